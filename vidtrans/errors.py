@@ -1,0 +1,60 @@
+"""Everything that vidtrans raises on purpose.
+
+    VidtransError                exit 1   a step failed
+     ├─ UsageError               exit 2   the command or a setting is wrong
+     ├─ MediaError               exit 3   a video, picture or dataset cannot be used
+     ├─ ModelError               exit 3   a model file cannot be used
+     ├─ DeviceError              exit 4   the device is missing or out of memory
+     ├─ BatchError               exit 5   some items of a batch failed
+     └─ Interrupted              exit 130 or 143   stopped by the user; what was done is saved
+
+Anything else that escapes is a bug and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+
+class VidtransError(Exception):
+    """A failure that a person can act on: what happened, why, and what to do.
+
+    ``str()`` is the one line that is shown: ``what: why — remedy``.
+    """
+
+    exit_status = 1
+
+    def __init__(self, what: str, why: str = "", remedy: str = "") -> None:
+        self.what, self.why, self.remedy = what, why, remedy
+        super().__init__(what, why, remedy)
+
+    def __str__(self) -> str:
+        line = f"{self.what}: {self.why}" if self.why else self.what
+        line = f"{line} — {self.remedy}" if self.remedy else line
+        return " ".join(line.split())
+
+
+class UsageError(VidtransError):
+    exit_status = 2
+
+
+class MediaError(VidtransError):
+    exit_status = 3
+
+
+class ModelError(VidtransError):
+    exit_status = 3
+
+
+class DeviceError(VidtransError):
+    exit_status = 4
+
+
+class BatchError(VidtransError):
+    exit_status = 5
+
+
+class Interrupted(VidtransError):
+    """Ctrl-C (130) or TERM (143): work in hand was finished and saved first."""
+
+    def __init__(self, exit_status: int = 130) -> None:
+        self.exit_status = exit_status
+        super().__init__("stopped", "what was done is saved", "run the same command again to go on")

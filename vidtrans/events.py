@@ -1,0 +1,50 @@
+"""What long jobs report while they run. The library calls back; the command line owns the screen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Progress:
+    """``done`` of ``total`` units of ``task`` are finished; ``total`` is None where it is not known."""
+
+    task: str
+    done: int
+    total: int | None
+    unit: str = "frames"
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something that the user should know. ``level`` is 'info' or 'warning'."""
+
+    text: str
+    level: str = "info"
+
+
+Event = Progress | Note
+Report = Callable[[Event], None]
+
+
+def silent(event: Event) -> None:
+    """A Report that drops everything."""
+
+
+class Stop:
+    """A flag that a signal handler raises and long loops look at between frames or steps.
+
+    ``exit_status`` is 130 after Ctrl-C and 143 after TERM.
+    """
+
+    def __init__(self) -> None:
+        self.exit_status: int | None = None
+
+    def request(self, exit_status: int) -> None:
+        self.exit_status = exit_status
+
+    @property
+    def requested(self) -> bool:
+        return self.exit_status is not None

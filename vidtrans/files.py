@@ -1,0 +1,101 @@
+"""Files that appear under their final name only when they are complete."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+PARTIAL = ".partial"
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys and no spaces: equal values give equal text. NaN and infinity are refused."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def digest_of(value: Any) -> str:
+    """SHA-256 (hex) of a value's canonical JSON."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def digest_file(path: Path) -> str:
+    """SHA-256 (hex) of a file's content."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in ``folder`` survive a power cut, where the system lets a folder be synced."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def sync_file(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def partial_path(target: Path) -> Path:
+    """The hidden name beside ``target`` under which it is written (the same folder, so a rename is atomic)."""
+    return target.with_name(f".{target.stem}{PARTIAL}{target.suffix}")
+
+
+@contextmanager
+def complete(target: Path) -> Iterator[Path]:
+    """Yield a temporary path; on success fsync it and rename it to ``target``, on failure remove it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = partial_path(target)
+    remove(temporary)
+    try:
+        yield temporary
+        if temporary.is_dir():
+            for child in temporary.rglob("*"):
+                if child.is_file():
+                    sync_file(child)
+        else:
+            sync_file(temporary)
+        os.replace(temporary, target)
+        sync_folder(target.parent)
+    except BaseException:
+        remove(temporary)
+        raise
+
+
+def write_bytes(target: Path, data: bytes) -> None:
+    with complete(target) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_json(target: Path, value: Any, *, indent: int | None = None) -> None:
+    text = canonical_json(value) if indent is None else json.dumps(value, indent=indent, allow_nan=False)
+    write_bytes(target, (text + "\n").encode())
+
+
+def remove(path: Path) -> None:
+    """Delete a file or folder if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def folder_bytes(folder: Path) -> int:
+    """Sum of the sizes of the files below ``folder``; files that vanish meanwhile count as 0."""
+    total = 0
+    for child in folder.rglob("*"):
+        with suppress(OSError):
+            total += child.stat().st_size if child.is_file() else 0
+    return total

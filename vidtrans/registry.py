@@ -1,0 +1,61 @@
+"""Tables of interchangeable parts: name → dotted path and a one-line summary.
+
+A table is filled explicitly, in the ``__init__`` of the room it belongs to, and an entry is imported
+only when it is used: ``--help`` can list every choice without loading torch or OpenCV.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from vidtrans.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One choice: ``path`` is ``package.module:Name``."""
+
+    path: str
+    summary: str
+
+    def load(self) -> Any:
+        module, _, name = self.path.partition(":")
+        return getattr(importlib.import_module(module), name)
+
+
+class Registry(Mapping[str, Entry]):
+    """A read-only mapping of names to entries, that knows how to complain about unknown names."""
+
+    def __init__(self, kind: str, entries: Mapping[str, Entry]) -> None:
+        self.kind = kind
+        self._entries = dict(entries)
+
+    def __getitem__(self, name: str) -> Entry:
+        if name not in self._entries:
+            raise unknown(self.kind, name, self._entries)
+        return self._entries[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+    def load(self, name: str) -> Any:
+        """Import the entry's module and return what it names. Raises UsageError on an unknown name."""
+        return self[name].load()
+
+
+def unknown(kind: str, name: object, choices: Mapping[str, Any] | list[str]) -> UsageError:
+    """The error for a name that is not among ``choices``, with the nearest one if it looks like a slip."""
+    names = sorted(choices)
+    near = get_close_matches(str(name), names, n=1)
+    hint = f"did you mean '{near[0]}'? " if near else ""
+    return UsageError(f"unknown {kind} '{name}'", "", f"{hint}choose from: {', '.join(names) or 'none'}")

@@ -1,0 +1,161 @@
+"""Settings: frozen dataclasses filled from tables, and the small languages of the command line.
+
+A settings class is a frozen dataclass whose fields are str, int, float, bool, tuples of these, or one
+of them ``| None``. Field metadata ``{"help": ...}`` is the one description that help, presets and docs
+share. Unknown keys and wrong types are refused with the valid ones named.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from fractions import Fraction
+from typing import Any, TypeVar
+
+from vidtrans.errors import UsageError
+from vidtrans.registry import unknown
+
+T = TypeVar("T")
+Table = dict[str, Any]
+
+
+def setting(default: Any, help: str, **checks: Any) -> Any:
+    """A dataclass field with its description and bounds: ``low``, ``high``, ``choices``."""
+    return dataclasses.field(default=default, metadata={"help": help, **checks})
+
+
+def from_table(cls: type[T], table: Mapping[str, Any], where: str) -> T:
+    """Build the settings class ``cls`` from a table. ``where`` names the table in errors ('training')."""
+    hints = typing.get_type_hints(cls)
+    known = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
+    values: Table = {}
+    for key, value in table.items():
+        if key not in known:
+            raise unknown(f"key '{where}.{key}': the table [{where}] has no setting", key, list(known))
+        values[key] = _coerce(value, hints[key], f"{where}.{key}")
+        _check(values[key], known[key].metadata, f"{where}.{key}")
+    try:
+        return cls(**values)
+    except ValueError as error:
+        raise UsageError(f"settings in [{where}] do not fit together", str(error)) from None
+
+
+def to_table(settings: Any) -> Table:
+    """The settings as a JSON-able table, defaults included; tuples become lists."""
+    return {
+        f.name: list(v) if isinstance(v := getattr(settings, f.name), tuple) else v for f in fields(settings)
+    }
+
+
+def _coerce(value: Any, hint: Any, name: str) -> Any:
+    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    for option in options:
+        if option is type(None):
+            if value is None or value == "none":
+                return None
+        elif typing.get_origin(option) is tuple:
+            if isinstance(value, list | tuple):
+                return tuple(_coerce(v, typing.get_args(option)[0], name) for v in value)
+        elif option is float and type(value) in (int, float):
+            return float(value)
+        elif type(value) is option:
+            return value
+    wanted = " or ".join(getattr(o, "__name__", str(o)).replace("NoneType", '"none"') for o in options)
+    raise UsageError(f"{name} = {value!r}", f"it must be {wanted}", "see 'vidtrans preset show'")
+
+
+def _check(value: Any, checks: Mapping[str, Any], name: str) -> None:
+    for one in value if isinstance(value, tuple) else (value,):
+        if one is None:
+            continue
+        if "choices" in checks and one not in checks["choices"]:
+            raise UsageError(f"{name} = {one!r}", "", f"choose from: {', '.join(map(str, checks['choices']))}")
+        if "low" in checks and one < checks["low"]:
+            raise UsageError(f"{name} = {one!r}", f"it must be at least {checks['low']}")
+        if "high" in checks and one > checks["high"]:
+            raise UsageError(f"{name} = {one!r}", f"it must be at most {checks['high']}")
+
+
+def parse_assignment(text: str) -> tuple[str, str, Any]:
+    """``'training.lr=0.001'`` → ``('training', 'lr', 0.001)``. The value is read as TOML, else as text."""
+    import tomllib
+
+    match = re.fullmatch(r"\s*([a-z_]+)\.([a-z0-9_]+)\s*=\s*(.*?)\s*", text, re.DOTALL)
+    if not match:
+        raise UsageError(f"--set {text}", "it is not of the form table.key=value", "as in training.lr=0.0004")
+    table, key, raw = match.groups()
+    try:
+        value = tomllib.loads(f"v = {raw}")["v"]
+    except tomllib.TOMLDecodeError:
+        value = raw
+    return table, key, value
+
+
+@dataclass(frozen=True)
+class Time:
+    """A moment on a clip: a frame number counted from 0, or seconds from the first frame."""
+
+    frame: int | None = None
+    seconds: Fraction | None = None
+
+    def __str__(self) -> str:
+        return f"{self.frame}" if self.frame is not None else f"{float(self.seconds or 0):g}s"
+
+
+def parse_time(text: str) -> Time:
+    """Read ``HH:MM:SS.mmm`` (or ``MM:SS``), ``12.5s`` or a frame number. Raises UsageError."""
+    text = text.strip()
+    if re.fullmatch(r"\d+", text, re.ASCII):
+        return Time(frame=int(text))
+    if match := re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+)s", text, re.ASCII):
+        return Time(seconds=Fraction(match[1]))
+    if match := re.fullmatch(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:\.\d+)?)", text, re.ASCII):
+        hours, minutes, seconds = int(match[1] or 0), int(match[2]), Fraction(match[3])
+        if seconds < 60 and (minutes < 60 or not match[1]):
+            return Time(seconds=hours * 3600 + minutes * 60 + seconds)
+    raise UsageError(f"time '{text}'", "it is not a time", "use HH:MM:SS.mmm, 12.5s or a frame number from 0")
+
+
+@dataclass(frozen=True)
+class Size:
+    """A working size: the short side in pixels, or width × height, or (both None) the source's own."""
+
+    short: int | None = None
+    exact: tuple[int, int] | None = None
+
+    def of(self, width: int, height: int) -> tuple[int, int]:
+        """The (width, height) for a picture of the given size; a short side is never scaled up past it."""
+        if self.exact:
+            return self.exact
+        if self.short is None or min(width, height) <= self.short:
+            return width, height
+        scale = Fraction(self.short, min(width, height))
+        return max(1, round(width * scale)), max(1, round(height * scale))
+
+    def __str__(self) -> str:
+        if self.exact:
+            return f"{self.exact[0]}x{self.exact[1]}"
+        return "source" if self.short is None else str(self.short)
+
+
+SMALLEST_SIDE, LARGEST_SIDE = 16, 8192
+
+
+def parse_size(text: str | int) -> Size:
+    """Read ``256`` (short side), ``640x360`` or ``source``. Raises UsageError."""
+    text = str(text).strip().lower()
+    if text == "source":
+        return Size()
+    if match := re.fullmatch(r"(\d{1,5})(?:[x×](\d{1,5}))?", text, re.ASCII):
+        numbers = [int(n) for n in match.groups() if n]
+        if all(SMALLEST_SIDE <= n <= LARGEST_SIDE for n in numbers):
+            return Size(short=numbers[0]) if len(numbers) == 1 else Size(exact=(numbers[0], numbers[1]))
+    raise UsageError(
+        f"size '{text}'",
+        f"it is not a size of {SMALLEST_SIDE} to {LARGEST_SIDE} pixels a side",
+        "use 256 (the short side), 640x360 or source",
+    )

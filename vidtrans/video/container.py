@@ -1,0 +1,149 @@
+"""Opening media that may be hostile, choosing the stream that is the picture, and describing it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import av.error
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from vidtrans.errors import MediaError
+
+# Demuxers of single files. Playlists (hls, dash, concat …) open other files or the network and are left out.
+FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,h264,hevc,av1,obu,ivf,ogg,flv,gif,nut,"
+    "mxf,asf,dv,rm,wav,mp3,flac,aac,image2,png_pipe,jpeg_pipe,webp_pipe,tiff_pipe,bmp_pipe,apng,yuv4mpegpipe"
+)
+MAX_PIXELS = 8192 * 8192
+SAFE = {"protocol_whitelist": "file", "format_whitelist": FORMATS, "max_pixels": str(MAX_PIXELS)}
+
+
+@dataclass(frozen=True)
+class AudioTrack:
+    codec: str
+    sample_rate_hz: int
+    channels: int
+    language: str | None
+    duration_s: float | None
+
+
+@dataclass(frozen=True)
+class MediaInfo:
+    """What the headers say. ``width`` × ``height`` is the stored size, before rotation."""
+
+    path: str
+    format: str
+    codec: str
+    width: int
+    height: int
+    pix_fmt: str
+    average_rate: Fraction | None
+    time_base: Fraction
+    duration_s: float | None
+    num_frames_from_header: int
+    sample_aspect_ratio: Fraction
+    colour_space: str
+    colour_range: str
+    colour_transfer: str
+    num_video_streams: int
+    audio: tuple[AudioTrack, ...]
+
+    @property
+    def rate(self) -> Fraction:
+        """The nominal frame rate; 25 where the container gives none."""
+        return self.average_rate or Fraction(25)
+
+
+def _why(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error).lower()
+
+
+@contextmanager
+def open_media(path: Path) -> Iterator[InputContainer]:
+    """Open a media file for reading, local files only, and close it whatever happens. Raises MediaError."""
+    path = Path(path)
+    if not path.exists():
+        raise MediaError(str(path), "no such file", "check the name")
+    if path.is_dir():
+        raise MediaError(str(path), "it is a folder, not a video", "give a video file")
+    try:
+        container = av.open(f"file:{path}", options=dict(SAFE), metadata_errors="replace")
+    except PermissionError:
+        raise MediaError(str(path), "permission denied", "make the file readable") from None
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        why = "the file is empty" if path.stat().st_size == 0 else f"not a video that can be read ({_why(error)})"
+        raise MediaError(str(path), why, "give a video file, or convert it first") from None
+    try:
+        yield container
+    finally:
+        container.close()
+
+
+def picture_stream(container: InputContainer, path: Path) -> VideoStream:
+    """The stream that is the film: never cover art; the default one, else the largest. Raises MediaError."""
+    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    if not streams:
+        cover, sound = bool(container.streams.video), bool(container.streams.audio)
+        why = "no video stream" + (" (only cover art)" if cover else " (only sound)" if sound else "")
+        raise MediaError(str(path), why, "give a file with pictures in it")
+    best = max(streams, key=lambda s: (bool(s.disposition & Disposition.default), s.width * s.height, -s.index))
+    if best.codec_context is None:
+        raise MediaError(str(path), "the video's codec is not known here", "convert it first, to H.264 say")
+    # The limit on the container does not reach the decoder: a small file can still claim a huge picture.
+    best.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+    return best
+
+
+def describe(container: InputContainer, stream: VideoStream, path: Path) -> MediaInfo:
+    """What the headers say of an open file."""
+    context = stream.codec_context
+    duration = None
+    if stream.duration and stream.time_base:
+        duration = float(stream.duration * stream.time_base)
+    elif container.duration:
+        duration = container.duration / av.time_base
+    return MediaInfo(
+        path=str(path),
+        format=container.format.name,
+        codec=context.name,
+        width=context.width,
+        height=context.height,
+        pix_fmt=context.pix_fmt or "unknown",
+        average_rate=stream.average_rate,
+        time_base=stream.time_base or Fraction(1, 1000),
+        duration_s=duration,
+        num_frames_from_header=stream.frames,
+        sample_aspect_ratio=Fraction(stream.sample_aspect_ratio or 1) or Fraction(1),
+        colour_space=_SPACES.get(int(context.colorspace), f"other ({int(context.colorspace)})"),
+        colour_range=_RANGES.get(int(context.color_range), "untagged"),
+        colour_transfer=_TRANSFERS.get(int(context.color_trc), f"other ({int(context.color_trc)})"),
+        num_video_streams=len(container.streams.video),
+        audio=tuple(
+            AudioTrack(
+                codec=a.codec_context.name if a.codec_context else "unknown",
+                sample_rate_hz=a.sample_rate or 0,
+                channels=a.channels or 0,
+                language=a.language,
+                duration_s=float(a.duration * a.time_base) if a.duration and a.time_base else None,
+            )
+            for a in container.streams.audio
+        ),
+    )
+
+
+def probe(path: Path) -> MediaInfo:
+    """What a video's headers say. Raises MediaError where the file cannot be opened or has no picture."""
+    with open_media(path) as container:
+        return describe(container, picture_stream(container, path), path)
+
+
+_SPACES = {0: "RGB", 1: "BT.709", 2: "untagged", 5: "BT.601", 6: "BT.601", 9: "BT.2020", 10: "BT.2020"}
+_RANGES = {0: "untagged", 1: "limited", 2: "full"}
+_TRANSFERS = {1: "BT.709", 2: "untagged", 6: "BT.601", 13: "sRGB", 16: "PQ (HDR)", 18: "HLG (HDR)"}

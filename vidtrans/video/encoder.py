@@ -1,0 +1,178 @@
+"""Encoding frames into segments, and the lossless store of raw outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import av.error
+import numpy as np
+
+from vidtrans.errors import MediaError, UsageError
+from vidtrans.settings import setting
+from vidtrans.video.colour import FromRGB, tag_bt709
+
+# x264's bytes depend on its thread count, so it is fixed and never follows the machine's.
+ENCODER_THREADS = 4
+
+
+@dataclass(frozen=True)
+class Codec:
+    """A choice of ``--codec``: the encoder, its pixel format, and the containers it may live in."""
+
+    encoder: str
+    pix_fmt: str
+    odd_pix_fmt: str  # where chroma subsampling cannot hold an odd size
+    containers: tuple[str, ...]
+    summary: str
+    options: tuple[tuple[str, str], ...] = ()
+
+
+CODECS = {
+    "h264": Codec(
+        "libx264",
+        "yuv420p",
+        "yuv444p",
+        ("mp4", "mov", "mkv"),
+        "plays everywhere",
+        (("threads", str(ENCODER_THREADS)),),
+    ),
+    "ffv1": Codec(
+        "ffv1",
+        "gbrp",
+        "gbrp",
+        ("mkv",),
+        "lossless RGB, for archives and further work",
+        (("level", "3"), ("slices", "4"), ("threads", "1")),
+    ),
+}
+CONTAINERS = {"mp4": "mp4", "mov": "mov", "mkv": "matroska"}
+
+
+@dataclass(frozen=True)
+class EncodingSettings:
+    """How the result is written."""
+
+    codec: str = setting("h264", "codec of the result", choices=tuple(CODECS))
+    crf: int = setting(18, "x264's quality: lower is better and bigger", low=0, high=51)
+    preset: str = setting(
+        "medium",
+        "x264's speed",
+        choices=("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"),
+    )
+
+    def default_suffix(self) -> str:
+        return "." + CODECS[self.codec].containers[0]
+
+    def check_container(self, output: Path) -> None:
+        """Raises UsageError where ``output``'s container cannot hold the codec."""
+        containers = CODECS[self.codec].containers
+        if output.suffix.lower().lstrip(".") not in containers:
+            names = ", ".join("." + c for c in containers)
+            raise UsageError(str(output), f"{self.codec} cannot be written to '{output.suffix}'", f"use {names}")
+
+
+@dataclass(frozen=True)
+class PictureFormat:
+    """Size, pixel aspect and time base of what is written."""
+
+    width: int
+    height: int
+    sample_aspect_ratio: Fraction
+    time_base: Fraction
+    rate: Fraction
+
+
+class SegmentWriter:
+    """Encodes one chunk as a stream of its own, starting with a keyframe, into a NUT file.
+
+    Timestamps in the file count from the chunk's start; ``join`` puts the clip's own back.
+    """
+
+    def __init__(self, path: Path, picture: PictureFormat, settings: EncodingSettings) -> None:
+        codec = CODECS[settings.codec]
+        odd = picture.width % 2 or picture.height % 2
+        pix_fmt = codec.odd_pix_fmt if odd else codec.pix_fmt
+        options = dict(codec.options)
+        if codec.encoder == "libx264":
+            options |= {"crf": str(settings.crf), "preset": settings.preset}
+        self._first: int | None = None
+        self._from_rgb = FromRGB(picture.width, picture.height, pix_fmt)
+        self._container = av.open(str(path), "w", format="nut", options={"fflags": "+bitexact"})
+        try:
+            stream: Any = self._container.add_stream(codec.encoder, rate=picture.rate, options=options)
+            stream.width, stream.height, stream.pix_fmt = picture.width, picture.height, pix_fmt
+            stream.codec_context.time_base = picture.time_base
+            stream.codec_context.sample_aspect_ratio = picture.sample_aspect_ratio
+            stream.codec_context.flags |= 1 << 23  # bitexact: no version stamps
+            if pix_fmt != "gbrp":
+                tag_bt709(stream.codec_context)
+        except BaseException:
+            self._container.close()
+            raise
+        self._stream, self._time_base = stream, picture.time_base
+
+    def write(self, rgb: np.ndarray, pts: int) -> None:
+        """Encode one (h, w, 3) uint8 picture, scaled to the output's size. ``pts`` must increase."""
+        if self._first is None:
+            self._first = pts
+        frame = self._from_rgb(rgb)
+        frame.pts, frame.time_base = pts - self._first, self._time_base
+        self._mux(frame)
+
+    def _mux(self, frame: av.VideoFrame | None) -> None:
+        try:
+            self._container.mux(self._stream.encode(frame))
+        except av.error.FFmpegError as error:
+            raise MediaError("encoding", str(error.strerror).lower(), "try another --codec or --size") from None
+
+    def close(self) -> None:
+        """Write what the encoder still holds and close the file."""
+        if self._first is not None:
+            self._mux(None)
+        self._container.close()
+
+    def abandon(self) -> None:
+        self._container.close()
+
+
+class LosslessWriter:
+    """Raw outputs of the model, kept so that another filter or codec never infers again (FFV1, RGB)."""
+
+    def __init__(self, path: Path, width: int, height: int) -> None:
+        self._container = av.open(str(path), "w", format="nut", options={"fflags": "+bitexact"})
+        options = {"level": "3", "slices": "4", "threads": "1", "coder": "1", "context": "0"}
+        stream: Any = self._container.add_stream("ffv1", rate=Fraction(25), options=options)
+        stream.width, stream.height, stream.pix_fmt = width, height, "gbrp"
+        stream.codec_context.flags |= 1 << 23
+        self._stream = stream
+        self._count = 0
+
+    def write(self, rgb: np.ndarray) -> None:
+        """(height, width, 3) uint8."""
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24").reformat(format="gbrp")
+        frame.pts = self._count
+        self._count += 1
+        self._container.mux(self._stream.encode(frame))
+
+    def close(self) -> None:
+        self._container.mux(self._stream.encode(None))
+        self._container.close()
+
+    def abandon(self) -> None:
+        self._container.close()
+
+
+def read_lossless(path: Path) -> Iterator[np.ndarray]:
+    """The pictures of a LosslessWriter, bit for bit: (height, width, 3) uint8 each."""
+    try:
+        with closing(av.open(str(path), format="nut")) as container:
+            for frame in container.decode(video=0):
+                yield frame.reformat(format="rgb24").to_ndarray()
+    except (av.error.FFmpegError, OSError) as error:
+        raise MediaError(str(path), f"a damaged cache file ({error})", "run the command again") from None

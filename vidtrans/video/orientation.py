@@ -1,0 +1,55 @@
+"""Upright frames: the display matrix that phones write, as one of the eight turns and mirrors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import av
+import numpy as np
+from av.sidedata.sidedata import Type
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """How stored pixels become upright ones: ``quarter_turns`` clockwise, then a left-right mirror."""
+
+    quarter_turns: int = 0
+    mirrored: bool = False
+
+    @property
+    def swaps_sides(self) -> bool:
+        return self.quarter_turns % 2 == 1
+
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """The upright (width, height) of a stored size, and the stored one of an upright one."""
+        return (height, width) if self.swaps_sides else (width, height)
+
+    def apply(self, picture: np.ndarray) -> np.ndarray:
+        """(H, W, …) stored → upright, contiguous."""
+        if self.quarter_turns:
+            picture = np.rot90(picture, -self.quarter_turns)
+        if self.mirrored:
+            picture = picture[:, ::-1]
+        return np.ascontiguousarray(picture)
+
+
+def orientation_from_matrix(matrix: np.ndarray) -> Orientation:
+    """Read a 3×3 display matrix (16.16 fixed point, ISO 14496-12): ``x' = a·x + c·y``, ``y' = b·x + d·y``.
+
+    Turns other than quarter turns are taken for the nearest one.
+    """
+    a, b = float(matrix[0][0]), float(matrix[0][1])
+    c, d = float(matrix[1][0]), float(matrix[1][1])
+    mirrored = a * d - b * c < 0
+    if mirrored:  # undo the final left-right mirror (x' → −x') to leave the pure turn
+        a, c = -a, -c
+    turns = round(np.degrees(np.arctan2(b, a)) / 90) % 4
+    return Orientation(int(turns), mirrored)
+
+
+def orientation_of(frame: av.VideoFrame) -> Orientation:
+    """The orientation that a decoded frame carries; upright where it carries none."""
+    side_data = frame.side_data.get(Type.DISPLAYMATRIX)
+    if side_data is None:
+        return Orientation()
+    return orientation_from_matrix(np.frombuffer(bytes(side_data), "<i4").reshape(3, 3))
