@@ -7,6 +7,11 @@ import numpy as np
 from vidtrans.flow.warp import _grid, warp
 
 
+def squared_length(vectors: np.ndarray) -> np.ndarray:
+    """(H, W, C) → (H, W): the sum of squares over channels. einsum, since a sum over a last axis is slow."""
+    return np.einsum("hwc,hwc->hw", vectors, vectors)
+
+
 def forward_backward(flow: np.ndarray, back: np.ndarray) -> np.ndarray:
     """The consistency test of Sundaram et al. (ECCV 2010): (H, W) bool, True where the flow is reliable.
 
@@ -15,8 +20,8 @@ def forward_backward(flow: np.ndarray, back: np.ndarray) -> np.ndarray:
     """
     height, width = flow.shape[:2]
     returned = warp(back, flow)
-    gap = np.square(flow + returned).sum(-1)
-    bound = 0.01 * (np.square(flow).sum(-1) + np.square(returned).sum(-1)) + 0.5
+    gap = squared_length(flow + returned)
+    bound = 0.01 * (squared_length(flow) + squared_length(returned)) + 0.5
     places = _grid(height, width) + flow
     x, y = places[..., 0], places[..., 1]
     inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)

@@ -1,0 +1,1 @@
+"""The dataset: a folder that a person can look through and prune."""

@@ -1,0 +1,152 @@
+"""The dataset's format on disk, and the pairs that come out of it.
+
+    flower.dataset/
+      dataset.json            pairing and its settings, sources, one record a frame
+      flower/000000.png …     the frames, each stored once whatever number of pairs use it
+      flower.target/ …        for pairings whose target comes from elsewhere
+
+Delete a picture and its pairs are gone; nothing brings it back unless asked.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from vidtrans.data.split import Role
+from vidtrans.errors import MediaError
+from vidtrans.files import write_json
+from vidtrans.pairing import PAIRINGS
+from vidtrans.pairing.base import Pairing, make_pairing
+from vidtrans.settings import Table, setting
+
+FORMAT = 1
+INDEX = "dataset.json"
+
+
+@dataclass(frozen=True)
+class DatasetSettings:
+    """What ``make-dataset`` stores and what it holds out."""
+
+    size: str = setting("256", "short side in pixels, or WxH, or source")
+    every: int = setting(1, "take every n-th frame", low=1, high=10_000)
+    hold_out: float = setting(0.1, "share of the frames kept from training, to score it", low=0.0, high=0.5)
+    block: int = setting(8, "held-out frames come in blocks of this many", low=1, high=1000)
+    gap: int = setting(4, "unused frames on either side of a held-out block", low=0, high=1000)
+
+
+@dataclass(frozen=True)
+class FrameRecord:
+    """One stored frame. Paths are relative to the dataset, with forward slashes."""
+
+    file: str
+    source: int
+    index: int
+    pts: int
+    shot: int
+    role: Role
+    target: str | None = None
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The pictures of one training example: those that make the input, oldest first, and the target."""
+
+    inputs: tuple[Path, ...]
+    target: Path
+    role: Role
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """An opened dataset. ``pairs`` are those whose pictures are all there."""
+
+    folder: Path
+    key: str
+    preset: str
+    size: str
+    pairing_table: Table
+    sources: tuple[Table, ...]
+    records: tuple[FrameRecord, ...]
+    num_missing: int = 0
+    pairs: tuple[Pair, ...] = field(default=(), repr=False)
+
+    @property
+    def pairing(self) -> Pairing:
+        return make_pairing(PAIRINGS, self.pairing_table["name"], self.pairing_table["settings"])
+
+    def role(self, role: Role) -> list[Pair]:
+        return [p for p in self.pairs if p.role == role]
+
+    def files(self) -> list[str]:
+        """The pictures that are there, relative to the folder, in order."""
+        names = dict.fromkeys(n for r in self.records for n in (r.file, r.target) if n)
+        return [n for n in names if (self.folder / n).is_file()]
+
+
+def write_index(folder: Path, dataset: Dataset) -> None:
+    """Write ``dataset.json``; it comes last and makes the folder a dataset."""
+    value: dict[str, Any] = {
+        "format": FORMAT,
+        "key": dataset.key,
+        "preset": dataset.preset,
+        "size": dataset.size,
+        "pairing": dataset.pairing_table,
+        "sources": list(dataset.sources),
+        "frames": [{k: v for k, v in asdict(r).items() if v is not None} for r in dataset.records],
+    }
+    write_json(folder / INDEX, value, indent=1)
+
+
+def open_dataset(folder: Path) -> Dataset:
+    """Read a dataset folder. Raises MediaError where it is none, or its index is damaged."""
+    index = folder / INDEX
+    if not index.is_file():
+        why = "no such folder" if not folder.exists() else "not a dataset (it has no dataset.json)"
+        raise MediaError(str(folder), why, "make one with 'vidtrans make-dataset VIDEO'")
+    try:
+        value = json.loads(index.read_text())
+        if value["format"] != FORMAT:
+            raise MediaError(str(folder), f"dataset format {value['format']} is not known here", "make it again")
+        records = tuple(FrameRecord(**r) for r in value["frames"])
+        for name in (n for r in records for n in (r.file, r.target) if n):
+            if Path(name).is_absolute() or ".." in Path(name).parts:
+                raise ValueError(f"'{name}' leads out of the folder")
+        opened = Dataset(
+            folder=folder,
+            key=value["key"],
+            preset=value["preset"],
+            size=value["size"],
+            pairing_table=value["pairing"],
+            sources=tuple(value["sources"]),
+            records=records,
+        )
+    except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
+        raise MediaError(str(index), f"damaged ({error})", "make the dataset again with --overwrite") from None
+    present = set(opened.files())
+    missing = sum(n not in present for r in records for n in (r.file, r.target) if n)
+    return Dataset(
+        **{k: v for k, v in opened.__dict__.items() if k not in ("pairs", "num_missing")},
+        num_missing=missing,
+        pairs=tuple(_pairs(opened, present)),
+    )
+
+
+def _pairs(dataset: Dataset, present: set[str]) -> list[Pair]:
+    pairing = dataset.pairing
+    found = []
+    for _, shot in groupby(dataset.records, key=lambda r: (r.source, r.shot)):
+        records = list(shot)
+        for step in pairing.steps(len(records)):
+            used = [records[i] for i in (*step.inputs, step.target)]
+            target = records[step.target].target if pairing.needs_target else records[step.target].file
+            names = [records[i].file for i in step.inputs]
+            roles = {r.role for r in used}
+            if target is None or len(roles) != 1 or "gap" in roles or not present.issuperset({*names, target}):
+                continue
+            inputs = tuple(dataset.folder / n for n in names)
+            found.append(Pair(inputs, dataset.folder / target, used[0].role))
+    return found

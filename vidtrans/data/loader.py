@@ -1,0 +1,130 @@
+"""Batches for training: streamed from disk, in an order that depends on nothing but the seed and the step."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+
+from vidtrans.data.augment import crop_size, draw_geometry
+from vidtrans.data.dataset import Pair
+from vidtrans.pairing.base import Pairing
+from vidtrans.video.picture import read_picture
+
+CACHE_BYTES = 1 << 30
+
+
+@dataclass(frozen=True)
+class Batch:
+    """``inputs`` (N, C, H, W) and ``targets`` (N, 3, H, W), float32 in [−1, 1]."""
+
+    inputs: np.ndarray
+    targets: np.ndarray
+
+    def __repr__(self) -> str:
+        return f"Batch(inputs={self.inputs.shape}, targets={self.targets.shape})"
+
+
+class PictureCache:
+    """The most recently used pictures, up to ``limit`` bytes. Safe to share between threads."""
+
+    def __init__(self, limit: int = CACHE_BYTES) -> None:
+        self.limit = limit
+        self._held: OrderedDict[Path, np.ndarray] = OrderedDict()
+        self._bytes = 0
+        self._lock = Lock()
+
+    def __call__(self, path: Path) -> np.ndarray:
+        with self._lock:
+            if path in self._held:
+                self._held.move_to_end(path)
+                return self._held[path]
+        picture = read_picture(path)
+        with self._lock:
+            if path not in self._held:
+                self._held[path] = picture
+                self._bytes += picture.nbytes
+            while self._bytes > self.limit and len(self._held) > 1:
+                self._bytes -= self._held.popitem(last=False)[1].nbytes
+        return picture
+
+
+def order(seed: int, epoch: int, count: int) -> np.ndarray:
+    """The order of an epoch: a permutation of ``count`` pairs that depends on (seed, epoch) alone."""
+    return np.random.Generator(np.random.Philox(key=(seed << 64) + epoch)).permutation(count)
+
+
+class Loader:
+    """Makes the batch of any step, without having made those before it.
+
+    Parameters: ``batch`` pairs a step; ``crop`` in pixels or None for whole pictures; ``jitter`` ≥ 1 and ``flip``
+    as in ``draw_geometry``; ``multiple``: what the network's sides must be multiples of.
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[Pair],
+        pairing: Pairing,
+        *,
+        batch: int,
+        seed: int,
+        multiple: int,
+        crop: int | None = None,
+        jitter: float = 1.0,
+        flip: bool = False,
+    ) -> None:
+        self.pairs, self.pairing, self.batch, self.seed = list(pairs), pairing, batch, seed
+        self.jitter, self.flip = jitter, flip
+        self.read = PictureCache()
+        self.crop = crop_size(self._sizes(), crop, multiple)
+
+    def _sizes(self) -> list[tuple[int, int]]:
+        """(width, height) of one picture in each folder: a folder holds one clip, so one size, as a rule."""
+        one_each = {p.target.parent: p.target for p in self.pairs}
+        loose = self.pairs if len(self.pairs) <= 1000 and self.pairing.needs_target else ()
+        targets = {*one_each.values(), *(p.target for p in loose)}
+        return [(x.shape[1], x.shape[0]) for x in map(self.read, targets)]
+
+    def indices(self, step: int) -> list[int]:
+        """Which pairs make the batch of ``step``."""
+        count = len(self.pairs)
+        positions = range(step * self.batch, (step + 1) * self.batch)
+        return [int(order(self.seed, p // count, count)[p % count]) for p in positions]
+
+    def make(self, step: int) -> Batch:
+        """The batch of ``step``, counted from 0."""
+        made = [self._example(i, step * self.batch + k) for k, i in enumerate(self.indices(step))]
+        return Batch(np.stack([x for x, _ in made]), np.stack([y for _, y in made]))
+
+    def _example(self, index: int, position: int) -> tuple[np.ndarray, np.ndarray]:
+        pair = self.pairs[index]
+        frames, target = [self.read(p) for p in pair.inputs], self.read(pair.target)
+        rng = np.random.Generator(np.random.Philox(key=(self.seed << 64) + (1 << 63) + position))
+        size = (target.shape[1], target.shape[0])
+        geometry = draw_geometry(rng, size, self.crop, self.jitter, self.flip)
+        shown = self.pairing.input([geometry.apply(f) for f in frames])
+        return to_signed(shown), to_signed(geometry.apply(target))
+
+    def stream(self, first: int, stop: int, workers: int = 2) -> Iterator[Batch]:
+        """The batches of steps ``first`` … ``stop − 1``, made ahead by threads; their number changes nothing."""
+        with ThreadPoolExecutor(workers, thread_name_prefix="loader") as pool:
+            ahead: deque[Future[Batch]] = deque()
+            submit: Callable[[int], Future[Batch]] = lambda s: pool.submit(self.make, s)  # noqa: E731
+            try:
+                for step in range(first, stop):
+                    while len(ahead) < 2 * workers and step + len(ahead) < stop:
+                        ahead.append(submit(step + len(ahead)))
+                    yield ahead.popleft().result()
+            finally:
+                for future in ahead:
+                    future.cancel()
+
+
+def to_signed(picture: np.ndarray) -> np.ndarray:
+    """(H, W, C) uint8 → (C, H, W) float32 in [−1, 1]."""
+    return np.ascontiguousarray(picture.transpose(2, 0, 1), np.float32) / np.float32(127.5) - np.float32(1)

@@ -1,0 +1,132 @@
+"""Where frames come from: clips, and the pair folders of other tools (A/ + B/, or A|B side by side)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vidtrans.data.split import Role
+from vidtrans.errors import MediaError
+from vidtrans.settings import Size
+from vidtrans.video.picture import PICTURE_SUFFIXES, read_picture, resize
+from vidtrans.video.reader import ClipIndex, ClipReader
+
+HELD_OUT_FOLDERS = ("test", "val")
+SPLIT_FOLDERS = ("train", *HELD_OUT_FOLDERS)
+
+
+@dataclass(frozen=True)
+class ClipSource:
+    """Frames ``first`` … ``stop − 1`` of a clip, every ``every``-th; ``target`` is a second clip in step."""
+
+    path: Path
+    index: ClipIndex
+    shots: tuple[int, ...]  # first frame of each
+    first: int
+    stop: int
+    every: int = 1
+    target: Path | None = None
+    target_index: ClipIndex | None = None
+
+    @property
+    def name(self) -> str:
+        return self.path.stem
+
+    def numbers(self) -> list[int]:
+        return list(range(self.first, self.stop, self.every))
+
+    def pictures(self, numbers: list[int], size: Size) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+        """For each frame of ``numbers`` (increasing): the picture and its target, (H, W, 3) uint8, one size."""
+        width, height = size.of(self.index.width, self.index.height)
+        frames = closing(_pick(self.path, self.index, numbers, (width, height)))
+        if self.target is None or self.target_index is None:
+            with frames as inputs:
+                for picture in inputs:
+                    yield picture, None
+            return
+        targets = closing(_pick(self.target, self.target_index, numbers, (width, height)))
+        with frames as inputs, targets as counterparts:
+            yield from zip(inputs, counterparts, strict=True)
+
+
+def _pick(path: Path, index: ClipIndex, numbers: list[int], size: tuple[int, int]) -> Iterator[np.ndarray]:
+    wanted = set(numbers)
+    with ClipReader(path, size=size) as reader, closing(reader.frames(numbers[0], numbers[-1] + 1, index)) as frames:
+        for frame in frames:
+            if frame.index in wanted:
+                yield frame.rgb
+
+
+@dataclass(frozen=True)
+class FolderSource:
+    """A folder of pairs that have no order in time: each pair is a shot of its own."""
+
+    path: Path
+    pairs: tuple[tuple[Path, Path | None], ...]  # (A, B), or one side-by-side picture
+    roles: tuple[Role | None, ...]  # None: not said by the folder
+    a_is_input: bool
+
+    @property
+    def name(self) -> str:
+        return self.path.resolve().name
+
+    def numbers(self) -> list[int]:
+        return list(range(len(self.pairs)))
+
+    def pictures(self, numbers: list[int], size: Size) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """For each pair of ``numbers``: input and target, (H, W, 3) uint8, of one size."""
+        for number in numbers:
+            one, other = self.pairs[number]
+            left = read_picture(one)
+            if other is None:
+                half = left.shape[1] // 2
+                left, right = left[:, :half], left[:, left.shape[1] - half :]
+            else:
+                right = read_picture(other)
+            width, height = size.of(left.shape[1], left.shape[0])
+            sides = resize(left, width, height), resize(right, width, height)
+            yield sides if self.a_is_input else (sides[1], sides[0])
+
+
+def find_pairs(folder: Path, direction: str) -> FolderSource:
+    """Recognise a pair folder: ``A/`` + ``B/`` with equal names, or A|B pictures; under train/val/test or bare.
+
+    Raises MediaError where there are no pairs.
+    """
+    pairs: list[tuple[Path, Path | None]] = []
+    roles: list[Role | None] = []
+    parts = [p for p in SPLIT_FOLDERS if (folder / p).is_dir()]
+    a, b = folder / "A", folder / "B"
+    if a.is_dir() and b.is_dir():
+        nested = [p for p in SPLIT_FOLDERS if (a / p).is_dir() and (b / p).is_dir()]
+        for part in nested or [""]:
+            found = _two_folders(a / part, b / part)
+            pairs += found
+            roles += [_role(part)] * len(found)
+    else:
+        for part in parts or [""]:
+            root = folder / part
+            two = (root / "A").is_dir() and (root / "B").is_dir()
+            found = _two_folders(root / "A", root / "B") if two else [(p, None) for p in _pictures(root)]
+            pairs += found
+            roles += [_role(part)] * len(found)
+    if not pairs:
+        raise MediaError(str(folder), "no pairs in it", "it needs A/ and B/ with equal names, or A|B pictures")
+    return FolderSource(folder, tuple(pairs), tuple(roles), direction == "AtoB")
+
+
+def _role(part: str) -> Role | None:
+    return "held-out" if part in HELD_OUT_FOLDERS else "train" if part else None
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES and not p.name.startswith("."))
+
+
+def _two_folders(a: Path, b: Path) -> list[tuple[Path, Path | None]]:
+    others = {p.stem: p for p in _pictures(b)}
+    return [(p, others[p.stem]) for p in _pictures(a) if p.stem in others]

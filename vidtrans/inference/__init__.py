@@ -1,0 +1,1 @@
+"""Engines: they run a generator on frames, in batches, on some device."""

@@ -1,0 +1,56 @@
+"""Which device, and in which precision."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from vidtrans.errors import DeviceError, UsageError
+
+Precision = Literal["fp32", "bf16"]
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device as torch names it; ``kind`` ('cpu', 'cuda', 'mps') is what decides results."""
+
+    name: str
+    kind: str
+
+    @property
+    def torch(self) -> torch.device:
+        return torch.device(self.name)
+
+
+def resolve_device(name: str) -> Device:
+    """``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``. Raises UsageError, or DeviceError where it is absent."""
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name):
+        raise UsageError(f"device '{name}'", "no such device", "choose auto, cuda, cuda:N, mps or cpu")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    kind = name.partition(":")[0]
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise DeviceError(f"device '{name}'", "no CUDA device here", "use --device cpu")
+    if kind == "cuda" and ":" in name and int(name.partition(":")[2]) >= torch.cuda.device_count():
+        raise DeviceError(f"device '{name}'", f"{torch.cuda.device_count()} CUDA device(s) here", "choose another")
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise DeviceError("device 'mps'", "no Apple GPU here", "use --device cpu")
+    return Device(name, kind)
+
+
+def resolve_precision(wanted: str, device: Device) -> Precision:
+    """``auto`` takes bf16 where the device has it in hardware; else what was asked for."""
+    if wanted == "bf16" or wanted == "fp32":
+        return "bf16" if wanted == "bf16" else "fp32"
+    if device.kind == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    if device.kind == "cpu":
+        return "bf16" if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported() else "fp32"
+    return "fp32"
+
+
+def torch_dtype(precision: Precision) -> torch.dtype:
+    return torch.bfloat16 if precision == "bf16" else torch.float32

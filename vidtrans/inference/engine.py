@@ -1,0 +1,41 @@
+"""The small interface that every engine has, and the identity model."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+
+class Engine(Protocol):
+    """Maps (N, H, W, C) uint8 inputs to (N, H, W, 3) uint8 pictures, of any H and W.
+
+    ``batch`` is how many inputs it likes at once; a picture never depends on its neighbours in a batch.
+    ``identity`` is what of the engine decides the results, for cache keys.
+    """
+
+    batch: int
+    identity: dict[str, str]
+
+    def __call__(self, inputs: np.ndarray) -> np.ndarray: ...
+
+
+class IdentityEngine:
+    """``--model identity``: returns its input, to check input, output and timing."""
+
+    batch = 1
+    identity = {"engine": "identity"}  # noqa: RUF012
+
+    def __call__(self, inputs: np.ndarray) -> np.ndarray:
+        return inputs
+
+
+def pad_to_multiple(pictures: np.ndarray, multiple: int) -> np.ndarray:
+    """(N, H, W, C) → the sides grown to a multiple, right and below, by mirroring."""
+    height, width = pictures.shape[1:3]
+    below, right = -height % multiple, -width % multiple
+    if not below and not right:
+        return pictures
+    grown = [cv2.copyMakeBorder(p, 0, below, 0, right, cv2.BORDER_REFLECT) for p in pictures]
+    return np.stack([g if g.ndim == 3 else g[..., None] for g in grown])

@@ -1,0 +1,86 @@
+"""Eager torch: eval mode, norm folded into the convolutions, channels last, bf16 where the device has it."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from vidtrans.errors import DeviceError
+from vidtrans.inference.device import Device, resolve_precision, torch_dtype
+from vidtrans.inference.engine import pad_to_multiple
+
+BATCH = {"cpu": 4, "cuda": 16, "mps": 4}
+
+
+def fold_norm(network: nn.Module) -> nn.Module:
+    """Fold every BatchNorm that follows a convolution into it, in place. The network must be in eval mode."""
+    for module in network.modules():
+        if not isinstance(module, nn.Sequential):
+            continue
+        names = list(module._modules)
+        for first, second in zip(names, names[1:], strict=False):
+            conv, norm = module._modules[first], module._modules[second]
+            if isinstance(conv, nn.Conv2d | nn.ConvTranspose2d) and isinstance(norm, nn.BatchNorm2d):
+                transposed = isinstance(conv, nn.ConvTranspose2d)
+                module._modules[first] = _fused(conv, norm, transposed)
+                module._modules[second] = nn.Identity()
+    return network
+
+
+def _fused(conv: Any, norm: nn.BatchNorm2d, transposed: bool) -> nn.Module:
+    fused: nn.Module = fuse_conv_bn_eval(conv, norm, transpose=transposed)
+    return fused
+
+
+class TorchEngine:
+    """Runs a generator that has ``multiple``; pads its input by mirroring and cuts the padding off again."""
+
+    def __init__(self, generator: Any, device: Device, precision: str = "auto", batch: int | None = None) -> None:
+        self.device = device
+        self.precision = resolve_precision(precision, device)
+        self.batch = batch or BATCH[device.kind]
+        self.multiple: int = generator.multiple
+        self._dtype = torch_dtype(self.precision)
+        network = fold_norm(copy.deepcopy(generator).eval())
+        self._network = network.to(device.torch, self._dtype).to(memory_format=torch.channels_last)
+        self.identity = {
+            "engine": "torch-eager",
+            "torch": torch.__version__.partition("+")[0],
+            "precision": self.precision,
+            "device": device.kind,
+        }
+
+    def __call__(self, inputs: np.ndarray) -> np.ndarray:
+        """(N, H, W, C) uint8 → (N, H, W, 3) uint8. Raises DeviceError when memory does not do for one picture."""
+        height, width = inputs.shape[1:3]
+        padded = pad_to_multiple(inputs, self.multiple)
+        return self._run(padded)[:, :height, :width]
+
+    def _run(self, padded: np.ndarray) -> np.ndarray:
+        try:
+            return self._forward(padded)
+        except (torch.OutOfMemoryError, RuntimeError) as error:
+            if not _out_of_memory(error):
+                raise
+        if len(padded) == 1:
+            raise DeviceError(self.device.name, "out of memory for one frame", "use a smaller --size, or --device cpu")
+        half = len(padded) // 2
+        self.batch = max(1, half)  # and keep to what fits
+        return np.concatenate([self._run(padded[:half]), self._run(padded[half:])])
+
+    @torch.inference_mode()
+    def _forward(self, padded: np.ndarray) -> np.ndarray:
+        x = torch.from_numpy(padded).to(self.device.torch).permute(0, 3, 1, 2)
+        x = (x.to(torch.float32) / 127.5 - 1).to(self._dtype, memory_format=torch.channels_last)
+        y = self._network(x).to(torch.float32)
+        y = ((y + 1) * 127.5).round_().clamp_(0, 255).to(torch.uint8)
+        return y.permute(0, 2, 3, 1).cpu().numpy()
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

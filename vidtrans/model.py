@@ -1,0 +1,142 @@
+"""The model file: one ``.safetensors`` with the generator's weights and all that is needed to use them.
+
+Its one metadata key, ``vidtrans``, is canonical JSON (with several keys the bytes would differ from run to
+run): format, architecture and settings, pairing and settings, size, normalisation, training record, card.
+No times and no paths: the same training gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vidtrans.errors import ModelError, UsageError
+from vidtrans.files import canonical_json, complete
+from vidtrans.settings import Table
+
+FORMAT = 1
+METADATA_KEY = "vidtrans"
+SUFFIX = ".safetensors"
+IDENTITY = "identity"
+MAX_METADATA_BYTES = 4 << 20
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """What a model file says of itself.
+
+    ``generator`` and ``pairing`` are tables with ``name`` and ``settings``; ``size`` is the short side that was
+    trained at, in pixels; ``training`` and ``card`` are for people.
+    """
+
+    generator: Table
+    pairing: Table
+    in_channels: int
+    out_channels: int
+    size: int
+    normalisation: str
+    training: Table
+    card: Table
+
+    def to_json(self) -> str:
+        return canonical_json({"format": FORMAT, **self.__dict__})
+
+
+def find_model(name: str) -> Path | None:
+    """The file that ``--model name`` means; None for the built-in ``identity``. Raises ModelError.
+
+    A path, or a name that is looked for in the current folder, ``models/``, and the user's data folder.
+    """
+    if name == IDENTITY:
+        return None
+    given = Path(name)
+    if given.is_file():
+        return given
+    if given.suffix == SUFFIX or len(given.parts) > 1:
+        raise ModelError(name, "no such file", "train one with 'vidtrans train DATASET'")
+    places = model_folders()
+    for folder in places:
+        if (candidate := folder / f"{name}{SUFFIX}").is_file():
+            return candidate
+    known = sorted({p.stem for folder in places if folder.is_dir() for p in folder.glob(f"*{SUFFIX}")})
+    choices = ", ".join([*known, IDENTITY])
+    raise ModelError(f"model '{name}'", "no model of this name", f"give a file, or choose from: {choices}")
+
+
+def model_folders() -> list[Path]:
+    """Where names are looked for, in this order."""
+    import platformdirs
+
+    return [Path(), Path("models"), Path(platformdirs.user_data_dir("vidtrans")) / "models"]
+
+
+def read_record(path: Path) -> ModelRecord:
+    """Read and check a model file's metadata; loads no weights and no torch. Raises ModelError."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ModelError(str(path), f"not a model file ({error})", "give a .safetensors made by 'vidtrans train'") from None
+    text = metadata.get(METADATA_KEY)
+    if text is None:
+        raise ModelError(str(path), "not made by vidtrans (no vidtrans metadata)", "train one with 'vidtrans train'")
+    if len(text) > MAX_METADATA_BYTES:
+        raise ModelError(str(path), "its metadata is absurdly large", "do not use this file")
+    try:
+        value: dict[str, Any] = json.loads(text)
+        found = value.pop("format")
+        if found != FORMAT:
+            raise ModelError(str(path), f"model format {found} is not known here", "update vidtrans, or train again")
+        record = ModelRecord(**value)
+        _check(record)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ModelError(str(path), f"its metadata is damaged ({error})", "train or copy it again") from None
+    return record
+
+
+def _check(record: ModelRecord) -> None:
+    for name, table in (("generator", record.generator), ("pairing", record.pairing)):
+        if not isinstance(table.get("name"), str) or not isinstance(table.get("settings"), dict):
+            raise ValueError(f"no {name}")
+    if not 1 <= record.in_channels <= 64 or record.out_channels != 3 or not 16 <= record.size <= 8192:
+        raise ValueError("channels or size out of bounds")
+
+
+def save_model(path: Path, generator: Any, record: ModelRecord) -> None:
+    """Write a model file, complete or not at all. Weights are stored in float32 on the CPU."""
+    from safetensors.torch import save_file
+
+    state = {k: v.detach().to("cpu").contiguous() for k, v in generator.state_dict().items()}
+    with complete(path) as temporary:
+        save_file(state, str(temporary), metadata={METADATA_KEY: record.to_json()})
+
+
+def load_generator(path: Path) -> tuple[Any, ModelRecord]:
+    """Build the generator and load its weights, in eval mode on the CPU. Raises ModelError."""
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from vidtrans.networks.init import build_generator
+
+    record = read_record(path)
+    try:
+        with torch.device("meta"):
+            generator = build_generator(
+                record.generator["name"], record.generator["settings"], record.in_channels, record.out_channels
+            )
+        state = load_file(str(path))
+        generator.load_state_dict(state, assign=True)
+    except (UsageError, SafetensorError, RuntimeError, OSError, ValueError) as error:
+        why = str(error).splitlines()[0]
+        raise ModelError(str(path), f"its weights do not fit its architecture ({why})", "train or copy it again") from None
+    for name, tensor in state.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise ModelError(str(path), f"'{name}' holds values that are not numbers", "train it again")
+    for parameter in generator.parameters():
+        parameter.requires_grad_(False)
+    return generator.eval(), record

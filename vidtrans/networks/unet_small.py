@@ -1,0 +1,92 @@
+"""A small U-Net for training in minutes: it works at half size inside, with residual blocks and skips."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vidtrans.settings import setting
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Width, depth and how the full size comes back."""
+
+    channels: int = setting(32, "channels at half size; 2, 3 and 4 times as many further in", low=8, high=128)
+    blocks: tuple[int, ...] = setting((1, 2, 2), "residual blocks at 1/4, 1/8 and 1/16 of the size", low=0, high=9)
+    head: str = setting(
+        "pixel-shuffle",
+        "pixel-shuffle keeps detailed still backgrounds clean; resize is smoother",
+        choices=("pixel-shuffle", "resize"),
+    )
+
+
+def _conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
+    )
+
+
+class _Residual(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = _conv(channels, channels)
+        self.second = nn.Sequential(nn.Conv2d(channels, channels, 3, 1, 1, bias=False), nn.BatchNorm2d(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(x + self.second(self.first(x)))
+
+
+class _Up(nn.Module):
+    """Nearest-neighbour doubling, convolution, the skip concatenated and fused by a 1×1 convolution."""
+
+    def __init__(self, inputs: int, skip: int, outputs: int) -> None:
+        super().__init__()
+        self.conv = _conv(inputs, outputs)
+        self.fuse = _conv(outputs + skip, outputs, kernel=1)
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        x = self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+        fused: Tensor = self.fuse(torch.cat([x, skip], 1))
+        return fused
+
+
+class UNetSmall(nn.Module):
+    """Space to depth, three strided convolutions with residual blocks, the way back with skips, a light head."""
+
+    Settings = Settings
+
+    def __init__(self, in_channels: int, out_channels: int, settings: Settings) -> None:
+        super().__init__()
+        width = settings.channels
+        widths = [width, 2 * width, 3 * width, 4 * width]
+        self.multiple = 2 ** (len(widths))
+        self.stem = _conv(4 * in_channels, width)
+        self.down = nn.ModuleList(
+            nn.Sequential(_conv(a, b, stride=2), *(_Residual(b) for _ in range(n)))
+            for a, b, n in zip(widths, widths[1:], settings.blocks, strict=False)
+        )
+        self.up = nn.ModuleList(_Up(b, a, a) for a, b in reversed(list(zip(widths, widths[1:], strict=False))))
+        self.head: nn.Module
+        if settings.head == "pixel-shuffle":
+            self.head = nn.Sequential(nn.Conv2d(width, 4 * out_channels, 3, 1, 1), nn.PixelShuffle(2))
+        else:
+            self.head = nn.Sequential(
+                nn.Conv2d(width, 16, 3, 1, 1),
+                nn.ReLU(),
+                nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False),
+                nn.Conv2d(16, out_channels, 3, 1, 1),
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(F.pixel_unshuffle(x, 2))
+        skips = []
+        for down in self.down:
+            skips.append(x)
+            x = down(x)
+        for up in self.up:
+            x = up(x, skips.pop())
+        return torch.tanh(self.head(x))

@@ -1,0 +1,53 @@
+"""A frame → the one that follows it: the dataset of next-frame prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vidtrans.pairing.base import Step
+from vidtrans.settings import setting
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Which frames are seen and which is predicted."""
+
+    step: int = setting(1, "how many frames ahead the target lies", low=1, high=64)
+    context: int = setting(1, "how many past frames the network sees", low=1, high=4)
+
+
+class NextFrame:
+    """Pairs never span a cut: they are made within a shot."""
+
+    name = "next-frame"
+    version = 1
+    needs_target = False
+    Settings = Settings
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    @property
+    def in_channels(self) -> int:
+        return 3 * self.settings.context
+
+    @property
+    def min_frames(self) -> int:
+        return (self.settings.context - 1) * self.settings.step + self.settings.step + 1
+
+    def steps(self, num_frames: int) -> Iterator[Step]:
+        step, reach = self.settings.step, (self.settings.context - 1) * self.settings.step
+        for position in range(reach, num_frames - step):
+            yield Step(tuple(range(position - reach, position + 1, step)), position + step)
+
+    def history(self, position: int, first: int) -> tuple[int, ...]:
+        """Past frames, oldest first; before the shot's start its first frame is repeated."""
+        step = self.settings.step
+        return tuple(max(first, position - k * step) for k in reversed(range(self.settings.context)))
+
+    def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
+        """``context`` frames (H, W, 3) uint8, oldest first → (H, W, 3·context) uint8."""
+        return np.concatenate(list(frames), axis=2)
