@@ -1,0 +1,1 @@
+"""Stages, cache, resume: what runs and what is reused."""

@@ -1,0 +1,230 @@
+"""The cache: ``.vidtrans/<stage>/<key>/``, marked with CACHEDIR.TAG, locked while in use.
+
+An entry is complete when its ``meta.json`` is there. Chunks inside an entry are written under a temporary
+name, fsynced and renamed, then described by a small file with their SHA-256: a damaged chunk is a warning and
+a miss, never a result.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from vidtrans.errors import VidtransError
+from vidtrans.events import Note, Report
+from vidtrans.files import complete, digest_file, folder_bytes, remove, write_bytes, write_json
+
+FOLDER = ".vidtrans"
+META = "meta.json"
+TAG = (
+    "Signature: 8a477f597d28d172789f06886806bc55\n"
+    "# This folder holds what vidtrans can make again. See https://bford.info/cachedir/\n"
+)
+# A file that changed this recently may change again within its own timestamp's resolution.
+SETTLED_NS = 2_000_000_000
+
+
+class Cache:
+    """The cache folder. ``report`` hears of damage."""
+
+    def __init__(self, root: Path, report: Report) -> None:
+        self.root, self.report = root, report
+        self._digests: dict[str, list[Any]] | None = None
+
+    def prepare(self) -> None:
+        """Make the folder with its tag; called before anything is written."""
+        if not (self.root / "CACHEDIR.TAG").is_file():
+            self.root.mkdir(parents=True, exist_ok=True)
+            write_bytes(self.root / "CACHEDIR.TAG", TAG.encode())
+
+    def entry(self, stage: str, key: str) -> Entry:
+        return Entry(self.root / stage / key, self)
+
+    def entries(self) -> list[Entry]:
+        """Every entry of every stage, the least recently used first."""
+        found = [Entry(p.parent, self) for p in self.root.glob("*/*/.lock")]
+        return sorted(found, key=lambda e: e.last_used)
+
+    # Digests of source content, remembered so that a big file is not read twice.
+
+    def digest(self, path: Path) -> str:
+        """SHA-256 of a file's content, remembered by size, modification time and inode."""
+        stat = path.stat()
+        stamp = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
+        memo = self._memo()
+        name = str(path.resolve())
+        held = memo.get(name)
+        if held and held[:3] == stamp:
+            return str(held[3])
+        digest = digest_file(path)
+        if time.time_ns() - stat.st_mtime_ns > SETTLED_NS:
+            memo[name] = [*stamp, digest]
+        return digest
+
+    def save_digests(self) -> None:
+        """Write what was remembered; losing it costs time, never correctness."""
+        if self._digests and self.root.is_dir():
+            write_json(self.root / "digests.json", self._digests)
+
+    def _memo(self) -> dict[str, list[Any]]:
+        if self._digests is None:
+            self._digests = {}
+            with suppress(OSError, ValueError):
+                value = json.loads((self.root / "digests.json").read_text())
+                self._digests = {k: v for k, v in value.items() if isinstance(v, list) and len(v) == 4}
+        return self._digests
+
+    def trim(self, stage: str, limit_bytes: int) -> None:
+        """Delete the least recently used entries of a stage until it fits; those in use stay."""
+        entries = [e for e in self.entries() if e.stage == stage]
+        sizes = {e.folder: e.size for e in entries}
+        excess = sum(sizes.values()) - limit_bytes
+        for entry in entries:
+            if excess <= 0:
+                break
+            if entry.delete():
+                excess -= sizes[entry.folder]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One stage's result for one key."""
+
+    folder: Path
+    cache: Cache
+
+    @property
+    def stage(self) -> str:
+        return self.folder.parent.name
+
+    @property
+    def key(self) -> str:
+        return self.folder.name
+
+    @property
+    def size(self) -> int:
+        return folder_bytes(self.folder)
+
+    @property
+    def last_used(self) -> float:
+        with suppress(OSError):
+            return (self.folder / ".lock").stat().st_mtime
+        return 0.0
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the entry. Raises VidtransError where another run holds it; a killed run's lock is free."""
+        self.cache.prepare()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.folder / ".lock", timeout=0, is_singleton=True)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise VidtransError(
+                f"cache entry {self.stage}/{self.key[:12]}",
+                "in use by another run",
+                "wait for it, or give this one its own --cache-dir",
+            ) from None
+        try:
+            with suppress(OSError):
+                (self.folder / ".lock").touch()
+            yield
+        finally:
+            lock.release()
+
+    def read(self) -> dict[str, Any] | None:
+        """The metadata of a complete entry; None where it is not complete, or (with a warning) damaged."""
+        try:
+            value = json.loads((self.folder / META).read_text())
+            if value["key"] != self.key:
+                raise ValueError("it belongs to another key")
+            if digest := value.get("content"):
+                for name, wanted in digest.items():
+                    if digest_file(self.folder / name) != wanted:
+                        raise ValueError(f"{name} changed")
+            meta: dict[str, Any] = value["meta"]
+            return meta
+        except FileNotFoundError as error:
+            if Path(str(error.filename)).name != META:
+                self.damaged(error)
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            self.damaged(error)
+            return None
+
+    def damaged(self, error: object) -> None:
+        self.cache.report(Note(f"cache entry {self.stage}/{self.key[:12]} is damaged ({error}); made again", "warning"))
+
+    def finish(self, meta: Mapping[str, Any], files: tuple[str, ...] = ()) -> None:
+        """Mark the entry complete; ``files`` are those whose content ``read`` shall verify."""
+        content = {name: digest_file(self.folder / name) for name in files}
+        write_json(self.folder / META, {"key": self.key, "meta": dict(meta), "content": content})
+
+    def clear(self) -> None:
+        """Empty the entry; call it while it is locked."""
+        for child in self.folder.iterdir():
+            if child.name != ".lock":
+                remove(child)
+
+    def delete(self) -> bool:
+        """Remove the entry unless a run holds it; says whether it did."""
+        try:
+            with self.locked():
+                self.clear()
+                (self.folder / ".lock").unlink(missing_ok=True)
+        except VidtransError:
+            return False
+        with suppress(OSError):
+            self.folder.rmdir()
+        return True
+
+
+class ChunkStore:
+    """Numbered chunk files of one entry."""
+
+    def __init__(self, entry: Entry, suffix: str) -> None:
+        self.entry, self.suffix = entry, suffix
+        self._checked: dict[int, bool] = {}
+
+    def path(self, number: int) -> Path:
+        return self.entry.folder / f"chunk-{number:06d}{self.suffix}"
+
+    def _note(self, number: int) -> Path:
+        return self.entry.folder / f"chunk-{number:06d}.json"
+
+    def is_done(self, number: int) -> bool:
+        """Whether the chunk is there and undamaged; its content is read once to be sure."""
+        if number not in self._checked:
+            self._checked[number] = self._verify(number)
+        return self._checked[number]
+
+    def _verify(self, number: int) -> bool:
+        try:
+            wanted = json.loads(self._note(number).read_text())["sha256"]
+            if digest_file(self.path(number)) == wanted:
+                return True
+            why: object = "its content changed"
+        except FileNotFoundError:
+            if not self._note(number).exists():
+                return False
+            why = "its file is missing"
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            why = error
+        self.entry.damaged(f"chunk {number}: {why}")
+        self._note(number).unlink(missing_ok=True)
+        return False
+
+    @contextmanager
+    def writing(self, number: int) -> Iterator[Path]:
+        """Yield a temporary path; the chunk is done when the block ends without an error."""
+        with complete(self.path(number)) as temporary:
+            yield temporary
+        write_json(self._note(number), {"sha256": digest_file(self.path(number))})
+        self._checked[number] = True

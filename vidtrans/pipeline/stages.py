@@ -1,0 +1,98 @@
+"""The stages of the chain and what each one's cache key is made of.
+
+A key is the SHA-256 of canonical JSON: the stage, its version, the parameters that it reads, and the keys
+or content digests of what it reads from. Batch size, number of workers and output path are not in it: they
+change no result. Raise a stage's version by hand when its results change; a test holds golden keys.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+from vidtrans.files import digest_of
+from vidtrans.registry import Entry, Registry
+from vidtrans.settings import Table
+
+STAGES = Registry(
+    "stage",
+    {
+        "index": Entry("vidtrans.pipeline.stages:IndexStage", "timestamps and shots of a clip"),
+        "dataset": Entry("vidtrans.pipeline.stages:DatasetStage", "pictures of a dataset being built"),
+        "train": Entry("vidtrans.pipeline.stages:TrainStage", "checkpoints and the model of a training run"),
+        "infer": Entry("vidtrans.pipeline.stages:InferStage", "a model's raw outputs, lossless"),
+        "render": Entry("vidtrans.pipeline.stages:RenderStage", "filtered and encoded segments"),
+    },
+)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage with its parameters; the fields of a subclass are what its key is made of."""
+
+    name: ClassVar[str]
+    version: ClassVar[int] = 1
+
+    @property
+    def key(self) -> str:
+        return digest_of({"stage": self.name, "version": self.version, **self.parameters()})
+
+    def parameters(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class IndexStage(Stage):
+    name: ClassVar[str] = "index"
+    source: str  # content digest
+    cuts_version: int
+
+
+@dataclass(frozen=True)
+class DatasetStage(Stage):
+    name: ClassVar[str] = "dataset"
+    sources: list[Table]  # content digest, first, stop, target digest
+    pairing: Table
+    settings: Table
+
+
+@dataclass(frozen=True)
+class TrainStage(Stage):
+    name: ClassVar[str] = "train"
+    dataset: str  # content digest of the dataset
+    generator: Table
+    discriminator: Table
+    settings: Table
+    seed: int
+    start: str  # content digest of --from, or ''
+    engine: Table  # device class, precision, torch version, threads, world size
+    steps: int
+
+    @property
+    def run_key(self) -> str:
+        """Equal for runs that differ in their number of steps alone."""
+        return digest_of({k: v for k, v in self.parameters().items() if k != "steps"})
+
+
+@dataclass(frozen=True)
+class InferStage(Stage):
+    name: ClassVar[str] = "infer"
+    source: str
+    first: int
+    stop: int
+    shots: list[int]
+    chunk_frames: int
+    model: str  # content digest, or 'identity'
+    pairing: Table
+    size: list[int]  # width, height
+    engine: Table
+
+
+@dataclass(frozen=True)
+class RenderStage(Stage):
+    name: ClassVar[str] = "render"
+    outputs: str  # key of the infer stage
+    filter: Table
+    encoding: Table
+    picture: Table  # size, pixel aspect, time base, rate
+    encoder: str  # version of the encoding library

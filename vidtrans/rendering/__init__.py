@@ -1,0 +1,1 @@
+"""Rendering a model onto a video: chunks, raw outputs, and the settings of both."""

@@ -1,0 +1,68 @@
+"""A model's raw outputs, frame by frame: the pairing makes the input, the engine runs in batches."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+
+from vidtrans.inference.engine import Engine
+from vidtrans.pairing.base import Pairing
+from vidtrans.temporal.stream import Sample
+from vidtrans.video.reader import Frame
+
+
+def raw_outputs(
+    frames: Iterable[Frame],
+    first: int,
+    shot_first: Callable[[int], int],
+    pairing: Pairing,
+    engine: Engine,
+    known: Callable[[int], np.ndarray | None],
+) -> Iterator[Sample]:
+    """Yield a Sample for each frame from number ``first`` on, in order.
+
+    ``frames`` may begin before ``first``, with the past frames that the pairing looks back to;
+    ``shot_first(i)`` is the first frame of frame i's shot; ``known(i)`` returns an output made earlier, or None.
+    """
+    past: dict[int, np.ndarray] = {}
+    waiting: deque[tuple[Sample, np.ndarray | None]] = deque()
+    inputs: list[np.ndarray] = []
+
+    for frame in frames:
+        start = shot_first(frame.index)
+        past[frame.index] = frame.rgb
+        if frame.index < first:
+            continue
+        numbers = pairing.history(frame.index, start)
+        for old in [n for n in past if n < numbers[0]]:
+            del past[old]
+        output = known(frame.index)
+        sample = Sample(frame.index, frame.pts, frame.rgb, frame.rgb, starts_shot=frame.index == start)
+        if output is None:
+            inputs.append(pairing.input([past[n] for n in numbers]))
+        waiting.append((sample, output))
+        if len(inputs) >= engine.batch:
+            yield from _flush(waiting, inputs, engine)
+        while not inputs and waiting:
+            sample, output = waiting.popleft()
+            sample.output = output if output is not None else sample.output
+            yield sample
+    yield from _flush(waiting, inputs, engine)
+
+
+def _flush(
+    waiting: deque[tuple[Sample, np.ndarray | None]], inputs: list[np.ndarray], engine: Engine
+) -> Iterator[Sample]:
+    made = iter(engine(np.stack(inputs)) if inputs else ())
+    inputs.clear()
+    while waiting:
+        sample, output = waiting.popleft()
+        sample.output = output if output is not None else next(made)
+        yield sample
+
+
+def lookback(pairing: Pairing, first: int, shot_first: int) -> int:
+    """The earliest frame that must be read to make the input of frame ``first``."""
+    return min(pairing.history(first, shot_first))

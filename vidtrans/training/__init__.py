@@ -1,0 +1,1 @@
+"""Teaching a look: pix2pix on pairs, with exact resume."""

@@ -1,0 +1,41 @@
+"""Checkpoints that are there whole or not at all, and are known to be undamaged when they are read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vidtrans.events import Note, Report
+from vidtrans.files import complete, digest_file, remove, write_json
+
+POINTER = "checkpoint.json"
+
+
+def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
+    """Write ``step-N.pt``, then point to it, then delete the older ones but one: a kill at any moment is safe."""
+    name = f"step-{step:08d}.pt"
+    with complete(folder / name) as temporary:
+        torch.save(state, temporary)
+    write_json(folder / POINTER, {"file": name, "step": step, "sha256": digest_file(folder / name)})
+    for old in sorted(folder.glob("step-*.pt"))[:-1]:
+        remove(old)
+
+
+def load_checkpoint(folder: Path, report: Report) -> dict[str, Any] | None:
+    """The last whole state, on the CPU; None (and a warning) where it is damaged, None where there is none."""
+    pointer = folder / POINTER
+    if not pointer.is_file():
+        return None
+    try:
+        value = json.loads(pointer.read_text())
+        file = folder / str(value["file"])
+        if digest_file(file) != value["sha256"]:
+            raise ValueError("its content changed")
+        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+        return state
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        report(Note(f"the training checkpoint is damaged ({error}); training starts again", "warning"))
+        return None

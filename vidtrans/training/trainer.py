@@ -1,0 +1,156 @@
+"""The training loop: batches in, checkpoints and previews out, and the same result whatever interrupts it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vidtrans.data.loader import Batch, Loader
+from vidtrans.errors import Interrupted, VidtransError
+from vidtrans.events import Note, Progress, Report, Stop
+from vidtrans.files import write_bytes
+from vidtrans.training.checkpoint import load_checkpoint, save_checkpoint
+from vidtrans.training.pix2pix import Losses, Pix2Pix
+from vidtrans.training.schedule import learning_rate, step_seed
+
+LOSS_COLUMNS = ("step", "generator_gan", "generator_l1", "discriminator")
+
+
+@dataclass
+class Run:
+    """A training run that lives in ``folder``: where it is, and how it got there.
+
+    ``history`` holds the step counts it was asked for so far: raising ``--steps`` later adds one.
+    """
+
+    folder: Path
+    model: Pix2Pix
+    loader: Loader
+    seed: int
+    history: list[int]
+    step: int = 0
+    rows: list[list[float]] = field(default_factory=list)
+
+    @property
+    def total(self) -> int:
+        return self.history[-1]
+
+    def save(self) -> None:
+        if not self.model.is_finite():
+            return  # the last good state stays
+        rows = torch.tensor(self.rows, dtype=torch.float32).reshape(-1, len(LOSS_COLUMNS) - 1)
+        state = {"step": self.step, "history": self.history, "rows": rows, **self.model.state()}
+        save_checkpoint(self.folder, self.step, state)
+
+    def load(self, report: Report) -> bool:
+        """Go on from the folder's checkpoint, if it has a whole one."""
+        state = load_checkpoint(self.folder, report)
+        if state is None:
+            return False
+        self.adopt(state)
+        return True
+
+    def adopt(self, state: dict[str, Any]) -> None:
+        self.model.restore(state)
+        self.step, self.rows = int(state["step"]), state["rows"].tolist()
+
+    def losses_csv(self) -> bytes:
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(LOSS_COLUMNS)
+        writer.writerows([i, *(f"{v:.6g}" for v in row)] for i, row in enumerate(self.rows, start=1))
+        return text.getvalue().encode()
+
+
+class Diverged(VidtransError):
+    """A loss is no longer a number. ``step`` is the last good one, whose state is kept."""
+
+    def __init__(self, step: int, at: int) -> None:
+        self.step = step
+        super().__init__(
+            "training",
+            f"a loss became infinite or NaN at step {at}; the state of step {step} is kept",
+            "lower --set training.lr, or use --set training.precision=fp32",
+        )
+
+
+def train(
+    run: Run,
+    report: Report,
+    stop: Stop,
+    preview: Callable[[Run], None] | None = None,
+    losses_file: Path | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Train ``run`` to its total. Checkpoints and previews are timed, and change no result.
+
+    Raises Interrupted (after saving) when asked to stop, and Diverged on a loss that is not a number.
+    """
+    settings = run.model.settings
+    saved = shown = clock()
+    if run.step:
+        report(Note(f"going on from step {run.step} of {run.total}"))
+
+    def refresh() -> None:
+        if losses_file is not None:
+            write_bytes(losses_file, run.losses_csv())
+        if preview is not None:
+            preview(run)
+
+    saved_step = run.step
+    for batch in run.loader.stream(run.step, run.total):
+        if stop.requested:
+            run.save()
+            raise Interrupted(stop.exit_status or 130)
+        losses = one_step(run, batch)
+        if not math.isfinite(losses.gan + losses.l1 + losses.discriminator):
+            raise Diverged(saved_step, run.step + 1)
+        run.rows.append([losses.gan, losses.l1, losses.discriminator])
+        run.step += 1
+        detail = f"G {losses.gan:.2f}  L1 {losses.l1:.3f}  D {losses.discriminator:.2f}"
+        report(Progress("training", run.step, run.total, "steps", detail))
+        if clock() - saved >= settings.checkpoint_seconds and run.step < run.total:
+            run.save()
+            saved, saved_step = clock(), run.step
+        if clock() - shown >= settings.preview_seconds:
+            refresh()
+            shown = clock()
+    if not run.model.is_finite():
+        raise Diverged(saved_step, run.step)
+    run.save()
+    refresh()
+
+
+def one_step(run: Run, batch: Batch) -> Losses:
+    """The update of step ``run.step``."""
+    rate = learning_rate(run.step, run.total, run.model.settings)
+    inputs, targets = torch.from_numpy(batch.inputs), torch.from_numpy(batch.targets)
+    return run.model.step(inputs, targets, lr=rate, seed=step_seed(run.seed, run.step))
+
+
+def steps_for(run: Run, minutes: float, warmup: int = 3, timed: int = 8) -> int:
+    """How many steps fit in ``minutes``, from a short trial whose effects are undone."""
+    import copy
+
+    before = copy.deepcopy(run.model.state())
+    for step in range(warmup):
+        _trial(run, step)
+    start = time.perf_counter()
+    for step in range(warmup, warmup + timed):
+        _trial(run, step)
+    seconds = (time.perf_counter() - start) / timed
+    run.model.restore(before)
+    return max(1, round(minutes * 60 / seconds))
+
+
+def _trial(run: Run, step: int) -> None:
+    batch = run.loader.make(step)
+    run.model.step(torch.from_numpy(batch.inputs), torch.from_numpy(batch.targets), lr=run.model.settings.lr, seed=step)
