@@ -1,0 +1,27 @@
+"""vidtrans: teach a look from video; render it onto video; without flicker.
+
+The Python API mirrors the commands::
+
+    import vidtrans
+
+    vidtrans.make_dataset("clip.mp4")
+    vidtrans.train("clip.dataset", steps=2000)
+    vidtrans.stylize("other.mp4", model="clip")
+
+Nothing heavy is imported until a function is used.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "make_dataset", "run", "stylize", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        from vidtrans.pipeline import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'vidtrans' has no attribute '{name}'")

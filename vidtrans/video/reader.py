@@ -14,6 +14,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from vidtrans.errors import MediaError
+from vidtrans.settings import Size
 from vidtrans.video.colour import ToRGB
 from vidtrans.video.container import describe, open_media, picture_stream
 from vidtrans.video.orientation import Orientation, orientation_of
@@ -92,6 +93,7 @@ class ClipReader:
     def __init__(self, path: Path, *, size: tuple[int, int] | None = None, threads: int = 0) -> None:
         self.path = Path(path)
         self.size = size
+        self._wanted: Size | None = None
         self.threads = threads
         self.num_rebuilt_pts = 0
         self.last_duration = 0
@@ -112,6 +114,10 @@ class ClipReader:
 
     def __exit__(self, *exc: object) -> None:
         self._media.__exit__(None, None, None)
+
+    def scale(self, size: Size) -> None:
+        """Deliver frames at ``size`` of the upright picture, whose own size only the first frame tells."""
+        self._wanted = size
 
     def frames(self, start: int = 0, stop: int | None = None, index: ClipIndex | None = None) -> Iterator[Frame]:
         """Yield the frames ``start`` … ``stop − 1`` in order of presentation.
@@ -206,6 +212,8 @@ class ClipReader:
         orientation = orientation_of(frame)
         self.orientation = orientation
         upright = self.size or orientation.size(frame.width, frame.height)
+        if self.size is None and self._wanted is not None:
+            upright = self._wanted.of(*upright)
         stored = orientation.size(*upright)
         if not hasattr(self, "_to_rgb") or (self._to_rgb.width, self._to_rgb.height) != stored:
             self._to_rgb = ToRGB(*stored)

@@ -1,0 +1,119 @@
+"""Presets, ``vidtrans.toml``, and which of them wins.
+
+From low to high: defaults, the preset, ``vidtrans.toml`` in the folder, ``VIDTRANS_*`` variables, flags. A preset
+named on the command line outranks the file.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import vidtrans
+from vidtrans.errors import UsageError
+from vidtrans.registry import unknown
+from vidtrans.settings import Table, from_table
+
+T = TypeVar("T")
+PROJECT_FILE = "vidtrans.toml"
+DEFAULT_PRESET = "edges"
+
+# The tables of a preset. Those with a name choose from a registry; their other keys are that choice's settings.
+CHOICES = {"pairing": "edges", "generator": "unet-256", "discriminator": "patchgan", "temporal": "window"}
+TABLES = (*CHOICES, "dataset", "training", "rendering", "encoding")
+
+
+def preset_folder() -> Path:
+    """Where the presets are: inside an installed package, beside it in a checkout."""
+    package = Path(vidtrans.__file__).parent
+    installed = package / "_presets"
+    return installed if installed.is_dir() else package.parent / "presets"
+
+
+def preset_names() -> list[str]:
+    return sorted(p.stem for p in preset_folder().glob("*.toml"))
+
+
+def preset_path(name: str) -> Path:
+    """The file of a preset: a name, or a path to a TOML file. Raises UsageError."""
+    if name.endswith(".toml"):
+        if Path(name).is_file():
+            return Path(name)
+        raise UsageError(f"preset '{name}'", "no such file", "see 'vidtrans preset list'")
+    if name not in preset_names():
+        raise unknown("preset", name, preset_names())
+    return preset_folder() / f"{name}.toml"
+
+
+def read_tables(path: Path) -> dict[str, Table]:
+    """The tables of a preset or project file; unknown tables are refused. Raises UsageError."""
+    try:
+        value = tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(str(path), f"not valid TOML ({error})", "correct it") from None
+    value.pop("summary", None)
+    for name, table in value.items():
+        if name not in TABLES:
+            raise unknown(f"table [{name}] in {path}: table", name, list(TABLES))
+        if not isinstance(table, dict):
+            raise UsageError(f"'{name}' in {path}", "it must be a table", f"write [{name}]")
+    return value
+
+
+def preset_summary(name: str) -> str:
+    """The one line that a preset says of itself."""
+    return str(tomllib.loads(preset_path(name).read_text()).get("summary", ""))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Merged tables: what of them is not said is the default of the settings class that reads it."""
+
+    preset: str
+    tables: Mapping[str, Table]
+
+    def choice(self, name: str) -> tuple[str, Table]:
+        """The chosen name of a table with choices, and the rest of the table."""
+        table = dict(self.tables.get(name, {}))
+        return str(table.pop("name", CHOICES[name])), table
+
+    def settings(self, name: str, cls: type[T]) -> T:
+        """The settings class filled from table ``name``. Raises UsageError."""
+        return from_table(cls, self.tables.get(name, {}), name)
+
+    def only(self, *names: str) -> dict[str, Table]:
+        """The given tables, for the record of a request."""
+        return {n: dict(self.tables.get(n, {})) for n in names}
+
+
+def make_recipe(
+    preset: str | None, implied: str | None, flags: Mapping[str, Mapping[str, Any]], folder: Path | None = None
+) -> Recipe:
+    """Merge a recipe.
+
+    ``preset`` was named by the user; ``implied`` follows from something else (a dataset remembers its own), and
+    the project file outranks it. ``flags`` are tables from flags and variables. Raises UsageError.
+    """
+    project = (folder or Path()) / PROJECT_FILE
+    from_file = read_tables(project) if project.is_file() else {}
+    named = preset or implied
+    from_preset = read_tables(preset_path(named)) if named else {}
+    layers = [from_file, from_preset] if preset else [from_preset, from_file]
+    for table in flags:
+        if table not in TABLES:
+            raise unknown("table", table, list(TABLES))
+    merged: dict[str, Table] = {}
+    for layer in (*layers, flags):
+        for name, table in layer.items():
+            merged[name] = _overlay(merged.get(name, {}), table)
+    return Recipe(named or "", merged)
+
+
+def _overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> Table:
+    """``above`` over ``below``; another choice does not inherit the settings of the one that it replaces."""
+    if "name" in above and above["name"] != below.get("name", above["name"]):
+        return dict(above)
+    return {**below, **above}

@@ -1,0 +1,60 @@
+"""The whole chain in one command: dataset, model, and every clip that it is applied to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from vidtrans.errors import UsageError
+from vidtrans.model import SUFFIX
+from vidtrans.pipeline import make_dataset as datasets
+from vidtrans.pipeline.context import Context
+from vidtrans.pipeline.make_dataset import make_dataset
+from vidtrans.pipeline.recipe import Recipe
+from vidtrans.pipeline.stylize import stylize, stylize_many
+from vidtrans.pipeline.train import train
+from vidtrans.settings import Table
+
+
+def run(
+    video: Path,
+    apply: Sequence[Path],
+    output: Path,
+    recipe: Recipe,
+    context: Context,
+    *,
+    target: Path | None = None,
+    steps: int | None = None,
+    minutes: float | None = None,
+) -> tuple[Table, list[tuple[Path, Table | Exception]]]:
+    """Teach from ``video``, render onto each of ``apply``; every step is found again on the next run.
+
+    The dataset and the model are left beside ``output``, under the video's name. With several clips ``output``
+    is a folder. Returns what is reported of the whole, and of each clip.
+    """
+    began = time.monotonic()
+    many = len(apply) > 1
+    if many and output.suffix:
+        raise UsageError(str(output), "with several clips -o is a folder", "give a folder name")
+    folder = output if many else output.parent
+    dataset = folder / datasets.default_output([video])
+    model = folder / f"{video.resolve().stem}{SUFFIX}"
+    made = make_dataset([video], dataset, recipe, context, target=target)
+    if context.dry_run:
+        return made | {"output": str(output)}, []
+    trained = train(dataset, model, recipe, context, steps=steps, minutes=minutes)
+    if many:
+        results = stylize_many(apply, str(model), output, recipe, context)
+    else:
+        results = [(apply[0], stylize(apply[0], str(model), output, recipe, context))]
+    done = [r for _, r in results if isinstance(r, dict)]
+    return {
+        "output": str(output),
+        "frames": sum(r["frames"] for r in done),
+        "dataset": str(dataset),
+        "model": str(model),
+        "held_out": trained.get("held_out"),
+        "seconds": round(time.monotonic() - began, 3),
+        "cached": all(r["cached"] for r in (made, trained, *done)),
+    }, results
