@@ -80,7 +80,9 @@ def read_record(path: Path) -> ModelRecord:
         with safe_open(str(path), framework="numpy") as file:
             metadata = file.metadata() or {}
     except (SafetensorError, OSError, ValueError) as error:
-        raise ModelError(str(path), f"not a model file ({error})", "give a .safetensors made by 'vidtrans train'") from None
+        raise ModelError(
+            str(path), f"not a model file ({error})", "give a .safetensors made by 'vidtrans train'"
+        ) from None
     text = metadata.get(METADATA_KEY)
     if text is None:
         raise ModelError(str(path), "not made by vidtrans (no vidtrans metadata)", "train one with 'vidtrans train'")
@@ -127,13 +129,18 @@ def load_generator(path: Path) -> tuple[Any, ModelRecord]:
     try:
         with torch.device("meta"):
             generator = build_generator(
-                record.generator["name"], record.generator["settings"], record.in_channels, record.out_channels
+                record.generator["name"],
+                record.generator["settings"],
+                record.in_channels,
+                record.out_channels,
             )
         state = load_file(str(path))
         generator.load_state_dict(state, assign=True)
     except (UsageError, SafetensorError, RuntimeError, OSError, ValueError) as error:
         why = str(error).splitlines()[0]
-        raise ModelError(str(path), f"its weights do not fit its architecture ({why})", "train or copy it again") from None
+        raise ModelError(
+            str(path), f"its weights do not fit its architecture ({why})", "train or copy it again"
+        ) from None
     for name, tensor in state.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise ModelError(str(path), f"'{name}' holds values that are not numbers", "train it again")

@@ -46,9 +46,7 @@ def from_table(cls: type[T], table: Mapping[str, Any], where: str) -> T:
 
 def to_table(settings: Any) -> Table:
     """The settings as a JSON-able table, defaults included; tuples become lists."""
-    return {
-        f.name: list(v) if isinstance(v := getattr(settings, f.name), tuple) else v for f in fields(settings)
-    }
+    return {f.name: list(v) if isinstance(v := getattr(settings, f.name), tuple) else v for f in fields(settings)}
 
 
 def _coerce(value: Any, hint: Any, name: str) -> Any:

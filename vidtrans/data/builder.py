@@ -116,4 +116,3 @@ def _store(path: Path, picture: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(encode_png(picture))
     sync_file(path)
-

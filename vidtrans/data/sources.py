@@ -55,7 +55,10 @@ class ClipSource:
 
 def _pick(path: Path, index: ClipIndex, numbers: list[int], size: tuple[int, int]) -> Iterator[np.ndarray]:
     wanted = set(numbers)
-    with ClipReader(path, size=size) as reader, closing(reader.frames(numbers[0], numbers[-1] + 1, index)) as frames:
+    with (
+        ClipReader(path, size=size) as reader,
+        closing(reader.frames(numbers[0], numbers[-1] + 1, index)) as frames,
+    ):
         for frame in frames:
             if frame.index in wanted:
                 yield frame.rgb

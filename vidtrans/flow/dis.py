@@ -22,9 +22,7 @@ class DISMedium:
         height, width = first.shape
         below, right = max(0, _SMALLEST - height), max(0, _SMALLEST - width)
         if below or right:
-            first, second = (
-                cv2.copyMakeBorder(p, 0, below, 0, right, cv2.BORDER_REPLICATE) for p in (first, second)
-            )
+            first, second = (cv2.copyMakeBorder(p, 0, below, 0, right, cv2.BORDER_REPLICATE) for p in (first, second))
         flow = self._method.calc(np.ascontiguousarray(first), np.ascontiguousarray(second), None)
         return np.ascontiguousarray(flow[:height, :width])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -26,7 +27,7 @@ class PatchGAN(nn.Module):
         super().__init__()
         widths = [settings.channels * min(2**i, 8) for i in range(settings.layers + 1)]
         layers: list[nn.Module] = [nn.Conv2d(channels, widths[0], 4, 2, 1), nn.LeakyReLU(0.2)]
-        for i, (a, b) in enumerate(zip(widths, widths[1:], strict=False), start=1):
+        for i, (a, b) in enumerate(itertools.pairwise(widths), start=1):
             stride = 2 if i < settings.layers else 1
             layers += [nn.Conv2d(a, b, 4, stride, 1, bias=False), nn.BatchNorm2d(b), nn.LeakyReLU(0.2)]
         layers.append(nn.Conv2d(widths[-1], 1, 4, 1, 1))

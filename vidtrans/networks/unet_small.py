@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import torch
@@ -26,7 +27,9 @@ class Settings:
 
 def _conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
+        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(),
     )
 
 
@@ -69,7 +72,7 @@ class UNetSmall(nn.Module):
             nn.Sequential(_conv(a, b, stride=2), *(_Residual(b) for _ in range(n)))
             for a, b, n in zip(widths, widths[1:], settings.blocks, strict=False)
         )
-        self.up = nn.ModuleList(_Up(b, a, a) for a, b in reversed(list(zip(widths, widths[1:], strict=False))))
+        self.up = nn.ModuleList(_Up(b, a, a) for a, b in reversed(list(itertools.pairwise(widths))))
         self.head: nn.Module
         if settings.head == "pixel-shuffle":
             self.head = nn.Sequential(nn.Conv2d(width, 4 * out_channels, 3, 1, 1), nn.PixelShuffle(2))

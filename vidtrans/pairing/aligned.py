@@ -16,7 +16,9 @@ class Settings:
     """Which side is which."""
 
     direction: str = setting(
-        "AtoB", "in pair folders: which side is the input; two clips go VIDEO → --target", choices=("AtoB", "BtoA")
+        "AtoB",
+        "in pair folders: which side is the input; two clips go VIDEO → --target",
+        choices=("AtoB", "BtoA"),
     )
 
 

@@ -84,7 +84,9 @@ def make_dataset(
     entry = context.cache.entry(stage.name, stage.key)
     with disk_errors(output), entry.locked():
         folder = entry.folder / "pictures"
-        marks = PictureMarks(entry, [[n for r in plan.records[a:b] for n in (r.file, r.target) if n] for a, b in plan.chunks])
+        marks = PictureMarks(
+            entry, [[n for r in plan.records[a:b] for n in (r.file, r.target) if n] for a, b in plan.chunks]
+        )
         write_pictures(sources, plan, settings, folder, marks.is_done, marks.mark, context.report, context.stop)
         if restore and output.exists():
             _restore(folder, output, dataset)
@@ -101,7 +103,11 @@ def _check_inputs(videos: Sequence[Path], target: Path | None, pairing: Pairing)
     if folders and not pairing.needs_target:
         raise UsageError(str(folders[0]), "a folder of pairs", "use --pairing aligned, or give a video")
     if pairing.needs_target and target is None and not folders:
-        raise UsageError(f"pairing '{pairing.name}'", "it needs a second clip", "add --target VIDEO, or give a folder of pairs")
+        raise UsageError(
+            f"pairing '{pairing.name}'",
+            "it needs a second clip",
+            "add --target VIDEO, or give a folder of pairs",
+        )
     if target is not None and not pairing.needs_target:
         raise UsageError("--target", f"pairing '{pairing.name}' makes its own targets", "use --pairing aligned")
     if target is not None and len(videos) > 1:
@@ -131,7 +137,11 @@ def _existing(output: Path, request: str, context: Context, restore: bool) -> Da
         # Never delete a folder that is not known to be a dataset, whatever was asked for.
         raise UsageError(str(output), "it exists and is not a dataset", "choose another folder with -o")
     if not context.overwrite and held is not None:
-        raise UsageError(str(output), "it exists, made from other inputs or options", "use --overwrite, or another name with -o")
+        raise UsageError(
+            str(output),
+            "it exists, made from other inputs or options",
+            "use --overwrite, or another name with -o",
+        )
     return None
 
 
@@ -159,7 +169,14 @@ def _open_sources(
             stop = _common_stop(clip, other, first, stop, context)
         sources.append(
             ClipSource(
-                video, clip.index, clip.shots, first, stop, settings.every, target, other.index if other else None
+                video,
+                clip.index,
+                clip.shots,
+                first,
+                stop,
+                settings.every,
+                target,
+                other.index if other else None,
             )
         )
         described.append(
@@ -264,4 +281,9 @@ def _result(dataset: Dataset, output: Path, began: float, *, cached: bool) -> Ta
 def dataset_digest(context: Context, dataset: Dataset) -> str:
     """What training depends on: the index and the content of the pictures that are there."""
     index = dataset.folder / INDEX
-    return digest_of([context.cache.digest(index), *([n, context.cache.digest(dataset.folder / n)] for n in dataset.files())])
+    return digest_of(
+        [
+            context.cache.digest(index),
+            *([n, context.cache.digest(dataset.folder / n)] for n in dataset.files()),
+        ]
+    )

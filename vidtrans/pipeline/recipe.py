@@ -90,7 +90,10 @@ class Recipe:
 
 
 def make_recipe(
-    preset: str | None, implied: str | None, flags: Mapping[str, Mapping[str, Any]], folder: Path | None = None
+    preset: str | None,
+    implied: str | None,
+    flags: Mapping[str, Mapping[str, Any]],
+    folder: Path | None = None,
 ) -> Recipe:
     """Merge a recipe.
 
@@ -117,3 +120,10 @@ def _overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> Table:
     if "name" in above and above["name"] != below.get("name", above["name"]):
         return dict(above)
     return {**below, **above}
+
+
+def dataset_recipe(preset: str | None, flags: Mapping[str, Mapping[str, Any]]) -> Recipe:
+    """The recipe that a dataset begins with: without ``preset``, the one named like the pairing, if there is one."""
+    pairing = flags.get("pairing", {}).get("name")
+    implied = pairing if pairing in preset_names() else None if pairing else DEFAULT_PRESET
+    return make_recipe(preset, implied, flags)

@@ -145,9 +145,7 @@ class _Job:
         self.filter_name, self.filter_table = self._filter(recipe)
         self.chunks = cut_into_chunks(self.first, self.stop, clip.shots, self.settings.chunk_frames)
         index = clip.index
-        self.picture = PictureFormat(
-            index.width, index.height, index.sample_aspect_ratio, index.time_base, index.rate
-        )
+        self.picture = PictureFormat(index.width, index.height, index.sample_aspect_ratio, index.time_base, index.rate)
 
     def _working_size(self) -> tuple[int, int]:
         """(width, height) at which the model runs."""
@@ -234,7 +232,11 @@ class _Job:
             shots=[s for s in self.clip.shots if self.first <= s < self.stop],
             chunk_frames=self.settings.chunk_frames,
             model=self.look.digest,
-            pairing={"name": self.pairing.name, "version": self.pairing.version, "settings": to_table(self.pairing.settings)},
+            pairing={
+                "name": self.pairing.name,
+                "version": self.pairing.version,
+                "settings": to_table(self.pairing.settings),
+            },
             size=list(self.size),
             engine=dict(engine.identity),
         )

@@ -107,7 +107,12 @@ class _Job:
     """One training job: everything that needs torch."""
 
     def __init__(
-        self, dataset: Dataset, recipe: Recipe, settings: TrainingSettings, start: Path | None, context: Context
+        self,
+        dataset: Dataset,
+        recipe: Recipe,
+        settings: TrainingSettings,
+        start: Path | None,
+        context: Context,
     ) -> None:
         import torch
 

@@ -27,7 +27,9 @@ class Settings:
     radius: int = setting(4, "frames taken from each side", low=0, high=32)
     strength: float = setting(1.0, "share of the correction that is applied", low=0.0, high=1.0)
     detail: float = setting(2.0, "σ in pixels: finer structure than this stays the frame's own", low=0.0, high=16.0)
-    tolerance: float = setting(0.1, "σ of the colour difference, 0 to 1, that still counts as the same", low=0.01, high=1.0)
+    tolerance: float = setting(
+        0.1, "σ of the colour difference, 0 to 1, that still counts as the same", low=0.01, high=1.0
+    )
     flow: str = setting("dis", "flow method", choices=tuple(FLOWS))
 
 
@@ -107,7 +109,10 @@ class WindowFilter:
             there, back = self._flow(a, b), self._flow(b, a)
             height, width = self._half(first)[0].shape[:2]
             first.extras["steps"] = tuple(
-                _Step(resize_flow(f, width, height), cv2.resize(m, (width, height), interpolation=cv2.INTER_AREA))
+                _Step(
+                    resize_flow(f, width, height),
+                    cv2.resize(m, (width, height), interpolation=cv2.INTER_AREA),
+                )
                 for f, m in (
                     (there, forward_backward(there, back).astype(np.float32)),
                     (back, forward_backward(back, there).astype(np.float32)),

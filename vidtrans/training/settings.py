@@ -19,7 +19,9 @@ class TrainingSettings:
     l1: float = setting(100.0, "weight of the L1 loss (the paper's λ)", low=0.0)
     gan: float = setting(1.0, "weight of the adversarial loss; 0 trains without a discriminator", low=0.0)
     schedule: str = setting(
-        "linear", "linear: constant, then down to 0 over the second half; cosine: over the whole run", choices=("linear", "cosine")
+        "linear",
+        "linear: constant, then down to 0 over the second half; cosine: over the whole run",
+        choices=("linear", "cosine"),
     )
     warmup: int = setting(0, "steps over which the learning rate rises from 0", low=0)
     crop: int | None = setting(256, 'side in pixels of what a step sees; "none" for whole pictures', low=16)

@@ -54,9 +54,7 @@ def join(segments: Sequence[Path], timing: Timing, output: Path, sound: Sound | 
         first = stack.enter_context(closing(av.open(str(segments[0]), format="nut")))
         video: Any = out.add_stream_from_template(first.streams.video[0])
         video.time_base = timing.time_base
-        streams: list[Iterable[tuple[float, int, av.Packet]]] = [
-            _video_packets(segments, timing, decode_times, video)
-        ]
+        streams: list[Iterable[tuple[float, int, av.Packet]]] = [_video_packets(segments, timing, decode_times, video)]
         source = stack.enter_context(open_media(sound.source)) if sound else None
         copied = [0]
         if sound and source and source.streams.audio:
@@ -67,7 +65,9 @@ def join(segments: Sequence[Path], timing: Timing, output: Path, sound: Sound | 
                 out.mux(packet)
         except (av.error.FFmpegError, ValueError) as error:
             raise MediaError(
-                str(output), f"cannot be written as {kind} ({error})", "try -o with .mkv, it holds every kind of sound"
+                str(output),
+                f"cannot be written as {kind} ({error})",
+                "try -o with .mkv, it holds every kind of sound",
             ) from None
     return copied[0]
 
@@ -94,7 +94,11 @@ def _decode_times(segments: Sequence[Path], timing: Timing) -> list[list[tuple[i
         order.append([base + r for r in ranks])
         base += len(ranks)
     if base != len(timing.pts):
-        raise MediaError("joining", f"{base} encoded frames for {len(timing.pts)} timestamps", "run again with a clean cache")
+        raise MediaError(
+            "joining",
+            f"{base} encoded frames for {len(timing.pts)} timestamps",
+            "run again with a clean cache",
+        )
     flat = [n for part in order for n in part]
     delay = max((i - n for i, n in enumerate(flat)), default=0)
     step = min(timing.durations, default=1) or 1
@@ -131,7 +135,9 @@ def _audio_tracks(out: OutputContainer, source: InputContainer, sound: Sound) ->
             track = out.add_stream_from_template(audio)
         except (av.error.FFmpegError, ValueError) as error:
             raise MediaError(
-                str(sound.source), f"its sound cannot be copied ({error})", "convert the sound first, to AAC say"
+                str(sound.source),
+                f"its sound cannot be copied ({error})",
+                "convert the sound first, to AAC say",
             ) from None
         if audio.language:
             track.metadata["language"] = audio.language

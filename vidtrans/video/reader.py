@@ -170,9 +170,7 @@ class ClipReader:
                 return self._rest(frame, decoded, start, stop)
         return None
 
-    def _rest(
-        self, first: av.VideoFrame, others: Iterator[av.VideoFrame], start: int, stop: int
-    ) -> Iterator[Frame]:
+    def _rest(self, first: av.VideoFrame, others: Iterator[av.VideoFrame], start: int, stop: int) -> Iterator[Frame]:
         yield Frame(start, first.pts or 0, self._picture(first))
         for number in range(start + 1, stop):
             frame = next(others, None)

@@ -1,0 +1,3 @@
+from vidtrans.cli.main import main
+
+main()

@@ -1,0 +1,131 @@
+"""The only place that prints. Progress and notes go to standard error, results to standard output."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from types import TracebackType
+from typing import Any
+
+from vidtrans.events import Event, Note, Progress
+
+PLAIN_INTERVAL_S = 5.0
+
+
+class Console:
+    """Shows what jobs report: a live line on a terminal, a plain line now and then in a pipe."""
+
+    def __init__(self, *, as_json: bool = False, quiet: bool = False, verbose: bool = False) -> None:
+        self.as_json, self.quiet, self.verbose = as_json, quiet, verbose
+        self._live: Any = None
+        self._task: Any = None
+        self._name = ""
+        self._began = self._last = 0.0
+        self._first = 0
+
+    def __enter__(self) -> Console:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end_task()
+
+    def report(self, event: Event) -> None:
+        if isinstance(event, Note):
+            if event.level == "warning" or not self.quiet:
+                self._line(f"warning: {event.text}" if event.level == "warning" else event.text)
+        elif not self.quiet:
+            self._progress(event)
+
+    def result(self, table: dict[str, Any], line: str) -> None:
+        """The end of a command that went well: one JSON object, or one line for a person."""
+        self._end_task()
+        if self.as_json:
+            sys.stdout.write(json.dumps(table) + "\n")
+        elif not self.quiet:
+            sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+
+    def text(self, text: str) -> None:
+        """Text that was asked for (lists, shows)."""
+        sys.stdout.write(text.rstrip("\n") + "\n")
+
+    def failure(self, line: str, exit_status: int, **more: Any) -> None:
+        """The end of a command that failed."""
+        self._end_task()
+        if self.as_json:
+            base = {
+                "error": line,
+                "exit_status": exit_status,
+                "output": None,
+                "frames": 0,
+                "seconds": None,
+                "cached": False,
+            }
+            sys.stdout.write(json.dumps(base | more) + "\n")
+            sys.stdout.flush()
+        sys.stderr.write(f"error: {line}\n" if exit_status not in (130, 143) else f"{line}\n")
+
+    def _line(self, text: str) -> None:
+        if self._live is not None:
+            self._live.console.print(text, markup=False, highlight=False)
+        else:
+            sys.stderr.write(text + "\n")
+            sys.stderr.flush()
+
+    def _progress(self, event: Progress) -> None:
+        now = time.monotonic()
+        if event.task != self._name:
+            self._end_task()
+            self._name, self._began, self._last, self._first = event.task, now, now, max(0, event.done - 1)
+            if sys.stderr.isatty():
+                self._start_live(event)
+        if self._live is not None:
+            self._live.update(
+                self._task,
+                completed=event.done,
+                total=event.total,
+                detail=event.detail,
+                rate=self._rate(event, now),
+            )
+        elif now - self._last >= PLAIN_INTERVAL_S:
+            self._last = now
+            of = f"/{event.total}" if event.total else ""
+            detail = f"  {event.detail}" if event.detail else ""
+            self._line(f"{event.task}: {event.done}{of} {event.unit}  {self._rate(event, now)}{detail}")
+
+    def _rate(self, event: Progress, now: float) -> str:
+        seconds = now - self._began
+        if seconds < 0.5:
+            return ""
+        rate = (event.done - self._first) / seconds
+        if not event.total or rate <= 0:
+            return f"{rate:.1f} {event.unit}/s"
+        left = int((event.total - event.done) / rate)
+        return f"{rate:.1f} {event.unit}/s  {left // 60}:{left % 60:02d} left"
+
+    def _start_live(self, event: Progress) -> None:
+        from rich.console import Console as Rich
+        from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
+        from rich.progress import Progress as Live
+
+        self._live = Live(
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}", markup=False),
+            TextColumn("{task.fields[detail]}", style="dim", markup=False),
+            console=Rich(stderr=True),
+            transient=True,
+        )
+        self._live.start()
+        self._task = self._live.add_task(event.task, total=event.total, detail="", rate="")
+
+    def _end_task(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+        self._live = self._task = None
+        self._name = ""

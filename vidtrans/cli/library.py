@@ -1,0 +1,180 @@
+"""Looking things up: probe, model, preset, cache."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vidtrans.cli.console import Console
+from vidtrans.cli.options import console_options
+
+FILE = click.Path(path_type=Path)
+
+
+@click.command("probe")
+@click.argument("video", type=FILE)
+@console_options
+def probe(video: Path, console: Console) -> None:
+    """What a video holds, as its headers tell it."""
+    from vidtrans.video.container import probe as look
+
+    info = look(video)
+    table: dict[str, Any] = {
+        k: str(v) if k in ("average_rate", "time_base", "sample_aspect_ratio") else v for k, v in info.__dict__.items()
+    }
+    table["audio"] = [dict(a.__dict__) for a in info.audio]
+    rate = f"{float(info.average_rate):.3f}" if info.average_rate else "unknown"
+    length = f"{info.duration_s:.3f} s" if info.duration_s is not None else "unknown length"
+    lines = [
+        f"{video}: {info.format}, {length}",
+        f"  picture  {info.codec} {info.width}x{info.height} {info.pix_fmt}, {rate} frames/s on average, "
+        f"{info.num_frames_from_header or 'unknown'} frames by its header",
+        f"  pixels   aspect {info.sample_aspect_ratio}, colour {info.colour_space}, {info.colour_range} range, "
+        f"transfer {info.colour_transfer}",
+        *(
+            f"  sound    {a.codec} {a.sample_rate_hz} Hz, {a.channels} channels, {a.language or 'no language'}"
+            for a in info.audio
+        ),
+    ]
+    if info.num_video_streams > 1:
+        lines.append(f"  {info.num_video_streams} video streams; this is the one that is used")
+    base = {
+        "output": None,
+        "frames": info.num_frames_from_header,
+        "seconds": info.duration_s,
+        "cached": False,
+    }
+    console.result(base | table, "\n".join(lines))
+
+
+@click.group("model")
+def model() -> None:
+    """List and show models."""
+
+
+@model.command("list")
+@console_options
+def model_list(console: Console) -> None:
+    """The models that a bare name finds."""
+    from vidtrans.model import IDENTITY, SUFFIX, model_folders
+
+    found = {p.stem: str(p) for d in reversed(model_folders()) if d.is_dir() for p in sorted(d.glob(f"*{SUFFIX}"))}
+    found[IDENTITY] = "built in: returns its input"
+    console.result({"models": found}, "\n".join(f"{name:20} {path}" for name, path in found.items()))
+
+
+@model.command("show")
+@click.argument("name", metavar="MODEL")
+@console_options
+def model_show(name: str, console: Console) -> None:
+    """What a model file says of itself."""
+    from vidtrans.model import find_model, read_record
+
+    path = find_model(name)
+    if path is None:
+        console.result({"model": "identity"}, "identity: returns its input; to check input, output and timing")
+        return
+    record = read_record(path)
+    training = record.training
+    lines = [
+        f"{path}: {record.generator['name']}, input made by pairing '{record.pairing['name']}', trained at {record.size} px",
+        f"  generator  {_settings(record.generator['settings'])}",
+        f"  pairing    {_settings(record.pairing['settings'])}",
+        f"  training   {training.get('steps')} steps on {training.get('pairs')} pairs, preset '{training.get('preset')}'",
+        f"  held out   {_settings(training.get('held_out') or {}) or 'nothing was held out'}",
+        *(f"  {k:10} {v}" for k, v in record.card.items() if v),
+    ]
+    console.result({"output": str(path), **record.__dict__}, "\n".join(lines))
+
+
+def _settings(table: dict[str, Any]) -> str:
+    return ", ".join(f"{k} {v}" for k, v in table.items())
+
+
+@click.group("preset")
+def preset() -> None:
+    """List and show presets."""
+
+
+@preset.command("list")
+@console_options
+def preset_list(console: Console) -> None:
+    """The presets that ship."""
+    from vidtrans.pipeline.recipe import preset_names, preset_summary
+
+    found = {name: preset_summary(name) for name in preset_names()}
+    console.result({"presets": found}, "\n".join(f"{name:12} {text}" for name, text in found.items()))
+
+
+@preset.command("show")
+@click.argument("name")
+@console_options
+def preset_show(name: str, console: Console) -> None:
+    """A preset's file, comments and all: copy it, change it, give it to --preset."""
+    from vidtrans.pipeline.recipe import preset_path, read_tables
+
+    path = preset_path(name)
+    console.result({"preset": name, "tables": read_tables(path)}, path.read_text().rstrip())
+
+
+cache_dir = click.option(
+    "--cache-dir",
+    type=FILE,
+    envvar="VIDTRANS_CACHE_DIR",
+    default=None,
+    help="Where stages are kept.  [default: .vidtrans]",
+)
+
+
+@click.group("cache")
+def cache() -> None:
+    """List and clean what is kept between runs."""
+
+
+@cache.command("list")
+@cache_dir
+@console_options
+def cache_list(cache_dir: Path | None, console: Console) -> None:
+    """What is kept, by stage."""
+    from vidtrans.pipeline.cache import FOLDER, Cache
+    from vidtrans.pipeline.stages import STAGES
+
+    held = Cache(cache_dir or Path(FOLDER), console.report)
+    rows = [
+        {"stage": e.stage, "key": e.key, "bytes": e.size, "complete": (e.folder / "meta.json").is_file()}
+        for e in held.entries()
+    ]
+    lines = []
+    for name in STAGES:
+        of_stage = [r for r in rows if r["stage"] == name]
+        size = sum(int(str(r["bytes"])) for r in of_stage)
+        lines.append(f"{name:8} {len(of_stage):4} entries {size / 1e6:10.1f} MB   {STAGES[name].summary}")
+    console.result({"output": str(held.root), "entries": rows}, "\n".join(lines))
+
+
+@cache.command("clean")
+@click.option("--stage", multiple=True, help="Only this stage; may be repeated.")
+@cache_dir
+@console_options
+def cache_clean(stage: tuple[str, ...], cache_dir: Path | None, console: Console) -> None:
+    """Delete what is kept. Results, datasets and models stay; what a run is using stays too."""
+    from vidtrans.pipeline.cache import FOLDER, Cache
+    from vidtrans.pipeline.stages import STAGES
+
+    for name in stage:
+        STAGES[name]  # an unknown stage is an error
+    held = Cache(cache_dir or Path(FOLDER), console.report)
+    freed = deleted = kept = 0
+    for entry in held.entries():
+        if stage and entry.stage not in stage:
+            continue
+        size = entry.size
+        if entry.delete():
+            freed, deleted = freed + size, deleted + 1
+        else:
+            kept += 1
+    busy = f", {kept} in use were kept" if kept else ""
+    table = {"output": str(held.root), "deleted": deleted, "bytes": freed, "kept": kept}
+    console.result(table, f"{deleted} entries deleted, {freed / 1e6:.1f} MB freed{busy}")

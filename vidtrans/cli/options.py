@@ -1,0 +1,192 @@
+"""Options that commands share, and options that stand for one key of a recipe's tables."""
+
+from __future__ import annotations
+
+import importlib
+import shlex
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vidtrans.cli.console import Console
+from vidtrans.errors import Interrupted, UsageError
+
+SETTINGS = {
+    "dataset": "vidtrans.data.dataset:DatasetSettings",
+    "training": "vidtrans.training.settings:TrainingSettings",
+    "rendering": "vidtrans.rendering.settings:RenderingSettings",
+    "encoding": "vidtrans.video.encoder:EncodingSettings",
+}
+
+
+class SettingOption(click.Option):
+    """A flag for ``table.key``. Its default is shown, never held: it lives in the settings class."""
+
+    def __init__(self, *args: Any, table: str, key: str, **kwargs: Any) -> None:
+        self.table, self.key = table, key
+        super().__init__(*args, **kwargs)
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        with suppress(Exception):  # help is shown even where vidtrans.toml is broken
+            self.show_default = str(self._default_in_force())
+        return super().get_help_record(ctx)
+
+    def _default_in_force(self) -> Any:
+        from vidtrans.pipeline.recipe import CHOICES, dataset_recipe, make_recipe
+
+        recipe = (
+            make_recipe(None, None, {})
+            if self.table in ("rendering", "temporal", "encoding")
+            else dataset_recipe(None, {})
+        )
+        if self.key == "name":
+            return recipe.tables.get(self.table, {}).get("name", CHOICES[self.table])
+        module, _, name = SETTINGS[self.table].partition(":")
+        return getattr(recipe.settings(self.table, getattr(importlib.import_module(module), name)), self.key)
+
+
+def setting_option(flag: str, table: str, key: str, help: str, **kwargs: Any) -> Callable[..., Any]:
+    """A click option for one setting of the recipe."""
+    return click.option(flag, cls=SettingOption, table=table, key=key, default=None, help=help, **kwargs)
+
+
+set_option = click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="TABLE.KEY=VALUE",
+    help="Any setting of a preset; may be repeated.",
+)
+preset_option = click.option("--preset", metavar="NAME|FILE", help="A whole recipe; see 'vidtrans preset list'.")
+
+
+def flags_of(context: click.Context) -> dict[str, dict[str, Any]]:
+    """The tables that the given flags (and variables) make up. Raises UsageError."""
+    from vidtrans.settings import parse_assignment
+
+    tables: dict[str, dict[str, Any]] = {}
+    for parameter in context.command.params:
+        if isinstance(parameter, SettingOption) and parameter.name:
+            value = context.params.get(parameter.name)
+            if value is not None:
+                tables.setdefault(parameter.table, {})[parameter.key] = value
+    for text in context.params.get("assignments") or ():
+        table, key, value = parse_assignment(text)
+        tables.setdefault(table, {})[key] = value
+    return tables
+
+
+def choices(path: str) -> Callable[[], list[str]]:
+    """The names of a registry, read when they are needed."""
+
+    def names() -> list[str]:
+        module, _, name = path.partition(":")
+        return list(getattr(importlib.import_module(module), name))
+
+    return names
+
+
+def common(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that every long command has; the command gets ``job``, a ``Job``."""
+
+    @click.option(
+        "--device",
+        default="auto",
+        envvar="VIDTRANS_DEVICE",
+        show_default=True,
+        help="auto, cuda, cuda:N, mps or cpu.",
+    )
+    @click.option(
+        "--seed",
+        default=0,
+        type=click.IntRange(0),
+        envvar="VIDTRANS_SEED",
+        show_default=True,
+        help="Of everything random.",
+    )
+    @click.option(
+        "--cache-dir",
+        type=click.Path(path_type=Path),
+        envvar="VIDTRANS_CACHE_DIR",
+        help="Where stages are kept.  [default: .vidtrans]",
+    )
+    @click.option("--overwrite", is_flag=True, help="Replace an existing output.")
+    @click.option("--dry-run", is_flag=True, help="Say what would be done; touch nothing.")
+    @console_options
+    @wraps(function)
+    def wrapped(
+        *args: Any,
+        device: str,
+        seed: int,
+        cache_dir: Path | None,
+        overwrite: bool,
+        dry_run: bool,
+        console: Console,
+        **kwargs: Any,
+    ) -> Any:
+        from vidtrans.events import Stop
+        from vidtrans.pipeline.cache import FOLDER
+        from vidtrans.pipeline.context import Context
+
+        stop = Stop()
+        _stop_on_signals(stop)
+        context = Context(
+            cache_dir=cache_dir or Path(FOLDER),
+            device=device,
+            seed=seed,
+            overwrite=overwrite,
+            dry_run=dry_run,
+            report=console.report,
+            stop=stop,
+        )
+        try:
+            return function(*args, context=context, console=console, **kwargs)
+        except Interrupted as error:
+            error.remedy = f"to go on: {shlex.join(['vidtrans', *sys.argv[1:]])}"
+            raise
+        finally:
+            if not dry_run:
+                context.cache.save_digests()
+
+    return wrapped
+
+
+def console_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``--json``, ``-q`` and ``-v``; the command gets ``console``."""
+
+    @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+    @click.option("-q", "--quiet", is_flag=True, help="Warnings and errors only.")
+    @click.option("-v", "--verbose", is_flag=True, help="Keep the traceback of every error.")
+    @wraps(function)
+    def wrapped(*args: Any, as_json: bool, quiet: bool, verbose: bool, **kwargs: Any) -> Any:
+        with Console(as_json=as_json, quiet=quiet, verbose=verbose) as console:
+            return function(*args, console=console, **kwargs)
+
+    return wrapped
+
+
+def _stop_on_signals(stop: Any) -> None:
+    """The first Ctrl-C or TERM finishes the frame and saves; a second one ends at once."""
+
+    def handler(number: int, frame: Any) -> None:
+        del frame
+        if stop.requested:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        stop.request(128 + number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with suppress(ValueError):  # not in the main thread: the caller handles signals
+            signal.signal(number, handler)
+
+
+def usage(condition: bool, what: str, why: str, remedy: str) -> None:
+    """Raise UsageError unless ``condition``."""
+    if not condition:
+        raise UsageError(what, why, remedy)

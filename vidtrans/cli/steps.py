@@ -1,0 +1,300 @@
+"""The steps of the chain: make-dataset, train, stylize, run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vidtrans.cli.console import Console
+from vidtrans.cli.options import choices, common, flags_of, preset_option, set_option, setting_option, usage
+from vidtrans.settings import parse_time
+
+FILE = click.Path(path_type=Path)
+VIDEOS = click.argument("videos", nargs=-1, required=True, type=FILE, metavar="VIDEO...")
+
+
+class Lazy(click.ParamType):
+    """A choice from a registry that is not read before it is needed."""
+
+    name = "name"
+
+    def __init__(self, path: str, kind: str) -> None:
+        self.names, self.kind = choices(path), kind
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        return "[" + "|".join(self.names()) + "]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from vidtrans.registry import unknown
+
+        if value not in self.names():
+            raise unknown(self.kind, value, self.names())
+        return value
+
+
+def _span(start: str | None, end: str | None) -> dict[str, Any]:
+    return {"start": parse_time(start) if start else None, "end": parse_time(end) if end else None}
+
+
+start_option = click.option("--start", metavar="TIME", help="HH:MM:SS.mmm, 12.5s, or a frame number from 0.")
+end_option = click.option("--end", metavar="TIME", help="The first moment that is left out.")
+
+
+@click.command("make-dataset")
+@VIDEOS
+@click.option("-o", "--output", type=FILE, help="The folder to make.  [default: VIDEO.dataset]")
+@setting_option(
+    "--pairing",
+    "pairing",
+    "name",
+    "How pairs come out of frames.",
+    type=Lazy("vidtrans.pairing:PAIRINGS", "pairing"),
+)
+@click.option("--target", type=FILE, help="A second clip in step, for --pairing aligned.")
+@preset_option
+@setting_option("--size", "dataset", "size", "Stored size: the short side, WxH, or source.")
+@start_option
+@end_option
+@setting_option("--every", "dataset", "every", "Take every n-th frame.", type=click.IntRange(1))
+@click.option("--restore", is_flag=True, help="Bring back pictures that were deleted from the dataset.")
+@set_option
+@common
+@click.pass_context
+def make_dataset(
+    click_context: click.Context,
+    videos: tuple[Path, ...],
+    output: Path | None,
+    target: Path | None,
+    preset: str | None,
+    start: str | None,
+    end: str | None,
+    restore: bool,
+    context: Any,
+    console: Console,
+    **_: Any,
+) -> None:
+    """Make a dataset of pairs from videos, or from a folder of pairs (A/ + B/, or A|B pictures).
+
+    The dataset is a folder of pictures that you can look through: delete a picture, and its pairs are gone.
+    """
+    from vidtrans.pipeline.make_dataset import make_dataset as make
+    from vidtrans.pipeline.recipe import dataset_recipe
+
+    recipe = dataset_recipe(preset, flags_of(click_context))
+    table = make(list(videos), output, recipe, context, target=target, restore=restore, **_span(start, end))
+    if table.get("dry_run"):
+        line = f"would make {table['output']}: {table['frames']} frames in {table['shots']} shots"
+    else:
+        line = (
+            f"{table['output']}: {table['pairs']} pairs from {table['frames']} frames, {table['held_out']} of them "
+            f"held out{_timing(table)}\nnext: vidtrans train {table['output']}"
+        )
+    console.result(table, line)
+
+
+@click.command("train")
+@click.argument("dataset", type=FILE)
+@click.option("-o", "--output", type=FILE, help="The model file.  [default: DATASET.safetensors]")
+@preset_option
+@setting_option("--steps", "training", "steps", "Updates; raise it later to go on.", type=click.IntRange(1))
+@click.option(
+    "--minutes",
+    type=click.FloatRange(0, min_open=True),
+    help="Instead of --steps: as many as fit, measured once.",
+)
+@click.option("--from", "start_from", metavar="MODEL", help="Start from a model's weights.")
+@click.option("--fresh", is_flag=True, help="Start from nothing, whatever was trained before.")
+@set_option
+@common
+@click.pass_context
+def train(
+    click_context: click.Context,
+    dataset: Path,
+    output: Path | None,
+    preset: str | None,
+    steps: int | None,
+    minutes: float | None,
+    start_from: str | None,
+    fresh: bool,
+    context: Any,
+    console: Console,
+    **_: Any,
+) -> None:
+    """Train a model on a dataset. Stop it at any moment; the same command goes on."""
+    from vidtrans.pipeline.train import train as train_model
+    from vidtrans.pipeline.train import train_recipe
+
+    usage(not (steps and minutes), "--steps and --minutes", "both say when to stop", "give one of them")
+    recipe = train_recipe(dataset, preset, flags_of(click_context))
+    table = train_model(
+        dataset, output, recipe, context, steps=steps, minutes=minutes, start_from=start_from, fresh=fresh
+    )
+    if table.get("dry_run"):
+        line = f"would train {table['output']}: {table['steps']} steps on {table['pairs']} pairs, {table['device']} {table['precision']}"
+    else:
+        scores = table.get("held_out") or {}
+        shown = f", held out {scores['psnr']:.1f} dB, SSIM {scores['ssim']:.3f}" if scores else ""
+        line = (
+            f"{table['output']}: {table['steps']} steps{shown}{_timing(table)}\n"
+            f"next: vidtrans stylize VIDEO --model {table['output']}"
+        )
+    console.result(table, line)
+
+
+def rendering_options(function: Any) -> Any:
+    """What stylize and run have in common."""
+    for option in (
+        setting_option("--codec", "encoding", "codec", "Codec of the result."),
+        setting_option(
+            "--temporal",
+            "temporal",
+            "name",
+            "Temporal filter.",
+            type=Lazy("vidtrans.temporal:FILTERS", "temporal filter"),
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+@click.command("stylize")
+@VIDEOS
+@click.option("--model", required=True, metavar="MODEL", help="A model file or name; 'identity' returns its input.")
+@click.option("-o", "--output", type=FILE, help="The result; a folder for several clips.  [default: VIDEO.MODEL.mp4]")
+@setting_option("--size", "rendering", "size", "Working size: short side, WxH, trained, or source.")
+@rendering_options
+@start_option
+@end_option
+@preset_option
+@set_option
+@common
+@click.pass_context
+def stylize(
+    click_context: click.Context,
+    videos: tuple[Path, ...],
+    model: str,
+    output: Path | None,
+    start: str | None,
+    end: str | None,
+    preset: str | None,
+    context: Any,
+    console: Console,
+    **_: Any,
+) -> int:
+    """Render a model onto videos: every frame, every timestamp, and the sound. Stop it; the same command goes on."""
+    from vidtrans.pipeline.recipe import make_recipe
+    from vidtrans.pipeline.stylize import stylize as stylize_one
+    from vidtrans.pipeline.stylize import stylize_many
+
+    recipe = make_recipe(preset, None, flags_of(click_context))
+    span = _span(start, end)
+    if len(videos) == 1 and not (output and output.is_dir()):
+        table = stylize_one(videos[0], model, output, recipe, context, **span)
+        console.result(table, _rendered(table))
+        return 0
+    results = stylize_many(videos, model, output, recipe, context, **span)
+    return show_batch(console, results, str(output or "."))
+
+
+@click.command("run")
+@click.argument("video", type=FILE)
+@click.option(
+    "--apply",
+    "apply_to",
+    multiple=True,
+    required=True,
+    type=FILE,
+    metavar="VIDEO",
+    help="A clip to render onto; may be repeated.",
+)
+@click.option("-o", "--output", required=True, type=FILE, help="The result; a folder for several clips.")
+@preset_option
+@setting_option(
+    "--pairing",
+    "pairing",
+    "name",
+    "How pairs come out of frames.",
+    type=Lazy("vidtrans.pairing:PAIRINGS", "pairing"),
+)
+@click.option("--target", type=FILE, help="A second clip in step, for --pairing aligned.")
+@setting_option("--steps", "training", "steps", "Updates of the generator.", type=click.IntRange(1))
+@click.option(
+    "--minutes",
+    type=click.FloatRange(0, min_open=True),
+    help="Instead of --steps: as many as fit, measured once.",
+)
+@rendering_options
+@set_option
+@common
+@click.pass_context
+def run(
+    click_context: click.Context,
+    video: Path,
+    apply_to: tuple[Path, ...],
+    output: Path,
+    preset: str | None,
+    target: Path | None,
+    steps: int | None,
+    minutes: float | None,
+    context: Any,
+    console: Console,
+    **_: Any,
+) -> int:
+    """Teach a look from VIDEO and render it onto other clips: dataset, model and renders, each found again."""
+    from vidtrans.pipeline.recipe import dataset_recipe
+    from vidtrans.pipeline.run import run as run_chain
+
+    usage(not (steps and minutes), "--steps and --minutes", "both say when to stop", "give one of them")
+    recipe = dataset_recipe(preset, flags_of(click_context))
+    table, results = run_chain(
+        video, list(apply_to), output, recipe, context, target=target, steps=steps, minutes=minutes
+    )
+    if len(results) > 1:
+        return show_batch(console, results, str(output))
+    if context.dry_run:
+        line = f"would make {table['pairs']} pairs, train, and render {output}"
+    else:
+        line = f"{table['output']}: {table['frames']} frames, model {table['model']}{_timing(table)}"
+    console.result(table, line)
+    return 0
+
+
+def show_batch(console: Console, results: list[tuple[Path, Any]], output: str) -> int:
+    """The end of several clips: 0, or 5 if some failed."""
+    done = [table for _, table in results if isinstance(table, dict)]
+    failed = {str(video): str(error) for video, error in results if isinstance(error, Exception)}
+    table = {
+        "output": output,
+        "frames": sum(t["frames"] for t in done),
+        "seconds": round(sum(t.get("seconds", 0) for t in done), 3),
+        "cached": bool(done) and all(t["cached"] for t in done),
+        "items": done,
+        "failed": failed,
+    }
+    if failed:
+        names = ", ".join(failed)
+        why = f"{len(failed)} of {len(results)} clips failed: {names}"
+        if console.as_json:
+            console.result(table | {"error": why}, "")
+        else:
+            for item in done:
+                console.text(_rendered(item))
+            console.failure(why, 5)
+        return 5
+    console.result(table, "\n".join(_rendered(t) for t in done))
+    return 0
+
+
+def _rendered(table: dict[str, Any]) -> str:
+    if table.get("dry_run"):
+        width, height = table["working_size"]
+        return (
+            f"would render {table['output']}: {table['frames']} frames at {width}x{height} in {table['chunks']} chunks"
+        )
+    return f"{table['output']}: {table['frames']} frames{_timing(table)}"
+
+
+def _timing(table: dict[str, Any]) -> str:
+    return ", up to date" if table["cached"] else f", {table['seconds']:.1f} s"

@@ -1,0 +1,134 @@
+"""The Python API: the commands as functions, with plain arguments.
+
+Each returns the table that ``--json`` prints. ``settings`` are tables as in a preset, say
+``{"training": {"lr": 4e-4}}``; other keyword arguments make the ``Context`` (``device``, ``seed``, ``cache_dir``,
+``overwrite``, ``report`` …).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vidtrans.pipeline import make_dataset as _make
+from vidtrans.pipeline import run as _run
+from vidtrans.pipeline import stylize as _stylize
+from vidtrans.pipeline import train as _train
+from vidtrans.pipeline.context import Context
+from vidtrans.pipeline.recipe import dataset_recipe, make_recipe
+from vidtrans.settings import Table, parse_time
+
+Paths = str | Path | Sequence[str | Path]
+
+
+def _paths(given: Paths) -> list[Path]:
+    return [Path(given)] if isinstance(given, str | Path) else [Path(p) for p in given]
+
+
+def _path(given: str | Path | None) -> Path | None:
+    return None if given is None else Path(given)
+
+
+def make_dataset(
+    videos: Paths,
+    output: str | Path | None = None,
+    *,
+    pairing: str | None = None,
+    preset: str | None = None,
+    target: str | Path | None = None,
+    start: str | None = None,
+    end: str | None = None,
+    restore: bool = False,
+    settings: dict[str, Table] | None = None,
+    **options: Any,
+) -> Table:
+    """``vidtrans make-dataset``: videos (or a folder of pairs) → a dataset folder."""
+    tables = dict(settings or {})
+    if pairing:
+        tables["pairing"] = {"name": pairing, **tables.get("pairing", {})}
+    return _make.make_dataset(
+        _paths(videos),
+        _path(output),
+        dataset_recipe(preset, tables),
+        Context(**options),
+        target=_path(target),
+        start=parse_time(start) if start else None,
+        end=parse_time(end) if end else None,
+        restore=restore,
+    )
+
+
+def train(
+    dataset: str | Path,
+    output: str | Path | None = None,
+    *,
+    preset: str | None = None,
+    steps: int | None = None,
+    minutes: float | None = None,
+    start_from: str | None = None,
+    fresh: bool = False,
+    settings: dict[str, Table] | None = None,
+    **options: Any,
+) -> Table:
+    """``vidtrans train``: a dataset → a model file."""
+    recipe = _train.train_recipe(Path(dataset), preset, dict(settings or {}))
+    return _train.train(
+        Path(dataset),
+        _path(output),
+        recipe,
+        Context(**options),
+        steps=steps,
+        minutes=minutes,
+        start_from=start_from,
+        fresh=fresh,
+    )
+
+
+def stylize(
+    video: str | Path,
+    model: str | Path,
+    output: str | Path | None = None,
+    *,
+    preset: str | None = None,
+    start: str | None = None,
+    end: str | None = None,
+    settings: dict[str, Table] | None = None,
+    **options: Any,
+) -> Table:
+    """``vidtrans stylize``: one video and a model → the stylised video, with its sound."""
+    return _stylize.stylize(
+        Path(video),
+        str(model),
+        _path(output),
+        make_recipe(preset, None, dict(settings or {})),
+        Context(**options),
+        start=parse_time(start) if start else None,
+        end=parse_time(end) if end else None,
+    )
+
+
+def run(
+    video: str | Path,
+    apply: Paths,
+    output: str | Path,
+    *,
+    preset: str | None = None,
+    target: str | Path | None = None,
+    steps: int | None = None,
+    minutes: float | None = None,
+    settings: dict[str, Table] | None = None,
+    **options: Any,
+) -> Table:
+    """``vidtrans run``: dataset, model and every clip it is applied to."""
+    table, _ = _run.run(
+        Path(video),
+        _paths(apply),
+        Path(output),
+        dataset_recipe(preset, dict(settings or {})),
+        Context(**options),
+        target=_path(target),
+        steps=steps,
+        minutes=minutes,
+    )
+    return table
