@@ -79,10 +79,11 @@ def model_show(name: str, console: Console) -> None:
     record = read_record(path)
     training = record.training
     lines = [
-        f"{path}: {record.generator['name']}, input made by pairing '{record.pairing['name']}', trained at {record.size} px",
+        f"{path}: {record.generator['name']}, pairing '{record.pairing['name']}', trained at {record.size} px",
         f"  generator  {_settings(record.generator['settings'])}",
         f"  pairing    {_settings(record.pairing['settings'])}",
-        f"  training   {training.get('steps')} steps on {training.get('pairs')} pairs, preset '{training.get('preset')}'",
+        f"  training   {training.get('steps')} steps on {training.get('pairs')} pairs, "
+        f"preset '{training.get('preset')}'",
         f"  held out   {_settings(training.get('held_out') or {}) or 'nothing was held out'}",
         *(f"  {k:10} {v}" for k, v in record.card.items() if v),
     ]

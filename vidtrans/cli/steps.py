@@ -132,7 +132,8 @@ def train(
         dataset, output, recipe, context, steps=steps, minutes=minutes, start_from=start_from, fresh=fresh
     )
     if table.get("dry_run"):
-        line = f"would train {table['output']}: {table['steps']} steps on {table['pairs']} pairs, {table['device']} {table['precision']}"
+        where = f"{table['device']} {table['precision']}"
+        line = f"would train {table['output']}: {table['steps']} steps on {table['pairs']} pairs, {where}"
     else:
         scores = table.get("held_out") or {}
         shown = f", held out {scores['psnr']:.1f} dB, SSIM {scores['ssim']:.3f}" if scores else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +53,7 @@ class ClipSource:
             yield from zip(inputs, counterparts, strict=True)
 
 
-def _pick(path: Path, index: ClipIndex, numbers: list[int], size: tuple[int, int]) -> Iterator[np.ndarray]:
+def _pick(path: Path, index: ClipIndex, numbers: list[int], size: tuple[int, int]) -> Generator[np.ndarray, None, None]:
     wanted = set(numbers)
     with (
         ClipReader(path, size=size) as reader,

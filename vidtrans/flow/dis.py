@@ -15,7 +15,7 @@ class DISMedium:
     preset = cv2.DISOPTICAL_FLOW_PRESET_MEDIUM
 
     def __init__(self) -> None:
-        self._method = cv2.DISOpticalFlow_create(self.preset)
+        self._method = cv2.DISOpticalFlow.create(self.preset)
 
     def __call__(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """(H, W) uint8 twice → (H, W, 2) float32 pixels. Pictures under 24 pixels are padded for the search."""

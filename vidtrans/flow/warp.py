@@ -35,5 +35,5 @@ def compose(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 def resize_flow(flow: np.ndarray, width: int, height: int) -> np.ndarray:
     """A flow on another grid, its vectors in the new grid's pixels."""
-    scale = np.float32([width / flow.shape[1], height / flow.shape[0]])
+    scale = np.array([width / flow.shape[1], height / flow.shape[0]], np.float32)
     return cv2.resize(flow, (width, height), interpolation=cv2.INTER_AREA) * scale

@@ -47,7 +47,7 @@ class TorchEngine:
         self.batch = batch or BATCH[device.kind]
         self.multiple: int = generator.multiple
         self._dtype = torch_dtype(self.precision)
-        network = fold_norm(copy.deepcopy(generator).eval())
+        network: Any = fold_norm(copy.deepcopy(generator).eval())
         self._network = network.to(device.torch, self._dtype).to(memory_format=torch.channels_last)
         self.identity = {
             "engine": "torch-eager",

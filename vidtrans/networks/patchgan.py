@@ -11,7 +11,7 @@ from vidtrans.settings import setting
 
 
 @dataclass(frozen=True)
-class Settings:
+class PatchGANSettings:
     """The paper's 70×70 is the default."""
 
     channels: int = setting(64, "channels after the first layer", low=4, high=256)
@@ -21,9 +21,9 @@ class Settings:
 class PatchGAN(nn.Module):
     """C64-C128-C256-C512, then one logit a patch. No BatchNorm in the first layer, LeakyReLU 0.2."""
 
-    Settings = Settings
+    Settings = PatchGANSettings
 
-    def __init__(self, channels: int, settings: Settings) -> None:
+    def __init__(self, channels: int, settings: PatchGANSettings) -> None:
         super().__init__()
         widths = [settings.channels * min(2**i, 8) for i in range(settings.layers + 1)]
         layers: list[nn.Module] = [nn.Conv2d(channels, widths[0], 4, 2, 1), nn.LeakyReLU(0.2)]

@@ -11,7 +11,7 @@ from vidtrans.settings import setting
 
 
 @dataclass(frozen=True)
-class Settings:
+class UNetSettings:
     """The paper's values are the defaults."""
 
     channels: int = setting(64, "channels after the first layer", low=4, high=256)
@@ -50,9 +50,9 @@ class UNet256(nn.Module):
     The first and the innermost layer have no BatchNorm: over a single value it would give zero.
     """
 
-    Settings = Settings
+    Settings = UNetSettings
 
-    def __init__(self, in_channels: int, out_channels: int, settings: Settings) -> None:
+    def __init__(self, in_channels: int, out_channels: int, settings: UNetSettings) -> None:
         super().__init__()
         depth = settings.downsamplings
         self.multiple = 2**depth

@@ -13,7 +13,7 @@ from vidtrans.settings import setting
 
 
 @dataclass(frozen=True)
-class Settings:
+class UNetSmallSettings:
     """Width, depth and how the full size comes back."""
 
     channels: int = setting(32, "channels at half size; 2, 3 and 4 times as many further in", low=8, high=128)
@@ -60,9 +60,9 @@ class _Up(nn.Module):
 class UNetSmall(nn.Module):
     """Space to depth, three strided convolutions with residual blocks, the way back with skips, a light head."""
 
-    Settings = Settings
+    Settings = UNetSmallSettings
 
-    def __init__(self, in_channels: int, out_channels: int, settings: Settings) -> None:
+    def __init__(self, in_channels: int, out_channels: int, settings: UNetSmallSettings) -> None:
         super().__init__()
         width = settings.channels
         widths = [width, 2 * width, 3 * width, 4 * width]

@@ -12,7 +12,7 @@ from vidtrans.settings import setting
 
 
 @dataclass(frozen=True)
-class Settings:
+class AlignedSettings:
     """Which side is which."""
 
     direction: str = setting(
@@ -28,10 +28,10 @@ class Aligned(FramePairing):
     name = "aligned"
     version = 1
     needs_target = True
-    Settings = Settings
+    Settings = AlignedSettings
     in_channels = 3
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: AlignedSettings) -> None:
         self.settings = settings
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:

@@ -13,7 +13,7 @@ from vidtrans.settings import setting
 
 
 @dataclass(frozen=True)
-class Settings:
+class EdgesSettings:
     """How lines are found."""
 
     density: float = setting(
@@ -39,9 +39,9 @@ class Edges(FramePairing):
 
     name = "edges"
     version = 1
-    Settings = Settings
+    Settings = EdgesSettings
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: EdgesSettings) -> None:
         self.settings = settings
 
     @property

@@ -12,7 +12,7 @@ from vidtrans.settings import setting
 
 
 @dataclass(frozen=True)
-class Settings:
+class NextFrameSettings:
     """Which frames are seen and which is predicted."""
 
     step: int = setting(1, "how many frames ahead the target lies", low=1, high=64)
@@ -25,9 +25,9 @@ class NextFrame:
     name = "next-frame"
     version = 1
     needs_target = False
-    Settings = Settings
+    Settings = NextFrameSettings
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: NextFrameSettings) -> None:
         self.settings = settings
 
     @property

@@ -56,7 +56,8 @@ class Clip:
         if first >= stop:
             raise UsageError(
                 f"--start {start or 0} --end {end or 'end'}",
-                f"no frames of {self.path.name} lie between ({self.index.num_frames} frames, {self.index.duration_s:.3f} s)",
+                f"no frames of {self.path.name} lie between "
+                f"({self.index.num_frames} frames, {self.index.duration_s:.3f} s)",
                 "choose times within the clip",
             )
         return first, stop

@@ -105,9 +105,9 @@ def make_recipe(
     named = preset or implied
     from_preset = read_tables(preset_path(named)) if named else {}
     layers = [from_file, from_preset] if preset else [from_preset, from_file]
-    for table in flags:
-        if table not in TABLES:
-            raise unknown("table", table, list(TABLES))
+    for wanted in flags:
+        if wanted not in TABLES:
+            raise unknown("table", wanted, list(TABLES))
     merged: dict[str, Table] = {}
     for layer in (*layers, flags):
         for name, table in layer.items():

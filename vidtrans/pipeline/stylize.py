@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from fractions import Fraction
@@ -209,7 +209,7 @@ class _Job:
                     if self.context.stop.requested:
                         raise Interrupted(self.context.stop.exit_status or 130)
 
-    def _samples(self, engine: Engine, raw: RawStore, lo: int, hi: int) -> Iterator[Sample]:
+    def _samples(self, engine: Engine, raw: RawStore, lo: int, hi: int) -> Generator[Sample, None, None]:
         """Frames [lo, hi) with the model's raw output: from the store where it is there, else inferred and stored."""
         shot_first: Callable[[int], int] = lambda i: chunk_of(self.chunks, i).shot_first  # noqa: E731
         begin = lookback(self.pairing, lo, shot_first(lo))

@@ -315,7 +315,7 @@ class _Job:
         from vidtrans.training.evaluation import MAX_SCORED, evenly, score
         from vidtrans.video.picture import read_picture
 
-        generator = copy.deepcopy(run.model.generator)
+        generator: Any = copy.deepcopy(run.model.generator)
 
         def inputs() -> Iterator[torch.Tensor]:
             for pair in evenly(self.pairs, MAX_SCORED):

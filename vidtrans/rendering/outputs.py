@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 
 import numpy as np
 
@@ -20,7 +20,7 @@ def raw_outputs(
     pairing: Pairing,
     engine: Engine,
     known: Callable[[int], np.ndarray | None],
-) -> Iterator[Sample]:
+) -> Generator[Sample, None, None]:
     """Yield a Sample for each frame from number ``first`` on, in order.
 
     ``frames`` may begin before ``first``, with the past frames that the pairing looks back to;

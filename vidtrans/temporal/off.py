@@ -10,7 +10,7 @@ from vidtrans.temporal.stream import Window
 
 
 @dataclass(frozen=True)
-class Settings:
+class OffSettings:
     """Nothing to set."""
 
 
@@ -19,9 +19,9 @@ class NoFilter:
 
     version = 1
     radius = 0
-    Settings = Settings
+    Settings = OffSettings
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: OffSettings) -> None:
         del settings
 
     def __call__(self, window: Window) -> np.ndarray:

@@ -21,7 +21,7 @@ from vidtrans.temporal.stream import Sample, Window
 
 
 @dataclass(frozen=True)
-class Settings:
+class WindowSettings:
     """How far the window reaches and how much it may change."""
 
     radius: int = setting(4, "frames taken from each side", low=0, high=32)
@@ -45,9 +45,9 @@ class WindowFilter:
     """The filter of ``--temporal window``."""
 
     version = 1
-    Settings = Settings
+    Settings = WindowSettings
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: WindowSettings) -> None:
         self.settings = settings
         self.radius = settings.radius
         self._flow = FLOWS.load(settings.flow)()

@@ -39,10 +39,8 @@ class Pix2Pix:
         precision: Precision,
     ) -> None:
         self.settings, self.device, self.precision = settings, device, precision
-        self.generator = generator.to(device.torch).to(memory_format=torch.channels_last)
-        self.discriminator = (
-            None if discriminator is None else discriminator.to(device.torch).to(memory_format=torch.channels_last)
-        )
+        self.generator = _on(generator, device)
+        self.discriminator = None if discriminator is None else _on(discriminator, device)
         self.optimizer_g = self._adam(self.generator)
         self.optimizer_d = None if self.discriminator is None else self._adam(self.discriminator)
 
@@ -109,6 +107,11 @@ class Pix2Pix:
     def is_finite(self) -> bool:
         networks = [n for n in (self.generator, self.discriminator) if n is not None]
         return all(bool(torch.isfinite(p).all()) for n in networks for p in n.state_dict().values())
+
+
+def _on(network: nn.Module, device: Device) -> nn.Module:
+    moved: nn.Module = network.to(device=device.torch, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return moved
 
 
 def _bce(logits: Tensor, *, real: bool) -> Tensor:

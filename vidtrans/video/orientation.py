@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import av
 import numpy as np
@@ -49,7 +50,7 @@ def orientation_from_matrix(matrix: np.ndarray) -> Orientation:
 
 def orientation_of(frame: av.VideoFrame) -> Orientation:
     """The orientation that a decoded frame carries; upright where it carries none."""
-    side_data = frame.side_data.get(Type.DISPLAYMATRIX)
+    side_data: Any = frame.side_data.get(Type.DISPLAYMATRIX.name)
     if side_data is None:
         return Orientation()
     return orientation_from_matrix(np.frombuffer(bytes(side_data), "<i4").reshape(3, 3))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -98,6 +98,7 @@ class ClipReader:
         self.num_rebuilt_pts = 0
         self.last_duration = 0
         self.orientation = Orientation()
+        self._to_rgb: ToRGB | None = None
 
     def __enter__(self) -> ClipReader:
         self._media = open_media(self.path)
@@ -119,7 +120,9 @@ class ClipReader:
         """Deliver frames at ``size`` of the upright picture, whose own size only the first frame tells."""
         self._wanted = size
 
-    def frames(self, start: int = 0, stop: int | None = None, index: ClipIndex | None = None) -> Iterator[Frame]:
+    def frames(
+        self, start: int = 0, stop: int | None = None, index: ClipIndex | None = None
+    ) -> Generator[Frame, None, None]:
         """Yield the frames ``start`` … ``stop − 1`` in order of presentation.
 
         With an ``index`` the reader seeks, and checks each timestamp against it; without one, or where the
@@ -213,7 +216,7 @@ class ClipReader:
         if self.size is None and self._wanted is not None:
             upright = self._wanted.of(*upright)
         stored = orientation.size(*upright)
-        if not hasattr(self, "_to_rgb") or (self._to_rgb.width, self._to_rgb.height) != stored:
+        if self._to_rgb is None or (self._to_rgb.width, self._to_rgb.height) != stored:
             self._to_rgb = ToRGB(*stored)
             # The first frame decides the size: a change in mid-stream is scaled to it.
             self.size = upright
