@@ -14,19 +14,24 @@ from vidtrans.video.encoder import LosslessWriter, read_lossless
 
 
 class RawStore:
-    """Frames are asked for and kept in order; a chunk is stored when all of its frames were kept."""
+    """Frames are asked for and kept in order; a chunk is stored when all of its frames were kept.
 
-    def __init__(self, store: ChunkStore, chunks: Sequence[Chunk], size: tuple[int, int]) -> None:
+    Without a ``store`` nothing is known and nothing is kept. ``num_inferred`` counts what was not known.
+    """
+
+    def __init__(self, store: ChunkStore | None, chunks: Sequence[Chunk], size: tuple[int, int]) -> None:
         self.store, self.chunks, self.size = store, chunks, size
         self._reading: Iterator[np.ndarray] | None = None
         self._next = -1
+        self.num_inferred = 0
         self._open: ExitStack | None = None
         self._writer: LosslessWriter | None = None
 
     def known(self, frame: int) -> np.ndarray | None:
         """The output of ``frame``, (H, W, 3) uint8, if its chunk is stored."""
         chunk = chunk_of(self.chunks, frame)
-        if not self.store.is_done(chunk.number):
+        if self.store is None or not self.store.is_done(chunk.number):
+            self.num_inferred += 1
             return None
         if self._reading is None or self._next != frame or frame == chunk.first:
             self._reading = read_lossless(self.store.path(chunk.number))
@@ -37,6 +42,8 @@ class RawStore:
 
     def keep(self, frame: int, output: np.ndarray) -> None:
         """Store an output, unless its chunk is stored already or was entered in its middle."""
+        if self.store is None:
+            return
         chunk = chunk_of(self.chunks, frame)
         if frame == chunk.first and not self.store.is_done(chunk.number):
             self._open = ExitStack()

@@ -181,15 +181,20 @@ class _Job:
             stack.enter_context(segment_entry.locked())
             store = ChunkStore(segment_entry, ".nut")
             missing = [c.number for c in self.chunks if not store.is_done(c.number)]
+            # What the identity model returns is the source: nothing to keep.
+            kept = None if self.look.record is None else ChunkStore(raw_entry, ".nut")
+            raw = RawStore(kept, self.chunks, self.size)
             if missing:
-                stack.enter_context(raw_entry.locked())
-                self._fill(engine, RawStore(ChunkStore(raw_entry, ".nut"), self.chunks, self.size), store, missing)
+                if kept is not None:
+                    stack.enter_context(raw_entry.locked())
+                self._fill(engine, raw, store, missing)
             self.context.report(Progress("joining", 0, None))
             with complete(output) as temporary:
                 packets = self._join([store.path(c.number) for c in self.chunks], temporary)
             segment_entry.finish({"frames": self.stop - self.first, "source": self.clip.path.name})
-        reused = sum(c.stop - c.first for c in self.chunks if c.number not in missing)
-        return self.summary(output) | {"frames_reused": reused, "sound_packets": packets}
+        encoded = sum(self.chunks[n].stop - self.chunks[n].first for n in missing)
+        counts = {"frames_inferred": raw.num_inferred, "frames_encoded": encoded, "sound_packets": packets}
+        return self.summary(output) | counts
 
     def _fill(self, engine: Engine, raw: RawStore, store: ChunkStore, missing: Sequence[int]) -> None:
         """Render the missing chunks, in runs of neighbours, in one pass over the frames of each run."""

@@ -1,0 +1,59 @@
+"""The chain at toy size: what the tests of the upper rooms share."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+# A generator of a few thousand parameters on 32-pixel pictures: a step takes milliseconds.
+TINY: dict[str, dict[str, Any]] = {
+    "dataset": {"size": "32", "block": 3, "gap": 1},
+    "generator": {"name": "unet-small", "channels": 8, "blocks": [0, 0, 0]},
+    "discriminator": {"name": "patchgan", "layers": 1, "channels": 8},
+    "training": {"steps": 12, "batch": 2, "warmup": 2, "checkpoint_seconds": 0.0, "preview_seconds": 1000.0},
+    "rendering": {"chunk_frames": 10},
+}
+
+
+def tiny_flags(*tables: str) -> list[str]:
+    """TINY as command-line flags."""
+    return [f"--set={t}.{k}={_toml(v)}" for t in tables or TINY for k, v in TINY[t].items()]
+
+
+def _toml(value: Any) -> str:
+    return json.dumps(value) if not isinstance(value, str) else f'"{value}"'
+
+
+def vidtrans(*arguments: object, expect: int = 0, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own, as a person would."""
+    done = subprocess.run(
+        [sys.executable, "-m", "vidtrans", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, **(env or {})},
+    )
+    assert done.returncode == expect, f"exit {done.returncode}, not {expect}\n{done.stdout}\n{done.stderr}"
+    if expect != 1:
+        assert "Traceback" not in done.stderr, done.stderr
+    return done
+
+
+def vidtrans_json(*arguments: object, expect: int = 0) -> dict[str, Any]:
+    """Run with --json and return the one object on standard output."""
+    done = vidtrans(*arguments, "--json", expect=expect)
+    value: dict[str, Any] = json.loads(done.stdout)
+    return value
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder with its content, the cache left out."""
+    return {
+        str(p.relative_to(folder)): p.read_bytes()
+        for p in sorted(folder.rglob("*"))
+        if p.is_file() and ".vidtrans" not in p.parts
+    }

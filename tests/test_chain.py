@@ -1,0 +1,191 @@
+"""The main job from end to end, driven as a person would drive it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from chain import TINY, snapshot, tiny_flags, vidtrans, vidtrans_json
+from clips import decode, moving_frames, sound_packets, times, write_clip
+
+import vidtrans as api
+from vidtrans.data.dataset import open_dataset
+from vidtrans.model import read_record
+from vidtrans.video.reader import ClipReader
+
+
+@pytest.fixture
+def chain(clip: Path) -> Path:
+    """clip.mp4 with a dataset and a model made from it."""
+    vidtrans("make-dataset", clip, *tiny_flags("dataset"))
+    vidtrans("train", "clip.dataset", *tiny_flags("generator", "discriminator", "training"))
+    return clip
+
+
+def test_the_chain_keeps_frames_times_size_and_sound(chain: Path) -> None:
+    table = vidtrans_json("stylize", chain, "--model", "clip", *tiny_flags("rendering"))
+    output = Path(table["output"])
+    assert output == Path("clip.clip.mp4")
+    assert table["frames"] == 40
+    assert table["cached"] is False
+    assert times(output) == times(chain)
+    assert decode(output)[2][0].shape == (48, 64, 3)
+    assert sound_packets(output) == sound_packets(chain)
+    assert not [p for p in Path().iterdir() if "partial" in p.name]
+
+
+def test_each_step_says_up_to_date_the_second_time_and_does_not_import_torch(chain: Path) -> None:
+    vidtrans("stylize", chain, "--model", "clip", *tiny_flags("rendering"))
+    before = snapshot(Path())
+    steps = [
+        ("make-dataset", chain, *tiny_flags("dataset")),
+        ("train", "clip.dataset", *tiny_flags("generator", "discriminator", "training")),
+        ("stylize", chain, "--model", "clip", *tiny_flags("rendering")),
+    ]
+    Path("no_torch").mkdir()
+    Path("no_torch/torch.py").write_text("raise ImportError('torch must not be imported for this')\n")
+    for step in steps:
+        done = vidtrans(*step, env={"PYTHONPATH": str(Path("no_torch").resolve())})
+        assert "up to date" in done.stdout
+    assert {k: v for k, v in snapshot(Path()).items() if not k.startswith("no_torch")} == before
+
+
+def test_a_changed_option_runs_only_what_depends_on_it(chain: Path) -> None:
+    first = api.stylize(chain, "clip", "a.mp4", settings={"rendering": {"chunk_frames": 10}})
+    assert first["frames_inferred"] == 40
+    unfiltered = api.stylize(
+        chain, "clip", "b.mp4", settings={"rendering": {"chunk_frames": 10}, "temporal": {"name": "off"}}
+    )
+    assert unfiltered["frames_inferred"] == 0
+    assert unfiltered["frames_encoded"] == 40
+    again = api.stylize(chain, "clip", "c.mp4", settings={"rendering": {"chunk_frames": 10}})
+    assert (again["frames_inferred"], again["frames_encoded"]) == (0, 0)
+    assert Path("a.mp4").read_bytes() == Path("c.mp4").read_bytes()
+    smaller = api.stylize(chain, "clip", "d.mp4", settings={"rendering": {"chunk_frames": 10, "size": "16"}})
+    assert smaller["frames_inferred"] == 40
+
+
+def test_identity_returns_its_input(clip: Path) -> None:
+    vidtrans("stylize", clip, "--model", "identity", "--codec", "ffv1")
+    with ClipReader(clip) as reader:
+        source = [f.rgb for f in reader.frames()]
+    made = decode(Path("clip.identity.mkv"))[2]
+    assert all(np.array_equal(a, b) for a, b in zip(made, source, strict=True))
+
+
+def test_a_render_as_a_whole_in_chunks_and_on_other_thread_counts_is_bit_identical(chain: Path) -> None:
+    renders = {}
+    for name, chunk, threads in (("whole", 1000, 1), ("chunks", 7, 1), ("single", 1, 2), ("threads", 1000, 2)):
+        api.stylize(
+            chain,
+            "clip",
+            f"{name}.mkv",
+            settings={"rendering": {"chunk_frames": chunk}, "encoding": {"codec": "ffv1"}},
+            decode_threads=threads,
+            cache_dir=f"cache-{name}",
+        )
+        renders[name] = decode(Path(f"{name}.mkv"))
+    for name, (_, _, frames) in renders.items():
+        assert times(Path(f"{name}.mkv")) == times(Path("whole.mkv"))
+        assert all(np.array_equal(a, b) for a, b in zip(frames, renders["whole"][2], strict=True)), name
+
+
+def test_next_frame_pairs_never_span_a_cut_and_the_model_renders(clip: Path) -> None:
+    vidtrans("make-dataset", clip, "--pairing", "next-frame", "--set=pairing.context=2", *tiny_flags("dataset"))
+    dataset = open_dataset(Path("clip.dataset"))
+    assert dataset.preset == "next-frame"
+    for pair in dataset.pairs:
+        numbers = [int(p.stem) for p in (*pair.inputs, pair.target)]
+        assert numbers == list(range(numbers[0], numbers[0] + 3))
+        assert all(n < 25 for n in numbers) or all(n >= 25 for n in numbers)
+    vidtrans("train", "clip.dataset", *tiny_flags("generator", "discriminator", "training"))
+    assert read_record(Path("clip.safetensors")).in_channels == 6
+    table = vidtrans_json("stylize", clip, "--model", "clip")
+    assert table["frames"] == 40
+    assert times(Path(table["output"])) == times(clip)
+
+
+def test_two_clips_in_step_make_aligned_pairs(tmp_path: Path) -> None:
+    frames = moving_frames(24)
+    plain = write_clip(tmp_path / "plain.mp4", frames)
+    looked = write_clip(tmp_path / "looked.mp4", [255 - f for f in frames])
+    vidtrans("make-dataset", plain, "--pairing", "aligned", "--target", looked, *tiny_flags("dataset"))
+    dataset = open_dataset(Path("plain.dataset"))
+    assert dataset.pairs
+    assert all(p.target.parent.name == "plain.target" for p in dataset.pairs)
+    assert all(p.inputs[0].stem == p.target.stem for p in dataset.pairs)
+    vidtrans("train", "plain.dataset", *tiny_flags("generator", "discriminator", "training"))
+
+
+def test_run_does_the_whole_chain_and_finds_it_again(clip: Path, tmp_path: Path) -> None:
+    other = write_clip(tmp_path / "other.mp4", moving_frames(12, size=(80, 48)), sound=True)
+    arguments = ("run", clip, "--apply", other, "-o", "out.mp4", *tiny_flags())
+    table = vidtrans_json(*arguments)
+    assert times(Path("out.mp4")) == times(other)
+    assert Path(table["model"]).is_file()
+    assert Path(table["dataset"]).is_dir()
+    again = vidtrans_json(*arguments)
+    assert again["cached"] is True
+    two = vidtrans_json("run", clip, "--apply", other, "--apply", clip, "-o", "out", *tiny_flags())
+    assert sorted(p.name for p in Path("out").glob("*.mp4")) == ["clip.clip.mp4", "other.clip.mp4"]
+    assert two["frames"] == 52
+
+
+def test_a_trimmed_render_starts_in_sync(clip: Path) -> None:
+    vidtrans("stylize", clip, "--model", "identity", "--start", "10", "--end", "1s", "-o", "part.mp4")
+    whole, part = times(clip), times(Path("part.mp4"))
+    assert part == [t - whole[10] for t in whole[10:30]]
+    begin, end = whole[10], whole[30]
+    kept = [(t, data) for t, data in sound_packets(clip) if t < end]
+    made = sound_packets(Path("part.mp4"))
+    assert [data for _, data in made] == [data for _, data in kept][-len(made) :]
+    first = kept[-len(made)][0]
+    # The first packet kept is the one that sounds at the first frame, and it is moved by what the frame moved.
+    assert first <= begin < first + 2 * made[1][0] - made[0][0]
+    assert abs((first - begin) - made[0][0]) < 1 / 1000
+
+
+def test_several_clips_one_bad_is_named_and_passed_over(clip: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.mp4"
+    bad.write_text("no video")
+    table = vidtrans_json("stylize", bad, clip, "--model", "identity", "-o", "out", expect=5)
+    assert list(table["failed"]) == [str(bad)]
+    assert [p.name for p in Path("out").iterdir()] == ["clip.identity.mp4"]
+
+
+def test_a_deleted_picture_stays_deleted_and_changes_the_training(clip: Path) -> None:
+    make = ("make-dataset", clip, *tiny_flags("dataset"))
+    vidtrans(*make)
+    whole = snapshot(Path("clip.dataset"))
+    Path("clip.dataset/clip/000005.png").unlink()
+    done = vidtrans(*make)
+    assert "up to date" in done.stdout
+    assert "stay deleted" in done.stderr
+    assert not Path("clip.dataset/clip/000005.png").exists()
+    assert len(open_dataset(Path("clip.dataset")).pairs) < len(whole)
+    vidtrans(*make, "--restore")
+    assert snapshot(Path("clip.dataset")) == whole
+
+
+def test_more_steps_go_on_from_a_finished_run(clip: Path) -> None:
+    api.make_dataset(clip, settings=TINY)
+    tables = {k: TINY[k] for k in ("generator", "discriminator", "training")}
+    api.train("clip.dataset", "a.safetensors", steps=6, settings=tables)
+    heard: list[object] = []
+    longer = api.train("clip.dataset", "b.safetensors", steps=10, settings=tables, report=heard.append)
+    assert longer["history"] == [6, 10]
+    assert any("going on from the finished run of 6 steps" in str(e) for e in heard)
+    fresh = api.train("clip.dataset", "c.safetensors", steps=10, settings=tables, fresh=True)
+    assert fresh["history"] == [10]
+    assert read_record(Path("b.safetensors")).training["steps"] == [6, 10]
+    assert Path("b.safetensors").read_bytes() != Path("c.safetensors").read_bytes()
+
+
+def test_minutes_are_resolved_once(clip: Path) -> None:
+    api.make_dataset(clip, settings=TINY)
+    tables = {k: TINY[k] for k in ("generator", "discriminator", "training")}
+    first = api.train("clip.dataset", "a.safetensors", minutes=0.005, settings=tables)
+    again = api.train("clip.dataset", "b.safetensors", minutes=0.005, settings=tables)
+    assert first["steps"] == again["steps"]
+    assert Path("a.safetensors").read_bytes() == Path("b.safetensors").read_bytes()
