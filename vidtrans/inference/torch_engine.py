@@ -45,6 +45,7 @@ class TorchEngine:
         self.device = device
         self.precision = resolve_precision(precision, device)
         self.batch = batch or BATCH[device.kind]
+        self._width = self.batch  # pictures that go through the network at once
         self.multiple: int = generator.multiple
         self._dtype = torch_dtype(self.precision)
         network: Any = fold_norm(copy.deepcopy(generator).eval())
@@ -54,13 +55,24 @@ class TorchEngine:
             "torch": torch.__version__.partition("+")[0],
             "precision": self.precision,
             "device": device.kind,
+            # How a sum is split between threads decides its rounding.
+            "threads": str(torch.get_num_threads()) if device.kind == "cpu" else "",
         }
 
     def __call__(self, inputs: np.ndarray) -> np.ndarray:
         """(N, H, W, C) uint8 → (N, H, W, 3) uint8. Raises DeviceError when memory does not do for one picture."""
         height, width = inputs.shape[1:3]
         padded = pad_to_multiple(inputs, self.multiple)
-        return self._run(padded)[:, :height, :width]
+        made = [self._full_batch(padded[i : i + self._width]) for i in range(0, len(padded), self._width)]
+        return np.concatenate(made)[:, :height, :width]
+
+    def _full_batch(self, pictures: np.ndarray) -> np.ndarray:
+        """Always the same number at once: kernels are chosen by batch size, and may round differently."""
+        missing = self._width - len(pictures)
+        if missing == 0:
+            return self._run(pictures)
+        filled = np.concatenate([pictures, np.repeat(pictures[-1:], missing, axis=0)])
+        return self._run(filled)[: len(pictures)]
 
     def _run(self, padded: np.ndarray) -> np.ndarray:
         try:
@@ -71,7 +83,7 @@ class TorchEngine:
         if len(padded) == 1:
             raise DeviceError(self.device.name, "out of memory for one frame", "use a smaller --size, or --device cpu")
         half = len(padded) // 2
-        self.batch = max(1, half)  # and keep to what fits
+        self.batch = self._width = half  # and keep to what fits
         return np.concatenate([self._run(padded[:half]), self._run(padded[half:])])
 
     @torch.inference_mode()

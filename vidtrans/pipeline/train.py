@@ -293,7 +293,7 @@ class _Job:
     def _engine(self, generator: Any) -> Any:
         from vidtrans.inference.torch_engine import TorchEngine
 
-        return TorchEngine(generator, self.device, self.precision)
+        return TorchEngine(generator, self.device, self.precision, batch=1)
 
     def _shown_pairs(self) -> list[Any]:
         return self.dataset.role("held-out") or self.pairs

@@ -1,0 +1,197 @@
+"""Files under their final name only when complete; canonical JSON; errors; events."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from vidtrans import errors, files
+from vidtrans.errors import Interrupted, UsageError, VidtransError
+from vidtrans.events import Stop
+from vidtrans.files import canonical_json, complete, digest_file, digest_of, folder_bytes, write_bytes, write_json
+
+repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=80)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(p.name for p in folder.iterdir())
+
+
+def test_a_file_appears_only_when_it_is_complete(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "out.mp4"
+    with complete(target) as temporary:
+        assert temporary.parent == target.parent
+        assert temporary.suffix == target.suffix
+        temporary.write_bytes(b"whole")
+        assert not target.exists()
+    assert target.read_bytes() == b"whole"
+    assert names(target.parent) == ["out.mp4"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
+def test_a_failure_leaves_nothing_and_what_was_there_stays(tmp_path: Path, error: type[BaseException]) -> None:
+    target, old = tmp_path / "out.bin", tmp_path / "old.bin"
+    old.write_bytes(b"before")
+
+    def half(path: Path) -> None:
+        with complete(path) as temporary:
+            temporary.write_bytes(b"half")
+            raise error
+
+    for path in (target, old):
+        with pytest.raises(error):
+            half(path)
+    assert names(tmp_path) == ["old.bin"]
+    assert old.read_bytes() == b"before"
+
+
+def test_an_existing_file_is_replaced_in_one_step(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    target.write_bytes(b"old")
+    with target.open("rb") as reader, complete(target) as temporary:
+        temporary.write_bytes(b"new")
+        assert target.read_bytes() == b"old"
+        assert reader.read() == b"old"
+    assert target.read_bytes() == b"new"
+
+
+def test_a_job_that_writes_nothing_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No such file"), complete(tmp_path / "a.txt"):
+        pass
+    assert names(tmp_path) == []
+
+
+def test_what_a_killed_run_left_is_cleared_away(tmp_path: Path) -> None:
+    target = tmp_path / "out.d"
+    leftover = files.partial_path(target)
+    leftover.mkdir()
+    (leftover / "old").write_bytes(b"x")
+    with complete(target) as temporary:
+        assert not temporary.exists()
+        temporary.mkdir()
+        (temporary / "new").write_bytes(b"y")
+    assert names(tmp_path) == ["out.d"]
+    assert names(target) == ["new"]
+
+
+def test_a_full_disk_at_the_last_moment_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "a.txt"
+    target.write_bytes(b"old")
+
+    def full(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_bytes(target, b"new")
+    assert names(tmp_path) == ["a.txt"]
+    assert target.read_bytes() == b"old"
+
+
+def test_targets_that_differ_in_suffix_alone_do_not_share_a_temporary_name() -> None:
+    assert files.partial_path(Path("a/x.mp4")) != files.partial_path(Path("a/x.mkv"))
+    assert files.partial_path(Path("a/x.mp4")).name.startswith(".")
+
+
+json_values = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text()),
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(st.text(), inner, max_size=4)),
+    max_leaves=12,
+)
+
+
+def reordered(value: object) -> object:
+    """The same value, with every table's keys put in in the other order."""
+    if isinstance(value, dict):
+        return {k: reordered(value[k]) for k in reversed(list(value))}
+    if isinstance(value, list):
+        return [reordered(v) for v in value]
+    return value
+
+
+@repeatable
+@given(json_values)
+def test_equal_values_give_equal_text_whatever_their_order(value: object) -> None:
+    text = canonical_json(value)
+    assert canonical_json(reordered(value)) == text
+    assert json.loads(text) == value
+    assert canonical_json(json.loads(text)) == text
+
+
+@repeatable
+@given(json_values, json_values)
+def test_values_with_different_text_have_different_digests(a: object, b: object) -> None:
+    assert (digest_of(a) == digest_of(b)) == (canonical_json(a) == canonical_json(b))
+
+
+def test_a_digest_is_the_one_that_it_always_was() -> None:
+    """Cache keys are made of it."""
+    value = {"b": [1, 2.5, None, True], "a": "ü×"}
+    assert canonical_json(value) == '{"a":"ü×","b":[1,2.5,null,true]}'
+    assert digest_of({}) == "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), [float("-inf")]])
+def test_numbers_that_json_does_not_have_are_refused(tmp_path: Path, value: object) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        canonical_json(value)
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "a.json", {"x": value}, indent=1)
+    assert names(tmp_path) == []
+
+
+def test_json_files_are_the_same_for_the_same_value(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"b": 1, "a": [2]})
+    write_json(tmp_path / "b.json", {"a": [2], "b": 1})
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes() == b'{"a":[2],"b":1}\n'
+    assert digest_file(tmp_path / "a.json") == digest_file(tmp_path / "b.json")
+
+
+def test_remove_takes_links_files_folders_and_nothing_at_all(tmp_path: Path) -> None:
+    keep = tmp_path / "keep"
+    keep.mkdir()
+    (keep / "x").write_bytes(b"123")
+    link, folder, file = tmp_path / "link", tmp_path / "folder", tmp_path / "file"
+    link.symlink_to(keep, target_is_directory=True)
+    (folder / "in").mkdir(parents=True)
+    file.write_bytes(b"12")
+    assert folder_bytes(tmp_path) == 5
+    for path in (link, folder, file, tmp_path / "absent"):
+        files.remove(path)
+    assert names(tmp_path) == ["keep"]
+    assert names(keep) == ["x"]
+
+
+def test_every_error_is_one_line_of_what_why_and_remedy() -> None:
+    assert str(VidtransError("a\nb.mp4", "went  wrong", "do this")) == "a b.mp4: went wrong — do this"
+    assert str(UsageError("x")) == "x"
+    assert str(UsageError("x", "", "y")) == "x — y"
+
+
+def test_every_error_has_the_exit_status_of_the_contract() -> None:
+    known = [c for c in VidtransError.__subclasses__() if c.__module__ == errors.__name__ and c is not Interrupted]
+    found = {c.__name__: c.exit_status for c in known}
+    assert found == {
+        "UsageError": 2,
+        "MediaError": 3,
+        "ModelError": 3,
+        "DeviceError": 4,
+        "BatchError": 5,
+    }
+    assert VidtransError.exit_status == 1
+    assert Interrupted().exit_status == 130
+    assert Interrupted(143).exit_status == 143
+
+
+def test_a_stop_remembers_why() -> None:
+    stop = Stop()
+    assert not stop.requested
+    stop.request(143)
+    assert stop.requested
+    assert stop.exit_status == 143

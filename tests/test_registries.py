@@ -1,0 +1,317 @@
+"""Contracts that every entry of every registry keeps. A new entry is tested by being in its table."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import FrozenInstanceError, fields, is_dataclass, replace
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from clips import scene
+
+from vidtrans.data.dataset import DatasetSettings
+from vidtrans.errors import UsageError
+from vidtrans.files import canonical_json
+from vidtrans.flow import FLOWS
+from vidtrans.flow.dis import grey
+from vidtrans.networks import DISCRIMINATORS, GENERATORS
+from vidtrans.networks.init import initialise
+from vidtrans.pairing import PAIRINGS
+from vidtrans.pairing.base import make_pairing, pairing_record
+from vidtrans.pipeline.stages import STAGES, Stage
+from vidtrans.registry import Registry
+from vidtrans.rendering.settings import RenderingSettings
+from vidtrans.settings import from_table, setting, to_table
+from vidtrans.temporal import FILTERS
+from vidtrans.temporal.stream import Sample, filtered
+from vidtrans.training.settings import TrainingSettings
+from vidtrans.video.encoder import EncodingSettings
+
+ALL = (PAIRINGS, GENERATORS, DISCRIMINATORS, FILTERS, FLOWS, STAGES)
+WITH_SETTINGS = (PAIRINGS, GENERATORS, DISCRIMINATORS, FILTERS)
+ENTRIES = [pytest.param(r, n, id=f"{r.kind}-{n}".replace(" ", "-")) for r in ALL for n in r]
+SETTINGS = [
+    *(pytest.param(lambda r=r, n=n: r.load(n).Settings, id=f"{r.kind}-{n}") for r in WITH_SETTINGS for n in r),
+    *(
+        pytest.param(lambda c=c: c, id=c.__name__)
+        for c in (DatasetSettings, TrainingSettings, RenderingSettings, EncodingSettings)
+    ),
+]
+
+
+@pytest.mark.parametrize(("registry", "name"), ENTRIES)
+def test_every_entry_loads_and_says_what_it_is_in_one_line(registry: Registry, name: str) -> None:
+    assert registry.load(name).__doc__
+    summary = registry[name].summary
+    assert summary.strip() == summary != ""
+    assert "\n" not in summary
+    assert len(summary) <= 80
+    assert name == name.lower()
+
+
+@pytest.mark.parametrize("registry", ALL, ids=lambda r: r.kind)
+def test_an_unknown_name_is_a_usage_error_with_the_choices_and_the_nearest(registry: Registry) -> None:
+    first = next(iter(registry))
+    assert "no-such" not in registry
+    with pytest.raises(UsageError) as caught:
+        registry.load(first + "x")
+    text = str(caught.value)
+    assert f"unknown {registry.kind} '{first}x'" in text
+    assert "did you mean '" in text
+    assert all(name in text for name in registry)
+
+
+@pytest.mark.parametrize("find", SETTINGS)
+def test_settings_are_frozen_described_and_within_their_own_bounds(find: Any) -> None:
+    cls = find()
+    assert is_dataclass(cls)
+    assert cls.__doc__
+    made = cls()
+    for field in fields(cls):
+        assert field.metadata.get("help", "").strip(), field.name
+        assert set(field.metadata) <= {"help", "low", "high", "choices"}
+        with pytest.raises(FrozenInstanceError):
+            setattr(made, field.name, field.default)
+    # As it is read back from a model file, a dataset or a preset.
+    assert from_table(cls, json.loads(canonical_json(to_table(made))), "x") == made
+    with pytest.raises(UsageError, match="no_such_key"):
+        from_table(cls, {"no_such_key": 1}, "x")
+
+
+# Pairings
+
+
+def varied_settings(cls: type) -> list[Any]:
+    """The default, and one for each switch turned, choice taken, and whole number raised by one."""
+    made = [cls()]
+    for field in fields(cls):
+        checks, value = field.metadata, field.default
+        if isinstance(value, bool):
+            made.append(cls(**{field.name: not value}))
+        elif "choices" in checks:
+            made += [cls(**{field.name: c}) for c in checks["choices"] if c != value]
+        elif isinstance(value, int) and value < checks.get("high", value + 1):
+            made.append(cls(**{field.name: value + 1}))
+    return made
+
+
+PAIRING_CASES = [
+    pytest.param(n, k, id=f"{n}-{k}") for n in PAIRINGS for k in range(len(varied_settings(PAIRINGS.load(n).Settings)))
+]
+
+
+@pytest.fixture
+def pairing(request: pytest.FixtureRequest) -> Any:
+    name, number = request.param
+    cls = PAIRINGS.load(name)
+    return cls(varied_settings(cls.Settings)[number])
+
+
+every_pairing = pytest.mark.parametrize(
+    "pairing", [pytest.param(p.values, id=p.id) for p in PAIRING_CASES], indirect=True
+)
+
+
+@every_pairing
+@pytest.mark.parametrize("size", [(40, 32), (33, 17)])
+def test_a_pairings_input_has_its_channels_and_is_the_same_every_time(pairing: Any, size: tuple[int, int]) -> None:
+    history = pairing.history(30, 0)
+    frames = [scene(*size, seed=i) for i in range(len(history))]
+    before = [f.copy() for f in frames]
+    made = pairing.input(frames)
+    assert made.shape == (size[1], size[0], pairing.in_channels)
+    assert made.dtype == np.uint8
+    again = type(pairing)(pairing.settings).input([f.copy() for f in frames])
+    assert np.array_equal(made, again)
+    assert all(np.array_equal(a, b) for a, b in zip(frames, before, strict=True))
+
+
+@every_pairing
+@pytest.mark.parametrize("num_frames", [0, 1, 2, 5, 12])
+def test_a_pairings_steps_stay_inside_the_shot(pairing: Any, num_frames: int) -> None:
+    steps = list(pairing.steps(num_frames))
+    assert all(0 <= i < num_frames for s in steps for i in (*s.inputs, s.target))
+    assert bool(steps) == (num_frames >= pairing.min_frames)
+    assert len({s.target for s in steps}) == len(steps)
+    assert len({len(s.inputs) for s in steps}) <= 1
+
+
+@every_pairing
+def test_a_pairings_history_never_reaches_before_the_shot(pairing: Any) -> None:
+    for first in (0, 7):
+        for position in range(first, first + 10):
+            history = pairing.history(position, first)
+            assert history[-1] == position
+            assert list(history) == sorted(history)
+            assert history[0] >= first
+    # Deep in a shot, what is seen when rendering is what was seen in training.
+    step = next(iter(pairing.steps(50)))
+    offset = 40 - step.inputs[-1]
+    assert pairing.history(40, 0) == tuple(i + offset for i in step.inputs)
+
+
+@every_pairing
+def test_a_pairing_is_made_again_from_its_record(pairing: Any) -> None:
+    record = json.loads(canonical_json(pairing_record(pairing)))
+    made = make_pairing(PAIRINGS, record["name"], record["settings"])
+    assert type(made) is type(pairing)
+    assert made.settings == pairing.settings
+    assert PAIRINGS.load(pairing.name) is type(pairing)
+    assert record["version"] >= 1
+
+
+# Networks
+
+
+def smallest(cls: type) -> Any:
+    """A network's settings at the least width that it allows: the same layers, quickly."""
+    least = {f.name: f.metadata["low"] for f in fields(cls) if f.name == "channels"}
+    return cls(**least)
+
+
+def noise(*shape: int) -> torch.Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(1)) * 2 - 1
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+@pytest.mark.parametrize("in_channels", [1, 2, 3, 12])
+def test_a_generator_keeps_the_size_and_stays_in_range(name: str, in_channels: int) -> None:
+    cls = GENERATORS.load(name)
+    generator = cls(in_channels, 3, smallest(cls.Settings)).eval()
+    initialise(generator, 0)
+    m = generator.multiple
+    with torch.no_grad():
+        for height, width in ((m, m), (m, 2 * m)):
+            made = generator(noise(2, in_channels, height, width))
+            assert made.shape == (2, 3, height, width)
+            assert made.abs().max() <= 1
+            assert made.std() > 0
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_gradients_reach_every_parameter_of_a_generator(name: str) -> None:
+    cls = GENERATORS.load(name)
+    generator = cls(2, 3, smallest(cls.Settings)).train()
+    initialise(generator, 0)
+    side = 2 * generator.multiple
+    torch.manual_seed(0)
+    (generator(noise(2, 2, side, side)) - noise(2, 3, side, side)).abs().mean().backward()
+    still = [n for n, p in generator.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert still == []
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_a_generator_maps_each_picture_of_a_batch_by_itself(name: str) -> None:
+    """What a frame becomes must not depend on which others share its batch."""
+    cls = GENERATORS.load(name)
+    generator = cls(1, 3, smallest(cls.Settings)).eval()
+    initialise(generator, 0)
+    x = noise(3, 1, generator.multiple, generator.multiple)
+    with torch.no_grad():
+        together, alone = generator(x), torch.cat([generator(x[i : i + 1]) for i in range(3)])
+    assert torch.allclose(together, alone, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", DISCRIMINATORS)
+@pytest.mark.parametrize("channels", [4, 6])
+def test_a_discriminator_gives_a_map_of_logits_from_its_smallest_size_up(name: str, channels: int) -> None:
+    cls = DISCRIMINATORS.load(name)
+    discriminator = cls(channels, smallest(cls.Settings)).train()
+    initialise(discriminator, 0)
+    for side in (discriminator.smallest, 64):
+        logits = discriminator(noise(2, channels, side, side))
+        assert logits.ndim == 4
+        assert logits.shape[:2] == (2, 1)
+        assert logits.numel() > 0
+    logits.square().mean().backward()
+    assert [n for n, p in discriminator.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
+
+
+# Filters
+
+
+def shot_of_samples(count: int, cut: int) -> list[Sample]:
+    """A texture that drifts by a pixel a frame, with an output that flickers; a second shot begins at ``cut``."""
+    rng, made = np.random.default_rng(3), []
+    for i in range(count):
+        guide = np.roll(scene(64, 48, seed=int(i >= cut)), i, axis=1)
+        output = np.clip(guide.astype(np.int16) + rng.integers(-25, 26), 0, 255).astype(np.uint8)
+        made.append(Sample(i, i * 512, guide, output, starts_shot=i in (0, cut)))
+    return made
+
+
+def with_noise(samples: list[Sample], keep: range) -> list[Sample]:
+    rng = np.random.default_rng(9)
+    junk = lambda p: rng.integers(0, 256, p.shape, dtype=np.uint8)  # noqa: E731
+    return [s if s.index in keep else replace(s, guide=junk(s.guide), output=junk(s.output)) for s in samples]
+
+
+FILTER_CASES = [
+    pytest.param(n, {"radius": 2} if "radius" in {f.name for f in fields(FILTERS.load(n).Settings)} else {}, id=n)
+    for n in FILTERS
+]
+
+
+@pytest.mark.parametrize(("name", "table"), FILTER_CASES)
+def test_a_filtered_frame_depends_on_nothing_beyond_its_radius_or_a_cut(name: str, table: dict[str, Any]) -> None:
+    cls, count, cut = FILTERS.load(name), 14, 8
+    method = cls(cls.Settings(**table))
+    whole = {s.index: p for s, p in filtered(shot_of_samples(count, cut), method)}
+    assert list(whole) == list(range(count))
+    for frame in (0, 3, cut - 1, cut, count - 1):
+        shot = range(cut) if frame < cut else range(cut, count)
+        seen = range(max(shot.start, frame - method.radius), min(shot.stop, frame + method.radius + 1))
+        made = {s.index: p for s, p in filtered(with_noise(shot_of_samples(count, cut), seen), method)}
+        assert made[frame].shape == (48, 64, 3)
+        assert made[frame].dtype == np.uint8
+        assert np.array_equal(made[frame], whole[frame]), frame
+
+
+# Flow
+
+
+@pytest.mark.parametrize("name", FLOWS)
+@pytest.mark.parametrize("shift", [(3, -2), (-5, 4), (0, 0)])
+def test_a_flow_method_finds_a_known_translation(name: str, shift: tuple[int, int]) -> None:
+    method, big = FLOWS.load(name)(), scene(160, 140, seed=5)
+    first = grey(big[20:116, 20:140])
+    second = grey(big[20 - shift[1] : 116 - shift[1], 20 - shift[0] : 140 - shift[0]])
+    found = method(first, second)
+    assert found.shape == (96, 120, 2)
+    assert found.dtype == np.float32
+    error = np.linalg.norm(found - np.array(shift, np.float32), axis=2)[12:-12, 12:-12]
+    assert error.max() < 0.5
+
+
+@pytest.mark.parametrize("name", FLOWS)
+@pytest.mark.parametrize("size", [(16, 16), (17, 90), (1, 1)])
+def test_a_flow_method_takes_small_and_odd_pictures_and_repeats_itself(name: str, size: tuple[int, int]) -> None:
+    a, b = (cv2.resize(grey(scene(40, 40, s)), size) for s in (1, 2))
+    flow = FLOWS.load(name)()(a, b)
+    assert flow.shape == (size[1], size[0], 2)
+    assert np.isfinite(flow).all()
+    assert np.array_equal(flow, FLOWS.load(name)()(a, b))
+
+
+# Stages
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_is_named_as_in_its_table_and_has_a_version(name: str) -> None:
+    cls = STAGES.load(name)
+    assert issubclass(cls, Stage)
+    assert cls.name == name
+    assert cls.version >= 1
+    blank = cls(**{f.name: f.name for f in fields(cls)})
+    others = [replace(blank, **{f.name: "other"}) for f in fields(cls)]
+    keys = {blank.key, *(o.key for o in others)}
+    assert len(keys) == 1 + len(others)  # every parameter is in the key
+    assert all(len(k) == 64 for k in keys)
+
+
+def test_settings_fields_may_be_described_only_with_what_is_checked() -> None:
+    field = setting(1, "help", low=0)
+    assert dict(field.metadata) == {"help": "help", "low": 0}

@@ -1,0 +1,257 @@
+"""The small languages of the command line, and settings filled from tables."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, fields
+from fractions import Fraction
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from vidtrans.errors import UsageError
+from vidtrans.files import canonical_json
+from vidtrans.settings import (
+    LARGEST_SIDE,
+    SMALLEST_SIDE,
+    Size,
+    Time,
+    from_table,
+    parse_assignment,
+    parse_size,
+    parse_time,
+    setting,
+    to_table,
+)
+from vidtrans.training.settings import TrainingSettings
+
+repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=100)
+
+
+@dataclass(frozen=True)
+class Example:
+    """One field of each kind."""
+
+    count: int = setting(3, "a number", low=1, high=9)
+    share: float = setting(0.5, "a share", low=0.0, high=1.0)
+    weight: float = setting(1.0, "no upper bound", low=0.0)
+    kind: str = setting("a", "a choice", choices=("a", "b"))
+    on: bool = setting(False, "a switch")
+    crop: int | None = setting(None, "a number or none", low=16)
+    blocks: tuple[int, ...] = setting((1, 2), "numbers", low=0, high=9)
+
+    def __post_init__(self) -> None:
+        if self.on and self.count == 1:
+            raise ValueError("on needs a count of 2")
+
+
+@repeatable
+@given(st.integers(0, 10**12))
+def test_a_bare_number_is_a_frame(number: int) -> None:
+    assert parse_time(f" {number} ") == Time(frame=number)
+
+
+@repeatable
+@given(st.integers(0, 99), st.integers(0, 59), st.integers(0, 59), st.integers(0, 999))
+def test_clock_times_are_read_exactly(hours: int, minutes: int, seconds: int, milliseconds: int) -> None:
+    total = Fraction(hours * 3600 + minutes * 60 + seconds) + Fraction(milliseconds, 1000)
+    text = f"{hours:02}:{minutes:02}:{seconds:02}.{milliseconds:03}"
+    assert parse_time(text) == Time(seconds=total)
+    if not hours:
+        assert parse_time(text.partition(":")[2]) == Time(seconds=total)
+
+
+@repeatable
+@given(st.decimals(0, 99_999, places=3))
+def test_seconds_are_read_exactly(seconds: object) -> None:
+    assert parse_time(f"{seconds}s") == Time(seconds=Fraction(str(seconds)))
+
+
+@repeatable
+@given(st.one_of(st.integers(0, 10**9).map(str), st.integers(0, 10**8).map(lambda ms: f"{ms // 1000}.{ms % 1000:03}s")))
+def test_a_time_is_shown_as_it_would_be_typed(text: str) -> None:
+    """The records by which a result counts as up to date hold this text: two times must not share one."""
+    assert parse_time(str(parse_time(text))) == parse_time(text)
+
+
+@pytest.mark.parametrize("text", ["", "s", "-3", "1.5", "1e3s", "1:60", "1:00:60", "1:60:00", "١٢", "12 s", "1:2:3:4"])
+def test_what_is_not_a_time_is_refused_with_the_forms_that_are(text: str) -> None:
+    with pytest.raises(UsageError, match=r"HH:MM:SS\.mmm"):
+        parse_time(text)
+
+
+@repeatable
+@given(st.text(max_size=12))
+def test_any_text_is_a_time_or_a_usage_error(text: str) -> None:
+    try:
+        time = parse_time(text)
+    except UsageError as error:
+        assert "\n" not in str(error)  # noqa: PT017
+    else:
+        assert (time.frame is None) != (time.seconds is None)
+
+
+sides = st.integers(SMALLEST_SIDE, LARGEST_SIDE)
+
+
+@repeatable
+@given(st.one_of(st.builds(Size, short=sides), st.builds(Size, exact=st.tuples(sides, sides)), st.just(Size())))
+def test_a_size_survives_being_written_and_read(size: Size) -> None:
+    assert parse_size(str(size)) == size
+
+
+def test_sizes_are_read_in_every_spelling() -> None:
+    assert parse_size(256) == parse_size(" 256 ") == Size(short=256)
+    assert parse_size("640X360") == parse_size("640×360") == Size(exact=(640, 360))
+    assert parse_size("Source") == Size()
+
+
+@pytest.mark.parametrize("text", ["", "0", "15", "8193", "-256", "256px", "640x", "x360", "640x360x2", "640x8", "٢٥٦"])
+def test_what_is_not_a_size_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="16 to 8192"):
+        parse_size(text)
+
+
+@repeatable
+@given(sides, st.integers(1, 10_000), st.integers(1, 10_000))
+def test_a_short_side_keeps_the_aspect_and_never_scales_up(short: int, width: int, height: int) -> None:
+    w, h = Size(short=short).of(width, height)
+    assert 1 <= w <= width
+    assert 1 <= h <= height
+    assert min(w, h) == min(short, width, height)
+    # Within half a pixel of the exact aspect.
+    assert abs(w * height - h * width) <= max(width, height) / 2
+
+
+@repeatable
+@given(st.integers(1, 9000), st.integers(1, 9000))
+def test_source_and_exact_sizes_are_what_they_say(width: int, height: int) -> None:
+    assert Size().of(width, height) == (width, height)
+    assert Size(exact=(64, 48)).of(width, height) == (64, 48)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("training.lr=0.001", ("training", "lr", 0.001)),
+        (" training.steps = 20 ", ("training", "steps", 20)),
+        ("training.flip=false", ("training", "flip", False)),
+        ('training.crop="none"', ("training", "crop", "none")),
+        ("training.crop=none", ("training", "crop", "none")),
+        ("generator.blocks=[1, 2]", ("generator", "blocks", [1, 2])),
+        ("dataset.size=640x360", ("dataset", "size", "640x360")),
+        ("card.notes=a=b", ("card", "notes", "a=b")),
+    ],
+)
+def test_assignments_are_read_as_toml_else_as_text(text: str, value: tuple[str, str, object]) -> None:
+    assert parse_assignment(text) == value
+
+
+names = st.from_regex(r"[a-z_]{1,8}", fullmatch=True)
+values = st.one_of(
+    st.integers(-(10**15), 10**15), st.booleans(), st.floats(allow_nan=False, allow_infinity=False), st.just([1, 2])
+)
+
+
+@repeatable
+@given(names, names, values)
+def test_an_assignment_gives_back_what_was_assigned(table: str, key: str, value: object) -> None:
+    assume(value is not None)
+    assert parse_assignment(f"{table}.{key}={canonical_json(value)}") == (table, key, value)
+
+
+@pytest.mark.parametrize("text", ["", "lr=1", "training.lr", "training.=1", ".lr=1", "a.b.c=1", "Training.lr=1"])
+def test_what_is_not_an_assignment_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match=r"table\.key=value"):
+        parse_assignment(text)
+
+
+def test_a_table_fills_settings_and_the_rest_are_defaults() -> None:
+    made = from_table(Example, {"share": 1, "crop": "none", "blocks": [3]}, "example")
+    assert made == Example(share=1.0, crop=None, blocks=(3,))
+    assert type(made.share) is float
+    assert from_table(Example, to_table(made), "example") == made
+
+
+def test_an_unknown_key_is_refused_naming_the_valid_ones() -> None:
+    with pytest.raises(UsageError) as caught:
+        from_table(Example, {"conut": 3}, "example")
+    text = str(caught.value)
+    assert "example.conut" in text
+    assert "did you mean 'count'" in text
+    assert all(f.name in text for f in fields(Example))
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"count": 1.5},
+        {"count": True},
+        {"count": "3"},
+        {"count": None},
+        {"share": "much"},
+        {"share": False},
+        {"kind": 1},
+        {"on": 1},
+        {"crop": "all"},
+        {"blocks": 3},
+        {"blocks": [1.5]},
+        {"blocks": ["1"]},
+    ],
+    ids=str,
+)
+def test_a_wrong_type_is_refused_by_name(table: dict[str, object]) -> None:
+    with pytest.raises(UsageError, match=rf"example\.{next(iter(table))} = .*it must be"):
+        from_table(Example, table, "example")
+
+
+@pytest.mark.parametrize(
+    ("table", "bound"),
+    [
+        ({"count": 0}, "at least 1"),
+        ({"count": 10}, "at most 9"),
+        ({"share": 1.01}, "at most 1"),
+        ({"crop": 15}, "at least 16"),
+        ({"blocks": [1, 10]}, "at most 9"),
+        ({"kind": "c"}, "a, b"),
+    ],
+)
+def test_what_is_out_of_bounds_is_refused_with_the_bound(table: dict[str, object], bound: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(bound)):
+        from_table(Example, table, "example")
+
+
+def test_settings_that_do_not_fit_together_are_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="on needs a count of 2"):
+        from_table(Example, {"on": True, "count": 1}, "example")
+    with pytest.raises(UsageError, match="nothing to learn from"):
+        from_table(TrainingSettings, {"l1": 0, "gan": 0}, "training")
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, 10**400], ids=["nan", "inf", "huge"])
+@pytest.mark.parametrize("key", ["share", "weight"])
+def test_numbers_that_are_none_are_refused(key: str, value: float) -> None:
+    """TOML has nan and inf; a key or a record could not be made of them later."""
+    with pytest.raises(UsageError, match=key):
+        from_table(Example, {key: value}, "example")
+
+
+toml_values = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(width=32), st.text(max_size=5)),
+    lambda inner: st.lists(inner, max_size=3),
+    max_leaves=4,
+)
+
+
+@repeatable
+@given(st.dictionaries(st.sampled_from([f.name for f in fields(Example)]), toml_values, max_size=3))
+def test_any_table_gives_settings_that_can_be_recorded_or_a_usage_error(table: dict[str, object]) -> None:
+    try:
+        made = from_table(Example, table, "example")
+    except UsageError:
+        return
+    assert from_table(Example, to_table(made), "example") == made
+    canonical_json(to_table(made))

@@ -1,0 +1,319 @@
+"""Training: the paper's loop to the digit, and nothing lost on the way."""
+
+from __future__ import annotations
+
+import copy
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from chain import TINY
+from torch import nn
+from torch.nn import functional as F
+
+import vidtrans as api
+from vidtrans.data.dataset import open_dataset
+from vidtrans.data.loader import Batch, Loader
+from vidtrans.errors import Interrupted
+from vidtrans.events import Note, Progress, Stop, silent
+from vidtrans.inference.device import Device, resolve_device, resolve_precision
+from vidtrans.inference.torch_engine import TorchEngine, fold_norm
+from vidtrans.model import load_generator, read_record
+from vidtrans.networks.init import build_discriminator, build_generator, initialise
+from vidtrans.training.batchnorm import reestimate
+from vidtrans.training.checkpoint import load_checkpoint, save_checkpoint
+from vidtrans.training.pix2pix import Pix2Pix
+from vidtrans.training.schedule import learning_rate, step_seed
+from vidtrans.training.settings import TrainingSettings
+from vidtrans.training.trainer import Diverged, Run, one_step, train
+
+CPU = Device("cpu", "cpu")
+
+
+def paper_losses(g: nn.Module, d: nn.Module, batches: list[Batch], total: int, seed: int) -> list[list[float]]:
+    """The paper's loop, written out plainly: D on fake and real (halved), then G on cGAN + 100·L1."""
+    adam_g = torch.optim.Adam(g.parameters(), lr=2e-4, betas=(0.5, 0.999))
+    adam_d = torch.optim.Adam(d.parameters(), lr=2e-4, betas=(0.5, 0.999))
+    bce = nn.BCEWithLogitsLoss()
+    g.train(), d.train()
+    rows = []
+    for step, batch in enumerate(batches):
+        lr = 2e-4 if step < total // 2 else 2e-4 * (total - step) / (total - total // 2)
+        for adam in (adam_g, adam_d):
+            adam.param_groups[0]["lr"] = lr
+        torch.manual_seed(step_seed(seed, step))
+        x, y = torch.from_numpy(batch.inputs), torch.from_numpy(batch.targets)
+        fake = g(x)
+        on_fake = d(torch.cat([x, fake.detach()], 1))
+        on_real = d(torch.cat([x, y], 1))
+        loss_d = (bce(on_fake, torch.zeros_like(on_fake)) + bce(on_real, torch.ones_like(on_real))) * 0.5
+        adam_d.zero_grad()
+        loss_d.backward()
+        adam_d.step()
+        judged = d(torch.cat([x, fake], 1))
+        gan, l1 = bce(judged, torch.ones_like(judged)), F.l1_loss(fake, y)
+        adam_g.zero_grad()
+        (gan + 100 * l1).backward()
+        adam_g.step()
+        rows.append([gan.item(), l1.item(), loss_d.item()])
+    return rows
+
+
+def test_the_first_20_losses_are_those_of_the_papers_loop(clip: Path) -> None:
+    api.make_dataset(clip, settings={"dataset": {"size": "48"}, "pairing": {"soft": False}})
+    dataset = open_dataset(Path("clip.dataset"))
+    settings = TrainingSettings(steps=30, crop=32, precision="fp32")
+    # The paper's own networks, thinner and with fewer halvings so that a 32-pixel picture fits.
+    g = build_generator("unet-256", {"channels": 8, "downsamplings": 5}, 1)
+    d = build_discriminator("patchgan", {"channels": 8}, 4)
+    initialise(g, 3)
+    initialise(d, 4)
+    loader = Loader(
+        dataset.role("train"),
+        dataset.pairing,
+        batch=1,
+        seed=3,
+        multiple=g.multiple,
+        crop=32,
+        jitter=settings.jitter,
+        flip=True,
+    )
+    wanted = paper_losses(copy.deepcopy(g), copy.deepcopy(d), [loader.make(s) for s in range(20)], 30, seed=3)
+    run = Run(Path(), Pix2Pix(g, d, settings, CPU, "fp32"), loader, 3, [30])
+    for step, row in enumerate(wanted):
+        losses = one_step(run, loader.make(step))
+        run.step += 1
+        assert [losses.gan, losses.l1, losses.discriminator] == pytest.approx(row, abs=1e-4)
+
+
+def test_the_papers_generator_has_its_layers() -> None:
+    g = build_generator("unet-256", {}, 3)
+    convs = [m for m in g.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
+    assert [c.out_channels for c in convs] == [
+        *(64, 128, 256, 512, 512, 512, 512, 512),
+        *(512, 512, 512, 512, 256, 128, 64, 3),
+    ]
+    assert [c.in_channels for c in convs[9:]] == [1024, 1024, 1024, 1024, 512, 256, 128]
+    assert sum(isinstance(m, nn.Dropout) for m in g.modules()) == 3
+    assert 54e6 < sum(p.numel() for p in g.parameters()) < 55e6
+    d = build_discriminator("patchgan", {}, 6)
+    assert d(torch.zeros(1, 6, 256, 256)).shape == (1, 1, 30, 30)
+    assert 2.7e6 < sum(p.numel() for p in d.parameters()) < 2.8e6
+
+
+def receptive_field(d: nn.Module) -> int:
+    field = 1
+    for conv in reversed([m for m in d.modules() if isinstance(m, nn.Conv2d)]):
+        field = (field - 1) * conv.stride[0] + conv.kernel_size[0]
+    return field
+
+
+@pytest.mark.parametrize(("layers", "field"), [(1, 16), (2, 34), (3, 70), (5, 286)])
+def test_the_discriminators_see_the_papers_patches(layers: int, field: int) -> None:
+    assert receptive_field(build_discriminator("patchgan", {"layers": layers, "channels": 4}, 4)) == field
+
+
+def test_learning_rates() -> None:
+    linear = TrainingSettings(lr=1.0)
+    rates = [learning_rate(s, 10, linear) for s in range(10)]
+    assert rates[:5] == [1.0] * 5
+    assert rates[5:] == pytest.approx([1.0, 0.8, 0.6, 0.4, 0.2])
+    cosine = TrainingSettings(lr=1.0, schedule="cosine", warmup=4)
+    rates = [learning_rate(s, 100, cosine) for s in range(100)]
+    assert rates[0] == pytest.approx(0.25, abs=0.01)
+    assert all(a > b for a, b in zip(rates[4:], rates[5:], strict=False))
+    assert 0.02 <= rates[-1] < 0.03
+
+
+def toy_run(folder: Path, total: int = 8, **settings: Any) -> Run:
+    """A run on pictures that are made up, without a dataset."""
+    g = build_generator("unet-small", {"channels": 8, "blocks": [0, 0, 0]}, 1)
+    d = build_discriminator("patchgan", {"layers": 1, "channels": 4}, 4)
+    initialise(g, 0)
+    initialise(d, 1)
+    recipe = TrainingSettings(precision="fp32", checkpoint_seconds=0.0, **settings)
+    loader = ToyLoader()
+    return Run(folder, Pix2Pix(g, d, recipe, CPU, "fp32"), loader, 0, [total])  # type: ignore[arg-type]
+
+
+class ToyLoader:
+    crop = (32, 32)
+
+    def make(self, step: int) -> Batch:
+        rng = np.random.default_rng(step)
+        x = rng.uniform(-1, 1, (2, 1, 32, 32)).astype(np.float32)
+        return Batch(x, np.repeat(x, 3, axis=1))
+
+    def stream(self, first: int, stop: int, workers: int = 2) -> Any:
+        return (self.make(s) for s in range(first, stop))
+
+
+def weights(run: Run) -> dict[str, torch.Tensor]:
+    return {k: v.clone() for k, v in run.model.generator.state_dict().items()}
+
+
+def test_a_run_stopped_at_any_step_goes_on_bit_for_bit(tmp_path: Path) -> None:
+    whole = toy_run(tmp_path / "whole")
+    train(whole, silent, Stop())
+    for at in (1, 4, 7):
+        folder = tmp_path / f"stopped-{at}"
+        stop = Stop()
+
+        def report(event: object, at: int = at, stop: Stop = stop) -> None:
+            if isinstance(event, Progress) and event.done == at:
+                stop.request(130)
+
+        with pytest.raises(Interrupted):
+            train(toy_run(folder), report, stop)
+        resumed = toy_run(folder)
+        assert resumed.load(silent)
+        assert resumed.step == at
+        train(resumed, silent, Stop())
+        assert np.allclose(resumed.rows, whole.rows, rtol=0, atol=1e-6)
+        for name, tensor in weights(whole).items():
+            assert torch.equal(weights(resumed)[name], tensor), name
+
+
+def test_a_loss_that_is_not_a_number_stops_and_keeps_the_last_good_state(tmp_path: Path) -> None:
+    run = toy_run(tmp_path)
+
+    class Poisoned(ToyLoader):
+        def make(self, step: int) -> Batch:
+            batch = super().make(step)
+            return batch if step < 5 else Batch(batch.inputs * np.nan, batch.targets)
+
+    run.loader = Poisoned()  # type: ignore[assignment]
+    with pytest.raises(Diverged) as caught:
+        train(run, silent, Stop())
+    assert "step 6" in str(caught.value)
+    assert caught.value.exit_status == 1
+    kept = toy_run(tmp_path)
+    assert kept.load(silent)
+    assert kept.step == 5
+    assert kept.model.is_finite()
+
+
+def test_a_diverged_training_leaves_a_usable_model_and_no_output(clip: Path) -> None:
+    api.make_dataset(clip, settings=TINY)
+    tables = {k: dict(TINY[k]) for k in ("generator", "discriminator", "training")}
+    tables["training"] |= {"steps": 400, "l1": 1e39, "precision": "fp32", "checkpoint_seconds": 0.0, "lr": 1.0}
+    with pytest.raises(Diverged, match="training"):
+        api.train("clip.dataset", settings=tables)
+    assert not Path("clip.safetensors").exists()
+
+
+def test_a_damaged_checkpoint_is_a_warning_and_a_miss(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, 3, {"step": 3, "x": torch.ones(4)})
+    assert load_checkpoint(tmp_path, silent) is not None
+    file = next(tmp_path.glob("step-*.pt"))
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    heard: list[Any] = []
+    assert load_checkpoint(tmp_path, heard.append) is None
+    assert [e.level for e in heard if isinstance(e, Note)] == ["warning"]
+
+
+def test_checkpoints_do_not_pile_up(tmp_path: Path) -> None:
+    for step in range(5):
+        save_checkpoint(tmp_path, step, {"step": step})
+    assert len(list(tmp_path.glob("step-*.pt"))) <= 2
+
+
+def test_norm_statistics_are_plain_averages_over_the_given_pictures() -> None:
+    net = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2), nn.Dropout(0.9))
+    batches = [torch.randn(1, 1, 8, 8) for _ in range(5)]
+    reestimate(net, iter(batches))
+    outputs = [net[0](b) for b in batches]
+    wanted = torch.stack([o.mean((0, 2, 3)) for o in outputs]).mean(0)
+    assert torch.allclose(net[1].running_mean, wanted, atol=1e-6)
+    assert not net.training
+    assert net[1].momentum == 0.1
+
+
+@pytest.mark.parametrize("name", ["unet-256", "unet-small"])
+def test_folding_the_norm_changes_nothing(name: str) -> None:
+    table = {"downsamplings": 4, "channels": 4} if name == "unet-256" else {"channels": 8}
+    g = build_generator(name, table, 2)
+    initialise(g, 0)
+    reestimate(g, [torch.randn(2, 2, 32, 32) for _ in range(3)])
+    x = torch.randn(1, 2, 32, 32)
+    folded = fold_norm(copy.deepcopy(g))
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in folded.modules())
+    assert torch.allclose(folded(x), g(x), atol=1e-4)
+
+
+def test_a_picture_never_depends_on_its_neighbours_in_a_batch() -> None:
+    g = build_generator("unet-small", {"channels": 8}, 1)
+    initialise(g, 0)
+    reestimate(g, [torch.randn(2, 1, 32, 32)])
+    pictures = np.random.default_rng(0).integers(0, 256, (7, 45, 70, 1), dtype=np.uint8)
+    for precision in ("fp32", resolve_precision("auto", CPU)):
+        engine = TorchEngine(g, CPU, precision)
+        together = engine(pictures)
+        assert together.shape == (7, 45, 70, 3)
+        alone = np.concatenate([engine(pictures[i : i + 1]) for i in range(7)])
+        assert np.array_equal(together, alone)
+
+
+def test_out_of_memory_halves_the_batch_and_drops_no_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    g = build_generator("unet-small", {"channels": 8}, 1)
+    engine = TorchEngine(g, CPU, "fp32", batch=8)
+    pictures = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 1), dtype=np.uint8)
+    wanted = engine(pictures)
+    forward = engine._forward
+
+    def small_device(padded: np.ndarray) -> np.ndarray:
+        if len(padded) > 2:
+            raise torch.OutOfMemoryError("no room")
+        return forward(padded)
+
+    monkeypatch.setattr(engine, "_forward", small_device)
+    assert np.abs(engine(pictures).astype(int) - wanted).max() <= 1  # other kernels may round otherwise
+    assert engine.batch == 2
+
+
+def test_the_same_training_gives_the_same_bytes_and_its_record_says_how(clip: Path) -> None:
+    api.make_dataset(clip, settings=TINY)
+    tables = {k: TINY[k] for k in ("generator", "discriminator", "training")}
+    for name in ("a", "b"):
+        api.train("clip.dataset", f"{name}.safetensors", settings=tables, cache_dir=f"cache-{name}")
+    assert Path("a.safetensors").read_bytes() == Path("b.safetensors").read_bytes()
+    record = read_record(Path("a.safetensors"))
+    assert record.size == 32
+    assert record.pairing["name"] == "edges"
+    assert record.training["steps"] == [12]
+    assert set(record.training["held_out"]) == {"pairs", "l1", "psnr", "ssim", "sharpness"}
+    text = Path("a.safetensors").read_bytes()[:100_000]
+    assert str(clip.parent).encode() not in text
+    assert math.isfinite(record.training["held_out"]["psnr"])
+    generator, _ = load_generator(Path("a.safetensors"))
+    assert not generator.training
+    assert Path("a.train/preview.png").is_file()
+    assert len(Path("a.train/losses.csv").read_text().splitlines()) == 13
+
+
+def test_another_seed_gives_another_model_and_from_starts_where_the_other_ended(clip: Path) -> None:
+    api.make_dataset(clip, settings=TINY)
+    tables = {k: TINY[k] for k in ("generator", "discriminator", "training")}
+    api.train("clip.dataset", "a.safetensors", settings=tables)
+    api.train("clip.dataset", "b.safetensors", settings=tables, seed=1)
+    assert Path("a.safetensors").read_bytes() != Path("b.safetensors").read_bytes()
+    still = {**tables, "training": {**tables["training"], "lr": 0.0, "steps": 1}}
+    api.train("clip.dataset", "c.safetensors", settings=still, start_from="a.safetensors")
+    a, c = (load_generator(Path(f"{n}.safetensors"))[0].state_dict() for n in "ac")
+    assert all(torch.equal(a[n], c[n]) for n in a if "running" not in n and "num_batches" not in n)
+
+
+def test_devices_that_are_not_here_are_refused_in_one_line() -> None:
+    from vidtrans.errors import DeviceError, UsageError
+
+    assert resolve_device("cpu").kind == "cpu"
+    with pytest.raises(UsageError, match="cuda:N"):
+        resolve_device("gpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(DeviceError, match="--device cpu"):
+            resolve_device("cuda:3")
