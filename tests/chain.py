@@ -28,7 +28,9 @@ def _toml(value: Any) -> str:
     return json.dumps(value) if not isinstance(value, str) else f'"{value}"'
 
 
-def vidtrans(*arguments: object, expect: int = 0, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def vidtrans(
+    *arguments: object, expect: int = 0, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run the command line in a process of its own, as a person would."""
     done = subprocess.run(
         [sys.executable, "-m", "vidtrans", *map(str, arguments)],

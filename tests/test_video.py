@@ -5,31 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from fractions import Fraction
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from clips import decode, moving_frames, scene, sound_packets, times, write_clip
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from clips import decode, moving_frames, scene, sound_packets, times, write_clip
-from vidtrans.errors import MediaError, UsageError
+from vidtrans.errors import MediaError
 from vidtrans.settings import Size
-from vidtrans.video.container import probe
-from vidtrans.video.encoder import EncodingSettings, LosslessWriter, PictureFormat, SegmentWriter, read_lossless
+from vidtrans.video.encoder import EncodingSettings, PictureFormat, SegmentWriter
 from vidtrans.video.join import Sound, Timing, join
 from vidtrans.video.orientation import Orientation, orientation_from_matrix
-from vidtrans.video.picture import encode_png, read_picture, resize, write_picture
 from vidtrans.video.reader import ClipIndex, ClipReader, Frame, IndexBuilder
 
 repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=12)
 B_FRAMES = {"crf": "12", "preset": "medium", "g": "12", "bf": "3"}
 OPEN_GOP = {"crf": "12", "x264-params": "open-gop=1:keyint=10:min-keyint=10:bframes=3:scenecut=0"}
-VFR = list(accumulate([0, 512, 40, 3000, 511, 513, 1024, 7, 900, 20_000, *[512] * 30]))
-QUICK = EncodingSettings(preset="ultrafast")
+VFR = list(accumulate([0, 512, 40, 3000, 511, 513, 1024, 48, 900, 20_000, *[512] * 30]))
 
 
 def read(path: Path, start: int = 0, stop: int | None = None, index: ClipIndex | None = None, threads: int = 0):
@@ -76,8 +73,10 @@ def test_every_frame_is_read_once_at_its_own_time(kind: Path) -> None:
     assert index.time_base == base
     assert (index.width, index.height) == pictures[0].shape[1::-1]
     assert index.num_rebuilt_pts == 0
-    # PyAV's own conversion differs by rounding alone, the clip is tagged with no colours.
-    assert max(np.abs(f.rgb.astype(int) - p).mean() for f, p in zip(frames, pictures, strict=True)) < 2
+    drawn = np.stack(moving_frames(40, pictures[0].shape[1::-1])).astype(np.int16)
+    distances = [np.abs(drawn - f.rgb).mean(axis=(1, 2, 3)) for f in frames]
+    assert [int(d.argmin()) for d in distances] == list(range(40))
+    assert max(d.min() for d in distances) < 6  # most of it is chroma at half size
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -110,7 +109,7 @@ def test_a_file_that_changed_since_it_was_indexed_is_refused(tmp_path: Path) -> 
 
 def test_the_index_knows_how_long_each_frame_is_shown(tmp_path: Path) -> None:
     index = index_of(write_clip(tmp_path / "a.mp4", moving_frames(40), pts=VFR))
-    assert index.durations()[:-1] == [b - a for a, b in zip(VFR, VFR[1:], strict=False)]
+    assert index.durations()[:-1] == [b - a for a, b in pairwise(VFR)]
     assert index.last_duration >= 1
     assert index.duration_s == pytest.approx(float((VFR[-1] + index.last_duration) * index.time_base))
     assert index.num_frames == index.num_frames_from_header == 40
@@ -186,7 +185,7 @@ def write_segments(frames: Sequence[Frame], length: int, picture: PictureFormat,
     segments = []
     for number, part in enumerate(chunked(frames, length)):
         segments.append(folder / f"{number}.nut")
-        writer = SegmentWriter(segments[-1], picture, EncodingSettings(preset="veryfast"))
+        writer = SegmentWriter(segments[-1], picture, EncodingSettings())
         for frame in part:
             writer.write(frame.rgb, frame.pts)
         writer.close()
@@ -220,7 +219,9 @@ def test_what_is_joined_keeps_times_and_sound(
     timing = Timing(index.pts, index.durations(), index.time_base)
     num_packets = join(segments, timing, output, Sound(source))
     assert times(output) == times(source)
-    assert packet_durations(output) == [d * index.time_base for d in index.durations()]
+    assert index_of(output).durations()[:-1] == index.durations()[:-1]
+    if suffix == ".mkv":  # mp4 stores the steps of decoding, not how long a frame is shown
+        assert packet_durations(output) == [d * index.time_base for d in index.durations()]
     assert sound_packets(output) == sound_packets(source)
     assert num_packets == len(sound_packets(source)) > 0
 
@@ -235,20 +236,23 @@ def test_any_increasing_times_come_back(tmp_path_factory, gaps: list[int], lengt
     timing = Timing(pts, [*gaps, 512], base)
     join(segments, timing, folder / "out.mp4")
     assert times(folder / "out.mp4") == [p * base for p in pts]
-    assert packet_durations(folder / "out.mp4") == [d * base for d in timing.durations]
+    with closing(av.open(str(folder / "out.mp4"))) as container:  # the last frame is shown to its end
+        assert container.duration == pytest.approx(float((pts[-1] + 512) * base) * av.time_base, abs=2000)
 
 
-def test_trimmed_sound_is_what_overlaps_moved_to_the_start(tmp_path: Path, clip: Path) -> None:
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_trimmed_sound_is_what_overlaps_moved_to_the_start(tmp_path: Path, clip: Path, suffix: str) -> None:
     index = index_of(clip)
     segments = write_segments(read(clip)[15:30], 60, picture_format(index), tmp_path)
     timing = Timing([512 * i for i in range(15)], [512] * 15, index.time_base)
-    join(segments, timing, tmp_path / "out.mkv", Sound(clip, Fraction(1, 2), Fraction(1), -Fraction(1, 2)))
-    kept = sound_packets(tmp_path / "out.mkv")
-    step = Fraction(1024, 44_100)
+    output = tmp_path / f"out{suffix}"
+    join(segments, timing, output, Sound(clip, Fraction(1, 2), Fraction(1), -Fraction(1, 2)))
+    kept, step = sound_packets(output), Fraction(1024, 44_100)
     expected = [(t, b) for t, b in sound_packets(clip) if t + step > Fraction(1, 2) and t < 1]
     assert [b for _, b in kept] == [b for _, b in expected]
-    for (got, _), (was, _) in zip(kept, expected, strict=True):
-        assert abs(got - (was - Fraction(1, 2))) <= Fraction(1, 1000)
+    begins = times(output)[0]
+    for (got, _), (was, _) in zip(kept, expected, strict=True):  # a Matroska file has no times below 0, all of it moves
+        assert abs((got - begins) - (was - Fraction(1, 2))) <= Fraction(1, 1000)
 
 
 def test_segments_that_do_not_fit_the_times_are_refused(tmp_path: Path, clip: Path) -> None:

@@ -39,10 +39,15 @@ class Pix2Pix:
         precision: Precision,
     ) -> None:
         self.settings, self.device, self.precision = settings, device, precision
-        self.generator = _on(generator, device)
-        self.discriminator = None if discriminator is None else _on(discriminator, device)
+        self.layout = torch.channels_last if settings.channels_last else torch.contiguous_format
+        self.generator = self._place(generator)
+        self.discriminator = None if discriminator is None else self._place(discriminator)
         self.optimizer_g = self._adam(self.generator)
         self.optimizer_d = None if self.discriminator is None else self._adam(self.discriminator)
+
+    def _place(self, network: nn.Module) -> nn.Module:
+        placed: nn.Module = network.to(device=self.device.torch, memory_format=self.layout)  # type: ignore[call-overload]
+        return placed
 
     def _adam(self, network: nn.Module) -> torch.optim.Adam:
         betas = (self.settings.beta1, self.settings.beta2)
@@ -51,8 +56,8 @@ class Pix2Pix:
     def step(self, inputs: Tensor, targets: Tensor, *, lr: float, seed: int) -> Losses:
         """One step on (N, C, H, W) and (N, 3, H, W) float32 in [−1, 1]; ``seed`` decides the dropout."""
         torch.manual_seed(seed)
-        x = inputs.to(self.device.torch, memory_format=torch.channels_last)
-        y = targets.to(self.device.torch, memory_format=torch.channels_last)
+        x = inputs.to(self.device.torch, memory_format=self.layout)
+        y = targets.to(self.device.torch, memory_format=self.layout)
         self.generator.train()
         with self._autocast():
             fake = self.generator(x)
@@ -107,11 +112,6 @@ class Pix2Pix:
     def is_finite(self) -> bool:
         networks = [n for n in (self.generator, self.discriminator) if n is not None]
         return all(bool(torch.isfinite(p).all()) for n in networks for p in n.state_dict().values())
-
-
-def _on(network: nn.Module, device: Device) -> nn.Module:
-    moved: nn.Module = network.to(device=device.torch, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return moved
 
 
 def _bce(logits: Tensor, *, real: bool) -> Tensor:

@@ -28,6 +28,10 @@ class TrainingSettings:
     jitter: float = setting(286 / 256, "pictures are enlarged by this before the crop", low=1.0, high=2.0)
     flip: bool = setting(True, "mirror half of the pairs, left to right")
     precision: str = setting("auto", "auto takes bf16 where the device has it", choices=("auto", "fp32", "bf16"))
+    channels_last: bool = setting(
+        False,
+        "memory layout; measured on a CPU: a quarter faster with the small U-Net, 0.6 times as fast with U-Net 256",
+    )
     checkpoint_seconds: float = setting(30.0, "how much work a crash may cost", low=0.0)
     preview_seconds: float = setting(15.0, "how often the preview sheet is refreshed", low=0.0)
 
