@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from clips import moving_frames, write_clip
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"

@@ -72,10 +72,10 @@ def _check(value: Any, checks: Mapping[str, Any], name: str) -> None:
             continue
         if "choices" in checks and one not in checks["choices"]:
             raise UsageError(f"{name} = {one!r}", "", f"choose from: {', '.join(map(str, checks['choices']))}")
-        if "low" in checks and one < checks["low"]:
-            raise UsageError(f"{name} = {one!r}", f"it must be at least {checks['low']}")
-        if "high" in checks and one > checks["high"]:
-            raise UsageError(f"{name} = {one!r}", f"it must be at most {checks['high']}")
+        low, high = checks.get("low"), checks.get("high")
+        if (low is not None and one < low) or (high is not None and one > high):
+            bounds = f"from {low} to {high}" if high is not None else f"of {low} or more"
+            raise UsageError(f"{name} = {one!r}", "out of bounds", f"choose a value {bounds}")
 
 
 def parse_assignment(text: str) -> tuple[str, str, Any]:

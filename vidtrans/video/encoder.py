@@ -113,7 +113,7 @@ class SegmentWriter:
             options |= {"crf": str(settings.crf), "preset": settings.preset}
         self._first: int | None = None
         self._from_rgb = FromRGB(picture.width, picture.height, pix_fmt)
-        self._container = av.open(str(path), "w", format="nut", options={"fflags": "+bitexact"})
+        self._container = av.open(f"file:{path}", "w", format="nut", options={"fflags": "+bitexact"})
         try:
             stream: Any = self._container.add_stream(codec.encoder, rate=picture.rate, options=options)
             stream.width, stream.height, stream.pix_fmt = picture.width, picture.height, pix_fmt
@@ -158,7 +158,7 @@ class LosslessWriter:
     """
 
     def __init__(self, path: Path, width: int, height: int) -> None:
-        self._container = av.open(str(path), "w", format="nut", options={"fflags": "+bitexact"})
+        self._container = av.open(f"file:{path}", "w", format="nut", options={"fflags": "+bitexact"})
         options = {"qp": "0", "preset": "ultrafast", "threads": "1"}
         stream: Any = self._container.add_stream("libx264rgb", rate=Fraction(25), options=options)
         stream.width, stream.height, stream.pix_fmt = width, height, "rgb24"
@@ -184,7 +184,7 @@ class LosslessWriter:
 def read_lossless(path: Path) -> Iterator[np.ndarray]:
     """The pictures of a LosslessWriter, bit for bit: (height, width, 3) uint8 each."""
     try:
-        with closing(av.open(str(path), format="nut")) as container:
+        with closing(av.open(f"file:{path}", format="nut")) as container:
             for frame in container.decode(video=0):
                 yield frame.reformat(format="rgb24").to_ndarray()
     except (av.error.FFmpegError, OSError) as error:

@@ -50,8 +50,8 @@ def join(segments: Sequence[Path], timing: Timing, output: Path, sound: Sound | 
     if kind in ("mp4", "mov"):
         options |= {"movflags": "+faststart", "video_track_timescale": str(timing.time_base.denominator)}
     with ExitStack() as stack:
-        out = stack.enter_context(closing(av.open(str(output), "w", format=kind, options=options)))
-        first = stack.enter_context(closing(av.open(str(segments[0]), format="nut")))
+        out = stack.enter_context(closing(av.open(f"file:{output}", "w", format=kind, options=options)))
+        first = stack.enter_context(closing(av.open(f"file:{segments[0]}", format="nut")))
         video: Any = out.add_stream_from_template(first.streams.video[0])
         video.time_base = timing.time_base
         streams: list[Iterable[tuple[float, int, av.Packet]]] = [_video_packets(segments, timing, decode_times, video)]
@@ -74,7 +74,7 @@ def join(segments: Sequence[Path], timing: Timing, output: Path, sound: Sound | 
 
 def _presentation_order(segment: Path) -> list[int]:
     """For each packet in decoding order, the number of its frame within the segment."""
-    with closing(av.open(str(segment), format="nut")) as container:
+    with closing(av.open(f"file:{segment}", format="nut")) as container:
         stamps = [p.pts for p in container.demux(video=0) if p.pts is not None]
     rank = {pts: i for i, pts in enumerate(sorted(stamps))}
     return [rank[pts] for pts in stamps]
@@ -118,7 +118,7 @@ def _video_packets(
     segments: Sequence[Path], timing: Timing, decode_times: list[list[tuple[int, int]]], stream: Any
 ) -> Iterator[tuple[float, int, av.Packet]]:
     for segment, rows in zip(segments, decode_times, strict=True):
-        with closing(av.open(str(segment), format="nut")) as container:
+        with closing(av.open(f"file:{segment}", format="nut")) as container:
             packets = (p for p in container.demux(video=0) if p.pts is not None)
             for packet, (number, dts) in zip(packets, rows, strict=True):
                 packet.time_base = timing.time_base

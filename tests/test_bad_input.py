@@ -1,0 +1,249 @@
+"""Bad input: one line with what, why and what to do; the right exit status; nothing at the output path."""
+
+from __future__ import annotations
+
+import json
+import os
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+from chain import TINY, snapshot, tiny_flags, vidtrans, vidtrans_json
+from clips import moving_frames, write_clip
+from safetensors.numpy import save_file
+
+from vidtrans.cli.main import run
+
+
+def refuse(capsys: pytest.CaptureFixture[str], status: int, *arguments: object) -> str:
+    """Run in this process; the command must fail in one line and change no file."""
+    before = snapshot(Path())
+    assert run([str(a) for a in arguments]) == status
+    captured = capsys.readouterr()
+    lines = [line for line in captured.err.splitlines() if line]
+    assert len(lines) == 1, captured.err
+    assert lines[0].startswith("error: ")
+    assert " — " in lines[0] or "see 'vidtrans" in lines[0] or "choose from" in lines[0], lines[0]
+    assert captured.out == ""
+    assert snapshot(Path()) == before
+    return lines[0]
+
+
+def bad_media(name: str) -> Path:
+    path = Path(name)
+    if name == "text.mp4":
+        path.write_text("this is a shopping list\n" * 50)
+    elif name == "empty.mp4":
+        path.touch()
+    elif name == "zeros.mp4":
+        path.write_bytes(bytes(100_000))
+    elif name == "random.mp4":
+        path.write_bytes(np.random.default_rng(0).bytes(100_000))
+    elif name == "cut.mp4":  # the index at its end is missing
+        write_clip(path, moving_frames(20))
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    elif name == "sound.wav":
+        with wave.open(name, "wb") as file:
+            file.setnchannels(1), file.setsampwidth(2), file.setframerate(8000)
+            file.writeframes(bytes(16000))
+    elif name == "folder.mp4":
+        path.mkdir()
+    elif name == "playlist.mp4":
+        path.write_text("#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/x.ts\n")
+    elif name == "concat.mp4":
+        path.write_text("ffconcat version 1.0\nfile 'clip.mp4'\n")
+    return path
+
+
+BAD = [
+    *("missing.mp4", "empty.mp4", "text.mp4", "zeros.mp4", "random.mp4", "cut.mp4"),
+    *("sound.wav", "playlist.mp4", "concat.mp4"),
+]
+
+
+@pytest.mark.parametrize("name", BAD)
+@pytest.mark.parametrize("step", ["make-dataset", "stylize", "probe"])
+def test_what_is_no_video_is_refused(name: str, step: str, capsys: pytest.CaptureFixture[str]) -> None:
+    path = bad_media(name)
+    more = {"make-dataset": [], "stylize": ["--model", "identity"], "probe": []}[step]
+    assert name in refuse(capsys, 3, step, path, *more)
+
+
+def test_a_folder_is_no_video(capsys: pytest.CaptureFixture[str]) -> None:
+    bad_media("folder.mp4")
+    assert "folder" in refuse(capsys, 3, "stylize", "folder.mp4", "--model", "identity")
+    assert "folder of pairs" in refuse(capsys, 2, "make-dataset", "folder.mp4")
+
+
+def test_a_single_frame_gives_no_next_frame_pair_but_renders(capsys: pytest.CaptureFixture[str]) -> None:
+    write_clip(Path("one.mp4"), moving_frames(1))
+    assert "needs 2 frames" in refuse(capsys, 3, "make-dataset", "one.mp4", "--pairing", "next-frame")
+    assert run(["stylize", "one.mp4", "--model", "identity", "-q"]) == 0
+    assert Path("one.identity.mp4").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("make-dataset", "clip.mp4", "--pairing", "edgs"), "did you mean 'edges'"),
+        (("make-dataset", "clip.mp4", "--preset", "edgse"), "did you mean 'edges'"),
+        (("make-dataset", "clip.mp4", "--set", "pairing.densety=1"), "did you mean 'density'"),
+        (("make-dataset", "clip.mp4", "--set", "paring.density=1"), "did you mean 'pairing'"),
+        (("make-dataset", "clip.mp4", "--set", "pairing.density=99"), "from 0.001 to 0.9"),
+        (("make-dataset", "clip.mp4", "--set", "pairing.soft=perhaps"), "it must be bool"),
+        (("make-dataset", "clip.mp4", "--set", "nonsense"), "table.key=value"),
+        (("make-dataset", "clip.mp4", "--size", "huge"), "use 256"),
+        (("make-dataset", "clip.mp4", "--start", "soon"), "HH:MM:SS"),
+        (("make-dataset", "clip.mp4", "--start", "30s"), "choose times within"),
+        (("make-dataset", "clip.mp4", "--pairing", "aligned"), "--target"),
+        (("make-dataset", "clip.mp4", "--target", "clip.mp4"), "--pairing aligned"),
+        (("stylize", "clip.mp4", "--model", "identity", "--temporal", "on"), "choose from"),
+        (("stylize", "clip.mp4", "--model", "identity", "--codec", "mpeg9"), "choose from"),
+        (("stylize", "clip.mp4", "--model", "identity", "-o", "x.avi"), "use .mp4"),
+        (("stylize", "clip.mp4"), "--model"),
+        (("train", "clip.dataset", "--steps", "5", "--minutes", "5"), "give one of them"),
+        (("train", "clip.dataset", "--steps", "0"), "--steps"),
+        (("styleize", "clip.mp4"), "Did you mean 'stylize'"),
+        (("preset", "show", "nothing"), "choose from"),
+        (("cache", "clean", "--stage", "nothing"), "choose from"),
+    ],
+)
+def test_slips_are_answered_with_the_remedy(
+    arguments: tuple[str, ...], says: str, clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert says in refuse(capsys, 2, *arguments)
+
+
+def test_a_wrong_preset_file_or_project_file_is_named(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.toml").write_text("[training\nlr = 1\n")
+    assert "mine.toml" in refuse(capsys, 2, "make-dataset", clip, "--preset", "mine.toml")
+    Path("mine.toml").write_text("[trainig]\nlr = 1\n")
+    assert "did you mean 'training'" in refuse(capsys, 2, "make-dataset", clip, "--preset", "mine.toml")
+    Path("vidtrans.toml").write_text("[dataset]\nsize = 7\n")
+    assert "dataset.size" in refuse(capsys, 2, "make-dataset", clip)
+
+
+def write_bad_model(name: str) -> None:
+    path = Path(f"{name}.safetensors")
+    weights = {"x": np.zeros(4, np.float32)}
+    if name == "text":
+        path.write_text("not a model")
+    elif name == "empty":
+        path.touch()
+    elif name == "foreign":
+        save_file(weights, path)
+    elif name == "broken":
+        save_file(weights, path, metadata={"vidtrans": "{"})
+    elif name == "future":
+        save_file(weights, path, metadata={"vidtrans": json.dumps({"format": 99})})
+    elif name == "absurd":
+        save_file(weights, path, metadata={"vidtrans": " " * (5 << 20)})
+    elif name == "pickle":
+        import pickle
+
+        class Bomb:
+            def __reduce__(self) -> tuple[object, tuple[str]]:
+                return os.mkdir, ("exploded",)
+
+        path.write_bytes(pickle.dumps(Bomb()))
+
+
+@pytest.mark.parametrize("name", ["text", "empty", "foreign", "broken", "future", "absurd", "pickle"])
+def test_what_is_no_model_is_refused(name: str, clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_bad_model(name)
+    assert name in refuse(capsys, 3, "stylize", clip, "--model", name)
+    assert name in refuse(capsys, 3, "model", "show", name)
+    assert not Path("exploded").exists()
+
+
+def test_a_model_with_other_weights_or_not_a_number_is_refused(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from safetensors import safe_open
+    from safetensors.numpy import load_file
+
+    vidtrans("make-dataset", clip, *tiny_flags("dataset"))
+    vidtrans("train", "clip.dataset", *tiny_flags("generator", "discriminator", "training"))
+    with safe_open("clip.safetensors", framework="numpy") as file:
+        metadata = file.metadata()
+    weights = load_file("clip.safetensors")
+    name = next(n for n in weights if n.endswith("weight"))
+    save_file(weights | {name: np.full_like(weights[name], np.nan)}, "nan.safetensors", metadata=metadata)
+    save_file({n: w for n, w in weights.items() if n != name}, "part.safetensors", metadata=metadata)
+    record = json.loads(metadata["vidtrans"])
+    record["generator"]["settings"]["channels"] = 16
+    save_file(weights, "other.safetensors", metadata={"vidtrans": json.dumps(record)})
+    record["generator"]["name"] = "unet-9000"
+    save_file(weights, "unknown.safetensors", metadata={"vidtrans": json.dumps(record)})
+    Path("cut.safetensors").write_bytes(Path("clip.safetensors").read_bytes()[:-1000])
+    for bad in ("nan", "part", "other", "unknown", "cut"):
+        assert bad in refuse(capsys, 3, "stylize", clip, "--model", bad, "-q")
+
+
+def test_no_such_model_lists_those_there_are(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "identity" in refuse(capsys, 3, "stylize", clip, "--model", "nothing")
+    assert "no such file" in refuse(capsys, 3, "stylize", clip, "--model", "no/thing.safetensors")
+
+
+def test_no_dataset_is_no_dataset(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "make-dataset" in refuse(capsys, 3, "train", "nothing")
+    Path("folder").mkdir()
+    assert "dataset.json" in refuse(capsys, 3, "train", "folder")
+    Path("folder/dataset.json").write_text("{}")
+    assert "damaged" in refuse(capsys, 3, "train", "folder")
+
+
+def test_an_existing_output_is_kept_unless_asked(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("clip.identity.mp4").write_text("precious")
+    arguments = ("stylize", clip, "--model", "identity")
+    assert "--overwrite" in refuse(capsys, 2, *arguments)
+    vidtrans(*arguments, "--overwrite")
+    assert Path("clip.identity.mp4").stat().st_size > 1000
+    assert "--overwrite" in refuse(capsys, 2, *arguments, "--set=encoding.crf=30")
+    Path("clip.dataset").mkdir()
+    Path("clip.dataset/thesis.txt").write_text("precious")
+    assert "not a dataset" in refuse(capsys, 2, "make-dataset", clip, "--overwrite")
+
+
+def test_the_source_is_never_written(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("stylize", clip, "--model", "identity", "-o", clip, "--overwrite")
+    assert "one of the inputs" in refuse(capsys, 2, *arguments)
+    os.link(clip, "alias.mp4")
+    arguments = ("stylize", clip, "--model", "identity", "-o", "alias.mp4", "--overwrite")
+    assert "one of the inputs" in refuse(capsys, 2, *arguments)
+
+
+def test_json_is_one_object_on_failure_too(clip: Path) -> None:
+    table = vidtrans_json("stylize", "missing.mp4", "--model", "identity", expect=3)
+    assert "missing.mp4" in table["error"]
+    assert {"output", "frames", "seconds", "cached"} <= set(table)
+    table = vidtrans_json("stylize", clip, "--model", "identity", "--bogus", expect=2)
+    assert "--bogus" in table["error"]
+
+
+def test_a_bug_keeps_its_traceback(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vidtrans.pipeline.stylize.find_look", lambda *a: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run(["stylize", str(clip), "--model", "identity"])
+
+
+@pytest.mark.parametrize("name", ["-dash.mp4", "co:lon.mp4", "spa ce.mp4", "new\nline.mp4", "ünï☃.mp4", "per%cent.mp4"])
+def test_odd_names_work(name: str, clip: Path) -> None:
+    Path(name).write_bytes(clip.read_bytes())
+    table = json.loads(vidtrans("stylize", "--model", "identity", "--json", "--", name).stdout)
+    assert Path(table["output"]).name == f"{name[:-4]}.identity.mp4"
+    assert table["frames"] == 40
+
+
+def test_a_dry_run_touches_nothing(clip: Path) -> None:
+    before = sorted(Path().rglob("*"))
+    assert vidtrans_json("make-dataset", clip, "--dry-run")["frames"] == 40
+    table = vidtrans_json("stylize", clip, "--model", "identity", "--dry-run")
+    assert (table["frames"], table["dry_run"]) == (40, True)
+    assert sorted(Path().rglob("*")) == before
+    vidtrans("make-dataset", clip, *tiny_flags("dataset"))
+    before = sorted(Path().rglob("*"))
+    assert (
+        vidtrans_json("train", "clip.dataset", "--dry-run", *tiny_flags("training"))["steps"]
+        == TINY["training"]["steps"]
+    )
+    assert sorted(Path().rglob("*")) == before
