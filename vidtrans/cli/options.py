@@ -31,10 +31,11 @@ class SettingOption(click.Option):
     def __init__(self, *args: Any, table: str, key: str, **kwargs: Any) -> None:
         self.table, self.key = table, key
         super().__init__(*args, **kwargs)
+        self.plain_help = self.help or ""
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
         with suppress(Exception):  # help is shown even where vidtrans.toml is broken
-            self.show_default = str(self._default_in_force())
+            self.help = f"{self.plain_help}  [default: {self._default_in_force()}]"
         return super().get_help_record(ctx)
 
     def _default_in_force(self) -> Any:

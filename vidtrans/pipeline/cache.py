@@ -71,7 +71,8 @@ class Cache:
     def save_digests(self) -> None:
         """Write what was remembered; losing it costs time, never correctness."""
         if self._digests and self.root.is_dir():
-            write_json(self.root / "digests.json", self._digests)
+            with suppress(OSError):
+                write_json(self.root / "digests.json", self._digests)
 
     def _memo(self) -> dict[str, list[Any]]:
         if self._digests is None:

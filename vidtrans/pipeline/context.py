@@ -163,7 +163,7 @@ def disk_errors(where: Path) -> Iterator[None]:
         }
         if error.errno not in remedies:
             raise
-        raise VidtransError(str(where), str(error.strerror).lower(), remedies[error.errno]) from None
+        raise VidtransError(str(error.filename or where), str(error.strerror).lower(), remedies[error.errno]) from None
 
 
 def memory_errors(error: MemoryError) -> DeviceError:

@@ -47,6 +47,9 @@ def up_to_date(cache: Cache, output: Path, request: str, sources: list[Path], ov
     for source in sources:
         if output.exists() and source.exists() and output.samefile(source):
             raise UsageError(str(output), "the output is one of the inputs", "choose another name with -o")
+    for parent in output.absolute().parents:
+        if parent.exists() and not parent.is_dir():
+            raise UsageError(str(output), f"'{parent}' is a file, not a folder", "choose another place with -o")
     if not output.exists():
         return None
     if output.is_dir():

@@ -1,0 +1,208 @@
+"""The cache: keys that change only when they should, and damage that is a miss, never a result."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chain import TINY
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import vidtrans as api
+from vidtrans.errors import VidtransError
+from vidtrans.events import Note, silent
+from vidtrans.pipeline.cache import Cache, ChunkStore
+from vidtrans.pipeline.stages import (
+    STAGES,
+    DatasetStage,
+    IndexStage,
+    InferStage,
+    RenderStage,
+    Stage,
+    TrainStage,
+)
+
+EXAMPLES: dict[str, Stage] = {
+    "index": IndexStage(source="00", cuts_version=1),
+    "dataset": DatasetStage(sources=[{"digest": "00"}], pairing={"name": "edges"}, settings={"size": "256"}),
+    "train": TrainStage(
+        dataset="00",
+        generator={"name": "unet-small"},
+        discriminator={"name": "patchgan"},
+        settings={"lr": 0.0008},
+        seed=0,
+        start="",
+        engine={"device": "cpu"},
+        steps=10,
+    ),
+    "infer": InferStage(
+        source="00",
+        first=0,
+        stop=10,
+        shots=[0],
+        chunk_frames=60,
+        model="11",
+        pairing={"name": "edges"},
+        size=[456, 256],
+        engine={"device": "cpu"},
+    ),
+    "render": RenderStage(
+        outputs="22", filter={"name": "off"}, encoding={"codec": "h264"}, picture={"width": "456"}, encoder="av 18"
+    ),
+}
+# Change one only together with the stage's version, and knowingly: every user's cache is missed.
+GOLDEN = {
+    "index": "98fe6030bf348e5f",
+    "dataset": "5ba9edde6097b87c",
+    "train": "f5675a777b1ded4b",
+    "infer": "791651a4f2613c97",
+    "render": "0739df2cd3dbc6f4",
+}
+
+
+@pytest.mark.parametrize("name", list(STAGES))
+def test_golden_keys(name: str) -> None:
+    stage = EXAMPLES[name]
+    assert isinstance(stage, STAGES.load(name))
+    assert stage.name == name
+    assert stage.key[:16] == GOLDEN[name]
+
+
+def test_the_steps_are_in_a_runs_key_and_not_in_its_run_key() -> None:
+    import dataclasses
+
+    short = EXAMPLES["train"]
+    long = dataclasses.replace(short, steps=20)  # type: ignore[type-var]
+    other = dataclasses.replace(short, seed=1)  # type: ignore[type-var]
+    assert short.key != long.key
+    assert short.run_key == long.run_key != other.run_key  # type: ignore[attr-defined]
+
+
+def test_a_complete_entry_is_read_and_a_changed_byte_is_a_warning_and_a_miss(tmp_path: Path) -> None:
+    heard: list[Any] = []
+    cache = Cache(tmp_path / "c", heard.append)
+    entry = cache.entry("train", "k" * 64)
+    assert entry.read() is None
+    with entry.locked():
+        (entry.folder / "model").write_bytes(b"abc")
+        entry.finish({"steps": 3}, ("model",))
+    assert entry.read() == {"steps": 3}
+    assert not heard
+    for file in ("model", "meta.json"):
+        whole = (entry.folder / file).read_bytes()
+        (entry.folder / file).write_bytes(whole[:-2] + bytes([whole[-2] ^ 1]) + whole[-1:])
+        assert entry.read() is None
+        (entry.folder / file).write_bytes(whole)
+    (entry.folder / "model").unlink()
+    assert entry.read() is None
+    assert [e.level for e in heard if isinstance(e, Note)] == ["warning"] * 3
+    assert (tmp_path / "c/CACHEDIR.TAG").read_text().startswith("Signature: 8a477f597d28d172789f06886806bc55")
+
+
+@given(at=st.integers(0, 10**6), flip=st.integers(1, 255))
+@settings(max_examples=30, deadline=None)
+def test_any_changed_byte_of_a_chunk_is_a_miss(tmp_path_factory: pytest.TempPathFactory, at: int, flip: int) -> None:
+    folder = tmp_path_factory.mktemp("cache")
+    entry = Cache(folder, silent).entry("infer", "k")
+    with entry.locked():
+        with ChunkStore(entry, ".nut").writing(0) as path:
+            path.write_bytes(bytes(range(256)) * 4)
+        assert ChunkStore(entry, ".nut").is_done(0)
+        data = bytearray(ChunkStore(entry, ".nut").path(0).read_bytes())
+        data[at % len(data)] ^= flip
+        ChunkStore(entry, ".nut").path(0).write_bytes(data)
+        assert not ChunkStore(entry, ".nut").is_done(0)
+
+
+def test_a_chunk_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    entry = Cache(tmp_path, silent).entry("infer", "k")
+    with entry.locked():
+        store = ChunkStore(entry, ".nut")
+        with pytest.raises(RuntimeError), store.writing(0) as path:
+            path.write_bytes(b"half")
+            raise RuntimeError
+        assert not store.is_done(0)
+        assert [p.name for p in entry.folder.iterdir()] == [".lock"]
+
+
+def test_a_locked_entry_is_not_entered_nor_deleted(tmp_path: Path) -> None:
+    entry = Cache(tmp_path, silent).entry("train", "k")
+    other = Cache(tmp_path, silent).entry("train", "k")
+    with entry.locked():
+        (entry.folder / "file").write_text("x")
+        pid = os.fork()
+        if pid == 0:  # another process: a lock is held against others
+            code = 1
+            try:
+                with other.locked():
+                    pass
+            except VidtransError as error:
+                code = 0 if "in use" in str(error) and not other.delete() else 2
+            os._exit(code)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        assert (entry.folder / "file").exists()
+    assert entry.delete()
+    assert not entry.folder.exists()
+
+
+def test_the_least_recently_used_outputs_are_dropped_first(tmp_path: Path) -> None:
+    cache = Cache(tmp_path, silent)
+    for k in range(4):
+        entry = cache.entry("infer", f"k{k}")
+        with entry.locked():
+            (entry.folder / "data").write_bytes(bytes(1000))
+        os.utime(entry.folder / ".lock", (1000 + k, 1000 + k))
+    kept = cache.entry("train", "precious")
+    with kept.locked():
+        (kept.folder / "data").write_bytes(bytes(1000))
+    cache.trim("infer", 2500)
+    assert sorted(e.key for e in cache.entries()) == ["k2", "k3", "precious"]
+
+
+def test_digests_are_remembered_and_a_changed_file_is_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "big"
+    file.write_bytes(b"one")
+    old = time.time() - 100
+    os.utime(file, (old, old))
+    cache = Cache(tmp_path / "c", silent)
+    first = cache.digest(file)
+    cache.prepare()
+    cache.save_digests()
+    again = Cache(tmp_path / "c", silent)
+    assert again._memo()
+    assert again.digest(file) == first
+    file.write_bytes(b"two")  # same size
+    assert again.digest(file) != first
+
+
+@pytest.mark.parametrize("stage", ["index", "infer", "render", "train"])
+def test_a_flipped_byte_anywhere_is_noticed_and_the_result_is_the_same(stage: str, clip: Path) -> None:
+    """That stage alone runs again; the output equals the undamaged one."""
+    tables = {k: TINY[k] for k in ("generator", "discriminator", "training")}
+    rendering = {"rendering": TINY["rendering"]}
+    api.make_dataset(clip, settings=TINY)
+    api.train("clip.dataset", settings=tables)
+    api.stylize(clip, "clip", settings=rendering)
+    wanted = {n: Path(n).read_bytes() for n in ("clip.safetensors", "clip.clip.mp4")}
+    files = [f for f in Path(".vidtrans", stage).rglob("*") if f.is_file() and f.stat().st_size > 0]
+    assert files
+    for file in files:
+        data = bytearray(file.read_bytes())
+        data[len(data) // 2] ^= 0x10
+        file.write_bytes(data)
+    for name in wanted:
+        Path(name).unlink()
+    heard: list[Any] = []
+    trained = api.train("clip.dataset", settings=tables, report=heard.append)
+    table = api.stylize(clip, "clip", settings=rendering, report=heard.append)
+    assert {n: Path(n).read_bytes() for n in wanted} == wanted
+    warned = [e.text for e in heard if isinstance(e, Note) and e.level == "warning"]
+    if stage != "infer":  # raw outputs are not even looked at while the segments are whole
+        assert any("damaged" in w for w in warned)
+    assert trained["steps"] == 12
+    assert table["frames_inferred"] == 0
+    assert table["frames_encoded"] == (40 if stage == "render" else 0)

@@ -1,0 +1,137 @@
+"""The command line as a person meets it."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from chain import vidtrans, vidtrans_json
+
+from vidtrans.cli.main import COMMANDS, run
+from vidtrans.training.settings import TrainingSettings
+
+HEAVY = ("torch", "cv2", "av", "skimage", "numpy", "rich", "safetensors")
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom vidtrans.cli.main import run\nrun(['--help'])\n"
+        f"print([m for m in {HEAVY!r} if m in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+    for name, (_, summary) in COMMANDS.items():
+        assert name in done.stdout
+        assert summary in done.stdout
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([name, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert "Usage: vidtrans" in text
+    assert len(text.splitlines()) > 5
+
+
+def test_help_shows_the_defaults_in_force(capsys: pytest.CaptureFixture[str]) -> None:
+    run(["make-dataset", "--help"])
+    text = capsys.readouterr().out
+    assert "[edges|next-frame|aligned]" in text
+    assert "[default: 256]" in text
+    Path("vidtrans.toml").write_text('[dataset]\nsize = "640x360"\n[encoding]\ncodec = "ffv1"\n')
+    run(["make-dataset", "--help"])
+    assert "640x360" in capsys.readouterr().out
+    run(["stylize", "--help"])
+    assert "[default: ffv1]" in capsys.readouterr().out
+
+
+def test_variables_stand_for_flags_and_flags_win(clip: Path) -> None:
+    os.environ["VIDTRANS_MAKE_DATASET_SIZE"] = "24"
+    os.environ["VIDTRANS_CACHE_DIR"] = "elsewhere"
+    try:
+        vidtrans("make-dataset", clip, "-o", "a.dataset")
+        vidtrans("make-dataset", clip, "-o", "b.dataset", "--size", "32")
+    finally:
+        del os.environ["VIDTRANS_MAKE_DATASET_SIZE"], os.environ["VIDTRANS_CACHE_DIR"]
+    assert json.loads(Path("a.dataset/dataset.json").read_text())["size"] == "24"
+    assert json.loads(Path("b.dataset/dataset.json").read_text())["size"] == "32"
+    assert Path("elsewhere/CACHEDIR.TAG").is_file()
+    assert not Path(".vidtrans").exists()
+
+
+def test_json_goes_alone_to_standard_output(clip: Path) -> None:
+    done = vidtrans("stylize", clip, "--model", "identity", "--json")
+    assert len(done.stdout.splitlines()) == 1
+    assert {"output", "frames", "seconds", "cached"} <= set(json.loads(done.stdout))
+
+
+def test_quiet_is_quiet(clip: Path) -> None:
+    done = vidtrans("stylize", clip, "--model", "identity", "-q")
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_probe_says_what_matters(clip: Path) -> None:
+    table = vidtrans_json("probe", clip)
+    assert (table["width"], table["height"], table["codec"]) == (64, 48, "h264")
+    assert table["audio"][0]["codec"] == "aac"
+    done = vidtrans("probe", clip)
+    assert "64x48" in done.stdout
+
+
+def test_presets_and_the_cache_can_be_looked_at(clip: Path) -> None:
+    assert "pix2pix" in vidtrans("preset", "list").stdout
+    shown = vidtrans("preset", "show", "edges").stdout
+    assert "# " in shown
+    Path("mine.toml").write_text(shown)
+    vidtrans("make-dataset", clip, "--preset", "mine.toml")
+    listed = vidtrans_json("cache", "list")
+    assert {e["stage"] for e in listed["entries"]} == {"index", "dataset"}
+    vidtrans("cache", "clean", "--stage", "index")
+    assert {e["stage"] for e in vidtrans_json("cache", "list")["entries"]} == {"dataset"}
+    assert vidtrans_json("cache", "clean")["deleted"] == 1
+    assert Path("clip.dataset/dataset.json").is_file()
+
+
+def test_models_are_found_by_name_in_the_models_folder(clip: Path) -> None:
+    assert "identity" in vidtrans("model", "list").stdout
+    Path("models").mkdir()
+    Path("models/look.safetensors").write_bytes(b"")
+    assert "look" in vidtrans_json("model", "list")["models"]
+    assert "identity" in vidtrans("model", "show", "identity").stdout
+
+
+@pytest.mark.parametrize("step", ["make-dataset", "stylize"])
+def test_a_full_disk_is_one_line_and_freeing_it_is_enough(
+    step: str, clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = {"make-dataset": ["make-dataset", str(clip)], "stylize": ["stylize", str(clip), "--model", "identity"]}
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("vidtrans.files.sync_file", full)
+        patched.setattr("vidtrans.data.builder.sync_file", full)
+        assert run(arguments[step]) == 1
+    captured = capsys.readouterr()
+    assert "no space left" in captured.err
+    assert "free some space" in captured.err
+    assert len(captured.err.strip().splitlines()) == 1
+    assert [p.name for p in Path().iterdir() if p.name != ".vidtrans"] == [clip.name]
+    assert run(arguments[step]) == 0
+
+
+def test_a_file_where_a_folder_should_be(clip: Path) -> None:
+    done = vidtrans("stylize", clip, "--model", "identity", "-o", f"{clip}/x.mp4", expect=2)
+    assert "is a file, not a folder" in done.stderr
+
+
+def test_the_python_defaults_are_the_papers() -> None:
+    paper = TrainingSettings()
+    assert (paper.lr, paper.beta1, paper.beta2, paper.l1, paper.batch) == (2e-4, 0.5, 0.999, 100.0, 1)
+    assert (paper.crop, paper.jitter, paper.flip, paper.schedule) == (256, 286 / 256, True, "linear")

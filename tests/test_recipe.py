@@ -1,0 +1,79 @@
+"""Presets and precedence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vidtrans.data.dataset import DatasetSettings
+from vidtrans.errors import UsageError
+from vidtrans.networks import DISCRIMINATORS, GENERATORS
+from vidtrans.pairing import PAIRINGS
+from vidtrans.pairing.base import make_pairing
+from vidtrans.pipeline.recipe import CHOICES, TABLES, dataset_recipe, make_recipe, preset_names, preset_summary
+from vidtrans.rendering.settings import RenderingSettings
+from vidtrans.settings import from_table
+from vidtrans.temporal import FILTERS
+from vidtrans.training.settings import TrainingSettings
+from vidtrans.video.encoder import EncodingSettings
+
+SETTINGS = {
+    "dataset": DatasetSettings,
+    "training": TrainingSettings,
+    "rendering": RenderingSettings,
+    "encoding": EncodingSettings,
+}
+REGISTRIES = {"pairing": PAIRINGS, "generator": GENERATORS, "discriminator": DISCRIMINATORS, "temporal": FILTERS}
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_every_preset_loads_and_fills_every_settings_class(name: str) -> None:
+    assert preset_summary(name)
+    recipe = make_recipe(name, None, {})
+    for table, cls in SETTINGS.items():
+        recipe.settings(table, cls)
+    for table, registry in REGISTRIES.items():
+        chosen, settings = recipe.choice(table)
+        from_table(registry.load(chosen).Settings, settings, table)
+
+
+def test_every_pairing_has_a_preset_of_its_name() -> None:
+    for pairing in PAIRINGS:
+        recipe = dataset_recipe(None, {"pairing": {"name": pairing}})
+        assert recipe.preset == pairing
+        chosen, settings = recipe.choice("pairing")
+        assert chosen == pairing
+        make_pairing(PAIRINGS, chosen, settings)
+
+
+def test_the_tables_have_settings() -> None:
+    assert set(TABLES) == {*SETTINGS, *REGISTRIES}
+    assert set(CHOICES) == set(REGISTRIES)
+
+
+def size_of(preset: str | None, implied: str | None, flags: dict[str, dict[str, object]]) -> str:
+    return make_recipe(preset, implied, flags).settings("dataset", DatasetSettings).size
+
+
+def test_who_wins() -> None:
+    Path("mine.toml").write_text('[dataset]\nsize = "100"\n')
+    assert size_of(None, None, {}) == DatasetSettings().size
+    assert size_of(None, "mine.toml", {}) == "100"
+    Path("vidtrans.toml").write_text('[dataset]\nsize = "200"\n')
+    assert size_of(None, "mine.toml", {}) == "200"
+    assert size_of("mine.toml", None, {}) == "100"
+    assert size_of("mine.toml", None, {"dataset": {"size": "300"}}) == "300"
+
+
+def test_another_choice_does_not_inherit_the_settings_of_the_one_it_replaces() -> None:
+    recipe = make_recipe("edges", None, {"pairing": {"name": "next-frame"}})
+    assert recipe.choice("pairing") == ("next-frame", {})
+    recipe = make_recipe("edges", None, {"pairing": {"name": "edges", "blur": 2.0}})
+    assert recipe.choice("pairing") == ("edges", {"soft": True, "blur": 2.0})
+
+
+def test_settings_that_do_not_fit_together_are_refused() -> None:
+    recipe = make_recipe(None, None, {"training": {"l1": 0.0, "gan": 0.0}})
+    with pytest.raises(UsageError, match="nothing to learn from"):
+        recipe.settings("training", TrainingSettings)
