@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import sys
 import traceback
@@ -23,6 +24,14 @@ COMMANDS = {
     "model": ("vidtrans.cli.library:model", "List and show models."),
     "preset": ("vidtrans.cli.library:preset", "List and show presets."),
     "cache": ("vidtrans.cli.library:cache", "List and clean what is kept between runs."),
+}
+
+
+DISK = {
+    errno.ENOSPC: "free some space and run the same command again",
+    errno.EDQUOT: "free some space and run the same command again",
+    errno.EACCES: "choose a folder that can be written",
+    errno.EROFS: "choose a folder that can be written",
 }
 
 
@@ -93,12 +102,18 @@ def run(given: list[str]) -> int:
     except click.ClickException as error:
         console.failure(error.format_message(), 2)
         return 2
-    except MemoryError:
-        console.failure("out of memory — use a smaller --size", 4)
-        return 4
     except BrokenPipeError:
         sys.stderr.close()
         return 1
+    except OSError as error:
+        if error.errno not in DISK:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        console.failure(f"{where}{str(error.strerror).lower()} — {DISK[error.errno]}", 1)
+        return 1
+    except MemoryError:
+        console.failure("out of memory — use a smaller --size", 4)
+        return 4
     except Exception as error:
         if as_json:
             console.failure(f"a bug in vidtrans: {type(error).__name__}: {error}", 1)

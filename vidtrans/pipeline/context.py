@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from vidtrans.errors import DeviceError, Interrupted, MediaError, UsageError, VidtransError
+from vidtrans.errors import Interrupted, MediaError, UsageError
 from vidtrans.events import Note, Progress, Report, Stop, silent
 from vidtrans.pipeline.cache import FOLDER, Cache
 from vidtrans.pipeline.stages import IndexStage
@@ -145,26 +144,3 @@ def _index_from(table: dict[str, Any]) -> ClipIndex:
     for name in ("time_base", "sample_aspect_ratio", "rate"):
         fields[name] = Fraction(fields[name])
     return ClipIndex(**fields | {"pts": tuple(fields["pts"])})
-
-
-@contextmanager
-def disk_errors(where: Path) -> Iterator[None]:
-    """Turn a full or read-only disk into one line."""
-    import errno
-
-    try:
-        yield
-    except OSError as error:
-        remedies = {
-            errno.ENOSPC: "free some space and run the same command again",
-            errno.EDQUOT: "free some space and run the same command again",
-            errno.EACCES: "choose a folder that can be written",
-            errno.EROFS: "choose a folder that can be written",
-        }
-        if error.errno not in remedies:
-            raise
-        raise VidtransError(str(error.filename or where), str(error.strerror).lower(), remedies[error.errno]) from None
-
-
-def memory_errors(error: MemoryError) -> DeviceError:
-    return DeviceError("memory", "not enough for this job", f"use a smaller --size ({error})")

@@ -19,7 +19,7 @@ from vidtrans.files import complete, digest_file, digest_of, partial_path, remov
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import Pairing, make_pairing, pairing_record
 from vidtrans.pipeline.cache import Entry
-from vidtrans.pipeline.context import Clip, Context, content_digest, disk_errors, open_clip
+from vidtrans.pipeline.context import Clip, Context, content_digest, open_clip
 from vidtrans.pipeline.recipe import Recipe
 from vidtrans.pipeline.stages import DatasetStage
 from vidtrans.settings import Table, Time, parse_size, to_table
@@ -82,7 +82,7 @@ def make_dataset(
     if context.dry_run:
         return _result(dataset, output, began, cached=False) | {"dry_run": True}
     entry = context.cache.entry(stage.name, stage.key)
-    with disk_errors(output), entry.locked():
+    with entry.locked():
         folder = entry.folder / "pictures"
         marks = PictureMarks(
             entry, [[n for r in plan.records[a:b] for n in (r.file, r.target) if n] for a, b in plan.chunks]

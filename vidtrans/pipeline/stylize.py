@@ -21,7 +21,7 @@ from vidtrans.model import IDENTITY, ModelRecord, find_model, load_generator, re
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import Pairing, make_pairing
 from vidtrans.pipeline.cache import ChunkStore
-from vidtrans.pipeline.context import Clip, Context, content_digest, disk_errors, open_clip
+from vidtrans.pipeline.context import Clip, Context, content_digest, open_clip
 from vidtrans.pipeline.outputs import record, up_to_date
 from vidtrans.pipeline.raw import RawStore
 from vidtrans.pipeline.recipe import Recipe
@@ -105,8 +105,7 @@ def stylize(
     job = _Job(open_clip(context, video), look, recipe, encoding, context, start, end)
     if context.dry_run:
         return job.summary(output) | {"dry_run": True, "cached": False}
-    with disk_errors(output):
-        result = job.render(output)
+    result = job.render(output)
     record(context.cache, output, request, result)
     context.cache.trim("infer", int(context.cache_limit_gb * 1e9))
     return result | {"seconds": round(time.monotonic() - began, 3), "cached": False}

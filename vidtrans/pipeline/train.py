@@ -16,7 +16,7 @@ from vidtrans.errors import MediaError, UsageError
 from vidtrans.files import complete, digest_of, write_json
 from vidtrans.model import SUFFIX, ModelRecord, find_model, read_record
 from vidtrans.pipeline.cache import Entry
-from vidtrans.pipeline.context import Context, disk_errors
+from vidtrans.pipeline.context import Context
 from vidtrans.pipeline.make_dataset import SUFFIX as DATASET_SUFFIX
 from vidtrans.pipeline.make_dataset import dataset_digest
 from vidtrans.pipeline.outputs import record, up_to_date
@@ -90,7 +90,7 @@ def train(
         return job.summary(output, total) | {"dry_run": True}
     stage = job.stage(total, dataset_digest(context, dataset))
     entry = context.cache.entry(stage.name, stage.key)
-    with disk_errors(output), entry.locked():
+    with entry.locked():
         meta = None if fresh else entry.read()
         if meta is None:
             if fresh:

@@ -137,9 +137,10 @@ class SegmentWriter:
 
     def _mux(self, frame: av.VideoFrame | None) -> None:
         try:
-            self._container.mux(self._stream.encode(frame))
+            packets = self._stream.encode(frame)
         except av.error.FFmpegError as error:
             raise MediaError("encoding", str(error.strerror).lower(), "try another --codec or --size") from None
+        self._container.mux(packets)
 
     def close(self) -> None:
         """Write what the encoder still holds and close the file."""

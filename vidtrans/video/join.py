@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
@@ -64,6 +65,8 @@ def join(segments: Sequence[Path], timing: Timing, output: Path, sound: Sound | 
             for _, _, packet in heapq.merge(*streams, key=lambda item: item[:2]):
                 out.mux(packet)
         except (av.error.FFmpegError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise
             raise MediaError(
                 str(output),
                 f"cannot be written as {kind} ({error})",
