@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 import vidtrans as api
 from vidtrans.errors import VidtransError
 from vidtrans.events import Note, silent
-from vidtrans.pipeline.cache import Cache, ChunkStore
+from vidtrans.pipeline.cache import Cache
+from vidtrans.pipeline.chunk_files import ChunkStore
 from vidtrans.pipeline.stages import (
     STAGES,
     DatasetStage,

@@ -125,7 +125,7 @@ def test_learning_rates() -> None:
     cosine = TrainingSettings(lr=1.0, schedule="cosine", warmup=4)
     rates = [learning_rate(s, 100, cosine) for s in range(100)]
     assert rates[0] == pytest.approx(0.25, abs=0.01)
-    assert all(a > b for a, b in itertools.pairwise(rates))
+    assert all(a > b for a, b in itertools.pairwise(rates[4:]))
     assert 0.02 <= rates[-1] < 0.03
 
 

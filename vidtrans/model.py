@@ -104,7 +104,7 @@ def _check(record: ModelRecord) -> None:
     for name, table in (("generator", record.generator), ("pairing", record.pairing)):
         if not isinstance(table.get("name"), str) or not isinstance(table.get("settings"), dict):
             raise ValueError(f"no {name}")
-    if not 1 <= record.in_channels <= 64 or record.out_channels != 3 or not 16 <= record.size <= 8192:
+    if not 1 <= record.in_channels <= 64 or record.out_channels != 3 or not 1 <= record.size <= 8192:
         raise ValueError("channels or size out of bounds")
 
 

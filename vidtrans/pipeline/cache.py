@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from vidtrans.errors import VidtransError
 from vidtrans.events import Note, Report
-from vidtrans.files import complete, digest_file, folder_bytes, remove, write_bytes, write_json
+from vidtrans.files import digest_file, folder_bytes, remove, write_bytes, write_json
 
 FOLDER = ".vidtrans"
 META = "meta.json"
@@ -185,47 +185,3 @@ class Entry:
         with suppress(OSError):
             self.folder.rmdir()
         return True
-
-
-class ChunkStore:
-    """Numbered chunk files of one entry."""
-
-    def __init__(self, entry: Entry, suffix: str) -> None:
-        self.entry, self.suffix = entry, suffix
-        self._checked: dict[int, bool] = {}
-
-    def path(self, number: int) -> Path:
-        return self.entry.folder / f"chunk-{number:06d}{self.suffix}"
-
-    def _note(self, number: int) -> Path:
-        return self.entry.folder / f"chunk-{number:06d}.json"
-
-    def is_done(self, number: int) -> bool:
-        """Whether the chunk is there and undamaged; its content is read once to be sure."""
-        if number not in self._checked:
-            self._checked[number] = self._verify(number)
-        return self._checked[number]
-
-    def _verify(self, number: int) -> bool:
-        try:
-            wanted = json.loads(self._note(number).read_text())["sha256"]
-            if digest_file(self.path(number)) == wanted:
-                return True
-            why: object = "its content changed"
-        except FileNotFoundError:
-            if not self._note(number).exists():
-                return False
-            why = "its file is missing"
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            why = error
-        self.entry.damaged(f"chunk {number}: {why}")
-        self._note(number).unlink(missing_ok=True)
-        return False
-
-    @contextmanager
-    def writing(self, number: int) -> Iterator[Path]:
-        """Yield a temporary path; the chunk is done when the block ends without an error."""
-        with complete(self.path(number)) as temporary:
-            yield temporary
-        write_json(self._note(number), {"sha256": digest_file(self.path(number))})
-        self._checked[number] = True

@@ -11,8 +11,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from vidtrans.errors import Interrupted, UsageError
 from vidtrans.events import Progress
 from vidtrans.files import complete, digest_of
@@ -20,13 +18,12 @@ from vidtrans.inference.engine import Engine, IdentityEngine
 from vidtrans.model import IDENTITY, ModelRecord, find_model, load_generator, read_record
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import Pairing, make_pairing
-from vidtrans.pipeline.cache import ChunkStore
+from vidtrans.pipeline.chunk_files import ChunkStore, ChunkWriter, RawOutputs
 from vidtrans.pipeline.context import Clip, Context, content_digest, open_clip
 from vidtrans.pipeline.outputs import record, up_to_date
-from vidtrans.pipeline.raw import RawStore
 from vidtrans.pipeline.recipe import Recipe
 from vidtrans.pipeline.stages import InferStage, RenderStage
-from vidtrans.rendering.chunks import Chunk, chunk_of, cut_into_chunks, spans
+from vidtrans.rendering.chunks import chunk_of, cut_into_chunks, spans
 from vidtrans.rendering.outputs import lookback, raw_outputs
 from vidtrans.rendering.settings import RenderingSettings
 from vidtrans.settings import Size, Table, Time, from_table, parse_size, to_table
@@ -182,7 +179,7 @@ class _Job:
             missing = [c.number for c in self.chunks if not store.is_done(c.number)]
             # What the identity model returns is the source: nothing to keep.
             kept = None if self.look.record is None else ChunkStore(raw_entry, ".nut")
-            raw = RawStore(kept, self.chunks, self.size)
+            raw = RawOutputs(kept, self.chunks, self.size)
             if missing:
                 if kept is not None:
                     stack.enter_context(raw_entry.locked())
@@ -195,7 +192,7 @@ class _Job:
         counts = {"frames_inferred": raw.num_inferred, "frames_encoded": encoded, "sound_packets": packets}
         return self.summary(output) | counts
 
-    def _fill(self, engine: Engine, raw: RawStore, store: ChunkStore, missing: Sequence[int]) -> None:
+    def _fill(self, engine: Engine, raw: RawOutputs, store: ChunkStore, missing: Sequence[int]) -> None:
         """Render the missing chunks, in runs of neighbours, in one pass over the frames of each run."""
         method = self._make_filter()
         done = sum(c.stop - c.first for c in self.chunks if c.number not in set(missing))
@@ -203,17 +200,20 @@ class _Job:
         for run, lo, hi in spans(self.chunks, missing, method.radius):
             with ExitStack() as stack:
                 samples = stack.enter_context(closing(self._samples(engine, raw, lo, hi)))
-                writer = stack.enter_context(closing(_Segments(self, store, run)))
+                writer = stack.enter_context(closing(ChunkWriter(store, run, self._segment)))
                 for sample, picture in filtered(samples, method):
                     if not run[0].first <= sample.index < run[-1].stop:
                         continue
-                    writer.write(sample, picture)
+                    writer.write(sample.index, picture, sample.pts)
                     done += 1
                     self.context.report(Progress(f"rendering {self.clip.path.name}", done, total))
                     if self.context.stop.requested:
                         raise Interrupted(self.context.stop.exit_status or 130)
 
-    def _samples(self, engine: Engine, raw: RawStore, lo: int, hi: int) -> Generator[Sample, None, None]:
+    def _segment(self, path: Path) -> SegmentWriter:
+        return SegmentWriter(path, self.picture, self.encoding)
+
+    def _samples(self, engine: Engine, raw: RawOutputs, lo: int, hi: int) -> Generator[Sample, None, None]:
         """Frames [lo, hi) with the model's raw output: from the store where it is there, else inferred and stored."""
         shot_first: Callable[[int], int] = lambda i: chunk_of(self.chunks, i).shot_first  # noqa: E731
         begin = lookback(self.pairing, lo, shot_first(lo))
@@ -283,37 +283,6 @@ class _Job:
             "temporal": self.filter_name,
             "duration_s": round(float(Fraction(sum(index.durations()[self.first : self.stop])) * index.time_base), 3),
         }
-
-
-class _Segments:
-    """Writes frames, in order, into the segments of a run of chunks."""
-
-    def __init__(self, job: _Job, store: ChunkStore, run: Sequence[Chunk]) -> None:
-        self.job, self.store, self.run = job, store, run
-        self._open: ExitStack | None = None
-        self._writer: SegmentWriter | None = None
-
-    def write(self, sample: Sample, picture: np.ndarray) -> None:
-        chunk = chunk_of(self.run, sample.index)
-        if sample.index == chunk.first:
-            self._open = ExitStack()
-            path = self._open.enter_context(self.store.writing(chunk.number))
-            self._writer = SegmentWriter(path, self.job.picture, self.job.encoding)
-        assert self._writer is not None
-        assert self._open is not None
-        self._writer.write(picture, sample.pts)
-        if sample.index == chunk.stop - 1:
-            self._writer.close()
-            self._open.close()
-            self._open = self._writer = None
-
-    def close(self) -> None:
-        """Drop a segment that was not finished."""
-        if self._writer is not None and self._open is not None:
-            self._writer.abandon()
-            error = Interrupted()
-            self._open.__exit__(type(error), error, None)
-            self._open = self._writer = None
 
 
 def stylize_many(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vidtrans.settings import setting
+from vidtrans.settings import Table, setting, to_table
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,9 @@ class TrainingSettings:
     checkpoint_seconds: float = setting(30.0, "how much work a crash may cost", low=0.0)
     preview_seconds: float = setting(15.0, "how often the preview sheet is refreshed", low=0.0)
 
-    # What can be changed on a later run without making it another run.
-    NOT_IN_KEY = ("checkpoint_seconds", "preview_seconds")
+    def for_key(self) -> Table:
+        """What of the settings decides the result."""
+        return {k: v for k, v in to_table(self).items() if k not in ("checkpoint_seconds", "preview_seconds")}
 
     def __post_init__(self) -> None:
         if self.l1 == 0 and self.gan == 0:

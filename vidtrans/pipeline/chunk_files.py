@@ -1,0 +1,141 @@
+"""Chunks on disk: written whole or not at all, checked when they are read, and read back in order."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from vidtrans.files import complete, digest_file, write_json
+from vidtrans.pipeline.cache import Entry
+from vidtrans.rendering.chunks import Chunk, chunk_of
+from vidtrans.video.encoder import LosslessWriter, read_lossless
+
+
+class ChunkStore:
+    """Numbered chunk files of one entry, each with its SHA-256 beside it."""
+
+    def __init__(self, entry: Entry, suffix: str) -> None:
+        self.entry, self.suffix = entry, suffix
+        self._checked: dict[int, bool] = {}
+
+    def path(self, number: int) -> Path:
+        return self.entry.folder / f"chunk-{number:06d}{self.suffix}"
+
+    def _note(self, number: int) -> Path:
+        return self.entry.folder / f"chunk-{number:06d}.json"
+
+    def is_done(self, number: int) -> bool:
+        """Whether the chunk is there and undamaged; its content is read once to be sure."""
+        if number not in self._checked:
+            self._checked[number] = self._verify(number)
+        return self._checked[number]
+
+    def _verify(self, number: int) -> bool:
+        try:
+            wanted = json.loads(self._note(number).read_text())["sha256"]
+            if digest_file(self.path(number)) == wanted:
+                return True
+            why: object = "its content changed"
+        except FileNotFoundError:
+            if not self._note(number).exists():
+                return False
+            why = "its file is missing"
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            why = error
+        self.entry.damaged(f"chunk {number}: {why}")
+        self._note(number).unlink(missing_ok=True)
+        return False
+
+    @contextmanager
+    def writing(self, number: int) -> Iterator[Path]:
+        """Yield a temporary path; the chunk is done when the block ends without an error."""
+        with complete(self.path(number)) as temporary:
+            yield temporary
+        write_json(self._note(number), {"sha256": digest_file(self.path(number))})
+        self._checked[number] = True
+
+
+class Writer(Protocol):
+    """What fills a chunk's file, frame by frame."""
+
+    def write(self, *frame: Any) -> None: ...
+
+    def close(self) -> None: ...
+
+    def abandon(self) -> None: ...
+
+
+class ChunkWriter:
+    """Writes frames, given in order, into the chunk that each belongs to.
+
+    A chunk is stored when all of its frames were written; one that is entered in its middle is passed over.
+    """
+
+    def __init__(self, store: ChunkStore, chunks: Sequence[Chunk], start: Callable[[Path], Writer]) -> None:
+        self.store, self.chunks, self.start = store, chunks, start
+        self._open: ExitStack | None = None
+        self._writer: Writer | None = None
+
+    def write(self, frame: int, *content: Any) -> None:
+        """Write the frame of this number; ``content`` goes to the chunk's writer."""
+        chunk = chunk_of(self.chunks, frame)
+        if frame == chunk.first:
+            self._open = ExitStack()
+            self._writer = self.start(self._open.enter_context(self.store.writing(chunk.number)))
+        if self._writer is None or self._open is None:
+            return
+        self._writer.write(*content)
+        if frame == chunk.stop - 1:
+            self._writer.close()
+            self._open.close()
+            self._open = self._writer = None
+
+    def close(self) -> None:
+        """Drop a chunk that was not finished; may be called more than once."""
+        if self._writer is None or self._open is None:
+            return
+        self._writer.abandon()
+        unfinished = RuntimeError("the chunk was not finished")
+        self._open.__exit__(RuntimeError, unfinished, None)
+        self._open = self._writer = None
+
+
+class RawOutputs:
+    """A model's raw outputs, (H, W, 3) uint8: read back where their chunk is stored, stored where it is not.
+
+    Frames are asked for and kept in order. Without a ``store`` nothing is known and nothing is kept.
+    ``num_inferred`` counts the frames that were not known.
+    """
+
+    def __init__(self, store: ChunkStore | None, chunks: Sequence[Chunk], size: tuple[int, int]) -> None:
+        self.store, self.chunks = store, chunks
+        self.num_inferred = 0
+        self._writer = ChunkWriter(store, chunks, lambda path: LosslessWriter(path, *size)) if store else None
+        self._reading: Iterator[np.ndarray] | None = None
+        self._next = -1
+
+    def known(self, frame: int) -> np.ndarray | None:
+        chunk = chunk_of(self.chunks, frame)
+        if self.store is None or not self.store.is_done(chunk.number):
+            self.num_inferred += 1
+            return None
+        if self._reading is None or self._next != frame or frame == chunk.first:
+            self._reading = read_lossless(self.store.path(chunk.number))
+            for _ in range(frame - chunk.first):
+                next(self._reading)
+        self._next = frame + 1
+        return next(self._reading)
+
+    def keep(self, frame: int, output: np.ndarray) -> None:
+        if self._writer and not self._writer.store.is_done(chunk_of(self.chunks, frame).number):
+            self._writer.write(frame, output)
+
+    def close(self) -> None:
+        self._reading = None
+        if self._writer:
+            self._writer.close()

@@ -1,0 +1,273 @@
+"""The part of the training step that needs torch."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vidtrans.data.dataset import Dataset, Pair
+from vidtrans.data.loader import Loader, to_signed
+from vidtrans.errors import UsageError
+from vidtrans.files import write_json
+from vidtrans.inference.device import resolve_device, resolve_precision
+from vidtrans.inference.engine import pad_to_multiple
+from vidtrans.inference.torch_engine import TorchEngine
+from vidtrans.model import ModelRecord, load_generator, read_record, save_model
+from vidtrans.networks import DISCRIMINATORS, GENERATORS
+from vidtrans.networks.init import build_discriminator, build_generator, full_table, initialise
+from vidtrans.pipeline.cache import Entry
+from vidtrans.pipeline.context import Context
+from vidtrans.pipeline.recipe import Recipe
+from vidtrans.pipeline.stages import TrainStage
+from vidtrans.settings import Table
+from vidtrans.training.batchnorm import reestimate
+from vidtrans.training.checkpoint import load_checkpoint
+from vidtrans.training.evaluation import MAX_SCORED, evenly, preview_sheet, score
+from vidtrans.training.pix2pix import Pix2Pix
+from vidtrans.training.schedule import learning_rate
+from vidtrans.training.settings import TrainingSettings
+from vidtrans.training.trainer import Diverged, Run, steps_for, train
+from vidtrans.video.picture import read_picture
+
+
+class TrainJob:
+    """One training job: its networks, its loader, its place in the cache."""
+
+    MODEL_FILE = "model.safetensors"
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        recipe: Recipe,
+        settings: TrainingSettings,
+        start: Path | None,
+        context: Context,
+    ) -> None:
+        self.dataset, self.recipe, self.settings = dataset, recipe, settings
+        self.start, self.context = start, context
+        self.pairing = dataset.pairing
+        self.pairs = dataset.role("train")
+        self.device = resolve_device(context.device)
+        self.precision = resolve_precision(settings.precision, self.device)
+        self.generator_name, self.generator_table = recipe.choice("generator")
+        self.discriminator_name, self.discriminator_table = recipe.choice("discriminator")
+        self.threads = torch.get_num_threads() if self.device.kind == "cpu" else 0
+
+    def stage(self, total: int, dataset: str) -> TrainStage:
+        # The steps have a field of their own; the precision is in the engine, resolved.
+        table = {k: v for k, v in self.settings.for_key().items() if k not in ("steps", "precision")}
+        generator = full_table(GENERATORS, self.generator_name, self.generator_table, "generator")
+        discriminator = full_table(DISCRIMINATORS, self.discriminator_name, self.discriminator_table, "discriminator")
+        return TrainStage(
+            dataset=dataset,
+            generator={"name": self.generator_name, "settings": generator},
+            discriminator={"name": self.discriminator_name, "settings": discriminator},
+            settings=table,
+            seed=self.context.seed,
+            start=self.context.cache.digest(self.start) if self.start else "",
+            engine={
+                "device": self.device.kind,
+                "precision": self.precision,
+                "torch": torch.__version__.partition("+")[0],
+                "threads": self.threads,
+                "world_size": 1,
+            },
+            steps=total,
+        )
+
+    def make_run(self, folder: Path, total: int) -> Run:
+        """A run at step 0: networks with their first weights, and the loader."""
+        channels = self.pairing.in_channels
+        generator = build_generator(self.generator_name, self.generator_table, channels)
+        initialise(generator, self.context.seed)
+        if self.start:
+            self._check_start(channels)
+            generator.load_state_dict(load_generator(self.start)[0].state_dict())
+        discriminator = None
+        if self.settings.gan:
+            discriminator = build_discriminator(self.discriminator_name, self.discriminator_table, channels + 3)
+            initialise(discriminator, self.context.seed + 1)
+        loader = Loader(
+            self.pairs,
+            self.pairing,
+            batch=self.settings.batch,
+            seed=self.context.seed,
+            multiple=generator.multiple,
+            crop=self.settings.crop,
+            jitter=self.settings.jitter,
+            flip=self.settings.flip,
+        )
+        if discriminator is not None and min(loader.crop) < discriminator.smallest:
+            raise UsageError(
+                f"pictures of {loader.crop[0]}x{loader.crop[1]}",
+                f"this discriminator needs {discriminator.smallest} pixels a side",
+                "make the dataset with a larger --size, or --set discriminator.layers=1",
+            )
+        model = Pix2Pix(generator, discriminator, self.settings, self.device, self.precision)
+        return Run(folder, model, loader, self.context.seed, [total])
+
+    def _check_start(self, channels: int) -> None:
+        """Raises UsageError where --from has another architecture or another input."""
+        assert self.start is not None
+        held = read_record(self.start)
+        table = full_table(GENERATORS, self.generator_name, self.generator_table, "generator")
+        wanted = {"name": self.generator_name, "settings": table}
+        if held.generator["name"] == self.generator_name and held.generator != wanted:
+            raise UsageError(
+                f"--from {self.start}",
+                f"its generator's settings are {held.generator['settings']}",
+                "use the same --set generator.KEY=VALUE",
+            )
+        if held.generator != wanted or held.in_channels != channels:
+            raise UsageError(
+                f"--from {self.start}",
+                f"it is a {held.generator['name']} with {held.in_channels} input channels, "
+                f"this run trains a {self.generator_name} with {channels}",
+                f"use --set generator.name={held.generator['name']}, or a dataset of pairing {held.pairing['name']}",
+            )
+
+    def steps_for(self, minutes: float, request: str) -> int:
+        """What ``--minutes`` comes to: measured once, and remembered before the first step."""
+        memo = self.context.cache.root / "resolved" / f"{request}.json"
+        with suppress(OSError, ValueError, KeyError):
+            return int(json.loads(memo.read_text())["steps"])
+        steps = steps_for(self.make_run(Path(), 1), minutes)
+        self.context.note(f"{minutes:g} minutes are about {steps} steps here")
+        if not self.context.dry_run:
+            self.context.cache.prepare()
+            write_json(memo, {"steps": steps})
+        return steps
+
+    def run(self, entry: Entry, stage: TrainStage, total: int, output: Path, fresh: bool) -> Table:
+        """Train to the end (from a checkpoint, or from a shorter run), write the model into the entry."""
+        run = self.make_run(entry.folder, total)
+        if not self._resume(run, entry) and not fresh:
+            self._continue_shorter(run, stage, entry)
+        watched = output.with_suffix(".train")
+        self.context.note(f"watch it learn: {watched / 'preview.png'}")
+        try:
+            train(
+                run,
+                self.context.report,
+                self.context.stop,
+                lambda r: self._preview(r, watched / "preview.png"),
+                watched / "losses.csv",
+            )
+        except Diverged:
+            if (held := self._last_good(entry, total)) is not None:
+                self._export(held, watched / "last-good.safetensors", stage)
+                self.context.note(f"the last good state: {watched / 'last-good.safetensors'}", "warning")
+            raise
+        scores = self._export(run, entry.folder / self.MODEL_FILE, stage)
+        result = self.summary(output, total) | {"history": run.history, "held_out": scores}
+        meta = {"run_key": stage.run_key, "steps": total, "result": result}
+        entry.finish(meta, (self.MODEL_FILE,))
+        return meta
+
+    def _resume(self, run: Run, entry: Entry) -> bool:
+        """Load the entry's checkpoint, with the history that it began with."""
+        state = load_checkpoint(entry.folder, self.context.report)
+        if state is None:
+            return False
+        run.adopt(state)
+        run.history = [int(n) for n in state["history"]]
+        return True
+
+    def _last_good(self, entry: Entry, total: int) -> Run | None:
+        run = self.make_run(entry.folder, total)
+        return run if self._resume(run, entry) else None
+
+    def _continue_shorter(self, run: Run, stage: TrainStage, entry: Entry) -> None:
+        """Start from the longest finished run that differs in its number of steps alone."""
+        best = max(self._shorter(stage, entry), key=lambda found: found[0], default=None)
+        if best is None:
+            return
+        state = load_checkpoint(best[1].folder, self.context.report)
+        if state is None:
+            return
+        run.adopt(state)
+        run.history = [*(int(n) for n in state["history"]), stage.steps]
+        before = learning_rate(max(0, run.step - 1), run.step, self.settings)
+        after = learning_rate(run.step, run.total, self.settings)
+        self.context.note(
+            f"going on from the finished run of {run.step} steps; its learning rate had come down to {before:.2g}, "
+            f"now it decays anew over {run.total} steps, from {after:.2g} (--fresh starts from nothing)"
+        )
+
+    def _shorter(self, stage: TrainStage, entry: Entry) -> Iterator[tuple[int, Entry]]:
+        for other in self.context.cache.entries():
+            if other.stage != stage.name or other.key == entry.key:
+                continue
+            meta = other.read()
+            if meta and meta["run_key"] == stage.run_key and meta["steps"] < stage.steps:
+                yield meta["steps"], other
+
+    def _engine(self, generator: Any) -> TorchEngine:
+        return TorchEngine(generator, self.device, self.precision, batch=1)
+
+    def _shown_pairs(self) -> list[Pair]:
+        return self.dataset.role("held-out") or self.pairs
+
+    def _preview(self, run: Run, path: Path) -> None:
+        title = f"step {run.step} of {run.total}: input | output | target"
+        preview_sheet(self._engine(run.model.generator), self.pairing, self._shown_pairs(), title, path)
+
+    def _export(self, run: Run, path: Path, stage: TrainStage) -> Table:
+        """Norm statistics anew, held-out scores, and the model file; returns the scores."""
+        generator: Any = copy.deepcopy(run.model.generator)
+
+        def inputs() -> Iterator[torch.Tensor]:
+            for pair in evenly(self.pairs, MAX_SCORED):
+                shown = self.pairing.input([read_picture(p) for p in pair.inputs])
+                padded = pad_to_multiple(shown[None], generator.multiple)[0]
+                yield torch.from_numpy(to_signed(padded))[None].to(self.device.torch)
+
+        reestimate(generator, inputs())
+        held_out = self.dataset.role("held-out")
+        scores = score(self._engine(generator), self.pairing, held_out) if held_out else {}
+        first = read_picture(self.pairs[0].target)
+        tail = run.rows[-100:]
+        losses = [round(sum(column) / len(tail), 5) for column in zip(*tail, strict=True)] if tail else []
+        save_model(
+            path,
+            generator,
+            ModelRecord(
+                generator=stage.generator,
+                pairing=self.dataset.pairing_table,
+                in_channels=self.pairing.in_channels,
+                out_channels=3,
+                size=min(first.shape[:2]),
+                normalisation="uint8 / 127.5 - 1",
+                training={
+                    "dataset": stage.dataset,
+                    "pairs": len(self.pairs),
+                    "preset": self.recipe.preset,
+                    "settings": stage.settings,
+                    "discriminator": stage.discriminator,
+                    "engine": stage.engine,
+                    "seed": stage.seed,
+                    "steps": run.history,
+                    "losses": dict(zip(("gan", "l1", "discriminator"), losses, strict=False)),
+                    "held_out": scores,
+                },
+                card={"author": "", "licence": "", "notes": ""},
+            ),
+        )
+        return scores
+
+    def summary(self, output: Path, total: int) -> Table:
+        return {
+            "output": str(output),
+            "frames": len(self.dataset.records) - self.dataset.num_missing,
+            "pairs": len(self.pairs),
+            "steps": total,
+            "generator": self.generator_name,
+            "device": self.device.kind,
+            "precision": self.precision,
+        }
