@@ -211,11 +211,11 @@ def test_a_wrong_type_is_refused_by_name(table: dict[str, object]) -> None:
 @pytest.mark.parametrize(
     ("table", "bound"),
     [
-        ({"count": 0}, "at least 1"),
-        ({"count": 10}, "at most 9"),
-        ({"share": 1.01}, "at most 1"),
-        ({"crop": 15}, "at least 16"),
-        ({"blocks": [1, 10]}, "at most 9"),
+        ({"count": 0}, "1 to 9"),
+        ({"count": 10}, "1 to 9"),
+        ({"share": 1.01}, "0.0 to 1.0"),
+        ({"crop": 15}, "16 or more"),
+        ({"blocks": [1, 10]}, "0 to 9"),
         ({"kind": "c"}, "a, b"),
     ],
 )

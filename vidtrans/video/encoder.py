@@ -20,6 +20,7 @@ from vidtrans.video.colour import FromRGB, tag_bt709
 
 # x264's bytes depend on its thread count, so it is fixed and never follows the machine's.
 ENCODER_THREADS = 4
+_AVX_512F = 13  # OpenCV's number for the feature; its Python module does not name it
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def _reproducible_x264() -> dict[str, str]:
     Measured on a busy machine, x264 core 165, one thread: 106 of 600 encodes of the same five frames differed;
     with AVX2 none of 600 did, in the same time.
     """
-    return {"x264-params": "asm=AVX2"} if cv2.checkHardwareSupport(cv2.CPU_AVX_512F) else {}
+    return {"x264-params": "asm=AVX2"} if cv2.checkHardwareSupport(_AVX_512F) else {}
 
 
 class SegmentWriter:

@@ -1,0 +1,119 @@
+"""Chunks: every frame once, none across a cut, the same whatever was interrupted."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from vidtrans.rendering.chunks import Chunk, chunk_of, cut_into_chunks, spans
+
+repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=150)
+
+
+@st.composite
+def clips(draw: Any) -> tuple[int, int, list[int], int]:
+    """(first, stop, shots of the whole clip, chunk length)."""
+    count = draw(st.integers(1, 120))
+    shots = sorted({0, *draw(st.sets(st.integers(0, count - 1), max_size=8))})
+    first = draw(st.integers(0, count - 1))
+    return first, draw(st.integers(first + 1, count)), shots, draw(st.integers(1, 50))
+
+
+@repeatable
+@given(clips())
+def test_chunks_cover_every_frame_once_and_in_order(clip: tuple[int, int, list[int], int]) -> None:
+    first, stop, shots, length = clip
+    chunks = cut_into_chunks(first, stop, shots, length)
+    assert [f for c in chunks for f in range(c.first, c.stop)] == list(range(first, stop))
+    assert [c.number for c in chunks] == list(range(len(chunks)))
+    assert all(0 < c.stop - c.first <= length for c in chunks)
+    assert cut_into_chunks(first, stop, shots[::-1], length) == chunks
+
+
+@repeatable
+@given(clips())
+def test_no_chunk_spans_a_shot_and_each_knows_its_own(clip: tuple[int, int, list[int], int]) -> None:
+    first, stop, shots, length = clip
+    for chunk in cut_into_chunks(first, stop, shots, length):
+        begin = max(s for s in shots if s <= chunk.first)
+        end = min([s for s in shots if s > chunk.first], default=stop)
+        assert (chunk.shot_first, chunk.shot_stop) == (max(begin, first), min(end, stop))
+        assert chunk.shot_first <= chunk.first < chunk.stop <= chunk.shot_stop
+        # Only the last of a shot's chunks is short.
+        assert chunk.stop - chunk.first == length or chunk.stop == chunk.shot_stop
+
+
+@repeatable
+@given(clips())
+def test_the_chunk_of_a_frame_is_the_one_that_holds_it(clip: tuple[int, int, list[int], int]) -> None:
+    first, stop, shots, length = clip
+    chunks = cut_into_chunks(first, stop, shots, length)
+    for frame in range(first, stop):
+        found = chunk_of(chunks, frame)
+        assert found.first <= frame < found.stop
+
+
+@repeatable
+@given(clips(), st.integers(0, 60), st.integers(0, 2**40))
+def test_spans_hold_the_missing_chunks_and_what_the_filter_looks_at(
+    clip: tuple[int, int, list[int], int], radius: int, mask: int
+) -> None:
+    first, stop, shots, length = clip
+    chunks = cut_into_chunks(first, stop, shots, length)
+    missing = [c.number for c in chunks if mask >> (c.number % 40) & 1]
+    found = spans(chunks, missing, radius)
+    assert [c for run, _, _ in found for c in run] == [chunks[n] for n in missing]
+    for run, lo, hi in found:
+        assert [b.number - a.number for a, b in pairwise(run)] == [1] * (len(run) - 1)
+        for chunk in run:
+            for frame in range(chunk.first, chunk.stop):
+                assert lo <= max(chunk.shot_first, frame - radius)
+                assert hi >= min(chunk.shot_stop, frame + radius + 1)
+        # And no more than that: nothing from another shot, nothing beyond the radius.
+        assert lo >= max(run[0].shot_first, run[0].first - radius)
+        assert hi <= min(run[-1].shot_stop, run[-1].stop + radius)
+    # Two runs are never neighbours: they would have been one.
+    assert all(b[0][0].number - a[0][-1].number > 1 for a, b in pairwise(found))
+
+
+@repeatable
+@given(clips(), st.integers(0, 60), st.integers(0, 2**40))
+def test_a_chunk_sees_the_same_frames_whatever_else_is_missing(
+    clip: tuple[int, int, list[int], int], radius: int, mask: int
+) -> None:
+    """What a frame's window holds follows from its shot and the radius, not from the run that it is rendered in."""
+    first, stop, shots, length = clip
+    chunks = cut_into_chunks(first, stop, shots, length)
+    missing = [c.number for c in chunks if mask >> (c.number % 40) & 1]
+
+    def window(lo: int, hi: int, chunk: Chunk, frame: int) -> tuple[int, int]:
+        return max(lo, chunk.shot_first, frame - radius), min(hi, chunk.shot_stop, frame + radius + 1)
+
+    for run, lo, hi in spans(chunks, missing, radius):
+        for chunk in run:
+            [(_, alone_lo, alone_hi)] = spans(chunks, [chunk.number], radius)
+            for frame in range(chunk.first, chunk.stop):
+                assert window(lo, hi, chunk, frame) == window(alone_lo, alone_hi, chunk, frame)
+
+
+def test_a_clip_of_two_shots_by_hand() -> None:
+    chunks = cut_into_chunks(5, 100, [0, 40, 90, 200], 30)
+    assert [(c.first, c.stop, c.shot_first, c.shot_stop) for c in chunks] == [
+        (5, 35, 5, 40),
+        (35, 40, 5, 40),
+        (40, 70, 40, 90),
+        (70, 90, 40, 90),
+        (90, 100, 90, 100),
+    ]
+    assert [(lo, hi) for _, lo, hi in spans(chunks, [0, 3, 4], 4)] == [(5, 39), (66, 100)]
+    assert spans(chunks, [], 4) == []
+
+
+@pytest.mark.parametrize("length", [1, 1000])
+def test_nothing_to_render_is_no_chunks(length: int) -> None:
+    assert cut_into_chunks(7, 7, [0], length) == []

@@ -1,0 +1,184 @@
+"""Flow: what is reliable, warping and composing, and where one shot ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from clips import moving_frames, scene
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from vidtrans.flow.cuts import ANALYSIS_SHORT_SIDE, CutDetector, share_kept
+from vidtrans.flow.dis import DISFast, DISMedium, grey
+from vidtrans.flow.reliability import forward_backward, squared_length
+from vidtrans.flow.warp import compose, resize_flow, warp
+from vidtrans.settings import Size
+from vidtrans.video.reader import ClipReader
+
+repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=40)
+sides = st.integers(2, 24)
+moves = st.integers(-4, 4)
+
+
+def even(height: int, width: int, x: float, y: float) -> np.ndarray:
+    """The same displacement everywhere, (H, W, 2) float32."""
+    return np.broadcast_to(np.array([x, y], np.float32), (height, width, 2)).copy()
+
+
+# Warping
+
+
+@repeatable
+@given(sides, sides, moves, moves, st.booleans())
+def test_warping_samples_at_p_plus_flow_and_repeats_the_border(w: int, h: int, x: int, y: int, bicubic: bool) -> None:
+    picture = np.random.default_rng(w * h).integers(0, 256, (h, w, 3), dtype=np.uint8)
+    ys, xs = np.mgrid[0:h, 0:w]
+    expected = picture[np.clip(ys + y, 0, h - 1), np.clip(xs + x, 0, w - 1)]
+    found = warp(picture, even(h, w, x, y), bicubic=bicubic)
+    assert found.dtype == np.uint8
+    assert np.array_equal(found, expected)
+
+
+def test_bicubic_keeps_detail_that_bilinear_blurs() -> None:
+    wave = np.broadcast_to(np.sin(np.arange(64) * 1.3), (8, 64)).astype(np.float32)
+    exact = np.sin((np.arange(64) + 0.5) * 1.3)[None, 4:-4]
+    flow = even(8, 64, 0.5, 0)
+    linear, cubic = (np.abs(warp(wave, flow, bicubic=b)[:, 4:-4] - exact).mean() for b in (False, True))
+    assert cubic < linear / 2
+
+
+def test_warping_leaves_its_arguments_alone() -> None:
+    picture, flow = scene(20, 16, 0), even(16, 20, 1.5, -2)
+    before = picture.copy(), flow.copy()
+    warp(picture, flow)
+    compose(flow, flow)
+    assert np.array_equal(picture, before[0])
+    assert np.array_equal(flow, before[1])
+
+
+@repeatable
+@given(sides, sides, moves, moves, moves, moves)
+def test_composed_translations_add_up(w: int, h: int, x1: int, y1: int, x2: int, y2: int) -> None:
+    found = compose(even(h, w, x1 / 2, y1 / 2), even(h, w, x2 / 2, y2 / 2))
+    assert found.dtype == np.float32
+    assert np.allclose(found, even(h, w, (x1 + x2) / 2, (y1 + y2) / 2), atol=1e-5)
+
+
+def test_a_composed_flow_looks_up_the_second_where_the_first_leads() -> None:
+    second = np.zeros((4, 8, 2), np.float32)
+    second[:, 5] = (0, 2)
+    found = compose(even(4, 8, 3, 0), second)
+    assert found[1, 2].tolist() == [3, 2]
+    assert found[1, 1].tolist() == [3, 0]
+
+
+@repeatable
+@given(sides, sides, st.integers(1, 3), st.integers(1, 3))
+def test_a_resized_flow_is_in_the_pixels_of_its_new_grid(w: int, h: int, kx: int, ky: int) -> None:
+    small = resize_flow(even(h * ky, w * kx, 6, -3), w, h)
+    assert small.shape == (h, w, 2)
+    assert np.allclose(small, even(h, w, 6 / kx, -3 / ky), atol=1e-4)
+
+
+# Reliability
+
+
+@repeatable
+@given(st.integers(-3, 3), st.integers(-3, 3))
+def test_a_flow_and_its_inverse_are_reliable_wherever_they_stay_inside(x: int, y: int) -> None:
+    h, w = 12, 16
+    kept = forward_backward(even(h, w, x, y), even(h, w, -x, -y))
+    ys, xs = np.mgrid[0:h, 0:w]
+    inside = (xs + x >= 0) & (xs + x < w) & (ys + y >= 0) & (ys + y < h)
+    assert kept.dtype == bool
+    assert np.array_equal(kept, inside)
+
+
+def test_the_bound_is_that_of_sundaram() -> None:
+    h, w = 6, 40
+    zero = np.zeros((h, w, 2), np.float32)
+    for gap, kept in ((0.70, True), (0.72, False)):  # |gap|² against 0.01 gap² + 0.5
+        assert forward_backward(zero, even(h, w, gap, 0)).all() == kept
+        assert forward_backward(zero, even(h, w, gap, 0)).any() == kept
+    # A long flow is allowed more: 0.01 (20² + 18²) + 0.5 = 7.74 > 2².
+    assert forward_backward(even(h, w, 20, 0), even(h, w, -18, 0))[:, :20].all()
+    assert not forward_backward(even(h, w, 20, 0), even(h, w, -16, 0)).any()
+
+
+def test_squared_length_sums_over_channels() -> None:
+    vectors = np.arange(24, dtype=np.float32).reshape(2, 4, 3)
+    assert np.allclose(squared_length(vectors), (vectors**2).sum(axis=2))
+
+
+def test_what_is_found_on_a_translation_is_kept_and_what_a_square_hides_is_not() -> None:
+    """A textured background moves by (3, 0); a square of another texture moves by (−6, 0) over it."""
+    big, square = scene(180, 120, 1), scene(24, 24, 2)
+    first, second = big[10:106, 20:148].copy(), big[10:106, 17:145].copy()
+    first[36:60, 70:94], second[36:60, 64:88] = square, square
+    a, b, method = grey(first), grey(second), DISMedium()
+    kept = forward_backward(method(a, b), method(b, a))
+    background = np.ones(kept.shape, bool)
+    background[20:76, 45:115] = background[:12] = background[-12:] = background[:, :12] = background[:, -12:] = False
+    assert kept[background].mean() > 0.99
+    # Background just left of the square, which the square covers in the second picture: x + 3 in [64, 70).
+    assert kept[40:56, 62:66].mean() < 0.5
+
+
+# Cuts
+
+
+def cuts_of(frames: list[np.ndarray]) -> list[int]:
+    detector = CutDetector()
+    return [i for i, frame in enumerate(frames) if detector(frame)]
+
+
+def fast(frames: int, step: int, seed: int) -> list[np.ndarray]:
+    """A texture that moves by ``step`` pixels a frame."""
+    big = scene(160 + step * frames, 128, seed)
+    return [np.ascontiguousarray(big[:, i * step : i * step + 160]) for i in range(frames)]
+
+
+def test_a_cut_is_found_at_its_frame_and_nowhere_else() -> None:
+    assert cuts_of(moving_frames(30, (160, 128), shots=(0, 13, 14, 22))) == [0, 13, 14, 22]
+    assert cuts_of(moving_frames(30, (160, 128))) == [0]
+
+
+@pytest.mark.parametrize("step", [1, 5, 12])
+def test_fast_motion_is_no_cut(step: int) -> None:
+    frames = fast(12, step, 4)
+    assert cuts_of(frames) == [0]
+    assert cuts_of(frames + fast(5, step, 5)) == [0, 12]
+
+
+def test_fades_and_changes_of_light_are_no_cuts() -> None:
+    still = scene(160, 128, 3).astype(np.float32)
+    assert cuts_of([np.rint(still * k / 20).astype(np.uint8) for k in range(21)]) == [0]
+    assert cuts_of([np.clip(still * g, 0, 255).astype(np.uint8) for g in (1, 1.05, 1.1, 1.0, 0.95)]) == [0]
+
+
+def test_a_detector_says_how_sure_it_was() -> None:
+    a, b = scene(160, 128, 3), scene(160, 128, 2)
+    detector = CutDetector()
+    assert [detector(a), detector(a), detector(b)] == [True, False, True]
+    assert detector.share < 0.2
+    assert detector.change > 8
+    assert share_kept(DISFast(), a, a) == 1
+    assert share_kept(DISFast(), a, cv2.flip(a, 1)) < 0.3
+
+
+@pytest.mark.parametrize(
+    ("name", "cuts"), [("video/bikes_5cuts.mp4", [30, 76, 137, 187, 242]), ("video/bbb_0_30.webm", [283, 376, 551])]
+)
+def test_the_cuts_of_real_clips_are_found(real_data: Callable[[str], Path], name: str, cuts: list[int]) -> None:
+    detector, found = CutDetector(), []
+    with ClipReader(real_data(name)) as reader:
+        reader.scale(Size(short=ANALYSIS_SHORT_SIDE))
+        with closing(reader.frames()) as frames:
+            found = [f.index for f in frames if detector(f.rgb)]
+    assert found == [0, *cuts]

@@ -1,0 +1,106 @@
+"""Scores against values worked out by hand, and against other implementations."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from clips import scene
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
+from skimage.metrics import peak_signal_noise_ratio
+
+from vidtrans.metrics.picture import l1, psnr, sharpness, ssim
+
+repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=30)
+
+
+def plain(value: int, size: int = 16) -> np.ndarray:
+    return np.full((size, size, 3), value, np.uint8)
+
+
+def test_l1_is_the_mean_difference_in_units_of_full_scale() -> None:
+    assert l1(plain(0), plain(255)) == 1
+    assert l1(plain(10), plain(61)) == pytest.approx(0.2)
+    half = plain(0)
+    half[:8] = 51
+    assert l1(half, plain(0)) == pytest.approx(0.1)
+
+
+def test_psnr_of_known_errors() -> None:
+    assert psnr(plain(7), plain(7)) == math.inf
+    assert psnr(plain(0), plain(255)) == pytest.approx(0)
+    assert psnr(plain(100), plain(101)) == pytest.approx(20 * math.log10(255))
+    one = plain(0)
+    one[0, 0, 0] = 255
+    assert psnr(one, plain(0)) == pytest.approx(10 * math.log10(16 * 16 * 3))
+
+
+@repeatable
+@given(st.integers(0, 1000), st.integers(0, 1000))
+def test_scores_do_not_care_which_picture_comes_first(s: int, t: int) -> None:
+    a, b = scene(24, 20, s), scene(24, 20, t + 2000)
+    assert l1(a, b) == l1(b, a)
+    assert psnr(a, b) == pytest.approx(psnr(b, a))
+    assert psnr(a, b) == pytest.approx(peak_signal_noise_ratio(a, b, data_range=255))
+    assert ssim(a, b) == pytest.approx(ssim(b, a))
+    assert -1 <= ssim(a, b) < 1
+
+
+def reference_ssim(a: np.ndarray, b: np.ndarray) -> float:
+    """Wang et al. 2004, eq. 13, with an 11×11 Gaussian window of σ = 1.5, over the inner pixels of each channel."""
+    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    scores = []
+    for k in range(3):
+        x, y = a[..., k].astype(float), b[..., k].astype(float)
+        blur = lambda p: gaussian_filter(p, 1.5, truncate=3.5)  # noqa: E731
+        mx, my = blur(x), blur(y)
+        vx, vy, vxy = blur(x * x) - mx * mx, blur(y * y) - my * my, blur(x * y) - mx * my
+        score = (2 * mx * my + c1) * (2 * vxy + c2) / ((mx * mx + my * my + c1) * (vx + vy + c2))
+        scores.append(score[5:-5, 5:-5].mean())
+    return float(np.mean(scores))
+
+
+@pytest.mark.parametrize("levels", [1, 10, 60])
+def test_ssim_is_that_of_the_paper(levels: int) -> None:
+    a = scene(40, 32, 1)
+    noise = np.random.default_rng(0).integers(-levels, levels + 1, a.shape)
+    b = np.clip(a.astype(int) + noise, 0, 255).astype(np.uint8)
+    assert ssim(a, b) == pytest.approx(reference_ssim(a, b), abs=1e-6)
+    assert ssim(a, a) == 1
+
+
+def test_ssim_of_two_flat_pictures_is_their_luminance_term() -> None:
+    a, b, c1 = 100, 120, (0.01 * 255) ** 2
+    assert ssim(plain(a), plain(b)) == pytest.approx((2 * a * b + c1) / (a * a + b * b + c1))
+
+
+def test_ssim_takes_pictures_of_11_pixels_and_up() -> None:
+    assert ssim(plain(5, 11), plain(5, 11)) == 1
+    with pytest.raises(ValueError, match="win_size"):
+        ssim(plain(5, 10), plain(5, 10))
+
+
+def test_scores_fall_as_noise_grows() -> None:
+    a, rng = scene(40, 32, 2), np.random.default_rng(1)
+    noisy = [np.clip(a + rng.normal(0, s, a.shape), 0, 255).astype(np.uint8) for s in (2, 8, 32)]
+    for score, better in ((psnr, True), (ssim, True), (l1, False)):
+        values = [score(a, n) for n in noisy]
+        assert values == sorted(values, reverse=better)
+
+
+def test_sharpness_of_a_known_edge() -> None:
+    assert sharpness(plain(90)) == 0
+    edge = plain(0, 20)
+    edge[:, 10:] = 100
+    # The Laplacian of a step of 100 is +100 on one side and −100 on the other: two columns of twenty.
+    assert sharpness(edge) == pytest.approx(100 * 2 / 20)
+
+
+def test_blur_takes_sharpness_away() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    blurred = gaussian_filter(picture, (1, 1, 0))
+    assert sharpness(blurred) < sharpness(picture) / 2

@@ -1,0 +1,265 @@
+"""Colour that stays, lossless storage, pictures, what the headers say, and files that are no video."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from contextlib import closing
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+from clips import moving_frames, scene, write_clip
+
+from vidtrans.errors import MediaError, UsageError
+from vidtrans.video.colour import FromRGB, ToRGB
+from vidtrans.video.container import open_media, probe
+from vidtrans.video.encoder import (
+    CODECS,
+    EncodingSettings,
+    LosslessWriter,
+    PictureFormat,
+    SegmentWriter,
+    read_lossless,
+)
+from vidtrans.video.join import Timing, join
+from vidtrans.video.picture import encode_png, read_picture, resize, write_picture
+from vidtrans.video.reader import ClipReader, IndexBuilder
+
+PATCHES = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0), (128, 128, 128), (200, 120, 40)]
+
+
+def patches(width: int = 560, height: int = 32) -> np.ndarray:
+    """Upright stripes of plain colours, (H, W, 3) uint8."""
+    stripes = np.array(PATCHES, np.uint8)[np.arange(width) * len(PATCHES) // width]
+    return np.broadcast_to(stripes, (height, width, 3)).copy()
+
+
+def encode(path: Path, frames: list[np.ndarray], settings: EncodingSettings, size: tuple[int, int]) -> Path:
+    segment = path.with_suffix(".nut")
+    writer = SegmentWriter(segment, PictureFormat(*size, Fraction(1), Fraction(1, 25), Fraction(25)), settings)
+    for i, frame in enumerate(frames):
+        writer.write(frame, i)
+    writer.close()
+    join([segment], Timing(range(len(frames)), [1] * len(frames), Fraction(1, 25)), path)
+    return path
+
+
+def read(path: Path) -> list[np.ndarray]:
+    with ClipReader(path) as reader, closing(reader.frames()) as frames:
+        return [f.rgb for f in frames]
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("size", [(560, 32), (561, 33)])
+def test_colours_come_back_as_they_were(tmp_path: Path, codec: str, size: tuple[int, int]) -> None:
+    settings = EncodingSettings(codec=codec, crf=4)  # nearly no loss: what is left is the conversion's
+    pictures = [patches(*size), cv2.GaussianBlur(scene(*size, seed=2), (0, 0), 4)]
+    for number, picture in enumerate(pictures):
+        path = encode(tmp_path / f"{number}{settings.default_suffix()}", [picture] * 3, settings, size)
+        for back in read(path):
+            error = np.abs(back.astype(int) - picture)
+            assert error.mean() <= (0 if codec == "ffv1" else 2)
+            # No channel is shifted as a whole, as it is where tags and pixels disagree.
+            assert np.abs((back.astype(int) - picture).mean(axis=(0, 1))).max() <= 2
+
+
+def test_what_is_written_is_tagged_as_bt709(tmp_path: Path) -> None:
+    info = probe(encode(tmp_path / "a.mp4", [patches()] * 2, EncodingSettings(), (560, 32)))
+    assert (info.colour_space, info.colour_range, info.colour_transfer) == ("BT.709", "limited", "BT.709")
+
+
+@pytest.mark.parametrize(("lines", "space"), [(48, "ITU601"), (720, "ITU709")])
+def test_an_untagged_video_is_bt709_from_720_lines_up(lines: int, space: str) -> None:
+    stripes = patches(70, lines)
+    frame = av.VideoFrame.from_ndarray(stripes, format="rgb24")
+    stored = frame.reformat(format="yuv444p", dst_colorspace=space)
+    untagged = av.VideoFrame.from_ndarray(stored.to_ndarray(), format="yuv444p")
+    assert np.abs(ToRGB(70, lines)(untagged).astype(int) - stripes).max() <= 4
+
+
+def test_scaling_to_and_from_the_encoder_keeps_plain_colours() -> None:
+    there = FromRGB(64, 32, "yuv444p")(np.full((17, 31, 3), (200, 120, 40), np.uint8))
+    assert (there.width, there.height, there.format.name) == (64, 32, "yuv444p")
+    assert np.abs(ToRGB(20, 10)(there).astype(int) - (200, 120, 40)).max() <= 2
+
+
+@pytest.mark.parametrize("size", [(64, 48), (33, 17), (1, 1), (50, 3)])
+def test_raw_outputs_come_back_bit_for_bit(tmp_path: Path, size: tuple[int, int]) -> None:
+    rng = np.random.default_rng(4)
+    pictures = [rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8) for _ in range(6)]
+    pictures += [patches(*size), np.zeros_like(pictures[0]), np.full_like(pictures[0], 255)]
+    for name in ("a.nut", "b.nut"):
+        writer = LosslessWriter(tmp_path / name, *size)
+        for picture in pictures:
+            writer.write(picture)
+        writer.close()
+    back = list(read_lossless(tmp_path / "a.nut"))
+    assert len(back) == len(pictures)
+    assert all(np.array_equal(a, b) for a, b in zip(back, pictures, strict=True))
+    assert (tmp_path / "a.nut").read_bytes() == (tmp_path / "b.nut").read_bytes()
+
+
+def test_damaged_raw_outputs_are_a_media_error(tmp_path: Path) -> None:
+    (tmp_path / "a.nut").write_bytes(b"not nut at all")
+    with pytest.raises(MediaError, match="damaged cache file"):
+        list(read_lossless(tmp_path / "a.nut"))
+
+
+def test_a_codec_refuses_a_container_that_cannot_hold_it() -> None:
+    EncodingSettings().check_container(Path("a.MP4"))
+    with pytest.raises(UsageError, match=r"use \.mkv"):
+        EncodingSettings(codec="ffv1").check_container(Path("a.mp4"))
+    with pytest.raises(UsageError, match=r"\.mp4, \.mov, \.mkv"):
+        EncodingSettings().check_container(Path("a"))
+    for name in CODECS:
+        settings = EncodingSettings(codec=name)
+        settings.check_container(Path("a" + settings.default_suffix()))
+
+
+# What the headers say, and what is no video
+
+
+def test_probe_says_what_is_in_a_clip(clip: Path) -> None:
+    info = probe(clip)
+    assert (info.codec, info.width, info.height, info.pix_fmt) == ("h264", 64, 48, "yuv420p")
+    assert info.rate == 30
+    assert info.time_base == Fraction(1, 15_360)
+    assert info.num_frames_from_header == 40
+    assert info.duration_s == pytest.approx(40 / 30, abs=0.01)
+    assert info.sample_aspect_ratio == 1
+    assert info.num_video_streams == 1
+    assert [(a.codec, a.sample_rate_hz, a.channels) for a in info.audio] == [("aac", 44_100, 1)]
+
+
+def sound_alone(path: Path) -> Path:
+    with closing(av.open(str(path), "w", format="mp4")) as container:
+        stream = container.add_stream("aac", rate=44_100, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame.sample_rate, frame.pts = 44_100, 0
+        container.mux([*stream.encode(frame), *stream.encode(None)])
+    return path
+
+
+def bad(kind: str, path: Path) -> Path:
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "sound":
+        sound_alone(path)
+    elif kind == "no moov":
+        whole = write_clip(path.with_name("whole.mp4"), moving_frames(3)).read_bytes()
+        path.write_bytes(whole[: whole.index(b"moov") - 4])
+    elif kind != "missing":
+        path.write_bytes(
+            {
+                "empty": b"",
+                "text": b"hello\n" * 50,
+                "zeros": bytes(5000),
+                "playlist": b"#EXTM3U\n#EXTINF:1,\nother.ts\n",
+                "concat": b"ffconcat version 1.0\nfile other.mp4\n",
+            }[kind]
+        )
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        ("missing", "no such file"),
+        ("empty", "the file is empty"),
+        ("text", "not a video that can be read"),
+        ("zeros", "not a video that can be read"),
+        ("folder", "it is a folder"),
+        ("sound", "only sound"),
+        ("no moov", "not a video that can be read"),
+        ("playlist", "not a video that can be read"),
+        ("concat", "not a video that can be read"),
+    ],
+)
+@pytest.mark.parametrize("name", ["clip.mp4", "-odd: näme\n.mp4"])
+def test_what_is_no_video_is_one_line_with_the_files_name(tmp_path: Path, kind: str, why: str, name: str) -> None:
+    write_clip(tmp_path / "other.mp4", moving_frames(2))
+    path = bad(kind, tmp_path / name)
+    for attempt in (probe, lambda p: ClipReader(p).__enter__()):
+        with pytest.raises(MediaError) as caught:
+            attempt(path)
+        text = str(caught.value)
+        assert why in text
+        assert " ".join(name.split()) in text
+        assert "\n" not in text
+        assert " — " in text
+
+
+@pytest.mark.parametrize("name", ["-dash.mp4", "a:b.mp4", "sp ace.mp4", "new\nline.mp4", "ünï×.mp4", "%d.mp4", "mp4"])
+def test_any_file_name_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    write_clip(tmp_path / "plain.mp4", moving_frames(2)).rename(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    assert len(read(Path(name))) == 2
+
+
+def test_where_a_seek_lands_too_late_the_frames_are_right_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_clip(tmp_path / "a.mp4", moving_frames(20), options={"crf": "12", "g": "5"})
+    whole = read(path)
+    with ClipReader(path) as reader:
+        builder = IndexBuilder(reader)
+        for frame in reader.frames():
+            builder.add(frame)
+        index = builder.build()
+        honest = reader._seek
+        monkeypatch.setattr(reader, "_seek", lambda pts: honest(index.pts[18] if pts else 0))
+        found = list(reader.frames(7, 12, index))
+    assert [f.index for f in found] == list(range(7, 12))
+    assert all(np.array_equal(f.rgb, whole[f.index]) for f in found)
+
+
+def test_a_file_is_closed_whatever_happens(clip: Path) -> None:
+    with pytest.raises(KeyError), open_media(clip) as container:
+        raise KeyError
+    with pytest.raises(AssertionError, match="not open"):
+        next(container.demux())
+
+
+def test_an_index_of_no_frames_is_a_media_error(clip: Path) -> None:
+    with ClipReader(clip) as reader, pytest.raises(MediaError, match="no frame could be decoded"):
+        IndexBuilder(reader).build()
+
+
+# Pictures
+
+
+def test_a_picture_survives_being_written_and_read(tmp_path: Path) -> None:
+    picture = scene(33, 17, seed=1)
+    write_picture(tmp_path / "new" / "a.png", picture)
+    assert np.array_equal(read_picture(tmp_path / "new" / "a.png"), picture)
+    assert encode_png(picture) == (tmp_path / "new" / "a.png").read_bytes()
+    write_picture(tmp_path / "grey.png", picture[..., 0])
+    assert np.array_equal(read_picture(tmp_path / "grey.png"), np.repeat(picture[..., :1], 3, axis=2))
+
+
+def absurd_png(side: int) -> bytes:
+    """A well-formed header of a picture far too large, and nothing after it."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+
+
+@pytest.mark.parametrize("data", [None, b"", b"text", encode_png(patches())[:40], absurd_png(100_000)])
+def test_what_is_no_picture_is_a_media_error(tmp_path: Path, data: bytes | None) -> None:
+    path = tmp_path / "a.png"
+    if data is not None:
+        path.write_bytes(data)
+    with pytest.raises(MediaError, match=r"a\.png"):
+        read_picture(path)
+
+
+def test_resizing_gives_the_size_and_keeps_the_mean() -> None:
+    picture = scene(64, 48, seed=3)
+    assert resize(picture, 64, 48) is picture
+    small, large = resize(picture, 21, 13), resize(picture, 130, 97)
+    assert (small.shape, large.shape) == ((13, 21, 3), (97, 130, 3))
+    assert abs(small.mean() - picture.mean()) < 1
+    assert abs(large.mean() - picture.mean()) < 1.5
