@@ -121,7 +121,7 @@ def test_a_wrong_preset_file_or_project_file_is_named(clip: Path, capsys: pytest
     Path("mine.toml").write_text("[trainig]\nlr = 1\n")
     assert "did you mean 'training'" in refuse(capsys, 2, "make-dataset", clip, "--preset", "mine.toml")
     Path("vidtrans.toml").write_text("[dataset]\nsize = 7\n")
-    assert "dataset.size" in refuse(capsys, 2, "make-dataset", clip)
+    assert "use 256 (the short side)" in refuse(capsys, 2, "make-dataset", clip)
 
 
 def write_bad_model(name: str) -> None:

@@ -182,3 +182,9 @@ def test_the_cuts_of_real_clips_are_found(real_data: Callable[[str], Path], name
         with closing(reader.frames()) as frames:
             found = [f.index for f in frames if detector(f.rgb)]
     assert found == [0, *cuts]
+
+
+def test_a_cut_to_black_and_back_is_two_cuts() -> None:
+    frames = [*moving_frames(6, (128, 96)), *[np.zeros((96, 128, 3), np.uint8)] * 4, *moving_frames(6, (128, 96))]
+    detector = CutDetector()
+    assert [i for i, frame in enumerate(frames) if detector(frame)] == [0, 6, 10]

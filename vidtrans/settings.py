@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import sys
 import types
 import typing
 from collections.abc import Mapping
@@ -59,7 +60,10 @@ def _coerce(value: Any, hint: Any, name: str) -> Any:
             if isinstance(value, list | tuple):
                 return tuple(_coerce(v, typing.get_args(option)[0], name) for v in value)
         elif option is float and type(value) in (int, float):
-            return float(value)
+            if abs(value) <= sys.float_info.max:  # neither NaN nor infinite, and a float can hold it
+                return float(value)
+        elif option is str and type(value) is int:
+            return str(value)  # size = 256
         elif type(value) is option:
             return value
     wanted = " or ".join(getattr(o, "__name__", str(o)).replace("NoneType", '"none"') for o in options)
@@ -74,7 +78,8 @@ def _check(value: Any, checks: Mapping[str, Any], name: str) -> None:
             raise UsageError(f"{name} = {one!r}", "", f"choose from: {', '.join(map(str, checks['choices']))}")
         low, high = checks.get("low"), checks.get("high")
         if (low is not None and one < low) or (high is not None and one > high):
-            bounds = f"from {low} to {high}" if high is not None else f"of {low} or more"
+            ends = [f"at least {low}"] * (low is not None) + [f"at most {high}"] * (high is not None)
+            bounds = f"from {low} to {high}" if len(ends) == 2 else f"of {ends[0]}"
             raise UsageError(f"{name} = {one!r}", "out of bounds", f"choose a value {bounds}")
 
 
@@ -101,7 +106,7 @@ class Time:
     seconds: Fraction | None = None
 
     def __str__(self) -> str:
-        return f"{self.frame}" if self.frame is not None else f"{float(self.seconds or 0):g}s"
+        return f"{self.frame}" if self.frame is not None else f"{float(self.seconds or 0)!r}s"
 
 
 def parse_time(text: str) -> Time:

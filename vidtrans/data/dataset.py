@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from vidtrans.data.split import Role
-from vidtrans.errors import MediaError
+from vidtrans.errors import MediaError, UsageError
 from vidtrans.files import write_json
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import Pairing, make_pairing
@@ -124,7 +124,8 @@ def open_dataset(folder: Path) -> Dataset:
             sources=tuple(value["sources"]),
             records=records,
         )
-    except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
+        opened.pairing  # noqa: B018  (an unknown pairing or setting is damage too)
+    except (ValueError, KeyError, TypeError, RecursionError, UsageError) as error:
         raise MediaError(str(index), f"damaged ({error})", "make the dataset again with --overwrite") from None
     present = set(opened.files())
     missing = sum(n not in present for r in records for n in (r.file, r.target) if n)

@@ -1,7 +1,8 @@
 """Generators and discriminators. Each is a torch module with a frozen ``Settings`` dataclass.
 
 A generator is made with ``(in_channels, out_channels, settings)``, states in ``multiple`` what its input's
-sides must be multiples of, and maps (N, in, H, W) in [−1, 1] to (N, out, H, W) in [−1, 1].
+sides must be multiples of and in ``smallest`` how small a side it can train on, and maps (N, in, H, W) in
+[−1, 1] to (N, out, H, W) in [−1, 1].
 A discriminator is made with ``(channels, settings)`` and maps the input and the picture, concatenated, to a
 map of logits, one a patch.
 """

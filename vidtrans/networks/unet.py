@@ -55,7 +55,7 @@ class UNet256(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, settings: UNetSettings) -> None:
         super().__init__()
         depth = settings.downsamplings
-        self.multiple = 2**depth
+        self.multiple = self.smallest = 2**depth
         widths = [settings.channels * min(2**i, 8) for i in range(depth)]
         self.down = nn.ModuleList(
             _Down(a, b, activate=i > 0, norm=0 < i < depth - 1)

@@ -24,6 +24,10 @@ class UNetSmallSettings:
         choices=("pixel-shuffle", "resize"),
     )
 
+    def __post_init__(self) -> None:
+        if len(self.blocks) != 3:
+            raise ValueError(f"generator.blocks has {len(self.blocks)} numbers, it needs 3")
+
 
 def _conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
     return nn.Sequential(
@@ -66,7 +70,8 @@ class UNetSmall(nn.Module):
         super().__init__()
         width = settings.channels
         widths = [width, 2 * width, 3 * width, 4 * width]
-        self.multiple = 2 ** (len(widths))
+        self.multiple = 2 ** len(widths)
+        self.smallest = 2 * self.multiple  # BatchNorm needs more than one value to train on
         self.stem = _conv(4 * in_channels, width)
         self.down = nn.ModuleList(
             nn.Sequential(_conv(a, b, stride=2), *(_Residual(b) for _ in range(n)))

@@ -103,12 +103,13 @@ class TrainJob:
             jitter=self.settings.jitter,
             flip=self.settings.flip,
         )
-        if discriminator is not None and min(loader.crop) < discriminator.smallest:
-            raise UsageError(
-                f"pictures of {loader.crop[0]}x{loader.crop[1]}",
-                f"this discriminator needs {discriminator.smallest} pixels a side",
-                "make the dataset with a larger --size, or --set discriminator.layers=1",
-            )
+        for kind, network in (("generator", generator), ("discriminator", discriminator)):
+            if network is not None and min(loader.crop) < network.smallest:
+                raise UsageError(
+                    f"training on {loader.crop[0]}x{loader.crop[1]} pixels",
+                    f"this {kind} needs {network.smallest} a side",
+                    "make the dataset with a larger --size, raise training.crop, or take fewer layers",
+                )
         model = Pix2Pix(generator, discriminator, self.settings, self.device, self.precision)
         return Run(folder, model, loader, self.context.seed, [total])
 

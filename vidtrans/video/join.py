@@ -49,7 +49,9 @@ def join(segments: Sequence[Path], timing: Timing, output: Path, sound: Sound | 
     options = {"fflags": "+bitexact"}
     kind = CONTAINERS[output.suffix.lower().lstrip(".")]
     if kind in ("mp4", "mov"):
-        options |= {"movflags": "+faststart", "video_track_timescale": str(timing.time_base.denominator)}
+        scale = str(timing.time_base.denominator)
+        # The movie's own scale too: a start offset is stored in it, by default to the millisecond.
+        options |= {"movflags": "+faststart", "video_track_timescale": scale, "movie_timescale": scale}
     with ExitStack() as stack:
         out = stack.enter_context(closing(av.open(f"file:{output}", "w", format=kind, options=options)))
         first = stack.enter_context(closing(av.open(f"file:{segments[0]}", format="nut")))
@@ -88,7 +90,8 @@ def _decode_times(segments: Sequence[Path], timing: Timing) -> list[list[tuple[i
 
     Encoders guess DTS at a segment's start, and the guesses of two segments can collide where frame times
     vary. So they are set anew: packets are decoded at the presentation times in order, moved back by as many
-    frames as any packet is reordered by.
+    frames as any packet is reordered by. That lag begins again in each segment, in the shortest step there is:
+    carried over a long hold, it would give the next keyframe the hold's length, and players lose frames.
     """
     order: list[list[int]] = []
     base = 0
@@ -108,9 +111,10 @@ def _decode_times(segments: Sequence[Path], timing: Timing) -> list[list[tuple[i
     result, position = [], 0
     for part in order:
         rows = []
+        first = position
         for number in part:
             at = position - delay
-            dts = timing.pts[at] if at >= 0 else timing.pts[0] + at * step
+            dts = timing.pts[at] if at >= first else timing.pts[first] + (at - first) * step
             rows.append((number, dts))
             position += 1
         result.append(rows)

@@ -135,6 +135,8 @@ class ClipReader:
             return
         expected = index.pts
         last = len(expected) if stop is None else min(stop, len(expected))
+        if start >= last:
+            return
         seekable = start > 0 and index.num_rebuilt_pts == 0
         source = self._from_keyframe(start, last, expected) if seekable else None
         following = start
