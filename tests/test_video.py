@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from fractions import Fraction
 from itertools import accumulate, pairwise
@@ -297,3 +297,17 @@ def test_a_segment_is_the_same_file_every_time(tmp_path: Path, clip: Path) -> No
     frames, picture = read(clip)[:12], picture_format(index_of(clip))
     a = write_segments(frames, 60, picture, tmp_path)[0].read_bytes()
     assert write_segments(frames, 60, picture, tmp_path)[0].read_bytes() == a
+
+
+def test_reading_again_begins_with_the_first_frame(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", moving_frames(12), pts=[i * 512 + 7 for i in range(12)])
+    with ClipReader(clip) as reader:
+        first = [f.pts for f in reader.frames()]
+        assert [f.pts for f in reader.frames()] == first
+    assert len(first) == 12
+
+
+def test_a_clip_whose_edit_list_begins_before_a_keyframe_loses_nothing(real_data: Callable[[str], Path]) -> None:
+    clip = real_data("media/ax_iibbibb_editlist_videoonly.mp4")
+    with ClipReader(clip) as reader:
+        assert [f.pts for f in reader.frames()] == [16384 * i for i in range(12)]

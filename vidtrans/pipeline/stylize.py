@@ -268,7 +268,7 @@ class _Job:
             begin, end = pts[0], pts[-1] + durations[-1]
             sound = Sound(self.clip.path, begin * index.time_base, end * index.time_base, -begin * index.time_base)
             pts = tuple(p - begin for p in pts)
-        return join(segments, Timing(pts, durations, index.time_base), output, sound)
+        return join(segments, Timing(pts, durations, index.time_base), output, sound, self.context.report)
 
     def summary(self, output: Path) -> Table:
         index = self.clip.index

@@ -128,8 +128,8 @@ def describe(container: InputContainer, stream: VideoStream, path: Path) -> Medi
         audio=tuple(
             AudioTrack(
                 codec=a.codec_context.name if a.codec_context else "unknown",
-                sample_rate_hz=a.sample_rate or 0,
-                channels=a.channels or 0,
+                sample_rate_hz=a.sample_rate if a.codec_context else 0,
+                channels=a.channels if a.codec_context else 0,
                 language=a.language,
                 duration_s=float(a.duration * a.time_base) if a.duration and a.time_base else None,
             )

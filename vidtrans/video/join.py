@@ -16,6 +16,7 @@ import av.error
 from av.container import InputContainer, OutputContainer
 
 from vidtrans.errors import MediaError
+from vidtrans.events import Note, Report, silent
 from vidtrans.video.container import open_media
 from vidtrans.video.encoder import CONTAINERS
 
@@ -39,7 +40,13 @@ class Sound:
     shift_s: Fraction = Fraction(0)
 
 
-def join(segments: Sequence[Path], timing: Timing, output: Path, sound: Sound | None = None) -> int:
+def join(
+    segments: Sequence[Path],
+    timing: Timing,
+    output: Path,
+    sound: Sound | None = None,
+    report: Report = silent,
+) -> int:
     """Write ``output`` from encoded ``segments`` and return the number of sound packets copied.
 
     The packets are copied, never encoded again. A segment's packets get the clip's timestamps by their order
@@ -61,8 +68,9 @@ def join(segments: Sequence[Path], timing: Timing, output: Path, sound: Sound | 
         source = stack.enter_context(open_media(sound.source)) if sound else None
         copied = [0]
         if sound and source and source.streams.audio:
-            tracks = _audio_tracks(out, source, sound)
-            streams.append(_sound_packets(source, tracks, sound, copied))
+            tracks = _audio_tracks(out, source, sound, report)
+            if tracks:
+                streams.append(_sound_packets(source, tracks, sound, copied))
         try:
             for _, _, packet in heapq.merge(*streams, key=lambda item: item[:2]):
                 out.mux(packet)
@@ -135,9 +143,12 @@ def _video_packets(
                 yield float(dts * timing.time_base), 0, packet
 
 
-def _audio_tracks(out: OutputContainer, source: InputContainer, sound: Sound) -> dict[int, Any]:
+def _audio_tracks(out: OutputContainer, source: InputContainer, sound: Sound, report: Report) -> dict[int, Any]:
     tracks = {}
     for audio in source.streams.audio:
+        if audio.codec_context is None:
+            report(Note(f"{sound.source.name}: a sound track of unknown codec is left out", "warning"))
+            continue
         try:
             track = out.add_stream_from_template(audio)
         except (av.error.FFmpegError, ValueError) as error:

@@ -50,7 +50,10 @@ def orientation_from_matrix(matrix: np.ndarray) -> Orientation:
 
 def orientation_of(frame: av.VideoFrame) -> Orientation:
     """The orientation that a decoded frame carries; upright where it carries none."""
-    side_data: Any = frame.side_data.get(Type.DISPLAYMATRIX.name)
+    try:
+        side_data: Any = frame.side_data.get(Type.DISPLAYMATRIX.name)
+    except ValueError:  # a kind of side data that PyAV has no name for hides all the others
+        return Orientation(-frame.rotation // 90 % 4)
     if side_data is None:
         return Orientation()
     return orientation_from_matrix(np.frombuffer(bytes(side_data), "<i4").reshape(3, 3))

@@ -101,6 +101,7 @@ class ClipReader:
         self._to_rgb: ToRGB | None = None
 
     def __enter__(self) -> ClipReader:
+        self._used = False
         self._media = open_media(self.path)
         self._container: InputContainer = self._media.__enter__()
         try:
@@ -149,8 +150,14 @@ class ClipReader:
             raise MediaError(str(self.path), f"ended at frame {following} of {last}", "is the file still complete?")
 
     def _numbered(self, start: int, stop: int | None) -> Iterator[Frame]:
-        """Decode from the first frame and count."""
-        self._seek(0)
+        """Decode from the first frame and count.
+
+        The file is opened anew rather than rewound: a seek to the start lands on a keyframe, and where an edit
+        list begins before one, frames would be lost.
+        """
+        if self._used:
+            self.__exit__()
+            self.__enter__()
         rate = self.info.rate
         clock = _Clock(round(1 / (rate * self.info.time_base)))
         for number, frame in enumerate(self._decode()):
@@ -184,24 +191,18 @@ class ClipReader:
             yield Frame(number, -1 if frame.pts is None else frame.pts, self._picture(frame))
 
     def _seek(self, pts: int) -> bool:
-        first = self._stream.start_time
-        target = pts if pts else min(0, first if first is not None else 0)
+        self._used = True
         try:
-            self._container.seek(target, stream=self._stream, backward=True)
+            self._container.seek(pts, stream=self._stream, backward=True)
             self._stream.codec_context.flush_buffers()
             return True
         except (av.error.FFmpegError, OSError):
-            if pts == 0:  # a stream that cannot seek is opened anew
-                self._reopen()
             return False
-
-    def _reopen(self) -> None:
-        self.__exit__()
-        self.__enter__()
 
     def _decode(self) -> Iterator[av.VideoFrame]:
         """Decode packet by packet (a container-wide decode drops good frames around a bad packet)."""
         count = 0
+        self._used = True
         try:
             for packet in self._container.demux(self._stream):
                 for frame in packet.decode():
