@@ -93,58 +93,50 @@ def choices(path: str) -> Callable[[], list[str]]:
     return names
 
 
-def common(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that every long command has; the command gets ``job``, a ``Job``."""
+class ContextOption(click.Option):
+    """A flag for a field of the pipeline's Context, whose default it shows."""
 
-    @click.option(
-        "--device",
-        default="auto",
-        envvar="VIDTRANS_DEVICE",
-        show_default=True,
-        help="auto, cuda, cuda:N, mps or cpu.",
-    )
-    @click.option(
-        "--seed",
-        default=0,
-        type=click.IntRange(0),
-        envvar="VIDTRANS_SEED",
-        show_default=True,
-        help="Of everything random.",
-    )
-    @click.option(
-        "--cache-dir",
-        type=click.Path(path_type=Path),
-        envvar="VIDTRANS_CACHE_DIR",
-        help="Where stages are kept.  [default: .vidtrans]",
-    )
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.plain_help = self.help or ""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        from vidtrans.pipeline.context import Context
+
+        self.help = f"{self.plain_help}  [default: {getattr(Context, str(self.name))}]"
+        return super().get_help_record(ctx)
+
+
+def _context_option(flag: str, *, help: str, type: Any = None) -> Callable[..., Any]:
+    variable = "VIDTRANS_" + flag.strip("-").replace("-", "_").upper()
+    name = {"--cache-limit": ["cache_limit_gb"]}.get(flag, [])
+    return click.option(flag, *name, cls=ContextOption, default=None, envvar=variable, type=type, help=help)
+
+
+def common(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that every long command has; the command gets ``context``, a ``Context``."""
+
+    @_context_option("--device", help="auto, cuda, cuda:N, mps or cpu.")
+    @_context_option("--seed", type=click.IntRange(0, 2**63 - 1), help="Of everything random.")
+    @_context_option("--cache-dir", type=click.Path(path_type=Path), help="Where stages are kept.")
+    @_context_option("--cache-limit", type=click.FloatRange(0), help="Gigabytes of raw outputs that are kept.")
     @click.option("--overwrite", is_flag=True, help="Replace an existing output.")
     @click.option("--dry-run", is_flag=True, help="Say what would be done; touch nothing.")
     @console_options
     @wraps(function)
-    def wrapped(
-        *args: Any,
-        device: str,
-        seed: int,
-        cache_dir: Path | None,
-        overwrite: bool,
-        dry_run: bool,
-        console: Console,
-        **kwargs: Any,
-    ) -> Any:
+    def wrapped(*args: Any, overwrite: bool, dry_run: bool, console: Console, **kwargs: Any) -> Any:
         from vidtrans.events import Stop
-        from vidtrans.pipeline.cache import FOLDER
         from vidtrans.pipeline.context import Context
 
         stop = Stop()
         _stop_on_signals(stop)
+        given = {k: kwargs.pop(k) for k in ("device", "seed", "cache_dir", "cache_limit_gb")}
         context = Context(
-            cache_dir=cache_dir or Path(FOLDER),
-            device=device,
-            seed=seed,
             overwrite=overwrite,
             dry_run=dry_run,
             report=console.report,
             stop=stop,
+            **{k: v for k, v in given.items() if v is not None},
         )
         try:
             return function(*args, context=context, console=console, **kwargs)

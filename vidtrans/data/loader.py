@@ -6,6 +6,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 
@@ -54,9 +55,12 @@ class PictureCache:
         return picture
 
 
+@lru_cache(maxsize=4)
 def order(seed: int, epoch: int, count: int) -> np.ndarray:
-    """The order of an epoch: a permutation of ``count`` pairs that depends on (seed, epoch) alone."""
-    return np.random.Generator(np.random.Philox(key=(seed << 64) + epoch)).permutation(count)
+    """The order of an epoch: a permutation of ``count`` pairs that depends on (seed, epoch) alone; read-only."""
+    permutation = np.random.Generator(np.random.Philox(key=(seed << 64) + epoch)).permutation(count)
+    permutation.setflags(write=False)
+    return permutation
 
 
 class Loader:
