@@ -28,9 +28,12 @@ from vidtrans.pipeline.stages import (
     TrainStage,
 )
 
+LIBRARIES = {"av": "18.1.0"}
 EXAMPLES: dict[str, Stage] = {
-    "index": IndexStage(source="00", cuts_version=1),
-    "dataset": DatasetStage(sources=[{"digest": "00"}], pairing={"name": "edges"}, settings={"size": "256"}),
+    "index": IndexStage(source="00", cuts_version=1, libraries=LIBRARIES),
+    "dataset": DatasetStage(
+        sources=[{"digest": "00"}], pairing={"name": "edges"}, settings={"size": "256"}, libraries=LIBRARIES
+    ),
     "train": TrainStage(
         dataset="00",
         generator={"name": "unet-small"},
@@ -39,7 +42,9 @@ EXAMPLES: dict[str, Stage] = {
         seed=0,
         start="",
         engine={"device": "cpu"},
+        libraries=LIBRARIES,
         steps=10,
+        fresh=False,
     ),
     "infer": InferStage(
         source="00",
@@ -51,18 +56,19 @@ EXAMPLES: dict[str, Stage] = {
         pairing={"name": "edges"},
         size=[456, 256],
         engine={"device": "cpu"},
+        libraries=LIBRARIES,
     ),
     "render": RenderStage(
-        outputs="22", filter={"name": "off"}, encoding={"codec": "h264"}, picture={"width": "456"}, encoder="av 18"
+        outputs="22", filter={"name": "off"}, encoding={"codec": "h264"}, picture={"width": "456"}, libraries=LIBRARIES
     ),
 }
 # Change one only together with the stage's version, and knowingly: every user's cache is missed.
 GOLDEN = {
-    "index": "98fe6030bf348e5f",
-    "dataset": "5ba9edde6097b87c",
-    "train": "f5675a777b1ded4b",
-    "infer": "791651a4f2613c97",
-    "render": "0739df2cd3dbc6f4",
+    "index": "358e14c78d5e1227",
+    "dataset": "cf2746c9a30561f6",
+    "train": "af4645b843868b60",
+    "infer": "51b571c34eac59a6",
+    "render": "7bd48148974537ff",
 }
 
 

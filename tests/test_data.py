@@ -189,7 +189,7 @@ def make_dataset(folder: Path, pairing: str = "next-frame", frames: int = 12, si
         record = FrameRecord(name, 0, i, i * 512, int(i >= 6), role)
         table.append(replace(record, target=target.relative_to(folder).as_posix()) if target else record)
     source = {"name": "clip.mp4"}
-    write_index(folder, Dataset(folder, "key", "edges", "32", pairing_record(made), (source,), tuple(table)))
+    write_index(folder, Dataset(folder, "key", "edges", {}, "32", pairing_record(made), (source,), tuple(table)))
     return folder
 
 

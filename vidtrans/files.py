@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -50,7 +51,26 @@ def sync_file(path: Path) -> None:
 
 def partial_path(target: Path) -> Path:
     """The hidden name beside ``target`` under which it is written (the same folder, so a rename is atomic)."""
-    return target.with_name(f".{target.stem}{PARTIAL}{target.suffix}")
+    return target.with_name(f".{target.stem}.{os.getpid()}{PARTIAL}{target.suffix}")
+
+
+def remove_stale_partials(target: Path) -> None:
+    """Delete what killed processes left of earlier tries at ``target``; those of living ones stay."""
+    middle = re.compile(re.escape(f".{target.stem}.") + r"(\d+)" + re.escape(f"{PARTIAL}{target.suffix}"))
+    for path in target.parent.iterdir():
+        match = middle.fullmatch(path.name)
+        if match and (int(match[1]) == os.getpid() or not _is_alive(int(match[1]))):
+            remove(path)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is somebody else's
+        return True
+    return True
 
 
 @contextmanager
@@ -58,7 +78,7 @@ def complete(target: Path) -> Iterator[Path]:
     """Yield a temporary path; on success fsync it and rename it to ``target``, on failure remove it."""
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = partial_path(target)
-    remove(temporary)
+    remove_stale_partials(target)
     try:
         yield temporary
         if temporary.is_dir():

@@ -18,6 +18,7 @@ class Console:
 
     def __init__(self, *, as_json: bool = False, quiet: bool = False, verbose: bool = False) -> None:
         self.as_json, self.quiet, self.verbose = as_json, quiet, verbose
+        self._started = time.monotonic()
         self._live: Any = None
         self._task: Any = None
         self._name = ""
@@ -43,7 +44,7 @@ class Console:
         """The end of a command that went well: one JSON object, or one line for a person."""
         self._end_task()
         if self.as_json:
-            sys.stdout.write(json.dumps(table) + "\n")
+            self._json(table)
         elif not self.quiet:
             sys.stdout.write(line + "\n")
         sys.stdout.flush()
@@ -56,17 +57,15 @@ class Console:
         """The end of a command that failed."""
         self._end_task()
         if self.as_json:
-            base = {
-                "error": line,
-                "exit_status": exit_status,
-                "output": None,
-                "frames": 0,
-                "seconds": None,
-                "cached": False,
-            }
-            sys.stdout.write(json.dumps(base | more) + "\n")
-            sys.stdout.flush()
+            self._json(more | {"error": line, "exit_status": exit_status})
         sys.stderr.write(f"error: {line}\n" if exit_status not in (130, 143) else f"{line}\n")
+
+    def _json(self, table: dict[str, Any]) -> None:
+        """The one object that --json promises, with the keys that are always there."""
+        seconds = round(time.monotonic() - self._started, 3)
+        always = {"output": None, "frames": 0, "seconds": seconds, "cached": False}
+        sys.stdout.write(json.dumps(always | table) + "\n")
+        sys.stdout.flush()
 
     def _line(self, text: str) -> None:
         if self._live is not None:

@@ -27,11 +27,17 @@ COMMANDS = {
 }
 
 
+_WRITABLE = "choose a folder that can be written"
+_IN_THE_WAY = "a file stands where a folder should be, or the reverse: choose another place"
 DISK = {
     errno.ENOSPC: "free some space and run the same command again",
     errno.EDQUOT: "free some space and run the same command again",
-    errno.EACCES: "choose a folder that can be written",
-    errno.EROFS: "choose a folder that can be written",
+    errno.EACCES: _WRITABLE,
+    errno.EPERM: _WRITABLE,
+    errno.EROFS: _WRITABLE,
+    errno.EEXIST: _IN_THE_WAY,
+    errno.ENOTDIR: _IN_THE_WAY,
+    errno.EISDIR: _IN_THE_WAY,
 }
 
 
@@ -81,40 +87,41 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def run(given: list[str]) -> int:
-    """Run a command and return its exit status."""
-    as_json = "--json" in given
-    console = Console(as_json=as_json)
+    """Run a command and return its exit status. A bug keeps its traceback."""
+    spoken: list[Console] = [Console(as_json="--json" in given, verbose="-v" in given or "--verbose" in given)]
     try:
-        result = cli.main(args=given, prog_name="vidtrans", standalone_mode=False)
+        result = cli.main(args=given, prog_name="vidtrans", standalone_mode=False, obj=spoken)
         return result if isinstance(result, int) else 0
-    except VidtransError as error:
-        if "-v" in given or "--verbose" in given:
-            traceback.print_exc()
-        console.failure(str(error), error.exit_status)
-        return error.exit_status
-    except click.UsageError as error:
-        where = f" (see '{error.ctx.command_path} --help')" if error.ctx else ""
-        console.failure(error.format_message() + where, 2)
-        return 2
-    except (click.Abort, KeyboardInterrupt):
-        console.failure("stopped", 130)
-        return 130
-    except click.ClickException as error:
-        console.failure(error.format_message(), 2)
-        return 2
     except BrokenPipeError:
         sys.stderr.close()
         return 1
-    except OSError as error:
-        if error.errno not in DISK:
+    except (Exception, KeyboardInterrupt) as error:
+        console = spoken[-1]  # the command's own, if it came so far
+        told = _tell(error)
+        if told is None:
+            if console.as_json:
+                console.failure(f"a bug in vidtrans: {type(error).__name__}: {error}", 1)
             raise
+        if console.verbose:
+            traceback.print_exc()
+        console.failure(*told)
+        return told[1]
+
+
+def _tell(error: BaseException) -> tuple[str, int] | None:
+    """The line and the exit status of an error; None for a bug."""
+    if isinstance(error, VidtransError):
+        return str(error), error.exit_status
+    if isinstance(error, click.UsageError):
+        where = f" (see '{error.ctx.command_path} --help')" if error.ctx else ""
+        return error.format_message() + where, 2
+    if isinstance(error, click.Abort | KeyboardInterrupt):
+        return "stopped", 130
+    if isinstance(error, click.ClickException):
+        return error.format_message(), 2
+    if isinstance(error, MemoryError):
+        return "out of memory — use a smaller --size", 4
+    if isinstance(error, OSError) and error.errno in DISK:
         where = f"{error.filename}: " if error.filename else ""
-        console.failure(f"{where}{str(error.strerror).lower()} — {DISK[error.errno]}", 1)
-        return 1
-    except MemoryError:
-        console.failure("out of memory — use a smaller --size", 4)
-        return 4
-    except Exception as error:
-        if as_json:
-            console.failure(f"a bug in vidtrans: {type(error).__name__}: {error}", 1)
-        raise
+        return f"{where}{str(error.strerror).lower()} — {DISK[error.errno]}", 1
+    return None

@@ -15,14 +15,7 @@ from typing import Any
 import click
 
 from vidtrans.cli.console import Console
-from vidtrans.errors import Interrupted, UsageError
-
-SETTINGS = {
-    "dataset": "vidtrans.data.dataset:DatasetSettings",
-    "training": "vidtrans.training.settings:TrainingSettings",
-    "rendering": "vidtrans.rendering.settings:RenderingSettings",
-    "encoding": "vidtrans.video.encoder:EncodingSettings",
-}
+from vidtrans.errors import Interrupted
 
 
 class SettingOption(click.Option):
@@ -35,21 +28,18 @@ class SettingOption(click.Option):
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
         with suppress(Exception):  # help is shown even where vidtrans.toml is broken
-            self.help = f"{self.plain_help}  [default: {self._default_in_force()}]"
+            in_force = self.resolve_envvar_value(ctx) or self._from_recipe()
+            self.help = f"{self.plain_help}  [default: {in_force}]"
         return super().get_help_record(ctx)
 
-    def _default_in_force(self) -> Any:
+    def _from_recipe(self) -> Any:
         from vidtrans.pipeline.recipe import CHOICES, dataset_recipe, make_recipe
 
-        recipe = (
-            make_recipe(None, None, {})
-            if self.table in ("rendering", "temporal", "encoding")
-            else dataset_recipe(None, {})
-        )
+        renders = self.table in ("rendering", "temporal", "encoding")
+        recipe = make_recipe(None, None, {}) if renders else dataset_recipe(None, {})
         if self.key == "name":
             return recipe.tables.get(self.table, {}).get("name", CHOICES[self.table])
-        module, _, name = SETTINGS[self.table].partition(":")
-        return getattr(recipe.settings(self.table, getattr(importlib.import_module(module), name)), self.key)
+        return getattr(recipe.settings_of(self.table), self.key)
 
 
 def setting_option(flag: str, table: str, key: str, help: str, **kwargs: Any) -> Callable[..., Any]:
@@ -67,8 +57,12 @@ set_option = click.option(
 preset_option = click.option("--preset", metavar="NAME|FILE", help="A whole recipe; see 'vidtrans preset list'.")
 
 
-def flags_of(context: click.Context) -> dict[str, dict[str, Any]]:
-    """The tables that the given flags (and variables) make up. Raises UsageError."""
+def flags_of(context: click.Context, *tables_read: str) -> dict[str, dict[str, Any]]:
+    """The tables that the given flags (and variables) make up.
+
+    Raises UsageError on an assignment to a table that the command does not read: it would do nothing.
+    """
+    from vidtrans.registry import unknown
     from vidtrans.settings import parse_assignment
 
     tables: dict[str, dict[str, Any]] = {}
@@ -79,8 +73,16 @@ def flags_of(context: click.Context) -> dict[str, dict[str, Any]]:
                 tables.setdefault(parameter.table, {})[parameter.key] = value
     for text in context.params.get("assignments") or ():
         table, key, value = parse_assignment(text)
+        if table not in tables_read:
+            raise unknown(f"table '{table}' for '{context.command.name}': table", table, list(tables_read))
         tables.setdefault(table, {})[key] = value
     return tables
+
+
+def both_given(context: click.Context, one: str, other: str) -> bool:
+    """Whether both were given in the same way; else the flag outranks the variable."""
+    sources = {context.get_parameter_source(name) for name in (one, other)}
+    return None not in (context.params[one], context.params[other]) and len(sources) == 1
 
 
 def choices(path: str) -> Callable[[], list[str]]:
@@ -159,6 +161,7 @@ def console_options(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def wrapped(*args: Any, as_json: bool, quiet: bool, verbose: bool, **kwargs: Any) -> Any:
         with Console(as_json=as_json, quiet=quiet, verbose=verbose) as console:
+            click.get_current_context().find_root().obj.append(console)  # errors are told through it
             return function(*args, console=console, **kwargs)
 
     return wrapped
@@ -177,9 +180,3 @@ def _stop_on_signals(stop: Any) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         with suppress(ValueError):  # not in the main thread: the caller handles signals
             signal.signal(number, handler)
-
-
-def usage(condition: bool, what: str, why: str, remedy: str) -> None:
-    """Raise UsageError unless ``condition``."""
-    if not condition:
-        raise UsageError(what, why, remedy)

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from vidtrans.cli.console import Console
-from vidtrans.cli.options import choices, common, flags_of, preset_option, set_option, setting_option, usage
+from vidtrans.cli.options import both_given, choices, common, flags_of, preset_option, set_option, setting_option
+from vidtrans.errors import UsageError
 from vidtrans.settings import parse_time
 
 FILE = click.Path(path_type=Path)
@@ -82,7 +83,7 @@ def make_dataset(
     from vidtrans.pipeline.make_dataset import make_dataset as make
     from vidtrans.pipeline.recipe import dataset_recipe
 
-    recipe = dataset_recipe(preset, flags_of(click_context))
+    recipe = dataset_recipe(preset, flags_of(click_context, "pairing", "dataset"))
     table = make(list(videos), output, recipe, context, target=target, restore=restore, **_span(start, end))
     if table.get("dry_run"):
         line = f"would make {table['output']}: {table['frames']} frames in {table['shots']} shots"
@@ -114,7 +115,6 @@ def train(
     dataset: Path,
     output: Path | None,
     preset: str | None,
-    steps: int | None,
     minutes: float | None,
     start_from: str | None,
     fresh: bool,
@@ -126,17 +126,16 @@ def train(
     from vidtrans.pipeline.train import train as train_model
     from vidtrans.pipeline.train import train_recipe
 
-    usage(not (steps and minutes), "--steps and --minutes", "both say when to stop", "give one of them")
-    recipe = train_recipe(dataset, preset, flags_of(click_context))
-    table = train_model(
-        dataset, output, recipe, context, steps=steps, minutes=minutes, start_from=start_from, fresh=fresh
-    )
+    if both_given(click_context, "steps", "minutes"):
+        raise UsageError("--steps and --minutes", "both say when to stop", "give one of them")
+    recipe = train_recipe(dataset, preset, flags_of(click_context, "generator", "discriminator", "training"))
+    table = train_model(dataset, output, recipe, context, minutes=minutes, start_from=start_from, fresh=fresh)
     if table.get("dry_run"):
         where = f"{table['device']} {table['precision']}"
         line = f"would train {table['output']}: {table['steps']} steps on {table['pairs']} pairs, {where}"
     else:
         scores = table.get("held_out") or {}
-        shown = f", held out {scores['psnr']:.1f} dB, SSIM {scores['ssim']:.3f}" if scores else ""
+        shown = f", held out {scores['psnr']:.1f} dB" if scores else ""
         line = (
             f"{table['output']}: {table['steps']} steps{shown}{_timing(table)}\n"
             f"next: vidtrans stylize VIDEO --model {table['output']}"
@@ -189,14 +188,14 @@ def stylize(
     from vidtrans.pipeline.stylize import stylize as stylize_one
     from vidtrans.pipeline.stylize import stylize_many
 
-    recipe = make_recipe(preset, None, flags_of(click_context))
+    recipe = make_recipe(preset, None, flags_of(click_context, "rendering", "temporal", "encoding"))
     span = _span(start, end)
     if len(videos) == 1 and not (output and output.is_dir()):
         table = stylize_one(videos[0], model, output, recipe, context, **span)
         console.result(table, _rendered(table))
         return 0
     results = stylize_many(videos, model, output, recipe, context, **span)
-    return show_batch(console, results, str(output or "."))
+    return show_batch(console, results, {"output": str(output or ".")})
 
 
 @click.command("run")
@@ -237,23 +236,21 @@ def run(
     output: Path,
     preset: str | None,
     target: Path | None,
-    steps: int | None,
     minutes: float | None,
     context: Any,
     console: Console,
     **_: Any,
 ) -> int:
     """Teach a look from VIDEO and render it onto other clips: dataset, model and renders, each found again."""
-    from vidtrans.pipeline.recipe import dataset_recipe
+    from vidtrans.pipeline.recipe import TABLES, dataset_recipe
     from vidtrans.pipeline.run import run as run_chain
 
-    usage(not (steps and minutes), "--steps and --minutes", "both say when to stop", "give one of them")
-    recipe = dataset_recipe(preset, flags_of(click_context))
-    table, results = run_chain(
-        video, list(apply_to), output, recipe, context, target=target, steps=steps, minutes=minutes
-    )
+    if both_given(click_context, "steps", "minutes"):
+        raise UsageError("--steps and --minutes", "both say when to stop", "give one of them")
+    recipe = dataset_recipe(preset, flags_of(click_context, *TABLES))
+    table, results = run_chain(video, list(apply_to), output, recipe, context, target=target, minutes=minutes)
     if len(results) > 1:
-        return show_batch(console, results, str(output))
+        return show_batch(console, results, table)
     if context.dry_run:
         line = f"would make {table['pairs']} pairs, train, and render {output}"
     else:
@@ -262,30 +259,24 @@ def run(
     return 0
 
 
-def show_batch(console: Console, results: list[tuple[Path, Any]], output: str) -> int:
+def show_batch(console: Console, results: list[tuple[Path, Any]], base: dict[str, Any]) -> int:
     """The end of several clips: 0, or 5 if some failed."""
     done = [table for _, table in results if isinstance(table, dict)]
     failed = {str(video): str(error) for video, error in results if isinstance(error, Exception)}
-    table = {
-        "output": output,
+    table = base | {
         "frames": sum(t["frames"] for t in done),
-        "seconds": round(sum(t.get("seconds", 0) for t in done), 3),
-        "cached": bool(done) and all(t["cached"] for t in done),
+        "cached": bool(done) and not failed and all(t["cached"] for t in done),
         "items": done,
         "failed": failed,
     }
-    if failed:
-        names = ", ".join(failed)
-        why = f"{len(failed)} of {len(results)} clips failed: {names}"
-        if console.as_json:
-            console.result(table | {"error": why}, "")
-        else:
-            for item in done:
-                console.text(_rendered(item))
-            console.failure(why, 5)
-        return 5
-    console.result(table, "\n".join(_rendered(t) for t in done))
-    return 0
+    if not failed:
+        console.result(table, "\n".join(_rendered(t) for t in done))
+        return 0
+    if not console.as_json:
+        for item in done:
+            console.text(_rendered(item))
+    console.failure(f"{len(failed)} of {len(results)} clips failed: {', '.join(failed)}", 5, **table)
+    return 5
 
 
 def _rendered(table: dict[str, Any]) -> str:

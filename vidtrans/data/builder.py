@@ -92,17 +92,18 @@ def write_pictures(
 ) -> None:
     """Write the pictures of every chunk that is not done yet; a chunk is marked when it is safe on disk.
 
-    Raises Interrupted at the next chunk's end when asked to stop, MediaError on unreadable sources.
+    Raises Interrupted at the next picture when asked to stop, MediaError on unreadable sources.
     """
     size = parse_size(settings.size)
     done = 0
     for number, (first, last) in enumerate(plan.chunks):
         records = plan.records[first:last]
         if not is_done(number):
-            if stop.requested:
-                raise Interrupted(stop.exit_status or 130)
             pictures = sources[records[0].source].pictures([r.index for r in records], size)
-            for record, (picture, target) in zip(records, pictures, strict=True):
+            for count, (record, (picture, target)) in enumerate(zip(records, pictures, strict=True)):
+                if stop.requested:
+                    raise Interrupted(stop.exit_status or 130)
+                report(Progress("frames", done + count, plan.num_frames))
                 _store(folder / record.file, picture)
                 if record.target and target is not None:
                     _store(folder / record.target, target)

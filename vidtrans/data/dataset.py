@@ -11,7 +11,7 @@ Delete a picture and its pairs are gone; nothing brings it back unless asked.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,7 @@ class Dataset:
     folder: Path
     key: str
     preset: str
+    recipe: dict[str, Table]  # the preset's tables for training, as they were when the dataset was made
     size: str
     pairing_table: Table
     sources: tuple[Table, ...]
@@ -81,10 +82,17 @@ class Dataset:
     def role(self, role: Role) -> list[Pair]:
         return [p for p in self.pairs if p.role == role]
 
+    def names(self) -> list[str]:
+        """Every picture of the dataset, relative to the folder, in order."""
+        return list(dict.fromkeys(n for r in self.records for n in (r.file, r.target) if n))
+
     def files(self) -> list[str]:
-        """The pictures that are there, relative to the folder, in order."""
-        names = dict.fromkeys(n for r in self.records for n in (r.file, r.target) if n)
-        return [n for n in names if (self.folder / n).is_file()]
+        """Those that are there."""
+        return [n for n in self.names() if (self.folder / n).is_file()]
+
+    def with_all_pictures(self) -> Dataset:
+        """The dataset as it is once all its pictures are written."""
+        return replace(self, pairs=tuple(_pairs(self, set(self.names()))))
 
 
 def write_index(folder: Path, dataset: Dataset) -> None:
@@ -93,6 +101,7 @@ def write_index(folder: Path, dataset: Dataset) -> None:
         "format": FORMAT,
         "key": dataset.key,
         "preset": dataset.preset,
+        "recipe": dataset.recipe,
         "size": dataset.size,
         "pairing": dataset.pairing_table,
         "sources": list(dataset.sources),
@@ -119,6 +128,7 @@ def open_dataset(folder: Path) -> Dataset:
             folder=folder,
             key=value["key"],
             preset=value["preset"],
+            recipe=dict(value["recipe"]),
             size=value["size"],
             pairing_table=value["pairing"],
             sources=tuple(value["sources"]),
@@ -128,12 +138,8 @@ def open_dataset(folder: Path) -> Dataset:
     except (ValueError, KeyError, TypeError, RecursionError, UsageError) as error:
         raise MediaError(str(index), f"damaged ({error})", "make the dataset again with --overwrite") from None
     present = set(opened.files())
-    missing = sum(n not in present for r in records for n in (r.file, r.target) if n)
-    return Dataset(
-        **{k: v for k, v in opened.__dict__.items() if k not in ("pairs", "num_missing")},
-        num_missing=missing,
-        pairs=tuple(_pairs(opened, present)),
-    )
+    missing = sum(n not in present for n in opened.names())
+    return replace(opened, num_missing=missing, pairs=tuple(_pairs(opened, present)))
 
 
 def _pairs(dataset: Dataset, present: set[str]) -> list[Pair]:

@@ -36,6 +36,12 @@ def resolve_device(name: str) -> Device:
         raise DeviceError(f"device '{name}'", "no CUDA device here", "use --device cpu")
     if kind == "cuda" and ":" in name and int(name.partition(":")[2]) >= torch.cuda.device_count():
         raise DeviceError(f"device '{name}'", f"{torch.cuda.device_count()} CUDA device(s) here", "choose another")
+    if kind == "cuda":
+        # The same kernels and the same rounding on every run; TF32 would make "fp32" something else.
+        torch.backends.cudnn.benchmark = False
+        torch.backends.cudnn.deterministic = True
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cuda.matmul.allow_tf32 = False
     if kind == "mps" and not torch.backends.mps.is_available():
         raise DeviceError("device 'mps'", "no Apple GPU here", "use --device cpu")
     return Device(name, kind)
@@ -54,3 +60,8 @@ def resolve_precision(wanted: str, device: Device) -> Precision:
 
 def torch_dtype(precision: Precision) -> torch.dtype:
     return torch.bfloat16 if precision == "bf16" else torch.float32
+
+
+def out_of_memory(error: RuntimeError) -> bool:
+    """Whether torch says that memory did not do; on a CPU it does so in words only."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from vidtrans.errors import DeviceError
-from vidtrans.inference.device import Device, resolve_precision, torch_dtype
+from vidtrans.inference.device import Device, out_of_memory, resolve_precision, torch_dtype
 from vidtrans.inference.engine import pad_to_multiple
 
 BATCH = {"cpu": 4, "cuda": 16, "mps": 4}
@@ -63,7 +63,9 @@ class TorchEngine:
         """(N, H, W, C) uint8 → (N, H, W, 3) uint8. Raises DeviceError when memory does not do for one picture."""
         height, width = inputs.shape[1:3]
         padded = pad_to_multiple(inputs, self.multiple)
-        made = [self._full_batch(padded[i : i + self._width]) for i in range(0, len(padded), self._width)]
+        made: list[np.ndarray] = []
+        while (done := sum(map(len, made))) < len(padded):
+            made.append(self._full_batch(padded[done : done + self._width]))
         return np.concatenate(made)[:, :height, :width]
 
     def _full_batch(self, pictures: np.ndarray) -> np.ndarray:
@@ -77,8 +79,8 @@ class TorchEngine:
     def _run(self, padded: np.ndarray) -> np.ndarray:
         try:
             return self._forward(padded)
-        except (torch.OutOfMemoryError, RuntimeError) as error:
-            if not _out_of_memory(error):
+        except RuntimeError as error:
+            if not out_of_memory(error):
                 raise
         if len(padded) == 1:
             raise DeviceError(self.device.name, "out of memory for one frame", "use a smaller --size, or --device cpu")
@@ -93,7 +95,3 @@ class TorchEngine:
         y = self._network(x).to(torch.float32)
         y = ((y + 1) * 127.5).round_().clamp_(0, 255).to(torch.uint8)
         return y.permute(0, 2, 3, 1).cpu().numpy()
-
-
-def _out_of_memory(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

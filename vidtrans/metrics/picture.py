@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 from skimage.metrics import structural_similarity
 
+SSIM_WINDOW = 11  # pixels a side
+
 
 def l1(a: np.ndarray, b: np.ndarray) -> float:
     """Mean absolute difference, in units of full scale (0 to 1)."""

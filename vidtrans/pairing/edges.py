@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,8 @@ import numpy as np
 
 from vidtrans.pairing.base import FramePairing
 from vidtrans.settings import setting
+
+SOBEL_GAIN = 8  # Sobel's 3×3 kernel sums to 8 times the slope
 
 
 @dataclass(frozen=True)
@@ -53,15 +56,23 @@ class Edges(FramePairing):
         grey = cv2.cvtColor(frames[0], cv2.COLOR_RGB2GRAY)
         if self.settings.blur > 0:
             grey = cv2.GaussianBlur(grey, (0, 0), self.settings.blur, borderType=cv2.BORDER_REFLECT_101)
-        # Sobel's 3×3 kernel sums to 8 times the slope.
         dx = cv2.Sobel(grey, cv2.CV_16S, 1, 0)
         dy = cv2.Sobel(grey, cv2.CV_16S, 0, 1)
-        slope = cv2.magnitude(dx.astype(np.float32), dy.astype(np.float32))
-        high = max(float(np.quantile(slope, 1 - self.settings.density)), 8 * self.settings.floor)
+        # Squared slopes are whole numbers, exact on every machine. (cv2.magnitude is not: its rounding was seen to
+        # depend on where in memory the arrays lie, and thresholds hang on it.)
+        squared = np.square(dx, dtype=np.int32) + np.square(dy, dtype=np.int32)
+        floor = (SOBEL_GAIN * self.settings.floor) ** 2
+        high = math.sqrt(max(_quantile(squared, 1 - self.settings.density), floor))
         lines = cv2.Canny(dx, dy, self.settings.hysteresis * high, high, L2gradient=True)
         if not self.settings.soft:
             return lines[..., None]
-        # The square root lifts faint structure; the 98th percentile keeps one bright edge from hiding the rest.
-        ceiling = max(float(np.quantile(slope, 0.98)), 8 * self.settings.floor)
-        strength = np.sqrt(np.minimum(slope / ceiling, 1)) * 255
+        # A square root lifts faint structure; the 98th percentile keeps one bright edge from hiding the rest.
+        ceiling = max(_quantile(squared, 0.98), floor)
+        strength = np.sqrt(np.sqrt(np.minimum(squared / ceiling, 1))) * 255
         return np.dstack([lines, np.rint(strength).astype(np.uint8)])
+
+
+def _quantile(values: np.ndarray, share: float) -> float:
+    """The value that ``share`` of the whole numbers lie below: one of them, never a mean of two."""
+    at = min(int(share * values.size), values.size - 1)
+    return float(np.partition(values, at, axis=None)[at])

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from vidtrans.errors import BatchError, UsageError
 from vidtrans.pipeline import make_dataset as _make
 from vidtrans.pipeline import run as _run
 from vidtrans.pipeline import stylize as _stylize
@@ -28,6 +29,15 @@ def _paths(given: Paths) -> list[Path]:
 
 def _path(given: str | Path | None) -> Path | None:
     return None if given is None else Path(given)
+
+
+def _with_steps(settings: dict[str, Table] | None, steps: int | None, minutes: float | None) -> dict[str, Table]:
+    tables = dict(settings or {})
+    if steps is not None and minutes is not None:
+        raise UsageError("steps and minutes", "both say when to stop", "give one of them")
+    if steps is not None:
+        tables["training"] = {**tables.get("training", {}), "steps": steps}
+    return tables
 
 
 def make_dataset(
@@ -72,13 +82,12 @@ def train(
     **options: Any,
 ) -> Table:
     """``vidtrans train``: a dataset → a model file."""
-    recipe = _train.train_recipe(Path(dataset), preset, dict(settings or {}))
+    recipe = _train.train_recipe(Path(dataset), preset, _with_steps(settings, steps, minutes))
     return _train.train(
         Path(dataset),
         _path(output),
         recipe,
         Context(**options),
-        steps=steps,
         minutes=minutes,
         start_from=start_from,
         fresh=fresh,
@@ -120,15 +129,17 @@ def run(
     settings: dict[str, Table] | None = None,
     **options: Any,
 ) -> Table:
-    """``vidtrans run``: dataset, model and every clip it is applied to."""
-    table, _ = _run.run(
+    """``vidtrans run``: dataset, model and every clip it is applied to. Raises BatchError where some failed."""
+    table, results = _run.run(
         Path(video),
         _paths(apply),
         Path(output),
-        dataset_recipe(preset, dict(settings or {})),
+        dataset_recipe(preset, _with_steps(settings, steps, minutes)),
         Context(**options),
         target=_path(target),
-        steps=steps,
         minutes=minutes,
     )
+    failed = {str(clip): str(error) for clip, error in results if isinstance(error, Exception)}
+    if failed:
+        raise BatchError(f"{len(failed)} of {len(results)} clips failed", "; ".join(failed.values()))
     return table

@@ -8,6 +8,7 @@ a miss, never a result.
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -19,7 +20,7 @@ from filelock import FileLock, Timeout
 
 from vidtrans.errors import VidtransError
 from vidtrans.events import Note, Report
-from vidtrans.files import digest_file, folder_bytes, remove, write_bytes, write_json
+from vidtrans.files import digest_file, digest_of, folder_bytes, remove, write_bytes, write_json
 
 FOLDER = ".vidtrans"
 META = "meta.json"
@@ -120,13 +121,20 @@ class Entry:
         return 0.0
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the entry. Raises VidtransError where another run holds it; a killed run's lock is free."""
+    def locked(self, wait_s: float = 0) -> Iterator[None]:
+        """Hold the entry, waiting for it up to ``wait_s``. A killed run's lock is free.
+
+        Raises VidtransError where another run holds it.
+        """
         self.cache.prepare()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.folder / ".lock", timeout=0, is_singleton=True)
+        lock = FileLock(self.folder / ".lock", timeout=wait_s)
         try:
-            lock.acquire()
+            while True:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                lock.acquire()
+                if (self.folder / ".lock").exists():
+                    break
+                lock.release()  # the entry was deleted between opening its lock and getting it
         except Timeout:
             raise VidtransError(
                 f"cache entry {self.stage}/{self.key[:12]}",
@@ -146,13 +154,14 @@ class Entry:
             value = json.loads((self.folder / META).read_text())
             if value["key"] != self.key:
                 raise ValueError("it belongs to another key")
-            if digest := value.get("content"):
-                for name, wanted in digest.items():
-                    if digest_file(self.folder / name) != wanted:
-                        raise ValueError(f"{name} changed")
             meta: dict[str, Any] = value["meta"]
+            if digest_of(meta) != value["sha256"]:
+                raise ValueError(f"{META} changed")
+            for name, wanted in value["content"].items():
+                if digest_file(self.folder / name) != wanted:
+                    raise ValueError(f"{name} changed")
             return meta
-        except FileNotFoundError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             if Path(str(error.filename)).name != META:
                 self.damaged(error)
             return None
@@ -166,7 +175,8 @@ class Entry:
     def finish(self, meta: Mapping[str, Any], files: tuple[str, ...] = ()) -> None:
         """Mark the entry complete; ``files`` are those whose content ``read`` shall verify."""
         content = {name: digest_file(self.folder / name) for name in files}
-        write_json(self.folder / META, {"key": self.key, "meta": dict(meta), "content": content})
+        sha256 = digest_of(dict(meta))
+        write_json(self.folder / META, {"key": self.key, "meta": dict(meta), "sha256": sha256, "content": content})
 
     def clear(self) -> None:
         """Empty the entry; call it while it is locked."""
@@ -176,12 +186,11 @@ class Entry:
 
     def delete(self) -> bool:
         """Remove the entry unless a run holds it; says whether it did."""
+        doomed = self.folder.with_name(f".{self.key}.{os.getpid()}.deleted")
         try:
             with self.locked():
-                self.clear()
-                (self.folder / ".lock").unlink(missing_ok=True)
+                os.replace(self.folder, doomed)
         except VidtransError:
             return False
-        with suppress(OSError):
-            self.folder.rmdir()
+        remove(doomed)
         return True

@@ -11,10 +11,12 @@ from typing import Any
 from vidtrans.errors import Interrupted, MediaError, UsageError
 from vidtrans.events import Note, Progress, Report, Stop, silent
 from vidtrans.pipeline.cache import FOLDER, Cache
-from vidtrans.pipeline.stages import IndexStage
+from vidtrans.pipeline.stages import IndexStage, libraries
 from vidtrans.settings import Table, Time
 from vidtrans.video.container import open_media, picture_stream
 from vidtrans.video.reader import ClipIndex, ClipReader, IndexBuilder
+
+INDEX_WAIT_S = 3600.0
 
 
 @dataclass
@@ -87,7 +89,7 @@ def open_clip(context: Context, path: Path) -> Clip:
     from vidtrans.flow.cuts import VERSION
 
     digest = content_digest(context, path)
-    stage = IndexStage(digest, VERSION)
+    stage = IndexStage(digest, VERSION, libraries("av", "opencv-python-headless"))
     entry = context.cache.entry(stage.name, stage.key)
     held = entry.read()
     if held is not None:
@@ -97,7 +99,9 @@ def open_clip(context: Context, path: Path) -> Clip:
         return Clip(path, digest, index, shots)
     with open_media(path) as container:  # a file that is no video leaves no trace in the cache
         picture_stream(container, path)
-    with entry.locked():
+    with entry.locked(wait_s=INDEX_WAIT_S):
+        if (held := entry.read()) is not None:  # another run was reading the same clip
+            return Clip(path, digest, _index_from(held), tuple(held["shots"]))
         index, shots = _scan(context, path)
         entry.finish(_index_table(index) | {"shots": list(shots)})
     context.cache.save_digests()

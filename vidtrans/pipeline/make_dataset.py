@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,23 @@ from vidtrans.data.builder import Source, plan_dataset, write_pictures
 from vidtrans.data.dataset import INDEX, Dataset, DatasetSettings, open_dataset, write_index
 from vidtrans.data.sources import ClipSource, FolderSource, find_pairs
 from vidtrans.errors import MediaError, UsageError
-from vidtrans.files import complete, digest_file, digest_of, partial_path, remove, sync_folder, write_json
+from vidtrans.files import (
+    complete,
+    digest_file,
+    digest_of,
+    partial_path,
+    remove,
+    remove_stale_partials,
+    sync_folder,
+    write_json,
+)
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import Pairing, make_pairing, pairing_record
 from vidtrans.pipeline.cache import Entry
 from vidtrans.pipeline.context import Clip, Context, content_digest, open_clip
+from vidtrans.pipeline.outputs import check_parents
 from vidtrans.pipeline.recipe import Recipe
-from vidtrans.pipeline.stages import DatasetStage
+from vidtrans.pipeline.stages import DatasetStage, libraries
 from vidtrans.settings import Table, Time, parse_size, to_table
 
 SUFFIX = ".dataset"
@@ -53,6 +64,7 @@ def make_dataset(
     name, table = recipe.choice("pairing")
     pairing = make_pairing(PAIRINGS, name, table)
     output = output or default_output(videos)
+    check_parents(output)
     _check_inputs(videos, target, pairing)
     request = digest_of(
         {
@@ -62,25 +74,38 @@ def make_dataset(
             "pairing": pairing_record(pairing),
             "settings": to_table(settings),
             "span": [str(start), str(end)],
+            "stage": DatasetStage.id(),
         }
     )
-    if output.exists() and (held := _existing(output, request, context, restore)) is not None:
+    if not context.dry_run:
+        _finish_move(output)
+    taught = {n: t for n, t in recipe.from_preset.items() if n in ("generator", "discriminator", "training")}
+    held = _existing(output, request, context) if output.exists() else None
+    if held is not None and (held.preset, held.recipe) != (recipe.preset, taught) and not context.dry_run:
+        held = replace(held, preset=recipe.preset, recipe=taught)
+        write_index(output, held)
+        context.note(f"the pictures are the same; training will follow preset '{recipe.preset}'")
+    if held is not None and not (restore and held.num_missing):
+        if held.num_missing:
+            context.note(f"{held.num_missing} deleted pictures stay deleted (--restore brings them back)")
         return _result(held, output, began, cached=True)
     sources, described = _open_sources(videos, target, start, end, settings, pairing, context)
     plan = plan_dataset(sources, pairing, settings)
-    stage = DatasetStage(described, pairing_record(pairing), to_table(settings))
+    versions = libraries("av", "opencv-python-headless")
+    stage = DatasetStage(described, pairing_record(pairing), to_table(settings), versions)
     dataset = Dataset(
         folder=output,
         key=request,
         preset=recipe.preset,
+        recipe=taught,
         size=settings.size,
         pairing_table=pairing_record(pairing),
-        sources=tuple({"name": v.name} | d for v, d in zip(videos, described, strict=True)),
+        sources=tuple(described),
         records=plan.records,
     )
     _check_pairs(dataset, pairing)
     if context.dry_run:
-        return _result(dataset, output, began, cached=False) | {"dry_run": True}
+        return _result(dataset.with_all_pictures(), output, began, cached=False) | {"dry_run": True}
     entry = context.cache.entry(stage.name, stage.key)
     with entry.locked():
         folder = entry.folder / "pictures"
@@ -88,11 +113,11 @@ def make_dataset(
             entry, [[n for r in plan.records[a:b] for n in (r.file, r.target) if n] for a, b in plan.chunks]
         )
         write_pictures(sources, plan, settings, folder, marks.is_done, marks.mark, context.report, context.stop)
-        if restore and output.exists():
-            _restore(folder, output, dataset)
+        if held is not None:
+            _restore(folder, dataset, output, held)
         else:
             write_index(folder, dataset)
-            _move(folder, output, context.overwrite)
+            _move(folder, output)
         entry.clear()
     context.cache.save_digests()
     return _result(open_dataset(output), output, began, cached=False)
@@ -122,26 +147,24 @@ def _digest(context: Context, path: Path) -> str:
     return digest_of([[str(p.relative_to(path)), context.cache.digest(p)] for p in names])
 
 
-def _existing(output: Path, request: str, context: Context, restore: bool) -> Dataset | None:
-    """The dataset that is there, if this very command made it. Raises UsageError on anything else."""
+def _existing(output: Path, request: str, context: Context) -> Dataset | None:
+    """The dataset that is there, if this very command made it; None where it may be replaced.
+
+    Raises UsageError on anything else.
+    """
     if not output.is_dir():
         raise UsageError(str(output), "it exists and is a file", "choose another folder with -o")
     held: Dataset | None = None
     with suppress(MediaError):
         held = open_dataset(output)
     if held is not None and held.key == request:
-        if held.num_missing and not restore:
-            context.note(f"{held.num_missing} deleted pictures stay deleted (--restore brings them back)")
-        return None if restore and held.num_missing else held
-    if held is None and any(output.iterdir()):
+        return held
+    if not (output / INDEX).exists() and any(output.iterdir()):
         # Never delete a folder that is not known to be a dataset, whatever was asked for.
         raise UsageError(str(output), "it exists and is not a dataset", "choose another folder with -o")
-    if not context.overwrite and held is not None:
-        raise UsageError(
-            str(output),
-            "it exists, made from other inputs or options",
-            "use --overwrite, or another name with -o",
-        )
+    if not context.overwrite and any(output.iterdir()):
+        why = "it exists, made from other inputs or options" if held else "it exists, and is damaged"
+        raise UsageError(str(output), why, "use --overwrite, or another name with -o")
     return None
 
 
@@ -160,7 +183,7 @@ def _open_sources(
         if video.is_dir():
             folder: FolderSource = find_pairs(video, getattr(pairing.settings, "direction", "AtoB"))
             sources.append(folder)
-            described.append({"digest": _digest(context, video), "pairs": len(folder.pairs)})
+            described.append({"name": folder.name, "digest": _digest(context, video), "pairs": len(folder.pairs)})
             continue
         clip = open_clip(context, video)
         first, stop = clip.trim(start, end)
@@ -180,7 +203,13 @@ def _open_sources(
             )
         )
         described.append(
-            {"digest": clip.digest, "first": first, "stop": stop, "target": other.digest if other else None}
+            {
+                "name": video.name,
+                "digest": clip.digest,
+                "first": first,
+                "stop": stop,
+                "target": other.digest if other else None,
+            }
         )
     return sources, described
 
@@ -238,30 +267,41 @@ class PictureMarks:
         return {name: digest_file(self.entry.folder / "pictures" / name) for name in self.names[chunk]}
 
 
-def _move(folder: Path, output: Path, overwrite: bool) -> None:
+def _replaced(output: Path) -> Path:
+    """Where the old folder waits while the new one gets its name."""
+    return output.with_name(f".{output.name}.replaced")
+
+
+def _finish_move(output: Path) -> None:
+    """Clean up after a run that was killed while it gave the new folder its name."""
+    old = _replaced(output)
+    if old.exists() and not output.exists():
+        os.replace(old, output)
+    remove(old)
+
+
+def _move(folder: Path, output: Path) -> None:
     """Give a finished folder its final name in one step; on another disk it is copied beside it first."""
     output.parent.mkdir(parents=True, exist_ok=True)
-    old = partial_path(output).with_suffix(".replaced")
-    remove(old)
+    if os.stat(folder).st_dev != os.stat(output.parent).st_dev:
+        beside = partial_path(output)
+        remove_stale_partials(output)
+        shutil.copytree(folder, beside)
+        folder = beside
     if output.exists():
-        if any(output.iterdir()) and not overwrite:
-            raise UsageError(str(output), "it exists", "use --overwrite, or another name with -o")
-        os.replace(output, old)
-    if os.stat(folder).st_dev == os.stat(output.parent).st_dev:
-        os.replace(folder, output)
-        sync_folder(output.parent)
-    else:
-        with complete(output) as temporary:
-            shutil.copytree(folder, temporary)
-    remove(old)
+        os.replace(output, _replaced(output))
+    os.replace(folder, output)
+    sync_folder(output.parent)
+    remove(_replaced(output))
 
 
-def _restore(folder: Path, output: Path, dataset: Dataset) -> None:
-    """Put back the pictures that were deleted, and only those."""
-    for name in dict.fromkeys(n for r in dataset.records for n in (r.file, r.target) if n):
-        if not (output / name).is_file():
-            with complete(output / name) as temporary:
-                shutil.copyfile(folder / name, temporary)
+def _restore(folder: Path, made: Dataset, output: Path, held: Dataset) -> None:
+    """Put back the pictures that were deleted, and only those, under the names that they had."""
+    for old, new in zip(held.records, made.records, strict=True):
+        for name, source in ((old.file, new.file), (old.target, new.target)):
+            if name and source and not (output / name).is_file():
+                with complete(output / name) as temporary:
+                    shutil.copyfile(folder / source, temporary)
 
 
 def _result(dataset: Dataset, output: Path, began: float, *, cached: bool) -> Table:

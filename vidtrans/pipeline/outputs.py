@@ -6,18 +6,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from vidtrans.errors import UsageError
-from vidtrans.files import write_json
+from vidtrans.files import digest_file, write_json
 from vidtrans.pipeline.cache import Cache
 from vidtrans.settings import Table
 
 
 def _record_path(cache: Cache, output: Path) -> Path:
-    name = hashlib.sha256(str(output.resolve()).encode()).hexdigest()
+    # Relative to the cache's folder: a working folder that is moved keeps its records.
+    place = os.path.relpath(output.resolve(), cache.root.resolve().parent)
+    name = hashlib.sha256(place.encode()).hexdigest()
     return cache.root / "outputs" / f"{name}.json"
 
 
@@ -30,12 +34,39 @@ def recorded(cache: Cache, output: Path) -> dict[str, Any] | None:
     return None
 
 
-def record(cache: Cache, output: Path, request: str, result: Table) -> None:
-    """Remember that ``request`` made ``output``, and what was reported of it."""
+def record(cache: Cache, output: Path, written: Path, request: str, result: Table) -> None:
+    """Remember that ``request`` made ``output``, and what was reported of it.
+
+    Called when the content is whole and still has its temporary name, ``written``: a run that is killed after
+    the rename is known, and a record without its output harms nobody.
+    """
     cache.prepare()
-    digest = cache.digest(output)
+    digest = digest_file(written)
     write_json(_record_path(cache, output), {"digest": digest, "request": request, "result": result})
     cache.save_digests()
+
+
+def check_place(output: Path, sources: Sequence[Path]) -> None:
+    """Raises UsageError where a file cannot be written there, or is one of the sources."""
+    check_parents(output)
+    for source in sources:
+        if output.exists() and source.exists() and output.samefile(source):
+            raise UsageError(str(output), "the output is one of the inputs", "choose another name with -o")
+    if output.is_dir():
+        raise UsageError(str(output), "the output is an existing folder", "give a file name with -o")
+
+
+def check_parents(output: Path) -> None:
+    """Raises UsageError where a file stands in the place of a folder."""
+    for parent in output.absolute().parents:
+        if parent.exists() and not parent.is_dir():
+            raise UsageError(str(output), f"'{parent}' is a file, not a folder", "choose another place with -o")
+
+
+def check_foreign(cache: Cache, output: Path, overwrite: bool) -> None:
+    """Raises UsageError where the output is something that is not on record, before work is spent on it."""
+    if output.exists() and not overwrite and recorded(cache, output) is None:
+        raise UsageError(str(output), "it exists", "use --overwrite, or another name with -o")
 
 
 def up_to_date(cache: Cache, output: Path, request: str, sources: list[Path], overwrite: bool) -> Table | None:
@@ -44,20 +75,13 @@ def up_to_date(cache: Cache, output: Path, request: str, sources: list[Path], ov
     Raises UsageError where the output is one of the sources, is a folder, or is something else that exists and
     ``overwrite`` was not asked for.
     """
-    for source in sources:
-        if output.exists() and source.exists() and output.samefile(source):
-            raise UsageError(str(output), "the output is one of the inputs", "choose another name with -o")
-    for parent in output.absolute().parents:
-        if parent.exists() and not parent.is_dir():
-            raise UsageError(str(output), f"'{parent}' is a file, not a folder", "choose another place with -o")
+    check_place(output, sources)
     if not output.exists():
         return None
-    if output.is_dir():
-        raise UsageError(str(output), "the output is an existing folder", "give a file name with -o")
     held = recorded(cache, output)
     if held and held["request"] == request:
         result: Table = held["result"]
-        return result
+        return result | {k: 0 for k in result if k in ("frames_inferred", "frames_encoded")}
     if overwrite:
         return None
     why = "it exists, made with other inputs or options" if held else "it exists"

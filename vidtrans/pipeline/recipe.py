@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import vidtrans
 from vidtrans.errors import UsageError
-from vidtrans.registry import unknown
+from vidtrans.registry import Entry, unknown
 from vidtrans.settings import Table, from_table
 
 T = TypeVar("T")
@@ -23,7 +23,18 @@ DEFAULT_PRESET = "edges"
 
 # The tables of a preset. Those with a name choose from a registry; their other keys are that choice's settings.
 CHOICES = {"pairing": "edges", "generator": "unet-256", "discriminator": "patchgan", "temporal": "window"}
-TABLES = (*CHOICES, "dataset", "training", "rendering", "encoding")
+SETTINGS = {
+    "dataset": "vidtrans.data.dataset:DatasetSettings",
+    "training": "vidtrans.training.settings:TrainingSettings",
+    "rendering": "vidtrans.rendering.settings:RenderingSettings",
+    "encoding": "vidtrans.video.encoder:EncodingSettings",
+}
+REGISTRIES = {"pairing": "vidtrans.pairing:PAIRINGS", "temporal": "vidtrans.temporal:FILTERS"}
+TABLES = (*CHOICES, *SETTINGS)
+
+
+def _load(path: str) -> Any:
+    return Entry(path, "").load()
 
 
 def preset_folder() -> Path:
@@ -74,6 +85,7 @@ class Recipe:
 
     preset: str
     tables: Mapping[str, Table]
+    from_preset: Mapping[str, Table]
 
     def choice(self, name: str) -> tuple[str, Table]:
         """The chosen name of a table with choices, and the rest of the table."""
@@ -84,26 +96,47 @@ class Recipe:
         """The settings class filled from table ``name``. Raises UsageError."""
         return from_table(cls, self.tables.get(name, {}), name)
 
+    def settings_of(self, name: str) -> Any:
+        """The settings of a table without choices, in the class that reads it. Raises UsageError."""
+        return self.settings(name, _load(SETTINGS[name]))
+
+    def check(self) -> None:
+        """Raise UsageError on a setting that is none; networks are checked where they are built, they need torch."""
+        for name in self.tables:
+            if name in SETTINGS:
+                self.settings_of(name)
+            elif name in REGISTRIES:
+                chosen, settings = self.choice(name)
+                from_table(_load(REGISTRIES[name]).load(chosen).Settings, settings, name)
+
     def only(self, *names: str) -> dict[str, Table]:
         """The given tables, for the record of a request."""
         return {n: dict(self.tables.get(n, {})) for n in names}
+
+
+def project_tables() -> dict[str, Table]:
+    """The tables of ``vidtrans.toml`` in the current folder; none where there is none."""
+    return read_tables(Path(PROJECT_FILE)) if Path(PROJECT_FILE).is_file() else {}
 
 
 def make_recipe(
     preset: str | None,
     implied: str | None,
     flags: Mapping[str, Mapping[str, Any]],
-    folder: Path | None = None,
+    implied_tables: Mapping[str, Table] | None = None,
 ) -> Recipe:
     """Merge a recipe.
 
-    ``preset`` was named by the user; ``implied`` follows from something else (a dataset remembers its own), and
-    the project file outranks it. ``flags`` are tables from flags and variables. Raises UsageError.
+    ``preset`` was named by the user; ``implied`` follows from something else, and the project file outranks it.
+    ``implied_tables`` are the implied preset's as they were (a dataset remembers its own). ``flags`` are tables
+    from flags and variables. Raises UsageError.
     """
-    project = (folder or Path()) / PROJECT_FILE
-    from_file = read_tables(project) if project.is_file() else {}
+    from_file = project_tables()
     named = preset or implied
-    from_preset = read_tables(preset_path(named)) if named else {}
+    if preset is None and implied_tables is not None:
+        from_preset = {n: dict(t) for n, t in implied_tables.items()}
+    else:
+        from_preset = read_tables(preset_path(named)) if named else {}
     layers = [from_file, from_preset] if preset else [from_preset, from_file]
     for wanted in flags:
         if wanted not in TABLES:
@@ -112,7 +145,9 @@ def make_recipe(
     for layer in (*layers, flags):
         for name, table in layer.items():
             merged[name] = _overlay(merged.get(name, {}), table)
-    return Recipe(named or "", merged)
+    recipe = Recipe(Path(named).stem if named else "", merged, from_preset)
+    recipe.check()
+    return recipe
 
 
 def _overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> Table:
@@ -124,6 +159,6 @@ def _overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> Table:
 
 def dataset_recipe(preset: str | None, flags: Mapping[str, Mapping[str, Any]]) -> Recipe:
     """The recipe that a dataset begins with: without ``preset``, the one named like the pairing, if there is one."""
-    pairing = flags.get("pairing", {}).get("name")
+    pairing = flags.get("pairing", {}).get("name") or project_tables().get("pairing", {}).get("name")
     implied = pairing if pairing in preset_names() else None if pairing else DEFAULT_PRESET
     return make_recipe(preset, implied, flags)

@@ -6,15 +6,17 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from vidtrans.errors import UsageError
 from vidtrans.model import SUFFIX
 from vidtrans.pipeline import make_dataset as datasets
 from vidtrans.pipeline.context import Context
 from vidtrans.pipeline.make_dataset import make_dataset
+from vidtrans.pipeline.outputs import check_foreign, check_place
 from vidtrans.pipeline.recipe import Recipe
-from vidtrans.pipeline.stylize import stylize, stylize_many
+from vidtrans.pipeline.stylize import check_folder, stylize, stylize_many
 from vidtrans.pipeline.train import train
 from vidtrans.settings import Table
+from vidtrans.video.container import probe
+from vidtrans.video.encoder import EncodingSettings
 
 
 def run(
@@ -25,7 +27,6 @@ def run(
     context: Context,
     *,
     target: Path | None = None,
-    steps: int | None = None,
     minutes: float | None = None,
 ) -> tuple[Table, list[tuple[Path, Table | Exception]]]:
     """Teach from ``video``, render onto each of ``apply``; every step is found again on the next run.
@@ -35,15 +36,14 @@ def run(
     """
     began = time.monotonic()
     many = len(apply) > 1
-    if many and output.suffix:
-        raise UsageError(str(output), "with several clips -o is a folder", "give a folder name")
     folder = output if many else output.parent
     dataset = folder / datasets.default_output([video])
     model = folder / f"{video.resolve().stem}{SUFFIX}"
+    _check(apply, output, many, recipe, context)
     made = make_dataset([video], dataset, recipe, context, target=target)
     if context.dry_run:
         return made | {"output": str(output)}, []
-    trained = train(dataset, model, recipe, context, steps=steps, minutes=minutes)
+    trained = train(dataset, model, recipe, context, minutes=minutes)
     if many:
         results = stylize_many(apply, str(model), output, recipe, context)
     else:
@@ -58,3 +58,16 @@ def run(
         "seconds": round(time.monotonic() - began, 3),
         "cached": all(r["cached"] for r in (made, trained, *done)),
     }, results
+
+
+def _check(apply: Sequence[Path], output: Path, many: bool, recipe: Recipe, context: Context) -> None:
+    """Say before the training what would be wrong after it. Raises UsageError, MediaError."""
+    encoding = recipe.settings("encoding", EncodingSettings)
+    if many:
+        check_folder(output)
+    else:
+        encoding.check_container(output)
+        check_place(output, apply)
+        check_foreign(context.cache, output, context.overwrite)
+    for clip in apply:
+        probe(clip)

@@ -8,6 +8,7 @@ change no result. Raise a stage's version by hand when its results change; a tes
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from typing import Any, ClassVar
 
 from vidtrans.files import digest_of
@@ -26,6 +27,11 @@ STAGES = Registry(
 )
 
 
+def libraries(*names: str) -> Table:
+    """Versions of the libraries that decide a stage's result, found without importing them."""
+    return {name: version(name) for name in names}
+
+
 @dataclass(frozen=True)
 class Stage:
     """A stage with its parameters; the fields of a subclass are what its key is made of."""
@@ -37,6 +43,11 @@ class Stage:
     def key(self) -> str:
         return digest_of({"stage": self.name, "version": self.version, **self.parameters()})
 
+    @classmethod
+    def id(cls) -> str:
+        """Name and version, for the record of what made an output."""
+        return f"{cls.name} {cls.version}"
+
     def parameters(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -46,14 +57,16 @@ class IndexStage(Stage):
     name: ClassVar[str] = "index"
     source: str  # content digest
     cuts_version: int
+    libraries: Table
 
 
 @dataclass(frozen=True)
 class DatasetStage(Stage):
     name: ClassVar[str] = "dataset"
-    sources: list[Table]  # content digest, first, stop, target digest
+    sources: list[Table]  # name, content digest, first, stop, target digest
     pairing: Table
     settings: Table
+    libraries: Table
 
 
 @dataclass(frozen=True)
@@ -65,13 +78,15 @@ class TrainStage(Stage):
     settings: Table
     seed: int
     start: str  # content digest of --from, or ''
-    engine: Table  # device class, precision, torch version, threads, world size
+    engine: Table  # device class, precision, threads, world size
+    libraries: Table
     steps: int
+    fresh: bool
 
     @property
     def run_key(self) -> str:
-        """Equal for runs that differ in their number of steps alone."""
-        return digest_of({k: v for k, v in self.parameters().items() if k != "steps"})
+        """Equal for runs that one can go on from another: the number of steps is not in it."""
+        return digest_of({k: v for k, v in self.parameters().items() if k not in ("steps", "fresh")})
 
 
 @dataclass(frozen=True)
@@ -86,6 +101,7 @@ class InferStage(Stage):
     pairing: Table
     size: list[int]  # width, height
     engine: Table
+    libraries: Table
 
 
 @dataclass(frozen=True)
@@ -95,4 +111,4 @@ class RenderStage(Stage):
     filter: Table
     encoding: Table
     picture: Table  # size, pixel aspect, time base, rate
-    encoder: str  # version of the encoding library
+    libraries: Table

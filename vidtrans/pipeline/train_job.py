@@ -24,16 +24,19 @@ from vidtrans.networks.init import build_discriminator, build_generator, full_ta
 from vidtrans.pipeline.cache import Entry
 from vidtrans.pipeline.context import Context
 from vidtrans.pipeline.recipe import Recipe
-from vidtrans.pipeline.stages import TrainStage
+from vidtrans.pipeline.stages import TrainStage, libraries
 from vidtrans.settings import Table
 from vidtrans.training.batchnorm import reestimate
 from vidtrans.training.checkpoint import load_checkpoint
-from vidtrans.training.evaluation import MAX_SCORED, evenly, preview_sheet, score
+from vidtrans.training.evaluation import evenly, preview_sheet, score
 from vidtrans.training.pix2pix import Pix2Pix
 from vidtrans.training.schedule import learning_rate
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.trainer import Diverged, Run, steps_for, train
 from vidtrans.video.picture import read_picture
+
+# BatchNorm statistics are averages over at most this many training pictures.
+NORM_PICTURES = 64
 
 
 class TrainJob:
@@ -59,7 +62,7 @@ class TrainJob:
         self.discriminator_name, self.discriminator_table = recipe.choice("discriminator")
         self.threads = torch.get_num_threads() if self.device.kind == "cpu" else 0
 
-    def stage(self, total: int, dataset: str) -> TrainStage:
+    def stage(self, total: int, dataset: str, fresh: bool) -> TrainStage:
         # The steps have a field of their own; the precision is in the engine, resolved.
         table = {k: v for k, v in self.settings.for_key().items() if k not in ("steps", "precision")}
         generator = full_table(GENERATORS, self.generator_name, self.generator_table, "generator")
@@ -74,11 +77,12 @@ class TrainJob:
             engine={
                 "device": self.device.kind,
                 "precision": self.precision,
-                "torch": torch.__version__.partition("+")[0],
                 "threads": self.threads,
                 "world_size": 1,
             },
+            libraries={"torch": torch.__version__.partition("+")[0]} | libraries("opencv-python-headless"),
             steps=total,
+            fresh=fresh,
         )
 
     def make_run(self, folder: Path, total: int) -> Run:
@@ -145,12 +149,11 @@ class TrainJob:
             write_json(memo, {"steps": steps})
         return steps
 
-    def run(self, entry: Entry, stage: TrainStage, total: int, output: Path, fresh: bool) -> Table:
+    def run(self, entry: Entry, stage: TrainStage, output: Path, watched: Path) -> Table:
         """Train to the end (from a checkpoint, or from a shorter run), write the model into the entry."""
-        run = self.make_run(entry.folder, total)
-        if not self._resume(run, entry) and not fresh:
+        run = self.make_run(entry.folder, stage.steps)
+        if not run.load(self.context.report) and not stage.fresh:
             self._continue_shorter(run, stage, entry)
-        watched = output.with_suffix(".train")
         self.context.note(f"watch it learn: {watched / 'preview.png'}")
         try:
             train(
@@ -161,28 +164,16 @@ class TrainJob:
                 watched / "losses.csv",
             )
         except Diverged:
-            if (held := self._last_good(entry, total)) is not None:
-                self._export(held, watched / "last-good.safetensors", stage)
+            last_good = self.make_run(entry.folder, stage.steps)
+            if last_good.load(self.context.report):
+                self._export(last_good, watched / "last-good.safetensors", stage)
                 self.context.note(f"the last good state: {watched / 'last-good.safetensors'}", "warning")
             raise
         scores = self._export(run, entry.folder / self.MODEL_FILE, stage)
-        result = self.summary(output, total) | {"history": run.history, "held_out": scores}
-        meta = {"run_key": stage.run_key, "steps": total, "result": result}
+        result = self.summary(output, stage.steps) | {"history": run.history, "held_out": scores}
+        meta = {"run_key": stage.run_key, "steps": stage.steps, "result": result}
         entry.finish(meta, (self.MODEL_FILE,))
         return meta
-
-    def _resume(self, run: Run, entry: Entry) -> bool:
-        """Load the entry's checkpoint, with the history that it began with."""
-        state = load_checkpoint(entry.folder, self.context.report)
-        if state is None:
-            return False
-        run.adopt(state)
-        run.history = [int(n) for n in state["history"]]
-        return True
-
-    def _last_good(self, entry: Entry, total: int) -> Run | None:
-        run = self.make_run(entry.folder, total)
-        return run if self._resume(run, entry) else None
 
     def _continue_shorter(self, run: Run, stage: TrainStage, entry: Entry) -> None:
         """Start from the longest finished run that differs in its number of steps alone."""
@@ -224,7 +215,7 @@ class TrainJob:
         generator: Any = copy.deepcopy(run.model.generator)
 
         def inputs() -> Iterator[torch.Tensor]:
-            for pair in evenly(self.pairs, MAX_SCORED):
+            for pair in evenly(self.pairs, NORM_PICTURES):
                 shown = self.pairing.input([read_picture(p) for p in pair.inputs])
                 padded = pad_to_multiple(shown[None], generator.multiple)[0]
                 yield torch.from_numpy(to_signed(padded))[None].to(self.device.torch)

@@ -15,13 +15,14 @@ POINTER = "checkpoint.json"
 
 
 def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
-    """Write ``step-N.pt``, then point to it, then delete the older ones but one: a kill at any moment is safe."""
+    """Write ``step-N.pt``, then point to it, then delete the others: a kill at any moment leaves a whole one."""
     name = f"step-{step:08d}.pt"
     with complete(folder / name) as temporary:
         torch.save(state, temporary)
     write_json(folder / POINTER, {"file": name, "step": step, "sha256": digest_file(folder / name)})
-    for old in sorted(folder.glob("step-*.pt"))[:-1]:
-        remove(old)
+    for other in folder.glob("step-*.pt"):
+        if other.name != name:
+            remove(other)
 
 
 def load_checkpoint(folder: Path, report: Report) -> dict[str, Any] | None:

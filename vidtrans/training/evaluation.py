@@ -10,7 +10,7 @@ import numpy as np
 
 from vidtrans.data.dataset import Pair
 from vidtrans.inference.engine import Engine
-from vidtrans.metrics.picture import l1, psnr, sharpness, ssim
+from vidtrans.metrics.picture import SSIM_WINDOW, l1, psnr, sharpness, ssim
 from vidtrans.pairing.base import Pairing
 from vidtrans.settings import Table
 from vidtrans.video.picture import read_picture, write_picture
@@ -34,16 +34,20 @@ def apply(engine: Engine, pairing: Pairing, pair: Pair) -> tuple[np.ndarray, np.
 
 
 def score(engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Table:
-    """Mean L1 (0 to 1), PSNR in dB, SSIM, and sharpness relative to the targets', over held-out pairs."""
+    """Mean L1 (0 to 1), PSNR in dB, SSIM, and sharpness relative to the targets', over held-out pairs.
+
+    SSIM is None where a picture is smaller than its window.
+    """
     rows = []
     for pair in evenly(pairs, MAX_SCORED):
         _, output, target = apply(engine, pairing, pair)
-        similar = ssim(output, target) if min(target.shape[:2]) >= 11 else float("nan")
+        similar = ssim(output, target) if min(target.shape[:2]) >= SSIM_WINDOW else None
         relative = sharpness(output) / max(sharpness(target), 1e-6)
         rows.append((l1(output, target), min(psnr(output, target), 99.0), similar, relative))
-    means = np.mean(rows, axis=0)
     names = ("l1", "psnr", "ssim", "sharpness")
-    return {"pairs": len(rows)} | {n: round(float(m), 4) for n, m in zip(names, means, strict=True)}
+    columns = dict(zip(names, zip(*rows, strict=True), strict=True))
+    means = {n: None if None in column else round(float(np.mean(column)), 4) for n, column in columns.items()}
+    return {"pairs": len(rows)} | means
 
 
 def preview_sheet(engine: Engine, pairing: Pairing, pairs: Sequence[Pair], title: str, path: Path) -> None:

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vidtrans.inference.device import Device, Precision
+from vidtrans.errors import DeviceError
+from vidtrans.inference.device import Device, Precision, out_of_memory
 from vidtrans.training.settings import TrainingSettings
 
 
@@ -54,7 +55,19 @@ class Pix2Pix:
         return torch.optim.Adam(network.parameters(), lr=self.settings.lr, betas=betas, fused=True)
 
     def step(self, inputs: Tensor, targets: Tensor, *, lr: float, seed: int) -> Losses:
-        """One step on (N, C, H, W) and (N, 3, H, W) float32 in [−1, 1]; ``seed`` decides the dropout."""
+        """One step on (N, C, H, W) and (N, 3, H, W) float32 in [−1, 1]; ``seed`` decides the dropout.
+
+        Raises DeviceError when the device's memory does not do.
+        """
+        try:
+            return self._step(inputs, targets, lr, seed)
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+            remedy = "lower --set training.batch or training.crop, or use --device cpu"
+            raise DeviceError(self.device.name, "out of memory while training", remedy) from None
+
+    def _step(self, inputs: Tensor, targets: Tensor, lr: float, seed: int) -> Losses:
         torch.manual_seed(seed)
         x = inputs.to(self.device.torch, memory_format=self.layout)
         y = targets.to(self.device.torch, memory_format=self.layout)

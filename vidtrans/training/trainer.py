@@ -43,19 +43,22 @@ class Run:
     def total(self) -> int:
         return self.history[-1]
 
-    def save(self) -> None:
+    def save(self) -> bool:
+        """Write a checkpoint, unless a weight is no longer a number: then the last good state stays."""
         if not self.model.is_finite():
-            return  # the last good state stays
+            return False
         rows = torch.tensor(self.rows, dtype=torch.float32).reshape(-1, len(LOSS_COLUMNS) - 1)
         state = {"step": self.step, "history": self.history, "rows": rows, **self.model.state()}
         save_checkpoint(self.folder, self.step, state)
+        return True
 
     def load(self, report: Report) -> bool:
-        """Go on from the folder's checkpoint, if it has a whole one."""
+        """Go on from the folder's checkpoint, with the history that it began with, if it has a whole one."""
         state = load_checkpoint(self.folder, report)
         if state is None:
             return False
         self.adopt(state)
+        self.history = [int(n) for n in state["history"]]
         return True
 
     def adopt(self, state: dict[str, Any]) -> None:
@@ -77,7 +80,8 @@ class Diverged(VidtransError):
         self.step = step
         super().__init__(
             "training",
-            f"a loss became infinite or NaN at step {at}; the state of step {step} is kept",
+            f"a loss or a weight became infinite or NaN at step {at}; "
+            + (f"the state of step {step} is kept" if step else "no earlier state was saved"),
             "lower --set training.lr, or use --set training.precision=fp32",
         )
 
@@ -118,14 +122,14 @@ def train(
         detail = f"G {losses.gan:.2f}  L1 {losses.l1:.3f}  D {losses.discriminator:.2f}"
         report(Progress("training", run.step, run.total, "steps", detail))
         if clock() - saved >= settings.checkpoint_seconds and run.step < run.total:
-            run.save()
+            if not run.save():
+                raise Diverged(saved_step, run.step)
             saved, saved_step = clock(), run.step
         if clock() - shown >= settings.preview_seconds:
             refresh()
             shown = clock()
-    if not run.model.is_finite():
+    if not run.save():
         raise Diverged(saved_step, run.step)
-    run.save()
     refresh()
 
 
@@ -137,17 +141,13 @@ def one_step(run: Run, batch: Batch) -> Losses:
 
 
 def steps_for(run: Run, minutes: float, warmup: int = 3, timed: int = 8) -> int:
-    """How many steps fit in ``minutes``, from a short trial whose effects are undone."""
-    import copy
-
-    before = copy.deepcopy(run.model.state())
+    """How many steps fit in ``minutes``, from a short trial; ``run`` is spent by it."""
     for step in range(warmup):
         _trial(run, step)
     start = time.perf_counter()
     for step in range(warmup, warmup + timed):
         _trial(run, step)
     seconds = (time.perf_counter() - start) / timed
-    run.model.restore(before)
     return max(1, round(minutes * 60 / seconds))
 
 

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from vidtrans.errors import MediaError, UsageError
-from vidtrans.settings import setting
+from vidtrans.settings import Table, setting
 from vidtrans.video.colour import FromRGB, tag_bt709
 
 # x264's bytes depend on its thread count, so it is fixed and never follows the machine's.
@@ -77,6 +77,11 @@ class EncodingSettings:
             "veryslow",
         ),
     )
+
+    def for_key(self) -> Table:
+        """What of the settings decides the bytes: crf and preset are x264's alone."""
+        ours = ("codec", "crf", "preset") if self.codec == "h264" else ("codec",)
+        return {name: getattr(self, name) for name in ours}
 
     def default_suffix(self) -> str:
         return "." + CODECS[self.codec].containers[0]

@@ -59,6 +59,9 @@ def join(
         scale = str(timing.time_base.denominator)
         # The movie's own scale too: a start offset is stored in it, by default to the millisecond.
         options |= {"movflags": "+faststart", "video_track_timescale": scale, "movie_timescale": scale}
+    else:
+        # Sound often begins below zero (the encoder's priming); everything would be moved to make up for it.
+        options |= {"avoid_negative_ts": "disabled"}
     with ExitStack() as stack:
         out = stack.enter_context(closing(av.open(f"file:{output}", "w", format=kind, options=options)))
         first = stack.enter_context(closing(av.open(f"file:{segments[0]}", format="nut")))
