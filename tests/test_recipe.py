@@ -74,6 +74,5 @@ def test_another_choice_does_not_inherit_the_settings_of_the_one_it_replaces() -
 
 
 def test_settings_that_do_not_fit_together_are_refused() -> None:
-    recipe = make_recipe(None, None, {"training": {"l1": 0.0, "gan": 0.0}})
     with pytest.raises(UsageError, match="nothing to learn from"):
-        recipe.settings("training", TrainingSettings)
+        make_recipe(None, None, {"training": {"l1": 0.0, "gan": 0.0}})

@@ -274,8 +274,6 @@ def test_no_picture_is_lost_when_memory_runs_out_in_the_middle(monkeypatch: pyte
 
 
 def test_a_failed_clip_of_a_run_is_an_error_in_python_and_named_in_json(clip: Path, tmp_path: Path) -> None:
-    cut = write_clip(tmp_path / "cut.mkv", moving_frames(40))
-    cut.write_bytes(cut.read_bytes()[:-1500])
     flags = {**TINY, "training": {**TINY["training"], "steps": 2}}
     broken = tmp_path / "broken.mp4"
     shutil.copy(clip, broken)
@@ -284,7 +282,8 @@ def test_a_failed_clip_of_a_run_is_an_error_in_python_and_named_in_json(clip: Pa
     broken.write_bytes(data)
     with pytest.raises(BatchError, match="1 of 2 clips failed"):
         api.run(clip, [clip, broken], "out", settings=flags)
-    table = vidtrans_json("run", clip, "--apply", clip, "--apply", broken, "-o", "out", *tiny_flags(), expect=5)
+    arguments = ("--apply", clip, "--apply", broken, "-o", "out", *tiny_flags(), "--set=training.steps=2")
+    table = vidtrans_json("run", clip, *arguments, expect=5)
     assert list(table["failed"]) == [str(broken)]
     assert table["exit_status"] == 5
     assert Path(table["model"]).is_file()
