@@ -304,3 +304,63 @@ def test_every_json_object_has_the_keys_that_are_promised(clip: Path) -> None:
     dry = vidtrans_json("make-dataset", clip, "-o", "x.dataset", "--dry-run", *tiny_flags("dataset"))
     assert dry["pairs"] == len(open_dataset(Path("clip.dataset")).pairs)
     assert json.loads(Path("clip.dataset/dataset.json").read_text())["preset"] == "edges"
+
+
+def test_no_result_is_written_over_a_source(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = write_clip(tmp_path / "other.mp4", moving_frames(12))
+    target = write_clip(tmp_path / "target.mp4", moving_frames(40))
+    before = snapshot(Path())
+    for output, more in ((clip, ()), (target, ("--pairing", "aligned", "--target", target)), (other, ())):
+        text = said(capsys, 2, "run", clip, "--apply", other, "-o", output, "--overwrite", *more)
+        assert "one of the inputs" in text
+    second = shutil.copy(other, tmp_path / "clip.identity.mp4")
+    before["clip.identity.mp4"] = Path(second).read_bytes()
+    text = said(capsys, 2, "stylize", clip, second, "--model", "identity", "-o", ".", "--overwrite")
+    assert "one of the inputs" in text
+    assert snapshot(Path()) == before
+
+
+@pytest.mark.parametrize("size", [(200, 10), (320, 20), (640, 2), (640, 12), (16, 16), (10, 200), (1280, 32)])
+def test_thin_clips_are_read(size: tuple[int, int]) -> None:
+    clip = write_clip(Path("thin.mp4"), moving_frames(8, size))
+    assert api.stylize(clip, "identity", settings={"temporal": {"name": "window"}})["frames"] == 8
+
+
+def test_a_model_whose_weights_were_damaged_is_refused(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    api.make_dataset(clip, settings=TINY)
+    api.train("clip.dataset", settings=TRAIN)
+    data = bytearray(Path("clip.safetensors").read_bytes())
+    data[-1000] ^= 1
+    Path("flip.safetensors").write_bytes(data)
+    assert "damaged" in said(capsys, 3, "stylize", clip, "--model", "flip")
+
+
+def test_from_wants_weights_and_no_contradiction(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    api.make_dataset(clip, settings=TINY)
+    assert "no weights" in said(capsys, 2, "train", "clip.dataset", "--from", "identity")
+    Path("x.safetensors").touch()
+    assert "give one of them" in said(capsys, 2, "train", "clip.dataset", "--from", "x", "--fresh")
+
+
+@pytest.mark.parametrize("arguments", [("--cache-limit", "nan"), ("--cache-limit", "inf"), ("-o", "."), ("-o", "..")])
+def test_values_that_are_none_are_one_line(
+    arguments: tuple[str, ...], clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert said(capsys, 2, "make-dataset", clip, "--overwrite", *arguments).count("\n") == 1
+
+
+def test_a_stopped_training_leaves_a_preview(clip: Path) -> None:
+    from vidtrans.errors import Interrupted
+    from vidtrans.events import Progress, Stop
+
+    api.make_dataset(clip, settings=TINY)
+    stop = Stop()
+    with pytest.raises(Interrupted):
+        api.train(
+            "clip.dataset",
+            settings=TRAIN,
+            stop=stop,
+            report=lambda e: stop.request(130) if isinstance(e, Progress) and e.done == 5 else None,
+        )
+    assert Path("clip.train/preview.png").is_file()
+    assert len(Path("clip.train/losses.csv").read_text().splitlines()) == 6

@@ -7,8 +7,9 @@ No times and no paths: the same training gives the same bytes.
 
 from __future__ import annotations
 
+import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ class ModelRecord:
     normalisation: str
     training: Table
     card: Table
+    weights: str = ""  # SHA-256 over the tensors, written by ``save_model``
 
     def to_json(self) -> str:
         return canonical_json({"format": FORMAT, **self.__dict__})
@@ -113,8 +115,17 @@ def save_model(path: Path, generator: Any, record: ModelRecord) -> None:
     from safetensors.torch import save_file
 
     state = {k: v.detach().to("cpu").contiguous() for k, v in generator.state_dict().items()}
+    record = replace(record, weights=_weights_digest(state))
     with complete(path) as temporary:
         save_file(state, str(temporary), metadata={METADATA_KEY: record.to_json()})
+
+
+def _weights_digest(state: dict[str, Any]) -> str:
+    whole = hashlib.sha256()
+    for name in sorted(state):
+        whole.update(name.encode() + b"\0")
+        whole.update(state[name].contiguous().numpy().tobytes())
+    return whole.hexdigest()
 
 
 def load_generator(path: Path) -> tuple[Any, ModelRecord]:
@@ -141,6 +152,8 @@ def load_generator(path: Path) -> tuple[Any, ModelRecord]:
         raise ModelError(
             str(path), f"its weights do not fit its architecture ({why})", "train or copy it again"
         ) from None
+    if _weights_digest(state) != record.weights:
+        raise ModelError(str(path), "its weights are damaged (not those that were saved)", "copy it again")
     for name, tensor in state.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise ModelError(str(path), f"'{name}' holds values that are not numbers", "train it again")

@@ -10,7 +10,7 @@ import click
 from vidtrans.cli.console import Console
 from vidtrans.cli.options import console_options
 
-FILE = click.Path(path_type=Path)
+FILE = click.Path(path_type=Path, readable=False)
 
 
 @click.command("probe")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from vidtrans.cli.options import both_given, choices, common, flags_of, preset_o
 from vidtrans.errors import UsageError
 from vidtrans.settings import parse_time
 
-FILE = click.Path(path_type=Path)
+FILE = click.Path(path_type=Path, readable=False)  # the pipeline says it better
 VIDEOS = click.argument("videos", nargs=-1, required=True, type=FILE, metavar="VIDEO...")
 
 
@@ -89,8 +90,8 @@ def make_dataset(
         line = f"would make {table['output']}: {table['frames']} frames in {table['shots']} shots"
     else:
         line = (
-            f"{table['output']}: {table['pairs']} pairs from {table['frames']} frames, {table['held_out']} of them "
-            f"held out{_timing(table)}\nnext: vidtrans train {table['output']}"
+            f"{table['output']}: {table['pairs'] - table['held_out']} pairs to train on and {table['held_out']} held "
+            f"out, from {table['frames']} frames{_timing(table)}\nnext: vidtrans train {_typed(table['output'])}"
         )
     console.result(table, line)
 
@@ -138,7 +139,7 @@ def train(
         shown = f", held out {scores['psnr']:.1f} dB" if scores else ""
         line = (
             f"{table['output']}: {table['steps']} steps{shown}{_timing(table)}\n"
-            f"next: vidtrans stylize VIDEO --model {table['output']}"
+            f"next: vidtrans stylize VIDEO --model {_typed(table['output'])}"
         )
     console.result(table, line)
 
@@ -290,3 +291,8 @@ def _rendered(table: dict[str, Any]) -> str:
 
 def _timing(table: dict[str, Any]) -> str:
     return ", up to date" if table["cached"] else f", {table['seconds']:.1f} s"
+
+
+def _typed(path: str) -> str:
+    """A path as it has to be typed."""
+    return shlex.quote(f"./{path}" if path.startswith("-") else path)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 
-# Below this the coarsest pyramid level is too small for the method's 8×8 patches.
-_SMALLEST = 24
+PATCH = 8
 
 
 class DISMedium:
@@ -18,9 +19,13 @@ class DISMedium:
         self._method = cv2.DISOpticalFlow.create(self.preset)
 
     def __call__(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """(H, W) uint8 twice → (H, W, 2) float32 pixels. Pictures under 24 pixels are padded for the search."""
+        """(H, W) uint8 twice → (H, W, 2) float32 pixels. Small and very wide pictures are padded for the search."""
         height, width = first.shape
-        below, right = max(0, _SMALLEST - height), max(0, _SMALLEST - width)
+        right = max(0, 3 * PATCH - width)
+        # OpenCV chooses the coarsest pyramid level by the width alone, and crashes where the height does not hold
+        # a patch there.
+        coarsest = max(0, math.floor(math.log2(2 * (width + right) / (5 * PATCH))))
+        below = max(0, max(3 * PATCH, PATCH * 2**coarsest) - height)
         if below or right:
             first, second = (cv2.copyMakeBorder(p, 0, below, 0, right, cv2.BORDER_REPLICATE) for p in (first, second))
         flow = self._method.calc(np.ascontiguousarray(first), np.ascontiguousarray(second), None)

@@ -34,6 +34,8 @@ class Context:
     stop: Stop = field(default_factory=Stop)
 
     def __post_init__(self) -> None:
+        if not 0 <= self.cache_limit_gb < float("inf"):
+            raise UsageError(f"--cache-limit {self.cache_limit_gb}", "it is no size", "give a number of gigabytes")
         self.cache_dir = Path(self.cache_dir).absolute()
         self.cache = Cache(self.cache_dir, self.report)
 

@@ -64,6 +64,8 @@ def make_dataset(
     name, table = recipe.choice("pairing")
     pairing = make_pairing(PAIRINGS, name, table)
     output = output or default_output(videos)
+    if output.name in ("", ".."):
+        raise UsageError(f"-o {output}", "it is a place, not a name", "give the new folder a name")
     check_parents(output)
     _check_inputs(videos, target, pairing)
     request = digest_of(

@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from vidtrans.errors import Interrupted
+from vidtrans.errors import Interrupted, ModelError
 from vidtrans.events import Progress
 from vidtrans.files import complete
 from vidtrans.inference.engine import Engine, IdentityEngine
@@ -18,7 +18,7 @@ from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import Pairing, make_pairing, pairing_record
 from vidtrans.pipeline.chunk_files import ChunkStore, ChunkWriter, RawOutputs
 from vidtrans.pipeline.context import Clip, Context
-from vidtrans.pipeline.outputs import record
+from vidtrans.pipeline.outputs import record, up_to_date
 from vidtrans.pipeline.recipe import Recipe
 from vidtrans.pipeline.stages import InferStage, RenderStage, libraries
 from vidtrans.rendering.chunks import chunk_of, cut_into_chunks, spans
@@ -54,7 +54,10 @@ def find_look(name: str, context: Context) -> Look:
     path = find_model(name)
     if path is None:
         return Look(None, IDENTITY, IDENTITY, None)
-    return Look(path, context.cache.digest(path), path.stem, read_record(path))
+    try:
+        return Look(path, context.cache.digest(path), path.stem, read_record(path))
+    except PermissionError:
+        raise ModelError(str(path), "permission denied", "make the file readable") from None
 
 
 @dataclass(frozen=True)
@@ -160,6 +163,8 @@ class RenderJob:
                     raw_entry.finish({"frames": self.stop - self.first})
             encoded = sum(self.chunks[n].stop - self.chunks[n].first for n in missing)
             counts = {"frames_inferred": raw.num_inferred, "frames_encoded": encoded}
+            # Another run may have put something there meanwhile.
+            up_to_date(cache, output, request, [self.clip.path], self.context.overwrite)
             self.context.report(Progress("joining", 0, None))
             with complete(output) as temporary:
                 packets = self._join([store.path(c.number) for c in self.chunks], temporary)

@@ -12,7 +12,7 @@ from vidtrans.pipeline.context import Context
 from vidtrans.pipeline.make_dataset import make_dataset
 from vidtrans.pipeline.outputs import check_foreign, check_place
 from vidtrans.pipeline.recipe import Recipe
-from vidtrans.pipeline.stylize import check_folder, stylize, stylize_many
+from vidtrans.pipeline.stylize import plan_outputs, stylize, stylize_many
 from vidtrans.pipeline.train import train
 from vidtrans.settings import Table
 from vidtrans.video.container import probe
@@ -39,7 +39,7 @@ def run(
     folder = output if many else output.parent
     dataset = folder / datasets.default_output([video])
     model = folder / f"{video.resolve().stem}{SUFFIX}"
-    _check(apply, output, many, recipe, context)
+    _check([video, *apply, *([target] if target else [])], apply, output, model, recipe, context)
     made = make_dataset([video], dataset, recipe, context, target=target)
     if context.dry_run:
         return made | {"output": str(output)}, []
@@ -60,14 +60,18 @@ def run(
     }, results
 
 
-def _check(apply: Sequence[Path], output: Path, many: bool, recipe: Recipe, context: Context) -> None:
+def _check(
+    sources: Sequence[Path], apply: Sequence[Path], output: Path, model: Path, recipe: Recipe, context: Context
+) -> None:
     """Say before the training what would be wrong after it. Raises UsageError, MediaError."""
     encoding = recipe.settings("encoding", EncodingSettings)
-    if many:
-        check_folder(output)
+    if len(apply) > 1:
+        outputs = plan_outputs(apply, str(model), output, encoding)
     else:
         encoding.check_container(output)
-        check_place(output, apply)
-        check_foreign(context.cache, output, context.overwrite)
+        outputs = [output]
+    for place in outputs:
+        check_place(place, sources)
+        check_foreign(context.cache, place, context.overwrite)
     for clip in apply:
         probe(clip)

@@ -12,7 +12,7 @@ from vidtrans.files import digest_of
 from vidtrans.model import SUFFIX
 from vidtrans.pairing.base import pairing_record
 from vidtrans.pipeline.context import Context, content_digest, open_clip
-from vidtrans.pipeline.outputs import check_parents, up_to_date
+from vidtrans.pipeline.outputs import check_parents, check_place, up_to_date
 from vidtrans.pipeline.recipe import Recipe
 from vidtrans.pipeline.render_job import RenderJob, RenderSettings, find_look
 from vidtrans.pipeline.stages import InferStage, RenderStage
@@ -68,11 +68,22 @@ def stylize(
     return result | {"seconds": round(time.monotonic() - began, 3), "cached": False}
 
 
-def check_folder(output: Path) -> None:
-    """Raises UsageError where the output of several clips is, or looks like, a file."""
-    check_parents(output)
-    if (output.exists() and not output.is_dir()) or output.suffix.lstrip(".") in CONTAINERS:
-        raise UsageError(str(output), "with several clips -o is a folder", "give a folder name")
+def plan_outputs(videos: Sequence[Path], model: str, folder: Path, settings: EncodingSettings) -> list[Path]:
+    """The result of each of several clips in ``folder``; equal names are numbered.
+
+    Raises UsageError where the folder is, or looks like, a file.
+    """
+    check_parents(folder)
+    if (folder.exists() and not folder.is_dir()) or folder.suffix.lstrip(".") in CONTAINERS:
+        raise UsageError(str(folder), "with several clips -o is a folder", "give a folder name")
+    outputs: list[Path] = []
+    for video in videos:
+        plain = default_output(video, model, settings).name
+        name, k = plain, 2
+        while folder / name in outputs:
+            name, k = f"{Path(plain).stem}-{k}{Path(plain).suffix}", k + 1
+        outputs.append(folder / name)
+    return outputs
 
 
 def stylize_many(
@@ -88,18 +99,13 @@ def stylize_many(
 
     encoding = recipe.settings("encoding", EncodingSettings)
     find_look(model, context)  # a wrong model fails once, not once a clip
-    folder = output or Path()
-    check_folder(folder)
+    outputs = plan_outputs(videos, model, output or Path(), encoding)
+    for place in outputs:
+        check_place(place, videos)  # no clip's result may be another's source
     results: list[tuple[Path, Table | Exception]] = []
-    taken: set[str] = set()
-    for video in videos:
-        name = default_output(video, model, encoding).name
-        if name in taken:
-            stem, suffix = Path(name).stem, Path(name).suffix
-            name = next(n for k in range(2, len(videos) + 2) if (n := f"{stem}-{k}{suffix}") not in taken)
-        taken.add(name)
+    for video, place in zip(videos, outputs, strict=True):
         try:
-            results.append((video, stylize(video, model, folder / name, recipe, context, **span)))
+            results.append((video, stylize(video, model, place, recipe, context, **span)))
         except Interrupted:
             raise
         except VidtransError as error:

@@ -55,6 +55,10 @@ def train(
     if minutes is not None and not 0 < minutes < float("inf"):
         raise UsageError(f"--minutes {minutes:g}", "it is no length of time", "give a number above 0")
     start = find_model(start_from) if start_from else None
+    if start_from and start is None:
+        raise UsageError(f"--from {start_from}", "it has no weights to start from", "give a model file")
+    if start_from and fresh:
+        raise UsageError("--from and --fresh", "one starts from a model, the other from nothing", "give one of them")
     request = digest_of(
         {
             "command": "train",
@@ -88,6 +92,7 @@ def train(
     with entry.locked():
         meta = entry.read() or job.run(entry, stage, output, watched)
         result: Table = meta["result"] | {"output": str(output)}
+        up_to_date(context.cache, output, request, sources, context.overwrite)  # it may have appeared meanwhile
         with complete(output) as temporary:
             shutil.copyfile(entry.folder / job.MODEL_FILE, temporary)
             record(context.cache, output, temporary, request, result)

@@ -112,7 +112,7 @@ class TrainJob:
                 raise UsageError(
                     f"training on {loader.crop[0]}x{loader.crop[1]} pixels",
                     f"this {kind} needs {network.smallest} a side",
-                    "make the dataset with a larger --size, raise training.crop, or take fewer layers",
+                    "train on larger pictures (--size never enlarges), raise training.crop, or take fewer layers",
                 )
         model = Pix2Pix(generator, discriminator, self.settings, self.device, self.precision)
         return Run(folder, model, loader, self.context.seed, [total])

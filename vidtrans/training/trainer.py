@@ -99,7 +99,7 @@ def train(
     Raises Interrupted (after saving) when asked to stop, and Diverged on a loss that is not a number.
     """
     settings = run.model.settings
-    saved = shown = clock()
+    saved, shown = clock(), -math.inf  # the first preview comes with the first step
     if run.step:
         report(Note(f"going on from step {run.step} of {run.total}"))
 
@@ -113,6 +113,7 @@ def train(
     for batch in run.loader.stream(run.step, run.total):
         if stop.requested:
             run.save()
+            refresh()
             raise Interrupted(stop.exit_status or 130)
         losses = one_step(run, batch)
         if not math.isfinite(losses.gan + losses.l1 + losses.discriminator):

@@ -91,7 +91,8 @@ class EncodingSettings:
         containers = CODECS[self.codec].containers
         if output.suffix.lower().lstrip(".") not in containers:
             names = ", ".join("." + c for c in containers)
-            raise UsageError(str(output), f"{self.codec} cannot be written to '{output.suffix}'", f"use {names}")
+            where = f"to '{output.suffix}'" if output.suffix else "without an ending"
+            raise UsageError(str(output), f"{self.codec} cannot be written {where}", f"use {names}")
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,9 @@ from vidtrans.events import Note, Report, silent
 from vidtrans.video.container import open_media
 from vidtrans.video.encoder import CONTAINERS
 
+# These are no fault of the container, and go up as they are.
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -78,7 +81,7 @@ def join(
             for _, _, packet in heapq.merge(*streams, key=lambda item: item[:2]):
                 out.mux(packet)
         except (av.error.FFmpegError, ValueError) as error:
-            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            if isinstance(error, OSError) and error.errno in DISK_ERRORS:
                 raise
             raise MediaError(
                 str(output),
