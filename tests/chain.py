@@ -9,6 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
+
 # A generator of a few thousand parameters on 32-pixel pictures: a step takes milliseconds.
 TINY: dict[str, dict[str, Any]] = {
     "dataset": {"size": "32", "block": 3, "gap": 1},
@@ -59,3 +62,18 @@ def snapshot(folder: Path) -> dict[str, bytes]:
         for p in sorted(folder.rglob("*"))
         if p.is_file() and ".vidtrans" not in p.parts
     }
+
+
+def leave_room_for(monkeypatch: pytest.MonkeyPatch, engine: Any, pictures: int) -> None:
+    """From now on the engine's device runs out of memory for more pictures than these at once."""
+    import torch
+
+    forward = engine._forward
+
+    def small_device(padded: np.ndarray) -> np.ndarray:
+        if len(padded) > pictures:
+            raise torch.OutOfMemoryError("no room")
+        made: np.ndarray = forward(padded)
+        return made
+
+    monkeypatch.setattr(engine, "_forward", small_device)

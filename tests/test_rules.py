@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from chain import TINY, snapshot, tiny_flags, vidtrans_json
+from chain import TINY, leave_room_for, snapshot, tiny_flags, vidtrans_json
 from clips import moving_frames, sound_packets, times, write_clip
 
 import vidtrans as api
@@ -260,14 +260,7 @@ def test_no_picture_is_lost_when_memory_runs_out_in_the_middle(monkeypatch: pyte
     engine = TorchEngine(g, Device("cpu", "cpu"), "fp32", batch=4)
     pictures = np.random.default_rng(0).integers(0, 256, (11, 32, 32, 1), dtype=np.uint8)
     wanted = engine(pictures)
-    forward = engine._forward
-
-    def small_device(padded: np.ndarray) -> np.ndarray:
-        if len(padded) > 2:
-            raise torch.OutOfMemoryError("no room")
-        return forward(padded)
-
-    monkeypatch.setattr(engine, "_forward", small_device)
+    leave_room_for(monkeypatch, engine, 2)
     made = engine(pictures)
     assert made.shape == wanted.shape
     assert np.abs(made.astype(int) - wanted).max() <= 1

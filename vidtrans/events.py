@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from vidtrans.errors import Interrupted
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -48,3 +50,8 @@ class Stop:
     @property
     def requested(self) -> bool:
         return self.exit_status is not None
+
+    def check(self) -> None:
+        """Raise Interrupted if a stop was requested; called where what was done is saved."""
+        if self.exit_status is not None:
+            raise Interrupted(self.exit_status)

@@ -1,8 +1,8 @@
 """The model file: one ``.safetensors`` with the generator's weights and all that is needed to use them.
 
 Its one metadata key, ``vidtrans``, is canonical JSON (with several keys the bytes would differ from run to
-run): format, architecture and settings, pairing and settings, size, normalisation, training record, card.
-No times and no paths: the same training gives the same bytes.
+run): format, architecture and settings, pairing and settings, size, normalisation, training record, card, the
+weights' digest. No times and no paths: the same training gives the same bytes.
 """
 
 from __future__ import annotations

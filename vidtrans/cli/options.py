@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from vidtrans.cli.console import Console
-from vidtrans.errors import Interrupted
+from vidtrans.errors import Interrupted, UsageError
 
 
 class SettingOption(click.Option):
@@ -79,10 +79,11 @@ def flags_of(context: click.Context, *tables_read: str) -> dict[str, dict[str, A
     return tables
 
 
-def both_given(context: click.Context, one: str, other: str) -> bool:
-    """Whether both were given in the same way; else the flag outranks the variable."""
+def refuse_both(context: click.Context, one: str, other: str) -> None:
+    """Raise UsageError where both were given in the same way; else the flag outranks the variable."""
     sources = {context.get_parameter_source(name) for name in (one, other)}
-    return None not in (context.params[one], context.params[other]) and len(sources) == 1
+    if None not in (context.params[one], context.params[other]) and len(sources) == 1:
+        raise UsageError(f"--{one} and --{other}", "both say when to stop", "give one of them")
 
 
 def choices(path: str) -> Callable[[], list[str]]:

@@ -9,8 +9,7 @@ from typing import Any
 import click
 
 from vidtrans.cli.console import Console
-from vidtrans.cli.options import both_given, choices, common, flags_of, preset_option, set_option, setting_option
-from vidtrans.errors import UsageError
+from vidtrans.cli.options import choices, common, flags_of, preset_option, refuse_both, set_option, setting_option
 from vidtrans.settings import parse_time
 
 FILE = click.Path(path_type=Path, readable=False)  # the pipeline says it better
@@ -44,17 +43,31 @@ start_option = click.option("--start", metavar="TIME", help="HH:MM:SS.mmm, 12.5s
 end_option = click.option("--end", metavar="TIME", help="The first moment that is left out.")
 
 
-@click.command("make-dataset")
-@VIDEOS
-@click.option("-o", "--output", type=FILE, help="The folder to make.  [default: VIDEO.dataset]")
-@setting_option(
+pairing_option = setting_option(
     "--pairing",
     "pairing",
     "name",
     "How pairs come out of frames.",
     type=Lazy("vidtrans.pairing:PAIRINGS", "pairing"),
 )
-@click.option("--target", type=FILE, help="A second clip in step, for --pairing aligned.")
+target_option = click.option("--target", type=FILE, help="A second clip in step, for --pairing aligned.")
+steps_option = setting_option(
+    "--steps", "training", "steps", "Updates; raise it later to go on.", type=click.IntRange(1)
+)
+minutes_option = click.option(
+    "--minutes", type=click.FloatRange(0, min_open=True), help="Instead of --steps: as many as fit, measured once."
+)
+codec_option = setting_option("--codec", "encoding", "codec", "Codec of the result.")
+temporal_option = setting_option(
+    "--temporal", "temporal", "name", "Temporal filter.", type=Lazy("vidtrans.temporal:FILTERS", "temporal filter")
+)
+
+
+@click.command("make-dataset")
+@VIDEOS
+@click.option("-o", "--output", type=FILE, help="The folder to make.  [default: VIDEO.dataset]")
+@pairing_option
+@target_option
 @preset_option
 @setting_option("--size", "dataset", "size", "Stored size: the short side, WxH, or source.")
 @start_option
@@ -100,12 +113,8 @@ def make_dataset(
 @click.argument("dataset", type=FILE)
 @click.option("-o", "--output", type=FILE, help="The model file.  [default: DATASET.safetensors]")
 @preset_option
-@setting_option("--steps", "training", "steps", "Updates; raise it later to go on.", type=click.IntRange(1))
-@click.option(
-    "--minutes",
-    type=click.FloatRange(0, min_open=True),
-    help="Instead of --steps: as many as fit, measured once.",
-)
+@steps_option
+@minutes_option
 @click.option("--from", "start_from", metavar="MODEL", help="Start from a model's weights.")
 @click.option("--fresh", is_flag=True, help="Start from nothing, whatever was trained before.")
 @set_option
@@ -127,8 +136,7 @@ def train(
     from vidtrans.pipeline.train import train as train_model
     from vidtrans.pipeline.train import train_recipe
 
-    if both_given(click_context, "steps", "minutes"):
-        raise UsageError("--steps and --minutes", "both say when to stop", "give one of them")
+    refuse_both(click_context, "steps", "minutes")
     recipe = train_recipe(dataset, preset, flags_of(click_context, "generator", "discriminator", "training"))
     table = train_model(dataset, output, recipe, context, minutes=minutes, start_from=start_from, fresh=fresh)
     if table.get("dry_run"):
@@ -144,28 +152,13 @@ def train(
     console.result(table, line)
 
 
-def rendering_options(function: Any) -> Any:
-    """What stylize and run have in common."""
-    for option in (
-        setting_option("--codec", "encoding", "codec", "Codec of the result."),
-        setting_option(
-            "--temporal",
-            "temporal",
-            "name",
-            "Temporal filter.",
-            type=Lazy("vidtrans.temporal:FILTERS", "temporal filter"),
-        ),
-    ):
-        function = option(function)
-    return function
-
-
 @click.command("stylize")
 @VIDEOS
 @click.option("--model", required=True, metavar="MODEL", help="A model file or name; 'identity' returns its input.")
 @click.option("-o", "--output", type=FILE, help="The result; a folder for several clips.  [default: VIDEO.MODEL.mp4]")
 @setting_option("--size", "rendering", "size", "Working size: short side, WxH, trained, or source.")
-@rendering_options
+@temporal_option
+@codec_option
 @start_option
 @end_option
 @preset_option
@@ -212,21 +205,12 @@ def stylize(
 )
 @click.option("-o", "--output", required=True, type=FILE, help="The result; a folder for several clips.")
 @preset_option
-@setting_option(
-    "--pairing",
-    "pairing",
-    "name",
-    "How pairs come out of frames.",
-    type=Lazy("vidtrans.pairing:PAIRINGS", "pairing"),
-)
-@click.option("--target", type=FILE, help="A second clip in step, for --pairing aligned.")
-@setting_option("--steps", "training", "steps", "Updates of the generator.", type=click.IntRange(1))
-@click.option(
-    "--minutes",
-    type=click.FloatRange(0, min_open=True),
-    help="Instead of --steps: as many as fit, measured once.",
-)
-@rendering_options
+@pairing_option
+@target_option
+@steps_option
+@minutes_option
+@temporal_option
+@codec_option
 @set_option
 @common
 @click.pass_context
@@ -246,8 +230,7 @@ def run(
     from vidtrans.pipeline.recipe import TABLES, dataset_recipe
     from vidtrans.pipeline.run import run as run_chain
 
-    if both_given(click_context, "steps", "minutes"):
-        raise UsageError("--steps and --minutes", "both say when to stop", "give one of them")
+    refuse_both(click_context, "steps", "minutes")
     recipe = dataset_recipe(preset, flags_of(click_context, *TABLES))
     table, results = run_chain(video, list(apply_to), output, recipe, context, target=target, minutes=minutes)
     if len(results) > 1:

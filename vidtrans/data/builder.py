@@ -11,7 +11,6 @@ import numpy as np
 from vidtrans.data.dataset import DatasetSettings, FrameRecord
 from vidtrans.data.sources import ClipSource, FolderSource
 from vidtrans.data.split import split_roles
-from vidtrans.errors import Interrupted
 from vidtrans.events import Progress, Report, Stop
 from vidtrans.files import sync_file, sync_folder
 from vidtrans.pairing.base import Pairing
@@ -101,8 +100,7 @@ def write_pictures(
         if not is_done(number):
             pictures = sources[records[0].source].pictures([r.index for r in records], size)
             for count, (record, (picture, target)) in enumerate(zip(records, pictures, strict=True)):
-                if stop.requested:
-                    raise Interrupted(stop.exit_status or 130)
+                stop.check()
                 report(Progress("frames", done + count, plan.num_frames))
                 _store(folder / record.file, picture)
                 if record.target and target is not None:

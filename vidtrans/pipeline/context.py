@@ -8,11 +8,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from vidtrans.errors import Interrupted, MediaError, UsageError
+from vidtrans.errors import MediaError, UsageError
 from vidtrans.events import Note, Progress, Report, Stop, silent
 from vidtrans.pipeline.cache import FOLDER, Cache
-from vidtrans.pipeline.stages import IndexStage, libraries
-from vidtrans.settings import Table, Time
+from vidtrans.pipeline.stages import IndexStage, media_libraries
+from vidtrans.settings import Size, Table, Time
 from vidtrans.video.container import open_media, picture_stream
 from vidtrans.video.reader import ClipIndex, ClipReader, IndexBuilder
 
@@ -91,7 +91,7 @@ def open_clip(context: Context, path: Path) -> Clip:
     from vidtrans.flow.cuts import VERSION
 
     digest = content_digest(context, path)
-    stage = IndexStage(digest, VERSION, libraries("av", "opencv-python-headless"))
+    stage = IndexStage(digest, VERSION, media_libraries())
     entry = context.cache.entry(stage.name, stage.key)
     held = entry.read()
     if held is not None:
@@ -113,7 +113,6 @@ def open_clip(context: Context, path: Path) -> Clip:
 def _scan(context: Context, path: Path) -> tuple[ClipIndex, tuple[int, ...]]:
     """Decode a clip from end to end, small, for its timestamps and its shots."""
     from vidtrans.flow.cuts import ANALYSIS_SHORT_SIDE, CutDetector
-    from vidtrans.settings import Size
 
     with ClipReader(path, threads=context.decode_threads) as reader:
         reader.scale(Size(short=ANALYSIS_SHORT_SIDE))
@@ -124,8 +123,7 @@ def _scan(context: Context, path: Path) -> tuple[ClipIndex, tuple[int, ...]]:
                 builder.add(frame)
                 if detector(frame.rgb):
                     shots.append(frame.index)
-                if context.stop.requested:
-                    raise Interrupted(context.stop.exit_status or 130)
+                context.stop.check()
                 context.report(Progress(f"reading {path.name}", frame.index + 1, total))
         index = builder.build()
     if index.num_rebuilt_pts:

@@ -32,7 +32,7 @@ from vidtrans.pipeline.cache import Entry
 from vidtrans.pipeline.context import Clip, Context, content_digest, open_clip
 from vidtrans.pipeline.outputs import check_parents
 from vidtrans.pipeline.recipe import Recipe
-from vidtrans.pipeline.stages import DatasetStage, libraries
+from vidtrans.pipeline.stages import DatasetStage, media_libraries
 from vidtrans.settings import Table, Time, parse_size, to_table
 
 SUFFIX = ".dataset"
@@ -93,8 +93,7 @@ def make_dataset(
         return _result(held, output, began, cached=True)
     sources, described = _open_sources(videos, target, start, end, settings, pairing, context)
     plan = plan_dataset(sources, pairing, settings)
-    versions = libraries("av", "opencv-python-headless")
-    stage = DatasetStage(described, pairing_record(pairing), to_table(settings), versions)
+    stage = DatasetStage(described, pairing_record(pairing), to_table(settings), media_libraries())
     dataset = Dataset(
         folder=output,
         key=request,

@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from vidtrans.errors import Interrupted, ModelError
+from vidtrans.errors import ModelError
 from vidtrans.events import Progress
 from vidtrans.files import complete
 from vidtrans.inference.engine import Engine, IdentityEngine
@@ -20,7 +20,7 @@ from vidtrans.pipeline.chunk_files import ChunkStore, ChunkWriter, RawOutputs
 from vidtrans.pipeline.context import Clip, Context
 from vidtrans.pipeline.outputs import record, up_to_date
 from vidtrans.pipeline.recipe import Recipe
-from vidtrans.pipeline.stages import InferStage, RenderStage, libraries
+from vidtrans.pipeline.stages import InferStage, RenderStage, media_libraries
 from vidtrans.rendering.chunks import chunk_of, cut_into_chunks, spans
 from vidtrans.rendering.outputs import lookback, raw_outputs
 from vidtrans.rendering.settings import RenderingSettings
@@ -161,8 +161,7 @@ class RenderJob:
                 self._fill(engine, raw, store, missing)
                 if kept is not None and all(kept.is_done(c.number) for c in self.chunks):
                     raw_entry.finish({"frames": self.stop - self.first})
-            encoded = sum(self.chunks[n].stop - self.chunks[n].first for n in missing)
-            counts = {"frames_inferred": raw.num_inferred, "frames_encoded": encoded}
+            counts = {"frames_inferred": raw.num_inferred, "frames_encoded": self._num_frames(missing)}
             # Another run may have put something there meanwhile.
             up_to_date(cache, output, request, [self.clip.path], self.context.overwrite)
             self.context.report(Progress("joining", 0, None))
@@ -173,11 +172,14 @@ class RenderJob:
             segment_entry.finish({"frames": self.stop - self.first})
         return result
 
+    def _num_frames(self, chunks: Sequence[int]) -> int:
+        return sum(self.chunks[n].stop - self.chunks[n].first for n in chunks)
+
     def _fill(self, engine: Engine, raw: RawOutputs, store: ChunkStore, missing: Sequence[int]) -> None:
         """Render the missing chunks, in runs of neighbours, in one pass over the frames of each run."""
         method = self.settings.make_filter()
-        done = sum(c.stop - c.first for c in self.chunks if c.number not in set(missing))
         total = self.stop - self.first
+        done = total - self._num_frames(missing)
         for run, lo, hi in spans(self.chunks, missing, method.radius):
             with ExitStack() as stack:
                 samples = stack.enter_context(closing(self._samples(engine, raw, lo, hi)))
@@ -188,8 +190,7 @@ class RenderJob:
                     writer.write(sample.index, picture, sample.pts)
                     done += 1
                     self.context.report(Progress(f"rendering {self.clip.path.name}", done, total))
-                    if self.context.stop.requested:
-                        raise Interrupted(self.context.stop.exit_status or 130)
+                    self.context.stop.check()
 
     def _segment(self, path: Path) -> SegmentWriter:
         return SegmentWriter(path, self.picture, self.settings.encoding)
@@ -220,7 +221,7 @@ class RenderJob:
             pairing=pairing_record(self.pairing),
             size=list(self.size),
             engine=dict(engine.identity),
-            libraries=libraries("av", "opencv-python-headless"),
+            libraries=media_libraries(),
         )
 
     def _render_stage(self, infer: InferStage) -> RenderStage:
@@ -229,7 +230,7 @@ class RenderJob:
             filter=self.settings.filter_record(),
             encoding=self.settings.encoding.for_key(),
             picture={k: str(v) for k, v in self.picture.__dict__.items()},
-            libraries=libraries("av", "opencv-python-headless"),
+            libraries=media_libraries(),
         )
 
     def _join(self, segments: list[Path], output: Path) -> int:

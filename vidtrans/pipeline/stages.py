@@ -32,6 +32,11 @@ def libraries(*names: str) -> Table:
     return {name: version(name) for name in names}
 
 
+def media_libraries() -> Table:
+    """The versions that decide how frames are read, worked on and written."""
+    return libraries("av", "opencv-python-headless")
+
+
 @dataclass(frozen=True)
 class Stage:
     """A stage with its parameters; the fields of a subclass are what its key is made of."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vidtrans.errors import Interrupted, UsageError
+from vidtrans.errors import Interrupted, UsageError, VidtransError
 from vidtrans.files import digest_of
 from vidtrans.model import SUFFIX
 from vidtrans.pairing.base import pairing_record
@@ -95,8 +95,6 @@ def stylize_many(
     **span: Any,
 ) -> list[tuple[Path, Table | Exception]]:
     """Several clips, one after another; a failed one is named and passed over. ``output`` is then a folder."""
-    from vidtrans.errors import VidtransError
-
     encoding = recipe.settings("encoding", EncodingSettings)
     find_look(model, context)  # a wrong model fails once, not once a clip
     outputs = plan_outputs(videos, model, output or Path(), encoding)

@@ -59,10 +59,11 @@ def train(
         raise UsageError(f"--from {start_from}", "it has no weights to start from", "give a model file")
     if start_from and fresh:
         raise UsageError("--from and --fresh", "one starts from a model, the other from nothing", "give one of them")
+    pictures = dataset_digest(context, dataset)
     request = digest_of(
         {
             "command": "train",
-            "dataset": dataset_digest(context, dataset),
+            "dataset": pictures,
             "networks": recipe.only("generator", "discriminator"),
             "settings": settings.for_key(),
             "minutes": minutes,
@@ -87,7 +88,7 @@ def train(
     total = job.steps_for(minutes, request) if minutes else settings.steps
     if context.dry_run:
         return job.summary(output, total) | {"dry_run": True}
-    stage = job.stage(total, dataset_digest(context, dataset), fresh)
+    stage = job.stage(total, pictures, fresh)
     entry = context.cache.entry(stage.name, stage.key)
     with entry.locked():
         meta = entry.read() or job.run(entry, stage, output, watched)

@@ -77,7 +77,7 @@ class WindowFilter:
         here = window.centre
         while 0 <= here + direction < len(window.samples):
             near, far = window.samples[here], window.samples[here + direction]
-            step = self._step(near, far) if direction > 0 else self._step_back(far, near)
+            step = self._pair(near, far)[0] if direction > 0 else self._pair(far, near)[1]
             if path is None:
                 path, reliable = step.flow, step.reliable
             else:
@@ -103,29 +103,18 @@ class WindowFilter:
         return halves
 
     def _pair(self, first: Sample, second: Sample) -> tuple[_Step, _Step]:
-        """Flow between two neighbours, both ways; computed once a pair and kept with the first."""
+        """From ``first`` to ``second`` and back; computed once a pair and kept with the first."""
         if "steps" not in first.extras:
             a, b = grey(first.guide), grey(second.guide)
             there, back = self._flow(a, b), self._flow(b, a)
-            height, width = self._half(first)[0].shape[:2]
-            first.extras["steps"] = tuple(
-                _Step(
-                    resize_flow(f, width, height),
-                    cv2.resize(m, (width, height), interpolation=cv2.INTER_AREA),
-                )
-                for f, m in (
-                    (there, forward_backward(there, back).astype(np.float32)),
-                    (back, forward_backward(back, there).astype(np.float32)),
-                )
-            )
-            # A half-grid pixel counts only where all four of its pixels do.
-            for step in first.extras["steps"]:
-                np.copyto(step.reliable, (step.reliable > 0.99).astype(np.float32))
+            first.extras["steps"] = self._halve(first, there, back), self._halve(first, back, there)
         pair: tuple[_Step, _Step] = first.extras["steps"]
         return pair
 
-    def _step(self, first: Sample, second: Sample) -> _Step:
-        return self._pair(first, second)[0]
-
-    def _step_back(self, first: Sample, second: Sample) -> _Step:
-        return self._pair(first, second)[1]
+    def _halve(self, sample: Sample, flow: np.ndarray, back: np.ndarray) -> _Step:
+        height, width = self._half(sample)[0].shape[:2]
+        share = cv2.resize(
+            forward_backward(flow, back).astype(np.float32), (width, height), interpolation=cv2.INTER_AREA
+        )
+        # A half-grid pixel counts only where all four of its pixels do.
+        return _Step(resize_flow(flow, width, height), (share > 0.99).astype(np.float32))

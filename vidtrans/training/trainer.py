@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from vidtrans.data.loader import Batch, Loader
-from vidtrans.errors import Interrupted, VidtransError
+from vidtrans.errors import VidtransError
 from vidtrans.events import Note, Progress, Report, Stop
 from vidtrans.files import write_bytes
 from vidtrans.training.checkpoint import load_checkpoint, save_checkpoint
@@ -114,7 +114,7 @@ def train(
         if stop.requested:
             run.save()
             refresh()
-            raise Interrupted(stop.exit_status or 130)
+            stop.check()
         losses = one_step(run, batch)
         if not math.isfinite(losses.gan + losses.l1 + losses.discriminator):
             raise Diverged(saved_step, run.step + 1)

@@ -12,7 +12,6 @@ import numpy as np
 from av.codec.context import CodecContext
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
-UNTAGGED = 2
 HD_LINES = 720
 # BITEXACT and ACCURATE_RND make the conversion the same on every processor.
 _EXACT = Interpolation.ACCURATE_RND | Interpolation.BITEXACT | Interpolation.FULL_CHR_H_INT
