@@ -23,14 +23,22 @@ class Step:
 class Pairing(Protocol):
     """A way of making pairs. Instances are made from their ``Settings`` and keep no state.
 
-    ``version`` is raised by hand when the pictures that ``input`` makes change.
+    ``version`` is raised by hand when the pictures that it makes change.
     ``needs_target``: the target comes from a second clip or folder, not from the frame itself.
     ``min_frames``: the shortest shot that gives a pair.
+    ``uses_mask``: what ``shown`` makes depends on the mask. ``draws``: ``drawn`` may be called.
+    ``enlarges``: how many times larger than its source a render is.
+
+    All pictures are uint8, 0 to 255, the same size within a call; frames and outputs are (H, W, 3), what a network
+    sees is (H, W, in_channels), masks are (H, W).
     """
 
     name: ClassVar[str]
     version: ClassVar[int]
     needs_target: ClassVar[bool]
+    uses_mask: ClassVar[bool]
+    draws: ClassVar[bool]
+    finishes: ClassVar[bool]
     Settings: ClassVar[type]
     settings: Any
 
@@ -38,11 +46,14 @@ class Pairing(Protocol):
 
     @property
     def in_channels(self) -> int:
-        """Channels of what ``input`` returns."""
+        """Channels of what the network sees."""
         ...
 
     @property
     def min_frames(self) -> int: ...
+
+    @property
+    def enlarges(self) -> int: ...
 
     def steps(self, num_frames: int) -> Iterator[Step]:
         """The pairs of a shot of ``num_frames`` frames."""
@@ -53,14 +64,58 @@ class Pairing(Protocol):
         ...
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        """Frames (H, W, 3) uint8 → the network's input, (H, W, in_channels) uint8, 0 to 255."""
+        """Raw frames, oldest first → what the network sees. The same every time."""
+        ...
+
+    def taught(self, frames: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+        """What the network sees in training, where that is not the raw frame's input: noise and holes are drawn."""
+        ...
+
+    def shown(self, frames: Sequence[np.ndarray], number: int, mask: np.ndarray | None) -> np.ndarray:
+        """What the network sees of frame ``number`` of a clip when it is rendered, under the render's mask."""
+        ...
+
+    def drawn(self, picture: np.ndarray) -> np.ndarray:
+        """A drawing → what the network sees, without looking for what is drawn already."""
+        ...
+
+    def finish(self, frame: np.ndarray, output: np.ndarray, shown: np.ndarray) -> np.ndarray:
+        """The network's output with what is known better from the frame put back."""
         ...
 
 
-class FramePairing:
-    """Shared by pairings in which a frame's input is made from that frame alone."""
+class PlainPairing:
+    """The answers of a pairing that has nothing special to say."""
 
     needs_target: ClassVar[bool] = False
+    uses_mask: ClassVar[bool] = False
+    draws: ClassVar[bool] = False
+    finishes: ClassVar[bool] = False
+    enlarges = 1
+
+    def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
+        """(H, W, 3) uint8 frames, oldest first → (H, W, in_channels) uint8."""
+        raise NotImplementedError
+
+    def taught(self, frames: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+        del rng
+        return self.input(frames)
+
+    def shown(self, frames: Sequence[np.ndarray], number: int, mask: np.ndarray | None) -> np.ndarray:
+        del number, mask
+        return self.input(frames)
+
+    def drawn(self, picture: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
+    def finish(self, frame: np.ndarray, output: np.ndarray, shown: np.ndarray) -> np.ndarray:
+        del frame, shown
+        return output
+
+
+class FramePairing(PlainPairing):
+    """Shared by pairings in which a frame's input is made from that frame alone."""
+
     min_frames = 1
 
     def steps(self, num_frames: int) -> Iterator[Step]:

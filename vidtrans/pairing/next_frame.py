@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vidtrans.pairing.base import Step
+from vidtrans.pairing.base import PlainPairing, Step
 from vidtrans.settings import setting
 
 
@@ -19,12 +19,11 @@ class NextFrameSettings:
     context: int = setting(1, "how many past frames the network sees", low=1, high=4)
 
 
-class NextFrame:
+class NextFrame(PlainPairing):
     """Pairs never span a cut: they are made within a shot."""
 
     name = "next-frame"
     version = 1
-    needs_target = False
     Settings = NextFrameSettings
 
     def __init__(self, settings: NextFrameSettings) -> None:
