@@ -25,6 +25,12 @@ def digest_of(value: Any) -> str:
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
+def plain_name(path: Path) -> str:
+    """What a file or folder is called, without a file's ending."""
+    path = path.resolve()
+    return path.name if path.is_dir() else path.stem
+
+
 def digest_file(path: Path) -> str:
     """SHA-256 (hex) of a file's content."""
     with path.open("rb") as stream:
@@ -73,6 +79,29 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
+def _replaced(target: Path) -> Path:
+    """Where an old folder waits while the new one gets its name."""
+    return target.with_name(f".{target.name}.replaced")
+
+
+def put_in_place(made: Path, target: Path) -> None:
+    """Give a finished file or folder its final name, in place of what has it."""
+    finish_replacing(target)
+    if target.is_dir() and not target.is_symlink():
+        os.replace(target, _replaced(target))
+    os.replace(made, target)
+    sync_folder(target.parent)
+    remove(_replaced(target))
+
+
+def finish_replacing(target: Path) -> None:
+    """Clean up after a run that was killed while it gave a new folder its name."""
+    old = _replaced(target)
+    if old.exists() and not target.exists():
+        os.replace(old, target)
+    remove(old)
+
+
 @contextmanager
 def complete(target: Path) -> Iterator[Path]:
     """Yield a temporary path; on success fsync it and rename it to ``target``, on failure remove it."""
@@ -87,8 +116,7 @@ def complete(target: Path) -> Iterator[Path]:
                     sync_file(child)
         else:
             sync_file(temporary)
-        os.replace(temporary, target)
-        sync_folder(target.parent)
+        put_in_place(temporary, target)
     except BaseException:
         remove(temporary)
         raise

@@ -145,6 +145,7 @@ class Size:
         return "source" if self.short is None else str(self.short)
 
 
+AS_STORED = Size()
 SMALLEST_SIDE, LARGEST_SIDE = 16, 8192
 
 

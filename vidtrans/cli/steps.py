@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from vidtrans.cli.console import Console
 from vidtrans.cli.options import choices, common, flags_of, preset_option, refuse_both, set_option, setting_option
@@ -21,8 +22,9 @@ class Lazy(click.ParamType):
 
     name = "name"
 
-    def __init__(self, path: str, kind: str) -> None:
-        self.names, self.kind = choices(path), kind
+    def __init__(self, path: str, kind: str, *others: str) -> None:
+        registered = choices(path)
+        self.names, self.kind = lambda: [*others, *registered()], kind
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
         return "[" + "|".join(self.names()) + "]"
@@ -33,6 +35,9 @@ class Lazy(click.ParamType):
         if value not in self.names():
             raise unknown(self.kind, value, self.names())
         return value
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return [CompletionItem(name) for name in self.names() if name.startswith(incomplete)]
 
 
 def _span(start: str | None, end: str | None) -> dict[str, Any]:
@@ -50,14 +55,40 @@ pairing_option = setting_option(
     "How pairs come out of frames.",
     type=Lazy("vidtrans.pairing:PAIRINGS", "pairing"),
 )
-target_option = click.option("--target", type=FILE, help="A second clip in step, for --pairing aligned.")
+target_option = click.option(
+    "--target", type=FILE, help="A second clip (or folder) in step, for --pairing aligned and stack."
+)
 steps_option = setting_option(
     "--steps", "training", "steps", "Updates; raise it later to go on.", type=click.IntRange(1)
 )
 minutes_option = click.option(
     "--minutes", type=click.FloatRange(0, min_open=True), help="Instead of --steps: as many as fit, measured once."
 )
-codec_option = setting_option("--codec", "encoding", "codec", "Codec of the result.")
+codec_option = setting_option(
+    "--codec",
+    "encoding",
+    "codec",
+    "Codec of the result.",
+    type=Lazy("vidtrans.video.encoder:CODECS", "codec", "auto"),
+)
+strength_option = setting_option(
+    "--strength",
+    "rendering",
+    "strength",
+    "0 is the source, 1 the look, 2 twice as far; or keyframes: '0: 0.2, 120: 1'.",
+    metavar="S",
+)
+mix_option = setting_option(
+    "--mix", "rendering", "mix", "Share of the source laid over the result, 0 to 1; or keyframes.", metavar="X"
+)
+colour_option = setting_option(
+    "--keep-colour",
+    "rendering",
+    "keep_colour",
+    "Keep the source's own colours.",
+    is_flag=True,
+    flag_value="1",
+)
 temporal_option = setting_option(
     "--temporal", "temporal", "name", "Temporal filter.", type=Lazy("vidtrans.temporal:FILTERS", "temporal filter")
 )
@@ -100,11 +131,15 @@ def make_dataset(
     recipe = dataset_recipe(preset, flags_of(click_context, "pairing", "dataset"))
     table = make(list(videos), output, recipe, context, target=target, restore=restore, **_span(start, end))
     if table.get("dry_run"):
-        line = f"would make {table['output']}: {table['frames']} frames in {table['shots']} shots"
+        line = f"would make {table['output']}: {count(table['frames'], 'frame')} in {count(table['shots'], 'shot')}"
+        line += _costs(table)
     else:
         line = (
-            f"{table['output']}: {table['pairs'] - table['held_out']} pairs to train on and {table['held_out']} held "
-            f"out, from {table['frames']} frames{_timing(table)}\nnext: vidtrans train {_typed(table['output'])}"
+            f"{table['output']}: {count(table['pairs'] - table['held_out'], 'pair')} to train on and "
+            f"{table['held_out']} held out, from {count(table['frames'], 'frame')}"
+            + (f" ({table['left_out']} blurred or repeated ones left out)" if table["left_out"] else "")
+            + f"{_timing(table)}\nnext: vidtrans sheet {_typed(table['output'])}"
+            f"\n      vidtrans train {_typed(table['output'])}"
         )
     console.result(table, line)
 
@@ -141,12 +176,13 @@ def train(
     table = train_model(dataset, output, recipe, context, minutes=minutes, start_from=start_from, fresh=fresh)
     if table.get("dry_run"):
         where = f"{table['device']} {table['precision']}"
-        line = f"would train {table['output']}: {table['steps']} steps on {table['pairs']} pairs, {where}"
+        line = f"would train {table['output']}: {count(table['steps'], 'step')} on {count(table['pairs'], 'pair')}, "
+        line += where + _costs(table)
     else:
         scores = table.get("held_out") or {}
         shown = f", held out {scores['psnr']:.1f} dB" if scores else ""
         line = (
-            f"{table['output']}: {table['steps']} steps{shown}{_timing(table)}\n"
+            f"{table['output']}: {count(table['steps'], 'step')}{shown}{_timing(table)}\n"
             f"next: vidtrans stylize VIDEO --model {_typed(table['output'])}"
         )
     console.result(table, line)
@@ -158,6 +194,17 @@ def train(
 @click.option("-o", "--output", type=FILE, help="The result; a folder for several clips.  [default: VIDEO.MODEL.mp4]")
 @setting_option("--size", "rendering", "size", "Working size: short side, WxH, trained, or source.")
 @temporal_option
+@strength_option
+@click.option("--mask", type=FILE, help="A matte, white where the look is: a video, a picture, or a folder.")
+@mix_option
+@colour_option
+@setting_option(
+    "--drawn",
+    "rendering",
+    "drawn",
+    "The source is a drawing, its lines are taken as they are.",
+    type=click.Choice(["auto", "yes", "no"]),
+)
 @codec_option
 @start_option
 @end_option
@@ -170,6 +217,7 @@ def stylize(
     videos: tuple[Path, ...],
     model: str,
     output: Path | None,
+    mask: Path | None,
     start: str | None,
     end: str | None,
     preset: str | None,
@@ -177,18 +225,22 @@ def stylize(
     console: Console,
     **_: Any,
 ) -> int:
-    """Render a model onto videos: every frame, every timestamp, and the sound. Stop it; the same command goes on."""
-    from vidtrans.pipeline.recipe import make_recipe
-    from vidtrans.pipeline.stylize import stylize as stylize_one
-    from vidtrans.pipeline.stylize import stylize_many
+    """Render a model onto videos: every frame, every timestamp, and the sound. Stop it; the same command goes on.
 
-    recipe = make_recipe(preset, None, flags_of(click_context, "rendering", "temporal", "encoding"))
-    span = _span(start, end)
-    if len(videos) == 1 and not (output and output.is_dir()):
-        table = stylize_one(videos[0], model, output, recipe, context, **span)
+    A VIDEO may be a picture or a folder of pictures as well: the result is one too.
+    """
+    from vidtrans.pipeline.recipe import render_recipe
+    from vidtrans.pipeline.stylize import is_still, stylize_many
+    from vidtrans.pipeline.stylize import stylize as stylize_one
+
+    recipe = render_recipe(preset, flags_of(click_context, "pairing", "rendering", "temporal", "encoding"))
+    options: dict[str, Any] = {**_span(start, end), "mask": mask}
+    into_folder = output is not None and output.is_dir() and not (videos[0].is_dir() and is_still(videos[0]))
+    if len(videos) == 1 and not into_folder:
+        table = stylize_one(videos[0], model, output, recipe, context, **options)
         console.result(table, _rendered(table))
         return 0
-    results = stylize_many(videos, model, output, recipe, context, **span)
+    results = stylize_many(videos, model, output, recipe, context, **options)
     return show_batch(console, results, {"output": str(output or ".")})
 
 
@@ -210,6 +262,9 @@ def stylize(
 @steps_option
 @minutes_option
 @temporal_option
+@strength_option
+@mix_option
+@colour_option
 @codec_option
 @set_option
 @common
@@ -236,9 +291,10 @@ def run(
     if len(results) > 1:
         return show_batch(console, results, table)
     if context.dry_run:
-        line = f"would make {table['pairs']} pairs, train, and render {output}"
+        line = f"would make {count(table['pairs'], 'pair')}, train {count(table['steps'], 'step')}, and render {output}"
+        line += _costs(table)
     else:
-        line = f"{table['output']}: {table['frames']} frames, model {table['model']}{_timing(table)}"
+        line = f"{table['output']}: {count(table['frames'], 'frame')}, model {table['model']}{_timing(table)}"
     console.result(table, line)
     return 0
 
@@ -264,12 +320,24 @@ def show_batch(console: Console, results: list[tuple[Path, Any]], base: dict[str
 
 
 def _rendered(table: dict[str, Any]) -> str:
+    frames = count(table["frames"], "frame")
     if table.get("dry_run"):
         width, height = table["working_size"]
-        return (
-            f"would render {table['output']}: {table['frames']} frames at {width}x{height} in {table['chunks']} chunks"
-        )
-    return f"{table['output']}: {table['frames']} frames{_timing(table)}"
+        chunks = count(table["chunks"], "chunk")
+        return f"would render {table['output']}: {frames} at {width}x{height} in {chunks}{_costs(table)}"
+    return f"{table['output']}: {frames}{_timing(table)}"
+
+
+def count(number: int, what: str) -> str:
+    """``1 frame``, ``2 frames``."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _costs(table: dict[str, Any]) -> str:
+    """What a dry run expects, in words."""
+    from vidtrans.pipeline.estimate import spoken
+
+    return f"; {spoken(table)}"
 
 
 def _timing(table: dict[str, Any]) -> str:

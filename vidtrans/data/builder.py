@@ -13,6 +13,7 @@ from vidtrans.data.sources import ClipSource, FolderSource
 from vidtrans.data.split import split_roles
 from vidtrans.events import Progress, Report, Stop
 from vidtrans.files import sync_file, sync_folder
+from vidtrans.flow.survey import Survey, blurred, repeats
 from vidtrans.pairing.base import Pairing
 from vidtrans.settings import parse_size
 from vidtrans.video.picture import encode_png
@@ -23,32 +24,34 @@ Source = ClipSource | FolderSource
 
 @dataclass(frozen=True)
 class Plan:
-    """The frame records of a dataset, and in which chunks their pictures are written."""
+    """The frame records of a dataset, and in which chunks their pictures are written: never two sources in one."""
 
     records: tuple[FrameRecord, ...]
-    chunks: tuple[tuple[int, int], ...]  # [first, stop) into records; a chunk never spans two sources
+    chunks: tuple[tuple[FrameRecord, ...], ...]
 
     @property
-    def num_frames(self) -> int:
-        return len(self.records)
+    def num_stored(self) -> int:
+        return sum(map(len, self.chunks))
 
 
 def plan_dataset(sources: Sequence[Source], pairing: Pairing, settings: DatasetSettings) -> Plan:
     """Lay out folders, roles and chunks; reads nothing."""
     records: list[FrameRecord] = []
-    chunks: list[tuple[int, int]] = []
+    chunks: list[tuple[FrameRecord, ...]] = []
     for number, (source, folder) in enumerate(zip(sources, _folder_names(sources), strict=True)):
-        first = len(records)
-        for record in _records(source, settings):
+        own: list[FrameRecord] = []
+        for record in _records(source, settings, thin=not pairing.needs_target):
             name = f"{record.index:06d}.png"
             target = f"{folder}.target/{name}" if pairing.needs_target else None
-            records.append(replace(record, source=number, file=f"{folder}/{name}", target=target))
-        for at in range(first, len(records), CHUNK_PICTURES):
-            chunks.append((at, min(at + CHUNK_PICTURES, len(records))))
+            first, *others = [f"{folder}.{g}/{name}" for g in source.guides] or [f"{folder}/{name}"]
+            own.append(replace(record, source=number, file=first, target=target, guides=tuple(others)))
+        records += own
+        stored = [r for r in own if r.names]
+        chunks += [tuple(stored[at : at + CHUNK_PICTURES]) for at in range(0, len(stored), CHUNK_PICTURES)]
     return Plan(tuple(records), tuple(chunks))
 
 
-def _records(source: Source, settings: DatasetSettings) -> Iterator[FrameRecord]:
+def _records(source: Source, settings: DatasetSettings, *, thin: bool) -> Iterator[FrameRecord]:
     """The source's frames with shot and role; names and source number are filled in by the plan."""
     numbers = source.numbers()
     if isinstance(source, FolderSource):
@@ -59,12 +62,23 @@ def _records(source: Source, settings: DatasetSettings) -> Iterator[FrameRecord]
             role = source.roles[i] if known and source.roles[i] else drawn[i]
             yield FrameRecord("", 0, i, i, i, role or "train")
         return
-    starts = sorted({source.first, *(s for s in source.shots if source.first < s < source.stop)})
-    for shot, (a, b) in enumerate(zip(starts, [*starts[1:], source.stop], strict=True)):
-        inside = [n for n in numbers if a <= n < b]
-        roles = split_roles(len(inside), settings.hold_out, settings.block, settings.gap)
-        for n, role in zip(inside, roles, strict=True):
-            yield FrameRecord("", 0, n, source.index.pts[n], shot, role)
+    for shot, inside in enumerate(source.shots()):
+        # Where the target comes from elsewhere it may move while the source rests: nothing is left out then.
+        left_out = thinned(source.survey, inside, settings) if thin else set()
+        kept = [n for n in inside if n not in left_out]
+        roles = dict(zip(kept, split_roles(len(kept), settings.hold_out, settings.block, settings.gap), strict=True))
+        for n in inside:
+            yield FrameRecord("", 0, n, source.index.pts[n], shot, roles.get(n, "thinned"))
+
+
+def thinned(survey: Survey, numbers: list[int], settings: DatasetSettings) -> set[int]:
+    """Those of ``numbers``, frames of one shot, that are left out: repeats and blurred ones."""
+    found: set[int] = set()
+    if settings.thin:
+        found = repeats(survey.looks, numbers)
+    if settings.blur:
+        found |= blurred(survey.sharpness, [n for n in numbers if n not in found], settings.blur)
+    return found
 
 
 def _folder_names(sources: Sequence[Source]) -> list[str]:
@@ -95,20 +109,18 @@ def write_pictures(
     """
     size = parse_size(settings.size)
     done = 0
-    for number, (first, last) in enumerate(plan.chunks):
-        records = plan.records[first:last]
+    for number, records in enumerate(plan.chunks):
         if not is_done(number):
-            pictures = sources[records[0].source].pictures([r.index for r in records], size)
-            for count, (record, (picture, target)) in enumerate(zip(records, pictures, strict=True)):
+            rows = sources[records[0].source].pictures([r.index for r in records], size)
+            for count, (record, pictures) in enumerate(zip(records, rows, strict=True)):
                 stop.check()
-                report(Progress("frames", done + count, plan.num_frames))
-                _store(folder / record.file, picture)
-                if record.target and target is not None:
-                    _store(folder / record.target, target)
+                report(Progress("frames", done + count, plan.num_stored))
+                for name, picture in zip(record.names, pictures, strict=True):
+                    _store(folder / name, picture)
             sync_folder((folder / records[0].file).parent)
             mark_done(number)
         done += len(records)
-        report(Progress("frames", done, plan.num_frames))
+        report(Progress("frames", done, plan.num_stored))
 
 
 def _store(path: Path, picture: np.ndarray) -> None:

@@ -36,6 +36,10 @@ class DatasetSettings:
     hold_out: float = setting(0.1, "share of the frames kept from training, to score it", low=0.0, high=0.5)
     block: int = setting(8, "held-out frames come in blocks of this many", low=1, high=1000)
     gap: int = setting(4, "unused frames on either side of a held-out block", low=0, high=1000)
+    thin: bool = setting(True, "leave out frames that look just like the last one that was taken")
+    blur: float = setting(
+        0.5, "leave out frames less sharp than this share of those around them; 0 keeps all", low=0.0, high=0.95
+    )
 
 
 @dataclass(frozen=True)
@@ -49,11 +53,23 @@ class FrameRecord:
     shot: int
     role: Role
     target: str | None = None
+    guides: tuple[str, ...] = ()  # pictures that stand beside the first, where the input is a stack
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return (self.file, *self.guides)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every picture that is stored of the frame."""
+        if self.role == "thinned":
+            return ()
+        return self.inputs if self.target is None else (*self.inputs, self.target)
 
 
 @dataclass(frozen=True)
 class Pair:
-    """The pictures of one training example: those that make the input, oldest first, and the target."""
+    """The pictures of one training example: those that make the input (oldest first), and the target."""
 
     inputs: tuple[Path, ...]
     target: Path
@@ -84,7 +100,7 @@ class Dataset:
 
     def names(self) -> list[str]:
         """Every picture of the dataset, relative to the folder, in order."""
-        return list(dict.fromkeys(n for r in self.records for n in (r.file, r.target) if n))
+        return list(dict.fromkeys(n for r in self.records for n in r.names))
 
     def files(self) -> list[str]:
         """Those that are there."""
@@ -105,7 +121,7 @@ def write_index(folder: Path, dataset: Dataset) -> None:
         "size": dataset.size,
         "pairing": dataset.pairing_table,
         "sources": list(dataset.sources),
-        "frames": [{k: v for k, v in asdict(r).items() if v is not None} for r in dataset.records],
+        "frames": [{k: v for k, v in asdict(r).items() if v not in (None, ())} for r in dataset.records],
     }
     write_json(folder / INDEX, value, indent=1)
 
@@ -120,8 +136,8 @@ def open_dataset(folder: Path) -> Dataset:
         value = json.loads(index.read_text())
         if value["format"] != FORMAT:
             raise MediaError(str(folder), f"dataset format {value['format']} is not known here", "make it again")
-        records = tuple(FrameRecord(**r) for r in value["frames"])
-        for name in (n for r in records for n in (r.file, r.target) if n):
+        records = tuple(FrameRecord(**r | {"guides": tuple(r.get("guides", ()))}) for r in value["frames"])
+        for name in (n for r in records for n in r.names):
             if Path(name).is_absolute() or ".." in Path(name).parts:
                 raise ValueError(f"'{name}' leads out of the folder")
         opened = Dataset(
@@ -150,9 +166,14 @@ def _pairs(dataset: Dataset, present: set[str]) -> list[Pair]:
         for step in pairing.steps(len(records)):
             used = [records[i] for i in (*step.inputs, step.target)]
             target = records[step.target].target if pairing.needs_target else records[step.target].file
-            names = [records[i].file for i in step.inputs]
+            names = [n for i in step.inputs for n in records[i].inputs]
             roles = {r.role for r in used}
-            if target is None or len(roles) != 1 or "gap" in roles or not present.issuperset({*names, target}):
+            if (
+                target is None
+                or len(roles) != 1
+                or not roles <= {"train", "held-out"}
+                or not present.issuperset({*names, target})
+            ):
                 continue
             inputs = tuple(dataset.folder / n for n in names)
             found.append(Pair(inputs, dataset.folder / target, used[0].role))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
+from typing import Protocol
 
 import numpy as np
 
@@ -63,6 +64,37 @@ def order(seed: int, epoch: int, count: int) -> np.ndarray:
     return permutation
 
 
+class Batches(Protocol):
+    """What training draws from. ``crop`` is the (width, height) of its pictures."""
+
+    crop: tuple[int, int]
+
+    def make(self, step: int) -> Batch:
+        """The batch of ``step``, counted from 0."""
+        ...
+
+    def stream(self, first: int, stop: int) -> Iterator[Batch]: ...
+
+
+class NoiseLoader:
+    """Batches of noise, for trials before there are pictures: they cost what real ones cost."""
+
+    def __init__(self, size: tuple[int, int], pairing: Pairing, *, batch: int) -> None:
+        self.crop, self.pairing, self.batch = size, pairing, batch
+
+    def make(self, step: int) -> Batch:
+        rng = np.random.default_rng(step)
+        count = len(self.pairing.history(1 << 16, 0)) * max(1, len(self.pairing.guides))
+        rows = []
+        for _ in range(self.batch):
+            frames = [rng.integers(0, 256, (self.crop[1], self.crop[0], 3), dtype=np.uint8) for _ in range(count)]
+            rows.append((to_signed(self.pairing.taught(frames, rng)), to_signed(frames[-1])))
+        return Batch(np.stack([x for x, _ in rows]), np.stack([y for _, y in rows]))
+
+    def stream(self, first: int, stop: int) -> Iterator[Batch]:
+        return (self.make(step) for step in range(first, stop))
+
+
 class Loader:
     """Makes the batch of any step, without having made those before it.
 
@@ -111,7 +143,7 @@ class Loader:
         rng = np.random.Generator(np.random.Philox(key=(self.seed << 64) + (1 << 63) + position))
         size = (target.shape[1], target.shape[0])
         geometry = draw_geometry(rng, size, self.crop, self.jitter, self.flip)
-        shown = self.pairing.input([geometry.apply(f) for f in frames])
+        shown = self.pairing.taught([geometry.apply(f) for f in frames], rng)
         return to_signed(shown), to_signed(geometry.apply(target))
 
     def stream(self, first: int, stop: int, workers: int = 2) -> Iterator[Batch]:

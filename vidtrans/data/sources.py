@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -11,9 +12,12 @@ import numpy as np
 
 from vidtrans.data.split import Role
 from vidtrans.errors import MediaError
+from vidtrans.files import plain_name
+from vidtrans.flow.survey import Survey
 from vidtrans.settings import Size
-from vidtrans.video.picture import PICTURE_SUFFIXES, read_picture, resize
-from vidtrans.video.reader import ClipIndex, ClipReader
+from vidtrans.video.clip import ClipIndex, Frame, Reader
+from vidtrans.video.picture import read_picture, resize
+from vidtrans.video.pictures import open_reader, pictures_in
 
 HELD_OUT_FOLDERS = ("test", "val")
 SPLIT_FOLDERS = ("train", *HELD_OUT_FOLDERS)
@@ -21,47 +25,60 @@ SPLIT_FOLDERS = ("train", *HELD_OUT_FOLDERS)
 
 @dataclass(frozen=True)
 class ClipSource:
-    """Frames ``first`` … ``stop − 1`` of a clip, every ``every``-th; ``target`` is a second clip in step."""
+    """Frames ``first`` … ``stop − 1`` of a clip, every ``every``-th; ``target`` is a second clip in step.
+
+    With ``guides`` the clip is a folder of them.
+    """
 
     path: Path
     index: ClipIndex
-    shots: tuple[int, ...]  # first frame of each
+    survey: Survey
     first: int
     stop: int
     every: int = 1
     target: Path | None = None
     target_index: ClipIndex | None = None
+    guides: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
-        return self.path.stem
+        return plain_name(self.path)
 
     def numbers(self) -> list[int]:
         return list(range(self.first, self.stop, self.every))
 
-    def pictures(self, numbers: list[int], size: Size) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
-        """For each frame of ``numbers`` (increasing): the picture and its target, (H, W, 3) uint8, one size."""
-        width, height = size.of(self.index.width, self.index.height)
-        frames = closing(_pick(self.path, self.index, numbers, (width, height)))
+    def shots(self) -> list[list[int]]:
+        """The frames of each shot."""
+        starts = sorted({self.first, *(s for s in self.survey.shots if self.first < s < self.stop)})
+        numbers = self.numbers()
+        return [[n for n in numbers if a <= n < b] for a, b in itertools.pairwise([*starts, self.stop])]
+
+    def pictures(self, numbers: list[int], size: Size) -> Iterator[tuple[np.ndarray, ...]]:
+        """For each frame of ``numbers`` (increasing): the picture, its guides, its target, each (H, W, 3) uint8.
+
+        All of a frame are of one size.
+        """
+        if self.index.same_size:
+            size = Size(exact=size.of(self.index.width, self.index.height))
+        frames = closing(_pick(open_reader(self.path, size=size, guides=self.guides), self.index, numbers))
         if self.target is None or self.target_index is None:
             with frames as inputs:
-                for picture in inputs:
-                    yield picture, None
+                for frame in inputs:
+                    yield frame.pictures
             return
-        targets = closing(_pick(self.target, self.target_index, numbers, (width, height)))
+        targets = closing(_pick(open_reader(self.target, size=size), self.target_index, numbers))
         with frames as inputs, targets as counterparts:
-            yield from zip(inputs, counterparts, strict=True)
+            for frame, other in zip(inputs, counterparts, strict=True):
+                height, width = frame.rgb.shape[:2]
+                yield *frame.pictures, resize(other.rgb, width, height)
 
 
-def _pick(path: Path, index: ClipIndex, numbers: list[int], size: tuple[int, int]) -> Generator[np.ndarray, None, None]:
+def _pick(opened: Reader, index: ClipIndex, numbers: list[int]) -> Generator[Frame, None, None]:
     wanted = set(numbers)
-    with (
-        ClipReader(path, size=size) as reader,
-        closing(reader.frames(numbers[0], numbers[-1] + 1, index)) as frames,
-    ):
+    with opened as reader, closing(reader.frames(numbers[0], numbers[-1] + 1, index)) as frames:
         for frame in frames:
             if frame.index in wanted:
-                yield frame.rgb
+                yield frame
 
 
 @dataclass(frozen=True)
@@ -72,10 +89,11 @@ class FolderSource:
     pairs: tuple[tuple[Path, Path | None], ...]  # (A, B), or one side-by-side picture
     roles: tuple[Role | None, ...]  # None: not said by the folder
     a_is_input: bool
+    guides: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
-        return self.path.resolve().name
+        return plain_name(self.path)
 
     def numbers(self) -> list[int]:
         return list(range(len(self.pairs)))
@@ -114,7 +132,7 @@ def find_pairs(folder: Path, direction: str) -> FolderSource:
         for part in parts or [""]:
             root = folder / part
             two = (root / "A").is_dir() and (root / "B").is_dir()
-            found = _two_folders(root / "A", root / "B") if two else [(p, None) for p in _pictures(root)]
+            found = _two_folders(root / "A", root / "B") if two else [(p, None) for p in pictures_in(root)]
             pairs += found
             roles += [_role(part)] * len(found)
     if not pairs:
@@ -126,10 +144,6 @@ def _role(part: str) -> Role | None:
     return "held-out" if part in HELD_OUT_FOLDERS else "train" if part else None
 
 
-def _pictures(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES and not p.name.startswith("."))
-
-
 def _two_folders(a: Path, b: Path) -> list[tuple[Path, Path | None]]:
-    others = {p.stem: p for p in _pictures(b)}
-    return [(p, others[p.stem]) for p in _pictures(a) if p.stem in others]
+    others = {p.stem: p for p in pictures_in(b)}
+    return [(p, others[p.stem]) for p in pictures_in(a) if p.stem in others]

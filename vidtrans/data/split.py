@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-Role = Literal["train", "held-out", "gap"]
+# 'thinned' frames are on record and not stored: what followed them still does not follow what was before them.
+Role = Literal["train", "held-out", "gap", "thinned"]
 
 
 def split_roles(num_frames: int, fraction: float, block: int, gap: int) -> list[Role]:

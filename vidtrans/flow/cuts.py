@@ -15,8 +15,6 @@ from vidtrans.flow.dis import DISFast, grey
 from vidtrans.flow.reliability import forward_backward
 from vidtrans.flow.warp import warp
 
-# Bump when the measure or its thresholds change: the cached shots of every clip depend on it.
-VERSION = 1
 ANALYSIS_SHORT_SIDE = 128
 SHARE_AT_CUT = 0.15
 SAME_COLOUR = 32  # largest difference of a channel, 0 to 255, along the flow
@@ -26,7 +24,8 @@ CHANGE_AT_CUT = 8.0  # mean |ΔRGB|, 0 to 255
 class CutDetector:
     """Feed the frames of a clip in order; each call says whether the frame starts a new shot.
 
-    Frames are (H, W, 3) uint8, all of one size; short sides near ``ANALYSIS_SHORT_SIDE`` are best.
+    Frames are (H, W, 3) uint8; short sides near ``ANALYSIS_SHORT_SIDE`` are best. A frame of another size than the
+    one before (pictures in a folder) starts a shot.
     """
 
     def __init__(self) -> None:
@@ -36,7 +35,7 @@ class CutDetector:
 
     def __call__(self, rgb: np.ndarray) -> bool:
         previous, self._last = self._last, rgb
-        if previous is None:
+        if previous is None or previous.shape != rgb.shape:
             return True
         # In RGB, not HSV: the hue of a nearly black picture is noise, and a fade-in would be full of cuts.
         self.change = float(cv2.absdiff(previous, rgb).mean())

@@ -11,7 +11,14 @@ PAIRINGS = Registry(
     "pairing",
     {
         "edges": Entry("vidtrans.pairing.edges:Edges", "lines found in a frame → the frame"),
+        "sketch": Entry("vidtrans.pairing.sketch:Sketch", "soft pencil lines → the frame"),
+        "regions": Entry("vidtrans.pairing.regions:Regions", "flat coloured areas → the frame"),
+        "colorize": Entry("vidtrans.pairing.colorize:Colorize", "grey → colour; the light stays the frame's own"),
+        "enlarge": Entry("vidtrans.pairing.enlarge:Enlarge", "a small picture → a large one (super-resolution)"),
+        "denoise": Entry("vidtrans.pairing.denoise:Denoise", "a noisy frame → a clean one"),
+        "inpaint": Entry("vidtrans.pairing.inpaint:Inpaint", "a frame with holes → the whole frame"),
         "next-frame": Entry("vidtrans.pairing.next_frame:NextFrame", "a frame → the one that follows it"),
         "aligned": Entry("vidtrans.pairing.aligned:Aligned", "a picture → its counterpart in a second clip or folder"),
+        "stack": Entry("vidtrans.pairing.stack:Stack", "guides as channels (depth, normals, mattes …) → the picture"),
     },
 )

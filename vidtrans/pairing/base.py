@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
 from vidtrans.registry import Registry
 from vidtrans.settings import Table, from_table, to_table
+
+Drawing = Literal["", "lines", "flats"]
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,10 @@ class Pairing(Protocol):
     ``version`` is raised by hand when the pictures that it makes change.
     ``needs_target``: the target comes from a second clip or folder, not from the frame itself.
     ``min_frames``: the shortest shot that gives a pair.
-    ``uses_mask``: what ``shown`` makes depends on the mask. ``draws``: ``drawn`` may be called.
-    ``enlarges``: how many times larger than its source a render is.
+    ``uses_mask``: what ``shown`` makes depends on the mask. ``draws``: what kind of drawing ``drawn``
+    takes, 'lines' on paper or 'flats'; '' for none.
+    ``enlarges``: how many times larger than its source a render is. ``guides``: the names of the pictures that stand
+    for a frame, where a source is a folder of guides; a frame is then one picture of each.
 
     All pictures are uint8, 0 to 255, the same size within a call; frames and outputs are (H, W, 3), what a network
     sees is (H, W, in_channels), masks are (H, W).
@@ -37,7 +41,7 @@ class Pairing(Protocol):
     version: ClassVar[int]
     needs_target: ClassVar[bool]
     uses_mask: ClassVar[bool]
-    draws: ClassVar[bool]
+    draws: ClassVar[Drawing]
     finishes: ClassVar[bool]
     Settings: ClassVar[type]
     settings: Any
@@ -54,6 +58,9 @@ class Pairing(Protocol):
 
     @property
     def enlarges(self) -> int: ...
+
+    @property
+    def guides(self) -> tuple[str, ...]: ...
 
     def steps(self, num_frames: int) -> Iterator[Step]:
         """The pairs of a shot of ``num_frames`` frames."""
@@ -89,9 +96,10 @@ class PlainPairing:
 
     needs_target: ClassVar[bool] = False
     uses_mask: ClassVar[bool] = False
-    draws: ClassVar[bool] = False
+    draws: ClassVar[Drawing] = ""
     finishes: ClassVar[bool] = False
     enlarges = 1
+    guides: tuple[str, ...] = ()
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
         """(H, W, 3) uint8 frames, oldest first → (H, W, in_channels) uint8."""

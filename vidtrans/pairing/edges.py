@@ -8,11 +8,16 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from skimage.morphology import skeletonize
 
 from vidtrans.pairing.base import FramePairing
+from vidtrans.pairing.paper import ink
 from vidtrans.settings import setting
 
 SOBEL_GAIN = 8  # Sobel's 3×3 kernel sums to 8 times the slope
+STROKE, FAINT = 128, 72  # ink that starts a stroke, and down to which it goes on
+SPECK = 5  # fewer pixels than this are dust
+WIDEST = 1 / 8  # of the short side: what is inked wider than this is an area, whose outline is the line
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,7 @@ class Edges(FramePairing):
 
     name = "edges"
     version = 1
+    draws = "lines"
     Settings = EdgesSettings
 
     def __init__(self, settings: EdgesSettings) -> None:
@@ -70,6 +76,44 @@ class Edges(FramePairing):
         ceiling = max(_quantile(squared, 0.98), floor)
         strength = np.sqrt(np.sqrt(np.minimum(squared / ceiling, 1))) * 255
         return np.dstack([lines, np.rint(strength).astype(np.uint8)])
+
+    def drawn(self, picture: np.ndarray) -> np.ndarray:
+        """(H, W, 3) uint8 drawing → (H, W, 1 or 2) uint8: its strokes, thinned to lines of 255 on 0.
+
+        The soft channel falls off with the distance from the lines as, at the median, it does in frames.
+        """
+        lines = _thinned(_strokes(ink(picture)))
+        if not self.settings.soft:
+            return lines[..., None]
+        away = cv2.distanceTransform(255 - lines, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        if not lines.any():
+            away[:] = np.inf
+        # Measured on four clips and six photographs: 190 on a line, 145, 105, 85, 75 beside it, 60 at ten pixels.
+        strength = 130 * np.exp(-away / 2) + 60 * np.exp(-away / 30)
+        return np.dstack([lines, np.rint(strength).astype(np.uint8)])
+
+
+def _strokes(inked: np.ndarray) -> np.ndarray:
+    """(H, W) uint8, 255 for full ink → (H, W) uint8, 255 where a stroke is: hysteresis as Canny's, and no dust."""
+    count, parts, stats, _ = cv2.connectedComponentsWithStats((inked >= FAINT).astype(np.uint8), connectivity=8)
+    strongest = np.zeros(count, np.uint8)
+    np.maximum.at(strongest, parts, inked)
+    kept = (strongest >= STROKE) & (stats[:, cv2.CC_STAT_AREA] >= SPECK)
+    kept[0] = False  # the paper
+    return np.where(kept[parts], 255, 0).astype(np.uint8)
+
+
+def _thinned(strokes: np.ndarray) -> np.ndarray:
+    """(H, W) uint8, 255 on 0 → the same: the middle line of strokes, the outline of what is too wide for one."""
+    side = max(3, int(WIDEST * min(strokes.shape)))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    areas = cv2.morphologyEx(strokes, cv2.MORPH_OPEN, disc)
+    if areas.any():  # with the corners that the disc did not reach
+        areas = cv2.bitwise_and(cv2.dilate(areas, np.ones((side // 2 | 1, side // 2 | 1), np.uint8)), strokes)
+    # Outside the picture the area goes on: no line along the frame.
+    outline = areas - cv2.erode(areas, cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3)))
+    middle = skeletonize(cv2.subtract(strokes, areas) > 0)
+    return np.where(middle, 255, outline).astype(np.uint8)
 
 
 def _quantile(values: np.ndarray, share: float) -> float:

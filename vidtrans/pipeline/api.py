@@ -17,7 +17,7 @@ from vidtrans.pipeline import run as _run
 from vidtrans.pipeline import stylize as _stylize
 from vidtrans.pipeline import train as _train
 from vidtrans.pipeline.context import Context
-from vidtrans.pipeline.recipe import dataset_recipe, make_recipe
+from vidtrans.pipeline.recipe import dataset_recipe, render_recipe
 from vidtrans.settings import Table, parse_time
 
 Paths = str | Path | Sequence[str | Path]
@@ -102,18 +102,23 @@ def stylize(
     preset: str | None = None,
     start: str | None = None,
     end: str | None = None,
+    mask: str | Path | None = None,
     settings: dict[str, Table] | None = None,
     **options: Any,
 ) -> Table:
-    """``vidtrans stylize``: one video and a model → the stylised video, with its sound."""
+    """``vidtrans stylize``: one video (picture, folder) and a model → the stylised video, with its sound.
+
+    ``settings`` may say ``{"rendering": {"strength": "0: 0, 120: 1"}}``, and change the model's ``pairing``.
+    """
     return _stylize.stylize(
         Path(video),
         str(model),
         _path(output),
-        make_recipe(preset, None, dict(settings or {})),
+        render_recipe(preset, dict(settings or {})),
         Context(**options),
         start=parse_time(start) if start else None,
         end=parse_time(end) if end else None,
+        mask=_path(mask),
     )
 
 

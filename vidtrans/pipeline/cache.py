@@ -56,7 +56,10 @@ class Cache:
     # Digests of source content, remembered so that a big file is not read twice.
 
     def digest(self, path: Path) -> str:
-        """SHA-256 of a file's content, remembered by size, modification time and inode."""
+        """SHA-256 of a file's content, remembered by size, modification time and inode; of a folder: of all in it."""
+        if path.is_dir():
+            files = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
+            return digest_of([[p.relative_to(path).as_posix(), self.digest(p)] for p in files])
         stat = path.stat()
         stamp = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
         memo = self._memo()

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 from vidtrans.errors import MediaError, UsageError
 from vidtrans.events import Note, Progress, Report, Stop, silent
+from vidtrans.flow.survey import ANALYSIS_SHORT_SIDE, VERSION, Survey, Surveyor
 from vidtrans.pipeline.cache import FOLDER, Cache
 from vidtrans.pipeline.stages import IndexStage, media_libraries
-from vidtrans.settings import Size, Table, Time
-from vidtrans.video.container import open_media, picture_stream
-from vidtrans.video.reader import ClipIndex, ClipReader, IndexBuilder
+from vidtrans.settings import Size, Table, Time, to_table
+from vidtrans.video.clip import ClipIndex, Reader
+from vidtrans.video.pictures import open_reader
 
 INDEX_WAIT_S = 3600.0
 
@@ -45,17 +46,29 @@ class Context:
 
 @dataclass(frozen=True)
 class Clip:
-    """A source video with its content digest, its index, and the first frame of each of its shots."""
+    """A source with its content digest, its index, and what a first look at it showed."""
 
     path: Path
     digest: str
     index: ClipIndex
-    shots: tuple[int, ...]
+    survey: Survey
+    guides: tuple[str, ...] = ()
+
+    @property
+    def shots(self) -> tuple[int, ...]:
+        return self.survey.shots
+
+    @property
+    def is_pictures(self) -> bool:
+        return bool(self.index.names)
+
+    def reader(self, size: Size, threads: int) -> Reader:
+        return open_reader(self.path, size=size, threads=threads, guides=self.guides)
 
     def trim(self, start: Time | None, end: Time | None) -> tuple[int, int]:
         """The frames [first, stop) between two times; ``end`` is exclusive. Raises UsageError where none are."""
-        first = 0 if start is None else self._frame(start)
-        stop = self.index.num_frames if end is None else self._frame(end)
+        first = 0 if start is None else self.frame_at(start)
+        stop = self.index.num_frames if end is None else self.frame_at(end)
         if first >= stop:
             raise UsageError(
                 f"--start {start or 0} --end {end or 'end'}",
@@ -65,7 +78,7 @@ class Clip:
             )
         return first, stop
 
-    def _frame(self, time: Time) -> int:
+    def frame_at(self, time: Time) -> int:
         """The first frame at or after ``time``."""
         if time.frame is not None:
             return min(time.frame, self.index.num_frames)
@@ -75,76 +88,67 @@ class Clip:
 
 
 def content_digest(context: Context, path: Path) -> str:
-    """SHA-256 of a source. Raises MediaError where it is missing, a folder, or unreadable."""
+    """SHA-256 of a source: of a file, or of the media in a folder. Raises MediaError where it cannot be read."""
     if not path.exists():
         raise MediaError(str(path), "no such file", "check the name")
-    if path.is_dir():
-        raise MediaError(str(path), "it is a folder, not a video", "give a video file")
     try:
         return context.cache.digest(path)
     except PermissionError:
         raise MediaError(str(path), "permission denied", "make the file readable") from None
 
 
-def open_clip(context: Context, path: Path) -> Clip:
-    """The clip with its index, from the cache or by decoding it once. Raises MediaError."""
-    from vidtrans.flow.cuts import VERSION
+def open_clip(context: Context, path: Path, guides: Sequence[str] = ()) -> Clip:
+    """The clip with its index, from the cache or by reading it once. Raises MediaError.
 
+    ``path`` is a video, a picture, a folder of pictures, or (with ``guides``) a folder of guides.
+    """
     digest = content_digest(context, path)
-    stage = IndexStage(digest, VERSION, media_libraries())
+    stage = IndexStage(digest, list(guides), VERSION, media_libraries())
     entry = context.cache.entry(stage.name, stage.key)
     held = entry.read()
     if held is not None:
-        return Clip(path, digest, _index_from(held), tuple(held["shots"]))
+        return Clip(path, digest, _index_from(held["index"]), Survey.of(held["survey"]), tuple(guides))
+    with open_reader(path, guides=guides):  # what is no clip leaves no trace in the cache
+        pass
     if context.dry_run:
-        index, shots = _scan(context, path)
-        return Clip(path, digest, index, shots)
-    with open_media(path) as container:  # a file that is no video leaves no trace in the cache
-        picture_stream(container, path)
+        return Clip(path, digest, *_scan(context, path, guides), tuple(guides))
     with entry.locked(wait_s=INDEX_WAIT_S):
-        if (held := entry.read()) is not None:  # another run was reading the same clip
-            return Clip(path, digest, _index_from(held), tuple(held["shots"]))
-        index, shots = _scan(context, path)
-        entry.finish(_index_table(index) | {"shots": list(shots)})
+        if (held := entry.read()) is None:  # else another run was reading the same clip
+            index, survey = _scan(context, path, guides)
+            held = {"index": _index_table(index), "survey": to_table(survey)}
+            entry.finish(held)
     context.cache.save_digests()
-    return Clip(path, digest, index, shots)
+    return Clip(path, digest, _index_from(held["index"]), Survey.of(held["survey"]), tuple(guides))
 
 
-def _scan(context: Context, path: Path) -> tuple[ClipIndex, tuple[int, ...]]:
-    """Decode a clip from end to end, small, for its timestamps and its shots."""
-    from vidtrans.flow.cuts import ANALYSIS_SHORT_SIDE, CutDetector
-
-    with ClipReader(path, threads=context.decode_threads) as reader:
-        reader.scale(Size(short=ANALYSIS_SHORT_SIDE))
-        builder, detector, shots = IndexBuilder(reader), CutDetector(), []
-        total = reader.info.num_frames_from_header or None
+def _scan(context: Context, path: Path, guides: Sequence[str]) -> tuple[ClipIndex, Survey]:
+    """Read a clip from end to end, small, for its timestamps and what there is to see in it."""
+    size = Size(short=ANALYSIS_SHORT_SIDE)
+    with open_reader(path, size=size, threads=context.decode_threads, guides=guides) as reader:
+        surveyor, pts = Surveyor(), []
+        total = reader.num_frames_expected
         with closing(reader.frames()) as frames:
             for frame in frames:
-                builder.add(frame)
-                if detector(frame.rgb):
-                    shots.append(frame.index)
+                pts.append(frame.pts)
+                surveyor.add(frame.rgb)
                 context.stop.check()
                 context.report(Progress(f"reading {path.name}", frame.index + 1, total))
-        index = builder.build()
+        index = reader.index_of(pts)
     if index.num_rebuilt_pts:
         context.note(f"{path.name}: {index.num_rebuilt_pts} timestamps were missing or went back; rebuilt", "warning")
     if 0 < index.num_frames < index.num_frames_from_header:
         context.note(
-            f"{path.name}: the header says {index.num_frames_from_header} frames, {index.num_frames} were decoded",
+            f"{path.name}: {index.num_frames_from_header} frames were promised, {index.num_frames} were read",
             "warning",
         )
-    return index, tuple(shots)
+    return index, surveyor.survey()
 
 
 def _index_table(index: ClipIndex) -> Table:
-    plain = dict(index.__dict__)
-    for name in ("time_base", "sample_aspect_ratio", "rate"):
-        plain[name] = str(plain[name])
-    return plain | {"pts": list(index.pts)}
+    plain = to_table(index)
+    return plain | {name: str(plain[name]) for name in ("time_base", "sample_aspect_ratio", "rate")}
 
 
-def _index_from(table: dict[str, Any]) -> ClipIndex:
-    fields = {k: v for k, v in table.items() if k != "shots"}
-    for name in ("time_base", "sample_aspect_ratio", "rate"):
-        fields[name] = Fraction(fields[name])
-    return ClipIndex(**fields | {"pts": tuple(fields["pts"])})
+def _index_from(table: Table) -> ClipIndex:
+    fractions = {name: Fraction(table[name]) for name in ("time_base", "sample_aspect_ratio", "rate")}
+    return ClipIndex(**table | fractions | {"pts": tuple(table["pts"]), "names": tuple(table["names"])})

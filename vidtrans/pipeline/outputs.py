@@ -41,19 +41,23 @@ def record(cache: Cache, output: Path, written: Path, request: str, result: Tabl
     the rename is known, and a record without its output harms nobody.
     """
     cache.prepare()
-    digest = digest_file(written)
+    digest = cache.digest(written) if written.is_dir() else digest_file(written)
     write_json(_record_path(cache, output), {"digest": digest, "request": request, "result": result})
     cache.save_digests()
 
 
-def check_place(output: Path, sources: Sequence[Path]) -> None:
-    """Raises UsageError where a file cannot be written there, or is one of the sources."""
+def check_place(output: Path, sources: Sequence[Path], *, folder: bool = False) -> None:
+    """Raises UsageError where a file (or a ``folder``) cannot be written there, or is one of the sources."""
     check_parents(output)
     for source in sources:
         if output.exists() and source.exists() and output.samefile(source):
             raise UsageError(str(output), "the output is one of the inputs", "choose another name with -o")
-    if output.is_dir():
+        if folder and output.resolve() in source.resolve().parents:
+            raise UsageError(str(output), "the output folder holds one of the inputs", "choose another with -o")
+    if output.is_dir() and not folder:
         raise UsageError(str(output), "the output is an existing folder", "give a file name with -o")
+    if output.exists() and folder and not output.is_dir():
+        raise UsageError(str(output), "it is a file, and the result a folder of pictures", "choose another with -o")
 
 
 def check_parents(output: Path) -> None:
@@ -69,20 +73,24 @@ def check_foreign(cache: Cache, output: Path, overwrite: bool) -> None:
         raise UsageError(str(output), "it exists", "use --overwrite, or another name with -o")
 
 
-def up_to_date(cache: Cache, output: Path, request: str, sources: list[Path], overwrite: bool) -> Table | None:
+def up_to_date(
+    cache: Cache, output: Path, request: str, sources: Sequence[Path], overwrite: bool, *, folder: bool = False
+) -> Table | None:
     """The recorded result, if ``output`` is just what ``request`` makes; None if it has to be made.
 
-    Raises UsageError where the output is one of the sources, is a folder, or is something else that exists and
-    ``overwrite`` was not asked for.
+    ``folder``: the output is a folder of pictures. Raises UsageError where it is one of the sources, is of the wrong
+    kind, or is something else that exists and ``overwrite`` was not asked for.
     """
-    check_place(output, sources)
-    if not output.exists():
+    check_place(output, sources, folder=folder)
+    if not output.exists() or (folder and not any(output.iterdir())):
         return None
     held = recorded(cache, output)
     if held and held["request"] == request:
         result: Table = held["result"]
         return result | {k: 0 for k in result if k in ("frames_inferred", "frames_encoded")}
-    if overwrite:
+    if overwrite and not (folder and held is None and any(p.suffix != ".png" for p in output.iterdir())):
         return None
+    if overwrite:  # a folder is deleted whole
+        raise UsageError(str(output), "it holds more than pictures, and would be replaced", "choose another with -o")
     why = "it exists, made with other inputs or options" if held else "it exists"
     raise UsageError(str(output), why, "use --overwrite, or another name with -o")

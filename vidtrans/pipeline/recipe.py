@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -86,6 +86,7 @@ class Recipe:
     preset: str
     tables: Mapping[str, Table]
     from_preset: Mapping[str, Table]
+    look: Mapping[str, Any] = field(default_factory=dict)  # of a model's pairing, what a render sets otherwise
 
     def choice(self, name: str) -> tuple[str, Table]:
         """The chosen name of a table with choices, and the rest of the table."""
@@ -162,3 +163,9 @@ def dataset_recipe(preset: str | None, flags: Mapping[str, Mapping[str, Any]]) -
     pairing = flags.get("pairing", {}).get("name") or project_tables().get("pairing", {}).get("name")
     implied = pairing if pairing in preset_names() else None if pairing else DEFAULT_PRESET
     return make_recipe(preset, implied, flags)
+
+
+def render_recipe(preset: str | None, flags: Mapping[str, Mapping[str, Any]]) -> Recipe:
+    """The recipe of a render. ``[pairing]`` among the flags changes how the model's input is made."""
+    rest = {name: table for name, table in flags.items() if name != "pairing"}
+    return replace(make_recipe(preset, None, rest), look=dict(flags.get("pairing", {})))

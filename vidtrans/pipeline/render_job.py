@@ -4,113 +4,78 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
-from vidtrans.errors import ModelError
+import numpy as np
+
+from vidtrans.errors import UsageError
 from vidtrans.events import Progress
-from vidtrans.files import complete
-from vidtrans.inference.engine import Engine, IdentityEngine
-from vidtrans.model import IDENTITY, ModelRecord, find_model, load_generator, read_record
-from vidtrans.pairing import PAIRINGS
-from vidtrans.pairing.base import Pairing, make_pairing, pairing_record
+from vidtrans.files import complete, digest_of
+from vidtrans.inference.engine import Engine
+from vidtrans.pairing.base import Pairing, pairing_record
 from vidtrans.pipeline.chunk_files import ChunkStore, ChunkWriter, RawOutputs
-from vidtrans.pipeline.context import Clip, Context
+from vidtrans.pipeline.context import Clip, Context, open_clip
+from vidtrans.pipeline.estimate import estimate_render
+from vidtrans.pipeline.look import Look, RenderSettings, load_engine
 from vidtrans.pipeline.outputs import record, up_to_date
-from vidtrans.pipeline.recipe import Recipe
 from vidtrans.pipeline.stages import InferStage, RenderStage, media_libraries
 from vidtrans.rendering.chunks import chunk_of, cut_into_chunks, spans
-from vidtrans.rendering.outputs import lookback, raw_outputs
-from vidtrans.rendering.settings import RenderingSettings
-from vidtrans.settings import Size, Table, Time, from_table, parse_size, to_table
-from vidtrans.temporal import FILTERS
-from vidtrans.temporal.stream import Filter, Sample, filtered
+from vidtrans.rendering.directing import VERSION as DIRECTING_VERSION
+from vidtrans.rendering.directing import Directions
+from vidtrans.rendering.drawings import looks_drawn
+from vidtrans.rendering.matte import Mattes, in_step, same_shape
+from vidtrans.rendering.outputs import Inputs, lookback, raw_outputs
+from vidtrans.rendering.settings import CURVES
+from vidtrans.settings import AS_STORED, Size, Table, Time
+from vidtrans.temporal.stream import Sample, filtered
+from vidtrans.video.clip import Frame
 from vidtrans.video.encoder import EncodingSettings, PictureFormat, SegmentWriter
 from vidtrans.video.join import Sound, Timing, join
-from vidtrans.video.reader import ClipReader
+from vidtrans.video.picture import resize
+from vidtrans.video.pictures import open_reader
+from vidtrans.video.sequence import picture_names, unpack
 
 
 @dataclass(frozen=True)
-class Look:
-    """A model that was found: its file (None for identity), digest, name and record."""
+class Mask:
+    """A mask that is in step with a clip: ``steps`` says which of its frames goes with each that is rendered."""
 
-    path: Path | None
-    digest: str
-    name: str
-    record: ModelRecord | None
-
-    @property
-    def pairing(self) -> Pairing:
-        """How the input is made from a raw frame; the identity model takes the frame itself."""
-        if self.record is None:
-            return make_pairing(PAIRINGS, "aligned", {})
-        return make_pairing(PAIRINGS, self.record.pairing["name"], self.record.pairing["settings"])
-
-
-def find_look(name: str, context: Context) -> Look:
-    """Raises ModelError where there is no such model, or its file is none."""
-    path = find_model(name)
-    if path is None:
-        return Look(None, IDENTITY, IDENTITY, None)
-    try:
-        return Look(path, context.cache.digest(path), path.stem, read_record(path))
-    except PermissionError:
-        raise ModelError(str(path), "permission denied", "make the file readable") from None
-
-
-@dataclass(frozen=True)
-class RenderSettings:
-    """The recipe of a render, resolved for a look."""
-
-    rendering: RenderingSettings
-    encoding: EncodingSettings
-    filter_name: str
-    filter_settings: Any
+    clip: Clip
+    steps: list[int]
+    first: int
 
     @classmethod
-    def of(cls, recipe: Recipe, look: Look) -> RenderSettings:
-        """The identity model is for checking, and is filtered only when that is asked for. Raises UsageError."""
-        name, table = recipe.choice("temporal")
-        if look.path is None and "name" not in recipe.tables.get("temporal", {}):
-            name, table = "off", {}
-        return cls(
-            recipe.settings("rendering", RenderingSettings),
-            recipe.settings("encoding", EncodingSettings),
-            name,
-            from_table(FILTERS.load(name).Settings, table, "temporal"),
-        )
-
-    def make_filter(self) -> Filter:
-        made: Filter = FILTERS.load(self.filter_name)(self.filter_settings)
-        return made
-
-    def filter_record(self) -> Table:
-        version = FILTERS.load(self.filter_name).version
-        return {"name": self.filter_name, "version": version, "settings": to_table(self.filter_settings)}
+    def open(cls, path: Path, clip: Clip, first: int, stop: int, context: Context) -> Mask:
+        """Reconcile a mask with a clip, and say how. Raises MediaError."""
+        own = open_clip(context, path)
+        steps, told = in_step(clip.index, own.index, first, stop)
+        if told:
+            context.note(f"mask {path.name}: {told}", "warning")
+        if not same_shape(clip.index, own.index):
+            context.note(
+                f"mask {path.name}: it is {own.index.width}x{own.index.height}, "
+                f"the clip {clip.index.width}x{clip.index.height}: stretched to fit",
+                "warning",
+            )
+        return cls(own, steps, first)
 
     def for_key(self) -> Table:
-        return {
-            "rendering": to_table(self.rendering),
-            "encoding": self.encoding.for_key(),
-            "filter": self.filter_record(),
-        }
+        return {"digest": self.clip.digest, "steps": digest_of(self.steps)}
 
+    def mattes(self, size: tuple[int, int], threads: int, feather: float = 0.0) -> Mattes:
+        """The mask at a size, (width, height)."""
 
-def load_engine(look: Look, settings: RenderingSettings, context: Context) -> Engine:
-    """The engine that runs the look. Raises ModelError, DeviceError."""
-    if look.path is None:
-        return IdentityEngine()
-    from vidtrans.inference.device import resolve_device
-    from vidtrans.inference.torch_engine import TorchEngine
+        def read(start: int) -> Generator[Frame, None, None]:
+            with open_reader(self.clip.path, size=Size(exact=size), threads=threads, matte=True) as reader:
+                yield from reader.frames(start, None, self.clip.index)
 
-    device = resolve_device(context.device)
-    return TorchEngine(load_generator(look.path)[0], device, settings.precision)
+        return Mattes(self.steps, self.first, read, feather)
 
 
 class RenderJob:
-    """One clip, one look, one set of settings."""
+    """One clip, one look, one set of settings. The pictures of a clip are of one size."""
 
     def __init__(
         self,
@@ -120,25 +85,35 @@ class RenderJob:
         context: Context,
         start: Time | None,
         end: Time | None,
+        mask: Path | None = None,
     ) -> None:
+        if clip.is_pictures:
+            rate = Fraction(settings.rendering.rate).limit_denominator(1001)
+            clip = replace(clip, index=replace(clip.index, time_base=1 / rate, rate=rate))
         self.clip, self.look, self.context = clip, look, context
         self.settings, self.rendering = settings, settings.rendering
         self.trimmed = start is not None or end is not None
         self.first, self.stop = clip.trim(start, end)
         self.pairing = look.pairing
-        self.size = self._working_size()
+        self.size = look.working_size(self.rendering.size, clip.index)
         self.chunks = cut_into_chunks(self.first, self.stop, clip.shots, self.rendering.chunk_frames)
-        index = clip.index
-        self.picture = PictureFormat(index.width, index.height, index.sample_aspect_ratio, index.time_base, index.rate)
+        self.drawn = takes_drawing(clip, self.pairing, self.rendering.drawn, context)
+        self.mask = Mask.open(mask, clip, self.first, self.stop, context) if mask else None
+        curves = {name: self.rendering.curve(name) for name in CURVES}
+        self.directions = Directions(curves, clip.index.pts, clip.frame_at)
+        index, factor = clip.index, self.pairing.enlarges
+        self.picture = PictureFormat(
+            index.width * factor, index.height * factor, index.sample_aspect_ratio, index.time_base, index.rate
+        )
 
-    def _working_size(self) -> tuple[int, int]:
-        """(width, height) at which the model runs."""
-        index = self.clip.index
-        if self.rendering.size == "trained":
-            size = Size(short=self.look.record.size) if self.look.record else Size()
-        else:
-            size = parse_size(self.rendering.size)
-        return size.of(index.width, index.height)
+    @property
+    def composes(self) -> bool:
+        """Whether the result is made of more than the look: then the source is read once more, at full size."""
+        return self.mask is not None or not self.directions.always_plain or self.pairing.finishes
+
+    @property
+    def single(self) -> bool:
+        return self.stop - self.first == 1
 
     def render(self, output: Path, request: str) -> Table:
         """Make what is missing of every chunk, join the segments and the sound, record and name the result."""
@@ -163,14 +138,20 @@ class RenderJob:
                     raw_entry.finish({"frames": self.stop - self.first})
             counts = {"frames_inferred": raw.num_inferred, "frames_encoded": self._num_frames(missing)}
             # Another run may have put something there meanwhile.
-            up_to_date(cache, output, request, [self.clip.path], self.context.overwrite)
+            folder = makes_folder(self.settings.encoding, output)
+            up_to_date(cache, output, request, [self.clip.path], self.context.overwrite, folder=folder)
             self.context.report(Progress("joining", 0, None))
             with complete(output) as temporary:
-                packets = self._join([store.path(c.number) for c in self.chunks], temporary)
+                packets = self._join([store.path(c.number) for c in self.chunks], temporary, folder)
                 result = self.summary(output) | counts | {"sound_packets": packets}
                 record(cache, output, temporary, request, result)
             segment_entry.finish({"frames": self.stop - self.first})
         return result
+
+    def estimate(self, engine: Engine | None = None) -> Table:
+        """Time, disk and memory that the render will take, from a trial on its first frames."""
+        engine = engine or load_engine(self.look, self.rendering, self.context)
+        return estimate_render(self, engine, self.settings.make_filter())
 
     def _num_frames(self, chunks: Sequence[int]) -> int:
         return sum(self.chunks[n].stop - self.chunks[n].first for n in chunks)
@@ -183,16 +164,17 @@ class RenderJob:
         for run, lo, hi in spans(self.chunks, missing, method.radius):
             with ExitStack() as stack:
                 samples = stack.enter_context(closing(self._samples(engine, raw, lo, hi)))
-                writer = stack.enter_context(closing(ChunkWriter(store, run, self._segment)))
+                compose = stack.enter_context(closing(Composer(self, run[0].first, run[-1].stop)))
+                writer = stack.enter_context(closing(ChunkWriter(store, run, self.segment)))
                 for sample, picture in filtered(samples, method):
                     if not run[0].first <= sample.index < run[-1].stop:
                         continue
-                    writer.write(sample.index, picture, sample.pts)
+                    writer.write(sample.index, compose(sample, picture), sample.pts)
                     done += 1
                     self.context.report(Progress(f"rendering {self.clip.path.name}", done, total))
                     self.context.stop.check()
 
-    def _segment(self, path: Path) -> SegmentWriter:
+    def segment(self, path: Path) -> SegmentWriter:
         return SegmentWriter(path, self.picture, self.settings.encoding)
 
     def _samples(self, engine: Engine, raw: RawOutputs, lo: int, hi: int) -> Generator[Sample, None, None]:
@@ -200,15 +182,24 @@ class RenderJob:
         shot_first: Callable[[int], int] = lambda i: chunk_of(self.chunks, i).shot_first  # noqa: E731
         begin = lookback(self.pairing, lo, shot_first(lo))
         with ExitStack() as stack:
-            reader = stack.enter_context(
-                ClipReader(self.clip.path, size=self.size, threads=self.context.decode_threads)
-            )
-            frames = stack.enter_context(closing(reader.frames(begin, hi, self.clip.index)))
+            frames = stack.enter_context(closing(self.frames(self.size, begin, hi)))
             stack.enter_context(closing(raw))
-            samples = raw_outputs(frames, lo, shot_first, self.pairing, engine, raw.known)
+            inputs = stack.enter_context(closing(self.inputs()))
+            samples = raw_outputs(frames, lo, shot_first, inputs, engine, raw.known)
             for sample in stack.enter_context(closing(samples)):
                 raw.keep(sample.index, sample.output)
                 yield sample
+
+    def frames(self, size: tuple[int, int], start: int, stop: int) -> Generator[Frame, None, None]:
+        """The source's frames at a size, (width, height)."""
+        with self.clip.reader(Size(exact=size), self.context.decode_threads) as reader:
+            yield from reader.frames(start, stop, self.clip.index)
+
+    def inputs(self) -> Inputs:
+        """What the network sees; it follows the frames in order."""
+        looks = self.mask is not None and self.pairing.uses_mask
+        matte = self.mask.mattes(self.size, self.context.decode_threads) if self.mask and looks else None
+        return Inputs(self.pairing, drawn=self.drawn, matte=matte)
 
     def _infer_stage(self, engine: Engine) -> InferStage:
         return InferStage(
@@ -219,6 +210,8 @@ class RenderJob:
             chunk_frames=self.rendering.chunk_frames,
             model=self.look.digest,
             pairing=pairing_record(self.pairing),
+            drawn=self.drawn,
+            mask=self.mask.for_key() if self.mask and self.pairing.uses_mask else {},
             size=list(self.size),
             engine=dict(engine.identity),
             libraries=media_libraries(),
@@ -228,20 +221,35 @@ class RenderJob:
         return RenderStage(
             outputs=infer.key,
             filter=self.settings.filter_record(),
+            directing=self._directing() if self.composes else {},
             encoding=self.settings.encoding.for_key(),
             picture={k: str(v) for k, v in self.picture.__dict__.items()},
             libraries=media_libraries(),
         )
 
-    def _join(self, segments: list[Path], output: Path) -> int:
+    def _directing(self) -> Table:
+        return {
+            "version": DIRECTING_VERSION,
+            "curves": {name: str(self.rendering.curve(name)) for name in CURVES},
+            "mask": self.mask.for_key() if self.mask else {},
+            "feather": self.rendering.feather,
+        }
+
+    def _join(self, segments: list[Path], output: Path, folder: bool) -> int:
         """Give the frames their own timestamps back; a trimmed clip starts at 0 and takes its sound along."""
+        if self.settings.encoding.makes_pictures:
+            names = picture_names(self.clip.index.names, range(self.first, self.stop))
+            unpack(segments, names if folder else None, output)
+            return 0
         index = self.clip.index
         pts = index.pts[self.first : self.stop]
         durations = index.durations()[self.first : self.stop]
-        sound = Sound(self.clip.path)
+        has_sound = not self.clip.is_pictures and not self.clip.guides
+        sound = Sound(self.clip.path) if has_sound else None
         if self.trimmed:
             begin, end = pts[0], pts[-1] + durations[-1]
-            sound = Sound(self.clip.path, begin * index.time_base, end * index.time_base, -begin * index.time_base)
+            if sound is not None:
+                sound = Sound(self.clip.path, begin * index.time_base, end * index.time_base, -begin * index.time_base)
             pts = tuple(p - begin for p in pts)
         return join(segments, Timing(pts, durations, index.time_base), output, sound, self.context.report)
 
@@ -250,7 +258,7 @@ class RenderJob:
         return {
             "output": str(output),
             "frames": self.stop - self.first,
-            "size": [index.width, index.height],
+            "size": [self.picture.width, self.picture.height],
             "working_size": list(self.size),
             "shots": len({c.shot_first for c in self.chunks}),
             "chunks": len(self.chunks),
@@ -258,3 +266,56 @@ class RenderJob:
             "temporal": self.settings.filter_name,
             "duration_s": round(float(Fraction(sum(index.durations()[self.first : self.stop])) * index.time_base), 3),
         }
+
+
+class Composer:
+    """Puts filtered pictures together with the source and the mask, at the size of the result, in order of frames."""
+
+    def __init__(self, job: RenderJob, first: int, stop: int) -> None:
+        self.job = job
+        self.size = (job.picture.width, job.picture.height)
+        threads = job.context.decode_threads
+        self._sources = job.frames(self.size, first, stop) if job.composes else None
+        # A pairing that looks at the mask fills it, a little beyond its edge even; nothing is left to cut out.
+        cuts = job.mask if not job.pairing.uses_mask else None
+        self._matte = cuts.mattes(self.size, threads, job.rendering.feather) if cuts else None
+        self._inputs = job.inputs()
+
+    def __call__(self, sample: Sample, picture: np.ndarray) -> np.ndarray:
+        """The frame of the result: (H, W, 3) uint8, the sample's own picture where nothing is composed."""
+        if self._sources is None:
+            return picture
+        source = next(self._sources).rgb
+        look = resize(picture, *self.size)
+        if self.job.pairing.finishes:
+            shown = self._inputs([Frame(sample.index, sample.pts, sample.guide)])
+            look = self.job.pairing.finish(source, look, resize(shown, *self.size))
+        matte = self._matte(sample.index) if self._matte else None
+        return self.job.directions(sample.index)(source, look, matte)
+
+    def close(self) -> None:
+        self._inputs.close()
+        if self._matte is not None:
+            self._matte.close()
+        if self._sources is not None:
+            self._sources.close()
+
+
+def makes_folder(encoding: EncodingSettings, output: Path) -> bool:
+    """Whether a result is a folder of pictures."""
+    return encoding.makes_pictures and output.suffix.lower() != ".png"
+
+
+def takes_drawing(clip: Clip, pairing: Pairing, wanted: str, context: Context) -> bool:
+    """Whether the source is taken as a drawing. Raises UsageError where the pairing knows no drawings."""
+    if wanted == "yes" and not pairing.draws:
+        raise UsageError("--drawn yes", f"pairing '{pairing.name}' knows no drawings", "leave it out")
+    if wanted != "auto" or not pairing.draws:
+        return wanted == "yes"
+    if not clip.is_pictures:
+        return False
+    with clip.reader(AS_STORED, 0) as reader, closing(reader.frames(0, 1)) as frames:
+        drawing = all(looks_drawn(frame.rgb, pairing.draws) for frame in frames)
+    if drawing:
+        context.note(f"{clip.path.name} looks like a drawing: it is taken as the input itself (--drawn no)")
+    return drawing

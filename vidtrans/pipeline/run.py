@@ -6,17 +6,22 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from vidtrans.files import plain_name
 from vidtrans.model import SUFFIX
-from vidtrans.pipeline import make_dataset as datasets
-from vidtrans.pipeline.context import Context
+from vidtrans.pipeline.context import Context, open_clip
+from vidtrans.pipeline.dataset_plan import Request, default_output
+from vidtrans.pipeline.estimate import add_up, estimate_pictures
+from vidtrans.pipeline.look import RenderSettings
 from vidtrans.pipeline.make_dataset import make_dataset
 from vidtrans.pipeline.outputs import check_foreign, check_place
 from vidtrans.pipeline.recipe import Recipe
-from vidtrans.pipeline.stylize import plan_outputs, stylize, stylize_many
+from vidtrans.pipeline.render_job import RenderJob, makes_folder
+from vidtrans.pipeline.stylize import is_still, plan_outputs, stylize, stylize_many
 from vidtrans.pipeline.train import train
 from vidtrans.settings import Table
-from vidtrans.video.container import probe
+from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.encoder import EncodingSettings
+from vidtrans.video.pictures import open_reader
 
 
 def run(
@@ -37,12 +42,13 @@ def run(
     began = time.monotonic()
     many = len(apply) > 1
     folder = output if many else output.parent
-    dataset = folder / datasets.default_output([video])
-    model = folder / f"{video.resolve().stem}{SUFFIX}"
+    dataset = folder / default_output([video])
+    model = folder / f"{plain_name(video)}{SUFFIX}"
     _check([video, *apply, *([target] if target else [])], apply, output, model, recipe, context)
-    made = make_dataset([video], dataset, recipe, context, target=target)
     if context.dry_run:
-        return made | {"output": str(output)}, []
+        table = forecast(video, apply, dataset, model, recipe, context, target=target, minutes=minutes)
+        return table | {"output": str(output), "seconds": round(time.monotonic() - began, 3)}, []
+    made = make_dataset([video], dataset, recipe, context, target=target)
     trained = train(dataset, model, recipe, context, minutes=minutes)
     if many:
         results = stylize_many(apply, str(model), output, recipe, context)
@@ -60,6 +66,47 @@ def run(
     }, results
 
 
+def forecast(
+    video: Path,
+    apply: Sequence[Path],
+    dataset: Path,
+    model: Path,
+    recipe: Recipe,
+    context: Context,
+    *,
+    target: Path | None,
+    minutes: float | None,
+) -> Table:
+    """What the whole chain would take: each step is tried for a moment, the model with weights that know nothing."""
+    from vidtrans.pipeline.train_job import TrainJob
+
+    planned = Request([video], recipe, target).plan(dataset, context)
+    pictures = estimate_pictures(planned.first_pictures(), planned.plan.num_stored)
+    first = next(iter(planned.first_pictures()))[0]
+    settings = recipe.settings("training", TrainingSettings)
+    size = (first.shape[1], first.shape[0])
+    job = TrainJob(planned.dataset, recipe, settings, None, context, picture_size=size)
+    total = job.steps_for(minutes, "") if minutes else settings.steps
+    look, engine = job.untrained(model)
+    renders = []
+    for clip in apply:
+        opened = open_clip(context, clip, look.pairing.guides)
+        render = RenderSettings.of(recipe, look).resolved(is_still(clip), None)
+        renders.append(RenderJob(opened, look, render, context, None, None).estimate(engine))
+    held_out = len(planned.dataset.role("held-out"))
+    return {
+        "dry_run": True,
+        "frames": planned.plan.num_stored,
+        "pairs": len(planned.dataset.pairs),
+        "held_out": held_out,
+        "steps": total,
+        "dataset": str(dataset),
+        "model": str(model),
+        "cached": False,
+        **add_up([pictures, job.estimate(total), *renders]),
+    }
+
+
 def _check(
     sources: Sequence[Path], apply: Sequence[Path], output: Path, model: Path, recipe: Recipe, context: Context
 ) -> None:
@@ -68,10 +115,15 @@ def _check(
     if len(apply) > 1:
         outputs = plan_outputs(apply, str(model), output, encoding)
     else:
-        encoding.check_container(output)
+        encoding = encoding.resolved(pictures=is_still(apply[0]), output=output)
+        encoding.check_container(output, single=not makes_folder(encoding, output))
         outputs = [output]
-    for place in outputs:
-        check_place(place, sources)
+    for clip, place in zip(apply, outputs, strict=True):
+        made = encoding.resolved(pictures=is_still(clip), output=place)
+        check_place(place, sources, folder=makes_folder(made, place))
         check_foreign(context.cache, place, context.overwrite)
     for clip in apply:
-        probe(clip)
+        if clip.is_dir():
+            continue  # what a folder has to hold depends on the pairing
+        with open_reader(clip):  # raises where it is none
+            pass

@@ -61,7 +61,8 @@ class Stage:
 class IndexStage(Stage):
     name: ClassVar[str] = "index"
     source: str  # content digest
-    cuts_version: int
+    guides: list[str]
+    survey_version: int
     libraries: Table
 
 
@@ -104,6 +105,8 @@ class InferStage(Stage):
     chunk_frames: int
     model: str  # content digest, or 'identity'
     pairing: Table
+    drawn: bool
+    mask: Table  # content digest and steps, where the pairing looks at the mask
     size: list[int]  # width, height
     engine: Table
     libraries: Table
@@ -114,6 +117,7 @@ class RenderStage(Stage):
     name: ClassVar[str] = "render"
     outputs: str  # key of the infer stage
     filter: Table
+    directing: Table  # curves, mask and feather
     encoding: Table
     picture: Table  # size, pixel aspect, time base, rate
     libraries: Table

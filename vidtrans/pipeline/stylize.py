@@ -7,22 +7,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vidtrans.errors import Interrupted, UsageError, VidtransError
-from vidtrans.files import digest_of
+from vidtrans.errors import BatchError, Interrupted, MediaError, UsageError, VidtransError
+from vidtrans.files import digest_of, finish_replacing, plain_name
 from vidtrans.model import SUFFIX
 from vidtrans.pairing.base import pairing_record
-from vidtrans.pipeline.context import Context, content_digest, open_clip
+from vidtrans.pipeline.context import Clip, Context, content_digest, open_clip
+from vidtrans.pipeline.look import RenderSettings, find_look
 from vidtrans.pipeline.outputs import check_parents, check_place, up_to_date
 from vidtrans.pipeline.recipe import Recipe
-from vidtrans.pipeline.render_job import RenderJob, RenderSettings, find_look
+from vidtrans.pipeline.render_job import RenderJob, makes_folder
 from vidtrans.pipeline.stages import InferStage, RenderStage
 from vidtrans.settings import Table, Time
 from vidtrans.video.encoder import CONTAINERS, EncodingSettings
+from vidtrans.video.pictures import is_picture
+from vidtrans.video.sequence import picture_names
 
 
 def default_output(video: Path, model: str, settings: EncodingSettings) -> Path:
+    """``in.x.mp4``; a picture gives a picture, a folder of pictures a folder."""
     name = Path(model).name.removesuffix(SUFFIX)
-    return Path(f"{video.resolve().stem}.{name}{settings.default_suffix()}")
+    return Path(f"{plain_name(video)}.{name}{settings.default_suffix(single=is_picture(video))}")
 
 
 def stylize(
@@ -34,38 +38,86 @@ def stylize(
     *,
     start: Time | None = None,
     end: Time | None = None,
+    mask: Path | None = None,
 ) -> Table:
-    """Render a model onto one video and return what is reported of it.
+    """Render a model onto one video, picture or folder, and return what is reported of it.
 
-    Every frame keeps its timestamp, sound is copied packet for packet. Raises UsageError, MediaError, ModelError,
-    DeviceError, Interrupted.
+    Every frame keeps its timestamp, sound is copied packet for packet. ``mask`` says where the look is. Raises
+    UsageError, MediaError, ModelError, DeviceError, Interrupted.
     """
     began = time.monotonic()
-    look = find_look(model, context)
-    settings = RenderSettings.of(recipe, look)
+    look = find_look(model, context, recipe.look)
+    settings = RenderSettings.of(recipe, look).resolved(is_still(video), output)
     output = output or default_output(video, model, settings.encoding)
-    settings.encoding.check_container(output)
+    folder = makes_folder(settings.encoding, output)
+    settings.encoding.check_container(output, single=not folder)
+    source, guides = content_digest(context, video), look.pairing.guides
     request = digest_of(
         {
             "command": "stylize",
-            "source": content_digest(context, video),
+            "source": source,
             "model": look.digest,
             "pairing": pairing_record(look.pairing),
             "settings": settings.for_key(),
+            "mask": content_digest(context, mask) if mask else "",
             "span": [str(start), str(end)],
             "device": context.device if look.path else "",
             "stages": [InferStage.id(), RenderStage.id()],
         }
     )
-    sources = [video, look.path] if look.path else [video]
-    if (held := up_to_date(context.cache, output, request, sources, context.overwrite)) is not None:
+    sources = [p for p in (video, look.path, mask) if p]
+    clip = open_clip(context, video, guides) if video.is_dir() else None
+    if clip is not None and not clip.index.same_size:
+        return _one_by_one(clip, model, output, recipe, context, mask=mask)
+    if not context.dry_run:
+        finish_replacing(output)
+    held = up_to_date(context.cache, output, request, sources, context.overwrite, folder=folder)
+    if held is not None:
         return held | {"output": str(output), "seconds": round(time.monotonic() - began, 3), "cached": True}
-    job = RenderJob(open_clip(context, video), look, settings, context, start, end)
+    clip = clip or open_clip(context, video, guides)
+    job = RenderJob(clip, look, settings, context, start, end, mask)
+    if settings.encoding.makes_pictures and not folder and not job.single:
+        raise UsageError(str(output), f"one picture cannot hold {job.stop - job.first} frames", "give a folder name")
     if context.dry_run:
-        return job.summary(output) | {"dry_run": True}
+        return job.summary(output) | {"dry_run": True} | job.estimate()
     result = job.render(output, request)
     context.cache.trim("infer", int(context.cache_limit_gb * 1e9))
     return result | {"seconds": round(time.monotonic() - began, 3), "cached": False}
+
+
+def _one_by_one(clip: Clip, model: str, output: Path, recipe: Recipe, context: Context, *, mask: Path | None) -> Table:
+    """A folder of pictures of several sizes is no clip: each picture is rendered by itself, into the same folder.
+
+    Raises UsageError where a video was asked for, BatchError where some pictures failed.
+    """
+    if output.suffix.lower().lstrip(".") in CONTAINERS:
+        why = "its pictures are of several sizes, and a video has one"
+        raise UsageError(str(clip.path), why, "bring them to one size, or give a folder name with -o")
+    began = time.monotonic()
+    pictures = [clip.path / name for name in clip.index.names]
+    places = [output / name for name in picture_names(clip.index.names, range(len(pictures)))]
+    done: list[Table] = []
+    failed: list[str] = []
+    for picture, place in zip(pictures, places, strict=True):
+        try:
+            done.append(stylize(picture, model, place, recipe, context, mask=mask))
+        except (UsageError, MediaError) as error:
+            failed.append(str(error))
+    if failed:
+        raise BatchError(f"{len(failed)} of {len(pictures)} pictures failed", "; ".join(failed))
+    return {
+        "output": str(output),
+        "frames": len(done),
+        "model": done[0]["model"],
+        "items": done,
+        "seconds": round(time.monotonic() - began, 3),
+        "cached": all(t["cached"] for t in done),
+    }
+
+
+def is_still(video: Path) -> bool:
+    """Whether a source is a picture or a folder, so that its result is one too."""
+    return is_picture(video) or video.is_dir()
 
 
 def plan_outputs(videos: Sequence[Path], model: str, folder: Path, settings: EncodingSettings) -> list[Path]:
@@ -74,14 +126,16 @@ def plan_outputs(videos: Sequence[Path], model: str, folder: Path, settings: Enc
     Raises UsageError where the folder is, or looks like, a file.
     """
     check_parents(folder)
-    if (folder.exists() and not folder.is_dir()) or folder.suffix.lstrip(".") in CONTAINERS:
+    if (folder.exists() and not folder.is_dir()) or folder.suffix.lstrip(".") in (*CONTAINERS, "png"):
         raise UsageError(str(folder), "with several clips -o is a folder", "give a folder name")
     outputs: list[Path] = []
     for video in videos:
-        plain = default_output(video, model, settings).name
-        name, k = plain, 2
+        encoding = settings.resolved(pictures=is_still(video), output=None)
+        plain = default_output(video, model, encoding)
+        ending = encoding.default_suffix(single=is_picture(video))
+        name, k = plain.name, 2
         while folder / name in outputs:
-            name, k = f"{Path(plain).stem}-{k}{Path(plain).suffix}", k + 1
+            name, k = f"{plain.name.removesuffix(ending)}-{k}{ending}", k + 1
         outputs.append(folder / name)
     return outputs
 
@@ -92,18 +146,19 @@ def stylize_many(
     output: Path | None,
     recipe: Recipe,
     context: Context,
-    **span: Any,
+    **options: Any,
 ) -> list[tuple[Path, Table | Exception]]:
     """Several clips, one after another; a failed one is named and passed over. ``output`` is then a folder."""
     encoding = recipe.settings("encoding", EncodingSettings)
-    find_look(model, context)  # a wrong model fails once, not once a clip
+    find_look(model, context, recipe.look)  # a wrong model fails once, not once a clip
     outputs = plan_outputs(videos, model, output or Path(), encoding)
-    for place in outputs:
-        check_place(place, videos)  # no clip's result may be another's source
+    for video, place in zip(videos, outputs, strict=True):  # no clip's result may be another's source
+        made = encoding.resolved(pictures=is_still(video), output=None)
+        check_place(place, videos, folder=makes_folder(made, place))
     results: list[tuple[Path, Table | Exception]] = []
     for video, place in zip(videos, outputs, strict=True):
         try:
-            results.append((video, stylize(video, model, place, recipe, context, **span)))
+            results.append((video, stylize(video, model, place, recipe, context, **options)))
         except Interrupted:
             raise
         except VidtransError as error:

@@ -11,7 +11,7 @@ from vidtrans.errors import MediaError, UsageError
 from vidtrans.files import complete, digest_of
 from vidtrans.model import SUFFIX, find_model
 from vidtrans.pipeline.context import Context
-from vidtrans.pipeline.make_dataset import SUFFIX as DATASET_SUFFIX
+from vidtrans.pipeline.dataset_plan import SUFFIX as DATASET_SUFFIX
 from vidtrans.pipeline.make_dataset import dataset_digest
 from vidtrans.pipeline.outputs import record, up_to_date
 from vidtrans.pipeline.recipe import Recipe, make_recipe
@@ -87,7 +87,7 @@ def train(
     job = TrainJob(dataset, recipe, settings, start, context)
     total = job.steps_for(minutes, request) if minutes else settings.steps
     if context.dry_run:
-        return job.summary(output, total) | {"dry_run": True}
+        return job.summary(output, total) | {"dry_run": True} | job.estimate(total)
     stage = job.stage(total, pictures, fresh)
     entry = context.cache.entry(stage.name, stage.key)
     with entry.locked():

@@ -11,8 +11,9 @@ from typing import Any
 
 import torch
 
+from vidtrans.data.augment import crop_size
 from vidtrans.data.dataset import Dataset, Pair
-from vidtrans.data.loader import Loader, to_signed
+from vidtrans.data.loader import Batches, Loader, NoiseLoader, to_signed
 from vidtrans.errors import UsageError
 from vidtrans.files import write_json
 from vidtrans.inference.device import resolve_device, resolve_precision
@@ -23,24 +24,30 @@ from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import build_discriminator, build_generator, full_table, initialise
 from vidtrans.pipeline.cache import Entry
 from vidtrans.pipeline.context import Context
+from vidtrans.pipeline.estimate import estimate
+from vidtrans.pipeline.look import Look
 from vidtrans.pipeline.recipe import Recipe
 from vidtrans.pipeline.stages import TrainStage, libraries
 from vidtrans.settings import Table
 from vidtrans.training.batchnorm import reestimate
 from vidtrans.training.checkpoint import load_checkpoint
-from vidtrans.training.evaluation import evenly, preview_sheet, score
+from vidtrans.training.evaluation import evenly, preview_sheet, score, shown_of
 from vidtrans.training.pix2pix import Pix2Pix
 from vidtrans.training.schedule import learning_rate
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.trainer import Diverged, Run, steps_for, train
+from vidtrans.training.trainer import Diverged, Run, seconds_per_step, steps_for, train
 from vidtrans.video.picture import read_picture
 
+NORMALISATION = "uint8 / 127.5 - 1"
 # BatchNorm statistics are averages over at most this many training pictures.
 NORM_PICTURES = 64
 
 
 class TrainJob:
-    """One training job: its networks, its loader, its place in the cache."""
+    """One training job: its networks, its loader, its place in the cache.
+
+    ``picture_size`` (width, height): the dataset is only planned, and a trial is made with noise.
+    """
 
     MODEL_FILE = "model.safetensors"
 
@@ -51,7 +58,9 @@ class TrainJob:
         settings: TrainingSettings,
         start: Path | None,
         context: Context,
+        picture_size: tuple[int, int] | None = None,
     ) -> None:
+        self.picture_size = picture_size
         self.dataset, self.recipe, self.settings = dataset, recipe, settings
         self.start, self.context = start, context
         self.pairing = dataset.pairing
@@ -97,16 +106,7 @@ class TrainJob:
         if self.settings.gan:
             discriminator = build_discriminator(self.discriminator_name, self.discriminator_table, channels + 3)
             initialise(discriminator, self.context.seed + 1)
-        loader = Loader(
-            self.pairs,
-            self.pairing,
-            batch=self.settings.batch,
-            seed=self.context.seed,
-            multiple=generator.multiple,
-            crop=self.settings.crop,
-            jitter=self.settings.jitter,
-            flip=self.settings.flip,
-        )
+        loader = self._loader(generator.multiple)
         for kind, network in (("generator", generator), ("discriminator", discriminator)):
             if network is not None and min(loader.crop) < network.smallest:
                 raise UsageError(
@@ -116,6 +116,46 @@ class TrainJob:
                 )
         model = Pix2Pix(generator, discriminator, self.settings, self.device, self.precision)
         return Run(folder, model, loader, self.context.seed, [total])
+
+    def _loader(self, multiple: int) -> Batches:
+        settings = self.settings
+        if self.picture_size is not None:
+            size = crop_size([self.picture_size], settings.crop, multiple)
+            return NoiseLoader(size, self.pairing, batch=settings.batch)
+        return Loader(
+            self.pairs,
+            self.pairing,
+            batch=settings.batch,
+            seed=self.context.seed,
+            multiple=multiple,
+            crop=settings.crop,
+            jitter=settings.jitter,
+            flip=settings.flip,
+        )
+
+    def estimate(self, total: int) -> Table:
+        """Time, disk and memory that ``total`` steps take, from a short trial."""
+        run = self.make_run(Path(), 1)
+        seconds = seconds_per_step(run) * total
+        weights = _num_bytes(run.model.generator.state_dict())
+        # The new checkpoint is written before the old one goes, and the finished model is kept beside it.
+        return estimate(seconds, weights, 2 * _num_bytes(run.model.state()) + weights)
+
+    def untrained(self, output: Path) -> tuple[Look, TorchEngine]:
+        """The model that the job will make, before it knows anything: it costs as much to render."""
+        assert self.picture_size is not None
+        generator = build_generator(self.generator_name, self.generator_table, self.pairing.in_channels)
+        record = ModelRecord(
+            generator={"name": self.generator_name, "settings": self.generator_table},
+            pairing=self.dataset.pairing_table,
+            in_channels=self.pairing.in_channels,
+            out_channels=3,
+            size=min(self.picture_size),
+            normalisation=NORMALISATION,
+            training={},
+            card={},
+        )
+        return Look(output, "", output.stem, record), TorchEngine(generator, self.device)
 
     def _check_start(self, channels: int) -> None:
         """Raises UsageError where --from has another architecture or another input."""
@@ -216,8 +256,7 @@ class TrainJob:
 
         def inputs() -> Iterator[torch.Tensor]:
             for pair in evenly(self.pairs, NORM_PICTURES):
-                shown = self.pairing.input([read_picture(p) for p in pair.inputs])
-                padded = pad_to_multiple(shown[None], generator.multiple)[0]
+                padded = pad_to_multiple(shown_of(self.pairing, pair)[None], generator.multiple)[0]
                 yield torch.from_numpy(to_signed(padded))[None].to(self.device.torch)
 
         reestimate(generator, inputs())
@@ -235,7 +274,7 @@ class TrainJob:
                 in_channels=self.pairing.in_channels,
                 out_channels=3,
                 size=min(first.shape[:2]),
-                normalisation="uint8 / 127.5 - 1",
+                normalisation=NORMALISATION,
                 training={
                     "dataset": stage.dataset,
                     "pairs": len(self.pairs),
@@ -256,10 +295,18 @@ class TrainJob:
     def summary(self, output: Path, total: int) -> Table:
         return {
             "output": str(output),
-            "frames": len(self.dataset.records) - self.dataset.num_missing,
+            "frames": len(self.dataset.files()),
             "pairs": len(self.pairs),
             "steps": total,
             "generator": self.generator_name,
             "device": self.device.kind,
             "precision": self.precision,
         }
+
+
+def _num_bytes(state: Any) -> int:
+    """Of all tensors in a nested state."""
+    if isinstance(state, torch.Tensor):
+        return state.numel() * state.element_size()
+    values = state.values() if isinstance(state, dict) else state if isinstance(state, list | tuple) else ()
+    return sum(map(_num_bytes, values))

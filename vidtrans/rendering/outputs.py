@@ -3,21 +3,44 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
 import numpy as np
 
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import Pairing
+from vidtrans.rendering.matte import Mattes
 from vidtrans.temporal.stream import Sample
-from vidtrans.video.reader import Frame
+from vidtrans.video.clip import Frame
+
+
+class Inputs:
+    """What the network sees of each frame: the pairing's input, or the drawing itself.
+
+    ``matte``: the mask of a frame at the working size, for pairings that look at it.
+    """
+
+    def __init__(self, pairing: Pairing, *, drawn: bool = False, matte: Mattes | None = None) -> None:
+        self.pairing, self.is_drawn, self.matte = pairing, drawn, matte
+
+    def __call__(self, frames: Sequence[Frame]) -> np.ndarray:
+        """Frames, oldest first → (H, W, in_channels) uint8, for the last of them."""
+        now = frames[-1]
+        if self.is_drawn:
+            return self.pairing.drawn(now.rgb)
+        pictures = [picture for frame in frames for picture in frame.pictures]
+        return self.pairing.shown(pictures, now.index, self.matte(now.index) if self.matte else None)
+
+    def close(self) -> None:
+        if self.matte is not None:
+            self.matte.close()
 
 
 def raw_outputs(
     frames: Iterable[Frame],
     first: int,
     shot_first: Callable[[int], int],
-    pairing: Pairing,
+    inputs_of: Inputs,
     engine: Engine,
     known: Callable[[int], np.ndarray | None],
 ) -> Generator[Sample, None, None]:
@@ -26,13 +49,14 @@ def raw_outputs(
     ``frames`` may begin before ``first``, with the past frames that the pairing looks back to;
     ``shot_first(i)`` is the first frame of frame i's shot; ``known(i)`` returns an output made earlier, or None.
     """
-    past: dict[int, np.ndarray] = {}
+    pairing = inputs_of.pairing
+    past: dict[int, Frame] = {}
     waiting: deque[tuple[Sample, np.ndarray | None]] = deque()
     inputs: list[np.ndarray] = []
 
     for frame in frames:
         start = shot_first(frame.index)
-        past[frame.index] = frame.rgb
+        past[frame.index] = frame
         if frame.index < first:
             continue
         numbers = pairing.history(frame.index, start)
@@ -41,7 +65,7 @@ def raw_outputs(
         output = known(frame.index)
         sample = Sample(frame.index, frame.pts, frame.rgb, frame.rgb, starts_shot=frame.index == start)
         if output is None:
-            inputs.append(pairing.input([past[n] for n in numbers]))
+            inputs.append(inputs_of([past[n] for n in numbers]))
         waiting.append((sample, output))
         if len(inputs) >= engine.batch:
             yield from _flush(waiting, inputs, engine)

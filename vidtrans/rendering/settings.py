@@ -4,13 +4,38 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vidtrans.settings import setting
+from vidtrans.keyframes import Curve, parse_curve
+from vidtrans.settings import Table, setting, to_table
+
+CURVES = {"strength": 2.0, "keep_colour": 1.0, "mix": 1.0}  # each from 0 to this
 
 
 @dataclass(frozen=True)
 class RenderingSettings:
-    """Working size, chunks and precision."""
+    """Working size, chunks and precision, and what an artist directs: how strong the look is, where, and when."""
 
     size: str = setting("trained", "short side in pixels, WxH, source, or trained: the one trained at")
+    strength: str | float = setting(1.0, "0 is the source, 1 the look, 2 twice as far; keyframes: '0: 0.2, 120: 1'")
+    mix: str | float = setting(0.0, "share of the source laid over the result, 0 to 1; keyframes too")
+    keep_colour: str | float = setting(0.0, "share of the source's own colours that is kept, 0 to 1; keyframes too")
+    feather: float = setting(0.0, "σ in pixels of the result by which the mask's edge is softened", low=0.0, high=500.0)
+    drawn: str = setting(
+        "auto",
+        "the source is a drawing, its lines are taken as they are; auto looks at pictures, never at videos",
+        choices=("auto", "yes", "no"),
+    )
+    rate: float = setting(25.0, "frames a second where pictures become a video", low=0.1, high=1000.0)
     chunk_frames: int = setting(60, "frames saved at once; a crash costs at most these", low=1, high=100_000)
     precision: str = setting("auto", "auto takes bf16 where the device has it", choices=("auto", "fp32", "bf16"))
+
+    def __post_init__(self) -> None:
+        for name in CURVES:
+            self.curve(name)
+
+    def curve(self, name: str) -> Curve:
+        """The value of ``strength``, ``mix`` or ``keep_colour`` over time. Raises UsageError."""
+        return parse_curve(getattr(self, name), "--" + name.replace("_", "-"), 0.0, CURVES[name])
+
+    def for_key(self) -> Table:
+        """What decides the result; a curve in one way of writing it."""
+        return to_table(self) | {name: str(self.curve(name)) for name in CURVES}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from zlib import crc32
 
 import cv2
 import numpy as np
@@ -27,10 +28,18 @@ def evenly(pairs: Sequence[Pair], count: int) -> list[Pair]:
     return [pairs[(2 * k + 1) * len(pairs) // (2 * count)] for k in range(count)]
 
 
+def shown_of(pairing: Pairing, pair: Pair) -> np.ndarray:
+    """What the network sees of a pair: noise and holes are drawn, the same for a pair every time."""
+    rng = np.random.Generator(np.random.Philox(key=crc32(pair.target.name.encode())))
+    return pairing.taught([read_picture(p) for p in pair.inputs], rng)
+
+
 def apply(engine: Engine, pairing: Pairing, pair: Pair) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(input, output, target) of one pair at its stored size, uint8."""
-    shown = pairing.input([read_picture(p) for p in pair.inputs])
-    return shown, engine(shown[None])[0], read_picture(pair.target)
+    """(input, output, target) of one pair at its stored size, uint8; the output as it would be rendered."""
+    shown, target = shown_of(pairing, pair), read_picture(pair.target)
+    output = engine(shown[None])[0]
+    # What a frame's own input puts back is known of the target too.
+    return shown, pairing.finish(target, output, shown) if pairing.finishes else output, target
 
 
 def score(engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Table:

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from vidtrans.data.loader import Batch, Loader
+from vidtrans.data.loader import Batch, Batches
 from vidtrans.errors import VidtransError
 from vidtrans.events import Note, Progress, Report, Stop
 from vidtrans.files import write_bytes
@@ -33,7 +33,7 @@ class Run:
 
     folder: Path
     model: Pix2Pix
-    loader: Loader
+    loader: Batches
     seed: int
     history: list[int]
     step: int = 0
@@ -141,15 +141,19 @@ def one_step(run: Run, batch: Batch) -> Losses:
     return run.model.step(inputs, targets, lr=rate, seed=step_seed(run.seed, run.step))
 
 
-def steps_for(run: Run, minutes: float, warmup: int = 3, timed: int = 8) -> int:
+def steps_for(run: Run, minutes: float) -> int:
     """How many steps fit in ``minutes``, from a short trial; ``run`` is spent by it."""
+    return max(1, round(minutes * 60 / seconds_per_step(run)))
+
+
+def seconds_per_step(run: Run, warmup: int = 3, timed: int = 8) -> float:
+    """From a short trial, by which ``run`` is spent."""
     for step in range(warmup):
         _trial(run, step)
     start = time.perf_counter()
     for step in range(warmup, warmup + timed):
         _trial(run, step)
-    seconds = (time.perf_counter() - start) / timed
-    return max(1, round(minutes * 60 / seconds))
+    return (time.perf_counter() - start) / timed
 
 
 def _trial(run: Run, step: int) -> None:

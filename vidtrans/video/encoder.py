@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,18 @@ CODECS = {
         "lossless RGB, for archives and further work",
         (("level", "3"), ("slices", "4"), ("threads", "1")),
     ),
+    # Chunks are kept as FFV1, and unpacked when all are there.
+    "png": Codec(
+        "ffv1",
+        "bgr0",
+        "bgr0",
+        ("png",),
+        "a picture a frame, in a folder",
+        (("level", "3"), ("slices", "4"), ("threads", "1")),
+    ),
 }
+AUTO = "auto"
+PICTURES = "png"
 CONTAINERS = {"mp4": "mp4", "mov": "mov", "mkv": "matroska"}
 
 
@@ -60,7 +71,9 @@ CONTAINERS = {"mp4": "mp4", "mov": "mov", "mkv": "matroska"}
 class EncodingSettings:
     """How the result is written."""
 
-    codec: str = setting("h264", "codec of the result", choices=tuple(CODECS))
+    codec: str = setting(
+        "auto", "codec of the result; auto: png for pictures, h264 for videos", choices=("auto", *CODECS)
+    )
     crf: int = setting(18, "x264's quality: lower is better and bigger", low=0, high=51)
     preset: str = setting(
         "medium",
@@ -83,13 +96,35 @@ class EncodingSettings:
         ours = ("codec", "crf", "preset") if self.codec == "h264" else ("codec",)
         return {name: getattr(self, name) for name in ours}
 
-    def default_suffix(self) -> str:
+    def resolved(self, *, pictures: bool, output: Path | None) -> EncodingSettings:
+        """With a codec in place of ``auto``: what the output's ending asks for, else what suits the source."""
+        if self.codec != AUTO:
+            return self
+        ending = output.suffix.lower().lstrip(".") if output else ""
+        wants_pictures = ending == "png" or (pictures and ending not in CONTAINERS)
+        return replace(self, codec=PICTURES if wants_pictures else "h264")
+
+    @property
+    def makes_pictures(self) -> bool:
+        return self.codec == PICTURES
+
+    def default_suffix(self, *, single: bool) -> str:
+        """The ending of a result; a folder of pictures has none."""
+        if self.makes_pictures and not single:
+            return ""
         return "." + CODECS[self.codec].containers[0]
 
-    def check_container(self, output: Path) -> None:
-        """Raises UsageError where ``output``'s container cannot hold the codec."""
+    def check_container(self, output: Path, *, single: bool) -> None:
+        """Raises UsageError where ``output``'s container cannot hold the codec; ``single``: there is one frame."""
+        ending = output.suffix.lower().lstrip(".")
+        if self.makes_pictures:
+            if single and ending != "png":
+                raise UsageError(str(output), "a picture is written as .png", f"use -o {output.with_suffix('.png')}")
+            if not single and ending in (*CONTAINERS, "png"):
+                raise UsageError(str(output), "several pictures go into a folder", f"use -o {output.with_suffix('')}")
+            return
         containers = CODECS[self.codec].containers
-        if output.suffix.lower().lstrip(".") not in containers:
+        if ending not in containers:
             names = ", ".join("." + c for c in containers)
             where = f"to '{output.suffix}'" if output.suffix else "without an ending"
             raise UsageError(str(output), f"{self.codec} cannot be written {where}", f"use {names}")

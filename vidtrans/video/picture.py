@@ -17,6 +17,19 @@ MAX_PICTURE_PIXELS = 8192 * 8192
 
 def read_picture(path: Path) -> np.ndarray:
     """(H, W, 3) uint8 RGB; grey becomes RGB, alpha is dropped, EXIF rotation applied. Raises MediaError."""
+    return cv2.cvtColor(_decode(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+
+
+def read_matte(path: Path) -> np.ndarray:
+    """(H, W, 3) uint8, grey: the alpha of a picture that has something cut out, else the picture. Raises MediaError."""
+    whole = _decode(path, cv2.IMREAD_UNCHANGED)
+    if whole.ndim == 3 and whole.shape[2] == 4 and whole[..., 3].min() < np.iinfo(whole.dtype).max:
+        alpha = whole[..., 3] if whole.dtype == np.uint8 else (whole[..., 3] >> 8).astype(np.uint8)
+        return np.repeat(alpha[..., None], 3, axis=2)
+    return read_picture(path)
+
+
+def _decode(path: Path, kind: int) -> np.ndarray:
     try:
         if path.stat().st_size > MAX_PICTURE_BYTES:
             raise MediaError(str(path), "the file is too large for a picture")
@@ -24,12 +37,12 @@ def read_picture(path: Path) -> np.ndarray:
     except OSError as error:
         raise MediaError(str(path), (error.strerror or "cannot be read").lower(), "check the name") from None
     try:
-        bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+        bgr = cv2.imdecode(data, kind) if data.size else None
     except cv2.error:  # OpenCV refuses absurd sizes with an exception, everything else with None
         bgr = None
     if bgr is None or bgr.shape[0] * bgr.shape[1] > MAX_PICTURE_PIXELS:
         raise MediaError(str(path), "not a picture that can be read", "delete or replace it")
-    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+    return bgr
 
 
 def encode_png(rgb: np.ndarray) -> bytes:
@@ -51,4 +64,5 @@ def resize(rgb: np.ndarray, width: int, height: int) -> np.ndarray:
     if rgb.shape[1] == width and rgb.shape[0] == height:
         return rgb
     shrinks = width < rgb.shape[1]
-    return cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+    resized = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+    return resized if resized.ndim == rgb.ndim else resized[..., None]  # OpenCV drops a single channel

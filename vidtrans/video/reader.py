@@ -1,10 +1,8 @@
-"""Decoding: every frame a player would show, once, upright, in RGB, with its timestamp."""
+"""Decoding a video: every frame a player would show, once, upright, in RGB, with its timestamp."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from dataclasses import dataclass
-from fractions import Fraction
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
 import av
@@ -14,57 +12,11 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from vidtrans.errors import MediaError
-from vidtrans.settings import Size
+from vidtrans.settings import AS_STORED, Size
+from vidtrans.video.clip import ClipIndex, Frame
 from vidtrans.video.colour import ToRGB
 from vidtrans.video.container import describe, open_media, picture_stream
 from vidtrans.video.orientation import Orientation, orientation_of
-
-
-@dataclass(frozen=True)
-class Frame:
-    """A picture with its place: ``index`` in the clip, ``pts`` in units of the clip's time base.
-
-    ``rgb`` is (height, width, 3) uint8, upright, full range.
-    """
-
-    index: int
-    pts: int
-    rgb: np.ndarray
-
-    def __repr__(self) -> str:
-        return f"Frame(index={self.index}, pts={self.pts}, rgb={self.rgb.shape})"
-
-
-@dataclass(frozen=True)
-class ClipIndex:
-    """What decoding a clip from end to end showed: the truth that headers only claim.
-
-    ``pts`` are strictly increasing, in ``time_base`` units; ``width`` × ``height`` and
-    ``sample_aspect_ratio`` are those of the upright picture. ``num_rebuilt_pts`` counts timestamps that were
-    missing or did not increase and were rebuilt from the frame rate.
-    """
-
-    pts: tuple[int, ...]
-    time_base: Fraction
-    last_duration: int
-    width: int
-    height: int
-    sample_aspect_ratio: Fraction
-    rate: Fraction
-    num_rebuilt_pts: int
-    num_frames_from_header: int
-
-    @property
-    def num_frames(self) -> int:
-        return len(self.pts)
-
-    @property
-    def duration_s(self) -> float:
-        return float((self.pts[-1] + self.last_duration - self.pts[0]) * self.time_base) if self.pts else 0.0
-
-    def durations(self) -> list[int]:
-        """How long each frame is shown, in ``time_base`` units."""
-        return [b - a for a, b in zip(self.pts, self.pts[1:], strict=False)] + [self.last_duration]
 
 
 class _Clock:
@@ -86,19 +38,23 @@ class _Clock:
 class ClipReader:
     """Reads one video file. Use as a context manager; ``frames`` may be called more than once.
 
-    Parameters: ``size``, the upright (width, height) to deliver (None: the stored size); ``threads`` for the
-    decoder (0: as many as the machine has; the pictures are the same whatever the number).
+    Parameters: ``size`` to deliver, of the upright picture; ``threads`` for the decoder (0: as many as the machine
+    has; the pictures are the same whatever the number).
     """
 
-    def __init__(self, path: Path, *, size: tuple[int, int] | None = None, threads: int = 0) -> None:
+    def __init__(self, path: Path, *, size: Size = AS_STORED, threads: int = 0) -> None:
         self.path = Path(path)
         self.size = size
-        self._wanted: Size | None = None
         self.threads = threads
         self.num_rebuilt_pts = 0
         self.last_duration = 0
         self.orientation = Orientation()
         self._to_rgb: ToRGB | None = None
+        self._upright: tuple[int, int] | None = None
+
+    @property
+    def num_frames_expected(self) -> int | None:
+        return self.info.num_frames_from_header or None
 
     def __enter__(self) -> ClipReader:
         self._used = False
@@ -116,10 +72,6 @@ class ClipReader:
 
     def __exit__(self, *exc: object) -> None:
         self._media.__exit__(None, None, None)
-
-    def scale(self, size: Size) -> None:
-        """Deliver frames at ``size`` of the upright picture, whose own size only the first frame tells."""
-        self._wanted = size
 
     def frames(
         self, start: int = 0, stop: int | None = None, index: ClipIndex | None = None
@@ -215,42 +167,31 @@ class ClipReader:
     def _picture(self, frame: av.VideoFrame) -> np.ndarray:
         orientation = orientation_of(frame)
         self.orientation = orientation
-        upright = self.size or orientation.size(frame.width, frame.height)
-        if self.size is None and self._wanted is not None:
-            upright = self._wanted.of(*upright)
-        stored = orientation.size(*upright)
+        if self._upright is None:
+            # The first frame decides the size: a change in mid-stream is scaled to it.
+            self._upright = self.size.of(*orientation.size(frame.width, frame.height))
+        stored = orientation.size(*self._upright)
         if self._to_rgb is None or (self._to_rgb.width, self._to_rgb.height) != stored:
             self._to_rgb = ToRGB(*stored)
-            # The first frame decides the size: a change in mid-stream is scaled to it.
-            self.size = upright
         return orientation.apply(self._to_rgb(frame))
 
+    def index_of(self, pts: Sequence[int]) -> ClipIndex:
+        """The index of a clip whose frames, read from end to end, had these timestamps.
 
-class IndexBuilder:
-    """Collects a ClipIndex from the frames of a reader that is read from end to end."""
-
-    def __init__(self, reader: ClipReader) -> None:
-        self.reader = reader
-        self.pts: list[int] = []
-
-    def add(self, frame: Frame) -> None:
-        self.pts.append(frame.pts)
-
-    def build(self) -> ClipIndex:
-        """Raises MediaError where no frame was decoded."""
-        info, orientation = self.reader.info, self.reader.orientation
-        if not self.pts:
-            raise MediaError(info.path, "no frame could be decoded", "give a video with pictures in it")
-        width, height = orientation.size(info.width, info.height)
-        aspect = info.sample_aspect_ratio
+        Raises MediaError where there were none.
+        """
+        if not pts:
+            raise MediaError(self.info.path, "no frame could be decoded", "give a video with pictures in it")
+        width, height = self.orientation.size(self.info.width, self.info.height)
+        aspect = self.info.sample_aspect_ratio
         return ClipIndex(
-            pts=tuple(self.pts),
-            time_base=info.time_base,
-            last_duration=max(1, self.reader.last_duration),
+            pts=tuple(pts),
+            time_base=self.info.time_base,
+            last_duration=max(1, self.last_duration),
             width=width,
             height=height,
-            sample_aspect_ratio=1 / aspect if orientation.swaps_sides else aspect,
-            rate=info.rate,
-            num_rebuilt_pts=self.reader.num_rebuilt_pts,
-            num_frames_from_header=info.num_frames_from_header,
+            sample_aspect_ratio=1 / aspect if self.orientation.swaps_sides else aspect,
+            rate=self.info.rate,
+            num_rebuilt_pts=self.num_rebuilt_pts,
+            num_frames_from_header=self.info.num_frames_from_header,
         )

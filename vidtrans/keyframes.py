@@ -1,0 +1,85 @@
+"""Values that change over a clip: a number, or keyframes between which it moves in a straight line."""
+
+from __future__ import annotations
+
+import itertools
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from vidtrans.errors import UsageError
+from vidtrans.settings import Time, parse_time
+
+HINT = 'use a number, or keyframes such as "0: 0.2, 120: 1" (frames, or times as in "0s: 0, 2.5s: 1")'
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A value over time: one number (``moments`` is empty), or one at each moment."""
+
+    values: tuple[float, ...]
+    moments: tuple[Time, ...] = ()
+
+    @property
+    def constant(self) -> float | None:
+        """The value, where it never changes."""
+        return self.values[0] if len(set(self.values)) == 1 else None
+
+    def __str__(self) -> str:
+        if not self.moments:
+            return f"{self.values[0]:g}"
+        return ", ".join(f"{m}: {v:g}" for m, v in zip(self.moments, self.values, strict=True))
+
+    def over(self, pts: Sequence[int], frame_of: Callable[[Time], int], name: str) -> Callable[[int], float]:
+        """The value at each frame of a clip with these timestamps.
+
+        ``frame_of`` finds the frame of a moment; a moment past the end counts as the last frame. Raises UsageError
+        where two keyframes are not in order.
+        """
+        if not self.moments:
+            return lambda frame: self.values[0]
+        frames = [min(frame_of(m), len(pts) - 1) for m in self.moments]
+        keys = [pts[f] for f in frames]
+        if any(b < a for a, b in itertools.pairwise(keys)):
+            raise UsageError(f"{name} '{self}'", "its keyframes are not in order", "put the earlier one first")
+
+        def value(frame: int) -> float:
+            at = bisect_right(keys, pts[frame])
+            if at in (0, len(keys)):
+                return self.values[min(at, len(keys) - 1)]
+            share = (pts[frame] - keys[at - 1]) / (keys[at] - keys[at - 1])
+            return self.values[at - 1] + share * (self.values[at] - self.values[at - 1])
+
+        return value
+
+
+def parse_curve(text: str | float, name: str, low: float, high: float) -> Curve:
+    """Read ``0.5`` or ``"0: 0.2, 120: 1"``: a moment (a frame from 0, ``2.5s`` or ``00:01:02``), a colon, a value.
+
+    ``name`` is what errors call it; values lie from ``low`` to ``high``. Raises UsageError.
+    """
+    whole = str(text)
+    parts = [p.strip() for p in whole.split(",")]
+    if len(parts) == 1 and ":" not in whole:
+        return Curve((_number(parts[0], name, low, high),))
+    moments, values = [], []
+    for part in parts:
+        moment, colon, value = part.rpartition(":")
+        if not colon:
+            raise UsageError(f"{name} '{whole}'", f"'{part}' has no moment before its value", HINT)
+        try:
+            moments.append(parse_time(moment))
+        except UsageError:
+            raise UsageError(f"{name} '{whole}'", f"'{moment.strip()}' is not a moment", HINT) from None
+        values.append(_number(value, name, low, high))
+    return Curve(tuple(values), tuple(moments))
+
+
+def _number(text: str, name: str, low: float, high: float) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise UsageError(f"{name} '{text.strip()}'", "it is not a number", HINT) from None
+    if not low <= value <= high:
+        raise UsageError(f"{name} {value:g}", "out of bounds", f"choose a value from {low:g} to {high:g}")
+    return value

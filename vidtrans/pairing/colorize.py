@@ -1,0 +1,48 @@
+"""Grey → colour: the network gives the colours, the light stays the frame's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from vidtrans.pairing.base import FramePairing
+
+LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)  # Y′ of BT.601, as in COLOR_RGB2GRAY
+
+
+@dataclass(frozen=True)
+class ColorizeSettings:
+    """There is nothing to choose: grey is grey."""
+
+
+class Colorize(FramePairing):
+    """The frame's luma is the input; of the output only the chroma is kept."""
+
+    name = "colorize"
+    version = 1
+    finishes = True
+    Settings = ColorizeSettings
+    in_channels = 1
+
+    def __init__(self, settings: ColorizeSettings) -> None:
+        self.settings = settings
+
+    def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
+        """((H, W, 3) uint8,) → (H, W, 1) uint8, its luma."""
+        return cv2.cvtColor(frames[0], cv2.COLOR_RGB2GRAY)[..., None]
+
+    def finish(self, frame: np.ndarray, output: np.ndarray, shown: np.ndarray) -> np.ndarray:
+        """(H, W, 3) uint8 each → the same: the frame's luma within a grey level, the output's chroma.
+
+        Where a colour cannot be as light or dark as the frame it is made paler, and its hue is kept.
+        """
+        del shown
+        luma = cv2.transform(frame.astype(np.float32), LUMA)[..., None]
+        colour = output.astype(np.float32)
+        chroma = colour - cv2.transform(colour, LUMA)[..., None]
+        room = np.where(chroma > 0, 255 - luma, luma) / np.maximum(np.abs(chroma), np.float32(1e-3))
+        paler = np.clip(room.min(axis=2, keepdims=True), 0, 1)
+        return np.rint(np.clip(luma + paler * chroma, 0, 255)).astype(np.uint8)

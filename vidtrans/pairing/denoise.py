@@ -1,0 +1,77 @@
+"""Noisy → clean: in training noise is drawn onto clean frames, when rendering noisy ones are cleaned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from vidtrans.pairing.base import FramePairing
+from vidtrans.settings import setting
+
+
+@dataclass(frozen=True)
+class DenoiseSettings:
+    """The noise that is learnt to be removed."""
+
+    low: float = setting(3.0, "least noise: σ in grey levels of 255 at middle grey", low=0.0, high=128.0)
+    high: float = setting(30.0, "most noise: σ in grey levels of 255 at middle grey", low=0.0, high=128.0)
+    grain: float = setting(
+        0.6, "how much of it may be coarse grain, as in film and compressed video, rather than fine", low=0.0, high=1.0
+    )
+
+    def __post_init__(self) -> None:
+        if self.low > self.high:
+            raise ValueError(f"pairing.low = {self.low} lies above pairing.high = {self.high}")
+
+
+class Denoise(FramePairing):
+    """The frame is the target; in training the input is the frame with noise of a strength drawn each time."""
+
+    name = "denoise"
+    version = 1
+    Settings = DenoiseSettings
+    in_channels = 3
+
+    def __init__(self, settings: DenoiseSettings) -> None:
+        self.settings = settings
+
+    def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
+        """((H, W, 3) uint8,) → the same: what is rendered is noisy already."""
+        return frames[0]
+
+    def taught(self, frames: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+        """((H, W, 3) uint8,) → the same with noise.
+
+        A sensor's noise is a constant part and a shot part whose variance grows with the light (Foi et al. 2008);
+        processing makes it coarser and moves it between lightness and colour.
+        """
+        frame = frames[0]
+        sigma = rng.uniform(self.settings.low, self.settings.high)
+        shot, colour, coarse = rng.random(3) * (1, 1, self.settings.grain)
+        noise = _mixed(rng.standard_normal(frame.shape, np.float32), colour, coarse, 0.6 + 0.9 * rng.random())
+        levels = np.arange(256, dtype=np.float32)
+        spread = (sigma * np.sqrt(1 - shot + 2 * shot * levels / 255)).astype(np.float32)
+        return np.rint(np.clip(frame + spread[frame] * noise, 0, 255)).astype(np.uint8)
+
+
+def _mixed(white: np.ndarray, colour: float, coarse: float, size: float) -> np.ndarray:
+    """(H, W, 3) float32 white noise → the same, of variance 1 still: less coloured, and partly coarse.
+
+    ``colour`` and ``coarse`` are shares, ``size`` is the σ of a grain in pixels.
+    """
+    shared = white.mean(axis=2, keepdims=True) * np.sqrt(np.float32(3))
+    noise = _sum(white, shared, colour, 1 / np.sqrt(3))
+    grain = cv2.GaussianBlur(noise, (0, 0), size, borderType=cv2.BORDER_REFLECT_101)
+    kernel = cv2.getGaussianKernel(2 * round(4 * size) + 1, size)
+    left = float(np.square(kernel).sum())  # the share of σ that the blur leaves, from its weights
+    return _sum(grain / np.float32(left), noise, coarse, float(kernel.max()) ** 2 / left)
+
+
+def _sum(one: np.ndarray, other: np.ndarray, share: float, correlation: float) -> np.ndarray:
+    """float32 noises of variance 1, broadcast together → ``share`` of ``one`` in ``other``, of variance 1."""
+    variance = 1 + 2 * correlation * np.sqrt(share * (1 - share))
+    total = np.sqrt(np.float32(share / variance)) * one + np.sqrt(np.float32((1 - share) / variance)) * other
+    return np.asarray(total, np.float32)

@@ -1,0 +1,67 @@
+"""Small → large: super-resolution. In training the frame is shrunk first and its own detail is what is learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from vidtrans.pairing.base import FramePairing
+from vidtrans.settings import setting
+from vidtrans.video.picture import resize
+
+
+@dataclass(frozen=True)
+class EnlargeSettings:
+    """How much larger, and how worn the small footage is."""
+
+    factor: int = setting(2, "how many times larger a render is than its source", low=2, high=4)
+    wear: float = setting(
+        0.3, "how blurred, noisy and compressed small footage may be: 0 none, 1 badly", low=0.0, high=1.0
+    )
+
+
+class Enlarge(FramePairing):
+    """A frame, shrunk and brought back to size by interpolation, is the input; when rendering nothing is shrunk."""
+
+    name = "enlarge"
+    version = 1
+    Settings = EnlargeSettings
+    in_channels = 3
+
+    def __init__(self, settings: EnlargeSettings) -> None:
+        self.settings = settings
+
+    @property
+    def enlarges(self) -> int:  # type: ignore[override]
+        return self.settings.factor
+
+    def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
+        """((H, W, 3) uint8,), enlarged by the renderer → the same."""
+        return frames[0]
+
+    def taught(self, frames: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+        """((H, W, 3) uint8,) → the same size with the detail of ``1 / factor`` of it, worn as ``rng`` draws."""
+        height, width = frames[0].shape[:2]
+        small = [max(1, round(n / self.settings.factor)) for n in (width, height)]
+        shrunk = cv2.resize(frames[0], small, interpolation=cv2.INTER_AREA)
+        if self.settings.wear > 0:
+            shrunk = _worn(shrunk, self.settings.wear, rng)
+        return resize(shrunk, width, height)
+
+
+def _worn(picture: np.ndarray, wear: float, rng: np.random.Generator) -> np.ndarray:
+    """(h, w, 3) uint8 → the same after a soft lens, a noisy sensor and a compressing camera, each drawn by itself.
+
+    The order is that in which footage suffers them (as in Wang et al., "Real-ESRGAN", 2021).
+    """
+    blur, noise, loss = wear * rng.random(3)
+    softened = cv2.GaussianBlur(picture, (0, 0), 0.2 + blur, borderType=cv2.BORDER_REFLECT_101)
+    grain = rng.standard_normal(picture.shape, np.float32) * np.float32(10 * noise)
+    grainy = np.rint(np.clip(softened + grain, 0, 255)).astype(np.uint8)
+    # JPEG stands for the codec: its blocks, its ringing and its halved chroma are those of an intra frame.
+    bgr = cv2.cvtColor(grainy, cv2.COLOR_RGB2BGR)
+    _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, round(98 - 75 * loss)])
+    return cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)

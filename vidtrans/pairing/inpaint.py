@@ -1,0 +1,143 @@
+"""A picture with holes → the whole picture: what a mask covers is removed and filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import cv2
+import numpy as np
+
+from vidtrans.pairing.base import FramePairing
+from vidtrans.settings import setting
+
+GREY = 127  # what is seen in a hole: 0 to the network, whose range is −1 to 1
+BLOBS, STROKES, JOINTS = 3, 3, 4
+LATTICE = 64  # the short side of the grid on which holes are computed; they are smooth, and scale to any size
+
+
+@dataclass(frozen=True)
+class InpaintSettings:
+    """The holes of training, and how what is filled in is set into the frame."""
+
+    share: float = setting(0.25, "share of the picture that the largest holes of training cover", low=0.01, high=0.6)
+    grow: int = setting(
+        6, "pixels by which a mask grows, so that the rim of what is removed does not shine through", low=0, high=64
+    )
+    feather: float = setting(4.0, "pixels inside a hole over which frame and filling blend", low=0.0, high=64.0)
+
+    def __post_init__(self) -> None:
+        if self.feather > self.grow:
+            raise ValueError(
+                f"pairing.feather = {self.feather} is more than pairing.grow = {self.grow}: "
+                "what is removed would shine through at the rim"
+            )
+
+
+class Inpaint(FramePairing):
+    """The frame with grey in its holes, and the holes, are the input; outside them the frame stays as it is."""
+
+    name = "inpaint"
+    version = 1
+    uses_mask = True
+    finishes = True
+    Settings = InpaintSettings
+    in_channels = 4
+
+    def __init__(self, settings: InpaintSettings) -> None:
+        self.settings = settings
+
+    def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
+        """((H, W, 3) uint8,) → (H, W, 4) uint8, with the holes of frame 0."""
+        return self.shown(frames, 0, None)
+
+    def taught(self, frames: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+        """((H, W, 3) uint8,) → (H, W, 4) uint8, with holes of a shape, a moment and an extent that ``rng`` draws."""
+        seed, number = (int(n) for n in rng.integers(0, 1 << 31, 2))
+        share = self.settings.share * rng.uniform(0.2, 1)
+        height, width = frames[0].shape[:2]
+        return _with_hole(frames[0], holes(height, width, number, seed, share))
+
+    def shown(self, frames: Sequence[np.ndarray], number: int, mask: np.ndarray | None) -> np.ndarray:
+        """((H, W, 3) uint8,), frame number, (H, W) uint8 mask that is white where to fill, or None → (H, W, 4) uint8.
+
+        Without a mask there are moving holes, to see what the network makes of them.
+        """
+        if mask is None:
+            height, width = frames[0].shape[:2]
+            return _with_hole(frames[0], holes(height, width, number, 0, self.settings.share))
+        hole = np.where(mask > 127, 255, 0).astype(np.uint8)
+        if self.settings.grow > 0:
+            side = 2 * self.settings.grow + 1
+            hole = cv2.dilate(hole, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
+        return _with_hole(frames[0], hole)
+
+    def finish(self, frame: np.ndarray, output: np.ndarray, shown: np.ndarray) -> np.ndarray:
+        """(H, W, 3) uint8 twice, (H, W, 4) uint8 → (H, W, 3) uint8: the frame, filled where ``shown`` has holes."""
+        hole = (shown[..., 3] > 127).astype(np.uint8)
+        if not hole.any():
+            return frame.copy()
+        if self.settings.feather > 0 and not hole.all():
+            inside = cv2.distanceTransform(hole, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+            ramp = np.minimum(inside / np.float32(self.settings.feather), 1)
+            weight = (ramp * ramp * (3 - 2 * ramp))[..., None]
+        else:
+            weight = hole[..., None].astype(np.float32)
+        blended = frame + weight * (output.astype(np.float32) - frame)
+        return np.rint(blended).astype(np.uint8)
+
+
+def _with_hole(frame: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """(H, W, 3) and (H, W) uint8 → (H, W, 4) uint8: grey where the hole is 255, and the hole."""
+    return np.dstack([np.where(hole[..., None] > 0, np.uint8(GREY), frame), hole])
+
+
+def holes(height: int, width: int, number: int, seed: int, share: float) -> np.ndarray:
+    """(height, width) uint8, 255 in holes that cover ``share`` of the picture: blobs and brush strokes (free-form
+    masks: Yu et al., "Free-form image inpainting with gated convolution", 2019) that drift with the frame number.
+
+    A pure function of its arguments. Shapes are level sets of a distance from their skeletons, and the level is the
+    one that covers ``share``: it moves smoothly, and so do they.
+    """
+    scale = LATTICE / min(height, width)
+    tall, wide = (max(2, round(n * scale)) for n in (height, width))
+    y, x = np.mgrid[0.0:tall, 0.0:wide] / LATTICE
+    extent = np.array([wide, tall]) / LATTICE
+    rng = np.random.Generator(np.random.Philox(key=seed))
+    near = np.full((tall, wide), np.inf)
+    for _ in range(BLOBS):
+        centre, angle, sides = _drift(rng, number) * extent, np.pi * number * _tempo(rng), rng.uniform(0.5, 1.5, 2)
+        dx, dy = x - centre[0], y - centre[1]
+        along, across = np.cos(angle) * dx + np.sin(angle) * dy, np.cos(angle) * dy - np.sin(angle) * dx
+        near = np.minimum(near, np.hypot(along / sides[0], across / sides[1]))
+    for _ in range(STROKES):
+        place, thickness = _drift(rng, number) * extent, rng.uniform(0.15, 0.6)
+        joints = [place + 0.6 * (_drift(rng, number) - 0.5) for _ in range(JOINTS)]
+        for a, b in pairwise(joints):
+            near = np.minimum(near, _to_segment(x, y, a, b) / thickness)
+    near = cv2.resize(near.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    at = min(int(share * near.size), near.size - 1)
+    level = np.partition(near, at, axis=None)[at]
+    return np.where(near < level, 255, 0).astype(np.uint8)
+
+
+def _tempo(rng: np.random.Generator) -> float:
+    """Turns a frame: once in 150 to 400 frames, either way."""
+    return float(rng.choice((-1, 1)) / rng.uniform(150, 400))
+
+
+def _drift(rng: np.random.Generator, number: int) -> np.ndarray:
+    """(2,) float64, x and y from 0 to 1 at frame ``number``: a slow path that does not repeat for long."""
+    wide, small = (np.array([_tempo(rng), _tempo(rng)]) for _ in range(2))
+    phases = rng.uniform(0, 2 * np.pi, (2, 2))
+    turns = 2 * np.pi * number
+    return np.asarray(0.5 + 0.35 * np.sin(turns * wide + phases[0]) + 0.15 * np.sin(turns * small + phases[1]))
+
+
+def _to_segment(x: np.ndarray, y: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(H, W) float64 each → (H, W) float64: the distance to the segment from ``a`` to ``b``, each (2,)."""
+    span = b - a
+    along = ((x - a[0]) * span[0] + (y - a[1]) * span[1]) / max(float(span @ span), 1e-9)
+    along = np.clip(along, 0, 1)
+    return np.asarray(np.hypot(x - a[0] - along * span[0], y - a[1] - along * span[1]))

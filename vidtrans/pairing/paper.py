@@ -1,0 +1,82 @@
+"""Drawings on paper, scanned or photographed, dark on light or light on dark → ink on white.
+
+Paper is what there is most of, and its light changes slowly: a smooth surface is fitted to it (as for uneven
+illumination in document pictures) and ink is what lies below that surface.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+SHORT = 128  # the paper's light is looked for on a picture whose short side has this many pixels
+DARKEST_PAPER = 64.0  # ink is measured against paper at least this bright, so that noise on a black page is no ink
+SOLID = 0.6  # ink that takes this share of the paper's light is black even where nothing darker is near
+
+
+def ink(picture: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8 drawing → (H, W) uint8: 0 is bare paper, 255 is full ink. An empty page gives 0 everywhere.
+
+    White on black is recognised and inverted; paper may be grey, tinted and unevenly lit.
+    """
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    if _is_dark_ground(grey):
+        grey = 255 - grey
+    paper = np.maximum(_paper(grey), DARKEST_PAPER)
+    taken = np.maximum(1 - grey.astype(np.float32) / paper, 0)  # the share of the light that ink takes away
+    bare = taken[taken < 0.15]
+    white = 0.05 + 2 * float(bare.std()) if bare.size else 0.05
+    inked = taken[taken > white + 0.08]
+    # Pencil never gets as dark as ink: the darker strokes of this page are its black. A few specks are no strokes.
+    black = float(np.percentile(inked, 80)) if inked.size > 0.0003 * taken.size else SOLID
+    black = min(max(black, white + 0.2), max(SOLID, white + 0.2))
+    return np.rint(np.clip((taken - white) / (black - white), 0, 1) * 255).astype(np.uint8)
+
+
+def _is_dark_ground(grey: np.ndarray) -> bool:
+    """(H, W) uint8 → whether more of the picture is near its local darkest than near its local brightest."""
+    small = _small(grey)
+    side = min(small.shape) // 4 | 1
+    box = np.ones((side, side), np.uint8)
+    high, low = cv2.dilate(small, box).astype(np.float32), cv2.erode(small, box).astype(np.float32)
+    weight = np.square(high - low)  # only where something is drawn is it seen what is ground
+    return bool((np.sign(2 * small - high - low) * weight).sum() < 0)
+
+
+def _paper(grey: np.ndarray) -> np.ndarray:
+    """(H, W) uint8, light ground → (H, W) float32: the brightness of the bare paper at each place."""
+    small = _small(grey).astype(np.float32)
+    slope = np.maximum(_surface(small), 1)  # the light's trend over the page, into its corners
+    level = small / slope
+    # What is left are shadows, which closing follows; strokes and fills narrower than its window it bridges.
+    side = min(small.shape) // 3 | 1
+    level = cv2.morphologyEx(level, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8))
+    level = cv2.GaussianBlur(level, (0, 0), max(side / 4, 0.5), borderType=cv2.BORDER_REPLICATE)
+    return cv2.resize(slope * level, grey.shape[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def _surface(small: np.ndarray) -> np.ndarray:
+    """(h, w) float32 → the same: the quadratic surface through what is bright, fitted three times over."""
+    y, x = (np.linspace(-1, 1, n, dtype=np.float32) for n in small.shape)
+    ones = np.ones_like(small)
+    gx, gy = ones * x, ones * y[:, None]
+    basis = np.stack([ones, gx, gy, gx * gx, gx * gy, gy * gy], axis=-1).reshape(-1, 6)
+    values = small.reshape(-1)
+    # Starts from above the median, so that ink has no say; then each fit throws out what lies far below it.
+    kept = values >= np.median(values)
+    for _ in range(3):
+        fitted = basis @ np.linalg.lstsq(basis[kept], values[kept], rcond=None)[0]
+        kept = values >= 0.9 * fitted
+        if kept.sum() < 0.1 * kept.size:
+            break
+    return np.asarray(np.clip(fitted, 0, 255), np.float32).reshape(small.shape)
+
+
+def _small(grey: np.ndarray) -> np.ndarray:
+    """(H, W) uint8 → the same, its noise medianed away, its short side at most ``SHORT``."""
+    scale = SHORT / min(grey.shape)
+    calm = cv2.medianBlur(grey, 3)
+    if scale >= 1:
+        return calm
+    height, width = (max(1, round(n * scale)) for n in grey.shape)
+    return cv2.resize(calm, (width, height), interpolation=cv2.INTER_AREA)

@@ -1,0 +1,168 @@
+"""Flat areas → frame: a poster of few colours with clean outlines, as a label map is or a child paints.
+
+Smoothing that keeps edges, then a fixed palette (as Winnemöller, Olsen and Gooch, "Real-time video abstraction",
+2006, do in lightness), then votes among neighbours and the removal of islands. Colours are never chosen from the
+picture, so an area keeps its colour from frame to frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from skimage.measure import label as connected
+
+from vidtrans.pairing.base import FramePairing
+from vidtrans.settings import setting
+
+# The palette's colours at each lightness: (chroma, hue in degrees) in CIELAB, and grey. Hues of natural pictures
+# gather from red over skin and wood to foliage, and in the blue of the sky: cells are centred there, not cut.
+TINTS = (
+    *((26, hue) for hue in (0, 45, 104, 160, 212, 264, 315)),
+    *((58, hue) for hue in (2, 35, 65, 92, 130, 165, 225, 275, 320)),
+    *((90, hue) for hue in (35, 92, 138, 305)),
+)
+BITS = 6  # of each of R, G and B that the table from colours to labels looks at
+SURE = 6.0  # colours this far from the next cell, in CIELAB units, vote in full
+LEAST = 0.15  # what a colour at the border of two cells has to say
+CONTRAST = 0.2  # edges above this (0 to 1) are not smoothed away
+RAMP = 12  # grey levels between neighbours in a painted picture that make an anti-aliased rim of an area
+BORDER = cv2.BORDER_REFLECT_101
+
+
+@dataclass(frozen=True)
+class RegionsSettings:
+    """How coarse the poster is."""
+
+    levels: int = setting(5, "steps of lightness; more give more and finer areas", low=2, high=12)
+    smoothing: float = setting(20.0, "σ in pixels over which areas are evened out", low=1.0, high=200.0)
+    rounding: float = setting(1.6, "σ in pixels of the votes that round outlines off", low=0.3, high=20.0)
+    smallest: float = setting(0.0005, "share of the picture below which an area is given to its neighbours", low=0.0)
+
+
+@dataclass(frozen=True)
+class Palette:
+    """``labels`` and ``sure`` (2^18,) uint8, by the upper bits of R, G and B: the label of a colour, and how far it
+    is from another one; ``colours`` (N, 3) uint8: RGB by label."""
+
+    labels: np.ndarray
+    sure: np.ndarray
+    colours: np.ndarray
+
+
+class Regions(FramePairing):
+    """Three channels: the picture in the flat colours of a fixed palette."""
+
+    name = "regions"
+    version = 1
+    draws = "flats"
+    Settings = RegionsSettings
+    in_channels = 3
+
+    def __init__(self, settings: RegionsSettings) -> None:
+        self.settings = settings
+
+    def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
+        """((H, W, 3) uint8,) → the same, flat."""
+        table, rounding = palette(self.settings.levels), self.settings.rounding
+        colours = _indices(_smooth(frames[0], self.settings.smoothing))
+        labels = _vote(table.labels[colours], table.sure[colours], rounding)
+        smallest = self.settings.smallest * labels.size
+        for share in (1 / 16, 1 / 4, 1):  # small ones first: speckles grow together into areas before they are judged
+            labels = _without_islands(labels, share * smallest)
+        return table.colours[_vote(labels, np.full_like(labels, 255), rounding)]
+
+    def drawn(self, picture: np.ndarray) -> np.ndarray:
+        """(H, W, 3) uint8, painted in flat colours → the same in those of the palette, without soft rims."""
+        table = palette(self.settings.levels)
+        box = np.ones((3, 3), np.uint8)
+        ramp = (cv2.dilate(picture, box) - cv2.erode(picture, box)).max(axis=2) > RAMP
+        labels = _vote(table.labels[_indices(picture)], np.where(ramp, 40, 255).astype(np.uint8), 0.8)
+        return table.colours[labels]
+
+
+@lru_cache(maxsize=8)
+def palette(levels: int) -> Palette:
+    """The palette with ``levels`` steps of lightness, each with grey and those of ``TINTS`` that RGB can show."""
+    axis = (np.arange(1 << BITS, dtype=np.float32) + 0.5) / (1 << BITS)
+    rgb = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(1, -1, 3)
+    lab = cv2.cvtColor(rgb, cv2.COLOR_RGB2Lab)[0]
+    chroma, hue = np.array([(0, 0), *TINTS], np.float32).T
+    tints = np.stack([chroma * np.cos(np.radians(hue)), chroma * np.sin(np.radians(hue))], axis=1)
+    squared = np.square(lab[:, None, 1:] - tints).sum(axis=2)
+    first, second = np.argpartition(squared, (0, 1), axis=1)[:, :2].T
+    rows = np.arange(len(lab))
+    # From a colour to the wall between the two cells that it is nearest to; and to the next step of lightness.
+    wall = (squared[rows, second] - squared[rows, first]) / (2 * np.linalg.norm(tints[second] - tints[first], axis=1))
+    step = lab[:, 0] * levels / 100
+    below = np.clip(step.astype(int), 0, levels - 1)
+    edge = np.where((np.rint(step) > 0) & (np.rint(step) < levels), np.abs(step - np.rint(step)) * 100 / levels, SURE)
+    sure = np.clip(np.minimum(wall, edge) / SURE, LEAST, 1)
+    codes, labels = np.unique(below * len(tints) + first, return_inverse=True)
+    return Palette(
+        labels.astype(np.uint8), np.rint(255 * sure).astype(np.uint8), _colours(lab, labels, tints[codes % len(tints)])
+    )
+
+
+def _colours(lab: np.ndarray, labels: np.ndarray, tints: np.ndarray) -> np.ndarray:
+    """CIELAB (M, 3), their labels (M,), tints (a, b) by label (N, 2) → (N, 3) uint8, RGB by label.
+
+    Halfway from the tint to the mean of what bears the label: a cell at the gamut's edge has its tint outside.
+    """
+    counts = np.bincount(labels)
+    mean = np.stack([np.bincount(labels, lab[:, c]) / counts for c in range(3)], axis=1)
+    mean[:, 1:] = np.where((tints == 0).all(axis=1, keepdims=True), 0, (mean[:, 1:] + tints) / 2)
+    rgb = cv2.cvtColor(mean[None].astype(np.float32), cv2.COLOR_Lab2RGB)[0]
+    return np.rint(255 * np.clip(rgb, 0, 1)).astype(np.uint8)
+
+
+def _indices(picture: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8 → (H, W) int32, places in the tables of a ``Palette``."""
+    red, green, blue = (c.astype(np.int32) >> (8 - BITS) for c in cv2.split(picture))
+    return red << (2 * BITS) | green << BITS | blue
+
+
+def _smooth(picture: np.ndarray, sigma: float) -> np.ndarray:
+    """(H, W, 3) uint8 → the same, evened out between its edges.
+
+    The domain transform (Gastal and Oliveira 2011) at half the size, and a bilateral filter that sharpens what the
+    way back to full size has softened.
+    """
+    height, width = picture.shape[:2]
+    half = cv2.resize(cv2.medianBlur(picture, 3), ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA)
+    half = cv2.edgePreservingFilter(half, flags=cv2.RECURS_FILTER, sigma_s=sigma, sigma_r=CONTRAST)
+    whole = cv2.resize(half, (width, height), interpolation=cv2.INTER_LINEAR)
+    for _ in range(2):
+        whole = cv2.bilateralFilter(whole, 5, 20, 3, borderType=BORDER)
+    return whole
+
+
+def _vote(labels: np.ndarray, weights: np.ndarray, sigma: float) -> np.ndarray:
+    """(H, W) uint8 twice → (H, W) uint8: at each place the label that has most weight in a Gaussian window."""
+    won, most = np.empty_like(labels), None
+    for label in np.flatnonzero(np.bincount(labels.ravel())):
+        mine = cv2.bitwise_and(cv2.compare(labels, int(label), cv2.CMP_EQ), weights)
+        votes = cv2.GaussianBlur(mine, (0, 0), sigma, borderType=BORDER)
+        if most is None:
+            won[:], most = label, votes
+        else:
+            np.putmask(won, votes > most, label)
+            most = cv2.max(most, votes)
+    return won
+
+
+def _without_islands(labels: np.ndarray, smallest: float) -> np.ndarray:
+    """(H, W) uint8 → the same; areas of fewer pixels than ``smallest`` get the label of what is nearest to them."""
+    parts = connected(labels, background=-1, connectivity=1)
+    island = np.bincount(parts.ravel())[parts] < smallest
+    if not island.any() or island.all():
+        return labels
+    _, nearest = cv2.distanceTransformWithLabels(
+        island.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    kept = np.zeros(nearest.max() + 1, np.uint8)
+    kept[nearest[~island]] = labels[~island]
+    return kept[nearest]

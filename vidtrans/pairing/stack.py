@@ -1,0 +1,52 @@
+"""Guides from a 3D program or elsewhere, stacked as channels → the picture that belongs to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from vidtrans.pairing.base import FramePairing
+from vidtrans.settings import setting
+
+
+@dataclass(frozen=True)
+class StackSettings:
+    """Which guides there are, and in which order their channels come."""
+
+    guides: tuple[str, ...] = setting(
+        (), 'their names, with ":1" for a grey one, as in ["depth:1", "normals"]; empty: all that are in the folder'
+    )
+
+    def __post_init__(self) -> None:
+        names = [g.removesuffix(":1").removesuffix(":3") for g in self.guides]
+        if len(set(names)) != len(names) or not all(names):
+            raise ValueError(f"pairing.guides = {list(self.guides)}: each needs a name of its own")
+
+
+class Stack(FramePairing):
+    """Depth, normals, labels, mattes: one picture of each a frame, grey ones as one channel, the others as three."""
+
+    name = "stack"
+    version = 1
+    needs_target = True
+    Settings = StackSettings
+
+    def __init__(self, settings: StackSettings) -> None:
+        self.settings = settings
+        self.guides = tuple(g.removesuffix(":1").removesuffix(":3") for g in settings.guides)
+
+    @property
+    def in_channels(self) -> int:
+        return sum(1 if g.endswith(":1") else 3 for g in self.settings.guides) or 3
+
+    def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
+        """One (H, W, 3) uint8 picture a guide, in order → (H, W, in_channels) uint8."""
+        kinds = self.settings.guides or ("",)
+        channels = [
+            cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[..., None] if kind.endswith(":1") else picture
+            for kind, picture in zip(kinds, frames, strict=True)
+        ]
+        return np.concatenate(channels, axis=2)

@@ -1,0 +1,216 @@
+"""What a dataset will be: its sources opened and reconciled, its frames laid out. Nothing is written here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vidtrans.data.builder import Plan, Source, plan_dataset
+from vidtrans.data.dataset import Dataset, DatasetSettings
+from vidtrans.data.sources import ClipSource, find_pairs
+from vidtrans.errors import MediaError, UsageError
+from vidtrans.files import digest_of, plain_name
+from vidtrans.pairing import PAIRINGS
+from vidtrans.pairing.base import Pairing, make_pairing, pairing_record
+from vidtrans.pairing.stack import Stack, StackSettings
+from vidtrans.pipeline.context import Clip, Context, content_digest, open_clip
+from vidtrans.pipeline.recipe import Recipe
+from vidtrans.pipeline.stages import DatasetStage, media_libraries
+from vidtrans.settings import Table, Time, parse_size, to_table
+from vidtrans.video.pictures import find_guides, open_reader
+
+SUFFIX = ".dataset"
+GREY_SPREAD = 2  # levels between channels that a codec may add to a grey picture
+
+
+def default_output(videos: Sequence[Path]) -> Path:
+    return Path(plain_name(videos[0]) + SUFFIX)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A dataset before its pictures are written."""
+
+    dataset: Dataset
+    plan: Plan
+    sources: list[Source]
+    settings: DatasetSettings
+    stage: DatasetStage
+
+    def first_pictures(self) -> Iterator[Sequence[np.ndarray]]:
+        """The pictures of the first chunk, frame by frame: picture, guides, target."""
+        first = self.plan.chunks[0]
+        source = self.sources[first[0].source]
+        return iter(source.pictures([r.index for r in first], parse_size(self.settings.size)))
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a dataset is asked to be. Raises UsageError where it cannot be."""
+
+    videos: Sequence[Path]
+    recipe: Recipe
+    target: Path | None = None
+    start: Time | None = None
+    end: Time | None = None
+
+    def __post_init__(self) -> None:
+        parse_size(self.settings.size)
+        _check_inputs(self.videos, self.target, self._pairing())
+
+    @property
+    def settings(self) -> DatasetSettings:
+        return self.recipe.settings("dataset", DatasetSettings)
+
+    def _pairing(self) -> Pairing:
+        name, table = self.recipe.choice("pairing")
+        return make_pairing(PAIRINGS, name, table)
+
+    @property
+    def pairing(self) -> Pairing:
+        return _with_guides(self._pairing(), self.videos)
+
+    @property
+    def taught(self) -> dict[str, Table]:
+        """The preset's tables for the training to come."""
+        wanted = ("generator", "discriminator", "training")
+        return {n: t for n, t in self.recipe.from_preset.items() if n in wanted}
+
+    def digest(self, context: Context) -> str:
+        """Equal for requests that make the same pictures."""
+        return digest_of(
+            {
+                "command": "make-dataset",
+                "sources": [content_digest(context, v) for v in self.videos],
+                "target": content_digest(context, self.target) if self.target else None,
+                "pairing": pairing_record(self.pairing),
+                "settings": to_table(self.settings),
+                "span": [str(self.start), str(self.end)],
+                "stage": DatasetStage.id(),
+            }
+        )
+
+    def plan(self, output: Path, context: Context) -> Planned:
+        """Open the sources and lay out the frames. Raises UsageError, MediaError."""
+        pairing, settings = self.pairing, self.settings
+        sources, described = _open_sources(self, pairing, context)
+        plan = plan_dataset(sources, pairing, settings)
+        dataset = Dataset(
+            folder=output,
+            key=self.digest(context),
+            preset=self.recipe.preset,
+            recipe=self.taught,
+            size=settings.size,
+            pairing_table=pairing_record(pairing),
+            sources=tuple(described),
+            records=plan.records,
+        ).with_all_pictures()
+        _check_pairs(dataset, pairing)
+        stage = DatasetStage(described, pairing_record(pairing), to_table(settings), media_libraries())
+        return Planned(dataset, plan, sources, settings, stage)
+
+
+def _check_inputs(videos: Sequence[Path], target: Path | None, pairing: Pairing) -> None:
+    """Raises UsageError where the inputs do not suit the pairing."""
+    others = [v for v in videos if not v.is_dir()]
+    if pairing.needs_target and target is None and (others or isinstance(pairing, Stack)):
+        raise UsageError(
+            f"pairing '{pairing.name}'",
+            "it needs a second clip",
+            "add --target VIDEO, or give a folder of pairs" if others else "add --target VIDEO or a folder of pictures",
+        )
+    if target is not None and not pairing.needs_target:
+        raise UsageError("--target", f"pairing '{pairing.name}' makes its own targets", "use --pairing aligned")
+    if target is not None and len(videos) > 1:
+        raise UsageError("--target", "one target clip fits one video", "make a dataset for each pair of clips")
+
+
+def _with_guides(pairing: Pairing, videos: Sequence[Path]) -> Pairing:
+    """A stack that was told no guides takes all that are in its folder, the grey ones as one channel each."""
+    if not isinstance(pairing, Stack) or pairing.guides:
+        return pairing
+    folder = videos[0]
+    found = find_guides(folder) if folder.is_dir() else {}
+    if not found:
+        remedy = "give a folder with a folder of pictures for each guide: depth/, normals/ …"
+        raise UsageError(str(folder), "no guides in it", remedy)
+    return Stack(StackSettings(tuple(f"{name}:1" if _is_grey(path) else name for name, path in found.items())))
+
+
+def _is_grey(guide: Path) -> bool:
+    """Whether the first frame of a guide has no colour: it is one channel then."""
+    with open_reader(guide) as reader, closing(reader.frames(0, 1)) as frames:
+        for frame in frames:
+            spread = frame.rgb.max(axis=2).astype(int) - frame.rgb.min(axis=2)
+            return bool(spread.max() <= GREY_SPREAD)
+    raise MediaError(str(guide), "no frame could be decoded", "give a folder of pictures or a video")
+
+
+def _open_sources(request: Request, pairing: Pairing, context: Context) -> tuple[list[Source], list[Table]]:
+    sources: list[Source] = []
+    described: list[Table] = []
+    for video in request.videos:
+        if video.is_dir() and pairing.needs_target and request.target is None:
+            folder = find_pairs(video, getattr(pairing.settings, "direction", "AtoB"))
+            sources.append(folder)
+            digest = content_digest(context, video)
+            described.append({"name": folder.name, "digest": digest, "pairs": len(folder.pairs)})
+            continue
+        clip = open_clip(context, video, pairing.guides)
+        first, stop = clip.trim(request.start, request.end)
+        other = open_clip(context, request.target) if request.target else None
+        if other is not None and other.index.num_frames != clip.index.num_frames:
+            stop = _common_stop(clip, other, first, stop, context)
+        sources.append(
+            ClipSource(
+                video,
+                clip.index,
+                clip.survey,
+                first,
+                stop,
+                request.settings.every,
+                request.target,
+                other.index if other else None,
+                pairing.guides,
+            )
+        )
+        described.append(
+            {
+                "name": video.name,
+                "digest": clip.digest,
+                "first": first,
+                "stop": stop,
+                "target": other.digest if other else None,
+            }
+        )
+    return sources, described
+
+
+def _common_stop(clip: Clip, other: Clip, first: int, stop: int, context: Context) -> int:
+    common = min(stop, other.index.num_frames)
+    if common <= first:
+        raise MediaError(str(other.path), f"it has only {other.index.num_frames} frames", "give a clip in step")
+    context.note(
+        f"{clip.path.name} has {clip.index.num_frames} frames, {other.path.name} {other.index.num_frames}; "
+        f"the first {common} are paired",
+        "warning",
+    )
+    return common
+
+
+def _check_pairs(planned: Dataset, pairing: Pairing) -> None:
+    """Raises MediaError where no shot is long enough to give a pair."""
+    if planned.pairs:
+        return
+    names = ", ".join(s["name"] for s in planned.sources)
+    thinned = sum(r.role == "thinned" for r in planned.records)
+    raise MediaError(
+        names,
+        f"pairing '{pairing.name}' needs {pairing.min_frames} frames in a row, and no shot has as many"
+        + (f" ({thinned} frames are blurred, or look just like others)" if thinned else ""),
+        "give a longer clip" + (", or keep all with --set dataset.thin=false --set dataset.blur=0" if thinned else ""),
+    )

@@ -1,0 +1,127 @@
+"""A model that is rendered with: found, opened, and the recipe that it is rendered by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from vidtrans.errors import ModelError, UsageError
+from vidtrans.inference.engine import Engine, IdentityEngine
+from vidtrans.model import IDENTITY, ModelRecord, find_model, load_generator, read_record
+from vidtrans.pairing import PAIRINGS
+from vidtrans.pairing.base import Pairing, make_pairing
+from vidtrans.pipeline.context import Context
+from vidtrans.pipeline.recipe import Recipe
+from vidtrans.rendering.settings import RenderingSettings
+from vidtrans.settings import Size, Table, from_table, parse_size, to_table
+from vidtrans.temporal import FILTERS
+from vidtrans.temporal.stream import Filter
+from vidtrans.video.clip import ClipIndex
+from vidtrans.video.encoder import EncodingSettings
+
+
+@dataclass(frozen=True)
+class Look:
+    """A model that was found: its file (None for identity), digest, name and record.
+
+    ``changes`` are settings of its pairing that the render sets otherwise.
+    """
+
+    path: Path | None
+    digest: str
+    name: str
+    record: ModelRecord | None
+    changes: Table = field(default_factory=dict)
+
+    @property
+    def pairing(self) -> Pairing:
+        """How the input is made from a raw frame; the identity model takes the frame itself. Raises UsageError."""
+        if self.record is None:
+            return make_pairing(PAIRINGS, "aligned", dict(self.changes))
+        made = make_pairing(PAIRINGS, self.record.pairing["name"], {**self.record.pairing["settings"], **self.changes})
+        if made.in_channels != self.record.in_channels:
+            raise UsageError(
+                f"--set pairing.… {self.changes}",
+                f"the input would have {made.in_channels} channels, '{self.name}' takes {self.record.in_channels}",
+                "change other settings, or train a model with these",
+            )
+        return made
+
+    def working_size(self, wanted: str, index: ClipIndex) -> tuple[int, int]:
+        """(width, height) at which the model runs on a clip, for a ``rendering.size``."""
+        factor = self.pairing.enlarges
+        if wanted == "trained":
+            # What makes pictures larger is made for the whole of them.
+            size = Size(short=self.record.size) if self.record and factor == 1 else Size()
+        else:
+            size = parse_size(wanted)
+        width, height = size.of(index.width, index.height)
+        return width * factor, height * factor
+
+
+def find_look(name: str, context: Context, changes: Mapping[str, Any] | None = None) -> Look:
+    """Raises ModelError where there is no such model, or its file is none; UsageError on changes that do not fit."""
+    path = find_model(name)
+    if path is None:
+        return Look(None, IDENTITY, IDENTITY, None)
+    try:
+        look = Look(path, context.cache.digest(path), path.stem, read_record(path), dict(changes or {}))
+    except PermissionError:
+        raise ModelError(str(path), "permission denied", "make the file readable") from None
+    look.pairing  # noqa: B018  (an unknown setting is said at once)
+    return look
+
+
+@dataclass(frozen=True)
+class RenderSettings:
+    """The recipe of a render, resolved for a look."""
+
+    rendering: RenderingSettings
+    encoding: EncodingSettings
+    filter_name: str
+    filter_settings: Any
+
+    @classmethod
+    def of(cls, recipe: Recipe, look: Look) -> RenderSettings:
+        """The identity model is for checking, and is filtered only when that is asked for. Raises UsageError."""
+        name, table = recipe.choice("temporal")
+        if look.path is None and "name" not in recipe.tables.get("temporal", {}):
+            name, table = "off", {}
+        return cls(
+            recipe.settings("rendering", RenderingSettings),
+            recipe.settings("encoding", EncodingSettings),
+            name,
+            from_table(FILTERS.load(name).Settings, table, "temporal"),
+        )
+
+    def resolved(self, pictures: bool, output: Path | None) -> RenderSettings:
+        """With the codec that the source and the output ask for."""
+        return replace(self, encoding=self.encoding.resolved(pictures=pictures, output=output))
+
+    def make_filter(self) -> Filter:
+        made: Filter = FILTERS.load(self.filter_name)(self.filter_settings)
+        return made
+
+    def filter_record(self) -> Table:
+        version = FILTERS.load(self.filter_name).version
+        return {"name": self.filter_name, "version": version, "settings": to_table(self.filter_settings)}
+
+    def for_key(self) -> Table:
+        return {
+            "rendering": self.rendering.for_key(),
+            "encoding": self.encoding.for_key(),
+            "filter": self.filter_record(),
+        }
+
+
+def load_engine(look: Look, settings: RenderingSettings, context: Context) -> Engine:
+    """The engine that runs the look. Raises ModelError, DeviceError."""
+    if look.path is None:
+        return IdentityEngine()
+    from vidtrans.inference.device import resolve_device
+    from vidtrans.inference.torch_engine import TorchEngine
+
+    device = resolve_device(context.device)
+    return TorchEngine(load_generator(look.path)[0], device, settings.precision)

@@ -1,0 +1,68 @@
+"""What an artist directs: how strong the look is, where it is, and what of the source is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from vidtrans.keyframes import Curve
+from vidtrans.settings import Time
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Direction:
+    """The values of one frame: ``strength`` 0 to 2, ``keep_colour`` and ``mix`` 0 to 1."""
+
+    strength: float = 1.0
+    keep_colour: float = 0.0
+    mix: float = 0.0
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the look is taken as it is."""
+        return self == Direction()
+
+    def __call__(self, source: np.ndarray, look: np.ndarray, matte: np.ndarray | None) -> np.ndarray:
+        """The directed picture: (H, W, 3) uint8, from the source's and the look's, of the same size.
+
+        ``matte`` (H, W) uint8 is white where the look is. In order: strength, colour, matte, mix.
+        """
+        if self.is_plain and matte is None:
+            return look
+        frame = source.astype(np.float32)
+        made = np.clip(frame + self.strength * (look - frame), 0, 255)
+        if self.keep_colour:
+            made += self.keep_colour * (recoloured(made, frame) - made)
+        share: np.ndarray | float = 1 - self.mix
+        if matte is not None:
+            share = (matte.astype(np.float32) * (share / 255))[..., None]
+        return np.rint(frame + share * (made - frame)).astype(np.uint8)
+
+
+def recoloured(picture: np.ndarray, colours: np.ndarray) -> np.ndarray:
+    """The lightness of one picture with the colours of another, in CIE Lab; (H, W, 3) float32, 0 to 255.
+
+    (Gatys et al., "Preserving Color in Neural Artistic Style Transfer", 2016: luminance-only transfer.)
+    """
+    scale = np.float32(1 / 255)
+    lab = cv2.cvtColor(colours * scale, cv2.COLOR_RGB2LAB)
+    lab[..., 0] = cv2.cvtColor(picture * scale, cv2.COLOR_RGB2LAB)[..., 0]
+    return np.clip(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB) * 255, 0, 255)
+
+
+class Directions:
+    """The direction of each frame of a clip."""
+
+    def __init__(self, curves: dict[str, Curve], pts: Sequence[int], frame_of: Callable[[Time], int]) -> None:
+        self._values = {
+            name: curve.over(pts, frame_of, "--" + name.replace("_", "-")) for name, curve in curves.items()
+        }
+        self.always_plain = {n: c.constant for n, c in curves.items()} == Direction().__dict__
+
+    def __call__(self, frame: int) -> Direction:
+        return Direction(**{name: value(frame) for name, value in self._values.items()})

@@ -1,0 +1,96 @@
+"""What every clip is, whether it comes out of a video, a picture, or a folder of pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Protocol, Self
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A picture with its place: ``index`` in the clip, ``pts`` in units of the clip's time base.
+
+    ``rgb`` is (height, width, 3) uint8, upright, full range. ``guides`` are the pictures that stand beside it, of the
+    same size, where the clip is a stack of guides.
+    """
+
+    index: int
+    pts: int
+    rgb: np.ndarray
+    guides: tuple[np.ndarray, ...] = ()
+
+    @property
+    def pictures(self) -> tuple[np.ndarray, ...]:
+        """``rgb`` and its guides."""
+        return (self.rgb, *self.guides)
+
+    def __repr__(self) -> str:
+        return f"Frame(index={self.index}, pts={self.pts}, rgb={self.rgb.shape})"
+
+
+@dataclass(frozen=True)
+class ClipIndex:
+    """What decoding a clip from end to end showed: the truth that headers only claim.
+
+    ``pts`` are strictly increasing, in ``time_base`` units; ``width`` × ``height`` and
+    ``sample_aspect_ratio`` are those of the upright picture. ``num_rebuilt_pts`` counts timestamps that were
+    missing or did not increase and were rebuilt from the frame rate. ``names`` are those of the files where the clip
+    is made of pictures; they need not be of one size there (``same_size``).
+    """
+
+    pts: tuple[int, ...]
+    time_base: Fraction
+    last_duration: int
+    width: int
+    height: int
+    sample_aspect_ratio: Fraction
+    rate: Fraction
+    num_rebuilt_pts: int
+    num_frames_from_header: int
+    names: tuple[str, ...] = ()
+    same_size: bool = True
+
+    @property
+    def num_frames(self) -> int:
+        return len(self.pts)
+
+    @property
+    def duration_s(self) -> float:
+        return float((self.pts[-1] + self.last_duration - self.pts[0]) * self.time_base) if self.pts else 0.0
+
+    def durations(self) -> list[int]:
+        """How long each frame is shown, in ``time_base`` units."""
+        return [b - a for a, b in zip(self.pts, self.pts[1:], strict=False)] + [self.last_duration]
+
+
+class Reader(Protocol):
+    """Reads one clip. Use as a context manager; ``frames`` may be called more than once.
+
+    ``num_rebuilt_pts`` counts the timestamps that the last reading from end to end had to rebuild;
+    ``num_frames_expected`` is what the headers, or the names, promise.
+    """
+
+    path: Path
+    num_rebuilt_pts: int
+
+    @property
+    def num_frames_expected(self) -> int | None: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *exc: object) -> None: ...
+
+    def frames(
+        self, start: int = 0, stop: int | None = None, index: ClipIndex | None = None
+    ) -> Generator[Frame, None, None]:
+        """Yield the frames ``start`` … ``stop − 1`` in order; an ``index`` lets it seek, and is checked."""
+        ...
+
+    def index_of(self, pts: Sequence[int]) -> ClipIndex:
+        """The index of the clip, whose frames had these timestamps when it was read from end to end."""
+        ...

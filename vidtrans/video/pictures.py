@@ -1,0 +1,163 @@
+"""Pictures as clips: one, a folder of them, or folders of guides side by side."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, closing
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from vidtrans.errors import MediaError
+from vidtrans.settings import AS_STORED, Size
+from vidtrans.video.clip import ClipIndex, Frame, Reader
+from vidtrans.video.picture import PICTURE_SUFFIXES, read_matte, read_picture, resize
+from vidtrans.video.reader import ClipReader
+
+# A folder of pictures has no frame rate of its own.
+RATE = Fraction(25)
+
+
+def is_picture(path: Path) -> bool:
+    """By its name: whether it is a kind of file that holds one picture."""
+    return path.suffix.lower() in PICTURE_SUFFIXES
+
+
+def natural_order(path: Path) -> list[tuple[int, int | str]]:
+    """A sort key in which frame2.png comes before frame10.png."""
+    parts = re.split(r"([0-9]+)", path.name)
+    return [(0, int(p)) if p.isdecimal() else (1, p.lower()) for p in parts if p]
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures that lie in a folder, in natural order; hidden files are passed over."""
+    found = (p for p in folder.iterdir() if is_picture(p) and p.is_file() and not p.name.startswith("."))
+    return sorted(found, key=natural_order)
+
+
+class PictureReader:
+    """A picture, or the pictures of a folder in natural order, 25 a second; each is delivered at ``size``.
+
+    ``matte``: they are masks, and what is cut out of one is its alpha.
+    """
+
+    num_rebuilt_pts = 0
+
+    def __init__(self, path: Path, *, size: Size = AS_STORED, matte: bool = False) -> None:
+        self.path, self.size, self._read = Path(path), size, read_matte if matte else read_picture
+        self._sizes: set[tuple[int, int]] = set()
+        self._first: tuple[int, int] | None = None
+
+    def __enter__(self) -> PictureReader:
+        self.files = pictures_in(self.path) if self.path.is_dir() else [self.path]
+        if not self.files:
+            raise MediaError(str(self.path), "no pictures in this folder", "give a video, a picture, or their folder")
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        pass
+
+    @property
+    def num_frames_expected(self) -> int:
+        return len(self.files)
+
+    def frames(
+        self, start: int = 0, stop: int | None = None, index: ClipIndex | None = None
+    ) -> Generator[Frame, None, None]:
+        """Yield the pictures ``start`` … ``stop − 1``. Raises MediaError."""
+        if index is not None and index.names != tuple(f.name for f in self.files):
+            raise MediaError(str(self.path), "the folder changed while it was read", "run the command again")
+        for number, file in enumerate(self.files[start:stop], start):
+            rgb = self._read(file)
+            size = (rgb.shape[1], rgb.shape[0])
+            self._sizes.add(size)
+            self._first = self._first or size
+            yield Frame(number, number, resize(rgb, *self.size.of(*size)))
+
+    def index_of(self, pts: Sequence[int]) -> ClipIndex:
+        width, height = self._first or (0, 0)
+        return ClipIndex(
+            pts=tuple(pts),
+            time_base=1 / RATE,
+            last_duration=1,
+            width=width,
+            height=height,
+            sample_aspect_ratio=Fraction(1),
+            rate=RATE,
+            num_rebuilt_pts=0,
+            num_frames_from_header=len(self.files),
+            names=tuple(f.name for f in self.files),
+            same_size=len(self._sizes) == 1,
+        )
+
+
+def find_guides(folder: Path) -> dict[str, Path]:
+    """The guides of a folder: each subfolder of pictures, and each video, under its name. Sorted."""
+    found = {}
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
+        if (path.is_dir() and pictures_in(path)) or (path.is_file() and not is_picture(path)):
+            found[path.stem if path.is_file() else path.name] = path
+    return found
+
+
+class GuideReader:
+    """A folder of guides, each a folder of pictures or a video, read in step.
+
+    The first of ``names`` is the frame, the others are its ``guides``, at the first one's size.
+    """
+
+    num_rebuilt_pts = 0
+
+    def __init__(self, path: Path, names: Sequence[str], *, size: Size = AS_STORED, threads: int = 0) -> None:
+        self.path, self.names, self.size, self.threads = Path(path), list(names), size, threads
+
+    def __enter__(self) -> GuideReader:
+        found = find_guides(self.path)
+        for name in self.names:
+            if name not in found:
+                has = f"it has {', '.join(found)}" if found else "it has none"
+                raise MediaError(str(self.path), f"no guide '{name}' in it ({has})", "name its folders like the guides")
+        with ExitStack() as stack:
+            self._readers = [
+                stack.enter_context(open_reader(found[n], size=self.size, threads=self.threads)) for n in self.names
+            ]
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stack.close()
+
+    @property
+    def num_frames_expected(self) -> int | None:
+        return min((n for r in self._readers if (n := r.num_frames_expected)), default=None)
+
+    def frames(
+        self, start: int = 0, stop: int | None = None, index: ClipIndex | None = None
+    ) -> Generator[Frame, None, None]:
+        """Yield the frames ``start`` … ``stop − 1``, as long as every guide has one. Raises MediaError."""
+        stop = stop if index is None else min(stop or index.num_frames, index.num_frames)
+        with ExitStack() as stack:
+            streams = [stack.enter_context(closing(r.frames(start, stop))) for r in self._readers]
+            for together in zip(*streams, strict=False):
+                first = together[0]
+                height, width = first.rgb.shape[:2]
+                guides = tuple(np.ascontiguousarray(resize(f.rgb, width, height)) for f in together[1:])
+                yield Frame(first.index, first.pts, first.rgb, guides)
+
+    def index_of(self, pts: Sequence[int]) -> ClipIndex:
+        return self._readers[0].index_of(pts)
+
+
+def open_reader(
+    path: Path, *, size: Size = AS_STORED, threads: int = 0, guides: Sequence[str] = (), matte: bool = False
+) -> Reader:
+    """The reader for what ``path`` is: a video, a picture, a folder of pictures, or (with ``guides``) of guides."""
+    if guides:
+        return GuideReader(path, guides, size=size, threads=threads)
+    if path.is_dir() or is_picture(path):
+        return PictureReader(path, size=size, matte=matte)
+    return ClipReader(path, size=size, threads=threads)
