@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from vidtrans.cli.main import run
+
 # A generator of a few thousand parameters on 32-pixel pictures: a step takes milliseconds.
 TINY: dict[str, dict[str, Any]] = {
     "dataset": {"size": "32", "block": 3, "gap": 1},
@@ -25,6 +27,12 @@ TINY: dict[str, dict[str, Any]] = {
 def tiny_flags(*tables: str) -> list[str]:
     """TINY as command-line flags."""
     return [f"--set={t}.{k}={_toml(v)}" for t in tables or TINY for k, v in TINY[t].items()]
+
+
+def quick_training(steps: int = 3) -> dict[str, dict[str, Any]]:
+    """The tables of a training that ends at once, where it matters that there is a model and not how it came to be."""
+    hasty = {"steps": steps, "checkpoint_seconds": 1000.0}
+    return {k: TINY[k] for k in ("generator", "discriminator")} | {"training": {**TINY["training"], **hasty}}
 
 
 def _toml(value: Any) -> str:
@@ -53,6 +61,35 @@ def vidtrans_json(*arguments: object, expect: int = 0) -> dict[str, Any]:
     done = vidtrans(*arguments, "--json", expect=expect)
     value: dict[str, Any] = json.loads(done.stdout)
     return value
+
+
+def said(capsys: pytest.CaptureFixture[str], status: int, *arguments: object) -> str:
+    """Run in this process and return all that was told."""
+    assert run([str(a) for a in arguments]) == status
+    captured = capsys.readouterr()
+    return captured.err + captured.out
+
+
+def said_json(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, Any]:
+    """Run with --json in this process and return the object."""
+    capsys.readouterr()
+    assert run([*map(str, arguments), "--json"]) == 0
+    value: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return value
+
+
+def refuse(capsys: pytest.CaptureFixture[str], status: int, *arguments: object) -> str:
+    """Run in this process; the command must fail in one line and change no file."""
+    before = snapshot(Path())
+    assert run([str(a) for a in arguments]) == status
+    captured = capsys.readouterr()
+    lines = [line for line in captured.err.splitlines() if line]
+    assert len(lines) == 1, captured.err
+    assert lines[0].startswith("error: ")
+    assert " — " in lines[0] or "see 'vidtrans" in lines[0] or "choose from" in lines[0], lines[0]
+    assert captured.out == ""
+    assert snapshot(Path()) == before
+    return lines[0]
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:

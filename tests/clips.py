@@ -72,6 +72,20 @@ def write_clip(
     return path
 
 
+def write_folder(folder: Path, frames: Sequence[np.ndarray], names: Sequence[str] | None = None) -> Path:
+    """Frames as the pictures of a folder, by default 0.png, 1.png … 10.png: in order only if numbers are numbers."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, frame in zip(names or [f"{i}.png" for i in range(len(frames))], frames, strict=True):
+        cv2.imwrite(str(folder / name), cv2.cvtColor(frame, cv2.COLOR_RGB2BGR) if frame.ndim == 3 else frame)
+    return folder
+
+
+def pictures_of(path: Path) -> dict[str, np.ndarray]:
+    """An independent look into a folder of pictures, or at one: RGB by name."""
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    return {f.name: cv2.cvtColor(cv2.imread(str(f)), cv2.COLOR_BGR2RGB) for f in files}
+
+
 def _tone(audio: Any, seconds: float) -> list[Any]:
     rate, block, packets = 44100, 1024, []
     for at in range(0, int(seconds * rate), block):

@@ -5,7 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from clips import moving_frames, write_clip
+from chain import TINY, quick_training, said
+from clips import decode, moving_frames, write_clip
+from shoot import COUNT, EXACT, Frames, Shoot, lossless, same
+
+import vidtrans as api
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -22,6 +26,39 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def clip(tmp_path: Path) -> Path:
     """40 frames of 64×48 with sound, in two shots (the second begins at frame 25)."""
     return write_clip(tmp_path / "clip.mp4", moving_frames(40, shots=(0, 25)), sound=True)
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of a few steps, trained on the lines of a small clip: what it paints is wrong, and never the source."""
+    folder = tmp_path_factory.mktemp("tiny")
+    clip = write_clip(folder / "seen.mp4", moving_frames(12))
+    cache = {"cache_dir": folder / ".vidtrans"}
+    api.make_dataset(clip, folder / "seen.dataset", settings=TINY, **cache)
+    api.train(folder / "seen.dataset", folder / "tiny.safetensors", settings=quick_training(), **cache)
+    return folder / "tiny.safetensors"
+
+
+@pytest.fixture(scope="session")
+def shoot(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Shoot:
+    """A clip with its plain look."""
+    folder = tmp_path_factory.mktemp("shoot")
+    clip, cache = lossless(folder / "c.mp4", moving_frames(COUNT)), folder / "cache"
+    api.stylize(clip, tiny_model, folder / "look.mkv", settings=EXACT, cache_dir=cache)
+    made = Shoot(clip, tiny_model, cache, decode(clip)[2], decode(folder / "look.mkv")[2])
+    assert not any(same([a], [b]) for a, b in zip(made.source, made.look, strict=True))
+    return made
+
+
+@pytest.fixture
+def render(shoot: Shoot, capsys: pytest.CaptureFixture[str]) -> Callable[..., Frames]:
+    """Render the shoot with more flags; the frames of the result."""
+
+    def made(*flags: object) -> Frames:
+        said(capsys, 0, *shoot.command, "--overwrite", *flags)
+        return decode(Path("out.mkv"))[2]
+
+    return made
 
 
 @pytest.fixture(scope="session")

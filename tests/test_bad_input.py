@@ -9,25 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from chain import TINY, snapshot, tiny_flags, vidtrans, vidtrans_json
+from chain import TINY, refuse, tiny_flags, vidtrans, vidtrans_json
 from clips import moving_frames, write_clip
 from safetensors.numpy import save_file
 
 from vidtrans.cli.main import run
-
-
-def refuse(capsys: pytest.CaptureFixture[str], status: int, *arguments: object) -> str:
-    """Run in this process; the command must fail in one line and change no file."""
-    before = snapshot(Path())
-    assert run([str(a) for a in arguments]) == status
-    captured = capsys.readouterr()
-    lines = [line for line in captured.err.splitlines() if line]
-    assert len(lines) == 1, captured.err
-    assert lines[0].startswith("error: ")
-    assert " — " in lines[0] or "see 'vidtrans" in lines[0] or "choose from" in lines[0], lines[0]
-    assert captured.out == ""
-    assert snapshot(Path()) == before
-    return lines[0]
 
 
 def bad_media(name: str) -> Path:
@@ -70,10 +56,11 @@ def test_what_is_no_video_is_refused(name: str, step: str, capsys: pytest.Captur
     assert name in refuse(capsys, 3, step, path, *more)
 
 
-def test_a_folder_is_no_video(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_empty_folder_is_no_clip(capsys: pytest.CaptureFixture[str]) -> None:
     bad_media("folder.mp4")
-    assert "folder" in refuse(capsys, 3, "stylize", "folder.mp4", "--model", "identity")
-    assert "folder of pairs" in refuse(capsys, 2, "make-dataset", "folder.mp4")
+    for arguments in (("stylize", "folder.mp4", "--model", "identity"), ("make-dataset", "folder.mp4")):
+        assert "no pictures in this folder" in refuse(capsys, 3, *arguments)
+    assert "no pairs in it" in refuse(capsys, 3, "make-dataset", "folder.mp4", "--pairing", "aligned")
 
 
 def test_a_single_frame_gives_no_next_frame_pair_but_renders(capsys: pytest.CaptureFixture[str]) -> None:

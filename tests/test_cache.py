@@ -30,7 +30,7 @@ from vidtrans.pipeline.stages import (
 
 LIBRARIES = {"av": "18.1.0"}
 EXAMPLES: dict[str, Stage] = {
-    "index": IndexStage(source="00", cuts_version=1, libraries=LIBRARIES),
+    "index": IndexStage(source="00", guides=[], survey_version=2, libraries=LIBRARIES),
     "dataset": DatasetStage(
         sources=[{"digest": "00"}], pairing={"name": "edges"}, settings={"size": "256"}, libraries=LIBRARIES
     ),
@@ -45,6 +45,7 @@ EXAMPLES: dict[str, Stage] = {
         libraries=LIBRARIES,
         steps=10,
         fresh=False,
+        card={},
     ),
     "infer": InferStage(
         source="00",
@@ -54,21 +55,28 @@ EXAMPLES: dict[str, Stage] = {
         chunk_frames=60,
         model="11",
         pairing={"name": "edges"},
+        drawn=False,
+        mask={},
         size=[456, 256],
         engine={"device": "cpu"},
         libraries=LIBRARIES,
     ),
     "render": RenderStage(
-        outputs="22", filter={"name": "off"}, encoding={"codec": "h264"}, picture={"width": "456"}, libraries=LIBRARIES
+        outputs="22",
+        filter={"name": "off"},
+        directing={},
+        encoding={"codec": "h264"},
+        picture={"width": "456"},
+        libraries=LIBRARIES,
     ),
 }
 # Change one only together with the stage's version, and knowingly: every user's cache is missed.
 GOLDEN = {
-    "index": "358e14c78d5e1227",
+    "index": "bae27e8816dbcc65",
     "dataset": "cf2746c9a30561f6",
-    "train": "af4645b843868b60",
-    "infer": "51b571c34eac59a6",
-    "render": "7bd48148974537ff",
+    "train": "4c2029c6ac0d8182",
+    "infer": "0cd49e3a826a8262",
+    "render": "104fa25f6fc1ec64",
 }
 
 

@@ -13,6 +13,7 @@ import pytest
 from chain import vidtrans, vidtrans_json
 
 from vidtrans.cli.main import COMMANDS, run
+from vidtrans.pairing import PAIRINGS
 from vidtrans.training.settings import TrainingSettings
 
 HEAVY = ("torch", "cv2", "av", "skimage", "numpy", "rich", "safetensors")
@@ -41,7 +42,7 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
 def test_help_shows_the_defaults_in_force(capsys: pytest.CaptureFixture[str]) -> None:
     run(["make-dataset", "--help"])
     text = capsys.readouterr().out
-    assert "[edges|next-frame|aligned]" in text
+    assert f"[{'|'.join(PAIRINGS)}]" in text
     assert "[default: 256]" in text
     Path("vidtrans.toml").write_text('[dataset]\nsize = "640x360"\n[encoding]\ncodec = "ffv1"\n')
     run(["make-dataset", "--help"])

@@ -22,11 +22,12 @@ from vidtrans.data.sources import ClipSource, find_pairs
 from vidtrans.data.split import split_roles
 from vidtrans.errors import Interrupted, MediaError
 from vidtrans.events import Stop, silent
+from vidtrans.flow.survey import Survey
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import make_pairing, pairing_record
 from vidtrans.settings import Size
+from vidtrans.video.clip import ClipIndex
 from vidtrans.video.picture import write_picture
-from vidtrans.video.reader import ClipIndex
 
 repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=80)
 
@@ -133,7 +134,8 @@ def test_a_folder_without_pairs_is_a_media_error(tmp_path: Path) -> None:
 def clip_source(stop: int = 100, **rest: Any) -> ClipSource:
     pts = tuple(range(0, 512 * stop, 512))
     index = ClipIndex(pts, Fraction(1, 15_360), 512, 64, 48, Fraction(1), Fraction(30), 0, stop)
-    return ClipSource(Path(rest.pop("path", "clip.mp4")), index, rest.pop("shots", (0, 60)), 0, stop, **rest)
+    survey = Survey((0, 60), tuple(range(stop)), (9.0,) * stop)
+    return ClipSource(Path(rest.pop("path", "clip.mp4")), index, survey, 0, stop, **rest)
 
 
 @pytest.mark.parametrize("every", [1, 3])
@@ -141,10 +143,10 @@ def test_a_plan_lays_out_every_frame_once_in_chunks_of_one_source(every: int) ->
     sources = [clip_source(every=every), clip_source(every=every, path="other/clip.mp4"), clip_source(path="ä b.mp4")]
     plan = plan_dataset(sources, make_pairing(PAIRINGS, "edges", {}), DatasetSettings())
     assert [r.index for r in plan.records] == [n for s in sources for n in s.numbers()]
-    assert len({r.file for r in plan.records}) == plan.num_frames
+    assert len({r.file for r in plan.records}) == plan.num_stored == len(plan.records)
     assert {Path(r.file).parent.name for r in plan.records} == {"clip", "clip-2", "ä_b"}
-    assert [i for a, b in plan.chunks for i in range(a, b)] == list(range(plan.num_frames))
-    assert all(len({r.source for r in plan.records[a:b]}) == 1 for a, b in plan.chunks)
+    assert tuple(r for chunk in plan.chunks for r in chunk) == plan.records
+    assert all(len({r.source for r in chunk}) == 1 for chunk in plan.chunks)
     assert all(r.shot == (r.index >= 60) for r in plan.records)
     assert all(r.pts == 512 * r.index for r in plan.records)
 

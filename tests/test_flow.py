@@ -176,11 +176,12 @@ def test_a_detector_says_how_sure_it_was() -> None:
     ("name", "cuts"), [("video/bikes_5cuts.mp4", [30, 76, 137, 187, 242]), ("video/bbb_0_30.webm", [283, 376, 551])]
 )
 def test_the_cuts_of_real_clips_are_found(real_data: Callable[[str], Path], name: str, cuts: list[int]) -> None:
-    detector, found = CutDetector(), []
-    with ClipReader(real_data(name)) as reader:
-        reader.scale(Size(short=ANALYSIS_SHORT_SIDE))
-        with closing(reader.frames()) as frames:
-            found = [f.index for f in frames if detector(f.rgb)]
+    detector = CutDetector()
+    with (
+        ClipReader(real_data(name), size=Size(short=ANALYSIS_SHORT_SIDE)) as reader,
+        closing(reader.frames()) as frames,
+    ):
+        found = [f.index for f in frames if detector(f.rgb)]
     assert found == [0, *cuts]
 
 

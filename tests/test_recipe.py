@@ -8,6 +8,7 @@ import pytest
 
 from vidtrans.data.dataset import DatasetSettings
 from vidtrans.errors import UsageError
+from vidtrans.model import Card
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import make_pairing
@@ -23,6 +24,7 @@ SETTINGS = {
     "training": TrainingSettings,
     "rendering": RenderingSettings,
     "encoding": EncodingSettings,
+    "card": Card,
 }
 REGISTRIES = {"pairing": PAIRINGS, "generator": GENERATORS, "discriminator": DISCRIMINATORS, "temporal": FILTERS}
 

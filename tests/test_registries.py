@@ -129,6 +129,69 @@ def test_a_pairings_input_has_its_channels_and_is_the_same_every_time(pairing: A
     assert all(np.array_equal(a, b) for a, b in zip(frames, before, strict=True))
 
 
+def pictures_of(pairing: Any, size: tuple[int, int]) -> list[np.ndarray]:
+    """What makes one input: its frames, or the guides that stand for them."""
+    count = len(pairing.history(30, 0)) * max(1, len(pairing.guides))
+    return [scene(*size, seed=i) for i in range(count)]
+
+
+def unharmed(call: Any, *arrays: np.ndarray) -> np.ndarray:
+    """What ``call`` makes of the arrays: uint8, and the arrays are as they were."""
+    before = [a.copy() for a in arrays]
+    made = call(*arrays)
+    assert made.dtype == np.uint8
+    assert all(np.array_equal(a, b) for a, b in zip(arrays, before, strict=True))
+    return made
+
+
+some_sizes = pytest.mark.parametrize("size", [(40, 32), (33, 17), (5, 3)], ids=str)
+
+
+@every_pairing
+@some_sizes
+def test_what_a_pairing_teaches_is_a_function_of_the_frames_and_the_draws(pairing: Any, size: tuple[int, int]) -> None:
+    frames = pictures_of(pairing, size)
+    draw = lambda: np.random.Generator(np.random.Philox(key=7))  # noqa: E731
+    made = unharmed(lambda *f: pairing.taught(f, draw()), *frames)
+    assert made.shape == (size[1], size[0], pairing.in_channels)
+    assert np.array_equal(made, type(pairing)(pairing.settings).taught(frames, draw()))
+
+
+@every_pairing
+@some_sizes
+def test_what_a_pairing_shows_depends_on_the_mask_only_where_it_says_so(pairing: Any, size: tuple[int, int]) -> None:
+    frames, mask = pictures_of(pairing, size), np.zeros(size[::-1], np.uint8)
+    mask[: size[1] // 2] = 255
+    plain = unharmed(lambda *f: pairing.shown(f, 30, None), *frames)
+    masked = unharmed(lambda m, *f: pairing.shown(f, 30, m), mask, *frames)
+    assert plain.shape == masked.shape == (size[1], size[0], pairing.in_channels)
+    assert np.array_equal(masked, pairing.shown(frames, 30, mask.copy()))
+    assert pairing.uses_mask != np.array_equal(plain, masked)
+
+
+@every_pairing
+@some_sizes
+def test_a_pairing_that_takes_drawings_takes_any(pairing: Any, size: tuple[int, int]) -> None:
+    assert pairing.draws in ("", "lines", "flats")
+    page = np.full((size[1], size[0], 3), 255, np.uint8)
+    for picture in (scene(*size, seed=1), page, page * 0, page // 2) if pairing.draws else ():
+        made = unharmed(pairing.drawn, picture)
+        assert made.shape == (size[1], size[0], pairing.in_channels)
+        assert np.array_equal(made, pairing.drawn(picture.copy()))
+
+
+@every_pairing
+@some_sizes
+def test_what_a_pairing_finishes_is_a_picture(pairing: Any, size: tuple[int, int]) -> None:
+    frame, output = (scene(*size, seed=s) for s in (1, 2))
+    shown = pairing.shown(pictures_of(pairing, size), 30, None)
+    made = unharmed(pairing.finish, frame, output, shown)
+    assert made.shape == frame.shape
+    assert pairing.finishes or made is output
+    assert isinstance(pairing.enlarges, int)
+    assert pairing.enlarges >= 1
+
+
 @every_pairing
 @pytest.mark.parametrize("num_frames", [0, 1, 2, 5, 12])
 def test_a_pairings_steps_stay_inside_the_shot(pairing: Any, num_frames: int) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from chain import TINY, leave_room_for, snapshot, tiny_flags, vidtrans_json
+from chain import TINY, leave_room_for, said, snapshot, tiny_flags, vidtrans_json
 from clips import moving_frames, sound_packets, times, write_clip
 
 import vidtrans as api
@@ -29,12 +29,6 @@ from vidtrans.training.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
 
 TRAIN = {k: TINY[k] for k in ("generator", "discriminator", "training")}
-
-
-def said(capsys: pytest.CaptureFixture[str], status: int, *arguments: object) -> str:
-    assert run([str(a) for a in arguments]) == status
-    captured = capsys.readouterr()
-    return captured.err + captured.out
 
 
 class Killed(BaseException):

@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 
 from vidtrans.errors import MediaError
 from vidtrans.settings import Size
+from vidtrans.video.clip import ClipIndex, Frame
 from vidtrans.video.encoder import EncodingSettings, PictureFormat, SegmentWriter
 from vidtrans.video.join import Sound, Timing, join
 from vidtrans.video.orientation import Orientation, orientation_from_matrix
-from vidtrans.video.reader import ClipIndex, ClipReader, Frame, IndexBuilder
+from vidtrans.video.reader import ClipReader
 
 repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=12)
 B_FRAMES = {"crf": "12", "preset": "medium", "g": "12", "bf": "3"}
@@ -36,10 +37,7 @@ def read(path: Path, start: int = 0, stop: int | None = None, index: ClipIndex |
 
 def index_of(path: Path) -> ClipIndex:
     with ClipReader(path) as reader:
-        builder = IndexBuilder(reader)
-        for frame in reader.frames():
-            builder.add(frame)
-        return builder.build()
+        return reader.index_of([f.pts for f in reader.frames()])
 
 
 def same(a: Sequence[Frame], b: Sequence[Frame]) -> bool:
@@ -125,10 +123,9 @@ def test_the_index_knows_how_long_each_frame_is_shown(tmp_path: Path) -> None:
 
 
 def test_frames_come_at_the_size_that_was_asked_for(clip: Path) -> None:
-    with ClipReader(clip, size=(30, 20)) as reader:
+    with ClipReader(clip, size=Size(exact=(30, 20))) as reader:
         assert next(reader.frames()).rgb.shape == (20, 30, 3)
-    with ClipReader(clip) as reader:
-        reader.scale(Size(short=24))
+    with ClipReader(clip, size=Size(short=24)) as reader:
         assert {f.rgb.shape for f in reader.frames(0, 3)} == {(24, 32, 3)}
         assert (reader.info.width, reader.info.height) == (64, 48)
 
@@ -147,8 +144,7 @@ def test_a_turned_clip_comes_out_upright(tmp_path: Path, degrees: int) -> None:
     assert frame.rgb.shape == expected.shape
     assert np.abs(frame.rgb.astype(int) - expected).mean() < 6
     assert (index.width, index.height) == expected.shape[1::-1]
-    with ClipReader(path) as reader:
-        reader.scale(Size(short=24))
+    with ClipReader(path, size=Size(short=24)) as reader:
         assert next(reader.frames()).rgb.shape[:2] == tuple(s // 2 for s in expected.shape[:2])
 
 
@@ -194,7 +190,7 @@ def write_segments(frames: Sequence[Frame], length: int, picture: PictureFormat,
     segments = []
     for number, part in enumerate(chunked(frames, length)):
         segments.append(folder / f"{number}.nut")
-        writer = SegmentWriter(segments[-1], picture, EncodingSettings())
+        writer = SegmentWriter(segments[-1], picture, EncodingSettings(codec="h264"))
         for frame in part:
             writer.write(frame.rgb, frame.pts)
         writer.close()

@@ -19,6 +19,7 @@ from vidtrans.video.colour import FromRGB, ToRGB
 from vidtrans.video.container import open_media, probe
 from vidtrans.video.encoder import (
     CODECS,
+    PICTURES,
     EncodingSettings,
     LosslessWriter,
     PictureFormat,
@@ -27,7 +28,7 @@ from vidtrans.video.encoder import (
 )
 from vidtrans.video.join import Timing, join
 from vidtrans.video.picture import encode_png, read_picture, resize, write_picture
-from vidtrans.video.reader import ClipReader, IndexBuilder
+from vidtrans.video.reader import ClipReader
 
 PATCHES = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0), (128, 128, 128), (200, 120, 40)]
 
@@ -53,13 +54,13 @@ def read(path: Path) -> list[np.ndarray]:
         return [f.rgb for f in frames]
 
 
-@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("codec", [name for name in CODECS if name != PICTURES])
 @pytest.mark.parametrize("size", [(560, 32), (561, 33)])
 def test_colours_come_back_as_they_were(tmp_path: Path, codec: str, size: tuple[int, int]) -> None:
     settings = EncodingSettings(codec=codec, crf=4)  # nearly no loss: what is left is the conversion's
     pictures = [patches(*size), cv2.GaussianBlur(scene(*size, seed=2), (0, 0), 4)]
     for number, picture in enumerate(pictures):
-        path = encode(tmp_path / f"{number}{settings.default_suffix()}", [picture] * 3, settings, size)
+        path = encode(tmp_path / f"{number}{settings.default_suffix(single=False)}", [picture] * 3, settings, size)
         for back in read(path):
             error = np.abs(back.astype(int) - picture)
             assert error.mean() <= (0 if codec == "ffv1" else 2)
@@ -68,7 +69,7 @@ def test_colours_come_back_as_they_were(tmp_path: Path, codec: str, size: tuple[
 
 
 def test_what_is_written_is_tagged_as_bt709(tmp_path: Path) -> None:
-    info = probe(encode(tmp_path / "a.mp4", [patches()] * 2, EncodingSettings(), (560, 32)))
+    info = probe(encode(tmp_path / "a.mp4", [patches()] * 2, EncodingSettings(codec="h264"), (560, 32)))
     assert (info.colour_space, info.colour_range, info.colour_transfer) == ("BT.709", "limited", "BT.709")
 
 
@@ -110,14 +111,44 @@ def test_damaged_raw_outputs_are_a_media_error(tmp_path: Path) -> None:
 
 
 def test_a_codec_refuses_a_container_that_cannot_hold_it() -> None:
-    EncodingSettings().check_container(Path("a.MP4"))
+    h264, ffv1, png = (EncodingSettings(codec=name) for name in ("h264", "ffv1", "png"))
+    h264.check_container(Path("a.MP4"), single=False)
     with pytest.raises(UsageError, match=r"use \.mkv"):
-        EncodingSettings(codec="ffv1").check_container(Path("a.mp4"))
+        ffv1.check_container(Path("a.mp4"), single=False)
     with pytest.raises(UsageError, match=r"\.mp4, \.mov, \.mkv"):
-        EncodingSettings().check_container(Path("a"))
-    for name in CODECS:
-        settings = EncodingSettings(codec=name)
-        settings.check_container(Path("a" + settings.default_suffix()))
+        h264.check_container(Path("a"), single=False)
+    with pytest.raises(UsageError, match=r"written as \.png"):
+        png.check_container(Path("a"), single=True)
+    for name in ("a.png", "a.mp4"):
+        with pytest.raises(UsageError, match=r"into a folder — use -o a$"):
+            png.check_container(Path(name), single=False)
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("single", [True, False])
+def test_what_a_result_is_called_by_default_suits_its_codec(codec: str, single: bool) -> None:
+    settings = EncodingSettings(codec=codec)
+    settings.check_container(Path("a" + settings.default_suffix(single=single)), single=single)
+
+
+@pytest.mark.parametrize(
+    ("pictures", "output", "codec"),
+    [
+        (False, None, "h264"),
+        (False, "a.mkv", "h264"),
+        (False, "a.PNG", "png"),
+        (False, "a", "h264"),  # a folder of pictures is asked for with --codec png
+        (True, None, "png"),
+        (True, "a", "png"),
+        (True, "a.mov", "h264"),
+    ],
+)
+def test_without_a_codec_the_outputs_ending_decides_and_else_the_source(
+    pictures: bool, output: str | None, codec: str
+) -> None:
+    place = Path(output) if output else None
+    assert EncodingSettings().resolved(pictures=pictures, output=place).codec == codec
+    assert EncodingSettings(codec="ffv1").resolved(pictures=pictures, output=place).codec == "ffv1"
 
 
 # What the headers say, and what is no video
@@ -206,10 +237,7 @@ def test_where_a_seek_lands_too_late_the_frames_are_right_all_the_same(
     path = write_clip(tmp_path / "a.mp4", moving_frames(20), options={"crf": "12", "g": "5"})
     whole = read(path)
     with ClipReader(path) as reader:
-        builder = IndexBuilder(reader)
-        for frame in reader.frames():
-            builder.add(frame)
-        index = builder.build()
+        index = reader.index_of([f.pts for f in reader.frames()])
         honest = reader._seek
         monkeypatch.setattr(reader, "_seek", lambda pts: honest(index.pts[18] if pts else 0))
         found = list(reader.frames(7, 12, index))
@@ -226,7 +254,7 @@ def test_a_file_is_closed_whatever_happens(clip: Path) -> None:
 
 def test_an_index_of_no_frames_is_a_media_error(clip: Path) -> None:
     with ClipReader(clip) as reader, pytest.raises(MediaError, match="no frame could be decoded"):
-        IndexBuilder(reader).build()
+        reader.index_of([])
 
 
 # Pictures

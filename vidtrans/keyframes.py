@@ -26,9 +26,10 @@ class Curve:
         return self.values[0] if len(set(self.values)) == 1 else None
 
     def __str__(self) -> str:
+        values = [repr(v).removesuffix(".0") for v in self.values]  # every digit: cache keys are made of it
         if not self.moments:
-            return f"{self.values[0]:g}"
-        return ", ".join(f"{m}: {v:g}" for m, v in zip(self.moments, self.values, strict=True))
+            return values[0]
+        return ", ".join(f"{m}: {v}" for m, v in zip(self.moments, values, strict=True))
 
     def over(self, pts: Sequence[int], frame_of: Callable[[Time], int], name: str) -> Callable[[int], float]:
         """The value at each frame of a clip with these timestamps.

@@ -15,13 +15,22 @@ from typing import Any
 
 from vidtrans.errors import ModelError, UsageError
 from vidtrans.files import canonical_json, complete
-from vidtrans.settings import Table
+from vidtrans.settings import Table, setting
 
 FORMAT = 1
 METADATA_KEY = "vidtrans"
 SUFFIX = ".safetensors"
 IDENTITY = "identity"
 MAX_METADATA_BYTES = 4 << 20
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a model file says to people. It changes nothing else."""
+
+    author: str = setting("", "who trained it")
+    licence: str = setting("", "how it may be used")
+    notes: str = setting("", "what it was trained on, what it is good for")
 
 
 @dataclass(frozen=True)
@@ -49,7 +58,8 @@ class ModelRecord:
 def find_model(name: str) -> Path | None:
     """The file that ``--model name`` means; None for the built-in ``identity``. Raises ModelError.
 
-    A path, or a name that is looked for in the current folder, ``models/``, and the user's data folder.
+    A path, or a name that is looked for in the current folder, ``models/``, the user's data folder, and among those
+    that ship.
     """
     if name == IDENTITY:
         return None
@@ -62,16 +72,23 @@ def find_model(name: str) -> Path | None:
     for folder in places:
         if (candidate := folder / f"{name}{SUFFIX}").is_file():
             return candidate
-    known = sorted({p.stem for folder in places if folder.is_dir() for p in folder.glob(f"*{SUFFIX}")})
-    choices = ", ".join([*known, IDENTITY])
+    choices = ", ".join([*known_models(), IDENTITY])
     raise ModelError(f"model '{name}'", "no model of this name", f"give a file, or choose from: {choices}")
 
 
+def known_models() -> dict[str, Path]:
+    """The models that a bare name finds."""
+    folders = [f for f in reversed(model_folders()) if f.is_dir()]
+    found = {p.stem: p for folder in folders for p in sorted(folder.glob(f"*{SUFFIX}"))}
+    return dict(sorted(found.items()))
+
+
 def model_folders() -> list[Path]:
-    """Where names are looked for, in this order."""
+    """Where names are looked for, in this order; the last holds the models that ship."""
     import platformdirs
 
-    return [Path(), Path("models"), Path(platformdirs.user_data_dir("vidtrans")) / "models"]
+    own = Path(platformdirs.user_data_dir("vidtrans")) / "models"
+    return [Path(), Path("models"), own, Path(__file__).parent / "assets"]
 
 
 def read_record(path: Path) -> ModelRecord:

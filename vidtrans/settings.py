@@ -85,17 +85,21 @@ def _check(value: Any, checks: Mapping[str, Any], name: str) -> None:
 
 def parse_assignment(text: str) -> tuple[str, str, Any]:
     """``'training.lr=0.001'`` → ``('training', 'lr', 0.001)``. The value is read as TOML, else as text."""
-    import tomllib
-
     match = re.fullmatch(r"\s*([a-z_]+)\.([a-z0-9_]+)\s*=\s*(.*?)\s*", text, re.DOTALL)
     if not match:
         raise UsageError(f"--set {text}", "it is not of the form table.key=value", "as in training.lr=0.0004")
     table, key, raw = match.groups()
+    return table, key, parse_value(raw)
+
+
+def parse_value(text: str) -> Any:
+    """A value as TOML writes it; what is none is text."""
+    import tomllib
+
     try:
-        value = tomllib.loads(f"v = {raw}")["v"]
+        return tomllib.loads(f"v = {text}")["v"]
     except tomllib.TOMLDecodeError:
-        value = raw
-    return table, key, value
+        return text
 
 
 @dataclass(frozen=True)

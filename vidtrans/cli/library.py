@@ -58,9 +58,9 @@ def model() -> None:
 @console_options
 def model_list(console: Console) -> None:
     """The models that a bare name finds."""
-    from vidtrans.model import IDENTITY, SUFFIX, model_folders
+    from vidtrans.model import IDENTITY, known_models
 
-    found = {p.stem: str(p) for d in reversed(model_folders()) if d.is_dir() for p in sorted(d.glob(f"*{SUFFIX}"))}
+    found = {name: str(path) for name, path in known_models().items()}
     found[IDENTITY] = "built in: returns its input"
     console.result({"models": found}, "\n".join(f"{name:20} {path}" for name, path in found.items()))
 

@@ -16,14 +16,19 @@ from vidtrans.errors import VidtransError
 
 # Name → module:function and the line that --help shows; a command's module loads when it is used.
 COMMANDS = {
+    "demo": ("vidtrans.cli.start:demo", "See a result in minutes; needs no file of yours."),
     "make-dataset": ("vidtrans.cli.steps:make_dataset", "Videos in, a dataset of pairs out."),
     "train": ("vidtrans.cli.steps:train", "A dataset in, a model out."),
     "stylize": ("vidtrans.cli.steps:stylize", "Render a model onto videos."),
+    "try": ("vidtrans.cli.looks:try_out", "A grid of settings on a few frames, in seconds."),
     "run": ("vidtrans.cli.steps:run", "The whole chain in one resumable command."),
+    "compare": ("vidtrans.cli.looks:compare", "Clips side by side, labelled."),
+    "sheet": ("vidtrans.cli.looks:sheet", "Frames of a clip, or pairs of a dataset, on one page."),
     "probe": ("vidtrans.cli.library:probe", "What a video holds."),
     "model": ("vidtrans.cli.library:model", "List and show models."),
     "preset": ("vidtrans.cli.library:preset", "List and show presets."),
     "cache": ("vidtrans.cli.library:cache", "List and clean what is kept between runs."),
+    "doctor": ("vidtrans.cli.start:doctor", "Is everything here that a render needs?"),
 }
 
 
@@ -74,6 +79,7 @@ def cli() -> None:
     """Teach a look from video; render it onto video; without flicker.
 
     \b
+      vidtrans demo
       vidtrans make-dataset clip.mp4
       vidtrans train clip.dataset
       vidtrans stylize other.mp4 --model clip

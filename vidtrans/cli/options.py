@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from vidtrans.cli.console import Console
 from vidtrans.errors import Interrupted, UsageError
@@ -47,6 +48,32 @@ def setting_option(flag: str, table: str, key: str, help: str, **kwargs: Any) ->
     return click.option(flag, cls=SettingOption, table=table, key=key, default=None, help=help, **kwargs)
 
 
+class ModelName(click.ParamType):
+    """A model's file or name."""
+
+    name = "model"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from vidtrans.model import IDENTITY, known_models
+
+        names = [CompletionItem(name) for name in [*known_models(), IDENTITY] if name.startswith(incomplete)]
+        return names or [CompletionItem(incomplete, type="file")]
+
+
+class PresetName(click.ParamType):
+    """A preset's name or file."""
+
+    name = "preset"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from vidtrans.pipeline.recipe import preset_names
+
+        names = [CompletionItem(name) for name in preset_names() if name.startswith(incomplete)]
+        return names or [CompletionItem(incomplete, type="file")]
+
+
+model_type = ModelName()
+
 set_option = click.option(
     "--set",
     "assignments",
@@ -54,7 +81,9 @@ set_option = click.option(
     metavar="TABLE.KEY=VALUE",
     help="Any setting of a preset; may be repeated.",
 )
-preset_option = click.option("--preset", metavar="NAME|FILE", help="A whole recipe; see 'vidtrans preset list'.")
+preset_option = click.option(
+    "--preset", metavar="NAME|FILE", type=PresetName(), help="A whole recipe; see 'vidtrans preset list'."
+)
 
 
 def flags_of(context: click.Context, *tables_read: str) -> dict[str, dict[str, Any]]:

@@ -10,7 +10,16 @@ import click
 from click.shell_completion import CompletionItem
 
 from vidtrans.cli.console import Console
-from vidtrans.cli.options import choices, common, flags_of, preset_option, refuse_both, set_option, setting_option
+from vidtrans.cli.options import (
+    choices,
+    common,
+    flags_of,
+    model_type,
+    preset_option,
+    refuse_both,
+    set_option,
+    setting_option,
+)
 from vidtrans.settings import parse_time
 
 FILE = click.Path(path_type=Path, readable=False)  # the pipeline says it better
@@ -150,7 +159,7 @@ def make_dataset(
 @preset_option
 @steps_option
 @minutes_option
-@click.option("--from", "start_from", metavar="MODEL", help="Start from a model's weights.")
+@click.option("--from", "start_from", metavar="MODEL", type=model_type, help="Start from a model's weights.")
 @click.option("--fresh", is_flag=True, help="Start from nothing, whatever was trained before.")
 @set_option
 @common
@@ -172,7 +181,7 @@ def train(
     from vidtrans.pipeline.train import train_recipe
 
     refuse_both(click_context, "steps", "minutes")
-    recipe = train_recipe(dataset, preset, flags_of(click_context, "generator", "discriminator", "training"))
+    recipe = train_recipe(dataset, preset, flags_of(click_context, "generator", "discriminator", "training", "card"))
     table = train_model(dataset, output, recipe, context, minutes=minutes, start_from=start_from, fresh=fresh)
     if table.get("dry_run"):
         where = f"{table['device']} {table['precision']}"
@@ -190,7 +199,13 @@ def train(
 
 @click.command("stylize")
 @VIDEOS
-@click.option("--model", required=True, metavar="MODEL", help="A model file or name; 'identity' returns its input.")
+@click.option(
+    "--model",
+    required=True,
+    metavar="MODEL",
+    type=model_type,
+    help="A model file or name; 'identity' returns its input.",
+)
 @click.option("-o", "--output", type=FILE, help="The result; a folder for several clips.  [default: VIDEO.MODEL.mp4]")
 @setting_option("--size", "rendering", "size", "Working size: short side, WxH, trained, or source.")
 @temporal_option

@@ -151,7 +151,7 @@ def open_dataset(folder: Path) -> Dataset:
             records=records,
         )
         opened.pairing  # noqa: B018  (an unknown pairing or setting is damage too)
-    except (ValueError, KeyError, TypeError, RecursionError, UsageError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, UsageError) as error:
         raise MediaError(str(index), f"damaged ({error})", "make the dataset again with --overwrite") from None
     present = set(opened.files())
     missing = sum(n not in present for n in opened.names())

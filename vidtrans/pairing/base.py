@@ -31,7 +31,8 @@ class Pairing(Protocol):
     ``uses_mask``: what ``shown`` makes depends on the mask. ``draws``: what kind of drawing ``drawn``
     takes, 'lines' on paper or 'flats'; '' for none.
     ``enlarges``: how many times larger than its source a render is. ``guides``: the names of the pictures that stand
-    for a frame, where a source is a folder of guides; a frame is then one picture of each.
+    for a frame, where a source is a folder of guides; a frame is then one picture of each. ``knob``: the setting that
+    is worth trying first when a render does not look right; '' for none.
 
     All pictures are uint8, 0 to 255, the same size within a call; frames and outputs are (H, W, 3), what a network
     sees is (H, W, in_channels), masks are (H, W).
@@ -42,6 +43,7 @@ class Pairing(Protocol):
     needs_target: ClassVar[bool]
     uses_mask: ClassVar[bool]
     draws: ClassVar[Drawing]
+    knob: ClassVar[str]
     finishes: ClassVar[bool]
     Settings: ClassVar[type]
     settings: Any
@@ -97,6 +99,7 @@ class PlainPairing:
     needs_target: ClassVar[bool] = False
     uses_mask: ClassVar[bool] = False
     draws: ClassVar[Drawing] = ""
+    knob: ClassVar[str] = ""
     finishes: ClassVar[bool] = False
     enlarges = 1
     guides: tuple[str, ...] = ()

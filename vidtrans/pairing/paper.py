@@ -11,6 +11,7 @@ import numpy as np
 
 SHORT = 128  # the paper's light is looked for on a picture whose short side has this many pixels
 DARKEST_PAPER = 64.0  # ink is measured against paper at least this bright, so that noise on a black page is no ink
+DEEP = 0.5  # a shadow that leaves less of the light than this is none, but ink
 SOLID = 0.6  # ink that takes this share of the paper's light is black even where nothing darker is near
 
 
@@ -22,8 +23,9 @@ def ink(picture: np.ndarray) -> np.ndarray:
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
     if _is_dark_ground(grey):
         grey = 255 - grey
-    paper = np.maximum(_paper(grey), DARKEST_PAPER)
-    taken = np.maximum(1 - grey.astype(np.float32) / paper, 0)  # the share of the light that ink takes away
+    paper = _paper(grey)
+    # The share of the paper's light that ink takes away.
+    taken = np.maximum(paper - grey, 0) / np.maximum(paper, DARKEST_PAPER)
     bare = taken[taken < 0.15]
     white = 0.05 + 2 * float(bare.std()) if bare.size else 0.05
     inked = taken[taken > white + 0.08]
@@ -35,10 +37,10 @@ def ink(picture: np.ndarray) -> np.ndarray:
 
 def _is_dark_ground(grey: np.ndarray) -> bool:
     """(H, W) uint8 → whether more of the picture is near its local darkest than near its local brightest."""
-    small = _small(grey)
+    small = _small(grey).astype(np.float32)
     side = min(small.shape) // 4 | 1
     box = np.ones((side, side), np.uint8)
-    high, low = cv2.dilate(small, box).astype(np.float32), cv2.erode(small, box).astype(np.float32)
+    high, low = cv2.dilate(small, box), cv2.erode(small, box)
     weight = np.square(high - low)  # only where something is drawn is it seen what is ground
     return bool((np.sign(2 * small - high - low) * weight).sum() < 0)
 
@@ -48,10 +50,12 @@ def _paper(grey: np.ndarray) -> np.ndarray:
     small = _small(grey).astype(np.float32)
     slope = np.maximum(_surface(small), 1)  # the light's trend over the page, into its corners
     level = small / slope
-    # What is left are shadows, which closing follows; strokes and fills narrower than its window it bridges.
-    side = min(small.shape) // 3 | 1
+    # What is left are shadows, which closing follows; what is narrower than its window, strokes, it bridges. Where
+    # that still finds deep darkness it is a fill, and the paper below it is as around.
+    side = min(small.shape) // 8 | 1
     level = cv2.morphologyEx(level, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8))
-    level = cv2.GaussianBlur(level, (0, 0), max(side / 4, 0.5), borderType=cv2.BORDER_REPLICATE)
+    level = np.where(level < DEEP, 1, level)
+    level = cv2.GaussianBlur(level, (0, 0), max(min(small.shape) / 32, 0.5), borderType=cv2.BORDER_REPLICATE)
     return cv2.resize(slope * level, grey.shape[::-1], interpolation=cv2.INTER_LINEAR)
 
 

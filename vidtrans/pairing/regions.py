@@ -21,13 +21,13 @@ from vidtrans.settings import setting
 # The palette's colours at each lightness: (chroma, hue in degrees) in CIELAB, and grey. Hues of natural pictures
 # gather from red over skin and wood to foliage, and in the blue of the sky: cells are centred there, not cut.
 TINTS = (
-    *((26, hue) for hue in (0, 45, 104, 160, 212, 264, 315)),
-    *((58, hue) for hue in (2, 35, 65, 92, 130, 165, 225, 275, 320)),
-    *((90, hue) for hue in (35, 92, 138, 305)),
+    *((26, hue) for hue in (0, 45, 110, 160, 212, 264, 315)),
+    *((58, hue) for hue in (8, 38, 68, 98, 132, 165, 225, 275, 320)),
+    *((90, hue) for hue in (38, 98, 138, 305)),
 )
 BITS = 6  # of each of R, G and B that the table from colours to labels looks at
 SURE = 6.0  # colours this far from the next cell, in CIELAB units, vote in full
-LEAST = 0.15  # what a colour at the border of two cells has to say
+LEAST = 0.05  # what a colour at the border of two cells has to say
 CONTRAST = 0.2  # edges above this (0 to 1) are not smoothed away
 RAMP = 12  # grey levels between neighbours in a painted picture that make an anti-aliased rim of an area
 BORDER = cv2.BORDER_REFLECT_101
@@ -38,7 +38,7 @@ class RegionsSettings:
     """How coarse the poster is."""
 
     levels: int = setting(5, "steps of lightness; more give more and finer areas", low=2, high=12)
-    smoothing: float = setting(20.0, "σ in pixels over which areas are evened out", low=1.0, high=200.0)
+    smoothing: float = setting(10.0, "σ in pixels over which areas are evened out", low=1.0, high=200.0)
     rounding: float = setting(1.6, "σ in pixels of the votes that round outlines off", low=0.3, high=20.0)
     smallest: float = setting(0.0005, "share of the picture below which an area is given to its neighbours", low=0.0)
 
@@ -80,7 +80,7 @@ class Regions(FramePairing):
         table = palette(self.settings.levels)
         box = np.ones((3, 3), np.uint8)
         ramp = (cv2.dilate(picture, box) - cv2.erode(picture, box)).max(axis=2) > RAMP
-        labels = _vote(table.labels[_indices(picture)], np.where(ramp, 40, 255).astype(np.uint8), 0.8)
+        labels = _vote(table.labels[_indices(picture)], np.where(ramp, 8, 255).astype(np.uint8), 0.8)
         return table.colours[labels]
 
 
@@ -108,15 +108,18 @@ def palette(levels: int) -> Palette:
 
 
 def _colours(lab: np.ndarray, labels: np.ndarray, tints: np.ndarray) -> np.ndarray:
-    """CIELAB (M, 3), their labels (M,), tints (a, b) by label (N, 2) → (N, 3) uint8, RGB by label.
+    """CIELAB by the upper bits of RGB (M, 3), labels (M,), tints (a, b) by label (N, 2) → (N, 3) uint8, RGB by label.
 
-    Halfway from the tint to the mean of what bears the label: a cell at the gamut's edge has its tint outside.
+    Halfway from the tint to the mean of what bears the label, for a cell at the gamut's edge has its tint outside;
+    and of all the colours that bear the label the one nearest to that, so that the palette's colours are their own.
     """
     counts = np.bincount(labels)
-    mean = np.stack([np.bincount(labels, lab[:, c]) / counts for c in range(3)], axis=1)
-    mean[:, 1:] = np.where((tints == 0).all(axis=1, keepdims=True), 0, (mean[:, 1:] + tints) / 2)
-    rgb = cv2.cvtColor(mean[None].astype(np.float32), cv2.COLOR_Lab2RGB)[0]
-    return np.rint(255 * np.clip(rgb, 0, 1)).astype(np.uint8)
+    wanted = np.stack([np.bincount(labels, lab[:, c]) / counts for c in range(3)], axis=1)
+    wanted[:, 1:] = np.where((tints == 0).all(axis=1, keepdims=True), 0, (wanted[:, 1:] + tints) / 2)
+    order = np.lexsort((np.square(lab - wanted[labels]).sum(axis=1), labels))
+    nearest = order[np.searchsorted(labels[order], np.arange(len(counts)))]
+    upper = np.stack([nearest >> 2 * BITS, nearest >> BITS, nearest], axis=1) % (1 << BITS)
+    return ((upper << (8 - BITS)) + (1 << (7 - BITS))).astype(np.uint8)
 
 
 def _indices(picture: np.ndarray) -> np.ndarray:
@@ -144,13 +147,13 @@ def _vote(labels: np.ndarray, weights: np.ndarray, sigma: float) -> np.ndarray:
     """(H, W) uint8 twice → (H, W) uint8: at each place the label that has most weight in a Gaussian window."""
     won, most = np.empty_like(labels), None
     for label in np.flatnonzero(np.bincount(labels.ravel())):
-        mine = cv2.bitwise_and(cv2.compare(labels, int(label), cv2.CMP_EQ), weights)
+        mine = np.where(labels == label, weights, np.uint8(0))
         votes = cv2.GaussianBlur(mine, (0, 0), sigma, borderType=BORDER)
         if most is None:
             won[:], most = label, votes
         else:
             np.putmask(won, votes > most, label)
-            most = cv2.max(most, votes)
+            most = np.maximum(most, votes)
     return won
 
 

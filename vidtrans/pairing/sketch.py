@@ -81,8 +81,7 @@ def _blur(picture: np.ndarray, sigma: float) -> np.ndarray:
 def _darker_side(difference: np.ndarray) -> np.ndarray:
     """(H, W, 3) float32 → (H, W): above 0 on the dark side of an edge, in lightness or in one colour alone."""
     lightness = cv2.transform(difference, LUMA)
-    red, green, blue = cv2.split(difference)
-    strongest = cv2.max(cv2.max(red, green), blue)
+    strongest = np.maximum.reduce([difference[..., c] for c in range(3)])
     return lightness + HIDDEN * (strongest - lightness)
 
 

@@ -18,7 +18,6 @@ from vidtrans.rendering.settings import RenderingSettings
 from vidtrans.settings import Size, Table, from_table, parse_size, to_table
 from vidtrans.temporal import FILTERS
 from vidtrans.temporal.stream import Filter
-from vidtrans.video.clip import ClipIndex
 from vidtrans.video.encoder import EncodingSettings
 
 
@@ -49,25 +48,27 @@ class Look:
             )
         return made
 
-    def working_size(self, wanted: str, index: ClipIndex) -> tuple[int, int]:
-        """(width, height) at which the model runs on a clip, for a ``rendering.size``."""
+    def working_size(self, wanted: str, source: tuple[int, int]) -> tuple[int, int]:
+        """(width, height) at which the model runs on a ``source`` of that size, for a ``rendering.size``."""
         factor = self.pairing.enlarges
         if wanted == "trained":
             # What makes pictures larger is made for the whole of them.
             size = Size(short=self.record.size) if self.record and factor == 1 else Size()
         else:
             size = parse_size(wanted)
-        width, height = size.of(index.width, index.height)
+        width, height = size.of(*source)
         return width * factor, height * factor
 
 
 def find_look(name: str, context: Context, changes: Mapping[str, Any] | None = None) -> Look:
     """Raises ModelError where there is no such model, or its file is none; UsageError on changes that do not fit."""
     path = find_model(name)
-    if path is None:
-        return Look(None, IDENTITY, IDENTITY, None)
+    own = dict(changes or {})
     try:
-        look = Look(path, context.cache.digest(path), path.stem, read_record(path), dict(changes or {}))
+        if path is None:
+            look = Look(None, IDENTITY, IDENTITY, None, own)
+        else:
+            look = Look(path, context.cache.digest(path), path.stem, read_record(path), own)
     except PermissionError:
         raise ModelError(str(path), "permission denied", "make the file readable") from None
     look.pairing  # noqa: B018  (an unknown setting is said at once)

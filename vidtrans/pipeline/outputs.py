@@ -7,14 +7,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from vidtrans.errors import UsageError
-from vidtrans.files import digest_file, write_json
+from vidtrans.files import complete, digest_file, digest_of, write_json
 from vidtrans.pipeline.cache import Cache
+from vidtrans.pipeline.context import Context
 from vidtrans.settings import Table
 
 
@@ -94,3 +96,27 @@ def up_to_date(
         raise UsageError(str(output), "it holds more than pictures, and would be replaced", "choose another with -o")
     why = "it exists, made with other inputs or options" if held else "it exists"
     raise UsageError(str(output), why, "use --overwrite, or another name with -o")
+
+
+def produce(
+    context: Context,
+    output: Path,
+    request: Table,
+    sources: Sequence[Path],
+    make: Callable[[Path], Table],
+) -> Table:
+    """Make a small result in one go, unless it is there: ``make`` writes it to the path that it is given.
+
+    ``request`` says all that decides the result. Returns what is reported of it. Raises UsageError.
+    """
+    began = time.monotonic()
+    digest = digest_of(request)
+    held = up_to_date(context.cache, output, digest, sources, context.overwrite)
+    cached = held is not None
+    if held is None:
+        if context.dry_run:
+            return {"output": str(output), "frames": 0, "seconds": 0.0, "cached": False, "dry_run": True}
+        with complete(output) as temporary:
+            held = make(temporary)
+            record(context.cache, output, temporary, digest, held)
+    return held | {"output": str(output), "seconds": round(time.monotonic() - began, 3), "cached": cached}

@@ -28,6 +28,7 @@ SETTINGS = {
     "training": "vidtrans.training.settings:TrainingSettings",
     "rendering": "vidtrans.rendering.settings:RenderingSettings",
     "encoding": "vidtrans.video.encoder:EncodingSettings",
+    "card": "vidtrans.model:Card",
 }
 REGISTRIES = {"pairing": "vidtrans.pairing:PAIRINGS", "temporal": "vidtrans.temporal:FILTERS"}
 TABLES = (*CHOICES, *SETTINGS)

@@ -87,15 +87,13 @@ class RenderJob:
         end: Time | None,
         mask: Path | None = None,
     ) -> None:
-        if clip.is_pictures:
-            rate = Fraction(settings.rendering.rate).limit_denominator(1001)
-            clip = replace(clip, index=replace(clip.index, time_base=1 / rate, rate=rate))
+        clip = at_rate(clip, settings.rendering.rate)
         self.clip, self.look, self.context = clip, look, context
         self.settings, self.rendering = settings, settings.rendering
         self.trimmed = start is not None or end is not None
         self.first, self.stop = clip.trim(start, end)
         self.pairing = look.pairing
-        self.size = look.working_size(self.rendering.size, clip.index)
+        self.size = look.working_size(self.rendering.size, (clip.index.width, clip.index.height))
         self.chunks = cut_into_chunks(self.first, self.stop, clip.shots, self.rendering.chunk_frames)
         self.drawn = takes_drawing(clip, self.pairing, self.rendering.drawn, context)
         self.mask = Mask.open(mask, clip, self.first, self.stop, context) if mask else None
@@ -299,6 +297,14 @@ class Composer:
             self._matte.close()
         if self._sources is not None:
             self._sources.close()
+
+
+def at_rate(clip: Clip, rate: float) -> Clip:
+    """Pictures have no times of their own: they are shown so many a second."""
+    if not clip.is_pictures:
+        return clip
+    exact = Fraction(rate).limit_denominator(1001)
+    return replace(clip, index=replace(clip.index, time_base=1 / exact, rate=exact))
 
 
 def makes_folder(encoding: EncodingSettings, output: Path) -> bool:

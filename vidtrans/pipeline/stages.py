@@ -88,11 +88,12 @@ class TrainStage(Stage):
     libraries: Table
     steps: int
     fresh: bool
+    card: Table
 
     @property
     def run_key(self) -> str:
-        """Equal for runs that one can go on from another: the number of steps is not in it."""
-        return digest_of({k: v for k, v in self.parameters().items() if k not in ("steps", "fresh")})
+        """Equal for runs that one can go on from another: number of steps and card are not in it."""
+        return digest_of({k: v for k, v in self.parameters().items() if k not in ("steps", "fresh", "card")})
 
 
 @dataclass(frozen=True)

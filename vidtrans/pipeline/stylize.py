@@ -12,11 +12,13 @@ from vidtrans.files import digest_of, finish_replacing, plain_name
 from vidtrans.model import SUFFIX
 from vidtrans.pairing.base import pairing_record
 from vidtrans.pipeline.context import Clip, Context, content_digest, open_clip
+from vidtrans.pipeline.estimate import add_up
 from vidtrans.pipeline.look import RenderSettings, find_look
 from vidtrans.pipeline.outputs import check_parents, check_place, up_to_date
 from vidtrans.pipeline.recipe import Recipe
-from vidtrans.pipeline.render_job import RenderJob, makes_folder
+from vidtrans.pipeline.render_job import RenderJob, at_rate, makes_folder
 from vidtrans.pipeline.stages import InferStage, RenderStage
+from vidtrans.rendering.matte import in_step
 from vidtrans.settings import Table, Time
 from vidtrans.video.encoder import CONTAINERS, EncodingSettings
 from vidtrans.video.pictures import is_picture
@@ -68,7 +70,11 @@ def stylize(
     sources = [p for p in (video, look.path, mask) if p]
     clip = open_clip(context, video, guides) if video.is_dir() else None
     if clip is not None and not clip.index.same_size:
-        return _one_by_one(clip, model, output, recipe, context, mask=mask)
+        clip = at_rate(clip, settings.rendering.rate)
+        return _one_by_one(clip, model, output, recipe, context, span=clip.trim(start, end), mask=mask)
+    if output.name in ("", ".."):
+        raise UsageError(f"-o {output}", "it is a place, not a name", "give the result a name")
+    check_parents(output)
     if not context.dry_run:
         finish_replacing(output)
     held = up_to_date(context.cache, output, request, sources, context.overwrite, folder=folder)
@@ -85,34 +91,64 @@ def stylize(
     return result | {"seconds": round(time.monotonic() - began, 3), "cached": False}
 
 
-def _one_by_one(clip: Clip, model: str, output: Path, recipe: Recipe, context: Context, *, mask: Path | None) -> Table:
+def _one_by_one(
+    clip: Clip,
+    model: str,
+    output: Path,
+    recipe: Recipe,
+    context: Context,
+    *,
+    span: tuple[int, int],
+    mask: Path | None,
+) -> Table:
     """A folder of pictures of several sizes is no clip: each picture is rendered by itself, into the same folder.
 
-    Raises UsageError where a video was asked for, BatchError where some pictures failed.
+    ``span``: the first picture, and the one after the last. Raises UsageError where a video was asked for, BatchError
+    where some pictures failed.
     """
-    if output.suffix.lower().lstrip(".") in CONTAINERS:
-        why = "its pictures are of several sizes, and a video has one"
-        raise UsageError(str(clip.path), why, "bring them to one size, or give a folder name with -o")
+    if clip.guides or output.suffix.lower().lstrip(".") in CONTAINERS:
+        one = "a clip of guides" if clip.guides else "a video"
+        remedy = "bring them to one size" + ("" if clip.guides else ", or give a folder name with -o")
+        raise UsageError(str(clip.path), f"its pictures are of several sizes, and {one} has one", remedy)
     began = time.monotonic()
-    pictures = [clip.path / name for name in clip.index.names]
-    places = [output / name for name in picture_names(clip.index.names, range(len(pictures)))]
+    names = clip.index.names
+    pictures = [clip.path / name for name in names[slice(*span)]]
+    places = [output / name for name in picture_names(names, range(*span))]
+    masks = _masks_of(mask, clip, span, context)
     done: list[Table] = []
     failed: list[str] = []
-    for picture, place in zip(pictures, places, strict=True):
+    for picture, place, own in zip(pictures, places, masks, strict=True):
         try:
-            done.append(stylize(picture, model, place, recipe, context, mask=mask))
+            done.append(stylize(picture, model, place, recipe, context, mask=own))
         except (UsageError, MediaError) as error:
             failed.append(str(error))
     if failed:
         raise BatchError(f"{len(failed)} of {len(pictures)} pictures failed", "; ".join(failed))
-    return {
+    table = {
         "output": str(output),
         "frames": len(done),
         "model": done[0]["model"],
         "items": done,
         "seconds": round(time.monotonic() - began, 3),
-        "cached": all(t["cached"] for t in done),
+        "cached": all(t.get("cached") for t in done),
     }
+    if not context.dry_run:
+        return table
+    sums = {"chunks": sum(t["chunks"] for t in done), "working_size": done[0]["working_size"]}
+    return table | sums | {"dry_run": True} | add_up([t for t in done if "estimate" in t])
+
+
+def _masks_of(mask: Path | None, clip: Clip, span: tuple[int, int], context: Context) -> list[Path | None]:
+    """The mask of each picture: one for all, or of a folder the one that goes with it. Raises UsageError on a video."""
+    if mask is None or is_picture(mask):
+        return [mask] * (span[1] - span[0])
+    if not mask.is_dir():
+        raise UsageError(str(mask), "a video is no mask for pictures of several sizes", "give a folder of pictures")
+    held = open_clip(context, mask)
+    steps, told = in_step(clip.index, held.index, *span)
+    if told:
+        context.note(f"mask {mask.name}: {told}", "warning")
+    return [mask / held.index.names[step] for step in steps]
 
 
 def is_still(video: Path) -> bool:

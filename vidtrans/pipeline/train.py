@@ -38,13 +38,15 @@ def train(
     context: Context,
     *,
     minutes: float | None = None,
+    at_most: int | None = None,
     start_from: str | None = None,
     fresh: bool = False,
 ) -> Table:
     """Train a model on the dataset in ``folder`` and return what is reported of it.
 
-    ``minutes`` outranks the recipe's steps. A run that was stopped goes on; one that was finished with fewer steps
-    is continued, unless ``fresh``. Raises UsageError, MediaError, ModelError, DeviceError, Diverged, Interrupted.
+    ``minutes`` outranks the recipe's steps, ``at_most`` bounds what it comes to. A run that was stopped goes on; one
+    that was finished with fewer steps is continued, unless ``fresh``. Raises UsageError, MediaError, ModelError,
+    DeviceError, Diverged, Interrupted.
     """
     began = time.monotonic()
     dataset = open_dataset(folder)
@@ -64,9 +66,9 @@ def train(
         {
             "command": "train",
             "dataset": pictures,
-            "networks": recipe.only("generator", "discriminator"),
+            "networks": recipe.only("generator", "discriminator", "card"),
             "settings": settings.for_key(),
-            "minutes": minutes,
+            "minutes": [minutes, at_most],
             "from": context.cache.digest(start) if start else "",
             "fresh": fresh,
             "seed": context.seed,
@@ -85,7 +87,7 @@ def train(
     from vidtrans.pipeline.train_job import TrainJob  # torch is imported only when there is something to train
 
     job = TrainJob(dataset, recipe, settings, start, context)
-    total = job.steps_for(minutes, request) if minutes else settings.steps
+    total = job.steps_for(minutes, request, at_most) if minutes else settings.steps
     if context.dry_run:
         return job.summary(output, total) | {"dry_run": True} | job.estimate(total)
     stage = job.stage(total, pictures, fresh)

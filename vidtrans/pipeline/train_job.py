@@ -19,7 +19,7 @@ from vidtrans.files import write_json
 from vidtrans.inference.device import resolve_device, resolve_precision
 from vidtrans.inference.engine import pad_to_multiple
 from vidtrans.inference.torch_engine import TorchEngine
-from vidtrans.model import ModelRecord, load_generator, read_record, save_model
+from vidtrans.model import Card, ModelRecord, load_generator, read_record, save_model
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import build_discriminator, build_generator, full_table, initialise
 from vidtrans.pipeline.cache import Entry
@@ -28,13 +28,14 @@ from vidtrans.pipeline.estimate import estimate
 from vidtrans.pipeline.look import Look
 from vidtrans.pipeline.recipe import Recipe
 from vidtrans.pipeline.stages import TrainStage, libraries
-from vidtrans.settings import Table
+from vidtrans.settings import Table, to_table
 from vidtrans.training.batchnorm import reestimate
 from vidtrans.training.checkpoint import load_checkpoint
-from vidtrans.training.evaluation import evenly, preview_sheet, score, shown_of
+from vidtrans.training.evaluation import evenly, score, shown_of
 from vidtrans.training.pix2pix import Pix2Pix
 from vidtrans.training.schedule import learning_rate
 from vidtrans.training.settings import TrainingSettings
+from vidtrans.training.sheets import Timeline, preview_sheet
 from vidtrans.training.trainer import Diverged, Run, seconds_per_step, steps_for, train
 from vidtrans.video.picture import read_picture
 
@@ -92,6 +93,7 @@ class TrainJob:
             libraries={"torch": torch.__version__.partition("+")[0]} | libraries("opencv-python-headless"),
             steps=total,
             fresh=fresh,
+            card=to_table(self.recipe.settings("card", Card)),
         )
 
     def make_run(self, folder: Path, total: int) -> Run:
@@ -177,13 +179,17 @@ class TrainJob:
                 f"use --set generator.name={held.generator['name']}, or a dataset of pairing {held.pairing['name']}",
             )
 
-    def steps_for(self, minutes: float, request: str) -> int:
+    def steps_for(self, minutes: float, request: str, at_most: int | None = None) -> int:
         """What ``--minutes`` comes to: measured once, and remembered before the first step."""
         memo = self.context.cache.root / "resolved" / f"{request}.json"
         with suppress(OSError, ValueError, KeyError):
             return int(json.loads(memo.read_text())["steps"])
         steps = steps_for(self.make_run(Path(), 1), minutes)
-        self.context.note(f"{minutes:g} minutes are about {steps} steps here")
+        if at_most is not None and steps > at_most:
+            steps = at_most
+            self.context.note(f"{steps} steps, fewer than fit in {minutes:g} minutes here")
+        else:
+            self.context.note(f"{minutes:g} minutes are about {steps} steps here")
         if not self.context.dry_run:
             self.context.cache.prepare()
             write_json(memo, {"steps": steps})
@@ -195,6 +201,13 @@ class TrainJob:
         if not run.load(self.context.report) and not stage.fresh:
             self._continue_shorter(run, stage, entry)
         self.context.note(f"watch it learn: {watched / 'preview.png'}")
+        timeline = Timeline(watched, self.pairing, self._shown_pairs(), run.total)
+        timeline.begin(run.step)
+
+        def milestone(run: Run) -> None:
+            timeline.add(run.step, self._engine(run.model.generator))
+            timeline.draw(run.rows, {})
+
         try:
             train(
                 run,
@@ -202,6 +215,7 @@ class TrainJob:
                 self.context.stop,
                 lambda r: self._preview(r, watched / "preview.png"),
                 watched / "losses.csv",
+                dict.fromkeys(timeline.milestones, milestone),
             )
         except Diverged:
             last_good = self.make_run(entry.folder, stage.steps)
@@ -210,13 +224,14 @@ class TrainJob:
                 self.context.note(f"the last good state: {watched / 'last-good.safetensors'}", "warning")
             raise
         scores = self._export(run, entry.folder / self.MODEL_FILE, stage)
+        timeline.draw(run.rows, scores)
         result = self.summary(output, stage.steps) | {"history": run.history, "held_out": scores}
         meta = {"run_key": stage.run_key, "steps": stage.steps, "result": result}
         entry.finish(meta, (self.MODEL_FILE,))
         return meta
 
     def _continue_shorter(self, run: Run, stage: TrainStage, entry: Entry) -> None:
-        """Start from the longest finished run that differs in its number of steps alone."""
+        """Start from the longest finished run that differs in its number of steps, or its card, alone."""
         best = max(self._shorter(stage, entry), key=lambda found: found[0], default=None)
         if best is None:
             return
@@ -224,7 +239,10 @@ class TrainJob:
         if state is None:
             return
         run.adopt(state)
-        run.history = [*(int(n) for n in state["history"]), stage.steps]
+        run.history = [int(n) for n in state["history"]]
+        if run.step == stage.steps:
+            return  # only the card is another
+        run.history.append(stage.steps)
         before = learning_rate(max(0, run.step - 1), run.step, self.settings)
         after = learning_rate(run.step, run.total, self.settings)
         self.context.note(
@@ -237,7 +255,7 @@ class TrainJob:
             if other.stage != stage.name or other.key == entry.key:
                 continue
             meta = other.read()
-            if meta and meta["run_key"] == stage.run_key and meta["steps"] < stage.steps:
+            if meta and meta["run_key"] == stage.run_key and meta["steps"] <= stage.steps:
                 yield meta["steps"], other
 
     def _engine(self, generator: Any) -> TorchEngine:
@@ -247,7 +265,7 @@ class TrainJob:
         return self.dataset.role("held-out") or self.pairs
 
     def _preview(self, run: Run, path: Path) -> None:
-        title = f"step {run.step} of {run.total}: input | output | target"
+        title = f"step {run.step} of {run.total}"
         preview_sheet(self._engine(run.model.generator), self.pairing, self._shown_pairs(), title, path)
 
     def _export(self, run: Run, path: Path, stage: TrainStage) -> Table:
@@ -287,7 +305,7 @@ class TrainJob:
                     "losses": dict(zip(("gan", "l1", "discriminator"), losses, strict=False)),
                     "held_out": scores,
                 },
-                card={"author": "", "licence": "", "notes": ""},
+                card=stage.card,
             ),
         )
         return scores

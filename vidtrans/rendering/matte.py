@@ -35,7 +35,7 @@ def in_step(clip: ClipIndex, mask: ClipIndex, first: int, stop: int) -> tuple[li
         held = next((i for i in range(first, stop) if _time(clip, i) >= ends), None)
     else:
         steps = [min(i, total - 1) for i in range(first, stop)]
-        held = total if first <= total < stop else None
+        held = max(first, total) if total < stop else None
     told = f"it has {total} frames, the clip {clip.num_frames}: matched by {'time' if by_time else 'number'}"
     return steps, told + (f", its last frame is held from frame {held} on" if held is not None else "")
 

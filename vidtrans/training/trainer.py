@@ -6,7 +6,7 @@ import csv
 import io
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -92,9 +92,12 @@ def train(
     stop: Stop,
     preview: Callable[[Run], None] | None = None,
     losses_file: Path | None = None,
+    milestones: Mapping[int, Callable[[Run], None]] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Train ``run`` to its total. Checkpoints and previews are timed, and change no result.
+
+    ``milestones``: what is called when a step is done.
 
     Raises Interrupted (after saving) when asked to stop, and Diverged on a loss that is not a number.
     """
@@ -122,6 +125,8 @@ def train(
         run.step += 1
         detail = f"G {losses.gan:.2f}  L1 {losses.l1:.3f}  D {losses.discriminator:.2f}"
         report(Progress("training", run.step, run.total, "steps", detail))
+        if milestones and run.step in milestones:
+            milestones[run.step](run)
         if clock() - saved >= settings.checkpoint_seconds and run.step < run.total:
             if not run.save():
                 raise Diverged(saved_step, run.step)

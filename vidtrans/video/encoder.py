@@ -17,6 +17,7 @@ import numpy as np
 from vidtrans.errors import MediaError, UsageError
 from vidtrans.settings import Table, setting
 from vidtrans.video.colour import FromRGB, tag_bt709
+from vidtrans.video.picture import PICTURE_SUFFIXES
 
 # x264's bytes depend on its thread count, so it is fixed and never follows the machine's.
 ENCODER_THREADS = 4
@@ -120,6 +121,8 @@ class EncodingSettings:
         if self.makes_pictures:
             if single and ending != "png":
                 raise UsageError(str(output), "a picture is written as .png", f"use -o {output.with_suffix('.png')}")
+            if "." + ending in PICTURE_SUFFIXES and ending != "png":
+                raise UsageError(str(output), "pictures are written as .png", f"use -o {output.with_suffix('.png')}")
             if not single and ending in (*CONTAINERS, "png"):
                 raise UsageError(str(output), "several pictures go into a folder", f"use -o {output.with_suffix('')}")
             return

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Generator, Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -100,6 +102,24 @@ class ClipReader:
             following = frame.index + 1
         if following < last:
             raise MediaError(str(self.path), f"ended at frame {following} of {last}", "is the file still complete?")
+
+    def near(self, seconds: Fraction, count: int) -> list[Frame]:
+        """The first frame at or after a moment, counted from the clip's start, and those before it: at most ``count``.
+
+        No index is needed, so the frames' numbers are not known: 0 is the first of them. Where the clip ends before
+        the moment, its last frames are returned. Raises MediaError.
+        """
+        base = self._stream.time_base or Fraction(1, 1000)
+        wanted = (self._stream.start_time or 0) + int(seconds / base)
+        held: deque[av.VideoFrame] = deque(maxlen=count)
+        if not self._seek(wanted):
+            self.__exit__()
+            self.__enter__()
+        for frame in self._decode():
+            held.append(frame)
+            if frame.pts is not None and frame.pts >= wanted:
+                break
+        return [Frame(i, f.pts or 0, self._picture(f)) for i, f in enumerate(held)]
 
     def _numbered(self, start: int, stop: int | None) -> Iterator[Frame]:
         """Decode from the first frame and count.

@@ -1,0 +1,186 @@
+"""Values over a clip: numbers and keyframes, read, written, and asked for at each frame."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from itertools import accumulate, pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from vidtrans.errors import UsageError
+from vidtrans.flow.survey import Survey
+from vidtrans.keyframes import Curve, parse_curve
+from vidtrans.pipeline.context import Clip
+from vidtrans.rendering.settings import RenderingSettings
+from vidtrans.settings import Time, from_table
+from vidtrans.video.clip import ClipIndex
+
+repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=150)
+
+numbers = st.floats(0, 2, allow_subnormal=False)
+frames = st.integers(0, 10**6).map(lambda n: Time(frame=n))
+seconds = st.integers(0, 10**7).map(lambda ms: Time(seconds=Fraction(ms, 1000)))
+steps = st.lists(st.integers(1, 4000), min_size=1, max_size=60)  # between timestamps: they need not be equal
+
+
+@st.composite
+def curves(draw: st.DrawFn) -> Curve:
+    values = draw(st.lists(numbers, min_size=1, max_size=6))
+    moments = draw(st.lists(frames | seconds, min_size=len(values), max_size=len(values)))
+    return Curve((values[0],)) if draw(st.booleans()) else Curve(tuple(values), tuple(moments))
+
+
+def clip_of(pts: tuple[int, ...], time_base: Fraction = Fraction(1, 1000)) -> Clip:
+    index = ClipIndex(pts, time_base, 1, 64, 48, Fraction(1), Fraction(25), 0, len(pts))
+    return Clip(Path("clip.mp4"), "00", index, Survey((0,)))
+
+
+def read(text: str | float, high: float = 2.0) -> Curve:
+    return parse_curve(text, "--strength", 0.0, high)
+
+
+def at_each_frame(text: str, clip: Clip) -> list[float]:
+    value = read(text).over(clip.index.pts, clip.frame_at, "--strength")
+    return [value(i) for i in range(clip.index.num_frames)]
+
+
+# Reading and writing
+
+
+@repeatable
+@given(curves())
+def test_a_curve_that_is_written_reads_back_as_the_same(curve: Curve) -> None:
+    assert read(str(curve)) == curve
+
+
+@repeatable
+@given(numbers)
+def test_values_that_differ_in_the_last_digit_have_keys_of_their_own(value: float) -> None:
+    near = math.nextafter(value, 1)
+    assert (str(read(near)) == str(read(value))) == (near == value)
+
+
+@pytest.mark.parametrize("spelt", [1, 1.0, "1", " 1.00 ", "1e0"])
+def test_one_value_is_one_key_however_it_is_spelt(spelt: str | float) -> None:
+    assert RenderingSettings(strength=spelt).for_key() == RenderingSettings().for_key()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "moments"),
+    [
+        ("0:0, 120 : 1", (Time(frame=0), Time(frame=120))),
+        ("0s: 0, 2.5s: 1", (Time(seconds=Fraction(0)), Time(seconds=Fraction(5, 2)))),
+        ("00:30: 0, 01:02:03.5: 1", (Time(seconds=Fraction(30)), Time(seconds=Fraction(7447, 2)))),
+        ("7: 0, 1s: 1", (Time(frame=7), Time(seconds=Fraction(1)))),
+    ],
+)
+def test_moments_are_frames_seconds_or_clock_times(text: str, moments: tuple[Time, Time]) -> None:
+    assert read(text) == Curve((0.0, 1.0), moments)
+
+
+def test_a_curve_that_never_changes_is_known_as_one_value() -> None:
+    assert (read("0.5").constant, read("0: 1, 9: 1").constant, read("0: 1, 9: 0").constant) == (0.5, 1.0, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("fast", "'fast': it is not a number"),
+        ("", "'': it is not a number"),
+        ("0: 0, 9: fast", "'fast': it is not a number"),
+        ("0: 0, soon: 1", "'soon' is not a moment"),
+        ("0: 0, -3: 1", "'-3' is not a moment"),
+        ("0: 0, 00:99: 1", "'00:99' is not a moment"),
+        (": 1", "'' is not a moment"),
+        ("0: 0, 1", "'1' has no moment before its value"),
+        ("0.2, 0.4", "'0.2' has no moment before its value"),
+        ("0: 0, ", "'' has no moment before its value"),
+    ],
+)
+def test_what_is_no_curve_names_the_part_and_the_remedy(text: str, says: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        read(text)
+    told = str(caught.value)
+    assert told.startswith("--strength ")
+    assert says in told
+    assert "use a number, or keyframes such as" in told
+
+
+@pytest.mark.parametrize("text", ["-0.1", "2.1", "nan", "inf", "-inf", "0: 0, 9: 2.5", "0: nan, 9: 1", "9: inf"])
+def test_values_that_are_out_of_bounds_or_no_numbers_are_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="choose a value from 0 to 2"):
+        read(text)
+    with pytest.raises(UsageError, match="from 0 to 2"):
+        from_table(RenderingSettings, {"strength": text}, "rendering")
+
+
+@pytest.mark.parametrize("name", ["mix", "keep_colour"])
+def test_shares_end_at_one_and_are_called_by_their_flags(name: str) -> None:
+    from_table(RenderingSettings, {name: "0: 0, 9: 1"}, "rendering")
+    with pytest.raises(UsageError, match=f"^--{name.replace('_', '-')} .*from 0 to 1$"):
+        from_table(RenderingSettings, {name: 1.5}, "rendering")
+
+
+# Over a clip
+
+
+@repeatable
+@given(st.data(), steps)
+def test_a_value_lies_between_its_neighbours_and_is_constant_outside(data: st.DataObject, gaps: list[int]) -> None:
+    clip = clip_of(tuple(accumulate([0, *gaps])))
+    last = clip.index.num_frames - 1
+    keys = sorted(data.draw(st.lists(st.integers(0, last), min_size=1, max_size=5, unique=True)))
+    values = data.draw(st.lists(numbers, min_size=len(keys), max_size=len(keys)))
+    found = at_each_frame(", ".join(f"{k}: {v!r}" for k, v in zip(keys, values, strict=True)), clip)
+    assert found[: keys[0]] == [values[0]] * keys[0]
+    assert found[keys[-1] :] == [values[-1]] * (last + 1 - keys[-1])
+    for (a, first), (b, second) in pairwise(zip(keys, values, strict=True)):
+        assert found[a] == first
+        low, high = sorted((first, second))
+        assert all(low - 1e-12 <= v <= high + 1e-12 for v in found[a:b])
+        rising = [v if second >= first else -v for v in found[a:b]]
+        assert all(y >= x - 1e-12 for x, y in pairwise(rising))
+
+
+@repeatable
+@given(numbers, steps)
+def test_a_single_number_holds_everywhere(number: float, gaps: list[int]) -> None:
+    clip = clip_of(tuple(accumulate([0, *gaps])))
+    assert set(at_each_frame(f"{number!r}", clip)) == {number}
+    assert set(at_each_frame(f"3: {number!r}", clip)) == {number}
+
+
+def test_it_moves_evenly_in_time_where_frames_do_not() -> None:
+    clip = clip_of((500, 600, 1000, 1500))  # a late start, and three different durations
+    assert at_each_frame("0: 0, 3: 1", clip) == pytest.approx([0, 0.1, 0.5, 1])
+    assert at_each_frame("0s: 0, 1s: 1", clip) == pytest.approx([0, 0.1, 0.5, 1])
+
+
+def test_frames_seconds_and_clock_times_mean_the_same_moment() -> None:
+    clip = clip_of(tuple(range(0, 100 * 512, 512)), Fraction(1, 12_800))  # 25 a second
+    wanted = at_each_frame("25: 0.2, 75: 1", clip)
+    assert wanted[50] == pytest.approx(0.6)
+    for text in ("1s: 0.2, 3s: 1", "00:01: 0.2, 00:00:03: 1", "25: 0.2, 3.000s: 1"):
+        assert at_each_frame(text, clip) == wanted
+
+
+def test_a_moment_past_the_end_is_the_last_frame() -> None:
+    clip = clip_of(tuple(range(11)))
+    assert at_each_frame("0: 0, 500: 1", clip) == pytest.approx([i / 10 for i in range(11)])
+    assert at_each_frame("500: 0.2, 9s: 1", clip) == [0.2] * 10 + [1.0]
+
+
+def test_two_keyframes_on_one_frame_are_a_jump() -> None:
+    assert at_each_frame("0: 0, 2: 0, 2: 1, 4: 1", clip_of(tuple(range(5)))) == [0, 0, 1, 1, 1]
+
+
+@pytest.mark.parametrize("text", ["10: 0, 5: 1", "1s: 0, 10: 1", "0: 0, 3s: 1, 2s: 0"])
+def test_keyframes_out_of_order_are_refused(text: str) -> None:
+    clip = clip_of(tuple(range(0, 100 * 40, 40)))  # 25 a second
+    with pytest.raises(UsageError, match="not in order — put the earlier one first"):
+        at_each_frame(text, clip)

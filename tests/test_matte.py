@@ -1,0 +1,218 @@
+"""Masks: which of their frames goes with which of the clip's, and what is white in them."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from clips import scene
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from vidtrans.rendering.matte import Mattes, in_step, same_shape
+from vidtrans.video.clip import ClipIndex, Frame
+from vidtrans.video.picture import read_matte, read_picture, write_picture
+from vidtrans.video.pictures import open_reader
+
+repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=200)
+
+
+def clip_of(count: int, rate: int = 25, start: int = 0, size: tuple[int, int] = (64, 48)) -> ClipIndex:
+    base = Fraction(1, 1000)
+    step = 1000 // rate
+    pts = tuple(start + step * i for i in range(count))
+    return ClipIndex(pts, base, step, *size, Fraction(1), Fraction(rate), 0, count)
+
+
+def folder_of(count: int) -> ClipIndex:
+    names = tuple(f"{i}.png" for i in range(count))
+    return ClipIndex(tuple(range(count)), Fraction(1, 25), 1, 64, 48, Fraction(1), Fraction(25), 0, count, names)
+
+
+# In step
+
+
+@pytest.mark.parametrize("mask", [clip_of(1), folder_of(1)])
+def test_one_picture_is_held(mask: ClipIndex) -> None:
+    assert in_step(clip_of(40), mask, 5, 12) == ([0] * 7, "")
+
+
+@pytest.mark.parametrize("mask", [clip_of(40, rate=10), folder_of(40)])
+def test_as_many_frames_as_the_clip_go_together_by_number(mask: ClipIndex) -> None:
+    assert in_step(clip_of(40), mask, 0, 40) == (list(range(40)), "")
+    assert in_step(clip_of(40), mask, 10, 20) == (list(range(10, 20)), "")
+
+
+@pytest.mark.parametrize("mask", [clip_of(10), folder_of(10)])
+def test_as_many_frames_as_the_rendered_part_begin_with_it(mask: ClipIndex) -> None:
+    assert in_step(clip_of(40), mask, 25, 35) == (list(range(10)), "")
+
+
+def test_a_video_at_another_rate_goes_by_time() -> None:
+    steps, told = in_step(clip_of(50, rate=50), clip_of(25, rate=25, start=700), 0, 50)
+    assert steps == [i // 2 for i in range(50)]
+    assert told == "it has 25 frames, the clip 50: matched by time"
+    steps, _ = in_step(clip_of(50, rate=50), clip_of(25, rate=25), 30, 40)
+    assert steps == [i // 2 for i in range(30, 40)]
+    steps, told = in_step(clip_of(20, rate=20), clip_of(50, rate=50), 0, 20)
+    assert steps[:4] == [0, 2, 5, 7]
+    assert "held" not in told
+
+
+def test_where_a_mask_ends_its_last_frame_is_held_and_that_is_told() -> None:
+    for mask, how in ((clip_of(12), "time"), (folder_of(12), "number")):
+        steps, told = in_step(clip_of(40), mask, 0, 40)
+        assert steps == [*range(12), *[11] * 28]
+        assert told == f"it has 12 frames, the clip 40: matched by {how}, its last frame is held from frame 12 on"
+
+
+@pytest.mark.parametrize("mask", [clip_of(12), folder_of(12)])
+def test_a_part_beyond_the_masks_end_is_all_held_and_that_is_told(mask: ClipIndex) -> None:
+    steps, told = in_step(clip_of(40), mask, 20, 40)
+    assert steps == [11] * 20
+    assert told.endswith("its last frame is held from frame 20 on")
+
+
+@pytest.mark.parametrize(("mask", "how"), [(clip_of(60), "time"), (folder_of(60), "number")])
+def test_of_a_longer_mask_the_rest_is_left_out(mask: ClipIndex, how: str) -> None:
+    steps, told = in_step(clip_of(40), mask, 0, 40)
+    assert steps == list(range(40))
+    assert told == f"it has 60 frames, the clip 40: matched by {how}"
+
+
+@repeatable
+@given(
+    st.integers(1, 60),
+    st.integers(1, 60),
+    st.sampled_from([10, 20, 25, 40, 50]),
+    st.sampled_from([10, 25, 40]),
+    st.integers(0, 5000),
+    st.booleans(),
+    st.data(),
+)
+def test_steps_are_in_the_mask_and_never_go_back(
+    count: int, total: int, rate: int, other: int, start: int, pictures: bool, data: st.DataObject
+) -> None:
+    first = data.draw(st.integers(0, count - 1))
+    stop = data.draw(st.integers(first + 1, count))
+    mask = folder_of(total) if pictures else clip_of(total, other, start)
+    steps, told = in_step(clip_of(count, rate), mask, first, stop)
+    assert len(steps) == stop - first
+    assert all(0 <= s < total for s in steps)
+    assert all(a <= b for a, b in pairwise(steps))
+    assert (told == "") == (total in (1, count, stop - first))
+
+
+def test_a_mask_of_another_shape_is_known_and_a_rounded_size_is_not_one() -> None:
+    assert same_shape(clip_of(1, size=(1920, 1080)), clip_of(1, size=(455, 256)))
+    assert not same_shape(clip_of(1, size=(1920, 1080)), clip_of(1, size=(640, 480)))
+    assert not same_shape(clip_of(1, size=(48, 64)), clip_of(1, size=(64, 48)))
+
+
+# The matte of a frame
+
+
+class Reads:
+    """A mask whose frame n is grey level n, and the places from which it was opened."""
+
+    def __init__(self, count: int = 200) -> None:
+        self.count, self.opened, self.closed = count, [], 0
+
+    def __call__(self, start: int) -> Generator[Frame, None, None]:
+        self.opened.append(start)
+        try:
+            for n in range(start, self.count):
+                yield Frame(n, n, np.full((4, 6, 3), n, np.uint8))
+        finally:
+            self.closed += 1
+
+
+def test_mattes_asked_for_in_order_are_read_once() -> None:
+    reads = Reads()
+    mattes = Mattes([0, 0, 1, 3, 3, 7], 10, reads)
+    made = [mattes(frame) for frame in range(10, 16)]
+    assert [int(m[0, 0]) for m in made] == [0, 0, 1, 3, 3, 7]
+    assert all(m.shape == (4, 6) and m.dtype == np.uint8 for m in made)
+    assert reads.opened == [0]
+    mattes.close()
+    assert reads.closed == 1
+
+
+def test_a_jump_back_opens_the_mask_again() -> None:
+    reads = Reads()
+    mattes = Mattes(list(range(100)), 0, reads)
+    wanted = [5, 6, 40, 6, 7, 7, 5, 99, 0]
+    assert [int(mattes(frame)[0, 0]) for frame in wanted] == wanted
+    assert reads.opened == [5, 6, 5, 0]
+    assert reads.closed == 3
+
+
+def test_after_closing_it_begins_anew() -> None:
+    mattes = Mattes(list(range(10)), 0, Reads())
+    assert mattes(4)[0, 0] == 4
+    mattes.close()
+    mattes.close()
+    assert mattes(4)[0, 0] == 4
+
+
+def test_a_held_frame_is_kept_over_all_that_it_stands_for() -> None:
+    reads = Reads(1)
+    mattes = Mattes([0] * 1000, 0, reads, feather=2.0)
+    assert mattes(0) is mattes(999)
+    assert reads.opened == [0]
+
+
+def test_feathering_softens_the_edge_alone() -> None:
+    edge = np.zeros((20, 60, 3), np.uint8)
+    edge[:, 30:] = 255
+
+    def read(start: int) -> Generator[Frame, None, None]:
+        yield Frame(0, 0, edge)
+
+    hard, soft, softer = (Mattes([0], 0, read, feather)(0)[10].astype(int) for feather in (0.0, 2.0, 4.0))
+    assert set(hard) == {0, 255}
+    assert (np.diff(soft) >= 0).all()
+    assert abs(soft[29] + soft[30] - 255) <= 1
+    assert [(s[:18].max(), s[42:].min()) for s in (hard, soft)] == [(0, 255)] * 2
+    assert np.count_nonzero((softer > 0) & (softer < 255)) > np.count_nonzero((soft > 0) & (soft < 255)) >= 6
+
+
+# Pictures as masks
+
+
+def write_rgba(path: Path, rgb: np.ndarray, alpha: np.ndarray) -> Path:
+    cv2.imwrite(str(path), np.dstack([rgb[..., ::-1], alpha]))
+    return path
+
+
+def test_what_is_cut_out_of_a_picture_is_its_alpha(tmp_path: Path) -> None:
+    rgb, alpha = scene(32, 24, seed=1), np.zeros((24, 32), np.uint8)
+    alpha[4:20, 6:18] = 200
+    assert np.array_equal(read_matte(write_rgba(tmp_path / "a.png", rgb, alpha)), np.dstack([alpha] * 3))
+    deep = (alpha.astype(np.uint16) << 8) | 0x55
+    cv2.imwrite(str(tmp_path / "deep.png"), np.dstack([rgb[..., ::-1].astype(np.uint16) << 8, deep]))
+    assert np.array_equal(read_matte(tmp_path / "deep.png"), np.dstack([alpha] * 3))
+
+
+def test_a_picture_with_nothing_cut_out_is_its_own_mask(tmp_path: Path) -> None:
+    rgb = scene(32, 24, seed=1)
+    whole = write_rgba(tmp_path / "whole.png", rgb, np.full((24, 32), 255, np.uint8))
+    write_picture(tmp_path / "plain.png", rgb)
+    write_picture(tmp_path / "grey.png", rgb[..., 0])
+    for path in (whole, tmp_path / "plain.png"):
+        assert np.array_equal(read_matte(path), rgb)
+    assert np.array_equal(read_matte(tmp_path / "grey.png"), read_picture(tmp_path / "grey.png"))
+
+
+def test_alpha_counts_only_where_a_picture_is_read_as_a_matte(tmp_path: Path) -> None:
+    rgb = scene(32, 24, seed=1)
+    path = write_rgba(tmp_path / "a.png", rgb, np.zeros((24, 32), np.uint8))
+    for matte, wanted in ((True, np.zeros_like(rgb)), (False, rgb)):
+        with open_reader(path, matte=matte) as reader:
+            assert np.array_equal(next(reader.frames()).rgb, wanted)

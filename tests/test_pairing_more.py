@@ -1,0 +1,411 @@
+"""The pairings that draw, colour, enlarge, clean and fill; what all promise is in test_registries.py."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from clips import scene
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from vidtrans.errors import UsageError
+from vidtrans.pairing import PAIRINGS
+from vidtrans.pairing.base import make_pairing
+from vidtrans.pairing.colorize import LUMA, Colorize, ColorizeSettings
+from vidtrans.pairing.denoise import Denoise, DenoiseSettings
+from vidtrans.pairing.edges import Edges, EdgesSettings
+from vidtrans.pairing.enlarge import Enlarge, EnlargeSettings
+from vidtrans.pairing.inpaint import GREY, Inpaint, InpaintSettings, holes
+from vidtrans.pairing.paper import ink
+from vidtrans.pairing.regions import Regions, RegionsSettings, palette
+from vidtrans.pairing.sketch import Sketch, SketchSettings
+
+repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=40)
+seeds = st.integers(0, 1000)
+grey_levels = st.integers(0, 255)
+
+
+def generator(seed: int = 0) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(key=seed))
+
+
+def flat(level: int | tuple[int, ...], height: int = 32, width: int = 48) -> np.ndarray:
+    return np.full((height, width, 3), level, np.uint8)
+
+
+def drawing(thickness: int = 2, height: int = 120, width: int = 160) -> np.ndarray:
+    """A box, a roof and a circle in dark ink on white paper, (H, W, 3) uint8."""
+    page = flat(250, height, width)
+    dark = (20, 20, 20)
+    cv2.rectangle(page, (20, 50), (75, 105), dark, thickness, cv2.LINE_AA)
+    cv2.polylines(page, [np.array([[12, 50], [47, 15], [83, 50]])], False, dark, thickness, cv2.LINE_AA)
+    cv2.circle(page, (120, 60), 28, dark, thickness, cv2.LINE_AA)
+    return page
+
+
+def photographed(page: np.ndarray, angle: float, darkest: float, seed: int = 0) -> np.ndarray:
+    """The page under a lamp on one side, on cream paper, with a sensor's noise."""
+    y, x = np.mgrid[-1 : 1 : page.shape[0] * 1j, -1 : 1 : page.shape[1] * 1j]
+    across = (np.cos(angle) * x + np.sin(angle) * y) / np.sqrt(2)
+    light = darkest + (1 - darkest) * np.square((1 + across) / 2)
+    lit = page * light[..., None] * (0.9, 0.87, 0.8) + generator(seed).normal(0, 2, page.shape)
+    return np.rint(np.clip(lit, 0, 255)).astype(np.uint8)
+
+
+# Paper
+
+
+@repeatable
+@given(st.floats(0, 6.28), st.floats(0.5, 1.0), st.integers(2, 9), st.booleans())
+def test_ink_is_found_whatever_the_light_and_whichever_is_darker(
+    angle: float, darkest: float, thickness: int, negative: bool
+) -> None:
+    page = drawing(thickness)
+    drawn = page[..., 0] < 128
+    found = ink(photographed(255 - page if negative else page, angle, darkest)) > 128
+    assert (found == drawn).mean() > 0.985
+    assert found[cv2.erode(drawn.astype(np.uint8), np.ones((2, 2), np.uint8)) > 0].mean() > 0.95
+    assert found[cv2.dilate(drawn.astype(np.uint8), np.ones((5, 5), np.uint8)) == 0].mean() < 0.002
+
+
+@repeatable
+@given(grey_levels, st.integers(0, 6), st.sampled_from([(17, 33), (33, 17), (1, 1), (2, 40), (64, 80)]), seeds)
+def test_an_empty_page_has_no_ink_and_no_lines(level: int, noise: int, size: tuple[int, int], seed: int) -> None:
+    page = flat(level, *size) + generator(seed).normal(0, noise, (*size, 3))
+    page = np.rint(np.clip(page, 0, 255)).astype(np.uint8)
+    assert (ink(page) > 128).mean() < 0.01
+    assert (Sketch(SketchSettings()).drawn(page) < 128).mean() < 0.01
+    assert not Edges(EdgesSettings(soft=True)).drawn(page).any()
+
+
+def test_a_wide_fill_stays_ink_and_a_shadow_does_not_become_any() -> None:
+    page = drawing(2)
+    page[70:100, 92:150] = 30
+    assert (ink(page)[75:95, 97:145] == 255).all()
+    shaded = drawing(2).astype(np.float32)
+    shaded[:, 110:] *= 0.72
+    shaded = cv2.GaussianBlur(shaded, (0, 0), 3).astype(np.uint8)
+    bare = np.s_[5:20, 95:155]
+    assert (ink(shaded)[bare] < 64).all()
+
+
+def test_pencil_is_brought_to_full_ink() -> None:
+    page = drawing(3)
+    faint = (page * 0.3 + 165).astype(np.uint8)
+    assert faint.min() > 160
+    assert ((ink(faint) > 128) == (page[..., 0] < 128)).mean() > 0.99
+
+
+# Edges of drawings
+
+
+@pytest.mark.parametrize("thickness", [1, 2, 4, 7, 10])
+def test_strokes_of_any_thickness_become_lines(thickness: int) -> None:
+    lines = Edges(EdgesSettings()).drawn(drawing(thickness))
+    assert lines.shape == (120, 160, 1)
+    assert set(np.unique(lines)) == {0, 255}
+    length = 4 * 55 + 2 * 50 + 2 * np.pi * 28  # as drawn; diagonals have fewer pixels than length
+    assert 0.75 * length < (lines > 0).sum() < 1.1 * length
+    # They lie in the middle of the strokes.
+    middle = drawing(1)[..., 0] < 200
+    near = cv2.dilate(middle.astype(np.uint8), np.ones((5, 5), np.uint8))
+    assert near[lines[..., 0] > 0].mean() > 0.95
+    blocks = cv2.erode(lines, np.ones((2, 2), np.uint8))
+    assert (blocks > 0).sum() < 0.03 * (lines > 0).sum()
+
+
+def test_what_is_filled_has_an_outline() -> None:
+    page = flat(255, 96, 128)
+    cv2.rectangle(page, (30, 25), (100, 75), (0, 0, 0), -1)
+    lines = Edges(EdgesSettings()).drawn(page)[..., 0]
+    assert not lines[32:69, 37:94].any()
+    assert lines[50, [30, 100]].all()
+    assert lines[[25, 75], 60].all()
+
+
+def test_a_drawings_soft_channel_falls_off_as_a_frames_does() -> None:
+    page = drawing(2)
+    soft, hard = Edges(EdgesSettings(soft=True)).drawn(page), Edges(EdgesSettings()).drawn(page)
+    assert np.array_equal(soft[..., :1], hard)
+    away = cv2.distanceTransform(255 - hard[..., 0], cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    order = np.argsort(away, axis=None)
+    assert (np.diff(soft[..., 1].ravel()[order].astype(int)) <= 0).all()
+    assert soft[..., 1].max() == 190
+
+
+def test_dust_is_no_line_and_pale_ends_of_strokes_are() -> None:
+    page = drawing(3)
+    page[110, [5, 90, 150]] = 0
+    page[5, 5:7] = 0
+    lines = Edges(EdgesSettings()).drawn(page)[..., 0]
+    assert not lines[108:, [5, 90, 150]].any()
+    assert not lines[:8, :10].any()
+
+
+# Sketch
+
+
+def test_strokes_are_dark_on_white_and_lie_on_the_dark_side() -> None:
+    picture = flat(200, 64, 64)
+    picture[20:44, 20:44] = 60
+    made = Sketch(SketchSettings()).input([picture])[..., 0]
+    assert made[32, 21] < 100  # inside the dark square
+    assert made[32, 32] == 255
+    assert made[32, 10] == made[5, 5] == 255
+    assert made[32, 21] + 60 < made[32, 18]
+
+
+@pytest.mark.parametrize("level", [0, 90, 255])
+def test_nothing_is_drawn_where_nothing_is(level: int) -> None:
+    assert (Sketch(SketchSettings()).input([flat(level)]) == 255).all()
+
+
+def test_colours_of_equal_lightness_are_drawn_too() -> None:
+    picture = flat((200, 60, 60), 48, 64)
+    picture[:, 32:] = (60, 131, 60)
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    assert abs(int(grey[24, 10]) - int(grey[24, 50])) <= 1
+    assert Sketch(SketchSettings()).input([picture])[24, 28:36].min() < 160
+
+
+@repeatable
+@given(seeds, st.integers(1, 3))
+def test_a_little_noise_changes_a_sketch_a_little(seed: int, noise: int) -> None:
+    """No threshold is there to be crossed: this is what keeps lines from popping."""
+    picture = scene(96, 64, seed).astype(np.int16)
+    shaken = np.clip(picture + generator(seed).integers(-noise, noise + 1, picture.shape), 0, 255)
+    a, b = (Sketch(SketchSettings()).input([p.astype(np.uint8)]).astype(int) for p in (picture, shaken))
+    assert np.abs(a - b).mean() < 3 * noise
+    assert (np.abs(a - b) > 128).mean() < 0.003
+
+
+def test_a_sketch_of_the_mirrored_frame_is_the_mirrored_sketch() -> None:
+    picture, pairing = scene(64, 48, seed=5), Sketch(SketchSettings(shading=0.5))
+    mirrored = pairing.input([np.ascontiguousarray(picture[:, ::-1])])[:, ::-1].astype(int)
+    assert np.abs(mirrored - pairing.input([picture])).max() <= 1
+
+
+def test_shading_darkens_dark_areas_and_a_wider_pencil_draws_wider() -> None:
+    picture = flat(230, 64, 64)
+    picture[:, :32] = 20
+    plain, shaded = (Sketch(SketchSettings(shading=s)).input([picture]) for s in (0.0, 0.6))
+    assert plain[32, 10] == 255
+    assert shaded[32, 10] < 180
+    assert shaded[32, 55] == 255
+    fine, broad = ((Sketch(SketchSettings(width=w)).input([picture])[32] < 128).sum() for w in (0.7, 2.0))
+    assert fine < broad
+
+
+# Regions
+
+
+def test_every_colour_of_a_palette_is_its_own() -> None:
+    for levels in range(2, 13):
+        table = palette(levels)
+        assert len(np.unique(table.colours, axis=0)) == len(table.colours) <= 256
+        page = np.repeat(np.repeat(table.colours[None], 8, axis=0), 8, axis=1)
+        assert np.array_equal(Regions(RegionsSettings(levels=levels)).drawn(page), page)
+
+
+@repeatable
+@given(seeds)
+def test_a_frame_becomes_few_flat_areas_in_colours_of_the_palette(seed: int) -> None:
+    made = Regions(RegionsSettings()).input([scene(96, 64, seed)])
+    known = {tuple(c) for c in palette(5).colours.tolist()}
+    assert {tuple(c) for c in made.reshape(-1, 3).tolist()} <= known
+    same = [(made[1:] == made[:-1]).all(axis=2).mean(), (made[:, 1:] == made[:, :-1]).all(axis=2).mean()]
+    assert min(same) > 0.75
+
+
+def test_islands_go_to_their_neighbours() -> None:
+    picture = flat((180, 40, 40), 128, 128)
+    picture[60:66, 60:66] = (40, 40, 180)
+    kept, gone = (Regions(RegionsSettings(smallest=s)).input([picture]) for s in (0.0001, 0.01))
+    assert len(np.unique(kept.reshape(-1, 3), axis=0)) > 1
+    assert len(np.unique(gone.reshape(-1, 3), axis=0)) == 1
+
+
+@repeatable
+@given(seeds)
+def test_a_little_noise_moves_few_labels(seed: int) -> None:
+    picture = cv2.GaussianBlur(scene(128, 96, seed), (0, 0), 3).astype(np.int16)
+    shaken = np.clip(picture + generator(seed).normal(0, 2, picture.shape), 0, 255)
+    a, b = (Regions(RegionsSettings()).input([p.astype(np.uint8)]) for p in (picture, shaken))
+    assert (a != b).any(axis=2).mean() < 0.1
+
+
+def test_a_painted_picture_keeps_its_areas_and_loses_their_soft_rims() -> None:
+    page = flat((30, 90, 200), 256, 320)
+    cv2.circle(page, (160, 120), 80, (240, 220, 40), -1)
+    cv2.rectangle(page, (0, 200), (320, 256), (60, 140, 40), -1)
+    cv2.line(page, (20, 10), (20, 190), (200, 30, 30), 6)  # three pixels wide, below
+    soft = cv2.resize(page, (160, 128), interpolation=cv2.INTER_AREA)
+    made = Regions(RegionsSettings()).drawn(soft)
+    assert len(np.unique(soft.reshape(-1, 3), axis=0)) > 3
+    assert len(np.unique(made.reshape(-1, 3), axis=0)) == 4
+    assert len(np.unique(made[50, 5:15], axis=0)) == 2
+
+
+# Colour
+
+
+def luma(picture: np.ndarray) -> np.ndarray:
+    return cv2.transform(picture.astype(np.float32), LUMA)
+
+
+@repeatable
+@given(seeds)
+def test_finished_colours_have_the_frames_light(seed: int) -> None:
+    frame, output = generator(seed).integers(0, 256, (2, 24, 20, 3), dtype=np.uint8)
+    pairing = Colorize(ColorizeSettings())
+    made = pairing.finish(frame, output, pairing.input([frame]))
+    assert np.abs(luma(made) - luma(frame)).max() <= 0.51
+    # And the output's hue: the same channel leads, unless nothing was left of the colour.
+    signed = made - luma(made)[..., None]
+    wanted = output - luma(output)[..., None]
+    assert (signed * wanted).sum(axis=2).min() > -30
+
+
+def test_colours_in_range_are_kept_whole_and_grey_stays_grey() -> None:
+    frame = scene(40, 30, 1)
+    pairing = Colorize(ColorizeSettings())
+    assert np.abs(pairing.finish(frame, frame, frame).astype(int) - frame).max() <= 1
+    grey = np.repeat(pairing.input([frame]), 3, axis=2)
+    assert np.array_equal(pairing.finish(grey, grey, grey), grey)
+    for level in (0, 255):  # black has no colour, and white none either
+        assert (pairing.finish(flat(level), flat((250, 10, 90)), flat(0)) == level).all()
+
+
+# Enlarging
+
+
+@pytest.mark.parametrize("factor", [2, 3, 4])
+@pytest.mark.parametrize("size", [(48, 36), (47, 31), (33, 17), (1, 5)])
+def test_detail_is_lost_and_the_rest_is_not(factor: int, size: tuple[int, int]) -> None:
+    pairing = Enlarge(EnlargeSettings(factor=factor, wear=0.0))
+    assert pairing.enlarges == factor
+    smooth = cv2.resize(scene(12, 10, 1), size, interpolation=cv2.INTER_CUBIC)
+    made = pairing.taught([smooth], generator())
+    assert made.shape == smooth.shape
+    if min(size) > 30:
+        assert np.abs(made.astype(int) - smooth).mean() < 6
+        checks = ((np.indices((size[1], size[0])).sum(axis=0) % 2) * 255).astype(np.uint8)
+        lost = pairing.taught([np.repeat(checks[..., None], 3, axis=2)], generator())
+        assert lost.std() < 50 < checks.std()
+
+
+def test_wear_is_drawn_and_is_as_bad_as_it_is_set() -> None:
+    frame = scene(96, 64, 2)
+    clean = Enlarge(EnlargeSettings(wear=0.0)).taught([frame], generator()).astype(int)
+    worn = [
+        np.mean([np.abs(Enlarge(EnlargeSettings(wear=w)).taught([frame], generator(s)) - clean) for s in range(8)])
+        for w in (0.1, 0.4, 1.0)
+    ]
+    assert worn == sorted(worn)
+    pairing = Enlarge(EnlargeSettings())
+    assert not np.array_equal(pairing.taught([frame], generator(1)), pairing.taught([frame], generator(2)))
+
+
+# Noise
+
+
+@repeatable
+@given(seeds, st.floats(1, 40), st.floats(0, 1))
+def test_noise_is_as_strong_as_it_is_set_and_moves_no_mean(seed: int, sigma: float, grain: float) -> None:
+    pairing = Denoise(DenoiseSettings(low=sigma, high=sigma, grain=grain))
+    noise = pairing.taught([flat(127, 96, 128)], generator(seed)).astype(np.float64) - 127
+    assert noise.std() == pytest.approx(np.hypot(sigma, 0.29), rel=0.1)
+    assert abs(noise.mean()) < 0.15 * sigma
+
+
+def test_noise_ranges_are_checked_and_may_be_nothing() -> None:
+    frame = scene(40, 30, 1)
+    assert np.array_equal(Denoise(DenoiseSettings(low=0, high=0)).taught([frame], generator()), frame)
+    with pytest.raises(UsageError, match=r"pairing\.low"):
+        make_pairing(PAIRINGS, "denoise", {"low": 20, "high": 10})
+
+
+def test_coarse_grain_is_coarser() -> None:
+    def neighbours(grain: float) -> float:
+        pairing = Denoise(DenoiseSettings(low=20, high=20, grain=grain))
+        made = [pairing.taught([flat(127, 96, 96)], generator(s)).astype(float) - 127 for s in range(6)]
+        return float(np.mean([(n[:, 1:] * n[:, :-1]).mean() / n.var() for n in made]))
+
+    assert abs(neighbours(0.0)) < 0.03
+    assert neighbours(1.0) > 0.3
+
+
+# Holes
+
+
+shapes = st.tuples(st.integers(17, 90), st.integers(17, 90))
+
+
+@repeatable
+@given(shapes, st.integers(0, 100_000), st.integers(0, 1 << 31), st.floats(0.05, 0.5))
+def test_holes_cover_their_share_and_move_slowly(shape: tuple[int, int], number: int, seed: int, share: float) -> None:
+    now, then = (holes(*shape, n, seed, share) for n in (number, number + 1))
+    assert now.shape == shape
+    assert set(np.unique(now)) == {0, 255}
+    assert (now > 0).mean() == pytest.approx(share, abs=0.02)
+    assert (now != then).mean() < 0.25 * share + 0.02
+    assert np.array_equal(now, holes(*shape, number, seed, share))
+
+
+def test_holes_are_the_same_at_any_size_and_differ_with_the_seed() -> None:
+    small, large = holes(60, 90, 50, 3, 0.3), holes(240, 360, 50, 3, 0.3)
+    assert ((cv2.resize(large, (90, 60), interpolation=cv2.INTER_AREA) > 127) == (small > 0)).mean() > 0.97
+    assert (holes(60, 90, 50, 4, 0.3) != small).mean() > 0.1
+    assert (holes(60, 90, 150, 3, 0.3) != small).mean() > 0.1
+
+
+def test_what_is_in_a_hole_is_not_seen() -> None:
+    frame = scene(64, 48, 1)
+    pairing = Inpaint(InpaintSettings(grow=0, feather=0.0))
+    for shown in (pairing.taught([frame], generator(1)), pairing.shown([frame], 9, None)):
+        hole = shown[..., 3] > 0
+        assert 0 < hole.mean() < 0.5
+        assert (shown[hole][:, :3] == GREY).all()
+        assert np.array_equal(shown[~hole][:, :3], frame[~hole])
+    mask = np.zeros((48, 64), np.uint8)
+    mask[10:20, 10:20], mask[30:40, 30:40] = 128, 127
+    assert np.array_equal(pairing.shown([frame], 9, mask)[..., 3] > 0, mask > 127)
+
+
+def test_a_mask_grows_before_it_is_filled() -> None:
+    mask = np.zeros((48, 64), np.uint8)
+    mask[24, 32] = 255
+    grown = Inpaint(InpaintSettings(grow=5, feather=0.0)).shown([scene(64, 48, 1)], 0, mask)[..., 3]
+    away = np.hypot(*(np.indices(mask.shape) - np.array([24, 32])[:, None, None]))
+    assert grown[away <= 4].all()
+    assert not grown[away > 6].any()
+    with pytest.raises(UsageError, match=r"pairing\.feather"):
+        make_pairing(PAIRINGS, "inpaint", {"grow": 2, "feather": 3.0})
+
+
+@repeatable
+@given(seeds, st.sampled_from([0.0, 1.0, 3.5]), st.integers(1, 4))
+def test_outside_a_hole_the_frame_stays_and_deep_inside_it_is_filled(seed: int, feather: float, scale: int) -> None:
+    pairing = Inpaint(InpaintSettings(feather=feather))
+    shown = pairing.taught([scene(48, 36, 0)], generator(seed))
+    large = cv2.resize(shown, (48 * scale, 36 * scale), interpolation=cv2.INTER_LINEAR)
+    frame, output = (scene(48 * scale, 36 * scale, s) for s in (1, 2))
+    made = pairing.finish(frame, output, large)
+    hole = large[..., 3] > 127
+    assert np.array_equal(made[~hole], frame[~hole])
+    inside = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    deep = inside > feather
+    assert np.array_equal(made[deep], output[deep])
+    low, high = np.minimum(frame, output), np.maximum(frame, output)
+    assert ((made >= low) & (made <= high)).all()
+
+
+@pytest.mark.parametrize("feather", [0.0, 4.0])
+def test_without_a_hole_nothing_is_filled_and_in_nothing_but_a_hole_everything(feather: float) -> None:
+    frame, output = scene(20, 16, 1), scene(20, 16, 2)
+    pairing = Inpaint(InpaintSettings(feather=feather))
+    for level, wanted in ((0, frame), (255, output)):
+        shown = pairing.shown([frame], 0, np.full((16, 20), level, np.uint8))
+        assert np.array_equal(pairing.finish(frame, output, shown), wanted)

@@ -1,0 +1,266 @@
+"""Guides from a 3D program, stacked as channels: found, put in order, taught, and asked for again when rendering."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from chain import TINY, quick_training, refuse, said
+from clips import decode, moving_frames, pictures_of, scene, times, write_folder
+from shoot import lossless
+
+import vidtrans as api
+from vidtrans.data.dataset import open_dataset
+from vidtrans.errors import MediaError, UsageError
+from vidtrans.model import read_record
+from vidtrans.pairing import PAIRINGS
+from vidtrans.pairing.base import make_pairing
+from vidtrans.settings import Size
+from vidtrans.video.pictures import find_guides, open_reader
+
+COUNT = 16
+Tables = dict[str, dict[str, Any]]
+
+
+def depth(i: int, size: tuple[int, int] = (64, 48)) -> np.ndarray:
+    """A grey slope with a disc on it, (H, W, 3) uint8."""
+    grey = cv2.cvtColor(moving_frames(i + 1, size)[-1], cv2.COLOR_RGB2GRAY)
+    return np.dstack([grey] * 3)
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ``shot/depth`` (grey), ``shot/normals`` (colour), and ``beauty``, the finished pictures."""
+    folder = tmp_path_factory.mktemp("sets")
+    write_folder(folder / "shot/depth", [depth(i)[..., 0] for i in range(COUNT)])
+    write_folder(folder / "shot/normals", [255 - f for f in moving_frames(COUNT)])
+    write_folder(folder / "beauty", moving_frames(COUNT))
+    return folder
+
+
+@pytest.fixture
+def shot(sets: Path) -> Path:
+    """The same in the test's own folder."""
+    import shutil
+
+    for name in ("shot", "beauty"):
+        shutil.copytree(sets / name, name)
+    return Path("shot")
+
+
+@pytest.fixture(scope="module")
+def model(sets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("stack")
+    cache = {"cache_dir": folder / "cache"}
+    beauty = sets / "beauty"
+    api.make_dataset(sets / "shot", folder / "d", pairing="stack", target=beauty, settings=TINY, **cache)
+    api.train(folder / "d", folder / "stacked.safetensors", settings=quick_training(), **cache)
+    return folder / "stacked.safetensors"
+
+
+def make(shot: Path, *guides: str, target: str = "beauty", **options: Any) -> dict[str, Any]:
+    settings: Tables = {"dataset": {**TINY["dataset"], "size": "source"}}
+    if guides:
+        settings["pairing"] = {"guides": list(guides)}
+    return api.make_dataset(shot, pairing="stack", target=target, settings=settings, **options)
+
+
+# The pairing
+
+
+def test_grey_guides_are_one_channel_and_the_others_three_in_the_order_of_the_settings() -> None:
+    pairing = make_pairing(PAIRINGS, "stack", {"guides": ["normals", "depth:1", "labels:3"]})
+    assert (pairing.guides, pairing.in_channels) == (("normals", "depth", "labels"), 7)
+    normals, grey, labels = scene(8, 6, 1), depth(0, (8, 6)), scene(8, 6, 2)
+    made = pairing.input([normals, grey, labels])
+    assert made.shape == (6, 8, 7)
+    assert np.array_equal(made, np.dstack([normals, grey[..., :1], labels]))
+
+
+@pytest.mark.parametrize("guides", [["a", "a"], ["a:1", "a"], [":1"], [""]])
+def test_each_guide_has_a_name_of_its_own(guides: list[str]) -> None:
+    with pytest.raises(UsageError, match="each needs a name of its own"):
+        make_pairing(PAIRINGS, "stack", {"guides": guides})
+
+
+# Guides on disk
+
+
+def test_folders_of_pictures_and_videos_are_guides_in_the_order_of_their_names(tmp_path: Path) -> None:
+    frames = moving_frames(3)
+    write_folder(tmp_path / "normals", frames)
+    write_folder(tmp_path / ".cache", frames)
+    (tmp_path / "empty").mkdir()
+    write_folder(tmp_path, frames[:1], ["poster.png"])
+    lossless(tmp_path / "depth.mp4", frames)
+    assert find_guides(tmp_path) == {"depth": tmp_path / "depth.mp4", "normals": tmp_path / "normals"}
+
+
+def test_guides_are_read_side_by_side_at_the_first_ones_size(tmp_path: Path) -> None:
+    frames = moving_frames(6)
+    write_folder(tmp_path / "a", frames)
+    lossless(tmp_path / "b.mp4", [cv2.resize(255 - f, (32, 24)) for f in frames])
+    with open_reader(tmp_path, guides=("a", "b"), size=Size(short=24)) as reader:
+        found = list(reader.frames())
+        assert [f.index for f in found] == list(range(6))
+        assert all(f.rgb.shape == (24, 32, 3) and len(f.pictures) == 2 for f in found)
+        assert [p.shape for p in found[0].pictures] == [(24, 32, 3)] * 2
+        assert [f.index for f in reader.frames(2, 4)] == [2, 3]
+    with open_reader(tmp_path, guides=("b", "a")) as reader:
+        first = next(reader.frames())
+        assert first.rgb.shape == first.guides[0].shape == (24, 32, 3)
+
+
+# The dataset
+
+
+def test_all_guides_of_a_folder_are_taken_and_the_grey_ones_known(shot: Path) -> None:
+    table = make(shot)
+    dataset = open_dataset(Path("shot.dataset"))
+    assert dataset.pairing_table["settings"]["guides"] == ["depth:1", "normals"]
+    assert (dataset.pairing.in_channels, table["frames"], table["left_out"]) == (4, COUNT, 0)
+    assert sorted(p.name for p in Path("shot.dataset").iterdir()) == [
+        "dataset.json",
+        "shot.depth",
+        "shot.normals",
+        "shot.target",
+    ]
+    for name, source in (("depth", "shot/depth"), ("normals", "shot/normals"), ("target", "beauty")):
+        stored, given = pictures_of(Path(f"shot.dataset/shot.{name}")), pictures_of(Path(source))
+        assert all(np.array_equal(stored[f"{i:06d}.png"], given[f"{i}.png"]) for i in range(COUNT)), name
+    pair = dataset.pairs[0]
+    assert [p.parent.name for p in pair.inputs] == ["shot.depth", "shot.normals"]
+    assert pair.target.parent.name == "shot.target"
+
+
+def test_the_settings_say_which_guides_and_in_which_order(shot: Path) -> None:
+    make(shot, "normals", "depth:1")
+    pair = open_dataset(Path("shot.dataset")).pairs[0]
+    assert [p.parent.name for p in pair.inputs] == ["shot.normals", "shot.depth"]
+    make(shot, "depth:1", output="one")
+    assert open_dataset(Path("one")).pairing.in_channels == 1
+    make(shot, "depth", output="colour")  # taken for three channels, as it was asked
+    assert open_dataset(Path("colour")).pairing.in_channels == 3
+
+
+def test_what_is_taught_is_no_guide(shot: Path) -> None:
+    """The finished pictures may lie beside the guides."""
+    Path("beauty").rename("shot/beauty")
+    make(shot, target="shot/beauty")
+    assert open_dataset(Path("shot.dataset")).pairing.guides == ("depth", "normals")
+
+
+def test_a_deleted_guide_drops_its_pair_alone(shot: Path) -> None:
+    make(shot)
+    before = [p.target.stem for p in open_dataset(Path("shot.dataset")).pairs]
+    Path("shot.dataset/shot.normals/000003.png").unlink()
+    dataset = open_dataset(Path("shot.dataset"))
+    assert [p.target.stem for p in dataset.pairs] == [stem for stem in before if stem != "000003"]
+    assert dataset.num_missing == 1
+    make(shot, restore=True)
+    assert [p.target.stem for p in open_dataset(Path("shot.dataset")).pairs] == before
+
+
+@pytest.mark.parametrize("short", ["depth", "normals"])
+def test_frames_are_taken_as_long_as_every_guide_has_one(short: str, shot: Path) -> None:
+    for i in range(12, COUNT):
+        (shot / short / f"{i}.png").unlink()
+    heard: list[object] = []
+    assert make(shot, report=heard.append)["frames"] == 12
+    stored = {p.name: len(list(p.iterdir())) for p in Path("shot.dataset").iterdir() if p.is_dir()}
+    assert set(stored.values()) == {12}
+    assert any("12" in str(e) for e in heard if "warning" in str(e))
+
+
+def test_a_stack_is_not_thinned(shot: Path) -> None:
+    still = [scene(64, 48, 1)] * COUNT
+    write_folder(shot / "normals", still)
+    write_folder(shot / "depth", still)
+    assert make(shot)["left_out"] == 0
+
+
+@pytest.mark.parametrize("kind", ["video", "pictures", "empty"])
+def test_what_holds_no_guides_is_answered_with_how_it_should_look(
+    kind: str, shot: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if kind == "video":
+        lossless(Path("in.mp4"), moving_frames(2)).rename("in")
+    else:
+        write_folder(Path("in"), moving_frames(2) if kind == "pictures" else [])
+    told = refuse(capsys, 2, "make-dataset", "in", "--pairing", "stack", "--target", "beauty")
+    assert "no guides in it" in told
+    assert "depth/, normals/" in told
+
+
+def test_a_stack_wants_a_target(shot: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--target" in refuse(capsys, 2, "make-dataset", shot, "--pairing", "stack")
+
+
+def test_guides_that_are_not_there_are_named(shot: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("make-dataset", shot, "--pairing", "stack", "--target", "beauty")
+    told = refuse(capsys, 3, *arguments, '--set=pairing.guides=["depth:1", "albedo"]')
+    assert "no guide 'albedo' in it (it has depth, normals)" in told
+
+
+# The model
+
+
+def test_a_stack_is_taught_and_rendered(model: Path, shot: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert read_record(model).in_channels == 4
+    told = said(capsys, 0, "stylize", shot, "--model", model)
+    assert told.startswith("shot.stacked: 16 frames") or "shot.stacked: 16 frames" in told
+    made = pictures_of(Path("shot.stacked"))
+    assert sorted(made) == sorted(p.name for p in (shot / "depth").iterdir())
+    assert all(p.shape == (48, 64, 3) for p in made.values())
+    said(capsys, 0, "stylize", shot, "--model", model, "-o", "shot.mp4", "--set=rendering.rate=24")
+    assert times(Path("shot.mp4")) == [Fraction(i, 24) for i in range(COUNT)]
+
+
+def test_each_guide_shows_in_the_result(model: Path, shot: Path) -> None:
+    exact = {"rendering": {"size": "source"}, "temporal": {"name": "off"}}
+    api.stylize(shot, model, "a", settings=exact)
+    changed = {}
+    for guide in ("depth", "normals"):
+        kept = (shot / guide / "5.png").read_bytes()
+        write_folder(shot / guide, [scene(64, 48, 9) if guide == "normals" else depth(15)], ["5.png"])
+        api.stylize(shot, model, f"b-{guide}", settings=exact)
+        (shot / guide / "5.png").write_bytes(kept)
+        before, after = pictures_of(Path("a")), pictures_of(Path(f"b-{guide}"))
+        changed[guide] = [name for name in before if not np.array_equal(before[name], after[name])]
+    assert changed == {"depth": ["5.png"], "normals": ["5.png"]}
+
+
+def test_a_missing_guide_is_named_when_rendering(
+    model: Path, shot: Path, clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (shot / "normals").rename(shot / "normal")
+    told = refuse(capsys, 3, "stylize", shot, "--model", model)
+    assert "no guide 'normals' in it (it has depth, normal)" in told
+    assert "like the guides" in told
+    for other in (clip, "beauty", "beauty/0.png"):
+        assert "no guide 'depth'" in refuse(capsys, 3, "stylize", other, "--model", model)
+
+
+def test_guides_of_several_sizes_are_refused(model: Path, shot: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_folder(shot / "depth", [scene(32, 32, 1)], ["3.png"])
+    assert "bring them to one size" in refuse(capsys, 2, "stylize", shot, "--model", model)
+
+
+def test_videos_are_guides_too(model: Path) -> None:
+    Path("shot").mkdir()
+    lossless(Path("shot/depth.mp4"), [depth(i) for i in range(6)], rate=10)
+    lossless(Path("shot/normals.mp4"), [255 - f for f in moving_frames(6)], rate=10)
+    api.stylize("shot", model, "out.mp4")
+    assert times(Path("out.mp4")) == [Fraction(i, 10) for i in range(6)]
+    api.stylize("shot", model, "part.mp4", start="2", end="5")
+    assert len(decode(Path("part.mp4"))[2]) == 3
+
+
+def test_a_guide_that_vanishes_is_a_media_error(model: Path, shot: Path) -> None:
+    (shot / "depth" / "7.png").write_bytes(b"")
+    with pytest.raises(MediaError, match=r"7\.png"):
+        api.stylize(shot, model)

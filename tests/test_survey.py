@@ -1,0 +1,187 @@
+"""A first look at a clip: which frames repeat, which are blurred; and what a dataset leaves out because of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from chain import TINY, refuse
+from clips import moving_frames, scene, write_clip
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+import vidtrans as api
+from vidtrans.data.dataset import Dataset, open_dataset
+from vidtrans.flow.survey import SAME_PATCH, Survey, Surveyor, blurred, largest_change, repeats
+
+repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=100)
+NOISE = np.random.default_rng(7)
+
+
+def survey_of(frames: list[np.ndarray]) -> Survey:
+    surveyor = Surveyor()
+    for frame in frames:
+        surveyor.add(frame)
+    return surveyor.survey()
+
+
+def noisy(frame: np.ndarray, sigma: float = 2.0) -> np.ndarray:
+    return np.clip(frame + NOISE.normal(0, sigma, frame.shape), 0, 255).astype(np.uint8)
+
+
+def resting(moving: int, still: int) -> list[np.ndarray]:
+    """Frames of which those after the first ``moving`` repeat the last, but for the sensor's noise."""
+    frames = moving_frames(moving)
+    return [*frames, *[noisy(frames[-1]) for _ in range(still)]]
+
+
+def with_blur(count: int, at: set[int]) -> list[np.ndarray]:
+    frames = moving_frames(count)
+    return [cv2.GaussianBlur(f, (0, 0), 5) if i in at else f for i, f in enumerate(frames)]
+
+
+# What is seen
+
+
+def test_a_stretch_without_motion_looks_like_its_first_frame() -> None:
+    survey = survey_of([*resting(6, 8), *moving_frames(12)[7:]])
+    assert survey.looks == (*range(6), *[5] * 8, *range(14, 19))
+    assert survey.shots == (0,)
+
+
+def test_something_small_that_moves_is_no_repeat() -> None:
+    still = scene(128, 96, seed=0)
+    moved = still.copy()
+    moved[40:48, 60:68] = 255 - moved[40:48, 60:68]
+    assert np.abs(moved.astype(int) - still).mean() < SAME_PATCH  # over the whole picture it is nothing
+    assert largest_change(still, moved) > SAME_PATCH
+    assert survey_of([still, noisy(still), moved]).looks == (0, 0, 2)
+
+
+def test_a_slow_fade_is_compared_with_what_was_kept_not_with_the_frame_before() -> None:
+    frames = [np.full((48, 64, 3), 100 + i // 2, np.uint8) for i in range(16)]
+    looks = survey_of(frames).looks
+    assert looks == (0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12)
+
+
+def test_the_first_frame_of_a_shot_is_never_a_repeat() -> None:
+    frames = [np.zeros((48, 64, 3), np.uint8)] * 3 + [scene(64, 48, 1)] * 3 + [np.zeros((48, 64, 3), np.uint8)] * 3
+    survey = survey_of(frames)
+    assert survey.shots == (0, 3, 6)
+    assert survey.looks == (0, 0, 0, 3, 3, 3, 6, 6, 6)
+
+
+def test_another_size_starts_a_shot() -> None:
+    assert survey_of([scene(64, 48, 1), scene(64, 48, 1), scene(48, 64, 1)]).shots == (0, 2)
+
+
+def test_a_blurred_frame_is_less_sharp_than_those_around_it() -> None:
+    survey = survey_of(with_blur(20, {4, 11, 12}))
+    assert blurred(survey.sharpness, list(range(20)), 0.5) == {4, 11, 12}
+    assert blurred(survey.sharpness, [n for n in range(20) if n != 4], 0.5) == {11, 12}
+
+
+def test_what_is_soft_as_a_whole_is_not_blurred() -> None:
+    for frames in (with_blur(20, set(range(20))), [np.zeros((48, 64, 3), np.uint8)] * 20):
+        assert blurred(survey_of(frames).sharpness, list(range(20)), 0.5) == set()
+
+
+def test_sharpness_may_change_over_a_shot() -> None:
+    falling = tuple(20.0 * 0.95**i for i in range(60))  # to a twentieth, slowly
+    assert blurred(falling, list(range(60)), 0.5) == set()
+
+
+@repeatable
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=40), st.data())
+def test_of_each_look_exactly_one_frame_stays(raw: list[int], data: st.DataObject) -> None:
+    numbers = sorted(data.draw(st.sets(st.sampled_from(range(len(raw))), min_size=1)))
+    left_out = repeats(tuple(raw), numbers)
+    kept = [n for n in numbers if n not in left_out]
+    assert left_out <= set(numbers)
+    assert sorted(raw[n] for n in kept) == sorted({raw[n] for n in numbers})
+    assert all(next(n for n in numbers if raw[n] == raw[k]) == k for k in kept)
+
+
+def test_every_second_frame_of_a_still_is_thinned_too() -> None:
+    assert repeats((0, 0, 0, 0, 4, 4), [1, 3, 5]) == {3}  # frame 0, like which they look, is not among them
+
+
+# What a dataset leaves out
+
+
+def make(frames: list[np.ndarray], pairing: str = "edges", **dataset: Any) -> tuple[dict[str, Any], Dataset]:
+    clip = write_clip(Path("c.mp4"), frames)
+    made = api.make_dataset(clip, pairing=pairing, settings={"dataset": {**TINY["dataset"], **dataset}}, overwrite=True)
+    return made, open_dataset(Path("c.dataset"))
+
+
+def numbers(dataset: Dataset, *roles: str) -> list[int]:
+    return [r.index for r in dataset.records if r.role in roles]
+
+
+def test_repeats_and_blurred_frames_are_on_record_and_not_stored() -> None:
+    made, dataset = make([*with_blur(14, {9}), *[moving_frames(14)[-1]] * 6])
+    assert numbers(dataset, "thinned") == [9, *range(14, 20)]
+    assert (made["frames"], made["left_out"]) == (13, 7)
+    assert len(dataset.records) == 20
+    stored = sorted(int(p.stem) for p in Path("c.dataset/c").iterdir())
+    assert stored == [n for n in range(20) if n not in numbers(dataset, "thinned")]
+    assert dataset.num_missing == 0
+    assert {int(p.target.stem) for p in dataset.pairs} <= set(stored)
+
+
+def test_all_can_be_kept() -> None:
+    frames = [*with_blur(14, {9}), *[moving_frames(14)[-1]] * 6]
+    assert make(frames, thin=False)[0]["left_out"] == 1
+    assert make(frames, blur=0)[0]["left_out"] == 6
+    made, dataset = make(frames, thin=False, blur=0)
+    assert (made["left_out"], made["frames"]) == (0, 20)
+    assert "thinned" not in {r.role for r in dataset.records}
+
+
+def test_of_a_clip_without_motion_one_frame_is_kept() -> None:
+    made, dataset = make([scene(64, 48, 3)] * 12)
+    assert (made["frames"], made["left_out"], made["pairs"]) == (1, 11, 1)
+    assert numbers(dataset, "train") == [0]
+
+
+def test_a_thinned_frame_is_not_missing_and_restoring_brings_back_no_more_than_was_there() -> None:
+    _, dataset = make([*moving_frames(10), *[moving_frames(10)[-1]] * 4])
+    Path("c.dataset/c/000002.png").unlink()
+    table = api.make_dataset("c.mp4", settings={"dataset": TINY["dataset"]}, restore=True)
+    assert (table["frames"], table["left_out"]) == (10, 4)
+    assert len(list(Path("c.dataset/c").iterdir())) == 10
+    assert open_dataset(Path("c.dataset")).files() == dataset.files()
+
+
+def test_next_frame_pairs_never_span_a_thinned_frame() -> None:
+    still = moving_frames(8)[-1]
+    made, dataset = make([*moving_frames(8), still, still, *moving_frames(16)[8:]], "next-frame", hold_out=0, blur=0)
+    assert numbers(dataset, "thinned") == [8, 9]
+    pairs = [(int(p.inputs[-1].stem), int(p.target.stem)) for p in dataset.pairs]
+    assert pairs == [*((n, n + 1) for n in range(7)), *((n, n + 1) for n in range(10, 17))]
+    assert made["pairs"] == len(pairs)
+
+
+def test_where_all_is_thinned_next_frame_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    write_clip(Path("still.mp4"), [scene(64, 48, 3)] * 12)
+    told = refuse(capsys, 3, "make-dataset", "still.mp4", "--pairing", "next-frame")
+    assert "needs 2 frames in a row" in told
+    assert "11 frames are blurred, or look just like others" in told
+    remedy = told.split("keep all with ")[1].split()
+    assert remedy == ["--set", "dataset.thin=false", "--set", "dataset.blur=0"]
+    made = api.make_dataset(
+        "still.mp4", pairing="next-frame", settings={"dataset": {**TINY["dataset"], "thin": False, "blur": 0}}
+    )
+    assert made["pairs"] > 0
+
+
+def test_what_has_a_target_of_its_own_is_never_thinned() -> None:
+    write_clip(Path("still.mp4"), [scene(64, 48, 3)] * 12)
+    write_clip(Path("moves.mp4"), moving_frames(12))
+    made = api.make_dataset("still.mp4", pairing="aligned", target="moves.mp4", settings={"dataset": TINY["dataset"]})
+    assert (made["frames"], made["left_out"]) == (12, 0)

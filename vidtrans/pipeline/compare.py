@@ -1,0 +1,202 @@
+"""Clips side by side, with names over them: a video with the first one's timing and sound, or a sheet of frames."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vidtrans.errors import UsageError
+from vidtrans.events import Progress
+from vidtrans.files import plain_name
+from vidtrans.pairing.base import pairing_record
+from vidtrans.pipeline.context import Clip, Context, content_digest, open_clip
+from vidtrans.pipeline.look import Look, find_look
+from vidtrans.pipeline.outputs import produce
+from vidtrans.pipeline.sheet import spread
+from vidtrans.pipeline.stylize import is_still
+from vidtrans.rendering.matte import in_step
+from vidtrans.settings import Size, Table
+from vidtrans.training.sheets import visible
+from vidtrans.video.clip import Frame
+from vidtrans.video.encoder import EncodingSettings, PictureFormat, SegmentWriter
+from vidtrans.video.join import Sound, Timing, join
+from vidtrans.video.layout import GAP, Sheet, cell_size, fit, plain, text_band
+from vidtrans.video.picture import resize, write_picture
+
+VERSION = 1
+WIDEST = 1920  # pixels, of a comparison
+SHEET_FRAMES = 4
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One place of a comparison: ``frames`` yields its picture for each frame of the first clip."""
+
+    label: str
+    frames: Callable[[list[int]], Iterator[np.ndarray]]
+
+
+def default_output(clips: Sequence[Path]) -> Path:
+    return Path(f"{plain_name(clips[0])}.compare{'.png' if is_still(clips[0]) else '.mp4'}")
+
+
+def compare(
+    clips: Sequence[Path],
+    output: Path | None,
+    context: Context,
+    *,
+    labels: Sequence[str] = (),
+    columns: int | None = None,
+    input_of: str | None = None,
+    count: int | None = None,
+) -> Table:
+    """Write a labelled comparison of clips and return what is reported of it.
+
+    Frames go together by number where there are as many, else by time. ``input_of``: also show what this model
+    sees of the first clip. A ``.png`` is a sheet of ``count`` frames. Raises UsageError, MediaError, ModelError.
+    """
+    output = output or default_output(clips)
+    if len(labels) > len(clips):
+        raise UsageError("--label", f"{len(labels)} labels for {len(clips)} clips", "give one a clip, in order")
+    as_sheet = output.suffix.lower() == ".png"
+    encoding = EncodingSettings(codec="h264")
+    if not as_sheet:
+        encoding.check_container(output, single=False)
+    look = find_look(input_of, context) if input_of else None
+    names = [*labels, *(c.name for c in clips[len(labels) :])]
+    request: Table = {
+        "command": "compare",
+        "version": VERSION,
+        "clips": [content_digest(context, c) for c in clips],
+        "labels": names,
+        "columns": columns,
+        "input": [look.digest, pairing_record(look.pairing)] if look else None,
+        "count": count,
+        "sheet": as_sheet,
+    }
+
+    def make(path: Path) -> Table:
+        opened = [open_clip(context, c) for c in clips]
+        panels = [
+            _panel(clip, opened[0], label, context) for clip, label in zip(opened, request["labels"], strict=True)
+        ]
+        if look is not None:
+            panels.insert(1, _input_panel(opened[0], look, context))
+        if as_sheet:
+            return draw_sheet(opened[0], panels, path, count)
+        return write_video(opened[0], panels, path, columns or min(3, len(panels)), encoding, context)
+
+    return produce(context, output, request, clips, make)
+
+
+def _panel(clip: Clip, first: Clip, label: str, context: Context) -> Panel:
+    steps, told = in_step(first.index, clip.index, 0, first.index.num_frames)
+    if told:
+        context.note(f"{clip.path.name}: {told.replace('the clip', first.path.name)}", "warning")
+
+    def frames(numbers: list[int]) -> Iterator[np.ndarray]:
+        return _following(lambda start: _read(clip, start, context), [steps[n] for n in numbers])
+
+    return Panel(label, frames)
+
+
+def _input_panel(clip: Clip, look: Look, context: Context) -> Panel:
+    """What a network sees of the clip at the size that it was trained at."""
+    pairing = look.pairing
+    if len(pairing.history(100, 0)) > 1 or pairing.guides:
+        why = f"pairing '{pairing.name}' shows it more than the frame"
+        raise UsageError("--input", why, "compare without it")
+    size = look.working_size("trained", (clip.index.width, clip.index.height))
+
+    def frames(numbers: list[int]) -> Iterator[np.ndarray]:
+        for number, rgb in zip(numbers, _following(lambda s: _read(clip, s, context), numbers), strict=True):
+            yield visible(pairing.shown([resize(rgb, *size)], number, None))
+
+    return Panel(f"what {look.name} sees", frames)
+
+
+def _read(clip: Clip, start: int, context: Context) -> Generator[Frame, None, None]:
+    with clip.reader(Size(), context.decode_threads) as reader:
+        yield from reader.frames(start, None, clip.index)
+
+
+def _following(read: Callable[[int], Generator[Frame, None, None]], steps: Sequence[int]) -> Iterator[np.ndarray]:
+    """The frames of these numbers, which never go back; one may be asked for several times."""
+    with closing(read(steps[0])) as frames:
+        frame = next(frames)
+        for step in steps:
+            while frame.index < step:
+                frame = next(frames)
+            yield frame.rgb
+
+
+def draw_sheet(first: Clip, panels: Sequence[Panel], path: Path, count: int | None) -> Table:
+    """A row for each of a few frames, a column for each panel."""
+    numbers = spread(first.index.num_frames, count, SHEET_FRAMES)
+    rows = [list(row) for row in zip(*(p.frames(numbers) for p in panels), strict=True)]
+    cell = cell_size(rows[0][0], min(480, WIDEST // len(panels)))
+    write_picture(path, Sheet("", rows, cell, [p.label for p in panels]).draw())
+    return {"frames": len(rows), "panels": len(panels)}
+
+
+def write_video(
+    first: Clip, panels: Sequence[Panel], path: Path, columns: int, encoding: EncodingSettings, context: Context
+) -> Table:
+    """The panels in a grid, with the first clip's timestamps and sound."""
+    index = first.index
+    layout = Grid.of((index.width, index.height), [p.label for p in panels], columns)
+    numbers = list(range(index.num_frames))
+    with tempfile.TemporaryDirectory(prefix="vidtrans-") as place, ExitStack() as stack:
+        segment = Path(place) / "segment.nut"
+        form = PictureFormat(*layout.size, index.sample_aspect_ratio, index.time_base, index.rate)
+        writer = stack.enter_context(closing(SegmentWriter(segment, form, encoding)))
+        streams = [p.frames(numbers) for p in panels]
+        for number, pictures in zip(numbers, zip(*streams, strict=True), strict=True):
+            writer.write(layout.draw(pictures), index.pts[number])
+            context.stop.check()
+            context.report(Progress("comparing", number + 1, len(numbers)))
+        stack.close()
+        sound = None if first.is_pictures else Sound(first.path)
+        join([segment], Timing(index.pts, index.durations(), index.time_base), path, sound, context.report)
+    return {"frames": len(numbers), "panels": len(panels), "size": list(layout.size)}
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where panels go: ``cell`` is (width, height) of a panel's picture; ``bands`` are the labels over them."""
+
+    cell: tuple[int, int]
+    columns: int
+    bands: tuple[np.ndarray, ...]
+
+    @classmethod
+    def of(cls, picture: tuple[int, int], labels: Sequence[str], columns: int) -> Grid:
+        """For panels as large as ``picture`` (width, height), or smaller where the whole would grow too wide."""
+        columns = max(1, min(columns, len(labels)))
+        width = min(picture[0], (WIDEST - GAP) // columns - GAP)
+        height = max(1, round(picture[1] * width / picture[0]))
+        return cls((width, height), columns, tuple(text_band(label, width) for label in labels))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the whole, even in both."""
+        rows = -(-len(self.bands) // self.columns)
+        width = self.columns * (self.cell[0] + GAP) + GAP
+        height = rows * (self.cell[1] + self.bands[0].shape[0] + GAP)
+        return width + width % 2, height + height % 2
+
+    def draw(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
+        """One (H, W, 3) uint8 picture a panel → the whole."""
+        whole = plain(*self.size)
+        label_height = self.bands[0].shape[0]
+        for at, (picture, band) in enumerate(zip(pictures, self.bands, strict=True)):
+            x = GAP + at % self.columns * (self.cell[0] + GAP)
+            y = at // self.columns * (self.cell[1] + label_height + GAP)
+            whole[y : y + label_height, x : x + self.cell[0]] = band
+            whole[y + label_height : y + label_height + self.cell[1], x : x + self.cell[0]] = fit(picture, *self.cell)
+        return whole

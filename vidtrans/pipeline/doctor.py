@@ -1,0 +1,173 @@
+"""Is everything here that a render needs? What is missing is named, with what to do."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from fractions import Fraction
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+import vidtrans
+from vidtrans.errors import VidtransError
+
+State = Literal["ok", "note", "wrong"]
+LIBRARIES = ("torch", "av", "opencv-python-headless", "numpy", "scikit-image", "pillow", "safetensors", "click", "rich")
+LEAST_FREE_GB = 5.0
+REINSTALL_AV = "pip install --force-reinstall av (its wheel brings FFmpeg along)"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at; ``remedy`` says what to do where it is not as it should be."""
+
+    name: str
+    state: State
+    detail: str
+    remedy: str = ""
+
+
+def examine() -> Iterator[Finding]:
+    """Look at one thing after another. Nothing here raises: what fails is a finding."""
+    checks: tuple[tuple[str, Callable[[], Finding]], ...] = (
+        ("python", _python),
+        ("libraries", _libraries),
+        ("device", _device),
+        ("video", _video),
+        ("model", _model),
+        ("folder", _folder),
+        ("ffmpeg program", _program),
+        ("presets", _presets),
+    )
+    for name, check in checks:
+        try:
+            yield check()
+        except Exception as error:
+            known = isinstance(error, VidtransError)
+            why = str(error) if known else f"{type(error).__name__}: {error}"
+            yield Finding(name, "wrong", why, "" if known else "install vidtrans anew: pip install --force-reinstall .")
+
+
+def _python() -> Finding:
+    where = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    return Finding("python", "ok", f"{platform.python_version()}, vidtrans {vidtrans.__version__}, {where}")
+
+
+def _libraries() -> Finding:
+    found, missing = [], []
+    for name in LIBRARIES:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            missing.append(name)
+    if missing:
+        return Finding("libraries", "wrong", f"missing: {', '.join(missing)}", "pip install vidtrans")
+    headful = [n for n in ("opencv-python", "opencv-contrib-python") if _installed(n)]
+    if headful:
+        why = f"{headful[0]} is installed beside opencv-python-headless, and hides it"
+        remedy = f"pip uninstall {headful[0]}, then pip install --force-reinstall opencv-python-headless"
+        return Finding("libraries", "note", why, remedy)
+    return Finding("libraries", "ok", ", ".join(found))
+
+
+def _installed(name: str) -> bool:
+    try:
+        version(name)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+def _device() -> Finding:
+    import torch
+
+    from vidtrans.inference.device import resolve_device, resolve_precision
+
+    device = resolve_device("auto")
+    words = f"{device.name}, {resolve_precision('auto', device)}"
+    if device.kind == "cuda":
+        card = torch.cuda.get_device_properties(device.torch)
+        return Finding("device", "ok", f"{words}: {card.name}, {card.total_memory / 2**30:.0f} GiB")
+    if shutil.which("nvidia-smi"):
+        remedy = "install the CUDA build of torch for your driver (see pytorch.org), the GPU is many times faster"
+        return Finding("device", "note", f"{words}; an NVIDIA GPU is here, and this torch cannot use it", remedy)
+    return Finding("device", "ok", f"{words}, {torch.get_num_threads()} threads")
+
+
+def _video() -> Finding:
+    import av
+    from av.codec import codecs_available
+
+    from vidtrans.video.encoder import CODECS, EncodingSettings, PictureFormat, SegmentWriter, read_lossless
+
+    missing = sorted({c.encoder for c in CODECS.values()} - codecs_available)
+    if missing:
+        return Finding(
+            "video", "wrong", f"this FFmpeg cannot encode {', '.join(missing)}", "pip install av (its wheel)"
+        )
+    frames = np.random.default_rng(0).integers(0, 256, (3, 48, 64, 3), dtype=np.uint8)
+    form = PictureFormat(64, 48, Fraction(1), Fraction(1, 25), Fraction(25))
+    with tempfile.TemporaryDirectory(prefix="vidtrans-") as place:
+        path = Path(place) / "a.nut"
+        with closing(SegmentWriter(path, form, EncodingSettings(codec="ffv1"))) as writer:
+            for number, frame in enumerate(frames):
+                writer.write(frame, number)
+        same = all(np.array_equal(a, b) for a, b in zip(frames, read_lossless(path), strict=True))
+    if not same:
+        return Finding("video", "wrong", "what is written losslessly comes back changed", REINSTALL_AV)
+    library = ".".join(map(str, av.library_versions["libavcodec"]))
+    codecs = ", ".join(sorted(CODECS))
+    return Finding("video", "ok", f"libavcodec {library}; writes {codecs}; a lossless round trip is exact")
+
+
+def _model() -> Finding:
+    from vidtrans.inference.device import resolve_device
+    from vidtrans.inference.torch_engine import TorchEngine
+    from vidtrans.model import find_model, load_generator
+
+    path = find_model("flower")
+    assert path is not None
+    generator, record = load_generator(path)
+    engine = TorchEngine(generator, resolve_device("auto"))
+    shown = np.zeros((engine.batch, 256, 456, record.in_channels), np.uint8)
+    engine(shown)
+    began = time.perf_counter()
+    engine(shown)
+    rate = engine.batch / (time.perf_counter() - began)
+    return Finding("model", "ok", f"'flower' runs at about {rate:.0f} frames/s of 456x256")
+
+
+def _folder() -> Finding:
+    here = Path().absolute()
+    free = shutil.disk_usage(here).free / 1e9
+    if not os.access(here, os.W_OK):
+        return Finding("folder", "wrong", f"{here} cannot be written", "work in a folder of your own")
+    if free < LEAST_FREE_GB:
+        remedy = "free some space, run 'vidtrans cache clean', or put --cache-dir on another disk"
+        return Finding("folder", "note", f"{free:.1f} GB free in {here}", remedy)
+    return Finding("folder", "ok", f"{free:.0f} GB free in {here}")
+
+
+def _program() -> Finding:
+    found = shutil.which("ffmpeg")
+    return Finding("ffmpeg program", "ok", f"{found} (not needed)" if found else "none, and none is needed")
+
+
+def _presets() -> Finding:
+    from vidtrans.pipeline.recipe import preset_names, preset_path, read_tables
+
+    names = preset_names()
+    for name in names:
+        read_tables(preset_path(name))
+    if not names:
+        return Finding("presets", "wrong", "none found", "install vidtrans anew: pip install --force-reinstall .")
+    return Finding("presets", "ok", ", ".join(names))

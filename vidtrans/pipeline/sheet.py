@@ -1,0 +1,155 @@
+"""Contact sheets: of a clip's frames, of what pairings make of them, of a dataset's pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+
+from vidtrans.data.dataset import INDEX, Dataset, open_dataset
+from vidtrans.errors import MediaError, UsageError
+from vidtrans.files import plain_name
+from vidtrans.flow.survey import VERSION as SURVEY_VERSION
+from vidtrans.pairing import PAIRINGS
+from vidtrans.pairing.base import Pairing, make_pairing, pairing_record
+from vidtrans.pipeline.context import Clip, Context, content_digest, open_clip
+from vidtrans.pipeline.outputs import produce
+from vidtrans.settings import Size, Table
+from vidtrans.training.evaluation import evenly, shown_of
+from vidtrans.training.sheets import visible
+from vidtrans.video.clip import Frame
+from vidtrans.video.layout import Sheet, cell_size
+from vidtrans.video.picture import read_picture, write_picture
+
+VERSION = 1
+CELL = 240  # pixels on a picture's long side
+COLUMNS = 6
+DEFAULT_COUNT = 24
+PAIRING_SIDE = 256  # short side at which pairings see a frame, as in a dataset
+
+
+def default_output(source: Path) -> Path:
+    return Path(f"{plain_name(source).removesuffix('.dataset')}.sheet.png")
+
+
+def make_sheet(
+    source: Path,
+    output: Path | None,
+    context: Context,
+    *,
+    count: int | None = None,
+    pairings: Sequence[str] = (),
+) -> Table:
+    """Write a contact sheet of a video, a folder of pictures, or a dataset, and return what is reported of it.
+
+    ``count``: how many frames or pairs, 0 for all of them. ``pairings``: what each of these would show a network,
+    beside the frame. Raises UsageError, MediaError.
+    """
+    output = output or default_output(source)
+    if output.suffix.lower() != ".png":
+        raise UsageError(str(output), "a sheet is a picture", f"use -o {output.with_suffix('.png')}")
+    made = [make_pairing(PAIRINGS, name, {}) for name in pairings]
+    for pairing in made:
+        if pairing.needs_target:
+            why = "its input is not made of the frame"
+            raise UsageError(f"--pairing {pairing.name}", why, "choose one that makes its own pairs")
+    request = {
+        "command": "sheet",
+        "version": [VERSION, SURVEY_VERSION],
+        "source": content_digest(context, source),
+        "count": count,
+        "pairings": [pairing_record(p) for p in made],
+    }
+    is_dataset = (source / INDEX).is_file()
+    if is_dataset and made:
+        raise UsageError("--pairing", f"{source} is a dataset, it has one", "give a video")
+
+    def draw(path: Path) -> Table:
+        if is_dataset:
+            sheet = dataset_sheet(open_dataset(source), count)
+        elif made:
+            sheet = pairing_sheet(open_clip(context, source), made, count, context)
+        else:
+            sheet = clip_sheet(open_clip(context, source), count, context)
+        write_picture(path, sheet.draw())
+        return {"frames": sum(len(row) for row in sheet.rows)}
+
+    return produce(context, output, request, [source] if source.is_file() else [], draw)
+
+
+def spread(total: int, count: int | None, default: int = DEFAULT_COUNT) -> list[int]:
+    """At most ``count`` numbers below ``total`` (0: all of them), spread evenly, none at the very ends."""
+    wanted = default if count is None else count
+    if wanted == 0 or total <= wanted:
+        return list(range(total))
+    return [(2 * k + 1) * total // (2 * wanted) for k in range(wanted)]
+
+
+def frames_of(clip: Clip, numbers: Iterable[int], size: Size, context: Context) -> Iterator[Frame]:
+    """These frames of a clip, in order; the reader seeks to each that lies far from the last."""
+    with clip.reader(size, context.decode_threads) as reader:
+        for number in numbers:
+            with closing(reader.frames(number, number + 1, clip.index)) as frames:
+                yield from frames
+            context.stop.check()
+
+
+def clip_sheet(clip: Clip, count: int | None, context: Context) -> Sheet:
+    """Frames of a clip with their times and shots, or the names of the pictures."""
+    numbers = spread(clip.index.num_frames, count)
+    pictures, notes = [], []
+    for frame in frames_of(clip, numbers, Size(), context):
+        pictures.append(frame.rgb)
+        notes.append(_moment(clip, frame.index))
+    index = clip.index
+    title = f"{clip.path.name}: {index.num_frames} frames, {index.width}x{index.height}, {len(clip.shots)} shots"
+    return _in_columns(title, pictures, notes)
+
+
+def _moment(clip: Clip, number: int) -> str:
+    if clip.index.names:
+        return clip.index.names[number]
+    seconds = float((clip.index.pts[number] - clip.index.pts[0]) * clip.index.time_base)
+    shot = sum(first <= number for first in clip.shots)
+    return f"{seconds:.2f} s  frame {number}" + (f"  shot {shot}" if len(clip.shots) > 1 else "")
+
+
+def pairing_sheet(clip: Clip, pairings: Sequence[Pairing], count: int | None, context: Context) -> Sheet:
+    """A few frames, and beside each what a network would see of it, trained with each of the pairings."""
+    rows, notes = [], []
+    for number in spread(clip.index.num_frames, count, 3):
+        shot = max(s for s in clip.shots if s <= number)
+        wanted = sorted({n for p in pairings for n in p.history(number, shot)} | {number})
+        seen = {f.index: f.rgb for f in frames_of(clip, wanted, Size(short=PAIRING_SIDE), context)}
+        rng = np.random.Generator(np.random.Philox(key=number))
+        shown = [visible(p.taught([seen[n] for n in p.history(number, shot)], rng)) for p in pairings]
+        rows.append([seen[number], *shown])
+        notes.append([_moment(clip, number)])
+    columns = ("frame", *(p.name for p in pairings))
+    return Sheet(f"{clip.path.name}: what a network sees", rows, cell_size(rows[0][0], 300), columns, notes)
+
+
+def dataset_sheet(dataset: Dataset, count: int | None) -> Sheet:
+    """Pairs of a dataset, input beside target, with the names of the pictures to delete."""
+    wanted = len(dataset.pairs) if count == 0 else count or DEFAULT_COUNT
+    pairing = dataset.pairing
+    cells, notes = [], []
+    for pair in evenly(dataset.pairs, wanted):
+        target = read_picture(pair.target)
+        cells.append(np.hstack([visible(shown_of(pairing, pair)), target]))
+        name = pair.target.relative_to(dataset.folder).as_posix()
+        notes.append(name if pair.role == "train" else f"{name}  (held out)")
+    if not cells:
+        raise MediaError(str(dataset.folder), "it has no pairs", "make it again, or --restore its pictures")
+    title = f"{dataset.folder.name}: {len(dataset.pairs)} pairs, '{pairing.name}'; delete a picture and its pair goes"
+    return _in_columns(title, cells, notes, columns=COLUMNS // 2, side=2 * CELL)
+
+
+def _in_columns(
+    title: str, pictures: Sequence[np.ndarray], notes: Sequence[str], columns: int = COLUMNS, side: int = CELL
+) -> Sheet:
+    rows = [pictures[i : i + columns] for i in range(0, len(pictures), columns)]
+    lines = [notes[i : i + columns] for i in range(0, len(notes), columns)]
+    return Sheet(title, rows, cell_size(pictures[0], side), (), lines)

@@ -1,0 +1,94 @@
+"""What is shown of a generator while it trains: the latest outputs, and how they came about."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from vidtrans.data.dataset import Pair
+from vidtrans.files import remove
+from vidtrans.inference.engine import Engine
+from vidtrans.pairing.base import Pairing
+from vidtrans.settings import Table
+from vidtrans.training.evaluation import apply, evenly, shown_of
+from vidtrans.video.layout import GAP, Sheet, cell_size, plain, plot
+from vidtrans.video.picture import read_picture, write_picture
+
+ROWS = 4
+CELL = 320  # pixels on a cell's long side
+MILESTONES = (0.02, 0.06, 0.15, 0.4, 1.0)  # shares of the run at which the outputs are kept
+COLOURS = {"L1": (120, 200, 255), "G": (255, 190, 90), "D": (200, 140, 255)}
+
+
+def preview_sheet(engine: Engine, pairing: Pairing, pairs: Sequence[Pair], title: str, path: Path) -> None:
+    """Write a sheet of a few pairs: input, output, target."""
+    rows = []
+    for pair in evenly(pairs, ROWS):
+        shown, output, target = apply(engine, pairing, pair)
+        rows.append([visible(shown), output, target])
+    sheet = Sheet(title, rows, cell_size(rows[0][2], CELL), ("input", "output", "target"))
+    write_picture(path, sheet.draw())
+
+
+def visible(shown: np.ndarray) -> np.ndarray:
+    """What a network sees, as a picture: grey from its first channel, or its first three, or the latest frame."""
+    channels = shown.shape[2]
+    if channels < 3:
+        return np.repeat(shown[..., :1], 3, axis=2)
+    return shown[..., -3:] if channels % 3 == 0 else shown[..., :3]
+
+
+class Timeline:
+    """How training went, in ``folder``: the same few pairs at milestones of the run, and the losses.
+
+    ``steps/`` holds a strip of outputs for each milestone, so that a resumed run goes on with the sheet.
+    """
+
+    def __init__(self, folder: Path, pairing: Pairing, pairs: Sequence[Pair], total: int) -> None:
+        self.folder, self.pairing, self.pairs = folder, pairing, evenly(pairs, ROWS)
+        self.milestones = sorted({max(1, round(share * total)) for share in MILESTONES})
+
+    @property
+    def sheet(self) -> Path:
+        return self.folder / "training.png"
+
+    def _strip(self, step: int) -> Path:
+        return self.folder / "steps" / f"{step:08d}.png"
+
+    def begin(self, step: int) -> None:
+        """Forget what an earlier run left beyond ``step``."""
+        for strip in (self.folder / "steps").glob("*.png"):
+            if int(strip.stem) > step:
+                remove(strip)
+
+    def add(self, step: int, engine: Engine) -> None:
+        """Keep the outputs of this step."""
+        cells = [apply(engine, self.pairing, pair)[1] for pair in self.pairs]
+        height, width = cells[0].shape[:2]
+        same = [c for c in cells if c.shape[:2] == (height, width)]
+        write_picture(self._strip(step), np.vstack(same))
+
+    def draw(self, losses: Sequence[Sequence[float]], scores: Table) -> None:
+        """Write the sheet; ``losses`` are rows of G's adversarial loss, its L1, and D's."""
+        pairs = [(shown_of(self.pairing, p), read_picture(p.target)) for p in self.pairs]
+        first = pairs[0][1].shape
+        pairs = [p for p in pairs if p[1].shape == first]
+        strips = sorted((self.folder / "steps").glob("*.png"))
+        kept = [
+            (int(s.stem), np.split(read_picture(s), len(pairs))) for s in strips if self._fits(s, first, len(pairs))
+        ]
+        rows = [[visible(shown), *(cells[i] for _, cells in kept), target] for i, (shown, target) in enumerate(pairs)]
+        columns = ("input", *(f"step {step}" for step, _ in kept), "target")
+        sheet = Sheet("how training went", rows, cell_size(pairs[0][1], CELL), columns).draw()
+        series = [
+            (name, [row[at] for row in losses], COLOURS[name]) for at, name in enumerate(("G", "L1", "D")) if losses
+        ]
+        curves = plot(series, sheet.shape[1] - 2 * GAP, 140)
+        words = ", ".join(f"{name} {value:.4g}" for name, value in scores.items() if value is not None)
+        foot = Sheet("", [[curves]], (curves.shape[1], curves.shape[0]), foot=f"held out: {words}" if words else "")
+        write_picture(self.sheet, np.vstack([sheet, plain(sheet.shape[1], GAP), foot.draw()]))
+
+    def _fits(self, strip: Path, shape: tuple[int, ...], count: int) -> bool:
+        return read_picture(strip).shape == (shape[0] * count, shape[1], 3)
