@@ -88,14 +88,15 @@ def test_golden_keys(name: str) -> None:
     assert stage.key[:16] == GOLDEN[name]
 
 
-def test_the_steps_are_in_a_runs_key_and_not_in_its_run_key() -> None:
+def test_steps_and_card_are_in_a_runs_key_and_not_in_its_run_key() -> None:
     import dataclasses
 
     short = EXAMPLES["train"]
     long = dataclasses.replace(short, steps=20)  # type: ignore[type-var]
+    carded = dataclasses.replace(short, card={"author": "me"})  # type: ignore[type-var]
     other = dataclasses.replace(short, seed=1)  # type: ignore[type-var]
-    assert short.key != long.key
-    assert short.run_key == long.run_key != other.run_key  # type: ignore[attr-defined]
+    assert len({short.key, long.key, carded.key, other.key}) == 4
+    assert short.run_key == long.run_key == carded.run_key != other.run_key  # type: ignore[attr-defined]
 
 
 def test_a_complete_entry_is_read_and_a_changed_byte_is_a_warning_and_a_miss(tmp_path: Path) -> None:

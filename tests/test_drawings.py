@@ -66,9 +66,15 @@ def test_an_empty_page_has_nothing_drawn_on_it() -> None:
         assert not looks_drawn(np.full((480, 640, 3), tone, np.uint8), "lines")
 
 
-@pytest.mark.parametrize("paper", [(255, 120, 120), (128, 128, 128)])
-def test_a_coloured_or_a_middle_grey_ground_is_no_paper(paper: tuple[int, int, int]) -> None:
-    page = np.where(line_drawing() < 128, line_drawing(), np.array(paper, np.uint8)).astype(np.uint8)
+def test_a_coloured_ground_is_no_paper_and_a_shaded_one_is() -> None:
+    for paper, drawn in (((255, 120, 120), False), ((128, 128, 128), True)):
+        page = np.where(line_drawing() < 128, line_drawing(), np.array(paper, np.uint8)).astype(np.uint8)
+        assert looks_drawn(page, "lines") == drawn
+
+
+def test_what_is_cut_out_on_white_is_no_stroke() -> None:
+    page = np.full((480, 640, 3), 255, np.uint8)
+    cv2.ellipse(page, (320, 240), (60, 90), 0, 0, 360, (60, 60, 60), -1)
     assert not looks_drawn(page, "lines")
 
 

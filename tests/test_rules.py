@@ -187,6 +187,7 @@ def test_a_model_is_not_written_over_the_one_it_starts_from(clip: Path) -> None:
     [
         (("--apply", "missing.mp4", "-o", "out.mp4"), 3, "missing.mp4"),
         (("--apply", "clip.mp4", "-o", "out.avi"), 2, "use .mp4"),
+        (("--apply", "clip.mp4", "-o", "out.png"), 2, "one picture cannot hold"),
         (("--apply", "clip.mp4", "-o", "taken.mp4"), 2, "--overwrite"),
         (("--apply", "clip.mp4", "--apply", "clip.mp4", "-o", "out.mp4"), 2, "folder"),
         (("--apply", "clip.mp4", "-o", "out.mp4", "--set", "temporal.radius=-1"), 2, "temporal.radius"),

@@ -16,6 +16,7 @@ from shoot import lossless
 import vidtrans as api
 from vidtrans.data.dataset import open_dataset
 from vidtrans.errors import MediaError, UsageError
+from vidtrans.events import Note
 from vidtrans.model import read_record
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import make_pairing
@@ -169,11 +170,14 @@ def test_a_deleted_guide_drops_its_pair_alone(shot: Path) -> None:
 def test_frames_are_taken_as_long_as_every_guide_has_one(short: str, shot: Path) -> None:
     for i in range(12, COUNT):
         (shot / short / f"{i}.png").unlink()
-    heard: list[object] = []
+    heard: list[Any] = []
     assert make(shot, report=heard.append)["frames"] == 12
     stored = {p.name: len(list(p.iterdir())) for p in Path("shot.dataset").iterdir() if p.is_dir()}
     assert set(stored.values()) == {12}
-    assert any("12" in str(e) for e in heard if "warning" in str(e))
+    assert [e.text for e in heard if isinstance(e, Note) and e.level == "warning"] == [
+        "shot: 16 frames were promised, 12 were read",
+        "shot has 12 frames, beauty 16; the first 12 are paired",
+    ]
 
 
 def test_a_stack_is_not_thinned(shot: Path) -> None:
@@ -241,8 +245,10 @@ def test_a_missing_guide_is_named_when_rendering(
     told = refuse(capsys, 3, "stylize", shot, "--model", model)
     assert "no guide 'normals' in it (it has depth, normal)" in told
     assert "like the guides" in told
-    for other in (clip, "beauty", "beauty/0.png"):
-        assert "no guide 'depth'" in refuse(capsys, 3, "stylize", other, "--model", model)
+    assert "no guide 'depth'" in refuse(capsys, 3, "stylize", "beauty", "--model", model)
+    for other in (clip, "beauty/0.png"):
+        told = refuse(capsys, 3, "stylize", other, "--model", model)
+        assert "not a folder of guides — give one that holds depth, normals" in told
 
 
 def test_guides_of_several_sizes_are_refused(model: Path, shot: Path, capsys: pytest.CaptureFixture[str]) -> None:

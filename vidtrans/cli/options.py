@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import shlex
 import signal
 import sys
@@ -170,6 +171,8 @@ def common(function: Callable[..., Any]) -> Callable[..., Any]:
             stop=stop,
             **{k: v for k, v in given.items() if v is not None},
         )
+        for name in _unknown_variables(click.get_current_context()):
+            context.note(f"the variable {name} is none of this command's; it changes nothing", "warning")
         try:
             return function(*args, context=context, console=console, **kwargs)
         except Interrupted as error:
@@ -180,6 +183,13 @@ def common(function: Callable[..., Any]) -> Callable[..., Any]:
                 context.cache.save_digests()
 
     return wrapped
+
+
+def _unknown_variables(context: click.Context) -> list[str]:
+    """Variables that are named after this command and one of its flags, but there is no such flag."""
+    prefix = f"{context.auto_envvar_prefix}_"
+    known = {prefix + str(p.name).upper() for p in context.command.params}
+    return sorted(name for name in os.environ if name.startswith(prefix) and name not in known)
 
 
 def console_options(function: Callable[..., Any]) -> Callable[..., Any]:

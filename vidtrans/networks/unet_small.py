@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vidtrans.errors import UsageError
 from vidtrans.settings import setting
 
 
@@ -22,6 +23,9 @@ class UNetSmallSettings:
         "pixel-shuffle",
         "pixel-shuffle keeps detailed still backgrounds clean; resize is smoother",
         choices=("pixel-shuffle", "resize"),
+    )
+    residual: bool = setting(
+        False, "the network adds to its first three channels: where the input is nearly the picture already"
     )
 
     def __post_init__(self) -> None:
@@ -68,6 +72,13 @@ class UNetSmall(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, settings: UNetSmallSettings) -> None:
         super().__init__()
+        if settings.residual and in_channels < out_channels:
+            raise UsageError(
+                "generator.residual",
+                f"there is no picture in {in_channels} input channel{'s' * (in_channels > 1)} to add to",
+                "train with --set generator.residual=false",
+            )
+        self.residual = settings.residual
         width = settings.channels
         widths = [width, 2 * width, 3 * width, 4 * width]
         self.multiple = 2 ** len(widths)
@@ -90,6 +101,7 @@ class UNetSmall(nn.Module):
             )
 
     def forward(self, x: Tensor) -> Tensor:
+        shown = x
         x = self.stem(F.pixel_unshuffle(x, 2))
         skips = []
         for down in self.down:
@@ -97,4 +109,5 @@ class UNetSmall(nn.Module):
             x = down(x)
         for up in self.up:
             x = up(x, skips.pop())
-        return torch.tanh(self.head(x))
+        made: Tensor = self.head(x)
+        return (shown[:, : made.shape[1]] + made).clamp(-1, 1) if self.residual else torch.tanh(made)

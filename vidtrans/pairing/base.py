@@ -28,6 +28,7 @@ class Pairing(Protocol):
     ``version`` is raised by hand when the pictures that it makes change.
     ``needs_target``: the target comes from a second clip or folder, not from the frame itself.
     ``min_frames``: the shortest shot that gives a pair.
+    ``at_source_size``: it is about single pixels, so it is rendered at the source's size unless told otherwise.
     ``uses_mask``: what ``shown`` makes depends on the mask. ``draws``: what kind of drawing ``drawn``
     takes, 'lines' on paper or 'flats'; '' for none.
     ``enlarges``: how many times larger than its source a render is. ``guides``: the names of the pictures that stand
@@ -42,6 +43,7 @@ class Pairing(Protocol):
     version: ClassVar[int]
     needs_target: ClassVar[bool]
     uses_mask: ClassVar[bool]
+    at_source_size: ClassVar[bool]
     draws: ClassVar[Drawing]
     knob: ClassVar[str]
     finishes: ClassVar[bool]
@@ -98,6 +100,7 @@ class PlainPairing:
 
     needs_target: ClassVar[bool] = False
     uses_mask: ClassVar[bool] = False
+    at_source_size: ClassVar[bool] = False
     draws: ClassVar[Drawing] = ""
     knob: ClassVar[str] = ""
     finishes: ClassVar[bool] = False

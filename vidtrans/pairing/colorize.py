@@ -40,9 +40,14 @@ class Colorize(FramePairing):
         Where a colour cannot be as light or dark as the frame it is made paler, and its hue is kept.
         """
         del shown
-        luma = cv2.transform(frame.astype(np.float32), LUMA)[..., None]
+        luma = cv2.transform(frame.astype(np.float32), LUMA)
         colour = output.astype(np.float32)
         chroma = colour - cv2.transform(colour, LUMA)[..., None]
-        room = np.where(chroma > 0, 255 - luma, luma) / np.maximum(np.abs(chroma), np.float32(1e-3))
-        paler = np.clip(room.min(axis=2, keepdims=True), 0, 1)
-        return np.rint(np.clip(luma + paler * chroma, 0, 255)).astype(np.uint8)
+        # The most that is asked for above and below the luma, and the room that there is.
+        red, green, blue = (chroma[..., c] for c in range(3))
+        above = np.maximum(np.maximum(red, green), np.maximum(blue, np.float32(1e-3)))
+        below = np.maximum(-np.minimum(np.minimum(red, green), blue), np.float32(1e-3))
+        paler = np.minimum(np.minimum((255 - luma) / above, luma / below), 1)
+        chroma *= np.maximum(paler, 0)[..., None]
+        chroma += luma[..., None]
+        return np.rint(np.clip(chroma, 0, 255, out=chroma), out=chroma).astype(np.uint8)

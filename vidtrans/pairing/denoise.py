@@ -32,6 +32,7 @@ class Denoise(FramePairing):
 
     name = "denoise"
     version = 1
+    at_source_size = True
     Settings = DenoiseSettings
     in_channels = 3
 

@@ -48,6 +48,7 @@ class Edges(FramePairing):
     name = "edges"
     version = 1
     draws = "lines"
+    knob = "density"
     Settings = EdgesSettings
 
     def __init__(self, settings: EdgesSettings) -> None:

@@ -28,6 +28,7 @@ class Enlarge(FramePairing):
 
     name = "enlarge"
     version = 1
+    at_source_size = True
     Settings = EnlargeSettings
     in_channels = 3
 

@@ -42,6 +42,7 @@ class Inpaint(FramePairing):
     version = 1
     uses_mask = True
     finishes = True
+    knob = "grow"
     Settings = InpaintSettings
     in_channels = 4
 
@@ -76,16 +77,22 @@ class Inpaint(FramePairing):
     def finish(self, frame: np.ndarray, output: np.ndarray, shown: np.ndarray) -> np.ndarray:
         """(H, W, 3) uint8 twice, (H, W, 4) uint8 → (H, W, 3) uint8: the frame, filled where ``shown`` has holes."""
         hole = (shown[..., 3] > 127).astype(np.uint8)
+        finished = frame.copy()
         if not hole.any():
-            return frame.copy()
-        if self.settings.feather > 0 and not hole.all():
-            inside = cv2.distanceTransform(hole, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-            ramp = np.minimum(inside / np.float32(self.settings.feather), 1)
-            weight = (ramp * ramp * (3 - 2 * ramp))[..., None]
-        else:
-            weight = hole[..., None].astype(np.float32)
-        blended = frame + weight * (output.astype(np.float32) - frame)
-        return np.rint(blended).astype(np.uint8)
+            return finished
+        left, top, width, height = cv2.boundingRect(hole)  # holes are small, as a rule, and frames large
+        box = np.s_[max(0, top - 1) : top + height + 1, max(0, left - 1) : left + width + 1]
+        weight = self._weight(hole[box])[..., None]
+        finished[box] = np.rint(frame[box] + weight * (output[box].astype(np.float32) - frame[box]))
+        return finished
+
+    def _weight(self, hole: np.ndarray) -> np.ndarray:
+        """(H, W) uint8, 1 in the hole → (H, W) float32: how much of the filling is seen, 0 to 1."""
+        if self.settings.feather == 0 or hole.all():
+            return hole.astype(np.float32)
+        inside = cv2.distanceTransform(hole, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        ramp = np.minimum(inside / np.float32(self.settings.feather), 1)
+        return np.asarray(ramp * ramp * (3 - 2 * ramp))
 
 
 def _with_hole(frame: np.ndarray, hole: np.ndarray) -> np.ndarray:

@@ -59,6 +59,7 @@ class Regions(FramePairing):
     name = "regions"
     version = 1
     draws = "flats"
+    knob = "smoothing"
     Settings = RegionsSettings
     in_channels = 3
 

@@ -48,6 +48,7 @@ class Sketch(FramePairing):
     name = "sketch"
     version = 1
     draws = "lines"
+    knob = "width"
     Settings = SketchSettings
     in_channels = 1
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from vidtrans.pipeline.cache import FOLDER, Cache
 from vidtrans.pipeline.stages import IndexStage, media_libraries
 from vidtrans.settings import Size, Table, Time, to_table
 from vidtrans.video.clip import ClipIndex, Reader
-from vidtrans.video.pictures import open_reader
+from vidtrans.video.pictures import is_picture, open_reader
 
 INDEX_WAIT_S = 3600.0
 
@@ -106,19 +106,22 @@ def open_clip(context: Context, path: Path, guides: Sequence[str] = ()) -> Clip:
     stage = IndexStage(digest, list(guides), VERSION, media_libraries())
     entry = context.cache.entry(stage.name, stage.key)
     held = entry.read()
-    if held is not None:
-        return Clip(path, digest, _index_from(held["index"]), Survey.of(held["survey"]), tuple(guides))
-    with open_reader(path, guides=guides):  # what is no clip leaves no trace in the cache
-        pass
-    if context.dry_run:
-        return Clip(path, digest, *_scan(context, path, guides), tuple(guides))
-    with entry.locked(wait_s=INDEX_WAIT_S):
-        if (held := entry.read()) is None:  # else another run was reading the same clip
+    if held is None:
+        with open_reader(path, guides=guides):  # what is no clip leaves no trace in the cache
+            pass
+        if context.dry_run:
             index, survey = _scan(context, path, guides)
-            held = {"index": _index_table(index), "survey": to_table(survey)}
-            entry.finish(held)
-    context.cache.save_digests()
-    return Clip(path, digest, _index_from(held["index"]), Survey.of(held["survey"]), tuple(guides))
+            return Clip(path, digest, index, survey, tuple(guides))
+        with entry.locked(wait_s=INDEX_WAIT_S):
+            if (held := entry.read()) is None:  # else another run was reading the same clip
+                index, survey = _scan(context, path, guides)
+                held = {"index": _index_table(index), "survey": to_table(survey)}
+                entry.finish(held)
+        context.cache.save_digests()
+    index = _index_from(held["index"])
+    if is_picture(path):  # its name is not in the digest of its content
+        index = replace(index, names=(path.name,))
+    return Clip(path, digest, index, Survey.of(held["survey"]), tuple(guides))
 
 
 def _scan(context: Context, path: Path, guides: Sequence[str]) -> tuple[ClipIndex, Survey]:

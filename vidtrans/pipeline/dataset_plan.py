@@ -72,7 +72,7 @@ class Request:
 
     @property
     def pairing(self) -> Pairing:
-        return _with_guides(self._pairing(), self.videos)
+        return _with_guides(self._pairing(), self.videos[0], self.target)
 
     @property
     def taught(self) -> dict[str, Table]:
@@ -129,12 +129,16 @@ def _check_inputs(videos: Sequence[Path], target: Path | None, pairing: Pairing)
         raise UsageError("--target", "one target clip fits one video", "make a dataset for each pair of clips")
 
 
-def _with_guides(pairing: Pairing, videos: Sequence[Path]) -> Pairing:
-    """A stack that was told no guides takes all that are in its folder, the grey ones as one channel each."""
+def _with_guides(pairing: Pairing, folder: Path, target: Path | None) -> Pairing:
+    """A stack that was told no guides takes all that are in its folder, the grey ones as one channel each.
+
+    The target may lie among them, and is none.
+    """
     if not isinstance(pairing, Stack) or pairing.guides:
         return pairing
-    folder = videos[0]
+    taught = target.resolve() if target else None
     found = find_guides(folder) if folder.is_dir() else {}
+    found = {name: path for name, path in found.items() if path.resolve() != taught}
     if not found:
         remedy = "give a folder with a folder of pictures for each guide: depth/, normals/ …"
         raise UsageError(str(folder), "no guides in it", remedy)

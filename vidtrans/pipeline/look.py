@@ -52,8 +52,8 @@ class Look:
         """(width, height) at which the model runs on a ``source`` of that size, for a ``rendering.size``."""
         factor = self.pairing.enlarges
         if wanted == "trained":
-            # What makes pictures larger is made for the whole of them.
-            size = Size(short=self.record.size) if self.record and factor == 1 else Size()
+            as_stored = self.record is None or self.pairing.at_source_size
+            size = Size() if as_stored or self.record is None else Size(short=self.record.size)
         else:
             size = parse_size(wanted)
         width, height = size.of(*source)

@@ -28,7 +28,7 @@ from vidtrans.files import (
 from vidtrans.pipeline.cache import Entry
 from vidtrans.pipeline.context import Context
 from vidtrans.pipeline.dataset_plan import Planned, Request, default_output
-from vidtrans.pipeline.estimate import estimate_pictures
+from vidtrans.pipeline.estimate import after, estimate_pictures
 from vidtrans.pipeline.outputs import check_parents
 from vidtrans.pipeline.recipe import Recipe
 from vidtrans.settings import Table, Time
@@ -69,7 +69,8 @@ def make_dataset(
         return _result(held, output, began, cached=True)
     planned = request.plan(output, context)
     if context.dry_run:
-        costs = estimate_pictures(planned.first_pictures(), planned.plan.num_stored)
+        reading = time.monotonic() - began
+        costs = after(reading, estimate_pictures(planned.first_pictures(), planned.plan.num_stored))
         return _result(planned.dataset, output, began, cached=False) | {"dry_run": True} | costs
     _write(planned, output, held, context)
     return _result(open_dataset(output), output, began, cached=False)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from vidtrans.errors import UsageError
 from vidtrans.files import plain_name
 from vidtrans.model import SUFFIX
 from vidtrans.pipeline.context import Context, open_clip
@@ -21,7 +22,7 @@ from vidtrans.pipeline.train import train
 from vidtrans.settings import Table
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.encoder import EncodingSettings
-from vidtrans.video.pictures import open_reader
+from vidtrans.video.pictures import is_picture, open_reader
 
 
 def run(
@@ -120,7 +121,10 @@ def _check(
         outputs = [output]
     for clip, place in zip(apply, outputs, strict=True):
         made = encoding.resolved(pictures=is_still(clip), output=place)
-        check_place(place, sources, folder=makes_folder(made, place))
+        folder = makes_folder(made, place)
+        if made.makes_pictures and not folder and not is_picture(clip):
+            raise UsageError(str(place), f"one picture cannot hold all frames of {clip.name}", "give a folder name")
+        check_place(place, sources, folder=folder)
         check_foreign(context.cache, place, context.overwrite)
     for clip in apply:
         if clip.is_dir():

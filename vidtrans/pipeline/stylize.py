@@ -12,7 +12,7 @@ from vidtrans.files import digest_of, finish_replacing, plain_name
 from vidtrans.model import SUFFIX
 from vidtrans.pairing.base import pairing_record
 from vidtrans.pipeline.context import Clip, Context, content_digest, open_clip
-from vidtrans.pipeline.estimate import add_up
+from vidtrans.pipeline.estimate import add_up, after
 from vidtrans.pipeline.look import RenderSettings, find_look
 from vidtrans.pipeline.outputs import check_parents, check_place, up_to_date
 from vidtrans.pipeline.recipe import Recipe
@@ -85,7 +85,7 @@ def stylize(
     if settings.encoding.makes_pictures and not folder and not job.single:
         raise UsageError(str(output), f"one picture cannot hold {job.stop - job.first} frames", "give a folder name")
     if context.dry_run:
-        return job.summary(output) | {"dry_run": True} | job.estimate()
+        return job.summary(output) | {"dry_run": True} | after(time.monotonic() - began, job.estimate())
     result = job.render(output, request)
     context.cache.trim("infer", int(context.cache_limit_gb * 1e9))
     return result | {"seconds": round(time.monotonic() - began, 3), "cached": False}

@@ -6,10 +6,12 @@ import cv2
 import numpy as np
 
 from vidtrans.pairing.base import Drawing
+from vidtrans.pairing.paper import ink
 from vidtrans.video.picture import resize
 
 _SIDE = 512  # long side, in pixels, that a picture is judged at
 _PAPER_SHARE, _FLAT_SHARE = 0.75, 0.95
+_THICKEST = 13  # pixels, of a stroke
 
 
 def looks_drawn(rgb: np.ndarray, kind: Drawing) -> bool:
@@ -21,13 +23,17 @@ def looks_drawn(rgb: np.ndarray, kind: Drawing) -> bool:
 
 
 def _is_line_drawing(rgb: np.ndarray) -> bool:
-    """Most of it is one light (or dark) colourless tone, and something is drawn on it."""
-    spread = rgb.max(axis=2).astype(np.int16) - rgb.min(axis=2)
-    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-    tone = int(np.argmax(np.bincount(grey.ravel() // 8, minlength=32))) * 8 + 4
-    paper = np.abs(grey.astype(np.int16) - tone) <= 24
-    plain = tone >= 170 or tone <= 40
-    return bool(plain and _PAPER_SHARE <= paper.mean() < 1 and (spread < 48).mean() > 0.9)
+    """Colourless, most of it bare paper, and what is not is thin strokes.
+
+    Measured: at least 0.92 of five outlines and a drawing is bare paper, at most 0.70 of 25 photographs; people cut
+    out on white come to 0.86, but they are no strokes.
+    """
+    inked = ink(rgb)
+    strokes = (inked >= 128).astype(np.uint8)
+    box = np.ones((_THICKEST, _THICKEST), np.uint8)
+    thick = cv2.morphologyEx(strokes, cv2.MORPH_OPEN, box).sum() / max(1, int(strokes.sum()))
+    colourless = (rgb.max(axis=2).astype(np.int16) - rgb.min(axis=2) < 48).mean()
+    return bool((inked == 0).mean() >= _PAPER_SHARE and strokes.any() and thick <= 0.3 and colourless >= 0.9)
 
 
 def _is_flat(rgb: np.ndarray) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -116,6 +117,8 @@ class GuideReader:
         self.path, self.names, self.size, self.threads = Path(path), list(names), size, threads
 
     def __enter__(self) -> GuideReader:
+        if not self.path.is_dir():
+            raise MediaError(str(self.path), "not a folder of guides", f"give one that holds {', '.join(self.names)}")
         found = find_guides(self.path)
         for name in self.names:
             if name not in found:
@@ -149,7 +152,9 @@ class GuideReader:
                 yield Frame(first.index, first.pts, first.rgb, guides)
 
     def index_of(self, pts: Sequence[int]) -> ClipIndex:
-        return self._readers[0].index_of(pts)
+        first = self._readers[0].index_of(pts)
+        longest = max(r.num_frames_expected or 0 for r in self._readers)
+        return replace(first, names=first.names[: len(pts)], num_frames_from_header=longest)
 
 
 def open_reader(

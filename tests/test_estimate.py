@@ -1,0 +1,170 @@
+"""Dry runs: what a command would take, and that nothing is touched while that is found out."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chain import TINY, refuse, said, said_json, tiny_flags
+from clips import moving_frames, scene, write_clip, write_folder
+
+import vidtrans as api
+from vidtrans.pipeline.estimate import add_up, duration, peak_memory, size, spoken
+
+PARTS = ("seconds", "disk_bytes", "cache_bytes", "memory_bytes")
+
+
+def tree(*folders: Path) -> dict[str, tuple[int, int]]:
+    """Everything below, hidden files and caches included, with size and time."""
+    return {
+        str(p): (p.stat().st_size if p.is_file() else 0, p.stat().st_mtime_ns) for f in folders for p in f.rglob("*")
+    }
+
+
+@pytest.fixture
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The system's temporary folder, for this test alone."""
+    place = tmp_path.parent / f"{tmp_path.name}-scratch"
+    place.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    return place
+
+
+@pytest.fixture
+def ready(clip: Path, tiny_model: Path) -> None:
+    """What the dry runs need: a clip, a dataset made under another cache, pictures, a mask."""
+    api.make_dataset(clip, settings=TINY, cache_dir=clip.parent.with_name(clip.parent.name + "-cache"))
+    write_folder(Path("pictures"), moving_frames(5))
+    write_folder(Path(), [scene(64, 48, 1)], ["mask.png"])
+
+
+CHAIN = tiny_flags()
+DRY = {
+    "make-dataset": ("make-dataset", "clip.mp4", "-o", "new.dataset", *tiny_flags("dataset")),
+    "make-dataset of pictures": ("make-dataset", "pictures"),
+    "train": ("train", "clip.dataset", *tiny_flags("generator", "discriminator", "training")),
+    "stylize": ("stylize", "clip.mp4", "--model", "MODEL"),
+    "stylize directed": ("stylize", "clip.mp4", "--model", "MODEL", "--mask", "mask.png", "--strength", "0: 0, 9: 1"),
+    "stylize identity": ("stylize", "clip.mp4", "--model", "identity", "--codec", "ffv1"),
+    "stylize a picture": ("stylize", "pictures/3.png", "--model", "MODEL"),
+    "stylize pictures": ("stylize", "pictures", "--model", "MODEL"),
+    "run": ("run", "clip.mp4", "--apply", "clip.mp4", "-o", "out.mp4", *CHAIN),
+    "run over two": ("run", "clip.mp4", "--apply", "clip.mp4", "--apply", "pictures", "-o", "out", *CHAIN),
+    "run on pictures": ("run", "pictures", "--apply", "pictures/0.png", "-o", "out.png", *CHAIN),
+}
+
+
+@pytest.mark.usefixtures("ready")
+@pytest.mark.parametrize("name", DRY)
+def test_a_dry_run_estimates_and_touches_nothing(
+    name: str, scratch: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [str(tiny_model) if a == "MODEL" else a for a in DRY[name]]
+    before = tree(Path())
+    table = said_json(capsys, *arguments, "--dry-run")
+    assert tree(Path()) == before
+    assert not Path(".vidtrans").exists()
+    assert not list(scratch.iterdir())
+    assert table["dry_run"] is True
+    assert table["cached"] is False
+    assert table["frames"] > 0
+    found = table["estimate"]
+    assert set(found) == set(PARTS)
+    assert found["seconds"] >= 0
+    assert found["disk_bytes"] > 100
+    assert found["memory_bytes"] > 10_000_000
+    assert (found["cache_bytes"] > 0) == (not name.startswith("make-dataset"))
+
+
+@pytest.mark.usefixtures("ready")
+@pytest.mark.parametrize("name", ["make-dataset", "train", "stylize", "run"])
+def test_a_person_reads_it_in_words(name: str, tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [str(tiny_model) if a == "MODEL" else a for a in DRY[name]]
+    told = said(capsys, 0, *arguments, "--dry-run").splitlines()[-1]
+    assert told.startswith("would ")
+    assert "; about " in told
+    assert "on disk" in told
+    assert told.endswith("of memory")
+
+
+def test_the_estimate_is_near_what_it_comes_to(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = (clip, *tiny_flags("dataset"))
+    expected = said_json(capsys, "make-dataset", *flags, "--dry-run")["estimate"]
+    said_json(capsys, "make-dataset", *flags)
+    found = sum(p.stat().st_size for p in Path("clip.dataset").rglob("*.png"))
+    assert found / 1.5 < expected["disk_bytes"] < found * 1.5
+    render = ("stylize", clip, "--model", "identity", "--codec", "ffv1")
+    expected = said_json(capsys, *render, "--dry-run")["estimate"]
+    said_json(capsys, *render)
+    found = os.path.getsize("clip.identity.mkv")
+    assert found / 1.5 < expected["disk_bytes"] < found * 1.5
+
+
+def test_a_longer_clip_takes_more(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sizes = []
+    for count in (12, 36):
+        clip = write_clip(tmp_path / f"{count}.mp4", moving_frames(count))
+        sizes.append(said_json(capsys, "stylize", clip, "--model", "identity", "--dry-run")["estimate"]["disk_bytes"])
+    assert sizes[1] == pytest.approx(3 * sizes[0], rel=0.3)
+
+
+def test_what_is_there_already_costs_nothing(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said(capsys, 0, "stylize", clip, "--model", "identity")
+    table = said_json(capsys, "stylize", clip, "--model", "identity", "--dry-run")
+    assert (table["cached"], table["frames_encoded"]) == (True, 0)
+    assert "up to date" in said(capsys, 0, "stylize", clip, "--model", "identity", "--dry-run")
+
+
+def test_a_dry_run_fails_where_the_run_would(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, status in (
+        (("stylize", clip, "--model", "identity", "--mask", "missing.png"), 3),
+        (("stylize", clip, "--model", "identity", "-o", clip), 2),
+        (("make-dataset", "missing.mp4"), 3),
+        (("run", clip, "--apply", "missing.mp4", "-o", "out.mp4"), 3),
+    ):
+        refuse(capsys, status, *arguments, "--dry-run")
+
+
+# The words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.2, "1 s"), (45.4, "45 s"), (99.9, "100 s"), (100, "2 min"), (740, "12 min"), (11_100, "3 h 5 min")],
+)
+def test_times_are_spoken_in_the_unit_that_suits_them(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("num_bytes", "words"),
+    [
+        (0, "1 kB"),
+        (640_000, "640 kB"),
+        (1_200_000, "1.2 MB"),
+        (45_000_000, "45 MB"),
+        (1.24e9, "1.2 GB"),
+        (2e10, "20 GB"),
+    ],
+)
+def test_sizes_are_spoken_in_the_unit_that_suits_them(num_bytes: float, words: str) -> None:
+    assert size(num_bytes) == words
+
+
+def part(seconds: float, disk: int, cache: int, memory: int | None) -> dict[str, Any]:
+    return {"estimate": dict(zip(PARTS, (seconds, disk, cache, memory), strict=True))}
+
+
+def test_steps_add_up_and_memory_is_that_of_the_largest() -> None:
+    assert add_up([part(1, 10, 100, 5000), part(2, 20, 200, None), part(3, 30, 300, 7000)]) == part(6, 60, 600, 7000)
+    assert add_up([part(1, 10, 0, None)]) == part(1, 10, 0, None)
+
+
+def test_what_is_not_known_or_nothing_is_not_spoken_of() -> None:
+    assert spoken(part(3, 2_000_000, 0, None)) == "about 3 s, 2.0 MB on disk"
+    assert spoken(part(3, 2_000_000, 5000, 10**9)) == "about 3 s, 2.0 MB on disk, 5 kB of cache, 1.0 GB of memory"
+    memory = peak_memory()
+    assert memory is None or memory > 10_000_000
