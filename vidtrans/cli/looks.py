@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from vidtrans.cli.console import Console
+from vidtrans.cli.flags import FILE, Lazy
 from vidtrans.cli.options import common, flags_of, model_type, preset_option, set_option
-from vidtrans.cli.steps import FILE, Lazy, count
+from vidtrans.cli.words import count, timing
 from vidtrans.settings import parse_time
 
 
@@ -118,5 +119,4 @@ def sheet(
 def _made(table: dict[str, Any]) -> str:
     if table.get("dry_run"):
         return f"would make {table['output']}"
-    timing = ", up to date" if table["cached"] else f", {table['seconds']:.1f} s"
-    return f"{table['output']}: {count(table['frames'], 'frame')}{timing}"
+    return f"{table['output']}: {count(table['frames'], 'frame')}{timing(table)}"

@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from vidtrans.cli.console import Console
+from vidtrans.cli.flags import FILE
 from vidtrans.cli.options import common, console_options
 
-FILE = click.Path(path_type=Path, readable=False)
 SIGNS = {"ok": "ok   ", "note": "note ", "wrong": "WRONG"}
 
 

@@ -2,105 +2,35 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Any
 
 import click
-from click.shell_completion import CompletionItem
 
 from vidtrans.cli.console import Console
-from vidtrans.cli.options import (
-    choices,
-    common,
-    flags_of,
-    model_type,
-    preset_option,
-    refuse_both,
-    set_option,
-    setting_option,
+from vidtrans.cli.flags import (
+    FILE,
+    codec_option,
+    colour_option,
+    end_option,
+    minutes_option,
+    mix_option,
+    pairing_option,
+    start_option,
+    steps_option,
+    strength_option,
+    target_option,
+    temporal_option,
 )
+from vidtrans.cli.options import common, flags_of, model_type, preset_option, refuse_both, set_option, setting_option
+from vidtrans.cli.words import costs, count, rendered, timing, typed
 from vidtrans.settings import parse_time
 
-FILE = click.Path(path_type=Path, readable=False)  # the pipeline says it better
 VIDEOS = click.argument("videos", nargs=-1, required=True, type=FILE, metavar="VIDEO...")
-
-
-class Lazy(click.ParamType):
-    """A choice from a registry that is not read before it is needed."""
-
-    name = "name"
-
-    def __init__(self, path: str, kind: str, *others: str) -> None:
-        registered = choices(path)
-        self.names, self.kind = lambda: [*others, *registered()], kind
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
-        return "[" + "|".join(self.names()) + "]"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        from vidtrans.registry import unknown
-
-        if value not in self.names():
-            raise unknown(self.kind, value, self.names())
-        return value
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        return [CompletionItem(name) for name in self.names() if name.startswith(incomplete)]
 
 
 def _span(start: str | None, end: str | None) -> dict[str, Any]:
     return {"start": parse_time(start) if start else None, "end": parse_time(end) if end else None}
-
-
-start_option = click.option("--start", metavar="TIME", help="HH:MM:SS.mmm, 12.5s, or a frame number from 0.")
-end_option = click.option("--end", metavar="TIME", help="The first moment that is left out.")
-
-
-pairing_option = setting_option(
-    "--pairing",
-    "pairing",
-    "name",
-    "How pairs come out of frames.",
-    type=Lazy("vidtrans.pairing:PAIRINGS", "pairing"),
-)
-target_option = click.option(
-    "--target", type=FILE, help="A second clip (or folder) in step, for --pairing aligned and stack."
-)
-steps_option = setting_option(
-    "--steps", "training", "steps", "Updates; raise it later to go on.", type=click.IntRange(1)
-)
-minutes_option = click.option(
-    "--minutes", type=click.FloatRange(0, min_open=True), help="Instead of --steps: as many as fit, measured once."
-)
-codec_option = setting_option(
-    "--codec",
-    "encoding",
-    "codec",
-    "Codec of the result.",
-    type=Lazy("vidtrans.video.encoder:CODECS", "codec", "auto"),
-)
-strength_option = setting_option(
-    "--strength",
-    "rendering",
-    "strength",
-    "0 is the source, 1 the look, 2 twice as far; or keyframes: '0: 0.2, 120: 1'.",
-    metavar="S",
-)
-mix_option = setting_option(
-    "--mix", "rendering", "mix", "Share of the source laid over the result, 0 to 1; or keyframes.", metavar="X"
-)
-colour_option = setting_option(
-    "--keep-colour",
-    "rendering",
-    "keep_colour",
-    "Keep the source's own colours.",
-    is_flag=True,
-    flag_value="1",
-)
-temporal_option = setting_option(
-    "--temporal", "temporal", "name", "Temporal filter.", type=Lazy("vidtrans.temporal:FILTERS", "temporal filter")
-)
 
 
 @click.command("make-dataset")
@@ -141,14 +71,14 @@ def make_dataset(
     table = make(list(videos), output, recipe, context, target=target, restore=restore, **_span(start, end))
     if table.get("dry_run"):
         line = f"would make {table['output']}: {count(table['frames'], 'frame')} in {count(table['shots'], 'shot')}"
-        line += _costs(table)
+        line += costs(table)
     else:
         line = (
             f"{table['output']}: {count(table['pairs'] - table['held_out'], 'pair')} to train on and "
             f"{table['held_out']} held out, from {count(table['frames'], 'frame')}"
             + (f" ({table['left_out']} blurred or repeated ones left out)" if table["left_out"] else "")
-            + f"{_timing(table)}\nnext: vidtrans sheet {_typed(table['output'])}"
-            f"\n      vidtrans train {_typed(table['output'])}"
+            + f"{timing(table)}\nnext: vidtrans sheet {typed(table['output'])}"
+            f"\n      vidtrans train {typed(table['output'])}"
         )
     console.result(table, line)
 
@@ -186,13 +116,13 @@ def train(
     if table.get("dry_run"):
         where = f"{table['device']} {table['precision']}"
         line = f"would train {table['output']}: {count(table['steps'], 'step')} on {count(table['pairs'], 'pair')}, "
-        line += where + _costs(table)
+        line += where + costs(table)
     else:
         scores = table.get("held_out") or {}
         shown = f", held out {scores['psnr']:.1f} dB" if scores else ""
         line = (
-            f"{table['output']}: {count(table['steps'], 'step')}{shown}{_timing(table)}\n"
-            f"next: vidtrans stylize VIDEO --model {_typed(table['output'])}"
+            f"{table['output']}: {count(table['steps'], 'step')}{shown}{timing(table)}\n"
+            f"next: vidtrans stylize VIDEO --model {typed(table['output'])}"
         )
     console.result(table, line)
 
@@ -253,7 +183,7 @@ def stylize(
     into_folder = output is not None and output.is_dir() and not (videos[0].is_dir() and is_still(videos[0]))
     if len(videos) == 1 and not into_folder:
         table = stylize_one(videos[0], model, output, recipe, context, **options)
-        console.result(table, _rendered(table))
+        console.result(table, rendered(table))
         return 0
     results = stylize_many(videos, model, output, recipe, context, **options)
     return show_batch(console, results, {"output": str(output or ".")})
@@ -307,9 +237,9 @@ def run(
         return show_batch(console, results, table)
     if context.dry_run:
         line = f"would make {count(table['pairs'], 'pair')}, train {count(table['steps'], 'step')}, and render {output}"
-        line += _costs(table)
+        line += costs(table)
     else:
-        line = f"{table['output']}: {count(table['frames'], 'frame')}, model {table['model']}{_timing(table)}"
+        line = f"{table['output']}: {count(table['frames'], 'frame')}, model {table['model']}{timing(table)}"
     console.result(table, line)
     return 0
 
@@ -325,40 +255,10 @@ def show_batch(console: Console, results: list[tuple[Path, Any]], base: dict[str
         "failed": failed,
     }
     if not failed:
-        console.result(table, "\n".join(_rendered(t) for t in done))
+        console.result(table, "\n".join(rendered(t) for t in done))
         return 0
     if not console.as_json:
         for item in done:
-            console.text(_rendered(item))
+            console.text(rendered(item))
     console.failure(f"{len(failed)} of {len(results)} clips failed: {', '.join(failed)}", 5, **table)
     return 5
-
-
-def _rendered(table: dict[str, Any]) -> str:
-    frames = count(table["frames"], "frame")
-    if table.get("dry_run"):
-        width, height = table["working_size"]
-        chunks = count(table["chunks"], "chunk")
-        return f"would render {table['output']}: {frames} at {width}x{height} in {chunks}{_costs(table)}"
-    return f"{table['output']}: {frames}{_timing(table)}"
-
-
-def count(number: int, what: str) -> str:
-    """``1 frame``, ``2 frames``."""
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
-def _costs(table: dict[str, Any]) -> str:
-    """What a dry run expects, in words."""
-    from vidtrans.pipeline.estimate import spoken
-
-    return f"; {spoken(table)}"
-
-
-def _timing(table: dict[str, Any]) -> str:
-    return ", up to date" if table["cached"] else f", {table['seconds']:.1f} s"
-
-
-def _typed(path: str) -> str:
-    """A path as it has to be typed."""
-    return shlex.quote(f"./{path}" if path.startswith("-") else path)

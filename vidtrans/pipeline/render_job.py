@@ -4,74 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
-from vidtrans.errors import UsageError
 from vidtrans.events import Progress
-from vidtrans.files import complete, digest_of
+from vidtrans.files import complete
 from vidtrans.inference.engine import Engine
-from vidtrans.pairing.base import Pairing, pairing_record
+from vidtrans.pairing.base import pairing_record
 from vidtrans.pipeline.chunk_files import ChunkStore, ChunkWriter, RawOutputs
-from vidtrans.pipeline.context import Clip, Context, open_clip
+from vidtrans.pipeline.context import Clip, Context
 from vidtrans.pipeline.estimate import estimate_render
 from vidtrans.pipeline.look import Look, RenderSettings, load_engine
+from vidtrans.pipeline.mask import Mask, takes_drawing
 from vidtrans.pipeline.outputs import record, up_to_date
 from vidtrans.pipeline.stages import InferStage, RenderStage, media_libraries
 from vidtrans.rendering.chunks import chunk_of, cut_into_chunks, spans
 from vidtrans.rendering.directing import VERSION as DIRECTING_VERSION
 from vidtrans.rendering.directing import Directions
-from vidtrans.rendering.drawings import looks_drawn
-from vidtrans.rendering.matte import Mattes, in_step, same_shape
 from vidtrans.rendering.outputs import Inputs, lookback, raw_outputs
 from vidtrans.rendering.settings import CURVES
-from vidtrans.settings import AS_STORED, Size, Table, Time
+from vidtrans.settings import Size, Table, Time
 from vidtrans.temporal.stream import Sample, filtered
 from vidtrans.video.clip import Frame
 from vidtrans.video.encoder import EncodingSettings, PictureFormat, SegmentWriter
 from vidtrans.video.join import Sound, Timing, join
 from vidtrans.video.picture import resize
-from vidtrans.video.pictures import open_reader
 from vidtrans.video.sequence import picture_names, unpack
-
-
-@dataclass(frozen=True)
-class Mask:
-    """A mask that is in step with a clip: ``steps`` says which of its frames goes with each that is rendered."""
-
-    clip: Clip
-    steps: list[int]
-    first: int
-
-    @classmethod
-    def open(cls, path: Path, clip: Clip, first: int, stop: int, context: Context) -> Mask:
-        """Reconcile a mask with a clip, and say how. Raises MediaError."""
-        own = open_clip(context, path)
-        steps, told = in_step(clip.index, own.index, first, stop)
-        if told:
-            context.note(f"mask {path.name}: {told}", "warning")
-        if not same_shape(clip.index, own.index):
-            context.note(
-                f"mask {path.name}: it is {own.index.width}x{own.index.height}, "
-                f"the clip {clip.index.width}x{clip.index.height}: stretched to fit",
-                "warning",
-            )
-        return cls(own, steps, first)
-
-    def for_key(self) -> Table:
-        return {"digest": self.clip.digest, "steps": digest_of(self.steps)}
-
-    def mattes(self, size: tuple[int, int], threads: int, feather: float = 0.0) -> Mattes:
-        """The mask at a size, (width, height)."""
-
-        def read(start: int) -> Generator[Frame, None, None]:
-            with open_reader(self.clip.path, size=Size(exact=size), threads=threads, matte=True) as reader:
-                yield from reader.frames(start, None, self.clip.index)
-
-        return Mattes(self.steps, self.first, read, feather)
 
 
 class RenderJob:
@@ -310,18 +271,3 @@ def at_rate(clip: Clip, rate: float) -> Clip:
 def makes_folder(encoding: EncodingSettings, output: Path) -> bool:
     """Whether a result is a folder of pictures."""
     return encoding.makes_pictures and output.suffix.lower() != ".png"
-
-
-def takes_drawing(clip: Clip, pairing: Pairing, wanted: str, context: Context) -> bool:
-    """Whether the source is taken as a drawing. Raises UsageError where the pairing knows no drawings."""
-    if wanted == "yes" and not pairing.draws:
-        raise UsageError("--drawn yes", f"pairing '{pairing.name}' knows no drawings", "leave it out")
-    if wanted != "auto" or not pairing.draws:
-        return wanted == "yes"
-    if not clip.is_pictures:
-        return False
-    with clip.reader(AS_STORED, 0) as reader, closing(reader.frames(0, 1)) as frames:
-        drawing = all(looks_drawn(frame.rgb, pairing.draws) for frame in frames)
-    if drawing:
-        context.note(f"{clip.path.name} looks like a drawing: it is taken as the input itself (--drawn no)")
-    return drawing

@@ -80,6 +80,7 @@ def forecast(
 ) -> Table:
     """What the whole chain would take: each step is tried for a moment, the model with weights that know nothing."""
     from vidtrans.pipeline.train_job import TrainJob
+    from vidtrans.pipeline.train_trial import estimate_training, untrained
 
     planned = Request([video], recipe, target).plan(dataset, context)
     pictures = estimate_pictures(planned.first_pictures(), planned.plan.num_stored)
@@ -88,7 +89,7 @@ def forecast(
     size = (first.shape[1], first.shape[0])
     job = TrainJob(planned.dataset, recipe, settings, None, context, picture_size=size)
     total = job.steps_for(minutes, "") if minutes else settings.steps
-    look, engine = job.untrained(model)
+    look, engine = untrained(job, model, min(size))
     renders = []
     for clip in apply:
         opened = open_clip(context, clip, look.pairing.guides)
@@ -104,7 +105,7 @@ def forecast(
         "dataset": str(dataset),
         "model": str(model),
         "cached": False,
-        **add_up([pictures, job.estimate(total), *renders]),
+        **add_up([pictures, estimate_training(job, total), *renders]),
     }
 
 

@@ -89,7 +89,9 @@ def train(
     job = TrainJob(dataset, recipe, settings, start, context)
     total = job.steps_for(minutes, request, at_most) if minutes else settings.steps
     if context.dry_run:
-        return job.summary(output, total) | {"dry_run": True} | job.estimate(total)
+        from vidtrans.pipeline.train_trial import estimate_training
+
+        return job.summary(output, total) | {"dry_run": True} | estimate_training(job, total)
     stage = job.stage(total, pictures, fresh)
     entry = context.cache.entry(stage.name, stage.key)
     with entry.locked():

@@ -24,8 +24,6 @@ from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import build_discriminator, build_generator, full_table, initialise
 from vidtrans.pipeline.cache import Entry
 from vidtrans.pipeline.context import Context
-from vidtrans.pipeline.estimate import estimate
-from vidtrans.pipeline.look import Look
 from vidtrans.pipeline.recipe import Recipe
 from vidtrans.pipeline.stages import TrainStage, libraries
 from vidtrans.settings import Table, to_table
@@ -36,7 +34,7 @@ from vidtrans.training.pix2pix import Pix2Pix
 from vidtrans.training.schedule import learning_rate
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.sheets import Timeline, preview_sheet
-from vidtrans.training.trainer import Diverged, Run, seconds_per_step, steps_for, train
+from vidtrans.training.trainer import Diverged, Run, steps_for, train
 from vidtrans.video.picture import read_picture
 
 NORMALISATION = "uint8 / 127.5 - 1"
@@ -134,30 +132,6 @@ class TrainJob:
             jitter=settings.jitter,
             flip=settings.flip,
         )
-
-    def estimate(self, total: int) -> Table:
-        """Time, disk and memory that ``total`` steps take, from a short trial."""
-        run = self.make_run(Path(), 1)
-        seconds = seconds_per_step(run) * total
-        weights = _num_bytes(run.model.generator.state_dict())
-        # The new checkpoint is written before the old one goes, and the finished model is kept beside it.
-        return estimate(seconds, weights, 2 * _num_bytes(run.model.state()) + weights)
-
-    def untrained(self, output: Path) -> tuple[Look, TorchEngine]:
-        """The model that the job will make, before it knows anything: it costs as much to render."""
-        assert self.picture_size is not None
-        generator = build_generator(self.generator_name, self.generator_table, self.pairing.in_channels)
-        record = ModelRecord(
-            generator={"name": self.generator_name, "settings": self.generator_table},
-            pairing=self.dataset.pairing_table,
-            in_channels=self.pairing.in_channels,
-            out_channels=3,
-            size=min(self.picture_size),
-            normalisation=NORMALISATION,
-            training={},
-            card={},
-        )
-        return Look(output, "", output.stem, record), TorchEngine(generator, self.device)
 
     def _check_start(self, channels: int) -> None:
         """Raises UsageError where --from has another architecture or another input."""
@@ -320,11 +294,3 @@ class TrainJob:
             "device": self.device.kind,
             "precision": self.precision,
         }
-
-
-def _num_bytes(state: Any) -> int:
-    """Of all tensors in a nested state."""
-    if isinstance(state, torch.Tensor):
-        return state.numel() * state.element_size()
-    values = state.values() if isinstance(state, dict) else state if isinstance(state, list | tuple) else ()
-    return sum(map(_num_bytes, values))

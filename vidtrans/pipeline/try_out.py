@@ -17,9 +17,9 @@ from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import Pairing
 from vidtrans.pipeline.context import Clip, Context, content_digest, open_clip
 from vidtrans.pipeline.look import Look, RenderSettings, find_look, load_engine
+from vidtrans.pipeline.mask import takes_drawing
 from vidtrans.pipeline.outputs import produce
 from vidtrans.pipeline.recipe import Recipe
-from vidtrans.pipeline.render_job import takes_drawing
 from vidtrans.pipeline.sheet import frames_of, spread
 from vidtrans.pipeline.stylize import is_still
 from vidtrans.registry import unknown

@@ -1,0 +1,36 @@
+"""How results are put into words."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+
+def rendered(table: dict[str, Any]) -> str:
+    frames = count(table["frames"], "frame")
+    if table.get("dry_run"):
+        width, height = table["working_size"]
+        chunks = count(table["chunks"], "chunk")
+        return f"would render {table['output']}: {frames} at {width}x{height} in {chunks}{costs(table)}"
+    return f"{table['output']}: {frames}{timing(table)}"
+
+
+def count(number: int, what: str) -> str:
+    """``1 frame``, ``2 frames``."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def costs(table: dict[str, Any]) -> str:
+    """What a dry run expects, in words."""
+    from vidtrans.pipeline.estimate import spoken
+
+    return f"; {spoken(table)}"
+
+
+def timing(table: dict[str, Any]) -> str:
+    return ", up to date" if table["cached"] else f", {table['seconds']:.1f} s"
+
+
+def typed(path: str) -> str:
+    """A path as it has to be typed."""
+    return shlex.quote(f"./{path}" if path.startswith("-") else path)

@@ -1,0 +1,69 @@
+"""What is known of a source besides its frames: the mask that goes with it, and whether it is a drawing."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from vidtrans.errors import UsageError
+from vidtrans.files import digest_of
+from vidtrans.pairing.base import Pairing
+from vidtrans.pipeline.context import Clip, Context, open_clip
+from vidtrans.rendering.drawings import looks_drawn
+from vidtrans.rendering.matte import Mattes, in_step, same_shape
+from vidtrans.settings import AS_STORED, Size, Table
+from vidtrans.video.clip import Frame
+from vidtrans.video.pictures import open_reader
+
+
+@dataclass(frozen=True)
+class Mask:
+    """A mask that is in step with a clip: ``steps`` says which of its frames goes with each that is rendered."""
+
+    clip: Clip
+    steps: list[int]
+    first: int
+
+    @classmethod
+    def open(cls, path: Path, clip: Clip, first: int, stop: int, context: Context) -> Mask:
+        """Reconcile a mask with a clip, and say how. Raises MediaError."""
+        own = open_clip(context, path)
+        steps, told = in_step(clip.index, own.index, first, stop)
+        if told:
+            context.note(f"mask {path.name}: {told}", "warning")
+        if not same_shape(clip.index, own.index):
+            context.note(
+                f"mask {path.name}: it is {own.index.width}x{own.index.height}, "
+                f"the clip {clip.index.width}x{clip.index.height}: stretched to fit",
+                "warning",
+            )
+        return cls(own, steps, first)
+
+    def for_key(self) -> Table:
+        return {"digest": self.clip.digest, "steps": digest_of(self.steps)}
+
+    def mattes(self, size: tuple[int, int], threads: int, feather: float = 0.0) -> Mattes:
+        """The mask at a size, (width, height)."""
+
+        def read(start: int) -> Generator[Frame, None, None]:
+            with open_reader(self.clip.path, size=Size(exact=size), threads=threads, matte=True) as reader:
+                yield from reader.frames(start, None, self.clip.index)
+
+        return Mattes(self.steps, self.first, read, feather)
+
+
+def takes_drawing(clip: Clip, pairing: Pairing, wanted: str, context: Context) -> bool:
+    """Whether the source is taken as a drawing. Raises UsageError where the pairing knows no drawings."""
+    if wanted == "yes" and not pairing.draws:
+        raise UsageError("--drawn yes", f"pairing '{pairing.name}' knows no drawings", "leave it out")
+    if wanted != "auto" or not pairing.draws:
+        return wanted == "yes"
+    if not clip.is_pictures:
+        return False
+    with clip.reader(AS_STORED, 0) as reader, closing(reader.frames(0, 1)) as frames:
+        drawing = all(looks_drawn(frame.rgb, pairing.draws) for frame in frames)
+    if drawing:
+        context.note(f"{clip.path.name} looks like a drawing: it is taken as the input itself (--drawn no)")
+    return drawing

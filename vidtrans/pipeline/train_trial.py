@@ -1,0 +1,50 @@
+"""What a training run would cost, and what its model would cost to render, before there is one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vidtrans.inference.torch_engine import TorchEngine
+from vidtrans.model import ModelRecord
+from vidtrans.networks.init import build_generator
+from vidtrans.pipeline.estimate import estimate
+from vidtrans.pipeline.look import Look
+from vidtrans.pipeline.train_job import NORMALISATION, TrainJob
+from vidtrans.settings import Table
+from vidtrans.training.trainer import seconds_per_step
+
+
+def estimate_training(job: TrainJob, total: int) -> Table:
+    """Time, disk and memory that ``total`` steps take, from a short trial."""
+    run = job.make_run(Path(), 1)
+    seconds = seconds_per_step(run) * total
+    weights = _num_bytes(run.model.generator.state_dict())
+    # The new checkpoint is written before the old one goes, and the finished model is kept beside it.
+    return estimate(seconds, weights, 2 * _num_bytes(run.model.state()) + weights)
+
+
+def untrained(job: TrainJob, output: Path, size: int) -> tuple[Look, TorchEngine]:
+    """The model that the job will make at ``size``, before it knows anything: it costs as much to render."""
+    generator = build_generator(job.generator_name, job.generator_table, job.pairing.in_channels)
+    record = ModelRecord(
+        generator={"name": job.generator_name, "settings": job.generator_table},
+        pairing=job.dataset.pairing_table,
+        in_channels=job.pairing.in_channels,
+        out_channels=3,
+        size=size,
+        normalisation=NORMALISATION,
+        training={},
+        card={},
+    )
+    return Look(output, "", output.stem, record), TorchEngine(generator, job.device)
+
+
+def _num_bytes(state: Any) -> int:
+    """Of all tensors in a nested state."""
+    if isinstance(state, torch.Tensor):
+        return state.numel() * state.element_size()
+    values = state.values() if isinstance(state, dict) else state if isinstance(state, list | tuple) else ()
+    return sum(map(_num_bytes, values))
