@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import cv2
 import numpy as np
 import pytest
@@ -12,7 +14,6 @@ from hypothesis import strategies as st
 
 from vidtrans.keyframes import parse_curve
 from vidtrans.rendering.directing import Direction, Directions, recoloured
-from vidtrans.settings import Time
 
 repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=60)
 SOURCE, LOOK = scene(40, 24, seed=1), scene(40, 24, seed=2)
@@ -135,10 +136,8 @@ def test_a_direction_leaves_what_it_is_given_alone() -> None:
 
 def curves(**texts: str) -> Directions:
     given = {"strength": "1", "keep_colour": "0", "mix": "0"} | texts
-    pts = [10 * i for i in range(11)]
-    return Directions(
-        {n: parse_curve(t, n, 0, 2) for n, t in given.items()}, pts, lambda time: Time(frame=time.frame).frame or 0
-    )
+    parsed = {name: parse_curve(text, name, 0, 2) for name, text in given.items()}
+    return Directions(parsed, [10 * i for i in range(11)], lambda moment: Fraction(10 * (moment.frame or 0)))
 
 
 def test_each_frame_has_its_own_direction() -> None:

@@ -36,7 +36,8 @@ def curves(draw: st.DrawFn) -> Curve:
 
 
 def clip_of(pts: tuple[int, ...], time_base: Fraction = Fraction(1, 1000)) -> Clip:
-    index = ClipIndex(pts, time_base, 1, 64, 48, Fraction(1), Fraction(25), 0, len(pts))
+    last = pts[-1] - pts[-2] if len(pts) > 1 else 1
+    index = ClipIndex(pts, time_base, last, 64, 48, Fraction(1), Fraction(25), 0, len(pts))
     return Clip(Path("clip.mp4"), "00", index, Survey((0,)))
 
 
@@ -45,7 +46,7 @@ def read(text: str | float, high: float = 2.0) -> Curve:
 
 
 def at_each_frame(text: str, clip: Clip) -> list[float]:
-    value = read(text).over(clip.index.pts, clip.frame_at, "--strength")
+    value = read(text).over(clip.index.pts, clip.pts_of, "--strength")
     return [value(i) for i in range(clip.index.num_frames)]
 
 
@@ -169,10 +170,16 @@ def test_frames_seconds_and_clock_times_mean_the_same_moment() -> None:
         assert at_each_frame(text, clip) == wanted
 
 
-def test_a_moment_past_the_end_is_the_last_frame() -> None:
-    clip = clip_of(tuple(range(11)))
-    assert at_each_frame("0: 0, 500: 1", clip) == pytest.approx([i / 10 for i in range(11)])
-    assert at_each_frame("500: 0.2, 9s: 1", clip) == [0.2] * 10 + [1.0]
+def test_towards_a_moment_past_the_end_it_comes_as_far_as_the_clip_goes() -> None:
+    clip = clip_of(tuple(range(0, 440, 40)))  # 11 frames, 25 a second
+    for text in ("0: 0, 20: 1", "0s: 0, 0.8s: 1", "0: 0, 0.8s: 1"):
+        assert at_each_frame(text, clip) == pytest.approx([i / 20 for i in range(11)]), text
+    assert at_each_frame("500: 0.2, 30s: 1", clip) == [0.2] * 11
+
+
+def test_a_moment_between_two_frames_is_taken_as_it_is() -> None:
+    clip = clip_of(tuple(range(0, 440, 40)))
+    assert at_each_frame("0s: 0, 0.1s: 1", clip)[:4] == pytest.approx([0, 0.4, 0.8, 1])
 
 
 def test_two_keyframes_on_one_frame_are_a_jump() -> None:

@@ -142,6 +142,17 @@ def test_weights_start_as_in_the_paper_whatever_the_global_seed(registry: Any) -
         assert scale.mean() == pytest.approx(1, abs=0.01)
 
 
+def test_a_residual_network_adds_to_the_picture_in_its_input() -> None:
+    table = {"channels": 8, "blocks": [0, 0, 0], "residual": True}
+    network: Any = build_generator("unet-small", table, 5).eval()
+    for parameter in network.head.parameters():
+        torch.nn.init.zeros_(parameter)
+    x = noise(1, 5, 32, 48)
+    assert torch.equal(network(x), x[:, :3].clamp(-1, 1))
+    with pytest.raises(UsageError, match=r"no picture in 1 input channel to add to — .*residual=false"):
+        build_generator("unet-small", table, 1)
+
+
 def test_networks_are_built_by_name_and_their_tables_are_checked() -> None:
     with pytest.raises(UsageError, match="did you mean 'unet-256'"):
         build_generator("unet-25", {}, 3)
@@ -150,4 +161,4 @@ def test_networks_are_built_by_name_and_their_tables_are_checked() -> None:
     with pytest.raises(UsageError, match=r"discriminator\.layers"):
         build_discriminator("patchgan", {"layers": 0}, 6)
     table = full_table(GENERATORS, "unet-small", {"channels": 16}, "generator")
-    assert table == {"channels": 16, "blocks": [1, 2, 2], "head": "pixel-shuffle"}
+    assert table == {"channels": 16, "blocks": [1, 2, 2], "head": "pixel-shuffle", "residual": False}

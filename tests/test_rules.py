@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from chain import TINY, leave_room_for, said, snapshot, tiny_flags, vidtrans_json
+from chain import TINY, leave_room_for, quick_training, said, snapshot, tiny_flags, vidtrans_json
 from clips import moving_frames, sound_packets, times, write_clip
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 
 import vidtrans as api
 from vidtrans.cli.main import run
@@ -328,6 +330,19 @@ def test_from_wants_weights_and_no_contradiction(clip: Path, capsys: pytest.Capt
     assert "no weights" in said(capsys, 2, "train", "clip.dataset", "--from", "identity")
     Path("x.safetensors").touch()
     assert "give one of them" in said(capsys, 2, "train", "clip.dataset", "--from", "x", "--fresh")
+
+
+def test_a_model_from_before_a_setting_was_there_can_be_gone_on_from(clip: Path, tiny_model: Path) -> None:
+    with safe_open(tiny_model, framework="numpy") as file:
+        metadata = file.metadata()
+    record = json.loads(metadata["vidtrans"])
+    assert record["generator"]["settings"].pop("residual") is False
+    save_file(load_file(tiny_model), "old.safetensors", metadata={"vidtrans": json.dumps(record)})
+    api.make_dataset(clip, settings=TINY)
+    assert api.train("clip.dataset", settings=quick_training(), start_from="old")["steps"] == 3
+    other = quick_training() | {"generator": {**TINY["generator"], "head": "resize"}}
+    with pytest.raises(UsageError, match="use the same --set generator"):
+        api.train("clip.dataset", "x.safetensors", settings=other, start_from="old")
 
 
 @pytest.mark.parametrize("arguments", [("--cache-limit", "nan"), ("--cache-limit", "inf"), ("-o", "."), ("-o", "..")])

@@ -111,6 +111,12 @@ def test_guides_are_read_side_by_side_at_the_first_ones_size(tmp_path: Path) -> 
         assert all(f.rgb.shape == (24, 32, 3) and len(f.pictures) == 2 for f in found)
         assert [p.shape for p in found[0].pictures] == [(24, 32, 3)] * 2
         assert [f.index for f in reader.frames(2, 4)] == [2, 3]
+    write_folder(tmp_path / "c", [f[::-1] for f in frames])
+    with open_reader(tmp_path, guides=("c", "b", "a")) as reader:
+        flipped, shrunk, plain = next(reader.frames()).pictures
+        assert np.array_equal(flipped, frames[0][::-1])
+        assert np.array_equal(plain, frames[0])
+        assert shrunk.shape == plain.shape
     with open_reader(tmp_path, guides=("b", "a")) as reader:
         first = next(reader.frames())
         assert first.rgb.shape == first.guides[0].shape == (24, 32, 3)

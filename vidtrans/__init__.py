@@ -1,6 +1,6 @@
 """vidtrans: teach a look from video; render it onto video; without flicker.
 
-The Python API mirrors the commands::
+The Python API has the steps of the chain::
 
     import vidtrans
 

@@ -22,7 +22,7 @@ def canonical_json(value: Any) -> str:
 
 def digest_of(value: Any) -> str:
     """SHA-256 (hex) of a value's canonical JSON."""
-    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+    return hashlib.sha256(canonical_json(value).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def plain_name(path: Path) -> str:
@@ -128,8 +128,9 @@ def write_bytes(target: Path, data: bytes) -> None:
 
 
 def write_json(target: Path, value: Any, *, indent: int | None = None) -> None:
-    text = canonical_json(value) if indent is None else json.dumps(value, indent=indent, allow_nan=False)
-    write_bytes(target, (text + "\n").encode())
+    # ASCII, so that no file name and no system's own encoding can spoil it.
+    text = json.dumps(value, indent=indent, allow_nan=False)
+    write_bytes(target, (text + "\n").encode("ascii"))
 
 
 def remove(path: Path) -> None:

@@ -6,6 +6,7 @@ import itertools
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 from vidtrans.errors import UsageError
 from vidtrans.settings import Time, parse_time
@@ -31,16 +32,15 @@ class Curve:
             return values[0]
         return ", ".join(f"{m}: {v}" for m, v in zip(self.moments, values, strict=True))
 
-    def over(self, pts: Sequence[int], frame_of: Callable[[Time], int], name: str) -> Callable[[int], float]:
+    def over(self, pts: Sequence[int], pts_of: Callable[[Time], Fraction], name: str) -> Callable[[int], float]:
         """The value at each frame of a clip with these timestamps.
 
-        ``frame_of`` finds the frame of a moment; a moment past the end counts as the last frame. Raises UsageError
-        where two keyframes are not in order.
+        ``pts_of`` places a moment among them; it may lie past the clip's end. Raises UsageError where two keyframes
+        are not in order.
         """
         if not self.moments:
             return lambda frame: self.values[0]
-        frames = [min(frame_of(m), len(pts) - 1) for m in self.moments]
-        keys = [pts[f] for f in frames]
+        keys = [pts_of(m) for m in self.moments]
         if any(b < a for a, b in itertools.pairwise(keys)):
             raise UsageError(f"{name} '{self}'", "its keyframes are not in order", "put the earlier one first")
 
@@ -48,7 +48,7 @@ class Curve:
             at = bisect_right(keys, pts[frame])
             if at in (0, len(keys)):
                 return self.values[min(at, len(keys) - 1)]
-            share = (pts[frame] - keys[at - 1]) / (keys[at] - keys[at - 1])
+            share = float((pts[frame] - keys[at - 1]) / (keys[at] - keys[at - 1]))
             return self.values[at - 1] + share * (self.values[at] - self.values[at - 1])
 
         return value

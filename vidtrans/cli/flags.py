@@ -80,6 +80,7 @@ colour_option = setting_option(
     "Keep the source's own colours.",
     is_flag=True,
     flag_value="1",
+    allow_from_autoenv=False,  # a variable of a flag is a yes or a no; shares are for --set and vidtrans.toml
 )
 temporal_option = setting_option(
     "--temporal", "temporal", "name", "Temporal filter.", type=Lazy("vidtrans.temporal:FILTERS", "temporal filter")

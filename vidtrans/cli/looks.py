@@ -91,7 +91,11 @@ def compare(
 @click.argument("source", type=FILE, metavar="VIDEO|DATASET")
 @click.option("-o", "--output", type=FILE, help="The sheet.  [default: NAME.sheet.png]")
 @click.option(
-    "-n", "--count", "number", type=click.IntRange(0), help="How many frames or pairs; 0: all.  [default: 24]"
+    "-n",
+    "--count",
+    "number",
+    type=click.IntRange(0),
+    help="How many frames or pairs; 0: all.  [default: 24; with --pairing 3]",
 )
 @click.option(
     "--pairing",

@@ -188,7 +188,7 @@ def common(function: Callable[..., Any]) -> Callable[..., Any]:
 def _unknown_variables(context: click.Context) -> list[str]:
     """Variables that are named after this command and one of its flags, but there is no such flag."""
     prefix = f"{context.auto_envvar_prefix}_"
-    known = {prefix + str(p.name).upper() for p in context.command.params}
+    known = {prefix + str(p.name).upper() for p in context.command.params if getattr(p, "allow_from_autoenv", True)}
     return sorted(name for name in os.environ if name.startswith(prefix) and name not in known)
 
 

@@ -29,7 +29,8 @@ def demo(output: Path | None, minutes: float | None, context: Any, console: Cons
 
     table = run_demo(output, context, minutes=minutes or MINUTES)
     if table.get("dry_run"):
-        line = f"would make {table['output']}: a dataset, a model, a video and a comparison; about 3 min, 60 MB"
+        line = f"would make {table['output']}: a dataset, a model, a video and a comparison; about "
+        line += f"{(minutes or MINUTES) + 1:g} min on a CPU, 60 MB"
     else:
         line = "\n".join(
             (
@@ -56,7 +57,7 @@ def doctor(console: Console) -> int:
     findings = []
     for finding in examine():
         findings.append(finding)
-        if not console.as_json:
+        if not console.as_json and not (console.quiet and finding.state == "ok"):
             console.text(f"{SIGNS[finding.state]} {finding.name:15} {finding.detail}")
             if finding.remedy:
                 console.text(f"{'':6}{'':15} -> {finding.remedy}")

@@ -16,7 +16,7 @@ import numpy as np
 from vidtrans.data.augment import crop_size, draw_geometry
 from vidtrans.data.dataset import Pair
 from vidtrans.pairing.base import Pairing
-from vidtrans.video.picture import read_picture
+from vidtrans.video.picture import picture_size, read_picture
 
 CACHE_BYTES = 1 << 30
 
@@ -120,11 +120,8 @@ class Loader:
         self.crop = crop_size(self._sizes(), crop, multiple)
 
     def _sizes(self) -> list[tuple[int, int]]:
-        """(width, height) of one picture in each folder: a folder holds one clip, so one size, as a rule."""
-        one_each = {p.target.parent: p.target for p in self.pairs}
-        loose = self.pairs if len(self.pairs) <= 1000 and self.pairing.needs_target else ()
-        targets = {*one_each.values(), *(p.target for p in loose)}
-        return [(x.shape[1], x.shape[0]) for x in map(self.read, targets)]
+        """(width, height) of every target, from its header: photographs in a folder are of several sizes."""
+        return sorted({picture_size(p.target) for p in self.pairs})
 
     def indices(self, step: int) -> list[int]:
         """Which pairs make the batch of ``step``."""

@@ -13,6 +13,7 @@ from vidtrans.pairing.base import FramePairing
 from vidtrans.settings import setting
 
 GREY = 127  # what is seen in a hole: 0 to the network, whose range is −1 to 1
+FAINTEST_MASK = 16  # of 255
 BLOBS, STROKES, JOINTS = 3, 3, 4
 LATTICE = 64  # the short side of the grid on which holes are computed; they are smooth, and scale to any size
 
@@ -68,7 +69,8 @@ class Inpaint(FramePairing):
         if mask is None:
             height, width = frames[0].shape[:2]
             return _with_hole(frames[0], holes(height, width, number, 0, self.settings.share))
-        hole = np.where(mask > 127, 255, 0).astype(np.uint8)
+        # A wire of a few pixels is grey in a mask that was made smaller, and is to be filled all the same.
+        hole = np.where(mask > FAINTEST_MASK, 255, 0).astype(np.uint8)
         if self.settings.grow > 0:
             side = 2 * self.settings.grow + 1
             hole = cv2.dilate(hole, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))

@@ -24,6 +24,8 @@ class StackSettings:
         names = [g.removesuffix(":1").removesuffix(":3") for g in self.guides]
         if len(set(names)) != len(names) or not all(names):
             raise ValueError(f"pairing.guides = {list(self.guides)}: each needs a name of its own")
+        if "target" in names:
+            raise ValueError("pairing.guides: 'target' is what the guides lead to; give it with --target")
 
 
 class Stack(FramePairing):

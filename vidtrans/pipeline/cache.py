@@ -56,10 +56,7 @@ class Cache:
     # Digests of source content, remembered so that a big file is not read twice.
 
     def digest(self, path: Path) -> str:
-        """SHA-256 of a file's content, remembered by size, modification time and inode; of a folder: of all in it."""
-        if path.is_dir():
-            files = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
-            return digest_of([[p.relative_to(path).as_posix(), self.digest(p)] for p in files])
+        """SHA-256 of a file's content, remembered by size, modification time and inode."""
         stat = path.stat()
         stamp = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
         memo = self._memo()
@@ -82,7 +79,7 @@ class Cache:
         if self._digests is None:
             self._digests = {}
             with suppress(OSError, ValueError):
-                value = json.loads((self.root / "digests.json").read_text())
+                value = json.loads((self.root / "digests.json").read_text(encoding="utf-8"))
                 self._digests = {k: v for k, v in value.items() if isinstance(v, list) and len(v) == 4}
         return self._digests
 
@@ -154,7 +151,7 @@ class Entry:
     def read(self) -> dict[str, Any] | None:
         """The metadata of a complete entry; None where it is not complete, or (with a warning) damaged."""
         try:
-            value = json.loads((self.folder / META).read_text())
+            value = json.loads((self.folder / META).read_text(encoding="utf-8"))
             if value["key"] != self.key:
                 raise ValueError("it belongs to another key")
             meta: dict[str, Any] = value["meta"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +38,7 @@ class Panel:
     """One place of a comparison: ``frames`` yields its picture for each frame of the first clip."""
 
     label: str
-    frames: Callable[[list[int]], Iterator[np.ndarray]]
+    frames: Callable[[list[int]], Generator[np.ndarray, None, None]]
 
 
 def default_output(clips: Sequence[Path]) -> Path:
@@ -74,9 +74,9 @@ def compare(
         "version": VERSION,
         "clips": [content_digest(context, c) for c in clips],
         "labels": names,
-        "columns": columns,
+        "columns": None if as_sheet else columns,
         "input": [look.digest, pairing_record(look.pairing)] if look else None,
-        "count": count,
+        "count": count if as_sheet else None,
         "sheet": as_sheet,
     }
 
@@ -95,11 +95,11 @@ def compare(
 
 
 def _panel(clip: Clip, first: Clip, label: str, context: Context) -> Panel:
-    steps, told = in_step(first.index, clip.index, 0, first.index.num_frames)
+    steps, told = in_step(first.index, clip.index, 0, first.index.num_frames, name=first.path.name)
     if told:
-        context.note(f"{clip.path.name}: {told.replace('the clip', first.path.name)}", "warning")
+        context.note(f"{clip.path.name}: {told}", "warning")
 
-    def frames(numbers: list[int]) -> Iterator[np.ndarray]:
+    def frames(numbers: list[int]) -> Generator[np.ndarray, None, None]:
         return _following(lambda start: _read(clip, start, context), [steps[n] for n in numbers])
 
     return Panel(label, frames)
@@ -113,7 +113,7 @@ def _input_panel(clip: Clip, look: Look, context: Context) -> Panel:
         raise UsageError("--input", why, "compare without it")
     size = look.working_size("trained", (clip.index.width, clip.index.height))
 
-    def frames(numbers: list[int]) -> Iterator[np.ndarray]:
+    def frames(numbers: list[int]) -> Generator[np.ndarray, None, None]:
         for number, rgb in zip(numbers, _following(lambda s: _read(clip, s, context), numbers), strict=True):
             yield visible(pairing.shown([resize(rgb, *size)], number, None))
 
@@ -125,7 +125,9 @@ def _read(clip: Clip, start: int, context: Context) -> Generator[Frame, None, No
         yield from reader.frames(start, None, clip.index)
 
 
-def _following(read: Callable[[int], Generator[Frame, None, None]], steps: Sequence[int]) -> Iterator[np.ndarray]:
+def _following(
+    read: Callable[[int], Generator[Frame, None, None]], steps: Sequence[int]
+) -> Generator[np.ndarray, None, None]:
     """The frames of these numbers, which never go back; one may be asked for several times."""
     with closing(read(steps[0])) as frames:
         frame = next(frames)
@@ -138,8 +140,10 @@ def _following(read: Callable[[int], Generator[Frame, None, None]], steps: Seque
 def draw_sheet(first: Clip, panels: Sequence[Panel], path: Path, count: int | None) -> Table:
     """A row for each of a few frames, a column for each panel."""
     numbers = spread(first.index.num_frames, count, SHEET_FRAMES)
-    rows = [list(row) for row in zip(*(p.frames(numbers) for p in panels), strict=True)]
-    cell = cell_size(rows[0][0], min(480, WIDEST // len(panels)))
+    side = min(480, WIDEST // len(panels))
+    columns = [[resize(f, *cell_size(f, side)) for f in p.frames(numbers)] for p in panels]
+    rows = list(zip(*columns, strict=True))
+    cell = cell_size(rows[0][0], side)
     write_picture(path, Sheet("", rows, cell, [p.label for p in panels]).draw())
     return {"frames": len(rows), "panels": len(panels)}
 
@@ -155,7 +159,7 @@ def write_video(
         segment = Path(place) / "segment.nut"
         form = PictureFormat(*layout.size, index.sample_aspect_ratio, index.time_base, index.rate)
         writer = stack.enter_context(closing(SegmentWriter(segment, form, encoding)))
-        streams = [p.frames(numbers) for p in panels]
+        streams = [stack.enter_context(closing(p.frames(numbers))) for p in panels]
         for number, pictures in zip(numbers, zip(*streams, strict=True), strict=True):
             writer.write(layout.draw(pictures), index.pts[number])
             context.stop.check()

@@ -7,15 +7,17 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from vidtrans.errors import MediaError, UsageError
 from vidtrans.events import Note, Progress, Report, Stop, silent
+from vidtrans.files import digest_of
 from vidtrans.flow.survey import ANALYSIS_SHORT_SIDE, VERSION, Survey, Surveyor
 from vidtrans.pipeline.cache import FOLDER, Cache
 from vidtrans.pipeline.stages import IndexStage, media_libraries
 from vidtrans.settings import Size, Table, Time, to_table
 from vidtrans.video.clip import ClipIndex, Reader
-from vidtrans.video.pictures import is_picture, open_reader
+from vidtrans.video.pictures import is_picture, media_files, open_reader
 
 INDEX_WAIT_S = 3600.0
 
@@ -33,6 +35,7 @@ class Context:
     cache_limit_gb: float = 20.0
     report: Report = silent
     stop: Stop = field(default_factory=Stop)
+    engines: dict[tuple[str, ...], Any] = field(default_factory=dict, repr=False)  # loaded ones, by what they run
 
     def __post_init__(self) -> None:
         if not 0 <= self.cache_limit_gb < float("inf"):
@@ -86,13 +89,26 @@ class Clip:
         wanted = (time.seconds or Fraction(0)) / self.index.time_base
         return next((i for i, pts in enumerate(self.index.pts) if pts - origin >= wanted), self.index.num_frames)
 
+    def pts_of(self, time: Time) -> Fraction:
+        """Where a moment lies, in units of the time base; one past the end goes on at the last frame's pace."""
+        index = self.index
+        if time.frame is None:
+            return index.pts[0] + (time.seconds or Fraction(0)) / index.time_base
+        beyond = max(0, time.frame - (index.num_frames - 1))
+        return Fraction(index.pts[min(time.frame, index.num_frames - 1)] + beyond * index.last_duration)
 
-def content_digest(context: Context, path: Path) -> str:
-    """SHA-256 of a source: of a file, or of the media in a folder. Raises MediaError where it cannot be read."""
+
+def content_digest(context: Context, path: Path, guides: Sequence[str] = ()) -> str:
+    """SHA-256 of a source: of a file, or of the pictures of a folder with their names, or of its guides.
+
+    It says all that a reader of the source reads, and nothing else. Raises MediaError where it cannot be read.
+    """
     if not path.exists():
         raise MediaError(str(path), "no such file", "check the name")
     try:
-        return context.cache.digest(path)
+        if not path.is_dir():
+            return context.cache.digest(path)
+        return digest_of([[name, context.cache.digest(file)] for name, file in media_files(path, guides)])
     except PermissionError:
         raise MediaError(str(path), "permission denied", "make the file readable") from None
 
@@ -102,7 +118,7 @@ def open_clip(context: Context, path: Path, guides: Sequence[str] = ()) -> Clip:
 
     ``path`` is a video, a picture, a folder of pictures, or (with ``guides``) a folder of guides.
     """
-    digest = content_digest(context, path)
+    digest = content_digest(context, path, guides)
     stage = IndexStage(digest, list(guides), VERSION, media_libraries())
     entry = context.cache.entry(stage.name, stage.key)
     held = entry.read()

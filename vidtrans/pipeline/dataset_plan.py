@@ -11,19 +11,21 @@ import numpy as np
 
 from vidtrans.data.builder import Plan, Source, plan_dataset
 from vidtrans.data.dataset import Dataset, DatasetSettings
-from vidtrans.data.sources import ClipSource, find_pairs
+from vidtrans.data.sources import ClipSource, FolderSource, find_pairs
 from vidtrans.errors import MediaError, UsageError
 from vidtrans.files import digest_of, plain_name
+from vidtrans.flow.survey import VERSION as SURVEY_VERSION
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import Pairing, make_pairing, pairing_record
 from vidtrans.pairing.stack import Stack, StackSettings
 from vidtrans.pipeline.context import Clip, Context, content_digest, open_clip
 from vidtrans.pipeline.recipe import Recipe
 from vidtrans.pipeline.stages import DatasetStage, media_libraries
-from vidtrans.settings import Table, Time, parse_size, to_table
+from vidtrans.settings import Size, Table, Time, parse_size, to_table
 from vidtrans.video.pictures import find_guides, open_reader
 
 SUFFIX = ".dataset"
+GREY_SIDE = 64  # pixels, of the short side
 GREY_SPREAD = 2  # levels between channels that a codec may add to a grey picture
 
 
@@ -85,14 +87,27 @@ class Request:
         return digest_of(
             {
                 "command": "make-dataset",
-                "sources": [content_digest(context, v) for v in self.videos],
+                "sources": [self.source_digest(context, v) for v in self.videos],
                 "target": content_digest(context, self.target) if self.target else None,
                 "pairing": pairing_record(self.pairing),
                 "settings": to_table(self.settings),
                 "span": [str(self.start), str(self.end)],
-                "stage": DatasetStage.id(),
+                "stage": [DatasetStage.id(), SURVEY_VERSION],
             }
         )
+
+    def is_pair_folder(self, video: Path) -> bool:
+        return video.is_dir() and self._pairing().needs_target and self.target is None
+
+    def pair_folder(self, folder: Path) -> FolderSource:
+        return find_pairs(folder, getattr(self._pairing().settings, "direction", "AtoB"))
+
+    def source_digest(self, context: Context, video: Path) -> str:
+        """Of all that is read of a source. Raises MediaError."""
+        if not self.is_pair_folder(video):
+            return content_digest(context, video, self.pairing.guides)
+        files = [p for pair in self.pair_folder(video).pairs for p in pair if p]
+        return digest_of([[p.relative_to(video).as_posix(), context.cache.digest(p)] for p in files])
 
     def plan(self, output: Path, context: Context) -> Planned:
         """Open the sources and lay out the frames. Raises UsageError, MediaError."""
@@ -110,7 +125,7 @@ class Request:
             records=plan.records,
         ).with_all_pictures()
         _check_pairs(dataset, pairing)
-        stage = DatasetStage(described, pairing_record(pairing), to_table(settings), media_libraries())
+        stage = DatasetStage(described, pairing_record(pairing), to_table(settings), SURVEY_VERSION, media_libraries())
         return Planned(dataset, plan, sources, settings, stage)
 
 
@@ -138,7 +153,7 @@ def _with_guides(pairing: Pairing, folder: Path, target: Path | None) -> Pairing
         return pairing
     taught = target.resolve() if target else None
     found = find_guides(folder) if folder.is_dir() else {}
-    found = {name: path for name, path in found.items() if path.resolve() != taught}
+    found = {name: path for name, path in found.items() if path.resolve() != taught and name != "target"}
     if not found:
         remedy = "give a folder with a folder of pictures for each guide: depth/, normals/ …"
         raise UsageError(str(folder), "no guides in it", remedy)
@@ -146,22 +161,19 @@ def _with_guides(pairing: Pairing, folder: Path, target: Path | None) -> Pairing
 
 
 def _is_grey(guide: Path) -> bool:
-    """Whether the first frame of a guide has no colour: it is one channel then."""
-    with open_reader(guide) as reader, closing(reader.frames(0, 1)) as frames:
-        for frame in frames:
-            spread = frame.rgb.max(axis=2).astype(int) - frame.rgb.min(axis=2)
-            return bool(spread.max() <= GREY_SPREAD)
-    raise MediaError(str(guide), "no frame could be decoded", "give a folder of pictures or a video")
+    """Whether no frame of a guide has colour: it is one channel then. The first may be black, so all are looked at."""
+    with open_reader(guide, size=Size(short=GREY_SIDE)) as reader, closing(reader.frames()) as frames:
+        return all(int(np.ptp(frame.rgb.astype(np.int16), axis=2).max()) <= GREY_SPREAD for frame in frames)
 
 
 def _open_sources(request: Request, pairing: Pairing, context: Context) -> tuple[list[Source], list[Table]]:
     sources: list[Source] = []
     described: list[Table] = []
     for video in request.videos:
-        if video.is_dir() and pairing.needs_target and request.target is None:
-            folder = find_pairs(video, getattr(pairing.settings, "direction", "AtoB"))
+        if request.is_pair_folder(video):
+            folder = request.pair_folder(video)
             sources.append(folder)
-            digest = content_digest(context, video)
+            digest = request.source_digest(context, video)
             described.append({"name": folder.name, "digest": digest, "pairs": len(folder.pairs)})
             continue
         clip = open_clip(context, video, pairing.guides)

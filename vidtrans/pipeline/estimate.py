@@ -20,12 +20,20 @@ from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import Pairing
 from vidtrans.rendering.outputs import Inputs, raw_outputs
 from vidtrans.settings import Table
-from vidtrans.temporal.stream import Filter, filtered
+from vidtrans.temporal.stream import Filter, Sample, filtered
 from vidtrans.video.clip import Frame
 from vidtrans.video.encoder import LosslessWriter, SegmentWriter
-from vidtrans.video.picture import encode_png
+from vidtrans.video.picture import encode_png, resize
 
 TRIAL_FRAMES = 12
+
+
+class Compose(Protocol):
+    """Puts a picture together with its source."""
+
+    def __call__(self, sample: Sample, picture: np.ndarray) -> np.ndarray: ...
+
+    def close(self) -> None: ...
 
 
 class Render(Protocol):
@@ -42,15 +50,21 @@ class Render(Protocol):
 
     def segment(self, path: Path) -> SegmentWriter: ...
 
+    def composer(self, first: int, stop: int) -> Compose: ...
 
-def estimate(seconds: float, disk_bytes: float, cache_bytes: float = 0) -> Table:
-    """The table that dry runs report: ``disk`` is what stays as the result, ``cache`` what may be deleted."""
+
+def estimate(seconds: float, disk_bytes: float, cache_bytes: float = 0, held_bytes: int = 0) -> Table:
+    """The table that dry runs report: ``disk`` is what stays as the result, ``cache`` what may be deleted.
+
+    ``held_bytes``: memory that the job will fill, and the trial did not.
+    """
+    peak = peak_memory()
     return {
         "estimate": {
             "seconds": round(seconds, 1),
             "disk_bytes": round(disk_bytes),
             "cache_bytes": round(cache_bytes),
-            "memory_bytes": peak_memory(),
+            "memory_bytes": None if peak is None else peak + held_bytes,
         }
     }
 
@@ -70,8 +84,8 @@ def add_up(tables: Sequence[Table]) -> Table:
 
 
 def peak_memory() -> int | None:
-    """The most memory that this process has held, in bytes: after a trial, what the whole job holds, as all of it is
-    streamed. None where the system does not say.
+    """The most memory that this process has held, in bytes: after a trial, what the whole job holds where all of it
+    is streamed. None where the system does not say.
     """
     try:
         import resource
@@ -91,12 +105,15 @@ def estimate_pictures(frames: Iterator[Sequence[np.ndarray]], num_frames: int) -
     return estimate((time.perf_counter() - began) * share, size * share)
 
 
-def estimate_render(job: Render, engine: Engine, method: Filter) -> Table:
-    """Of a render: the first frames go through all of it, in a temporary folder."""
+def estimate_render(job: Render, engine: Engine, method: Filter, pictures: tuple[int, int] | None = None) -> Table:
+    """Of a render: the first frames go through all of it, in a temporary folder.
+
+    ``pictures``: the (width, height) of the pictures that the result is unpacked into, if it is.
+    """
     total = job.stop - job.first
     count = min(total, TRIAL_FRAMES)
     engine(_blank_batch(job, engine))  # what the first call costs, it costs once
-    began = time.perf_counter()
+    began, unpacked = time.perf_counter(), 0
     with tempfile.TemporaryDirectory(prefix="vidtrans-") as place:
         folder = Path(place)
         with (
@@ -104,15 +121,19 @@ def estimate_render(job: Render, engine: Engine, method: Filter) -> Table:
             closing(job.inputs()) as inputs,
             closing(job.segment(folder / "segment.nut")) as segment,
             closing(LosslessWriter(folder / "raw.nut", *job.size)) as raw,
+            closing(job.composer(job.first, job.first + count)) as compose,
         ):
             samples = raw_outputs(frames, job.first, lambda _: job.first, inputs, engine, lambda _: None)
             for sample, picture in filtered(samples, method):
                 raw.write(sample.output)
-                segment.write(picture, sample.pts)
+                made = compose(sample, picture)
+                segment.write(made, sample.pts)
+                if pictures:
+                    unpacked += len(encode_png(resize(made, *pictures)))
         seconds = time.perf_counter() - began
         encoded, kept = ((folder / n).stat().st_size for n in ("segment.nut", "raw.nut"))
     share = total / count
-    return estimate(seconds * share, encoded * share, (encoded + kept) * share)
+    return estimate(seconds * share, (unpacked or encoded) * share, (encoded + kept) * share)
 
 
 def _blank_batch(job: Render, engine: Engine) -> np.ndarray:

@@ -109,9 +109,12 @@ class RenderSettings:
         version = FILTERS.load(self.filter_name).version
         return {"name": self.filter_name, "version": version, "settings": to_table(self.filter_settings)}
 
-    def for_key(self) -> Table:
+    def for_key(self, *, stills: bool, masked: bool) -> Table:
+        """What decides a result: the rate only where pictures may become a video, the feather only of a mask."""
+        without = [] if stills else ["rate"]
+        without += [] if masked else ["feather"]
         return {
-            "rendering": self.rendering.for_key(),
+            "rendering": {k: v for k, v in self.rendering.for_key().items() if k not in without},
             "encoding": self.encoding.for_key(),
             "filter": self.filter_record(),
         }
@@ -124,5 +127,9 @@ def load_engine(look: Look, settings: RenderingSettings, context: Context) -> En
     from vidtrans.inference.device import resolve_device
     from vidtrans.inference.torch_engine import TorchEngine
 
-    device = resolve_device(context.device)
-    return TorchEngine(load_generator(look.path)[0], device, settings.precision)
+    wanted = (look.digest, context.device, settings.precision)
+    if wanted not in context.engines:  # many pictures, one engine
+        device = resolve_device(context.device)
+        context.engines[wanted] = TorchEngine(load_generator(look.path)[0], device, settings.precision)
+    engine: Engine = context.engines[wanted]
+    return engine

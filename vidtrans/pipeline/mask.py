@@ -62,8 +62,12 @@ def takes_drawing(clip: Clip, pairing: Pairing, wanted: str, context: Context) -
         return wanted == "yes"
     if not clip.is_pictures:
         return False
-    with clip.reader(AS_STORED, 0) as reader, closing(reader.frames(0, 1)) as frames:
-        drawing = all(looks_drawn(frame.rgb, pairing.draws) for frame in frames)
+    last = clip.index.num_frames - 1
+    drawing = True
+    with clip.reader(AS_STORED, 0) as reader:
+        for number in sorted({0, last // 2, last}):  # one photograph among them, and all are taken for photographs
+            with closing(reader.frames(number, number + 1)) as frames:
+                drawing = drawing and all(looks_drawn(frame.rgb, pairing.draws) for frame in frames)
     if drawing:
         context.note(f"{clip.path.name} looks like a drawing: it is taken as the input itself (--drawn no)")
     return drawing

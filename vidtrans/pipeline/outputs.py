@@ -27,13 +27,29 @@ def _record_path(cache: Cache, output: Path) -> Path:
     return cache.root / "outputs" / f"{name}.json"
 
 
+def _is_known(cache: Cache, folder: Path) -> bool:
+    """Whether a folder of pictures was made here, and everything in it has a name that was written then."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        value = json.loads(_record_path(cache, folder).read_text())
+        return {p.relative_to(folder).as_posix() for p in folder.rglob("*")} <= set(value["names"])
+    return False
+
+
 def recorded(cache: Cache, output: Path) -> dict[str, Any] | None:
     """What is on record of an output, if its content is still what was written."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         value: dict[str, Any] = json.loads(_record_path(cache, output).read_text())
-        if cache.digest(output) == value["digest"]:
+        if _digest(cache, output) == value["digest"]:
             return value
     return None
+
+
+def _digest(cache: Cache, output: Path) -> str:
+    """Of a result's content: a file's, or that of a folder of pictures, whatever else was put there included."""
+    if output.is_dir():
+        names = sorted(p.relative_to(output).as_posix() for p in output.rglob("*") if p.is_file())
+        return digest_of([[name, cache.digest(output / name)] for name in names])
+    return cache.digest(output)
 
 
 def record(cache: Cache, output: Path, written: Path, request: str, result: Table) -> None:
@@ -43,8 +59,14 @@ def record(cache: Cache, output: Path, written: Path, request: str, result: Tabl
     the rename is known, and a record without its output harms nobody.
     """
     cache.prepare()
-    digest = cache.digest(written) if written.is_dir() else digest_file(written)
-    write_json(_record_path(cache, output), {"digest": digest, "request": request, "result": result})
+    value = {"request": request, "result": result}
+    if written.is_dir():
+        names = sorted(p.name for p in written.iterdir())
+        digest = digest_of([[name, digest_file(written / name)] for name in names])
+        value |= {"names": names}
+    else:
+        digest = digest_file(written)
+    write_json(_record_path(cache, output), value | {"digest": digest})
     cache.save_digests()
 
 
@@ -71,7 +93,11 @@ def check_parents(output: Path) -> None:
 
 def check_foreign(cache: Cache, output: Path, overwrite: bool) -> None:
     """Raises UsageError where the output is something that is not on record, before work is spent on it."""
-    if output.exists() and not overwrite and recorded(cache, output) is None:
+    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
+        return
+    if overwrite and output.is_dir() and not _is_known(cache, output):
+        raise UsageError(str(output), "it holds files that are no result of this command", "choose another with -o")
+    if not overwrite and recorded(cache, output) is None:
         raise UsageError(str(output), "it exists", "use --overwrite, or another name with -o")
 
 
@@ -90,10 +116,11 @@ def up_to_date(
     if held and held["request"] == request:
         result: Table = held["result"]
         return result | {k: 0 for k in result if k in ("frames_inferred", "frames_encoded")}
-    if overwrite and not (folder and held is None and any(p.suffix != ".png" for p in output.iterdir())):
+    if overwrite and (not folder or _is_known(cache, output)):
         return None
-    if overwrite:  # a folder is deleted whole
-        raise UsageError(str(output), "it holds more than pictures, and would be replaced", "choose another with -o")
+    if overwrite:
+        # A folder would be deleted whole: never one that is not known to hold nothing but a result.
+        raise UsageError(str(output), "it holds files that are no result of this command", "choose another with -o")
     why = "it exists, made with other inputs or options" if held else "it exists"
     raise UsageError(str(output), why, "use --overwrite, or another name with -o")
 

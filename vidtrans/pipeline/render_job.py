@@ -59,7 +59,7 @@ class RenderJob:
         self.drawn = takes_drawing(clip, self.pairing, self.rendering.drawn, context)
         self.mask = Mask.open(mask, clip, self.first, self.stop, context) if mask else None
         curves = {name: self.rendering.curve(name) for name in CURVES}
-        self.directions = Directions(curves, clip.index.pts, clip.frame_at)
+        self.directions = Directions(curves, clip.index.pts, clip.pts_of)
         index, factor = clip.index, self.pairing.enlarges
         self.picture = PictureFormat(
             index.width * factor, index.height * factor, index.sample_aspect_ratio, index.time_base, index.rate
@@ -110,7 +110,13 @@ class RenderJob:
     def estimate(self, engine: Engine | None = None) -> Table:
         """Time, disk and memory that the render will take, from a trial on its first frames."""
         engine = engine or load_engine(self.look, self.rendering, self.context)
-        return estimate_render(self, engine, self.settings.make_filter())
+        size = (self.picture.width, self.picture.height)
+        pictures = size if self.settings.encoding.makes_pictures else None
+        return estimate_render(self, engine, self.settings.make_filter(), pictures)
+
+    def composer(self, first: int, stop: int) -> Composer:
+        """What puts the frames [first, stop) together."""
+        return Composer(self, first, stop)
 
     def _num_frames(self, chunks: Sequence[int]) -> int:
         return sum(self.chunks[n].stop - self.chunks[n].first for n in chunks)
@@ -123,7 +129,7 @@ class RenderJob:
         for run, lo, hi in spans(self.chunks, missing, method.radius):
             with ExitStack() as stack:
                 samples = stack.enter_context(closing(self._samples(engine, raw, lo, hi)))
-                compose = stack.enter_context(closing(Composer(self, run[0].first, run[-1].stop)))
+                compose = stack.enter_context(closing(self.composer(run[0].first, run[-1].stop)))
                 writer = stack.enter_context(closing(ChunkWriter(store, run, self.segment)))
                 for sample, picture in filtered(samples, method):
                     if not run[0].first <= sample.index < run[-1].stop:
@@ -191,14 +197,14 @@ class RenderJob:
             "version": DIRECTING_VERSION,
             "curves": {name: str(self.rendering.curve(name)) for name in CURVES},
             "mask": self.mask.for_key() if self.mask else {},
-            "feather": self.rendering.feather,
+            "feather": self.rendering.feather if self.mask else 0.0,
         }
 
     def _join(self, segments: list[Path], output: Path, folder: bool) -> int:
         """Give the frames their own timestamps back; a trimmed clip starts at 0 and takes its sound along."""
         if self.settings.encoding.makes_pictures:
             names = picture_names(self.clip.index.names, range(self.first, self.stop))
-            unpack(segments, names if folder else None, output)
+            unpack(segments, names if folder else None, output, self.context.report, self.context.stop)
             return 0
         index = self.clip.index
         pts = index.pts[self.first : self.stop]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -15,17 +15,19 @@ from vidtrans.flow.survey import VERSION as SURVEY_VERSION
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import Pairing, make_pairing, pairing_record
 from vidtrans.pipeline.context import Clip, Context, content_digest, open_clip
+from vidtrans.pipeline.make_dataset import dataset_digest
 from vidtrans.pipeline.outputs import produce
-from vidtrans.settings import Size, Table
+from vidtrans.settings import AS_STORED, Size, Table
 from vidtrans.training.evaluation import evenly, shown_of
 from vidtrans.training.sheets import visible
 from vidtrans.video.clip import Frame
 from vidtrans.video.layout import Sheet, cell_size
-from vidtrans.video.picture import read_picture, write_picture
+from vidtrans.video.picture import read_picture, resize, write_picture
 
 VERSION = 1
 CELL = 240  # pixels on a picture's long side
 COLUMNS = 6
+DENSE = 12  # frames that are decoded and dropped sooner than sought
 DEFAULT_COUNT = 24
 PAIRING_SIDE = 256  # short side at which pairings see a frame, as in a dataset
 
@@ -48,6 +50,7 @@ def make_sheet(
     beside the frame. Raises UsageError, MediaError.
     """
     output = output or default_output(source)
+    is_dataset = (source / INDEX).is_file()
     if output.suffix.lower() != ".png":
         raise UsageError(str(output), "a sheet is a picture", f"use -o {output.with_suffix('.png')}")
     made = [make_pairing(PAIRINGS, name, {}) for name in pairings]
@@ -58,11 +61,10 @@ def make_sheet(
     request = {
         "command": "sheet",
         "version": [VERSION, SURVEY_VERSION],
-        "source": content_digest(context, source),
+        "source": dataset_digest(context, open_dataset(source)) if is_dataset else content_digest(context, source),
         "count": count,
         "pairings": [pairing_record(p) for p in made],
     }
-    is_dataset = (source / INDEX).is_file()
     if is_dataset and made:
         raise UsageError("--pairing", f"{source} is a dataset, it has one", "give a video")
 
@@ -87,12 +89,15 @@ def spread(total: int, count: int | None, default: int = DEFAULT_COUNT) -> list[
     return [(2 * k + 1) * total // (2 * wanted) for k in range(wanted)]
 
 
-def frames_of(clip: Clip, numbers: Iterable[int], size: Size, context: Context) -> Iterator[Frame]:
-    """These frames of a clip, in order; the reader seeks to each that lies far from the last."""
+def frames_of(clip: Clip, numbers: Sequence[int], size: Size, context: Context) -> Iterator[Frame]:
+    """These frames of a clip, in order: one pass where they lie close together, else the reader seeks to each."""
+    close = len(numbers) * DENSE >= numbers[-1] - numbers[0]
+    spans = [(numbers[0], numbers[-1] + 1)] if close else [(n, n + 1) for n in numbers]
+    wanted = set(numbers)
     with clip.reader(size, context.decode_threads) as reader:
-        for number in numbers:
-            with closing(reader.frames(number, number + 1, clip.index)) as frames:
-                yield from frames
+        for span in spans:
+            with closing(reader.frames(*span, clip.index)) as frames:
+                yield from (frame for frame in frames if frame.index in wanted)
             context.stop.check()
 
 
@@ -100,8 +105,8 @@ def clip_sheet(clip: Clip, count: int | None, context: Context) -> Sheet:
     """Frames of a clip with their times and shots, or the names of the pictures."""
     numbers = spread(clip.index.num_frames, count)
     pictures, notes = [], []
-    for frame in frames_of(clip, numbers, Size(), context):
-        pictures.append(frame.rgb)
+    for frame in frames_of(clip, numbers, AS_STORED, context):
+        pictures.append(resize(frame.rgb, *cell_size(frame.rgb, CELL)))  # at once: a long sheet holds many
         notes.append(_moment(clip, frame.index))
     index = clip.index
     title = f"{clip.path.name}: {index.num_frames} frames, {index.width}x{index.height}, {len(clip.shots)} shots"
@@ -138,7 +143,8 @@ def dataset_sheet(dataset: Dataset, count: int | None) -> Sheet:
     cells, notes = [], []
     for pair in evenly(dataset.pairs, wanted):
         target = read_picture(pair.target)
-        cells.append(np.hstack([visible(shown_of(pairing, pair)), target]))
+        cell = np.hstack([visible(shown_of(pairing, pair)), target])
+        cells.append(resize(cell, *cell_size(cell, 2 * CELL)))
         name = pair.target.relative_to(dataset.folder).as_posix()
         notes.append(name if pair.role == "train" else f"{name}  (held out)")
     if not cells:

@@ -72,6 +72,7 @@ class DatasetStage(Stage):
     sources: list[Table]  # name, content digest, first, stop, target digest
     pairing: Table
     settings: Table
+    survey_version: int
     libraries: Table
 
 
@@ -79,6 +80,7 @@ class DatasetStage(Stage):
 class TrainStage(Stage):
     name: ClassVar[str] = "train"
     dataset: str  # content digest of the dataset
+    pairing: Table
     generator: Table
     discriminator: Table
     settings: Table

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vidtrans.errors import BatchError, Interrupted, MediaError, UsageError, VidtransError
+from vidtrans.errors import Interrupted, UsageError, VidtransError
 from vidtrans.files import digest_of, finish_replacing, plain_name
+from vidtrans.flow.survey import VERSION as SURVEY_VERSION
 from vidtrans.model import SUFFIX
 from vidtrans.pairing.base import pairing_record
-from vidtrans.pipeline.context import Clip, Context, content_digest, open_clip
-from vidtrans.pipeline.estimate import add_up, after
+from vidtrans.pipeline.context import Context, content_digest, open_clip
+from vidtrans.pipeline.estimate import after
 from vidtrans.pipeline.look import RenderSettings, find_look
 from vidtrans.pipeline.outputs import check_parents, check_place, up_to_date
+from vidtrans.pipeline.photos import one_by_one
 from vidtrans.pipeline.recipe import Recipe
 from vidtrans.pipeline.render_job import RenderJob, at_rate, makes_folder
 from vidtrans.pipeline.stages import InferStage, RenderStage
-from vidtrans.rendering.matte import in_step
+from vidtrans.rendering.directing import VERSION as DIRECTING_VERSION
 from vidtrans.settings import Table, Time
 from vidtrans.video.encoder import CONTAINERS, EncodingSettings
 from vidtrans.video.pictures import is_picture
-from vidtrans.video.sequence import picture_names
 
 
 def default_output(video: Path, model: str, settings: EncodingSettings) -> Path:
@@ -41,10 +43,12 @@ def stylize(
     start: Time | None = None,
     end: Time | None = None,
     mask: Path | None = None,
+    single: bool = False,
 ) -> Table:
     """Render a model onto one video, picture or folder, and return what is reported of it.
 
-    Every frame keeps its timestamp, sound is copied packet for packet. ``mask`` says where the look is. Raises
+    Every frame keeps its timestamp, sound is copied packet for packet. ``mask`` says where the look is. ``single``:
+    it is one of many, the cache is trimmed when all are done. Raises
     UsageError, MediaError, ModelError, DeviceError, Interrupted.
     """
     began = time.monotonic()
@@ -53,14 +57,15 @@ def stylize(
     output = output or default_output(video, model, settings.encoding)
     folder = makes_folder(settings.encoding, output)
     settings.encoding.check_container(output, single=not folder)
-    source, guides = content_digest(context, video), look.pairing.guides
+    source, guides = content_digest(context, video, look.pairing.guides), look.pairing.guides
     request = digest_of(
         {
             "command": "stylize",
             "source": source,
             "model": look.digest,
             "pairing": pairing_record(look.pairing),
-            "settings": settings.for_key(),
+            "settings": settings.for_key(stills=is_still(video), masked=mask is not None),
+            "versions": [DIRECTING_VERSION, SURVEY_VERSION],
             "mask": content_digest(context, mask) if mask else "",
             "span": [str(start), str(end)],
             "device": context.device if look.path else "",
@@ -68,13 +73,16 @@ def stylize(
         }
     )
     sources = [p for p in (video, look.path, mask) if p]
+    if output.name in ("", ".."):
+        raise UsageError(f"-o {output}", "it is a place, not a name", "give the result a name")
+    check_place(output, sources, folder=folder)
     clip = open_clip(context, video, guides) if video.is_dir() else None
     if clip is not None and not clip.index.same_size:
         clip = at_rate(clip, settings.rendering.rate)
-        return _one_by_one(clip, model, output, recipe, context, span=clip.trim(start, end), mask=mask)
-    if output.name in ("", ".."):
-        raise UsageError(f"-o {output}", "it is a place, not a name", "give the result a name")
-    check_parents(output)
+        one = partial(stylize, model=model, context=context, single=True)
+        table = one_by_one(clip, output, recipe, context, one, span=clip.trim(start, end), mask=mask)
+        context.cache.trim("infer", int(context.cache_limit_gb * 1e9))
+        return table
     if not context.dry_run:
         finish_replacing(output)
     held = up_to_date(context.cache, output, request, sources, context.overwrite, folder=folder)
@@ -83,72 +91,14 @@ def stylize(
     clip = clip or open_clip(context, video, guides)
     job = RenderJob(clip, look, settings, context, start, end, mask)
     if settings.encoding.makes_pictures and not folder and not job.single:
-        raise UsageError(str(output), f"one picture cannot hold {job.stop - job.first} frames", "give a folder name")
+        why = f"one picture cannot hold {job.stop - job.first} frames"
+        raise UsageError(str(output), why, f"use --codec png -o {output.with_suffix('')}")
     if context.dry_run:
         return job.summary(output) | {"dry_run": True} | after(time.monotonic() - began, job.estimate())
     result = job.render(output, request)
-    context.cache.trim("infer", int(context.cache_limit_gb * 1e9))
+    if not single:
+        context.cache.trim("infer", int(context.cache_limit_gb * 1e9))
     return result | {"seconds": round(time.monotonic() - began, 3), "cached": False}
-
-
-def _one_by_one(
-    clip: Clip,
-    model: str,
-    output: Path,
-    recipe: Recipe,
-    context: Context,
-    *,
-    span: tuple[int, int],
-    mask: Path | None,
-) -> Table:
-    """A folder of pictures of several sizes is no clip: each picture is rendered by itself, into the same folder.
-
-    ``span``: the first picture, and the one after the last. Raises UsageError where a video was asked for, BatchError
-    where some pictures failed.
-    """
-    if clip.guides or output.suffix.lower().lstrip(".") in CONTAINERS:
-        one = "a clip of guides" if clip.guides else "a video"
-        remedy = "bring them to one size" + ("" if clip.guides else ", or give a folder name with -o")
-        raise UsageError(str(clip.path), f"its pictures are of several sizes, and {one} has one", remedy)
-    began = time.monotonic()
-    names = clip.index.names
-    pictures = [clip.path / name for name in names[slice(*span)]]
-    places = [output / name for name in picture_names(names, range(*span))]
-    masks = _masks_of(mask, clip, span, context)
-    done: list[Table] = []
-    failed: list[str] = []
-    for picture, place, own in zip(pictures, places, masks, strict=True):
-        try:
-            done.append(stylize(picture, model, place, recipe, context, mask=own))
-        except (UsageError, MediaError) as error:
-            failed.append(str(error))
-    if failed:
-        raise BatchError(f"{len(failed)} of {len(pictures)} pictures failed", "; ".join(failed))
-    table = {
-        "output": str(output),
-        "frames": len(done),
-        "model": done[0]["model"],
-        "items": done,
-        "seconds": round(time.monotonic() - began, 3),
-        "cached": all(t.get("cached") for t in done),
-    }
-    if not context.dry_run:
-        return table
-    sums = {"chunks": sum(t["chunks"] for t in done), "working_size": done[0]["working_size"]}
-    return table | sums | {"dry_run": True} | add_up([t for t in done if "estimate" in t])
-
-
-def _masks_of(mask: Path | None, clip: Clip, span: tuple[int, int], context: Context) -> list[Path | None]:
-    """The mask of each picture: one for all, or of a folder the one that goes with it. Raises UsageError on a video."""
-    if mask is None or is_picture(mask):
-        return [mask] * (span[1] - span[0])
-    if not mask.is_dir():
-        raise UsageError(str(mask), "a video is no mask for pictures of several sizes", "give a folder of pictures")
-    held = open_clip(context, mask)
-    steps, told = in_step(clip.index, held.index, *span)
-    if told:
-        context.note(f"mask {mask.name}: {told}", "warning")
-    return [mask / held.index.names[step] for step in steps]
 
 
 def is_still(video: Path) -> bool:

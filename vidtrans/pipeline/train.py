@@ -10,6 +10,7 @@ from vidtrans.data.dataset import open_dataset
 from vidtrans.errors import MediaError, UsageError
 from vidtrans.files import complete, digest_of
 from vidtrans.model import SUFFIX, find_model
+from vidtrans.pairing.base import pairing_record
 from vidtrans.pipeline.context import Context
 from vidtrans.pipeline.dataset_plan import SUFFIX as DATASET_SUFFIX
 from vidtrans.pipeline.make_dataset import dataset_digest
@@ -73,6 +74,7 @@ def train(
             "fresh": fresh,
             "seed": context.seed,
             "device": context.device,
+            "pairing": pairing_record(dataset.pairing),
             "stage": TrainStage.id(),
         }
     )

@@ -22,6 +22,7 @@ from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.model import Card, ModelRecord, load_generator, read_record, save_model
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import build_discriminator, build_generator, full_table, initialise
+from vidtrans.pairing.base import pairing_record
 from vidtrans.pipeline.cache import Entry
 from vidtrans.pipeline.context import Context
 from vidtrans.pipeline.recipe import Recipe
@@ -77,6 +78,7 @@ class TrainJob:
         discriminator = full_table(DISCRIMINATORS, self.discriminator_name, self.discriminator_table, "discriminator")
         return TrainStage(
             dataset=dataset,
+            pairing=pairing_record(self.pairing),
             generator={"name": self.generator_name, "settings": generator},
             discriminator={"name": self.discriminator_name, "settings": discriminator},
             settings=table,
@@ -137,20 +139,22 @@ class TrainJob:
         """Raises UsageError where --from has another architecture or another input."""
         assert self.start is not None
         held = read_record(self.start)
+        name = held.generator["name"]
         table = full_table(GENERATORS, self.generator_name, self.generator_table, "generator")
-        wanted = {"name": self.generator_name, "settings": table}
-        if held.generator["name"] == self.generator_name and held.generator != wanted:
+        # A model from before a setting was there has that setting's default.
+        settings = full_table(GENERATORS, name, held.generator["settings"], "generator")
+        if name == self.generator_name and settings != table:
             raise UsageError(
                 f"--from {self.start}",
-                f"its generator's settings are {held.generator['settings']}",
+                f"its generator's settings are {settings}",
                 "use the same --set generator.KEY=VALUE",
             )
-        if held.generator != wanted or held.in_channels != channels:
+        if name != self.generator_name or held.in_channels != channels:
             raise UsageError(
                 f"--from {self.start}",
-                f"it is a {held.generator['name']} with {held.in_channels} input channels, "
+                f"it is a {name} with {held.in_channels} input channels, "
                 f"this run trains a {self.generator_name} with {channels}",
-                f"use --set generator.name={held.generator['name']}, or a dataset of pairing {held.pairing['name']}",
+                f"use --set generator.name={name}, or a dataset of pairing {held.pairing['name']}",
             )
 
     def steps_for(self, minutes: float, request: str, at_most: int | None = None) -> int:
@@ -262,7 +266,7 @@ class TrainJob:
             generator,
             ModelRecord(
                 generator=stage.generator,
-                pairing=self.dataset.pairing_table,
+                pairing=stage.pairing,
                 in_channels=self.pairing.in_channels,
                 out_channels=3,
                 size=min(first.shape[:2]),

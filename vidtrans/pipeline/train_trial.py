@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from vidtrans.data.loader import CACHE_BYTES
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.model import ModelRecord
 from vidtrans.networks.init import build_generator
@@ -23,7 +24,10 @@ def estimate_training(job: TrainJob, total: int) -> Table:
     seconds = seconds_per_step(run) * total
     weights = _num_bytes(run.model.generator.state_dict())
     # The new checkpoint is written before the old one goes, and the finished model is kept beside it.
-    return estimate(seconds, weights, 2 * _num_bytes(run.model.state()) + weights)
+    cache = 2 * _num_bytes(run.model.state()) + weights
+    width, height = run.loader.crop
+    pictures = 3 * width * height * len(job.dataset.names())
+    return estimate(seconds, weights, cache, min(CACHE_BYTES, pictures))
 
 
 def untrained(job: TrainJob, output: Path, size: int) -> tuple[Look, TorchEngine]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from pathlib import Path
@@ -14,7 +15,7 @@ from vidtrans.errors import UsageError
 from vidtrans.events import Progress
 from vidtrans.files import plain_name
 from vidtrans.inference.engine import Engine
-from vidtrans.pairing.base import Pairing
+from vidtrans.pairing.base import Pairing, pairing_record
 from vidtrans.pipeline.context import Clip, Context, content_digest, open_clip
 from vidtrans.pipeline.look import Look, RenderSettings, find_look, load_engine
 from vidtrans.pipeline.mask import takes_drawing
@@ -92,13 +93,17 @@ def try_out(
     settings = [RenderSettings.of(recipe, look).rendering for look in looks]
     asked = [v for text in vary for v in parse_variations(text)]
     for look, rendering in zip(looks, settings, strict=True):
+        for name in CURVES:
+            if rendering.curve(name).constant is None:
+                why = "single frames are shown, with one value each"
+                raise UsageError(f"keyframes for {name}", why, f"use --vary {name}=VALUE,VALUE")
         for variation in asked:
             changed(look, rendering, variation)  # a wrong one is said before any work
     request = {
         "command": "try",
         "version": VERSION,
-        "source": content_digest(context, video),
-        "models": [[look.digest, look.changes] for look in looks],
+        "source": content_digest(context, video, looks[0].pairing.guides),
+        "models": [[look.digest, pairing_record(look.pairing)] for look in looks],
         "settings": [s.for_key() for s in settings],
         "vary": list(vary),
         "frames": frames,
@@ -138,7 +143,7 @@ def choose(
     video: Path, count: int, at: Sequence[Time], history: int, guides: Sequence[str], context: Context
 ) -> list[Moment]:
     """The frames of the grid. A long video is not read through for them: its length is taken from the header."""
-    if not at and not is_still(video):
+    if not at and not guides and not is_still(video):
         with ClipReader(video, threads=context.decode_threads) as reader:
             if reader.info.duration_s:
                 seconds = [Fraction(reader.info.duration_s) * (2 * k + 1) / (2 * count) for k in range(count)]
@@ -188,7 +193,16 @@ def suggested(look: Look, rendering: RenderingSettings, *, alone: bool) -> list[
         texts.append(f"pairing.{knob}={','.join(f'{v:g}' for v in dict.fromkeys(values) if v != value)}")
     if look.record is not None and alone:
         texts.append(f"size={round(look.record.size * 0.75)},{round(look.record.size * 1.5)}")
-    return [v for text in texts if not text.endswith("=") for v in parse_variations(text)]
+    variations = [v for text in texts if not text.endswith("=") for v in parse_variations(text)]
+    return [v for v in variations if _fits(look, rendering, v)]
+
+
+def _fits(look: Look, rendering: RenderingSettings, variation: Variation) -> bool:
+    """Whether a suggestion goes together with the other settings."""
+    with suppress(UsageError):
+        changed(look, rendering, variation)
+        return True
+    return False
 
 
 def changed(look: Look, rendering: RenderingSettings, variation: Variation) -> tuple[Look, RenderingSettings]:

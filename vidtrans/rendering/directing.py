@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import cv2
 import numpy as np
@@ -58,10 +59,8 @@ def recoloured(picture: np.ndarray, colours: np.ndarray) -> np.ndarray:
 class Directions:
     """The direction of each frame of a clip."""
 
-    def __init__(self, curves: dict[str, Curve], pts: Sequence[int], frame_of: Callable[[Time], int]) -> None:
-        self._values = {
-            name: curve.over(pts, frame_of, "--" + name.replace("_", "-")) for name, curve in curves.items()
-        }
+    def __init__(self, curves: dict[str, Curve], pts: Sequence[int], pts_of: Callable[[Time], Fraction]) -> None:
+        self._values = {name: curve.over(pts, pts_of, "--" + name.replace("_", "-")) for name, curve in curves.items()}
         self.always_plain = {n: c.constant for n, c in curves.items()} == Direction().__dict__
 
     def __call__(self, frame: int) -> Direction:

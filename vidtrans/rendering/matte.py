@@ -12,12 +12,12 @@ import numpy as np
 from vidtrans.video.clip import ClipIndex, Frame
 
 
-def in_step(clip: ClipIndex, mask: ClipIndex, first: int, stop: int) -> tuple[list[int], str]:
+def in_step(clip: ClipIndex, mask: ClipIndex, first: int, stop: int, name: str = "the clip") -> tuple[list[int], str]:
     """Which frame of the mask goes with each of the frames [first, stop) of a clip, and what had to be reconciled.
 
     One picture is held. Equal numbers of frames go together, counted over the whole clip or over the part that is
     rendered. Else a video's frames go by time, and pictures by their number; where the mask ends its last frame is
-    held. The second value is empty where nothing had to be done.
+    held. The second value calls the clip by ``name``; it is empty where nothing had to be done.
     """
     total, count = mask.num_frames, stop - first
     if total == 1:
@@ -36,7 +36,7 @@ def in_step(clip: ClipIndex, mask: ClipIndex, first: int, stop: int) -> tuple[li
     else:
         steps = [min(i, total - 1) for i in range(first, stop)]
         held = max(first, total) if total < stop else None
-    told = f"it has {total} frames, the clip {clip.num_frames}: matched by {'time' if by_time else 'number'}"
+    told = f"it has {total} frames, {name} {clip.num_frames}: matched by {'time' if by_time else 'number'}"
     return steps, told + (f", its last frame is held from frame {held} on" if held is not None else "")
 
 

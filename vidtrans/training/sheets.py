@@ -60,7 +60,7 @@ class Timeline:
     def begin(self, step: int) -> None:
         """Forget what an earlier run left beyond ``step``."""
         for strip in (self.folder / "steps").glob("*.png"):
-            if int(strip.stem) > step:
+            if strip.stem.isdecimal() and int(strip.stem) > step:
                 remove(strip)
 
     def add(self, step: int, engine: Engine) -> None:
@@ -75,7 +75,7 @@ class Timeline:
         pairs = [(shown_of(self.pairing, p), read_picture(p.target)) for p in self.pairs]
         first = pairs[0][1].shape
         pairs = [p for p in pairs if p[1].shape == first]
-        strips = sorted((self.folder / "steps").glob("*.png"))
+        strips = sorted(p for p in (self.folder / "steps").glob("*.png") if p.stem.isdecimal())
         kept = [
             (int(s.stem), np.split(read_picture(s), len(pairs))) for s in strips if self._fits(s, first, len(pairs))
         ]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from vidtrans.errors import MediaError
 from vidtrans.files import write_bytes
@@ -20,12 +21,23 @@ def read_picture(path: Path) -> np.ndarray:
     return cv2.cvtColor(_decode(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
 
 
+def picture_size(path: Path) -> tuple[int, int]:
+    """(width, height) of a picture, from its header alone. Raises MediaError."""
+    try:
+        with Image.open(path) as picture:
+            return picture.size
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise MediaError(str(path), f"not a picture that can be read ({error})", "delete or replace it") from None
+
+
 def read_matte(path: Path) -> np.ndarray:
     """(H, W, 3) uint8, grey: the alpha of a picture that has something cut out, else the picture. Raises MediaError."""
     whole = _decode(path, cv2.IMREAD_UNCHANGED)
-    if whole.ndim == 3 and whole.shape[2] == 4 and whole[..., 3].min() < np.iinfo(whole.dtype).max:
-        alpha = whole[..., 3] if whole.dtype == np.uint8 else (whole[..., 3] >> 8).astype(np.uint8)
-        return np.repeat(alpha[..., None], 3, axis=2)
+    if whole.ndim == 3 and whole.shape[2] == 4:
+        full = np.iinfo(whole.dtype).max if np.issubdtype(whole.dtype, np.integer) else 1.0
+        alpha = np.rint(np.clip(whole[..., 3] / full, 0, 1) * 255).astype(np.uint8)
+        if alpha.min() < 255:
+            return np.repeat(alpha[..., None], 3, axis=2)
     return read_picture(path)
 
 

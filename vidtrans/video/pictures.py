@@ -17,6 +17,11 @@ from vidtrans.video.clip import ClipIndex, Frame, Reader
 from vidtrans.video.picture import PICTURE_SUFFIXES, read_matte, read_picture, resize
 from vidtrans.video.reader import ClipReader
 
+# What stands among guides and is none of these is somebody's notes.
+VIDEO_SUFFIXES = (
+    *(".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mxf", ".mpg", ".mpeg", ".ts", ".ogv", ".wmv", ".flv"),
+    *(".nut", ".gif"),
+)
 # A folder of pictures has no frame rate of its own.
 RATE = Fraction(25)
 
@@ -29,7 +34,8 @@ def is_picture(path: Path) -> bool:
 def natural_order(path: Path) -> list[tuple[int, int | str]]:
     """A sort key in which frame2.png comes before frame10.png."""
     parts = re.split(r"([0-9]+)", path.name)
-    return [(0, int(p)) if p.isdecimal() else (1, p.lower()) for p in parts if p]
+    # The name itself comes last, so that 1.png and 01.png have an order too, the same on every file system.
+    return [*((0, int(p)) if p.isdecimal() else (1, p.lower()) for p in parts if p), (2, path.name)]
 
 
 def pictures_in(folder: Path) -> list[Path]:
@@ -95,14 +101,31 @@ class PictureReader:
 
 
 def find_guides(folder: Path) -> dict[str, Path]:
-    """The guides of a folder: each subfolder of pictures, and each video, under its name. Sorted."""
-    found = {}
+    """The guides of a folder: each subfolder of pictures, and each video, under its name. Sorted.
+
+    Raises MediaError where a folder and a video, or two videos, have one name.
+    """
+    found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if path.name.startswith("."):
             continue
-        if (path.is_dir() and pictures_in(path)) or (path.is_file() and not is_picture(path)):
-            found[path.stem if path.is_file() else path.name] = path
+        if (path.is_dir() and pictures_in(path)) or (path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES):
+            name = path.stem if path.is_file() else path.name
+            if name in found:
+                why = f"'{found[name].name}' and '{path.name}' would both be guide '{name}'"
+                raise MediaError(str(folder), why, "rename or move one of them")
+            found[name] = path
     return found
+
+
+def choose_guides(folder: Path, names: Sequence[str]) -> dict[str, Path]:
+    """The guides of these names, in this order. Raises MediaError where one is missing."""
+    found = find_guides(folder) if folder.is_dir() else {}
+    for name in names:
+        if name not in found:
+            has = f"it has {', '.join(found)}" if found else "it has none"
+            raise MediaError(str(folder), f"no guide '{name}' in it ({has})", "name its folders like the guides")
+    return {name: found[name] for name in names}
 
 
 class GuideReader:
@@ -119,11 +142,7 @@ class GuideReader:
     def __enter__(self) -> GuideReader:
         if not self.path.is_dir():
             raise MediaError(str(self.path), "not a folder of guides", f"give one that holds {', '.join(self.names)}")
-        found = find_guides(self.path)
-        for name in self.names:
-            if name not in found:
-                has = f"it has {', '.join(found)}" if found else "it has none"
-                raise MediaError(str(self.path), f"no guide '{name}' in it ({has})", "name its folders like the guides")
+        found = choose_guides(self.path, self.names)
         with ExitStack() as stack:
             self._readers = [
                 stack.enter_context(open_reader(found[n], size=self.size, threads=self.threads)) for n in self.names
@@ -155,6 +174,19 @@ class GuideReader:
         first = self._readers[0].index_of(pts)
         longest = max(r.num_frames_expected or 0 for r in self._readers)
         return replace(first, names=first.names[: len(pts)], num_frames_from_header=longest)
+
+
+def media_files(path: Path, guides: Sequence[str] = ()) -> list[tuple[str, Path]]:
+    """The files that a reader of ``path`` reads, in order, each with its place below it.
+
+    Raises MediaError where a guide is missing.
+    """
+    if not path.is_dir():
+        return [("", path)]
+    if not guides:
+        return [(p.name, p) for p in pictures_in(path)]
+    chosen = choose_guides(path, guides)
+    return [(f"{name}/{below}", file) for name, guide in chosen.items() for below, file in media_files(guide)]
 
 
 def open_reader(

@@ -1,0 +1,95 @@
+"""Folders whose pictures are of several sizes: no clip, but as many renders as there are pictures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from vidtrans.errors import BatchError, MediaError, UsageError
+from vidtrans.pipeline.context import Clip, Context, open_clip
+from vidtrans.pipeline.estimate import add_up
+from vidtrans.pipeline.recipe import Recipe
+from vidtrans.rendering.matte import in_step
+from vidtrans.rendering.settings import CURVES, RenderingSettings
+from vidtrans.settings import Table
+from vidtrans.video.encoder import CONTAINERS
+from vidtrans.video.pictures import is_picture
+from vidtrans.video.sequence import picture_names
+
+
+def one_by_one(
+    clip: Clip,
+    output: Path,
+    recipe: Recipe,
+    context: Context,
+    render: Callable[..., Table],
+    *,
+    span: tuple[int, int],
+    mask: Path | None,
+) -> Table:
+    """A folder of pictures of several sizes is no clip: each picture is rendered by itself, into the same folder.
+
+    ``render`` renders one; ``span``: the first picture, and the one after the last. Keyframes count pictures. Raises
+    UsageError where a video was asked for, BatchError where some pictures failed.
+    """
+    if clip.guides or output.suffix.lower().lstrip(".") in CONTAINERS:
+        one = "a clip of guides" if clip.guides else "a video"
+        remedy = "bring them to one size" + ("" if clip.guides else ", or give a folder name with -o")
+        raise UsageError(str(clip.path), f"its pictures are of several sizes, and {one} has one", remedy)
+    began = time.monotonic()
+    names = clip.index.names
+    pictures = [clip.path / name for name in names[slice(*span)]]
+    places = [output / name for name in picture_names(names, range(*span))]
+    masks = _masks_of(mask, clip, span, context)
+    done: list[Table] = []
+    failed: list[str] = []
+    recipes = _recipes_of(recipe, clip, span)
+    for picture, place, own, at in zip(pictures, places, masks, recipes, strict=True):
+        context.stop.check()
+        try:
+            done.append(render(picture, output=place, recipe=at, mask=own))
+        except (UsageError, MediaError) as error:
+            failed.append(str(error))
+    if failed:
+        raise BatchError(f"{len(failed)} of {len(pictures)} pictures failed", "; ".join(failed))
+    table = {
+        "output": str(output),
+        "frames": len(done),
+        "model": done[0]["model"],
+        "items": done,
+        **{k: sum(t.get(k, 0) for t in done) for k in ("frames_inferred", "frames_encoded", "sound_packets")},
+        "seconds": round(time.monotonic() - began, 3),
+        "cached": all(t.get("cached") for t in done),
+    }
+    if not context.dry_run:
+        return table
+    sums = {"chunks": sum(t["chunks"] for t in done), "working_size": done[0]["working_size"]}
+    return table | sums | {"dry_run": True} | add_up([t for t in done if "estimate" in t])
+
+
+def _recipes_of(recipe: Recipe, clip: Clip, span: tuple[int, int]) -> list[Recipe]:
+    """The recipe of each picture: what is keyframed over the folder has one value there."""
+    rendering = recipe.settings("rendering", RenderingSettings)
+    pts = clip.index.pts
+    curves = {n: rendering.curve(n).over(pts, clip.pts_of, "--" + n.replace("_", "-")) for n in CURVES}
+    made = []
+    for number in range(*span):
+        values = {name: curve(number) for name, curve in curves.items()}
+        tables = {**recipe.tables, "rendering": {**recipe.tables.get("rendering", {}), **values}}
+        made.append(replace(recipe, tables=tables))
+    return made
+
+
+def _masks_of(mask: Path | None, clip: Clip, span: tuple[int, int], context: Context) -> list[Path | None]:
+    """The mask of each picture: one for all, or of a folder the one that goes with it. Raises UsageError on a video."""
+    if mask is None or is_picture(mask):
+        return [mask] * (span[1] - span[0])
+    if not mask.is_dir():
+        raise UsageError(str(mask), "a video is no mask for pictures of several sizes", "give a folder of pictures")
+    held = open_clip(context, mask)
+    steps, told = in_step(clip.index, held.index, *span)
+    if told:
+        context.note(f"mask {mask.name}: {told}", "warning")
+    return [mask / held.index.names[step] for step in steps]
