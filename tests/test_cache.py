@@ -32,10 +32,15 @@ LIBRARIES = {"av": "18.1.0"}
 EXAMPLES: dict[str, Stage] = {
     "index": IndexStage(source="00", guides=[], survey_version=2, libraries=LIBRARIES),
     "dataset": DatasetStage(
-        sources=[{"digest": "00"}], pairing={"name": "edges"}, settings={"size": "256"}, libraries=LIBRARIES
+        sources=[{"digest": "00"}],
+        pairing={"name": "edges"},
+        settings={"size": "256"},
+        survey_version=2,
+        libraries=LIBRARIES,
     ),
     "train": TrainStage(
         dataset="00",
+        pairing={"name": "edges", "version": 1},
         generator={"name": "unet-small"},
         discriminator={"name": "patchgan"},
         settings={"lr": 0.0008},
@@ -73,8 +78,8 @@ EXAMPLES: dict[str, Stage] = {
 # Change one only together with the stage's version, and knowingly: every user's cache is missed.
 GOLDEN = {
     "index": "bae27e8816dbcc65",
-    "dataset": "cf2746c9a30561f6",
-    "train": "4c2029c6ac0d8182",
+    "dataset": "4099e81dc7b499ef",
+    "train": "d44848e4d86bd50d",
     "infer": "0cd49e3a826a8262",
     "render": "104fa25f6fc1ec64",
 }

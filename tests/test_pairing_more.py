@@ -370,8 +370,16 @@ def test_what_is_in_a_hole_is_not_seen() -> None:
         assert (shown[hole][:, :3] == GREY).all()
         assert np.array_equal(shown[~hole][:, :3], frame[~hole])
     mask = np.zeros((48, 64), np.uint8)
-    mask[10:20, 10:20], mask[30:40, 30:40] = 128, 127
-    assert np.array_equal(pairing.shown([frame], 9, mask)[..., 3] > 0, mask > 127)
+    mask[10:20, 10:20], mask[30:40, 30:40] = 17, 16
+    assert np.array_equal(pairing.shown([frame], 9, mask)[..., 3] > 0, mask > 16)
+
+
+def test_a_wire_is_filled_after_its_mask_was_made_smaller() -> None:
+    mask = np.zeros((1080, 1920), np.uint8)
+    mask[:, 900:902] = 255  # two pixels of 1920
+    small = cv2.resize(mask, (455, 256), interpolation=cv2.INTER_AREA)
+    shown = Inpaint(InpaintSettings()).shown([scene(455, 256, 1)], 0, small)
+    assert shown[..., 3].any(axis=1).all()
 
 
 def test_a_mask_grows_before_it_is_filled() -> None:

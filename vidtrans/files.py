@@ -129,7 +129,8 @@ def write_bytes(target: Path, data: bytes) -> None:
 
 def write_json(target: Path, value: Any, *, indent: int | None = None) -> None:
     # ASCII, so that no file name and no system's own encoding can spoil it.
-    text = json.dumps(value, indent=indent, allow_nan=False)
+    compact: dict[str, Any] = {"sort_keys": True, "separators": (",", ":")}
+    text = json.dumps(value, allow_nan=False, **(compact if indent is None else {"indent": indent}))
     write_bytes(target, (text + "\n").encode("ascii"))
 
 
