@@ -15,7 +15,7 @@ from vidtrans.model import SUFFIX
 from vidtrans.pairing.base import pairing_record
 from vidtrans.pipeline.context import Context, content_digest, open_clip
 from vidtrans.pipeline.estimate import after
-from vidtrans.pipeline.look import RenderSettings, find_look
+from vidtrans.pipeline.look import Look, RenderSettings, find_look
 from vidtrans.pipeline.outputs import check_parents, check_place, up_to_date
 from vidtrans.pipeline.photos import one_by_one
 from vidtrans.pipeline.recipe import Recipe
@@ -57,26 +57,12 @@ def stylize(
     output = output or default_output(video, model, settings.encoding)
     folder = makes_folder(settings.encoding, output)
     settings.encoding.check_container(output, single=not folder)
-    source, guides = content_digest(context, video, look.pairing.guides), look.pairing.guides
-    request = digest_of(
-        {
-            "command": "stylize",
-            "source": source,
-            "model": look.digest,
-            "pairing": pairing_record(look.pairing),
-            "settings": settings.for_key(stills=is_still(video), masked=mask is not None),
-            "versions": [DIRECTING_VERSION, SURVEY_VERSION],
-            "mask": content_digest(context, mask) if mask else "",
-            "span": [str(start), str(end)],
-            "device": context.device if look.path else "",
-            "stages": [InferStage.id(), RenderStage.id()],
-        }
-    )
+    request = _request(video, look, settings, context, mask, (start, end))
     sources = [p for p in (video, look.path, mask) if p]
     if output.name in ("", ".."):
         raise UsageError(f"-o {output}", "it is a place, not a name", "give the result a name")
     check_place(output, sources, folder=folder)
-    clip = open_clip(context, video, guides) if video.is_dir() else None
+    clip = open_clip(context, video, look.pairing.guides) if video.is_dir() else None
     if clip is not None and not clip.index.same_size:
         clip = at_rate(clip, settings.rendering.rate)
         one = partial(stylize, model=model, context=context, single=True)
@@ -88,7 +74,7 @@ def stylize(
     held = up_to_date(context.cache, output, request, sources, context.overwrite, folder=folder)
     if held is not None:
         return held | {"output": str(output), "seconds": round(time.monotonic() - began, 3), "cached": True}
-    clip = clip or open_clip(context, video, guides)
+    clip = clip or open_clip(context, video, look.pairing.guides)
     job = RenderJob(clip, look, settings, context, start, end, mask)
     if settings.encoding.makes_pictures and not folder and not job.single:
         why = f"one picture cannot hold {job.stop - job.first} frames"
@@ -99,6 +85,31 @@ def stylize(
     if not single:
         context.cache.trim("infer", int(context.cache_limit_gb * 1e9))
     return result | {"seconds": round(time.monotonic() - began, 3), "cached": False}
+
+
+def _request(
+    video: Path,
+    look: Look,
+    settings: RenderSettings,
+    context: Context,
+    mask: Path | None,
+    span: tuple[Time | None, Time | None],
+) -> str:
+    """The digest of all that decides a result. Raises MediaError where a source cannot be read."""
+    return digest_of(
+        {
+            "command": "stylize",
+            "source": content_digest(context, video, look.pairing.guides),
+            "model": look.digest,
+            "pairing": pairing_record(look.pairing),
+            "settings": settings.for_key(stills=is_still(video), masked=mask is not None),
+            "versions": [DIRECTING_VERSION, SURVEY_VERSION],
+            "mask": content_digest(context, mask) if mask else "",
+            "span": [str(moment) for moment in span],
+            "device": context.device if look.path else "",
+            "stages": [InferStage.id(), RenderStage.id()],
+        }
+    )
 
 
 def is_still(video: Path) -> bool:

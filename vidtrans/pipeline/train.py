@@ -52,16 +52,9 @@ def train(
     began = time.monotonic()
     dataset = open_dataset(folder)
     output = output or default_output(folder)
-    if output.suffix != SUFFIX:
-        raise UsageError(str(output), "a model is one .safetensors file", f"use -o {output.name}{SUFFIX}")
     settings = recipe.settings("training", TrainingSettings)
-    if minutes is not None and not 0 < minutes < float("inf"):
-        raise UsageError(f"--minutes {minutes:g}", "it is no length of time", "give a number above 0")
-    start = find_model(start_from) if start_from else None
-    if start_from and start is None:
-        raise UsageError(f"--from {start_from}", "it has no weights to start from", "give a model file")
-    if start_from and fresh:
-        raise UsageError("--from and --fresh", "one starts from a model, the other from nothing", "give one of them")
+    _check(output, minutes)
+    start = _start(start_from, fresh)
     pictures = dataset_digest(context, dataset)
     request = digest_of(
         {
@@ -104,3 +97,23 @@ def train(
             shutil.copyfile(entry.folder / job.MODEL_FILE, temporary)
             record(context.cache, output, temporary, request, result)
     return result | {"seconds": round(time.monotonic() - began, 3), "cached": False}
+
+
+def _check(output: Path, minutes: float | None) -> None:
+    """Raises UsageError where the output is no model file, or the minutes are no time."""
+    if output.suffix != SUFFIX:
+        raise UsageError(str(output), "a model is one .safetensors file", f"use -o {output.name}{SUFFIX}")
+    if minutes is not None and not 0 < minutes < float("inf"):
+        raise UsageError(f"--minutes {minutes:g}", "it is no length of time", "give a number above 0")
+
+
+def _start(start_from: str | None, fresh: bool) -> Path | None:
+    """The file of ``--from``. Raises UsageError, ModelError."""
+    if not start_from:
+        return None
+    if fresh:
+        raise UsageError("--from and --fresh", "one starts from a model, the other from nothing", "give one of them")
+    start = find_model(start_from)
+    if start is None:
+        raise UsageError(f"--from {start_from}", "it has no weights to start from", "give a model file")
+    return start

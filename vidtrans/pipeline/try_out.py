@@ -93,12 +93,7 @@ def try_out(
     settings = [RenderSettings.of(recipe, look).rendering for look in looks]
     asked = [v for text in vary for v in parse_variations(text)]
     for look, rendering in zip(looks, settings, strict=True):
-        for name in CURVES:
-            if rendering.curve(name).constant is None:
-                why = "single frames are shown, with one value each"
-                raise UsageError(f"keyframes for {name}", why, f"use --vary {name}=VALUE,VALUE")
-        for variation in asked:
-            changed(look, rendering, variation)  # a wrong one is said before any work
+        _check(look, rendering, asked)
     request = {
         "command": "try",
         "version": VERSION,
@@ -131,6 +126,16 @@ def try_out(
         return {"frames": len(moments), "columns": [label for label, _ in columns]}
 
     return produce(context, output, request, [p for p in (video, *(x.path for x in looks)) if p], make)
+
+
+def _check(look: Look, rendering: RenderingSettings, asked: Sequence[Variation]) -> None:
+    """Say before any work what would be wrong after it. Raises UsageError."""
+    for name in CURVES:
+        if rendering.curve(name).constant is None:
+            why = "single frames are shown, with one value each"
+            raise UsageError(f"keyframes for {name}", why, f"use --vary {name}=VALUE,VALUE")
+    for variation in asked:
+        changed(look, rendering, variation)
 
 
 def _reach(pairing: Pairing) -> int:
