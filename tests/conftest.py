@@ -12,7 +12,7 @@ from shoot import COUNT, EXACT, Frames, Shoot, lossless, same
 import vidtrans as api
 
 # As the command line does it; before anything imports torch.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
