@@ -177,7 +177,6 @@ def test_a_video_becomes_a_folder_of_pictures(clip: Path, capsys: pytest.Capture
         assert same(list(found.values()), [f.rgb for f in reader.frames()])
 
 
-@pytest.mark.xfail(strict=True, reason="cli/steps.py takes the folder that is there for one that results go into")
 def test_a_videos_folder_of_pictures_is_known_again(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ("stylize", clip, *IDENTITY, "--codec", "png", "-o", "frames")
     said(capsys, 0, *arguments)

@@ -175,13 +175,14 @@ def stylize(
     A VIDEO may be a picture or a folder of pictures as well: the result is one too.
     """
     from vidtrans.pipeline.recipe import render_recipe
-    from vidtrans.pipeline.stylize import is_still, stylize_many
     from vidtrans.pipeline.stylize import stylize as stylize_one
+    from vidtrans.pipeline.stylize import stylize_many
 
     recipe = render_recipe(preset, flags_of(click_context, "pairing", "rendering", "temporal", "encoding"))
     options: dict[str, Any] = {**_span(start, end), "mask": mask}
-    into_folder = output is not None and output.is_dir() and not (videos[0].is_dir() and is_still(videos[0]))
-    if len(videos) == 1 and not into_folder:
+    # A folder that is there takes a video's result in; the result of a folder of pictures is itself a folder.
+    gives_folder = videos[0].is_dir() or recipe.settings_of("encoding").makes_pictures
+    if len(videos) == 1 and (gives_folder or output is None or not output.is_dir()):
         table = stylize_one(videos[0], model, output, recipe, context, **options)
         console.result(table, rendered(table))
         return 0

@@ -34,10 +34,11 @@ def one_by_one(
     ``render`` renders one; ``span``: the first picture, and the one after the last. Keyframes count pictures. Raises
     UsageError where a video was asked for, BatchError where some pictures failed.
     """
-    if clip.guides or output.suffix.lower().lstrip(".") in CONTAINERS:
-        one = "a clip of guides" if clip.guides else "a video"
-        remedy = "bring them to one size" + ("" if clip.guides else ", or give a folder name with -o")
-        raise UsageError(str(clip.path), f"its pictures are of several sizes, and {one} has one", remedy)
+    if clip.guides:
+        raise UsageError(
+            str(clip.path), "its pictures are of several sizes, and a clip has one", "bring them to one size"
+        )
+    refuse_video(clip.path, output)
     began = time.monotonic()
     names = clip.index.names
     pictures = [clip.path / name for name in names[slice(*span)]]
@@ -67,6 +68,13 @@ def one_by_one(
         return table
     sums = {"chunks": sum(t["chunks"] for t in done), "working_size": done[0]["working_size"]}
     return table | sums | {"dry_run": True} | add_up([t for t in done if "estimate" in t])
+
+
+def refuse_video(folder: Path, output: Path) -> None:
+    """Raises UsageError where pictures of several sizes are to become a video."""
+    if output.suffix.lower().lstrip(".") in CONTAINERS:
+        why = "its pictures are of several sizes, and a video has one"
+        raise UsageError(str(folder), why, "bring them to one size, or give a folder name with -o")
 
 
 def _recipes_of(recipe: Recipe, clip: Clip, span: tuple[int, int]) -> list[Recipe]:

@@ -15,6 +15,7 @@ from vidtrans.pipeline.estimate import add_up, estimate_pictures
 from vidtrans.pipeline.look import RenderSettings
 from vidtrans.pipeline.make_dataset import make_dataset
 from vidtrans.pipeline.outputs import check_foreign, check_place
+from vidtrans.pipeline.photos import refuse_video
 from vidtrans.pipeline.recipe import Recipe
 from vidtrans.pipeline.render_job import RenderJob, makes_folder
 from vidtrans.pipeline.stylize import is_still, plan_outputs, stylize, stylize_many
@@ -22,7 +23,7 @@ from vidtrans.pipeline.train import train
 from vidtrans.settings import Table
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.encoder import EncodingSettings
-from vidtrans.video.pictures import is_picture, open_reader
+from vidtrans.video.pictures import is_picture, open_reader, pictures_in
 
 
 def run(
@@ -127,8 +128,10 @@ def _check(
             raise UsageError(str(place), f"one picture cannot hold all frames of {clip.name}", "give a folder name")
         check_place(place, sources, folder=folder)
         check_foreign(context.cache, place, context.overwrite)
-    for clip in apply:
-        if clip.is_dir():
-            continue  # what a folder has to hold depends on the pairing
+    for clip, place in zip(apply, outputs, strict=True):
+        if clip.is_dir():  # what else a folder has to hold depends on the pairing
+            if pictures_in(clip) and not open_clip(context, clip).index.same_size:
+                refuse_video(clip, place)
+            continue
         with open_reader(clip):  # raises where it is none
             pass
