@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from vidtrans.errors import UsageError
+from vidtrans.errors import Interrupted, UsageError
 from vidtrans.files import complete, digest_file, digest_of, write_json
 from vidtrans.pipeline.cache import Cache
 from vidtrans.pipeline.context import Context
@@ -143,7 +143,11 @@ def produce(
     if held is None:
         if context.dry_run:
             return {"output": str(output), "frames": 0, "seconds": 0.0, "cached": False, "dry_run": True}
-        with complete(output) as temporary:
-            held = make(temporary)
-            record(context.cache, output, temporary, digest, held)
+        try:
+            with complete(output) as temporary:
+                held = make(temporary)
+                record(context.cache, output, temporary, digest, held)
+        except Interrupted as error:
+            error.why = "nothing was written"  # it takes seconds, and begins anew
+            raise
     return held | {"output": str(output), "seconds": round(time.monotonic() - began, 3), "cached": cached}
