@@ -35,9 +35,10 @@ def test_a_picture_gives_a_picture_of_its_own_size(capsys: pytest.CaptureFixture
 def test_the_same_picture_under_two_names_is_two_clips(capsys: pytest.CaptureFixture[str]) -> None:
     write_folder(Path(), [scene(64, 48, seed=1)] * 2, ["one.png", "other.png"])
     for name in ("one", "other"):
-        table = said_json(capsys, "stylize", f"{name}.png", *IDENTITY, "-o", name)
+        table = said_json(capsys, "stylize", f"{name}.png", *IDENTITY, "-o", f"{name}.made.png")
         assert table["frames"] == 1
-        assert [p.name for p in Path(name).iterdir()] == [f"{name}.png"]
+        assert Path(f"{name}.made.png").is_file()
+    assert "written as .png" in refuse(capsys, 2, "stylize", "one.png", *IDENTITY, "-o", "made.txt")
 
 
 def test_a_picture_is_rendered_with_a_model(tiny_model: Path) -> None:
@@ -266,8 +267,10 @@ def test_pictures_are_never_written_over_their_sources(place: str, capsys: pytes
 def test_a_folder_is_not_replaced_by_what_is_made_of_its_pictures() -> None:
     write_folder(Path("in"), moving_frames(3))
     before = snapshot(Path())
-    with pytest.raises(UsageError, match="holds one of the inputs"):
+    with pytest.raises(UsageError, match=r"written as \.png"):
         api.stylize("in/1.png", "identity", "in", overwrite=True)
+    with pytest.raises(UsageError, match=r"holds one of the inputs|is one of the inputs"):
+        api.stylize("in", "identity", "in", overwrite=True)
     assert snapshot(Path()) == before
 
 

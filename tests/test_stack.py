@@ -181,7 +181,8 @@ def test_frames_are_taken_as_long_as_every_guide_has_one(short: str, shot: Path)
     stored = {p.name: len(list(p.iterdir())) for p in Path("shot.dataset").iterdir() if p.is_dir()}
     assert set(stored.values()) == {12}
     assert [e.text for e in heard if isinstance(e, Note) and e.level == "warning"] == [
-        "shot: 16 frames were promised, 12 were read",
+        f"shot: {', '.join(f'{g} has {12 if g == short else COUNT} frames' for g in ('depth', 'normals'))}"
+        ": the first 12 are used",
         "shot has 12 frames, beauty 16; the first 12 are paired",
     ]
 

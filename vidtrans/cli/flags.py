@@ -9,8 +9,22 @@ import click
 from click.shell_completion import CompletionItem
 
 from vidtrans.cli.options import choices, setting_option
+from vidtrans.errors import UsageError
 
-FILE = click.Path(path_type=Path, readable=False)  # the pipeline says it better
+
+class AnyPath(click.Path):
+    """A path; whether it is there and of the right kind, the pipeline says better."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, readable=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":  # an unset variable of the shell, as a rule; Path("") would be the current folder
+            raise UsageError("an empty path", "nothing was given where a file is expected", "name the file")
+        return super().convert(value, param, ctx)
+
+
+FILE = AnyPath()
 
 
 class Lazy(click.ParamType):

@@ -8,9 +8,8 @@ from typing import Any
 import click
 
 from vidtrans.cli.console import Console
+from vidtrans.cli.flags import FILE
 from vidtrans.cli.options import console_options
-
-FILE = click.Path(path_type=Path, readable=False)
 
 
 @click.command("probe")
@@ -82,7 +81,7 @@ def model_show(name: str, console: Console) -> None:
         f"{path}: {record.generator['name']}, pairing '{record.pairing['name']}', trained at {record.size} px",
         f"  generator  {_settings(record.generator['settings'])}",
         f"  pairing    {_settings(record.pairing['settings'])}",
-        f"  training   {training.get('steps')} steps on {training.get('pairs')} pairs, "
+        f"  training   {' + '.join(map(str, training.get('steps') or [0]))} steps on {training.get('pairs')} pairs, "
         f"preset '{training.get('preset')}'",
         f"  held out   {_settings(training.get('held_out') or {}) or 'nothing was held out'}",
         *(f"  {k:10} {v}" for k, v in record.card.items() if v),

@@ -123,4 +123,5 @@ def sheet(
 def _made(table: dict[str, Any]) -> str:
     if table.get("dry_run"):
         return f"would make {table['output']}"
-    return f"{table['output']}: {count(table['frames'], 'frame')}{timing(table)}"
+    what = "picture" if table["output"].endswith(".png") else "frame"
+    return f"{table['output']}: {count(table['frames'], what)}{timing(table)}"

@@ -44,6 +44,7 @@ DISK = {
     errno.EEXIST: _IN_THE_WAY,
     errno.ENOTDIR: _IN_THE_WAY,
     errno.EISDIR: _IN_THE_WAY,
+    errno.ENAMETOOLONG: "use a shorter name",
 }
 
 

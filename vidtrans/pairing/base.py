@@ -94,6 +94,10 @@ class Pairing(Protocol):
         """The network's output with what is known better from the frame put back."""
         ...
 
+    def visible(self, shown: np.ndarray) -> np.ndarray:
+        """What the network sees, as a picture for people."""
+        ...
+
 
 class PlainPairing:
     """The answers of a pairing that has nothing special to say."""
@@ -125,6 +129,13 @@ class PlainPairing:
     def finish(self, frame: np.ndarray, output: np.ndarray, shown: np.ndarray) -> np.ndarray:
         del frame, shown
         return output
+
+    def visible(self, shown: np.ndarray) -> np.ndarray:
+        """Grey from its first channel, or its first three, or, of several frames, the latest."""
+        channels = shown.shape[2]
+        if channels < 3:
+            return np.repeat(shown[..., :1], 3, axis=2)
+        return shown[..., -3:] if channels % 3 == 0 else shown[..., :3]
 
 
 class FramePairing(PlainPairing):

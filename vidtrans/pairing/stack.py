@@ -52,3 +52,14 @@ class Stack(FramePairing):
             for kind, picture in zip(kinds, frames, strict=True)
         ]
         return np.concatenate(channels, axis=2)
+
+    def visible(self, shown: np.ndarray) -> np.ndarray:
+        """The guides in strips from left to right, each as it is: (H, W, 3) uint8."""
+        kinds, width = self.settings.guides or ("",), shown.shape[1]
+        picture, channel = np.empty((*shown.shape[:2], 3), np.uint8), 0
+        for at, kind in enumerate(kinds):
+            count = 1 if kind.endswith(":1") else 3
+            strip = slice(at * width // len(kinds), (at + 1) * width // len(kinds))
+            picture[:, strip] = shown[:, strip, channel : channel + count]
+            channel += count
+        return picture

@@ -21,7 +21,6 @@ from vidtrans.pipeline.sheet import spread
 from vidtrans.pipeline.stylize import is_still
 from vidtrans.rendering.matte import in_step
 from vidtrans.settings import Size, Table
-from vidtrans.training.sheets import visible
 from vidtrans.video.clip import Frame
 from vidtrans.video.encoder import EncodingSettings, PictureFormat, SegmentWriter
 from vidtrans.video.join import Sound, Timing, join
@@ -115,7 +114,7 @@ def _input_panel(clip: Clip, look: Look, context: Context) -> Panel:
 
     def frames(numbers: list[int]) -> Generator[np.ndarray, None, None]:
         for number, rgb in zip(numbers, _following(lambda s: _read(clip, s, context), numbers), strict=True):
-            yield visible(pairing.shown([resize(rgb, *size)], number, None))
+            yield pairing.visible(pairing.shown([resize(rgb, *size)], number, None))
 
     return Panel(f"what {look.name} sees", frames)
 

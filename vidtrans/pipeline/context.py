@@ -17,7 +17,7 @@ from vidtrans.pipeline.cache import FOLDER, Cache
 from vidtrans.pipeline.stages import IndexStage, media_libraries
 from vidtrans.settings import Size, Table, Time, to_table
 from vidtrans.video.clip import ClipIndex, Reader
-from vidtrans.video.pictures import is_picture, media_files, open_reader
+from vidtrans.video.pictures import GuideReader, is_picture, media_files, open_reader
 
 INDEX_WAIT_S = 3600.0
 
@@ -135,6 +135,10 @@ def open_clip(context: Context, path: Path, guides: Sequence[str] = ()) -> Clip:
                 entry.finish(held)
         context.cache.save_digests()
     index = _index_from(held["index"])
+    if guides:
+        with GuideReader(path, guides) as reader:
+            if told := reader.unequal():
+                context.note(f"{path.name}: {told}", "warning")
     if is_picture(path):  # its name is not in the digest of its content
         index = replace(index, names=(path.name,))
     return Clip(path, digest, index, Survey.of(held["survey"]), tuple(guides))

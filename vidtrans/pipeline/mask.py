@@ -69,5 +69,6 @@ def takes_drawing(clip: Clip, pairing: Pairing, wanted: str, context: Context) -
             with closing(reader.frames(number, number + 1)) as frames:
                 drawing = drawing and all(looks_drawn(frame.rgb, pairing.draws) for frame in frames)
     if drawing:
-        context.note(f"{clip.path.name} looks like a drawing: it is taken as the input itself (--drawn no)")
+        told = "looks like a drawing, and is taken as the input itself (--drawn no finds lines in it)"
+        context.note(f"{clip.path.name} {told}")
     return drawing

@@ -50,8 +50,13 @@ def run(
     if context.dry_run:
         table = forecast(video, apply, dataset, model, recipe, context, target=target, minutes=minutes)
         return table | {"output": str(output), "seconds": round(time.monotonic() - began, 3)}, []
-    made = make_dataset([video], dataset, recipe, context, target=target)
-    trained = train(dataset, model, recipe, context, minutes=minutes)
+    try:
+        made = make_dataset([video], dataset, recipe, context, target=target)
+        trained = train(dataset, model, recipe, context, minutes=minutes)
+    except UsageError as error:
+        # Dataset and model lie beside the output: another name for it would not help.
+        error.remedy = error.remedy.replace("another name with -o", "an -o in another folder")
+        raise
     if many:
         results = stylize_many(apply, str(model), output, recipe, context)
     else:

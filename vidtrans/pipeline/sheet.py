@@ -19,7 +19,6 @@ from vidtrans.pipeline.make_dataset import dataset_digest
 from vidtrans.pipeline.outputs import produce
 from vidtrans.settings import AS_STORED, Size, Table
 from vidtrans.training.evaluation import evenly, shown_of
-from vidtrans.training.sheets import visible
 from vidtrans.video.clip import Frame
 from vidtrans.video.layout import Sheet, cell_size
 from vidtrans.video.picture import read_picture, resize, write_picture
@@ -129,7 +128,7 @@ def pairing_sheet(clip: Clip, pairings: Sequence[Pairing], count: int | None, co
         wanted = sorted({n for p in pairings for n in p.history(number, shot)} | {number})
         seen = {f.index: f.rgb for f in frames_of(clip, wanted, Size(short=PAIRING_SIDE), context)}
         rng = np.random.Generator(np.random.Philox(key=number))
-        shown = [visible(p.taught([seen[n] for n in p.history(number, shot)], rng)) for p in pairings]
+        shown = [p.visible(p.taught([seen[n] for n in p.history(number, shot)], rng)) for p in pairings]
         rows.append([seen[number], *shown])
         notes.append([_moment(clip, number)])
     columns = ("frame", *(p.name for p in pairings))
@@ -143,7 +142,7 @@ def dataset_sheet(dataset: Dataset, count: int | None) -> Sheet:
     cells, notes = [], []
     for pair in evenly(dataset.pairs, wanted):
         target = read_picture(pair.target)
-        cell = np.hstack([visible(shown_of(pairing, pair)), target])
+        cell = np.hstack([pairing.visible(shown_of(pairing, pair)), target])
         cells.append(resize(cell, *cell_size(cell, 2 * CELL)))
         name = pair.target.relative_to(dataset.folder).as_posix()
         notes.append(name if pair.role == "train" else f"{name}  (held out)")

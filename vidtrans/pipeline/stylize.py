@@ -55,7 +55,7 @@ def stylize(
     look = find_look(model, context, recipe.look)
     settings = RenderSettings.of(recipe, look).resolved(is_still(video), output)
     output = output or default_output(video, model, settings.encoding)
-    folder = makes_folder(settings.encoding, output)
+    folder = makes_folder(settings.encoding, output) and not is_picture(video)
     settings.encoding.check_container(output, single=not folder)
     request = _request(video, look, settings, context, mask, (start, end))
     sources = [p for p in (video, look.path, mask) if p]

@@ -154,7 +154,8 @@ class TrainJob:
                 f"--from {self.start}",
                 f"it is a {name} with {held.in_channels} input channels, "
                 f"this run trains a {self.generator_name} with {channels}",
-                f"use --set generator.name={name}, or a dataset of pairing {held.pairing['name']}",
+                f"use a dataset of pairing {held.pairing['name']}"
+                + (f" and --set generator.name={name}" if name != self.generator_name else ""),
             )
 
     def steps_for(self, minutes: float, request: str, at_most: int | None = None) -> int:

@@ -112,7 +112,8 @@ def try_out(
         columns: list[tuple[str, Draw]] = [("source", lambda moments: [m.source for m in moments])]
         for look, rendering in zip(looks, settings, strict=True):
             variations = asked or suggested(look, rendering, alone=len(looks) == 1)
-            columns += _columns(look, rendering, variations, video, context)
+            own = _columns(look, rendering, variations, video, context)
+            columns += own if len(looks) == 1 else [(_of(look, label), draw) for label, draw in own]
         drawn = []
         for number, (_, draw) in enumerate(columns, 1):
             drawn.append(draw(moments))
@@ -136,6 +137,11 @@ def _check(look: Look, rendering: RenderingSettings, asked: Sequence[Variation])
             raise UsageError(f"keyframes for {name}", why, f"use --vary {name}=VALUE,VALUE")
     for variation in asked:
         changed(look, rendering, variation)
+
+
+def _of(look: Look, label: str) -> str:
+    """A column's label where there are several models."""
+    return label if label == look.name else f"{look.name} {label}"
 
 
 def _reach(pairing: Pairing) -> int:

@@ -27,17 +27,9 @@ def preview_sheet(engine: Engine, pairing: Pairing, pairs: Sequence[Pair], title
     rows = []
     for pair in evenly(pairs, ROWS):
         shown, output, target = apply(engine, pairing, pair)
-        rows.append([visible(shown), output, target])
+        rows.append([pairing.visible(shown), output, target])
     sheet = Sheet(title, rows, cell_size(rows[0][2], CELL), ("input", "output", "target"))
     write_picture(path, sheet.draw())
-
-
-def visible(shown: np.ndarray) -> np.ndarray:
-    """What a network sees, as a picture: grey from its first channel, or its first three, or the latest frame."""
-    channels = shown.shape[2]
-    if channels < 3:
-        return np.repeat(shown[..., :1], 3, axis=2)
-    return shown[..., -3:] if channels % 3 == 0 else shown[..., :3]
 
 
 class Timeline:
@@ -79,7 +71,10 @@ class Timeline:
         kept = [
             (int(s.stem), np.split(read_picture(s), len(pairs))) for s in strips if self._fits(s, first, len(pairs))
         ]
-        rows = [[visible(shown), *(cells[i] for _, cells in kept), target] for i, (shown, target) in enumerate(pairs)]
+        rows = [
+            [self.pairing.visible(shown), *(cells[i] for _, cells in kept), target]
+            for i, (shown, target) in enumerate(pairs)
+        ]
         columns = ("input", *(f"step {step}" for step, _ in kept), "target")
         sheet = Sheet("how training went", rows, cell_size(pairs[0][1], CELL), columns).draw()
         series = [

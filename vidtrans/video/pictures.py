@@ -172,8 +172,15 @@ class GuideReader:
 
     def index_of(self, pts: Sequence[int]) -> ClipIndex:
         first = self._readers[0].index_of(pts)
-        longest = max(r.num_frames_expected or 0 for r in self._readers)
-        return replace(first, names=first.names[: len(pts)], num_frames_from_header=longest)
+        return replace(first, names=first.names[: len(pts)], num_frames_from_header=len(pts))
+
+    def unequal(self) -> str:
+        """Which guides have how many frames, where they do not have the same number; else nothing."""
+        counts = dict(zip(self.names, (r.num_frames_expected for r in self._readers), strict=True))
+        known = {n: c for n, c in counts.items() if c}
+        if len(set(known.values())) < 2:
+            return ""
+        return f"{', '.join(f'{n} has {c} frames' for n, c in known.items())}: the first {min(known.values())} are used"
 
 
 def media_files(path: Path, guides: Sequence[str] = ()) -> list[tuple[str, Path]]:
