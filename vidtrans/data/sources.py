@@ -15,7 +15,7 @@ from vidtrans.errors import MediaError
 from vidtrans.files import plain_name
 from vidtrans.flow.survey import Survey
 from vidtrans.settings import Size
-from vidtrans.video.clip import ClipIndex, Frame, Reader
+from vidtrans.video.clip import ClipIndex, Frame, Reader, pick
 from vidtrans.video.picture import read_picture, resize
 from vidtrans.video.pictures import open_reader, pictures_in
 
@@ -74,11 +74,8 @@ class ClipSource:
 
 
 def _pick(opened: Reader, index: ClipIndex, numbers: list[int]) -> Generator[Frame, None, None]:
-    wanted = set(numbers)
-    with opened as reader, closing(reader.frames(numbers[0], numbers[-1] + 1, index)) as frames:
-        for frame in frames:
-            if frame.index in wanted:
-                yield frame
+    with opened as reader:
+        yield from pick(reader, index, numbers)
 
 
 @dataclass(frozen=True)

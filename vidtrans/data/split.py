@@ -12,6 +12,11 @@ from typing import Literal
 Role = Literal["train", "held-out", "gap", "thinned"]
 
 
+def spread(total: int, count: int) -> list[int]:
+    """The middles of ``count`` equal stretches of ``total``."""
+    return [(2 * k + 1) * total // (2 * count) for k in range(count)]
+
+
 def split_roles(num_frames: int, fraction: float, block: int, gap: int) -> list[Role]:
     """The role of each frame of a shot.
 
@@ -22,8 +27,7 @@ def split_roles(num_frames: int, fraction: float, block: int, gap: int) -> list[
     span = block + 2 * gap
     # At least half of every stretch stays for training.
     count = min(round(num_frames * fraction / block) or 1, num_frames // (2 * span)) if fraction > 0 else 0
-    for k in range(count):
-        middle = (2 * k + 1) * num_frames // (2 * count)
+    for middle in spread(num_frames, count):
         first = middle - span // 2
         for i in range(first, first + span):
             roles[i] = "held-out" if gap <= i - first < gap + block else "gap"

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from skimage.morphology import skeletonize
 
 from vidtrans.pairing.base import FramePairing
 from vidtrans.pairing.paper import ink
@@ -116,6 +115,8 @@ def _thinned(strokes: np.ndarray) -> np.ndarray:
         areas = cv2.bitwise_and(cv2.dilate(areas, np.ones((side // 2 | 1, side // 2 | 1), np.uint8)), strokes)
     # Outside the picture the area goes on: no line along the frame.
     outline = areas - cv2.erode(areas, cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3)))
+    from skimage.morphology import skeletonize  # a third of a second to load, and only drawings need it
+
     middle = skeletonize(cv2.subtract(strokes, areas) > 0)
     return np.where(middle, 255, outline).astype(np.uint8)
 

@@ -20,8 +20,8 @@ from vidtrans.pipeline.outputs import produce
 from vidtrans.pipeline.sheet import spread
 from vidtrans.pipeline.stylize import is_still
 from vidtrans.rendering.matte import in_step
-from vidtrans.settings import Size, Table
-from vidtrans.video.clip import Frame
+from vidtrans.settings import AS_STORED, Table
+from vidtrans.video.clip import Follower, Frame
 from vidtrans.video.encoder import EncodingSettings, PictureFormat, SegmentWriter
 from vidtrans.video.join import Sound, Timing, join
 from vidtrans.video.layout import GAP, Sheet, cell_size, fit, plain, text_band
@@ -81,9 +81,7 @@ def compare(
 
     def make(path: Path) -> Table:
         opened = [open_clip(context, c) for c in clips]
-        panels = [
-            _panel(clip, opened[0], label, context) for clip, label in zip(opened, request["labels"], strict=True)
-        ]
+        panels = [_panel(clip, opened[0], label, context) for clip, label in zip(opened, names, strict=True)]
         if look is not None:
             panels.insert(1, _input_panel(opened[0], look, context))
         if as_sheet:
@@ -99,7 +97,7 @@ def _panel(clip: Clip, first: Clip, label: str, context: Context) -> Panel:
         context.note(f"{clip.path.name}: {told}", "warning")
 
     def frames(numbers: list[int]) -> Generator[np.ndarray, None, None]:
-        return _following(lambda start: _read(clip, start, context), [steps[n] for n in numbers])
+        return _following(clip, [steps[n] for n in numbers], context)
 
     return Panel(label, frames)
 
@@ -113,27 +111,22 @@ def _input_panel(clip: Clip, look: Look, context: Context) -> Panel:
     size = look.working_size("trained", (clip.index.width, clip.index.height))
 
     def frames(numbers: list[int]) -> Generator[np.ndarray, None, None]:
-        for number, rgb in zip(numbers, _following(lambda s: _read(clip, s, context), numbers), strict=True):
+        for number, rgb in zip(numbers, _following(clip, numbers, context), strict=True):
             yield pairing.visible(pairing.shown([resize(rgb, *size)], number, None))
 
     return Panel(f"what {look.name} sees", frames)
 
 
-def _read(clip: Clip, start: int, context: Context) -> Generator[Frame, None, None]:
-    with clip.reader(Size(), context.decode_threads) as reader:
-        yield from reader.frames(start, None, clip.index)
+def _following(clip: Clip, steps: Sequence[int], context: Context) -> Generator[np.ndarray, None, None]:
+    """The frames of these numbers, which never go back."""
 
+    def read(start: int) -> Generator[Frame, None, None]:
+        with clip.reader(AS_STORED, context.decode_threads) as reader:
+            yield from reader.frames(start, None, clip.index)
 
-def _following(
-    read: Callable[[int], Generator[Frame, None, None]], steps: Sequence[int]
-) -> Generator[np.ndarray, None, None]:
-    """The frames of these numbers, which never go back; one may be asked for several times."""
-    with closing(read(steps[0])) as frames:
-        frame = next(frames)
+    with closing(Follower(read)) as follow:
         for step in steps:
-            while frame.index < step:
-                frame = next(frames)
-            yield frame.rgb
+            yield follow(step).rgb
 
 
 def draw_sheet(first: Clip, panels: Sequence[Panel], path: Path, count: int | None) -> Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -72,8 +73,9 @@ class Request:
         name, table = self.recipe.choice("pairing")
         return make_pairing(PAIRINGS, name, table)
 
-    @property
+    @cached_property
     def pairing(self) -> Pairing:
+        """With its guides found: those of a stack are read for that, once."""
         return _with_guides(self._pairing(), self.videos[0], self.target)
 
     @property

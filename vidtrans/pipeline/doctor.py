@@ -63,12 +63,7 @@ def _python() -> Finding:
 
 
 def _libraries() -> Finding:
-    found, missing = [], []
-    for name in LIBRARIES:
-        try:
-            found.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            missing.append(name)
+    missing = [name for name in LIBRARIES if not _installed(name)]
     if missing:
         return Finding("libraries", "wrong", f"missing: {', '.join(missing)}", "pip install vidtrans")
     headful = [n for n in ("opencv-python", "opencv-contrib-python") if _installed(n)]
@@ -76,7 +71,7 @@ def _libraries() -> Finding:
         why = f"{headful[0]} is installed beside opencv-python-headless, and hides it"
         remedy = f"pip uninstall {headful[0]}, then pip install --force-reinstall opencv-python-headless"
         return Finding("libraries", "note", why, remedy)
-    return Finding("libraries", "ok", ", ".join(found))
+    return Finding("libraries", "ok", ", ".join(f"{name} {version(name)}" for name in LIBRARIES))
 
 
 def _installed(name: str) -> bool:

@@ -15,7 +15,7 @@ from vidtrans.pairing.base import Pairing, make_pairing
 from vidtrans.pipeline.context import Context
 from vidtrans.pipeline.recipe import Recipe
 from vidtrans.rendering.settings import RenderingSettings
-from vidtrans.settings import Size, Table, from_table, parse_size, to_table
+from vidtrans.settings import AS_STORED, Size, Table, from_table, parse_size, to_table
 from vidtrans.temporal import FILTERS
 from vidtrans.temporal.stream import Filter
 from vidtrans.video.encoder import EncodingSettings
@@ -52,8 +52,7 @@ class Look:
         """(width, height) at which the model runs on a ``source`` of that size, for a ``rendering.size``."""
         factor = self.pairing.enlarges
         if wanted == "trained":
-            as_stored = self.record is None or self.pairing.at_source_size
-            size = Size() if as_stored or self.record is None else Size(short=self.record.size)
+            size = Size(short=self.record.size) if self.record and not self.pairing.at_source_size else AS_STORED
         else:
             size = parse_size(wanted)
         width, height = size.of(*source)

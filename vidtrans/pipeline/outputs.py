@@ -39,17 +39,21 @@ def recorded(cache: Cache, output: Path) -> dict[str, Any] | None:
     """What is on record of an output, if its content is still what was written."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         value: dict[str, Any] = json.loads(_record_path(cache, output).read_text())
-        if _digest(cache, output) == value["digest"]:
+        if _digest(output, cache.digest) == value["digest"]:
             return value
     return None
 
 
-def _digest(cache: Cache, output: Path) -> str:
+def _names(folder: Path) -> list[str]:
+    """All files below a folder."""
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+
+
+def _digest(output: Path, of_file: Callable[[Path], str]) -> str:
     """Of a result's content: a file's, or that of a folder of pictures, whatever else was put there included."""
     if output.is_dir():
-        names = sorted(p.relative_to(output).as_posix() for p in output.rglob("*") if p.is_file())
-        return digest_of([[name, cache.digest(output / name)] for name in names])
-    return cache.digest(output)
+        return digest_of([[name, of_file(output / name)] for name in _names(output)])
+    return of_file(output)
 
 
 def record(cache: Cache, output: Path, written: Path, request: str, result: Table) -> None:
@@ -59,14 +63,11 @@ def record(cache: Cache, output: Path, written: Path, request: str, result: Tabl
     the rename is known, and a record without its output harms nobody.
     """
     cache.prepare()
-    value = {"request": request, "result": result}
+    # The temporary name is not worth remembering: no digest from the cache here.
+    value = {"digest": _digest(written, digest_file), "request": request, "result": result}
     if written.is_dir():
-        names = sorted(p.name for p in written.iterdir())
-        digest = digest_of([[name, digest_file(written / name)] for name in names])
-        value |= {"names": names}
-    else:
-        digest = digest_file(written)
-    write_json(_record_path(cache, output), value | {"digest": digest})
+        value["names"] = _names(written)
+    write_json(_record_path(cache, output), value)
     cache.save_digests()
 
 
@@ -91,13 +92,19 @@ def check_parents(output: Path) -> None:
             raise UsageError(str(output), f"'{parent}' is a file, not a folder", "choose another place with -o")
 
 
+def _check_replaceable(cache: Cache, output: Path) -> None:
+    """Raises UsageError where --overwrite would delete what is no result: a folder is replaced whole."""
+    if output.is_dir() and not _is_known(cache, output):
+        raise UsageError(str(output), "it holds files that are no result of this command", "choose another with -o")
+
+
 def check_foreign(cache: Cache, output: Path, overwrite: bool) -> None:
     """Raises UsageError where the output is something that is not on record, before work is spent on it."""
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return
-    if overwrite and output.is_dir() and not _is_known(cache, output):
-        raise UsageError(str(output), "it holds files that are no result of this command", "choose another with -o")
-    if not overwrite and recorded(cache, output) is None:
+    if overwrite:
+        _check_replaceable(cache, output)
+    elif recorded(cache, output) is None:
         raise UsageError(str(output), "it exists", "use --overwrite, or another name with -o")
 
 
@@ -116,11 +123,9 @@ def up_to_date(
     if held and held["request"] == request:
         result: Table = held["result"]
         return result | {k: 0 for k in result if k in ("frames_inferred", "frames_encoded")}
-    if overwrite and (not folder or _is_known(cache, output)):
-        return None
     if overwrite:
-        # A folder would be deleted whole: never one that is not known to hold nothing but a result.
-        raise UsageError(str(output), "it holds files that are no result of this command", "choose another with -o")
+        _check_replaceable(cache, output)
+        return None
     why = "it exists, made with other inputs or options" if held else "it exists"
     raise UsageError(str(output), why, "use --overwrite, or another name with -o")
 

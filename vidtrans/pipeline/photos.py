@@ -11,8 +11,9 @@ from vidtrans.errors import BatchError, MediaError, UsageError
 from vidtrans.pipeline.context import Clip, Context, open_clip
 from vidtrans.pipeline.estimate import add_up
 from vidtrans.pipeline.recipe import Recipe
+from vidtrans.rendering.directing import Directions
 from vidtrans.rendering.matte import in_step
-from vidtrans.rendering.settings import CURVES, RenderingSettings
+from vidtrans.rendering.settings import RenderingSettings
 from vidtrans.settings import Table
 from vidtrans.video.encoder import CONTAINERS
 from vidtrans.video.pictures import is_picture
@@ -80,11 +81,10 @@ def refuse_video(folder: Path, output: Path) -> None:
 def _recipes_of(recipe: Recipe, clip: Clip, span: tuple[int, int]) -> list[Recipe]:
     """The recipe of each picture: what is keyframed over the folder has one value there."""
     rendering = recipe.settings("rendering", RenderingSettings)
-    pts = clip.index.pts
-    curves = {n: rendering.curve(n).over(pts, clip.pts_of, "--" + n.replace("_", "-")) for n in CURVES}
+    directions = Directions(rendering.curves(), clip.index.pts, clip.pts_of)
     made = []
     for number in range(*span):
-        values = {name: curve(number) for name, curve in curves.items()}
+        values = directions(number).__dict__
         tables = {**recipe.tables, "rendering": {**recipe.tables.get("rendering", {}), **values}}
         made.append(replace(recipe, tables=tables))
     return made

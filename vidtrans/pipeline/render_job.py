@@ -25,7 +25,6 @@ from vidtrans.rendering.chunks import chunk_of, cut_into_chunks, spans
 from vidtrans.rendering.directing import VERSION as DIRECTING_VERSION
 from vidtrans.rendering.directing import Directions
 from vidtrans.rendering.outputs import Inputs, lookback, raw_outputs
-from vidtrans.rendering.settings import CURVES
 from vidtrans.settings import Size, Table, Time
 from vidtrans.temporal.stream import Sample, filtered
 from vidtrans.video.clip import Frame
@@ -58,8 +57,7 @@ class RenderJob:
         self.chunks = cut_into_chunks(self.first, self.stop, clip.shots, self.rendering.chunk_frames)
         self.drawn = takes_drawing(clip, self.pairing, self.rendering.drawn, context)
         self.mask = Mask.open(mask, clip, self.first, self.stop, context) if mask else None
-        curves = {name: self.rendering.curve(name) for name in CURVES}
-        self.directions = Directions(curves, clip.index.pts, clip.pts_of)
+        self.directions = Directions(self.rendering.curves(), clip.index.pts, clip.pts_of)
         index, factor = clip.index, self.pairing.enlarges
         self.picture = PictureFormat(
             index.width * factor, index.height * factor, index.sample_aspect_ratio, index.time_base, index.rate
@@ -69,6 +67,11 @@ class RenderJob:
     def composes(self) -> bool:
         """Whether the result is made of more than the look: then the source is read once more, at full size."""
         return self.mask is not None or not self.directions.always_plain or self.pairing.finishes
+
+    @property
+    def seen_mask(self) -> Mask | None:
+        """The mask, where the pairing shows it to the network."""
+        return self.mask if self.pairing.uses_mask else None
 
     @property
     def single(self) -> bool:
@@ -162,8 +165,7 @@ class RenderJob:
 
     def inputs(self) -> Inputs:
         """What the network sees; it follows the frames in order."""
-        looks = self.mask is not None and self.pairing.uses_mask
-        matte = self.mask.mattes(self.size, self.context.decode_threads) if self.mask and looks else None
+        matte = self.seen_mask.mattes(self.size, self.context.decode_threads) if self.seen_mask else None
         return Inputs(self.pairing, drawn=self.drawn, matte=matte)
 
     def _infer_stage(self, engine: Engine) -> InferStage:
@@ -176,7 +178,7 @@ class RenderJob:
             model=self.look.digest,
             pairing=pairing_record(self.pairing),
             drawn=self.drawn,
-            mask=self.mask.for_key() if self.mask and self.pairing.uses_mask else {},
+            mask=self.seen_mask.for_key() if self.seen_mask else {},
             size=list(self.size),
             engine=dict(engine.identity),
             libraries=media_libraries(),
@@ -195,7 +197,7 @@ class RenderJob:
     def _directing(self) -> Table:
         return {
             "version": DIRECTING_VERSION,
-            "curves": {name: str(self.rendering.curve(name)) for name in CURVES},
+            "curves": {name: str(curve) for name, curve in self.rendering.curves().items()},
             "mask": self.mask.for_key() if self.mask else {},
             "feather": self.rendering.feather if self.mask else 0.0,
         }

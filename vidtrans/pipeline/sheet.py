@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 
 from vidtrans.data.dataset import INDEX, Dataset, open_dataset
+from vidtrans.data.split import spread as middles
 from vidtrans.errors import MediaError, UsageError
 from vidtrans.files import plain_name
 from vidtrans.flow.survey import VERSION as SURVEY_VERSION
@@ -19,7 +19,7 @@ from vidtrans.pipeline.make_dataset import dataset_digest
 from vidtrans.pipeline.outputs import produce
 from vidtrans.settings import AS_STORED, Size, Table
 from vidtrans.training.evaluation import evenly, shown_of
-from vidtrans.video.clip import Frame
+from vidtrans.video.clip import Frame, pick
 from vidtrans.video.layout import Sheet, cell_size
 from vidtrans.video.picture import read_picture, resize, write_picture
 
@@ -57,6 +57,8 @@ def make_sheet(
         if pairing.needs_target:
             why = "its input is not made of the frame"
             raise UsageError(f"--pairing {pairing.name}", why, "choose one that makes its own pairs")
+    if is_dataset and made:
+        raise UsageError("--pairing", f"{source} is a dataset, it has one", "give a video")
     request = {
         "command": "sheet",
         "version": [VERSION, SURVEY_VERSION],
@@ -64,8 +66,6 @@ def make_sheet(
         "count": count,
         "pairings": [pairing_record(p) for p in made],
     }
-    if is_dataset and made:
-        raise UsageError("--pairing", f"{source} is a dataset, it has one", "give a video")
 
     def draw(path: Path) -> Table:
         if is_dataset:
@@ -85,18 +85,15 @@ def spread(total: int, count: int | None, default: int = DEFAULT_COUNT) -> list[
     wanted = default if count is None else count
     if wanted == 0 or total <= wanted:
         return list(range(total))
-    return [(2 * k + 1) * total // (2 * wanted) for k in range(wanted)]
+    return middles(total, wanted)
 
 
 def frames_of(clip: Clip, numbers: Sequence[int], size: Size, context: Context) -> Iterator[Frame]:
     """These frames of a clip, in order: one pass where they lie close together, else the reader seeks to each."""
     close = len(numbers) * DENSE >= numbers[-1] - numbers[0]
-    spans = [(numbers[0], numbers[-1] + 1)] if close else [(n, n + 1) for n in numbers]
-    wanted = set(numbers)
     with clip.reader(size, context.decode_threads) as reader:
-        for span in spans:
-            with closing(reader.frames(*span, clip.index)) as frames:
-                yield from (frame for frame in frames if frame.index in wanted)
+        for together in [numbers] if close else [[n] for n in numbers]:
+            yield from pick(reader, clip.index, together)
             context.stop.check()
 
 

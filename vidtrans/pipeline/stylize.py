@@ -48,8 +48,8 @@ def stylize(
     """Render a model onto one video, picture or folder, and return what is reported of it.
 
     Every frame keeps its timestamp, sound is copied packet for packet. ``mask`` says where the look is. ``single``:
-    it is one of many, the cache is trimmed when all are done. Raises
-    UsageError, MediaError, ModelError, DeviceError, Interrupted.
+    it is one of many, the cache is trimmed when all are done. Raises UsageError, MediaError, ModelError, DeviceError,
+    Interrupted.
     """
     began = time.monotonic()
     look = find_look(model, context, recipe.look)

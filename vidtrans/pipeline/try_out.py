@@ -26,8 +26,8 @@ from vidtrans.pipeline.stylize import is_still
 from vidtrans.registry import unknown
 from vidtrans.rendering.directing import Direction
 from vidtrans.rendering.outputs import Inputs
-from vidtrans.rendering.settings import CURVES, RenderingSettings
-from vidtrans.settings import Size, Table, Time, from_table, parse_value, to_table
+from vidtrans.rendering.settings import RenderingSettings
+from vidtrans.settings import AS_STORED, Table, Time, from_table, parse_value, to_table
 from vidtrans.video.clip import Frame
 from vidtrans.video.layout import Sheet, cell_size
 from vidtrans.video.picture import resize, write_picture
@@ -131,8 +131,8 @@ def try_out(
 
 def _check(look: Look, rendering: RenderingSettings, asked: Sequence[Variation]) -> None:
     """Say before any work what would be wrong after it. Raises UsageError."""
-    for name in CURVES:
-        if rendering.curve(name).constant is None:
+    for name, curve in rendering.curves().items():
+        if curve.constant is None:
             why = "single frames are shown, with one value each"
             raise UsageError(f"keyframes for {name}", why, f"use --vary {name}=VALUE,VALUE")
     for variation in asked:
@@ -168,7 +168,7 @@ def _moment(clip: Clip, number: int, history: int, context: Context) -> Moment:
     shot = max(s for s in clip.shots if s <= number)
     numbers = range(max(shot, number - history + 1), number + 1)
     label = clip.index.names[number] if clip.index.names else f"frame {number}"
-    return Moment(tuple(frames_of(clip, numbers, Size(), context)), label)
+    return Moment(tuple(frames_of(clip, numbers, AS_STORED, context)), label)
 
 
 def parse_variations(text: str) -> list[Variation]:
@@ -245,7 +245,7 @@ def _still(look: Look, rendering: RenderingSettings, engine: Engine, drawn: bool
     """Renders moments, as a render would without its temporal filter."""
     pairing = look.pairing
     inputs = Inputs(pairing, drawn=drawn)
-    direction = Direction(**{name: rendering.curve(name).values[0] for name in CURVES})
+    direction = Direction(**{name: curve.values[0] for name, curve in rendering.curves().items()})
 
     def seen(moment: Moment) -> np.ndarray:
         source = moment.source

@@ -9,7 +9,7 @@ from fractions import Fraction
 import cv2
 import numpy as np
 
-from vidtrans.video.clip import ClipIndex, Frame
+from vidtrans.video.clip import ClipIndex, Follower, Frame
 
 
 def in_step(clip: ClipIndex, mask: ClipIndex, first: int, stop: int, name: str = "the clip") -> tuple[list[int], str]:
@@ -59,29 +59,19 @@ class Mattes:
     def __init__(
         self, steps: list[int], first: int, read: Callable[[int], Generator[Frame, None, None]], feather: float = 0.0
     ) -> None:
-        self.steps, self.first, self.read, self.feather = steps, first, read, feather
-        self._frames: Generator[Frame, None, None] | None = None
-        self._at = -1
-        self._held: np.ndarray | None = None
+        self.steps, self.first, self.feather = steps, first, feather
+        self._follow = Follower(read)
+        self._of: Frame | None = None
+        self._held = np.empty((0, 0), np.uint8)
 
     def __call__(self, frame: int) -> np.ndarray:
-        wanted = self.steps[frame - self.first]
-        if self._frames is None or wanted < self._at:
-            self.close()
-            self._frames, self._at = self.read(wanted), wanted - 1
-        rgb = None
-        while self._at < wanted:
-            rgb = next(self._frames).rgb
-            self._at += 1
-        if rgb is not None:
-            self._held = self._soft(rgb)
-        assert self._held is not None
+        mask = self._follow(self.steps[frame - self.first])
+        if mask is not self._of:  # a frame that is held is softened once
+            self._of, self._held = mask, self._soft(mask.rgb)
         return self._held
 
     def close(self) -> None:
-        if self._frames is not None:
-            self._frames.close()
-        self._frames = None
+        self._follow.close()
 
     def _soft(self, rgb: np.ndarray) -> np.ndarray:
         grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)

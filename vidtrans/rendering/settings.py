@@ -29,13 +29,16 @@ class RenderingSettings:
     precision: str = setting("auto", "auto takes bf16 where the device has it", choices=("auto", "fp32", "bf16"))
 
     def __post_init__(self) -> None:
-        for name in CURVES:
-            self.curve(name)
+        self.curves()
 
     def curve(self, name: str) -> Curve:
         """The value of ``strength``, ``mix`` or ``keep_colour`` over time. Raises UsageError."""
         return parse_curve(getattr(self, name), "--" + name.replace("_", "-"), 0.0, CURVES[name])
 
+    def curves(self) -> dict[str, Curve]:
+        """All three. Raises UsageError."""
+        return {name: self.curve(name) for name in CURVES}
+
     def for_key(self) -> Table:
         """What decides the result; a curve in one way of writing it."""
-        return to_table(self) | {name: str(self.curve(name)) for name in CURVES}
+        return to_table(self) | {name: str(curve) for name, curve in self.curves().items()}

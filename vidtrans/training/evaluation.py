@@ -8,6 +8,7 @@ from zlib import crc32
 import numpy as np
 
 from vidtrans.data.dataset import Pair
+from vidtrans.data.split import spread
 from vidtrans.inference.engine import Engine
 from vidtrans.metrics.picture import SSIM_WINDOW, l1, psnr, sharpness, ssim
 from vidtrans.pairing.base import Pairing
@@ -21,7 +22,7 @@ def evenly(pairs: Sequence[Pair], count: int) -> list[Pair]:
     """At most ``count`` pairs, spread over all."""
     if len(pairs) <= count:
         return list(pairs)
-    return [pairs[(2 * k + 1) * len(pairs) // (2 * count)] for k in range(count)]
+    return [pairs[i] for i in spread(len(pairs), count)]
 
 
 def shown_of(pairing: Pairing, pair: Pair) -> np.ndarray:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -68,6 +69,34 @@ class ClipIndex:
         return [b - a for a, b in zip(self.pts, self.pts[1:], strict=False)] + [self.last_duration]
 
 
+class Follower:
+    """One frame after another of those that ``read`` gives from a number on; a frame may be asked for several times.
+
+    Asked for an earlier one, it reads anew from there.
+    """
+
+    def __init__(self, read: Callable[[int], Generator[Frame, None, None]]) -> None:
+        self._read = read
+        self._frames: Generator[Frame, None, None] | None = None
+        self._frame: Frame | None = None
+        self._at = -1
+
+    def __call__(self, number: int) -> Frame:
+        if self._frames is None or number < self._at:
+            self.close()
+            self._frames, self._at = self._read(number), number - 1
+        while self._at < number:
+            self._frame = next(self._frames)
+            self._at += 1
+        assert self._frame is not None
+        return self._frame
+
+    def close(self) -> None:
+        if self._frames is not None:
+            self._frames.close()
+        self._frames = None
+
+
 class Reader(Protocol):
     """Reads one clip. Use as a context manager; ``frames`` may be called more than once.
 
@@ -94,3 +123,10 @@ class Reader(Protocol):
     def index_of(self, pts: Sequence[int]) -> ClipIndex:
         """The index of the clip, whose frames had these timestamps when it was read from end to end."""
         ...
+
+
+def pick(reader: Reader, index: ClipIndex, numbers: Sequence[int]) -> Iterator[Frame]:
+    """The frames of these increasing numbers, in one pass from the first to the last."""
+    wanted = set(numbers)
+    with closing(reader.frames(numbers[0], numbers[-1] + 1, index)) as frames:
+        yield from (frame for frame in frames if frame.index in wanted)

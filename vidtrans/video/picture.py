@@ -6,7 +6,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from vidtrans.errors import MediaError
 from vidtrans.files import write_bytes
@@ -23,6 +22,8 @@ def read_picture(path: Path) -> np.ndarray:
 
 def picture_size(path: Path) -> tuple[int, int]:
     """(width, height) of a picture, from its header alone. Raises MediaError."""
+    from PIL import Image  # training alone asks for it: no other command has to load it
+
     try:
         with Image.open(path) as picture:
             return picture.size
