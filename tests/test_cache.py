@@ -21,6 +21,7 @@ from vidtrans.pipeline.chunk_files import ChunkStore
 from vidtrans.pipeline.stages import (
     STAGES,
     DatasetStage,
+    FilterStage,
     IndexStage,
     InferStage,
     RenderStage,
@@ -52,6 +53,7 @@ EXAMPLES: dict[str, Stage] = {
         fresh=False,
         card={},
     ),
+    "filter": FilterStage(source="00", graph="hflip", program="7.1", libraries=LIBRARIES),
     "infer": InferStage(
         source="00",
         first=0,
@@ -63,6 +65,7 @@ EXAMPLES: dict[str, Stage] = {
         drawn=False,
         mask={},
         size=[456, 256],
+        depth=8,
         engine={"device": "cpu"},
         libraries=LIBRARIES,
     ),
@@ -70,18 +73,19 @@ EXAMPLES: dict[str, Stage] = {
         outputs="22",
         filter={"name": "off"},
         directing={},
-        encoding={"codec": "h264"},
+        encoding={"encoder": "libx264"},
         picture={"width": "456"},
         libraries=LIBRARIES,
     ),
 }
 # Change one only together with the stage's version, and knowingly: every user's cache is missed.
 GOLDEN = {
-    "index": "bae27e8816dbcc65",
+    "index": "0e8a83c04176f2c5",
+    "filter": "1deb4ff29de68a31",
     "dataset": "4099e81dc7b499ef",
     "train": "d44848e4d86bd50d",
-    "infer": "0cd49e3a826a8262",
-    "render": "104fa25f6fc1ec64",
+    "infer": "56c51794538b8185",
+    "render": "6bc2d170a530bc60",
 }
 
 

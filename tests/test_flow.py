@@ -19,6 +19,7 @@ from vidtrans.flow.dis import DISFast, DISMedium, grey
 from vidtrans.flow.reliability import forward_backward, squared_length
 from vidtrans.flow.warp import compose, resize_flow, warp
 from vidtrans.settings import Size
+from vidtrans.video.clip import Form
 from vidtrans.video.reader import ClipReader
 
 repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=40)
@@ -178,7 +179,7 @@ def test_a_detector_says_how_sure_it_was() -> None:
 def test_the_cuts_of_real_clips_are_found(real_data: Callable[[str], Path], name: str, cuts: list[int]) -> None:
     detector = CutDetector()
     with (
-        ClipReader(real_data(name), size=Size(short=ANALYSIS_SHORT_SIDE)) as reader,
+        ClipReader(real_data(name), Form(Size(short=ANALYSIS_SHORT_SIDE))) as reader,
         closing(reader.frames()) as frames,
     ):
         found = [f.index for f in frames if detector(f.rgb)]

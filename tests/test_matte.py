@@ -16,7 +16,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from vidtrans.rendering.matte import Mattes, in_step, same_shape
-from vidtrans.video.clip import ClipIndex, Frame
+from vidtrans.video.clip import ClipIndex, Form, Frame
 from vidtrans.video.picture import read_matte, read_picture, write_picture
 from vidtrans.video.pictures import open_reader
 
@@ -214,5 +214,5 @@ def test_alpha_counts_only_where_a_picture_is_read_as_a_matte(tmp_path: Path) ->
     rgb = scene(32, 24, seed=1)
     path = write_rgba(tmp_path / "a.png", rgb, np.zeros((24, 32), np.uint8))
     for matte, wanted in ((True, np.zeros_like(rgb)), (False, rgb)):
-        with open_reader(path, matte=matte) as reader:
+        with open_reader(path, Form(alpha="matte" if matte else "laid")) as reader:
             assert np.array_equal(next(reader.frames()).rgb, wanted)

@@ -17,7 +17,7 @@ from vidtrans.rendering.settings import RenderingSettings
 from vidtrans.settings import from_table
 from vidtrans.temporal import FILTERS
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.video.encoder import EncodingSettings
+from vidtrans.video.encoding import EncodingSettings
 
 SETTINGS = {
     "dataset": DatasetSettings,

@@ -28,7 +28,7 @@ from vidtrans.settings import from_table, setting, to_table
 from vidtrans.temporal import FILTERS
 from vidtrans.temporal.stream import Sample, filtered
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.video.encoder import EncodingSettings
+from vidtrans.video.encoding import EncodingSettings
 
 ALL = (PAIRINGS, GENERATORS, DISCRIMINATORS, FILTERS, FLOWS, STAGES)
 WITH_SETTINGS = (PAIRINGS, GENERATORS, DISCRIMINATORS, FILTERS)

@@ -21,6 +21,7 @@ from vidtrans.model import read_record
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import make_pairing
 from vidtrans.settings import Size
+from vidtrans.video.clip import Form
 from vidtrans.video.pictures import find_guides, open_reader
 
 COUNT = 16
@@ -105,7 +106,7 @@ def test_guides_are_read_side_by_side_at_the_first_ones_size(tmp_path: Path) -> 
     frames = moving_frames(6)
     write_folder(tmp_path / "a", frames)
     lossless(tmp_path / "b.mp4", [cv2.resize(255 - f, (32, 24)) for f in frames])
-    with open_reader(tmp_path, guides=("a", "b"), size=Size(short=24)) as reader:
+    with open_reader(tmp_path, Form(Size(short=24)), guides=("a", "b")) as reader:
         found = list(reader.frames())
         assert [f.index for f in found] == list(range(6))
         assert all(f.rgb.shape == (24, 32, 3) and len(f.pictures) == 2 for f in found)

@@ -18,9 +18,11 @@ from hypothesis import strategies as st
 
 from vidtrans.errors import MediaError
 from vidtrans.settings import Size
-from vidtrans.video.clip import ClipIndex, Frame
-from vidtrans.video.encoder import EncodingSettings, PictureFormat, SegmentWriter
-from vidtrans.video.join import Sound, Timing, join
+from vidtrans.video.carry import Carried
+from vidtrans.video.clip import ClipIndex, Form, Frame
+from vidtrans.video.encoder import PictureFormat, SegmentWriter
+from vidtrans.video.encoding import EncodingSettings
+from vidtrans.video.join import Timing, join
 from vidtrans.video.orientation import Orientation, orientation_from_matrix
 from vidtrans.video.reader import ClipReader
 
@@ -37,7 +39,9 @@ def read(path: Path, start: int = 0, stop: int | None = None, index: ClipIndex |
 
 def index_of(path: Path) -> ClipIndex:
     with ClipReader(path) as reader:
-        return reader.index_of([f.pts for f in reader.frames()])
+        for _ in reader.frames():
+            pass
+        return reader.index()
 
 
 def same(a: Sequence[Frame], b: Sequence[Frame]) -> bool:
@@ -123,9 +127,9 @@ def test_the_index_knows_how_long_each_frame_is_shown(tmp_path: Path) -> None:
 
 
 def test_frames_come_at_the_size_that_was_asked_for(clip: Path) -> None:
-    with ClipReader(clip, size=Size(exact=(30, 20))) as reader:
+    with ClipReader(clip, Form(Size(exact=(30, 20)))) as reader:
         assert next(reader.frames()).rgb.shape == (20, 30, 3)
-    with ClipReader(clip, size=Size(short=24)) as reader:
+    with ClipReader(clip, Form(Size(short=24))) as reader:
         assert {f.rgb.shape for f in reader.frames(0, 3)} == {(24, 32, 3)}
         assert (reader.info.width, reader.info.height) == (64, 48)
 
@@ -144,7 +148,7 @@ def test_a_turned_clip_comes_out_upright(tmp_path: Path, degrees: int) -> None:
     assert frame.rgb.shape == expected.shape
     assert np.abs(frame.rgb.astype(int) - expected).mean() < 6
     assert (index.width, index.height) == expected.shape[1::-1]
-    with ClipReader(path, size=Size(short=24)) as reader:
+    with ClipReader(path, Form(Size(short=24))) as reader:
         assert next(reader.frames()).rgb.shape[:2] == tuple(s // 2 for s in expected.shape[:2])
 
 
@@ -222,7 +226,7 @@ def test_what_is_joined_keeps_times_and_sound(
     segments = write_segments(read(source), length, picture_format(index), tmp_path)
     output = tmp_path / f"out{suffix}"
     timing = Timing(index.pts, index.durations(), index.time_base)
-    num_packets = join(segments, timing, output, Sound(source))
+    num_packets = join(segments, timing, output, Carried(source))
     assert times(output) == times(source)
     assert index_of(output).durations()[:-1] == index.durations()[:-1]
     if name in ("cfr", "late"):
@@ -272,7 +276,7 @@ def test_trimmed_sound_is_what_overlaps_moved_to_the_start(tmp_path: Path, clip:
     segments = write_segments(read(clip)[15:30], 60, picture_format(index), tmp_path)
     timing = Timing([512 * i for i in range(15)], [512] * 15, index.time_base)
     output = tmp_path / f"out{suffix}"
-    join(segments, timing, output, Sound(clip, Fraction(1, 2), Fraction(1), -Fraction(1, 2)))
+    join(segments, timing, output, Carried(clip, Fraction(1, 2), Fraction(1), -Fraction(1, 2)))
     kept, step = sound_packets(output), Fraction(1024, 44_100)
     expected = [(t, b) for t, b in sound_packets(clip) if t + step > Fraction(1, 2) and t < 1]
     assert [b for _, b in kept] == [b for _, b in expected]

@@ -32,9 +32,9 @@ class Lazy(click.ParamType):
 
     name = "name"
 
-    def __init__(self, path: str, kind: str, *others: str) -> None:
+    def __init__(self, path: str, kind: str, *others: str, prefix: str = "") -> None:
         registered = choices(path)
-        self.names, self.kind = lambda: [*others, *registered()], kind
+        self.names, self.kind, self.prefix = lambda: [*others, *registered()], kind, prefix
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
         return "[" + "|".join(self.names()) + "]"
@@ -42,7 +42,7 @@ class Lazy(click.ParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         from vidtrans.registry import unknown
 
-        if value not in self.names():
+        if value not in self.names() and not (self.prefix and value.startswith(self.prefix)):
             raise unknown(self.kind, value, self.names())
         return value
 
@@ -74,8 +74,21 @@ codec_option = setting_option(
     "--codec",
     "encoding",
     "codec",
-    "Codec of the result.",
-    type=Lazy("vidtrans.video.encoder:CODECS", "codec", "auto"),
+    "Codec of the result, or ffmpeg:NAME for an encoder of your own ffmpeg.",
+    type=Lazy("vidtrans.video.codecs:CODECS", "codec", "auto", prefix="ffmpeg:"),
+)
+fps_option = setting_option(
+    "--fps", "encoding", "fps", "Frames a second: source keeps every frame and its time.", metavar="source|N"
+)
+filter_option = setting_option(
+    "--filter", "encoding", "filter", "A filter graph of your own ffmpeg, on the result.", metavar="GRAPH"
+)
+source_filter_option = setting_option(
+    "--filter-source",
+    "rendering",
+    "source_filter",
+    "The same on the source, before the model sees it.",
+    metavar="GRAPH",
 )
 strength_option = setting_option(
     "--strength",

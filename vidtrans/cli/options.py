@@ -154,10 +154,13 @@ def common(function: Callable[..., Any]) -> Callable[..., Any]:
     @_context_option("--cache-dir", type=click.Path(path_type=Path), help="Where stages are kept.")
     @_context_option("--cache-limit", type=click.FloatRange(0, 1e6), help="Gigabytes of raw outputs that are kept.")
     @click.option("--overwrite", is_flag=True, help="Replace an existing output.")
+    @click.option("--allow-damaged", is_flag=True, help="Use what is left of a damaged video, and count what is lost.")
     @click.option("--dry-run", is_flag=True, help="Say what would be done; touch nothing.")
     @console_options
     @wraps(function)
-    def wrapped(*args: Any, overwrite: bool, dry_run: bool, console: Console, **kwargs: Any) -> Any:
+    def wrapped(
+        *args: Any, overwrite: bool, allow_damaged: bool, dry_run: bool, console: Console, **kwargs: Any
+    ) -> Any:
         from vidtrans.events import Stop
         from vidtrans.pipeline.context import Context
 
@@ -166,6 +169,7 @@ def common(function: Callable[..., Any]) -> Callable[..., Any]:
         given = {k: kwargs.pop(k) for k in ("device", "seed", "cache_dir", "cache_limit_gb")}
         context = Context(
             overwrite=overwrite,
+            allow_damaged=allow_damaged,
             dry_run=dry_run,
             report=console.report,
             stop=stop,

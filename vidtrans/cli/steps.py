@@ -13,9 +13,12 @@ from vidtrans.cli.flags import (
     codec_option,
     colour_option,
     end_option,
+    filter_option,
+    fps_option,
     minutes_option,
     mix_option,
     pairing_option,
+    source_filter_option,
     start_option,
     steps_option,
     strength_option,
@@ -151,6 +154,9 @@ def train(
     type=click.Choice(["auto", "yes", "no"]),
 )
 @codec_option
+@fps_option
+@filter_option
+@source_filter_option
 @start_option
 @end_option
 @preset_option
@@ -172,16 +178,18 @@ def stylize(
 ) -> int:
     """Render a model onto videos: every frame, every timestamp, and the sound. Stop it; the same command goes on.
 
-    A VIDEO may be a picture or a folder of pictures as well: the result is one too.
+    A VIDEO may be a picture, a folder of pictures, or numbered ones (frames/%05d.png) as well: the result is of that
+    kind too, unless -o says otherwise.
     """
     from vidtrans.pipeline.recipe import render_recipe
     from vidtrans.pipeline.stylize import stylize as stylize_one
     from vidtrans.pipeline.stylize import stylize_many
+    from vidtrans.video.pictures import holds_several
 
     recipe = render_recipe(preset, flags_of(click_context, "pairing", "rendering", "temporal", "encoding"))
     options: dict[str, Any] = {**_span(start, end), "mask": mask}
     # A folder that is there takes a video's result in; the result of a folder of pictures is itself a folder.
-    gives_folder = videos[0].is_dir() or recipe.settings_of("encoding").makes_pictures
+    gives_folder = holds_several(videos[0]) or recipe.settings_of("encoding").makes_pictures
     if len(videos) == 1 and (gives_folder or output is None or not output.is_dir()):
         table = stylize_one(videos[0], model, output, recipe, context, **options)
         console.result(table, rendered(table))

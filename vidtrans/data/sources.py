@@ -15,7 +15,7 @@ from vidtrans.errors import MediaError
 from vidtrans.files import plain_name
 from vidtrans.flow.survey import Survey
 from vidtrans.settings import Size
-from vidtrans.video.clip import ClipIndex, Frame, Reader, pick
+from vidtrans.video.clip import ClipIndex, Form, Frame, Reader, pick
 from vidtrans.video.picture import read_picture, resize
 from vidtrans.video.pictures import open_reader, pictures_in
 
@@ -60,13 +60,13 @@ class ClipSource:
         """
         if self.index.same_size:
             size = Size(exact=size.of(self.index.width, self.index.height))
-        frames = closing(_pick(open_reader(self.path, size=size, guides=self.guides), self.index, numbers))
+        frames = closing(_pick(open_reader(self.path, Form(size), guides=self.guides), self.index, numbers))
         if self.target is None or self.target_index is None:
             with frames as inputs:
                 for frame in inputs:
                     yield frame.pictures
             return
-        targets = closing(_pick(open_reader(self.target, size=size), self.target_index, numbers))
+        targets = closing(_pick(open_reader(self.target, Form(size)), self.target_index, numbers))
         with frames as inputs, targets as counterparts:
             for frame, other in zip(inputs, counterparts, strict=True):
                 height, width = frame.rgb.shape[:2]

@@ -7,9 +7,11 @@ from typing import Protocol
 import cv2
 import numpy as np
 
+from vidtrans.video.colour import eight_bit, sixteen_bit
+
 
 class Engine(Protocol):
-    """Maps (N, H, W, C) uint8 inputs to (N, H, W, 3) uint8 pictures, of any H and W.
+    """Maps (N, H, W, C) uint8 or uint16 inputs to (N, H, W, 3) pictures, uint16 if ``deep``, of any H and W.
 
     ``batch`` is how many inputs it likes at once; a picture never depends on its neighbours in a batch.
     ``identity`` is what of the engine decides the results, for cache keys.
@@ -18,7 +20,7 @@ class Engine(Protocol):
     batch: int
     identity: dict[str, str]
 
-    def __call__(self, inputs: np.ndarray) -> np.ndarray: ...
+    def __call__(self, inputs: np.ndarray, *, deep: bool = False) -> np.ndarray: ...
 
 
 class IdentityEngine:
@@ -27,8 +29,8 @@ class IdentityEngine:
     batch = 1
     identity = {"engine": "identity"}  # noqa: RUF012
 
-    def __call__(self, inputs: np.ndarray) -> np.ndarray:
-        return inputs
+    def __call__(self, inputs: np.ndarray, *, deep: bool = False) -> np.ndarray:
+        return sixteen_bit(inputs) if deep else eight_bit(inputs)
 
 
 def pad_to_multiple(pictures: np.ndarray, multiple: int) -> np.ndarray:

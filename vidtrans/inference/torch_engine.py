@@ -59,26 +59,29 @@ class TorchEngine:
             "threads": str(torch.get_num_threads()) if device.kind == "cpu" else "",
         }
 
-    def __call__(self, inputs: np.ndarray) -> np.ndarray:
-        """(N, H, W, C) uint8 → (N, H, W, 3) uint8. Raises DeviceError when memory does not do for one picture."""
+    def __call__(self, inputs: np.ndarray, *, deep: bool = False) -> np.ndarray:
+        """(N, H, W, C) uint8 or uint16 → (N, H, W, 3) uint8, or uint16 if ``deep``.
+
+        Raises DeviceError when memory does not do for one picture.
+        """
         height, width = inputs.shape[1:3]
         padded = pad_to_multiple(inputs, self.multiple)
         made: list[np.ndarray] = []
         while (done := sum(map(len, made))) < len(padded):
-            made.append(self._full_batch(padded[done : done + self._width]))
+            made.append(self._full_batch(padded[done : done + self._width], deep))
         return np.concatenate(made)[:, :height, :width]
 
-    def _full_batch(self, pictures: np.ndarray) -> np.ndarray:
+    def _full_batch(self, pictures: np.ndarray, deep: bool) -> np.ndarray:
         """Always the same number at once: kernels are chosen by batch size, and may round differently."""
         missing = self._width - len(pictures)
         if missing == 0:
-            return self._run(pictures)
+            return self._run(pictures, deep)
         filled = np.concatenate([pictures, np.repeat(pictures[-1:], missing, axis=0)])
-        return self._run(filled)[: len(pictures)]
+        return self._run(filled, deep)[: len(pictures)]
 
-    def _run(self, padded: np.ndarray) -> np.ndarray:
+    def _run(self, padded: np.ndarray, deep: bool) -> np.ndarray:
         try:
-            return self._forward(padded)
+            return self._forward(padded, deep)
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise
@@ -86,12 +89,18 @@ class TorchEngine:
             raise DeviceError(self.device.name, "out of memory for one frame", "use a smaller --size, or --device cpu")
         half = len(padded) // 2
         self.batch = self._width = half  # and keep to what fits
-        return np.concatenate([self._run(padded[:half]), self._run(padded[half:])])
+        return np.concatenate([self._run(part, deep) for part in (padded[:half], padded[half:])])
 
     @torch.inference_mode()
-    def _forward(self, padded: np.ndarray) -> np.ndarray:
-        x = torch.from_numpy(padded).to(self.device.torch).permute(0, 3, 1, 2)
-        x = (x.to(torch.float32) / 127.5 - 1).to(self._dtype, memory_format=torch.channels_last)
+    def _forward(self, padded: np.ndarray, deep: bool) -> np.ndarray:
+        middle = np.iinfo(padded.dtype).max / 2
+        # torch has no arithmetic on uint16.
+        given = padded.astype(np.int32) if padded.dtype == np.uint16 else padded
+        x = torch.from_numpy(given).to(self.device.torch).permute(0, 3, 1, 2)
+        x = (x.to(torch.float32) / middle - 1).to(self._dtype, memory_format=torch.channels_last)
         y = self._network(x).to(torch.float32)
+        if deep:
+            y = ((y + 1) * 32767.5).round_().clamp_(0, 65535).to(torch.int32)
+            return y.permute(0, 2, 3, 1).cpu().numpy().astype(np.uint16)
         y = ((y + 1) * 127.5).round_().clamp_(0, 255).to(torch.uint8)
         return y.permute(0, 2, 3, 1).cpu().numpy()

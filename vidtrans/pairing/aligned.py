@@ -28,6 +28,7 @@ class Aligned(FramePairing):
     name = "aligned"
     version = 1
     needs_target = True
+    deep = True
     Settings = AlignedSettings
     in_channels = 3
 

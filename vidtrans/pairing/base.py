@@ -29,14 +29,15 @@ class Pairing(Protocol):
     ``needs_target``: the target comes from a second clip or folder, not from the frame itself.
     ``min_frames``: the shortest shot that gives a pair.
     ``at_source_size``: it is about single pixels, so it is rendered at the source's size unless told otherwise.
+    ``deep``: it takes frames of 16 bits too, and shows them with all of these (else they are brought to 8 first).
     ``uses_mask``: what ``shown`` makes depends on the mask. ``draws``: what kind of drawing ``drawn``
     takes, 'lines' on paper or 'flats'; '' for none.
     ``enlarges``: how many times larger than its source a render is. ``guides``: the names of the pictures that stand
     for a frame, where a source is a folder of guides; a frame is then one picture of each. ``knob``: the setting that
     is worth trying first when a render does not look right; '' for none.
 
-    All pictures are uint8, 0 to 255, the same size within a call; frames and outputs are (H, W, 3), what a network
-    sees is (H, W, in_channels), masks are (H, W).
+    All pictures are uint8 (or uint16, see ``deep`` and ``finish``), the same size within a call; frames and outputs are
+    (H, W, 3), what a network sees is (H, W, in_channels), masks are (H, W).
     """
 
     name: ClassVar[str]
@@ -44,6 +45,7 @@ class Pairing(Protocol):
     needs_target: ClassVar[bool]
     uses_mask: ClassVar[bool]
     at_source_size: ClassVar[bool]
+    deep: ClassVar[bool]
     draws: ClassVar[Drawing]
     knob: ClassVar[str]
     finishes: ClassVar[bool]
@@ -91,7 +93,7 @@ class Pairing(Protocol):
         ...
 
     def finish(self, frame: np.ndarray, output: np.ndarray, shown: np.ndarray) -> np.ndarray:
-        """The network's output with what is known better from the frame put back."""
+        """The network's output with what is known better from the frame put back; both uint8, or both uint16."""
         ...
 
     def visible(self, shown: np.ndarray) -> np.ndarray:
@@ -105,6 +107,7 @@ class PlainPairing:
     needs_target: ClassVar[bool] = False
     uses_mask: ClassVar[bool] = False
     at_source_size: ClassVar[bool] = False
+    deep: ClassVar[bool] = False
     draws: ClassVar[Drawing] = ""
     knob: ClassVar[str] = ""
     finishes: ClassVar[bool] = False

@@ -24,6 +24,7 @@ class Colorize(FramePairing):
     name = "colorize"
     version = 1
     finishes = True
+    deep = True
     Settings = ColorizeSettings
     in_channels = 1
 
@@ -35,7 +36,7 @@ class Colorize(FramePairing):
         return cv2.cvtColor(frames[0], cv2.COLOR_RGB2GRAY)[..., None]
 
     def finish(self, frame: np.ndarray, output: np.ndarray, shown: np.ndarray) -> np.ndarray:
-        """(H, W, 3) uint8 each → the same: the frame's luma within a grey level, the output's chroma.
+        """(H, W, 3) uint8 or uint16 each → the same: the frame's luma within a grey level, the output's chroma.
 
         Where a colour cannot be as light or dark as the frame it is made paler, and its hue is kept.
         """
@@ -47,7 +48,8 @@ class Colorize(FramePairing):
         red, green, blue = (chroma[..., c] for c in range(3))
         above = np.maximum(np.maximum(red, green), np.maximum(blue, np.float32(1e-3)))
         below = np.maximum(-np.minimum(np.minimum(red, green), blue), np.float32(1e-3))
-        paler = np.minimum(np.minimum((255 - luma) / above, luma / below), 1)
+        full = np.iinfo(frame.dtype).max
+        paler = np.minimum(np.minimum((full - luma) / above, luma / below), 1)
         chroma *= np.maximum(paler, 0)[..., None]
         chroma += luma[..., None]
-        return np.rint(np.clip(chroma, 0, 255, out=chroma), out=chroma).astype(np.uint8)
+        return np.rint(np.clip(chroma, 0, full, out=chroma), out=chroma).astype(frame.dtype)

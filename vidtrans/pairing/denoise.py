@@ -33,6 +33,7 @@ class Denoise(FramePairing):
     name = "denoise"
     version = 1
     at_source_size = True
+    deep = True
     Settings = DenoiseSettings
     in_channels = 3
 

@@ -29,6 +29,7 @@ class Enlarge(FramePairing):
     name = "enlarge"
     version = 1
     at_source_size = True
+    deep = True
     Settings = EnlargeSettings
     in_channels = 3
 

@@ -25,6 +25,7 @@ class NextFrame(PlainPairing):
     name = "next-frame"
     version = 1
     Settings = NextFrameSettings
+    deep = True
 
     def __init__(self, settings: NextFrameSettings) -> None:
         self.settings = settings

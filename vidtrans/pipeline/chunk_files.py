@@ -108,14 +108,18 @@ class ChunkWriter:
 class RawOutputs:
     """A model's raw outputs, (H, W, 3) uint8: read back where their chunk is stored, stored where it is not.
 
-    Frames are asked for and kept in order. Without a ``store`` nothing is known and nothing is kept.
+    ``deep``: they are uint16. Frames are asked for and kept in order. Without a ``store`` nothing is known and nothing is kept.
     ``num_inferred`` counts the frames that were not known.
     """
 
-    def __init__(self, store: ChunkStore | None, chunks: Sequence[Chunk], size: tuple[int, int]) -> None:
+    def __init__(
+        self, store: ChunkStore | None, chunks: Sequence[Chunk], size: tuple[int, int], *, deep: bool = False
+    ) -> None:
         self.store, self.chunks = store, chunks
         self.num_inferred = 0
-        self._writer = ChunkWriter(store, chunks, lambda path: LosslessWriter(path, *size)) if store else None
+        self._writer: ChunkWriter | None = None
+        if store is not None:
+            self._writer = ChunkWriter(store, chunks, lambda path: LosslessWriter(path, *size, deep=deep))
         self._reading: Iterator[np.ndarray] | None = None
         self._next = -1
 

@@ -18,14 +18,16 @@ from vidtrans.pipeline.context import Clip, Context, content_digest, open_clip
 from vidtrans.pipeline.look import Look, find_look
 from vidtrans.pipeline.outputs import produce
 from vidtrans.pipeline.sheet import spread
-from vidtrans.pipeline.stylize import is_still
 from vidtrans.rendering.matte import in_step
-from vidtrans.settings import AS_STORED, Table
-from vidtrans.video.clip import Follower, Frame
-from vidtrans.video.encoder import EncodingSettings, PictureFormat, SegmentWriter
-from vidtrans.video.join import Sound, Timing, join
+from vidtrans.settings import Table
+from vidtrans.video.carry import Carried
+from vidtrans.video.clip import Follower, Form, Frame
+from vidtrans.video.encoder import PictureFormat, SegmentWriter
+from vidtrans.video.encoding import EncodingSettings
+from vidtrans.video.join import Timing, join
 from vidtrans.video.layout import GAP, Sheet, cell_size, fit, plain, text_band
 from vidtrans.video.picture import resize, write_picture
+from vidtrans.video.pictures import is_stills
 
 VERSION = 1
 WIDEST = 1920  # pixels, of a comparison
@@ -41,7 +43,7 @@ class Panel:
 
 
 def default_output(clips: Sequence[Path]) -> Path:
-    return Path(f"{plain_name(clips[0])}.compare{'.png' if is_still(clips[0]) else '.mp4'}")
+    return Path(f"{plain_name(clips[0])}.compare{'.png' if is_stills(clips[0]) else '.mp4'}")
 
 
 def compare(
@@ -121,7 +123,7 @@ def _following(clip: Clip, steps: Sequence[int], context: Context) -> Generator[
     """The frames of these numbers, which never go back."""
 
     def read(start: int) -> Generator[Frame, None, None]:
-        with clip.reader(AS_STORED, context.decode_threads) as reader:
+        with clip.reader(Form(), context.decode_threads) as reader:
             yield from reader.frames(start, None, clip.index)
 
     with closing(Follower(read)) as follow:
@@ -157,8 +159,8 @@ def write_video(
             context.stop.check()
             context.report(Progress("comparing", number + 1, len(numbers)))
         stack.close()
-        sound = None if first.is_pictures else Sound(first.path)
-        join([segment], Timing(index.pts, index.durations(), index.time_base), path, sound, context.report)
+        carried = None if first.is_pictures else Carried(first.path, rate=index.rate)
+        join([segment], Timing(index.pts, index.durations(), index.time_base), path, carried, context.report)
     return {"frames": len(numbers), "panels": len(panels), "size": list(layout.size)}
 
 

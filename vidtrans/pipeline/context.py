@@ -16,8 +16,17 @@ from vidtrans.flow.survey import ANALYSIS_SHORT_SIDE, VERSION, Survey, Surveyor
 from vidtrans.pipeline.cache import FOLDER, Cache
 from vidtrans.pipeline.stages import IndexStage, media_libraries
 from vidtrans.settings import Size, Table, Time, to_table
-from vidtrans.video.clip import ClipIndex, Reader
-from vidtrans.video.pictures import GuideReader, is_picture, media_files, open_reader
+from vidtrans.video.clip import ClipIndex, Findings, Form, Reader
+from vidtrans.video.pictures import (
+    GuideReader,
+    holds_several,
+    is_pattern,
+    is_picture,
+    is_stills,
+    media_files,
+    open_reader,
+)
+from vidtrans.video.policy import applied
 
 INDEX_WAIT_S = 3600.0
 
@@ -31,11 +40,13 @@ class Context:
     seed: int = 0
     overwrite: bool = False
     dry_run: bool = False
+    allow_damaged: bool = False
     decode_threads: int = 0
     cache_limit_gb: float = 20.0
     report: Report = silent
     stop: Stop = field(default_factory=Stop)
     engines: dict[tuple[str, ...], Any] = field(default_factory=dict, repr=False)  # loaded ones, by what they run
+    told: set[str] = field(default_factory=set, repr=False)
 
     def __post_init__(self) -> None:
         if not 0 <= self.cache_limit_gb < float("inf"):
@@ -46,16 +57,26 @@ class Context:
     def note(self, text: str, level: str = "info") -> None:
         self.report(Note(text, level))
 
+    def warn_once(self, text: str) -> None:
+        """A warning about a source, however often the source is opened."""
+        if text not in self.told:
+            self.told.add(text)
+            self.note(text, "warning")
+
 
 @dataclass(frozen=True)
 class Clip:
-    """A source with its content digest, its index, and what a first look at it showed."""
+    """A source with its content digest, its index, and what a first look at it showed.
+
+    ``origin``: the file that this one was made from, whose sound goes along; None where that is the file itself.
+    """
 
     path: Path
     digest: str
     index: ClipIndex
     survey: Survey
     guides: tuple[str, ...] = ()
+    origin: Path | None = None
 
     @property
     def shots(self) -> tuple[int, ...]:
@@ -65,8 +86,8 @@ class Clip:
     def is_pictures(self) -> bool:
         return bool(self.index.names)
 
-    def reader(self, size: Size, threads: int) -> Reader:
-        return open_reader(self.path, size=size, threads=threads, guides=self.guides)
+    def reader(self, form: Form, threads: int) -> Reader:
+        return open_reader(self.path, form, threads=threads, guides=self.guides)
 
     def trim(self, start: Time | None, end: Time | None) -> tuple[int, int]:
         """The frames [first, stop) between two times; ``end`` is exclusive. Raises UsageError where none are."""
@@ -103,10 +124,10 @@ def content_digest(context: Context, path: Path, guides: Sequence[str] = ()) -> 
 
     It says all that a reader of the source reads, and nothing else. Raises MediaError where it cannot be read.
     """
-    if not path.exists():
+    if not path.exists() and not is_pattern(path):
         raise MediaError(str(path), "no such file", "check the name")
     try:
-        if not path.is_dir():
+        if not holds_several(path):
             return context.cache.digest(path)
         return digest_of([[name, context.cache.digest(file)] for name, file in media_files(path, guides)])
     except PermissionError:
@@ -114,10 +135,22 @@ def content_digest(context: Context, path: Path, guides: Sequence[str] = ()) -> 
 
 
 def open_clip(context: Context, path: Path, guides: Sequence[str] = ()) -> Clip:
-    """The clip with its index, from the cache or by reading it once. Raises MediaError.
+    """The clip with its index, from the cache or by reading it once.
 
-    ``path`` is a video, a picture, a folder of pictures, or (with ``guides``) a folder of guides.
+    ``path`` is a video, a picture, a folder or pattern of pictures, or (with ``guides``) a folder of guides. Raises
+    MediaError, also where it is damaged and that was not allowed.
     """
+    clip = survey_clip(context, path, guides)
+    damage = clip.index.findings.damage
+    if damage and not context.allow_damaged:
+        raise MediaError(str(path), f"damaged: {damage}", "repair it, or take what is left with --allow-damaged")
+    for told in applied(clip.index, path):
+        context.warn_once(f"{path.name}: {told}")
+    return clip
+
+
+def survey_clip(context: Context, path: Path, guides: Sequence[str] = ()) -> Clip:
+    """The clip with its index, however damaged it is. Raises MediaError where nothing of it can be read."""
     digest = content_digest(context, path, guides)
     stage = IndexStage(digest, list(guides), VERSION, media_libraries())
     entry = context.cache.entry(stage.name, stage.key)
@@ -139,39 +172,50 @@ def open_clip(context: Context, path: Path, guides: Sequence[str] = ()) -> Clip:
         with GuideReader(path, guides) as reader:
             if told := reader.unequal():
                 context.note(f"{path.name}: {told}", "warning")
-    if is_picture(path):  # its name is not in the digest of its content
+    if is_picture(path) and not is_pattern(path):  # its name is not in the digest of its content
         index = replace(index, names=(path.name,))
     return Clip(path, digest, index, Survey.of(held["survey"]), tuple(guides))
 
 
 def _scan(context: Context, path: Path, guides: Sequence[str]) -> tuple[ClipIndex, Survey]:
-    """Read a clip from end to end, small, for its timestamps and what there is to see in it."""
-    size = Size(short=ANALYSIS_SHORT_SIDE)
-    with open_reader(path, size=size, threads=context.decode_threads, guides=guides) as reader:
-        surveyor, pts = Surveyor(), []
+    """Read a clip from end to end, small, for its timestamps and what there is to see in it.
+
+    What is damaged is read once more, tolerantly, and counted.
+    """
+    try:
+        return _read_through(context, path, guides, tolerant=False)
+    except MediaError:
+        if is_stills(path):
+            raise
+        index, survey = _read_through(context, path, guides, tolerant=True)
+        if not index.findings.damage:  # it was something else
+            raise
+        return index, survey
+
+
+def _read_through(context: Context, path: Path, guides: Sequence[str], *, tolerant: bool) -> tuple[ClipIndex, Survey]:
+    form = Form(Size(short=ANALYSIS_SHORT_SIDE))
+    with open_reader(path, form, threads=context.decode_threads, guides=guides, tolerant=tolerant) as reader:
+        surveyor = Surveyor()
         total = reader.num_frames_expected
         with closing(reader.frames()) as frames:
             for frame in frames:
-                pts.append(frame.pts)
                 surveyor.add(frame.rgb)
                 context.stop.check()
                 context.report(Progress(f"reading {path.name}", frame.index + 1, total))
-        index = reader.index_of(pts)
-    if index.num_rebuilt_pts:
-        context.note(f"{path.name}: {index.num_rebuilt_pts} timestamps were missing or went back; rebuilt", "warning")
-    if 0 < index.num_frames < index.num_frames_from_header:
-        context.note(
-            f"{path.name}: {index.num_frames_from_header} frames were promised, {index.num_frames} were read",
-            "warning",
-        )
+        index = reader.index()
+    if index.findings.flawed and not tolerant:  # with frame threads, what damage does differs from time to time
+        raise MediaError(str(path), f"damaged: {index.findings.damage}")
     return index, surveyor.survey()
 
 
 def _index_table(index: ClipIndex) -> Table:
     plain = to_table(index)
-    return plain | {name: str(plain[name]) for name in ("time_base", "sample_aspect_ratio", "rate")}
+    exact = {name: str(plain[name]) for name in ("time_base", "sample_aspect_ratio", "rate")}
+    return plain | exact | {"findings": to_table(index.findings)}
 
 
 def _index_from(table: Table) -> ClipIndex:
     fractions = {name: Fraction(table[name]) for name in ("time_base", "sample_aspect_ratio", "rate")}
-    return ClipIndex(**table | fractions | {"pts": tuple(table["pts"]), "names": tuple(table["names"])})
+    tuples = {name: tuple(table[name]) for name in ("pts", "names")}
+    return ClipIndex(**table | fractions | tuples | {"findings": Findings(**table["findings"])})

@@ -23,6 +23,7 @@ from vidtrans.pipeline.context import Clip, Context, content_digest, open_clip
 from vidtrans.pipeline.recipe import Recipe
 from vidtrans.pipeline.stages import DatasetStage, media_libraries
 from vidtrans.settings import Size, Table, Time, parse_size, to_table
+from vidtrans.video.clip import Form
 from vidtrans.video.pictures import find_guides, open_reader
 
 SUFFIX = ".dataset"
@@ -164,7 +165,7 @@ def _with_guides(pairing: Pairing, folder: Path, target: Path | None) -> Pairing
 
 def _is_grey(guide: Path) -> bool:
     """Whether no frame of a guide has colour: it is one channel then. The first may be black, so all are looked at."""
-    with open_reader(guide, size=Size(short=GREY_SIDE)) as reader, closing(reader.frames()) as frames:
+    with open_reader(guide, Form(Size(short=GREY_SIDE))) as reader, closing(reader.frames()) as frames:
         return all(int(np.ptp(frame.rgb.astype(np.int16), axis=2).max()) <= GREY_SPREAD for frame in frames)
 
 

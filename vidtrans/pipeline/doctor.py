@@ -102,7 +102,9 @@ def _video() -> Finding:
     import av
     from av.codec import codecs_available
 
-    from vidtrans.video.encoder import CODECS, EncodingSettings, PictureFormat, SegmentWriter, read_lossless
+    from vidtrans.video.codecs import CODECS
+    from vidtrans.video.encoder import PictureFormat, SegmentWriter, read_lossless
+    from vidtrans.video.encoding import EncodingSettings
 
     missing = sorted({c.encoder for c in CODECS.values()} - codecs_available)
     if missing:

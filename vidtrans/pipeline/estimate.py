@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -22,7 +22,7 @@ from vidtrans.rendering.outputs import Inputs, raw_outputs
 from vidtrans.settings import Table
 from vidtrans.temporal.stream import Filter, Sample, filtered
 from vidtrans.video.clip import Frame
-from vidtrans.video.encoder import LosslessWriter, SegmentWriter
+from vidtrans.video.encoder import LosslessWriter, PictureFormat
 from vidtrans.video.picture import encode_png, resize
 
 TRIAL_FRAMES = 12
@@ -36,19 +36,29 @@ class Compose(Protocol):
     def close(self) -> None: ...
 
 
+class Segment(Protocol):
+    """Encodes frames, each at the times at which it is shown."""
+
+    def write(self, picture: np.ndarray, stamps: Sequence[int]) -> None: ...
+
+    def close(self) -> None: ...
+
+
 class Render(Protocol):
     """What of a render job a trial needs."""
 
     first: int
     stop: int
     size: tuple[int, int]
+    depth: int
+    picture: PictureFormat
     pairing: Pairing
 
     def frames(self, size: tuple[int, int], start: int, stop: int) -> Generator[Frame, None, None]: ...
 
     def inputs(self) -> Inputs: ...
 
-    def segment(self, path: Path) -> SegmentWriter: ...
+    def segment(self, path: Path) -> Segment: ...
 
     def composer(self, first: int, stop: int) -> Compose: ...
 
@@ -105,10 +115,12 @@ def estimate_pictures(frames: Iterator[Sequence[np.ndarray]], num_frames: int) -
     return estimate((time.perf_counter() - began) * share, size * share)
 
 
-def estimate_render(job: Render, engine: Engine, method: Filter, pictures: tuple[int, int] | None = None) -> Table:
+def estimate_render(
+    job: Render, engine: Engine, method: Filter, encode: Callable[[np.ndarray], bytes] | None = None
+) -> Table:
     """Of a render: the first frames go through all of it, in a temporary folder.
 
-    ``pictures``: the (width, height) of the pictures that the result is unpacked into, if it is.
+    ``encode``: makes the bytes of a picture, where the result is unpacked into pictures.
     """
     total = job.stop - job.first
     count = min(total, TRIAL_FRAMES)
@@ -120,16 +132,18 @@ def estimate_render(job: Render, engine: Engine, method: Filter, pictures: tuple
             closing(job.frames(job.size, job.first, job.first + count)) as frames,
             closing(job.inputs()) as inputs,
             closing(job.segment(folder / "segment.nut")) as segment,
-            closing(LosslessWriter(folder / "raw.nut", *job.size)) as raw,
+            closing(LosslessWriter(folder / "raw.nut", *job.size, deep=job.depth > 8)) as raw,
             closing(job.composer(job.first, job.first + count)) as compose,
         ):
-            samples = raw_outputs(frames, job.first, lambda _: job.first, inputs, engine, lambda _: None)
+            samples = raw_outputs(
+                frames, job.first, lambda _: job.first, inputs, engine, lambda _: None, deep=job.depth > 8
+            )
             for sample, picture in filtered(samples, method):
                 raw.write(sample.output)
                 made = compose(sample, picture)
-                segment.write(made, sample.pts)
-                if pictures:
-                    unpacked += len(encode_png(resize(made, *pictures)))
+                segment.write(made, (sample.pts,))
+                if encode:
+                    unpacked += len(encode(resize(made, job.picture.width, job.picture.height)))
         seconds = time.perf_counter() - began
         encoded, kept = ((folder / n).stat().st_size for n in ("segment.nut", "raw.nut"))
     share = total / count

@@ -18,7 +18,7 @@ from vidtrans.rendering.settings import RenderingSettings
 from vidtrans.settings import AS_STORED, Size, Table, from_table, parse_size, to_table
 from vidtrans.temporal import FILTERS
 from vidtrans.temporal.stream import Filter
-from vidtrans.video.encoder import EncodingSettings
+from vidtrans.video.encoding import EncodingSettings
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from vidtrans.pairing.base import Pairing
 from vidtrans.pipeline.context import Clip, Context, open_clip
 from vidtrans.rendering.drawings import looks_drawn
 from vidtrans.rendering.matte import Mattes, in_step, same_shape
-from vidtrans.settings import AS_STORED, Size, Table
-from vidtrans.video.clip import Frame
+from vidtrans.settings import Size, Table
+from vidtrans.video.clip import PAPER, Form, Frame
 from vidtrans.video.pictures import open_reader
 
 
@@ -48,7 +48,8 @@ class Mask:
         """The mask at a size, (width, height)."""
 
         def read(start: int) -> Generator[Frame, None, None]:
-            with open_reader(self.clip.path, size=Size(exact=size), threads=threads, matte=True) as reader:
+            form = Form(Size(exact=size), alpha="matte")
+            with open_reader(self.clip.path, form, threads=threads) as reader:
                 yield from reader.frames(start, None, self.clip.index)
 
         return Mattes(self.steps, self.first, read, feather)
@@ -64,7 +65,7 @@ def takes_drawing(clip: Clip, pairing: Pairing, wanted: str, context: Context) -
         return False
     last = clip.index.num_frames - 1
     drawing = True
-    with clip.reader(AS_STORED, 0) as reader:
+    with clip.reader(Form(background=PAPER), 0) as reader:
         for number in sorted({0, last // 2, last}):  # one photograph among them, and all are taken for photographs
             with closing(reader.frames(number, number + 1)) as frames:
                 drawing = drawing and all(looks_drawn(frame.rgb, pairing.draws) for frame in frames)

@@ -15,8 +15,8 @@ from vidtrans.rendering.directing import Directions
 from vidtrans.rendering.matte import in_step
 from vidtrans.rendering.settings import RenderingSettings
 from vidtrans.settings import Table
-from vidtrans.video.encoder import CONTAINERS
-from vidtrans.video.pictures import is_picture
+from vidtrans.video.codecs import CONTAINERS
+from vidtrans.video.pictures import holds_several, is_picture
 from vidtrans.video.sequence import picture_names
 
 
@@ -92,9 +92,9 @@ def _recipes_of(recipe: Recipe, clip: Clip, span: tuple[int, int]) -> list[Recip
 
 def _masks_of(mask: Path | None, clip: Clip, span: tuple[int, int], context: Context) -> list[Path | None]:
     """The mask of each picture: one for all, or of a folder the one that goes with it. Raises UsageError on a video."""
-    if mask is None or is_picture(mask):
+    if mask is None or (is_picture(mask) and not holds_several(mask)):
         return [mask] * (span[1] - span[0])
-    if not mask.is_dir():
+    if not holds_several(mask):
         raise UsageError(str(mask), "a video is no mask for pictures of several sizes", "give a folder of pictures")
     held = open_clip(context, mask)
     steps, told = in_step(clip.index, held.index, *span)

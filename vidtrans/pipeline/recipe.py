@@ -27,7 +27,7 @@ SETTINGS = {
     "dataset": "vidtrans.data.dataset:DatasetSettings",
     "training": "vidtrans.training.settings:TrainingSettings",
     "rendering": "vidtrans.rendering.settings:RenderingSettings",
-    "encoding": "vidtrans.video.encoder:EncodingSettings",
+    "encoding": "vidtrans.video.encoding:EncodingSettings",
     "card": "vidtrans.model:Card",
 }
 REGISTRIES = {"pairing": "vidtrans.pairing:PAIRINGS", "temporal": "vidtrans.temporal:FILTERS"}

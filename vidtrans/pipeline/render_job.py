@@ -7,6 +7,7 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -14,24 +15,45 @@ from vidtrans.events import Progress
 from vidtrans.files import complete
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import pairing_record
+from vidtrans.pipeline.assemble import Assembly
 from vidtrans.pipeline.chunk_files import ChunkStore, ChunkWriter, RawOutputs
+from vidtrans.pipeline.composer import Composer
 from vidtrans.pipeline.context import Clip, Context
 from vidtrans.pipeline.estimate import estimate_render
 from vidtrans.pipeline.look import Look, RenderSettings, load_engine
 from vidtrans.pipeline.mask import Mask, takes_drawing
 from vidtrans.pipeline.outputs import record, up_to_date
 from vidtrans.pipeline.stages import InferStage, RenderStage, media_libraries
-from vidtrans.rendering.chunks import chunk_of, cut_into_chunks, spans
+from vidtrans.rendering.chunks import Chunk, chunk_of, cut_into_chunks, spans
 from vidtrans.rendering.directing import VERSION as DIRECTING_VERSION
 from vidtrans.rendering.directing import Directions
 from vidtrans.rendering.outputs import Inputs, lookback, raw_outputs
+from vidtrans.rendering.retiming import Retiming
 from vidtrans.settings import Size, Table, Time
 from vidtrans.temporal.stream import Sample, filtered
-from vidtrans.video.clip import Frame
-from vidtrans.video.encoder import EncodingSettings, PictureFormat, SegmentWriter
-from vidtrans.video.join import Sound, Timing, join
-from vidtrans.video.picture import resize
-from vidtrans.video.sequence import picture_names, unpack
+from vidtrans.video.carry import Carried
+from vidtrans.video.clip import PAPER, Form, Frame
+from vidtrans.video.codecs import CODECS, PICTURES
+from vidtrans.video.encoder import PictureFormat, SegmentWriter
+from vidtrans.video.encoding import EncodingSettings
+from vidtrans.video.sequence import encoder_of, picture_names
+
+
+class ChunkFile:
+    """A chunk's segment, in which a frame is written as often as it is shown."""
+
+    def __init__(self, writer: SegmentWriter) -> None:
+        self._writer = writer
+
+    def write(self, picture: np.ndarray, stamps: Sequence[int]) -> None:
+        for stamp in stamps:
+            self._writer.write(picture, stamp)
+
+    def close(self) -> None:
+        self._writer.close()
+
+    def abandon(self) -> None:
+        self._writer.abandon()
 
 
 class RenderJob:
@@ -46,10 +68,11 @@ class RenderJob:
         start: Time | None,
         end: Time | None,
         mask: Path | None = None,
+        pattern: str = "",
     ) -> None:
         clip = at_rate(clip, settings.rendering.rate)
         self.clip, self.look, self.context = clip, look, context
-        self.settings, self.rendering = settings, settings.rendering
+        self.settings, self.rendering, self.pattern = settings, settings.rendering, pattern
         self.trimmed = start is not None or end is not None
         self.first, self.stop = clip.trim(start, end)
         self.pairing = look.pairing
@@ -58,15 +81,58 @@ class RenderJob:
         self.drawn = takes_drawing(clip, self.pairing, self.rendering.drawn, context)
         self.mask = Mask.open(mask, clip, self.first, self.stop, context) if mask else None
         self.directions = Directions(self.rendering.curves(), clip.index.pts, clip.pts_of)
-        index, factor = clip.index, self.pairing.enlarges
-        self.picture = PictureFormat(
-            index.width * factor, index.height * factor, index.sample_aspect_ratio, index.time_base, index.rate
+        self.times = self._times()
+        self.picture = self._picture()
+        settings.encoding.check_size(self.picture)
+        self.depth = 16 if self.picture.depth > 8 else 8
+        self._tell()
+
+    def _times(self) -> Retiming:
+        """When each frame is shown; a trimmed clip starts at 0."""
+        index, encoding = self.clip.index, self.settings.encoding
+        begin = index.pts[self.first] if self.trimmed else 0
+        pts = [p - begin for p in index.pts[self.first : self.stop]]
+        return Retiming(pts, index.durations()[self.first : self.stop], index.time_base, encoding.rate)
+
+    def _picture(self) -> PictureFormat:
+        """What is written: as deep as source and codec are, with alpha where both have it."""
+        index, encoding, factor = self.clip.index, self.settings.encoding, self.pairing.enlarges
+        depth = encoding.depth_for(index.findings.depth)
+        own = None if encoding.is_users else CODECS[encoding.codec]
+        return PictureFormat(
+            index.width * factor,
+            index.height * factor,
+            index.sample_aspect_ratio,
+            self.times.timing.time_base,
+            encoding.rate or index.rate,
+            depth,
+            index.findings.alpha and own is not None and own.has_alpha(depth) and not self.drawn,
         )
+
+    @property
+    def kept(self) -> PictureFormat:
+        """The format of the chunks, which may be kept in another one than the result's."""
+        depths = self.settings.encoding.kept_as.depths
+        return self.picture if self.picture.depth in depths else replace(self.picture, depth=self.depth)
+
+    def _tell(self) -> None:
+        """Say what the codec does to this source."""
+        encoding, picture, name = self.settings.encoding, self.picture, self.clip.path.name
+        if self.clip.index.findings.alpha and not picture.alpha and not self.drawn:
+            ground = "white" if self.clip.is_pictures else "black"
+            told = f"{name}: {encoding.codec} has no transparency, what is transparent lies on {ground}"
+            self.context.warn_once(f"{told} (prores4444, ffv1, png, exr and gif keep it)")
+        if picture.is_odd and encoding.kept_as.odd:
+            shown = f"{picture.width}x{picture.height}"
+            self.context.warn_once(
+                f"{name}: {shown} is odd, {encoding.codec} is written as 4:4:4, which not all players show"
+            )
 
     @property
     def composes(self) -> bool:
         """Whether the result is made of more than the look: then the source is read once more, at full size."""
-        return self.mask is not None or not self.directions.always_plain or self.pairing.finishes
+        composed = self.mask is not None or not self.directions.always_plain or self.pairing.finishes
+        return composed or self.picture.alpha
 
     @property
     def seen_mask(self) -> Mask | None:
@@ -91,7 +157,7 @@ class RenderJob:
             missing = [c.number for c in self.chunks if not store.is_done(c.number)]
             # What the identity model returns is the source: nothing to keep.
             kept = None if self.look.record is None else ChunkStore(raw_entry, ".nut")
-            raw = RawOutputs(kept, self.chunks, self.size)
+            raw = RawOutputs(kept, self.chunks, self.size, deep=self.depth > 8)
             if missing:
                 if kept is not None:
                     stack.enter_context(raw_entry.locked())
@@ -104,7 +170,8 @@ class RenderJob:
             up_to_date(cache, output, request, [self.clip.path], self.context.overwrite, folder=folder)
             self.context.report(Progress("joining", 0, None))
             with complete(output) as temporary:
-                packets = self._join([store.path(c.number) for c in self.chunks], temporary, folder)
+                held = [store.path(c.number) for c in self.chunks if self._num_written(c)]
+                packets = self._assembly(folder).write(held, temporary, segment_entry.folder, self.context)
                 result = self.summary(output) | counts | {"sound_packets": packets}
                 record(cache, output, temporary, request, result)
             segment_entry.finish({"frames": self.stop - self.first})
@@ -113,13 +180,17 @@ class RenderJob:
     def estimate(self, engine: Engine | None = None) -> Table:
         """Time, disk and memory that the render will take, from a trial on its first frames."""
         engine = engine or load_engine(self.look, self.rendering, self.context)
-        size = (self.picture.width, self.picture.height)
-        pictures = size if self.settings.encoding.makes_pictures else None
-        return estimate_render(self, engine, self.settings.make_filter(), pictures)
+        encoding = self.settings.encoding
+        encode = encoder_of(encoding.codec) if encoding.makes_pictures else None
+        return estimate_render(self, engine, self.settings.make_filter(), encode)
 
     def composer(self, first: int, stop: int) -> Composer:
         """What puts the frames [first, stop) together."""
         return Composer(self, first, stop)
+
+    def _num_written(self, chunk: Chunk) -> int:
+        """How many frames of the result are in a chunk's file: none where a constant rate drops them all."""
+        return sum(len(self.times.stamps(n - self.first)) for n in range(chunk.first, chunk.stop))
 
     def _num_frames(self, chunks: Sequence[int]) -> int:
         return sum(self.chunks[n].stop - self.chunks[n].first for n in chunks)
@@ -137,13 +208,14 @@ class RenderJob:
                 for sample, picture in filtered(samples, method):
                     if not run[0].first <= sample.index < run[-1].stop:
                         continue
-                    writer.write(sample.index, compose(sample, picture), sample.pts)
+                    stamps = self.times.stamps(sample.index - self.first)
+                    writer.write(sample.index, compose(sample, picture), stamps)
                     done += 1
                     self.context.report(Progress(f"rendering {self.clip.path.name}", done, total))
                     self.context.stop.check()
 
-    def segment(self, path: Path) -> SegmentWriter:
-        return SegmentWriter(path, self.picture, self.settings.encoding)
+    def segment(self, path: Path) -> ChunkFile:
+        return ChunkFile(SegmentWriter(path, self.kept, self.settings.encoding))
 
     def _samples(self, engine: Engine, raw: RawOutputs, lo: int, hi: int) -> Generator[Sample, None, None]:
         """Frames [lo, hi) with the model's raw output: from the store where it is there, else inferred and stored."""
@@ -153,14 +225,17 @@ class RenderJob:
             frames = stack.enter_context(closing(self.frames(self.size, begin, hi)))
             stack.enter_context(closing(raw))
             inputs = stack.enter_context(closing(self.inputs()))
-            samples = raw_outputs(frames, lo, shot_first, inputs, engine, raw.known)
+            samples = raw_outputs(frames, lo, shot_first, inputs, engine, raw.known, deep=self.depth > 8)
             for sample in stack.enter_context(closing(samples)):
                 raw.keep(sample.index, sample.output)
                 yield sample
 
     def frames(self, size: tuple[int, int], start: int, stop: int) -> Generator[Frame, None, None]:
         """The source's frames at a size, (width, height)."""
-        with self.clip.reader(Size(exact=size), self.context.decode_threads) as reader:
+        paper = PAPER if self.drawn else None
+        kind: Literal["kept", "laid"] = "kept" if self.picture.alpha else "laid"
+        form = Form(Size(exact=size), deep=self.depth > 8, alpha=kind, background=paper)
+        with self.clip.reader(form, self.context.decode_threads) as reader:
             yield from reader.frames(start, stop, self.clip.index)
 
     def inputs(self) -> Inputs:
@@ -180,6 +255,7 @@ class RenderJob:
             drawn=self.drawn,
             mask=self.seen_mask.for_key() if self.seen_mask else {},
             size=list(self.size),
+            depth=self.depth,
             engine=dict(engine.identity),
             libraries=media_libraries(),
         )
@@ -189,8 +265,8 @@ class RenderJob:
             outputs=infer.key,
             filter=self.settings.filter_record(),
             directing=self._directing() if self.composes else {},
-            encoding=self.settings.encoding.for_key(),
-            picture={k: str(v) for k, v in self.picture.__dict__.items()},
+            encoding=self.settings.encoding.chunk_key(),
+            picture={k: str(v) for k, v in self.kept.__dict__.items()},
             libraries=media_libraries(),
         )
 
@@ -202,29 +278,29 @@ class RenderJob:
             "feather": self.rendering.feather if self.mask else 0.0,
         }
 
-    def _join(self, segments: list[Path], output: Path, folder: bool) -> int:
-        """Give the frames their own timestamps back; a trimmed clip starts at 0 and takes its sound along."""
-        if self.settings.encoding.makes_pictures:
-            names = picture_names(self.clip.index.names, range(self.first, self.stop))
-            unpack(segments, names if folder else None, output, self.context.report, self.context.stop)
-            return 0
-        index = self.clip.index
-        pts = index.pts[self.first : self.stop]
-        durations = index.durations()[self.first : self.stop]
-        has_sound = not self.clip.is_pictures and not self.clip.guides
-        sound = Sound(self.clip.path) if has_sound else None
-        if self.trimmed:
-            begin, end = pts[0], pts[-1] + durations[-1]
-            if sound is not None:
-                sound = Sound(self.clip.path, begin * index.time_base, end * index.time_base, -begin * index.time_base)
-            pts = tuple(p - begin for p in pts)
-        return join(segments, Timing(pts, durations, index.time_base), output, sound, self.context.report)
+    def _assembly(self, folder: bool) -> Assembly:
+        """How the chunks become the result; a trimmed clip takes its sound along to 0."""
+        encoding, index = self.settings.encoding, self.clip.index
+        names = None
+        if encoding.makes_pictures and folder:
+            numbers = range(self.first, self.stop) if self.times.rate is None else range(self.times.num_written)
+            sources = index.names if self.times.rate is None else ()
+            names = picture_names(sources, numbers, encoding.codec, self.pattern)
+        carried = None
+        if not self.clip.is_pictures and not self.clip.guides:
+            carried = Carried(self.clip.origin or self.clip.path, rate=index.rate)
+            if self.trimmed:
+                begin = index.pts[self.first] * index.time_base
+                end = begin + sum(index.durations()[self.first : self.stop]) * index.time_base
+                before = round((begin - index.pts[0] * index.time_base) * index.rate)
+                carried = replace(carried, start_s=begin, end_s=end, shift_s=-begin, frames_before=before)
+        return Assembly(encoding, self.picture, self.times.timing, carried, names)
 
     def summary(self, output: Path) -> Table:
         index = self.clip.index
         return {
             "output": str(output),
-            "frames": self.stop - self.first,
+            "frames": self.times.num_written,
             "size": [self.picture.width, self.picture.height],
             "working_size": list(self.size),
             "shots": len({c.shot_first for c in self.chunks}),
@@ -232,40 +308,10 @@ class RenderJob:
             "model": self.look.name,
             "temporal": self.settings.filter_name,
             "duration_s": round(float(Fraction(sum(index.durations()[self.first : self.stop])) * index.time_base), 3),
+            "codec": self.settings.encoding.codec,
+            "depth": self.picture.depth,
+            "alpha": self.picture.alpha,
         }
-
-
-class Composer:
-    """Puts filtered pictures together with the source and the mask, at the size of the result, in order of frames."""
-
-    def __init__(self, job: RenderJob, first: int, stop: int) -> None:
-        self.job = job
-        self.size = (job.picture.width, job.picture.height)
-        threads = job.context.decode_threads
-        self._sources = job.frames(self.size, first, stop) if job.composes else None
-        # A pairing that looks at the mask fills it, a little beyond its edge even; nothing is left to cut out.
-        cuts = job.mask if not job.pairing.uses_mask else None
-        self._matte = cuts.mattes(self.size, threads, job.rendering.feather) if cuts else None
-        self._inputs = job.inputs()
-
-    def __call__(self, sample: Sample, picture: np.ndarray) -> np.ndarray:
-        """The frame of the result: (H, W, 3) uint8, the sample's own picture where nothing is composed."""
-        if self._sources is None:
-            return picture
-        source = next(self._sources).rgb
-        look = resize(picture, *self.size)
-        if self.job.pairing.finishes:
-            shown = self._inputs([Frame(sample.index, sample.pts, sample.guide)])
-            look = self.job.pairing.finish(source, look, resize(shown, *self.size))
-        matte = self._matte(sample.index) if self._matte else None
-        return self.job.directions(sample.index)(source, look, matte)
-
-    def close(self) -> None:
-        self._inputs.close()
-        if self._matte is not None:
-            self._matte.close()
-        if self._sources is not None:
-            self._sources.close()
 
 
 def at_rate(clip: Clip, rate: float) -> Clip:
@@ -278,4 +324,4 @@ def at_rate(clip: Clip, rate: float) -> Clip:
 
 def makes_folder(encoding: EncodingSettings, output: Path) -> bool:
     """Whether a result is a folder of pictures."""
-    return encoding.makes_pictures and output.suffix.lower() != ".png"
+    return encoding.makes_pictures and output.suffix.lower().lstrip(".") not in PICTURES

@@ -18,12 +18,12 @@ from vidtrans.pipeline.outputs import check_foreign, check_place
 from vidtrans.pipeline.photos import refuse_video
 from vidtrans.pipeline.recipe import Recipe
 from vidtrans.pipeline.render_job import RenderJob, makes_folder
-from vidtrans.pipeline.stylize import is_still, plan_outputs, stylize, stylize_many
+from vidtrans.pipeline.stylize import is_one_picture, plan_outputs, stylize, stylize_many
 from vidtrans.pipeline.train import train
 from vidtrans.settings import Table
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.video.encoder import EncodingSettings
-from vidtrans.video.pictures import is_picture, open_reader, pictures_in
+from vidtrans.video.encoding import EncodingSettings
+from vidtrans.video.pictures import holds_several, is_stills, open_reader, picture_files
 
 
 def run(
@@ -99,7 +99,7 @@ def forecast(
     renders = []
     for clip in apply:
         opened = open_clip(context, clip, look.pairing.guides)
-        render = RenderSettings.of(recipe, look).resolved(is_still(clip), None)
+        render = RenderSettings.of(recipe, look).resolved(is_stills(clip), None)
         renders.append(RenderJob(opened, look, render, context, None, None).estimate(engine))
     held_out = len(planned.dataset.role("held-out"))
     return {
@@ -123,19 +123,19 @@ def _check(
     if len(apply) > 1:
         outputs = plan_outputs(apply, str(model), output, encoding)
     else:
-        encoding = encoding.resolved(pictures=is_still(apply[0]), output=output)
+        encoding = encoding.resolved(pictures=is_stills(apply[0]), output=output)
         encoding.check_container(output, single=not makes_folder(encoding, output))
         outputs = [output]
     for clip, place in zip(apply, outputs, strict=True):
-        made = encoding.resolved(pictures=is_still(clip), output=place)
+        made = encoding.resolved(pictures=is_stills(clip), output=place)
         folder = makes_folder(made, place)
-        if made.makes_pictures and not folder and not is_picture(clip):
+        if made.makes_pictures and not folder and not is_one_picture(clip):
             raise UsageError(str(place), f"one picture cannot hold all frames of {clip.name}", "give a folder name")
         check_place(place, sources, folder=folder)
         check_foreign(context.cache, place, context.overwrite)
     for clip, place in zip(apply, outputs, strict=True):
-        if clip.is_dir():  # what else a folder has to hold depends on the pairing
-            if pictures_in(clip) and not open_clip(context, clip).index.same_size:
+        if holds_several(clip):  # what else a folder has to hold depends on the pairing
+            if picture_files(clip) and not open_clip(context, clip).index.same_size:
                 refuse_video(clip, place)
             continue
         with open_reader(clip):  # raises where it is none

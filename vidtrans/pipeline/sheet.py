@@ -17,9 +17,9 @@ from vidtrans.pairing.base import Pairing, make_pairing, pairing_record
 from vidtrans.pipeline.context import Clip, Context, content_digest, open_clip
 from vidtrans.pipeline.make_dataset import dataset_digest
 from vidtrans.pipeline.outputs import produce
-from vidtrans.settings import AS_STORED, Size, Table
+from vidtrans.settings import Size, Table
 from vidtrans.training.evaluation import evenly, shown_of
-from vidtrans.video.clip import Frame, pick
+from vidtrans.video.clip import Form, Frame, pick
 from vidtrans.video.layout import Sheet, cell_size
 from vidtrans.video.picture import read_picture, resize, write_picture
 
@@ -88,10 +88,10 @@ def spread(total: int, count: int | None, default: int = DEFAULT_COUNT) -> list[
     return middles(total, wanted)
 
 
-def frames_of(clip: Clip, numbers: Sequence[int], size: Size, context: Context) -> Iterator[Frame]:
+def frames_of(clip: Clip, numbers: Sequence[int], form: Form, context: Context) -> Iterator[Frame]:
     """These frames of a clip, in order: one pass where they lie close together, else the reader seeks to each."""
     close = len(numbers) * DENSE >= numbers[-1] - numbers[0]
-    with clip.reader(size, context.decode_threads) as reader:
+    with clip.reader(form, context.decode_threads) as reader:
         for together in [numbers] if close else [[n] for n in numbers]:
             yield from pick(reader, clip.index, together)
             context.stop.check()
@@ -101,7 +101,7 @@ def clip_sheet(clip: Clip, count: int | None, context: Context) -> Sheet:
     """Frames of a clip with their times and shots, or the names of the pictures."""
     numbers = spread(clip.index.num_frames, count)
     pictures, notes = [], []
-    for frame in frames_of(clip, numbers, AS_STORED, context):
+    for frame in frames_of(clip, numbers, Form(), context):
         pictures.append(resize(frame.rgb, *cell_size(frame.rgb, CELL)))  # at once: a long sheet holds many
         notes.append(_moment(clip, frame.index))
     index = clip.index
@@ -123,7 +123,7 @@ def pairing_sheet(clip: Clip, pairings: Sequence[Pairing], count: int | None, co
     for number in spread(clip.index.num_frames, count, 3):
         shot = max(s for s in clip.shots if s <= number)
         wanted = sorted({n for p in pairings for n in p.history(number, shot)} | {number})
-        seen = {f.index: f.rgb for f in frames_of(clip, wanted, Size(short=PAIRING_SIDE), context)}
+        seen = {f.index: f.rgb for f in frames_of(clip, wanted, Form(Size(short=PAIRING_SIDE)), context)}
         rng = np.random.Generator(np.random.Philox(key=number))
         shown = [p.visible(p.taught([seen[n] for n in p.history(number, shot)], rng)) for p in pairings]
         rows.append([seen[number], *shown])

@@ -19,6 +19,7 @@ STAGES = Registry(
     "stage",
     {
         "index": Entry("vidtrans.pipeline.stages:IndexStage", "timestamps and shots of a clip"),
+        "filter": Entry("vidtrans.pipeline.stages:FilterStage", "sources through a filter graph of the user's ffmpeg"),
         "dataset": Entry("vidtrans.pipeline.stages:DatasetStage", "pictures of a dataset being built"),
         "train": Entry("vidtrans.pipeline.stages:TrainStage", "checkpoints and the model of a training run"),
         "infer": Entry("vidtrans.pipeline.stages:InferStage", "a model's raw outputs, lossless"),
@@ -60,9 +61,19 @@ class Stage:
 @dataclass(frozen=True)
 class IndexStage(Stage):
     name: ClassVar[str] = "index"
+    version: ClassVar[int] = 2
     source: str  # content digest
     guides: list[str]
     survey_version: int
+    libraries: Table
+
+
+@dataclass(frozen=True)
+class FilterStage(Stage):
+    name: ClassVar[str] = "filter"
+    source: str
+    graph: str
+    program: str  # its version
     libraries: Table
 
 
@@ -111,6 +122,7 @@ class InferStage(Stage):
     drawn: bool
     mask: Table  # content digest and steps, where the pairing looks at the mask
     size: list[int]  # width, height
+    depth: int  # bits a channel, 8 or 16
     engine: Table
     libraries: Table
 

@@ -23,14 +23,16 @@ from vidtrans.pipeline.render_job import RenderJob, at_rate, makes_folder
 from vidtrans.pipeline.stages import InferStage, RenderStage
 from vidtrans.rendering.directing import VERSION as DIRECTING_VERSION
 from vidtrans.settings import Table, Time
-from vidtrans.video.encoder import CONTAINERS, EncodingSettings
-from vidtrans.video.pictures import is_picture
+from vidtrans.video.codecs import CONTAINERS, PICTURES
+from vidtrans.video.encoding import EncodingSettings, split_pattern
+from vidtrans.video.pictures import NUMBER, holds_several, is_pattern, is_stills
 
 
 def default_output(video: Path, model: str, settings: EncodingSettings) -> Path:
     """``in.x.mp4``; a picture gives a picture, a folder of pictures a folder."""
     name = Path(model).name.removesuffix(SUFFIX)
-    return Path(f"{plain_name(video)}.{name}{settings.default_suffix(single=is_picture(video))}")
+    source = NUMBER.sub("", plain_name(video)).strip("._-") or "pictures" if is_pattern(video) else plain_name(video)
+    return Path(f"{source}.{name}{settings.default_suffix(single=is_one_picture(video))}")
 
 
 def stylize(
@@ -53,16 +55,16 @@ def stylize(
     """
     began = time.monotonic()
     look = find_look(model, context, recipe.look)
-    settings = RenderSettings.of(recipe, look).resolved(is_still(video), output)
-    output = output or default_output(video, model, settings.encoding)
-    folder = makes_folder(settings.encoding, output) and not is_picture(video)
-    settings.encoding.check_container(output, single=not folder)
-    request = _request(video, look, settings, context, mask, (start, end))
+    settings = RenderSettings.of(recipe, look).resolved(is_stills(video), output)
+    output, pattern = split_pattern(output or default_output(video, model, settings.encoding))
+    folder = bool(pattern) or (makes_folder(settings.encoding, output) and not is_one_picture(video))
+    settings.encoding.check_container(Path(pattern or output), single=not folder or bool(pattern))
+    request = _request(video, look, settings, context, mask, (start, end), pattern)
     sources = [p for p in (video, look.path, mask) if p]
     if output.name in ("", ".."):
         raise UsageError(f"-o {output}", "it is a place, not a name", "give the result a name")
     check_place(output, sources, folder=folder)
-    clip = open_clip(context, video, look.pairing.guides) if video.is_dir() else None
+    clip = open_clip(context, video, look.pairing.guides) if holds_several(video) else None
     if clip is not None and not clip.index.same_size:
         clip = at_rate(clip, settings.rendering.rate)
         one = partial(stylize, model=model, context=context, single=True)
@@ -75,10 +77,14 @@ def stylize(
     if held is not None:
         return held | {"output": str(output), "seconds": round(time.monotonic() - began, 3), "cached": True}
     clip = clip or open_clip(context, video, look.pairing.guides)
-    job = RenderJob(clip, look, settings, context, start, end, mask)
+    if settings.rendering.source_filter:
+        from vidtrans.pipeline.filtered import filtered_clip
+
+        clip = filtered_clip(clip, settings.rendering.source_filter, context)
+    job = RenderJob(clip, look, settings, context, start, end, mask, pattern)
     if settings.encoding.makes_pictures and not folder and not job.single:
         why = f"one picture cannot hold {job.stop - job.first} frames"
-        raise UsageError(str(output), why, f"use --codec png -o {output.with_suffix('')}")
+        raise UsageError(str(output), why, f"use --codec {settings.encoding.codec} -o {output.with_suffix('')}")
     if context.dry_run:
         return job.summary(output) | {"dry_run": True} | after(time.monotonic() - began, job.estimate())
     result = job.render(output, request)
@@ -94,6 +100,7 @@ def _request(
     context: Context,
     mask: Path | None,
     span: tuple[Time | None, Time | None],
+    pattern: str = "",
 ) -> str:
     """The digest of all that decides a result. Raises MediaError where a source cannot be read."""
     return digest_of(
@@ -102,7 +109,9 @@ def _request(
             "source": content_digest(context, video, look.pairing.guides),
             "model": look.digest,
             "pairing": pairing_record(look.pairing),
-            "settings": settings.for_key(stills=is_still(video), masked=mask is not None),
+            "settings": settings.for_key(stills=is_stills(video), masked=mask is not None),
+            "pattern": pattern,
+            "allow_damaged": context.allow_damaged,
             "versions": [DIRECTING_VERSION, SURVEY_VERSION],
             "mask": content_digest(context, mask) if mask else "",
             "span": [str(moment) for moment in span],
@@ -112,9 +121,9 @@ def _request(
     )
 
 
-def is_still(video: Path) -> bool:
-    """Whether a source is a picture or a folder, so that its result is one too."""
-    return is_picture(video) or video.is_dir()
+def is_one_picture(video: Path) -> bool:
+    """Whether a source is a single picture, so that its result is one too."""
+    return is_stills(video) and not holds_several(video)
 
 
 def plan_outputs(videos: Sequence[Path], model: str, folder: Path, settings: EncodingSettings) -> list[Path]:
@@ -123,13 +132,13 @@ def plan_outputs(videos: Sequence[Path], model: str, folder: Path, settings: Enc
     Raises UsageError where the folder is, or looks like, a file.
     """
     check_parents(folder)
-    if (folder.exists() and not folder.is_dir()) or folder.suffix.lstrip(".") in (*CONTAINERS, "png"):
+    if (folder.exists() and not folder.is_dir()) or folder.suffix.lstrip(".") in (*CONTAINERS, *PICTURES, "gif"):
         raise UsageError(str(folder), "with several clips -o is a folder", "give a folder name")
     outputs: list[Path] = []
     for video in videos:
-        encoding = settings.resolved(pictures=is_still(video), output=None)
+        encoding = settings.resolved(pictures=is_stills(video), output=None)
         plain = default_output(video, model, encoding)
-        ending = encoding.default_suffix(single=is_picture(video))
+        ending = encoding.default_suffix(single=is_one_picture(video))
         name, k = plain.name, 2
         while folder / name in outputs:
             name, k = f"{plain.name.removesuffix(ending)}-{k}{ending}", k + 1
@@ -150,7 +159,7 @@ def stylize_many(
     find_look(model, context, recipe.look)  # a wrong model fails once, not once a clip
     outputs = plan_outputs(videos, model, output or Path(), encoding)
     for video, place in zip(videos, outputs, strict=True):  # no clip's result may be another's source
-        made = encoding.resolved(pictures=is_still(video), output=None)
+        made = encoding.resolved(pictures=is_stills(video), output=None)
         check_place(place, videos, folder=makes_folder(made, place))
     results: list[tuple[Path, Table | Exception]] = []
     for video, place in zip(videos, outputs, strict=True):

@@ -22,15 +22,15 @@ from vidtrans.pipeline.mask import takes_drawing
 from vidtrans.pipeline.outputs import produce
 from vidtrans.pipeline.recipe import Recipe
 from vidtrans.pipeline.sheet import frames_of, spread
-from vidtrans.pipeline.stylize import is_still
 from vidtrans.registry import unknown
 from vidtrans.rendering.directing import Direction
 from vidtrans.rendering.outputs import Inputs
 from vidtrans.rendering.settings import RenderingSettings
-from vidtrans.settings import AS_STORED, Table, Time, from_table, parse_value, to_table
-from vidtrans.video.clip import Frame
+from vidtrans.settings import Table, Time, from_table, parse_value, to_table
+from vidtrans.video.clip import Form, Frame
 from vidtrans.video.layout import Sheet, cell_size
 from vidtrans.video.picture import resize, write_picture
+from vidtrans.video.pictures import is_stills
 from vidtrans.video.reader import ClipReader
 
 VERSION = 1
@@ -154,7 +154,7 @@ def choose(
     video: Path, count: int, at: Sequence[Time], history: int, guides: Sequence[str], context: Context
 ) -> list[Moment]:
     """The frames of the grid. A long video is not read through for them: its length is taken from the header."""
-    if not at and not guides and not is_still(video):
+    if not at and not guides and not is_stills(video):
         with ClipReader(video, threads=context.decode_threads) as reader:
             if reader.info.duration_s:
                 seconds = [Fraction(reader.info.duration_s) * (2 * k + 1) / (2 * count) for k in range(count)]
@@ -168,7 +168,7 @@ def _moment(clip: Clip, number: int, history: int, context: Context) -> Moment:
     shot = max(s for s in clip.shots if s <= number)
     numbers = range(max(shot, number - history + 1), number + 1)
     label = clip.index.names[number] if clip.index.names else f"frame {number}"
-    return Moment(tuple(frames_of(clip, numbers, AS_STORED, context)), label)
+    return Moment(tuple(frames_of(clip, numbers, Form(), context)), label)
 
 
 def parse_variations(text: str) -> list[Variation]:
@@ -233,7 +233,7 @@ def _columns(
 ) -> list[tuple[str, Draw]]:
     engine = load_engine(look, rendering, context)
     drawn = False
-    if is_still(video):
+    if is_stills(video):
         drawn = takes_drawing(open_clip(context, video, look.pairing.guides), look.pairing, rendering.drawn, context)
     columns = [(look.name, _still(look, rendering, engine, drawn))]
     for variation in variations:

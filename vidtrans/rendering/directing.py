@@ -29,31 +29,32 @@ class Direction:
         return self == Direction()
 
     def __call__(self, source: np.ndarray, look: np.ndarray, matte: np.ndarray | None) -> np.ndarray:
-        """The directed picture: (H, W, 3) uint8, from the source's and the look's, of the same size.
+        """The directed picture: (H, W, 3) uint8 or uint16, from the source's and the look's, of one size and dtype.
 
         ``matte`` (H, W) uint8 is white where the look is. In order: strength, colour, matte, mix.
         """
         if self.is_plain and matte is None:
             return look
         frame = source.astype(np.float32)
-        made = np.clip(frame + self.strength * (look - frame), 0, 255)
+        full = np.iinfo(look.dtype).max
+        made = np.clip(frame + self.strength * (look - frame), 0, full)
         if self.keep_colour:
-            made += self.keep_colour * (recoloured(made, frame) - made)
+            made += self.keep_colour * (recoloured(made, frame, full) - made)
         share: np.ndarray | float = 1 - self.mix
         if matte is not None:
             share = (matte.astype(np.float32) * (share / 255))[..., None]
-        return np.rint(frame + share * (made - frame)).astype(np.uint8)
+        return np.rint(frame + share * (made - frame)).astype(look.dtype)
 
 
-def recoloured(picture: np.ndarray, colours: np.ndarray) -> np.ndarray:
-    """The lightness of one picture with the colours of another, in CIE Lab; (H, W, 3) float32, 0 to 255.
+def recoloured(picture: np.ndarray, colours: np.ndarray, full: int = 255) -> np.ndarray:
+    """The lightness of one picture with the colours of another, in CIE Lab; (H, W, 3) float32, 0 to ``full``.
 
     (Gatys et al., "Preserving Color in Neural Artistic Style Transfer", 2016: luminance-only transfer.)
     """
-    scale = np.float32(1 / 255)
+    scale = np.float32(1 / full)
     lab = cv2.cvtColor(colours * scale, cv2.COLOR_RGB2LAB)
     lab[..., 0] = cv2.cvtColor(picture * scale, cv2.COLOR_RGB2LAB)[..., 0]
-    return np.clip(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB) * 255, 0, 255)
+    return np.clip(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB) * full, 0, full)
 
 
 class Directions:

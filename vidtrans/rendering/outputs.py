@@ -12,6 +12,7 @@ from vidtrans.pairing.base import Pairing
 from vidtrans.rendering.matte import Mattes
 from vidtrans.temporal.stream import Sample
 from vidtrans.video.clip import Frame
+from vidtrans.video.colour import eight_bit
 
 
 class Inputs:
@@ -24,11 +25,13 @@ class Inputs:
         self.pairing, self.is_drawn, self.matte = pairing, drawn, matte
 
     def __call__(self, frames: Sequence[Frame]) -> np.ndarray:
-        """Frames, oldest first → (H, W, in_channels) uint8, for the last of them."""
+        """Frames, oldest first → (H, W, in_channels), for the last of them; uint16 where frames and pairing are."""
         now = frames[-1]
         if self.is_drawn:
-            return self.pairing.drawn(now.rgb)
+            return self.pairing.drawn(eight_bit(now.rgb))
         pictures = [picture for frame in frames for picture in frame.pictures]
+        if not self.pairing.deep:
+            pictures = [eight_bit(picture) for picture in pictures]
         return self.pairing.shown(pictures, now.index, self.matte(now.index) if self.matte else None)
 
     def close(self) -> None:
@@ -43,11 +46,14 @@ def raw_outputs(
     inputs_of: Inputs,
     engine: Engine,
     known: Callable[[int], np.ndarray | None],
+    *,
+    deep: bool = False,
 ) -> Generator[Sample, None, None]:
     """Yield a Sample for each frame from number ``first`` on, in order.
 
     ``frames`` may begin before ``first``, with the past frames that the pairing looks back to;
     ``shot_first(i)`` is the first frame of frame i's shot; ``known(i)`` returns an output made earlier, or None.
+    ``deep``: outputs are uint16.
     """
     pairing = inputs_of.pairing
     past: dict[int, Frame] = {}
@@ -63,23 +69,24 @@ def raw_outputs(
         for old in [n for n in past if n < numbers[0]]:
             del past[old]
         output = known(frame.index)
-        sample = Sample(frame.index, frame.pts, frame.rgb, frame.rgb, starts_shot=frame.index == start)
+        guide = eight_bit(frame.rgb)
+        sample = Sample(frame.index, frame.pts, guide, guide, starts_shot=frame.index == start)
         if output is None:
             inputs.append(inputs_of([past[n] for n in numbers]))
         waiting.append((sample, output))
         if len(inputs) >= engine.batch:
-            yield from _flush(waiting, inputs, engine)
+            yield from _flush(waiting, inputs, engine, deep)
         while not inputs and waiting:
             sample, output = waiting.popleft()
             sample.output = output if output is not None else sample.output
             yield sample
-    yield from _flush(waiting, inputs, engine)
+    yield from _flush(waiting, inputs, engine, deep)
 
 
 def _flush(
-    waiting: deque[tuple[Sample, np.ndarray | None]], inputs: list[np.ndarray], engine: Engine
+    waiting: deque[tuple[Sample, np.ndarray | None]], inputs: list[np.ndarray], engine: Engine, deep: bool
 ) -> Iterator[Sample]:
-    made = iter(engine(np.stack(inputs)) if inputs else ())
+    made = iter(engine(np.stack(inputs), deep=deep) if inputs else ())
     inputs.clear()
     while waiting:
         sample, output = waiting.popleft()

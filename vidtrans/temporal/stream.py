@@ -12,7 +12,7 @@ import numpy as np
 
 @dataclass
 class Sample:
-    """One frame: the ``guide`` (input) and the model's ``output``, both (H, W, 3) uint8 of one size.
+    """One frame: the ``guide`` (input), (H, W, 3) uint8, and the model's ``output``, of one size, uint8 or uint16.
 
     ``extras`` is where a filter keeps what it derives from this frame, or from this frame and the next, so
     that it is computed once whatever number of windows the frame is in.
@@ -38,7 +38,7 @@ class Filter(Protocol):
     radius: int
 
     def __call__(self, window: Window) -> np.ndarray:
-        """The filtered picture of the window's centre, (H, W, 3) uint8."""
+        """The filtered picture of the window's centre, of its output's shape and dtype."""
 
 
 def filtered(samples: Iterable[Sample], method: Filter) -> Iterator[tuple[Sample, np.ndarray]]:

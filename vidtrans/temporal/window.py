@@ -66,8 +66,9 @@ class WindowFilter:
             correction = cv2.GaussianBlur(correction, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101)
         height, width = centre.output.shape[:2]
         correction = cv2.resize(correction, (width, height), interpolation=cv2.INTER_LINEAR)
-        result = centre.output + (255 * self.settings.strength) * correction
-        return np.clip(np.rint(result), 0, 255).astype(np.uint8)
+        full = np.iinfo(centre.output.dtype).max
+        result = centre.output + (full * self.settings.strength) * correction
+        return np.clip(np.rint(result), 0, full).astype(centre.output.dtype)
 
     def _gather(self, window: Window, direction: int, guide: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
         """Each neighbour on one side: its output at the centre's pixels, and how far to trust it there."""
@@ -96,7 +97,7 @@ class WindowFilter:
             height, width = sample.guide.shape[:2]
             size = (max(1, (width + 1) // 2), max(1, (height + 1) // 2))
             sample.extras["half"] = tuple(
-                cv2.resize(p, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+                cv2.resize(p, size, interpolation=cv2.INTER_AREA).astype(np.float32) / np.iinfo(p.dtype).max
                 for p in (sample.guide, sample.output)
             )
         halves: tuple[np.ndarray, np.ndarray] = sample.extras["half"]

@@ -7,23 +7,49 @@ from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Literal, Protocol, Self
 
 import numpy as np
+
+from vidtrans.settings import AS_STORED, Size
+
+# What lies under transparent pixels: paper is white, and video is black.
+PAPER, BLACK = (255, 255, 255), (0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Form:
+    """In what form frames are delivered.
+
+    ``size`` of the upright picture; ``deep``: in 16 bits a channel rather than 8; ``alpha``: what becomes of
+    transparency. "laid": the picture lies on ``background`` (None: white for pictures, black for videos). "kept":
+    straight colours, ``background`` where nothing is seen, and the alpha beside them. "matte": alpha is the picture, as
+    grey, where anything is transparent.
+    """
+
+    size: Size = AS_STORED
+    deep: bool = False
+    alpha: Literal["laid", "kept", "matte"] = "laid"
+    background: tuple[int, int, int] | None = None
+
+
+PLAIN = Form()
 
 
 @dataclass(frozen=True)
 class Frame:
     """A picture with its place: ``index`` in the clip, ``pts`` in units of the clip's time base.
 
-    ``rgb`` is (height, width, 3) uint8, upright, full range. ``guides`` are the pictures that stand beside it, of the
-    same size, where the clip is a stack of guides.
+    ``rgb`` is (height, width, 3), upright, full range, uint8 or (where asked for) uint16. ``guides`` are the pictures
+    that stand beside it, of the same size, where the clip is a stack of guides. ``alpha`` (height, width) is there
+    where it was asked for and the source has it.
     """
 
     index: int
     pts: int
     rgb: np.ndarray
     guides: tuple[np.ndarray, ...] = ()
+    alpha: np.ndarray | None = None
 
     @property
     def pictures(self) -> tuple[np.ndarray, ...]:
@@ -35,12 +61,47 @@ class Frame:
 
 
 @dataclass(frozen=True)
+class Findings:
+    """What decoding a clip from end to end showed besides its frames.
+
+    ``depth``: bits a channel. ``alpha``: something is transparent. ``colour``: what had to be made BT.709 ('' where
+    nothing had: "PQ", "HLG", "wide"). ``turned``: upright frames are stored turned or mirrored. Numbers of frames:
+    ``interlaced`` ones, ``resized`` ones (of another size than the first), ``flawed`` ones (decoded, with errors).
+    ``lost``: packets that gave no frame for being damaged; ``missing``: frames that the container lists and the file
+    does not hold; ``hidden``: those that its edit list leaves out; ``damaged_at``: seconds of the first damage.
+    """
+
+    depth: int = 8
+    alpha: bool = False
+    colour: str = ""
+    turned: bool = False
+    interlaced: int = 0
+    resized: int = 0
+    lost: int = 0
+    flawed: int = 0
+    missing: int = 0
+    hidden: int = 0
+    damaged_at: float | None = None
+
+    @property
+    def damage(self) -> str:
+        """What is damaged, counted; empty where nothing is."""
+        counts = (
+            (self.lost, "packet could not be decoded", "packets could not be decoded"),
+            (self.flawed, "frame is flawed", "frames are flawed"),
+            (self.missing, "frame is missing", "frames are missing"),
+        )
+        said = [f"{n} {one if n == 1 else many}" for n, one, many in counts if n]
+        return ", ".join(said) + (f", from {self.damaged_at:.3f} s on" if said and self.damaged_at is not None else "")
+
+
+@dataclass(frozen=True)
 class ClipIndex:
     """What decoding a clip from end to end showed: the truth that headers only claim.
 
     ``pts`` are strictly increasing, in ``time_base`` units; ``width`` × ``height`` and
     ``sample_aspect_ratio`` are those of the upright picture. ``num_rebuilt_pts`` counts timestamps that were
-    missing or did not increase and were rebuilt from the frame rate. ``names`` are those of the files where the clip
+    missing, repeated or out of order and were put right. ``names`` are those of the files where the clip
     is made of pictures; they need not be of one size there (``same_size``).
     """
 
@@ -55,6 +116,7 @@ class ClipIndex:
     num_frames_from_header: int
     names: tuple[str, ...] = ()
     same_size: bool = True
+    findings: Findings = Findings()
 
     @property
     def num_frames(self) -> int:
@@ -100,12 +162,10 @@ class Follower:
 class Reader(Protocol):
     """Reads one clip. Use as a context manager; ``frames`` may be called more than once.
 
-    ``num_rebuilt_pts`` counts the timestamps that the last reading from end to end had to rebuild;
     ``num_frames_expected`` is what the headers, or the names, promise.
     """
 
     path: Path
-    num_rebuilt_pts: int
 
     @property
     def num_frames_expected(self) -> int | None: ...
@@ -120,8 +180,8 @@ class Reader(Protocol):
         """Yield the frames ``start`` … ``stop − 1`` in order; an ``index`` lets it seek, and is checked."""
         ...
 
-    def index_of(self, pts: Sequence[int]) -> ClipIndex:
-        """The index of the clip, whose frames had these timestamps when it was read from end to end."""
+    def index(self) -> ClipIndex:
+        """The index of the clip, after it was read from end to end. Raises MediaError where it has no frames."""
         ...
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import av
 import av.error
 from av.container import InputContainer
-from av.stream import Disposition
+from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
 from vidtrans.errors import MediaError
@@ -19,7 +19,7 @@ from vidtrans.errors import MediaError
 # Demuxers of single files. Playlists (hls, dash, concat …) open other files or the network and are left out.
 FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,h264,hevc,av1,obu,ivf,ogg,flv,gif,nut,"
-    "mxf,asf,dv,rm,wav,mp3,flac,aac,image2,png_pipe,jpeg_pipe,webp_pipe,tiff_pipe,bmp_pipe,apng,yuv4mpegpipe"
+    "mxf,asf,dv,rm,wav,mp3,flac,aac,png_pipe,jpeg_pipe,webp_pipe,tiff_pipe,bmp_pipe,apng,yuv4mpegpipe"
 )
 MAX_PIXELS = 8192 * 8192
 SAFE = {"protocol_whitelist": "file", "format_whitelist": FORMATS, "max_pixels": str(MAX_PIXELS)}
@@ -36,7 +36,11 @@ class AudioTrack:
 
 @dataclass(frozen=True)
 class MediaInfo:
-    """What the headers say. ``width`` × ``height`` is the stored size, before rotation."""
+    """What the headers say.
+
+    ``width`` × ``height`` is the stored size, before rotation. ``offset_s``: when pictures begin, from the first sound
+    on; None without sound. ``subtitles``: their codecs.
+    """
 
     path: str
     format: str
@@ -52,7 +56,13 @@ class MediaInfo:
     colour_space: str
     colour_range: str
     colour_transfer: str
+    is_rgb: bool
     num_video_streams: int
+    stream_index: int
+    offset_s: float | None
+    timecode: str
+    chapters: int
+    subtitles: tuple[str, ...]
     audio: tuple[AudioTrack, ...]
 
     @property
@@ -124,7 +134,17 @@ def describe(container: InputContainer, stream: VideoStream, path: Path) -> Medi
         colour_space=_SPACES.get(int(context.colorspace), f"other ({int(context.colorspace)})"),
         colour_range=_RANGES.get(int(context.color_range), "untagged"),
         colour_transfer=_TRANSFERS.get(int(context.color_trc), f"other ({int(context.color_trc)})"),
-        num_video_streams=len(container.streams.video),
+        is_rgb=context.format is not None and context.format.is_rgb,
+        num_video_streams=sum(not s.disposition & Disposition.attached_pic for s in container.streams.video),
+        stream_index=stream.index,
+        offset_s=_offset(container, stream),
+        timecode=timecode_of(container),
+        chapters=len(container.chapters()),
+        subtitles=tuple(
+            s.codec_context.name if s.codec_context else "unknown"
+            for s in container.streams.subtitles
+            if s.discard != Discard.all
+        ),
         audio=tuple(
             AudioTrack(
                 codec=a.codec_context.name if a.codec_context else "unknown",
@@ -136,6 +156,20 @@ def describe(container: InputContainer, stream: VideoStream, path: Path) -> Medi
             for a in container.streams.audio
         ),
     )
+
+
+def _offset(container: InputContainer, stream: VideoStream) -> float | None:
+    """Seconds from the start of the first sound track to that of the pictures."""
+    starts = [s.start_time * s.time_base for s in container.streams.audio if s.start_time is not None and s.time_base]
+    if not starts or stream.start_time is None or not stream.time_base:
+        return None
+    return float(stream.start_time * stream.time_base - min(starts))
+
+
+def timecode_of(container: InputContainer) -> str:
+    """SMPTE timecode of the first frame; '' where there is none."""
+    held = [container.metadata, *(s.metadata for s in (*container.streams.video, *container.streams.data))]
+    return next((tags[key] for tags in held for key in ("timecode", "TIMECODE") if tags.get(key)), "")
 
 
 def probe(path: Path) -> MediaInfo:

@@ -1,4 +1,4 @@
-"""Encoded segments and the source's sound, packet for packet, into one file."""
+"""Encoded segments and what goes along from the source, packet for packet, into one file."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import Any
 
 import av
 import av.error
-from av.container import InputContainer, OutputContainer
 
 from vidtrans.errors import MediaError
-from vidtrans.events import Note, Report, silent
+from vidtrans.events import Report, silent
+from vidtrans.video.carry import Carried, add_tracks, packets, write_tags
+from vidtrans.video.codecs import CONTAINERS
 from vidtrans.video.container import open_media
-from vidtrans.video.encoder import CONTAINERS
 
 # These are no fault of the container, and go up as they are.
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
@@ -33,31 +33,24 @@ class Timing:
     time_base: Fraction
 
 
-@dataclass(frozen=True)
-class Sound:
-    """Which sound to copy: packets of ``source`` that overlap [``start_s``, ``end_s``), moved by ``shift_s``."""
-
-    source: Path
-    start_s: Fraction | None = None
-    end_s: Fraction | None = None
-    shift_s: Fraction = Fraction(0)
-
-
 def join(
     segments: Sequence[Path],
     timing: Timing,
     output: Path,
-    sound: Sound | None = None,
+    carried: Carried | None = None,
     report: Report = silent,
+    tag: str = "",
+    kind: str = "",
 ) -> int:
     """Write ``output`` from encoded ``segments`` and return the number of sound packets copied.
 
     The packets are copied, never encoded again. A segment's packets get the clip's timestamps by their order
-    of presentation. The container is chosen by ``output``'s suffix. Raises MediaError.
+    of presentation. The container is chosen by ``output``'s suffix, unless ``kind`` says otherwise. ``tag``: how
+    QuickTime's containers name the codec, where not by FFmpeg's choice. Raises MediaError.
     """
     decode_times = _decode_times(segments, timing)
     options = {"fflags": "+bitexact"}
-    kind = CONTAINERS[output.suffix.lower().lstrip(".")]
+    kind = kind or CONTAINERS[output.suffix.lower().lstrip(".")]
     if kind in ("mp4", "mov"):
         scale = str(timing.time_base.denominator)
         # The movie's own scale too: a start offset is stored in it, by default to the millisecond.
@@ -67,16 +60,20 @@ def join(
         options |= {"avoid_negative_ts": "disabled"}
     with ExitStack() as stack:
         out = stack.enter_context(closing(av.open(f"file:{output}", "w", format=kind, options=options)))
-        first = stack.enter_context(closing(av.open(f"file:{segments[0]}", format="nut")))
-        video: Any = out.add_stream_from_template(first.streams.video[0])
+        first = stack.enter_context(closing(av.open(f"file:{segments[0]}")))
+        # Opaque: copied, whatever encoder or decoder there is for it.
+        video: Any = out.add_stream_from_template(first.streams.video[0], opaque=True)
+        if tag and kind in ("mp4", "mov"):
+            video.codec_context.codec_tag = tag
         video.time_base = timing.time_base
         streams: list[Iterable[tuple[float, int, av.Packet]]] = [_video_packets(segments, timing, decode_times, video)]
-        source = stack.enter_context(open_media(sound.source)) if sound else None
         copied = [0]
-        if sound and source and source.streams.audio:
-            tracks = _audio_tracks(out, source, sound, report)
+        if carried:
+            source = stack.enter_context(open_media(carried.source))
+            write_tags(out, video, source, carried, report)
+            tracks = add_tracks(out, source, carried, report)
             if tracks:
-                streams.append(_sound_packets(source, tracks, sound, copied))
+                streams.append(packets(source, tracks, carried, copied))
         try:
             for _, _, packet in heapq.merge(*streams, key=lambda item: item[:2]):
                 out.mux(packet)
@@ -91,9 +88,17 @@ def join(
     return copied[0]
 
 
+def stamps_of(path: Path) -> tuple[list[int], Fraction]:
+    """The presentation times of a file's video packets, ascending, and their time base."""
+    with closing(av.open(f"file:{path}")) as container:
+        stream = container.streams.video[0]
+        stamps = sorted(p.pts for p in container.demux(stream) if p.pts is not None)
+        return stamps, stream.time_base or Fraction(1, 1000)
+
+
 def _presentation_order(segment: Path) -> list[int]:
     """For each packet in decoding order, the number of its frame within the segment."""
-    with closing(av.open(f"file:{segment}", format="nut")) as container:
+    with closing(av.open(f"file:{segment}")) as container:
         stamps = [p.pts for p in container.demux(video=0) if p.pts is not None]
     rank = {pts: i for i, pts in enumerate(sorted(stamps))}
     return [rank[pts] for pts in stamps]
@@ -139,7 +144,7 @@ def _video_packets(
     segments: Sequence[Path], timing: Timing, decode_times: list[list[tuple[int, int]]], stream: Any
 ) -> Iterator[tuple[float, int, av.Packet]]:
     for segment, rows in zip(segments, decode_times, strict=True):
-        with closing(av.open(f"file:{segment}", format="nut")) as container:
+        with closing(av.open(f"file:{segment}")) as container:
             packets = (p for p in container.demux(video=0) if p.pts is not None)
             for packet, (number, dts) in zip(packets, rows, strict=True):
                 packet.time_base = timing.time_base
@@ -147,42 +152,3 @@ def _video_packets(
                 packet.duration = timing.durations[number]
                 packet.stream = stream
                 yield float(dts * timing.time_base), 0, packet
-
-
-def _audio_tracks(out: OutputContainer, source: InputContainer, sound: Sound, report: Report) -> dict[int, Any]:
-    tracks = {}
-    for audio in source.streams.audio:
-        if audio.codec_context is None:
-            report(Note(f"{sound.source.name}: a sound track of unknown codec is left out", "warning"))
-            continue
-        try:
-            track = out.add_stream_from_template(audio)
-        except (av.error.FFmpegError, ValueError) as error:
-            raise MediaError(
-                str(sound.source),
-                f"its sound cannot be copied ({error})",
-                "convert the sound first, to AAC say",
-            ) from None
-        if audio.language:
-            track.metadata["language"] = audio.language
-        tracks[audio.index] = track
-    return tracks
-
-
-def _sound_packets(
-    source: InputContainer, tracks: dict[int, Any], sound: Sound, copied: list[int]
-) -> Iterator[tuple[float, int, av.Packet]]:
-    for packet in source.demux([source.streams[i] for i in tracks]):
-        if packet.dts is None or packet.pts is None:
-            continue
-        base = packet.time_base
-        begins, ends = packet.pts * base, (packet.pts + (packet.duration or 0)) * base
-        if sound.start_s is not None and ends <= sound.start_s:
-            continue
-        if sound.end_s is not None and begins >= sound.end_s:
-            continue
-        shift = round(sound.shift_s / base)
-        packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
-        packet.stream = tracks[packet.stream_index]
-        copied[0] += 1
-        yield float(packet.dts * base), 1, packet

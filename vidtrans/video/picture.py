@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import cv2
@@ -9,58 +10,101 @@ import numpy as np
 
 from vidtrans.errors import MediaError
 from vidtrans.files import write_bytes
+from vidtrans.video.clip import PAPER
+from vidtrans.video.colour import eight_bit, laid
 
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".exr")
+EXR = ".exr"
 MAX_PICTURE_BYTES = 512 * 1024 * 1024
 MAX_PICTURE_PIXELS = 8192 * 8192
 
 
 def read_picture(path: Path) -> np.ndarray:
-    """(H, W, 3) uint8 RGB; grey becomes RGB, alpha is dropped, EXIF rotation applied. Raises MediaError."""
-    return cv2.cvtColor(_decode(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    """(H, W, 3) uint8 RGB; grey becomes RGB, what is transparent lies on white, EXIF rotation is applied.
+
+    Raises MediaError.
+    """
+    rgb, alpha = read_layers(path)
+    rgb = eight_bit(rgb)
+    return rgb if alpha is None else laid(rgb, eight_bit(alpha), PAPER)
+
+
+def read_layers(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    """Straight colours (H, W, 3) and alpha (H, W), None where nothing is transparent; uint8 or uint16, as stored.
+
+    Raises MediaError.
+    """
+    whole = _read_exr(path) if path.suffix.lower() == EXR else _decode(path)
+    rgb = np.ascontiguousarray(whole[..., :3])
+    alpha = whole[..., 3] if whole.shape[2] == 4 else None
+    if alpha is None or alpha.min() == np.iinfo(alpha.dtype).max:
+        return rgb, None
+    return rgb, np.ascontiguousarray(alpha)
+
+
+def read_header(path: Path) -> tuple[tuple[int, int], bool]:
+    """((width, height), whether it has alpha) of a picture, from its header alone. Raises MediaError."""
+    from PIL import Image, UnidentifiedImageError
+
+    if path.suffix.lower() == EXR:
+        from vidtrans.video.exr import exr_size
+
+        return exr_size(path), False
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit here is our own
+            with Image.open(path) as picture:
+                return picture.size, picture.has_transparency_data
+    except FileNotFoundError:
+        raise MediaError(str(path), "no such file", "check the name") from None
+    except PermissionError:
+        raise MediaError(str(path), "permission denied", "make the file readable") from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        told = "" if isinstance(error, UnidentifiedImageError) else f" ({error})"
+        raise MediaError(str(path), f"not a picture that can be read{told}", "delete or replace it") from None
 
 
 def picture_size(path: Path) -> tuple[int, int]:
     """(width, height) of a picture, from its header alone. Raises MediaError."""
-    from PIL import Image  # training alone asks for it: no other command has to load it
-
-    try:
-        with Image.open(path) as picture:
-            return picture.size
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise MediaError(str(path), f"not a picture that can be read ({error})", "delete or replace it") from None
+    return read_header(path)[0]
 
 
 def read_matte(path: Path) -> np.ndarray:
     """(H, W, 3) uint8, grey: the alpha of a picture that has something cut out, else the picture. Raises MediaError."""
-    whole = _decode(path, cv2.IMREAD_UNCHANGED)
-    if whole.ndim == 3 and whole.shape[2] == 4:
-        full = np.iinfo(whole.dtype).max if np.issubdtype(whole.dtype, np.integer) else 1.0
-        alpha = np.rint(np.clip(whole[..., 3] / full, 0, 1) * 255).astype(np.uint8)
-        if alpha.min() < 255:
-            return np.repeat(alpha[..., None], 3, axis=2)
-    return read_picture(path)
+    rgb, alpha = read_layers(path)
+    return eight_bit(rgb if alpha is None else np.repeat(alpha[..., None], 3, axis=2))
 
 
-def _decode(path: Path, kind: int) -> np.ndarray:
+def _decode(path: Path) -> np.ndarray:
+    """(H, W, 3 or 4) uint8 or uint16, RGB or RGBA. A huge picture is refused before it is decoded."""
+    (width, height), alpha = read_header(path)
+    if width * height > MAX_PICTURE_PIXELS or path.stat().st_size > MAX_PICTURE_BYTES:
+        raise MediaError(str(path), f"the picture is too large ({width}x{height})", "make it smaller")
+    # Without alpha OpenCV turns the picture as its camera was held.
+    kind = cv2.IMREAD_UNCHANGED if alpha else cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
     try:
-        if path.stat().st_size > MAX_PICTURE_BYTES:
-            raise MediaError(str(path), "the file is too large for a picture")
-        data = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise MediaError(str(path), (error.strerror or "cannot be read").lower(), "check the name") from None
-    try:
-        bgr = cv2.imdecode(data, kind) if data.size else None
-    except cv2.error:  # OpenCV refuses absurd sizes with an exception, everything else with None
+        bgr = cv2.imdecode(np.fromfile(path, np.uint8), kind)
+    except (cv2.error, OSError):
         bgr = None
-    if bgr is None or bgr.shape[0] * bgr.shape[1] > MAX_PICTURE_PIXELS:
+    if bgr is None:
         raise MediaError(str(path), "not a picture that can be read", "delete or replace it")
-    return bgr
+    if bgr.dtype not in (np.uint8, np.uint16):  # floats of a TIFF
+        bgr = np.rint(np.clip(np.nan_to_num(bgr), 0, 1) * 65535).astype(np.uint16)
+    if bgr.ndim == 2:
+        return cv2.cvtColor(bgr, cv2.COLOR_GRAY2RGB)
+    return cv2.cvtColor(bgr, cv2.COLOR_BGRA2RGBA if bgr.shape[2] == 4 else cv2.COLOR_BGR2RGB)
 
 
-def encode_png(rgb: np.ndarray) -> bytes:
-    """(H, W, 3) or (H, W) uint8 → the bytes of a PNG, the same for the same picture."""
-    bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR) if rgb.ndim == 3 else rgb
+def _read_exr(path: Path) -> np.ndarray:
+    from vidtrans.video.exr import read_exr
+
+    return read_exr(path)
+
+
+def encode_png(picture: np.ndarray) -> bytes:
+    """(H, W, 3), (H, W, 4) with alpha, or (H, W), uint8 or uint16 → a PNG's bytes, the same for the same picture."""
+    kinds = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
+    bgr = cv2.cvtColor(picture, kinds[picture.shape[2]]) if picture.ndim == 3 else picture
     done, data = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 3])
     if not done:
         raise MediaError("a picture", "could not be encoded as PNG")
@@ -73,7 +117,7 @@ def write_picture(path: Path, rgb: np.ndarray) -> None:
 
 
 def resize(rgb: np.ndarray, width: int, height: int) -> np.ndarray:
-    """(H, W[, C]) uint8 to another size: area averages when shrinking, bicubic when growing."""
+    """(H, W[, C]) uint8 or uint16 to another size: area averages when shrinking, bicubic when growing."""
     if rgb.shape[1] == width and rgb.shape[0] == height:
         return rgb
     shrinks = width < rgb.shape[1]

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from vidtrans.errors import MediaError
-from vidtrans.settings import AS_STORED, Size
-from vidtrans.video.clip import ClipIndex, Frame, Reader
-from vidtrans.video.picture import PICTURE_SUFFIXES, read_matte, read_picture, resize
+from vidtrans.video.clip import PAPER, PLAIN, ClipIndex, Findings, Form, Frame, Reader
+from vidtrans.video.colour import eight_bit, laid, resize_alpha, sixteen_bit, unlaid
+from vidtrans.video.picture import PICTURE_SUFFIXES, read_layers, resize
 from vidtrans.video.reader import ClipReader
 
 # What stands among guides and is none of these is somebody's notes.
@@ -22,6 +22,8 @@ VIDEO_SUFFIXES = (
     *(".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mxf", ".mpg", ".mpeg", ".ts", ".ogv", ".wmv", ".flv"),
     *(".nut", ".gif"),
 )
+# In a pattern, what stands for the picture's number: %d, or %05d with at least five digits.
+NUMBER = re.compile("%(?:0(?P<digits>[0-9]{1,2}))?d")
 # A folder of pictures has no frame rate of its own.
 RATE = Fraction(25)
 
@@ -38,6 +40,53 @@ def natural_order(path: Path) -> list[tuple[int, int | str]]:
     return [*((0, int(p)) if p.isdecimal() else (1, p.lower()) for p in parts if p), (2, path.name)]
 
 
+def is_pattern(path: Path) -> bool:
+    """Whether it is a pattern of numbered pictures, frames/%05d.png, and no file of that very name."""
+    return bool(NUMBER.search(path.name)) and is_picture(path) and not path.exists()
+
+
+def is_stills(path: Path) -> bool:
+    """Whether a source is made of pictures: one, a folder, or a pattern."""
+    return is_picture(path) or path.is_dir()
+
+
+def holds_several(path: Path) -> bool:
+    """Whether it stands for any number of pictures: a folder, or a pattern."""
+    return path.is_dir() or is_pattern(path)
+
+
+def place_number(pattern: str, number: int) -> str:
+    """The name of the picture of this number."""
+
+    def written(found: re.Match[str]) -> str:
+        return str(number).zfill(int(found["digits"] or 1))
+
+    return NUMBER.sub(written, pattern, count=1)
+
+
+def numbered(pattern: Path) -> list[Path]:
+    """The pictures that a pattern stands for, by their numbers."""
+    before, number, after = NUMBER.split(pattern.name, maxsplit=1)[0], NUMBER.search(pattern.name), ""
+    assert number is not None
+    after = pattern.name[number.end() :]
+    least = int(number["digits"] or 1)
+    name = re.compile(f"{re.escape(before)}([0-9]{{{least},}}){re.escape(after)}")
+    found = []
+    if pattern.parent.is_dir():
+        for path in pattern.parent.iterdir():
+            match = name.fullmatch(path.name)
+            if match and (len(match[1]) == least or match[1][0] != "0"):
+                found.append((int(match[1]), path))
+    return [path for _, path in sorted(found)]
+
+
+def picture_files(path: Path) -> list[Path]:
+    """The pictures that a source is made of, in order: itself, those of a folder, or those of a pattern."""
+    if path.is_dir():
+        return pictures_in(path)
+    return numbered(path) if is_pattern(path) else [path]
+
+
 def pictures_in(folder: Path) -> list[Path]:
     """The pictures that lie in a folder, in natural order; hidden files are passed over."""
     found = (p for p in folder.iterdir() if is_picture(p) and p.is_file() and not p.name.startswith("."))
@@ -45,22 +94,19 @@ def pictures_in(folder: Path) -> list[Path]:
 
 
 class PictureReader:
-    """A picture, or the pictures of a folder in natural order, 25 a second; each is delivered at ``size``.
+    """A picture, or the pictures of a folder in natural order (or of a pattern), 25 a second."""
 
-    ``matte``: they are masks, and what is cut out of one is its alpha.
-    """
-
-    num_rebuilt_pts = 0
-
-    def __init__(self, path: Path, *, size: Size = AS_STORED, matte: bool = False) -> None:
-        self.path, self.size, self._read = Path(path), size, read_matte if matte else read_picture
+    def __init__(self, path: Path, form: Form = PLAIN) -> None:
+        self.path, self.form = Path(path), form
         self._sizes: set[tuple[int, int]] = set()
         self._first: tuple[int, int] | None = None
+        self._deep = self._transparent = False
 
     def __enter__(self) -> PictureReader:
-        self.files = pictures_in(self.path) if self.path.is_dir() else [self.path]
+        self.files = picture_files(self.path)
         if not self.files:
-            raise MediaError(str(self.path), "no pictures in this folder", "give a video, a picture, or their folder")
+            where = "in this folder" if self.path.is_dir() else "of such names"
+            raise MediaError(str(self.path), f"no pictures {where}", "give a video, a picture, or a folder of pictures")
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -77,16 +123,33 @@ class PictureReader:
         if index is not None and index.names != tuple(f.name for f in self.files):
             raise MediaError(str(self.path), "the folder changed while it was read", "run the command again")
         for number, file in enumerate(self.files[start:stop], start):
-            rgb = self._read(file)
-            size = (rgb.shape[1], rgb.shape[0])
-            self._sizes.add(size)
-            self._first = self._first or size
-            yield Frame(number, number, resize(rgb, *self.size.of(*size)))
+            yield self._frame(number, file)
 
-    def index_of(self, pts: Sequence[int]) -> ClipIndex:
+    def _frame(self, number: int, file: Path) -> Frame:
+        form = self.form
+        rgb, alpha = read_layers(file)
+        self._deep = self._deep or rgb.dtype == np.uint16
+        as_wanted = sixteen_bit if form.deep else eight_bit
+        rgb, alpha = as_wanted(rgb), None if alpha is None else as_wanted(alpha)
+        size = (rgb.shape[1], rgb.shape[0])
+        self._sizes.add(size)
+        self._first = self._first or size
+        self._transparent = self._transparent or alpha is not None
+        if alpha is None:
+            return Frame(number, number, resize(rgb, *form.size.of(*size)))
+        rgba = resize_alpha(np.dstack([rgb, alpha]), *form.size.of(*size))
+        rgb, alpha = np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3])
+        background = form.background or PAPER
+        if form.alpha == "matte":
+            return Frame(number, number, np.repeat(alpha[..., None], 3, axis=2))
+        if form.alpha == "kept":
+            return Frame(number, number, unlaid(rgb, alpha, background), alpha=alpha)
+        return Frame(number, number, laid(rgb, alpha, background))
+
+    def index(self) -> ClipIndex:
         width, height = self._first or (0, 0)
         return ClipIndex(
-            pts=tuple(pts),
+            pts=tuple(range(len(self.files))),
             time_base=1 / RATE,
             last_duration=1,
             width=width,
@@ -97,6 +160,7 @@ class PictureReader:
             num_frames_from_header=len(self.files),
             names=tuple(f.name for f in self.files),
             same_size=len(self._sizes) == 1,
+            findings=Findings(depth=16 if self._deep else 8, alpha=self._transparent),
         )
 
 
@@ -134,10 +198,8 @@ class GuideReader:
     The first of ``names`` is the frame, the others are its ``guides``, at the first one's size.
     """
 
-    num_rebuilt_pts = 0
-
-    def __init__(self, path: Path, names: Sequence[str], *, size: Size = AS_STORED, threads: int = 0) -> None:
-        self.path, self.names, self.size, self.threads = Path(path), list(names), size, threads
+    def __init__(self, path: Path, names: Sequence[str], form: Form = PLAIN, *, threads: int = 0) -> None:
+        self.path, self.names, self.form, self.threads = Path(path), list(names), form, threads
 
     def __enter__(self) -> GuideReader:
         if not self.path.is_dir():
@@ -145,7 +207,7 @@ class GuideReader:
         found = choose_guides(self.path, self.names)
         with ExitStack() as stack:
             self._readers = [
-                stack.enter_context(open_reader(found[n], size=self.size, threads=self.threads)) for n in self.names
+                stack.enter_context(open_reader(found[n], self.form, threads=self.threads)) for n in self.names
             ]
             self._stack = stack.pop_all()
         return self
@@ -162,17 +224,22 @@ class GuideReader:
     ) -> Generator[Frame, None, None]:
         """Yield the frames ``start`` … ``stop − 1``, as long as every guide has one. Raises MediaError."""
         stop = stop if index is None else min(stop or index.num_frames, index.num_frames)
+        self._count = start
         with ExitStack() as stack:
             streams = [stack.enter_context(closing(r.frames(start, stop))) for r in self._readers]
             for together in zip(*streams, strict=False):
                 first = together[0]
                 height, width = first.rgb.shape[:2]
                 guides = tuple(np.ascontiguousarray(resize(f.rgb, width, height)) for f in together[1:])
+                self._count += 1
                 yield Frame(first.index, first.pts, first.rgb, guides)
 
-    def index_of(self, pts: Sequence[int]) -> ClipIndex:
-        first = self._readers[0].index_of(pts)
-        return replace(first, names=first.names[: len(pts)], num_frames_from_header=len(pts))
+    def index(self) -> ClipIndex:
+        """The index of as many frames as every guide has."""
+        count = self._count
+        first = self._readers[0].index()
+        pts, names = first.pts[:count], first.names[:count]
+        return replace(first, pts=pts, names=names, num_frames_from_header=count)
 
     def unequal(self) -> str:
         """Which guides have how many frames, where they do not have the same number; else nothing."""
@@ -188,20 +255,23 @@ def media_files(path: Path, guides: Sequence[str] = ()) -> list[tuple[str, Path]
 
     Raises MediaError where a guide is missing.
     """
-    if not path.is_dir():
+    if not holds_several(path):
         return [("", path)]
     if not guides:
-        return [(p.name, p) for p in pictures_in(path)]
+        return [(p.name, p) for p in picture_files(path)]
     chosen = choose_guides(path, guides)
     return [(f"{name}/{below}", file) for name, guide in chosen.items() for below, file in media_files(guide)]
 
 
 def open_reader(
-    path: Path, *, size: Size = AS_STORED, threads: int = 0, guides: Sequence[str] = (), matte: bool = False
+    path: Path, form: Form = PLAIN, *, threads: int = 0, guides: Sequence[str] = (), tolerant: bool = False
 ) -> Reader:
-    """The reader for what ``path`` is: a video, a picture, a folder of pictures, or (with ``guides``) of guides."""
+    """The reader for what ``path`` is: a video, a picture, those of a folder or pattern, or (with ``guides``) guides.
+
+    ``tolerant``: damage in a video is counted, and no error.
+    """
     if guides:
-        return GuideReader(path, guides, size=size, threads=threads)
+        return GuideReader(path, guides, form, threads=threads)
     if path.is_dir() or is_picture(path):
-        return PictureReader(path, size=size, matte=matte)
-    return ClipReader(path, size=size, threads=threads)
+        return PictureReader(path, form)
+    return ClipReader(path, form, threads=threads, tolerant=tolerant)

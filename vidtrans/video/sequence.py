@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from vidtrans.errors import MediaError
 from vidtrans.events import Progress, Report, Stop, silent
 from vidtrans.video.encoder import read_lossless
 from vidtrans.video.picture import encode_png
+from vidtrans.video.pictures import place_number
 
 NEVER = Stop()
 
 
 def unpack(
-    segments: Sequence[Path], names: Sequence[str] | None, output: Path, report: Report = silent, stop: Stop = NEVER
+    segments: Sequence[Path],
+    names: Sequence[str] | None,
+    output: Path,
+    codec: str = "png",
+    report: Report = silent,
+    stop: Stop = NEVER,
 ) -> None:
-    """Write the frames of lossless ``segments`` as PNG: into the folder ``output`` under ``names``.
+    """Write the frames of lossless ``segments`` as pictures (png or exr) into the folder ``output``, under ``names``.
 
     Without ``names`` there is one frame, and ``output`` is its file. Raises MediaError where the numbers differ,
     Interrupted when asked to stop.
     """
+    encode = encoder_of(codec)
     frames = (picture for segment in segments for picture in read_lossless(segment))
     if names is not None:
         output.mkdir()
     places = [output] if names is None else [output / name for name in names]
     written = 0
     for place, picture in zip(places, frames, strict=False):
-        place.write_bytes(encode_png(picture))
+        place.write_bytes(encode(picture))
         written += 1
         report(Progress("writing pictures", written, len(places)))
         stop.check()
@@ -35,11 +44,24 @@ def unpack(
         raise MediaError(str(output), f"{written} frames for {len(places)} pictures", "run again with a clean cache")
 
 
-def picture_names(sources: Sequence[str], frames: range) -> list[str]:
-    """What the pictures of these frames are called: like the pictures they were made from, else by their number."""
+def encoder_of(codec: str) -> Callable[[np.ndarray], bytes]:
+    """What makes the bytes of a picture, "png" or "exr"."""
+    if codec == "exr":
+        from vidtrans.video.exr import encode_exr
+
+        return encode_exr
+    return encode_png
+
+
+def picture_names(sources: Sequence[str], frames: range, codec: str = "png", pattern: str = "") -> list[str]:
+    """What the pictures of these frames are called: by a ``pattern`` (%05d.png), else like the pictures they were made
+    from, else by their number.
+    """
+    if pattern:
+        return [place_number(pattern, n) for n in frames]
     if not sources:
-        return [f"{n:06d}.png" for n in frames]
+        return [f"{n:06d}.{codec}" for n in frames]
     stems = [Path(sources[n]).stem for n in frames]
     # a.jpg and a.png would be one picture, and where case does not count so would A.jpg.
     alike = len({s.casefold() for s in stems}) == len(stems)
-    return [f"{s}.png" if alike else f"{sources[n]}.png" for s, n in zip(stems, frames, strict=True)]
+    return [f"{s}.{codec}" if alike else f"{sources[n]}.{codec}" for s, n in zip(stems, frames, strict=True)]

@@ -1,0 +1,266 @@
+"""OpenEXR pictures: what is written, by a reader of the tests' own, and what of others' files is read."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vidtrans.errors import MediaError
+from vidtrans.video.exr import encode_exr, exr_size, read_exr
+from vidtrans.video.exr_file import read_header
+
+HALF, FLOAT, WHOLE = 1, 2, 0
+KINDS = {HALF: np.float16, FLOAT: np.float32, WHOLE: np.uint32}
+Window = tuple[int, int, int, int]
+
+
+def attribute(name: str, kind: str, value: bytes) -> bytes:
+    return name.encode() + b"\0" + kind.encode() + b"\0" + struct.pack("<i", len(value)) + value
+
+
+def exr_bytes(
+    channels: dict[str, np.ndarray], kind: int = HALF, stored: Window | None = None, shown: Window | None = None
+) -> bytes:
+    """An OpenEXR file without compression; ``channels``: (H, W) each."""
+    names = sorted(channels)
+    height, width = channels[names[0]].shape
+    stored = stored or (0, 0, width - 1, height - 1)
+    rows = b"".join(n.encode() + b"\0" + struct.pack("<iiii", kind, 0, 1, 1) for n in names) + b"\0"
+    head = b"\x76\x2f\x31\x01" + struct.pack("<i", 2)
+    head += attribute("channels", "chlist", rows) + attribute("compression", "compression", b"\0")
+    head += attribute("dataWindow", "box2i", struct.pack("<4i", *stored))
+    head += attribute("displayWindow", "box2i", struct.pack("<4i", *(shown or stored)))
+    head += attribute("lineOrder", "lineOrder", b"\0") + attribute("pixelAspectRatio", "float", struct.pack("<f", 1))
+    head += attribute("preview", "string", b"x" * 2_000_000)  # long values are passed over
+    head += attribute("screenWindowCenter", "v2f", bytes(8)) + attribute("screenWindowWidth", "float", bytes(4)) + b"\0"
+    lines = []
+    for y in range(height):
+        pixels = b"".join(channels[n][y].astype(KINDS[kind]).tobytes() for n in names)
+        lines.append(struct.pack("<ii", stored[1] + y, len(pixels)) + pixels)
+    places = np.cumsum([0, *[len(line) for line in lines[:-1]]]) + len(head) + 8 * height
+    return head + places.astype("<u8").tobytes() + b"".join(lines)
+
+
+def written_light(data: bytes) -> dict[str, np.ndarray]:
+    """Channels of a file of ZIP-compressed halves, (H, W) float16 each: undoes what OpenEXR's ZIP does."""
+    at, found = 8, {}
+    while data[at]:
+        name, kind, _ = data[at:].split(b"\0", 2)
+        at += len(name) + len(kind) + 2
+        (size,) = struct.unpack_from("<i", data, at)
+        found[name.decode()] = data[at + 4 : at + 4 + size]
+        at += 4 + size
+    assert found["compression"] == b"\x03"
+    left, top, right, bottom = struct.unpack("<4i", found["dataWindow"])
+    width, height = right - left + 1, bottom - top + 1
+    entries = [found["channels"][i : i + 18] for i in range(0, len(found["channels"]) - 1, 18)]
+    assert all(struct.unpack_from("<i", entry, 2)[0] == HALF for entry in entries)
+    names = [chr(entry[0]) for entry in entries]
+    parts = []
+    for block in range(-(-height // 16)):
+        (place,) = struct.unpack_from("<Q", data, at + 1 + 8 * block)
+        line, size = struct.unpack_from("<ii", data, place)
+        assert line == 16 * block
+        lines, chunk = min(16, height - line), data[place + 8 : place + 8 + size]
+        if size < lines * width * 2 * len(names):
+            steps = np.frombuffer(zlib.decompress(chunk), np.uint8).astype(np.int64)
+            steps[1:] -= 128
+            halves = np.cumsum(steps).astype(np.uint8)
+            middle = (len(halves) + 1) // 2
+            mixed = np.empty_like(halves)
+            mixed[::2], mixed[1::2] = halves[:middle], halves[middle:]
+            chunk = mixed.tobytes()
+        parts.append(np.frombuffer(chunk, np.float16).reshape(lines, len(names), width))
+    pixels = np.concatenate(parts)
+    return {name: pixels[:, i] for i, name in enumerate(names)}
+
+
+def srgb_light(code: np.ndarray) -> np.ndarray:
+    return np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4)
+
+
+def srgb_code(light: np.ndarray) -> np.ndarray:
+    return np.where(light <= 0.0031308, light * 12.92, 1.055 * np.maximum(light, 0.0031308) ** (1 / 2.4) - 0.055)
+
+
+def noise(*shape: int, dtype: type = np.uint16) -> np.ndarray:
+    return np.random.default_rng(sum(shape)).integers(0, np.iinfo(dtype).max + 1, shape, dtype=dtype)
+
+
+def put(data: bytes, path: Path = Path("a.exr")) -> Path:
+    path.write_bytes(data)
+    return path
+
+
+# Written
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("shape", [(1, 1, 3), (48, 64, 3), (33, 5, 3), (17, 63, 4)])
+def test_what_is_written_is_scene_light_multiplied_by_alpha(shape: tuple[int, ...], dtype: type) -> None:
+    picture = noise(*shape, dtype=dtype)
+    found = written_light(encode_exr(picture))
+    straight = picture / np.iinfo(dtype).max
+    alpha = straight[..., 3] if shape[2] == 4 else 1.0
+    assert sorted(found) == sorted("RGBA"[: shape[2]])
+    for i, name in enumerate("RGB"):
+        # Half a step of a half, and of the subnormal ones.
+        assert found[name] == pytest.approx(srgb_light(straight[..., i]) * alpha, rel=2**-11, abs=2**-25)
+    if shape[2] == 4:
+        assert found["A"] == pytest.approx(alpha, rel=2**-11)
+
+
+def test_the_same_picture_gives_the_same_bytes_and_another_does_not() -> None:
+    picture = noise(40, 30, 4)
+    assert encode_exr(picture) == encode_exr(picture.copy())
+    assert encode_exr(picture) != encode_exr(picture[::-1])
+
+
+def test_even_areas_become_small() -> None:
+    assert len(encode_exr(np.full((256, 256, 3), 20000, np.uint16))) < 256 * 256 * 6 / 20
+
+
+# There and back
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_16_bits_come_back_as_near_as_halves_can(channels: int) -> None:
+    picture = noise(70, 51, channels)
+    picture[..., 3:] |= 0x8000  # alpha of a half and more: less of it, less of the colour
+    back = read_exr(put(encode_exr(picture)))
+    assert back.dtype == np.uint16
+    assert back.shape == picture.shape
+    # A step of a half is 10 codes at the top of the curve, and 32 of alpha, which has no curve.
+    assert np.abs(back.astype(int) - picture).max() <= (12 if channels == 3 else 32)
+
+
+def test_every_8_bit_code_comes_back() -> None:
+    ramp = np.arange(256, dtype=np.uint8)
+    picture = np.stack([ramp, ramp[::-1], ramp, np.full(256, 255, np.uint8)], axis=1)[None]
+    for part in (picture, picture[..., :3]):
+        assert (np.rint(read_exr(put(encode_exr(part))) / 257) == part).all()
+
+
+def test_what_is_transparent_loses_its_colour_alone() -> None:
+    picture = np.full((2, 2, 4), 40000, np.uint16)
+    picture[0, :, 3] = 0
+    back = read_exr(put(encode_exr(picture)))
+    assert (back[0] == 0).all()
+    assert np.abs(back[1].astype(int) - 40000).max() <= 24
+
+
+# Others' files
+
+
+@pytest.mark.parametrize("kind", [HALF, FLOAT])
+def test_colours_are_placed_by_their_names(kind: int) -> None:
+    light = {"R": 0.5, "G": 0.18, "B": 0.02}
+    back = read_exr(put(exr_bytes({n: np.full((3, 5), v) for n, v in light.items()}, kind)))
+    wanted = [srgb_code(np.array(light[n])) for n in "RGB"]
+    assert back.shape == (3, 5, 3)
+    assert back / 65535 == pytest.approx(np.broadcast_to(wanted, (3, 5, 3)), abs=3e-4)
+
+
+@pytest.mark.parametrize("kind", [HALF, FLOAT])
+def test_grey_becomes_rgb(kind: int) -> None:
+    grey = np.linspace(0, 1, 15).reshape(3, 5)
+    back = read_exr(put(exr_bytes({"Y": grey}, kind)))
+    assert back / 65535 == pytest.approx(np.repeat(srgb_code(grey)[..., None], 3, axis=2), abs=3e-4)
+    back = read_exr(put(exr_bytes({"Y": grey / 2, "A": np.full((3, 5), 0.5)}, kind)))
+    assert back[..., :3] / 65535 == pytest.approx(np.repeat(srgb_code(grey)[..., None], 3, axis=2), abs=3e-4)
+    assert back[..., 3] / 65535 == pytest.approx(0.5, abs=1e-4)
+
+
+@pytest.mark.parametrize("kind", [HALF, FLOAT])
+@pytest.mark.filterwarnings("error")
+def test_what_is_no_light_is_mended(kind: int) -> None:
+    odd = np.array([[np.nan, np.inf, -np.inf, -1, 40, 1, 0]])
+    ones = np.ones_like(odd)
+    expected = [0, 65535, 0, 0, 65535, 65535, 0]
+    back = read_exr(put(exr_bytes({"R": odd, "G": odd, "B": odd}, kind)))
+    assert (back == np.array(expected)[None, :, None]).all()
+    back = read_exr(put(exr_bytes({"R": ones, "G": ones, "B": ones, "A": odd}, kind)))
+    assert back[0, :, 3].tolist() == expected
+    assert (back[..., :3] == 65535).all()
+
+
+def test_a_stored_part_lies_in_what_is_shown() -> None:
+    part = np.full((4, 6), 0.5)
+    path = put(exr_bytes(dict.fromkeys("RGB", part), stored=(2, 1, 7, 4), shown=(0, 0, 9, 7)))
+    back = read_exr(path)
+    assert exr_size(path) == (10, 8)
+    assert back.shape == (8, 10, 3)
+    assert back[1:5, 2:8].min() > 40000
+    back[1:5, 2:8] = 0
+    assert back.max() == 0
+
+
+def test_the_header_tells_of_alpha() -> None:
+    assert [read_header(put(encode_exr(noise(4, 6, c)))).has_alpha for c in (3, 4)] == [False, True]
+
+
+# Refused
+
+
+def refused(data: bytes) -> str:
+    with pytest.raises(MediaError) as failure:
+        read_exr(put(data))
+    told = str(failure.value)
+    assert told.startswith("a.exr: ")
+    assert "\n" not in told
+    return told
+
+
+@pytest.mark.parametrize("side", [(60000, 60000), (2**31 - 1, 2**31 - 1), (67108865, 1)])
+@pytest.mark.parametrize("window", ["stored", "shown"])
+def test_a_huge_picture_is_refused_by_its_header(side: tuple[int, int], window: str) -> None:
+    huge = (0, 0, side[0] - 1, side[1] - 1)
+    data = exr_bytes({"Y": np.zeros((1, 1))}, **{window: huge})  # type: ignore[arg-type]
+    assert "too large" in refused(data)
+    with pytest.raises(MediaError, match="too large"):
+        exr_size(Path("a.exr"))
+
+
+def test_a_file_cut_anywhere_is_refused() -> None:
+    for data in (encode_exr(noise(40, 20, 3)), exr_bytes(dict.fromkeys("RGB", np.ones((3, 3))))):
+        for length in {0, 1, 4, 7, 8, 9, 20, *range(100, len(data), len(data) // 40), len(data) - 1}:
+            refused(data[:length])
+
+
+def test_damage_inside_is_refused() -> None:
+    data = bytearray(encode_exr(noise(64, 30, 3) // 4096 * 4096))
+    data[len(data) // 2] ^= 4
+    assert "damaged" in refused(bytes(data))
+
+
+def test_a_file_that_was_never_finished_is_refused() -> None:
+    data = bytearray(exr_bytes({"Y": np.ones((3, 4))}))
+    table = len(data) - 3 * (8 + 4 * 2) - 3 * 8
+    data[table + 8 : table + 16] = bytes(8)
+    refused(bytes(data))
+
+
+@pytest.mark.parametrize("names", ["Z", "R", ("left.R", "left.G", "left.B")])
+def test_channels_that_are_no_picture_are_refused(names: str | tuple[str, ...]) -> None:
+    refused(exr_bytes({n: np.ones((3, 4)) for n in names}))
+
+
+def test_whole_numbers_are_refused() -> None:
+    assert "whole numbers" in refused(exr_bytes(dict.fromkeys("RGB", np.ones((3, 4))), WHOLE))
+
+
+@pytest.mark.parametrize("data", [b"", b"hello", b"\x89PNG\r\n\x1a\n" + bytes(200), b"\x76\x2f\x31\x01" + bytes(500)])
+def test_what_is_no_exr_is_refused(data: bytes) -> None:
+    refused(data)
+
+
+def test_what_is_not_there_is_refused() -> None:
+    for path in (Path("none.exr"), Path()):
+        with pytest.raises(MediaError):
+            read_exr(path)
+        with pytest.raises(MediaError):
+            exr_size(path)

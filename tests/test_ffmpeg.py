@@ -1,0 +1,511 @@
+"""Jobs of the user's own ffmpeg: frames at their own times, colours that stay, and nothing left where it fails."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from fractions import Fraction
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from av.video.reformatter import ColorRange, Colorspace
+from clips import decode, moving_frames, times
+from hypothesis import HealthCheck, example, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+import vidtrans.video.ffmpeg as module
+from vidtrans.errors import Interrupted, MediaError, UsageError
+from vidtrans.events import Progress, Stop
+from vidtrans.video.ffmpeg import Pass, check_encoder, encoders, find_program, parse_options, program_version, run_pass
+
+PATH_HAS = shutil.which("ffmpeg")
+COUNT = 12
+BASE = Fraction(1, 15_360)
+PTS = list(accumulate([4000, 512, 40, 3000, 511, 513, 1024, 48, 900, 100_000, 513, 1]))
+OUT = Path("out.nut")
+repeatable = hypothesis_settings(
+    derandomize=True,
+    database=None,
+    deadline=None,
+    max_examples=10,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+
+
+@pytest.fixture(params=["path", "package"])
+def program(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Each of the two programs that there may be: the PATH's, and that of imageio-ffmpeg."""
+    if request.param == "path" and PATH_HAS is None:
+        pytest.skip("there is no ffmpeg on the PATH")
+    if request.param == "package":
+        pytest.importorskip("imageio_ffmpeg")
+        monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+        monkeypatch.delenv("IMAGEIO_FFMPEG_EXE", raising=False)
+    return find_program()
+
+
+def write_nut(path: Path, pictures: Sequence[av.VideoFrame], pts: Sequence[int] = PTS) -> Path:
+    """A file as vidtrans writes it: FFV1 in the pictures' own pixel format, times in 1/15360."""
+    with closing(av.open(f"file:{path}", "w", format="nut", options={"fflags": "+bitexact"})) as container:
+        stream: Any = container.add_stream("ffv1", rate=30, options={"level": "3", "slices": "4", "threads": "1"})
+        stream.width, stream.height, stream.pix_fmt = pictures[0].width, pictures[0].height, pictures[0].format.name
+        stream.codec_context.time_base = BASE
+        for picture, stamp in zip(pictures, pts, strict=True):
+            picture.pts, picture.time_base = stamp, BASE
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    return path
+
+
+def as_bgr0(rgb: np.ndarray) -> av.VideoFrame:
+    return av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24").reformat(format="bgr0")
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return write_nut(tmp_path / "source.nut", [as_bgr0(f) for f in moving_frames(COUNT)])
+
+
+def source_frames() -> list[np.ndarray]:
+    return moving_frames(COUNT)
+
+
+def at(pts: Sequence[int]) -> list[Fraction]:
+    return [p * BASE for p in pts]
+
+
+# Frames and times
+
+
+@pytest.mark.parametrize("graph", ["", "hflip", " [in]hflip[out] ", "split[a][b];[a]hflip,[b]overlay=x=W"])
+def test_every_frame_comes_out_at_its_own_time(program: Path, source: Path, graph: str) -> None:
+    run_pass(source, OUT, Pass(graph))
+    expected = [f[:, ::-1] for f in source_frames()] if "hflip" in graph else source_frames()
+    assert times(OUT) == at(PTS)
+    if "overlay" not in graph:  # which works in YUV
+        assert np.array_equal(decode(OUT)[2], expected)
+
+
+def test_frames_that_a_graph_keeps_keep_their_times(program: Path, source: Path) -> None:
+    run_pass(source, OUT, Pass("select='not(mod(n,2))'"))
+    assert times(OUT) == at(PTS[::2])
+    assert np.array_equal(decode(OUT)[2], source_frames()[::2])
+
+
+@pytest.mark.parametrize("encoder", ["", "mpeg4"])
+@pytest.mark.parametrize("rate", [Fraction(25), Fraction(30_000, 1001), Fraction(7)])
+def test_times_that_a_graph_makes_are_exact(program: Path, source: Path, rate: Fraction, encoder: str) -> None:
+    """They are no whole numbers of the source's 1/15360 s."""
+    run_pass(source, OUT, Pass(f"fps={rate}", encoder))
+    got = times(OUT)
+    first = round(PTS[0] * BASE * rate)
+    assert got == [(first + i) / rate for i in range(len(got))]
+    assert len(got) == pytest.approx(float((PTS[-1] - PTS[0]) * BASE * rate), abs=2)
+
+
+def test_a_graph_may_change_the_size(program: Path, source: Path) -> None:
+    run_pass(source, OUT, Pass("scale=32:24"))
+    assert {f.shape for f in decode(OUT)[2]} == {(24, 32, 3)}
+    assert times(OUT) == at(PTS)
+
+
+def planes(path: Path) -> list[list[bytes]]:
+    with closing(av.open(str(path))) as container:
+        return [[bytes(p) for p in f.planes] for f in container.decode(video=0)]
+
+
+@pytest.mark.parametrize("deep", [False, True])
+@pytest.mark.parametrize("alpha", [False, True])
+def test_every_depth_and_alpha_come_through(program: Path, tmp_path: Path, deep: bool, alpha: bool) -> None:
+    job, rng, made = Pass("null", deep=deep, alpha=alpha), np.random.default_rng(1), []
+    for _ in range(3):
+        picture = av.VideoFrame(64, 48, job.pix_fmt)
+        for plane in picture.planes:
+            plane.update(rng.bytes(plane.buffer_size))
+        made.append(picture)
+    source = write_nut(tmp_path / "source.nut", made, PTS[:3])
+    run_pass(source, OUT, job)
+    with closing(av.open(str(OUT))) as container:
+        assert container.streams.video[0].codec_context.pix_fmt == job.pix_fmt
+    if job.pix_fmt == "bgr0":  # its fourth byte means nothing
+        assert np.array_equal(decode(OUT)[2], decode(source)[2])
+    else:
+        assert planes(OUT) == planes(source) == [[bytes(p) for p in f.planes] for f in made]
+
+
+# Older programs do not tag what 'scale' makes.
+TAGGED = "scale=out_color_matrix=bt709:out_range=tv,format=yuv444p,setparams=colorspace=bt709:range=tv"
+
+
+def test_colours_outlive_a_graph_that_works_in_yuv(program: Path, tmp_path: Path) -> None:
+    source = write_nut(tmp_path / "source.nut", [as_bgr0(patches())] * COUNT)
+    for graph in ("format=yuv444p", TAGGED):
+        run_pass(source, OUT, Pass(graph))
+        assert np.abs(decode(OUT)[2][0].astype(int) - patches()).max() <= 3, graph
+
+
+# Encoders
+
+
+def patches() -> np.ndarray:
+    """Red, green, blue and grey, (48, 64, 3) uint8."""
+    picture = np.zeros((48, 64, 3), np.uint8)
+    for i, colour in enumerate([(255, 0, 0), (0, 255, 0), (0, 0, 255), (128, 128, 128)]):
+        picture[:, 16 * i : 16 * i + 16] = colour
+    return picture
+
+
+def good_encoder(program: Path) -> Pass:
+    if "libx264" in encoders(program):
+        return Pass("", "libx264", (("crf", "8"), ("preset", "veryfast"), ("bf", "2")))
+    return Pass("", "mpeg4", (("q:v", "2"),))
+
+
+@pytest.mark.parametrize("graph", ["", "null", "[in]null[out]", "format=yuv444p"])
+def test_an_encoder_makes_bt709_that_is_tagged(program: Path, tmp_path: Path, graph: str) -> None:
+    source, encoder = write_nut(tmp_path / "source.nut", [as_bgr0(patches())] * COUNT), good_encoder(program)
+    run_pass(source, OUT, Pass(graph, encoder.encoder, encoder.options))
+    assert times(OUT) == at(PTS)
+    with closing(av.open(str(OUT))) as container:
+        frame = next(container.decode(video=0))
+    assert frame.format.name == "yuv420p"
+    if encoder.encoder == "libx264":
+        assert (frame.colorspace, frame.color_primaries, frame.color_trc, frame.color_range) == (1, 1, 1, 1)
+    shown = frame.reformat(
+        format="rgb24",
+        src_colorspace=Colorspace.ITU709,
+        src_color_range=ColorRange.MPEG,
+        dst_color_range=ColorRange.JPEG,
+    ).to_ndarray()
+    middles = np.s_[24, 8::16]
+    assert np.abs(shown[middles].astype(int) - patches()[middles]).max() <= 4
+
+
+@pytest.mark.parametrize("start", [0, 15_360 * 3600])
+def test_a_start_is_kept_by_encoders_that_reorder(program: Path, tmp_path: Path, start: int) -> None:
+    """Such an encoder decodes its first frame before the time at which it is shown, so before 0 here."""
+    pts = [start + p - PTS[0] for p in PTS]
+    source = write_nut(tmp_path / "source.nut", [as_bgr0(f) for f in source_frames()], pts)
+    for job in (Pass(), good_encoder(program), Pass("", "mpeg4", (("bf", "2"),))):
+        run_pass(source, OUT, job)
+        assert times(OUT) == at(pts)
+
+
+def test_an_encoder_takes_the_pixel_format_that_it_is_given(program: Path, source: Path) -> None:
+    run_pass(source, OUT, Pass("hflip", "ffv1", (("pix_fmt", "bgr0"),)))
+    assert np.array_equal(decode(OUT)[2], [f[:, ::-1] for f in source_frames()])
+    run_pass(source, OUT, Pass("", "ffv1", (("pix_fmt:v", "yuv444p"),)))
+    with closing(av.open(str(OUT))) as container:
+        assert container.streams.video[0].codec_context.pix_fmt == "yuv444p"
+
+
+def test_equal_jobs_give_equal_bytes(program: Path, source: Path) -> None:
+    for job in (Pass("hflip"), Pass("scale=96:64", "mpeg4", (("q:v", "3"),)), good_encoder(program)):
+        made = set()
+        for _ in range(2):
+            run_pass(source, OUT, job)
+            made.add(OUT.read_bytes())
+        assert len(made) == 1, job
+
+
+def test_what_is_done_is_reported(program: Path, source: Path) -> None:
+    seen: list[Any] = []
+    run_pass(source, OUT, Pass("null"), report=seen.append, num_frames=COUNT)
+    assert seen[-1] == Progress("filtering", COUNT, COUNT)
+    assert [e.done for e in seen] == sorted({e.done for e in seen})
+
+
+# Names
+
+ODD = [
+    "-i",
+    "-",
+    "a:b",
+    "%03d.nut",
+    "it's",
+    '"',
+    "a b",
+    " ",
+    "ü\n二",
+    "pipe:1",
+    "|x",
+    "*?[a]",
+    "\\",
+    "$HOME",
+    "a,b;c=d",
+]
+ANY = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=50)
+
+
+@repeatable
+@given(st.one_of(st.sampled_from(ODD), ANY).filter(lambda n: n not in (".", "..")))
+@example(os.fsdecode(b"\xff\xfe"))
+def test_any_name_will_do(program: Path, source: Path, tmp_path_factory: Any, name: str) -> None:
+    folder = tmp_path_factory.mktemp("names")
+    for place in (folder / "in", folder / "out"):
+        place.mkdir()
+    odd = shutil.copyfile(source, folder / "in" / name)
+    run_pass(odd, folder / "out" / name, Pass("null"))
+    assert [p.name for p in (folder / "out").iterdir()] == [name]
+    shutil.move(folder / "out" / name, "plain.nut")
+    assert times(Path("plain.nut")) == at(PTS)
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_name_need_not_be_a_whole_path(program: Path, source: Path, name: str) -> None:
+    source.rename(name)
+    run_pass(Path(name), OUT, Pass("null"))
+    assert times(OUT) == at(PTS)
+
+
+# What goes wrong
+
+WRONG = {
+    "no-filter": (Pass("foo"), r"filter graph 'foo': .*(No such filter|foo)"),
+    "no-filter-option": (Pass("hflip,scale=bogus=3"), r"filter graph 'hflip,scale=bogus=3': .*'bogus'"),
+    "bad-value": (Pass("crop=1000:1000"), r"filter graph .*too big"),
+    "two-outputs": (Pass("split"), r"filter graph 'split': .* output"),
+    "empty-filter": (Pass("hflip,,"), r"filter graph 'hflip,,': No such filter: ''"),
+    "no-file": (Pass("movie=gone.mp4[a];[in][a]overlay"), r"filter graph .*'gone\.mp4'"),
+    "no-frames": (Pass("select=0"), r"filter graph 'select=0': no frame comes out of it"),
+    "no-encoder": (Pass("", "nope"), r"encoder nope: ffmpeg has no .* — `ffmpeg -encoders`"),
+    "sound-encoder": (Pass("", "aac"), r"encoder aac: ffmpeg has no video encoder of that name"),
+    "no-option": (
+        Pass("null", "mpeg4", (("foo", "3"),)),
+        r"encoder option foo: mpeg4 has none .*`ffmpeg -h encoder=mpeg4`",
+    ),
+    "another-encoders": (Pass("", "mpeg4", (("crf", "20"),)), r"encoder option crf: mpeg4 has none"),
+    "flag": (Pass("", "mpeg4", (("an", "stray.nut"),)), r"encoder option an: mpeg4 has none"),
+    "back-in-time": (Pass("setpts=9-N"), r"filter graph 'setpts=9-N': .*(DTS|pts)"),
+    "below-0": (Pass("setpts=N-900"), r"filter graph 'setpts=N-900': Negative pts"),
+    "bad-option": (Pass("", "mpeg4", (("qmin", "x"),)), r"encoder mpeg4: "),
+    "no-format": (Pass("", "mpeg4", (("pix_fmt", "abc"),)), r"encoder mpeg4: Unknown pixel format .*abc"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_mistake_is_one_line_and_leaves_nothing(program: Path, source: Path, name: str) -> None:
+    job, says = WRONG[name]
+    with pytest.raises(UsageError, match=says) as caught:
+        run_pass(source, OUT, job)
+    assert "\n" not in str(caught.value)
+    assert "0x" not in str(caught.value)
+    assert [p.name for p in Path.cwd().iterdir()] == [source.name]
+
+
+def test_an_odd_size_is_the_encoders_to_refuse(program: Path, source: Path) -> None:
+    if "libx264" not in encoders(program):
+        pytest.skip("this ffmpeg has no libx264")
+    with pytest.raises(UsageError, match=r"encoder libx264: .*not divisible by 2"):
+        run_pass(source, OUT, Pass("scale=63:47", "libx264"))
+
+
+def test_a_damaged_source_is_no_result(program: Path, source: Path) -> None:
+    whole = source.read_bytes()
+    for damaged in (whole[: len(whole) * 2 // 3], b"", b"not a video"):
+        source.write_bytes(damaged)
+        with pytest.raises(MediaError, match=r"source\.nut: ffmpeg failed"):
+            run_pass(source, OUT, Pass("null"))
+        assert not OUT.exists()
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Every process that a job starts; none of them may live when the test ends."""
+    processes: list[subprocess.Popen[bytes]] = []
+
+    class Recorded(subprocess.Popen):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            processes.append(self)
+
+    monkeypatch.setattr(module.subprocess, "Popen", Recorded)
+    yield processes
+    assert processes
+    assert all(p.returncode is not None for p in processes)
+
+
+def slow(folder: Path) -> Path:
+    """A source that lasts as long as it plays under the filter 'realtime': an hour."""
+    pts = [i * 15_360 // 4 for i in range(COUNT - 1)] + [3600 * 15_360]
+    return write_nut(folder / "slow.nut", [as_bgr0(f) for f in moving_frames(COUNT)], pts)
+
+
+@pytest.mark.parametrize("encoder", ["", "mpeg4"])
+def test_a_stop_ends_the_program(program: Path, tmp_path: Path, started: list, encoder: str) -> None:
+    stop, seen = Stop(), []
+
+    def report(event: Any) -> None:
+        seen.append(event)
+        stop.request(143)
+
+    with pytest.raises(Interrupted) as caught:
+        run_pass(slow(tmp_path), OUT, Pass("realtime=limit=10000", encoder), stop, report)
+    assert caught.value.exit_status == 143
+    assert seen
+    assert not OUT.exists()
+    assert started[-1].returncode < 0
+
+
+def test_an_exception_ends_the_program(program: Path, tmp_path: Path, started: list) -> None:
+    def report(event: Any) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_pass(slow(tmp_path), OUT, Pass("realtime=limit=10000"), report=report)
+    assert not OUT.exists()
+    assert started[-1].returncode < 0
+
+
+def test_a_stop_before_the_start_starts_nothing_that_stays(program: Path, source: Path, started: list) -> None:
+    stop = Stop()
+    stop.request(130)
+    with pytest.raises(Interrupted):
+        run_pass(source, OUT, Pass("null"), stop)
+    assert not OUT.exists()
+
+
+# Programs
+
+
+def pretend(folder: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> None:
+    """Put a program named ffmpeg on the PATH that tells its version, and else runs ``body``."""
+    said = "ffmpeg version 9.0 Copyright\\nlibavcodec     63.  1.102 / 63.  1.102\\n"
+    program = folder / "bin" / "ffmpeg"
+    program.parent.mkdir()
+    program.write_text(
+        f"#!{sys.executable}\nimport os, signal, sys\nif '-version' in sys.argv: print('{said}'); sys.exit()\n{body}\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the pretended program is a script")
+@pytest.mark.parametrize(
+    ("body", "error", "says"),
+    [
+        ("os.write(2, b'noise\\n' * 500_000 + b'[x @ 0x1] the cause\\n'); sys.exit(1)", MediaError, r"\(the cause\)"),
+        ("sys.exit('Error writing trailer: No space left on device')", OSError, "No space left on device.*out.nut"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", MediaError, r"killed \(signal 9\)"),
+        ("sys.exit(3)", MediaError, "exit status 3"),
+    ],
+)
+def test_whatever_a_program_does(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch, body: str, error: type[Exception], says: str
+) -> None:
+    pretend(tmp_path, monkeypatch, body)
+    with pytest.raises(error, match=says):
+        run_pass(source, OUT, Pass())
+    assert not OUT.exists()
+
+
+def test_a_program_that_does_not_run_is_named(tmp_path: Path) -> None:
+    broken = tmp_path / "ffmpeg"
+    with pytest.raises(UsageError, match="does not run"):
+        program_version(broken)
+    if os.name != "nt":
+        broken.write_text("#!/bin/sh\necho something else\n")
+        broken.chmod(0o755)
+        with pytest.raises(UsageError, match="it is not ffmpeg"):
+            program_version(broken)
+
+
+def test_a_program_tells_what_it_is(program: Path) -> None:
+    assert program.is_absolute()
+    assert program_version(program)[0] in "nN0123456789"
+    assert "mpeg4" in encoders(program)
+    assert not {"=", "aac", "Video", ""} & encoders(program)
+
+
+def test_options_of_every_kind_are_known(program: Path) -> None:
+    given = (
+        "q:v",
+        "qscale:v",
+        "b:v",
+        "maxrate",
+        "g",
+        "bf",
+        "flags",
+        "threads",
+        "pix_fmt",
+        "mpv_flags",
+        "force_key_frames",
+    )
+    check_encoder(program, Pass("", "mpeg4", tuple((name, "1") for name in given)))
+    check_encoder(program, Pass("hflip"))
+
+
+def test_without_a_program_it_says_what_to_do(tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    with pytest.raises(UsageError, match=r"no ffmpeg .* — install ffmpeg, or: pip install imageio-ffmpeg"):
+        run_pass(source, OUT, Pass("null"))
+    assert not OUT.exists()
+
+
+def test_a_place_that_cannot_be_written_is_the_systems_to_refuse(program: Path, source: Path, tmp_path: Path) -> None:
+    with pytest.raises(IsADirectoryError):
+        run_pass(source, tmp_path, Pass("null"))
+    assert source.exists()
+
+
+# Jobs
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("", ()),
+        ("q:v=65,profile:v=high", (("q:v", "65"), ("profile:v", "high"))),
+        (" preset = slow , crf=20 ", None),
+        (" preset=slow , crf= 20 ", (("preset", "slow"), ("crf", "20"))),
+        ("x264-params=keyint=9:bframes=0", (("x264-params", "keyint=9:bframes=0"),)),
+        ("q:v", None),
+        ("q:v=", None),
+        ("=3", None),
+        ("-y=3", None),
+        ("a=1,,b=2", None),
+        ("a=1,", None),
+        ("a=1,a=2", None),
+    ],
+)
+def test_options_are_names_and_values(text: str, options: tuple[tuple[str, str], ...] | None) -> None:
+    if options is None:
+        with pytest.raises(UsageError, match="encoder options"):
+            parse_options(text)
+    else:
+        assert parse_options(text) == options
+
+
+@repeatable
+@given(
+    st.dictionaries(
+        st.from_regex(r"[a-z][a-z0-9_-]*(:[a-z]+)?", fullmatch=True), st.from_regex(r"[^\s,\0]+", fullmatch=True)
+    )
+)
+def test_options_come_back(options: dict[str, str]) -> None:
+    assert dict(parse_options(",".join(f"{k}={v}" for k, v in options.items()))) == options
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"options": (("q:v", "3"),)},
+        {"encoder": "mpeg4", "deep": True},
+        {"encoder": "mpeg4", "alpha": True},
+        {"graph": "null\0"},
+        *({"encoder": "mpeg4", "options": ((name, "x"),)} for name in ("color_trc", "sws_flags", "stats", "aspect:v")),
+    ],
+)
+def test_jobs_that_contradict_themselves_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        Pass(**wrong)

@@ -1,0 +1,222 @@
+"""Animated GIFs, read by Pillow."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from clips import moving_frames, scene
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from vidtrans.video.gif import LONGEST_CS, SHORTEST_CS, schedule, write_gif
+
+repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=200)
+
+
+def made(
+    frames: Sequence[np.ndarray], rate: Fraction = Fraction(25), times: Sequence[Fraction] | None = None
+) -> tuple[list[np.ndarray], list[int]]:
+    """The pictures (H, W, 4) of a GIF as a viewer shows them, and their durations in centiseconds."""
+    stamps = times or [i / rate for i in range(len(frames))]
+    write_gif(lambda: iter(frames), stamps, [1 / rate] * len(frames), Path("a.gif"))
+    return viewed(Path("a.gif"))
+
+
+def viewed(path: Path) -> tuple[list[np.ndarray], list[int]]:
+    pictures, durations = [], []
+    with Image.open(path) as gif:
+        assert gif.info["loop"] == 0
+        for i in range(gif.n_frames):  # type: ignore[attr-defined]
+            gif.seek(i)
+            pictures.append(np.asarray(gif.convert("RGBA")))
+            durations.append(gif.info["duration"] // 10)
+    return pictures, durations
+
+
+def numbered(count: int) -> list[np.ndarray]:
+    """Frames whose grey is ten times their number."""
+    return [np.full((8, 8, 3), 10 * i, np.uint8) for i in range(count)]
+
+
+def number_of(picture: np.ndarray) -> int:
+    return round(picture[..., :3].mean() / 10)
+
+
+def error(one: np.ndarray, other: np.ndarray) -> float:
+    return float(np.abs(one[..., :3].astype(int) - other[..., :3]).mean())
+
+
+def test_every_frame_is_there_for_its_time_and_near_its_colours() -> None:
+    frames = moving_frames(10)
+    pictures, durations = made(frames)
+    assert durations == [4] * 10
+    for at, (picture, frame) in enumerate(zip(pictures, frames, strict=True)):
+        assert (picture[..., 3] == 255).all()
+        assert error(picture, frame) < 9
+        assert error(picture, frame) < error(picture, frames[at - 1]) or at == 0
+
+
+def test_few_colours_stay_as_they_are() -> None:
+    flat = np.zeros((20, 30, 3), np.uint8)
+    flat[:10], flat[10:, :15], flat[10:, 15:] = (255, 0, 0), (0, 128, 255), (255, 255, 255)
+    pictures, _ = made([flat, flat[::-1]])
+    assert error(pictures[0], flat) < 1
+    assert error(pictures[1], flat[::-1]) < 1
+
+
+def test_what_does_not_move_holds_still() -> None:
+    frames = [scene(80, 60, seed=1).copy() for _ in range(6)]
+    for i, frame in enumerate(frames):
+        frame[5:15, 10 * i : 10 * i + 10] = (250, 40, 40)
+    pictures, _ = made(frames)
+    for (one, following), (before, after) in zip(pairwise(pictures), pairwise(frames), strict=True):
+        still = (before == after).all(axis=2)
+        assert still.mean() > 0.9
+        assert (one[still] == following[still]).all()
+
+
+def test_a_gradient_is_dithered() -> None:
+    ramp = np.linspace(60, 120, 200)
+    picture = np.repeat(np.stack([ramp, ramp[::-1], np.full(200, 90)], axis=1)[None], 60, axis=0).astype(np.uint8)
+    noise = scene(200, 60, seed=3)  # takes most of the palette
+    pictures, _ = made([picture, noise, noise[::-1], noise[:, ::-1]])
+    assert len(np.unique(pictures[0][:, 100, :3], axis=0)) > 1
+    assert np.abs(pictures[0][:, 80:120, :3].mean((0, 1)) - picture[:, 80:120].mean((0, 1))).max() < 4
+
+
+@pytest.mark.parametrize("moves", [False, True])
+def test_what_is_transparent_is_so_and_leaves_nothing_behind(moves: bool) -> None:
+    frames = [np.dstack([f, np.zeros(f.shape[:2], np.uint8)]) for f in moving_frames(6)]
+    for i, frame in enumerate(frames):
+        x = 8 * i if moves else 8
+        frame[10:30, x : x + 12, 3] = 255
+        frame[12:20, x : x + 12, 3] = 128
+        frame[30:40, :, 3] = 127
+    pictures, _ = made(frames)
+    for picture, frame in zip(pictures, frames, strict=True):
+        seen = frame[..., 3] >= 128
+        assert ((picture[..., 3] == 255) == seen).all()
+        assert ((picture[..., 3] == 0) == ~seen).all()
+        assert error(picture[seen], frame[seen]) < 9
+
+
+def test_colours_under_what_is_transparent_take_no_place_in_the_palette() -> None:
+    frame = np.dstack([scene(128, 128, seed=2), np.zeros((128, 128), np.uint8)])
+    frame[64:, :, :3], frame[64:, :, 3] = scene(128, 64, seed=4), 255
+    hidden = made([frame])[0][0]
+    frame[:64] = 0
+    assert (hidden == made([frame])[0][0]).all()
+
+
+@pytest.mark.parametrize(
+    ("rate", "expected"),
+    [
+        (Fraction(25), [4] * 9),
+        (Fraction(30000, 1001), [3, 4, 3, 3, 4, 3, 3, 4, 3]),
+        (Fraction(24), [4, 4, 4, 5, 4, 4, 4, 4, 5]),
+        (Fraction(12), [8, 9, 8, 8, 9, 8, 8, 9, 8]),
+        (Fraction(50), [2] * 9),
+    ],
+)
+def test_times_do_not_drift(rate: Fraction, expected: list[int]) -> None:
+    pictures, durations = made(numbered(9), rate)
+    assert durations == expected
+    assert [number_of(p) for p in pictures] == list(range(9))
+
+
+@pytest.mark.parametrize(("rate", "shown"), [(60, [0, 2, 3, 5, 6, 8]), (100, [1, 3, 5, 7, 8])])
+def test_where_times_collide_the_later_frame_is_shown(rate: int, shown: list[int]) -> None:
+    pictures, durations = made(numbered(9), Fraction(rate))
+    assert [number_of(p) for p in pictures] == shown
+    assert min(durations) == SHORTEST_CS
+    assert sum(durations) == pytest.approx(900 / rate, abs=1)
+
+
+def test_variable_times_count_from_the_first() -> None:
+    times = [Fraction(n, 1000) for n in (5000, 5040, 5500, 5533)]
+    pictures, durations = made(numbered(4), Fraction(10, 3), times)
+    assert durations == [4, 46, 3, 30]
+    assert [number_of(p) for p in pictures] == [0, 1, 2, 3]
+
+
+def test_one_frame_is_shown_for_its_time() -> None:
+    pictures, durations = made(numbered(1), Fraction(2))
+    assert (len(pictures), durations) == (1, [50])
+
+
+def test_a_very_long_hold_is_counted_in_parts() -> None:
+    pictures, durations = made(numbered(2), Fraction(1), [Fraction(0), Fraction(1000)])
+    assert durations == [LONGEST_CS, 100_000 - LONGEST_CS, 100]
+    assert [number_of(p) for p in pictures] == [0, 0, 1]
+
+
+@repeatable
+@given(
+    st.lists(st.fractions(Fraction(1, 500), 2, max_denominator=1000), min_size=1, max_size=60),
+    st.fractions(-5, 5, max_denominator=1000),
+)
+def test_every_start_is_within_a_centisecond(durations: list[Fraction], first: Fraction) -> None:
+    times = [first + sum(durations[:i]) for i in range(len(durations))]
+    shown, last_cs = schedule(times, durations)
+    starts = [start for parts in shown for start in parts]
+    assert starts[0] == 0
+    assert all(b - a >= SHORTEST_CS for a, b in pairwise(starts))
+    for parts, time in zip(shown, times, strict=True):
+        assert not parts or 0 <= round((time - first) * 100) - parts[0] <= 1
+    assert last_cs >= SHORTEST_CS
+    assert 0 <= starts[-1] + last_cs - round(sum(durations) * 100) <= 2
+
+
+def test_the_same_frames_give_the_same_bytes() -> None:
+    kept = []
+    for _ in range(2):
+        made(moving_frames(8))
+        kept.append(Path("a.gif").read_bytes())
+    assert kept[0] == kept[1]
+
+
+def test_frames_are_not_held() -> None:
+    alive: list[weakref.ref[np.ndarray]] = []
+    most = [0]
+
+    def frames() -> Iterator[np.ndarray]:
+        for picture in moving_frames(40):
+            frame = picture.copy()
+            alive.append(weakref.ref(frame))
+            most[0] = max(most[0], sum(kept() is not None for kept in alive))
+            yield frame
+
+    write_gif(frames, [Fraction(i, 25) for i in range(40)], [Fraction(1, 25)] * 40, Path("a.gif"))
+    assert len(viewed(Path("a.gif"))[0]) == 40
+    assert most[0] <= 3
+
+
+@pytest.mark.parametrize("count", [0, 3, 5])
+def test_frames_and_times_must_be_as_many(count: int) -> None:
+    frames, times = numbered(4), [Fraction(i, 25) for i in range(count)]
+    with pytest.raises(ValueError, match=r"times|argument"):
+        write_gif(lambda: iter(frames), times, [Fraction(1, 25)] * count, Path("a.gif"))
+    with pytest.raises(ValueError, match="durations"):
+        write_gif(lambda: iter(frames), [Fraction(0)] * 4, [Fraction(1, 25)] * count, Path("a.gif"))
+
+
+def test_errors_of_the_disk_go_up() -> None:
+    for path in (Path("none/a.gif"), Path()):
+        with pytest.raises(OSError, match=r".+"):
+            write_gif(lambda: iter(numbered(2)), [Fraction(0), Fraction(1)], [Fraction(1)] * 2, path)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full disk to offer")
+@pytest.mark.parametrize("size", [(8, 8), (320, 240)])
+def test_a_full_disk_is_told(size: tuple[int, int]) -> None:
+    frames = moving_frames(12, size)
+    with pytest.raises(OSError, match="No space left"):
+        write_gif(lambda: iter(frames), [Fraction(i) for i in range(12)], [Fraction(1)] * 12, Path("/dev/full"))

@@ -1,0 +1,166 @@
+"""HDR and wide gamut to BT.709 SDR, against the figures that the standards print."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from vidtrans.video.hdr import BT709, BT2020, HLG, P3_D65, PQ, ToneMap, needs_mapping, nits_of_pq, pq_of_nits
+
+repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=50)
+SDR_2020 = 14
+FULL = 65535
+# Table 2 of ITU-R BT.2407, linear BT.2020 to linear BT.709.
+TO_709 = np.array([[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]])
+LUMINANCE_2020 = np.array([0.2627, 0.6780, 0.0593])
+
+
+def codes(values: object) -> np.ndarray:
+    """Non-linear values 0 … 1, (…, 3), as a picture of one line."""
+    return np.rint(np.asarray(values) * FULL).astype(np.uint16).reshape(1, -1, 3)
+
+
+def pq(nits: object) -> np.ndarray:
+    return codes(pq_of_nits(np.clip(np.asarray(nits, np.float64), 0, 10000)))
+
+
+def greys(values: object) -> np.ndarray:
+    return np.repeat(np.asarray(values, np.float64).reshape(-1, 1), 3, axis=1)
+
+
+def mapped(tone_map: ToneMap, picture: np.ndarray) -> np.ndarray:
+    """(N, 3) float, 0 … 1."""
+    result = tone_map(picture)
+    assert result.dtype == np.uint16
+    assert result.shape == picture.shape
+    return result.reshape(-1, 3) / FULL
+
+
+def in_2020(rgb_709: object) -> np.ndarray:
+    return np.asarray(rgb_709) @ np.linalg.inv(TO_709).T
+
+
+def test_pq_is_that_of_the_standard() -> None:
+    nits, code = [0, 0.1, 100, 203, 1000, 4000, 10000], [0, 0.0623, 0.5081, 0.5807, 0.7518, 0.9026, 1]
+    assert nits_of_pq(np.array(code[1:])) == pytest.approx(nits[1:], rel=2e-3)
+    assert pq_of_nits(np.array(nits)) == pytest.approx(code, abs=1e-4)
+
+
+@pytest.mark.parametrize(("transfer", "primaries", "needed"), [(16, 9, True), (16, 1, True), (18, 9, True)])
+def test_hdr_needs_mapping(transfer: int, primaries: int, needed: bool) -> None:
+    assert needs_mapping(transfer, primaries) is needed
+
+
+@pytest.mark.parametrize(
+    ("transfer", "primaries", "needed"), [(14, 9, True), (1, 1, False), (2, 2, False), (1, 6, False)]
+)
+def test_of_sdr_wide_gamut_alone_needs_mapping(transfer: int, primaries: int, needed: bool) -> None:
+    assert needs_mapping(transfer, primaries) is needed
+
+
+@pytest.mark.parametrize("peak", [None, 600.0, 1000.0, 2000.0, 4000.0])
+def test_white_is_bright_and_not_clipped(peak: float | None) -> None:
+    white = mapped(ToneMap(PQ, BT2020, peak), pq(greys([203, 203])))
+    assert 0.75 < white.min() <= white.max() < 0.95
+
+
+def test_white_of_hlg_is_that_of_pq() -> None:
+    assert mapped(ToneMap(HLG, BT2020), codes(greys([0.75])))[0] == pytest.approx(
+        mapped(ToneMap(PQ, BT2020), pq(greys([203])))[0], abs=0.002
+    )
+
+
+def test_what_sdr_could_show_keeps_its_contrast() -> None:
+    nits = np.array([0.01, 0.1, 1, 5, 10, 26, 40, 58])
+    shown = mapped(ToneMap(PQ, BT2020), pq(greys(nits)))
+    assert shown == pytest.approx(greys((nits / 203) ** (1 / 2.4)), abs=2e-4)
+
+
+@pytest.mark.parametrize("transfer", [PQ, HLG, SDR_2020])
+@pytest.mark.parametrize("peak", [None, 100.0, 300.0, 4000.0])
+def test_every_grey_stays_grey_and_in_order(transfer: int, peak: float | None) -> None:
+    ramp = mapped(ToneMap(transfer, BT2020, peak), greys(np.arange(FULL + 1)).astype(np.uint16)[None])
+    assert np.ptp(ramp, axis=1).max() <= 3 / FULL + 1e-9
+    assert (np.diff(ramp[:, 1]) >= 0).all()
+    assert ramp[0].max() == 0
+    assert ramp[-1].min() == 1
+
+
+@repeatable
+@given(st.tuples(*[st.floats(0, 1)] * 3).filter(any), st.sampled_from([PQ, SDR_2020]))
+def test_a_brighter_colour_stays_brighter(colour: tuple[float, ...], transfer: int) -> None:
+    light = np.geomspace(1e-3, 1, 200)[:, None] * np.array(colour)
+    picture = pq(light * 1000) if transfer == PQ else codes(light ** (1 / 2.4))
+    brightest = mapped(ToneMap(transfer, BT2020), picture).max(axis=1)
+    assert (np.diff(brightest) >= -1e-3).all()
+
+
+@pytest.mark.parametrize("channel", [0, 1, 2])
+@pytest.mark.parametrize("nits", [5, 100, 203, 900, 3000])
+def test_red_stays_red_green_green_and_blue_blue(channel: int, nits: float) -> None:
+    primary = np.eye(3)[channel] * nits
+    for rgb in (primary, in_2020(primary)):
+        shown = mapped(ToneMap(PQ, BT2020), pq(rgb))[0]
+        assert np.delete(shown, channel).max() < 0.04 < 0.15 < shown[channel]
+
+
+def test_vivid_highlights_keep_their_hue_and_pale_ones_turn_to_white() -> None:
+    vivid, pale = np.array([1.0, 0.3, 0.02]), np.array([1.0, 0.9, 0.8])
+    dim_vivid, bright_vivid, dim, bright = mapped(
+        ToneMap(PQ, BT709), pq(np.stack([vivid * 50, vivid * 900, pale * 50, pale * 900]))
+    )
+    assert bright_vivid.argmax() == 0
+    assert bright_vivid[2] / bright_vivid[0] < 0.35
+    assert dim_vivid[2] / dim_vivid[0] < 0.25
+    assert bright[2] / bright[0] > dim[2] / dim[0] + 0.03
+
+
+def test_sdr_gets_the_matrix_alone() -> None:
+    colours = np.random.default_rng(0).random((500, 3)) ** 2.4
+    wide = codes(np.clip(in_2020(colours), 0, 1) ** (1 / 2.4))
+    shown = mapped(ToneMap(SDR_2020, BT2020), wide)
+    # The printed matrix has four places.
+    assert shown**2.4 == pytest.approx(colours, abs=5e-4)
+
+
+def test_what_bt709_lacks_keeps_its_luminance() -> None:
+    colours = np.array([[0.3, 0.02, 0.01], [0.01, 0.3, 0.02], [0.02, 0.35, 0.3]])
+    shown = mapped(ToneMap(SDR_2020, BT2020), codes(colours ** (1 / 2.4)))
+    assert (colours @ TO_709.T).min() < 0
+    assert shown**2.4 @ [0.2126, 0.7152, 0.0722] == pytest.approx(colours @ LUMINANCE_2020, rel=2e-3)
+
+
+def test_hlg_is_shown_as_a_display_of_1000_nits_would() -> None:
+    code = np.array([[0.6, 0.4, 0.3], [0.8, 0.75, 0.7], [0.2, 0.3, 0.25], [0.9, 0.85, 0.95]])
+    a, b, c = 0.17883277, 0.28466892, 0.55991073
+    scene = np.where(code <= 0.5, code**2 / 3, (np.exp((code - c) / a) + b) / 12)
+    display = 1000 * (scene @ LUMINANCE_2020)[:, None] ** 0.2 * scene
+    assert mapped(ToneMap(HLG, BT2020), codes(code)) == pytest.approx(
+        mapped(ToneMap(PQ, BT2020), pq(display)), abs=1e-3
+    )
+
+
+def test_hdr_without_primaries_is_bt2020_and_p3_lies_between() -> None:
+    picture = pq(np.array([[80.0, 20, 10], [20, 80, 30]]))
+    assert (ToneMap(PQ, 2)(picture) == ToneMap(PQ, BT2020)(picture)).all()
+    spread = [np.ptp(mapped(ToneMap(PQ, p), picture), axis=1) for p in (BT709, P3_D65, BT2020)]
+    assert (spread[0] < spread[1]).all()
+    assert (spread[1] < spread[2]).all()
+
+
+@pytest.mark.parametrize("peak", [0.0, -5.0, float("nan")])
+def test_a_peak_that_makes_no_sense_is_passed_over(peak: float) -> None:
+    picture = pq(greys(np.geomspace(1, 9000, 50)))
+    assert (ToneMap(PQ, BT2020, peak)(picture) == ToneMap(PQ, BT2020)(picture)).all()
+    assert (ToneMap(PQ, BT2020, float("inf"))(picture) == ToneMap(PQ, BT2020, 4000)(picture)).all()
+
+
+def test_a_pixel_is_mapped_by_itself_and_the_source_is_left_alone() -> None:
+    noise = np.random.default_rng(1).integers(0, FULL + 1, (75, 7, 3), dtype=np.uint16)
+    kept, tone_map = noise.copy(), ToneMap(HLG, BT2020)
+    whole = tone_map(noise)
+    assert (noise == kept).all()
+    assert (whole == np.vstack([tone_map(noise[i : i + 1]) for i in range(75)])).all()

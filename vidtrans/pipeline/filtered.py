@@ -1,0 +1,80 @@
+"""A source through a filter graph of the user's own ffmpeg, before a model sees it."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from vidtrans.errors import UsageError
+from vidtrans.events import Progress
+from vidtrans.files import complete
+from vidtrans.pipeline.cache import Entry
+from vidtrans.pipeline.context import Clip, Context, open_clip
+from vidtrans.pipeline.stages import FilterStage, media_libraries
+from vidtrans.video.clip import Form
+from vidtrans.video.encoder import PictureFormat, SegmentWriter
+from vidtrans.video.encoding import EncodingSettings
+from vidtrans.video.ffmpeg import Pass, find_program, program_version, run_pass
+from vidtrans.video.join import Timing, join
+
+FILTERED = "filtered.nut"
+
+
+def filtered_clip(clip: Clip, graph: str, context: Context) -> Clip:
+    """The clip that comes out of ``graph``, upright and in RGB, made once and kept in the cache.
+
+    The graph sees frames as a model would: colours, turns and damage are dealt with. Raises UsageError, MediaError.
+    """
+    if clip.is_pictures or clip.guides:
+        raise UsageError("--filter-source", f"{clip.path.name} is no video", "filter the pictures first")
+    stage = FilterStage(clip.digest, graph, program_version(find_program()), media_libraries())
+    entry = context.cache.entry(stage.name, stage.key)
+    if entry.read() is None:
+        if context.dry_run:
+            raise UsageError("--filter-source", "a dry run makes nothing, and what it gives is not known", "run it")
+        with entry.locked():
+            _make(clip, graph, entry, context)
+            entry.finish({"graph": graph})
+    made = open_clip(context, entry.folder / FILTERED)
+    return replace(made, path=entry.folder / FILTERED, origin=clip.path)
+
+
+def _make(clip: Clip, graph: str, entry: Entry, context: Context) -> None:
+    index, whole = clip.index, entry.folder / "whole.nut"
+    deep, alpha = index.findings.depth > 8, index.findings.alpha
+    picture = PictureFormat(
+        index.width, index.height, index.sample_aspect_ratio, index.time_base, index.rate, 16 if deep else 8, alpha
+    )
+    try:
+        _write(clip, picture, whole, context)
+        with complete(entry.folder / FILTERED) as temporary:
+            run_pass(
+                whole, temporary, Pass(graph, deep=deep, alpha=alpha), context.stop, context.report, index.num_frames
+            )
+    finally:
+        whole.unlink(missing_ok=True)
+
+
+def _write(clip: Clip, picture: PictureFormat, path: Path, context: Context) -> None:
+    """The clip in lossless RGB, each frame at its own time."""
+    index, segment = clip.index, path.with_suffix(".segment.nut")
+    form = Form(deep=picture.depth > 8, alpha="kept" if picture.alpha else "laid")
+    try:
+        with (
+            clip.reader(form, context.decode_threads) as reader,
+            closing(reader.frames(index=index)) as frames,
+            closing(SegmentWriter(segment, picture, EncodingSettings(codec="ffv1"))) as writer,
+        ):
+            for frame in frames:
+                rgb = frame.rgb if frame.alpha is None else np.dstack([frame.rgb, frame.alpha])
+                if picture.alpha and frame.alpha is None:
+                    rgb = np.dstack([rgb, np.full(rgb.shape[:2], np.iinfo(rgb.dtype).max, rgb.dtype)])
+                writer.write(rgb, frame.pts)
+                context.stop.check()
+                context.report(Progress("unpacking for the filter", frame.index + 1, index.num_frames))
+        join([segment], Timing(index.pts, index.durations(), index.time_base), path, kind="nut")
+    finally:
+        segment.unlink(missing_ok=True)

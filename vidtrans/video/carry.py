@@ -1,0 +1,130 @@
+"""What of a source goes along with its new pictures: sound, subtitles, chapters, timecode and tags."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import av.error
+from av.container import InputContainer, OutputContainer
+from av.stream import Discard
+
+from vidtrans.errors import MediaError
+from vidtrans.events import Note, Report
+from vidtrans.video import timecode
+from vidtrans.video.container import timecode_of
+
+# Tags that say how the source itself was written.
+OF_THE_FILE = {"timecode", "encoder", "major_brand", "minor_version", "compatible_brands", "duration"}
+OF_A_TRACK = ("language", "title", "handler_name")
+
+
+@dataclass(frozen=True)
+class Carried:
+    """The part of ``source`` that is carried over: what overlaps [``start_s``, ``end_s``), moved by ``shift_s``.
+
+    ``frames_before``: how many frames, at ``rate``, lie before the first picture: the timecode is advanced by these.
+    """
+
+    source: Path
+    start_s: Fraction | None = None
+    end_s: Fraction | None = None
+    shift_s: Fraction = Fraction(0)
+    frames_before: int = 0
+    rate: Fraction = Fraction(25)
+
+
+def add_tracks(out: OutputContainer, source: InputContainer, carried: Carried, report: Report) -> dict[int, Any]:
+    """Add a track to ``out`` for each one of the source that it can hold, by their number there; tell of the others.
+
+    Raises MediaError where it cannot hold the sound: a film without it is not what was asked for.
+    """
+    tracks: dict[int, Any] = {}
+    for stream in (*source.streams.audio, *source.streams.subtitles):
+        if stream.discard == Discard.all:  # the text of chapters, which are written anew
+            continue
+        kind, name = _kind(stream), carried.source.name
+        if stream.codec_context is None:
+            report(Note(f"{name}: a {kind} of unknown codec is left out", "warning"))
+            continue
+        codec = stream.codec_context.name
+        try:
+            track = out.add_stream_from_template(stream, opaque=True)
+        except (av.error.FFmpegError, ValueError) as error:
+            where = out.format.name.split(",")[0]
+            if stream.type == "audio":
+                why = f"its sound ({codec}) cannot be kept in {where} ({error})"
+                raise MediaError(str(carried.source), why, "use -o with .mkv: it holds every kind of sound") from None
+            report(Note(f"{name}: a {kind} ({codec}) is left out, {where} cannot hold it", "warning"))
+            continue
+        for key in OF_A_TRACK:
+            if key in stream.metadata:
+                track.metadata[key] = stream.metadata[key]
+        with suppress(AttributeError, ValueError):
+            track.disposition = stream.disposition
+        tracks[stream.index] = track
+    return tracks
+
+
+def _kind(stream: Any) -> str:
+    return "sound track" if stream.type == "audio" else "subtitle track"
+
+
+def packets(
+    source: InputContainer, tracks: dict[int, Any], carried: Carried, copied: list[int]
+) -> Iterator[tuple[float, int, av.Packet]]:
+    """The packets of these tracks that overlap, moved, as (decoding time in s, 1, packet). Counts those of sound."""
+    for packet in source.demux([source.streams[i] for i in tracks]):
+        if packet.dts is None or packet.pts is None:
+            continue
+        base = packet.time_base
+        begins, ends = packet.pts * base, (packet.pts + (packet.duration or 0)) * base
+        if carried.start_s is not None and ends <= carried.start_s:
+            continue
+        if carried.end_s is not None and begins >= carried.end_s:
+            continue
+        shift = round(carried.shift_s / base)
+        is_sound = packet.stream.type == "audio"
+        if not is_sound and packet.pts + shift < 0:  # words that were there already are there from the start
+            packet.duration = max(1, (packet.duration or 0) + packet.pts + shift)
+            packet.pts = packet.dts = -shift
+        packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
+        packet.stream = tracks[packet.stream_index]
+        copied[0] += is_sound
+        yield float(packet.dts * base), 1, packet
+
+
+def write_tags(out: OutputContainer, video: Any, source: InputContainer, carried: Carried, report: Report) -> None:
+    """Titles, chapters and timecode of the source; must be called before the first packet."""
+    for key, value in source.metadata.items():
+        if key.lower() not in OF_THE_FILE:
+            out.metadata[key] = value
+    for stream in source.streams.video[:1]:
+        if "language" in stream.metadata:
+            video.metadata["language"] = stream.metadata["language"]
+    started = timecode_of(source)
+    if started:
+        try:
+            video.metadata["timecode"] = timecode.advance(started, carried.frames_before, carried.rate)
+        except ValueError as error:
+            report(Note(f"{carried.source.name}: its timecode is left out ({error})", "warning"))
+    chapters = [c for c in (_moved(c, carried) for c in source.chapters()) if c is not None]
+    if chapters:
+        out.set_chapters(chapters)
+
+
+def _moved(chapter: Any, carried: Carried) -> Any:
+    """A chapter where it is in the result; None if it is not in it."""
+    base = Fraction(chapter["time_base"])
+    begins, ends = chapter["start"] * base, chapter["end"] * base
+    first = begins if carried.start_s is None else max(begins, carried.start_s)
+    last = ends if carried.end_s is None else min(ends, carried.end_s)
+    if first >= last:
+        return None
+    start, end = (max(0, round((t + carried.shift_s) / base)) for t in (first, last))
+    return chapter | {"start": start, "end": max(end, start + 1)}

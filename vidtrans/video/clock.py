@@ -1,0 +1,55 @@
+"""Timestamps that can be relied on, made from those that a file has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+# A frame is never shown further from its place in the file than a decoder may reorder (H.264 and HEVC: 16).
+MAX_REORDER = 16
+
+
+def repaired(stamps: Sequence[int | None], nominal: int) -> tuple[tuple[int, ...], int]:
+    """Strictly increasing timestamps for frames in order of presentation, and how many had to be changed.
+
+    What increases is left alone. Stamps that only stand in the wrong order (some containers number packets, and
+    decoders hand frames over in another order) are sorted. Missing and repeated ones are put between their neighbours,
+    ``nominal`` apart where there is room; a clock that jumps back goes on at the ``nominal`` rate.
+    """
+    nominal = max(1, nominal)
+    known = [s for s in stamps if s is not None]
+    if len(known) == len(stamps) and all(a < b for a, b in pairwise(known)):
+        return tuple(known), 0
+    in_order = iter(_sorted_if_near(known))
+    wanted = [None if s is None else next(in_order) for s in stamps]
+    result: list[int] = []
+    for i, stamp in enumerate(wanted):
+        if not result:
+            result.append(stamp if stamp is not None else _before(wanted, nominal))
+        elif stamp is not None and stamp > result[-1]:
+            result.append(stamp)
+        else:
+            result.append(result[-1] + _step(result[-1], wanted[i + 1 : i + 1 + MAX_REORDER], nominal))
+    return tuple(result), sum(a != b for a, b in zip(result, stamps, strict=True))
+
+
+def _sorted_if_near(known: list[int]) -> list[int]:
+    """Sorted, if none moves further than decoders reorder, and few are repeated; else the clock began anew."""
+    order = sorted(range(len(known)), key=lambda i: (known[i], i))
+    near = all(abs(place - i) <= MAX_REORDER for place, i in enumerate(order))
+    return [known[i] for i in order] if near and 10 * len(set(known)) >= 9 * len(known) else known
+
+
+def _before(stamps: Sequence[int | None], nominal: int) -> int:
+    """The first frame's time, counted back from the first one that is known."""
+    first = next((i for i, s in enumerate(stamps) if s is not None), None)
+    return 0 if first is None else (stamps[first] or 0) - first * nominal
+
+
+def _step(last: int, ahead: Sequence[int | None], nominal: int) -> int:
+    """How far to go from ``last`` so that what is to be filled in before the next known later stamp fits."""
+    following = next(((i, s) for i, s in enumerate(ahead) if s is not None and s > last), None)
+    if following is None:
+        return nominal
+    gaps, end = following[0] + 2, following[1]
+    return max(1, min(nominal, (end - last) // gaps))

@@ -1,0 +1,155 @@
+"""One open video file and the pictures that its decoder hands over, in order of presentation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import av
+import av.error
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from vidtrans.errors import MediaError
+from vidtrans.video.container import MAX_PIXELS, describe, open_media, picture_stream
+from vidtrans.video.deinterlace import deinterlaced
+
+# Those of the demuxers that list every frame of a file, so that one which is not there is known to be missing.
+LISTS_FRAMES = "mov,mp4,m4a,3gp,3g2,mj2"
+# Of damage that the demuxer stumbles over, so often in a row is tried to read on behind it.
+MAX_STUMBLES = 64
+
+
+@dataclass
+class Losses:
+    """What a tolerant reading lost, and when it began to."""
+
+    lost: int = 0  # packets
+    flawed: int = 0  # frames
+    interlaced: int = 0  # frames; no loss, but counted in the same pass
+    packets: int = 0
+    at_s: float | None = None
+
+    def note(self, packet_or_frame: Any) -> None:
+        """Remember where the first damage is."""
+        if self.at_s is None and packet_or_frame is not None and packet_or_frame.pts is not None:
+            self.at_s = float(packet_or_frame.pts * packet_or_frame.time_base)
+
+
+class Decoder:
+    """Decodes the picture stream of a file. Use as a context manager.
+
+    ``threads`` for the decoder (0: as many as the machine has). ``tolerant``: what cannot be decoded is passed over and
+    counted in ``losses``; else it raises MediaError. A tolerant decoder uses no frame threads, with which a damaged
+    file differs from reading to reading.
+    """
+
+    def __init__(self, path: Path, threads: int = 0, *, tolerant: bool = False) -> None:
+        self.path, self.threads, self.tolerant = path, threads, tolerant
+
+    def __enter__(self) -> Decoder:
+        self._media = open_media(self.path)
+        self.container: InputContainer = self._media.__enter__()
+        try:
+            self.stream: VideoStream = picture_stream(self.container, self.path)
+            self.info = describe(self.container, self.stream, self.path)
+            self._alpha = _alpha_decoder(self.stream)
+            context = self._alpha or self.stream.codec_context
+            context.thread_type = "SLICE" if self.tolerant else "AUTO"
+            context.thread_count = self.threads
+        except BaseException:
+            self.container.close()
+            raise
+        self.losses = Losses()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._media.__exit__(None, None, None)
+
+    def seek(self, pts: int) -> bool:
+        """Go to the keyframe before ``pts``; whether the container could."""
+        try:
+            self.container.seek(pts, stream=self.stream, backward=True)
+            (self._alpha or self.stream.codec_context).flush_buffers()
+            return True
+        except (av.error.FFmpegError, OSError):
+            return False
+
+    def pictures(self, *, interlaced: bool | None = None) -> Iterator[av.VideoFrame]:
+        """Yield what is decoded from here on, woven lines taken apart.
+
+        ``interlaced``: whether there are any in the clip; None looks at the first frame. Raises MediaError.
+        """
+        frames = self._decoded()
+        if interlaced is None:
+            first = next(frames, None)
+            if first is None:
+                return
+            interlaced, frames = first.interlaced_frame, chain([first], frames)
+        yield from deinterlaced(frames) if interlaced else frames
+
+    @property
+    def num_missing(self) -> int:
+        """Frames that the container lists and did not hold, after a reading from end to end."""
+        if self.info.format != LISTS_FRAMES or not self.info.num_frames_from_header:
+            return 0
+        return max(0, self.info.num_frames_from_header - self.losses.packets)
+
+    def num_hidden(self, shown: int) -> int:
+        """Frames that the container lists, holds, and does not want to be shown, when ``shown`` ones were read."""
+        if self.info.format != LISTS_FRAMES or self.losses.lost:
+            return 0
+        return max(0, self.info.num_frames_from_header - self.num_missing - shown)
+
+    def _decoded(self) -> Iterator[av.VideoFrame]:
+        """Decode packet by packet (a container-wide decode drops good frames around a bad packet)."""
+        count = 0
+        for packet in self._packets():
+            try:
+                frames = self._alpha.decode(packet) if self._alpha else packet.decode()
+            except (av.error.FFmpegError, OSError) as error:
+                self._lose(packet, error, count)
+                continue
+            for frame in frames:
+                count += 1
+                if frame.is_corrupt:
+                    self.losses.flawed += 1
+                    self.losses.note(frame)
+                self.losses.interlaced += frame.interlaced_frame
+                yield frame
+
+    def _packets(self) -> Iterator[Any]:
+        """The stream's packets, and the empty one that empties the decoder at the end."""
+        stumbles = 0
+        while True:
+            try:
+                for packet in self.container.demux(self.stream):
+                    self.losses.packets += packet.size > 0
+                    stumbles = 0
+                    yield packet
+                return
+            except (av.error.FFmpegError, OSError) as error:
+                self._lose(None, error, self.losses.packets)
+                stumbles += 1
+                if stumbles > MAX_STUMBLES:
+                    return
+
+    def _lose(self, packet: Any, error: Exception, count: int) -> None:
+        if not self.tolerant:
+            why = "no frame could be decoded" if not count else f"damaged after frame {count - 1}"
+            told = f"{why} ({getattr(error, 'strerror', None) or error})"
+            raise MediaError(str(self.path), told, "repair or convert it, or take what is left with --allow-damaged")
+        self.losses.lost += 1
+        self.losses.note(packet)
+
+
+def _alpha_decoder(stream: VideoStream) -> Any:
+    """The decoder that also reads the alpha of a VP8 or VP9 stream, which FFmpeg's own leave out; None elsewhere."""
+    if stream.metadata.get("alpha_mode") != "1" or stream.codec_context.name not in ("vp8", "vp9"):
+        return None
+    context = av.CodecContext.create("libvpx" if stream.codec_context.name == "vp8" else "libvpx-vp9", "r")
+    context.options = {"max_pixels": str(MAX_PIXELS)}
+    return context

@@ -1,0 +1,182 @@
+"""How a result is written: the settings of ``[encoding]``, and what the name of an output says."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Protocol
+
+from vidtrans.errors import UsageError
+from vidtrans.registry import unknown
+from vidtrans.settings import Table, setting
+from vidtrans.video.codecs import CODECS, CONTAINERS, PICTURES, SPEEDS, Codec
+from vidtrans.video.picture import PICTURE_SUFFIXES
+from vidtrans.video.pictures import NUMBER
+
+AUTO = "auto"
+# A codec of the user's own ffmpeg program: ffmpeg:h264_nvenc.
+USERS = "ffmpeg:"
+# SVT-AV1 counts its presets the other way round.
+SVT_SPEEDS = dict(zip(SPEEDS, ("12", "11", "10", "9", "8", "7", "5", "4", "3"), strict=True))
+
+
+class PictureSize(Protocol):
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def height(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class EncodingSettings:
+    """How the result is written."""
+
+    codec: str = setting(
+        AUTO,
+        "codec of the result, or ffmpeg:NAME for an encoder of your own ffmpeg; auto: what the output's ending asks "
+        "for, else png for pictures and h264 for videos",
+    )
+    depth: str = setting(
+        AUTO, "bits a channel; auto: more than 8 where source and codec have them", choices=(AUTO, "8", "10", "16")
+    )
+    crf: int | None = setting(None, "quality: lower is better and bigger; none: the codec's usual", low=0, high=63)
+    preset: str = setting("medium", "how much effort is spent to make files small, in x264's words", choices=SPEEDS)
+    fps: str = setting("source", "frames a second: source keeps every frame and its time, N makes them constant")
+    options: str = setting("", "of an ffmpeg:NAME encoder: key=value,key=value")
+    filter: str = setting("", "a filter graph of your own ffmpeg, laid over the result")
+
+    def __post_init__(self) -> None:
+        if self.codec != AUTO and not self.is_users and self.codec not in CODECS:
+            raise unknown("codec", self.codec, [AUTO, *CODECS])
+        if self.crf is not None and self.codec in CODECS and self.crf > CODECS[self.codec].worst_crf:
+            raise UsageError(f"crf {self.crf}", f"{self.codec} ends at {CODECS[self.codec].worst_crf}", "take less")
+        if self.options and not self.is_users:
+            raise UsageError("encoding.options", "they are for --codec ffmpeg:NAME", "leave them out")
+        self.rate  # noqa: B018  (a wrong one is said at once)
+
+    @property
+    def is_users(self) -> bool:
+        """Whether the encoder is the user's own ffmpeg's."""
+        return self.codec.startswith(USERS)
+
+    @property
+    def needs_program(self) -> bool:
+        """Whether the user's own ffmpeg has a part in it."""
+        return self.is_users or bool(self.filter)
+
+    @property
+    def kept_as(self) -> Codec:
+        """What the chunks are encoded with: losslessly where more is to be done with them."""
+        return CODECS["ffv1" if self.needs_program else self.codec]
+
+    @property
+    def rate(self) -> Fraction | None:
+        """The constant frame rate that was asked for. Raises UsageError."""
+        if self.fps == "source":
+            return None
+        with suppress(ValueError, ZeroDivisionError):
+            rate = Fraction(self.fps)
+            if 0 < rate <= 1000:
+                return rate.limit_denominator(1001)
+        raise UsageError(f"--fps {self.fps}", "it is no frame rate", "give a number, 24 or 30000/1001, or source")
+
+    def for_key(self) -> Table:
+        """What of the settings decides the bytes of the result."""
+        own = {"codec": self.codec, "depth": self.depth, "fps": self.fps}
+        asked = {name: getattr(self, name) for name in ("options", "filter") if getattr(self, name)}
+        return own | asked | self._graded(None if self.is_users else CODECS[self.codec])
+
+    def chunk_key(self) -> Table:
+        """What of the settings decides the bytes of a chunk, besides its pictures' format."""
+        return {"encoder": self.kept_as.encoder, "fps": self.fps} | self._graded(self.kept_as)
+
+    def _graded(self, codec: Codec | None) -> Table:
+        if codec is None or codec.crf is None:
+            return {}
+        return {"crf": codec.crf if self.crf is None else self.crf, "preset": self.preset}
+
+    def encoder_options(self) -> dict[str, str]:
+        """Of the encoder, for a chunk."""
+        codec = self.kept_as
+        options = dict(codec.options)
+        if codec.crf is not None:
+            options["crf"] = str(codec.crf if self.crf is None else self.crf)
+            options["preset"] = SVT_SPEEDS[self.preset] if codec.encoder == "libsvtav1" else self.preset
+        return options
+
+    def resolved(self, *, pictures: bool, output: Path | None) -> EncodingSettings:
+        """With a codec in place of ``auto``: what the output's ending asks for, else what suits the source."""
+        if self.codec != AUTO:
+            return self
+        ending = output.suffix.lower().lstrip(".") if output else ""
+        of_ending = {"exr": "exr", "png": "png", "gif": "gif", "webm": "av1"}
+        usual = "png" if pictures and ending not in CONTAINERS else "h264"
+        return replace(self, codec=of_ending.get(ending, usual))
+
+    def depth_for(self, source: int) -> int:
+        """Bits a channel of the result, for a source of so many. Raises UsageError."""
+        depths = CODECS["ffv1" if self.is_users else self.codec].depths
+        if self.depth != AUTO:
+            if int(self.depth) not in depths:
+                has = " and ".join(map(str, depths))
+                raise UsageError(f"encoding.depth {self.depth}", f"{self.codec} has {has} bits", f"use one of {has}")
+            return int(self.depth)
+        # Ten bits of H.264 play almost nowhere: only who asks for them gets them.
+        deepest = 8 if self.codec == "h264" else max(depths)
+        return deepest if source > 8 else min(depths)
+
+    def check_size(self, picture: PictureSize) -> None:
+        """Raises UsageError where the codec cannot hold pictures of this (width, height)."""
+        if self.is_users:
+            return
+        codec, shown = CODECS[self.codec], f"{picture.width}x{picture.height}"
+        if picture.width < codec.smallest[0] or picture.height < codec.smallest[1]:
+            least = "x".join(map(str, codec.smallest))
+            raise UsageError(f"--codec {self.codec}", f"it takes {least} and more, not {shown}", "use prores, or ffv1")
+        if codec.even and (picture.width % 2 or picture.height % 2):
+            raise UsageError(f"--codec {self.codec}", f"it takes even sizes, not {shown}", "use prores4444, or ffv1")
+
+    @property
+    def makes_pictures(self) -> bool:
+        return self.codec in PICTURES
+
+    def default_suffix(self, *, single: bool) -> str:
+        """The ending of a result; a folder of pictures has none."""
+        if self.makes_pictures and not single:
+            return ""
+        return "." + ("mp4" if self.is_users else CODECS[self.codec].containers[0])
+
+    def check_container(self, output: Path, *, single: bool) -> None:
+        """Raises UsageError where ``output``'s container cannot hold the codec; ``single``: it is one picture."""
+        ending = output.suffix.lower().lstrip(".")
+        if self.makes_pictures:
+            self._check_pictures(output, ending, single)
+            return
+        containers = tuple(CONTAINERS) if self.is_users else CODECS[self.codec].containers
+        if ending not in containers:
+            names = ", ".join("." + c for c in containers)
+            where = f"to '{output.suffix}'" if output.suffix else "without an ending"
+            raise UsageError(str(output), f"{self.codec} cannot be written {where}", f"use {names}")
+
+    def _check_pictures(self, output: Path, ending: str, single: bool) -> None:
+        own = f".{self.codec}"
+        if ("." + ending in PICTURE_SUFFIXES or single) and ending != self.codec:
+            raise UsageError(str(output), f"pictures are written as {own}", f"use -o {output.with_suffix(own)}")
+        if not single and ending in (*CONTAINERS, "gif", *PICTURES):
+            why = "several pictures go into a folder"
+            raise UsageError(str(output), why, f"use -o {output.with_suffix('')}")
+
+
+def split_pattern(output: Path) -> tuple[Path, str]:
+    """The folder and the pattern of ``frames/%05d.png``; the output itself and '' where it is no pattern.
+
+    Raises UsageError where its folder is the current one: a result's folder is its own.
+    """
+    if not NUMBER.search(output.name) or "." + output.suffix.lower().lstrip(".") not in PICTURE_SUFFIXES:
+        return output, ""
+    if output.parent.name in ("", ".."):
+        raise UsageError(str(output), "numbered pictures go into a folder of their own", f"use -o frames/{output.name}")
+    return output.parent, output.name

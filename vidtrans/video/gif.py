@@ -1,0 +1,143 @@
+"""Animated GIF: one palette for the whole clip, and areas that do not move hold still.
+
+A clip is gone through twice: once for the 255 colours that suit all of it, once to draw with them. The colours between
+are dithered by an ordered pattern, in which a pixel depends on its own colour and place alone. Error diffusion draws
+finer, but a change anywhere sets everything right of and below it crawling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, suppress
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+from av.filter import Graph
+
+TIME_BASE = Fraction(1, 100)  # GIF counts in centiseconds
+SHORTEST_CS = 2  # browsers show what is shorter for 10
+LONGEST_CS = 65535
+OPAQUE_FROM = 128  # a pixel of a GIF is seen or not
+# From 0, a coarse pattern, to 5, hardly any.
+DITHER = "bayer:bayer_scale=3"
+
+Frames = Callable[[], Iterator[np.ndarray]]
+
+
+def write_gif(frames: Frames, times_s: Sequence[Fraction], durations_s: Sequence[Fraction], output: Path) -> None:
+    """Write an endless GIF.
+
+    ``frames()`` yields pictures of one size, (H, W, 3) or (H, W, 4) uint8, RGB or RGBA with straight alpha; it is
+    called twice, and must yield the same both times, as many as there are ``times_s`` (of presentation, increasing)
+    and ``durations_s``, of which the last is used. Times are rounded to centiseconds from the first, so they do not
+    drift. A frame that would be shown for less than 2 gives its place to the next. Alpha from 128 up is opaque.
+
+    The same frames give the same bytes. ``output`` is written as it is; an OSError of the disk goes up. ValueError
+    where the numbers of frames, times and durations differ, or are 0.
+    """
+    shown, last_cs = schedule(times_s, durations_s)
+    palette = _palette(_picked(frames(), shown))
+    options = {"loop": "0", "final_delay": str(last_cs), "fflags": "+bitexact"}
+    with closing(av.open(f"file:{output}", "w", format="gif", options=options)) as container:
+        stream: Any = None
+        for frame in _drawn(_picked(frames(), shown), palette):
+            if stream is None:
+                stream = container.add_stream("gif", rate=100)
+                stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, "pal8"
+                stream.codec_context.time_base = TIME_BASE
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def schedule(times_s: Sequence[Fraction], durations_s: Sequence[Fraction]) -> tuple[list[list[int]], int]:
+    """When each frame is shown, in centiseconds from the first: never, once, or again where GIF cannot count so far.
+
+    Second: how long the last one is shown. Raises ValueError where there are no times, or not as many durations.
+    """
+    if not times_s or len(times_s) != len(durations_s):
+        raise ValueError(f"{len(times_s)} times and {len(durations_s)} durations")
+    shown: list[list[int]] = []
+    ends = [*times_s[1:], times_s[-1] + durations_s[-1]]
+    at = 0
+    for end in ends:
+        until = round((end - times_s[0]) / TIME_BASE)
+        if len(shown) == len(ends) - 1:
+            until = max(until, at + SHORTEST_CS)
+        if until - at < SHORTEST_CS:
+            shown.append([])
+            continue
+        shown.append(list(range(at, until, LONGEST_CS)))
+        at = until
+    return shown, at - shown[-1][-1]
+
+
+def _picked(pictures: Iterable[np.ndarray], shown: list[list[int]]) -> Iterator[av.VideoFrame]:
+    """The frames that are shown, in BGRA, at their times. Raises ValueError where there are not as many as times."""
+    for picture, starts in zip(pictures, shown, strict=True):
+        for start in starts:
+            frame = av.VideoFrame.from_ndarray(_bgra(picture), format="bgra")
+            frame.pts, frame.time_base = start, TIME_BASE
+            yield frame
+
+
+def _bgra(picture: np.ndarray) -> np.ndarray:
+    if picture.shape[2] == 3:
+        return cv2.cvtColor(picture, cv2.COLOR_RGB2BGRA)
+    bgra = cv2.cvtColor(picture, cv2.COLOR_RGBA2BGRA)
+    bgra[..., 3] = np.where(bgra[..., 3] < OPAQUE_FROM, 0, 255)
+    return bgra
+
+
+def _palette(frames: Iterator[av.VideoFrame]) -> av.VideoFrame:
+    """The 255 colours and one for nothing, as FFmpeg's palettegen lays them out: 16 × 16 pixels."""
+    graph, source = Graph(), None
+    for frame in frames:
+        if source is None:
+            source = _source(graph, frame)
+            _chain(source, graph.add("palettegen"), graph.add("buffersink"))
+            graph.configure()
+        source.push(frame)
+    assert source is not None
+    source.push(None)
+    return graph.vpull()
+
+
+def _drawn(frames: Iterator[av.VideoFrame], palette: av.VideoFrame) -> Iterator[av.VideoFrame]:
+    """The frames in the palette's colours."""
+    graph, source = Graph(), None
+    for frame in frames:
+        if source is None:
+            source, colours = _source(graph, frame), _source(graph, palette)
+            draw = graph.add("paletteuse", f"dither={DITHER}")
+            colours.link_to(draw, 0, 1)
+            _chain(source, draw, graph.add("buffersink"))
+            graph.configure()
+            palette.pts, palette.time_base = 0, TIME_BASE
+            colours.push(palette)
+            colours.push(None)
+        source.push(frame)
+        yield from _pulled(graph)
+    assert source is not None
+    source.push(None)
+    yield from _pulled(graph)
+
+
+def _source(graph: Graph, frame: av.VideoFrame) -> Any:
+    return graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=TIME_BASE)
+
+
+def _chain(*filters: Any) -> None:
+    for one, following in pairwise(filters):
+        one.link_to(following)
+
+
+def _pulled(graph: Graph) -> Iterator[av.VideoFrame]:
+    """What is ready. It has none where BlockingIOError asks for more, and EOFError says that this was all."""
+    with suppress(BlockingIOError, EOFError):
+        while True:
+            yield graph.vpull()

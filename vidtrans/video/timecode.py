@@ -1,0 +1,52 @@
+"""Timecode as SMPTE ST 12-1 counts it: HH:MM:SS:FF, and HH:MM:SS;FF where frame numbers are dropped.
+
+At 30000/1001 frames a second a count of 30 falls behind the clock by 3.6 s an hour. Drop-frame makes up for it by
+leaving out the numbers 00 and 01 (at 60000/1001: 00 to 03) at the start of every minute but each tenth. No picture is
+dropped, only a number.
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from math import floor
+
+_FORM = re.compile(r"([0-9]{2}):([0-9]{2}):([0-9]{2})([:;])([0-9]{2,3})")
+_DROPPED = {30: 2, 60: 4}  # so many numbers are left out a minute
+
+
+def advance(timecode: str, frames: int, rate: Fraction) -> str:
+    """The timecode ``frames`` later (or earlier, below 0); after 24 hours it begins anew.
+
+    ``rate``: frames a second; the count goes to the nearest whole number (30 for 30000/1001). Raises ValueError where
+    ``timecode`` is none, has a number that its rate does not have, or drops frames at another rate than 29.97 or
+    59.94.
+    """
+    match = _FORM.fullmatch(timecode)
+    if match is None:
+        raise ValueError(f"{timecode!r} is no timecode: it reads HH:MM:SS:FF, or HH:MM:SS;FF with drop-frame")
+    base = floor(rate + Fraction(1, 2))
+    if base < 1:
+        raise ValueError(f"timecode needs a frame rate, not {rate}")
+    mark = match[4]
+    # Containers round rates: 2997/100 is meant for 30000/1001.
+    if mark == ";" and (base not in _DROPPED or abs(rate - base * Fraction(1000, 1001)) > Fraction(1, 100)):
+        raise ValueError(f"{timecode!r} is drop-frame, which {rate} frames a second do not have")
+    dropped = _DROPPED[base] if mark == ";" else 0
+    hours, minutes, seconds, frame = (int(match[i]) for i in (1, 2, 3, 5))
+    lacking = dropped and minutes % 10 and seconds == 0 and frame < dropped
+    if hours > 23 or minutes > 59 or seconds > 59 or frame >= base or lacking:
+        raise ValueError(f"there is no timecode {timecode!r} at {rate} frames a second")
+    minute = 60 * hours + minutes
+    count = (60 * minute + seconds) * base + frame - dropped * (minute - minute // 10)
+    return _written(count + frames, base, dropped, mark)
+
+
+def _written(count: int, base: int, dropped: int, mark: str) -> str:
+    a_minute, ten_minutes = 60 * base - dropped, 600 * base - 9 * dropped
+    tens, rest = divmod(count % (144 * ten_minutes), ten_minutes)
+    # The first of ten minutes has all its numbers; each that follows begins with those left out.
+    number = tens * 600 * base + rest + dropped * max(0, (rest - dropped) // a_minute)
+    seconds, frame = divmod(number, base)
+    minutes, second = divmod(seconds, 60)
+    return f"{minutes // 60:02}:{minutes % 60:02}:{second:02}{mark}{frame:02}"
