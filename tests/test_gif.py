@@ -114,6 +114,16 @@ def test_colours_under_what_is_transparent_take_no_place_in_the_palette() -> Non
     hidden = made([frame])[0][0]
     frame[:64] = 0
     assert (hidden == made([frame])[0][0]).all()
+    assert error(hidden[64:], frame[64:]) < error(made([frame[64:]])[0][0], frame[64:]) + 0.5
+
+
+def test_a_frame_of_nothing_is_nothing() -> None:
+    frames = [np.dstack([f, np.full(f.shape[:2], 255 * (i != 1), np.uint8)]) for i, f in enumerate(moving_frames(3))]
+    pictures, durations = made(frames)
+    assert [p[..., 3].max() for p in pictures] == [255, 0, 255]
+    assert error(pictures[2], frames[2]) < 9
+    assert durations == [4, 4, 4]
+    assert made(frames[1:2])[0][0][..., 3].max() == 0
 
 
 @pytest.mark.parametrize(

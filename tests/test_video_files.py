@@ -240,8 +240,8 @@ def test_where_a_seek_lands_too_late_the_frames_are_right_all_the_same(
     with ClipReader(path) as reader:
         assert list(reader.frames())
         index = reader.index()
-        honest = reader._seek
-        monkeypatch.setattr(reader, "_seek", lambda pts: honest(index.pts[18] if pts else 0))
+        honest = reader._decoder.seek
+        monkeypatch.setattr(reader._decoder, "seek", lambda pts: honest(index.pts[18] if pts else 0))
         found = list(reader.frames(7, 12, index))
     assert [f.index for f in found] == list(range(7, 12))
     assert all(np.array_equal(f.rgb, whole[f.index]) for f in found)

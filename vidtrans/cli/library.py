@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -9,43 +10,59 @@ import click
 
 from vidtrans.cli.console import Console
 from vidtrans.cli.flags import FILE
-from vidtrans.cli.options import console_options
+from vidtrans.cli.options import common, console_options
+from vidtrans.cli.words import count
+
+CUTS_SHOWN = 12
 
 
 @click.command("probe")
 @click.argument("video", type=FILE)
-@console_options
-def probe(video: Path, console: Console) -> None:
-    """What a video holds, as its headers tell it."""
-    from vidtrans.video.container import probe as look
+@common
+def probe(video: Path, context: Any, console: Console) -> None:
+    """What a clip holds: frames, times, cuts, tracks, colours, and what is unusual about it."""
+    from vidtrans.pipeline.probe import probe as look
 
-    info = look(video)
-    table: dict[str, Any] = {
-        k: str(v) if k in ("average_rate", "time_base", "sample_aspect_ratio") else v for k, v in info.__dict__.items()
-    }
-    table["audio"] = [dict(a.__dict__) for a in info.audio]
-    rate = f"{float(info.average_rate):.3f}" if info.average_rate else "unknown"
-    length = f"{info.duration_s:.3f} s" if info.duration_s is not None else "unknown length"
-    lines = [
-        f"{video}: {info.format}, {length}",
-        f"  picture  {info.codec} {info.width}x{info.height} {info.pix_fmt}, {rate} frames/s on average, "
-        f"{info.num_frames_from_header or 'unknown'} frames by its header",
-        f"  pixels   aspect {info.sample_aspect_ratio}, colour {info.colour_space}, {info.colour_range} range, "
-        f"transfer {info.colour_transfer}",
-        *(
-            f"  sound    {a.codec} {a.sample_rate_hz} Hz, {a.channels} channels, {a.language or 'no language'}"
-            for a in info.audio
-        ),
+    table = look(video, context)
+    console.result(
+        table, "\n".join([_first_line(table), *_facts(table), *(f"  note     {w}" for w in table["warnings"])])
+    )
+
+
+def _first_line(table: dict[str, Any]) -> str:
+    rate = float(Fraction(table["rate"]))
+    kind = table["format"].split(",")[0]
+    return (
+        f"{table['path']}: {kind}, {count(table['frames'], 'frame')}, {table['seconds']:.3f} s at {rate:.3f} frames/s"
+    )
+
+
+def _language(code: str | None) -> str:
+    return "no language" if code in (None, "und") else str(code)
+
+
+def _facts(table: dict[str, Any]) -> list[str]:
+    """What there is, a line each."""
+    lines = [f"  picture  {table['width']}x{table['height']}, {table['findings']['depth']} bits a channel"]
+    if "codec" in table:
+        colours = f"{table['colour_space']} colours, {table['colour_range']} range, {table['colour_transfer']} transfer"
+        lines[0] = lines[0].replace("picture  ", f"picture  {table['codec']} ") + f", {colours}"
+    lines += [
+        f"  sound    {a['codec']} {a['sample_rate_hz']} Hz, {count(a['channels'], 'channel')}, "
+        f"{_language(a['language'])}"
+        for a in table.get("audio", ())
     ]
-    if info.num_video_streams > 1:
-        lines.append(f"  {info.num_video_streams} video streams; this is the one that is used")
-    base = {
-        "output": None,
-        "frames": info.num_frames_from_header,
-        "seconds": info.duration_s,
-        "cached": False,
-    }
-    console.result(base | table, "\n".join(lines))
+    extras = [f"subtitles ({', '.join(table['subtitles'])})"] if table.get("subtitles") else []
+    extras += [count(table["chapters"], "chapter")] if table.get("chapters") else []
+    extras += [f"timecode {table['timecode']}"] if table.get("timecode") else []
+    if extras:
+        lines.append(f"  also     {', '.join(extras)}")
+    cuts = list(zip(table["cuts"], table["cuts_s"], strict=True))
+    shown = ", ".join(f"{s:.2f} s (frame {n})" for n, s in cuts[:CUTS_SHOWN])
+    if cuts:
+        more = f" … and {len(cuts) - CUTS_SHOWN} more (--json lists them)" if len(cuts) > CUTS_SHOWN else ""
+        lines.append(f"  cuts     at {shown}{more}")
+    return lines
 
 
 @click.group("model")

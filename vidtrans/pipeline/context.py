@@ -144,7 +144,7 @@ def open_clip(context: Context, path: Path, guides: Sequence[str] = ()) -> Clip:
     damage = clip.index.findings.damage
     if damage and not context.allow_damaged:
         raise MediaError(str(path), f"damaged: {damage}", "repair it, or take what is left with --allow-damaged")
-    for told in applied(clip.index, path):
+    for told in applied(clip.index):
         context.warn_once(f"{path.name}: {told}")
     return clip
 

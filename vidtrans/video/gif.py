@@ -41,16 +41,17 @@ def write_gif(frames: Frames, times_s: Sequence[Fraction], durations_s: Sequence
     where the numbers of frames, times and durations differ, or are 0.
     """
     shown, last_cs = schedule(times_s, durations_s)
-    palette = _palette(_picked(frames(), shown))
+    see_through = next(iter(frames())).shape[2] == 4
+    palette = _palette(_picked(frames(), shown, _seen))
     options = {"loop": "0", "final_delay": str(last_cs), "fflags": "+bitexact"}
     with closing(av.open(f"file:{output}", "w", format="gif", options=options)) as container:
-        stream: Any = None
-        for frame in _drawn(_picked(frames(), shown), palette):
-            if stream is None:
-                stream = container.add_stream("gif", rate=100)
-                stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, "pal8"
-                stream.codec_context.time_base = TIME_BASE
-            container.mux(stream.encode(frame))
+        # Each frame in full where something may be transparent; else what differs from the one before.
+        stream: Any = container.add_stream("gif", rate=100, options={"gifflags": "0"} if see_through else {})
+        stream.codec_context.time_base = TIME_BASE
+        for frame in _drawn(_picked(frames(), shown, _bgra), palette):
+            stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, "pal8"
+            for packet in stream.encode(frame):
+                container.mux(_cleared(packet) if see_through else packet)
         container.mux(stream.encode(None))
 
 
@@ -76,11 +77,13 @@ def schedule(times_s: Sequence[Fraction], durations_s: Sequence[Fraction]) -> tu
     return shown, at - shown[-1][-1]
 
 
-def _picked(pictures: Iterable[np.ndarray], shown: list[list[int]]) -> Iterator[av.VideoFrame]:
-    """The frames that are shown, in BGRA, at their times. Raises ValueError where there are not as many as times."""
+def _picked(
+    pictures: Iterable[np.ndarray], shown: list[list[int]], prepared: Callable[[np.ndarray], np.ndarray]
+) -> Iterator[av.VideoFrame]:
+    """The frames that are shown, at their times. Raises ValueError where there are not as many as times."""
     for picture, starts in zip(pictures, shown, strict=True):
         for start in starts:
-            frame = av.VideoFrame.from_ndarray(_bgra(picture), format="bgra")
+            frame = av.VideoFrame.from_ndarray(prepared(picture), format="bgra")
             frame.pts, frame.time_base = start, TIME_BASE
             yield frame
 
@@ -91,6 +94,13 @@ def _bgra(picture: np.ndarray) -> np.ndarray:
     bgra = cv2.cvtColor(picture, cv2.COLOR_RGBA2BGRA)
     bgra[..., 3] = np.where(bgra[..., 3] < OPAQUE_FROM, 0, 255)
     return bgra
+
+
+def _seen(picture: np.ndarray) -> np.ndarray:
+    """For the palette, which would count what is transparent too: what is seen, over and over until it is filled."""
+    bgra = _bgra(picture)
+    seen = bgra[bgra[..., 3] > 0]
+    return np.resize(seen, bgra.shape) if len(seen) else np.zeros_like(bgra)
 
 
 def _palette(frames: Iterator[av.VideoFrame]) -> av.VideoFrame:
@@ -125,6 +135,20 @@ def _drawn(frames: Iterator[av.VideoFrame], palette: av.VideoFrame) -> Iterator[
     assert source is not None
     source.push(None)
     yield from _pulled(graph)
+
+
+def _cleared(packet: av.Packet) -> av.Packet:
+    """The packet, with the order to clear what it drew before the next is drawn (GIF89a, 23: disposal method 2).
+
+    FFmpeg gives it to frames that have something transparent alone, so that an opaque one would show through.
+    """
+    data = bytearray(bytes(packet))
+    control = 13 + 3 * 2 ** ((data[10] & 7) + 1) if data.startswith(b"GIF") else 0
+    if data[control : control + 3] != b"\x21\xf9\x04":
+        raise RuntimeError("a GIF packet of an unknown layout")
+    data[control + 3] = (data[control + 3] & ~0x1C) | 2 << 2
+    packet.update(bytes(data))
+    return packet
 
 
 def _source(graph: Graph, frame: av.VideoFrame) -> Any:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from fractions import Fraction
-from pathlib import Path
-
 from vidtrans.video.clip import ClipIndex
 from vidtrans.video.colour import HD_LINES
 from vidtrans.video.container import MediaInfo
@@ -17,7 +13,7 @@ COLOURS = {
 }
 
 
-def applied(index: ClipIndex, path: Path) -> list[str]:
+def applied(index: ClipIndex) -> list[str]:
     """What had to be decided to read a clip: each is worth a warning whenever the clip is used."""
     found, told = index.findings, []
     if found.damage:
@@ -27,7 +23,7 @@ def applied(index: ClipIndex, path: Path) -> list[str]:
             f"{_frames(index.num_rebuilt_pts)} had no time, or a wrong one: put right from the others and the rate"
         )
     promised = index.num_frames_from_header
-    if not found.missing and not found.hidden and not index.names and 0 < index.num_frames < promised:
+    if not found.damage and not found.hidden and not index.names and 0 < index.num_frames < promised:
         told.append(f"its header promises {promised} frames, it has {index.num_frames}")
     if found.colour:
         told.append(COLOURS[found.colour])
@@ -41,10 +37,10 @@ def applied(index: ClipIndex, path: Path) -> list[str]:
 def noteworthy(info: MediaInfo, index: ClipIndex) -> list[str]:
     """What else an artist may want to know of a video before it is used."""
     found, told = index.findings, []
-    gaps = Counter(index.durations()[:-1])
-    if gaps and max(gaps) - min(gaps) > _rounding(index):
-        shortest, longest = (1 / float(g * index.time_base) for g in (max(gaps), min(gaps)))
-        rates = f"{shortest:.2f} to {longest:.2f} frames/s"
+    if not found.damage and _varies(index):
+        gaps = index.durations()[:-1]
+        slowest, fastest = (1 / float(gap * index.time_base) for gap in (max(gaps), min(gaps)))
+        rates = f"{slowest:.2f} to {fastest:.2f} frames/s"
         told.append(f"variable frame rate ({rates}): every frame keeps its time; --fps N makes it constant")
     if found.turned:
         told.append("stored turned or mirrored: read upright, and written so")
@@ -74,10 +70,11 @@ def noteworthy(info: MediaInfo, index: ClipIndex) -> list[str]:
     return told
 
 
-def _rounding(index: ClipIndex) -> Fraction | int:
-    """How much the steps of a constant rate differ for being whole numbers of the time base."""
-    exact = 1 / (index.rate * index.time_base)
-    return 0 if exact.denominator == 1 else 1
+def _varies(index: ClipIndex) -> bool:
+    """Whether frames are shown for different lengths of time, by more than what a time base rounds."""
+    gaps = index.durations()[:-1]
+    spread = max(gaps, default=0) - min(gaps, default=0)
+    return spread > 1 and spread > 0.01 * max(gaps)
 
 
 def _frames(count: int) -> str:

@@ -1,0 +1,53 @@
+"""What a clip holds, as an artist wants to know it: read from end to end, with all that is unusual about it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from vidtrans.pipeline.context import Context, survey_clip
+from vidtrans.settings import Table
+from vidtrans.video.container import MediaInfo
+from vidtrans.video.container import probe as read_headers
+from vidtrans.video.pictures import is_stills
+from vidtrans.video.policy import applied, noteworthy
+
+
+def probe(path: Path, context: Context) -> Table:
+    """Frames, times, shots, tracks and colours of a clip, and its warnings: what is done about what is unusual.
+
+    The clip is read once, and what was found is kept for the commands that come. Damage is told and no error. Raises
+    MediaError where nothing can be read.
+    """
+    clip = survey_clip(context, path)
+    index = clip.index
+    table: Table = {
+        "output": None,
+        "frames": index.num_frames,
+        "seconds": round(index.duration_s, 3),
+        "cached": False,
+        "path": str(path),
+        "width": index.width,
+        "height": index.height,
+        "rate": str(index.rate),
+        "time_base": str(index.time_base),
+        "sample_aspect_ratio": str(index.sample_aspect_ratio),
+        "first_pts_s": float(index.pts[0] * index.time_base),
+        "cuts": list(clip.shots[1:]),
+        "cuts_s": [round(float((index.pts[s] - index.pts[0]) * index.time_base), 3) for s in clip.shots[1:]],
+        "findings": dict(index.findings.__dict__),
+    }
+    if is_stills(path):
+        return table | {"format": "pictures", "warnings": applied(index)}
+    info = read_headers(path)
+    return table | _headers(info) | {"warnings": [*applied(index), *noteworthy(info, index)]}
+
+
+def _headers(info: MediaInfo) -> Table:
+    """The table of what the headers say."""
+    plain: dict[str, Any] = {k: str(v) if k in ("average_rate",) else v for k, v in info.__dict__.items()}
+    for replaced in ("path", "width", "height", "time_base", "sample_aspect_ratio"):
+        plain.pop(replaced)
+    plain["subtitles"] = list(info.subtitles)
+    plain["audio"] = [dict(track.__dict__) for track in info.audio]
+    return plain | {"stored_size": [info.width, info.height]}
