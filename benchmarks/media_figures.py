@@ -19,10 +19,7 @@ import argparse
 import functools
 import hashlib
 import itertools
-import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -33,7 +30,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from media_look import Look, NoLook, alignment, decode_rgb, ffprobe, look_at, picture_streams
+from media_look import Look, NoLook, alignment, ffprobe, in_own_process, look_at, picture_streams
+from media_pixels import decode_rgb
 from media_run import guard, machine, run_vidtrans
 
 GOAL_MS = 1.0
@@ -42,7 +40,7 @@ GOAL_MB = 1.0  # per 10,000 frames
 GOAL_SPEED = 0.75  # scaling takes its share: 0.76–0.79 was measured with one shared swscale context
 CODECS = ("h264", "h265", "av1", "prores", "prores4444", "dnxhr", "ffv1", "png", "exr", "gif")
 SPACES = {"BT.601": (5, 6, "smpte170m"), "BT.709": (1, 1, "bt709")}  # swscale's number, the tag, its name
-FIRST, EVERY = 1000, 500
+FIRST = 1000  # frames before growth counts
 HALF_A_MS = Fraction(1, 2000)  # Matroska keeps times in milliseconds
 
 
@@ -189,12 +187,12 @@ def _write_coloured(
 
 
 def figures_speed(work: Path, options: argparse.Namespace) -> Iterator[Figure]:
-    from media_make import write_clip
+    from media_make import smooth, write_clip
 
     clips = list(_hd_clips(options.clips))
     if not clips:
-        lines = {"preset": "medium", "crf": "20"}
-        clips = [write_clip(work / "made-720p.mp4", 150, size=(1280, 720), rate=30, options=lines, pictures=30)]
+        made = functools.partial(write_clip, size=(1280, 720), rate=30, options={"crf": "20"}, paint=smooth)
+        clips = [made(work / "made-720p.mp4", 150, pictures=30)]
     for clip in clips:
         try:
             yield from _speed(clip, options.rounds)
@@ -258,12 +256,11 @@ def figures_memory(work: Path, options: argparse.Namespace) -> Iterator[Figure]:
 
     clip = write_clip(work / "long.mp4", options.frames, rate=25, sound_from_s=0.0)
     for way in ("decode", "render"):
-        command = [sys.executable, str(Path(__file__).resolve()), str(clip), "--child", way]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=work)
-        if done.returncode:
-            yield failed(way, "".join(done.stderr.strip().splitlines()[-1:]))
+        try:
+            told = in_own_process(Path(__file__).with_name("media_growth.py"), way, str(clip))
+        except NoLook as error:
+            yield failed(way, error)
             continue
-        told = json.loads(done.stdout.splitlines()[-1])
         yield _growth(way, told["samples"])
         left = f"{told['open'][1] - told['open'][0]} descriptors, {told['children']} processes"
         yield Figure(f"{way}: left open", left, "0", told["open"][1] <= told["open"][0] and not told["children"])
@@ -279,50 +276,6 @@ def _growth(way: str, samples: Sequence[tuple[int, float]]) -> Figure:
     shown = f"{later[0][1]:.1f} MB at frame {later[0][0]}, {later[-1][1]:.1f} at {later[-1][0]}"
     value = f"{slope:+.2f} MB per 10,000 frames ({shown}, most {max(mb for _, mb in samples):.1f})"
     return Figure(what, value, f"≤ {GOAL_MB:g} MB", slope <= GOAL_MB)
-
-
-def child(way: str, clip: Path) -> None:
-    """Decode or render in this process, and print what its memory was on the way."""
-    samples: list[tuple[int, float]] = []
-
-    def seen(number: int) -> None:
-        if number % EVERY == 0 and (not samples or samples[-1][0] < number):
-            samples.append((number, _resident_mb()))
-
-    go = _decoding(clip, seen) if way == "decode" else _rendering(clip, seen)
-    before = len(os.listdir("/proc/self/fd"))
-    go()
-    after = len(os.listdir("/proc/self/fd"))
-    tasks = Path("/proc/self/task").glob("*/children")
-    children = sum(len(task.read_text().split()) for task in tasks)
-    print(json.dumps({"samples": samples, "open": [before, after], "children": children}))
-
-
-def _resident_mb() -> float:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
-def _decoding(clip: Path, seen: Callable[[int], None]) -> Callable[[], None]:
-    from vidtrans.video.reader import ClipReader
-
-    def go() -> None:
-        with ClipReader(clip) as reader:
-            for number, _ in enumerate(reader.frames(), 1):
-                seen(number)
-
-    return go
-
-
-def _rendering(clip: Path, seen: Callable[[int], None]) -> Callable[[], None]:
-    from vidtrans.events import Event, Progress
-    from vidtrans.pipeline.api import stylize
-
-    def report(event: Event) -> None:
-        if isinstance(event, Progress) and event.task.startswith("rendering"):
-            seen(event.done)
-
-    return lambda: stylize(clip, "identity", "long.out.mp4", report=report, cache_dir=Path("cache")) and None
 
 
 # --- bytes
@@ -387,11 +340,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10, help="length of the clip for av")
     parser.add_argument("--frames", type=int, default=10_000, help="length of the clip for memory")
     parser.add_argument("--rounds", type=int, default=5, help="for speed")
-    parser.add_argument("--child", choices=["decode", "render"], help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.child:
-        child(options.child, options.clips[0])
-        return
     lines = [f"{machine()}; {guard()} around each vidtrans", "", "| part | figure | value | goal | met |"]
     lines.append("| --- | --- | --- | --- | --- |")
     print("\n".join(lines))

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from media_check import MEDIA_ERROR, USAGE_ERROR, Expected, Place, Row, check
+from media_check import MEDIA_ERROR, USAGE_ERROR, check
+from media_place import Expected, Place, Row
 from media_run import Ran, run
 
 PLAIN = "plain.mp4"

@@ -12,7 +12,7 @@ import random
 import struct
 import sys
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
@@ -54,13 +54,14 @@ def write_clip(
     muxing: dict[str, str] | None = None,
     kind: str | None = None,
     pictures: int = 50,
+    paint: Callable[..., np.ndarray] | None = None,
 ) -> Path:
     """A clip of ``num_frames`` at a constant rate; its pictures repeat after ``pictures``.
 
     ``sound_from_s``: with AAC sound that begins so many seconds after the first frame and lasts as long as they do.
     """
     step = int(1 / (rate * time_base))
-    shown = [textured(*size, number=n) for n in range(min(num_frames, pictures))]
+    shown = [(paint or textured)(*size, number=n) for n in range(min(num_frames, pictures))]
     wanted = muxing if muxing is not None else {"video_track_timescale": str(time_base.denominator)}
     with closing(av.open(f"file:{path}", "w", format=kind, options=wanted)) as container:
         stream: Any = container.add_stream(codec, rate=rate, options=options or {"preset": "ultrafast", "g": "10"})

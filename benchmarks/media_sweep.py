@@ -23,8 +23,9 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-from media_check import GOAL_PEAK_MB, Expected, Row, check
+from media_check import GOAL_PEAK_MB, check
 from media_hostile import bad_media, hostile_rows
+from media_place import Expected, Row
 from media_run import guard, machine
 
 TABLE = "TABLE.tsv"

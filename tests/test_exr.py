@@ -186,6 +186,10 @@ def test_what_is_no_light_is_mended(kind: int) -> None:
     back = read_exr(put(exr_bytes({"R": ones, "G": ones, "B": ones, "A": odd}, kind)))
     assert back[0, :, 3].tolist() == expected
     assert (back[..., :3] == 65535).all()
+    back = read_exr(
+        put(exr_bytes({"R": ones, "G": ones, "B": ones, "A": ones * 6e-8 if kind == HALF else ones * 1e-40}))
+    )
+    assert (back[..., :3] == 65535).all()
 
 
 def test_a_stored_part_lies_in_what_is_shown() -> None:
@@ -246,7 +250,7 @@ def test_a_file_that_was_never_finished_is_refused() -> None:
 
 @pytest.mark.parametrize("names", ["Z", "R", ("left.R", "left.G", "left.B")])
 def test_channels_that_are_no_picture_are_refused(names: str | tuple[str, ...]) -> None:
-    refused(exr_bytes({n: np.ones((3, 4)) for n in names}))
+    assert "no channels R, G, B nor Y" in refused(exr_bytes({n: np.ones((3, 4)) for n in names}))
 
 
 def test_whole_numbers_are_refused() -> None:

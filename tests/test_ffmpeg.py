@@ -22,10 +22,11 @@ from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-import vidtrans.video.ffmpeg as module
+import vidtrans.video.program as module
 from vidtrans.errors import Interrupted, MediaError, UsageError
 from vidtrans.events import Progress, Stop
-from vidtrans.video.ffmpeg import Pass, check_encoder, encoders, find_program, parse_options, program_version, run_pass
+from vidtrans.video.ffmpeg import Pass, check_encoder, parse_options, run_pass
+from vidtrans.video.program import encoders, find_program, program_version
 
 PATH_HAS = shutil.which("ffmpeg")
 COUNT = 12

@@ -214,6 +214,8 @@ def test_frames_and_times_must_be_as_many(count: int) -> None:
     frames, times = numbered(4), [Fraction(i, 25) for i in range(count)]
     with pytest.raises(ValueError, match=r"times|argument"):
         write_gif(lambda: iter(frames), times, [Fraction(1, 25)] * count, Path("a.gif"))
+    with pytest.raises(ValueError, match="no frames"):
+        write_gif(lambda: iter(()), [Fraction(0)], [Fraction(1)], Path("a.gif"))
     with pytest.raises(ValueError, match="durations"):
         write_gif(lambda: iter(frames), [Fraction(0)] * 4, [Fraction(1, 25)] * count, Path("a.gif"))
 

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from itertools import chain, pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from vidtrans.errors import UsageError
 from vidtrans.pipeline.context import Context
+from vidtrans.settings import Table
 from vidtrans.video.carry import Carried
 from vidtrans.video.codecs import CODECS
 from vidtrans.video.encoder import PictureFormat, SegmentWriter, read_lossless
 from vidtrans.video.encoding import USERS, EncodingSettings
-from vidtrans.video.join import Timing, join, stamps_of
+from vidtrans.video.join import Timing, join, size_of, stamps_of
 from vidtrans.video.sequence import unpack
+
+if TYPE_CHECKING:
+    from vidtrans.video.ffmpeg import Pass
+
+TRIAL_FRAMES = 4
 
 
 @dataclass(frozen=True)
@@ -27,17 +38,20 @@ class Assembly:
     carried: Carried | None
     names: Sequence[str] | None
 
-    def write(self, segments: Sequence[Path], output: Path, scratch: Path, context: Context) -> int:
-        """Write ``output`` and return the number of sound packets; ``scratch`` holds what is needed in between.
+    def write(self, segments: Sequence[Path], output: Path, scratch: Path, context: Context) -> Table:
+        """Write ``output`` and return what is reported of it; ``scratch`` holds what is needed in between.
 
         Raises MediaError, UsageError.
         """
         if not self.encoding.needs_program:
-            return self._finish(segments, self.timing, output, context)
+            return {"sound_packets": self._finish(segments, self.timing, output, context)}
         passed = scratch / "passed.nut"
         try:
             timing = self._through_program(segments, passed, scratch, context)
-            return self._finish([passed], timing, output, context)
+            packets = self._finish([passed], timing, output, context)
+            seconds = float((timing.pts[-1] + timing.durations[-1] - timing.pts[0]) * timing.time_base)
+            made = {"frames": len(timing.pts), "size": list(size_of(passed)), "duration_s": round(seconds, 3)}
+            return made | {"sound_packets": packets}
         finally:
             passed.unlink(missing_ok=True)
 
@@ -57,14 +71,12 @@ class Assembly:
 
     def _through_program(self, segments: Sequence[Path], passed: Path, scratch: Path, context: Context) -> Timing:
         """All segments through the user's ffmpeg, in one go, and encoded: the file ``passed``, and its times."""
-        from vidtrans.video.ffmpeg import Pass, parse_options, run_pass
+        from vidtrans.video.ffmpeg import run_pass
 
         settings = self.encoding
         whole, filtered = scratch / "whole.nut", scratch / "filtered.nut"
-        encoder = settings.codec.removeprefix(USERS) if settings.is_users else ""
-        wanted = self.picture
-        job = Pass(settings.filter, encoder, parse_options(settings.options), wanted.depth > 8, wanted.alpha)
-        ours = not encoder and not CODECS[settings.codec].unpacked
+        job = pass_of(settings, self.picture)
+        ours = not settings.is_users and not CODECS[settings.codec].unpacked
         try:
             join(segments, self.timing, whole, kind="nut")
             run_pass(whole, filtered if ours else passed, job, context.stop, context.report, len(self.timing.pts))
@@ -94,6 +106,35 @@ class Assembly:
             context.stop.check()
         if writer is not None:
             writer.close()
+
+
+def pass_of(settings: EncodingSettings, picture: PictureFormat) -> Pass:
+    """What the user's ffmpeg has to do: filter, encode, or both. Raises UsageError."""
+    from vidtrans.video.ffmpeg import Pass, parse_options
+
+    if settings.is_users:
+        return Pass(settings.filter, settings.codec.removeprefix(USERS), parse_options(settings.options))
+    return Pass(settings.filter, deep=picture.depth > 8, alpha=picture.alpha)
+
+
+def try_program(settings: EncodingSettings, picture: PictureFormat, context: Context) -> None:
+    """Say before a render what the user's ffmpeg would say after it; a few black frames go through.
+
+    Raises UsageError.
+    """
+    from vidtrans.video.ffmpeg import NothingCameOut, run_pass
+
+    lossless = replace(picture, depth=16 if picture.depth > 8 else 8)
+    kind = np.uint16 if picture.depth > 8 else np.uint8
+    black = np.zeros((picture.height, picture.width, 4 if picture.alpha else 3), kind)
+    step = max(1, round(1 / (picture.rate * picture.time_base)))
+    with tempfile.TemporaryDirectory(prefix="vidtrans-") as place:
+        given, made = Path(place) / "given.nut", Path(place) / "made.nut"
+        with closing(SegmentWriter(given, lossless, EncodingSettings(codec="ffv1"))) as writer:
+            for number in range(TRIAL_FRAMES):
+                writer.write(black, number * step)
+        with suppress(NothingCameOut):  # a graph may wait for more
+            run_pass(given, made, pass_of(settings, picture), context.stop)
 
 
 def _timing_of(path: Path) -> Timing:

@@ -108,8 +108,8 @@ class ChunkWriter:
 class RawOutputs:
     """A model's raw outputs, (H, W, 3) uint8: read back where their chunk is stored, stored where it is not.
 
-    ``deep``: they are uint16. Frames are asked for and kept in order. Without a ``store`` nothing is known and nothing is kept.
-    ``num_inferred`` counts the frames that were not known.
+    ``deep``: they are uint16. Frames are asked for and kept in order. Without a ``store`` nothing is known and nothing
+    is kept. ``num_inferred`` counts the frames that were not known.
     """
 
     def __init__(

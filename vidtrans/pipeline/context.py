@@ -79,6 +79,10 @@ class Clip:
     origin: Path | None = None
 
     @property
+    def name(self) -> str:
+        return (self.origin or self.path).name
+
+    @property
     def shots(self) -> tuple[int, ...]:
         return self.survey.shots
 

@@ -17,8 +17,9 @@ from vidtrans.pipeline.stages import FilterStage, media_libraries
 from vidtrans.video.clip import Form
 from vidtrans.video.encoder import PictureFormat, SegmentWriter
 from vidtrans.video.encoding import EncodingSettings
-from vidtrans.video.ffmpeg import Pass, find_program, program_version, run_pass
+from vidtrans.video.ffmpeg import Pass, run_pass
 from vidtrans.video.join import Timing, join
+from vidtrans.video.program import find_program, program_version
 
 FILTERED = "filtered.nut"
 

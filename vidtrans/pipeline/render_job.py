@@ -15,28 +15,26 @@ from vidtrans.events import Progress
 from vidtrans.files import complete
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import pairing_record
-from vidtrans.pipeline.assemble import Assembly
 from vidtrans.pipeline.chunk_files import ChunkStore, ChunkWriter, RawOutputs
 from vidtrans.pipeline.composer import Composer
 from vidtrans.pipeline.context import Clip, Context
+from vidtrans.pipeline.delivery import Delivery
 from vidtrans.pipeline.estimate import estimate_render
 from vidtrans.pipeline.look import Look, RenderSettings, load_engine
 from vidtrans.pipeline.mask import Mask, takes_drawing
 from vidtrans.pipeline.outputs import record, up_to_date
 from vidtrans.pipeline.stages import InferStage, RenderStage, media_libraries
-from vidtrans.rendering.chunks import Chunk, chunk_of, cut_into_chunks, spans
+from vidtrans.rendering.chunks import chunk_of, cut_into_chunks, spans
 from vidtrans.rendering.directing import VERSION as DIRECTING_VERSION
 from vidtrans.rendering.directing import Directions
 from vidtrans.rendering.outputs import Inputs, lookback, raw_outputs
-from vidtrans.rendering.retiming import Retiming
 from vidtrans.settings import Size, Table, Time
 from vidtrans.temporal.stream import Sample, filtered
-from vidtrans.video.carry import Carried
 from vidtrans.video.clip import PAPER, Form, Frame
-from vidtrans.video.codecs import CODECS, PICTURES
-from vidtrans.video.encoder import PictureFormat, SegmentWriter
+from vidtrans.video.codecs import PICTURES
+from vidtrans.video.encoder import SegmentWriter
 from vidtrans.video.encoding import EncodingSettings
-from vidtrans.video.sequence import encoder_of, picture_names
+from vidtrans.video.sequence import encoder_of
 
 
 class ChunkFile:
@@ -72,8 +70,7 @@ class RenderJob:
     ) -> None:
         clip = at_rate(clip, settings.rendering.rate)
         self.clip, self.look, self.context = clip, look, context
-        self.settings, self.rendering, self.pattern = settings, settings.rendering, pattern
-        self.trimmed = start is not None or end is not None
+        self.settings, self.rendering = settings, settings.rendering
         self.first, self.stop = clip.trim(start, end)
         self.pairing = look.pairing
         self.size = look.working_size(self.rendering.size, (clip.index.width, clip.index.height))
@@ -81,52 +78,17 @@ class RenderJob:
         self.drawn = takes_drawing(clip, self.pairing, self.rendering.drawn, context)
         self.mask = Mask.open(mask, clip, self.first, self.stop, context) if mask else None
         self.directions = Directions(self.rendering.curves(), clip.index.pts, clip.pts_of)
-        self.times = self._times()
-        self.picture = self._picture()
-        settings.encoding.check_size(self.picture)
-        self.depth = 16 if self.picture.depth > 8 else 8
-        self._tell()
-
-    def _times(self) -> Retiming:
-        """When each frame is shown; a trimmed clip starts at 0."""
-        index, encoding = self.clip.index, self.settings.encoding
-        begin = index.pts[self.first] if self.trimmed else 0
-        pts = [p - begin for p in index.pts[self.first : self.stop]]
-        return Retiming(pts, index.durations()[self.first : self.stop], index.time_base, encoding.rate)
-
-    def _picture(self) -> PictureFormat:
-        """What is written: as deep as source and codec are, with alpha where both have it."""
-        index, encoding, factor = self.clip.index, self.settings.encoding, self.pairing.enlarges
-        depth = encoding.depth_for(index.findings.depth)
-        own = None if encoding.is_users else CODECS[encoding.codec]
-        return PictureFormat(
-            index.width * factor,
-            index.height * factor,
-            index.sample_aspect_ratio,
-            self.times.timing.time_base,
-            encoding.rate or index.rate,
-            depth,
-            index.findings.alpha and own is not None and own.has_alpha(depth) and not self.drawn,
+        self.delivery = Delivery(
+            clip,
+            range(self.first, self.stop),
+            settings.encoding,
+            trimmed=start is not None or end is not None,
+            factor=self.pairing.enlarges,
+            drawn=self.drawn,
+            pattern=pattern,
         )
-
-    @property
-    def kept(self) -> PictureFormat:
-        """The format of the chunks, which may be kept in another one than the result's."""
-        depths = self.settings.encoding.kept_as.depths
-        return self.picture if self.picture.depth in depths else replace(self.picture, depth=self.depth)
-
-    def _tell(self) -> None:
-        """Say what the codec does to this source."""
-        encoding, picture, name = self.settings.encoding, self.picture, self.clip.path.name
-        if self.clip.index.findings.alpha and not picture.alpha and not self.drawn:
-            ground = "white" if self.clip.is_pictures else "black"
-            told = f"{name}: {encoding.codec} has no transparency, what is transparent lies on {ground}"
-            self.context.warn_once(f"{told} (prores4444, ffv1, png, exr and gif keep it)")
-        if picture.is_odd and encoding.kept_as.odd:
-            shown = f"{picture.width}x{picture.height}"
-            self.context.warn_once(
-                f"{name}: {shown} is odd, {encoding.codec} is written as 4:4:4, which not all players show"
-            )
+        self.picture, self.depth = self.delivery.picture, self.delivery.depth
+        self.delivery.tell(context)
 
     @property
     def composes(self) -> bool:
@@ -170,9 +132,9 @@ class RenderJob:
             up_to_date(cache, output, request, [self.clip.path], self.context.overwrite, folder=folder)
             self.context.report(Progress("joining", 0, None))
             with complete(output) as temporary:
-                held = [store.path(c.number) for c in self.chunks if self._num_written(c)]
-                packets = self._assembly(folder).write(held, temporary, segment_entry.folder, self.context)
-                result = self.summary(output) | counts | {"sound_packets": packets}
+                held = [store.path(c.number) for c in self.chunks if self.delivery.num_written(range(c.first, c.stop))]
+                written = self.delivery.assembly(folder).write(held, temporary, segment_entry.folder, self.context)
+                result = self.summary(output) | counts | written
                 record(cache, output, temporary, request, result)
             segment_entry.finish({"frames": self.stop - self.first})
         return result
@@ -187,10 +149,6 @@ class RenderJob:
     def composer(self, first: int, stop: int) -> Composer:
         """What puts the frames [first, stop) together."""
         return Composer(self, first, stop)
-
-    def _num_written(self, chunk: Chunk) -> int:
-        """How many frames of the result are in a chunk's file: none where a constant rate drops them all."""
-        return sum(len(self.times.stamps(n - self.first)) for n in range(chunk.first, chunk.stop))
 
     def _num_frames(self, chunks: Sequence[int]) -> int:
         return sum(self.chunks[n].stop - self.chunks[n].first for n in chunks)
@@ -208,14 +166,14 @@ class RenderJob:
                 for sample, picture in filtered(samples, method):
                     if not run[0].first <= sample.index < run[-1].stop:
                         continue
-                    stamps = self.times.stamps(sample.index - self.first)
+                    stamps = self.delivery.stamps(sample.index)
                     writer.write(sample.index, compose(sample, picture), stamps)
                     done += 1
-                    self.context.report(Progress(f"rendering {self.clip.path.name}", done, total))
+                    self.context.report(Progress(f"rendering {self.clip.name}", done, total))
                     self.context.stop.check()
 
     def segment(self, path: Path) -> ChunkFile:
-        return ChunkFile(SegmentWriter(path, self.kept, self.settings.encoding))
+        return ChunkFile(SegmentWriter(path, self.delivery.kept, self.settings.encoding))
 
     def _samples(self, engine: Engine, raw: RawOutputs, lo: int, hi: int) -> Generator[Sample, None, None]:
         """Frames [lo, hi) with the model's raw output: from the store where it is there, else inferred and stored."""
@@ -266,7 +224,7 @@ class RenderJob:
             filter=self.settings.filter_record(),
             directing=self._directing() if self.composes else {},
             encoding=self.settings.encoding.chunk_key(),
-            picture={k: str(v) for k, v in self.kept.__dict__.items()},
+            picture={k: str(v) for k, v in self.delivery.kept.__dict__.items()},
             libraries=media_libraries(),
         )
 
@@ -278,29 +236,11 @@ class RenderJob:
             "feather": self.rendering.feather if self.mask else 0.0,
         }
 
-    def _assembly(self, folder: bool) -> Assembly:
-        """How the chunks become the result; a trimmed clip takes its sound along to 0."""
-        encoding, index = self.settings.encoding, self.clip.index
-        names = None
-        if encoding.makes_pictures and folder:
-            numbers = range(self.first, self.stop) if self.times.rate is None else range(self.times.num_written)
-            sources = index.names if self.times.rate is None else ()
-            names = picture_names(sources, numbers, encoding.codec, self.pattern)
-        carried = None
-        if not self.clip.is_pictures and not self.clip.guides:
-            carried = Carried(self.clip.origin or self.clip.path, rate=index.rate)
-            if self.trimmed:
-                begin = index.pts[self.first] * index.time_base
-                end = begin + sum(index.durations()[self.first : self.stop]) * index.time_base
-                before = round((begin - index.pts[0] * index.time_base) * index.rate)
-                carried = replace(carried, start_s=begin, end_s=end, shift_s=-begin, frames_before=before)
-        return Assembly(encoding, self.picture, self.times.timing, carried, names)
-
     def summary(self, output: Path) -> Table:
         index = self.clip.index
         return {
             "output": str(output),
-            "frames": self.times.num_written,
+            "frames": self.delivery.times.num_written,
             "size": [self.picture.width, self.picture.height],
             "working_size": list(self.size),
             "shots": len({c.shot_first for c in self.chunks}),

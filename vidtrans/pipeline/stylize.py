@@ -13,6 +13,7 @@ from vidtrans.files import digest_of, finish_replacing, plain_name
 from vidtrans.flow.survey import VERSION as SURVEY_VERSION
 from vidtrans.model import SUFFIX
 from vidtrans.pairing.base import pairing_record
+from vidtrans.pipeline.assemble import try_program
 from vidtrans.pipeline.context import Context, content_digest, open_clip
 from vidtrans.pipeline.estimate import after
 from vidtrans.pipeline.look import Look, RenderSettings, find_look
@@ -85,6 +86,8 @@ def stylize(
     if settings.encoding.makes_pictures and not folder and not job.single:
         why = f"one picture cannot hold {job.stop - job.first} frames"
         raise UsageError(str(output), why, f"use --codec {settings.encoding.codec} -o {output.with_suffix('')}")
+    if settings.encoding.needs_program:
+        try_program(settings.encoding, job.picture, context)
     if context.dry_run:
         return job.summary(output) | {"dry_run": True} | after(time.monotonic() - began, job.estimate())
     result = job.render(output, request)

@@ -110,7 +110,8 @@ def _codes(light: np.ndarray) -> np.ndarray:
     if light.shape[2] == 4:
         alpha = np.clip(light[..., 3:], 0, 1)
         # What glows without covering anything keeps its colour.
-        light = np.concatenate([light[..., :3] / np.where(alpha > 0, alpha, 1), alpha], axis=2)
+        with np.errstate(over="ignore"):  # infinity is clipped below
+            light = np.concatenate([light[..., :3] / np.where(alpha > 0, alpha, 1), alpha], axis=2)
     light = np.clip(light, 0, 1)
     light[..., :3] = _code_of_light(light[..., :3])
     return np.rint(light * np.float32(65535)).astype(np.uint16)

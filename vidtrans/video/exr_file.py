@@ -16,6 +16,7 @@ MAGIC = b"\x76\x2f\x31\x01"
 _TILED, _MULTIPART = 0x200, 0x1000  # flags beside the version
 _ZIP_LINES = {2: 1, 3: 16}  # compressions that carry a checksum: lines a chunk
 _HALF, _OTHER = 2, 4  # bytes
+_WANTED = ("channels", "compression", "dataWindow", "displayWindow")
 _LONGEST_NAME = 255
 _LONGEST_VALUE = 1 << 20
 
@@ -24,17 +25,20 @@ _LONGEST_VALUE = 1 << 20
 class Header:
     """``window``: left, top, right, bottom of what is stored, the last two inclusive; sizes are of what is shown.
 
-    ``bytes_per_pixel``: of all channels. ``end``: where the table of chunks begins, in bytes.
+    ``channels``: bytes per pixel by name. ``end``: where the table of chunks begins, in bytes.
     """
 
     width: int
     height: int
     window: tuple[int, int, int, int]
-    has_alpha: bool
-    bytes_per_pixel: int
+    channels: dict[str, int]
     compression: int
     flags: int
     end: int
+
+    @property
+    def has_alpha(self) -> bool:
+        return "A" in self.channels
 
 
 def read_header(path: Path) -> Header:
@@ -61,7 +65,9 @@ def read_header(path: Path) -> Header:
             raise unreadable(path)
         if width * height > MAX_PICTURE_PIXELS:
             raise MediaError(str(path), f"the picture is too large ({width}x{height})", "make it smaller")
-    return Header(width, height, stored, "A" in channels, sum(channels.values()), compression, flags, end)
+    if "Y" not in channels and not channels.keys() >= {"R", "G", "B"}:
+        raise MediaError(str(path), "it has no channels R, G, B nor Y", "save the layer that is the picture by itself")
+    return Header(width, height, stored, channels, compression, flags, end)
 
 
 def check_chunks(header: Header, data: bytes, path: Path) -> None:
@@ -90,6 +96,8 @@ def _places(begin: int, data: bytes) -> list[int]:
     first = len(data)
     while (at := begin + 8 * len(places)) < first:
         (place,) = struct.unpack_from("<Q", data, at)
+        if place > len(data):
+            raise ValueError("the file is cut short")
         places.append(place)
         first = min(first, place)
     if not places:
@@ -100,7 +108,7 @@ def _places(begin: int, data: bytes) -> list[int]:
 def _check_zip(header: Header, line: int, chunk: bytes) -> None:
     left, _, right, bottom = header.window
     lines = min(_ZIP_LINES[header.compression], bottom - line + 1)
-    expected = max(0, lines) * (right - left + 1) * header.bytes_per_pixel
+    expected = max(0, lines) * (right - left + 1) * sum(header.channels.values())
     if len(chunk) == expected:  # it would not have become smaller, and is stored as it is
         return
     inflate = zlib.decompressobj()
@@ -109,14 +117,15 @@ def _check_zip(header: Header, line: int, chunk: bytes) -> None:
 
 
 def _attributes(stream: BinaryIO) -> Iterator[tuple[str, bytes]]:
-    """A header's attributes by name; long values, of previews and manifests, are passed over."""
+    """A header's attributes by name; values that nobody asks for, previews and manifests, are passed over."""
     while name := _text(stream):
         _text(stream)  # its type
         (size,) = struct.unpack("<I", stream.read(4))
-        if size <= _LONGEST_VALUE:
+        if name in _WANTED and size <= _LONGEST_VALUE:
             yield name, stream.read(size)
         else:
             stream.seek(size, 1)
+            yield name, b""
 
 
 def _text(stream: BinaryIO) -> str:

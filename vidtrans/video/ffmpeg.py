@@ -9,28 +9,19 @@ from __future__ import annotations
 import errno
 import os
 import re
-import shutil
-import subprocess
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Empty, SimpleQueue
-from threading import Thread
-from typing import IO
 
 import av
 
 from vidtrans.errors import MediaError, UsageError
 from vidtrans.events import Progress, Report, Stop, silent
+from vidtrans.video.program import Running, ask, encoders, find_program, keeps_time_base
 
 THREADS = 4  # encoders' bytes depend on it, so it never follows the machine's
-POLL_S = 0.1  # how soon a stop is seen
-ASK_S = 60.0
 KEPT_LINES = 200
-# ffmpeg 7: it keeps a graph's time base when told to, and -vsync is on its way out (gone in 9).
-_LIBAVCODEC_7 = 61
 # Options of encoders that would undo what this file settles, or that ffmpeg takes for its own.
 _SETTLED = re.compile(r"(color_\w+|colorspace|sws_flags|aspect|stats|passlogfile)(:.*)?")
 # Options of ffmpeg's own that shape what an encoder makes.
@@ -47,6 +38,10 @@ _TO_BT709 = (
 )
 _TAGS = {"colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709", "color_range": "tv"}
 _TIME_BASE = re.compile(r"config in time_base: (\d+/\d+)")  # what the filter 'showinfo' says before the first frame
+
+
+class NothingCameOut(UsageError):
+    """A graph that took every frame and gave none."""
 
 
 @dataclass(frozen=True)
@@ -108,37 +103,6 @@ def parse_options(text: str) -> tuple[tuple[str, str], ...]:
     return tuple(found.items())
 
 
-# The program
-
-
-def find_program() -> Path:
-    """The user's own ffmpeg, else the one that the package imageio-ffmpeg brings. Raises UsageError."""
-    found = shutil.which("ffmpeg")
-    if found is None:
-        with suppress(ImportError, RuntimeError):
-            import imageio_ffmpeg
-
-            found = imageio_ffmpeg.get_ffmpeg_exe()
-    if found is None:
-        why = "there is no ffmpeg program on the PATH"
-        raise UsageError("a filter graph or an encoder", why, "install ffmpeg, or: pip install imageio-ffmpeg")
-    return Path(found).absolute()
-
-
-def program_version(program: Path) -> str:
-    """As its first line has it: '5.1.9-0+deb12u1'. Raises UsageError where the program does not run."""
-    match = re.match(r"ffmpeg version (\S+)", _ask(program, "-version"))
-    if not match:
-        raise UsageError(str(program), "it is not ffmpeg", "install ffmpeg")
-    return match[1]
-
-
-def encoders(program: Path) -> frozenset[str]:
-    """Names of the program's video encoders. Raises UsageError where it does not run."""
-    rows = _ask(program, "-hide_banner", "-encoders").partition("------")[2].splitlines()
-    return frozenset(row.split()[1] for row in rows if re.match(r" V\S* \S", row))
-
-
 def check_encoder(program: Path, job: Pass) -> None:
     """Raises UsageError where the program lacks the job's encoder, or the encoder one of its options.
 
@@ -149,81 +113,13 @@ def check_encoder(program: Path, job: Pass) -> None:
         why = "ffmpeg has no video encoder of that name"
         raise UsageError(f"encoder {job.encoder}", why, "`ffmpeg -encoders` lists them")
     if job.options:
-        general = _GENERAL.search(_ask(program, "-hide_banner", "-h", "full"))
-        said = _ask(program, "-hide_banner", "-h", f"encoder={job.encoder}") + (general[1] if general else "")
+        general = _GENERAL.search(ask(program, "-hide_banner", "-h", "full"))
+        said = ask(program, "-hide_banner", "-h", f"encoder={job.encoder}") + (general[1] if general else "")
         known = _SHAPING.union(_ENCODER_OPTION.findall(said))
         for name, _ in job.options:
             if name.partition(":")[0] not in known:
                 remedy = f"`ffmpeg -h encoder={job.encoder}` lists its options"
                 raise UsageError(f"encoder option {name}", f"{job.encoder} has none of that name", remedy)
-
-
-def _ask(program: Path, *arguments: str) -> str:
-    command = [str(program), *arguments]
-    try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=ASK_S, check=True)
-    except (OSError, subprocess.SubprocessError) as error:
-        raise _does_not_run(program, error) from None
-    return done.stdout.decode("utf-8", "replace")
-
-
-def _does_not_run(program: Path, error: Exception) -> UsageError:
-    why = str(getattr(error, "strerror", None) or error).lower()
-    return UsageError(str(program), f"the program does not run ({why})", "install ffmpeg anew")
-
-
-def _keeps_time_base(program: Path) -> bool:
-    match = re.search(r"^libavcodec .*/ *(\d+)\.", _ask(program, "-version"), re.MULTILINE)
-    return not match or int(match[1]) >= _LIBAVCODEC_7
-
-
-class _Running:
-    """A running program. Threads read what it says, as a full pipe would stop it; it is killed on the way out."""
-
-    def __init__(self, command: Sequence[str]) -> None:
-        pipe = subprocess.PIPE
-        try:
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe)
-        except OSError as error:
-            raise _does_not_run(Path(command[0]), error) from None
-        self._said: SimpleQueue[tuple[bool, str] | None] = SimpleQueue()
-        streams = (False, self._process.stdout), (True, self._process.stderr)
-        self._threads = [Thread(target=self._read, args=stream, daemon=True) for stream in streams]
-        for thread in self._threads:
-            thread.start()
-
-    def _read(self, is_error: bool, stream: IO[bytes]) -> None:
-        with stream:
-            for line in stream:
-                self._said.put((is_error, line.decode("utf-8", "replace").rstrip()))
-        self._said.put(None)
-
-    def lines(self, stop: Stop) -> Iterator[tuple[bool, str]]:
-        """(is it from stderr, line) until the program ends. Raises Interrupted where ``stop`` was requested."""
-        ended = 0
-        while ended < len(self._threads):
-            stop.check()
-            with suppress(Empty):
-                said = self._said.get(timeout=POLL_S)
-                if said is None:
-                    ended += 1
-                else:
-                    yield said
-
-    def status(self) -> int:
-        return self._process.wait()
-
-    def __enter__(self) -> _Running:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._process.kill()  # nothing where it has ended
-        self._process.wait()
-        for thread in self._threads:
-            thread.join(timeout=5)
-
-
-# A job
 
 
 def run_pass(
@@ -249,7 +145,7 @@ def run_pass(
         frame_times = _frame_times(program, source, job, stop)
         command = _command(program, source, f"file:{output}", _output_options(job) | frame_times)
         done, errors = 0, deque[str](maxlen=KEPT_LINES)
-        with _Running(command) as running:
+        with Running(command) as running:
             for is_error, line in running.lines(stop):
                 if is_error:
                     errors.append(line)
@@ -261,7 +157,7 @@ def run_pass(
         if status:
             raise _failure(job, status, errors, source, output)
         if not done:
-            raise UsageError(_named(job.graph), "no frame comes out of it", "change the graph")
+            raise NothingCameOut(_named(job.graph), "no frame comes out of it", "change the graph")
     except BaseException:
         output.unlink(missing_ok=True)
         raise
@@ -301,10 +197,10 @@ def _output_options(job: Pass) -> dict[str, str | None]:
 
 def _frame_times(program: Path, source: Path, job: Pass, stop: Stop) -> dict[str, str | None]:
     """Options with which every frame that leaves the graph is written once, in the graph's own time base."""
-    if _keeps_time_base(program):
+    if keeps_time_base(program):
         return {"fps_mode": "passthrough", "enc_time_base": "filter"}
     graph = _then(_output_options(job).get("vf") or "", "showinfo")
-    with _Running(_command(program, source, "-", {"format": "null", "vf": graph})) as running:
+    with Running(_command(program, source, "-", {"format": "null", "vf": graph})) as running:
         for _, line in running.lines(stop):
             if match := _TIME_BASE.search(line):
                 return {"vsync": "passthrough", "enc_time_base": match[1]}

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from fractions import Fraction
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ TIME_BASE = Fraction(1, 100)  # GIF counts in centiseconds
 SHORTEST_CS = 2  # browsers show what is shorter for 10
 LONGEST_CS = 65535
 OPAQUE_FROM = 128  # a pixel of a GIF is seen or not
+TRANSPARENT = 255  # its place in palettegen's palettes
 # From 0, a coarse pattern, to 5, hardly any.
 DITHER = "bayer:bayer_scale=3"
 
@@ -41,15 +42,20 @@ def write_gif(frames: Frames, times_s: Sequence[Fraction], durations_s: Sequence
     where the numbers of frames, times and durations differ, or are 0.
     """
     shown, last_cs = schedule(times_s, durations_s)
-    see_through = next(iter(frames())).shape[2] == 4
-    palette = _palette(_picked(frames(), shown, _seen))
+    pictures = frames()
+    first = next(pictures, None)
+    if first is None:
+        raise ValueError(f"no frames for {len(times_s)} times")
+    height, width, channels = first.shape
+    see_through = channels == 4
+    palette = _palette(_picked(chain([first], pictures), shown, _seen))
     options = {"loop": "0", "final_delay": str(last_cs), "fflags": "+bitexact"}
     with closing(av.open(f"file:{output}", "w", format="gif", options=options)) as container:
         # Each frame in full where something may be transparent; else what differs from the one before.
         stream: Any = container.add_stream("gif", rate=100, options={"gifflags": "0"} if see_through else {})
+        stream.width, stream.height, stream.pix_fmt = width, height, "pal8"
         stream.codec_context.time_base = TIME_BASE
         for frame in _drawn(_picked(frames(), shown, _bgra), palette):
-            stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, "pal8"
             for packet in stream.encode(frame):
                 container.mux(_cleared(packet) if see_through else packet)
         container.mux(stream.encode(None))
@@ -140,13 +146,14 @@ def _drawn(frames: Iterator[av.VideoFrame], palette: av.VideoFrame) -> Iterator[
 def _cleared(packet: av.Packet) -> av.Packet:
     """The packet, with the order to clear what it drew before the next is drawn (GIF89a, 23: disposal method 2).
 
-    FFmpeg gives it to frames that have something transparent alone, so that an opaque one would show through.
+    FFmpeg gives it to frames that have something transparent alone, so that an opaque one would show through. Some
+    viewers clear to the background's colour unless the frame names a transparent one.
     """
     data = bytearray(bytes(packet))
     control = 13 + 3 * 2 ** ((data[10] & 7) + 1) if data.startswith(b"GIF") else 0
     if data[control : control + 3] != b"\x21\xf9\x04":
         raise RuntimeError("a GIF packet of an unknown layout")
-    data[control + 3] = (data[control + 3] & ~0x1C) | 2 << 2
+    data[control + 3], data[control + 6] = 2 << 2 | 1, TRANSPARENT
     packet.update(bytes(data))
     return packet
 

@@ -96,6 +96,13 @@ def stamps_of(path: Path) -> tuple[list[int], Fraction]:
         return stamps, stream.time_base or Fraction(1, 1000)
 
 
+def size_of(path: Path) -> tuple[int, int]:
+    """(width, height) of a file's video, as it is stored."""
+    with closing(av.open(f"file:{path}")) as container:
+        context = container.streams.video[0].codec_context
+        return context.width, context.height
+
+
 def _presentation_order(segment: Path) -> list[int]:
     """For each packet in decoding order, the number of its frame within the segment."""
     with closing(av.open(f"file:{segment}")) as container:

@@ -1,0 +1,197 @@
+"""Timestamps put right: what increases is left alone, and whatever comes in, what goes out can be written."""
+
+from __future__ import annotations
+
+import time
+from itertools import accumulate, pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from vidtrans.video.clock import MAX_REORDER, repaired
+
+repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=200)
+
+maybe = st.one_of(st.none(), st.integers(-1000, 1000))
+anything = st.lists(st.one_of(maybe, st.integers(-(2**50), 2**50)), max_size=60)
+nominals = st.integers(1, 1000)
+
+
+@st.composite
+def increasing(draw: st.DrawFn, smallest: int = 1, least: int = 0, most: int = 60) -> list[int]:
+    """Strictly increasing stamps, at least ``smallest`` apart."""
+    gaps = draw(st.lists(st.integers(smallest, smallest + 5000), min_size=least, max_size=most))
+    return list(accumulate(gaps, initial=draw(st.integers(-5000, 5000))))[: len(gaps)]
+
+
+@st.composite
+def shuffled(draw: st.DrawFn) -> tuple[list[int], list[int]]:
+    """Stamps in order, and the same in an order in which none moved further than a decoder reorders."""
+    stamps = draw(increasing(least=2))
+    size = draw(st.integers(2, MAX_REORDER + 1))
+    blocks = [draw(st.permutations(stamps[i : i + size])) for i in range(0, len(stamps), size)]
+    return stamps, [stamp for block in blocks for stamp in block]
+
+
+@repeatable
+@given(anything, st.integers(-5, 1000))
+def test_the_result_always_increases_and_the_changes_are_counted(stamps: list[int | None], nominal: int) -> None:
+    result, changed = repaired(stamps, nominal)
+    assert len(result) == len(stamps)
+    assert all(a < b for a, b in pairwise(result))
+    assert all(type(stamp) is int for stamp in result)
+    assert changed == sum(was != now for was, now in zip(stamps, result, strict=True))
+
+
+@repeatable
+@given(increasing(), nominals)
+def test_what_increases_is_left_alone(stamps: list[int], nominal: int) -> None:
+    assert repaired(stamps, nominal) == (tuple(stamps), 0)
+
+
+@repeatable
+@given(anything, nominals)
+def test_what_was_put_right_once_is_right(stamps: list[int | None], nominal: int) -> None:
+    once, _ = repaired(stamps, nominal)
+    assert repaired(once, nominal) == (once, 0)
+
+
+@repeatable
+@given(anything, nominals, st.integers(-(10**6), 10**6))
+def test_where_a_clock_begins_makes_no_difference(stamps: list[int | None], nominal: int, later: int) -> None:
+    if all(s is None for s in stamps):
+        return
+    moved, changed = repaired([None if s is None else s + later for s in stamps], nominal)
+    here, changed_here = repaired(stamps, nominal)
+    assert moved == tuple(s + later for s in here)
+    assert changed == changed_here
+
+
+@repeatable
+@given(shuffled(), nominals)
+def test_stamps_in_the_order_of_decoding_are_sorted(both: tuple[list[int], list[int]], nominal: int) -> None:
+    in_order, given_order = both
+    moved = sum(a != b for a, b in zip(in_order, given_order, strict=True))
+    assert repaired(given_order, nominal) == (tuple(in_order), moved)
+
+
+@pytest.mark.parametrize("b_frames", [1, 2, 3, 7])
+def test_times_of_packets_of_b_frames_are_those_of_their_frames(b_frames: int) -> None:
+    """I P B B: each P comes before the B's that are shown before it."""
+    order = [0]
+    for first in range(1, 90, b_frames + 1):
+        order += [first + b_frames, *range(first, first + b_frames)]
+    assert repaired([n * 40 for n in order], 40)[0] == tuple(n * 40 for n in range(len(order)))
+
+
+@repeatable
+@given(st.integers(0, 80), nominals)
+def test_without_any_times_frames_follow_at_the_rate(count: int, nominal: int) -> None:
+    assert repaired([None] * count, nominal) == (tuple(range(0, count * nominal, nominal)), count)
+
+
+@repeatable
+@given(increasing(least=1), st.integers(1, 20), nominals)
+def test_the_first_times_are_counted_back_from_the_first_that_is_known(
+    stamps: list[int], missing: int, nominal: int
+) -> None:
+    before = tuple(stamps[0] - (missing - i) * nominal for i in range(missing))
+    assert repaired([*[None] * missing, *stamps], nominal) == (before + tuple(stamps), missing)
+
+
+@repeatable
+@given(increasing(least=1), st.integers(1, 40), nominals)
+def test_the_last_times_go_on_at_the_rate(stamps: list[int], missing: int, nominal: int) -> None:
+    after = tuple(stamps[-1] + (i + 1) * nominal for i in range(missing))
+    assert repaired([*stamps, *[None] * missing], nominal) == (tuple(stamps) + after, missing)
+
+
+@st.composite
+def with_holes(draw: st.DrawFn, longest: int) -> list[int | None]:
+    """Increasing stamps with runs of missing ones between them, for each of which there is room."""
+    stamps = draw(increasing(smallest=longest + 1, least=2, most=12))
+    holes = draw(st.lists(st.integers(0, longest), min_size=len(stamps) - 1, max_size=len(stamps) - 1))
+    made: list[int | None] = [stamps[0]]
+    for stamp, hole in zip(stamps[1:], holes, strict=True):
+        made += [*[None] * hole, stamp]
+    return made
+
+
+def check_filled(stamps: list[int | None], nominal: int) -> None:
+    result, changed = repaired(stamps, nominal)
+    assert [now for was, now in zip(stamps, result, strict=True) if was is not None] == [
+        s for s in stamps if s is not None
+    ]
+    assert all(a < b for a, b in pairwise(result))
+    assert changed == stamps.count(None)
+
+
+@repeatable
+@given(with_holes(longest=8), nominals)
+def test_missing_times_lie_between_their_neighbours_which_stay(stamps: list[int | None], nominal: int) -> None:
+    check_filled(stamps, nominal)
+
+
+@repeatable
+@given(with_holes(longest=60), nominals)
+def test_however_many_are_missing_those_that_are_known_stay(stamps: list[int | None], nominal: int) -> None:
+    """Some containers give a time to the first frame of a group alone."""
+    check_filled(stamps, nominal)
+
+
+@repeatable
+@given(st.lists(st.integers(0, 12), min_size=1, max_size=8), nominals)
+def test_at_the_rate_missing_times_are_exactly_those_that_were_lost(holes: list[int], nominal: int) -> None:
+    stamps: list[int | None] = [0]
+    for hole in holes:
+        stamps += [*[None] * hole, (len(stamps) + hole) * nominal]
+    assert repaired(stamps, nominal)[0] == tuple(range(0, len(stamps) * nominal, nominal))
+
+
+def test_repeated_times_are_put_between_their_neighbours() -> None:
+    assert repaired([0, 10, 10, 10, 40, 50], 10) == ((0, 10, 20, 30, 40, 50), 2)
+    assert repaired([0, 40, 40, 80, 80, 120, 120], 20) == ((0, 40, 60, 80, 100, 120, 140), 3)
+    # There is less room than the rate would want.
+    result, changed = repaired([0, 10, 10, 10, 19, 29], 10)
+    assert (result[:2], result[4:], changed) == ((0, 10), (19, 29), 2)
+
+
+@repeatable
+@given(increasing(least=20), st.integers(1, 60), nominals)
+def test_a_clock_that_jumps_back_goes_on_at_the_rate(stamps: list[int], count: int, nominal: int) -> None:
+    again = [stamps[0] - 10**6 + nominal * i for i in range(max(count, MAX_REORDER + 1))]
+    after = tuple(stamps[-1] + nominal * (i + 1) for i in range(len(again)))
+    assert repaired([*stamps, *again], nominal) == (tuple(stamps) + after, len(again))
+
+
+def test_a_clock_that_begins_anew_goes_on() -> None:
+    """Two short takes one after the other, each from 0: all stamps are there twice."""
+    take = [0, 40, 80, 120, 160]
+    assert repaired(take * 3, 40) == (tuple(range(0, 600, 40)), 10)
+
+
+def test_the_same_time_for_every_frame_is_no_time() -> None:
+    assert repaired([700] * 30, 40) == (tuple(range(700, 700 + 30 * 40, 40)), 29)
+
+
+@pytest.mark.parametrize(
+    "stamps",
+    [
+        [None] * 200_000,
+        [i // 2 for i in range(200_000)],
+        [5] * 200_000,
+        [i ^ 1 for i in range(200_000)],
+        [None if i % 3 else 10 * i for i in range(200_000)],
+        list(range(100_000)) * 2,
+        list(range(200_000, 0, -1)),
+        [0, *[None] * 199_998, 10**9],
+    ],
+    ids=["none", "pairs", "equal", "swapped", "a-third", "twice", "backwards", "the-ends"],
+)
+def test_two_hours_of_frames_take_a_moment(stamps: list[int | None]) -> None:
+    began = time.process_time()
+    result, _ = repaired(stamps, 40)
+    assert time.process_time() - began < 2
+    assert all(a < b for a, b in pairwise(result))

@@ -1,0 +1,116 @@
+"""A user's own ffmpeg program: where it is, what it can do, and how it is run and stopped."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import IO
+
+from vidtrans.errors import UsageError
+from vidtrans.events import Stop
+
+POLL_S = 0.1  # how soon a stop is seen
+ASK_S = 60.0
+# ffmpeg 7: it keeps a graph's time base when told to, and -vsync is on its way out (gone in 9).
+_LIBAVCODEC_7 = 61
+
+
+def find_program() -> Path:
+    """The user's own ffmpeg, else the one that the package imageio-ffmpeg brings. Raises UsageError."""
+    found = shutil.which("ffmpeg")
+    if found is None:
+        with suppress(ImportError, RuntimeError):
+            import imageio_ffmpeg
+
+            found = imageio_ffmpeg.get_ffmpeg_exe()
+    if found is None:
+        why = "there is no ffmpeg program on the PATH"
+        raise UsageError("a filter graph or an encoder", why, "install ffmpeg, or: pip install imageio-ffmpeg")
+    return Path(found).absolute()
+
+
+def program_version(program: Path) -> str:
+    """As its first line has it: '5.1.9-0+deb12u1'. Raises UsageError where the program does not run."""
+    match = re.match(r"ffmpeg version (\S+)", ask(program, "-version"))
+    if not match:
+        raise UsageError(str(program), "it is not ffmpeg", "install ffmpeg")
+    return match[1]
+
+
+def encoders(program: Path) -> frozenset[str]:
+    """Names of the program's video encoders. Raises UsageError where it does not run."""
+    rows = ask(program, "-hide_banner", "-encoders").partition("------")[2].splitlines()
+    return frozenset(row.split()[1] for row in rows if re.match(r" V\S* \S", row))
+
+
+def ask(program: Path, *arguments: str) -> str:
+    """What it prints when it is run with these arguments. Raises UsageError where it does not run."""
+    command = [str(program), *arguments]
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=ASK_S, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise does_not_run(program, error) from None
+    return done.stdout.decode("utf-8", "replace")
+
+
+def does_not_run(program: Path, error: Exception) -> UsageError:
+    why = str(getattr(error, "strerror", None) or error).lower()
+    return UsageError(str(program), f"the program does not run ({why})", "install ffmpeg anew")
+
+
+def keeps_time_base(program: Path) -> bool:
+    """Whether it keeps a graph's time base when told to."""
+    match = re.search(r"^libavcodec .*/ *(\d+)\.", ask(program, "-version"), re.MULTILINE)
+    return not match or int(match[1]) >= _LIBAVCODEC_7
+
+
+class Running:
+    """A running program. Threads read what it says, as a full pipe would stop it; it is killed on the way out."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        pipe = subprocess.PIPE
+        try:
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe)
+        except OSError as error:
+            raise does_not_run(Path(command[0]), error) from None
+        self._said: SimpleQueue[tuple[bool, str] | None] = SimpleQueue()
+        streams = (False, self._process.stdout), (True, self._process.stderr)
+        self._threads = [Thread(target=self._read, args=stream, daemon=True) for stream in streams]
+        for thread in self._threads:
+            thread.start()
+
+    def _read(self, is_error: bool, stream: IO[bytes]) -> None:
+        with stream:
+            for line in stream:
+                self._said.put((is_error, line.decode("utf-8", "replace").rstrip()))
+        self._said.put(None)
+
+    def lines(self, stop: Stop) -> Iterator[tuple[bool, str]]:
+        """(is it from stderr, line) until the program ends. Raises Interrupted where ``stop`` was requested."""
+        ended = 0
+        while ended < len(self._threads):
+            stop.check()
+            with suppress(Empty):
+                said = self._said.get(timeout=POLL_S)
+                if said is None:
+                    ended += 1
+                else:
+                    yield said
+
+    def status(self) -> int:
+        return self._process.wait()
+
+    def __enter__(self) -> Running:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._process.kill()  # nothing where it has ended
+        self._process.wait()
+        for thread in self._threads:
+            thread.join(timeout=5)
