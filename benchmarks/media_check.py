@@ -49,7 +49,7 @@ def check(
             _judge_error(row, probe, ran)
         else:
             held_against = _judge_result(row, place, expected, probe, ran, output)
-            if pixels and held_against is not None:
+            if pixels and held_against is not None and ran.status == 0:
                 _judge_pixels(row, place, held_against)
         place.look_at_sources()
     return row
@@ -64,7 +64,8 @@ def _render(place: Place, name: str, *more: str, watched: Path | None = None) ->
         place.row.notes.append("no mp4: " + ran.error[:100])
         output = output.with_suffix(".mkv")
         ran = place.vidtrans(*render, "-o", str(output), output=output, watched=watched)
-    place.row.warnings += [w for w in ran.warnings if w not in place.row.warnings]
+    told = [warning.removeprefix(f"{place.name}: ") for warning in ran.warnings]
+    place.row.warnings += [warning for warning in dict.fromkeys(told) if warning not in place.row.warnings]
     return ran, output
 
 
@@ -92,8 +93,7 @@ def _judge_result(row: Row, place: Place, expected: Expected, probe: Ran, ran: R
     if ran.status != 0:
         row.differs.append(f"exit {ran.status}: {ran.error[:160]}")
         return None
-    if (expected.warns or expected.kind == "damage") and not row.warnings:
-        row.differs.append("no warning")
+    row.differs += [f"no warning of {subject}" for subject in expected.warns_of if not row.warns_of(subject)]
     try:
         after = look_at(output)
         before = look_at(place.source, _stream_of(probe))
@@ -139,7 +139,7 @@ def _judge_times(row: Row, source: Path, before: Look, after: Look, milliseconds
         row.times = "rebuilt"
         if not after.orderly:
             row.differs.append("rebuilt times do not increase")
-        if not any("timestamp" in w or "rebuilt" in w for w in row.warnings):
+        if not row.warns_of("times"):
             row.differs.append("times were rebuilt without a warning")
         row.exact = after.orderly
     else:

@@ -56,10 +56,11 @@ def _rendering(clip: Path, seen: Callable[[int], None]) -> Callable[[], None]:
         if isinstance(event, Progress) and event.task.startswith("rendering"):
             seen(event.done)
 
-    return lambda: (
-        stylize(clip, "identity", clip.with_name("long.out.mp4"), report=report, cache_dir=clip.with_name("cache"))
-        and None
-    )
+    def go() -> None:
+        cache, output = clip.with_name("cache"), clip.with_name("long.out.mp4")
+        stylize(clip, "identity", output, report=report, cache_dir=cache)
+
+    return go
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from media_place import Expected, Place, Row
 from media_run import Ran, run
 
 PLAIN = "plain.mp4"
-WORKS, ERROR, DAMAGE = Expected(), Expected("error"), Expected("damage")
+WORKS, ERROR, DAMAGE = Expected(), Expected("error"), Expected("damage", ("damage",))
 
 HOSTILE = {
     "empty.mp4": ERROR,
@@ -35,6 +35,7 @@ HOSTILE = {
     "cut.mp4": DAMAGE,
     "rotten.mp4": DAMAGE,
     "headless.mp4": DAMAGE,
+    "headless.ts": DAMAGE,
     "promises.avi": DAMAGE,
     "wrong.avi": WORKS,
     "matroska.txt": WORKS,

@@ -17,7 +17,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-LIMIT_S = 300
+LIMIT_S = 900
 
 
 class NoLook(Exception):

@@ -238,7 +238,8 @@ def make_hostile(folder: Path, port: int, names: Sequence[str]) -> None:
     write_clip(folder / "single.mp4", 1)
     write_sound(folder / "sound.m4a")
     write_sound(folder / "cover.mp3", cover=True)
-    without_first_keyframe(folder / PLAIN, folder / "headless.mp4")
+    for name in ("headless.mp4", "headless.ts"):
+        without_first_keyframe(folder / PLAIN, folder / name)
     contents = {
         "empty.mp4": b"",
         "text.mp4": b"this is not a video\n" * 50,

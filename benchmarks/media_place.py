@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -12,16 +13,23 @@ from typing import Literal
 
 from media_run import Ran, run_vidtrans
 
+Subject = Literal["damage", "times", "HDR"]
+SPEAKS_OF: dict[Subject, str] = {
+    "damage": r"damage|promise|missing|lost|flawed|decoded|leaves? out|left out|repair",
+    "times": r"timestamp|time, or|put right|rebuilt",
+    "HDR": r"HDR|PQ|HLG|tone",
+}
+
 
 @dataclass(frozen=True)
 class Expected:
     """``works``: every frame at its time; ``error``: exit 3 and nothing written; ``damage``: exit 3, and with
-    ``--allow-damaged`` a warning and what can be had; a warning at once will do as well.
+    ``--allow-damaged`` a warning and what can be had; a warning at once will do as well. ``warns_of``: subjects that
+    a warning must speak of.
     """
 
     kind: Literal["works", "error", "damage"] = "works"
-    warns: bool = False
-    words: str = ""
+    warns_of: tuple[Subject, ...] = ()
 
 
 @dataclass
@@ -48,6 +56,9 @@ class Row:
     exact: bool = False  # frames and times as the independent count has them
     peak_mb: float = 0.0
     seconds: float = 0.0
+
+    def warns_of(self, subject: Subject) -> bool:
+        return any(re.search(SPEAKS_OF[subject], warning) for warning in self.warnings)
 
     @property
     def verdict(self) -> str:

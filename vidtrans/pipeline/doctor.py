@@ -155,8 +155,16 @@ def _folder() -> Finding:
 
 
 def _program() -> Finding:
-    found = shutil.which("ffmpeg")
-    return Finding("ffmpeg program", "ok", f"{found} (not needed)" if found else "none, and none is needed")
+    from vidtrans.errors import UsageError
+    from vidtrans.video.program import find_program, program_version
+
+    try:
+        program = find_program()
+        return Finding(
+            "ffmpeg program", "ok", f"{program}, {program_version(program)} (only --filter and ffmpeg: codecs)"
+        )
+    except UsageError:
+        return Finding("ffmpeg program", "ok", "none, and none is needed (only for --filter and ffmpeg: codecs)")
 
 
 def _presets() -> Finding:

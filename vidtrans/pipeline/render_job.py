@@ -115,7 +115,7 @@ class RenderJob:
             raw_entry = cache.entry(infer.name, infer.key)
             segment_entry = cache.entry(segments.name, segments.key)
             stack.enter_context(segment_entry.locked())
-            store = ChunkStore(segment_entry, ".nut")
+            store = ChunkStore(segment_entry, "." + self.settings.encoding.kept_as.segments)
             missing = [c.number for c in self.chunks if not store.is_done(c.number)]
             # What the identity model returns is the source: nothing to keep.
             kept = None if self.look.record is None else ChunkStore(raw_entry, ".nut")

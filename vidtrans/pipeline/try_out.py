@@ -155,7 +155,7 @@ def choose(
 ) -> list[Moment]:
     """The frames of the grid. A long video is not read through for them: its length is taken from the header."""
     if not at and not guides and not is_stills(video):
-        with ClipReader(video, threads=context.decode_threads) as reader:
+        with ClipReader(video, threads=context.decode_threads, tolerant=context.allow_damaged) as reader:
             if reader.info.duration_s:
                 seconds = [Fraction(reader.info.duration_s) * (2 * k + 1) / (2 * count) for k in range(count)]
                 return [Moment(tuple(reader.near(s, history)), f"{float(s):.1f} s") for s in seconds]

@@ -103,7 +103,7 @@ class ToRGB:
     def __call__(self, frame: av.VideoFrame) -> np.ndarray:
         """Return (height, width, 3) uint8, full range; uint16 where it is to be ``deep``."""
         mapping = self._mapping(frame)
-        rgb = self._converted(frame, ("rgb24", "gbrp16le"), mapping is not None, self.width, self.height)
+        rgb = self._converted(frame, ("gbrp", "gbrp16le"), mapping is not None, self.width, self.height)
         rgb = mapping(rgb) if mapping else rgb
         return rgb if self.deep else eight_bit(rgb)
 
@@ -126,7 +126,10 @@ class ToRGB:
     def _converted(
         self, frame: av.VideoFrame, formats: tuple[str, str], exact: bool, width: int, height: int
     ) -> np.ndarray:
-        """In the first of ``formats``, of 8 bits, or in the second, of 16 (``exact``: for further work)."""
+        """In the first of ``formats``, of 8 bits, or in the second, of 16 (``exact``: for further work).
+
+        Planar ones: packed RGB takes swscale twice the time, and its 16 bits are wrong for subsampled chroma.
+        """
         default = Colorspace.ITU709 if frame.height >= HD_LINES else Colorspace.ITU601
         full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
         bits = depth_of(frame) if frame.format.is_rgb else 0
@@ -149,8 +152,7 @@ class ToRGB:
         return sixteen_bit(made) if self.deep or exact else made
 
 
-# To swscale, n bits of RGB fill 16 with zeros below, and so does white from YUV, like one of 8 bits. (On the way in,
-# planar RGB: its packed 16-bit output is wrong for subsampled chroma.)
+# To swscale, n bits of RGB fill 16 with zeros below, and so does white from YUV, like one of 8 bits.
 def _to_full(rgb: np.ndarray, bits: int) -> np.ndarray:
     white = (2**bits - 1) << (16 - bits)
     return rgb if white == 65535 else cv2.addWeighted(rgb, 65535 / white, rgb, 0, 0)
