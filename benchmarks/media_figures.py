@@ -145,12 +145,12 @@ def _colour(work: Path, size: tuple[int, int], space: str, full: bool, *, tagged
     asked = (SPACES[space][2], "pc" if full else "tv")
     if tagged and before.colour[:2] != asked:
         return failed(what, f"the source is tagged {before.colour[:2]}")
-    error = np.abs(pictures[0] - pictures[1])
+    off = np.abs(pictures[0] - pictures[1])
     tags = "/".join(after.colour[:2])
-    value = f"mean {error.mean():.3f}, max {error.max():.1f} of 255 (result tagged {tags})"
+    value = f"mean {off.mean():.3f}, max {off.max():.1f} of 255 (result tagged {tags})"
     if "unknown" in after.colour[:2]:
         value += " NOT TAGGED"
-    return Figure(what, value, f"mean ≤ {GOAL_LEVELS:g}", bool(error.mean() <= GOAL_LEVELS))
+    return Figure(what, value, f"mean ≤ {GOAL_LEVELS:g}", bool(off.mean() <= GOAL_LEVELS))
 
 
 def _write_coloured(
@@ -242,9 +242,10 @@ def _decode_bare(clip: Path) -> int:
 
 def _decode_to_256(clip: Path) -> int:
     from vidtrans.settings import Size
+    from vidtrans.video.clip import Form
     from vidtrans.video.reader import ClipReader
 
-    with ClipReader(clip, size=Size(exact=(256, 256))) as reader:
+    with ClipReader(clip, Form(size=Size(exact=(256, 256)))) as reader:
         return sum(1 for _ in reader.frames())
 
 
@@ -285,7 +286,7 @@ def figures_bytes(work: Path, options: argparse.Namespace) -> Iterator[Figure]:
     from media_make import write_clip
 
     del options
-    clip = write_clip(work / "clip.mp4", 60, size=(192, 128), rate=30, sound_from_s=0.0)
+    clip = write_clip(work / "clip.mp4", 60, size=(256, 144), rate=30, sound_from_s=0.0)
     for codec in CODECS:
         digests, told = [], ""
         for attempt in "ab":

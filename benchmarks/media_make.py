@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ def write_clip(
             frame = frame.reformat(format=stream.pix_fmt)
             frame.pts, frame.time_base = number * unit, stream.codec_context.time_base
             container.mux(stream.encode(frame))
-            while heard is not None and heard.pts / SAMPLES_HZ <= (number + 1) / rate:
+            while heard is not None and (heard.pts or 0) / SAMPLES_HZ <= (number + 1) / rate:
                 container.mux(audio.encode(heard))
                 heard = next(sound, None)
         container.mux(stream.encode(None))
@@ -230,11 +231,11 @@ def playlists(port: int, sibling: str) -> dict[str, str]:
 
 def make_hostile(folder: Path, port: int, names: Sequence[str]) -> None:
     """All the bad input, and the good clip under every one of the odd ``names``."""
-    sound = {"sound_from_s": 0.0}
-    plain = write_clip(folder / PLAIN, 30, **sound, muxing={"movflags": "faststart"}).read_bytes()
-    late = write_clip(folder / "late.mp4", 30, **sound, muxing={}).read_bytes()  # its index comes last
+    heard = partial(write_clip, num_frames=30, sound_from_s=0.0)
+    plain = heard(folder / PLAIN, muxing={"movflags": "faststart"}).read_bytes()
+    late = heard(folder / "late.mp4", muxing={}).read_bytes()  # its index comes last
     mpeg4 = write_clip(folder / "mpeg4.avi", 30, codec="mpeg4", options={"g": "10"}, muxing={}).read_bytes()
-    write_clip(folder / "matroska.txt", 30, **sound, muxing={}, kind="matroska")
+    heard(folder / "matroska.txt", muxing={}, kind="matroska")
     write_clip(folder / "single.mp4", 1)
     write_sound(folder / "sound.m4a")
     write_sound(folder / "cover.mp3", cover=True)

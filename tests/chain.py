@@ -107,10 +107,10 @@ def leave_room_for(monkeypatch: pytest.MonkeyPatch, engine: Any, pictures: int) 
 
     forward = engine._forward
 
-    def small_device(padded: np.ndarray) -> np.ndarray:
+    def small_device(padded: np.ndarray, deep: bool) -> np.ndarray:
         if len(padded) > pictures:
             raise torch.OutOfMemoryError("no room")
-        made: np.ndarray = forward(padded)
+        made: np.ndarray = forward(padded, deep)
         return made
 
     monkeypatch.setattr(engine, "_forward", small_device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from fractions import Fraction
@@ -247,3 +248,11 @@ def test_an_hour_does_not_drift() -> None:
     length = count * Fraction(1001, 24000)
     assert abs(Fraction(made.num_written, 25) - length) <= Fraction(1, 50)
     assert made.stamps(count - 1)[-1] == made.timing.pts[-1]
+
+
+@pytest.mark.parametrize("minutes", [1, 20])
+def test_a_picture_that_is_held_for_long_takes_no_longer_than_many_frames(minutes: int) -> None:
+    began = time.process_time()
+    made = Retiming([0, minutes * 1500], [minutes * 1500, 1], Fraction(1, 25), Fraction(60))
+    assert time.process_time() - began < 2
+    assert len(made.stamps(0)) == minutes * 3600

@@ -100,7 +100,7 @@ class Delivery:
                 carried = replace(carried, start_s=begin, end_s=end, shift_s=-begin, frames_before=before)
         return Assembly(encoding, self.picture, self.times.timing, carried, names)
 
-    def stamps(self, number: int) -> tuple[int, ...]:
+    def stamps(self, number: int) -> Sequence[int]:
         """When the clip's frame of this number is shown."""
         return self.times.stamps(number - self.numbers.start)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left
 from collections.abc import Sequence
 from fractions import Fraction
 from math import gcd
@@ -25,9 +25,9 @@ class Retiming:
         self, pts: Sequence[int], durations: Sequence[int], time_base: Fraction, rate: Fraction | None = None
     ) -> None:
         self.rate = rate
+        self._stamps: list[list[int]] = []
         if rate is None:
-            self.timing = Timing(tuple(pts), tuple(durations), time_base)
-            self._stamps: list[tuple[int, ...]] = [(p,) for p in pts]
+            self.timing = Timing(pts, durations, time_base)
             return
         begin = pts[0] * time_base
         base = _common(begin, 1 / rate)
@@ -35,15 +35,15 @@ class Retiming:
         count = max(1, round((pts[-1] + durations[-1] - pts[0]) * time_base * rate))
         half = 1 / (2 * rate * time_base)
         grid = [round(begin / base) + k * step for k in range(count)]
-        self._stamps = [() for _ in pts]
+        self._stamps = [[] for _ in pts]
         for stamp in grid:
-            shown = bisect_right(pts, stamp * base / time_base + half) - 1
-            self._stamps[max(0, shown)] += (stamp,)
+            shown = bisect_left(pts, stamp * base / time_base + half) - 1
+            self._stamps[max(0, shown)].append(stamp)
         self.timing = Timing(tuple(grid), (step,) * count, base)
 
-    def stamps(self, number: int) -> tuple[int, ...]:
+    def stamps(self, number: int) -> Sequence[int]:
         """When frame ``number`` of the run is shown."""
-        return self._stamps[number]
+        return (self.timing.pts[number],) if self.rate is None else self._stamps[number]
 
     @property
     def num_written(self) -> int:

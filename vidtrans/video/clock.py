@@ -22,6 +22,7 @@ def repaired(stamps: Sequence[int | None], nominal: int) -> tuple[tuple[int, ...
         return tuple(known), 0
     in_order = iter(_sorted_if_near(known))
     wanted = [None if s is None else next(in_order) for s in stamps]
+    later = _next_known(wanted)
     result: list[int] = []
     for i, stamp in enumerate(wanted):
         if not result:
@@ -29,7 +30,7 @@ def repaired(stamps: Sequence[int | None], nominal: int) -> tuple[tuple[int, ...
         elif stamp is not None and stamp > result[-1]:
             result.append(stamp)
         else:
-            result.append(result[-1] + _step(result[-1], wanted[i + 1 : i + 1 + MAX_REORDER], nominal))
+            result.append(result[-1] + _step(result[-1], i, wanted, later, nominal))
     return tuple(result), sum(a != b for a, b in zip(result, stamps, strict=True))
 
 
@@ -46,10 +47,20 @@ def _before(stamps: Sequence[int | None], nominal: int) -> int:
     return 0 if first is None else (stamps[first] or 0) - first * nominal
 
 
-def _step(last: int, ahead: Sequence[int | None], nominal: int) -> int:
+def _next_known(stamps: Sequence[int | None]) -> list[int]:
+    """For each place, the first one behind it whose time is known, or the end."""
+    later, found = [len(stamps)] * len(stamps), len(stamps)
+    for i in reversed(range(len(stamps))):
+        later[i] = found
+        found = i if stamps[i] is not None else found
+    return later
+
+
+def _step(last: int, at: int, stamps: Sequence[int | None], later: Sequence[int], nominal: int) -> int:
     """How far to go from ``last`` so that what is to be filled in before the next known later stamp fits."""
-    following = next(((i, s) for i, s in enumerate(ahead) if s is not None and s > last), None)
-    if following is None:
+    place = later[at]
+    while place < len(stamps) and (stamps[place] or 0) <= last and place - at < MAX_REORDER:
+        place = later[place]
+    if place >= len(stamps) or (stamps[place] or 0) <= last:
         return nominal
-    gaps, end = following[0] + 2, following[1]
-    return max(1, min(nominal, (end - last) // gaps))
+    return max(1, min(nominal, ((stamps[place] or 0) - last) // (place - at + 1)))

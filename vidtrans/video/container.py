@@ -75,10 +75,20 @@ def _why(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or error).lower()
 
 
+def check_name(path: Path) -> None:
+    """Raises MediaError where FFmpeg cannot be told a file's name."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        shown = str(path).encode(errors="backslashreplace").decode()
+        raise MediaError(shown, "its name is no UTF-8", "rename it") from None
+
+
 @contextmanager
 def open_media(path: Path) -> Iterator[InputContainer]:
     """Open a media file for reading, local files only, and close it whatever happens. Raises MediaError."""
     path = Path(path)
+    check_name(path)
     if not path.exists():
         raise MediaError(str(path), "no such file", "check the name")
     if path.is_dir():

@@ -31,6 +31,8 @@ class Losses:
     flawed: int = 0  # frames
     interlaced: int = 0  # frames; no loss, but counted in the same pass
     packets: int = 0
+    hidden: int = 0  # packets that an edit list leaves out
+    headless: int = 0  # packets before the first keyframe
     at_s: float | None = None
 
     def note(self, packet_or_frame: Any) -> None:
@@ -98,11 +100,14 @@ class Decoder:
             return 0
         return max(0, self.info.num_frames_from_header - self.losses.packets)
 
-    def num_hidden(self, shown: int) -> int:
-        """Frames that the container lists, holds, and does not want to be shown, when ``shown`` ones were read."""
-        if self.info.format != LISTS_FRAMES or self.losses.lost:
-            return 0
-        return max(0, self.info.num_frames_from_header - self.num_missing - shown)
+    def num_lost(self, shown: int) -> int:
+        """Packets that gave no frame, when ``shown`` ones were read from end to end: damaged, or before a keyframe.
+
+        The latter are passed over by decoders without a word.
+        """
+        losses = self.losses
+        silent = losses.packets - losses.hidden - losses.lost - shown
+        return losses.lost + max(0, min(losses.headless, silent))
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
         """Decode packet by packet (a container-wide decode drops good frames around a bad packet)."""
@@ -127,7 +132,7 @@ class Decoder:
         while True:
             try:
                 for packet in self.container.demux(self.stream):
-                    self.losses.packets += packet.size > 0
+                    self._count(packet)
                     stumbles = 0
                     yield packet
                 return
@@ -136,6 +141,13 @@ class Decoder:
                 stumbles += 1
                 if stumbles > MAX_STUMBLES:
                     return
+
+    def _count(self, packet: Any) -> None:
+        losses = self.losses
+        losses.packets += packet.size > 0
+        losses.hidden += packet.is_discard
+        if losses.headless == losses.packets - 1 and packet.size and not packet.is_keyframe:
+            losses.headless += 1
 
     def _lose(self, packet: Any, error: Exception, count: int) -> None:
         if not self.tolerant:

@@ -61,6 +61,8 @@ class SegmentWriter:
         options = settings.encoder_options()
         if codec.encoder == "libx264":
             options |= _reproducible_x264()
+        if codec.encoder == "ffv1" and min(picture.width, picture.height) < 2:
+            options["slices"] = "1"  # four would be empty
         muxing = {"fflags": "+bitexact"}
         if codec.segments == "mov":
             muxing["video_track_timescale"] = str(picture.time_base.denominator)

@@ -8,11 +8,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from fractions import Fraction
+from math import lcm
 from pathlib import Path
 from typing import Any
 
 import av
 import av.error
+from av.container import InputContainer
 
 from vidtrans.errors import MediaError
 from vidtrans.events import Report, silent
@@ -20,6 +22,7 @@ from vidtrans.video.carry import Carried, add_tracks, packets, write_tags
 from vidtrans.video.codecs import CONTAINERS
 from vidtrans.video.container import open_media
 
+MAX_SCALE = 2**31 - 1
 # These are no fault of the container, and go up as they are.
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -48,17 +51,11 @@ def join(
     of presentation. The container is chosen by ``output``'s suffix, unless ``kind`` says otherwise. ``tag``: how
     QuickTime's containers name the codec, where not by FFmpeg's choice. Raises MediaError.
     """
-    decode_times = _decode_times(segments, timing)
-    options = {"fflags": "+bitexact"}
     kind = kind or CONTAINERS[output.suffix.lower().lstrip(".")]
-    if kind in ("mp4", "mov"):
-        scale = str(timing.time_base.denominator)
-        # The movie's own scale too: a start offset is stored in it, by default to the millisecond.
-        options |= {"movflags": "+faststart", "video_track_timescale": scale, "movie_timescale": scale}
-    else:
-        # Sound often begins below zero (the encoder's priming); everything would be moved to make up for it.
-        options |= {"avoid_negative_ts": "disabled"}
+    decode_times = _decode_times(segments, timing)
     with ExitStack() as stack:
+        source = stack.enter_context(open_media(carried.source)) if carried else None
+        options = _muxing(kind, timing.time_base, source)
         out = stack.enter_context(closing(av.open(f"file:{output}", "w", format=kind, options=options)))
         first = stack.enter_context(closing(av.open(f"file:{segments[0]}")))
         # Opaque: copied, whatever encoder or decoder there is for it.
@@ -68,8 +65,7 @@ def join(
         video.time_base = timing.time_base
         streams: list[Iterable[tuple[float, int, av.Packet]]] = [_video_packets(segments, timing, decode_times, video)]
         copied = [0]
-        if carried:
-            source = stack.enter_context(open_media(carried.source))
+        if carried and source:
             write_tags(out, video, source, carried, report)
             tracks = add_tracks(out, source, carried, report)
             if tracks:
@@ -86,6 +82,24 @@ def join(
                 "try -o with .mkv, it holds every kind of sound",
             ) from None
     return copied[0]
+
+
+def _muxing(kind: str, time_base: Fraction, source: InputContainer | None) -> dict[str, str]:
+    """Options with which every time is kept as it is."""
+    options = {"fflags": "+bitexact"}
+    if kind not in ("mp4", "mov"):
+        # Sound often begins below zero (the encoder's priming); everything would be moved to make up for it.
+        return options | {"avoid_negative_ts": "disabled"}
+    # The movie's own scale is what start offsets are stored in, by default to the millisecond: one that holds the
+    # pictures' times and the sound's.
+    scale = time_base.denominator
+    fine = lcm(scale, *(a.time_base.denominator for a in source.streams.audio if a.time_base) if source else ())
+    movie = fine if fine <= MAX_SCALE else scale * max(1, 48_000 // scale)
+    return options | {
+        "movflags": "+faststart",
+        "video_track_timescale": str(scale),
+        "movie_timescale": str(movie),
+    }
 
 
 def stamps_of(path: Path) -> tuple[list[int], Fraction]:

@@ -181,10 +181,10 @@ class ClipReader:
                 turned=seen.first_orientation != Orientation(),
                 interlaced=losses.interlaced,
                 resized=seen.num_resized,
-                lost=losses.lost,
+                lost=self._decoder.num_lost(len(pts)),
                 flawed=losses.flawed,
                 missing=self._decoder.num_missing,
-                hidden=self._decoder.num_hidden(len(pts)),
+                hidden=losses.hidden,
                 damaged_at=losses.at_s,
             ),
         )
