@@ -167,7 +167,11 @@ def with_cover(path: Path, count: int = 8) -> Path:
     """A small video and a larger, still cover in one mp4."""
     film = write_clip(path.with_name("film.mp4"), moving_frames(count), options=FAST)
     cover = write_frames(path.with_name("cover.mp4"), [np.full((96, 128, 3), 200, np.uint8)], "mjpeg", "yuvj420p")
-    with closing(av.open(str(film))) as one, closing(av.open(str(cover))) as two, closing(av.open(str(path), "w")) as out:
+    with (
+        closing(av.open(str(film))) as one,
+        closing(av.open(str(cover))) as two,
+        closing(av.open(str(path), "w")) as out,
+    ):
         pictures = out.add_stream_from_template(one.streams.video[0], opaque=True)
         still: Any = out.add_stream_from_template(two.streams.video[0], opaque=True)
         still.disposition = Disposition.attached_pic

@@ -45,7 +45,8 @@ class Delivery:
         """When each frame is shown; a trimmed clip starts at 0."""
         index, encoding = self.clip.index, self.encoding
         begin = index.pts[self.numbers.start] if self.trimmed else 0
-        pts = [p - begin for p in self._own(index.pts)]
+        own = self._own(index.pts)
+        pts = [p - begin for p in own] if begin else own
         return Retiming(pts, self._own(index.durations()), index.time_base, encoding.rate)
 
     def _picture(self, factor: int) -> PictureFormat:

@@ -41,9 +41,9 @@ class Retiming:
             self._stamps[max(0, shown)].append(stamp)
         self.timing = Timing(tuple(grid), (step,) * count, base)
 
-    def stamps(self, number: int) -> Sequence[int]:
+    def stamps(self, number: int) -> tuple[int, ...]:
         """When frame ``number`` of the run is shown."""
-        return (self.timing.pts[number],) if self.rate is None else self._stamps[number]
+        return (self.timing.pts[number],) if self.rate is None else tuple(self._stamps[number])
 
     @property
     def num_written(self) -> int:

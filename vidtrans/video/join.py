@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import heapq
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -52,7 +53,7 @@ def join(
     QuickTime's containers name the codec, where not by FFmpeg's choice. Raises MediaError.
     """
     kind = kind or CONTAINERS[output.suffix.lower().lstrip(".")]
-    decode_times = _decode_times(segments, timing)
+    decode_times = _DecodeTimes(segments, timing)
     with ExitStack() as stack:
         source = stack.enter_context(open_media(carried.source)) if carried else None
         options = _muxing(kind, timing.time_base, source)
@@ -117,15 +118,15 @@ def size_of(path: Path) -> tuple[int, int]:
         return context.width, context.height
 
 
-def _presentation_order(segment: Path) -> list[int]:
+def _presentation_order(segment: Path) -> array[int]:
     """For each packet in decoding order, the number of its frame within the segment."""
     with closing(av.open(f"file:{segment}")) as container:
         stamps = [p.pts for p in container.demux(video=0) if p.pts is not None]
     rank = {pts: i for i, pts in enumerate(sorted(stamps))}
-    return [rank[pts] for pts in stamps]
+    return array("l", (rank[pts] for pts in stamps))
 
 
-def _decode_times(segments: Sequence[Path], timing: Timing) -> list[list[tuple[int, int]]]:
+class _DecodeTimes:
     """(frame number, DTS) for each packet of each segment.
 
     Encoders guess DTS at a segment's start, and the guesses of two segments can collide where frame times
@@ -133,36 +134,36 @@ def _decode_times(segments: Sequence[Path], timing: Timing) -> list[list[tuple[i
     frames as any packet is reordered by. That lag begins again in each segment, in the shortest step there is:
     carried over a long hold, it would give the next keyframe the hold's length, and players lose frames.
     """
-    order: list[list[int]] = []
-    base = 0
-    for segment in segments:
-        ranks = _presentation_order(segment)
-        order.append([base + r for r in ranks])
-        base += len(ranks)
-    if base != len(timing.pts):
-        raise MediaError(
-            "joining",
-            f"{base} encoded frames for {len(timing.pts)} timestamps",
-            "run again with a clean cache",
-        )
-    flat = [n for part in order for n in part]
-    delay = max((i - n for i, n in enumerate(flat)), default=0)
-    step = min(timing.durations, default=1) or 1
-    result, position = [], 0
-    for part in order:
-        rows = []
-        first = position
-        for number in part:
-            at = position - delay
-            dts = timing.pts[at] if at >= first else timing.pts[first] + (at - first) * step
-            rows.append((number, dts))
-            position += 1
-        result.append(rows)
-    return result
+
+    def __init__(self, segments: Sequence[Path], timing: Timing) -> None:
+        self._orders = [_presentation_order(segment) for segment in segments]
+        count = sum(map(len, self._orders))
+        if count != len(timing.pts):
+            raise MediaError(
+                "joining",
+                f"{count} encoded frames for {len(timing.pts)} timestamps",
+                "run again with a clean cache",
+            )
+        self._timing = timing
+        self._delay = max((i - rank for order in self._orders for i, rank in enumerate(order)), default=0)
+        self._step = min(timing.durations, default=1) or 1
+
+    def __iter__(self) -> Iterator[Iterator[tuple[int, int]]]:
+        """Of one segment after another, the rows of its packets."""
+        first = 0
+        for order in self._orders:
+            yield self._rows(order, first)
+            first += len(order)
+
+    def _rows(self, order: array[int], first: int) -> Iterator[tuple[int, int]]:
+        pts = self._timing.pts
+        for i, rank in enumerate(order):
+            at = first + i - self._delay
+            yield first + rank, pts[at] if at >= first else pts[first] + (at - first) * self._step
 
 
 def _video_packets(
-    segments: Sequence[Path], timing: Timing, decode_times: list[list[tuple[int, int]]], stream: Any
+    segments: Sequence[Path], timing: Timing, decode_times: _DecodeTimes, stream: Any
 ) -> Iterator[tuple[float, int, av.Packet]]:
     for segment, rows in zip(segments, decode_times, strict=True):
         with closing(av.open(f"file:{segment}")) as container:

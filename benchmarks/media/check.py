@@ -1,4 +1,4 @@
-"""What media_sweep.py does with one file: probe it, render it unchanged, hold the result against another's count."""
+"""What sweep.py does with one file: probe it, render it unchanged, hold the result against another's count."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
-from media_look import (
+from look import (
     Look,
     NoLook,
     alignment,
@@ -16,9 +16,9 @@ from media_look import (
     look_at,
     num_picture_streams,
 )
-from media_pixels import pixel_difference
-from media_place import Expected, Place, Row
-from media_run import Ran
+from pixels import pixel_difference
+from place import Expected, Place, Row
+from running import Ran
 
 MEDIA_ERROR, USAGE_ERROR = 3, 2
 GOAL_MS = 1.0

@@ -1,4 +1,4 @@
-"""A scratch place for one file of media_sweep.py, and the line of the table that notes what happens there."""
+"""A scratch place for one file of sweep.py, and the line of the table that notes what happens there."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from media_run import Ran, run_vidtrans
+from running import Ran, run_vidtrans
 
 Subject = Literal["damage", "times", "HDR"]
 SPEAKS_OF: dict[Subject, str] = {

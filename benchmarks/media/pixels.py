@@ -1,6 +1,6 @@
 """Pixels by another way than vidtrans's: the ffmpeg program decodes, and the arithmetic here is that of the standards.
 
-``python media_pixels.py NUMBERS FILE COLOURS FILE COLOURS`` compares two files in a process of its own: numpy is loaded
+``python pixels.py NUMBERS FILE COLOURS FILE COLOURS`` compares two files in a process of its own: numpy is loaded
 only there, so that the process which measures others stays small.
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from media_look import LIMIT_S, Look, NoLook, in_own_process
+from look import LIMIT_S, Look, NoLook, in_own_process
 
 CHROMA_STEPS = {"yuv420p": (2, 2), "yuv422p": (2, 1), "yuv444p": (1, 1)}  # across, down
 RGB_PLACES = {"rgb24": (3, 0, 1, 2), "bgr24": (3, 2, 1, 0), "bgr0": (4, 2, 1, 0)}

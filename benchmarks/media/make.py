@@ -1,6 +1,6 @@
 """Media that the benchmarks make themselves, with PyAV: clips whose frames and sound are known, and bad input.
 
-    python media_make.py FOLDER PORT     the bad input of media_hostile.py; PORT is that of a server on this machine
+    python make.py FOLDER PORT     the bad input of hostile.py; PORT is that of a server on this machine
 
 It runs as a process of its own, so that the one which measures others stays small.
 """

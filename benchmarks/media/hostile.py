@@ -1,4 +1,4 @@
-"""The bad-input matrix of media_sweep.py: what is expected of what media_make.py makes, and of bad outputs."""
+"""The bad-input matrix of sweep.py: what is expected of what make.py makes, and of bad outputs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from media_check import MEDIA_ERROR, USAGE_ERROR, check
-from media_place import Expected, Place, Row
-from media_run import Ran, run
+from check import MEDIA_ERROR, USAGE_ERROR, check
+from place import Expected, Place, Row
+from running import Ran, run
 
 PLAIN = "plain.mp4"
 WORKS, ERROR, DAMAGE = Expected(), Expected("error"), Expected("damage", ("damage",))
@@ -111,7 +111,7 @@ def bad_media() -> Iterator[BadMedia]:
     folder.mkdir()
     server = Server()
     try:
-        maker = str(Path(__file__).resolve().with_name("media_make.py"))
+        maker = str(Path(__file__).resolve().with_name("make.py"))
         subprocess.run([sys.executable, maker, str(folder), str(server.port), *NAMES], check=True)
         (folder / "folder").mkdir()
         yield BadMedia(folder, server, _control(folder, server))

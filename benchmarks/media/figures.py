@@ -1,6 +1,6 @@
 """The figures of the video layer, each with its goal beside it, on media that the benchmark makes itself.
 
-    python benchmarks/media_figures.py [CLIP|FOLDER...] [--part av|colour|speed|memory|bytes]... [-o FOLDER]
+    python benchmarks/media/figures.py [CLIP|FOLDER...] [--part av|colour|speed|memory|bytes]... [-o FOLDER]
                                        [--minutes 10] [--frames 10000] [--rounds 5]
 
 av      pictures and sound of a ten-minute clip after an unchanged render: offset, drift, bytes of the sound
@@ -30,9 +30,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from media_look import Look, NoLook, alignment, ffprobe, in_own_process, look_at, picture_streams
-from media_pixels import decode_rgb
-from media_run import guard, machine, run_vidtrans
+from look import Look, NoLook, alignment, ffprobe, in_own_process, look_at, picture_streams
+from pixels import decode_rgb
+from running import guard, machine, run_vidtrans
 
 GOAL_MS = 1.0
 GOAL_LEVELS = 2.0
@@ -62,7 +62,7 @@ def failed(what: str, why: object) -> Figure:
 
 
 def figures_av(work: Path, options: argparse.Namespace) -> Iterator[Figure]:
-    from media_make import write_clip
+    from make import write_clip
 
     rate, count = 10, round(options.minutes * 60 * 10)
     plain = functools.partial(write_clip, num_frames=count, rate=rate, sound_from_s=0.5)
@@ -159,7 +159,7 @@ def _write_coloured(
     """Five smooth, colourful frames of a matrix and a range, nearly lossless."""
     import av
     from av.video.reformatter import ColorRange, Colorspace
-    from media_make import smooth
+    from make import smooth
 
     with closing(av.open(f"file:{path}", "w")) as container:
         stream: Any = container.add_stream("libx264", rate=25, options={"crf": "1", "preset": "veryfast"})
@@ -187,7 +187,7 @@ def _write_coloured(
 
 
 def figures_speed(work: Path, options: argparse.Namespace) -> Iterator[Figure]:
-    from media_make import smooth, write_clip
+    from make import smooth, write_clip
 
     clips = list(_hd_clips(options.clips))
     if not clips:
@@ -253,12 +253,12 @@ def _decode_to_256(clip: Path) -> int:
 
 
 def figures_memory(work: Path, options: argparse.Namespace) -> Iterator[Figure]:
-    from media_make import write_clip
+    from make import write_clip
 
     clip = write_clip(work / "long.mp4", options.frames, rate=25, sound_from_s=0.0)
     for way in ("decode", "render"):
         try:
-            told = in_own_process(Path(__file__).with_name("media_growth.py"), way, str(clip))
+            told = in_own_process(Path(__file__).with_name("growth.py"), way, str(clip))
         except NoLook as error:
             yield failed(way, error)
             continue
@@ -283,7 +283,7 @@ def _growth(way: str, samples: Sequence[tuple[int, float]]) -> Figure:
 
 
 def figures_bytes(work: Path, options: argparse.Namespace) -> Iterator[Figure]:
-    from media_make import write_clip
+    from make import write_clip
 
     del options
     clip = write_clip(work / "clip.mp4", 60, size=(256, 144), rate=30, sound_from_s=0.0)

@@ -1,6 +1,6 @@
 """An independent look at media files, for the benchmarks: the ffprobe program, and where it fails PyAV's plain decode.
 
-Nothing of vidtrans is used here. PyAV runs in a process of its own (``python media_look.py FILE STREAM``), so
+Nothing of vidtrans is used here. PyAV runs in a process of its own (``python look.py FILE STREAM``), so
 that the process which measures others stays small.
 """
 
