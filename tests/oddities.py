@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
+from av.filter import Graph
 from av.stream import Disposition
+from av.subtitles.subtitle import SubtitleSet
 from clips import moving_frames, write_clip
 
 FAST = {"crf": "12", "preset": "ultrafast"}
-INTERLACED = {"crf": "8", "preset": "veryfast", "x264-params": "tff=1:interlaced=1"}
 PQ, HLG, BT2020 = 16, 18, 9
 # The eight orientations: a, b, c, d of the display matrix, and what makes the stored picture upright.
 ORIENTATIONS: dict[str, tuple[tuple[int, int, int, int], Callable[[np.ndarray], np.ndarray]]] = {
@@ -87,19 +89,17 @@ def index_first(source: Path, target: Path) -> Path:
 
 
 def packets_before(path: Path, size: int) -> tuple[set[int], int]:
-    """Of a whole file: the times of the pictures, and the number of sounds, whose bytes lie within the first ``size``."""
+    """Of a whole file: the pictures' times, and the number of sounds, that lie within its first ``size`` bytes."""
     with closing(av.open(str(path))) as container:
         whole = [p for p in container.demux() if p.pts is not None and p.pos + p.size <= size]
         return {p.pts for p in whole if p.stream.type == "video"}, sum(p.stream.type == "audio" for p in whole)
 
 
 def rotted(source: Path, target: Path, seed: int, flips: int, part: tuple[float, float] = (0.3, 0.9)) -> Path:
-    """A copy in which some bits of the media, in this part of it, are wrong."""
+    """A copy in which some bits of this part of the file are wrong."""
     data = bytearray(source.read_bytes())
-    begin = data.index(b"mdat") + 4 if source.suffix in (".mp4", ".mov") else 2000
-    low, high = (begin + int((len(data) - begin) * share) for share in part)
     rng = np.random.default_rng(seed)
-    for place in rng.integers(low, high, flips):
+    for place in rng.integers(*(int(len(data) * share) for share in part), flips):
         data[place] ^= 1 << int(rng.integers(8))
     target.write_bytes(data)
     return target
@@ -114,17 +114,51 @@ def turned(path: Path, matrix: tuple[int, int, int, int]) -> Path:
     return path
 
 
-def woven(count: int, size: tuple[int, int] = (64, 48)) -> list[np.ndarray]:
-    """Interlaced frames: a bar that moves 4 pixels from one field to the next, upper lines first."""
+def woven(count: int, first: str = "tff", size: tuple[int, int] = (64, 48)) -> list[np.ndarray]:
+    """Interlaced frames: a bar that moves 4 pixels from one field to the next. ``first``: the upper lines (tff) or the
+    lower ones (bff).
+    """
     width, height = size
     frames = []
     for number in range(count):
         frame = np.full((height, width, 3), 40, np.uint8)
         for field in (0, 1):
             left = 4 * (2 * number + field) % (width - 12)
-            frame[field::2, left : left + 10] = 220
+            frame[(first == "bff") ^ field :: 2, left : left + 10] = 220
         frames.append(frame)
     return frames
+
+
+WOVEN = {"h264": "libx264", "mpeg2": "mpeg2video", "prores": "prores_ks", "ffv1": "ffv1"}
+
+
+def write_woven(path: Path, frames: Sequence[np.ndarray], first: str = "tff", codec: str = "h264", **tags: Any) -> Path:
+    """Frames that are encoded, and flagged, as interlaced."""
+    height, width = frames[0].shape[:2]
+    pix_fmt = "yuv422p10le" if codec == "prores" else "yuv420p"
+    options = {"h264": {"crf": "6", "preset": "veryfast"}, "mpeg2": {"b:v": "8M", "g": "6"}}.get(codec, {})
+    graph = Graph()
+    places = [
+        graph.add_buffer(width=width, height=height, format=pix_fmt, time_base=Fraction(1, 25)),
+        graph.add("setfield", first),
+        graph.add("buffersink"),
+    ]
+    for one, following in pairwise(places):
+        one.link_to(following)
+    graph.configure()
+    with closing(av.open(str(path), "w")) as container:
+        stream: Any = container.add_stream(WOVEN[codec], rate=25, options=options | {"flags": "+ildct+ilme"})
+        stream.width, stream.height, stream.pix_fmt = width, height, pix_fmt
+        for name, value in tags.items():
+            setattr(stream.codec_context, name, value)
+        for number, frame in enumerate(frames):
+            picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
+            picture = picture.reformat(format=pix_fmt, dst_colorspace="ITU709" if tags else "ITU601")
+            picture.pts, picture.time_base = number, Fraction(1, 25)
+            graph.push(picture)
+            container.mux(stream.encode(graph.vpull()))
+        container.mux(stream.encode(None))
+    return path
 
 
 def combing(rgb: np.ndarray) -> float:
@@ -154,6 +188,30 @@ def ramp(width: int = 1024, height: int = 32) -> np.ndarray:
     return np.broadcast_to(grey[None, :, None], (height, width, 3)).copy()
 
 
+def write_grey(
+    path: Path, grey: np.ndarray, codec: str, pix_fmt: str, *, count: int = 3, options: dict[str, str] | None = None
+) -> Path:
+    """Still frames of grey, (H, W) codes of 10 bits: exactly these, whatever swscale would make of them.
+
+    Three at least: of fewer, x265 makes up times.
+    """
+    height, width = grey.shape
+    with closing(av.open(str(path), "w")) as container:
+        stream: Any = container.add_stream(codec, rate=25, options=options or {})
+        stream.width, stream.height, stream.pix_fmt = width, height, pix_fmt
+        for number in range(count):
+            frame = av.VideoFrame(width, height, pix_fmt)
+            for plane, codes in zip(frame.planes, (grey, None, None), strict=True):
+                lines = np.full((plane.height, plane.line_size // 2), 512, "<u2")
+                if codes is not None:
+                    lines[:, :width] = codes
+                plane.update(lines.tobytes())
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
 def hdr_clip(path: Path, count: int = 3, *, transfer: int = PQ, frame: np.ndarray | None = None, **more: Any) -> Path:
     """10 bits of HEVC, tagged as HDR."""
     tags = {"color_trc": transfer, "color_primaries": BT2020, "colorspace": 9, "color_range": 1}
@@ -163,24 +221,103 @@ def hdr_clip(path: Path, count: int = 3, *, transfer: int = PQ, frame: np.ndarra
     return write_frames(path, pictures, "libx265", "yuv420p10le", options=options, tags=tags, convert=convert, **more)
 
 
+HEADER = b"""[Script Info]
+ScriptType: v4.00+
+PlayResX: 384
+PlayResY: 288
+
+[V4+ Styles]
+Format: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, Bold, Italic, Underline, \
+StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, Shadow, Alignment, MarginL, MarginR, MarginV, Encoding
+Style: Default,Arial,16,&Hffffff,&Hffffff,&H0,&H0,0,0,0,0,100,100,0,0,1,1,0,2,10,10,10,0
+
+[Events]
+Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
+"""
+# Of the film below: in milliseconds when words begin and end, and chapters of half a second.
+WORDS = [(300, 700, "one"), (900, 1400, "two"), (1700, 1950, "three")]
+LANGUAGES = ("eng", "fra")
+
+
+def write_film(path: Path, timecode: str = "10:00:00:05", rate: int = 24) -> Path:
+    """Two seconds with all that goes along: two sound tracks, subtitles, chapters, a timecode, a title."""
+    words = "mov_text" if path.suffix in (".mov", ".mp4") else "subrip"
+    with closing(av.open(str(path), "w")) as out:
+        video: Any = out.add_stream("libx264", rate=rate, options=FAST)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        video.metadata["timecode"] = timecode
+        sounds: list[Any] = [out.add_stream("aac", rate=44_100, layout="mono") for _ in LANGUAGES]
+        for sound, language in zip(sounds, LANGUAGES, strict=True):
+            sound.metadata["language"] = language
+        text: Any = out.add_stream(words)
+        text.codec_context.subtitle_header, text.codec_context.time_base = HEADER, Fraction(1, 1000)
+        text.metadata["language"] = "deu"
+        out.metadata["title"] = "A film"
+        out.set_chapters(
+            [
+                {"id": i, "start": 500 * i, "end": 500 * i + 500, "time_base": Fraction(1, 1000)}
+                | {"metadata": {"title": f"part {i}"}}
+                for i in range(4)
+            ]
+        )
+        packets: list[tuple[float, int, Any]] = []
+        for number, rgb in enumerate(moving_frames(2 * rate)):
+            frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, rate)
+            packets += [(float(p.dts * p.time_base), 0, p) for p in video.encode(frame)]
+        packets += [(float(p.dts * p.time_base), 0, p) for p in video.encode(None)]
+        for number, sound in enumerate(sounds):
+            packets += [(float(p.dts * p.time_base), 1 + number, p) for p in tone(sound, 2.0, 440 * (number + 1))]
+        for begins, ends, line in WORDS:
+            said = SubtitleSet.create(b"0,0,Default,,0,0,0,," + line.encode(), 0, ends - begins, pts=begins * 1000)
+            packet = text.codec_context.encode_subtitle(said)
+            packet.pts = packet.dts = begins
+            packet.duration, packet.time_base, packet.stream = ends - begins, Fraction(1, 1000), text
+            packets.append((begins / 1000, 9, packet))
+        for _, _, packet in sorted(packets, key=lambda item: item[:2]):
+            out.mux(packet)
+    return path
+
+
+def tone(track: Any, seconds: float, hertz: int) -> list[Any]:
+    """The packets of a plain tone, mono, of 44,100 samples a second, or 48,000 for Opus."""
+    rate, packets = track.codec_context.sample_rate, []
+    block = track.codec_context.frame_size or 1024
+    for at in range(0, int(seconds * rate), block):
+        samples = (0.3 * np.sin(2 * np.pi * hertz * (at + np.arange(block)) / rate)).astype(np.float32)
+        kind = track.codec_context.format.name
+        whole = {"s16": np.int16, "s32": np.int32}.get(kind.removesuffix("p"))
+        shaped = samples if whole is None else (samples * np.iinfo(whole).max).astype(whole)
+        frame = av.AudioFrame.from_ndarray(shaped[None], format=kind, layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = rate, at, Fraction(1, rate)
+        packets += track.encode(frame)
+    return packets + track.encode(None)
+
+
+def with_sound(video: Path, path: Path, codec: str, *, late_s: float = 0.0, seconds: float = 1.0) -> Path:
+    """The pictures of ``video`` with a tone, which begins ``late_s`` later."""
+    with closing(av.open(str(video))) as read, closing(av.open(str(path), "w")) as out:
+        pictures = out.add_stream_from_template(read.streams.video[0], opaque=True)
+        pictures.codec_context.framerate = read.streams.video[0].average_rate
+        sound: Any = out.add_stream(codec, rate=48_000, layout="mono")
+        packets = [(p, 0) for p in read.demux(video=0) if p.dts is not None]
+        for packet, _ in packets:
+            packet.stream = pictures
+        out.start_encoding()
+        for packet in tone(sound, seconds, 440):
+            shift = round(late_s / packet.time_base)
+            packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
+            packets.append((packet, 1))
+        for packet, _ in sorted(packets, key=lambda item: (item[0].dts * item[0].time_base, item[1])):
+            out.mux(packet)
+    return path
+
+
 def with_cover(path: Path, count: int = 8) -> Path:
     """A small video and a larger, still cover in one mp4."""
     film = write_clip(path.with_name("film.mp4"), moving_frames(count), options=FAST)
     cover = write_frames(path.with_name("cover.mp4"), [np.full((96, 128, 3), 200, np.uint8)], "mjpeg", "yuvj420p")
-    with (
-        closing(av.open(str(film))) as one,
-        closing(av.open(str(cover))) as two,
-        closing(av.open(str(path), "w")) as out,
-    ):
-        pictures = out.add_stream_from_template(one.streams.video[0], opaque=True)
-        still: Any = out.add_stream_from_template(two.streams.video[0], opaque=True)
-        still.disposition = Disposition.attached_pic
-        for source, track in ((two, still), (one, pictures)):
-            for packet in source.demux(video=0):
-                if packet.dts is not None:
-                    packet.stream = track
-                    out.mux(packet)
-    return path
+    return beside(path, [film, cover], [Disposition.default, Disposition.attached_pic])
 
 
 def two_tracks(path: Path, *, default: int, sizes: Sequence[tuple[int, int]] = ((64, 48), (96, 64))) -> Path:
@@ -189,15 +326,19 @@ def two_tracks(path: Path, *, default: int, sizes: Sequence[tuple[int, int]] = (
         write_clip(path.with_name(f"part{i}{path.suffix}"), moving_frames(6, size), options=FAST)
         for i, size in enumerate(sizes)
     ]
-    with closing(av.open(str(path), "w")) as out:
-        sources = [av.open(str(part)) for part in parts]
+    return beside(path, parts, [Disposition.default if i == default else Disposition(0) for i in range(len(parts))])
+
+
+def beside(path: Path, parts: Sequence[Path], dispositions: Sequence[Disposition]) -> Path:
+    """The video tracks of several files in one."""
+    with closing(av.open(str(path), "w")) as out, ExitStack() as stack:
+        sources = [stack.enter_context(closing(av.open(str(part)))) for part in parts]
         tracks: list[Any] = [out.add_stream_from_template(s.streams.video[0], opaque=True) for s in sources]
-        for number, track in enumerate(tracks):
-            track.disposition = Disposition.default if number == default else Disposition(0)
+        for track, disposition in zip(tracks, dispositions, strict=True):
+            track.disposition = disposition
         for source, track in zip(sources, tracks, strict=True):
             for packet in source.demux(video=0):
                 if packet.dts is not None:
                     packet.stream = track
                     out.mux(packet)
-            source.close()
     return path

@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "make_dataset", "run", "stylize", "train"]
+__all__ = ["__version__", "make_dataset", "probe", "run", "stylize", "train"]
 
 
 def __getattr__(name: str) -> Any:

@@ -100,7 +100,10 @@ def look_at(path: Path, stream: int | None = None, *, pictures: bool = True, by_
     found = () if by_pyav else _frames(path, chosen)
     if found:
         times = tuple(_time(f.get("pts"), chosen["time_base"]) for f in found)
-        return replace(look, times_s=times, interlaced=any(f.get("interlaced_frame") for f in found))
+        # What a frame says outranks the header: VP8's matrix is known to its decoder alone.
+        colour = (found[0].get("color_space", look.colour[0]), *look.colour[1:])
+        interlaced = any(f.get("interlaced_frame") for f in found)
+        return replace(look, times_s=times, interlaced=interlaced, colour=colour)
     plain = _by_pyav(path, chosen["index"])
     return replace(look, by=plain.by, times_s=plain.times_s, width=plain.width, height=plain.height)
 
@@ -140,7 +143,7 @@ def _time(pts: int | None, time_base: str) -> Fraction | None:
 
 
 def _frames(path: Path, stream: dict[str, Any]) -> list[dict[str, Any]]:
-    entries = "frame=pts,interlaced_frame"
+    entries = "frame=pts,interlaced_frame,color_space"
     try:
         told = ffprobe(path, "-select_streams", str(stream["index"]), "-show_entries", entries, "-show_frames")
     except NoLook:

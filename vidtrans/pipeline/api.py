@@ -13,6 +13,7 @@ from typing import Any
 
 from vidtrans.errors import BatchError, UsageError
 from vidtrans.pipeline import make_dataset as _make
+from vidtrans.pipeline import probe as _probe
 from vidtrans.pipeline import run as _run
 from vidtrans.pipeline import stylize as _stylize
 from vidtrans.pipeline import train as _train
@@ -38,6 +39,11 @@ def _with_steps(settings: dict[str, Table] | None, steps: int | None, minutes: f
     if steps is not None:
         tables["training"] = {**tables.get("training", {}), "steps": steps}
     return tables
+
+
+def probe(video: str | Path, **options: Any) -> Table:
+    """``vidtrans probe``: what a clip holds, its ``cuts`` and ``findings``, and ``warnings`` about what is unusual."""
+    return _probe.probe(Path(video), Context(**options))
 
 
 def make_dataset(

@@ -40,7 +40,12 @@ def probe(path: Path, context: Context) -> Table:
     if is_stills(path):
         return table | {"format": "pictures", "warnings": applied(index)}
     info = read_headers(path)
-    return table | _headers(info) | {"warnings": [*applied(index), *noteworthy(info, index)]}
+    return (
+        table
+        | _headers(info)
+        | {"colour_space": index.findings.matrix}
+        | {"warnings": [*applied(index), *noteworthy(info, index)]}
+    )
 
 
 def _headers(info: MediaInfo) -> Table:

@@ -111,6 +111,7 @@ def write_tags(out: OutputContainer, video: Any, source: InputContainer, carried
     if started:
         try:
             video.metadata["timecode"] = timecode.advance(started, carried.frames_before, carried.rate)
+            video.codec_context.framerate = carried.rate  # a QuickTime timecode track has to know how it counts
         except ValueError as error:
             report(Note(f"{carried.source.name}: its timecode is left out ({error})", "warning"))
     chapters = [c for c in (_moved(c, carried) for c in source.chapters()) if c is not None]

@@ -64,14 +64,16 @@ class Frame:
 class Findings:
     """What decoding a clip from end to end showed besides its frames.
 
-    ``depth``: bits a channel. ``alpha``: something is transparent. ``colour``: what had to be made BT.709 ('' where
-    nothing had: "PQ", "HLG", "wide"). ``turned``: upright frames are stored turned or mirrored. Numbers of frames:
-    ``interlaced`` ones, ``resized`` ones (of another size than the first), ``flawed`` ones (decoded, with errors).
-    ``lost``: packets that gave no frame for being damaged; ``missing``: frames that the container lists and the file
-    does not hold; ``hidden``: those that its edit list leaves out; ``damaged_at``: seconds of the first damage.
+    ``depth``: bits a channel. ``matrix``: of YUV, as frames are tagged. ``alpha``: something is transparent.
+    ``colour``: what had to be made BT.709 ('' where nothing had: "PQ", "HLG", "wide"). ``turned``: upright frames are
+    stored turned or mirrored. Numbers of frames: ``interlaced`` ones, ``resized`` ones (of another size than the
+    first), ``flawed`` ones (decoded, with errors), ``missing`` ones (which the container lists and the file does not
+    hold), ``hidden`` ones (left out by the edit list). ``lost``: packets that gave no frame for being damaged.
+    ``damaged_at``: seconds of the first damage.
     """
 
     depth: int = 8
+    matrix: str = "untagged"
     alpha: bool = False
     colour: str = ""
     turned: bool = False

@@ -116,6 +116,9 @@ def picture_stream(container: InputContainer, path: Path) -> VideoStream:
     best = max(streams, key=lambda s: (bool(s.disposition & Disposition.default), s.width * s.height, -s.index))
     if best.codec_context is None:
         raise MediaError(str(path), "the video's codec is not known here", "convert it first, to H.264 say")
+    if best.width * best.height > MAX_PIXELS:
+        why = f"its pictures are too large ({best.width}x{best.height})"
+        raise MediaError(str(path), why, "make it smaller")
     # The limit on the container does not reach the decoder: a small file can still claim a huge picture.
     best.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
     return best
@@ -141,7 +144,7 @@ def describe(container: InputContainer, stream: VideoStream, path: Path) -> Medi
         duration_s=duration,
         num_frames_from_header=stream.frames,
         sample_aspect_ratio=Fraction(stream.sample_aspect_ratio or 1) or Fraction(1),
-        colour_space=_SPACES.get(int(context.colorspace), f"other ({int(context.colorspace)})"),
+        colour_space=space_name(int(context.colorspace)),
         colour_range=_RANGES.get(int(context.color_range), "untagged"),
         colour_transfer=_TRANSFERS.get(int(context.color_trc), f"other ({int(context.color_trc)})"),
         is_rgb=context.format is not None and context.format.is_rgb,
@@ -166,6 +169,11 @@ def describe(container: InputContainer, stream: VideoStream, path: Path) -> Medi
             for a in container.streams.audio
         ),
     )
+
+
+def space_name(space: int) -> str:
+    """A colour space of ISO 23091-2 in words; "untagged"."""
+    return _SPACES.get(space, f"other ({space})")
 
 
 def _offset(container: InputContainer, stream: VideoStream) -> float | None:

@@ -23,7 +23,7 @@ from vidtrans.video.carry import Carried, add_tracks, packets, write_tags
 from vidtrans.video.codecs import CONTAINERS
 from vidtrans.video.container import open_media
 
-MAX_SCALE = 2**31 - 1
+LEAST_SCALE, MAX_SCALE = 90_000, 2**31 - 1
 # These are no fault of the container, and go up as they are.
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -74,6 +74,7 @@ def join(
         try:
             for _, _, packet in heapq.merge(*streams, key=lambda item: item[:2]):
                 out.mux(packet)
+            out.close()  # some muxers find out at the end only
         except (av.error.FFmpegError, ValueError) as error:
             if isinstance(error, OSError) and error.errno in DISK_ERRORS:
                 raise
@@ -95,7 +96,8 @@ def _muxing(kind: str, time_base: Fraction, source: InputContainer | None) -> di
     # pictures' times and the sound's.
     scale = time_base.denominator
     fine = lcm(scale, *(a.time_base.denominator for a in source.streams.audio if a.time_base) if source else ())
-    movie = fine if fine <= MAX_SCALE else scale * max(1, 48_000 // scale)
+    fine = fine if fine <= MAX_SCALE else scale
+    movie = fine * max(1, LEAST_SCALE // fine)
     return options | {
         "movflags": "+faststart",
         "video_track_timescale": str(scale),

@@ -59,7 +59,9 @@ def read_header(path: Path) -> tuple[tuple[int, int], bool]:
         raise MediaError(str(path), "no such file", "check the name") from None
     except PermissionError:
         raise MediaError(str(path), "permission denied", "make the file readable") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError:
+        raise MediaError(str(path), "the picture is too large", "make it smaller") from None
+    except (OSError, ValueError, SyntaxError) as error:
         told = "" if isinstance(error, UnidentifiedImageError) else f" ({error})"
         raise MediaError(str(path), f"not a picture that can be read{told}", "delete or replace it") from None
 

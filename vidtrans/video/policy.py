@@ -58,7 +58,7 @@ def noteworthy(info: MediaInfo, index: ClipIndex) -> list[str]:
         )
     if index.width % 2 or index.height % 2:
         told.append("odd size: H.264 and H.265 become 4:4:4, which not every player shows")
-    if info.colour_space == "untagged" and not info.is_rgb:
+    if found.matrix == "untagged" and not info.is_rgb:
         taken = "BT.709" if index.height >= HD_LINES else "BT.601"
         told.append(f"its colours are not tagged: taken for {taken}, limited range unless its pixel format says full")
     if info.num_video_streams > 1:

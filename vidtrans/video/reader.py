@@ -15,7 +15,7 @@ from vidtrans.errors import MediaError
 from vidtrans.video.clip import BLACK, PLAIN, ClipIndex, Findings, Form, Frame
 from vidtrans.video.clock import repaired
 from vidtrans.video.colour import ToRGB, colour_of, depth_of, has_alpha, laid, unlaid
-from vidtrans.video.container import MediaInfo
+from vidtrans.video.container import MediaInfo, space_name
 from vidtrans.video.decoder import Decoder
 from vidtrans.video.deinterlace import REACH
 from vidtrans.video.orientation import Orientation, orientation_of
@@ -176,6 +176,7 @@ class ClipReader:
             num_frames_from_header=info.num_frames_from_header,
             findings=Findings(
                 depth=seen.depth,
+                matrix=seen.matrix,
                 alpha=seen.transparent,
                 colour=seen.colour,
                 turned=seen.first_orientation != Orientation(),
@@ -199,6 +200,7 @@ class Pictures:
     def __init__(self, form: Form) -> None:
         self.form = form
         self.depth, self.colour, self.transparent, self.num_resized = 0, "", False, 0
+        self.matrix = "untagged"
         self.first_size = (0, 0)
         self.first_orientation = Orientation()
         self._upright: tuple[int, int] | None = None
@@ -210,6 +212,7 @@ class Pictures:
         if self._upright is None:
             self.first_orientation, self.first_size = orientation, size
             self._upright = self.form.size.of(*size)
+            self.matrix = space_name(int(decoded.colorspace))
         self.num_resized += size != self.first_size
         self.depth = max(self.depth, depth_of(decoded))
         self.colour = self.colour or colour_of(decoded)
