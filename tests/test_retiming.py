@@ -99,7 +99,7 @@ def test_every_moment_of_the_grid_is_one_frame_and_in_order(
     assert tuple(chain.from_iterable(made.stamps(i) for i in range(len(run[0])))) == tuple(made.timing.pts)
 
 
-@repeatable
+@hypothesis_settings(repeatable, max_examples=80)
 @given(runs(), rates)
 def test_every_moment_shows_the_right_frame(run: tuple[list[int], list[int], Fraction], rate: Fraction) -> None:
     pts, _, base = run

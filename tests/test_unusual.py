@@ -794,7 +794,7 @@ def test_a_folder_with_a_huge_picture_is_refused(capsys: pytest.CaptureFixture[s
     Image.fromarray(scene(64, 48, 1)).save("in/0.png")
     Path("in/1.png").write_bytes(png_of(16000))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    assert "too large (16000x16000)" in refuse(capsys, 3, "stylize", "in", "--model", "identity")
+    assert "too large" in refuse(capsys, 3, "stylize", "in", "--model", "identity")
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 * 1024
 
 
@@ -812,7 +812,7 @@ def visits() -> Iterator[tuple[int, list[str]]]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         yield server.server_address[1], asked
         server.shutdown()

@@ -184,20 +184,27 @@ def survey_clip(context: Context, path: Path, guides: Sequence[str] = ()) -> Cli
 def _scan(context: Context, path: Path, guides: Sequence[str]) -> tuple[ClipIndex, Survey]:
     """Read a clip from end to end, small, for its timestamps and what there is to see in it.
 
-    What is damaged is read once more, tolerantly, and counted.
+    Where something seems to be lost it is read once more, tolerantly and slowly, and what is damaged is counted: fast
+    decoders pass over damage, not always with a word, and not twice in the same way.
     """
+    problem: MediaError | None = None
     try:
-        return _read_through(context, path, guides, tolerant=False)
-    except MediaError:
+        index, survey, doubtful = _read_through(context, path, guides, tolerant=False)
+        if not doubtful:
+            return index, survey
+    except MediaError as error:
         if is_stills(path):
             raise
-        index, survey = _read_through(context, path, guides, tolerant=True)
-        if not index.findings.damage:  # it was something else
-            raise
-        return index, survey
+        problem = error
+    index, survey, _ = _read_through(context, path, guides, tolerant=True)
+    if problem is not None and not index.findings.damage:  # it was something else
+        raise problem
+    return index, survey
 
 
-def _read_through(context: Context, path: Path, guides: Sequence[str], *, tolerant: bool) -> tuple[ClipIndex, Survey]:
+def _read_through(
+    context: Context, path: Path, guides: Sequence[str], *, tolerant: bool
+) -> tuple[ClipIndex, Survey, bool]:
     form = Form(Size(short=ANALYSIS_SHORT_SIDE))
     with open_reader(path, form, threads=context.decode_threads, guides=guides, tolerant=tolerant) as reader:
         surveyor = Surveyor()
@@ -207,10 +214,7 @@ def _read_through(context: Context, path: Path, guides: Sequence[str], *, tolera
                 surveyor.add(frame.rgb)
                 context.stop.check()
                 context.report(Progress(f"reading {path.name}", frame.index + 1, total))
-        index = reader.index()
-    if index.findings.flawed and not tolerant:  # with frame threads, what damage does differs from time to time
-        raise MediaError(str(path), f"damaged: {index.findings.damage}")
-    return index, surveyor.survey()
+        return reader.index(), surveyor.survey(), reader.is_doubtful()
 
 
 def _index_table(index: ClipIndex) -> Table:

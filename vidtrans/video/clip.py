@@ -69,7 +69,8 @@ class Findings:
     stored turned or mirrored. Numbers of frames: ``interlaced`` ones, ``resized`` ones (of another size than the
     first), ``flawed`` ones (decoded, with errors), ``missing`` ones (which the container lists and the file does not
     hold), ``hidden`` ones (left out by the edit list). ``lost``: packets that gave no frame for being damaged.
-    ``damaged_at``: seconds of the first damage.
+    ``short_s``: seconds that the header promises and the file does not hold. ``damaged_at``: seconds of the first
+    damage.
     """
 
     depth: int = 8
@@ -83,6 +84,7 @@ class Findings:
     flawed: int = 0
     missing: int = 0
     hidden: int = 0
+    short_s: float = 0.0
     damaged_at: float | None = None
 
     @property
@@ -94,6 +96,8 @@ class Findings:
             (self.missing, "frame is missing", "frames are missing"),
         )
         said = [f"{n} {one if n == 1 else many}" for n, one, many in counts if n]
+        if self.short_s:
+            said.append(f"{self.short_s:.1f} s are missing at its end")
         return ", ".join(said) + (f", from {self.damaged_at:.3f} s on" if said and self.damaged_at is not None else "")
 
 
@@ -184,6 +188,10 @@ class Reader(Protocol):
 
     def index(self) -> ClipIndex:
         """The index of the clip, after it was read from end to end. Raises MediaError where it has no frames."""
+        ...
+
+    def is_doubtful(self) -> bool:
+        """Whether something seems to have been lost on the way, when it was read from end to end."""
         ...
 
 

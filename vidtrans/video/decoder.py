@@ -21,6 +21,8 @@ from vidtrans.video.deinterlace import deinterlaced
 LISTS_FRAMES = "mov,mp4,m4a,3gp,3g2,mj2"
 # Of damage that the demuxer stumbles over, so often in a row is tried to read on behind it.
 MAX_STUMBLES = 64
+# A header may round, and a track end a little early.
+SHORT_S, SHORT_SHARE = 0.5, 0.02
 
 
 @dataclass
@@ -45,8 +47,8 @@ class Decoder:
     """Decodes the picture stream of a file. Use as a context manager.
 
     ``threads`` for the decoder (0: as many as the machine has). ``tolerant``: what cannot be decoded is passed over and
-    counted in ``losses``; else it raises MediaError. A tolerant decoder uses no frame threads, with which a damaged
-    file differs from reading to reading.
+    counted in ``losses``; else it raises MediaError. A tolerant decoder uses one thread: what becomes of
+    damage depends on how many there are.
     """
 
     def __init__(self, path: Path, threads: int = 0, *, tolerant: bool = False) -> None:
@@ -60,8 +62,8 @@ class Decoder:
             self.info = describe(self.container, self.stream, self.path)
             self._alpha = _alpha_decoder(self.stream)
             context = self._alpha or self.stream.codec_context
-            context.thread_type = "SLICE" if self.tolerant else "AUTO"
-            context.thread_count = self.threads
+            context.thread_type = "AUTO"
+            context.thread_count = 1 if self.tolerant else self.threads
         except BaseException:
             self.container.close()
             raise
@@ -105,9 +107,27 @@ class Decoder:
 
         The latter are passed over by decoders without a word.
         """
+        return self.losses.lost + max(0, min(self.losses.headless, self.num_silent(shown)))
+
+    def num_silent(self, shown: int) -> int:
+        """Packets that gave no frame and no error. VP8 has some that are made for others to be made from."""
         losses = self.losses
-        silent = losses.packets - losses.hidden - losses.lost - shown
-        return losses.lost + max(0, min(losses.headless, silent))
+        return 0 if self.info.codec == "vp8" else losses.packets - losses.hidden - losses.lost - shown
+
+    def short_s(self, last_pts: int) -> float:
+        """Seconds at the end that the header promises and no track reaches; Matroska's knows, others guess.
+
+        A film may be shorter than its sound: only where it seems cut off are the other tracks looked at.
+        """
+        promised = self.container.duration
+        if "matroska" not in self.info.format or not promised:
+            return 0.0
+        whole = promised / av.time_base
+        reached = float(last_pts * self.info.time_base)
+        allowed = max(SHORT_S, SHORT_SHARE * whole)
+        if reached < whole - allowed:
+            reached = max(reached, _last_time(self.path))
+        return round(whole - reached, 3) if reached < whole - allowed else 0.0
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
         """Decode packet by packet (a container-wide decode drops good frames around a bad packet)."""
@@ -115,6 +135,8 @@ class Decoder:
         for packet in self._packets():
             try:
                 frames = self._alpha.decode(packet) if self._alpha else packet.decode()
+            except av.error.EOFError:  # emptied before
+                return
             except (av.error.FFmpegError, OSError) as error:
                 self._lose(packet, error, count)
                 continue
@@ -136,6 +158,8 @@ class Decoder:
                     stumbles = 0
                     yield packet
                 return
+            except IndexError:  # PyAV stumbles over a track that turns up in mid-stream; it is not ours
+                continue
             except (av.error.FFmpegError, OSError) as error:
                 self._lose(None, error, self.losses.packets)
                 stumbles += 1
@@ -156,6 +180,19 @@ class Decoder:
             raise MediaError(str(self.path), told, "repair or convert it, or take what is left with --allow-damaged")
         self.losses.lost += 1
         self.losses.note(packet)
+
+
+def _last_time(path: Path) -> float:
+    """When the last packet of any track ends, in seconds."""
+    last = 0.0
+    with open_media(path) as container:
+        try:
+            for packet in container.demux():
+                if packet.pts is not None:
+                    last = max(last, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+        except (av.error.FFmpegError, OSError, IndexError):
+            pass  # as far as it can be read
+    return last
 
 
 def _alpha_decoder(stream: VideoStream) -> Any:

@@ -48,11 +48,11 @@ def deinterlaced(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
 
 def _bwdif(frame: av.VideoFrame) -> Graph:
     graph = Graph()
+    graph.threads = 1
     source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base)
     made = graph.add("bwdif", "mode=send_frame:deint=interlaced")
     sink = graph.add("buffersink")
     source.link_to(made)
     made.link_to(sink)
-    graph.threads = 1
     graph.configure()
     return graph

@@ -146,6 +146,9 @@ class PictureReader:
             return Frame(number, number, unlaid(rgb, alpha, background), alpha=alpha)
         return Frame(number, number, laid(rgb, alpha, background))
 
+    def is_doubtful(self) -> bool:
+        return False
+
     def index(self) -> ClipIndex:
         width, height = self._first or (0, 0)
         return ClipIndex(
@@ -233,6 +236,9 @@ class GuideReader:
                 guides = tuple(np.ascontiguousarray(resize(f.rgb, width, height)) for f in together[1:])
                 self._count += 1
                 yield Frame(first.index, first.pts, first.rgb, guides)
+
+    def is_doubtful(self) -> bool:
+        return any(reader.is_doubtful() for reader in self._readers)
 
     def index(self) -> ClipIndex:
         """The index of as many frames as every guide has."""

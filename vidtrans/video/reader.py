@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
@@ -87,6 +87,7 @@ class ClipReader:
         last = index.num_frames if stop is None else min(stop, index.num_frames)
         if start >= last:
             return
+        self._pictures.expect(index)
         following = start
         reliable = index.num_rebuilt_pts == 0
         source = self._from_keyframe(start, last, index) if start and reliable and not index.findings.damage else None
@@ -155,6 +156,10 @@ class ClipReader:
             number += 1
             frame = next(others, None) if number < stop else None
 
+    def is_doubtful(self) -> bool:
+        """Whether packets gave no frame, or there is damage, after a reading from end to end."""
+        return self._decoder.num_silent(len(self._stamps)) > 0 or bool(self.index().findings.damage)
+
     def index(self) -> ClipIndex:
         """The index of the clip, after it was read from end to end. Raises MediaError where there were no frames."""
         info, losses, seen = self.info, self._decoder.losses, self._pictures
@@ -162,6 +167,7 @@ class ClipReader:
             raise MediaError(info.path, "no frame could be decoded", "give a video with pictures in it")
         nominal = max(1, round(1 / (info.rate * info.time_base)))
         pts, num_rebuilt = repaired(self._stamps, nominal)
+        rate = _measured(pts, info)
         width, height = seen.first_size
         aspect = info.sample_aspect_ratio
         return ClipIndex(
@@ -171,7 +177,7 @@ class ClipReader:
             width=width,
             height=height,
             sample_aspect_ratio=1 / aspect if seen.first_orientation.swaps_sides else aspect,
-            rate=info.rate,
+            rate=rate,
             num_rebuilt_pts=num_rebuilt,
             num_frames_from_header=info.num_frames_from_header,
             findings=Findings(
@@ -186,9 +192,18 @@ class ClipReader:
                 flawed=losses.flawed,
                 missing=self._decoder.num_missing,
                 hidden=losses.hidden,
+                short_s=self._decoder.short_s(pts[-1]),
                 damaged_at=losses.at_s,
             ),
         )
+
+
+def _measured(pts: Sequence[int], info: MediaInfo) -> Fraction:
+    """The rate that the headers claim, or where that is far from the truth, the average one."""
+    if len(pts) < 2:
+        return info.rate
+    average = 1 / (Fraction(pts[-1] - pts[0], len(pts) - 1) * info.time_base)
+    return info.rate if average / 2 < info.rate < average * 2 else average.limit_denominator(1001)
 
 
 class Pictures:
@@ -205,6 +220,11 @@ class Pictures:
         self.first_orientation = Orientation()
         self._upright: tuple[int, int] | None = None
         self._to_rgb: ToRGB | None = None
+
+    def expect(self, index: ClipIndex) -> None:
+        """Go by the clip's own size, wherever the reading begins."""
+        self.first_size = (index.width, index.height)
+        self._upright = self.form.size.of(*self.first_size)
 
     def __call__(self, decoded: av.VideoFrame, index: int, pts: int) -> Frame:
         orientation = orientation_of(decoded)

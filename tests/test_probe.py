@@ -1,0 +1,364 @@
+"""``vidtrans probe``: what it tells of each unusual clip, and that it tells of nothing else."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Callable
+from contextlib import closing
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from chain import refuse, said, said_json, snapshot
+from clips import decode, moving_frames, scene, sound_packets, write_clip, write_folder
+from oddities import (
+    FAST,
+    HLG,
+    LANGUAGES,
+    cut_outs,
+    hdr_clip,
+    index_first,
+    packets_before,
+    ramp,
+    remux,
+    rotted,
+    tone,
+    turned,
+    two_tracks,
+    with_cover,
+    with_sound,
+    woven,
+    write_film,
+    write_frames,
+    write_woven,
+)
+from PIL import Image
+
+BT709 = {"colorspace": 1, "color_primaries": 1, "color_trc": 1, "color_range": 1}
+AVI_BASE = Fraction(1, 25)
+
+
+def plain(path: Path, frames: list[np.ndarray] | None = None, **more: Any) -> Path:
+    """Nothing unusual about it: 25 frames a second, tagged."""
+    options = more.pop("options", FAST)
+    return write_frames(path, frames or moving_frames(10), "libx264", "yuv420p", options=options, tags=BT709 | more)
+
+
+def untagged(lines: int) -> Path:
+    return write_clip(Path("a.mp4"), [scene(lines * 4 // 3, lines, 1)] * 2, options=FAST)
+
+
+def variable() -> Path:
+    path = write_clip(Path("b.mp4"), moving_frames(6), pts=[0, 512, 1024, 3072, 3584, 4096], options=FAST)
+    return with_sound(tagged(path), Path("a.mp4"), "aac")
+
+
+def tagged(path: Path) -> Path:
+    """The same packets, in a file that says that its colours are BT.709."""
+    data = path.read_bytes()
+    assert b"avcC" in data
+    with closing(av.open(str(path))) as read, closing(av.open(str(path.with_stem("tagged")), "w")) as out:
+        track: Any = out.add_stream_from_template(read.streams.video[0], opaque=True)
+        for name, value in BT709.items():
+            setattr(track.codec_context, name, value)
+        for packet in read.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = track
+                out.mux(packet)
+    return path.with_stem("tagged")
+
+
+def late(seconds: float) -> Path:
+    """With a tone that begins so much later, or (below 0) earlier than the pictures."""
+    silent = plain(Path("b.mp4"))
+    if seconds < 0:
+        begin = round(-seconds * 12_800)
+
+        def later(_: int, packet: av.Packet) -> None:
+            packet.pts, packet.dts = (packet.pts or 0) + begin, (packet.dts or 0) + begin
+
+        silent = remux(silent, Path("c.mp4"), change=later)
+    # Opus of this kind has no priming that a container would have to hide.
+    return with_sound(silent, Path("a.mov"), "pcm_s16le", late_s=max(0.0, seconds))
+
+
+def hidden(count: int) -> Path:
+    """An edit list that begins ``count`` frames later."""
+    source = plain(Path("b.mp4"), options=FAST | {"bf": "0"})
+
+    def earlier(_: int, packet: av.Packet) -> None:
+        packet.pts, packet.dts = (packet.pts or 0) - 512 * count, (packet.dts or 0) - 512 * count
+
+    return remux(source, Path("a.mp4"), change=earlier)
+
+
+def lying(path: Path) -> Path:
+    """An AVI whose header promises 5544 frames."""
+    write_frames(path, moving_frames(20), "mjpeg", "yuvj420p")
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<I", data, data.index(b"avih") + 24, 5544)
+    struct.pack_into("<I", data, data.index(b"strh") + 40, 5544)
+    path.write_bytes(data)
+    return path
+
+
+def grown() -> Path:
+    base = Fraction(1, 90_000)
+    plain(Path("b.ts"))
+    later = [36_000 + 3600 * i for i in range(4)]
+    two = write_clip(Path("c.ts"), moving_frames(4, (96, 64)), rate=25, time_base=base, pts=later, options=FAST)
+    Path("a.ts").write_bytes(Path("b.ts").read_bytes() + two.read_bytes())
+    return Path("a.ts")
+
+
+def whole_film() -> Path:
+    source = write_clip(Path("b.mp4"), moving_frames(60), sound=True, options=FAST | {"g": "12"})
+    return index_first(tagged_with_sound(source), Path("whole.mp4"))
+
+
+def tagged_with_sound(path: Path) -> Path:
+    return with_sound(tagged(path), path.with_stem("sound"), "aac", seconds=2)
+
+
+def cut_off() -> Path:
+    whole = whole_film()
+    Path("a.mp4").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    return Path("a.mp4")
+
+
+def headless() -> Path:
+    source = plain(Path("b.mkv"), moving_frames(20), options=FAST | {"g": "10"})
+    return remux(source, Path("a.mkv"), lambda number, _: number > 0)
+
+
+def by(make: Callable[[], Path], *told: str) -> tuple[Callable[[], Path], tuple[str, ...]]:
+    return make, told
+
+
+WIDE = {"colorspace": 9, "color_primaries": 9, "color_trc": 14, "color_range": 1}
+UNTAGGED = "its colours are not tagged: taken for "
+CASES = {
+    "plain-mp4": by(lambda: plain(Path("a.mp4"))),
+    "plain-mov": by(lambda: plain(Path("a.mov"))),
+    "plain-mkv": by(lambda: plain(Path("a.mkv"))),
+    "plain-ts": by(lambda: plain(Path("a.ts"))),
+    "b-frames": by(lambda: plain(Path("a.mp4"), options={"crf": "12", "bf": "3"})),
+    "sound-mp4": by(lambda: with_sound(plain(Path("b.mp4")), Path("a.mp4"), "aac")),
+    "ntsc-mkv": by(
+        lambda: write_frames(
+            Path("a.mkv"), moving_frames(30), "libx264", "yuv420p", options=FAST, tags=BT709, rate=Fraction(30000, 1001)
+        )
+    ),
+    "untagged-sd": by(lambda: untagged(480), UNTAGGED + "BT.601"),
+    "untagged-hd": by(lambda: untagged(720), UNTAGGED + "BT.709"),
+    "variable": by(variable, "variable frame rate (7.50 to 30.00 frames/s)"),
+    "turned": by(lambda: turned(plain(Path("a.mp4")), (0, 1, -1, 0)), "stored turned or mirrored"),
+    "mirrored": by(lambda: turned(plain(Path("a.mp4")), (-1, 0, 0, 1)), "stored turned or mirrored"),
+    "anamorphic": by(
+        lambda: plain(Path("a.mp4"), sample_aspect_ratio=Fraction(16, 11)),
+        "its pixels are not square (16/11): shown 93x48",
+    ),
+    "edit-list": by(lambda: hidden(3), "its edit list leaves out 3 frames"),
+    "transparent": by(
+        lambda: write_frames(Path("a.mkv"), cut_outs(3), "ffv1", "bgra"),
+        "has transparency: kept by --codec prores4444, ffv1, png, exr and gif, else laid on black",
+    ),
+    "opaque": by(
+        lambda: write_frames(
+            Path("a.mkv"), [np.dstack([f, np.full((48, 64), 255, np.uint8)]) for f in moving_frames(3)], "ffv1", "bgra"
+        )
+    ),
+    "10-bits": by(
+        lambda: write_frames(Path("a.mkv"), [ramp(256, 32)] * 3, "libx264", "yuv420p10le", options=FAST, tags=BT709),
+        "10 bits a channel: kept by --codec h265",
+    ),
+    "odd": by(
+        lambda: write_frames(Path("a.mp4"), moving_frames(3, (63, 47)), "libx264", "yuv444p", options=FAST, tags=BT709),
+        "odd size: H.264 and H.265 become 4:4:4",
+    ),
+    "sound-late": by(lambda: late(0.3), "pictures begin -0.300 s from the sound: kept"),
+    "pictures-late": by(lambda: late(-0.5), "pictures begin +0.500 s from the sound: kept"),
+    "one-frame": by(lambda: plain(Path("a.mp4"), moving_frames(1)), "a single frame: enough to render"),
+    "interlaced": by(
+        lambda: write_woven(Path("a.mp4"), woven(8), **BT709), "interlaced (8 frames): one progressive frame"
+    ),
+    "pq": by(lambda: hdr_clip(Path("a.mp4")), "HDR (PQ): mapped to SDR, BT.709", "10 bits a channel"),
+    "hlg": by(lambda: hdr_clip(Path("a.mp4"), transfer=HLG), "HDR (HLG): mapped to SDR, BT.709", "10 bits a channel"),
+    "wide": by(
+        lambda: write_frames(Path("a.mp4"), moving_frames(3), "libx264", "yuv420p", options=FAST, tags=WIDE),
+        "BT.2020 colours: mapped to BT.709",
+    ),
+    "raw": by(lambda: plain(Path("a.h264")), "10 frames had no time, or a wrong one"),
+    "two-tracks": by(lambda: two_tracks(Path("a.mp4"), default=1), "2 video tracks: number 1 is used", UNTAGGED),
+    "cover": by(lambda: with_cover(Path("a.mp4")), UNTAGGED),
+    "lying-header": by(lambda: lying(Path("a.avi")), "its header promises 5544 frames, it has 20"),
+    "grown": by(grown, "4 frames of another size than the first: scaled to 64x48"),
+    "cut-off": by(cut_off, "damaged: "),
+    "headless": by(headless, "damaged: "),
+    "rotten": by(lambda: rotted(whole_film(), Path("a.mp4"), 1, flips=12, part=(0.3, 0.6)), "damaged: "),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_is_unusual_is_told_and_nothing_else(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    make, told = CASES[name]
+    path = make()
+    table = said_json(capsys, "probe", path)
+    assert len(table["warnings"]) == len(told), table["warnings"]
+    for wanted in told:
+        assert sum(wanted in line for line in table["warnings"]) == 1, table["warnings"]
+    text = said(capsys, 0, "probe", path)
+    assert [line.split("note     ")[1] for line in text.splitlines() if "note     " in line] == table["warnings"]
+    if "damaged: " not in told:
+        assert table["frames"] == len(decode(path)[0]) if name != "two-tracks" else table["frames"] == 6
+
+
+# What --json holds
+
+KEYS = {
+    *("output", "frames", "seconds", "cached", "path", "width", "height", "rate", "time_base"),
+    *("sample_aspect_ratio", "first_pts_s", "cuts", "cuts_s", "findings", "format", "warnings"),
+}
+OF_HEADERS = {
+    *("codec", "pix_fmt", "average_rate", "duration_s", "num_frames_from_header", "colour_space", "colour_range"),
+    *("colour_transfer", "is_rgb", "num_video_streams", "stream_index", "offset_s", "timecode", "chapters"),
+    *("subtitles", "audio", "stored_size"),
+}
+
+
+def test_the_keys_are_these(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = said_json(capsys, "probe", clip)
+    assert set(table) >= KEYS | OF_HEADERS
+    findings = {"depth", "alpha", "colour", "turned", "interlaced", "resized", "lost", "flawed", "missing", "hidden"}
+    assert set(table["findings"]) >= findings | {"damaged_at"}
+    assert set(table["audio"][0]) == {"codec", "sample_rate_hz", "channels", "language", "duration_s"}
+    assert json.loads(json.dumps(table, allow_nan=False)) == table
+
+
+def test_a_clip_is_described_as_it_is(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """40 frames of 64×48 with sound, of which the second shot begins at frame 25."""
+    table = said_json(capsys, "probe", clip)
+    assert (table["frames"], table["width"], table["height"], table["stored_size"]) == (40, 64, 48, [64, 48])
+    assert (table["rate"], table["time_base"], table["first_pts_s"]) == ("30", "1/15360", 0.0)
+    assert table["seconds"] == pytest.approx(40 / 30, abs=0.001)
+    assert table["cuts"] == [25]
+    assert table["cuts_s"] == [pytest.approx(25 / 30, abs=0.001)]
+    assert (table["codec"], table["pix_fmt"], table["format"].split(",")[0]) == ("h264", "yuv420p", "mov")
+    assert [(a["codec"], a["sample_rate_hz"], a["channels"]) for a in table["audio"]] == [("aac", 44_100, 1)]
+    assert table["num_frames_from_header"] == 40
+    text = said(capsys, 0, "probe", clip)
+    assert "40 frames, 1.333 s at 30.000 frames/s" in text
+    assert "0.83 s (frame 25)" in text
+
+
+def test_a_film_is_described_with_all_that_goes_along(capsys: pytest.CaptureFixture[str]) -> None:
+    table = said_json(capsys, "probe", write_film(Path("film.mov")))
+    assert [a["language"] for a in table["audio"]] == list(LANGUAGES)
+    assert (table["chapters"], table["subtitles"], table["timecode"]) == (4, ["mov_text"], "10:00:00:05")
+    assert abs(table["offset_s"]) < 0.03
+    text = said(capsys, 0, "probe", "film.mov")
+    assert "also     subtitles (mov_text), 4 chapters, timecode 10:00:00:05" in text
+    assert [line.split(", ")[-1] for line in text.splitlines() if "sound    " in line] == list(LANGUAGES)
+
+
+def test_a_turned_clip_is_as_large_as_it_is_seen(capsys: pytest.CaptureFixture[str]) -> None:
+    path = turned(plain(Path("a.mp4"), sample_aspect_ratio=Fraction(16, 11)), (0, 1, -1, 0))
+    table = said_json(capsys, "probe", path)
+    assert (table["width"], table["height"], table["stored_size"]) == (48, 64, [64, 48])
+    assert table["sample_aspect_ratio"] == "11/16"
+    assert table["findings"]["turned"] is True
+
+
+def test_damage_is_counted_and_no_error(capsys: pytest.CaptureFixture[str]) -> None:
+    path = cut_off()
+    there, _ = packets_before(Path("whole.mp4"), path.stat().st_size)
+    table = said_json(capsys, "probe", path)
+    found = table["findings"]
+    assert len(there) <= table["frames"] <= len(there) + 1
+    assert found["missing"] + found["lost"] >= 60 - len(there) - 1
+    assert found["hidden"] == 0
+    # What was found is kept, and is an error for who would use the clip.
+    assert "--allow-damaged" in refuse(capsys, 3, "stylize", path, "--model", "identity")
+    assert said_json(capsys, "probe", path) == table | {"seconds": table["seconds"]}
+
+
+def test_the_first_damage_has_its_place(capsys: pytest.CaptureFixture[str]) -> None:
+    path = rotted(whole_film(), Path("a.mp4"), 3, flips=20, part=(0.5, 0.7))
+    table = said_json(capsys, "probe", path)
+    before, _ = packets_before(Path("whole.mp4"), path.stat().st_size // 2)
+    first_lost = min(set(range(0, 60 * 512, 512)) - before) / 15_360
+    assert table["findings"]["lost"] + table["findings"]["flawed"] > 0
+    assert first_lost <= table["findings"]["damaged_at"] < 1.7
+    assert f"from {table['findings']['damaged_at']:.3f} s on" in table["warnings"][0]
+
+
+@pytest.mark.parametrize("name", ["one.png", "in", "in/%d.png"])
+def test_pictures_are_described_too(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    write_folder(Path("in"), moving_frames(5))
+    write_folder(Path(), [scene(64, 48, 1)], ["one.png"])
+    table = said_json(capsys, "probe", name)
+    assert (table["frames"], table["width"], table["height"]) == (1 if name == "one.png" else 5, 64, 48)
+    assert (table["format"], table["warnings"]) == ("pictures", [])
+    assert set(table) >= KEYS
+    assert "pictures" in said(capsys, 0, "probe", name)
+
+
+def test_a_deep_picture_with_transparency_is_described(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("in").mkdir()
+    Image.fromarray(cut_outs(1)[0], "RGBA").save("in/0.png")
+    table = said_json(capsys, "probe", "in")
+    assert table["findings"]["alpha"] is True
+    assert table["findings"]["depth"] == 8
+
+
+# What cannot be described
+
+
+def sound_alone(path: Path) -> Path:
+    with closing(av.open(str(path), "w")) as out:
+        track: Any = out.add_stream("aac", rate=44_100, layout="mono")
+        for packet in tone(track, 0.5, 440):
+            out.mux(packet)
+    assert sound_packets(path)
+    return path
+
+
+def cover_alone(path: Path) -> Path:
+    return remux(with_cover(Path("b.mp4")), path, lambda _, packet: packet.stream.index == 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "why"),
+    [
+        ("sound.mp4", sound_alone, "only sound"),
+        ("sound.mkv", sound_alone, "only sound"),
+        ("text.mp4", lambda p: p.write_text("nothing\n" * 99), "not a video that can be read"),
+        ("empty.mp4", Path.touch, "the file is empty"),
+        ("missing.mp4", lambda p: None, "no such file"),
+    ],
+)
+def test_what_is_no_clip_is_an_error_and_leaves_no_trace(
+    name: str, make: Callable[[Path], Any], why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make(Path(name))
+    told = refuse(capsys, 3, "probe", name)
+    assert name in told
+    assert why in told
+    assert not Path(".vidtrans", "index").exists()
+
+
+def test_probing_changes_nothing_but_the_cache(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = snapshot(Path())
+    first = said_json(capsys, "probe", clip)
+    assert said_json(capsys, "probe", clip) == first
+    assert snapshot(Path()) == before
+
+
+def test_a_dry_run_leaves_no_cache_either(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = said_json(capsys, "probe", clip, "--dry-run")
+    assert table["frames"] == 40
+    assert not Path(".vidtrans").exists()
