@@ -44,10 +44,16 @@ class Delivery:
     def _times(self) -> Retiming:
         """When each frame is shown; a trimmed clip starts at 0."""
         index, encoding = self.clip.index, self.encoding
-        begin = index.pts[self.numbers.start] if self.trimmed else 0
+        begin = self.begin
         own = self._own(index.pts)
         pts = [p - begin for p in own] if begin else own
         return Retiming(pts, self._own(index.durations()), index.time_base, encoding.rate)
+
+    @property
+    def begin(self) -> int:
+        """What becomes 0: a part's first frame, and one before 0, which containers would cut off."""
+        first = self.clip.index.pts[self.numbers.start]
+        return first if self.trimmed else min(0, first)
 
     def _picture(self, factor: int) -> PictureFormat:
         """What is written: as deep as source and codec are, with alpha where both have it."""
@@ -93,12 +99,15 @@ class Delivery:
             names = picture_names(sources, numbers, encoding.codec, self.pattern)
         carried = None
         if not self.clip.is_pictures and not self.clip.guides:
-            carried = Carried(self.clip.origin or self.clip.path, rate=index.rate)
+            shift = -self.begin * index.time_base
+            carried = Carried(
+                self.clip.origin or self.clip.path, shift_s=shift, rate=index.rate, new_rate=self.times.rate
+            )
             if self.trimmed:
-                begin = index.pts[self.numbers.start] * index.time_base
+                begin = -shift
                 end = begin + sum(self._own(index.durations())) * index.time_base
                 before = round((begin - index.pts[0] * index.time_base) * index.rate)
-                carried = replace(carried, start_s=begin, end_s=end, shift_s=-begin, frames_before=before)
+                carried = replace(carried, start_s=begin, end_s=end, frames_before=before)
         return Assembly(encoding, self.picture, self.times.timing, carried, names)
 
     def stamps(self, number: int) -> Sequence[int]:

@@ -29,6 +29,7 @@ class Carried:
     """The part of ``source`` that is carried over: what overlaps [``start_s``, ``end_s``), moved by ``shift_s``.
 
     ``frames_before``: how many frames, at ``rate``, lie before the first picture: the timecode is advanced by these.
+    ``new_rate``: that of the new pictures, where it is another one.
     """
 
     source: Path
@@ -37,6 +38,7 @@ class Carried:
     shift_s: Fraction = Fraction(0)
     frames_before: int = 0
     rate: Fraction = Fraction(25)
+    new_rate: Fraction | None = None
 
 
 def add_tracks(out: OutputContainer, source: InputContainer, carried: Carried, report: Report) -> dict[int, Any]:
@@ -90,6 +92,8 @@ def packets(
             continue
         shift = round(carried.shift_s / base)
         is_sound = packet.stream.type == "audio"
+        if not is_sound and carried.end_s is not None and ends > carried.end_s:
+            packet.duration = max(1, int((carried.end_s - begins) / base))  # words do not outlast the pictures
         if not is_sound and packet.pts + shift < 0:  # words that were there already are there from the start
             packet.duration = max(1, (packet.duration or 0) + packet.pts + shift)
             packet.pts = packet.dts = -shift
@@ -110,8 +114,12 @@ def write_tags(out: OutputContainer, video: Any, source: InputContainer, carried
     started = timecode_of(source)
     if started:
         try:
-            video.metadata["timecode"] = timecode.advance(started, carried.frames_before, carried.rate)
-            video.codec_context.framerate = carried.rate  # a QuickTime timecode track has to know how it counts
+            first = timecode.advance(started, carried.frames_before, carried.rate)
+            rate = carried.new_rate or carried.rate
+            if rate != carried.rate:
+                first = timecode.recounted(first, carried.rate, rate)
+            video.metadata["timecode"] = first
+            video.codec_context.framerate = rate  # a QuickTime timecode track has to know how it counts
         except ValueError as error:
             report(Note(f"{carried.source.name}: its timecode is left out ({error})", "warning"))
     chapters = [c for c in (_moved(c, carried) for c in source.chapters()) if c is not None]

@@ -187,6 +187,9 @@ class FromRGB:
             src_color_range=ColorRange.JPEG,
             dst_colorspace=Colorspace.ITU709,
             dst_color_range=ColorRange.MPEG,
+            # ProRes takes its tags from the frames.
+            dst_color_trc=1,
+            dst_color_primaries=1,
             interpolation=GROW if grows else SHRINK,
             threads=1,
         )

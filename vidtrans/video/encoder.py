@@ -20,6 +20,8 @@ from vidtrans.video.codecs import CODECS
 from vidtrans.video.colour import FromRGB, tag_bt709
 from vidtrans.video.encoding import EncodingSettings
 
+# Ticks, and so frames at least, that lie between decoding and showing; no encoder reorders so far.
+DECODED_BEFORE = 64
 _AVX_512F = 13  # OpenCV's number for the feature; its Python module does not name it
 
 
@@ -69,6 +71,7 @@ class SegmentWriter:
         if codec.encoder == "libsvtav1":
             os.environ.setdefault("SVT_LOG", "1")  # errors only: else it tells its settings on standard error
         self._first: int | None = None
+        self._count = 0
         self._from_rgb = FromRGB(picture.width, picture.height, pix_fmt)
         self._container = av.open(f"file:{path}", "w", format=codec.segments, options=muxing)
         try:
@@ -97,7 +100,11 @@ class SegmentWriter:
             packets = self._stream.encode(frame)
         except av.error.FFmpegError as error:
             raise MediaError("encoding", str(error.strerror).lower(), "try another --codec or --size") from None
-        self._container.mux(packets)
+        for packet in packets:
+            # What an encoder says here is random where it is given fewer frames than it reorders; ``join`` sets it.
+            packet.dts = self._count - DECODED_BEFORE
+            self._count += 1
+            self._container.mux(packet)
 
     def close(self) -> None:
         """Write what the encoder still holds and close the file."""

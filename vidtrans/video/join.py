@@ -64,6 +64,8 @@ def join(
         if tag and kind in ("mp4", "mov"):
             video.codec_context.codec_tag = tag
         video.time_base = timing.time_base
+        if len(set(timing.durations)) == 1:  # else Matroska's readers take the codec's own ticks for frames
+            video.codec_context.framerate = 1 / (timing.durations[0] * timing.time_base)
         streams: list[Iterable[tuple[float, int, av.Packet]]] = [_video_packets(segments, timing, decode_times, video)]
         copied = [0]
         if carried and source:

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -165,7 +166,7 @@ class ClipReader:
         info, losses, seen = self.info, self._decoder.losses, self._pictures
         if not self._stamps:
             raise MediaError(info.path, "no frame could be decoded", "give a video with pictures in it")
-        nominal = max(1, round(1 / (info.rate * info.time_base)))
+        nominal = _step(self._stamps, info)
         pts, num_rebuilt = repaired(self._stamps, nominal)
         rate = _measured(pts, info)
         width, height = seen.first_size
@@ -196,6 +197,15 @@ class ClipReader:
                 damaged_at=losses.at_s,
             ),
         )
+
+
+def _step(stamps: Sequence[int | None], info: MediaInfo) -> int:
+    """From one frame to the next, in units of the time base: by the rate that the headers claim, if the times agree."""
+    claimed = 1 / (info.rate * info.time_base)
+    known = [s for s in stamps if s is not None]
+    gaps = sorted(b - a for a, b in pairwise(known) if b > a)
+    usual = gaps[len(gaps) // 2] if gaps else claimed
+    return max(1, round(claimed if usual / 2 < claimed < usual * 2 else usual))
 
 
 def _measured(pts: Sequence[int], info: MediaInfo) -> Fraction:

@@ -22,31 +22,66 @@ def advance(timecode: str, frames: int, rate: Fraction) -> str:
     ``timecode`` is none, has a number that its rate does not have, or drops frames at another rate than 29.97 or
     59.94.
     """
+    hours, minutes, seconds, frame, base, dropped = _parsed(timecode, rate)
+    minute = 60 * hours + minutes
+    count = (60 * minute + seconds) * base + frame - dropped * (minute - minute // 10)
+    return _written(count + frames, base, dropped)
+
+
+def recounted(timecode: str, rate: Fraction, new_rate: Fraction) -> str:
+    """The timecode of the same moment where another number of frames is counted a second.
+
+    Drop-frame stays so where the new rate has it. Raises ValueError as ``advance`` does.
+    """
+    hours, minutes, seconds, frame, base, dropped = _parsed(timecode, rate)
+    new_base = _base(new_rate)
+    left_out = _dropped(new_rate) if dropped else 0
+    frame = frame * new_base // base
+    if left_out and minutes % 10 and seconds == 0:
+        frame = max(frame, left_out)
+    return f"{hours:02}:{minutes:02}:{seconds:02}{_mark(left_out)}{frame:02}"
+
+
+def _parsed(timecode: str, rate: Fraction) -> tuple[int, int, int, int, int, int]:
+    """Hours, minutes, seconds, frame; how many frames are counted a second, and numbers dropped a minute."""
     match = _FORM.fullmatch(timecode)
     if match is None:
         raise ValueError(f"{timecode!r} is no timecode: it reads HH:MM:SS:FF, or HH:MM:SS;FF with drop-frame")
-    base = floor(rate + Fraction(1, 2))
-    if base < 1:
-        raise ValueError(f"timecode needs a frame rate, not {rate}")
-    mark = match[4]
-    # Containers round rates: 2997/100 is meant for 30000/1001.
-    if mark == ";" and (base not in _DROPPED or abs(rate - base * Fraction(1000, 1001)) > Fraction(1, 100)):
+    base = _base(rate)
+    dropped = _dropped(rate) if match[4] == ";" else 0
+    if match[4] == ";" and not dropped:
         raise ValueError(f"{timecode!r} is drop-frame, which {rate} frames a second do not have")
-    dropped = _DROPPED[base] if mark == ";" else 0
     hours, minutes, seconds, frame = (int(match[i]) for i in (1, 2, 3, 5))
     lacking = dropped and minutes % 10 and seconds == 0 and frame < dropped
     if hours > 23 or minutes > 59 or seconds > 59 or frame >= base or lacking:
         raise ValueError(f"there is no timecode {timecode!r} at {rate} frames a second")
-    minute = 60 * hours + minutes
-    count = (60 * minute + seconds) * base + frame - dropped * (minute - minute // 10)
-    return _written(count + frames, base, dropped, mark)
+    return hours, minutes, seconds, frame, base, dropped
 
 
-def _written(count: int, base: int, dropped: int, mark: str) -> str:
+def _base(rate: Fraction) -> int:
+    base = floor(rate + Fraction(1, 2))
+    if base < 1:
+        raise ValueError(f"timecode needs a frame rate, not {rate}")
+    return base
+
+
+def _dropped(rate: Fraction) -> int:
+    """How many numbers a minute lacks at this rate; 0 where there is no drop-frame."""
+    base = _base(rate)
+    # Containers round rates: 2997/100 is meant for 30000/1001.
+    is_ntsc = abs(rate - base * Fraction(1000, 1001)) <= Fraction(1, 100)
+    return _DROPPED.get(base, 0) if is_ntsc else 0
+
+
+def _mark(dropped: int) -> str:
+    return ";" if dropped else ":"
+
+
+def _written(count: int, base: int, dropped: int) -> str:
     a_minute, ten_minutes = 60 * base - dropped, 600 * base - 9 * dropped
     tens, rest = divmod(count % (144 * ten_minutes), ten_minutes)
     # The first of ten minutes has all its numbers; each that follows begins with those left out.
     number = tens * 600 * base + rest + dropped * max(0, (rest - dropped) // a_minute)
     seconds, frame = divmod(number, base)
     minutes, second = divmod(seconds, 60)
-    return f"{minutes // 60:02}:{minutes % 60:02}:{second:02}{mark}{frame:02}"
+    return f"{minutes // 60:02}:{minutes % 60:02}:{second:02}{_mark(dropped)}{frame:02}"
