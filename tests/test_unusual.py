@@ -129,6 +129,16 @@ def test_of_woven_fields_one_whole_picture_is_made_at_the_same_time(name: str, c
     check_middles(clip)
 
 
+@pytest.mark.parametrize("first", ["tff", "bff"])
+def test_reading_interlaced_frames_from_a_keyframe_equals_reading_from_the_start(first: str) -> None:
+    """What holds still keeps its detail by the frame before, which lies before the keyframe."""
+    frames, still = woven(12, first), np.random.default_rng(3).integers(0, 256, (20, 64, 3), dtype=np.uint8)
+    for frame in frames:
+        frame[20:40] = still
+    clip, _ = opened(write_woven(Path("a.mov"), frames, first, "prores"))
+    check_middles(clip, tuple(range(12)))
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_few_interlaced_frames_are_all_there(count: int) -> None:
     clip, _ = opened(write_woven(Path("a.mp4"), woven(count)))
@@ -824,7 +834,8 @@ PLAYLISTS: dict[str, Callable[[int], str]] = {
         "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:2\n#EXTINF:2.0,\n"
         f"http://127.0.0.1:{port}/a.ts\n#EXTINF:2.0,\nclip.mp4\n#EXT-X-ENDLIST\n"
     ),
-    "ffconcat": lambda port: f"ffconcat version 1.0\nfile 'clip.mp4'\nfile 'http://127.0.0.1:{port}/a.mp4'\n",
+    "ffconcat": lambda port: f"ffconcat version 1.0\nfile 'http://127.0.0.1:{port}/a.mp4'\n",
+    "ffconcat-of-a-neighbour": lambda port: "ffconcat version 1.0\nfile 'clip.mp4'\n",
     "dash": lambda port: (
         '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" '
         'mediaPresentationDuration="PT2S"><Period>'

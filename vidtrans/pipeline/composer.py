@@ -8,6 +8,7 @@ import numpy as np
 
 from vidtrans.temporal.stream import Sample
 from vidtrans.video.clip import Frame
+from vidtrans.video.colour import with_alpha
 from vidtrans.video.picture import resize
 
 if TYPE_CHECKING:
@@ -38,10 +39,7 @@ class Composer:
             look = self.job.pairing.finish(source, look, resize(shown, *self.size))
         matte = self._matte(sample.index) if self._matte else None
         made = self.job.directions(sample.index)(source, look, matte)
-        if not self.job.picture.alpha:
-            return made
-        opaque = np.full(made.shape[:2], np.iinfo(made.dtype).max, made.dtype)
-        return np.dstack([made, opaque if frame.alpha is None else frame.alpha])
+        return with_alpha(made, frame.alpha) if self.job.picture.alpha else made
 
     def close(self) -> None:
         self._inputs.close()

@@ -6,8 +6,6 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from vidtrans.errors import UsageError
 from vidtrans.events import Progress
 from vidtrans.files import complete
@@ -15,6 +13,7 @@ from vidtrans.pipeline.cache import Entry
 from vidtrans.pipeline.context import Clip, Context, open_clip
 from vidtrans.pipeline.stages import FilterStage, media_libraries
 from vidtrans.video.clip import Form
+from vidtrans.video.colour import with_alpha
 from vidtrans.video.encoder import PictureFormat, SegmentWriter
 from vidtrans.video.encoding import EncodingSettings
 from vidtrans.video.ffmpeg import Pass, run_pass
@@ -35,7 +34,8 @@ def filtered_clip(clip: Clip, graph: str, context: Context) -> Clip:
     entry = context.cache.entry(stage.name, stage.key)
     if entry.read() is None:
         if context.dry_run:
-            raise UsageError("--filter-source", "a dry run makes nothing, and what it gives is not known", "run it")
+            context.note("the filter is not run: what is told is for the source as it is")
+            return clip
         with entry.locked():
             _make(clip, graph, entry, context)
             entry.finish({"graph": graph})
@@ -70,10 +70,7 @@ def _write(clip: Clip, picture: PictureFormat, path: Path, context: Context) -> 
             closing(SegmentWriter(segment, picture, EncodingSettings(codec="ffv1"))) as writer,
         ):
             for frame in frames:
-                rgb = frame.rgb if frame.alpha is None else np.dstack([frame.rgb, frame.alpha])
-                if picture.alpha and frame.alpha is None:
-                    rgb = np.dstack([rgb, np.full(rgb.shape[:2], np.iinfo(rgb.dtype).max, rgb.dtype)])
-                writer.write(rgb, frame.pts)
+                writer.write(with_alpha(frame.rgb, frame.alpha) if picture.alpha else frame.rgb, frame.pts)
                 context.stop.check()
                 context.report(Progress("unpacking for the filter", frame.index + 1, index.num_frames))
         join([segment], Timing(index.pts, index.durations(), index.time_base), path, kind="nut")

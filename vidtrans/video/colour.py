@@ -65,6 +65,13 @@ def sixteen_bit(picture: np.ndarray) -> np.ndarray:
     return picture if picture.dtype == np.uint16 else picture.astype(np.uint16) * np.uint16(257)
 
 
+def with_alpha(rgb: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
+    """(H, W, 3) and (H, W) of one dtype → (H, W, 4); None is opaque."""
+    if alpha is None:
+        alpha = np.full(rgb.shape[:2], np.iinfo(rgb.dtype).max, rgb.dtype)
+    return np.dstack([rgb, alpha])
+
+
 def unlaid(colours: np.ndarray, alpha: np.ndarray, background: tuple[int, int, int]) -> np.ndarray:
     """Straight colours, with the ``background`` where nothing is seen at all. (H, W, 3) and (H, W) of one dtype."""
     ground = np.array(background, colours.dtype) * colours.dtype.type(np.iinfo(colours.dtype).max // 255)

@@ -15,6 +15,9 @@ from vidtrans.files import write_bytes
 from vidtrans.video.clip import PAPER
 from vidtrans.video.colour import eight_bit, laid
 
+# It writes lines of its own about broken pictures; ours is the one that counts.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".exr")
 EXR = ".exr"
 MAX_PICTURE_BYTES = 512 * 1024 * 1024

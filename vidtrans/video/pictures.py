@@ -13,7 +13,7 @@ import numpy as np
 
 from vidtrans.errors import MediaError
 from vidtrans.video.clip import PAPER, PLAIN, ClipIndex, Findings, Form, Frame, Reader
-from vidtrans.video.colour import eight_bit, laid, resize_alpha, sixteen_bit, unlaid
+from vidtrans.video.colour import eight_bit, laid, resize_alpha, sixteen_bit, unlaid, with_alpha
 from vidtrans.video.picture import PICTURE_SUFFIXES, read_layers, resize
 from vidtrans.video.reader import ClipReader
 
@@ -137,7 +137,7 @@ class PictureReader:
         self._transparent = self._transparent or alpha is not None
         if alpha is None:
             return Frame(number, number, resize(rgb, *form.size.of(*size)))
-        rgba = resize_alpha(np.dstack([rgb, alpha]), *form.size.of(*size))
+        rgba = resize_alpha(with_alpha(rgb, alpha), *form.size.of(*size))
         rgb, alpha = np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3])
         background = form.background or PAPER
         if form.alpha == "matte":
