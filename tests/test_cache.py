@@ -66,6 +66,7 @@ EXAMPLES: dict[str, Stage] = {
         mask={},
         size=[456, 256],
         depth=8,
+        transparency="laid usual",
         engine={"device": "cpu"},
         libraries=LIBRARIES,
     ),
@@ -82,10 +83,10 @@ EXAMPLES: dict[str, Stage] = {
 GOLDEN = {
     "index": "0e8a83c04176f2c5",
     "filter": "1deb4ff29de68a31",
-    "dataset": "4099e81dc7b499ef",
+    "dataset": "d733031b40c55c63",
     "train": "d44848e4d86bd50d",
-    "infer": "56c51794538b8185",
-    "render": "6bc2d170a530bc60",
+    "infer": "0071feb61c1c07ed",
+    "render": "e05bb27d2715595a",
 }
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from vidtrans.video.hdr import BT709, BT2020, HLG, P3_D65, PQ, ToneMap, needs_mapping, nits_of_pq, pq_of_nits
+from vidtrans.video.hdr import BT709, BT2020, HLG, P3_D65, PQ, ToneMap, nits_of_pq, pq_of_nits
 
 repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=50)
 SDR_2020 = 14
@@ -47,18 +47,6 @@ def test_pq_is_that_of_the_standard() -> None:
     nits, code = [0, 0.1, 100, 203, 1000, 4000, 10000], [0, 0.0623, 0.5081, 0.5807, 0.7518, 0.9026, 1]
     assert nits_of_pq(np.array(code[1:])) == pytest.approx(nits[1:], rel=2e-3)
     assert pq_of_nits(np.array(nits)) == pytest.approx(code, abs=1e-4)
-
-
-@pytest.mark.parametrize(("transfer", "primaries", "needed"), [(16, 9, True), (16, 1, True), (18, 9, True)])
-def test_hdr_needs_mapping(transfer: int, primaries: int, needed: bool) -> None:
-    assert needs_mapping(transfer, primaries) is needed
-
-
-@pytest.mark.parametrize(
-    ("transfer", "primaries", "needed"), [(14, 9, True), (1, 1, False), (2, 2, False), (1, 6, False)]
-)
-def test_of_sdr_wide_gamut_alone_needs_mapping(transfer: int, primaries: int, needed: bool) -> None:
-    assert needs_mapping(transfer, primaries) is needed
 
 
 @pytest.mark.parametrize("peak", [None, 600.0, 1000.0, 2000.0, 4000.0])

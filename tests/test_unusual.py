@@ -253,7 +253,7 @@ def test_a_rate_that_a_header_makes_up_is_not_believed() -> None:
     assert abs(clip.index.rate - 30) < Fraction(1, 10)
 
 
-def test_a_track_that_turns_up_in_the_middle_of_a_stream_is_no_obstacle() -> None:
+def test_a_track_that_turns_up_in_the_middle_of_a_stream_is_no_obstacle(capsys: pytest.CaptureFixture[str]) -> None:
     """Digital television does so. Here it is the sound, whose number changes half-way."""
     path = write_clip(Path("a.ts"), moving_frames(120), sound=True, time_base=Fraction(1, 90_000), options=FAST)
     expected = decode(path)[0]
@@ -267,6 +267,9 @@ def test_a_track_that_turns_up_in_the_middle_of_a_stream_is_no_obstacle() -> Non
     clip, _ = opened(path)
     assert list(clip.index.pts) == expected
     assert len(frames_of(clip)) == 120
+    said(capsys, 0, "stylize", path, "--model", "identity", "-o", "out.mkv")
+    assert len(decode(Path("out.mkv"))[0]) == 120
+    assert len(sound_packets(Path("out.mkv"))) > 30
 
 
 # Transparency
@@ -498,6 +501,24 @@ def test_of_two_tracks_the_default_one_is_read(default: int, ending: str) -> Non
     check_middles(clip, (1, 3))
 
 
+def test_a_codec_that_is_not_known_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_clip(Path("a.mp4"), moving_frames(3), options=FAST)
+    path.write_bytes(path.read_bytes().replace(b"avc1\0", b"zzzz\0"))
+    for step in (("probe",), ("stylize", "--model", "identity"), ("make-dataset",)):
+        assert "a.mp4: " in refuse(capsys, 3, *step, path)
+
+
+@pytest.mark.parametrize("unknown", [0, 1])
+def test_beside_a_track_of_an_unknown_codec_the_other_is_read(unknown: int) -> None:
+    path = two_tracks(Path("a.mp4"), default=1 - unknown)
+    data = path.read_bytes()
+    at = [i for i in range(len(data)) if data.startswith(b"avc1\0", i)][unknown]
+    path.write_bytes(data[:at] + b"zzzz" + data[at + 4 :])
+    clip, _ = opened(path)
+    assert (clip.index.width, clip.index.height) == ((64, 48), (96, 64))[1 - unknown]
+    assert clip.index.num_frames == 6
+
+
 # Colours
 
 
@@ -652,6 +673,25 @@ def test_a_rotten_transport_stream_is_an_error_or_is_used_and_never_a_crash(seed
         opened(path)
     clip = check_usable(path)
     assert clip.index.num_frames >= 20
+
+
+def test_a_frame_that_is_missing_from_a_transport_stream_is_said() -> None:
+    """A frame as small as this is one packet of the stream. Nothing is decoded in error; a number is left out."""
+    path = write_clip(
+        Path("a.ts"), moving_frames(40), time_base=Fraction(1, 90_000), options={"crf": "30", "preset": "medium"}
+    )
+    data = path.read_bytes()
+    video = [at for at in range(0, len(data), 188) if (data[at + 1] & 0x1F, data[at + 2]) == (1, 0)]
+    begins = [bool(data[at + 1] & 0x40) for at in video]
+    alone = [at for at, *both in zip(video, begins, begins[1:], strict=False) if all(both)]
+    lost = alone[len(alone) // 2]
+    path.write_bytes(data[:lost] + data[lost + 188 :])
+    assert len(decode(path)[0]) == 39
+    try:  # a stream of takes that were joined looks much like it: an error is not asked for
+        told = opened(path)[1]
+    except MediaError as error:
+        told = [str(error)]
+    assert told
 
 
 @pytest.mark.parametrize("ending", ["mp4", "mkv", "ts"])

@@ -55,3 +55,6 @@ class Stop:
         """Raise Interrupted if a stop was requested; called where what was done is saved."""
         if self.exit_status is not None:
             raise Interrupted(self.exit_status)
+
+
+NEVER = Stop()  # for work that nobody stops

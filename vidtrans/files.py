@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 PARTIAL = ".partial"
+# In a pattern, what stands for a picture's number: %d, or %05d with at least five digits.
+NUMBER = re.compile("%(?:0(?P<digits>[0-9]{1,2}))?d(?![A-Za-z])")
 
 
 def canonical_json(value: Any) -> str:
@@ -26,9 +28,13 @@ def digest_of(value: Any) -> str:
 
 
 def plain_name(path: Path) -> str:
-    """What a file or folder is called, without a file's ending."""
+    """What a file or folder is called, without a file's ending; or a pattern, without its number."""
     path = path.resolve()
-    return path.name if path.is_dir() else path.stem
+    if path.is_dir():
+        return path.name
+    if NUMBER.search(path.stem) and not path.exists():
+        return NUMBER.sub("", path.stem).strip("._- ") or path.parent.name or "pictures"
+    return path.stem
 
 
 def digest_file(path: Path) -> str:

@@ -78,7 +78,11 @@ codec_option = setting_option(
     type=Lazy("vidtrans.video.codecs:CODECS", "codec", "auto", prefix="ffmpeg:"),
 )
 fps_option = setting_option(
-    "--fps", "encoding", "fps", "Frames a second: source keeps every frame and its time.", metavar="source|N"
+    "--fps",
+    "encoding",
+    "fps",
+    "N frames a second, constant; source keeps every frame and its time.",
+    metavar="source|N",
 )
 filter_option = setting_option(
     "--filter", "encoding", "filter", "A filter graph of your own ffmpeg, on the result.", metavar="GRAPH"
@@ -87,7 +91,7 @@ source_filter_option = setting_option(
     "--filter-source",
     "rendering",
     "source_filter",
-    "The same on the source, before the model sees it.",
+    "A filter graph of your own ffmpeg, on the source, before the model sees it.",
     metavar="GRAPH",
 )
 strength_option = setting_option(

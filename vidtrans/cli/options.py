@@ -31,7 +31,7 @@ class SettingOption(click.Option):
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
         with suppress(Exception):  # help is shown even where vidtrans.toml is broken
             in_force = self.resolve_envvar_value(ctx) or self._from_recipe()
-            self.help = f"{self.plain_help}  [default: {in_force}]"
+            self.help = f"{self.plain_help}  [default: {in_force or 'none'}]"
         return super().get_help_record(ctx)
 
     def _from_recipe(self) -> Any:

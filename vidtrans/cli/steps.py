@@ -139,7 +139,12 @@ def train(
     type=model_type,
     help="A model file or name; 'identity' returns its input.",
 )
-@click.option("-o", "--output", type=FILE, help="The result; a folder for several clips.  [default: VIDEO.MODEL.mp4]")
+@click.option(
+    "-o",
+    "--output",
+    type=FILE,
+    help="The result; a folder for several clips.  [default: VIDEO.MODEL.mp4, for pictures .png or a folder]",
+)
 @setting_option("--size", "rendering", "size", "Working size: short side, WxH, trained, or source.")
 @temporal_option
 @strength_option

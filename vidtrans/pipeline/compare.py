@@ -159,8 +159,10 @@ def write_video(
             context.stop.check()
             context.report(Progress("comparing", number + 1, len(numbers)))
         stack.close()
-        carried = None if first.is_pictures else Carried(first.path, rate=index.rate)
-        join([segment], Timing(index.pts, index.durations(), index.time_base), path, carried, context.report)
+        begin = index.before_zero
+        carried = None if first.is_pictures else Carried(first.path, shift_s=-begin * index.time_base, rate=index.rate)
+        timing = Timing([p - begin for p in index.pts], index.durations(), index.time_base)
+        join([segment], timing, path, carried, context.report, context.stop)
     return {"frames": len(numbers), "panels": len(panels), "size": list(layout.size)}
 
 

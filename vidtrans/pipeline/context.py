@@ -46,7 +46,7 @@ class Context:
     report: Report = silent
     stop: Stop = field(default_factory=Stop)
     engines: dict[tuple[str, ...], Any] = field(default_factory=dict, repr=False)  # loaded ones, by what they run
-    told: set[str] = field(default_factory=set, repr=False)
+    told: set[tuple[str, Path]] = field(default_factory=set, repr=False)
 
     def __post_init__(self) -> None:
         if not 0 <= self.cache_limit_gb < float("inf"):
@@ -57,10 +57,10 @@ class Context:
     def note(self, text: str, level: str = "info") -> None:
         self.report(Note(text, level))
 
-    def warn_once(self, text: str) -> None:
+    def warn_once(self, text: str, about: Path) -> None:
         """A warning about a source, however often the source is opened."""
-        if text not in self.told:
-            self.told.add(text)
+        if (text, about) not in self.told:
+            self.told.add((text, about))
             self.note(text, "warning")
 
 
@@ -68,7 +68,8 @@ class Context:
 class Clip:
     """A source with its content digest, its index, and what a first look at it showed.
 
-    ``origin``: the file that this one was made from, whose sound goes along; None where that is the file itself.
+    ``origin``: the clip that this one was made from, whose sound goes along, and ``later_s`` how much later than there
+    its times are; None where that is the clip itself.
     """
 
     path: Path
@@ -76,11 +77,12 @@ class Clip:
     index: ClipIndex
     survey: Survey
     guides: tuple[str, ...] = ()
-    origin: Path | None = None
+    origin: Clip | None = None
+    later_s: Fraction = Fraction(0)
 
     @property
     def name(self) -> str:
-        return (self.origin or self.path).name
+        return (self.origin or self).path.name
 
     @property
     def shots(self) -> tuple[int, ...]:
@@ -100,8 +102,7 @@ class Clip:
         if first >= stop:
             raise UsageError(
                 f"--start {start or 0} --end {end or 'end'}",
-                f"no frames of {self.path.name} lie between "
-                f"({self.index.num_frames} frames, {self.index.duration_s:.3f} s)",
+                f"no frames of {self.name} lie between ({self.index.num_frames} frames, {self.index.duration_s:.3f} s)",
                 "choose times within the clip",
             )
         return first, stop
@@ -149,7 +150,7 @@ def open_clip(context: Context, path: Path, guides: Sequence[str] = ()) -> Clip:
     if damage and not context.allow_damaged:
         raise MediaError(str(path), f"damaged: {damage}", "repair it, or take what is left with --allow-damaged")
     for told in applied(clip.index):
-        context.warn_once(f"{path.name}: {told}")
+        context.warn_once(f"{path.name}: {told}", path)
     return clip
 
 
@@ -193,7 +194,7 @@ def _scan(context: Context, path: Path, guides: Sequence[str]) -> tuple[ClipInde
         if not doubtful:
             return index, survey
     except MediaError as error:
-        if is_stills(path):
+        if is_stills(path) and not guides:
             raise
         problem = error
     index, survey, _ = _read_through(context, path, guides, tolerant=True)

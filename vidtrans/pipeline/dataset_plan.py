@@ -165,7 +165,7 @@ def _with_guides(pairing: Pairing, folder: Path, target: Path | None) -> Pairing
 
 def _is_grey(guide: Path) -> bool:
     """Whether no frame of a guide has colour: it is one channel then. The first may be black, so all are looked at."""
-    with open_reader(guide, Form(Size(short=GREY_SIDE))) as reader, closing(reader.frames()) as frames:
+    with open_reader(guide, Form(Size(short=GREY_SIDE)), tolerant=True) as reader, closing(reader.frames()) as frames:
         return all(int(np.ptp(frame.rgb.astype(np.int16), axis=2).max()) <= GREY_SPREAD for frame in frames)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from vidtrans.pipeline.assemble import Assembly
+from vidtrans.pipeline.assemble import Assembly, pass_of, try_pass
 from vidtrans.pipeline.context import Clip, Context
 from vidtrans.rendering.retiming import Retiming
 from vidtrans.video.carry import Carried
-from vidtrans.video.codecs import CODECS
+from vidtrans.video.codecs import CODECS, with_alpha
 from vidtrans.video.encoder import PictureFormat
 from vidtrans.video.encoding import EncodingSettings
 from vidtrans.video.sequence import picture_names
@@ -38,7 +38,8 @@ class Delivery:
         self.trimmed, self.drawn, self.pattern = trimmed, drawn, pattern
         self.times = self._times()
         self.picture = self._picture(factor)
-        encoding.check_size(self.picture)
+        if not encoding.filter:  # else it is seen what the graph makes of it
+            encoding.check_size(self.picture)
         self.depth = 16 if self.picture.depth > 8 else 8
 
     def _times(self) -> Retiming:
@@ -52,8 +53,8 @@ class Delivery:
     @property
     def begin(self) -> int:
         """What becomes 0: a part's first frame, and one before 0, which containers would cut off."""
-        first = self.clip.index.pts[self.numbers.start]
-        return first if self.trimmed else min(0, first)
+        index = self.clip.index
+        return index.pts[self.numbers.start] if self.trimmed else index.before_zero
 
     def _picture(self, factor: int) -> PictureFormat:
         """What is written: as deep as source and codec are, with alpha where both have it."""
@@ -77,38 +78,49 @@ class Delivery:
         return self.picture if self.picture.depth in depths else replace(self.picture, depth=self.depth)
 
     def tell(self, context: Context) -> None:
-        """Say what the codec does to this source."""
-        encoding, picture, name = self.encoding, self.picture, self.clip.name
-        if self.clip.index.findings.alpha and not picture.alpha and not self.drawn:
-            ground = "white" if self.clip.is_pictures else "black"
-            told = f"{name}: {encoding.codec} has no transparency, what is transparent lies on {ground}"
-            context.warn_once(f"{told} (prores4444, ffv1, png, exr and gif keep it)")
-        if picture.is_odd and encoding.kept_as.odd:
-            shown = f"{picture.width}x{picture.height}"
-            context.warn_once(
-                f"{name}: {shown} is odd, {encoding.codec} is written as 4:4:4, which not all players show"
-            )
+        """Say what the codec does to this source. Raises UsageError where it, or the user's ffmpeg, cannot do it."""
+        encoding, picture, clip = self.encoding, self.picture, self.clip
+        if clip.index.findings.alpha and not picture.alpha and not self.drawn:
+            ground = "white" if clip.is_pictures else "black"
+            told = f"{clip.name}: {encoding.codec} has no transparency, what is transparent lies on {ground}"
+            context.warn_once(f"{told} ({', '.join(with_alpha())} keep it)", clip.path)
+        size: tuple[int, int] | None = (picture.width, picture.height)
+        if encoding.needs_program:
+            size = try_pass(pass_of(encoding, picture), picture, context)
+        if size is None or encoding.is_users:
+            return
+        made = replace(picture, width=size[0], height=size[1])
+        encoding.check_size(made)
+        if made.is_odd and CODECS[encoding.codec].odd:
+            shown = f"{size[0]}x{size[1]} is odd, {encoding.codec} is written as 4:4:4, which not all players show"
+            context.warn_once(f"{clip.name}: {shown}", clip.path)
 
     def assembly(self, folder: bool) -> Assembly:
         """How the chunks become the result; a trimmed clip takes its sound along to 0."""
-        encoding, index = self.encoding, self.clip.index
-        names = None
-        if encoding.makes_pictures and folder:
-            numbers = self.numbers if self.times.rate is None else range(self.times.num_written)
-            sources = index.names if self.times.rate is None else ()
-            names = picture_names(sources, numbers, encoding.codec, self.pattern)
-        carried = None
-        if not self.clip.is_pictures and not self.clip.guides:
-            shift = -self.begin * index.time_base
-            carried = Carried(
-                self.clip.origin or self.clip.path, shift_s=shift, rate=index.rate, new_rate=self.times.rate
-            )
-            if self.trimmed:
-                begin = -shift
-                end = begin + sum(self._own(index.durations())) * index.time_base
-                before = round((begin - index.pts[0] * index.time_base) * index.rate)
-                carried = replace(carried, start_s=begin, end_s=end, frames_before=before)
+        encoding = self.encoding
+        names = self._names if encoding.makes_pictures and folder else None
+        carried = None if self.clip.is_pictures or self.clip.guides else self._carried()
         return Assembly(encoding, self.picture, self.times.timing, carried, names)
+
+    def _carried(self) -> Carried:
+        """What goes along from the file that the clip was made from, in its own time."""
+        index, origin = self.clip.index, self.clip.origin or self.clip
+        begin = self.begin * index.time_base - self.clip.later_s
+        new_rate = self.times.rate or (index.rate if index.rate != origin.index.rate else None)
+        carried = Carried(origin.path, shift_s=-begin, rate=origin.index.rate, new_rate=new_rate)
+        if not self.trimmed:
+            return carried
+        end = begin + sum(self._own(index.durations())) * index.time_base
+        first = origin.index.pts[0] * origin.index.time_base
+        before = round((begin - first) * origin.index.rate)
+        return replace(carried, start_s=begin, end_s=end, frames_before=before)
+
+    def _names(self, count: int) -> list[str]:
+        """Of so many pictures: after those they were made from; numbered, where a rate or a graph changed them."""
+        codec, sources = self.encoding.codec, self.clip.index.names
+        if self.times.rate is None and count == len(self.numbers):
+            return picture_names(sources, self.numbers, codec, self.pattern)
+        return picture_names((), range(count), codec, self.pattern)
 
     def stamps(self, number: int) -> Sequence[int]:
         """When the clip's frame of this number is shown."""

@@ -160,11 +160,14 @@ def _program() -> Finding:
 
     try:
         program = find_program()
+    except UsageError:
+        return Finding("ffmpeg program", "ok", "none, and none is needed (only for --filter and ffmpeg: codecs)")
+    try:
         return Finding(
             "ffmpeg program", "ok", f"{program}, {program_version(program)} (only --filter and ffmpeg: codecs)"
         )
-    except UsageError:
-        return Finding("ffmpeg program", "ok", "none, and none is needed (only for --filter and ffmpeg: codecs)")
+    except UsageError as error:
+        return Finding("ffmpeg program", "note", str(error), "only --filter and ffmpeg: codecs need it")
 
 
 def _presets() -> Finding:

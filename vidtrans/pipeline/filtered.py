@@ -9,10 +9,11 @@ from pathlib import Path
 from vidtrans.errors import UsageError
 from vidtrans.events import Progress
 from vidtrans.files import complete
+from vidtrans.pipeline.assemble import try_pass
 from vidtrans.pipeline.cache import Entry
 from vidtrans.pipeline.context import Clip, Context, open_clip
 from vidtrans.pipeline.stages import FilterStage, media_libraries
-from vidtrans.video.clip import Form
+from vidtrans.video.clip import ClipIndex, Form
 from vidtrans.video.colour import with_alpha
 from vidtrans.video.encoder import PictureFormat, SegmentWriter
 from vidtrans.video.encoding import EncodingSettings
@@ -33,28 +34,33 @@ def filtered_clip(clip: Clip, graph: str, context: Context) -> Clip:
     stage = FilterStage(clip.digest, graph, program_version(find_program()), media_libraries())
     entry = context.cache.entry(stage.name, stage.key)
     if entry.read() is None:
+        picture = _picture(clip.index)
+        try_pass(Pass(graph, deep=picture.depth > 8, alpha=picture.alpha), picture, context)
         if context.dry_run:
             context.note("the filter is not run: what is told is for the source as it is")
             return clip
         with entry.locked():
-            _make(clip, graph, entry, context)
-            entry.finish({"graph": graph})
+            if entry.read() is None:  # else another run has made it meanwhile
+                _make(clip, graph, picture, entry, context)
+                entry.finish({"graph": graph}, files=(FILTERED,))
     made = open_clip(context, entry.folder / FILTERED)
-    return replace(made, path=entry.folder / FILTERED, origin=clip.path)
+    return replace(made, origin=clip, later_s=-clip.index.before_zero * clip.index.time_base)
 
 
-def _make(clip: Clip, graph: str, entry: Entry, context: Context) -> None:
+def _picture(index: ClipIndex) -> PictureFormat:
+    """What the graph is given: all that the source has, without loss."""
+    depth = 16 if index.findings.depth > 8 else 8
+    aspect = index.sample_aspect_ratio
+    return PictureFormat(index.width, index.height, aspect, index.time_base, index.rate, depth, index.findings.alpha)
+
+
+def _make(clip: Clip, graph: str, picture: PictureFormat, entry: Entry, context: Context) -> None:
     index, whole = clip.index, entry.folder / "whole.nut"
-    deep, alpha = index.findings.depth > 8, index.findings.alpha
-    picture = PictureFormat(
-        index.width, index.height, index.sample_aspect_ratio, index.time_base, index.rate, 16 if deep else 8, alpha
-    )
+    job = Pass(graph, deep=picture.depth > 8, alpha=picture.alpha)
     try:
         _write(clip, picture, whole, context)
         with complete(entry.folder / FILTERED) as temporary:
-            run_pass(
-                whole, temporary, Pass(graph, deep=deep, alpha=alpha), context.stop, context.report, index.num_frames
-            )
+            run_pass(whole, temporary, job, context.stop, context.report, index.num_frames)
     finally:
         whole.unlink(missing_ok=True)
 
@@ -73,6 +79,7 @@ def _write(clip: Clip, picture: PictureFormat, path: Path, context: Context) -> 
                 writer.write(with_alpha(frame.rgb, frame.alpha) if picture.alpha else frame.rgb, frame.pts)
                 context.stop.check()
                 context.report(Progress("unpacking for the filter", frame.index + 1, index.num_frames))
-        join([segment], Timing(index.pts, index.durations(), index.time_base), path, kind="nut")
+        pts = [p - index.before_zero for p in index.pts]
+        join([segment], Timing(pts, index.durations(), index.time_base), path, stop=context.stop, kind="nut")
     finally:
         segment.unlink(missing_ok=True)

@@ -71,5 +71,5 @@ def takes_drawing(clip: Clip, pairing: Pairing, wanted: str, context: Context) -
                 drawing = drawing and all(looks_drawn(frame.rgb, pairing.draws) for frame in frames)
     if drawing:
         told = "looks like a drawing, and is taken as the input itself (--drawn no finds lines in it)"
-        context.note(f"{clip.path.name} {told}")
+        context.note(f"{clip.name} {told}")
     return drawing

@@ -15,15 +15,17 @@ from vidtrans.rendering.directing import Directions
 from vidtrans.rendering.matte import in_step
 from vidtrans.rendering.settings import RenderingSettings
 from vidtrans.settings import Table
-from vidtrans.video.codecs import CONTAINERS
-from vidtrans.video.pictures import holds_several, is_picture
+from vidtrans.video.encoding import EncodingSettings
+from vidtrans.video.pictures import holds_several, is_picture, picture_files
 from vidtrans.video.sequence import picture_names
 
 
 def one_by_one(
     clip: Clip,
     output: Path,
+    pattern: str,
     recipe: Recipe,
+    encoding: EncodingSettings,
     context: Context,
     render: Callable[..., Table],
     *,
@@ -39,11 +41,13 @@ def one_by_one(
         raise UsageError(
             str(clip.path), "its pictures are of several sizes, and a clip has one", "bring them to one size"
         )
-    refuse_video(clip.path, output)
+    refuse_video(clip.path, encoding)
+    if recipe.settings("rendering", RenderingSettings).source_filter:
+        raise UsageError("--filter-source", f"{clip.path.name} is no video", "filter the pictures first")
     began = time.monotonic()
     names = clip.index.names
-    pictures = [clip.path / name for name in names[slice(*span)]]
-    places = [output / name for name in picture_names(names, range(*span))]
+    pictures = picture_files(clip.path)[slice(*span)]
+    places = [output / name for name in picture_names(names, range(*span), encoding.codec, pattern)]
     masks = _masks_of(mask, clip, span, context)
     done: list[Table] = []
     failed: list[str] = []
@@ -71,9 +75,9 @@ def one_by_one(
     return table | sums | {"dry_run": True} | add_up([t for t in done if "estimate" in t])
 
 
-def refuse_video(folder: Path, output: Path) -> None:
+def refuse_video(folder: Path, encoding: EncodingSettings) -> None:
     """Raises UsageError where pictures of several sizes are to become a video."""
-    if output.suffix.lower().lstrip(".") in CONTAINERS:
+    if not encoding.makes_pictures:
         why = "its pictures are of several sizes, and a video has one"
         raise UsageError(str(folder), why, "bring them to one size, or give a folder name with -o")
 
@@ -100,4 +104,5 @@ def _masks_of(mask: Path | None, clip: Clip, span: tuple[int, int], context: Con
     steps, told = in_step(clip.index, held.index, *span)
     if told:
         context.note(f"mask {mask.name}: {told}", "warning")
-    return [mask / held.index.names[step] for step in steps]
+    files = picture_files(mask)
+    return [files[step] for step in steps]

@@ -116,7 +116,9 @@ class RenderJob:
             segment_entry = cache.entry(segments.name, segments.key)
             stack.enter_context(segment_entry.locked())
             store = ChunkStore(segment_entry, "." + self.settings.encoding.kept_as.segments)
-            missing = [c.number for c in self.chunks if not store.is_done(c.number)]
+            # A constant rate may drop all frames of a chunk.
+            shown = [c for c in self.chunks if self.delivery.num_written(range(c.first, c.stop))]
+            missing = [c.number for c in shown if not store.is_done(c.number)]
             # What the identity model returns is the source: nothing to keep.
             kept = None if self.look.record is None else ChunkStore(raw_entry, ".nut")
             raw = RawOutputs(kept, self.chunks, self.size, deep=self.depth > 8)
@@ -124,7 +126,7 @@ class RenderJob:
                 if kept is not None:
                     stack.enter_context(raw_entry.locked())
                 self._fill(engine, raw, store, missing)
-                if kept is not None and all(kept.is_done(c.number) for c in self.chunks):
+                if kept is not None and all(kept.is_done(c.number) for c in shown):
                     raw_entry.finish({"frames": self.stop - self.first})
             counts = {"frames_inferred": raw.num_inferred, "frames_encoded": self._num_frames(missing)}
             # Another run may have put something there meanwhile.
@@ -132,7 +134,7 @@ class RenderJob:
             up_to_date(cache, output, request, [self.clip.path], self.context.overwrite, folder=folder)
             self.context.report(Progress("joining", 0, None))
             with complete(output) as temporary:
-                held = [store.path(c.number) for c in self.chunks if self.delivery.num_written(range(c.first, c.stop))]
+                held = [store.path(c.number) for c in shown]
                 written = self.delivery.assembly(folder).write(held, temporary, segment_entry.folder, self.context)
                 result = self.summary(output) | counts | written
                 record(cache, output, temporary, request, result)
@@ -188,12 +190,15 @@ class RenderJob:
                 raw.keep(sample.index, sample.output)
                 yield sample
 
-    def frames(self, size: tuple[int, int], start: int, stop: int) -> Generator[Frame, None, None]:
-        """The source's frames at a size, (width, height)."""
+    def form(self, size: tuple[int, int]) -> Form:
+        """In what form the source is read, at a size, (width, height)."""
         paper = PAPER if self.drawn else None
         kind: Literal["kept", "laid"] = "kept" if self.picture.alpha else "laid"
-        form = Form(Size(exact=size), deep=self.depth > 8, alpha=kind, background=paper)
-        with self.clip.reader(form, self.context.decode_threads) as reader:
+        return Form(Size(exact=size), deep=self.depth > 8, alpha=kind, background=paper)
+
+    def frames(self, size: tuple[int, int], start: int, stop: int) -> Generator[Frame, None, None]:
+        """The source's frames at a size, (width, height)."""
+        with self.clip.reader(self.form(size), self.context.decode_threads) as reader:
             yield from reader.frames(start, stop, self.clip.index)
 
     def inputs(self) -> Inputs:
@@ -214,6 +219,7 @@ class RenderJob:
             mask=self.seen_mask.for_key() if self.seen_mask else {},
             size=list(self.size),
             depth=self.depth,
+            transparency=self.form(self.size).transparency,
             engine=dict(engine.identity),
             libraries=media_libraries(),
         )
@@ -223,7 +229,7 @@ class RenderJob:
             outputs=infer.key,
             filter=self.settings.filter_record(),
             directing=self._directing() if self.composes else {},
-            encoding=self.settings.encoding.chunk_key(),
+            encoding=self.settings.encoding.chunk_key(self.delivery.kept),
             picture={k: str(v) for k, v in self.delivery.kept.__dict__.items()},
             libraries=media_libraries(),
         )

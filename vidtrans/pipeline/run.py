@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 
 from vidtrans.errors import UsageError
 from vidtrans.files import plain_name
 from vidtrans.model import SUFFIX
+from vidtrans.pipeline.assemble import pass_of, try_pass
 from vidtrans.pipeline.context import Context, open_clip
 from vidtrans.pipeline.dataset_plan import Request, default_output
 from vidtrans.pipeline.estimate import add_up, estimate_pictures
@@ -22,7 +24,8 @@ from vidtrans.pipeline.stylize import is_one_picture, plan_outputs, stylize, sty
 from vidtrans.pipeline.train import train
 from vidtrans.settings import Table
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.video.encoding import EncodingSettings
+from vidtrans.video.encoder import PictureFormat
+from vidtrans.video.encoding import EncodingSettings, split_pattern
 from vidtrans.video.pictures import holds_several, is_stills, open_reader, picture_files
 
 
@@ -48,7 +51,7 @@ def run(
     model = folder / f"{plain_name(video)}{SUFFIX}"
     _check([video, *apply, *([target] if target else [])], apply, output, model, recipe, context)
     if context.dry_run:
-        table = forecast(video, apply, dataset, model, recipe, context, target=target, minutes=minutes)
+        table = forecast(video, apply, output, dataset, model, recipe, context, target=target, minutes=minutes)
         return table | {"output": str(output), "seconds": round(time.monotonic() - began, 3)}, []
     try:
         made = make_dataset([video], dataset, recipe, context, target=target)
@@ -76,6 +79,7 @@ def run(
 def forecast(
     video: Path,
     apply: Sequence[Path],
+    output: Path,
     dataset: Path,
     model: Path,
     recipe: Recipe,
@@ -99,7 +103,7 @@ def forecast(
     renders = []
     for clip in apply:
         opened = open_clip(context, clip, look.pairing.guides)
-        render = RenderSettings.of(recipe, look).resolved(is_stills(clip), None)
+        render = RenderSettings.of(recipe, look).resolved(is_stills(clip), output if len(apply) == 1 else None)
         renders.append(RenderJob(opened, look, render, context, None, None).estimate(engine))
     held_out = len(planned.dataset.role("held-out"))
     return {
@@ -124,8 +128,10 @@ def _check(
         outputs = plan_outputs(apply, str(model), output, encoding)
     else:
         encoding = encoding.resolved(pictures=is_stills(apply[0]), output=output)
-        encoding.check_container(output, single=not makes_folder(encoding, output))
-        outputs = [output]
+        place, pattern = split_pattern(output)
+        single = bool(pattern) or not makes_folder(encoding, place)
+        encoding.check_container(place / pattern, single=single)
+        outputs = [place]
     for clip, place in zip(apply, outputs, strict=True):
         made = encoding.resolved(pictures=is_stills(clip), output=place)
         folder = makes_folder(made, place)
@@ -136,7 +142,11 @@ def _check(
     for clip, place in zip(apply, outputs, strict=True):
         if holds_several(clip):  # what else a folder has to hold depends on the pairing
             if picture_files(clip) and not open_clip(context, clip).index.same_size:
-                refuse_video(clip, place)
+                refuse_video(clip, encoding.resolved(pictures=True, output=place))
             continue
         with open_reader(clip):  # raises where it is none
-            pass
+            made = encoding.resolved(pictures=is_stills(clip), output=place)
+            made.depth_for(8)
+            if made.needs_program:
+                picture = PictureFormat(64, 48, Fraction(1), Fraction(1, 25), Fraction(25))
+                try_pass(pass_of(made, picture), picture, context)

@@ -80,6 +80,7 @@ class FilterStage(Stage):
 @dataclass(frozen=True)
 class DatasetStage(Stage):
     name: ClassVar[str] = "dataset"
+    version: ClassVar[int] = 2
     sources: list[Table]  # name, content digest, first, stop, target digest
     pairing: Table
     settings: Table
@@ -112,6 +113,7 @@ class TrainStage(Stage):
 @dataclass(frozen=True)
 class InferStage(Stage):
     name: ClassVar[str] = "infer"
+    version: ClassVar[int] = 2
     source: str
     first: int
     stop: int
@@ -123,6 +125,7 @@ class InferStage(Stage):
     mask: Table  # content digest and steps, where the pairing looks at the mask
     size: list[int]  # width, height
     depth: int  # bits a channel, 8 or 16
+    transparency: str
     engine: Table
     libraries: Table
 
@@ -130,9 +133,10 @@ class InferStage(Stage):
 @dataclass(frozen=True)
 class RenderStage(Stage):
     name: ClassVar[str] = "render"
+    version: ClassVar[int] = 2
     outputs: str  # key of the infer stage
     filter: Table
     directing: Table  # curves, mask and feather
     encoding: Table
-    picture: Table  # size, pixel aspect, time base, rate
+    picture: Table  # size, pixel aspect, time base, rate, depth, alpha
     libraries: Table

@@ -13,7 +13,7 @@ from vidtrans.files import digest_of, finish_replacing, plain_name
 from vidtrans.flow.survey import VERSION as SURVEY_VERSION
 from vidtrans.model import SUFFIX
 from vidtrans.pairing.base import pairing_record
-from vidtrans.pipeline.assemble import try_program
+from vidtrans.pipeline.assemble import VERSION as ASSEMBLY_VERSION
 from vidtrans.pipeline.context import Context, content_digest, open_clip
 from vidtrans.pipeline.estimate import after
 from vidtrans.pipeline.look import Look, RenderSettings, find_look
@@ -21,19 +21,18 @@ from vidtrans.pipeline.outputs import check_parents, check_place, up_to_date
 from vidtrans.pipeline.photos import one_by_one
 from vidtrans.pipeline.recipe import Recipe
 from vidtrans.pipeline.render_job import RenderJob, at_rate, makes_folder
-from vidtrans.pipeline.stages import InferStage, RenderStage
+from vidtrans.pipeline.stages import FilterStage, InferStage, RenderStage
 from vidtrans.rendering.directing import VERSION as DIRECTING_VERSION
 from vidtrans.settings import Table, Time
-from vidtrans.video.codecs import CONTAINERS, PICTURES
+from vidtrans.video.codecs import ENDINGS
 from vidtrans.video.encoding import EncodingSettings, split_pattern
-from vidtrans.video.pictures import NUMBER, holds_several, is_pattern, is_stills
+from vidtrans.video.pictures import holds_several, is_stills
 
 
 def default_output(video: Path, model: str, settings: EncodingSettings) -> Path:
     """``in.x.mp4``; a picture gives a picture, a folder of pictures a folder."""
     name = Path(model).name.removesuffix(SUFFIX)
-    source = NUMBER.sub("", plain_name(video)).strip("._-") or "pictures" if is_pattern(video) else plain_name(video)
-    return Path(f"{source}.{name}{settings.default_suffix(single=is_one_picture(video))}")
+    return Path(f"{plain_name(video)}.{name}{settings.default_suffix(single=is_one_picture(video))}")
 
 
 def stylize(
@@ -59,7 +58,7 @@ def stylize(
     settings = RenderSettings.of(recipe, look).resolved(is_stills(video), output)
     output, pattern = split_pattern(output or default_output(video, model, settings.encoding))
     folder = bool(pattern) or (makes_folder(settings.encoding, output) and not is_one_picture(video))
-    settings.encoding.check_container(Path(pattern or output), single=not folder or bool(pattern))
+    settings.encoding.check_container(output / pattern, single=not folder or bool(pattern))
     request = _request(video, look, settings, context, mask, (start, end), pattern)
     sources = [p for p in (video, look.path, mask) if p]
     if output.name in ("", ".."):
@@ -69,7 +68,8 @@ def stylize(
     if clip is not None and not clip.index.same_size:
         clip = at_rate(clip, settings.rendering.rate)
         one = partial(stylize, model=model, context=context, single=True)
-        table = one_by_one(clip, output, recipe, context, one, span=clip.trim(start, end), mask=mask)
+        span = clip.trim(start, end)
+        table = one_by_one(clip, output, pattern, recipe, settings.encoding, context, one, span=span, mask=mask)
         context.cache.trim("infer", int(context.cache_limit_gb * 1e9))
         return table
     if not context.dry_run:
@@ -86,8 +86,6 @@ def stylize(
     if settings.encoding.makes_pictures and not folder and not job.single:
         why = f"one picture cannot hold {job.stop - job.first} frames"
         raise UsageError(str(output), why, f"use --codec {settings.encoding.codec} -o {output.with_suffix('')}")
-    if settings.encoding.needs_program:
-        try_program(settings.encoding, job.picture, context)
     if context.dry_run:
         return job.summary(output) | {"dry_run": True} | after(time.monotonic() - began, job.estimate())
     result = job.render(output, request)
@@ -114,12 +112,12 @@ def _request(
             "pairing": pairing_record(look.pairing),
             "settings": settings.for_key(stills=is_stills(video), masked=mask is not None),
             "pattern": pattern,
-            "allow_damaged": context.allow_damaged,
             "versions": [DIRECTING_VERSION, SURVEY_VERSION],
             "mask": content_digest(context, mask) if mask else "",
             "span": [str(moment) for moment in span],
             "device": context.device if look.path else "",
-            "stages": [InferStage.id(), RenderStage.id()],
+            "stages": [FilterStage.id(), InferStage.id(), RenderStage.id()],
+            "assembly": ASSEMBLY_VERSION,
         }
     )
 
@@ -135,7 +133,7 @@ def plan_outputs(videos: Sequence[Path], model: str, folder: Path, settings: Enc
     Raises UsageError where the folder is, or looks like, a file.
     """
     check_parents(folder)
-    if (folder.exists() and not folder.is_dir()) or folder.suffix.lstrip(".") in (*CONTAINERS, *PICTURES, "gif"):
+    if (folder.exists() and not folder.is_dir()) or folder.suffix.lstrip(".") in ENDINGS:
         raise UsageError(str(folder), "with several clips -o is a folder", "give a folder name")
     outputs: list[Path] = []
     for video in videos:

@@ -17,7 +17,7 @@ from av.stream import Discard
 from vidtrans.errors import MediaError
 from vidtrans.events import Note, Report
 from vidtrans.video import timecode
-from vidtrans.video.container import timecode_of
+from vidtrans.video.container import packets_of, timecode_of
 
 # Tags that say how the source itself was written.
 OF_THE_FILE = {"timecode", "encoder", "major_brand", "minor_version", "compatible_brands", "duration"}
@@ -81,7 +81,7 @@ def packets(
     source: InputContainer, tracks: dict[int, Any], carried: Carried, copied: list[int]
 ) -> Iterator[tuple[float, int, av.Packet]]:
     """The packets of these tracks that overlap, moved, as (decoding time in s, 1, packet). Counts those of sound."""
-    for packet in source.demux([source.streams[i] for i in tracks]):
+    for packet in packets_of(source, [source.streams[i] for i in tracks]):
         if packet.dts is None or packet.pts is None:
             continue
         base = packet.time_base

@@ -32,6 +32,14 @@ class Form:
     alpha: Literal["laid", "kept", "matte"] = "laid"
     background: tuple[int, int, int] | None = None
 
+    @property
+    def transparency(self) -> str:
+        """What becomes of it, for cache keys."""
+        return f"{self.alpha} {self.background or 'usual'}"
+
+    def ground(self, usual: tuple[int, int, int]) -> tuple[int, int, int]:
+        return usual if self.background is None else self.background
+
 
 PLAIN = Form()
 
@@ -69,8 +77,8 @@ class Findings:
     stored turned or mirrored. Numbers of frames: ``interlaced`` ones, ``resized`` ones (of another size than the
     first), ``flawed`` ones (decoded, with errors), ``missing`` ones (which the container lists and the file does not
     hold), ``hidden`` ones (left out by the edit list). ``lost``: packets that gave no frame for being damaged.
-    ``short_s``: seconds that the header promises and the file does not hold. ``damaged_at``: seconds of the first
-    damage.
+    ``gaps``: places where the container misses something, which need be no damage. ``short_s``: seconds that the header
+    promises and the file does not hold. ``damaged_at``: seconds of the first damage.
     """
 
     depth: int = 8
@@ -85,6 +93,7 @@ class Findings:
     missing: int = 0
     hidden: int = 0
     short_s: float = 0.0
+    gaps: int = 0
     damaged_at: float | None = None
 
     @property
@@ -131,6 +140,11 @@ class ClipIndex:
     @property
     def duration_s(self) -> float:
         return float((self.pts[-1] + self.last_duration - self.pts[0]) * self.time_base) if self.pts else 0.0
+
+    @property
+    def before_zero(self) -> int:
+        """How far the first frame lies before 0, as a time; containers would cut it off."""
+        return min(0, self.pts[0]) if self.pts else 0
 
     def durations(self) -> list[int]:
         """How long each frame is shown, in ``time_base`` units."""

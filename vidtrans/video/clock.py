@@ -14,9 +14,12 @@ def repaired(stamps: Sequence[int | None], nominal: int) -> tuple[tuple[int, ...
 
     What increases is left alone. Stamps that only stand in the wrong order (some containers number packets, and
     decoders hand frames over in another order) are sorted. Missing and repeated ones are put between their neighbours,
-    ``nominal`` apart where there is room; a clock that jumps back goes on at the ``nominal`` rate.
+    ``nominal`` apart where there is room, and so are single ones that are far ahead; a clock that jumps back goes on at
+    the ``nominal`` rate.
     """
     nominal = max(1, nominal)
+    given = stamps
+    stamps = _tamed(stamps, nominal)
     known = [s for s in stamps if s is not None]
     if len(known) == len(stamps) and all(a < b for a, b in pairwise(known)):
         return tuple(known), 0
@@ -31,7 +34,19 @@ def repaired(stamps: Sequence[int | None], nominal: int) -> tuple[tuple[int, ...
             result.append(stamp)
         else:
             result.append(result[-1] + _step(result[-1], i, wanted, later, nominal))
-    return tuple(result), sum(a != b for a, b in zip(result, stamps, strict=True))
+    return tuple(result), sum(a != b for a, b in zip(result, given, strict=True))
+
+
+def _tamed(stamps: Sequence[int | None], nominal: int) -> Sequence[int | None]:
+    """Without single times far ahead of those around them, which would push all that follows behind them."""
+    tamed = list(stamps)
+    for i in range(1, len(stamps) - 1):
+        before, stamp, after = tamed[i - 1], stamps[i], stamps[i + 1]
+        if before is None or stamp is None or after is None:
+            continue
+        if before < after < stamp and stamp - after > MAX_REORDER * nominal:
+            tamed[i] = None
+    return tamed
 
 
 def _sorted_if_near(known: list[int]) -> list[int]:

@@ -133,3 +133,15 @@ CODECS = {
     ),
 }
 PICTURES = ("png", "exr")
+# Endings of results, each of which stands for a codec or a container.
+ENDINGS = (*CONTAINERS, *PICTURES, "gif")
+
+
+def with_alpha() -> list[str]:
+    """The codecs that keep transparency."""
+    return [name for name, codec in CODECS.items() if any(alpha for _, alpha in codec.formats)]
+
+
+def deeper() -> list[str]:
+    """The codecs that, by themselves, keep more than 8 bits a channel."""
+    return [name for name, codec in CODECS.items() if name != "h264" and max(codec.depths) > 8]

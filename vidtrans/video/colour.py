@@ -16,12 +16,13 @@ from av.codec.context import CodecContext
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 if TYPE_CHECKING:
+    from vidtrans.video.clip import Form
     from vidtrans.video.hdr import ToneMap
 
 HD_LINES = 720
 # BITEXACT and ACCURATE_RND make the conversion the same on every processor.
 _EXACT = Interpolation.ACCURATE_RND | Interpolation.BITEXACT | Interpolation.FULL_CHR_H_INT
-SHRINK = Interpolation.BILINEAR | _EXACT  # swscale widens the kernel when it shrinks: no aliasing
+SHRINK = Interpolation.AREA | _EXACT  # averages, as OpenCV's INTER_AREA
 GROW = Interpolation.BICUBIC | _EXACT
 
 # Of ISO 23091-2: transfers of HDR, and the primaries of BT.2020.
@@ -78,6 +79,23 @@ def unlaid(colours: np.ndarray, alpha: np.ndarray, background: tuple[int, int, i
     return np.where(alpha[..., None] == 0, ground, colours)
 
 
+def formed(
+    rgb: np.ndarray, alpha: np.ndarray | None, form: Form, usual: tuple[int, int, int], *, cut_out: bool
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """The picture as ``form`` wants it, and its alpha where that is to be kept; of equal sizes and dtypes.
+
+    ``usual``: what lies under it if the form does not say. ``cut_out``: something is transparent in the clip, so that
+    an opaque picture of it is a white matte.
+    """
+    full = np.iinfo(rgb.dtype).max
+    ground = form.ground(usual)
+    if form.alpha == "matte" and cut_out:
+        return (np.full_like(rgb, full) if alpha is None else np.repeat(alpha[..., None], 3, axis=2)), None
+    if alpha is None or (form.alpha != "kept" and alpha.min() == full):
+        return rgb, None
+    return (unlaid(rgb, alpha, ground), alpha) if form.alpha == "kept" else (laid(rgb, alpha, ground), None)
+
+
 def laid(colours: np.ndarray, alpha: np.ndarray, background: tuple[int, int, int]) -> np.ndarray:
     """Straight colours laid on the ``background``. (H, W, 3) and (H, W) of one dtype, uint8 or uint16."""
     full = np.iinfo(colours.dtype).max
@@ -116,7 +134,10 @@ class ToRGB:
 
     def with_alpha(self, frame: av.VideoFrame) -> np.ndarray:
         """The same of a frame whose format has alpha: (height, width, 4), its colours straight."""
-        stored = self._converted(frame, ("rgba", "gbrap16le"), False, frame.width, frame.height)
+        mapping = self._mapping(frame)
+        stored = self._converted(frame, ("rgba", "gbrap16le"), mapping is not None, frame.width, frame.height)
+        if mapping is not None:
+            stored = with_alpha(mapping(np.ascontiguousarray(stored[..., :3])), stored[..., 3])
         stored = stored if self.deep else eight_bit(stored)
         return resize_alpha(stored, self.width, self.height)
 
@@ -155,18 +176,24 @@ class ToRGB:
         )
         made = converted.to_ndarray()
         if deep:
-            return _to_full(made, bits or 8)
+            return _to_full(made, bits or 8, depth_of(frame))
         return sixteen_bit(made) if self.deep or exact else made
 
 
 # To swscale, n bits of RGB fill 16 with zeros below, and so does white from YUV, like one of 8 bits.
-def _to_full(rgb: np.ndarray, bits: int) -> np.ndarray:
+def _to_full(picture: np.ndarray, bits: int, alpha_bits: int) -> np.ndarray:
+    colours = _stretched(picture[..., :3], bits)
+    return colours if picture.shape[2] == 3 else with_alpha(colours, _stretched(picture[..., 3], alpha_bits))
+
+
+def _stretched(channels: np.ndarray, bits: int) -> np.ndarray:
     white = (2**bits - 1) << (16 - bits)
-    return rgb if white == 65535 else cv2.addWeighted(rgb, 65535 / white, rgb, 0, 0)
+    return channels if white == 65535 else cv2.addWeighted(channels, 65535 / white, channels, 0, 0)
 
 
-def _from_full(rgb: np.ndarray) -> np.ndarray:
-    return cv2.addWeighted(rgb, 256 / 257, rgb, 0, 0)
+def _from_full(picture: np.ndarray) -> np.ndarray:
+    colours = cv2.addWeighted(picture[..., :3], 256 / 257, picture[..., :3], 0, 0)
+    return colours if picture.shape[2] == 3 else with_alpha(colours, picture[..., 3])
 
 
 _ARRAYS = {(8, 3): "rgb24", (8, 4): "rgba", (16, 3): "rgb48le", (16, 4): "rgba64le"}

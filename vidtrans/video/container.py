@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import av.error
@@ -75,6 +76,15 @@ def _why(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or error).lower()
 
 
+def packets_of(container: InputContainer, *streams: Any) -> Iterator[Any]:
+    """The packets of these streams (none: of all), without the empty ones at the end.
+
+    PyAV stumbles, after the last one, over a track that turned up in mid-stream.
+    """
+    with suppress(IndexError):
+        yield from (packet for packet in container.demux(*streams) if packet.size)
+
+
 def check_name(path: Path) -> None:
     """Raises MediaError where FFmpeg cannot be told a file's name."""
     try:
@@ -113,9 +123,10 @@ def picture_stream(container: InputContainer, path: Path) -> VideoStream:
         cover, sound = bool(container.streams.video), bool(container.streams.audio)
         why = "no video stream" + (" (only cover art)" if cover else " (only sound)" if sound else "")
         raise MediaError(str(path), why, "give a file with pictures in it")
-    best = max(streams, key=lambda s: (bool(s.disposition & Disposition.default), s.width * s.height, -s.index))
-    if best.codec_context is None:
+    streams = [s for s in streams if s.codec_context is not None]
+    if not streams:
         raise MediaError(str(path), "the video's codec is not known here", "convert it first, to H.264 say")
+    best = max(streams, key=lambda s: (bool(s.disposition & Disposition.default), s.width * s.height, -s.index))
     if best.width * best.height > MAX_PIXELS:
         why = f"its pictures are too large ({best.width}x{best.height})"
         raise MediaError(str(path), why, "make it smaller")

@@ -14,7 +14,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from vidtrans.errors import MediaError
-from vidtrans.video.container import MAX_PIXELS, describe, open_media, picture_stream
+from vidtrans.video.container import MAX_PIXELS, describe, open_media, packets_of, picture_stream
 from vidtrans.video.deinterlace import deinterlaced
 
 # Those of the demuxers that list every frame of a file, so that one which is not there is known to be missing.
@@ -35,6 +35,7 @@ class Losses:
     packets: int = 0
     hidden: int = 0  # packets that an edit list leaves out
     headless: int = 0  # packets before the first keyframe
+    gaps: int = 0  # places where the container misses something
     at_s: float | None = None
 
     def note(self, packet_or_frame: Any) -> None:
@@ -170,6 +171,7 @@ class Decoder:
         losses = self.losses
         losses.packets += packet.size > 0
         losses.hidden += packet.is_discard
+        losses.gaps += packet.is_corrupt
         if losses.headless == losses.packets - 1 and packet.size and not packet.is_keyframe:
             losses.headless += 1
 
@@ -187,10 +189,10 @@ def _last_time(path: Path) -> float:
     last = 0.0
     with open_media(path) as container:
         try:
-            for packet in container.demux():
+            for packet in packets_of(container):
                 if packet.pts is not None:
                     last = max(last, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-        except (av.error.FFmpegError, OSError, IndexError):
+        except (av.error.FFmpegError, OSError):
             pass  # as far as it can be read
     return last
 

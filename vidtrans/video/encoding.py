@@ -6,14 +6,19 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+import av
 
 from vidtrans.errors import UsageError
+from vidtrans.files import NUMBER
 from vidtrans.registry import unknown
 from vidtrans.settings import Table, setting
-from vidtrans.video.codecs import CODECS, CONTAINERS, PICTURES, SPEEDS, Codec
+from vidtrans.video.codecs import CODECS, CONTAINERS, ENDINGS, PICTURES, SPEEDS, Codec
 from vidtrans.video.picture import PICTURE_SUFFIXES
-from vidtrans.video.pictures import NUMBER
+
+if TYPE_CHECKING:
+    from vidtrans.video.encoder import PictureFormat
 
 AUTO = "auto"
 # A codec of the user's own ffmpeg program: ffmpeg:h264_nvenc.
@@ -49,6 +54,8 @@ class EncodingSettings:
     filter: str = setting("", "a filter graph of your own ffmpeg, laid over the result")
 
     def __post_init__(self) -> None:
+        if self.codec == USERS:
+            raise UsageError("--codec ffmpeg:", "it names no encoder", "as in --codec ffmpeg:h264_nvenc")
         if self.codec != AUTO and not self.is_users and self.codec not in CODECS:
             raise unknown("codec", self.codec, [AUTO, *CODECS])
         if self.crf is not None and self.codec in CODECS and self.crf > CODECS[self.codec].worst_crf:
@@ -78,20 +85,30 @@ class EncodingSettings:
         if self.fps == "source":
             return None
         with suppress(ValueError, ZeroDivisionError):
-            rate = Fraction(self.fps)
-            if 0 < rate <= 1000:
-                return rate.limit_denominator(1001)
-        raise UsageError(f"--fps {self.fps}", "it is no frame rate", "give a number, 24 or 30000/1001, or source")
+            rate = _as_broadcast(Fraction(self.fps).limit_denominator(1001))
+            if Fraction(1, 100) <= rate <= 1000:
+                return rate
+        raise UsageError(
+            f"--fps {self.fps}",
+            "it is no frame rate",
+            "give a number from 0.01 to 1000, as 24 or 30000/1001, or source",
+        )
 
     def for_key(self) -> Table:
         """What of the settings decides the bytes of the result."""
-        own = {"codec": self.codec, "depth": self.depth, "fps": self.fps}
+        own = {"codec": self.codec, "depth": self.depth, "fps": str(self.rate)}
         asked = {name: getattr(self, name) for name in ("options", "filter") if getattr(self, name)}
         return own | asked | self._graded(None if self.is_users else CODECS[self.codec])
 
-    def chunk_key(self) -> Table:
-        """What of the settings decides the bytes of a chunk, besides its pictures' format."""
-        return {"encoder": self.kept_as.encoder, "fps": self.fps} | self._graded(self.kept_as)
+    def chunk_key(self, picture: PictureFormat) -> Table:
+        """What of the settings decides the bytes of a chunk, besides its pictures."""
+        codec = self.kept_as
+        return {
+            "encoder": codec.encoder,
+            "pix_fmt": codec.pix_fmt(picture.depth, picture.alpha, picture.width, picture.height),
+            "options": self.encoder_options(),
+            "fps": str(self.rate),
+        }
 
     def _graded(self, codec: Codec | None) -> Table:
         if codec is None or codec.crf is None:
@@ -118,7 +135,9 @@ class EncodingSettings:
 
     def depth_for(self, source: int) -> int:
         """Bits a channel of the result, for a source of so many. Raises UsageError."""
-        depths = CODECS["ffv1" if self.is_users else self.codec].depths
+        if self.is_users:
+            return self._users_depth()
+        depths = CODECS[self.codec].depths
         if self.depth != AUTO:
             if int(self.depth) not in depths:
                 has = " and ".join(map(str, depths))
@@ -127,6 +146,13 @@ class EncodingSettings:
         # Ten bits of H.264 play almost nowhere: only who asks for them gets them.
         deepest = 8 if self.codec == "h264" else max(depths)
         return deepest if source > 8 else min(depths)
+
+    def _users_depth(self) -> int:
+        """Of the user's own encoder, which takes 8 bits unless its options name a pixel format."""
+        wanted = dict(item.partition("=")[::2] for item in self.options.split(",")).get("pix_fmt", "yuv420p")
+        with suppress(ValueError):  # the program may know it
+            return max(c.bits for c in av.VideoFormat(wanted).components)
+        return 8
 
     def check_size(self, picture: PictureSize) -> None:
         """Raises UsageError where the codec cannot hold pictures of this (width, height)."""
@@ -151,6 +177,8 @@ class EncodingSettings:
 
     def check_container(self, output: Path, *, single: bool) -> None:
         """Raises UsageError where ``output``'s container cannot hold the codec; ``single``: it is one picture."""
+        if self.crf is not None and not self.is_users and CODECS[self.codec].crf is None:
+            raise UsageError("encoding.crf", f"{self.codec} has no such setting", "leave it out")
         ending = output.suffix.lower().lstrip(".")
         if self.makes_pictures:
             self._check_pictures(output, ending, single)
@@ -165,9 +193,15 @@ class EncodingSettings:
         own = f".{self.codec}"
         if ("." + ending in PICTURE_SUFFIXES or single) and ending != self.codec:
             raise UsageError(str(output), f"pictures are written as {own}", f"use -o {output.with_suffix(own)}")
-        if not single and ending in (*CONTAINERS, "gif", *PICTURES):
+        if not single and ending in ENDINGS:
             why = "several pictures go into a folder"
             raise UsageError(str(output), why, f"use -o {output.with_suffix('')}")
+
+
+def _as_broadcast(rate: Fraction) -> Fraction:
+    """29.97 is meant for 30000/1001, and so with the others of that family."""
+    exact = round(rate) * Fraction(1000, 1001)
+    return exact if rate.denominator > 1 and abs(rate - exact) < Fraction(5, 1000) else rate
 
 
 def split_pattern(output: Path) -> tuple[Path, str]:

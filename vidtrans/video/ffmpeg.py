@@ -17,7 +17,7 @@ from pathlib import Path
 import av
 
 from vidtrans.errors import MediaError, UsageError
-from vidtrans.events import Progress, Report, Stop, silent
+from vidtrans.events import NEVER, Progress, Report, Stop, silent
 from vidtrans.video.program import Running, ask, encoders, find_program, keeps_time_base
 
 THREADS = 4  # encoders' bytes depend on it, so it never follows the machine's
@@ -126,7 +126,7 @@ def run_pass(
     source: Path,
     output: Path,
     job: Pass,
-    stop: Stop | None = None,
+    stop: Stop = NEVER,
     report: Report = silent,
     num_frames: int | None = None,
 ) -> None:
@@ -137,7 +137,6 @@ def run_pass(
     source's, is only reported. Raises UsageError for what was asked, MediaError for what was read, Interrupted, and
     OSError where the disk is full; then nothing is left at ``output``, and the program is gone.
     """
-    stop = stop or Stop()
     program = find_program()
     check_encoder(program, job)
     output.open("wb").close()  # so that what is wrong with the place is said by the system, as everywhere

@@ -46,11 +46,6 @@ _CHROMATICITIES = {
 _D65 = (0.3127, 0.3290)
 
 
-def needs_mapping(transfer: int, primaries: int) -> bool:
-    """Whether a video is PQ or HLG, or has BT.2020 primaries (numbers of ISO/IEC 23091-2)."""
-    return transfer in (PQ, HLG) or primaries == BT2020
-
-
 class ToneMap:
     """Maps pictures of one kind to SDR in BT.709; the module's docstring states how.
 

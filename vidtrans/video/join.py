@@ -18,7 +18,7 @@ import av.error
 from av.container import InputContainer
 
 from vidtrans.errors import MediaError
-from vidtrans.events import Report, silent
+from vidtrans.events import NEVER, Report, Stop, silent
 from vidtrans.video.carry import Carried, add_tracks, packets, write_tags
 from vidtrans.video.codecs import CONTAINERS
 from vidtrans.video.container import open_media
@@ -43,6 +43,8 @@ def join(
     output: Path,
     carried: Carried | None = None,
     report: Report = silent,
+    stop: Stop = NEVER,
+    *,
     tag: str = "",
     kind: str = "",
 ) -> int:
@@ -50,7 +52,8 @@ def join(
 
     The packets are copied, never encoded again. A segment's packets get the clip's timestamps by their order
     of presentation. The container is chosen by ``output``'s suffix, unless ``kind`` says otherwise. ``tag``: how
-    QuickTime's containers name the codec, where not by FFmpeg's choice. Raises MediaError.
+    QuickTime's containers name the codec, where not by FFmpeg's choice. Raises MediaError, and Interrupted when asked
+    to stop.
     """
     kind = kind or CONTAINERS[output.suffix.lower().lstrip(".")]
     decode_times = _DecodeTimes(segments, timing)
@@ -76,6 +79,7 @@ def join(
         try:
             for _, _, packet in heapq.merge(*streams, key=lambda item: item[:2]):
                 out.mux(packet)
+                stop.check()
             out.close()  # some muxers find out at the end only
         except (av.error.FFmpegError, ValueError) as error:
             if isinstance(error, OSError) and error.errno in DISK_ERRORS:
@@ -107,19 +111,24 @@ def _muxing(kind: str, time_base: Fraction, source: InputContainer | None) -> di
     }
 
 
-def stamps_of(path: Path) -> tuple[list[int], Fraction]:
-    """The presentation times of a file's video packets, ascending, and their time base."""
+@dataclass(frozen=True)
+class Made:
+    """What a file of a user's program holds: times of presentation, ascending, in ``time_base``; size; pixel aspect."""
+
+    pts: Sequence[int]
+    time_base: Fraction
+    size: tuple[int, int]
+    sample_aspect_ratio: Fraction
+
+
+def look_at(path: Path) -> Made:
+    """What is in a file with one video."""
     with closing(av.open(f"file:{path}")) as container:
         stream = container.streams.video[0]
         stamps = sorted(p.pts for p in container.demux(stream) if p.pts is not None)
-        return stamps, stream.time_base or Fraction(1, 1000)
-
-
-def size_of(path: Path) -> tuple[int, int]:
-    """(width, height) of a file's video, as it is stored."""
-    with closing(av.open(f"file:{path}")) as container:
-        context = container.streams.video[0].codec_context
-        return context.width, context.height
+        context = stream.codec_context
+        aspect = Fraction(stream.sample_aspect_ratio or 1) or Fraction(1)
+        return Made(stamps, stream.time_base or Fraction(1, 1000), (context.width, context.height), aspect)
 
 
 def _presentation_order(segment: Path) -> array[int]:

@@ -52,9 +52,10 @@ def read_header(path: Path) -> tuple[tuple[int, int], bool]:
     from PIL import Image, UnidentifiedImageError
 
     if path.suffix.lower() == EXR:
-        from vidtrans.video.exr import exr_size
+        from vidtrans.video.exr_file import read_header as read_exr_header
 
-        return exr_size(path), False
+        header = read_exr_header(path)
+        return (header.width, header.height), header.has_alpha
     try:
         with _no_limit(Image), Image.open(path) as picture:
             return picture.size, picture.has_transparency_data
@@ -82,12 +83,6 @@ def picture_size(path: Path) -> tuple[int, int]:
     return read_header(path)[0]
 
 
-def read_matte(path: Path) -> np.ndarray:
-    """(H, W, 3) uint8, grey: the alpha of a picture that has something cut out, else the picture. Raises MediaError."""
-    rgb, alpha = read_layers(path)
-    return eight_bit(rgb if alpha is None else np.repeat(alpha[..., None], 3, axis=2))
-
-
 def _decode(path: Path) -> np.ndarray:
     """(H, W, 3 or 4) uint8 or uint16, RGB or RGBA. A huge picture is refused before it is decoded."""
     (width, height), alpha = read_header(path)
@@ -103,6 +98,11 @@ def _decode(path: Path) -> np.ndarray:
         raise MediaError(str(path), "not a picture that can be read", "delete or replace it")
     if bgr.dtype not in (np.uint8, np.uint16):  # floats of a TIFF
         bgr = np.rint(np.clip(np.nan_to_num(bgr), 0, 1) * 65535).astype(np.uint16)
+    if alpha and (bgr.ndim == 2 or bgr.shape[2] == 3):  # a colour that stands for nothing: OpenCV does not know it
+        from PIL import Image
+
+        with Image.open(path) as picture:
+            return np.array(picture.convert("RGBA"))
     if bgr.ndim == 2:
         return cv2.cvtColor(bgr, cv2.COLOR_GRAY2RGB)
     return cv2.cvtColor(bgr, cv2.COLOR_BGRA2RGBA if bgr.shape[2] == 4 else cv2.COLOR_BGR2RGB)

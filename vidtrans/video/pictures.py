@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from vidtrans.errors import MediaError
+from vidtrans.files import NUMBER
 from vidtrans.video.clip import PAPER, PLAIN, ClipIndex, Findings, Form, Frame, Reader
-from vidtrans.video.colour import eight_bit, laid, resize_alpha, sixteen_bit, unlaid, with_alpha
+from vidtrans.video.colour import eight_bit, formed, resize_alpha, sixteen_bit, with_alpha
 from vidtrans.video.picture import PICTURE_SUFFIXES, read_layers, resize
 from vidtrans.video.reader import ClipReader
 
@@ -22,8 +23,6 @@ VIDEO_SUFFIXES = (
     *(".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mxf", ".mpg", ".mpeg", ".ts", ".ogv", ".wmv", ".flv"),
     *(".nut", ".gif"),
 )
-# In a pattern, what stands for the picture's number: %d, or %05d with at least five digits.
-NUMBER = re.compile("%(?:0(?P<digits>[0-9]{1,2}))?d")
 # A folder of pictures has no frame rate of its own.
 RATE = Fraction(25)
 
@@ -122,6 +121,8 @@ class PictureReader:
         """Yield the pictures ``start`` … ``stop − 1``. Raises MediaError."""
         if index is not None and index.names != tuple(f.name for f in self.files):
             raise MediaError(str(self.path), "the folder changed while it was read", "run the command again")
+        if index is not None:
+            self._transparent = index.findings.alpha
         for number, file in enumerate(self.files[start:stop], start):
             yield self._frame(number, file)
 
@@ -136,15 +137,12 @@ class PictureReader:
         self._first = self._first or size
         self._transparent = self._transparent or alpha is not None
         if alpha is None:
-            return Frame(number, number, resize(rgb, *form.size.of(*size)))
-        rgba = resize_alpha(with_alpha(rgb, alpha), *form.size.of(*size))
-        rgb, alpha = np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3])
-        background = form.background or PAPER
-        if form.alpha == "matte":
-            return Frame(number, number, np.repeat(alpha[..., None], 3, axis=2))
-        if form.alpha == "kept":
-            return Frame(number, number, unlaid(rgb, alpha, background), alpha=alpha)
-        return Frame(number, number, laid(rgb, alpha, background))
+            rgb = resize(rgb, *form.size.of(*size))
+        else:
+            rgba = resize_alpha(with_alpha(rgb, alpha), *form.size.of(*size))
+            rgb, alpha = np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3])
+        rgb, kept = formed(rgb, alpha, form, PAPER, cut_out=self._transparent)
+        return Frame(number, number, rgb, alpha=kept)
 
     def is_doubtful(self) -> bool:
         return False
@@ -201,8 +199,11 @@ class GuideReader:
     The first of ``names`` is the frame, the others are its ``guides``, at the first one's size.
     """
 
-    def __init__(self, path: Path, names: Sequence[str], form: Form = PLAIN, *, threads: int = 0) -> None:
-        self.path, self.names, self.form, self.threads = Path(path), list(names), form, threads
+    def __init__(
+        self, path: Path, names: Sequence[str], form: Form = PLAIN, *, threads: int = 0, tolerant: bool = False
+    ) -> None:
+        self.path, self.names, self.form = Path(path), list(names), form
+        self.threads, self.tolerant = threads, tolerant
 
     def __enter__(self) -> GuideReader:
         if not self.path.is_dir():
@@ -210,7 +211,8 @@ class GuideReader:
         found = choose_guides(self.path, self.names)
         with ExitStack() as stack:
             self._readers = [
-                stack.enter_context(open_reader(found[n], self.form, threads=self.threads)) for n in self.names
+                stack.enter_context(open_reader(found[n], self.form, threads=self.threads, tolerant=self.tolerant))
+                for n in self.names
             ]
             self._stack = stack.pop_all()
         return self
@@ -238,14 +240,17 @@ class GuideReader:
                 yield Frame(first.index, first.pts, first.rgb, guides)
 
     def is_doubtful(self) -> bool:
-        return any(reader.is_doubtful() for reader in self._readers)
+        return bool(self.index().findings.damage)
 
     def index(self) -> ClipIndex:
         """The index of as many frames as every guide has."""
         count = self._count
-        first = self._readers[0].index()
-        pts, names = first.pts[:count], first.names[:count]
-        return replace(first, pts=pts, names=names, num_frames_from_header=count)
+        found = [reader.index() for reader in self._readers]
+        first, pts, names = found[0], found[0].pts[:count], found[0].names[:count]
+        # Reading ends with the shortest guide: what the others hold beyond is not missing.
+        losses = {name: sum(getattr(i.findings, name) for i in found) for name in ("lost", "flawed")}
+        findings = replace(first.findings, alpha=False, missing=0, short_s=0.0, **losses)
+        return replace(first, pts=pts, names=names, num_frames_from_header=count, findings=findings)
 
     def unequal(self) -> str:
         """Which guides have how many frames, where they do not have the same number; else nothing."""
@@ -277,7 +282,7 @@ def open_reader(
     ``tolerant``: damage in a video is counted, and no error.
     """
     if guides:
-        return GuideReader(path, guides, form, threads=threads)
+        return GuideReader(path, guides, form, threads=threads, tolerant=tolerant)
     if path.is_dir() or is_picture(path):
         return PictureReader(path, form)
     return ClipReader(path, form, threads=threads, tolerant=tolerant)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vidtrans.video.clip import ClipIndex
+from vidtrans.video.codecs import deeper, with_alpha
 from vidtrans.video.colour import HD_LINES
 from vidtrans.video.container import MediaInfo
 
@@ -25,6 +26,9 @@ def applied(index: ClipIndex) -> list[str]:
     promised = index.num_frames_from_header
     if not found.damage and not found.hidden and not index.names and 0 < index.num_frames < promised:
         told.append(f"its header promises {promised} frames, it has {index.num_frames}")
+    if found.gaps and not found.damage:
+        places = "1 place" if found.gaps == 1 else f"{found.gaps} places"
+        told.append(f"something is missing in {places}, or takes were joined there: each frame keeps its time")
     if found.colour:
         told.append(COLOURS[found.colour])
     if found.interlaced:
@@ -51,15 +55,13 @@ def noteworthy(info: MediaInfo, index: ClipIndex) -> list[str]:
     if found.hidden:
         told.append(f"its edit list leaves out {_frames(found.hidden)}, here as in a player")
     if found.alpha:
-        told.append("has transparency: kept by --codec prores4444, ffv1, png, exr and gif, else laid on black")
+        told.append(f"has transparency: kept by --codec {', '.join(with_alpha())}, else laid on black")
     if found.depth > 8:
-        told.append(
-            f"{found.depth} bits a channel: kept by --codec h265, av1, prores, prores4444, dnxhr, ffv1, png and exr"
-        )
+        told.append(f"{found.depth} bits a channel: kept by --codec {', '.join(deeper())}")
     if index.width % 2 or index.height % 2:
         told.append("odd size: H.264 and H.265 become 4:4:4, which not every player shows")
     if found.matrix == "untagged" and not info.is_rgb:
-        taken = "BT.709" if index.height >= HD_LINES else "BT.601"
+        taken = "BT.709" if info.height >= HD_LINES else "BT.601"
         told.append(f"its colours are not tagged: taken for {taken}, limited range unless its pixel format says full")
     if info.num_video_streams > 1:
         told.append(f"{info.num_video_streams} video tracks: number {info.stream_index} is used")

@@ -15,7 +15,7 @@ import numpy as np
 from vidtrans.errors import MediaError
 from vidtrans.video.clip import BLACK, PLAIN, ClipIndex, Findings, Form, Frame
 from vidtrans.video.clock import repaired
-from vidtrans.video.colour import ToRGB, colour_of, depth_of, has_alpha, laid, unlaid
+from vidtrans.video.colour import ToRGB, colour_of, depth_of, formed, has_alpha
 from vidtrans.video.container import MediaInfo, space_name
 from vidtrans.video.decoder import Decoder
 from vidtrans.video.deinterlace import REACH
@@ -117,6 +117,9 @@ class ClipReader:
             held.append(frame)
             if frame.pts is not None and frame.pts >= wanted:
                 break
+        if decoder.losses.flawed and not self.tolerant:
+            why = f"damaged near {float(seconds):.3f} s"
+            raise MediaError(str(self.path), why, "repair it, or take what is left with --allow-damaged")
         return [self._pictures(frame, i, frame.pts or 0) for i, frame in enumerate(held)]
 
     def _decoded(
@@ -194,6 +197,7 @@ class ClipReader:
                 missing=self._decoder.num_missing,
                 hidden=losses.hidden,
                 short_s=self._decoder.short_s(pts[-1]),
+                gaps=losses.gaps,
                 damaged_at=losses.at_s,
             ),
         )
@@ -233,7 +237,7 @@ class Pictures:
 
     def expect(self, index: ClipIndex) -> None:
         """Go by the clip's own size, wherever the reading begins."""
-        self.first_size = (index.width, index.height)
+        self.first_size, self.transparent = (index.width, index.height), index.findings.alpha
         self._upright = self.form.size.of(*self.first_size)
 
     def __call__(self, decoded: av.VideoFrame, index: int, pts: int) -> Frame:
@@ -250,19 +254,10 @@ class Pictures:
         if self._to_rgb is None or (self._to_rgb.width, self._to_rgb.height) != stored:
             self._to_rgb = ToRGB(*stored, deep=self.form.deep)
         if not has_alpha(decoded):
-            return Frame(index, pts, orientation.apply(self._to_rgb(decoded)))
-        return self._with_alpha(orientation.apply(self._to_rgb.with_alpha(decoded)), index, pts)
-
-    def _with_alpha(self, rgba: np.ndarray, index: int, pts: int) -> Frame:
-        form = self.form
-        rgb, alpha = np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3])
-        transparent = bool(alpha.min() < np.iinfo(alpha.dtype).max)
-        self.transparent = self.transparent or transparent
-        background = form.background or BLACK
-        if form.alpha == "kept":
-            return Frame(index, pts, unlaid(rgb, alpha, background), alpha=alpha)
-        if not transparent:
+            rgb, _ = formed(orientation.apply(self._to_rgb(decoded)), None, self.form, BLACK, cut_out=self.transparent)
             return Frame(index, pts, rgb)
-        if form.alpha == "matte":
-            return Frame(index, pts, np.repeat(alpha[..., None], 3, axis=2))
-        return Frame(index, pts, laid(rgb, alpha, background))
+        rgba = orientation.apply(self._to_rgb.with_alpha(decoded))
+        rgb, alpha = np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3])
+        self.transparent = self.transparent or bool(alpha.min() < np.iinfo(alpha.dtype).max)
+        rgb, kept = formed(rgb, alpha, self.form, BLACK, cut_out=self.transparent)
+        return Frame(index, pts, rgb, alpha=kept)

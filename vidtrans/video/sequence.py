@@ -8,12 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from vidtrans.errors import MediaError
-from vidtrans.events import Progress, Report, Stop, silent
+from vidtrans.events import NEVER, Progress, Report, Stop, silent
 from vidtrans.video.encoder import read_lossless
 from vidtrans.video.picture import encode_png
 from vidtrans.video.pictures import place_number
-
-NEVER = Stop()
 
 
 def unpack(
@@ -35,8 +33,9 @@ def unpack(
         output.mkdir()
     places = [output] if names is None else [output / name for name in names]
     written = 0
-    for place, picture in zip(places, frames, strict=False):
-        place.write_bytes(encode(picture))
+    for picture in frames:
+        if written < len(places):
+            places[written].write_bytes(encode(picture))
         written += 1
         report(Progress("writing pictures", written, len(places)))
         stop.check()
