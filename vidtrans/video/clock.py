@@ -18,13 +18,10 @@ def repaired(stamps: Sequence[int | None], nominal: int) -> tuple[tuple[int, ...
     the ``nominal`` rate.
     """
     nominal = max(1, nominal)
-    given = stamps
-    stamps = _tamed(stamps, nominal)
     known = [s for s in stamps if s is not None]
     if len(known) == len(stamps) and all(a < b for a, b in pairwise(known)):
         return tuple(known), 0
-    in_order = iter(_sorted_if_near(known))
-    wanted = [None if s is None else next(in_order) for s in stamps]
+    wanted = _in_order(stamps, known) or _tamed(stamps, nominal)
     later = _next_known(wanted)
     result: list[int] = []
     for i, stamp in enumerate(wanted):
@@ -34,10 +31,10 @@ def repaired(stamps: Sequence[int | None], nominal: int) -> tuple[tuple[int, ...
             result.append(stamp)
         else:
             result.append(result[-1] + _step(result[-1], i, wanted, later, nominal))
-    return tuple(result), sum(a != b for a, b in zip(result, given, strict=True))
+    return tuple(result), sum(a != b for a, b in zip(result, stamps, strict=True))
 
 
-def _tamed(stamps: Sequence[int | None], nominal: int) -> Sequence[int | None]:
+def _tamed(stamps: Sequence[int | None], nominal: int) -> list[int | None]:
     """Without single times far ahead of those around them, which would push all that follows behind them."""
     tamed = list(stamps)
     for i in range(1, len(stamps) - 1):
@@ -49,11 +46,14 @@ def _tamed(stamps: Sequence[int | None], nominal: int) -> Sequence[int | None]:
     return tamed
 
 
-def _sorted_if_near(known: list[int]) -> list[int]:
-    """Sorted, if none moves further than decoders reorder, and few are repeated; else the clock began anew."""
+def _in_order(stamps: Sequence[int | None], known: list[int]) -> list[int | None] | None:
+    """Sorted; None if one would move further than decoders reorder, or many are repeated: then the clock began anew."""
     order = sorted(range(len(known)), key=lambda i: (known[i], i))
     near = all(abs(place - i) <= MAX_REORDER for place, i in enumerate(order))
-    return [known[i] for i in order] if near and 10 * len(set(known)) >= 9 * len(known) else known
+    if not near or 10 * len(set(known)) < 9 * len(known):
+        return None
+    following = iter(known[i] for i in order)
+    return [None if s is None else next(following) for s in stamps]
 
 
 def _before(stamps: Sequence[int | None], nominal: int) -> int:
