@@ -14,7 +14,7 @@ from vidtrans.flow.survey import VERSION as SURVEY_VERSION
 from vidtrans.model import SUFFIX
 from vidtrans.pairing.base import pairing_record
 from vidtrans.pipeline.assemble import VERSION as ASSEMBLY_VERSION
-from vidtrans.pipeline.context import Context, content_digest, open_clip
+from vidtrans.pipeline.context import Clip, Context, content_digest, open_clip
 from vidtrans.pipeline.estimate import after
 from vidtrans.pipeline.look import Look, RenderSettings, find_look
 from vidtrans.pipeline.outputs import check_parents, check_place, up_to_date
@@ -77,11 +77,7 @@ def stylize(
     held = up_to_date(context.cache, output, request, sources, context.overwrite, folder=folder)
     if held is not None:
         return held | {"output": str(output), "seconds": round(time.monotonic() - began, 3), "cached": True}
-    clip = clip or open_clip(context, video, look.pairing.guides)
-    if settings.rendering.source_filter:
-        from vidtrans.pipeline.filtered import filtered_clip
-
-        clip = filtered_clip(clip, settings.rendering.source_filter, context)
+    clip = _prepared(clip or open_clip(context, video, look.pairing.guides), settings, context)
     job = RenderJob(clip, look, settings, context, start, end, mask, pattern)
     if settings.encoding.makes_pictures and not folder and not job.single:
         why = f"one picture cannot hold {job.stop - job.first} frames"
@@ -92,6 +88,15 @@ def stylize(
     if not single:
         context.cache.trim("infer", int(context.cache_limit_gb * 1e9))
     return result | {"seconds": round(time.monotonic() - began, 3), "cached": False}
+
+
+def _prepared(clip: Clip, settings: RenderSettings, context: Context) -> Clip:
+    """The clip as the model is to see it. Raises UsageError, MediaError."""
+    if not settings.rendering.source_filter:
+        return clip
+    from vidtrans.pipeline.filtered import filtered_clip
+
+    return filtered_clip(clip, settings.rendering.source_filter, context)
 
 
 def _request(
@@ -118,8 +123,18 @@ def _request(
             "device": context.device if look.path else "",
             "stages": [FilterStage.id(), InferStage.id(), RenderStage.id()],
             "assembly": ASSEMBLY_VERSION,
+            "program": _program(settings),
         }
     )
+
+
+def _program(settings: RenderSettings) -> str:
+    """The version of the user's ffmpeg, where it has a part in the result. Raises UsageError where there is none."""
+    if not settings.encoding.needs_program and not settings.rendering.source_filter:
+        return ""
+    from vidtrans.video.program import find_program, program_version
+
+    return program_version(find_program())
 
 
 def is_one_picture(video: Path) -> bool:
