@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from vidtrans.errors import MediaError
-from vidtrans.video.exr import encode_exr, exr_size, read_exr
+from vidtrans.video.exr import encode_exr, read_exr
 from vidtrans.video.exr_file import read_header
+from vidtrans.video.picture import picture_size
 
 HALF, FLOAT, WHOLE = 1, 2, 0
 KINDS = {HALF: np.float16, FLOAT: np.float32, WHOLE: np.uint32}
@@ -196,7 +197,7 @@ def test_a_stored_part_lies_in_what_is_shown() -> None:
     part = np.full((4, 6), 0.5)
     path = put(exr_bytes(dict.fromkeys("RGB", part), stored=(2, 1, 7, 4), shown=(0, 0, 9, 7)))
     back = read_exr(path)
-    assert exr_size(path) == (10, 8)
+    assert picture_size(path) == (10, 8)
     assert back.shape == (8, 10, 3)
     assert back[1:5, 2:8].min() > 40000
     back[1:5, 2:8] = 0
@@ -226,7 +227,7 @@ def test_a_huge_picture_is_refused_by_its_header(side: tuple[int, int], window: 
     data = exr_bytes({"Y": np.zeros((1, 1))}, **{window: huge})  # type: ignore[arg-type]
     assert "too large" in refused(data)
     with pytest.raises(MediaError, match="too large"):
-        exr_size(Path("a.exr"))
+        picture_size(Path("a.exr"))
 
 
 def test_a_file_cut_anywhere_is_refused() -> None:
@@ -267,4 +268,4 @@ def test_what_is_not_there_is_refused() -> None:
         with pytest.raises(MediaError):
             read_exr(path)
         with pytest.raises(MediaError):
-            exr_size(path)
+            picture_size(path)

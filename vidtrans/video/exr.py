@@ -19,8 +19,9 @@ import cv2
 import numpy as np
 
 from vidtrans.errors import MediaError
+from vidtrans.video.container import MAX_PIXELS
 from vidtrans.video.exr_file import check_chunks, read_header, unreadable
-from vidtrans.video.picture import MAX_PICTURE_BYTES, MAX_PICTURE_PIXELS
+from vidtrans.video.picture import MAX_PICTURE_BYTES
 
 _MOST = 65504.0  # of a half; stands for infinity until it is clipped
 _STRIP = 64  # lines at a time: what is between the file and the picture stays small
@@ -73,15 +74,9 @@ def read_exr(path: Path) -> np.ndarray:
     return picture
 
 
-def exr_size(path: Path) -> tuple[int, int]:
-    """(width, height) of a picture, from its header alone. Raises MediaError, of huge pictures too."""
-    header = read_header(path)
-    return header.width, header.height
-
-
 def _decoded(data: bytes, path: Path) -> av.VideoFrame:
     context = av.CodecContext.create("exr", "r")
-    context.options = {"max_pixels": str(MAX_PICTURE_PIXELS)}
+    context.options = {"max_pixels": str(MAX_PIXELS)}
     try:
         frames = [*context.decode(av.Packet(data)), *context.decode(None)]
     except (av.error.FFmpegError, ValueError, MemoryError):

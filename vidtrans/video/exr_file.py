@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from vidtrans.errors import MediaError
-from vidtrans.video.picture import MAX_PICTURE_PIXELS
+from vidtrans.video.container import MAX_PIXELS
 
 MAGIC = b"\x76\x2f\x31\x01"
 _TILED, _MULTIPART = 0x200, 0x1000  # flags beside the version
@@ -42,7 +42,7 @@ class Header:
 
 
 def read_header(path: Path) -> Header:
-    """The header of the file's first part. Raises MediaError, of pictures above MAX_PICTURE_PIXELS too."""
+    """The header of the file's first part. Raises MediaError, of pictures above MAX_PIXELS too."""
     try:
         with path.open("rb") as stream:
             magic, flags = struct.unpack("<4sI", stream.read(8))
@@ -63,7 +63,7 @@ def read_header(path: Path) -> Header:
         width, height = right - left + 1, bottom - top + 1
         if width < 1 or height < 1:
             raise unreadable(path)
-        if width * height > MAX_PICTURE_PIXELS:
+        if width * height > MAX_PIXELS:
             raise MediaError(str(path), f"the picture is too large ({width}x{height})", "make it smaller")
     if "Y" not in channels and not channels.keys() >= {"R", "G", "B"}:
         raise MediaError(str(path), "it has no channels R, G, B nor Y", "save the layer that is the picture by itself")

@@ -14,6 +14,7 @@ from vidtrans.errors import MediaError
 from vidtrans.files import write_bytes
 from vidtrans.video.clip import PAPER
 from vidtrans.video.colour import eight_bit, laid
+from vidtrans.video.container import MAX_PIXELS
 
 # It writes lines of its own about broken pictures; ours is the one that counts.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
@@ -21,7 +22,6 @@ cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".exr")
 EXR = ".exr"
 MAX_PICTURE_BYTES = 512 * 1024 * 1024
-MAX_PICTURE_PIXELS = 8192 * 8192
 
 
 def read_picture(path: Path) -> np.ndarray:
@@ -86,7 +86,7 @@ def picture_size(path: Path) -> tuple[int, int]:
 def _decode(path: Path) -> np.ndarray:
     """(H, W, 3 or 4) uint8 or uint16, RGB or RGBA. A huge picture is refused before it is decoded."""
     (width, height), alpha = read_header(path)
-    if width * height > MAX_PICTURE_PIXELS or path.stat().st_size > MAX_PICTURE_BYTES:
+    if width * height > MAX_PIXELS or path.stat().st_size > MAX_PICTURE_BYTES:
         raise MediaError(str(path), f"the picture is too large ({width}x{height})", "make it smaller")
     # Without alpha OpenCV turns the picture as its camera was held.
     kind = cv2.IMREAD_UNCHANGED if alpha else cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
