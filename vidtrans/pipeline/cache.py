@@ -38,12 +38,18 @@ class Cache:
     def __init__(self, root: Path, report: Report) -> None:
         self.root, self.report = root, report
         self._digests: dict[str, list[Any]] | None = None
+        self._told: set[str] = set()
 
     def prepare(self) -> None:
         """Make the folder with its tag; called before anything is written."""
         if not (self.root / "CACHEDIR.TAG").is_file():
             self.root.mkdir(parents=True, exist_ok=True)
             write_bytes(self.root / "CACHEDIR.TAG", TAG.encode())
+
+    def warn_once(self, text: str) -> None:
+        if text not in self._told:
+            self._told.add(text)
+            self.report(Note(text, "warning"))
 
     def entry(self, stage: str, key: str) -> Entry:
         return Entry(self.root / stage / key, self)
@@ -170,7 +176,8 @@ class Entry:
             return None
 
     def damaged(self, error: object) -> None:
-        self.cache.report(Note(f"cache entry {self.stage}/{self.key[:12]} is damaged ({error}); made again", "warning"))
+        """Say so, once."""
+        self.cache.warn_once(f"cache entry {self.stage}/{self.key[:12]} is damaged ({error}); made again")
 
     def finish(self, meta: Mapping[str, Any], files: tuple[str, ...] = ()) -> None:
         """Mark the entry complete; ``files`` are those whose content ``read`` shall verify."""

@@ -230,26 +230,34 @@ class GuideReader:
         """Yield the frames ``start`` … ``stop − 1``, as long as every guide has one. Raises MediaError."""
         stop = stop if index is None else min(stop or index.num_frames, index.num_frames)
         self._count = start
+        self._ended: list[Reader] = []
         with ExitStack() as stack:
             streams = [stack.enter_context(closing(r.frames(start, stop))) for r in self._readers]
-            for together in zip(*streams, strict=False):
-                first = together[0]
+            while not self._ended:
+                together = [next(stream, None) for stream in streams]
+                self._ended = [r for r, frame in zip(self._readers, together, strict=True) if frame is None]
+                if self._ended:
+                    return
+                first, *others = (frame for frame in together if frame is not None)
                 height, width = first.rgb.shape[:2]
-                guides = tuple(np.ascontiguousarray(resize(f.rgb, width, height)) for f in together[1:])
+                guides = tuple(np.ascontiguousarray(resize(f.rgb, width, height)) for f in others)
                 self._count += 1
                 yield Frame(first.index, first.pts, first.rgb, guides)
 
     def is_doubtful(self) -> bool:
-        return bool(self.index().findings.damage)
+        return bool(self.index().findings.damage) or any(reader.is_doubtful() for reader in self._ended)
 
     def index(self) -> ClipIndex:
         """The index of as many frames as every guide has."""
         count = self._count
         found = [reader.index() for reader in self._readers]
         first, pts, names = found[0], found[0].pts[:count], found[0].names[:count]
-        # Reading ends with the shortest guide: what the others hold beyond is not missing.
         losses = {name: sum(getattr(i.findings, name) for i in found) for name in ("lost", "flawed")}
-        findings = replace(first.findings, alpha=False, missing=0, short_s=0.0, **losses)
+        # Reading ends with the shortest guide: what the others hold beyond is not missing.
+        whole = [i.findings for i, reader in zip(found, self._readers, strict=True) if reader in self._ended]
+        missing, short_s = sum(f.missing for f in whole), max((f.short_s for f in whole), default=0.0)
+        at = min((i.findings.damaged_at for i in found if i.findings.damaged_at is not None), default=None)
+        findings = replace(first.findings, alpha=False, missing=missing, short_s=short_s, damaged_at=at, **losses)
         return replace(first, pts=pts, names=names, num_frames_from_header=count, findings=findings)
 
     def unequal(self) -> str:
