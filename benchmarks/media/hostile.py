@@ -51,6 +51,7 @@ HOSTILE = {
     "dash-server.mp4": ERROR,
     "dash-server.mpd": ERROR,
 }
+NOT_UTF8 = "not-utf8-\udcff.mp4"
 NAMES = (
     "-dash.mp4",
     "--overwrite.mp4",
@@ -65,7 +66,7 @@ NAMES = (
     "stars*?[x].mp4",
     "back\\slash.mp4",
     "ünï–日本🎬.mp4",
-    "not-utf8-\udcff.mp4",
+    NOT_UTF8,
 )
 
 
@@ -138,7 +139,8 @@ def hostile_rows(bad: BadMedia, only: str) -> Iterator[Callable[[], Row]]:
             yield partial(check, bad.folder / name, expected, beside=beside, watched=PLAIN if leads_elsewhere else None)
     for name in NAMES:
         if only in name:
-            yield partial(check, bad.folder / name, WORKS, output_name=name)
+            # FFmpeg is told names in UTF-8: one that is none is refused, with the remedy.
+            yield partial(check, bad.folder / name, ERROR if name == NOT_UTF8 else WORKS, output_name=name)
     for what, case in OUTPUT_CASES.items():
         if only in what:
             yield partial(_output_case, bad.folder / PLAIN, what, case)
