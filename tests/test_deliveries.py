@@ -554,3 +554,43 @@ def test_a_second_sound_that_turns_up_in_mid_stream_leaves_the_first_as_it_is(
     said(capsys, 0, "stylize", path, *IDENTITY, "-o", "out.mkv")
     assert len(times(Path("out.mkv"))) == 120
     assert [data for _, data in sound_packets(Path("out.mkv"))] == wanted
+
+
+# Names of results
+
+
+def test_a_slash_at_the_end_makes_a_folder_for_a_single_clip_too(capsys: pytest.CaptureFixture[str]) -> None:
+    said(capsys, 0, "stylize", plain("a.mp4"), *IDENTITY, "-o", "new/")
+    assert [p.name for p in Path("new").iterdir()] == ["a.identity.mp4"]
+
+
+@pytest.mark.parametrize("name", ["o/%d-%d.png", "o/%%05d.png", "o/%5d.png", "o/%s.png"])
+def test_what_is_no_pattern_is_refused_with_one_that_is(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "%05d" in refuse(capsys, 2, "stylize", plain("a.mp4"), *IDENTITY, "-o", name)
+    assert not Path("o").exists()
+
+
+def test_one_picture_takes_no_number(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "one picture" in refuse(capsys, 2, "sheet", plain("a.mp4"), "-o", "s/%05d.png")
+
+
+def test_numbered_pictures_of_other_names_are_pointed_at(capsys: pytest.CaptureFixture[str]) -> None:
+    write_folder(Path("f"), moving_frames(2), ["000000.png", "000001.png"])
+    assert "the folder has 000000.png" in refuse(capsys, 3, "stylize", "f/x%05d.png", *IDENTITY)
+
+
+@pytest.mark.parametrize("options", [{}, {"cluster_time_limit": "500"}], ids=["one cluster", "clusters"])
+def test_what_a_resync_passes_over_is_counted_by_the_times(
+    options: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Matroska goes on at the next cluster, if there is one, and says nothing of what lay between."""
+    path = remux(plain("a.mp4", 120), Path("a.mkv"), **options)
+    data = bytearray(path.read_bytes())
+    part = slice(len(data) // 2, len(data) // 2 + len(data) // 8)
+    data[part] = np.random.default_rng(0).bytes(part.stop - part.start)
+    path.write_bytes(data)
+    shown = len(decode(path)[0])
+    assert shown < 120
+    findings = said_json(capsys, "probe", path)["findings"]
+    told = findings["lost"] + findings["missing"] + findings["holes"] + 30 * findings["short_s"]
+    assert abs(told + shown - 120) <= 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,14 @@ class AnyPath(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if value == "":  # an unset variable of the shell, as a rule; Path("") would be the current folder
             raise UsageError("an empty path", "nothing was given where a file is expected", "name the file")
-        return super().convert(value, param, ctx)
+        path = super().convert(value, param, ctx)
+        if ctx is not None and str(value).endswith(("/", os.sep)):
+            ctx.meta.setdefault(FOLDERS, set()).add(path)
+        return path
 
 
+# In a click context's ``meta``: the paths that were typed as folders, with a slash at their end.
+FOLDERS = "vidtrans.folders"
 FILE = AnyPath()
 
 
@@ -43,7 +49,7 @@ class Lazy(click.ParamType):
         from vidtrans.registry import unknown
 
         if value not in self.names() and not (self.prefix and value.startswith(self.prefix)):
-            raise unknown(self.kind, value, self.names())
+            raise unknown(self.kind, value, [*self.names(), *([self.prefix + "NAME"] if self.prefix else [])])
         return value
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -10,6 +10,7 @@ import click
 from vidtrans.cli.console import Console
 from vidtrans.cli.flags import (
     FILE,
+    FOLDERS,
     codec_option,
     colour_option,
     end_option,
@@ -195,7 +196,8 @@ def stylize(
     options: dict[str, Any] = {**_span(start, end), "mask": mask}
     # A folder that is there takes a video's result in; the result of a folder of pictures is itself a folder.
     gives_folder = holds_several(videos[0]) or recipe.settings_of("encoding").makes_pictures
-    if len(videos) == 1 and (gives_folder or output is None or not output.is_dir()):
+    takes_in = output is not None and (output.is_dir() or output in click_context.meta.get(FOLDERS, ()))
+    if len(videos) == 1 and (gives_folder or not takes_in):
         table = stylize_one(videos[0], model, output, recipe, context, **options)
         console.result(table, rendered(table))
         return 0

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from vidtrans.pipeline.assemble import Assembly, pass_of, try_pass
 from vidtrans.pipeline.context import Clip, Context
 from vidtrans.rendering.retiming import Retiming
-from vidtrans.video.carry import Carried
-from vidtrans.video.codecs import CODECS, with_alpha
+from vidtrans.video.carry import Carried, check_sound
+from vidtrans.video.codecs import CODECS, CONTAINERS, with_alpha
 from vidtrans.video.encoder import PictureFormat
 from vidtrans.video.encoding import EncodingSettings
 from vidtrans.video.sequence import picture_names
@@ -95,6 +96,12 @@ class Delivery:
             shown = f"{size[0]}x{size[1]} is odd, {encoding.codec} is written as 4:4:4, which not all players show"
             context.warn_once(f"{clip.name}: {shown}", clip.path)
 
+    def check_sound(self, output: Path) -> None:
+        """Raises UsageError where ``output``'s container cannot hold the sound that goes along."""
+        kind = CONTAINERS.get(output.suffix.lower().lstrip("."))
+        if kind and self.encoding.sound == "copy" and not self.clip.is_pictures and not self.clip.guides:
+            check_sound((self.clip.origin or self.clip).path, kind)
+
     def assembly(self, folder: bool) -> Assembly:
         """How the chunks become the result; a trimmed clip takes its sound along to 0."""
         encoding = self.encoding
@@ -107,7 +114,8 @@ class Delivery:
         index, origin = self.clip.index, self.clip.origin or self.clip
         begin = self.begin * index.time_base - self.clip.later_s
         new_rate = self.times.rate or (index.rate if index.rate != origin.index.rate else None)
-        carried = Carried(origin.path, shift_s=-begin, rate=origin.index.rate, new_rate=new_rate)
+        sound = self.encoding.sound == "copy"
+        carried = Carried(origin.path, shift_s=-begin, rate=origin.index.rate, new_rate=new_rate, sound=sound)
         if not self.trimmed:
             return carried
         end = begin + sum(self._own(index.durations())) * index.time_base

@@ -18,6 +18,7 @@ from vidtrans.files import complete, digest_file, digest_of, write_json
 from vidtrans.pipeline.cache import Cache
 from vidtrans.pipeline.context import Context
 from vidtrans.settings import Table
+from vidtrans.video.encoding import split_pattern
 
 
 def _record_path(cache: Cache, output: Path) -> Path:
@@ -105,6 +106,7 @@ def check_foreign(cache: Cache, output: Path, overwrite: bool) -> None:
     if overwrite:
         _check_replaceable(cache, output)
     elif recorded(cache, output) is None:
+        _check_replaceable(cache, output)
         raise UsageError(str(output), "it exists", "use --overwrite, or another name with -o")
 
 
@@ -126,6 +128,7 @@ def up_to_date(
     if overwrite:
         _check_replaceable(cache, output)
         return None
+    _check_replaceable(cache, output)
     why = "it exists, made with other inputs or options" if held else "it exists"
     raise UsageError(str(output), why, "use --overwrite, or another name with -o")
 
@@ -142,6 +145,8 @@ def produce(
     ``request`` says all that decides the result. Returns what is reported of it. Raises UsageError.
     """
     began = time.monotonic()
+    if split_pattern(output)[1]:
+        raise UsageError(str(output), "this is one picture", "leave the number out")
     digest = digest_of(request)
     held = up_to_date(context.cache, output, digest, sources, context.overwrite)
     cached = held is not None

@@ -81,7 +81,12 @@ def stylize(
     job = RenderJob(clip, look, settings, context, start, end, mask, pattern)
     if settings.encoding.makes_pictures and not folder and not job.single:
         why = f"one picture cannot hold {job.stop - job.first} frames"
-        raise UsageError(str(output), why, f"use --codec {settings.encoding.codec} -o {output.with_suffix('')}")
+        numbered = output.with_name(f"%05d{output.suffix}")
+        place = (
+            f"-o {numbered}" if "%" in output.name else f"--codec {settings.encoding.codec} -o {output.with_suffix('')}"
+        )
+        raise UsageError(str(output), why, f"use {place}")
+    job.delivery.check_sound(output)
     if context.dry_run:
         return job.summary(output) | {"dry_run": True} | after(time.monotonic() - began, job.estimate())
     result = job.render(output, request)

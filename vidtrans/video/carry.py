@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,10 @@ import av.error
 from av.container import InputContainer, OutputContainer
 from av.stream import Discard
 
-from vidtrans.errors import MediaError
+from vidtrans.errors import UsageError
 from vidtrans.events import Note, Report
 from vidtrans.video import timecode
-from vidtrans.video.container import packets_of, timecode_of
+from vidtrans.video.container import open_media, packets_of, timecode_of
 
 # Tags that say how the source itself was written.
 OF_THE_FILE = {"timecode", "encoder", "major_brand", "minor_version", "compatible_brands", "duration"}
@@ -39,15 +40,17 @@ class Carried:
     frames_before: int = 0
     rate: Fraction = Fraction(25)
     new_rate: Fraction | None = None
+    sound: bool = True
 
 
 def add_tracks(out: OutputContainer, source: InputContainer, carried: Carried, report: Report) -> dict[int, Any]:
     """Add a track to ``out`` for each one of the source that it can hold, by their number there; tell of the others.
 
-    Raises MediaError where it cannot hold the sound: a film without it is not what was asked for.
+    Raises UsageError where it cannot hold the sound: a film without it is not what was asked for.
     """
     tracks: dict[int, Any] = {}
-    for stream in (*source.streams.audio, *source.streams.subtitles):
+    sound = source.streams.audio if carried.sound else ()
+    for stream in (*sound, *source.streams.subtitles):
         if stream.discard == Discard.all:  # the text of chapters, which are written anew
             continue
         kind, name = _kind(stream), carried.source.name
@@ -57,11 +60,10 @@ def add_tracks(out: OutputContainer, source: InputContainer, carried: Carried, r
         codec = stream.codec_context.name
         try:
             track = out.add_stream_from_template(stream, opaque=True)
-        except (av.error.FFmpegError, ValueError) as error:
+        except (av.error.FFmpegError, ValueError):
             where = out.format.name.split(",")[0]
             if stream.type == "audio":
-                why = f"its sound ({codec}) cannot be kept in {where} ({error})"
-                raise MediaError(str(carried.source), why, "use -o with .mkv: it holds every kind of sound") from None
+                raise _unfit(carried.source, codec, where) from None
             report(Note(f"{name}: a {kind} ({codec}) is left out, {where} cannot hold it", "warning"))
             continue
         for key in OF_A_TRACK:
@@ -71,6 +73,23 @@ def add_tracks(out: OutputContainer, source: InputContainer, carried: Carried, r
             track.disposition = stream.disposition
         tracks[stream.index] = track
     return tracks
+
+
+def check_sound(source: Path, kind: str) -> None:
+    """Raises UsageError where a container (FFmpeg's name for it) cannot hold the source's sound. Writes nothing."""
+    with open_media(source) as container, closing(av.open(BytesIO(), "w", format=kind)) as out:
+        for stream in container.streams.audio:
+            if stream.codec_context is None or stream.discard == Discard.all:
+                continue
+            try:
+                out.add_stream_from_template(stream, opaque=True)
+            except (av.error.FFmpegError, ValueError):
+                raise _unfit(source, stream.codec_context.name, kind) from None
+
+
+def _unfit(source: Path, codec: str, kind: str) -> UsageError:
+    remedy = "use -o with .mkv, which holds every kind of sound, or leave it out with --set encoding.sound=none"
+    return UsageError(str(source), f"its sound ({codec}) cannot be kept in {kind}", remedy)
 
 
 def _kind(stream: Any) -> str:

@@ -77,8 +77,9 @@ class Findings:
     stored turned or mirrored. Numbers of frames: ``interlaced`` ones, ``resized`` ones (of another size than the
     first), ``flawed`` ones (decoded, with errors), ``missing`` ones (which the container lists and the file does not
     hold), ``hidden`` ones (left out by the edit list). ``lost``: packets that gave no frame for being damaged.
-    ``gaps``: places where the container misses something, which need be no damage. ``short_s``: seconds that the header
-    promises and the file does not hold. ``damaged_at``: seconds of the first damage.
+    ``gaps``: places where the container misses something, and ``holes``: frames that the times of a constant rate have
+    room for; neither need be damage. ``short_s``: seconds that the header promises and the file does not hold.
+    ``damaged_at``: seconds of the first damage.
     """
 
     depth: int = 8
@@ -94,6 +95,7 @@ class Findings:
     hidden: int = 0
     short_s: float = 0.0
     gaps: int = 0
+    holes: int = 0
     damaged_at: float | None = None
 
     @property

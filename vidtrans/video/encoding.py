@@ -50,6 +50,7 @@ class EncodingSettings:
     crf: int | None = setting(None, "quality: lower is better and bigger; none: the codec's usual", low=0, high=63)
     preset: str = setting("medium", "how much effort is spent to make files small, in x264's words", choices=SPEEDS)
     fps: str = setting("source", "frames a second: source keeps every frame and its time, N makes them constant")
+    sound: str = setting("copy", "all sound tracks are copied as they are, or none", choices=("copy", "none"))
     options: str = setting("", "of an ffmpeg:NAME encoder: key=value,key=value")
     filter: str = setting("", "a filter graph of your own ffmpeg, laid over the result")
 
@@ -96,7 +97,7 @@ class EncodingSettings:
 
     def for_key(self) -> Table:
         """What of the settings decides the bytes of the result."""
-        own = {"codec": self.codec, "depth": self.depth, "fps": str(self.rate)}
+        own = {"codec": self.codec, "depth": self.depth, "fps": str(self.rate), "sound": self.sound}
         asked = {name: getattr(self, name) for name in ("options", "filter") if getattr(self, name)}
         return own | asked | self._graded(None if self.is_users else CODECS[self.codec])
 
@@ -194,6 +195,9 @@ class EncodingSettings:
         if ("." + ending in PICTURE_SUFFIXES or single) and ending != self.codec:
             raise UsageError(str(output), f"pictures are written as {own}", f"use -o {output.with_suffix(own)}")
         if not single and ending in ENDINGS:
+            if "%" in output.name:
+                remedy = f"write it as {output.parent / '%05d'}{output.suffix}"
+                raise UsageError(str(output), "it is no pattern for numbered pictures", remedy)
             why = "several pictures go into a folder"
             raise UsageError(str(output), why, f"use -o {output.with_suffix('')}")
 
@@ -211,6 +215,8 @@ def split_pattern(output: Path) -> tuple[Path, str]:
     """
     if not NUMBER.search(output.name) or "." + output.suffix.lower().lstrip(".") not in PICTURE_SUFFIXES:
         return output, ""
+    if len(NUMBER.findall(output.name)) > 1 or "%%" in output.name:
+        raise UsageError(str(output), "a pattern has one number", f"use -o {output.parent / '%05d'}{output.suffix}")
     if output.parent.name in ("", ".."):
         raise UsageError(str(output), "numbered pictures go into a folder of their own", f"use -o frames/{output.name}")
     return output.parent, output.name

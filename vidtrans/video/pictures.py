@@ -104,8 +104,12 @@ class PictureReader:
     def __enter__(self) -> PictureReader:
         self.files = picture_files(self.path)
         if not self.files:
-            where = "in this folder" if self.path.is_dir() else "of such names"
-            raise MediaError(str(self.path), f"no pictures {where}", "give a video, a picture, or a folder of pictures")
+            if self.path.is_dir():
+                remedy = "give a video, a picture, or a folder of pictures"
+                raise MediaError(str(self.path), "no pictures in this folder", remedy)
+            there = pictures_in(self.path.parent)[:1] if self.path.parent.is_dir() else []
+            remedy = f"the folder has {there[0].name}" if there else "check the folder"
+            raise MediaError(str(self.path), "no pictures of such names", remedy)
         return self
 
     def __exit__(self, *exc: object) -> None:

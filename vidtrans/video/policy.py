@@ -29,6 +29,8 @@ def applied(index: ClipIndex) -> list[str]:
     if found.gaps and not found.damage:
         places = "1 place" if found.gaps == 1 else f"{found.gaps} places"
         told.append(f"something is missing in {places}, or takes were joined there: each frame keeps its time")
+    if found.holes and not found.damage and not found.gaps:
+        told.append(f"its times have room for {_frames(found.holes)} more: dropped by the camera, or lost since")
     if found.colour:
         told.append(COLOURS[found.colour])
     if found.interlaced:
@@ -41,7 +43,7 @@ def applied(index: ClipIndex) -> list[str]:
 def noteworthy(info: MediaInfo, index: ClipIndex) -> list[str]:
     """What else an artist may want to know of a video before it is used."""
     found, told = index.findings, []
-    if not found.damage and _varies(index):
+    if not found.damage and not found.holes and _varies(index):
         gaps = index.durations()[:-1]
         slowest, fastest = (1 / float(gap * index.time_base) for gap in (max(gaps), min(gaps)))
         rates = f"{slowest:.2f} to {fastest:.2f} frames/s"

@@ -172,6 +172,14 @@ class ClipReader:
         nominal = _step(self._stamps, info)
         pts, num_rebuilt = repaired(self._stamps, nominal)
         rate = _measured(pts, info)
+        missing, lost = self._decoder.num_missing, self._decoder.num_lost(len(pts))
+        holes = _holes(pts)
+        if not missing and (lost or losses.flawed):  # what the container does not list shows in the times
+            missing, holes = max(0, holes - lost), 0
+        last_s = float((pts[-1] + max(1, self._last_duration or nominal)) * info.time_base)
+        at_s = losses.at_s
+        if missing and (at_s is None or last_s < at_s):
+            at_s = last_s
         width, height = seen.first_size
         aspect = info.sample_aspect_ratio
         return ClipIndex(
@@ -192,13 +200,14 @@ class ClipReader:
                 turned=seen.first_orientation != Orientation(),
                 interlaced=losses.interlaced,
                 resized=seen.num_resized,
-                lost=self._decoder.num_lost(len(pts)),
+                lost=lost,
                 flawed=losses.flawed,
-                missing=self._decoder.num_missing,
+                missing=missing,
                 hidden=losses.hidden,
                 short_s=self._decoder.short_s(pts[-1]),
                 gaps=losses.gaps,
-                damaged_at=losses.at_s,
+                holes=holes if not missing else 0,
+                damaged_at=at_s,
             ),
         )
 
@@ -210,6 +219,14 @@ def _step(stamps: Sequence[int | None], info: MediaInfo) -> int:
     gaps = sorted(b - a for a, b in pairwise(known) if b > a)
     usual = gaps[len(gaps) // 2] if gaps else claimed
     return max(1, round(claimed if usual / 2 < claimed < usual * 2 else usual))
+
+
+def _holes(pts: Sequence[int]) -> int:
+    """How many frames there is room for between those of a constant rate; 0 where the rate varies."""
+    gaps = [b - a for a, b in pairwise(pts)]
+    usual = sorted(gaps)[len(gaps) // 2] if gaps else 0
+    constant = sum(abs(gap - usual) <= 1 + usual // 50 for gap in gaps)
+    return sum(round(gap / usual) - 1 for gap in gaps if gap > usual) if usual and constant >= 0.95 * len(gaps) else 0
 
 
 def _measured(pts: Sequence[int], info: MediaInfo) -> Fraction:
