@@ -215,7 +215,8 @@ def _read_through(
                 surveyor.add(frame.rgb)
                 context.stop.check()
                 context.report(Progress(f"reading {path.name}", frame.index + 1, total))
-        return reader.index(), surveyor.survey(), reader.is_doubtful()
+        index = reader.index()
+        return index, surveyor.survey(), bool(index.findings.damage) or reader.is_doubtful()
 
 
 def _index_table(index: ClipIndex) -> Table:

@@ -10,7 +10,7 @@ from vidtrans.pipeline.assemble import Assembly, pass_of, try_pass
 from vidtrans.pipeline.context import Clip, Context
 from vidtrans.rendering.retiming import Retiming
 from vidtrans.video.carry import Carried, check_sound
-from vidtrans.video.codecs import CODECS, CONTAINERS, with_alpha
+from vidtrans.video.codecs import CODECS, CONTAINERS, keeping_alpha
 from vidtrans.video.encoder import PictureFormat
 from vidtrans.video.encoding import EncodingSettings
 from vidtrans.video.sequence import picture_names
@@ -84,7 +84,7 @@ class Delivery:
         if clip.index.findings.alpha and not picture.alpha and not self.drawn:
             ground = "white" if clip.is_pictures else "black"
             told = f"{clip.name}: {encoding.codec} has no transparency, what is transparent lies on {ground}"
-            context.warn_once(f"{told} ({', '.join(with_alpha())} keep it)", clip.path)
+            context.warn_once(f"{told} ({', '.join(keeping_alpha())} keep it)", clip.path)
         size: tuple[int, int] | None = (picture.width, picture.height)
         if encoding.needs_program:
             size = try_pass(pass_of(encoding, picture), picture, context)

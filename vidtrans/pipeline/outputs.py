@@ -94,7 +94,10 @@ def check_parents(output: Path) -> None:
 
 
 def _check_replaceable(cache: Cache, output: Path) -> None:
-    """Raises UsageError where --overwrite would delete what is no result: a folder is replaced whole."""
+    """Raises UsageError where --overwrite would delete what is no result, so that it is not advised either.
+
+    A folder is replaced whole.
+    """
     if output.is_dir() and not _is_known(cache, output):
         raise UsageError(str(output), "it holds files that are no result of this command", "choose another with -o")
 
@@ -103,10 +106,8 @@ def check_foreign(cache: Cache, output: Path, overwrite: bool) -> None:
     """Raises UsageError where the output is something that is not on record, before work is spent on it."""
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return
-    if overwrite:
-        _check_replaceable(cache, output)
-    elif recorded(cache, output) is None:
-        _check_replaceable(cache, output)
+    _check_replaceable(cache, output)
+    if not overwrite and recorded(cache, output) is None:
         raise UsageError(str(output), "it exists", "use --overwrite, or another name with -o")
 
 
@@ -125,10 +126,9 @@ def up_to_date(
     if held and held["request"] == request:
         result: Table = held["result"]
         return result | {k: 0 for k in result if k in ("frames_inferred", "frames_encoded")}
-    if overwrite:
-        _check_replaceable(cache, output)
-        return None
     _check_replaceable(cache, output)
+    if overwrite:
+        return None
     why = "it exists, made with other inputs or options" if held else "it exists"
     raise UsageError(str(output), why, "use --overwrite, or another name with -o")
 

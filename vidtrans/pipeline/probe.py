@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from vidtrans.pipeline.context import Context, survey_clip
 from vidtrans.settings import Table
@@ -40,19 +39,17 @@ def probe(path: Path, context: Context) -> Table:
     if is_stills(path):
         return table | {"format": "pictures", "warnings": applied(index)}
     info = read_headers(path)
-    return (
-        table
-        | _headers(info)
-        | {"colour_space": index.findings.matrix}
-        | {"warnings": [*applied(index), *noteworthy(info, index)]}
-    )
+    warnings = [*applied(index), *noteworthy(info, index)]
+    return table | _headers(info) | {"colour_space": index.findings.matrix, "warnings": warnings}
 
 
 def _headers(info: MediaInfo) -> Table:
     """The table of what the headers say."""
-    plain: dict[str, Any] = {k: str(v) if k in ("average_rate",) else v for k, v in info.__dict__.items()}
-    for replaced in ("path", "width", "height", "time_base", "sample_aspect_ratio"):
-        plain.pop(replaced)
-    plain["subtitles"] = list(info.subtitles)
-    plain["audio"] = [dict(track.__dict__) for track in info.audio]
-    return plain | {"stored_size": [info.width, info.height]}
+    better_known = ("path", "width", "height", "time_base", "sample_aspect_ratio")
+    plain: Table = {k: v for k, v in info.__dict__.items() if k not in better_known}
+    return plain | {
+        "average_rate": str(info.average_rate),
+        "subtitles": list(info.subtitles),
+        "audio": [dict(track.__dict__) for track in info.audio],
+        "stored_size": [info.width, info.height],
+    }

@@ -16,7 +16,7 @@ from av.container import InputContainer, OutputContainer
 from av.stream import Discard
 
 from vidtrans.errors import UsageError
-from vidtrans.events import Note, Report
+from vidtrans.events import Note, Report, silent
 from vidtrans.video import timecode
 from vidtrans.video.container import open_media, packets_of, timecode_of
 
@@ -63,7 +63,9 @@ def add_tracks(out: OutputContainer, source: InputContainer, carried: Carried, r
         except (av.error.FFmpegError, ValueError):
             where = out.format.name.split(",")[0]
             if stream.type == "audio":
-                raise _unfit(carried.source, codec, where) from None
+                why = f"its sound ({codec}) cannot be kept in {where}"
+                remedy = "use -o with .mkv, which holds every kind of sound, or --set encoding.sound=none"
+                raise UsageError(str(carried.source), why, remedy) from None
             report(Note(f"{name}: a {kind} ({codec}) is left out, {where} cannot hold it", "warning"))
             continue
         for key in OF_A_TRACK:
@@ -78,18 +80,7 @@ def add_tracks(out: OutputContainer, source: InputContainer, carried: Carried, r
 def check_sound(source: Path, kind: str) -> None:
     """Raises UsageError where a container (FFmpeg's name for it) cannot hold the source's sound. Writes nothing."""
     with open_media(source) as container, closing(av.open(BytesIO(), "w", format=kind)) as out:
-        for stream in container.streams.audio:
-            if stream.codec_context is None or stream.discard == Discard.all:
-                continue
-            try:
-                out.add_stream_from_template(stream, opaque=True)
-            except (av.error.FFmpegError, ValueError):
-                raise _unfit(source, stream.codec_context.name, kind) from None
-
-
-def _unfit(source: Path, codec: str, kind: str) -> UsageError:
-    remedy = "use -o with .mkv, which holds every kind of sound, or leave it out with --set encoding.sound=none"
-    return UsageError(str(source), f"its sound ({codec}) cannot be kept in {kind}", remedy)
+        add_tracks(out, container, Carried(source), silent)
 
 
 def _kind(stream: Any) -> str:

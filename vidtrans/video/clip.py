@@ -207,7 +207,7 @@ class Reader(Protocol):
         ...
 
     def is_doubtful(self) -> bool:
-        """Whether something seems to have been lost on the way, when it was read from end to end."""
+        """Whether something seems to have been lost without a word, when it was read from end to end."""
         ...
 
 

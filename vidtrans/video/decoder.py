@@ -136,8 +136,6 @@ class Decoder:
         for packet in self._packets():
             try:
                 frames = self._alpha.decode(packet) if self._alpha else packet.decode()
-            except av.error.EOFError:  # emptied before
-                return
             except (av.error.FFmpegError, OSError) as error:
                 self._lose(packet, error, count)
                 continue
@@ -159,8 +157,8 @@ class Decoder:
                     stumbles = 0
                     yield packet
                 return
-            except IndexError:  # PyAV stumbles over a track that turns up in mid-stream; it is not ours
-                continue
+            except IndexError:  # as in packets_of: after the last packet, and ours is emptied by then
+                return
             except (av.error.FFmpegError, OSError) as error:
                 self._lose(None, error, self.losses.packets)
                 stumbles += 1

@@ -65,11 +65,11 @@ def place_number(pattern: str, number: int) -> str:
 
 def numbered(pattern: Path) -> list[Path]:
     """The pictures that a pattern stands for, by their numbers."""
-    before, number, after = NUMBER.split(pattern.name, maxsplit=1)[0], NUMBER.search(pattern.name), ""
+    number = NUMBER.search(pattern.name)
     assert number is not None
-    after = pattern.name[number.end() :]
     least = int(number["digits"] or 1)
-    name = re.compile(f"{re.escape(before)}([0-9]{{{least},}}){re.escape(after)}")
+    before, after = re.escape(pattern.name[: number.start()]), re.escape(pattern.name[number.end() :])
+    name = re.compile(f"{before}([0-9]{{{least},}}){after}")
     found = []
     if pattern.parent.is_dir():
         for path in pattern.parent.iterdir():
@@ -249,7 +249,7 @@ class GuideReader:
                 yield Frame(first.index, first.pts, first.rgb, guides)
 
     def is_doubtful(self) -> bool:
-        return bool(self.index().findings.damage) or any(reader.is_doubtful() for reader in self._ended)
+        return any(reader.is_doubtful() for reader in self._ended)
 
     def index(self) -> ClipIndex:
         """The index of as many frames as every guide has."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vidtrans.video.clip import ClipIndex
-from vidtrans.video.codecs import deeper, with_alpha
+from vidtrans.video.codecs import keeping_alpha, keeping_depth
 from vidtrans.video.colour import HD_LINES
 from vidtrans.video.container import MediaInfo
 
@@ -57,9 +57,9 @@ def noteworthy(info: MediaInfo, index: ClipIndex) -> list[str]:
     if found.hidden:
         told.append(f"its edit list leaves out {_frames(found.hidden)}, here as in a player")
     if found.alpha:
-        told.append(f"has transparency: kept by --codec {', '.join(with_alpha())}, else laid on black")
+        told.append(f"has transparency: kept by --codec {', '.join(keeping_alpha())}, else laid on black")
     if found.depth > 8:
-        told.append(f"{found.depth} bits a channel: kept by --codec {', '.join(deeper())}")
+        told.append(f"{found.depth} bits a channel: kept by --codec {', '.join(keeping_depth())}")
     if index.width % 2 or index.height % 2:
         told.append("odd size: H.264 and H.265 become 4:4:4, which not every player shows")
     if found.matrix == "untagged" and not info.is_rgb:

@@ -161,8 +161,8 @@ class ClipReader:
             frame = next(others, None) if number < stop else None
 
     def is_doubtful(self) -> bool:
-        """Whether packets gave no frame, or there is damage, after a reading from end to end."""
-        return self._decoder.num_silent(len(self._stamps)) > 0 or bool(self.index().findings.damage)
+        """Whether packets gave no frame, and no error, in a reading from end to end."""
+        return self._decoder.num_silent(len(self._stamps)) > 0
 
     def index(self) -> ClipIndex:
         """The index of the clip, after it was read from end to end. Raises MediaError where there were no frames."""
