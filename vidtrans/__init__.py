@@ -7,6 +7,7 @@ The Python API has the steps of the chain::
     vidtrans.make_dataset("clip.mp4")
     vidtrans.train("clip.dataset", steps=2000)
     vidtrans.stylize("other.mp4", model="clip")
+    vidtrans.evaluate("other.clip.mp4", source="other.mp4")
 
 Nothing heavy is imported until a function is used.
 """
@@ -16,7 +17,7 @@ from __future__ import annotations
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "make_dataset", "probe", "run", "stylize", "train"]
+__all__ = ["__version__", "evaluate", "make_dataset", "probe", "run", "steady", "stylize", "train"]
 
 
 def __getattr__(name: str) -> Any:

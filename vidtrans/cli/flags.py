@@ -119,6 +119,13 @@ colour_option = setting_option(
     flag_value="1",
     allow_from_autoenv=False,  # a variable of a flag is a yes or a no; shares are for --set and vidtrans.toml
 )
+cuts_option = setting_option(
+    "--cuts",
+    "rendering",
+    "cuts",
+    "Where shots begin, across which nothing is averaged: auto, off, or a file with a frame or a time on each line.",
+    metavar="auto|off|FILE",
+)
 temporal_option = setting_option(
     "--temporal", "temporal", "name", "Temporal filter.", type=Lazy("vidtrans.temporal:FILTERS", "temporal filter")
 )

@@ -13,6 +13,7 @@ from vidtrans.cli.flags import (
     FOLDERS,
     codec_option,
     colour_option,
+    cuts_option,
     end_option,
     filter_option,
     fps_option,
@@ -148,6 +149,7 @@ def train(
 )
 @setting_option("--size", "rendering", "size", "Working size: short side, WxH, trained, or source.")
 @temporal_option
+@cuts_option
 @strength_option
 @click.option("--mask", type=FILE, help="A matte, white where the look is: a video, a picture, or a folder.")
 @mix_option
@@ -165,6 +167,7 @@ def train(
 @source_filter_option
 @start_option
 @end_option
+@click.option("--score", is_flag=True, help="Draw beside the result how steady it is, and say it: see 'evaluate'.")
 @preset_option
 @set_option
 @common
@@ -177,6 +180,7 @@ def stylize(
     mask: Path | None,
     start: str | None,
     end: str | None,
+    score: bool,
     preset: str | None,
     context: Any,
     console: Console,
@@ -193,7 +197,7 @@ def stylize(
     from vidtrans.video.pictures import holds_several
 
     recipe = render_recipe(preset, flags_of(click_context, "pairing", "rendering", "temporal", "encoding"))
-    options: dict[str, Any] = {**_span(start, end), "mask": mask}
+    options: dict[str, Any] = {**_span(start, end), "mask": mask, "score": score}
     # A folder that is there takes a video's result in; the result of a folder of pictures is itself a folder.
     gives_folder = holds_several(videos[0]) or recipe.settings_of("encoding").makes_pictures
     takes_in = output is not None and (output.is_dir() or output in click_context.meta.get(FOLDERS, ()))

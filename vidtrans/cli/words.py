@@ -12,7 +12,9 @@ def rendered(table: dict[str, Any]) -> str:
         width, height = table["working_size"]
         chunks = count(table["chunks"], "chunk")
         return f"would render {table['output']}: {frames} at {width}x{height} in {chunks}{costs(table)}"
-    return f"{table['output']}: {frames}{timing(table)}"
+    score = table.get("score")
+    scored = f"\n{score['verdict']}\nscore: {score['output']}" if score else ""
+    return f"{table['output']}: {frames}{timing(table)}{scored}"
 
 
 def count(number: int, what: str) -> str:

@@ -3,41 +3,83 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import cv2
 import numpy as np
 
 PATCH = 8
+NARROWEST = 64  # of what is searched: three pyramid levels, so that a strip's motion along itself is found
 
 
 class DISMedium:
-    """DIS at OpenCV's medium preset."""
+    """Patches down to half size, then a step of variational refinement at full size.
 
+    OpenCV's medium preset with fewer patches and descents, part of whose time goes to the refinement. Measured both
+    ways against the preset, at nine tenths of its time: where the forward–backward test keeps the flow, the mean error
+    falls by 9 % on FlyingChairs, 6 % on Sintel and 2 to 9 % on known motion of real frames; what is left after warping
+    real frames falls by 6 % in luma and 1 % in chroma, which the method does not see.
+    """
+
+    takes: Literal["grey"] = "grey"
     preset = cv2.DISOPTICAL_FLOW_PRESET_MEDIUM
+    finest = 1
+    stride, descents, refinements = 4, 12, 3
+    refinements_at_full_size = 1
 
-    def __init__(self) -> None:
-        self._method = cv2.DISOpticalFlow.create(self.preset)
+    def __init__(self, device: str = "cpu") -> None:
+        del device
+        self._search = cv2.DISOpticalFlow.create(self.preset)
+        self._search.setPatchStride(self.stride)
+        self._search.setGradientDescentIterations(self.descents)
+        self._search.setVariationalRefinementIterations(self.refinements)
+        self._refinement = cv2.VariationalRefinement.create()
+        self._refinement.setGamma(20.0)  # gradients count twice as much as within the search
+        self._refinement.setFixedPointIterations(self.refinements_at_full_size)
 
     def __call__(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """(H, W) uint8 twice → (H, W, 2) float32 pixels. Small and very wide pictures are padded for the search."""
+        """(H, W) uint8 twice → (H, W, 2) float32 pixels. Small pictures are padded for the search."""
         height, width = first.shape
-        right = max(0, 3 * PATCH - width)
-        # OpenCV chooses the coarsest pyramid level by the width alone, and crashes where the height does not hold
-        # a patch there.
-        coarsest = max(0, math.floor(math.log2(2 * (width + right) / (5 * PATCH))))
-        below = max(0, max(3 * PATCH, PATCH * 2**coarsest) - height)
+        below, right = max(0, NARROWEST - height), max(0, NARROWEST - width)
         if below or right:
             first, second = (cv2.copyMakeBorder(p, 0, below, 0, right, cv2.BORDER_REPLICATE) for p in (first, second))
-        flow = self._method.calc(np.ascontiguousarray(first), np.ascontiguousarray(second), None)
+        first, second = np.ascontiguousarray(first), np.ascontiguousarray(second)
+        # Where its pyramid ends above the finest scale, OpenCV chooses another finest scale and patch size for good:
+        # later pictures are searched otherwise, and wide ones crash it. So it is never let come to that.
+        self._search.setFinestScale(self.finest if _coarsest(*first.shape) >= self.finest else 0)
+        flow = self._search.calc(first, second, None)
+        if self.refinements_at_full_size:
+            flow = self._refinement.calc(first, second, flow)
         return np.ascontiguousarray(flow[:height, :width])
 
 
 class DISFast(DISMedium):
-    """DIS at OpenCV's fast preset."""
+    """OpenCV's fast preset: patches down to a quarter of the size."""
 
     preset = cv2.DISOPTICAL_FLOW_PRESET_FAST
+    finest = 2
+    stride, descents, refinements = 4, 16, 5
+    refinements_at_full_size = 0
+
+
+class DISFine(DISMedium):
+    """Patches down to full size.
+
+    With the medium preset's stride of 3 and 25 descents it takes half as long again, and the errors are the same
+    within 4 %.
+    """
+
+    finest = 0
+    stride, descents, refinements = 4, 12, 5
+    refinements_at_full_size = 0
 
 
 def grey(rgb: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8 RGB → (H, W) uint8, the input that flow methods take."""
+    """(H, W, 3) uint8 RGB → (H, W) uint8, the input that most flow methods take."""
     return cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+
+
+def _coarsest(height: int, width: int) -> int:
+    """The pyramid level at which OpenCV begins: motion of a quarter of the picture, and room for one patch."""
+    by_motion = math.log2(max(height, width) / (4 * PATCH)) + 0.5
+    return min(int(by_motion), int(math.log2(min(height, width) // PATCH)))

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from vidtrans.flow.warp import _grid, warp
 
 
 def squared_length(vectors: np.ndarray) -> np.ndarray:
-    """(H, W, C) → (H, W): the sum of squares over channels. einsum, since a sum over a last axis is slow."""
-    return np.einsum("hwc,hwc->hw", vectors, vectors)
+    """(H, W, C) float32 → (H, W): the sum of squares over channels. By planes: numpy's own sum takes 4 times longer."""
+    planes = cv2.split(vectors)
+    total = cv2.multiply(planes[0], planes[0])
+    for plane in planes[1:]:
+        cv2.accumulateSquare(plane, total)
+    return total
 
 
 def forward_backward(flow: np.ndarray, back: np.ndarray) -> np.ndarray:
@@ -22,7 +27,30 @@ def forward_backward(flow: np.ndarray, back: np.ndarray) -> np.ndarray:
     returned = warp(back, flow)
     gap = squared_length(flow + returned)
     bound = 0.01 * (squared_length(flow) + squared_length(returned)) + 0.5
-    places = _grid(height, width) + flow
-    x, y = places[..., 0], places[..., 1]
-    inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
+    inside = cv2.inRange(_grid(height, width) + flow, (0, 0), (width - 1, height - 1)) > 0
     return (gap < bound) & inside
+
+
+def motion_boundaries(flow: np.ndarray) -> np.ndarray:
+    """Where the flow jumps (Ruder et al., GCPR 2016): (H, W) bool, True at |∇u|² + |∇v|² > 0.01 |f|² + 0.002.
+
+    ``flow`` is (H, W, 2) float32 in pixels; ∇ are central differences, the border repeated. Ruder et al. leave such
+    pixels out, since a flow is blurred there and what it leads to is part of one thing and part of another.
+    """
+    along_x, along_y = (
+        cv2.Sobel(flow, cv2.CV_32F, dx, 1 - dx, ksize=1, scale=0.5, borderType=cv2.BORDER_REPLICATE) for dx in (1, 0)
+    )
+    change = squared_length(along_x) + squared_length(along_y)
+    return change > 0.01 * squared_length(flow) + 0.002
+
+
+def photometric(first: np.ndarray, second_warped: np.ndarray, sigma: float = 0.1) -> np.ndarray:
+    """How far two pictures agree, exp(−‖A − W(B, f)‖² / (2σ²)): (H, W) float32 in [0, 1].
+
+    ``first`` and ``second_warped``, the second sampled along the flow, are (H, W, 3) RGB, float32 in [0, 1], or uint8
+    or uint16 over their full range. ``sigma`` is a length in RGB of [0, 1]; vid2vid (Wang et al., 2018) has instead the
+    hard test ‖·‖² < 0.02.
+    """
+    difference = cv2.subtract(first, second_warped, dtype=cv2.CV_32F)
+    full = np.iinfo(first.dtype).max if first.dtype.kind == "u" else 1.0
+    return np.exp(squared_length(difference) * np.float32(-0.5 / (sigma * full) ** 2))

@@ -7,6 +7,8 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+BORDER = cv2.BORDER_REPLICATE
+
 
 @lru_cache(maxsize=8)
 def _grid(height: int, width: int) -> np.ndarray:
@@ -17,7 +19,7 @@ def _grid(height: int, width: int) -> np.ndarray:
 
 
 def warp(picture: np.ndarray, flow: np.ndarray, *, bicubic: bool = False) -> np.ndarray:
-    """Sample ``picture`` (H, W[, C]; uint8 or float32) at p + flow(p); the border is repeated.
+    """Sample ``picture`` (H, W[, C]; uint8, uint16 or float32) at p + flow(p); the border is repeated.
 
     ``flow`` is (H, W, 2) float32 in pixels. Bicubic keeps detail that repeated bilinear sampling blurs;
     sample once, along a composed flow.
@@ -25,7 +27,9 @@ def warp(picture: np.ndarray, flow: np.ndarray, *, bicubic: bool = False) -> np.
     height, width = flow.shape[:2]
     places = _grid(height, width) + flow
     method = cv2.INTER_CUBIC if bicubic else cv2.INTER_LINEAR
-    return cv2.remap(picture, places, None, method, borderMode=cv2.BORDER_REPLICATE)
+    if picture.shape[2:] == (2,):  # a flow: for two channels, and no other number, OpenCV 5 rounds to 1/32 pixel
+        return cv2.merge([cv2.remap(p, places, None, method, borderMode=BORDER) for p in cv2.split(picture)])
+    return cv2.remap(picture, places, None, method, borderMode=BORDER)
 
 
 def compose(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -34,6 +38,14 @@ def compose(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def resize_flow(flow: np.ndarray, width: int, height: int) -> np.ndarray:
-    """A flow on another grid, its vectors in the new grid's pixels."""
+    """A flow (H, W, 2) float32 on another grid, in the new grid's pixels: (height, width, 2). Itself at its own size.
+
+    Pixels are squares, so their centres lie at halves and the corners of both grids coincide. Shrunk, each vector is
+    the mean over its pixel's area; enlarged, vectors are interpolated.
+    """
+    if (height, width) == flow.shape[:2]:
+        return flow
     scale = np.array([width / flow.shape[1], height / flow.shape[0]], np.float32)
-    return cv2.resize(flow, (width, height), interpolation=cv2.INTER_AREA) * scale
+    # INTER_AREA does not interpolate when it enlarges: it repeats.
+    method = cv2.INTER_AREA if scale.max() <= 1 else cv2.INTER_LINEAR
+    return cv2.resize(flow, (width, height), interpolation=method) * scale

@@ -1,1 +1,9 @@
-"""Scores of pictures."""
+"""Scores of pictures, and of how steady a video is along the motion of its source."""
+
+from __future__ import annotations
+
+# The flow method that renders are scored with: never the one that the temporal filter follows, whose own mistakes it
+# could not see.
+SCORING_FLOW = "dis-fast"
+# Pictures are scored no larger than this on their short side: the one of the DAVIS clips that published figures are of.
+SHORT_SIDE = 480

@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from vidtrans.errors import BatchError, UsageError
+from vidtrans.metrics import SCORING_FLOW
+from vidtrans.pipeline import evaluate as _evaluate
 from vidtrans.pipeline import make_dataset as _make
 from vidtrans.pipeline import probe as _probe
 from vidtrans.pipeline import run as _run
+from vidtrans.pipeline import steady as _steady
 from vidtrans.pipeline import stylize as _stylize
 from vidtrans.pipeline import train as _train
 from vidtrans.pipeline.context import Context
@@ -109,6 +112,7 @@ def stylize(
     start: str | None = None,
     end: str | None = None,
     mask: str | Path | None = None,
+    score: bool = False,
     settings: dict[str, Table] | None = None,
     **options: Any,
 ) -> Table:
@@ -125,6 +129,55 @@ def stylize(
         start=parse_time(start) if start else None,
         end=parse_time(end) if end else None,
         mask=_path(mask),
+        score=score,
+    )
+
+
+def steady(
+    processed: str | Path,
+    source: str | Path | None = None,
+    output: str | Path | None = None,
+    *,
+    preset: str | None = None,
+    start: str | None = None,
+    settings: dict[str, Table] | None = None,
+    **options: Any,
+) -> Table:
+    """``vidtrans steady``: the flicker taken out of what any tool has made of ``source``.
+
+    ``settings`` may say ``{"temporal": {"name": "window", "radius": 7}}``.
+    """
+    return _steady.steady(
+        Path(processed),
+        _path(source),
+        _path(output),
+        render_recipe(preset, dict(settings or {})),
+        Context(**options),
+        start=parse_time(start) if start else None,
+    )
+
+
+def evaluate(
+    output: str | Path,
+    source: str | Path,
+    *,
+    per_frame: str | Path | None = None,
+    reference: str | Path | None = None,
+    result: str | Path | None = None,
+    flow: str = SCORING_FLOW,
+    start: str | None = None,
+    **options: Any,
+) -> Table:
+    """``vidtrans evaluate``: scores of a render. ``result``: a plot (.png), or a table of every frame (.json)."""
+    return _evaluate.evaluate(
+        Path(output),
+        Path(source),
+        Context(**options),
+        per_frame=_path(per_frame),
+        reference=_path(reference),
+        result=_path(result),
+        flow=flow,
+        start=parse_time(start) if start else None,
     )
 
 

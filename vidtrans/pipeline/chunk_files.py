@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -58,6 +59,32 @@ class ChunkStore:
             yield temporary
         write_json(self._note(number), {"sha256": digest_file(self.path(number))})
         self._checked[number] = True
+
+
+class StateStore:
+    """What a recursive filter remembers at the ends of chunks; that of the last one before what is missing is needed.
+
+    A state that is lost or damaged costs time only: its shot is filtered again from the beginning.
+    """
+
+    def __init__(self, entry: Entry) -> None:
+        self.entry = entry
+
+    def _path(self, number: int) -> Path:
+        return self.entry.folder / f"state-{number:06d}.npz"
+
+    def keep(self, number: int, state: Mapping[str, np.ndarray]) -> None:
+        """The state after chunk ``number``; that after the one before it is not needed any more."""
+        with complete(self._path(number)) as temporary, temporary.open("wb") as file:
+            np.savez(file, allow_pickle=False, **state)
+        self._path(number - 1).unlink(missing_ok=True)
+
+    def after(self, number: int) -> Mapping[str, np.ndarray] | None:
+        """The state after chunk ``number``, if it is there and whole."""
+        whole = suppress(OSError, ValueError, KeyError, EOFError, BadZipFile)
+        with whole, np.load(self._path(number), allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+        return None
 
 
 class Writer(Protocol):

@@ -13,6 +13,7 @@ from vidtrans.model import IDENTITY, ModelRecord, find_model, load_generator, re
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import Pairing, make_pairing
 from vidtrans.pipeline.context import Context
+from vidtrans.pipeline.cuts import cuts_for_key
 from vidtrans.pipeline.recipe import Recipe
 from vidtrans.rendering.settings import RenderingSettings
 from vidtrans.settings import AS_STORED, Size, Table, from_table, parse_size, to_table
@@ -113,7 +114,8 @@ class RenderSettings:
         without = [] if stills else ["rate"]
         without += [] if masked else ["feather"]
         return {
-            "rendering": {k: v for k, v in self.rendering.for_key().items() if k not in without},
+            "rendering": {k: v for k, v in self.rendering.for_key().items() if k not in without}
+            | {"cuts": cuts_for_key(self.rendering.cuts)},
             "encoding": self.encoding.for_key(),
             "filter": self.filter_record(),
         }

@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from fractions import Fraction
+from itertools import repeat
 from pathlib import Path
 from typing import Literal
 
@@ -15,23 +16,26 @@ from vidtrans.events import Progress
 from vidtrans.files import complete
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import pairing_record
-from vidtrans.pipeline.chunk_files import ChunkStore, ChunkWriter, RawOutputs
+from vidtrans.pipeline.chunk_files import ChunkStore, ChunkWriter, RawOutputs, StateStore
 from vidtrans.pipeline.composer import Composer
 from vidtrans.pipeline.context import Clip, Context
+from vidtrans.pipeline.cuts import with_cuts
 from vidtrans.pipeline.delivery import Delivery
 from vidtrans.pipeline.estimate import estimate_render
+from vidtrans.pipeline.guide import Guide
 from vidtrans.pipeline.look import Look, RenderSettings, load_engine
 from vidtrans.pipeline.mask import Mask, takes_drawing
 from vidtrans.pipeline.outputs import record, up_to_date
 from vidtrans.pipeline.stages import InferStage, RenderStage, media_libraries
-from vidtrans.rendering.chunks import chunk_of, cut_into_chunks, spans
+from vidtrans.rendering.chunks import Chunk, chunk_of, cut_into_chunks, spans
 from vidtrans.rendering.directing import VERSION as DIRECTING_VERSION
 from vidtrans.rendering.directing import Directions
 from vidtrans.rendering.outputs import Inputs, lookback, raw_outputs
 from vidtrans.settings import Size, Table, Time
-from vidtrans.temporal.stream import Sample, filtered
+from vidtrans.temporal.stream import Recursive, Sample, filtered
 from vidtrans.video.clip import PAPER, Form, Frame
 from vidtrans.video.codecs import PICTURES
+from vidtrans.video.colour import eight_bit
 from vidtrans.video.encoder import SegmentWriter
 from vidtrans.video.encoding import EncodingSettings
 from vidtrans.video.sequence import encoder_of
@@ -67,9 +71,12 @@ class RenderJob:
         end: Time | None,
         mask: Path | None = None,
         pattern: str = "",
+        guide: Guide | None = None,
     ) -> None:
         clip = at_rate(clip, settings.rendering.rate)
-        self.clip, self.look, self.context = clip, look, context
+        if guide is None:
+            clip = with_cuts(clip, settings.rendering.cuts)
+        self.clip, self.look, self.context, self.guide = clip, look, context, guide
         self.settings, self.rendering = settings, settings.rendering
         self.first, self.stop = clip.trim(start, end)
         self.pairing = look.pairing
@@ -116,6 +123,7 @@ class RenderJob:
             segment_entry = cache.entry(segments.name, segments.key)
             stack.enter_context(segment_entry.locked())
             store = ChunkStore(segment_entry, "." + self.settings.encoding.kept_as.segments)
+            states = StateStore(segment_entry)
             # A constant rate may drop all frames of a chunk.
             shown = [c for c in self.chunks if self.delivery.num_written(range(c.first, c.stop))]
             missing = [c.number for c in shown if not store.is_done(c.number)]
@@ -125,7 +133,7 @@ class RenderJob:
             if missing:
                 if kept is not None:
                     stack.enter_context(raw_entry.locked())
-                self._fill(engine, raw, store, missing)
+                self._fill(engine, raw, store, states, missing)
                 if kept is not None and all(kept.is_done(c.number) for c in shown):
                     raw_entry.finish({"frames": self.stop - self.first})
             counts = {"frames_inferred": raw.num_inferred, "frames_encoded": self._num_frames(missing)}
@@ -141,6 +149,23 @@ class RenderJob:
             segment_entry.finish({"frames": self.stop - self.first})
         return result
 
+    @property
+    def keeps_frames(self) -> bool:
+        """Whether the result has the clip's frames, each once."""
+        return not self.settings.encoding.filter and self.delivery.times.num_written == self.stop - self.first
+
+    def per_frame(self) -> Generator[np.ndarray, None, None]:
+        """The pictures of the result, (H, W, 3) uint8, as they would be without a temporal filter."""
+        engine = load_engine(self.look, self.rendering, self.context)
+        infer = self._infer_stage(engine)
+        kept = ChunkStore(self.context.cache.entry(infer.name, infer.key), ".nut") if self.look.record else None
+        raw = RawOutputs(kept, self.chunks, self.size, deep=self.depth > 8)
+        with ExitStack() as stack:
+            samples = stack.enter_context(closing(self._samples(engine, raw, self.first, self.stop)))
+            compose = stack.enter_context(closing(self.composer(self.first, self.stop)))
+            for sample in samples:
+                yield eight_bit(compose(sample, sample.output)[..., :3])
+
     def estimate(self, engine: Engine | None = None) -> Table:
         """Time, disk and memory that the render will take, from a trial on its first frames."""
         engine = engine or load_engine(self.look, self.rendering, self.context)
@@ -155,24 +180,42 @@ class RenderJob:
     def _num_frames(self, chunks: Sequence[int]) -> int:
         return sum(self.chunks[n].stop - self.chunks[n].first for n in chunks)
 
-    def _fill(self, engine: Engine, raw: RawOutputs, store: ChunkStore, missing: Sequence[int]) -> None:
+    def _fill(
+        self, engine: Engine, raw: RawOutputs, store: ChunkStore, states: StateStore, missing: Sequence[int]
+    ) -> None:
         """Render the missing chunks, in runs of neighbours, in one pass over the frames of each run."""
         method = self.settings.make_filter()
         total = self.stop - self.first
         done = total - self._num_frames(missing)
         for run, lo, hi in spans(self.chunks, missing, method.radius):
+            if isinstance(method, Recursive):
+                lo = self._take_up(method, states, run[0])
+            wanted = range(run[0].first, run[-1].stop)
             with ExitStack() as stack:
                 samples = stack.enter_context(closing(self._samples(engine, raw, lo, hi)))
-                compose = stack.enter_context(closing(self.composer(run[0].first, run[-1].stop)))
+                compose = stack.enter_context(closing(self.composer(wanted.start, wanted.stop)))
                 writer = stack.enter_context(closing(ChunkWriter(store, run, self.segment)))
-                for sample, picture in filtered(samples, method):
-                    if not run[0].first <= sample.index < run[-1].stop:
-                        continue
+                for sample, picture in filtered(samples, method, wanted):
                     stamps = self.delivery.stamps(sample.index)
                     writer.write(sample.index, compose(sample, picture), stamps)
+                    if isinstance(method, Recursive):
+                        self._keep(method, states, sample.index)
                     done += 1
                     self.context.report(Progress(f"rendering {self.clip.name}", done, total))
                     self.context.stop.check()
+
+    def _take_up(self, method: Recursive, states: StateStore, chunk: Chunk) -> int:
+        """Give a recursive filter what it knew before a chunk; the frame from which on it has to see the clip."""
+        state = states.after(chunk.number - 1) if chunk.first > chunk.shot_first else None
+        if state is None:
+            return chunk.shot_first
+        method.resume(state)
+        return chunk.first
+
+    def _keep(self, method: Recursive, states: StateStore, frame: int) -> None:
+        chunk = chunk_of(self.chunks, frame)
+        if frame == chunk.stop - 1 and chunk.stop < chunk.shot_stop:
+            states.keep(chunk.number, method.state())
 
     def segment(self, path: Path) -> ChunkFile:
         return ChunkFile(SegmentWriter(path, self.delivery.kept, self.settings.encoding))
@@ -183,12 +226,21 @@ class RenderJob:
         begin = lookback(self.pairing, lo, shot_first(lo))
         with ExitStack() as stack:
             frames = stack.enter_context(closing(self.frames(self.size, begin, hi)))
+            guides = stack.enter_context(closing(self._guides(lo, hi)))
             stack.enter_context(closing(raw))
             inputs = stack.enter_context(closing(self.inputs()))
             samples = raw_outputs(frames, lo, shot_first, inputs, engine, raw.known, deep=self.depth > 8)
             for sample in stack.enter_context(closing(samples)):
                 raw.keep(sample.index, sample.output)
-                yield sample
+                guide = next(guides)
+                yield sample if guide is None else replace(sample, guide=guide)
+
+    def _guides(self, start: int, stop: int) -> Generator[np.ndarray | None, None, None]:
+        """What guides the filter at the frames [start, stop), where they do not do it themselves."""
+        if self.guide is None:
+            yield from repeat(None, stop - start)
+        else:
+            yield from self.guide.pictures(self.size, start, stop, self.context)
 
     def form(self, size: tuple[int, int]) -> Form:
         """In what form the source is read, at a size, (width, height)."""
@@ -228,6 +280,7 @@ class RenderJob:
         return RenderStage(
             outputs=infer.key,
             filter=self.settings.filter_record(),
+            guide=self.guide.for_key() if self.guide else {},
             directing=self._directing() if self.composes else {},
             encoding=self.settings.encoding.chunk_key(self.delivery.kept),
             picture={k: str(v) for k, v in self.delivery.kept.__dict__.items()},

@@ -133,9 +133,10 @@ class InferStage(Stage):
 @dataclass(frozen=True)
 class RenderStage(Stage):
     name: ClassVar[str] = "render"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     outputs: str  # key of the infer stage
     filter: Table
+    guide: Table  # source and steps of what guides the filter, where that is another clip
     directing: Table  # curves, mask and feather
     encoding: Table
     picture: Table  # size, pixel aspect, time base, rate, depth, alpha

@@ -17,10 +17,11 @@ from vidtrans.pipeline.assemble import VERSION as ASSEMBLY_VERSION
 from vidtrans.pipeline.context import Clip, Context, content_digest, open_clip
 from vidtrans.pipeline.estimate import after
 from vidtrans.pipeline.look import Look, RenderSettings, find_look
-from vidtrans.pipeline.outputs import check_parents, check_place, up_to_date
+from vidtrans.pipeline.outputs import check_foreign, check_parents, check_place, up_to_date
 from vidtrans.pipeline.photos import one_by_one
 from vidtrans.pipeline.recipe import Recipe
 from vidtrans.pipeline.render_job import RenderJob, at_rate, makes_folder
+from vidtrans.pipeline.scored import check_scorable, score_place, score_render
 from vidtrans.pipeline.stages import FilterStage, InferStage, RenderStage
 from vidtrans.rendering.directing import VERSION as DIRECTING_VERSION
 from vidtrans.settings import Table, Time
@@ -46,12 +47,13 @@ def stylize(
     end: Time | None = None,
     mask: Path | None = None,
     single: bool = False,
+    score: bool = False,
 ) -> Table:
     """Render a model onto one video, picture or folder, and return what is reported of it.
 
     Every frame keeps its timestamp, sound is copied packet for packet. ``mask`` says where the look is. ``single``:
-    it is one of many, the cache is trimmed when all are done. Raises UsageError, MediaError, ModelError, DeviceError,
-    Interrupted.
+    it is one of many, the cache is trimmed when all are done. ``score``: how steady it is, is drawn beside it. Raises
+    UsageError, MediaError, ModelError, DeviceError, Interrupted.
     """
     began = time.monotonic()
     look = find_look(model, context, recipe.look)
@@ -66,6 +68,8 @@ def stylize(
     check_place(output, sources, folder=folder)
     clip = open_clip(context, video, look.pairing.guides) if holds_several(video) else None
     if clip is not None and not clip.index.same_size:
+        if score:
+            raise UsageError("--score", "pictures of several sizes are no film", "leave it out")
         clip = at_rate(clip, settings.rendering.rate)
         one = partial(stylize, model=model, context=context, single=True)
         span = clip.trim(start, end)
@@ -75,7 +79,7 @@ def stylize(
     if not context.dry_run:
         finish_replacing(output)
     held = up_to_date(context.cache, output, request, sources, context.overwrite, folder=folder)
-    if held is not None:
+    if held is not None and not score:
         return held | {"output": str(output), "seconds": round(time.monotonic() - began, 3), "cached": True}
     clip = _prepared(clip or open_clip(context, video, look.pairing.guides), settings, context)
     job = RenderJob(clip, look, settings, context, start, end, mask, pattern)
@@ -87,12 +91,18 @@ def stylize(
         )
         raise UsageError(str(output), why, f"use {place}")
     job.delivery.check_sound(output)
+    if score:
+        check_scorable(job)
+        check_foreign(context.cache, score_place(output), context.overwrite)
     if context.dry_run:
         return job.summary(output) | {"dry_run": True} | after(time.monotonic() - began, job.estimate())
-    result = job.render(output, request)
+    result = held or job.render(output, request)
+    if score:
+        result |= {"score": score_render(job, output, request, context)}
     if not single:
         context.cache.trim("infer", int(context.cache_limit_gb * 1e9))
-    return result | {"seconds": round(time.monotonic() - began, 3), "cached": False}
+    seconds = round(time.monotonic() - began, 3)
+    return result | {"output": str(output), "seconds": seconds, "cached": held is not None}
 
 
 def _prepared(clip: Clip, settings: RenderSettings, context: Context) -> Clip:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Generator
 from fractions import Fraction
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -30,7 +31,9 @@ def in_step(clip: ClipIndex, mask: ClipIndex, first: int, stop: int, name: str =
     if by_time:
         begin = mask.pts[0] * mask.time_base
         times = [p * mask.time_base - begin for p in mask.pts]
-        steps = [bisect_right(times, _time(clip, i)) - 1 for i in range(first, stop)]
+        # Containers round times, to a millisecond at worst: a frame that is due within a blink is there.
+        blink = min((b - a for a, b in pairwise(times)), default=Fraction(0)) / 4
+        steps = [bisect_right(times, _time(clip, i) + blink) - 1 for i in range(first, stop)]
         ends = times[-1] + mask.last_duration * mask.time_base
         held = next((i for i in range(first, stop) if _time(clip, i) >= ends), None)
     else:

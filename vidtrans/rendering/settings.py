@@ -25,6 +25,7 @@ class RenderingSettings:
         choices=("auto", "yes", "no"),
     )
     rate: float = setting(25.0, "frames a second where pictures become a video", low=0.1, high=1000.0)
+    cuts: str = setting("auto", "where shots begin: auto, off, or a file with a frame or a time on each line")
     source_filter: str = setting("", "a filter graph of your own ffmpeg, laid over the source before the model sees it")
     chunk_frames: int = setting(60, "frames saved at once; a crash costs at most these", low=1, high=100_000)
     precision: str = setting("auto", "auto takes bf16 where the device has it", choices=("auto", "fp32", "bf16"))

@@ -1,8 +1,9 @@
 """Temporal consistency: filters over a model's per-frame outputs, guided by flow on the input video.
 
-A filter is a class with a frozen settings dataclass ``Settings`` and an attribute ``radius``; called with the
-``Window`` around one frame, it returns that frame's picture. It keeps no state from frame to frame, so a
-chunk needs ``radius`` frames on either side and nothing else.
+A filter is a class with a frozen settings dataclass ``Settings``, a ``version`` and an attribute ``radius``; called
+with the ``Window`` around one frame, it returns that frame's picture. It keeps no state from frame to frame, so that a
+chunk needs ``radius`` frames on either side and nothing else; or it is ``Recursive``, and its state can be taken from
+it at the end of a chunk and given back.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ FILTERS = Registry(
     "temporal filter",
     {
         "window": Entry(
-            "vidtrans.temporal.window:WindowFilter", "averages along the motion over a few frames each way"
+            "vidtrans.temporal.window:WindowFilter", "averages along the motion, over frames on both sides"
         ),
+        "causal": Entry("vidtrans.temporal.causal:CausalFilter", "over the frames before only, for live use"),
         "off": Entry("vidtrans.temporal.off:NoFilter", "each frame as the model made it"),
     },
 )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vidtrans.temporal.stream import Window
+from vidtrans.temporal.stream import Sample, Window
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,9 @@ class NoFilter:
 
     def __init__(self, settings: OffSettings) -> None:
         del settings
+
+    def expect(self, before: Sample, after: Sample) -> None:
+        """Nothing is needed of them."""
 
     def __call__(self, window: Window) -> np.ndarray:
         return window.samples[window.centre].output

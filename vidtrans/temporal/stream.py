@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -14,8 +14,8 @@ import numpy as np
 class Sample:
     """One frame: the ``guide`` (input), (H, W, 3) uint8, and the model's ``output``, of one size, uint8 or uint16.
 
-    ``extras`` is where a filter keeps what it derives from this frame, or from this frame and the next, so
-    that it is computed once whatever number of windows the frame is in.
+    ``extras`` is where a filter keeps what it derives from this frame and its neighbours, so that it is computed once
+    whatever number of windows the frame is in.
     """
 
     index: int
@@ -23,7 +23,7 @@ class Sample:
     guide: np.ndarray
     output: np.ndarray
     starts_shot: bool
-    extras: dict[str, Any] = field(default_factory=dict, repr=False)
+    extras: dict[Any, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,36 @@ class Window:
 
 
 class Filter(Protocol):
+    """A frame depends on ``radius`` neighbours on each side, and on nothing else."""
+
     radius: int
+
+    def expect(self, before: Sample, after: Sample) -> None:
+        """Two neighbours of a shot are there: what windows will need of them may be begun in the background."""
 
     def __call__(self, window: Window) -> np.ndarray:
         """The filtered picture of the window's centre, of its output's shape and dtype."""
 
 
-def filtered(samples: Iterable[Sample], method: Filter) -> Iterator[tuple[Sample, np.ndarray]]:
-    """Yield each sample with its filtered picture, ``method.radius`` frames behind the input."""
+@runtime_checkable
+class Recursive(Protocol):
+    """A filter that looks back at its own results: it takes frames in order, each once, with a radius of 0."""
+
+    def state(self) -> Mapping[str, np.ndarray]:
+        """All that the next frame depends on. To go on from it is to go on exactly."""
+
+    def resume(self, state: Mapping[str, np.ndarray]) -> None:
+        """Take up a state that ``state`` gave."""
+
+
+def filtered(
+    samples: Iterable[Sample], method: Filter, wanted: range | None = None
+) -> Iterator[tuple[Sample, np.ndarray]]:
+    """Yield each sample with its filtered picture, ``method.radius`` frames behind the input.
+
+    ``wanted``: the numbers of the frames that are asked for; the others are only neighbours. A recursive filter sees
+    all of them.
+    """
     held: deque[Sample] = deque(maxlen=2 * method.radius + 1)
     waiting = 0  # how many of the last held samples have not been filtered yet
 
@@ -51,14 +73,19 @@ def filtered(samples: Iterable[Sample], method: Filter) -> Iterator[tuple[Sample
         while waiting > keep:
             at = len(held) - waiting
             first = max(0, at - method.radius)
-            window = Window(tuple(held)[first : at + method.radius + 1], at - first)
-            yield held[at], method(window)
+            asked = wanted is None or held[at].index in wanted
+            if asked or isinstance(method, Recursive):
+                picture = method(Window(tuple(held)[first : at + method.radius + 1], at - first))
+                if asked:
+                    yield held[at], picture
             waiting -= 1
 
     for sample in samples:
         if sample.starts_shot:
             yield from flush(0)
             held.clear()
+        if held:
+            method.expect(held[-1], sample)
         held.append(sample)
         waiting += 1
         yield from flush(method.radius)

@@ -1,121 +1,189 @@
-"""The bounded window: neighbours brought to the frame along composed flows, and averaged where they agree.
+"""The bounded window: a frame is averaged with its neighbours along the motion; nothing is handed on.
 
-No recursion: nothing drifts, and a frame depends on ``radius`` neighbours each way, no more. The neighbours
-correct low frequencies only, each frame keeps its own detail (the split of a picture into what history
-supplies and what the frame supplies). The correction is gathered on a half grid: its low band needs no more.
+Three things keep it from being a blur.
+
+*Long windows of few steps.* Averaging (1, 2, 1)/4 with the frames next to it, then those averages 2 frames away, 4, 8
+(the à trous scheme: Holschneider et al. 1989; Starck and Murtagh 1994) weighs 31 frames by a triangle at the cost of
+8. Fine structure takes 2 or 3 of these steps, at full size and resampled bicubically, low frequencies all of them, on
+a grid. Where no neighbour can be followed low frequencies take the correction around.
+
+*What the source explains is no flicker.* Where the look's detail changes as the source's does (a shadow passes, a
+texture turns), the change is kept: it is predicted by a slope that is fitted around each place to the changes of both.
+What the slope leaves unexplained is what flickers, or boils.
+
+*Contrast is given back.* A mean of textures that do not fit onto each other is pale: its energy is brought back to
+what the frames have, except where there was little but noise.
+
+A frame depends on ``radius`` neighbours on each side and on no more: a clip may be cut into chunks anywhere.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 
-from vidtrans.flow import FLOWS
-from vidtrans.flow.dis import grey
-from vidtrans.flow.reliability import forward_backward, squared_length
-from vidtrans.flow.warp import compose, resize_flow, warp
+from vidtrans.flow.warp import warp
 from vidtrans.settings import setting
+from vidtrans.temporal.correction import SteadySettings, corrected, low_correction
+from vidtrans.temporal.detail import Detail
 from vidtrans.temporal.stream import Sample, Window
+from vidtrans.temporal.tracks import Tracker, enlarged, forget, grid_size, grown, kept, packed, shrunk
+
+FULL_LEVELS = 3  # steps at full size; those beyond are for low frequencies only
 
 
 @dataclass(frozen=True)
-class WindowSettings:
+class WindowSettings(SteadySettings):
     """How far the window reaches and how much it may change."""
 
-    radius: int = setting(4, "frames taken from each side", low=0, high=32)
-    strength: float = setting(1.0, "share of the correction that is applied", low=0.0, high=1.0)
-    detail: float = setting(2.0, "σ in pixels: finer structure than this stays the frame's own", low=0.0, high=16.0)
-    tolerance: float = setting(
-        0.1, "σ of the colour difference, 0 to 1, that still counts as the same", low=0.01, high=1.0
-    )
-    flow: str = setting("dis", "flow method", choices=tuple(FLOWS))
-
-
-@dataclass(frozen=True)
-class _Step:
-    """Flow between neighbours on the half grid, in its pixels, with what of it is reliable (0 or 1)."""
-
-    flow: np.ndarray
-    reliable: np.ndarray
+    radius: int = setting(15, "frames taken from each side: 1, 3, 7, 15 or 31; between them the lower", low=0, high=31)
 
 
 class WindowFilter:
     """The filter of ``--temporal window``."""
 
-    version = 1
+    version = 2
     Settings = WindowSettings
 
     def __init__(self, settings: WindowSettings) -> None:
         self.settings = settings
-        self.radius = settings.radius
-        self._flow = FLOWS.load(settings.flow)()
+        self._levels = (settings.radius + 1).bit_length() - 1
+        self.radius = 2**self._levels - 1
+        self._full_levels = min(FULL_LEVELS, self._levels)
+        self._tracker = Tracker(settings.flow, settings.flow_size, settings.tolerance)
+        self._detail = Detail(self._tracker, settings.follow, settings.contrast)
+
+    def expect(self, before: Sample, after: Sample) -> None:
+        """The flow between neighbours is begun beside the filter."""
+        if self.radius and self.settings.strength:
+            self._tracker.expect(before, after)
 
     def __call__(self, window: Window) -> np.ndarray:
-        centre = window.samples[window.centre]
-        guide, output = self._half(centre)
-        total, weight = output.copy(), np.ones(output.shape[:2], np.float32)
-        for direction in (1, -1):
-            for picture, confidence in self._gather(window, direction, guide):
-                total += picture * confidence[..., None]
-                weight += confidence
-        correction = total / weight[..., None] - output
-        sigma = self.settings.detail / 2
-        if sigma > 0:
-            correction = cv2.GaussianBlur(correction, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101)
-        height, width = centre.output.shape[:2]
-        correction = cv2.resize(correction, (width, height), interpolation=cv2.INTER_LINEAR)
-        full = np.iinfo(centre.output.dtype).max
-        result = centre.output + (full * self.settings.strength) * correction
-        return np.clip(np.rint(result), 0, full).astype(centre.output.dtype)
+        sample = window.samples[window.centre]
+        if len(window.samples) == 1 or not self.settings.strength:
+            return sample.output
+        self._look_ahead(window)
+        fine, slope = self._fine(window, window.centre)
+        made = corrected(sample.output, self._low(window, slope), fine, self.settings)
+        forget(sample, "fine")
+        return made
 
-    def _gather(self, window: Window, direction: int, guide: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Each neighbour on one side: its output at the centre's pixels, and how far to trust it there."""
-        found: list[tuple[np.ndarray, np.ndarray]] = []
-        path: np.ndarray | None = None
-        reliable = np.ones(guide.shape[:2], np.float32)
-        here = window.centre
-        while 0 <= here + direction < len(window.samples):
-            near, far = window.samples[here], window.samples[here + direction]
-            step = self._pair(near, far)[0] if direction > 0 else self._pair(far, near)[1]
-            if path is None:
-                path, reliable = step.flow, step.reliable
-            else:
-                reliable = reliable * (warp(step.reliable, path) > 0.99)
-                path = compose(path, step.flow)
-            far_guide, far_output = self._half(far)
-            difference = squared_length(warp(far_guide, path) - guide)
-            confidence = reliable * np.exp(difference * (-0.5 / self.settings.tolerance**2))
-            found.append((warp(far_output, path), confidence))
-            here += direction
+    # Averages, level by level: 2^level − 1 frames each way
+
+    def _lead(self, level: int) -> int:
+        """How far ahead of the centre averages of a level are needed, in frames."""
+        return self.radius - (2**level - 1)
+
+    def _look_ahead(self, window: Window) -> None:
+        """Make what is needed of the frames ahead in their order, and let go of what no window needs any more."""
+        last = len(window.samples) - 1
+        top, centre = self._full_levels, window.centre
+        for at in range(min(last, centre + self._lead(top)) + 1):
+            if at >= centre - self.radius // 2:
+                self._fine(window, at)
+        leads = [self._lead(n) for n in range(top + 1)]
+        stale: list[tuple[Any, int]] = [(("level", n), leads[n + 1] - 2**n) for n in range(top)]
+        stale += [
+            (("trust", s * 2 ** (n - 1)), min(leads[n], leads[top]) - 1) for n in range(1, top + 1) for s in (1, -1)
+        ]
+        stale += [(("way", s * 2 ** (n - 1)), leads[top] - 2**n) for n in range(1, top) for s in (1, -1)]
+        stale += [("pair", leads[top] - 3), ("bands", leads[top] - 2), ("energy", leads[top] - 2)]
+        for key, ahead in stale:
+            if 0 <= centre + ahead <= last:
+                forget(window.samples[centre + ahead], key)
+
+    def _level(self, window: Window, at: int, level: int) -> np.ndarray:
+        """The average at full size: (H, W, 4) float32 in [0, 1], the look's RGB and the guide's luma."""
+        sample = window.samples[at]
+        if level == 0:
+            return kept(sample, ("level", 0), lambda: packed(sample))
+
+        def average() -> np.ndarray:
+            total = 2 * self._level(window, at, level - 1)
+            height, width = total.shape[:2]
+            weight = np.full((height, width), 2, np.float32)
+            for step in (2 ** (level - 1), -(2 ** (level - 1))):
+                way = self._tracker.way(window, at, step)
+                if way is None:
+                    continue
+                trust = grown(self._tracker.trust(window, at, step), (width, height))
+                weight += trust
+                there = warp(self._level(window, at + step, level - 1), enlarged(way.flow, width, height), bicubic=True)
+                cv2.accumulateProduct(cv2.merge([trust] * 4), there, total)
+            return cv2.divide(total, cv2.merge([weight] * 4), dst=total)
+
+        return kept(sample, ("level", level), average)
+
+    def _fine(self, window: Window, at: int) -> tuple[np.ndarray, np.ndarray]:
+        """The correction of fine structure, (H, W, 3), and the slope of coarser detail, (h, w).
+
+        The longest average at full size goes on from here on the grid only, for low frequencies.
+        """
+        sample, top = window.samples[at], self._full_levels
+
+        def make() -> tuple[np.ndarray, np.ndarray]:
+            levels = [self._level(window, at, n) for n in sorted({0, min(2, top), top})]
+            height, width = levels[0].shape[:2]
+            size = grid_size(height, width)
+            sample.extras["low", 0] = shrunk(levels[0], size)
+            sample.extras["low", top] = shrunk(levels[-1], size)
+            found = self._detail(window, at, levels)
+            if top > 1:
+                forget(sample, ("level", top))
+            return found
+
+        if ("low", top) not in sample.extras:
+            sample.extras["fine"] = make()
+        found: tuple[np.ndarray, np.ndarray] = sample.extras.get("fine") or (np.empty(0), np.empty(0))
         return found
 
-    def _half(self, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
-        """Guide and output on the half grid, float32 in [0, 1]."""
-        if "half" not in sample.extras:
-            height, width = sample.guide.shape[:2]
-            size = (max(1, (width + 1) // 2), max(1, (height + 1) // 2))
-            sample.extras["half"] = tuple(
-                cv2.resize(p, size, interpolation=cv2.INTER_AREA).astype(np.float32) / np.iinfo(p.dtype).max
-                for p in (sample.guide, sample.output)
-            )
-        halves: tuple[np.ndarray, np.ndarray] = sample.extras["half"]
-        return halves
+    def _coarse(self, window: Window, at: int, level: int) -> np.ndarray:
+        """The average on the grid: (h, w, 4) float32."""
+        sample = window.samples[at]
+        if level <= self._full_levels:
+            self._fine(window, at)
+            found: np.ndarray = sample.extras["low", level]
+            return found
 
-    def _pair(self, first: Sample, second: Sample) -> tuple[_Step, _Step]:
-        """From ``first`` to ``second`` and back; computed once a pair and kept with the first."""
-        if "steps" not in first.extras:
-            a, b = grey(first.guide), grey(second.guide)
-            there, back = self._flow(a, b), self._flow(b, a)
-            first.extras["steps"] = self._halve(first, there, back), self._halve(first, back, there)
-        pair: tuple[_Step, _Step] = first.extras["steps"]
-        return pair
+        def average() -> np.ndarray:
+            total = 2 * self._coarse(window, at, level - 1)
+            weight = np.full(total.shape[:2], 2, np.float32)
+            for step in (2 ** (level - 1), -(2 ** (level - 1))):
+                way = self._tracker.way(window, at, step)
+                if way is None:
+                    continue
+                trust = self._tracker.trust(window, at, step)
+                weight += trust
+                there = warp(self._coarse(window, at + step, level - 1), way.flow, bicubic=True)
+                cv2.accumulateProduct(cv2.merge([trust] * 4), there, total)
+            return total / weight[..., None]
 
-    def _halve(self, sample: Sample, flow: np.ndarray, back: np.ndarray) -> _Step:
-        height, width = self._half(sample)[0].shape[:2]
-        share = cv2.resize(
-            forward_backward(flow, back).astype(np.float32), (width, height), interpolation=cv2.INTER_AREA
-        )
-        # A half-grid pixel counts only where all four of its pixels do.
-        return _Step(resize_flow(flow, width, height), (share > 0.99).astype(np.float32))
+        return kept(sample, ("low", level), average)
+
+    def _share(self, window: Window, at: int, level: int) -> np.ndarray:
+        """How much of a full window an average is made of: (h, w) float32 in [2^−level, 1]."""
+        if level == 0:
+            width, height = grid_size(*window.samples[at].guide.shape[:2])
+            return np.ones((height, width), np.float32)
+
+        def count() -> np.ndarray:
+            total = 2 * self._share(window, at, level - 1)
+            for step in (2 ** (level - 1), -(2 ** (level - 1))):
+                way = self._tracker.way(window, at, step)
+                if way is not None:
+                    there = warp(self._share(window, at + step, level - 1), way.flow)
+                    total += self._tracker.trust(window, at, step) * there
+            return total / 4
+
+        return kept(window.samples[at], ("share", level), count)
+
+    def _low(self, window: Window, slope: np.ndarray) -> np.ndarray:
+        """The correction on the grid, of which low frequencies are taken: (h, w, 3) float32."""
+        at = window.centre
+        change = self._coarse(window, at, self._levels) - window.samples[at].extras["low", 0]
+        alone = 2.0**-self._levels
+        others = (self._share(window, at, self._levels) - alone) / (1 - alone)
+        return low_correction(change, others, slope)

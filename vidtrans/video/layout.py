@@ -81,17 +81,17 @@ def text_band(
     text: str, width: int, *, colour: tuple[int, int, int] = INK, size: int = TEXT_PX, margin: int = 4
 ) -> np.ndarray:
     """A strip of paper with one line of text; what is too long ends in an ellipsis."""
-    font = _font(size)
+    face = font(size)
     shown = text
-    while shown and font.getlength(shown) > width - 2 * margin:
+    while shown and face.getlength(shown) > width - 2 * margin:
         shown = shown[:-2].rstrip() + "…" if len(shown) > 2 else ""
     band = Image.new("RGB", (width, size + 8), PAPER)
-    ImageDraw.Draw(band).text((margin, 2), shown, fill=colour, font=font)
+    ImageDraw.Draw(band).text((margin, 2), shown, fill=colour, font=face)
     return np.asarray(band)
 
 
 @lru_cache(maxsize=8)
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 
@@ -120,7 +120,7 @@ def plot(series: Sequence[tuple[str, Sequence[float], tuple[int, int, int]]], wi
         ys = height - 2 - (height - 24) * points / top
         draw.line([(float(x), float(y)) for x, y in zip(xs, ys, strict=True)], fill=colour, width=2)
         place = (8 + at * width // max(1, len(series)), 2)
-        draw.text(place, f"{name} {points[-1]:.3g}", fill=colour, font=_font(TEXT_PX - 2))
+        draw.text(place, f"{name} {points[-1]:.3g}", fill=colour, font=font(TEXT_PX - 2))
     return np.asarray(canvas)
 
 

@@ -1,0 +1,129 @@
+"""Scoring a render: evaluate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vidtrans.cli.console import Console
+from vidtrans.cli.flags import FILE, Lazy
+from vidtrans.cli.options import common
+from vidtrans.cli.words import count, timing
+from vidtrans.metrics import SCORING_FLOW, SHORT_SIDE
+from vidtrans.settings import parse_time
+
+VIDEOS = ("", "_per_frame", "_source")
+
+
+@click.command(
+    "evaluate",
+    epilog=f"Pictures are scored at {SHORT_SIDE} pixels on their short side or less; sharpness at OUTPUT's full size.",
+)
+@click.argument("output", type=FILE)
+@click.option("--source", required=True, type=FILE, metavar="VIDEO", help="What OUTPUT was made from.")
+@click.option(
+    "--per-frame",
+    type=FILE,
+    metavar="VIDEO",
+    help="The same without a temporal filter (stylize --temporal off): what the flicker is measured against.",
+)
+@click.option("--reference", type=FILE, metavar="VIDEO", help="What OUTPUT should be, where that is known.")
+@click.option("--start", metavar="TIME", help="Where in longer videos OUTPUT begins, if it is a part.")
+@click.option(
+    "--flow",
+    type=Lazy("vidtrans.flow:FLOWS", "flow method"),
+    default=SCORING_FLOW,
+    show_default=True,
+    help="Follows the motion of the source; take another one than the filter's.",
+)
+@click.option(
+    "-o",
+    "--output",
+    "result",
+    type=FILE,
+    help="A .png: scores over time and the worst moments; a .json: a value for every frame.",
+)
+@common
+def evaluate(
+    output: Path,
+    source: Path,
+    per_frame: Path | None,
+    reference: Path | None,
+    start: str | None,
+    flow: str,
+    result: Path | None,
+    context: Any,
+    console: Console,
+) -> None:
+    """How steady a render is, how sharp, how near to what it should be, and when it is worst."""
+    from vidtrans.pipeline.evaluate import evaluate as score
+
+    videos = {"per_frame": per_frame, "reference": reference}
+    begin = parse_time(start) if start else None
+    table = score(output, source, context, **videos, start=begin, flow=flow, result=result)
+    console.result(table, _planned(table) if table.get("dry_run") else "\n".join(_report(table)))
+
+
+def _planned(table: dict[str, Any]) -> str:
+    what = f", and write {table['output']}" if table["output"] else ""
+    return f"would score {table['path']}: {count(table['frames'], 'frame')}{what}"
+
+
+def _report(table: dict[str, Any]) -> list[str]:
+    """A table of all measures, and what they say."""
+    from vidtrans.pipeline.score_words import compared_with, verdict
+
+    pairs = f"{count(table['pairs'], 'pair')} scored at {'x'.join(map(str, table['scored_at']))}"
+    lines = [f"{table['path']}: {count(table['frames'], 'frame')}, {pairs}{timing(table)}"]
+    if table["pairs"]:
+        heading = ("output", "per frame", "source")
+        shown = [i for i, v in enumerate(VIDEOS) if table[f"warping_error{v}"] is not None]
+        lines.append(_row("", [heading[i] for i in shown]))
+        for name, key, form, note in (
+            ("warping error", "warping_error", ".3g", _share(table)),
+            ("flicker", "flicker", ".2f", "8-bit levels"),
+        ):
+            values = [table[key + VIDEOS[i]] for i in shown]
+            if None not in values:
+                lines.append(_row(name, [f"{v:{form}}" for v in values], note))
+    if table["compared_with"]:
+        lines += _nearness(table, compared_with(table))
+    worst = ", ".join(f"frame {w['frame']} ({w['seconds']:.2f} s)" for w in table["worst"])
+    lines += [f"  {'worst':14}{worst}"] if worst else []
+    lines += (
+        [f"  {'plot' if table['output'].endswith('.png') else 'table':14}{table['output']}"] if table["output"] else []
+    )
+    return [*lines, verdict(table)]
+
+
+def _nearness(table: dict[str, Any], name: str) -> list[str]:
+    """PSNR and the rest, against what is compared with; with a reference also what the per-frame video has."""
+    suffixes = ["", "_per_frame"] if table["psnr_per_frame"] is not None else [""]
+    lines = [_row("", ["output", "per frame"][: len(suffixes)], f"to the {name}")]
+    for label, key, form, unit in (
+        ("PSNR", "psnr", ".2f", "dB"),
+        ("SSIM", "ssim", ".4f", ""),
+        ("sharpness", "sharpness", ".2f", ""),
+    ):
+        if table[key] is not None:
+            lines.append(_row(label, [f"{table[key + s]:{form}}" for s in suffixes], unit))
+    if table["ghosting"] is not None:
+        off, rest = table["error_uncovered"], table["error_elsewhere"]
+        note = f"{off:.1f} levels off where something was uncovered, {rest:.1f} elsewhere"
+        lines.append(_row("ghosting", [f"{table['ghosting']:.2f}"], note))
+    if table["psnr_to_per_frame"] is not None:
+        psnr, ssim, sharp = (table[f"{key}_to_per_frame"] for key in ("psnr", "ssim", "sharpness"))
+        similar = "" if ssim is None else f", SSIM {ssim:.4f}"
+        sharper = "" if sharp is None else f", sharpness {sharp:.2f}"
+        lines.append(f"  {'to per frame':14}  PSNR {psnr:.2f} dB{similar}{sharper}")
+    return lines
+
+
+def _row(name: str, values: list[str], note: str = "") -> str:
+    return f"  {name:14}" + "".join(f"{v:>13}" for v in values) + (f"   {note}" if note else "")
+
+
+def _share(table: dict[str, Any]) -> str:
+    return "" if table["ratio"] is None else f"{table['ratio']:.2f} of the per-frame video's"

@@ -1,0 +1,62 @@
+"""The filter alone: steady."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vidtrans.cli.console import Console
+from vidtrans.cli.flags import FILE, codec_option, cuts_option, filter_option, temporal_option
+from vidtrans.cli.options import common, flags_of, preset_option, set_option
+from vidtrans.cli.words import rendered
+from vidtrans.settings import parse_time
+
+
+@click.command(
+    "steady",
+    epilog="What there is to set: 'vidtrans preset show', table [temporal]: radius, strength, boil, follow, contrast.",
+)
+@click.argument("processed", type=FILE)
+@click.option(
+    "--source",
+    type=FILE,
+    metavar="VIDEO",
+    help="What PROCESSED was made from: its motion is followed, and what changes in it is kept. Without it PROCESSED "
+    "guides itself: its flicker disturbs the motion that is seen in it, changes of light are taken for flicker and "
+    "the reverse, and strong flicker may look like cuts.",
+)
+@click.option("--start", metavar="TIME", help="Where in a longer source PROCESSED begins.")
+@click.option("-o", "--output", type=FILE, help="The result.  [default: PROCESSED.steady.mp4, for pictures a folder]")
+@temporal_option
+@cuts_option
+@codec_option
+@filter_option
+@preset_option
+@set_option
+@common
+@click.pass_context
+def steady(
+    click_context: click.Context,
+    processed: Path,
+    source: Path | None,
+    start: str | None,
+    output: Path | None,
+    preset: str | None,
+    context: Any,
+    console: Console,
+    **_: Any,
+) -> None:
+    """Take the flicker out of PROCESSED: what a style network, a colouriser, a diffusion model made of a video.
+
+    Both may be videos, folders of pictures, or numbered pictures (frames/%05d.png); they go together frame by frame
+    where they have as many, else by time. PROCESSED keeps its frames, times, size and sound.
+    """
+    from vidtrans.pipeline.recipe import render_recipe
+    from vidtrans.pipeline.steady import steady as make
+
+    recipe = render_recipe(preset, flags_of(click_context, "rendering", "temporal", "encoding"))
+    begin = parse_time(start) if start else None
+    table = make(processed, source, output, recipe, context, start=begin)
+    console.result(table, rendered(table))

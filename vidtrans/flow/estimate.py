@@ -1,0 +1,56 @@
+"""From frames to flow both ways, at a size of its own."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+import cv2
+import numpy as np
+
+from vidtrans.flow import FLOWS
+from vidtrans.flow.dis import grey
+from vidtrans.settings import Size
+
+
+class FlowMethod(Protocol):
+    """What a registered class makes; see ``vidtrans.flow``."""
+
+    @property
+    def takes(self) -> Literal["grey", "rgb"]: ...
+
+    def __call__(self, first: np.ndarray, second: np.ndarray) -> np.ndarray: ...
+
+
+class FlowEstimator:
+    """A flow method of the table, and the size that it works at.
+
+    ``short_side``: in pixels, or None for the frames' own size; frames are never enlarged. ``device``: 'cpu', 'cuda:0'
+    and the like, for methods that are networks. Not for two threads at once. Raises UsageError for an unknown method or
+    one that is not installed.
+    """
+
+    def __init__(self, method: str = "dis", short_side: int | None = None, device: str = "cpu") -> None:
+        self._size = Size(short=short_side)
+        self._method: FlowMethod = FLOWS.load(method)(device)
+
+    def prepare(self, rgb: np.ndarray) -> np.ndarray:
+        """A frame, (H, W, 3) uint8 or uint16 → what the method takes: uint8, at the working size. Once a frame."""
+        picture = grey(rgb) if self._method.takes == "grey" else rgb
+        height, width = picture.shape[:2]
+        size = self._size.of(width, height)
+        if size != (width, height):
+            picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+        if picture.dtype == np.uint16:
+            picture = cv2.convertScaleAbs(picture, alpha=255 / 65535)
+        return np.ascontiguousarray(picture)
+
+    def both(self, first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Flow from one prepared picture to another and back: (H, W, 2) float32 each, in pixels of the working size.
+
+        Between two pictures that are the same there is none at all: what is held, still or black costs nothing.
+        ``warp.resize_flow`` brings a flow to the frames' own size or another.
+        """
+        if np.array_equal(first, second):
+            still = np.zeros((*first.shape[:2], 2), np.float32)
+            return still, still.copy()
+        return self._method(first, second), self._method(second, first)

@@ -1,0 +1,119 @@
+"""Scores a video frame by frame: how steady it is, how near to what it should be, whether old pictures shine through.
+
+Flow comes from the source alone, and the same pixels of the same pairs are scored in every video, so that their errors
+can be divided by each other.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vidtrans.flow import FLOWS
+from vidtrans.flow.dis import grey
+from vidtrans.metrics import SCORING_FLOW, SHORT_SIDE
+from vidtrans.metrics.ghosts import ghost_in
+from vidtrans.metrics.motion import Motion
+from vidtrans.metrics.picture import sharpness
+from vidtrans.metrics.scores import Scores, Series, quotient, removed
+from vidtrans.metrics.tracks import Ghosting, Nearness, Steadiness, Summary, Track
+from vidtrans.settings import Size
+from vidtrans.video.picture import resize
+
+# What the names of measures end in, and which video is measured; with a reference also against which.
+STEADY = {"": "output", "_per_frame": "per-frame", "_source": "source"}
+NEAR = {"": ("output", "reference"), "_to_per_frame": ("output", "per-frame"), "_per_frame": ("per-frame", "reference")}
+NEAR_WITHOUT_REFERENCE = {"": ("output", "per-frame")}
+
+
+class Scorer:
+    """Feed it the frames of a clip in order; it holds two of them, however long the clip is.
+
+    Pictures are (H, W, 3) uint8 and need not be of one size: they are brought to the output's, and scored at most at
+    ``SHORT_SIDE``; sharpness alone is measured at the output's full size, since shrinking hides blur. ``flow`` is the
+    name of a flow method.
+    """
+
+    def __init__(self, flow: str = SCORING_FLOW) -> None:
+        self._method = FLOWS.load(flow)()
+        self._steady = {suffix: Steadiness() for suffix in STEADY}
+        self._near = {suffix: Nearness() for suffix in NEAR}
+        self._ghosts = Ghosting()
+        self._frames = 0
+        self._shape: tuple[int, ...] = ()
+        self._videos: set[str] = set()
+        self._size = (0, 0)
+        self._grey: np.ndarray | None = None
+        self._followed: np.ndarray | None = None
+
+    def add(
+        self,
+        source: np.ndarray,
+        output: np.ndarray,
+        per_frame: np.ndarray | None = None,
+        reference: np.ndarray | None = None,
+        *,
+        starts_shot: bool = False,
+    ) -> None:
+        """One frame of each video; ``starts_shot``: it does not follow the one before.
+
+        Raises ValueError where the output's size has changed, or a video is missing that was there before.
+        """
+        given = {"output": output, "per-frame": per_frame, "reference": reference}
+        full = {name: picture for name, picture in given.items() if picture is not None}
+        self._check(output.shape, set(full))
+        height, width = output.shape[:2]
+        full = {name: resize(picture, width, height) for name, picture in full.items()}
+        small = {name: resize(picture, *self._size) for name, picture in full.items()}
+        small["source"] = resize(source, *self._size)
+        motion = self._motion(small["source"], starts_shot)
+        self._add_steadiness(small, motion)
+        self._add_nearness(full, small)
+        wanted = small.get("reference", small.get("per-frame"))
+        if motion is None or wanted is None:
+            self._ghosts.add(None)
+        else:
+            self._ghosts.add(ghost_in(small["output"], wanted, motion.uncovered))
+        self._frames += 1
+
+    def scores(self) -> Scores:
+        """Of all frames that were added."""
+        tracks: list[tuple[str, Track]] = [*self._steady.items(), *self._near.items(), ("", self._ghosts)]
+        summary: Summary = {}
+        series: dict[str, Series] = {}
+        for suffix, track in tracks:
+            summary |= {name + suffix: value for name, value in track.summary().items()}
+            series |= {name + suffix: values for name, values in track.series().items()}
+        unsteady = summary["warping_error_per_frame"]
+        summary["ratio"] = quotient(summary["warping_error"], unsteady)
+        summary["removed"] = removed(summary["ratio"], quotient(summary["warping_error_source"], unsteady))
+        compared_with = next((v for v in ("reference", "per-frame") if v in self._videos), None)
+        pairs = sum(e is not None for e in self._steady[""].errors)
+        return Scores(self._frames, pairs, self._size, compared_with, summary, series)
+
+    def _check(self, shape: tuple[int, ...], videos: set[str]) -> None:
+        if not self._shape:
+            self._shape, self._videos = shape, videos
+            self._size = Size(short=SHORT_SIDE).of(shape[1], shape[0])
+        if shape != self._shape or videos != self._videos:
+            raise ValueError(f"first {self._shape} of {sorted(self._videos)}, then {shape} of {sorted(videos)}")
+
+    def _motion(self, source: np.ndarray, starts_shot: bool) -> Motion | None:
+        """From the last frame to this one; None where this one does not follow it."""
+        before, self._grey = self._grey, grey(source)
+        return None if before is None or starts_shot else Motion.between(before, self._grey, self._method)
+
+    def _add_steadiness(self, small: dict[str, np.ndarray], motion: Motion | None) -> None:
+        both = None
+        if motion is not None and self._followed is not None:
+            both = motion.followed & self._followed
+        self._followed = None if motion is None else motion.followed_back
+        for suffix, video in STEADY.items():
+            if video in small:
+                self._steady[suffix].add(small[video].astype(np.float32) / 255, motion, both)
+
+    def _add_nearness(self, full: dict[str, np.ndarray], small: dict[str, np.ndarray]) -> None:
+        sharp = {name: sharpness(picture) for name, picture in full.items()}
+        comparisons = NEAR if "reference" in full else NEAR_WITHOUT_REFERENCE
+        for suffix, (video, wanted) in comparisons.items():
+            if video in full and wanted in full:
+                self._near[suffix].add(small[video], small[wanted], sharp[video], sharp[wanted])

@@ -1,0 +1,72 @@
+"""The motion of a source between two frames, and where a score can rely on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+
+from vidtrans.flow.reliability import forward_backward
+
+FlowMethod = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Motion:
+    """Between two frames that follow each other in a shot.
+
+    ``there`` lies on the first frame's pixels and leads to the second, ``back`` on the second's and leads to the first:
+    (H, W, 2) float32, in pixels.
+    """
+
+    there: np.ndarray
+    back: np.ndarray
+
+    @classmethod
+    def between(cls, first: np.ndarray, second: np.ndarray, method: FlowMethod) -> Motion:
+        """Of two grey pictures, (H, W) uint8."""
+        return cls(method(first, second), method(second, first))
+
+    @cached_property
+    def followed(self) -> np.ndarray:
+        """(H, W) bool: the pixels of the first frame that are found again in the second."""
+        return self._returns_there & ~motion_boundary(self.there)
+
+    @cached_property
+    def followed_back(self) -> np.ndarray:
+        """(H, W) bool: the pixels of the second frame that are found again in the first."""
+        return self._returns_back & ~motion_boundary(self.back)
+
+    @cached_property
+    def uncovered(self) -> np.ndarray:
+        """(H, W) bool: what the second frame shows and the first does not, and one pixel around it.
+
+        What something that moved has uncovered, and what came in over the border: for a filter it has no past. Where
+        a flow method goes astray counts too: nobody can tell it from outside.
+        """
+        unseen = (~self._returns_back).astype(np.uint8)
+        return cv2.dilate(unseen, np.ones((3, 3), np.uint8)).astype(bool)
+
+    @cached_property
+    def _returns_there(self) -> np.ndarray:
+        return forward_backward(self.there, self.back)
+
+    @cached_property
+    def _returns_back(self) -> np.ndarray:
+        return forward_backward(self.back, self.there)
+
+
+def motion_boundary(flow: np.ndarray) -> np.ndarray:
+    """Where neighbours move differently (Ruder et al. 2016): (H, W) bool of a flow (H, W, 2) float32 in pixels.
+
+    ``|∇u|² + |∇v|² > 0.01 |f|² + 0.002``, with differences to the next pixel.
+    """
+    down, right = np.zeros_like(flow), np.zeros_like(flow)
+    down[:-1], right[:, :-1] = flow[1:] - flow[:-1], flow[:, 1:] - flow[:, :-1]
+    u, v = flow[..., 0], flow[..., 1]
+    change = np.einsum("hwc,hwc->hw", down, down) + np.einsum("hwc,hwc->hw", right, right)
+    boundary: np.ndarray = change > 0.01 * (u * u + v * v) + 0.002
+    return boundary

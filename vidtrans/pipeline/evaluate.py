@@ -1,0 +1,113 @@
+"""How steady a render is, how near to what it should be, and when it is worst."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from vidtrans.errors import UsageError
+from vidtrans.files import write_json
+from vidtrans.flow import FLOWS
+from vidtrans.metrics import SCORING_FLOW
+from vidtrans.metrics.scores import Scores, rounded
+from vidtrans.pipeline.context import Clip, Context, content_digest, open_clip
+from vidtrans.pipeline.outputs import produce
+from vidtrans.pipeline.scoring import Beside, score_clips, seconds
+from vidtrans.settings import Table, Time
+
+VERSION = 1
+ENDINGS = (".png", ".json")
+
+
+def evaluate(
+    output: Path,
+    source: Path,
+    context: Context,
+    *,
+    per_frame: Path | None = None,
+    reference: Path | None = None,
+    result: Path | None = None,
+    flow: str = SCORING_FLOW,
+    start: Time | None = None,
+) -> Table:
+    """Score a render and return what is reported of it; ``result`` is a plot (.png) or all values (.json) to write.
+
+    ``source`` is what was rendered, from ``start`` on; ``per_frame`` the same render without a temporal filter;
+    ``reference`` what it should be. Raises UsageError, MediaError, Interrupted.
+    """
+    began = time.monotonic()
+    FLOWS[flow]  # an unknown method is an error
+    if result is not None and result.suffix.lower() not in ENDINGS:
+        raise UsageError(str(result), "scores are a picture or a table", "use -o NAME.png or -o NAME.json")
+    given = {"output": output, "source": source, "per_frame": per_frame, "reference": reference}
+    job = _Job({name: path for name, path in given.items() if path is not None}, flow, start, context)
+    sources = list(job.videos.values())
+    if result is not None:
+        table = produce(context, result, job.request(result), sources, job.run)
+    else:
+        table = {"dry_run": True} if context.dry_run else job.run(None)
+        table |= {"output": None, "seconds": round(time.monotonic() - began, 3), "cached": False}
+    if context.dry_run:
+        frames = [open_clip(context, path).index.num_frames for path in sources]
+        table |= {"path": str(output), "frames": frames[0]}
+    return table
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What is scored, by its part in it, and how."""
+
+    videos: dict[str, Path]
+    flow: str
+    start: Time | None
+    context: Context
+
+    def request(self, result: Path) -> Table:
+        """All that decides what is written."""
+        return {
+            "command": "evaluate",
+            "version": VERSION,
+            "videos": {name: [str(path), content_digest(self.context, path)] for name, path in self.videos.items()},
+            "flow": self.flow,
+            "start": str(self.start or 0),
+            "ending": result.suffix.lower(),
+        }
+
+    def run(self, result: Path | None) -> Table:
+        """Score, and write what was asked for."""
+        clips = {name: open_clip(self.context, path) for name, path in self.videos.items()}
+        shown, seen, start = clips["output"], clips["source"], self.start
+        compared = {name: clips.get(name) for name in ("per_frame", "reference")}
+        scores = score_clips(shown, seen, self.context, **compared, flow=self.flow, start=start)
+        table = {"path": str(self.videos["output"]), "flow": self.flow} | score_table(scores, shown)
+        if result is not None and result.suffix.lower() == ".json":
+            write_json(result, table | {"series": series_table(scores, shown)}, indent=1)
+        elif result is not None:
+            from vidtrans.pipeline.score_sheet import write_sheet
+
+            beside = Beside.find(seen, shown, self.context, start)
+            write_sheet(result, scores, table, shown, beside, self.flow, self.context)
+        return table
+
+
+def score_table(scores: Scores, clip: Clip) -> Table:
+    """The measures of a clip, as JSON has them; ``worst`` are the moments to look at."""
+    errors, floor = scores.series["warping_error"], scores.series["warping_error_source"]
+    worst = [
+        {
+            "frame": n,
+            "seconds": round(seconds(clip, n), 3),
+            "warping_error": rounded(errors[n]),
+            "warping_error_source": rounded(floor[n]),
+        }
+        for n in scores.worst()
+    ]
+    return {"frames": scores.frames, **scores.table(), "worst": worst}
+
+
+def series_table(scores: Scores, clip: Clip) -> Table:
+    """A column for each measure, with a value (or null) for each frame. A pair's stands at its second frame."""
+    numbers = range(scores.frames)
+    columns = {name: [rounded(v) for v in values] for name, values in scores.series.items()}
+    return {"frame": list(numbers), "seconds": [round(seconds(clip, n), 3) for n in numbers]} | columns

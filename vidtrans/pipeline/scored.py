@@ -1,0 +1,48 @@
+"""The score of a render, drawn beside it: how much of the flicker is gone, at what price, and where to look."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vidtrans.errors import UsageError
+from vidtrans.files import plain_name
+from vidtrans.metrics import SCORING_FLOW
+from vidtrans.pipeline.context import Context, content_digest, open_clip
+from vidtrans.pipeline.evaluate import VERSION, score_table
+from vidtrans.pipeline.outputs import produce
+from vidtrans.pipeline.render_job import RenderJob
+from vidtrans.pipeline.score_sheet import write_sheet
+from vidtrans.pipeline.score_words import verdict
+from vidtrans.pipeline.scoring import Beside, score_clips
+from vidtrans.settings import Table, Time
+
+
+def score_place(output: Path) -> Path:
+    """Where the score of a render is drawn: ``out.mp4`` has ``out.score.png``."""
+    return output.with_name(f"{plain_name(output)}.score.png")
+
+
+def check_scorable(job: RenderJob) -> None:
+    """Raises UsageError where there is nothing that could flicker."""
+    if job.single:
+        raise UsageError("--score", "one picture cannot flicker", "leave it out")
+
+
+def score_render(job: RenderJob, output: Path, request: str, context: Context) -> Table:
+    """Score a finished render against the model's own pictures, and draw how it went.
+
+    Returns the table of ``vidtrans evaluate`` with its ``verdict``. Raises UsageError, MediaError, Interrupted.
+    """
+
+    def make(path: Path) -> Table:
+        shown = open_clip(context, output)
+        start = Time(frame=job.first)
+        pictures = job.per_frame() if job.keeps_frames else None
+        scores = score_clips(shown, job.clip, context, per_frame=pictures, start=start)
+        table = {"path": str(output), "flow": SCORING_FLOW} | score_table(scores, shown)
+        write_sheet(path, scores, table, shown, Beside.find(job.clip, shown, context, start), SCORING_FLOW, context)
+        return table | {"verdict": verdict(table)}
+
+    place = score_place(output)
+    made = {"command": "score", "version": VERSION, "render": request, "output": content_digest(context, output)}
+    return produce(context, place, made, [job.clip.path, output], make)

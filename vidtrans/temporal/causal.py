@@ -1,0 +1,81 @@
+"""The causal filter, for live use: a frame is averaged with all that was seen of it before, and nothing ahead.
+
+The mean of the model's own outputs is carried along the motion, with how many frames it is made of at each place:
+α = H/(H + 1) for H frames of history (TEMPORAL: 8 to 16). Results are never fed back, so nothing drifts. The source's
+luma goes through the same resampling, which tells detail that it cost from detail that flickers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from vidtrans.flow.warp import warp
+from vidtrans.settings import setting
+from vidtrans.temporal.correction import SteadySettings, corrected, low_correction
+from vidtrans.temporal.detail import Detail
+from vidtrans.temporal.stream import Sample, Window
+from vidtrans.temporal.tracks import Tracker, enlarged, grid_size, grown, packed, shrunk
+
+
+@dataclass(frozen=True)
+class CausalSettings(SteadySettings):
+    """How long the filter remembers and how much it may change."""
+
+    history: int = setting(12, "frames that are remembered at most", low=1, high=64)
+
+
+class CausalFilter:
+    """The filter of ``--temporal causal``. Frames come in order; each is the first of a shot, or follows the last."""
+
+    version = 1
+    radius = 0
+    Settings = CausalSettings
+
+    def __init__(self, settings: CausalSettings) -> None:
+        self.settings = settings
+        self._tracker = Tracker(settings.flow, settings.flow_size, settings.tolerance)
+        self._detail = Detail(self._tracker, settings.follow, settings.contrast)
+        self._last: Sample | None = None
+        self._mean = np.empty(0)  # (H, W, 4) float32: the look's RGB and the guide's luma
+        self._count = np.empty(0)  # (h, w) float32: of how many frames
+
+    def expect(self, before: Sample, after: Sample) -> None:
+        """Nothing is ahead."""
+
+    def __call__(self, window: Window) -> np.ndarray:
+        (sample,) = window.samples
+        here = packed(sample)
+        height, width = here.shape[:2]
+        size = grid_size(height, width)
+        last, self._last = self._last, sample
+        if last is None or sample.starts_shot or last.guide.shape != sample.guide.shape:
+            self._mean, self._count = here, np.ones(size[::-1], np.float32)
+            return sample.output
+        both = Window((last, sample), 1)
+        way = self._tracker.way(both, 1, -1)
+        assert way is not None
+        count = warp(self._count, way.flow) * self._tracker.trust(both, 1, -1)
+        before = warp(self._mean, enlarged(way.flow, width, height), bicubic=True)
+        weight = grown(count / (count + 1), (width, height))
+        self._mean = here + cv2.merge([weight] * 4) * (before - here)
+        self._count = np.minimum(count + 1, self.settings.history)
+        fine, slope = self._detail(both, 1, [here, self._mean])
+        change = shrunk(self._mean, size) - shrunk(here, size)
+        low = low_correction(change, count / max(1, self.settings.history - 1), slope)
+        sample.extras.pop("pair", None)
+        return corrected(sample.output, low, fine, self.settings)
+
+    def state(self) -> Mapping[str, np.ndarray]:
+        """The last frame, and what is remembered of those before it."""
+        if self._last is None:
+            return {}
+        return {"guide": self._last.guide, "output": self._last.output, "mean": self._mean, "count": self._count}
+
+    def resume(self, state: Mapping[str, np.ndarray]) -> None:
+        """Go on from ``state``; an empty one is none."""
+        self._last = Sample(-1, 0, state["guide"], state["output"], False) if state else None
+        self._mean, self._count = (state["mean"], state["count"]) if state else (np.empty(0), np.empty(0))
