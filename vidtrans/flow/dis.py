@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 import cv2
 import numpy as np
 
-PATCH = 8
-NARROWEST = 64  # of what is searched: three pyramid levels, so that a strip's motion along itself is found
+# Pictures are padded to this. Below it OpenCV crashes (it chooses the coarsest level by the width, and then the height
+# does not hold a patch), and along a strip it finds only short motion: the strip has no levels.
+NARROWEST = 64
 
 
 class DISMedium:
@@ -44,9 +44,8 @@ class DISMedium:
         if below or right:
             first, second = (cv2.copyMakeBorder(p, 0, below, 0, right, cv2.BORDER_REPLICATE) for p in (first, second))
         first, second = np.ascontiguousarray(first), np.ascontiguousarray(second)
-        # Where its pyramid ends above the finest scale, OpenCV chooses another finest scale and patch size for good:
-        # later pictures are searched otherwise, and wide ones crash it. So it is never let come to that.
-        self._search.setFinestScale(self.finest if _coarsest(*first.shape) >= self.finest else 0)
+        # Where a picture is too small for that scale, OpenCV chooses another, and keeps to it for all that follow.
+        self._search.setFinestScale(self.finest)
         flow = self._search.calc(first, second, None)
         if self.refinements_at_full_size:
             flow = self._refinement.calc(first, second, flow)
@@ -77,9 +76,3 @@ class DISFine(DISMedium):
 def grey(rgb: np.ndarray) -> np.ndarray:
     """(H, W, 3) uint8 RGB → (H, W) uint8, the input that most flow methods take."""
     return cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-
-
-def _coarsest(height: int, width: int) -> int:
-    """The pyramid level at which OpenCV begins: motion of a quarter of the picture, and room for one patch."""
-    by_motion = math.log2(max(height, width) / (4 * PATCH)) + 0.5
-    return min(int(by_motion), int(math.log2(min(height, width) // PATCH)))

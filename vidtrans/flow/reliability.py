@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from vidtrans.flow.warp import _grid, warp
+from vidtrans.flow.warp import grid, warp
 
 
 def squared_length(vectors: np.ndarray) -> np.ndarray:
@@ -17,17 +17,19 @@ def squared_length(vectors: np.ndarray) -> np.ndarray:
     return total
 
 
-def forward_backward(flow: np.ndarray, back: np.ndarray) -> np.ndarray:
+def forward_backward(flow: np.ndarray, back: np.ndarray, *, unit: float = 1.0, margin: float = 0.0) -> np.ndarray:
     """The consistency test of Sundaram et al. (ECCV 2010): (H, W) bool, True where the flow is reliable.
 
     Unreliable where |f + f̂|² ≥ 0.01 (|f|² + |f̂|²) + 0.5, with f̂ the backward flow sampled at p + f(p), and
-    where p + f(p) leaves the picture. Flows are (H, W, 2) float32, in pixels of the full-size picture.
+    where p + f(p) leaves the picture by more than ``margin`` pixels. Flows are (H, W, 2) float32, in pixels of their
+    own grid; ``unit`` is how many pixels of the picture, in which the 0.5 is meant, one of these is.
     """
     height, width = flow.shape[:2]
     returned = warp(back, flow)
     gap = squared_length(flow + returned)
-    bound = 0.01 * (squared_length(flow) + squared_length(returned)) + 0.5
-    inside = cv2.inRange(_grid(height, width) + flow, (0, 0), (width - 1, height - 1)) > 0
+    bound = 0.01 * (squared_length(flow) + squared_length(returned)) + 0.5 / unit**2
+    low, high = (-margin, -margin), (width - 1 + margin, height - 1 + margin)
+    inside = cv2.inRange(grid(height, width) + flow, low, high) > 0
     return (gap < bound) & inside
 
 

@@ -11,7 +11,7 @@ BORDER = cv2.BORDER_REPLICATE
 
 
 @lru_cache(maxsize=8)
-def _grid(height: int, width: int) -> np.ndarray:
+def grid(height: int, width: int) -> np.ndarray:
     ys, xs = np.mgrid[0:height, 0:width].astype(np.float32)
     grid = np.dstack([xs, ys])
     grid.setflags(write=False)
@@ -25,7 +25,7 @@ def warp(picture: np.ndarray, flow: np.ndarray, *, bicubic: bool = False) -> np.
     sample once, along a composed flow.
     """
     height, width = flow.shape[:2]
-    places = _grid(height, width) + flow
+    places = grid(height, width) + flow
     method = cv2.INTER_CUBIC if bicubic else cv2.INTER_LINEAR
     if picture.shape[2:] == (2,):  # a flow: for two channels, and no other number, OpenCV 5 rounds to 1/32 pixel
         return cv2.merge([cv2.remap(p, places, None, method, borderMode=BORDER) for p in cv2.split(picture)])

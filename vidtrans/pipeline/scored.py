@@ -22,6 +22,11 @@ def score_place(output: Path) -> Path:
     return output.with_name(f"{plain_name(output)}.score.png")
 
 
+def scoring_flow(job: RenderJob) -> str:
+    """A flow method that is not the filter's own: what that gets wrong, it would not see."""
+    return "brox" if getattr(job.settings.filter_settings, "flow", None) == SCORING_FLOW else SCORING_FLOW
+
+
 def check_scorable(job: RenderJob) -> None:
     """Raises UsageError where there is nothing that could flicker."""
     if job.single:
@@ -35,12 +40,12 @@ def score_render(job: RenderJob, output: Path, request: str, context: Context) -
     """
 
     def make(path: Path) -> Table:
-        shown = open_clip(context, output)
+        shown, flow = open_clip(context, output), scoring_flow(job)
         start = Time(frame=job.first)
         pictures = job.per_frame() if job.keeps_frames else None
-        scores = score_clips(shown, job.clip, context, per_frame=pictures, start=start)
-        table = {"path": str(output), "flow": SCORING_FLOW} | score_table(scores, shown)
-        write_sheet(path, scores, table, shown, Beside.find(job.clip, shown, context, start), SCORING_FLOW, context)
+        scores = score_clips(shown, job.clip, context, per_frame=pictures, flow=flow, start=start)
+        table = {"path": str(output), "flow": flow} | score_table(scores, shown)
+        write_sheet(path, scores, table, shown, Beside.find(job.clip, shown, context, start), flow, context)
         return table | {"verdict": verdict(table)}
 
     place = score_place(output)

@@ -16,9 +16,8 @@ import numpy as np
 
 from vidtrans.flow.dis import grey
 from vidtrans.flow.estimate import FlowEstimator
-from vidtrans.flow.reliability import squared_length
-from vidtrans.flow.warp import _grid as grid
-from vidtrans.flow.warp import compose, resize_flow, warp
+from vidtrans.flow.reliability import forward_backward, photometric
+from vidtrans.flow.warp import compose, grid, resize_flow, warp
 from vidtrans.temporal.stream import Sample, Window
 
 T = TypeVar("T")
@@ -173,17 +172,3 @@ def forget(sample: Sample, *keys: Any) -> None:
     """Let go of what no window will need any more."""
     for key in keys:
         sample.extras.pop(key, None)
-
-
-def forward_backward(flow, back, unit=1, margin=0.0):
-    height, width = flow.shape[:2]
-    returned = warp(back, flow)
-    bound = 0.01 * (squared_length(flow) + squared_length(returned)) + 0.5 / unit**2
-    places = grid(height, width) + flow
-    x, y = places[..., 0], places[..., 1]
-    inside = (x >= -margin) & (x <= width - 1 + margin) & (y >= -margin) & (y <= height - 1 + margin)
-    return (squared_length(flow + returned) < bound) & inside
-
-
-def photometric(a, b, sigma):
-    return np.exp(squared_length(a - b) * (-0.5 / sigma**2))

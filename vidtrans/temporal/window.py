@@ -81,16 +81,20 @@ class WindowFilter:
         """Make what is needed of the frames ahead in their order, and let go of what no window needs any more."""
         last = len(window.samples) - 1
         top, centre = self._full_levels, window.centre
-        for at in range(min(last, centre + self._lead(top)) + 1):
-            if at >= centre - self.radius // 2:
-                self._fine(window, at)
         leads = [self._lead(n) for n in range(top + 1)]
-        stale: list[tuple[Any, int]] = [(("level", n), leads[n + 1] - 2**n) for n in range(top)]
-        stale += [
+        for at in range(max(0, centre - leads[top]), min(last, centre + leads[top]) + 1):
+            self._fine(window, at)
+        # At full size, and of many frames at once where a shot begins.
+        large: list[tuple[Any, int]] = [(("level", n), leads[n + 1] - 2**n) for n in range(1, top)]
+        large += [(("level", 0), min(leads[1] - 1, leads[top])), ("bands", leads[top] - 2), ("fine", -1)]
+        for key, ahead in large:
+            for sample in window.samples[: max(0, centre + ahead + 1)]:
+                forget(sample, key)
+        stale: list[tuple[Any, int]] = [
             (("trust", s * 2 ** (n - 1)), min(leads[n], leads[top]) - 1) for n in range(1, top + 1) for s in (1, -1)
         ]
         stale += [(("way", s * 2 ** (n - 1)), leads[top] - 2**n) for n in range(1, top) for s in (1, -1)]
-        stale += [("pair", leads[top] - 3), ("bands", leads[top] - 2), ("energy", leads[top] - 2)]
+        stale += [("pair", leads[top] - 3), ("energy", leads[top] - 2)]
         for key, ahead in stale:
             if 0 <= centre + ahead <= last:
                 forget(window.samples[centre + ahead], key)

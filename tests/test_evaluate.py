@@ -1,0 +1,391 @@
+"""Scoring a render as a person does, and the chart in which a bad moment is found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from chain import refuse, said, said_json, snapshot, vidtrans_json
+from clips import scene, write_folder
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from shoot import Frames, lossless
+
+import vidtrans as api
+from vidtrans.events import Note, Progress, Stop
+from vidtrans.metrics.motion import Motion
+from vidtrans.pipeline.context import Context, open_clip
+from vidtrans.pipeline.score_sheet import CURVES, UNSCORED, WIDTH, changes
+from vidtrans.pipeline.score_words import verdict
+from vidtrans.pipeline.scoring import score_clips
+from vidtrans.video.chart import Chart, Curve, columns, runs, steps_to
+from vidtrans.video.layout import PAPER
+from vidtrans.video.picture import read_picture
+
+repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=60)
+COUNT, SPIKE = 14, 9
+KEYS = {
+    *("output", "path", "frames", "seconds", "cached", "pairs", "scored_at", "compared_with", "flow", "worst"),
+    *("warping_error", "warping_error_per_frame", "warping_error_source", "ratio", "removed"),
+    *("flicker", "flicker_per_frame", "flicker_source", "ghosting", "error_uncovered", "error_elsewhere"),
+    *(k + s for k in ("psnr", "ssim", "sharpness") for s in ("", "_to_per_frame", "_per_frame")),
+}
+JITTER = [0, 14, -10, 8, -14, 12, 0, -12, 10, -8, 14, -6, 9, -11]
+
+
+def panned(count: int = COUNT, shots: Sequence[int] = (0,), size: tuple[int, int] = (96, 72)) -> Frames:
+    """A texture that moves 2 pixels a frame; another one begins at each of ``shots``."""
+    frames = []
+    for i in range(count):
+        shot = max(s for s in shots if s <= i)
+        wide = np.clip(scene(size[0] + 2 * count, size[1], 3 + 40 * shot), 40, 200)
+        frames.append(np.ascontiguousarray(wide[:, 2 * i : 2 * i + size[0]]))
+    return frames
+
+
+def lifted(frames: Sequence[np.ndarray], levels: Sequence[float]) -> Frames:
+    return [np.clip(f + np.rint(v), 0, 255).astype(np.uint8) for f, v in zip(frames, levels, strict=False)]
+
+
+@pytest.fixture
+def shots() -> dict[str, Path]:
+    """A pan, how a look that jitters paints it, and a render that is steady but for one frame."""
+    source = panned()
+    render = lifted(source, [0.2 * v for v in JITTER])
+    render[SPIKE] = lifted([source[SPIKE]], [40])[0]
+    frames = {"source": source, "per": lifted(source, JITTER), "render": render}
+    return {name: lossless(Path(f"{name}.mkv"), made) for name, made in frames.items()}
+
+
+def strict(text: str) -> Any:
+    """JSON without NaN and infinity, which are none."""
+    return json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+
+
+# What is told
+
+
+def test_all_measures_of_a_render_and_the_moment_that_is_bad(shots: dict[str, Path]) -> None:
+    table = vidtrans_json("evaluate", "render.mkv", "--source", "source.mkv", "--per-frame", "per.mkv")
+    assert set(table) == KEYS
+    assert (table["output"], table["path"], table["frames"], table["pairs"]) == (None, "render.mkv", COUNT, COUNT - 1)
+    assert table["compared_with"] == "per-frame"
+    with_reference = {k + s for k in ("psnr", "ssim", "sharpness") for s in ("_to_per_frame", "_per_frame")}
+    assert {k for k in KEYS if table[k] is None} == {"output", *with_reference}
+    assert 0.9 > table["removed"] > 0.2
+    assert table["ratio"] == pytest.approx(table["warping_error"] / table["warping_error_per_frame"], rel=1e-3)
+    worst = table["worst"][0]
+    assert worst["frame"] in (SPIKE, SPIKE + 1)
+    assert worst["seconds"] == pytest.approx(worst["frame"] / 30, abs=2e-3)
+    assert worst["warping_error"] > 10 * worst["warping_error_source"]
+
+
+def test_a_person_reads_a_table_and_a_verdict(shots: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    text = said(capsys, 0, "evaluate", "render.mkv", "--source", "source.mkv", "--per-frame", "per.mkv")
+    lines = text.splitlines()
+    assert lines[0].startswith(f"render.mkv: {COUNT} frames, {COUNT - 1} pairs scored at 96x72")
+    assert "% of the per-frame flicker is gone" in lines[-1]
+    assert f"worst at frame {SPIKE}" in lines[-1] or f"worst at frame {SPIKE + 1}" in lines[-1]
+    for name in ("warping error", "flicker", "PSNR", "SSIM", "sharpness", "ghosting", "worst"):
+        assert any(line.startswith(f"  {name} ") for line in lines), name
+    alone = said(capsys, 0, "evaluate", "render.mkv", "--source", "source.mkv")
+    assert "times the source's" in alone
+    assert "PSNR" not in alone
+    both = ("--per-frame", "per.mkv", "--reference", "source.mkv")
+    assert "to per frame" in said(capsys, 0, "evaluate", "render.mkv", "--source", "source.mkv", *both)
+    assert said(capsys, 0, "evaluate", "render.mkv", "--source", "source.mkv", "-q") == ""
+
+
+def test_the_source_is_as_steady_as_itself_and_the_per_frame_video_as_unsteady(shots: dict[str, Path]) -> None:
+    more = {"per_frame": "per.mkv"}
+    itself, per_frame = (api.evaluate(f"{n}.mkv", "source.mkv", **more) for n in ("source", "per"))
+    assert itself["removed"] == 1
+    assert itself["warping_error"] == itself["warping_error_source"]
+    assert itself["worst"] == []
+    assert (per_frame["ratio"], per_frame["removed"], per_frame["psnr"], per_frame["ghosting"]) == (1, 0, 99, 0)
+    assert "0 % of the per-frame flicker" in verdict(per_frame)
+
+
+def test_a_reference_is_compared_with_and_the_per_frame_video_too(shots: dict[str, Path]) -> None:
+    table = api.evaluate("render.mkv", "source.mkv", per_frame="per.mkv", reference="source.mkv")
+    assert table["compared_with"] == "reference"
+    assert table["psnr_per_frame"] == api.evaluate("per.mkv", "source.mkv", reference="source.mkv")["psnr"]
+    assert table["psnr_to_per_frame"] == api.evaluate("render.mkv", "source.mkv", per_frame="per.mkv")["psnr"]
+    assert {k for k in KEYS if table[k] is None} == {"output"}
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_clips_of_a_few_frames(count: int, capsys: pytest.CaptureFixture[str]) -> None:
+    lossless(Path("few.mkv"), panned(count))
+    few = ("evaluate", "few.mkv", "--source", "few.mkv", "--per-frame", "few.mkv")
+    text = said(capsys, 0, *few, "-o", "few.png")
+    assert ("nothing to say about its steadiness, it has one frame" in text) == (count == 1)
+    table = strict(json.dumps(said_json(capsys, *few)))
+    assert (table["frames"], table["pairs"], table["psnr"]) == (count, count - 1, 99)
+    assert (table["warping_error"] is None) == (count == 1)
+    assert (table["flicker"] is None) == (count < 3)
+
+
+@pytest.mark.parametrize("value", [0, 255])
+def test_a_plain_clip_is_scored_without_dividing_by_zero(value: int, capsys: pytest.CaptureFixture[str]) -> None:
+    lossless(Path("plain.mkv"), [np.full((48, 64, 3), value, np.uint8)] * 4)
+    plain = ("evaluate", "plain.mkv", "--source", "plain.mkv", "--per-frame", "plain.mkv")
+    text = said(capsys, 0, *plain, "-o", "plain.png")
+    assert "it does not flicker at all" in text
+    said(capsys, 0, *plain, "-o", "plain.json")
+    table = strict(Path("plain.json").read_text())
+    assert (table["ratio"], table["sharpness"], table["psnr"], table["warping_error"]) == (None, None, 99, 0)
+
+
+# What goes together
+
+
+def test_pairs_across_a_cut_of_the_source_are_not_scored(capsys: pytest.CaptureFixture[str]) -> None:
+    lossless(Path("cut.mkv"), panned(12, shots=(0, 7)))
+    said(capsys, 0, "evaluate", "cut.mkv", "--source", "cut.mkv", "-o", "cut.json")
+    table = strict(Path("cut.json").read_text())
+    assert table["pairs"] == 10
+    errors = table["series"]["warping_error"]
+    assert [i for i, v in enumerate(errors) if v is None] == [0, 7]
+    assert table["worst"] == []
+
+
+def test_folders_of_pictures_are_scored_like_videos(shots: dict[str, Path]) -> None:
+    frames = {"source": panned(), "per": lifted(panned(), JITTER)}
+    for name, made in frames.items():
+        write_folder(Path(name), made)
+    as_video = api.evaluate("per.mkv", "source.mkv")
+    for output, source in (("per", "source"), ("per", "source.mkv"), ("per.mkv", "source"), ("per/%d.png", "source")):
+        table = api.evaluate(output, source)
+        assert table["warping_error"] == as_video["warping_error"], (output, source)
+
+
+def test_other_sizes_are_brought_to_the_outputs_and_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    lossless(Path("large.mkv"), panned(size=(192, 144)))
+    lossless(Path("wide.mkv"), panned(size=(192, 72)))
+    lossless(Path("small.mkv"), [f[::2, ::2].copy() for f in panned(size=(192, 144))])
+    capsys.readouterr()
+    text = said(capsys, 0, "evaluate", "small.mkv", "--source", "large.mkv", "--per-frame", "wide.mkv", "-o", "x.png")
+    told = [line for line in text.splitlines() if line.startswith("warning")]
+    assert told == [
+        "warning: large.mkv is 192x144; wide.mkv is 192x72, stretched: compared at 96x72, the size of small.mkv"
+    ]
+
+
+def test_clips_of_other_rates_go_together_by_time(capsys: pytest.CaptureFixture[str]) -> None:
+    every = panned(24)
+    lossless(Path("a.mkv"), every, rate=30)
+    lossless(Path("b.mkv"), every[::2], rate=15, time_base=Fraction(1, 15360))
+    text = said(capsys, 0, "evaluate", "b.mkv", "--source", "a.mkv", "--per-frame", "b.mkv")
+    assert "matched by time" in text
+    table = said_json(capsys, "evaluate", "b.mkv", "--source", "a.mkv")
+    assert (table["frames"], table["warping_error"]) == (12, table["warping_error_source"])
+
+
+@pytest.mark.parametrize("kind", ["same file type", "milliseconds", "pictures"])
+def test_a_part_is_scored_against_its_part_of_the_source(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = panned(30)
+    pts, base = [i * 1001 for i in range(30)], Fraction(1, 30000)
+    lossless(Path("whole.mp4"), whole, pts=pts, time_base=base)
+    part = whole[10:20]
+    if kind == "pictures":
+        output = write_folder(Path("part"), part)
+    elif kind == "milliseconds":
+        rounded = [round(i * 1001 / 30) for i in range(10)]
+        output = lossless(Path("part.mkv"), part, pts=rounded, time_base=Fraction(1, 1000))
+    else:
+        output = lossless(Path("part.mkv"), part, pts=pts[:10], time_base=base)
+    command = ("evaluate", output, "--source", "whole.mp4", "--reference", "whole.mp4")
+    assert said_json(capsys, *command, "--start", "10")["psnr"] == 99
+    said(capsys, 0, *command, "--start", "10")
+    text = said(capsys, 0, *command)
+    assert "it goes on for 20 frames after" in text
+    assert "--start" in text
+
+
+def test_pictures_that_are_at_hand_are_scored_like_a_file(shots: dict[str, Path]) -> None:
+    context = Context()
+    render, source = (open_clip(context, shots[n]) for n in ("render", "source"))
+    per_frame = lifted(panned(), JITTER)
+    from_file = score_clips(render, source, context, per_frame=open_clip(context, shots["per"]))
+    assert score_clips(render, source, context, per_frame=iter(per_frame)) == from_file
+    with pytest.raises(ValueError, match="3 pictures for 14 frames"):
+        score_clips(render, source, context, per_frame=per_frame[:3])
+
+
+# What is written
+
+
+def test_a_plot_is_found_again_and_never_replaces_anything_else(
+    shots: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ("evaluate", "render.mkv", "--source", "source.mkv", "--per-frame", "per.mkv")
+    first = said_json(capsys, *command, "-o", "plot.png")
+    assert (first["output"], first["cached"], set(first)) == ("plot.png", False, KEYS)
+    picture = read_picture(Path("plot.png"))
+    assert picture.shape[1] == WIDTH
+    again = said_json(capsys, *command, "-o", "plot.png")
+    assert again == first | {"cached": True, "seconds": again["seconds"]}
+    refuse(capsys, 2, *command, "--flow", "dis", "-o", "plot.png")
+    assert "dis" in said_json(capsys, *command, "--flow", "dis", "-o", "plot.png", "--overwrite")["flow"]
+    Path("mine.png").write_bytes(b"mine")
+    assert "--overwrite" in refuse(capsys, 2, *command, "-o", "mine.png")
+
+
+def test_the_table_of_all_frames_has_a_row_for_each(shots: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    command = ("evaluate", "render.mkv", "--source", "source.mkv", "--per-frame", "per.mkv")
+    told = said_json(capsys, *command, "-o", "scores.json")
+    assert "series" not in told
+    table = strict(Path("scores.json").read_text())
+    series = table["series"]
+    assert {len(column) for column in series.values()} == {COUNT}
+    assert series["frame"] == list(range(COUNT))
+    held = [v for v in series["warping_error"] if v is not None]
+    assert table["warping_error"] == pytest.approx(np.mean(held), rel=1e-3)
+    assert max(range(1, COUNT), key=lambda i: series["warping_error"][i]) in (SPIKE, SPIKE + 1)
+
+
+def test_a_dry_run_says_what_it_would_do_and_touches_nothing(
+    shots: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = snapshot(Path())
+    command = ("evaluate", "render.mkv", "--source", "source.mkv", "--dry-run")
+    assert f"would score render.mkv: {COUNT} frames" in said(capsys, 0, *command)
+    assert "and write p.png" in said(capsys, 0, *command, "-o", "p.png")
+    assert said_json(capsys, *command)["frames"] == COUNT
+    assert snapshot(Path()) == before
+    assert not Path(".vidtrans").exists()
+
+
+def test_a_stop_leaves_nothing_behind(shots: dict[str, Path]) -> None:
+    from vidtrans.errors import Interrupted
+
+    stop = Stop()
+
+    def report(event: Any) -> None:
+        if isinstance(event, Progress) and event.task.startswith("scoring") and event.done == 3:
+            stop.request(130)
+
+    with pytest.raises(Interrupted):
+        api.evaluate("render.mkv", "source.mkv", result="p.png", report=report, stop=stop)
+    assert not list(Path().glob("*.png")) + list(Path().glob(".*partial*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        (("render.mkv",), 2, "--source"),
+        (("nowhere.mkv", "--source", "source.mkv"), 3, "no such file"),
+        (("render.mkv", "--source", "nowhere.mkv"), 3, "no such file"),
+        (("render.mkv", "--source", "source.mkv", "--reference", "nowhere.mkv"), 3, "no such file"),
+        (("text.mp4", "--source", "source.mkv"), 3, "text.mp4"),
+        (("empty", "--source", "source.mkv"), 3, "no pictures"),
+        (("mixed", "--source", "mixed"), 2, "not of one size"),
+        (("render.mkv", "--source", "source.mkv", "--flow", "diss"), 2, "did you mean 'dis'"),
+        (("render.mkv", "--source", "source.mkv", "-o", "p.mp4"), 2, "-o NAME.png"),
+        (("render.mkv", "--source", "source.mkv", "-o", "out/p_%d.png"), 2, "one picture"),
+        (("frame.png", "--source", "source.mkv", "-o", "frame.png", "--overwrite"), 2, "one of the inputs"),
+        (("frame.png", "--source", "source.mkv", "--start", "soon"), 2, "it is not a time"),
+        (("frame.png", "--source", "source.mkv", "--start", "99"), 2, "choose times within the clip"),
+    ],
+)
+def test_what_cannot_be_scored_is_told_in_a_line(
+    arguments: tuple[str, ...], status: int, says: str, shots: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("text.mp4").write_text("no video")
+    Path("empty").mkdir()
+    write_folder(Path("mixed"), [panned(1)[0], panned(1)[0][:40]])
+    write_folder(Path(), [panned(1)[0]], ["frame.png"])
+    api.probe("source.mkv"), api.probe("frame.png"), api.probe("render.mkv")
+    assert says in refuse(capsys, status, "evaluate", *arguments)
+
+
+def test_a_damaged_clip_is_scored_only_if_that_is_allowed(
+    shots: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = bytearray(shots["render"].read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 400] = bytes(400)
+    Path("bad.mkv").write_bytes(data)
+    assert "--allow-damaged" in said(capsys, 3, "evaluate", "bad.mkv", "--source", "source.mkv")
+    assert said_json(capsys, "evaluate", "bad.mkv", "--source", "source.mkv", "--allow-damaged")["frames"] > 0
+
+
+# The chart
+
+
+@repeatable
+@given(st.floats(0, 1e7), st.integers(2, 12), st.booleans())
+def test_an_axis_has_round_steps_up_to_its_end(largest: float, count: int, whole: bool) -> None:
+    levels = steps_to(largest, count, whole=whole)
+    assert levels[0] == 0
+    assert levels[-1] >= largest * (1 - 1e-6)
+    assert 2 <= len(levels) <= count + 2
+    assert not whole or all(float(v).is_integer() for v in levels)
+
+
+@repeatable
+@given(st.lists(st.one_of(st.none(), st.floats(0, 9)), max_size=200), st.integers(1, 50))
+def test_no_peak_is_lost_where_frames_are_more_than_columns(values: list[float | None], width: int) -> None:
+    found = columns(values, width)
+    assert len(found) == min(len(values), width)
+    assert max((v for _, v in found if v is not None), default=None) == max(
+        (v for v in values if v is not None), default=None
+    )
+    assert sum(map(len, runs(found))) == sum(v is not None for _, v in found)
+
+
+CURVE = (255, 190, 70)
+
+
+def curve_top(picture: np.ndarray, x: int) -> int:
+    return int(np.flatnonzero(np.abs(picture[54:-40, x].astype(int) - CURVE).max(axis=1) < 40)[0])
+
+
+def test_a_bad_moment_stands_out_in_a_chart_at_its_place() -> None:
+    values: list[float | None] = [1.0] * 200
+    values[0] = values[120] = None
+    values[150] = 9.0
+    chart = Chart("title", [Curve("output", values, CURVE, 2)], [i / 25 for i in range(200)], [120], [150])
+    picture = chart.draw(1000, 300)
+    assert picture.shape == (300, 1000, 3)
+    place = lambda frame: round(58 + (1000 - 58 - 14) * (frame + 0.5) / 200)  # noqa: E731
+    assert curve_top(picture, place(150)) < 30 < 150 < curve_top(picture, place(50))
+    column = picture[54:-40, place(119.5)]
+    assert (column != np.array(PAPER)).any(axis=1).mean() > 0.3  # the cut
+    assert (picture[28:46, place(150)] == CURVE).all(axis=1).mean() > 0.2  # the mark
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 5000])
+def test_charts_of_nothing_and_of_much_are_drawn(count: int) -> None:
+    values = [None] * count if count < 2 else [float(i % 7) for i in range(count)]
+    marks = [count - 1, count - 3, count - 5] if count > 9 else []
+    chart = Chart("t", [Curve("a", values, CURVE)], [i * 0.5 for i in range(count)], marks=marks)
+    assert chart.draw(400, 200).shape == (200, 400, 3)
+
+
+def test_what_changed_is_bright_and_what_is_not_scored_is_slate() -> None:
+    still = np.zeros((40, 60, 2), np.float32)
+    torn = still.copy()
+    torn[:, 40:, 0] = 30
+    before = np.full((40, 60, 3), 100, np.uint8)
+    after = before.copy()
+    after[:, :20] += 60
+    picture = changes(before, after, Motion(still, torn))
+    assert picture[:, :19].mean() > 200
+    assert picture[:, 21:30].mean() < 5
+    assert (picture[:, 45:] == UNSCORED).all()
+    assert CURVES[""][1] == CURVE
+
+
+def test_a_warning_is_told_once_though_the_plot_reads_the_clips_again(shots: dict[str, Path]) -> None:
+    lossless(Path("longer.mkv"), panned(COUNT + 6))
+    told: list[str] = []
+    note = lambda event: told.append(event.text) if isinstance(event, Note) else None  # noqa: E731
+    api.evaluate("render.mkv", "longer.mkv", result="p.png", report=note)
+    assert len(told) == 1

@@ -1,0 +1,112 @@
+"""What every flow method keeps to. A new one is tested by being in the table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from clips import scene
+
+from vidtrans.errors import UsageError
+from vidtrans.flow import FLOWS
+from vidtrans.flow.dis import DISMedium, grey
+
+SIZES = [(1, 1), (2, 2), (3, 1), (1, 40), (16, 16), (33, 17), (9, 90), (600, 5), (5, 600), (131, 64)]
+
+
+@pytest.fixture(params=list(FLOWS))
+def name(request: pytest.FixtureRequest) -> str:
+    """Each method of the table; one that this machine lacks is skipped, and says what it lacks."""
+    try:
+        FLOWS.load(request.param)()
+    except UsageError as error:
+        if "not installed" not in str(error):
+            raise
+        pytest.skip(str(error))
+    return str(request.param)
+
+
+@pytest.fixture
+def threads() -> Iterator[None]:
+    before = cv2.getNumThreads()
+    yield
+    cv2.setNumThreads(before)
+
+
+def made(name: str) -> Any:
+    return FLOWS.load(name)()
+
+
+def taken(name: str, rgb: np.ndarray) -> np.ndarray:
+    """What the method takes of a picture."""
+    takes = FLOWS.load(name).takes
+    assert takes in ("grey", "rgb")
+    return np.ascontiguousarray(grey(rgb) if takes == "grey" else rgb)
+
+
+def pair(name: str, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Two pictures of (width, height) that have nothing to do with each other."""
+    a, b = (taken(name, cv2.resize(scene(48, 48, seed), size)) for seed in (1, 2))
+    return a, b
+
+
+@pytest.mark.parametrize("shift", [(3, -2), (-5, 4), (9, 0), (0, 0)])
+def test_a_translation_is_found(name: str, shift: tuple[int, int]) -> None:
+    (x, y), big = shift, scene(220, 180, seed=5)
+    first = taken(name, big[20:148, 20:180])
+    second = taken(name, big[20 - y : 148 - y, 20 - x : 180 - x])
+    found = made(name)(first, second)
+    assert found.shape == (128, 160, 2)
+    assert found.dtype == np.float32
+    error = np.linalg.norm(found - np.array(shift, np.float32), axis=2)[16:-16, 16:-16]
+    assert error.mean() < 0.15
+    assert np.percentile(error, 98) < 0.5
+
+
+def test_pictures_of_any_size_give_a_flow_of_theirs_and_are_left_alone(name: str) -> None:
+    for size in SIZES:
+        pictures = pair(name, size)
+        before = [p.copy() for p in pictures]
+        flow = made(name)(*pictures)
+        assert flow.shape == (size[1], size[0], 2), size
+        assert flow.dtype == np.float32
+        assert flow.flags.c_contiguous
+        assert np.isfinite(flow).all(), size
+        assert all(np.array_equal(p, b) for p, b in zip(pictures, before, strict=True))
+
+
+def test_a_method_answers_the_same_whatever_it_was_asked_before(name: str) -> None:
+    used = made(name)
+    for size in [*SIZES, (200, 160), *reversed(SIZES), (200, 160)]:
+        pictures = pair(name, size)
+        assert np.array_equal(used(*pictures), made(name)(*pictures)), size
+
+
+@pytest.mark.usefixtures("threads")
+def test_a_method_answers_the_same_on_any_number_of_threads(name: str) -> None:
+    pictures, found = pair(name, (200, 160)), []
+    for count in (1, 2, 5):
+        cv2.setNumThreads(count)
+        found.append(made(name)(*pictures))
+    assert all(np.array_equal(f, found[0]) for f in found)
+
+
+def test_a_black_picture_does_not_move(name: str) -> None:
+    black = taken(name, np.zeros((72, 96, 3), np.uint8))
+    assert np.abs(made(name)(black, black)).max() < 0.05
+
+
+def test_black_against_something_is_a_flow_as_any(name: str) -> None:
+    black, something = (taken(name, p) for p in (np.zeros((72, 96, 3), np.uint8), scene(96, 72, 1)))
+    assert np.isfinite(made(name)(black, something)).all()
+    assert np.isfinite(made(name)(something, black)).all()
+
+
+def test_a_strips_motion_along_itself_is_found() -> None:
+    """OpenCV alone ends in a crash here: it chooses the coarsest level by the width."""
+    big = grey(scene(460, 12, seed=3))
+    flow = DISMedium()(np.ascontiguousarray(big[:, 20:420]), np.ascontiguousarray(big[:, 12:412]))
+    assert np.median(np.linalg.norm(flow - np.float32((8, 0)), axis=2)[:, 20:-20]) < 0.1

@@ -1,0 +1,113 @@
+"""RAFT without torchvision: what is said where it is missing, and what the network is given where it is there."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from clips import scene
+
+from vidtrans.errors import ModelError, UsageError
+from vidtrans.flow import FLOWS
+from vidtrans.flow.estimate import FlowEstimator
+
+ADDRESS = "https://example.invalid/models/{}-1234.pth"
+
+
+class Steady(torch.nn.Module):
+    """Stands in for the network: the same shift everywhere, and notes of what it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shift = torch.nn.Parameter(torch.zeros(2))
+        self.given: list[torch.Tensor] = []
+
+    def forward(self, first: torch.Tensor, second: torch.Tensor) -> list[torch.Tensor]:
+        self.given += [first, second]
+        flow = self.shift[None, :, None, None].expand(1, 2, *first.shape[2:])
+        return [flow * 0, flow]
+
+
+@pytest.fixture
+def weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], Path]:
+    """A torchvision of our own; gives the place of a network's weights."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    flows: Any = ModuleType("torchvision.models.optical_flow")
+    for network, enum in (("raft_large", "Raft_Large_Weights"), ("raft_small", "Raft_Small_Weights")):
+        setattr(flows, network, lambda weights: Steady())
+        setattr(flows, enum, SimpleNamespace(DEFAULT=SimpleNamespace(url=ADDRESS.format(network))))
+    for name in ("torchvision", "torchvision.models"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    monkeypatch.setitem(sys.modules, "torchvision.models.optical_flow", flows)
+
+    def place(network: str) -> Path:
+        folder = tmp_path / "torch" / "hub" / "checkpoints"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{network}-1234.pth"
+
+    return place
+
+
+@pytest.mark.parametrize("name", ["raft", "raft-small"])
+def test_without_torchvision_one_line_says_what_to_install(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    with pytest.raises(UsageError) as caught:
+        FlowEstimator(name)
+    text = str(caught.value)
+    assert f"the flow method '{name}' is not installed: " in text
+    assert "install the torchvision that goes with your torch" in text
+    assert "\n" not in text
+
+
+@pytest.mark.parametrize(("name", "network"), [("raft", "raft_large"), ("raft-small", "raft_small")])
+def test_weights_that_are_not_there_are_told_of_and_never_downloaded(
+    name: str, network: str, weights: Callable[[str], Path]
+) -> None:
+    path = weights(network)
+    with pytest.raises(UsageError) as caught:
+        FLOWS.load(name)()
+    assert str(path) in str(caught.value)
+    assert f"download {ADDRESS.format(network)} to there" in str(caught.value)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 cut off", b"<html>404</html>"])
+def test_weights_that_are_damaged_are_told_of(weights: Callable[[str], Path], damage: bytes) -> None:
+    path = weights("raft_large")
+    path.write_bytes(damage)
+    with pytest.raises(ModelError, match="delete it and download"):
+        FLOWS.load("raft")()
+    torch.save({"other": torch.zeros(1)}, path)
+    with pytest.raises(ModelError, match="not the weights"):
+        FLOWS.load("raft")()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (33, 17), (200, 130)])
+def test_the_network_is_given_what_it_can_take(weights: Callable[[str], Path], size: tuple[int, int]) -> None:
+    torch.save({"shift": torch.tensor([2.0, -1.0])}, weights("raft_small"))
+    method = FLOWS.load("raft-small")()
+    a, b = (scene(*size, seed) for seed in (1, 2))
+    flow = method(a, b)
+    assert flow.shape == (size[1], size[0], 2)
+    assert flow.dtype == np.float32
+    assert np.array_equal(flow, np.broadcast_to(np.float32((2, -1)), flow.shape))
+    for given, picture in zip(method._network.given, (a, b), strict=True):
+        assert given.shape[:2] == (1, 3)
+        assert all(side >= 128 and side % 8 == 0 for side in given.shape[2:])
+        seen = given[0].permute(1, 2, 0).numpy()[: size[1], : size[0]]
+        assert np.allclose(seen, picture / 127.5 - 1, atol=1e-6)
+    assert not any(p.requires_grad and p.grad is not None for p in method._network.parameters())
+
+
+def test_a_frame_stays_in_colour_for_it(weights: Callable[[str], Path]) -> None:
+    torch.save({"shift": torch.zeros(2)}, weights("raft_large"))
+    estimator = FlowEstimator("raft", 32)
+    frame = scene(96, 64, 1)
+    assert estimator.prepare(frame).shape == (32, 48, 3)
+    assert estimator.prepare(frame.astype(np.uint16) * 257).dtype == np.uint8

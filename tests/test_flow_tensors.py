@@ -1,0 +1,109 @@
+"""On tensors everything is what it is on pictures: the same values, to the border and beyond."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from clips import scene
+
+from vidtrans.flow import reliability, tensors, warp
+
+SIZES = [(48, 64), (33, 17), (1, 9), (9, 1), (2, 2), (1, 1)]
+# OpenCV 4 samples at 32nds of a pixel; the pictures below change by less than 0.15 a pixel, the flows by less than 1.
+TOLERANCE = 0.15 / 64
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+devices = pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=needs_cuda)])
+
+
+def picture(height: int, width: int, seed: int) -> np.ndarray:
+    """(H, W, 3) float32 in [0, 1], smooth."""
+    return cv2.resize(scene(64, 64, seed), (width, height)).astype(np.float32) / 255
+
+
+def flow_of(height: int, width: int, seed: int, reach: float) -> np.ndarray:
+    """(H, W, 2) float32 up to ``reach`` pixels, smooth; at the rim it leads outside."""
+    coarse = np.random.default_rng(seed).uniform(-reach, reach, (4, 4, 2)).astype(np.float32)
+    return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def tensor(array: np.ndarray, device: str) -> torch.Tensor:
+    return torch.from_numpy(array).permute(2, 0, 1)[None].to(device)
+
+
+def array(made: torch.Tensor) -> np.ndarray:
+    return made[0].permute(1, 2, 0).cpu().numpy()
+
+
+@devices
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("reach", [0.4, 3, 30])
+def test_warping_is_that_of_opencv(size: tuple[int, int], reach: float, device: str) -> None:
+    image, flow = picture(*size, 1), flow_of(*size, 2, reach)
+    for bicubic in (False, True):
+        found = array(tensors.warp(tensor(image, device), tensor(flow, device), bicubic=bicubic))
+        expected = warp.warp(image, flow, bicubic=bicubic).reshape(found.shape)
+        assert np.abs(found - expected).max() < TOLERANCE
+
+
+@devices
+def test_flows_and_masks_are_those_of_opencv(device: str) -> None:
+    for seed in range(4):
+        flow = flow_of(60, 80, seed, 4)
+        back = -warp.warp(flow, -flow) + flow_of(60, 80, seed + 10, 0.9)
+        there, returned = tensor(flow, device), tensor(back, device)
+        assert np.abs(array(tensors.compose(there, returned)) - warp.compose(flow, back)).max() < 1 / 64
+        kept = reliability.forward_backward(flow, back)
+        assert 0.1 < kept.mean() < 0.95
+        found = tensors.forward_backward(there, returned)
+        assert found.dtype == torch.bool
+        assert found.shape == (1, 1, 60, 80)
+        assert (array(found)[..., 0] != kept).mean() < 0.002  # a pixel may lie on the bound
+        edges = reliability.motion_boundaries(flow / 2)
+        assert 0.05 < edges.mean() < 0.99
+        assert (array(tensors.motion_boundaries(there / 2))[..., 0] != edges).mean() < 0.002
+
+
+@devices
+def test_confidence_is_that_of_pictures(device: str) -> None:
+    a, b = picture(20, 30, 1), picture(20, 30, 2)
+    found = array(tensors.photometric(tensor(a, device), tensor(b, device)))
+    assert np.allclose(found[..., 0], reliability.photometric(a, b), atol=1e-5)
+    found = array(tensors.photometric(tensor(a, device), tensor(b, device), sigma=0.4))
+    assert np.allclose(found[..., 0], reliability.photometric(a, b, sigma=0.4), atol=1e-5)
+
+
+@devices
+def test_a_shift_by_whole_pixels_moves_values_and_repeats_the_border(device: str) -> None:
+    image = np.random.default_rng(3).random((7, 9, 3)).astype(np.float32)
+    flow = np.broadcast_to(np.float32((2, -3)), (7, 9, 2)).copy()
+    ys, xs = np.mgrid[0:7, 0:9]
+    expected = image[np.clip(ys - 3, 0, 6), np.clip(xs + 2, 0, 8)]
+    for bicubic in (False, True):
+        found = array(tensors.warp(tensor(image, device), tensor(flow, device), bicubic=bicubic))
+        assert np.allclose(found, expected, atol=1e-5)
+
+
+def test_each_picture_of_a_batch_has_its_own_flow() -> None:
+    images = torch.cat([tensor(picture(12, 16, s), "cpu") for s in (1, 2)])
+    flows = torch.cat([tensor(flow_of(12, 16, s, 3), "cpu") for s in (1, 2)])
+    together = tensors.warp(images, flows)
+    for i in range(2):
+        assert torch.equal(together[i : i + 1], tensors.warp(images[i : i + 1], flows[i : i + 1]))
+
+
+def test_halves_are_sampled_in_full_and_come_back_as_halves() -> None:
+    image, flow = tensor(picture(12, 300, 1), "cpu"), tensor(flow_of(12, 300, 2, 3), "cpu")
+    found = tensors.warp(image.bfloat16(), flow)
+    assert found.dtype == torch.bfloat16
+    assert (found.float() - tensors.warp(image.bfloat16().float(), flow)).abs().max() < 0.005
+
+
+def test_a_warped_picture_and_its_flow_can_be_learned_from() -> None:
+    image = tensor(picture(8, 8, 1), "cpu").double().requires_grad_()
+    flow = tensor(flow_of(8, 8, 2, 1.5), "cpu").double().requires_grad_()
+    tensors.photometric(image.detach() * 0.9, tensors.warp(image, flow)).sum().backward()
+    for leaf in (image, flow):
+        assert leaf.grad is not None
+        assert leaf.grad.abs().sum() > 0

@@ -1,0 +1,385 @@
+"""Scores of steadiness against values worked out by hand, on clips whose motion and flicker are known."""
+
+from __future__ import annotations
+
+import gc
+import json
+import math
+import tracemalloc
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import pytest
+from clips import scene
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from vidtrans.errors import UsageError
+from vidtrans.flow.warp import warp
+from vidtrans.metrics.consistency import Scorer
+from vidtrans.metrics.ghosts import Ghost, ghost_in, together
+from vidtrans.metrics.motion import Motion, motion_boundary
+from vidtrans.metrics.picture import psnr, squared_error
+from vidtrans.metrics.scores import Scores, removed
+from vidtrans.metrics.steadiness import stabilised_flicker, warping_error
+
+repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=25)
+Frames = list[np.ndarray]
+EVERYWHERE = np.ones((48, 64), bool)
+
+
+def panned(count: int, step: int = 2, size: tuple[int, int] = (96, 72), seed: int = 3) -> Frames:
+    """A texture that moves ``step`` whole pixels to the left in each frame: its motion is known exactly."""
+    wide = np.clip(scene(size[0] + count * step, size[1], seed), 40, 200)
+    return [np.ascontiguousarray(wide[:, i * step : i * step + size[0]]) for i in range(count)]
+
+
+def lifted(frames: Sequence[np.ndarray], levels: Sequence[float]) -> Frames:
+    """Each frame brighter by so many levels."""
+    return [np.clip(f + np.rint(v), 0, 255).astype(np.uint8) for f, v in zip(frames, levels, strict=True)]
+
+
+def scored(
+    source: Frames, output: Frames, *others: Frames, cuts: Sequence[int] = (), reference: bool = False
+) -> Scores:
+    scorer = Scorer("dis")
+    for i, pictures in enumerate(zip(source, output, *others, strict=True)):
+        more = (*pictures[:2], None, *pictures[2:]) if reference else pictures
+        scorer.add(*more, starts_shot=i in cuts)
+    return scorer.scores()
+
+
+def floats(seed: int) -> np.ndarray:
+    return scene(64, 48, seed).astype(np.float32) / 255
+
+
+# Warping error
+
+
+@repeatable
+@given(st.integers(-9, 9), st.integers(-6, 6), st.floats(-0.3, 0.3))
+def test_along_the_motion_nothing_is_left_but_the_flicker(dx: int, dy: int, lift: float) -> None:
+    first = floats(1)
+    flow = np.broadcast_to(np.float32([dx, dy]), (48, 64, 2)).copy()
+    second = np.roll(first, (dy, dx), (0, 1)) + np.float32(lift)
+    inside = np.zeros((48, 64), bool)
+    inside[9:-9, 9:-9] = True
+    assert warping_error(first, second, flow, inside) == pytest.approx(lift**2, abs=1e-7)
+
+
+@repeatable
+@given(st.floats(0.1, 3), st.integers(0, 99))
+def test_the_error_grows_with_the_square_of_the_flicker(k: float, seed: int) -> None:
+    first, noise = floats(1), (floats(seed + 5) - 0.5) / 4
+    still = np.zeros((48, 64, 2), np.float32)
+    one = warping_error(first, first + noise, still, EVERYWHERE)
+    many = warping_error(first, first + np.float32(k) * noise, still, EVERYWHERE)
+    assert many == pytest.approx(k**2 * one, rel=1e-3)
+    assert one == pytest.approx(warping_error(first + noise, first, still, EVERYWHERE))
+
+
+def test_only_followed_pixels_count_and_from_hardly_any_nothing_is_said() -> None:
+    first, still = floats(1), np.zeros((48, 64, 2), np.float32)
+    second = first.copy()
+    second[:, :32] += 0.5
+    left = np.zeros((48, 64), bool)
+    left[:, :32] = True
+    assert warping_error(first, second, still, left) == pytest.approx(0.25)
+    assert warping_error(first, second, still, ~left) == 0
+    assert warping_error(first, second, still, EVERYWHERE) == pytest.approx(0.125)
+    few = np.zeros((48, 64), bool)
+    few[0, :10] = True
+    assert warping_error(first, second, still, few) is None
+
+
+def test_a_motion_boundary_is_where_neighbours_move_differently() -> None:
+    flow = np.zeros((20, 30, 2), np.float32)
+    flow[..., 0] = 3
+    assert not motion_boundary(flow).any()
+    flow[:, 15:, 0] = -3
+    assert np.flatnonzero(motion_boundary(flow).any(axis=0)).tolist() == [14]
+    assert motion_boundary(flow)[:, 14].all()
+
+
+def test_uncovered_is_what_the_last_frame_did_not_show() -> None:
+    """A square moves 4 pixels to the right over a still ground: behind it lies what it has uncovered."""
+    there, back = np.zeros((40, 60, 2), np.float32), np.zeros((40, 60, 2), np.float32)
+    there[10:30, 20:30, 0], back[10:30, 24:34, 0] = 4, -4
+    motion = Motion(there, back)
+    found = np.argwhere(motion.uncovered)
+    assert found.min(axis=0).tolist() == [9, 19]  # a pixel around it
+    assert found.max(axis=0).tolist() == [30, 24]
+    assert not motion.followed[10:30, 30:34].any()  # what it covers is seen no more
+    assert motion.followed_back[11:29, 26:33].all()
+
+
+# Flicker
+
+
+def jittered(levels: Sequence[float]) -> list[np.ndarray]:
+    base = floats(2)
+    return [base + np.float32(v / 255) for v in levels]
+
+
+def flicker_of(frames: Sequence[np.ndarray]) -> float:
+    triples = zip(frames, frames[1:], frames[2:], strict=False)
+    found = [stabilised_flicker(a, b, c, EVERYWHERE) for a, b, c in triples]
+    return float(np.sqrt(np.mean(np.square(found))))
+
+
+def test_frames_that_lie_beside_the_truth_by_s_read_s() -> None:
+    levels = np.random.default_rng(0).normal(0, 6, 1500)
+    assert flicker_of(jittered(levels)) == pytest.approx(6, rel=0.08)
+
+
+def test_a_steady_fade_is_no_flicker_and_slow_pumping_hardly_any() -> None:
+    assert flicker_of(jittered(np.linspace(0, 90, 30))) < 0.05
+    at_once = np.arange(60)
+    slow, quick = (flicker_of(jittered(10 * np.sin(2 * np.pi * at_once / period))) for period in (40, 4))
+    assert slow < 0.1 < 5 < quick
+
+
+def test_fine_noise_flickers_less_than_the_whole_picture_does() -> None:
+    rng = np.random.default_rng(1)
+    noise = [floats(2) + rng.normal(0, 6 / 255, (48, 64, 3)).astype(np.float32) for _ in range(20)]
+    assert flicker_of(noise) < 0.45 * 6
+
+
+@repeatable
+@given(st.floats(0.2, 4))
+def test_flicker_grows_with_what_goes_to_and_fro(k: float) -> None:
+    to_and_fro = [0.0, 5.0] * 5
+    assert flicker_of(jittered([k * v for v in to_and_fro])) == pytest.approx(
+        k * flicker_of(jittered(to_and_fro)), rel=1e-2
+    )
+
+
+def test_what_is_not_followed_is_not_seen_to_flicker() -> None:
+    calm, wild, mask = floats(2), floats(2), np.ones((48, 64), bool)
+    wild[:, 40:] += 0.4
+    mask[:, 40:] = False
+    assert stabilised_flicker(calm, wild, calm, mask) == pytest.approx(0, abs=1e-3)
+    assert stabilised_flicker(calm, wild, calm, np.zeros((48, 64), bool)) is None
+
+
+def test_a_steady_pan_does_not_flicker_and_one_that_jitters_does() -> None:
+    source = panned(12)
+    levels = np.random.default_rng(4).normal(0, 8, 12)
+    table = scored(source, lifted(source, levels), source).summary
+    assert table["flicker_source"] < 0.5
+    assert table["flicker"] > 5
+    assert table["flicker_per_frame"] == table["flicker_source"]
+
+
+# Ghosts
+
+
+def test_a_ghost_is_what_new_pixels_are_further_off_than_others() -> None:
+    wanted = np.full((20, 30, 3), 100, np.uint8)
+    output, new = wanted + np.uint8(5), np.zeros((20, 30), bool)
+    new[:, :6] = True
+    output[new] = 140
+    assert ghost_in(output, wanted, new) == Ghost(40, 5, 120)
+    assert ghost_in(wanted, wanted, new) == Ghost(0, 0, 120)
+    assert ghost_in(output, wanted, np.zeros((20, 30), bool)) is None
+    assert ghost_in(output, wanted, np.ones((20, 30), bool)) is None
+
+
+def test_every_new_pixel_of_a_clip_counts_alike() -> None:
+    assert together([Ghost(10, 2, 300), Ghost(40, 4, 100)]) == Ghost(17.5, 2.5, 400)
+    assert together([]) is None
+
+
+def crossing(count: int) -> Frames:
+    """A dark square crosses a bright ground, 6 pixels a frame."""
+    ground = np.clip(scene(192, 144, 8), 120, 225)
+    dark = np.clip(scene(48, 48, 9) // 3, 0, 80)
+    frames = [ground.copy() for _ in range(count)]
+    for i, frame in enumerate(frames):
+        frame[48:96, 16 + 6 * i : 64 + 6 * i] = dark
+    return frames
+
+
+def test_an_old_picture_that_shines_through_is_a_ghost() -> None:
+    source = crossing(10)
+    trail = [source[0]]
+    for i, frame in enumerate(source[1:], 1):  # the past is brought along the motion, and believed everywhere
+        back = np.zeros((144, 192, 2), np.float32)
+        back[48:96, 16 + 6 * i : 64 + 6 * i, 0] = -6
+        trail.append(np.rint(0.6 * warp(trail[-1], back) + 0.4 * frame).astype(np.uint8))
+    kept = scored(source, source, source).summary
+    assert (kept["ghosting"], kept["error_uncovered"]) == (0, 0)
+    assert scored(source, trail, source).summary["ghosting"] > 10
+    assert scored(source, trail, source, reference=True).summary["ghosting"] > 10
+    dimmed = lifted(source, [6] * 10)  # all of the picture is off alike
+    assert abs(scored(source, dimmed, source).summary["ghosting"]) < 0.2
+
+
+# A clip
+
+
+def test_a_clip_that_jitters_by_known_levels_has_the_error_that_follows_from_them() -> None:
+    source, levels = panned(10), np.array([0, 9, -3, 4, 11, 0, -6, 7, 2, -5])
+    scores = scored(source, lifted(source, levels))
+    jumps = (np.diff(levels) / 255) ** 2
+    assert scores.pairs == 9
+    assert scores.series["warping_error"][0] is None
+    assert scores.series["warping_error"][1:] == pytest.approx(list(jumps), rel=0.1, abs=2e-5)
+    assert scores.summary["warping_error"] == pytest.approx(jumps.mean(), rel=0.05)
+    assert scores.summary["warping_error_source"] < 0.05 * jumps.mean()
+    assert scores.summary["warping_error_per_frame"] is scores.summary["ratio"] is scores.compared_with is None
+
+
+def test_the_per_frame_video_has_all_of_its_flicker_and_the_source_none_of_it() -> None:
+    source = panned(8)
+    flickering = lifted(source, [0, 12, -9, 5, 0, 14, -3, 8])
+    itself, steady = (scored(source, o, flickering).summary for o in (flickering, source))
+    assert (itself["ratio"], itself["removed"], itself["psnr"], itself["ssim"]) == (1, 0, 99, pytest.approx(1))
+    assert (itself["sharpness"], itself["ghosting"]) == (1, 0)
+    assert steady["removed"] == 1
+    assert steady["ratio"] < 0.05
+    half = lifted(source, [0, 6, -4.5, 2.5, 0, 7, -1.5, 4])
+    assert scored(source, half, flickering).summary["ratio"] == pytest.approx(0.25, abs=0.03)
+
+
+def test_blur_is_told_by_sharpness_at_the_full_size() -> None:
+    source = panned(4, size=(1040, 700))
+    detailed = [f ^ np.random.default_rng(1).integers(0, 2, f.shape, dtype=np.uint8) * 24 for f in source]
+    blurred = [cv2.GaussianBlur(f, (0, 0), 1.0) for f in detailed]
+    scores = scored(source, blurred, detailed)
+    assert scores.size == (713, 480)
+    assert scores.summary["sharpness"] < 0.4
+    assert scores.summary["psnr"] == pytest.approx(np.mean(scores.series["psnr"]), abs=0.5)
+
+
+def test_pairs_across_a_cut_are_not_scored() -> None:
+    source = panned(5, seed=3) + panned(5, seed=30)
+    whole = scored(source, source, source, cuts=(5,))
+    assert whole.pairs == 8
+    assert [whole.series[k][5] for k in ("warping_error", "warping_error_source", "ghosting")] == [None] * 3
+    assert [i for i, v in enumerate(whole.series["flicker"]) if v is None] == [0, 4, 5, 9]
+    parts = [scored(source[a:b], source[a:b]).series["warping_error"] for a, b in ((0, 5), (5, 10))]
+    assert whole.series["warping_error"] == parts[0] + parts[1]
+
+
+def test_the_reference_is_what_is_compared_with_and_the_per_frame_video_beside_it() -> None:
+    source = panned(6)
+    truth = lifted(source, [20] * 6)
+    flickering, output = lifted(truth, [0, 10, -10, 10, -10, 5]), lifted(truth, [1, 2, 1, 2, 1, 2])
+    scores = scored(source, output, flickering, truth)
+    assert scores.compared_with == "reference"
+    expected = {
+        "psnr": (output, truth),
+        "psnr_to_per_frame": (output, flickering),
+        "psnr_per_frame": (flickering, truth),
+    }
+    for key, (a, b) in expected.items():
+        assert scores.summary[key] == pytest.approx(psnr(np.stack(a), np.stack(b)), abs=1e-6), key
+    alone = scored(source, output, truth, reference=True)
+    assert alone.compared_with == "reference"
+    assert alone.summary["psnr"] == scores.summary["psnr"]
+    assert alone.summary["psnr_to_per_frame"] is alone.summary["ratio"] is None
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_clips_of_a_few_frames(count: int) -> None:
+    source = panned(count)
+    scores = scored(source, source, source)
+    assert (scores.frames, scores.pairs) == (count, count - 1)
+    assert (scores.summary["warping_error"] is None) == (count < 2)
+    assert (scores.summary["flicker"] is None) == (count < 3)
+    assert scores.summary["psnr"] == 99
+    assert all(len(values) == count for values in scores.series.values())
+    json.dumps(scores.table(), allow_nan=False)
+
+
+@pytest.mark.parametrize("value", [0, 128, 255])
+def test_plain_pictures_divide_nothing_by_zero(value: int) -> None:
+    frames = [np.full((40, 60, 3), value, np.uint8)] * 4
+    table = scored(frames, frames, frames, frames).table()
+    json.dumps(table, allow_nan=False)
+    assert table["warping_error"] == table["warping_error_source"] == table["flicker"] == 0
+    assert [table[k] for k in ("ratio", "removed", "sharpness", "ghosting")] == [None] * 4
+    assert (table["psnr"], table["ssim"]) == (99, 1)
+
+
+def test_a_picture_smaller_than_the_window_of_ssim_has_none() -> None:
+    frames = [f[:8, :30].copy() for f in panned(3)]
+    assert scored(frames, frames, frames).summary["ssim"] is None
+
+
+def test_pictures_of_other_sizes_are_brought_to_the_outputs() -> None:
+    source = panned(4, step=4, size=(192, 144))
+    small = [cv2.resize(f, (96, 72), interpolation=cv2.INTER_AREA) for f in source]
+    scores = scored(source, small, source)
+    assert scores.size == (96, 72)
+    assert scores.summary["psnr"] == 99
+    assert scores.series["warping_error"] == scores.series["warping_error_source"]
+
+
+def test_a_video_that_ends_or_changes_its_size_is_an_error() -> None:
+    source, scorer = panned(3), Scorer()
+    scorer.add(source[0], source[0], source[0])
+    with pytest.raises(ValueError, match="per-frame"):
+        scorer.add(source[1], source[1])
+    with pytest.raises(ValueError, match="96"):
+        scorer.add(source[1], source[1][:40], source[1])
+    with pytest.raises(UsageError, match="unknown flow method"):
+        Scorer("no-such")
+    assert Scorer().scores().frames == 0
+
+
+@repeatable
+@given(st.floats(0, 2), st.floats(0, 0.95))
+def test_removed_is_0_for_the_per_frame_video_1_for_the_source_and_falls_in_between(ratio: float, floor: float) -> None:
+    assert removed(1.0, floor) == 0
+    assert removed(floor, floor) == pytest.approx(1)
+    assert removed(ratio, floor) >= removed(ratio + 0.1, floor)
+    assert removed(ratio, 0.96) is removed(None, floor) is removed(ratio, None) is None
+
+
+def made_up(errors: Sequence[float | None], source: float = 1e-4) -> Scores:
+    floor = tuple(None if e is None else source for e in errors)
+    series = {"warping_error": tuple(errors), "warping_error_source": floor}
+    return Scores(len(errors), len(errors), (96, 72), None, {}, series)
+
+
+def test_the_worst_moments_are_those_beyond_the_sources_own_and_apart() -> None:
+    errors = [1e-4] * 60
+    errors[20], errors[21], errors[40], errors[50] = 5e-3, 6e-3, 3e-3, 2e-4
+    assert made_up([None, *errors]).worst() == [22, 41]  # 21 lies beside 22, 51 is nothing beside them
+    assert made_up([None] * 9).worst() == made_up([1e-4] * 9).worst() == []
+    assert len(made_up([None] + [1e-3] * 100).worst(3)) == 3
+
+
+@repeatable
+@given(st.lists(st.one_of(st.none(), st.floats(0, 0.1)), max_size=120), st.integers(1, 6))
+def test_worst_moments_are_few_and_never_near_each_other(errors: list[float | None], count: int) -> None:
+    found = made_up(errors).worst(count)
+    assert len(found) <= count
+    assert all(abs(a - b) >= 4 for a in found for b in found if a != b)
+    assert all((errors[i] or 0) > 1e-4 for i in found)
+
+
+def test_a_scorer_holds_two_frames_however_long_the_clip_is() -> None:
+    source, scorer, held = panned(6), Scorer("dis-fast"), []
+    tracemalloc.start()
+    for i in range(60):
+        scorer.add(source[i % 6], source[i % 6], source[i % 6])
+        if i in (9, 59):
+            gc.collect()
+            held.append(tracemalloc.get_traced_memory()[0])
+    tracemalloc.stop()
+    assert (
+        held[1] - held[0] < 50 * 2000
+    )  # a few numbers a frame; a frame has 20,736 bytes, and as floats four times as many
+
+
+@repeatable
+@given(st.integers(0, 500), st.integers(0, 500))
+def test_squared_error_is_the_mean_of_squares(s: int, t: int) -> None:
+    a, b = scene(20, 12, s), scene(20, 12, t)
+    assert squared_error(a, b) == pytest.approx(np.square(a.astype(float) - b).mean())
+    assert psnr(a, a) == math.inf
