@@ -60,6 +60,10 @@ def test_flows_and_masks_are_those_of_opencv(device: str) -> None:
         assert found.dtype == torch.bool
         assert found.shape == (1, 1, 60, 80)
         assert (array(found)[..., 0] != kept).mean() < 0.002  # a pixel may lie on the bound
+        agreed = array(tensors.agreement(there, returned))[..., 0]
+        wanted = reliability.agreement(flow, back)
+        assert 0.05 < (wanted > 0.5).mean() < 0.99
+        assert (np.abs(agreed - wanted) > 1e-3).mean() < 0.002  # a pixel may lie on the picture's edge
         edges = reliability.motion_boundaries(flow / 2)
         assert 0.05 < edges.mean() < 0.99
         assert (array(tensors.motion_boundaries(there / 2))[..., 0] != edges).mean() < 0.002

@@ -17,20 +17,39 @@ def squared_length(vectors: np.ndarray) -> np.ndarray:
     return total
 
 
-def forward_backward(flow: np.ndarray, back: np.ndarray, *, unit: float = 1.0, margin: float = 0.0) -> np.ndarray:
+def forward_backward(flow: np.ndarray, back: np.ndarray) -> np.ndarray:
     """The consistency test of Sundaram et al. (ECCV 2010): (H, W) bool, True where the flow is reliable.
 
     Unreliable where |f + f̂|² ≥ 0.01 (|f|² + |f̂|²) + 0.5, with f̂ the backward flow sampled at p + f(p), and
-    where p + f(p) leaves the picture by more than ``margin`` pixels. Flows are (H, W, 2) float32, in pixels of their
-    own grid; ``unit`` is how many pixels of the picture, in which the 0.5 is meant, one of these is.
+    where p + f(p) leaves the picture. Flows are (H, W, 2) float32, in pixels of the full-size picture.
     """
-    height, width = flow.shape[:2]
+    gap, lengths = _gap(flow, back)
+    return (gap < 0.01 * lengths + 0.5) & _inside(flow, 0.0)
+
+
+def agreement(flow: np.ndarray, back: np.ndarray, slack: float = 8.0) -> np.ndarray:
+    """How far a flow and the one back agree: (H, W) float32 in [0, 1], s / (s + |f + f̂|²), 0 outside the picture.
+
+    The forward–backward test with a soft edge: s = 0.01 (|f|² + |f̂|²) + ``slack`` (pixels²) is where it is ½. For
+    weights that are not alone in deciding: a hard test of 0.5 pixels² throws away much that fits well. The picture
+    ends half a pixel beyond the centres of its outer pixels. Flows as in ``forward_backward``.
+    """
+    gap, lengths = _gap(flow, back)
+    scale = 0.01 * lengths + slack
+    return np.where(_inside(flow, 0.5), scale / (scale + gap), np.float32(0))
+
+
+def _gap(flow: np.ndarray, back: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """|f + f̂|², and |f|² + |f̂|²."""
     returned = warp(back, flow)
-    gap = squared_length(flow + returned)
-    bound = 0.01 * (squared_length(flow) + squared_length(returned)) + 0.5 / unit**2
+    return squared_length(flow + returned), squared_length(flow) + squared_length(returned)
+
+
+def _inside(flow: np.ndarray, margin: float) -> np.ndarray:
+    """Where p + f(p) is within the picture, or at most ``margin`` pixels outside."""
+    height, width = flow.shape[:2]
     low, high = (-margin, -margin), (width - 1 + margin, height - 1 + margin)
-    inside = cv2.inRange(grid(height, width) + flow, low, high) > 0
-    return (gap < bound) & inside
+    return cv2.inRange(grid(height, width) + flow, low, high) > 0
 
 
 def motion_boundaries(flow: np.ndarray) -> np.ndarray:

@@ -36,12 +36,26 @@ def squared_length(vectors: torch.Tensor) -> torch.Tensor:
 
 def forward_backward(flow: torch.Tensor, back: torch.Tensor) -> torch.Tensor:
     """The consistency test of Sundaram et al. (ECCV 2010); see ``reliability.forward_backward``."""
-    height, width = flow.shape[-2:]
+    gap, lengths = _gap(flow, back)
+    return (gap < 0.01 * lengths + 0.5) & _inside(flow, 0.0)
+
+
+def agreement(flow: torch.Tensor, back: torch.Tensor, slack: float = 8.0) -> torch.Tensor:
+    """How far a flow and the one back agree, (N, 1, H, W) in [0, 1]; see ``reliability.agreement``."""
+    gap, lengths = _gap(flow, back)
+    scale = 0.01 * lengths + slack
+    return scale / (scale + gap) * _inside(flow, 0.5)
+
+
+def _gap(flow: torch.Tensor, back: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     returned = warp(back, flow)
-    bound = 0.01 * (squared_length(flow) + squared_length(returned)) + 0.5
+    return squared_length(flow + returned), squared_length(flow) + squared_length(returned)
+
+
+def _inside(flow: torch.Tensor, margin: float) -> torch.Tensor:
+    height, width = flow.shape[-2:]
     x, y = (places[:, None] for places in _places(flow))
-    inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
-    return (squared_length(flow + returned) < bound) & inside
+    return (x >= -margin) & (x <= width - 1 + margin) & (y >= -margin) & (y <= height - 1 + margin)
 
 
 def motion_boundaries(flow: torch.Tensor) -> torch.Tensor:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -70,21 +69,34 @@ class StateStore:
     def __init__(self, entry: Entry) -> None:
         self.entry = entry
 
-    def _path(self, number: int) -> Path:
-        return self.entry.folder / f"state-{number:06d}.npz"
+    def _paths(self, number: int) -> tuple[Path, Path]:
+        """Its file, and the note of its SHA-256."""
+        name = f"state-{number:06d}"
+        return self.entry.folder / f"{name}.npz", self.entry.folder / f"{name}.json"
 
     def keep(self, number: int, state: Mapping[str, np.ndarray]) -> None:
-        """The state after chunk ``number``; that after the one before it is not needed any more."""
-        with complete(self._path(number)) as temporary, temporary.open("wb") as file:
+        """The state after chunk ``number``; those before it are not needed any more."""
+        path, note = self._paths(number)
+        with complete(path) as temporary, temporary.open("wb") as file:
             np.savez(file, allow_pickle=False, **state)
-        self._path(number - 1).unlink(missing_ok=True)
+        write_json(note, {"sha256": digest_file(path)})
+        for old in self.entry.folder.glob("state-*"):
+            if old.stem < path.stem:
+                old.unlink()
 
     def after(self, number: int) -> Mapping[str, np.ndarray] | None:
         """The state after chunk ``number``, if it is there and whole."""
-        whole = suppress(OSError, ValueError, KeyError, EOFError, BadZipFile)
-        with whole, np.load(self._path(number), allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
+        path, note = self._paths(number)
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            if digest_file(path) == json.loads(note.read_text())["sha256"]:
+                with np.load(path, allow_pickle=False) as file:
+                    return {name: file[name] for name in file.files}
         return None
+
+    def clear(self) -> None:
+        """When all chunks are there none is needed."""
+        for path in self.entry.folder.glob("state-*"):
+            path.unlink()
 
 
 class Writer(Protocol):

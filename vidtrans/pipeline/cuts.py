@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 from vidtrans.errors import UsageError
 from vidtrans.files import digest_file
 from vidtrans.pipeline.context import Clip
-from vidtrans.settings import parse_time
+from vidtrans.settings import Time, parse_time
 
 AUTO, OFF = "auto", "off"
 
@@ -36,7 +37,7 @@ def _file(path: Path) -> Path:
 def _listed(clip: Clip, path: Path) -> list[int]:
     """A frame number or a time on each line; what follows a # is a remark."""
     try:
-        lines = _file(path).read_text().splitlines()
+        lines = _file(path).read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise UsageError(f"--cuts {path}", "it is no text", "list one frame or time a line") from None
     found = []
@@ -46,7 +47,7 @@ def _listed(clip: Clip, path: Path) -> list[int]:
             continue
         where = f"--cuts {path}, line {number}"
         try:
-            frame = clip.frame_at(parse_time(text))
+            frame = clip.frame_at(_early(parse_time(text)))
         except UsageError:
             why = f"'{text}' is no frame and no time"
             raise UsageError(where, why, "use a frame number from 0, 12.5s or HH:MM:SS.mmm") from None
@@ -54,3 +55,8 @@ def _listed(clip: Clip, path: Path) -> list[int]:
             raise UsageError(where, f"'{text}' is after the end of {clip.name}", "list moments within the clip")
         found.append(frame)
     return found
+
+
+def _early(time: Time) -> Time:
+    """Half a millisecond: what lists a frame's time (``probe`` does) may have rounded it up."""
+    return time if time.seconds is None else Time(seconds=max(Fraction(0), time.seconds - Fraction(1, 2000)))

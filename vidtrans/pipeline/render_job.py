@@ -147,6 +147,7 @@ class RenderJob:
                 result = self.summary(output) | counts | written
                 record(cache, output, temporary, request, result)
             segment_entry.finish({"frames": self.stop - self.first})
+            states.clear()
         return result
 
     @property

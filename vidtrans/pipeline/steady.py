@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 from vidtrans.errors import UsageError
@@ -100,10 +101,12 @@ def _within(steps: Sequence[int], guide: Clip, clip: Clip) -> list[int | None]:
     if last == 0 or steps[-1] < last or list(steps).count(last) == 1:
         return list(steps)
     first = list(steps).index(last)
-    shown = guide.index.last_duration * guide.index.time_base
-    begin = index.pts[first]
+    times = [(p - index.pts[first]) * index.time_base for p in index.pts]
+    shown = Fraction(0) if guide.is_pictures or clip.is_pictures else guide.index.last_duration * guide.index.time_base
+    # Containers round times: what is due at its end, or a blink before, is after it.
+    ends = shown - min(b - a for a, b in pairwise(times)) / 4
     return [
-        step if i <= first or (index.pts[i] - begin) * index.time_base < shown else None for i, step in enumerate(steps)
+        step if i <= first or time < ends else None for i, (step, time) in enumerate(zip(steps, times, strict=True))
     ]
 
 

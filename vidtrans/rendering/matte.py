@@ -35,7 +35,7 @@ def in_step(clip: ClipIndex, mask: ClipIndex, first: int, stop: int, name: str =
         blink = min((b - a for a, b in pairwise(times)), default=Fraction(0)) / 4
         steps = [bisect_right(times, _time(clip, i) + blink) - 1 for i in range(first, stop)]
         ends = times[-1] + mask.last_duration * mask.time_base
-        held = next((i for i in range(first, stop) if _time(clip, i) >= ends), None)
+        held = next((i for i in range(first, stop) if _time(clip, i) + blink >= ends), None)
     else:
         steps = [min(i, total - 1) for i in range(first, stop)]
         held = max(first, total) if total < stop else None

@@ -27,8 +27,7 @@ STEEPEST = 3.0
 # tone curve is laid over footage, 0.02 in an automatic white balance's flicker, 0.1 to 0.4 where style networks boil.
 FLICKERS = 0.02  # from here on detail is averaged, whatever the source does
 BOILS = 0.1  # from here on over the longer window
-GUARD = 0.3  # of contrast, where what changes unexplained is as strong as what averaging left: it may be noise
-MOST = 1.6  # times by which contrast is raised at most, and lowered
+MOST = 2.0  # times by which contrast is raised at most, and lowered
 RESTORE = 2.5  # resampling costs most at the upper end of a band, its energy is measured over all of it
 TINY = 1e-7
 
@@ -54,9 +53,8 @@ class Changes:
         """By what the averaged bands, (h, w, 2) luma at the grid's places, must be multiplied to look like a frame."""
         left = blurred(made**2, POOL)
         gain = np.clip(np.sqrt((self.energy + 1e-6) / (left + 1e-6)), 1 / MOST, MOST)
-        signal = np.clip(1 - GUARD * self.flicker / (left + TINY), 0, 1)
         restored = 1 + RESTORE * (np.clip(np.sqrt(self.lost), 1, 1.5) - 1) * self.beyond(FLICKERS)
-        return (1 + (gain - 1) * signal) * restored
+        return gain * restored
 
 
 class Detail:

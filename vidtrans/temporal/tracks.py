@@ -9,33 +9,33 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import cv2
 import numpy as np
 
 from vidtrans.flow.dis import grey
 from vidtrans.flow.estimate import FlowEstimator
-from vidtrans.flow.reliability import forward_backward, photometric
+from vidtrans.flow.reliability import agreement, photometric
 from vidtrans.flow.warp import compose, grid, resize_flow, warp
 from vidtrans.temporal.stream import Sample, Window
 
 T = TypeVar("T")
 
+SLACK = 8.0  # pixels² of the frame between a way there and back
 GRID_SHORT_SIDE = 540  # the grid is at least twice as coarse as the picture, and no finer than this
 
 
 @dataclass(frozen=True)
 class Way:
-    """From one frame to another, on the grid: ``flow`` in its pixels, and where that is ``reliable``, 0 or 1."""
+    """From one frame to another, on the grid: ``flow`` in its pixels, and how ``reliable`` that is, 0 to 1."""
 
     flow: np.ndarray
     reliable: np.ndarray
 
     def then(self, other: Way) -> Way:
-        """On from there: the flows composed, reliable where both are."""
-        kept = self.reliable * (warp(other.reliable, self.flow) > 0.99)
-        return Way(compose(self.flow, other.flow), kept)
+        """On from there: the flows composed, as reliable as both are."""
+        return Way(compose(self.flow, other.flow), self.reliable * warp(other.reliable, self.flow))
 
 
 def grid_factor(height: int, width: int) -> int:
@@ -119,12 +119,9 @@ class Tracker:
         there, back = self._estimator.both(first, second)
         before.extras.pop("shown")  # each frame is the second of a pair, and then the first of one
         height, width = before.guide.shape[:2]
-        size, scale = grid_size(height, width), grid_factor(height, width)
-        there, back = (resize_flow(f, *size) for f in (there, back))
-        # The frame reaches half a pixel beyond its outer pixels' centres: what moves by less has not left it.
-        ways = ((there, back), (back, there))
-        made = [Way(f, forward_backward(f, b, unit=scale, margin=0.5).astype(np.float32)) for f, b in ways]
-        return made[0], made[1]
+        there, back = (resize_flow(f, *grid_size(height, width)) for f in (there, back))
+        slack = SLACK / grid_factor(height, width) ** 2
+        return Way(there, agreement(there, back, slack)), Way(back, agreement(back, there, slack))
 
     def _shown(self, sample: Sample) -> np.ndarray:
         return kept(sample, "shown", lambda: self._estimator.prepare(sample.guide))
@@ -164,11 +161,5 @@ class Tracker:
 
     @staticmethod
     def guide(sample: Sample) -> np.ndarray:
-        """The guide on the grid, (h, w, 3) float32 in [0, 1]."""
-        return kept(sample, "guide", lambda: unit(shrunk(sample.guide, grid_size(*sample.guide.shape[:2]))))
-
-
-def forget(sample: Sample, *keys: Any) -> None:
-    """Let go of what no window will need any more."""
-    for key in keys:
-        sample.extras.pop(key, None)
+        """The guide on the grid, (h, w, 3) uint8."""
+        return kept(sample, "guide", lambda: shrunk(sample.guide, grid_size(*sample.guide.shape[:2])))

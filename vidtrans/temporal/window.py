@@ -12,7 +12,7 @@ texture turns), the change is kept: it is predicted by a slope that is fitted ar
 What the slope leaves unexplained is what flickers, or boils.
 
 *Contrast is given back.* A mean of textures that do not fit onto each other is pale: its energy is brought back to
-what the frames have, except where there was little but noise.
+what the frames have.
 
 A frame depends on ``radius`` neighbours on each side and on no more: a clip may be cut into chunks anywhere.
 """
@@ -30,7 +30,7 @@ from vidtrans.settings import setting
 from vidtrans.temporal.correction import SteadySettings, corrected, low_correction
 from vidtrans.temporal.detail import Detail
 from vidtrans.temporal.stream import Sample, Window
-from vidtrans.temporal.tracks import Tracker, enlarged, forget, grid_size, grown, kept, packed, shrunk
+from vidtrans.temporal.tracks import Tracker, enlarged, grid_size, grown, kept, packed, shrunk
 
 FULL_LEVELS = 3  # steps at full size; those beyond are for low frequencies only
 
@@ -55,6 +55,7 @@ class WindowFilter:
         self._full_levels = min(FULL_LEVELS, self._levels)
         self._tracker = Tracker(settings.flow, settings.flow_size, settings.tolerance)
         self._detail = Detail(self._tracker, settings.follow, settings.contrast)
+        self._stale = self._find_stale()
 
     def expect(self, before: Sample, after: Sample) -> None:
         """The flow between neighbours is begun beside the filter."""
@@ -66,9 +67,9 @@ class WindowFilter:
         if len(window.samples) == 1 or not self.settings.strength:
             return sample.output
         self._look_ahead(window)
-        fine, slope = self._fine(window, window.centre)
+        fine, slope = sample.extras.pop("fine")
         made = corrected(sample.output, self._low(window, slope), fine, self.settings)
-        forget(sample, "fine")
+        self._let_go(window)
         return made
 
     # Averages, level by level: 2^level − 1 frames each way
@@ -78,26 +79,39 @@ class WindowFilter:
         return self.radius - (2**level - 1)
 
     def _look_ahead(self, window: Window) -> None:
-        """Make what is needed of the frames ahead in their order, and let go of what no window needs any more."""
-        last = len(window.samples) - 1
-        top, centre = self._full_levels, window.centre
-        leads = [self._lead(n) for n in range(top + 1)]
-        for at in range(max(0, centre - leads[top]), min(last, centre + leads[top]) + 1):
-            self._fine(window, at)
-        # At full size, and of many frames at once where a shot begins.
-        large: list[tuple[Any, int]] = [(("level", n), leads[n + 1] - 2**n) for n in range(1, top)]
-        large += [(("level", 0), min(leads[1] - 1, leads[top])), ("bands", leads[top] - 2), ("fine", -1)]
-        for key, ahead in large:
-            for sample in window.samples[: max(0, centre + ahead + 1)]:
-                forget(sample, key)
-        stale: list[tuple[Any, int]] = [
-            (("trust", s * 2 ** (n - 1)), min(leads[n], leads[top]) - 1) for n in range(1, top + 1) for s in (1, -1)
-        ]
-        stale += [(("way", s * 2 ** (n - 1)), leads[top] - 2**n) for n in range(1, top) for s in (1, -1)]
-        stale += [("pair", leads[top] - 3), ("energy", leads[top] - 2)]
-        for key, ahead in stale:
-            if 0 <= centre + ahead <= last:
-                forget(window.samples[centre + ahead], key)
+        """Make what is needed of the frames ahead, in their order."""
+        for level in range(self._full_levels, max(self._levels, self._full_levels + 1)):
+            first, last = window.centre - self._lead(level), window.centre + self._lead(level)
+            for at in range(max(0, first), min(len(window.samples), last + 1)):
+                made = window.samples[at].extras
+                if made.get("made", 0) < level:
+                    self._coarse(window, at, level)
+                    self._share(window, at, level)
+                    made["made"] = level
+
+    def _let_go(self, window: Window) -> None:
+        for key, ahead in self._stale:
+            for sample in window.samples[: max(0, window.centre + ahead + 1)]:
+                sample.extras.pop(key, None)
+
+    def _find_stale(self) -> list[tuple[Any, int]]:
+        """What is not needed any more when a frame is done, and how far ahead of that frame; behind, where negative.
+
+        A step of averaging at level n takes frames 2^(n − 1) away; statistics are of frames up to 2 away.
+        """
+        top, levels = self._full_levels, self._levels
+        leads = [self._lead(n) for n in range(levels + 1)] + [0]
+        stale: list[tuple[Any, int]] = [(("level", n), leads[n + 1] - 2**n) for n in range(top)]
+        stale += [("pair", leads[top] - 3), ("bands", leads[top] - 2), ("energy", leads[top] - 2)]
+        for n in range(1, levels + 1):
+            step = 2 ** (n - 1)
+            used = min(leads[n], leads[top]) if n <= 2 else leads[n]
+            for way in (step, -step):
+                stale += [(("trust", way), used), (("way", way), min(used, leads[n + 1] - step if n < levels else 0))]
+            stale += [(("share", n), leads[n + 1] - 2**n if n < levels else 0)]
+            stale += [(("low", n), leads[n + 1] - 2**n)] if top <= n < levels else []
+        reach = 2 ** (levels - 1)
+        return [*stale, (("low", levels), 0), (("low", 0), 0), ("guide", -reach)]
 
     def _level(self, window: Window, at: int, level: int) -> np.ndarray:
         """The average at full size: (H, W, 4) float32 in [0, 1], the look's RGB and the guide's luma."""
@@ -121,36 +135,25 @@ class WindowFilter:
 
         return kept(sample, ("level", level), average)
 
-    def _fine(self, window: Window, at: int) -> tuple[np.ndarray, np.ndarray]:
-        """The correction of fine structure, (H, W, 3), and the slope of coarser detail, (h, w).
+    def _fine(self, window: Window, at: int) -> None:
+        """Put down the correction of fine structure, (H, W, 3), with the slope of coarser detail, (h, w): "fine".
 
         The longest average at full size goes on from here on the grid only, for low frequencies.
         """
         sample, top = window.samples[at], self._full_levels
-
-        def make() -> tuple[np.ndarray, np.ndarray]:
-            levels = [self._level(window, at, n) for n in sorted({0, min(2, top), top})]
-            height, width = levels[0].shape[:2]
-            size = grid_size(height, width)
-            sample.extras["low", 0] = shrunk(levels[0], size)
-            sample.extras["low", top] = shrunk(levels[-1], size)
-            found = self._detail(window, at, levels)
-            if top > 1:
-                forget(sample, ("level", top))
-            return found
-
-        if ("low", top) not in sample.extras:
-            sample.extras["fine"] = make()
-        found: tuple[np.ndarray, np.ndarray] = sample.extras.get("fine") or (np.empty(0), np.empty(0))
-        return found
+        levels = [packed(sample), *(self._level(window, at, n) for n in sorted({min(2, top), top}))]
+        size = grid_size(*levels[0].shape[:2])
+        sample.extras["low", 0] = shrunk(levels[0], size)
+        sample.extras["low", top] = shrunk(levels[-1], size)
+        sample.extras["fine"] = self._detail(window, at, levels)
+        if top > 2:
+            del sample.extras["level", top]
 
     def _coarse(self, window: Window, at: int, level: int) -> np.ndarray:
         """The average on the grid: (h, w, 4) float32."""
         sample = window.samples[at]
-        if level <= self._full_levels:
+        if level == self._full_levels and ("low", level) not in sample.extras:
             self._fine(window, at)
-            found: np.ndarray = sample.extras["low", level]
-            return found
 
         def average() -> np.ndarray:
             total = 2 * self._coarse(window, at, level - 1)
