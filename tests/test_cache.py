@@ -73,6 +73,7 @@ EXAMPLES: dict[str, Stage] = {
     "render": RenderStage(
         outputs="22",
         filter={"name": "off"},
+        guide={},
         directing={},
         encoding={"encoder": "libx264"},
         picture={"width": "456"},
@@ -86,7 +87,7 @@ GOLDEN = {
     "dataset": "d733031b40c55c63",
     "train": "d44848e4d86bd50d",
     "infer": "0071feb61c1c07ed",
-    "render": "e05bb27d2715595a",
+    "render": "69fa1245cfbc93ac",
 }
 
 

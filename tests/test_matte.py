@@ -115,6 +115,47 @@ def test_steps_are_in_the_mask_and_never_go_back(
     assert (told == "") == (total in (1, count, stop - first))
 
 
+def container_of(count: int, rate: Fraction, rounded: bool, start: Fraction = Fraction(0)) -> ClipIndex:
+    """A video whose times are exact, or rounded to milliseconds as Matroska rounds them."""
+    base = Fraction(1, 1000) if rounded else 1 / rate / 512
+    pts = tuple(round((start + i / rate) / base) for i in range(count + 1))
+    return ClipIndex(pts[:-1], base, pts[-1] - pts[-2], 64, 48, Fraction(1), rate, 0, count)
+
+
+@repeatable
+@given(
+    st.one_of(st.sampled_from([Fraction(n * 1000, 1001) for n in (24, 30, 60)]), st.integers(10, 60).map(Fraction)),
+    st.integers(2, 90),
+    st.integers(1, 30),
+    st.booleans(),
+    st.booleans(),
+    st.integers(0, 4000),
+)
+def test_times_that_a_container_rounded_match_those_that_are_exact(
+    rate: Fraction, count: int, more: int, clip_rounded: bool, mask_rounded: bool, start: int
+) -> None:
+    """Each frame has its own, whichever of the two is longer, and the end is where it is."""
+    begin = Fraction(start, 1000)
+    shorter, longer = container_of(count, rate, clip_rounded), container_of(count + more, rate, mask_rounded, begin)
+    steps, told = in_step(shorter, longer, 0, count)
+    assert steps == list(range(count))
+    assert "held" not in told
+    steps, told = in_step(longer, shorter, 0, count + more)
+    assert steps == [min(i, count - 1) for i in range(count + more)]
+    assert told.endswith(f"its last frame is held from frame {count} on")
+
+
+@repeatable
+@given(st.sampled_from([(60, 30), (50, 25), (30, 15), (24, 12)]), st.integers(2, 60), st.booleans(), st.booleans())
+def test_at_half_the_rate_every_second_frame_goes_along(
+    both: tuple[int, int], count: int, clip_rounded: bool, mask_rounded: bool
+) -> None:
+    fast, slow = (Fraction(r * 1000, 1001) for r in both)
+    clip, mask = container_of(count, slow, clip_rounded), container_of(2 * count, fast, mask_rounded)
+    assert in_step(clip, mask, 0, count)[0] == list(range(0, 2 * count, 2))
+    assert in_step(mask, clip, 0, 2 * count)[0] == [i // 2 for i in range(2 * count)]
+
+
 def test_a_mask_of_another_shape_is_known_and_a_rounded_size_is_not_one() -> None:
     assert same_shape(clip_of(1, size=(1920, 1080)), clip_of(1, size=(455, 256)))
     assert not same_shape(clip_of(1, size=(1920, 1080)), clip_of(1, size=(640, 480)))

@@ -6,7 +6,6 @@ import json
 from dataclasses import FrozenInstanceError, fields, is_dataclass, replace
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -16,7 +15,6 @@ from vidtrans.data.dataset import DatasetSettings
 from vidtrans.errors import UsageError
 from vidtrans.files import canonical_json
 from vidtrans.flow import FLOWS
-from vidtrans.flow.dis import grey
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import initialise
 from vidtrans.pairing import PAIRINGS
@@ -26,7 +24,7 @@ from vidtrans.registry import Registry
 from vidtrans.rendering.settings import RenderingSettings
 from vidtrans.settings import from_table, setting, to_table
 from vidtrans.temporal import FILTERS
-from vidtrans.temporal.stream import Sample, filtered
+from vidtrans.temporal.stream import Recursive, Sample, filtered
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.encoding import EncodingSettings
 
@@ -313,50 +311,42 @@ def with_noise(samples: list[Sample], keep: range) -> list[Sample]:
 
 
 FILTER_CASES = [
-    pytest.param(n, {"radius": 2} if "radius" in {f.name for f in fields(FILTERS.load(n).Settings)} else {}, id=n)
+    pytest.param(n, {"radius": 3} if "radius" in {f.name for f in fields(FILTERS.load(n).Settings)} else {}, id=n)
     for n in FILTERS
 ]
 
 
 @pytest.mark.parametrize(("name", "table"), FILTER_CASES)
 def test_a_filtered_frame_depends_on_nothing_beyond_its_radius_or_a_cut(name: str, table: dict[str, Any]) -> None:
-    cls, count, cut = FILTERS.load(name), 14, 8
+    """A recursive filter depends on all of the shot that came before."""
+    cls, count, cut = FILTERS.load(name), 16, 9
     method = cls(cls.Settings(**table))
     whole = {s.index: p for s, p in filtered(shot_of_samples(count, cut), method)}
     assert list(whole) == list(range(count))
-    for frame in (0, 3, cut - 1, cut, count - 1):
+    for frame in (0, 4, cut - 1, cut, count - 1):
         shot = range(cut) if frame < cut else range(cut, count)
-        seen = range(max(shot.start, frame - method.radius), min(shot.stop, frame + method.radius + 1))
+        first = shot.start if isinstance(method, Recursive) else max(shot.start, frame - method.radius)
+        seen = range(first, min(shot.stop, frame + method.radius + 1))
         made = {s.index: p for s, p in filtered(with_noise(shot_of_samples(count, cut), seen), method)}
         assert made[frame].shape == (48, 64, 3)
         assert made[frame].dtype == np.uint8
         assert np.array_equal(made[frame], whole[frame]), frame
 
 
-# Flow
-
-
-@pytest.mark.parametrize("name", FLOWS)
-@pytest.mark.parametrize("shift", [(3, -2), (-5, 4), (0, 0)])
-def test_a_flow_method_finds_a_known_translation(name: str, shift: tuple[int, int]) -> None:
-    method, big = FLOWS.load(name)(), scene(160, 140, seed=5)
-    first = grey(big[20:116, 20:140])
-    second = grey(big[20 - shift[1] : 116 - shift[1], 20 - shift[0] : 140 - shift[0]])
-    found = method(first, second)
-    assert found.shape == (96, 120, 2)
-    assert found.dtype == np.float32
-    error = np.linalg.norm(found - np.array(shift, np.float32), axis=2)[12:-12, 12:-12]
-    assert error.max() < 0.5
-
-
-@pytest.mark.parametrize("name", FLOWS)
-@pytest.mark.parametrize("size", [(16, 16), (17, 90), (1, 1)])
-def test_a_flow_method_takes_small_and_odd_pictures_and_repeats_itself(name: str, size: tuple[int, int]) -> None:
-    a, b = (cv2.resize(grey(scene(40, 40, s)), size) for s in (1, 2))
-    flow = FLOWS.load(name)()(a, b)
-    assert flow.shape == (size[1], size[0], 2)
-    assert np.isfinite(flow).all()
-    assert np.array_equal(flow, FLOWS.load(name)()(a, b))
+@pytest.mark.parametrize(("name", "table"), FILTER_CASES)
+def test_a_filter_goes_on_exactly_from_any_frame(name: str, table: dict[str, Any]) -> None:
+    """A recursive one with the state that it had there, any other with the frames around."""
+    cls, count, cut = FILTERS.load(name), 16, 9
+    whole = [p for _, p in filtered(shot_of_samples(count, cut), cls(cls.Settings(**table)))]
+    for frame in (1, 7, cut, 13):
+        method, before = (cls(cls.Settings(**table)) for _ in range(2))
+        lo = max(0 if frame < cut else cut, frame - method.radius)
+        if isinstance(method, Recursive):
+            assert lo == frame
+            list(filtered(shot_of_samples(count, cut)[:frame], before))
+            method.resume(before.state())
+        rest = [p for _, p in filtered(shot_of_samples(count, cut)[lo:], method, range(frame, count))]
+        assert all(np.array_equal(a, b) for a, b in zip(rest, whole[frame:], strict=True)), frame
 
 
 # Stages

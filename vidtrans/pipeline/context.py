@@ -69,7 +69,7 @@ class Clip:
     """A source with its content digest, its index, and what a first look at it showed.
 
     ``origin``: the clip that this one was made from, whose sound goes along, and ``later_s`` how much later than there
-    its times are; None where that is the clip itself.
+    its times are; None where that is the clip itself. ``is_part``: it is a part of that one only.
     """
 
     path: Path
@@ -79,6 +79,7 @@ class Clip:
     guides: tuple[str, ...] = ()
     origin: Clip | None = None
     later_s: Fraction = Fraction(0)
+    is_part: bool = False
 
     @property
     def name(self) -> str:

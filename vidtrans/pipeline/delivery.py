@@ -116,12 +116,13 @@ class Delivery:
         new_rate = self.times.rate or (index.rate if index.rate != origin.index.rate else None)
         sound = self.encoding.sound == "copy"
         carried = Carried(origin.path, shift_s=-begin, rate=origin.index.rate, new_rate=new_rate, sound=sound)
-        if not self.trimmed:
+        if not self.trimmed and not self.clip.is_part:
             return carried
-        end = begin + sum(self._own(index.durations())) * index.time_base
+        start = self._own(index.pts)[0] * index.time_base - self.clip.later_s
+        end = start + sum(self._own(index.durations())) * index.time_base
         first = origin.index.pts[0] * origin.index.time_base
-        before = round((begin - first) * origin.index.rate)
-        return replace(carried, start_s=begin, end_s=end, frames_before=before)
+        before = round((start - first) * origin.index.rate)
+        return replace(carried, start_s=start, end_s=end, frames_before=before)
 
     def _names(self, count: int) -> list[str]:
         """Of so many pictures: after those they were made from; numbered, where a rate or a graph changed them."""

@@ -22,7 +22,7 @@ class SteadySettings:
     strength: float = setting(1.0, "share of the correction that is applied", low=0.0, high=1.0)
     boil: float = setting(1.0, "share of it in fine texture, which may boil; 0 steadies tones only", low=0.0, high=1.0)
     follow: float = setting(1.0, "how far changes that the source explains are kept", low=0.0, high=1.0)
-    contrast: float = setting(1.0, "how much of the texture that averaging pales is given back", low=0.0, high=2.0)
+    contrast: float = setting(1.1, "how much of the texture that averaging pales is given back", low=0.0, high=2.0)
     tolerance: float = setting(0.16, "σ of the source's colour difference that is the same place", low=0.01, high=1.0)
     flow: str = setting("dis", "flow method", choices=tuple(FLOWS))
     flow_size: int = setting(720, "short side at which flow is estimated, where the picture is larger", low=0)

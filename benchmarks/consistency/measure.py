@@ -1,0 +1,105 @@
+"""What a method's pictures of a case score: by the product's own evaluator, along another flow than its filters'."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from cases import Case
+from methods import PRODUCT, Method
+from store import Store, digest, source_digest
+
+from vidtrans.flow import FLOWS
+from vidtrans.metrics import SCORING_FLOW
+from vidtrans.metrics.consistency import Scorer
+from vidtrans.metrics.motion import FlowMethod
+
+FLOW = "dis-fine" if "dis-fine" in FLOWS else SCORING_FLOW
+
+
+@dataclass(frozen=True)
+class Score:
+    """``ratio``: warping error over the per-frame pictures', ``error`` itself, ``floor`` that of the input over the
+    per-frame pictures'. ``db``: PSNR to the per-frame pictures, ``db_clean`` to the clean ones, ``sharpness`` relative
+    to the clean ones where there are any, else to the per-frame ones.
+    """
+
+    ratio: float
+    error: float
+    floor: float
+    db: float
+    db_clean: float | None
+    sharpness: float
+    ghosting: float | None
+    flicker: float | None
+
+    @property
+    def removed(self) -> float:
+        """The share of the flicker that is gone: (1 − E) / (1 − E_I)."""
+        return (1 - self.ratio) / (1 - self.floor)
+
+
+class _SharedFlow:
+    """Between the frames of a case's input, found once for all methods: it costs more than all other measures."""
+
+    def __init__(self) -> None:
+        self._case = ""
+        self._method = FLOWS.load(FLOW)()
+        self._found: dict[tuple[str, str], np.ndarray] = {}
+
+    def of(self, case: Case) -> FlowMethod:
+        """A flow method for the frames of ``case``."""
+        if self._case != case.digest:
+            self._case = case.digest
+            self._found.clear()
+        return self._between
+
+    def _between(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        key = digest(first), digest(second)
+        if key not in self._found:
+            self._found[key] = self._method(first, second)
+        return self._found[key]
+
+
+class _CaseScorer(Scorer):
+    """The product's evaluator along a flow that is shared."""
+
+    flows = _SharedFlow()
+
+    def __init__(self, case: Case) -> None:
+        super().__init__(FLOW)
+        self._method = self.flows.of(case)
+
+
+def measure(case: Case, pictures: Sequence[np.ndarray]) -> Score:
+    """Score pictures (H, W, 3) uint8, one for each of the case's."""
+    scorer = _CaseScorer(case)
+    clean = case.clean or [None] * len(case.guides)
+    for number, (guide, made, raw, wanted) in enumerate(zip(case.guides, pictures, case.processed, clean, strict=True)):
+        scorer.add(guide, made, raw, wanted, starts_shot=number == 0)
+    found = scorer.scores().summary
+    unsteady = found["warping_error_per_frame"] or 1.0
+    return Score(
+        ratio=(found["warping_error"] or 0.0) / unsteady,
+        error=found["warping_error"] or 0.0,
+        floor=(found["warping_error_source"] or 0.0) / unsteady,
+        db=(found["psnr"] if case.clean is None else found["psnr_to_per_frame"]) or 0.0,
+        db_clean=None if case.clean is None else found["psnr"],
+        sharpness=found["sharpness"] or 0.0,
+        ghosting=found["ghosting"],
+        flicker=found["flicker"],
+    )
+
+
+SOURCES = (
+    *(PRODUCT / "metrics").glob("*.py"),
+    *(PRODUCT / "flow" / f"{name}.py" for name in ("dis", "reliability", "warp")),
+)
+
+
+def score(case: Case, method: Method, store: Store) -> Score:
+    """What a method scores on a case, kept in the store."""
+    key = digest(method.key(case), source_digest(SOURCES), FLOW)
+    name = f"{case.name}-{method.name}-score"
+    return Score(**store.table(name, key, lambda: asdict(measure(case, method.pictures(case, store)))))

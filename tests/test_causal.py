@@ -1,0 +1,152 @@
+"""The causal filter: it looks back only, and goes on from what it remembered as if nothing had happened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flicker import Frames, alike, busy, causal, flickering, run, samples
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from vidtrans.events import silent
+from vidtrans.pipeline.cache import Cache
+from vidtrans.pipeline.chunk_files import StateStore
+from vidtrans.temporal.stream import Recursive, Sample
+
+repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=20)
+COUNT, CUT = 24, 10
+
+
+def shown(deep: bool = False) -> tuple[Frames, Frames]:
+    """Two shots."""
+    first, second = busy(CUT, seed=1), busy(COUNT - CUT, seed=2)
+    guides, outputs = first[0] + second[0], first[1] + second[1]
+    return guides, [o.astype(np.uint16) * 257 + 7 for o in outputs] if deep else outputs
+
+
+def fresh(deep: bool = False) -> list[Sample]:
+    return samples(*shown(deep), (0, CUT))
+
+
+# The filter
+
+
+def test_the_first_frame_of_a_clip_and_after_a_cut_is_the_models_own() -> None:
+    _, outputs = shown()
+    made = run(causal(), fresh())
+    assert [i for i in range(COUNT) if np.array_equal(made[i], outputs[i])] == [0, CUT]
+    again = causal()
+    run(again, fresh())  # what was seen before is forgotten
+    assert alike(run(again, fresh()), made)
+
+
+@repeatable
+@given(st.integers(0, COUNT - 2))
+def test_nothing_ahead_is_looked_at(frame: int) -> None:
+    guides, outputs = shown()
+    rng = np.random.default_rng(9)
+    for i in range(frame + 1, COUNT):
+        guides[i], outputs[i] = (rng.integers(0, 256, guides[i].shape, dtype=np.uint8) for _ in range(2))
+    made = run(causal(), samples(guides, outputs, (0, CUT)))
+    assert causal().radius == 0
+    assert alike(made[: frame + 1], run(causal(), fresh())[: frame + 1])
+
+
+def test_nothing_before_a_cut_is_looked_at_and_all_of_the_shot_is() -> None:
+    whole = run(causal(), fresh())
+    for changed in (CUT - 1, CUT):
+        guides, outputs = shown()
+        outputs[changed] = np.clip(outputs[changed].astype(int) + 60, 0, 255).astype(np.uint8)
+        made = run(causal(), samples(guides, outputs, (0, CUT)))
+        same = [np.array_equal(a, b) for a, b in zip(made, whole, strict=True)]
+        assert same == ([i != changed for i in range(COUNT)] if changed < CUT else [i < CUT for i in range(COUNT)])
+
+
+@repeatable
+@given(st.integers(0, COUNT), st.booleans(), st.sampled_from([1, 3, 12, 64]))
+def test_from_its_state_at_any_frame_it_goes_on_exactly(frame: int, deep: bool, history: int) -> None:
+    method = causal(history=history)
+    assert isinstance(method, Recursive)
+    whole = run(causal(history=history), fresh(deep))
+    assert alike(run(method, fresh(deep)[:frame]), whole[:frame])
+    state = {name: value.copy() for name, value in method.state().items()}
+    kept = method.state()
+    assert alike(run(method, fresh(deep)[frame:]), whole[frame:])
+    assert {n: v.tobytes() for n, v in kept.items()} == {n: v.tobytes() for n, v in state.items()}  # not written into
+    other = causal(history=history)
+    run(other, samples(*busy(3, (48, 32))))  # it was somewhere else before
+    other.resume(state)
+    assert alike(run(other, fresh(deep)[frame:]), whole[frame:])
+
+
+def test_before_its_first_frame_it_remembers_nothing() -> None:
+    method = causal()
+    assert method.state() == {}
+    run(method, fresh())
+    method.resume({})
+    assert method.state() == {}
+    assert alike(run(method, fresh()), run(causal(), fresh()))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (17, 9), (1, 64)])
+def test_small_and_odd_frames_go_on_from_a_state(size: tuple[int, int]) -> None:
+    guides = [np.ascontiguousarray(f[: size[1], : size[0]]) for f in busy(6, (64, 64))[0]]
+    outputs = flickering(guides)
+    whole = run(causal(), samples(guides, outputs))
+    first, second = causal(), causal()
+    run(first, samples(guides, outputs)[:3])
+    second.resume(first.state())
+    assert alike(run(second, samples(guides, outputs)[3:]), whole[3:])
+
+
+# Its state on disk
+
+
+def state_of(frames: int) -> Mapping[str, np.ndarray]:
+    method = causal()
+    run(method, fresh()[:frames])
+    return method.state()
+
+
+def test_a_state_is_read_as_it_was_written_and_the_one_before_it_is_gone(tmp_path: Path) -> None:
+    entry = Cache(tmp_path, silent).entry("render", "k")
+    with entry.locked():
+        store = StateStore(entry)
+        assert store.after(0) is None
+        for number in range(3):
+            store.keep(number, state_of(number + 2))
+        read = store.after(2)
+        assert read is not None
+        assert {n: (v.dtype, v.tobytes()) for n, v in read.items()} == {
+            n: (v.dtype, v.tobytes()) for n, v in state_of(4).items()
+        }
+        assert store.after(0) is store.after(1) is None
+        assert {p.name for p in entry.folder.glob("state*")} == {"state-000002.npz", "state-000002.json"}
+        store.clear()
+        assert not list(entry.folder.glob("state*"))
+
+
+@hypothesis_settings(repeatable, max_examples=100)
+@given(st.integers(0, 10**6), st.integers(0, 255), st.sampled_from([".npz", ".json"]))
+def test_a_state_that_is_damaged_anywhere_is_none(
+    tmp_path_factory: pytest.TempPathFactory, at: int, flip: int, suffix: str
+) -> None:
+    """``flip`` 0: cut off there."""
+    entry = Cache(tmp_path_factory.mktemp("cache"), silent).entry("render", "k")
+    with entry.locked():
+        store = StateStore(entry)
+        store.keep(0, {"mean": np.arange(24, dtype=np.float32).reshape(2, 3, 4), "count": np.ones((1, 2), np.float32)})
+        (path,) = entry.folder.glob(f"state*{suffix}")
+        data = bytearray(path.read_bytes())
+        at %= len(data)
+        if flip:
+            data[at] ^= flip
+        path.write_bytes(data if flip else data[:at])
+        read = store.after(0)
+        assert read is None or suffix == ".json"  # whose other bytes are only its form
+        if read is not None:
+            assert read["mean"].tobytes() == np.arange(24, dtype=np.float32).tobytes()

@@ -1,0 +1,314 @@
+"""``vidtrans steady``: the flicker taken out of what any tool has made of a video."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from chain import refuse, said, said_json, snapshot
+from clips import decode, moving_frames, pictures_of, sound_packets, times, write_folder
+from flicker import Frames, alike, drifting, flickering, look, rms, unsteadiness
+from shoot import lossless
+
+COUNT = 24
+LOSSLESS = ("--codec", "ffv1")
+SOURCE = drifting(COUNT, 1, grain=True)
+LOOKS = [look(f) for f in SOURCE]
+FLICKERS = flickering(LOOKS)
+
+
+@pytest.fixture(autouse=True)
+def clips(tmp_path: Path) -> None:
+    """``s.mp4``, a source, and ``p.mp4``, what flickers of it."""
+    lossless(Path("s.mp4"), SOURCE)
+    lossless(Path("p.mp4"), FLICKERS)
+
+
+def steady(capsys: pytest.CaptureFixture[str], processed: str, *flags: object, output: str = "o.mkv") -> Frames:
+    """The frames of the result, of 8 bits and lossless."""
+    said(capsys, 0, "steady", processed, "-o", output, "--overwrite", *LOSSLESS, *flags)
+    return decode(Path(output))[2]
+
+
+def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> list[str]:
+    """The warnings of a command that goes well."""
+    return [line for line in said(capsys, 0, *arguments).splitlines() if line.startswith("warning: ")]
+
+
+# What it does
+
+
+@pytest.mark.parametrize("method", ["window", "causal"])
+def test_a_clip_that_flickers_becomes_steadier_and_nearer_to_one_that_does_not(
+    method: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = steady(capsys, "p.mp4", "--source", "s.mp4", "--temporal", method)
+    assert unsteadiness(made[8:], LOOKS[8:]) < 0.3 * unsteadiness(FLICKERS[8:], LOOKS[8:])
+    assert rms(made[8:], LOOKS[8:]) < 0.5 * rms(FLICKERS[8:], LOOKS[8:])
+
+
+def test_without_a_source_a_clip_guides_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    lossless(Path("mild.mp4"), flickering(LOOKS, 6))
+    made = steady(capsys, "mild.mp4", "--set=temporal.follow=0")
+    mild = decode(Path("mild.mp4"))[2]
+    assert unsteadiness(made, LOOKS) < 0.6 * unsteadiness(mild, LOOKS)
+    assert alike(made, steady(capsys, "mild.mp4", "--source", "mild.mp4", "--set=temporal.follow=0"))
+    assert not alike(made, steady(capsys, "mild.mp4", "--source", "s.mp4", "--set=temporal.follow=0"))
+
+
+def test_off_gives_back_every_pixel(capsys: pytest.CaptureFixture[str]) -> None:
+    assert alike(steady(capsys, "p.mp4", "--temporal", "off"), FLICKERS)
+    assert alike(steady(capsys, "p.mp4", "--source", "s.mp4", "--set=temporal.strength=0"), FLICKERS)
+
+
+def test_the_result_lies_beside_with_the_same_frames_and_is_known_again(capsys: pytest.CaptureFixture[str]) -> None:
+    line = said(capsys, 0, "steady", "p.mp4", "--source", "s.mp4")
+    assert line.startswith("p.steady.mp4: 24 frames")
+    assert times(Path("p.steady.mp4")) == times(Path("p.mp4"))
+    before = Path("p.steady.mp4").stat()
+    again = said_json(capsys, "steady", "p.mp4", "--source", "s.mp4")
+    assert again["cached"]
+    assert again["frames"] == COUNT
+    assert "up to date" in said(capsys, 0, "steady", "p.mp4", "--source", "s.mp4")
+    assert Path("p.steady.mp4").stat() == before
+    for other in (("--source", "p.mp4"), (), ("--source", "s.mp4", "--temporal", "causal")):
+        assert "made with other inputs or options" in refuse(capsys, 2, "steady", "p.mp4", *other)
+
+
+def test_a_dry_run_touches_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    before = snapshot(Path())
+    table = said_json(capsys, "steady", "p.mp4", "--source", "s.mp4", "--dry-run")
+    assert table["dry_run"]
+    assert (table["output"], table["frames"], table["size"]) == ("p.steady.mp4", COUNT, [64, 48])
+    assert "would render p.steady.mp4: 24 frames" in said(capsys, 0, "steady", "p.mp4", "--dry-run")
+    assert snapshot(Path()) == before
+    assert not Path(".vidtrans").exists()
+
+
+def test_the_sources_cuts_count_and_not_those_that_flicker_makes(capsys: pytest.CaptureFixture[str]) -> None:
+    frames = moving_frames(COUNT, shots=(0, 14))
+    lossless(Path("cut.mp4"), frames)
+    violent = [np.full_like(f, 30 + 190 * (i % 2)) if i in (5, 6, 7) else look(f) for i, f in enumerate(frames)]
+    lossless(Path("violent.mp4"), violent)
+    flags = ("steady", "violent.mp4", "--dry-run")
+    assert said_json(capsys, *flags, "--source", "cut.mp4")["shots"] == 2
+    assert said_json(capsys, *flags)["shots"] > 2
+
+
+# Two clips that do not fit at once
+
+
+def test_a_source_of_another_size_is_fitted(capsys: pytest.CaptureFixture[str]) -> None:
+    for name, size in (("half.mp4", (32, 24)), ("wide.mp4", (96, 48))):
+        lossless(Path(name), [cv2.resize(f, size, interpolation=cv2.INTER_AREA) for f in SOURCE])
+    made = steady(capsys, "p.mp4", "--source", "half.mp4")
+    assert made[0].shape == (48, 64, 3)
+    assert unsteadiness(made, LOOKS) < 0.3 * unsteadiness(FLICKERS, LOOKS)
+    assert told(capsys, "steady", "p.mp4", "--source", "half.mp4", "-o", "a.mkv") == []
+    (line,) = told(capsys, "steady", "p.mp4", "--source", "wide.mp4", "-o", "b.mkv")
+    assert line == "warning: wide.mp4: it is 96x48 and p.mp4 64x48: stretched"
+
+
+def test_a_source_of_twice_the_rate_goes_by_time(capsys: pytest.CaptureFixture[str]) -> None:
+    lossless(Path("p15.mp4"), FLICKERS[::2], rate=15)
+    lossless(Path("s15.mp4"), SOURCE[::2], rate=15)
+    made = steady(capsys, "p15.mp4", "--source", "s.mp4")
+    assert alike(made, steady(capsys, "p15.mp4", "--source", "s15.mp4"))
+    (line,) = told(capsys, "steady", "p15.mp4", "--source", "s.mp4", "-o", "a.mkv")
+    assert "matched by time" in line
+
+
+def test_a_longer_source_begins_where_start_says(capsys: pytest.CaptureFixture[str]) -> None:
+    lossless(Path("part.mp4"), FLICKERS[8:20])
+    lossless(Path("fit.mp4"), SOURCE[8:20])
+    lossless(Path("early.mp4"), SOURCE[:12])
+    fit = steady(capsys, "part.mp4", "--source", "fit.mp4")
+    for start in ("8", "0.26s", "00:00:00.26"):
+        assert alike(steady(capsys, "part.mp4", "--source", "s.mp4", "--start", start), fit)
+    assert told(capsys, "steady", "part.mp4", "--source", "s.mp4", "--start", "8", "-o", "a.mkv") == []
+    early = steady(capsys, "part.mp4", "--source", "s.mp4")
+    assert alike(early, steady(capsys, "part.mp4", "--source", "early.mp4"))
+    assert not alike(early, fit)
+    (line,) = told(capsys, "steady", "part.mp4", "--source", "s.mp4", "-o", "b.mkv")
+    assert line.startswith("warning: s.mp4: it goes on for 12 frames after part.mp4 ends; ")
+    assert "--start" in line
+
+
+def test_where_a_source_ends_the_clip_guides_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    lossless(Path("short.mp4"), SOURCE[:15])
+    made = steady(capsys, "p.mp4", "--source", "short.mp4")
+    lossless(Path("first.mp4"), FLICKERS[:15])
+    lossless(Path("rest.mp4"), FLICKERS[15:])
+    assert alike(made[:15], steady(capsys, "first.mp4", "--source", "short.mp4"))
+    assert alike(made[15:], steady(capsys, "rest.mp4", "--cuts", "off"))
+    lines = told(capsys, "steady", "p.mp4", "--source", "short.mp4", "-o", "a.mkv")
+    assert lines[-1] == "warning: short.mp4: it ends before p.mp4: from frame 15 on that guides itself"
+
+
+def test_where_a_source_ends_is_known_though_times_are_rounded(capsys: pytest.CaptureFixture[str]) -> None:
+    """Matroska counts milliseconds: the frame after a source's last one may be due a third of one too early."""
+    lossless(Path("short.mp4"), SOURCE[:15])
+    lossless(Path("rounded.mkv"), FLICKERS[:16])
+    lines = told(capsys, "steady", "rounded.mkv", "--source", "short.mp4", "-o", "a.mkv")
+    assert lines[-1] == "warning: short.mp4: it ends before rounded.mkv: from frame 15 on that guides itself"
+
+
+def test_a_still_source_guides_all_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    write_folder(Path("still"), SOURCE[:1])
+    lossless(Path("p0.mp4"), flickering(LOOKS[:1] * COUNT))
+    lossless(Path("s0.mp4"), SOURCE[:1] * COUNT)
+    made = steady(capsys, "p0.mp4", "--source", "still/0.png")
+    assert alike(made, steady(capsys, "p0.mp4", "--source", "s0.mp4"))
+
+
+# Sound and times
+
+
+def playable(capsys: pytest.CaptureFixture[str], processed: str, *flags: object) -> Path:
+    """The result as an MP4, whose times are exact."""
+    said(capsys, 0, "steady", processed, "-o", "o.mp4", "--overwrite", *flags)
+    return Path("o.mp4")
+
+
+def test_a_clip_keeps_its_own_sound(capsys: pytest.CaptureFixture[str]) -> None:
+    lossless(Path("loud.mp4"), FLICKERS, sound=True)
+    lossless(Path("other.mp4"), SOURCE + SOURCE, sound=True)
+    heard = sound_packets(playable(capsys, "loud.mp4", "--source", "other.mp4"))
+    assert heard == sound_packets(Path("loud.mp4")) != []
+
+
+def test_sound_that_a_clip_lacks_is_its_sources(capsys: pytest.CaptureFixture[str]) -> None:
+    lossless(Path("loud.mp4"), SOURCE, sound=True)
+    heard = sound_packets(playable(capsys, "p.mp4", "--source", "loud.mp4"))
+    assert heard == sound_packets(Path("loud.mp4")) != []
+    assert sound_packets(playable(capsys, "p.mp4", "--source", "loud.mp4", "--set=encoding.sound=none")) == []
+
+
+def part_of_a_long_one(capsys: pytest.CaptureFixture[str], begins: int) -> tuple[Path, Fraction]:
+    """A result of frames 30 … 53 of a source with sound; when it begins, by its own times."""
+    lossless(Path("long.mp4"), SOURCE * 4, sound=True)
+    lossless(Path("part.mp4"), FLICKERS, pts=[512 * (begins + i) for i in range(COUNT)])
+    made = playable(capsys, "part.mp4", "--source", "long.mp4", "--start", "30")
+    assert times(made) == times(Path("part.mp4"))
+    return made, Fraction(begins, 30)
+
+
+@pytest.mark.parametrize("begins", [0, 7])
+def test_sound_of_a_longer_source_is_in_step(begins: int, capsys: pytest.CaptureFixture[str]) -> None:
+    made, first = part_of_a_long_one(capsys, begins)
+    own = {content: time for time, content in sound_packets(Path("long.mp4"))}
+    heard = sound_packets(made)
+    assert len(heard) > 20
+    for time, content in heard:
+        assert abs(time - (own[content] - 1 + first)) < Fraction(1, 1000)
+
+
+@pytest.mark.parametrize("begins", [0, 7])
+def test_sound_of_a_longer_source_begins_and_ends_with_the_pictures(
+    begins: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made, first = part_of_a_long_one(capsys, begins)
+    heard, packet = sound_packets(made), Fraction(1024, 44100)
+    assert first - 2 * packet <= heard[0][0] <= first + packet
+    assert abs(heard[-1][0] + packet - (first + Fraction(COUNT, 30))) <= 2 * packet
+
+
+def test_uneven_times_are_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    lossless(Path("uneven.mp4"), FLICKERS, pts=[512 * i + (200 if i % 3 == 1 else 0) for i in range(COUNT)])
+    assert times(playable(capsys, "uneven.mp4", "--source", "s.mp4")) == times(Path("uneven.mp4"))
+
+
+def test_a_clip_of_one_frame_is_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    lossless(Path("one.mp4"), FLICKERS[:1])
+    assert alike(steady(capsys, "one.mp4", "--source", "s.mp4"), FLICKERS[:1])
+
+
+# Pictures
+
+
+def test_folders_of_pictures_keep_their_names(capsys: pytest.CaptureFixture[str]) -> None:
+    write_folder(Path("frames"), FLICKERS, [f"shot-{i:03d}.png" for i in range(COUNT)])
+    write_folder(Path("plain"), SOURCE)
+    said(capsys, 0, "steady", "frames", "--source", "s.mp4")
+    made = pictures_of(Path("frames.steady"))
+    assert list(made) == [f"shot-{i:03d}.png" for i in range(COUNT)]
+    assert unsteadiness(list(made.values()), LOOKS) < 0.3 * unsteadiness(FLICKERS, LOOKS)
+    assert alike(list(made.values()), steady(capsys, "p.mp4", "--source", "s.mp4"))
+    said(capsys, 0, "steady", "frames", "--source", "plain", "-o", "again")
+    assert alike(list(pictures_of(Path("again")).values()), list(made.values()))
+    assert alike(steady(capsys, "p.mp4", "--source", "plain"), list(made.values()))
+
+
+def test_numbered_pictures_become_numbered_pictures_or_a_video(capsys: pytest.CaptureFixture[str]) -> None:
+    write_folder(Path("n"), FLICKERS, [f"{i + 7:05d}.png" for i in range(COUNT)])
+    said(capsys, 0, "steady", "n/%05d.png", "--source", "s.mp4", "-o", "made/%04d.png")
+    assert sorted(p.name for p in Path("made").iterdir()) == [f"{i:04d}.png" for i in range(COUNT)]
+    said(capsys, 0, "steady", "n/%05d.png", "--source", "s.mp4", "-o", "v.mp4", "--set=rendering.rate=24")
+    assert times(Path("v.mp4"))[-1] == Fraction(COUNT - 1, 24)
+
+
+def test_transparency_and_16_bits_are_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    alpha = np.zeros((48, 64), np.uint16)
+    alpha[:, 20:] = 65535
+    Path("deep").mkdir()
+    for i, frame in enumerate(FLICKERS[:8]):
+        deep = np.dstack([frame[..., ::-1].astype(np.uint16) * 256 + i, alpha])
+        cv2.imwrite(f"deep/{i}.png", deep)
+    lossless(Path("s8.mp4"), SOURCE[:8])
+    said(capsys, 0, "steady", "deep", "--source", "s8.mp4")
+    for i in range(8):
+        made: Any = cv2.imread(f"deep.steady/{i}.png", cv2.IMREAD_UNCHANGED)
+        assert (made.shape, made.dtype) == ((48, 64, 4), np.dtype(np.uint16))
+        assert np.array_equal(made[..., 3], alpha)
+        assert len(np.unique(made[:, 24:, :3] % 256)) > 100
+
+
+# What is refused
+
+BAD: dict[str, tuple[int, tuple[object, ...], str]] = {
+    "no such file": (3, ("gone.mp4",), "no such file"),
+    "no such source": (3, ("p.mp4", "--source", "gone.mp4"), "no such file"),
+    "no video": (3, ("text.mp4", "--source", "s.mp4"), "text.mp4"),
+    "source no video": (3, ("p.mp4", "--source", "text.mp4"), "text.mp4"),
+    "an empty folder": (3, ("empty", "--source", "s.mp4"), "empty"),
+    "one picture": (2, ("one/0.png",), "one picture cannot flicker"),
+    "one picture with a source": (2, ("one/0.png", "--source", "s.mp4"), "one picture cannot flicker"),
+    "pictures of two sizes": (2, ("sizes",), "its pictures are not of one size"),
+    "no source to start in": (2, ("p.mp4", "--start", "3"), "there is no source"),
+    "a start after the end": (2, ("part.mp4", "--source", "s.mp4", "--start", "99"), "--start 99"),
+    "no start": (2, ("p.mp4", "--source", "s.mp4", "--start", "soon"), "it is not a time"),
+    "no filter": (2, ("p.mp4", "--temporal", "windows"), "windows"),
+    "no codec": (2, ("p.mp4", "--codec", "h265x"), "h265x"),
+    "no setting": (2, ("p.mp4", "--set=temporal.detail=8"), "detail"),
+    "onto itself": (2, ("p.mp4", "-o", "p.mp4"), "p.mp4"),
+    "onto its source": (2, ("p.mp4", "--source", "s.mp4", "-o", "s.mp4"), "s.mp4"),
+    "onto another file": (2, ("p.mp4", "-o", "text.mp4"), "it exists"),
+    "into a folder": (2, ("p.mp4", "-o", "one"), "one"),
+    "no container": (2, ("p.mp4", "-o", "o.xyz"), "o.xyz"),
+    "nothing": (2, ("",), "an empty path"),
+}
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_what_cannot_be_done_is_one_line_and_leaves_nothing(bad: str, capsys: pytest.CaptureFixture[str]) -> None:
+    write_folder(Path("one"), SOURCE[:1])
+    write_folder(Path("sizes"), [SOURCE[0], SOURCE[1][:40]])
+    Path("empty").mkdir()
+    Path("text.mp4").write_text("no video")
+    lossless(Path("part.mp4"), FLICKERS[:9])
+    status, arguments, why = BAD[bad]
+    assert why in refuse(capsys, status, "steady", *arguments)
+
+
+def test_the_api_does_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    import vidtrans
+
+    settings: dict[str, dict[str, Any]] = {"encoding": {"codec": "ffv1"}, "temporal": {"radius": 7}}
+    table = vidtrans.steady("p.mp4", "s.mp4", "api.mkv", settings=settings)
+    assert table["frames"] == COUNT
+    made = steady(capsys, "p.mp4", "--source", "s.mp4", "--set=temporal.radius=7")
+    assert alike(decode(Path("api.mkv"))[2], made)
