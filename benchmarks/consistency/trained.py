@@ -1,4 +1,9 @@
-"""Cases from pix2pix models that are trained here, a few minutes each, and run on frames that they have not seen."""
+"""Cases from pix2pix models that are trained here, a few minutes each, and run on frames that they have not seen.
+
+After so few steps the sub-pixel head of the preset still prints a grid that stands on the screen; a filter that follows
+the motion wipes it out, and sharpness takes that for lost detail. What a model does that was trained to the end is seen
+with the one that ships.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +17,19 @@ from store import Store, digest, tell
 
 import vidtrans
 from vidtrans.errors import VidtransError
+from vidtrans.model import find_model
 from vidtrans.settings import Size
 from vidtrans.video.picture import resize, write_picture
 
 STEPS = 300  # of training: about three minutes on two cores
+SHIPPED = "flower"
 # What a model learns from: a clip up to a frame. Then it is shown lines, and makes the picture of them.
 MODELS = {"juggle": ("video/juggle.mp4", 180), "dog": ("video/dog.mp4", 200)}
 LATER = {"juggle": Clip("video/juggle.mp4", 200), "dog": Clip("video/dog.mp4", 240)}
 RENDERS = (
     *(("juggle", clip) for clip in ("later", "dog", "bbb", "bikes_cyclist")),
     *(("dog", clip) for clip in ("later", "juggle", "bedroom", "wolf")),
+    *((SHIPPED, clip) for clip in ("juggle", "bedroom", "bikes_cyclist")),
 )
 
 
@@ -39,7 +47,8 @@ def trained_case(name: str, model: str, clip: str, data: Path, count: int, store
     frames = read_frames(data / place.path, place.first, count)
     size = Size(short=SIDE).of(frames[0].shape[1], frames[0].shape[0])
     guides = [resize(frame, *size) for frame in frames]
-    path = train(model, data, store)
+    path = find_model(SHIPPED) if model == SHIPPED else train(model, data, store)
+    assert path is not None
     key = digest(path.read_bytes(), *guides)
     return Case(name, "trained", guides, store.pictures(name, key, lambda: render(guides, path, store.folder / name)))
 
