@@ -1,4 +1,4 @@
-"""A strip for the docs: consecutive frames of a style network, before and after the window filter."""
+"""A strip for the docs: consecutive frames of the model that ships, before and after the window filter."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from cases import SIDE, Case, read_frames, square, stylised
+from cases import SIDE, Case, read_frames, square
 from measure import FLOW
 from methods import own
 from store import Store
+from trained import SHIPPED, render
 
 from vidtrans.flow import FLOWS
 from vidtrans.flow.dis import grey
 from vidtrans.metrics.motion import Motion
+from vidtrans.model import find_model
 from vidtrans.pipeline.score_sheet import WHITE, changes
 from vidtrans.video.layout import GAP, Sheet, plain
 
-# Free to be shown (CC0), and it has people who move: a head turns while the network paints its hair anew each frame.
-CLIP, STYLE = "video/friday.mp4", "candy_nc16_256x256_onnxjs013.onnx"
+# Free to be shown (CC0), as the model is; a head turns, and its hair is made anew in each frame.
+CLIP = "video/friday.mp4"
 READ = 60  # frames from the first on: the window reaches to both sides of those that are shown
 SHOWN = range(33, 39)
 PLACE = (slice(80, 216), slice(20, 156))  # rows, columns
@@ -30,13 +32,15 @@ KEY = f"(white: by {WHITE} levels of 255; slate: what cannot be followed)"
 def draw(path: Path, data: Path, store: Store) -> None:
     """Write the strip, a JPEG or PNG by its name. Raises Missing."""
     guides = [square(frame, SIDE) for frame in read_frames(data / CLIP, 0, READ)]
-    processed = stylised(guides, data / "models" / STYLE, store)
+    model = find_model(SHIPPED)
+    assert model is not None
+    processed = render(guides, model, store.folder / "strip")
     filtered = own("window").pictures(Case("strip", "styles", guides, processed), store)
     bands = [
-        _row("each frame as the network makes it", processed),
+        _row("each frame as the model makes it", processed),
         _row("the same frames through the window filter", filtered),
         _row(
-            f"how each of the network's differs from the one before it, along the motion {KEY}",
+            f"how each of the model's differs from the one before it, along the motion {KEY}",
             _changes(processed, guides),
         ),
         _row("how each of the filter's does", _changes(filtered, guides)),
