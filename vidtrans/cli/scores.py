@@ -93,7 +93,9 @@ def _report(table: dict[str, Any]) -> list[str]:
     worst = ", ".join(f"frame {w['frame']} ({w['seconds']:.2f} s)" for w in table["worst"])
     lines += [f"  {'worst':14}{worst}"] if worst else []
     lines += (
-        [f"  {'plot' if table['output'].endswith('.png') else 'table':14}{table['output']}"] if table["output"] else []
+        [f"  {'plot' if table['output'].lower().endswith('.png') else 'table':14}{table['output']}"]
+        if table["output"]
+        else []
     )
     return [*lines, verdict(table)]
 

@@ -37,7 +37,8 @@ def evaluate(
     ``reference`` what it should be. Raises UsageError, MediaError, Interrupted.
     """
     began = time.monotonic()
-    FLOWS[flow]  # an unknown method is an error
+    if FLOWS.load(flow).takes != "grey":
+        raise UsageError(f"--flow {flow}", "scores follow grey pictures", "use dis-fine or brox")
     if result is not None and result.suffix.lower() not in ENDINGS:
         raise UsageError(str(result), "scores are a picture or a table", "use -o NAME.png or -o NAME.json")
     given = {"output": output, "source": source, "per_frame": per_frame, "reference": reference}

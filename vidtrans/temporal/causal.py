@@ -66,7 +66,6 @@ class CausalFilter:
         fine, slope = self._detail(both, 1, [here, self._mean])
         change = shrunk(self._mean, size) - shrunk(here, size)
         low = low_correction(change, count / max(1, self.settings.history - 1), slope)
-        sample.extras.pop("pair", None)
         return corrected(sample.output, low, fine, self.settings)
 
     def state(self) -> Mapping[str, np.ndarray]:

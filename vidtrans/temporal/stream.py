@@ -48,7 +48,7 @@ class Filter(Protocol):
 
 @runtime_checkable
 class Recursive(Protocol):
-    """A filter that looks back at its own results: it takes frames in order, each once, with a radius of 0."""
+    """A filter that carries a state from frame to frame: it takes frames in order, each once, with a radius of 0."""
 
     def state(self) -> Mapping[str, np.ndarray]:
         """All that the next frame depends on. To go on from it is to go on exactly."""

@@ -146,8 +146,7 @@ class WindowFilter:
         sample.extras["low", 0] = shrunk(levels[0], size)
         sample.extras["low", top] = shrunk(levels[-1], size)
         sample.extras["fine"] = self._detail(window, at, levels)
-        if top > 2:
-            del sample.extras["level", top]
+        del sample.extras["level", top]
 
     def _coarse(self, window: Window, at: int, level: int) -> np.ndarray:
         """The average on the grid: (h, w, 4) float32."""
