@@ -23,6 +23,7 @@ COMMANDS = {
     "stylize": ("stylize", "p.mp4", "--model", "identity", "--temporal", "window"),
     "steady": ("steady", "p.mp4", "--source", "s.mp4"),
     "alone": ("steady", "p.mp4"),
+    "make-dataset": ("make-dataset", "s.mp4"),
 }
 
 

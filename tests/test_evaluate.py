@@ -23,7 +23,8 @@ from vidtrans.metrics.motion import Motion
 from vidtrans.pipeline.context import Context, open_clip
 from vidtrans.pipeline.score_sheet import CURVES, UNSCORED, WIDTH, changes
 from vidtrans.pipeline.score_words import verdict
-from vidtrans.pipeline.scoring import score_clips
+from vidtrans.pipeline.scoring import Beside, score_clips
+from vidtrans.settings import Time
 from vidtrans.video.chart import Chart, Curve, columns, runs, steps_to
 from vidtrans.video.layout import PAPER
 from vidtrans.video.picture import read_picture
@@ -209,11 +210,59 @@ def test_a_part_is_scored_against_its_part_of_the_source(kind: str, capsys: pyte
     assert "--start" in text
 
 
+def beside(clip: str, output: str, start: Time | None = None) -> tuple[list[int], list[str]]:
+    """Which of a clip's frames go with those of a render, and what is told about it."""
+    told: list[str] = []
+    context = Context(report=lambda event: told.append(event.text) if isinstance(event, Note) else None)
+    found = Beside.find(open_clip(context, Path(clip)), open_clip(context, Path(output)), context, start)
+    return list(found.steps), told
+
+
+@pytest.mark.parametrize("start", [None, Time(frame=0), Time(seconds=Fraction(0))])
+def test_as_many_frames_go_together_by_number_and_other_times_are_told(start: Time | None) -> None:
+    step = int(Fraction(15360, 30))
+    lossless(Path("a.mkv"), panned())
+    lossless(Path("faster.mkv"), panned(), rate=60)
+    lossless(
+        Path("rounded.mkv"), panned(), pts=[round(i * 1000 / 30) for i in range(COUNT)], time_base=Fraction(1, 1000)
+    )
+    lossless(Path("later.mp4"), panned(), pts=[700 + step * i for i in range(COUNT)])
+    lossless(Path("uneven.mp4"), panned(), pts=[step * i + (step * 6 // 10 if i % 3 else 0) for i in range(COUNT)])
+    write_folder(Path("pictures"), panned())
+    for name in ("a.mkv", "rounded.mkv", "later.mp4", "pictures"):
+        assert beside(name, "a.mkv", start) == (list(range(COUNT)), []), name
+    for name in ("faster.mkv", "uneven.mp4"):
+        steps, (told,) = beside(name, "a.mkv", start)
+        assert steps == list(range(COUNT))
+        assert told == f"{name}: its frames have other times than those of a.mkv: matched by number, there are as many"
+
+
+@pytest.mark.parametrize(("name", "how"), [("a.mkv", "time"), ("pictures", "number")])
+def test_a_start_counts_where_there_are_as_many_frames_too(name: str, how: str) -> None:
+    lossless(Path("a.mkv"), panned())
+    write_folder(Path("pictures"), panned())
+    steps, (told,) = beside(name, "a.mkv", Time(frame=5))
+    assert steps == [*range(5, COUNT), *[COUNT - 1] * 5]
+    says = f"it has 9 frames, a.mkv {COUNT}: matched by {how}, its last frame is held from frame 9 on"
+    assert told == f"{name}: from frame 5 on {says}"
+
+
+def test_of_two_renders_of_one_part_only_the_source_begins_elsewhere() -> None:
+    lossless(Path("whole.mkv"), panned(30))
+    for name in ("part.mkv", "same.mkv"):
+        lossless(Path(name), panned(30)[10:20])
+    for other in ("same.mkv", "whole.mkv"):
+        table = api.evaluate("part.mkv", "whole.mkv", per_frame=other, reference=other, start="10")
+        assert (table["psnr"], table["psnr_to_per_frame"]) == (99, 99)
+        assert table["warping_error"] == table["warping_error_source"]
+
+
 def test_pictures_that_are_at_hand_are_scored_like_a_file(shots: dict[str, Path]) -> None:
     context = Context()
-    render, source = (open_clip(context, shots[n]) for n in ("render", "source"))
+    render, *others = (open_clip(context, shots[n]) for n in ("render", "source", "per"))
+    source, per_frame_clip = (Beside.find(clip, render, context) for clip in others)
     per_frame = lifted(panned(), JITTER)
-    from_file = score_clips(render, source, context, per_frame=open_clip(context, shots["per"]))
+    from_file = score_clips(render, source, context, per_frame=per_frame_clip)
     assert score_clips(render, source, context, per_frame=iter(per_frame)) == from_file
     with pytest.raises(ValueError, match="3 pictures for 14 frames"):
         score_clips(render, source, context, per_frame=per_frame[:3])

@@ -11,11 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from chain import refuse, said_json
 from clips import scene
+from flicker import drifting, flickering, look
+from shoot import lossless
 
 from vidtrans.errors import ModelError, UsageError
 from vidtrans.flow import FLOWS
-from vidtrans.flow.estimate import FlowEstimator
+from vidtrans.flow.estimate import FlowEstimator, flow_identity
+from vidtrans.flow.raft import Raft
+from vidtrans.inference.device import Device
 
 ADDRESS = "https://example.invalid/models/{}-1234.pth"
 
@@ -44,6 +49,7 @@ def weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], 
         setattr(flows, enum, SimpleNamespace(DEFAULT=SimpleNamespace(url=ADDRESS.format(network))))
     for name in ("torchvision", "torchvision.models"):
         monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    monkeypatch.setattr(sys.modules["torchvision"], "__version__", "0.1.0+cpu", raising=False)
     monkeypatch.setitem(sys.modules, "torchvision.models.optical_flow", flows)
 
     def place(network: str) -> Path:
@@ -111,3 +117,105 @@ def test_a_frame_stays_in_colour_for_it(weights: Callable[[str], Path]) -> None:
     frame = scene(96, 64, 1)
     assert estimator.prepare(frame).shape == (32, 48, 3)
     assert estimator.prepare(frame.astype(np.uint16) * 257).dtype == np.uint8
+
+
+# In a render
+
+
+def shift_by(path: Path, x: float) -> None:
+    """Weights that see the same motion everywhere."""
+    torch.save({"shift": torch.tensor([x, 0.0])}, path)
+
+
+def test_its_identity_says_what_its_flow_depends_on(
+    weights: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shift_by(weights("raft_large"), 1.0)
+    shift_by(weights("raft_small"), 2.0)
+    plain = flow_identity("raft")
+    assert f"torch {torch.__version__.partition('+')[0]}, torchvision 0.1.0, weights " in plain
+    assert plain == flow_identity("raft", "cpu")
+    assert flow_identity("raft", "cuda:0") == flow_identity("raft", "cuda:1")
+    found = {plain, flow_identity("raft-small"), flow_identity("raft", "cuda")}
+    shift_by(weights("raft_large"), 3.0)
+    found.add(flow_identity("raft"))
+    monkeypatch.setattr(sys.modules["torchvision"], "__version__", "0.2.0")
+    found.add(flow_identity("raft"))
+    assert len(found) == 5
+
+
+@pytest.mark.parametrize("name", [n for n in FLOWS if not n.startswith("raft")])
+def test_opencvs_methods_depend_on_its_version_only(name: str) -> None:
+    assert flow_identity(name) == flow_identity(name, "cuda:0") == ""
+
+
+@pytest.fixture
+def steady() -> tuple[object, ...]:
+    """A command that follows RAFT's flow, for a clip that flickers."""
+    frames = drifting(8, 1, grain=True)
+    lossless(Path("s.mp4"), frames)
+    lossless(Path("p.mp4"), flickering([look(f) for f in frames]))
+    return ("steady", "p.mp4", "--source", "s.mp4", "--codec", "ffv1", "-o", "o.mkv", "--set=temporal.flow=raft")
+
+
+def test_a_result_and_its_chunks_are_of_these_weights_only(
+    weights: Callable[[str], Path], steady: tuple[object, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    shift_by(weights("raft_large"), 1.0)
+    assert said_json(capsys, *steady)["frames_encoded"] == 8
+    assert said_json(capsys, *steady)["cached"]
+    followed = Path("o.mkv").read_bytes()
+    shift_by(weights("raft_large"), -3.0)
+    assert "made with other inputs or options" in refuse(capsys, 2, *steady)
+    assert said_json(capsys, *steady, "--overwrite")["frames_encoded"] == 8
+    assert Path("o.mkv").read_bytes() != followed
+    shift_by(weights("raft_large"), 1.0)
+    assert said_json(capsys, *steady, "--overwrite")["frames_encoded"] == 0
+    assert Path("o.mkv").read_bytes() == followed
+
+
+@pytest.mark.parametrize("method", ["window", "causal"])
+def test_it_runs_on_the_device_that_was_asked_for(
+    method: str,
+    weights: Callable[[str], Path],
+    steady: tuple[object, ...],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shift_by(weights("raft_large"), 1.0)
+    asked, used = [], []
+    make = Raft.__init__
+
+    def resolve(name: str) -> Device:
+        asked.append(name)
+        return Device("cpu:0", "cpu")
+
+    def note(self: Raft, device: str = "cpu") -> None:
+        used.append(device)
+        make(self, device)
+
+    monkeypatch.setattr("vidtrans.inference.device.resolve_device", resolve)
+    monkeypatch.setattr(Raft, "__init__", note)
+    said_json(capsys, *steady, "--device", "cuda:3", "--temporal", method)
+    assert set(asked) == {"cuda:3"}
+    assert used == ["cpu:0"]
+
+
+def test_a_device_that_is_not_there_is_missed_by_networks_only(
+    weights: Callable[[str], Path],
+    steady: tuple[object, ...],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shift_by(weights("raft_large"), 1.0)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert "no CUDA device here" in refuse(capsys, 4, *steady, "--device", "cuda")
+    assert said_json(capsys, *steady, "--set=temporal.flow=dis", "--device", "cuda")["frames"] == 8
+
+
+def test_without_it_nothing_is_begun(
+    steady: tuple[object, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    assert "the flow method 'raft' is not installed" in refuse(capsys, 2, *steady)
+    assert not Path(".vidtrans/render").exists()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import fields
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,11 @@ from chain import refuse, said, said_json, snapshot
 from clips import decode, moving_frames, pictures_of, sound_packets, times, write_folder
 from flicker import Frames, alike, drifting, flickering, look, rms, unsteadiness
 from shoot import lossless
+
+from vidtrans.errors import UsageError
+from vidtrans.pipeline.steady import READ
+from vidtrans.rendering.settings import RenderingSettings
+from vidtrans.temporal import FILTERS
 
 COUNT = 24
 LOSSLESS = ("--codec", "ffv1")
@@ -289,6 +296,24 @@ BAD: dict[str, tuple[int, tuple[object, ...], str]] = {
     "onto another file": (2, ("p.mp4", "-o", "text.mp4"), "it exists"),
     "into a folder": (2, ("p.mp4", "-o", "one"), "one"),
     "no container": (2, ("p.mp4", "-o", "o.xyz"), "o.xyz"),
+    "into one picture": (2, ("p.mp4", "-o", "o.png"), "one picture cannot hold 24 frames — use --codec png -o o"),
+    "into one picture of another kind": (2, ("p.mp4", "--source", "s.mp4", "-o", "o.exr"), "use --codec exr -o o"),
+    "a dry run into one picture": (2, ("p.mp4", "-o", "o.png", "--dry-run"), "one picture cannot hold 24 frames"),
+    "what is no pattern": (
+        2,
+        ("p.mp4", "-o", "made/%s.png"),
+        "one picture cannot hold 24 frames — use -o made/%05d.png",
+    ),
+    "a place": (2, ("p.mp4", "-o", ".."), "-o ..: it is a place, not a name"),
+    "here": (2, ("p.mp4", "--codec", "png", "-o", "."), "-o .: it is a place, not a name"),
+    "a size": (2, ("p.mp4", "--set=rendering.size=32"), "rendering.size: 'steady' does not read it — leave it out"),
+    "a filter of the source": (
+        2,
+        ("p.mp4", "--set=rendering.source_filter=hflip"),
+        "rendering.source_filter: 'steady'",
+    ),
+    "softness of no mask": (2, ("p.mp4", "--set=rendering.feather=2"), "rendering.feather: 'steady'"),
+    "a size of no setting": (2, ("p.mp4", "--set=rendering.sizes=32"), "did you mean 'size'?"),
     "nothing": (2, ("",), "an empty path"),
 }
 
@@ -312,3 +337,43 @@ def test_the_api_does_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     assert table["frames"] == COUNT
     made = steady(capsys, "p.mp4", "--source", "s.mp4", "--set=temporal.radius=7")
     assert alike(decode(Path("api.mkv"))[2], made)
+
+
+def test_the_api_refuses_what_would_do_nothing_too() -> None:
+    import vidtrans
+
+    with pytest.raises(UsageError, match=r"rendering\.size: 'steady' does not read it"):
+        vidtrans.steady("p.mp4", "s.mp4", settings={"rendering": {"size": "32"}})
+
+
+def test_what_a_preset_says_to_models_is_passed_over(capsys: pytest.CaptureFixture[str]) -> None:
+    plain = steady(capsys, "p.mp4", "--source", "s.mp4")
+    Path("look.toml").write_text('[rendering]\nsize = "32"\nsource_filter = "hflip"\ndrawn = "yes"\n')
+    assert alike(steady(capsys, "p.mp4", "--source", "s.mp4", "--preset", "look.toml"), plain)
+    Path("look.toml").rename("vidtrans.toml")
+    assert said_json(capsys, "steady", "p.mp4", "--source", "s.mp4", "-o", "o.mkv", *LOSSLESS)["cached"]
+
+
+def test_what_a_result_is_made_with_is_known_again(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags = ("steady", "p.mp4", "--source", "s.mp4", "--filter", "hflip", "-o", "o.mkv", *LOSSLESS)
+    assert not said_json(capsys, *flags)["cached"]
+    assert said_json(capsys, *flags)["cached"]
+    for place, other in (
+        ("vidtrans.video.program.program_version", lambda program: "another"),
+        ("vidtrans.pipeline.order.DIRECTING_VERSION", -1),
+    ):
+        with monkeypatch.context() as patched:
+            patched.setattr(place, other)
+            assert "made with other inputs or options" in refuse(capsys, 2, *flags)
+    assert said_json(capsys, *flags)["cached"]
+
+
+def test_help_lists_every_setting_that_counts(capsys: pytest.CaptureFixture[str]) -> None:
+    text = " ".join(said(capsys, 0, "steady", "--help").split())
+    for name in FILTERS:
+        for field in fields(FILTERS.load(name).Settings):
+            assert re.search(rf"\b{field.name}\b", text), field.name
+    assert f"rendering.KEY=VALUE: {', '.join(READ)}." in text
+    assert set(READ) <= {f.name for f in fields(RenderingSettings)}

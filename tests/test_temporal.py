@@ -99,7 +99,8 @@ def test_a_recursive_filter_sees_the_frames_before_those_that_are_wanted_too() -
     assert [i for i, _ in method.seen] == list(range(9))
 
 
-def test_frames_come_out_as_soon_as_their_window_is_full() -> None:
+@pytest.mark.parametrize(("radius", "lag"), [(0, 0), (3, 4)])
+def test_frames_come_out_as_soon_as_their_window_is_full_and_the_next_is_begun(radius: int, lag: int) -> None:
     read: list[int] = []
 
     def source() -> object:
@@ -107,8 +108,8 @@ def test_frames_come_out_as_soon_as_their_window_is_full() -> None:
             read.append(sample.index)
             yield sample
 
-    for sample, _ in filtered(source(), Recorder(3)):  # type: ignore[arg-type]
-        assert read[-1] == min(sample.index + 3, 11)
+    for sample, _ in filtered(source(), Recorder(radius)):  # type: ignore[arg-type]
+        assert read[-1] == min(sample.index + lag, 11)
 
 
 # Every filter

@@ -177,7 +177,7 @@ def test_what_is_kept_of_a_long_clip_does_not_grow(radius: int) -> None:
     list(filtered(samples(guides, outputs), method))
     full = 2 * radius + 1
     assert max(method.num_bytes[full:]) <= max(method.num_bytes[:full])
-    steady = method.num_bytes[full:-radius]
+    steady = method.num_bytes[full : -radius - 1]
     assert max(steady) == min(steady) > 0
     assert max(method.num_full) <= 18 + radius
     assert max(method.num_bytes) <= (8 + 7 * radius) * 24 * 16 * 16  # so many pictures of 4 channels in 32 bits

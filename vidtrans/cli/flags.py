@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -119,13 +120,12 @@ colour_option = setting_option(
     flag_value="1",
     allow_from_autoenv=False,  # a variable of a flag is a yes or a no; shares are for --set and vidtrans.toml
 )
-cuts_option = setting_option(
-    "--cuts",
-    "rendering",
-    "cuts",
-    "Where shots begin, across which nothing is averaged: auto, off, or a file with a frame or a time on each line.",
-    metavar="auto|off|FILE",
-)
 temporal_option = setting_option(
     "--temporal", "temporal", "name", "Temporal filter.", type=Lazy("vidtrans.temporal:FILTERS", "temporal filter")
 )
+
+
+def cuts_option(across: str, counted: str = "", table: str = "rendering") -> Callable[..., Any]:
+    """``across``: what ends at a cut; ``counted``: whose frames and times are listed, where there are two clips."""
+    what = f"Where shots begin, across which {across}: auto, off, or a file with a frame or a time on each line."
+    return setting_option("--cuts", table, "cuts", f"{what} {counted}".strip(), metavar="auto|off|FILE")

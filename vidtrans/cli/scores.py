@@ -36,7 +36,8 @@ VIDEOS = ("", "_per_frame", "_source")
     type=Lazy("vidtrans.flow:FLOWS", "flow method"),
     default=SCORING_FLOW,
     show_default=True,
-    help="Follows the motion of the source; take another one than the filter's.",
+    help="Follows the motion of the source. Take another one than the filter's, which is not known here: if OUTPUT was "
+    f"filtered along {SCORING_FLOW} too, take brox.",
 )
 @click.option(
     "-o",

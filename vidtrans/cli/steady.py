@@ -16,7 +16,10 @@ from vidtrans.settings import parse_time
 
 @click.command(
     "steady",
-    epilog="What there is to set: 'vidtrans preset show', table [temporal]: radius, strength, boil, follow, contrast.",
+    epilog="What there is to set, with --set temporal.KEY=VALUE: radius (window; 0: no filter), history (causal), "
+    "strength, boil, follow, contrast, tolerance, flow, flow_size (0: the picture's own size); with --set "
+    "rendering.KEY=VALUE: strength, mix, keep_colour, rate, cuts, chunk_frames. What else a preset or vidtrans.toml "
+    "says of [rendering] is for models, and passed over.",
 )
 @click.argument("processed", type=FILE)
 @click.option(
@@ -30,7 +33,7 @@ from vidtrans.settings import parse_time
 @click.option("--start", metavar="TIME", help="Where in a longer source PROCESSED begins.")
 @click.option("-o", "--output", type=FILE, help="The result.  [default: PROCESSED.steady.mp4, for pictures a folder]")
 @temporal_option
-@cuts_option
+@cuts_option("nothing is averaged", "They are counted in the source, from its beginning on; without one in PROCESSED.")
 @codec_option
 @filter_option
 @preset_option
@@ -51,12 +54,13 @@ def steady(
     """Take the flicker out of PROCESSED: what a style network, a colouriser, a diffusion model made of a video.
 
     Both may be videos, folders of pictures, or numbered pictures (frames/%05d.png); they go together frame by frame
-    where they have as many, else by time. PROCESSED keeps its frames, times, size and sound.
+    where they have as many, else by time. PROCESSED keeps its frames, times, size and sound; a video that has
+    no sound gets its source's.
     """
-    from vidtrans.pipeline.recipe import render_recipe
     from vidtrans.pipeline.steady import steady as make
+    from vidtrans.pipeline.steady import steady_recipe
 
-    recipe = render_recipe(preset, flags_of(click_context, "rendering", "temporal", "encoding"))
+    recipe = steady_recipe(preset, flags_of(click_context, "rendering", "temporal", "encoding"))
     begin = parse_time(start) if start else None
     table = make(processed, source, output, recipe, context, start=begin)
     console.result(table, rendered(table))

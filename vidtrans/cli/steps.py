@@ -48,6 +48,7 @@ def _span(start: str | None, end: str | None) -> dict[str, Any]:
 @start_option
 @end_option
 @setting_option("--every", "dataset", "every", "Take every n-th frame.", type=click.IntRange(1))
+@cuts_option("no pair reaches", table="dataset")
 @click.option("--restore", is_flag=True, help="Bring back pictures that were deleted from the dataset.")
 @set_option
 @common
@@ -149,7 +150,7 @@ def train(
 )
 @setting_option("--size", "rendering", "size", "Working size: short side, WxH, trained, or source.")
 @temporal_option
-@cuts_option
+@cuts_option("nothing is averaged")
 @strength_option
 @click.option("--mask", type=FILE, help="A matte, white where the look is: a video, a picture, or a folder.")
 @mix_option

@@ -21,7 +21,7 @@ from vidtrans.errors import MediaError, UsageError
 from vidtrans.files import write_json
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import Pairing, make_pairing
-from vidtrans.settings import Table, setting
+from vidtrans.settings import Table, setting, to_table
 
 FORMAT = 1
 INDEX = "dataset.json"
@@ -36,10 +36,15 @@ class DatasetSettings:
     hold_out: float = setting(0.1, "share of the frames kept from training, to score it", low=0.0, high=0.5)
     block: int = setting(8, "held-out frames come in blocks of this many", low=1, high=1000)
     gap: int = setting(4, "unused frames on either side of a held-out block", low=0, high=1000)
+    cuts: str = setting("auto", "where shots begin: auto, off, or a file with a frame or a time on each line")
     thin: bool = setting(True, "leave out frames that look just like the last one that was taken")
     blur: float = setting(
         0.5, "leave out frames less sharp than this share of those around them; 0 keeps all", low=0.0, high=0.95
     )
+
+    def for_key(self) -> Table:
+        """What decides the pictures and their roles, but for the cuts: of a file its content counts, not its name."""
+        return {name: value for name, value in to_table(self).items() if name != "cuts"}
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ contiguous. An instance is called with two pictures of one size, ``(first, secon
 each pixel of ``first`` the displacement (x, y) in pixels to its place in ``second``. It answers the same whatever it
 was asked before; it is not for two threads at once. ``estimate.FlowEstimator`` prepares the pictures.
 
-Those of OpenCV need no more than it does. ``raft`` needs torchvision and its weights, which are the user's to get:
-``raft.Raft`` says how.
+Those of OpenCV need no more than it does, and its version is all that decides their flow. A method that is a network
+has a class method ``identity(device)`` as well: in words, what else decides its flow, for the keys of what is made with
+it. ``raft`` needs torchvision and its weights, which are the user's to get: ``raft.Raft`` says how.
 """
 
 from __future__ import annotations

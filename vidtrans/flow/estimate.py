@@ -21,6 +21,19 @@ class FlowMethod(Protocol):
     def __call__(self, first: np.ndarray, second: np.ndarray) -> np.ndarray: ...
 
 
+def runs_on_device(method: str) -> bool:
+    """Whether a method of the table is a network, that a device other than the CPU may run. Raises UsageError."""
+    return hasattr(FLOWS.load(method), "identity")
+
+
+def flow_identity(method: str, device: str = "cpu") -> str:
+    """What decides a method's flow besides the pictures and OpenCV; '' for OpenCV's own.
+
+    Raises UsageError for an unknown method or one that is not installed.
+    """
+    return str(FLOWS.load(method).identity(device)) if runs_on_device(method) else ""
+
+
 class FlowEstimator:
     """A flow method of the table, and the size that it works at.
 

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from vidtrans.errors import ModelError, UsageError
+from vidtrans.files import digest_file
 
 SMALLEST_SIDE = 128  # its correlation pyramid has four levels, from an eighth of the size
 MULTIPLE = 8
@@ -32,10 +33,34 @@ class Raft:
 
     def __init__(self, device: str = "cpu") -> None:
         self._device = torch.device(device)
-        parts = _torchvision(self.name)
-        made = getattr(parts, self.network)(weights=None)
-        address = getattr(parts, self.weights).DEFAULT.url
-        self._network = _with_weights(made, address, self.name).eval().to(self._device)
+        path, address = self._find_weights()
+        made = getattr(_torchvision(self.name), self.network)(weights=None)
+        self._network = _with_weights(made, path, address).eval().to(self._device)
+
+    @classmethod
+    def identity(cls, device: str = "cpu") -> str:
+        """What besides the pictures decides the flow: versions, the weights' content, the kind of device.
+
+        Raises UsageError as the class does.
+        """
+        path, _ = cls._find_weights()
+        kind = torch.device(device).type
+        # How a sum is split between threads decides its rounding.
+        threads = [f"{torch.get_num_threads()} threads"] if kind == "cpu" else []
+        packages = (torch, importlib.import_module("torchvision"))
+        versions = [f"{part.__name__} {part.__version__.partition('+')[0]}" for part in packages]
+        return ", ".join([*versions, f"weights {digest_file(path)}", kind, *threads])
+
+    @classmethod
+    def _find_weights(cls) -> tuple[Path, str]:
+        """Where the weights lie in torch's cache, and where torchvision has them from. Raises UsageError."""
+        address: str = getattr(_torchvision(cls.name), cls.weights).DEFAULT.url
+        path = Path(torch.hub.get_dir()) / "checkpoints" / address.rpartition("/")[2]
+        if not path.is_file():
+            what = f"the weights of the flow method '{cls.name}' are not installed"
+            remedy = f"download {address} to there (nothing is downloaded unasked), or choose dis-fine"
+            raise UsageError(what, f"there is no {path}", remedy)
+        return path, address
 
     @torch.inference_mode()
     def __call__(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -71,12 +96,8 @@ def _torchvision(name: str) -> Any:
     raise UsageError(f"the flow method '{name}' is not installed", why, remedy)
 
 
-def _with_weights(network: Any, address: str, name: str) -> Any:
-    """The network with the weights that lie in torch's cache; ``address`` is where torchvision has them from."""
-    path = Path(torch.hub.get_dir()) / "checkpoints" / address.rpartition("/")[2]
-    if not path.is_file():
-        remedy = f"download {address} to there (nothing is downloaded unasked), or choose dis-fine"
-        raise UsageError(f"the weights of the flow method '{name}' are not installed", f"there is no {path}", remedy)
+def _with_weights(network: Any, path: Path, address: str) -> Any:
+    """The network with the weights of a file; ``address`` is where torchvision has them from. Raises ModelError."""
     try:
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     except (OSError, EOFError, RuntimeError, ValueError, TypeError, AttributeError, pickle.UnpicklingError) as error:

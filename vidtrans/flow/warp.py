@@ -8,6 +8,11 @@ import cv2
 import numpy as np
 
 BORDER = cv2.BORDER_REPLICATE
+# Of the curvature between two pixels that bilinear sampling leaves out, by its second differences. One half is what
+# cubic convolution (Keys 1981) with a = −½ puts back; three quarters are what OpenCV's does in the middle (a = −¾),
+# and keep the energy of structure as fine as a pixel within a tenth.
+CURVATURE = 0.75
+_SECOND_DIFFERENCES = np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]], np.float32)
 
 
 @lru_cache(maxsize=8)
@@ -30,6 +35,22 @@ def warp(picture: np.ndarray, flow: np.ndarray, *, bicubic: bool = False) -> np.
     if picture.shape[2:] == (2,):  # a flow: for two channels, and no other number, OpenCV 5 rounds to 1/32 pixel
         return cv2.merge([cv2.remap(p, places, None, method, borderMode=BORDER) for p in cv2.split(picture)])
     return cv2.remap(picture, places, None, method, borderMode=BORDER)
+
+
+def sharp(picture: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Sample ``picture`` (H, W, 4) float32 at ``places`` (h, w, 2), about as sharply as bicubic in half the time.
+
+    Bilinear sampling, quick for four channels, of the picture and of its second differences, which say what lacks
+    between pixels. Those of both axes are weighed alike, so that structure across a motion by half a pixel is raised
+    by up to a third: well for an average of a few, not for a filter that goes on and on from its own result.
+    """
+    x, y = cv2.split(places)
+    x -= np.floor(x)
+    y -= np.floor(y)
+    lacking = (x * (x - 1) + y * (y - 1)) * np.float32(CURVATURE / 2)
+    curved = cv2.filter2D(picture, -1, _SECOND_DIFFERENCES, borderType=BORDER)
+    curved, found = (cv2.remap(p, places, None, cv2.INTER_LINEAR, borderMode=BORDER) for p in (curved, picture))
+    return cv2.accumulateProduct(curved, cv2.merge([lacking] * 4), found)
 
 
 def compose(first: np.ndarray, second: np.ndarray) -> np.ndarray:

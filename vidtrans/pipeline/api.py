@@ -151,7 +151,7 @@ def steady(
         Path(processed),
         _path(source),
         _path(output),
-        render_recipe(preset, dict(settings or {})),
+        _steady.steady_recipe(preset, dict(settings or {})),
         Context(**options),
         start=parse_time(start) if start else None,
     )

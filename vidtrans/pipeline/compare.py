@@ -17,11 +17,11 @@ from vidtrans.pairing.base import pairing_record
 from vidtrans.pipeline.context import Clip, Context, content_digest, open_clip
 from vidtrans.pipeline.look import Look, find_look
 from vidtrans.pipeline.outputs import produce
+from vidtrans.pipeline.scoring import Beside
 from vidtrans.pipeline.sheet import spread
 from vidtrans.rendering.matte import in_step
 from vidtrans.settings import Table
 from vidtrans.video.carry import Carried
-from vidtrans.video.clip import Follower, Form, Frame
 from vidtrans.video.encoder import PictureFormat, SegmentWriter
 from vidtrans.video.encoding import EncodingSettings
 from vidtrans.video.join import Timing, join
@@ -99,7 +99,7 @@ def _panel(clip: Clip, first: Clip, label: str, context: Context) -> Panel:
         context.note(f"{clip.path.name}: {told}", "warning")
 
     def frames(numbers: list[int]) -> Generator[np.ndarray, None, None]:
-        return _following(clip, [steps[n] for n in numbers], context)
+        return Beside(clip, [steps[n] for n in numbers]).pictures(context)
 
     return Panel(label, frames)
 
@@ -113,22 +113,10 @@ def _input_panel(clip: Clip, look: Look, context: Context) -> Panel:
     size = look.working_size("trained", (clip.index.width, clip.index.height))
 
     def frames(numbers: list[int]) -> Generator[np.ndarray, None, None]:
-        for number, rgb in zip(numbers, _following(clip, numbers, context), strict=True):
+        for number, rgb in zip(numbers, Beside(clip, numbers).pictures(context), strict=True):
             yield pairing.visible(pairing.shown([resize(rgb, *size)], number, None))
 
     return Panel(f"what {look.name} sees", frames)
-
-
-def _following(clip: Clip, steps: Sequence[int], context: Context) -> Generator[np.ndarray, None, None]:
-    """The frames of these numbers, which never go back."""
-
-    def read(start: int) -> Generator[Frame, None, None]:
-        with clip.reader(Form(), context.decode_threads) as reader:
-            yield from reader.frames(start, None, clip.index)
-
-    with closing(Follower(read)) as follow:
-        for step in steps:
-            yield follow(step).rgb
 
 
 def draw_sheet(first: Clip, panels: Sequence[Panel], path: Path, count: int | None) -> Table:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from vidtrans.flow.survey import ANALYSIS_SHORT_SIDE, VERSION, Survey, Surveyor
 from vidtrans.pipeline.cache import FOLDER, Cache
 from vidtrans.pipeline.stages import IndexStage, media_libraries
 from vidtrans.settings import Size, Table, Time, to_table
-from vidtrans.video.clip import ClipIndex, Findings, Form, Reader
+from vidtrans.video.clip import BLACK, PAPER, ClipIndex, Findings, Follower, Form, Frame, Reader
 from vidtrans.video.pictures import (
     GuideReader,
     holds_several,
@@ -93,8 +94,22 @@ class Clip:
     def is_pictures(self) -> bool:
         return bool(self.index.names)
 
+    @property
+    def ground(self) -> tuple[int, int, int]:
+        """What lies under its transparent pixels where a ``Form`` does not say."""
+        return PAPER if self.is_pictures else BLACK
+
     def reader(self, form: Form, threads: int) -> Reader:
         return open_reader(self.path, form, threads=threads, guides=self.guides)
+
+    def frames(self, form: Form, threads: int, start: int = 0, stop: int | None = None) -> Generator[Frame, None, None]:
+        """Yield the frames ``start`` … ``stop − 1``; close it, and the file is closed. Raises MediaError."""
+        with self.reader(form, threads) as reader:
+            yield from reader.frames(start, stop, self.index)
+
+    def follower(self, form: Form, threads: int) -> Follower:
+        """Any of its frames by number; those of numbers that do not go back are read in one pass."""
+        return Follower(partial(self.frames, form, threads))
 
     def trim(self, start: Time | None, end: Time | None) -> tuple[int, int]:
         """The frames [first, stop) between two times; ``end`` is exclusive. Raises UsageError where none are."""

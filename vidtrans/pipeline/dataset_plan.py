@@ -20,9 +20,10 @@ from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import Pairing, make_pairing, pairing_record
 from vidtrans.pairing.stack import Stack, StackSettings
 from vidtrans.pipeline.context import Clip, Context, content_digest, open_clip
+from vidtrans.pipeline.cuts import AUTO, OFF, cuts_for_key, with_cuts
 from vidtrans.pipeline.recipe import Recipe
 from vidtrans.pipeline.stages import DatasetStage, media_libraries
-from vidtrans.settings import Size, Table, Time, parse_size, to_table
+from vidtrans.settings import Size, Table, Time, parse_size
 from vidtrans.video.clip import Form
 from vidtrans.video.pictures import find_guides, open_reader
 
@@ -65,6 +66,7 @@ class Request:
     def __post_init__(self) -> None:
         parse_size(self.settings.size)
         _check_inputs(self.videos, self.target, self._pairing())
+        self._check_cuts()
 
     @property
     def settings(self) -> DatasetSettings:
@@ -86,18 +88,32 @@ class Request:
         return {n: t for n, t in self.recipe.from_preset.items() if n in wanted}
 
     def digest(self, context: Context) -> str:
-        """Equal for requests that make the same pictures."""
+        """Equal for requests that make the same pictures. Raises UsageError where a file of cuts is missing."""
+        cuts = self.settings.cuts
         return digest_of(
             {
                 "command": "make-dataset",
                 "sources": [self.source_digest(context, v) for v in self.videos],
                 "target": content_digest(context, self.target) if self.target else None,
                 "pairing": pairing_record(self.pairing),
-                "settings": to_table(self.settings),
+                "settings": self.settings.for_key(),
+                **({} if cuts == AUTO else {"cuts": cuts_for_key(cuts)}),
                 "span": [str(self.start), str(self.end)],
                 "stage": [DatasetStage.id(), SURVEY_VERSION],
             }
         )
+
+    def _check_cuts(self) -> None:
+        """Raises UsageError where a list of cuts has no one clip that it could be of."""
+        if self.settings.cuts in (AUTO, OFF):
+            return
+        what = f"--cuts {self.settings.cuts}"
+        if len(self.videos) > 1:
+            raise UsageError(what, "one list fits one video", "make a dataset of each clip, or leave it out")
+        if self.is_pair_folder(self.videos[0]):
+            raise UsageError(
+                what, f"the pairs of {self.videos[0]} are in no order, so there are no cuts", "leave it out"
+            )
 
     def is_pair_folder(self, video: Path) -> bool:
         return video.is_dir() and self._pairing().needs_target and self.target is None
@@ -128,7 +144,8 @@ class Request:
             records=plan.records,
         ).with_all_pictures()
         _check_pairs(dataset, pairing)
-        stage = DatasetStage(described, pairing_record(pairing), to_table(settings), SURVEY_VERSION, media_libraries())
+        keyed = settings.for_key()
+        stage = DatasetStage(described, pairing_record(pairing), keyed, SURVEY_VERSION, media_libraries())
         return Planned(dataset, plan, sources, settings, stage)
 
 
@@ -179,7 +196,7 @@ def _open_sources(request: Request, pairing: Pairing, context: Context) -> tuple
             digest = request.source_digest(context, video)
             described.append({"name": folder.name, "digest": digest, "pairs": len(folder.pairs)})
             continue
-        clip = open_clip(context, video, pairing.guides)
+        clip = _with_named_cuts(open_clip(context, video, pairing.guides), request.settings.cuts)
         first, stop = clip.trim(request.start, request.end)
         other = open_clip(context, request.target) if request.target else None
         if other is not None and other.index.num_frames != clip.index.num_frames:
@@ -204,9 +221,18 @@ def _open_sources(request: Request, pairing: Pairing, context: Context) -> tuple
                 "first": first,
                 "stop": stop,
                 "target": other.digest if other else None,
+                **({} if request.settings.cuts == AUTO else {"cuts": [s for s in clip.shots if s > 0]}),
             }
         )
     return sources, described
+
+
+def _with_named_cuts(clip: Clip, cuts: str) -> Clip:
+    """The clip with its shots where the user has them. Raises UsageError where pictures change their size in a shot."""
+    if cuts != AUTO and not clip.index.same_size:
+        why = f"the pictures of {clip.name} are of several sizes, and a shot has one"
+        raise UsageError(f"--cuts {cuts}", why, "leave it out, or bring them to one size")
+    return with_cuts(clip, cuts)
 
 
 def _common_stop(clip: Clip, other: Clip, first: int, stop: int, context: Context) -> int:

@@ -13,10 +13,10 @@ from vidtrans.metrics import SCORING_FLOW
 from vidtrans.metrics.scores import Scores, rounded
 from vidtrans.pipeline.context import Clip, Context, content_digest, open_clip
 from vidtrans.pipeline.outputs import produce
-from vidtrans.pipeline.scoring import Beside, score_clips, seconds
+from vidtrans.pipeline.scoring import Beside, Pictures, score_clips, seconds
 from vidtrans.settings import Table, Time
 
-VERSION = 1
+VERSION = 2
 ENDINGS = (".png", ".json")
 
 
@@ -34,7 +34,9 @@ def evaluate(
     """Score a render and return what is reported of it; ``result`` is a plot (.png) or all values (.json) to write.
 
     ``source`` is what was rendered, from ``start`` on; ``per_frame`` the same render without a temporal filter;
-    ``reference`` what it should be. Raises UsageError, MediaError, Interrupted.
+    ``reference`` what it should be; these two begin at ``start`` as well, or are as long as the render.
+
+    Raises UsageError, MediaError, Interrupted.
     """
     began = time.monotonic()
     if FLOWS.load(flow).takes != "grey":
@@ -78,18 +80,39 @@ class _Job:
     def run(self, result: Path | None) -> Table:
         """Score, and write what was asked for."""
         clips = {name: open_clip(self.context, path) for name, path in self.videos.items()}
-        shown, seen, start = clips["output"], clips["source"], self.start
-        compared = {name: clips.get(name) for name in ("per_frame", "reference")}
-        scores = score_clips(shown, seen, self.context, **compared, flow=self.flow, start=start)
-        table = {"path": str(self.videos["output"]), "flow": self.flow} | score_table(scores, shown)
-        if result is not None and result.suffix.lower() == ".json":
-            write_json(result, table | {"series": series_table(scores, shown)}, indent=1)
-        elif result is not None:
-            from vidtrans.pipeline.score_sheet import write_sheet
+        shown = clips.pop("output")
+        found = {name: self._beside(clip, name, shown) for name, clip in clips.items()}
+        return score(shown, found.pop("source"), self.flow, result, self.context, **found)
 
-            beside = Beside.find(seen, shown, self.context, start)
-            write_sheet(result, scores, table, shown, beside, self.flow, self.context)
-        return table
+    def _beside(self, clip: Clip, name: str, shown: Clip) -> Beside:
+        """In step; what another render or a reference has as many frames of is the same part, wherever it begins."""
+        as_long = name != "source" and clip.index.num_frames == shown.index.num_frames
+        return Beside.find(clip, shown, self.context, None if as_long else self.start)
+
+
+def score(
+    shown: Clip,
+    seen: Beside,
+    flow: str,
+    result: Path | None,
+    context: Context,
+    *,
+    per_frame: Pictures | None = None,
+    reference: Pictures | None = None,
+) -> Table:
+    """Score a render that is ``shown``, and write a plot (.png) or all values (.json) if there is a ``result``.
+
+    Raises UsageError, MediaError, Interrupted.
+    """
+    scores = score_clips(shown, seen, context, per_frame=per_frame, reference=reference, flow=flow)
+    table = {"path": str(shown.path), "flow": flow} | score_table(scores, shown)
+    if result is not None and result.suffix.lower() == ".json":
+        write_json(result, table | {"series": series_table(scores, shown)}, indent=1)
+    elif result is not None:
+        from vidtrans.pipeline.score_sheet import write_sheet
+
+        write_sheet(result, scores, table, shown, seen, flow, context)
+    return table
 
 
 def score_table(scores: Scores, clip: Clip) -> Table:

@@ -1,8 +1,12 @@
-"""A clip whose motion guides the filter of another: the source of something that a different tool has processed."""
+"""A clip whose motion guides the filter of another: the source of something that a different tool has processed.
+
+The guides of a ``Clip`` are something else: pictures that stand beside a frame, for a network to see.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,7 +14,7 @@ import numpy as np
 from vidtrans.pipeline.context import Clip, Context
 from vidtrans.rendering.matte import same_shape
 from vidtrans.settings import Size, Table
-from vidtrans.video.clip import Follower, Form, Frame
+from vidtrans.video.clip import Form
 
 
 @dataclass(frozen=True)
@@ -36,19 +40,9 @@ class Guide:
         self, size: tuple[int, int], start: int, stop: int, context: Context
     ) -> Generator[np.ndarray | None, None, None]:
         """For the frames [start, stop) (H, W, 3) uint8 at a (width, height), or None."""
-        form = Form(Size(exact=size))
-
-        def read(first: int) -> Generator[Frame, None, None]:
-            with self.clip.reader(form, context.decode_threads) as reader:
-                yield from reader.frames(first, None, self.clip.index)
-
-        follow = Follower(read)
-        try:
-            for number in range(start, stop):
-                step = self.steps[number]
+        with closing(self.clip.follower(Form(Size(exact=size)), context.decode_threads)) as follow:
+            for step in self.steps[start:stop]:
                 yield None if step is None else follow(step).rgb
-        finally:
-            follow.close()
 
     def tell(self, guided: Clip, context: Context) -> None:
         """Say what had to be reconciled."""

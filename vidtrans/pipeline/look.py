@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vidtrans.errors import ModelError, UsageError
+from vidtrans.flow.estimate import flow_identity, runs_on_device
 from vidtrans.inference.engine import Engine, IdentityEngine
 from vidtrans.model import IDENTITY, ModelRecord, find_model, load_generator, read_record
 from vidtrans.pairing import PAIRINGS
@@ -77,15 +78,19 @@ def find_look(name: str, context: Context, changes: Mapping[str, Any] | None = N
 
 @dataclass(frozen=True)
 class RenderSettings:
-    """The recipe of a render, resolved for a look."""
+    """The recipe of a render, resolved for a look. ``device``, as ``--device`` has it, is where the filter's flow runs.
+
+    Only where that is a network's: OpenCV's methods know the CPU only.
+    """
 
     rendering: RenderingSettings
     encoding: EncodingSettings
     filter_name: str
     filter_settings: Any
+    device: str
 
     @classmethod
-    def of(cls, recipe: Recipe, look: Look) -> RenderSettings:
+    def of(cls, recipe: Recipe, look: Look, device: str) -> RenderSettings:
         """The identity model is for checking, and is filtered only when that is asked for. Raises UsageError."""
         name, table = recipe.choice("temporal")
         if look.path is None and "name" not in recipe.tables.get("temporal", {}):
@@ -95,6 +100,7 @@ class RenderSettings:
             recipe.settings("encoding", EncodingSettings),
             name,
             from_table(FILTERS.load(name).Settings, table, "temporal"),
+            device,
         )
 
     def resolved(self, pictures: bool, output: Path | None) -> RenderSettings:
@@ -102,12 +108,29 @@ class RenderSettings:
         return replace(self, encoding=self.encoding.resolved(pictures=pictures, output=output))
 
     def make_filter(self) -> Filter:
-        made: Filter = FILTERS.load(self.filter_name)(self.filter_settings)
+        """Raises UsageError or ModelError where its flow method cannot be had, DeviceError where its device is not."""
+        made: Filter = FILTERS.load(self.filter_name)(self.filter_settings, self._flow_device())
         return made
 
     def filter_record(self) -> Table:
+        """What decides what the filter does. Raises as ``make_filter``."""
         version = FILTERS.load(self.filter_name).version
-        return {"name": self.filter_name, "version": version, "settings": to_table(self.filter_settings)}
+        made = {"name": self.filter_name, "version": version, "settings": to_table(self.filter_settings)}
+        flow = flow_identity(self._flow, self._flow_device()) if self._flow else ""
+        return made | ({"flow": flow} if flow else {})
+
+    @property
+    def _flow(self) -> str:
+        """The filter's flow method; '' where it has none."""
+        return str(getattr(self.filter_settings, "flow", ""))
+
+    def _flow_device(self) -> str:
+        """Where the filter's flow runs."""
+        if not self._flow or not runs_on_device(self._flow):
+            return "cpu"
+        from vidtrans.inference.device import resolve_device
+
+        return resolve_device(self.device).name
 
     def for_key(self, *, stills: bool, masked: bool) -> Table:
         """What decides a result: the rate only where pictures may become a video, the feather only of a mask."""

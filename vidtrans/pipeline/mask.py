@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from vidtrans.errors import UsageError
@@ -14,8 +14,7 @@ from vidtrans.pipeline.context import Clip, Context, open_clip
 from vidtrans.rendering.drawings import looks_drawn
 from vidtrans.rendering.matte import Mattes, in_step, same_shape
 from vidtrans.settings import Size, Table
-from vidtrans.video.clip import PAPER, Form, Frame
-from vidtrans.video.pictures import open_reader
+from vidtrans.video.clip import PAPER, Form
 
 
 @dataclass(frozen=True)
@@ -46,13 +45,8 @@ class Mask:
 
     def mattes(self, size: tuple[int, int], threads: int, feather: float = 0.0) -> Mattes:
         """The mask at a size, (width, height)."""
-
-        def read(start: int) -> Generator[Frame, None, None]:
-            form = Form(Size(exact=size), alpha="matte")
-            with open_reader(self.clip.path, form, threads=threads) as reader:
-                yield from reader.frames(start, None, self.clip.index)
-
-        return Mattes(self.steps, self.first, read, feather)
+        form = Form(Size(exact=size), alpha="matte")
+        return Mattes(self.steps, self.first, partial(self.clip.frames, form, threads), feather)
 
 
 def takes_drawing(clip: Clip, pairing: Pairing, wanted: str, context: Context) -> bool:

@@ -35,7 +35,7 @@ from vidtrans.settings import Size, Table, Time
 from vidtrans.temporal.stream import Recursive, Sample, filtered
 from vidtrans.video.clip import PAPER, Form, Frame
 from vidtrans.video.codecs import PICTURES
-from vidtrans.video.colour import eight_bit
+from vidtrans.video.colour import eight_bit, laid
 from vidtrans.video.encoder import SegmentWriter
 from vidtrans.video.encoding import EncodingSettings
 from vidtrans.video.sequence import encoder_of
@@ -151,21 +151,32 @@ class RenderJob:
         return result
 
     @property
-    def keeps_frames(self) -> bool:
-        """Whether the result has the clip's frames, each once."""
-        return not self.settings.encoding.filter and self.delivery.times.num_written == self.stop - self.first
+    def steps(self) -> list[int] | None:
+        """Which of the clip's frames each one of the result shows; None where a graph of the user's decides."""
+        if self.settings.encoding.filter:
+            return None
+        return [n for n in range(self.first, self.stop) for _ in self.delivery.stamps(n)]
 
-    def per_frame(self) -> Generator[np.ndarray, None, None]:
-        """The pictures of the result, (H, W, 3) uint8, as they would be without a temporal filter."""
+    def per_frame(self, ground: tuple[int, int, int]) -> Generator[np.ndarray, None, None]:
+        """The pictures that ``steps`` tells of, as they would be without a temporal filter: (H, W, 3) uint8.
+
+        What is transparent lies on the ``ground``. The model's outputs stay locked until this is closed. Raises
+        VidtransError where another run holds them.
+        """
         engine = load_engine(self.look, self.rendering, self.context)
         infer = self._infer_stage(engine)
-        kept = ChunkStore(self.context.cache.entry(infer.name, infer.key), ".nut") if self.look.record else None
-        raw = RawOutputs(kept, self.chunks, self.size, deep=self.depth > 8)
+        raw_entry = self.context.cache.entry(infer.name, infer.key)
         with ExitStack() as stack:
+            if self.look.record is not None:
+                stack.enter_context(raw_entry.locked())
+            kept = None if self.look.record is None else ChunkStore(raw_entry, ".nut")
+            raw = RawOutputs(kept, self.chunks, self.size, deep=self.depth > 8)
             samples = stack.enter_context(closing(self._samples(engine, raw, self.first, self.stop)))
             compose = stack.enter_context(closing(self.composer(self.first, self.stop)))
             for sample in samples:
-                yield eight_bit(compose(sample, sample.output)[..., :3])
+                made = eight_bit(compose(sample, sample.output))
+                shown = made if made.shape[2] == 3 else laid(made[..., :3], made[..., 3], ground)
+                yield from repeat(shown, len(self.delivery.stamps(sample.index)))
 
     def estimate(self, engine: Engine | None = None) -> Table:
         """Time, disk and memory that the render will take, from a trial on its first frames."""

@@ -103,7 +103,8 @@ def forecast(
     renders = []
     for clip in apply:
         opened = open_clip(context, clip, look.pairing.guides)
-        render = RenderSettings.of(recipe, look).resolved(is_stills(clip), output if len(apply) == 1 else None)
+        render = RenderSettings.of(recipe, look, context.device)
+        render = render.resolved(is_stills(clip), output if len(apply) == 1 else None)
         renders.append(RenderJob(opened, look, render, context, None, None).estimate(engine))
     held_out = len(planned.dataset.role("held-out"))
     return {

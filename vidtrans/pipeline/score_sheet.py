@@ -89,8 +89,8 @@ def _moments(
     method = FLOWS.load(flow)()
     wanted = sorted({n for mark in marks for n in (mark - 1, mark)})
     own = {f.index: resize(f.rgb, *scores.size) for f in frames_of(shown, wanted, Form(), context)}
-    steps = sorted({seen.steps[n] for n in wanted})
-    source = {f.index: grey(resize(f.rgb, *scores.size)) for f in frames_of(seen.clip, steps, Form(), context)}
+    steps, on_ground = sorted({seen.steps[n] for n in wanted}), Form(background=shown.ground)
+    source = {f.index: grey(resize(f.rgb, *scores.size)) for f in frames_of(seen.clip, steps, on_ground, context)}
     rows, notes = [], []
     for mark in marks:
         first, second = (source[seen.steps[n]] for n in (mark - 1, mark))

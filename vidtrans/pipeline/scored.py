@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 from vidtrans.errors import UsageError
 from vidtrans.files import plain_name
 from vidtrans.metrics import SCORING_FLOW
 from vidtrans.pipeline.context import Context, content_digest, open_clip
-from vidtrans.pipeline.evaluate import VERSION, score_table
+from vidtrans.pipeline.evaluate import VERSION, score
 from vidtrans.pipeline.outputs import produce
 from vidtrans.pipeline.render_job import RenderJob
-from vidtrans.pipeline.score_sheet import write_sheet
 from vidtrans.pipeline.score_words import verdict
-from vidtrans.pipeline.scoring import Beside, score_clips
+from vidtrans.pipeline.scoring import Beside
 from vidtrans.settings import Table, Time
 
 
@@ -40,12 +40,13 @@ def score_render(job: RenderJob, output: Path, request: str, context: Context) -
     """
 
     def make(path: Path) -> Table:
-        shown, flow = open_clip(context, output), scoring_flow(job)
-        start = Time(frame=job.first)
-        pictures = job.per_frame() if job.keeps_frames else None
-        scores = score_clips(shown, job.clip, context, per_frame=pictures, flow=flow, start=start)
-        table = {"path": str(output), "flow": flow} | score_table(scores, shown)
-        write_sheet(path, scores, table, shown, Beside.find(job.clip, shown, context, start), flow, context)
+        shown, flow, steps = open_clip(context, output), scoring_flow(job), job.steps
+        if steps is None or len(steps) != shown.index.num_frames:  # a graph, or a GIF, has other frames
+            seen = Beside.find(job.clip, shown, context, Time(frame=job.first))
+            table = score(shown, seen, flow, path, context)
+        else:
+            with closing(job.per_frame(shown.ground)) as pictures:
+                table = score(shown, Beside(job.clip, steps), flow, path, context, per_frame=pictures)
         return table | {"verdict": verdict(table)}
 
     place = score_place(output)

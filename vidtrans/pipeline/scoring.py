@@ -19,44 +19,7 @@ from vidtrans.metrics.scores import Scores
 from vidtrans.pipeline.context import Clip, Context
 from vidtrans.rendering.matte import in_step, same_shape
 from vidtrans.settings import Time
-from vidtrans.video.clip import ClipIndex, Follower, Form, Frame
-
-# What a render can be compared with: a clip, or (H, W, 3) uint8 RGB for each of its frames, in order.
-Pictures = Clip | Iterable[np.ndarray]
-
-
-def score_clips(
-    output: Clip,
-    source: Clip,
-    context: Context,
-    *,
-    per_frame: Pictures | None = None,
-    reference: Pictures | None = None,
-    flow: str = SCORING_FLOW,
-    start: Time | None = None,
-) -> Scores:
-    """Score a render that is open. ``start`` is where in the source it begins.
-
-    Raises UsageError, MediaError, Interrupted.
-    """
-    if not output.index.same_size:
-        why = "its pictures are not of one size, so nothing can be followed from one to the next"
-        raise UsageError(output.path.name, why, "evaluate pictures of one size")
-    total = output.index.num_frames
-    own = Beside.find(source, output, context, start)
-    others = [Beside.find(p, output, context, start) if isinstance(p, Clip) else p for p in (per_frame, reference)]
-    _tell_sizes(output, [b.clip for b in (own, *others) if isinstance(b, Beside)], context)
-    scorer = Scorer(flow)
-    with ExitStack() as stack:
-        shown = Beside(output, range(total))
-        streams = [stack.enter_context(closing(_stream(b, total, context))) for b in (own, shown, *others)]
-        for number, (seen, made, *compared) in enumerate(zip(*streams, strict=True)):
-            assert seen is not None
-            assert made is not None
-            scorer.add(seen, made, *compared, starts_shot=own.starts_shot(number))
-            context.stop.check()
-            context.report(Progress(f"scoring {output.name}", number + 1, total))
-    return scorer.scores()
+from vidtrans.video.clip import PLAIN, ClipIndex, Form
 
 
 @dataclass(frozen=True)
@@ -68,15 +31,24 @@ class Beside:
 
     @classmethod
     def find(cls, clip: Clip, output: Clip, context: Context, start: Time | None = None) -> Beside:
-        """Put a clip in step with a render, and say how. Clips of as many frames go together from their beginnings;
-        a longer one has the render's first frame at ``start``. Raises UsageError.
+        """Put a clip in step with a render, and say how. ``start`` is where in the clip the render begins.
+
+        From their beginnings, clips of as many frames go together by number, whatever their times: most tools keep
+        frames, and not all of them times. Else by time, and pictures by number; one picture is held. Raises UsageError.
         """
         index, total = clip.index, output.index.num_frames
-        if index.num_frames in (1, total):
-            return cls(clip, in_step(output.index, index, 0, total)[0])
+        if index.num_frames == 1:
+            return cls(clip, [0] * total)
         first = clip.trim(start, None)[0]
+        if first == 0 and index.num_frames == total:
+            if not _at_equal_times(index, output.index):
+                told = f"its frames have other times than those of {output.name}: matched by number, there are as many"
+                context.warn_once(f"{clip.name}: {told}", clip.path)
+            return cls(clip, range(total))
         part = _part(index, output.index, first)
         steps, told = in_step(output.index, part, 0, total, name=output.name)
+        if told and first:
+            told = f"from frame {first} on {told}"
         if not told and start is None:
             told = f"it goes on for {index.num_frames - total} frames after {output.name} ends; "
             told += "if that is not how they go together, say with --start where it begins"
@@ -89,16 +61,55 @@ class Beside:
         shots = self.clip.shots
         return number == 0 or bisect_right(shots, self.steps[number]) != bisect_right(shots, self.steps[number - 1])
 
-    def pictures(self, context: Context) -> Generator[np.ndarray, None, None]:
-        """All frames in step, (H, W, 3) uint8."""
-
-        def read(start: int) -> Generator[Frame, None, None]:
-            with self.clip.reader(Form(), context.decode_threads) as reader:
-                yield from reader.frames(start, None, self.clip.index)
-
-        with closing(Follower(read)) as follow:
+    def pictures(self, context: Context, form: Form = PLAIN) -> Generator[np.ndarray, None, None]:
+        """All frames in step, (H, W, 3)."""
+        with closing(self.clip.follower(form, context.decode_threads)) as follow:
             for step in self.steps:
                 yield follow(step).rgb
+
+
+def _at_equal_times(index: ClipIndex, other: ClipIndex) -> bool:
+    """Whether the frames of two clips of as many are due at the same times, to half a frame; pictures have none."""
+    if index.names or other.names:
+        return True
+    step = (other.pts[-1] - other.pts[0] + other.last_duration) * other.time_base / other.num_frames
+    own, others = ([(p - i.pts[0]) * i.time_base for p in i.pts] for i in (index, other))
+    return all(abs(a - b) < step / 2 for a, b in zip(own, others, strict=True))
+
+
+# What a render can be compared with: a clip in step, or (H, W, 3) uint8 RGB for each of its frames, in order.
+Pictures = Beside | Iterable[np.ndarray]
+
+
+def score_clips(
+    output: Clip,
+    source: Beside,
+    context: Context,
+    *,
+    per_frame: Pictures | None = None,
+    reference: Pictures | None = None,
+    flow: str = SCORING_FLOW,
+) -> Scores:
+    """Score a render that is open. What is transparent lies on the render's ground in all of them.
+
+    Raises UsageError, MediaError, Interrupted; ValueError where there are fewer pictures than frames.
+    """
+    if not output.index.same_size:
+        why = "its pictures are not of one size, so nothing can be followed from one to the next"
+        raise UsageError(output.path.name, why, "evaluate pictures of one size")
+    total = output.index.num_frames
+    given = (source, Beside(output, range(total)), per_frame, reference)
+    _tell_sizes(output, [b.clip for b in given if isinstance(b, Beside)], context)
+    scorer, form = Scorer(flow), Form(background=output.ground)
+    with ExitStack() as stack:
+        streams = [stack.enter_context(closing(_stream(b, form, total, context))) for b in given]
+        for number, (seen, made, *compared) in enumerate(zip(*streams, strict=True)):
+            assert seen is not None
+            assert made is not None
+            scorer.add(seen, made, *compared, starts_shot=source.starts_shot(number))
+            context.stop.check()
+            context.report(Progress(f"scoring {output.name}", number + 1, total))
+    return scorer.scores()
 
 
 def _part(index: ClipIndex, output: ClipIndex, first: int) -> ClipIndex:
@@ -115,11 +126,11 @@ def _part(index: ClipIndex, output: ClipIndex, first: int) -> ClipIndex:
 
 
 def _stream(
-    source: Beside | Iterable[np.ndarray] | None, total: int, context: Context
+    source: Pictures | None, form: Form, total: int, context: Context
 ) -> Generator[np.ndarray | None, None, None]:
     """``total`` pictures, or as often None. Raises ValueError where there are fewer."""
     if isinstance(source, Beside):
-        yield from source.pictures(context)
+        yield from source.pictures(context, form)
         return
     given = repeat(None) if source is None else iter(source)
     for number in range(total):

@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from vidtrans.errors import UsageError
-from vidtrans.files import digest_of, finish_replacing, plain_name
-from vidtrans.flow.survey import VERSION as SURVEY_VERSION
+from vidtrans.files import plain_name
 from vidtrans.model import IDENTITY
-from vidtrans.pipeline.assemble import VERSION as ASSEMBLY_VERSION
 from vidtrans.pipeline.context import Clip, Context, content_digest, open_clip
 from vidtrans.pipeline.cuts import with_cuts
-from vidtrans.pipeline.estimate import after
 from vidtrans.pipeline.guide import Guide, guided_by
 from vidtrans.pipeline.look import RenderSettings, find_look
-from vidtrans.pipeline.outputs import check_place, up_to_date
-from vidtrans.pipeline.recipe import Recipe
-from vidtrans.pipeline.render_job import RenderJob, at_rate, makes_folder
+from vidtrans.pipeline.order import Order, Place, request_digest
+from vidtrans.pipeline.recipe import Recipe, render_recipe
+from vidtrans.pipeline.render_job import RenderJob, at_rate
 from vidtrans.pipeline.scoring import Beside
-from vidtrans.pipeline.stages import InferStage, RenderStage
 from vidtrans.settings import Table, Time
 from vidtrans.video.container import probe
-from vidtrans.video.encoding import split_pattern
 from vidtrans.video.pictures import holds_several, is_stills
+
+# Of the table [rendering]: there is no model and no mask, and a result is as large as what is processed.
+READ = ("strength", "mix", "keep_colour", "rate", "cuts", "chunk_frames")
 
 
 def steady(
@@ -48,37 +47,46 @@ def steady(
     if is_stills(processed) and not holds_several(processed):
         raise UsageError(str(processed), "one picture cannot flicker", "give a video or a folder of pictures")
     look = find_look(IDENTITY, context)
-    settings = RenderSettings.of(_named(recipe), look).resolved(is_stills(processed), output)
-    settings = replace(settings, rendering=replace(settings.rendering, size="source"))
+    settings = RenderSettings.of(_own(recipe), look, context.device).resolved(is_stills(processed), output)
     ending = settings.encoding.default_suffix(single=False)
-    output, pattern = split_pattern(output or Path(f"{plain_name(processed)}.steady{ending}"))
-    folder = bool(pattern) or makes_folder(settings.encoding, output)
-    settings.encoding.check_container(output / pattern, single=not folder or bool(pattern))
-    sources = [p for p in (processed, source) if p]
-    check_place(output, sources, folder=folder)
-    request = _request(processed, source, settings, context, start, pattern)
-    if not context.dry_run:
-        finish_replacing(output)
-    held = up_to_date(context.cache, output, request, sources, context.overwrite, folder=folder)
-    if held is not None:
-        return held | {"output": str(output), "seconds": round(time.monotonic() - began, 3), "cached": True}
+    place = Place.find(output or Path(f"{plain_name(processed)}.steady{ending}"), settings.encoding)
+    request = _request(processed, source, settings, context, start, place)
+    order = Order(place, request, [p for p in (processed, source) if p], context, began)
+    if (held := order.held()) is not None:
+        return order.told(held, cached=True)
     clip = at_rate(open_clip(context, processed), settings.rendering.rate)
     if not clip.index.same_size:
         raise UsageError(str(processed), "its pictures are not of one size", "give pictures of one size")
+    place.check_holds(clip.index.num_frames)
     guide = _guide(clip, source, settings, context, start)
     if guide is not None:
         clip = _sounding(guided_by(clip, guide), guide)
-    job = RenderJob(clip, look, settings, context, None, None, pattern=pattern, guide=guide)
-    job.delivery.check_sound(output)
+    job = RenderJob(clip, look, settings, context, None, None, pattern=place.pattern, guide=guide)
+    job.delivery.check_sound(place.output)
     if context.dry_run:
-        return job.summary(output) | {"dry_run": True} | after(time.monotonic() - began, job.estimate())
-    return job.render(output, request) | {"seconds": round(time.monotonic() - began, 3), "cached": False}
+        return order.forecast(job)
+    return order.told(job.render(place.output, request), cached=False)
 
 
-def _named(recipe: Recipe) -> Recipe:
-    """A recipe that names its filter: nothing else is asked for here."""
+def steady_recipe(preset: str | None, flags: Mapping[str, Mapping[str, Any]]) -> Recipe:
+    """The recipe for ``steady``. Raises UsageError where a flag is none, or would do nothing.
+
+    A preset and ``vidtrans.toml`` are for other commands, too: what they say beyond ``READ`` is passed over.
+    """
+    recipe = render_recipe(preset, flags)
+    for key in flags.get("rendering", {}):
+        if key not in READ:
+            remedy = f"leave it out; of [rendering] it reads {', '.join(READ)}"
+            raise UsageError(f"rendering.{key}", "'steady' does not read it", remedy)
+    return recipe
+
+
+def _own(recipe: Recipe) -> Recipe:
+    """A recipe that names its filter, as nothing else is asked for here, and says nothing that is not read."""
     name, table = recipe.choice("temporal")
-    return replace(recipe, tables={**recipe.tables, "temporal": {"name": name, **table}})
+    rendering = {k: v for k, v in recipe.tables.get("rendering", {}).items() if k in READ}
+    own = {"temporal": {"name": name, **table}, "rendering": {**rendering, "size": "source"}}
+    return replace(recipe, tables={**recipe.tables, **own})
 
 
 def _guide(
@@ -126,18 +134,13 @@ def _request(
     settings: RenderSettings,
     context: Context,
     start: Time | None,
-    pattern: str,
+    place: Place,
 ) -> str:
-    """The digest of all that decides a result."""
-    return digest_of(
-        {
-            "command": "steady",
-            "processed": content_digest(context, processed),
-            "source": content_digest(context, source) if source else "",
-            "start": str(start),
-            "settings": settings.for_key(stills=is_stills(processed), masked=False),
-            "pattern": pattern,
-            "versions": [SURVEY_VERSION, ASSEMBLY_VERSION],
-            "stages": [InferStage.id(), RenderStage.id()],
-        }
-    )
+    """The digest of all that decides a result. Raises UsageError, MediaError where something cannot be read."""
+    own = {
+        "command": "steady",
+        "processed": content_digest(context, processed),
+        "source": content_digest(context, source) if source else "",
+        "start": str(start),
+    }
+    return request_digest(own, settings, place, stills=is_stills(processed))

@@ -9,24 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from vidtrans.errors import Interrupted, UsageError, VidtransError
-from vidtrans.files import digest_of, finish_replacing, plain_name
-from vidtrans.flow.survey import VERSION as SURVEY_VERSION
+from vidtrans.files import plain_name
 from vidtrans.model import SUFFIX
 from vidtrans.pairing.base import pairing_record
-from vidtrans.pipeline.assemble import VERSION as ASSEMBLY_VERSION
 from vidtrans.pipeline.context import Clip, Context, content_digest, open_clip
-from vidtrans.pipeline.estimate import after
 from vidtrans.pipeline.look import Look, RenderSettings, find_look
-from vidtrans.pipeline.outputs import check_foreign, check_parents, check_place, up_to_date
+from vidtrans.pipeline.order import Order, Place, request_digest
+from vidtrans.pipeline.outputs import check_foreign, check_parents, check_place
 from vidtrans.pipeline.photos import one_by_one
 from vidtrans.pipeline.recipe import Recipe
 from vidtrans.pipeline.render_job import RenderJob, at_rate, makes_folder
 from vidtrans.pipeline.scored import check_scorable, score_place, score_render
-from vidtrans.pipeline.stages import FilterStage, InferStage, RenderStage
-from vidtrans.rendering.directing import VERSION as DIRECTING_VERSION
 from vidtrans.settings import Table, Time
 from vidtrans.video.codecs import ENDINGS
-from vidtrans.video.encoding import EncodingSettings, split_pattern
+from vidtrans.video.encoding import EncodingSettings
 from vidtrans.video.pictures import holds_several, is_stills
 
 
@@ -57,15 +53,12 @@ def stylize(
     """
     began = time.monotonic()
     look = find_look(model, context, recipe.look)
-    settings = RenderSettings.of(recipe, look).resolved(is_stills(video), output)
-    output, pattern = split_pattern(output or default_output(video, model, settings.encoding))
-    folder = bool(pattern) or (makes_folder(settings.encoding, output) and not is_one_picture(video))
-    settings.encoding.check_container(output / pattern, single=not folder or bool(pattern))
-    request = _request(video, look, settings, context, mask, (start, end), pattern)
-    sources = [p for p in (video, look.path, mask) if p]
-    if output.name in ("", ".."):
-        raise UsageError(f"-o {output}", "it is a place, not a name", "give the result a name")
-    check_place(output, sources, folder=folder)
+    settings = RenderSettings.of(recipe, look, context.device).resolved(is_stills(video), output)
+    wanted = output or default_output(video, model, settings.encoding)
+    place = Place.find(wanted, settings.encoding, one_picture=is_one_picture(video))
+    request = _request(video, look, settings, context, mask, (start, end), place)
+    order = Order(place, request, [p for p in (video, look.path, mask) if p], context, began)
+    order.check()
     clip = open_clip(context, video, look.pairing.guides) if holds_several(video) else None
     if clip is not None and not clip.index.same_size:
         if score:
@@ -73,36 +66,29 @@ def stylize(
         clip = at_rate(clip, settings.rendering.rate)
         one = partial(stylize, model=model, context=context, single=True)
         span = clip.trim(start, end)
-        table = one_by_one(clip, output, pattern, recipe, settings.encoding, context, one, span=span, mask=mask)
+        table = one_by_one(
+            clip, place.output, place.pattern, recipe, settings.encoding, context, one, span=span, mask=mask
+        )
         context.cache.trim("infer", int(context.cache_limit_gb * 1e9))
         return table
-    if not context.dry_run:
-        finish_replacing(output)
-    held = up_to_date(context.cache, output, request, sources, context.overwrite, folder=folder)
+    held = order.held()
     if held is not None and not score:
-        return held | {"output": str(output), "seconds": round(time.monotonic() - began, 3), "cached": True}
+        return order.told(held, cached=True)
     clip = _prepared(clip or open_clip(context, video, look.pairing.guides), settings, context)
-    job = RenderJob(clip, look, settings, context, start, end, mask, pattern)
-    if settings.encoding.makes_pictures and not folder and not job.single:
-        why = f"one picture cannot hold {job.stop - job.first} frames"
-        numbered = output.with_name(f"%05d{output.suffix}")
-        place = (
-            f"-o {numbered}" if "%" in output.name else f"--codec {settings.encoding.codec} -o {output.with_suffix('')}"
-        )
-        raise UsageError(str(output), why, f"use {place}")
-    job.delivery.check_sound(output)
+    job = RenderJob(clip, look, settings, context, start, end, mask, place.pattern)
+    place.check_holds(job.stop - job.first)
+    job.delivery.check_sound(place.output)
     if score:
         check_scorable(job)
-        check_foreign(context.cache, score_place(output), context.overwrite)
+        check_foreign(context.cache, score_place(place.output), context.overwrite)
     if context.dry_run:
-        return job.summary(output) | {"dry_run": True} | after(time.monotonic() - began, job.estimate())
-    result = held or job.render(output, request)
+        return order.forecast(job)
+    result = held or job.render(place.output, request)
     if score:
-        result |= {"score": score_render(job, output, request, context)}
+        result |= {"score": score_render(job, place.output, request, context)}
     if not single:
         context.cache.trim("infer", int(context.cache_limit_gb * 1e9))
-    seconds = round(time.monotonic() - began, 3)
-    return result | {"output": str(output), "seconds": seconds, "cached": held is not None}
+    return order.told(result, cached=held is not None)
 
 
 def _prepared(clip: Clip, settings: RenderSettings, context: Context) -> Clip:
@@ -121,35 +107,19 @@ def _request(
     context: Context,
     mask: Path | None,
     span: tuple[Time | None, Time | None],
-    pattern: str = "",
+    place: Place,
 ) -> str:
-    """The digest of all that decides a result. Raises MediaError where a source cannot be read."""
-    return digest_of(
-        {
-            "command": "stylize",
-            "source": content_digest(context, video, look.pairing.guides),
-            "model": look.digest,
-            "pairing": pairing_record(look.pairing),
-            "settings": settings.for_key(stills=is_stills(video), masked=mask is not None),
-            "pattern": pattern,
-            "versions": [DIRECTING_VERSION, SURVEY_VERSION],
-            "mask": content_digest(context, mask) if mask else "",
-            "span": [str(moment) for moment in span],
-            "device": context.device if look.path else "",
-            "stages": [FilterStage.id(), InferStage.id(), RenderStage.id()],
-            "assembly": ASSEMBLY_VERSION,
-            "program": _program(settings),
-        }
-    )
-
-
-def _program(settings: RenderSettings) -> str:
-    """The version of the user's ffmpeg, where it has a part in the result. Raises UsageError where there is none."""
-    if not settings.encoding.needs_program and not settings.rendering.source_filter:
-        return ""
-    from vidtrans.video.program import find_program, program_version
-
-    return program_version(find_program())
+    """The digest of all that decides a result. Raises UsageError, MediaError where something cannot be read."""
+    own = {
+        "command": "stylize",
+        "source": content_digest(context, video, look.pairing.guides),
+        "model": look.digest,
+        "pairing": pairing_record(look.pairing),
+        "mask": content_digest(context, mask) if mask else "",
+        "span": [str(moment) for moment in span],
+        "device": context.device if look.path else "",
+    }
+    return request_digest(own, settings, place, stills=is_stills(video), masked=mask is not None)
 
 
 def is_one_picture(video: Path) -> bool:

@@ -90,7 +90,7 @@ def try_out(
     if output.suffix.lower() != ".png":
         raise UsageError(str(output), "a grid is a picture", f"use -o {output.with_suffix('.png')}")
     looks = [find_look(name, context, recipe.look) for name in models]
-    settings = [RenderSettings.of(recipe, look).rendering for look in looks]
+    settings = [RenderSettings.of(recipe, look, context.device).rendering for look in looks]
     asked = [v for text in vary for v in parse_variations(text)]
     for look, rendering in zip(looks, settings, strict=True):
         _check(look, rendering, asked)

@@ -31,13 +31,13 @@ class CausalSettings(SteadySettings):
 class CausalFilter:
     """The filter of ``--temporal causal``. Frames come in order; each is the first of a shot, or follows the last."""
 
-    version = 1
+    version = 2
     radius = 0
     Settings = CausalSettings
 
-    def __init__(self, settings: CausalSettings) -> None:
+    def __init__(self, settings: CausalSettings, device: str = "cpu") -> None:
         self.settings = settings
-        self._tracker = Tracker(settings.flow, settings.flow_size, settings.tolerance)
+        self._tracker = Tracker(settings.flow, settings.flow_size, settings.tolerance, device)
         self._detail = Detail(self._tracker, settings.follow, settings.contrast)
         self._last: Sample | None = None
         self._mean = np.empty(0)  # (H, W, 4) float32: the look's RGB and the guide's luma

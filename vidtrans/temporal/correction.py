@@ -25,7 +25,7 @@ class SteadySettings:
     contrast: float = setting(1.1, "how much of the texture that averaging pales is given back", low=0.0, high=2.0)
     tolerance: float = setting(0.16, "σ of the source's colour difference that is the same place", low=0.01, high=1.0)
     flow: str = setting("dis", "flow method", choices=tuple(FLOWS))
-    flow_size: int = setting(720, "short side at which flow is estimated, where the picture is larger", low=0)
+    flow_size: int = setting(540, "short side at which flow is estimated in larger pictures; 0: their own", low=0)
 
 
 def low_correction(change: np.ndarray, others: np.ndarray, slope: np.ndarray) -> np.ndarray:

@@ -73,32 +73,27 @@ class Detail:
         changes = self._changes(window, at)
         change = mean - here
         if longer is not mean:
-            boils = grown(changes.beyond(BOILS).max(-1), full)
+            boils = grown(np.maximum(*cv2.split(changes.beyond(BOILS))), full)
             cv2.accumulateProduct(longer - mean, cv2.merge([boils] * 4), change)
-        slope = self._follow * changes.slope * (1 - changes.beyond(FLICKERS))
-        totals: list[np.ndarray] = []
-        averaged = []  # luma of the bands as they are now
-        for band, (own, moved) in enumerate(zip(bands(luma(here)), bands(change), strict=True)):
-            *look, guide = cv2.split(moved)  # by planes: numpy is slow on the last axis of three
-            guide *= grown(slope[..., band], full)
-            averaged.append(own + luma(moved) - guide)
-            kept_planes = [plane - guide for plane in look]
-            totals = [a + b for a, b in zip(totals, kept_planes, strict=True)] if totals else kept_planes
-        gains = changes.gains(np.dstack([sampled(plane) for plane in averaged]))
-        for band, plane in enumerate(averaged):
-            plane *= grown(self._contrast * (gains[..., band] - 1), full)
-            for total in totals:
-                total += plane
-        return cv2.merge(totals), slope[..., 1]
+        slopes = cv2.split(self._follow * changes.slope * (1 - changes.beyond(FLICKERS)))
+        colours = cv2.split(change - low(change))[:3]  # by planes: numpy is slow on a last axis of three
+        # The bands of luma and guide; those of the colours are not told apart, the correction takes them all.
+        moved = [cv2.split(band) for band in bands(cv2.merge([luma(change), change[..., 3]]))]
+        explained = [grown(slope, full) * source for slope, (_, source) in zip(slopes, moved, strict=True)]
+        own = cv2.split(self._bands(window.samples[at]))[:2]
+        averaged = [a + b - c for a, (b, _), c in zip(own, moved, explained, strict=True)]
+        gains = changes.gains(cv2.merge([sampled(plane) for plane in averaged]))
+        given_back = [grown(gain, full) for gain in cv2.split(self._contrast * (gains - 1))]
+        grey_change = sum(a * b - c for a, b, c in zip(given_back, averaged, explained, strict=True))
+        return cv2.merge([plane + grey_change for plane in colours]), slopes[1]
 
     def _changes(self, window: Window, at: int) -> Changes:
         """How frame ``at`` differs from those up to two frames away, along the motion."""
         sample = window.samples[at]
         here = sampled(self._bands(sample))
         own = self._energy(sample)
-        nothing = np.zeros_like(own)
-        both, guide, energy, kept_energy = nothing.copy(), nothing.copy(), here[..., ::2] ** 2, own.copy()
-        near = {name: nothing.copy() for name in ("both", "guide", "look")}
+        energy, kept_energy = planes(here)[:2] ** 2, planes(own)
+        both, guide, near_both, near_guide, near_look = (np.zeros_like(energy) for _ in range(5))
         weight, near_weight, count = np.ones(own.shape[:2], np.float32), np.zeros(own.shape[:2], np.float32), 0
         for step in (1, -1, 2, -2):
             way = self._tracker.way(window, at, step)
@@ -107,47 +102,63 @@ class Detail:
             other = window.samples[at + step]
             trust = self._tracker.trust(window, at, step)
             there = at_grid(self._bands(other), way.flow)
-            change, each = there - here, cv2.merge([trust] * 2)
-            look, source = change[..., ::2], change[..., 1::2]
-            products = each * look * source, each * source**2
+            change = planes(there - here)
+            look, source = change[:2], change[2:]
+            weighed = trust * source
+            products = weighed * look, weighed * source
             both += products[0]
             guide += products[1]
-            energy += each * there[..., ::2] ** 2
-            kept_energy += each * warp(self._energy(other), way.flow)
+            energy += trust * planes(there)[:2] ** 2
+            kept_energy += trust * planes(warp(self._energy(other), way.flow))
             weight += trust
             count += 1
             if abs(step) == 1:
-                near["both"] += products[0]
-                near["guide"] += products[1]
-                near["look"] += each * look**2
+                near_both += products[0]
+                near_guide += products[1]
+                near_look += trust * look**2
                 near_weight += trust
-        slope = np.clip(blurred(both, POOL) / (blurred(guide, POOL) + NOISE * count), -STEEPEST, STEEPEST)
-        of = {name: blurred(total, POOL) for name, total in near.items()}
-        unexplained = np.maximum(of["look"] - 2 * slope * of["both"] + slope**2 * of["guide"], 0)
-        flicker = 0.5 * unexplained / (blurred(near_weight, POOL)[..., None] + 1e-3)
-        mean, honest = blurred(energy / weight[..., None], POOL), kept_energy / weight[..., None]
+        slope = np.clip(pooled(both) / (pooled(guide) + NOISE * count), -STEEPEST, STEEPEST)
+        unexplained = pooled(near_look) - 2 * slope * pooled(near_both) + slope**2 * pooled(near_guide)
+        flicker = 0.5 * np.maximum(unexplained, 0) / (blurred(near_weight, POOL)[..., None] + 1e-3)
+        mean, honest = pooled(energy / weight), cv2.merge(list(kept_energy / weight))
         lost = (blurred(honest, WIDE) + TINY) / (blurred(mean, WIDE) + TINY)
         return Changes(slope, flicker, mean, lost)
 
     def _bands(self, sample: Sample) -> np.ndarray:
-        """(H, W, 4) float32: the look's luma and the guide's in the finer band, then in the coarser one."""
+        """(H, W, 4) float32: the look's luma in the finer band and the coarser one, then the guide's."""
 
         def split() -> np.ndarray:
             finer, coarser = bands(cv2.merge([luma(unit(sample.output)), unit(grey(sample.guide))]))
-            return cv2.merge([*cv2.split(finer), *cv2.split(coarser)])
+            (a, c), (b, d) = cv2.split(finer), cv2.split(coarser)
+            return cv2.merge([a, b, c, d])
 
         return kept(sample, "bands", split)
 
     def _energy(self, sample: Sample) -> np.ndarray:
         """The look's energy in each band, pooled around each place of the grid: (h, w, 2) float32."""
-        return kept(sample, "energy", lambda: blurred(sampled(self._bands(sample))[..., ::2] ** 2, POOL))
+        return kept(sample, "energy", lambda: pooled(planes(sampled(self._bands(sample)))[:2] ** 2))
+
+
+def planes(picture: np.ndarray) -> np.ndarray:
+    """(H, W, C) → (C, H, W): numpy is slow on a last axis of few."""
+    return np.stack(cv2.split(picture))
+
+
+def pooled(statistic: np.ndarray) -> np.ndarray:
+    """What was found at places of the grid, (C, h, w), around each of them: (h, w, C)."""
+    return blurred(cv2.merge(list(statistic)), POOL)
 
 
 def bands(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The finer and the coarser band of a picture (H, W[, C]) float32."""
-    full, size = (picture.shape[1], picture.shape[0]), grid_size(*picture.shape[:2])
     smooth = blurred(picture, FINEST)
-    return picture - smooth, smooth - grown(blurred(shrunk(picture, size), LOW), full)
+    return picture - smooth, smooth - low(picture)
+
+
+def low(picture: np.ndarray) -> np.ndarray:
+    """What is in neither band."""
+    small = shrunk(picture, grid_size(*picture.shape[:2]))
+    return grown(blurred(small, LOW), (picture.shape[1], picture.shape[0]))
 
 
 def luma(picture: np.ndarray) -> np.ndarray:

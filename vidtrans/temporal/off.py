@@ -21,8 +21,8 @@ class NoFilter:
     radius = 0
     Settings = OffSettings
 
-    def __init__(self, settings: OffSettings) -> None:
-        del settings
+    def __init__(self, settings: OffSettings, device: str = "cpu") -> None:
+        del settings, device
 
     def expect(self, before: Sample, after: Sample) -> None:
         """Nothing is needed of them."""

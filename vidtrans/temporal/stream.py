@@ -9,6 +9,8 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+AHEAD = 1  # samples that are taken before windows need them: what a filter expects is then made beside its work
+
 
 @dataclass
 class Sample:
@@ -60,12 +62,13 @@ class Recursive(Protocol):
 def filtered(
     samples: Iterable[Sample], method: Filter, wanted: range | None = None
 ) -> Iterator[tuple[Sample, np.ndarray]]:
-    """Yield each sample with its filtered picture, ``method.radius`` frames behind the input.
+    """Yield each sample with its filtered picture, ``method.radius`` frames behind the input; one more unless that is 0.
 
     ``wanted``: the numbers of the frames that are asked for; the others are only neighbours. A recursive filter sees
     all of them.
     """
-    held: deque[Sample] = deque(maxlen=2 * method.radius + 1)
+    ahead = method.radius + AHEAD if method.radius else 0  # one that has no window may be live: it must not wait
+    held: deque[Sample] = deque(maxlen=method.radius + 1 + ahead)
     waiting = 0  # how many of the last held samples have not been filtered yet
 
     def flush(keep: int) -> Iterator[tuple[Sample, np.ndarray]]:
@@ -88,5 +91,5 @@ def filtered(
             method.expect(held[-1], sample)
         held.append(sample)
         waiting += 1
-        yield from flush(method.radius)
+        yield from flush(ahead)
     yield from flush(0)

@@ -17,13 +17,13 @@ import numpy as np
 from vidtrans.flow.dis import grey
 from vidtrans.flow.estimate import FlowEstimator
 from vidtrans.flow.reliability import agreement, photometric
-from vidtrans.flow.warp import compose, grid, resize_flow, warp
+from vidtrans.flow.warp import compose, grid, resize_flow, sharp, warp
 from vidtrans.temporal.stream import Sample, Window
 
 T = TypeVar("T")
 
 SLACK = 8.0  # pixels² of the frame between a way there and back
-GRID_SHORT_SIDE = 540  # the grid is at least twice as coarse as the picture, and no finer than this
+GRID_SHORT_SIDE = 270  # the grid is at least twice as coarse as the picture, and no finer than this
 
 
 @dataclass(frozen=True)
@@ -71,10 +71,11 @@ def sampled(picture: np.ndarray) -> np.ndarray:
 
 
 def at_grid(picture: np.ndarray, flow: np.ndarray) -> np.ndarray:
-    """A picture's values where a flow of the grid leads from the first pixel of each cell."""
+    """A picture's values, (H, W, 4) float32, where a flow of the grid leads from the first pixel of each cell."""
     factor = grid_factor(*picture.shape[:2])
-    places = (grid(*flow.shape[:2]) + flow) * factor
-    return cv2.remap(picture, places, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    (height, width), (rows, columns) = picture.shape[:2], flow.shape[:2]
+    scale = np.array([width / columns, height / rows], np.float32)  # the last cells may be narrower
+    return sharp(picture, grid(rows, columns) * np.float32(factor) + flow * scale)
 
 
 def unit(picture: np.ndarray) -> np.ndarray:
@@ -104,8 +105,8 @@ def kept(sample: Sample, key: Hashable, make: Callable[[], T]) -> T:
 class Tracker:
     """Ways between the frames of a window. ``tolerance``: σ of the colour difference that is still the same place."""
 
-    def __init__(self, method: str, short_side: int, tolerance: float) -> None:
-        self._estimator = FlowEstimator(method, short_side or None)
+    def __init__(self, method: str, short_side: int, tolerance: float, device: str = "cpu") -> None:
+        self._estimator = FlowEstimator(method, short_side or None, device)
         self._tolerance = tolerance
         self._worker = ThreadPoolExecutor(1, "flow")  # beside the filter: OpenCV lets go of the interpreter
 

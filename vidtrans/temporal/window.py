@@ -4,7 +4,7 @@ Three things keep it from being a blur.
 
 *Long windows of few steps.* Averaging (1, 2, 1)/4 with the frames next to it, then those averages 2 frames away, 4, 8
 (the à trous scheme: Holschneider et al. 1989; Starck and Murtagh 1994) weighs 31 frames by a triangle at the cost of
-8. Fine structure takes 2 or 3 of these steps, at full size and resampled bicubically, low frequencies all of them, on
+8. Fine structure takes 2 or 3 of these steps, at full size and resampled sharply, low frequencies all of them, on
 a grid. Where no neighbour can be followed low frequencies take the correction around.
 
 *What the source explains is no flicker.* Where the look's detail changes as the source's does (a shadow passes, a
@@ -25,7 +25,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from vidtrans.flow.warp import warp
+from vidtrans.flow.warp import grid, sharp, warp
 from vidtrans.settings import setting
 from vidtrans.temporal.correction import SteadySettings, corrected, low_correction
 from vidtrans.temporal.detail import Detail
@@ -39,21 +39,23 @@ FULL_LEVELS = 3  # steps at full size; those beyond are for low frequencies only
 class WindowSettings(SteadySettings):
     """How far the window reaches and how much it may change."""
 
-    radius: int = setting(15, "frames taken from each side: 1, 3, 7, 15 or 31; between them the lower", low=0, high=31)
+    radius: int = setting(
+        15, "frames taken from each side: 1, 3, 7, 15 or 31, between them the lower; 0: no filter", low=0, high=31
+    )
 
 
 class WindowFilter:
     """The filter of ``--temporal window``."""
 
-    version = 2
+    version = 3
     Settings = WindowSettings
 
-    def __init__(self, settings: WindowSettings) -> None:
+    def __init__(self, settings: WindowSettings, device: str = "cpu") -> None:
         self.settings = settings
         self._levels = (settings.radius + 1).bit_length() - 1
         self.radius = 2**self._levels - 1
         self._full_levels = min(FULL_LEVELS, self._levels)
-        self._tracker = Tracker(settings.flow, settings.flow_size, settings.tolerance)
+        self._tracker = Tracker(settings.flow, settings.flow_size, settings.tolerance, device)
         self._detail = Detail(self._tracker, settings.follow, settings.contrast)
         self._stale = self._find_stale()
 
@@ -129,7 +131,8 @@ class WindowFilter:
                     continue
                 trust = grown(self._tracker.trust(window, at, step), (width, height))
                 weight += trust
-                there = warp(self._level(window, at + step, level - 1), enlarged(way.flow, width, height), bicubic=True)
+                places = grid(height, width) + enlarged(way.flow, width, height)
+                there = sharp(self._level(window, at + step, level - 1), places)
                 cv2.accumulateProduct(cv2.merge([trust] * 4), there, total)
             return cv2.divide(total, cv2.merge([weight] * 4), dst=total)
 
@@ -163,9 +166,10 @@ class WindowFilter:
                     continue
                 trust = self._tracker.trust(window, at, step)
                 weight += trust
-                there = warp(self._coarse(window, at + step, level - 1), way.flow, bicubic=True)
+                places = grid(*weight.shape) + way.flow
+                there = sharp(self._coarse(window, at + step, level - 1), places)
                 cv2.accumulateProduct(cv2.merge([trust] * 4), there, total)
-            return total / weight[..., None]
+            return cv2.divide(total, cv2.merge([weight] * 4), dst=total)
 
         return kept(sample, ("low", level), average)
 

@@ -1,0 +1,179 @@
+"""``stylize --score``: a render scored against the very pictures that it is made of."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from chain import said, said_json
+from clips import decode, scene, write_folder
+from oddities import cut_outs, write_frames
+from PIL import Image
+from shoot import Frames, lossless
+
+import vidtrans as api
+from vidtrans.errors import Interrupted, VidtransError
+from vidtrans.events import Event, Progress, Stop
+from vidtrans.pipeline.cache import Cache
+
+COUNT = 16
+BASE = Fraction(1, 15360)
+# Nothing is changed and nothing is filtered: what is scored is what it is scored against.
+PLAIN = ("--model", "identity", "--size", "source", "--temporal", "off")
+EXACT = {"psnr": 99, "sharpness": 1, "ratio": 1}
+
+
+def panned(count: int = COUNT, size: tuple[int, int] = (96, 72)) -> Frames:
+    """A texture that moves 3 pixels a frame: no frame can stand for another."""
+    wide = np.clip(scene(size[0] + 3 * count, size[1], 3), 40, 200)
+    return [np.ascontiguousarray(wide[:, 3 * i : 3 * i + size[0]]) for i in range(count)]
+
+
+def scored(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, Any]:
+    table = said_json(capsys, "stylize", *arguments, "--score")
+    made: dict[str, Any] = table["score"]
+    assert Path(made["output"]).is_file()
+    return made
+
+
+def exact(table: dict[str, Any]) -> None:
+    assert {k: table[k] for k in EXACT} == EXACT
+    assert table["warping_error"] == table["warping_error_source"] == table["warping_error_per_frame"]
+
+
+# Transparency
+
+
+def see_through(kind: str) -> Path:
+    """Cut-outs with soft edges, as a video or as pictures."""
+    frames = cut_outs(6, (96, 72))
+    if kind == "video":
+        return write_frames(Path("a.mkv"), frames, "ffv1", "bgra")
+    Path("a").mkdir()
+    for number, frame in enumerate(frames):
+        Image.fromarray(frame, "RGBA").save(f"a/{number}.png")
+    return Path("a")
+
+
+@pytest.mark.parametrize("kind", ["video", "pictures"])
+@pytest.mark.parametrize(("codec", "output"), [("ffv1", "o.mkv"), ("png", "o")])
+def test_what_is_transparent_lies_on_one_ground(
+    codec: str, output: str, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Pictures are read on white and videos on black; source, render and per-frame pictures alike."""
+    exact(scored(capsys, see_through(kind), *PLAIN, "--codec", codec, "-o", output))
+
+
+def test_clips_beside_a_render_lie_on_its_ground() -> None:
+    video, pictures = see_through("video"), see_through("pictures")
+    for output, other in ((video, pictures), (pictures, video)):
+        exact(api.evaluate(output, other, per_frame=other))
+
+
+# Frames that were moved, dropped and shown again
+
+
+def uneven(count: int = COUNT) -> list[int]:
+    """Times of 24 a second on average: some frames come in a bunch, and others stay for long."""
+    step = int(1 / (24 * BASE))
+    return [i * step - step * (0, 7, 14, 0)[i % 4] // 10 for i in range(count)]
+
+
+CASES: dict[str, tuple[dict[str, Any], tuple[object, ...], int]] = {
+    "as many, moved": ({"pts": uneven(), "time_base": BASE}, ("--fps", 24), COUNT),
+    "as many of a part": ({"rate": 24}, ("--fps", 48, "--end", COUNT // 2), COUNT),
+    "half of them": ({"rate": 24}, ("--fps", 12), COUNT // 2),
+    "a part": ({"rate": 24}, ("--start", 5, "--end", 12), 7),
+    "as they are": ({"rate": 24}, (), COUNT),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_each_frame_is_scored_against_the_one_that_it_shows(case: str, capsys: pytest.CaptureFixture[str]) -> None:
+    options, flags, count = CASES[case]
+    frames = panned()
+    lossless(Path("c.mp4"), frames, **options)
+    table = scored(capsys, "c.mp4", *PLAIN, "--codec", "ffv1", "-o", "o.mkv", *flags)
+    assert table["frames"] == count
+    made = decode(Path("o.mkv"))[2]
+    steps = [next(i for i, frame in enumerate(frames) if np.array_equal(frame, shown)) for shown in made]
+    assert (steps == list(range(COUNT))) == (case == "as they are")
+    assert steps == sorted(steps)
+    exact(table)
+
+
+def test_a_gif_that_drops_frames_is_scored(capsys: pytest.CaptureFixture[str]) -> None:
+    """It cannot show a frame for less than 2 centiseconds."""
+    lossless(Path("fast.mp4"), panned(), rate=100, time_base=Fraction(1, 10000))
+    table = scored(capsys, "fast.mp4", *PLAIN, "--codec", "gif", "-o", "o.gif")
+    assert table["frames"] == COUNT // 2
+    assert table["compared_with"] is None
+    assert table["warping_error"] > table["warping_error_source"]
+
+
+# The cache
+
+
+def raw_entries() -> list[Any]:
+    return [e for e in Cache(Path(".vidtrans"), lambda _: None).entries() if e.stage == "infer"]
+
+
+def is_free(entry: Any) -> bool:
+    try:
+        with entry.locked():
+            return True
+    except VidtransError:
+        return False
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_models_pictures_are_locked_while_they_are_read_and_let_go_of_after(stopped: bool, tiny_model: Path) -> None:
+    lossless(Path("c.mp4"), panned(size=(64, 48)))
+    settings = {"rendering": {"chunk_frames": 4}, "encoding": {"codec": "ffv1"}}
+    api.stylize("c.mp4", tiny_model, "o.mkv", settings=settings)
+    (entry,) = raw_entries()
+    entry.clear()  # so that scoring has to write them again
+    free: list[bool] = []
+    stop = Stop()
+
+    def report(event: Event) -> None:
+        if isinstance(event, Progress) and event.task.startswith("scoring"):
+            free.append(is_free(entry))
+            if stopped and event.done == 6:
+                stop.request(130)
+
+    def score() -> Any:
+        return api.stylize("c.mp4", tiny_model, "o.mkv", settings=settings, score=True, report=report, stop=stop)
+
+    if stopped:
+        with pytest.raises(Interrupted) as held:  # and with it all that was at work
+            score()
+        assert held.tb is not None
+        assert is_free(entry)
+        assert not Path("o.score.png").exists()
+        assert len(list(entry.folder.glob("*.nut"))) == 1  # the chunk that was whole
+    else:
+        assert score()["score"]["frames"] == COUNT
+        assert len(list(entry.folder.glob("*.nut"))) == COUNT // 4
+    assert free
+    assert not any(free)
+    assert is_free(entry)
+
+
+def test_what_another_run_holds_is_told(tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lossless(Path("c.mp4"), panned(size=(64, 48)))
+    command = ("stylize", "c.mp4", "--model", tiny_model, "--codec", "ffv1", "-o", "o.mkv")
+    said(capsys, 0, *command)
+    (entry,) = raw_entries()
+    with entry.locked():
+        assert "in use by another run" in said(capsys, 1, *command, "--score")
+    assert "score" in said_json(capsys, *command, "--score")
+
+
+def test_folders_of_pictures_are_scored(capsys: pytest.CaptureFixture[str]) -> None:
+    write_folder(Path("in"), panned())
+    exact(scored(capsys, "in", *PLAIN, "-o", "out"))
+    assert Path("out.score.png").is_file()
