@@ -314,6 +314,7 @@ BAD: dict[str, tuple[int, tuple[object, ...], str]] = {
     ),
     "softness of no mask": (2, ("p.mp4", "--set=rendering.feather=2"), "rendering.feather: 'steady'"),
     "a size of no setting": (2, ("p.mp4", "--set=rendering.sizes=32"), "did you mean 'size'?"),
+    "too wide to be sampled": (2, ("wide",), "33000x8: flicker is filtered up to 32766 pixels a side"),
     "nothing": (2, ("",), "an empty path"),
 }
 
@@ -322,6 +323,7 @@ BAD: dict[str, tuple[int, tuple[object, ...], str]] = {
 def test_what_cannot_be_done_is_one_line_and_leaves_nothing(bad: str, capsys: pytest.CaptureFixture[str]) -> None:
     write_folder(Path("one"), SOURCE[:1])
     write_folder(Path("sizes"), [SOURCE[0], SOURCE[1][:40]])
+    write_folder(Path("wide"), [np.zeros((8, 33_000, 3), np.uint8)] * 2)
     Path("empty").mkdir()
     Path("text.mp4").write_text("no video")
     lossless(Path("part.mp4"), FLICKERS[:9])

@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 
+from vidtrans.errors import UsageError
 from vidtrans.events import Progress
 from vidtrans.files import complete
 from vidtrans.inference.engine import Engine
@@ -39,6 +40,10 @@ from vidtrans.video.colour import eight_bit, laid
 from vidtrans.video.encoder import SegmentWriter
 from vidtrans.video.encoding import EncodingSettings
 from vidtrans.video.sequence import encoder_of
+
+
+LONGEST_KEPT = 16384  # pixels: what x264 takes
+LONGEST_SAMPLED = 32766  # what OpenCV's remap does
 
 
 class ChunkFile:
@@ -81,6 +86,7 @@ class RenderJob:
         self.first, self.stop = clip.trim(start, end)
         self.pairing = look.pairing
         self.size = look.working_size(self.rendering.size, (clip.index.width, clip.index.height))
+        self._check_sides()
         self.chunks = cut_into_chunks(self.first, self.stop, clip.shots, self.rendering.chunk_frames)
         self.drawn = takes_drawing(clip, self.pairing, self.rendering.drawn, context)
         self.mask = Mask.open(mask, clip, self.first, self.stop, context) if mask else None
@@ -96,6 +102,15 @@ class RenderJob:
         )
         self.picture, self.depth = self.delivery.picture, self.delivery.depth
         self.delivery.tell(context)
+
+    def _check_sides(self) -> None:
+        """Raises UsageError where pictures are longer than a network's can be kept, or than OpenCV can sample."""
+        side, shown = max(self.size), f"{self.size[0]}x{self.size[1]}"
+        if self.look.record is not None and side > LONGEST_KEPT:
+            raise UsageError(shown, f"a look is rendered up to {LONGEST_KEPT} pixels a side", "choose a smaller --size")
+        if self.settings.filter_name != "off" and side > LONGEST_SAMPLED:
+            why = f"flicker is filtered up to {LONGEST_SAMPLED} pixels a side"
+            raise UsageError(shown, why, "choose --temporal off, or give smaller pictures")
 
     @property
     def composes(self) -> bool:

@@ -124,7 +124,7 @@ def _sounding(clip: Clip, guide: Guide) -> Clip:
     if clip.is_pictures or source.is_pictures or first is None or probe(clip.path).audio:
         return clip
     later = clip.index.pts[0] * clip.index.time_base - source.index.pts[first] * source.index.time_base
-    is_part = source.index.num_frames != clip.index.num_frames
+    is_part = first > 0 or source.index.num_frames != clip.index.num_frames
     return replace(clip, origin=source, later_s=Fraction(later), is_part=is_part)
 
 

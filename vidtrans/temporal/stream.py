@@ -62,7 +62,7 @@ class Recursive(Protocol):
 def filtered(
     samples: Iterable[Sample], method: Filter, wanted: range | None = None
 ) -> Iterator[tuple[Sample, np.ndarray]]:
-    """Yield each sample with its filtered picture, ``method.radius`` frames behind the input; one more unless that is 0.
+    """Yield each sample with its filtered picture, ``method.radius`` frames behind the input, or one more, unless 0.
 
     ``wanted``: the numbers of the frames that are asked for; the others are only neighbours. A recursive filter sees
     all of them.
