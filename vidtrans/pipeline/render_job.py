@@ -41,7 +41,6 @@ from vidtrans.video.encoder import SegmentWriter
 from vidtrans.video.encoding import EncodingSettings
 from vidtrans.video.sequence import encoder_of
 
-
 LONGEST_KEPT = 16384  # pixels: what x264 takes
 LONGEST_SAMPLED = 32766  # what OpenCV's remap does
 
