@@ -44,6 +44,12 @@ def test_a_batch_is_the_same_whatever_was_made_before_it(tmp_path: Path) -> None
         assert all(equal(a, b) for a, b in zip(streamed, batches[2:7], strict=True))
 
 
+def test_the_shares_of_a_batch_are_that_batch(tmp_path: Path) -> None:
+    whole = loader(tmp_path / "a", batch=6).make(3)
+    shares = [loader(tmp_path / "a", batch=6, share=range(i, i + 2)).make(3) for i in (0, 2, 4)]
+    assert equal(Batch(*(np.concatenate([getattr(s, n) for s in shares]) for n in ("inputs", "targets"))), whole)
+
+
 def test_a_stream_may_be_left_in_the_middle(tmp_path: Path) -> None:
     stream = loader(tmp_path / "a").stream(0, 1000)
     next(stream)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -11,12 +13,18 @@ from torch import nn
 
 from vidtrans.errors import UsageError
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
+from vidtrans.networks.hd import coarser_prefixes, load_coarser
 from vidtrans.networks.init import build_discriminator, build_generator, full_table, initialise
+from vidtrans.networks.parts import Attention, ResidualBlock, Squeeze, upsampling
 from vidtrans.networks.unet import UNet256, UNetSettings
+from vidtrans.networks.unet_small import _Residual
 
 
 def num_parameters(network: nn.Module) -> int:
     return sum(p.numel() for p in network.parameters())
+
+
+NORMS = (nn.BatchNorm2d, nn.InstanceNorm2d)
 
 
 def noise(*shape: int) -> torch.Tensor:
@@ -29,9 +37,46 @@ def test_the_networks_have_the_sizes_of_their_papers() -> None:
         assert round(num_parameters(build_generator("unet-256", {}, 3)) / 1e6, 2) == 54.41
         assert num_parameters(build_discriminator("patchgan", {}, 6)) == 2_768_705
         assert 1.2e6 < num_parameters(build_generator("unet-small", {}, 1)) < 1.6e6
+        # CycleGAN's 11.38 M and 7.84 M (its norms have no scales), pix2pixHD's 182.5 M, SPADE's 92 M.
+        assert round(num_parameters(build_generator("residual", {}, 3)) / 1e6, 2) == 11.38
+        assert round(num_parameters(build_generator("residual", {"blocks": 6}, 3)) / 1e6, 2) == 7.84
+        assert round(num_parameters(build_generator("hd", {}, 3)) / 1e6, 1) == 182.5
+        assert 91e6 < num_parameters(build_generator("spade", {}, 3)) < 97e6
 
 
-@pytest.mark.parametrize(("layers", "patch"), [(1, 16), (2, 34), (3, 70), (5, 286)])
+NAMES = {  # of their weights, and their settings, as they were before any other setting was there
+    "unet-256": ("25d8e17a2e78ffc6", {"channels": 4, "downsamplings": 8, "dropout": 0.5}, 0.0025880018),
+    "unet-small": (
+        "19c8eae329adbf0f",
+        {"channels": 8, "blocks": [1, 2, 2], "head": "pixel-shuffle", "residual": False},
+        0.0129732332,
+    ),
+    "patchgan": ("9a0f8f8195ca7884", {"channels": 4, "layers": 3}, 0.0811519486),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_old_model_files_and_cache_keys_hold(name: str) -> None:
+    """Weights' names, recorded settings, first weights, and what they make: as in the first version."""
+    names, table, power = NAMES[name]
+    registry, channels = (GENERATORS, 3) if name in GENERATORS else (DISCRIMINATORS, 6)
+    given = {"channels": table["channels"]}
+    assert full_table(registry, name, given, "x") == table
+    network: Any = (build_generator if registry is GENERATORS else build_discriminator)(name, given, channels)
+    assert hashlib.sha256(json.dumps(list(network.state_dict())).encode()).hexdigest()[:16] == names
+    initialise(network, 3)
+    torch.manual_seed(5)
+    side = 256 if name == "unet-256" else 64
+    made = network.train()(noise(1, channels, side, side))
+    assert made.double().square().mean().item() == pytest.approx(power, rel=1e-3)
+
+
+def test_a_setting_that_came_later_is_recorded_where_it_is_set() -> None:
+    table = full_table(GENERATORS, "unet-256", {"skips": False, "norm": "batch", "checkpointing": True}, "x")
+    assert table == {"channels": 64, "downsamplings": 8, "dropout": 0.5, "skips": False}
+
+
+@pytest.mark.parametrize(("layers", "patch"), [(0, 1), (1, 16), (2, 34), (3, 70), (4, 142), (5, 286)])
 def test_a_patchgan_judges_patches_of_the_size_it_says(layers: int, patch: int) -> None:
     network = build_discriminator("patchgan", {"channels": 4, "layers": layers}, 1).double().eval()
     for module in network.modules():
@@ -100,7 +145,7 @@ def test_the_skips_carry_detail_past_the_bottleneck() -> None:
 def test_the_small_unet_takes_each_head_and_any_number_of_blocks(head: str, blocks: list[int]) -> None:
     network = build_generator("unet-small", {"channels": 8, "head": head, "blocks": blocks}, 2, 3).eval()
     assert network(noise(1, 2, 32, 48)).shape == (1, 3, 32, 48)
-    residuals = sum(type(m).__name__ == "_Residual" for m in network.modules())
+    residuals = sum(isinstance(m, _Residual) for m in network.modules())
     assert residuals == sum(blocks)
 
 
@@ -109,6 +154,220 @@ def test_the_small_unet_refuses_blocks_for_another_depth(blocks: list[int]) -> N
     """It has three depths; a list of another length must not be cut short, or fail while training."""
     with pytest.raises(UsageError, match="blocks"):
         build_generator("unet-small", {"blocks": blocks}, 1)
+
+
+# Other ways to be built
+
+
+def norms_of(network: nn.Module) -> set[str]:
+    return {type(m).__name__ for m in network.modules() if isinstance(m, NORMS)}
+
+
+@pytest.mark.parametrize("name", ["unet-256", "residual", "hd", "spade"])
+def test_a_generator_has_the_norm_that_was_asked_for(name: str) -> None:
+    found = {}
+    for norm in ("batch", "instance", "none"):
+        with torch.device("meta"):
+            found[norm] = norms_of(build_generator(name, {"norm": norm}, 3))
+    assert found == {"batch": {"BatchNorm2d"}, "instance": {"InstanceNorm2d"}, "none": set()}
+
+
+@pytest.mark.parametrize("name", ["unet-256", "residual", "hd"])
+@pytest.mark.parametrize("how", ["transposed", "resize", "bilinear", "pixel-shuffle"])
+def test_a_generator_doubles_sizes_as_it_was_asked_to(name: str, how: str) -> None:
+    with torch.device("meta"):
+        network = build_generator(name, {"upsample": how}, 3)
+    found = {type(m).__name__ for m in network.modules()} & {"ConvTranspose2d", "Upsample", "PixelShuffle"}
+    wanted = {"transposed": "ConvTranspose2d", "resize": "Upsample", "bilinear": "Upsample"}
+    assert found == {wanted.get(how, "PixelShuffle")}
+
+
+def test_without_skips_all_goes_through_the_bottleneck() -> None:
+    network = build_generator("unet-256", {"downsamplings": 4, "channels": 4, "skips": False}, 1).eval()
+    initialise(network, 0)
+    network.down[-1].register_forward_hook(lambda m, i, o: torch.zeros_like(o))
+    with torch.no_grad():
+        assert torch.equal(network(noise(1, 1, 16, 16)), network(-noise(1, 1, 16, 16)))
+
+
+def test_a_resized_flat_picture_has_no_grid_and_a_transposed_one_has() -> None:
+    def ripple(how: str) -> float:
+        layer = nn.Sequential(*upsampling(4, 4, how))
+        initialise(layer, 1)
+        middle = layer(torch.ones(1, 4, 16, 16))[..., 4:-4, 4:-4]
+        return float(middle.detach().std(dim=(2, 3)).max())
+
+    assert ripple("resize") < 1e-6
+    assert ripple("bilinear") < 1e-6
+    assert ripple("transposed") > 1e-3
+
+
+@pytest.mark.parametrize("layers", [0, 1, 3])
+@pytest.mark.parametrize("norm", ["batch", "instance", "none"])
+def test_what_a_patchgan_judges_by_ends_in_its_logits(layers: int, norm: str) -> None:
+    network = build_discriminator("patchgan", {"channels": 4, "layers": layers, "norm": norm}, 6).eval()
+    x = noise(2, 6, 32, 32)
+    (features,) = network.judge(x)
+    assert torch.equal(features[-1], network(x))
+    assert [f.shape[1] for f in features] == [4 * min(2**i, 8) for i in range(max(layers, 1) + 1)] + [1]
+
+
+def test_a_multi_scale_discriminator_judges_smaller_and_smaller_pictures() -> None:
+    network = build_discriminator("multi-scale", {"channels": 4, "layers": 2, "scales": 3}, 6).eval()
+    initialise(network, 0)
+    x = noise(1, 6, 64, 48)
+    judged = network.judge(x)
+    assert [f[0].shape[-2:] for f in judged] == [(32, 24), (16, 12), (8, 6)]
+    assert all(torch.equal(f[-1], logits) for f, logits in zip(judged, network(x), strict=True))
+    # Each scale has weights of its own, and judges its own size of the picture.
+    half = nn.functional.avg_pool2d(x, 3, 2, 1, count_include_pad=False)
+    assert torch.equal(network.scales[1](half), judged[1][-1])
+    assert not torch.equal(network.scales[0](half), judged[1][-1])
+
+
+@pytest.mark.parametrize("scales", [1, 2, 3])
+def test_a_multi_scale_discriminator_knows_its_smallest_picture(scales: int) -> None:
+    network = build_discriminator("multi-scale", {"channels": 4, "layers": 2, "scales": scales}, 2).train()
+    side = network.smallest
+    assert network(noise(1, 2, side, side))[-1].shape == (1, 1, 1, 1)
+    with pytest.raises((RuntimeError, ValueError)):
+        network(noise(1, 2, side - 1, side - 1))
+
+
+def test_a_spectral_norm_is_the_largest_singular_value() -> None:
+    network = build_discriminator("patchgan", {"channels": 8, "spectral": True, "norm": "none"}, 6)
+    initialise(network, 0)
+    x, convs = noise(1, 6, 32, 32), [m for m in network.modules() if isinstance(m, nn.Conv2d)]
+    for _ in range(20):
+        network.train()(x)
+    for conv in convs:
+        assert torch.linalg.matrix_norm(conv.weight.detach().flatten(1), 2) == pytest.approx(1, abs=0.02)
+    before = {k: v.clone() for k, v in network.state_dict().items()}
+    made = network.eval()(x)
+    assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())
+    # The gradient is that of the quotient: along the weight itself there is none.
+    made.square().sum().backward()
+    for conv in convs:
+        raw: Any = conv.parametrizations["weight"].original
+        assert (raw * raw.grad).sum().abs() < 1e-3 * raw.norm() * raw.grad.norm() + 1e-12
+
+
+def test_attention_starts_as_if_it_were_not_there_and_sees_far() -> None:
+    layer = Attention(16)
+    initialise(layer, 0)
+    x = noise(1, 16, 8, 8).requires_grad_()
+    assert torch.equal(layer(x), x)
+    nn.init.ones_(layer.gate)
+    layer(x)[0, :, 0, 0].sum().backward()
+    assert x.grad is not None
+    assert x.grad[..., 7, 7].abs().sum() > 0
+
+
+def test_dilated_blocks_see_farther() -> None:
+    seen = []
+    for dilation in (1, 4):
+        block = ResidualBlock(4, norm="none", dilation=dilation)
+        x = noise(1, 4, 32, 32).requires_grad_()
+        block(x)[0, :, 16, 16].sum().backward()
+        assert x.grad is not None
+        rows = x.grad[0].abs().amax((0, 2)).nonzero()
+        seen.append(int(rows.max() - rows.min()) + 1)
+    assert seen == [5, 11]
+
+
+def test_squeezed_channels_are_weighed_by_the_whole_picture() -> None:
+    layer = Squeeze(16)
+    x = noise(1, 16, 8, 8)
+    y = x.clone()
+    y[..., 7, 7] += 9
+    share = layer(x) / x
+    assert torch.allclose(share, share[..., :1, :1].expand_as(share), atol=1e-5)
+    assert not torch.allclose(layer(y)[..., 0, 0], layer(x)[..., 0, 0])
+
+
+# Coarse to fine
+
+TINY_HD = {"channels": 8, "downsamplings": 2, "blocks": 1, "enhancer_blocks": 1}
+
+
+def test_a_trained_coarse_generator_is_put_into_a_finer_one() -> None:
+    coarse, fine, finest = (build_generator("hd", {**TINY_HD, "enhancers": n}, 3) for n in range(3))
+    for seed, network in enumerate((coarse, fine, finest)):
+        initialise(network, seed)
+    before = fine.head[1].weight.clone()
+    put = load_coarser(fine, coarse.state_dict())
+    assert put
+    assert all(n.startswith(coarser_prefixes(fine)) for n in put)
+    assert torch.equal(fine.head[1].weight, before)
+    x = noise(1, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(fine.eval().whole(x), coarse.eval().whole(x))
+        # With the enhancer's own view silent, what is left is the coarser one's features.
+        fine.enhancers[0].down.register_forward_hook(lambda m, i, o: torch.zeros_like(o))
+        assert not torch.equal(fine(x), torch.zeros(1, 3, 64, 64))
+    put = load_coarser(finest, fine.state_dict())
+    assert {n.split(".")[0] for n in put} == {"whole", "enhancers"}
+    below = [n for n in finest.state_dict() if n.startswith(coarser_prefixes(finest))]
+    assert set(put) == set(below)
+    assert coarser_prefixes(coarse) == ()
+
+
+def test_a_coarse_generator_of_another_kind_is_refused_and_changes_nothing() -> None:
+    fine = build_generator("hd", {**TINY_HD, "enhancers": 1}, 3)
+    before = {k: v.clone() for k, v in fine.state_dict().items()}
+    others: list[Any] = [
+        build_generator("hd", {**TINY_HD, "channels": 16}, 3),
+        build_generator("hd", {**TINY_HD, "blocks": 2}, 3),
+        build_generator("hd", {**TINY_HD, "enhancers": 2}, 3),
+        build_generator("residual", {"channels": 8}, 3),
+        nn.Sequential(),
+    ]
+    for other in others:
+        with pytest.raises(UsageError, match="coarser hd generator"):
+            load_coarser(fine, other.state_dict())
+    assert all(torch.equal(v, before[k]) for k, v in fine.state_dict().items())
+    with pytest.raises(UsageError, match="multiple of 4"):
+        build_generator("hd", {"channels": 18, "enhancers": 2}, 3)
+
+
+# Memory
+
+CHECKPOINTED = [
+    ("unet-256", {"channels": 4, "downsamplings": 4}),
+    ("residual", {"channels": 4, "blocks": 2, "attention": True}),
+    ("hd", {**TINY_HD, "enhancers": 1, "norm": "batch"}),
+    ("spade", {"channels": 4, "hidden": 8, "upsamplings": 3}),
+]
+
+
+@pytest.mark.parametrize(("name", "table"), CHECKPOINTED, ids=lambda v: v if isinstance(v, str) else "")
+def test_what_is_computed_again_changes_nothing_but_memory(name: str, table: dict[str, Any]) -> None:
+    """Outputs, gradients, running statistics, spectral norms: to the bit, and fewer tensors kept."""
+    x, found = noise(2, 3, 32, 32), []
+    for checkpointing in (False, True):
+        network = build_generator(name, {**table, "checkpointing": checkpointing}, 3).train()
+        initialise(network, 0)
+        kept: list[int] = []
+
+        def keep(t: torch.Tensor, kept: list[int] = kept) -> torch.Tensor:
+            kept.append(t.numel())
+            return t
+
+        torch.manual_seed(0)
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t):
+            made = network(x)
+        held = sum(kept)
+        made.square().mean().backward()
+        gradients = {n: p.grad for n, p in network.named_parameters()}
+        found.append((made, gradients, network.state_dict(), held))
+        assert network.training
+        assert all(m.training for m in network.modules())
+        assert all(m.track_running_stats for m in network.modules() if isinstance(m, nn.BatchNorm2d))
+    (made, gradients, state, held), (again, same, after, less) = found
+    assert torch.equal(made, again)
+    assert all(torch.equal(g, same[n]) for n, g in gradients.items())
+    assert all(torch.equal(v, after[n]) for n, v in state.items())
+    assert less < held / 2
 
 
 # Starting weights
@@ -128,15 +387,12 @@ def test_weights_start_as_in_the_paper_whatever_the_global_seed(registry: Any) -
         first, same, other = (torch.cat([p.detach().flatten() for p in n.parameters()]) for n in networks)
         assert torch.equal(first, same)
         assert not torch.equal(first, other)
-        weights, scales = [], []
-        for module in networks[0].modules():
-            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-                weights.append(module.weight.flatten())
-            elif isinstance(module, nn.BatchNorm2d):
-                scales.append(module.weight)
-            bias = getattr(module, "bias", None)
-            assert bias is None or not bias.any()
-        drawn, scale = torch.cat(weights).detach(), torch.cat(scales).detach()
+        buffers = [list(n.buffers()) for n in networks[:2]]
+        assert all(torch.equal(a, b) for a, b in zip(*buffers, strict=True))
+        weights = [p.flatten() for p in networks[0].parameters() if p.ndim == 4]
+        scales = [m.weight for m in networks[0].modules() if isinstance(m, NORMS) and m.affine]
+        assert not any(p.any() for n, p in networks[0].named_parameters() if n.endswith("bias"))
+        drawn, scale = torch.cat(weights).detach(), torch.cat(scales or [torch.ones(1)]).detach()
         assert drawn.mean().abs() < 1e-3
         assert drawn.std() == pytest.approx(0.02, rel=0.02)
         assert scale.mean() == pytest.approx(1, abs=0.01)
@@ -159,6 +415,6 @@ def test_networks_are_built_by_name_and_their_tables_are_checked() -> None:
     with pytest.raises(UsageError, match=r"generator\.chanels"):
         build_generator("unet-256", {"chanels": 8}, 3)
     with pytest.raises(UsageError, match=r"discriminator\.layers"):
-        build_discriminator("patchgan", {"layers": 0}, 6)
+        build_discriminator("patchgan", {"layers": 6}, 6)
     table = full_table(GENERATORS, "unet-small", {"channels": 16}, "generator")
     assert table == {"channels": 16, "blocks": [1, 2, 2], "head": "pixel-shuffle", "residual": False}

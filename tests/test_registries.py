@@ -273,21 +273,24 @@ def test_a_generator_maps_each_picture_of_a_batch_by_itself(name: str) -> None:
     x = noise(3, 1, generator.multiple, generator.multiple)
     with torch.no_grad():
         together, alone = generator(x), torch.cat([generator(x[i : i + 1]) for i in range(3)])
-    assert torch.allclose(together, alone, atol=1e-5)
+    assert torch.allclose(together, alone, atol=1e-4)  # a picture's steps are 80 times as large
 
 
 @pytest.mark.parametrize("name", DISCRIMINATORS)
 @pytest.mark.parametrize("channels", [4, 6])
-def test_a_discriminator_gives_a_map_of_logits_from_its_smallest_size_up(name: str, channels: int) -> None:
+def test_a_discriminator_gives_maps_of_logits_from_its_smallest_size_up(name: str, channels: int) -> None:
     cls = DISCRIMINATORS.load(name)
     discriminator = cls(channels, smallest(cls.Settings)).train()
     initialise(discriminator, 0)
-    for side in (discriminator.smallest, 64):
-        logits = discriminator(noise(2, channels, side, side))
-        assert logits.ndim == 4
-        assert logits.shape[:2] == (2, 1)
-        assert logits.numel() > 0
-    logits.square().mean().backward()
+    for side in (discriminator.smallest, 2 * discriminator.smallest):
+        judged = discriminator.judge(noise(2, channels, side, side))
+        for *features, logits in judged:
+            assert features
+            assert all(f.ndim == 4 and len(f) == 2 for f in features)
+            assert logits.ndim == 4
+            assert logits.shape[:2] == (2, 1)
+            assert logits.numel() > 0
+    sum(logits.square().mean() for *_, logits in judged).backward()
     assert [n for n, p in discriminator.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
 
 

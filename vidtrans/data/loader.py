@@ -99,7 +99,8 @@ class Loader:
     """Makes the batch of any step, without having made those before it.
 
     Parameters: ``batch`` pairs a step; ``crop`` in pixels or None for whole pictures; ``jitter`` ≥ 1 and ``flip``
-    as in ``draw_geometry``; ``multiple``: what the network's sides must be multiples of.
+    as in ``draw_geometry``; ``multiple``: what the network's sides must be multiples of; ``share``: which of a step's
+    pairs are made, where several processes share them (all, unless said).
     """
 
     def __init__(
@@ -113,7 +114,9 @@ class Loader:
         crop: int | None = None,
         jitter: float = 1.0,
         flip: bool = False,
+        share: range | None = None,
     ) -> None:
+        self.share = range(batch) if share is None else share
         self.pairs, self.pairing, self.batch, self.seed = list(pairs), pairing, batch, seed
         self.jitter, self.flip = jitter, flip
         self.read = PictureCache()
@@ -131,7 +134,8 @@ class Loader:
 
     def make(self, step: int) -> Batch:
         """The batch of ``step``, counted from 0."""
-        made = [self._example(i, step * self.batch + k) for k, i in enumerate(self.indices(step))]
+        indices = self.indices(step)
+        made = [self._example(indices[k], step * self.batch + k) for k in self.share]
         return Batch(np.stack([x for x, _ in made]), np.stack([y for _, y in made]))
 
     def _example(self, index: int, position: int) -> tuple[np.ndarray, np.ndarray]:

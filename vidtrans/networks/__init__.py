@@ -3,8 +3,14 @@
 A generator is made with ``(in_channels, out_channels, settings)``, states in ``multiple`` what its input's
 sides must be multiples of and in ``smallest`` how small a side it can train on, and maps (N, in, H, W) in
 [−1, 1] to (N, out, H, W) in [−1, 1].
-A discriminator is made with ``(channels, settings)`` and maps the input and the picture, concatenated, to a
-map of logits, one a patch.
+
+A discriminator is made with ``(channels, settings)``, states ``smallest`` as well, and judges the input and the
+picture, concatenated, by logits, one a patch. ``judge(x)`` gives for each scale a list of its layers' features
+(N, c, h, w), the last of which is the logits (N, 1, h, w): what feature matching compares is all but the last.
+Calling it gives the logits alone: a tensor, or, of one with several scales, a list.
+
+A ``Settings`` class may name fields in ``added`` (what came later, and is not recorded at its default: old model files
+and cache keys hold) and in ``unrecorded`` (what changes no result). What networks are built of is in ``parts``.
 """
 
 from __future__ import annotations
@@ -14,8 +20,20 @@ from vidtrans.registry import Entry, Registry
 GENERATORS = Registry(
     "generator",
     {
+        "unet-64": Entry("vidtrans.networks.unet:UNet64", "pix2pix's U-Net for 64 pixels and up: 29 M parameters"),
+        "unet-128": Entry("vidtrans.networks.unet:UNet128", "pix2pix's U-Net for 128 pixels and up: 42 M parameters"),
         "unet-256": Entry("vidtrans.networks.unet:UNet256", "the U-Net of pix2pix: 8 downsamplings, 54 M parameters"),
+        "unet-512": Entry("vidtrans.networks.unet:UNet512", "pix2pix's U-Net for 512 pixels and up: 67 M parameters"),
         "unet-small": Entry("vidtrans.networks.unet_small:UNetSmall", "trains in minutes on a CPU: 1.4 M parameters"),
+        "residual": Entry(
+            "vidtrans.networks.residual:Residual",
+            "repaints textures without skips, as CycleGAN does: 11 M, slow on a CPU",
+        ),
+        "hd": Entry("vidtrans.networks.hd:HD", "pix2pixHD's, coarse to fine, for 1024 pixels and up: 182 M, for a GPU"),
+        "spade": Entry(
+            "vidtrans.networks.spade:SpadeGenerator",
+            "for regions: each area gets a texture of its own: 92 M, for a GPU",
+        ),
     },
 )
 
@@ -23,5 +41,8 @@ DISCRIMINATORS = Registry(
     "discriminator",
     {
         "patchgan": Entry("vidtrans.networks.patchgan:PatchGAN", "judges overlapping patches: 70×70 with 3 layers"),
+        "multi-scale": Entry(
+            "vidtrans.networks.patchgan:MultiScale", "pix2pixHD's: a PatchGAN at full, half and quarter size, 8 M"
+        ),
     },
 )

@@ -6,20 +6,29 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.utils import parametrize
 
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.settings import Table, from_table, to_table
 
 
 def initialise(network: nn.Module, seed: int) -> None:
-    """The paper's start: N(0, 0.02) for convolutions, N(1, 0.02) for BatchNorm scales, biases 0."""
+    """The paper's start: N(0, 0.02) for convolutions, N(1, 0.02) for the scales of norms, biases 0.
+
+    What ``seed`` gives is the same whatever the global generator's state is. Gates (of attention) stay at 0.
+    """
     generator = torch.Generator().manual_seed(seed)
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.normal_(module.weight, 0.0, 0.02, generator=generator)
+            held: Any = module
+            if parametrize.is_parametrized(module):  # its weight is made of what training changes
+                nn.init.normal_(held.parametrizations.weight.original, 0.0, 0.02, generator=generator)
+                held.parametrizations.weight[0].restart(held.parametrizations.weight.original)
+            else:
+                nn.init.normal_(module.weight, 0.0, 0.02, generator=generator)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.BatchNorm2d):
+        elif isinstance(module, nn.BatchNorm2d | nn.InstanceNorm2d) and module.affine:
             nn.init.normal_(module.weight, 1.0, 0.02, generator=generator)
             nn.init.zeros_(module.bias)
 
@@ -37,5 +46,12 @@ def build_discriminator(name: str, table: Table, channels: int) -> Any:
 
 
 def full_table(registry: Any, name: str, table: Table, where: str) -> Table:
-    """A network's settings with the defaults filled in, for records and cache keys."""
-    return to_table(from_table(registry.load(name).Settings, table, where))
+    """A network's settings with the defaults filled in, for records and cache keys.
+
+    Its settings class may name fields in ``added``: they came after models had been made without them, and are left
+    out at their default, so that old records and keys hold. Those in ``unrecorded`` change no result.
+    """
+    cls = registry.load(name).Settings
+    whole, defaults = to_table(from_table(cls, table, where)), to_table(cls())
+    added, unrecorded = getattr(cls, "added", ()), getattr(cls, "unrecorded", ())
+    return {k: v for k, v in whole.items() if k not in unrecorded and not (k in added and v == defaults[k])}

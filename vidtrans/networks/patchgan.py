@@ -1,12 +1,17 @@
-"""The PatchGAN discriminator of Isola et al. (CVPR 2017), conditional on the input."""
+"""The PatchGAN discriminator of Isola et al. (CVPR 2017), conditional on the input; and, on several scales, that of
+pix2pixHD (Wang et al., CVPR 2018).
+"""
 
 from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from vidtrans.networks.parts import norm_setting, normalise, spectral
 from vidtrans.settings import setting
 
 
@@ -15,27 +20,88 @@ class PatchGANSettings:
     """The paper's 70×70 is the default."""
 
     channels: int = setting(64, "channels after the first layer", low=4, high=256)
-    layers: int = setting(3, "stride-2 layers: 1, 2, 3 and 5 judge patches of 16, 34, 70 and 286 pixels", low=1, high=5)
+    layers: int = setting(
+        3, "stride-2 layers: 0, 1, 2, 3, 4 and 5 judge patches of 1, 16, 34, 70, 142 and 286 pixels", low=0, high=5
+    )
+    norm: str = norm_setting("batch")
+    spectral: bool = setting(False, "spectral norm: the discriminator cannot grow steep, training is steadier")
+
+    added: ClassVar[tuple[str, ...]] = ("norm", "spectral")
+
+
+@dataclass(frozen=True)
+class MultiScaleSettings(PatchGANSettings):
+    """The paper's three scales of a 70×70 PatchGAN."""
+
+    norm: str = norm_setting("instance")
+    scales: int = setting(3, "discriminators, each sees the picture at half the size of the one before", low=1, high=4)
+
+    added: ClassVar[tuple[str, ...]] = ()
 
 
 class PatchGAN(nn.Module):
-    """C64-C128-C256-C512, then one logit a patch. No BatchNorm in the first layer, LeakyReLU 0.2."""
+    """C64-C128-C256-C512, then one logit a patch. No norm in the first layer, LeakyReLU 0.2.
 
-    Settings = PatchGANSettings
+    With no stride-2 layer it is the paper's PixelGAN: C64-C128, all of them 1×1.
+    """
+
+    Settings: type[PatchGANSettings] = PatchGANSettings
 
     def __init__(self, channels: int, settings: PatchGANSettings) -> None:
         super().__init__()
-        widths = [settings.channels * min(2**i, 8) for i in range(settings.layers + 1)]
-        layers: list[nn.Module] = [nn.Conv2d(channels, widths[0], 4, 2, 1), nn.LeakyReLU(0.2)]
+        count, norm, bound = settings.layers, settings.norm, settings.spectral
+        kernel, padding = (4, 1) if count else (1, 0)
+        widths = [settings.channels * min(2**i, 8) for i in range(max(count, 1) + 1)]
+        first = nn.Conv2d(channels, widths[0], kernel, 2 if count else 1, padding)
+        layers: list[nn.Module] = [spectral(first, bound), nn.LeakyReLU(0.2)]
         for i, (a, b) in enumerate(itertools.pairwise(widths), start=1):
-            stride = 2 if i < settings.layers else 1
-            layers += [nn.Conv2d(a, b, 4, stride, 1, bias=False), nn.BatchNorm2d(b), nn.LeakyReLU(0.2)]
-        layers.append(nn.Conv2d(widths[-1], 1, 4, 1, 1))
+            stride = 2 if i < count else 1
+            conv = nn.Conv2d(a, b, kernel, stride, padding, bias=norm == "none")
+            layers += [spectral(conv, bound), *normalise(b, norm), nn.LeakyReLU(0.2)]
+        layers.append(spectral(nn.Conv2d(widths[-1], 1, kernel, 1, padding), bound))
         self.net = nn.Sequential(*layers)
-        # Two unpadded-size steps at the end take two patches off each side; below this nothing is left.
-        self.smallest = 2**settings.layers * 3
+        # Two unpadded-size steps at the end take two patches off each side; below this nothing is left. A single
+        # pixel is not enough for a norm.
+        self.smallest = 2**count * 3 if count else 2
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in + out, H, W) in [−1, 1] → (N, 1, h, w) logits."""
         logits: Tensor = self.net(x)
         return logits
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """(N, in + out, H, W) in [−1, 1] → what each layer makes of it, last the logits."""
+        made = []
+        for layer in self.net:
+            x = layer(x)
+            if isinstance(layer, nn.LeakyReLU):
+                made.append(x)
+        return [*made, x]
+
+    def judge(self, x: Tensor) -> list[list[Tensor]]:
+        return [self.features(x)]
+
+
+class MultiScale(nn.Module):
+    """PatchGANs of one kind on the picture, at half of its size, at a quarter."""
+
+    Settings = MultiScaleSettings
+
+    def __init__(self, channels: int, settings: MultiScaleSettings) -> None:
+        super().__init__()
+        scales = [PatchGAN(channels, settings) for _ in range(settings.scales)]
+        self.smallest = (scales[0].smallest - 1) * 2 ** (settings.scales - 1) + 1  # halving rounds up
+        self.scales = nn.ModuleList(scales)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """(N, in + out, H, W) in [−1, 1] → (N, 1, h, w) logits of each scale, the full size first."""
+        return [features[-1] for features in self.judge(x)]
+
+    def judge(self, x: Tensor) -> list[list[Tensor]]:
+        judged = []
+        scale: Any
+        for i, scale in enumerate(self.scales):
+            if i:
+                x = F.avg_pool2d(x, 3, 2, 1, count_include_pad=False)
+            judged.append(scale.features(x))
+        return judged

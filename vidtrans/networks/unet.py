@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from vidtrans.networks.parts import (
+    checkpointing_setting,
+    norm_setting,
+    normalise,
+    recomputed,
+    upsample_setting,
+    upsampling,
+)
 from vidtrans.settings import setting
 
 
@@ -17,68 +26,121 @@ class UNetSettings:
     channels: int = setting(64, "channels after the first layer", low=4, high=256)
     downsamplings: int = setting(8, "how often the picture is halved", low=3, high=9)
     dropout: float = setting(0.5, "dropout in the three innermost decoder layers, while training", low=0.0, high=0.9)
+    skips: bool = setting(True, "layers of one size are joined; false is the paper's plain encoder-decoder")
+    upsample: str = upsample_setting()
+    norm: str = norm_setting("batch")
+    checkpointing: bool = checkpointing_setting()
+
+    added: ClassVar[tuple[str, ...]] = ("skips", "upsample", "norm")
+    unrecorded: ClassVar[tuple[str, ...]] = ("checkpointing",)
+
+
+@dataclass(frozen=True)
+class UNet64Settings(UNetSettings):
+    """Of the U-Net for 64 pixels."""
+
+    downsamplings: int = setting(6, "how often the picture is halved", low=3, high=9)
+
+
+@dataclass(frozen=True)
+class UNet128Settings(UNetSettings):
+    """Of the U-Net for 128 pixels."""
+
+    downsamplings: int = setting(7, "how often the picture is halved", low=3, high=9)
+
+
+@dataclass(frozen=True)
+class UNet512Settings(UNetSettings):
+    """Of the U-Net for 512 pixels."""
+
+    downsamplings: int = setting(9, "how often the picture is halved", low=3, high=9)
 
 
 class _Down(nn.Sequential):
-    """LeakyReLU – 4×4 stride-2 convolution – BatchNorm (Ck of the paper's encoder)."""
+    """LeakyReLU – 4×4 stride-2 convolution – norm (Ck of the paper's encoder)."""
 
-    def __init__(self, inputs: int, outputs: int, *, activate: bool, norm: bool) -> None:
-        layers: list[nn.Module] = [nn.LeakyReLU(0.2)] if activate else []
-        layers.append(nn.Conv2d(inputs, outputs, 4, 2, 1, bias=not norm))
-        if norm:
-            layers.append(nn.BatchNorm2d(outputs))
-        super().__init__(*layers)
+    def __init__(self, inputs: int, outputs: int, *, activate: bool, norm: str) -> None:
+        super().__init__(
+            *([nn.LeakyReLU(0.2)] if activate else []),
+            nn.Conv2d(inputs, outputs, 4, 2, 1, bias=norm == "none"),
+            *normalise(outputs, norm),
+        )
 
 
 class _Up(nn.Sequential):
-    """ReLU – 4×4 stride-2 transposed convolution – BatchNorm – dropout (Ck, CDk of the paper's decoder)."""
+    """ReLU – 4×4 stride-2 transposed convolution – norm – dropout (Ck, CDk of the paper's decoder)."""
 
-    def __init__(self, inputs: int, outputs: int, *, dropout: float) -> None:
-        layers: list[nn.Module] = [
+    def __init__(self, inputs: int, outputs: int, settings: UNetSettings, *, dropout: bool) -> None:
+        super().__init__(
             nn.ReLU(),
-            nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=False),
-            nn.BatchNorm2d(outputs),
-        ]
-        if dropout:
-            layers.append(nn.Dropout(dropout))
-        super().__init__(*layers)
+            *upsampling(inputs, outputs, settings.upsample, kernel=4, bias=settings.norm == "none"),
+            *normalise(outputs, settings.norm),
+            *([nn.Dropout(settings.dropout)] if dropout and settings.dropout else []),
+        )
 
 
-class UNet256(nn.Module):
-    """C64-C128-C256-C512×5 down, CD512×3-C512-C256-C128-C64 up, a skip between layers of one size.
+class UNet(nn.Module):
+    """C64-C128-C256-C512… down, CD512×3-C512…-C256-C128-C64 up, a skip between layers of one size.
 
-    The first and the innermost layer have no BatchNorm: over a single value it would give zero.
+    The first and the innermost layer have no norm: over a single value it would give zero.
     """
 
-    Settings = UNetSettings
+    Settings: type[UNetSettings] = UNetSettings
 
     def __init__(self, in_channels: int, out_channels: int, settings: UNetSettings) -> None:
         super().__init__()
+        self.skips, self.checkpointing = settings.skips, settings.checkpointing
         depth = settings.downsamplings
         self.multiple = self.smallest = 2**depth
         widths = [settings.channels * min(2**i, 8) for i in range(depth)]
         self.down = nn.ModuleList(
-            _Down(a, b, activate=i > 0, norm=0 < i < depth - 1)
+            _Down(a, b, activate=i > 0, norm=settings.norm if 0 < i < depth - 1 else "none")
             for i, (a, b) in enumerate(zip([in_channels, *widths[:-1]], widths, strict=True))
         )
         # Up layer i doubles the size; all but the innermost also take the skip, so twice the channels.
+        joined = 2 if settings.skips else 1
         self.up = nn.ModuleList(
             _Up(
-                widths[i] * (1 if i == depth - 1 else 2),
+                widths[i] * (1 if i == depth - 1 else joined),
                 widths[i - 1],
-                dropout=settings.dropout if depth - 4 <= i - 1 < depth - 1 else 0.0,
+                settings,
+                dropout=depth - 4 <= i - 1 < depth - 1,
             )
             for i in range(depth - 1, 0, -1)
         )
-        self.head = nn.Sequential(nn.ReLU(), nn.ConvTranspose2d(2 * widths[0], out_channels, 4, 2, 1), nn.Tanh())
+        head = upsampling(joined * widths[0], out_channels, settings.upsample, kernel=4)
+        self.head = nn.Sequential(nn.ReLU(), *head, nn.Tanh())
 
     def forward(self, x: Tensor) -> Tensor:
         skips = []
         for down in self.down:
-            x = down(x)
+            x = recomputed(down, x, wanted=self.checkpointing)
             skips.append(x)
         skips.pop()
         for up in self.up:
-            x = torch.cat([up(x), skips.pop()], 1)
+            x, skip = recomputed(up, x, wanted=self.checkpointing), skips.pop()
+            x = torch.cat([x, skip], 1) if self.skips else x
         picture: Tensor = self.head(x)
         return picture
+
+
+class UNet64(UNet):
+    """The U-Net for pictures from 64 pixels up: 6 downsamplings."""
+
+    Settings = UNet64Settings
+
+
+class UNet128(UNet):
+    """The U-Net for pictures from 128 pixels up: 7 downsamplings."""
+
+    Settings = UNet128Settings
+
+
+class UNet256(UNet):
+    """The paper's: C64-C128-C256-C512×5 down, 8 downsamplings, for pictures from 256 pixels up."""
+
+
+class UNet512(UNet):
+    """The U-Net for pictures from 512 pixels up: 9 downsamplings."""
+
+    Settings = UNet512Settings

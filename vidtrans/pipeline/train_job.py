@@ -16,7 +16,7 @@ from vidtrans.data.dataset import Dataset, Pair
 from vidtrans.data.loader import Batches, Loader, NoiseLoader, to_signed
 from vidtrans.errors import UsageError
 from vidtrans.files import write_json
-from vidtrans.inference.device import resolve_device, resolve_precision
+from vidtrans.inference.device import resolve_device
 from vidtrans.inference.engine import pad_to_multiple
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.model import Card, ModelRecord, load_generator, read_record, save_model
@@ -28,10 +28,14 @@ from vidtrans.pipeline.context import Context
 from vidtrans.pipeline.recipe import Recipe
 from vidtrans.pipeline.stages import TrainStage, libraries
 from vidtrans.settings import Table, to_table
+from vidtrans.training import perceptual
 from vidtrans.training.batchnorm import reestimate
 from vidtrans.training.checkpoint import load_checkpoint
 from vidtrans.training.evaluation import evenly, score, shown_of
+from vidtrans.training.memory import ask_for_huge_pages
 from vidtrans.training.pix2pix import Pix2Pix
+from vidtrans.training.precision import resolve_precisions
+from vidtrans.training.rarity import rarity
 from vidtrans.training.schedule import learning_rate
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.sheets import Timeline, preview_sheet
@@ -60,13 +64,17 @@ class TrainJob:
         context: Context,
         picture_size: tuple[int, int] | None = None,
     ) -> None:
+        ask_for_huge_pages()
         self.picture_size = picture_size
         self.dataset, self.recipe, self.settings = dataset, recipe, settings
         self.start, self.context = start, context
         self.pairing = dataset.pairing
         self.pairs = dataset.role("train")
         self.device = resolve_device(context.device)
-        self.precision = resolve_precision(settings.precision, self.device)
+        self.precision, self.shown_precision = resolve_precisions(settings.precision, self.device)
+        if settings.freeze and start is None:
+            remedy = "give --from MODEL, or leave it out"
+            raise UsageError("training.freeze", "there are no weights to keep in a run that starts anew", remedy)
         self.generator_name, self.generator_table = recipe.choice("generator")
         self.discriminator_name, self.discriminator_table = recipe.choice("discriminator")
         self.threads = torch.get_num_threads() if self.device.kind == "cpu" else 0
@@ -89,7 +97,8 @@ class TrainJob:
                 "precision": self.precision,
                 "threads": self.threads,
                 "world_size": 1,
-            },
+            }
+            | ({"perceptual": perceptual.identity()} if self.settings.looks_through_vgg else {}),
             libraries={"torch": torch.__version__.partition("+")[0]} | libraries("opencv-python-headless"),
             steps=total,
             fresh=fresh,
@@ -116,8 +125,14 @@ class TrainJob:
                     f"this {kind} needs {network.smallest} a side",
                     "train on larger pictures (--size never enlarges), raise training.crop, or take fewer layers",
                 )
-        model = Pix2Pix(generator, discriminator, self.settings, self.device, self.precision)
+        model = Pix2Pix(generator, discriminator, self.settings, self.device, self.precision, self._rarity())
         return Run(folder, model, loader, self.context.seed, [total])
+
+    def _rarity(self) -> torch.Tensor | None:
+        """What the colours of the training pictures weigh; a dataset that is only planned has none."""
+        if not self.settings.rebalance or self.picture_size is not None:
+            return None
+        return rarity(read_picture(pair.target) for pair in evenly(self.pairs, NORM_PICTURES))
 
     def _loader(self, multiple: int) -> Batches:
         settings = self.settings
@@ -184,7 +199,7 @@ class TrainJob:
         timeline.begin(run.step)
 
         def milestone(run: Run) -> None:
-            timeline.add(run.step, self._engine(run.model.generator))
+            timeline.add(run.step, self._engine(run.model.learned))
             timeline.draw(run.rows, {})
 
         try:
@@ -238,18 +253,18 @@ class TrainJob:
                 yield meta["steps"], other
 
     def _engine(self, generator: Any) -> TorchEngine:
-        return TorchEngine(generator, self.device, self.precision, batch=1)
+        return TorchEngine(generator, self.device, self.shown_precision, batch=1)
 
     def _shown_pairs(self) -> list[Pair]:
         return self.dataset.role("held-out") or self.pairs
 
     def _preview(self, run: Run, path: Path) -> None:
         title = f"step {run.step} of {run.total}"
-        preview_sheet(self._engine(run.model.generator), self.pairing, self._shown_pairs(), title, path)
+        preview_sheet(self._engine(run.model.learned), self.pairing, self._shown_pairs(), title, path)
 
     def _export(self, run: Run, path: Path, stage: TrainStage) -> Table:
         """Norm statistics anew, held-out scores, and the model file; returns the scores."""
-        generator: Any = copy.deepcopy(run.model.generator)
+        generator: Any = copy.deepcopy(run.model.learned)
 
         def inputs() -> Iterator[torch.Tensor]:
             for pair in evenly(self.pairs, NORM_PICTURES):
@@ -281,7 +296,7 @@ class TrainJob:
                     "engine": stage.engine,
                     "seed": stage.seed,
                     "steps": run.history,
-                    "losses": dict(zip(("gan", "l1", "discriminator"), losses, strict=False)),
+                    "losses": dict(zip(run.model.columns, losses, strict=False)),
                     "held_out": scores,
                 },
                 card=stage.card,

@@ -4,7 +4,7 @@ Networks", CVPR 2017). Reads like the paper: G maps x to y, D judges (x, y) agai
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -12,24 +12,55 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vidtrans.errors import DeviceError
-from vidtrans.inference.device import Device, Precision, out_of_memory
+from vidtrans.inference.device import Device, out_of_memory
+from vidtrans.training import ADVERSARIAL, losses
+from vidtrans.training.average import Average
+from vidtrans.training.freeze import freeze
+from vidtrans.training.health import Glimpses
+from vidtrans.training.losses import Judgement
+from vidtrans.training.perceptual import VGG
+from vidtrans.training.precision import TrainingPrecision
+from vidtrans.training.rarity import weigh
 from vidtrans.training.settings import TrainingSettings
+
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True)
 class Losses:
-    """The losses of one step: ``gan`` and ``l1`` of the generator, unweighted, and the discriminator's."""
+    """The losses of one step, unweighted: ``gan`` and ``l1`` of the generator, and the discriminator's.
+
+    ``more`` holds the generator's others, those that are on.
+    """
 
     gan: float
     l1: float
     discriminator: float
+    more: dict[str, float] = field(default_factory=dict)
 
-    def generator(self, settings: TrainingSettings) -> float:
-        return settings.gan * self.gan + settings.l1 * self.l1
+    @property
+    def row(self) -> list[float]:
+        """In the order of ``Pix2Pix.columns``."""
+        return [self.gan, self.l1, self.discriminator, *self.more.values()]
+
+
+@dataclass
+class _Part:
+    """What is worked off at once of a step's batch: ``share`` of it. ``seed`` decides the dropout."""
+
+    x: Tensor
+    y: Tensor
+    share: float
+    seed: int
+    fake: Tensor | None = None  # G(x) with its graph, where it is kept
 
 
 class Pix2Pix:
-    """Both networks and both optimisers. ``step`` is one update of D, then one of G."""
+    """Both networks and both optimisers. ``step`` is one update of D, then one of G.
+
+    ``discriminator`` offers ``judge``, see ``losses``. ``rarity``: the table of ``rarity.rarity``, where the settings
+    ask for rebalancing.
+    """
 
     def __init__(
         self,
@@ -37,14 +68,37 @@ class Pix2Pix:
         discriminator: nn.Module | None,
         settings: TrainingSettings,
         device: Device,
-        precision: Precision,
+        precision: TrainingPrecision,
+        rarity: Tensor | None = None,
     ) -> None:
         self.settings, self.device, self.precision = settings, device, precision
         self.layout = torch.channels_last if settings.channels_last else torch.contiguous_format
+        freeze(generator, settings.freeze)
         self.generator = self._place(generator)
         self.discriminator = None if discriminator is None else self._place(discriminator)
+        self.objective = ADVERSARIAL.load(settings.adversarial)
+        self.rarity = None if rarity is None or not settings.rebalance else rarity.to(device.torch)
+        self.vgg = self._place(VGG()) if settings.looks_through_vgg else None
         self.optimizer_g = self._adam(self.generator)
         self.optimizer_d = None if self.discriminator is None else self._adam(self.discriminator)
+        self.scaler_g, self.scaler_d = self._scaler(), self._scaler()
+        self.average = Average(self.generator, settings.ema) if settings.ema else None
+        self.glimpses = Glimpses()
+        self.weights = {"gan": settings.gan, "l1": settings.l1} | self._further_weights()
+
+    def _further_weights(self) -> dict[str, float]:
+        names = ("l2", "feature_matching", "perceptual")
+        return {name: weight for name in names if (weight := getattr(self.settings, name))}
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of the losses in a step's row."""
+        return ["gan", "l1", "discriminator", *self._further_weights()]
+
+    @property
+    def learned(self) -> nn.Module:
+        """The generator that training is for: the averaged one, where one is kept."""
+        return self.average.network if self.average else self.generator
 
     def _place(self, network: nn.Module) -> nn.Module:
         placed: nn.Module = network.to(device=self.device.torch, memory_format=self.layout)  # type: ignore[call-overload]
@@ -52,7 +106,12 @@ class Pix2Pix:
 
     def _adam(self, network: nn.Module) -> torch.optim.Adam:
         betas = (self.settings.beta1, self.settings.beta2)
-        return torch.optim.Adam(network.parameters(), lr=self.settings.lr, betas=betas, fused=True)
+        learning = [p for p in network.parameters() if p.requires_grad]
+        return torch.optim.Adam(learning, lr=self.settings.lr, betas=betas, fused=True)
+
+    def _scaler(self) -> torch.amp.GradScaler:
+        """In fp16, gradients would be lost below 6e-8: the loss is scaled up by what they can bear."""
+        return torch.amp.GradScaler(self.device.kind, enabled=self.precision == "fp16")
 
     def step(self, inputs: Tensor, targets: Tensor, *, lr: float, seed: int) -> Losses:
         """One step on (N, C, H, W) and (N, 3, H, W) float32 in [−1, 1]; ``seed`` decides the dropout.
@@ -64,55 +123,115 @@ class Pix2Pix:
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise
-            remedy = "lower --set training.batch or training.crop, or use --device cpu"
+            remedy = "lower --set training.batch or training.crop, raise training.accumulate, or use --device cpu"
             raise DeviceError(self.device.name, "out of memory while training", remedy) from None
 
     def _step(self, inputs: Tensor, targets: Tensor, lr: float, seed: int) -> Losses:
-        torch.manual_seed(seed)
         x = inputs.to(self.device.torch, memory_format=self.layout)
         y = targets.to(self.device.torch, memory_format=self.layout)
         self.generator.train()
-        with self._autocast():
-            fake = self.generator(x)
-        fake = fake.float()
-        loss_d = self._update_discriminator(x, y, fake.detach(), lr)
-        gan, l1 = self._update_generator(x, y, fake, lr)
-        return Losses(gan, l1, loss_d)
+        parts = self._parts(x, y, seed)
+        if len(parts) == 1:
+            # One pass serves both updates. Of several parts, memory holds but one: they are painted twice.
+            parts[0].fake = self._paint(parts[0])
+        loss_d = self._update_discriminator(parts, lr)
+        terms = self._update_generator(parts, lr)
+        if self.average:
+            self.average.update(self.generator)
+        # One look at the device's numbers a step: each one waits for all that it has to do.
+        gan, l1, d, *more = torch.stack([terms.pop("gan"), terms.pop("l1"), loss_d, *terms.values()]).tolist()
+        return Losses(gan, l1, d, dict(zip(terms, more, strict=True)))
 
-    def _update_discriminator(self, x: Tensor, y: Tensor, fake: Tensor, lr: float) -> float:
-        """max log D(x, y) + log(1 − D(x, G(x))), halved to slow D relative to G."""
+    def _parts(self, x: Tensor, y: Tensor, seed: int) -> list[_Part]:
+        """The batch in ``accumulate`` parts whose losses, each times its share, add up to the batch's."""
+        cut = zip(x.tensor_split(self.settings.accumulate), y.tensor_split(self.settings.accumulate), strict=True)
+        return [_Part(a, b, len(a) / len(x), seed + i) for i, (a, b) in enumerate(cut) if len(a)]
+
+    def _paint(self, part: _Part) -> Tensor:
+        """G(x), with the same dropout every time."""
+        torch.manual_seed(part.seed)
+        with self._autocast():
+            fake: Tensor = self.generator(part.x)
+        return fake.float()
+
+    def _judge(self, x: Tensor, *pictures: Tensor) -> list[Judgement]:
+        """What D says of each picture, knowing x. Its weights are cast once for all of them."""
+        d: Any = self.discriminator
+        with self._autocast():
+            return [d.judge(torch.cat([x, picture], 1)) for picture in pictures]
+
+    def _update_discriminator(self, parts: list[_Part], lr: float) -> Tensor:
+        """max log D(x, y) + log(1 − D(x, G(x))), halved to slow D relative to G; or another objective's loss."""
+        total = torch.zeros((), device=self.device.torch)
         if self.discriminator is None or self.optimizer_d is None:
-            return 0.0
+            return total
         self.discriminator.train().requires_grad_(True)
-        with self._autocast():
-            on_fake = self.discriminator(torch.cat([x, fake], 1))
-            on_real = self.discriminator(torch.cat([x, y], 1))
-        loss = 0.5 * (_bce(on_fake, real=False) + _bce(on_real, real=True))
-        _descend(self.optimizer_d, loss, lr)
-        return loss.item()
+        self.optimizer_d.zero_grad(set_to_none=True)
+        for part in parts:
+            fake = self._forgotten(part)
+            on_fake, on_real = self._judge(part.x, fake, part.y)
+            loss = losses.discriminator_loss(self.objective, on_fake, on_real)
+            self.scaler_d.scale(loss * part.share).backward()
+            total += loss.detach() * part.share
+        _descend(self.optimizer_d, self.scaler_d, lr)
+        return total
 
-    def _update_generator(self, x: Tensor, y: Tensor, fake: Tensor, lr: float) -> tuple[float, float]:
-        """max log D(x, G(x)), and min λ·|y − G(x)|."""
-        l1 = F.l1_loss(fake, y)
-        gan = torch.zeros((), device=fake.device)
+    @torch.no_grad()
+    def _forgotten(self, part: _Part) -> Tensor:
+        """G(x) as D learns from it: G does not."""
+        return self._paint(part) if part.fake is None else part.fake.detach()
+
+    def _update_generator(self, parts: list[_Part], lr: float) -> dict[str, Tensor]:
+        """max log D(x, G(x)), and min λ·|y − G(x)|, with what else the settings weigh."""
         if self.discriminator is not None:
             self.discriminator.requires_grad_(False)
+        self.optimizer_g.zero_grad(set_to_none=True)
+        totals = {name: torch.zeros((), device=self.device.torch) for name in self.weights}
+        for part in parts:
+            fake = self._paint(part) if part.fake is None else part.fake
+            self.glimpses.add(fake, part.y)
+            terms = self._terms(part, fake)
+            loss = sum((self.weights[name] * term for name, term in terms.items()), torch.zeros_like(totals["l1"]))
+            self.scaler_g.scale(loss * part.share).backward()
+            for name, term in terms.items():
+                totals[name] += term.detach() * part.share
+        _descend(self.optimizer_g, self.scaler_g, lr)
+        return totals
+
+    def _terms(self, part: _Part, fake: Tensor) -> dict[str, Tensor]:
+        """What G minimises, each loss unweighted."""
+        y, weights = part.y, self.weights
+        terms = {}
+        if self.discriminator is not None:
+            [on_fake] = self._judge(part.x, fake)
+            terms["gan"] = losses.generator_loss(self.objective, on_fake)
+            features = {"feature_matching": losses.feature_matching}
+            if self.vgg is None:
+                features["perceptual"] = losses.feature_distance
+            if wanted := features.keys() & weights:
+                with torch.no_grad():
+                    [on_real] = self._judge(part.x, y)
+                terms |= {name: features[name](on_fake, on_real) for name in sorted(wanted)}
+        terms["l1"] = F.l1_loss(fake, y) if self.rarity is None else losses.weighted_l1(fake, y, weigh(y, self.rarity))
+        if "l2" in weights:
+            terms["l2"] = F.mse_loss(fake, y)
+        if self.vgg is not None:
             with self._autocast():
-                on_fake = self.discriminator(torch.cat([x, fake], 1))
-            gan = _bce(on_fake, real=True)
-        _descend(self.optimizer_g, self.settings.gan * gan + self.settings.l1 * l1, lr)
-        return gan.item(), l1.item()
+                terms["perceptual"] = self.vgg(fake, y)
+        return terms
 
     def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.kind, torch.bfloat16, enabled=self.precision == "bf16")
+        return torch.autocast(self.device.kind, _DTYPES[self.precision], enabled=self.precision != "fp32")
 
     def state(self) -> dict[str, Any]:
-        """All that a step changes: both networks, both optimisers."""
+        """All that a step changes: both networks, both optimisers, and what is kept beside them."""
         return {
             "generator": self.generator.state_dict(),
             "optimizer_g": self.optimizer_g.state_dict(),
             "discriminator": self.discriminator.state_dict() if self.discriminator else None,
             "optimizer_d": self.optimizer_d.state_dict() if self.optimizer_d else None,
+            "scalers": [self.scaler_g.state_dict(), self.scaler_d.state_dict()],
+            "average": self.average.state() if self.average else None,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -121,21 +240,20 @@ class Pix2Pix:
         if self.discriminator is not None and self.optimizer_d is not None:
             self.discriminator.load_state_dict(state["discriminator"])
             self.optimizer_d.load_state_dict(state["optimizer_d"])
+        if self.precision == "fp16":
+            for scaler, held in zip((self.scaler_g, self.scaler_d), state["scalers"], strict=True):
+                scaler.load_state_dict(held)
+        if self.average:
+            self.average.restore(state["average"])
 
     def is_finite(self) -> bool:
         networks = [n for n in (self.generator, self.discriminator) if n is not None]
         return all(bool(torch.isfinite(p).all()) for n in networks for p in n.state_dict().values())
 
 
-def _bce(logits: Tensor, *, real: bool) -> Tensor:
-    logits = logits.float()
-    wanted = torch.ones_like(logits) if real else torch.zeros_like(logits)
-    return F.binary_cross_entropy_with_logits(logits, wanted)
-
-
-def _descend(optimizer: torch.optim.Optimizer, loss: Tensor, lr: float) -> None:
+def _descend(optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler, lr: float) -> None:
+    """One step down the gradients that are there; in fp16 none, where one of them was too large."""
     for group in optimizer.param_groups:
         group["lr"] = lr
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    optimizer.step()
+    scaler.step(optimizer)
+    scaler.update()

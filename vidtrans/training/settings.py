@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from vidtrans.settings import Table, setting, to_table
+from vidtrans.training import ADVERSARIAL
 
 
 @dataclass(frozen=True)
@@ -13,11 +15,41 @@ class TrainingSettings:
 
     steps: int = setting(80_000, "updates of the generator (the paper: 200 epochs of 400 pictures)", low=1)
     batch: int = setting(1, "pairs a step", low=1, high=256)
+    accumulate: int = setting(
+        1, "parts in which a batch is worked off, each in turn: less memory, more time", low=1, high=256
+    )
     lr: float = setting(2e-4, "Adam's learning rate, for both networks", low=0.0, high=1.0)
     beta1: float = setting(0.5, "Adam's β₁", low=0.0, high=0.999)
     beta2: float = setting(0.999, "Adam's β₂", low=0.0, high=0.99999)
     l1: float = setting(100.0, "weight of the L1 loss (the paper's λ)", low=0.0)
     gan: float = setting(1.0, "weight of the adversarial loss; 0 trains without a discriminator", low=0.0)
+    adversarial: str = setting(
+        "bce",
+        "bce: the paper's; least-squares: Mao et al. 2017; hinge: Lim and Ye 2017, SPADE",
+        choices=tuple(ADVERSARIAL),
+    )
+    l2: float = setting(0.0, "weight of the mean squared error", low=0.0)
+    feature_matching: float = setting(
+        0.0, "weight of the L1 between D's features of output and target (pix2pixHD takes 10)", low=0.0
+    )
+    perceptual: float = setting(0.0, "weight of the distance between output and target as a network sees them", low=0.0)
+    perceptual_network: str = setting(
+        "discriminator",
+        "discriminator: D's own features, normalised; vgg19: torchvision's, where it and its weights are installed",
+        choices=("discriminator", "vgg19"),
+    )
+    rebalance: bool = setting(
+        False, "the L1 of a pixel counts the more the rarer its colour is in the training pictures"
+    )
+    ema: float = setting(
+        0.0,
+        "decay of a moving average of the weights, which becomes the model; 0 for none",
+        low=0.0,
+        high=0.99999,
+    )
+    freeze: tuple[str, ...] = setting(
+        (), 'parts of the generator that keep the weights of --from, as in ["stem", "down.0"]'
+    )
     schedule: str = setting(
         "linear",
         "linear: constant, then down to 0 over the second half; cosine: over the whole run",
@@ -27,7 +59,11 @@ class TrainingSettings:
     crop: int | None = setting(256, 'side in pixels of what a step sees; "none" for whole pictures', low=16)
     jitter: float = setting(286 / 256, "pictures are enlarged by this before the crop", low=1.0, high=2.0)
     flip: bool = setting(True, "mirror half of the pairs, left to right")
-    precision: str = setting("auto", "auto takes bf16 where the device has it", choices=("auto", "fp32", "bf16"))
+    precision: str = setting(
+        "auto",
+        "auto takes bf16 where the device has it; fp16 is for CUDA devices that do not",
+        choices=("auto", "fp32", "bf16", "fp16"),
+    )
     channels_last: bool = setting(
         False,
         "memory layout; measured on a CPU: a quarter faster with the small U-Net, 0.6 times as fast with U-Net 256",
@@ -35,10 +71,33 @@ class TrainingSettings:
     checkpoint_seconds: float = setting(30.0, "how much work a crash may cost", low=0.0)
     preview_seconds: float = setting(15.0, "how often the preview sheet is refreshed", low=0.0)
 
+    # What came later: in a key it is only where it is not at its default, so that keys from before hold.
+    added: ClassVar[tuple[str, ...]] = (
+        *("adversarial", "l2", "feature_matching", "perceptual", "perceptual_network", "rebalance"),
+        *("accumulate", "ema", "freeze"),
+    )
+
+    @property
+    def looks_through_vgg(self) -> bool:
+        return self.perceptual > 0 and self.perceptual_network == "vgg19"
+
     def for_key(self) -> Table:
         """What of the settings decides the result."""
-        return {k: v for k, v in to_table(self).items() if k not in ("checkpoint_seconds", "preview_seconds")}
+        usual = [name for name in self.added if getattr(self, name) == getattr(type(self), name)]
+        left_out = ("checkpoint_seconds", "preview_seconds", *usual)
+        return {k: v for k, v in to_table(self).items() if k not in left_out}
 
     def __post_init__(self) -> None:
-        if self.l1 == 0 and self.gan == 0:
+        if not any((self.l1, self.gan, self.l2, self.perceptual)):
             raise ValueError("training.l1 and training.gan are both 0: there is nothing to learn from")
+        if not self.gan:
+            if self.feature_matching:
+                raise ValueError("training.feature_matching compares the discriminator's features: training.gan is 0")
+            if self.perceptual and self.perceptual_network == "discriminator":
+                raise ValueError("training.perceptual looks through the discriminator, and training.gan is 0")
+        if self.rebalance and not self.l1:
+            raise ValueError("training.rebalance weighs the L1, and training.l1 is 0")
+        if self.accumulate > self.batch:
+            raise ValueError(
+                f"training.accumulate = {self.accumulate} parts cannot be made of training.batch = {self.batch}"
+            )

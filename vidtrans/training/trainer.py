@@ -17,11 +17,10 @@ from vidtrans.data.loader import Batch, Batches
 from vidtrans.errors import VidtransError
 from vidtrans.events import Note, Progress, Report, Stop
 from vidtrans.files import write_bytes
+from vidtrans.training import health
 from vidtrans.training.checkpoint import load_checkpoint, save_checkpoint
 from vidtrans.training.pix2pix import Losses, Pix2Pix
 from vidtrans.training.schedule import learning_rate, step_seed
-
-LOSS_COLUMNS = ("step", "generator_gan", "generator_l1", "discriminator")
 
 
 @dataclass
@@ -47,7 +46,7 @@ class Run:
         """Write a checkpoint, unless a weight is no longer a number: then the last good state stays."""
         if not self.model.is_finite():
             return False
-        rows = torch.tensor(self.rows, dtype=torch.float32).reshape(-1, len(LOSS_COLUMNS) - 1)
+        rows = torch.tensor(self.rows, dtype=torch.float32).reshape(-1, len(self.model.columns))
         state = {"step": self.step, "history": self.history, "rows": rows, **self.model.state()}
         save_checkpoint(self.folder, self.step, state)
         return True
@@ -68,7 +67,8 @@ class Run:
     def losses_csv(self) -> bytes:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(LOSS_COLUMNS)
+        columns = self.model.columns
+        writer.writerow(["step", *(c if c == "discriminator" else f"generator_{c}" for c in columns)])
         writer.writerows([i, *(f"{v:.6g}" for v in row)] for i, row in enumerate(self.rows, start=1))
         return text.getvalue().encode()
 
@@ -113,18 +113,21 @@ def train(
             preview(run)
 
     saved_step = run.step
+    heard: set[str] = set()
     for batch in run.loader.stream(run.step, run.total):
         if stop.requested:
             run.save()
             refresh()
             stop.check()
         losses = one_step(run, batch)
-        if not math.isfinite(losses.gan + losses.l1 + losses.discriminator):
+        if not math.isfinite(sum(losses.row)):
             raise Diverged(saved_step, run.step + 1)
-        run.rows.append([losses.gan, losses.l1, losses.discriminator])
+        run.rows.append(losses.row)
         run.step += 1
         detail = f"G {losses.gan:.2f}  L1 {losses.l1:.3f}  D {losses.discriminator:.2f}"
         report(Progress("training", run.step, run.total, "steps", detail))
+        if run.step % health.EVERY == 0:
+            _warn(run, report, heard)
         if milestones and run.step in milestones:
             milestones[run.step](run)
         if clock() - saved >= settings.checkpoint_seconds and run.step < run.total:
@@ -137,6 +140,17 @@ def train(
     if not run.save():
         raise Diverged(saved_step, run.step)
     refresh()
+
+
+def _warn(run: Run, report: Report, heard: set[str]) -> None:
+    """Say what is wrong with the two networks, each thing once."""
+    model = run.model
+    judged = [row[2] for row in run.rows[-health.WINDOW :]] if model.discriminator is not None else []
+    for concern in health.concerns(judged, model.objective.balance, model.glimpses.variation()):
+        subject = concern.partition(":")[0]
+        if subject not in heard:
+            heard.add(subject)
+            report(Note(f"step {run.step}: {concern}", "warning"))
 
 
 def one_step(run: Run, batch: Batch) -> Losses:

@@ -1,0 +1,261 @@
+"""Every loss against a value worked out by hand, and what is said of networks that no longer learn."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from math import exp, log
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from vidtrans.errors import ModelError, UsageError
+from vidtrans.settings import from_table
+from vidtrans.training import ADVERSARIAL, perceptual
+from vidtrans.training.health import LEAST_VARIATION, PICTURES, WINDOW, Glimpses, concerns, relative_variation
+from vidtrans.training.losses import (
+    discriminator_loss,
+    feature_distance,
+    feature_matching,
+    generator_loss,
+    weighted_l1,
+)
+from vidtrans.training.rarity import rarity, weigh
+from vidtrans.training.settings import TrainingSettings
+
+
+def logits(*values: float) -> torch.Tensor:
+    return torch.tensor(values).view(1, 1, 1, -1)
+
+
+def softplus(x: float) -> float:
+    return log(1 + exp(x))
+
+
+# On fake: 0.5 and −1; on real: 2 and 0.
+BY_HAND = {
+    "bce": (
+        0.5 * (softplus(0.5) + softplus(-1)) / 2 + 0.5 * (softplus(-2) + softplus(0)) / 2,
+        (softplus(-0.5) + softplus(1)) / 2,
+    ),
+    "least-squares": (0.5 * (0.25 + 1) / 2 + 0.5 * (1 + 1) / 2, 0.5 * (0.25 + 4) / 2),
+    "hinge": ((1.5 + 0) / 2 + (0 + 1) / 2, 0.25),
+}
+
+
+@pytest.mark.parametrize("name", list(ADVERSARIAL))
+def test_adversarial_losses_by_hand(name: str) -> None:
+    objective = ADVERSARIAL.load(name)
+    fake, real = [[logits(0.5, -1.0)]], [[logits(2.0, 0.0)]]
+    of_d, of_g = BY_HAND[name]
+    assert discriminator_loss(objective, fake, real).item() == pytest.approx(of_d)
+    assert generator_loss(objective, fake).item() == pytest.approx(of_g)
+    # Over several scales it is the mean, whatever their sizes.
+    twice = [*fake, [logits(0.5, -1.0, 0.5, -1.0)]]
+    assert discriminator_loss(objective, twice, [*real, [logits(2.0, 0.0)]]).item() == pytest.approx(of_d)
+    assert generator_loss(objective, twice).item() == pytest.approx(of_g)
+
+
+@pytest.mark.parametrize("name", list(ADVERSARIAL))
+def test_balance_is_the_loss_of_a_discriminator_that_cannot_tell(name: str) -> None:
+    objective = ADVERSARIAL.load(name)
+    # Where both look alike, no constant answer is better than the one that gives ``balance``.
+    answers = [[[logits(v)]] for v in np.linspace(-2, 2, 401)]
+    best = min(discriminator_loss(objective, a, a).item() for a in answers)
+    assert best == pytest.approx(objective.balance, abs=1e-3)
+
+
+def test_feature_matching_by_hand() -> None:
+    fake = [[torch.full((1, 2, 2, 2), 1.0), torch.full((1, 4, 1, 1), 3.0), logits(9.0)]]
+    real = [[torch.full((1, 2, 2, 2), 0.5), torch.full((1, 4, 1, 1), 1.0), logits(0.0)]]
+    assert feature_matching(fake, real).item() == pytest.approx(0.5 + 2.0)  # the logits are no features
+    assert feature_matching(fake + fake, real + fake).item() == pytest.approx(1.25)
+
+
+def test_feature_distance_looks_at_directions_alone() -> None:
+    def judgement(*vector: float) -> list[list[torch.Tensor]]:
+        return [[torch.tensor(vector).view(1, -1, 1, 1), logits(0.0)]]
+
+    assert feature_distance(judgement(1, 0), judgement(7, 0)).item() == pytest.approx(0)
+    assert feature_distance(judgement(1, 0), judgement(0, 3)).item() == pytest.approx(2)
+    assert feature_distance(judgement(1, 0), judgement(-2, 0)).item() == pytest.approx(4)
+    assert feature_distance(judgement(0, 0), judgement(0, 0)).item() == 0
+
+
+@pytest.mark.parametrize("loss", [feature_matching, feature_distance])
+def test_targets_features_are_not_learned_from(loss: Callable[..., torch.Tensor]) -> None:
+    fake, real = (torch.randn(1, 2, 2, 2, requires_grad=True) for _ in range(2))
+    loss([[fake, logits(0.0)]], [[real, logits(0.0)]]).backward()
+    assert fake.grad is not None
+    assert real.grad is None
+
+
+def test_weighted_l1_by_hand() -> None:
+    fake, target = torch.zeros(1, 3, 1, 2), torch.tensor([1.0, 0.5]).expand(1, 3, 1, 2)
+    weights = torch.tensor([2.0, 1.0]).view(1, 1, 1, 2)
+    assert weighted_l1(fake, target, weights).item() == pytest.approx((2 * 1 + 0.5) / 2)
+    assert weighted_l1(fake, target, torch.ones(1, 1, 1, 2)).item() == pytest.approx(0.75)
+
+
+def test_rare_colours_weigh_more_and_all_weights_together_as_much_as_none() -> None:
+    picture = np.full((20, 20, 3), 128, np.uint8)
+    picture[0, :4] = (255, 0, 0)
+    picture[1, :] = (0, 128, 0)
+    weights = rarity([picture])
+    signed = torch.from_numpy(picture.astype(np.float32)).permute(2, 0, 1)[None] / 127.5 - 1
+    weighed = weigh(signed, weights)
+    assert weighed.shape == (1, 1, 20, 20)
+    assert weighed.mean().item() == pytest.approx(1, abs=1e-5)
+    red, green, grey = (weighed[0, 0, y, 0].item() for y in (0, 1, 5))
+    assert red > green > grey > 0
+    assert torch.isfinite(weights).all()
+    # A colour that no training picture has weighs the most.
+    blue = torch.tensor([-1.0, -1.0, 1.0]).view(1, 3, 1, 1)
+    assert weigh(blue, weights).item() > red
+
+
+def test_colour_bins_are_those_of_cielab() -> None:
+    from skimage.color import rgb2lab
+
+    from vidtrans.training.rarity import _bins
+
+    picture = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    lab = rgb2lab(picture)
+    for mine, its in zip(_bins(picture), (lab[..., 1], lab[..., 2]), strict=True):
+        assert (mine == np.rint(its / 10) + 11).mean() > 0.998  # the rest lies between two bins
+
+
+class TinyVGG(nn.Module):
+    """VGG-19's order of layers, at two channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        channels = 3
+        for block, count in enumerate((2, 2, 4, 4, 4)):
+            for _ in range(count):
+                layers += [nn.Conv2d(channels, 2, 3, 1, 1), nn.ReLU(inplace=True)]
+                channels = 2
+            if block < 4:
+                layers.append(nn.MaxPool2d(2))
+        self.features = nn.Sequential(*layers)
+
+
+@pytest.fixture
+def vgg_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A torchvision of our own; where the weights belong."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    models: Any = ModuleType("torchvision.models")
+    models.vgg19 = lambda weights: TinyVGG()
+    models.VGG19_Weights = SimpleNamespace(DEFAULT=SimpleNamespace(url="https://example.invalid/vgg19-12.pth"))
+    monkeypatch.setitem(sys.modules, "torchvision", ModuleType("torchvision"))
+    monkeypatch.setitem(sys.modules, "torchvision.models", models)
+    path = tmp_path / "torch/hub/checkpoints/vgg19-12.pth"
+    path.parent.mkdir(parents=True)
+    return path
+
+
+def test_vgg_is_the_sum_of_its_layers_distances(vgg_weights: Path) -> None:
+    torch.manual_seed(0)
+    network = TinyVGG()
+    torch.save(network.state_dict(), vgg_weights)
+    loss = perceptual.VGG()
+    fake = torch.rand(1, 3, 32, 32).mul(2).sub(1).requires_grad_()
+    target = torch.rand(1, 3, 32, 32) * 2 - 1
+    wanted, inputs = 0.0, []
+    for picture in (fake.detach(), target):
+        rgb = (picture + 1) / 2
+        mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+        inputs.append((rgb - mean) / std)
+    for stop, weight in ((2, 1 / 32), (7, 1 / 16), (12, 1 / 8), (21, 1 / 4), (30, 1.0)):
+        a, b = (network.features[:stop](x.clone()) for x in inputs)
+        wanted += weight * (a - b).abs().mean().item()
+    value = loss(fake, target)
+    assert value.item() == pytest.approx(wanted, rel=1e-5)
+    value.backward()
+    assert fake.grad is not None
+    assert loss(target, target).item() == 0
+    assert not any(p.requires_grad for p in loss.parameters())
+    assert perceptual.identity().startswith("vgg19 ")
+
+
+def test_vgg_that_is_not_there_is_told_of_in_one_line(vgg_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match=r"download https://example\.invalid/vgg19-12\.pth to there") as caught:
+        perceptual.VGG()
+    assert str(vgg_weights) in str(caught.value)
+    vgg_weights.write_bytes(b"none")
+    with pytest.raises(ModelError, match="delete it and download"):
+        perceptual.VGG()
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    monkeypatch.setitem(sys.modules, "torchvision.models", None)
+    with pytest.raises(UsageError, match="install the torchvision that goes with your torch") as caught:
+        perceptual.VGG()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_discriminator_that_has_won_is_told_of_only_when_it_has_for_long() -> None:
+    draw, won = [0.69] * WINDOW, [0.01] * WINDOW
+    assert concerns([], 0.69, None) == []
+    assert concerns(draw, 0.69, None) == []
+    assert concerns(won[1:], 0.69, None) == []
+    assert concerns(won + draw[: WINDOW // 2], 0.69, None) == []
+    [line] = concerns(draw + won, 0.69, None)
+    assert "discriminator has won" in line
+    assert "least-squares" in line
+    # One good step in fifty is no recovery; a loss that is small for one objective is not for another.
+    assert concerns([0.5 if i % 50 == 0 else 0.01 for i in range(WINDOW)], 0.69, None)
+    assert concerns([0.06] * WINDOW, 0.69, None)
+    assert not concerns([0.06] * WINDOW, 0.25, None)
+
+
+def test_a_generator_that_has_collapsed_is_told_of() -> None:
+    rng = np.random.default_rng(0)
+    targets = rng.normal(size=(PICTURES, 3, 8, 8))
+    same = np.repeat(targets[:1], PICTURES, 0) + 0.01 * rng.normal(size=targets.shape)
+    assert concerns([], 0.69, relative_variation(targets, targets)) == []
+    [line] = concerns([], 0.69, relative_variation(same, targets))
+    assert "collapsed" in line
+    # Nothing can be said where the targets are all alike.
+    assert relative_variation(same, same * 0 + LEAST_VARIATION / 100 * targets) is None
+
+
+def test_glimpses_wait_for_enough_pictures() -> None:
+    glimpses = Glimpses()
+    for _ in range(PICTURES // 2):
+        assert glimpses.variation() is None
+        targets = torch.randn(2, 3, 1, 1).expand(2, 3, 16, 24)
+        glimpses.add(targets * 0.5, targets)
+    assert glimpses.variation() == pytest.approx(0.5, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ({"l1": 0, "gan": 0}, "nothing to learn from"),
+        ({"gan": 0, "feature_matching": 10}, "training.feature_matching"),
+        ({"gan": 0, "perceptual": 1}, "training.perceptual"),
+        ({"l1": 0, "rebalance": True}, "training.rebalance"),
+        ({"accumulate": 4}, "training.accumulate = 4 parts cannot be made of training.batch = 1"),
+        ({"adversarial": "wgan"}, "bce, least-squares, hinge"),
+    ],
+)
+def test_settings_that_cannot_be_are_one_line(table: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said) as caught:
+        from_table(TrainingSettings, table, "training")
+    assert "\n" not in str(caught.value)
+
+
+def test_l2_alone_is_enough_to_learn_from() -> None:
+    assert TrainingSettings(l1=0, gan=0, l2=1).l2 == 1
+
+
+def test_what_was_trained_before_a_setting_was_there_is_found_as_ever() -> None:
+    before = "steps batch lr beta1 beta2 l1 gan schedule warmup crop jitter flip precision channels_last"
+    assert set(TrainingSettings().for_key()) == set(before.split())
+    assert TrainingSettings(ema=0.9).for_key()["ema"] == 0.9
+    assert TrainingSettings(freeze=("down",)).for_key()["freeze"] == ["down"]

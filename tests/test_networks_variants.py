@@ -1,0 +1,187 @@
+"""Every generator and discriminator with its settings varied, pairs of values together: built, kept, trained.
+
+A new entry, and a new setting that is a switch or a choice, is in here by being in its table.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Iterator
+from dataclasses import fields
+from typing import Any
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from vidtrans.inference.torch_engine import fold_norm
+from vidtrans.networks import DISCRIMINATORS, GENERATORS
+from vidtrans.networks.init import build_discriminator, build_generator, initialise
+from vidtrans.registry import Registry
+from vidtrans.settings import Table
+
+LEAST = ("channels", "downsamplings", "upsamplings", "blocks", "enhancer_blocks", "hidden")
+# Whole numbers that change how a network is built.
+NUMBERS = {"enhancers": (0, 1, 2), "dilation": (1, 2), "layers": (3, 2, 1, 0), "scales": (2, 1)}
+STEPS, OVERFITTED = 5, 12
+
+
+def axes(cls: type) -> dict[str, tuple[Any, ...]]:
+    """The values that each setting takes here; the first of a switch or a choice is its default."""
+    made: dict[str, tuple[Any, ...]] = {}
+    for field in fields(cls):
+        if field.name in NUMBERS:
+            made[field.name] = NUMBERS[field.name]
+        elif isinstance(field.default, bool):
+            made[field.name] = (field.default, not field.default)
+        elif "choices" in field.metadata:
+            others = [c for c in field.metadata["choices"] if c != field.default]
+            made[field.name] = (field.default, *others)
+        elif field.name in LEAST and isinstance(field.default, int):
+            made[field.name] = (field.metadata["low"],)
+    return made
+
+
+def pairwise(values: dict[str, tuple[Any, ...]]) -> Iterator[Table]:
+    """Tables in which any two values of any two settings meet, the fewest that a greedy search finds."""
+    names = list(values)
+    wanted = {((a, x), (b, y)) for a, b in itertools.combinations(names, 2) for x in values[a] for y in values[b]}
+    rows = [dict(zip(names, row, strict=True)) for row in itertools.product(*values.values())]
+    met = [set(itertools.combinations(row.items(), 2)) for row in rows]
+    while wanted:
+        best = max(range(len(rows)), key=lambda i: len(met[i] & wanted))
+        wanted -= met[best]
+        yield rows[best]
+
+
+def cases(registry: Registry) -> list[tuple[str, Table]]:
+    """(name, table); entries that are one network at several sizes are varied once."""
+    made: list[tuple[str, Table]] = []
+    seen = set()
+    for name in registry:
+        cls = registry.load(name)
+        rows = list(pairwise(axes(cls.Settings)))
+        made += [(name, table) for table in (rows[:1] if cls.__init__ in seen else rows)]
+        seen.add(cls.__init__)
+    return made
+
+
+def label(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    shown = {k: v for k, v in value.items() if k not in LEAST}
+    return ",".join(f"{k}={v}" for k, v in shown.items())
+
+
+GENERATOR_CASES, DISCRIMINATOR_CASES = cases(GENERATORS), cases(DISCRIMINATORS)
+every_generator = pytest.mark.parametrize(("name", "table"), GENERATOR_CASES, ids=label)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """What is this small is slower on several."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def noise(*shape: int, seed: int = 1) -> torch.Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+def made_generator(name: str, table: Table) -> Any:
+    generator = build_generator(name, table, 3)
+    initialise(generator, 0)
+    return generator
+
+
+@every_generator
+def test_a_generator_in_any_variant_keeps_sizes_and_is_made_again_from_its_weights(name: str, table: Table) -> None:
+    generator = made_generator(name, table)
+    m = generator.multiple
+    assert generator.smallest % m == 0 or m % generator.smallest == 0
+    with torch.device("meta"):  # as a model file is loaded
+        again = build_generator(name, table, 3)
+    again.load_state_dict({k: v.clone() for k, v in generator.state_dict().items()}, assign=True)
+    with torch.inference_mode():
+        for height, width in ((m, m), (m, 2 * m), (3 * m, m)):
+            x = noise(2, 3, height, width)
+            made = generator.eval()(x)
+            assert made.shape == (2, 3, height, width)
+            assert made.abs().max() <= 1
+            assert made.std() > 0
+            assert torch.equal(again.eval()(x), made)
+        # As it is rendered: norms folded into convolutions.
+        assert torch.allclose(fold_norm(copy.deepcopy(generator))(x), made, atol=1e-4)
+
+
+@every_generator
+def test_a_generator_in_any_variant_trains_on_a_single_picture_of_its_smallest_size(name: str, table: Table) -> None:
+    generator = made_generator(name, table).train()
+    side = generator.smallest
+    made = generator(noise(1, 3, side, side))
+    (made - noise(1, 3, side, side, seed=2)).abs().mean().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in generator.parameters())
+
+
+@pytest.mark.parametrize(("name", "table"), DISCRIMINATOR_CASES, ids=label)
+def test_a_discriminator_in_any_variant_trains_from_its_smallest_size_up(name: str, table: Table) -> None:
+    discriminator = build_discriminator(name, table, 6)
+    initialise(discriminator, 0)
+    again = build_discriminator(name, table, 6)
+    again.load_state_dict(discriminator.state_dict())
+    for side in (discriminator.smallest, discriminator.smallest + 1, 2 * discriminator.smallest):
+        judged = discriminator.train().judge(noise(1, 6, side, side))
+        assert all(f.isfinite().all() and f.numel() for features in judged for f in features)
+        logits = discriminator(noise(1, 6, side, side))
+        assert isinstance(logits, list) == (len(judged) > 1 or name == "multi-scale")
+    sum(features[-1].square().mean() for features in judged).backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in discriminator.parameters())
+    again.load_state_dict(discriminator.state_dict())
+    x = noise(1, 6, side, side)
+    for a, b in zip(discriminator.eval().judge(x), again.eval().judge(x), strict=True):
+        assert all(torch.equal(p, q) for p, q in zip(a, b, strict=True))
+
+
+# Each generator meets another discriminator; all of them are met.
+MATCHES = [
+    (*GENERATOR_CASES[i % len(GENERATOR_CASES)], *DISCRIMINATOR_CASES[i % len(DISCRIMINATOR_CASES)])
+    for i in range(max(len(GENERATOR_CASES), len(DISCRIMINATOR_CASES)))
+]
+
+
+@pytest.mark.parametrize(("name", "table", "judge", "judge_table"), MATCHES, ids=label)
+def test_any_generator_trains_with_any_discriminator(name: str, table: Table, judge: str, judge_table: Table) -> None:
+    """L1 falls on the one batch that it sees; then some steps against the discriminator stay finite."""
+    torch.manual_seed(0)
+    generator, discriminator = made_generator(name, table).train(), build_discriminator(judge, judge_table, 6)
+    initialise(discriminator.train(), 1)
+    m = generator.multiple
+    side = max(32, generator.smallest, -(-discriminator.smallest // m) * m)
+    x = noise(2, 3, side, side)
+    y = torch.tensor([0.6, -0.5, 0.4]).view(1, 3, 1, 1) + 0.2 * x[:, :1]
+    for_d, for_g = (torch.optim.Adam(n.parameters(), 2e-3, (0.5, 0.999)) for n in (discriminator, generator))
+
+    losses = [descend(for_g, (generator(x) - y).abs().mean()) for _ in range(OVERFITTED)]
+    assert losses[-1] < 0.97 * losses[0]  # without norms, the first steps are slow
+
+    def verdict(picture: torch.Tensor, sign: int) -> torch.Tensor:
+        judged = discriminator.judge(torch.cat([x, picture], 1))
+        return torch.stack([F.softplus(sign * logits).mean() for *_, logits in judged]).mean()
+
+    for _ in range(STEPS):
+        fake = generator(x)
+        descend(for_d, verdict(fake.detach(), 1) + verdict(y, -1))
+        descend(for_g, verdict(fake, -1) + (fake - y).abs().mean())
+    for parameter in (*generator.parameters(), *discriminator.parameters()):
+        assert parameter.isfinite().all()
+
+
+def descend(optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> float:
+    assert loss.isfinite()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()

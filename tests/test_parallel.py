@@ -1,0 +1,89 @@
+"""Training in several processes: what they exchange, on a CPU."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vidtrans.errors import UsageError
+from vidtrans.training.parallel import Team, assembled
+
+PROGRAM = """
+import sys, torch
+from torch import nn
+from vidtrans.training.parallel import assembled
+
+def network():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 3, 3))
+
+torch.manual_seed(1)
+x, y = torch.rand(4, 3, 12, 12), torch.rand(4, 3, 8, 8)
+with assembled("cpu") as team:
+    model = network()
+    if not team.leads:
+        nn.init.ones_(model[0].weight)
+    team.follow_first([model])
+    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+    for _ in range(5):
+        own = slice(team.share(4).start, team.share(4).stop)
+        loss = (model(x[own]) - y[own]).abs().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        team.average_gradients(model)
+        optimizer.step()
+    found = {"weights": model.state_dict(), "loss": team.mean([loss.item()])[0]}
+    found["any"] = [team.any(team.rank == 1), team.any(False)]
+    torch.save(found, f"{sys.argv[1]}-{team.rank}-of-{team.size}.pt")
+    team.wait()
+"""
+
+
+def launched(folder: Path, count: int) -> list[dict[str, object]]:
+    """What each of the processes has in the end."""
+    program = folder / "program.py"
+    program.write_text(PROGRAM)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
+    subprocess.run([*launcher, str(program), str(folder / "made")], check=True, capture_output=True, timeout=120)
+    return [torch.load(folder / f"made-{i}-of-{count}.pt", weights_only=True) for i in range(count)]
+
+
+def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
+    first, second = launched(tmp_path, 2)
+    (alone,) = launched(tmp_path, 1)
+    for name, weight in alone["weights"].items():  # type: ignore[attr-defined]
+        torch.testing.assert_close(first["weights"][name], weight, atol=1e-5, rtol=1e-4)  # type: ignore[index]
+        assert torch.equal(first["weights"][name], second["weights"][name])  # type: ignore[index]
+    assert first["loss"] == second["loss"] == pytest.approx(alone["loss"], rel=1e-4)
+    assert first["any"] == [True, False]
+    assert alone["any"] == [False, False]
+
+
+@given(st.integers(1, 8), st.integers(1, 8))
+def test_every_pair_of_a_batch_is_somebodys(size: int, each: int) -> None:
+    dealt = [i for rank in range(size) for i in Team(rank, size).share(size * each)]
+    assert dealt == list(range(size * each))
+
+
+def test_what_cannot_be_dealt_out_is_said() -> None:
+    with pytest.raises(UsageError, match=r"training\.batch=6"):
+        Team(0, 3).share(4)
+
+
+def test_one_alone_needs_no_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    with assembled("cpu") as team:
+        assert (team.leads, team.mean([2.0]), team.any(True)) == (True, [2.0], True)
+
+
+def test_half_an_environment_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("RANK", raising=False)
+    with pytest.raises(UsageError, match="torchrun"), assembled("cpu"):
+        pass

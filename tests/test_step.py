@@ -1,0 +1,372 @@
+"""One step of training: every objective learns, parts add up to the whole, and all that it changes is kept."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from chain import TINY, quick_training
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import vidtrans as api
+from vidtrans.data.loader import Batch
+from vidtrans.errors import UsageError
+from vidtrans.events import Note, Stop, silent
+from vidtrans.inference.device import Device, Precision
+from vidtrans.model import load_generator, read_record
+from vidtrans.training import ADVERSARIAL, health
+from vidtrans.training.average import Average
+from vidtrans.training.pix2pix import Pix2Pix
+from vidtrans.training.precision import resolve_precisions
+from vidtrans.training.settings import TrainingSettings
+from vidtrans.training.trainer import Run, train
+
+CPU = Device("cpu", "cpu")
+# Everything that a step can do at once.
+ALL: dict[str, Any] = {
+    "l2": 5.0,
+    "feature_matching": 10.0,
+    "perceptual": 1.0,
+    "rebalance": True,
+    "accumulate": 2,
+    "ema": 0.9,
+    "freeze": ("first",),
+    "batch": 3,
+}
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Networks this small have nothing to share out."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+class Generator(nn.Module):
+    """Two convolutions; dropout and a norm on request."""
+
+    def __init__(self, dropout: float = 0.0, norm: bool = False) -> None:
+        super().__init__()
+        self.first = nn.Sequential(nn.Conv2d(1, 8, 3, 1, 1), nn.BatchNorm2d(8) if norm else nn.Identity(), nn.ReLU())
+        self.drop = nn.Dropout(dropout)
+        self.last = nn.Conv2d(8, 3, 3, 1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.tanh(self.last(self.drop(self.first(x))))
+
+
+class Discriminator(nn.Module):
+    """Two scales, a layer of features each."""
+
+    def __init__(self, norm: bool = False) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Conv2d(4, 8, 4, 2, 1) for _ in range(2))
+        self.norms = nn.ModuleList(nn.BatchNorm2d(8) if norm else nn.Identity() for _ in range(2))
+        self.logits = nn.ModuleList(nn.Conv2d(8, 1, 3, 1, 1) for _ in range(2))
+
+    def judge(self, x: Tensor) -> list[list[Tensor]]:
+        judged = []
+        for layer, norm, logits in zip(self.layers, self.norms, self.logits, strict=True):
+            features = F.leaky_relu(norm(layer(x)), 0.2)
+            judged.append([features, logits(features)])
+            x = F.avg_pool2d(x, 2)
+        return judged
+
+
+def model(
+    *, dropout: float = 0.0, norm: bool = False, precision: Any = "fp32", seed: int = 0, **settings: Any
+) -> Pix2Pix:
+    torch.manual_seed(seed)
+    g = Generator(dropout, norm)
+    d = Discriminator(norm) if settings.get("gan", 1.0) else None
+    rarity = torch.rand(23, 23) + 0.5 if settings.get("rebalance") else None
+    return Pix2Pix(g, d, TrainingSettings(**settings), CPU, precision, rarity)
+
+
+class Pictures:
+    """Batches that are made up: colours of a grey picture."""
+
+    crop = (16, 16)
+
+    def __init__(self, batch: int = 3, only: int | None = None) -> None:
+        self.batch, self.only = batch, only
+
+    def make(self, step: int) -> Batch:
+        rng = np.random.default_rng(step if self.only is None else self.only)
+        x = rng.uniform(-1, 1, (self.batch, 1, 16, 16)).astype(np.float32)
+        return Batch(x, np.concatenate([x, -x, x * x], 1))
+
+    def stream(self, first: int, stop: int) -> Any:
+        return (self.make(s) for s in range(first, stop))
+
+
+def steps(of: Pix2Pix, count: int, *, lr: float = 2e-3, only: int | None = None) -> list[list[float]]:
+    loader = Pictures(of.settings.batch, only)
+    batches = [loader.make(s) for s in range(count)]
+    return [
+        of.step(torch.from_numpy(b.inputs), torch.from_numpy(b.targets), lr=lr, seed=s).row
+        for s, b in enumerate(batches)
+    ]
+
+
+EXTRAS: list[dict[str, Any]] = [
+    {},
+    {"l2": 100.0, "l1": 0.0},
+    {"feature_matching": 10.0},
+    {"perceptual": 1.0},
+    {"rebalance": True},
+    {"ema": 0.99},
+]
+
+
+@pytest.mark.parametrize(("name", "extra"), list(itertools.product(ADVERSARIAL, EXTRAS)), ids=str)
+def test_every_loss_trains_and_falls_on_one_batch(name: str, extra: dict[str, Any]) -> None:
+    learner = model(adversarial=name, batch=2, **extra)
+    rows = np.array(steps(learner, 60, only=0))
+    assert np.isfinite(rows).all()
+    assert learner.is_finite()
+    assert learner.columns[:3] == ["gan", "l1", "discriminator"]
+    assert rows.shape[1] == len(learner.columns)
+    l1 = rows[:, 1]
+    assert l1[-5:].mean() < 0.6 * l1[0]
+
+
+def test_what_is_recorded_is_what_was_minimised_unweighted() -> None:
+    learner = model(batch=2, l2=3.0, feature_matching=2.0, perceptual=1.0)
+    assert learner.columns == ["gan", "l1", "discriminator", "l2", "feature_matching", "perceptual"]
+    batch = Pictures(2).make(0)
+    x, y = torch.from_numpy(batch.inputs), torch.from_numpy(batch.targets)
+    fake = learner.generator(x)
+    row = dict(zip(learner.columns, learner.step(x, y, lr=0.0, seed=0).row, strict=True))
+    assert row["l1"] == pytest.approx(F.l1_loss(fake, y).item())
+    assert row["l2"] == pytest.approx(F.mse_loss(fake, y).item())
+    on_fake, on_real = (learner.discriminator.judge(torch.cat([x, p], 1)) for p in (fake, y))  # type: ignore
+    distances = [(a[0] - b[0]).abs().mean().item() for a, b in zip(on_fake, on_real, strict=True)]
+    assert row["feature_matching"] == pytest.approx(np.mean(distances), rel=1e-5)
+    assert 0 < row["perceptual"] < 4
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_defaults_are_the_plain_loop_to_the_bit(precision: Precision) -> None:
+    learner = model(dropout=0.5, norm=True, precision=precision)
+    g, d = copy.deepcopy(learner.generator).train(), copy.deepcopy(learner.discriminator)
+    assert d is not None
+    adam_g, adam_d = (torch.optim.Adam(n.parameters(), lr=2e-3, betas=(0.5, 0.999), fused=True) for n in (g, d))
+    bce = nn.BCEWithLogitsLoss()
+
+    def judged(*pairs: Tensor) -> list[list[Tensor]]:
+        # In one context: D's weights are rounded once, and their gradients summed as they are.
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            return [[scale[-1].float() for scale in d.judge(pair)] for pair in pairs]  # type: ignore[operator]
+
+    def against(logits: list[Tensor], wanted: float) -> Tensor:
+        return torch.stack([bce(one, torch.full_like(one, wanted)) for one in logits]).mean()
+
+    def both(fake: list[Tensor], real: list[Tensor]) -> Tensor:
+        scales = [0.5 * (bce(a, a * 0) + bce(b, b * 0 + 1)) for a, b in zip(fake, real, strict=True)]
+        return torch.stack(scales).mean()
+
+    for step in range(3):
+        batch = Pictures(1).make(step)
+        x, y = torch.from_numpy(batch.inputs), torch.from_numpy(batch.targets)
+        torch.manual_seed(step)
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            fake = g(x)
+        fake = fake.float()
+        d.requires_grad_(True)
+        loss_d = both(*judged(torch.cat([x, fake.detach()], 1), torch.cat([x, y], 1)))
+        adam_d.zero_grad()
+        loss_d.backward()
+        adam_d.step()
+        d.requires_grad_(False)
+        gan, l1 = against(judged(torch.cat([x, fake], 1))[0], 1.0), F.l1_loss(fake, y)
+        adam_g.zero_grad()
+        (gan + 100 * l1).backward()
+        adam_g.step()
+        assert learner.step(x, y, lr=2e-3, seed=step).row == [gan.item(), l1.item(), loss_d.item()]
+    for mine, its in ((learner.generator, g), (learner.discriminator, d)):
+        assert mine is not None
+        assert all(
+            torch.equal(a, b)
+            for a, b in zip(states(mine.state_dict()), states(its.state_dict()), strict=True)
+            if isinstance(a, Tensor)
+        )
+
+
+@pytest.mark.parametrize("name", list(ADVERSARIAL))
+@pytest.mark.parametrize("parts", [2, 3, 5])
+def test_parts_of_a_batch_give_the_gradient_of_the_whole(name: str, parts: int) -> None:
+    """Without BatchNorm, which looks at what it is shown at once; 5 pictures do not split evenly."""
+    options: dict[str, Any] = {"adversarial": name, "batch": 5, "feature_matching": 10.0, "l2": 1.0, "rebalance": True}
+    whole, split = model(**options), model(accumulate=parts, **options)
+    batch = Pictures(5).make(0)
+    x, y = torch.from_numpy(batch.inputs), torch.from_numpy(batch.targets)
+    rows = [m.step(x, y, lr=1e-3, seed=0).row for m in (whole, split)]
+    assert rows[1] == pytest.approx(rows[0], rel=1e-5)
+    assert whole.discriminator is not None
+    assert split.discriminator is not None
+    for (key, p), q in zip(whole.generator.named_parameters(), split.generator.parameters(), strict=True):
+        assert p.grad is not None, key
+        assert torch.allclose(p.grad, q.grad, rtol=1e-4, atol=1e-5), key
+    for (key, p), q in zip(whole.discriminator.named_parameters(), split.discriminator.parameters(), strict=True):
+        assert torch.allclose(p, q, rtol=0, atol=1e-4), key
+
+
+def test_dropout_is_drawn_once_for_both_updates() -> None:
+    learner = model(dropout=0.5, batch=4, accumulate=2)
+    part = learner._parts(torch.rand(4, 1, 16, 16), torch.rand(4, 3, 16, 16), 7)[1]
+    learner.generator.train()
+    assert torch.equal(learner._paint(part), learner._paint(part))
+
+
+def run_of(folder: Path, total: int, **settings: Any) -> Run:
+    learner = model(dropout=0.5, norm=True, checkpoint_seconds=0.0, **settings)
+    return Run(folder, learner, Pictures(3), 0, [total])
+
+
+def states(value: Any) -> list[Any]:
+    """All that is in a nested state, in order."""
+    if isinstance(value, dict):
+        return [x for k, v in value.items() for x in (k, *states(v))]
+    return [x for v in value for x in states(v)] if isinstance(value, list | tuple) else [value]
+
+
+@pytest.mark.parametrize("name", list(ADVERSARIAL))
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_killed_at_any_step_and_resumed_it_is_the_same_bytes(name: str, precision: Precision, tmp_path: Path) -> None:
+    total, at = 9, random.Random(f"{name} {precision}").randrange(1, 9)
+    options = ALL | {"adversarial": name, "precision": precision}
+    whole = run_of(tmp_path / "whole", total, **options)
+    train(whole, silent, Stop())
+
+    class Killed(Exception):
+        pass
+
+    def kill(run: Run) -> None:
+        raise Killed
+
+    killed = run_of(tmp_path / "killed", total, **options)
+    with pytest.raises(Killed):
+        # The checkpoint of step at − 1 is the last one that is whole.
+        train(killed, silent, Stop(), milestones={at: kill})
+    resumed = run_of(tmp_path / "killed", total, **options)
+    assert resumed.load(silent) == (at > 1)
+    assert resumed.step == at - 1
+    train(resumed, silent, Stop())
+    a, b = states(whole.model.state()), states(resumed.model.state())
+    assert len(a) == len(b)
+    for one, other in zip(a, b, strict=True):
+        assert torch.equal(one, other) if isinstance(one, Tensor) else one == other
+    assert np.array_equal(np.float32(resumed.rows), np.float32(whole.rows))
+    assert whole.losses_csv() == resumed.losses_csv()
+    assert whole.losses_csv().splitlines()[0] == (
+        b"step,generator_gan,generator_l1,discriminator,generator_l2,generator_feature_matching,generator_perceptual"
+    )
+
+
+def test_a_checkpoint_from_before_there_was_more_to_keep_is_gone_on_from() -> None:
+    old, new = model(seed=1), model(seed=2)
+    steps(old, 3)
+    state = {k: v for k, v in old.state().items() if k not in ("scalers", "average")}
+    new.restore(copy.deepcopy(state))
+    assert steps(new, 2) == steps(old, 2)
+
+
+def test_the_average_follows_the_weights_and_takes_the_statistics_as_they_are() -> None:
+    network = nn.Sequential(nn.Linear(1, 1, bias=False), nn.BatchNorm1d(1, affine=False))
+    weight: Any = network[0].weight
+    nn.init.constant_(weight, 1.0)
+    average = Average(network, 0.15)
+    values = []
+    for value in (2.0, 3.0, 4.0):
+        nn.init.constant_(weight, value)
+        average.update(network)
+        values.append(average.network[0].weight.item())  # type: ignore[index]
+    first = 0.1 * 1 + 0.9 * 2  # (1 + n) / (10 + n) as long as it is the smaller
+    second = 0.15 * first + 0.85 * 3
+    assert values == pytest.approx([first, second, 0.15 * second + 0.85 * 4])
+    network(torch.randn(8, 1))
+    average.update(network)
+    assert torch.equal(average.network[1].running_mean, network[1].running_mean)  # type: ignore[index]
+
+
+def test_what_is_learned_is_the_average_where_there_is_one() -> None:
+    plain, averaged = model(), model(ema=0.9)
+    assert plain.learned is plain.generator
+    assert averaged.learned is not averaged.generator
+    assert steps(plain, 4) == steps(averaged, 4)  # it only watches
+    assert not torch.equal(averaged.learned.last.weight, averaged.generator.last.weight)  # type: ignore
+
+
+def test_frozen_parts_keep_their_weights_and_the_rest_learns() -> None:
+    learner = model(freeze=("first.0",))
+    before = copy.deepcopy(learner.generator.state_dict())
+    steps(learner, 3)
+    after = learner.generator.state_dict()
+    assert {k for k in before if not torch.equal(before[k], after[k])} == {"last.weight", "last.bias"}
+    with pytest.raises(UsageError, match="did you mean 'first'") as caught:
+        model(freeze=("frist",))
+    assert "first.0" in str(caught.value)
+    with pytest.raises(UsageError, match="nothing of the generator is left to learn"):
+        model(freeze=("first", "last"))
+
+
+def test_fp16_skips_a_step_whose_gradients_overflow_and_remembers_the_scale() -> None:
+    learner = model(precision="fp16", l1=1e6)
+    scale = learner.scaler_g.get_scale()
+    before = copy.deepcopy(learner.generator.state_dict())
+    steps(learner, 1)
+    assert all(torch.equal(v, before[k]) for k, v in learner.generator.state_dict().items())
+    assert learner.scaler_g.get_scale() == scale / 2
+    other = model(precision="fp16", l1=1e6, seed=1)
+    other.restore(copy.deepcopy(learner.state()))
+    assert other.scaler_g.get_scale() == scale / 2
+
+
+def test_fp16_is_for_cuda() -> None:
+    with pytest.raises(UsageError, match="choose auto or bf16"):
+        resolve_precisions("fp16", CPU)
+    assert resolve_precisions("bf16", CPU) == ("bf16", "bf16")
+    assert resolve_precisions("fp32", CPU) == ("fp32", "fp32")
+    assert resolve_precisions("fp16", Device("cuda", "cuda"))[0] == "fp16" if torch.cuda.is_available() else True
+
+
+def test_a_discriminator_that_has_won_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "WINDOW", 20)
+    monkeypatch.setattr(health, "EVERY", 10)
+    monkeypatch.setattr(health, "WON", 100.0)
+    run = Run(tmp_path, model(checkpoint_seconds=1e9, batch=3), Pictures(), 0, [60])
+    heard: list[Any] = []
+    train(run, heard.append, Stop())
+    [warning] = [e for e in heard if isinstance(e, Note)]
+    assert warning.level == "warning"
+    assert warning.text.startswith("step 20: the discriminator has won")
+
+
+def test_a_model_is_fine_tuned_with_all_of_it(clip: Path) -> None:
+    api.make_dataset(clip, settings=TINY)
+    tables = quick_training()
+    api.train("clip.dataset", "first.safetensors", settings=tables)
+    more = {k: v for k, v in ALL.items() if k != "batch"} | {"freeze": ["stem"], "adversarial": "hinge"}
+    tables["training"] = tables["training"] | more
+    with pytest.raises(UsageError, match="give --from MODEL"):
+        api.train("clip.dataset", "second.safetensors", settings=tables)
+    api.train("clip.dataset", "second.safetensors", settings=tables, start_from="first.safetensors")
+    first, second = (load_generator(Path(f"{n}.safetensors"))[0].state_dict() for n in ("first", "second"))
+    kept = {name for name in first if torch.equal(first[name], second[name])}
+    assert "stem.0.weight" in kept
+    assert "down.0.0.0.weight" not in kept
+    record = read_record(Path("second.safetensors")).training
+    assert record["settings"]["freeze"] == ["stem"]
+    assert set(record["losses"]) == {"gan", "l1", "discriminator", "l2", "feature_matching", "perceptual"}
+    assert Path("second.train/losses.csv").read_text().startswith("step,generator_gan,generator_l1,discriminator,")

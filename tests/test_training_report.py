@@ -1,0 +1,261 @@
+"""The training report: one file, true to what it is told, and the same every time."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from vidtrans.training.curves import BOTTOM, MAX_POINTS, TOP, Curve, axis_for, thin
+from vidtrans.training.report import (
+    FILM_BYTES,
+    MAX_FILM,
+    SHEET_BYTES,
+    TrainingReport,
+    film_steps,
+    render,
+    write_report,
+)
+
+VOID = {"meta", "img", "input", "br", "link", "path", "circle"}
+NASTY = "</script><script>alert(1)</script> & \"quotes\" 'too' $title"
+
+
+class Page(HTMLParser):
+    """A page taken apart. Raises AssertionError where an element is not closed in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(text)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag, f"</{tag}> in {self.open}"
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] not in ("script", "style"):
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+    def all(self, tag: str, name: str = "") -> list[dict[str, str | None]]:
+        return [a for t, a in self.elements if t == tag and (not name or name in (a.get("class") or "").split())]
+
+
+def picture(seed: int = 0, size: tuple[int, int] = (64, 48)) -> np.ndarray:
+    small = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    return cv2.resize(small, size, interpolation=cv2.INTER_CUBIC)
+
+
+def a_report(**changes: Any) -> TrainingReport:
+    rng = np.random.default_rng(0)
+    table: dict[str, Any] = {
+        "title": "How the model of dog.mp4 learned",
+        "facts": {"dataset": "dog.dataset", "steps": 2000, "from": None},
+        "columns": ["gan", "l1", "discriminator", "feature_matching"],
+        "rows": rng.gamma(2, 0.3, (2000, 4)).tolist(),
+        "balance": 0.6931,
+        "scores": [
+            (s, {"pairs": 8, "l1": 0.1, "psnr": 20 + s / 1000, "ssim": None, "sharpness": 0.9, "mystery": 3.0})
+            for s in (500, 1000, 1500, 2000)
+        ],
+        "best": 1500,
+        "warnings": [(700, "the discriminator has won")],
+        "sheets": [(s, picture(s, (90, 120))) for s in (40, 2000)],
+        "film": [(s, picture(s)) for s in film_steps(2000)],
+        "shown": picture(1),
+        "target": picture(2),
+    }
+    return TrainingReport(**(table | changes))
+
+
+def test_a_page_of_one_file_that_asks_for_nothing() -> None:
+    text = render(a_report())
+    page = Page(text)
+    for tag, attributes in page.elements:
+        assert tag not in ("link", "iframe", "object", "base")
+        for name in ("src", "href", "srcset", "poster", "action", "data"):
+            assert (attributes.get(name) or "data:image/").startswith("data:image/"), (tag, name)
+    assert not re.search(r"https?:|@import|url\(|//[a-z]", re.sub(r"base64,[\w+/=]+", "", text).replace("// ", ""))
+    assert "default-src 'none'" in text
+    assert len(page.all("img")) == 3 + 2 + 1  # the film, the previews, and the place where one is shown large
+    assert len(page.all("figure", "panel")) == 4 + 4
+    assert all((svg["aria-label"] or "").endswith("over 2,000 steps") for svg in page.all("svg"))
+
+
+def test_what_is_told_is_in_it() -> None:
+    page = Page(render(a_report()))
+    for words in ("How the model of dog.mp4 learned", "2,000 steps", "best at step 1,500", "On 8 pairs", "dog.dataset"):
+        assert words in page.text
+    assert "Step 700 the discriminator has won" in page.text
+    assert "mystery" in page.text  # a score that came later has no words of its own, and is drawn
+    assert "SSIM" not in page.text  # pictures were too small for it
+    assert "None" not in page.text
+    assert len(page.all("circle", "best")) == 4
+    assert "a draw" in page.text
+
+
+def test_all_text_is_escaped() -> None:
+    scores = [(10, {"psnr": 20.0, NASTY: 1.0})]
+    report = a_report(title=NASTY, facts={NASTY: NASTY}, warnings=[(5, NASTY)], scores=scores, best=10)
+    page = Page(render(report))
+    assert [a.get("type") for a in page.all("script")] == ["application/json", None]
+    assert page.text.count("alert(1)") >= 5
+    assert page.text.startswith(NASTY)
+
+
+def test_thinning_keeps_the_extremes() -> None:
+    values = np.random.default_rng(1).gamma(2, 1, 54_321)
+    values[[0, 12_345, 54_320]] = 999, -7, 1234
+    curve = thin(values)
+    assert len(curve.steps) == MAX_POINTS
+    assert (np.diff(curve.steps) > 0).all()
+    assert 1 <= curve.steps[0] <= curve.steps[-1] <= len(values)
+    assert curve.high[0] == 999
+    assert curve.low.min() == -7
+    assert curve.high[-1] == 1234
+    edges = np.linspace(0, len(values), MAX_POINTS + 1).astype(int)
+    at = np.searchsorted(edges, 12_345, side="right") - 1
+    assert curve.low[at] == -7
+    assert abs(float(np.median(curve.mean)) - 2) < 0.2
+
+
+def test_a_short_history_is_drawn_as_it_is() -> None:
+    curve = thin(np.array([3.0, 1.0, 2.0]))
+    assert curve.steps.tolist() == [1, 2, 3]
+    assert curve.mean.tolist() == curve.low.tolist() == curve.high.tolist() == [3, 1, 2]
+
+
+def test_what_is_no_number_is_left_out_and_told() -> None:
+    curve = thin(np.array([1.0, np.nan, 3.0, np.inf]))
+    assert curve.steps.tolist() == [1, 3]
+    text = Page(render(a_report(rows=[[1.0, 1.0, 1.0, 1.0], [float("nan"), 1.0, 1.0, 1.0]]))).text
+    assert "Left out, for a value that is not a number: 1 of 2 steps" in text
+    assert "nan" not in text
+
+
+@pytest.mark.parametrize("values", [[0.0], [5.0, 5.0], [-3.0, 9.0], [1e-6, 2.0, 1e3], [0.0, 1e-9], [1e-300, 1.0]])
+def test_an_axis_holds_its_curve(values: list[float]) -> None:
+    ys = np.array(values)
+    curve = Curve(np.arange(1.0, len(ys) + 1), ys, ys, ys)
+    for from_zero in (False, True):
+        axis = axis_for(curve, 0.5, from_zero)
+        places = axis.place(ys)
+        assert ((places >= TOP - 1e-6) & (places <= BOTTOM + 1e-6)).all()
+        assert 1 <= len(axis.ticks()) <= 12
+    assert axis_for(curve, from_zero=True).log == (values[0] > 0 and max(values) > 100 * min(values))
+
+
+def test_nothing_yet_and_nearly_nothing() -> None:
+    assert "no step yet" in Page(render(TrainingReport("nothing"))).text
+    one = TrainingReport("one", columns=["l1"], rows=[[0.5]], scores=[(1, {"psnr": 12.0})], film=[(1, picture())])
+    assert "1 step" in Page(render(one)).text
+    flat = a_report(rows=[[0.0, 0.1, 0.0, 0.1]] * 50, scores=[(0, {"psnr": None})], film=[], best=None)
+    page = Page(render(flat))
+    assert len(page.all("figure", "panel")) == 2  # no discriminator
+    assert not page.all("input")
+
+
+def test_the_same_report_is_the_same_bytes(tmp_path: Path) -> None:
+    write_report(tmp_path / "deep" / "report.html", a_report())
+    write_report(tmp_path / "b.html", a_report())
+    assert (tmp_path / "deep" / "report.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["b.html", "deep", "report.html"]
+
+
+def test_it_stays_small() -> None:
+    rng = np.random.default_rng(0)
+    film = [(s, rng.integers(0, 256, (384, 384, 3), dtype=np.uint8)) for s in range(1, MAX_FILM + 40)]
+    sheets = [(s, rng.integers(0, 256, (1500, 1200, 3), dtype=np.uint8)) for s in range(8)]
+    report = a_report(film=film, sheets=sheets, rows=rng.random((20_000, 4)).tolist())
+    text = render(report)
+    assert len(text.encode()) < (FILM_BYTES + SHEET_BYTES) * 4 / 3 + 500_000
+    frames = json.loads(re.findall(r'id="frames">(.*?)</script>', text)[0])
+    assert len(frames["steps"]) == len(frames["pictures"]) == MAX_FILM
+    assert (frames["steps"][0], frames["steps"][-1]) == (1, MAX_FILM + 39)
+
+
+def test_a_film_is_taken_at_first_and_at_last() -> None:
+    assert film_steps(0) == []
+    assert film_steps(1) == [1]
+    for total in (2, 50, 80_000):
+        steps = film_steps(total)
+        assert steps == sorted(set(steps))
+        assert (steps[0], steps[-1]) == (1, total)
+        assert len(steps) <= 72
+
+
+def test_what_cannot_be_drawn_is_refused() -> None:
+    with pytest.raises(ValueError, match="needs 2 values"):
+        TrainingReport("x", columns=["gan", "l1"], rows=[[1.0]])
+    with pytest.raises(ValueError, match="not \\(H, W, 3\\) uint8"):
+        TrainingReport("x", film=[(1, np.zeros((4, 4), np.uint8))])
+
+
+PROBE = """<script>
+const film = document.getElementById("film"), slider = document.getElementById("scrub"), told = [];
+const tell = () => told.push([slider.value, document.getElementById("now").textContent, film.src === F[+slider.value]]);
+const F = JSON.parse(document.getElementById("frames").textContent).pictures;
+tell();
+slider.value = 3; slider.dispatchEvent(new Event("input")); tell();
+const line = document.querySelector(".playhead");
+told.push([line.getAttribute("visibility"), line.getAttribute("transform")]);
+slider.dispatchEvent(new KeyboardEvent("keydown", { key: " ", cancelable: true }));
+told.push(document.getElementById("play").textContent);
+document.querySelector(".zoom").click(); told.push(document.getElementById("large").open);
+setTimeout(() => {
+  told.push(film.naturalWidth, +slider.value);
+  document.querySelector(".panel svg").dispatchEvent(new MouseEvent("click", { clientX: 0, clientY: 0 }));
+  told.push(slider.value, document.getElementById("play").textContent);
+  document.title = JSON.stringify(told);
+}, 1500);
+</script>"""
+
+
+def test_it_works_in_a_browser(tmp_path: Path) -> None:
+    found = [b for b in ("chromium", "chromium-browser", "google-chrome", "chrome") if shutil.which(b)]
+    if not found:
+        pytest.skip("no Chromium on this machine")
+    page = tmp_path / "report.html"
+    page.write_text(render(a_report()).replace("</body>", PROBE + "</body>"), "utf-8")
+    command = [found[0], "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'browser'}"]
+    command += ["--virtual-time-budget=5000", "--dump-dom", page.as_uri()]
+    made = subprocess.run(command, capture_output=True, timeout=120, check=False)
+    if made.returncode:
+        pytest.skip(f"Chromium does not start here: {made.stderr.decode(errors='replace')[-200:]}")
+    title = re.search(r"<title>(.*?)</title>", made.stdout.decode())
+    assert title
+    steps = film_steps(2000)
+    first, scrubbed, line, play, zoomed, width, played, clicked, stopped = json.loads(title[1])
+    assert first == [str(len(steps) - 1), "step 2,000", True]
+    assert scrubbed == ["3", f"step {steps[3]}", True]
+    assert line[0] == "visible"
+    assert line[1].startswith("translate(44.")
+    assert play == "Pause"
+    assert zoomed is True
+    assert width == 64
+    assert 3 < played < len(steps) - 1
+    assert (clicked, stopped) == ("0", "Play")

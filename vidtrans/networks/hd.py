@@ -1,0 +1,115 @@
+"""The coarse-to-fine generator of pix2pixHD: Wang et al., "High-Resolution Image Synthesis and Semantic Manipulation
+with Conditional GANs" (CVPR 2018).
+
+Trained as in the paper in turns: first with ``enhancers`` 0, at half the size; then with 1 at the full size, begun by
+``load_coarser``, at first with the coarser one (what ``coarser_prefixes`` names) frozen; then all of it.
+
+Names in the state dict: ``whole.`` is the global network up to its last features, ``enhancers.0.`` the enhancer at
+twice its size, ``enhancers.1.`` at four times; ``head.`` makes the picture of the finest features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vidtrans.errors import UsageError
+from vidtrans.networks.parts import norm_setting, recomputed
+from vidtrans.networks.residual import (
+    BlockSettings,
+    Body,
+    double,
+    entrance,
+    halve,
+    multiple_of,
+    picture_head,
+    residual_blocks,
+)
+from vidtrans.settings import setting
+
+
+@dataclass(frozen=True)
+class HDSettings(BlockSettings):
+    """The paper's global network is the default; 1 enhancer makes it the paper's whole."""
+
+    norm: str = norm_setting("instance")
+    channels: int = setting(64, "channels of the global network at its size; 2 to 16 times as many inside", low=8)
+    downsamplings: int = setting(4, "how often the global network halves", low=2, high=6)
+    blocks: int = setting(9, "residual blocks of the global network", low=1, high=18)
+    enhancers: int = setting(0, "local enhancers, each for twice the size: 0 for the global network", low=0, high=2)
+    enhancer_blocks: int = setting(3, "residual blocks of each enhancer", low=1, high=9)
+
+    def __post_init__(self) -> None:
+        if self.channels % 2**self.enhancers:
+            raise ValueError(f"generator.channels must be a multiple of {2**self.enhancers}: each enhancer halves it")
+
+
+class Enhancer(nn.Module):
+    """c7s1-k, d2k, + the coarser network's features, R2k×3, uk."""
+
+    def __init__(self, inputs: int, channels: int, settings: HDSettings) -> None:
+        super().__init__()
+        self.checkpointing = settings.checkpointing
+        self.entrance = entrance(inputs, channels, settings.norm)
+        self.down = halve(channels, 2 * channels, settings.norm)
+        self.blocks = residual_blocks(2 * channels, settings.enhancer_blocks, settings)
+        self.up = double(2 * channels, channels, settings)
+
+    def forward(self, x: Tensor, coarser: Tensor) -> Tensor:
+        """(N, inputs, H, W), (N, 2·channels, H/2, W/2) → (N, channels, H, W)."""
+        for stage in (self.entrance, self.down):
+            x = recomputed(stage, x, wanted=self.checkpointing)
+        x = x + coarser
+        for stage in (*self.blocks, self.up):
+            x = recomputed(stage, x, wanted=self.checkpointing)
+        return x
+
+
+class HD(nn.Module):
+    """G1, c7s1-64 d128 … d1024 R1024×9 u512 … u64, on the picture at half the size; G2 around it, at the full."""
+
+    Settings = HDSettings
+
+    def __init__(self, in_channels: int, out_channels: int, settings: HDSettings) -> None:
+        super().__init__()
+        halvings = settings.downsamplings + settings.enhancers
+        self.multiple = multiple_of(halvings, settings.norm)
+        self.smallest = 2 ** (halvings + 1)  # norms need more than one value to train on
+        self.checkpointing = settings.checkpointing
+        widths = [settings.channels // 2**i for i in range(settings.enhancers + 1)]
+        self.whole = Body(in_channels, widths[0], settings.downsamplings, settings.blocks, settings)
+        self.enhancers = nn.ModuleList(Enhancer(in_channels, width, settings) for width in widths[1:])
+        self.head = picture_head(widths[-1], out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        sizes = [x]
+        for _ in self.enhancers:
+            sizes.append(F.avg_pool2d(sizes[-1], 3, 2, 1, count_include_pad=False))
+        features = self.whole(sizes.pop())
+        for enhancer in self.enhancers:
+            features = enhancer(sizes.pop(), features)
+        return recomputed(self.head, features, wanted=self.checkpointing)
+
+
+def coarser_prefixes(generator: HD) -> tuple[str, ...]:
+    """What the names of all weights below the finest enhancer begin with; none without an enhancer."""
+    below = len(generator.enhancers) - 1
+    return () if below < 0 else ("whole.", *(f"enhancers.{i}." for i in range(below)))
+
+
+def load_coarser(generator: HD, state: Mapping[str, Tensor]) -> list[str]:
+    """Put a trained coarser one's ``state`` dict into ``generator``: all but its head, which was for its own size.
+
+    Returns the names of what was put in. Raises UsageError where the weights do not fit, and changes nothing.
+    """
+    own = generator.state_dict()
+    given = {k: v for k, v in state.items() if not k.startswith("head.")}
+    unfit = [k for k, v in given.items() if k not in own or own[k].shape != v.shape]
+    if unfit or any(k.startswith("whole.") and k not in given for k in own):
+        why = f"'{unfit[0]}' has no place in it" if unfit else "it has no global network"
+        raise UsageError("a coarser hd generator", why, "use the same generator settings, but for more enhancers")
+    generator.load_state_dict(given, strict=False)
+    return sorted(given)

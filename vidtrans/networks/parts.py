@@ -1,0 +1,232 @@
+"""What the networks are built of: norms, convolutions, ways to double the size, blocks, and how to save memory.
+
+Functions that give layers give lists, to be put into one ``nn.Sequential``: a BatchNorm that directly follows its
+convolution there is folded into it when rendering.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils import parametrize
+from torch.utils.checkpoint import checkpoint
+
+from vidtrans.settings import setting
+
+NORMS = ("batch", "instance", "none")
+UPSAMPLINGS = ("transposed", "resize", "bilinear", "pixel-shuffle")
+
+
+def norm_setting(default: str) -> Any:
+    """The setting that ``normalise`` takes; the default is the paper's."""
+    return setting(
+        default,
+        "batch: statistics learnt, steady brightness in video; instance: each picture's own, may pump; none",
+        choices=NORMS,
+    )
+
+
+def upsample_setting() -> Any:
+    """The setting that ``upsampling`` takes; all of the papers transpose."""
+    return setting(
+        "transposed",
+        "how sizes double: transposed convolution (may show a grid); resize (nearest) or bilinear, then convolve "
+        "(no grid, softer, slower); pixel-shuffle",
+        choices=UPSAMPLINGS,
+    )
+
+
+def checkpointing_setting() -> Any:
+    """The setting that ``recomputed`` takes."""
+    return setting(False, "forget what training keeps inside the layers and compute it again: less memory, slower")
+
+
+def normalise(channels: int, norm: str) -> list[nn.Module]:
+    """The norm, a list of one; for 'none' an empty list."""
+    if norm == "none":
+        return []
+    return [nn.BatchNorm2d(channels) if norm == "batch" else nn.InstanceNorm2d(channels, affine=True)]
+
+
+class Mirror(nn.Module):
+    """Pads each side by ``width`` mirrored pixels; a picture too small to be mirrored has its rim repeated."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+
+    def forward(self, x: Tensor) -> Tensor:
+        mode = "reflect" if min(x.shape[-2:]) > self.width else "replicate"
+        return F.pad(x, (self.width,) * 4, mode=mode)
+
+
+def convolution(
+    inputs: int,
+    outputs: int,
+    kernel: int = 3,
+    *,
+    norm: str,
+    stride: int = 1,
+    dilation: int = 1,
+    mirror: bool = False,
+    activate: bool = True,
+) -> list[nn.Module]:
+    """Convolution that keeps the size (but for its stride) – norm – ReLU. Padded by zeros, or ``mirror``ed."""
+    padding = dilation * (kernel // 2)
+    conv = nn.Conv2d(inputs, outputs, kernel, stride, 0 if mirror else padding, dilation=dilation, bias=norm == "none")
+    return [
+        *([Mirror(padding)] if mirror else []),
+        conv,
+        *normalise(outputs, norm),
+        *([nn.ReLU()] if activate else []),
+    ]
+
+
+def upsampling(inputs: int, outputs: int, how: str, *, kernel: int = 3, bias: bool = True) -> list[nn.Module]:
+    """(N, inputs, h, w) → (N, outputs, 2h, 2w). ``kernel`` is the transposed convolution's; the others take 3×3.
+
+    A transposed kernel covers its output unevenly, which shows as a checkerboard (Odena et al., "Deconvolution and
+    Checkerboard Artifacts", 2016); pixel shuffle is Shi et al.'s (CVPR 2016).
+    """
+    if how == "transposed":
+        return [nn.ConvTranspose2d(inputs, outputs, kernel, 2, 1, output_padding=kernel % 2, bias=bias)]
+    if how == "pixel-shuffle":
+        return [nn.Conv2d(inputs, 4 * outputs, 3, 1, 1, bias=bias), nn.PixelShuffle(2)]
+    larger = nn.Upsample(scale_factor=2.0, mode="nearest" if how == "resize" else "bilinear")
+    return [larger, nn.Conv2d(inputs, outputs, 3, 1, 1, bias=bias)]
+
+
+class Squeeze(nn.Module):
+    """Squeeze and excitation (Hu et al., CVPR 2018): channels weighed by what the whole picture holds."""
+
+    def __init__(self, channels: int, reduction: int = 16) -> None:
+        super().__init__()
+        inner = max(4, channels // reduction)
+        self.weigh = nn.Sequential(
+            nn.Conv2d(channels, inner, 1), nn.ReLU(), nn.Conv2d(inner, channels, 1), nn.Sigmoid()
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        weighed: Tensor = x * self.weigh(x.mean((2, 3), keepdim=True))
+        return weighed
+
+
+class Attention(nn.Module):
+    """Self-attention of SAGAN (Zhang et al., ICML 2019): x + γ·o, with γ = 0 at the start; C/8 channels inside."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        inner = max(1, channels // 8)
+        self.inner = nn.Conv2d(channels, 3 * inner, 1, bias=False)  # the paper's f, g and h
+        self.outer = nn.Conv2d(inner, channels, 1, bias=False)
+        self.gate = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        size = x.shape[-2:]
+        query, key, value = self.inner(x).flatten(2).transpose(1, 2).chunk(3, dim=2)
+        # Never the whole (h·w)² table at once; the paper does not scale its products.
+        seen = F.scaled_dot_product_attention(query, key, value, scale=1.0)
+        attended: Tensor = x + self.gate * self.outer(seen.transpose(1, 2).unflatten(2, size))
+        return attended
+
+
+class ResidualBlock(nn.Module):
+    """x + branch(x): two mirrored 3×3 convolutions, nothing after the sum (Johnson et al., ECCV 2016).
+
+    Only the first is dilated: the second, dense one closes the gaps of its grid.
+    """
+
+    def __init__(self, channels: int, *, norm: str, dilation: int = 1, squeeze: bool = False) -> None:
+        super().__init__()
+        self.branch = nn.Sequential(
+            *convolution(channels, channels, norm=norm, dilation=dilation, mirror=True),
+            *convolution(channels, channels, norm=norm, mirror=True, activate=False),
+            *([Squeeze(channels)] if squeeze else []),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        summed: Tensor = x + self.branch(x)
+        return summed
+
+
+class Spectral(nn.Module):
+    """A weight divided by its largest singular value, found by power iteration (Miyato et al., ICLR 2018).
+
+    A parametrisation: it moves on at every use in training, and stands still in eval mode.
+    """
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.left: Tensor
+        self.right: Tensor
+        self.register_buffer("left", torch.ones(weight.shape[0]))
+        self.register_buffer("right", torch.ones(weight[0].numel()))
+
+    def restart(self, weight: Tensor) -> None:
+        """Forget the weights before. Nothing is drawn: the same weights have the same norm, whatever the seed."""
+        nn.init.ones_(self.left)
+        self.iterate(weight, times=5)
+
+    @torch.no_grad()
+    def iterate(self, weight: Tensor, times: int = 1) -> None:
+        matrix, left = weight.float().flatten(1), self.left.float()
+        for _ in range(times):
+            right = F.normalize(matrix.T @ left, dim=0)
+            left = F.normalize(matrix @ right, dim=0)
+            self.right.copy_(right)
+            self.left.copy_(left)
+
+    def forward(self, weight: Tensor) -> Tensor:
+        kind = weight.device.type
+        with nullcontext() if kind == "meta" else torch.autocast(kind, enabled=False):
+            if self.training:
+                self.iterate(weight)
+            # Copies: the buffers move on before the gradients are taken.
+            left, right = (v.to(torch.float32, copy=True) for v in (self.left, self.right))
+            return weight / torch.dot(left, weight.float().flatten(1) @ right).to(weight.dtype)
+
+
+def spectral(conv: nn.Conv2d, wanted: bool = True) -> nn.Conv2d:
+    """``conv``, its weight spectrally normalised if ``wanted``.
+
+    Not for a convolution that a BatchNorm follows in a generator: it could not be folded.
+    """
+    if wanted:
+        parametrize.register_parametrization(conv, "weight", Spectral(conv.weight))
+    return conv
+
+
+def recomputed(stage: nn.Module, *inputs: Tensor, wanted: bool) -> Tensor:
+    """``stage(*inputs)``. If ``wanted``, what its gradients need is computed again when they do (Chen et al.,
+    "Training Deep Nets with Sublinear Memory Cost", 2016); outputs, gradients and statistics stay the same.
+    """
+    if not (wanted and torch.is_grad_enabled()):
+        made: Tensor = stage(*inputs)
+        return made
+    contexts = lambda: (nullcontext(), _second_time(stage))  # noqa: E731
+    again: Tensor = checkpoint(stage, *inputs, use_reentrant=False, context_fn=contexts)
+    return again
+
+
+@contextmanager
+def _second_time(stage: nn.Module) -> Iterator[None]:
+    """In it, no BatchNorm counts the pictures that it has counted, and no spectral norm moves on."""
+    norms = [m for m in stage.modules() if isinstance(m, nn.BatchNorm2d) and m.training]
+    moving = [m for m in stage.modules() if isinstance(m, Spectral) and m.training]
+    counted = [dict(norm._buffers) for norm in norms]
+    try:
+        for norm in norms:
+            norm._buffers.update({k: v if v is None else v.clone() for k, v in norm._buffers.items()})
+        for one in moving:
+            one.training = False
+        yield
+    finally:
+        for norm, buffers in zip(norms, counted, strict=True):
+            norm._buffers.update(buffers)
+        for one in moving:
+            one.training = True

@@ -1,0 +1,125 @@
+"""The residual generator of Johnson et al., "Perceptual Losses for Real-Time Style Transfer and Super-Resolution"
+(ECCV 2016), with the mirrored borders of CycleGAN (Zhu et al., ICCV 2017).
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from vidtrans.networks.parts import (
+    Attention,
+    Mirror,
+    ResidualBlock,
+    checkpointing_setting,
+    convolution,
+    norm_setting,
+    normalise,
+    recomputed,
+    upsample_setting,
+    upsampling,
+)
+from vidtrans.settings import setting
+
+DOWNSAMPLINGS = 2
+
+
+@dataclass(frozen=True)
+class BlockSettings:
+    """What the residual blocks are like, and the layers around them."""
+
+    upsample: str = upsample_setting()
+    norm: str = norm_setting("batch")
+    attention: bool = setting(False, "self-attention amid the blocks: far parts of a picture agree; large ones slow")
+    squeeze: bool = setting(False, "blocks weigh their channels by what the whole picture holds")
+    dilation: int = setting(1, "how far apart the blocks' convolutions reach: above 1 they see farther", low=1, high=8)
+    checkpointing: bool = checkpointing_setting()
+
+    unrecorded: ClassVar[tuple[str, ...]] = ("checkpointing",)
+
+
+@dataclass(frozen=True)
+class ResidualSettings(BlockSettings):
+    """CycleGAN's sizes are the defaults, Johnson's norm, which keeps the brightness of a video steady."""
+
+    channels: int = setting(64, "channels at full size; 2 and 4 times as many further in", low=4, high=256)
+    blocks: int = setting(9, "residual blocks at a quarter of the size: 6 for 128 pixels, 9 for 256", low=1, high=18)
+
+
+def entrance(inputs: int, outputs: int, norm: str) -> nn.Sequential:
+    """The 7×7 layer at full size (c7s1-k)."""
+    return nn.Sequential(*convolution(inputs, outputs, 7, norm=norm, mirror=True))
+
+
+def halve(inputs: int, outputs: int, norm: str) -> nn.Sequential:
+    """A strided 3×3 layer (dk)."""
+    return nn.Sequential(*convolution(inputs, outputs, norm=norm, stride=2))
+
+
+def double(inputs: int, outputs: int, settings: BlockSettings) -> nn.Sequential:
+    """The way back (uk)."""
+    norm = settings.norm
+    return nn.Sequential(
+        *upsampling(inputs, outputs, settings.upsample, bias=norm == "none"), *normalise(outputs, norm), nn.ReLU()
+    )
+
+
+def residual_blocks(channels: int, count: int, settings: BlockSettings) -> nn.ModuleList:
+    """Residual blocks (Rk), and attention after the first half of them if it is wanted."""
+    blocks: list[nn.Module] = [
+        ResidualBlock(channels, norm=settings.norm, dilation=settings.dilation, squeeze=settings.squeeze)
+        for _ in range(count)
+    ]
+    if settings.attention:
+        blocks.insert((count + 1) // 2, Attention(channels))
+    return nn.ModuleList(blocks)
+
+
+def picture_head(channels: int, out_channels: int) -> nn.Sequential:
+    """Features at full size → a picture in [−1, 1]."""
+    return nn.Sequential(Mirror(3), nn.Conv2d(channels, out_channels, 7), nn.Tanh())
+
+
+def multiple_of(halvings: int, norm: str) -> int:
+    """What sides must be multiples of; an instance norm over a single value would give zero."""
+    return 2 ** (halvings + (norm == "instance"))
+
+
+class Body(nn.Module):
+    """All but the head: c7s1-k, then d2k-d4k…, residual blocks, and …u2k-uk."""
+
+    def __init__(self, inputs: int, channels: int, downsamplings: int, blocks: int, settings: BlockSettings) -> None:
+        super().__init__()
+        self.checkpointing = settings.checkpointing
+        widths = [channels * 2**i for i in range(downsamplings + 1)]
+        steps = list(itertools.pairwise(widths))
+        self.entrance = entrance(inputs, channels, settings.norm)
+        self.down = nn.ModuleList(halve(a, b, settings.norm) for a, b in steps)
+        self.blocks = residual_blocks(widths[-1], blocks, settings)
+        self.up = nn.ModuleList(double(b, a, settings) for a, b in reversed(steps))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, inputs, H, W) → (N, channels, H, W)."""
+        for stage in (self.entrance, *self.down, *self.blocks, *self.up):
+            x = recomputed(stage, x, wanted=self.checkpointing)
+        return x
+
+
+class Residual(nn.Module):
+    """c7s1-64, d128, d256, R256×9, u128, u64, c7s1-3: no skips, so the picture may move away from its input."""
+
+    Settings = ResidualSettings
+
+    def __init__(self, in_channels: int, out_channels: int, settings: ResidualSettings) -> None:
+        super().__init__()
+        self.multiple = multiple_of(DOWNSAMPLINGS, settings.norm)
+        self.smallest = 2 ** (DOWNSAMPLINGS + 1)  # norms need more than one value to train on
+        self.body = Body(in_channels, settings.channels, DOWNSAMPLINGS, settings.blocks, settings)
+        self.head = picture_head(settings.channels, out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        picture: Tensor = self.head(self.body(x))
+        return picture

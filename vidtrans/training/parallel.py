@@ -1,0 +1,107 @@
+"""Several processes that train one model: PyTorch's launcher starts them, each has its share of every batch.
+
+    torchrun --nproc-per-node 4 -m vidtrans train clip.dataset
+
+All begin with the same weights and take the same steps, for gradients are averaged before each. The first one writes.
+BatchNorm sees a process's share only, as in DistributedDataParallel (Li et al., VLDB 2020); its running statistics are
+the first one's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, distributed, nn
+
+from vidtrans.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Team:
+    """The processes of a run, ``size`` of them; this one is number ``rank``. One alone has nothing to exchange."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this one writes and speaks."""
+        return self.rank == 0
+
+    def share(self, batch: int) -> range:
+        """Which of a step's pairs are this one's. Raises UsageError where they cannot be dealt out evenly."""
+        if batch % self.size:
+            remedy = f"use --set training.batch={-(-batch // self.size) * self.size}, or another number of processes"
+            raise UsageError(f"{self.size} processes", f"a batch of {batch} cannot be dealt out evenly", remedy)
+        each = batch // self.size
+        return range(self.rank * each, (self.rank + 1) * each)
+
+    def average_gradients(self, network: nn.Module) -> None:
+        """Every parameter's gradient becomes its mean over the processes; one without counts as 0. In place."""
+        if self.size == 1:
+            return
+        trained = [p for p in network.parameters() if p.requires_grad]
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in trained]
+        self._average(gradients)
+        for parameter, gradient in zip(trained, gradients, strict=True):
+            parameter.grad = gradient
+
+    def mean(self, values: Sequence[float]) -> list[float]:
+        """The means of numbers, such as losses, over the processes."""
+        if self.size == 1:
+            return list(values)
+        held = torch.tensor(values, dtype=torch.float64)
+        self._average([held])
+        found: list[float] = held.tolist()
+        return found
+
+    def any(self, flag: bool) -> bool:
+        """Whether it is so in any of the processes: what one must do (stop), all do at the same step."""
+        return self.mean([float(flag)])[0] > 0
+
+    def follow_first(self, networks: Iterable[nn.Module]) -> None:
+        """Weights and statistics become the first process's. In place."""
+        if self.size == 1:
+            return
+        for network in networks:
+            for tensor in (*network.parameters(), *network.buffers()):
+                distributed.broadcast(tensor.data, 0)
+
+    def wait(self) -> None:
+        """Until all have come here."""
+        if self.size > 1:
+            distributed.barrier()
+
+    def _average(self, tensors: Sequence[Tensor]) -> None:
+        """Exchanged as one: a message for each would cost more than what it holds. In place."""
+        flat = torch.cat([t.reshape(-1) for t in tensors])
+        distributed.all_reduce(flat)
+        flat /= self.size
+        for tensor, mean in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
+            tensor.copy_(mean.view_as(tensor))
+
+
+@contextmanager
+def assembled(device: str) -> Iterator[Team]:
+    """The team that the launcher's environment tells of; alone without one. ``device``: "cpu" or "cuda".
+
+    Raises UsageError where the environment is not a launcher's.
+    """
+    count = os.environ.get("WORLD_SIZE", "1")
+    if count == "1":
+        yield Team()
+        return
+    try:
+        team = Team(int(os.environ["RANK"]), int(count))
+    except (KeyError, ValueError) as error:
+        why = f"WORLD_SIZE is {count}, but RANK is not known ({error})"
+        raise UsageError("training in several processes", why, "start them with torchrun") from None
+    distributed.init_process_group("nccl" if device == "cuda" else "gloo", rank=team.rank, world_size=team.size)
+    try:
+        yield team
+    finally:
+        distributed.destroy_process_group()
