@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,17 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir(tmp_path)
     for name in [n for n in os.environ if n.startswith("VIDTRANS_")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Of torch: networks as small as those of tests have nothing to share out, and are slower on several."""
+    import torch  # not for every test: most need none of it
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture

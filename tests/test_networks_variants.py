@@ -21,6 +21,8 @@ from vidtrans.networks.init import build_discriminator, build_generator, initial
 from vidtrans.registry import Registry
 from vidtrans.settings import Table
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 LEAST = ("channels", "downsamplings", "upsamplings", "blocks", "enhancer_blocks", "hidden")
 # Whole numbers that change how a network is built.
 NUMBERS = {"enhancers": (0, 1, 2), "dilation": (1, 2), "layers": (3, 2, 1, 0), "scales": (2, 1)}
@@ -76,15 +78,6 @@ def label(value: Any) -> str:
 
 GENERATOR_CASES, DISCRIMINATOR_CASES = cases(GENERATORS), cases(DISCRIMINATORS)
 every_generator = pytest.mark.parametrize(("name", "table"), GENERATOR_CASES, ids=label)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """What is this small is slower on several."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def noise(*shape: int, seed: int = 1) -> torch.Tensor:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import itertools
 import random
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,8 @@ from vidtrans.training.precision import resolve_precisions
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.trainer import Run, train
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CPU = Device("cpu", "cpu")
 # Everything that a step can do at once.
 ALL: dict[str, Any] = {
@@ -41,15 +42,6 @@ ALL: dict[str, Any] = {
     "freeze": ("first",),
     "batch": 3,
 }
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Networks this small have nothing to share out."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 class Generator(nn.Module):

@@ -50,6 +50,17 @@ def to_table(settings: Any) -> Table:
     return {f.name: list(v) if isinstance(v := getattr(settings, f.name), tuple) else v for f in fields(settings)}
 
 
+def recorded(settings: Any) -> Table:
+    """The table for records and cache keys.
+
+    The class may name fields in ``added``: they came after records had been made without them, and are left out at
+    their default, so that old records and keys hold. Those in ``unrecorded`` change no result.
+    """
+    cls, defaults = type(settings), {f.name: f.default for f in fields(settings)}
+    usual = {name for name in getattr(cls, "added", ()) if getattr(settings, name) == defaults[name]}
+    return {k: v for k, v in to_table(settings).items() if k not in usual | set(getattr(cls, "unrecorded", ()))}
+
+
 def _coerce(value: Any, hint: Any, name: str) -> Any:
     options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     for option in options:

@@ -1,13 +1,11 @@
 """RAFT (Teed and Deng, ECCV 2020), as torchvision has it: for whoever has installed it and its weights.
 
-Nothing is ever downloaded. torchvision would do that by itself; here the weights have to lie where it would put them,
-and whoever misses them is told the address.
+``pretrained`` says where the weights have to lie.
 """
 
 from __future__ import annotations
 
 import importlib
-import pickle
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,11 +13,12 @@ import cv2
 import numpy as np
 import torch
 
-from vidtrans.errors import ModelError, UsageError
 from vidtrans.files import digest_file
+from vidtrans.pretrained import find_weights, torchvision_module, with_weights
 
 SMALLEST_SIDE = 128  # its correlation pyramid has four levels, from an eighth of the size
 MULTIPLE = 8
+INSTEAD = "dis-fine"
 
 
 class Raft:
@@ -35,7 +34,7 @@ class Raft:
         self._device = torch.device(device)
         path, address = self._find_weights()
         made = getattr(_torchvision(self.name), self.network)(weights=None)
-        self._network = _with_weights(made, path, address).eval().to(self._device)
+        self._network = with_weights(made, path, address).eval().to(self._device)
 
     @classmethod
     def identity(cls, device: str = "cpu") -> str:
@@ -55,12 +54,8 @@ class Raft:
     def _find_weights(cls) -> tuple[Path, str]:
         """Where the weights lie in torch's cache, and where torchvision has them from. Raises UsageError."""
         address: str = getattr(_torchvision(cls.name), cls.weights).DEFAULT.url
-        path = Path(torch.hub.get_dir()) / "checkpoints" / address.rpartition("/")[2]
-        if not path.is_file():
-            what = f"the weights of the flow method '{cls.name}' are not installed"
-            remedy = f"download {address} to there (nothing is downloaded unasked), or choose dis-fine"
-            raise UsageError(what, f"there is no {path}", remedy)
-        return path, address
+        what = f"the weights of the flow method '{cls.name}' are not installed"
+        return find_weights(address, what, INSTEAD), address
 
     @torch.inference_mode()
     def __call__(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -86,21 +81,4 @@ class RaftSmall(Raft):
 
 def _torchvision(name: str) -> Any:
     """torchvision's module of flow networks."""
-    try:
-        return importlib.import_module("torchvision.models.optical_flow")
-    except ImportError as error:
-        why = "it needs torchvision" if error.name == "torchvision" else f"torchvision cannot be loaded ({error})"
-    except (RuntimeError, OSError) as error:  # what a build for another torch ends in
-        why = f"torchvision does not go with torch {torch.__version__} ({error})"
-    remedy = "install the torchvision that goes with your torch (see pytorch.org), or choose dis-fine"
-    raise UsageError(f"the flow method '{name}' is not installed", why, remedy)
-
-
-def _with_weights(network: Any, path: Path, address: str) -> Any:
-    """The network with the weights of a file; ``address`` is where torchvision has them from. Raises ModelError."""
-    try:
-        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    except (OSError, EOFError, RuntimeError, ValueError, TypeError, AttributeError, pickle.UnpicklingError) as error:
-        why = f"not the weights that torchvision has ({type(error).__name__})"
-        raise ModelError(str(path), why, f"delete it and download {address} anew") from error
-    return network
+    return torchvision_module("models.optical_flow", f"the flow method '{name}' is not installed", INSTEAD)

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
-from vidtrans.settings import Table, from_table, to_table
+from vidtrans.settings import Table, from_table, recorded
 
 
 def initialise(network: nn.Module, seed: int) -> None:
@@ -46,12 +46,5 @@ def build_discriminator(name: str, table: Table, channels: int) -> Any:
 
 
 def full_table(registry: Any, name: str, table: Table, where: str) -> Table:
-    """A network's settings with the defaults filled in, for records and cache keys.
-
-    Its settings class may name fields in ``added``: they came after models had been made without them, and are left
-    out at their default, so that old records and keys hold. Those in ``unrecorded`` change no result.
-    """
-    cls = registry.load(name).Settings
-    whole, defaults = to_table(from_table(cls, table, where)), to_table(cls())
-    added, unrecorded = getattr(cls, "added", ()), getattr(cls, "unrecorded", ())
-    return {k: v for k, v in whole.items() if k not in unrecorded and not (k in added and v == defaults[k])}
+    """A network's settings with the defaults filled in, for records and cache keys."""
+    return recorded(from_table(registry.load(name).Settings, table, where))

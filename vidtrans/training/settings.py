@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from vidtrans.settings import Table, setting, to_table
+from vidtrans.settings import Table, recorded, setting
 from vidtrans.training import ADVERSARIAL
 
 
@@ -76,6 +76,7 @@ class TrainingSettings:
         *("adversarial", "l2", "feature_matching", "perceptual", "perceptual_network", "rebalance"),
         *("accumulate", "ema", "freeze"),
     )
+    unrecorded: ClassVar[tuple[str, ...]] = ("checkpoint_seconds", "preview_seconds")
 
     @property
     def looks_through_vgg(self) -> bool:
@@ -83,9 +84,7 @@ class TrainingSettings:
 
     def for_key(self) -> Table:
         """What of the settings decides the result."""
-        usual = [name for name in self.added if getattr(self, name) == getattr(type(self), name)]
-        left_out = ("checkpoint_seconds", "preview_seconds", *usual)
-        return {k: v for k, v in to_table(self).items() if k not in left_out}
+        return recorded(self)
 
     def __post_init__(self) -> None:
         if not any((self.l1, self.gan, self.l2, self.perceptual)):

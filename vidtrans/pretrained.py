@@ -1,0 +1,50 @@
+"""Networks of torchvision and their weights, for whoever has them.
+
+Nothing is ever downloaded. torchvision would do that by itself; here the weights have to lie where it would put them,
+and whoever misses them is told the address.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vidtrans.errors import ModelError, UsageError
+
+
+def torchvision_module(name: str, what: str, instead: str) -> Any:
+    """``torchvision.NAME``. Raises UsageError about ``what`` needs it; ``instead``: what to choose without it."""
+    try:
+        return importlib.import_module(f"torchvision.{name}")
+    except ImportError as error:
+        why = "it needs torchvision" if error.name == "torchvision" else f"torchvision cannot be loaded ({error})"
+    except (RuntimeError, OSError) as error:  # what a build for another torch ends in
+        why = f"torchvision does not go with torch {torch.__version__} ({error})"
+    remedy = f"install the torchvision that goes with your torch (see pytorch.org), or choose {instead}"
+    raise UsageError(what, why, remedy)
+
+
+def find_weights(address: str, what: str, instead: str, *, lacking: str = "") -> Path:
+    """Where the weights of an ``address`` lie in torch's cache. Raises UsageError, as above, where they do not.
+
+    ``lacking``: what its reason begins with.
+    """
+    path = Path(torch.hub.get_dir()) / "checkpoints" / address.rpartition("/")[2]
+    if not path.is_file():
+        remedy = f"download {address} to there (nothing is downloaded unasked), or choose {instead}"
+        raise UsageError(what, f"{lacking}there is no {path}", remedy)
+    return path
+
+
+def with_weights(network: Any, path: Path, address: str) -> Any:
+    """The network with the weights of a file; ``address`` is where torchvision has them from. Raises ModelError."""
+    try:
+        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    except (OSError, EOFError, RuntimeError, ValueError, TypeError, AttributeError, pickle.UnpicklingError) as error:
+        why = f"not the weights that torchvision has ({type(error).__name__})"
+        raise ModelError(str(path), why, f"delete it and download {address} anew") from error
+    return network
