@@ -25,7 +25,7 @@ def network():
 
 torch.manual_seed(1)
 x, y = torch.rand(4, 3, 12, 12), torch.rand(4, 3, 8, 8)
-with assembled("cpu") as team:
+with assembled() as team:
     model = network()
     if not team.leads:
         nn.init.ones_(model[0].weight)
@@ -78,12 +78,12 @@ def test_what_cannot_be_dealt_out_is_said() -> None:
 
 def test_one_alone_needs_no_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    with assembled("cpu") as team:
+    with assembled() as team:
         assert (team.leads, team.mean([2.0]), team.any(True)) == (True, [2.0], True)
 
 
 def test_half_an_environment_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.delenv("RANK", raising=False)
-    with pytest.raises(UsageError, match="torchrun"), assembled("cpu"):
+    with pytest.raises(UsageError, match="torchrun"), assembled():
         pass

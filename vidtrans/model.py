@@ -134,7 +134,10 @@ def save_model(path: Path, generator: Any, record: ModelRecord) -> None:
     state = {k: v.detach().to("cpu").contiguous() for k, v in generator.state_dict().items()}
     record = replace(record, weights=_weights_digest(state))
     with complete(path) as temporary:
+        temporary.touch()
+        mode = temporary.stat().st_mode
         save_file(state, str(temporary), metadata={METADATA_KEY: record.to_json()})
+        temporary.chmod(mode)  # it is made for its owner alone
 
 
 def _weights_digest(state: dict[str, Any]) -> str:

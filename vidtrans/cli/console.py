@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from types import TracebackType
@@ -13,11 +14,17 @@ from vidtrans.events import Event, Note, Progress
 PLAIN_INTERVAL_S = 5.0
 
 
+def follows() -> bool:
+    """Whether this is one of several processes that do one job, and not the first: that one speaks for all."""
+    return os.environ.get("WORLD_SIZE", "1") != "1" and os.environ.get("RANK", "0") != "0"
+
+
 class Console:
     """Shows what jobs report: a live line on a terminal, a plain line now and then in a pipe."""
 
     def __init__(self, *, as_json: bool = False, quiet: bool = False, verbose: bool = False) -> None:
         self.as_json, self.quiet, self.verbose = as_json, quiet, verbose
+        self._mute = follows()
         self._started = time.monotonic()
         self._live: Any = None
         self._task: Any = None
@@ -34,6 +41,8 @@ class Console:
         self._end_task()
 
     def report(self, event: Event) -> None:
+        if self._mute:
+            return
         if isinstance(event, Note):
             if event.level == "warning" or not self.quiet:
                 self._line(f"warning: {event.text}" if event.level == "warning" else event.text)
@@ -43,6 +52,8 @@ class Console:
     def result(self, table: dict[str, Any], line: str) -> None:
         """The end of a command that went well: one JSON object, or one line for a person."""
         self._end_task()
+        if self._mute:
+            return
         if self.as_json:
             self._json(table)
         elif not self.quiet:
@@ -56,6 +67,8 @@ class Console:
     def failure(self, line: str, exit_status: int, **more: Any) -> None:
         """The end of a command that failed."""
         self._end_task()
+        if self._mute:
+            return
         if self.as_json:
             self._json(more | {"error": line, "exit_status": exit_status})
         sys.stderr.write(f"error: {line}\n" if exit_status not in (130, 143) else f"{line}\n")

@@ -119,6 +119,8 @@ def train(
     refuse_both(click_context, "steps", "minutes")
     recipe = train_recipe(dataset, preset, flags_of(click_context, "generator", "discriminator", "training", "card"))
     table = train_model(dataset, output, recipe, context, minutes=minutes, start_from=start_from, fresh=fresh)
+    if not table:
+        return  # another process speaks for all
     if table.get("dry_run"):
         where = f"{table['device']} {table['precision']}"
         line = f"would train {table['output']}: {count(table['steps'], 'step')} on {count(table['pairs'], 'pair')}, "
@@ -128,6 +130,7 @@ def train(
         shown = f", held out {scores['psnr']:.1f} dB" if scores else ""
         line = (
             f"{table['output']}: {count(table['steps'], 'step')}{shown}{timing(table)}\n"
+            f"how it learnt: {typed(table['report'])}\n"
             f"next: vidtrans stylize VIDEO --model {typed(table['output'])}"
         )
     console.result(table, line)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from vidtrans.data.dataset import open_dataset
+from vidtrans.data.dataset import Dataset, open_dataset
 from vidtrans.errors import MediaError, UsageError
 from vidtrans.files import complete, digest_of
 from vidtrans.model import SUFFIX, find_model
@@ -19,6 +22,9 @@ from vidtrans.pipeline.recipe import Recipe, make_recipe
 from vidtrans.pipeline.stages import TrainStage
 from vidtrans.settings import Table
 from vidtrans.training.settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from vidtrans.training.parallel import Team
 
 
 def default_output(folder: Path) -> Path:
@@ -48,53 +54,112 @@ def train(
     ``minutes`` outranks the recipe's steps, ``at_most`` bounds what it comes to. A run that was stopped goes on; one
     that was finished with fewer steps is continued, unless ``fresh``. Raises UsageError, MediaError, ModelError,
     DeviceError, Diverged, Interrupted.
+
+    Of several processes that PyTorch's launcher has started, the first one does all this, and the others what it
+    tells them: they return {}.
     """
-    began = time.monotonic()
     dataset = open_dataset(folder)
-    output = output or default_output(folder)
     settings = recipe.settings("training", TrainingSettings)
-    _check(output, minutes)
-    start = _start(start_from, fresh)
-    pictures = dataset_digest(context, dataset)
-    request = digest_of(
-        {
-            "command": "train",
-            "dataset": pictures,
-            "networks": recipe.only("generator", "discriminator", "card"),
-            "settings": settings.for_key(),
-            "minutes": [minutes, at_most],
-            "from": context.cache.digest(start) if start else "",
-            "fresh": fresh,
-            "seed": context.seed,
-            "device": context.device,
-            "pairing": pairing_record(dataset.pairing),
-            "stage": TrainStage.id(),
-        }
+    order = _Order(
+        dataset, output or default_output(folder), recipe, settings, _start(start_from, fresh), minutes, at_most, fresh
     )
-    sources = [start] if start else []
+    _check(order.output, minutes)
+    if not dataset.role("train"):
+        raise MediaError(str(folder), "it has no training pairs left", "make it again, or --restore its pictures")
+    if os.environ.get("WORLD_SIZE", "1") == "1":
+        return _lead(order, context, None)
+    from vidtrans.training.parallel import assembled
+
+    with assembled() as team:
+        if team.leads:
+            return _lead(order, context, team)
+        if not context.dry_run:
+            _follow(order, context, team)
+        return {}
+
+
+@dataclass(frozen=True)
+class _Order:
+    """What was asked for."""
+
+    dataset: Dataset
+    output: Path
+    recipe: Recipe
+    settings: TrainingSettings
+    start: Path | None
+    minutes: float | None
+    at_most: int | None
+    fresh: bool
+
+    def request(self, context: Context, pictures: str) -> str:
+        return digest_of(
+            {
+                "command": "train",
+                "dataset": pictures,
+                "networks": self.recipe.only("generator", "discriminator", "card"),
+                "settings": self.settings.for_key(),
+                "minutes": [self.minutes, self.at_most],
+                "from": context.cache.digest(self.start) if self.start else "",
+                "fresh": self.fresh,
+                "seed": context.seed,
+                "device": context.device,
+                "pairing": pairing_record(self.dataset.pairing),
+                "stage": TrainStage.id(),
+            }
+        )
+
+
+def _follow(order: _Order, context: Context, team: Team) -> None:
+    """Take part in what the first process does."""
+    from vidtrans.pipeline.train_job import TRIAL, TrainJob
+    from vidtrans.pipeline.train_run import follow
+    from vidtrans.training.trainer import seconds_per_step
+
+    job = TrainJob(order.dataset, order.recipe, order.settings, order.start, context, team=team)
+    while (plan := team.tell()) == TRIAL:
+        seconds_per_step(job.make_run(Path(), 1))
+    if plan is not None:
+        follow(job, plan)
+
+
+def _lead(order: _Order, context: Context, team: Team | None) -> Table:
+    began = time.monotonic()
+    dataset, output, settings = order.dataset, order.output, order.settings
+    pictures = dataset_digest(context, dataset)
+    pictures = dataset_digest(context, dataset)
+    request = order.request(context, pictures)
+    sources = [order.start] if order.start else []
     if (held := up_to_date(context.cache, output, request, sources, context.overwrite)) is not None:
+        if team:
+            team.tell(None)
         return held | {"output": str(output), "seconds": round(time.monotonic() - began, 3), "cached": True}
     watched = output.with_suffix(".train")
     if watched.exists() and not watched.is_dir():
         raise UsageError(str(watched), "it is a file; previews would go to a folder of this name", "move it away")
-    if not dataset.role("train"):
-        raise MediaError(str(folder), "it has no training pairs left", "make it again, or --restore its pictures")
     from vidtrans.pipeline.train_job import TrainJob  # torch is imported only when there is something to train
+    from vidtrans.training.parallel import ALONE
 
-    job = TrainJob(dataset, recipe, settings, start, context)
-    total = job.steps_for(minutes, request, at_most) if minutes else settings.steps
+    team = team if team and not context.dry_run else ALONE
+    job = TrainJob(dataset, order.recipe, settings, order.start, context, team=team)
+    total = job.steps_for(order.minutes, request, order.at_most) if order.minutes else settings.steps
     if context.dry_run:
         from vidtrans.pipeline.train_trial import estimate_training
 
         return job.summary(output, total) | {"dry_run": True} | estimate_training(job, total)
-    stage = job.stage(total, pictures, fresh)
+    from vidtrans.pipeline.train_run import MODEL_FILE, TrainRun
+
+    stage = job.stage(total, pictures, order.fresh)
     entry = context.cache.entry(stage.name, stage.key)
     with entry.locked():
-        meta = entry.read() or job.run(entry, stage, output, watched)
+        meta = entry.read()
+        if meta is None:
+            meta = TrainRun(job, entry, stage, output, watched)()
+        else:
+            team.tell(None)
         result: Table = meta["result"] | {"output": str(output)}
         up_to_date(context.cache, output, request, sources, context.overwrite)  # it may have appeared meanwhile
         with complete(output) as temporary:
-            shutil.copyfile(entry.folder / job.MODEL_FILE, temporary)
+            shutil.copyfile(entry.folder / MODEL_FILE, temporary)
             record(context.cache, output, temporary, request, result)
     return result | {"seconds": round(time.monotonic() - began, 3), "cached": False}
 

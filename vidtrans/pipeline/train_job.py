@@ -2,49 +2,42 @@
 
 from __future__ import annotations
 
-import copy
 import json
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from vidtrans.data.augment import crop_size
-from vidtrans.data.dataset import Dataset, Pair
-from vidtrans.data.loader import Batches, Loader, NoiseLoader, to_signed
+from vidtrans.data.dataset import Dataset
+from vidtrans.data.loader import Batches, Loader, NoiseLoader
 from vidtrans.errors import UsageError
 from vidtrans.files import write_json
 from vidtrans.inference.device import resolve_device
-from vidtrans.inference.engine import pad_to_multiple
-from vidtrans.inference.torch_engine import TorchEngine
-from vidtrans.model import Card, ModelRecord, load_generator, read_record, save_model
+from vidtrans.model import Card, load_generator, read_record
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import build_discriminator, build_generator, full_table, initialise
 from vidtrans.pairing.base import pairing_record
-from vidtrans.pipeline.cache import Entry
 from vidtrans.pipeline.context import Context
 from vidtrans.pipeline.recipe import Recipe
 from vidtrans.pipeline.stages import TrainStage, libraries
 from vidtrans.settings import Table, to_table
 from vidtrans.training import perceptual
-from vidtrans.training.batchnorm import reestimate
-from vidtrans.training.checkpoint import load_checkpoint
-from vidtrans.training.evaluation import evenly, score, shown_of
+from vidtrans.training.evaluation import evenly
 from vidtrans.training.memory import ask_for_huge_pages
+from vidtrans.training.parallel import ALONE, Team
 from vidtrans.training.pix2pix import Pix2Pix
 from vidtrans.training.precision import resolve_precisions
 from vidtrans.training.rarity import rarity
-from vidtrans.training.schedule import learning_rate
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.sheets import Timeline, preview_sheet
-from vidtrans.training.trainer import Diverged, Run, steps_for, train
+from vidtrans.training.trainer import Run, steps_for
 from vidtrans.video.picture import read_picture
 
 NORMALISATION = "uint8 / 127.5 - 1"
 # BatchNorm statistics are averages over at most this many training pictures.
 NORM_PICTURES = 64
+# What the first process of a team tells the others to take part in, before it tells them what to train.
+TRIAL = "trial"
 
 
 class TrainJob:
@@ -52,8 +45,6 @@ class TrainJob:
 
     ``picture_size`` (width, height): the dataset is only planned, and a trial is made with noise.
     """
-
-    MODEL_FILE = "model.safetensors"
 
     def __init__(
         self,
@@ -63,14 +54,16 @@ class TrainJob:
         start: Path | None,
         context: Context,
         picture_size: tuple[int, int] | None = None,
+        team: Team = ALONE,
     ) -> None:
         ask_for_huge_pages()
+        self.team = team
         self.picture_size = picture_size
         self.dataset, self.recipe, self.settings = dataset, recipe, settings
         self.start, self.context = start, context
         self.pairing = dataset.pairing
         self.pairs = dataset.role("train")
-        self.device = resolve_device(context.device)
+        self.device = resolve_device(team.device(context.device))
         self.precision, self.shown_precision = resolve_precisions(settings.precision, self.device)
         if settings.freeze and start is None:
             remedy = "give --from MODEL, or leave it out"
@@ -96,7 +89,7 @@ class TrainJob:
                 "device": self.device.kind,
                 "precision": self.precision,
                 "threads": self.threads,
-                "world_size": 1,
+                "world_size": self.team.size,
             }
             | ({"perceptual": perceptual.identity()} if self.settings.looks_through_vgg else {}),
             libraries={"torch": torch.__version__.partition("+")[0]} | libraries("opencv-python-headless"),
@@ -125,7 +118,7 @@ class TrainJob:
                     f"this {kind} needs {network.smallest} a side",
                     "train on larger pictures (--size never enlarges), raise training.crop, or take fewer layers",
                 )
-        model = Pix2Pix(generator, discriminator, self.settings, self.device, self.precision, self._rarity())
+        model = Pix2Pix(generator, discriminator, self.settings, self.device, self.precision, self._rarity(), self.team)
         return Run(folder, model, loader, self.context.seed, [total])
 
     def _rarity(self) -> torch.Tensor | None:
@@ -148,6 +141,7 @@ class TrainJob:
             crop=settings.crop,
             jitter=settings.jitter,
             flip=settings.flip,
+            share=self.team.share(settings.batch),
         )
 
     def _check_start(self, channels: int) -> None:
@@ -178,6 +172,7 @@ class TrainJob:
         memo = self.context.cache.root / "resolved" / f"{request}.json"
         with suppress(OSError, ValueError, KeyError):
             return int(json.loads(memo.read_text())["steps"])
+        self.team.tell(TRIAL)
         steps = steps_for(self.make_run(Path(), 1), minutes)
         if at_most is not None and steps > at_most:
             steps = at_most
@@ -188,121 +183,6 @@ class TrainJob:
             self.context.cache.prepare()
             write_json(memo, {"steps": steps})
         return steps
-
-    def run(self, entry: Entry, stage: TrainStage, output: Path, watched: Path) -> Table:
-        """Train to the end (from a checkpoint, or from a shorter run), write the model into the entry."""
-        run = self.make_run(entry.folder, stage.steps)
-        if not run.load(self.context.report) and not stage.fresh:
-            self._continue_shorter(run, stage, entry)
-        self.context.note(f"watch it learn: {watched / 'preview.png'}")
-        timeline = Timeline(watched, self.pairing, self._shown_pairs(), run.total)
-        timeline.begin(run.step)
-
-        def milestone(run: Run) -> None:
-            timeline.add(run.step, self._engine(run.model.learned))
-            timeline.draw(run.rows, {})
-
-        try:
-            train(
-                run,
-                self.context.report,
-                self.context.stop,
-                lambda r: self._preview(r, watched / "preview.png"),
-                watched / "losses.csv",
-                dict.fromkeys(timeline.milestones, milestone),
-            )
-        except Diverged:
-            last_good = self.make_run(entry.folder, stage.steps)
-            if last_good.load(self.context.report):
-                self._export(last_good, watched / "last-good.safetensors", stage)
-                self.context.note(f"the last good state: {watched / 'last-good.safetensors'}", "warning")
-            raise
-        scores = self._export(run, entry.folder / self.MODEL_FILE, stage)
-        timeline.draw(run.rows, scores)
-        result = self.summary(output, stage.steps) | {"history": run.history, "held_out": scores}
-        meta = {"run_key": stage.run_key, "steps": stage.steps, "result": result}
-        entry.finish(meta, (self.MODEL_FILE,))
-        return meta
-
-    def _continue_shorter(self, run: Run, stage: TrainStage, entry: Entry) -> None:
-        """Start from the longest finished run that differs in its number of steps, or its card, alone."""
-        best = max(self._shorter(stage, entry), key=lambda found: found[0], default=None)
-        if best is None:
-            return
-        state = load_checkpoint(best[1].folder, self.context.report)
-        if state is None:
-            return
-        run.adopt(state)
-        run.history = [int(n) for n in state["history"]]
-        if run.step == stage.steps:
-            return  # only the card is another
-        run.history.append(stage.steps)
-        before = learning_rate(max(0, run.step - 1), run.step, self.settings)
-        after = learning_rate(run.step, run.total, self.settings)
-        self.context.note(
-            f"going on from the finished run of {run.step} steps; its learning rate had come down to {before:.2g}, "
-            f"now it decays anew over {run.total} steps, from {after:.2g} (--fresh starts from nothing)"
-        )
-
-    def _shorter(self, stage: TrainStage, entry: Entry) -> Iterator[tuple[int, Entry]]:
-        for other in self.context.cache.entries():
-            if other.stage != stage.name or other.key == entry.key:
-                continue
-            meta = other.read()
-            if meta and meta["run_key"] == stage.run_key and meta["steps"] <= stage.steps:
-                yield meta["steps"], other
-
-    def _engine(self, generator: Any) -> TorchEngine:
-        return TorchEngine(generator, self.device, self.shown_precision, batch=1)
-
-    def _shown_pairs(self) -> list[Pair]:
-        return self.dataset.role("held-out") or self.pairs
-
-    def _preview(self, run: Run, path: Path) -> None:
-        title = f"step {run.step} of {run.total}"
-        preview_sheet(self._engine(run.model.learned), self.pairing, self._shown_pairs(), title, path)
-
-    def _export(self, run: Run, path: Path, stage: TrainStage) -> Table:
-        """Norm statistics anew, held-out scores, and the model file; returns the scores."""
-        generator: Any = copy.deepcopy(run.model.learned)
-
-        def inputs() -> Iterator[torch.Tensor]:
-            for pair in evenly(self.pairs, NORM_PICTURES):
-                padded = pad_to_multiple(shown_of(self.pairing, pair)[None], generator.multiple)[0]
-                yield torch.from_numpy(to_signed(padded))[None].to(self.device.torch)
-
-        reestimate(generator, inputs())
-        held_out = self.dataset.role("held-out")
-        scores = score(self._engine(generator), self.pairing, held_out) if held_out else {}
-        first = read_picture(self.pairs[0].target)
-        tail = run.rows[-100:]
-        losses = [round(sum(column) / len(tail), 5) for column in zip(*tail, strict=True)] if tail else []
-        save_model(
-            path,
-            generator,
-            ModelRecord(
-                generator=stage.generator,
-                pairing=stage.pairing,
-                in_channels=self.pairing.in_channels,
-                out_channels=3,
-                size=min(first.shape[:2]),
-                normalisation=NORMALISATION,
-                training={
-                    "dataset": stage.dataset,
-                    "pairs": len(self.pairs),
-                    "preset": self.recipe.preset,
-                    "settings": stage.settings,
-                    "discriminator": stage.discriminator,
-                    "engine": stage.engine,
-                    "seed": stage.seed,
-                    "steps": run.history,
-                    "losses": dict(zip(run.model.columns, losses, strict=False)),
-                    "held_out": scores,
-                },
-                card=stage.card,
-            ),
-        )
-        return scores
 
     def summary(self, output: Path, total: int) -> Table:
         return {

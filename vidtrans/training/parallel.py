@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
@@ -39,6 +40,12 @@ class Team:
             raise UsageError(f"{self.size} processes", f"a batch of {batch} cannot be dealt out evenly", remedy)
         each = batch // self.size
         return range(self.rank * each, (self.rank + 1) * each)
+
+    def device(self, wanted: str) -> str:
+        """Each process of a machine has a GPU of its own, where any is wanted or found."""
+        if self.size == 1 or wanted not in ("auto", "cuda") or not torch.cuda.is_available():
+            return wanted
+        return f"cuda:{os.environ.get('LOCAL_RANK', self.rank)}"
 
     def average_gradients(self, network: nn.Module) -> None:
         """Every parameter's gradient becomes its mean over the processes; one without counts as 0. In place."""
@@ -71,10 +78,16 @@ class Team:
             for tensor in (*network.parameters(), *network.buffers()):
                 distributed.broadcast(tensor.data, 0)
 
+    def tell(self, value: Any = None) -> Any:
+        """What the first process says, in all of them. It waits for it."""
+        held = [value]
+        if self.size > 1:
+            distributed.broadcast_object_list(held, 0, device=torch.device("cpu"))
+        return held[0]
+
     def wait(self) -> None:
         """Until all have come here."""
-        if self.size > 1:
-            distributed.barrier()
+        self.mean([0.0])
 
     def _average(self, tensors: Sequence[Tensor]) -> None:
         """Exchanged as one: a message for each would cost more than what it holds. In place."""
@@ -85,22 +98,27 @@ class Team:
             tensor.copy_(mean.view_as(tensor))
 
 
+ALONE = Team()
+
+
 @contextmanager
-def assembled(device: str) -> Iterator[Team]:
-    """The team that the launcher's environment tells of; alone without one. ``device``: "cpu" or "cuda".
+def assembled() -> Iterator[Team]:
+    """The team that the launcher's environment tells of; alone without one.
 
     Raises UsageError where the environment is not a launcher's.
     """
     count = os.environ.get("WORLD_SIZE", "1")
     if count == "1":
-        yield Team()
+        yield ALONE
         return
     try:
         team = Team(int(os.environ["RANK"]), int(count))
     except (KeyError, ValueError) as error:
         why = f"WORLD_SIZE is {count}, but RANK is not known ({error})"
         raise UsageError("training in several processes", why, "start them with torchrun") from None
-    distributed.init_process_group("nccl" if device == "cuda" else "gloo", rank=team.rank, world_size=team.size)
+    # Tensors go by what their device has: losses and flags lie on the CPU wherever the networks are.
+    backends = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    distributed.init_process_group(backends, rank=team.rank, world_size=team.size)
     try:
         yield team
     finally:

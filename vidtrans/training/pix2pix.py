@@ -18,11 +18,13 @@ from vidtrans.training.average import Average
 from vidtrans.training.freeze import freeze
 from vidtrans.training.health import Glimpses
 from vidtrans.training.losses import Judgement
+from vidtrans.training.parallel import ALONE, Team
 from vidtrans.training.perceptual import VGG
 from vidtrans.training.precision import TrainingPrecision
 from vidtrans.training.rarity import weigh
 from vidtrans.training.settings import TrainingSettings
 
+OTHER_DROPOUT = 1009  # between the seeds of two processes: further than a batch has parts
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -59,7 +61,7 @@ class Pix2Pix:
     """Both networks and both optimisers. ``step`` is one update of D, then one of G.
 
     ``discriminator`` offers ``judge``, see ``losses``. ``rarity``: the table of ``rarity.rarity``, where the settings
-    ask for rebalancing.
+    ask for rebalancing. ``team``: the processes that share every batch with this one.
     """
 
     def __init__(
@@ -70,8 +72,9 @@ class Pix2Pix:
         device: Device,
         precision: TrainingPrecision,
         rarity: Tensor | None = None,
+        team: Team = ALONE,
     ) -> None:
-        self.settings, self.device, self.precision = settings, device, precision
+        self.settings, self.device, self.precision, self.team = settings, device, precision, team
         self.layout = torch.channels_last if settings.channels_last else torch.contiguous_format
         freeze(generator, settings.freeze)
         self.generator = self._place(generator)
@@ -130,7 +133,7 @@ class Pix2Pix:
         x = inputs.to(self.device.torch, memory_format=self.layout)
         y = targets.to(self.device.torch, memory_format=self.layout)
         self.generator.train()
-        parts = self._parts(x, y, seed)
+        parts = self._parts(x, y, seed + OTHER_DROPOUT * self.team.rank)
         if len(parts) == 1:
             # One pass serves both updates. Of several parts, memory holds but one: they are painted twice.
             parts[0].fake = self._paint(parts[0])
@@ -173,6 +176,7 @@ class Pix2Pix:
             loss = losses.discriminator_loss(self.objective, on_fake, on_real)
             self.scaler_d.scale(loss * part.share).backward()
             total += loss.detach() * part.share
+        self.team.average_gradients(self.discriminator)
         _descend(self.optimizer_d, self.scaler_d, lr)
         return total
 
@@ -195,6 +199,7 @@ class Pix2Pix:
             self.scaler_g.scale(loss * part.share).backward()
             for name, term in terms.items():
                 totals[name] += term.detach() * part.share
+        self.team.average_gradients(self.generator)
         _descend(self.optimizer_g, self.scaler_g, lr)
         return totals
 

@@ -68,6 +68,17 @@ class TrainingSettings:
         False,
         "memory layout; measured on a CPU: a quarter faster with the small U-Net, 0.6 times as fast with U-Net 256",
     )
+    score_every: int = setting(
+        0, "steps between scorings of held-out pairs; 0 for twenty a run, 200 apart at least", low=0
+    )
+    best_by: str = setting("l1", "the held-out score that says which state is the best", choices=("l1", "psnr", "ssim"))
+    deliver: str = setting("last", "which state becomes the model; both are kept beside it", choices=("last", "best"))
+    patience: int = setting(
+        0, "stop after so many scorings without a better one, and deliver the best; 0 never stops early", low=0
+    )
+    snapshots: int = setting(
+        0, "models kept along the way, closer together at first, to film what was learnt when", low=0, high=1000
+    )
     checkpoint_seconds: float = setting(30.0, "how much work a crash may cost", low=0.0)
     preview_seconds: float = setting(15.0, "how often the preview sheet is refreshed", low=0.0)
 
@@ -75,12 +86,17 @@ class TrainingSettings:
     added: ClassVar[tuple[str, ...]] = (
         *("adversarial", "l2", "feature_matching", "perceptual", "perceptual_network", "rebalance"),
         *("accumulate", "ema", "freeze"),
+        *("score_every", "best_by", "deliver", "patience", "snapshots"),
     )
     unrecorded: ClassVar[tuple[str, ...]] = ("checkpoint_seconds", "preview_seconds")
 
     @property
     def looks_through_vgg(self) -> bool:
         return self.perceptual > 0 and self.perceptual_network == "vgg19"
+
+    @property
+    def delivers_best(self) -> bool:
+        return self.deliver == "best" or self.patience > 0
 
     def for_key(self) -> Table:
         """What of the settings decides the result."""

@@ -62,15 +62,24 @@ class Timeline:
         same = [c for c in cells if c.shape[:2] == (height, width)]
         write_picture(self._strip(step), np.vstack(same))
 
+    def kept(self) -> list[tuple[int, list[np.ndarray]]]:
+        """(step, the outputs) of every strip that is there; pictures as large as the first pair's."""
+        shape = read_picture(self.pairs[0].target).shape
+        count = len(self._alike(shape))
+        strips = sorted(p for p in (self.folder / "steps").glob("*.png") if p.stem.isdecimal())
+        found = [(int(s.stem), read_picture(s)) for s in strips]
+        wanted = (shape[0] * count, shape[1], 3)
+        return [(step, np.split(strip, count)) for step, strip in found if strip.shape == wanted]
+
+    def _alike(self, shape: tuple[int, ...]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """(input, target) of the pairs of this size: one sheet has one."""
+        pairs = [(shown_of(self.pairing, p), read_picture(p.target)) for p in self.pairs]
+        return [p for p in pairs if p[1].shape == shape]
+
     def draw(self, losses: Sequence[Sequence[float]], scores: Table) -> None:
         """Write the sheet; ``losses`` are rows of G's adversarial loss, its L1, and D's."""
-        pairs = [(shown_of(self.pairing, p), read_picture(p.target)) for p in self.pairs]
-        first = pairs[0][1].shape
-        pairs = [p for p in pairs if p[1].shape == first]
-        strips = sorted(p for p in (self.folder / "steps").glob("*.png") if p.stem.isdecimal())
-        kept = [
-            (int(s.stem), np.split(read_picture(s), len(pairs))) for s in strips if self._fits(s, first, len(pairs))
-        ]
+        kept = self.kept()
+        pairs = self._alike(read_picture(self.pairs[0].target).shape)
         rows = [
             [self.pairing.visible(shown), *(cells[i] for _, cells in kept), target]
             for i, (shown, target) in enumerate(pairs)
@@ -84,6 +93,3 @@ class Timeline:
         words = ", ".join(f"{name} {value:.4g}" for name, value in scores.items() if value is not None)
         foot = Sheet("", [[curves]], (curves.shape[1], curves.shape[0]), foot=f"held out: {words}" if words else "")
         write_picture(self.sheet, np.vstack([sheet, plain(sheet.shape[1], GAP), foot.draw()]))
-
-    def _fits(self, strip: Path, shape: tuple[int, ...], count: int) -> bool:
-        return read_picture(strip).shape == (shape[0] * count, shape[1], 3)

@@ -14,11 +14,12 @@ from typing import Any
 import torch
 
 from vidtrans.data.loader import Batch, Batches
-from vidtrans.errors import VidtransError
+from vidtrans.errors import Interrupted, VidtransError
 from vidtrans.events import Note, Progress, Report, Stop
-from vidtrans.files import write_bytes
+from vidtrans.settings import Table
 from vidtrans.training import health
 from vidtrans.training.checkpoint import load_checkpoint, save_checkpoint
+from vidtrans.training.parallel import ALONE, Team
 from vidtrans.training.pix2pix import Losses, Pix2Pix
 from vidtrans.training.schedule import learning_rate, step_seed
 
@@ -27,7 +28,8 @@ from vidtrans.training.schedule import learning_rate, step_seed
 class Run:
     """A training run that lives in ``folder``: where it is, and how it got there.
 
-    ``history`` holds the step counts it was asked for so far: raising ``--steps`` later adds one.
+    ``history`` holds the step counts it was asked for so far: raising ``--steps`` later adds one. ``rows``: the losses
+    of every step; ``scores``: (step, held-out scores); ``warnings``: (step, text). ``enough``: it is to stop here.
     """
 
     folder: Path
@@ -37,6 +39,9 @@ class Run:
     history: list[int]
     step: int = 0
     rows: list[list[float]] = field(default_factory=list)
+    scores: list[tuple[int, Table]] = field(default_factory=list)
+    warnings: list[tuple[int, str]] = field(default_factory=list)
+    enough: bool = False
 
     @property
     def total(self) -> int:
@@ -47,7 +52,8 @@ class Run:
         if not self.model.is_finite():
             return False
         rows = torch.tensor(self.rows, dtype=torch.float32).reshape(-1, len(self.model.columns))
-        state = {"step": self.step, "history": self.history, "rows": rows, **self.model.state()}
+        told = {"scores": self.scores, "warnings": self.warnings, "enough": self.enough}
+        state = {"step": self.step, "history": self.history, "rows": rows, **told, **self.model.state()}
         save_checkpoint(self.folder, self.step, state)
         return True
 
@@ -63,6 +69,8 @@ class Run:
     def adopt(self, state: dict[str, Any]) -> None:
         self.model.restore(state)
         self.step, self.rows = int(state["step"]), state["rows"].tolist()
+        self.scores, self.warnings = list(state.get("scores", ())), list(state.get("warnings", ()))
+        self.enough = bool(state.get("enough"))
 
     def losses_csv(self) -> bytes:
         text = io.StringIO()
@@ -90,66 +98,75 @@ def train(
     run: Run,
     report: Report,
     stop: Stop,
-    preview: Callable[[Run], None] | None = None,
-    losses_file: Path | None = None,
+    refresh: Callable[[Run], None] | None = None,
     milestones: Mapping[int, Callable[[Run], None]] | None = None,
+    team: Team = ALONE,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Train ``run`` to its total. Checkpoints and previews are timed, and change no result.
+    """Train ``run`` to its total, or until it has enough. Checkpoints and ``refresh`` are timed, and change no result.
 
-    ``milestones``: what is called when a step is done.
+    ``milestones``: what is called when a step is done. ``team``: of several processes, only the first saves, calls and
+    reports.
 
     Raises Interrupted (after saving) when asked to stop, and Diverged on a loss that is not a number.
     """
     settings = run.model.settings
     saved, shown = clock(), -math.inf  # the first preview comes with the first step
+    refresh = refresh if refresh and team.leads else _nothing
+    saved_step = run.step
     if run.step:
         report(Note(f"going on from step {run.step} of {run.total}"))
-
-    def refresh() -> None:
-        if losses_file is not None:
-            write_bytes(losses_file, run.losses_csv())
-        if preview is not None:
-            preview(run)
-
-    saved_step = run.step
-    heard: set[str] = set()
-    for batch in run.loader.stream(run.step, run.total):
-        if stop.requested:
-            run.save()
-            refresh()
-            stop.check()
+    for batch in run.loader.stream(run.step, run.step if run.enough else run.total):
+        if team.any(stop.requested):
+            if team.leads:
+                run.save()
+            refresh(run)
+            raise Interrupted(stop.exit_status or Interrupted().exit_status)
         losses = one_step(run, batch)
-        if not math.isfinite(sum(losses.row)):
+        row = team.mean(losses.row)
+        if not math.isfinite(sum(row)):
             raise Diverged(saved_step, run.step + 1)
-        run.rows.append(losses.row)
+        run.rows.append(row)
         run.step += 1
-        detail = f"G {losses.gan:.2f}  L1 {losses.l1:.3f}  D {losses.discriminator:.2f}"
-        report(Progress("training", run.step, run.total, "steps", detail))
+        report(Progress("training", run.step, run.total, "steps", _detail(run)))
         if run.step % health.EVERY == 0:
-            _warn(run, report, heard)
+            _warn(run, report)
         if milestones and run.step in milestones:
             milestones[run.step](run)
-        if clock() - saved >= settings.checkpoint_seconds and run.step < run.total:
+        if team.any(run.enough):
+            break
+        if team.leads and clock() - saved >= settings.checkpoint_seconds and run.step < run.total:
             if not run.save():
                 raise Diverged(saved_step, run.step)
             saved, saved_step = clock(), run.step
         if clock() - shown >= settings.preview_seconds:
-            refresh()
+            refresh(run)
             shown = clock()
-    if not run.save():
+    if team.leads and not run.save():
         raise Diverged(saved_step, run.step)
-    refresh()
+    refresh(run)
 
 
-def _warn(run: Run, report: Report, heard: set[str]) -> None:
+def _nothing(run: Run) -> None:
+    del run
+
+
+def _detail(run: Run) -> str:
+    gan, l1, discriminator = run.rows[-1][:3]
+    detail = f"G {gan:.2f}  L1 {l1:.3f}  D {discriminator:.2f}"
+    if run.scores:
+        detail += f"  held out {run.scores[-1][1]['psnr']:.1f} dB"
+    return detail
+
+
+def _warn(run: Run, report: Report) -> None:
     """Say what is wrong with the two networks, each thing once."""
     model = run.model
     judged = [row[2] for row in run.rows[-health.WINDOW :]] if model.discriminator is not None else []
+    heard = {text.partition(":")[0] for _, text in run.warnings}
     for concern in health.concerns(judged, model.objective.balance, model.glimpses.variation()):
-        subject = concern.partition(":")[0]
-        if subject not in heard:
-            heard.add(subject)
+        if concern.partition(":")[0] not in heard:
+            run.warnings.append((run.step, concern))
             report(Note(f"step {run.step}: {concern}", "warning"))
 
 

@@ -1,0 +1,215 @@
+"""A training run from outside: what it leaves to look at, which state it delivers, and going on with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chain import TINY, refuse, said, snapshot, tiny_flags
+
+import vidtrans as api
+from vidtrans.errors import Interrupted
+from vidtrans.events import Note, Progress, Stop
+from vidtrans.model import read_record
+from vidtrans.training.checkpoint import load_checkpoint
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+NETWORKS = {k: TINY[k] for k in ("generator", "discriminator")}
+
+
+def tables(**training: Any) -> dict[str, dict[str, Any]]:
+    return NETWORKS | {"training": TINY["training"] | training}
+
+
+def scored_at(folder: Path) -> list[int]:
+    [pointer] = folder.glob(".vidtrans/train/*/checkpoint.json")
+    state = load_checkpoint(pointer.parent, lambda event: None)
+    assert state is not None
+    return [step for step, _ in state["scores"]]
+
+
+def stopped_after(step: int, *arguments: Any, **options: Any) -> list[str]:
+    """Train until ``step`` and stop there; the notes that were heard."""
+    stop, notes = Stop(), []
+
+    def hear(event: object) -> None:
+        if isinstance(event, Note):
+            notes.append(event.text)
+        if isinstance(event, Progress) and event.task == "training" and event.done >= step:
+            stop.request(130)
+
+    with pytest.raises(Interrupted):
+        api.train(*arguments, report=hear, stop=stop, **options)
+    return notes
+
+
+@pytest.fixture
+def dataset(clip: Path) -> str:
+    api.make_dataset(clip, settings=TINY)
+    return "clip.dataset"
+
+
+def test_a_run_leaves_a_report_a_film_and_its_best_state(dataset: str) -> None:
+    table = api.train(dataset, "a.safetensors", settings=tables(score_every=4, snapshots=3))
+    assert scored_at(Path()) == [4, 8, 12]
+    assert table["best"] in (4, 8, 12)
+    page = Path(table["report"]).read_text("utf-8")
+    for told in ("clip.dataset", "One picture learning", "Held-out scores", "Previews", "unet-small", "score every"):
+        assert told in page.replace("_", " "), told
+    assert "<img" in page
+    assert "://" not in page.replace("http://www.w3.org", "")  # all that it needs is inside
+    film = sorted(p.name for p in Path("a.train/film").iterdir())
+    assert film[-1] == "00000012.png"
+    assert len(film) >= 5
+    kept = sorted(Path("a.train/snapshots").iterdir())
+    assert [p.name for p in kept][-1] == "00000012.safetensors"
+    for model in (*kept, Path("a.train/best.safetensors")):
+        api.stylize("clip.mp4", model, f"{model.stem}.mkv", settings={"rendering": {"size": "32"}})
+    # The last snapshot is the model, but for its scores.
+    assert read_record(kept[-1]).weights == read_record(Path("a.safetensors")).weights
+
+
+def test_the_best_state_is_delivered_when_it_is_asked_for(dataset: str) -> None:
+    # Without the L1, nothing asks for what is scored.
+    wanted = tables(steps=20, score_every=2, deliver="best", l1=0.0, lr=0.01)
+    table = api.train(dataset, "a.safetensors", settings=wanted)
+    assert table["best"] < 20, "the test tells nothing"
+    assert read_record(Path("a.safetensors")).training["step"] == table["best"]
+    weights = {name: read_record(Path(name)).weights for name in ("a.safetensors", "a.train/last.safetensors")}
+    assert len(set(weights.values())) == 2
+    last = api.train(dataset, "b.safetensors", settings=tables(**(wanted["training"] | {"deliver": "last"})))
+    assert last["best"] == table["best"]
+    assert read_record(Path("b.safetensors")).weights == weights["a.train/last.safetensors"]
+
+
+def test_a_run_that_gets_no_better_stops_early_and_says_so(dataset: str) -> None:
+    heard: list[str] = []
+    wanted = tables(steps=60, score_every=2, patience=3, lr=0.02, warmup=0)
+    table = api.train(dataset, "a.safetensors", settings=wanted, report=lambda e: heard.append(str(e)))
+    assert table["steps"] == table["best"] + 6 < 60
+    assert any("3 scorings brought nothing better" in text for text in heard)
+    assert any(f"the best state, of step {table['best']}" in text for text in heard)
+    again = api.train(dataset, "a.safetensors", settings=wanted)
+    assert again["cached"] is True
+
+
+def test_scores_best_and_early_end_survive_a_stop(dataset: str, tmp_path: Path) -> None:
+    wanted = tables(steps=60, score_every=2, patience=3, lr=0.02, warmup=0)
+    whole = api.train(dataset, "a.safetensors", settings=wanted)
+    wanted_files = {k: v for k, v in snapshot(Path("a.train")).items() if not k.endswith(".csv")}
+    shutil.rmtree(".vidtrans/train")
+    stopped_after(3, dataset, "b.safetensors", settings=wanted)
+    assert Path("b.train/last.safetensors").is_file()
+    stopped_after(whole["best"] + 3, dataset, "b.safetensors", settings=wanted)
+    table = api.train(dataset, "b.safetensors", settings=wanted)
+    assert (table["steps"], table["best"]) == (whole["steps"], whole["best"])
+    assert Path("b.safetensors").read_bytes() == Path("a.safetensors").read_bytes()
+    found = snapshot(Path("b.train"))
+    assert wanted_files.keys() <= found.keys()
+    for name in wanted_files:
+        if name.endswith(".safetensors") or name.startswith("film/"):
+            assert found[name] == wanted_files[name], name
+
+
+def test_a_stopped_run_leaves_a_model_to_try(dataset: str) -> None:
+    stopped_after(5, dataset, "a.safetensors", settings=tables())
+    held = read_record(Path("a.train/last.safetensors"))
+    assert (held.training["step"], held.training["steps"]) == (5, [12])
+    api.stylize("clip.mp4", "a.train/last.safetensors", "try.mkv", settings={"rendering": {"size": "32"}})
+    assert Path("a.train/report.html").is_file()
+    api.train(dataset, "a.safetensors", settings=tables())
+    assert not Path("a.train/last.safetensors").exists()  # the model is the last state now
+
+
+def test_a_dataset_that_changed_under_a_stopped_run_is_named(dataset: str) -> None:
+    stopped_after(5, dataset, "a.safetensors", settings=tables())
+    Path("clip.dataset/clip/000003.png").unlink()
+    heard: list[str] = []
+    api.train(dataset, "a.safetensors", settings=tables(), report=lambda e: heard.append(str(e)))
+    [told] = [text for text in heard if "stopped on its way" in text]
+    assert "another dataset" in told
+    assert "a.train/last.safetensors" in told
+
+
+def test_another_recipe_for_a_stopped_run_is_named(dataset: str) -> None:
+    stopped_after(5, dataset, "a.safetensors", settings=tables())
+    heard: list[str] = []
+    api.train(dataset, "a.safetensors", settings=tables(l1=50.0, batch=1), report=lambda e: heard.append(str(e)))
+    [told] = [text for text in heard if "stopped on its way" in text]
+    assert "settings.batch, settings.l1" in told
+
+
+def test_what_cannot_be_scored_cannot_be_stopped_by_scores(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said(capsys, 0, "make-dataset", clip, *tiny_flags("dataset"), "--set=dataset.hold_out=0")
+    flags = tiny_flags("generator", "discriminator", "training")
+    for setting in ("patience=3", "deliver=best"):
+        line = refuse(capsys, 2, "train", "clip.dataset", *flags, f"--set=training.{setting}")
+        assert "held-out" in line
+
+
+def launched(count: int, *arguments: object) -> subprocess.Popen[str]:
+    """``train`` in several processes, as PyTorch's launcher starts them."""
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
+    command = [sys.executable, *launcher, "-m", "vidtrans", "train", *map(str, arguments)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def launch(count: int, *arguments: object, expect: int = 0) -> tuple[str, str]:
+    """All that several processes say, to the end."""
+    with launched(count, *arguments) as process:
+        out, err = process.communicate(timeout=300)
+    assert process.returncode == expect, err
+    return out, err
+
+
+def test_two_processes_train_one_model_and_another_number_goes_on_with_it(dataset: str) -> None:
+    recipe = [*tiny_flags("generator", "discriminator", "training"), "-o", "a.safetensors"]
+    out, _ = launch(2, dataset, *recipe, "--json")
+    [line] = out.splitlines()  # one of them speaks
+    assert json.loads(line)["steps"] == 12
+    assert read_record(Path("a.safetensors")).training["engine"]["world_size"] == 2
+    assert json.loads(launch(2, dataset, *recipe, "--json")[0])["cached"] is True
+    # Once more, longer: two processes that are stopped, and one that goes on.
+    with launched(2, dataset, *recipe, "--set=training.steps=200", "--overwrite") as process:
+        try:
+            wait_for_checkpoint(process, least=20)
+        finally:
+            process.terminate()
+            process.communicate(timeout=60)
+    heard: list[str] = []
+    options: dict[str, Any] = {"overwrite": True, "report": lambda event: heard.append(str(event))}
+    alone = api.train(dataset, "a.safetensors", settings=tables(steps=200), **options)
+    assert alone["steps"] == 200
+    assert any("begun by 2 processes, now it is 1" in text for text in heard)
+    assert any("going on from step" in text for text in heard)
+
+
+def wait_for_checkpoint(process: subprocess.Popen[str], least: int) -> None:
+    """Until the run has saved step ``least`` or a later one."""
+    until = time.monotonic() + 120
+    while time.monotonic() < until and process.poll() is None:
+        for pointer in Path().glob(".vidtrans/train/*/checkpoint.json"):
+            if json.loads(pointer.read_text())["step"] >= least:
+                return
+        time.sleep(0.02)
+    raise AssertionError("it ended, or took too long")
+
+
+def test_minutes_come_to_the_same_steps_in_all_processes(dataset: str) -> None:
+    recipe = tiny_flags("generator", "discriminator", "training")
+    out, _ = launch(2, dataset, "-o", "a.safetensors", *recipe, "--minutes", "0.01", "--json")
+    assert json.loads(out)["steps"] > 0
+
+
+def test_a_mistake_is_told_once_by_all_processes(dataset: str) -> None:
+    _, err = launch(2, dataset, "-o", "a.safetensors", *tiny_flags("generator"), "--set=training.batch=3", expect=1)
+    assert err.count("error: 2 processes: a batch of 3") == 1

@@ -1,0 +1,47 @@
+"""Knowing when to stop: when held-out pairs are scored, which state was the best, and when no better one comes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+TIMES = 20  # scorings of a run, unless said otherwise
+APART = 200  # steps between two of them, at least: scoring is to cost a few percent of the steps
+WORSE = 1.02  # times the best held-out L1: what lies above it is worth a word
+
+Score = Mapping[str, float | None]
+Scores = Sequence[tuple[int, Score]]
+
+
+def score_steps(total: int, every: int = 0) -> list[int]:
+    """At which steps of a run of ``total`` held-out pairs are scored: ``every`` so many, and the last."""
+    every = every or max(APART, -(-total // TIMES))
+    return sorted({*range(every, total, every), total})
+
+
+def best_of(scores: Scores, name: str) -> int | None:
+    """The step whose score ``name`` is best, the first of equals: the least for l1, else the greatest."""
+    known = [(value, step) for step, table in scores if (value := table.get(name)) is not None]
+    if not known:
+        return None
+    sign = 1 if name == "l1" else -1
+    return min(known, key=lambda found: sign * found[0])[1]
+
+
+def is_enough(scores: Scores, name: str, patience: int) -> bool:
+    """Whether the last ``patience`` scorings brought nothing better than what was there before; never with 0."""
+    best = best_of(scores, name)
+    return patience > 0 and best is not None and sum(step > best for step, _ in scores) >= patience
+
+
+def advice(scores: Scores) -> str:
+    """What the scores say at the end of a run; '' where its last state is about as good as any."""
+    best = best_of(scores, "l1")
+    if best is None or best == scores[-1][0]:
+        return ""
+    at_best, at_last = dict(scores)[best]["l1"], scores[-1][1]["l1"]
+    if at_best is None or at_last is None or at_last <= WORSE * at_best:
+        return ""
+    return (
+        f"held-out L1 was lowest at step {best} ({at_best:.4g}) and is {at_last:.4g} now: "
+        "more steps learn the training pictures by heart"
+    )
