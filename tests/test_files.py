@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from safetensors import SafetensorError
+from safetensors.torch import save_file
 
 from vidtrans import errors, files
 from vidtrans.errors import Interrupted, UsageError, VidtransError
 from vidtrans.events import Stop
-from vidtrans.files import canonical_json, complete, digest_file, digest_of, folder_bytes, write_bytes, write_json
+from vidtrans.files import (
+    canonical_json,
+    complete,
+    digest_file,
+    digest_of,
+    folder_bytes,
+    naming_a_full_disk,
+    write_bytes,
+    write_json,
+)
 
 repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=80)
 
@@ -195,3 +211,30 @@ def test_a_stop_remembers_why() -> None:
     stop.request(143)
     assert stop.requested
     assert stop.exit_status == 143
+
+
+def torch_saves(path: Path) -> None:
+    torch.save({"weights": torch.zeros(1 << 18)}, path)
+
+
+def safetensors_saves(path: Path) -> None:
+    save_file({"weights": torch.zeros(1 << 18)}, str(path))
+
+
+@pytest.mark.parametrize("save", [torch_saves, safetensors_saves])
+def test_a_library_that_cannot_write_is_understood_where_the_disk_is_full(
+    save: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resource = pytest.importorskip("resource")
+    target = tmp_path / "made"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, before[1]))  # as a disk does that has room for so much
+    try:
+        with pytest.raises((RuntimeError, SafetensorError)), naming_a_full_disk(target):
+            save(target)  # there is room on the disk: the library's error stays
+        monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=4096))
+        with pytest.raises(OSError, match="space") as told, naming_a_full_disk(target):
+            save(target)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (told.value.errno, told.value.filename) == (errno.ENOSPC, str(target))

@@ -11,14 +11,17 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from chain import TINY, refuse, said, snapshot, tiny_flags
+from clips import moving_frames, write_clip
 
 import vidtrans as api
 from vidtrans.errors import Interrupted
 from vidtrans.events import Note, Progress, Stop
 from vidtrans.model import read_record
 from vidtrans.training.checkpoint import load_checkpoint
+from vidtrans.video.picture import read_picture, write_picture
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -213,3 +216,27 @@ def test_minutes_come_to_the_same_steps_in_all_processes(dataset: str) -> None:
 def test_a_mistake_is_told_once_by_all_processes(dataset: str) -> None:
     _, err = launch(2, dataset, "-o", "a.safetensors", *tiny_flags("generator"), "--set=training.batch=3", expect=1)
     assert err.count("error: 2 processes: a batch of 3") == 1
+
+
+def test_pictures_of_a_pair_that_are_no_longer_of_one_size_are_named(
+    clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said(capsys, 0, "make-dataset", clip, "--pairing", "next-frame", *tiny_flags("dataset"))
+    edited = Path("clip.dataset/clip/000004.png")
+    write_picture(edited, read_picture(edited)[:-2])
+    line = refuse(capsys, 3, "train", "clip.dataset", *tiny_flags("generator", "discriminator", "training"))
+    assert "000004.png" in line
+    assert "one size" in line
+
+
+def test_counterparts_of_another_shape_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    for name, width in (("A/1", 64), ("B/1", 64), ("A/2", 64), ("B/2", 48)):
+        write_picture(Path(f"pairs/{name}.png"), np.zeros((64, width, 3), np.uint8))
+    line = refuse(capsys, 3, "make-dataset", "pairs", "--pairing", "aligned")
+    assert "2.png: it is 64x64, and its target 48x64" in line
+    write_picture(Path("pairs/B/2.png"), np.zeros((32, 32, 3), np.uint8))  # smaller, but not of another shape
+    said(capsys, 0, "make-dataset", "pairs", "--pairing", "aligned", "--size", "32")
+    write_clip(Path("wide.mp4"), moving_frames(4, size=(64, 32)))
+    write_clip(Path("tall.mp4"), moving_frames(4, size=(32, 64)))
+    line = refuse(capsys, 3, "make-dataset", "wide.mp4", "--pairing", "aligned", "--target", "tall.mp4")
+    assert "it is 64x32, and its target 32x64" in line

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -108,6 +109,10 @@ def finish_replacing(target: Path) -> None:
     remove(old)
 
 
+# A write that fails with less than this left has failed for it.
+NEARLY_FULL = 1 << 20
+
+
 @contextmanager
 def complete(target: Path) -> Iterator[Path]:
     """Yield a temporary path; on success fsync it and rename it to ``target``, on failure remove it."""
@@ -126,6 +131,19 @@ def complete(target: Path) -> Iterator[Path]:
     except BaseException:
         remove(temporary)
         raise
+
+
+@contextmanager
+def naming_a_full_disk(path: Path) -> Iterator[None]:
+    """Libraries that write ``path`` have errors of their own: on a full disk, raise the OSError that says so."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception:
+        if shutil.disk_usage(path.parent).free >= NEARLY_FULL:
+            raise
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from None
 
 
 def write_bytes(target: Path, data: bytes) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from vidtrans.errors import ModelError, UsageError
-from vidtrans.files import canonical_json, complete
+from vidtrans.files import canonical_json, complete, naming_a_full_disk
 from vidtrans.settings import Table, setting
 
 FORMAT = 1
@@ -136,7 +136,8 @@ def save_model(path: Path, generator: Any, record: ModelRecord) -> None:
     with complete(path) as temporary:
         temporary.touch()
         mode = temporary.stat().st_mode
-        save_file(state, str(temporary), metadata={METADATA_KEY: record.to_json()})
+        with naming_a_full_disk(temporary):
+            save_file(state, str(temporary), metadata={METADATA_KEY: record.to_json()})
         temporary.chmod(mode)  # it is made for its owner alone
 
 

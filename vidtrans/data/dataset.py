@@ -11,6 +11,7 @@ Delete a picture and its pairs are gone; nothing brings it back unless asked.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
@@ -22,6 +23,7 @@ from vidtrans.files import write_json
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import Pairing, make_pairing
 from vidtrans.settings import Table, setting, to_table
+from vidtrans.video.picture import picture_size
 
 FORMAT = 1
 INDEX = "dataset.json"
@@ -114,6 +116,20 @@ class Dataset:
     def with_all_pictures(self) -> Dataset:
         """The dataset as it is once all its pictures are written."""
         return replace(self, pairs=tuple(_pairs(self, set(self.names()))))
+
+
+def check_sizes(pairs: Sequence[Pair]) -> None:
+    """Raise MediaError where the pictures of a pair are no longer of one size: somebody has edited one."""
+    sizes = {path: picture_size(path) for pair in pairs for path in (*pair.inputs, pair.target)}
+    for pair in pairs:
+        width, height = sizes[pair.target]
+        for path in pair.inputs:
+            if sizes[path] != (width, height):
+                raise MediaError(
+                    str(path),
+                    f"it is {sizes[path][0]}x{sizes[path][1]}, and its target {pair.target} is {width}x{height}",
+                    "bring both to one size, or delete one, and the pair is gone",
+                )
 
 
 def write_index(folder: Path, dataset: Dataset) -> None:

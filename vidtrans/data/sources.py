@@ -16,7 +16,7 @@ from vidtrans.files import plain_name
 from vidtrans.flow.survey import Survey
 from vidtrans.settings import Size
 from vidtrans.video.clip import ClipIndex, Form, Frame, Reader, pick
-from vidtrans.video.picture import read_picture, resize
+from vidtrans.video.picture import picture_size, read_picture, resize
 from vidtrans.video.pictures import open_reader, pictures_in
 
 HELD_OUT_FOLDERS = ("test", "val")
@@ -76,6 +76,10 @@ class ClipSource:
 def _pick(opened: Reader, index: ClipIndex, numbers: list[int]) -> Generator[Frame, None, None]:
     with opened as reader:
         yield from pick(reader, index, numbers)
+
+
+# How far the aspect ratios of input and target may differ: 1088 lines for 1080 are no other shape.
+SHAPE_TOLERANCE = 0.02
 
 
 @dataclass(frozen=True)
@@ -143,4 +147,17 @@ def _role(part: str) -> Role | None:
 
 def _two_folders(a: Path, b: Path) -> list[tuple[Path, Path | None]]:
     others = {p.stem: p for p in pictures_in(b)}
-    return [(p, others[p.stem]) for p in pictures_in(a) if p.stem in others]
+    pairs = [(p, others[p.stem]) for p in pictures_in(a) if p.stem in others]
+    for one, other in pairs:
+        check_shapes(one, picture_size(one), picture_size(other))
+    return list(pairs)
+
+
+def check_shapes(source: Path, size: tuple[int, int], target: tuple[int, int]) -> None:
+    """Raise MediaError where a target cannot show what its source shows: their (width, height) are of other shapes."""
+    if abs(size[0] * target[1] / (size[1] * target[0]) - 1) > SHAPE_TOLERANCE:
+        raise MediaError(
+            str(source),
+            f"it is {size[0]}x{size[1]}, and its target {target[0]}x{target[1]}: one of them would be stretched",
+            "crop or pad one, so that both have one shape",
+        )

@@ -12,7 +12,7 @@ import numpy as np
 
 from vidtrans.data.builder import Plan, Source, plan_dataset
 from vidtrans.data.dataset import Dataset, DatasetSettings
-from vidtrans.data.sources import ClipSource, FolderSource, find_pairs
+from vidtrans.data.sources import ClipSource, FolderSource, check_shapes, find_pairs
 from vidtrans.errors import MediaError, UsageError
 from vidtrans.files import digest_of, plain_name
 from vidtrans.flow.survey import VERSION as SURVEY_VERSION
@@ -24,7 +24,7 @@ from vidtrans.pipeline.cuts import AUTO, OFF, cuts_for_key, with_cuts
 from vidtrans.pipeline.recipe import Recipe
 from vidtrans.pipeline.stages import DatasetStage, media_libraries
 from vidtrans.settings import Size, Table, Time, parse_size
-from vidtrans.video.clip import Form
+from vidtrans.video.clip import ClipIndex, Form
 from vidtrans.video.pictures import find_guides, open_reader
 
 SUFFIX = ".dataset"
@@ -199,6 +199,8 @@ def _open_sources(request: Request, pairing: Pairing, context: Context) -> tuple
         clip = _with_named_cuts(open_clip(context, video, pairing.guides), request.settings.cuts)
         first, stop = clip.trim(request.start, request.end)
         other = open_clip(context, request.target) if request.target else None
+        if other is not None and clip.index.same_size and other.index.same_size:
+            check_shapes(video, _shape(clip.index), _shape(other.index))
         if other is not None and other.index.num_frames != clip.index.num_frames:
             stop = _common_stop(clip, other, first, stop, context)
         sources.append(
@@ -225,6 +227,11 @@ def _open_sources(request: Request, pairing: Pairing, context: Context) -> tuple
             }
         )
     return sources, described
+
+
+def _shape(index: ClipIndex) -> tuple[int, int]:
+    """(width, height) with square pixels."""
+    return round(index.width * index.sample_aspect_ratio), index.height
 
 
 def _with_named_cuts(clip: Clip, cuts: str) -> Clip:

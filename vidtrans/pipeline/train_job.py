@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from vidtrans.data.augment import crop_size
-from vidtrans.data.dataset import Dataset
+from vidtrans.data.dataset import Dataset, check_sizes
 from vidtrans.data.loader import Batches, Loader, NoiseLoader
 from vidtrans.errors import UsageError
 from vidtrans.files import write_json
@@ -63,6 +63,8 @@ class TrainJob:
         self.start, self.context = start, context
         self.pairing = dataset.pairing
         self.pairs = dataset.role("train")
+        if picture_size is None:
+            check_sizes([*self.pairs, *dataset.role("held-out")])
         self.device = resolve_device(team.device(context.device))
         self.precision, self.shown_precision = resolve_precisions(settings.precision, self.device)
         if settings.freeze and start is None:
