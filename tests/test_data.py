@@ -79,7 +79,7 @@ def put(path: Path, seed: int = 0, size: tuple[int, int] = (20, 16)) -> Path:
 def test_equal_names_in_a_and_b_are_pairs(tmp_path: Path) -> None:
     for i in (2, 0, 1):
         put(tmp_path / "A" / f"{i}.png", i)
-        put(tmp_path / "B" / f"{i}.png", i + 10, (24, 18))
+        put(tmp_path / "B" / f"{i}.png", i + 10, (25, 20))
     put(tmp_path / "A" / "alone.png")
     put(tmp_path / "A" / ".hidden.png")
     (tmp_path / "A" / "notes.txt").write_text("x")
