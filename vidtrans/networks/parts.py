@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrize
 from torch.utils.checkpoint import checkpoint
 
+from vidtrans.networks.products import Doubling
 from vidtrans.settings import setting
 
 NORMS = ("batch", "instance", "none")
@@ -93,6 +94,8 @@ def upsampling(inputs: int, outputs: int, how: str, *, kernel: int = 3, bias: bo
     A transposed kernel covers its output unevenly, which shows as a checkerboard (Odena et al., "Deconvolution and
     Checkerboard Artifacts", 2016); pixel shuffle is Shi et al.'s (CVPR 2016).
     """
+    if how == "transposed" and kernel == 4:
+        return [Doubling(inputs, outputs, bias=bias)]
     if how == "transposed":
         return [nn.ConvTranspose2d(inputs, outputs, kernel, 2, 1, output_padding=kernel % 2, bias=bias)]
     if how == "pixel-shuffle":

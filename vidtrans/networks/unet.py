@@ -16,6 +16,7 @@ from vidtrans.networks.parts import (
     upsample_setting,
     upsampling,
 )
+from vidtrans.networks.products import Halving
 from vidtrans.settings import setting
 
 
@@ -62,7 +63,7 @@ class _Down(nn.Sequential):
     def __init__(self, inputs: int, outputs: int, *, activate: bool, norm: str) -> None:
         super().__init__(
             *([nn.LeakyReLU(0.2)] if activate else []),
-            nn.Conv2d(inputs, outputs, 4, 2, 1, bias=norm == "none"),
+            Halving(inputs, outputs, bias=norm == "none"),
             *normalise(outputs, norm),
         )
 

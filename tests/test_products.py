@@ -1,0 +1,75 @@
+"""Convolutions as matrix products: the same numbers, forward and backward."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from vidtrans.networks import products
+from vidtrans.networks.products import MOST_POSITIONS, Doubling, Halving, pays
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def learn(layer: nn.Module, x: Tensor) -> list[Tensor]:
+    """What comes out, and the gradients of input, weights and bias."""
+    layer = copy.deepcopy(layer).train()
+    x = x.clone().requires_grad_(True)
+    with torch.autocast("cpu", torch.bfloat16):
+        made = layer(x)
+    made.float().square().sum().backward()
+    return [made.detach().float(), *(t.grad for t in (x, *layer.parameters()) if t.grad is not None)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _always() -> Iterator[None]:
+    """Whatever the device can do: whether it pays is another question."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(products, "pays", lambda x, positions: True)
+    yield
+    patch.undo()
+
+
+@hypothesis_settings(deadline=None, max_examples=25)
+@given(
+    kind=st.sampled_from([Halving, Doubling]),
+    batch=st.integers(1, 3),
+    height=st.integers(1, 5),
+    width=st.integers(1, 5),
+    bias=st.booleans(),
+)
+def test_products_are_convolutions(
+    kind: type[Halving] | type[Doubling], batch: int, height: int, width: int, bias: bool
+) -> None:
+    torch.manual_seed(0)
+    layer = kind(6, 4, bias=bias)
+    plain: nn.Module = copy.deepcopy(layer)
+    plain.__class__ = nn.Conv2d if kind is Halving else nn.ConvTranspose2d
+    grain = 2 if kind is Halving else 1
+    x = torch.randn(batch, 6, grain * height, grain * width)
+    for ours, theirs in zip(learn(layer, x), learn(plain, x), strict=True):
+        assert ours.shape == theirs.shape
+        torch.testing.assert_close(ours, theirs, rtol=0.03, atol=0.03 * float(theirs.abs().max()))
+
+
+def test_a_render_goes_by_the_convolution_itself() -> None:
+    x = torch.randn(1, 6, 4, 4)
+    for kind, plain in ((Halving, nn.Conv2d), (Doubling, nn.ConvTranspose2d)):
+        layer = kind(6, 4).eval()
+        assert torch.equal(layer(x), plain.forward(layer, x))
+
+
+def test_only_few_positions_in_bf16_on_a_cpu_pay() -> None:
+    x = torch.zeros(1, 1, 1, 1)
+    assert not pays(x, 1)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert pays(x, MOST_POSITIONS)
+        assert not pays(x, MOST_POSITIONS + 1)
+        assert not pays(torch.zeros(1, device="meta"), 1)
