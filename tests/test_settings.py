@@ -144,6 +144,7 @@ def test_source_and_exact_sizes_are_what_they_say(width: int, height: int) -> No
         ("generator.blocks=[1, 2]", ("generator", "blocks", [1, 2])),
         ("dataset.size=640x360", ("dataset", "size", "640x360")),
         ("card.notes=a=b", ("card", "notes", "a=b")),
+        ("plate=true", ("", "plate", True)),
     ],
 )
 def test_assignments_are_read_as_toml_else_as_text(text: str, value: tuple[str, str, object]) -> None:
@@ -163,7 +164,7 @@ def test_an_assignment_gives_back_what_was_assigned(table: str, key: str, value:
     assert parse_assignment(f"{table}.{key}={canonical_json(value)}") == (table, key, value)
 
 
-@pytest.mark.parametrize("text", ["", "lr=1", "training.lr", "training.=1", ".lr=1", "a.b.c=1", "Training.lr=1"])
+@pytest.mark.parametrize("text", ["", "=1", "training.lr", "training.=1", ".lr=1", "a.b.c=1", "Training.lr=1"])
 def test_what_is_not_an_assignment_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match=r"table\.key=value"):
         parse_assignment(text)

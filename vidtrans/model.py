@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from vidtrans.errors import ModelError, UsageError
 from vidtrans.files import canonical_json, complete, naming_a_full_disk
 from vidtrans.settings import Table, setting
 
-FORMAT = 1
+FORMAT, WITH_PLATE = 1, 2
 METADATA_KEY = "vidtrans"
 SUFFIX = ".safetensors"
 IDENTITY = "identity"
@@ -38,7 +38,9 @@ class ModelRecord:
     """What a model file says of itself.
 
     ``generator`` and ``pairing`` are tables with ``name`` and ``settings``; ``size`` is the short side that was
-    trained at, in pixels; ``training`` and ``card`` are for people.
+    trained at, in pixels; ``training`` and ``card`` are for people. ``plate`` holds the ``size`` (width, height) of the
+    plate that the generator paints on, which lies beside the weights as 'plate' and 'scene', and how ``still`` the
+    camera was; it is empty where there is none.
     """
 
     generator: Table
@@ -50,9 +52,17 @@ class ModelRecord:
     training: Table
     card: Table
     weights: str = ""  # SHA-256 over the tensors, written by ``save_model``
+    plate: Table = field(default_factory=dict)
+
+    @property
+    def plate_size(self) -> tuple[int, int] | None:
+        """(width, height)."""
+        return (self.plate["size"][0], self.plate["size"][1]) if self.plate else None
 
     def to_json(self) -> str:
-        return canonical_json({"format": FORMAT, **self.__dict__})
+        """Without a plate it is what it was before there were any."""
+        known = {k: v for k, v in self.__dict__.items() if k != "plate" or v}
+        return canonical_json({"format": WITH_PLATE if self.plate else FORMAT, **known})
 
 
 def find_model(name: str) -> Path | None:
@@ -110,7 +120,7 @@ def read_record(path: Path) -> ModelRecord:
     try:
         value: dict[str, Any] = json.loads(text)
         found = value.pop("format")
-        if found != FORMAT:
+        if found not in (FORMAT, WITH_PLATE):
             raise ModelError(str(path), f"model format {found} is not known here", "update vidtrans, or train again")
         record = ModelRecord(**value)
         _check(record)
@@ -125,6 +135,10 @@ def _check(record: ModelRecord) -> None:
             raise ValueError(f"no {name}")
     if not 1 <= record.in_channels <= 64 or record.out_channels != 3 or not 1 <= record.size <= 8192:
         raise ValueError("channels or size out of bounds")
+    if record.plate:
+        width, height = record.plate["size"]
+        if not all(type(side) is int and 1 <= side <= 8192 for side in (width, height)):
+            raise ValueError("the plate's size is out of bounds")
 
 
 def save_model(path: Path, generator: Any, record: ModelRecord) -> None:
@@ -165,6 +179,7 @@ def load_generator(path: Path) -> tuple[Any, ModelRecord]:
                 record.generator["settings"],
                 record.in_channels,
                 record.out_channels,
+                record.plate_size,
             )
         state = load_file(str(path))
         generator.load_state_dict(state, assign=True)

@@ -95,12 +95,15 @@ def _check(value: Any, checks: Mapping[str, Any], name: str) -> None:
 
 
 def parse_assignment(text: str) -> tuple[str, str, Any]:
-    """``'training.lr=0.001'`` → ``('training', 'lr', 0.001)``. The value is read as TOML, else as text."""
-    match = re.fullmatch(r"\s*([a-z_]+)\.([a-z0-9_]+)\s*=\s*(.*?)\s*", text, re.DOTALL)
+    """``'training.lr=0.001'`` → ``('training', 'lr', 0.001)``; without a table ``''`` is the first. Raises UsageError.
+
+    The value is read as TOML, else as text.
+    """
+    match = re.fullmatch(r"\s*(?:([a-z_]+)\.)?([a-z0-9_]+)\s*=\s*(.*?)\s*", text, re.DOTALL)
     if not match:
         raise UsageError(f"--set {text}", "it is not of the form table.key=value", "as in training.lr=0.0004")
     table, key, raw = match.groups()
-    return table, key, parse_value(raw)
+    return table or "", key, parse_value(raw)
 
 
 def parse_value(text: str) -> Any:

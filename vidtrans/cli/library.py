@@ -101,9 +101,17 @@ def model_show(name: str, console: Console) -> None:
         f"  training   {' + '.join(map(str, training.get('steps') or [0]))} steps on {training.get('pairs')} pairs, "
         f"preset '{training.get('preset')}'",
         f"  held out   {_settings(training.get('held_out') or {}) or 'nothing was held out'}",
+        *([f"  plate      {_plate(record.plate)}"] if record.plate else []),
         *(f"  {k:10} {v}" for k, v in record.card.items() if v),
     ]
     console.result({"output": str(path), **record.__dict__}, "\n".join(lines))
+
+
+def _plate(table: dict[str, Any]) -> str:
+    width, height = table["size"]
+    return (
+        f"{width}x{height}, {100 * table['still']:.0f} % of it stays in place: for clips of this camera position only"
+    )
 
 
 def _settings(table: dict[str, Any]) -> str:

@@ -79,8 +79,8 @@ set_option = click.option(
     "--set",
     "assignments",
     multiple=True,
-    metavar="TABLE.KEY=VALUE",
-    help="Any setting of a preset; may be repeated.",
+    metavar="[TABLE.]KEY=VALUE",
+    help="Any setting of a preset; may be repeated. The table may be left out where only one has the key.",
 )
 preset_option = click.option(
     "--preset", metavar="NAME|FILE", type=PresetName(), help="A whole recipe; see 'vidtrans preset list'."
@@ -103,6 +103,10 @@ def flags_of(context: click.Context, *tables_read: str) -> dict[str, dict[str, A
                 tables.setdefault(parameter.table, {})[parameter.key] = value
     for text in context.params.get("assignments") or ():
         table, key, value = parse_assignment(text)
+        if not table:
+            from vidtrans.pipeline.recipe import table_of
+
+            table = table_of(key, tables_read)
         if table not in tables_read:
             raise unknown(f"table '{table}' for '{context.command.name}': table", table, list(tables_read))
         tables.setdefault(table, {})[key] = value

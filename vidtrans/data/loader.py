@@ -15,6 +15,7 @@ import numpy as np
 
 from vidtrans.data.augment import crop_size, draw_geometry
 from vidtrans.data.dataset import Pair
+from vidtrans.data.motion import Motion
 from vidtrans.pairing.base import Pairing
 from vidtrans.video.picture import picture_size, read_picture
 
@@ -23,10 +24,14 @@ CACHE_BYTES = 1 << 30
 
 @dataclass(frozen=True)
 class Batch:
-    """``inputs`` (N, C, H, W) and ``targets`` (N, 3, H, W), float32 in [−1, 1]."""
+    """``inputs`` (N, C, H, W) and ``targets`` (N, 3, H, W), float32 in [−1, 1].
+
+    ``weights`` (N, 1, H, W) float32: how much each pixel's L1 counts, where that is not the same for all.
+    """
 
     inputs: np.ndarray
     targets: np.ndarray
+    weights: np.ndarray | None = None
 
     def __repr__(self) -> str:
         return f"Batch(inputs={self.inputs.shape}, targets={self.targets.shape})"
@@ -79,8 +84,8 @@ class Batches(Protocol):
 class NoiseLoader:
     """Batches of noise, for trials before there are pictures: they cost what real ones cost."""
 
-    def __init__(self, size: tuple[int, int], pairing: Pairing, *, batch: int) -> None:
-        self.crop, self.pairing, self.batch = size, pairing, batch
+    def __init__(self, size: tuple[int, int], pairing: Pairing, *, batch: int, plated: bool = False) -> None:
+        self.crop, self.pairing, self.batch, self.plated = size, pairing, batch, plated
 
     def make(self, step: int) -> Batch:
         rng = np.random.default_rng(step)
@@ -88,7 +93,8 @@ class NoiseLoader:
         rows = []
         for _ in range(self.batch):
             frames = [rng.integers(0, 256, (self.crop[1], self.crop[0], 3), dtype=np.uint8) for _ in range(count)]
-            rows.append((to_signed(self.pairing.taught(frames, rng)), to_signed(frames[-1])))
+            shown = self.pairing.taught(frames, rng)
+            rows.append((to_signed(np.dstack([shown, frames[-1]]) if self.plated else shown), to_signed(frames[-1])))
         return Batch(np.stack([x for x, _ in rows]), np.stack([y for _, y in rows]))
 
     def stream(self, first: int, stop: int) -> Iterator[Batch]:
@@ -100,7 +106,8 @@ class Loader:
 
     Parameters: ``batch`` pairs a step; ``crop`` in pixels or None for whole pictures; ``jitter`` ≥ 1 and ``flip``
     as in ``draw_geometry``; ``multiple``: what the network's sides must be multiples of; ``share``: which of a step's
-    pairs are made, where several processes share them (all, unless said).
+    pairs are made, where several processes share them (all, unless said); ``plate`` (H, W, 3) uint8, of the pairs'
+    size, stands beside each input, cut and mirrored as that is; ``motion`` gives the weights.
     """
 
     def __init__(
@@ -115,10 +122,12 @@ class Loader:
         jitter: float = 1.0,
         flip: bool = False,
         share: range | None = None,
+        plate: np.ndarray | None = None,
+        motion: Motion | None = None,
     ) -> None:
         self.share = range(batch) if share is None else share
         self.pairs, self.pairing, self.batch, self.seed = list(pairs), pairing, batch, seed
-        self.jitter, self.flip = jitter, flip
+        self.jitter, self.flip, self.plate, self.motion = jitter, flip, plate, motion
         self.read = PictureCache()
         self.crop = crop_size(self._sizes(), crop, multiple)
 
@@ -136,16 +145,21 @@ class Loader:
         """The batch of ``step``, counted from 0."""
         indices = self.indices(step)
         made = [self._example(indices[k], step * self.batch + k) for k in self.share]
-        return Batch(np.stack([x for x, _ in made]), np.stack([y for _, y in made]))
+        inputs, targets, weights = zip(*made, strict=True)
+        return Batch(np.stack(inputs), np.stack(targets), None if self.motion is None else np.stack(weights))
 
-    def _example(self, index: int, position: int) -> tuple[np.ndarray, np.ndarray]:
+    def _example(self, index: int, position: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         pair = self.pairs[index]
         frames, target = [self.read(p) for p in pair.inputs], self.read(pair.target)
         rng = np.random.Generator(np.random.Philox(key=(self.seed << 64) + (1 << 63) + position))
         size = (target.shape[1], target.shape[0])
         geometry = draw_geometry(rng, size, self.crop, self.jitter, self.flip)
         shown = self.pairing.taught([geometry.apply(f) for f in frames], rng)
-        return to_signed(shown), to_signed(geometry.apply(target))
+        if self.plate is not None:
+            shown = np.dstack([shown, geometry.apply(self.plate)])
+        target = geometry.apply(target)
+        weights = self.motion(pair, geometry, target) if self.motion else None
+        return to_signed(shown), to_signed(target), weights
 
     def stream(self, first: int, stop: int, workers: int = 2) -> Iterator[Batch]:
         """The batches of steps ``first`` … ``stop − 1``, made ahead by threads; their number changes nothing."""

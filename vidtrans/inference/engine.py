@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from vidtrans.video.colour import eight_bit, sixteen_bit
+from vidtrans.video.picture import resize
 
 
 class Engine(Protocol):
@@ -41,3 +42,13 @@ def pad_to_multiple(pictures: np.ndarray, multiple: int) -> np.ndarray:
         return pictures
     grown = [cv2.copyMakeBorder(p, 0, below, 0, right, cv2.BORDER_REFLECT) for p in pictures]
     return np.stack([g if g.ndim == 3 else g[..., None] for g in grown])
+
+
+def with_plate(inputs: np.ndarray, plate: np.ndarray | None) -> np.ndarray:
+    """(N, H, W, C) uint8 or uint16 → (N, H, W, C + 3): the plate, (h, w, 3) uint8, at their size; without one as is."""
+    if plate is None:
+        return inputs
+    shown = resize(plate, inputs.shape[2], inputs.shape[1])
+    if inputs.dtype == np.uint16:
+        shown = sixteen_bit(shown)
+    return np.concatenate([inputs, np.broadcast_to(shown, (len(inputs), *shown.shape))], axis=3)

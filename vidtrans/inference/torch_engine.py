@@ -13,7 +13,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from vidtrans.errors import DeviceError
 from vidtrans.inference.device import Device, out_of_memory, resolve_precision, torch_dtype
-from vidtrans.inference.engine import pad_to_multiple
+from vidtrans.inference.engine import pad_to_multiple, with_plate
+from vidtrans.networks.plate import Plated
 
 BATCH = {"cpu": 4, "cuda": 16, "mps": 4}
 
@@ -39,7 +40,10 @@ def _fused(conv: Any, norm: nn.BatchNorm2d, transposed: bool) -> nn.Module:
 
 
 class TorchEngine:
-    """Runs a generator that has ``multiple``; pads its input by mirroring and cuts the padding off again."""
+    """Runs a generator that has ``multiple``; pads its input by mirroring and cuts the padding off again.
+
+    One that paints on a plate gets it beside the input.
+    """
 
     def __init__(self, generator: Any, device: Device, precision: str = "auto", batch: int | None = None) -> None:
         self.device = device
@@ -47,6 +51,7 @@ class TorchEngine:
         self.batch = batch or BATCH[device.kind]
         self._width = self.batch  # pictures that go through the network at once
         self.multiple: int = generator.multiple
+        self._plate = generator.picture if isinstance(generator, Plated) else None
         self._dtype = torch_dtype(self.precision)
         network: Any = fold_norm(copy.deepcopy(generator).eval())
         self._network = network.to(device.torch, self._dtype).to(memory_format=torch.channels_last)
@@ -65,7 +70,7 @@ class TorchEngine:
         Raises DeviceError when memory does not do for one picture.
         """
         height, width = inputs.shape[1:3]
-        padded = pad_to_multiple(inputs, self.multiple)
+        padded = pad_to_multiple(with_plate(inputs, self._plate), self.multiple)
         made: list[np.ndarray] = []
         while (done := sum(map(len, made))) < len(padded):
             made.append(self._full_batch(padded[done : done + self._width], deep))

@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
+from vidtrans.networks.plate import Plated
 from vidtrans.settings import Table, from_table, recorded
 
 
@@ -33,10 +34,18 @@ def initialise(network: nn.Module, seed: int) -> None:
             nn.init.zeros_(module.bias)
 
 
-def build_generator(name: str, table: Table, in_channels: int, out_channels: int = 3) -> Any:
-    """The generator ``name``; raises UsageError on unknown names and settings."""
+def build_generator(
+    name: str, table: Table, in_channels: int, out_channels: int = 3, plate: tuple[int, int] | None = None
+) -> Any:
+    """The generator ``name``, on a plate where the (width, height) of one is given.
+
+    Raises UsageError on unknown names and settings.
+    """
     cls = GENERATORS.load(name)
-    return cls(in_channels, out_channels, from_table(cls.Settings, table, "generator"))
+    settings = from_table(cls.Settings, table, "generator")
+    if plate is None:
+        return cls(in_channels, out_channels, settings)
+    return Plated(cls(in_channels + 3, out_channels + 1, settings), plate)
 
 
 def build_discriminator(name: str, table: Table, channels: int) -> Any:

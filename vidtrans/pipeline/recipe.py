@@ -7,8 +7,8 @@ named on the command line outranks the file.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,6 +31,7 @@ SETTINGS = {
     "card": "vidtrans.model:Card",
 }
 REGISTRIES = {"pairing": "vidtrans.pairing:PAIRINGS", "temporal": "vidtrans.temporal:FILTERS"}
+NETWORKS = {"generator": "vidtrans.networks:GENERATORS", "discriminator": "vidtrans.networks:DISCRIMINATORS"}
 TABLES = (*CHOICES, *SETTINGS)
 
 
@@ -114,6 +115,29 @@ class Recipe:
     def only(self, *names: str) -> dict[str, Table]:
         """The given tables, for the record of a request."""
         return {n: dict(self.tables.get(n, {})) for n in names}
+
+
+def table_of(key: str, among: Sequence[str]) -> str:
+    """The one of the tables ``among`` that has a setting ``key``, in whatever choice. Raises UsageError.
+
+    To know those of networks takes torch.
+    """
+    known = {table: _keys(table) for table in among}
+    found = [table for table in among if key in known[table]]
+    if len(found) > 1:
+        raise UsageError(
+            f"--set {key}", f"{len(found)} tables have it", f"use {' or '.join(f'{t}.{key}' for t in found)}"
+        )
+    if not found:
+        raise unknown("setting", key, sorted(set().union(*known.values())))
+    return found[0]
+
+
+def _keys(table: str) -> set[str]:
+    if table in SETTINGS:
+        return {f.name for f in fields(_load(SETTINGS[table]))}
+    registry = _load({**REGISTRIES, **NETWORKS}[table])
+    return {"name"} | {f.name for choice in registry for f in fields(registry.load(choice).Settings)}
 
 
 def project_tables() -> dict[str, Table]:

@@ -27,6 +27,7 @@ from vidtrans.pipeline.guide import Guide
 from vidtrans.pipeline.look import Look, RenderSettings, load_engine
 from vidtrans.pipeline.mask import Mask, takes_drawing
 from vidtrans.pipeline.outputs import record, up_to_date
+from vidtrans.pipeline.plate import Scene
 from vidtrans.pipeline.stages import InferStage, RenderStage, media_libraries
 from vidtrans.rendering.chunks import Chunk, chunk_of, cut_into_chunks, spans
 from vidtrans.rendering.directing import VERSION as DIRECTING_VERSION
@@ -88,6 +89,8 @@ class RenderJob:
         self._check_sides()
         self.chunks = cut_into_chunks(self.first, self.stop, clip.shots, self.rendering.chunk_frames)
         self.drawn = takes_drawing(clip, self.pairing, self.rendering.drawn, context)
+        if not self.drawn and (scene := Scene.of(look)):  # lines on paper show none: who draws knows what for
+            scene.check_clip(clip, self.first, self.stop, context)
         self.mask = Mask.open(mask, clip, self.first, self.stop, context) if mask else None
         self.directions = Directions(self.rendering.curves(), clip.index.pts, clip.pts_of)
         self.delivery = Delivery(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
+from vidtrans.data.dataset import open_dataset
 from vidtrans.errors import UsageError
 from vidtrans.files import plain_name
 from vidtrans.model import SUFFIX
@@ -18,6 +19,7 @@ from vidtrans.pipeline.look import RenderSettings
 from vidtrans.pipeline.make_dataset import make_dataset
 from vidtrans.pipeline.outputs import check_foreign, check_place
 from vidtrans.pipeline.photos import refuse_video
+from vidtrans.pipeline.plate import Scene, plate_of
 from vidtrans.pipeline.recipe import Recipe
 from vidtrans.pipeline.render_job import RenderJob, makes_folder
 from vidtrans.pipeline.stylize import is_one_picture, plan_outputs, stylize, stylize_many
@@ -55,6 +57,8 @@ def run(
         return table | {"output": str(output), "seconds": round(time.monotonic() - began, 3)}, []
     try:
         made = make_dataset([video], dataset, recipe, context, target=target)
+        if recipe.settings("training", TrainingSettings).plate and not many:
+            _check_scene(dataset, apply[0], model, context)
         trained = train(dataset, model, recipe, context, minutes=minutes)
     except UsageError as error:
         # Dataset and model lie beside the output: another name for it would not help.
@@ -74,6 +78,15 @@ def run(
         "seconds": round(time.monotonic() - began, 3),
         "cached": all(r["cached"] for r in (made, trained, *done)),
     }, results
+
+
+def _check_scene(folder: Path, clip: Path, model: Path, context: Context) -> None:
+    """Raises MediaError where the clip is of another scene than the plate, before that is learned for minutes."""
+    dataset = open_dataset(folder)
+    scene = Scene(model.stem, plate_of(dataset, dataset.role("train")).scene)
+    opened = open_clip(context, clip, dataset.pairing.guides)
+    if opened.index.same_size and not is_stills(clip):  # pictures may be drawings, or each of its own
+        scene.check_clip(opened, 0, opened.index.num_frames, context)
 
 
 def forecast(

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from vidtrans.data.augment import crop_size
 from vidtrans.data.dataset import Dataset, check_sizes
 from vidtrans.data.loader import Batches, Loader, NoiseLoader
+from vidtrans.data.motion import find_motion
+from vidtrans.data.plate import Plate
 from vidtrans.errors import UsageError
 from vidtrans.files import write_json
 from vidtrans.inference.device import resolve_device
 from vidtrans.model import Card, load_generator, read_record
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import build_discriminator, build_generator, full_table, initialise
+from vidtrans.networks.plate import painter_of
 from vidtrans.pairing.base import pairing_record
 from vidtrans.pipeline.context import Context
+from vidtrans.pipeline.plate import planned, plate_of
 from vidtrans.pipeline.recipe import Recipe
 from vidtrans.pipeline.stages import TrainStage, libraries
 from vidtrans.settings import Table, to_table
@@ -74,6 +80,22 @@ class TrainJob:
         self.discriminator_name, self.discriminator_table = recipe.choice("discriminator")
         self.threads = torch.get_num_threads() if self.device.kind == "cpu" else 0
 
+    @cached_property
+    def plate(self) -> Plate | None:
+        """What is painted on, where that is asked for. Raises MediaError where the camera does not stand still."""
+        if not self.settings.plate:
+            return None
+        return planned(self.picture_size) if self.picture_size else plate_of(self.dataset, self.pairs)
+
+    def build(self) -> Any:
+        """The generator, with whatever weights it is made with."""
+        plate = self.plate
+        size = (plate.picture.shape[1], plate.picture.shape[0]) if plate else None
+        generator = build_generator(self.generator_name, self.generator_table, self.pairing.in_channels, plate=size)
+        if plate:
+            generator.hang(plate.picture, plate.scene)
+        return generator
+
     def stage(self, total: int, dataset: str, fresh: bool) -> TrainStage:
         # The steps have a field of their own; the precision is in the engine, resolved.
         table = {k: v for k, v in self.settings.for_key().items() if k not in ("steps", "precision")}
@@ -103,11 +125,12 @@ class TrainJob:
     def make_run(self, folder: Path, total: int) -> Run:
         """A run at step 0: networks with their first weights, and the loader."""
         channels = self.pairing.in_channels
-        generator = build_generator(self.generator_name, self.generator_table, channels)
+        generator = self.build()
         initialise(generator, self.context.seed)
         if self.start:
             self._check_start(channels)
-            generator.load_state_dict(load_generator(self.start)[0].state_dict())
+            painter_of(generator).load_state_dict(painter_of(load_generator(self.start)[0]).state_dict())
+        channels += 3 if self.plate else 0
         discriminator = None
         if self.settings.gan:
             discriminator = build_discriminator(self.discriminator_name, self.discriminator_table, channels + 3)
@@ -133,7 +156,7 @@ class TrainJob:
         settings = self.settings
         if self.picture_size is not None:
             size = crop_size([self.picture_size], settings.crop, multiple)
-            return NoiseLoader(size, self.pairing, batch=settings.batch)
+            return NoiseLoader(size, self.pairing, batch=settings.batch, plated=settings.plate)
         return Loader(
             self.pairs,
             self.pairing,
@@ -144,6 +167,8 @@ class TrainJob:
             jitter=settings.jitter,
             flip=settings.flip,
             share=self.team.share(settings.batch),
+            plate=self.plate.picture if self.plate else None,
+            motion=find_motion(self.dataset, self.pairs, settings.motion) if settings.motion else None,
         )
 
     def _check_start(self, channels: int) -> None:
@@ -159,6 +184,11 @@ class TrainJob:
                 f"--from {self.start}",
                 f"its generator's settings are {settings}",
                 "use the same --set generator.KEY=VALUE",
+            )
+        if bool(held.plate) != self.settings.plate:
+            has = "a plate" if held.plate else "no plate"
+            raise UsageError(
+                f"--from {self.start}", f"it has {has}", f"use --set plate={str(bool(held.plate)).lower()}"
             )
         if name != self.generator_name or held.in_channels != channels:
             raise UsageError(

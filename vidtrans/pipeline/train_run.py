@@ -15,11 +15,12 @@ from vidtrans.data.loader import to_signed
 from vidtrans.errors import Interrupted, UsageError
 from vidtrans.events import silent
 from vidtrans.files import complete, remove
-from vidtrans.inference.engine import pad_to_multiple
+from vidtrans.inference.engine import pad_to_multiple, with_plate
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.model import ModelRecord, load_generator, save_model
 from vidtrans.pipeline import earlier_runs
 from vidtrans.pipeline.cache import Entry
+from vidtrans.pipeline.plate import offer
 from vidtrans.pipeline.stages import TrainStage
 from vidtrans.pipeline.train_job import NORM_PICTURES, NORMALISATION, TrainJob
 from vidtrans.settings import Table
@@ -81,6 +82,8 @@ class TrainRun:
         goes_on = self._begin()
         self.job.team.tell({"folder": str(self.entry.folder), "steps": self.stage.steps, "goes_on": str(goes_on or "")})
         self.job.team.wait()
+        if not self.job.plate and (told := offer(self.job.pairs, self.job.dataset, self.job.generator_table)):
+            context.note(told)
         context.note(f"watch it learn: {watched.folder / 'preview.png'}")
         watched.begin()
         try:
@@ -191,10 +194,12 @@ class TrainRun:
     def _ready(self, generator: Any) -> Any:
         """A copy as it is rendered with: its norm's statistics are of whole training pictures."""
         generator = copy.deepcopy(generator)
+        plate = self.job.plate
 
         def inputs(pairs: list[Pair]) -> Iterator[torch.Tensor]:
             for pair in pairs:
-                padded = pad_to_multiple(shown_of(self.pairing, pair)[None], generator.multiple)[0]
+                shown = with_plate(shown_of(self.pairing, pair)[None], plate.picture if plate else None)
+                padded = pad_to_multiple(shown, generator.multiple)[0]
                 yield torch.from_numpy(to_signed(padded))[None].to(self.job.device.torch)
 
         reestimate(generator, inputs(evenly(self.job.pairs, NORM_PICTURES)))
@@ -227,6 +232,7 @@ class TrainRun:
                 "held_out": scores,
             },
             card=stage.card,
+            plate=job.plate.for_record() if job.plate else {},
         )
 
 

@@ -10,7 +10,6 @@ import torch
 from vidtrans.data.loader import CACHE_BYTES
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.model import ModelRecord
-from vidtrans.networks.init import build_generator
 from vidtrans.pipeline.estimate import estimate
 from vidtrans.pipeline.look import Look
 from vidtrans.pipeline.train_job import NORMALISATION, TrainJob
@@ -32,7 +31,6 @@ def estimate_training(job: TrainJob, total: int) -> Table:
 
 def untrained(job: TrainJob, output: Path, size: int) -> tuple[Look, TorchEngine]:
     """The model that the job will make at ``size``, before it knows anything: it costs as much to render."""
-    generator = build_generator(job.generator_name, job.generator_table, job.pairing.in_channels)
     record = ModelRecord(
         generator={"name": job.generator_name, "settings": job.generator_table},
         pairing=job.dataset.pairing_table,
@@ -43,7 +41,7 @@ def untrained(job: TrainJob, output: Path, size: int) -> tuple[Look, TorchEngine
         training={},
         card={},
     )
-    return Look(output, "", output.stem, record), TorchEngine(generator, job.device)
+    return Look(output, "", output.stem, record), TorchEngine(job.build(), job.device)
 
 
 def _num_bytes(state: Any) -> int:

@@ -20,6 +20,7 @@ from vidtrans.pipeline.context import Clip, Context, content_digest, open_clip
 from vidtrans.pipeline.look import Look, RenderSettings, find_look, load_engine
 from vidtrans.pipeline.mask import takes_drawing
 from vidtrans.pipeline.outputs import produce
+from vidtrans.pipeline.plate import Scene
 from vidtrans.pipeline.recipe import Recipe
 from vidtrans.pipeline.sheet import frames_of, spread
 from vidtrans.registry import unknown
@@ -109,6 +110,10 @@ def try_out(
     def make(path: Path) -> Table:
         history = max(_reach(look.pairing) for look in looks)
         moments = choose(video, frames, at, history, looks[0].pairing.guides, context)
+        for look, rendering in zip(looks, settings, strict=True):
+            if (scene := Scene.of(look)) and not _is_drawn(look, rendering, video, context):
+                for moment in moments:
+                    scene.check(moment.frames[-1:], f"{video.name}: {moment.label}")
         columns: list[tuple[str, Draw]] = [("source", lambda moments: [m.source for m in moments])]
         for look, rendering in zip(looks, settings, strict=True):
             variations = asked or suggested(look, rendering, alone=len(looks) == 1)
@@ -232,13 +237,17 @@ def _columns(
     look: Look, rendering: RenderingSettings, variations: Sequence[Variation], video: Path, context: Context
 ) -> list[tuple[str, Draw]]:
     engine = load_engine(look, rendering, context)
-    drawn = False
-    if is_stills(video):
-        drawn = takes_drawing(open_clip(context, video, look.pairing.guides), look.pairing, rendering.drawn, context)
+    drawn = _is_drawn(look, rendering, video, context)
     columns = [(look.name, _still(look, rendering, engine, drawn))]
     for variation in variations:
         columns.append((variation.flag, _still(*changed(look, rendering, variation), engine, drawn)))
     return columns
+
+
+def _is_drawn(look: Look, rendering: RenderingSettings, video: Path, context: Context) -> bool:
+    if not is_stills(video):
+        return False
+    return takes_drawing(open_clip(context, video, look.pairing.guides), look.pairing, rendering.drawn, context)
 
 
 def _still(look: Look, rendering: RenderingSettings, engine: Engine, drawn: bool) -> Draw:

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from vidtrans.errors import DeviceError
 from vidtrans.inference.device import Device, out_of_memory
+from vidtrans.networks.plate import painter_of
 from vidtrans.training import ADVERSARIAL, losses
 from vidtrans.training.average import Average
 from vidtrans.training.freeze import freeze
@@ -54,6 +55,7 @@ class _Part:
     y: Tensor
     share: float
     seed: int
+    weights: Tensor | None = None  # of each pixel's L1
     fake: Tensor | None = None  # G(x) with its graph, where it is kept
 
 
@@ -76,7 +78,7 @@ class Pix2Pix:
     ) -> None:
         self.settings, self.device, self.precision, self.team = settings, device, precision, team
         self.layout = torch.channels_last if settings.channels_last else torch.contiguous_format
-        freeze(generator, settings.freeze)
+        freeze(painter_of(generator), settings.freeze)
         self.generator = self._place(generator)
         self.discriminator = None if discriminator is None else self._place(discriminator)
         self.objective = ADVERSARIAL.load(settings.adversarial)
@@ -116,24 +118,25 @@ class Pix2Pix:
         """In fp16, gradients would be lost below 6e-8: the loss is scaled up by what they can bear."""
         return torch.amp.GradScaler(self.device.kind, enabled=self.precision == "fp16")
 
-    def step(self, inputs: Tensor, targets: Tensor, *, lr: float, seed: int) -> Losses:
+    def step(self, inputs: Tensor, targets: Tensor, *, lr: float, seed: int, weights: Tensor | None = None) -> Losses:
         """One step on (N, C, H, W) and (N, 3, H, W) float32 in [−1, 1]; ``seed`` decides the dropout.
 
-        Raises DeviceError when the device's memory does not do.
+        ``weights`` (N, 1, H, W): of each pixel's L1. Raises DeviceError when the device's memory does not do.
         """
         try:
-            return self._step(inputs, targets, lr, seed)
+            return self._step(inputs, targets, lr, seed, weights)
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise
             remedy = "lower --set training.batch or training.crop, raise training.accumulate, or use --device cpu"
             raise DeviceError(self.device.name, "out of memory while training", remedy) from None
 
-    def _step(self, inputs: Tensor, targets: Tensor, lr: float, seed: int) -> Losses:
+    def _step(self, inputs: Tensor, targets: Tensor, lr: float, seed: int, weights: Tensor | None) -> Losses:
         x = inputs.to(self.device.torch, memory_format=self.layout)
         y = targets.to(self.device.torch, memory_format=self.layout)
         self.generator.train()
-        parts = self._parts(x, y, seed + OTHER_DROPOUT * self.team.rank)
+        weighed = None if weights is None else weights.to(self.device.torch)
+        parts = self._parts(x, y, seed + OTHER_DROPOUT * self.team.rank, weighed)
         if len(parts) == 1:
             # One pass serves both updates. Of several parts, memory holds but one: they are painted twice.
             parts[0].fake = self._paint(parts[0])
@@ -145,10 +148,12 @@ class Pix2Pix:
         gan, l1, d, *more = torch.stack([terms.pop("gan"), terms.pop("l1"), loss_d, *terms.values()]).tolist()
         return Losses(gan, l1, d, dict(zip(terms, more, strict=True)))
 
-    def _parts(self, x: Tensor, y: Tensor, seed: int) -> list[_Part]:
+    def _parts(self, x: Tensor, y: Tensor, seed: int, weights: Tensor | None) -> list[_Part]:
         """The batch in ``accumulate`` parts whose losses, each times its share, add up to the batch's."""
-        cut = zip(x.tensor_split(self.settings.accumulate), y.tensor_split(self.settings.accumulate), strict=True)
-        return [_Part(a, b, len(a) / len(x), seed + i) for i, (a, b) in enumerate(cut) if len(a)]
+        count = self.settings.accumulate
+        weighed = [None] * count if weights is None else weights.tensor_split(count)
+        cut = zip(x.tensor_split(count), y.tensor_split(count), weighed, strict=True)
+        return [_Part(a, b, len(a) / len(x), seed + i, w) for i, (a, b, w) in enumerate(cut) if len(a)]
 
     def _paint(self, part: _Part) -> Tensor:
         """G(x), with the same dropout every time."""
@@ -217,13 +222,21 @@ class Pix2Pix:
                 with torch.no_grad():
                     [on_real] = self._judge(part.x, y)
                 terms |= {name: features[name](on_fake, on_real) for name in sorted(wanted)}
-        terms["l1"] = F.l1_loss(fake, y) if self.rarity is None else losses.weighted_l1(fake, y, weigh(y, self.rarity))
+        terms["l1"] = self._l1(part, fake)
         if "l2" in weights:
             terms["l2"] = F.mse_loss(fake, y)
         if self.vgg is not None:
             with self._autocast():
                 terms["perceptual"] = self.vgg(fake, y)
         return terms
+
+    def _l1(self, part: _Part, fake: Tensor) -> Tensor:
+        """|y − G(x)|, its pixels weighed by what moves, and by how rare their colour is, as the settings ask."""
+        weights = part.weights
+        if self.rarity is not None:
+            rare = weigh(part.y, self.rarity)
+            weights = rare if weights is None else weights * rare
+        return F.l1_loss(fake, part.y) if weights is None else losses.weighted_l1(fake, part.y, weights)
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.kind, _DTYPES[self.precision], enabled=self.precision != "fp32")

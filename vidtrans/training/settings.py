@@ -38,6 +38,16 @@ class TrainingSettings:
         "discriminator: D's own features, normalised; vgg19: torchvision's, where it and its weights are installed",
         choices=("discriminator", "vgg19"),
     )
+    motion: float = setting(
+        0.0,
+        "by how much more the L1 counts where something moves before a camera at rest (4 does well); 0 for the same",
+        low=0.0,
+        high=100.0,
+    )
+    plate: bool = setting(
+        False,
+        "paint onto the still background of the training pictures: for clips of this one camera position only",
+    )
     rebalance: bool = setting(
         False, "the L1 of a pixel counts the more the rarer its colour is in the training pictures"
     )
@@ -85,7 +95,7 @@ class TrainingSettings:
     # What came later: in a key it is only where it is not at its default, so that keys from before hold.
     added: ClassVar[tuple[str, ...]] = (
         *("adversarial", "l2", "feature_matching", "perceptual", "perceptual_network", "rebalance"),
-        *("accumulate", "ema", "freeze"),
+        *("accumulate", "ema", "freeze", "motion", "plate"),
         *("score_every", "best_by", "deliver", "patience", "snapshots"),
     )
     unrecorded: ClassVar[tuple[str, ...]] = ("checkpoint_seconds", "preview_seconds")
@@ -110,8 +120,9 @@ class TrainingSettings:
                 raise ValueError("training.feature_matching compares the discriminator's features: training.gan is 0")
             if self.perceptual and self.perceptual_network == "discriminator":
                 raise ValueError("training.perceptual looks through the discriminator, and training.gan is 0")
-        if self.rebalance and not self.l1:
-            raise ValueError("training.rebalance weighs the L1, and training.l1 is 0")
+        for name in ("rebalance", "motion"):
+            if getattr(self, name) and not self.l1:
+                raise ValueError(f"training.{name} weighs the L1, and training.l1 is 0")
         if self.accumulate > self.batch:
             raise ValueError(
                 f"training.accumulate = {self.accumulate} parts cannot be made of training.batch = {self.batch}"

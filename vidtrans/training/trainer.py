@@ -173,8 +173,13 @@ def _warn(run: Run, report: Report) -> None:
 def one_step(run: Run, batch: Batch) -> Losses:
     """The update of step ``run.step``."""
     rate = learning_rate(run.step, run.total, run.model.settings)
+    return _take(run, batch, lr=rate, seed=step_seed(run.seed, run.step))
+
+
+def _take(run: Run, batch: Batch, *, lr: float, seed: int) -> Losses:
     inputs, targets = torch.from_numpy(batch.inputs), torch.from_numpy(batch.targets)
-    return run.model.step(inputs, targets, lr=rate, seed=step_seed(run.seed, run.step))
+    weights = None if batch.weights is None else torch.from_numpy(batch.weights)
+    return run.model.step(inputs, targets, lr=lr, seed=seed, weights=weights)
 
 
 def steps_for(run: Run, minutes: float) -> int:
@@ -193,5 +198,4 @@ def seconds_per_step(run: Run, warmup: int = 3, timed: int = 8) -> float:
 
 
 def _trial(run: Run, step: int) -> None:
-    batch = run.loader.make(step)
-    run.model.step(torch.from_numpy(batch.inputs), torch.from_numpy(batch.targets), lr=run.model.settings.lr, seed=step)
+    _take(run, run.loader.make(step), lr=run.model.settings.lr, seed=step)

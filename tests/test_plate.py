@@ -1,0 +1,217 @@
+"""The plate and what moves before it: found, learned with the pair's own geometry, painted, kept in the file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from clips import scene
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from plates import SIZE, before, dataset_of, panned
+
+import vidtrans as api
+from vidtrans.data.augment import draw_geometry
+from vidtrans.data.dataset import open_dataset
+from vidtrans.data.loader import Loader
+from vidtrans.data.motion import Motion, find_motion
+from vidtrans.data.plate import SAME_SCENE, STILL, agreement, find_plate, median
+from vidtrans.errors import ModelError
+from vidtrans.inference.device import resolve_device
+from vidtrans.inference.engine import with_plate
+from vidtrans.inference.torch_engine import TorchEngine
+from vidtrans.model import FORMAT, load_generator, read_record, save_model
+from vidtrans.networks.init import build_generator, initialise
+from vidtrans.video.picture import read_picture, write_picture
+
+repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=40)
+
+
+# The picture itself
+
+
+def test_a_median_is_a_value_that_was_there() -> None:
+    rng = np.random.default_rng(0)
+    for count in (1, 2, 5, 8):
+        pictures = [rng.integers(0, 256, (4, 5, 3), dtype=np.uint8) for _ in range(count)]
+        stack = np.sort(np.stack(pictures), axis=0)
+        assert np.array_equal(median(iter(pictures)), stack[(count - 1) // 2])
+
+
+def test_the_plate_is_what_stays_and_the_disc_is_not_on_it() -> None:
+    plate = median(before(1))
+    assert np.abs(plate.astype(int) - scene(*SIZE, 1)).max() == 0
+
+
+@repeatable
+@given(
+    st.integers(0, 500), st.integers(501, 1000), st.floats(0.4, 1.0), st.sampled_from([(96, 64), (64, 96), (233, 70)])
+)
+def test_a_scene_is_known_in_other_light_and_size_and_no_other_is(
+    seed: int, other: int, light: float, size: tuple[int, int]
+) -> None:
+    plate = scene(*size, seed)
+    assert agreement(plate, plate) == 1
+    darker = (plate * light).astype(np.uint8)
+    assert agreement(darker, plate) > 0.95
+    assert agreement(cv2.resize(plate, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC), plate) > 0.95
+    assert agreement(scene(*size, other), plate) < SAME_SCENE
+    assert agreement(np.roll(plate, size[0] // 4, axis=1), plate) < SAME_SCENE
+
+
+def test_pictures_without_structure_are_told_by_their_colours() -> None:
+    grey, white = np.full((64, 96, 3), 90, np.uint8), np.full((64, 96, 3), 250, np.uint8)
+    assert agreement(grey, grey) == 1
+    assert agreement(white, grey) == 0
+    assert agreement(scene(96, 64, 1), grey) == 0
+
+
+def test_a_camera_at_rest_is_told_from_one_that_moves() -> None:
+    still = find_plate(open_dataset(dataset_of(before(1))).role("train"))
+    assert still is not None
+    assert still.is_still
+    assert still.still > 0.7
+    moving = find_plate(open_dataset(dataset_of(panned(), "moving")).role("train"))
+    assert moving is not None
+    assert not moving.is_still
+    assert moving.still < STILL
+    assert find_plate(open_dataset(dataset_of(before(1)[:4], "short")).pairs) is None
+
+
+# The loader
+
+
+def loader_of(folder: Path, **options: Any) -> Loader:
+    dataset = open_dataset(folder)
+    given = {"batch": 4, "seed": 3, "multiple": 16, "crop": 32, "jitter": 1.2, "flip": True} | options
+    return Loader(dataset.role("train"), dataset.pairing, **given)
+
+
+def test_the_plate_is_cut_and_mirrored_as_the_pair_is() -> None:
+    """Where the plate is the pair's own target, the two are one in every draw; else the batch is as without it."""
+    folder = dataset_of(before(1))
+    pairs = open_dataset(folder).role("train")
+    target = read_picture(pairs[0].target)
+    options = {"batch": 6, "seed": 1, "multiple": 16, "crop": 32, "jitter": 1.3, "flip": True}
+    own = Loader(pairs[:1], open_dataset(folder).pairing, plate=target, **options)  # type: ignore[arg-type]
+    for step in range(4):
+        batch = own.make(step)
+        assert np.array_equal(batch.inputs[:, -3:], batch.targets)
+    plain, plated = loader_of(folder).make(2), loader_of(folder, plate=target).make(2)
+    assert plated.inputs.shape[1] == plain.inputs.shape[1] + 3
+    assert np.array_equal(plated.inputs[:, :-3], plain.inputs)
+    assert np.array_equal(plated.targets, plain.targets)
+    assert plain.weights is None
+    assert plated.weights is None
+
+
+@repeatable
+@given(st.integers(0, 10**6), st.floats(1, 1.6), st.booleans(), st.sampled_from([(32, 32), (96, 64), (48, 64)]))
+def test_weights_lie_on_what_moves_in_every_draw(seed: int, jitter: float, flip: bool, crop: tuple[int, int]) -> None:
+    plate, frame = scene(*SIZE, 1), before(1)[12]
+    geometry = draw_geometry(np.random.default_rng(seed), SIZE, crop, jitter, flip)
+    path = Path("x.png")
+    pair: Any = type("P", (), {"target": path})
+    target = geometry.apply(frame)
+    weights = Motion(4.0, {path: (plate, 1.0)})(pair, geometry, target)
+    assert (weights.shape, weights.dtype) == ((1, crop[1], crop[0]), np.float32)
+    assert weights.min() >= 1
+    assert weights.max() <= 5
+    disc = (target == (250, 40, 40)).all(axis=2)
+    if disc.sum() > 40:
+        assert weights[0][disc].mean() > 3
+    far = cv2.dilate((target != geometry.apply(plate)).any(axis=2).astype(np.uint8), np.ones((17, 17))) == 0
+    assert np.allclose(weights[0][far], 1, atol=0.02)
+
+
+def test_the_weights_of_a_shot_are_1_on_average_and_even_where_the_camera_moves() -> None:
+    still, moving = before(1, 30), panned(30)
+    folder = dataset_of([*still, *moving])
+    dataset = open_dataset(folder)
+    assert len({r.shot for r in dataset.records}) == 2
+    pairs = dataset.role("train")
+    motion = find_motion(dataset, pairs, 4.0)
+    known = {p.target for p in pairs if int(p.target.stem) < 30}
+    assert set(motion.plates) == known
+    made = Loader(pairs, dataset.pairing, batch=len(pairs), seed=0, multiple=16, motion=motion).make(0)
+    assert made.weights is not None
+    assert made.weights.shape == (len(pairs), 1, *made.targets.shape[2:])
+    even = np.array([w.min() == w.max() == 1 for w in made.weights])
+    assert even.sum() == len(pairs) - len(known)
+    assert made.weights[~even].mean() == pytest.approx(1, abs=0.1)
+
+
+def test_photographs_have_even_weights_and_no_plate() -> None:
+    for i in range(8):
+        write_picture(Path(f"A/{i}.png"), scene(64, 64 if i else 80, i))
+        write_picture(Path(f"B/{i}.png"), scene(64, 64 if i else 80, i + 20))
+    api.make_dataset(".", "photos.dataset", pairing="aligned", settings={"dataset": {"size": "64"}})
+    dataset = open_dataset(Path("photos.dataset"))
+    assert find_motion(dataset, dataset.pairs, 4.0).plates == {}
+    plate = find_plate(dataset.pairs)
+    assert plate is None or not plate.is_still
+
+
+# The network, the engine, the file
+
+
+def test_a_generator_on_a_plate_paints_where_its_fourth_channel_says() -> None:
+    generator = build_generator("unet-small", {"channels": 8, "blocks": [0, 0, 0]}, 1, plate=(48, 32))
+
+    class Painter(torch.nn.Module):
+        share = 1.0
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            assert x.shape[1] == 4
+            rgb = torch.full((len(x), 3, *x.shape[2:]), 0.5)
+            return torch.cat([rgb, torch.full_like(rgb[:, :1], self.share)], 1)
+
+    generator.painter = Painter()
+    plate = scene(48, 32, 1)
+    generator.hang(plate, plate)
+    engine = TorchEngine(generator, resolve_device("cpu"), "fp32", batch=2)
+    shown = np.zeros((3, 32, 48, 1), np.uint8)
+    for share, wanted in ((1.0, np.full((32, 48, 3), 191)), (-1.0, plate), (0.0, (191.25 + plate.astype(float)) / 2)):
+        engine._network.painter.share = share
+        assert np.abs(engine(shown).astype(float) - wanted).max() <= 1
+    engine._network.painter.share = -1.0
+    deep = engine(shown.astype(np.uint16), deep=True)
+    assert np.abs(deep[0].astype(float) - plate * 257.0).max() <= 3
+    large = engine(np.zeros((1, 70, 100, 1), np.uint8))[0]
+    assert large.shape == (70, 100, 3)
+    assert np.abs(large.astype(int) - cv2.resize(plate, (100, 70), interpolation=cv2.INTER_CUBIC)).max() <= 1
+
+
+def test_without_a_plate_an_input_is_as_it_was() -> None:
+    shown = np.zeros((2, 8, 8, 1), np.uint8)
+    assert with_plate(shown, None) is shown
+    assert with_plate(shown, scene(4, 4, 0)).shape == (2, 8, 8, 4)
+
+
+def test_a_model_without_a_plate_says_nothing_of_one(tiny_model: Path) -> None:
+    record = read_record(tiny_model)
+    assert record.plate == {}
+    assert '"plate"' not in record.to_json()
+    assert f'"format":{FORMAT},' in record.to_json()
+
+
+def test_a_plate_of_another_size_than_the_record_says_is_a_model_error(tmp_path: Path) -> None:
+    table = {"channels": 8, "blocks": [0, 0, 0]}
+    generator = build_generator("unet-small", table, 1, plate=(48, 32))
+    initialise(generator, 0)
+    empty: dict[str, Any] = {"name": "edges", "settings": {}}
+    from vidtrans.model import ModelRecord
+
+    record = ModelRecord({"name": "unet-small", "settings": table}, empty, 1, 3, 32, "", {}, {})
+    for name, size in (("good", [48, 32]), ("bad", [32, 48]), ("absurd", [0, 10**9])):
+        save_model(tmp_path / f"{name}.safetensors", generator, replace(record, plate={"size": size, "still": 1.0}))
+    assert load_generator(tmp_path / "good.safetensors")[0].picture.shape == (32, 48, 3)
+    for name in ("bad", "absurd"):
+        with pytest.raises(ModelError):
+            load_generator(tmp_path / f"{name}.safetensors")

@@ -1,0 +1,207 @@
+"""Training and rendering on a plate, as a person does it: on its scene and on no other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from chain import TINY, refuse, said, said_json, tiny_flags
+from clips import decode, moving_frames, pictures_of, scene, write_clip, write_folder
+from plates import SIZE, before, dataset_of, panned
+from shoot import FLAGS, lossless
+
+import vidtrans as api
+from vidtrans.data.dataset import open_dataset
+from vidtrans.errors import Interrupted, MediaError, UsageError
+from vidtrans.events import Event, Progress, Stop, silent
+from vidtrans.files import canonical_json
+from vidtrans.inference.device import resolve_device
+from vidtrans.inference.torch_engine import TorchEngine
+from vidtrans.model import load_generator
+from vidtrans.training.settings import TrainingSettings
+from vidtrans.video.picture import write_picture
+
+TRAINING = tiny_flags("generator", "discriminator", "training")
+MAKING = tiny_flags("dataset")
+
+
+@pytest.fixture(scope="module")
+def plated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model on the plate of the background 1."""
+    folder = tmp_path_factory.mktemp("plated")
+    options = {"cache_dir": folder / "cache"}
+    clip = write_clip(folder / "seen.mp4", before(1))
+    settings = {k: TINY[k] for k in ("generator", "discriminator")}
+    api.make_dataset(clip, folder / "seen.dataset", settings={"dataset": {**TINY["dataset"], "size": "64"}}, **options)
+    training = {**TINY["training"], "steps": 40, "plate": True, "motion": 4.0}
+    api.train(
+        folder / "seen.dataset", folder / "on.safetensors", settings={**settings, "training": training}, **options
+    )
+    return folder / "on.safetensors"
+
+
+def test_a_render_on_a_plate_keeps_the_background_and_needs_nothing_but_the_model(
+    plated: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = before(1)[::-1]
+    clip = lossless(Path("again.mkv"), source)
+    said(capsys, 0, "stylize", clip, "--model", plated, "-o", "out.mkv", *FLAGS)
+    made = decode(Path("out.mkv"))[2]
+    generator, record = load_generator(plated)
+    assert record.plate["size"] == [96, 64]
+    assert len(made) == len(source)
+    assert not np.array_equal(made[0], made[12])
+    engine = TorchEngine(generator, resolve_device("cpu"))
+    own = engine(np.stack([api_input(record, f) for f in source]))
+    assert np.abs(own.astype(int) - np.stack(made)).max() <= 1
+
+    said(capsys, 0, "stylize", clip, "--model", plated, "-o", "half.mkv", "--strength", "0", *FLAGS)
+    assert all(np.array_equal(a, b) for a, b in zip(decode(Path("half.mkv"))[2], source, strict=True))
+    mask = np.zeros((64, 96, 3), np.uint8)
+    mask[:, :48] = 255
+    matte = write_folder(Path(), [mask], ["m.png"]) / "m.png"
+    said(capsys, 0, "stylize", clip, "--model", plated, "-o", "masked.mkv", "--mask", matte, *FLAGS)
+    masked = decode(Path("masked.mkv"))[2][5]
+    assert np.array_equal(masked[:, :48], made[5][:, :48])
+    assert np.array_equal(masked[:, 48:], source[5][:, 48:])
+
+    small = said_json(capsys, "stylize", clip, "--model", plated, "-o", "small.mp4", "--size", "40")
+    assert small["working_size"] == [60, 40]
+    assert "plate" in said(capsys, 0, "model", "show", plated)
+    said(capsys, 0, "try", clip, "--model", plated, "-o", "try.png")
+    assert pictures_of(Path("try.png"))["try.png"].size
+
+
+def api_input(record: Any, frame: np.ndarray) -> np.ndarray:
+    from vidtrans.pairing import PAIRINGS
+    from vidtrans.pairing.base import make_pairing
+
+    made: np.ndarray = make_pairing(PAIRINGS, record.pairing["name"], record.pairing["settings"]).input([frame])
+    return made
+
+
+def test_another_scene_is_refused_in_one_line(plated: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_clip(Path("other.mp4"), before(2))
+    write_clip(Path("both.mp4"), [*before(1), *before(5)])
+    write_picture(Path("photo.png"), before(7)[3])
+    told = refuse(capsys, 3, "stylize", "other.mp4", "--model", plated)
+    assert "other.mp4: frames 0 to 23" in told
+    assert "not the scene that 'on' learned" in told
+    assert "frames 24 to 47" in refuse(capsys, 3, "stylize", "both.mp4", "--model", plated)
+    assert "frame 0" in refuse(capsys, 3, "stylize", "photo.png", "--model", plated)
+    assert "other.mp4" in refuse(capsys, 3, "try", "other.mp4", "--model", plated)
+    assert "24 frames" in said(capsys, 0, "stylize", "both.mp4", "--model", plated, "--end", "24", "-o", "part.mp4")
+
+
+def test_a_drawing_is_taken_as_of_the_scene(plated: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paper = np.full((64, 96, 3), 255, np.uint8)
+    cv2.circle(paper, (40, 30), 14, (0, 0, 0), 1, cv2.LINE_AA)
+    write_picture(Path("drawn.png"), paper)
+    said(capsys, 0, "stylize", "drawn.png", "--model", plated, "--drawn", "yes", "-o", "drawn.look.png")
+
+
+def test_a_camera_that_moves_is_refused_in_training(capsys: pytest.CaptureFixture[str]) -> None:
+    dataset_of(panned(), "moving")
+    told = refuse(capsys, 3, "train", "moving.dataset", *TRAINING, "--set", "plate=true")
+    assert "the camera moves" in told
+    dataset_of([*before(1), *before(2)], "two")
+    assert "shots differ" in refuse(capsys, 3, "train", "two.dataset", *TRAINING, "--set", "plate=true")
+    dataset_of(before(1), "seen", pairing={"name": "denoise"})
+    told = refuse(capsys, 2, "train", "seen.dataset", *TRAINING, "--set", "plate=true", "--set=residual=true")
+    assert "generator.residual" in told
+
+
+def test_a_plate_is_offered_where_one_would_do(capsys: pytest.CaptureFixture[str]) -> None:
+    dataset_of(before(1))
+    dataset_of(panned(), "moving")
+    few = [*TRAINING, "--set", "steps=1"]
+    assert "--set plate=true" in said(capsys, 0, "train", "seen.dataset", *few)
+    assert "plate" not in said(capsys, 0, "train", "moving.dataset", *few)
+    assert "the camera stands still" not in said(
+        capsys, 0, "train", "seen.dataset", "-o", "on.safetensors", *few, "--set", "plate=true"
+    )
+
+
+def test_from_goes_on_with_the_plate_of_the_new_pictures(plated: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dataset_of(before(4))
+    few = [*TRAINING, "--set", "training.steps=1", "--set", "training.lr=0.0", "--from", str(plated)]
+    assert "it has a plate" in refuse(capsys, 2, "train", "seen.dataset", *few)
+    said(capsys, 0, "train", "seen.dataset", *few, "--set", "training.plate=true", "-o", "new.safetensors")
+    old, new = (load_generator(p)[0] for p in (plated, Path("new.safetensors")))
+    assert np.abs(new.picture.astype(int) - scene(*SIZE, 4)).mean() < 8  # x264 between
+    weights = dict(old.painter.named_parameters())
+    assert all(torch.equal(p, weights[n]) for n, p in new.painter.named_parameters())
+
+
+@pytest.mark.parametrize("at", [3, 8])
+def test_training_with_plate_and_motion_goes_on_bit_for_bit(at: int, one_thread: None) -> None:
+    dataset_of(before(1))
+    training = {**TINY["training"], "plate": True, "motion": 4.0, "ema": 0.9, "crop": 32, "jitter": 1.2, "flip": True}
+    settings = {**{k: TINY[k] for k in ("generator", "discriminator")}, "training": training}
+    api.train("seen.dataset", "whole.safetensors", settings=settings, cache_dir="whole")
+    stop = Stop()
+
+    def report(event: Event) -> None:
+        if isinstance(event, Progress) and event.task == "training" and event.done == at:
+            stop.request(130)
+
+    with pytest.raises(Interrupted):
+        api.train("seen.dataset", "parts.safetensors", settings=settings, cache_dir="parts", report=report, stop=stop)
+    api.train("seen.dataset", "parts.safetensors", settings=settings, cache_dir="parts", report=silent)
+    assert Path("whole.safetensors").read_bytes() == Path("parts.safetensors").read_bytes()
+
+
+def test_motion_changes_what_is_learned_and_the_defaults_say_nothing_of_it() -> None:
+    dataset_of(before(1))
+    made = {}
+    for motion in (0.0, 4.0):
+        training = {**TINY["training"], "motion": motion}
+        settings = {**{k: TINY[k] for k in ("generator", "discriminator")}, "training": training}
+        api.train("seen.dataset", f"{motion}.safetensors", settings=settings)
+        made[motion] = load_generator(Path(f"{motion}.safetensors"))[0].state_dict()
+    assert any(not torch.equal(a, made[4.0][n]) for n, a in made[0.0].items())
+    assert not {"motion", "plate"} & set(TrainingSettings().for_key())
+    assert {"motion", "plate"} <= set(TrainingSettings(motion=1.0, plate=True).for_key())
+    with pytest.raises(ValueError, match=r"training\.motion"):
+        TrainingSettings(motion=4.0, l1=0.0)
+    assert canonical_json(TrainingSettings().for_key()).count("motion") == 0
+
+
+def test_the_whole_chain_on_a_plate_and_what_it_would_cost(capsys: pytest.CaptureFixture[str]) -> None:
+    write_clip(Path("seen.mp4"), before(1))
+    flags = [*MAKING, *TRAINING, "--set", "plate=true", "-o", "out.mp4"]
+    assert said_json(capsys, "run", "seen.mp4", "--apply", "seen.mp4", *flags, "--dry-run")["estimate"]["seconds"] > 0
+    assert said_json(capsys, "run", "seen.mp4", "--apply", "seen.mp4", *flags)["frames"] == 24
+    write_clip(Path("other.mp4"), before(2))
+    write_clip(Path("new.mp4"), before(3))
+    told = said(capsys, 3, "run", "new.mp4", "--apply", "other.mp4", *flags, "-o", "o.mp4")
+    assert "other.mp4: frames 0 to 23: not the scene" in told
+    assert not Path("new.safetensors").exists()  # it was said before the training
+
+
+def test_a_bare_key_is_that_of_the_one_table_that_has_it(capsys: pytest.CaptureFixture[str]) -> None:
+    dataset_of(moving_frames(12))
+    assert said_json(capsys, "train", "seen.dataset", *TRAINING, "--set", "steps=2")["steps"] == 2
+    told = refuse(capsys, 2, "train", "seen.dataset", "--set", "channels=8")
+    assert "generator.channels or discriminator.channels" in told
+    assert "did you mean 'plate'" in refuse(capsys, 2, "train", "seen.dataset", "--set", "plaet=true")
+    from vidtrans.pipeline.recipe import TABLES, table_of
+
+    assert table_of("plate", TABLES) == "training"
+    with pytest.raises(UsageError, match=r"dataset\.size or rendering\.size"):
+        table_of("size", TABLES)
+
+
+def test_a_plate_is_of_pictures_of_one_size(tmp_path: Path) -> None:
+    from vidtrans.pipeline.plate import plate_of
+
+    for i in range(8):
+        write_picture(Path(f"photos/{i}.png"), scene(64, 64 if i else 80, i))
+    api.make_dataset("photos", "p.dataset", pairing="edges", settings={"dataset": {"size": "64", "thin": False}})
+    dataset = open_dataset(Path("p.dataset"))
+    with pytest.raises(MediaError, match="several sizes"):
+        plate_of(dataset, dataset.pairs)
