@@ -19,7 +19,7 @@ from vidtrans.files import write_json
 from vidtrans.inference.device import resolve_device
 from vidtrans.inference.engine import pad_to_multiple
 from vidtrans.inference.torch_engine import TorchEngine
-from vidtrans.model import Card, ModelRecord, load_generator, read_record, save_model
+from vidtrans.model import Card, ModelRecord, save_model
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import build_discriminator, build_generator, full_table, initialise
 from vidtrans.pairing.base import pairing_record
@@ -27,6 +27,7 @@ from vidtrans.pipeline.cache import Entry
 from vidtrans.pipeline.context import Context
 from vidtrans.pipeline.recipe import Recipe
 from vidtrans.pipeline.stages import TrainStage, libraries
+from vidtrans.pipeline.train_start import start_with
 from vidtrans.settings import Table, to_table
 from vidtrans.training import perceptual
 from vidtrans.training.batchnorm import reestimate
@@ -111,11 +112,11 @@ class TrainJob:
         generator = build_generator(self.generator_name, self.generator_table, channels)
         initialise(generator, self.context.seed)
         if self.start:
-            self._check_start(channels)
-            generator.load_state_dict(load_generator(self.start)[0].state_dict())
+            start_with(generator, self.start, self.generator_name, self.generator_table, channels)
         discriminator = None
         if self.settings.gan:
-            discriminator = build_discriminator(self.discriminator_name, self.discriminator_table, channels + 3)
+            judged = 3 + (channels if self.settings.conditional else 0)
+            discriminator = build_discriminator(self.discriminator_name, self.discriminator_table, judged)
             initialise(discriminator, self.context.seed + 1)
         loader = self._loader(generator.multiple)
         for kind, network in (("generator", generator), ("discriminator", discriminator)):
@@ -149,29 +150,6 @@ class TrainJob:
             jitter=settings.jitter,
             flip=settings.flip,
         )
-
-    def _check_start(self, channels: int) -> None:
-        """Raises UsageError where --from has another architecture or another input."""
-        assert self.start is not None
-        held = read_record(self.start)
-        name = held.generator["name"]
-        table = full_table(GENERATORS, self.generator_name, self.generator_table, "generator")
-        # A model from before a setting was there has that setting's default.
-        settings = full_table(GENERATORS, name, held.generator["settings"], "generator")
-        if name == self.generator_name and settings != table:
-            raise UsageError(
-                f"--from {self.start}",
-                f"its generator's settings are {settings}",
-                "use the same --set generator.KEY=VALUE",
-            )
-        if name != self.generator_name or held.in_channels != channels:
-            raise UsageError(
-                f"--from {self.start}",
-                f"it is a {name} with {held.in_channels} input channels, "
-                f"this run trains a {self.generator_name} with {channels}",
-                f"use a dataset of pairing {held.pairing['name']}"
-                + (f" and --set generator.name={name}" if name != self.generator_name else ""),
-            )
 
     def steps_for(self, minutes: float, request: str, at_most: int | None = None) -> int:
         """What ``--minutes`` comes to: measured once, and remembered before the first step."""
