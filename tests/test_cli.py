@@ -85,13 +85,17 @@ def test_probe_says_what_matters(clip: Path) -> None:
 
 
 def test_presets_and_the_cache_can_be_looked_at(clip: Path) -> None:
-    assert "pix2pix" in vidtrans("preset", "list").stdout
+    listed = vidtrans("preset", "list").stdout
+    assert "pix2pix" in listed
+    assert "two CPU cores" in listed
+    costs = vidtrans_json("preset", "list")["costs"]
+    assert vidtrans_json("preset", "show", "edges")["cost"] == costs["edges"] != ""
     shown = vidtrans("preset", "show", "edges").stdout
     assert "# " in shown
     Path("mine.toml").write_text(shown)
     vidtrans("make-dataset", clip, "--preset", "mine.toml")
-    listed = vidtrans_json("cache", "list")
-    assert {e["stage"] for e in listed["entries"]} == {"index", "dataset"}
+    held = vidtrans_json("cache", "list")
+    assert {e["stage"] for e in held["entries"]} == {"index", "dataset"}
     vidtrans("cache", "clean", "--stage", "index")
     assert {e["stage"] for e in vidtrans_json("cache", "list")["entries"]} == {"dataset"}
     assert vidtrans_json("cache", "clean")["deleted"] == 1

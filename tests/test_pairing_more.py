@@ -236,6 +236,15 @@ def test_a_little_noise_moves_few_labels(seed: int) -> None:
     assert (a != b).any(axis=2).mean() < 0.1
 
 
+def test_a_frame_agrees_with_its_own_regions_and_less_the_more_of_it_is_another() -> None:
+    pairing, frame, other = Regions(RegionsSettings()), scene(96, 72, seed=1), scene(96, 72, seed=2)
+    shown = pairing.input([frame])
+    half = np.concatenate([frame[:, :48], other[:, 48:]], axis=1)
+    whole, some, least = (pairing.agreement(shown, picture) for picture in (frame, half, other))
+    assert whole == 1
+    assert 1 > some > least >= 0
+
+
 def test_a_painted_picture_keeps_its_areas_and_loses_their_soft_rims() -> None:
     page = flat((30, 90, 200), 256, 320)
     cv2.circle(page, (160, 120), 80, (240, 220, 40), -1)

@@ -12,7 +12,15 @@ from vidtrans.model import Card
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import make_pairing
-from vidtrans.pipeline.recipe import CHOICES, TABLES, dataset_recipe, make_recipe, preset_names, preset_summary
+from vidtrans.pipeline.recipe import (
+    CHOICES,
+    TABLES,
+    dataset_recipe,
+    make_recipe,
+    preset_cost,
+    preset_names,
+    preset_summary,
+)
 from vidtrans.rendering.settings import RenderingSettings
 from vidtrans.settings import from_table
 from vidtrans.temporal import FILTERS
@@ -32,6 +40,7 @@ REGISTRIES = {"pairing": PAIRINGS, "generator": GENERATORS, "discriminator": DIS
 @pytest.mark.parametrize("name", preset_names())
 def test_every_preset_loads_and_fills_every_settings_class(name: str) -> None:
     assert preset_summary(name)
+    assert "two CPU cores" in preset_cost(name)
     recipe = make_recipe(name, None, {})
     for table, cls in SETTINGS.items():
         recipe.settings(table, cls)

@@ -188,6 +188,8 @@ def test_what_a_pairing_finishes_is_a_picture(pairing: Any, size: tuple[int, int
     assert pairing.finishes or made is output
     assert isinstance(pairing.enlarges, int)
     assert pairing.enlarges >= 1
+    agreed = pairing.agreement(shown, output)
+    assert agreed is None or 0 <= agreed <= 1
 
 
 @every_pairing

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
@@ -59,6 +60,22 @@ class Console:
         elif not self.quiet:
             sys.stdout.write(line + "\n")
         sys.stdout.flush()
+
+    def figures(self, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """A table for a person, before the result's line: names on the left, figures on the right."""
+        self._end_task()
+        if self.as_json or self.quiet:
+            return
+        from rich import box
+        from rich.console import Console as Rich
+        from rich.table import Table
+
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for at, heading in enumerate(headings):
+            table.add_column(heading, justify="right" if at else "left", no_wrap=True)
+        for row in rows:
+            table.add_row(*row)
+        Rich(markup=False, highlight=False).print(table)
 
     def text(self, text: str) -> None:
         """Text that was asked for (lists, shows)."""

@@ -77,6 +77,11 @@ steps_option = setting_option(
 minutes_option = click.option(
     "--minutes", type=click.FloatRange(0, min_open=True), help="Instead of --steps: as many as fit, measured once."
 )
+ablate_option = click.option(
+    "--ablate",
+    type=Lazy("vidtrans.pipeline.ablate:ABLATIONS", "ablation"),
+    help="Train variants, each with another loss, discriminator or without skips, and put them in a table.",
+)
 codec_option = setting_option(
     "--codec",
     "encoding",

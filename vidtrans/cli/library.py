@@ -126,11 +126,13 @@ def preset() -> None:
 @preset.command("list")
 @console_options
 def preset_list(console: Console) -> None:
-    """The presets that ship."""
-    from vidtrans.pipeline.recipe import preset_names, preset_summary
+    """The presets that ship: what each is for, and what training with it costs."""
+    from vidtrans.pipeline.recipe import preset_cost, preset_names, preset_summary
 
     found = {name: preset_summary(name) for name in preset_names()}
-    console.result({"presets": found}, "\n".join(f"{name:12} {text}" for name, text in found.items()))
+    costs = {name: preset_cost(name) for name in found}
+    lines = [f"{name:12} {text}\n{'':12} {costs[name]}".rstrip() for name, text in found.items()]
+    console.result({"presets": found, "costs": costs}, "\n".join(lines))
 
 
 @preset.command("show")
@@ -138,10 +140,11 @@ def preset_list(console: Console) -> None:
 @console_options
 def preset_show(name: str, console: Console) -> None:
     """A preset's file, comments and all: copy it, change it, give it to --preset."""
-    from vidtrans.pipeline.recipe import preset_path, read_tables
+    from vidtrans.pipeline.recipe import preset_cost, preset_path, preset_summary, read_tables
 
     path = preset_path(name)
-    console.result({"preset": name, "tables": read_tables(path)}, path.read_text().rstrip())
+    told = {"preset": name, "summary": preset_summary(name), "cost": preset_cost(name)}
+    console.result(told | {"tables": read_tables(path)}, path.read_text().rstrip())
 
 
 cache_dir = click.option(

@@ -7,10 +7,12 @@ from typing import Any
 
 import click
 
+from vidtrans.cli.ablation import refuse_start, show_ablation
 from vidtrans.cli.console import Console
 from vidtrans.cli.flags import (
     FILE,
     FOLDERS,
+    ablate_option,
     codec_option,
     colour_option,
     cuts_option,
@@ -91,10 +93,13 @@ def make_dataset(
 
 @click.command("train")
 @click.argument("dataset", type=FILE)
-@click.option("-o", "--output", type=FILE, help="The model file.  [default: DATASET.safetensors]")
+@click.option(
+    "-o", "--output", type=FILE, help="The model file; of --ablate, a folder.  [default: DATASET.safetensors]"
+)
 @preset_option
 @steps_option
 @minutes_option
+@ablate_option
 @click.option("--from", "start_from", metavar="MODEL", type=model_type, help="Start from a model's weights.")
 @click.option("--fresh", is_flag=True, help="Start from nothing, whatever was trained before.")
 @set_option
@@ -106,6 +111,7 @@ def train(
     output: Path | None,
     preset: str | None,
     minutes: float | None,
+    ablate: str | None,
     start_from: str | None,
     fresh: bool,
     context: Any,
@@ -118,6 +124,10 @@ def train(
 
     refuse_both(click_context, "steps", "minutes")
     recipe = train_recipe(dataset, preset, flags_of(click_context, "generator", "discriminator", "training", "card"))
+    if ablate:
+        refuse_start(start_from)
+        show_ablation(console, dataset, ablate, output, recipe, context, minutes)
+        return
     table = train_model(dataset, output, recipe, context, minutes=minutes, start_from=start_from, fresh=fresh)
     if not table:
         return  # another process speaks for all

@@ -2,7 +2,8 @@
 with Conditional GANs" (CVPR 2018).
 
 Trained as in the paper in turns: first with ``enhancers`` 0, at half the size; then with 1 at the full size, begun by
-``load_coarser``, at first with the coarser one (what ``coarser_prefixes`` names) frozen; then all of it.
+``load_coarser`` (``--from`` does it), at first with the coarser one (what ``coarser_prefixes`` names) frozen; then all
+of it.
 
 Names in the state dict: ``whole.`` is the global network up to its last features, ``enhancers.0.`` the enhancer at
 twice its size, ``enhancers.1.`` at four times; ``head.`` makes the picture of the finest features.
@@ -28,7 +29,7 @@ from vidtrans.networks.residual import (
     picture_head,
     residual_blocks,
 )
-from vidtrans.settings import setting
+from vidtrans.settings import Table, setting
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,15 @@ def coarser_prefixes(generator: HD) -> tuple[str, ...]:
     """What the names of all weights below the finest enhancer begin with; none without an enhancer."""
     below = len(generator.enhancers) - 1
     return () if below < 0 else ("whole.", *(f"enhancers.{i}." for i in range(below)))
+
+
+def is_coarser(table: Table, other: Table) -> bool:
+    """Whether ``load_coarser`` takes a generator with the settings ``other`` into one with ``table``, both full.
+
+    All has to be equal, but for fewer enhancers; where ``other`` has none, it does not matter what they are like.
+    """
+    own = ("enhancers",) if other["enhancers"] else ("enhancers", "enhancer_blocks")
+    return other["enhancers"] < table["enhancers"] and {**other, **{k: table[k] for k in own}} == table
 
 
 def load_coarser(generator: HD, state: Mapping[str, Tensor]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +29,9 @@ class UNetSmallSettings:
     residual: bool = setting(
         False, "the network adds to its first three channels: where the input is nearly the picture already"
     )
+    skips: bool = setting(True, "layers of one size are joined; false lets all go through the innermost")
+
+    added: ClassVar[tuple[str, ...]] = ("skips",)
 
     def __post_init__(self) -> None:
         if len(self.blocks) != 3:
@@ -49,16 +53,17 @@ class _Residual(nn.Module):
 
 
 class _Up(nn.Module):
-    """Nearest-neighbour doubling, convolution, the skip concatenated and fused by a 1×1 convolution."""
+    """Nearest-neighbour doubling, convolution, the skip (if any) concatenated and fused by a 1×1 convolution."""
 
     def __init__(self, inputs: int, skip: int, outputs: int) -> None:
         super().__init__()
+        self.joined = bool(skip)
         self.conv = _conv(inputs, outputs)
         self.fuse = _conv(outputs + skip, outputs, kernel=1)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         x = self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
-        fused: Tensor = self.fuse(torch.cat([x, skip], 1))
+        fused: Tensor = self.fuse(torch.cat([x, skip], 1) if self.joined else x)
         return fused
 
 
@@ -85,7 +90,9 @@ class UNetSmall(nn.Module):
             nn.Sequential(_conv(a, b, stride=2), *(_Residual(b) for _ in range(n)))
             for a, b, n in zip(widths, widths[1:], settings.blocks, strict=False)
         )
-        self.up = nn.ModuleList(_Up(b, a, a) for a, b in reversed(list(itertools.pairwise(widths))))
+        self.up = nn.ModuleList(
+            _Up(b, a if settings.skips else 0, a) for a, b in reversed(list(itertools.pairwise(widths)))
+        )
         self.head: nn.Module
         if settings.head == "pixel-shuffle":
             self.head = nn.Sequential(nn.Conv2d(width, 4 * out_channels, 3, 1, 1), nn.PixelShuffle(2))

@@ -100,6 +100,10 @@ class Pairing(Protocol):
         """What the network sees, as a picture for people."""
         ...
 
+    def agreement(self, shown: np.ndarray, output: np.ndarray) -> float | None:
+        """How much of what the network saw can be read back from its output, 0 to 1; None where that says nothing."""
+        ...
+
 
 class PlainPairing:
     """The answers of a pairing that has nothing special to say."""
@@ -139,6 +143,10 @@ class PlainPairing:
         if channels < 3:
             return np.repeat(shown[..., :1], 3, axis=2)
         return shown[..., -3:] if channels % 3 == 0 else shown[..., :3]
+
+    def agreement(self, shown: np.ndarray, output: np.ndarray) -> float | None:
+        del shown, output
+        return None
 
 
 class FramePairing(PlainPairing):

@@ -13,6 +13,7 @@ from typing import Any
 
 from vidtrans.errors import BatchError, UsageError
 from vidtrans.metrics import SCORING_FLOW
+from vidtrans.pipeline import ablate as _ablate
 from vidtrans.pipeline import evaluate as _evaluate
 from vidtrans.pipeline import make_dataset as _make
 from vidtrans.pipeline import probe as _probe
@@ -101,6 +102,22 @@ def train(
         start_from=start_from,
         fresh=fresh,
     )
+
+
+def ablate(
+    dataset: str | Path,
+    kind: str,
+    output: str | Path | None = None,
+    *,
+    preset: str | None = None,
+    steps: int | None = None,
+    minutes: float | None = None,
+    settings: dict[str, Table] | None = None,
+    **options: Any,
+) -> Table:
+    """``vidtrans train --ablate KIND``: a dataset → a folder of models, a picture of them, and their scores."""
+    recipe = _train.train_recipe(Path(dataset), preset, _with_steps(settings, steps, minutes))
+    return _ablate.ablate(Path(dataset), kind, _path(output), recipe, Context(**options), minutes=minutes)
 
 
 def stylize(

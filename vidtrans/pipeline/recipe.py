@@ -67,7 +67,8 @@ def read_tables(path: Path) -> dict[str, Table]:
         value = tomllib.loads(path.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(str(path), f"not valid TOML ({error})", "correct it") from None
-    value.pop("summary", None)
+    for words in ("summary", "cost"):
+        value.pop(words, None)
     for name, table in value.items():
         if name not in TABLES:
             raise unknown(f"table [{name}] in {path}: table", name, list(TABLES))
@@ -77,8 +78,17 @@ def read_tables(path: Path) -> dict[str, Table]:
 
 
 def preset_summary(name: str) -> str:
-    """The one line that a preset says of itself."""
-    return str(tomllib.loads(preset_path(name).read_text()).get("summary", ""))
+    """What a preset says it is for, in a line."""
+    return _words(name, "summary")
+
+
+def preset_cost(name: str) -> str:
+    """What a preset says that training with it costs, in a line; '' where it does not."""
+    return _words(name, "cost")
+
+
+def _words(name: str, key: str) -> str:
+    return str(tomllib.loads(preset_path(name).read_text()).get(key, ""))
 
 
 @dataclass(frozen=True)
@@ -102,6 +112,13 @@ class Recipe:
     def settings_of(self, name: str) -> Any:
         """The settings of a table without choices, in the class that reads it. Raises UsageError."""
         return self.settings(name, _load(SETTINGS[name]))
+
+    def under(self, tables: Mapping[str, Table]) -> Recipe:
+        """This recipe with ``tables`` laid over its own. Raises UsageError."""
+        merged = {n: _overlay(self.tables.get(n, {}), tables.get(n, {})) for n in {**self.tables, **tables}}
+        made = replace(self, tables=merged)
+        made.check()
+        return made
 
     def check(self) -> None:
         """Raise UsageError on a setting that is none; networks are checked where they are built, they need torch."""

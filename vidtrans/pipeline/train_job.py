@@ -18,7 +18,7 @@ from vidtrans.data.plate import Plate
 from vidtrans.errors import UsageError
 from vidtrans.files import write_json
 from vidtrans.inference.device import resolve_device
-from vidtrans.model import Card, load_generator, read_record
+from vidtrans.model import Card
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import build_discriminator, build_generator, full_table, initialise
 from vidtrans.networks.plate import painter_of
@@ -27,6 +27,7 @@ from vidtrans.pipeline.context import Context
 from vidtrans.pipeline.plate import planned, plate_of
 from vidtrans.pipeline.recipe import Recipe
 from vidtrans.pipeline.stages import TrainStage, libraries
+from vidtrans.pipeline.train_start import start_with
 from vidtrans.settings import Table, to_table
 from vidtrans.training import perceptual
 from vidtrans.training.evaluation import evenly
@@ -128,12 +129,13 @@ class TrainJob:
         generator = self.build()
         initialise(generator, self.context.seed)
         if self.start:
-            self._check_start(channels)
-            painter_of(generator).load_state_dict(painter_of(load_generator(self.start)[0]).state_dict())
+            painter = painter_of(generator)
+            start_with(painter, self.start, self.generator_name, self.generator_table, channels, plate=bool(self.plate))
         channels += 3 if self.plate else 0
         discriminator = None
         if self.settings.gan:
-            discriminator = build_discriminator(self.discriminator_name, self.discriminator_table, channels + 3)
+            judged = 3 + (channels if self.settings.conditional else 0)
+            discriminator = build_discriminator(self.discriminator_name, self.discriminator_table, judged)
             initialise(discriminator, self.context.seed + 1)
         loader = self._loader(generator.multiple)
         for kind, network in (("generator", generator), ("discriminator", discriminator)):
@@ -170,34 +172,6 @@ class TrainJob:
             plate=self.plate.picture if self.plate else None,
             motion=find_motion(self.dataset, self.pairs, settings.motion) if settings.motion else None,
         )
-
-    def _check_start(self, channels: int) -> None:
-        """Raises UsageError where --from has another architecture or another input."""
-        assert self.start is not None
-        held = read_record(self.start)
-        name = held.generator["name"]
-        table = full_table(GENERATORS, self.generator_name, self.generator_table, "generator")
-        # A model from before a setting was there has that setting's default.
-        settings = full_table(GENERATORS, name, held.generator["settings"], "generator")
-        if name == self.generator_name and settings != table:
-            raise UsageError(
-                f"--from {self.start}",
-                f"its generator's settings are {settings}",
-                "use the same --set generator.KEY=VALUE",
-            )
-        if bool(held.plate) != self.settings.plate:
-            has = "a plate" if held.plate else "no plate"
-            raise UsageError(
-                f"--from {self.start}", f"it has {has}", f"use --set plate={str(bool(held.plate)).lower()}"
-            )
-        if name != self.generator_name or held.in_channels != channels:
-            raise UsageError(
-                f"--from {self.start}",
-                f"it is a {name} with {held.in_channels} input channels, "
-                f"this run trains a {self.generator_name} with {channels}",
-                f"use a dataset of pairing {held.pairing['name']}"
-                + (f" and --set generator.name={name}" if name != self.generator_name else ""),
-            )
 
     def steps_for(self, minutes: float, request: str, at_most: int | None = None) -> int:
         """What ``--minutes`` comes to: measured once, and remembered before the first step."""

@@ -24,6 +24,15 @@ class Words(NamedTuple):
     hint: str
     aim: float | None = None
 
+    def best(self, values: Sequence[float]) -> float | None:
+        """The best of them; None where there are none, or it is not known which that is."""
+        if self.aim is None or not values:
+            return None
+        if math.isinf(self.aim):
+            return max(values) if self.aim > 0 else min(values)
+        aim = self.aim
+        return min(values, key=lambda v: abs(v - aim))
+
 
 LOSSES = {
     "gan": Words("G: adversarial", "", "How far G is from fooling D. It need not fall: D learns, too."),
@@ -40,6 +49,11 @@ SCORES = {
     "sharpness": Words("Sharpness", "× target", "1 is as sharp as the targets; what is below is softer.", 1.0),
     "segmentation": Words("Re-segmentation", "", "Share of the map that can be read back; higher is better.", math.inf),
 }
+
+
+def figure(value: float) -> str:
+    """A score as it is shown."""
+    return f"{value:.2f}" if abs(value) >= 2 else f"{value:.4f}"
 
 
 class Marks(NamedTuple):

@@ -42,15 +42,18 @@ def apply(engine: Engine, pairing: Pairing, pair: Pair) -> tuple[np.ndarray, np.
 def score(engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Table:
     """Mean L1 (0 to 1), PSNR in dB, SSIM, and sharpness relative to the targets', over held-out pairs.
 
-    SSIM is None where a picture is smaller than its window.
+    SSIM is None where a picture is smaller than its window. ``segmentation``, what of the input can be read back from
+    the output, is there for pairings that tell.
     """
     rows = []
     for pair in evenly(pairs, MAX_SCORED):
-        _, output, target = apply(engine, pairing, pair)
+        shown, output, target = apply(engine, pairing, pair)
         similar = ssim(output, target) if min(target.shape[:2]) >= SSIM_WINDOW else None
         relative = sharpness(output) / max(sharpness(target), 1e-6)
-        rows.append((l1(output, target), min(psnr(output, target), 99.0), similar, relative))
-    names = ("l1", "psnr", "ssim", "sharpness")
+        found = (l1(output, target), min(psnr(output, target), 99.0), similar, relative)
+        agreed = pairing.agreement(shown, output)
+        rows.append(found if agreed is None else (*found, agreed))
+    names = ("l1", "psnr", "ssim", "sharpness", "segmentation")[: len(rows[0])]
     columns = dict(zip(names, zip(*rows, strict=True), strict=True))
     means = {n: None if None in column else round(float(np.mean(column)), 4) for n, column in columns.items()}
     return {"pairs": len(rows)} | means

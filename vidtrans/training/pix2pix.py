@@ -163,10 +163,10 @@ class Pix2Pix:
         return fake.float()
 
     def _judge(self, x: Tensor, *pictures: Tensor) -> list[Judgement]:
-        """What D says of each picture, knowing x. Its weights are cast once for all of them."""
+        """What D says of each picture, knowing x where it is conditional. Its weights are cast once for all of them."""
         d: Any = self.discriminator
         with self._autocast():
-            return [d.judge(torch.cat([x, picture], 1)) for picture in pictures]
+            return [d.judge(torch.cat([x, p], 1) if self.settings.conditional else p) for p in pictures]
 
     def _update_discriminator(self, parts: list[_Part], lr: float) -> Tensor:
         """max log D(x, y) + log(1 − D(x, G(x))), halved to slow D relative to G; or another objective's loss."""

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 
 from vidtrans.files import write_bytes
-from vidtrans.training.curves import LOSSES, SCORES, Curve, Marks, Words, panel, thin, window_of
+from vidtrans.training.curves import LOSSES, SCORES, Curve, Marks, Words, figure, panel, thin, window_of
 from vidtrans.video.layout import cell_size
 from vidtrans.video.picture import resize
 
@@ -185,7 +185,7 @@ def _scores(report: TrainingReport) -> str:
 
 def _table(report: TrainingReport, names: Sequence[str]) -> str:
     """All scores; in each column the best value is bold."""
-    tops = {name: _top(name, [v for _, t in report.scores if _is_number(v := t.get(name))]) for name in names}
+    tops = {n: _words(SCORES, n).best([v for _, t in report.scores if _is_number(v := t.get(n))]) for n in names}
     rows = []
     for step, table in report.scores:
         marks = [m for m, here in (("best", step == report.best), ("last", step == report.scores[-1][0])) if here]
@@ -302,20 +302,8 @@ def _words(table: Mapping[str, Words], name: str) -> Words:
     return table.get(name) or Words(name.replace("_", " "), "", "")
 
 
-def _top(name: str, values: Sequence[float]) -> float | None:
-    """The best of them, where it is known which that is."""
-    aim = _words(SCORES, name).aim
-    if aim is None:
-        return None
-    if math.isinf(aim):
-        return max(values) if aim > 0 else min(values)
-    return min(values, key=lambda v: abs(v - aim))
-
-
 def _figure(value: float | None) -> str:
-    if not _is_number(value):
-        return "–"
-    return f"{value:.2f}" if abs(value) >= 2 else f"{value:.4f}"
+    return figure(value) if _is_number(value) else "–"
 
 
 def _script_json(value: object) -> str:

@@ -28,6 +28,9 @@ class TrainingSettings:
         "bce: the paper's; least-squares: Mao et al. 2017; hinge: Lim and Ye 2017, SPADE",
         choices=tuple(ADVERSARIAL),
     )
+    conditional: bool = setting(
+        True, "the discriminator sees the input beside the picture, the paper's cGAN; false is its plain GAN"
+    )
     l2: float = setting(0.0, "weight of the mean squared error", low=0.0)
     feature_matching: float = setting(
         0.0, "weight of the L1 between D's features of output and target (pix2pixHD takes 10)", low=0.0
@@ -95,7 +98,7 @@ class TrainingSettings:
     # What came later: in a key it is only where it is not at its default, so that keys from before hold.
     added: ClassVar[tuple[str, ...]] = (
         *("adversarial", "l2", "feature_matching", "perceptual", "perceptual_network", "rebalance"),
-        *("accumulate", "ema", "freeze", "motion", "plate"),
+        *("accumulate", "ema", "freeze", "motion", "plate", "conditional"),
         *("score_every", "best_by", "deliver", "patience", "snapshots"),
     )
     unrecorded: ClassVar[tuple[str, ...]] = ("checkpoint_seconds", "preview_seconds")

@@ -40,13 +40,13 @@ class Sheet:
         bands = [text_band(self.title, whole, size=TEXT_PX + 4)] if self.title else []
         if self.columns:
             headings = [text_band(h, width, colour=FAINT) for h in (*self.columns, *[""] * (count - len(self.columns)))]
-            bands.append(_beside(headings))
+            bands.append(beside(headings))
         for at, row in enumerate(self.rows):
             cells = [fit(p, width, height) for p in (*row, *[None] * (count - len(row)))]
-            bands.append(_beside(cells))
+            bands.append(beside(cells))
             if self.notes:
                 words = (*self.notes[at], *[""] * (count - len(self.notes[at])))
-                bands.append(_beside([text_band(w, width, colour=FAINT, size=TEXT_PX - 2) for w in words]))
+                bands.append(beside([text_band(w, width, colour=FAINT, size=TEXT_PX - 2) for w in words]))
             bands.append(plain(whole, GAP))
         if self.foot:
             bands += [text_band(line, whole, colour=FAINT, size=TEXT_PX - 2) for line in self.foot.splitlines()]
@@ -95,7 +95,7 @@ def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 
-def _beside(pictures: Sequence[np.ndarray]) -> np.ndarray:
+def beside(pictures: Sequence[np.ndarray]) -> np.ndarray:
     """Pictures of one height in a line, with a gap on every side of each."""
     gap = plain(GAP, pictures[0].shape[0])
     parts = [gap]
