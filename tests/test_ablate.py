@@ -190,3 +190,11 @@ def test_losses_that_are_no_part_of_the_table_are_left_out_and_that_is_said(
     more = ("--set", "training.feature_matching=10", "--set", "training.l2=1")
     told = said(capsys, 0, "train", dataset, "--ablate", "loss", "--steps", 1, *FLAGS, *more)
     assert "besides L1 and GAN is left out: l2, feature_matching" in told
+
+
+def test_several_processes_are_refused(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    assert "without torchrun" in refuse(capsys, 2, "train", dataset, "--ablate", "loss")

@@ -24,7 +24,7 @@ from vidtrans.pipeline.estimate import add_up
 from vidtrans.pipeline.make_dataset import dataset_digest
 from vidtrans.pipeline.outputs import check_foreign, check_place, produce
 from vidtrans.pipeline.recipe import Recipe
-from vidtrans.pipeline.train import train
+from vidtrans.pipeline.train import in_a_team, train
 from vidtrans.registry import Entry, Registry
 from vidtrans.settings import Table
 from vidtrans.training.settings import TrainingSettings
@@ -75,6 +75,9 @@ def ablate(
     paint of held-out frames, with their scores. Raises what ``train`` does.
     """
     began = time.monotonic()
+    if in_a_team():
+        why = "it trains its variants one after the other, in one process"
+        raise UsageError(f"--ablate {kind}", why, "start it without torchrun")
     dataset = open_dataset(folder)
     find: Variants = ABLATIONS.load(kind)
     output = output or default_output(folder, kind)

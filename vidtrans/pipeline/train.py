@@ -66,7 +66,7 @@ def train(
     _check(order.output, minutes)
     if not dataset.role("train"):
         raise MediaError(str(folder), "it has no training pairs left", "make it again, or --restore its pictures")
-    if os.environ.get("WORLD_SIZE", "1") == "1":
+    if not in_a_team():
         return _lead(order, context, None)
     from vidtrans.training.parallel import assembled
 
@@ -76,6 +76,11 @@ def train(
         if not context.dry_run:
             _follow(order, context, team)
         return {}
+
+
+def in_a_team() -> bool:
+    """Whether PyTorch's launcher has started this process as one of several."""
+    return os.environ.get("WORLD_SIZE", "1") != "1"
 
 
 @dataclass(frozen=True)
