@@ -19,6 +19,7 @@ from vidtrans.settings import from_table
 from vidtrans.training import ADVERSARIAL, perceptual
 from vidtrans.training.health import LEAST_VARIATION, PICTURES, WINDOW, Glimpses, concerns, relative_variation
 from vidtrans.training.losses import (
+    detail,
     discriminator_loss,
     feature_distance,
     feature_matching,
@@ -259,3 +260,14 @@ def test_what_was_trained_before_a_setting_was_there_is_found_as_ever() -> None:
     assert set(TrainingSettings().for_key()) == set(before.split())
     assert TrainingSettings(ema=0.9).for_key()["ema"] == 0.9
     assert TrainingSettings(freeze=("down",)).for_key()["freeze"] == ["down"]
+
+
+def test_detail_asks_for_as_much_texture_as_there_is_wherever_it_lies() -> None:
+    generator = torch.Generator().manual_seed(0)
+    target = torch.rand(1, 3, 40, 48, generator=generator) * 2 - 1
+    other = torch.rand(1, 3, 40, 48, generator=generator) * 2 - 1
+    assert float(detail(target, target)) == 0
+    blurred = torch.nn.functional.avg_pool2d(target, 3, 1, 1)
+    found = {n: float(detail(p, target)) for n, p in (("other", other), ("soft", blurred), ("noisy", 2 * target))}
+    assert found["other"] < 0.2 * min(found["soft"], found["noisy"])  # as rough, and nowhere the same
+    assert float(detail(torch.zeros(1, 3, 4, 4), torch.ones(1, 3, 4, 4))) == 0  # flat, and small

@@ -38,9 +38,13 @@ EXTRAS: dict[str, Table] = {
     "ema": {"ema": 0.9},
     "accumulate": {"accumulate": 2},
     "conditional": {"conditional": False},
+    "motion": {"motion": 4.0},
+    "detail": {"detail": 10.0},
 }
-# Varied for themselves, or (VGG has to be installed; freezing needs a model) tested elsewhere.
-ELSEWHERE = {"adversarial", "perceptual_network", "freeze"}
+# Varied for themselves, or (VGG has to be installed; freezing needs a model, a plate pictures) tested elsewhere.
+ELSEWHERE = {"adversarial", "perceptual_network", "freeze", "plate"}
+# Of a run, not of its steps.
+OF_THE_RUN = {"score_every", "best_by", "deliver", "patience", "snapshots"}
 
 
 def least(registry: Registry, name: str) -> Table:
@@ -84,11 +88,12 @@ class Case:
         self.y = torch.tensor([0.6, -0.5, 0.4]).view(1, 3, 1, 1) + 0.2 * self.x[:, :1]
         seen = ((self.y[0] + 1) * 127.5).permute(1, 2, 0).numpy().astype(np.uint8)
         weights = rarity([seen]) if settings.rebalance else None
+        self.moving = noise(2, 1, side, side, seed=2) + 1 if settings.motion else None
         self.model = Pix2Pix(generator, discriminator, settings, CPU, "fp32", weights)
 
     def step(self, seed: int = 0) -> Losses:
         """One update of both on the batch; the seed decides the dropout."""
-        return self.model.step(self.x, self.y, lr=self.model.settings.lr, seed=seed)
+        return self.model.step(self.x, self.y, lr=self.model.settings.lr, seed=seed, weights=self.moving)
 
     def minimised(self, losses: Losses) -> float:
         """What G's step went down."""
@@ -107,7 +112,7 @@ def label(case: Table) -> str:
 
 
 def test_every_loss_is_here() -> None:
-    assert {*EXTRAS, *ELSEWHERE} - {"nothing"} == set(TrainingSettings.added)
+    assert {*EXTRAS, *ELSEWHERE, *OF_THE_RUN} - {"nothing"} == set(TrainingSettings.added)
     assert {(c["generator"], c["extra"]) for c in CASES} == {(g, e) for g in GENERATORS for e in EXTRAS}
 
 

@@ -40,6 +40,7 @@ LOSSES = {
     "discriminator": Words("D", "", "Near 0 D has won, and G hears little from it."),
     "l2": Words("G: L2", "squared", "Mean squared distance to the target."),
     "feature_matching": Words("G: feature matching", "", "Distance between what D sees in output and target."),
+    "detail": Words("G: detail", "", "Difference in how much fine texture there is around each place."),
     "perceptual": Words("G: perceptual", "", "Distance between output and target as a network sees them."),
 }
 SCORES = {

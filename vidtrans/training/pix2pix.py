@@ -92,7 +92,7 @@ class Pix2Pix:
         self.weights = {"gan": settings.gan, "l1": settings.l1} | self._further_weights()
 
     def _further_weights(self) -> dict[str, float]:
-        names = ("l2", "feature_matching", "perceptual")
+        names = ("l2", "feature_matching", "perceptual", "detail")
         return {name: weight for name in names if (weight := getattr(self.settings, name))}
 
     @property
@@ -225,6 +225,8 @@ class Pix2Pix:
         terms["l1"] = self._l1(part, fake)
         if "l2" in weights:
             terms["l2"] = F.mse_loss(fake, y)
+        if "detail" in weights:
+            terms["detail"] = losses.detail(fake, y)
         if self.vgg is not None:
             with self._autocast():
                 terms["perceptual"] = self.vgg(fake, y)

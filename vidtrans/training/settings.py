@@ -35,6 +35,11 @@ class TrainingSettings:
     feature_matching: float = setting(
         0.0, "weight of the L1 between D's features of output and target (pix2pixHD takes 10)", low=0.0
     )
+    detail: float = setting(
+        0.0,
+        "weight of the difference in how much fine texture there is, wherever it lies: against blur and noise",
+        low=0.0,
+    )
     perceptual: float = setting(0.0, "weight of the distance between output and target as a network sees them", low=0.0)
     perceptual_network: str = setting(
         "discriminator",
@@ -98,7 +103,7 @@ class TrainingSettings:
     # What came later: in a key it is only where it is not at its default, so that keys from before hold.
     added: ClassVar[tuple[str, ...]] = (
         *("adversarial", "l2", "feature_matching", "perceptual", "perceptual_network", "rebalance"),
-        *("accumulate", "ema", "freeze", "motion", "plate", "conditional"),
+        *("accumulate", "ema", "freeze", "motion", "plate", "conditional", "detail"),
         *("score_every", "best_by", "deliver", "patience", "snapshots"),
     )
     unrecorded: ClassVar[tuple[str, ...]] = ("checkpoint_seconds", "preview_seconds")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -22,6 +23,9 @@ from vidtrans.training.checkpoint import load_checkpoint, save_checkpoint
 from vidtrans.training.parallel import ALONE, Team
 from vidtrans.training.pix2pix import Losses, Pix2Pix
 from vidtrans.training.schedule import learning_rate, step_seed
+
+# A trial of what a step takes: some to warm up, then as many as fit, but no fewer and no more than so many.
+WARM_UP, TRIAL_SECONDS, TRIAL_STEPS = 3, 4.0, (8, 60)
 
 
 @dataclass
@@ -187,15 +191,22 @@ def steps_for(run: Run, minutes: float) -> int:
     return max(1, round(minutes * 60 / seconds_per_step(run)))
 
 
-def seconds_per_step(run: Run, warmup: int = 3, timed: int = 8) -> float:
-    """From a short trial, by which ``run`` is spent."""
-    for step in range(warmup):
-        _trial(run, step)
-    start = time.perf_counter()
-    for step in range(warmup, warmup + timed):
-        _trial(run, step)
-    return (time.perf_counter() - start) / timed
+def seconds_per_step(run: Run) -> float:
+    """From a short trial, by which ``run`` is spent: what a step takes most of the time.
+
+    All processes of a team take it together, as many steps each.
+    """
+    team = run.model.team
+    for step in range(WARM_UP):
+        seconds = _trial(run, step)
+    fits = TRIAL_SECONDS / max(seconds, 1e-4)
+    count = round(team.mean([min(max(fits, TRIAL_STEPS[0]), TRIAL_STEPS[1])])[0])
+    taken = [_trial(run, WARM_UP + at) for at in range(count)]
+    return team.mean([statistics.median(taken)])[0]
 
 
-def _trial(run: Run, step: int) -> None:
+def _trial(run: Run, step: int) -> float:
+    """The seconds that a step takes."""
+    began = time.perf_counter()
     _take(run, run.loader.make(step), lr=run.model.settings.lr, seed=step)
+    return time.perf_counter() - began
