@@ -11,7 +11,10 @@ from shoot import COUNT, EXACT, Frames, Shoot, lossless, same
 
 import vidtrans as api
 
-# As the command line does it; before anything imports torch.
+# Tests run side by side, one on each core. Before anything imports torch.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+# As the command line does it.
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

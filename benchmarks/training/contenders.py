@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ from vidtrans.training.evaluation import shown_of
 from vidtrans.video.picture import read_picture
 
 SIZE = 128  # pixels, of the short side
+TRIALS = 5  # of what a step takes
 # Isola et al.'s networks for this size, half as wide: a step takes half a second, and 90 seconds are few steps.
 PAPERS = {"generator": {"name": "unet-128", "channels": 32}}
 # What is timed is training.
@@ -105,21 +107,44 @@ def kept(path: Path, make: Callable[[], Table]) -> Table:
     return made
 
 
-def train(case: Case, contender: Contender, seed: int, seconds: float, cache: Path) -> Trained:
-    """A model of a case, trained where that is not done yet. All seeds take the steps that one trial came to.
+def prepare(case: Case, contender: Contender, cache: Path) -> tuple[Path, Callable[..., Table]]:
+    """The dataset of a case, made if it is not there, and what trains a contender on it. Raises VidtransError."""
+    settings = contender.settings(case.pairing)
+    options: dict[str, Any] = {"cache_dir": cache / "vidtrans", "device": "cpu", "overwrite": True}
+    folder = cache / f"{name_of(case, contender)}.dataset"
+    vidtrans.make_dataset(case.source, folder, preset=contender.preset, settings=settings, **options)
+    learns = {k: v for k, v in settings.items() if k in ("generator", "discriminator", "training")}
+    return folder, partial(vidtrans.train, folder, preset=contender.preset, settings=learns, **options)
+
+
+def name_of(case: Case, contender: Contender) -> str:
+    return f"{case.name}-{contender.name}-{contender.recipe(case.pairing)}"
+
+
+def steps_of(case: Case, seconds: float, cache: Path) -> Table:
+    """How many steps each contender takes in ``seconds``: the median of trials in turns, for machines' speed drifts.
 
     Raises VidtransError.
     """
-    settings = contender.settings(case.pairing)
-    name = f"{case.name}-{contender.name}-{contender.recipe(case.pairing)}"
-    options: dict[str, Any] = {"cache_dir": cache / "vidtrans", "device": "cpu", "overwrite": True}
-    folder = cache / f"{name}.dataset"
-    vidtrans.make_dataset(case.source, folder, preset=contender.preset, settings=settings, **options)
-    learns = {k: v for k, v in settings.items() if k in ("generator", "discriminator", "training")}
-    learn = partial(vidtrans.train, folder, preset=contender.preset, settings=learns, **options)
-    model = cache / f"{name}-{seconds:g}s-{seed}.safetensors"
-    asked = cache / "results" / f"{name}-{seconds:g}s-steps.json"
-    steps = kept(asked, lambda: {"steps": learn(model, minutes=seconds / 60, dry_run=True)["steps"]})["steps"]
+
+    def ask() -> Table:
+        learners = {c.name: prepare(case, c, cache)[1] for c in case.contenders}
+        model, minutes = cache / "trial.safetensors", seconds / 60
+        found: dict[str, list[int]] = {name: [] for name in learners}
+        for _ in range(TRIALS):
+            for name, learn in learners.items():
+                found[name].append(learn(model, minutes=minutes, dry_run=True)["steps"])
+        return {name: statistics.median_low(steps) for name, steps in found.items()}
+
+    names = "-".join(c.recipe(case.pairing) for c in case.contenders)
+    return kept(cache / "results" / f"{case.name}-{digest_of(names)[:10]}-{seconds:g}s-steps.json", ask)
+
+
+def train(case: Case, contender: Contender, seed: int, seconds: float, cache: Path) -> Trained:
+    """A model of a case, trained where that is not done yet. All seeds take the same steps. Raises VidtransError."""
+    folder, learn = prepare(case, contender, cache)
+    model = cache / f"{name_of(case, contender)}-{seconds:g}s-{seed}.safetensors"
+    steps = steps_of(case, seconds, cache)[contender.name]
 
     def run() -> Table:
         moments: list[float] = []

@@ -5,7 +5,7 @@
 Edges → photo at 128 pixels on three clips: PSNR, SSIM, sharpness (1 is the target's), flicker (1 is the clip's) and
 gfd, the distance of texture and colour, on the blocks of frames that ``make-dataset`` holds out; and label → photo on
 facades. The paper's recipe is the preset pix2pix with U-Net 128, 32 channels wide, in fp32, run as the paper tests and
-in eval mode. The steps of each recipe come from one trial; what they took is printed. ``±`` is half of what lies
+in eval mode. The steps of each recipe come from trials in turns; what they took is printed. ``±`` is half of what lies
 between the seeds. All that is done is kept in DIR, where sheets of pictures are written too: stop it, and the same
 command goes on. What is not there is skipped, in a line.
 """
@@ -151,7 +151,7 @@ def draw(case: Case, options: argparse.Namespace) -> None:
 
 def draw_elsewhere(options: argparse.Namespace) -> None:
     """A sheet of what a model of one clip makes of others. Raises VidtransError."""
-    case = Case(TEACHER, options.data / CLIPS[TEACHER], "edges", (FAST,))
+    [case] = cases(options.data, [TEACHER])
     trained = train(case, FAST, 0, options.seconds, options.cache)
     size = min(trained.targets[0].shape[:2])
     rows, notes = [], []
