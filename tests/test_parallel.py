@@ -27,9 +27,6 @@ torch.manual_seed(1)
 x, y = torch.rand(4, 3, 12, 12), torch.rand(4, 3, 8, 8)
 with assembled() as team:
     model = network()
-    if not team.leads:
-        nn.init.ones_(model[0].weight)
-    team.follow_first([model])
     optimizer = torch.optim.Adam(model.parameters(), 1e-2)
     for _ in range(5):
         own = slice(team.share(4).start, team.share(4).stop)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -11,13 +10,9 @@ from types import TracebackType
 from typing import Any
 
 from vidtrans.events import Event, Note, Progress
+from vidtrans.launcher import follows
 
 PLAIN_INTERVAL_S = 5.0
-
-
-def follows() -> bool:
-    """Whether this is one of several processes that do one job, and not the first: that one speaks for all."""
-    return os.environ.get("WORLD_SIZE", "1") != "1" and os.environ.get("RANK", "0") != "0"
 
 
 class Console:

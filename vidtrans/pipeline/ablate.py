@@ -16,6 +16,7 @@ from vidtrans.data.dataset import INDEX, Dataset, open_dataset
 from vidtrans.errors import UsageError
 from vidtrans.events import silent
 from vidtrans.files import digest_of
+from vidtrans.launcher import in_a_team
 from vidtrans.model import SUFFIX
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.pipeline.context import Context
@@ -24,7 +25,7 @@ from vidtrans.pipeline.estimate import add_up
 from vidtrans.pipeline.make_dataset import dataset_digest
 from vidtrans.pipeline.outputs import check_foreign, check_place, produce
 from vidtrans.pipeline.recipe import Recipe
-from vidtrans.pipeline.train import in_a_team, train
+from vidtrans.pipeline.train import train
 from vidtrans.registry import Entry, Registry
 from vidtrans.settings import Table
 from vidtrans.training.settings import TrainingSettings

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 from vidtrans.data.dataset import Dataset, open_dataset
 from vidtrans.errors import MediaError, UsageError
 from vidtrans.files import complete, digest_of
+from vidtrans.launcher import in_a_team
 from vidtrans.model import SUFFIX, find_model
 from vidtrans.pairing.base import pairing_record
 from vidtrans.pipeline.context import Context
@@ -76,11 +76,6 @@ def train(
         if not context.dry_run:
             _follow(order, context, team)
         return {}
-
-
-def in_a_team() -> bool:
-    """Whether PyTorch's launcher has started this process as one of several."""
-    return os.environ.get("WORLD_SIZE", "1") != "1"
 
 
 @dataclass(frozen=True)

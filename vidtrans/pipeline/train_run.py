@@ -94,7 +94,7 @@ class TrainRun:
             raise
         except Interrupted:
             if run.step:
-                save_model(watched.folder / "last.safetensors", *self._finished(run.model.learned, {}))
+                save_model(watched.folder / "last.safetensors", *self._finished(run.model.learned))
                 watched.draw({})
             raise
         return self._deliver()
@@ -131,7 +131,7 @@ class TrainRun:
 
     def _snapshot(self) -> None:
         path = self.watched.folder / "snapshots" / f"{self.run.step:08d}.safetensors"
-        save_model(path, *self._finished(self.run.model.learned, {}))
+        save_model(path, *self._finished(self.run.model.learned))
 
     def _score(self) -> None:
         run, settings = self.run, self.settings
@@ -142,7 +142,8 @@ class TrainRun:
             save_model(self.entry.folder / BEST_FILE, generator, self._record(scores))
             self._show_best()
         run.enough = run.step < run.total and is_enough(run.scores, settings.best_by, settings.patience)
-        self.watched.draw({})
+        if run.step < run.total and not run.enough:  # else the end draws it
+            self.watched.draw({})
 
     def _show_best(self) -> None:
         with complete(self.watched.folder / BEST_FILE) as temporary:
@@ -158,7 +159,7 @@ class TrainRun:
         last = self.watched.folder / "last.safetensors"
         step = best if settings.delivers_best else run.step
         if step != run.step:
-            save_model(last, *self._finished(delivered, {}))
+            save_model(last, *self._finished(delivered))
             delivered = load_generator(self.entry.folder / BEST_FILE)[0].to(self.job.device.torch)
             note(f"the model is the best state, of step {best}; the last one is {last}")
         else:
@@ -179,7 +180,7 @@ class TrainRun:
         last_good = self.job.make_run(self.entry.folder, self.stage.steps)
         if last_good.load(self.context.report):
             path = self.watched.folder / "last-good.safetensors"
-            save_model(path, *self._finished(last_good.model.learned, {}))
+            save_model(path, *self._finished(last_good.model.learned))
             self.context.note(f"the last good state: {path}", "warning")
 
     def _engine(self, generator: Any) -> TorchEngine:
@@ -188,8 +189,9 @@ class TrainRun:
     def _latest(self) -> TorchEngine:
         return self._engine(self.run.model.learned)
 
-    def _finished(self, generator: Any, scores: Table) -> tuple[Any, ModelRecord]:
-        return self._ready(generator), self._record(scores)
+    def _finished(self, generator: Any) -> tuple[Any, ModelRecord]:
+        """The state that the run is at, as a model that nobody has scored."""
+        return self._ready(generator), self._record({})
 
     def _ready(self, generator: Any) -> Any:
         """A copy as it is rendered with: its norm's statistics are of whole training pictures."""

@@ -10,7 +10,7 @@ the first one's.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from vidtrans.errors import UsageError
+from vidtrans.launcher import in_a_team
 
 
 @dataclass(frozen=True)
@@ -70,14 +71,6 @@ class Team:
         """Whether it is so in any of the processes: what one must do (stop), all do at the same step."""
         return self.mean([float(flag)])[0] > 0
 
-    def follow_first(self, networks: Iterable[nn.Module]) -> None:
-        """Weights and statistics become the first process's. In place."""
-        if self.size == 1:
-            return
-        for network in networks:
-            for tensor in (*network.parameters(), *network.buffers()):
-                distributed.broadcast(tensor.data, 0)
-
     def tell(self, value: Any = None) -> Any:
         """What the first process says, in all of them. It waits for it."""
         held = [value]
@@ -107,14 +100,13 @@ def assembled() -> Iterator[Team]:
 
     Raises UsageError where the environment is not a launcher's.
     """
-    count = os.environ.get("WORLD_SIZE", "1")
-    if count == "1":
+    if not in_a_team():
         yield ALONE
         return
     try:
-        team = Team(int(os.environ["RANK"]), int(count))
+        team = Team(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
     except (KeyError, ValueError) as error:
-        why = f"WORLD_SIZE is {count}, but RANK is not known ({error})"
+        why = f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, but RANK is not known ({error})"
         raise UsageError("training in several processes", why, "start them with torchrun") from None
     # Tensors go by what their device has: losses and flags lie on the CPU wherever the networks are.
     backends = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"

@@ -32,6 +32,18 @@ def preview_sheet(engine: Engine, pairing: Pairing, pairs: Sequence[Pair], title
     write_picture(path, sheet.draw())
 
 
+def numbered(folder: Path, suffix: str) -> list[Path]:
+    """The files of a folder that are named after a step, in its order."""
+    return sorted(f for f in folder.glob(f"*{suffix}") if f.stem.isdecimal())
+
+
+def forget_beyond(step: int, folder: Path, suffix: str) -> None:
+    """Delete those that are of later steps."""
+    for file in numbered(folder, suffix):
+        if int(file.stem) > step:
+            remove(file)
+
+
 class Timeline:
     """How training went, in ``folder``: the same few pairs at milestones of the run, and the losses.
 
@@ -51,9 +63,7 @@ class Timeline:
 
     def begin(self, step: int) -> None:
         """Forget what an earlier run left beyond ``step``."""
-        for strip in (self.folder / "steps").glob("*.png"):
-            if strip.stem.isdecimal() and int(strip.stem) > step:
-                remove(strip)
+        forget_beyond(step, self.folder / "steps", ".png")
 
     def add(self, step: int, engine: Engine) -> None:
         """Keep the outputs of this step."""
@@ -66,8 +76,7 @@ class Timeline:
         """(step, the outputs) of every strip that is there; pictures as large as the first pair's."""
         shape = read_picture(self.pairs[0].target).shape
         count = len(self._alike(shape))
-        strips = sorted(p for p in (self.folder / "steps").glob("*.png") if p.stem.isdecimal())
-        found = [(int(s.stem), read_picture(s)) for s in strips]
+        found = [(int(s.stem), read_picture(s)) for s in numbered(self.folder / "steps", ".png")]
         wanted = (shape[0] * count, shape[1], 3)
         return [(step, np.split(strip, count)) for step, strip in found if strip.shape == wanted]
 

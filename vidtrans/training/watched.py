@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from vidtrans.data.dataset import Pair
-from vidtrans.files import remove, write_bytes
+from vidtrans.files import write_bytes
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import Pairing
 from vidtrans.settings import Table
 from vidtrans.training.evaluation import apply, evenly, shown_of
 from vidtrans.training.report import TrainingReport, film_steps, write_report
-from vidtrans.training.sheets import Timeline, preview_sheet
+from vidtrans.training.sheets import Timeline, forget_beyond, numbered, preview_sheet
 from vidtrans.training.stopping import best_of
 from vidtrans.training.trainer import Run
 from vidtrans.video.picture import read_picture, write_picture
@@ -61,10 +61,8 @@ class Watched:
         """Forget what an earlier run left that this one will not write again."""
         step = self.run.step
         self.timeline.begin(step)
-        for folder, suffix in ((self.film, ".png"), (self.folder / "snapshots", ".safetensors")):
-            for file in numbered(folder, suffix):
-                if int(file.stem) > step:
-                    remove(file)
+        forget_beyond(step, self.film, ".png")
+        forget_beyond(step, self.folder / "snapshots", ".safetensors")
 
     def milestones(self) -> dict[int, list[Callable[[], None]]]:
         """What is to be done after which step."""
@@ -111,8 +109,3 @@ class Watched:
                 target=target,
             ),
         )
-
-
-def numbered(folder: Path, suffix: str) -> list[Path]:
-    """The files of a folder that are named after a step, in its order."""
-    return sorted(f for f in folder.glob(f"*{suffix}") if f.stem.isdecimal())
