@@ -21,6 +21,7 @@ from vidtrans.pipeline.chunk_files import ChunkStore
 from vidtrans.pipeline.stages import (
     STAGES,
     DatasetStage,
+    DreamStage,
     FilterStage,
     IndexStage,
     InferStage,
@@ -79,6 +80,22 @@ EXAMPLES: dict[str, Stage] = {
         picture={"width": "456"},
         libraries=LIBRARIES,
     ),
+    "dream": DreamStage(
+        seed={"source": "00", "frames": [0, 1]},
+        models=[{"digest": "11", "pairing": {"name": "next-frame"}}],
+        cast={},
+        size=[144, 80],
+        rate="25",
+        directing={"zoom": "1.0"},
+        loop={},
+        blend={},
+        sound={},
+        chunk_frames=60,
+        encoding={"encoder": "libx264"},
+        picture={"width": "144"},
+        engine={"device": "cpu"},
+        libraries=LIBRARIES,
+    ),
 }
 # Change one only together with the stage's version, and knowingly: every user's cache is missed.
 GOLDEN = {
@@ -88,6 +105,7 @@ GOLDEN = {
     "train": "d44848e4d86bd50d",
     "infer": "0071feb61c1c07ed",
     "render": "69fa1245cfbc93ac",
+    "dream": "13df90e800196384",
 }
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from vidtrans.data.dataset import DatasetSettings
+from vidtrans.dreaming.settings import DreamingSettings
 from vidtrans.errors import UsageError
 from vidtrans.model import Card
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
@@ -31,6 +32,7 @@ SETTINGS = {
     "dataset": DatasetSettings,
     "training": TrainingSettings,
     "rendering": RenderingSettings,
+    "dreaming": DreamingSettings,
     "encoding": EncodingSettings,
     "card": Card,
 }

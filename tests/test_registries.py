@@ -12,6 +12,7 @@ import torch
 from clips import scene
 
 from vidtrans.data.dataset import DatasetSettings
+from vidtrans.dreaming.settings import DreamingSettings
 from vidtrans.errors import UsageError
 from vidtrans.files import canonical_json
 from vidtrans.flow import FLOWS
@@ -35,7 +36,7 @@ SETTINGS = [
     *(pytest.param(lambda r=r, n=n: r.load(n).Settings, id=f"{r.kind}-{n}") for r in WITH_SETTINGS for n in r),
     *(
         pytest.param(lambda c=c: c, id=c.__name__)
-        for c in (DatasetSettings, TrainingSettings, RenderingSettings, EncodingSettings)
+        for c in (DatasetSettings, TrainingSettings, RenderingSettings, DreamingSettings, EncodingSettings)
     ),
 ]
 

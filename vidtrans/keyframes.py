@@ -41,17 +41,31 @@ class Curve:
         if not self.moments:
             return lambda frame: self.values[0]
         keys = [pts_of(m) for m in self.moments]
-        if any(b < a for a, b in itertools.pairwise(keys)):
-            raise UsageError(f"{name} '{self}'", "its keyframes are not in order", "put the earlier one first")
+        check_order(keys, f"{name} '{self}'")
 
         def value(frame: int) -> float:
-            at = bisect_right(keys, pts[frame])
-            if at in (0, len(keys)):
-                return self.values[min(at, len(keys) - 1)]
-            share = float((pts[frame] - keys[at - 1]) / (keys[at] - keys[at - 1]))
-            return self.values[at - 1] + share * (self.values[at] - self.values[at - 1])
+            before, after, share = neighbours(keys, pts[frame])
+            return self.values[before] + share * (self.values[after] - self.values[before])
 
         return value
+
+
+def check_order(keys: Sequence[Fraction], name: str) -> None:
+    """Raises UsageError where keyframes at these moments are not in order. ``name`` is what it calls them."""
+    if any(b < a for a, b in itertools.pairwise(keys)):
+        raise UsageError(name, "its keyframes are not in order", "put the earlier one first")
+
+
+def neighbours(keys: Sequence[Fraction], moment: int) -> tuple[int, int, float]:
+    """Between which two of the keyframes a moment lies, and how far it is on the way from one to the other, 0 to 1.
+
+    Both are the same before the first and after the last one, and where there are none.
+    """
+    at = bisect_right(keys, moment)
+    if at in (0, len(keys)):
+        only = max(0, min(at, len(keys) - 1))
+        return only, only, 0.0
+    return at - 1, at, float((moment - keys[at - 1]) / (keys[at] - keys[at - 1]))
 
 
 def parse_curve(text: str | float, name: str, low: float, high: float) -> Curve:

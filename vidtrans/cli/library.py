@@ -102,6 +102,7 @@ def model_show(name: str, console: Console) -> None:
         f"preset '{training.get('preset')}'",
         f"  held out   {_settings(training.get('held_out') or {}) or 'nothing was held out'}",
         *([f"  plate      {_plate(record.plate)}"] if record.plate else []),
+        *([f"  dream      {_dream(record.dream)}"] if record.dream else []),
         *(f"  {k:10} {v}" for k, v in record.card.items() if v),
     ]
     console.result({"output": str(path), **record.__dict__}, "\n".join(lines))
@@ -112,6 +113,11 @@ def _plate(table: dict[str, Any]) -> str:
     return (
         f"{width}x{height}, {100 * table['still']:.0f} % of it stays in place: for clips of this camera position only"
     )
+
+
+def _dream(table: dict[str, Any]) -> str:
+    clock = f"a clock of {table['positions']} places, there and back" if table["positions"] else "no clock"
+    return f"{clock}; learned at {table['rate']} frames a second"
 
 
 def _settings(table: dict[str, Any]) -> str:

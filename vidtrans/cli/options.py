@@ -37,7 +37,7 @@ class SettingOption(click.Option):
     def _from_recipe(self) -> Any:
         from vidtrans.pipeline.recipe import CHOICES, dataset_recipe, make_recipe
 
-        renders = self.table in ("rendering", "temporal", "encoding")
+        renders = self.table in ("rendering", "temporal", "dreaming", "encoding")
         recipe = make_recipe(None, None, {}) if renders else dataset_recipe(None, {})
         if self.key == "name":
             return recipe.tables.get(self.table, {}).get("name", CHOICES[self.table])

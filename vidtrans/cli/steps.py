@@ -261,11 +261,11 @@ def run(
     **_: Any,
 ) -> int:
     """Teach a look from VIDEO and render it onto other clips: dataset, model and renders, each found again."""
-    from vidtrans.pipeline.recipe import TABLES, dataset_recipe
+    from vidtrans.pipeline.recipe import CHAIN, dataset_recipe
     from vidtrans.pipeline.run import run as run_chain
 
     refuse_both(click_context, "steps", "minutes")
-    recipe = dataset_recipe(preset, flags_of(click_context, *TABLES))
+    recipe = dataset_recipe(preset, flags_of(click_context, *CHAIN))
     table, results = run_chain(video, list(apply_to), output, recipe, context, target=target, minutes=minutes)
     if len(results) > 1:
         return show_batch(console, results, table)

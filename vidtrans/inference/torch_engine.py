@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from vidtrans.errors import DeviceError
 from vidtrans.inference.device import Device, out_of_memory, resolve_precision, torch_dtype
 from vidtrans.inference.engine import pad_to_multiple, with_plate
 from vidtrans.networks.plate import Plated
+from vidtrans.video.picture import resize
 
 BATCH = {"cpu": 4, "cuda": 16, "mps": 4}
 
@@ -37,6 +38,24 @@ def fold_norm(network: nn.Module) -> nn.Module:
 def _fused(conv: Any, norm: nn.BatchNorm2d, transposed: bool) -> nn.Module:
     fused: nn.Module = fuse_conv_bn_eval(conv, norm, transpose=transposed)
     return fused
+
+
+def mirrored(x: Tensor, multiple: int) -> Tensor:
+    """(N, C, H, W) → the sides grown to a multiple, right and below, by mirroring: as ``pad_to_multiple``."""
+    for side in (2, 3):
+        length = x.shape[side]
+        if length % multiple:
+            at = torch.arange(length + -length % multiple, device=x.device) % (2 * length)
+            x = x.index_select(side, torch.minimum(at, 2 * length - 1 - at))
+    return x
+
+
+def as_pictures(made: Tensor, *, deep: bool) -> np.ndarray:
+    """(N, 3, H, W) float32 in [-1, 1] → (N, H, W, 3) uint8, or uint16 if ``deep``, rounded."""
+    top = 65535 if deep else 255
+    levels = ((made + 1) * (top / 2)).round_().clamp_(0, top).to(torch.int32 if deep else torch.uint8)
+    pictures: np.ndarray = levels.permute(0, 2, 3, 1).cpu().numpy()
+    return pictures.astype(np.uint16) if deep else pictures
 
 
 class TorchEngine:
@@ -63,6 +82,28 @@ class TorchEngine:
             # How a sum is split between threads decides its rounding.
             "threads": str(torch.get_num_threads()) if device.kind == "cpu" else "",
         }
+
+    @property
+    def place(self) -> torch.device:
+        """Where ``predict`` expects its input."""
+        return self.device.torch
+
+    @torch.inference_mode()
+    def predict(self, shown: Tensor) -> Tensor:
+        """(N, C, H, W) float32 in [-1, 1] → (N, 3, H, W) float32, on the device, as the network made it.
+
+        Raises DeviceError when memory does not do.
+        """
+        height, width = shown.shape[2:]
+        if self._plate is not None:
+            plate = torch.from_numpy(resize(self._plate, width, height)).to(shown).permute(2, 0, 1) / 127.5 - 1
+            shown = torch.cat([shown, plate.expand(len(shown), -1, -1, -1)], dim=1)
+        try:
+            return self._through(mirrored(shown, self.multiple))[..., :height, :width].contiguous()
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+        raise self._no_room()
 
     def __call__(self, inputs: np.ndarray, *, deep: bool = False) -> np.ndarray:
         """(N, H, W, C) uint8 or uint16 → (N, H, W, 3) uint8, or uint16 if ``deep``.
@@ -91,10 +132,18 @@ class TorchEngine:
             if not out_of_memory(error):
                 raise
         if len(padded) == 1:
-            raise DeviceError(self.device.name, "out of memory for one frame", "use a smaller --size, or --device cpu")
+            raise self._no_room()
         half = len(padded) // 2
         self.batch = self._width = half  # and keep to what fits
         return np.concatenate([self._run(part, deep) for part in (padded[:half], padded[half:])])
+
+    def _no_room(self) -> DeviceError:
+        return DeviceError(self.device.name, "out of memory for one frame", "use a smaller --size, or --device cpu")
+
+    def _through(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) float32 → (N, 3, H, W) float32."""
+        made: Tensor = self._network(x.to(self._dtype, memory_format=torch.channels_last)).to(torch.float32)
+        return made
 
     @torch.inference_mode()
     def _forward(self, padded: np.ndarray, deep: bool) -> np.ndarray:
@@ -102,10 +151,5 @@ class TorchEngine:
         # torch has no arithmetic on uint16.
         given = padded.astype(np.int32) if padded.dtype == np.uint16 else padded
         x = torch.from_numpy(given).to(self.device.torch).permute(0, 3, 1, 2)
-        x = (x.to(torch.float32) / middle - 1).to(self._dtype, memory_format=torch.channels_last)
-        y = self._network(x).to(torch.float32)
-        if deep:
-            y = ((y + 1) * 32767.5).round_().clamp_(0, 65535).to(torch.int32)
-            return y.permute(0, 2, 3, 1).cpu().numpy().astype(np.uint16)
-        y = ((y + 1) * 127.5).round_().clamp_(0, 255).to(torch.uint8)
-        return y.permute(0, 2, 3, 1).cpu().numpy()
+        y = self._through(x.to(torch.float32) / middle - 1)
+        return as_pictures(y, deep=deep)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, Protocol
 import numpy as np
 
 from vidtrans.registry import Registry
-from vidtrans.settings import Table, from_table, to_table
+from vidtrans.settings import Table, from_table, recorded
 
 Drawing = Literal["", "lines", "flats"]
 
@@ -171,5 +171,5 @@ def make_pairing(registry: Registry, name: str, table: Table) -> Pairing:
 
 
 def pairing_record(pairing: Pairing) -> Table:
-    """What datasets, model files and cache keys say of a pairing: name, version and every setting."""
-    return {"name": pairing.name, "version": pairing.version, "settings": to_table(pairing.settings)}
+    """What datasets, model files and cache keys say of a pairing: name, version and settings."""
+    return {"name": pairing.name, "version": pairing.version, "settings": recorded(pairing.settings)}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from vidtrans.pairing.base import PlainPairing, Step
+from vidtrans.pairing.clock import CHANNELS
 from vidtrans.settings import setting
 
 
@@ -17,6 +19,11 @@ class NextFrameSettings:
 
     step: int = setting(1, "how many frames ahead the target lies", low=1, high=64)
     context: int = setting(1, "how many past frames the network sees", low=1, high=4)
+    clock: bool = setting(
+        False, "the network is told where in the clip it is: it learns to go through it, to and fro, without an end"
+    )
+
+    added: ClassVar[tuple[str, ...]] = ("clock",)
 
 
 class NextFrame(PlainPairing):
@@ -32,7 +39,7 @@ class NextFrame(PlainPairing):
 
     @property
     def in_channels(self) -> int:
-        return 3 * self.settings.context
+        return 3 * self.settings.context + (CHANNELS if self.settings.clock else 0)
 
     @property
     def min_frames(self) -> int:

@@ -14,6 +14,7 @@ from typing import Any
 from vidtrans.errors import BatchError, UsageError
 from vidtrans.metrics import SCORING_FLOW
 from vidtrans.pipeline import ablate as _ablate
+from vidtrans.pipeline import dream as _dream
 from vidtrans.pipeline import evaluate as _evaluate
 from vidtrans.pipeline import make_dataset as _make
 from vidtrans.pipeline import probe as _probe
@@ -22,6 +23,7 @@ from vidtrans.pipeline import steady as _steady
 from vidtrans.pipeline import stylize as _stylize
 from vidtrans.pipeline import train as _train
 from vidtrans.pipeline.context import Context
+from vidtrans.pipeline.dreamers import NOISE
 from vidtrans.pipeline.recipe import dataset_recipe, render_recipe
 from vidtrans.settings import Table, parse_time
 
@@ -171,6 +173,36 @@ def steady(
         _steady.steady_recipe(preset, dict(settings or {})),
         Context(**options),
         start=parse_time(start) if start else None,
+    )
+
+
+def dream(
+    source: str | Path,
+    model: Paths,
+    output: str | Path | None = None,
+    *,
+    frames: int,
+    preset: str | None = None,
+    start: str | None = None,
+    blend: str | Path | None = None,
+    sound: str | Path | None = None,
+    settings: dict[str, Table] | None = None,
+    **options: Any,
+) -> Table:
+    """``vidtrans dream``: a video, a picture or "noise", and one or more models that predict frames → a dream.
+
+    ``settings`` may say ``{"dreaming": {"zoom": "1.01 + 0.02*low"}}``; ``seed`` is that of the noise.
+    """
+    return _dream.dream(
+        None if source == NOISE else Path(source),
+        [str(path) for path in _paths(model)],
+        _path(output),
+        frames,
+        _dream.dream_recipe(preset, dict(settings or {})),
+        Context(**options),
+        start=parse_time(start) if start else None,
+        blend=_path(blend),
+        sound=_path(sound),
     )
 
 

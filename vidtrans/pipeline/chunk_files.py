@@ -61,13 +61,14 @@ class ChunkStore:
 
 
 class StateStore:
-    """What a recursive filter remembers at the ends of chunks; that of the last one before what is missing is needed.
+    """What a recursive filter, or a dream, remembers at the ends of chunks, to go on from there.
 
-    A state that is lost or damaged costs time only: its shot is filtered again from the beginning.
+    That of the last one before what is missing is needed. A state that is lost or damaged costs time only: what was
+    before is done again. ``stays(number)``: which are kept when there is a later one.
     """
 
-    def __init__(self, entry: Entry) -> None:
-        self.entry = entry
+    def __init__(self, entry: Entry, stays: Callable[[int], bool] = lambda number: False) -> None:
+        self.entry, self.stays = entry, stays
 
     def _paths(self, number: int) -> tuple[Path, Path]:
         """Its file, and the note of its SHA-256."""
@@ -81,7 +82,7 @@ class StateStore:
             np.savez(file, allow_pickle=False, **state)
         write_json(note, {"sha256": digest_file(path)})
         for old in self.entry.folder.glob("state-*"):
-            if old.stem < path.stem:
+            if old.stem < path.stem and not self.stays(_number(old)):
                 old.unlink()
 
     def after(self, number: int) -> Mapping[str, np.ndarray] | None:
@@ -93,10 +94,22 @@ class StateStore:
                     return {name: file[name] for name in file.files}
         return None
 
+    def latest(self, number: int) -> tuple[int, Mapping[str, np.ndarray]] | None:
+        """The last whole state after a chunk of at most this number, with that number; None where there is none."""
+        held = sorted({_number(p) for p in self.entry.folder.glob("state-*.npz")}, reverse=True)
+        for known in (n for n in held if n <= number):
+            if (state := self.after(known)) is not None:
+                return known, state
+        return None
+
     def clear(self) -> None:
         """When all chunks are there none is needed."""
         for path in self.entry.folder.glob("state-*"):
             path.unlink()
+
+
+def _number(state: Path) -> int:
+    return int(state.stem.removeprefix("state-"))
 
 
 class Writer(Protocol):

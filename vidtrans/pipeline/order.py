@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from vidtrans.errors import UsageError
 from vidtrans.files import digest_of, finish_replacing
@@ -15,7 +16,7 @@ from vidtrans.pipeline.context import Context
 from vidtrans.pipeline.estimate import after
 from vidtrans.pipeline.look import RenderSettings
 from vidtrans.pipeline.outputs import check_place, up_to_date
-from vidtrans.pipeline.render_job import RenderJob, makes_folder
+from vidtrans.pipeline.render_job import makes_folder
 from vidtrans.pipeline.stages import FilterStage, InferStage, RenderStage
 from vidtrans.rendering.directing import VERSION as DIRECTING_VERSION
 from vidtrans.settings import Table
@@ -51,6 +52,14 @@ class Place:
         raise UsageError(str(self.output), f"one picture cannot hold {num_frames} frames", remedy)
 
 
+class Job(Protocol):
+    """What of a job a dry run needs."""
+
+    def summary(self, output: Path) -> Table: ...
+
+    def estimate(self) -> Table: ...
+
+
 @dataclass(frozen=True)
 class Order:
     """A render that was asked for: its place, the digest of all that decides it, and what it is made of.
@@ -78,7 +87,7 @@ class Order:
             context.cache, place.output, self.request, self.sources, context.overwrite, folder=place.folder
         )
 
-    def forecast(self, job: RenderJob) -> Table:
+    def forecast(self, job: Job) -> Table:
         """What a dry run says."""
         estimate = after(time.monotonic() - self.began, job.estimate())
         return job.summary(self.place.output) | {"dry_run": True} | estimate
@@ -100,14 +109,14 @@ def request_digest(own: Table, settings: RenderSettings, place: Place, *, stills
         "versions": [DIRECTING_VERSION, SURVEY_VERSION],
         "stages": [FilterStage.id(), InferStage.id(), RenderStage.id()],
         "assembly": ASSEMBLY_VERSION,
-        "program": _program(settings),
+        "program": program_of(settings.encoding, settings.rendering.source_filter),
     }
     return digest_of(shared | own)
 
 
-def _program(settings: RenderSettings) -> str:
+def program_of(encoding: EncodingSettings, source_filter: str = "") -> str:
     """The version of the user's ffmpeg, where it has a part in the result. Raises UsageError where there is none."""
-    if not settings.encoding.needs_program and not settings.rendering.source_filter:
+    if not encoding.needs_program and not source_filter:
         return ""
     from vidtrans.video.program import find_program, program_version
 

@@ -27,12 +27,14 @@ SETTINGS = {
     "dataset": "vidtrans.data.dataset:DatasetSettings",
     "training": "vidtrans.training.settings:TrainingSettings",
     "rendering": "vidtrans.rendering.settings:RenderingSettings",
+    "dreaming": "vidtrans.dreaming.settings:DreamingSettings",
     "encoding": "vidtrans.video.encoding:EncodingSettings",
     "card": "vidtrans.model:Card",
 }
 REGISTRIES = {"pairing": "vidtrans.pairing:PAIRINGS", "temporal": "vidtrans.temporal:FILTERS"}
 NETWORKS = {"generator": "vidtrans.networks:GENERATORS", "discriminator": "vidtrans.networks:DISCRIMINATORS"}
 TABLES = (*CHOICES, *SETTINGS)
+CHAIN = tuple(name for name in TABLES if name != "dreaming")  # what the steps from a video to a render read
 
 
 def _load(path: str) -> Any:
@@ -205,6 +207,17 @@ def dataset_recipe(preset: str | None, flags: Mapping[str, Mapping[str, Any]]) -
     pairing = flags.get("pairing", {}).get("name") or project_tables().get("pairing", {}).get("name")
     implied = pairing if pairing in preset_names() else None if pairing else DEFAULT_PRESET
     return make_recipe(preset, implied, flags)
+
+
+def check_read(flags: Mapping[str, Mapping[str, Any]], command: str, read: Sequence[str]) -> None:
+    """Raise UsageError on a flag for [rendering] beyond those settings that a command reads: it would do nothing.
+
+    A preset and ``vidtrans.toml`` are for other commands, too: what they say beyond these is passed over.
+    """
+    for key in flags.get("rendering", {}):
+        if key not in read:
+            remedy = f"leave it out; of [rendering] it reads {', '.join(read)}"
+            raise UsageError(f"rendering.{key}", f"'{command}' does not read it", remedy)
 
 
 def render_recipe(preset: str | None, flags: Mapping[str, Mapping[str, Any]]) -> Recipe:

@@ -24,6 +24,7 @@ STAGES = Registry(
         "train": Entry("vidtrans.pipeline.stages:TrainStage", "checkpoints and the model of a training run"),
         "infer": Entry("vidtrans.pipeline.stages:InferStage", "a model's raw outputs, lossless"),
         "render": Entry("vidtrans.pipeline.stages:RenderStage", "filtered and encoded segments"),
+        "dream": Entry("vidtrans.pipeline.stages:DreamStage", "encoded segments of a dream, and where to go on"),
     },
 )
 
@@ -140,4 +141,25 @@ class RenderStage(Stage):
     directing: Table  # curves, mask and feather
     encoding: Table
     picture: Table  # size, pixel aspect, time base, rate, depth, alpha
+    libraries: Table
+
+
+@dataclass(frozen=True)
+class DreamStage(Stage):
+    """The number of frames is not in it, so that a longer dream goes on from a shorter one; of a loop it is."""
+
+    name: ClassVar[str] = "dream"
+    seed: Table  # content digest and frames, or the noise
+    models: list[Table]  # content digest and pairing of each
+    cast: Table  # how several models follow one another
+    size: list[int]  # width, height
+    rate: str
+    directing: Table
+    loop: Table
+    blend: Table  # content digest of the driving video
+    sound: Table  # content digest, where an expression hears it
+    chunk_frames: int
+    encoding: Table
+    picture: Table
+    engine: Table
     libraries: Table

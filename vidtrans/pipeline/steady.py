@@ -18,7 +18,7 @@ from vidtrans.pipeline.cuts import with_cuts
 from vidtrans.pipeline.guide import Guide, guided_by
 from vidtrans.pipeline.look import RenderSettings, find_look
 from vidtrans.pipeline.order import Order, Place, request_digest
-from vidtrans.pipeline.recipe import Recipe, render_recipe
+from vidtrans.pipeline.recipe import Recipe, check_read, render_recipe
 from vidtrans.pipeline.render_job import RenderJob, at_rate
 from vidtrans.pipeline.scoring import Beside
 from vidtrans.settings import Table, Time
@@ -69,15 +69,9 @@ def steady(
 
 
 def steady_recipe(preset: str | None, flags: Mapping[str, Mapping[str, Any]]) -> Recipe:
-    """The recipe for ``steady``. Raises UsageError where a flag is none, or would do nothing.
-
-    A preset and ``vidtrans.toml`` are for other commands, too: what they say beyond ``READ`` is passed over.
-    """
+    """The recipe for ``steady``. Raises UsageError where a flag is none, or would do nothing."""
     recipe = render_recipe(preset, flags)
-    for key in flags.get("rendering", {}):
-        if key not in READ:
-            remedy = f"leave it out; of [rendering] it reads {', '.join(READ)}"
-            raise UsageError(f"rendering.{key}", "'steady' does not read it", remedy)
+    check_read(flags, "steady", READ)
     return recipe
 
 

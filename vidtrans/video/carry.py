@@ -30,7 +30,7 @@ class Carried:
     """The part of ``source`` that is carried over: what overlaps [``start_s``, ``end_s``), moved by ``shift_s``.
 
     ``frames_before``: how many frames, at ``rate``, lie before the first picture: the timecode is advanced by these.
-    ``new_rate``: that of the new pictures, where it is another one.
+    ``new_rate``: that of the new pictures, where it is another one. ``only_sound``: nothing but sound goes along.
     """
 
     source: Path
@@ -41,6 +41,7 @@ class Carried:
     rate: Fraction = Fraction(25)
     new_rate: Fraction | None = None
     sound: bool = True
+    only_sound: bool = False
 
 
 def add_tracks(out: OutputContainer, source: InputContainer, carried: Carried, report: Report) -> dict[int, Any]:
@@ -50,7 +51,7 @@ def add_tracks(out: OutputContainer, source: InputContainer, carried: Carried, r
     """
     tracks: dict[int, Any] = {}
     sound = source.streams.audio if carried.sound else ()
-    for stream in (*sound, *source.streams.subtitles):
+    for stream in (*sound, *(() if carried.only_sound else source.streams.subtitles)):
         if stream.discard == Discard.all:  # the text of chapters, which are written anew
             continue
         kind, name = _kind(stream), carried.source.name
@@ -115,6 +116,8 @@ def packets(
 
 def write_tags(out: OutputContainer, video: Any, source: InputContainer, carried: Carried, report: Report) -> None:
     """Titles, chapters and timecode of the source; must be called before the first packet."""
+    if carried.only_sound:
+        return
     for key, value in source.metadata.items():
         if key.lower() not in OF_THE_FILE:
             out.metadata[key] = value

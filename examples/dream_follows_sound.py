@@ -1,0 +1,44 @@
+"""A dream that follows a sound, as long as that is: the bass falls in, the treble turns the colours, silence drifts.
+
+    python examples/dream_follows_sound.py seed.mp4 model song.wav
+
+Stop it and start it again: it goes on where it was.
+"""
+
+from __future__ import annotations
+
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import vidtrans
+from vidtrans.dreaming.bands import loudness
+from vidtrans.events import Event, Note, Progress
+from vidtrans.video.sound import RATE_HZ, blocks
+
+FPS = 25
+CAMERA = {
+    "zoom": "1.002 + 0.03*low^2",
+    "rotate": "0.6*sin(t/4) * (1 - loud)",
+    "hue": "5*high",
+}
+
+
+def report(event: Event) -> None:
+    if isinstance(event, Note):
+        print(event.text)
+    elif isinstance(event, Progress) and event.total and event.done % 100 == 0:
+        print(f"{event.task}: {event.done} of {event.total}")
+
+
+def main(seed: str, model: str, sound: str) -> None:
+    heard = loudness(blocks(Path(sound)), RATE_HZ)
+    frames = int(heard.duration_s * Fraction(FPS))
+    output = f"{Path(sound).stem}.dream.mp4"
+    settings = {"dreaming": CAMERA, "encoding": {"fps": str(FPS)}}
+    made = vidtrans.dream(seed, model, output, frames=frames, sound=sound, settings=settings, report=report)
+    print(f"{made['output']}: {made['duration_s']} s")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:4])

@@ -1,0 +1,445 @@
+"""The parts of a dream: camera, governor, clock and loop, loudness, noise, and the state that it goes on from."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from clips import moving_frames, scene
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from vidtrans.dreaming import rollout as rollout_module
+from vidtrans.dreaming.bands import Loudness, loudness
+from vidtrans.dreaming.camera import UNMOVED, Move, seen
+from vidtrans.dreaming.governor import CELLS, PATIENCE, Bank, Governor, bank_of, measured
+from vidtrans.dreaming.noise import smooth_noise
+from vidtrans.dreaming.rollout import Player, Rollout, Score
+from vidtrans.dreaming.timeline import Loop
+from vidtrans.errors import ModelError, UsageError
+from vidtrans.expressions import BANDS
+from vidtrans.files import canonical_json
+from vidtrans.inference.device import resolve_device
+from vidtrans.inference.engine import pad_to_multiple
+from vidtrans.inference.morph import Morph
+from vidtrans.inference.torch_engine import TorchEngine, as_pictures, mirrored
+from vidtrans.networks.init import build_generator, initialise
+from vidtrans.pairing.clock import CHANNELS, clock
+
+repeatable = settings(derandomize=True, database=None, deadline=None, max_examples=30)
+moves = st.builds(
+    Move, st.floats(0.7, 1.4), st.floats(-40, 40), st.floats(-0.2, 0.2), st.floats(-0.2, 0.2), st.floats(-180, 180)
+)
+
+
+def smooth(width: int = 48, height: int = 36, seed: int = 0) -> Tensor:
+    """(3, H, W) in [-1, 1], softer than what a resampling loses."""
+    picture = scene(width, height, seed).astype(np.float32) / 127.5 - 1
+    return torch.from_numpy(0.8 * picture.transpose(2, 0, 1).copy())
+
+
+class Follow:
+    """An engine that returns the newest frame, and remembers what it was shown."""
+
+    identity = {"engine": "follow"}  # noqa: RUF012
+    place = torch.device("cpu")
+
+    def __init__(self, pictures: int = 1, change: float = 0.0) -> None:
+        self.shown: list[Tensor] = []
+        self.pictures, self.change = pictures, change
+
+    def predict(self, shown: Tensor) -> Tensor:
+        self.shown.append(shown)
+        return shown[:, 3 * self.pictures - 3 : 3 * self.pictures] + self.change
+
+
+def still(frame: int) -> Move:
+    return Move()
+
+
+def plainly(frame: int) -> float:
+    return 1.0
+
+
+# Camera
+
+
+@repeatable
+@given(moves)
+def test_a_move_and_its_inverse_are_no_move(move: Move) -> None:
+    view, colours = move.view(48, 36), move.colours()
+    there_and_back = view @ np.linalg.inv(view)
+    assert np.allclose(there_and_back, UNMOVED, atol=1e-12)
+    assert np.allclose(Move(hue=-move.hue).colours() @ colours, UNMOVED, atol=1e-12)
+    picture = smooth()
+    again = seen(picture, there_and_back, np.linalg.inv(colours) @ colours)
+    assert torch.allclose(again, picture, atol=1e-3)  # composed first, so nothing is lost
+
+
+@repeatable
+@given(st.floats(1.01, 1.3), st.integers(1, 6))
+def test_zooming_in_and_out_again_is_resampled_once(zoom: float, times: int) -> None:
+    path = [Move(zoom=zoom)] * times + [Move(zoom=1 / zoom)] * times
+    held = rollout_module.Held(smooth())
+    for move in path:
+        held = held.moved(move.view(48, 36), move.colours())
+    assert torch.allclose(held.seen(), smooth(), atol=2e-3)
+
+
+def test_what_is_seen_moves_as_the_names_say() -> None:
+    picture = torch.full((3, 41, 61), -1.0)
+    picture[:, 19:22, 44:47] = 1.0  # right of the centre, at (45, 20)
+
+    def place(move: Move) -> tuple[int, int]:
+        bright = seen(picture, move.view(61, 41), UNMOVED)[0]
+        row, column = divmod(int(bright.flatten().argmax()), 61)
+        return column, row
+
+    near = lambda a, b: all(abs(x - y) <= 1 for x, y in zip(a, b, strict=True))  # noqa: E731
+    assert near(place(Move(zoom=1.5)), (52, 20))
+    assert near(place(Move(rotate=90)), (30, 5))  # anticlockwise: up
+    assert near(place(Move(pan_x=0.1)), (51, 20))
+    assert near(place(Move(pan_y=0.2)), (45, 28))
+    assert near(place(Move(zoom=0.9, rotate=180)), (16, 20))
+
+
+def test_beyond_the_border_it_is_mirrored() -> None:
+    ramp = torch.linspace(-1, 1, 40).expand(3, 30, 40).contiguous()
+    shifted = seen(ramp, Move(pan_x=0.25).view(40, 30), UNMOVED)
+    assert torch.allclose(shifted[..., :10], ramp[..., :10].flip(-1), atol=1e-4)
+    assert torch.allclose(shifted[..., 10:], ramp[..., :30], atol=1e-4)
+
+
+@repeatable
+@given(st.floats(-720, 720), st.floats(-1, 1))
+def test_hues_turn_and_grey_stays_grey(angle: float, level: float) -> None:
+    grey = torch.full((3, 2, 2), level)
+    assert torch.allclose(seen(grey, UNMOVED, Move(hue=angle).colours()), grey, atol=1e-5)
+    assert np.allclose(Move(hue=angle).colours() @ Move(hue=360 - angle).colours(), UNMOVED, atol=1e-9)
+
+
+def test_a_third_of_the_circle_makes_red_greenish_and_then_bluish() -> None:
+    red = np.array([1.0, 0.0, 0.0])
+    assert int((Move(hue=120).colours() @ red).argmax()) == 1
+    assert int((Move(hue=240).colours() @ red).argmax()) == 2
+
+
+def test_a_camera_that_does_nothing_resamples_nothing() -> None:
+    picture = smooth()
+    assert seen(picture, Move().view(48, 36), Move().colours()) is picture
+
+
+def test_the_camera_moves_all_that_is_held_and_each_picture_from_its_raw_form() -> None:
+    engine = Follow(pictures=2)
+    seed = [smooth(seed=1).numpy(), smooth(seed=2).numpy()]
+    move = Move(zoom=1.1, hue=20)
+    dream = Rollout(seed, lambda n: Player(engine, 2), Score(lambda n: move, plainly))
+    dream.step(), dream.step()
+    view, colours = move.view(48, 36), move.colours()
+    first, second = engine.shown
+    for at, picture in enumerate(seed):
+        assert torch.equal(first[0, 3 * at : 3 * at + 3], seen(torch.from_numpy(picture), view, colours))
+    assert torch.equal(second[0, :3], seen(torch.from_numpy(seed[1]), view @ view, colours @ colours))
+    assert torch.equal(second[0, 3:], seen(first[0, 3:], view, colours))
+
+
+# The clock
+
+
+def test_the_clock_goes_on_by_step_and_speed_and_says_where_the_frame_will_be() -> None:
+    engine = Follow()
+    player = Player(engine, 1, step=2, positions=40)
+    dream = Rollout([smooth().numpy()], lambda n: player, Score(still, lambda n: 0.5 * n), phase=0.25)
+    for _ in range(4):
+        dream.step()
+    phases = np.cumsum([0.25, 0.025, 0.05, 0.075])
+    for shown, phase in zip(engine.shown, phases, strict=True):
+        planes = shown[0, 3:]
+        assert planes.shape[0] == CHANNELS
+        assert torch.equal(planes[:, 0, 0], planes[:, -1, -1])
+        assert np.allclose(planes[:, 0, 0], clock(phase), atol=1e-6)
+
+
+def test_hands_of_the_clock_are_sine_and_cosine_in_turn() -> None:
+    assert np.allclose(clock(0.25), [1, 0, 0, -1, 0, 1, 0, 1], atol=1e-6)
+    assert np.allclose(clock(1.3), clock(0.3), atol=1e-5)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 3, 7])
+def test_a_dream_that_is_taken_up_goes_on_as_it_would_have(kept: int) -> None:
+    generator = build_generator("unet-small", {"channels": 8, "blocks": [0, 0, 0]}, 6 + CHANNELS)
+    initialise(generator, 1)
+    engine = TorchEngine(generator, resolve_device("cpu"))
+    player = Player(engine, 2, 1, 40, Governor(Bank.of(bank_of(moving_frames(6))), 0.7))
+    drive = lambda n: smooth(seed=n).numpy()  # noqa: E731
+    score = Score(lambda n: Move(1.01, n, hue=3), lambda n: 0.3, lambda n: 0.2, drive)
+    begin = lambda: Rollout([smooth().numpy()] * 2, lambda n: player, score)  # noqa: E731
+    whole = begin()
+    frames = [whole.step().clone() for _ in range(10)]
+    part = begin()
+    for _ in range(kept):
+        part.step()
+    state = {name: value.copy() for name, value in part.state().items()}
+    again = begin()
+    again.resume(state)
+    assert [bool(torch.equal(again.step(), frame)) for frame in frames[kept:]] == [True] * (10 - kept)
+    assert {k: v.tobytes() for k, v in again.state().items()} == {k: v.tobytes() for k, v in whole.state().items()}
+
+
+def test_the_state_is_not_rounded_to_levels() -> None:
+    engine = Follow(change=1e-4)
+    dream = Rollout([np.zeros((3, 8, 8), np.float32)], lambda n: Player(engine, 1), Score(still, plainly))
+    for _ in range(20):
+        dream.step()
+    assert dream.state()["pictures"] == pytest.approx(20e-4, rel=1e-3)
+
+
+@repeatable
+@given(st.floats(0, 1), st.integers(1, 5))
+def test_a_driving_video_is_mixed_into_what_is_fed_back_and_not_into_what_is_shown(amount: float, steps: int) -> None:
+    engine = Follow()
+    drive = lambda n: np.full((3, 8, 8), 0.5, np.float32)  # noqa: E731
+    score = Score(still, plainly, lambda n: amount, drive)
+    dream = Rollout([np.zeros((3, 8, 8), np.float32)], lambda n: Player(engine, 1), score)
+    shown = [float(dream.step().mean()) for _ in range(steps)]
+    assert shown == pytest.approx([0.5 * (1 - (1 - amount) ** n) for n in range(steps)], abs=1e-5)
+
+
+# Loops
+
+
+@repeatable
+@given(st.integers(1, 500), st.floats(-8, 8).filter(lambda s: abs(s) > 1e-3), st.integers(1, 4), st.integers(2, 300))
+def test_a_loop_goes_round_whole_times_at_the_nearest_speed(frames: int, speed: float, step: int, places: int) -> None:
+    loop = Loop.nearest(frames, speed, step, places)
+    turns = frames * loop.speed * step / places
+    assert turns == pytest.approx(loop.rounds)
+    assert loop.rounds != 0
+    assert (loop.rounds > 0) == (speed > 0)
+    wanted = frames * speed * step / places
+    assert abs(loop.rounds - wanted) <= 0.5 + 1e-9 or abs(wanted) < 1
+    assert 0 <= loop.fade <= min(frames // 4, loop.run_in)
+    shares = [loop.share(n) for n in range(frames)]
+    assert shares == sorted(shares)
+    assert all(0 <= s < 1 for s in shares)
+    assert sum(s > 0 for s in shares) == loop.fade
+
+
+def test_at_speed_0_there_is_no_loop() -> None:
+    with pytest.raises(UsageError, match="never comes round"):
+        Loop.nearest(100, 0.0, 1, 40)
+
+
+# The governor
+
+FRAMES = moving_frames(12, size=(40, 32))
+BANK = bank_of(FRAMES)
+
+
+def as_tensor(frame: np.ndarray) -> Tensor:
+    return torch.from_numpy(frame).permute(2, 0, 1).to(torch.float32) / 127.5 - 1
+
+
+def test_a_bank_is_small_plain_and_the_same_for_the_same_pictures() -> None:
+    assert canonical_json(BANK) == canonical_json(bank_of(iter(FRAMES)))
+    assert json.loads(canonical_json(BANK)) == BANK
+    assert len(canonical_json(BANK)) < 4000
+    with pytest.raises(ValueError, match="pictures"):
+        bank_of([])
+
+
+@repeatable
+@given(st.integers(5, 40), st.integers(5, 40), st.integers(0, 9))
+def test_what_is_measured_is_what_numpy_measures(width: int, height: int, seed: int) -> None:
+    picture = torch.from_numpy(np.random.default_rng(seed).uniform(-1, 1, (3, height, width)).astype(np.float32))
+    found, values = measured(picture), picture.numpy()
+    assert found[:3] == pytest.approx(values.mean((1, 2)), abs=1e-5)
+    assert found[3:6] == pytest.approx(values.std((1, 2)), abs=1e-4)
+    rows, columns = (np.arange(n) * CELLS // n for n in (height, width))
+    for cell, got in zip(np.ndindex(3, CELLS, CELLS), found[6:-1], strict=True):
+        part = values[cell[0]][rows == cell[1]][:, columns == cell[2]]
+        assert got == pytest.approx(part.mean(), abs=1e-5)
+    assert measured(torch.zeros_like(picture))[-1] == 0 < found[-1]
+
+
+def test_what_was_seen_in_training_is_left_as_it_is() -> None:
+    governor = Governor(Bank.of(BANK), 1.0)
+    for frame in FRAMES:
+        picture = as_tensor(frame)
+        made, strayed = governor(picture)
+        assert made is picture
+        assert not strayed
+
+
+@repeatable
+@given(st.floats(-0.6, 0.6), st.floats(0.6, 1.6), st.integers(0, 11))
+def test_what_drifted_comes_back_into_the_band(shift: float, gain: float, number: int) -> None:
+    bank = Bank.of(BANK)
+    picture = (as_tensor(FRAMES[number]) * gain + shift).clamp(-1, 1)
+    outside = lambda p: np.maximum(0, np.maximum(bank.low - measured(p), measured(p) - bank.high))[:-1]  # noqa: E731
+    made = picture
+    for _ in range(3):  # fed back it is governed again
+        made, _ = Governor(bank, 1.0)(made)
+    assert outside(made).max() <= max(0.03, 0.2 * outside(picture).max())
+    half, _ = Governor(bank, 0.5)(picture)
+    whole, _ = Governor(bank, 1.0)(picture)
+    if max(float(whole.abs().max()), float(half.abs().max())) < 0.95:  # else it was cut off
+        assert torch.allclose(half, (picture + whole) / 2, atol=1e-5)
+
+
+def test_where_the_camera_carries_things_away_places_and_hues_count_no_more() -> None:
+    bank = Bank.of(BANK)
+    upside_down = as_tensor(FRAMES[0]).flip(1)
+    assert not torch.equal(Governor(bank, 1.0)(upside_down)[0], upside_down)
+    assert Governor(bank.loosened(places=True, channels=False), 1.0)(upside_down)[0] is upside_down
+    turned = as_tensor(FRAMES[0])[[1, 2, 0]]
+    assert not torch.equal(Governor(bank, 1.0)(turned)[0], turned)
+    assert Governor(bank.loosened(places=False, channels=True), 1.0)(turned)[0] is turned
+
+
+@pytest.mark.parametrize("lost", ["contrast", "detail", "noise"])
+def test_a_dream_that_has_strayed_begins_again_from_its_seed_once(lost: str) -> None:
+    def spoil(picture: Tensor) -> Tensor:
+        if lost == "contrast":
+            return picture * 0
+        if lost == "detail":
+            return torch.nn.functional.avg_pool2d(picture[None], 15, 1, 7, count_include_pad=False)[0]
+        return torch.from_numpy(np.random.default_rng(0).uniform(-1, 1, picture.shape).astype(np.float32))
+
+    class Spoiling(Follow):
+        def predict(self, shown: Tensor) -> Tensor:
+            self.shown.append(shown)
+            return spoil(shown[0])[None] if len(self.shown) < 20 else shown
+
+    told: list[int] = []
+    engine = Spoiling()
+    player = Player(engine, 1, governor=Governor(Bank.of(BANK), 1e-6))
+    seed = as_tensor(FRAMES[3]).numpy()
+    dream = Rollout([seed], lambda n: player, Score(still, plainly), strayed=told.append)
+    for _ in range(PATIENCE):
+        dream.step()
+    assert told == [PATIENCE - 1]
+    dream.step()
+    assert np.array_equal(engine.shown[-1][0].numpy(), seed)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda b: b.pop("cells"),
+        lambda b: b["mean"].pop("low"),
+        lambda b: b["mean"]["low"].append(0.0),
+        lambda b: b["deviation"].update(low="wide"),
+        lambda b: b["mean"].update(low=[9.0, 9.0, 9.0]),
+    ],
+)
+def test_a_damaged_bank_is_no_bank(spoil: object) -> None:
+    bank = json.loads(json.dumps(BANK))
+    spoil(bank)  # type: ignore[operator]
+    with pytest.raises(ModelError, match="bank"):
+        Bank.of(bank)
+
+
+def test_noise_is_smooth_has_the_banks_colours_and_follows_its_seed() -> None:
+    bank = Bank.of(BANK)
+    noise = smooth_noise(50, 40, 3, bank)
+    assert noise.dtype == np.float32
+    assert noise.shape == (3, 40, 50)
+    assert np.array_equal(noise, smooth_noise(50, 40, 3, bank))
+    assert not np.array_equal(noise, smooth_noise(50, 40, 4, bank))
+    assert noise.mean((1, 2)) == pytest.approx(bank.mean_and_deviation()[0], abs=0.05)
+    assert np.abs(np.diff(noise, axis=2)).mean() < noise.std()
+    assert smooth_noise(16, 16, 0, None).mean() == pytest.approx(0, abs=0.05)
+
+
+# Loudness
+
+
+def tone(hertz: float, seconds: float = 1.0, rate: int = 22_050) -> np.ndarray:
+    return np.sin(2 * np.pi * hertz * np.arange(int(seconds * rate)) / rate).astype(np.float32)
+
+
+def levels(samples: np.ndarray, seconds: float) -> dict[str, float]:
+    blocks = np.array_split(samples, max(1, len(samples) // 1000))
+    return loudness(blocks, 22_050).at(seconds)
+
+
+@pytest.mark.parametrize(("hertz", "band"), [(100, "low"), (700, "mid"), (5000, "high")])
+def test_a_tone_is_heard_in_its_band_when_it_sounds(hertz: float, band: str) -> None:
+    silence = np.zeros(22_050, np.float32)
+    others = sum(tone(h) for h in (100, 700, 5000) if h != hertz)
+    sound = np.concatenate([silence, tone(hertz), others])
+    before, now, after = (levels(sound, s) for s in (0.4, 1.5, 2.5))
+    assert set(before) == set(BANDS)
+    assert max(before.values()) < 0.05
+    assert now[band] > 0.9
+    assert after[band] < 0.05
+    assert all(value < 0.05 for name, value in now.items() if name not in (band, "loud"))
+    assert 0.5 < now["loud"] <= 1
+
+
+@repeatable
+@given(st.floats(0.01, 1), st.integers(1, 4000))
+def test_each_band_is_measured_by_its_own_loudest_and_blocks_count_for_nothing(gain: float, block: int) -> None:
+    sound = np.concatenate([tone(150, 0.3) * gain, tone(900, 0.3) * gain / 7])
+    whole = loudness([sound], 22_050)
+    parts = loudness((sound[i : i + block] for i in range(0, len(sound), block)), 22_050)
+    assert np.allclose(whole.levels, parts.levels, atol=1e-9)
+    assert whole.duration_s == Fraction(len(sound), 22_050)
+    assert whole.levels[:3].max(axis=1)[:2] == pytest.approx([1, 1])
+
+
+def test_silence_is_0_and_times_beyond_the_ends_are_those_of_the_ends() -> None:
+    assert set(levels(np.zeros(3000, np.float32), 0.1).values()) == {0.0}
+    assert set(levels(np.zeros(0, np.float32), 0.0).values()) == {0.0}
+    ramp = Loudness(np.array([[0.0, 1.0]] * 4), 0.5, 0.5, Fraction(2))
+    assert [ramp.at(s)["low"] for s in (0, 0.5, 0.75, 1.0, 9)] == [0, 0, 0.5, 1, 1]
+
+
+# The engine
+
+
+@repeatable
+@given(st.integers(1, 9), st.integers(1, 9), st.sampled_from([1, 2, 4, 16]))
+def test_mirroring_is_that_of_pictures(width: int, height: int, multiple: int) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), dtype=np.uint8)
+    made = mirrored(torch.from_numpy(picture).permute(0, 3, 1, 2), multiple)
+    assert np.array_equal(made.permute(0, 2, 3, 1).numpy(), pad_to_multiple(picture, multiple))
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_floats_go_through_as_pictures_do(deep: bool) -> None:
+    generator = build_generator("unet-small", {"channels": 8, "blocks": [0, 0, 0]}, 3)
+    initialise(generator, 0)
+    engine = TorchEngine(generator, resolve_device("cpu"), batch=1)
+    picture = np.stack([scene(37, 21, 0)])
+    shown = torch.from_numpy(picture).permute(0, 3, 1, 2).to(torch.float32) / 127.5 - 1
+    made = engine.predict(shown)
+    assert (made.dtype, made.shape) == (torch.float32, (1, 3, 21, 37))
+    assert np.array_equal(as_pictures(made, deep=deep), engine(picture, deep=deep))
+
+
+def test_between_two_models_weights_are_mixed_before_norms_are_folded() -> None:
+    made = []
+    for seed in (0, 1):
+        network = build_generator("unet-small", {"channels": 8, "blocks": [0, 0, 0]}, 3)
+        initialise(network, seed)
+        for module in network.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.running_mean.fill_(0.1 * seed), module.running_var.fill_(1 + seed)  # type: ignore[operator]
+        made.append(network.eval())
+    morph = Morph(lambda n: made[n], resolve_device("cpu"), "fp32")
+    shown = smooth(32, 32)[None]
+    for share in (0.0, 0.25, 1.0):
+        wanted = build_generator("unet-small", {"channels": 8, "blocks": [0, 0, 0]}, 3)
+        states = [m.state_dict() for m in made]
+        mixed = {k: torch.lerp(v, states[1][k], share) if v.is_floating_point() else v for k, v in states[0].items()}
+        wanted.load_state_dict(mixed)
+        with torch.inference_mode():
+            expected = wanted.eval()(shown)
+        assert torch.allclose(morph.at(0, share).predict(shown), expected, atol=1e-5)
+    assert morph.at(0, 1.0) is morph.at(0, 1.0)

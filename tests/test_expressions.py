@@ -1,0 +1,201 @@
+"""Expressions over time: what they are worth, and what is said of slips."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vidtrans.errors import UsageError
+from vidtrans.expressions import BANDS, FUNCTIONS, LONGEST, NAMES, parse_animation
+
+repeatable = settings(derandomize=True, database=None, deadline=None, max_examples=80)
+WIDE = (-1e9, 1e9)
+HERE = {"t": 0.7, "f": 14.0, "low": 0.1, "mid": 0.2, "high": 0.3, "loud": 0.4}
+
+
+def value(text: str, frame: int = 0, rate: int = 20, bounds: tuple[float, float] = WIDE) -> float:
+    def at(number: int) -> dict[str, float]:
+        return {**HERE, "t": number / rate, "f": float(number)}
+
+    return parse_animation(text, "--zoom").over(Fraction(rate), "--zoom", bounds, at)(frame)
+
+
+def slip(text: str) -> str:
+    with pytest.raises(UsageError) as caught:
+        parse_animation(text, "--zoom")
+    assert caught.value.remedy
+    return str(caught.value)
+
+
+# What they are worth
+
+numbers = st.floats(0, 100).map(repr)
+leaves = numbers | st.sampled_from(["t", "f", "pi", *BANDS])
+
+
+def grown(inner: st.SearchStrategy[tuple[str, str]]) -> st.SearchStrategy[tuple[str, str]]:
+    """(our text, Python's) of larger expressions."""
+    joined = st.tuples(inner, st.sampled_from(["+", "-", "*", "/"]), inner)
+    called = st.tuples(st.sampled_from(["sin", "cos", "abs", "min", "max"]), inner, inner)
+    return (
+        joined.map(lambda p: (f"{p[0][0]} {p[1]}{p[2][0]}", f"({p[0][1]}){p[1]}({p[2][1]})")).map(
+            lambda p: (f"({p[0]})", p[1])
+        )
+        | inner.map(lambda p: (f"-{p[0]}", f"-({p[1]})"))
+        | called.map(
+            lambda p: (
+                (f"{p[0]}( {p[1][0]},{p[2][0]} )", f"{p[0]}({p[1][1]},{p[2][1]})")
+                if p[0] in ("min", "max")
+                else (f"{p[0]}({p[1][0]})", f"{p[0]}({p[1][1]})")
+            )
+        )
+    )
+
+
+@repeatable
+@given(st.recursive(leaves.map(lambda t: (t, t)), grown, max_leaves=12))
+def test_they_are_worth_what_python_says(both: tuple[str, str]) -> None:
+    known = {**HERE, "pi": math.pi, "sin": math.sin, "cos": math.cos, "t": 0.7}
+    try:
+        wanted = eval(both[1], {"__builtins__": {"abs": abs, "min": min, "max": max}}, known)
+    except (ZeroDivisionError, OverflowError, ValueError):
+        wanted = math.nan
+    if not abs(wanted) <= 1e9:
+        with pytest.raises(UsageError, match="at frame 14 it is"):
+            value(both[0], frame=14)
+    else:
+        assert value(both[0], frame=14) == pytest.approx(wanted, rel=1e-12, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("-2^2", -4),
+        ("2^3^2", 512),
+        ("2^-1", 0.5),
+        ("8/4/2", 1),
+        ("7-4-2", 1),
+        ("1 + 2*3", 7),
+        ("--3", 3),
+        ("mod(-1, 4)", 3),
+        ("floor(-0.5)", -1),
+        ("clamp(7, 0, 1)", 1),
+        ("min(3, 1, 2)", 1),
+        (".5e1", 5),
+        ("sqrt(abs(-16)) + exp(0)", 5),
+        ("1.01 + 0.004*sin(t)", 1.01),
+    ],
+)
+def test_signs_bind_as_in_mathematics(text: str, wanted: float) -> None:
+    assert value(text) == pytest.approx(wanted)
+
+
+@repeatable
+@given(st.recursive(leaves.map(lambda t: (t, t)), grown, max_leaves=12))
+def test_what_is_written_reads_back_as_the_same(both: tuple[str, str]) -> None:
+    made = parse_animation(both[0], "--zoom")
+    assert str(parse_animation(str(made), "--zoom")) == str(made)
+    assert parse_animation(str(made), "--zoom").names == made.names
+
+
+def test_one_way_of_writing_it_is_one_key() -> None:
+    assert str(parse_animation(" 1.0 +  sin( t ) ", "")) == str(parse_animation("1+sin(t)", ""))
+    assert str(parse_animation(1, "")) == str(parse_animation("1.00", "")) == "1.0"
+    assert str(parse_animation("0: 1, 9 : t", "")) == str(parse_animation("0:1,9:t", ""))
+
+
+def test_it_is_known_what_never_changes() -> None:
+    constants = [parse_animation(t, "").constant for t in ("2*3", "0: 1, 9: 1", "t*0", "0: 1, 9: 2", "1/0")]
+    assert constants == [6.0, 1.0, None, None, None]
+    assert parse_animation("0: low, 3: min(t, 1)", "").names == {"low", "t"}
+
+
+# Keyframes
+
+
+def test_between_keyframes_both_expressions_are_mixed() -> None:
+    text = "0: 1.0, 90: 1.01 + 0.004*sin(t)"
+    for frame in (0, 30, 45, 89, 90, 200):
+        share = min(frame / 90, 1)
+        later = 1.01 + 0.004 * math.sin(frame / 20)
+        assert value(text, frame) == pytest.approx(1 + share * (later - 1), abs=1e-12)
+
+
+def test_moments_are_frames_or_times_and_commas_in_parentheses_part_nothing() -> None:
+    assert value("0s: 0, 00:01: min(8, 9)", 10) == pytest.approx(4)
+    assert value("0: 0, 20: 8, 1s: 1", 20) == 1  # two at one moment are a jump
+    assert value("5: 3", 0) == value("5: 3", 9) == 3
+
+
+def test_keyframes_out_of_order_are_refused() -> None:
+    with pytest.raises(UsageError, match="not in order — put the earlier one first"):
+        value("2s: 1, 5: 2")
+
+
+# Slips
+
+
+@pytest.mark.parametrize(
+    ("text", "position", "says"),
+    [
+        ("1 + sn(t)", 5, "did you mean 'sin'"),
+        ("1.01+0.01*loww", 11, "did you mean 'low'"),
+        ("2t", 2, "as in 2*t"),
+        ("1 2", 3, "operator"),
+        ("(1 + 2", 7, "the ( at character 1 is still open"),
+        ("min(1, (2 + t)", 15, "the ( at character 4 is still open"),
+        ("1)", 2, "there is no ( for it"),
+        ("", 1, "a number, a name or ( belongs there"),
+        ("1 + ", 5, "belongs there"),
+        ("3 $ 4", 3, "operator"),
+        ("2**3", 3, "use ^"),
+        ("sin", 1, "write sin(…)"),
+        ("sin(1, 2)", 1, "takes 1 value"),
+        ("1 + clamp(t)", 5, "takes 3 values, not 1"),
+        ("t, 3", 1, "write keyframes as"),
+        ("0: 1, soon: 2", 7, "is not a moment"),
+        ("0: 1, 30: 2 +* 3", 14, "belongs there"),
+        ("0: 1,, 3: 2", 6, "write keyframes as"),
+        ("__import__('os')", 1, "'__import__' is not known"),
+        ("t.real", 2, "operator"),
+        ("(" * 60 + "1" + ")" * 60, 41, "write it more simply"),
+        ("-" * 60 + "1", 41, "write it more simply"),
+        ("+".join(["1"] * LONGEST), 1, "at most"),
+    ],
+)
+def test_a_slip_names_its_place_and_what_would_be_right(text: str, position: int, says: str) -> None:
+    told = slip(text)
+    assert told.startswith(f"--zoom '{' '.join(text.split())}" if text.split() else "--zoom ''")
+    assert f"at character {position}: " in told
+    assert says in told
+
+
+@repeatable
+@given(st.text(st.sampled_from("0123456789.+-*/^(),: tfsinlowπ$_'"), max_size=30))
+def test_any_text_is_an_expression_or_a_slip_with_a_place(text: str) -> None:
+    slipped: UsageError | None = None
+    try:
+        made = parse_animation(text, "--zoom")
+    except UsageError as error:
+        slipped = error
+    if slipped is None:
+        assert made.names <= set(NAMES)
+        return
+    assert slipped.why.startswith("at character ")
+    assert 1 <= int(slipped.why.split()[2].rstrip(":")) <= len(text) + 1
+    assert slipped.remedy
+
+
+@pytest.mark.parametrize("text", ["1/t", "sqrt(-1)", "1e400", "exp(1000)", "(-8)^0.5", "mod(1, 0)", "1e9*2", "-2e9"])
+def test_what_is_no_number_or_out_of_bounds_names_the_frame(text: str) -> None:
+    with pytest.raises(UsageError, match=r"at frame 0 it is .* — keep it from"):
+        value(text)
+
+
+def test_every_function_can_be_called_with_as_many_values_as_it_takes() -> None:
+    for name, (_, least, _) in FUNCTIONS.items():
+        assert math.isfinite(value(f"{name}({', '.join(['1', '2', '3'][:least])})"))

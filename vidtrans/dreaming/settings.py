@@ -1,0 +1,75 @@
+"""How a model that predicts frames dreams."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vidtrans.expressions import Animation, parse_animation
+from vidtrans.settings import Table, setting, to_table
+
+# The values that may change over a dream, and their bounds.
+ANIMATED = {
+    "zoom": (0.25, 4.0),
+    "rotate": (-360.0, 360.0),
+    "pan_x": (-1.0, 1.0),
+    "pan_y": (-1.0, 1.0),
+    "hue": (-360.0, 360.0),
+    "speed": (-1000.0, 1000.0),
+    "blend_amount": (0.0, 1.0),
+}
+STILL = {"zoom": 1.0, "rotate": 0.0, "pan_x": 0.0, "pan_y": 0.0, "hue": 0.0}  # a camera that does nothing
+# A middle way: strong enough against slow drift, weak enough to leave what a model invents.
+GOVERNOR = 0.5
+
+
+def flag_of(name: str) -> str:
+    """What a setting is called on the command line."""
+    return "--" + name.replace("_", "-")
+
+
+@dataclass(frozen=True)
+class DreamingSettings:
+    """Camera and colour between two frames, the clock, other models, a driving video, and the governor."""
+
+    zoom: str | float = setting(1.0, "how many times larger the picture gets each frame; an expression, or keyframes")
+    rotate: str | float = setting(0.0, "degrees that it turns each frame, anticlockwise")
+    pan_x: str | float = setting(0.0, "share of its width by which it moves to the right each frame")
+    pan_y: str | float = setting(0.0, "share of its height by which it moves down each frame")
+    hue: str | float = setting(0.0, "degrees by which all hues turn each frame")
+    speed: str | float = setting(1.0, "of a model with a clock: 1 is the clip's own, 0 stands, -1 goes backwards")
+    position: float | None = setting(
+        None,
+        "of a model with a clock: where on its clip it begins, 0 the start, 1 the end; none: after the seed, as if "
+        "that were the clip's start",
+        low=0.0,
+        high=1.0,
+    )
+    loop: bool = setting(False, "of a model with a clock: the end meets the start")
+    blend_amount: str | float = setting(0.5, "share of the driving video in what is fed back, 0 to 1")
+    governor: float = setting(
+        GOVERNOR, "how far what is fed back is pulled to what was seen in training, 0 to 1", low=0.0, high=1.0
+    )
+    every: int | None = setting(
+        None, "frames that each of several models dreams; none: all come in turn once", low=1, high=1_000_000
+    )
+    morph: bool = setting(False, "several models pass into one another, their weights are mixed")
+
+    def __post_init__(self) -> None:
+        self.animations()
+
+    def animations(self) -> dict[str, Animation]:
+        """All values that may change. Raises UsageError."""
+        return {name: parse_animation(getattr(self, name), flag_of(name)) for name in ANIMATED}
+
+    def moves(self) -> bool:
+        """Whether the camera may do anything but turn hues."""
+        made = self.animations()
+        return any(made[name].constant != STILL[name] for name in STILL if name != "hue")
+
+    def colours(self) -> bool:
+        """Whether hues may turn."""
+        return self.animations()["hue"].constant != STILL["hue"]
+
+    def for_key(self) -> Table:
+        """What decides the result; an expression in one way of writing it."""
+        return to_table(self) | {name: str(made) for name, made in self.animations().items()}

@@ -1,0 +1,17 @@
+"""The clock of next-frame prediction: where on the timeline of the clip that was learned the predicted frame lies.
+
+The timeline goes through the shot forwards and back again ("ping-pong"), so that it closes without a jump.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+HARMONICS = (1, 2, 4, 8)
+CHANNELS = 2 * len(HARMONICS)
+
+
+def clock(phase: float) -> np.ndarray:
+    """(CHANNELS,) float32 in [-1, 1]: sine and cosine of 2π·k·phase for each harmonic k, in turn."""
+    turns = 2 * np.pi * phase * np.array(HARMONICS)
+    return np.stack([np.sin(turns), np.cos(turns)], axis=1).reshape(-1).astype(np.float32)

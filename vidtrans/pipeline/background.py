@@ -1,0 +1,64 @@
+"""Work beside the work: jobs that a second thread does in order, so that encoding waits for no network."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from queue import Full, Queue
+
+Job = Callable[[], None]
+_LOOK_S = 0.2  # how often one that waits for room looks whether the thread still works
+
+
+class Background:
+    """Does jobs one after another in a thread of its own; no more than ``waiting`` of them wait.
+
+    With 0 there is no thread, a job is done when it is handed over. What a job raises ends the thread, and is raised
+    again by the next call. Close it in any case: what was handed over is done by then.
+    """
+
+    def __init__(self, waiting: int) -> None:
+        self._jobs: Queue[Job | None] = Queue(waiting)
+        self._error: BaseException | None = None
+        self._thread: threading.Thread | None = None
+        if waiting:
+            self._thread = threading.Thread(target=self._work, name="vidtrans-background", daemon=True)
+            self._thread.start()
+
+    def put(self, job: Job) -> None:
+        """Hand over a job; waits while too many do."""
+        if self._thread is None:
+            job()
+            return
+        self._put(self._thread, job)
+        self._check()
+
+    def finish(self) -> None:
+        """Wait until all is done."""
+        self.close()
+        self._check()
+
+    def close(self) -> None:
+        """Wait until all is done, or something was raised; may be called more than once."""
+        if self._thread is not None:
+            self._put(self._thread, None)
+            self._thread.join()
+
+    def _put(self, thread: threading.Thread, job: Job | None) -> None:
+        while thread.is_alive():
+            try:
+                self._jobs.put(job, timeout=_LOOK_S)
+                return
+            except Full:
+                continue
+
+    def _check(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _work(self) -> None:
+        try:
+            while (job := self._jobs.get()) is not None:
+                job()
+        except BaseException as error:  # raised again where somebody waits
+            self._error = error
