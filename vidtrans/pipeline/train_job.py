@@ -23,6 +23,7 @@ from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import build_discriminator, build_generator, full_table, initialise
 from vidtrans.networks.plate import painter_of
 from vidtrans.pairing.base import pairing_record
+from vidtrans.pairing.next_frame import NextFrame
 from vidtrans.pipeline.context import Context
 from vidtrans.pipeline.plate import planned, plate_of
 from vidtrans.pipeline.recipe import Recipe
@@ -30,6 +31,7 @@ from vidtrans.pipeline.stages import TrainStage, libraries
 from vidtrans.pipeline.train_start import start_with
 from vidtrans.settings import Table, to_table
 from vidtrans.training import perceptual
+from vidtrans.training.chains import Chains, OwnFrames
 from vidtrans.training.evaluation import evenly
 from vidtrans.training.memory import ask_for_huge_pages
 from vidtrans.training.parallel import ALONE, Team
@@ -146,7 +148,18 @@ class TrainJob:
                     "train on larger pictures (--size never enlarges), raise training.crop, or take fewer layers",
                 )
         model = Pix2Pix(generator, discriminator, self.settings, self.device, self.precision, self._rarity(), self.team)
-        return Run(folder, model, loader, self.context.seed, [total])
+        return Run(folder, model, loader, self.context.seed, [total], chains=self._chains(loader))
+
+    def _chains(self, loader: Batches) -> Chains | None:
+        """What lets own outputs become inputs, if that is asked for; not in a trial with noise. Raises UsageError."""
+        if not self.settings.chains:
+            return None
+        if not isinstance(self.pairing, NextFrame):
+            why = f"in '{self.pairing.name}' no output becomes an input"
+            raise UsageError("training.chains", why, "leave it out, or learn from a dataset of --pairing next-frame")
+        if not isinstance(loader, Loader):
+            return None
+        return Chains(loader, OwnFrames(self.pairing.settings.context), self.settings)
 
     def _rarity(self) -> torch.Tensor | None:
         """What the colours of the training pictures weigh; a dataset that is only planned has none."""

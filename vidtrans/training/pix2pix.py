@@ -89,6 +89,7 @@ class Pix2Pix:
         self.scaler_g, self.scaler_d = self._scaler(), self._scaler()
         self.average = Average(self.generator, settings.ema) if settings.ema else None
         self.glimpses = Glimpses()
+        self.painted = torch.empty(0)  # what the last step painted, (N, 3, H, W) float32, without its graph
         self.weights = {"gan": settings.gan, "l1": settings.l1} | self._further_weights()
 
     def _further_weights(self) -> dict[str, float]:
@@ -196,14 +197,17 @@ class Pix2Pix:
             self.discriminator.requires_grad_(False)
         self.optimizer_g.zero_grad(set_to_none=True)
         totals = {name: torch.zeros((), device=self.device.torch) for name in self.weights}
+        painted = []
         for part in parts:
             fake = self._paint(part) if part.fake is None else part.fake
+            painted.append(fake.detach())
             self.glimpses.add(fake, part.y)
             terms = self._terms(part, fake)
             loss = sum((self.weights[name] * term for name, term in terms.items()), torch.zeros_like(totals["l1"]))
             self.scaler_g.scale(loss * part.share).backward()
             for name, term in terms.items():
                 totals[name] += term.detach() * part.share
+        self.painted = torch.cat(painted)
         self.team.average_gradients(self.generator)
         _descend(self.optimizer_g, self.scaler_g, lr)
         return totals

@@ -56,6 +56,13 @@ class TrainingSettings:
         False,
         "paint onto the still background of the training pictures: for clips of this one camera position only",
     )
+    chains: float = setting(
+        0.0,
+        "share of a batch that goes on from the network's own outputs, as a dream does; for next-frame",
+        low=0.0,
+        high=1.0,
+    )
+    chain_length: int = setting(120, "how often in a row, at most; from half of the run on", low=4, high=10_000)
     rebalance: bool = setting(
         False, "the L1 of a pixel counts the more the rarer its colour is in the training pictures"
     )
@@ -103,7 +110,7 @@ class TrainingSettings:
     # What came later: in a key it is only where it is not at its default, so that keys from before hold.
     added: ClassVar[tuple[str, ...]] = (
         *("adversarial", "l2", "feature_matching", "perceptual", "perceptual_network", "rebalance"),
-        *("accumulate", "ema", "freeze", "motion", "plate", "conditional", "detail"),
+        *("accumulate", "ema", "freeze", "motion", "plate", "conditional", "detail", "chains", "chain_length"),
         *("score_every", "best_by", "deliver", "patience", "snapshots"),
     )
     unrecorded: ClassVar[tuple[str, ...]] = ("checkpoint_seconds", "preview_seconds")

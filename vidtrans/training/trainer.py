@@ -19,6 +19,7 @@ from vidtrans.errors import Interrupted, VidtransError
 from vidtrans.events import Note, Progress, Report, Stop
 from vidtrans.settings import Table
 from vidtrans.training import health
+from vidtrans.training.chains import Chains
 from vidtrans.training.checkpoint import load_checkpoint, save_checkpoint
 from vidtrans.training.parallel import ALONE, Team
 from vidtrans.training.pix2pix import Losses, Pix2Pix
@@ -34,6 +35,7 @@ class Run:
 
     ``history`` holds the step counts it was asked for so far: raising ``--steps`` later adds one. ``rows``: the losses
     of every step; ``scores``: (step, held-out scores); ``warnings``: (step, text). ``enough``: it is to stop here.
+    ``chains``: where own outputs become inputs.
     """
 
     folder: Path
@@ -46,6 +48,7 @@ class Run:
     scores: list[tuple[int, Table]] = field(default_factory=list)
     warnings: list[tuple[int, str]] = field(default_factory=list)
     enough: bool = False
+    chains: Chains | None = None
 
     @property
     def total(self) -> int:
@@ -58,6 +61,8 @@ class Run:
         rows = torch.tensor(self.rows, dtype=torch.float32).reshape(-1, len(self.model.columns))
         told = {"scores": self.scores, "warnings": self.warnings, "enough": self.enough}
         state = {"step": self.step, "history": self.history, "rows": rows, **told, **self.model.state()}
+        if self.chains:
+            state["chains"] = self.chains.state()
         save_checkpoint(self.folder, self.step, state)
         return True
 
@@ -72,6 +77,8 @@ class Run:
 
     def adopt(self, state: dict[str, Any]) -> None:
         self.model.restore(state)
+        if self.chains:
+            self.chains.restore(state["chains"])
         self.step, self.rows = int(state["step"]), state["rows"].tolist()
         self.scores, self.warnings = list(state.get("scores", ())), list(state.get("warnings", ()))
         self.enough = bool(state.get("enough"))
@@ -177,13 +184,18 @@ def _warn(run: Run, report: Report) -> None:
 def one_step(run: Run, batch: Batch) -> Losses:
     """The update of step ``run.step``."""
     rate = learning_rate(run.step, run.total, run.model.settings)
-    return _take(run, batch, lr=rate, seed=step_seed(run.seed, run.step))
+    return _take(run, batch, lr=rate, seed=step_seed(run.seed, run.step), progress=run.step / run.total)
 
 
-def _take(run: Run, batch: Batch, *, lr: float, seed: int) -> Losses:
+def _take(run: Run, batch: Batch, *, lr: float, seed: int, progress: float) -> Losses:
+    if run.chains:
+        batch = run.chains.mixed(batch, seed, progress)
     inputs, targets = torch.from_numpy(batch.inputs), torch.from_numpy(batch.targets)
     weights = None if batch.weights is None else torch.from_numpy(batch.weights)
-    return run.model.step(inputs, targets, lr=lr, seed=seed, weights=weights)
+    losses = run.model.step(inputs, targets, lr=lr, seed=seed, weights=weights)
+    if run.chains:
+        run.chains.keep(batch, run.model.painted)
+    return losses
 
 
 def steps_for(run: Run, minutes: float) -> int:
@@ -208,5 +220,5 @@ def seconds_per_step(run: Run) -> float:
 def _trial(run: Run, step: int) -> float:
     """The seconds that a step takes."""
     began = time.perf_counter()
-    _take(run, run.loader.make(step), lr=run.model.settings.lr, seed=step)
+    _take(run, run.loader.make(step), lr=run.model.settings.lr, seed=step, progress=1.0)
     return time.perf_counter() - began

@@ -1,0 +1,25 @@
+"""The clock of next-frame prediction: where on the timeline of the clip that was learned the predicted frame lies.
+
+The timeline goes through the shot forwards and back again ("ping-pong"), so that it closes without a jump.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+HARMONICS = (1, 2, 4, 8)
+CHANNELS = 2 * len(HARMONICS)
+
+
+def clock(phase: float) -> np.ndarray:
+    """(CHANNELS,) float32 in [-1, 1]: sine and cosine of 2π·k·phase for each harmonic k, in turn."""
+    turns = 2 * np.pi * phase * np.array(HARMONICS)
+    return np.stack([np.sin(turns), np.cos(turns)], axis=1).reshape(-1).astype(np.float32)
+
+
+def with_clock(shown: np.ndarray, phase: float | None) -> np.ndarray:
+    """(H, W, C) uint8 → (H, W, C + CHANNELS) with the clock as planes, 0 … 255 for −1 … 1; as it is without a phase."""
+    if phase is None:
+        return shown
+    hands = np.rint((clock(phase) + 1) * 127.5).astype(np.uint8)
+    return np.dstack([shown, np.broadcast_to(hands, (*shown.shape[:2], CHANNELS))])
