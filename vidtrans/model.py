@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ METADATA_KEY = "vidtrans"
 SUFFIX = ".safetensors"
 IDENTITY = "identity"
 MAX_METADATA_BYTES = 4 << 20
+MAX_POSITIONS = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,8 @@ class ModelRecord:
     ``generator`` and ``pairing`` are tables with ``name`` and ``settings``; ``size`` is the short side that was
     trained at, in pixels; ``training`` and ``card`` are for people. ``plate`` holds the ``size`` (width, height) of the
     plate that the generator paints on, which lies beside the weights as 'plate' and 'scene', and how ``still`` the
-    camera was; it is empty where there is none.
+    camera was; it is empty where there is none. ``dream`` is for models that predict frames: ``positions`` of the clock
+    (0: none), the ``rate`` of what was learned, and the ``bank`` of statistics that its frames had.
     """
 
     generator: Table
@@ -53,6 +56,7 @@ class ModelRecord:
     card: Table
     weights: str = ""  # SHA-256 over the tensors, written by ``save_model``
     plate: Table = field(default_factory=dict)
+    dream: Table = field(default_factory=dict)
 
     @property
     def plate_size(self) -> tuple[int, int] | None:
@@ -60,8 +64,8 @@ class ModelRecord:
         return (self.plate["size"][0], self.plate["size"][1]) if self.plate else None
 
     def to_json(self) -> str:
-        """Without a plate it is what it was before there were any."""
-        known = {k: v for k, v in self.__dict__.items() if k != "plate" or v}
+        """Without a plate, or what dreams need, it is what it was before there were any."""
+        known = {k: v for k, v in self.__dict__.items() if k not in ("plate", "dream") or v}
         return canonical_json({"format": WITH_PLATE if self.plate else FORMAT, **known})
 
 
@@ -124,7 +128,7 @@ def read_record(path: Path) -> ModelRecord:
             raise ModelError(str(path), f"model format {found} is not known here", "update vidtrans, or train again")
         record = ModelRecord(**value)
         _check(record)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, ZeroDivisionError) as error:
         raise ModelError(str(path), f"its metadata is damaged ({error})", "train or copy it again") from None
     return record
 
@@ -139,6 +143,10 @@ def _check(record: ModelRecord) -> None:
         width, height = record.plate["size"]
         if not all(type(side) is int and 1 <= side <= 8192 for side in (width, height)):
             raise ValueError("the plate's size is out of bounds")
+    if record.dream:
+        positions, rate = record.dream["positions"], Fraction(record.dream["rate"])
+        if type(positions) is not int or not 0 <= positions <= MAX_POSITIONS or not 0 < rate <= 1000:
+            raise ValueError("its clock is out of bounds")
 
 
 def save_model(path: Path, generator: Any, record: ModelRecord) -> None:

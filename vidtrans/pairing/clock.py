@@ -11,6 +11,11 @@ HARMONICS = (1, 2, 4, 8)
 CHANNELS = 2 * len(HARMONICS)
 
 
+def picture_channels(channels: int, clocked: bool) -> int:
+    """How many of an input's channels are of pictures; they come first."""
+    return channels - (CHANNELS if clocked else 0)
+
+
 def clock(phase: float) -> np.ndarray:
     """(CHANNELS,) float32 in [-1, 1]: sine and cosine of 2π·k·phase for each harmonic k, in turn."""
     turns = 2 * np.pi * phase * np.array(HARMONICS)
@@ -18,8 +23,8 @@ def clock(phase: float) -> np.ndarray:
 
 
 def with_clock(shown: np.ndarray, phase: float | None) -> np.ndarray:
-    """(H, W, C) uint8 → (H, W, C + CHANNELS) with the clock as planes, 0 … 255 for −1 … 1; as it is without a phase."""
+    """(H, W, C) uint8 or uint16 → (H, W, C + CHANNELS), the clock as planes of full scale for −1 … 1; as is without."""
     if phase is None:
         return shown
-    hands = np.rint((clock(phase) + 1) * 127.5).astype(np.uint8)
+    hands = np.rint((clock(phase) + 1) * (np.iinfo(shown.dtype).max / 2)).astype(shown.dtype)
     return np.dstack([shown, np.broadcast_to(hands, (*shown.shape[:2], CHANNELS))])

@@ -68,6 +68,10 @@ class NextFrame(PlainPairing):
         for place in range(places if num_frames >= self.min_frames else 0):
             yield Step(tuple(frame(p) for p in range(place - reach, place, step)), frame(place), place / places)
 
+    def visible(self, shown: np.ndarray) -> np.ndarray:
+        """The latest frame."""
+        return shown[..., 3 * (self.settings.context - 1) : 3 * self.settings.context]
+
     def history(self, position: int, first: int) -> tuple[int, ...]:
         """Past frames, oldest first; before the shot's start its first frame is repeated."""
         step = self.settings.step

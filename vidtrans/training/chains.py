@@ -70,7 +70,7 @@ class Chains:
         self.loader, self.feedback = loader, feedback
         self.share, self.longest = settings.chains, settings.chain_length
         self.slots: list[Chain | None] = [None] * POOL
-        self.ages: list[int] = []  # of the latest chains that ended
+        self.ages: list[tuple[int, int, float, int]] = []  # (step, youngest, mean, oldest) along the run
         self._after = successors(loader.pairs, loader.pairing.stride)
         self._taken: list[int | None] = []  # of each example of the batch, the slot that it came from
         self._longest = SHORTEST
@@ -116,24 +116,29 @@ class Chains:
         following = self._after[example.index]
         apart = float(np.abs(picture - target).mean())
         if following is None or age > self._longest or not apart <= WORST:
-            self.ages = [*self.ages[-99:], age]
             return None
         outputs = (*(chain.outputs if chain else ()), picture.copy())[-self.feedback.keeps :]
         return Chain(replace(example, index=following), outputs, age)
 
-    def state(self) -> list[dict[str, Any] | None]:
-        """For a checkpoint."""
-        return [None if chain is None else _packed(chain) for chain in self.slots]
+    def log(self, step: int) -> None:
+        """Keep the ages for people: a pool whose chains end early teaches nothing of late frames."""
+        if under_way := [chain.age for chain in self.slots if chain is not None]:
+            mean = sum(under_way) / len(under_way)
+            self.ages.append((step, min(under_way), mean, max(under_way)))
 
-    def restore(self, state: Sequence[dict[str, Any] | None]) -> None:
-        self.slots = [None if held is None else _unpacked(held) for held in state]
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {"slots": [None if c is None else _packed(c) for c in self.slots], "ages": self.ages}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.slots = [None if held is None else _unpacked(held) for held in state["slots"]]
+        self.ages = [tuple(row) for row in state["ages"]]
 
 
 def successors(pairs: Sequence[Pair], stride: int) -> list[int | None]:
     """For each pair the number of that which follows it in time, ``stride`` places on; None where there is none."""
     numbers = {(pair.shot, pair.place): i for i, pair in enumerate(pairs)}
-    closing = {pair.shot for pair in pairs if pair.phase is not None}
-    places = {shot: round_trip(pairs, shot) for shot in closing}
+    places = {shot: round_trip(pairs, shot) for shot in {pair.shot for pair in pairs if pair.phase}}
     following: list[int | None] = []
     for pair in pairs:
         place = pair.place + stride

@@ -63,6 +63,18 @@ class TrainingSettings:
         high=1.0,
     )
     chain_length: int = setting(120, "how often in a row, at most; from half of the run on", low=4, high=10_000)
+    noise: float = setting(
+        0.0,
+        "deviation of noise on the input's pictures, where colours are from -1 to 1: what is made need not be perfect",
+        low=0.0,
+        high=1.0,
+    )
+    gan_from: float = setting(
+        0.0,
+        "share of the run after which the adversarial loss, the dearest part of a step, begins",
+        low=0.0,
+        high=1.0,
+    )
     rebalance: bool = setting(
         False, "the L1 of a pixel counts the more the rarer its colour is in the training pictures"
     )
@@ -111,6 +123,7 @@ class TrainingSettings:
     added: ClassVar[tuple[str, ...]] = (
         *("adversarial", "l2", "feature_matching", "perceptual", "perceptual_network", "rebalance"),
         *("accumulate", "ema", "freeze", "motion", "plate", "conditional", "detail", "chains", "chain_length"),
+        *("noise", "gan_from"),
         *("score_every", "best_by", "deliver", "patience", "snapshots"),
     )
     unrecorded: ClassVar[tuple[str, ...]] = ("checkpoint_seconds", "preview_seconds")
