@@ -65,7 +65,7 @@ def test_an_empty_folder_is_no_clip(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_single_frame_gives_no_next_frame_pair_but_renders(capsys: pytest.CaptureFixture[str]) -> None:
     write_clip(Path("one.mp4"), moving_frames(1))
-    assert "needs 2 frames" in refuse(capsys, 3, "make-dataset", "one.mp4", "--pairing", "next-frame")
+    assert "needs 3 frames" in refuse(capsys, 3, "make-dataset", "one.mp4", "--pairing", "next-frame")
     assert run(["stylize", "one.mp4", "--model", "identity", "-q"]) == 0
     assert Path("one.identity.mp4").is_file()
 

@@ -17,7 +17,8 @@ from vidtrans.errors import Interrupted
 from vidtrans.events import Progress, Stop
 
 COUNT, CUT = 30, 17
-MAKE = ("make-dataset", "s.mp4", "--pairing", "next-frame", "--set=dataset.hold_out=0", *tiny_flags("dataset"))
+NEXT = ("--pairing", "next-frame", "--set=pairing.context=1", "--set=dataset.hold_out=0")
+MAKE = ("make-dataset", "s.mp4", *NEXT, *tiny_flags("dataset"))
 SETTINGS: dict[str, dict[str, Any]] = {"dataset": {"size": "32", "hold_out": 0.0, "thin": False, "blur": 0.0}}
 
 

@@ -20,6 +20,7 @@ from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import initialise
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import make_pairing, pairing_record
+from vidtrans.pairing.clock import picture_channels, with_clock
 from vidtrans.pipeline.stages import STAGES, Stage
 from vidtrans.registry import Registry
 from vidtrans.rendering.settings import RenderingSettings
@@ -121,11 +122,16 @@ def test_a_pairings_input_has_its_channels_and_is_the_same_every_time(pairing: A
     frames = [scene(*size, seed=i) for i in range(len(history))]
     before = [f.copy() for f in frames]
     made = pairing.input(frames)
-    assert made.shape == (size[1], size[0], pairing.in_channels)
+    assert made.shape == (size[1], size[0], seen(pairing))
     assert made.dtype == np.uint8
     again = type(pairing)(pairing.settings).input([f.copy() for f in frames])
     assert np.array_equal(made, again)
     assert all(np.array_equal(a, b) for a, b in zip(frames, before, strict=True))
+
+
+def seen(pairing: Any) -> int:
+    """How many channels a pairing makes of its pictures; a clock comes on top."""
+    return picture_channels(pairing.in_channels, pairing.clocked)
 
 
 def pictures_of(pairing: Any, size: tuple[int, int]) -> list[np.ndarray]:
@@ -152,8 +158,9 @@ def test_what_a_pairing_teaches_is_a_function_of_the_frames_and_the_draws(pairin
     frames = pictures_of(pairing, size)
     draw = lambda: np.random.Generator(np.random.Philox(key=7))  # noqa: E731
     made = unharmed(lambda *f: pairing.taught(f, draw()), *frames)
-    assert made.shape == (size[1], size[0], pairing.in_channels)
+    assert made.shape == (size[1], size[0], seen(pairing))
     assert np.array_equal(made, type(pairing)(pairing.settings).taught(frames, draw()))
+    assert with_clock(made, 0.3 if pairing.clocked else None).shape[2] == pairing.in_channels
 
 
 @every_pairing
@@ -163,7 +170,7 @@ def test_what_a_pairing_shows_depends_on_the_mask_only_where_it_says_so(pairing:
     mask[: size[1] // 2] = 255
     plain = unharmed(lambda *f: pairing.shown(f, 30, None), *frames)
     masked = unharmed(lambda m, *f: pairing.shown(f, 30, m), mask, *frames)
-    assert plain.shape == masked.shape == (size[1], size[0], pairing.in_channels)
+    assert plain.shape == masked.shape == (size[1], size[0], seen(pairing))
     assert np.array_equal(masked, pairing.shown(frames, 30, mask.copy()))
     assert pairing.uses_mask != np.array_equal(plain, masked)
 
@@ -199,7 +206,9 @@ def test_a_pairings_steps_stay_inside_the_shot(pairing: Any, num_frames: int) ->
     steps = list(pairing.steps(num_frames))
     assert all(0 <= i < num_frames for s in steps for i in (*s.inputs, s.target))
     assert bool(steps) == (num_frames >= pairing.min_frames)
-    assert len({s.target for s in steps}) == len(steps)
+    assert len({(s.target, s.phase) for s in steps}) == len(steps)
+    assert all((s.phase is not None) == pairing.clocked for s in steps)
+    assert all(0 <= s.phase < 1 for s in steps if s.phase is not None)
     assert len({len(s.inputs) for s in steps}) <= 1
 
 
@@ -211,8 +220,8 @@ def test_a_pairings_history_never_reaches_before_the_shot(pairing: Any) -> None:
             assert history[-1] == position
             assert list(history) == sorted(history)
             assert history[0] >= first
-    # Deep in a shot, what is seen when rendering is what was seen in training.
-    step = next(iter(pairing.steps(50)))
+    # Deep in a shot, what is seen when rendering is what was seen in training; on a clock's timeline, on the way there.
+    step = next(s for s in pairing.steps(50) if list(s.inputs) == sorted(s.inputs))
     offset = 40 - step.inputs[-1]
     assert pairing.history(40, 0) == tuple(i + offset for i in step.inputs)
 

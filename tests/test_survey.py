@@ -162,15 +162,15 @@ def test_next_frame_pairs_never_span_a_thinned_frame() -> None:
     still = moving_frames(8)[-1]
     made, dataset = make([*moving_frames(8), still, still, *moving_frames(16)[8:]], "next-frame", hold_out=0, blur=0)
     assert numbers(dataset, "thinned") == [8, 9]
-    pairs = [(int(p.inputs[-1].stem), int(p.target.stem)) for p in dataset.pairs]
-    assert pairs == [*((n, n + 1) for n in range(7)), *((n, n + 1) for n in range(10, 17))]
+    pairs = [tuple(int(path.stem) for path in (*p.inputs, p.target)) for p in dataset.pairs]
+    assert pairs == [(n, n + 1, n + 2) for n in (*range(6), *range(10, 16))]
     assert made["pairs"] == len(pairs)
 
 
 def test_where_all_is_thinned_next_frame_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
     write_clip(Path("still.mp4"), [scene(64, 48, 3)] * 12)
     told = refuse(capsys, 3, "make-dataset", "still.mp4", "--pairing", "next-frame")
-    assert "needs 2 frames in a row" in told
+    assert "needs 3 frames in a row" in told
     assert "11 frames are blurred, or look just like others" in told
     remedy = told.split("keep all with ")[1].split()
     assert remedy == ["--set", "dataset.thin=false", "--set", "dataset.blur=0"]

@@ -44,7 +44,13 @@ EXTRAS: dict[str, Table] = {
 # Varied for themselves, or (VGG has to be installed; freezing needs a model, a plate pictures) tested elsewhere.
 ELSEWHERE = {"adversarial", "perceptual_network", "freeze", "plate"}
 # Of a run, not of its steps.
-OF_THE_RUN = {"score_every", "best_by", "deliver", "patience", "snapshots"}
+OF_THE_RUN = {"chains", "chain_length", "noise", "gan_from"} | {
+    "score_every",
+    "best_by",
+    "deliver",
+    "patience",
+    "snapshots",
+}
 
 
 def least(registry: Registry, name: str) -> Table:

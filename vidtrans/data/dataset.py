@@ -76,11 +76,18 @@ class FrameRecord:
 
 @dataclass(frozen=True)
 class Pair:
-    """The pictures of one training example: those that make the input (oldest first), and the target."""
+    """The pictures of one training example: those that make the input (oldest first), and the target.
+
+    ``shot`` (source, shot) and ``place`` say where on a shot's timeline the target lies, ``phase``, in [0, 1), where on
+    a clock's, for pairings that have one.
+    """
 
     inputs: tuple[Path, ...]
     target: Path
     role: Role
+    shot: tuple[int, int] = (0, 0)
+    place: int = 0
+    phase: float | None = None
 
 
 @dataclass(frozen=True)
@@ -182,9 +189,9 @@ def open_dataset(folder: Path) -> Dataset:
 def _pairs(dataset: Dataset, present: set[str]) -> list[Pair]:
     pairing = dataset.pairing
     found = []
-    for _, shot in groupby(dataset.records, key=lambda r: (r.source, r.shot)):
-        records = list(shot)
-        for step in pairing.steps(len(records)):
+    for shot, frames in groupby(dataset.records, key=lambda r: (r.source, r.shot)):
+        records = list(frames)
+        for place, step in enumerate(pairing.steps(len(records))):
             used = [records[i] for i in (*step.inputs, step.target)]
             target = records[step.target].target if pairing.needs_target else records[step.target].file
             names = [n for i in step.inputs for n in records[i].inputs]
@@ -197,5 +204,5 @@ def _pairs(dataset: Dataset, present: set[str]) -> list[Pair]:
             ):
                 continue
             inputs = tuple(dataset.folder / n for n in names)
-            found.append(Pair(inputs, dataset.folder / target, used[0].role))
+            found.append(Pair(inputs, dataset.folder / target, used[0].role, shot, place, step.phase))
     return found

@@ -13,13 +13,22 @@ from typing import Protocol
 
 import numpy as np
 
-from vidtrans.data.augment import crop_size, draw_geometry
+from vidtrans.data.augment import Geometry, crop_size, draw_geometry
 from vidtrans.data.dataset import Pair
 from vidtrans.data.motion import Motion
 from vidtrans.pairing.base import Pairing
+from vidtrans.pairing.clock import with_clock
 from vidtrans.video.picture import picture_size, read_picture
 
 CACHE_BYTES = 1 << 30
+
+
+@dataclass(frozen=True)
+class Example:
+    """One of a batch: pair number ``index``, cut out and mirrored by ``geometry``."""
+
+    index: int
+    geometry: Geometry
 
 
 @dataclass(frozen=True)
@@ -27,11 +36,13 @@ class Batch:
     """``inputs`` (N, C, H, W) and ``targets`` (N, 3, H, W), float32 in [−1, 1].
 
     ``weights`` (N, 1, H, W) float32: how much each pixel's L1 counts, where that is not the same for all.
+    ``examples``: what each was made from; empty where that is noise.
     """
 
     inputs: np.ndarray
     targets: np.ndarray
     weights: np.ndarray | None = None
+    examples: tuple[Example, ...] = ()
 
     def __repr__(self) -> str:
         return f"Batch(inputs={self.inputs.shape}, targets={self.targets.shape})"
@@ -93,7 +104,7 @@ class NoiseLoader:
         rows = []
         for _ in range(self.batch):
             frames = [rng.integers(0, 256, (self.crop[1], self.crop[0], 3), dtype=np.uint8) for _ in range(count)]
-            shown = self.pairing.taught(frames, rng)
+            shown = with_clock(self.pairing.taught(frames, rng), 0.0 if self.pairing.clocked else None)
             rows.append((to_signed(np.dstack([shown, frames[-1]]) if self.plated else shown), to_signed(frames[-1])))
         return Batch(np.stack([x for x, _ in rows]), np.stack([y for _, y in rows]))
 
@@ -144,17 +155,23 @@ class Loader:
     def make(self, step: int) -> Batch:
         """The batch of ``step``, counted from 0."""
         indices = self.indices(step)
-        made = [self._example(indices[k], step * self.batch + k) for k in self.share]
-        inputs, targets, weights = zip(*made, strict=True)
-        return Batch(np.stack(inputs), np.stack(targets), None if self.motion is None else np.stack(weights))
+        made = [self._drawn(indices[k], step * self.batch + k) for k in self.share]
+        examples, pictures = zip(*made, strict=True)
+        inputs, targets, weights = zip(*pictures, strict=True)
+        return Batch(np.stack(inputs), np.stack(targets), None if self.motion is None else np.stack(weights), examples)
 
-    def _example(self, index: int, position: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        pair = self.pairs[index]
-        frames, target = [self.read(p) for p in pair.inputs], self.read(pair.target)
+    def _drawn(self, index: int, position: int) -> tuple[Example, tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
         rng = np.random.Generator(np.random.Philox(key=(self.seed << 64) + (1 << 63) + position))
+        target = self.read(self.pairs[index].target)
         size = (target.shape[1], target.shape[0])
-        geometry = draw_geometry(rng, size, self.crop, self.jitter, self.flip)
-        shown = self.pairing.taught([geometry.apply(f) for f in frames], rng)
+        example = Example(index, draw_geometry(rng, size, self.crop, self.jitter, self.flip))
+        return example, self.pictures(example, rng)
+
+    def pictures(self, example: Example, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """The input (C, H, W), the target (3, H, W) and the weights of one example, as in a ``Batch``."""
+        pair, geometry = self.pairs[example.index], example.geometry
+        frames, target = [self.read(p) for p in pair.inputs], self.read(pair.target)
+        shown = with_clock(self.pairing.taught([geometry.apply(f) for f in frames], rng), pair.phase)
         if self.plate is not None:
             shown = np.dstack([shown, geometry.apply(self.plate)])
         target = geometry.apply(target)

@@ -25,6 +25,10 @@ GENERATORS = Registry(
         "unet-256": Entry("vidtrans.networks.unet:UNet256", "the U-Net of pix2pix: 8 downsamplings, 54 M parameters"),
         "unet-512": Entry("vidtrans.networks.unet:UNet512", "pix2pix's U-Net for 512 pixels and up: 67 M parameters"),
         "unet-small": Entry("vidtrans.networks.unet_small:UNetSmall", "trains in minutes on a CPU: 1.4 M parameters"),
+        "warp-mix": Entry(
+            "vidtrans.networks.warp_mix:WarpMix",
+            "for next-frame: moves the latest frame and repaints some of it: 1.5 M",
+        ),
         "residual": Entry(
             "vidtrans.networks.residual:Residual",
             "repaints textures without skips, as CycleGAN does: 11 M, slow on a CPU",

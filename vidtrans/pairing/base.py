@@ -16,10 +16,14 @@ Drawing = Literal["", "lines", "flats"]
 
 @dataclass(frozen=True)
 class Step:
-    """A pair within a shot: the positions of the frames that make the input, and that of the target."""
+    """A pair within a shot: the positions of the frames that make the input, and that of the target.
+
+    ``phase``: where on the clock it lies, in [0, 1), for pairings that have one.
+    """
 
     inputs: tuple[int, ...]
     target: int
+    phase: float | None = None
 
 
 class Pairing(Protocol):
@@ -34,7 +38,8 @@ class Pairing(Protocol):
     takes, 'lines' on paper or 'flats'; '' for none.
     ``enlarges``: how many times larger than its source a render is. ``guides``: the names of the pictures that stand
     for a frame, where a source is a folder of guides; a frame is then one picture of each. ``knob``: the setting that
-    is worth trying first when a render does not look right; '' for none.
+    is worth trying first when a render does not look right; '' for none. ``stride``: how many of ``steps`` further on
+    lies the pair that follows one in time. ``clocked``: the network sees a clock beside its pictures, see ``clock``.
 
     All pictures are uint8 (or uint16, see ``deep`` and ``finish``), the same size within a call; frames and outputs are
     (H, W, 3), what a network sees is (H, W, in_channels), masks are (H, W).
@@ -67,6 +72,12 @@ class Pairing(Protocol):
 
     @property
     def guides(self) -> tuple[str, ...]: ...
+
+    @property
+    def stride(self) -> int: ...
+
+    @property
+    def clocked(self) -> bool: ...
 
     def steps(self, num_frames: int) -> Iterator[Step]:
         """The pairs of a shot of ``num_frames`` frames."""
@@ -117,6 +128,14 @@ class PlainPairing:
     finishes: ClassVar[bool] = False
     enlarges = 1
     guides: tuple[str, ...] = ()
+
+    @property
+    def stride(self) -> int:
+        return 1
+
+    @property
+    def clocked(self) -> bool:
+        return False
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
         """(H, W, 3) uint8 frames, oldest first → (H, W, in_channels) uint8."""

@@ -11,7 +11,20 @@ HARMONICS = (1, 2, 4, 8)
 CHANNELS = 2 * len(HARMONICS)
 
 
+def picture_channels(channels: int, clocked: bool) -> int:
+    """How many of an input's channels are of pictures; they come first."""
+    return channels - (CHANNELS if clocked else 0)
+
+
 def clock(phase: float) -> np.ndarray:
     """(CHANNELS,) float32 in [-1, 1]: sine and cosine of 2π·k·phase for each harmonic k, in turn."""
     turns = 2 * np.pi * phase * np.array(HARMONICS)
     return np.stack([np.sin(turns), np.cos(turns)], axis=1).reshape(-1).astype(np.float32)
+
+
+def with_clock(shown: np.ndarray, phase: float | None) -> np.ndarray:
+    """(H, W, C) uint8 or uint16 → (H, W, C + CHANNELS), the clock as planes of full scale for −1 … 1; as is without."""
+    if phase is None:
+        return shown
+    hands = np.rint((clock(phase) + 1) * (np.iinfo(shown.dtype).max / 2)).astype(shown.dtype)
+    return np.dstack([shown, np.broadcast_to(hands, (*shown.shape[:2], CHANNELS))])

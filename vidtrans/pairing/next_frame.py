@@ -1,8 +1,8 @@
-"""A frame → the one that follows it: the dataset of next-frame prediction."""
+"""Frames → the one that follows them: the dataset of next-frame prediction."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -27,7 +27,11 @@ class NextFrameSettings:
 
 
 class NextFrame(PlainPairing):
-    """Pairs never span a cut: they are made within a shot."""
+    """Pairs never span a cut: they are made within a shot.
+
+    With a clock, the pairs of a shot of L frames are 2 (L − 1), for each place of a timeline that goes forwards through
+    the shot and back again. With as many frames left out as ``step`` jumps over, it still closes.
+    """
 
     name = "next-frame"
     version = 1
@@ -42,13 +46,31 @@ class NextFrame(PlainPairing):
         return 3 * self.settings.context + (CHANNELS if self.settings.clock else 0)
 
     @property
+    def clocked(self) -> bool:
+        return self.settings.clock
+
+    @property
+    def stride(self) -> int:
+        return self.settings.step
+
+    @property
     def min_frames(self) -> int:
         return (self.settings.context - 1) * self.settings.step + self.settings.step + 1
 
     def steps(self, num_frames: int) -> Iterator[Step]:
-        step, reach = self.settings.step, (self.settings.context - 1) * self.settings.step
-        for position in range(reach, num_frames - step):
-            yield Step(tuple(range(position - reach, position + 1, step)), position + step)
+        step, reach = self.settings.step, self.settings.context * self.settings.step
+        if not self.settings.clock:
+            for target in range(reach, num_frames):
+                yield Step(tuple(range(target - reach, target, step)), target)
+            return
+        places = 2 * (num_frames - 1)
+        frame: Callable[[int], int] = lambda place: min(place % places, -place % places)  # noqa: E731
+        for place in range(places if num_frames >= self.min_frames else 0):
+            yield Step(tuple(frame(p) for p in range(place - reach, place, step)), frame(place), place / places)
+
+    def visible(self, shown: np.ndarray) -> np.ndarray:
+        """The latest frame."""
+        return shown[..., 3 * (self.settings.context - 1) : 3 * self.settings.context]
 
     def history(self, position: int, first: int) -> tuple[int, ...]:
         """Past frames, oldest first; before the shot's start its first frame is repeated."""

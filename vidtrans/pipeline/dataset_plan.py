@@ -223,6 +223,7 @@ def _open_sources(request: Request, pairing: Pairing, context: Context) -> tuple
                 "first": first,
                 "stop": stop,
                 "target": other.digest if other else None,
+                "rate": str(clip.index.rate / request.settings.every),
                 **({} if request.settings.cuts == AUTO else {"cuts": [s for s in clip.shots if s > 0]}),
             }
         )

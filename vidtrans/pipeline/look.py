@@ -50,6 +50,12 @@ class Look:
             )
         return made
 
+    def check_renders(self) -> None:
+        """Raises UsageError for a model whose pictures come from a clock: a clip has none."""
+        if self.pairing.clocked:
+            why = "it goes by a clock of its own, not by the frames of a clip"
+            raise UsageError(f"model '{self.name}'", why, "use vidtrans dream, or a model of --preset next-frame")
+
     def working_size(self, wanted: str, source: tuple[int, int]) -> tuple[int, int]:
         """(width, height) at which the model runs on a ``source`` of that size, for a ``rendering.size``."""
         factor = self.pairing.enlarges

@@ -53,6 +53,7 @@ def stylize(
     """
     began = time.monotonic()
     look = find_look(model, context, recipe.look)
+    look.check_renders()
     settings = RenderSettings.of(recipe, look, context.device).resolved(is_stills(video), output)
     wanted = output or default_output(video, model, settings.encoding)
     place = Place.find(wanted, settings.encoding, one_picture=is_one_picture(video))
@@ -157,7 +158,7 @@ def stylize_many(
 ) -> list[tuple[Path, Table | Exception]]:
     """Several clips, one after another; a failed one is named and passed over. ``output`` is then a folder."""
     encoding = recipe.settings("encoding", EncodingSettings)
-    find_look(model, context, recipe.look)  # a wrong model fails once, not once a clip
+    find_look(model, context, recipe.look).check_renders()  # a wrong model fails once, not once a clip
     outputs = plan_outputs(videos, model, output or Path(), encoding)
     for video, place in zip(videos, outputs, strict=True):  # no clip's result may be another's source
         made = encoding.resolved(pictures=is_stills(video), output=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import torch
 
 from vidtrans.data.augment import crop_size
-from vidtrans.data.dataset import Dataset, check_sizes
+from vidtrans.data.dataset import Dataset, Pair, check_sizes
 from vidtrans.data.loader import Batches, Loader, NoiseLoader
 from vidtrans.data.motion import find_motion
 from vidtrans.data.plate import Plate
@@ -23,6 +24,8 @@ from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import build_discriminator, build_generator, full_table, initialise
 from vidtrans.networks.plate import painter_of
 from vidtrans.pairing.base import pairing_record
+from vidtrans.pairing.clock import CHANNELS, picture_channels
+from vidtrans.pairing.next_frame import NextFrame
 from vidtrans.pipeline.context import Context
 from vidtrans.pipeline.plate import planned, plate_of
 from vidtrans.pipeline.recipe import Recipe
@@ -30,6 +33,7 @@ from vidtrans.pipeline.stages import TrainStage, libraries
 from vidtrans.pipeline.train_start import start_with
 from vidtrans.settings import Table, to_table
 from vidtrans.training import perceptual
+from vidtrans.training.chains import Chains, OwnFrames
 from vidtrans.training.evaluation import evenly
 from vidtrans.training.memory import ask_for_huge_pages
 from vidtrans.training.parallel import ALONE, Team
@@ -70,6 +74,8 @@ class TrainJob:
         self.start, self.context = start, context
         self.pairing = dataset.pairing
         self.pairs = dataset.role("train")
+        if self.pairing.clocked:
+            self.pairs = self._one_shot()
         if picture_size is None:
             check_sizes([*self.pairs, *dataset.role("held-out")])
         self.device = resolve_device(team.device(context.device))
@@ -78,8 +84,27 @@ class TrainJob:
             remedy = "give --from MODEL, or leave it out"
             raise UsageError("training.freeze", "there are no weights to keep in a run that starts anew", remedy)
         self.generator_name, self.generator_table = recipe.choice("generator")
+        self._tell_of_clock()
         self.discriminator_name, self.discriminator_table = recipe.choice("discriminator")
         self.threads = torch.get_num_threads() if self.device.kind == "cpu" else 0
+
+    def _one_shot(self) -> list[Pair]:
+        """The pairs of the longest shot: there is one clock, and it does not tell one shot from another."""
+        shots: dict[tuple[int, int], list[Pair]] = {}
+        for pair in self.pairs:
+            shots.setdefault(pair.shot, []).append(pair)
+        longest = max(shots.values(), key=len, default=[])
+        if len(shots) > 1:
+            self.context.note(f"a clock goes through one shot: the longest of {len(shots)} is learned, the rest is not")
+        return longest
+
+    def _tell_of_clock(self) -> None:
+        """A generator that reads a clock has to know whether there is one. Raises UsageError where told otherwise."""
+        if "clock" not in {f.name for f in fields(GENERATORS.load(self.generator_name).Settings)}:
+            return
+        has = CHANNELS if self.pairing.clocked else 0
+        if (told := self.generator_table.setdefault("clock", has)) != has:
+            raise UsageError(f"generator.clock={told}", f"that of this dataset has {has} channels", "leave it out")
 
     @cached_property
     def plate(self) -> Plate | None:
@@ -146,7 +171,22 @@ class TrainJob:
                     "train on larger pictures (--size never enlarges), raise training.crop, or take fewer layers",
                 )
         model = Pix2Pix(generator, discriminator, self.settings, self.device, self.precision, self._rarity(), self.team)
-        return Run(folder, model, loader, self.context.seed, [total])
+        pictures = picture_channels(self.pairing.in_channels, self.pairing.clocked)
+        return Run(folder, model, loader, self.context.seed, [total], chains=self._chains(loader), pictures=pictures)
+
+    def _chains(self, loader: Batches) -> Chains | None:
+        """What lets own outputs become inputs, if that is asked for; not in a trial with noise. Raises UsageError."""
+        if not self.settings.chains:
+            return None
+        if not isinstance(self.pairing, NextFrame):
+            why = f"in '{self.pairing.name}' no output becomes an input"
+            raise UsageError("training.chains", why, "leave it out, or learn from a dataset of --pairing next-frame")
+        if self.team.size > 1:
+            remedy = "train in one process, or with --set training.chains=0"
+            raise UsageError("training.chains", "a chain lives in one process, and several share this run", remedy)
+        if not isinstance(loader, Loader):
+            return None
+        return Chains(loader, OwnFrames(self.pairing.settings.context), self.settings)
 
     def _rarity(self) -> torch.Tensor | None:
         """What the colours of the training pictures weigh; a dataset that is only planned has none."""

@@ -21,6 +21,7 @@ from vidtrans.model import ModelRecord, load_generator, save_model
 from vidtrans.pipeline import earlier_runs
 from vidtrans.pipeline.cache import Entry
 from vidtrans.pipeline.plate import offer
+from vidtrans.pipeline.rollout import rollouts_of
 from vidtrans.pipeline.stages import TrainStage
 from vidtrans.pipeline.train_job import NORM_PICTURES, NORMALISATION, TrainJob
 from vidtrans.settings import Table
@@ -73,6 +74,7 @@ class TrainRun:
             "device": f"{job.device.kind} {job.precision}" + (f" × {job.team.size}" if job.team.size > 1 else ""),
             "seed": stage.seed,
         } | {name: value for name, value in self.settings.for_key().items() if name not in ("steps", "precision")}
+        self.rollouts = rollouts_of(job.dataset, job.pairs)
         pairs = self.held_out or job.pairs
         self.watched = Watched(watched, self.pairing, pairs, self.run, self._latest, facts)
 
@@ -136,7 +138,10 @@ class TrainRun:
     def _score(self) -> None:
         run, settings = self.run, self.settings
         generator = self._ready(run.model.learned)
-        scores = score(self._engine(generator), self.pairing, evenly(self.held_out, SCORED_ON_THE_WAY))
+        engine = self._engine(generator)
+        scores = score(engine, self.pairing, evenly(self.held_out, SCORED_ON_THE_WAY))
+        if self.rollouts:
+            scores |= self.rollouts.on_the_way(engine)
         run.scores.append((run.step, scores))
         if best_of(run.scores, settings.best_by) == run.step:
             save_model(self.entry.folder / BEST_FILE, generator, self._record(scores))
@@ -164,13 +169,16 @@ class TrainRun:
             note(f"the model is the best state, of step {best}; the last one is {last}")
         else:
             remove(last)  # of a run that was stopped, and has now come to its end
-            if told := advice(run.scores):
-                note(f"{told}; the best state is {self.watched.folder / BEST_FILE}")
+            if advised := advice(run.scores):
+                note(f"{advised}; the best state is {self.watched.folder / BEST_FILE}")
         generator = self._ready(delivered)
         scores = score(self._engine(generator), self.pairing, self.held_out) if self.held_out else {}
-        save_model(self.entry.folder / MODEL_FILE, generator, self._record(scores, step))
-        self.watched.draw(scores)
+        dreamt = self.rollouts.score(self._engine(generator)) if self.rollouts else None
+        told = {"dreamt": dreamt.scores} if dreamt else {}
+        save_model(self.entry.folder / MODEL_FILE, generator, self._record(scores, step, told))
+        self.watched.draw(scores, dreamt)
         result = self.job.summary(self.output, run.step) | {"history": run.history, "held_out": scores, "best": best}
+        result |= told
         result["report"] = str(self.watched.report)
         meta = {"run_key": self.stage.run_key, "steps": self.stage.steps, "result": result}
         self.entry.finish(meta, (MODEL_FILE,))
@@ -207,8 +215,8 @@ class TrainRun:
         reestimate(generator, inputs(evenly(self.job.pairs, NORM_PICTURES)))
         return generator
 
-    def _record(self, scores: Table, step: int | None = None) -> ModelRecord:
-        """Of the state of ``step``, unless said otherwise the one that the run is at."""
+    def _record(self, scores: Table, step: int | None = None, more: Table | None = None) -> ModelRecord:
+        """Of the state of ``step``, unless said otherwise the one that the run is at. ``more`` is told of training."""
         run, stage, job = self.run, self.stage, self.job
         first = read_picture(job.pairs[0].target)
         tail = run.rows[-100:]
@@ -232,9 +240,11 @@ class TrainRun:
                 "step": run.step if step is None else step,
                 "losses": dict(zip(run.model.columns, losses, strict=False)),
                 "held_out": scores,
-            },
+            }
+            | (more or {}),
             card=stage.card,
             plate=job.plate.for_record() if job.plate else {},
+            dream=self.rollouts.for_record() if self.rollouts else {},
         )
 
 

@@ -94,6 +94,7 @@ def try_out(
     settings = [RenderSettings.of(recipe, look, context.device).rendering for look in looks]
     asked = [v for text in vary for v in parse_variations(text)]
     for look, rendering in zip(looks, settings, strict=True):
+        look.check_renders()
         _check(look, rendering, asked)
     request = {
         "command": "try",

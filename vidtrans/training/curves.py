@@ -43,11 +43,13 @@ LOSSES = {
     "detail": Words("G: detail", "", "Difference in how much fine texture there is around each place."),
     "perceptual": Words("G: perceptual", "", "Distance between output and target as a network sees them."),
 }
+CHAINS = Words("Chains", "frames", "How many of its own frames an input goes back to: the dreams it learns from.")
 SCORES = {
     "l1": Words("L1", "", "Mean distance to the target, where colours are from 0 to 1; lower is better.", -math.inf),
     "psnr": Words("PSNR", "dB", "Closeness, pixel by pixel; higher is better. It favours what is blurred.", math.inf),
     "ssim": Words("SSIM", "", "Likeness of local structure, at most 1; higher is better.", math.inf),
     "sharpness": Words("Sharpness", "× target", "1 is as sharp as the targets; what is below is softer.", 1.0),
+    "horizon": Words("Ten frames on", "dB", "Closeness of the tenth frame that is made of its own.", math.inf),
     "segmentation": Words("Re-segmentation", "", "Share of the map that can be read back; higher is better.", math.inf),
 }
 

@@ -12,6 +12,7 @@ from vidtrans.data.split import spread
 from vidtrans.inference.engine import Engine
 from vidtrans.metrics.picture import SSIM_WINDOW, l1, psnr, sharpness, ssim
 from vidtrans.pairing.base import Pairing
+from vidtrans.pairing.clock import with_clock
 from vidtrans.settings import Table
 from vidtrans.video.picture import read_picture
 
@@ -28,7 +29,7 @@ def evenly(pairs: Sequence[Pair], count: int) -> list[Pair]:
 def shown_of(pairing: Pairing, pair: Pair) -> np.ndarray:
     """What the network sees of a pair: noise and holes are drawn, the same for a pair every time."""
     rng = np.random.Generator(np.random.Philox(key=crc32(pair.target.name.encode())))
-    return pairing.taught([read_picture(p) for p in pair.inputs], rng)
+    return with_clock(pairing.taught([read_picture(p) for p in pair.inputs], rng), pair.phase)
 
 
 def apply(engine: Engine, pairing: Pairing, pair: Pair) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

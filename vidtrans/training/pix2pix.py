@@ -89,6 +89,8 @@ class Pix2Pix:
         self.scaler_g, self.scaler_d = self._scaler(), self._scaler()
         self.average = Average(self.generator, settings.ema) if settings.ema else None
         self.glimpses = Glimpses()
+        self._judged = self.discriminator is not None  # in this step
+        self.painted = torch.empty(0)  # what the last step painted, (N, 3, H, W) float32, without its graph
         self.weights = {"gan": settings.gan, "l1": settings.l1} | self._further_weights()
 
     def _further_weights(self) -> dict[str, float]:
@@ -118,11 +120,22 @@ class Pix2Pix:
         """In fp16, gradients would be lost below 6e-8: the loss is scaled up by what they can bear."""
         return torch.amp.GradScaler(self.device.kind, enabled=self.precision == "fp16")
 
-    def step(self, inputs: Tensor, targets: Tensor, *, lr: float, seed: int, weights: Tensor | None = None) -> Losses:
+    def step(
+        self,
+        inputs: Tensor,
+        targets: Tensor,
+        *,
+        lr: float,
+        seed: int,
+        weights: Tensor | None = None,
+        judged: bool = True,
+    ) -> Losses:
         """One step on (N, C, H, W) and (N, 3, H, W) float32 in [−1, 1]; ``seed`` decides the dropout.
 
-        ``weights`` (N, 1, H, W): of each pixel's L1. Raises DeviceError when the device's memory does not do.
+        ``weights`` (N, 1, H, W): of each pixel's L1. ``judged``: the discriminator takes part. Raises DeviceError when
+        the device's memory does not do.
         """
+        self._judged = judged and self.discriminator is not None
         try:
             return self._step(inputs, targets, lr, seed, weights)
         except RuntimeError as error:
@@ -171,7 +184,7 @@ class Pix2Pix:
     def _update_discriminator(self, parts: list[_Part], lr: float) -> Tensor:
         """max log D(x, y) + log(1 − D(x, G(x))), halved to slow D relative to G; or another objective's loss."""
         total = torch.zeros((), device=self.device.torch)
-        if self.discriminator is None or self.optimizer_d is None:
+        if not self._judged or self.discriminator is None or self.optimizer_d is None:
             return total
         self.discriminator.train().requires_grad_(True)
         self.optimizer_d.zero_grad(set_to_none=True)
@@ -195,15 +208,19 @@ class Pix2Pix:
         if self.discriminator is not None:
             self.discriminator.requires_grad_(False)
         self.optimizer_g.zero_grad(set_to_none=True)
-        totals = {name: torch.zeros((), device=self.device.torch) for name in self.weights}
+        total = torch.zeros((), device=self.device.torch)
+        totals = {name: total.clone() for name in self.weights}
+        painted = []
         for part in parts:
             fake = self._paint(part) if part.fake is None else part.fake
+            painted.append(fake.detach())
             self.glimpses.add(fake, part.y)
             terms = self._terms(part, fake)
-            loss = sum((self.weights[name] * term for name, term in terms.items()), torch.zeros_like(totals["l1"]))
+            loss = sum((self.weights[name] * term for name, term in terms.items()), total)
             self.scaler_g.scale(loss * part.share).backward()
             for name, term in terms.items():
                 totals[name] += term.detach() * part.share
+        self.painted = torch.cat(painted)
         self.team.average_gradients(self.generator)
         _descend(self.optimizer_g, self.scaler_g, lr)
         return totals
@@ -212,7 +229,7 @@ class Pix2Pix:
         """What G minimises, each loss unweighted."""
         y, weights = part.y, self.weights
         terms = {}
-        if self.discriminator is not None:
+        if self._judged:
             [on_fake] = self._judge(part.x, fake)
             terms["gan"] = losses.generator_loss(self.objective, on_fake)
             features = {"feature_matching": losses.feature_matching}

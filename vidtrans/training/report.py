@@ -20,12 +20,13 @@ import cv2
 import numpy as np
 
 from vidtrans.files import write_bytes
-from vidtrans.training.curves import LOSSES, SCORES, Curve, Marks, Words, figure, panel, thin, window_of
+from vidtrans.training.curves import CHAINS, LOSSES, SCORES, Curve, Marks, Words, figure, panel, thin, window_of
+from vidtrans.training.dreamt import Dreamt, section
 from vidtrans.video.layout import cell_size
 from vidtrans.video.picture import resize
 
 # What a report may weigh. Pictures are a third larger as text: 4 MB and the curves' few hundred kB.
-FILM_BYTES, SHEET_BYTES = 1_500_000, 1_500_000
+FILM_BYTES, SHEET_BYTES, STRIP_BYTES = 1_500_000, 1_500_000, 200_000
 MAX_FILM, MAX_SHEETS = 96, 12
 FILM_SIDE, SHEET_SIDE = 384, 1400  # pixels on the long side
 # (JPEG quality, scale): the first at which pictures are within their budget is taken.
@@ -41,6 +42,7 @@ class TrainingReport:
     ``facts``: a table in this order, values as they shall be read; ``columns`` and ``rows``: the losses of every step
     from 1 on; ``balance``: D's loss where it cannot tell one from the other; ``scores``: (step, means over held-out
     pairs), as of ``evaluation.score``; ``best``: the step whose state is kept as the best; ``warnings``: (step, text);
+    ``ages``: (step, youngest, mean, oldest) of the chains under way; ``dreamt``: what it makes of its own frames;
     ``sheets``: (step, the preview timeline's picture); ``film``: (step, output) of one pair, with its ``shown`` input
     and its ``target``. Pictures are (H, W, 3) uint8 RGB. Steps ascend.
 
@@ -55,6 +57,8 @@ class TrainingReport:
     scores: Sequence[tuple[int, Mapping[str, float | None]]] = ()
     best: int | None = None
     warnings: Sequence[tuple[int, str]] = ()
+    ages: Sequence[tuple[int, int, float, int]] = ()
+    dreamt: Dreamt | None = None
     sheets: Sequence[tuple[int, np.ndarray]] = ()
     film: Sequence[tuple[int, np.ndarray]] = ()
     shown: np.ndarray | None = None
@@ -92,6 +96,7 @@ def render(report: TrainingReport) -> str:
         _summary(report),
         _warnings(report),
         _film(report),
+        _dreamt(report),
         _scores(report),
         _losses(report),
         _sheets(report),
@@ -160,6 +165,12 @@ def _film(report: TrainingReport) -> str:
     )
 
 
+def _dreamt(report: TrainingReport) -> str:
+    if report.dreamt is None:
+        return ""
+    return section(report.dreamt, _data_uris([p for _, p in report.dreamt.strip], FILM_SIDE, STRIP_BYTES))
+
+
 def _scores(report: TrainingReport) -> str:
     """A panel for each score, and the figures as a table."""
     names = _score_names(report)
@@ -213,6 +224,9 @@ def _losses(report: TrainingReport) -> str:
             panels.append(panel(_words(LOSSES, name), thin(values), _marks(report), kind, level=level))
     if not panels:
         return ""
+    if report.ages:
+        steps, low, mean, high = np.array(report.ages, float).T
+        panels.append(panel(CHAINS, Curve(steps, low, high, mean), _marks(report), "other"))
     lost = sum(1 for row in report.rows if not all(map(math.isfinite, row)))
     told = (
         f"Unweighted, on the training pictures. The line is a mean over {window_of(len(report.rows)):,} steps, "

@@ -56,6 +56,25 @@ class TrainingSettings:
         False,
         "paint onto the still background of the training pictures: for clips of this one camera position only",
     )
+    chains: float = setting(
+        0.0,
+        "share of a batch that goes on from the network's own outputs, as a dream does; for next-frame",
+        low=0.0,
+        high=1.0,
+    )
+    chain_length: int = setting(120, "how often in a row, at most; from half of the run on", low=4, high=10_000)
+    noise: float = setting(
+        0.0,
+        "deviation of noise on the input's pictures, where colours are from -1 to 1: what is made need not be perfect",
+        low=0.0,
+        high=1.0,
+    )
+    gan_from: float = setting(
+        0.0,
+        "share of the run after which the adversarial loss, the dearest part of a step, begins",
+        low=0.0,
+        high=1.0,
+    )
     rebalance: bool = setting(
         False, "the L1 of a pixel counts the more the rarer its colour is in the training pictures"
     )
@@ -103,7 +122,8 @@ class TrainingSettings:
     # What came later: in a key it is only where it is not at its default, so that keys from before hold.
     added: ClassVar[tuple[str, ...]] = (
         *("adversarial", "l2", "feature_matching", "perceptual", "perceptual_network", "rebalance"),
-        *("accumulate", "ema", "freeze", "motion", "plate", "conditional", "detail"),
+        *("accumulate", "ema", "freeze", "motion", "plate", "conditional", "detail", "chains", "chain_length"),
+        *("noise", "gan_from"),
         *("score_every", "best_by", "deliver", "patience", "snapshots"),
     )
     unrecorded: ClassVar[tuple[str, ...]] = ("checkpoint_seconds", "preview_seconds")

@@ -19,6 +19,7 @@ from vidtrans.errors import Interrupted, VidtransError
 from vidtrans.events import Note, Progress, Report, Stop
 from vidtrans.settings import Table
 from vidtrans.training import health
+from vidtrans.training.chains import Chains
 from vidtrans.training.checkpoint import load_checkpoint, save_checkpoint
 from vidtrans.training.parallel import ALONE, Team
 from vidtrans.training.pix2pix import Losses, Pix2Pix
@@ -34,6 +35,8 @@ class Run:
 
     ``history`` holds the step counts it was asked for so far: raising ``--steps`` later adds one. ``rows``: the losses
     of every step; ``scores``: (step, held-out scores); ``warnings``: (step, text). ``enough``: it is to stop here.
+    ``chains``: where own outputs become inputs. ``pictures``: how many of the input's channels, the first, are of
+    pictures, and take noise.
     """
 
     folder: Path
@@ -46,6 +49,8 @@ class Run:
     scores: list[tuple[int, Table]] = field(default_factory=list)
     warnings: list[tuple[int, str]] = field(default_factory=list)
     enough: bool = False
+    chains: Chains | None = None
+    pictures: int = 0
 
     @property
     def total(self) -> int:
@@ -58,6 +63,8 @@ class Run:
         rows = torch.tensor(self.rows, dtype=torch.float32).reshape(-1, len(self.model.columns))
         told = {"scores": self.scores, "warnings": self.warnings, "enough": self.enough}
         state = {"step": self.step, "history": self.history, "rows": rows, **told, **self.model.state()}
+        if self.chains:
+            state["chains"] = self.chains.state()
         save_checkpoint(self.folder, self.step, state)
         return True
 
@@ -72,6 +79,8 @@ class Run:
 
     def adopt(self, state: dict[str, Any]) -> None:
         self.model.restore(state)
+        if self.chains:
+            self.chains.restore(state["chains"])
         self.step, self.rows = int(state["step"]), state["rows"].tolist()
         self.scores, self.warnings = list(state.get("scores", ())), list(state.get("warnings", ()))
         self.enough = bool(state.get("enough"))
@@ -135,6 +144,8 @@ def train(
         report(Progress("training", run.step, run.total, "steps", _detail(run)))
         if run.step % health.EVERY == 0:
             _warn(run, report)
+            if run.chains:
+                run.chains.log(run.step)
         if milestones and run.step in milestones:
             milestones[run.step](run)
         if team.any(run.enough):
@@ -166,7 +177,8 @@ def _detail(run: Run) -> str:
 def _warn(run: Run, report: Report) -> None:
     """Say what is wrong with the two networks, each thing once."""
     model = run.model
-    judged = [row[2] for row in run.rows[-health.WINDOW :]] if model.discriminator is not None else []
+    began = math.ceil(model.settings.gan_from * run.total)  # before that, D's loss is 0 and says nothing
+    judged = [row[2] for row in run.rows[began:][-health.WINDOW :]] if model.discriminator is not None else []
     heard = {text.partition(":")[0] for _, text in run.warnings}
     for concern in health.concerns(judged, model.objective.balance, model.glimpses.variation()):
         if concern.partition(":")[0] not in heard:
@@ -177,13 +189,29 @@ def _warn(run: Run, report: Report) -> None:
 def one_step(run: Run, batch: Batch) -> Losses:
     """The update of step ``run.step``."""
     rate = learning_rate(run.step, run.total, run.model.settings)
-    return _take(run, batch, lr=rate, seed=step_seed(run.seed, run.step))
+    return _take(run, batch, lr=rate, seed=step_seed(run.seed, run.step), progress=run.step / run.total)
 
 
-def _take(run: Run, batch: Batch, *, lr: float, seed: int) -> Losses:
+def _take(run: Run, batch: Batch, *, lr: float, seed: int, progress: float) -> Losses:
+    if run.chains:
+        batch = run.chains.mixed(batch, seed, progress)
+    settings = run.model.settings
     inputs, targets = torch.from_numpy(batch.inputs), torch.from_numpy(batch.targets)
+    if settings.noise:
+        inputs = _noisy(inputs, settings.noise, run.pictures, seed + run.model.team.rank)
     weights = None if batch.weights is None else torch.from_numpy(batch.weights)
-    return run.model.step(inputs, targets, lr=lr, seed=seed, weights=weights)
+    judged = progress >= settings.gan_from
+    losses = run.model.step(inputs, targets, lr=lr, seed=seed, weights=weights, judged=judged)
+    if run.chains:
+        run.chains.keep(batch, run.model.painted)
+    return losses
+
+
+def _noisy(inputs: torch.Tensor, sigma: float, pictures: int, seed: int) -> torch.Tensor:
+    """(N, C, H, W) with normal noise on its first channels; those of a clock stay as they are."""
+    shape = (len(inputs), pictures, *inputs.shape[2:])
+    drawn = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+    return torch.cat([inputs[:, :pictures] + sigma * drawn, inputs[:, pictures:]], dim=1)
 
 
 def steps_for(run: Run, minutes: float) -> int:
@@ -196,17 +224,20 @@ def seconds_per_step(run: Run) -> float:
 
     All processes of a team take it together, as many steps each.
     """
-    team = run.model.team
+    team, alone = run.model.team, run.model.settings.gan_from
     for step in range(WARM_UP):
-        seconds = _trial(run, step)
+        seconds = _trial(run, step, 1.0)
     fits = TRIAL_SECONDS / max(seconds, 1e-4)
     count = round(team.mean([min(max(fits, TRIAL_STEPS[0]), TRIAL_STEPS[1])])[0])
-    taken = [_trial(run, WARM_UP + at) for at in range(count)]
-    return team.mean([statistics.median(taken)])[0]
+    seconds = 0.0
+    for share, progress in ((alone, 0.0), (1 - alone, 1.0)):  # before and after the adversarial loss begins
+        if share:
+            seconds += share * statistics.median(_trial(run, WARM_UP + at, progress) for at in range(count))
+    return team.mean([seconds])[0]
 
 
-def _trial(run: Run, step: int) -> float:
+def _trial(run: Run, step: int, progress: float) -> float:
     """The seconds that a step takes."""
     began = time.perf_counter()
-    _take(run, run.loader.make(step), lr=run.model.settings.lr, seed=step)
+    _take(run, run.loader.make(step), lr=run.model.settings.lr, seed=step, progress=progress)
     return time.perf_counter() - began

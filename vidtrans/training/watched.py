@@ -16,6 +16,7 @@ from vidtrans.files import write_bytes
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import Pairing
 from vidtrans.settings import Table
+from vidtrans.training.dreamt import Dreamt
 from vidtrans.training.evaluation import apply, evenly, shown_of
 from vidtrans.training.report import TrainingReport, film_steps, write_report
 from vidtrans.training.sheets import Timeline, forget_beyond, numbered, preview_sheet
@@ -86,10 +87,15 @@ class Watched:
         output = apply(self.engine(), self.pairing, self.subject)[1]
         write_picture(self.film / f"{self.run.step:08d}.png", output)
 
-    def draw(self, scores: Table) -> None:
-        """Both pages as far as the run came; ``scores``: of the model that came of it, {} while there is none."""
+    def draw(self, scores: Table, dreamt: Dreamt | None = None) -> None:
+        """Both pages as far as the run came.
+
+        ``scores``: of the model that came of it, {} while there is none; ``dreamt``: what that makes of its own frames.
+        """
         run = self.run
         self.timeline.draw(run.rows, scores)
+        if dreamt is not None:
+            write_picture(self.folder / "dream.png", np.hstack([picture for _, picture in dreamt.strip]))
         target = read_picture(self.subject.target)
         pictures = [(int(f.stem), read_picture(f)) for f in numbered(self.film, ".png")]
         write_report(
@@ -103,6 +109,8 @@ class Watched:
                 scores=run.scores,
                 best=best_of(run.scores, run.model.settings.best_by),
                 warnings=run.warnings,
+                ages=run.chains.ages if run.chains else (),
+                dreamt=dreamt,
                 sheets=[(step, np.hstack(cells)) for step, cells in self.timeline.kept()],
                 film=[(step, picture) for step, picture in pictures if picture.shape == target.shape],
                 shown=self.pairing.visible(shown_of(self.pairing, self.subject)),

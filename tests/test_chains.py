@@ -1,0 +1,325 @@
+"""Chains: own outputs become inputs, in a pool that a resumed run takes up exactly."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from chain import said, said_json, tiny_flags
+from clips import moving_frames, scene, write_clip
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vidtrans.data.dataset import Pair, open_dataset
+from vidtrans.data.loader import Batch, Loader
+from vidtrans.data.split import split_roles
+from vidtrans.events import silent
+from vidtrans.pairing.clock import CHANNELS
+from vidtrans.pairing.next_frame import NextFrame, NextFrameSettings
+from vidtrans.settings import Table
+from vidtrans.training.chains import POOL, SHORTEST, Chains, OwnFrames, round_trip, successors
+from vidtrans.training.checkpoint import load_checkpoint
+from vidtrans.training.settings import TrainingSettings
+
+
+def pairs_of(shots: Sequence[Sequence[str]], pairing: NextFrame) -> list[Pair]:
+    """The pairs of shots of frames with the given roles, as a dataset makes them: of one role throughout."""
+    found = []
+    for shot, roles in enumerate(shots):
+        for place, step in enumerate(pairing.steps(len(roles))):
+            used = {roles[i] for i in (*step.inputs, step.target)}
+            if used in ({"train"}, {"held-out"}):
+                inputs = tuple(Path(f"{shot}/{i}") for i in step.inputs)
+                found.append(
+                    Pair(inputs, Path(f"{shot}/{step.target}"), roles[step.target], (0, shot), place, step.phase)
+                )
+    return found
+
+
+shots_with_holes = st.lists(
+    st.builds(split_roles, st.integers(3, 40), st.sampled_from([0.0, 0.2]), st.integers(1, 4), st.integers(0, 2)),
+    min_size=1,
+    max_size=3,
+)
+
+
+@given(shots_with_holes, st.integers(1, 3), st.integers(1, 2), st.booleans())
+def test_what_follows_a_pair_has_its_target_as_the_latest_frame(
+    shots: list[list[str]], step: int, context: int, clock: bool
+) -> None:
+    """Across no cut and no held-out gap; around both ends of a clock's timeline."""
+    pairing = NextFrame(NextFrameSettings(step, context, clock))
+    pairs = pairs_of(shots, pairing)
+    following = successors(pairs, pairing.stride)
+    places = {p.shot: round_trip(pairs, p.shot) for p in pairs if p.phase}
+    for pair, k in zip(pairs, following, strict=True):
+        if k is not None:
+            after = pairs[k]
+            assert after.inputs[-1] == pair.target
+            assert after.inputs[:-1] == pair.inputs[1:]
+            assert after.shot == pair.shot
+            assert after.role == pair.role
+            on = after.place - pair.place
+            assert on == step if not clock else on % places[pair.shot] == step
+        else:  # there truly is none
+            wanted = (pair.place + step) % places[pair.shot] if clock and pair.shot in places else pair.place + step
+            assert not any(p.shot == pair.shot and p.place == wanted for p in pairs)
+
+
+@given(st.integers(2, 60), st.integers(1, 4))
+def test_a_whole_shot_on_a_clock_has_no_end(length: int, step: int) -> None:
+    pairing = NextFrame(NextFrameSettings(step, 1, clock=True))
+    pairs = pairs_of([["train"] * length], pairing)
+    if length < pairing.min_frames:
+        assert pairs == []
+        return
+    assert None not in successors(pairs, step)
+    assert len(pairs) == 2 * (length - 1) == round_trip(pairs, (0, 0))
+    assert [p.phase for p in pairs] == sorted({p.phase for p in pairs})
+
+
+def dataset(folder: Path, count: int = 24) -> list[Path]:
+    folder.mkdir(exist_ok=True)
+    files = [folder / f"{i:02d}.png" for i in range(count)]
+    for i, file in enumerate(files):
+        cv2.imwrite(str(file), scene(32, 32, seed=i))
+    return files
+
+
+def loader_of(files: list[Path], pairing: NextFrame, batch: int = 4) -> Loader:
+    def pair(place: int, step: Any) -> Pair:
+        return Pair(tuple(files[i] for i in step.inputs), files[step.target], "train", (0, 0), place, step.phase)
+
+    pairs = [pair(place, step) for place, step in enumerate(pairing.steps(len(files)))]
+    return Loader(pairs, pairing, batch=batch, seed=0, multiple=16, crop=None, jitter=1.0, flip=True)
+
+
+def chains_of(loader: Loader, **settings: Any) -> Chains:
+    pairing: Any = loader.pairing
+    return Chains(loader, OwnFrames(pairing.settings.context), TrainingSettings(chains=0.5, **settings))
+
+
+def painted(batch: Batch, step: int) -> torch.Tensor:
+    """Outputs near enough to their targets, and each like no other."""
+    rng = np.random.default_rng(step)
+    return torch.from_numpy((batch.targets + rng.uniform(-0.1, 0.1, batch.targets.shape)).astype(np.float32))
+
+
+def run(chains: Chains, steps: range, progress: float = 1.0) -> list[Batch]:
+    made = []
+    for step in steps:
+        batch = chains.mixed(chains.loader.make(step), step, progress)
+        chains.keep(batch, painted(batch, step))
+        made.append(batch)
+    return made
+
+
+@pytest.mark.parametrize("clock", [False, True])
+def test_own_frames_stand_where_the_true_ones_were_and_the_target_stays_true(clock: bool) -> None:
+    pairing = NextFrame(NextFrameSettings(1, 2, clock))
+    chains = chains_of(loader_of(dataset(Path("d")), pairing))
+    ages = set()
+    for step in range(40):
+        plain = chains.loader.make(step)
+        before = list(chains.slots)
+        batch = chains.mixed(plain, step, 1.0)
+        for k, slot in enumerate(chains._taken):
+            chain = None if slot is None else before[slot]
+            if chain is None:
+                assert np.array_equal(batch.inputs[k], plain.inputs[k])
+                continue
+            ages.add(chain.age)
+            assert np.array_equal(batch.inputs[k, 3:6], chain.outputs[-1])
+            true, target, _ = chains.loader.pictures(chain.example, np.random.default_rng(0))
+            assert np.array_equal(batch.targets[k], target)
+            older = chain.outputs[-2] if len(chain.outputs) == 2 else true[:3]
+            assert np.array_equal(batch.inputs[k, :3], older)
+            assert np.array_equal(batch.inputs[k, 6:], true[6:])  # the clock is that of the true place
+            assert batch.inputs.shape[1] == 6 + (CHANNELS if clock else 0)
+            assert np.abs(chain.outputs[-1] - true[3:6]).max() <= 0.11  # mirrored as it was
+        chains.keep(batch, painted(batch, step))
+    assert max(ages) > 3
+
+
+def test_no_chain_is_taken_twice_in_a_step_and_the_pool_holds_so_many() -> None:
+    chains = chains_of(loader_of(dataset(Path("d")), NextFrame(NextFrameSettings(1, 1, True)), batch=8))
+    for step in range(30):
+        run(chains, range(step, step + 1))
+        taken = [slot for slot in chains._taken if slot is not None]
+        assert len(taken) == len(set(taken))
+        assert len(chains.slots) == POOL
+    assert all(chain is not None for chain in chains.slots)
+
+
+def test_chains_begin_late_and_grow_with_the_run() -> None:
+    loader = loader_of(dataset(Path("d")), NextFrame(NextFrameSettings(1, 1, True)))
+    early = chains_of(loader)
+    assert all(
+        np.array_equal(mixed.inputs, loader.make(step).inputs) for step, mixed in enumerate(run(early, range(20), 0.05))
+    )
+    assert all(chain is None or chain.age == 1 for chain in early.slots)
+
+    def oldest(progress: float) -> int:
+        chains, found = chains_of(loader, chain_length=20), 0
+        for step in range(150):
+            run(chains, range(step, step + 1), progress)
+            found = max(found, *(chain.age for chain in chains.slots if chain is not None))
+        return found
+
+    assert oldest(0.1) == SHORTEST
+    assert SHORTEST < oldest(0.3) < oldest(0.6) == 20
+
+
+def test_a_chain_ends_where_the_clip_does_and_where_it_is_lost() -> None:
+    pairing = NextFrame(NextFrameSettings(1, 1))
+    chains = chains_of(loader_of(dataset(Path("d"), 6), pairing))
+    run(chains, range(60))
+    last = len(chains.loader.pairs) - 1
+    assert all(chain is None or chain.example.index <= last for chain in chains.slots)
+    assert max(chain.age for chain in chains.slots if chain is not None) <= last
+    batch = chains.mixed(chains.loader.make(99), 99, 1.0)
+    taken = [slot for slot in chains._taken if slot is not None]
+    assert taken
+    chains.keep(batch, torch.full_like(torch.from_numpy(batch.targets), float("nan")))
+    assert all(chains.slots[slot] is None for slot in taken)
+
+
+def test_a_restored_pool_goes_on_exactly() -> None:
+    loader = loader_of(dataset(Path("d")), NextFrame(NextFrameSettings(1, 2, True)))
+    whole = chains_of(loader)
+    run(whole, range(25))
+    torch.save(whole.state(), "pool.pt")
+    other = chains_of(loader)
+    other.restore(torch.load("pool.pt", weights_only=True))
+    for a, b in zip(run(whole, range(25, 40)), run(other, range(25, 40)), strict=True):
+        assert np.array_equal(a.inputs, b.inputs)
+        assert np.array_equal(a.targets, b.targets)
+    assert max(chain.age for chain in other.slots if chain is not None) > 4
+
+
+# The chain of commands
+
+NETWORK = ("--set=generator.name=warp-mix", "--set=generator.channels=8", "--set=generator.blocks=[0,0,0]")
+LEARN = ("--set=training.chains=0.5", "--set=training.noise=0.05", "--set=training.gan_from=0.6", "--set=gan=0.1")
+HOLD = ("--set=dataset.hold_out=0.2", "--set=dataset.block=14", "--set=dataset.gap=1", "--set=dataset.blur=0")
+
+
+def train_flags(steps: int = 60) -> list[str]:
+    more = tiny_flags("training") + tiny_flags("discriminator")
+    return ["train", "c.dataset", *NETWORK, *more, *LEARN, f"--set=training.steps={steps}", "--set=ema=0.9"]
+
+
+def make(capsys: pytest.CaptureFixture[str], *flags: str, shots: Sequence[int] = (0,)) -> None:
+    write_clip(Path("c.mp4"), moving_frames(70, shots=shots))
+    said(capsys, 0, "make-dataset", "c.mp4", "--pairing=next-frame", "--set=dataset.size=32", *flags)
+
+
+def test_a_run_is_scored_by_what_it_makes_of_its_own_frames(capsys: pytest.CaptureFixture[str]) -> None:
+    make(capsys, *HOLD)
+    table = said_json(capsys, *train_flags(), "--set=training.score_every=30")
+    dreamt = table["dreamt"]
+    assert dreamt["horizons"].keys() == dreamt["copy_last"].keys() == {"1", "5", "10"}
+    assert dreamt.keys() >= {"nn", "drift", "sharpness", "m1", "m4", "uniq", "uniq_real"}
+    page = Path("c.train/report.html").read_text()
+    for words in ("Left to itself", "the last frame, copied", "frame 300", "Chains", "Ten frames on"):
+        assert words in page, words
+    assert Path("c.train/dream.png").is_file()
+    shown = said(capsys, 0, "model", "show", "c.safetensors", "--json")
+    assert '"dreamt"' in shown
+    assert '"positions": 0' in shown
+
+
+def test_a_clock_goes_through_one_shot_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    make(capsys, "--preset=loop", shots=(0, 30))
+    told = said(capsys, 0, *train_flags(6))
+    assert "the longest of 2 is learned" in told
+    shown = said_json(capsys, "model", "show", "c.safetensors")
+    assert shown["dream"]["positions"] == 2 * (40 - 1)
+    assert shown["training"]["pairs"] == 78
+    assert "horizons" not in shown["training"]["dreamt"]
+    assert "it goes by a clock of its own" in said(capsys, 2, "stylize", "c.mp4", "--model", "c.safetensors")
+
+
+def test_chains_are_for_next_frame_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    write_clip(Path("c.mp4"), moving_frames(12))
+    said(capsys, 0, "make-dataset", "c.mp4", *tiny_flags("dataset"))
+    told = said(capsys, 2, "train", "c.dataset", *tiny_flags("generator", "training"), "--set=training.chains=0.5")
+    assert "no output becomes an input" in told
+
+
+def test_noise_lies_on_pictures_and_not_on_the_clock(capsys: pytest.CaptureFixture[str]) -> None:
+    from vidtrans.training.trainer import _noisy
+
+    x = torch.zeros(4, 6 + CHANNELS, 32, 32)
+    made = _noisy(x, 0.1, 6, seed=3)
+    assert made[:, :6].std().item() == pytest.approx(0.1, rel=0.05)
+    assert torch.equal(made[:, 6:], x[:, 6:])
+    assert torch.equal(made, _noisy(x, 0.1, 6, seed=3))
+    assert not torch.equal(made, _noisy(x, 0.1, 6, seed=4))
+
+
+def test_a_late_gan_begins_when_it_is_told_to(capsys: pytest.CaptureFixture[str]) -> None:
+    make(capsys, *HOLD)
+    said(capsys, 0, *train_flags(20))
+    rows = [line.split(",") for line in Path("c.train/losses.csv").read_text().splitlines()]
+    gan, discriminator = (rows[0].index(name) for name in ("generator_gan", "discriminator"))
+    on = [float(row[gan]) > 0 and float(row[discriminator]) > 0 for row in rows[1:]]
+    assert on == [False] * 12 + [True] * 8
+
+
+def killed_under_way(command: list[str], step: int, seconds: float) -> Table:
+    """Start the command, kill it so long after the checkpoint of that step or a later one; the state it left."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "vidtrans", *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    until = time.monotonic() + 120
+    while process.poll() is None and saved() < step and time.monotonic() < until:
+        time.sleep(0.005)
+    time.sleep(seconds)
+    process.kill()
+    process.wait(60)
+    [pointer] = Path(".vidtrans/train").glob("*/checkpoint.json")
+    state = load_checkpoint(pointer.parent, silent)
+    assert state is not None
+    return state
+
+
+def saved() -> int:
+    """The step of the checkpoint that is there."""
+    return max(
+        [json.loads(p.read_text())["step"] for p in Path(".vidtrans/train").glob("*/checkpoint.json")], default=0
+    )
+
+
+def test_kill_at_random_moments_gives_the_same_bytes(capsys: pytest.CaptureFixture[str]) -> None:
+    make(capsys, *HOLD)
+    command = train_flags(200)
+    said(capsys, 0, *command)
+    wanted, rng, depths = Path("c.safetensors").read_bytes(), random.Random(1), []
+    for _ in range(2):
+        shutil.rmtree(".vidtrans/train")
+        shutil.rmtree("c.train")
+        Path("c.safetensors").unlink()
+        for step in (rng.randrange(30, 80), rng.randrange(90, 150)):
+            state = killed_under_way(command, step, rng.random() / 10)
+            assert not Path("c.safetensors").exists()
+            depths += [chain["age"] for chain in state["chains"]["slots"] if chain]
+        said(capsys, 0, *command)
+        assert Path("c.safetensors").read_bytes() == wanted
+    assert max(depths) > 1, "no run was stopped with chains under way"
+
+
+def test_the_dataset_says_how_quickly_frames_follow_each_other(capsys: pytest.CaptureFixture[str]) -> None:
+    make(capsys, *HOLD, "--set=dataset.every=2", "--set=thin=false")
+    assert open_dataset(Path("c.dataset")).sources[0]["rate"] == "15"

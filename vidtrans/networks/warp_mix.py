@@ -1,0 +1,189 @@
+"""A generator for next-frame prediction: it moves the latest frame, and mixes in a picture painted anew.
+
+(1 − α)·warp(latest, flow) + α·direct. What is moved keeps its detail (as in Finn et al., "Unsupervised Learning for
+Physical Interaction through Video Prediction", NIPS 2016); what is painted restores what moving cannot, and since α
+never falls to 0, errors leak away instead of adding up. A clock, where there is one, modulates features (FiLM, Perez et
+al., AAAI 2018).
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vidtrans.errors import UsageError
+from vidtrans.flow.tensors import warp
+from vidtrans.settings import setting
+
+WAVES = (1, 2, 4, 8)  # half turns from edge to edge
+FINER = 3  # octaves above those of the clock: neighbouring frames of a long clip are to be told apart
+HIDDEN = 128  # between the clock and what it modulates
+
+
+@dataclass(frozen=True)
+class WarpMixSettings:
+    """Width, depth, and how the two pictures are mixed."""
+
+    channels: int = setting(32, "channels at half size; 2, 3 and 4 times as many further in", low=8, high=128)
+    blocks: tuple[int, ...] = setting((1, 2, 2), "residual blocks at 1/4, 1/8 and 1/16 of the size", low=0, high=9)
+    reach: float = setting(8.0, "how far a pixel of the latest frame may be moved, in pixels", low=0.0, high=256.0)
+    leak: float = setting(
+        0.05, "share of what is painted anew, everywhere at least: what drifts finds back", low=0.0, high=1.0
+    )
+    clock: int = setting(0, "channels of a clock, the last of the input; the dataset says how many", low=0, high=64)
+
+    def __post_init__(self) -> None:
+        if len(self.blocks) != 3:
+            raise ValueError(f"generator.blocks has {len(self.blocks)} numbers, it needs 3")
+
+
+def places(x: Tensor) -> Tensor:
+    """(N, C, H, W) → (N, 4 · len(WAVES), H, W): sine and cosine of where each pixel lies, across and down."""
+    height, width = x.shape[2:]
+    across = torch.linspace(-1, 1, width, device=x.device).expand(height, -1)
+    down = torch.linspace(-1, 1, height, device=x.device)[:, None].expand(-1, width)
+    turns = torch.pi * torch.stack([wave * axis for wave in WAVES for axis in (across, down)])
+    return torch.cat([turns.sin(), turns.cos()]).to(x.dtype).expand(len(x), -1, -1, -1)
+
+
+def finer(hands: Tensor) -> Tensor:
+    """(N, 2·K) sines and cosines, in turn, the quickest last → those of FINER octaves more, from double angles."""
+    known, sine, cosine = [hands.float()], hands[:, -2:-1].float(), hands[:, -1:].float()
+    for _ in range(FINER):
+        sine, cosine = 2 * sine * cosine, cosine.square() - sine.square()
+        known += [sine, cosine]
+    return torch.cat(known, 1).to(hands.dtype)
+
+
+class _Norm(nn.InstanceNorm2d):
+    """Instance norm that also takes a single pixel, which becomes the bias: torch's refuses it."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, affine=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.instance_norm(x, self.weight, self.bias, None, None, True, 0.0, self.eps, True)
+
+
+class _Conv(nn.Module):
+    """Convolution, norm, modulation by the clock if any, ReLU if wanted."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1, *, activate: bool = True) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
+        self.norm = _Norm(outputs)
+        self.activate = activate
+
+    def forward(self, x: Tensor, film: Tensor | None = None) -> Tensor:
+        x = self.norm(self.conv(x))
+        if film is not None:
+            scale, shift = film.chunk(2, dim=1)
+            x = x * (1 + scale) + shift
+        return F.relu(x) if self.activate else x
+
+
+class _Residual(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = _Conv(channels, channels)
+        self.second = _Conv(channels, channels, activate=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(x + self.second(self.first(x)))
+
+
+class _Up(nn.Module):
+    """Nearest-neighbour doubling, convolution, the skip concatenated and fused by a 1×1 convolution."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv = _Conv(inputs, outputs)
+        self.fuse = _Conv(2 * outputs, outputs, kernel=1)
+
+    def forward(self, x: Tensor, skip: Tensor, first: Tensor | None, second: Tensor | None) -> Tensor:
+        x = self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"), first)
+        fused: Tensor = self.fuse(torch.cat([x, skip], 1), second)
+        return fused
+
+
+class _Film(nn.Module):
+    """What the clock makes of each stage: (N, hands) → for each width (N, 2·width, 1, 1)."""
+
+    def __init__(self, hands: int, widths: list[int]) -> None:
+        super().__init__()
+        self.read = nn.Sequential(nn.Linear(hands + 2 * FINER, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, HIDDEN), nn.ReLU())
+        self.told = nn.ModuleList(nn.Linear(HIDDEN, 2 * width) for width in widths)
+
+    def forward(self, hands: Tensor) -> list[Tensor]:
+        known = self.read(finer(hands))
+        return [tell(known)[..., None, None] for tell in self.told]
+
+
+class WarpMix(nn.Module):
+    """A U-Net that works at half size inside. Its input's frames lie oldest first, the clock behind them.
+
+    Where there is no frame among the input's channels, all is painted anew.
+    """
+
+    Settings = WarpMixSettings
+
+    def __init__(self, in_channels: int, out_channels: int, settings: WarpMixSettings) -> None:
+        super().__init__()
+        if out_channels != 3:
+            raise UsageError("generator 'warp-mix'", "it makes pictures, and no masks", "train with plate=false")
+        seen = in_channels - settings.clock
+        if seen < 1:
+            why = f"of {in_channels} input channels nothing is left to see"
+            raise UsageError(f"generator.clock={settings.clock}", why, "leave it out: the dataset has it")
+        self.reach, self.leak, self.clock = settings.reach, settings.leak, settings.clock
+        self.warps = seen >= out_channels
+        width = settings.channels
+        widths = [width, 2 * width, 3 * width, 4 * width]
+        self.multiple = 2 ** len(widths)
+        self.smallest = 2 * self.multiple
+        self.stem = _Conv(4 * seen + (4 * len(WAVES) if settings.clock else 0), width)
+        self.down = nn.ModuleList(
+            nn.Sequential(_Conv(a, b, stride=2), *(_Residual(b) for _ in range(n)))
+            for a, b, n in zip(widths, widths[1:], settings.blocks, strict=False)
+        )
+        self.up = nn.ModuleList(_Up(b, a) for a, b in reversed(list(itertools.pairwise(widths))))
+        self.bottom = _Conv(widths[-1], widths[-1], kernel=1)
+        self.film = (
+            _Film(settings.clock, [widths[-1], *(w for w in widths[-2::-1] for _ in range(2))])
+            if settings.clock
+            else None
+        )
+        painted = out_channels + (3 if self.warps else 0)  # and how much of it there is, and the flow
+        self.head = nn.Sequential(nn.Conv2d(width, 4 * painted, 3, 1, 1), nn.PixelShuffle(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        seen = x[:, : x.shape[1] - self.clock]
+        told: list[Tensor | None] = [None] * (1 + 2 * len(self.up))
+        if self.film is not None:
+            told = self.film(x[:, -self.clock :, 0, 0])  # the same everywhere: one pixel says it all
+        y = F.pixel_unshuffle(seen, 2)
+        if self.film is not None:
+            y = torch.cat([y, places(y)], 1)
+        y = self.stem(y)
+        skips = []
+        for stage in self.down:
+            skips.append(y)
+            y = stage(y)
+        y = self.bottom(y, told[0])
+        for up, first, second in zip(self.up, told[1::2], told[2::2], strict=True):
+            y = up(y, skips.pop(), first, second)
+        made: Tensor = self.head(y)
+        return self._mixed(seen[:, -3:], made) if self.warps else torch.tanh(made)
+
+    def _mixed(self, latest: Tensor, made: Tensor) -> Tensor:
+        """In float32 whatever the layers have: a place in half precision is off by pixels."""
+        with torch.autocast(made.device.type, enabled=False):
+            direct, share, flow = made.float().split([3, 1, 2], dim=1)
+            moved = warp(latest.float(), self.reach * torch.tanh(flow))
+            alpha = self.leak + (1 - self.leak) * torch.sigmoid(share)
+            mixed: Tensor = moved + alpha * (torch.tanh(direct) - moved)
+        return mixed

@@ -1,0 +1,168 @@
+"""Chains: a network in training sees its own outputs, as it will when it is run on and on.
+
+A pool holds what the network made, each with the pair that follows. A share of every batch goes on from there: the
+input is the network's own output, the target is the real next frame, so it learns to find back from where it drifted.
+Every output is there anyway; no gradient runs through a chain, so chains of any depth cost next to nothing. (What
+Magenta's next-frame prediction does between whole trainings, and DAgger, Ross et al., AISTATS 2011, in general.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from vidtrans.data.augment import Geometry
+from vidtrans.data.dataset import Pair
+from vidtrans.data.loader import Batch, Example, Loader
+from vidtrans.training.settings import TrainingSettings
+
+DEPTH_BEGINS, DEPTH_ENDS = 0.1, 0.5  # of the run: between them chains may grow to their full length
+SHORTEST = 4
+POOL = 16  # chains under way at once: that few grow long
+WORST = 0.35  # mean |output − target| in [−1, 1] at which a chain is lost, and ends
+
+
+class Feedback(Protocol):
+    """How own outputs become a part of the input. ``keeps``: how many of the latest it needs."""
+
+    keeps: int
+
+    def input(self, shown: np.ndarray, outputs: Sequence[np.ndarray], example: Example) -> np.ndarray:
+        """The input (C, H, W) of a pair, as the loader makes it, with own ``outputs`` (3, H, W), the oldest first.
+
+        They are what was made of the pairs just before, at most ``keeps``. float32 in [−1, 1]; a new array.
+        """
+        ...
+
+
+class OwnFrames:
+    """Next-frame prediction: own outputs stand for the latest of the context's frames."""
+
+    def __init__(self, context: int) -> None:
+        self.keeps = context
+
+    def input(self, shown: np.ndarray, outputs: Sequence[np.ndarray], example: Example) -> np.ndarray:
+        del example
+        made = shown.copy()
+        made[3 * (self.keeps - len(outputs)) : 3 * self.keeps] = np.concatenate(outputs)
+        return made
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A chain under way: the ``example`` that comes next, own ``outputs`` (the oldest first), how many it has had."""
+
+    example: Example
+    outputs: tuple[np.ndarray, ...]
+    age: int
+
+
+class Chains:
+    """The pool of one process: ``settings.chains`` of a batch goes on from it, ``settings.chain_length`` times.
+
+    ``mixed`` before a step, ``keep`` after it; both are functions of seed and state."""
+
+    def __init__(self, loader: Loader, feedback: Feedback, settings: TrainingSettings) -> None:
+        self.loader, self.feedback = loader, feedback
+        self.share, self.longest = settings.chains, settings.chain_length
+        self.slots: list[Chain | None] = [None] * POOL
+        self.ages: list[tuple[int, int, float, int]] = []  # (step, youngest, mean, oldest) along the run
+        self._after = successors(loader.pairs, loader.pairing.stride)
+        self._taken: list[int | None] = []  # of each example of the batch, the slot that it came from
+        self._longest = SHORTEST
+
+    def mixed(self, batch: Batch, seed: int, progress: float) -> Batch:
+        """The batch, some of its examples replaced by what follows own outputs. ``progress``: of the run, 0 to 1."""
+        rng = np.random.Generator(np.random.Philox(key=(seed << 64) + 1))
+        grown = min(1.0, max(0.0, (progress - DEPTH_BEGINS) / (DEPTH_ENDS - DEPTH_BEGINS)))
+        self._longest = round(SHORTEST + grown * (self.longest - SHORTEST))
+        ready = [i for i, chain in enumerate(self.slots) if chain is not None]
+        rng.shuffle(ready)
+        self._taken = [
+            ready.pop() if progress >= DEPTH_BEGINS and rng.random() < self.share and ready else None
+            for _ in batch.examples
+        ]
+        inputs, targets = batch.inputs.copy(), batch.targets.copy()
+        weights = None if batch.weights is None else batch.weights.copy()
+        examples = list(batch.examples)
+        for k, slot in enumerate(self._taken):
+            chain = None if slot is None else self.slots[slot]
+            if chain is None:
+                continue
+            shown, targets[k], weighed = self.loader.pictures(chain.example, rng)
+            inputs[k] = self.feedback.input(shown, chain.outputs, chain.example)
+            if weights is not None:
+                weights[k] = weighed
+            examples[k] = chain.example
+        return replace(batch, inputs=inputs, targets=targets, weights=weights, examples=tuple(examples))
+
+    def keep(self, batch: Batch, painted: torch.Tensor) -> None:
+        """Take up what was made of a ``mixed`` batch, (N, 3, H, W) float32."""
+        pictures = painted.cpu().numpy()
+        for example, slot, picture, target in zip(batch.examples, self._taken, pictures, batch.targets, strict=True):
+            chain = None if slot is None else self.slots[slot]
+            if slot is None:
+                slot = next((i for i, held in enumerate(self.slots) if held is None), None)
+            if slot is not None:
+                self.slots[slot] = self._longer(example, chain, picture, target)
+
+    def _longer(self, example: Example, chain: Chain | None, picture: np.ndarray, target: np.ndarray) -> Chain | None:
+        """The chain with one output more; None where it has come to its end."""
+        age = (chain.age if chain else 0) + 1
+        following = self._after[example.index]
+        apart = float(np.abs(picture - target).mean())
+        if following is None or age > self._longest or not apart <= WORST:
+            return None
+        outputs = (*(chain.outputs if chain else ()), picture.copy())[-self.feedback.keeps :]
+        return Chain(replace(example, index=following), outputs, age)
+
+    def log(self, step: int) -> None:
+        """Keep the ages for people: a pool whose chains end early teaches nothing of late frames."""
+        if under_way := [chain.age for chain in self.slots if chain is not None]:
+            mean = sum(under_way) / len(under_way)
+            self.ages.append((step, min(under_way), mean, max(under_way)))
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {"slots": [None if c is None else _packed(c) for c in self.slots], "ages": self.ages}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.slots = [None if held is None else _unpacked(held) for held in state["slots"]]
+        self.ages = [tuple(row) for row in state["ages"]]
+
+
+def successors(pairs: Sequence[Pair], stride: int) -> list[int | None]:
+    """For each pair the number of that which follows it in time, ``stride`` places on; None where there is none."""
+    numbers = {(pair.shot, pair.place): i for i, pair in enumerate(pairs)}
+    places = {shot: round_trip(pairs, shot) for shot in {pair.shot for pair in pairs if pair.phase}}
+    following: list[int | None] = []
+    for pair in pairs:
+        place = pair.place + stride
+        following.append(numbers.get((pair.shot, place % places[pair.shot] if pair.shot in places else place)))
+    return following
+
+
+def round_trip(pairs: Sequence[Pair], shot: tuple[int, int]) -> int:
+    """How many places the timeline of a shot with a clock has."""
+    return next(round(p.place / p.phase) for p in pairs if p.shot == shot and p.phase)
+
+
+def _packed(chain: Chain) -> dict[str, Any]:
+    geometry = chain.example.geometry
+    return {
+        "index": chain.example.index,
+        "geometry": [*geometry.scaled, geometry.x, geometry.y, *geometry.crop, int(geometry.mirrored)],
+        "outputs": [torch.from_numpy(picture) for picture in chain.outputs],
+        "age": chain.age,
+    }
+
+
+def _unpacked(held: dict[str, Any]) -> Chain:
+    width, height, x, y, across, down, mirrored = held["geometry"]
+    geometry = Geometry((width, height), x, y, (across, down), bool(mirrored))
+    outputs = tuple(picture.numpy() for picture in held["outputs"])
+    return Chain(Example(held["index"], geometry), outputs, held["age"])
