@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import wave
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -24,6 +25,7 @@ from vidtrans.dreaming.direction import Direction
 from vidtrans.dreaming.settings import DreamingSettings
 from vidtrans.events import Event, Note
 from vidtrans.inference.torch_engine import TorchEngine
+from vidtrans.model import load_generator, save_model
 from vidtrans.pipeline.dream_job import DreamJob
 from vidtrans.settings import from_table
 
@@ -131,6 +133,8 @@ def test_a_model_from_before_there_were_dreams_dreams_too(seed: Path, dream: Cal
     api.make_dataset(seed, pairing="next-frame", settings=TINY)
     training = {k: TINY[k] for k in ("generator", "discriminator", "training")}
     api.train("seed.dataset", "m.safetensors", settings=training)
+    generator, record = load_generator(Path("m.safetensors"))
+    save_model(Path("m.safetensors"), generator, replace(record, dream={}))
     frames = dream("noise", "--model", "m", "--frames", 5)
     assert len(frames) == 5
     assert times(Path("out.mkv"))[1] == Fraction(1, 25)

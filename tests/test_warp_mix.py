@@ -13,12 +13,14 @@ from clips import moving_frames, scene, write_clip
 
 import vidtrans as api
 from vidtrans.data.loader import to_signed
+from vidtrans.dreaming.governor import bank_of
 from vidtrans.errors import UsageError
 from vidtrans.inference.device import Device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.model import load_generator, read_record
 from vidtrans.networks.init import build_generator, initialise
 from vidtrans.pairing.clock import CHANNELS, clock, with_clock
+from vidtrans.video.picture import read_picture
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -102,7 +104,8 @@ def test_training_tells_it_of_the_clock_and_the_model_file_knows() -> None:
     made = api.train(Path("c.dataset"), Path("c.safetensors"), settings=small, **cache)
     record = read_record(Path("c.safetensors"))
     assert record.generator["settings"]["clock"] == CHANNELS
-    assert record.dream == {"positions": 22, "rate": "30"}
+    assert (record.dream["positions"], record.dream["rate"]) == (22, "30")
+    assert record.dream["bank"] == bank_of([read_picture(path) for path in sorted(Path("c.dataset/c").glob("*.png"))])
     generator, _ = load_generator(Path("c.safetensors"))
     shown = with_clock(np.zeros((32, 48, 6), np.uint8), 0.5)
     assert TorchEngine(generator, Device("cpu", "cpu"))(shown[None]).shape == (1, 32, 48, 3)
