@@ -15,9 +15,10 @@ from typing import Any
 
 from vidtrans.errors import ModelError, UsageError
 from vidtrans.files import canonical_json, complete, naming_a_full_disk
+from vidtrans.flow import FLOWS
 from vidtrans.settings import Table, setting
 
-FORMAT, WITH_PLATE = 1, 2
+FORMAT, WITH_PLATE, WITH_MEMORY = 1, 2, 3
 METADATA_KEY = "vidtrans"
 SUFFIX = ".safetensors"
 IDENTITY = "identity"
@@ -40,7 +41,8 @@ class ModelRecord:
     ``generator`` and ``pairing`` are tables with ``name`` and ``settings``; ``size`` is the short side that was
     trained at, in pixels; ``training`` and ``card`` are for people. ``plate`` holds the ``size`` (width, height) of the
     plate that the generator paints on, which lies beside the weights as 'plate' and 'scene', and how ``still`` the
-    camera was; it is empty where there is none.
+    camera was; it is empty where there is none. ``memory`` says by which ``flow`` method its own last output comes to
+    a generator that remembers; it is empty where none does.
     """
 
     generator: Table
@@ -53,6 +55,7 @@ class ModelRecord:
     card: Table
     weights: str = ""  # SHA-256 over the tensors, written by ``save_model``
     plate: Table = field(default_factory=dict)
+    memory: Table = field(default_factory=dict)
 
     @property
     def plate_size(self) -> tuple[int, int] | None:
@@ -60,9 +63,10 @@ class ModelRecord:
         return (self.plate["size"][0], self.plate["size"][1]) if self.plate else None
 
     def to_json(self) -> str:
-        """Without a plate it is what it was before there were any."""
-        known = {k: v for k, v in self.__dict__.items() if k != "plate" or v}
-        return canonical_json({"format": WITH_PLATE if self.plate else FORMAT, **known})
+        """Without a plate or a memory it is what it was before there were any."""
+        known = {k: v for k, v in self.__dict__.items() if k not in ("plate", "memory") or v}
+        written = WITH_MEMORY if self.memory else WITH_PLATE if self.plate else FORMAT
+        return canonical_json({"format": written, **known})
 
 
 def find_model(name: str) -> Path | None:
@@ -120,7 +124,7 @@ def read_record(path: Path) -> ModelRecord:
     try:
         value: dict[str, Any] = json.loads(text)
         found = value.pop("format")
-        if found not in (FORMAT, WITH_PLATE):
+        if found not in (FORMAT, WITH_PLATE, WITH_MEMORY):
             raise ModelError(str(path), f"model format {found} is not known here", "update vidtrans, or train again")
         record = ModelRecord(**value)
         _check(record)
@@ -139,6 +143,8 @@ def _check(record: ModelRecord) -> None:
         width, height = record.plate["size"]
         if not all(type(side) is int and 1 <= side <= 8192 for side in (width, height)):
             raise ValueError("the plate's size is out of bounds")
+    if record.memory and record.memory["flow"] not in FLOWS:
+        raise ValueError(f"flow '{record.memory['flow']}' is not known here")
 
 
 def save_model(path: Path, generator: Any, record: ModelRecord) -> None:
@@ -180,6 +186,7 @@ def load_generator(path: Path) -> tuple[Any, ModelRecord]:
                 record.in_channels,
                 record.out_channels,
                 record.plate_size,
+                bool(record.memory),
             )
         state = load_file(str(path))
         generator.load_state_dict(state, assign=True)

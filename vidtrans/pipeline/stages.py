@@ -128,6 +128,11 @@ class InferStage(Stage):
     transparency: str
     engine: Table
     libraries: Table
+    memory: Table  # by what the past comes to a frame, where the model remembers
+
+    def parameters(self) -> dict[str, Any]:
+        """Without a memory, those of before there was any."""
+        return {k: v for k, v in super().parameters().items() if k != "memory" or v}
 
 
 @dataclass(frozen=True)

@@ -9,20 +9,21 @@ from vidtrans.errors import UsageError
 from vidtrans.model import load_generator, read_record
 from vidtrans.networks import GENERATORS
 from vidtrans.networks.hd import is_coarser, load_coarser
-from vidtrans.networks.init import full_table
-from vidtrans.networks.plate import painter_of
+from vidtrans.networks.init import full_table, painter_of
 from vidtrans.settings import Table
 
 
-def start_with(generator: Any, start: Path, name: str, table: Table, channels: int, *, plate: bool = False) -> None:
+def start_with(
+    generator: Any, start: Path, name: str, table: Table, channels: int, *, plate: bool = False, memory: bool = False
+) -> None:
     """Put the weights of the model ``start`` into ``generator``, a ``name`` with the settings ``table``.
 
-    ``plate``: it paints onto one; the model has to as well.
+    ``plate``: it paints onto one, ``memory``: it has one; the model has to as well.
 
     They fill it, or, where it is an hd generator and the model a coarser one of its kind, all but what is finer. Raises
     UsageError where the model is of another architecture or takes another input than ``channels``, ModelError.
     """
-    coarser = _check(start, name, full_table(GENERATORS, name, table, "generator"), channels, plate)
+    coarser = _check(start, name, full_table(GENERATORS, name, table, "generator"), channels, plate, memory)
     weights = painter_of(load_generator(start)[0]).state_dict()
     if coarser:
         load_coarser(generator, weights)
@@ -30,7 +31,7 @@ def start_with(generator: Any, start: Path, name: str, table: Table, channels: i
         generator.load_state_dict(weights)
 
 
-def _check(start: Path, name: str, table: Table, channels: int, plate: bool) -> bool:
+def _check(start: Path, name: str, table: Table, channels: int, plate: bool, memory: bool) -> bool:
     """Whether it is a coarser hd generator; where it is neither that nor the same, UsageError."""
     held = read_record(start)
     its = held.generator["name"]
@@ -44,6 +45,11 @@ def _check(start: Path, name: str, table: Table, channels: int, plate: bool) -> 
     if bool(held.plate) != plate:
         has = "a plate" if held.plate else "no plate"
         raise UsageError(f"--from {start}", f"it has {has}", f"use --set plate={str(bool(held.plate)).lower()}")
+    if bool(held.memory) != memory:
+        has = "a memory" if held.memory else "no memory"
+        raise UsageError(
+            f"--from {start}", f"it has {has}", f"use --set training.memory={str(bool(held.memory)).lower()}"
+        )
     if name != its or held.in_channels != channels:
         raise UsageError(
             f"--from {start}",
