@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
-from vidtrans.networks.memory import HINTS, Remembering
+from vidtrans.networks.memory import Remembering
 from vidtrans.networks.plate import Plated
 from vidtrans.settings import Table, from_table, recorded
 
@@ -52,7 +52,7 @@ def build_generator(
     if plate is not None:
         return Plated(cls(in_channels + 3, out_channels + 1, settings), plate)
     if memory:
-        return Remembering(cls(in_channels, out_channels + HINTS, settings), in_channels)
+        return Remembering(cls(in_channels, out_channels, settings), in_channels)
     return cls(in_channels, out_channels, settings)
 
 

@@ -21,7 +21,7 @@ from vidtrans.flow.history import METHOD
 from vidtrans.inference.device import resolve_device
 from vidtrans.model import Card
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
-from vidtrans.networks.init import build_discriminator, build_generator, full_table, initialise, painter_of
+from vidtrans.networks.init import build_discriminator, build_generator, full_table, initialise
 from vidtrans.pairing.base import pairing_record
 from vidtrans.pairing.next_frame import NextFrame
 from vidtrans.pipeline.context import Context
@@ -134,10 +134,8 @@ class TrainJob:
         generator = self.build()
         initialise(generator, self.context.seed)
         if self.start:
-            painter = painter_of(generator)
-            table = self.generator_table
-            beside = {"plate": bool(self.plate), "memory": self.settings.memory}
-            start_with(painter, self.start, self.generator_name, table, channels, **beside)
+            name, table = self.generator_name, self.generator_table
+            start_with(generator, self.start, name, table, channels, plate=bool(self.plate))
         channels += 3 if self.plate else 0
         discriminator = None
         if self.settings.gan:

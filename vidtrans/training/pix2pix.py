@@ -4,7 +4,7 @@ Networks", CVPR 2017). Reads like the paper: G maps x to y, D judges (x, y) agai
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from vidtrans.errors import DeviceError
 from vidtrans.flow.history import CHANNELS
 from vidtrans.inference.device import Device, out_of_memory
 from vidtrans.networks.init import painter_of
-from vidtrans.networks.memory import Remembering
+from vidtrans.networks.memory import Remembering, with_past
 from vidtrans.training import ADVERSARIAL, losses
 from vidtrans.training.average import Average
 from vidtrans.training.freeze import freeze
@@ -240,9 +240,7 @@ class Pix2Pix:
                 terms |= {name: features[name](on_fake, on_real) for name in sorted(wanted)}
         terms["l1"] = self._l1(part, fake)
         if part.anew is not None:
-            past = (part.x[:, -1:] > -1).float().amax((1, 2, 3), keepdim=True)
-            w = past if part.weights is None else part.weights * past
-            terms["l1"] = terms["l1"] + losses.weighted_l1(part.anew, part.y, w)
+            terms["l1"] += self._l1_anew(part, part.anew)
         if "l2" in weights:
             terms["l2"] = F.mse_loss(fake, y)
         if "detail" in weights:
@@ -253,6 +251,12 @@ class Pix2Pix:
             with self._autocast():
                 terms["perceptual"] = self.vgg(fake, y)
         return terms
+
+    def _l1_anew(self, part: _Part, anew: Tensor) -> Tensor:
+        """The L1 of what is painted where a past is known, as if it were not: so every example teaches to paint."""
+        past = with_past(part.x)[:, None, None, None].float()
+        weighed = past if part.weights is None else part.weights * past
+        return self._l1(replace(part, weights=weighed), anew)
 
     def _l1(self, part: _Part, fake: Tensor) -> Tensor:
         """|y − G(x)|, its pixels weighed by what moves, and by how rare their colour is, as the settings ask."""

@@ -66,7 +66,7 @@ class TrainingSettings:
     memory: bool = setting(
         False, "the model sees what it painted for the frame before, and learns to be consistent: for video"
     )
-    history: float = setting(
+    past: float = setting(
         0.5, "with memory: share of a batch that has such a past; the rest begins anew", low=0.1, high=0.9
     )
     temporal: float = setting(
@@ -128,7 +128,7 @@ class TrainingSettings:
     added: ClassVar[tuple[str, ...]] = (
         *("adversarial", "l2", "feature_matching", "perceptual", "perceptual_network", "rebalance"),
         *("accumulate", "ema", "freeze", "motion", "plate", "conditional", "detail", "chains", "chain_length"),
-        *("memory", "history", "temporal", "drift"),
+        *("memory", "past", "temporal", "drift"),
         *("score_every", "best_by", "deliver", "patience", "snapshots"),
     )
     unrecorded: ClassVar[tuple[str, ...]] = ("checkpoint_seconds", "preview_seconds")
@@ -140,7 +140,7 @@ class TrainingSettings:
     @property
     def continued(self) -> float:
         """The share of a batch that goes on from own outputs."""
-        return self.history if self.memory else self.chains
+        return self.past if self.memory else self.chains
 
     @property
     def delivers_best(self) -> bool:
