@@ -16,9 +16,10 @@ from typing import Any
 
 from vidtrans.errors import ModelError, UsageError
 from vidtrans.files import canonical_json, complete, naming_a_full_disk
+from vidtrans.flow import FLOWS
 from vidtrans.settings import Table, setting
 
-FORMAT, WITH_PLATE = 1, 2
+FORMAT, WITH_PLATE, WITH_MEMORY = 1, 2, 3
 METADATA_KEY = "vidtrans"
 SUFFIX = ".safetensors"
 IDENTITY = "identity"
@@ -44,6 +45,8 @@ class ModelRecord:
     plate that the generator paints on, which lies beside the weights as 'plate' and 'scene', and how ``still`` the
     camera was; it is empty where there is none. ``dream`` is for models that predict frames: ``positions`` of the clock
     (0: none), the ``rate`` of what was learned, and the ``bank`` of statistics that its frames had.
+    ``memory`` says by which ``flow`` method its own last output comes to a generator that remembers; it is empty where
+    none does.
     """
 
     generator: Table
@@ -57,6 +60,7 @@ class ModelRecord:
     weights: str = ""  # SHA-256 over the tensors, written by ``save_model``
     plate: Table = field(default_factory=dict)
     dream: Table = field(default_factory=dict)
+    memory: Table = field(default_factory=dict)
 
     @property
     def plate_size(self) -> tuple[int, int] | None:
@@ -64,9 +68,10 @@ class ModelRecord:
         return (self.plate["size"][0], self.plate["size"][1]) if self.plate else None
 
     def to_json(self) -> str:
-        """Without a plate, or what dreams need, it is what it was before there were any."""
-        known = {k: v for k, v in self.__dict__.items() if k not in ("plate", "dream") or v}
-        return canonical_json({"format": WITH_PLATE if self.plate else FORMAT, **known})
+        """Without a plate, a memory, or what dreams need, it is what it was before there were any."""
+        known = {k: v for k, v in self.__dict__.items() if k not in ("plate", "dream", "memory") or v}
+        written = WITH_MEMORY if self.memory else WITH_PLATE if self.plate else FORMAT
+        return canonical_json({"format": written, **known})
 
 
 def find_model(name: str) -> Path | None:
@@ -124,7 +129,7 @@ def read_record(path: Path) -> ModelRecord:
     try:
         value: dict[str, Any] = json.loads(text)
         found = value.pop("format")
-        if found not in (FORMAT, WITH_PLATE):
+        if found not in (FORMAT, WITH_PLATE, WITH_MEMORY):
             raise ModelError(str(path), f"model format {found} is not known here", "update vidtrans, or train again")
         record = ModelRecord(**value)
         _check(record)
@@ -147,6 +152,8 @@ def _check(record: ModelRecord) -> None:
         positions, rate = record.dream["positions"], Fraction(record.dream["rate"])
         if type(positions) is not int or not 0 <= positions <= MAX_POSITIONS or not 0 < rate <= 1000:
             raise ValueError("its clock is out of bounds")
+    if record.memory and record.memory["flow"] not in FLOWS:
+        raise ValueError(f"flow '{record.memory['flow']}' is not known here")
 
 
 def save_model(path: Path, generator: Any, record: ModelRecord) -> None:
@@ -188,6 +195,7 @@ def load_generator(path: Path) -> tuple[Any, ModelRecord]:
                 record.in_channels,
                 record.out_channels,
                 record.plate_size,
+                bool(record.memory),
             )
         state = load_file(str(path))
         generator.load_state_dict(state, assign=True)

@@ -103,6 +103,7 @@ def model_show(name: str, console: Console) -> None:
         f"  held out   {_settings(training.get('held_out') or {}) or 'nothing was held out'}",
         *([f"  plate      {_plate(record.plate)}"] if record.plate else []),
         *([f"  dream      {_dream(record.dream)}"] if record.dream else []),
+        *([f"  memory     its last output, brought along by flow ({record.memory['flow']})"] if record.memory else []),
         *(f"  {k:10} {v}" for k, v in record.card.items() if v),
     ]
     console.result({"output": str(path), **record.__dict__}, "\n".join(lines))

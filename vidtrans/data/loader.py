@@ -16,6 +16,7 @@ import numpy as np
 from vidtrans.data.augment import Geometry, crop_size, draw_geometry
 from vidtrans.data.dataset import Pair
 from vidtrans.data.motion import Motion
+from vidtrans.flow.history import no_history
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.clock import with_clock
 from vidtrans.video.picture import picture_size, read_picture
@@ -95,8 +96,11 @@ class Batches(Protocol):
 class NoiseLoader:
     """Batches of noise, for trials before there are pictures: they cost what real ones cost."""
 
-    def __init__(self, size: tuple[int, int], pairing: Pairing, *, batch: int, plated: bool = False) -> None:
-        self.crop, self.pairing, self.batch, self.plated = size, pairing, batch, plated
+    def __init__(
+        self, size: tuple[int, int], pairing: Pairing, *, batch: int, plated: bool = False, remembers: bool = False
+    ) -> None:
+        self.crop, self.pairing, self.batch = size, pairing, batch
+        self.plated, self.remembers = plated, remembers
 
     def make(self, step: int) -> Batch:
         rng = np.random.default_rng(step)
@@ -105,7 +109,11 @@ class NoiseLoader:
         for _ in range(self.batch):
             frames = [rng.integers(0, 256, (self.crop[1], self.crop[0], 3), dtype=np.uint8) for _ in range(count)]
             shown = with_clock(self.pairing.taught(frames, rng), 0.0 if self.pairing.clocked else None)
-            rows.append((to_signed(np.dstack([shown, frames[-1]]) if self.plated else shown), to_signed(frames[-1])))
+            if self.plated:
+                shown = np.dstack([shown, frames[-1]])
+            if self.remembers:
+                shown = np.dstack([shown, no_history(*shown.shape[:2])])
+            rows.append((to_signed(shown), to_signed(frames[-1])))
         return Batch(np.stack([x for x, _ in rows]), np.stack([y for _, y in rows]))
 
     def stream(self, first: int, stop: int) -> Iterator[Batch]:
@@ -118,7 +126,8 @@ class Loader:
     Parameters: ``batch`` pairs a step; ``crop`` in pixels or None for whole pictures; ``jitter`` ≥ 1 and ``flip``
     as in ``draw_geometry``; ``multiple``: what the network's sides must be multiples of; ``share``: which of a step's
     pairs are made, where several processes share them (all, unless said); ``plate`` (H, W, 3) uint8, of the pairs'
-    size, stands beside each input, cut and mirrored as that is; ``motion`` gives the weights.
+    size, stands beside each input, cut and mirrored as that is; ``motion`` gives the weights;
+    ``remembers``: beside each input there is room for a history, and none in it.
     """
 
     def __init__(
@@ -135,10 +144,11 @@ class Loader:
         share: range | None = None,
         plate: np.ndarray | None = None,
         motion: Motion | None = None,
+        remembers: bool = False,
     ) -> None:
         self.share = range(batch) if share is None else share
         self.pairs, self.pairing, self.batch, self.seed = list(pairs), pairing, batch, seed
-        self.jitter, self.flip, self.plate, self.motion = jitter, flip, plate, motion
+        self.jitter, self.flip, self.plate, self.motion, self.remembers = jitter, flip, plate, motion, remembers
         self.read = PictureCache()
         self.crop = crop_size(self._sizes(), crop, multiple)
 
@@ -174,6 +184,8 @@ class Loader:
         shown = with_clock(self.pairing.taught([geometry.apply(f) for f in frames], rng), pair.phase)
         if self.plate is not None:
             shown = np.dstack([shown, geometry.apply(self.plate)])
+        if self.remembers:
+            shown = np.dstack([shown, no_history(*shown.shape[:2])])
         target = geometry.apply(target)
         weights = self.motion(pair, geometry, target) if self.motion else None
         return to_signed(shown), to_signed(target), weights

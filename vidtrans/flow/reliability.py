@@ -24,7 +24,7 @@ def forward_backward(flow: np.ndarray, back: np.ndarray) -> np.ndarray:
     where p + f(p) leaves the picture. Flows are (H, W, 2) float32, in pixels of the full-size picture.
     """
     gap, lengths = _gap(flow, back)
-    return (gap < 0.01 * lengths + 0.5) & _inside(flow, 0.0)
+    return (gap < 0.01 * lengths + 0.5) & inside(flow, 0.0)
 
 
 def agreement(flow: np.ndarray, back: np.ndarray, slack: float = 8.0) -> np.ndarray:
@@ -36,7 +36,7 @@ def agreement(flow: np.ndarray, back: np.ndarray, slack: float = 8.0) -> np.ndar
     """
     gap, lengths = _gap(flow, back)
     scale = 0.01 * lengths + slack
-    return np.where(_inside(flow, 0.5), scale / (scale + gap), np.float32(0))
+    return np.where(inside(flow, 0.5), scale / (scale + gap), np.float32(0))
 
 
 def _gap(flow: np.ndarray, back: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -45,7 +45,7 @@ def _gap(flow: np.ndarray, back: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return squared_length(flow + returned), squared_length(flow) + squared_length(returned)
 
 
-def _inside(flow: np.ndarray, margin: float) -> np.ndarray:
+def inside(flow: np.ndarray, margin: float) -> np.ndarray:
     """Where p + f(p) is within the picture, or at most ``margin`` pixels outside."""
     height, width = flow.shape[:2]
     low, high = (-margin, -margin), (width - 1 + margin, height - 1 + margin)

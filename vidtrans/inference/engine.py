@@ -7,6 +7,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
+from vidtrans.flow.history import no_history
 from vidtrans.video.colour import eight_bit, sixteen_bit
 from vidtrans.video.picture import resize
 
@@ -52,3 +53,13 @@ def with_plate(inputs: np.ndarray, plate: np.ndarray | None) -> np.ndarray:
     if inputs.dtype == np.uint16:
         shown = sixteen_bit(shown)
     return np.concatenate([inputs, np.broadcast_to(shown, (len(inputs), *shown.shape))], axis=3)
+
+
+def with_history(inputs: np.ndarray, in_channels: int) -> np.ndarray:
+    """(N, H, W, in_channels) uint8 or uint16 → with no history beside them; as they are where they have one."""
+    if inputs.shape[3] > in_channels:
+        return inputs
+    nothing = no_history(*inputs.shape[1:3])
+    if inputs.dtype == np.uint16:
+        nothing = sixteen_bit(nothing)
+    return np.concatenate([inputs, np.broadcast_to(nothing, (len(inputs), *nothing.shape))], axis=3)

@@ -13,7 +13,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from vidtrans.errors import DeviceError
 from vidtrans.inference.device import Device, out_of_memory, resolve_precision, torch_dtype
-from vidtrans.inference.engine import pad_to_multiple, with_plate
+from vidtrans.inference.engine import pad_to_multiple, with_history, with_plate
+from vidtrans.networks.memory import Remembering
 from vidtrans.networks.plate import Plated
 from vidtrans.video.picture import resize
 
@@ -61,13 +62,15 @@ def as_pictures(made: Tensor, *, deep: bool) -> np.ndarray:
 class TorchEngine:
     """Runs a generator that has ``multiple``; pads its input by mirroring and cuts the padding off again.
 
-    One that paints on a plate gets it beside the input.
+    One that paints on a plate gets it beside the input. One that remembers takes one picture at a time, with or
+    without a history beside it.
     """
 
     def __init__(self, generator: Any, device: Device, precision: str = "auto", batch: int | None = None) -> None:
         self.device = device
         self.precision = resolve_precision(precision, device)
-        self.batch = batch or BATCH[device.kind]
+        self._remembers = generator.in_channels if isinstance(generator, Remembering) else None
+        self.batch = 1 if self._remembers else batch or BATCH[device.kind]
         self._width = self.batch  # pictures that go through the network at once
         self.multiple: int = generator.multiple
         self._plate = generator.picture if isinstance(generator, Plated) else None
@@ -111,7 +114,8 @@ class TorchEngine:
         Raises DeviceError when memory does not do for one picture.
         """
         height, width = inputs.shape[1:3]
-        padded = pad_to_multiple(with_plate(inputs, self._plate), self.multiple)
+        inputs = with_plate(inputs, self._plate) if self._remembers is None else with_history(inputs, self._remembers)
+        padded = pad_to_multiple(inputs, self.multiple)
         made: list[np.ndarray] = []
         while (done := sum(map(len, made))) < len(padded):
             made.append(self._full_batch(padded[done : done + self._width], deep))

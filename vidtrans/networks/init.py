@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
+from vidtrans.networks.memory import Remembering
 from vidtrans.networks.plate import Plated
 from vidtrans.settings import Table, from_table, recorded
 
@@ -40,17 +41,29 @@ def initialise(network: nn.Module, seed: int) -> None:
 
 
 def build_generator(
-    name: str, table: Table, in_channels: int, out_channels: int = 3, plate: tuple[int, int] | None = None
+    name: str,
+    table: Table,
+    in_channels: int,
+    out_channels: int = 3,
+    plate: tuple[int, int] | None = None,
+    memory: bool = False,
 ) -> Any:
-    """The generator ``name``, on a plate where the (width, height) of one is given.
+    """The generator ``name``, on a plate where the (width, height) of one is given, or with a ``memory``.
 
     Raises UsageError on unknown names and settings.
     """
     cls = GENERATORS.load(name)
     settings = from_table(cls.Settings, table, "generator")
-    if plate is None:
-        return cls(in_channels, out_channels, settings)
-    return Plated(cls(in_channels + 3, out_channels + 1, settings), plate)
+    if plate is not None:
+        return Plated(cls(in_channels + 3, out_channels + 1, settings), plate)
+    if memory:
+        return Remembering(cls(in_channels, out_channels, settings), in_channels)
+    return cls(in_channels, out_channels, settings)
+
+
+def painter_of(generator: nn.Module) -> nn.Module:
+    """What learns of a generator, with or without a plate or a memory."""
+    return generator.painter if isinstance(generator, Plated | Remembering) else generator
 
 
 def build_discriminator(name: str, table: Table, channels: int) -> Any:

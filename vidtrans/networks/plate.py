@@ -52,8 +52,3 @@ class Plated(nn.Module):
         """Take these two pictures, (H, W, 3) uint8, of the size that it was made for."""
         self.plate.copy_(torch.from_numpy(plate))
         self.scene.copy_(torch.from_numpy(scene))
-
-
-def painter_of(generator: nn.Module) -> nn.Module:
-    """What learns of a generator, with or without a plate."""
-    return generator.painter if isinstance(generator, Plated) else generator

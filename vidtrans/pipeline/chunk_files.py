@@ -175,9 +175,13 @@ class RawOutputs:
         self._reading: Iterator[np.ndarray] | None = None
         self._next = -1
 
+    def holds(self, frame: int) -> bool:
+        """Whether the chunk of a frame is stored."""
+        return self.store is not None and self.store.is_done(chunk_of(self.chunks, frame).number)
+
     def known(self, frame: int) -> np.ndarray | None:
         chunk = chunk_of(self.chunks, frame)
-        if self.store is None or not self.store.is_done(chunk.number):
+        if self.store is None or not self.holds(frame):
             self.num_inferred += 1
             return None
         if self._reading is None or self._next != frame or frame == chunk.first:

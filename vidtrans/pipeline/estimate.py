@@ -18,6 +18,7 @@ import numpy as np
 
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import Pairing
+from vidtrans.rendering.memory import Memory
 from vidtrans.rendering.outputs import Inputs, raw_outputs
 from vidtrans.settings import Table
 from vidtrans.temporal.stream import Filter, Sample, filtered
@@ -57,6 +58,8 @@ class Render(Protocol):
     def frames(self, size: tuple[int, int], start: int, stop: int) -> Generator[Frame, None, None]: ...
 
     def inputs(self) -> Inputs: ...
+
+    def memory(self) -> Memory | None: ...
 
     def segment(self, path: Path) -> Segment: ...
 
@@ -135,8 +138,9 @@ def estimate_render(
             closing(LosslessWriter(folder / "raw.nut", *job.size, deep=job.depth > 8)) as raw,
             closing(job.composer(job.first, job.first + count)) as compose,
         ):
+            shot, known = lambda _: job.first, lambda _: None
             samples = raw_outputs(
-                frames, job.first, lambda _: job.first, inputs, engine, lambda _: None, deep=job.depth > 8
+                frames, job.first, shot, inputs, engine, known, deep=job.depth > 8, memory=job.memory()
             )
             for sample, picture in filtered(samples, method):
                 raw.write(sample.output)

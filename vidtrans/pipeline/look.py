@@ -9,6 +9,7 @@ from typing import Any
 
 from vidtrans.errors import ModelError, UsageError
 from vidtrans.flow.estimate import flow_identity, runs_on_device
+from vidtrans.flow.history import VERSION
 from vidtrans.inference.engine import Engine, IdentityEngine
 from vidtrans.model import IDENTITY, ModelRecord, find_model, load_generator, read_record
 from vidtrans.pairing import PAIRINGS
@@ -16,6 +17,7 @@ from vidtrans.pairing.base import Pairing, make_pairing
 from vidtrans.pipeline.context import Context
 from vidtrans.pipeline.cuts import cuts_for_key
 from vidtrans.pipeline.recipe import Recipe
+from vidtrans.rendering.memory import Memory
 from vidtrans.rendering.settings import RenderingSettings
 from vidtrans.settings import AS_STORED, Size, Table, from_table, parse_size, to_table
 from vidtrans.temporal import FILTERS
@@ -55,6 +57,14 @@ class Look:
         if self.pairing.clocked:
             why = "it goes by a clock of its own, not by the frames of a clip"
             raise UsageError(f"model '{self.name}'", why, "use vidtrans dream, or a model of --preset next-frame")
+
+    def memory(self) -> Memory | None:
+        """What carries the outputs of a model that remembers from frame to frame; None for others."""
+        return Memory(self.record.memory["flow"]) if self.record and self.record.memory else None
+
+    def memory_for_key(self) -> Table:
+        """What decides what is remembered."""
+        return {**self.record.memory, "version": VERSION} if self.record and self.record.memory else {}
 
     def working_size(self, wanted: str, source: tuple[int, int]) -> tuple[int, int]:
         """(width, height) at which the model runs on a ``source`` of that size, for a ``rendering.size``."""

@@ -32,6 +32,7 @@ from vidtrans.pipeline.stages import InferStage, RenderStage, media_libraries
 from vidtrans.rendering.chunks import Chunk, chunk_of, cut_into_chunks, spans
 from vidtrans.rendering.directing import VERSION as DIRECTING_VERSION
 from vidtrans.rendering.directing import Directions
+from vidtrans.rendering.memory import Memory
 from vidtrans.rendering.outputs import Inputs, lookback, raw_outputs
 from vidtrans.settings import Size, Table, Time
 from vidtrans.temporal.stream import Recursive, Sample, filtered
@@ -252,17 +253,34 @@ class RenderJob:
     def _samples(self, engine: Engine, raw: RawOutputs, lo: int, hi: int) -> Generator[Sample, None, None]:
         """Frames [lo, hi) with the model's raw output: from the store where it is there, else inferred and stored."""
         shot_first: Callable[[int], int] = lambda i: chunk_of(self.chunks, i).shot_first  # noqa: E731
-        begin = lookback(self.pairing, lo, shot_first(lo))
+        memory = self.memory()
+        first = self._remembered_from(raw, lo) if memory else lo
+        begin = lookback(self.pairing, first, shot_first(first))
         with ExitStack() as stack:
             frames = stack.enter_context(closing(self.frames(self.size, begin, hi)))
             guides = stack.enter_context(closing(self._guides(lo, hi)))
             stack.enter_context(closing(raw))
             inputs = stack.enter_context(closing(self.inputs()))
-            samples = raw_outputs(frames, lo, shot_first, inputs, engine, raw.known, deep=self.depth > 8)
+            samples = raw_outputs(
+                frames, first, shot_first, inputs, engine, raw.known, deep=self.depth > 8, memory=memory
+            )
             for sample in stack.enter_context(closing(samples)):
                 raw.keep(sample.index, sample.output)
+                if sample.index < lo:
+                    continue
                 guide = next(guides)
                 yield sample if guide is None else replace(sample, guide=guide)
+
+    def _remembered_from(self, raw: RawOutputs, frame: int) -> int:
+        """The frame from which on a model that remembers has to see the clip, to go on at ``frame``.
+
+        The one before the first whose output is not stored, or the first of the shot.
+        """
+        chunk = chunk_of(self.chunks, frame)
+        while not raw.holds(frame) and chunk.first > chunk.shot_first:
+            frame = chunk.first - 1
+            chunk = self.chunks[chunk.number - 1]
+        return frame if raw.holds(frame) else chunk.first
 
     def _guides(self, start: int, stop: int) -> Generator[np.ndarray | None, None, None]:
         """What guides the filter at the frames [start, stop), where they do not do it themselves."""
@@ -287,6 +305,10 @@ class RenderJob:
         matte = self.seen_mask.mattes(self.size, self.context.decode_threads) if self.seen_mask else None
         return Inputs(self.pairing, drawn=self.drawn, matte=matte)
 
+    def memory(self) -> Memory | None:
+        """What the model remembers, of frames in order."""
+        return self.look.memory()
+
     def _infer_stage(self, engine: Engine) -> InferStage:
         return InferStage(
             source=self.clip.digest,
@@ -303,6 +325,7 @@ class RenderJob:
             transparency=self.form(self.size).transparency,
             engine=dict(engine.identity),
             libraries=media_libraries(),
+            memory=self.look.memory_for_key(),
         )
 
     def _render_stage(self, infer: InferStage) -> RenderStage:

@@ -7,7 +7,7 @@ change no result. Raise a stage's version by hand when its results change; a tes
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from typing import Any, ClassVar
 
@@ -129,6 +129,11 @@ class InferStage(Stage):
     transparency: str
     engine: Table
     libraries: Table
+    memory: Table = field(default_factory=dict)  # by what the past comes to a frame, where the model remembers
+
+    def parameters(self) -> dict[str, Any]:
+        """Without a memory, those of before there was any."""
+        return {k: v for k, v in super().parameters().items() if k != "memory" or v}
 
 
 @dataclass(frozen=True)

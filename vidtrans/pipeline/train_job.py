@@ -18,11 +18,11 @@ from vidtrans.data.motion import find_motion
 from vidtrans.data.plate import Plate
 from vidtrans.errors import UsageError
 from vidtrans.files import write_json
+from vidtrans.flow.history import METHOD
 from vidtrans.inference.device import resolve_device
 from vidtrans.model import Card
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import build_discriminator, build_generator, full_table, initialise
-from vidtrans.networks.plate import painter_of
 from vidtrans.pairing.base import pairing_record
 from vidtrans.pairing.clock import CHANNELS, picture_channels
 from vidtrans.pairing.next_frame import NextFrame
@@ -36,6 +36,7 @@ from vidtrans.training import perceptual
 from vidtrans.training.chains import Chains, OwnFrames
 from vidtrans.training.evaluation import evenly
 from vidtrans.training.memory import ask_for_huge_pages
+from vidtrans.training.own_past import OwnPast
 from vidtrans.training.parallel import ALONE, Team
 from vidtrans.training.pix2pix import Pix2Pix
 from vidtrans.training.precision import resolve_precisions
@@ -117,7 +118,9 @@ class TrainJob:
         """The generator, with whatever weights it is made with."""
         plate = self.plate
         size = (plate.picture.shape[1], plate.picture.shape[0]) if plate else None
-        generator = build_generator(self.generator_name, self.generator_table, self.pairing.in_channels, plate=size)
+        generator = build_generator(
+            self.generator_name, self.generator_table, self.pairing.in_channels, plate=size, memory=self.settings.memory
+        )
         if plate:
             generator.hang(plate.picture, plate.scene)
         return generator
@@ -154,8 +157,8 @@ class TrainJob:
         generator = self.build()
         initialise(generator, self.context.seed)
         if self.start:
-            painter = painter_of(generator)
-            start_with(painter, self.start, self.generator_name, self.generator_table, channels, plate=bool(self.plate))
+            name, table = self.generator_name, self.generator_table
+            start_with(generator, self.start, name, table, channels, plate=bool(self.plate))
         channels += 3 if self.plate else 0
         discriminator = None
         if self.settings.gan:
@@ -176,17 +179,22 @@ class TrainJob:
 
     def _chains(self, loader: Batches) -> Chains | None:
         """What lets own outputs become inputs, if that is asked for; not in a trial with noise. Raises UsageError."""
-        if not self.settings.chains:
+        pairing, settings = self.pairing, self.settings
+        if not settings.continued:
             return None
-        if not isinstance(self.pairing, NextFrame):
-            why = f"in '{self.pairing.name}' no output becomes an input"
+        if settings.memory and isinstance(pairing, NextFrame):
+            why = "next-frame goes on from its own outputs as it is"
+            raise UsageError("training.memory", why, "use --set training.chains=0.5")
+        if settings.chains and not isinstance(pairing, NextFrame):
+            why = f"in '{pairing.name}' no output becomes an input"
             raise UsageError("training.chains", why, "leave it out, or learn from a dataset of --pairing next-frame")
         if self.team.size > 1:
             remedy = "train in one process, or with --set training.chains=0"
             raise UsageError("training.chains", "a chain lives in one process, and several share this run", remedy)
         if not isinstance(loader, Loader):
             return None
-        return Chains(loader, OwnFrames(self.pairing.settings.context), self.settings)
+        own = OwnFrames(pairing.settings.context) if isinstance(pairing, NextFrame) else None
+        return Chains(loader, own or OwnPast(loader, METHOD, settings.drift), settings)
 
     def _rarity(self) -> torch.Tensor | None:
         """What the colours of the training pictures weigh; a dataset that is only planned has none."""
@@ -198,7 +206,9 @@ class TrainJob:
         settings = self.settings
         if self.picture_size is not None:
             size = crop_size([self.picture_size], settings.crop, multiple)
-            return NoiseLoader(size, self.pairing, batch=settings.batch, plated=settings.plate)
+            return NoiseLoader(
+                size, self.pairing, batch=settings.batch, plated=settings.plate, remembers=settings.memory
+            )
         return Loader(
             self.pairs,
             self.pairing,
@@ -211,6 +221,7 @@ class TrainJob:
             share=self.team.share(settings.batch),
             plate=self.plate.picture if self.plate else None,
             motion=find_motion(self.dataset, self.pairs, settings.motion) if settings.motion else None,
+            remembers=settings.memory,
         )
 
     def steps_for(self, minutes: float, request: str, at_most: int | None = None) -> int:

@@ -8,14 +8,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-from vidtrans.data.dataset import Pair
-from vidtrans.data.loader import to_signed
+from vidtrans.data.split import spread
 from vidtrans.errors import Interrupted, UsageError
 from vidtrans.events import silent
 from vidtrans.files import complete, remove
-from vidtrans.inference.engine import pad_to_multiple, with_plate
+from vidtrans.flow.history import METHOD, signed
+from vidtrans.inference.engine import pad_to_multiple, with_history, with_plate
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.model import ModelRecord, load_generator, save_model
 from vidtrans.pipeline import earlier_runs
@@ -28,6 +29,7 @@ from vidtrans.settings import Table
 from vidtrans.training.batchnorm import reestimate
 from vidtrans.training.checkpoint import load_checkpoint
 from vidtrans.training.evaluation import evenly, score, shown_of
+from vidtrans.training.own_past import OwnPast
 from vidtrans.training.report import film_steps
 from vidtrans.training.stopping import advice, best_of, is_enough, score_steps
 from vidtrans.training.trainer import Diverged, Run, train
@@ -203,17 +205,33 @@ class TrainRun:
 
     def _ready(self, generator: Any) -> Any:
         """A copy as it is rendered with: its norm's statistics are of whole training pictures."""
+        engine = self._engine(generator)  # with the statistics that it has: it paints what is remembered
         generator = copy.deepcopy(generator)
-        plate = self.job.plate
 
-        def inputs(pairs: list[Pair]) -> Iterator[torch.Tensor]:
-            for pair in pairs:
-                shown = with_plate(shown_of(self.pairing, pair)[None], plate.picture if plate else None)
-                padded = pad_to_multiple(shown, generator.multiple)[0]
-                yield torch.from_numpy(to_signed(padded))[None].to(self.job.device.torch)
+        def inputs() -> Iterator[torch.Tensor]:
+            for index in spread(len(self.job.pairs), min(len(self.job.pairs), NORM_PICTURES)):
+                for shown in self._shown(index, engine):
+                    padded = pad_to_multiple(shown[None], generator.multiple).transpose(0, 3, 1, 2)
+                    yield torch.from_numpy(np.ascontiguousarray(padded)).to(self.job.device.torch)
 
-        reestimate(generator, inputs(evenly(self.job.pairs, NORM_PICTURES)))
+        reestimate(generator, inputs())
         return generator
+
+    def _shown(self, index: int, engine: TorchEngine) -> Iterator[np.ndarray]:
+        """What a generator sees of a training pair, (H, W, C) float32: of one that remembers, without and with a past.
+
+        In training it sees either as often.
+        """
+        plate = self.job.plate
+        shown = shown_of(self.pairing, self.job.pairs[index])
+        feedback = self.run.chains.feedback if self.run.chains else None
+        if not isinstance(feedback, OwnPast):
+            yield signed(with_plate(shown[None], plate.picture if plate else None)[0])
+            return
+        yield signed(with_history(shown[None], self.pairing.in_channels)[0])
+        past = feedback.of_pair(index, lambda pair: engine(shown_of(self.pairing, pair)[None])[0])
+        if past is not None:
+            yield np.dstack([signed(shown), past])
 
     def _record(self, scores: Table, step: int | None = None, more: Table | None = None) -> ModelRecord:
         """Of the state of ``step``, unless said otherwise the one that the run is at. ``more`` is told of training."""
@@ -245,6 +263,7 @@ class TrainRun:
             card=stage.card,
             plate=job.plate.for_record() if job.plate else {},
             dream=self.rollouts.for_record() if self.rollouts else {},
+            memory={"flow": METHOD} if self.settings.memory else {},
         )
 
 

@@ -9,25 +9,29 @@ from vidtrans.errors import UsageError
 from vidtrans.model import load_generator, read_record
 from vidtrans.networks import GENERATORS
 from vidtrans.networks.hd import is_coarser, load_coarser
-from vidtrans.networks.init import full_table
-from vidtrans.networks.plate import painter_of
+from vidtrans.networks.init import full_table, painter_of
+from vidtrans.networks.memory import Remembering
 from vidtrans.settings import Table
 
 
 def start_with(generator: Any, start: Path, name: str, table: Table, channels: int, *, plate: bool = False) -> None:
     """Put the weights of the model ``start`` into ``generator``, a ``name`` with the settings ``table``.
 
-    ``plate``: it paints onto one; the model has to as well.
+    ``plate``: it paints onto one; the model has to as well. A memory begins anew where the model has none.
 
     They fill it, or, where it is an hd generator and the model a coarser one of its kind, all but what is finer. Raises
     UsageError where the model is of another architecture or takes another input than ``channels``, ModelError.
     """
     coarser = _check(start, name, full_table(GENERATORS, name, table, "generator"), channels, plate)
-    weights = painter_of(load_generator(start)[0]).state_dict()
+    held = load_generator(start)[0]
+    painter: Any = painter_of(generator)
+    weights = painter_of(held).state_dict()
     if coarser:
-        load_coarser(generator, weights)
+        load_coarser(painter, weights)
     else:
-        generator.load_state_dict(weights)
+        painter.load_state_dict(weights)
+    if isinstance(generator, Remembering) and isinstance(held, Remembering):
+        generator.keeper.load_state_dict(held.keeper.state_dict())
 
 
 def _check(start: Path, name: str, table: Table, channels: int, plate: bool) -> bool:

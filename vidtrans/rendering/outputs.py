@@ -10,6 +10,7 @@ import numpy as np
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import Pairing
 from vidtrans.rendering.matte import Mattes
+from vidtrans.rendering.memory import Memory
 from vidtrans.temporal.stream import Sample
 from vidtrans.video.clip import Frame
 from vidtrans.video.colour import eight_bit
@@ -48,12 +49,13 @@ def raw_outputs(
     known: Callable[[int], np.ndarray | None],
     *,
     deep: bool = False,
+    memory: Memory | None = None,
 ) -> Generator[Sample, None, None]:
     """Yield a Sample for each frame from number ``first`` on, in order.
 
     ``frames`` may begin before ``first``, with the past frames that the pairing looks back to;
     ``shot_first(i)`` is the first frame of frame i's shot; ``known(i)`` returns an output made earlier, or None.
-    ``deep``: outputs are uint16.
+    ``deep``: outputs are uint16. With a ``memory`` frames are painted one by one, each from the one before.
     """
     pairing = inputs_of.pairing
     past: dict[int, Frame] = {}
@@ -71,8 +73,16 @@ def raw_outputs(
         output = known(frame.index)
         guide = eight_bit(frame.rgb)
         sample = Sample(frame.index, frame.pts, guide, guide, starts_shot=frame.index == start)
-        if output is None:
-            inputs.append(inputs_of([past[n] for n in numbers]))
+        shown = inputs_of([past[n] for n in numbers]) if output is None else None
+        if memory:
+            if shown is not None:
+                output = engine(memory.beside(shown, sample)[None], deep=deep)[0]
+            sample.output = output if output is not None else sample.output
+            memory.keep(sample)
+            yield sample
+            continue
+        if shown is not None:
+            inputs.append(shown)
         waiting.append((sample, output))
         if len(inputs) >= engine.batch:
             yield from _flush(waiting, inputs, engine, deep)

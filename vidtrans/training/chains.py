@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from vidtrans.data.augment import Geometry
+from vidtrans.data.augment import Drift, Geometry
 from vidtrans.data.dataset import Pair
 from vidtrans.data.loader import Batch, Example, Loader
 from vidtrans.training.settings import TrainingSettings
@@ -38,6 +38,10 @@ class Feedback(Protocol):
         """
         ...
 
+    def following(self, example: Example, successor: int | None, age: int, rng: np.random.Generator) -> Example | None:
+        """What a chain goes on with after ``example``, its ``age``-th, or None; ``successor``: what follows in time."""
+        ...
+
 
 class OwnFrames:
     """Next-frame prediction: own outputs stand for the latest of the context's frames."""
@@ -51,6 +55,10 @@ class OwnFrames:
         made[3 * (self.keeps - len(outputs)) : 3 * self.keeps] = np.concatenate(outputs)
         return made
 
+    def following(self, example: Example, successor: int | None, age: int, rng: np.random.Generator) -> Example | None:
+        del age, rng
+        return None if successor is None else replace(example, index=successor)
+
 
 @dataclass(frozen=True)
 class Chain:
@@ -62,22 +70,23 @@ class Chain:
 
 
 class Chains:
-    """The pool of one process: ``settings.chains`` of a batch goes on from it, ``settings.chain_length`` times.
+    """The pool of one process: ``settings.continued`` of a batch goes on from it, ``settings.chain_length`` times.
 
     ``mixed`` before a step, ``keep`` after it; both are functions of seed and state."""
 
     def __init__(self, loader: Loader, feedback: Feedback, settings: TrainingSettings) -> None:
         self.loader, self.feedback = loader, feedback
-        self.share, self.longest = settings.chains, settings.chain_length
+        self.share, self.longest = settings.continued, settings.chain_length
         self.slots: list[Chain | None] = [None] * POOL
         self.ages: list[tuple[int, int, float, int]] = []  # (step, youngest, mean, oldest) along the run
         self._after = successors(loader.pairs, loader.pairing.stride)
         self._taken: list[int | None] = []  # of each example of the batch, the slot that it came from
         self._longest = SHORTEST
+        self._rng = np.random.default_rng(0)  # of the step
 
     def mixed(self, batch: Batch, seed: int, progress: float) -> Batch:
         """The batch, some of its examples replaced by what follows own outputs. ``progress``: of the run, 0 to 1."""
-        rng = np.random.Generator(np.random.Philox(key=(seed << 64) + 1))
+        rng = self._rng = np.random.Generator(np.random.Philox(key=(seed << 64) + 1))
         grown = min(1.0, max(0.0, (progress - DEPTH_BEGINS) / (DEPTH_ENDS - DEPTH_BEGINS)))
         self._longest = round(SHORTEST + grown * (self.longest - SHORTEST))
         ready = [i for i, chain in enumerate(self.slots) if chain is not None]
@@ -113,12 +122,12 @@ class Chains:
     def _longer(self, example: Example, chain: Chain | None, picture: np.ndarray, target: np.ndarray) -> Chain | None:
         """The chain with one output more; None where it has come to its end."""
         age = (chain.age if chain else 0) + 1
-        following = self._after[example.index]
+        following = self.feedback.following(example, self._after[example.index], age, self._rng)
         apart = float(np.abs(picture - target).mean())
         if following is None or age > self._longest or not apart <= WORST:
             return None
         outputs = (*(chain.outputs if chain else ()), picture.copy())[-self.feedback.keeps :]
-        return Chain(replace(example, index=following), outputs, age)
+        return Chain(following, outputs, age)
 
     def log(self, step: int) -> None:
         """Keep the ages for people: a pool whose chains end early teaches nothing of late frames."""
@@ -156,6 +165,7 @@ def _packed(chain: Chain) -> dict[str, Any]:
     return {
         "index": chain.example.index,
         "geometry": [*geometry.scaled, geometry.x, geometry.y, *geometry.crop, int(geometry.mirrored)],
+        "drift": [*geometry.drift.matrix, geometry.drift.steps] if geometry.drift else [],
         "outputs": [torch.from_numpy(picture) for picture in chain.outputs],
         "age": chain.age,
     }
@@ -163,6 +173,7 @@ def _packed(chain: Chain) -> dict[str, Any]:
 
 def _unpacked(held: dict[str, Any]) -> Chain:
     width, height, x, y, across, down, mirrored = held["geometry"]
-    geometry = Geometry((width, height), x, y, (across, down), bool(mirrored))
+    drift = Drift(tuple(held["drift"][:6]), held["drift"][6]) if held["drift"] else None
+    geometry = Geometry((width, height), x, y, (across, down), bool(mirrored), drift)
     outputs = tuple(picture.numpy() for picture in held["outputs"])
     return Chain(Example(held["index"], geometry), outputs, held["age"])

@@ -108,6 +108,16 @@ def detail(fake: Tensor, target: Tensor) -> Tensor:
     return F.l1_loss(_roughness(fake), _roughness(target))
 
 
+def temporal(fake: Tensor, past: Tensor) -> Tensor:
+    """How far (N, 3, H, W) is from its ``past`` (N, 4, H, W), a ``flow.history``: the mean of s·|fake − p|.
+
+    s is how sure the past p is. vid2vid's discriminators judge that (Wang et al., NeurIPS 2018); Lai et al. (ECCV 2018)
+    have this loss. The past is not learned from.
+    """
+    sure = (past[:, 3:] + 1) / 2
+    return F.l1_loss(sure * fake, past[:, :3])
+
+
 def _roughness(x: Tensor) -> Tensor:
     inner = x[..., 1:-1, 1:-1]
     around = x[..., :-2, 1:-1] + x[..., 2:, 1:-1] + x[..., 1:-1, :-2] + x[..., 1:-1, 2:]

@@ -4,7 +4,7 @@ Networks", CVPR 2017). Reads like the paper: G maps x to y, D judges (x, y) agai
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vidtrans.errors import DeviceError
+from vidtrans.flow.history import CHANNELS
 from vidtrans.inference.device import Device, out_of_memory
-from vidtrans.networks.plate import painter_of
+from vidtrans.networks.init import painter_of
+from vidtrans.networks.memory import Remembering, with_past
 from vidtrans.training import ADVERSARIAL, losses
 from vidtrans.training.average import Average
 from vidtrans.training.freeze import freeze
@@ -57,6 +59,7 @@ class _Part:
     seed: int
     weights: Tensor | None = None  # of each pixel's L1
     fake: Tensor | None = None  # G(x) with its graph, where it is kept
+    anew: Tensor | None = None  # what a generator that remembers would have painted without a past
 
 
 class Pix2Pix:
@@ -78,6 +81,7 @@ class Pix2Pix:
     ) -> None:
         self.settings, self.device, self.precision, self.team = settings, device, precision, team
         self.layout = torch.channels_last if settings.channels_last else torch.contiguous_format
+        self.remembers = isinstance(generator, Remembering)
         freeze(painter_of(generator), settings.freeze)
         self.generator = self._place(generator)
         self.discriminator = None if discriminator is None else self._place(discriminator)
@@ -94,7 +98,7 @@ class Pix2Pix:
         self.weights = {"gan": settings.gan, "l1": settings.l1} | self._further_weights()
 
     def _further_weights(self) -> dict[str, float]:
-        names = ("l2", "feature_matching", "perceptual", "detail")
+        names = ("l2", "feature_matching", "perceptual", "detail", *(("temporal",) if self.remembers else ()))
         return {name: weight for name in names if (weight := getattr(self.settings, name))}
 
     @property
@@ -172,12 +176,20 @@ class Pix2Pix:
         """G(x), with the same dropout every time."""
         torch.manual_seed(part.seed)
         with self._autocast():
-            fake: Tensor = self.generator(part.x)
+            if isinstance(self.generator, Remembering):
+                fake, anew = self.generator.both(part.x)
+                part.anew = anew.float()
+            else:
+                fake = self.generator(part.x)
         return fake.float()
 
     def _judge(self, x: Tensor, *pictures: Tensor) -> list[Judgement]:
-        """What D says of each picture, knowing x where it is conditional. Its weights are cast once for all of them."""
+        """What D says of each picture, knowing x where it is conditional. Its weights are cast once for all of them.
+
+        It does not know the past: there is no keeping it without being seen, and that would teach to paint anew.
+        """
         d: Any = self.discriminator
+        x = x[:, :-CHANNELS] if self.remembers else x
         with self._autocast():
             return [d.judge(torch.cat([x, p], 1) if self.settings.conditional else p) for p in pictures]
 
@@ -240,14 +252,24 @@ class Pix2Pix:
                     [on_real] = self._judge(part.x, y)
                 terms |= {name: features[name](on_fake, on_real) for name in sorted(wanted)}
         terms["l1"] = self._l1(part, fake)
+        if part.anew is not None:
+            terms["l1"] += self._l1_anew(part, part.anew)
         if "l2" in weights:
             terms["l2"] = F.mse_loss(fake, y)
         if "detail" in weights:
             terms["detail"] = losses.detail(fake, y)
+        if "temporal" in weights:
+            terms["temporal"] = losses.temporal(fake, part.x[:, -CHANNELS:])
         if self.vgg is not None:
             with self._autocast():
                 terms["perceptual"] = self.vgg(fake, y)
         return terms
+
+    def _l1_anew(self, part: _Part, anew: Tensor) -> Tensor:
+        """The L1 of what is painted where a past is known, as if it were not: so every example teaches to paint."""
+        past = with_past(part.x)[:, None, None, None].float()
+        weighed = past if part.weights is None else part.weights * past
+        return self._l1(replace(part, weights=weighed), anew)
 
     def _l1(self, part: _Part, fake: Tensor) -> Tensor:
         """|y − G(x)|, its pixels weighed by what moves, and by how rare their colour is, as the settings ask."""

@@ -75,6 +75,23 @@ class TrainingSettings:
         low=0.0,
         high=1.0,
     )
+    memory: bool = setting(
+        False, "the model sees what it painted for the frame before, and learns to be consistent: for video"
+    )
+    past: float = setting(
+        0.5, "with memory: share of a batch that has such a past; the rest begins anew", low=0.1, high=0.9
+    )
+    temporal: float = setting(
+        50.0,
+        "with memory: weight of the L1 between an output and the one before, where the source shows the same",
+        low=0.0,
+    )
+    drift: float = setting(
+        0.1,
+        "with memory: share of pictures that go on as a slow motion given to them, as all photographs do",
+        low=0.0,
+        high=1.0,
+    )
     rebalance: bool = setting(
         False, "the L1 of a pixel counts the more the rarer its colour is in the training pictures"
     )
@@ -124,6 +141,7 @@ class TrainingSettings:
         *("adversarial", "l2", "feature_matching", "perceptual", "perceptual_network", "rebalance"),
         *("accumulate", "ema", "freeze", "motion", "plate", "conditional", "detail", "chains", "chain_length"),
         *("noise", "gan_from"),
+        *("memory", "past", "temporal", "drift"),
         *("score_every", "best_by", "deliver", "patience", "snapshots"),
     )
     unrecorded: ClassVar[tuple[str, ...]] = ("checkpoint_seconds", "preview_seconds")
@@ -131,6 +149,11 @@ class TrainingSettings:
     @property
     def looks_through_vgg(self) -> bool:
         return self.perceptual > 0 and self.perceptual_network == "vgg19"
+
+    @property
+    def continued(self) -> float:
+        """The share of a batch that goes on from own outputs."""
+        return self.past if self.memory else self.chains
 
     @property
     def delivers_best(self) -> bool:
@@ -148,6 +171,9 @@ class TrainingSettings:
                 raise ValueError("training.feature_matching compares the discriminator's features: training.gan is 0")
             if self.perceptual and self.perceptual_network == "discriminator":
                 raise ValueError("training.perceptual looks through the discriminator, and training.gan is 0")
+        if self.memory and (self.plate or self.chains):
+            other = "plate" if self.plate else "chains"
+            raise ValueError(f"training.memory and training.{other} are two ways: choose one of them")
         for name in ("rebalance", "motion"):
             if getattr(self, name) and not self.l1:
                 raise ValueError(f"training.{name} weighs the L1, and training.l1 is 0")

@@ -1,0 +1,447 @@
+"""Memory: a model's last output, brought along the source's motion, in the network, in training and in renders."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from chain import TINY, quick_training, refuse, said, said_json
+from clips import decode, moving_frames, scene, write_clip
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from shoot import lossless
+
+import vidtrans as api
+from vidtrans.data.augment import Geometry, draw_drift, draw_geometry
+from vidtrans.data.dataset import open_dataset
+from vidtrans.data.loader import Example, Loader
+from vidtrans.errors import Interrupted
+from vidtrans.events import Event, Progress, Stop
+from vidtrans.flow.history import CHANNELS, Tracer, Trail, history, no_history, signed, stored
+from vidtrans.flow.warp import warp
+from vidtrans.inference.device import Device
+from vidtrans.inference.torch_engine import TorchEngine
+from vidtrans.model import load_generator, read_record
+from vidtrans.networks.init import build_generator, initialise
+from vidtrans.networks.memory import Remembering
+from vidtrans.training.chains import Chains
+from vidtrans.training.own_past import LONGEST_DRIFT, OwnPast
+from vidtrans.training.settings import TrainingSettings
+from vidtrans.video.picture import write_picture
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=40)
+
+CPU = Device("cpu", "cpu")
+WITH_MEMORY = {"memory": True, "drift": 0.3}
+FRAMES, CUT, CHUNK = 40, 25, 10  # chunks begin at 0, 10, 20 | 25, 35
+
+
+def remembering(in_channels: int = 3) -> Remembering:
+    made: Remembering = build_generator("unet-small", {"channels": 8, "blocks": [0, 0, 0]}, in_channels, memory=True)
+    initialise(made, 1)
+    return made
+
+
+def seen(count: int, past: float, size: int = 32) -> torch.Tensor:
+    """Noise with a past that is as sure as that, from -1 to 1."""
+    x = torch.rand(count, 3 + CHANNELS, size, size, generator=torch.Generator().manual_seed(count)) * 2 - 1
+    x[:, -1] = past
+    x[:, 3:6] *= (past + 1) / 2
+    return x
+
+
+# The past itself
+
+
+def test_what_did_not_move_is_inherited_whole_and_nothing_from_another_scene() -> None:
+    frame, other = scene(64, 48, 0), scene(64, 48, 5)
+    picture = signed(scene(64, 48, 9))
+    found = history(picture, Tracer("dis")(frame, frame))
+    assert np.allclose(found[..., :3], picture, atol=1e-6)
+    assert (found[..., 3] == 1).all()
+    assert history(picture, Tracer("dis")(other, frame))[..., 3].mean() < -0.5
+
+
+def test_what_moved_is_found_where_it_went_and_nothing_comes_in_over_the_border() -> None:
+    wide = scene(96, 64, 3)
+    before, here = (np.ascontiguousarray(wide[:, at : at + 64]) for at in (0, 4))
+    trail = Tracer("dis")(before, here)
+    found = history(signed(before), trail)
+    sure = (found[..., 3] + 1) / 2
+    assert np.median(sure[:, :58]) > 0.8
+    assert sure[:, 61:].max() < 0.1
+    known = sure > 0.8
+    assert np.abs(found[..., :3] / np.maximum(sure, 1e-6)[..., None] - signed(here))[known].mean() < 0.03
+
+
+def test_no_past_is_grey_and_sure_of_nothing_and_a_stored_one_comes_back() -> None:
+    nothing = signed(no_history(4, 5))
+    assert nothing.shape == (4, 5, CHANNELS)
+    assert (nothing[..., 3] == -1).all()
+    assert np.abs(nothing[..., :3]).max() < 0.005
+    for kind in (np.uint8, np.uint16):
+        every = np.linspace(0, np.iinfo(kind).max, 256).astype(kind)[None, :, None]
+        assert np.array_equal(stored(signed(every), np.dtype(kind)), every)
+
+
+@repeatable
+@given(
+    st.integers(0, 10**6),
+    st.floats(1, 1.5),
+    st.booleans(),
+    st.sampled_from([(32, 32), (96, 64), (48, 80), (128, 64)]),
+    st.tuples(st.integers(-3, 3), st.integers(-3, 3)),
+)
+def test_a_trail_leads_where_the_cut_and_mirrored_pictures_do(
+    seed: int, jitter: float, flip: bool, crop: tuple[int, int], shift: tuple[int, int]
+) -> None:
+    wide = scene(112, 80, seed % 100)
+    before = np.ascontiguousarray(wide[8:72, 8:104])
+    here = np.ascontiguousarray(wide[8 + shift[1] : 72 + shift[1], 8 + shift[0] : 104 + shift[0]])
+    geometry = draw_geometry(np.random.default_rng(seed), (96, 64), crop, jitter, flip)
+    flow = np.broadcast_to(np.array(shift, np.float32), (64, 96, 2)).copy()
+    trail = geometry.trail(Trail(flow, np.ones((64, 96), np.float32)).within())
+    assert trail.flow.shape == (crop[1], crop[0], 2)
+    first, second = (geometry.apply(p).astype(np.float32) for p in (before, here))
+    known = trail.sure > 0.99
+    assert known.mean() > 0.5
+    assert np.abs(warp(first, trail.flow) - second)[known].mean() < 4
+
+
+@repeatable
+@given(st.integers(0, 10**6), st.integers(1, LONGEST_DRIFT - 1), st.booleans())
+def test_a_drift_goes_on_from_step_to_step(seed: int, steps: int, mirrored: bool) -> None:
+    picture = scene(64, 48, seed % 50)
+    drift = replace(draw_drift(np.random.default_rng(seed), (64, 48)), steps=steps)
+    geometry = Geometry((64, 48), 0, 0, (64, 48), mirrored, drift)
+    further = replace(geometry, drift=replace(drift, steps=steps + 1))
+    first, second = (g.apply(picture).astype(np.float32) for g in (geometry, further))
+    trail = drift.trail(48, 64)
+    known = trail.sure > 0
+    assert known.mean() > 0.8
+    inner = known & (np.indices((48, 64)) > 6).all(0) & (np.indices((48, 64))[:, ::-1, ::-1] > 6).all(0)
+    assert np.abs(warp(first, trail.flow, bicubic=True) - second)[inner].mean() < 2.5
+
+
+# The network, the engine, the file
+
+
+def test_without_a_past_it_paints_what_its_painter_paints() -> None:
+    g = remembering().eval()
+    x = seen(2, -1.0)
+    with torch.no_grad():
+        assert torch.equal(g(x), g.painter(x[:, :3]))
+
+
+def test_it_keeps_no_more_than_it_trusts_and_takes_the_past_whole_where_it_may() -> None:
+    g = remembering().eval()
+    with torch.no_grad():
+        torch.nn.init.constant_(g.keeper[-3].bias, 50.0)  # keeps all that it may
+        x = seen(1, 1.0)
+        assert torch.allclose(g(x), x[:, 3:6], atol=1e-6)
+        half = seen(1, 0.0)
+        assert torch.allclose(g(half), g.painter(half[:, :3]) / 2 + half[:, 3:6], atol=1e-6)
+
+
+def test_a_batch_of_both_kinds_is_what_each_is_alone_and_the_painter_learns_from_all() -> None:
+    g = remembering().eval()
+    x = torch.cat([seen(1, -1.0), seen(2, 0.7)])
+    out, anew = g.both(x)
+    with torch.no_grad():
+        assert torch.allclose(out, g(x), atol=1e-6)
+    assert torch.equal(out[0], anew[0])
+    assert not torch.allclose(out[1:], anew[1:], atol=1e-3)
+    (gradient,) = torch.autograd.grad(out.square().sum(), g.keeper[0].weight, retain_graph=True)
+    assert gradient.abs().sum() > 0
+
+
+def test_an_engine_paints_pictures_without_a_past_and_with_one() -> None:
+    g = remembering().eval()
+    engine = TorchEngine(g, CPU, "fp32")
+    assert engine.batch == 1
+    shown = np.stack([scene(40, 36, i) for i in range(3)])
+    alone = engine(shown)
+    past = np.dstack([shown[0], stored(history(signed(shown[1]), Tracer("dis")(shown[0], shown[0])), np.dtype("u1"))])
+    known = engine(past[None])
+    assert alone.shape == (3, 36, 40, 3)
+    assert not np.array_equal(known[0], alone[0])
+    nothing = np.dstack([shown[0], no_history(36, 40)])
+    assert np.array_equal(engine(nothing[None])[0], alone[0])
+    deep = engine(nothing[None].astype(np.uint16) * 257, deep=True)
+    assert np.array_equal((deep[0] / 257).round(), alone[0])
+
+
+# Training
+
+
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a clip in two shots, its dataset and a model that remembers."""
+    folder = tmp_path_factory.mktemp("taught")
+    lossless(folder / "clip.mp4", moving_frames(FRAMES, shots=(0, CUT)))
+    cache = {"cache_dir": folder / "cache"}
+    api.make_dataset(folder / "clip.mp4", folder / "clip.dataset", settings=TINY, **cache)
+    tables = quick_training(40)
+    tables["training"] |= WITH_MEMORY
+    api.train(folder / "clip.dataset", folder / "m.safetensors", settings=tables, **cache)
+    return folder
+
+
+def own_past(folder: Path, drifting: float) -> tuple[Loader, OwnPast]:
+    dataset = open_dataset(folder)
+    loader = Loader(dataset.role("train"), dataset.pairing, batch=2, seed=0, multiple=16, remembers=True)
+    return loader, OwnPast(loader, "dis", drifting)
+
+
+def test_a_chain_goes_on_in_time_and_ends_at_cuts_and_gaps(taught: Path) -> None:
+    loader, past = own_past(taught / "clip.dataset", 0.0)
+    rng = np.random.default_rng(0)
+    chains = Chains(loader, past, TrainingSettings(memory=True))
+    numbers = [int(p.target.stem) for p in loader.pairs]
+    example = Example(0, draw_geometry(rng, loader.crop, loader.crop, 1.0, False))
+    for i, number in enumerate(numbers):
+        following = past.following(replace(example, index=i), chains._after[i], 3, rng)
+        goes_on = number + 1 in numbers and number + 1 != CUT
+        assert (following is not None) == goes_on
+        if following:
+            assert numbers[following.index] == number + 1
+
+
+def test_an_example_may_drift_instead_and_only_so_long(taught: Path) -> None:
+    loader, past = own_past(taught / "clip.dataset", 1.0)
+    rng = np.random.default_rng(0)
+    example: Example | None = Example(0, draw_geometry(rng, loader.crop, loader.crop, 1.0, False))
+    steps = []
+    for age in range(1, 20):
+        assert example is not None
+        example = past.following(example, 1, age, rng)
+        if example is None:
+            break
+        assert example.index == 0
+        assert example.geometry.drift is not None
+        steps.append(example.geometry.drift.steps)
+    assert steps == list(range(1, LONGEST_DRIFT + 1))
+
+
+def test_photographs_all_drift() -> None:
+    for i in range(8):
+        write_picture(Path(f"A/{i}.png"), scene(64, 48, 3 * i))
+        write_picture(Path(f"B/{i}.png"), 255 - scene(64, 48, 3 * i))
+    api.make_dataset(".", "photos.dataset", pairing="aligned", settings={"dataset": {"size": "32", "hold_out": 0.0}})
+    loader, past = own_past(Path("photos.dataset"), 0.0)
+    chains = Chains(loader, past, TrainingSettings(memory=True))
+    rng = np.random.default_rng(0)
+    alone = [i for i in range(len(loader.pairs)) if chains._after[i] is None and i not in past._before]
+    assert alone
+    for i in alone:
+        following = past.following(Example(i, loader.make(0).examples[0].geometry), None, 1, rng)
+        assert following is not None
+        assert following.geometry.drift is not None
+
+
+def test_what_follows_sees_the_output_where_the_source_went(taught: Path) -> None:
+    """Of a feedback of the target itself, the past is the target, as far as it is sure."""
+    loader, past = own_past(taught / "clip.dataset", 0.0)
+    example = Example(1, loader.make(0).examples[0].geometry)
+    rng = np.random.default_rng(0)
+    _, before, _ = loader.pictures(replace(example, index=0), rng)
+    shown, target, _ = loader.pictures(example, rng)
+    made = past.input(shown, [before], example)
+    assert np.array_equal(made[:-CHANNELS], shown[:-CHANNELS])
+    assert (shown[-1] == -1).all()
+    sure = (made[-1] + 1) / 2
+    assert sure.mean() > 0.8
+    assert np.abs(made[-CHANNELS:-1] - sure * target).mean() < 0.03
+
+
+def train(folder: Path, steps: int, **options: Any) -> dict[str, Any]:
+    tables = quick_training(steps)
+    tables["training"] |= WITH_MEMORY | {"checkpoint_seconds": 0.0}
+    return api.train(folder / "clip.dataset", "m.safetensors", settings=tables, **options)
+
+
+@pytest.mark.parametrize("step", [5, 23])
+def test_training_that_was_stopped_ends_byte_identical(taught: Path, step: int) -> None:
+    stop = Stop()
+
+    def report(event: Event) -> None:
+        if isinstance(event, Progress) and event.task == "training" and event.done == step:
+            stop.request(130)
+
+    with pytest.raises(Interrupted):
+        train(taught, 40, report=report, stop=stop)
+    train(taught, 40)
+    assert Path("m.safetensors").read_bytes() == (taught / "m.safetensors").read_bytes()
+
+
+def test_a_model_tells_of_its_memory_and_its_losses(taught: Path) -> None:
+    record = read_record(taught / "m.safetensors")
+    assert record.memory == {"flow": "dis"}
+    assert set(record.training["losses"]) == {"gan", "l1", "discriminator", "temporal"}
+    assert record.training["losses"]["temporal"] > 0
+
+
+def test_a_model_goes_on_from_one_without_a_memory(taught: Path) -> None:
+    plain = quick_training(4)
+    api.train(taught / "clip.dataset", "plain.safetensors", settings=plain)
+    tables = quick_training(1)
+    tables["training"] |= {"memory": True, "lr": 0.0, "warmup": 0}
+    api.train(taught / "clip.dataset", "new.safetensors", settings=tables, start_from="plain.safetensors")
+    old, new = (load_generator(Path(f"{n}.safetensors"))[0] for n in ("plain", "new"))
+    for name, weights in old.named_parameters():
+        assert torch.equal(weights, new.painter.get_parameter(name))
+    api.train(taught / "clip.dataset", "newer.safetensors", settings=tables, start_from=str(taught / "m.safetensors"))
+    held, newer = (load_generator(p)[0] for p in (taught / "m.safetensors", Path("newer.safetensors")))
+    assert torch.equal(held.keeper[0].weight, newer.keeper[0].weight)
+
+
+def test_what_does_not_go_together_is_refused(taught: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dataset = taught / "clip.dataset"
+    for other in ("plate=true", "training.chains=0.5"):
+        assert "choose one of them" in said(capsys, 2, "train", dataset, "--set=memory=true", f"--set={other}")
+    write_clip(Path("c.mp4"), moving_frames(12))
+    said(capsys, 0, "make-dataset", "c.mp4", "--pairing", "next-frame", "--size", "32")
+    assert "chains" in refuse(capsys, 2, "train", "c.dataset", "--set=memory=true", "--set=generator.name=unet-small")
+
+
+# Rendering
+
+EXACT = {"rendering": {"chunk_frames": CHUNK}, "temporal": {"name": "off"}, "encoding": {"codec": "ffv1"}}
+
+
+@pytest.fixture(scope="module")
+def rendered(taught: Path) -> bytes:
+    """What the model makes of the clip in one go."""
+    api.stylize(taught / "clip.mp4", taught / "m.safetensors", taught / "o.mkv", settings=EXACT, cache_dir=taught / "r")
+    return (taught / "o.mkv").read_bytes()
+
+
+def stylize(taught: Path, output: str = "o.mkv", **options: Any) -> dict[str, Any]:
+    settings = options.pop("settings", EXACT)
+    return api.stylize(taught / "clip.mp4", taught / "m.safetensors", output, settings=settings, **options)
+
+
+def test_it_begins_anew_at_cuts_and_goes_on_elsewhere(taught: Path, rendered: bytes) -> None:
+    """Each frame alone, as a trimmed clip, has no past."""
+    frames = decode(taught / "o.mkv")[2]
+    for number in (0, 1, CUT - 1, CUT, CUT + 1):
+        stylize(taught, f"{number}.mkv", start=str(number), end=str(number + 1))
+        (alone,) = decode(Path(f"{number}.mkv"))[2]
+        assert np.array_equal(alone, frames[number]) == (number in (0, CUT)), number
+
+
+def until(taught: Path, frame: int, settings: dict[str, Any]) -> None:
+    stop = Stop()
+
+    def report(event: Event) -> None:
+        if isinstance(event, Progress) and event.task.startswith("rendering") and event.done == frame:
+            stop.request(130)
+
+    with pytest.raises(Interrupted):
+        stylize(taught, report=report, stop=stop, settings=settings)
+
+
+@pytest.mark.parametrize("frame", [4, 13, 20, 27])
+def test_an_interrupted_render_goes_on_and_ends_byte_identical(taught: Path, rendered: bytes, frame: int) -> None:
+    until(taught, frame, EXACT)
+    done = stylize(taught)
+    assert Path("o.mkv").read_bytes() == rendered
+    whole = [b for b in (10, 20, 25, 35) if b <= frame]
+    assert done["frames_inferred"] == FRAMES - max(whole, default=0)
+
+
+def chunks(stage: str, *numbers: int) -> list[Path]:
+    return [next(iter(Path(".vidtrans").glob(f"{stage}/*/chunk-{n:06d}.nut"))) for n in numbers]
+
+
+@pytest.mark.parametrize(
+    ("raw", "segments", "inferred"),
+    [
+        ((1,), (1,), 10),
+        ((1, 2), (2,), 15),  # what was there before it is made again, for what comes after
+        ((0, 1, 2), (2,), 25),
+        ((), (2,), 0),
+        ((1,), (2,), 0),
+        ((3, 4), (4,), 15),
+        ((2, 4), (2, 4), 10),
+    ],
+)
+def test_a_chunk_that_is_lost_is_made_again_the_same(
+    taught: Path, rendered: bytes, raw: tuple[int, ...], segments: tuple[int, ...], inferred: int
+) -> None:
+    """Chunk 2 goes on from chunk 1, that from 0; 3 and 4 are another shot."""
+    stylize(taught)
+    for path in [*chunks("infer", *raw), *chunks("render", *segments)]:
+        path.write_bytes(path.read_bytes()[:-9])
+    Path("o.mkv").unlink()
+    done = stylize(taught)
+    assert Path("o.mkv").read_bytes() == rendered
+    assert done["frames_inferred"] == inferred
+
+
+@pytest.mark.parametrize("temporal", ["window", "causal"])
+def test_with_a_filter_on_top_it_goes_on_as_well(taught: Path, temporal: str) -> None:
+    settings = {**EXACT, "temporal": {"name": temporal}}
+    stylize(taught, "whole.mkv", settings=settings, cache_dir="other")
+    until(taught, 13, settings)
+    stylize(taught, settings=settings)
+    assert Path("o.mkv").read_bytes() == Path("whole.mkv").read_bytes()
+
+
+def test_in_sixteen_bits_it_remembers_sixteen(taught: Path, rendered: bytes) -> None:
+    settings = {**EXACT, "encoding": {"codec": "ffv1", "depth": "16"}}
+    stylize(taught, "whole.mkv", settings=settings, cache_dir="other")
+    until(taught, 13, settings)
+    stylize(taught, settings=settings)
+    assert Path("o.mkv").read_bytes() == Path("whole.mkv").read_bytes()
+    eight, sixteen = decode(taught / "o.mkv")[2], decode(Path("o.mkv"))[2]
+    assert np.mean([np.abs(a.astype(int) - b).mean() for a, b in zip(eight, sixteen, strict=True)]) < 2
+
+
+KILLED = """
+import os, signal, sys
+import vidtrans as api
+from vidtrans.events import Progress
+
+def report(event):
+    if isinstance(event, Progress) and event.task.startswith("rendering") and event.done == 23:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+api.stylize(*sys.argv[1:3], "o.mkv", settings={settings}, report=report)
+"""
+
+
+def test_killed_at_a_frame_it_goes_on(taught: Path, rendered: bytes) -> None:
+    script = KILLED.format(settings=repr(EXACT))
+    command = [sys.executable, "-c", script, str(taught / "clip.mp4"), str(taught / "m.safetensors")]
+    done = subprocess.run(command, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert done.returncode == -signal.SIGKILL
+    assert stylize(taught)["frames_inferred"] == FRAMES - 20
+    assert Path("o.mkv").read_bytes() == rendered
+
+
+def test_pictures_trials_and_dry_runs_go_without_a_past(taught: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_picture(Path("p.png"), moving_frames(1)[0])
+    model = taught / "m.safetensors"
+    said(capsys, 0, "stylize", "p.png", "--model", model)
+    said(capsys, 0, "try", taught / "clip.mp4", "--model", model)
+    assert "memory" in said(capsys, 0, "model", "show", model)
+    told = said_json(capsys, "stylize", taught / "clip.mp4", "--model", model, "-o", "x.mkv", "--dry-run")
+    assert told["estimate"]["seconds"] > 0
+
+
+def test_the_preset_learns_with_a_memory(taught: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    small = [f"--set=generator.{k}={v}" for k, v in (("channels", 8), ("blocks", "[0,0,0]"))]
+    where = ("--steps", "2", "-o", "e.safetensors")
+    said(capsys, 0, "train", taught / "clip.dataset", "--preset", "edges-video", *where, *small)
+    assert read_record(Path("e.safetensors")).memory

@@ -1,0 +1,65 @@
+"""A generator that remembers: it knows what it painted for the frame before, and keeps what still holds.
+
+vid2vid's composition (Wang et al., "Video-to-Video Synthesis", NeurIPS 2018, section 3.1) with the flow given: the
+output is the last one, brought here along the source's motion, where a mask says so, and painted anew elsewhere. Unlike
+there, the painter itself does not see the past, and is the generator that it would be without: every example teaches it
+to paint, and a small network beside it, the keeper, what to keep. (One that saw it learned to paint half as fast: where
+the past is known, it tells nearly everything.)
+"""
+
+from __future__ import annotations
+
+from math import lcm
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+WIDTH = 8
+
+
+class Remembering(nn.Module):
+    """``painter`` is any generator, of (N, ``in_channels``, H, W)."""
+
+    def __init__(self, painter: Any, in_channels: int) -> None:
+        super().__init__()
+        self.painter = painter
+        self.in_channels = in_channels
+        self.multiple = lcm(painter.multiple, 2)
+        self.smallest: int = painter.smallest
+        # At half of the size: what is kept has soft edges, and costs a tenth of what painting does.
+        self.keeper = nn.Sequential(
+            nn.Conv2d(3 + in_channels + 4, WIDTH, 4, 2, 1),
+            nn.ReLU(),
+            nn.Conv2d(WIDTH, WIDTH, 3, 1, 1),
+            nn.ReLU(),
+            nn.Conv2d(WIDTH, 1, 3, 1, 1),
+            nn.Upsample(scale_factor=2.0, mode="bilinear"),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, in + 4, H, W), last a ``flow.history``, → (N, 3, H, W)."""
+        return self.both(x)[0]
+
+    def both(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The output, and what is painted anew, which it is without a past: (N, 3, H, W) each."""
+        anew = self.painter(x[:, :-4])
+        if not torch.is_grad_enabled():
+            return self._kept(anew, x), anew
+        rows = with_past(x).nonzero()[:, 0]  # in training, half of a batch has none
+        if not len(rows):
+            return anew, anew
+        return anew.index_copy(0, rows, self._kept(anew[rows], x[rows])), anew
+
+    def _kept(self, anew: Tensor, x: Tensor) -> Tensor:
+        """With s the trust in the past, h = s · what it brings and k the share to keep: (1 − s·k) · anew + k · h."""
+        keep = self.keeper(torch.cat([anew, x], 1))
+        sure, brought = (x[:, -1:] + 1) / 2, x[:, -4:-1]
+        made: Tensor = (1 - sure * keep) * anew + keep * brought
+        return made.to(anew.dtype)
+
+
+def with_past(x: Tensor) -> Tensor:
+    """(N,) bool: whether there is any trust in the past of an input, (N, in + 4, H, W)."""
+    return (x[:, -1] > -1).flatten(1).any(1)
