@@ -19,8 +19,6 @@ from vidtrans.errors import UsageError
 from vidtrans.flow.tensors import warp
 from vidtrans.settings import setting
 
-WAVES = (1, 2, 4, 8)  # half turns from edge to edge
-FINER = 3  # octaves above those of the clock: neighbouring frames of a long clip are to be told apart
 HIDDEN = 128  # between the clock and what it modulates
 
 
@@ -39,24 +37,6 @@ class WarpMixSettings:
     def __post_init__(self) -> None:
         if len(self.blocks) != 3:
             raise ValueError(f"generator.blocks has {len(self.blocks)} numbers, it needs 3")
-
-
-def places(x: Tensor) -> Tensor:
-    """(N, C, H, W) → (N, 4 · len(WAVES), H, W): sine and cosine of where each pixel lies, across and down."""
-    height, width = x.shape[2:]
-    across = torch.linspace(-1, 1, width, device=x.device).expand(height, -1)
-    down = torch.linspace(-1, 1, height, device=x.device)[:, None].expand(-1, width)
-    turns = torch.pi * torch.stack([wave * axis for wave in WAVES for axis in (across, down)])
-    return torch.cat([turns.sin(), turns.cos()]).to(x.dtype).expand(len(x), -1, -1, -1)
-
-
-def finer(hands: Tensor) -> Tensor:
-    """(N, 2·K) sines and cosines, in turn, the quickest last → those of FINER octaves more, from double angles."""
-    known, sine, cosine = [hands.float()], hands[:, -2:-1].float(), hands[:, -1:].float()
-    for _ in range(FINER):
-        sine, cosine = 2 * sine * cosine, cosine.square() - sine.square()
-        known += [sine, cosine]
-    return torch.cat(known, 1).to(hands.dtype)
 
 
 class _Norm(nn.InstanceNorm2d):
@@ -115,11 +95,11 @@ class _Film(nn.Module):
 
     def __init__(self, hands: int, widths: list[int]) -> None:
         super().__init__()
-        self.read = nn.Sequential(nn.Linear(hands + 2 * FINER, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, HIDDEN), nn.ReLU())
+        self.read = nn.Sequential(nn.Linear(hands, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, HIDDEN), nn.ReLU())
         self.told = nn.ModuleList(nn.Linear(HIDDEN, 2 * width) for width in widths)
 
     def forward(self, hands: Tensor) -> list[Tensor]:
-        known = self.read(finer(hands))
+        known = self.read(hands)
         return [tell(known)[..., None, None] for tell in self.told]
 
 
@@ -145,7 +125,7 @@ class WarpMix(nn.Module):
         widths = [width, 2 * width, 3 * width, 4 * width]
         self.multiple = 2 ** len(widths)
         self.smallest = 2 * self.multiple
-        self.stem = _Conv(4 * seen + (4 * len(WAVES) if settings.clock else 0), width)
+        self.stem = _Conv(4 * seen, width)
         self.down = nn.ModuleList(
             nn.Sequential(_Conv(a, b, stride=2), *(_Residual(b) for _ in range(n)))
             for a, b, n in zip(widths, widths[1:], settings.blocks, strict=False)
@@ -165,10 +145,7 @@ class WarpMix(nn.Module):
         told: list[Tensor | None] = [None] * (1 + 2 * len(self.up))
         if self.film is not None:
             told = self.film(x[:, -self.clock :, 0, 0])  # the same everywhere: one pixel says it all
-        y = F.pixel_unshuffle(seen, 2)
-        if self.film is not None:
-            y = torch.cat([y, places(y)], 1)
-        y = self.stem(y)
+        y = self.stem(F.pixel_unshuffle(seen, 2))
         skips = []
         for stage in self.down:
             skips.append(y)
