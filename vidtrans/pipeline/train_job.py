@@ -114,6 +114,11 @@ class TrainJob:
             return None
         return planned(self.picture_size) if self.picture_size else plate_of(self.dataset, self.pairs)
 
+    @property
+    def memory(self) -> Table:
+        """What the model file says of a memory; empty where there is none."""
+        return {"flow": METHOD} if self.settings.memory else {}
+
     def build(self) -> Any:
         """The generator, with whatever weights it is made with."""
         plate = self.plate

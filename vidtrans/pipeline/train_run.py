@@ -15,7 +15,7 @@ from vidtrans.data.split import spread
 from vidtrans.errors import Interrupted, UsageError
 from vidtrans.events import silent
 from vidtrans.files import complete, remove
-from vidtrans.flow.history import METHOD, signed
+from vidtrans.flow.history import signed
 from vidtrans.inference.engine import pad_to_multiple, with_history, with_plate
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.model import ModelRecord, load_generator, save_model
@@ -263,7 +263,7 @@ class TrainRun:
             card=stage.card,
             plate=job.plate.for_record() if job.plate else {},
             dream=self.rollouts.for_record() if self.rollouts else {},
-            memory={"flow": METHOD} if self.settings.memory else {},
+            memory=job.memory,
         )
 
 

@@ -14,6 +14,7 @@ from vidtrans.pipeline.estimate import estimate
 from vidtrans.pipeline.look import Look
 from vidtrans.pipeline.train_job import NORMALISATION, TrainJob
 from vidtrans.settings import Table
+from vidtrans.training import own_past
 from vidtrans.training.trainer import seconds_per_step
 
 
@@ -25,8 +26,10 @@ def estimate_training(job: TrainJob, total: int) -> Table:
     # The new checkpoint is written before the old one goes, and the finished model is kept beside it.
     cache = 2 * _num_bytes(run.model.state()) + weights
     width, height = run.loader.crop
-    pictures = 3 * width * height * len(job.dataset.names())
-    return estimate(seconds, weights, cache, min(CACHE_BYTES, pictures))
+    held = min(CACHE_BYTES, 3 * width * height * len(job.dataset.names()))
+    if job.memory:
+        held += min(own_past.CACHE_BYTES, own_past.TRAIL_BYTES * width * height * len(job.pairs))
+    return estimate(seconds, weights, cache, held)
 
 
 def untrained(job: TrainJob, output: Path, size: int) -> tuple[Look, TorchEngine]:
@@ -40,6 +43,7 @@ def untrained(job: TrainJob, output: Path, size: int) -> tuple[Look, TorchEngine
         normalisation=NORMALISATION,
         training={},
         card={},
+        memory=job.memory,
     )
     return Look(output, "", output.stem, record), TorchEngine(job.build(), job.device)
 

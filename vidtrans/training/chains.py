@@ -70,13 +70,13 @@ class Chain:
 
 
 class Chains:
-    """The pool of one process: ``settings.continued`` of a batch goes on from it, ``settings.chain_length`` times.
+    """The pool of one process: ``settings.continued`` of a batch goes on from it, ``settings.longest_chain`` times.
 
     ``mixed`` before a step, ``keep`` after it; both are functions of seed and state."""
 
     def __init__(self, loader: Loader, feedback: Feedback, settings: TrainingSettings) -> None:
         self.loader, self.feedback = loader, feedback
-        self.share, self.longest = settings.continued, settings.chain_length
+        self.share, self.longest = settings.continued, settings.longest_chain
         self.slots: list[Chain | None] = [None] * POOL
         self.ages: list[tuple[int, int, float, int]] = []  # (step, youngest, mean, oldest) along the run
         self._after = successors(loader.pairs, loader.pairing.stride)

@@ -16,7 +16,8 @@ from vidtrans.flow.history import CHANNELS, Tracer, Trail, history, signed
 from vidtrans.training.chains import successors
 from vidtrans.video.picture import picture_size
 
-CACHE_BYTES = 1 << 29  # of trails: 500 pictures of 256x256 pixels, four times as many of 128
+TRAIL_BYTES = 12  # of a pixel
+CACHE_BYTES = 1 << 29  # of trails: those of 680 pictures of 256x256 pixels
 LONGEST_DRIFT = 6  # steps, in which a third of the picture may leave
 
 
@@ -81,7 +82,7 @@ class OwnPast:
             self._trails.move_to_end(index)
             return self._trails[index]
         width, height = picture_size(self.loader.pairs[index].inputs[0])
-        while len(self._trails) >= max(1, CACHE_BYTES // (12 * width * height)):
+        while len(self._trails) >= max(1, CACHE_BYTES // (TRAIL_BYTES * width * height)):
             self._trails.popitem(last=False)
         self._trails[index] = self._worker.submit(self._find, index)
         return self._trails[index]

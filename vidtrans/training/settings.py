@@ -8,6 +8,8 @@ from typing import ClassVar
 from vidtrans.settings import Table, recorded, setting
 from vidtrans.training import ADVERSARIAL
 
+LONGEST_PAST = 24  # frames: what is kept fades within a few
+
 
 @dataclass(frozen=True)
 class TrainingSettings:
@@ -79,10 +81,10 @@ class TrainingSettings:
         False, "the model sees what it painted for the frame before, and learns to be consistent: for video"
     )
     past: float = setting(
-        0.5, "with memory: share of a batch that has such a past; the rest begins anew", low=0.1, high=0.9
+        0.35, "with memory: share of a batch that has such a past; the rest begins anew", low=0.1, high=0.9
     )
     temporal: float = setting(
-        50.0,
+        5.0,
         "with memory: weight of the L1 between an output and the one before, where the source shows the same",
         low=0.0,
     )
@@ -154,6 +156,11 @@ class TrainingSettings:
     def continued(self) -> float:
         """The share of a batch that goes on from own outputs."""
         return self.past if self.memory else self.chains
+
+    @property
+    def longest_chain(self) -> int:
+        """How often in a row it does, at most. With a memory more is worse: the frames would be seen less evenly."""
+        return min(self.chain_length, LONGEST_PAST) if self.memory else self.chain_length
 
     @property
     def delivers_best(self) -> bool:
