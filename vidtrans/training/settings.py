@@ -84,7 +84,7 @@ class TrainingSettings:
         0.35, "with memory: share of a batch that has such a past; the rest begins anew", low=0.1, high=0.9
     )
     temporal: float = setting(
-        5.0,
+        8.0,
         "with memory: weight of the L1 between an output and the one before, where the source shows the same",
         low=0.0,
     )
