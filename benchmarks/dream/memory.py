@@ -50,7 +50,7 @@ DIGITS = {"E": 2, "l1": 2, "psnr": 2, "sharpness": 3, "blocks": 2, "alone": 2}
 
 def pictures(path: Path, form: Form | None = None) -> list[np.ndarray]:
     with open_reader(path, form or Form()) as reader:
-        return [frame.rgb for frame in reader]
+        return [frame.rgb for frame in reader.frames()]
 
 
 def cut(clip: Path, cache: Path) -> tuple[Path, Path]:
