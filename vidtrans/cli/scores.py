@@ -32,6 +32,12 @@ VIDEOS = ("", "_per_frame", "_source")
 @click.option("--reference", type=FILE, metavar="VIDEO", help="What OUTPUT should be, where that is known.")
 @click.option("--start", metavar="TIME", help="Where in longer videos OUTPUT begins, if it is a part.")
 @click.option(
+    "--dream",
+    is_flag=True,
+    help="OUTPUT is a dream, VIDEO the clip that its model learned: how well it holds, and with --start, where in the "
+    "clip it would truly be, how well it foretells.",
+)
+@click.option(
     "--flow",
     type=Lazy("vidtrans.flow:FLOWS", "flow method"),
     default=SCORING_FLOW,
@@ -53,6 +59,7 @@ def evaluate(
     per_frame: Path | None,
     reference: Path | None,
     start: str | None,
+    dream: bool,
     flow: str,
     result: Path | None,
     context: Any,
@@ -63,13 +70,15 @@ def evaluate(
 
     videos = {"per_frame": per_frame, "reference": reference}
     begin = parse_time(start) if start else None
-    table = score(output, source, context, **videos, start=begin, flow=flow, result=result)
-    console.result(table, _planned(table) if table.get("dry_run") else "\n".join(_report(table)))
+    table = score(output, source, context, **videos, start=begin, flow=flow, result=result, dream=dream)
+    told = _planned if table.get("dry_run") else _dreamt if dream else _report
+    lines = told(table)
+    console.result(table, "\n".join(lines))
 
 
-def _planned(table: dict[str, Any]) -> str:
+def _planned(table: dict[str, Any]) -> list[str]:
     what = f", and write {table['output']}" if table["output"] else ""
-    return f"would score {table['path']}: {count(table['frames'], 'frame')}{what}"
+    return [f"would score {table['path']}: {count(table['frames'], 'frame')}{what}"]
 
 
 def _report(table: dict[str, Any]) -> list[str]:
@@ -99,6 +108,26 @@ def _report(table: dict[str, Any]) -> list[str]:
         else []
     )
     return [*lines, verdict(table)]
+
+
+def _dreamt(table: dict[str, Any]) -> list[str]:
+    """How a dream holds, and, where that is known, how well it foretells."""
+    lines = [f"{table['path']}: {count(table['frames'], 'frame')}{timing(table)}"]
+    of_clip = "of the clip's"
+    for name, value, note in (
+        ("nearest", f"{table['nn']:.1f}", "dB, its last frames to the clip's nearest ones"),
+        ("drift", f"{table['drift']:.1f}", "levels of 255 outside of the clip's colours"),
+        ("sharpness", f"{table['sharpness']:.2f}", of_clip),
+        ("motion", f"{table['m4']:.2f}", f"{of_clip} over 4 frames, {table['m1']:.2f} over one"),
+        ("different", f"{table['uniq']}", f"frames of the clip that it comes near to, of {table['uniq_real']}"),
+    ):
+        lines.append(_row(name, [value], note))
+    for after, value in table.get("horizons", {}).items():
+        name = f"{after} frame{'s' if after != '1' else ''} on"
+        lines.append(
+            _row(name, [f"{value:.1f}"], f"dB to the true one; the last, copied: {table['copy_last'][after]:.1f}")
+        )
+    return [*lines, *([f"  {'written':14}{table['output']}"] if table["output"] else [])]
 
 
 def _nearness(table: dict[str, Any], name: str) -> list[str]:

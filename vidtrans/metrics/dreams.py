@@ -14,6 +14,7 @@ import numpy as np
 from vidtrans.metrics.picture import PSNR_CAP, psnr, sharpness
 
 HORIZONS = (1, 5, 10, 30)
+FILM = 300  # frames of a film that all of them are told of
 LAST = 30  # frames at a film's end that are looked at for what became of it
 LATE = slice(150, 300)  # frames in which a film that still moves goes through many pictures
 LOOK = 16  # pixels a side at which pictures are searched
@@ -91,6 +92,25 @@ def uniq(film: Pictures, training: Pictures) -> int:
     Compare it with the same count of true frames. Noise has few, too, for all of it is nearest to the same.
     """
     return len(set(nearest(film[LATE], training))) if len(film) > LATE.start else 0
+
+
+def to_and_fro(clip: Pictures, count: int) -> list[np.ndarray]:
+    """A film of true frames: forwards through the ``clip``, back again, and so on."""
+    places = max(1, 2 * (len(clip) - 1))
+    return [clip[min(place % places, -place % places)] for place in range(count)]
+
+
+def holding(film: Pictures, training: Pictures, real: Pictures) -> dict[str, float]:
+    """All scores but the horizons, rounded. ``real``: a film of true frames, which motion and ``uniq`` compare with."""
+    moved = {f"m{n}": motion(film, n) / max(1e-6, motion(real, n)) for n in (1, 4)}
+    rounded = {
+        "nn": nn(film, training),
+        "drift": drift(film, training),
+        "sharpness": relative_sharpness(film, training),
+        **moved,
+    }
+    counts = {"uniq": uniq(film, training), "uniq_real": uniq(real, training), "frames": len(film)}
+    return {name: round(value, 3) for name, value in rounded.items()} | counts
 
 
 def _looks(pictures: Pictures) -> np.ndarray:

@@ -215,9 +215,13 @@ def evaluate(
     result: str | Path | None = None,
     flow: str = SCORING_FLOW,
     start: str | None = None,
+    dream: bool = False,
     **options: Any,
 ) -> Table:
-    """``vidtrans evaluate``: scores of a render. ``result``: a plot (.png), or a table of every frame (.json)."""
+    """``vidtrans evaluate``: scores of a render. ``result``: a plot (.png), or a table of every frame (.json).
+
+    ``dream``: it is a dream, ``source`` the clip that its model learned.
+    """
     return _evaluate.evaluate(
         Path(output),
         Path(source),
@@ -227,6 +231,7 @@ def evaluate(
         result=_path(result),
         flow=flow,
         start=parse_time(start) if start else None,
+        dream=dream,
     )
 
 

@@ -13,6 +13,8 @@ from vidtrans.metrics import SCORING_FLOW
 from vidtrans.metrics.scores import Scores, rounded
 from vidtrans.pipeline.context import Clip, Context, content_digest, open_clip
 from vidtrans.pipeline.outputs import produce
+from vidtrans.pipeline.score_dream import VERSION as DREAM_VERSION
+from vidtrans.pipeline.score_dream import score_dream
 from vidtrans.pipeline.scoring import Beside, Pictures, score_clips, seconds
 from vidtrans.settings import Table, Time
 
@@ -30,21 +32,26 @@ def evaluate(
     result: Path | None = None,
     flow: str = SCORING_FLOW,
     start: Time | None = None,
+    dream: bool = False,
 ) -> Table:
     """Score a render and return what is reported of it; ``result`` is a plot (.png) or all values (.json) to write.
 
     ``source`` is what was rendered, from ``start`` on; ``per_frame`` the same render without a temporal filter;
     ``reference`` what it should be; these two begin at ``start`` as well, or are as long as the render.
+    ``dream``: it is the film of a model that learned ``source``, see ``score_dream``.
 
     Raises UsageError, MediaError, Interrupted.
     """
     began = time.monotonic()
     if FLOWS.load(flow).takes != "grey":
         raise UsageError(f"--flow {flow}", "scores follow grey pictures", "use dis-fine or brox")
+    if dream and (per_frame or reference or flow != SCORING_FLOW):
+        given_too = "--per-frame" if per_frame else "--reference" if reference else "--flow"
+        raise UsageError(given_too, "a dream is compared with nothing but --source", "leave it out, or --dream")
     if result is not None and result.suffix.lower() not in ENDINGS:
         raise UsageError(str(result), "scores are a picture or a table", "use -o NAME.png or -o NAME.json")
     given = {"output": output, "source": source, "per_frame": per_frame, "reference": reference}
-    job = _Job({name: path for name, path in given.items() if path is not None}, flow, start, context)
+    job = _Job({name: path for name, path in given.items() if path is not None}, flow, start, context, dream)
     sources = list(job.videos.values())
     if result is not None:
         table = produce(context, result, job.request(result), sources, job.run)
@@ -65,6 +72,7 @@ class _Job:
     flow: str
     start: Time | None
     context: Context
+    dream: bool = False
 
     def request(self, result: Path) -> Table:
         """All that decides what is written."""
@@ -75,12 +83,14 @@ class _Job:
             "flow": self.flow,
             "start": str(self.start or 0),
             "ending": result.suffix.lower(),
-        }
+        } | ({"dream": DREAM_VERSION} if self.dream else {})
 
     def run(self, result: Path | None) -> Table:
         """Score, and write what was asked for."""
         clips = {name: open_clip(self.context, path) for name, path in self.videos.items()}
         shown = clips.pop("output")
+        if self.dream:
+            return score_dream(shown, clips["source"], self.start, result, self.context)
         found = {name: self._beside(clip, name, shown) for name, clip in clips.items()}
         return score(shown, found.pop("source"), self.flow, result, self.context, **found)
 

@@ -24,7 +24,6 @@ from vidtrans.training.dreamt import Dreamt
 from vidtrans.video.colour import eight_bit, sixteen_bit
 from vidtrans.video.picture import read_picture
 
-FRAMES = 300
 SHOWN = (1, 30, 100, 300)  # frames of the strip, counted from 1
 BLOCKS = 4  # held-out blocks that horizons are measured in
 GLANCE = 10  # frames of the look on the way
@@ -83,8 +82,7 @@ class Rollouts:
     def real(self) -> list[np.ndarray]:
         """A film of true frames: to and fro through the clip."""
         clip = [read_picture(path) for path in self._clip[:: self.pairing.stride][:KNOWN]]
-        places = max(1, 2 * (len(clip) - 1))
-        return [clip[min(place % places, -place % places)] for place in range(FRAMES)]
+        return dreams.to_and_fro(clip, dreams.FILM)
 
     def film(self, engine: Engine, start: Start, count: int) -> list[np.ndarray]:
         seed = [read_picture(path) for path in start.pair.inputs]
@@ -93,7 +91,7 @@ class Rollouts:
 
     def score(self, engine: Engine) -> Dreamt:
         """The scores of ``metrics.dreams``, and a strip of frames."""
-        film = self.film(engine, self.start, FRAMES)
+        film = self.film(engine, self.start, dreams.FILM)
         return Dreamt(self.horizons(engine, film) | self.holding(film), [(n, film[n - 1]) for n in SHOWN])
 
     def on_the_way(self, engine: Engine) -> Table:
@@ -124,16 +122,7 @@ class Rollouts:
 
     def holding(self, film: Sequence[np.ndarray]) -> Table:
         """What became of ``film`` in all its frames; motion is relative to the true clip's."""
-        training, real = self.training, self.real
-        moved = {f"m{n}": dreams.motion(film, n) / max(1e-6, dreams.motion(real, n)) for n in (1, 4)}
-        rounded = {
-            "nn": dreams.nn(film, training),
-            "drift": dreams.drift(film, training),
-            "sharpness": dreams.relative_sharpness(film, training),
-            **moved,
-        }
-        counts = {"uniq": dreams.uniq(film, training), "uniq_real": dreams.uniq(real, training), "frames": len(film)}
-        return {name: round(value, 3) for name, value in rounded.items()} | counts
+        return dreams.holding(film, self.training, self.real)
 
 
 def rollouts_of(dataset: Dataset, pairs: Sequence[Pair]) -> Rollouts | None:

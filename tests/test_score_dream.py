@@ -1,0 +1,110 @@
+"""``evaluate --dream``: films whose faults are known."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from chain import refuse, said, said_json
+from clips import moving_frames, write_folder
+from shoot import Frames, lossless
+
+from vidtrans.metrics.dreams import to_and_fro
+from vidtrans.video.picture import read_picture
+
+CLIP = moving_frames(40)
+CONTRACT = {"warping_error", "warping_error_per_frame", "ratio", "psnr", "ssim"}
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return lossless(Path("clip.mp4"), CLIP)
+
+
+def film(frames: Frames, name: str = "film.mp4", **options: object) -> Path:
+    return lossless(Path(name), frames, **options)
+
+
+def test_the_clip_itself_holds_and_foretells_perfectly(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ours = film([CLIP[min(p, 78 - p)] for p in [k % 78 for k in range(5, 325)]])
+    found = said_json(capsys, "evaluate", ours, "--source", source, "--dream", "--start", "5")
+    assert (found["frames"], found["nn"], found["drift"]) == (320, 99.0, 0.0)
+    assert found["uniq"] == found["uniq_real"] == 40
+    for name in ("sharpness", "m1", "m4"):
+        assert found[name] == pytest.approx(1, abs=0.05)
+    assert found["horizons"] == {"1": 99.0, "5": 99.0, "10": 99.0, "30": 99.0}
+    assert found["copy_last"]["1"] > found["copy_last"]["5"]
+    assert all(found[name] is None for name in CONTRACT)
+
+
+def test_a_frozen_film_and_noise_are_told_apart(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    noise = [rng.integers(0, 256, CLIP[0].shape, np.uint8) for _ in range(60)]
+    stands = said_json(capsys, "evaluate", film([CLIP[7]] * 200), "--source", source, "--dream")
+    boils = said_json(capsys, "evaluate", film(noise, "noise.mp4"), "--source", source, "--dream")
+    assert (stands["nn"], stands["m1"], stands["m4"], stands["uniq"]) == (99.0, 0, 0, 1)
+    assert boils["nn"] < 12
+    assert boils["sharpness"] > 3
+    assert boils["m4"] > 3
+    assert "horizons" not in stands  # nobody said where it begins
+
+
+def test_the_last_frames_of_a_long_film_count(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    grey = [np.full_like(CLIP[0], 128)] * 300
+    found = said_json(capsys, "evaluate", film([*CLIP, *grey]), "--source", source, "--dream")
+    assert found["frames"] == 340
+    assert (found["m4"], found["sharpness"]) == (0, 0)
+
+
+def test_a_film_of_half_the_rate_is_compared_by_time(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ours = film(CLIP[4::2], rate=15)
+    found = said_json(capsys, "evaluate", ours, "--source", source, "--dream", "--start", "4")
+    assert found["horizons"] == {"1": 99.0, "5": 99.0, "10": 99.0}
+    assert found["m4"] == pytest.approx(1, abs=0.3)
+
+
+def test_another_size_is_compared_at_the_films(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    small = [frame[::2, ::2] for frame in CLIP]
+    found = said_json(capsys, "evaluate", film(small), "--source", source, "--dream")
+    assert found["nn"] > 20
+
+
+def test_pictures_go_by_number(capsys: pytest.CaptureFixture[str]) -> None:
+    write_folder(Path("clip"), CLIP)
+    write_folder(Path("film"), CLIP[10:])
+    found = said_json(capsys, "evaluate", "film", "--source", "clip", "--dream", "--start", "10")
+    assert found["horizons"]["30"] == 99.0
+
+
+def test_what_is_written(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ours = film(to_and_fro(CLIP, 120))
+    told = said(capsys, 0, "evaluate", ours, "--source", source, "--dream", "--start", "1", "-o", "strip.png")
+    for word in ("nearest", "drift", "sharpness", "motion", "different", "1 frame on", "30 frames on", "strip.png"):
+        assert word in told
+    strip = read_picture(Path("strip.png"))
+    assert strip.shape[1] > 3 * CLIP[0].shape[1]  # frames 1, 30, 100
+    assert "up to date" in said(capsys, 0, *f"evaluate {ours} --source {source} --dream --start 1 -o strip.png".split())
+    said(capsys, 0, "evaluate", ours, "--source", source, "--dream", "-o", "all.json")
+    held = json.loads(Path("all.json").read_text())
+    assert held["series"]["frame"] == list(range(120))
+    assert set(held["series"]["nn"]) == {99.0}
+    assert held["uniq"] == 0  # it ends before what uniq looks at
+
+
+@pytest.mark.parametrize(
+    ("more", "said_of"),
+    [
+        (["--per-frame", "film.mp4"], "--per-frame"),
+        (["--reference", "film.mp4"], "--reference"),
+        (["--flow", "brox"], "--flow"),
+        (["--start", "0"], "--start 0"),
+        (["--start", "5s"], "--start 5.0s"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(
+    source: Path, capsys: pytest.CaptureFixture[str], more: list[str], said_of: str
+) -> None:
+    film(CLIP[:5])
+    assert said_of in refuse(capsys, 2, "evaluate", "film.mp4", "--source", source, "--dream", *more)

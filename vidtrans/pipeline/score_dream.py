@@ -1,0 +1,113 @@
+"""A film that a model made of its own frames, scored against the clip that it learned."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from contextlib import closing
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from vidtrans.data.split import spread
+from vidtrans.errors import UsageError
+from vidtrans.events import Progress
+from vidtrans.files import write_json
+from vidtrans.metrics import SHORT_SIDE, dreams
+from vidtrans.metrics.picture import PSNR_CAP, psnr
+from vidtrans.pipeline.context import Clip, Context
+from vidtrans.settings import Size, Table, Time
+from vidtrans.video.clip import Form
+from vidtrans.video.layout import Sheet, cell_size
+from vidtrans.video.picture import write_picture
+
+VERSION = 1
+KNOWN = 500  # frames of the source that a film is compared with
+CONTRACT = ("warping_error", "warping_error_per_frame", "ratio", "psnr", "ssim")  # keys of every ``evaluate``
+SHOWN = (1, 30, 100, 300)  # frames of the strip, counted from 1
+CELL = 320  # pixels, the long side of one of them
+
+
+def score_dream(film: Clip, source: Clip, start: Time | None, result: Path | None, context: Context) -> Table:
+    """The scores of ``metrics.dreams`` over the film's last 300 frames, ``source`` being what was learned.
+
+    ``start``: where in the source the film's first frame would truly be; with it the table has ``horizons`` beside
+    ``copy_last``. ``result`` is a strip of frames, each over the nearest of the source (.png), or all values (.json).
+    Pictures are compared at the film's size, or at SHORT_SIDE if that is smaller. Raises UsageError, MediaError.
+    """
+    for given in (film, source):
+        if not given.index.same_size:
+            raise UsageError(given.path.name, "its pictures are not of one size", "evaluate pictures of one size")
+    width, height = film.index.width, film.index.height
+    form, total = (
+        Form(Size(exact=Size(short=SHORT_SIDE).of(width, height)), background=film.ground),
+        film.index.num_frames,
+    )
+    first = max(0, total - dreams.FILM)
+    made = _pictures(film, range(first, total), form, context, f"reading {film.name}")
+    learned = _pictures(source, _as_quick(source, film), form, context, f"reading {source.name}")
+    known = [learned[i] for i in spread(len(learned), min(KNOWN, len(learned)))]
+    scores = dreams.holding(made, known, dreams.to_and_fro(learned, dreams.FILM))
+    table = {"path": str(film.path), **dict.fromkeys(CONTRACT), **scores}
+    table["frames"] = total
+    if start is not None:
+        table |= _horizons(film, source, start, form, context)
+    if result is not None:
+        near = dreams.nearest(made, known)
+        values = [min(psnr(a, known[k]), PSNR_CAP) for a, k in zip(made, near, strict=True)]
+        if result.suffix.lower() == ".json":
+            series = {"frame": list(range(first, total)), "nn": [round(v, 3) for v in values]}
+            write_json(result, table | {"series": series}, indent=1)
+        else:
+            _draw(result, film, made, [known[k] for k in near], first)
+    return table
+
+
+def _pictures(clip: Clip, numbers: Sequence[int], form: Form, context: Context, doing: str) -> list[np.ndarray]:
+    found = []
+    with closing(clip.follower(form, context.decode_threads)) as follow:
+        for done, number in enumerate(numbers, start=1):
+            found.append(follow(number).rgb)
+            context.stop.check()
+            context.report(Progress(doing, done, len(numbers)))
+    return found
+
+
+def _times(clip: Clip) -> list[Fraction]:
+    """When each frame is due, from the first on, in seconds."""
+    index = clip.index
+    return [(pts - index.pts[0]) * index.time_base for pts in index.pts]
+
+
+def _as_quick(source: Clip, film: Clip) -> list[int]:
+    """Frames of the source that lie as far apart in time as the film's do, all if it is slower."""
+    apart = 1 if source.is_pictures or film.is_pictures else max(1, round(source.index.rate / film.index.rate))
+    return list(range(0, source.index.num_frames, apart))[: 2 * KNOWN]
+
+
+def _horizons(film: Clip, source: Clip, start: Time, form: Form, context: Context) -> Table:
+    """How near the film is to what truly followed, by time. Raises UsageError where nothing lies before or after."""
+    begin = source.frame_at(start)
+    if not 0 < begin < source.index.num_frames:
+        why = f"it is where {source.name} truly goes on, and {'nothing lies before' if not begin else 'it has ended'}"
+        raise UsageError(f"--start {start}", why, "give a time within the clip, or leave it out")
+    reach = min(film.index.num_frames, max(dreams.HORIZONS))
+    if source.is_pictures or film.is_pictures:
+        numbers = list(range(begin, min(begin + reach, source.index.num_frames)))
+    else:
+        due, times = _times(film)[:reach], _times(source)
+        half = 1 / (2 * source.index.rate)
+        numbers = [bisect_left(times, times[begin] + t - half) for t in due if times[begin] + t - half <= times[-1]]
+    truth = _pictures(source, [begin - 1, *numbers], form, context, f"reading {source.name}")
+    made = _pictures(film, range(len(numbers)), form, context, f"reading {film.name}")
+    both = {"horizons": dreams.horizons(made, truth[1:]), "copy_last": dreams.copy_last(truth[0], truth[1:])}
+    return {name: {str(h): round(v, 2) for h, v in found.items()} for name, found in both.items()}
+
+
+def _draw(path: Path, film: Clip, made: Sequence[np.ndarray], near: Sequence[np.ndarray], first: int) -> None:
+    """A strip of the film, and below each frame the one of the source that it is most like."""
+    shown = [n for n in SHOWN if n <= len(made)]
+    rows = [[pictures[n - 1] for n in shown] for pictures in (made, near)]
+    notes = [[f"frame {first + n}" for n in shown], ["the nearest of the source"] * len(shown)]
+    write_picture(path, Sheet(film.name, rows, cell_size(made[0], CELL), notes=notes).draw())
