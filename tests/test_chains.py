@@ -130,6 +130,9 @@ def test_own_frames_stand_where_the_true_ones_were_and_the_target_stays_true(clo
     pairing = NextFrame(NextFrameSettings(1, 2, clock))
     chains = chains_of(loader_of(dataset(Path("d")), pairing))
     ages = set()
+    ends = [index for index, after in enumerate(successors(chains.loader.pairs, 1)) if after is None]
+    elsewhere = {chains._after[index] for index in ends}  # where a chain lands that came to the clip's end
+    assert len(ends) == (0 if clock else 1)
     for step in range(40):
         plain = chains.loader.make(step)
         before = list(chains.slots)
@@ -147,7 +150,8 @@ def test_own_frames_stand_where_the_true_ones_were_and_the_target_stays_true(clo
             assert np.array_equal(batch.inputs[k, :3], older)
             assert np.array_equal(batch.inputs[k, 6:], true[6:])  # the clock is that of the true place
             assert batch.inputs.shape[1] == 6 + (CHANNELS if clock else 0)
-            assert np.abs(chain.outputs[-1] - true[3:6]).max() <= 0.11  # mirrored as it was
+            if chain.example.index not in elsewhere:
+                assert np.abs(chain.outputs[-1] - true[3:6]).max() <= 0.11  # mirrored as it was
         chains.keep(batch, painted(batch, step))
     assert max(ages) > 3
 
@@ -261,9 +265,10 @@ def test_chains_are_for_next_frame_alone(capsys: pytest.CaptureFixture[str]) -> 
 def test_noise_lies_on_pictures_and_not_on_the_clock(capsys: pytest.CaptureFixture[str]) -> None:
     from vidtrans.training.trainer import _noisy
 
-    x = torch.zeros(4, 6 + CHANNELS, 32, 32)
+    x = torch.zeros(200, 6 + CHANNELS, 32, 32)
     made = _noisy(x, 0.1, 6, seed=3)
-    assert made[:, :6].std().item() == pytest.approx(0.1, rel=0.05)
+    found = sorted(made[:, :6].std(dim=(1, 2, 3)).tolist())
+    assert found == pytest.approx(np.linspace(0, 0.1, 200), abs=0.015)  # from none to the most, each as often
     assert torch.equal(made[:, 6:], x[:, 6:])
     assert torch.equal(made, _noisy(x, 0.1, 6, seed=3))
     assert not torch.equal(made, _noisy(x, 0.1, 6, seed=4))

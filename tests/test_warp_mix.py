@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 import torch
 from chain import TINY
 from clips import moving_frames, scene, write_clip
+from hypothesis import given
+from hypothesis import strategies as st
 
 import vidtrans as api
 from vidtrans.data.loader import to_signed
@@ -18,7 +21,9 @@ from vidtrans.errors import UsageError
 from vidtrans.inference.device import Device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.model import load_generator, read_record
-from vidtrans.networks.init import build_generator, initialise
+from vidtrans.networks import GENERATORS
+from vidtrans.networks.init import build_generator, full_table, initialise
+from vidtrans.networks.warp_mix import EAGER, TRACKS, _turned
 from vidtrans.pairing.clock import CHANNELS, clock, with_clock
 from vidtrans.video.picture import read_picture
 
@@ -81,6 +86,56 @@ def test_a_clock_is_read_at_one_pixel_and_changes_the_picture() -> None:
     made = generator(torch.cat([x, one], 1))
     assert torch.equal(made, generator(torch.cat([x, spoilt], 1)))
     assert (made - generator(torch.cat([x, other], 1))).abs().max() > 1e-3
+
+
+def hands(phases: Sequence[float]) -> torch.Tensor:
+    return torch.from_numpy(np.stack([clock(phase) for phase in phases]))
+
+
+@given(st.floats(-0.499, 0.499))
+def test_the_clock_is_read_exactly_though_its_hands_are_coarse(turned: float) -> None:
+    """As pictures have them, and engines of half precision."""
+    for coarse in (torch.round(hands([turned]) * 127.5) / 127.5, hands([turned]).to(torch.bfloat16)):
+        off = float(_turned(coarse)[0]) - turned
+        assert abs(off - round(off)) < 2e-4
+
+
+@torch.no_grad()
+def test_a_reel_lies_along_the_clip_and_both_ways_see_it_alike() -> None:
+    reel = network(6 + CHANNELS, clock=CHANNELS, reel=5).reel
+    reel.pictures.weight.copy_(torch.arange(5.0)[:, None].expand_as(reel.pictures.weight))
+    shown = reel(hands([0, 1 / 8, 1 / 4, 7 / 16, 1 / 2, 3 / 4, 7 / 8]), torch.Size((7, 1, 8, 12)))
+    assert shown.shape == (7, TRACKS, 8, 12)
+    wanted = EAGER * torch.tensor([0, 1, 2, 3.5, 4, 2, 1])
+    assert torch.allclose(shown[:, 0, 3, 5], wanted, atol=1e-3)
+    assert torch.allclose(shown, shown[:, :1, :1, :1].expand_as(shown), atol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_what_a_reel_holds_is_seen_at_its_moment(precision: str) -> None:
+    generator = network(6 + CHANNELS, clock=CHANNELS, reel=9)
+    engine = TorchEngine(generator, Device("cpu", "cpu"), precision)
+    shown = np.dstack([scene(48, 32, seed=i) for i in range(2)])
+    at = lambda phase: engine(with_clock(shown, phase)[None])[0].astype(int)  # noqa: E731
+    before = {phase: at(phase) for phase in (0.05, 0.25, 0.75)}
+    generator.reel.pictures.weight[4] += 9  # the middle of the clip, which both ways pass
+    engine = TorchEngine(generator, Device("cpu", "cpu"), precision)
+    changed = {phase: np.abs(at(phase) - picture).max() for phase, picture in before.items()}
+    assert changed[0.05] == 0
+    assert min(changed[0.25], changed[0.75]) > 0
+
+
+def test_a_reel_takes_a_clock_and_two_pictures() -> None:
+    with pytest.raises(UsageError, match=r"pairing.clock=true"):
+        network(6, reel=4)
+    with pytest.raises(UsageError, match="it takes 2 at least"):
+        network(6 + CHANNELS, clock=CHANNELS, reel=1)
+
+
+def test_models_without_a_reel_are_recorded_as_ever() -> None:
+    assert "reel" not in full_table(GENERATORS, "warp-mix", {}, "generator")
+    assert full_table(GENERATORS, "warp-mix", {"reel": 8, "clock": 8}, "generator")["reel"] == 8
 
 
 def test_where_there_is_no_frame_all_is_painted() -> None:

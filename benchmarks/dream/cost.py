@@ -30,6 +30,7 @@ from vidtrans.networks import GENERATORS
 from vidtrans.networks.init import build_generator, full_table, initialise
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import make_pairing, pairing_record
+from vidtrans.pairing.clock import CHANNELS
 from vidtrans.pipeline.recipe import make_recipe
 from vidtrans.settings import parse_value
 
@@ -39,13 +40,14 @@ def make_model(preset: str, size: int, path: Path) -> None:
     recipe = make_recipe(preset, None, {})
     pairing = make_pairing(PAIRINGS, *recipe.choice("pairing"))
     name, table = recipe.choice("generator")
+    if clock := getattr(pairing.settings, "clock", False):
+        table = {**table, "clock": CHANNELS}
     generator = build_generator(name, table, pairing.in_channels)
     initialise(generator, 0)
     rng = np.random.default_rng(0)
     noise = torch.from_numpy(rng.uniform(-1, 1, (8, pairing.in_channels, 64, 64)).astype(np.float32))
     with torch.inference_mode():
         painted = as_pictures(generator.eval()(noise), deep=False)
-    clock = getattr(pairing.settings, "clock", False)
     dream = {"positions": 200 if clock else 0, "rate": "25", "bank": bank_of(painted)}
     settings = full_table(GENERATORS, name, table, "generator")
     record = ModelRecord(

@@ -1,6 +1,6 @@
 """Films of 300 frames that models make of their own frames: presets `loop` and `next-frame` beside plain pix2pix.
 
-    python benchmarks/dream/rollouts.py ../shared/data --cache DIR [--seconds 200 | --steps N] [--seeds 2] [--size 128]
+    python benchmarks/dream/rollouts.py ../shared/data --cache DIR [--seconds 200 | --steps N] [--seeds 2] [--size 96]
 
 Each is trained on each clip at equal wall time (the steps come from trials in turns), or for as many steps. Plain
 pix2pix is what next-frame prediction usually is: one frame in, U-Net and PatchGAN, no frame of its own in training.
@@ -34,10 +34,12 @@ from vidtrans.training.memory import ask_for_huge_pages
 from vidtrans.video.picture import read_picture, write_picture
 
 CLIPS = {"flower": "flower.mp4", "water": "stream-of-water.mp4", "juggle": "juggle.mp4"}
+SIZES = {"flower": "80", "water": "96", "juggle": "80"}  # pixels of the short side: 142x80, 128x96, 142x80
 TRIALS = 3
 # What is timed is training.
 QUIET: Table = {"checkpoint_seconds": 1e9, "preview_seconds": 1e9, "score_every": 10**9}
 HOLDING = ("nn", "drift", "sharpness", "m1", "m4", "uniq", "uniq_real")
+STRENGTHS = (0.0, 0.25, 0.5, 1.0)
 HORIZONS = ("1", "5", "10", "30")
 NEAREST = {"flower": 30.0, "water": 30.0, "juggle": 22.0}  # dB
 DRIFT = {"flower": 1.0, "water": 1.0, "juggle": 3.0}  # levels of 255
@@ -82,11 +84,14 @@ class Bench:
         self.contenders = [c for c in CONTENDERS if not options.only or c.name in options.only]
 
     def name(self, clip: str, contender: Contender) -> str:
-        return f"{clip}-{contender.name}-{contender.digest(self.options.size)}"
+        return f"{clip}-{contender.name}-{contender.digest(self.size(clip))}"
+
+    def size(self, clip: str) -> str:
+        return self.options.size or SIZES[clip]
 
     def learner(self, clip: str, contender: Contender) -> Callable[..., Table]:
         """What trains a contender on a clip, whose dataset is made if it is not there. Raises VidtransError."""
-        settings = contender.settings(self.options.size)
+        settings = contender.settings(self.size(clip))
         common: dict[str, Any] = {"cache_dir": self.cache / "vidtrans", "device": "cpu", "overwrite": True}
         folder = self.cache / f"{self.name(clip, contender)}.dataset"
         source = self.options.data / "video" / CLIPS[clip]
@@ -127,6 +132,21 @@ class Bench:
 
         return self.kept(name, run) | {"strip": str(self.cache / f"{name}.train" / "dream.png")}
 
+    def governed(self, clip: str, contender: Contender, strength: float) -> Table:
+        """The scores of a dream of the first seed's model, held by the governor so far. Raises VidtransError."""
+        steps = self.steps(clip)[contender.name]
+        name = f"{self.name(clip, contender)}-{steps}-0"
+
+        def run() -> Table:
+            source, film = self.options.data / "video" / CLIPS[clip], self.cache / f"{name}-{strength:g}.mkv"
+            settings = {"dreaming": {"governor": strength}, "encoding": {"codec": "ffv1"}}
+            common: dict[str, Any] = {"cache_dir": self.cache / "vidtrans", "device": "cpu"}
+            model = self.cache / f"{name}.safetensors"
+            vidtrans.dream(source, model, film, frames=300, settings=settings, overwrite=True, **common)
+            return vidtrans.evaluate(film, source, dream=True, **common)
+
+        return self.kept(f"{name}-governed-{strength:g}", run)
+
     def kept(self, name: str, make: Callable[[], Table]) -> Table:
         """A table as JSON, made if it is not there."""
         path = self.cache / "results" / f"{name}.json"
@@ -157,6 +177,16 @@ def holding(clip: str, found: Found) -> str:
         for name, t in found.items()
     ]
     return table([clip, "steps", "s", *HOLDING], rows)
+
+
+def governing(clip: str, bench: Bench) -> str:
+    columns = [c for c in HOLDING if c != "m1"]
+    rows = []
+    for contender in bench.contenders:
+        for strength in STRENGTHS:
+            scores = bench.governed(clip, contender, strength)
+            rows.append([contender.name, f"{strength:g}", *(figure([scores[c]]) for c in columns)])
+    return table([clip, "governor", *columns], rows)
 
 
 def foretelling(clip: str, found: Found) -> str:
@@ -216,7 +246,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=200, help="wall time of each training")
     parser.add_argument("--steps", type=int, default=0, help="of each training, instead of its wall time")
     parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--size", default="128", help="pixels of the short side")
+    parser.add_argument("--size", default="", help="pixels of the short side, instead of 80 or, of water, 96")
+    parser.add_argument("--governor", action="store_true", help="also dream with the governor, at several strengths")
     parser.add_argument("--threads", type=int, default=2, help="of torch")
     parser.add_argument("--clips", default="", help=f"of {', '.join(CLIPS)}; all, unless said")
     parser.add_argument("--only", default="", help=f"contenders, of {', '.join(c.name for c in CONTENDERS)}")
@@ -238,6 +269,8 @@ def main() -> None:
             continue
         draw(options.cache / f"{clip}.png", found)
         print(f"{holding(clip, found)}\n{foretelling(clip, found)}", flush=True)
+        if options.governor:
+            print(governing(clip, bench), flush=True)
         told += goals(clip, found)
     print("\n".join(told))
 

@@ -17,7 +17,8 @@ from vidtrans.settings import Table, from_table, recorded
 def initialise(network: nn.Module, seed: int) -> None:
     """The paper's start: N(0, 0.02) for convolutions, N(1, 0.02) for the scales of norms, biases 0.
 
-    Of linear layers, which the paper has none of, N(0, 1/√inputs): a signal keeps its size.
+    Of linear layers, which the paper has none of, N(0, 1/√inputs): a signal keeps its size. Embeddings begin as
+    convolutions do.
 
     What ``seed`` gives is the same whatever the global generator's state is. Gates (of attention) stay at 0.
     """
@@ -35,6 +36,8 @@ def initialise(network: nn.Module, seed: int) -> None:
         elif isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, 0.0, module.in_features**-0.5, generator=generator)
             nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.Embedding):
+            nn.init.normal_(module.weight, 0.0, 0.02, generator=generator)
         elif isinstance(module, nn.BatchNorm2d | nn.InstanceNorm2d) and module.affine:
             nn.init.normal_(module.weight, 1.0, 0.02, generator=generator)
             nn.init.zeros_(module.bias)

@@ -9,7 +9,9 @@ al., AAAI 2018).
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +21,9 @@ from vidtrans.errors import UsageError
 from vidtrans.flow.tensors import warp
 from vidtrans.settings import setting
 
+# What is known by heart: channels, of which the first three are a picture, height and width, whatever the frames' size.
+TRACKS, SPOOL = 4, (48, 80)
+EAGER = 5.0  # each is learned in few of the steps, and in these the more
 HIDDEN = 128  # between the clock and what it modulates
 
 
@@ -33,10 +38,17 @@ class WarpMixSettings:
         0.05, "share of what is painted anew, everywhere at least: what drifts finds back", low=0.0, high=1.0
     )
     clock: int = setting(0, "channels of a clock, the last of the input; the dataset says how many", low=0, high=64)
+    reel: int = setting(
+        0, "with a clock: small pictures along the clip that are learned by heart; 0 for none", low=0, high=1024
+    )
+
+    added: ClassVar[tuple[str, ...]] = ("reel",)
 
     def __post_init__(self) -> None:
         if len(self.blocks) != 3:
             raise ValueError(f"generator.blocks has {len(self.blocks)} numbers, it needs 3")
+        if self.reel == 1:
+            raise ValueError("generator.reel = 1 is a picture that stands still: it takes 2 at least, or 0 for none")
 
 
 class _Norm(nn.InstanceNorm2d):
@@ -103,6 +115,43 @@ class _Film(nn.Module):
         return [tell(known)[..., None, None] for tell in self.told]
 
 
+class _Reel(nn.Module):
+    """The clip by heart: small pictures along it, (N, hands) → (N, TRACKS, *SPOOL). What lies between two is mixed.
+
+    NeRV (Chen et al., NeurIPS 2021) makes a frame of its number alone, HNeRV (Chen et al., CVPR 2023) of a small picture,
+    an encoder's; here these are weights. The clock goes to and fro through the clip: both ways see the same ones.
+    """
+
+    def __init__(self, length: int) -> None:
+        super().__init__()
+        self.pictures = nn.Embedding(length, TRACKS * SPOOL[0] * SPOOL[1])
+
+    def forward(self, hands: Tensor) -> Tensor:
+        place = _turned(hands).abs() * 2 * (self.pictures.num_embeddings - 1)  # from the clip's start to its end
+        before = place.long().clamp(max=self.pictures.num_embeddings - 2)
+        first, second = self.pictures(before), self.pictures(before + 1)
+        mixed = torch.lerp(first, second, (place - before)[:, None].to(first.dtype))
+        return EAGER * mixed.unflatten(1, (TRACKS, *SPOOL))
+
+
+def _fitted(known: Tensor, to: Tensor) -> Tensor:
+    """Of the height, width and dtype of another."""
+    return F.interpolate(known, size=to.shape[2:], mode="bilinear", align_corners=False).to(to.dtype)
+
+
+def _turned(hands: Tensor) -> Tensor:
+    """How far the clock has turned, (N,) float32 from −½ to ½; hands: sines and cosines of 1, 2, 4, … turns.
+
+    A hand has 8 bits where pictures have. The slow one tells the turn, each quicker one where in it.
+    """
+    angles = torch.atan2(hands[:, 0::2].float(), hands[:, 1::2].float()) / (2 * math.pi)
+    turned = angles[:, 0]
+    for number in range(1, angles.shape[1]):
+        off = angles[:, number] - 2**number * turned
+        turned = turned + (off - off.round()) / 2**number
+    return (turned - turned.round()).float()
+
+
 class WarpMix(nn.Module):
     """A U-Net that works at half size inside. Its input's frames lie oldest first, the clock behind them.
 
@@ -119,6 +168,9 @@ class WarpMix(nn.Module):
         if seen < 1:
             why = f"of {in_channels} input channels nothing is left to see"
             raise UsageError(f"generator.clock={settings.clock}", why, "leave it out: the dataset has it")
+        if settings.reel and not settings.clock:
+            remedy = "make the dataset with --set pairing.clock=true, or leave it out"
+            raise UsageError(f"generator.reel={settings.reel}", "there is no clock that could turn it", remedy)
         self.reach, self.leak, self.clock = settings.reach, settings.leak, settings.clock
         self.warps = seen >= out_channels
         width = settings.channels
@@ -137,6 +189,8 @@ class WarpMix(nn.Module):
             if settings.clock
             else None
         )
+        self.reel = _Reel(settings.reel) if settings.reel else None
+        self.recall = _Conv(TRACKS, width, activate=False) if self.reel else None
         painted = out_channels + (3 if self.warps else 0)  # and how much of it there is, and the flow
         self.head = nn.Sequential(nn.Conv2d(width, 4 * painted, 3, 1, 1), nn.PixelShuffle(2))
 
@@ -153,7 +207,12 @@ class WarpMix(nn.Module):
         y = self.bottom(y, told[0])
         for up, first, second in zip(self.up, told[1::2], told[2::2], strict=True):
             y = up(y, skips.pop(), first, second)
-        made: Tensor = self.head(y)
+        if self.reel is None:
+            made: Tensor = self.head(y)
+        else:
+            known = self.reel(x[:, -self.clock :, 0, 0])
+            made = self.head(y + self.recall(_fitted(known, y)))
+            made = torch.cat([made[:, :3] + _fitted(known[:, :3], made), made[:, 3:]], 1)
         return self._mixed(seen[:, -3:], made) if self.warps else torch.tanh(made)
 
     def _mixed(self, latest: Tensor, made: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ import torch
 from vidtrans.data.augment import Drift, Geometry
 from vidtrans.data.dataset import Pair
 from vidtrans.data.loader import Batch, Example, Loader
+from vidtrans.training.jumps import jumps
 from vidtrans.training.settings import TrainingSettings
 
 DEPTH_BEGINS, DEPTH_ENDS = 0.1, 0.5  # of the run: between them chains may grow to their full length
@@ -27,9 +28,11 @@ WORST = 0.35  # mean |output − target| in [−1, 1] at which a chain is lost, 
 
 
 class Feedback(Protocol):
-    """How own outputs become a part of the input. ``keeps``: how many of the latest it needs."""
+    """How own outputs become a part of the input. ``keeps``: how many of the latest it needs; ``jumps``: where nothing
+    follows, a chain goes on elsewhere."""
 
     keeps: int
+    jumps: bool
 
     def input(self, shown: np.ndarray, outputs: Sequence[np.ndarray], example: Example) -> np.ndarray:
         """The input (C, H, W) of a pair, as the loader makes it, with own ``outputs`` (3, H, W), the oldest first.
@@ -45,6 +48,8 @@ class Feedback(Protocol):
 
 class OwnFrames:
     """Next-frame prediction: own outputs stand for the latest of the context's frames."""
+
+    jumps = True
 
     def __init__(self, context: int) -> None:
         self.keeps = context
@@ -80,6 +85,8 @@ class Chains:
         self.slots: list[Chain | None] = [None] * POOL
         self.ages: list[tuple[int, int, float, int]] = []  # (step, youngest, mean, oldest) along the run
         self._after = successors(loader.pairs, loader.pairing.stride)
+        if feedback.jumps:
+            self._after = jumps(loader.pairs, self._after, loader.read)
         self._taken: list[int | None] = []  # of each example of the batch, the slot that it came from
         self._longest = SHORTEST
         self._rng = np.random.default_rng(0)  # of the step

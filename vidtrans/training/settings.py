@@ -67,7 +67,7 @@ class TrainingSettings:
     chain_length: int = setting(120, "how often in a row, at most; from half of the run on", low=4, high=10_000)
     noise: float = setting(
         0.0,
-        "deviation of noise on the input's pictures, where colours are from -1 to 1: what is made need not be perfect",
+        "most deviation of noise on an input's pictures, where colours are from -1 to 1: own outputs are not perfect",
         low=0.0,
         high=1.0,
     )

@@ -207,11 +207,16 @@ def _take(run: Run, batch: Batch, *, lr: float, seed: int, progress: float) -> L
     return losses
 
 
-def _noisy(inputs: torch.Tensor, sigma: float, pictures: int, seed: int) -> torch.Tensor:
-    """(N, C, H, W) with normal noise on its first channels; those of a clock stay as they are."""
-    shape = (len(inputs), pictures, *inputs.shape[2:])
-    drawn = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-    return torch.cat([inputs[:, :pictures] + sigma * drawn, inputs[:, pictures:]], dim=1)
+def _noisy(inputs: torch.Tensor, most: float, pictures: int, seed: int) -> torch.Tensor:
+    """(N, C, H, W) with normal noise on its first channels; those of a clock stay as they are.
+
+    Each example has its own deviation, from 0 to ``most``: what is made is cleaner than what was learned to go on from,
+    and one who had seen noise alone would go on smoothing where there is none.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    drawn = torch.randn((len(inputs), pictures, *inputs.shape[2:]), generator=generator)
+    drawn *= most * torch.rand((len(inputs), 1, 1, 1), generator=generator)
+    return torch.cat([inputs[:, :pictures] + drawn, inputs[:, pictures:]], dim=1)
 
 
 def steps_for(run: Run, minutes: float) -> int:
