@@ -42,7 +42,8 @@ EXTRAS: dict[str, Table] = {
     "detail": {"detail": 10.0},
 }
 # Varied for themselves, or (VGG has to be installed; freezing needs a model, a plate pictures) tested elsewhere.
-ELSEWHERE = {"adversarial", "perceptual_network", "freeze", "plate", "memory", "past", "temporal", "drift"}
+ELSEWHERE = {"adversarial", "perceptual_network", "freeze", "plate"}
+ELSEWHERE |= {"memory", "past", "temporal", "drift", "temporal_gan"}
 # Of a run, not of its steps.
 OF_THE_RUN = {"chains", "chain_length", "noise", "gan_from"} | {
     "score_every",

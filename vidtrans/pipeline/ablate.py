@@ -218,7 +218,14 @@ def skips(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]:
     ]
 
 
-OTHERS: Table = {"l2": 0.0, "feature_matching": 0.0, "perceptual": 0.0, "detail": 0.0, "rebalance": False}
+OTHERS: Table = {
+    "l2": 0.0,
+    "feature_matching": 0.0,
+    "perceptual": 0.0,
+    "detail": 0.0,
+    "temporal_gan": 0.0,
+    "rebalance": False,
+}
 
 
 def _terms(recipe: Recipe, *, l1: bool, gan: bool, conditional: bool = True) -> dict[str, Table]:

@@ -32,7 +32,7 @@ from vidtrans.pipeline.recipe import Recipe
 from vidtrans.pipeline.stages import TrainStage, libraries
 from vidtrans.pipeline.train_start import start_with
 from vidtrans.settings import Table, to_table
-from vidtrans.training import perceptual
+from vidtrans.training import perceptual, temporal_gan
 from vidtrans.training.chains import Chains, OwnFrames
 from vidtrans.training.evaluation import evenly
 from vidtrans.training.memory import ask_for_huge_pages
@@ -165,11 +165,9 @@ class TrainJob:
             name, table = self.generator_name, self.generator_table
             start_with(generator, self.start, name, table, channels, plate=bool(self.plate))
         channels += 3 if self.plate else 0
-        discriminator = None
-        if self.settings.gan:
-            judged = 3 + (channels if self.settings.conditional else 0)
-            discriminator = build_discriminator(self.discriminator_name, self.discriminator_table, judged)
-            initialise(discriminator, self.context.seed + 1)
+        judged = 3 + (channels if self.settings.conditional else 0)
+        discriminator = self._judge(judged, 1) if self.settings.gan else None
+        of_triples = self._judge(temporal_gan.CHANNELS, 2) if self.settings.temporal_gan else None
         loader = self._loader(generator.multiple)
         for kind, network in (("generator", generator), ("discriminator", discriminator)):
             if network is not None and min(loader.crop) < network.smallest:
@@ -178,9 +176,16 @@ class TrainJob:
                     f"this {kind} needs {network.smallest} a side",
                     "train on larger pictures (--size never enlarges), raise training.crop, or take fewer layers",
                 )
-        model = Pix2Pix(generator, discriminator, self.settings, self.device, self.precision, self._rarity(), self.team)
+        computed = (self.device, self.precision, self._rarity(), self.team)
+        model = Pix2Pix(generator, discriminator, self.settings, *computed, of_triples)
         pictures = picture_channels(self.pairing.in_channels, self.pairing.clocked)
         return Run(folder, model, loader, self.context.seed, [total], chains=self._chains(loader), pictures=pictures)
+
+    def _judge(self, channels: int, more: int) -> Any:
+        """A discriminator of the recipe's kind; ``more`` than the run's seed is that of its first weights."""
+        network = build_discriminator(self.discriminator_name, self.discriminator_table, channels)
+        initialise(network, self.context.seed + more)
+        return network
 
     def _chains(self, loader: Batches) -> Chains | None:
         """What lets own outputs become inputs, if that is asked for; not in a trial with noise. Raises UsageError."""

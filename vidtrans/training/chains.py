@@ -20,6 +20,7 @@ from vidtrans.data.dataset import Pair
 from vidtrans.data.loader import Batch, Example, Loader
 from vidtrans.training.jumps import jumps
 from vidtrans.training.settings import TrainingSettings
+from vidtrans.training.temporal_gan import BEFORE, Earlier
 
 DEPTH_BEGINS, DEPTH_ENDS = 0.1, 0.5  # of the run: between them chains may grow to their full length
 SHORTEST = 4
@@ -67,21 +68,28 @@ class OwnFrames:
 
 @dataclass(frozen=True)
 class Chain:
-    """A chain under way: the ``example`` that comes next, own ``outputs`` (the oldest first), how many it has had."""
+    """A chain under way: the ``example`` that comes next, own ``outputs`` (the oldest first), how many it has had.
+
+    ``targets``: of the outputs, where they are judged in triples.
+    """
 
     example: Example
     outputs: tuple[np.ndarray, ...]
     age: int
+    targets: tuple[np.ndarray, ...] = ()
 
 
 class Chains:
     """The pool of one process: ``settings.continued`` of a batch goes on from it, ``settings.longest_chain`` times.
 
-    ``mixed`` before a step, ``keep`` after it; both are functions of seed and state."""
+    ``mixed`` before a step, ``keep`` after it; both are functions of seed and state.
+    """
 
     def __init__(self, loader: Loader, feedback: Feedback, settings: TrainingSettings) -> None:
         self.loader, self.feedback = loader, feedback
         self.share, self.longest = settings.continued, settings.longest_chain
+        self._in_triples = settings.temporal_gan > 0
+        self._kept = max(feedback.keeps, BEFORE if self._in_triples else 0)
         self.slots: list[Chain | None] = [None] * POOL
         self.ages: list[tuple[int, int, float, int]] = []  # (step, youngest, mean, oldest) along the run
         self._after = successors(loader.pairs, loader.pairing.stride)
@@ -110,11 +118,23 @@ class Chains:
             if chain is None:
                 continue
             shown, targets[k], weighed = self.loader.pictures(chain.example, rng)
-            inputs[k] = self.feedback.input(shown, chain.outputs, chain.example)
+            inputs[k] = self.feedback.input(shown, chain.outputs[-self.feedback.keeps :], chain.example)
             if weights is not None:
                 weights[k] = weighed
             examples[k] = chain.example
         return replace(batch, inputs=inputs, targets=targets, weights=weights, examples=tuple(examples))
+
+    def earlier(self) -> Earlier | None:
+        """What came right before the examples of the ``mixed`` batch, those that have it. None where none has."""
+        chains = [None if slot is None else self.slots[slot] for slot in self._taken]
+        known = {k: chain for k, chain in enumerate(chains) if chain is not None and len(chain.targets) == BEFORE}
+        if not known:
+            return None
+        painted, targets = (
+            torch.from_numpy(np.stack([np.concatenate(row) for row in rows]))
+            for rows in ([c.outputs[-BEFORE:] for c in known.values()], [c.targets for c in known.values()])
+        )
+        return Earlier(torch.tensor(list(known)), painted, targets)
 
     def keep(self, batch: Batch, painted: torch.Tensor) -> None:
         """Take up what was made of a ``mixed`` batch, (N, 3, H, W) float32."""
@@ -133,8 +153,9 @@ class Chains:
         apart = float(np.abs(picture - target).mean())
         if following is None or age > self._longest or not apart <= WORST:
             return None
-        outputs = (*(chain.outputs if chain else ()), picture.copy())[-self.feedback.keeps :]
-        return Chain(following, outputs, age)
+        outputs = (*(chain.outputs if chain else ()), picture.copy())[-self._kept :]
+        targets = (*(chain.targets if chain else ()), target.copy())[-BEFORE:] if self._in_triples else ()
+        return Chain(following, outputs, age, targets)
 
     def log(self, step: int) -> None:
         """Keep the ages for people: a pool whose chains end early teaches nothing of late frames."""
@@ -175,12 +196,12 @@ def _packed(chain: Chain) -> dict[str, Any]:
         "drift": [*geometry.drift.matrix, geometry.drift.steps] if geometry.drift else [],
         "outputs": [torch.from_numpy(picture) for picture in chain.outputs],
         "age": chain.age,
-    }
+    } | ({"targets": [torch.from_numpy(picture) for picture in chain.targets]} if chain.targets else {})
 
 
 def _unpacked(held: dict[str, Any]) -> Chain:
     width, height, x, y, across, down, mirrored = held["geometry"]
     drift = Drift(tuple(held["drift"][:6]), held["drift"][6]) if held["drift"] else None
     geometry = Geometry((width, height), x, y, (across, down), bool(mirrored), drift)
-    outputs = tuple(picture.numpy() for picture in held["outputs"])
-    return Chain(Example(held["index"], geometry), outputs, held["age"])
+    outputs, targets = (tuple(p.numpy() for p in held.get(name, ())) for name in ("outputs", "targets"))
+    return Chain(Example(held["index"], geometry), outputs, held["age"], targets)

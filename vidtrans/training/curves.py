@@ -42,6 +42,8 @@ LOSSES = {
     "feature_matching": Words("G: feature matching", "", "Distance between what D sees in output and target."),
     "detail": Words("G: detail", "", "Difference in how much fine texture there is around each place."),
     "perceptual": Words("G: perceptual", "", "Distance between output and target as a network sees them."),
+    "temporal_gan": Words("G: three frames", "", "How far three outputs in a row are from fooling their D; 0 without."),
+    "temporal_discriminator": Words("D: three frames", "", "That of three in a row; 0 in steps that have none."),
 }
 CHAINS = Words("Chains", "frames", "How many of its own frames an input goes back to: the dreams it learns from.")
 SCORES = {

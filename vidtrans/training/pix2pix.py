@@ -18,6 +18,7 @@ from vidtrans.networks.init import painter_of
 from vidtrans.networks.memory import Remembering, with_past
 from vidtrans.training import ADVERSARIAL, losses
 from vidtrans.training.average import Average
+from vidtrans.training.descent import adam, autocast, descend, scaler_for
 from vidtrans.training.freeze import freeze
 from vidtrans.training.health import Glimpses
 from vidtrans.training.losses import Judgement
@@ -26,16 +27,16 @@ from vidtrans.training.perceptual import VGG
 from vidtrans.training.precision import TrainingPrecision
 from vidtrans.training.rarity import weigh
 from vidtrans.training.settings import TrainingSettings
+from vidtrans.training.temporal_gan import Earlier, TemporalGAN
 
 OTHER_DROPOUT = 1009  # between the seeds of two processes: further than a batch has parts
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True)
 class Losses:
     """The losses of one step, unweighted: ``gan`` and ``l1`` of the generator, and the discriminator's.
 
-    ``more`` holds the generator's others, those that are on.
+    ``more`` holds the others that are on, the generator's and last that of the temporal discriminator.
     """
 
     gan: float
@@ -58,7 +59,9 @@ class _Part:
     share: float
     seed: int
     weights: Tensor | None = None  # of each pixel's L1
+    earlier: Earlier | None = None  # what came right before some of it
     fake: Tensor | None = None  # G(x) with its graph, where it is kept
+    forgotten: Tensor | None = None  # G(x) without
     anew: Tensor | None = None  # what a generator that remembers would have painted without a past
 
 
@@ -66,7 +69,8 @@ class Pix2Pix:
     """Both networks and both optimisers. ``step`` is one update of D, then one of G.
 
     ``discriminator`` offers ``judge``, see ``losses``. ``rarity``: the table of ``rarity.rarity``, where the settings
-    ask for rebalancing. ``team``: the processes that share every batch with this one.
+    ask for rebalancing. ``team``: the processes that share every batch with this one. ``of_triples``: the discriminator
+    of a ``TemporalGAN``.
     """
 
     def __init__(
@@ -78,6 +82,7 @@ class Pix2Pix:
         precision: TrainingPrecision,
         rarity: Tensor | None = None,
         team: Team = ALONE,
+        of_triples: nn.Module | None = None,
     ) -> None:
         self.settings, self.device, self.precision, self.team = settings, device, precision, team
         self.layout = torch.channels_last if settings.channels_last else torch.contiguous_format
@@ -88,9 +93,12 @@ class Pix2Pix:
         self.objective = ADVERSARIAL.load(settings.adversarial)
         self.rarity = None if rarity is None or not settings.rebalance else rarity.to(device.torch)
         self.vgg = self._place(VGG()) if settings.looks_through_vgg else None
-        self.optimizer_g = self._adam(self.generator)
-        self.optimizer_d = None if self.discriminator is None else self._adam(self.discriminator)
-        self.scaler_g, self.scaler_d = self._scaler(), self._scaler()
+        self.optimizer_g = adam(self.generator, settings)
+        self.optimizer_d = None if self.discriminator is None else adam(self.discriminator, settings)
+        self.scaler_g, self.scaler_d = scaler_for(device, precision), scaler_for(device, precision)
+        self.temporal_gan = None
+        if of_triples is not None:
+            self.temporal_gan = TemporalGAN(self._place(of_triples), settings, device, precision, team)
         self.average = Average(self.generator, settings.ema) if settings.ema else None
         self.glimpses = Glimpses()
         self._judged = self.discriminator is not None  # in this step
@@ -98,13 +106,15 @@ class Pix2Pix:
         self.weights = {"gan": settings.gan, "l1": settings.l1} | self._further_weights()
 
     def _further_weights(self) -> dict[str, float]:
-        names = ("l2", "feature_matching", "perceptual", "detail", *(("temporal",) if self.remembers else ()))
+        names = ["l2", "feature_matching", "perceptual", "detail", *(["temporal"] if self.remembers else [])]
+        names += ["temporal_gan"] if self.temporal_gan else []
         return {name: weight for name in names if (weight := getattr(self.settings, name))}
 
     @property
     def columns(self) -> list[str]:
         """The names of the losses in a step's row."""
-        return ["gan", "l1", "discriminator", *self._further_weights()]
+        further = ["temporal_discriminator"] if self.temporal_gan else []
+        return ["gan", "l1", "discriminator", *self._further_weights(), *further]
 
     @property
     def learned(self) -> nn.Module:
@@ -115,15 +125,6 @@ class Pix2Pix:
         placed: nn.Module = network.to(device=self.device.torch, memory_format=self.layout)  # type: ignore[call-overload]
         return placed
 
-    def _adam(self, network: nn.Module) -> torch.optim.Adam:
-        betas = (self.settings.beta1, self.settings.beta2)
-        learning = [p for p in network.parameters() if p.requires_grad]
-        return torch.optim.Adam(learning, lr=self.settings.lr, betas=betas, fused=True)
-
-    def _scaler(self) -> torch.amp.GradScaler:
-        """In fp16, gradients would be lost below 6e-8: the loss is scaled up by what they can bear."""
-        return torch.amp.GradScaler(self.device.kind, enabled=self.precision == "fp16")
-
     def step(
         self,
         inputs: Tensor,
@@ -133,32 +134,39 @@ class Pix2Pix:
         seed: int,
         weights: Tensor | None = None,
         judged: bool = True,
+        earlier: Earlier | None = None,
     ) -> Losses:
         """One step on (N, C, H, W) and (N, 3, H, W) float32 in [−1, 1]; ``seed`` decides the dropout.
 
-        ``weights`` (N, 1, H, W): of each pixel's L1. ``judged``: the discriminator takes part. Raises DeviceError when
-        the device's memory does not do.
+        ``weights`` (N, 1, H, W): of each pixel's L1. ``judged``: the discriminators take part. ``earlier``: what came
+        right before some of the inputs. Raises DeviceError when the device's memory does not do.
         """
         self._judged = judged and self.discriminator is not None
         try:
-            return self._step(inputs, targets, lr, seed, weights)
+            return self._step(inputs, targets, lr, seed, weights, earlier)
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise
             remedy = "lower --set training.batch or training.crop, raise training.accumulate, or use --device cpu"
             raise DeviceError(self.device.name, "out of memory while training", remedy) from None
 
-    def _step(self, inputs: Tensor, targets: Tensor, lr: float, seed: int, weights: Tensor | None) -> Losses:
+    def _step(
+        self, inputs: Tensor, targets: Tensor, lr: float, seed: int, weights: Tensor | None, earlier: Earlier | None
+    ) -> Losses:
         x = inputs.to(self.device.torch, memory_format=self.layout)
         y = targets.to(self.device.torch, memory_format=self.layout)
         self.generator.train()
         weighed = None if weights is None else weights.to(self.device.torch)
         parts = self._parts(x, y, seed + OTHER_DROPOUT * self.team.rank, weighed)
+        triples = self._triples(parts, earlier)
         if len(parts) == 1:
             # One pass serves both updates. Of several parts, memory holds but one: they are painted twice.
             parts[0].fake = self._paint(parts[0])
         loss_d = self._update_discriminator(parts, lr)
+        loss_temporal = self._update_temporal(parts, lr) if triples else torch.zeros_like(loss_d)
         terms = self._update_generator(parts, lr)
+        if self.temporal_gan:
+            terms["temporal_discriminator"] = loss_temporal
         if self.average:
             self.average.update(self.generator)
         # One look at the device's numbers a step: each one waits for all that it has to do.
@@ -172,10 +180,21 @@ class Pix2Pix:
         cut = zip(x.tensor_split(count), y.tensor_split(count), weighed, strict=True)
         return [_Part(a, b, len(a) / len(x), seed + i, w) for i, (a, b, w) in enumerate(cut) if len(a)]
 
+    def _triples(self, parts: list[_Part], earlier: Earlier | None) -> bool:
+        """Give each part what came right before its examples. Whether there are triples to judge in this step."""
+        if not self._judged or self.temporal_gan is None:
+            return False
+        count, first = self.temporal_gan.count(earlier), 0
+        for part in parts:
+            inside = earlier and earlier.within(first, first + len(part.x), of=count)
+            part.earlier = inside and inside.placed(self.device.torch, self.layout)
+            first += len(part.x)
+        return count > 0
+
     def _paint(self, part: _Part) -> Tensor:
         """G(x), with the same dropout every time."""
         torch.manual_seed(part.seed)
-        with self._autocast():
+        with autocast(self.device, self.precision):
             if isinstance(self.generator, Remembering):
                 fake, anew = self.generator.both(part.x)
                 part.anew = anew.float()
@@ -190,7 +209,7 @@ class Pix2Pix:
         """
         d: Any = self.discriminator
         x = x[:, :-CHANNELS] if self.remembers else x
-        with self._autocast():
+        with autocast(self.device, self.precision):
             return [d.judge(torch.cat([x, p], 1) if self.settings.conditional else p) for p in pictures]
 
     def _update_discriminator(self, parts: list[_Part], lr: float) -> Tensor:
@@ -207,13 +226,21 @@ class Pix2Pix:
             self.scaler_d.scale(loss * part.share).backward()
             total += loss.detach() * part.share
         self.team.average_gradients(self.discriminator)
-        _descend(self.optimizer_d, self.scaler_d, lr)
+        descend(self.optimizer_d, self.scaler_d, lr)
         return total
+
+    def _update_temporal(self, parts: list[_Part], lr: float) -> Tensor:
+        """The same for three frames in a row, wherever there are."""
+        assert self.temporal_gan is not None
+        shown = [(self._forgotten(part), part.y, part.earlier) for part in parts if part.earlier]
+        return self.temporal_gan.update(shown, lr)
 
     @torch.no_grad()
     def _forgotten(self, part: _Part) -> Tensor:
-        """G(x) as D learns from it: G does not."""
-        return self._paint(part) if part.fake is None else part.fake.detach()
+        """G(x) as discriminators learn from it: G does not."""
+        if part.forgotten is None:
+            part.forgotten = self._paint(part) if part.fake is None else part.fake.detach()
+        return part.forgotten
 
     def _update_generator(self, parts: list[_Part], lr: float) -> dict[str, Tensor]:
         """max log D(x, G(x)), and min λ·|y − G(x)|, with what else the settings weigh."""
@@ -234,7 +261,7 @@ class Pix2Pix:
                 totals[name] += term.detach() * part.share
         self.painted = torch.cat(painted)
         self.team.average_gradients(self.generator)
-        _descend(self.optimizer_g, self.scaler_g, lr)
+        descend(self.optimizer_g, self.scaler_g, lr)
         return totals
 
     def _terms(self, part: _Part, fake: Tensor) -> dict[str, Tensor]:
@@ -251,6 +278,9 @@ class Pix2Pix:
                 with torch.no_grad():
                     [on_real] = self._judge(part.x, y)
                 terms |= {name: features[name](on_fake, on_real) for name in sorted(wanted)}
+        if self.temporal_gan and part.earlier:
+            # It is a mean over the step's triples, not over its pictures.
+            terms["temporal_gan"] = self.temporal_gan.of_generator(fake, part.earlier) / part.share
         terms["l1"] = self._l1(part, fake)
         if part.anew is not None:
             terms["l1"] += self._l1_anew(part, part.anew)
@@ -261,7 +291,7 @@ class Pix2Pix:
         if "temporal" in weights:
             terms["temporal"] = losses.temporal(fake, part.x[:, -CHANNELS:])
         if self.vgg is not None:
-            with self._autocast():
+            with autocast(self.device, self.precision):
                 terms["perceptual"] = self.vgg(fake, y)
         return terms
 
@@ -279,11 +309,8 @@ class Pix2Pix:
             weights = rare if weights is None else weights * rare
         return F.l1_loss(fake, part.y) if weights is None else losses.weighted_l1(fake, part.y, weights)
 
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.kind, _DTYPES[self.precision], enabled=self.precision != "fp32")
-
     def state(self) -> dict[str, Any]:
-        """All that a step changes: both networks, both optimisers, and what is kept beside them."""
+        """All that a step changes: the networks, their optimisers, and what is kept beside them."""
         return {
             "generator": self.generator.state_dict(),
             "optimizer_g": self.optimizer_g.state_dict(),
@@ -291,7 +318,7 @@ class Pix2Pix:
             "optimizer_d": self.optimizer_d.state_dict() if self.optimizer_d else None,
             "scalers": [self.scaler_g.state_dict(), self.scaler_d.state_dict()],
             "average": self.average.state() if self.average else None,
-        }
+        } | ({"temporal_gan": self.temporal_gan.state()} if self.temporal_gan else {})
 
     def restore(self, state: dict[str, Any]) -> None:
         self.generator.load_state_dict(state["generator"])
@@ -304,15 +331,10 @@ class Pix2Pix:
                 scaler.load_state_dict(held)
         if self.average:
             self.average.restore(state["average"])
+        if self.temporal_gan:
+            self.temporal_gan.restore(state["temporal_gan"])
 
     def is_finite(self) -> bool:
-        networks = [n for n in (self.generator, self.discriminator) if n is not None]
+        of_triples = self.temporal_gan.network if self.temporal_gan else None
+        networks = [n for n in (self.generator, self.discriminator, of_triples) if n is not None]
         return all(bool(torch.isfinite(p).all()) for n in networks for p in n.state_dict().values())
-
-
-def _descend(optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler, lr: float) -> None:
-    """One step down the gradients that are there; in fp16 none, where one of them was too large."""
-    for group in optimizer.param_groups:
-        group["lr"] = lr
-    scaler.step(optimizer)
-    scaler.update()

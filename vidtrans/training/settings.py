@@ -88,6 +88,9 @@ class TrainingSettings:
         "with memory: weight of the L1 between an output and the one before, where the source shows the same",
         low=0.0,
     )
+    temporal_gan: float = setting(
+        0.0, "with memory: weight of a discriminator that judges three frames in a row, as vid2vid's", low=0.0
+    )
     drift: float = setting(
         0.1,
         "with memory: share of pictures that go on as a slow motion given to them, as all photographs do",
@@ -143,7 +146,7 @@ class TrainingSettings:
         *("adversarial", "l2", "feature_matching", "perceptual", "perceptual_network", "rebalance"),
         *("accumulate", "ema", "freeze", "motion", "plate", "conditional", "detail", "chains", "chain_length"),
         *("noise", "gan_from"),
-        *("memory", "past", "temporal", "drift"),
+        *("memory", "past", "temporal", "drift", "temporal_gan"),
         *("score_every", "best_by", "deliver", "patience", "snapshots"),
     )
     unrecorded: ClassVar[tuple[str, ...]] = ("checkpoint_seconds", "preview_seconds")
@@ -181,6 +184,9 @@ class TrainingSettings:
         if self.memory and (self.plate or self.chains):
             other = "plate" if self.plate else "chains"
             raise ValueError(f"training.memory and training.{other} are two ways: choose one of them")
+        if self.temporal_gan and not (self.memory and self.gan):
+            lacking = "training.gan is 0" if self.memory else "training.memory is off"
+            raise ValueError(f"training.temporal_gan judges a model's own outputs in a row, and {lacking}")
         for name in ("rebalance", "motion"):
             if getattr(self, name) and not self.l1:
                 raise ValueError(f"training.{name} weighs the L1, and training.l1 is 0")

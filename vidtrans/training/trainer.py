@@ -89,7 +89,7 @@ class Run:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         columns = self.model.columns
-        writer.writerow(["step", *(c if c == "discriminator" else f"generator_{c}" for c in columns)])
+        writer.writerow(["step", *(c if c.endswith("discriminator") else f"generator_{c}" for c in columns)])
         writer.writerows([i, *(f"{v:.6g}" for v in row)] for i, row in enumerate(self.rows, start=1))
         return text.getvalue().encode()
 
@@ -193,15 +193,17 @@ def one_step(run: Run, batch: Batch) -> Losses:
 
 
 def _take(run: Run, batch: Batch, *, lr: float, seed: int, progress: float) -> Losses:
+    earlier = None
     if run.chains:
         batch = run.chains.mixed(batch, seed, progress)
+        earlier = run.chains.earlier()
     settings = run.model.settings
     inputs, targets = torch.from_numpy(batch.inputs), torch.from_numpy(batch.targets)
     if settings.noise:
         inputs = _noisy(inputs, settings.noise, run.pictures, seed + run.model.team.rank)
     weights = None if batch.weights is None else torch.from_numpy(batch.weights)
     judged = progress >= settings.gan_from
-    losses = run.model.step(inputs, targets, lr=lr, seed=seed, weights=weights, judged=judged)
+    losses = run.model.step(inputs, targets, lr=lr, seed=seed, weights=weights, judged=judged, earlier=earlier)
     if run.chains:
         run.chains.keep(batch, run.model.painted)
     return losses

@@ -1,0 +1,379 @@
+"""A discriminator of three frames in a row: which they are, what it tells apart, and that nothing else changes."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from chain import TINY, quick_training, said
+from clips import moving_frames
+from shoot import lossless
+
+import vidtrans as api
+from vidtrans.data.dataset import open_dataset
+from vidtrans.data.loader import Example, Loader
+from vidtrans.errors import Interrupted
+from vidtrans.events import Event, Progress, Stop, silent
+from vidtrans.inference.device import Device
+from vidtrans.model import read_record
+from vidtrans.networks.init import build_discriminator, build_generator, initialise
+from vidtrans.training.chains import Chains
+from vidtrans.training.checkpoint import load_checkpoint
+from vidtrans.training.own_past import OwnPast
+from vidtrans.training.pix2pix import Pix2Pix
+from vidtrans.training.settings import TrainingSettings
+from vidtrans.training.temporal_gan import CHANNELS, Earlier, TemporalGAN
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+CPU = Device("cpu", "cpu")
+ON: dict[str, Any] = {"memory": True, "temporal_gan": 1.0}
+PATCHES = {"layers": 1, "channels": 8, "norm": "none"}
+SHADE = 0.9  # of a target, an output that is none other's
+
+
+def noise(*shape: int, seed: int = 1) -> torch.Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+# Which frames
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a clip in two shots and its dataset, with held-out blocks."""
+    folder = tmp_path_factory.mktemp("seen")
+    lossless(folder / "clip.mp4", moving_frames(40, shots=(0, 25)))
+    api.make_dataset(folder / "clip.mp4", folder / "clip.dataset", settings=TINY, cache_dir=folder / "cache")
+    return folder
+
+
+def chains_of(folder: Path, *, drifting: float = 0.3, **settings: Any) -> Chains:
+    dataset = open_dataset(folder / "clip.dataset")
+    options: dict[str, Any] = {"batch": 4, "seed": 0, "multiple": 16, "jitter": 1.3, "flip": True, "remembers": True}
+    loader = Loader(dataset.role("train"), dataset.pairing, **options)
+    return Chains(loader, OwnPast(loader, "dis", drifting), TrainingSettings(past=0.8, **(ON | settings)))
+
+
+def before(chains: Chains, example: Example) -> Example:
+    """What came right before it: the same picture a step less far, or the frame before, cut out alike."""
+    drift = example.geometry.drift
+    if drift:
+        shorter = replace(drift, steps=drift.steps - 1) if drift.steps > 1 else None
+        return replace(example, geometry=replace(example.geometry, drift=shorter))
+    numbers = [int(pair.target.stem) for pair in chains.loader.pairs]
+    return replace(example, index=numbers.index(numbers[example.index] - 1))
+
+
+@pytest.mark.parametrize("drifting", [0.0, 0.5, 1.0])
+def test_a_triple_is_of_the_two_frames_right_before_the_older_first(seen: Path, drifting: float) -> None:
+    chains = chains_of(seen, drifting=drifting)
+    rng = np.random.default_rng(0)
+    drifts = []
+    for step in range(40):
+        batch = chains.mixed(chains.loader.make(step), step, 1.0)
+        ages = [0 if slot is None else getattr(chains.slots[slot], "age", 0) for slot in chains._taken]
+        earlier = chains.earlier()
+        assert (earlier.rows.tolist() if earlier else []) == [k for k, age in enumerate(ages) if age >= 2]
+        for k, painted, targets in zip(earlier.rows, earlier.painted, earlier.targets, strict=True) if earlier else ():
+            example = batch.examples[k]
+            nearer = before(chains, example)
+            shown = [chains.loader.pictures(e, rng)[1] for e in (before(chains, nearer), nearer)]
+            assert np.array_equal(targets, np.concatenate(shown))
+            assert np.allclose(painted, SHADE * targets, atol=1e-6)
+            assert not np.array_equal(shown[0], shown[1])
+            drifts.append(example.geometry.drift is not None)
+        chains.keep(batch, SHADE * torch.from_numpy(batch.targets))
+    assert len(drifts) > 20
+    assert np.mean(drifts) == {0.0: 0, 1.0: 1}.get(drifting, pytest.approx(0.5, abs=0.4))
+
+
+def test_what_is_kept_for_it_changes_no_input(seen: Path) -> None:
+    on, off = chains_of(seen), chains_of(seen, temporal_gan=0.0)
+    for step in range(20):
+        a, b = (chains.mixed(chains.loader.make(step), step, 1.0) for chains in (on, off))
+        assert np.array_equal(a.inputs, b.inputs)
+        assert off.earlier() is None
+        for chains in (on, off):
+            chains.keep(a, SHADE * torch.from_numpy(a.targets))
+    held = [slot for slot in off.state()["slots"] if slot]
+    assert held
+    assert all(set(slot) == {"index", "geometry", "drift", "outputs", "age"} for slot in held)
+    assert {len(slot["outputs"]) for slot in held} == {1}
+
+
+def test_a_restored_pool_has_the_same_triples(seen: Path) -> None:
+    whole, other = chains_of(seen), chains_of(seen)
+    found = 0
+    for step in range(24):
+        if step == 12:
+            torch.save(whole.state(), "pool.pt")
+            other.restore(torch.load("pool.pt", weights_only=True))
+        pools = (whole, other) if step >= 12 else (whole,)
+        batches = [chains.mixed(chains.loader.make(step), step, 1.0) for chains in pools]
+        if step >= 12 and (mine := whole.earlier()):
+            its = other.earlier()
+            assert its is not None
+            found += len(mine.rows)
+            for name in ("rows", "painted", "targets"):
+                assert torch.equal(getattr(mine, name), getattr(its, name))
+        for chains, batch in zip(pools, batches, strict=True):
+            chains.keep(batch, SHADE * torch.from_numpy(batch.targets))
+    assert found > 10
+
+
+# What it tells apart
+
+
+def judge(seed: int = 0, **settings: Any) -> TemporalGAN:
+    network = build_discriminator("patchgan", PATCHES, CHANNELS)
+    initialise(network, seed)
+    return TemporalGAN(network, TrainingSettings(**(ON | settings)), CPU, "fp32")
+
+
+def film(count: int, seed: int, flicker: float) -> torch.Tensor:
+    """Still films of three frames, each brighter or darker by something; ``flicker``: so is each frame of it."""
+    still = noise(count, 3, 16, 16, seed=seed).mul(0.5).repeat(1, 3, 1, 1)
+    bright = 0.4 * noise(count, 1, 1, 1, seed=seed + 1000)
+    return still + bright + flicker * noise(count, 3, 1, 1, seed=seed + 2000).repeat_interleave(3, 1)
+
+
+@pytest.mark.parametrize("adversarial", ["bce", "least-squares", "hinge"])
+def test_a_flickering_film_is_told_from_a_steady_one(adversarial: str) -> None:
+    def learned(flicker: float) -> tuple[TemporalGAN, float]:
+        gan = judge(adversarial=adversarial)
+        rows = torch.arange(8)
+        losses = []
+        for step in range(150):
+            fake, real = film(8, 2 * step, flicker), film(8, 2 * step + 1, 0.0)
+            earlier = Earlier(rows, fake[:, :6], real[:, :6])
+            losses.append(gan.update([(fake[:, 6:], real[:, 6:], earlier)], 2e-3).item())
+        return gan, float(np.mean(losses[-20:]))
+
+    flickering, of_flicker = learned(0.4)
+    balance = flickering.objective.balance
+    assert of_flicker < 0.7 * balance
+    assert learned(0.0)[1] > 0.9 * balance  # its frames are a target's, and so are its triples
+    steady, unsteady = (film(8, 999, flicker) for flicker in (0.0, 0.4))
+    wrong, right = (
+        flickering.of_generator(f[:, 6:], Earlier(torch.arange(8), f[:, :6], f[:, :6])).item()
+        for f in (unsteady, steady)
+    )
+    assert wrong > right
+
+
+def test_a_generator_learns_by_the_last_frame_of_its_triples_alone() -> None:
+    gan = judge()
+    outputs = noise(4, 3, 16, 16).requires_grad_(True)
+    earlier = Earlier(torch.tensor([1, 3]), noise(2, 6, 16, 16, seed=2), noise(2, 6, 16, 16, seed=3))
+    assert torch.equal(earlier.fake(outputs), torch.cat([earlier.painted, outputs[[1, 3]]], 1))
+    assert torch.equal(earlier.real(outputs), torch.cat([earlier.targets, outputs[[1, 3]]], 1))
+    gan.of_generator(outputs, earlier).backward()
+    assert outputs.grad is not None
+    assert [bool(g.any()) for g in outputs.grad] == [False, True, False, True]
+
+
+# A step
+
+
+def model(precision: Any = "fp32", seed: int = 0, **settings: Any) -> Pix2Pix:
+    generator = build_generator("residual", {"channels": 8, "blocks": 1, "norm": "none"}, 3, memory=True)
+    judges = [build_discriminator("patchgan", PATCHES, channels) for channels in (6, CHANNELS)]
+    for more, network in enumerate((generator, *judges)):
+        initialise(network, seed + more)
+    return Pix2Pix(generator, judges[0], TrainingSettings(**(ON | settings)), CPU, precision, of_triples=judges[1])
+
+
+def step(learner: Pix2Pix, rows: list[int], **options: Any) -> dict[str, float]:
+    """One on five made-up pictures with a sure past, of which ``rows`` end a triple."""
+    x, y = noise(5, 7, 32, 32), noise(5, 3, 32, 32, seed=2)
+    count = len(rows)
+    earlier = Earlier(torch.tensor(rows), noise(count, 6, 32, 32, seed=3), noise(count, 6, 32, 32, seed=4))
+    losses = learner.step(x, y, lr=1e-3, seed=0, earlier=earlier if rows else None, **options)
+    assert losses.row == [losses.gan, losses.l1, losses.discriminator, *losses.more.values()]
+    return dict(zip(learner.columns, losses.row, strict=True))
+
+
+def weights(network: torch.nn.Module) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in network.parameters()])
+
+
+def test_it_learns_in_steps_that_have_triples_when_the_gan_is_on() -> None:
+    learner = model(batch=5)
+    assert learner.temporal_gan is not None
+    network = learner.temporal_gan.network
+    assert learner.columns == ["gan", "l1", "discriminator", "temporal", "temporal_gan", "temporal_discriminator"]
+    first = weights(network)
+    for rows, judged in (([], True), ([0, 2], False)):
+        losses = step(learner, rows, judged=judged)
+        assert losses["temporal_gan"] == losses["temporal_discriminator"] == 0
+        assert torch.equal(weights(network), first)
+    losses = step(learner, [0, 2])
+    assert losses["temporal_discriminator"] == pytest.approx(learner.objective.balance, rel=0.1)
+    assert losses["temporal_gan"] == pytest.approx(learner.objective.balance, rel=0.1)
+    assert not torch.equal(weights(network), first)
+
+
+def test_it_changes_the_generator_by_its_weight() -> None:
+    one, other, none = model(batch=5), model(batch=5, temporal_gan=30.0), model(batch=5)
+    for learner, rows in ((one, [0, 2]), (other, [0, 2]), (none, [])):
+        step(learner, rows)
+    found = [torch.cat([p.grad.flatten() for p in m.generator.parameters()]) for m in (one, other, none)]  # type: ignore
+    assert (found[0] - found[2]).abs().max() > 0
+    torch.testing.assert_close(found[1] - found[2], 30 * (found[0] - found[2]), rtol=1e-2, atol=1e-4)
+
+
+@pytest.mark.parametrize("parts", [2, 3, 5])
+@pytest.mark.parametrize("rows", [[4], [0, 2], [0, 1, 2, 3, 4]])
+def test_parts_of_a_batch_give_the_gradient_of_the_whole(parts: int, rows: list[int]) -> None:
+    whole, split = model(batch=5), model(batch=5, accumulate=parts)
+    a, b = step(whole, rows), step(split, rows)
+    assert list(b.values()) == pytest.approx(list(a.values()), rel=1e-4)
+    for p, q in zip(whole.generator.parameters(), split.generator.parameters(), strict=True):
+        assert p.grad is not None
+        assert torch.allclose(p.grad, q.grad, rtol=1e-3, atol=1e-5)  # type: ignore[arg-type]
+    assert whole.temporal_gan is not None
+    assert split.temporal_gan is not None
+    mine, its = weights(whole.temporal_gan.network), weights(split.temporal_gan.network)
+    assert torch.allclose(mine, its, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_a_restored_one_goes_on_exactly(precision: str) -> None:
+    one, other = model(precision, batch=5), model(precision, seed=7, batch=5)
+    for rows in ([0], [1, 2]):
+        step(one, rows)
+    torch.save(one.state(), "state.pt")
+    other.restore(torch.load("state.pt", weights_only=True))
+    for rows in ([], [3], [0, 4]):
+        assert step(one, rows) == step(other, rows)
+    assert one.is_finite()
+    torch.nn.init.constant_(next(one.temporal_gan.network.parameters()), torch.nan)  # type: ignore[union-attr]
+    assert not one.is_finite()
+    assert "temporal_gan" not in Pix2Pix(one.generator, None, TrainingSettings(gan=0.0), CPU, "fp32").state()
+
+
+PROGRAM = """
+import sys, torch
+from vidtrans.inference.device import Device
+from vidtrans.networks.init import build_discriminator, initialise
+from vidtrans.training.parallel import assembled
+from vidtrans.training.settings import TrainingSettings
+from vidtrans.training.temporal_gan import CHANNELS, Earlier, TemporalGAN
+
+torch.manual_seed(1)
+outputs, targets = torch.rand(6, 3, 16, 16), torch.rand(6, 3, 16, 16)
+with assembled() as team:
+    network = build_discriminator("patchgan", {"layers": 1, "channels": 8, "norm": "none"}, CHANNELS)
+    initialise(network, 0)
+    gan = TemporalGAN(network, TrainingSettings(memory=True, temporal_gan=1.0), Device("cpu", "cpu"), "fp32", team)
+    own = team.share(6)
+    for rows in ([0, 1, 2], [1, 4, 5], [3, 5]):  # the first process alone has any, both have, the other
+        earlier = Earlier(torch.tensor(rows), torch.rand(len(rows), 6, 16, 16), torch.rand(len(rows), 6, 16, 16))
+        count = gan.count(earlier.within(own.start, own.stop, of=1))
+        mine = earlier.within(own.start, own.stop, of=count)
+        shown = [(outputs[own.start:own.stop], targets[own.start:own.stop], mine)] if mine else []
+        loss = team.mean([gan.update(shown, 1e-3).item()])[0]
+    torch.save({"weights": network.state_dict(), "loss": loss}, f"{sys.argv[1]}-{team.rank}-of-{team.size}.pt")
+    team.wait()
+"""
+
+
+def test_two_processes_learn_what_one_does() -> None:
+    Path("program.py").write_text(PROGRAM)
+    made = {}
+    for count in (1, 2):
+        launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
+        subprocess.run([*launcher, "program.py", "made"], check=True, capture_output=True, timeout=120)
+        made[count] = [torch.load(f"made-{i}-of-{count}.pt", weights_only=True) for i in range(count)]
+    [alone], (first, second) = made[1], made[2]
+    assert first["loss"] == second["loss"] == pytest.approx(alone["loss"], rel=1e-4)
+    for name, weight in alone["weights"].items():
+        torch.testing.assert_close(first["weights"][name], weight, atol=1e-5, rtol=1e-4)
+        assert torch.equal(first["weights"][name], second["weights"][name])
+
+
+# A run
+
+STEPS = 60
+
+
+def train(folder: Path, output: str = "m.safetensors", *, settings: dict[str, Any], **options: Any) -> None:
+    tables = quick_training(STEPS)
+    tables["training"] |= {"memory": True, "drift": 0.3, "batch": 4, "past": 0.6, "checkpoint_seconds": 0.0} | settings
+    api.train(folder / "clip.dataset", output, settings=tables, **options)
+
+
+def losses_of(name: str) -> list[dict[str, float]]:
+    with Path(f"{name}.train/losses.csv").open() as file:
+        return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"accumulate": 2}, {"ema": 0.9, "gan_from": 0.3, "channels_last": True, "precision": "bf16"}],
+    ids=["plain", "parts", "more"],
+)
+def test_training_that_was_stopped_or_crashed_ends_byte_identical(seen: Path, settings: dict[str, Any]) -> None:
+    settings = {"temporal_gan": 2.0, **settings}
+    train(seen, "whole.safetensors", settings=settings, cache_dir="other")
+    rows = losses_of("whole")
+    judged = [row["step"] for row in rows if row["generator_temporal_gan"] > 0]
+    assert len(judged) > 15
+    assert min(judged) > STEPS * settings.get("gan_from", 0.0)
+    assert [row["step"] for row in rows if row["temporal_discriminator"] > 0] == judged
+
+    class Crash(Exception):
+        pass
+
+    for at, crash in ((25, False), (47, True)):
+        stop = Stop()
+
+        def report(event: Event, at: int = at, crash: bool = crash, stop: Stop = stop) -> None:
+            if isinstance(event, Progress) and event.task == "training" and event.done == at:
+                if crash:
+                    raise Crash
+                stop.request(130)
+
+        with pytest.raises(Crash if crash else Interrupted):
+            train(seen, settings=settings, report=report, stop=stop)
+        [pointer] = Path(".vidtrans/train").glob("*/checkpoint.json")
+        state = load_checkpoint(pointer.parent, silent)
+        assert state is not None
+        assert any(len(slot.get("targets", ())) == 2 for slot in state["chains"]["slots"] if slot)
+    train(seen, settings=settings)
+    assert Path("m.safetensors").read_bytes() == Path("whole.safetensors").read_bytes()
+    assert Path("m.train/losses.csv").read_bytes() == Path("whole.train/losses.csv").read_bytes()
+    record = read_record(Path("m.safetensors"))
+    assert record.training["losses"].keys() >= {"temporal", "temporal_gan", "temporal_discriminator"}
+    assert "three frames" in Path("m.train/report.html").read_text()
+
+
+def test_without_it_all_is_as_it_was(seen: Path) -> None:
+    off = TrainingSettings(memory=True)
+    assert off.temporal_gan == 0
+    assert "temporal_gan" not in off.for_key()
+    assert TrainingSettings(**ON).for_key() == off.for_key() | {"temporal_gan": 1.0}
+
+    def report(event: Event) -> None:
+        assert not isinstance(event, Progress) or event.task != "training"
+
+    train(seen, settings={})
+    train(seen, "same.safetensors", settings={"temporal_gan": 0.0}, report=report)  # there it is, in the cache
+    assert "temporal_gan" not in Path("m.train/losses.csv").read_text()
+    assert "temporal_gan" not in read_record(Path("m.safetensors")).training["settings"]
+
+
+@pytest.mark.parametrize(("other", "why"), [("memory=false", "memory is off"), ("gan=0", "gan is 0")])
+def test_what_it_needs_is_said(seen: Path, other: str, why: str, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ("--set=memory=true", "--set=temporal_gan=1", f"--set=training.{other}")
+    assert f"training.{why}" in said(capsys, 2, "train", seen / "clip.dataset", *flags)
+    with pytest.raises(ValueError, match="memory is off"):
+        TrainingSettings(temporal_gan=1.0)
