@@ -23,7 +23,7 @@ from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.model import load_generator, read_record
 from vidtrans.networks import GENERATORS
 from vidtrans.networks.init import build_generator, full_table, initialise
-from vidtrans.networks.warp_mix import EAGER, TRACKS, _turned
+from vidtrans.networks.warp_mix import EAGER, SPOOL, TRACKS, _turned
 from vidtrans.pairing.clock import CHANNELS, clock, with_clock
 from vidtrans.video.picture import read_picture
 
@@ -104,8 +104,8 @@ def test_the_clock_is_read_exactly_though_its_hands_are_coarse(turned: float) ->
 def test_a_reel_lies_along_the_clip_and_both_ways_see_it_alike() -> None:
     reel = network(6 + CHANNELS, clock=CHANNELS, reel=5).reel
     reel.pictures.weight.copy_(torch.arange(5.0)[:, None].expand_as(reel.pictures.weight))
-    shown = reel(hands([0, 1 / 8, 1 / 4, 7 / 16, 1 / 2, 3 / 4, 7 / 8]), torch.Size((7, 1, 8, 12)))
-    assert shown.shape == (7, TRACKS, 8, 12)
+    shown = reel(hands([0, 1 / 8, 1 / 4, 7 / 16, 1 / 2, 3 / 4, 7 / 8]))
+    assert shown.shape == (7, TRACKS, *SPOOL)
     wanted = EAGER * torch.tensor([0, 1, 2, 3.5, 4, 2, 1])
     assert torch.allclose(shown[:, 0, 3, 5], wanted, atol=1e-3)
     assert torch.allclose(shown, shown[:, :1, :1, :1].expand_as(shown), atol=1e-5)

@@ -118,8 +118,8 @@ class _Film(nn.Module):
 class _Reel(nn.Module):
     """The clip by heart: small pictures along it, (N, hands) → (N, TRACKS, *SPOOL). What lies between two is mixed.
 
-    NeRV (Chen et al., NeurIPS 2021) makes a frame of its number alone, HNeRV (Chen et al., CVPR 2023) of a small picture,
-    an encoder's; here these are weights. The clock goes to and fro through the clip: both ways see the same ones.
+    NeRV (Chen et al., NeurIPS 2021) makes a frame of its number alone, HNeRV (Chen et al., CVPR 2023) of a small
+    picture, an encoder's; here these are weights. The clock goes to and fro through the clip: both ways see the same.
     """
 
     def __init__(self, length: int) -> None:
@@ -190,7 +190,7 @@ class WarpMix(nn.Module):
             else None
         )
         self.reel = _Reel(settings.reel) if settings.reel else None
-        self.recall = _Conv(TRACKS, width, activate=False) if self.reel else None
+        self.recall = _Conv(TRACKS, width, activate=False) if self.reel else None  # what it tells the painter
         painted = out_channels + (3 if self.warps else 0)  # and how much of it there is, and the flow
         self.head = nn.Sequential(nn.Conv2d(width, 4 * painted, 3, 1, 1), nn.PixelShuffle(2))
 
@@ -207,7 +207,7 @@ class WarpMix(nn.Module):
         y = self.bottom(y, told[0])
         for up, first, second in zip(self.up, told[1::2], told[2::2], strict=True):
             y = up(y, skips.pop(), first, second)
-        if self.reel is None:
+        if self.reel is None or self.recall is None:
             made: Tensor = self.head(y)
         else:
             known = self.reel(x[:, -self.clock :, 0, 0])
