@@ -28,7 +28,7 @@ from vidtrans.events import silent
 from vidtrans.pairing.clock import CHANNELS
 from vidtrans.pairing.next_frame import NextFrame, NextFrameSettings
 from vidtrans.settings import Table
-from vidtrans.training.chains import POOL, SHORTEST, Chains, OwnFrames, round_trip, successors
+from vidtrans.training.chains import POOL, RUN, SHORTEST, Chains, OwnFrames, _with_a_run, round_trip, successors
 from vidtrans.training.checkpoint import load_checkpoint
 from vidtrans.training.settings import TrainingSettings
 
@@ -130,9 +130,6 @@ def test_own_frames_stand_where_the_true_ones_were_and_the_target_stays_true(clo
     pairing = NextFrame(NextFrameSettings(1, 2, clock))
     chains = chains_of(loader_of(dataset(Path("d")), pairing))
     ages = set()
-    ends = [index for index, after in enumerate(successors(chains.loader.pairs, 1)) if after is None]
-    elsewhere = {chains._after[index] for index in ends}  # where a chain lands that came to the clip's end
-    assert len(ends) == (0 if clock else 1)
     for step in range(40):
         plain = chains.loader.make(step)
         before = list(chains.slots)
@@ -150,8 +147,7 @@ def test_own_frames_stand_where_the_true_ones_were_and_the_target_stays_true(clo
             assert np.array_equal(batch.inputs[k, :3], older)
             assert np.array_equal(batch.inputs[k, 6:], true[6:])  # the clock is that of the true place
             assert batch.inputs.shape[1] == 6 + (CHANNELS if clock else 0)
-            if chain.example.index not in elsewhere:
-                assert np.abs(chain.outputs[-1] - true[3:6]).max() <= 0.11  # mirrored as it was
+            assert np.abs(chain.outputs[-1] - true[3:6]).max() <= 0.11  # mirrored as it was
         chains.keep(batch, painted(batch, step))
     assert max(ages) > 3
 
@@ -253,6 +249,43 @@ def test_a_clock_goes_through_one_shot_and_says_so(capsys: pytest.CaptureFixture
     assert shown["training"]["pairs"] == 78
     assert "horizons" not in shown["training"]["dreamt"]
     assert "it goes by a clock of its own" in said(capsys, 2, "stylize", "c.mp4", "--model", "c.safetensors")
+
+
+def test_at_the_clips_end_what_is_wrong_goes_on_elsewhere() -> None:
+    """On the true frames of another place, the same on all of the context; and the chain grows older than the clip."""
+    chains = chains_of(loader_of(dataset(Path("d")), NextFrame(NextFrameSettings(1, 2))))
+    pairs, landed = chains.loader.pairs, 0
+    for step in range(160):
+        batch = chains.mixed(chains.loader.make(step), step, 1.0)
+        before = list(chains.slots)
+        made = painted(batch, step)
+        chains.keep(batch, made)
+        for example, slot, picture, target in zip(batch.examples, chains._taken, made, batch.targets, strict=True):
+            chain = None if slot is None else chains.slots[slot]
+            if chain is None or slot is None or example.index != len(pairs) - 1:
+                continue
+            landed += 1
+            was = before[slot]
+            assert was is not None
+            assert chain.age == was.age + 1
+            true, _, _ = chains.loader.pictures(chain.example, np.random.default_rng(0))
+            wrong = picture.numpy() - target
+            for frame, output in zip((true[:3], true[3:6]), chain.outputs, strict=True):
+                assert np.allclose(output, np.clip(frame + wrong, -1, 1), atol=1e-6)
+            assert len(pairs) - 1 - chain.example.index >= RUN
+    assert landed > 3
+    assert max(chain.age for chain in chains.slots if chain) > len(pairs)
+
+
+@given(st.lists(st.integers(2, 30), min_size=1, max_size=3))
+def test_a_chain_lands_where_it_can_go_on(lengths: list[int]) -> None:
+    pairing = NextFrame(NextFrameSettings(1, 1))
+    after = successors(pairs_of([["train"] * n for n in lengths], pairing), 1)
+    wanted, first = [], 0
+    for n in lengths:
+        wanted += range(first, first + max(0, n - 1 - RUN))
+        first += n - 1
+    assert _with_a_run(after) == wanted
 
 
 def test_chains_are_for_next_frame_alone(capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,22 +18,22 @@ import torch
 from vidtrans.data.augment import Drift, Geometry
 from vidtrans.data.dataset import Pair
 from vidtrans.data.loader import Batch, Example, Loader
-from vidtrans.training.jumps import jumps
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.temporal_gan import BEFORE, Earlier
 
 DEPTH_BEGINS, DEPTH_ENDS = 0.1, 0.5  # of the run: between them chains may grow to their full length
 SHORTEST = 4
+RUN = 10  # pairs that follow a place where a chain goes on
 POOL = 16  # chains under way at once: that few grow long
 WORST = 0.35  # mean |output − target| in [−1, 1] at which a chain is lost, and ends
 
 
 class Feedback(Protocol):
-    """How own outputs become a part of the input. ``keeps``: how many of the latest it needs; ``jumps``: where nothing
+    """How own outputs become a part of the input. ``keeps``: how many of the latest it needs; ``lands``: where nothing
     follows, a chain goes on elsewhere."""
 
     keeps: int
-    jumps: bool
+    lands: bool
 
     def input(self, shown: np.ndarray, outputs: Sequence[np.ndarray], example: Example) -> np.ndarray:
         """The input (C, H, W) of a pair, as the loader makes it, with own ``outputs`` (3, H, W), the oldest first.
@@ -50,7 +50,7 @@ class Feedback(Protocol):
 class OwnFrames:
     """Next-frame prediction: own outputs stand for the latest of the context's frames."""
 
-    jumps = True
+    lands = True
 
     def __init__(self, context: int) -> None:
         self.keeps = context
@@ -93,8 +93,7 @@ class Chains:
         self.slots: list[Chain | None] = [None] * POOL
         self.ages: list[tuple[int, int, float, int]] = []  # (step, youngest, mean, oldest) along the run
         self._after = successors(loader.pairs, loader.pairing.stride)
-        if feedback.jumps:
-            self._after = jumps(loader.pairs, self._after, loader.read)
+        self._landings = _with_a_run(self._after) if feedback.lands else []
         self._taken: list[int | None] = []  # of each example of the batch, the slot that it came from
         self._longest = SHORTEST
         self._rng = np.random.default_rng(0)  # of the step
@@ -151,11 +150,24 @@ class Chains:
         age = (chain.age if chain else 0) + 1
         following = self.feedback.following(example, self._after[example.index], age, self._rng)
         apart = float(np.abs(picture - target).mean())
-        if following is None or age > self._longest or not apart <= WORST:
+        if age > self._longest or not apart <= WORST:
             return None
+        if following is None:
+            return self._landed(example, picture - target, age) if self._landings else None
         outputs = (*(chain.outputs if chain else ()), picture.copy())[-self._kept :]
         targets = (*(chain.targets if chain else ()), target.copy())[-BEFORE:] if self._in_triples else ()
         return Chain(following, outputs, age, targets)
+
+    def _landed(self, example: Example, wrong: np.ndarray, age: int) -> Chain:
+        """The chain elsewhere: what was wrong with its last output lies on the true frames of another place.
+
+        Held-out blocks leave stretches of a second or two, and a film that lasts has to bear more than what goes wrong
+        in them. Its own output would not do: what follows there does not follow from it.
+        """
+        elsewhere = replace(example, index=self._landings[self._rng.integers(len(self._landings))])
+        shown, _, _ = self.loader.pictures(elsewhere, self._rng)
+        frames = np.split(shown[: 3 * self.feedback.keeps], self.feedback.keeps)
+        return Chain(elsewhere, tuple(np.clip(frame + wrong, -1, 1) for frame in frames), age)
 
     def log(self, step: int) -> None:
         """Keep the ages for people: a pool whose chains end early teaches nothing of late frames."""
@@ -181,6 +193,18 @@ def successors(pairs: Sequence[Pair], stride: int) -> list[int | None]:
         place = pair.place + stride
         following.append(numbers.get((pair.shot, place % places[pair.shot] if pair.shot in places else place)))
     return following
+
+
+def _with_a_run(after: Sequence[int | None]) -> list[int]:
+    """The pairs that at least RUN others follow."""
+    found = []
+    for index in range(len(after)):
+        count, at = 0, after[index]
+        while at is not None and count < RUN:
+            count, at = count + 1, after[at]
+        if count == RUN:
+            found.append(index)
+    return found
 
 
 def round_trip(pairs: Sequence[Pair], shot: tuple[int, int]) -> int:

@@ -29,7 +29,7 @@ class OwnPast:
     """
 
     keeps = 1
-    jumps = False
+    lands = False
 
     def __init__(self, loader: Loader, flow: str, drifting: float) -> None:
         self.loader, self.drifting = loader, drifting
