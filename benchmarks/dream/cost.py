@@ -1,11 +1,11 @@
 """What a dream costs beside the bare generator: a frame of each, in turns, in one process.
 
-    python benchmarks/dream/cost.py [--preset next-frame] [--rounds 7] [--frames 120] [--size 144x80 256x256]
+    python benchmarks/dream/cost.py [--preset next-frame] [--model FILE] [--rounds 7] [--frames 300] [--size 144x80 256x256]
                                     [--set zoom=1.01 …] [--precision auto]
 
 The bare generator is its network alone, on an input that lies ready in the engine's precision. The dream is all of it,
 from its first frame to the finished file: what is fed back, clock, governor, pictures, H.264 beside it, the kept state.
-Weights are random; they decide no time. Prints milliseconds a frame (medians) and the median of the rounds' ratios: by
+Random weights paint noise, which takes a video encoder longer than a film does: ``--model`` takes trained ones. Prints milliseconds a frame (medians) and the median of the rounds' ratios: by
 the clock, and of processor time, which says more on a busy machine (with OMP_NUM_THREADS=1: threads that wait count).
 """
 
@@ -116,8 +116,9 @@ def dream(path: Path, size: tuple[int, int], frames: int, settings: dict[str, ob
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", default="next-frame")
+    parser.add_argument("--model", type=Path, help="a trained one, instead of random weights")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--frames", type=int, default=120)
+    parser.add_argument("--frames", type=int, default=300)
     parser.add_argument("--size", nargs="+", default=["144x80", "256x256"])
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE")
     parser.add_argument("--precision", default="auto")
@@ -127,8 +128,9 @@ def main() -> None:
     for shape in options.size:
         size = tuple(map(int, shape.split("x")))
         with tempfile.TemporaryDirectory() as place:
-            path = Path(place) / "model.safetensors"
-            make_model(options.preset, min(size), path)
+            path = options.model or Path(place) / "model.safetensors"
+            if not options.model:
+                make_model(options.preset, min(size), path)
             rows = []
             for _ in range(options.rounds):
                 alone = bare(path, size, options.frames, options.precision)

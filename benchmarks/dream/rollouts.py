@@ -29,9 +29,11 @@ import vidtrans
 from vidtrans.errors import VidtransError
 from vidtrans.files import digest_of, write_json
 from vidtrans.pipeline.recipe import make_recipe
+from vidtrans.pipeline.rollout import SHOWN
 from vidtrans.settings import Table
 from vidtrans.training.memory import ask_for_huge_pages
-from vidtrans.video.picture import read_picture, write_picture
+from vidtrans.video.layout import Sheet
+from vidtrans.video.picture import read_picture, resize, write_picture
 
 CLIPS = {"flower": "flower.mp4", "water": "stream-of-water.mp4", "juggle": "juggle.mp4"}
 SIZES = {"flower": "80", "water": "96", "juggle": "80"}  # pixels of the short side: 142x80, 128x96, 142x80
@@ -232,11 +234,19 @@ def verdict(clip: str, words: str, value: float, met: bool) -> str:
     return f"{clip:8} {words:42} {value:7.2f}  {'met' if met else 'NOT MET'}"
 
 
+WORDS = {"plain": "plain pix2pix", "next-frame": "next-frame", "loop": "loop"}
+
+
 def draw(path: Path, found: Found) -> None:
     """A strip of each contender's first seed, one below the other."""
-    strips = [read_picture(Path(tables[0]["strip"])) for tables in found.values()]
-    width = min(strip.shape[1] for strip in strips)
-    write_picture(path, np.vstack([strip[:, :width] for strip in strips]))
+    rows, notes = [], []
+    for name, tables in found.items():
+        strip = read_picture(Path(tables[0]["strip"]))
+        rows.append(np.split(strip, len(SHOWN), axis=1))
+        notes.append([f"{WORDS[name]}, frame {SHOWN[0]}", *(f"frame {n}" for n in SHOWN[1:])])
+    size = 2 * rows[0][0].shape[1], 2 * rows[0][0].shape[0]
+    rows = [[resize(picture, *size) for picture in row] for row in rows]
+    write_picture(path, Sheet("", rows, size, notes=notes).draw())
 
 
 def main() -> None:
