@@ -1,12 +1,13 @@
 """What a dream costs beside the bare generator: a frame of each, in turns, in one process.
 
-    python benchmarks/dream/cost.py [--preset next-frame] [--model FILE] [--rounds 7] [--frames 300] [--size 144x80 256x256]
-                                    [--set zoom=1.01 …] [--precision auto]
+    python benchmarks/dream/cost.py [--preset next-frame | --model FILE] [--rounds 7] [--frames 300]
+                                    [--size 144x80 256x256] [--set zoom=1.01 …] [--precision auto]
 
 The bare generator is its network alone, on an input that lies ready in the engine's precision. The dream is all of it,
 from its first frame to the finished file: what is fed back, clock, governor, pictures, H.264 beside it, the kept state.
-Random weights paint noise, which takes a video encoder longer than a film does: ``--model`` takes trained ones. Prints milliseconds a frame (medians) and the median of the rounds' ratios: by
-the clock, and of processor time, which says more on a busy machine (with OMP_NUM_THREADS=1: threads that wait count).
+Random weights paint noise, which takes a video encoder longer than a film does: ``--model`` takes trained ones. Prints
+milliseconds a frame (medians) and the median of the rounds' ratios: by the clock, and of processor time, which says
+more on a busy machine (with OMP_NUM_THREADS=1: threads that wait count).
 """
 
 from __future__ import annotations
