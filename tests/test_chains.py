@@ -240,6 +240,20 @@ def test_a_run_is_scored_by_what_it_makes_of_its_own_frames(capsys: pytest.Captu
     assert '"positions": 0' in shown
 
 
+def test_chains_made_otherwise_are_another_run(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def runs(name: str, *more: str) -> int:
+        said(capsys, 0, *train_flags(2), *more, "-o", name)
+        return len(list(Path(".vidtrans/train").iterdir()))
+
+    make(capsys, *HOLD)
+    without = ("--set=training.chains=0", "--set=training.noise=0")
+    assert [runs("a.safetensors"), runs("b.safetensors", *without), runs("c.safetensors")] == [1, 2, 2]
+    monkeypatch.setattr("vidtrans.training.chains.VERSION", 99)
+    assert [runs("d.safetensors"), runs("e.safetensors", *without)] == [3, 3]
+
+
 def test_a_clock_goes_through_one_shot_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     make(capsys, "--preset=loop", shots=(0, 30))
     told = said(capsys, 0, *train_flags(6))

@@ -21,6 +21,7 @@ from vidtrans.data.loader import Batch, Example, Loader
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.temporal_gan import BEFORE, Earlier
 
+VERSION = 2  # of what a film's chains, and noise, make of a run: for the keys of what is made with them
 DEPTH_BEGINS, DEPTH_ENDS = 0.1, 0.5  # of the run: between them chains may grow to their full length
 SHORTEST = 4
 RUN = 10  # pairs that follow a place where a chain goes on
