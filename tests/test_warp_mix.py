@@ -155,10 +155,14 @@ def test_training_tells_it_of_the_clock_and_the_model_file_knows() -> None:
     pairing = {"name": "next-frame", "context": 2, "clock": True}
     dataset = {**TINY["dataset"], "hold_out": 0, "thin": False, "blur": 0}
     api.make_dataset(clip, Path("c.dataset"), settings={"dataset": dataset, "pairing": pairing}, **cache)
-    small = {"generator": {"name": "warp-mix", "channels": 8}, "training": {**TINY["training"], "steps": 3, "gan": 0.0}}
+    small = {
+        "generator": {"name": "warp-mix", "channels": 8, "reel": 99},
+        "training": {**TINY["training"], "steps": 3, "gan": 0.0},
+    }
     made = api.train(Path("c.dataset"), Path("c.safetensors"), settings=small, **cache)
     record = read_record(Path("c.safetensors"))
     assert record.generator["settings"]["clock"] == CHANNELS
+    assert record.generator["settings"]["reel"] == 12  # one picture for each of the clip's frames
     assert (record.dream["positions"], record.dream["rate"]) == (22, "30")
     assert record.dream["bank"] == bank_of([read_picture(path) for path in sorted(Path("c.dataset/c").glob("*.png"))])
     generator, _ = load_generator(Path("c.safetensors"))

@@ -39,7 +39,10 @@ class WarpMixSettings:
     )
     clock: int = setting(0, "channels of a clock, the last of the input; the dataset says how many", low=0, high=64)
     reel: int = setting(
-        0, "with a clock: small pictures along the clip that are learned by heart; 0 for none", low=0, high=1024
+        0,
+        "with a clock: small pictures along the clip that are learned by heart, at most one a frame; 0 for none",
+        low=0,
+        high=1024,
     )
 
     added: ClassVar[tuple[str, ...]] = ("reel",)

@@ -33,7 +33,7 @@ from vidtrans.pipeline.stages import TrainStage, libraries
 from vidtrans.pipeline.train_start import start_with
 from vidtrans.settings import Table, to_table
 from vidtrans.training import chains, perceptual, temporal_gan
-from vidtrans.training.chains import Chains, OwnFrames
+from vidtrans.training.chains import Chains, OwnFrames, round_trip
 from vidtrans.training.evaluation import evenly
 from vidtrans.training.memory import ask_for_huge_pages
 from vidtrans.training.own_past import OwnPast
@@ -100,12 +100,18 @@ class TrainJob:
         return longest
 
     def _tell_of_clock(self) -> None:
-        """A generator that reads a clock has to know whether there is one. Raises UsageError where told otherwise."""
-        if "clock" not in {f.name for f in fields(GENERATORS.load(self.generator_name).Settings)}:
-            return
-        has = CHANNELS if self.pairing.clocked else 0
-        if (told := self.generator_table.setdefault("clock", has)) != has:
-            raise UsageError(f"generator.clock={told}", f"that of this dataset has {has} channels", "leave it out")
+        """A generator that reads a clock has to know whether there is one. Raises UsageError where told otherwise.
+
+        Its reel has no more pictures than the clip has frames: then each lies on its own.
+        """
+        known = {f.name for f in fields(GENERATORS.load(self.generator_name).Settings)}
+        table = self.generator_table
+        if "clock" in known:
+            has = CHANNELS if self.pairing.clocked else 0
+            if (told := table.setdefault("clock", has)) != has:
+                raise UsageError(f"generator.clock={told}", f"that of this dataset has {has} channels", "leave it out")
+        if "reel" in known and isinstance(most := table.get("reel"), int) and self.pairing.clocked and self.pairs:
+            table["reel"] = min(most, round_trip(self.pairs, self.pairs[0].shot) // 2 + 1)
 
     @cached_property
     def plate(self) -> Plate | None:
