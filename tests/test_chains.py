@@ -195,17 +195,46 @@ def test_a_chain_ends_where_the_clip_does_and_where_it_is_lost() -> None:
     assert all(chains.slots[slot] is None for slot in taken)
 
 
-def test_a_restored_pool_goes_on_exactly() -> None:
-    loader = loader_of(dataset(Path("d")), NextFrame(NextFrameSettings(1, 2, True)))
+@pytest.mark.parametrize("clock", [True, False])
+def test_a_restored_pool_goes_on_exactly(clock: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    landed, land = [0], Chains._landed
+
+    def counted(*given: Any) -> Any:
+        landed[0] += 1
+        return land(*given)
+
+    monkeypatch.setattr(Chains, "_landed", counted)
+    loader = loader_of(dataset(Path("d")), NextFrame(NextFrameSettings(1, 2, clock)))
     whole = chains_of(loader)
-    run(whole, range(25))
+    run(whole, range(40))
+    before = landed[0]
     torch.save(whole.state(), "pool.pt")
     other = chains_of(loader)
     other.restore(torch.load("pool.pt", weights_only=True))
-    for a, b in zip(run(whole, range(25, 40)), run(other, range(25, 40)), strict=True):
+    for a, b in zip(run(whole, range(40, 80)), run(other, range(40, 80)), strict=True):
         assert np.array_equal(a.inputs, b.inputs)
         assert np.array_equal(a.targets, b.targets)
     assert max(chain.age for chain in other.slots if chain is not None) > 4
+    assert clock == (before == 0) == (landed[0] == before)  # on either side, where a clip ends
+
+
+def test_a_chain_lands_on_pictures_of_its_size() -> None:
+    """Two clips of a dataset may differ in shape, and a chain keeps its crop."""
+    wide, pairing = dataset(Path("wide")), NextFrame(NextFrameSettings(1, 1))
+    for i, file in enumerate(wide):
+        cv2.imwrite(str(file), scene(64, 32, seed=i))
+    pairs = [
+        Pair((files[i],), files[i + 1], "train", (0, shot), i)
+        for shot, files in enumerate((dataset(Path("d")), wide))
+        for i in range(23)
+    ]
+    chains = chains_of(Loader(pairs, pairing, batch=2, seed=0, multiple=16, crop=None, jitter=1.0, flip=False))
+    for step in range(120):
+        batch = chains.loader.make(step)
+        for example in batch.examples:
+            chain = chains._landed(example, np.zeros_like(batch.targets[0]), 3)
+            assert chain is not None
+            assert pairs[chain.example.index].shot == pairs[example.index].shot
 
 
 # The chain of commands
@@ -250,8 +279,9 @@ def test_chains_made_otherwise_are_another_run(
     make(capsys, *HOLD)
     without = ("--set=training.chains=0", "--set=training.noise=0")
     assert [runs("a.safetensors"), runs("b.safetensors", *without), runs("c.safetensors")] == [1, 2, 2]
-    monkeypatch.setattr("vidtrans.training.chains.VERSION", 99)
+    monkeypatch.setattr("vidtrans.training.settings.FILMS_VERSION", 99)
     assert [runs("d.safetensors"), runs("e.safetensors", *without)] == [3, 3]
+    assert "other inputs or options" in said(capsys, 2, *train_flags(2), "-o", "a.safetensors")
 
 
 def test_a_clock_goes_through_one_shot_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:

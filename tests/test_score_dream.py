@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from clips import moving_frames, write_folder
 from shoot import Frames, lossless
 
 from vidtrans.metrics.dreams import to_and_fro
-from vidtrans.video.picture import read_picture
+from vidtrans.pipeline.score_dream import _nearest
+from vidtrans.video.picture import read_picture, write_picture
 
 CLIP = moving_frames(40)
 CONTRACT = {"warping_error", "warping_error_per_frame", "ratio", "psnr", "ssim"}
@@ -65,6 +67,20 @@ def test_a_film_of_half_the_rate_is_compared_by_time(source: Path, capsys: pytes
     assert found["m4"] == pytest.approx(1, abs=0.3)
 
 
+def test_frames_of_a_source_of_changing_rate_go_with_the_nearest_one_and_none_from_before_the_start() -> None:
+    times = [Fraction(n, 60) for n in range(30)] + [Fraction(1, 2) + Fraction(n, 10) for n in range(10)]
+    assert [_nearest(times, times[30] + Fraction(n, 10)) for n in range(5)] == [30, 31, 32, 33, 34]
+    assert _nearest(times, Fraction(1, 120)) == 1  # of two as near the later one
+    assert _nearest(times, Fraction(99)) == 39
+
+
+def test_a_long_source_counts_to_its_end(capsys: pytest.CaptureFixture[str]) -> None:
+    grey = [np.full((16, 16, 3), n % 200, np.uint8) for n in range(1300)]
+    grey[-40:] = [np.full((16, 16, 3), 250, np.uint8)] * 40
+    source = lossless(Path("long.mp4"), grey)
+    assert said_json(capsys, "evaluate", film(grey[-40:]), "--source", source, "--dream")["nn"] == 99.0
+
+
 def test_another_size_is_compared_at_the_films(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
     small = [frame[::2, ::2] for frame in CLIP]
     found = said_json(capsys, "evaluate", film(small), "--source", source, "--dream")
@@ -101,10 +117,12 @@ def test_what_is_written(source: Path, capsys: pytest.CaptureFixture[str]) -> No
         (["--flow", "brox"], "--flow"),
         (["--start", "0"], "--start 0"),
         (["--start", "5s"], "--start 5.0s"),
+        (["--source", "one.png"], "--source one.png"),
     ],
 )
 def test_what_makes_no_sense_is_refused(
     source: Path, capsys: pytest.CaptureFixture[str], more: list[str], said_of: str
 ) -> None:
     film(CLIP[:5])
+    write_picture(Path("one.png"), CLIP[0])
     assert said_of in refuse(capsys, 2, "evaluate", "film.mp4", "--source", source, "--dream", *more)

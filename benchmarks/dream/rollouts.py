@@ -140,7 +140,9 @@ class Bench:
         name = f"{self.name(clip, contender)}-{steps}-0"
 
         def run() -> Table:
-            source, film = self.options.data / "video" / CLIPS[clip], self.cache / f"{name}-{strength:g}.mkv"
+            # The pictures that were learned, so that all is of their size.
+            source = self.cache / f"{self.name(clip, contender)}.dataset" / Path(CLIPS[clip]).stem
+            film = self.cache / f"{name}-{strength:g}.mkv"
             settings = {"dreaming": {"governor": strength}, "encoding": {"codec": "ffv1"}}
             common: dict[str, Any] = {"cache_dir": self.cache / "vidtrans", "device": "cpu"}
             model = self.cache / f"{name}.safetensors"

@@ -19,7 +19,8 @@ VIDEOS = ("", "_per_frame", "_source")
 
 @click.command(
     "evaluate",
-    epilog=f"Pictures are scored at {SHORT_SIDE} pixels on their short side or less; sharpness at OUTPUT's full size.",
+    epilog=f"Pictures are scored at {SHORT_SIDE} pixels on their short side or less; sharpness (but of dreams) at "
+    "OUTPUT's full size.",
 )
 @click.argument("output", type=FILE)
 @click.option("--source", required=True, type=FILE, metavar="VIDEO", help="What OUTPUT was made from.")
@@ -50,7 +51,7 @@ VIDEOS = ("", "_per_frame", "_source")
     "--output",
     "result",
     type=FILE,
-    help="A .png: scores over time and the worst moments; a .json: a value for every frame.",
+    help="A .png: scores over time and the worst moments (of a dream: a strip); a .json: a value for every frame.",
 )
 @common
 def evaluate(

@@ -39,6 +39,9 @@ def score_dream(film: Clip, source: Clip, start: Time | None, result: Path | Non
     for given in (film, source):
         if not given.index.same_size:
             raise UsageError(given.path.name, "its pictures are not of one size", "evaluate pictures of one size")
+    if source.index.num_frames < 2:
+        why = "it is a single picture, and a dream is compared with a clip that moves"
+        raise UsageError(f"--source {source.name}", why, "give the clip that the model learned")
     width, height = film.index.width, film.index.height
     form, total = (
         Form(Size(exact=Size(short=SHORT_SIDE).of(width, height)), background=film.ground),
@@ -46,9 +49,12 @@ def score_dream(film: Clip, source: Clip, start: Time | None, result: Path | Non
     )
     first = max(0, total - dreams.FILM)
     made = _pictures(film, range(first, total), form, context, f"reading {film.name}")
-    learned = _pictures(source, _as_quick(source, film), form, context, f"reading {source.name}")
-    known = [learned[i] for i in spread(len(learned), min(KNOWN, len(learned)))]
-    scores = dreams.holding(made, known, dreams.to_and_fro(learned, dreams.FILM))
+    numbers = _as_quick(source, film)
+    some = [numbers[i] for i in spread(len(numbers), min(KNOWN, len(numbers)))]
+    wanted = sorted({*some, *numbers[: dreams.FILM]})
+    learned = dict(zip(wanted, _pictures(source, wanted, form, context, f"reading {source.name}"), strict=True))
+    known = [learned[i] for i in some]
+    scores = dreams.holding(made, known, dreams.to_and_fro([learned[i] for i in numbers[: dreams.FILM]], len(made)))
     table = {"path": str(film.path), **dict.fromkeys(CONTRACT), **scores}
     table["frames"] = total
     if start is not None:
@@ -83,7 +89,7 @@ def _times(clip: Clip) -> list[Fraction]:
 def _as_quick(source: Clip, film: Clip) -> list[int]:
     """Frames of the source that lie as far apart in time as the film's do, all if it is slower."""
     apart = 1 if source.is_pictures or film.is_pictures else max(1, round(source.index.rate / film.index.rate))
-    return list(range(0, source.index.num_frames, apart))[: 2 * KNOWN]
+    return list(range(0, source.index.num_frames, apart))
 
 
 def _horizons(film: Clip, source: Clip, start: Time, form: Form, context: Context) -> Table:
@@ -96,13 +102,19 @@ def _horizons(film: Clip, source: Clip, start: Time, form: Form, context: Contex
     if source.is_pictures or film.is_pictures:
         numbers = list(range(begin, min(begin + reach, source.index.num_frames)))
     else:
-        due, times = _times(film)[:reach], _times(source)
-        half = 1 / (2 * source.index.rate)
-        numbers = [bisect_left(times, times[begin] + t - half) for t in due if times[begin] + t - half <= times[-1]]
+        due, times = [time + _times(source)[begin] for time in _times(film)[:reach]], _times(source)
+        ends = times[-1] + source.index.last_duration * source.index.time_base
+        numbers = [max(begin, _nearest(times, time)) for time in due if time < ends]
     truth = _pictures(source, [begin - 1, *numbers], form, context, f"reading {source.name}")
     made = _pictures(film, range(len(numbers)), form, context, f"reading {film.name}")
     both = {"horizons": dreams.horizons(made, truth[1:]), "copy_last": dreams.copy_last(truth[0], truth[1:])}
     return {name: {str(h): round(v, 2) for h, v in found.items()} for name, found in both.items()}
+
+
+def _nearest(times: Sequence[Fraction], time: Fraction) -> int:
+    """The number of the frame that is due nearest to a time, of two as near the later one."""
+    after = min(bisect_left(times, time), len(times) - 1)
+    return after - 1 if after and time - times[after - 1] < times[after] - time else after
 
 
 def _draw(path: Path, film: Clip, made: Sequence[np.ndarray], near: Sequence[np.ndarray], first: int) -> None:

@@ -106,6 +106,7 @@ class _Order:
                 "pairing": pairing_record(self.dataset.pairing),
                 "stage": TrainStage.id(),
             }
+            | self.settings.films
         )
 
 

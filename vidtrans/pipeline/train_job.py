@@ -32,7 +32,7 @@ from vidtrans.pipeline.recipe import Recipe
 from vidtrans.pipeline.stages import TrainStage, libraries
 from vidtrans.pipeline.train_start import start_with
 from vidtrans.settings import Table, to_table
-from vidtrans.training import chains, perceptual, temporal_gan
+from vidtrans.training import perceptual, temporal_gan
 from vidtrans.training.chains import Chains, OwnFrames, round_trip
 from vidtrans.training.evaluation import evenly
 from vidtrans.training.memory import ask_for_huge_pages
@@ -158,7 +158,7 @@ class TrainJob:
             | ({"perceptual": perceptual.identity()} if self.settings.looks_through_vgg else {}),
             libraries={"torch": torch.__version__.partition("+")[0]}
             | libraries("opencv-python-headless")
-            | ({"chains": chains.VERSION} if self.settings.chains or self.settings.noise else {}),
+            | self.settings.films,
             steps=total,
             fresh=fresh,
             card=to_table(self.recipe.settings("card", Card)),

@@ -20,8 +20,8 @@ from vidtrans.data.dataset import Pair
 from vidtrans.data.loader import Batch, Example, Loader
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.temporal_gan import BEFORE, Earlier
+from vidtrans.video.picture import picture_size
 
-VERSION = 2  # of what a film's chains, and noise, make of a run: for the keys of what is made with them
 DEPTH_BEGINS, DEPTH_ENDS = 0.1, 0.5  # of the run: between them chains may grow to their full length
 SHORTEST = 4
 RUN = 10  # pairs that follow a place where a chain goes on
@@ -39,7 +39,8 @@ class Feedback(Protocol):
     def input(self, shown: np.ndarray, outputs: Sequence[np.ndarray], example: Example) -> np.ndarray:
         """The input (C, H, W) of a pair, as the loader makes it, with own ``outputs`` (3, H, W), the oldest first.
 
-        They are what was made of the pairs just before, at most ``keeps``. float32 in [−1, 1]; a new array.
+        They are what was made of the pairs just before (or, where a chain has landed, what stands for it), at most
+        ``keeps``. float32 in [−1, 1]; a new array.
         """
         ...
 
@@ -94,7 +95,7 @@ class Chains:
         self.slots: list[Chain | None] = [None] * POOL
         self.ages: list[tuple[int, int, float, int]] = []  # (step, youngest, mean, oldest) along the run
         self._after = successors(loader.pairs, loader.pairing.stride)
-        self._landings = _with_a_run(self._after) if feedback.lands else []
+        self._landings = self._places() if feedback.lands else {}
         self._taken: list[int | None] = []  # of each example of the batch, the slot that it came from
         self._longest = SHORTEST
         self._rng = np.random.default_rng(0)  # of the step
@@ -154,18 +155,31 @@ class Chains:
         if age > self._longest or not apart <= WORST:
             return None
         if following is None:
-            return self._landed(example, picture - target, age) if self._landings else None
+            return self._landed(example, picture - target, age)
         outputs = (*(chain.outputs if chain else ()), picture.copy())[-self._kept :]
         targets = (*(chain.targets if chain else ()), target.copy())[-BEFORE:] if self._in_triples else ()
         return Chain(following, outputs, age, targets)
 
-    def _landed(self, example: Example, wrong: np.ndarray, age: int) -> Chain:
+    def _places(self) -> dict[tuple[int, int], list[int]]:
+        """Where a chain may go on that has come to an end, by the size of the pictures: it keeps its geometry."""
+        found: dict[tuple[int, int], list[int]] = {}
+        for index in _with_a_run(self._after):
+            found.setdefault(self._size(index), []).append(index)
+        return found
+
+    def _size(self, index: int) -> tuple[int, int]:
+        return picture_size(self.loader.pairs[index].target)
+
+    def _landed(self, example: Example, wrong: np.ndarray, age: int) -> Chain | None:
         """The chain elsewhere: what was wrong with its last output lies on the true frames of another place.
 
         Held-out blocks leave stretches of a second or two, and a film that lasts has to bear more than what goes wrong
         in them. Its own output would not do: what follows there does not follow from it.
         """
-        elsewhere = replace(example, index=self._landings[self._rng.integers(len(self._landings))])
+        places = self._landings.get(self._size(example.index))
+        if not places:
+            return None
+        elsewhere = replace(example, index=places[self._rng.integers(len(places))])
         shown, _, _ = self.loader.pictures(elsewhere, self._rng)
         frames = np.split(shown[: 3 * self.feedback.keeps], self.feedback.keeps)
         return Chain(elsewhere, tuple(np.clip(frame + wrong, -1, 1) for frame in frames), age)

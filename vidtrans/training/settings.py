@@ -8,6 +8,7 @@ from typing import ClassVar
 from vidtrans.settings import Table, recorded, setting
 from vidtrans.training import ADVERSARIAL
 
+FILMS_VERSION = 2  # of what chains and noise make of a run
 LONGEST_PAST = 24  # frames: what is kept fades within a few
 
 
@@ -150,6 +151,11 @@ class TrainingSettings:
         *("score_every", "best_by", "deliver", "patience", "snapshots"),
     )
     unrecorded: ClassVar[tuple[str, ...]] = ("checkpoint_seconds", "preview_seconds")
+
+    @property
+    def films(self) -> Table:
+        """The version of chains and noise, for the keys of what is made with them."""
+        return {"films": FILMS_VERSION} if self.chains or self.noise else {}
 
     @property
     def looks_through_vgg(self) -> bool:
