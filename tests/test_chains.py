@@ -293,6 +293,12 @@ def test_a_clock_goes_through_one_shot_and_says_so(capsys: pytest.CaptureFixture
     assert shown["training"]["pairs"] == 78
     assert "horizons" not in shown["training"]["dreamt"]
     assert "it goes by a clock of its own" in said(capsys, 2, "stylize", "c.mp4", "--model", "c.safetensors")
+    assert "next: vidtrans dream VIDEO --model c.safetensors" in told
+    assert "plate" not in told  # the camera stands still, but what would be painted onto what?
+    run = ("run", "c.mp4", "--preset", "loop", "--apply", "c.mp4", "-o", "out.mp4")
+    before = set(Path().iterdir())
+    assert "a clock of its own" in said(capsys, 2, *run)  # before anything is learned
+    assert set(Path().iterdir()) == before
 
 
 def test_at_the_clips_end_what_is_wrong_goes_on_elsewhere() -> None:

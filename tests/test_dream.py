@@ -28,6 +28,7 @@ from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.model import load_generator, save_model
 from vidtrans.pipeline.dream_job import DreamJob
 from vidtrans.settings import from_table
+from vidtrans.video.picture import write_picture
 
 __all__ = ["toys"]  # a fixture
 
@@ -106,6 +107,15 @@ def test_the_context_is_the_seeds_frames_from_the_start_on(
     nearest = [int(np.argmin([np.abs(half - f).mean() for f in frames])) for half in (shown[0][:3], shown[0][3:])]
     assert nearest == [4, 7]
     assert np.array_equal(shown[1][:3], shown[0][3:])
+
+
+def test_a_seed_that_has_a_cut_in_it_is_told_of(dreamer: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cut = write_clip(Path("cut.mp4"), moving_frames(40, shots=(0, 20)))
+    more = ("--model", dreamer, "--frames", 2, "--overwrite", "-o", "o.mp4")
+    told = said(capsys, 0, "dream", cut, "--start", 19, *more)
+    assert "a cut, at frame 20, lies within the seed: --start 20 begins after it" in told
+    for start in (18, 20):
+        assert "lies within the seed" not in said(capsys, 0, "dream", cut, "--start", start, *more)
 
 
 def test_a_picture_a_folder_and_noise_are_seeds_too(dreamer: Path, dream: Callable[..., Frames]) -> None:
@@ -217,6 +227,7 @@ def test_a_sound_is_heard_by_expressions_and_becomes_the_results(
     seen = write_clip(Path("seen.mp4"), moving_frames(40), sound=True)
     said(capsys, 0, "dream", seed, *model, "--sound", seen, "-o", "carried.mp4")
     assert sound_packets(Path("carried.mp4"))[0][1] == sound_packets(seen)[0][1]
+    assert "the result is silent" in said(capsys, 0, "dream", seed, *model, "--sound", sound, "-o", "silent.gif")
     said(capsys, 0, "dream", seen, *model, "-o", "mute.mp4")
     assert sound_packets(Path("mute.mp4")) == []  # a seed's own sound is not the dream's
     said(capsys, 0, "dream", seed, *model, "--sound", seen, "-o", "none.mp4", "--set", "encoding.sound=none")
@@ -365,6 +376,8 @@ def test_what_cannot_be_dreamt_is_said_in_one_line(
     assert "it has 1 frame from 11 on" in dream(3, seed, *two, "--start", 11)
     assert "no frames of seed.mp4" in dream(2, seed, *two, "--start", 12)
     assert "noise begins nowhere" in dream(2, "noise", *two, "--start", 1)
+    write_picture(Path("one.png"), moving_frames(1)[0])
+    assert "--start 1: one.png is one picture — leave it out" in dream(2, "one.png", *two, "--start", 1)
     assert "noise has no size" in dream(2, "noise", *two, "--size", "source")
     assert "at character 8: 'sn' is not known — did you mean 'sin'?" in dream(2, seed, *two, "--zoom", "1.01 + sn(t)")
     assert "at frame 0 it is no number" in dream(2, seed, *two, "--rotate", "1/t")

@@ -97,7 +97,8 @@ def test_pictures_go_by_number(capsys: pytest.CaptureFixture[str]) -> None:
 def test_what_is_written(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ours = film(to_and_fro(CLIP, 120))
     told = said(capsys, 0, "evaluate", ours, "--source", source, "--dream", "--start", "1", "-o", "strip.png")
-    for word in ("nearest", "drift", "sharpness", "motion", "different", "1 frame on", "30 frames on", "strip.png"):
+    assert "different" not in told  # it ends before what that looks at
+    for word in ("nearest", "drift", "sharpness", "motion", "1 frame on", "30 frames on", "strip.png"):
         assert word in told
     strip = read_picture(Path("strip.png"))
     assert strip.shape[1] > 3 * CLIP[0].shape[1]  # frames 1, 30, 100
@@ -106,7 +107,18 @@ def test_what_is_written(source: Path, capsys: pytest.CaptureFixture[str]) -> No
     held = json.loads(Path("all.json").read_text())
     assert held["series"]["frame"] == list(range(120))
     assert set(held["series"]["nn"]) == {99.0}
-    assert held["uniq"] == 0  # it ends before what uniq looks at
+    assert held["uniq"] is None
+    one = said_json(capsys, "evaluate", film(CLIP[:1], "one.mp4"), "--source", source, "--dream")
+    assert (one["m1"], one["m4"], one["uniq"], one["nn"]) == (None, None, None, 99.0)
+
+
+def test_a_film_of_another_shape_sees_the_middle_of_the_source(
+    source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    square = [np.ascontiguousarray(frame[:, 8:56]) for frame in CLIP]
+    told = said(capsys, 0, "evaluate", film(square), "--source", source, "--dream")
+    assert "clip.mp4 has another shape" in told
+    assert said_json(capsys, "evaluate", "film.mp4", "--source", source, "--dream")["nn"] == 99.0
 
 
 @pytest.mark.parametrize(

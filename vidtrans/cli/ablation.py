@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vidtrans.cli.console import Console
-from vidtrans.cli.words import costs, count, timing, typed
+from vidtrans.cli.words import costs, count, timing, what_next
 from vidtrans.errors import UsageError
 
 
@@ -34,9 +34,9 @@ def show_ablation(
         console.result(table, f"would train {models} into {table['output']}{costs(table)}")
         return
     _figures(console, table["rows"])
-    best = table["rows"][-1]["model"]
+    best = table["rows"][-1]
     line = f"{table['output']}: {models}{timing(table)}\npicture: {table['picture']}"
-    console.result(table, f"{line}\nnext: vidtrans stylize VIDEO --model {typed(best)}")
+    console.result(table, f"{line}\nnext: {what_next(best['model'], 'dreamt' in best)}")
 
 
 def _figures(console: Console, rows: list[dict[str, Any]]) -> None:

@@ -108,7 +108,7 @@ def dream(
 ) -> None:
     """Let a model that predicts frames go on from SEED: a video, a picture, or the word noise.
 
-    Stop it at any moment; the same command goes on, and with more --frames it goes on from what is there.
+    Stop it at any moment; the same command goes on. With more --frames, and --overwrite, it goes on from what is there.
     """
     from vidtrans.pipeline.dream import dream as make
     from vidtrans.pipeline.dream import dream_recipe

@@ -119,10 +119,13 @@ def _dreamt(table: dict[str, Any]) -> list[str]:
         ("nearest", f"{table['nn']:.1f}", "dB, its last frames to the clip's nearest ones"),
         ("drift", f"{table['drift']:.1f}", "levels of 255 outside of the clip's colours"),
         ("sharpness", f"{table['sharpness']:.2f}", of_clip),
-        ("motion", f"{table['m4']:.2f}", f"{of_clip} over 4 frames, {table['m1']:.2f} over one"),
-        ("different", f"{table['uniq']}", f"frames of the clip that it comes near to, of {table['uniq_real']}"),
     ):
         lines.append(_row(name, [value], note))
+    if table["m4"] is not None:
+        lines.append(_row("motion", [f"{table['m4']:.2f}"], f"{of_clip} over 4 frames, {table['m1']:.2f} over one"))
+    if table["uniq"] is not None:
+        note = f"frames of the clip that it comes near to, of {table['uniq_real']}"
+        lines.append(_row("different", [f"{table['uniq']}"], note))
     for after, value in table.get("horizons", {}).items():
         name = f"{after} frame{'s' if after != '1' else ''} on"
         lines.append(

@@ -30,7 +30,7 @@ from vidtrans.cli.flags import (
     temporal_option,
 )
 from vidtrans.cli.options import common, flags_of, model_type, preset_option, refuse_both, set_option, setting_option
-from vidtrans.cli.words import costs, count, rendered, timing, typed
+from vidtrans.cli.words import costs, count, rendered, timing, typed, what_next
 from vidtrans.settings import parse_time
 
 VIDEOS = click.argument("videos", nargs=-1, required=True, type=FILE, metavar="VIDEO...")
@@ -141,7 +141,7 @@ def train(
         line = (
             f"{table['output']}: {count(table['steps'], 'step')}{shown}{timing(table)}\n"
             f"how it learnt: {typed(table['report'])}\n"
-            f"next: vidtrans stylize VIDEO --model {typed(table['output'])}"
+            f"next: {what_next(table['output'], 'dreamt' in table)}"
         )
     console.result(table, line)
 

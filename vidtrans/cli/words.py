@@ -33,6 +33,12 @@ def timing(table: dict[str, Any]) -> str:
     return ", up to date" if table["cached"] else f", {table['seconds']:.1f} s"
 
 
+def what_next(model: str, dreams: bool) -> str:
+    """The command that a model is for."""
+    name = typed(model)
+    return f"vidtrans dream VIDEO --model {name} --frames 300" if dreams else f"vidtrans stylize VIDEO --model {name}"
+
+
 def typed(path: str) -> str:
     """A path as it has to be typed."""
     return shlex.quote(f"./{path}" if path.startswith("-") else path)

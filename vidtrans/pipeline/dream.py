@@ -85,6 +85,10 @@ def dream(
     dreaming, rendering = recipe.settings("dreaming", DreamingSettings), recipe.settings("rendering", RenderingSettings)
     wish = Wish(source, frames, start, blend, sound, dreaming, rendering, encoding)
     check_clock(looks, dreaming)
+    if sound is not None and (encoding.makes_pictures or encoding.codec == "gif"):
+        context.note(
+            f"expressions hear {sound.name}, and the result is silent: use -o with .mp4 or .mkv to keep it", "warning"
+        )
     place = Place.find(output or default_output(source, looks, encoding), encoding)
     request = _request(wish, looks, place, context)
     order = Order(place, request, [*wish.paths, *(look.path for look in looks if look.path)], context, began)

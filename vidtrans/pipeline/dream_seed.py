@@ -18,7 +18,7 @@ from vidtrans.pipeline.dreamers import NOISE
 from vidtrans.pipeline.look import Look
 from vidtrans.settings import Size, Table, Time, parse_size
 from vidtrans.video.clip import Form
-from vidtrans.video.picture import resize
+from vidtrans.video.picture import covering, resize
 
 
 @dataclass(frozen=True)
@@ -74,16 +74,22 @@ def find_seed(source: Path | None, look: Look, count: int, wanted: str, start: T
     index = clip.index
     if not index.same_size:
         raise UsageError(str(source), "its pictures are not of one size", "give pictures of one size")
+    single = clip.is_pictures and index.num_frames == 1
+    if single and start is not None:
+        raise UsageError(f"--start {start}", f"{source} is one picture", "leave it out")
     first, stop = clip.trim(start, None)
     reach = (count - 1) * look.pairing.settings.step + 1
     numbers = tuple(range(first, first + reach, look.pairing.settings.step))
-    single = clip.is_pictures and index.num_frames == 1
     if single:
         numbers = (0,) * count
     elif stop - first < reach:
         has = f"{stop - first} frame{'s' * (stop - first > 1)}" + (f" from {start} on" if start else "")
         remedy = "begin with an earlier --start, a longer clip, or a picture"
         raise MediaError(str(source), f"it has {has}, '{look.name}' looks back on {reach}", remedy)
+    elif cut := next((shot for shot in clip.shots if first < shot <= numbers[-1]), None):
+        context.warn_once(
+            f"{clip.name}: a cut, at frame {cut}, lies within the seed: --start {cut} begins after it", source
+        )
     shown = index.width, index.height
     rate = None if clip.is_pictures else index.rate
     return Seed(clip, numbers, look.working_size(wanted, shown), shown, index.sample_aspect_ratio, rate)
@@ -116,14 +122,11 @@ class Driver:
 
     def pictures(self, threads: int) -> tuple[Callable[[int], np.ndarray], Callable[[], None]]:
         """What gives (3, H, W) float32 in [-1, 1] of a frame, and what closes it."""
-        index, (width, height) = self.clip.index, self.size
-        scale = max(width / index.width, height / index.height)
-        cover = max(width, round(index.width * scale)), max(height, round(index.height * scale))
-        follow = self.clip.follower(Form(Size(exact=cover)), threads)
-        left, top = (cover[0] - width) // 2, (cover[1] - height) // 2
+        whole, rows, columns = covering(self.clip.index.width, self.clip.index.height, self.size)
+        follow = self.clip.follower(Form(Size(exact=whole)), threads)
 
         def picture(frame: int) -> np.ndarray:
-            rgb = resize(follow(self._steps[frame]).rgb, *cover)
-            return levelled(rgb[top : top + height, left : left + width])
+            rgb = resize(follow(self._steps[frame]).rgb, *whole)
+            return levelled(rgb[rows, columns])
 
         return picture, follow.close

@@ -14,6 +14,7 @@ from vidtrans.data.dataset import Dataset, Pair
 from vidtrans.data.plate import SAME_SCENE, Plate, agreement, find_plate
 from vidtrans.data.split import spread
 from vidtrans.errors import MediaError
+from vidtrans.pairing.next_frame import NextFrame
 from vidtrans.pipeline.context import Clip, Context
 from vidtrans.pipeline.look import Look
 from vidtrans.pipeline.sheet import frames_of
@@ -37,8 +38,11 @@ def plate_of(dataset: Dataset, pairs: Sequence[Pair]) -> Plate:
 
 
 def offer(pairs: Sequence[Pair], dataset: Dataset, generator: Table) -> str:
-    """A note where a plate would do, '' where it would not: the frame's own pixels are kept anyway, or it moves."""
-    if dataset.pairing.finishes or generator.get("residual"):
+    """A note where a plate would do, '' where it would not: the frame's own pixels are kept anyway, or it moves.
+
+    What predicts frames moves, and paints nothing onto anything.
+    """
+    if dataset.pairing.finishes or generator.get("residual") or isinstance(dataset.pairing, NextFrame):
         return ""
     plate = find_plate(pairs)
     if plate is None or not plate.is_still:

@@ -11,6 +11,8 @@ from vidtrans.data.dataset import open_dataset
 from vidtrans.errors import UsageError
 from vidtrans.files import plain_name
 from vidtrans.model import SUFFIX
+from vidtrans.pairing import PAIRINGS
+from vidtrans.pairing.base import make_pairing
 from vidtrans.pipeline.assemble import pass_of, try_pass
 from vidtrans.pipeline.context import Context, open_clip
 from vidtrans.pipeline.dataset_plan import Request, default_output
@@ -137,6 +139,10 @@ def _check(
     sources: Sequence[Path], apply: Sequence[Path], output: Path, model: Path, recipe: Recipe, context: Context
 ) -> None:
     """Say before the training what would be wrong after it. Raises UsageError, MediaError."""
+    if make_pairing(PAIRINGS, *recipe.choice("pairing")).clocked:
+        why = "its model goes by a clock of its own, and not by the frames of a clip"
+        what = f"--preset {recipe.preset}" if recipe.preset else "pairing.clock"
+        raise UsageError(what, why, "use make-dataset, train and dream")
     encoding = recipe.settings("encoding", EncodingSettings)
     if len(apply) > 1:
         outputs = plan_outputs(apply, str(model), output, encoding)

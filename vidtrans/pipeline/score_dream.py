@@ -20,11 +20,13 @@ from vidtrans.pipeline.context import Clip, Context
 from vidtrans.settings import Size, Table, Time
 from vidtrans.video.clip import Form
 from vidtrans.video.layout import Sheet, cell_size
-from vidtrans.video.picture import write_picture
+from vidtrans.video.picture import covering, resize, write_picture
 
 VERSION = 1
 KNOWN = 500  # frames of the source that a film is compared with
 CONTRACT = ("warping_error", "warping_error_per_frame", "ratio", "psnr", "ssim")  # keys of every ``evaluate``
+LEAST = {"m1": 2, "m4": 5, "uniq": dreams.LATE.start + 1}  # frames of a film that it takes to say so
+OTHER_SHAPE = 1.05  # so much larger one side would be
 SHOWN = (1, 30, 100, 300)  # frames of the strip, counted from 1
 CELL = 320  # pixels, the long side of one of them
 
@@ -42,23 +44,21 @@ def score_dream(film: Clip, source: Clip, start: Time | None, result: Path | Non
     if source.index.num_frames < 2:
         why = "it is a single picture, and a dream is compared with a clip that moves"
         raise UsageError(f"--source {source.name}", why, "give the clip that the model learned")
-    width, height = film.index.width, film.index.height
-    form, total = (
-        Form(Size(exact=Size(short=SHORT_SIDE).of(width, height)), background=film.ground),
-        film.index.num_frames,
-    )
+    total = film.index.num_frames
     first = max(0, total - dreams.FILM)
-    made = _pictures(film, range(first, total), form, context, f"reading {film.name}")
+    reader = _Reader(film, context)
+    made = reader(film, range(first, total))
     numbers = _as_quick(source, film)
     some = [numbers[i] for i in spread(len(numbers), min(KNOWN, len(numbers)))]
     wanted = sorted({*some, *numbers[: dreams.FILM]})
-    learned = dict(zip(wanted, _pictures(source, wanted, form, context, f"reading {source.name}"), strict=True))
+    learned = dict(zip(wanted, reader(source, wanted), strict=True))
     known = [learned[i] for i in some]
     scores = dreams.holding(made, known, dreams.to_and_fro([learned[i] for i in numbers[: dreams.FILM]], len(made)))
     table = {"path": str(film.path), **dict.fromkeys(CONTRACT), **scores}
     table["frames"] = total
+    table |= {name: None for name, least in LEAST.items() if len(made) < least}
     if start is not None:
-        table |= _horizons(film, source, start, form, context)
+        table |= _horizons(film, source, start, reader)
     if result is not None:
         near = dreams.nearest(made, known)
         values = [min(psnr(a, known[k]), PSNR_CAP) for a, k in zip(made, near, strict=True)]
@@ -70,14 +70,25 @@ def score_dream(film: Clip, source: Clip, start: Time | None, result: Path | Non
     return table
 
 
-def _pictures(clip: Clip, numbers: Sequence[int], form: Form, context: Context, doing: str) -> list[np.ndarray]:
-    found = []
-    with closing(clip.follower(form, context.decode_threads)) as follow:
-        for done, number in enumerate(numbers, start=1):
-            found.append(follow(number).rgb)
-            context.stop.check()
-            context.report(Progress(doing, done, len(numbers)))
-    return found
+class _Reader:
+    """Frames of any clip, (H, W, 3) uint8, of the film's shape, at its size or smaller: what sticks out is cut off."""
+
+    def __init__(self, film: Clip, context: Context) -> None:
+        self._size = Size(short=SHORT_SIDE).of(film.index.width, film.index.height)
+        self._ground, self._context = film.ground, context
+
+    def __call__(self, clip: Clip, numbers: Sequence[int]) -> list[np.ndarray]:
+        context, found = self._context, []
+        whole, rows, columns = covering(clip.index.width, clip.index.height, self._size)
+        if max(whole[0] / self._size[0], whole[1] / self._size[1]) > OTHER_SHAPE:
+            context.warn_once(f"{clip.name} has another shape than the dream: what sticks out is cut off", clip.path)
+        form = Form(Size(exact=whole), background=self._ground)
+        with closing(clip.follower(form, context.decode_threads)) as follow:
+            for done, number in enumerate(numbers, start=1):
+                found.append(resize(follow(number).rgb, *whole)[rows, columns])
+                context.stop.check()
+                context.report(Progress(f"reading {clip.name}", done, len(numbers)))
+        return found
 
 
 def _times(clip: Clip) -> list[Fraction]:
@@ -92,7 +103,7 @@ def _as_quick(source: Clip, film: Clip) -> list[int]:
     return list(range(0, source.index.num_frames, apart))
 
 
-def _horizons(film: Clip, source: Clip, start: Time, form: Form, context: Context) -> Table:
+def _horizons(film: Clip, source: Clip, start: Time, reader: _Reader) -> Table:
     """How near the film is to what truly followed, by time. Raises UsageError where nothing lies before or after."""
     begin = source.frame_at(start)
     if not 0 < begin < source.index.num_frames:
@@ -105,8 +116,7 @@ def _horizons(film: Clip, source: Clip, start: Time, form: Form, context: Contex
         due, times = [time + _times(source)[begin] for time in _times(film)[:reach]], _times(source)
         ends = times[-1] + source.index.last_duration * source.index.time_base
         numbers = [max(begin, _nearest(times, time)) for time in due if time < ends]
-    truth = _pictures(source, [begin - 1, *numbers], form, context, f"reading {source.name}")
-    made = _pictures(film, range(len(numbers)), form, context, f"reading {film.name}")
+    truth, made = reader(source, [begin - 1, *numbers]), reader(film, range(len(numbers)))
     both = {"horizons": dreams.horizons(made, truth[1:]), "copy_last": dreams.copy_last(truth[0], truth[1:])}
     return {name: {str(h): round(v, 2) for h, v in found.items()} for name, found in both.items()}
 

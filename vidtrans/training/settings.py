@@ -192,7 +192,7 @@ class TrainingSettings:
             raise ValueError(f"training.memory and training.{other} are two ways: choose one of them")
         if self.temporal_gan and not (self.memory and self.gan):
             lacking = "training.gan is 0" if self.memory else "training.memory is off"
-            raise ValueError(f"training.temporal_gan judges a model's own outputs in a row, and {lacking}")
+            raise ValueError(f"training.temporal_gan judges a memory's outputs in a row: {lacking}, turn it on")
         for name in ("rebalance", "motion"):
             if getattr(self, name) and not self.l1:
                 raise ValueError(f"training.{name} weighs the L1, and training.l1 is 0")

@@ -129,6 +129,14 @@ def write_picture(path: Path, rgb: np.ndarray) -> None:
     write_bytes(path, encode_png(rgb))
 
 
+def covering(width: int, height: int, size: tuple[int, int]) -> tuple[tuple[int, int], slice, slice]:
+    """How a picture fills another (width, height), its middle being kept: its own size then, its rows and columns."""
+    scale = max(size[0] / width, size[1] / height)
+    whole = max(size[0], round(width * scale)), max(size[1], round(height * scale))
+    left, top = (whole[0] - size[0]) // 2, (whole[1] - size[1]) // 2
+    return whole, slice(top, top + size[1]), slice(left, left + size[0])
+
+
 def resize(rgb: np.ndarray, width: int, height: int) -> np.ndarray:
     """(H, W[, C]) uint8 or uint16 to another size: area averages when shrinking, bicubic when growing."""
     if rgb.shape[1] == width and rgb.shape[0] == height:
