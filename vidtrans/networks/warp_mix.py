@@ -23,7 +23,7 @@ from vidtrans.settings import setting
 
 # What is known by heart: channels, of which the first three are a picture, height and width, whatever the frames' size.
 TRACKS, SPOOL = 4, (48, 80)
-EAGER = 20.0  # each is learned in few of the steps, and in these the more
+EAGER = 5.0  # each is learned in few of the steps, and in these the more; with 20 they flicker
 HIDDEN = 128  # between the clock and what it modulates
 
 
