@@ -106,7 +106,7 @@ def test_a_reel_lies_along_the_clip_and_both_ways_see_it_alike() -> None:
     reel.pictures.weight.copy_(torch.arange(5.0)[:, None].expand_as(reel.pictures.weight))
     shown = reel(hands([0, 1 / 8, 1 / 4, 7 / 16, 1 / 2, 3 / 4, 7 / 8]))
     assert shown.shape == (7, TRACKS, *SPOOL)
-    wanted = EAGER * torch.tensor([0, 1, 2, 3.5, 4, 2, 1])
+    wanted = 5 * EAGER * torch.tensor([0, 1, 2, 3.5, 4, 2, 1])
     assert torch.allclose(shown[:, 0, 3, 5], wanted, atol=1e-3)
     assert torch.allclose(shown, shown[:, :1, :1, :1].expand_as(shown), atol=1e-5)
 

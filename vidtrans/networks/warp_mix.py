@@ -23,7 +23,7 @@ from vidtrans.settings import setting
 
 # What is known by heart: channels, of which the first three are a picture, height and width, whatever the frames' size.
 TRACKS, SPOOL = 4, (48, 80)
-EAGER = 5.0  # each is learned in few of the steps, and in these the more; with 20 they flicker
+EAGER = 1 / 20  # for each picture: the more there are, the fewer steps see one, and in these it learns the more
 HIDDEN = 128  # between the clock and what it modulates
 
 
@@ -134,7 +134,7 @@ class _Reel(nn.Module):
         before = place.long().clamp(max=self.pictures.num_embeddings - 2)
         first, second = self.pictures(before), self.pictures(before + 1)
         mixed = torch.lerp(first, second, (place - before)[:, None].to(first.dtype))
-        return EAGER * mixed.unflatten(1, (TRACKS, *SPOOL))
+        return EAGER * self.pictures.num_embeddings * mixed.unflatten(1, (TRACKS, *SPOOL))
 
 
 def _fitted(known: Tensor, to: Tensor) -> Tensor:
