@@ -28,8 +28,8 @@ import torch
 import vidtrans
 from vidtrans.errors import VidtransError
 from vidtrans.files import digest_of, write_json
+from vidtrans.metrics.dreams import SHOWN
 from vidtrans.pipeline.recipe import make_recipe
-from vidtrans.pipeline.rollout import SHOWN
 from vidtrans.settings import Table
 from vidtrans.training.memory import ask_for_huge_pages
 from vidtrans.video.layout import Sheet

@@ -18,7 +18,7 @@ ANIMATED = {
     "blend_amount": (0.0, 1.0),
 }
 STILL = {"zoom": 1.0, "rotate": 0.0, "pan_x": 0.0, "pan_y": 0.0, "hue": 0.0}  # a camera that does nothing
-# A middle way: strong enough against slow drift, weak enough to leave what a model invents.
+# Best of four by measurement where a model strays, and nothing lost where it does not: docs/dreaming.md.
 GOVERNOR = 0.5
 
 

@@ -15,6 +15,8 @@ from vidtrans.metrics.picture import PSNR_CAP, psnr, sharpness
 
 HORIZONS = (1, 5, 10, 30)
 FILM = 300  # frames of a film that all of them are told of
+SHOWN = (1, 30, 100, 300)  # frames of a strip, counted from 1
+KNOWN = 500  # training frames that a film is compared with
 LAST = 30  # frames at a film's end that are looked at for what became of it
 LATE = slice(150, 300)  # frames in which a film that still moves goes through many pictures
 LOOK = 16  # pixels a side at which pictures are searched

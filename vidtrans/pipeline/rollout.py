@@ -24,10 +24,8 @@ from vidtrans.training.dreamt import Dreamt
 from vidtrans.video.colour import eight_bit, sixteen_bit
 from vidtrans.video.picture import read_picture
 
-SHOWN = (1, 30, 100, 300)  # frames of the strip, counted from 1
 BLOCKS = 4  # held-out blocks that horizons are measured in
 GLANCE = 10  # frames of the look on the way
-KNOWN = 500  # training frames that a film is compared with
 
 
 def roll_out(
@@ -69,7 +67,7 @@ class Rollouts:
         self.positions = round_trip(pairs, pairs[0].shot) if pairing.clocked else 0
         self.rate = Fraction(dataset.sources[0].get("rate", "25"))
         files = sorted({path for pair in pairs for path in (*pair.inputs, pair.target)})
-        self._known = [files[i] for i in spread(len(files), min(KNOWN, len(files)))]
+        self._known = [files[i] for i in spread(len(files), min(dreams.KNOWN, len(files)))]
         shot = self.start.pair.shot
         self._clip = [dataset.folder / r.file for r in dataset.records if (r.source, r.shot) == shot and r.names]
 
@@ -81,7 +79,7 @@ class Rollouts:
     @cached_property
     def real(self) -> list[np.ndarray]:
         """A film of true frames: to and fro through the clip."""
-        clip = [read_picture(path) for path in self._clip[:: self.pairing.stride][:KNOWN]]
+        clip = [read_picture(path) for path in self._clip[:: self.pairing.stride][: dreams.KNOWN]]
         return dreams.to_and_fro(clip, dreams.FILM)
 
     def film(self, engine: Engine, start: Start, count: int) -> list[np.ndarray]:
@@ -92,7 +90,7 @@ class Rollouts:
     def score(self, engine: Engine) -> Dreamt:
         """The scores of ``metrics.dreams``, and a strip of frames."""
         film = self.film(engine, self.start, dreams.FILM)
-        return Dreamt(self.horizons(engine, film) | self.holding(film), [(n, film[n - 1]) for n in SHOWN])
+        return Dreamt(self.horizons(engine, film) | self.holding(film), [(n, film[n - 1]) for n in dreams.SHOWN])
 
     def on_the_way(self, engine: Engine) -> Table:
         """A quick look while training goes on: one horizon in one held-out block, if that reaches so far."""

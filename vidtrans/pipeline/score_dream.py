@@ -23,11 +23,9 @@ from vidtrans.video.layout import Sheet, cell_size
 from vidtrans.video.picture import covering, resize, write_picture
 
 VERSION = 1
-KNOWN = 500  # frames of the source that a film is compared with
 CONTRACT = ("warping_error", "warping_error_per_frame", "ratio", "psnr", "ssim")  # keys of every ``evaluate``
 LEAST = {"m1": 2, "m4": 5, "uniq": dreams.LATE.start + 1}  # frames of a film that it takes to say so
 OTHER_SHAPE = 1.05  # so much larger one side would be
-SHOWN = (1, 30, 100, 300)  # frames of the strip, counted from 1
 CELL = 320  # pixels, the long side of one of them
 
 
@@ -49,7 +47,7 @@ def score_dream(film: Clip, source: Clip, start: Time | None, result: Path | Non
     reader = _Reader(film, context)
     made = reader(film, range(first, total))
     numbers = _as_quick(source, film)
-    some = [numbers[i] for i in spread(len(numbers), min(KNOWN, len(numbers)))]
+    some = [numbers[i] for i in spread(len(numbers), min(dreams.KNOWN, len(numbers)))]
     wanted = sorted({*some, *numbers[: dreams.FILM]})
     learned = dict(zip(wanted, reader(source, wanted), strict=True))
     known = [learned[i] for i in some]
@@ -113,7 +111,8 @@ def _horizons(film: Clip, source: Clip, start: Time, reader: _Reader) -> Table:
     if source.is_pictures or film.is_pictures:
         numbers = list(range(begin, min(begin + reach, source.index.num_frames)))
     else:
-        due, times = [time + _times(source)[begin] for time in _times(film)[:reach]], _times(source)
+        times = _times(source)
+        due = [times[begin] + time for time in _times(film)[:reach]]
         ends = times[-1] + source.index.last_duration * source.index.time_base
         numbers = [max(begin, _nearest(times, time)) for time in due if time < ends]
     truth, made = reader(source, [begin - 1, *numbers]), reader(film, range(len(numbers)))
@@ -129,7 +128,7 @@ def _nearest(times: Sequence[Fraction], time: Fraction) -> int:
 
 def _draw(path: Path, film: Clip, made: Sequence[np.ndarray], near: Sequence[np.ndarray], first: int) -> None:
     """A strip of the film, and below each frame the one of the source that it is most like."""
-    shown = [n for n in SHOWN if n <= len(made)]
+    shown = [n for n in dreams.SHOWN if n <= len(made)]
     rows = [[pictures[n - 1] for n in shown] for pictures in (made, near)]
     notes = [[f"frame {first + n}" for n in shown], ["the nearest of the source"] * len(shown)]
     write_picture(path, Sheet(film.name, rows, cell_size(made[0], CELL), notes=notes).draw())

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -95,7 +96,6 @@ class Chains:
         self.slots: list[Chain | None] = [None] * POOL
         self.ages: list[tuple[int, int, float, int]] = []  # (step, youngest, mean, oldest) along the run
         self._after = successors(loader.pairs, loader.pairing.stride)
-        self._landings = self._places() if feedback.lands else {}
         self._taken: list[int | None] = []  # of each example of the batch, the slot that it came from
         self._longest = SHORTEST
         self._rng = np.random.default_rng(0)  # of the step
@@ -155,13 +155,17 @@ class Chains:
         if age > self._longest or not apart <= WORST:
             return None
         if following is None:
-            return self._landed(example, picture - target, age)
+            return self._landed(example, picture - target, age) if self.feedback.lands else None
         outputs = (*(chain.outputs if chain else ()), picture.copy())[-self._kept :]
         targets = (*(chain.targets if chain else ()), target.copy())[-BEFORE:] if self._in_triples else ()
         return Chain(following, outputs, age, targets)
 
-    def _places(self) -> dict[tuple[int, int], list[int]]:
-        """Where a chain may go on that has come to an end, by the size of the pictures: it keeps its geometry."""
+    @cached_property
+    def _landings(self) -> dict[tuple[int, int], list[int]]:
+        """Where a chain may go on that has come to an end, by the size of the pictures: it keeps its geometry.
+
+        A clock has no end: nothing is read where none is asked for.
+        """
         found: dict[tuple[int, int], list[int]] = {}
         for index in _with_a_run(self._after):
             found.setdefault(self._size(index), []).append(index)
