@@ -3,7 +3,8 @@
     python benchmarks/dream/cost.py [--preset next-frame | --model FILE] [--rounds 7] [--frames 300]
                                     [--size 144x80 256x256] [--set zoom=1.01 …] [--precision auto]
 
-The bare generator is its network alone, on an input that lies ready in the engine's precision. The dream is all of it,
+The bare generator is its network alone, on an input that lies ready in the engine's precision: as torch runs it (norm
+folded, channels last), and as our engine does. The dream is all of it,
 from its first frame to the finished file: what is fed back, clock, governor, pictures, H.264 beside it, the kept state.
 Random weights paint noise, which takes a video encoder longer than a film does: ``--model`` takes trained ones. Prints
 milliseconds a frame (medians) and the median of the rounds' ratios: by the clock, and of processor time, which says
@@ -24,8 +25,8 @@ import torch
 import vidtrans
 from vidtrans.dreaming.governor import bank_of
 from vidtrans.events import Event, Progress
-from vidtrans.inference.device import resolve_device
-from vidtrans.inference.torch_engine import TorchEngine, as_pictures
+from vidtrans.inference.device import resolve_device, resolve_precision, torch_dtype
+from vidtrans.inference.torch_engine import TorchEngine, as_pictures, fold_norm
 from vidtrans.model import ModelRecord, load_generator, save_model
 from vidtrans.networks import GENERATORS
 from vidtrans.networks.init import build_generator, full_table, initialise
@@ -65,6 +66,7 @@ def make_model(preset: str, size: int, path: Path) -> None:
     save_model(path, generator, record)
 
 
+ALONE = ("the network as torch runs it", "as our engine does")
 Spent = tuple[float, float]  # seconds by the clock, and of all processors
 
 
@@ -78,19 +80,23 @@ def since(began: Spent, frames: int) -> Spent:
     return (wall - began[0]) / frames, (processor - began[1]) / frames
 
 
-def bare(path: Path, size: tuple[int, int], frames: int, precision: str) -> Spent:
-    """A frame of the network alone."""
-    engine = TorchEngine(load_generator(path)[0], resolve_device("auto"), precision)
-    channels = load_generator(path)[1].in_channels
-    width, height = (side + -side % engine.multiple for side in size)
-    noise = np.random.default_rng(0).uniform(-1, 1, (1, channels, height, width)).astype(np.float32)
-    x = torch.from_numpy(noise).to(engine.place, engine._dtype, memory_format=torch.channels_last)
+def bare(path: Path, size: tuple[int, int], frames: int, precision: str, *, packed: bool) -> Spent:
+    """A frame of the network alone, as torch runs it; ``packed``: as our engine does."""
+    generator, record = load_generator(path)
+    device = resolve_device("auto")
+    wanted = torch_dtype(resolve_precision(precision, device))
+    width, height = (side + -side % generator.multiple for side in size)
+    noise = np.random.default_rng(0).uniform(-1, 1, (1, record.in_channels, height, width)).astype(np.float32)
+    x = torch.from_numpy(noise).to(device.torch, wanted, memory_format=torch.channels_last)
+    network = fold_norm(generator.eval()).to(device.torch, wanted).to(memory_format=torch.channels_last)
+    if packed:
+        network = TorchEngine(generator, device, precision)._network
     with torch.inference_mode():
         for _ in range(5):
-            engine._network(x)
+            network(x)
         began = now()
         for _ in range(frames):
-            made = engine._network(x)
+            made = network(x)
         made.cpu()
     return since(began, frames)
 
@@ -114,6 +120,10 @@ def dream(path: Path, size: tuple[int, int], frames: int, settings: dict[str, ob
     return since(began, frames - 1)
 
 
+def spread(ratios: list[float]) -> str:
+    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", default="next-frame")
@@ -134,13 +144,12 @@ def main() -> None:
                 make_model(options.preset, min(size), path)
             rows = []
             for _ in range(options.rounds):
-                alone = bare(path, size, options.frames, options.precision)
-                rows.append((alone, dream(path, size, options.frames, settings, options.precision)))
+                alone = [bare(path, size, options.frames, options.precision, packed=p) for p in (False, True)]
+                rows.append((*alone, dream(path, size, options.frames, settings, options.precision)))
         for k, kind in enumerate(("by the clock", "of processor")):
-            one, other = (statistics.median(row[j][k] for row in rows) * 1e3 for j in (0, 1))
-            ratios = sorted(row[1][k] / row[0][k] for row in rows)
-            told = f"ratio {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
-            print(f"{shape}: generator {one:.2f} ms, dream {other:.2f} ms a frame {kind}, {told}")
+            plain, packed, whole = (statistics.median(row[j][k] for row in rows) * 1e3 for j in range(3))
+            told = ", ".join(f"{spread([row[2][k] / row[j][k] for row in rows])} x {n}" for j, n in enumerate(ALONE))
+            print(f"{shape}: {plain:.2f} ms as torch, {packed:.2f} as our engine, dream {whole:.2f} {kind}: {told}")
 
 
 if __name__ == "__main__":

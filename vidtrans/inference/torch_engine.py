@@ -14,11 +14,13 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from vidtrans.errors import DeviceError
 from vidtrans.inference.device import Device, out_of_memory, resolve_precision, torch_dtype
 from vidtrans.inference.engine import pad_to_multiple, with_history, with_plate
+from vidtrans.inference.packed import can_pack, pack
 from vidtrans.networks.memory import Remembering
 from vidtrans.networks.plate import Plated
 from vidtrans.video.picture import resize
 
 BATCH = {"cpu": 4, "cuda": 16, "mps": 4}
+TOGETHER = 1 << 17  # pixels that packed layers take at once: above it a U-Net's do not stay in the cache
 
 
 def fold_norm(network: nn.Module) -> nn.Module:
@@ -76,9 +78,12 @@ class TorchEngine:
         self._plate = generator.picture if isinstance(generator, Plated) else None
         self._dtype = torch_dtype(self.precision)
         network: Any = fold_norm(copy.deepcopy(generator).eval())
-        self._network = network.to(device.torch, self._dtype).to(memory_format=torch.channels_last)
+        network = network.to(device.torch, self._dtype).to(memory_format=torch.channels_last)
+        packed = can_pack(device, self.precision)
+        self._network = pack(network) if packed else network
+        self._together = TOGETHER if packed else None
         self.identity = {
-            "engine": "torch-eager",
+            "engine": "torch-packed" if packed else "torch-eager",
             "torch": torch.__version__.partition("+")[0],
             "precision": self.precision,
             "device": device.kind,
@@ -118,12 +123,17 @@ class TorchEngine:
         padded = pad_to_multiple(inputs, self.multiple)
         made: list[np.ndarray] = []
         while (done := sum(map(len, made))) < len(padded):
-            made.append(self._full_batch(padded[done : done + self._width], deep))
+            at_once = self._at_once(*padded.shape[1:3])
+            made.append(self._full_batch(padded[done : done + at_once], deep, at_once))
         return np.concatenate(made)[:, :height, :width]
 
-    def _full_batch(self, pictures: np.ndarray, deep: bool) -> np.ndarray:
+    def _at_once(self, height: int, width: int) -> int:
+        """How many pictures of a size go through the network at once."""
+        return self._width if self._together is None else min(self._width, max(1, self._together // (height * width)))
+
+    def _full_batch(self, pictures: np.ndarray, deep: bool, at_once: int) -> np.ndarray:
         """Always the same number at once: kernels are chosen by batch size, and may round differently."""
-        missing = self._width - len(pictures)
+        missing = at_once - len(pictures)
         if missing == 0:
             return self._run(pictures, deep)
         filled = np.concatenate([pictures, np.repeat(pictures[-1:], missing, axis=0)])
