@@ -57,15 +57,18 @@ class WarpMixSettings:
 class _Norm(nn.InstanceNorm2d):
     """Instance norm that also takes a single pixel, which becomes the bias: torch's refuses it.
 
-    Of one picture it is batch norm: the same numbers at a third of the time, for nothing is repeated along the batch.
+    On a CPU picture by picture, as batch norms of one: the same numbers, and channels that lie last stay there. What
+    torch does with all at once takes 1.5 to 3 times as long, and the convolution behind it has to lay them out again.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels, affine=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        norm = torch.batch_norm if len(x) == 1 else torch.instance_norm
-        return norm(x, self.weight, self.bias, None, None, True, 0.0, self.eps, True)
+        if x.device.type != "cpu":
+            return torch.instance_norm(x, self.weight, self.bias, None, None, True, 0.0, self.eps, True)
+        made = [torch.batch_norm(p, self.weight, self.bias, None, None, True, 0.0, self.eps, True) for p in x.split(1)]
+        return made[0] if len(made) == 1 else torch.cat(made)
 
 
 class _Conv(nn.Module):
