@@ -163,6 +163,12 @@ def test_a_batch_of_both_kinds_is_what_each_is_alone_and_the_painter_learns_from
     assert not torch.allclose(out[1:], anew[1:], atol=1e-3)
     (gradient,) = torch.autograd.grad(out.square().sum(), g.keeper[0].weight, retain_graph=True)
     assert gradient.abs().sum() > 0
+    weights = list(g.painter.parameters())
+    kept = torch.autograd.grad(out.square().sum(), weights, retain_graph=True, allow_unused=True)
+    assert not any(g is not None and g.abs().any() for g in kept)  # it does not learn what is easily kept
+    for row in torch.autograd.grad(anew.square().sum(), weights):
+        assert torch.isfinite(row).all()
+    assert torch.autograd.grad(g.both(x)[1][1:].square().sum(), weights)[0].abs().sum() > 0
 
 
 def test_an_engine_paints_pictures_without_a_past_and_with_one() -> None:

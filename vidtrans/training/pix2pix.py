@@ -4,8 +4,8 @@ Networks", CVPR 2017). Reads like the paper: G maps x to y, D judges (x, y) agai
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from vidtrans.errors import DeviceError
 from vidtrans.flow.history import CHANNELS
 from vidtrans.inference.device import Device, out_of_memory
 from vidtrans.networks.init import painter_of
-from vidtrans.networks.memory import Remembering, with_past
+from vidtrans.networks.memory import Remembering
 from vidtrans.training import ADVERSARIAL, losses
 from vidtrans.training.average import Average
 from vidtrans.training.descent import adam, autocast, descend, scaler_for
@@ -50,6 +50,16 @@ class Losses:
         return [self.gan, self.l1, self.discriminator, *self.more.values()]
 
 
+class _Made(NamedTuple):
+    """G(x), and what was painted of it: the same, but for a generator that remembers, where a past is kept in it."""
+
+    output: Tensor
+    painted: Tensor
+
+    def without_graph(self) -> _Made:
+        return _Made(*(t.detach() for t in self))
+
+
 @dataclass
 class _Part:
     """What is worked off at once of a step's batch: ``share`` of it. ``seed`` decides the dropout."""
@@ -60,9 +70,8 @@ class _Part:
     seed: int
     weights: Tensor | None = None  # of each pixel's L1
     earlier: Earlier | None = None  # what came right before some of it
-    fake: Tensor | None = None  # G(x) with its graph, where it is kept
-    forgotten: Tensor | None = None  # G(x) without
-    anew: Tensor | None = None  # what a generator that remembers would have painted without a past
+    made: _Made | None = None  # with its graph, where it is kept
+    forgotten: _Made | None = None  # without
 
 
 class Pix2Pix:
@@ -161,7 +170,7 @@ class Pix2Pix:
         triples = self._triples(parts, earlier)
         if len(parts) == 1:
             # One pass serves both updates. Of several parts, memory holds but one: they are painted twice.
-            parts[0].fake = self._paint(parts[0])
+            parts[0].made = self._paint(parts[0])
         loss_d = self._update_discriminator(parts, lr)
         loss_temporal = self._update_temporal(parts, lr) if triples else torch.zeros_like(loss_d)
         terms = self._update_generator(parts, lr)
@@ -191,16 +200,15 @@ class Pix2Pix:
             first += len(part.x)
         return count > 0
 
-    def _paint(self, part: _Part) -> Tensor:
+    def _paint(self, part: _Part) -> _Made:
         """G(x), with the same dropout every time."""
         torch.manual_seed(part.seed)
         with autocast(self.device, self.precision):
             if isinstance(self.generator, Remembering):
-                fake, anew = self.generator.both(part.x)
-                part.anew = anew.float()
-            else:
-                fake = self.generator(part.x)
-        return fake.float()
+                output, painted = self.generator.both(part.x)
+                return _Made(output.float(), painted.float())
+            fake = self.generator(part.x).float()
+        return _Made(fake, fake)
 
     def _judge(self, x: Tensor, *pictures: Tensor) -> list[Judgement]:
         """What D says of each picture, knowing x where it is conditional. Its weights are cast once for all of them.
@@ -220,7 +228,7 @@ class Pix2Pix:
         self.discriminator.train().requires_grad_(True)
         self.optimizer_d.zero_grad(set_to_none=True)
         for part in parts:
-            fake = self._forgotten(part)
+            fake = self._forgotten(part).painted
             on_fake, on_real = self._judge(part.x, fake, part.y)
             loss = losses.discriminator_loss(self.objective, on_fake, on_real)
             self.scaler_d.scale(loss * part.share).backward()
@@ -232,14 +240,14 @@ class Pix2Pix:
     def _update_temporal(self, parts: list[_Part], lr: float) -> Tensor:
         """The same for three frames in a row, wherever there are."""
         assert self.temporal_gan is not None
-        shown = [(self._forgotten(part), part.y, part.earlier) for part in parts if part.earlier]
+        shown = [(self._forgotten(part).output, part.y, part.earlier) for part in parts if part.earlier]
         return self.temporal_gan.update(shown, lr)
 
     @torch.no_grad()
-    def _forgotten(self, part: _Part) -> Tensor:
+    def _forgotten(self, part: _Part) -> _Made:
         """G(x) as discriminators learn from it: G does not."""
         if part.forgotten is None:
-            part.forgotten = self._paint(part) if part.fake is None else part.fake.detach()
+            part.forgotten = self._paint(part) if part.made is None else part.made.without_graph()
         return part.forgotten
 
     def _update_generator(self, parts: list[_Part], lr: float) -> dict[str, Tensor]:
@@ -251,10 +259,12 @@ class Pix2Pix:
         totals = {name: total.clone() for name in self.weights}
         painted = []
         for part in parts:
-            fake = self._paint(part) if part.fake is None else part.fake
-            painted.append(fake.detach())
-            self.glimpses.add(fake, part.y)
-            terms = self._terms(part, fake)
+            made = self._paint(part) if part.made is None else part.made
+            painted.append(made.output.detach())
+            self.glimpses.add(made.output, part.y)
+            terms = self._terms(part, made.painted)
+            if made.output is not made.painted:
+                self._add_kept(terms, part, made.output)
             loss = sum((self.weights[name] * term for name, term in terms.items()), total)
             self.scaler_g.scale(loss * part.share).backward()
             for name, term in terms.items():
@@ -278,28 +288,26 @@ class Pix2Pix:
                 with torch.no_grad():
                     [on_real] = self._judge(part.x, y)
                 terms |= {name: features[name](on_fake, on_real) for name in sorted(wanted)}
-        if self.temporal_gan and part.earlier:
-            # It is a mean over the step's triples, not over its pictures.
-            terms["temporal_gan"] = self.temporal_gan.of_generator(fake, part.earlier) / part.share
         terms["l1"] = self._l1(part, fake)
-        if part.anew is not None:
-            terms["l1"] += self._l1_anew(part, part.anew)
         if "l2" in weights:
             terms["l2"] = F.mse_loss(fake, y)
         if "detail" in weights:
             terms["detail"] = losses.detail(fake, y)
-        if "temporal" in weights:
-            terms["temporal"] = losses.temporal(fake, part.x[:, -CHANNELS:])
         if self.vgg is not None:
             with autocast(self.device, self.precision):
                 terms["perceptual"] = self.vgg(fake, y)
         return terms
 
-    def _l1_anew(self, part: _Part, anew: Tensor) -> Tensor:
-        """The L1 of what is painted where a past is known, as if it were not: so every example teaches to paint."""
-        past = with_past(part.x)[:, None, None, None].float()
-        weighed = past if part.weights is None else part.weights * past
-        return self._l1(replace(part, weights=weighed), anew)
+    def _add_kept(self, terms: dict[str, Tensor], part: _Part, output: Tensor) -> None:
+        """What the keeper learns by, beside what the painter does: the picture shall be right, and hold still."""
+        terms["l1"] += self._l1(part, output)
+        if "detail" in self.weights:
+            terms["detail"] += losses.detail(output, part.y)
+        if "temporal" in self.weights:
+            terms["temporal"] = losses.temporal(output, part.x[:, -CHANNELS:])
+        if self.temporal_gan and part.earlier:
+            # It is a mean over the step's triples, not over its pictures.
+            terms["temporal_gan"] = self.temporal_gan.of_generator(output, part.earlier) / part.share
 
     def _l1(self, part: _Part, fake: Tensor) -> Tensor:
         """|y − G(x)|, its pixels weighed by what moves, and by how rare their colour is, as the settings ask."""

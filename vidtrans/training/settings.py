@@ -8,7 +8,7 @@ from typing import ClassVar
 from vidtrans.settings import Table, recorded, setting
 from vidtrans.training import ADVERSARIAL
 
-FILMS_VERSION = 2  # of what chains and noise make of a run
+FILMS_VERSION = 3  # of what chains, noise and memory make of a run
 LONGEST_PAST = 24  # frames: what is kept fades within a few
 
 
@@ -85,7 +85,7 @@ class TrainingSettings:
         0.35, "with memory: share of a batch that has such a past; the rest begins anew", low=0.1, high=0.9
     )
     temporal: float = setting(
-        8.0,
+        4.0,
         "with memory: weight of the L1 between an output and the one before, where the source shows the same",
         low=0.0,
     )
@@ -154,8 +154,8 @@ class TrainingSettings:
 
     @property
     def films(self) -> Table:
-        """The version of chains and noise, for the keys of what is made with them."""
-        return {"films": FILMS_VERSION} if self.chains or self.noise else {}
+        """The version of chains, noise and memory, for the keys of what is made with them."""
+        return {"films": FILMS_VERSION} if self.chains or self.noise or self.memory else {}
 
     @property
     def looks_through_vgg(self) -> bool:
