@@ -1,1 +1,21 @@
-"""Engines: they run a generator on frames, in batches, on some device."""
+"""Engines: they run a generator on frames, in batches, on some device.
+
+An engine is a class that is made of a generator, a device, a precision and a batch size and does what
+``torch_engine.TorchEngine`` does. ``choice`` says which one ``auto`` is.
+"""
+
+from __future__ import annotations
+
+from vidtrans.registry import Entry, Registry
+
+ENGINES = Registry(
+    "engine",
+    {
+        "torch": Entry("vidtrans.inference.torch_engine:TorchEngine", "runs at once, on any device"),
+        "compile": Entry(
+            "vidtrans.inference.compiled:CompiledEngine", "torch.compile: for long clips on a GPU; needs a C++ compiler"
+        ),
+        "onnx": Entry("vidtrans.inference.onnx:OnnxEngine", "ONNX Runtime, on a CPU, in fp32; an extra"),
+        "openvino": Entry("vidtrans.inference.openvino:OpenVINOEngine", "OpenVINO, on an Intel CPU; an extra"),
+    },
+)

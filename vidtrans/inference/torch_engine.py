@@ -1,10 +1,14 @@
-"""Eager torch: eval mode, norm folded into the convolutions, channels last, bf16 where the device has it."""
+"""Torch: eval mode, norm folded into the convolutions, channels last, bf16 where the device has it.
+
+On a CPU the convolutions are ``packed``. The other engines, made of this one, run a generator by other means.
+"""
 
 from __future__ import annotations
 
 import copy
 import itertools
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -12,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from vidtrans.errors import DeviceError
-from vidtrans.inference.device import Device, out_of_memory, resolve_precision, torch_dtype
+from vidtrans.inference.device import Device, Precision, out_of_memory, resolve_precision, torch_dtype
 from vidtrans.inference.engine import pad_to_multiple, with_history, with_plate
 from vidtrans.inference.packed import can_pack, pack
 from vidtrans.networks.memory import Remembering
@@ -65,12 +69,14 @@ class TorchEngine:
     """Runs a generator that has ``multiple``; pads its input by mirroring and cuts the padding off again.
 
     One that paints on a plate gets it beside the input. One that remembers takes one picture at a time, with or
-    without a history beside it.
+    without a history beside it. Raises UsageError where this engine cannot be had here.
     """
+
+    name: ClassVar[str] = "torch"
 
     def __init__(self, generator: Any, device: Device, precision: str = "auto", batch: int | None = None) -> None:
         self.device = device
-        self.precision = resolve_precision(precision, device)
+        self.precision = self._resolve(precision)
         self._remembers = generator.in_channels if isinstance(generator, Remembering) else None
         self.batch = 1 if self._remembers else batch or BATCH[device.kind]
         self._width = self.batch  # pictures that go through the network at once
@@ -79,17 +85,28 @@ class TorchEngine:
         self._dtype = torch_dtype(self.precision)
         network: Any = fold_norm(copy.deepcopy(generator).eval())
         network = network.to(device.torch, self._dtype).to(memory_format=torch.channels_last)
-        packed = can_pack(device, self.precision)
-        self._network = pack(network) if packed else network
-        self._together = TOGETHER if packed else None
+        self._together: int | None = None
         self.identity = {
-            "engine": "torch-packed" if packed else "torch-eager",
+            "engine": self.name,
             "torch": torch.__version__.partition("+")[0],
             "precision": self.precision,
             "device": device.kind,
             # How a sum is split between threads decides its rounding.
             "threads": str(torch.get_num_threads()) if device.kind == "cpu" else "",
         }
+        self._network = self._prepared(network)
+
+    def _resolve(self, precision: str) -> Precision:
+        """The precision that was asked for, as this engine has it."""
+        return resolve_precision(precision, self.device)
+
+    def _prepared(self, network: nn.Module) -> Callable[[Tensor], Tensor]:
+        """What runs the network, which is in place, on (N, C, H, W) of its precision, channels last."""
+        if not can_pack(self.device, self.precision):
+            return network
+        self._together = TOGETHER
+        self.identity["engine"] = "torch-packed"
+        return pack(network)
 
     @property
     def place(self) -> torch.device:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from vidtrans.pipeline.dream_job import DreamJob
 
 # Of the table [rendering]: what has to do with a source's frames is for renders.
-READ = ("size", "rate", "chunk_frames", "precision")
+READ = ("size", "rate", "chunk_frames", "engine", "precision")
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from vidtrans.events import Progress
 from vidtrans.files import complete
 from vidtrans.flow.survey import Survey
 from vidtrans.inference.torch_engine import as_pictures
-from vidtrans.pipeline.background import Background
+from vidtrans.pipeline.background import Background, room_for
 from vidtrans.pipeline.cast import Cast, bank_in
 from vidtrans.pipeline.chunk_files import ChunkStore, ChunkWriter, StateStore
 from vidtrans.pipeline.context import Clip, Context
@@ -44,7 +44,6 @@ from vidtrans.video.encoding import EncodingSettings
 from vidtrans.video.sequence import encoder_of
 
 STATES_APART = 8  # chunks: a state stays of every so many, so that a shorter dream, or damage, costs no more than these
-WAITING_BYTES = 64 << 20  # of pictures that wait to be encoded
 # Below this the encoder's own threads do: 4.1 to 4.8 ms of processor time a frame of 144x80, with a thread of ours 4.8
 # to 5.1, as Python's threads take turns; at 256x256 both cost the same.
 AT_ONCE_PIXELS = 256 * 256
@@ -157,7 +156,7 @@ class DreamJob:
         width, height = self.plan.seed.size
         if self.delivery.kept.width * self.delivery.kept.height <= AT_ONCE_PIXELS:
             return 0
-        return max(2, min(32, WAITING_BYTES // (3 * width * height)))
+        return room_for(width, height)
 
     def _passed(self) -> None:
         """A frame was dreamt."""

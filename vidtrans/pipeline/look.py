@@ -10,6 +10,7 @@ from typing import Any
 from vidtrans.errors import ModelError, UsageError
 from vidtrans.flow.estimate import flow_identity, runs_on_device
 from vidtrans.flow.history import VERSION
+from vidtrans.inference import ENGINES
 from vidtrans.inference.engine import Engine, IdentityEngine
 from vidtrans.model import IDENTITY, ModelRecord, find_model, load_generator, read_record
 from vidtrans.pairing import PAIRINGS
@@ -160,16 +161,17 @@ class RenderSettings:
         }
 
 
-def load_engine(look: Look, settings: RenderingSettings, context: Context) -> Engine:
-    """The engine that runs the look. Raises ModelError, DeviceError."""
+def load_engine(look: Look, settings: RenderingSettings, context: Context, frames: int = 1) -> Engine:
+    """The engine that runs the look on so many frames. Raises ModelError, DeviceError, UsageError."""
     if look.path is None:
         return IdentityEngine()
+    from vidtrans.inference.choice import choose
     from vidtrans.inference.device import resolve_device
-    from vidtrans.inference.torch_engine import TorchEngine
 
-    wanted = (look.digest, context.device, settings.precision)
+    device = resolve_device(context.device)
+    name = choose(settings.engine, device, settings.precision, frames)
+    wanted = (look.digest, device.name, settings.precision, name)
     if wanted not in context.engines:  # many pictures, one engine
-        device = resolve_device(context.device)
-        context.engines[wanted] = TorchEngine(load_generator(look.path)[0], device, settings.precision)
+        context.engines[wanted] = ENGINES.load(name)(load_generator(look.path)[0], device, settings.precision)
     engine: Engine = context.engines[wanted]
     return engine

@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from itertools import repeat
 from pathlib import Path
 from typing import Literal
@@ -17,6 +18,8 @@ from vidtrans.events import Progress
 from vidtrans.files import complete
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import pairing_record
+from vidtrans.pipeline.ahead import Ahead
+from vidtrans.pipeline.background import Background, room_beside
 from vidtrans.pipeline.chunk_files import ChunkStore, ChunkWriter, RawOutputs, StateStore
 from vidtrans.pipeline.composer import Composer
 from vidtrans.pipeline.context import Clip, Context
@@ -35,7 +38,7 @@ from vidtrans.rendering.directing import Directions
 from vidtrans.rendering.memory import Memory
 from vidtrans.rendering.outputs import Inputs, lookback, raw_outputs
 from vidtrans.settings import Size, Table, Time
-from vidtrans.temporal.stream import Recursive, Sample, filtered
+from vidtrans.temporal.stream import Filter, Recursive, Sample, filtered
 from vidtrans.video.clip import PAPER, Form, Frame
 from vidtrans.video.codecs import PICTURES
 from vidtrans.video.colour import eight_bit, laid
@@ -132,7 +135,7 @@ class RenderJob:
 
     def render(self, output: Path, request: str) -> Table:
         """Make what is missing of every chunk, join the segments and the sound, record and name the result."""
-        engine = load_engine(self.look, self.rendering, self.context)
+        engine = load_engine(self.look, self.rendering, self.context, self.stop - self.first)
         infer = self._infer_stage(engine)
         segments = self._render_stage(infer)
         cache = self.context.cache
@@ -181,7 +184,7 @@ class RenderJob:
         What is transparent lies on the ``ground``. The model's outputs stay locked until this is closed. Raises
         VidtransError where another run holds them.
         """
-        engine = load_engine(self.look, self.rendering, self.context)
+        engine = load_engine(self.look, self.rendering, self.context, self.stop - self.first)
         infer = self._infer_stage(engine)
         raw_entry = self.context.cache.entry(infer.name, infer.key)
         with ExitStack() as stack:
@@ -198,7 +201,7 @@ class RenderJob:
 
     def estimate(self, engine: Engine | None = None) -> Table:
         """Time, disk and memory that the render will take, from a trial on its first frames."""
-        engine = engine or load_engine(self.look, self.rendering, self.context)
+        engine = engine or load_engine(self.look, self.rendering, self.context, self.stop - self.first)
         encoding = self.settings.encoding
         encode = encoder_of(encoding.codec) if encoding.makes_pictures else None
         return estimate_render(self, engine, self.settings.make_filter(), encode)
@@ -220,19 +223,47 @@ class RenderJob:
         for run, lo, hi in spans(self.chunks, missing, method.radius):
             if isinstance(method, Recursive):
                 lo = self._take_up(method, states, run[0])
-            wanted = range(run[0].first, run[-1].stop)
-            with ExitStack() as stack:
-                samples = stack.enter_context(closing(self._samples(engine, raw, lo, hi)))
-                compose = stack.enter_context(closing(self.composer(wanted.start, wanted.stop)))
-                writer = stack.enter_context(closing(ChunkWriter(store, run, self.segment)))
-                for sample, picture in filtered(samples, method, wanted):
-                    stamps = self.delivery.stamps(sample.index)
-                    writer.write(sample.index, compose(sample, picture), stamps)
-                    if isinstance(method, Recursive):
-                        self._keep(method, states, sample.index)
+            with closing(self._render_run(engine, raw, store, states, method, run, lo, hi)) as frames:
+                for _ in frames:
                     done += 1
                     self.context.report(Progress(f"rendering {self.clip.name}", done, total))
                     self.context.stop.check()
+
+    def _render_run(
+        self,
+        engine: Engine,
+        raw: RawOutputs,
+        store: ChunkStore,
+        states: StateStore,
+        method: Filter,
+        run: Sequence[Chunk],
+        lo: int,
+        hi: int,
+    ) -> Generator[int, None, None]:
+        """Render a run of chunks from the frames [lo, hi): reading, the network, the filter and encoding side by side.
+
+        Yields each frame's number when it is handed on to be encoded.
+        """
+        wanted, room = range(run[0].first, run[-1].stop), self._room(engine)
+        with ExitStack() as stack:
+            samples = stack.enter_context(closing(Ahead(self._samples(engine, raw, lo, hi), room, "network")))
+            compose = stack.enter_context(closing(self.composer(wanted.start, wanted.stop)))
+            writer = stack.enter_context(closing(ChunkWriter(store, run, self.segment)))
+            beside = stack.enter_context(closing(Background(room)))
+
+            def finish(sample: Sample, picture: np.ndarray) -> None:
+                writer.write(sample.index, compose(sample, picture), self.delivery.stamps(sample.index))
+
+            for sample, picture in filtered(samples, method, wanted):
+                beside.put(partial(finish, sample, picture))
+                if isinstance(method, Recursive):
+                    self._keep(method, states, sample.index, beside)
+                yield sample.index
+            beside.finish()
+
+    def _room(self, engine: Engine) -> int:
+        """How many pictures may wait between the steps; 0: they take turns."""
+        return room_beside(engine.identity.get("device", "cpu"), *self.size)
 
     def _take_up(self, method: Recursive, states: StateStore, chunk: Chunk) -> int:
         """Give a recursive filter what it knew before a chunk; the frame from which on it has to see the clip."""
@@ -242,10 +273,11 @@ class RenderJob:
         method.resume(state)
         return chunk.first
 
-    def _keep(self, method: Recursive, states: StateStore, frame: int) -> None:
+    def _keep(self, method: Recursive, states: StateStore, frame: int, beside: Background) -> None:
+        """Keep what a filter knows at the end of a chunk, once that is written."""
         chunk = chunk_of(self.chunks, frame)
         if frame == chunk.stop - 1 and chunk.stop < chunk.shot_stop:
-            states.keep(chunk.number, method.state())
+            beside.put(partial(states.keep, chunk.number, method.state()))
 
     def segment(self, path: Path) -> ChunkFile:
         return ChunkFile(SegmentWriter(path, self.delivery.kept, self.settings.encoding))
@@ -257,7 +289,8 @@ class RenderJob:
         first = self._remembered_from(raw, lo) if memory else lo
         begin = lookback(self.pairing, first, shot_first(first))
         with ExitStack() as stack:
-            frames = stack.enter_context(closing(self.frames(self.size, begin, hi)))
+            read = Ahead(self.frames(self.size, begin, hi), self._room(engine), "frames")
+            frames = stack.enter_context(closing(read))
             guides = stack.enter_context(closing(self._guides(lo, hi)))
             stack.enter_context(closing(raw))
             inputs = stack.enter_context(closing(self.inputs()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vidtrans.inference import ENGINES
 from vidtrans.keyframes import Curve, parse_curve
 from vidtrans.settings import Table, setting, to_table
 
@@ -28,6 +29,9 @@ class RenderingSettings:
     cuts: str = setting("auto", "where shots begin: auto, off, or a file with a frame or a time on each line")
     source_filter: str = setting("", "a filter graph of your own ffmpeg, laid over the source before the model sees it")
     chunk_frames: int = setting(60, "frames saved at once; a crash costs at most these", low=1, high=100_000)
+    engine: str = setting(
+        "auto", "what runs the network; auto takes the quickest way that is installed", choices=("auto", *ENGINES)
+    )
     precision: str = setting("auto", "auto takes bf16 where the device has it", choices=("auto", "fp32", "bf16"))
 
     def __post_init__(self) -> None:
