@@ -125,6 +125,21 @@ colour_option = setting_option(
     flag_value="1",
     allow_from_autoenv=False,  # a variable of a flag is a yes or a no; shares are for --set and vidtrans.toml
 )
+engine_option = setting_option(
+    "--engine",
+    "rendering",
+    "engine",
+    "What runs the network.",
+    type=Lazy("vidtrans.inference:ENGINES", "engine", "auto"),
+)
+draft_option = setting_option(
+    "--draft",
+    "rendering",
+    "draft",
+    "A quick look: paint every n-th frame, carry the others along the motion.",
+    type=click.IntRange(1),
+    metavar="N",
+)
 temporal_option = setting_option(
     "--temporal", "temporal", "name", "Temporal filter.", type=Lazy("vidtrans.temporal:FILTERS", "temporal filter")
 )

@@ -16,7 +16,9 @@ from vidtrans.cli.flags import (
     codec_option,
     colour_option,
     cuts_option,
+    draft_option,
     end_option,
+    engine_option,
     filter_option,
     fps_option,
     minutes_option,
@@ -163,6 +165,8 @@ def train(
 )
 @setting_option("--size", "rendering", "size", "Working size: short side, WxH, trained, or source.")
 @temporal_option
+@draft_option
+@engine_option
 @cuts_option("nothing is averaged")
 @strength_option
 @click.option("--mask", type=FILE, help="A matte, white where the look is: a video, a picture, or a folder.")

@@ -14,7 +14,10 @@ def rendered(table: dict[str, Any]) -> str:
         return f"would render {table['output']}: {frames} at {width}x{height} in {chunks}{costs(table)}"
     score = table.get("score")
     scored = f"\n{score['verdict']}\nscore: {score['output']}" if score else ""
-    return f"{table['output']}: {frames}{timing(table)}{scored}"
+    drafted = ""
+    if "draft_psnr" in table:
+        drafted = f"\na draft: what was carried is {table['draft_psnr']:.1f} dB from what the model paints there"
+    return f"{table['output']}: {frames}{timing(table)}{drafted}{scored}"
 
 
 def count(number: int, what: str) -> str:

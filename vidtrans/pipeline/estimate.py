@@ -18,8 +18,10 @@ import numpy as np
 
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import Pairing
+from vidtrans.rendering.draft import Carrier, Draft
 from vidtrans.rendering.memory import Memory
 from vidtrans.rendering.outputs import Inputs, raw_outputs
+from vidtrans.rendering.settings import RenderingSettings
 from vidtrans.settings import Table
 from vidtrans.temporal.stream import Filter, Sample, filtered
 from vidtrans.video.clip import Frame
@@ -54,6 +56,8 @@ class Render(Protocol):
     depth: int
     picture: PictureFormat
     pairing: Pairing
+    rendering: RenderingSettings
+    draft: Draft | None
 
     def frames(self, size: tuple[int, int], start: int, stop: int) -> Generator[Frame, None, None]: ...
 
@@ -138,10 +142,21 @@ def estimate_render(
             closing(LosslessWriter(folder / "raw.nut", *job.size, deep=job.depth > 8)) as raw,
             closing(job.composer(job.first, job.first + count)) as compose,
         ):
-            shot, known = lambda _: job.first, lambda _: None
+            shot, known = lambda _: (job.first, job.first + count), lambda _: None
             samples = raw_outputs(
-                frames, job.first, shot, inputs, engine, known, deep=job.depth > 8, memory=job.memory()
+                frames,
+                job.first,
+                shot,
+                inputs,
+                engine,
+                known,
+                deep=job.depth > 8,
+                memory=job.memory(),
+                draft=job.draft,
+                reuse=job.rendering.reuse,
             )
+            if job.draft:
+                samples = Carrier()(samples)
             for sample, picture in filtered(samples, method):
                 raw.write(sample.output)
                 made = compose(sample, picture)

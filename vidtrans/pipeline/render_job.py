@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from fractions import Fraction
@@ -35,6 +35,7 @@ from vidtrans.pipeline.stages import InferStage, RenderStage, media_libraries
 from vidtrans.rendering.chunks import Chunk, chunk_of, cut_into_chunks, spans
 from vidtrans.rendering.directing import VERSION as DIRECTING_VERSION
 from vidtrans.rendering.directing import Directions
+from vidtrans.rendering.draft import CARRIED_VERSION, Carrier, Draft
 from vidtrans.rendering.memory import Memory
 from vidtrans.rendering.outputs import Inputs, lookback, raw_outputs
 from vidtrans.settings import Size, Table, Time
@@ -107,6 +108,11 @@ class RenderJob:
             pattern=pattern,
         )
         self.picture, self.depth = self.delivery.picture, self.delivery.depth
+        self.draft = Draft(self.rendering.draft) if self.rendering.draft > 1 else None
+        self.carrier = Carrier() if self.draft else None
+        if self.draft and look.memory():
+            why = f"'{look.name}' paints each frame from the one before"
+            raise UsageError(f"--draft {self.rendering.draft}", why, "render all frames: leave it out")
         self.delivery.tell(context)
 
     def _check_sides(self) -> None:
@@ -157,7 +163,12 @@ class RenderJob:
                 self._fill(engine, raw, store, states, missing)
                 if kept is not None and all(kept.is_done(c.number) for c in shown):
                     raw_entry.finish({"frames": self.stop - self.first})
-            counts = {"frames_inferred": raw.num_inferred, "frames_encoded": self._num_frames(missing)}
+            counts: Table = {"frames_inferred": raw.num_inferred, "frames_encoded": self._num_frames(missing)}
+            counts |= {"engine": " ".join(engine.identity[k] for k in ("engine", "precision") if k in engine.identity)}
+            if raw.num_spared:
+                counts["frames_spared"] = raw.num_spared
+            if self.carrier and (psnr := self.carrier.psnr) is not None:
+                counts["draft_psnr"] = round(psnr, 2)
             # Another run may have put something there meanwhile.
             folder = makes_folder(self.settings.encoding, output)
             up_to_date(cache, output, request, [self.clip.path], self.context.overwrite, folder=folder)
@@ -284,25 +295,48 @@ class RenderJob:
 
     def _samples(self, engine: Engine, raw: RawOutputs, lo: int, hi: int) -> Generator[Sample, None, None]:
         """Frames [lo, hi) with the model's raw output: from the store where it is there, else inferred and stored."""
-        shot_first: Callable[[int], int] = lambda i: chunk_of(self.chunks, i).shot_first  # noqa: E731
-        memory = self.memory()
-        first = self._remembered_from(raw, lo) if memory else lo
-        begin = lookback(self.pairing, first, shot_first(first))
+        memory, draft = self.memory(), self.draft
+        first, stop = self._remembered_from(raw, lo) if memory else lo, hi
+        if self.rendering.reuse:
+            first = chunk_of(self.chunks, first).first
+        if draft:
+            first, _ = draft.reach(first, hi, *self._shot_of(first))
+            _, stop = draft.reach(lo, hi, *self._shot_of(hi - 1))
+        begin = lookback(self.pairing, first, self._shot_of(first)[0])
+        starts = {chunk.first for chunk in self.chunks}
         with ExitStack() as stack:
-            read = Ahead(self.frames(self.size, begin, hi), self._room(engine), "frames")
+            read = Ahead(self.frames(self.size, begin, stop), self._room(engine), "frames")
             frames = stack.enter_context(closing(read))
             guides = stack.enter_context(closing(self._guides(lo, hi)))
             stack.enter_context(closing(raw))
-            inputs = stack.enter_context(closing(self.inputs()))
-            samples = raw_outputs(
-                frames, first, shot_first, inputs, engine, raw.known, deep=self.depth > 8, memory=memory
+            samples: Generator[Sample, None, None] = raw_outputs(
+                frames,
+                first,
+                self._shot_of,
+                stack.enter_context(closing(self.inputs())),
+                engine,
+                raw.known,
+                deep=self.depth > 8,
+                memory=memory,
+                draft=draft,
+                reuse=self.rendering.reuse,
+                begins=starts.__contains__,
+                spared=raw.spare,
             )
-            for sample in stack.enter_context(closing(samples)):
+            samples = stack.enter_context(closing(samples))
+            if self.carrier:
+                samples = stack.enter_context(closing(self.carrier(samples)))
+            for sample in samples:
                 raw.keep(sample.index, sample.output)
-                if sample.index < lo:
+                if not lo <= sample.index < hi:
                     continue
                 guide = next(guides)
                 yield sample if guide is None else replace(sample, guide=guide)
+
+    def _shot_of(self, frame: int) -> tuple[int, int]:
+        """The frames [first, stop) of the shot that a frame is in."""
+        chunk = chunk_of(self.chunks, frame)
+        return chunk.shot_first, chunk.shot_stop
 
     def _remembered_from(self, raw: RawOutputs, frame: int) -> int:
         """The frame from which on a model that remembers has to see the clip, to go on at ``frame``.
@@ -356,10 +390,15 @@ class RenderJob:
             size=list(self.size),
             depth=self.depth,
             transparency=self.form(self.size).transparency,
-            engine=dict(engine.identity),
+            engine=dict(engine.identity) | self._spared_for_key(),
             libraries=media_libraries(),
             memory=self.look.memory_for_key(),
         )
+
+    def _spared_for_key(self) -> dict[str, str]:
+        """What decides which frames are not painted."""
+        reuse = {"reuse": str(self.rendering.reuse)} if self.rendering.reuse else {}
+        return reuse | ({"draft": str(self.rendering.draft), "carried": CARRIED_VERSION} if self.draft else {})
 
     def _render_stage(self, infer: InferStage) -> RenderStage:
         return RenderStage(

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
+import cv2
 import numpy as np
 
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import Pairing
+from vidtrans.rendering.draft import Draft
 from vidtrans.rendering.matte import Mattes
 from vidtrans.rendering.memory import Memory
 from vidtrans.temporal.stream import Sample
 from vidtrans.video.clip import Frame
 from vidtrans.video.colour import eight_bit
+
+CELL = 16  # pixels a side, over which inputs are compared
 
 
 class Inputs:
@@ -40,30 +44,106 @@ class Inputs:
             self.matte.close()
 
 
+class _Batch:
+    """Inputs that wait for the engine, and the samples that wait for them, in order.
+
+    An input that is what the last one was, or differs by at most ``alike``, takes its output.
+    """
+
+    def __init__(self, engine: Engine, *, deep: bool, alike: float, spared: Callable[[], None]) -> None:
+        self._engine, self._deep, self._alike, self._spared = engine, deep, alike, spared
+        self._inputs: list[np.ndarray] = []
+        self._waiting: deque[tuple[Sample, int | None]] = deque()  # with the place of its input
+        self._shown: np.ndarray | None = None  # the last input that was not taken for another
+        self._made: np.ndarray | None = None  # and its output, unless it waits
+
+    def add(self, sample: Sample, shown: np.ndarray | None) -> None:
+        """``shown`` is None for a sample that has its output."""
+        place: int | None = None
+        if shown is not None and self._shown is not None and alike(shown, self._shown, self._alike):
+            self._spared()
+            place = len(self._inputs) - 1 if self._made is None else None
+            if self._made is not None:
+                sample.output = self._made
+        elif shown is not None:
+            place, self._shown, self._made = len(self._inputs), shown, None
+            self._inputs.append(shown)
+        self._waiting.append((sample, place))
+
+    def forget(self) -> None:
+        """The next input is painted, whatever it is."""
+        self._shown = None
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._inputs) >= self._engine.batch
+
+    def taken(self) -> Iterator[Sample]:
+        """The samples that wait for nothing."""
+        while self._waiting and not self._inputs:
+            yield self._waiting.popleft()[0]
+
+    def flushed(self) -> Iterator[Sample]:
+        """All samples, painted."""
+        made = list(self._engine(np.stack(self._inputs), deep=self._deep)) if self._inputs else []
+        if made:
+            self._made = made[-1]
+        self._inputs.clear()
+        while self._waiting:
+            sample, place = self._waiting.popleft()
+            if place is not None:
+                painted = made[place]
+                if "carried" in sample.extras:
+                    sample.extras["painted"] = painted
+                else:
+                    sample.output = painted
+            yield sample
+
+
+def alike(one: np.ndarray, other: np.ndarray, levels: float) -> bool:
+    """Whether two inputs, (H, W, C), are the same; or differ, in the mean over any 16×16 pixels, by ``levels`` at most.
+
+    Levels are 255ths of full scale.
+    """
+    if one.shape != other.shape or one.dtype != other.dtype:
+        return False
+    if not levels:
+        return np.array_equal(one, other)
+    height, width = one.shape[:2]
+    apart = np.abs(one.astype(np.float32) - other).max(axis=2)
+    cells = cv2.resize(apart, (-(-width // CELL), -(-height // CELL)), interpolation=cv2.INTER_AREA)
+    return float(cells.max()) <= levels * np.iinfo(one.dtype).max / 255
+
+
 def raw_outputs(
     frames: Iterable[Frame],
     first: int,
-    shot_first: Callable[[int], int],
+    shot_of: Callable[[int], tuple[int, int]],
     inputs_of: Inputs,
     engine: Engine,
     known: Callable[[int], np.ndarray | None],
     *,
     deep: bool = False,
     memory: Memory | None = None,
+    draft: Draft | None = None,
+    reuse: float = 0.0,
+    begins: Callable[[int], bool] = lambda number: False,
+    spared: Callable[[], None] = lambda: None,
 ) -> Generator[Sample, None, None]:
     """Yield a Sample for each frame from number ``first`` on, in order.
 
     ``frames`` may begin before ``first``, with the past frames that the pairing looks back to;
-    ``shot_first(i)`` is the first frame of frame i's shot; ``known(i)`` returns an output made earlier, or None.
-    ``deep``: outputs are uint16. With a ``memory`` frames are painted one by one, each from the one before.
+    ``shot_of(i)`` is frame i's shot, [first, stop); ``known(i)`` returns an output made earlier, or None.
+    ``deep``: outputs are uint16. With a ``memory`` frames are painted one by one, each from the one before. With a
+    ``draft`` those that it leaves out are marked for a ``Carrier``. Where the network would see what it saw last, or
+    something no further than ``reuse`` from it, see ``alike``, it is not asked again; but where a chunk ``begins``, so
+    that no chunk depends on another. ``spared`` is called for each frame that it is not asked for.
     """
     pairing = inputs_of.pairing
     past: dict[int, Frame] = {}
-    waiting: deque[tuple[Sample, np.ndarray | None]] = deque()
-    inputs: list[np.ndarray] = []
-
+    batch = _Batch(engine, deep=deep, alike=reuse, spared=spared)
     for frame in frames:
-        start = shot_first(frame.index)
+        start, stop = shot_of(frame.index)
         past[frame.index] = frame
         if frame.index < first:
             continue
@@ -73,35 +153,29 @@ def raw_outputs(
         output = known(frame.index)
         guide = eight_bit(frame.rgb)
         sample = Sample(frame.index, frame.pts, guide, guide, starts_shot=frame.index == start)
-        shown = inputs_of([past[n] for n in numbers]) if output is None else None
+        if output is not None:
+            sample.output = output
+        is_painted = output is None
+        if draft is not None and draft.is_key(frame.index, start, stop):
+            sample.extras["key"] = True
+        elif draft is not None and is_painted:
+            sample.extras["carried"] = True
+            is_painted = draft.is_checked(frame.index, start, stop)
+            spared()
+        shown = inputs_of([past[n] for n in numbers]) if is_painted else None
+        if reuse and begins(frame.index):
+            batch.forget()
         if memory:
             if shown is not None:
-                output = engine(memory.beside(shown, sample)[None], deep=deep)[0]
-            sample.output = output if output is not None else sample.output
+                sample.output = engine(memory.beside(shown, sample)[None], deep=deep)[0]
             memory.keep(sample)
             yield sample
             continue
-        if shown is not None:
-            inputs.append(shown)
-        waiting.append((sample, output))
-        if len(inputs) >= engine.batch:
-            yield from _flush(waiting, inputs, engine, deep)
-        while not inputs and waiting:
-            sample, output = waiting.popleft()
-            sample.output = output if output is not None else sample.output
-            yield sample
-    yield from _flush(waiting, inputs, engine, deep)
-
-
-def _flush(
-    waiting: deque[tuple[Sample, np.ndarray | None]], inputs: list[np.ndarray], engine: Engine, deep: bool
-) -> Iterator[Sample]:
-    made = iter(engine(np.stack(inputs), deep=deep) if inputs else ())
-    inputs.clear()
-    while waiting:
-        sample, output = waiting.popleft()
-        sample.output = output if output is not None else next(made)
-        yield sample
+        batch.add(sample, shown)
+        if batch.is_full:
+            yield from batch.flushed()
+        yield from batch.taken()
+    yield from batch.flushed()
 
 
 def lookback(pairing: Pairing, first: int, shot_first: int) -> int:

@@ -32,6 +32,15 @@ class RenderingSettings:
     engine: str = setting(
         "auto", "what runs the network; auto takes the quickest way that is installed", choices=("auto", *ENGINES)
     )
+    draft: int = setting(
+        1, "paint every n-th frame only, and carry the others there along the motion: quick, and softer", low=1, high=12
+    )
+    reuse: float = setting(
+        0.0,
+        "levels of 255 by which what the network sees may differ from what it saw last, and its output is taken again",
+        low=0.0,
+        high=32.0,
+    )
     precision: str = setting("auto", "auto takes bf16 where the device has it", choices=("auto", "fp32", "bf16"))
 
     def __post_init__(self) -> None:

@@ -1,0 +1,207 @@
+"""Work that is not done: frames that are as the last one, and drafts, which paint every n-th frame only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from chain import quick_training, vidtrans, vidtrans_json
+from hypothesis import given
+from hypothesis import strategies as st
+from shoot import lossless
+
+from vidtrans.errors import UsageError
+from vidtrans.pairing import PAIRINGS
+from vidtrans.pairing.base import make_pairing
+from vidtrans.pipeline import api
+from vidtrans.rendering.draft import CHECKED, Carrier, Draft
+from vidtrans.rendering.outputs import Inputs, alike, raw_outputs
+from vidtrans.temporal.stream import Sample
+from vidtrans.video.clip import Frame
+
+
+def texture(height: int, width: int, seed: int = 0) -> np.ndarray:
+    noise = np.random.default_rng(seed).integers(0, 256, (height, width, 3)).astype(np.float32)
+    smooth = cv2.GaussianBlur(noise, (0, 0), 3)
+    return cv2.normalize(smooth, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
+
+
+def panned(number: int, side: int = 64) -> np.ndarray:
+    """A texture that moves on by 2 pixels a frame."""
+    return np.ascontiguousarray(texture(side, 4 * side)[:, 2 * number : 2 * number + side])
+
+
+class Counting:
+    """An engine that inverts, and keeps what it was asked."""
+
+    identity: dict[str, str] = {}  # noqa: RUF012
+
+    def __init__(self, batch: int) -> None:
+        self.batch, self.asked = batch, 0
+
+    def __call__(self, inputs: np.ndarray, *, deep: bool = False) -> np.ndarray:
+        self.asked += len(inputs)
+        return 255 - inputs
+
+
+def samples_of(pictures: list[np.ndarray], engine: Any, **options: Any) -> list[Sample]:
+    frames = (Frame(i, i, p) for i, p in enumerate(pictures))
+    inputs = Inputs(make_pairing(PAIRINGS, "aligned", {}))
+    options = {"known": lambda _: None} | options
+    known: Callable[[int], np.ndarray | None] = options.pop("known")
+    return list(raw_outputs(frames, 0, lambda _: (0, len(pictures)), inputs, engine, known, **options))
+
+
+# Frames that are as the last one
+
+
+@given(st.lists(st.integers(0, 2), min_size=1, max_size=24), st.integers(1, 5))
+def test_what_is_shown_again_is_painted_once_and_comes_out_the_same(order: list[int], batch: int) -> None:
+    pictures = [texture(16, 24, number) for number in order]
+    engine, spared = Counting(batch), []
+    made = samples_of(pictures, engine, spared=lambda: spared.append(1))
+    assert all(np.array_equal(s.output, 255 - p) for s, p in zip(made, pictures, strict=True))
+    changes = 1 + sum(a != b for a, b in pairwise(order))
+    assert engine.asked == changes
+    assert len(spared) == len(order) - changes
+
+
+def test_a_threshold_lets_noise_pass_and_not_a_small_thing_that_moves() -> None:
+    still = texture(64, 64)
+    noisy = np.clip(still + np.random.default_rng(1).integers(-2, 3, still.shape), 0, 255).astype(np.uint8)
+    moved = still.copy()
+    moved[8:16, 8:16] = 255 - moved[8:16, 8:16]
+    assert np.abs(moved.astype(float) - still).mean() < np.abs(noisy.astype(float) - still).mean() * 2
+    assert alike(noisy, still, 3.0)
+    assert not alike(noisy, still, 0.0)
+    assert not alike(moved, still, 3.0)
+    assert not alike(still[:32], still, 3.0)
+    assert alike(noisy.astype(np.uint16) * 257, still.astype(np.uint16) * 257, 3.0)
+
+
+def test_with_a_threshold_every_chunk_begins_with_a_painted_frame() -> None:
+    pictures = [texture(16, 16)] * 9
+    engine = Counting(2)
+    samples_of(pictures, engine, reuse=1.0, begins=lambda n: n % 3 == 0)
+    assert engine.asked == 3
+
+
+# Drafts
+
+
+@given(st.integers(2, 12), st.integers(1, 400), st.data())
+def test_what_a_draft_needs_begins_and_ends_with_painted_frames(every: int, length: int, data: st.DataObject) -> None:
+    first = data.draw(st.integers(0, 50))
+    stop = first + length
+    lo = data.draw(st.integers(first, stop - 1))
+    hi = data.draw(st.integers(lo + 1, stop))
+    draft = Draft(every)
+    begin, end = draft.reach(lo, hi, first, stop)
+    assert first <= begin <= lo
+    assert hi <= end <= stop
+    assert lo - begin < every
+    assert end - hi < every
+    assert draft.is_key(begin, first, stop)
+    assert draft.is_key(end - 1, first, stop) or draft.is_key(hi - 1, first, stop)
+    checked = [n for n in range(first, stop) if draft.is_checked(n, first, stop)]
+    assert not any(draft.is_key(n, first, stop) for n in checked)
+    assert len(checked) <= length // (every * CHECKED) + 1
+
+
+def test_a_draft_carries_what_it_does_not_paint_to_where_it_belongs() -> None:
+    pictures = [panned(i) for i in range(25)]
+    engine, carrier = Counting(4), Carrier()
+    frames = iter(samples_of(pictures, engine, draft=Draft(4)))
+    made = list(carrier(frames))
+    assert [s.index for s in made] == list(range(25))
+    assert engine.asked == 7 + 1  # every fourth, and one to compare
+    for sample, picture in zip(made, pictures, strict=True):
+        apart = np.abs(sample.output.astype(float) - (255 - picture))[4:-4, 10:-10]
+        assert apart.mean() < (0.01 if sample.index % 4 == 0 else 4)
+    assert carrier.psnr is not None
+    assert carrier.psnr > 25
+    held = np.abs(made[4].output.astype(float) - (255 - pictures[6]))[4:-4, 10:-10].mean()
+    assert held > 10  # what it would be to hold the last painted one
+
+
+def test_what_was_carried_before_is_not_carried_from() -> None:
+    pictures = [panned(i) for i in range(13)]
+    whole = {s.index: s.output for s in Carrier()(iter(samples_of(pictures, Counting(4), draft=Draft(4))))}
+    known = lambda n: whole[n] if n < 6 else None  # noqa: E731
+    again = Carrier()(iter(samples_of(pictures, Counting(4), draft=Draft(4), known=known)))
+    assert all(np.array_equal(s.output, whole[s.index]) for s in again)
+
+
+# In renders
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a clip whose middle stands still, and a model."""
+    folder = tmp_path_factory.mktemp("spared")
+    frames = [panned(min(i, 10) if i < 20 else i - 10) for i in range(34)]
+    lossless(folder / "clip.mp4", frames)
+    common: dict[str, Any] = {"cache_dir": folder / "cache"}
+    tiny: dict[str, Any] = {"dataset": {"size": "64"}, "pairing": {"name": "edges"}}
+    api.make_dataset(folder / "clip.mp4", folder / "clip.dataset", settings=tiny, **common)
+    api.train(folder / "clip.dataset", folder / "m.safetensors", settings=quick_training(2), **common)
+    return folder
+
+
+def render(place: Path, name: str, **rendering: Any) -> dict[str, Any]:
+    settings = {"rendering": {"chunk_frames": 8, **rendering}}
+    options = {"settings": settings, "cache_dir": place / name}
+    return api.stylize(place / "clip.mp4", place / "m.safetensors", place / f"{name}.mp4", **options)
+
+
+def test_a_clip_that_stands_still_costs_what_moves_and_looks_the_same(place: Path) -> None:
+    table = render(place, "still")
+    assert table["frames"] == 34
+    assert table["frames_inferred"] + table["frames_spared"] == 34
+    assert 7 <= table["frames_spared"] <= 10  # of those that stand still, but for the first of each chunk's reading
+    assert table["engine"].startswith("torch")
+
+
+@pytest.mark.parametrize("settings", [{"draft": 3}, {"draft": 5}, {"reuse": 4.0}])
+def test_a_draft_that_was_interrupted_is_finished_as_if_it_had_not_been(place: Path, settings: dict[str, Any]) -> None:
+    name = "".join(map(str, settings)) + str(next(iter(settings.values())))
+    table = render(place, name, **settings)
+    whole = (place / f"{name}.mp4").read_bytes()
+    if "draft" in settings:
+        assert table["draft_psnr"] > 10
+        assert table["frames_inferred"] < 34 * 0.6
+    [infer] = [p.parent for p in (place / name / "infer").rglob("chunk-000000.nut")]
+    for lost in ("chunk-000001", "chunk-000003"):
+        for stage in (infer, *(p.parent for p in (place / name / "render").rglob(f"{lost}.json"))):
+            for file in stage.glob(f"{lost}*"):
+                file.unlink()
+    (place / f"{name}.mp4").unlink()
+    again = render(place, name, **settings)
+    assert 0 < again["frames_inferred"] < table["frames_inferred"]
+    assert (place / f"{name}.mp4").read_bytes() == whole
+
+
+def test_a_draft_is_another_render_and_says_what_it_loses(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(place)
+    told = vidtrans("stylize", "clip.mp4", "--model", "./m.safetensors", "--draft", "4", "-o", "d.mp4").stdout
+    assert "a draft: what was carried is" in told
+    whole = vidtrans_json("stylize", "clip.mp4", "--model", "./m.safetensors", "-o", "w.mp4")
+    assert whole["frames_inferred"] > 20
+    assert (
+        vidtrans("stylize", "clip.mp4", "--model", "./m.safetensors", "--draft", "0", expect=2).stderr.count("\n") <= 4
+    )
+
+
+def test_a_model_that_remembers_makes_no_drafts(place: Path) -> None:
+    settings = quick_training(2)
+    settings["training"] |= {"memory": True}
+    api.train(place / "clip.dataset", place / "r.safetensors", settings=settings, cache_dir=place / "cache")
+    options: dict[str, Any] = {"settings": {"rendering": {"draft": 3}}, "cache_dir": place / "r"}
+    with pytest.raises(UsageError, match="paints each frame from the one before"):
+        api.stylize(place / "clip.mp4", place / "r.safetensors", place / "r.mp4", **options)
+    assert not (place / "r.mp4").exists()
