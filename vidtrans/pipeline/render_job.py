@@ -6,7 +6,6 @@ from collections.abc import Generator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from fractions import Fraction
-from functools import partial
 from itertools import repeat
 from pathlib import Path
 from typing import Literal
@@ -18,28 +17,26 @@ from vidtrans.events import Progress
 from vidtrans.files import complete
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import pairing_record
-from vidtrans.pipeline.ahead import Ahead
-from vidtrans.pipeline.background import Background, room_beside
-from vidtrans.pipeline.chunk_files import ChunkStore, ChunkWriter, RawOutputs, StateStore
+from vidtrans.pipeline.chunk_files import ChunkStore, RawOutputs, StateStore
 from vidtrans.pipeline.composer import Composer
 from vidtrans.pipeline.context import Clip, Context
 from vidtrans.pipeline.cuts import with_cuts
 from vidtrans.pipeline.delivery import Delivery
 from vidtrans.pipeline.estimate import estimate_render
+from vidtrans.pipeline.filling import Filling, num_frames
 from vidtrans.pipeline.guide import Guide
 from vidtrans.pipeline.look import Look, RenderSettings, load_engine
 from vidtrans.pipeline.mask import Mask, takes_drawing
 from vidtrans.pipeline.outputs import record, up_to_date
 from vidtrans.pipeline.plate import Scene
 from vidtrans.pipeline.stages import InferStage, RenderStage, media_libraries
-from vidtrans.rendering.chunks import Chunk, chunk_of, cut_into_chunks, spans
+from vidtrans.rendering.chunks import cut_into_chunks
 from vidtrans.rendering.directing import VERSION as DIRECTING_VERSION
 from vidtrans.rendering.directing import Directions
 from vidtrans.rendering.draft import CARRIED_VERSION, Carrier, Draft
 from vidtrans.rendering.memory import Memory
-from vidtrans.rendering.outputs import Inputs, lookback, raw_outputs
+from vidtrans.rendering.outputs import Inputs
 from vidtrans.settings import Size, Table, Time
-from vidtrans.temporal.stream import Filter, Recursive, Sample, filtered
 from vidtrans.video.clip import PAPER, Form, Frame
 from vidtrans.video.codecs import PICTURES
 from vidtrans.video.colour import eight_bit, laid
@@ -160,10 +157,11 @@ class RenderJob:
             if missing:
                 if kept is not None:
                     stack.enter_context(raw_entry.locked())
-                self._fill(engine, raw, store, states, missing)
+                Filling(self, engine, raw).fill(store, states, missing)
                 if kept is not None and all(kept.is_done(c.number) for c in shown):
                     raw_entry.finish({"frames": self.stop - self.first})
-            counts: Table = {"frames_inferred": raw.num_inferred, "frames_encoded": self._num_frames(missing)}
+            encoded = num_frames(self.chunks[n] for n in missing)
+            counts: Table = {"frames_inferred": raw.num_inferred, "frames_encoded": encoded}
             counts |= {"engine": " ".join(engine.identity[k] for k in ("engine", "precision") if k in engine.identity)}
             if raw.num_spared:
                 counts["frames_spared"] = raw.num_spared
@@ -203,7 +201,7 @@ class RenderJob:
                 stack.enter_context(raw_entry.locked())
             kept = None if self.look.record is None else ChunkStore(raw_entry, ".nut")
             raw = RawOutputs(kept, self.chunks, self.size, deep=self.depth > 8)
-            samples = stack.enter_context(closing(self._samples(engine, raw, self.first, self.stop)))
+            samples = stack.enter_context(closing(Filling(self, engine, raw).samples(self.first, self.stop)))
             compose = stack.enter_context(closing(self.composer(self.first, self.stop)))
             for sample in samples:
                 made = eight_bit(compose(sample, sample.output))
@@ -221,140 +219,8 @@ class RenderJob:
         """What puts the frames [first, stop) together."""
         return Composer(self, first, stop)
 
-    def _num_frames(self, chunks: Sequence[int]) -> int:
-        return sum(self.chunks[n].stop - self.chunks[n].first for n in chunks)
-
-    def _fill(
-        self, engine: Engine, raw: RawOutputs, store: ChunkStore, states: StateStore, missing: Sequence[int]
-    ) -> None:
-        """Render the missing chunks, in runs of neighbours, in one pass over the frames of each run."""
-        method = self.settings.make_filter()
-        total = self.stop - self.first
-        done = total - self._num_frames(missing)
-        for run, lo, hi in spans(self.chunks, missing, method.radius):
-            if isinstance(method, Recursive):
-                lo = self._take_up(method, states, run[0])
-            with closing(self._render_run(engine, raw, store, states, method, run, lo, hi)) as frames:
-                for _ in frames:
-                    done += 1
-                    self.context.report(Progress(f"rendering {self.clip.name}", done, total))
-                    self.context.stop.check()
-
-    def _render_run(
-        self,
-        engine: Engine,
-        raw: RawOutputs,
-        store: ChunkStore,
-        states: StateStore,
-        method: Filter,
-        run: Sequence[Chunk],
-        lo: int,
-        hi: int,
-    ) -> Generator[int, None, None]:
-        """Render a run of chunks from the frames [lo, hi): reading, the network, the filter and encoding side by side.
-
-        Yields each frame's number when it is handed on to be encoded.
-        """
-        wanted, room = range(run[0].first, run[-1].stop), self._room(engine)
-        with ExitStack() as stack:
-            samples = stack.enter_context(closing(Ahead(self._samples(engine, raw, lo, hi), room, "network")))
-            compose = stack.enter_context(closing(self.composer(wanted.start, wanted.stop)))
-            writer = stack.enter_context(closing(ChunkWriter(store, run, self.segment)))
-            beside = stack.enter_context(closing(Background(room)))
-
-            def finish(sample: Sample, picture: np.ndarray) -> None:
-                writer.write(sample.index, compose(sample, picture), self.delivery.stamps(sample.index))
-
-            for sample, picture in filtered(samples, method, wanted):
-                beside.put(partial(finish, sample, picture))
-                if isinstance(method, Recursive):
-                    self._keep(method, states, sample.index, beside)
-                yield sample.index
-            beside.finish()
-
-    def _room(self, engine: Engine) -> int:
-        """How many pictures may wait between the steps; 0: they take turns."""
-        return room_beside(engine.identity.get("device", "cpu"), *self.size)
-
-    def _take_up(self, method: Recursive, states: StateStore, chunk: Chunk) -> int:
-        """Give a recursive filter what it knew before a chunk; the frame from which on it has to see the clip."""
-        state = states.after(chunk.number - 1) if chunk.first > chunk.shot_first else None
-        if state is None:
-            return chunk.shot_first
-        method.resume(state)
-        return chunk.first
-
-    def _keep(self, method: Recursive, states: StateStore, frame: int, beside: Background) -> None:
-        """Keep what a filter knows at the end of a chunk, once that is written."""
-        chunk = chunk_of(self.chunks, frame)
-        if frame == chunk.stop - 1 and chunk.stop < chunk.shot_stop:
-            beside.put(partial(states.keep, chunk.number, method.state()))
-
     def segment(self, path: Path) -> ChunkFile:
         return ChunkFile(SegmentWriter(path, self.delivery.kept, self.settings.encoding))
-
-    def _samples(self, engine: Engine, raw: RawOutputs, lo: int, hi: int) -> Generator[Sample, None, None]:
-        """Frames [lo, hi) with the model's raw output: from the store where it is there, else inferred and stored."""
-        memory, draft = self.memory(), self.draft
-        first, stop = self._remembered_from(raw, lo) if memory else lo, hi
-        if self.rendering.reuse:
-            first = chunk_of(self.chunks, first).first
-        if draft:
-            first, _ = draft.reach(first, hi, *self._shot_of(first))
-            _, stop = draft.reach(lo, hi, *self._shot_of(hi - 1))
-        begin = lookback(self.pairing, first, self._shot_of(first)[0])
-        starts = {chunk.first for chunk in self.chunks}
-        with ExitStack() as stack:
-            read = Ahead(self.frames(self.size, begin, stop), self._room(engine), "frames")
-            frames = stack.enter_context(closing(read))
-            guides = stack.enter_context(closing(self._guides(lo, hi)))
-            stack.enter_context(closing(raw))
-            samples: Generator[Sample, None, None] = raw_outputs(
-                frames,
-                first,
-                self._shot_of,
-                stack.enter_context(closing(self.inputs())),
-                engine,
-                raw.known,
-                deep=self.depth > 8,
-                memory=memory,
-                draft=draft,
-                reuse=self.rendering.reuse,
-                begins=starts.__contains__,
-                spared=raw.spare,
-            )
-            samples = stack.enter_context(closing(samples))
-            if self.carrier:
-                samples = stack.enter_context(closing(self.carrier(samples)))
-            for sample in samples:
-                raw.keep(sample.index, sample.output)
-                if not lo <= sample.index < hi:
-                    continue
-                guide = next(guides)
-                yield sample if guide is None else replace(sample, guide=guide)
-
-    def _shot_of(self, frame: int) -> tuple[int, int]:
-        """The frames [first, stop) of the shot that a frame is in."""
-        chunk = chunk_of(self.chunks, frame)
-        return chunk.shot_first, chunk.shot_stop
-
-    def _remembered_from(self, raw: RawOutputs, frame: int) -> int:
-        """The frame from which on a model that remembers has to see the clip, to go on at ``frame``.
-
-        The one before the first whose output is not stored, or the first of the shot.
-        """
-        chunk = chunk_of(self.chunks, frame)
-        while not raw.holds(frame) and chunk.first > chunk.shot_first:
-            frame = chunk.first - 1
-            chunk = self.chunks[chunk.number - 1]
-        return frame if raw.holds(frame) else chunk.first
-
-    def _guides(self, start: int, stop: int) -> Generator[np.ndarray | None, None, None]:
-        """What guides the filter at the frames [start, stop), where they do not do it themselves."""
-        if self.guide is None:
-            yield from repeat(None, stop - start)
-        else:
-            yield from self.guide.pictures(self.size, start, stop, self.context)
 
     def form(self, size: tuple[int, int]) -> Form:
         """In what form the source is read, at a size, (width, height)."""

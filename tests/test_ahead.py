@@ -1,0 +1,153 @@
+"""Steps of a pipeline side by side: in order, no further ahead than there is room, and gone when they are closed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chain import quick_training
+from clips import moving_frames
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from shoot import lossless
+
+from vidtrans.errors import Interrupted, MediaError
+from vidtrans.events import Event, Progress, Stop
+from vidtrans.pipeline import api, background
+from vidtrans.pipeline.ahead import Ahead
+from vidtrans.pipeline.background import room_beside, room_for
+from vidtrans.video.reader import ClipReader
+
+ROOMS = st.sampled_from([0, 1, 2, 7])
+
+
+def own_threads() -> list[str]:
+    return [t.name for t in threading.enumerate() if t.name.startswith("vidtrans-")]
+
+
+@given(st.lists(st.integers(), max_size=30), ROOMS)
+@settings(deadline=None)
+def test_all_comes_in_order(items: list[int], room: int) -> None:
+    with closing(Ahead((i for i in items), room, "test")) as ahead:
+        assert list(ahead) == items
+        assert next(ahead, None) is None
+    assert not own_threads()
+
+
+@given(st.integers(0, 20), ROOMS)
+@settings(deadline=None)
+def test_what_is_raised_is_raised_where_it_was(count: int, room: int) -> None:
+    def source() -> Generator[int, None, None]:
+        yield from range(count)
+        raise MediaError("clip", "broken", "")
+
+    with closing(Ahead(source(), room, "test")) as ahead:
+        assert [next(ahead) for _ in range(count)] == list(range(count))
+        with pytest.raises(MediaError, match="broken"):
+            next(ahead)
+    assert not own_threads()
+
+
+@given(st.integers(0, 12), st.integers(1, 5))
+@settings(deadline=None, max_examples=30)
+def test_it_is_never_further_ahead_than_there_is_room_and_closes_its_source(taken: int, room: int) -> None:
+    made, closed = [], []
+
+    def source() -> Generator[int, None, None]:
+        try:
+            for number in range(1000):
+                made.append(number)
+                yield number
+        finally:
+            closed.append(threading.current_thread().name)
+
+    ahead = Ahead(source(), room, "test")
+    for _ in range(taken):
+        next(ahead)
+        assert len(made) <= taken + room + 1
+    ahead.close()
+    ahead.close()
+    assert len(made) <= taken + room + 1
+    assert closed == (["vidtrans-test"] if taken else [])  # a generator that was not begun has nothing to end
+    assert not own_threads()
+
+
+def test_on_two_cores_steps_take_turns_with_a_network_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background, "cores", lambda: 2)
+    assert room_beside("cpu", 256, 256) == 0
+    assert room_beside("cuda", 256, 256) == room_for(256, 256) == 32
+    monkeypatch.setattr(background, "cores", lambda: 8)
+    assert room_beside("cpu", 7680, 4320) == 2
+
+
+# Renders
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("ahead")
+    lossless(folder / "clip.mp4", moving_frames(30, shots=(0, 12)))
+    common: dict[str, Any] = {"cache_dir": folder / "cache"}
+    api.make_dataset(folder / "clip.mp4", folder / "clip.dataset", settings={"dataset": {"size": "48"}}, **common)
+    api.train(folder / "clip.dataset", folder / "m.safetensors", settings=quick_training(2), **common)
+    return folder
+
+
+def render(place: Path, name: str, cores: int, monkeypatch: pytest.MonkeyPatch, temporal: str, **more: Any) -> bytes:
+    monkeypatch.setattr(background, "cores", lambda: cores)
+    tables = {"rendering": {"chunk_frames": 7}, "temporal": {"name": temporal}}
+    output = place / f"{name}.mp4"
+    api.stylize(place / "clip.mp4", place / "m.safetensors", output, settings=tables, cache_dir=place / name, **more)
+    return output.read_bytes()
+
+
+@pytest.mark.parametrize("temporal", ["off", "window", "causal"])
+def test_side_by_side_the_result_is_the_same(place: Path, monkeypatch: pytest.MonkeyPatch, temporal: str) -> None:
+    turns = render(place, f"turns-{temporal}", 1, monkeypatch, temporal)
+    assert render(place, f"beside-{temporal}", 16, monkeypatch, temporal) == turns
+    assert not own_threads()
+
+
+@pytest.mark.parametrize("temporal", ["window", "causal"])
+def test_stopped_side_by_side_and_gone_on_with_in_turns(
+    place: Path, monkeypatch: pytest.MonkeyPatch, temporal: str
+) -> None:
+    stop = Stop()
+
+    def after_some(event: Event) -> None:
+        if isinstance(event, Progress) and event.task.startswith("rendering") and event.done >= 17:
+            stop.request(130)
+
+    whole = render(place, f"whole-{temporal}", 1, monkeypatch, temporal)
+    name = f"stopped-{temporal}"
+    with pytest.raises(Interrupted):
+        render(place, name, 16, monkeypatch, temporal, report=after_some, stop=stop)
+    assert not own_threads()
+    assert not (place / f"{name}.mp4").exists()
+    assert list((place / name).rglob("chunk-000000.json"))
+    assert render(place, name, 1, monkeypatch, temporal) == whole
+
+
+def test_what_breaks_in_a_thread_is_told_as_it_would_be(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    render(place, "warm", 1, monkeypatch, "off")  # the index is known: only rendering reads from here on
+    frames = ClipReader.frames
+
+    def breaking(self: ClipReader, *arguments: Any) -> Generator[Any, None, None]:
+        for frame in frames(self, *arguments):
+            if frame.index == 9:
+                raise MediaError("clip.mp4", "damaged after frame 8", "repair it")
+            yield frame
+
+    monkeypatch.setattr(ClipReader, "frames", breaking)
+    for stage in ("render", "infer"):
+        for part in (place / "warm" / stage).rglob("chunk-*"):
+            part.unlink()
+    (place / "warm.mp4").unlink()
+    with pytest.raises(MediaError, match="damaged after frame 8"):
+        render(place, "warm", 16, monkeypatch, "off")
+    assert not own_threads()
+    assert not (place / "warm.mp4").exists()
