@@ -19,6 +19,8 @@ from vidtrans.errors import DeviceError
 from vidtrans.inference.device import Device, Precision, out_of_memory, resolve_precision, torch_dtype
 from vidtrans.inference.engine import pad_to_multiple, with_history, with_plate
 from vidtrans.inference.packed import can_pack, pack
+from vidtrans.inference.tiles import Whole, smaller, tiled
+from vidtrans.networks.init import painter_of
 from vidtrans.networks.memory import Remembering
 from vidtrans.networks.plate import Plated
 from vidtrans.video.picture import resize
@@ -69,7 +71,10 @@ class TorchEngine:
     """Runs a generator that has ``multiple``; pads its input by mirroring and cuts the padding off again.
 
     One that paints on a plate gets it beside the input. One that remembers takes one picture at a time, with or
-    without a history beside it. Raises UsageError where this engine cannot be had here.
+    without a history beside it. Where memory does not do, fewer pictures go through at once, and one in tiles. Raises
+    UsageError where this engine cannot be had here.
+
+    ``tile`` is the longest side in pixels of the last picture's tiles, None when it went through whole.
     """
 
     name: ClassVar[str] = "torch"
@@ -86,6 +91,11 @@ class TorchEngine:
         network: Any = fold_norm(copy.deepcopy(generator).eval())
         network = network.to(device.torch, self._dtype).to(memory_format=torch.channels_last)
         self._together: int | None = None
+        self.tile: int | None = None
+        self._sides: dict[tuple[int, int], int] = {}  # what tiles fit, by the height and width of the picture
+        self._whole = [m for m in network.modules() if isinstance(m, Whole)]
+        # A reel's pictures are stretched over what the network sees, which would be the tile.
+        self._whole_only = getattr(painter_of(generator), "reel", None) is not None
         self.identity = {
             "engine": self.name,
             "torch": torch.__version__.partition("+")[0],
@@ -95,6 +105,8 @@ class TorchEngine:
             "threads": str(torch.get_num_threads()) if device.kind == "cpu" else "",
         }
         self._network = self._prepared(network)
+        if self._whole and self._network is not network:
+            self._whole_only = True  # the modules are not what runs, and could not be told the picture's statistics
 
     def _resolve(self, precision: str) -> Precision:
         """The precision that was asked for, as this engine has it."""
@@ -117,9 +129,9 @@ class TorchEngine:
     def predict(self, shown: Tensor) -> Tensor:
         """(N, C, H, W) float32 in [-1, 1] → (N, 3, H, W) float32, on the device, as the network made it.
 
-        Raises DeviceError when memory does not do.
+        Raises DeviceError when memory does not do even for tiles.
         """
-        height, width = shown.shape[2:]
+        given, (height, width) = shown, shown.shape[2:]
         if self._plate is not None:
             plate = torch.from_numpy(resize(self._plate, width, height)).to(shown).permute(2, 0, 1) / 127.5 - 1
             shown = torch.cat([shown, plate.expand(len(shown), -1, -1, -1)], dim=1)
@@ -128,12 +140,14 @@ class TorchEngine:
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise
-        raise self._no_room()
+        if len(given) == 1:
+            raise self._no_room()
+        return torch.cat([self.predict(one) for one in given.split(1)])
 
     def __call__(self, inputs: np.ndarray, *, deep: bool = False) -> np.ndarray:
         """(N, H, W, C) uint8 or uint16 → (N, H, W, 3) uint8, or uint16 if ``deep``.
 
-        Raises DeviceError when memory does not do for one picture.
+        Raises DeviceError when memory does not do for one picture even in tiles.
         """
         height, width = inputs.shape[1:3]
         inputs = with_plate(inputs, self._plate) if self._remembers is None else with_history(inputs, self._remembers)
@@ -172,7 +186,27 @@ class TorchEngine:
         return DeviceError(self.device.name, "out of memory for one frame", "use a smaller --size, or --device cpu")
 
     def _through(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) float32 → (N, 3, H, W) float32."""
+        """(N, C, H, W) float32, sides multiples → (N, 3, H, W) float32; a single picture in tiles if it has to be.
+
+        Raises DeviceError when memory does not do for the smallest.
+        """
+        height, width = x.shape[2:]
+        while True:
+            self.tile = self._sides.get((height, width))
+            try:
+                if self.tile is None:
+                    return self._piece(x)
+                return tiled(self._piece, x, self.tile, self.multiple, self._whole)
+            except RuntimeError as error:
+                if len(x) > 1 or not out_of_memory(error):
+                    raise
+            side = None if self._whole_only else smaller(self.tile or max(height, width), self.multiple)
+            if side is None:
+                raise self._no_room()
+            self._sides[height, width] = side  # and keep to what fits
+
+    def _piece(self, x: Tensor) -> Tensor:
+        """A whole picture or a tile: (N, C, H, W) float32, sides multiples → (N, 3, H, W) float32."""
         made: Tensor = self._network(x.to(self._dtype, memory_format=torch.channels_last)).to(torch.float32)
         return made
 

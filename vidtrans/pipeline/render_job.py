@@ -165,6 +165,9 @@ class RenderJob:
             counts |= {"engine": " ".join(engine.identity[k] for k in ("engine", "precision") if k in engine.identity)}
             if raw.num_spared:
                 counts["frames_spared"] = raw.num_spared
+            if tile := getattr(engine, "tile", None):
+                counts["tile"] = tile
+                self.context.note(f"memory did not do for whole frames: they were painted in tiles of {tile} pixels")
             if self.carrier and (psnr := self.carrier.psnr) is not None:
                 counts["draft_psnr"] = round(psnr, 2)
             # Another run may have put something there meanwhile.

@@ -1,0 +1,286 @@
+"""A picture in tiles: it is the one that the whole gives, has no seams, and no frame is lost for want of memory."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from clips import scene
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from vidtrans.errors import DeviceError
+from vidtrans.inference import tiles
+from vidtrans.inference.device import Device
+from vidtrans.inference.packed import can_pack
+from vidtrans.inference.tiles import SMALLEST, recorded, smaller, starts, tiled
+from vidtrans.inference.torch_engine import TorchEngine
+from vidtrans.model import find_model, load_generator
+from vidtrans.networks.init import build_generator, initialise
+
+CPU = Device("cpu", "cpu")
+INSTANCE = {"channels": 8, "blocks": 2, "norm": "instance"}
+MULTIPLES = st.sampled_from([2, 16, 64, 256])
+CELLS = st.integers(1, 40)
+
+
+def generator_of(name: str, table: dict[str, Any], channels: int = 3) -> Any:
+    generator = build_generator(name, table, channels)
+    initialise(generator, 0)
+    return generator.eval()
+
+
+def engine_with_room(generator: Any, pixels: int, precision: str = "fp32", batch: int | None = None) -> TorchEngine:
+    """An engine whose device runs out of memory for more pixels than these at once, of all pictures together."""
+    engine = TorchEngine(generator, CPU, precision, batch)
+    network: Any = engine._network
+
+    def small_device(x: Tensor) -> Tensor:
+        if x.shape[0] * x.shape[2] * x.shape[3] > pixels:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        made: Tensor = network(x)
+        return made
+
+    engine._network = small_device
+    return engine
+
+
+def drawing(width: int, height: int, channels: int) -> np.ndarray:
+    """(1, H, W, channels) uint8: lines, as a pairing draws them."""
+    lines = cv2.Canny(scene(width, height, 1), 40, 120)
+    return np.repeat(lines[None, ..., None], channels, axis=3)
+
+
+def seams(length: int, tile: int, multiple: int) -> list[int]:
+    """Pixels before which a tile begins or ends, or the passing from one into the next does, or is halfway."""
+    at = starts(length, tile, multiple)
+    found: set[int] = set()
+    for start, before in zip(at[1:], at, strict=False):
+        overlap = before + tile - start
+        found |= {start + overlap * eighth // 8 for eighth in (0, 3, 4, 5, 8)}
+    return sorted(found - {0, length})
+
+
+def steps(picture: np.ndarray, axis: int) -> np.ndarray:
+    """For each line between two rows (axis 0) or columns (1), how much they differ in the mean."""
+    apart = np.abs(np.diff(picture.astype(float), axis=axis))
+    return apart.mean(axis=(1 - axis, 2))
+
+
+def psnr(one: np.ndarray, other: np.ndarray) -> float:
+    return float(10 * np.log10(255**2 / max(np.mean((one.astype(float) - other) ** 2), 1e-9)))
+
+
+@given(CELLS, CELLS, MULTIPLES)
+def test_tiles_cover_a_length_lie_within_it_and_overlap(length: int, tile: int, multiple: int) -> None:
+    length, tile = length * multiple, min(length, tile) * multiple
+    at = starts(length, tile, multiple)
+    assert (at[0], at[-1] + tile) == (0, length)
+    least = tile // 2 if tile <= multiple else min(multiple, tile // 2)
+    assert all(0 < b - a <= tile - least for a, b in itertools.pairwise(at))
+    assert tile <= multiple or all(start % multiple == 0 for start in at)
+
+
+@given(st.integers(1, 4000), MULTIPLES)
+def test_sides_halve_down_to_the_smallest_tile(longest: int, multiple: int) -> None:
+    sides = []
+    side: int | None = longest
+    while (side := smaller(side, multiple)) is not None:
+        sides.append(side)
+    assert all(side % multiple == 0 and SMALLEST <= side < longest for side in sides)
+    assert sides == sorted(set(sides), reverse=True)
+    if longest > 2 * SMALLEST:
+        assert sides[-1] == max(SMALLEST, multiple) or sides[-1] < longest <= 2 * multiple
+
+
+@given(st.integers(1, 700), st.integers(1, 700), st.sampled_from([64, 128, 256]), st.integers(0, 99))
+@settings(max_examples=30, deadline=None)
+def test_tiles_of_equal_size_weigh_one_together_at_every_pixel(height: int, width: int, side: int, seed: int) -> None:
+    height, width = (length + -length % 16 for length in (height, width))
+    x = torch.rand(1, 1, height, width, generator=torch.Generator().manual_seed(seed))
+    sizes: list[torch.Size] = []
+
+    def seen(tile: Tensor) -> Tensor:
+        sizes.append(tile.shape[2:])
+        return tile
+
+    assert torch.equal(tiled(seen, x, side, 16), x)  # to the bit
+    assert set(sizes) == {(min(side, height), min(side, width))}
+
+    calls = itertools.count()
+    own = torch.eye(len(sizes))[..., None, None]  # a channel for each tile
+    shares = tiled(lambda tile: own[next(calls), None].expand(-1, -1, *tile.shape[2:]), x, side, 16)
+    assert shares.min() >= 0
+    assert torch.allclose(shares.sum(1, keepdim=True), torch.ones_like(x), atol=1e-6)
+    steepest = max(float(shares.diff(dim=d).abs().max()) for d in (-2, -1) if shares.shape[d] > 1)
+    assert steepest < 0.2  # from one tile to the next in no less than 16 pixels
+
+
+def test_tiles_go_by_what_the_whole_picture_holds() -> None:
+    whole = [
+        ("residual", {**INSTANCE, "squeeze": True}),
+        ("warp-mix", {"channels": 8}),
+        ("spade", {"channels": 4, "upsamplings": 3, "norm": "instance"}),
+        ("unet-64", {"channels": 4, "norm": "instance"}),
+    ]
+    for name, table in whole:
+        generator = generator_of(name, table)
+        looking = [m for m in generator.modules() if isinstance(m, tiles.Whole)]
+        x = torch.rand(2, 3, 64, 128) * 2 - 1
+        with torch.inference_mode():
+            with recorded(looking) as found:
+                wanted = generator(x)
+            with tiles.given(found):
+                assert torch.allclose(generator(x), wanted, atol=1e-4)
+                other = generator(x * 0.3 + 0.5)
+            assert len(found) == len(looking) > 0
+            own = generator(x * 0.3 + 0.5)
+        assert not torch.allclose(other, own, atol=1e-3)
+        assert not any("forward" in vars(m) for m in looking)
+
+
+def test_the_bundled_model_has_no_seams() -> None:
+    path = find_model("flower")
+    assert path is not None
+    generator, record = load_generator(path)
+    shown = drawing(600, 380, record.in_channels)
+    engine = engine_with_room(generator, 260 * 260)
+    made, whole = engine(shown)[0], TorchEngine(generator, CPU, "fp32")(shown)[0]
+    assert engine.tile == 256
+    assert psnr(made, whole) > 36
+    assert_no_seams(made, whole, engine)
+
+
+def assert_no_seams(made: np.ndarray, whole: np.ndarray, engine: TorchEngine) -> None:
+    """At seams, neighbouring pixels do not differ more than they do there in the whole picture, but as elsewhere."""
+    assert engine.tile is not None
+    for axis, length in enumerate(made.shape[:2]):
+        padded = length + -length % engine.multiple
+        lines = [s - 1 for s in seams(padded, min(padded, engine.tile), engine.multiple) if s < length]
+        more = steps(made, axis) / steps(whole, axis)
+        assert more[lines].mean() < 1.05 * np.delete(more, lines).mean()
+        assert more[lines].max() < 1.5
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_network_that_norms_each_picture_has_no_seams_and_its_colours(precision: str) -> None:
+    if precision == "bf16" and not can_pack(CPU, "bf16"):
+        pytest.skip("this processor has no bf16")
+    generator = generator_of("residual", INSTANCE)
+    frame = scene(560, 320, 0)
+    frame[:, 280:] //= 4  # halves so unlike that tiles by themselves would differ
+    plain = TorchEngine(generator, CPU, precision)
+    whole = plain(frame[None])[0]
+    engine = engine_with_room(generator, 260 * 260, precision)
+    made = engine(frame[None])[0]
+    assert engine.tile == 256
+    assert_no_seams(made, whole, engine)
+    alone = engine_with_room(generator, 260 * 260, precision)
+    alone._whole = []  # each tile by its own statistics
+    assert psnr(made, whole) > psnr(alone(frame[None])[0], whole) + 3
+
+
+def test_the_batch_is_halved_first_then_the_picture_and_no_frame_is_lost() -> None:
+    generator = generator_of("unet-small", {"channels": 8})
+    frames = np.stack([scene(320, 300, seed) for seed in range(5)])
+    wanted = TorchEngine(generator, CPU, "fp32")(frames)
+    halved = engine_with_room(generator, 320 * 304, batch=4)
+    halved._together = None  # as where convolutions are not packed
+    assert np.abs(halved(frames).astype(int) - wanted).max() <= 1
+    assert (halved.batch, halved.tile) == (1, None)
+    engine = engine_with_room(generator, 256 * 256, batch=4)
+    engine._together = None
+    made = engine(frames)
+    assert made.shape == wanted.shape
+    assert engine.tile == 256
+    assert all(psnr(one, other) > 30 for one, other in zip(made, wanted, strict=True))
+
+
+def test_floats_are_tiled_as_pictures_are() -> None:
+    generator = generator_of("unet-small", {"channels": 8})
+    frames = np.stack([scene(330, 300, seed) for seed in range(2)])
+    shown = torch.from_numpy(frames).permute(0, 3, 1, 2) / 127.5 - 1
+    engine = engine_with_room(generator, 256 * 256)
+    made = engine.predict(shown)
+    assert engine.tile == 256
+    pictures = ((made + 1) * 127.5).round().clamp(0, 255).permute(0, 2, 3, 1).numpy()
+    assert np.abs(pictures - engine(frames)).max() <= 1
+
+
+def test_what_fits_is_kept_to_for_pictures_of_that_size() -> None:
+    engine = engine_with_room(generator_of("unet-small", {"channels": 8}), 256 * 256)
+    tried: list[tuple[int, ...]] = []
+    network = engine._network
+
+    def watched(x: Tensor) -> Tensor:
+        tried.append(tuple(x.shape[2:]))
+        return network(x)
+
+    engine._network = watched
+    large, small = scene(528, 288, 0)[None], scene(64, 64, 0)[None]
+    engine(large)
+    first = list(dict.fromkeys(tried))
+    assert first[-1] == (256, 256)
+    tried.clear()
+    engine(large)
+    assert set(tried) == {(256, 256)}
+    engine(small)
+    assert engine.tile is None
+    engine(large)
+    assert engine.tile == 256
+
+
+@pytest.mark.parametrize(
+    ("of", "size"),
+    [
+        (lambda: generator_of("unet-small", {"channels": 8}), (320, 320)),
+        (lambda: generator_of("unet-small", {"channels": 8}), (256, 256)),
+        (lambda: generator_of("unet-512", {"channels": 4}), (300, 500)),
+    ],
+)
+def test_where_the_smallest_tile_does_not_fit_it_is_a_device_error(
+    of: Callable[[], nn.Module], size: tuple[int, int]
+) -> None:
+    engine = engine_with_room(of(), 255 * 255)
+    with pytest.raises(DeviceError, match="out of memory for one frame"):
+        engine(scene(*size, 0)[None])
+    with pytest.raises(DeviceError, match="--size"):
+        engine.predict(torch.zeros(2, 3, *size))
+
+
+def test_what_shows_the_network_where_it_is_in_the_picture_is_not_tiled() -> None:
+    reel = generator_of("warp-mix", {"channels": 8, "clock": 2, "reel": 2}, channels=5)
+    with pytest.raises(DeviceError):
+        engine_with_room(reel, 256 * 256)(np.zeros((1, 320, 320, 5), np.uint8))
+    clock = generator_of("warp-mix", {"channels": 8, "clock": 2}, channels=5)
+    engine = engine_with_room(clock, 256 * 256)
+    assert engine(np.zeros((1, 320, 320, 5), np.uint8)).shape == (1, 320, 320, 3)
+    assert engine.tile == 256
+
+
+class OtherEngine(TorchEngine):
+    """Runs the network by other means, which no module's statistics reach."""
+
+    def _prepared(self, network: nn.Module) -> Callable[[Tensor], Tensor]:
+        def run(x: Tensor) -> Tensor:
+            if x.shape[2] * x.shape[3] > 256 * 256:
+                raise torch.OutOfMemoryError("no room")
+            made: Tensor = network(x)
+            return made
+
+        return run
+
+
+def test_other_engines_tile_what_needs_no_statistics() -> None:
+    frame = scene(320, 256, 0)[None]
+    engine = OtherEngine(generator_of("residual", {**INSTANCE, "norm": "batch"}), CPU, "fp32")
+    assert engine(frame).shape == frame.shape
+    assert engine.tile == 256
+    with pytest.raises(DeviceError):
+        OtherEngine(generator_of("residual", INSTANCE), CPU, "fp32")(frame)

@@ -1,0 +1,137 @@
+"""A picture in overlapping tiles, one after the other through the network: for when memory does not do for the whole.
+
+Tiles begin where the network's own grid has a cell, so that a pixel falls on the same place of it as in the whole
+picture; a tile of no more than one cell is the exception, for it could not overlap. What a network cannot see beyond a
+tile's rim shows most at the rim, so the rim is cut away, and between two tiles one passes smoothly into the other.
+
+Some layers look at the whole picture: instance norms, and squeeze and excitation. Were each tile left to its own
+statistics, its colours would differ from its neighbour's. So the picture goes through once as a small one, of a tile's
+size, and the tiles take over what it found. Self-attention cannot be had so: each tile attends within itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vidtrans.networks.parts import Squeeze
+
+SMALLEST = 256  # pixels; below it, a tile is more rim than picture
+OVERLAP = 128  # pixels: the bundled model's tiles of 256 are then 46 dB from the whole picture; with 96, 35 dB
+Whole = nn.InstanceNorm2d | Squeeze  # what looks at the whole picture
+Found = dict[nn.Module, tuple[Tensor, Tensor]]  # mean and variance, (N, C) float32, of what goes in
+
+
+def smaller(side: int, multiple: int) -> int | None:
+    """The next smaller side of tiles, a multiple; None where that would be below ``SMALLEST``, or no smaller."""
+    half = max(SMALLEST, side // 2)
+    half += -half % multiple
+    return half if half < side else None
+
+
+def starts(length: int, tile: int, multiple: int) -> list[int]:
+    """Where tiles begin that cover a length evenly, ``OVERLAP`` or more overlapping; both sizes are multiples."""
+    if tile >= length:
+        return [0]
+    grid = multiple if tile > multiple else 1
+    overlap = max(grid, min(OVERLAP, tile // 2) // grid * grid)
+    count = -(-(length - overlap) // (tile - overlap))
+    return [(length - tile) * i // (count - 1) // grid * grid for i in range(count)]
+
+
+def ramp(overlap: int) -> Tensor:
+    """The share of the later of two tiles where they overlap, (overlap,) float32: it rises in the middle quarter."""
+    rim = 3 * overlap // 8
+    t = (torch.arange(overlap, dtype=torch.float64) - rim + 0.5) / (overlap - 2 * rim)
+    t = t.clamp(0, 1)
+    return (t * t * (3 - 2 * t)).to(torch.float32)
+
+
+def joined(parts: Iterable[Tensor], at: Sequence[int], length: int, side: int) -> Tensor:
+    """Parts of equal size → one tensor of that length along ``side``, 2 (rows) or 3 (columns).
+
+    Each fades into what there is, so that the weights add up to one whatever the rounding: where all parts agree,
+    nothing changes.
+    """
+    whole: Tensor | None = None
+    end = 0
+    for start, part in zip(at, parts, strict=True):
+        if whole is None:
+            whole = part.new_empty([*part.shape[:side], length, *part.shape[side + 1 :]])
+        overlap, size = end - start, part.shape[side]
+        share = ramp(overlap).to(part.device).reshape([-1] + [1] * (3 - side))
+        whole.narrow(side, start, overlap).lerp_(part.narrow(side, 0, overlap), share)
+        whole.narrow(side, end, size - overlap).copy_(part.narrow(side, overlap, size - overlap))
+        end = start + size
+    assert whole is not None
+    return whole
+
+
+def tiled(
+    network: Callable[[Tensor], Tensor], x: Tensor, side: int, multiple: int, whole: Sequence[Whole] = ()
+) -> Tensor:
+    """(N, C, H, W) → (N, 3, H, W) as ``network`` makes it, in tiles of at most ``side`` pixels a side.
+
+    H, W and ``side`` are multiples. ``whole`` is what of the network looks at the whole picture.
+    """
+    height, width = x.shape[2:]
+    tall, wide = min(height, side), min(width, side)
+    rows, columns = starts(height, tall, multiple), starts(width, wide, multiple)
+
+    def strip(top: int) -> Tensor:
+        parts = (network(x[:, :, top : top + tall, left : left + wide]) for left in columns)
+        return joined(parts, columns, width, 3)
+
+    found: Found = {}
+    if whole:
+        with recorded(whole) as found:
+            network(F.interpolate(x, (tall, wide), mode="area"))
+    with given(found):
+        return joined(map(strip, rows), rows, height, 2)
+
+
+@contextmanager
+def recorded(modules: Iterable[nn.Module]) -> Iterator[Found]:
+    """What these modules see in it, filled as they run."""
+    found: Found = {}
+
+    def look(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        variance, mean = torch.var_mean(inputs[0].to(torch.float32), (2, 3), correction=0)
+        found[module] = mean, variance
+
+    with ExitStack() as stack:
+        for module in modules:
+            stack.callback(module.register_forward_pre_hook(look).remove)
+        yield found
+
+
+@contextmanager
+def given(found: Found) -> Iterator[None]:
+    """In it, modules go by what was found, whatever they see."""
+    with ExitStack() as stack:
+        for module, (mean, variance) in found.items():
+            vars(module)["forward"] = _by(module, mean, variance)
+            stack.callback(vars(module).pop, "forward")
+        yield
+
+
+def _by(module: Any, mean: Tensor, variance: Tensor) -> Callable[[Tensor], Tensor]:
+    def squeeze(x: Tensor) -> Tensor:
+        weighed: Tensor = x * module.weigh(mean.to(x.dtype)[..., None, None])
+        return weighed
+
+    def norm(x: Tensor) -> Tensor:
+        # Weights as the statistics are, whatever the pictures: this is what torch takes together.
+        weight, bias = (None if p is None else p.to(mean.dtype) for p in (module.weight, module.bias))
+        made = [
+            F.batch_norm(p, m, v, weight, bias, False, 0.0, module.eps)
+            for p, m, v in zip(x.split(1), mean, variance, strict=True)
+        ]
+        return made[0] if len(made) == 1 else torch.cat(made)
+
+    return squeeze if isinstance(module, Squeeze) else norm
