@@ -33,6 +33,7 @@ COMMANDS = {
     "preset": ("vidtrans.cli.library:preset", "List and show presets."),
     "cache": ("vidtrans.cli.library:cache", "List and clean what is kept between runs."),
     "doctor": ("vidtrans.cli.start:doctor", "Is everything here that a render needs?"),
+    "bench": ("vidtrans.cli.start:bench", "How fast it is here, step by step, and what holds it up."),
 }
 
 

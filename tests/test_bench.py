@@ -1,0 +1,111 @@
+"""``vidtrans bench``: every step has a rate, the slowest is named, nothing stays. How fast it is, no test can say."""
+
+from __future__ import annotations
+
+import json
+import sys
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chain import refuse, said, said_json, snapshot, vidtrans, vidtrans_json
+from clips import decode
+
+from vidtrans.inference import ENGINES
+from vidtrans.pipeline.bench_clip import pictures, write_clip
+
+FLAGS = ("--size", 64, "--frames", 4, "--device", "cpu")
+STEPS = ["decode", "input", "engine", "flow", "filter", "encode"]
+
+
+def check(table: dict[str, Any]) -> None:
+    """All parts are there, with rates that are some."""
+    assert list(table["steps"]) == STEPS
+    assert list(table["together"]) == ["filter_with_flow", "stylize", "stylize_unfiltered"]
+    assert table["steps"]["engine"] == table["engines"][table["auto"]]
+    for part in ("steps", "engines", "together"):
+        for name, rate in table[part].items():
+            assert 0 < rate["slowest"] <= rate["fps"] <= rate["fastest"], name
+    slowest = min(table["steps"].values(), key=lambda rate: rate["fps"])
+    assert table["steps"][table["bottleneck"]] == slowest
+
+
+def test_every_step_has_a_rate_and_the_slowest_is_named(tiny_model: Path) -> None:
+    table = vidtrans_json("bench", "--model", tiny_model, *FLAGS)
+    check(table)
+    assert (table["frames"], table["output"], table["model"]) == (4, None, "tiny")
+    assert (table["source_size"], table["working_size"]) == ([1280, 720], [114, 64])
+    assert table["machine"]["device"] == "cpu"
+    assert table["machine"]["cpu"]
+    assert {*table["engines"], *table["skipped"]} == set(ENGINES)
+    assert "torch" in table["engines"]
+    assert "--all" in table["skipped"]["compile"]
+    assert list(Path().iterdir()) == []
+
+
+def test_a_person_gets_a_table_and_it_leaves_nothing_behind(
+    tiny_model: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    temporary = tmp_path_factory.mktemp("temporary")
+    done = vidtrans("bench", "--model", tiny_model, *FLAGS, env={"TMPDIR": str(temporary), "COLUMNS": "80"})
+    lines = done.stdout.splitlines()
+    for label in ("decode 1280x720", "engine torch (auto)", "flow, both ways", "stylize --temporal off"):
+        (row,) = [line for line in lines if line.strip().startswith(label)]
+        assert len(row) <= 80
+        assert "…" not in row
+    assert sum(line.rstrip().endswith("bottleneck") for line in lines) == 1
+    assert lines[-1].startswith("the bottleneck is ")
+    assert lines[-1].endswith("auto takes engine torch")
+    assert list(temporary.iterdir()) == []
+    assert list(Path().iterdir()) == []
+
+
+def test_the_identity_model_and_larger_sizes(capsys: pytest.CaptureFixture[str]) -> None:
+    table = said_json(capsys, "bench", "--model", "identity", "--size", 724, "--frames", 2)
+    check(table)
+    assert list(table["engines"]) == ["identity"]
+    assert table["source_size"] == table["working_size"] == [1288, 724]
+
+
+def test_the_project_file_changes_nothing(tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("vidtrans.toml").write_text('[rendering]\nsize = "32"\n[encoding]\ncodec = "ffv1"\n')
+    before = snapshot(Path())
+    table = said_json(capsys, "bench", "--model", tiny_model, *FLAGS)
+    assert table["working_size"] == [114, 64]
+    assert snapshot(Path()) == before
+
+
+def test_engines_that_cannot_be_had_are_left_out_and_why_is_said(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    assert "ONNX Runtime is not installed" in said(capsys, 0, "bench", "--model", tiny_model, *FLAGS)
+
+
+def test_a_dry_run_measures_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    table = said_json(capsys, "bench", "--dry-run")
+    assert table["dry_run"]
+    assert "steps" not in table
+    assert list(Path().iterdir()) == []
+
+
+def test_mistakes_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "no model of this name" in refuse(capsys, 3, "bench", "--model", "nosuch")
+    assert "no such device" in refuse(capsys, 2, "bench", "--device", "toaster")
+    refuse(capsys, 2, "bench", "--frames", 1)
+    table = json.loads(vidtrans("bench", "--model", "nosuch", "--json", expect=3).stdout)
+    assert table["exit_status"] == 3
+    assert "nosuch" in table["error"]
+
+
+def test_the_clip_moves_and_is_the_same_each_time() -> None:
+    frames = list(pictures(128, 72, 4))
+    assert all((a == b).all() for a, b in zip(frames, pictures(128, 72, 4), strict=True))
+    assert all((a != b).mean() > 0.5 for a, b in pairwise(frames))
+    path = write_clip(Path("a.mp4"), 72, 4)
+    pts, base, decoded = decode(path)
+    assert [p * base * 25 for p in pts] == [0, 1, 2, 3]
+    assert decoded[0].shape == (72, 128, 3)
+    assert [p.name for p in Path().iterdir()] == ["a.mp4"]
+    assert write_clip(Path("b.mp4"), 72, 4).read_bytes() == path.read_bytes()

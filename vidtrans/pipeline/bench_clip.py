@@ -1,0 +1,66 @@
+"""The clip that ``bench`` measures on: as much to see, to follow and to encode as a hand-held camera gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from vidtrans.video.encoder import PictureFormat, SegmentWriter
+from vidtrans.video.encoding import EncodingSettings
+from vidtrans.video.join import Timing, join
+
+RATE = Fraction(25)
+OCTAVES = (4, 12, 36, 108)  # patches of the texture along its short side
+FADE = 0.5  # of each finer set beside the one before: with more of it a network finds lines everywhere
+GRAIN = 2.0  # σ in 8-bit levels
+PACE = 1 / 240  # of the short side, by which the camera moves in a frame: 3 pixels of 720
+ORBIT = 1 / 12  # the radius of its way: it comes round, and a clip may be of any length
+
+
+def write_clip(path: Path, short_side: int, frames: int) -> Path:
+    """Write an MP4 of so many frames of 16:9, in H.264, which takes even sizes only; the same each time."""
+    size = (2 * round(short_side * 8 / 9), 2 * (short_side // 2))
+    segment = path.with_suffix(".nut")
+    form = PictureFormat(*size, Fraction(1), 1 / RATE, RATE)
+    with closing(SegmentWriter(segment, form, EncodingSettings(codec="h264"))) as writer:
+        for number, picture in enumerate(pictures(*size, frames)):
+            writer.write(picture, number)
+    join([segment], Timing(list(range(frames)), [1] * frames, 1 / RATE), path)
+    segment.unlink()
+    return path
+
+
+def pictures(width: int, height: int, frames: int) -> Iterator[np.ndarray]:
+    """(height, width, 3) uint8 each: the camera circles over a texture, a disc of another one goes the other way."""
+    rng = np.random.default_rng(0)
+    radius = height * ORBIT
+    margin = int(radius) + 1
+    ground, object_ = (_texture(rng, width + 2 * margin, height + 2 * margin) for _ in range(2))
+    grain = rng.normal(0, GRAIN, (height + 64, width + 64, 1)).astype(np.float32)
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    for number in range(frames):
+        angle = number * PACE / ORBIT
+        across, down = round(radius * np.cos(angle)), round(radius * np.sin(angle))
+        left, top = margin + across, margin + down
+        picture = ground[top : top + height, left : left + width].copy()
+        inside = np.hypot(x - width / 2 - 2 * across, y - height / 2 - 2 * down) < height / 5
+        picture[inside] = object_[margin - down :, margin - across :][:height, :width][inside]
+        at_y, at_x = rng.integers(0, 64, 2)
+        picture += grain[at_y : at_y + height, at_x : at_x + width]
+        yield np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+
+
+def _texture(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
+    """Smooth noise of several scales, (height, width, 3) float32 from 16 to 240."""
+    total = np.zeros((height, width, 3), np.float32)
+    for level, patches in enumerate(OCTAVES):
+        coarse = rng.random((patches, round(patches * width / height), 3), dtype=np.float32)
+        total += FADE**level * cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    low, high = total.min(), total.max()
+    made: np.ndarray = 16 + 224 * (total - low) / (high - low)
+    return made
