@@ -35,6 +35,7 @@ from vidtrans.networks.init import build_generator, initialise
 from vidtrans.networks.memory import Remembering
 from vidtrans.training.chains import Chains
 from vidtrans.training.own_past import LONGEST_DRIFT, OwnPast
+from vidtrans.training.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.picture import write_picture
 
@@ -169,6 +170,22 @@ def test_a_batch_of_both_kinds_is_what_each_is_alone_and_the_painter_learns_from
     for row in torch.autograd.grad(anew.square().sum(), weights):
         assert torch.isfinite(row).all()
     assert torch.autograd.grad(g.both(x)[1][1:].square().sum(), weights)[0].abs().sum() > 0
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_step_without_a_past_teaches_what_it_would_without_a_memory(precision: Any) -> None:
+    """Were the output taken for something that was kept, all would be learned twice."""
+    settings = TrainingSettings(memory=True, temporal=3.0, gan=0.0, detail=5.0, lr=1e-3)
+    with_memory, without = remembering(), remembering()
+    without.load_state_dict(with_memory.state_dict())
+    x, y = seen(2, -1.0), torch.rand(2, 3, 32, 32)
+    learner = Pix2Pix(with_memory, None, settings, CPU, precision)
+    alone = Pix2Pix(without.painter, None, replace(settings, memory=False), CPU, precision)
+    kept, plain = learner.step(x, y, lr=1e-3, seed=0), alone.step(x[:, :3], y, lr=1e-3, seed=0)
+    assert kept.l1 == pytest.approx(plain.l1, rel=1e-5)
+    assert kept.more["detail"] == pytest.approx(plain.more["detail"], rel=1e-5)
+    for (name, a), b in zip(with_memory.painter.named_parameters(), without.painter.parameters(), strict=True):
+        assert torch.allclose(a, b, atol=1e-6), name
 
 
 def test_an_engine_paints_pictures_without_a_past_and_with_one() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,20 @@ def test_what_is_shown_again_is_painted_once_and_comes_out_the_same(order: list[
     assert len(spared) == len(order) - changes
 
 
+def test_a_clip_that_never_moves_does_not_pile_up() -> None:
+    read = []
+
+    def frames() -> Iterator[Frame]:
+        for number in range(500):
+            read.append(number)
+            yield Frame(number, number, texture(16, 16))
+
+    inputs, engine = Inputs(make_pairing(PAIRINGS, "aligned", {})), Counting(4)
+    for sample in raw_outputs(frames(), 0, lambda _: (0, 500), inputs, engine, lambda _: None):
+        assert len(read) - sample.index <= 4 * 4 + 1
+    assert engine.asked == 1
+
+
 def test_a_threshold_lets_noise_pass_and_not_a_small_thing_that_moves() -> None:
     still = texture(64, 64)
     noisy = np.clip(still + np.random.default_rng(1).integers(-2, 3, still.shape), 0, 255).astype(np.uint8)
@@ -116,10 +130,12 @@ def test_what_a_draft_needs_begins_and_ends_with_painted_frames(every: int, leng
 def test_a_draft_carries_what_it_does_not_paint_to_where_it_belongs() -> None:
     pictures = [panned(i) for i in range(25)]
     engine, carrier = Counting(4), Carrier()
-    frames = iter(samples_of(pictures, engine, draft=Draft(4)))
+    spared: list[int] = []
+    frames = iter(samples_of(pictures, engine, draft=Draft(4), spared=lambda: spared.append(1)))
     made = list(carrier(frames))
     assert [s.index for s in made] == list(range(25))
     assert engine.asked == 7 + 1  # every fourth, and one to compare
+    assert len(spared) == 25 - engine.asked
     for sample, picture in zip(made, pictures, strict=True):
         apart = np.abs(sample.output.astype(float) - (255 - picture))[4:-4, 10:-10]
         assert apart.mean() < (0.01 if sample.index % 4 == 0 else 4)
@@ -167,7 +183,7 @@ def test_a_clip_that_stands_still_costs_what_moves_and_looks_the_same(place: Pat
     assert table["engine"].startswith("torch")
 
 
-@pytest.mark.parametrize("settings", [{"draft": 3}, {"draft": 5}, {"reuse": 4.0}])
+@pytest.mark.parametrize("settings", [{"draft": 3}, {"draft": 5}, {"reuse": 4.0}, {"draft": 5, "reuse": 32.0}])
 def test_a_draft_that_was_interrupted_is_finished_as_if_it_had_not_been(place: Path, settings: dict[str, Any]) -> None:
     name = "".join(map(str, settings)) + str(next(iter(settings.values())))
     table = render(place, name, **settings)

@@ -136,8 +136,8 @@ draft_option = setting_option(
     "--draft",
     "rendering",
     "draft",
-    "A quick look: paint every n-th frame, carry the others along the motion.",
-    type=click.IntRange(1),
+    "A quick look: paint every n-th frame, up to the 12th, carry the others along the motion.",
+    type=click.IntRange(1, 12),
     metavar="N",
 )
 temporal_option = setting_option(

@@ -86,7 +86,7 @@ def doctor(console: Console) -> int:
 def bench(model: str, size: int, frames: int, slow: bool, context: Any, console: Console) -> None:
     """How many frames a second each step of a render makes here, which is the slowest, and what auto takes.
 
-    It measures on a clip of its own, and leaves nothing behind.
+    It measures on a clip of its own, and leaves nothing behind but what compile and openvino keep for the next time.
     """
     from vidtrans.pipeline.bench import bench as measure
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from importlib.util import find_spec
 
 from vidtrans.inference.device import Device, Precision, resolve_precision
@@ -9,6 +11,8 @@ from vidtrans.inference.packed import can_pack
 
 # Frames from which compiling, most of a minute on a GPU, is paid back there. Reckoned, not measured.
 WORTH_COMPILING = 10_000
+NEEDED = {"openvino": ("openvino",), "onnx": ("onnx", "onnxruntime")}  # modules; the quicker one first
+COMPILERS = ("cc", "gcc", "clang")
 
 
 def choose(wanted: str, device: Device, precision: str, frames: int) -> str:
@@ -20,11 +24,9 @@ def choose(wanted: str, device: Device, precision: str, frames: int) -> str:
     if wanted != "auto":
         return wanted
     if device.kind == "cuda":
-        return "compile" if frames >= WORTH_COMPILING and find_spec("triton") else "torch"
+        can = find_spec("triton") and (os.environ.get("CC") or any(map(shutil.which, COMPILERS)))
+        return "compile" if frames >= WORTH_COMPILING and can else "torch"
     resolved: Precision = resolve_precision(precision, device)
     if device.kind != "cpu" or can_pack(device, resolved):
         return "torch"
-    return next((name for name in ("openvino", "onnx") if find_spec(MODULES[name])), "torch")
-
-
-MODULES = {"openvino": "openvino", "onnx": "onnxruntime"}
+    return next((name for name, modules in NEEDED.items() if all(map(find_spec, modules))), "torch")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from platformdirs import user_cache_path
@@ -15,20 +15,17 @@ from vidtrans.inference.torch_engine import TorchEngine
 
 
 class CompiledEngine(TorchEngine):
-    """Weights frozen into what is compiled; on a GPU one CUDA graph a frame."""
+    """Weights frozen into what is compiled. No CUDA graphs: they belong to one thread, and a render has several."""
 
     name: ClassVar[str] = "compile"
 
     def _prepared(self, network: nn.Module) -> Callable[[Tensor], Tensor]:
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(user_cache_path("vidtrans") / "inductor"))
-        options: dict[str, Any] = {"freezing": True}
-        if self.device.kind == "cuda":
-            options["triton.cudagraphs"] = True
-        compiled: Callable[[Tensor], Tensor] = torch.compile(network, dynamic=False, options=options)
+        compiled: Callable[[Tensor], Tensor] = torch.compile(network, dynamic=False, options={"freezing": True})
 
         def run(x: Tensor) -> Tensor:
             try:
-                return compiled(x).clone()  # a graph's output is written over by the next
+                return compiled(x)
             except torch._dynamo.exc.BackendCompilerFailed as error:
                 why = str(error).strip().splitlines()[0]
             raise UsageError("--engine compile", f"it cannot compile here ({why})", "use --engine torch")

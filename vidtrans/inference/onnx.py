@@ -31,10 +31,11 @@ class OnnxEngine(TorchEngine):
 
     def _prepared(self, network: nn.Module) -> Callable[[Tensor], Tensor]:
         try:
+            import onnx  # noqa: F401  (torch's exporter asks for it)
             import onnxruntime
         except ImportError:
             remedy = "pip install 'vidtrans[onnx]', or use --engine torch"
-            raise UsageError("--engine onnx", "ONNX Runtime is not installed", remedy) from None
+            raise UsageError("--engine onnx", "ONNX Runtime, or onnx, is not installed", remedy) from None
         self.identity["onnxruntime"] = onnxruntime.__version__
         network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         held: dict[torch.Size, Any] = {}  # the session for the last size
@@ -58,7 +59,7 @@ def exported(network: nn.Module, x: Tensor) -> bytes:
     """The network as an ONNX file, for inputs of the shape of ``x``."""
     file = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter that needs no further package is said to be the old one
+        warnings.simplefilter("ignore")  # the exporter that needs no package but onnx is said to be the old one
         torch.onnx.export(
             network,
             (x.contiguous(),),

@@ -29,7 +29,7 @@ OPERATORS = (
 
 
 def can_pack(device: Device, precision: Precision) -> bool:
-    """Whether this torch has oneDNN's operators, and they work here in that precision."""
+    """Whether this torch has oneDNN's operators, for that precision."""
     if device.kind != "cpu" or not torch.backends.mkldnn.is_available():
         return False
     here = all(hasattr(torch.ops.mkldnn, name) for name in OPERATORS)
@@ -37,11 +37,16 @@ def can_pack(device: Device, precision: Precision) -> bool:
 
 
 class Packed(nn.Module):
-    """A convolution, transposed or not, and the activation behind it. Its weights are laid out for the last shape."""
+    """A convolution, transposed or not, and the activation behind it. Its weights are laid out for the last shape.
+
+    Not for two threads at once.
+    """
 
     def __init__(self, conv: Any, activation: nn.Module | None) -> None:
         super().__init__()
-        self.weight, self.bias = conv.weight.detach(), conv.bias
+        self.weight: Tensor
+        self.register_buffer("weight", conv.weight.detach(), persistent=False)
+        self.bias = conv.bias
         name = "none" if activation is None else ACTIVATIONS[type(activation)]
         self._then: tuple[Any, ...] = (
             name,

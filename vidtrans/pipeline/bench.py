@@ -22,7 +22,7 @@ from statistics import median
 import numpy as np
 import torch
 
-from vidtrans.errors import UsageError
+from vidtrans.errors import Interrupted, UsageError, VidtransError
 from vidtrans.events import Progress, silent
 from vidtrans.flow.estimate import FlowEstimator, runs_on_device
 from vidtrans.inference import ENGINES
@@ -82,7 +82,11 @@ def bench(model: str, context: Context, *, size: int, frames: int, slow: bool = 
         context.report(Progress("making a clip", 0, None))
         work = Workbench(look, own, device, folder, size, frames)
         engines, skipped = work.engines(slow)
-        rates = _measured(work.steps(engines), frames, context)
+        try:
+            rates = _measured(work.steps(engines), frames, context)
+        except Interrupted as error:
+            error.why = "nothing was written"
+            raise
         auto, of = work.auto, {name: rate.__dict__ for name, rate in rates.items()}
         steps = {name: of[f"engine {auto}" if name == "engine" else name] for name in STEPS}
         return told | {
@@ -148,8 +152,10 @@ class Workbench:
                     engine = ENGINES.load(name)(generator, self.device, self.job.rendering.precision)
                     self.run(engine, 1)  # some find out only here that they cannot
                     found[name] = engine
-                except UsageError as error:
+                except VidtransError as error:
                     skipped[name] = error.why
+                except Exception as error:  # a library's own: the others are measured all the same
+                    skipped[name] = str(error).partition("\n")[0] or type(error).__name__
         return found, skipped
 
     def steps(self, engines: Mapping[str, Engine]) -> dict[str, Step]:

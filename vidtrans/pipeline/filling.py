@@ -98,11 +98,13 @@ class Filling:
         """Frames [lo, hi) with the model's raw output: from the store where it is there, else inferred and stored."""
         memory, draft = self.job.memory(), self.job.draft
         first, stop = self._remembered_from(lo) if memory else lo, hi
-        if self.job.rendering.reuse:
-            first = chunk_of(self.job.chunks, first).first
         if draft:
             first, _ = draft.reach(first, hi, *self._shot_of(first))
             _, stop = draft.reach(lo, hi, *self._shot_of(hi - 1))
+        if self.job.rendering.reuse and not memory:
+            # What is taken again depends on all that its chunk has painted before.
+            first = chunk_of(self.job.chunks, first).first
+            first = draft.reach(first, hi, *self._shot_of(first))[0] if draft else first
         begin = lookback(self.job.pairing, first, self._shot_of(first)[0])
         starts = {chunk.first for chunk in self.job.chunks}
         with ExitStack() as stack:

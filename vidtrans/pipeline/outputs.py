@@ -125,7 +125,7 @@ def up_to_date(
     held = recorded(cache, output)
     if held and held["request"] == request:
         result: Table = held["result"]
-        return result | {k: 0 for k in result if k in ("frames_inferred", "frames_encoded")}
+        return result | {k: 0 for k in result if k in ("frames_inferred", "frames_spared", "frames_encoded")}
     _check_replaceable(cache, output)
     if overwrite:
         return None

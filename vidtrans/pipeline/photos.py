@@ -19,6 +19,8 @@ from vidtrans.video.encoding import EncodingSettings
 from vidtrans.video.pictures import holds_several, is_picture, picture_files
 from vidtrans.video.sequence import picture_names
 
+SUMMED = ("frames_inferred", "frames_spared", "frames_encoded", "sound_packets")
+
 
 def one_by_one(
     clip: Clip,
@@ -65,7 +67,7 @@ def one_by_one(
         "frames": len(done),
         "model": done[0]["model"],
         "items": done,
-        **{k: sum(t.get(k, 0) for t in done) for k in ("frames_inferred", "frames_encoded", "sound_packets")},
+        **{k: sum(t.get(k, 0) for t in done) for k in SUMMED},
         "seconds": round(time.monotonic() - began, 3),
         "cached": all(t.get("cached") for t in done),
     }

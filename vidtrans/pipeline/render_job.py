@@ -165,7 +165,7 @@ class RenderJob:
             counts |= {"engine": " ".join(engine.identity[k] for k in ("engine", "precision") if k in engine.identity)}
             if raw.num_spared:
                 counts["frames_spared"] = raw.num_spared
-            if tile := getattr(engine, "tile", None):
+            if raw.num_inferred and (tile := getattr(engine, "tile", None)):
                 counts["tile"] = tile
                 self.context.note(f"memory did not do for whole frames: they were painted in tiles of {tile} pixels")
             if self.carrier and (psnr := self.carrier.psnr) is not None:
@@ -266,7 +266,8 @@ class RenderJob:
 
     def _spared_for_key(self) -> dict[str, str]:
         """What decides which frames are not painted."""
-        reuse = {"reuse": str(self.rendering.reuse)} if self.rendering.reuse else {}
+        reuses = self.rendering.reuse and not self.look.memory()
+        reuse = {"reuse": str(self.rendering.reuse)} if reuses else {}
         return reuse | ({"draft": str(self.rendering.draft), "carried": CARRIED_VERSION} if self.draft else {})
 
     def _render_stage(self, infer: InferStage) -> RenderStage:

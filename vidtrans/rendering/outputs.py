@@ -17,7 +17,8 @@ from vidtrans.temporal.stream import Sample
 from vidtrans.video.clip import Frame
 from vidtrans.video.colour import eight_bit
 
-CELL = 16  # pixels a side, over which inputs are compared
+CELL = 16  # pixels a side, about, over which inputs are compared
+WAITING = 4  # batches: of samples that wait for a batch of inputs, as drafts and repeated frames do
 
 
 class Inputs:
@@ -64,7 +65,7 @@ class _Batch:
             self._spared()
             place = len(self._inputs) - 1 if self._made is None else None
             if self._made is not None:
-                sample.output = self._made
+                _paint(sample, self._made)
         elif shown is not None:
             place, self._shown, self._made = len(self._inputs), shown, None
             self._inputs.append(shown)
@@ -76,7 +77,9 @@ class _Batch:
 
     @property
     def is_full(self) -> bool:
-        return len(self._inputs) >= self._engine.batch
+        """Whether there is a batch; or so many wait for a part of one that it has to do."""
+        count = len(self._inputs)
+        return count >= self._engine.batch or (count > 0 and len(self._waiting) >= WAITING * self._engine.batch)
 
     def taken(self) -> Iterator[Sample]:
         """The samples that wait for nothing."""
@@ -92,18 +95,21 @@ class _Batch:
         while self._waiting:
             sample, place = self._waiting.popleft()
             if place is not None:
-                painted = made[place]
-                if "carried" in sample.extras:
-                    sample.extras["painted"] = painted
-                else:
-                    sample.output = painted
+                _paint(sample, made[place])
             yield sample
 
 
-def alike(one: np.ndarray, other: np.ndarray, levels: float) -> bool:
-    """Whether two inputs, (H, W, C), are the same; or differ, in the mean over any 16×16 pixels, by ``levels`` at most.
+def _paint(sample: Sample, painted: np.ndarray) -> None:
+    """A sample that is to be carried keeps what was painted to be compared."""
+    if "carried" in sample.extras:
+        sample.extras["painted"] = painted
+    else:
+        sample.output = painted
 
-    Levels are 255ths of full scale.
+
+def alike(one: np.ndarray, other: np.ndarray, levels: float) -> bool:
+    """Whether two inputs, (H, W, C), are the same; or differ by no more than so many ``levels``, 255ths of full scale,
+    in the mean over each cell of about 16×16 pixels.
     """
     if one.shape != other.shape or one.dtype != other.dtype:
         return False
@@ -161,7 +167,8 @@ def raw_outputs(
         elif draft is not None and is_painted:
             sample.extras["carried"] = True
             is_painted = draft.is_checked(frame.index, start, stop)
-            spared()
+            if not is_painted:
+                spared()
         shown = inputs_of([past[n] for n in numbers]) if is_painted else None
         if reuse and begins(frame.index):
             batch.forget()

@@ -205,8 +205,9 @@ class Pix2Pix:
         torch.manual_seed(part.seed)
         with autocast(self.device, self.precision):
             if isinstance(self.generator, Remembering):
-                output, painted = self.generator.both(part.x)
-                return _Made(output.float(), painted.float())
+                output, anew = self.generator.both(part.x)
+                painted = anew.float()
+                return _Made(painted if output is anew else output.float(), painted)
             fake = self.generator(part.x).float()
         return _Made(fake, fake)
 
