@@ -10,17 +10,15 @@ uint8 pictures to uint8 pictures. PSNR is to the eval mode in fp32. Rounds are i
 
 from __future__ import annotations
 
-import argparse
 import copy
 import math
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import torch
-from things import clip_of, machine, middle, model_of, spread, textures
+from things import arguments, clip_in, clip_of, frames_of, machine, model_of, spread
 
 from vidtrans.errors import VidtransError
 from vidtrans.inference import ENGINES
@@ -40,23 +38,19 @@ def seconds_of(run: Callable[[], object]) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, nargs="?")
-    parser.add_argument("--cache", type=Path, required=True)
-    parser.add_argument("--model", default="unet-256")
-    parser.add_argument("--rounds", type=int, default=7)
+    parser = arguments(__doc__, rounds=7)
     parser.add_argument("--sizes", default="256,512")
     parser.add_argument("--engines", default=",".join(ENGINES))
     options = parser.parse_args()
     options.cache.mkdir(parents=True, exist_ok=True)
-    source = options.data / "video" / "flower.mp4" if options.data else None
+    source = clip_in(options.data)
     clip = lambda: clip_of(source, 256, 10, options.cache / "clip-256-10.mp4")  # noqa: E731
     generator, record = load_generator(model_of(options.model, clip, options.cache))
     pairing = make_pairing(PAIRINGS, record.pairing["name"], record.pairing["settings"])
     device = resolve_device("auto")
     print(machine())
     for side in map(int, options.sizes.split(",")):
-        frames = (middle(source, side) if source else textures(side))[: COUNT * 4 : 4]
+        frames = frames_of(source, side)[: COUNT * 4 : 4]
         shown = np.stack([pairing.input([frame]) for frame in frames])
         x = torch.from_numpy(shown).permute(0, 3, 1, 2).float().to(device.torch) / 127.5 - 1
         trained, evaluated = copy.deepcopy(generator).train().to(device.torch), generator.eval().to(device.torch)

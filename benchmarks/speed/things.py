@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import platform
+import argparse
 import statistics
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -15,8 +15,11 @@ import torch
 
 import vidtrans
 from vidtrans.model import find_model
+from vidtrans.pipeline.bench_clip import pictures
+from vidtrans.pipeline.machine import processor
 
 RATE = 30
+MADE_UP = 120  # frames, where there is no clip
 TRAINED = 40  # steps: enough for weights and statistics that are no random ones
 
 
@@ -24,7 +27,7 @@ def clip_of(source: Path | None, side: int, seconds: float, path: Path) -> Path:
     """A square clip with a tone, made of a clip's middle, to and fro; or of a moving texture. Kept once it is there."""
     if path.exists():
         return path
-    frames = textures(side) if source is None else middle(source, side)
+    frames = frames_of(source, side)
     there_and_back = frames + frames[-2:0:-1]
     part = path.with_suffix(".part.mp4")
     with closing(av.open(str(part), "w")) as out:
@@ -47,7 +50,10 @@ def clip_of(source: Path | None, side: int, seconds: float, path: Path) -> Path:
     return path
 
 
-def middle(source: Path, side: int) -> list[np.ndarray]:
+def frames_of(source: Path | None, side: int) -> list[np.ndarray]:
+    """The square middle of a clip's frames; of a clip that is made up where there is none."""
+    if source is None:
+        return list(pictures(side, side, MADE_UP))
     found = []
     with closing(av.open(str(source))) as container:
         for frame in container.decode(video=0):
@@ -58,12 +64,6 @@ def middle(source: Path, side: int) -> list[np.ndarray]:
             square = picture[top : top + short, left : left + short]
             found.append(cv2.resize(square, (side, side), interpolation=cv2.INTER_AREA))
     return found
-
-
-def textures(side: int) -> list[np.ndarray]:
-    noise = np.random.default_rng(0).integers(0, 256, (side, side + 120, 3)).astype(np.float32)
-    wide = cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 3), None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
-    return [wide[:, i : i + side] for i in range(120)]
 
 
 def paper_model(clip: Path, folder: Path) -> Path:
@@ -83,6 +83,20 @@ def model_of(name: str, clip: Callable[[], Path], folder: Path) -> Path:
     return found.resolve()
 
 
+def arguments(about: str | None, rounds: int) -> argparse.ArgumentParser:
+    """What all of these benchmarks take."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, nargs="?")
+    parser.add_argument("--cache", type=lambda text: Path(text).resolve(), required=True)
+    parser.add_argument("--model", default="unet-256")
+    parser.add_argument("--rounds", type=int, default=rounds)
+    return parser
+
+
+def clip_in(data: Path | None) -> Path | None:
+    return data / "video" / "flower.mp4" if data else None
+
+
 def spread(values: Sequence[float], digits: int = 2) -> str:
     """The median, and in brackets the least and the most."""
     middle = statistics.median(values)
@@ -92,10 +106,5 @@ def spread(values: Sequence[float], digits: int = 2) -> str:
 
 
 def machine() -> str:
-    name = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        lines = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
-        name = lines[0].partition(":")[2].strip() if lines else name
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ", no GPU"
-    return f"{name}, {torch.get_num_threads()} threads{gpu}; torch {torch.__version__}"
+    return f"{processor()}, {torch.get_num_threads()} threads{gpu}; torch {torch.__version__}"

@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from things import RATE, clip_of, machine, model_of, spread
+from things import RATE, arguments, clip_in, clip_of, machine, model_of, spread
 
 HERE = Path(__file__).resolve().parent
 OURS = {"off": ["--temporal", "off"], "window": ["--temporal", "window"], "draft": ["--temporal", "off", "--draft"]}
@@ -42,7 +42,7 @@ print(32 / (time.perf_counter() - began))
 class Bench:
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
-        self.source = options.data / "video" / "flower.mp4" if options.data else None
+        self.source = clip_in(options.data)
         self.model = model_of(options.model, lambda: self.clip(256, 10), options.cache)
 
     def clip(self, side: int, seconds: float) -> Path:
@@ -97,19 +97,14 @@ class Bench:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, nargs="?")
-    parser.add_argument("--cache", type=Path, required=True)
-    parser.add_argument("--model", default="unet-256")
+    parser = arguments(__doc__, rounds=5)
     parser.add_argument("--seconds", type=float, default=10)
-    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--every", type=int, default=3, help="of the draft")
     parser.add_argument("--only", default="classic,off,window,draft")
     parser.add_argument("--growth", default="")
     parser.add_argument("--sides", default="")
     options = parser.parse_args()
     options.cache.mkdir(parents=True, exist_ok=True)
-    options.cache = options.cache.resolve()
     bench, routes = Bench(options), options.only.split(",")
     print(machine())
     if options.growth:

@@ -4,55 +4,37 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from vidtrans.errors import UsageError
+from vidtrans.inference.choice import NEEDED
 from vidtrans.inference.device import Precision
-from vidtrans.inference.torch_engine import TorchEngine
+from vidtrans.inference.foreign import ForeignEngine, Run
 
 OPSET = 17  # the first with all that the networks are made of
 
 
-class OnnxEngine(TorchEngine):
-    """Raises UsageError where ONNX Runtime is not installed, and on other devices and precisions than it has here."""
+class OnnxEngine(ForeignEngine):
+    """Raises UsageError where a precision is asked for that it has not."""
 
     name: ClassVar[str] = "onnx"
+    called: ClassVar[str] = "ONNX Runtime, or onnx,"  # torch's exporter asks for that
+    modules: ClassVar[tuple[str, ...]] = NEEDED["onnx"]
 
     def _resolve(self, precision: str) -> Precision:
-        if self.device.kind != "cpu":
-            raise UsageError("--engine onnx", "here it runs on a CPU only", "use --device cpu, or --engine torch")
+        super()._resolve(precision)
         if precision == "bf16":
             raise UsageError("--engine onnx", "it has no bf16", "leave precision at auto, or use --engine torch")
         return "fp32"
 
-    def _prepared(self, network: nn.Module) -> Callable[[Tensor], Tensor]:
-        try:
-            import onnx  # noqa: F401  (torch's exporter asks for it)
-            import onnxruntime
-        except ImportError:
-            remedy = "pip install 'vidtrans[onnx]', or use --engine torch"
-            raise UsageError("--engine onnx", "ONNX Runtime, or onnx, is not installed", remedy) from None
-        self.identity["onnxruntime"] = onnxruntime.__version__
-        network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-        held: dict[torch.Size, Any] = {}  # the session for the last size
-
-        def session(x: Tensor) -> Any:
-            options = onnxruntime.SessionOptions()
-            options.intra_op_num_threads = torch.get_num_threads()
-            return onnxruntime.InferenceSession(exported(network, x), options, providers=["CPUExecutionProvider"])
-
-        def run(x: Tensor) -> Tensor:
-            if x.shape not in held:
-                held.clear()
-                held[x.shape] = session(x)
-            [made] = held[x.shape].run(None, {"x": x.contiguous().numpy()})
-            return torch.from_numpy(made)
-
-        return run
+    def _made_for(self, x: Tensor, network: nn.Module, library: Any) -> Run:
+        options = library.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        session = library.InferenceSession(exported(network, x), options, providers=["CPUExecutionProvider"])
+        return lambda x: torch.from_numpy(session.run(None, {"x": x.numpy()})[0])
 
 
 def exported(network: nn.Module, x: Tensor) -> bytes:
@@ -62,7 +44,7 @@ def exported(network: nn.Module, x: Tensor) -> bytes:
         warnings.simplefilter("ignore")  # the exporter that needs no package but onnx is said to be the old one
         torch.onnx.export(
             network,
-            (x.contiguous(),),
+            (x,),
             file,  # type: ignore[arg-type]
             input_names=["x"],
             output_names=["y"],

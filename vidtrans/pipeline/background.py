@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from queue import Full, Queue
+
+from vidtrans.pipeline.machine import cores
 
 Job = Callable[[], None]
 WAITING_BYTES = 1 << 26  # of pictures, at most, between two steps
@@ -16,11 +17,6 @@ _LOOK_S = 0.2  # how often one that waits for room looks whether the thread stil
 def room_for(width: int, height: int) -> int:
     """How many pictures of a size may wait between two steps of a pipeline."""
     return max(2, min(32, WAITING_BYTES // (3 * width * height)))
-
-
-def cores() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def room_beside(kind: str, width: int, height: int) -> int:

@@ -7,12 +7,11 @@ system's for temporary files, which is deleted; what an engine compiles it keeps
 
 from __future__ import annotations
 
-import platform
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, wait
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -30,10 +29,10 @@ from vidtrans.inference.choice import choose
 from vidtrans.inference.device import Device, resolve_device, resolve_precision
 from vidtrans.inference.engine import Engine
 from vidtrans.model import IDENTITY, load_generator
-from vidtrans.pipeline.background import cores
 from vidtrans.pipeline.bench_clip import write_clip
 from vidtrans.pipeline.context import Context, open_clip
 from vidtrans.pipeline.look import Look, RenderSettings, find_look, load_engine
+from vidtrans.pipeline.machine import cores, processor
 from vidtrans.pipeline.recipe import Recipe
 from vidtrans.pipeline.render_job import RenderJob
 from vidtrans.pipeline.stylize import stylize
@@ -246,10 +245,6 @@ def _batches(inputs: list[np.ndarray], batch: int) -> Iterator[list[np.ndarray]]
 
 def machine(device: Device) -> Table:
     """Processor, ``cores`` that this process may use, ``device``, ``precision`` there, and the ``gpu`` (else None)."""
-    name = platform.processor() or platform.machine()
-    with suppress(OSError, StopIteration):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        name = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     gpu = torch.cuda.get_device_properties(device.torch).name if device.kind == "cuda" else None
     precision = resolve_precision("auto", device)
-    return {"cpu": name, "cores": cores(), "device": device.name, "precision": precision, "gpu": gpu}
+    return {"cpu": processor(), "cores": cores(), "device": device.name, "precision": precision, "gpu": gpu}

@@ -42,6 +42,14 @@ class Draft:
         return lo - (lo - shot_first) % self.every, max(hi, min(shot_stop, last + 1))
 
 
+@dataclass(frozen=True)
+class _Key:
+    """A sample, and its guide as the flow method takes it."""
+
+    sample: Sample
+    seen: np.ndarray
+
+
 @dataclass
 class Carrier:
     """Fills in what was not painted. ``losses``: mean squared differences of those that were compared, in [0, 1]²."""
@@ -55,40 +63,42 @@ class Carrier:
         """Yield all samples in order. ``extras`` says which are painted, to be carried from ("key"), and which are to
         be carried ("carried"); it holds, of those that are compared, what was painted ("painted").
         """
-        before: Sample | None = None
+        before: _Key | None = None
         waiting: list[Sample] = []
         for sample in samples:
             waiting.append(sample)
             if not sample.extras.pop("key", False):
                 continue
+            after = _Key(sample, self._flow.prepare(sample.guide))
             for held in waiting:
                 if held.extras.pop("carried", False):
                     assert before is not None
-                    self._carry(held, before, sample)
+                    self._carry(held, before, after)
                 yield held
-            before, waiting = sample, []
+            before, waiting = after, []
         yield from waiting  # made earlier, and asked for again
 
-    def _carry(self, sample: Sample, before: Sample, after: Sample) -> None:
-        total = after.index - before.index
+    def _carry(self, sample: Sample, before: _Key, after: _Key) -> None:
+        first, last, to = before.sample.index, after.sample.index, _Key(sample, self._flow.prepare(sample.guide))
+        total, dtype = last - first, before.sample.output.dtype
         made, weights = [], []
-        for key, share in ((before, after.index - sample.index), (after, sample.index - before.index)):
-            picture, trust = self._brought(key, sample)
+        for key, share in ((before, last - sample.index), (after, sample.index - first)):
+            picture, trust = self._brought(key, to)
             made.append(picture)
             weights.append(cv2.merge([share / total * (trust + LEAST)] * 3))
         mixed = (made[0] * weights[0] + made[1] * weights[1]) / (weights[0] + weights[1])
-        full = np.iinfo(before.output.dtype).max
-        sample.output = np.clip(np.rint(mixed), 0, full).astype(before.output.dtype)
+        full = np.iinfo(dtype).max
+        sample.output = np.clip(np.rint(mixed), 0, full).astype(dtype)
         painted = sample.extras.pop("painted", None)
         if painted is not None:
             self.losses.append(float(np.mean(np.square((painted.astype(np.float32) - sample.output) / full))))
 
-    def _brought(self, key: Sample, to: Sample) -> tuple[np.ndarray, np.ndarray]:
+    def _brought(self, key: _Key, to: _Key) -> tuple[np.ndarray, np.ndarray]:
         """What was painted at ``key``, brought to another frame: (H, W, 3) float32, and trust in it, (H, W)."""
-        there, back = self._flow.both(self._flow.prepare(to.guide), self._flow.prepare(key.guide))
-        height, width = to.guide.shape[:2]
+        there, back = self._flow.both(to.seen, key.seen)
+        height, width = to.sample.guide.shape[:2]
         trust = cv2.resize(agreement(there, back), (width, height), interpolation=cv2.INTER_LINEAR)
-        picture = warp(key.output.astype(np.float32), resize_flow(there, width, height), bicubic=True)
+        picture = warp(key.sample.output.astype(np.float32), resize_flow(there, width, height), bicubic=True)
         return picture, trust
 
     @property
