@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import cv2
 import pytest
 from chain import quick_training
 from clips import moving_frames
@@ -19,7 +20,7 @@ from vidtrans.errors import Interrupted, MediaError
 from vidtrans.events import Event, Progress, Stop
 from vidtrans.pipeline import api, background
 from vidtrans.pipeline.ahead import Ahead
-from vidtrans.pipeline.background import room_beside, room_for
+from vidtrans.pipeline.background import room_beside, room_for, sharing_cores
 from vidtrans.video.reader import ClipReader
 
 ROOMS = st.sampled_from([0, 1, 2, 7])
@@ -76,12 +77,27 @@ def test_it_is_never_further_ahead_than_there_is_room_and_closes_its_source(take
     assert not own_threads()
 
 
-def test_on_two_cores_steps_take_turns_with_a_network_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(background, "cores", lambda: 2)
+def test_on_one_core_steps_take_turns_with_a_network_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background, "cores", lambda: 1)
     assert room_beside("cpu", 256, 256) == 0
     assert room_beside("cuda", 256, 256) == room_for(256, 256) == 32
     monkeypatch.setattr(background, "cores", lambda: 8)
     assert room_beside("cpu", 7680, 4320) == 2
+
+
+@pytest.mark.parametrize(("kind", "threads"), [("cpu", 4), ("cuda", 3)])
+def test_beside_a_network_on_the_cpu_opencv_has_half_of_the_cores(
+    kind: str, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(background, "cores", lambda: 8)
+    before = cv2.getNumThreads()
+    try:
+        cv2.setNumThreads(3)
+        with sharing_cores(kind):
+            assert cv2.getNumThreads() == threads
+        assert cv2.getNumThreads() == 3
+    finally:
+        cv2.setNumThreads(before)
 
 
 # Renders

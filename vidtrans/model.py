@@ -14,6 +14,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from vidtrans.errors import ModelError, UsageError
 from vidtrans.files import canonical_json, complete, naming_a_full_disk
 from vidtrans.flow import FLOWS
@@ -174,7 +176,7 @@ def _weights_digest(state: dict[str, Any]) -> str:
     whole = hashlib.sha256()
     for name in sorted(state):
         whole.update(name.encode() + b"\0")
-        whole.update(state[name].contiguous().numpy().tobytes())
+        whole.update(np.ascontiguousarray(state[name].numpy()).reshape(-1).view(np.uint8).data)
     return whole.hexdigest()
 
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from vidtrans.errors import DeviceError
 from vidtrans.inference.device import Device, Precision, out_of_memory, resolve_precision, torch_dtype
@@ -45,8 +45,17 @@ def fold_norm(network: nn.Module) -> nn.Module:
 
 
 def _fused(conv: Any, norm: nn.BatchNorm2d, transposed: bool) -> nn.Module:
-    fused: nn.Module = fuse_conv_bn_eval(conv, norm, transpose=transposed)
+    fused: Any = sharing(conv)
+    statistics = norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
+    both: Any = (conv.weight, conv.bias, *statistics, transposed)
+    fused.weight, fused.bias = fuse_conv_bn_weights(*both)
     return fused
+
+
+def sharing(network: nn.Module) -> nn.Module:
+    """A copy that shares its weights until they are replaced, as ``to`` and ``fold_norm`` do: copying takes a while."""
+    memo: dict[int, Any] = {id(p): nn.Parameter(p.detach(), requires_grad=False) for p in network.parameters()}
+    return copy.deepcopy(network, memo | {id(b): b for b in network.buffers()})
 
 
 def mirrored(x: Tensor, multiple: int) -> Tensor:
@@ -88,7 +97,7 @@ class TorchEngine:
         self.multiple: int = generator.multiple
         self._plate = generator.picture if isinstance(generator, Plated) else None
         self._dtype = torch_dtype(self.precision)
-        network: Any = fold_norm(copy.deepcopy(generator).eval())
+        network: Any = fold_norm(sharing(generator).eval())
         network = network.to(device.torch, self._dtype).to(memory_format=torch.channels_last)
         self._together: int | None = None
         self.tile: int | None = None

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from queue import Full, Queue
+
+import cv2
 
 from vidtrans.pipeline.machine import cores
 
 Job = Callable[[], None]
 WAITING_BYTES = 1 << 26  # of pictures, at most, between two steps
-OVERLAPPING_CORES = 4
 _LOOK_S = 0.2  # how often one that waits for room looks whether the thread still works
 
 
@@ -22,10 +24,22 @@ def room_for(width: int, height: int) -> int:
 def room_beside(kind: str, width: int, height: int) -> int:
     """The same for steps beside a network on a device of a ``kind``; 0 where they should take turns.
 
-    A network on a CPU fills two cores by itself: measured there, steps of their own only get into each other's way
-    (window filter, 256x256: a tenth slower). On more cores, and beside a GPU, most of them would stand idle.
+    Beside a network on a GPU most cores would stand idle. Even one on a CPU, which fills two by itself, leaves gaps:
+    measured there, side by side is 4 to 8 % faster (256x256). On a single core nothing can be.
     """
-    return 0 if kind == "cpu" and cores() < OVERLAPPING_CORES else room_for(width, height)
+    return 0 if kind == "cpu" and cores() < 2 else room_for(width, height)
+
+
+@contextmanager
+def sharing_cores(kind: str) -> Iterator[None]:
+    """Beside a network on a CPU, OpenCV's own threads get half of the cores: more, and they wait for each other."""
+    before = cv2.getNumThreads()
+    try:
+        if kind == "cpu":
+            cv2.setNumThreads(max(1, cores() // 2))
+        yield
+    finally:
+        cv2.setNumThreads(before)
 
 
 class Background:

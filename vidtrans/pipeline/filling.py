@@ -14,7 +14,7 @@ import numpy as np
 from vidtrans.events import Progress
 from vidtrans.inference.engine import Engine
 from vidtrans.pipeline.ahead import Ahead
-from vidtrans.pipeline.background import Background, room_beside
+from vidtrans.pipeline.background import Background, room_beside, sharing_cores
 from vidtrans.pipeline.chunk_files import ChunkStore, ChunkWriter, RawOutputs, StateStore
 from vidtrans.rendering.chunks import Chunk, chunk_of, spans
 from vidtrans.rendering.outputs import lookback, raw_outputs
@@ -33,7 +33,8 @@ class Filling:
 
     def __init__(self, job: RenderJob, engine: Engine, raw: RawOutputs) -> None:
         self.job, self.engine, self.raw = job, engine, raw
-        self._room = room_beside(engine.identity.get("device", "cpu"), *job.size)  # between steps; 0: they take turns
+        self._kind = engine.identity.get("device", "cpu")
+        self._room = room_beside(self._kind, *job.size)  # between steps; 0: they take turns
 
     def fill(self, store: ChunkStore, states: StateStore, missing: Sequence[int]) -> None:
         """Render the missing chunks, in runs of neighbours, in one pass over the frames of each run."""
@@ -65,6 +66,7 @@ class Filling:
         """
         wanted, room = range(run[0].first, run[-1].stop), self._room
         with ExitStack() as stack:
+            stack.enter_context(sharing_cores(self._kind))
             samples = stack.enter_context(closing(Ahead(self.samples(lo, hi), room, "network")))
             compose = stack.enter_context(closing(self.job.composer(wanted.start, wanted.stop)))
             writer = stack.enter_context(closing(ChunkWriter(store, run, self.job.segment)))

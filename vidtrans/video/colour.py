@@ -7,7 +7,7 @@ Out: pixels are converted to BT.709, limited range, and tagged so (tags without 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import av
 import cv2
@@ -174,10 +174,19 @@ class ToRGB:
             interpolation=GROW if width > frame.width else SHRINK,
             threads=1,
         )
-        made = converted.to_ndarray()
+        made = converted.to_ndarray() if deep else _interleaved(converted)
         if deep:
             return _to_full(made, bits or 8, depth_of(frame))
         return sixteen_bit(made) if self.deep or exact else made
+
+
+def _interleaved(frame: av.VideoFrame) -> np.ndarray:
+    """What ``to_ndarray`` gives of 8 bits, planar or not; of planes in a third of its time."""
+    if frame.format.name != "gbrp":
+        return frame.to_ndarray()
+    planes: Any = frame.planes
+    green, blue, red = (np.frombuffer(p, np.uint8).reshape(p.height, p.line_size)[:, : p.width] for p in planes)
+    return cv2.merge([red, green, blue])
 
 
 # To swscale, n bits of RGB fill 16 with zeros below, and so does white from YUV, like one of 8 bits.
