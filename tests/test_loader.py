@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from test_data import make_dataset, put
 
+from vidtrans.data import loader as loader_module
 from vidtrans.data.augment import crop_size, draw_geometry
 from vidtrans.data.dataset import open_dataset
 from vidtrans.data.loader import Batch, Loader, PictureCache, order, to_signed
@@ -32,16 +35,38 @@ def equal(a: Batch, b: Batch) -> bool:
     return np.array_equal(a.inputs, b.inputs) and np.array_equal(a.targets, b.targets)
 
 
-def test_a_batch_is_the_same_whatever_was_made_before_it(tmp_path: Path) -> None:
+def test_a_batch_is_the_same_whatever_was_made_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = loader(tmp_path / "a"), loader(tmp_path / "a")
     batches = [first.make(step) for step in range(8)]
     assert all(equal(second.make(step), batches[step]) for step in (7, 2, 2, 5, 0))
     assert not equal(batches[0], batches[3])
     assert not equal(loader(tmp_path / "a", seed=6).make(0), batches[0])
-    for workers in (1, 2, 5):
-        streamed = list(loader(tmp_path / "a").stream(2, 7, workers))
+    for processors in (1, 2, 5):
+        monkeypatch.setattr(loader_module, "cores", lambda: processors)  # noqa: B023
+        streamed = list(loader(tmp_path / "a").stream(2, 7))
         assert len(streamed) == 5
         assert all(equal(a, b) for a, b in zip(streamed, batches[2:7], strict=True))
+
+
+def test_where_steps_would_wait_more_threads_make_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loader_module, "cores", lambda: 6)
+    made = loader(tmp_path / "a")
+    at_once, most, lock, make = 0, 0, threading.Lock(), made.make
+
+    def slowly(step: int) -> Batch:
+        nonlocal at_once, most
+        with lock:
+            at_once += 1
+            most = max(most, at_once)
+        time.sleep(0.05)
+        with lock:
+            at_once -= 1
+        return make(step)
+
+    monkeypatch.setattr(made, "make", slowly)
+    streamed = list(made.stream(0, 40))
+    assert most == 6
+    assert all(equal(batch, make(step)) for step, batch in enumerate(streamed))
 
 
 def test_the_shares_of_a_batch_are_that_batch(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 
 import vidtrans
+from vidtrans.machine import processor
 from vidtrans.model import find_model
 from vidtrans.pipeline.bench_clip import pictures
-from vidtrans.pipeline.machine import processor
 
 RATE = 30
 MADE_UP = 120  # frames, where there is no clip

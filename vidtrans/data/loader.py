@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,11 +17,13 @@ from vidtrans.data.augment import Geometry, crop_size, draw_geometry
 from vidtrans.data.dataset import Pair
 from vidtrans.data.motion import Motion
 from vidtrans.flow.history import no_history
+from vidtrans.machine import cores
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.clock import with_clock
 from vidtrans.video.picture import picture_size, read_picture
 
 CACHE_BYTES = 1 << 30
+WORKERS = 2  # threads that make batches, to begin with
 
 
 @dataclass(frozen=True)
@@ -190,15 +192,21 @@ class Loader:
         weights = self.motion(pair, geometry, target) if self.motion else None
         return to_signed(shown), to_signed(target), weights
 
-    def stream(self, first: int, stop: int, workers: int = 2) -> Iterator[Batch]:
-        """The batches of steps ``first`` … ``stop − 1``, made ahead by threads; their number changes nothing."""
-        with ThreadPoolExecutor(workers, thread_name_prefix="loader") as pool:
+    def stream(self, first: int, stop: int) -> Iterator[Batch]:
+        """The batches of steps ``first`` … ``stop − 1``, made ahead by threads; their number changes nothing.
+
+        As many threads as it takes that no step waits, but no more than processors.
+        """
+        most = max(WORKERS, cores())
+        with ThreadPoolExecutor(most, thread_name_prefix="loader") as pool:
             ahead: deque[Future[Batch]] = deque()
-            submit: Callable[[int], Future[Batch]] = lambda s: pool.submit(self.make, s)  # noqa: E731
+            workers = WORKERS
             try:
                 for step in range(first, stop):
+                    if ahead and not ahead[0].done():
+                        workers = min(most, workers + 1)
                     while len(ahead) < 2 * workers and step + len(ahead) < stop:
-                        ahead.append(submit(step + len(ahead)))
+                        ahead.append(pool.submit(self.make, step + len(ahead)))
                     yield ahead.popleft().result()
             finally:
                 for future in ahead:

@@ -58,6 +58,12 @@ def resolve_precision(wanted: str, device: Device) -> Precision:
     return "fp32"
 
 
+def sent(tensor: torch.Tensor, device: Device) -> torch.Tensor:
+    """On the device. To a GPU it goes beside what that is doing, which takes memory that does not move."""
+    tensor = tensor.pin_memory() if device.kind == "cuda" else tensor
+    return tensor.to(device.torch, non_blocking=True)
+
+
 def torch_dtype(precision: Precision) -> torch.dtype:
     return torch.bfloat16 if precision == "bf16" else torch.float32
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from vidtrans.errors import DeviceError
-from vidtrans.inference.device import Device, Precision, out_of_memory, resolve_precision, torch_dtype
+from vidtrans.inference.device import Device, Precision, out_of_memory, resolve_precision, sent, torch_dtype
 from vidtrans.inference.engine import pad_to_multiple, with_history, with_plate
 from vidtrans.inference.packed import can_pack, pack
 from vidtrans.inference.tiles import Whole, smaller, tiled
@@ -224,6 +224,6 @@ class TorchEngine:
         middle = np.iinfo(padded.dtype).max / 2
         # torch has no arithmetic on uint16.
         given = padded.astype(np.int32) if padded.dtype == np.uint16 else padded
-        x = torch.from_numpy(given).to(self.device.torch).permute(0, 3, 1, 2)
+        x = sent(torch.from_numpy(given), self.device).permute(0, 3, 1, 2)
         y = self._through(x.to(torch.float32) / middle - 1)
         return as_pictures(y, deep=deep)

@@ -9,7 +9,7 @@ from queue import Full, Queue
 
 import cv2
 
-from vidtrans.pipeline.machine import cores
+from vidtrans.machine import cores
 
 Job = Callable[[], None]
 WAITING_BYTES = 1 << 26  # of pictures, at most, between two steps

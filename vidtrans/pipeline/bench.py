@@ -28,11 +28,11 @@ from vidtrans.inference import ENGINES
 from vidtrans.inference.choice import choose
 from vidtrans.inference.device import Device, resolve_device, resolve_precision
 from vidtrans.inference.engine import Engine
+from vidtrans.machine import cores, processor
 from vidtrans.model import IDENTITY, load_generator
 from vidtrans.pipeline.bench_clip import write_clip
 from vidtrans.pipeline.context import Context, open_clip
 from vidtrans.pipeline.look import Look, RenderSettings, find_look, load_engine
-from vidtrans.pipeline.machine import cores, processor
 from vidtrans.pipeline.recipe import Recipe
 from vidtrans.pipeline.render_job import RenderJob
 from vidtrans.pipeline.stylize import stylize

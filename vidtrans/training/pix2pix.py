@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from vidtrans.errors import DeviceError
 from vidtrans.flow.history import CHANNELS
-from vidtrans.inference.device import Device, out_of_memory
+from vidtrans.inference.device import Device, out_of_memory, sent
 from vidtrans.networks.init import painter_of
 from vidtrans.networks.memory import Remembering
 from vidtrans.training import ADVERSARIAL, losses
@@ -162,10 +162,9 @@ class Pix2Pix:
     def _step(
         self, inputs: Tensor, targets: Tensor, lr: float, seed: int, weights: Tensor | None, earlier: Earlier | None
     ) -> Losses:
-        x = inputs.to(self.device.torch, memory_format=self.layout)
-        y = targets.to(self.device.torch, memory_format=self.layout)
+        x, y = (sent(given, self.device).to(memory_format=self.layout) for given in (inputs, targets))
         self.generator.train()
-        weighed = None if weights is None else weights.to(self.device.torch)
+        weighed = None if weights is None else sent(weights, self.device)
         parts = self._parts(x, y, seed + OTHER_DROPOUT * self.team.rank, weighed)
         triples = self._triples(parts, earlier)
         if len(parts) == 1:

@@ -1,4 +1,4 @@
-"""What this machine has, as far as a render asks."""
+"""What this machine has."""
 
 from __future__ import annotations
 
