@@ -13,6 +13,8 @@ Anything else that escapes is a bug and keeps its traceback.
 
 from __future__ import annotations
 
+import errno
+
 
 class VidtransError(Exception):
     """A failure that a person can act on: what happened, why, and what to do.
@@ -58,3 +60,30 @@ class Interrupted(VidtransError):
     def __init__(self, exit_status: int = 130) -> None:
         self.exit_status = exit_status
         super().__init__("stopped", "what was done is saved", "run the same command again to go on")
+
+
+_WRITABLE = "choose a folder that can be written"
+_IN_THE_WAY = "a file stands where a folder should be, or the reverse: choose another place"
+DISK = {
+    errno.ENOSPC: "free some space and run the same command again",
+    errno.EDQUOT: "free some space and run the same command again",
+    errno.EACCES: _WRITABLE,
+    errno.EPERM: _WRITABLE,
+    errno.EROFS: _WRITABLE,
+    errno.EEXIST: _IN_THE_WAY,
+    errno.ENOTDIR: _IN_THE_WAY,
+    errno.EISDIR: _IN_THE_WAY,
+    errno.ENAMETOOLONG: "use a shorter name",
+}
+
+
+def in_words(error: BaseException) -> tuple[str, int] | None:
+    """The line and the exit status of an error that a person can act on; None for a bug."""
+    if isinstance(error, VidtransError):
+        return str(error), error.exit_status
+    if isinstance(error, MemoryError):
+        return "out of memory — use a smaller --size", 4
+    if isinstance(error, OSError) and error.errno in DISK:
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{str(error.strerror).lower()} — {DISK[error.errno]}", 1
+    return None

@@ -27,7 +27,22 @@ class Note:
     level: str = "info"
 
 
-Event = Progress | Note
+@dataclass(frozen=True)
+class Batch:
+    """How far a batch is: ``done`` items of ``total``, of which ``failed`` did; the ``frames`` that were made, and how
+    many a second; the seconds that are left, None where nobody knows; and what each process does.
+    """
+
+    done: int
+    failed: int
+    total: int
+    frames: int
+    rate: float
+    left_s: float | None
+    at_work: tuple[tuple[str, Progress | None], ...]
+
+
+Event = Progress | Note | Batch
 Report = Callable[[Event], None]
 
 

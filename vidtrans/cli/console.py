@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
-from vidtrans.events import Event, Note, Progress
+from vidtrans.events import Batch, Event, Note, Progress
 from vidtrans.launcher import follows
 
 PLAIN_INTERVAL_S = 5.0
+BATCH_INTERVAL_S = 60.0  # each clip of a batch has a line of its own
 
 
 class Console:
@@ -42,6 +43,9 @@ class Console:
         if isinstance(event, Note):
             if event.level == "warning" or not self.quiet:
                 self._line(f"warning: {event.text}" if event.level == "warning" else event.text)
+        elif isinstance(event, Batch):
+            if not self.quiet:
+                self._batch(event)
         elif not self.quiet:
             self._progress(event)
 
@@ -120,6 +124,40 @@ class Console:
             detail = f"  {event.detail}" if event.detail else ""
             self._line(f"{event.task}: {event.done}{of} {event.unit}  {self._rate(event, now)}{detail}")
 
+    def _batch(self, event: Batch) -> None:
+        """The whole on one line, and on a terminal below it what each process does."""
+        failed = f", {event.failed} failed" if event.failed else ""
+        left = f"  {_clock(event.left_s)} left" if event.left_s is not None else ""
+        whole = f"{event.done}/{event.total} clips{failed}  {event.frames} frames  {event.rate:.1f} frames/s{left}"
+        now = time.monotonic()
+        if self._live is None and not sys.stderr.isatty():
+            if not self._last:
+                self._last = now
+            if now - self._last >= BATCH_INTERVAL_S:
+                self._last = now
+                self._line(whole)
+            return
+        from rich.console import Console as Rich
+        from rich.live import Live
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+
+        if self._live is None:
+            self._live = Live(console=Rich(stderr=True), transient=True, auto_refresh=False)
+            self._live.start()
+        table = Table.grid(padding=(0, 2))
+        table.add_column(no_wrap=True, overflow="ellipsis", max_width=48)
+        for _ in range(3):
+            table.add_column(no_wrap=True)
+        clips, *rest = whole.split("  ", 2)
+        table.add_row(clips, ProgressBar(max(1, event.total), event.done, 24), *rest)
+        for name, doing in event.at_work:
+            of = f"{doing.done}/{doing.total or '?'} {doing.unit}" if doing else ""
+            bar = ProgressBar(max(1, doing.total or 1), min(doing.done, doing.total or 0), 24) if doing else ""
+            what = (doing.task.removesuffix(name.rpartition("/")[2]).strip() if doing else "") or "begins"
+            table.add_row(f"  {name}", bar, of, what)
+        self._live.update(table, refresh=True)
+
     def _rate(self, event: Progress, now: float) -> str:
         seconds = now - self._began
         if seconds < 0.5:
@@ -127,8 +165,7 @@ class Console:
         rate = (event.done - self._first) / seconds
         if not event.total or rate <= 0:
             return f"{rate:.1f} {event.unit}/s"
-        left = int((event.total - event.done) / rate)
-        return f"{rate:.1f} {event.unit}/s  {left // 60}:{left % 60:02d} left"
+        return f"{rate:.1f} {event.unit}/s  {_clock((event.total - event.done) / rate)} left"
 
     def _start_live(self, event: Progress) -> None:
         from rich.console import Console as Rich
@@ -153,3 +190,10 @@ class Console:
             self._live.stop()
         self._live = self._task = None
         self._name = ""
+
+
+def _clock(seconds: float) -> str:
+    """``4:05`` or ``2:04:05``."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

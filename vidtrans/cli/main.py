@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import gc
 import importlib
 import os
@@ -14,7 +13,7 @@ import click
 
 from vidtrans import __version__
 from vidtrans.cli.console import Console
-from vidtrans.errors import VidtransError
+from vidtrans.errors import in_words
 
 # Name → module:function and the line that --help shows; a command's module loads when it is used.
 COMMANDS = {
@@ -35,21 +34,6 @@ COMMANDS = {
     "cache": ("vidtrans.cli.library:cache", "List and clean what is kept between runs."),
     "doctor": ("vidtrans.cli.start:doctor", "Is everything here that a render needs?"),
     "bench": ("vidtrans.cli.start:bench", "How fast it is here, step by step, and what holds it up."),
-}
-
-
-_WRITABLE = "choose a folder that can be written"
-_IN_THE_WAY = "a file stands where a folder should be, or the reverse: choose another place"
-DISK = {
-    errno.ENOSPC: "free some space and run the same command again",
-    errno.EDQUOT: "free some space and run the same command again",
-    errno.EACCES: _WRITABLE,
-    errno.EPERM: _WRITABLE,
-    errno.EROFS: _WRITABLE,
-    errno.EEXIST: _IN_THE_WAY,
-    errno.ENOTDIR: _IN_THE_WAY,
-    errno.EISDIR: _IN_THE_WAY,
-    errno.ENAMETOOLONG: "use a shorter name",
 }
 
 
@@ -131,8 +115,6 @@ def run(given: list[str]) -> int:
 
 def _tell(error: BaseException) -> tuple[str, int] | None:
     """The line and the exit status of an error; None for a bug."""
-    if isinstance(error, VidtransError):
-        return str(error), error.exit_status
     if isinstance(error, click.UsageError):
         where = f" (see '{error.ctx.command_path} --help')" if error.ctx else ""
         return error.format_message() + where, 2
@@ -140,9 +122,4 @@ def _tell(error: BaseException) -> tuple[str, int] | None:
         return "stopped", 130
     if isinstance(error, click.ClickException):
         return error.format_message(), 2
-    if isinstance(error, MemoryError):
-        return "out of memory — use a smaller --size", 4
-    if isinstance(error, OSError) and error.errno in DISK:
-        where = f"{error.filename}: " if error.filename else ""
-        return f"{where}{str(error.strerror).lower()} — {DISK[error.errno]}", 1
-    return None
+    return in_words(error)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from vidtrans.cli.batch import batch_options, show_batch
 from vidtrans.cli.console import Console
 from vidtrans.cli.flags import FILE, Lazy
 from vidtrans.cli.options import common
@@ -14,6 +16,7 @@ from vidtrans.cli.words import count, timing
 from vidtrans.metrics import SCORING_FLOW, SHORT_SIDE
 from vidtrans.settings import parse_time
 
+MEASURES = ("warping_error", "ratio", "psnr", "ssim", "sharpness", "nn", "drift", "m4", "uniq")
 VIDEOS = ("", "_per_frame", "_source")
 
 
@@ -22,8 +25,15 @@ VIDEOS = ("", "_per_frame", "_source")
     epilog=f"Pictures are scored at {SHORT_SIDE} pixels on their short side or less; sharpness (but of dreams) at "
     "OUTPUT's full size.",
 )
-@click.argument("output", type=FILE)
-@click.option("--source", required=True, type=FILE, metavar="VIDEO", help="What OUTPUT was made from.")
+@click.argument("outputs", nargs=-1, required=True, type=FILE, metavar="OUTPUT...")
+@click.option(
+    "--source",
+    required=True,
+    type=FILE,
+    metavar="VIDEO",
+    help="What OUTPUT was made from. Of several, this and the others below: one for all, or a folder of clips of their "
+    "names (in.mov for in.x.mp4).",
+)
 @click.option(
     "--per-frame",
     type=FILE,
@@ -51,11 +61,13 @@ VIDEOS = ("", "_per_frame", "_source")
     "--output",
     "result",
     type=FILE,
-    help="A .png: scores over time and the worst moments (of a dream: a strip); a .json: a value for every frame.",
+    help="A .png: scores over time and the worst moments (of a dream: a strip); a .json: a value for every frame. "
+    "For several: a folder of plots.",
 )
+@batch_options
 @common
 def evaluate(
-    output: Path,
+    outputs: tuple[Path, ...],
     source: Path,
     per_frame: Path | None,
     reference: Path | None,
@@ -63,18 +75,40 @@ def evaluate(
     dream: bool,
     flow: str,
     result: Path | None,
+    batch: Any,
     context: Any,
     console: Console,
-) -> None:
+) -> int:
     """How steady a render is, how sharp, how near to what it should be, and when it is worst."""
+    from vidtrans.pipeline.batch_plan import is_batch
     from vidtrans.pipeline.evaluate import evaluate as score
+    from vidtrans.pipeline.evaluate import evaluate_batch
 
     videos = {"per_frame": per_frame, "reference": reference}
     begin = parse_time(start) if start else None
-    table = score(output, source, context, **videos, start=begin, flow=flow, result=result, dream=dream)
+    if is_batch(outputs):
+        beside = {"source": source, **videos}
+        options = {"start": begin, "flow": flow, "dream": dream}
+        outcomes, summary = evaluate_batch(outputs, beside, result, context, batch, **options)
+        console.figures(*_figures(outcomes))
+        return show_batch(console, outcomes, summary, {"output": str(result) if result else None})
+    table = score(outputs[0], source, context, **videos, start=begin, flow=flow, result=result, dream=dream)
     told = _planned if table.get("dry_run") else _dreamt if dream else _report
     lines = told(table)
     console.result(table, "\n".join(lines))
+    return 0
+
+
+def _figures(outcomes: Sequence[Any]) -> tuple[list[str], list[list[str]]]:
+    """A row for each that was scored, with those measures that any of them has."""
+    tables = [outcome.table for outcome in outcomes if outcome.state == "done"]
+    names = [name for name in MEASURES if any(table.get(name) is not None for table in tables)]
+    rows = [[table["path"], *(_figure(table.get(name)) for name in names)] for table in tables]
+    return ["", *(name.replace("_", " ") for name in names)], rows
+
+
+def _figure(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"
 
 
 def _planned(table: dict[str, Any]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from vidtrans.cli.ablation import refuse_start, show_ablation
+from vidtrans.cli.batch import batch_options, show_batch
 from vidtrans.cli.console import Console
 from vidtrans.cli.flags import (
     FILE,
@@ -33,6 +34,7 @@ from vidtrans.cli.flags import (
 )
 from vidtrans.cli.options import common, flags_of, model_type, preset_option, refuse_both, set_option, setting_option
 from vidtrans.cli.words import costs, count, rendered, timing, typed, what_next
+from vidtrans.errors import UsageError
 from vidtrans.settings import parse_time
 
 VIDEOS = click.argument("videos", nargs=-1, required=True, type=FILE, metavar="VIDEO...")
@@ -44,7 +46,10 @@ def _span(start: str | None, end: str | None) -> dict[str, Any]:
 
 @click.command("make-dataset")
 @VIDEOS
-@click.option("-o", "--output", type=FILE, help="The folder to make.  [default: VIDEO.dataset]")
+@click.option(
+    "-o", "--output", type=FILE, help="The folder to make; with --each, where they go.  [default: VIDEO.dataset]"
+)
+@click.option("--each", is_flag=True, help="A dataset of each video, not one of all; --target may be a folder, too.")
 @pairing_option
 @target_option
 @preset_option
@@ -54,6 +59,7 @@ def _span(start: str | None, end: str | None) -> dict[str, Any]:
 @setting_option("--every", "dataset", "every", "Take every n-th frame.", type=click.IntRange(1))
 @cuts_option("no pair reaches", table="dataset")
 @click.option("--restore", is_flag=True, help="Bring back pictures that were deleted from the dataset.")
+@batch_options
 @set_option
 @common
 @click.pass_context
@@ -66,19 +72,31 @@ def make_dataset(
     start: str | None,
     end: str | None,
     restore: bool,
+    each: bool,
+    batch: Any,
     context: Any,
     console: Console,
     **_: Any,
-) -> None:
+) -> int:
     """Make a dataset of pairs from videos, or from a folder of pairs (A/ + B/, or A|B pictures).
+
+    A folder of videos, or a pattern ('clips/*.mov'), stands for all that it holds.
 
     The dataset is a folder of pictures that you can look through: delete a picture, and its pairs are gone.
     """
+    from vidtrans.pipeline.batch import ALONE
     from vidtrans.pipeline.make_dataset import make_dataset as make
+    from vidtrans.pipeline.make_dataset import make_datasets, taught_by
     from vidtrans.pipeline.recipe import dataset_recipe
 
     recipe = dataset_recipe(preset, flags_of(click_context, "pairing", "dataset"))
-    table = make(list(videos), output, recipe, context, target=target, restore=restore, **_span(start, end))
+    options = {"target": target, "restore": restore, **_span(start, end)}
+    if each:
+        outcomes, summary = make_datasets(videos, output or Path(), recipe, context, batch, **options)
+        return show_batch(console, outcomes, summary, {"output": str(output or ".")})
+    if batch != ALONE:
+        raise UsageError("--jobs, --shard, --retry-failed, --halt-on-error", "one dataset is one job", "give --each")
+    table = make(taught_by(videos, recipe), output, recipe, context, **options)
     if table.get("dry_run"):
         line = f"would make {table['output']}: {count(table['frames'], 'frame')} in {count(table['shots'], 'shot')}"
         line += costs(table)
@@ -91,6 +109,7 @@ def make_dataset(
             f"\n      vidtrans train {typed(table['output'])}"
         )
     console.result(table, line)
+    return 0
 
 
 @click.command("train")
@@ -152,10 +171,9 @@ def train(
 @VIDEOS
 @click.option(
     "--model",
-    required=True,
     metavar="MODEL",
     type=model_type,
-    help="A model file or name; 'identity' returns its input.",
+    help="A model file or name; 'identity' returns its input. Only a list of clips may name its own.",
 )
 @click.option(
     "-o",
@@ -186,6 +204,7 @@ def train(
 @start_option
 @end_option
 @click.option("--score", is_flag=True, help="Draw beside the result how steady it is, and say it: see 'evaluate'.")
+@batch_options
 @preset_option
 @set_option
 @common
@@ -193,12 +212,13 @@ def train(
 def stylize(
     click_context: click.Context,
     videos: tuple[Path, ...],
-    model: str,
+    model: str | None,
     output: Path | None,
     mask: Path | None,
     start: str | None,
     end: str | None,
     score: bool,
+    batch: Any,
     preset: str | None,
     context: Any,
     console: Console,
@@ -207,24 +227,36 @@ def stylize(
     """Render a model onto videos: every frame, every timestamp, and the sound. Stop it; the same command goes on.
 
     A VIDEO may be a picture, a folder of pictures, or numbered ones (frames/%05d.png) as well: the result is of that
-    kind too, unless -o says otherwise.
+    kind too, unless -o says otherwise. A folder of videos stands for these, a pattern ('clips/*.mov') for what it
+    matches, and a list (night.toml) for clips with models and options of their own: each is rendered, one that fails
+    is named and passed over.
     """
     from vidtrans.pipeline.recipe import render_recipe
     from vidtrans.pipeline.stylize import stylize as stylize_one
-    from vidtrans.pipeline.stylize import stylize_many
+    from vidtrans.pipeline.stylize_batch import LIST_SUFFIX, listed, stylize_batch, wished
     from vidtrans.video.pictures import holds_several
 
-    recipe = render_recipe(preset, flags_of(click_context, "pairing", "rendering", "temporal", "encoding"))
+    flags = flags_of(click_context, "pairing", "rendering", "temporal", "encoding")
     options: dict[str, Any] = {**_span(start, end), "mask": mask, "score": score}
-    # A folder that is there takes a video's result in; the result of a folder of pictures is itself a folder.
-    gives_folder = holds_several(videos[0]) or recipe.settings_of("encoding").makes_pictures
-    takes_in = output is not None and (output.is_dir() or output in click_context.meta.get(FOLDERS, ()))
-    if len(videos) == 1 and (gives_folder or not takes_in):
-        table = stylize_one(videos[0], model, output, recipe, context, **options)
-        console.result(table, rendered(table))
-        return 0
-    results = stylize_many(videos, model, output, recipe, context, **options)
-    return show_batch(console, results, {"output": str(output or ".")})
+    folder = output or Path()
+    if videos[0].suffix.lower() == LIST_SUFFIX:
+        if len(videos) > 1:
+            raise UsageError(str(videos[1]), "a list of clips stands alone", "give one list, or videos")
+        wishes = listed(videos[0], model, preset, flags, context, folder, **options)
+    else:
+        if model is None:
+            raise click.MissingParameter(ctx=click_context, param_hint="'--model'", param_type="option")
+        recipe = render_recipe(preset, flags)
+        wishes = wished(videos, model, recipe, context, folder, **options)
+        # A folder that is there takes a video's result in; the result of a folder of pictures is itself a folder.
+        gives_folder = holds_several(wishes[0].source) or recipe.settings_of("encoding").makes_pictures
+        takes_in = output is not None and (output.is_dir() or output in click_context.meta.get(FOLDERS, ()))
+        if len(wishes) == 1 and (gives_folder or not takes_in):
+            table = stylize_one(wishes[0].source, model, output, recipe, context, **options)
+            console.result(table, rendered(table))
+            return 0
+    outcomes, summary = stylize_batch(wishes, folder, batch, context)
+    return show_batch(console, outcomes, summary, {"output": str(folder)})
 
 
 @click.command("run")
@@ -249,6 +281,7 @@ def stylize(
 @mix_option
 @colour_option
 @codec_option
+@batch_options
 @set_option
 @common
 @click.pass_context
@@ -260,6 +293,7 @@ def run(
     preset: str | None,
     target: Path | None,
     minutes: float | None,
+    batch: Any,
     context: Any,
     console: Console,
     **_: Any,
@@ -270,9 +304,11 @@ def run(
 
     refuse_both(click_context, "steps", "minutes")
     recipe = dataset_recipe(preset, flags_of(click_context, *CHAIN))
-    table, results = run_chain(video, list(apply_to), output, recipe, context, target=target, minutes=minutes)
-    if len(results) > 1:
-        return show_batch(console, results, table)
+    table, outcomes, summary = run_chain(
+        video, list(apply_to), output, recipe, context, target=target, minutes=minutes, batch=batch
+    )
+    if summary is not None:
+        return show_batch(console, outcomes, summary, table)
     if context.dry_run:
         line = f"would make {count(table['pairs'], 'pair')}, train {count(table['steps'], 'step')}, and render {output}"
         line += costs(table)
@@ -280,23 +316,3 @@ def run(
         line = f"{table['output']}: {count(table['frames'], 'frame')}, model {table['model']}{timing(table)}"
     console.result(table, line)
     return 0
-
-
-def show_batch(console: Console, results: list[tuple[Path, Any]], base: dict[str, Any]) -> int:
-    """The end of several clips: 0, or 5 if some failed."""
-    done = [table for _, table in results if isinstance(table, dict)]
-    failed = {str(video): str(error) for video, error in results if isinstance(error, Exception)}
-    table = base | {
-        "frames": sum(t["frames"] for t in done),
-        "cached": bool(done) and not failed and all(t["cached"] for t in done),
-        "items": done,
-        "failed": failed,
-    }
-    if not failed:
-        console.result(table, "\n".join(rendered(t) for t in done))
-        return 0
-    if not console.as_json:
-        for item in done:
-            console.text(rendered(item))
-    console.failure(f"{len(failed)} of {len(results)} clips failed: {', '.join(failed)}", 5, **table)
-    return 5

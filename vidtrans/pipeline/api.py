@@ -248,7 +248,7 @@ def run(
     **options: Any,
 ) -> Table:
     """``vidtrans run``: dataset, model and every clip it is applied to. Raises BatchError where some failed."""
-    table, results = _run.run(
+    table, outcomes, _ = _run.run(
         Path(video),
         _paths(apply),
         Path(output),
@@ -257,7 +257,7 @@ def run(
         target=_path(target),
         minutes=minutes,
     )
-    failed = {str(clip): str(error) for clip, error in results if isinstance(error, Exception)}
+    failed = [outcome.error for outcome in outcomes if outcome.state == "failed"]
     if failed:
-        raise BatchError(f"{len(failed)} of {len(results)} clips failed", "; ".join(failed.values()))
+        raise BatchError(f"{len(failed)} of {len(outcomes)} clips failed", "; ".join(failed))
     return table

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from vidtrans.errors import UsageError
 from vidtrans.files import write_json
 from vidtrans.flow import FLOWS
 from vidtrans.metrics import SCORING_FLOW
 from vidtrans.metrics.scores import Scores, rounded
+from vidtrans.pipeline.batch import Options, Outcome, run_batch
+from vidtrans.pipeline.batch_plan import counterparts, gathered, items_for
 from vidtrans.pipeline.context import Clip, Context, content_digest, open_clip
 from vidtrans.pipeline.outputs import produce
 from vidtrans.pipeline.score_dream import VERSION as DREAM_VERSION
@@ -62,6 +66,36 @@ def evaluate(
         frames = [open_clip(context, path).index.num_frames for path in sources]
         table |= {"path": str(output), "frames": frames[0]}
     return table
+
+
+def evaluate_batch(
+    given: Sequence[Path],
+    videos: Mapping[str, Path | None],
+    folder: Path | None,
+    context: Context,
+    batch: Options,
+    **options: Any,
+) -> tuple[list[Outcome], Path]:
+    """Score several renders, each beside the clips of its name. ``videos``: "source", and what else ``evaluate`` has.
+
+    With a ``folder`` a plot of each is written there. Raises UsageError, Interrupted.
+    """
+    found = gathered(given)
+    beside = {name: counterparts(found, path, _flag(name)) for name, path in videos.items() if path is not None}
+    number = {path: n for n, path in enumerate(found)}
+
+    def arguments(output: Path, place: Path) -> Table:
+        own = {name: paths[number[output]] for name, paths in beside.items()}
+        return {"output": output, "result": place if folder else None, **own, **options}
+
+    items = items_for(found, folder or Path(), [".scores.png"] * len(found), arguments)
+    if folder is None:
+        items = [replace(item, output=None) for item in items]
+    return run_batch(items, "vidtrans.pipeline.evaluate:evaluate", folder or Path(), batch, context)
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,11 @@ from vidtrans.files import (
     remove_stale_partials,
     write_json,
 )
+from vidtrans.pipeline.batch import Options, Outcome, run_batch
+from vidtrans.pipeline.batch_plan import counterparts, gathered, items_for
 from vidtrans.pipeline.cache import Entry
 from vidtrans.pipeline.context import Context
-from vidtrans.pipeline.dataset_plan import Planned, Request, default_output
+from vidtrans.pipeline.dataset_plan import SUFFIX, Planned, Request, default_output
 from vidtrans.pipeline.estimate import after, estimate_pictures
 from vidtrans.pipeline.outputs import check_parents
 from vidtrans.pipeline.recipe import Recipe
@@ -74,6 +76,35 @@ def make_dataset(
         return _result(planned.dataset, output, began, cached=False) | {"dry_run": True} | costs
     _write(planned, output, held, context)
     return _result(open_dataset(output), output, began, cached=False)
+
+
+def make_datasets(
+    given: Sequence[Path],
+    folder: Path,
+    recipe: Recipe,
+    context: Context,
+    batch: Options,
+    *,
+    target: Path | None = None,
+    **options: Any,
+) -> tuple[list[Outcome], Path]:
+    """A dataset of each video, in ``folder``; a ``target`` may be a folder of clips of their names.
+
+    Raises UsageError, Interrupted.
+    """
+    found = taught_by(given, recipe)
+    targets = dict(zip(found, counterparts(found, target, "--target"), strict=True)) if target else {}
+
+    def arguments(video: Path, place: Path) -> Table:
+        return {"videos": [video], "output": place, "recipe": recipe, "target": targets.get(video), **options}
+
+    items = items_for(found, folder, [SUFFIX] * len(found), arguments)
+    return run_batch(items, "vidtrans.pipeline.make_dataset:make_dataset", folder, batch, context)
+
+
+def taught_by(given: Sequence[Path], recipe: Recipe) -> list[Path]:
+    """The videos that files, folders and globs stand for; a folder of guides is one source. Raises UsageError."""
+    return gathered(given, whole_folders=recipe.choice("pairing")[0] == "stack")
 
 
 def _write(planned: Planned, output: Path, held: Dataset | None, context: Context) -> None:

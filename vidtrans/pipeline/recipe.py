@@ -186,13 +186,19 @@ def make_recipe(
     for wanted in flags:
         if wanted not in TABLES:
             raise unknown("table", wanted, list(TABLES))
-    merged: dict[str, Table] = {}
-    for layer in (*layers, flags):
-        for name, table in layer.items():
-            merged[name] = _overlay(merged.get(name, {}), table)
+    merged = overlaid(*layers, flags)
     recipe = Recipe(Path(named).stem if named else "", merged, from_preset)
     recipe.check()
     return recipe
+
+
+def overlaid(*layers: Mapping[str, Mapping[str, Any]]) -> dict[str, Table]:
+    """Tables laid over each other, the last on top."""
+    merged: dict[str, Table] = {}
+    for layer in layers:
+        for name, table in layer.items():
+            merged[name] = _overlay(merged.get(name, {}), table)
+    return merged
 
 
 def _overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> Table:

@@ -14,6 +14,7 @@ from vidtrans.model import SUFFIX
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import make_pairing
 from vidtrans.pipeline.assemble import pass_of, try_pass
+from vidtrans.pipeline.batch import ALONE, Options, Outcome
 from vidtrans.pipeline.context import Context, open_clip
 from vidtrans.pipeline.dataset_plan import Request, default_output
 from vidtrans.pipeline.estimate import add_up, estimate_pictures
@@ -24,7 +25,8 @@ from vidtrans.pipeline.photos import refuse_video
 from vidtrans.pipeline.plate import Scene, plate_of
 from vidtrans.pipeline.recipe import Recipe
 from vidtrans.pipeline.render_job import RenderJob, makes_folder
-from vidtrans.pipeline.stylize import is_one_picture, plan_outputs, stylize, stylize_many
+from vidtrans.pipeline.stylize import is_one_picture, stylize
+from vidtrans.pipeline.stylize_batch import Wish, plan, stylize_batch
 from vidtrans.pipeline.train import train
 from vidtrans.settings import Table
 from vidtrans.training.settings import TrainingSettings
@@ -42,11 +44,12 @@ def run(
     *,
     target: Path | None = None,
     minutes: float | None = None,
-) -> tuple[Table, list[tuple[Path, Table | Exception]]]:
+    batch: Options = ALONE,
+) -> tuple[Table, list[Outcome], Path | None]:
     """Teach from ``video``, render onto each of ``apply``; every step is found again on the next run.
 
     The dataset and the model are left beside ``output``, under the video's name. With several clips ``output``
-    is a folder. Returns what is reported of the whole, and of each clip.
+    is a folder. Returns what is reported of the whole, and of several clips how each went, and where that is written.
     """
     began = time.monotonic()
     many = len(apply) > 1
@@ -56,7 +59,7 @@ def run(
     _check([video, *apply, *([target] if target else [])], apply, output, model, recipe, context)
     if context.dry_run:
         table = forecast(video, apply, output, dataset, model, recipe, context, target=target, minutes=minutes)
-        return table | {"output": str(output), "seconds": round(time.monotonic() - began, 3)}, []
+        return table | {"output": str(output), "seconds": round(time.monotonic() - began, 3)}, [], None
     try:
         made = make_dataset([video], dataset, recipe, context, target=target)
         if recipe.settings("training", TrainingSettings).plate and not many:
@@ -66,20 +69,27 @@ def run(
         # Dataset and model lie beside the output: another name for it would not help.
         error.remedy = error.remedy.replace("another name with -o", "an -o in another folder")
         raise
+    outcomes: list[Outcome] = []
+    summary = None
     if many:
-        results = stylize_many(apply, str(model), output, recipe, context)
+        wishes = [Wish(clip, str(model), recipe) for clip in apply]
+        outcomes, summary = stylize_batch(wishes, output, batch, context)
+        done = [outcome.table for outcome in outcomes if outcome.state == "done"]
     else:
-        results = [(apply[0], stylize(apply[0], str(model), output, recipe, context))]
-    done = [r for _, r in results if isinstance(r, dict)]
-    return {
-        "output": str(output),
-        "frames": sum(r["frames"] for r in done),
-        "dataset": str(dataset),
-        "model": str(model),
-        "held_out": trained.get("held_out"),
-        "seconds": round(time.monotonic() - began, 3),
-        "cached": all(r["cached"] for r in (made, trained, *done)),
-    }, results
+        done = [stylize(apply[0], str(model), output, recipe, context)]
+    return (
+        {
+            "output": str(output),
+            "frames": sum(r["frames"] for r in done),
+            "dataset": str(dataset),
+            "model": str(model),
+            "held_out": trained.get("held_out"),
+            "seconds": round(time.monotonic() - began, 3),
+            "cached": all(r["cached"] for r in (made, trained, *done)),
+        },
+        outcomes,
+        summary,
+    )
 
 
 def _check_scene(folder: Path, clip: Path, model: Path, context: Context) -> None:
@@ -145,7 +155,8 @@ def _check(
         raise UsageError(what, why, "use make-dataset, train and dream")
     encoding = recipe.settings("encoding", EncodingSettings)
     if len(apply) > 1:
-        outputs = plan_outputs(apply, str(model), output, encoding)
+        wishes = [Wish(clip, str(model), recipe) for clip in apply]
+        outputs = [item.output for item in plan(wishes, output) if item.output]
     else:
         encoding = encoding.resolved(pictures=is_stills(apply[0]), output=output)
         place, pattern = split_pattern(output)

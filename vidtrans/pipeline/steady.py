@@ -13,6 +13,8 @@ from typing import Any
 from vidtrans.errors import UsageError
 from vidtrans.files import plain_name
 from vidtrans.model import IDENTITY
+from vidtrans.pipeline.batch import Options, Outcome, run_batch
+from vidtrans.pipeline.batch_plan import counterparts, gathered, items_for, without_results
 from vidtrans.pipeline.context import Clip, Context, content_digest, open_clip
 from vidtrans.pipeline.cuts import with_cuts
 from vidtrans.pipeline.guide import Guide, guided_by
@@ -23,6 +25,7 @@ from vidtrans.pipeline.render_job import RenderJob, at_rate
 from vidtrans.pipeline.scoring import Beside
 from vidtrans.settings import Table, Time
 from vidtrans.video.container import probe
+from vidtrans.video.encoding import EncodingSettings
 from vidtrans.video.pictures import holds_several, is_stills
 
 # Of the table [rendering]: there is no model and no mask, and a result is as large as what is processed.
@@ -66,6 +69,35 @@ def steady(
     if context.dry_run:
         return order.forecast(job)
     return order.told(job.render(place.output, request), cached=False)
+
+
+def steady_batch(
+    given: Sequence[Path],
+    source: Path | None,
+    folder: Path,
+    recipe: Recipe,
+    context: Context,
+    batch: Options,
+    *,
+    start: Time | None = None,
+) -> tuple[list[Outcome], Path]:
+    """Filter several, each along the source of its name. Raises UsageError, Interrupted."""
+    found = gathered(given)
+    sources = counterparts(found, source, "--source") if source else [None] * len(found)
+    guides = dict(zip(found, sources, strict=True))
+    wanted = recipe.settings("encoding", EncodingSettings)
+
+    def ending(processed: Path) -> str:
+        made = wanted.resolved(pictures=is_stills(processed), output=None)
+        return f".steady{made.default_suffix(single=False)}"
+
+    def arguments(processed: Path, place: Path) -> Table:
+        own = {"processed": processed, "source": guides[processed], "output": place}
+        return {**own, "recipe": recipe, "start": start}
+
+    kept = found if found == list(given) else without_results(found, lambda p: folder / f"{plain_name(p)}{ending(p)}")
+    items = items_for(kept, folder, [ending(p) for p in kept], arguments)
+    return run_batch(items, "vidtrans.pipeline.steady:steady", folder, batch, context)
 
 
 def steady_recipe(preset: str | None, flags: Mapping[str, Mapping[str, Any]]) -> Recipe:

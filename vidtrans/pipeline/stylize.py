@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from vidtrans.errors import Interrupted, UsageError, VidtransError
+from vidtrans.errors import UsageError
 from vidtrans.files import plain_name
 from vidtrans.model import SUFFIX
 from vidtrans.pairing.base import pairing_record
 from vidtrans.pipeline.context import Clip, Context, content_digest, open_clip
 from vidtrans.pipeline.look import Look, RenderSettings, find_look
 from vidtrans.pipeline.order import Order, Place, request_digest
-from vidtrans.pipeline.outputs import check_foreign, check_parents, check_place
+from vidtrans.pipeline.outputs import check_foreign
 from vidtrans.pipeline.photos import one_by_one
 from vidtrans.pipeline.recipe import Recipe
-from vidtrans.pipeline.render_job import RenderJob, at_rate, makes_folder
+from vidtrans.pipeline.render_job import RenderJob, at_rate
 from vidtrans.pipeline.scored import check_scorable, score_place, score_render
 from vidtrans.settings import Table, Time
-from vidtrans.video.codecs import ENDINGS
 from vidtrans.video.encoding import EncodingSettings
 from vidtrans.video.pictures import holds_several, is_stills
 
@@ -126,50 +123,3 @@ def _request(
 def is_one_picture(video: Path) -> bool:
     """Whether a source is a single picture, so that its result is one too."""
     return is_stills(video) and not holds_several(video)
-
-
-def plan_outputs(videos: Sequence[Path], model: str, folder: Path, settings: EncodingSettings) -> list[Path]:
-    """The result of each of several clips in ``folder``; equal names are numbered.
-
-    Raises UsageError where the folder is, or looks like, a file.
-    """
-    check_parents(folder)
-    if (folder.exists() and not folder.is_dir()) or folder.suffix.lstrip(".") in ENDINGS:
-        raise UsageError(str(folder), "with several clips -o is a folder", "give a folder name")
-    outputs: list[Path] = []
-    for video in videos:
-        encoding = settings.resolved(pictures=is_stills(video), output=None)
-        plain = default_output(video, model, encoding)
-        ending = encoding.default_suffix(single=is_one_picture(video))
-        name, k = plain.name, 2
-        while folder / name in outputs:
-            name, k = f"{plain.name.removesuffix(ending)}-{k}{ending}", k + 1
-        outputs.append(folder / name)
-    return outputs
-
-
-def stylize_many(
-    videos: Sequence[Path],
-    model: str,
-    output: Path | None,
-    recipe: Recipe,
-    context: Context,
-    **options: Any,
-) -> list[tuple[Path, Table | Exception]]:
-    """Several clips, one after another; a failed one is named and passed over. ``output`` is then a folder."""
-    encoding = recipe.settings("encoding", EncodingSettings)
-    find_look(model, context, recipe.look).check_renders()  # a wrong model fails once, not once a clip
-    outputs = plan_outputs(videos, model, output or Path(), encoding)
-    for video, place in zip(videos, outputs, strict=True):  # no clip's result may be another's source
-        made = encoding.resolved(pictures=is_stills(video), output=None)
-        check_place(place, videos, folder=makes_folder(made, place))
-    results: list[tuple[Path, Table | Exception]] = []
-    for video, place in zip(videos, outputs, strict=True):
-        try:
-            results.append((video, stylize(video, model, place, recipe, context, **options)))
-        except Interrupted:
-            raise
-        except VidtransError as error:
-            context.note(str(error), "warning")
-            results.append((video, error))
-    return results

@@ -1,0 +1,60 @@
+"""What commands on many clips share: their options, and how a batch is told of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vidtrans.cli.console import Console
+from vidtrans.cli.words import count, rendered
+
+NAMED = 5  # failed clips that are named in a line
+
+
+def batch_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of a batch; the command gets ``batch``, its ``Options``."""
+
+    @click.option("--jobs", type=click.IntRange(1), help="Clips at a time, of several.  [default: one on each device]")
+    @click.option("--shard", metavar="I/N", default="", help="Only the I-th of N parts of the clips, for job arrays.")
+    @click.option("--retry-failed", "retry", is_flag=True, help="Only the clips that failed the last time.")
+    @click.option("--halt-on-error", "halt", is_flag=True, help="Begin no further clip when one has failed.")
+    @wraps(function)
+    def wrapped(*args: Any, jobs: int | None, shard: str, retry: bool, halt: bool, **kwargs: Any) -> Any:
+        from vidtrans.pipeline.batch import Options
+
+        return function(*args, batch=Options(jobs, shard, halt, retry), **kwargs)
+
+    return wrapped
+
+
+def show_batch(console: Console, outcomes: Sequence[Any], summary: Path, base: dict[str, Any]) -> int:
+    """The end of a batch: 0, or 5 if some failed."""
+    done = [o.table for o in outcomes if o.state == "done"]
+    failed = {str(o.item.source): o.error for o in outcomes if o.state == "failed"}
+    pending = [str(o.item.source) for o in outcomes if o.state == "pending"]
+    planned = any(table.get("dry_run") for table in done)
+    table = base | {
+        "frames": sum(t["frames"] for t in done),
+        "cached": bool(done) and not failed and not pending and all(t.get("cached") for t in done),
+        "items": done,
+        "failed": failed,
+        "pending": pending,
+        "summary": None if planned else str(summary),
+    }
+    if planned and not console.as_json:
+        for item in done:
+            console.text(rendered(item))
+    if not failed:
+        line = f"{count(len(done), 'clip')}, {count(table['frames'], 'frame')}"
+        console.result(table, line + ("" if planned else f"; what became of each is in {summary}"))
+        return 0
+    names = ", ".join(list(failed)[:NAMED]) + (f" and {len(failed) - NAMED} more" if len(failed) > NAMED else "")
+    line = f"{len(failed)} of {count(len(outcomes), 'clip')} failed: {names}"
+    line += f"; {len(pending)} not begun" if pending else ""
+    remedy = f"see {summary}; the same command goes on, with --retry-failed only with these"
+    console.failure(f"{line} — {remedy}", 5, **table)
+    return 5

@@ -1,0 +1,155 @@
+"""Several clips, each with its model and recipe: given on the command line, or listed in a file."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from vidtrans.errors import UsageError
+from vidtrans.files import plain_name
+from vidtrans.pipeline.batch import Options, Outcome, run_batch
+from vidtrans.pipeline.batch_plan import Item, bytes_of, check_folder, gathered, named, without_results
+from vidtrans.pipeline.context import Context
+from vidtrans.pipeline.look import find_look
+from vidtrans.pipeline.outputs import check_place
+from vidtrans.pipeline.recipe import TABLES, Recipe, overlaid, render_recipe
+from vidtrans.pipeline.render_job import makes_folder
+from vidtrans.pipeline.stylize import default_output
+from vidtrans.registry import unknown
+from vidtrans.settings import Table, parse_time
+from vidtrans.video.encoding import EncodingSettings
+from vidtrans.video.pictures import is_stills
+
+LIST_SUFFIX = ".toml"
+FUNCTION = "vidtrans.pipeline.stylize:stylize"
+OF_A_CLIP = ("source", "output", "model", "preset", "start", "end", "mask")
+OF_ALL = ("model", "preset")
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A clip that is to be rendered. ``options`` as ``stylize`` has them; ``output``: its name, where one was given."""
+
+    source: Path
+    model: str
+    recipe: Recipe
+    options: Mapping[str, Any] = field(default_factory=dict)
+    output: Path | None = None
+
+    @property
+    def encoding(self) -> EncodingSettings:
+        wanted = self.recipe.settings("encoding", EncodingSettings)
+        return wanted.resolved(pictures=is_stills(self.source), output=self.output)
+
+    @property
+    def usual(self) -> Path:
+        return default_output(self.source, self.model, self.encoding)
+
+
+def stylize_batch(
+    wishes: Sequence[Wish], folder: Path, options: Options, context: Context
+) -> tuple[list[Outcome], Path]:
+    """Render them into ``folder``; how each went, and where that is written. Raises UsageError, Interrupted."""
+    return run_batch(plan(wishes, folder), FUNCTION, folder, options, context)
+
+
+def wished(
+    given: Sequence[Path], model: str, recipe: Recipe, context: Context, folder: Path, **options: Any
+) -> list[Wish]:
+    """What files, folders and globs come to. Raises UsageError, ModelError: what is wrong for all is told once."""
+    look = find_look(model, context, recipe.look)
+    look.check_renders()
+    found = gathered(given, whole_folders=bool(look.pairing.guides))
+    wishes = [Wish(source, model, recipe, options) for source in found]
+    if found == list(given):  # each was named
+        return wishes
+    kept = set(without_results(found, lambda source: folder / Wish(source, model, recipe).usual))
+    return [wish for wish in wishes if wish.source in kept]
+
+
+def listed(
+    path: Path,
+    model: str | None,
+    preset: str | None,
+    flags: Mapping[str, Mapping[str, Any]],
+    context: Context,
+    folder: Path,
+    **options: Any,
+) -> list[Wish]:
+    """The clips of a list (TOML), each with what it says, else what the list says for all; flags outrank both.
+
+    Sources and masks are looked for from the folder that the list is in. Raises UsageError, ModelError.
+    """
+    table = _read(path)
+    clips = table.pop("clips", None)
+    if not isinstance(clips, list) or not clips or not all(isinstance(clip, dict) for clip in clips):
+        raise UsageError(str(path), "it lists no clips", 'write [[clips]], and source = "…" below it')
+    for key in table:
+        if key not in (*OF_ALL, *TABLES):
+            raise unknown(f"'{key}' in {path}: key", key, [*OF_ALL, "clips", *TABLES])
+    wishes: list[Wish] = []
+    for number, clip in enumerate(clips, 1):
+        where = f"clip {number} of {path}"
+        for key in clip:
+            if key not in (*OF_A_CLIP, *TABLES):
+                raise unknown(f"'{key}' in {where}: key", key, [*OF_A_CLIP, *TABLES])
+        sources = _sources(clip, where, path.parent)
+        chosen = model or clip.get("model") or table.get("model")
+        if not chosen:
+            raise UsageError(where, "no model", 'write model = "…", or give --model')
+        tables = overlaid(*({n: t for n, t in layer.items() if n in TABLES} for layer in (table, clip)), flags)
+        recipe = render_recipe(preset or clip.get("preset") or table.get("preset"), tables)
+        own = dict(options)
+        for name in ("start", "end"):
+            if own.get(name) is None and name in clip:
+                own[name] = parse_time(str(clip[name]))
+        if own.get("mask") is None and "mask" in clip:
+            own["mask"] = path.parent / str(clip["mask"])
+        found = wished(sources, chosen, recipe, context, folder, **own)
+        if "output" in clip:
+            if len(found) > 1:
+                raise UsageError(where, f"one output for {len(found)} sources", "leave it out, or list each by itself")
+            found = [replace(found[0], output=Path(str(clip["output"])))]
+        wishes += found
+    return wishes
+
+
+def _read(path: Path) -> Table:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(str(path), "no such file", "check the name") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(str(path), f"not valid TOML ({error})", "correct it") from None
+
+
+def _sources(clip: Table, where: str, folder: Path) -> list[Path]:
+    given = clip.get("source")
+    texts: list[Any] = given if isinstance(given, list) else [given]
+    if not texts or not all(isinstance(text, str) and text for text in texts):
+        raise UsageError(where, "no source", 'write source = "…": a file, a folder or a pattern, or a list of them')
+    return [folder / text for text in texts]
+
+
+def plan(wishes: Sequence[Wish], folder: Path) -> list[Item]:
+    """A job for each, with a place in ``folder`` that no other has. Raises UsageError."""
+    check_folder(folder)
+    endings = {number: wish.usual.name.removeprefix(plain_name(wish.source)) for number, wish in enumerate(wishes)}
+    unnamed = [n for n, wish in enumerate(wishes) if wish.output is None]
+    own = iter(named([wishes[n].source for n in unnamed], [endings[n] for n in unnamed]))
+    places = [folder / (wish.output or next(own)) for wish in wishes]
+    sources = [wish.source for wish in wishes]
+    taken = {s.resolve() for s in sources} | {parent for s in sources for parent in s.resolve().parents}
+    items, seen = [], set()
+    for wish, place in zip(wishes, places, strict=True):
+        if place.resolve() in taken:  # no clip's result may be another's source
+            check_place(place, sources, folder=makes_folder(wish.encoding, place))
+        if place in seen:
+            raise UsageError(str(place), "two clips have this output", "give each a name of its own")
+        seen.add(place)
+        mine = {"video": wish.source, "model": wish.model, "output": place, "recipe": wish.recipe}
+        items.append(Item(wish.source, place, {**mine, "single": True, **wish.options}, bytes_of(wish.source)))
+    return items
