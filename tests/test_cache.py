@@ -16,8 +16,11 @@ from hypothesis import strategies as st
 import vidtrans as api
 from vidtrans.errors import VidtransError
 from vidtrans.events import Note, silent
+from vidtrans.files import digest_file
+from vidtrans.pipeline import digests
 from vidtrans.pipeline.cache import Cache
 from vidtrans.pipeline.chunk_files import ChunkStore
+from vidtrans.pipeline.digests import Digests
 from vidtrans.pipeline.stages import (
     STAGES,
     DatasetStage,
@@ -209,20 +212,58 @@ def test_the_least_recently_used_outputs_are_dropped_first(tmp_path: Path) -> No
     assert sorted(e.key for e in cache.entries()) == ["k2", "k3", "precious"]
 
 
-def test_digests_are_remembered_and_a_changed_file_is_read_again(tmp_path: Path) -> None:
-    file = tmp_path / "big"
-    file.write_bytes(b"one")
-    old = time.time() - 100
-    os.utime(file, (old, old))
-    cache = Cache(tmp_path / "c", silent)
-    first = cache.digest(file)
-    cache.prepare()
-    cache.save_digests()
-    again = Cache(tmp_path / "c", silent)
-    assert again._memo()
-    assert again.digest(file) == first
+def settled(path: Path, data: bytes) -> Path:
+    """A file that was written a while ago."""
+    path.write_bytes(data)
+    os.utime(path, (time.time() - 100,) * 2)
+    return path
+
+
+def test_digests_are_remembered_and_a_changed_file_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = settled(tmp_path / "big", b"one")
+    first = Digests(tmp_path).of(file)
+    one, other = Digests(tmp_path), Digests(tmp_path)  # runs at the same time
+    assert one.of(file) == first
+    other.of(settled(tmp_path / "b", b"b"))
+    one.save()
+    other.save()
+    read: list[Path] = []
+
+    def watched(path: Path) -> str:
+        read.append(path)
+        return digest_file(path)
+
+    monkeypatch.setattr(digests, "digest_file", watched)
+    again = Digests(tmp_path)
+    assert again.of(file) == first
+    again.of(tmp_path / "b")
+    assert not read
     file.write_bytes(b"two")  # same size
-    assert again.digest(file) != first
+    assert again.of(file) != first
+    assert read == [file]
+
+
+def test_a_damaged_line_of_digests_is_forgotten(tmp_path: Path) -> None:
+    files = [settled(tmp_path / f"{n}", bytes([n])) for n in range(3)]
+    run = Digests(tmp_path)
+    wanted = [run.of(file) for file in files]
+    run.save()
+    whole = (tmp_path / digests.NAME).read_bytes()
+    for at in range(len(whole)):
+        for flip in (1, 128):
+            (tmp_path / digests.NAME).write_bytes(whole[:at] + bytes([whole[at] ^ flip]) + whole[at + 1 :])
+            assert [Digests(tmp_path).of(file) for file in files] == wanted
+
+
+def test_digests_that_say_nothing_any_more_are_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(digests, "CROWDED", 3)
+    for n in range(8):
+        run = Digests(tmp_path)
+        run.of(settled(tmp_path / "f", bytes(n)))
+        run.save()
+    assert len((tmp_path / digests.NAME).read_text().splitlines()) <= 6
 
 
 @pytest.mark.parametrize("stage", ["index", "infer", "render", "train"])

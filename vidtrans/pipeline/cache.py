@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from filelock import FileLock, Timeout
 from vidtrans.errors import VidtransError
 from vidtrans.events import Note, Report
 from vidtrans.files import digest_file, digest_of, folder_bytes, remove, write_bytes, write_json
+from vidtrans.pipeline.digests import Digests
 
 FOLDER = ".vidtrans"
 META = "meta.json"
@@ -28,8 +28,6 @@ TAG = (
     "Signature: 8a477f597d28d172789f06886806bc55\n"
     "# This folder holds what vidtrans can make again. See https://bford.info/cachedir/\n"
 )
-# A file that changed this recently may change again within its own timestamp's resolution.
-SETTLED_NS = 2_000_000_000
 
 
 class Cache:
@@ -37,7 +35,7 @@ class Cache:
 
     def __init__(self, root: Path, report: Report) -> None:
         self.root, self.report = root, report
-        self._digests: dict[str, list[Any]] | None = None
+        self._digests = Digests(root)
         self._told: set[str] = set()
 
     def prepare(self) -> None:
@@ -59,35 +57,13 @@ class Cache:
         found = [Entry(p.parent, self) for p in self.root.glob("*/*/.lock")]
         return sorted(found, key=lambda e: e.last_used)
 
-    # Digests of source content, remembered so that a big file is not read twice.
-
     def digest(self, path: Path) -> str:
         """SHA-256 of a file's content, remembered by size, modification time and inode."""
-        stat = path.stat()
-        stamp = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
-        memo = self._memo()
-        name = str(path.resolve())
-        held = memo.get(name)
-        if held and held[:3] == stamp:
-            return str(held[3])
-        digest = digest_file(path)
-        if time.time_ns() - stat.st_mtime_ns > SETTLED_NS:
-            memo[name] = [*stamp, digest]
-        return digest
+        return self._digests.of(path)
 
     def save_digests(self) -> None:
         """Write what was remembered; losing it costs time, never correctness."""
-        if self._digests and self.root.is_dir():
-            with suppress(OSError):
-                write_json(self.root / "digests.json", self._digests)
-
-    def _memo(self) -> dict[str, list[Any]]:
-        if self._digests is None:
-            self._digests = {}
-            with suppress(OSError, ValueError):
-                value = json.loads((self.root / "digests.json").read_text(encoding="utf-8"))
-                self._digests = {k: v for k, v in value.items() if isinstance(v, list) and len(v) == 4}
-        return self._digests
+        self._digests.save()
 
     def trim(self, stage: str, limit_bytes: int) -> None:
         """Delete the least recently used entries of a stage until it fits; those in use stay."""

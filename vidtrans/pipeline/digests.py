@@ -1,0 +1,74 @@
+"""Digests of files, remembered so that a big file is not read twice, however many there are and whoever else does."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from vidtrans.files import digest_file, digest_of, write_bytes
+
+NAME = "digests.jsonl"
+# A file that changed this recently may change again within its own timestamp's resolution.
+SETTLED_NS = 2_000_000_000
+CROWDED = 1000  # lines that say nothing any more from which on the file is written anew
+
+
+class Digests:
+    """SHA-256 of files' content by their size, modification time and inode.
+
+    Lines are appended to a file in ``root``, so that several runs may do so at once. A line that is damaged, which its
+    own digest shows, is as if it had never been; to lose one costs time, never correctness.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.path = root / NAME
+        self._known: dict[str, list[Any]] | None = None
+        self._new: list[str] = []
+
+    def of(self, path: Path) -> str:
+        """Raises OSError where it cannot be read."""
+        stat = path.stat()
+        stamp = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
+        name, known = str(path.resolve()), self._held()
+        if (held := known.get(name)) and held[:3] == stamp:
+            return str(held[3])
+        digest = digest_file(path)
+        if time.time_ns() - stat.st_mtime_ns > SETTLED_NS:
+            known[name] = [*stamp, digest]
+            self._new.append(_line(name, known[name]))
+        return digest
+
+    def save(self) -> None:
+        """Append what is new; only where there is a folder for it."""
+        if not self._new or not self.path.parent.is_dir():
+            return
+        with suppress(OSError):
+            handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+            try:
+                os.write(handle, "".join(self._new).encode())
+            finally:
+                os.close(handle)
+        self._new.clear()
+
+    def _held(self) -> dict[str, list[Any]]:
+        if self._known is None:
+            self._known, count = {}, 0
+            with suppress(OSError):
+                for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
+                    count += 1
+                    with suppress(ValueError, TypeError):
+                        name, held, check = json.loads(line)
+                        if check == digest_of([name, held])[:16]:
+                            self._known[name] = held
+                if count > 2 * len(self._known) + CROWDED:
+                    write_bytes(self.path, "".join(_line(n, h) for n, h in self._known.items()).encode())
+        return self._known
+
+
+def _line(name: str, held: list[Any]) -> str:
+    # ASCII, so that no file name can spoil it.
+    return json.dumps([name, held, digest_of([name, held])[:16]]) + "\n"
