@@ -21,9 +21,10 @@ from shoot import lossless
 
 from vidtrans.errors import Interrupted, UsageError
 from vidtrans.events import Batch, Event, Note, Stop
-from vidtrans.pipeline.batch import ALONE, Options, Outcome, run_batch
+from vidtrans.pipeline.batch import ALONE, Options, run_batch
 from vidtrans.pipeline.batch_crew import devices_for
 from vidtrans.pipeline.batch_plan import Item
+from vidtrans.pipeline.batch_summary import Outcome
 from vidtrans.pipeline.context import Context
 
 

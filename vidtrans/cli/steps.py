@@ -232,8 +232,7 @@ def stylize(
     is named and passed over.
     """
     from vidtrans.pipeline.recipe import render_recipe
-    from vidtrans.pipeline.stylize import stylize as stylize_one
-    from vidtrans.pipeline.stylize_batch import LIST_SUFFIX, listed, stylize_batch, wished
+    from vidtrans.pipeline.stylize_batch import LIST_SUFFIX, listed, stylize_batch, stylize_one, wished
     from vidtrans.video.pictures import holds_several
 
     flags = flags_of(click_context, "pairing", "rendering", "temporal", "encoding")
@@ -252,7 +251,7 @@ def stylize(
         gives_folder = holds_several(wishes[0].source) or recipe.settings_of("encoding").makes_pictures
         takes_in = output is not None and (output.is_dir() or output in click_context.meta.get(FOLDERS, ()))
         if len(wishes) == 1 and (gives_folder or not takes_in):
-            table = stylize_one(wishes[0].source, model, output, recipe, context, **options)
+            table = stylize_one(wishes[0], output, batch, context)
             console.result(table, rendered(table))
             return 0
     outcomes, summary = stylize_batch(wishes, folder, batch, context)

@@ -40,9 +40,9 @@ class Worker:
             reader.start()
         self._send({**options, "device": device})
 
-    def give(self, number: int, name: str, arguments: Mapping[str, Any]) -> None:
+    def give(self, name: str, arguments: Mapping[str, Any]) -> None:
         """A job: the ``module:function`` that does it, and what that is called with."""
-        self._send((number, name, dict(arguments)))
+        self._send((name, dict(arguments)))
 
     def stop(self, exit_status: int) -> None:
         """It shall finish the frame that it is at, save, and say so."""

@@ -52,13 +52,13 @@ def main() -> None:
     heard = sys.stdin.buffer
     from vidtrans.pipeline.context import Context
 
-    stop, jobs = Stop(), queue.Queue[tuple[int, str, dict[str, Any]]]()
+    stop, jobs = Stop(), queue.Queue[tuple[str, dict[str, Any]]]()
     context = Context(report=line.report, stop=stop, **pickle.load(heard))
     threading.Thread(target=_listen, args=(heard, jobs, stop), daemon=True).start()
     line.send("ready")
     while True:
-        number, name, arguments = jobs.get()
-        line.send(*_done(number, name, arguments, context))
+        name, arguments = jobs.get()
+        line.send(*_done(name, arguments, context))
 
 
 def _listen(heard: BinaryIO, jobs: queue.Queue[Any], stop: Stop) -> None:
@@ -73,20 +73,20 @@ def _listen(heard: BinaryIO, jobs: queue.Queue[Any], stop: Stop) -> None:
             jobs.put(message)
 
 
-def _done(number: int, name: str, arguments: dict[str, Any], context: Any) -> tuple[Any, ...]:
+def _done(name: str, arguments: dict[str, Any], context: Any) -> tuple[Any, ...]:
     """Do a job; the message that says how it went."""
     module, _, function = name.partition(":")
     try:
         context.stop.check()
         table = getattr(importlib.import_module(module), function)(**arguments, context=context)
-        return "done", number, table
+        return "done", table
     except Interrupted:
-        return "stopped", number
+        return ("stopped",)
     except Exception as error:
         told = in_words(error)
         if told is None:
-            return "failed", number, f"a bug in vidtrans: {type(error).__name__}: {error}", 1, traceback.format_exc()
+            return "failed", f"a bug in vidtrans: {type(error).__name__}: {error}", 1, traceback.format_exc()
         full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-        return "full" if full else "failed", number, *told, ""
+        return "full" if full else "failed", *told, ""
     finally:
         context.cache.save_digests()

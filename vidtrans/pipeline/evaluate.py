@@ -13,8 +13,9 @@ from vidtrans.files import write_json
 from vidtrans.flow import FLOWS
 from vidtrans.metrics import SCORING_FLOW
 from vidtrans.metrics.scores import Scores, rounded
-from vidtrans.pipeline.batch import Options, Outcome, run_batch
+from vidtrans.pipeline.batch import Options, run_batch
 from vidtrans.pipeline.batch_plan import counterparts, gathered, items_for
+from vidtrans.pipeline.batch_summary import Outcome
 from vidtrans.pipeline.context import Clip, Context, content_digest, open_clip
 from vidtrans.pipeline.outputs import produce
 from vidtrans.pipeline.score_dream import VERSION as DREAM_VERSION

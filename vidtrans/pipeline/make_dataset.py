@@ -25,8 +25,9 @@ from vidtrans.files import (
     remove_stale_partials,
     write_json,
 )
-from vidtrans.pipeline.batch import Options, Outcome, run_batch
+from vidtrans.pipeline.batch import Options, run_batch
 from vidtrans.pipeline.batch_plan import counterparts, gathered, items_for
+from vidtrans.pipeline.batch_summary import Outcome
 from vidtrans.pipeline.cache import Entry
 from vidtrans.pipeline.context import Context
 from vidtrans.pipeline.dataset_plan import SUFFIX, Planned, Request, default_output

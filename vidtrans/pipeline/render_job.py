@@ -17,7 +17,7 @@ from vidtrans.events import Progress
 from vidtrans.files import complete
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import pairing_record
-from vidtrans.pipeline.chunk_files import ChunkStore, RawOutputs, StateStore
+from vidtrans.pipeline.chunk_files import StateStore
 from vidtrans.pipeline.composer import Composer
 from vidtrans.pipeline.context import Clip, Context
 from vidtrans.pipeline.cuts import with_cuts
@@ -29,6 +29,7 @@ from vidtrans.pipeline.look import Look, RenderSettings, load_engine
 from vidtrans.pipeline.mask import Mask, takes_drawing
 from vidtrans.pipeline.outputs import record, up_to_date
 from vidtrans.pipeline.plate import Scene
+from vidtrans.pipeline.render_places import Places
 from vidtrans.pipeline.stages import InferStage, RenderStage, media_libraries
 from vidtrans.rendering.chunks import cut_into_chunks
 from vidtrans.rendering.directing import VERSION as DIRECTING_VERSION
@@ -138,28 +139,19 @@ class RenderJob:
 
     def render(self, output: Path, request: str) -> Table:
         """Make what is missing of every chunk, join the segments and the sound, record and name the result."""
-        engine = load_engine(self.look, self.rendering, self.context, self.stop - self.first)
-        infer = self._infer_stage(engine)
-        segments = self._render_stage(infer)
+        engine = self.engine()
+        places = self.places(engine)
         cache = self.context.cache
         with ExitStack() as stack:
-            raw_entry = cache.entry(infer.name, infer.key)
-            segment_entry = cache.entry(segments.name, segments.key)
-            stack.enter_context(segment_entry.locked())
-            store = ChunkStore(segment_entry, "." + self.settings.encoding.kept_as.segments)
-            states = StateStore(segment_entry)
-            # A constant rate may drop all frames of a chunk.
-            shown = [c for c in self.chunks if self.delivery.num_written(range(c.first, c.stop))]
-            missing = [c.number for c in shown if not store.is_done(c.number)]
-            # What the identity model returns is the source: nothing to keep.
-            kept = None if self.look.record is None else ChunkStore(raw_entry, ".nut")
-            raw = RawOutputs(kept, self.chunks, self.size, deep=self.depth > 8)
+            stack.enter_context(places.segments.locked())
+            store, shown, missing = places.store, places.shown, places.missing()
+            states, raw = StateStore(places.segments), places.raw_outputs()
             if missing:
-                if kept is not None:
-                    stack.enter_context(raw_entry.locked())
+                if places.kept is not None:
+                    stack.enter_context(places.raw.locked())
                 Filling(self, engine, raw).fill(store, states, missing)
-                if kept is not None and all(kept.is_done(c.number) for c in shown):
-                    raw_entry.finish({"frames": self.stop - self.first})
+                if places.kept is not None and all(places.kept.is_done(c.number) for c in shown):
+                    places.raw.finish({"frames": self.stop - self.first})
             encoded = num_frames(self.chunks[n] for n in missing)
             counts: Table = {"frames_inferred": raw.num_inferred, "frames_encoded": encoded}
             counts |= {"engine": " ".join(engine.identity[k] for k in ("engine", "precision") if k in engine.identity)}
@@ -176,10 +168,10 @@ class RenderJob:
             self.context.report(Progress("joining", 0, None))
             with complete(output) as temporary:
                 held = [store.path(c.number) for c in shown]
-                written = self.delivery.assembly(folder).write(held, temporary, segment_entry.folder, self.context)
+                written = self.delivery.assembly(folder).write(held, temporary, store.entry.folder, self.context)
                 result = self.summary(output) | counts | written
                 record(cache, output, temporary, request, result)
-            segment_entry.finish({"frames": self.stop - self.first})
+            store.entry.finish({"frames": self.stop - self.first})
             states.clear()
         return result
 
@@ -196,14 +188,12 @@ class RenderJob:
         What is transparent lies on the ``ground``. The model's outputs stay locked until this is closed. Raises
         VidtransError where another run holds them.
         """
-        engine = load_engine(self.look, self.rendering, self.context, self.stop - self.first)
-        infer = self._infer_stage(engine)
-        raw_entry = self.context.cache.entry(infer.name, infer.key)
+        engine = self.engine()
+        places = self.places(engine)
         with ExitStack() as stack:
-            if self.look.record is not None:
-                stack.enter_context(raw_entry.locked())
-            kept = None if self.look.record is None else ChunkStore(raw_entry, ".nut")
-            raw = RawOutputs(kept, self.chunks, self.size, deep=self.depth > 8)
+            if places.kept is not None:
+                stack.enter_context(places.raw.locked())
+            raw = places.raw_outputs()
             samples = stack.enter_context(closing(Filling(self, engine, raw).samples(self.first, self.stop)))
             compose = stack.enter_context(closing(self.composer(self.first, self.stop)))
             for sample in samples:
@@ -213,10 +203,21 @@ class RenderJob:
 
     def estimate(self, engine: Engine | None = None) -> Table:
         """Time, disk and memory that the render will take, from a trial on its first frames."""
-        engine = engine or load_engine(self.look, self.rendering, self.context, self.stop - self.first)
+        engine = engine or self.engine()
         encoding = self.settings.encoding
         encode = encoder_of(encoding.codec) if encoding.makes_pictures else None
         return estimate_render(self, engine, self.settings.make_filter(), encode)
+
+    def engine(self) -> Engine:
+        """Raises ModelError, DeviceError, UsageError."""
+        return load_engine(self.look, self.rendering, self.context, self.stop - self.first)
+
+    def places(self, engine: Engine) -> Places:
+        """Where the cache holds what this job makes."""
+        infer = self._infer_stage(engine)
+        segments = self._render_stage(infer)
+        cache = self.context.cache
+        return Places(self, cache.entry(infer.name, infer.key), cache.entry(segments.name, segments.key))
 
     def composer(self, first: int, stop: int) -> Composer:
         """What puts the frames [first, stop) together."""

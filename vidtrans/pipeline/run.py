@@ -14,7 +14,8 @@ from vidtrans.model import SUFFIX
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import make_pairing
 from vidtrans.pipeline.assemble import pass_of, try_pass
-from vidtrans.pipeline.batch import ALONE, Options, Outcome
+from vidtrans.pipeline.batch import ALONE, Options
+from vidtrans.pipeline.batch_summary import Outcome
 from vidtrans.pipeline.context import Context, open_clip
 from vidtrans.pipeline.dataset_plan import Request, default_output
 from vidtrans.pipeline.estimate import add_up, estimate_pictures

@@ -13,8 +13,9 @@ from typing import Any
 from vidtrans.errors import UsageError
 from vidtrans.files import plain_name
 from vidtrans.model import IDENTITY
-from vidtrans.pipeline.batch import Options, Outcome, run_batch
+from vidtrans.pipeline.batch import Options, run_batch
 from vidtrans.pipeline.batch_plan import counterparts, gathered, items_for, without_results
+from vidtrans.pipeline.batch_summary import Outcome
 from vidtrans.pipeline.context import Clip, Context, content_digest, open_clip
 from vidtrans.pipeline.cuts import with_cuts
 from vidtrans.pipeline.guide import Guide, guided_by

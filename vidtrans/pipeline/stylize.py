@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from functools import partial
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 from vidtrans.errors import UsageError
 from vidtrans.files import plain_name
@@ -17,6 +19,7 @@ from vidtrans.pipeline.outputs import check_foreign
 from vidtrans.pipeline.photos import one_by_one
 from vidtrans.pipeline.recipe import Recipe
 from vidtrans.pipeline.render_job import RenderJob, at_rate
+from vidtrans.pipeline.render_parts import Division, divided, render_part
 from vidtrans.pipeline.scored import check_scorable, score_place, score_render
 from vidtrans.settings import Table, Time
 from vidtrans.video.encoding import EncodingSettings
@@ -48,22 +51,16 @@ def stylize(
     it is one of many, the cache is trimmed when all are done. ``score``: how steady it is, is drawn beside it. Raises
     UsageError, MediaError, ModelError, DeviceError, Interrupted.
     """
-    began = time.monotonic()
-    look = find_look(model, context, recipe.look)
-    look.check_renders()
-    settings = RenderSettings.of(recipe, look, context.device).resolved(is_stills(video), output)
-    wanted = output or default_output(video, model, settings.encoding)
-    place = Place.find(wanted, settings.encoding, one_picture=is_one_picture(video))
-    request = _request(video, look, settings, context, mask, (start, end), place)
-    order = Order(place, request, [p for p in (video, look.path, mask) if p], context, began)
+    asked = _Asked(video, model, output, recipe, context, start, end, mask, time.monotonic())
+    order, settings = asked.order, asked.settings
     order.check()
-    clip = open_clip(context, video, look.pairing.guides) if holds_several(video) else None
+    clip = asked.opened() if holds_several(video) else None
     if clip is not None and not clip.index.same_size:
         if score:
             raise UsageError("--score", "pictures of several sizes are no film", "leave it out")
         clip = at_rate(clip, settings.rendering.rate)
         one = partial(stylize, model=model, context=context, single=True)
-        span = clip.trim(start, end)
+        span, place = clip.trim(start, end), order.place
         table = one_by_one(
             clip, place.output, place.pattern, recipe, settings.encoding, context, one, span=span, mask=mask
         )
@@ -72,21 +69,98 @@ def stylize(
     held = order.held()
     if held is not None and not score:
         return order.told(held, cached=True)
-    clip = _prepared(clip or open_clip(context, video, look.pairing.guides), settings, context)
-    job = RenderJob(clip, look, settings, context, start, end, mask, place.pattern)
-    place.check_holds(job.stop - job.first)
-    job.delivery.check_sound(place.output)
+    job = asked.job(clip or asked.opened())
     if score:
         check_scorable(job)
-        check_foreign(context.cache, score_place(place.output), context.overwrite)
+        check_foreign(context.cache, score_place(order.place.output), context.overwrite)
     if context.dry_run:
         return order.forecast(job)
-    result = held or job.render(place.output, request)
+    result = held or job.render(order.place.output, order.request)
     if score:
-        result |= {"score": score_render(job, place.output, request, context)}
+        result |= {"score": score_render(job, order.place.output, order.request, context)}
     if not single:
         context.cache.trim("infer", int(context.cache_limit_gb * 1e9))
     return order.told(result, cached=held is not None)
+
+
+def divide(
+    video: Path, model: str, output: Path, recipe: Recipe, context: Context, *, count: int, **options: Any
+) -> Division | None:
+    """How a render can be divided between ``count`` processes; None where it is not to be, or is there already.
+
+    The rest is as ``stylize`` has it. Raises as that does.
+    """
+    asked = _Asked.of(video, model, output, recipe, context, options)
+    asked.order.check()
+    if context.dry_run or (is_stills(video) and not holds_several(video)):
+        return None
+    clip = asked.opened()
+    if not clip.index.same_size or asked.order.held() is not None:
+        return None
+    return divided(asked.job(clip), count)
+
+
+def make_part(
+    video: Path, model: str, output: Path, recipe: Recipe, context: Context, *, part: tuple[int, int], **options: Any
+) -> Table:
+    """Make the chunks [first, stop) of a render that was divided."""
+    asked = _Asked.of(video, model, output, recipe, context, options)
+    return render_part(asked.job(asked.opened()), *part)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What was asked for, and what follows from it before the source is read. Raises UsageError, ModelError."""
+
+    video: Path
+    model: str
+    output: Path | None
+    recipe: Recipe
+    context: Context
+    start: Time | None
+    end: Time | None
+    mask: Path | None
+    began: float
+
+    @classmethod
+    def of(
+        cls, video: Path, model: str, output: Path, recipe: Recipe, context: Context, options: dict[str, Any]
+    ) -> _Asked:
+        start, end, mask = (options.get(name) for name in ("start", "end", "mask"))
+        return cls(video, model, output, recipe, context, start, end, mask, time.monotonic())
+
+    @cached_property
+    def look(self) -> Look:
+        look = find_look(self.model, self.context, self.recipe.look)
+        look.check_renders()
+        return look
+
+    @cached_property
+    def settings(self) -> RenderSettings:
+        made = RenderSettings.of(self.recipe, self.look, self.context.device)
+        return made.resolved(is_stills(self.video), self.output)
+
+    @cached_property
+    def order(self) -> Order:
+        wanted = self.output or default_output(self.video, self.model, self.settings.encoding)
+        place = Place.find(wanted, self.settings.encoding, one_picture=is_one_picture(self.video))
+        span = (self.start, self.end)
+        request = _request(self.video, self.look, self.settings, self.context, self.mask, span, place)
+        sources = [p for p in (self.video, self.look.path, self.mask) if p]
+        return Order(place, request, sources, self.context, self.began)
+
+    def opened(self) -> Clip:
+        """Raises MediaError."""
+        return open_clip(self.context, self.video, self.look.pairing.guides)
+
+    def job(self, clip: Clip) -> RenderJob:
+        """Raises UsageError, MediaError."""
+        clip = _prepared(clip, self.settings, self.context)
+        place = self.order.place
+        job = RenderJob(clip, self.look, self.settings, self.context, self.start, self.end, self.mask, place.pattern)
+        place.check_holds(job.stop - job.first)
+        job.delivery.check_sound(place.output)
+        return job
 
 
 def _prepared(clip: Clip, settings: RenderSettings, context: Context) -> Clip:

@@ -10,14 +10,17 @@ from typing import Any
 
 from vidtrans.errors import UsageError
 from vidtrans.files import plain_name
-from vidtrans.pipeline.batch import Options, Outcome, run_batch
+from vidtrans.pipeline.batch import Options, run_batch, run_spread
+from vidtrans.pipeline.batch_crew import devices_for
 from vidtrans.pipeline.batch_plan import Item, bytes_of, check_folder, gathered, named, without_results
+from vidtrans.pipeline.batch_run import Dividing
+from vidtrans.pipeline.batch_summary import Outcome
 from vidtrans.pipeline.context import Context
 from vidtrans.pipeline.look import find_look
 from vidtrans.pipeline.outputs import check_place
 from vidtrans.pipeline.recipe import TABLES, Recipe, overlaid, render_recipe
 from vidtrans.pipeline.render_job import makes_folder
-from vidtrans.pipeline.stylize import default_output
+from vidtrans.pipeline.stylize import default_output, is_one_picture, stylize
 from vidtrans.registry import unknown
 from vidtrans.settings import Table, parse_time
 from vidtrans.video.encoding import EncodingSettings
@@ -25,6 +28,7 @@ from vidtrans.video.pictures import is_stills
 
 LIST_SUFFIX = ".toml"
 FUNCTION = "vidtrans.pipeline.stylize:stylize"
+DIVIDING = Dividing("vidtrans.pipeline.stylize:divide", "vidtrans.pipeline.stylize:make_part")
 OF_A_CLIP = ("source", "output", "model", "preset", "start", "end", "mask")
 OF_ALL = ("model", "preset")
 
@@ -53,7 +57,18 @@ def stylize_batch(
     wishes: Sequence[Wish], folder: Path, options: Options, context: Context
 ) -> tuple[list[Outcome], Path]:
     """Render them into ``folder``; how each went, and where that is written. Raises UsageError, Interrupted."""
-    return run_batch(plan(wishes, folder), FUNCTION, folder, options, context)
+    return run_batch(plan(wishes, folder), FUNCTION, folder, options, context, DIVIDING)
+
+
+def stylize_one(wish: Wish, output: Path | None, options: Options, context: Context) -> Table:
+    """Render one clip, spread over all devices, or as many processes as were asked for. Raises as ``stylize`` does."""
+    single = is_one_picture(wish.source) or len(devices_for(context.device, options.jobs)) == 1
+    own = {"video": wish.source, "model": wish.model, "output": output, "recipe": wish.recipe, **wish.options}
+    if single or context.dry_run:
+        return stylize(**own, context=context)
+    wish = replace(wish, output=output)
+    item = Item(wish.source, output or wish.usual, own, bytes_of(wish.source))
+    return run_spread(item, FUNCTION, options, context, DIVIDING)
 
 
 def wished(
