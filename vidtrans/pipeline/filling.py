@@ -16,12 +16,17 @@ from vidtrans.inference.engine import Engine
 from vidtrans.pipeline.ahead import Ahead
 from vidtrans.pipeline.background import Background, room_beside, sharing_cores
 from vidtrans.pipeline.chunk_files import ChunkStore, ChunkWriter, RawOutputs, StateStore
+from vidtrans.pipeline.room import Room
 from vidtrans.rendering.chunks import Chunk, chunk_of, spans
 from vidtrans.rendering.outputs import lookback, raw_outputs
 from vidtrans.temporal.stream import Filter, Recursive, Sample, filtered
 
 if TYPE_CHECKING:
     from vidtrans.pipeline.render_job import RenderJob
+
+
+# Frames after which it is looked whether the disk will do: three chunks by default, of which two are written for sure.
+LOOK_AHEAD = 200
 
 
 def num_frames(chunks: Iterable[Chunk]) -> int:
@@ -41,7 +46,9 @@ class Filling:
         job, context = self.job, self.job.context
         method = job.settings.make_filter()
         total = job.stop - job.first
-        done = total - num_frames(job.chunks[n] for n in missing)
+        done = begun_at = total - num_frames(job.chunks[n] for n in missing)
+        raw = [self.raw.store.entry.folder] if self.raw.store else []
+        room = Room([*raw, store.entry.folder], total - done)
         for run, lo, hi in spans(job.chunks, missing, method.radius):
             if isinstance(method, Recursive):
                 lo = self._take_up(method, states, run[0])
@@ -49,6 +56,9 @@ class Filling:
                 for _ in frames:
                     done += 1
                     context.report(Progress(f"rendering {job.clip.name}", done, total))
+                    if done - begun_at == LOOK_AHEAD and (lacking := room.lacking(LOOK_AHEAD)):
+                        told = f"the disk will be full before {job.clip.name} is done: {lacking}"
+                        context.note(f"{told} — free some space, or stop and give another --cache-dir", "warning")
                     context.stop.check()
 
     def _render_run(

@@ -1,0 +1,52 @@
+"""That the disk will be full is said early."""
+
+from __future__ import annotations
+
+import shutil
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+from clips import moving_frames
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from shoot import lossless
+
+from vidtrans.events import Event, Note
+from vidtrans.pipeline import api, filling
+from vidtrans.pipeline.room import Room
+
+Usage = namedtuple("Usage", "total used free")
+
+
+@settings(derandomize=True, database=None, deadline=None, max_examples=40)
+@given(st.integers(0, 5000), st.integers(0, 5000), st.integers(1, 50), st.integers(0, 50), st.integers(0, 400_000))
+def test_what_is_needed_goes_by_what_was_written(
+    tmp_path_factory: pytest.TempPathFactory, raw: int, shown: int, made: int, left: int, free: int
+) -> None:
+    place = tmp_path_factory.mktemp("room")
+    folders = [place / "raw", place / "shown"]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "before").write_bytes(bytes(700))
+    room = Room(folders, made + left)
+    (folders[0] / "a").write_bytes(bytes(raw))
+    (folders[1] / "b").write_bytes(bytes(shown))
+    needed = (raw + shown) / made * left + shown / made * (made + left)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda path: Usage(0, 0, free))
+        assert (room.lacking(made) is not None) == (needed > free)
+
+
+@pytest.mark.parametrize(("free", "warns"), [(1000, True), (10**9, False)])
+def test_a_render_warns_while_there_is_time(
+    free: int, warns: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lossless(tmp_path / "clip.mov", moving_frames(40))
+    monkeypatch.setattr(filling, "LOOK_AHEAD", 20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(0, 0, free))
+    events: list[Event] = []
+    settings = {"rendering": {"chunk_frames": 5}}
+    api.stylize(tmp_path / "clip.mov", "identity", tmp_path / "out.mp4", settings=settings, report=events.append)
+    warned = [e.text for e in events if isinstance(e, Note) and "the disk will be full" in e.text]
+    assert len(warned) == warns
