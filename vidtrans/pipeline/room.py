@@ -13,7 +13,7 @@ GB = 1e9
 
 
 class Room:
-    """What is written below ``folders`` while ``frames`` are made, and then the result, as large as the last of these."""
+    """What is written below ``folders`` while ``frames`` are made, and then the result, as large as the last one."""
 
     def __init__(self, folders: Sequence[Path], frames: int) -> None:
         self.folders, self.frames = folders, frames
