@@ -121,7 +121,9 @@ def test_several_at_a_time_and_how_far_it_is(batch: Callable[..., list[Outcome]]
     outcomes = batch(*["good"] * 12, options=Options(jobs=3), report=events.append)
     assert states(outcomes) == ["done"] * 12
     assert len({o.table["pid"] for o in outcomes}) in (2, 3)  # the first may be quicker than the last begins
-    assert all(e.done <= e.total == 12 for e in events if isinstance(e, Batch))
+    shown = [e for e in events if isinstance(e, Batch)]
+    assert all(e.done <= e.total == 12 and 0 <= e.frames <= 36 and e.rate >= 0 for e in shown)
+    assert [e.frames for e in shown] == sorted(e.frames for e in shown)
     assert not workers()
 
 

@@ -39,32 +39,30 @@ class Dividing:
 
 @dataclass(eq=False)
 class _Task:
-    """What a process does of the item ``number``. ``first`` and ``last``: its first and its last progress."""
+    """What a process does of the item ``number``: what it told ``last``, and of rendering, first and last."""
 
     number: int
     kind: Literal["whole", "divide", "part"] = "whole"
     more: Mapping[str, Any] = field(default_factory=dict)
     tries: int = 0
-    first: Progress | None = None
     last: Progress | None = None
+    rendered: tuple[Progress, Progress] | None = None
 
     def told(self, progress: Progress) -> None:
-        if not progress.task.startswith("rendering"):
-            self.last = progress
-            return
-        if self.first is None:
-            self.first = progress
         self.last = progress
+        if progress.task.startswith("rendering"):
+            self.rendered = self.rendered[0] if self.rendered else progress, progress
 
     @property
     def frames(self) -> int:
         """Made so far."""
-        return self.last.done - self.first.done if self.first and self.last else 0
+        return self.rendered[1].done - self.rendered[0].done if self.rendered else 0
 
     @property
     def share(self) -> float:
         """Of the item, 0 to 1."""
-        return min(1.0, self.frames / self.last.total) if self.last and self.last.total else 0.0
+        total = self.rendered[1].total if self.rendered else None
+        return min(1.0, self.frames / total) if total else 0.0
 
 
 class Run:
@@ -183,14 +181,15 @@ class Run:
             self._divide(number, result)
         elif task.kind == "part":
             self._counts[number].update(result)
-            self._frames += task.frames
+            self._frames += result["frames_encoded"]
             self._part_ended(number)
             if not self._parts[number] and self.outcomes[number].state == "pending":
                 self._waiting.appendleft(_Task(number))
         else:
             made = self._counts.get(number, Counter())
             table = result | {key: result.get(key, 0) + made[key] for key in COUNTS if made[key]}
-            self._end(number, Outcome(self.outcomes[number].item, "done", table), task.frames)
+            self._frames += 0 if result.get("cached") else result.get("frames_encoded", result.get("frames", 0))
+            self._end(number, Outcome(self.outcomes[number].item, "done", table))
 
     def _divide(self, number: int, division: Division | None) -> None:
         if division is None:
@@ -222,15 +221,14 @@ class Run:
             for _ in (task, *dropped):
                 self._part_ended(number)
         if self.outcomes[number].state == "pending":
-            self._end(number, Outcome(self.outcomes[number].item, "failed", {}, error, exit_status), 0)
+            self._end(number, Outcome(self.outcomes[number].item, "failed", {}, error, exit_status))
 
-    def _end(self, number: int, outcome: Outcome, frames: int) -> None:
+    def _end(self, number: int, outcome: Outcome) -> None:
         self.outcomes[number] = outcome
         self._ended += 1
         place, what = f"[{self._ended}/{len(self.outcomes)}]", outcome.item.output or outcome.item.source
         made = outcome.state == "done" and not outcome.table.get("cached")
         self._bytes["made" if made else "skipped"] += outcome.item.size
-        self._frames += frames
         if outcome.state == "failed":
             self._failed += 1
             self.context.note(f"{place} failed: {_about(outcome.item, outcome.error)}", "warning")
