@@ -85,8 +85,8 @@ def make_dataset(
     The dataset is a folder of pictures that you can look through: delete a picture, and its pairs are gone.
     """
     from vidtrans.pipeline.batch import ALONE
+    from vidtrans.pipeline.make_dataset import clips_for, make_datasets
     from vidtrans.pipeline.make_dataset import make_dataset as make
-    from vidtrans.pipeline.make_dataset import make_datasets, taught_by
     from vidtrans.pipeline.recipe import dataset_recipe
 
     recipe = dataset_recipe(preset, flags_of(click_context, "pairing", "dataset"))
@@ -96,7 +96,7 @@ def make_dataset(
         return show_batch(console, outcomes, summary, {"output": str(output or ".")})
     if batch != ALONE:
         raise UsageError("--jobs, --shard, --retry-failed, --halt-on-error", "one dataset is one job", "give --each")
-    table = make(taught_by(videos, recipe), output, recipe, context, **options)
+    table = make(clips_for(videos, recipe), output, recipe, context, **options)
     if table.get("dry_run"):
         line = f"would make {table['output']}: {count(table['frames'], 'frame')} in {count(table['shots'], 'shot')}"
         line += costs(table)

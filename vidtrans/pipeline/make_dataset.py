@@ -93,7 +93,7 @@ def make_datasets(
 
     Raises UsageError, Interrupted.
     """
-    found = taught_by(given, recipe)
+    found = clips_for(given, recipe)
     targets = dict(zip(found, counterparts(found, target, "--target"), strict=True)) if target else {}
 
     def arguments(video: Path, place: Path) -> Table:
@@ -103,8 +103,8 @@ def make_datasets(
     return run_batch(items, "vidtrans.pipeline.make_dataset:make_dataset", folder, batch, context)
 
 
-def taught_by(given: Sequence[Path], recipe: Recipe) -> list[Path]:
-    """The videos that files, folders and globs stand for; a folder of guides is one source. Raises UsageError."""
+def clips_for(given: Sequence[Path], recipe: Recipe) -> list[Path]:
+    """The clips that files, folders and globs stand for; a folder of guides is one. Raises UsageError."""
     return gathered(given, whole_folders=recipe.choice("pairing")[0] == "stack")
 
 

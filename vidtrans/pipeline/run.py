@@ -20,7 +20,7 @@ from vidtrans.pipeline.context import Context, open_clip
 from vidtrans.pipeline.dataset_plan import Request, default_output
 from vidtrans.pipeline.estimate import add_up, estimate_pictures
 from vidtrans.pipeline.look import RenderSettings
-from vidtrans.pipeline.make_dataset import make_dataset
+from vidtrans.pipeline.make_dataset import clips_for, make_dataset
 from vidtrans.pipeline.outputs import check_foreign, check_place
 from vidtrans.pipeline.photos import refuse_video
 from vidtrans.pipeline.plate import Scene, plate_of
@@ -47,12 +47,13 @@ def run(
     minutes: float | None = None,
     batch: Options = ALONE,
 ) -> tuple[Table, list[Outcome], Path | None]:
-    """Teach from ``video``, render onto each of ``apply``; every step is found again on the next run.
+    """Teach from ``video``, render onto each of ``apply``, files, folders and globs; every step is found again.
 
     The dataset and the model are left beside ``output``, under the video's name. With several clips ``output``
     is a folder. Returns what is reported of the whole, and of several clips how each went, and where that is written.
     """
     began = time.monotonic()
+    apply = clips_for(apply, recipe)
     many = len(apply) > 1
     folder = output if many else output.parent
     dataset = folder / default_output([video])
