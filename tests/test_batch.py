@@ -19,7 +19,7 @@ from chain import refuse, vidtrans, vidtrans_json
 from clips import moving_frames
 from shoot import lossless
 
-from vidtrans.errors import Interrupted, UsageError
+from vidtrans.errors import Interrupted, UsageError, VidtransError
 from vidtrans.events import Batch, Event, Note, Stop
 from vidtrans.pipeline.batch import ALONE, Options, run_batch
 from vidtrans.pipeline.batch_crew import devices_for
@@ -140,6 +140,16 @@ def test_a_stop_lets_each_save_and_leaves_no_process(batch: Callable[..., list[O
     assert raised.value.exit_status == 143
     summary = json.loads((tmp_path / "vidtrans-batch.json").read_text())
     assert [row["state"] for row in summary["items"]] == ["done", "pending", "pending"]
+    assert not workers()
+
+
+def test_processes_that_cannot_begin_are_no_reason_to_go_on(
+    batch: Callable[..., list[Outcome]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "vidtrans.py").write_text("raise RuntimeError('of another kind')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(VidtransError, match="could not begin: .*of another kind"):
+        batch("good", "good")
     assert not workers()
 
 

@@ -22,7 +22,7 @@ class Worker:
     """One process, on a ``device``. What it says arrives in ``heard`` as (worker, message); last comes ("gone",)."""
 
     def __init__(self, device: str, options: Mapping[str, Any], heard: queue.Queue[tuple[Worker, Any]]) -> None:
-        self.device = device
+        self.device, self.is_ready = device, False
         self._words: deque[str] = deque(maxlen=LAST_WORDS)
         self._process = subprocess.Popen(
             # Not as a module: a file of the working folder might be taken for one of Python's own.

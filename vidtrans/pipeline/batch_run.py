@@ -152,7 +152,9 @@ class Run:
             self._replace(worker)
         elif kind == "event":
             self._told(worker, rest[0])
-        elif kind != "ready":
+        elif kind == "ready":
+            worker.is_ready = True
+        else:
             task = self._at_work.pop(worker)
             if kind == "done":
                 self._done(task, rest[0])
@@ -242,6 +244,8 @@ class Run:
         self._crew.remove(worker)
         task, fate = self._at_work.pop(worker, None), worker.fate
         worker.end()
+        if not worker.is_ready:
+            raise VidtransError("a process of the batch could not begin", fate, "see what 'vidtrans doctor' says")
         if self._told_to_stop:
             return
         if task is not None and task.tries < TRIES:

@@ -1,0 +1,72 @@
+"""Folders of clips for steady, evaluate and make-dataset; results beside their sources by name."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from chain import refuse, vidtrans, vidtrans_json
+from clips import moving_frames
+from flicker import flickering
+from shoot import lossless
+
+from vidtrans.errors import UsageError
+from vidtrans.pipeline.batch_plan import counterparts
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """clips/a.mov and b.mov; renders/a.x.mov and b.y.mov, which flicker."""
+    for folder in ("clips", "renders"):
+        (tmp_path / folder).mkdir()
+    for n, name in enumerate(("a", "b")):
+        frames = moving_frames(12 + n, size=(64, 48))
+        lossless(tmp_path / "clips" / f"{name}.mov", frames)
+        lossless(tmp_path / "renders" / f"{name}.{'xy'[n]}.mov", flickering(frames))
+    return tmp_path
+
+
+def test_counterparts_go_by_the_longest_name_that_theirs_begins_with(place: Path) -> None:
+    for name in ("shot.mov", "shot-2.mov", "shot-20.mov"):
+        (place / "clips" / name).touch()
+    made = [Path(name) for name in ("shot-2.x.mp4", "shot-20.x.mp4", "shot-3.mp4", "shot_graded.mov", "a.mp4")]
+    found = counterparts(made, place / "clips", "--source")
+    assert [p.name for p in found] == ["shot-2.mov", "shot-20.mov", "shot.mov", "shot.mov", "a.mov"]
+    assert counterparts(made, place / "clips" / "a.mov", "--source") == [place / "clips" / "a.mov"] * 5
+    with pytest.raises(UsageError, match="no clip of its name"):
+        counterparts([Path("shots.mp4")], place / "clips", "--source")
+
+
+def test_a_folder_of_renders_is_steadied_and_scored(place: Path) -> None:
+    steadied = vidtrans_json("steady", "renders", "--source", "clips", "-o", "calm")
+    assert [Path(item["output"]).name for item in steadied["items"]] == ["a.x.steady.mp4", "b.y.steady.mp4"]
+    vidtrans("steady", "renders/b.y.mov", "--source", "clips/b.mov", "-o", "one.mp4", "--cache-dir", "other")
+    assert Path("one.mp4").read_bytes() == Path("calm/b.y.steady.mp4").read_bytes()
+    scored = vidtrans("evaluate", "renders", "calm", "--source", "clips", "-o", "scores")
+    assert scored.stdout.count(".mov") == 2
+    assert "warping error" in scored.stdout
+    assert {p.name for p in Path("scores").glob("*.png")} == {
+        "a.x.scores.png",
+        "b.y.scores.png",
+        "a.x.steady.scores.png",
+        "b.y.steady.scores.png",
+    }
+    rows = json.loads(Path("scores/vidtrans-batch.json").read_text())["items"]
+    before, after = rows[0]["warping_error"], rows[2]["warping_error"]
+    assert 0 < after < before
+    assert len(vidtrans_json("evaluate", "renders", "--source", "clips")["items"]) == 2
+
+
+def test_a_dataset_of_each_or_of_all(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (place / "clips" / "c.mov").write_text("no video")
+    each = vidtrans_json("make-dataset", "clips", "--each", "--size", "48", "-o", "sets", expect=5)
+    assert {p.name for p in Path("sets").glob("*.dataset")} == {"a.dataset", "b.dataset"}
+    assert list(each["failed"]) == ["clips/c.mov"]
+    (place / "clips" / "c.mov").unlink()
+    assert vidtrans_json("make-dataset", "clips", "--size", "48", "-o", "all.dataset")["frames"] == 25
+    paired = vidtrans_json(
+        "make-dataset", "renders", "--each", "--pairing", "aligned", "--target", "clips", "--size", "48", "-o", "pairs"
+    )
+    assert len(paired["items"]) == 2
+    assert "give --each" in refuse(capsys, 2, "make-dataset", "clips", "--jobs", "2", "-o", "more.dataset")
