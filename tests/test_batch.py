@@ -148,7 +148,7 @@ def test_processes_that_cannot_begin_are_no_reason_to_go_on(
 ) -> None:
     (tmp_path / "vidtrans.py").write_text("raise RuntimeError('of another kind')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    with pytest.raises(VidtransError, match="could not begin: .*of another kind"):
+    with pytest.raises(VidtransError, match=r"could not begin: .*of another kind"):
         batch("good", "good")
     assert not workers()
 
