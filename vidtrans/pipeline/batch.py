@@ -89,14 +89,17 @@ class Summary:
             why = "there is no summary of an earlier run"
             raise UsageError(f"--retry-failed: {self.path}", why, "leave it out") from None
 
-    def save(self, outcomes: Sequence[Outcome], *, now: bool = True) -> None:
-        """Write it; unless ``now``, only every few seconds."""
-        if not now and time.monotonic() - self._saved < SAVE_S:
-            return
+    def refresh(self, outcomes: Sequence[Outcome]) -> None:
+        """Write it every few seconds. One that cannot be written takes nothing along: the last one is what counts."""
+        if time.monotonic() - self._saved >= SAVE_S:
+            with suppress(OSError):
+                self.save(outcomes)
+
+    def save(self, outcomes: Sequence[Outcome]) -> None:
+        self._saved = time.monotonic()
         rows = [outcome.row() for outcome in outcomes]
         counts = {state: sum(row["state"] == state for row in rows) for state in ("done", "failed", "pending")}
         write_json(self.path, {"command": self.command, **counts, "items": rows}, indent=1)
-        self._saved = time.monotonic()
 
 
 def run_batch(
@@ -115,6 +118,8 @@ def run_batch(
         failed = summary.failed()
         chosen = [item for item in chosen if item.source.resolve() in failed]
     run = _Run([Outcome(item) for item in chosen], function, options, context, summary)
+    if not context.dry_run:
+        summary.save(run.outcomes)  # where it cannot be written, that is better known before the work
     try:
         run.work()
     finally:
@@ -255,7 +260,7 @@ class _Run:
             self.context.report(self._progress(now - self._began))
         if self.context.dry_run:
             return
-        self.summary.save(self.outcomes, now=False)
+        self.summary.refresh(self.outcomes)
         if now - self._trimmed >= TRIM_S:
             self._trimmed = now
             self.context.cache.trim("infer", int(self.context.cache_limit_gb * 1e9))
