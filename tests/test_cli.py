@@ -7,10 +7,11 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from chain import vidtrans, vidtrans_json
+from chain import tiny_flags, vidtrans, vidtrans_json
 
 from vidtrans.cli.main import COMMANDS, run
 from vidtrans.pairing import PAIRINGS
@@ -140,3 +141,28 @@ def test_the_python_defaults_are_the_papers() -> None:
     paper = TrainingSettings()
     assert (paper.lr, paper.beta1, paper.beta2, paper.l1, paper.batch) == (2e-4, 0.5, 0.999, 100.0, 1)
     assert (paper.crop, paper.jitter, paper.flip, paper.schedule) == (256, 286 / 256, True, "linear")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is always full")
+@pytest.mark.parametrize("flags", [(), ("--json",)])
+def test_a_result_that_cannot_be_told_is_one_line(flags: tuple[str, ...], clip: Path) -> None:
+    done = told_into("/dev/full", None, "probe", clip, *flags)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: standard output: no space left on device — ")
+    assert done.stderr.count("\n") == 1, done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is always full")
+def test_a_log_on_a_full_disk_takes_no_job_along(clip: Path) -> None:
+    done = told_into(None, "/dev/full", "make-dataset", clip, *tiny_flags("dataset"))
+    assert done.returncode == 0
+    assert Path("clip.dataset").is_dir()
+    assert told_into(None, "/dev/full", "probe", "absent.mp4").returncode == 3
+
+
+def told_into(out: str | None, err: str | None, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run a command whose output, or whose log, goes to a file."""
+    with ExitStack() as stack:
+        where = [stack.enter_context(open(path, "w")) if path else subprocess.PIPE for path in (out, err)]
+        command = [sys.executable, "-m", "vidtrans", *map(str, arguments)]
+        return subprocess.run(command, stdout=where[0], stderr=where[1], text=True, timeout=120)

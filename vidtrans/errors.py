@@ -67,6 +67,8 @@ _IN_THE_WAY = "a file stands where a folder should be, or the reverse: choose an
 DISK = {
     errno.ENOSPC: "free some space and run the same command again",
     errno.EDQUOT: "free some space and run the same command again",
+    errno.EFBIG: "choose a disk that takes files of this size",
+    errno.EIO: "see whether the disk is well and connected, and run the same command again",
     errno.EACCES: _WRITABLE,
     errno.EPERM: _WRITABLE,
     errno.EROFS: _WRITABLE,
@@ -84,6 +86,7 @@ def in_words(error: BaseException) -> tuple[str, int] | None:
     if isinstance(error, MemoryError):
         return "out of memory — use a smaller --size", 4
     if isinstance(error, OSError) and error.errno in DISK:
-        where = f"{error.filename}: " if error.filename else ""
+        named = str(error.filename or "").removeprefix("file:")  # FFmpeg's names
+        where = f"{named}: " if named else ""
         return f"{where}{str(error.strerror).lower()} — {DISK[error.errno]}", 1
     return None

@@ -96,7 +96,11 @@ def put_in_place(made: Path, target: Path) -> None:
     finish_replacing(target)
     if target.is_dir() and not target.is_symlink():
         os.replace(target, _replaced(target))
-    os.replace(made, target)
+    try:
+        os.replace(made, target)
+    except BaseException:
+        finish_replacing(target)
+        raise
     sync_folder(target.parent)
     remove(_replaced(target))
 
@@ -111,11 +115,16 @@ def finish_replacing(target: Path) -> None:
 
 # A write that fails with less than this left has failed for it.
 NEARLY_FULL = 1 << 20
+# What only a write fails with; the system does not say of which file.
+OF_A_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 @contextmanager
 def complete(target: Path) -> Iterator[Path]:
-    """Yield a temporary path; on success fsync it and rename it to ``target``, on failure remove it."""
+    """Yield a temporary path; on success fsync it and rename it to ``target``, on failure remove it.
+
+    An OSError of the disk speaks of ``target``: nobody has heard of the temporary name.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = partial_path(target)
     remove_stale_partials(target)
@@ -128,22 +137,48 @@ def complete(target: Path) -> Iterator[Path]:
         else:
             sync_file(temporary)
         put_in_place(temporary, target)
-    except BaseException:
+    except BaseException as error:
         remove(temporary)
+        if isinstance(error, OSError) and _is_about(error, temporary):
+            raise OSError(error.errno, error.strerror, str(target)) from error
         raise
+
+
+def _is_about(error: OSError, temporary: Path) -> bool:
+    """Whether it says that this file, or one in this folder, cannot be written."""
+    named = str(error.filename or "").removeprefix("file:")  # FFmpeg's names
+    return temporary.name in Path(named).parts if named else error.errno in OF_A_WRITE
 
 
 @contextmanager
-def naming_a_full_disk(path: Path) -> Iterator[None]:
-    """Libraries that write ``path`` have errors of their own: on a full disk, raise the OSError that says so."""
+def naming_disk_errors(path: Path) -> Iterator[None]:
+    """While ``path`` is written: an OSError of the disk names it.
+
+    Libraries have errors of their own: where it was the disk, that OSError is raised instead.
+    """
     try:
         yield
-    except OSError:
-        raise
-    except Exception:
-        if shutil.disk_usage(path.parent).free >= NEARLY_FULL:
+    except OSError as error:
+        if error.filename or error.errno not in OF_A_WRITE:
             raise
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from None
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    except Exception as error:
+        code = _disk_error(error, path)
+        if code is None:
+            raise
+        raise OSError(code, os.strerror(code), str(path)) from error
+
+
+def _disk_error(error: Exception, path: Path) -> int | None:
+    """The system's number for what a library could not write; None where it was something else."""
+    if shutil.disk_usage(path.parent).free < NEARLY_FULL:
+        return errno.ENOSPC
+    if told := re.search(r"\(os error (\d+)\)", str(error)):  # safetensors
+        return int(told[1])
+    if not isinstance(error, RuntimeError) or "inline_container" not in str(error):  # torch's writer of archives
+        return None
+    # It tells in words why a file cannot be opened, and keeps to itself why it cannot be written.
+    return next((code for code in errno.errorcode if os.strerror(code) in str(error)), errno.EIO)
 
 
 def write_bytes(target: Path, data: bytes) -> None:

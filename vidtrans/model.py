@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from vidtrans.errors import ModelError, UsageError
-from vidtrans.files import canonical_json, complete, naming_a_full_disk
+from vidtrans.files import canonical_json, complete, naming_disk_errors
 from vidtrans.flow import FLOWS
 from vidtrans.settings import Table, setting
 
@@ -167,7 +167,7 @@ def save_model(path: Path, generator: Any, record: ModelRecord) -> None:
     with complete(path) as temporary:
         temporary.touch()
         mode = temporary.stat().st_mode
-        with naming_a_full_disk(temporary):
+        with naming_disk_errors(temporary):
             save_file(state, str(temporary), metadata={METADATA_KEY: record.to_json()})
         temporary.chmod(mode)  # it is made for its owner alone
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any
 
@@ -54,11 +55,12 @@ class Console:
         self._end_task()
         if self._mute:
             return
-        if self.as_json:
-            self._json(table)
-        elif not self.quiet:
-            sys.stdout.write(line + "\n")
-        sys.stdout.flush()
+        with _naming_standard_output():
+            if self.as_json:
+                self._json(table)
+            elif not self.quiet:
+                sys.stdout.write(line + "\n")
+            sys.stdout.flush()
 
     def figures(self, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """A table for a person, before the result's line: names on the left, figures on the right."""
@@ -78,7 +80,9 @@ class Console:
 
     def text(self, text: str) -> None:
         """Text that was asked for (lists, shows)."""
-        sys.stdout.write(text.rstrip("\n") + "\n")
+        with _naming_standard_output():
+            sys.stdout.write(text.rstrip("\n") + "\n")
+            sys.stdout.flush()
 
     def failure(self, line: str, exit_status: int, **more: Any) -> None:
         """The end of a command that failed."""
@@ -86,8 +90,9 @@ class Console:
         if self._mute:
             return
         if self.as_json:
-            self._json(more | {"error": line, "exit_status": exit_status})
-        sys.stderr.write(f"error: {line}\n" if exit_status not in (130, 143) else f"{line}\n")
+            with suppress(OSError):  # it may be what has failed
+                self._json(more | {"error": line, "exit_status": exit_status})
+        _log(f"error: {line}" if exit_status not in (130, 143) else line)
 
     def _json(self, table: dict[str, Any]) -> None:
         """The one object that --json promises, with the keys that are always there."""
@@ -100,8 +105,7 @@ class Console:
         if self._live is not None:
             self._live.console.print(text, markup=False, highlight=False)
         else:
-            sys.stderr.write(text + "\n")
-            sys.stderr.flush()
+            _log(text)
 
     def _progress(self, event: Progress) -> None:
         now = time.monotonic()
@@ -190,6 +194,26 @@ class Console:
             self._live.stop()
         self._live = self._task = None
         self._name = ""
+
+
+def _log(text: str) -> None:
+    """A line on standard error. A log on a full disk takes no job along."""
+    try:
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+    except BrokenPipeError:  # nobody is left to work for
+        raise
+    except OSError:
+        pass
+
+
+@contextmanager
+def _naming_standard_output() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or "standard output"
+        raise
 
 
 def _clock(seconds: float) -> str:

@@ -12,7 +12,7 @@ from vidtrans.data.dataset import DatasetSettings, FrameRecord
 from vidtrans.data.sources import ClipSource, FolderSource
 from vidtrans.data.split import split_roles
 from vidtrans.events import Progress, Report, Stop
-from vidtrans.files import sync_file, sync_folder
+from vidtrans.files import naming_disk_errors, sync_file, sync_folder
 from vidtrans.flow.survey import Survey, blurred, repeats
 from vidtrans.pairing.base import Pairing
 from vidtrans.settings import parse_size
@@ -125,5 +125,6 @@ def write_pictures(
 
 def _store(path: Path, picture: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(encode_png(picture))
-    sync_file(path)
+    with naming_disk_errors(path):
+        path.write_bytes(encode_png(picture))
+        sync_file(path)

@@ -46,8 +46,8 @@ def run_batch(
     """Do the jobs; how each went, and where that is written: in ``folder``.
 
     ``function``: the ``module:function`` that is called with an item's arguments and a context, and returns what is
-    reported of it. ``dividing``: how a job is divided where there are more processes
-    than jobs. Raises UsageError; Interrupted when asked to stop, after all that were at work have saved.
+    reported of it. ``dividing``: how a job is divided where there are more processes than jobs. Raises UsageError;
+    Interrupted when asked to stop, after all that were at work have saved.
     """
     shard = parse_shard(options.shard) if options.shard else None
     summary = Summary(folder, function.rpartition(":")[2], options.shard)
@@ -56,13 +56,15 @@ def run_batch(
         failed = summary.failed()
         chosen = [item for item in chosen if item.source.resolve() in failed]
     outcomes = [Outcome(item) for item in chosen]
-    keep = None if context.dry_run else summary.save
+    if not context.dry_run:
+        summary.save(outcomes)  # where it cannot be written, that is better known before the work
+    keep = None if context.dry_run else summary.refresh
     run = Run(outcomes, function, context, jobs=options.jobs, halt=options.halt, dividing=dividing, keep=keep)
     try:
         run.work()
     finally:
-        if keep:
-            keep(outcomes)
+        if not context.dry_run:
+            summary.save(outcomes)
             context.cache.trim("infer", int(context.cache_limit_gb * 1e9))
     return outcomes, summary.path
 

@@ -81,7 +81,7 @@ class Run:
         jobs: int | None,
         halt: bool,
         dividing: Dividing | None,
-        keep: Callable[..., None] | None = None,
+        keep: Callable[[Sequence[Outcome]], None] | None = None,
     ) -> None:
         self.outcomes, self.function, self.context = outcomes, function, context
         self.halt, self.dividing, self.keep = halt, dividing, keep
@@ -273,7 +273,7 @@ class Run:
         if self.context.dry_run:
             return
         if self.keep:
-            self.keep(self.outcomes, now=False)
+            self.keep(self.outcomes)
         if now - self._trimmed >= TRIM_S:
             self._trimmed = now
             self.context.cache.trim("infer", int(self.context.cache_limit_gb * 1e9))

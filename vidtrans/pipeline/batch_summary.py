@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -58,11 +59,14 @@ class Summary:
             why = "there is no summary of an earlier run"
             raise UsageError(f"--retry-failed: {self.path}", why, "leave it out") from None
 
-    def save(self, outcomes: Sequence[Outcome], *, now: bool = True) -> None:
-        """Write it; unless ``now``, only every few seconds."""
-        if not now and time.monotonic() - self._saved < SAVE_S:
-            return
+    def refresh(self, outcomes: Sequence[Outcome]) -> None:
+        """Write it every few seconds. One that cannot be written takes nothing along: the last one is what counts."""
+        if time.monotonic() - self._saved >= SAVE_S:
+            with suppress(OSError):
+                self.save(outcomes)
+
+    def save(self, outcomes: Sequence[Outcome]) -> None:
+        self._saved = time.monotonic()
         rows = [outcome.row() for outcome in outcomes]
         counts = {state: sum(row["state"] == state for row in rows) for state in ("done", "failed", "pending")}
         write_json(self.path, {"command": self.command, **counts, "items": rows}, indent=1)
-        self._saved = time.monotonic()

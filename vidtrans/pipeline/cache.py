@@ -172,7 +172,11 @@ class Entry:
         doomed = self.folder.with_name(f".{self.key}.{os.getpid()}.deleted")
         try:
             with self.locked():
-                os.replace(self.folder, doomed)
+                try:
+                    os.replace(self.folder, doomed)
+                except OSError:  # on a full disk even a new name may be too much, and this is what makes room
+                    remove(self.folder / META)
+                    self.clear()
         except VidtransError:
             return False
         remove(doomed)

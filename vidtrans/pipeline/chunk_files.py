@@ -137,24 +137,34 @@ class ChunkWriter:
         """Write the frame of this number; ``content`` goes to the chunk's writer."""
         chunk = chunk_of(self.chunks, frame)
         if frame == chunk.first:
-            self._open = ExitStack()
-            self._writer = self.start(self._open.enter_context(self.store.writing(chunk.number)))
+            with ExitStack() as stack:
+                self._writer = self.start(stack.enter_context(self.store.writing(chunk.number)))
+                self._open = stack.pop_all()
         if self._writer is None or self._open is None:
             return
-        self._writer.write(*content)
+        try:
+            self._writer.write(*content)
+            if frame == chunk.stop - 1:
+                self._writer.close()
+        except BaseException as error:
+            self._drop(error)  # raises one of the disk anew, with the chunk's name
+            raise
         if frame == chunk.stop - 1:
-            self._writer.close()
             self._open.close()
             self._open = self._writer = None
 
     def close(self) -> None:
         """Drop a chunk that was not finished; may be called more than once."""
+        self._drop(RuntimeError("the chunk was not finished"))
+
+    def _drop(self, error: BaseException) -> None:
         if self._writer is None or self._open is None:
             return
-        self._writer.abandon()
-        unfinished = RuntimeError("the chunk was not finished")
-        self._open.__exit__(RuntimeError, unfinished, None)
+        writer, opened = self._writer, self._open
         self._open = self._writer = None
+        with suppress(OSError):  # what is dropped need not be whole, and what went wrong before is told
+            writer.abandon()
+        opened.__exit__(type(error), error, error.__traceback__)
 
 
 class RawOutputs:

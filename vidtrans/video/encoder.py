@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from vidtrans.errors import MediaError
+from vidtrans.files import naming_disk_errors
 from vidtrans.video.codecs import CODECS
 from vidtrans.video.colour import FromRGB, tag_bt709
 from vidtrans.video.encoding import EncodingSettings
@@ -70,6 +71,7 @@ class SegmentWriter:
             muxing["video_track_timescale"] = str(picture.time_base.denominator)
         if codec.encoder == "libsvtav1":
             os.environ.setdefault("SVT_LOG", "1")  # errors only: else it tells its settings on standard error
+        self._path = path
         self._first: int | None = None
         self._count = 0
         self._from_rgb = FromRGB(picture.width, picture.height, pix_fmt)
@@ -104,13 +106,15 @@ class SegmentWriter:
             # What an encoder says here is random where it is given fewer frames than it reorders; ``join`` sets it.
             packet.dts = self._count - DECODED_BEFORE
             self._count += 1
-            self._container.mux(packet)
+            with naming_disk_errors(self._path):
+                self._container.mux(packet)
 
     def close(self) -> None:
         """Write what the encoder still holds and close the file."""
         if self._first is not None:
             self._mux(None)
-        self._container.close()
+        with naming_disk_errors(self._path):
+            self._container.close()
 
     def abandon(self) -> None:
         self._container.close()

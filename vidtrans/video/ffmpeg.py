@@ -242,7 +242,7 @@ def _failure(job: Pass, status: int, errors: Sequence[str], source: Path, output
     if status < 0:
         why = f"the program was killed (signal {-status})"
         return MediaError("ffmpeg", why, "there may be too little memory: use a smaller size")
-    for code in (errno.ENOSPC, errno.EDQUOT):
+    for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         if any(os.strerror(code) in line for line in errors):
             return OSError(code, os.strerror(code), str(output))
     said = (

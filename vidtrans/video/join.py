@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import heapq
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,15 +16,13 @@ import av
 import av.error
 from av.container import InputContainer
 
-from vidtrans.errors import MediaError
+from vidtrans.errors import DISK, MediaError
 from vidtrans.events import NEVER, Report, Stop, silent
 from vidtrans.video.carry import Carried, add_tracks, packets, write_tags
 from vidtrans.video.codecs import CONTAINERS
 from vidtrans.video.container import open_media
 
 LEAST_SCALE, MAX_SCALE = 90_000, 2**31 - 1
-# These are no fault of the container, and go up as they are.
-DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 @dataclass(frozen=True)
@@ -82,8 +79,9 @@ def join(
                 stop.check()
             out.close()  # some muxers find out at the end only
         except (av.error.FFmpegError, ValueError) as error:
-            if isinstance(error, OSError) and error.errno in DISK_ERRORS:
-                raise
+            if isinstance(error, OSError) and error.errno in DISK:
+                # No fault of the container.
+                raise OSError(error.errno, error.strerror, error.filename or str(output)) from None
             raise MediaError(
                 str(output),
                 f"cannot be written as {kind} ({error})",
