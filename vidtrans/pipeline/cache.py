@@ -32,6 +32,11 @@ TAG = (
 SETTLED_NS = 2_000_000_000
 
 
+def _proof(name: str, held: list[Any]) -> str:
+    """What a digest on record must bring along: a wrong one would make its source another."""
+    return digest_of([name, *held])[:16]
+
+
 class Cache:
     """The cache folder. ``report`` hears of damage."""
 
@@ -68,11 +73,11 @@ class Cache:
         memo = self._memo()
         name = str(path.resolve())
         held = memo.get(name)
-        if held and held[:3] == stamp:
+        if held and held[:3] == stamp and held[4] == _proof(name, held[:4]):
             return str(held[3])
         digest = digest_file(path)
         if time.time_ns() - stat.st_mtime_ns > SETTLED_NS:
-            memo[name] = [*stamp, digest]
+            memo[name] = [*stamp, digest, _proof(name, [*stamp, digest])]
         return digest
 
     def save_digests(self) -> None:
@@ -84,9 +89,9 @@ class Cache:
     def _memo(self) -> dict[str, list[Any]]:
         if self._digests is None:
             self._digests = {}
-            with suppress(OSError, ValueError):
+            with suppress(OSError, ValueError, AttributeError):
                 value = json.loads((self.root / "digests.json").read_text(encoding="utf-8"))
-                self._digests = {k: v for k, v in value.items() if isinstance(v, list) and len(v) == 4}
+                self._digests = {k: v for k, v in value.items() if isinstance(v, list) and len(v) == 5}
         return self._digests
 
     def trim(self, stage: str, limit_bytes: int) -> None:
