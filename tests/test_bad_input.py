@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import wave
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from clips import moving_frames, write_clip
 from safetensors.numpy import save_file
 
 from vidtrans.cli.main import run
+from vidtrans.video.picture import encode_png
 
 
 def bad_media(name: str) -> Path:
@@ -61,6 +63,17 @@ def test_an_empty_folder_is_no_clip(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in (("stylize", "folder.mp4", "--model", "identity"), ("make-dataset", "folder.mp4")):
         assert "no pictures in this folder" in refuse(capsys, 3, *arguments)
     assert "no pairs in it" in refuse(capsys, 3, "make-dataset", "folder.mp4", "--pairing", "aligned")
+
+
+def test_a_picture_whose_part_claims_gigabytes_takes_none(capsys: pytest.CaptureFixture[str]) -> None:
+    """OpenCV makes room for a part of a PNG before it looks whether it is there."""
+    data = bytearray(encode_png(np.zeros((8, 8, 3), np.uint8)))
+    at = data.index(b"IDAT") - 4
+    data[at : at + 4] = (0x7FFF0000).to_bytes(4)
+    Path("claims.png").write_bytes(data)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert "not a picture" in refuse(capsys, 3, "stylize", "claims.png", "--model", "identity")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000
 
 
 def test_a_single_frame_gives_no_next_frame_pair_but_renders(capsys: pytest.CaptureFixture[str]) -> None:

@@ -215,6 +215,14 @@ def test_a_plan_touches_nothing(clips: Path) -> None:
     assert not Path("out").exists()
 
 
+def test_a_plan_that_fails_says_why_and_points_to_nothing(clips: Path) -> None:
+    plan = ["--model", "identity", "--dry-run"]
+    told = vidtrans_json("stylize", clips / "0.mov", "no.mp4", *plan, expect=5)
+    assert "no.mp4: no such file" in told["error"]
+    assert "vidtrans-batch" not in told["error"]
+    assert told["summary"] is None
+
+
 def test_killed_anywhere_a_batch_goes_on_and_ends_the_same(clips: Path) -> None:
     arguments = ["stylize", str(clips), "--model", "identity", "-o", "out", "--set", "rendering.chunk_frames=3"]
     for after in (0.5, 1.5):

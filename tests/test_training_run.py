@@ -93,6 +93,30 @@ def test_the_best_state_is_delivered_when_it_is_asked_for(dataset: str) -> None:
     assert read_record(Path("b.safetensors")).weights == weights["a.train/last.safetensors"]
 
 
+def test_a_longer_run_may_still_deliver_the_best_state_of_the_shorter_one(dataset: str) -> None:
+    wanted = {"score_every": 2, "deliver": "best", "l1": 0.0, "lr": 0.01}
+    short = api.train(dataset, "a.safetensors", settings=tables(steps=20, **wanted))
+    assert short["best"] < 20, "the test tells nothing"
+    long = api.train(dataset, "b.safetensors", settings=tables(steps=21, **wanted))
+    assert long["best"] == short["best"], "the test tells nothing"
+    assert read_record(Path("b.safetensors")).weights == read_record(Path("a.safetensors")).weights
+
+
+def test_a_stopped_run_whose_best_state_is_damaged_starts_again_and_ends_alike(dataset: str) -> None:
+    wanted = tables(steps=20, score_every=2, deliver="best", l1=0.0, lr=0.01)
+    whole = api.train(dataset, "a.safetensors", settings=wanted)
+    shutil.rmtree(".vidtrans/train")
+    stopped_after(whole["best"] + 3, dataset, "b.safetensors", settings=wanted)
+    [best] = Path(".vidtrans/train").glob("*/best.safetensors")
+    data = bytearray(best.read_bytes())
+    data[-100] ^= 1
+    best.write_bytes(data)
+    heard: list[str] = []
+    api.train(dataset, "b.safetensors", settings=wanted, report=lambda e: heard.append(str(e)))
+    assert any("the best state so far is damaged" in text for text in heard)
+    assert Path("b.safetensors").read_bytes() == Path("a.safetensors").read_bytes()
+
+
 def test_a_run_that_gets_no_better_stops_early_and_says_so(dataset: str) -> None:
     heard: list[str] = []
     wanted = tables(steps=60, score_every=2, patience=3, lr=0.02, warmup=0)

@@ -14,6 +14,14 @@ Anything else that escapes is a bug and keeps its traceback.
 from __future__ import annotations
 
 import errno
+import re
+
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+def harmless(text: str) -> str:
+    """Text of a stranger's, without what would steer the terminal that shows it."""
+    return _CONTROLS.sub("�", text)
 
 
 class VidtransError(Exception):
@@ -31,7 +39,7 @@ class VidtransError(Exception):
     def __str__(self) -> str:
         line = f"{self.what}: {self.why}" if self.why else self.what
         line = f"{line} — {self.remedy}" if self.remedy else line
-        return " ".join(line.split())
+        return harmless(" ".join(line.split()))
 
 
 class UsageError(VidtransError):

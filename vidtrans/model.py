@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -19,6 +20,8 @@ import numpy as np
 from vidtrans.errors import ModelError, UsageError
 from vidtrans.files import canonical_json, complete, naming_disk_errors
 from vidtrans.flow import FLOWS
+from vidtrans.pairing import PAIRINGS
+from vidtrans.pairing.base import make_pairing
 from vidtrans.settings import Table, setting
 
 FORMAT, WITH_PLATE, WITH_MEMORY = 1, 2, 3
@@ -26,7 +29,11 @@ METADATA_KEY = "vidtrans"
 SUFFIX = ".safetensors"
 IDENTITY = "identity"
 MAX_METADATA_BYTES = 4 << 20
+MAX_HEADER_BYTES = 16 << 20  # the metadata, and a line for each tensor
 MAX_POSITIONS = 10_000_000
+SHOWN = 200  # characters of what a library says of a file: a stranger wrote some of them
+RATE = re.compile(r"[0-9]{1,12}(/[0-9]{1,12})?")
+TABLES = ("generator", "pairing", "training", "card", "plate", "dream", "memory")
 
 
 @dataclass(frozen=True)
@@ -116,43 +123,89 @@ def read_record(path: Path) -> ModelRecord:
     """Read and check a model file's metadata; loads no weights and no torch. Raises ModelError."""
     from safetensors import SafetensorError, safe_open
 
+    _check_header(path)
     try:
         with safe_open(str(path), framework="numpy") as file:
             metadata = file.metadata() or {}
     except (SafetensorError, OSError, ValueError) as error:
-        raise ModelError(
-            str(path), f"not a model file ({error})", "give a .safetensors made by 'vidtrans train'"
-        ) from None
+        raise _no_model(path, error) from None
     text = metadata.get(METADATA_KEY)
     if text is None:
         raise ModelError(str(path), "not made by vidtrans (no vidtrans metadata)", "train one with 'vidtrans train'")
     if len(text) > MAX_METADATA_BYTES:
         raise ModelError(str(path), "its metadata is absurdly large", "do not use this file")
     try:
-        value: dict[str, Any] = json.loads(text)
+        value: dict[str, Any] = json.loads(text, object_pairs_hook=_each_once)
         found = value.pop("format")
         if found not in (FORMAT, WITH_PLATE, WITH_MEMORY):
-            raise ModelError(str(path), f"model format {found} is not known here", "update vidtrans, or train again")
+            why = f"model format {str(found)[:SHOWN]} is not known here"
+            raise ModelError(str(path), why, "update vidtrans, or train again")
         record = ModelRecord(**value)
         _check(record)
-    except (ValueError, TypeError, KeyError, AttributeError, ZeroDivisionError) as error:
-        raise ModelError(str(path), f"its metadata is damaged ({error})", "train or copy it again") from None
+    except (UsageError, ValueError, TypeError, KeyError, AttributeError, ZeroDivisionError, RecursionError) as error:
+        why = f"its metadata is damaged ({_in_short(error)})"
+        raise ModelError(str(path), why, "train or copy it again") from None
     return record
 
 
+def _check_header(path: Path) -> None:
+    """Raises ModelError for a header that no model has: reading one takes many times its size."""
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+    except OSError as error:
+        raise _no_model(path, error) from None
+    if MAX_HEADER_BYTES < length <= path.stat().st_size:
+        raise ModelError(str(path), "its metadata is absurdly large", "do not use this file")
+
+
+def _no_model(path: Path, error: Exception) -> ModelError:
+    why = f"not a model file ({_in_short(error)})"
+    return ModelError(str(path), why, "give a .safetensors made by 'vidtrans train'")
+
+
+def _in_short(error: Exception) -> str:
+    """The first line of what went wrong, and not all of that where it is long."""
+    line = (str(error).splitlines() or [type(error).__name__])[0]
+    return line if len(line) <= SHOWN else f"{line[:SHOWN]}…"
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> Table:
+    """A table of JSON; of two values for one key nobody knows which is meant."""
+    table = dict(pairs)
+    if len(table) != len(pairs):
+        raise ValueError("a key stands in it twice")
+    return table
+
+
 def _check(record: ModelRecord) -> None:
+    for name in TABLES:
+        if not isinstance(getattr(record, name), dict):
+            raise ValueError(f"'{name}' is no table")
     for name, table in (("generator", record.generator), ("pairing", record.pairing)):
         if not isinstance(table.get("name"), str) or not isinstance(table.get("settings"), dict):
             raise ValueError(f"no {name}")
+    if not all(type(n) is int for n in (record.in_channels, record.out_channels, record.size)):
+        raise ValueError("channels or size are no numbers")
+    if make_pairing(PAIRINGS, record.pairing["name"], record.pairing["settings"]).in_channels != record.in_channels:
+        raise ValueError("its pairing makes pictures of other channels than its network takes")
     if not 1 <= record.in_channels <= 64 or record.out_channels != 3 or not 1 <= record.size <= 8192:
         raise ValueError("channels or size out of bounds")
+    steps, held_out = record.training.get("steps") or [], record.training.get("held_out") or {}
+    if not isinstance(steps, list) or not isinstance(held_out, dict):
+        raise ValueError("its training is no record of one")
     if record.plate:
         width, height = record.plate["size"]
         if not all(type(side) is int and 1 <= side <= 8192 for side in (width, height)):
             raise ValueError("the plate's size is out of bounds")
+        if type(record.plate["still"]) not in (int, float) or not 0 <= record.plate["still"] <= 1:
+            raise ValueError("the plate's stillness is out of bounds")
     if record.dream:
-        positions, rate = record.dream["positions"], Fraction(record.dream["rate"])
-        if type(positions) is not int or not 0 <= positions <= MAX_POSITIONS or not 0 < rate <= 1000:
+        positions, rate = record.dream["positions"], record.dream["rate"]
+        # Not any Fraction: one to the power of a billion takes all memory.
+        if type(positions) is not int or not 0 <= positions <= MAX_POSITIONS or not RATE.fullmatch(rate):
+            raise ValueError("its clock is out of bounds")
+        if not 0 < Fraction(rate) <= 1000:
             raise ValueError("its clock is out of bounds")
     if record.memory and record.memory["flow"] not in FLOWS:
         raise ValueError(f"flow '{record.memory['flow']}' is not known here")
@@ -180,6 +233,13 @@ def _weights_digest(state: dict[str, Any]) -> str:
     return whole.hexdigest()
 
 
+def _check_kinds(state: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Raises ValueError where a tensor's numbers are of another kind than the generator's (half as wide, say)."""
+    for name, tensor in state.items():
+        if name in wanted and tensor.dtype != wanted[name].dtype:
+            raise ValueError(f"'{name[:SHOWN]}' holds {tensor.dtype}, it needs {wanted[name].dtype}")
+
+
 def load_generator(path: Path) -> tuple[Any, ModelRecord]:
     """Build the generator and load its weights, in eval mode on the CPU. Raises ModelError."""
     import torch
@@ -200,12 +260,11 @@ def load_generator(path: Path) -> tuple[Any, ModelRecord]:
                 bool(record.memory),
             )
         state = load_file(str(path))
+        _check_kinds(state, generator.state_dict())
         generator.load_state_dict(state, assign=True)
-    except (UsageError, SafetensorError, RuntimeError, OSError, ValueError) as error:
-        why = str(error).splitlines()[0]
-        raise ModelError(
-            str(path), f"its weights do not fit its architecture ({why})", "train or copy it again"
-        ) from None
+    except (UsageError, SafetensorError, RuntimeError, OSError, ValueError, TypeError, OverflowError) as error:
+        why = f"its weights do not fit its architecture ({_in_short(error)})"
+        raise ModelError(str(path), why, "train or copy it again") from None
     if _weights_digest(state) != record.weights:
         raise ModelError(str(path), "its weights are damaged (not those that were saved)", "copy it again")
     for name, tensor in state.items():

@@ -55,6 +55,9 @@ def show_batch(console: Console, outcomes: Sequence[Any], summary: Path, base: d
     names = ", ".join(list(failed)[:NAMED]) + (f" and {len(failed) - NAMED} more" if len(failed) > NAMED else "")
     line = f"{len(failed)} of {count(len(outcomes), 'clip')} failed: {names}"
     line += f"; {len(pending)} not begun" if pending else ""
+    if not summary.exists():  # a dry run leaves none
+        console.failure(f"{line} — the first of them: {next(iter(failed.values()))}", 5, **table | {"summary": None})
+        return 5
     remedy = f"see {summary}; the same command goes on, with --retry-failed only with these"
     console.failure(f"{line} — {remedy}", 5, **table)
     return 5

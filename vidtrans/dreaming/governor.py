@@ -111,7 +111,7 @@ class Bank:
                 for kind in ("low", "high", "mean", "spread")
             )
             whole = np.stack([low, high, typical, spread])
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ModelError("the model's bank", f"it is damaged ({error})", "train or copy it again") from None
         if whole.shape != (4, _COUNT) or not np.isfinite(whole).all() or (low > high).any():
             raise ModelError("the model's bank", "it is damaged", "train or copy it again")

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from vidtrans.files import digest_of, write_json
+from vidtrans.errors import ModelError
+from vidtrans.files import complete, digest_of, remove, write_json
+from vidtrans.model import load_generator
 from vidtrans.pipeline.cache import Entry
 from vidtrans.pipeline.context import Context
 from vidtrans.pipeline.stages import TrainStage
 from vidtrans.settings import Table
-from vidtrans.training.checkpoint import load_checkpoint
+from vidtrans.training.checkpoint import POINTER, load_checkpoint
 from vidtrans.training.schedule import learning_rate
 from vidtrans.training.trainer import Run
 
 DESCRIPTION = "run.json"
+BEST_FILE = "best.safetensors"
 # Of the engine, what may change while a run is stopped: the same batches are dealt out otherwise.
 ELASTIC = ("threads", "world_size")
 
@@ -119,6 +123,35 @@ def shorter(entry: Entry, stage: TrainStage, run: Run, context: Context) -> Path
         f"now it decays anew over {run.total} steps, from {after:.2g} (--fresh starts from nothing)"
     )
     return best[1].folder
+
+
+def check_best(entry: Entry, context: Context) -> None:
+    """A best state that is damaged cannot be delivered in the end: what came after it is not gone on with."""
+    best = entry.folder / BEST_FILE
+    if best.is_file() and not _is_whole(best):
+        context.note("the best state so far is damaged; training starts again", "warning")
+        remove(best)
+        remove(entry.folder / POINTER)
+
+
+def bring_best(folder: Path, entry: Entry, run: Run, context: Context) -> None:
+    """The best state of the run that this one goes on from may be its own in the end."""
+    if not run.scores:
+        return
+    if not _is_whole(folder / BEST_FILE):
+        context.note("the best state so far is damaged; the best of those to come is taken", "warning")
+        run.scores = []
+        return
+    with complete(entry.folder / BEST_FILE) as temporary:
+        shutil.copyfile(folder / BEST_FILE, temporary)
+
+
+def _is_whole(model: Path) -> bool:
+    try:
+        load_generator(model)
+    except ModelError:
+        return False
+    return True
 
 
 def _finished(stage: TrainStage, entry: Entry) -> Iterator[tuple[int, Entry]]:

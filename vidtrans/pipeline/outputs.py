@@ -28,18 +28,27 @@ def _record_path(cache: Cache, output: Path) -> Path:
     return cache.root / "outputs" / f"{name}.json"
 
 
+def _read(cache: Cache, output: Path) -> Table:
+    """The record of an output. Raises ValueError (as JSON does), KeyError or OSError where there is no whole one."""
+    value: Table = json.loads(_record_path(cache, output).read_text())
+    said = value.pop("sha256", None)
+    if said is not None and said != digest_of(value):  # those of old have none
+        raise ValueError("the record changed")
+    return value
+
+
 def _is_known(cache: Cache, folder: Path) -> bool:
     """Whether a folder of pictures was made here, and everything in it has a name that was written then."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        value = json.loads(_record_path(cache, folder).read_text())
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        value = _read(cache, folder)
         return {p.relative_to(folder).as_posix() for p in folder.rglob("*")} <= set(value["names"])
     return False
 
 
 def recorded(cache: Cache, output: Path) -> dict[str, Any] | None:
     """What is on record of an output, if its content is still what was written."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        value: dict[str, Any] = json.loads(_record_path(cache, output).read_text())
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        value = _read(cache, output)
         if _digest(output, cache.digest) == value["digest"]:
             return value
     return None
@@ -65,10 +74,11 @@ def record(cache: Cache, output: Path, written: Path, request: str, result: Tabl
     """
     cache.prepare()
     # The temporary name is not worth remembering: no digest from the cache here.
-    value = {"digest": _digest(written, digest_file), "request": request, "result": result}
+    value: Table = {"digest": _digest(written, digest_file), "request": request, "result": result}
     if written.is_dir():
         value["names"] = _names(written)
-    write_json(_record_path(cache, output), value)
+    plain = json.loads(json.dumps(value))  # as it will be read
+    write_json(_record_path(cache, output), plain | {"sha256": digest_of(plain)})
     cache.save_digests()
 
 

@@ -17,7 +17,7 @@ from vidtrans.data.loader import Batches, Loader, NoiseLoader
 from vidtrans.data.motion import find_motion
 from vidtrans.data.plate import Plate
 from vidtrans.errors import UsageError
-from vidtrans.files import write_json
+from vidtrans.files import digest_of, write_json
 from vidtrans.flow.history import METHOD
 from vidtrans.inference.device import resolve_device
 from vidtrans.model import Card
@@ -245,8 +245,12 @@ class TrainJob:
     def steps_for(self, minutes: float, request: str, at_most: int | None = None) -> int:
         """What ``--minutes`` comes to: measured once, and remembered before the first step."""
         memo = self.context.cache.root / "resolved" / f"{request}.json"
-        with suppress(OSError, ValueError, KeyError):
-            return int(json.loads(memo.read_text())["steps"])
+        if memo.exists():
+            with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+                held = json.loads(memo.read_text())
+                if held.get("sha256") in (None, digest_of([request, held["steps"]])):  # those of old have none
+                    return int(held["steps"])
+            self.context.note(f"what {minutes:g} minutes come to was damaged in the cache; measured again", "warning")
         self.team.tell(TRIAL)
         steps = steps_for(self.make_run(Path(), 1), minutes)
         if at_most is not None and steps > at_most:
@@ -256,7 +260,7 @@ class TrainJob:
             self.context.note(f"{minutes:g} minutes are about {steps} steps here")
         if not self.context.dry_run:
             self.context.cache.prepare()
-            write_json(memo, {"steps": steps})
+            write_json(memo, {"steps": steps, "sha256": digest_of([request, steps])})
         return steps
 
     def summary(self, output: Path, total: int) -> Table:

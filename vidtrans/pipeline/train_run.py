@@ -37,7 +37,6 @@ from vidtrans.training.watched import Watched
 from vidtrans.video.picture import read_picture
 
 MODEL_FILE = "model.safetensors"
-BEST_FILE = "best.safetensors"
 # Along the way, fewer pictures do: scores are to be compared with each other.
 SCORED_ON_THE_WAY = 16
 
@@ -107,6 +106,8 @@ class TrainRun:
         """Load what the run goes on from; its folder. None where it starts from nothing."""
         run, stage = self.run, self.stage
         earlier_runs.describe(self.entry, stage, self.output)
+        if self.settings.delivers_best:
+            earlier_runs.check_best(self.entry, self.context)
         if run.load(self.context.report):
             return self.entry.folder
         if stage.fresh:
@@ -115,6 +116,8 @@ class TrainRun:
         folder = folder or earlier_runs.shorter(self.entry, stage, run, self.context)
         if folder is None:
             earlier_runs.tell_of_another(self.entry, stage, self.output, self.context)
+        else:
+            earlier_runs.bring_best(folder, self.entry, run, self.context)
         return folder
 
     def _milestones(self) -> dict[int, Callable[[Run], None]]:
@@ -146,15 +149,15 @@ class TrainRun:
             scores |= self.rollouts.on_the_way(engine)
         run.scores.append((run.step, scores))
         if best_of(run.scores, settings.best_by) == run.step:
-            save_model(self.entry.folder / BEST_FILE, generator, self._record(scores))
+            save_model(self.entry.folder / earlier_runs.BEST_FILE, generator, self._record(scores))
             self._show_best()
         run.enough = run.step < run.total and is_enough(run.scores, settings.best_by, settings.patience)
         if run.step < run.total and not run.enough:  # else the end draws it
             self.watched.draw({})
 
     def _show_best(self) -> None:
-        with complete(self.watched.folder / BEST_FILE) as temporary:
-            shutil.copyfile(self.entry.folder / BEST_FILE, temporary)
+        with complete(self.watched.folder / earlier_runs.BEST_FILE) as temporary:
+            shutil.copyfile(self.entry.folder / earlier_runs.BEST_FILE, temporary)
 
     def _deliver(self) -> Table:
         """The model file of the state that is wanted, and what is reported of it."""
@@ -167,12 +170,12 @@ class TrainRun:
         step = best if settings.delivers_best else run.step
         if step != run.step:
             save_model(last, *self._finished(delivered))
-            delivered = load_generator(self.entry.folder / BEST_FILE)[0].to(self.job.device.torch)
+            delivered = load_generator(self.entry.folder / earlier_runs.BEST_FILE)[0].to(self.job.device.torch)
             note(f"the model is the best state, of step {best}; the last one is {last}")
         else:
             remove(last)  # of a run that was stopped, and has now come to its end
             if advised := advice(run.scores):
-                note(f"{advised}; the best state is {self.watched.folder / BEST_FILE}")
+                note(f"{advised}; the best state is {self.watched.folder / earlier_runs.BEST_FILE}")
         generator = self._ready(delivered)
         scores = score(self._engine(generator), self.pairing, self.held_out) if self.held_out else {}
         dreamt = self.rollouts.score(self._engine(generator)) if self.rollouts else None

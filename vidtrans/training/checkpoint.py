@@ -37,6 +37,6 @@ def load_checkpoint(folder: Path, report: Report) -> dict[str, Any] | None:
             raise ValueError("its content changed")
         state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
         return state
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         report(Note(f"the training checkpoint is damaged ({error}); training starts again", "warning"))
         return None

@@ -21,6 +21,7 @@ cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".exr")
 EXR = ".exr"
+PNG = b"\x89PNG\r\n\x1a\n"  # how one begins
 MAX_PICTURE_BYTES = 512 * 1024 * 1024
 
 
@@ -91,7 +92,8 @@ def _decode(path: Path) -> np.ndarray:
     # Without alpha OpenCV turns the picture as its camera was held.
     kind = cv2.IMREAD_UNCHANGED if alpha else cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
     try:
-        bgr = cv2.imdecode(np.fromfile(path, np.uint8), kind)
+        data = np.fromfile(path, np.uint8)
+        bgr = None if _promises_more(data) else cv2.imdecode(data, kind)
     except (cv2.error, OSError):
         bgr = None
     if bgr is None:
@@ -106,6 +108,21 @@ def _decode(path: Path) -> np.ndarray:
     if bgr.ndim == 2:
         return cv2.cvtColor(bgr, cv2.COLOR_GRAY2RGB)
     return cv2.cvtColor(bgr, cv2.COLOR_BGRA2RGBA if bgr.shape[2] == 4 else cv2.COLOR_BGR2RGB)
+
+
+def _promises_more(data: np.ndarray) -> bool:
+    """Whether a part of a PNG reaches beyond the file's end: OpenCV makes room for it, 2 GB maybe, before it looks."""
+    if data[: len(PNG)].tobytes() != PNG:
+        return False
+    at = len(PNG)
+    while at + 8 <= len(data):
+        length, name = int.from_bytes(data[at : at + 4].tobytes()), data[at + 4 : at + 8].tobytes()
+        if name == b"IEND":
+            return False
+        at += length + 12  # its length, its name and its check
+        if at > len(data):
+            return True
+    return False
 
 
 def _read_exr(path: Path) -> np.ndarray:

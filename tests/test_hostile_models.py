@@ -1,0 +1,100 @@
+"""Model files from strangers: refused with the reason, within seconds, without code run or memory taken."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from chain import refuse, said
+from clips import moving_frames, write_clip
+from strangers import bad_models, parts_of, written
+
+from vidtrans.errors import ModelError
+
+SOON_S = 10.0
+PEAK_MB = 1500
+# Loads each file of a folder, in a process whose memory can be told.
+LOADS = """
+import json, resource, sys, time
+from pathlib import Path
+from vidtrans.model import load_generator
+import torch
+found = {}
+for path in sorted(Path().glob("*.safetensors")):
+    began = time.monotonic()
+    try:
+        load_generator(path)
+        kind, said = "taken", ""
+    except Exception as error:
+        kind, said = type(error).__name__, str(error)
+    found[path.name] = [kind, said, time.monotonic() - began]
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+print(json.dumps([found, peak / 1e6]))
+"""
+
+
+@pytest.fixture(scope="module")
+def strangers(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of bad models."""
+    folder, here = tmp_path_factory.mktemp("strangers"), Path.cwd()
+    os.chdir(folder)
+    try:
+        bad_models(tiny_model)
+    finally:
+        os.chdir(here)
+    return folder
+
+
+def test_each_is_refused_in_a_line_soon_and_in_little_memory(strangers: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", LOADS], cwd=strangers, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    found, peak_mb = json.loads(done.stdout)
+    assert len(found) > 70
+    wrong = [f"{n}: {kind} {said[:300]}" for n, (kind, said, _) in found.items() if kind != "ModelError"]
+    wrong += [f"{n}: {said}" for n, (_, said, _) in found.items() if " — " not in said or len(said) > 600]
+    wrong += [f"{n}: {seconds:.0f} s" for n, (_, _, seconds) in found.items() if seconds > SOON_S]
+    assert not wrong, "\n".join(wrong)
+    assert peak_mb < PEAK_MB
+    assert not (strangers / "exploded").exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["deep-nesting", "a-pickle-of-torch", "a-header-of-90-MB", "wrong-setting-of-its-pairing", "bfloat16,-signed"],
+)
+def test_the_command_line_says_why(name: str, strangers: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_clip(Path("clip.mp4"), moving_frames(3))
+    assert name in refuse(capsys, 3, "stylize", "clip.mp4", "--model", strangers / f"{name}.safetensors", "-q")
+
+
+@pytest.mark.parametrize("name", ["steps-that-are-no-list", "scores-that-are-no-table", "text-for-a-table"])
+def test_what_is_shown_of_a_model_is_looked_at_first(
+    name: str, strangers: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert name in refuse(capsys, 3, "model", "show", strangers / f"{name}.safetensors")
+
+
+def test_a_card_cannot_steer_the_terminal(tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    record, weights = parts_of(tiny_model)
+    record["card"]["author"] = "me\x1b]0;owned\x07\x9b2J"
+    Path("card.safetensors").write_bytes(written(record, weights))
+    told = said(capsys, 0, "model", "show", "card")
+    assert "me�]0;owned��2J" in told
+    record["generator"]["name"] = "\x1b[2J"
+    Path("name.safetensors").write_bytes(written(record, weights))
+    assert "\x1b" not in refuse(capsys, 3, "train", "nothing", "--from", "name.safetensors")
+
+
+def test_a_bank_of_numbers_that_no_float_holds_is_refused() -> None:
+    from vidtrans.dreaming.governor import Bank, bank_of
+
+    whole = bank_of([np.zeros((32, 32, 3), np.uint8)])
+    Bank.of(whole)
+    whole["detail"]["low"][0] = 10**400
+    with pytest.raises(ModelError, match="bank"):
+        Bank.of(whole)
