@@ -255,6 +255,9 @@ def test_a_damaged_line_of_digests_is_forgotten(tmp_path: Path) -> None:
         for flip in (1, 128):
             (tmp_path / digests.NAME).write_bytes(whole[:at] + bytes([whole[at] ^ flip]) + whole[at + 1 :])
             assert [Digests(tmp_path).of(file) for file in files] == wanted
+    for other in (b"[]", b"7\n", b"{", b'{"a": 7}', b"\xff\n\n"):
+        (tmp_path / digests.NAME).write_bytes(other)
+        assert [Digests(tmp_path).of(file) for file in files] == wanted
 
 
 def test_digests_that_say_nothing_any_more_are_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -191,7 +191,7 @@ def test_a_model_is_not_written_over_the_one_it_starts_from(clip: Path) -> None:
         (("--apply", "clip.mp4", "-o", "out.avi"), 2, "use .mp4"),
         (("--apply", "clip.mp4", "-o", "out.png"), 2, "one picture cannot hold"),
         (("--apply", "clip.mp4", "-o", "taken.mp4"), 2, "--overwrite"),
-        (("--apply", "clip.mp4", "--apply", "clip.mp4", "-o", "out.mp4"), 2, "folder"),
+        (("--apply", "clip.mp4", "--apply", "missing.mp4", "-o", "out.mp4"), 2, "folder"),
         (("--apply", "clip.mp4", "-o", "out.mp4", "--set", "temporal.radius=-1"), 2, "temporal.radius"),
     ],
 )
@@ -230,7 +230,7 @@ def test_a_file_in_the_way_is_one_line(clip: Path, capsys: pytest.CaptureFixture
         ("stylize", clip, "--model", "identity", "--cache-dir", "file"),
         ("make-dataset", clip, "-o", "file/x"),
         ("train", "clip.dataset"),
-        ("stylize", clip, clip, "--model", "identity", "-o", "out.mp4"),
+        ("stylize", clip, "another.mp4", "--model", "identity", "-o", "out.mp4"),
     ):
         status = run([str(a) for a in arguments])
         err = capsys.readouterr().err

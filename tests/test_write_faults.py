@@ -22,7 +22,7 @@ from vidtrans.cli.main import run
 from vidtrans.errors import in_words
 from vidtrans.events import silent
 from vidtrans.files import complete, put_in_place, write_bytes, write_json
-from vidtrans.pipeline import batch
+from vidtrans.pipeline import batch_run, batch_summary
 from vidtrans.pipeline.batch import Options, Outcome, Summary, run_batch
 from vidtrans.pipeline.batch_plan import Item
 from vidtrans.pipeline.cache import Cache
@@ -256,11 +256,11 @@ def test_a_batchs_summary_that_cannot_be_written_on_the_way_takes_nothing_along(
     def full(*arguments: Any, **named: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(batch, "write_json", full)
+    monkeypatch.setattr(batch_summary, "write_json", full)
     summary.refresh(outcomes)
     with pytest.raises(OSError, match="space"):
         summary.save(outcomes)
-    monkeypatch.setattr(batch, "write_json", write_json)
+    monkeypatch.setattr(batch_summary, "write_json", write_json)
     summary.save(outcomes)
     assert summary.path.is_file()
 
@@ -269,7 +269,7 @@ def test_a_batch_whose_summary_cannot_be_written_does_not_begin(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[Any] = []
-    monkeypatch.setattr(batch, "Worker", lambda *arguments: begun.append(arguments))
+    monkeypatch.setattr(batch_run, "Worker", lambda *arguments: begun.append(arguments))
     (tmp_path / "file").write_bytes(b"")
     items = [Item(tmp_path / "a.mp4", None, {})]
     context = Context(cache_dir=tmp_path / "cache")
