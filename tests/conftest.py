@@ -10,6 +10,7 @@ from clips import decode, moving_frames, write_clip
 from shoot import COUNT, EXACT, Frames, Shoot, lossless, same
 
 import vidtrans as api
+from vidtrans.pipeline import background
 
 # Tests run side by side, one on each core. Before anything imports torch.
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -25,6 +26,12 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir(tmp_path)
     for name in [n for n in os.environ if n.startswith("VIDTRANS_")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The steps of a render take turns, so that what is done at a frame is known."""
+    monkeypatch.setattr(background, "cores", lambda: 1)
 
 
 @pytest.fixture

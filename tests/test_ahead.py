@@ -85,17 +85,19 @@ def test_on_one_core_steps_take_turns_with_a_network_on_the_cpu(monkeypatch: pyt
     assert room_beside("cpu", 7680, 4320) == 2
 
 
-@pytest.mark.parametrize(("kind", "threads"), [("cpu", 4), ("cuda", 3)])
+@pytest.mark.parametrize(
+    ("kind", "processors", "threads"), [("cpu", 8, 4), ("cpu", 2, 2), ("cpu", 100, 5), ("cuda", 8, 5)]
+)
 def test_beside_a_network_on_the_cpu_opencv_has_half_of_the_cores(
-    kind: str, threads: int, monkeypatch: pytest.MonkeyPatch
+    kind: str, processors: int, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(background, "cores", lambda: 8)
+    monkeypatch.setattr(background, "cores", lambda: processors)
     before = cv2.getNumThreads()
     try:
-        cv2.setNumThreads(3)
+        cv2.setNumThreads(5)
         with sharing_cores(kind):
             assert cv2.getNumThreads() == threads
-        assert cv2.getNumThreads() == 3
+        assert cv2.getNumThreads() == 5
     finally:
         cv2.setNumThreads(before)
 

@@ -27,6 +27,7 @@ CAUSAL: dict[str, dict[str, Any]] = {
     "temporal": {"name": "causal"},
     "encoding": {"codec": "ffv1"},
 }
+pytestmark = pytest.mark.usefixtures("in_turns")
 FRAMES, SHOT = 40, 17  # chunks begin at 0, 5, 10, 15 | 17, 22, 27, 32, 37
 
 
@@ -137,6 +138,8 @@ def test_a_chunk_that_was_damaged_later_is_made_again_the_same(pair: tuple[Path,
 
 
 KILLED = """
+from vidtrans.pipeline import background
+background.cores = lambda: 1
 import os, signal, sys
 import vidtrans as api
 from vidtrans.events import Progress

@@ -247,10 +247,11 @@ def stylize(
             raise click.MissingParameter(ctx=click_context, param_hint="'--model'", param_type="option")
         recipe = render_recipe(preset, flags)
         wishes = wished(videos, model, recipe, context, folder, **options)
-        # A folder that is there takes a video's result in; the result of a folder of pictures is itself a folder.
-        gives_folder = holds_several(wishes[0].source) or recipe.settings_of("encoding").makes_pictures
-        takes_in = output is not None and (output.is_dir() or output in click_context.meta.get(FOLDERS, ()))
-        if len(wishes) == 1 and (gives_folder or not takes_in):
+        if len(wishes) == 1:
+            # A folder that is there takes a video's result in; the result of a folder of pictures is itself a folder.
+            gives_folder = holds_several(wishes[0].source) or recipe.settings_of("encoding").makes_pictures
+            if output and not gives_folder and (output.is_dir() or output in click_context.meta.get(FOLDERS, ())):
+                output = output / wishes[0].usual
             table = stylize_one(wishes[0], output, batch, context)
             console.result(table, rendered(table))
             return 0
