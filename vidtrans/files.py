@@ -69,11 +69,13 @@ def partial_path(target: Path) -> Path:
 
 def remove_stale_partials(target: Path) -> None:
     """Delete what killed processes left of earlier tries at ``target``; those of living ones stay."""
-    middle = re.compile(re.escape(f".{target.stem}.") + r"(\d+)" + re.escape(f"{PARTIAL}{target.suffix}"))
-    for path in target.parent.iterdir():
-        match = middle.fullmatch(path.name)
-        if match and (int(match[1]) == os.getpid() or not _is_alive(int(match[1]))):
-            remove(path)
+    before, after = f".{target.stem}.", f"{PARTIAL}{target.suffix}"
+    with os.scandir(target.parent) as entries:  # there may be ten thousand
+        names = [e.name for e in entries if e.name.startswith(before) and e.name.endswith(after)]
+    for name in names:
+        number = name[len(before) : -len(after)]
+        if number.isdecimal() and (int(number) == os.getpid() or not _is_alive(int(number))):
+            remove(target.with_name(name))
 
 
 def _is_alive(pid: int) -> bool:
