@@ -207,6 +207,13 @@ def test_a_folder_of_clips(clips: Path) -> None:
     assert list(Path("out").glob(".*")) == []
 
 
+def test_a_part_of_a_single_clip_is_that_clip_or_nothing(clips: Path) -> None:
+    arguments = ("stylize", f"{clips}/0.*", "--model", "identity", "-o", "out/")
+    assert vidtrans_json(*arguments, "--shard", "2/3")["items"] == []
+    assert len(vidtrans_json(*arguments, "--shard", "1/3")["items"]) == 1
+    assert vidtrans_json("steady", clips / "0.mov", "--shard", "2/2", "-o", "calm/")["items"] == []
+
+
 def test_a_plan_touches_nothing(clips: Path) -> None:
     (clips / "3.mov").unlink()
     (clips / "4.mov").unlink()

@@ -86,11 +86,13 @@ def evaluate(
 
     videos = {"per_frame": per_frame, "reference": reference}
     begin = parse_time(start) if start else None
-    if is_batch(outputs):
+    if is_batch(outputs) or batch.takes_some:
         beside = {"source": source, **videos}
         options = {"start": begin, "flow": flow, "dream": dream}
         outcomes, summary = evaluate_batch(outputs, beside, result, context, batch, **options)
-        console.figures(*_figures(outcomes))
+        headings, rows = _figures(outcomes)
+        if rows:
+            console.figures(headings, rows)
         return show_batch(console, outcomes, summary, {"output": str(result) if result else None})
     table = score(outputs[0], source, context, **videos, start=begin, flow=flow, result=result, dream=dream)
     told = _planned if table.get("dry_run") else _dreamt if dream else _report

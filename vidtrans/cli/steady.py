@@ -72,7 +72,7 @@ def steady(
 
     recipe = steady_recipe(preset, flags_of(click_context, "rendering", "temporal", "encoding"))
     begin = parse_time(start) if start else None
-    if is_batch(processed):
+    if is_batch(processed) or batch.takes_some:
         folder = output or Path()
         outcomes, summary = steady_batch(processed, source, folder, recipe, context, batch, start=begin)
         return show_batch(console, outcomes, summary, {"output": str(folder)})

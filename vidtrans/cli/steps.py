@@ -247,7 +247,7 @@ def stylize(
             raise click.MissingParameter(ctx=click_context, param_hint="'--model'", param_type="option")
         recipe = render_recipe(preset, flags)
         wishes = wished(videos, model, recipe, context, folder, **options)
-        if len(wishes) == 1:
+        if len(wishes) == 1 and not batch.takes_some:
             # A folder that is there takes a video's result in; the result of a folder of pictures is itself a folder.
             gives_folder = holds_several(wishes[0].source) or recipe.settings_of("encoding").makes_pictures
             if output and not gives_folder and (output.is_dir() or output in click_context.meta.get(FOLDERS, ())):

@@ -31,6 +31,11 @@ class Options:
     halt: bool = False
     retry: bool = False
 
+    @property
+    def takes_some(self) -> bool:
+        """Whether it may be that this run does not take all of the clips, be it one."""
+        return bool(self.shard) or self.retry
+
 
 ALONE = Options()
 

@@ -32,13 +32,13 @@ class Item:
     size: int = 0
 
 
-def is_batch(given: Sequence[Path], *, whole_folders: bool = False) -> bool:
+def is_batch(given: Sequence[Path]) -> bool:
     """Whether what was given may be several sources."""
-    return len(given) > 1 or any(_stands_for_many(path, whole_folders) for path in given)
+    return len(given) > 1 or any(map(_stands_for_many, given))
 
 
-def _stands_for_many(path: Path, whole_folders: bool) -> bool:
-    return (path.is_dir() and not whole_folders and bool(videos_in(path))) or _is_glob(path)
+def _stands_for_many(path: Path) -> bool:
+    return (path.is_dir() and bool(videos_in(path))) or _is_glob(path)
 
 
 def _is_glob(path: Path) -> bool:
@@ -98,7 +98,7 @@ def counterparts(made: Sequence[Path], given: Path, what: str) -> list[Path]:
     """Of each of ``made`` the clip that it was made from: the one that was ``given``, or of a folder or a glob of them
     the one whose name its own begins with, the longest such (in.x.mp4 and in.mov). Raises UsageError where none is.
     """
-    if not _stands_for_many(given, False):
+    if not _stands_for_many(given):
         return [given] * len(made)
     known = gathered([given])
     found = []

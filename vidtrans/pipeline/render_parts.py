@@ -56,7 +56,8 @@ def cut(missing: Sequence[Chunk], count: int) -> list[tuple[int, int]]:
 def render_part(job: RenderJob, first: int, stop: int) -> Table:
     """Make what is missing of the chunks [first, stop); the counts of what was made."""
     engine = job.engine()
-    places, raw = job.places(engine), job.places(engine).raw_outputs()
+    places = job.places(engine)
+    raw = places.raw_outputs()
     missing = [n for n in places.missing() if first <= n < stop]
     Filling(job, engine, raw).fill(places.store, StateStore(places.segments), missing)
     encoded = sum(job.chunks[n].stop - job.chunks[n].first for n in missing)

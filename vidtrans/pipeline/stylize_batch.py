@@ -52,6 +52,10 @@ class Wish:
     def usual(self) -> Path:
         return default_output(self.source, self.model, self.encoding)
 
+    def arguments(self, output: Path | None) -> Table:
+        """What ``stylize`` is called with."""
+        return {"video": self.source, "model": self.model, "output": output, "recipe": self.recipe, **self.options}
+
 
 def stylize_batch(
     wishes: Sequence[Wish], folder: Path, options: Options, context: Context
@@ -63,11 +67,9 @@ def stylize_batch(
 def stylize_one(wish: Wish, output: Path | None, options: Options, context: Context) -> Table:
     """Render one clip, spread over all devices, or as many processes as were asked for. Raises as ``stylize`` does."""
     single = is_one_picture(wish.source) or len(devices_for(context.device, options.jobs)) == 1
-    own = {"video": wish.source, "model": wish.model, "output": output, "recipe": wish.recipe, **wish.options}
     if single or context.dry_run:
-        return stylize(**own, context=context)
-    wish = replace(wish, output=output)
-    item = Item(wish.source, output or wish.usual, own, bytes_of(wish.source))
+        return stylize(**wish.arguments(output), context=context)
+    item = Item(wish.source, output or wish.usual, wish.arguments(output), bytes_of(wish.source))
     return run_spread(item, FUNCTION, options, context, DIVIDING)
 
 
@@ -165,6 +167,5 @@ def plan(wishes: Sequence[Wish], folder: Path) -> list[Item]:
         if place in seen:
             raise UsageError(str(place), "two clips have this output", "give each a name of its own")
         seen.add(place)
-        mine = {"video": wish.source, "model": wish.model, "output": place, "recipe": wish.recipe}
-        items.append(Item(wish.source, place, {**mine, "single": True, **wish.options}, bytes_of(wish.source)))
+        items.append(Item(wish.source, place, {**wish.arguments(place), "single": True}, bytes_of(wish.source)))
     return items
