@@ -20,7 +20,7 @@ from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import make_pairing
 from vidtrans.pipeline import api
 from vidtrans.rendering.draft import CHECKED, Carrier, Draft
-from vidtrans.rendering.outputs import Inputs, alike, raw_outputs
+from vidtrans.rendering.outputs import Count, Inputs, alike, painted, prepared
 from vidtrans.temporal.stream import Sample
 from vidtrans.video.clip import Frame
 
@@ -54,7 +54,8 @@ def samples_of(pictures: list[np.ndarray], engine: Any, **options: Any) -> list[
     inputs = Inputs(make_pairing(PAIRINGS, "aligned", {}))
     options = {"known": lambda _: None} | options
     known: Callable[[int], np.ndarray | None] = options.pop("known")
-    return list(raw_outputs(frames, 0, lambda _: (0, len(pictures)), inputs, engine, known, **options))
+    given = prepared(frames, 0, lambda _: (0, len(pictures)), inputs, known, options.pop("draft", None))
+    return list(painted(given, engine, **options))
 
 
 # Frames that are as the last one
@@ -63,12 +64,12 @@ def samples_of(pictures: list[np.ndarray], engine: Any, **options: Any) -> list[
 @given(st.lists(st.integers(0, 2), min_size=1, max_size=24), st.integers(1, 5))
 def test_what_is_shown_again_is_painted_once_and_comes_out_the_same(order: list[int], batch: int) -> None:
     pictures = [texture(16, 24, number) for number in order]
-    engine, spared = Counting(batch), []
-    made = samples_of(pictures, engine, spared=lambda: spared.append(1))
+    engine, count = Counting(batch), Count()
+    made = samples_of(pictures, engine, count=count)
     assert all(np.array_equal(s.output, 255 - p) for s, p in zip(made, pictures, strict=True))
     changes = 1 + sum(a != b for a, b in pairwise(order))
     assert engine.asked == changes
-    assert len(spared) == len(order) - changes
+    assert (count.inferred, count.spared) == (changes, len(order) - changes)
 
 
 def test_a_clip_that_never_moves_does_not_pile_up() -> None:
@@ -80,7 +81,8 @@ def test_a_clip_that_never_moves_does_not_pile_up() -> None:
             yield Frame(number, number, texture(16, 16))
 
     inputs, engine = Inputs(make_pairing(PAIRINGS, "aligned", {})), Counting(4)
-    for sample in raw_outputs(frames(), 0, lambda _: (0, 500), inputs, engine, lambda _: None):
+    given = prepared(frames(), 0, lambda _: (0, 500), inputs, lambda _: None)
+    for sample in painted(given, engine):
         assert len(read) - sample.index <= 4 * 4 + 1
     assert engine.asked == 1
 
@@ -130,12 +132,12 @@ def test_what_a_draft_needs_begins_and_ends_with_painted_frames(every: int, leng
 def test_a_draft_carries_what_it_does_not_paint_to_where_it_belongs() -> None:
     pictures = [panned(i) for i in range(25)]
     engine, carrier = Counting(4), Carrier()
-    spared: list[int] = []
-    frames = iter(samples_of(pictures, engine, draft=Draft(4), spared=lambda: spared.append(1)))
+    count = Count()
+    frames = iter(samples_of(pictures, engine, draft=Draft(4), count=count))
     made = list(carrier(frames))
     assert [s.index for s in made] == list(range(25))
     assert engine.asked == 7 + 1  # every fourth, and one to compare
-    assert len(spared) == 25 - engine.asked
+    assert (count.inferred, count.spared) == (engine.asked, 25 - engine.asked)
     for sample, picture in zip(made, pictures, strict=True):
         apart = np.abs(sample.output.astype(float) - (255 - picture))[4:-4, 10:-10]
         assert apart.mean() < (0.01 if sample.index % 4 == 0 else 4)

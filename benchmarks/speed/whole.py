@@ -26,10 +26,11 @@ HERE = Path(__file__).resolve().parent
 OURS = {"off": ["--temporal", "off"], "window": ["--temporal", "window"], "draft": ["--temporal", "off", "--draft"]}
 ENGINE = """
 import sys, time, numpy as np
+from pathlib import Path
 from vidtrans.inference.device import resolve_device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.model import load_generator
-generator, record = load_generator(sys.argv[1])
+generator, record = load_generator(Path(sys.argv[1]))
 engine, side = TorchEngine(generator, resolve_device("auto")), int(sys.argv[2])
 shown = np.random.default_rng(0).integers(0, 256, (32, side, side, record.in_channels), np.uint8)
 engine(shown[:8])

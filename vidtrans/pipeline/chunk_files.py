@@ -171,14 +171,13 @@ class RawOutputs:
     """A model's raw outputs, (H, W, 3) uint8: read back where their chunk is stored, stored where it is not.
 
     ``deep``: they are uint16. Frames are asked for and kept in order. Without a ``store`` nothing is known and nothing
-    is kept. ``num_inferred`` counts the frames that the model painted, ``num_spared`` those that it was spared.
+    is kept. One thread may ask while another keeps what comes of it.
     """
 
     def __init__(
         self, store: ChunkStore | None, chunks: Sequence[Chunk], size: tuple[int, int], *, deep: bool = False
     ) -> None:
         self.store, self.chunks = store, chunks
-        self.num_inferred = self.num_spared = 0
         self._writer: ChunkWriter | None = None
         if store is not None:
             self._writer = ChunkWriter(store, chunks, lambda path: LosslessWriter(path, *size, deep=deep))
@@ -192,7 +191,6 @@ class RawOutputs:
     def known(self, frame: int) -> np.ndarray | None:
         chunk = chunk_of(self.chunks, frame)
         if self.store is None or not self.holds(frame):
-            self.num_inferred += 1
             return None
         if self._reading is None or self._next != frame or frame == chunk.first:
             self._reading = read_lossless(self.store.path(chunk.number))
@@ -200,11 +198,6 @@ class RawOutputs:
                 next(self._reading)
         self._next = frame + 1
         return next(self._reading)
-
-    def spare(self) -> None:
-        """A frame that was not known is not painted either: it is what another was, or is carried there."""
-        self.num_inferred -= 1
-        self.num_spared += 1
 
     def keep(self, frame: int, output: np.ndarray) -> None:
         if self._writer and not self._writer.store.is_done(chunk_of(self.chunks, frame).number):

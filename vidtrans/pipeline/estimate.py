@@ -20,7 +20,7 @@ from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import Pairing
 from vidtrans.rendering.draft import Carrier, Draft
 from vidtrans.rendering.memory import Memory
-from vidtrans.rendering.outputs import Inputs, raw_outputs
+from vidtrans.rendering.outputs import Inputs, painted, prepared
 from vidtrans.rendering.settings import RenderingSettings
 from vidtrans.settings import Table
 from vidtrans.temporal.stream import Filter, Sample, filtered
@@ -143,18 +143,9 @@ def estimate_render(
             closing(job.composer(job.first, job.first + count)) as compose,
         ):
             shot, known = lambda _: (job.first, job.first + count), lambda _: None
-            samples = raw_outputs(
-                frames,
-                job.first,
-                shot,
-                inputs,
-                engine,
-                known,
-                deep=job.depth > 8,
-                memory=job.memory(),
-                draft=job.draft,
-                reuse=job.rendering.reuse,
-            )
+            given = prepared(frames, job.first, shot, inputs, known, job.draft)
+            deep, reuse = job.depth > 8, job.rendering.reuse
+            samples = painted(given, engine, deep=deep, memory=job.memory(), reuse=reuse)
             if job.draft:
                 samples = Carrier()(samples)
             for sample, picture in filtered(samples, method):

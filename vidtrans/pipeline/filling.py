@@ -18,7 +18,7 @@ from vidtrans.pipeline.background import Background, room_beside, sharing_cores
 from vidtrans.pipeline.chunk_files import ChunkStore, ChunkWriter, RawOutputs, StateStore
 from vidtrans.pipeline.room import Room
 from vidtrans.rendering.chunks import Chunk, chunk_of, spans
-from vidtrans.rendering.outputs import lookback, raw_outputs
+from vidtrans.rendering.outputs import Count, lookback, painted, prepared
 from vidtrans.temporal.stream import Filter, Recursive, Sample, filtered
 
 if TYPE_CHECKING:
@@ -34,10 +34,10 @@ def num_frames(chunks: Iterable[Chunk]) -> int:
 
 
 class Filling:
-    """Renders parts of a ``job``; ``raw`` holds what the ``engine`` has made of it."""
+    """Renders parts of a ``job``; ``raw`` holds what the ``engine`` has made of it, ``count`` what that was."""
 
     def __init__(self, job: RenderJob, engine: Engine, raw: RawOutputs) -> None:
-        self.job, self.engine, self.raw = job, engine, raw
+        self.job, self.engine, self.raw, self.count = job, engine, raw, Count()
         self._kind = engine.identity.get("device", "cpu")
         self._room = room_beside(self._kind, *job.size)  # between steps; 0: they take turns
 
@@ -120,33 +120,32 @@ class Filling:
         begin = lookback(self.job.pairing, first, self._shot_of(first)[0])
         starts = {chunk.first for chunk in self.job.chunks}
         with ExitStack() as stack:
-            read = Ahead(self.job.frames(self.job.size, begin, stop), self._room, "frames")
-            frames = stack.enter_context(closing(read))
             guides = stack.enter_context(closing(self._guides(lo, hi)))
             stack.enter_context(closing(self.raw))
-            samples: Generator[Sample, None, None] = raw_outputs(
-                frames,
-                first,
-                self._shot_of,
-                stack.enter_context(closing(self.job.inputs())),
+            beside = stack.enter_context(closing(Background(self._room if self.raw.store else 0)))
+            inputs = stack.enter_context(closing(self.job.inputs()))
+            read = stack.enter_context(closing(self.job.frames(self.job.size, begin, stop)))
+            shown = prepared(read, first, self._shot_of, inputs, self.raw.known, draft)
+            given = stack.enter_context(closing(Ahead(shown, self._room, "frames")))
+            samples = painted(
+                given,
                 self.engine,
-                self.raw.known,
                 deep=self.job.depth > 8,
                 memory=memory,
-                draft=draft,
                 reuse=self.job.rendering.reuse,
                 begins=starts.__contains__,
-                spared=self.raw.spare,
+                count=self.count,
             )
             samples = stack.enter_context(closing(samples))
             if self.job.carrier:
                 samples = stack.enter_context(closing(self.job.carrier(samples)))
             for sample in samples:
-                self.raw.keep(sample.index, sample.output)
+                beside.put(partial(self.raw.keep, sample.index, sample.output))
                 if not lo <= sample.index < hi:
                     continue
                 guide = next(guides)
                 yield sample if guide is None else replace(sample, guide=guide)
+            beside.finish()
 
     def _shot_of(self, frame: int) -> tuple[int, int]:
         """The frames [first, stop) of the shot that a frame is in."""

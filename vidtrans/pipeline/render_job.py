@@ -145,19 +145,19 @@ class RenderJob:
         with ExitStack() as stack:
             stack.enter_context(places.segments.locked())
             store, shown, missing = places.store, places.shown, places.missing()
-            states, raw = StateStore(places.segments), places.raw_outputs()
+            states, filling = StateStore(places.segments), Filling(self, engine, places.raw_outputs())
             if missing:
                 if places.kept is not None:
                     stack.enter_context(places.raw.locked())
-                Filling(self, engine, raw).fill(store, states, missing)
+                filling.fill(store, states, missing)
                 if places.kept is not None and all(places.kept.is_done(c.number) for c in shown):
                     places.raw.finish({"frames": self.stop - self.first})
             encoded = num_frames(self.chunks[n] for n in missing)
-            counts: Table = {"frames_inferred": raw.num_inferred, "frames_encoded": encoded}
+            counts: Table = {"frames_inferred": filling.count.inferred, "frames_encoded": encoded}
             counts |= {"engine": " ".join(engine.identity[k] for k in ("engine", "precision") if k in engine.identity)}
-            if raw.num_spared:
-                counts["frames_spared"] = raw.num_spared
-            if raw.num_inferred and (tile := getattr(engine, "tile", None)):
+            if filling.count.spared:
+                counts["frames_spared"] = filling.count.spared
+            if filling.count.inferred and (tile := getattr(engine, "tile", None)):
                 counts["tile"] = tile
                 self.context.note(f"memory did not do for whole frames: they were painted in tiles of {tile} pixels")
             if self.carrier and (psnr := self.carrier.psnr) is not None:

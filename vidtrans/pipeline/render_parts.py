@@ -59,7 +59,8 @@ def render_part(job: RenderJob, first: int, stop: int) -> Table:
     places = job.places(engine)
     raw = places.raw_outputs()
     missing = [n for n in places.missing() if first <= n < stop]
-    Filling(job, engine, raw).fill(places.store, StateStore(places.segments), missing)
+    filling = Filling(job, engine, raw)
+    filling.fill(places.store, StateStore(places.segments), missing)
     encoded = sum(job.chunks[n].stop - job.chunks[n].first for n in missing)
-    counts = {"frames_inferred": raw.num_inferred, "frames_encoded": encoded}
-    return counts | ({"frames_spared": raw.num_spared} if raw.num_spared else {})
+    counts = {"frames_inferred": filling.count.inferred, "frames_encoded": encoded}
+    return counts | ({"frames_spared": filling.count.spared} if filling.count.spared else {})

@@ -12,6 +12,7 @@ from vidtrans.errors import UsageError
 from vidtrans.files import plain_name
 from vidtrans.model import SUFFIX
 from vidtrans.pairing.base import pairing_record
+from vidtrans.pipeline.background import begin_import
 from vidtrans.pipeline.context import Clip, Context, content_digest, open_clip
 from vidtrans.pipeline.look import Look, RenderSettings, find_look
 from vidtrans.pipeline.order import Order, Place, request_digest
@@ -69,6 +70,8 @@ def stylize(
     held = order.held()
     if held is not None and not score:
         return order.told(held, cached=True)
+    if asked.look.path is not None:
+        begin_import("torch")  # most of a second, while the clip is looked through
     job = asked.job(clip or asked.opened())
     if score:
         check_scorable(job)

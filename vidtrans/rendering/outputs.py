@@ -1,9 +1,14 @@
-"""A model's raw outputs, frame by frame: the pairing makes the input, the engine runs in batches."""
+"""A model's raw outputs, frame by frame: the pairing makes the input, the engine runs in batches.
+
+Two steps, that may go side by side: ``prepared`` and ``painted``.
+"""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -45,14 +50,30 @@ class Inputs:
             self.matte.close()
 
 
+class Prepared(NamedTuple):
+    """A sample, and what the network is ``shown`` for it: None where it is known, or is to be carried."""
+
+    sample: Sample
+    shown: np.ndarray | None
+    is_known: bool
+
+
+@dataclass
+class Count:
+    """Frames that the model painted, and those that it was ``spared``: they are what another was, or are carried."""
+
+    inferred: int = 0
+    spared: int = 0
+
+
 class _Batch:
     """Inputs that wait for the engine, and the samples that wait for them, in order.
 
     An input that is what the last one was, or differs by at most ``alike``, takes its output.
     """
 
-    def __init__(self, engine: Engine, *, deep: bool, alike: float, spared: Callable[[], None]) -> None:
-        self._engine, self._deep, self._alike, self._spared = engine, deep, alike, spared
+    def __init__(self, engine: Engine, *, deep: bool, alike: float, count: Count) -> None:
+        self._engine, self._deep, self._alike, self._count = engine, deep, alike, count
         self._inputs: list[np.ndarray] = []
         self._waiting: deque[tuple[Sample, int | None]] = deque()  # with the place of its input
         self._shown: np.ndarray | None = None  # the last input that was not taken for another
@@ -62,11 +83,12 @@ class _Batch:
         """``shown`` is None for a sample that has its output."""
         place: int | None = None
         if shown is not None and self._shown is not None and alike(shown, self._shown, self._alike):
-            self._spared()
+            self._count.spared += 1
             place = len(self._inputs) - 1 if self._made is None else None
             if self._made is not None:
                 _paint(sample, self._made)
         elif shown is not None:
+            self._count.inferred += 1
             place, self._shown, self._made = len(self._inputs), shown, None
             self._inputs.append(shown)
         self._waiting.append((sample, place))
@@ -121,33 +143,22 @@ def alike(one: np.ndarray, other: np.ndarray, levels: float) -> bool:
     return float(cells.max()) <= levels * np.iinfo(one.dtype).max / 255
 
 
-def raw_outputs(
+def prepared(
     frames: Iterable[Frame],
     first: int,
     shot_of: Callable[[int], tuple[int, int]],
     inputs_of: Inputs,
-    engine: Engine,
     known: Callable[[int], np.ndarray | None],
-    *,
-    deep: bool = False,
-    memory: Memory | None = None,
     draft: Draft | None = None,
-    reuse: float = 0.0,
-    begins: Callable[[int], bool] = lambda number: False,
-    spared: Callable[[], None] = lambda: None,
-) -> Generator[Sample, None, None]:
-    """Yield a Sample for each frame from number ``first`` on, in order.
+) -> Generator[Prepared, None, None]:
+    """Yield what is to be painted of each frame from number ``first`` on, in order.
 
     ``frames`` may begin before ``first``, with the past frames that the pairing looks back to;
-    ``shot_of(i)`` is frame i's shot, [first, stop); ``known(i)`` returns an output made earlier, or None.
-    ``deep``: outputs are uint16. With a ``memory`` frames are painted one by one, each from the one before. With a
-    ``draft`` those that it leaves out are marked for a ``Carrier``. Where the network would see what it saw last, or
-    something no further than ``reuse`` from it, see ``alike``, it is not asked again; but where a chunk ``begins``, so
-    that no chunk depends on another. ``spared`` is called for each frame that it is not asked for.
+    ``shot_of(i)`` is frame i's shot, [first, stop); ``known(i)`` returns an output made earlier, or None. With a
+    ``draft`` those that it leaves out are marked for a ``Carrier``.
     """
     pairing = inputs_of.pairing
     past: dict[int, Frame] = {}
-    batch = _Batch(engine, deep=deep, alike=reuse, spared=spared)
     for frame in frames:
         start, stop = shot_of(frame.index)
         past[frame.index] = frame
@@ -167,17 +178,38 @@ def raw_outputs(
         elif draft is not None and is_painted:
             sample.extras["carried"] = True
             is_painted = draft.is_checked(frame.index, start, stop)
-            if not is_painted:
-                spared()
-        shown = inputs_of([past[n] for n in numbers]) if is_painted else None
-        if reuse and begins(frame.index):
-            batch.forget()
+        yield Prepared(sample, inputs_of([past[n] for n in numbers]) if is_painted else None, output is not None)
+
+
+def painted(
+    given: Iterable[Prepared],
+    engine: Engine,
+    *,
+    deep: bool = False,
+    memory: Memory | None = None,
+    reuse: float = 0.0,
+    begins: Callable[[int], bool] = lambda number: False,
+    count: Count | None = None,
+) -> Generator[Sample, None, None]:
+    """Yield a Sample with its output for each that is ``given``, in order; ``deep``: outputs are uint16.
+
+    With a ``memory`` frames are painted one by one, each from the one before. Where the network would see what it saw
+    last, or something no further than ``reuse`` from it, see ``alike``, it is not asked again; but where a chunk
+    ``begins``, so that no chunk depends on another. The ``count`` is kept of what it was asked.
+    """
+    count = count or Count()
+    batch = _Batch(engine, deep=deep, alike=reuse, count=count)
+    for sample, shown, is_known in given:
+        count.spared += shown is None and not is_known
         if memory:
             if shown is not None:
+                count.inferred += 1
                 sample.output = engine(memory.beside(shown, sample)[None], deep=deep)[0]
             memory.keep(sample)
             yield sample
             continue
+        if reuse and begins(sample.index):
+            batch.forget()
         batch.add(sample, shown)
         if batch.is_full:
             yield from batch.flushed()
