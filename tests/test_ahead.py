@@ -86,7 +86,7 @@ def test_on_one_core_steps_take_turns_with_a_network_on_the_cpu(monkeypatch: pyt
 
 
 @pytest.mark.parametrize(
-    ("kind", "processors", "threads"), [("cpu", 8, 4), ("cpu", 2, 2), ("cpu", 100, 5), ("cuda", 8, 5)]
+    ("kind", "processors", "threads"), [("cpu", 8, 4), ("cpu", 2, 1), ("cpu", 1, 1), ("cpu", 100, 5), ("cuda", 8, 5)]
 )
 def test_beside_a_network_on_the_cpu_opencv_has_half_of_the_cores(
     kind: str, processors: int, threads: int, monkeypatch: pytest.MonkeyPatch

@@ -174,3 +174,20 @@ def test_the_input_does_not_depend_on_where_in_memory_the_frame_lies(name: str) 
         held = [np.empty(1000 + 7 * offset, np.uint8) for _ in range(3)]  # moves what is allocated inside, too
         assert np.array_equal(pairing.input([moved]), wanted)
         del held
+
+
+@pytest.mark.parametrize("name", list(PAIRINGS))
+def test_the_input_does_not_depend_on_the_number_of_threads(name: str) -> None:
+    """Edges did, in one of these pictures: OpenCV's Canny rounds thresholds otherwise where it has a single thread."""
+    pairing, rng, before = make_pairing(PAIRINGS, name, {}), np.random.default_rng(2), cv2.getNumThreads()
+    noise = rng.integers(0, 256, (24, 180, 276, 3), np.uint8)
+    frames = [cv2.GaussianBlur(n, (0, 0), 0.3 + i / 6) for i, n in enumerate(noise)]
+    try:
+        found = []
+        for count in (1, 2, 5):
+            cv2.setNumThreads(count)
+            found.append([pairing.input([frame]) for frame in frames])
+    finally:
+        cv2.setNumThreads(before)
+    assert np.array_equal(found[0], found[1])
+    assert np.array_equal(found[1], found[2])

@@ -47,6 +47,7 @@ def launched(folder: Path, count: int) -> list[dict[str, object]]:
     program = folder / "program.py"
     program.write_text(PROGRAM)
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
+    launcher += ["--log-dir", str(folder / "logs")]
     subprocess.run([*launcher, str(program), str(folder / "made")], check=True, capture_output=True, timeout=120)
     return [torch.load(folder / f"made-{i}-of-{count}.pt", weights_only=True) for i in range(count)]
 

@@ -184,7 +184,7 @@ def test_what_cannot_be_scored_cannot_be_stopped_by_scores(clip: Path, capsys: p
 
 def launched(count: int, *arguments: object) -> subprocess.Popen[str]:
     """``train`` in several processes, as PyTorch's launcher starts them."""
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count), "--log-dir", "logs"]
     command = [sys.executable, *launcher, "-m", "vidtrans", "train", *map(str, arguments)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)

@@ -69,7 +69,8 @@ class Edges(FramePairing):
         squared = np.square(dx, dtype=np.int32) + np.square(dy, dtype=np.int32)
         floor = (SOBEL_GAIN * self.settings.floor) ** 2
         high = math.sqrt(max(_quantile(squared, 1 - self.settings.density), floor))
-        lines = cv2.Canny(dx, dy, self.settings.hysteresis * high, high, L2gradient=True)
+        low = _between(self.settings.hysteresis * high)
+        lines = cv2.Canny(dx, dy, low, _between(high), L2gradient=True)
         if not self.settings.soft:
             return lines[..., None]
         # A square root lifts faint structure; the 98th percentile keeps one bright edge from hiding the rest.
@@ -119,6 +120,14 @@ def _thinned(strokes: np.ndarray) -> np.ndarray:
 
     middle = skeletonize(cv2.subtract(strokes, areas) > 0)
     return np.where(middle, 255, outline).astype(np.uint8)
+
+
+def _between(slope: float) -> float:
+    """The same threshold, off any slope that a pixel can have: Canny takes its square's whole part.
+
+    On it, whether the pixel is above hangs on rounding, and OpenCV has another rounding where it has a single thread.
+    """
+    return math.sqrt(math.floor(slope**2) + 0.5)
 
 
 def _quantile(values: np.ndarray, share: float) -> float:

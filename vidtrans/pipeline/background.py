@@ -55,14 +55,11 @@ def begin_import(name: str) -> None:
 
 @contextmanager
 def sharing_cores(kind: str) -> Iterator[None]:
-    """Beside a network on a CPU, OpenCV's own threads get half of the cores: more, and they wait for each other.
-
-    But two at least: by itself, a thread finds other lines in places (Canny, with OpenCV 5).
-    """
+    """Beside a network on a CPU, OpenCV's own threads get half of the cores: more, and they wait for each other."""
     before = cv2.getNumThreads()
     try:
         if kind == "cpu":
-            cv2.setNumThreads(min(before, max(2, cores() // 2)))
+            cv2.setNumThreads(min(before, max(1, cores() // 2)))
         yield
     finally:
         cv2.setNumThreads(before)
