@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import importlib
+import sys
 import threading
+import time
 from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
@@ -100,6 +104,25 @@ def test_beside_a_network_on_the_cpu_opencv_has_half_of_the_cores(
         assert cv2.getNumThreads() == 5
     finally:
         cv2.setNumThreads(before)
+
+
+def test_what_is_imported_beside_is_waited_for_and_what_is_wrong_with_it_is_heard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "slow_to_import.py").write_text("import gc, time\ntime.sleep(0.3)\nlooked_through = gc.isenabled()\n")
+    (tmp_path / "breaks_when_imported.py").write_text("raise OSError('a library is missing')\n")
+    background.begin_import("slow_to_import")
+    while "slow_to_import" not in sys.modules:
+        time.sleep(0.001)
+    assert not importlib.import_module("slow_to_import").looked_through
+    background.begin_import("breaks_when_imported")
+    for thread in threading.enumerate():
+        if thread.name == "vidtrans-import":
+            thread.join()
+    assert gc.isenabled()
+    with pytest.raises(OSError, match="a library is missing"):
+        importlib.import_module("breaks_when_imported")
 
 
 # Renders
