@@ -7,11 +7,16 @@ from pathlib import Path
 import pytest
 from chain import TINY, quick_training, said
 from clips import decode, moving_frames, write_clip
+from hypothesis import settings
 from shoot import COUNT, EXACT, Frames, Shoot, lossless, same
 
 import vidtrans as api
 from vidtrans.pipeline import background
 
+# The same examples in every run; HYPOTHESIS_PROFILE=exploring looks for others.
+settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)
+settings.register_profile("exploring", database=None, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 # Tests run side by side, one on each core. Before anything imports torch.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -35,7 +35,6 @@ def own_threads() -> list[str]:
 
 
 @given(st.lists(st.integers(), max_size=30), ROOMS)
-@settings(deadline=None)
 def test_all_comes_in_order(items: list[int], room: int) -> None:
     with closing(Ahead((i for i in items), room, "test")) as ahead:
         assert list(ahead) == items
@@ -44,7 +43,6 @@ def test_all_comes_in_order(items: list[int], room: int) -> None:
 
 
 @given(st.integers(0, 20), ROOMS)
-@settings(deadline=None)
 def test_what_is_raised_is_raised_where_it_was(count: int, room: int) -> None:
     def source() -> Generator[int, None, None]:
         yield from range(count)
@@ -58,7 +56,7 @@ def test_what_is_raised_is_raised_where_it_was(count: int, room: int) -> None:
 
 
 @given(st.integers(0, 12), st.integers(1, 5))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_it_is_never_further_ahead_than_there_is_room_and_closes_its_source(taken: int, room: int) -> None:
     made, closed = [], []
 

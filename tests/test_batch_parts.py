@@ -23,7 +23,7 @@ from vidtrans.rendering.chunks import Chunk
 LENGTHS = st.lists(st.tuples(st.integers(1, 300), st.booleans()), max_size=30)
 
 
-@settings(derandomize=True, database=None, max_examples=200)
+@settings(max_examples=200)
 @given(LENGTHS, st.integers(1, 9))
 def test_parts_are_what_is_missing_in_order_and_worth_their_while(chunks: list[tuple[int, bool]], count: int) -> None:
     at, missing = 0, []

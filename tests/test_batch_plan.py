@@ -73,7 +73,7 @@ def test_results_beside_their_sources_are_no_sources(place: Path) -> None:
     assert [p.name for p in kept] == ["a.MP4", "b2.mov", "b10.mov", "own.x.mp4"]
 
 
-@settings(derandomize=True, database=None, deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.lists(PATHS, min_size=1, max_size=8, unique=True))
 def test_no_two_results_have_one_name_and_the_order_decides_nothing(sources: list[Path]) -> None:
     names = named(sources, [".x.mp4"] * len(sources))
@@ -96,7 +96,7 @@ def test_clips_of_one_name_are_called_by_what_tells_them_apart() -> None:
     ]
 
 
-@settings(derandomize=True, database=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(0, 40), st.integers(1, 9))
 def test_shards_are_the_whole_each_item_once(count: int, parts: int) -> None:
     items = [Item(Path(str(n)), None, {}) for n in range(count)]

@@ -153,7 +153,7 @@ def test_a_complete_entry_is_read_and_a_changed_byte_is_a_warning_and_a_miss(tmp
 
 
 @given(at=st.integers(0, 10**6), flip=st.integers(1, 255))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_any_changed_byte_of_a_chunk_is_a_miss(tmp_path_factory: pytest.TempPathFactory, at: int, flip: int) -> None:
     folder = tmp_path_factory.mktemp("cache")
     entry = Cache(folder, silent).entry("infer", "k")

@@ -17,7 +17,7 @@ from vidtrans.pipeline.cache import Cache
 from vidtrans.pipeline.chunk_files import StateStore
 from vidtrans.temporal.stream import Recursive, Sample
 
-repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=20)
+repeatable = hypothesis_settings(max_examples=20)
 COUNT, CUT = 24, 10
 
 

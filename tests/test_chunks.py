@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from vidtrans.rendering.chunks import Chunk, chunk_of, cut_into_chunks, spans
 
-repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=150)
+repeatable = hypothesis_settings(max_examples=150)
 
 
 @st.composite

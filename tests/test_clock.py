@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from vidtrans.video.clock import MAX_REORDER, repaired
 
-repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=200)
+repeatable = hypothesis_settings(max_examples=200)
 
 maybe = st.one_of(st.none(), st.integers(-1000, 1000))
 anything = st.lists(st.one_of(maybe, st.integers(-(2**50), 2**50)), max_size=60)

@@ -29,7 +29,7 @@ from vidtrans.settings import Size
 from vidtrans.video.clip import ClipIndex
 from vidtrans.video.picture import write_picture
 
-repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=80)
+repeatable = hypothesis_settings(max_examples=80)
 
 
 # Roles

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from vidtrans.keyframes import parse_curve
 from vidtrans.rendering.directing import Direction, Directions, recoloured
 
-repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=60)
+repeatable = hypothesis_settings(max_examples=60)
 SOURCE, LOOK = scene(40, 24, seed=1), scene(40, 24, seed=2)
 shares = st.floats(0, 1)
 

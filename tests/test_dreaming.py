@@ -30,7 +30,7 @@ from vidtrans.inference.torch_engine import TorchEngine, as_pictures, mirrored
 from vidtrans.networks.init import build_generator, initialise
 from vidtrans.pairing.clock import CHANNELS, clock
 
-repeatable = settings(derandomize=True, database=None, deadline=None, max_examples=30)
+repeatable = settings(max_examples=30)
 moves = st.builds(
     Move, st.floats(0.7, 1.4), st.floats(-40, 40), st.floats(-0.2, 0.2), st.floats(-0.2, 0.2), st.floats(-180, 180)
 )

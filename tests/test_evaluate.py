@@ -29,7 +29,7 @@ from vidtrans.video.chart import Chart, Curve, columns, runs, steps_to
 from vidtrans.video.layout import PAPER
 from vidtrans.video.picture import read_picture
 
-repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=60)
+repeatable = hypothesis_settings(max_examples=60)
 COUNT, SPIKE = 14, 9
 KEYS = {
     *("output", "path", "frames", "seconds", "cached", "pairs", "scored_at", "compared_with", "flow", "worst"),

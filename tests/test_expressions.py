@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from vidtrans.errors import UsageError
 from vidtrans.expressions import BANDS, FUNCTIONS, LONGEST, NAMES, parse_animation
 
-repeatable = settings(derandomize=True, database=None, deadline=None, max_examples=80)
+repeatable = settings(max_examples=80)
 WIDE = (-1e9, 1e9)
 HERE = {"t": 0.7, "f": 14.0, "low": 0.1, "mid": 0.2, "high": 0.3, "loud": 0.4}
 

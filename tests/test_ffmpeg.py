@@ -34,9 +34,6 @@ BASE = Fraction(1, 15_360)
 PTS = list(accumulate([4000, 512, 40, 3000, 511, 513, 1024, 48, 900, 100_000, 513, 1]))
 OUT = Path("out.nut")
 repeatable = hypothesis_settings(
-    derandomize=True,
-    database=None,
-    deadline=None,
     max_examples=10,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

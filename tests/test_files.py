@@ -32,7 +32,7 @@ from vidtrans.files import (
     write_json,
 )
 
-repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=80)
+repeatable = hypothesis_settings(max_examples=80)
 
 
 def names(folder: Path) -> list[str]:

@@ -22,7 +22,7 @@ from vidtrans.settings import Size
 from vidtrans.video.clip import Form
 from vidtrans.video.reader import ClipReader
 
-repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=40)
+repeatable = hypothesis_settings(max_examples=40)
 sides = st.integers(2, 24)
 moves = st.integers(-4, 4)
 

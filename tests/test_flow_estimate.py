@@ -18,7 +18,7 @@ from vidtrans.flow.dis import DISMedium, grey
 from vidtrans.flow.estimate import FlowEstimator
 from vidtrans.flow.warp import resize_flow, warp
 
-repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=60)
+repeatable = hypothesis_settings(max_examples=60)
 sides = st.integers(4, 40)
 rates = st.floats(-0.5, 0.5)
 

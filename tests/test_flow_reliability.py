@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from vidtrans.flow.reliability import forward_backward, motion_boundaries, photometric
 from vidtrans.flow.warp import warp
 
-repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=40)
+repeatable = hypothesis_settings(max_examples=40)
 
 
 def affine(height: int, width: int, matrix: np.ndarray, shift: np.ndarray) -> np.ndarray:

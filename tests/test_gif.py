@@ -18,7 +18,7 @@ from PIL import Image
 
 from vidtrans.video.gif import LONGEST_CS, SHORTEST_CS, schedule, write_gif
 
-repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=200)
+repeatable = hypothesis_settings(max_examples=200)
 
 
 def made(

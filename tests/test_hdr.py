@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from vidtrans.video.hdr import BT709, BT2020, HLG, P3_D65, PQ, ToneMap, nits_of_pq, pq_of_nits
 
-repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=50)
+repeatable = hypothesis_settings(max_examples=50)
 SDR_2020 = 14
 FULL = 65535
 # Table 2 of ITU-R BT.2407, linear BT.2020 to linear BT.709.

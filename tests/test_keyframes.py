@@ -20,7 +20,7 @@ from vidtrans.rendering.settings import RenderingSettings
 from vidtrans.settings import Time, from_table
 from vidtrans.video.clip import ClipIndex
 
-repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=150)
+repeatable = hypothesis_settings(max_examples=150)
 
 numbers = st.floats(0, 2, allow_subnormal=False)
 frames = st.integers(0, 10**6).map(lambda n: Time(frame=n))

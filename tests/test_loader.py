@@ -22,7 +22,7 @@ from vidtrans.data.dataset import open_dataset
 from vidtrans.data.loader import Batch, Loader, PictureCache, order, to_signed
 from vidtrans.errors import MediaError
 
-repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=80)
+repeatable = hypothesis_settings(max_examples=80)
 
 
 def loader(folder: Path, pairing: str = "next-frame", **options: Any) -> Loader:

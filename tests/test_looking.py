@@ -24,7 +24,7 @@ from vidtrans.video.layout import GAP, PAPER, Sheet, cell_size, fit, plot, text_
 from vidtrans.video.picture import read_picture, write_picture
 from vidtrans.video.reader import ClipReader
 
-repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=60)
+repeatable = hypothesis_settings(max_examples=60)
 
 
 # Words and pictures

@@ -20,7 +20,7 @@ from vidtrans.video.clip import ClipIndex, Form, Frame
 from vidtrans.video.picture import read_picture, write_picture
 from vidtrans.video.pictures import open_reader
 
-repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=200)
+repeatable = hypothesis_settings(max_examples=200)
 
 
 def matte_of(path: Path) -> np.ndarray:

@@ -40,7 +40,7 @@ from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.picture import write_picture
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=40)
+repeatable = hypothesis_settings(max_examples=40)
 
 CPU = Device("cpu", "cpu")
 WITH_MEMORY = {"memory": True, "drift": 0.3}

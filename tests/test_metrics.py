@@ -15,7 +15,7 @@ from skimage.metrics import peak_signal_noise_ratio
 
 from vidtrans.metrics.picture import l1, psnr, sharpness, ssim
 
-repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=30)
+repeatable = hypothesis_settings(max_examples=30)
 
 
 def plain(value: int, size: int = 16) -> np.ndarray:

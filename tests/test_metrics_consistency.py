@@ -25,7 +25,7 @@ from vidtrans.metrics.picture import psnr, squared_error
 from vidtrans.metrics.scores import Scores, removed
 from vidtrans.metrics.steadiness import stabilised_flicker, warping_error
 
-repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=25)
+repeatable = hypothesis_settings(max_examples=25)
 Frames = list[np.ndarray]
 EVERYWHERE = np.ones((48, 64), bool)
 

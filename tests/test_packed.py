@@ -85,8 +85,12 @@ LAYERS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-@given(st.lists(st.sampled_from(sorted(LAYERS)), min_size=1, max_size=6), st.integers(0, 99))
-@settings(max_examples=80, deadline=None)
+# No more than two that halve the picture: behind the fourth it is one pixel, which not every layer takes.
+ROWS = st.lists(st.sampled_from(sorted(LAYERS)), min_size=1, max_size=6).filter(lambda r: r.count("strided") <= 2)
+
+
+@given(ROWS, st.integers(0, 99))
+@settings(max_examples=80)
 def test_any_layers_in_a_row(names: list[str], seed: int) -> None:
     torch.manual_seed(seed)
     network = nn.Sequential(*(LAYERS[name]() for name in names)).eval()

@@ -17,7 +17,7 @@ from vidtrans.pairing.base import Step, make_pairing, pairing_record
 from vidtrans.pairing.edges import Edges, EdgesSettings
 from vidtrans.pairing.next_frame import NextFrame, NextFrameSettings
 
-repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=60)
+repeatable = hypothesis_settings(max_examples=60)
 
 
 def square(size: int = 48) -> np.ndarray:

@@ -22,7 +22,7 @@ from vidtrans.pairing.paper import ink
 from vidtrans.pairing.regions import Regions, RegionsSettings, palette
 from vidtrans.pairing.sketch import Sketch, SketchSettings
 
-repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=40)
+repeatable = hypothesis_settings(max_examples=40)
 seeds = st.integers(0, 1000)
 grey_levels = st.integers(0, 255)
 

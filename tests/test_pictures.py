@@ -23,7 +23,7 @@ from vidtrans.video.clip import Form
 from vidtrans.video.picture import write_picture
 from vidtrans.video.pictures import natural_order, open_reader, pictures_in
 
-repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=100)
+repeatable = hypothesis_settings(max_examples=100)
 SIZES = [(64, 48), (40, 40), (48, 64)]
 
 

@@ -30,7 +30,7 @@ from vidtrans.model import FORMAT, load_generator, read_record, save_model
 from vidtrans.networks.init import build_generator, initialise
 from vidtrans.video.picture import read_picture, write_picture
 
-repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=40)
+repeatable = hypothesis_settings(max_examples=40)
 
 
 # The picture itself

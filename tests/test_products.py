@@ -37,7 +37,7 @@ def _always() -> Iterator[None]:
     patch.undo()
 
 
-@hypothesis_settings(deadline=None, max_examples=25)
+@hypothesis_settings(max_examples=25)
 @given(
     kind=st.sampled_from([Halving, Doubling]),
     batch=st.integers(1, 3),

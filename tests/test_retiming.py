@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from vidtrans.rendering.retiming import Retiming
 
-repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=200)
+repeatable = hypothesis_settings(max_examples=200)
 
 FINEST = 2**31 - 1  # mp4 counts in 32 bits, one of them a sign
 RATES = [*map(Fraction, (1, 12, 24, 25, 30, 48, 50, 60, 120, 1000)), Fraction(1, 2), Fraction(25, 2)]

@@ -19,7 +19,7 @@ from vidtrans.pipeline.room import Room
 Usage = namedtuple("Usage", "total used free")
 
 
-@settings(derandomize=True, database=None, deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(0, 5000), st.integers(0, 5000), st.integers(1, 50), st.integers(0, 50), st.integers(0, 400_000))
 def test_what_is_needed_goes_by_what_was_written(
     tmp_path_factory: pytest.TempPathFactory, raw: int, shown: int, made: int, left: int, free: int

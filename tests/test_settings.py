@@ -28,7 +28,7 @@ from vidtrans.settings import (
 )
 from vidtrans.training.settings import TrainingSettings
 
-repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=100)
+repeatable = hypothesis_settings(max_examples=100)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import vidtrans as api
 from vidtrans.data.dataset import Dataset, open_dataset
 from vidtrans.flow.survey import SAME_PATCH, Survey, Surveyor, blurred, largest_change, repeats
 
-repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=100)
+repeatable = hypothesis_settings(max_examples=100)
 NOISE = np.random.default_rng(7)
 
 

@@ -20,7 +20,7 @@ from vidtrans.temporal import FILTERS
 from vidtrans.temporal.off import NoFilter, OffSettings
 from vidtrans.temporal.stream import Filter, Recursive, Sample, Window, filtered
 
-repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=60)
+repeatable = hypothesis_settings(max_examples=60)
 # Sizes at which a grid has one row, one column, or one place.
 SIZES = [(1, 1), (2, 3), (3, 2), (17, 9), (1, 64), (64, 1), (16, 16), (33, 17), (17, 90)]
 

@@ -100,7 +100,7 @@ def test_sides_halve_down_to_the_smallest_tile(longest: int, multiple: int) -> N
 
 
 @given(st.integers(1, 700), st.integers(1, 700), st.sampled_from([64, 128, 256]), st.integers(0, 99))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_tiles_of_equal_size_weigh_one_together_at_every_pixel(height: int, width: int, side: int, seed: int) -> None:
     height, width = (length + -length % 16 for length in (height, width))
     x = torch.rand(1, 1, height, width, generator=torch.Generator().manual_seed(seed))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from vidtrans.video.timecode import advance
 
-repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=300)
+repeatable = hypothesis_settings(max_examples=300)
 NTSC, NTSC_60, FILM, PAL = Fraction(30000, 1001), Fraction(60000, 1001), Fraction(24000, 1001), Fraction(25)
 # Rate, its mark, frames in a day.
 KINDS = {

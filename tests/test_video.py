@@ -26,7 +26,7 @@ from vidtrans.video.join import Timing, join
 from vidtrans.video.orientation import Orientation, orientation_from_matrix
 from vidtrans.video.reader import ClipReader
 
-repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=12)
+repeatable = hypothesis_settings(max_examples=12)
 B_FRAMES = {"crf": "12", "preset": "medium", "g": "12", "bf": "3"}
 OPEN_GOP = {"crf": "12", "x264-params": "open-gop=1:keyint=10:min-keyint=10:bframes=3:scenecut=0"}
 VFR = list(accumulate([0, 512, 40, 3000, 511, 513, 1024, 48, 900, 20_000, *[512] * 30]))

@@ -18,7 +18,7 @@ from vidtrans.rendering.chunks import cut_into_chunks, spans
 from vidtrans.temporal.stream import Sample, Window, filtered
 from vidtrans.temporal.window import WindowFilter
 
-repeatable = hypothesis_settings(derandomize=True, database=None, deadline=None, max_examples=25)
+repeatable = hypothesis_settings(max_examples=25)
 radii = st.sampled_from(WIDTHS)
 COUNT = 40
 
