@@ -15,7 +15,7 @@ from vidtrans.errors import UsageError
 from vidtrans.training.parallel import Team, assembled
 
 PROGRAM = """
-import sys, torch
+import os, sys, torch
 from torch import nn
 from vidtrans.training.parallel import assembled
 
@@ -39,6 +39,7 @@ with assembled() as team:
     found["any"] = [team.any(team.rank == 1), team.any(False)]
     torch.save(found, f"{sys.argv[1]}-{team.rank}-of-{team.size}.pt")
     team.wait()
+os._exit(0)  # as the command line ends: gloo's threads may abort a process that takes them down
 """
 
 
