@@ -38,6 +38,7 @@ def test_what_is_needed_goes_by_what_was_written(
         assert (room.lacking(made) is not None) == (needed > free)
 
 
+@pytest.mark.usefixtures("in_turns")  # what is written at a frame is known
 @pytest.mark.parametrize(("free", "warns"), [(1000, True), (10**9, False)])
 def test_a_render_warns_while_there_is_time(
     free: int, warns: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
