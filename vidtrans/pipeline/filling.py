@@ -19,6 +19,7 @@ from vidtrans.pipeline.chunk_files import ChunkStore, ChunkWriter, RawOutputs, S
 from vidtrans.pipeline.room import Room
 from vidtrans.rendering.chunks import Chunk, chunk_of, spans
 from vidtrans.rendering.outputs import Count, lookback, painted, prepared
+from vidtrans.settings import Table
 from vidtrans.temporal.stream import Filter, Recursive, Sample, filtered
 
 if TYPE_CHECKING:
@@ -40,6 +41,12 @@ class Filling:
         self.job, self.engine, self.raw, self.count = job, engine, raw, Count()
         self._kind = engine.identity.get("device", "cpu")
         self._room = room_beside(self._kind, *job.size)  # between steps; 0: they take turns
+
+    def counts(self, filled: Sequence[int]) -> Table:
+        """What is reported when the chunks of these numbers have been filled."""
+        encoded = num_frames(self.job.chunks[n] for n in filled)
+        made: Table = {"frames_inferred": self.count.inferred, "frames_encoded": encoded}
+        return made | ({"frames_spared": self.count.spared} if self.count.spared else {})
 
     def fill(self, store: ChunkStore, states: StateStore, missing: Sequence[int]) -> None:
         """Render the missing chunks, in runs of neighbours, in one pass over the frames of each run."""

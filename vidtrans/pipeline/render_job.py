@@ -23,7 +23,7 @@ from vidtrans.pipeline.context import Clip, Context
 from vidtrans.pipeline.cuts import with_cuts
 from vidtrans.pipeline.delivery import Delivery
 from vidtrans.pipeline.estimate import estimate_render
-from vidtrans.pipeline.filling import Filling, num_frames
+from vidtrans.pipeline.filling import Filling
 from vidtrans.pipeline.guide import Guide
 from vidtrans.pipeline.look import Look, RenderSettings, load_engine
 from vidtrans.pipeline.mask import Mask, takes_drawing
@@ -152,11 +152,8 @@ class RenderJob:
                 filling.fill(store, states, missing)
                 if places.kept is not None and all(places.kept.is_done(c.number) for c in shown):
                     places.raw.finish({"frames": self.stop - self.first})
-            encoded = num_frames(self.chunks[n] for n in missing)
-            counts: Table = {"frames_inferred": filling.count.inferred, "frames_encoded": encoded}
+            counts = filling.counts(missing)
             counts |= {"engine": " ".join(engine.identity[k] for k in ("engine", "precision") if k in engine.identity)}
-            if filling.count.spared:
-                counts["frames_spared"] = filling.count.spared
             if filling.count.inferred and (tile := getattr(engine, "tile", None)):
                 counts["tile"] = tile
                 self.context.note(f"memory did not do for whole frames: they were painted in tiles of {tile} pixels")

@@ -61,6 +61,4 @@ def render_part(job: RenderJob, first: int, stop: int) -> Table:
     missing = [n for n in places.missing() if first <= n < stop]
     filling = Filling(job, engine, raw)
     filling.fill(places.store, StateStore(places.segments), missing)
-    encoded = sum(job.chunks[n].stop - job.chunks[n].first for n in missing)
-    counts = {"frames_inferred": filling.count.inferred, "frames_encoded": encoded}
-    return counts | ({"frames_spared": filling.count.spared} if filling.count.spared else {})
+    return filling.counts(missing)

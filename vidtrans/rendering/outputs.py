@@ -55,7 +55,6 @@ class Prepared(NamedTuple):
 
     sample: Sample
     shown: np.ndarray | None
-    is_known: bool
 
 
 @dataclass
@@ -178,7 +177,7 @@ def prepared(
         elif draft is not None and is_painted:
             sample.extras["carried"] = True
             is_painted = draft.is_checked(frame.index, start, stop)
-        yield Prepared(sample, inputs_of([past[n] for n in numbers]) if is_painted else None, output is not None)
+        yield Prepared(sample, inputs_of([past[n] for n in numbers]) if is_painted else None)
 
 
 def painted(
@@ -199,8 +198,8 @@ def painted(
     """
     count = count or Count()
     batch = _Batch(engine, deep=deep, alike=reuse, count=count)
-    for sample, shown, is_known in given:
-        count.spared += shown is None and not is_known
+    for sample, shown in given:
+        count.spared += shown is None and "carried" in sample.extras
         if memory:
             if shown is not None:
                 count.inferred += 1
