@@ -1,26 +1,16 @@
-"""Flow: what is reliable, warping and composing, and where one shot ends."""
+"""Flow: what is reliable, warping and composing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import closing
-from pathlib import Path
-
-import cv2
 import numpy as np
-import pytest
-from clips import moving_frames, scene
+from clips import scene
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from vidtrans.flow.cuts import ANALYSIS_SHORT_SIDE, CutDetector, share_kept
-from vidtrans.flow.dis import DISFast, DISMedium, grey
+from vidtrans.flow.dis import DISMedium, grey
 from vidtrans.flow.reliability import forward_backward, squared_length
 from vidtrans.flow.warp import compose, resize_flow, warp
-from vidtrans.settings import Size
-from vidtrans.video.clip import Form
-from vidtrans.video.reader import ClipReader
 
 repeatable = hypothesis_settings(max_examples=40)
 sides = st.integers(2, 24)
@@ -129,64 +119,3 @@ def test_what_is_found_on_a_translation_is_kept_and_what_a_square_hides_is_not()
     assert kept[background].mean() > 0.99
     # Background just left of the square, which the square covers in the second picture: x + 3 in [64, 70).
     assert kept[40:56, 62:66].mean() < 0.5
-
-
-# Cuts
-
-
-def cuts_of(frames: list[np.ndarray]) -> list[int]:
-    detector = CutDetector()
-    return [i for i, frame in enumerate(frames) if detector(frame)]
-
-
-def fast(frames: int, step: int, seed: int) -> list[np.ndarray]:
-    """A texture that moves by ``step`` pixels a frame."""
-    big = scene(160 + step * frames, 128, seed)
-    return [np.ascontiguousarray(big[:, i * step : i * step + 160]) for i in range(frames)]
-
-
-def test_a_cut_is_found_at_its_frame_and_nowhere_else() -> None:
-    assert cuts_of(moving_frames(30, (160, 128), shots=(0, 13, 14, 22))) == [0, 13, 14, 22]
-    assert cuts_of(moving_frames(30, (160, 128))) == [0]
-
-
-@pytest.mark.parametrize("step", [1, 5, 12])
-def test_fast_motion_is_no_cut(step: int) -> None:
-    frames = fast(12, step, 4)
-    assert cuts_of(frames) == [0]
-    assert cuts_of(frames + fast(5, step, 5)) == [0, 12]
-
-
-def test_fades_and_changes_of_light_are_no_cuts() -> None:
-    still = scene(160, 128, 3).astype(np.float32)
-    assert cuts_of([np.rint(still * k / 20).astype(np.uint8) for k in range(21)]) == [0]
-    assert cuts_of([np.clip(still * g, 0, 255).astype(np.uint8) for g in (1, 1.05, 1.1, 1.0, 0.95)]) == [0]
-
-
-def test_a_detector_says_how_sure_it_was() -> None:
-    a, b = scene(160, 128, 3), scene(160, 128, 2)
-    detector = CutDetector()
-    assert [detector(a), detector(a), detector(b)] == [True, False, True]
-    assert detector.share < 0.2
-    assert detector.change > 8
-    assert share_kept(DISFast(), a, a) == 1
-    assert share_kept(DISFast(), a, cv2.flip(a, 1)) < 0.3
-
-
-@pytest.mark.parametrize(
-    ("name", "cuts"), [("video/bikes_5cuts.mp4", [30, 76, 137, 187, 242]), ("video/bbb_0_30.webm", [283, 376, 551])]
-)
-def test_the_cuts_of_real_clips_are_found(real_data: Callable[[str], Path], name: str, cuts: list[int]) -> None:
-    detector = CutDetector()
-    with (
-        ClipReader(real_data(name), Form(Size(short=ANALYSIS_SHORT_SIDE))) as reader,
-        closing(reader.frames()) as frames,
-    ):
-        found = [f.index for f in frames if detector(f.rgb)]
-    assert found == [0, *cuts]
-
-
-def test_a_cut_to_black_and_back_is_two_cuts() -> None:
-    frames = [*moving_frames(6, (128, 96)), *[np.zeros((96, 128, 3), np.uint8)] * 4, *moving_frames(6, (128, 96))]
-    detector = CutDetector()
-    assert [i for i, frame in enumerate(frames) if detector(frame)] == [0, 6, 10]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 
 import cv2
@@ -13,7 +14,7 @@ from vidtrans.settings import Table
 __all__ = ["ANALYSIS_SHORT_SIDE", "VERSION", "Survey", "Surveyor"]
 
 # Bump when a measure or a threshold changes: what is cached of every clip depends on it.
-VERSION = 3
+VERSION = 4
 PATCH = 8
 # Grey levels, 0 to 255. Above what codecs and sensors add to a still picture: on a locked-off clip 315 of 1,394
 # frames stay below it, on eight clips with motion none does.
@@ -40,17 +41,14 @@ class Surveyor:
     """Feed it the frames of a clip in order, (H, W, 3) uint8, short sides near ``ANALYSIS_SHORT_SIDE``."""
 
     def __init__(self) -> None:
-        self._starts_shot = CutDetector()
+        self._cuts = CutDetector()
         self._kept: np.ndarray | None = None
-        self._shots: list[int] = []
         self._looks: list[int] = []
         self._sharpness: list[float] = []
 
     def add(self, rgb: np.ndarray) -> None:
-        starts = self._starts_shot(rgb)
-        if starts:
-            self._shots.append(len(self._looks))
-        if starts or self._kept is None or largest_change(self._kept, rgb) >= SAME_PATCH:
+        self._cuts.add(rgb)
+        if self._kept is None or self._kept.shape != rgb.shape or largest_change(self._kept, rgb) >= SAME_PATCH:
             self._kept = rgb
             self._looks.append(len(self._looks))
         else:
@@ -59,7 +57,14 @@ class Surveyor:
         self._sharpness.append(round(float(np.abs(cv2.Laplacian(grey, cv2.CV_32F)).mean()), 3))
 
     def survey(self) -> Survey:
-        return Survey(tuple(self._shots), tuple(self._looks), tuple(self._sharpness))
+        shots = self._cuts.shots()
+        return Survey(shots, _within_shots(self._looks, shots), tuple(self._sharpness))
+
+
+def _within_shots(looks: list[int], shots: tuple[int, ...]) -> tuple[int, ...]:
+    """``looks``, with the first frame of a shot never one that looks like another."""
+    firsts = (shots[bisect_right(shots, number) - 1] for number in range(len(looks)))
+    return tuple(max(look, first) for look, first in zip(looks, firsts, strict=True))
 
 
 def largest_change(first: np.ndarray, second: np.ndarray) -> float:
