@@ -32,7 +32,7 @@ REACH = 4  # frames before and after a step that show whether it lasts
 NOISE = 1.0
 CHANGE_AT_CUT = 0.45  # of the contrast; at least 0.66 at 903 cuts, at most 0.43 where all is noise
 SHARE_AT_CUT = 0.2  # at most 0.16 at the same cuts
-SHARE_AT_BLEND = 0.05  # from the frame before to the frame after a mixture of both
+SHARE_AT_BLEND = 0.1  # from the frame before to the frame after a mixture of both
 # In violent motion little is found again either, but in the frames around it as well.
 SHARE_OF_NEIGHBOURS = 0.3
 SHARE_OF_NOTHING = 0.05  # whatever the neighbours are: pictures that have nothing to do with each other

@@ -1,0 +1,70 @@
+"""Recall and precision of cut detection, at levels of brightness and under compression, beside other detectors.
+
+    python benchmarks/cuts/bench.py ../shared/data --cache DIR [--kind scoring] [--films 6]
+
+A cut counts as found where a detection lies at most one frame away; each detection counts once. Films are made on the
+first run (about two minutes each) and kept in DIR.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from detectors import available
+from films import CODINGS, LEVELS, films
+
+
+@dataclass
+class Score:
+    hits: int = 0
+    cuts: int = 0
+    detections: int = 0
+
+    def add(self, cuts: Sequence[int], found: Sequence[int]) -> None:
+        left = list(found)
+        for cut in cuts:
+            near = [n for n in left if abs(n - cut) <= 1]
+            if near:
+                left.remove(min(near, key=lambda n: abs(n - cut)))
+                self.hits += 1
+        self.cuts += len(cuts)
+        self.detections += len(found)
+
+    def __str__(self) -> str:
+        precision = self.hits / self.detections if self.detections else float("nan")
+        return f"{self.hits / self.cuts:.3f} / {precision:.3f}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="the folder of the data set: video, photo")
+    parser.add_argument("--cache", type=Path, required=True, help="a folder for the films")
+    parser.add_argument("--kind", choices=["tuning", "scoring", "real"], default="scoring")
+    parser.add_argument("--films", type=int, default=6, help="how many are joined: %(default)s")
+    parser.add_argument("--only", action="append", metavar="PART", help="detectors with this in their names")
+    options = parser.parse_args()
+    if not (options.data / "video").is_dir():
+        parser.exit(0, f"skipped: no clips in {options.data / 'video'}\n")
+    detectors = {
+        name: detect for name, detect in available().items() if not options.only or any(p in name for p in options.only)
+    }
+    columns = [*LEVELS, *CODINGS, "all"]
+    scores: dict[str, dict[str, Score]] = {name: defaultdict(Score) for name in detectors}
+    for film in films(options.data, options.kind, options.films, options.cache / options.kind):
+        for name, detect in detectors.items():
+            found = detect(film.path)
+            for column in (film.level, film.coding, "all"):
+                scores[name][column].add(film.cuts, found)
+    print(f"{options.kind}: recall / precision of {next(iter(scores.values()))['all'].cuts} cuts\n")
+    print("| detector | " + " | ".join(columns) + " |")
+    print("|---" * (len(columns) + 1) + "|")
+    for name, score in scores.items():
+        print(f"| {name} | " + " | ".join(str(score[column]) for column in columns) + " |")
+
+
+if __name__ == "__main__":
+    main()
