@@ -18,10 +18,10 @@ from chain import quick_training
 from clips import moving_frames, scene
 from shoot import lossless
 
-from vidtrans.errors import Interrupted
+from vidtrans.errors import Interrupted, out_of_memory
 from vidtrans.events import Event, Progress, Stop
 from vidtrans.inference import ENGINES
-from vidtrans.inference.device import Device, out_of_memory, resolve_device, sent
+from vidtrans.inference.device import Device, resolve_device, sent
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.networks.init import build_generator, initialise
 from vidtrans.pipeline import api

@@ -68,6 +68,9 @@ def torch_dtype(precision: Precision) -> torch.dtype:
     return torch.bfloat16 if precision == "bf16" else torch.float32
 
 
-def out_of_memory(error: RuntimeError) -> bool:
-    """Whether torch says that memory did not do; on a CPU it does so in words only."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+def release_cached_memory(device: Device) -> None:
+    """Return to the device what torch holds of its memory for later: cuBLAS and cuDNN cannot use that."""
+    if device.kind == "cuda":
+        torch.cuda.empty_cache()
+    elif device.kind == "mps":
+        torch.mps.empty_cache()

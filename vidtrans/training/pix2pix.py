@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vidtrans.errors import DeviceError
+from vidtrans.errors import DeviceError, out_of_memory
 from vidtrans.flow.history import CHANNELS
-from vidtrans.inference.device import Device, out_of_memory, sent
+from vidtrans.inference.device import Device, sent
 from vidtrans.networks.init import painter_of
 from vidtrans.networks.memory import Remembering
 from vidtrans.training import ADVERSARIAL, losses
@@ -153,7 +153,7 @@ class Pix2Pix:
         self._judged = judged and self.discriminator is not None
         try:
             return self._step(inputs, targets, lr, seed, weights, earlier)
-        except RuntimeError as error:
+        except Exception as error:
             if not out_of_memory(error):
                 raise
             remedy = "lower --set training.batch or training.crop, raise training.accumulate, or use --device cpu"
