@@ -16,20 +16,12 @@ from two_gpus import pretend
 
 import vidtrans as api
 from vidtrans import machine
-from vidtrans.inference import ENGINES, device
+from vidtrans.inference import ENGINES
 from vidtrans.inference.device import Device, resolve_device
 from vidtrans.networks.init import build_generator
 from vidtrans.pipeline.context import Context
 
 NAMES = ["cuda:0", "cuda:1"]
-
-
-@pytest.fixture
-def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make this process see two GPUs, whose work the CPU does."""
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
-    for owner, name, value in (*pretend.of_machine(machine), *pretend.of_torch(device)):
-        monkeypatch.setattr(owner, name, value)
 
 
 @pytest.fixture
