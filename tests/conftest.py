@@ -51,6 +51,19 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture
+def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make this process see two GPUs, whose work the CPU does."""
+    from two_gpus import pretend
+
+    from vidtrans import machine
+    from vidtrans.inference import device
+
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    for owner, name, value in (*pretend.of_machine(machine), *pretend.of_torch(device)):
+        monkeypatch.setattr(owner, name, value)
+
+
+@pytest.fixture
 def clip(tmp_path: Path) -> Path:
     """40 frames of 64×48 with sound, in two shots (the second begins at frame 25)."""
     return write_clip(tmp_path / "clip.mp4", moving_frames(40, shots=(0, 25)), sound=True)

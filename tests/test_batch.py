@@ -19,6 +19,7 @@ from chain import refuse, vidtrans, vidtrans_json
 from clips import moving_frames
 from shoot import lossless
 
+from vidtrans import machine
 from vidtrans.errors import Interrupted, UsageError, VidtransError
 from vidtrans.events import Batch, Event, Note, Stop
 from vidtrans.pipeline.batch import ALONE, Options, run_batch
@@ -158,6 +159,7 @@ def test_an_empty_batch_is_none(batch: Callable[..., list[Outcome]]) -> None:
 
 
 def test_one_process_for_each_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "torch_has_cuda", lambda: True)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     assert devices_for("auto", None) == ["cuda:0", "cuda:1"]
     assert devices_for("auto", 3) == ["cuda:0", "cuda:1", "cuda:0"]

@@ -87,11 +87,45 @@ DISK = {
 }
 
 
+# How libraries say that memory ran out. Those of NVIDIA have statuses of their own, and torch only passes these on.
+# CUDNN_STATUS_NOT_INITIALIZED and its like in cuBLAS are not here: a full GPU may be the cause, but so is a driver or a
+# cuDNN that does not fit, and retries with less would then end in advice that does not help.
+_OUT_OF_MEMORY = re.compile(
+    "|".join(
+        (
+            r"\b(CUDA|HIP|XPU) out of memory",
+            r"\b(CUDA|HIP)( driver)? error: out of memory",
+            r"\bCuda failure( \d+)? 'out of memory'",  # NCCL
+            r"\b[A-Z]+_STATUS_ALLOC_FAILED\b",  # cuBLAS, and cuDNN before 9
+            r"\bCUDNN_STATUS_INTERNAL_ERROR_(HOST|DEVICE)_ALLOCATION_FAILED\b",
+            r"\bMPS backend out of memory",
+            r"^Invalid buffer size: [\d.]+ [KMGT]i?B",  # MPS: more than it takes in one piece
+            r"DefaultCPUAllocator: (can't allocate|not enough) memory",
+            r"\bstd::bad_alloc\b|\bbad allocation\b",
+            r"\bFailed to allocate memory for requested buffer",  # ONNX Runtime
+            r"\bFailed to allocate \d+ bytes of memory",  # OpenVINO
+        )
+    )
+)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Return whether an error of torch or of another library says that memory, the device's or the system's, ran out.
+
+    Errors of vidtrans are not meant, whatever they say: what could be tried has been tried.
+    """
+    if isinstance(error, VidtransError):
+        return False
+    if isinstance(error, MemoryError) or any(c.__name__ == "OutOfMemoryError" for c in type(error).__mro__):
+        return True  # torch's class, without importing torch
+    return _OUT_OF_MEMORY.search(str(error)) is not None
+
+
 def in_words(error: BaseException) -> tuple[str, int] | None:
     """The line and the exit status of an error that a person can act on; None for a bug."""
     if isinstance(error, VidtransError):
         return str(error), error.exit_status
-    if isinstance(error, MemoryError):
+    if out_of_memory(error):
         return "out of memory — use a smaller --size", 4
     if isinstance(error, OSError) and error.errno in DISK:
         named = str(error.filename or "").removeprefix("file:")  # FFmpeg's names

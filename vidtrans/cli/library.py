@@ -95,6 +95,7 @@ def model_show(name: str, console: Console) -> None:
         return
     record = read_record(path)
     training = record.training
+    names = training.get("nondeterministic")  # operations, in files of ours
     lines = [
         f"{path}: {record.generator['name']}, pairing '{record.pairing['name']}', trained at {record.size} px",
         f"  generator  {_settings(record.generator['settings'])}",
@@ -102,6 +103,7 @@ def model_show(name: str, console: Console) -> None:
         f"  training   {' + '.join(map(str, training.get('steps') or [0]))} steps on {training.get('pairs')} pairs, "
         f"preset '{training.get('preset')}'",
         f"  held out   {_settings(training.get('held_out') or {}) or 'nothing was held out'}",
+        *([f"  repeatable not to the byte: {', '.join(map(str, names))}"] if isinstance(names, list) else []),
         *([f"  plate      {_plate(record.plate)}"] if record.plate else []),
         *([f"  dream      {_dream(record.dream)}"] if record.dream else []),
         *([f"  memory     its last output, brought along by flow ({record.memory['flow']})"] if record.memory else []),

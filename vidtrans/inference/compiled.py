@@ -1,4 +1,4 @@
-"""torch.compile: its kernels are made for one size, in a minute on a GPU, and kept for the next time."""
+"""torch.compile: its kernels are made for one size, and kept for the next time."""
 
 from __future__ import annotations
 

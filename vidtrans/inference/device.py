@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from typing import Literal
@@ -37,7 +38,9 @@ def resolve_device(name: str) -> Device:
     if kind == "cuda" and ":" in name and int(name.partition(":")[2]) >= torch.cuda.device_count():
         raise DeviceError(f"device '{name}'", f"{torch.cuda.device_count()} CUDA device(s) here", "choose another")
     if kind == "cuda":
-        # The same kernels and the same rounding on every run; TF32 would make "fp32" something else.
+        # The same kernels and the same rounding on every run; TF32 would make "fp32" something else. cuBLAS reads the
+        # variable when it starts: with workspaces of a fixed size it adds up in a fixed order on every stream.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.deterministic = True
         torch.backends.cudnn.allow_tf32 = False
@@ -68,6 +71,9 @@ def torch_dtype(precision: Precision) -> torch.dtype:
     return torch.bfloat16 if precision == "bf16" else torch.float32
 
 
-def out_of_memory(error: RuntimeError) -> bool:
-    """Whether torch says that memory did not do; on a CPU it does so in words only."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+def release_cached_memory(device: Device) -> None:
+    """Return to the device what torch holds of its memory for later: cuBLAS and cuDNN cannot use that."""
+    if device.kind == "cuda":
+        torch.cuda.empty_cache()
+    elif device.kind == "mps":
+        torch.mps.empty_cache()

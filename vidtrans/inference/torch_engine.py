@@ -15,8 +15,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from vidtrans.errors import DeviceError
-from vidtrans.inference.device import Device, Precision, out_of_memory, resolve_precision, sent, torch_dtype
+from vidtrans.errors import DeviceError, out_of_memory
+from vidtrans.inference.device import (
+    Device,
+    Precision,
+    release_cached_memory,
+    resolve_precision,
+    sent,
+    torch_dtype,
+)
 from vidtrans.inference.engine import pad_to_multiple, with_history, with_plate
 from vidtrans.inference.packed import can_pack, pack
 from vidtrans.inference.tiles import Whole, smaller, tiled
@@ -81,7 +88,8 @@ class TorchEngine:
 
     One that paints on a plate gets it beside the input. One that remembers takes one picture at a time, with or
     without a history beside it. Where memory does not do, fewer pictures go through at once, and one in tiles. Raises
-    UsageError where this engine cannot be had here.
+    UsageError where this engine cannot be had here. Any exception may mean that memory ran out (ONNX Runtime's are not
+    RuntimeErrors): ``errors.out_of_memory`` tells.
 
     ``tile`` is the longest side in pixels of the last picture's tiles, None when it went through whole.
     """
@@ -146,9 +154,10 @@ class TorchEngine:
             shown = torch.cat([shown, plate.expand(len(shown), -1, -1, -1)], dim=1)
         try:
             return self._through(mirrored(shown, self.multiple))[..., :height, :width].contiguous()
-        except RuntimeError as error:
+        except Exception as error:
             if not out_of_memory(error):
                 raise
+        release_cached_memory(self.device)
         if len(given) == 1:
             raise self._no_room()
         return torch.cat([self.predict(one) for one in given.split(1)])
@@ -182,9 +191,10 @@ class TorchEngine:
     def _run(self, padded: np.ndarray, deep: bool) -> np.ndarray:
         try:
             return self._forward(padded, deep)
-        except RuntimeError as error:
+        except Exception as error:
             if not out_of_memory(error):
                 raise
+        release_cached_memory(self.device)
         if len(padded) == 1:
             raise self._no_room()
         half = len(padded) // 2
@@ -206,9 +216,10 @@ class TorchEngine:
                 if self.tile is None:
                     return self._piece(x)
                 return tiled(self._piece, x, self.tile, self.multiple, self._whole)
-            except RuntimeError as error:
+            except Exception as error:
                 if len(x) > 1 or not out_of_memory(error):
                     raise
+            release_cached_memory(self.device)
             side = None if self._whole_only else smaller(self.tile or max(height, width), self.multiple)
             if side is None:
                 raise self._no_room()

@@ -62,8 +62,24 @@ class Mirror(nn.Module):
         self.width = width
 
     def forward(self, x: Tensor) -> Tensor:
-        mode = "reflect" if min(x.shape[-2:]) > self.width else "replicate"
-        return F.pad(x, (self.width,) * 4, mode=mode)
+        if min(x.shape[-2:]) <= self.width:
+            return F.pad(x, (self.width,) * 4, mode="replicate")
+        if not x.is_cpu and torch.are_deterministic_algorithms_enabled():
+            return mirrored_rim(x, self.width)
+        return F.pad(x, (self.width,) * 4, mode="reflect")
+
+
+def mirrored_rim(x: Tensor, width: int) -> Tensor:
+    """Return ``F.pad(x, …, mode="reflect")``, (N, C, H + 2·width, W + 2·width), of parts of x put together.
+
+    Its gradients add up in a fixed order. Those of torch's padding do not on CUDA, and torch has no other way there.
+    """
+    for side in (-1, -2):
+        length = x.shape[side]
+        before = x.narrow(side, 1, width).flip(side)
+        after = x.narrow(side, length - 1 - width, width).flip(side)
+        x = torch.cat([before, x, after], side)
+    return x
 
 
 def convolution(

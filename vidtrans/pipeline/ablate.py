@@ -155,7 +155,7 @@ def _steps(dataset: Dataset, recipes: Sequence[Recipe], minutes: float, context:
         networks = recipe.only("generator", "discriminator")
         asked = ["ablate", dataset_digest(context, dataset), networks, settings.for_key(), minutes]
         job = TrainJob(dataset, recipe, settings, None, quiet)
-        found.append(job.steps_for(minutes, digest_of([*asked, context.seed, context.device])))
+        found.append(job.steps_for(minutes, digest_of([*asked, context.seed, context.device_kind])))
     context.note(f"{minutes:g} minutes are about {min(found)} steps here for the slowest; each takes as many")
     return min(found)
 

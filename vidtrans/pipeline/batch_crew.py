@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import queue
 import signal
@@ -13,6 +12,8 @@ from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
+
+from vidtrans.machine import cuda_devices
 
 LAST_WORDS = 20  # lines of what a lost process said that are kept
 ENDING_S = 5.0  # how long one that was told to end may take
@@ -95,20 +96,6 @@ class Worker:
 
 def devices_for(device: str, jobs: int | None) -> list[str]:
     """The device of each process: ``jobs`` of them, spread over all GPUs for ``auto``; unless said, one for each."""
-    found = _gpus() if device in ("auto", "cuda") else []
-    places = found or [device]
+    count = cuda_devices() if device in ("auto", "cuda") else 0
+    places = [f"cuda:{n}" for n in range(count)] if count > 1 else [device]
     return [places[n % len(places)] for n in range(jobs or len(places))]
-
-
-def _gpus() -> list[str]:
-    """The CUDA devices of this machine, where there are several; asked of a driver, so that torch is not needed."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        count = len([n for n in visible.split(",") if n.strip()])
-    else:
-        try:
-            told = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=20)
-        except (OSError, subprocess.TimeoutExpired):
-            return []
-        count = sum(line.startswith("GPU ") for line in told.stdout.splitlines()) if told.returncode == 0 else 0
-    return [f"cuda:{n}" for n in range(count)] if count > 1 else []

@@ -129,8 +129,8 @@ class Workbench:
             self._frames = list(decoded)
         self._inputs = self._shown(frames)
         wanted, precision = settings.rendering.engine, settings.rendering.precision
-        self.auto = choose(wanted, device, precision, frames) if look.path else IDENTITY
-        engine = load_engine(look, settings.rendering, context, frames)  # kept in the context, for stylize
+        self.auto = choose(wanted, device, precision) if look.path else IDENTITY
+        engine = load_engine(look, settings.rendering, context)  # kept in the context, for stylize
         outputs = [made for part in _batches(self._inputs, engine.batch) for made in engine(np.stack(part))]
         pairs = zip(self._frames, outputs, strict=False)
         self._samples = [Sample(f.index, f.pts, f.rgb, made, starts_shot=f.index == 0) for f, made in pairs]

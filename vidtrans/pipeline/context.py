@@ -14,6 +14,7 @@ from vidtrans.errors import MediaError, UsageError
 from vidtrans.events import Note, Progress, Report, Stop, silent
 from vidtrans.files import digest_of
 from vidtrans.flow.survey import ANALYSIS_SHORT_SIDE, VERSION, Survey, Surveyor
+from vidtrans.machine import device_kind
 from vidtrans.pipeline.cache import FOLDER, Cache
 from vidtrans.pipeline.stages import IndexStage, media_libraries
 from vidtrans.settings import Size, Table, Time, to_table
@@ -54,6 +55,11 @@ class Context:
             raise UsageError(f"--cache-limit {self.cache_limit_gb}", "it is no size", "give a number of gigabytes")
         self.cache_dir = Path(self.cache_dir).absolute()
         self.cache = Cache(self.cache_dir, self.report)
+
+    @property
+    def device_kind(self) -> str:
+        """'cuda', 'mps' or 'cpu': what of ``device`` decides results."""
+        return device_kind(self.device)
 
     def note(self, text: str, level: str = "info") -> None:
         self.report(Note(text, level))

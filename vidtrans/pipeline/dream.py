@@ -131,7 +131,7 @@ def _request(wish: Wish, looks: Sequence[Look], place: Place, context: Context) 
             "pattern": place.pattern,
             "versions": [DreamStage.id(), SURVEY_VERSION, ASSEMBLY_VERSION],
             "program": program_of(wish.encoding),
-            "device": context.device,
+            "device": context.device_kind,
             **digests,
         }
     )

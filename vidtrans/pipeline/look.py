@@ -161,15 +161,15 @@ class RenderSettings:
         }
 
 
-def load_engine(look: Look, settings: RenderingSettings, context: Context, frames: int = 1) -> Engine:
-    """The engine that runs the look on so many frames. Raises ModelError, DeviceError, UsageError."""
+def load_engine(look: Look, settings: RenderingSettings, context: Context) -> Engine:
+    """Return the engine that runs the look. Raises ModelError, DeviceError, UsageError."""
     if look.path is None:
         return IdentityEngine()
     from vidtrans.inference.choice import choose
     from vidtrans.inference.device import resolve_device
 
     device = resolve_device(context.device)
-    name = choose(settings.engine, device, settings.precision, frames)
+    name = choose(settings.engine, device, settings.precision)
     wanted = (look.digest, device.name, settings.precision, name)
     if wanted not in context.engines:  # many pictures, one engine
         context.engines[wanted] = ENGINES.load(name)(load_generator(look.path)[0], device, settings.precision)

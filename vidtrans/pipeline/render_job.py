@@ -207,7 +207,7 @@ class RenderJob:
 
     def engine(self) -> Engine:
         """Raises ModelError, DeviceError, UsageError."""
-        return load_engine(self.look, self.rendering, self.context, self.stop - self.first)
+        return load_engine(self.look, self.rendering, self.context)
 
     def places(self, engine: Engine) -> Places:
         """Where the cache holds what this job makes."""

@@ -1,8 +1,9 @@
 """The stages of the chain and what each one's cache key is made of.
 
 A key is the SHA-256 of canonical JSON: the stage, its version, the parameters that it reads, and the keys
-or content digests of what it reads from. Batch size, number of workers and output path are not in it: they
-change no result. Raise a stage's version by hand when its results change; a test holds golden keys.
+or content digests of what it reads from. Batch size, number of workers, output path and the number of
+a device are not in it: they change no result. Raise a stage's version by hand when its results change; a test
+holds golden keys.
 """
 
 from __future__ import annotations

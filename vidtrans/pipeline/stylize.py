@@ -192,7 +192,7 @@ def _request(
         "pairing": pairing_record(look.pairing),
         "mask": content_digest(context, mask) if mask else "",
         "span": [str(moment) for moment in span],
-        "device": context.device if look.path else "",
+        "device": context.device_kind if look.path else "",
     }
     return request_digest(own, settings, place, stills=is_stills(video), masked=mask is not None)
 

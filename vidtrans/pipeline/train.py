@@ -102,7 +102,7 @@ class _Order:
                 "from": context.cache.digest(self.start) if self.start else "",
                 "fresh": self.fresh,
                 "seed": context.seed,
-                "device": context.device,
+                "device": context.device_kind,
                 "pairing": pairing_record(self.dataset.pairing),
                 "stage": TrainStage.id(),
             }

@@ -39,6 +39,9 @@ from vidtrans.video.picture import read_picture
 MODEL_FILE = "model.safetensors"
 # Along the way, fewer pictures do: scores are to be compared with each other.
 SCORED_ON_THE_WAY = 16
+NOT_REPEATABLE = (
+    "the same training again gives a slightly different model: CUDA has no deterministic form of what it used"
+)
 
 
 def follow(job: TrainJob, plan: Table) -> None:
@@ -176,6 +179,8 @@ class TrainRun:
             remove(last)  # of a run that was stopped, and has now come to its end
             if advised := advice(run.scores):
                 note(f"{advised}; the best state is {self.watched.folder / earlier_runs.BEST_FILE}")
+        if run.model.nondeterministic:
+            note(f"{NOT_REPEATABLE} ({', '.join(sorted(run.model.nondeterministic))})")
         generator = self._ready(delivered)
         scores = score(self._engine(generator), self.pairing, self.held_out) if self.held_out else {}
         dreamt = self.rollouts.score(self._engine(generator)) if self.rollouts else None
@@ -262,6 +267,7 @@ class TrainRun:
                 "losses": dict(zip(run.model.columns, losses, strict=False)),
                 "held_out": scores,
             }
+            | ({"nondeterministic": names} if (names := sorted(run.model.nondeterministic)) else {})
             | (more or {}),
             card=stage.card,
             plate=job.plate.for_record() if job.plate else {},

@@ -105,7 +105,7 @@ def try_out(
         "vary": list(vary),
         "frames": frames,
         "at": [str(t) for t in at],
-        "device": context.device,
+        "device": context.device_kind,
     }
 
     def make(path: Path) -> Table:

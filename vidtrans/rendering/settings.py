@@ -30,7 +30,7 @@ class RenderingSettings:
     source_filter: str = setting("", "a filter graph of your own ffmpeg, laid over the source before the model sees it")
     chunk_frames: int = setting(60, "frames saved at once; a crash costs at most these", low=1, high=100_000)
     engine: str = setting(
-        "auto", "what runs the network; auto takes the quickest way that is installed", choices=("auto", *ENGINES)
+        "auto", "what runs the network; auto takes the fastest one that was measured", choices=("auto", *ENGINES)
     )
     draft: int = setting(
         1, "paint every n-th frame only, and carry the others there along the motion: quick, and softer", low=1, high=12

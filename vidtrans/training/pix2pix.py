@@ -11,14 +11,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vidtrans.errors import DeviceError
+from vidtrans.errors import DeviceError, out_of_memory
 from vidtrans.flow.history import CHANNELS
-from vidtrans.inference.device import Device, out_of_memory, sent
+from vidtrans.inference.device import Device, sent
 from vidtrans.networks.init import painter_of
 from vidtrans.networks.memory import Remembering
 from vidtrans.training import ADVERSARIAL, losses
 from vidtrans.training.average import Average
 from vidtrans.training.descent import adam, autocast, descend, scaler_for
+from vidtrans.training.determinism import deterministic
 from vidtrans.training.freeze import freeze
 from vidtrans.training.health import Glimpses
 from vidtrans.training.losses import Judgement
@@ -110,6 +111,7 @@ class Pix2Pix:
             self.temporal_gan = TemporalGAN(self._place(of_triples), settings, device, precision, team)
         self.average = Average(self.generator, settings.ema) if settings.ema else None
         self.glimpses = Glimpses()
+        self.nondeterministic: set[str] = set()  # operations of the steps that the device has no fixed order for
         self._judged = self.discriminator is not None  # in this step
         self.painted = torch.empty(0)  # what the last step painted, (N, 3, H, W) float32, without its graph
         self.weights = {"gan": settings.gan, "l1": settings.l1} | self._further_weights()
@@ -152,8 +154,9 @@ class Pix2Pix:
         """
         self._judged = judged and self.discriminator is not None
         try:
-            return self._step(inputs, targets, lr, seed, weights, earlier)
-        except RuntimeError as error:
+            with deterministic(self.device, self.nondeterministic):
+                return self._step(inputs, targets, lr, seed, weights, earlier)
+        except Exception as error:
             if not out_of_memory(error):
                 raise
             remedy = "lower --set training.batch or training.crop, raise training.accumulate, or use --device cpu"
@@ -326,9 +329,11 @@ class Pix2Pix:
             "optimizer_d": self.optimizer_d.state_dict() if self.optimizer_d else None,
             "scalers": [self.scaler_g.state_dict(), self.scaler_d.state_dict()],
             "average": self.average.state() if self.average else None,
+            "nondeterministic": sorted(self.nondeterministic),
         } | ({"temporal_gan": self.temporal_gan.state()} if self.temporal_gan else {})
 
     def restore(self, state: dict[str, Any]) -> None:
+        self.nondeterministic = set(state["nondeterministic"])
         self.generator.load_state_dict(state["generator"])
         self.optimizer_g.load_state_dict(state["optimizer_g"])
         if self.discriminator is not None and self.optimizer_d is not None:

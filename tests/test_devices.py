@@ -1,0 +1,179 @@
+"""Devices: which engine each one gets, and how an error that means too little memory is recognised."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from clips import scene
+
+from vidtrans.errors import DeviceError, MediaError, in_words, out_of_memory
+from vidtrans.inference import choice
+from vidtrans.inference.device import Device, release_cached_memory
+from vidtrans.inference.torch_engine import TorchEngine
+from vidtrans.networks.init import build_generator, initialise
+from vidtrans.training.pix2pix import Pix2Pix
+from vidtrans.training.settings import TrainingSettings
+
+CPU = Device("cpu", "cpu")
+
+
+class OnnxRuntimeException(Exception):
+    """Stand for ``onnxruntime.capi.onnxruntime_pybind11_state.RuntimeException``, which is no RuntimeError."""
+
+
+# What the libraries said in public issue threads, or say in their source.
+OUT_OF_MEMORY = {
+    "torch's class": torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total ..."),
+    "CUDA, by its allocator": RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB (GPU 0; 7.79 GiB total)"),
+    "CUDA": RuntimeError(
+        "CUDA error: out of memory\nSearch for `cudaErrorMemoryAllocation' in https://docs.nvidia.com/cuda for more "
+        "information.\nCUDA kernel errors might be asynchronously reported at some other API call"
+    ),
+    "CUDA's driver": RuntimeError("CUDA driver error: out of memory"),
+    "ROCm": RuntimeError("HIP error: out of memory"),
+    "NCCL": RuntimeError("ncclUnhandledCudaError: Call to CUDA function failed.\nCuda failure 2 'out of memory'"),
+    "cuBLAS": RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    "cuDNN 8": RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    "cuDNN 9": RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"),
+    "MPS": RuntimeError(
+        "MPS backend out of memory (MPS allocated: 5.56 GB, other allocations: 1.10 GB, max allowed: 6.80 GB). Tried "
+        "to allocate 768.00 MB on private pool. Use PYTORCH_MPS_HIGH_WATERMARK_RATIO=0.0 to disable upper limit"
+    ),
+    "MPS, one buffer": RuntimeError("Invalid buffer size: 19.45 GB"),
+    "MPS, one buffer, newer": RuntimeError("Invalid buffer size: 19.38 GiB"),
+    "Linux": RuntimeError(
+        "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to "
+        "allocate 281474976710656 bytes. Error code 12 (Cannot allocate memory)"
+    ),
+    "Windows": RuntimeError(
+        "[enforce fail at alloc_cpu.cpp:72] data. DefaultCPUAllocator: not enough memory: you tried to allocate 128849 "
+        "bytes."
+    ),
+    "C++": RuntimeError("std::bad_alloc"),
+    "C++ on Windows": RuntimeError("bad allocation"),
+    "ONNX Runtime": OnnxRuntimeException(
+        "[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Non-zero status code returned while running Conv node. Name:'/0' "
+        "Status Message: bfc_arena.cc:376 void* onnxruntime::BFCArena::AllocateRawInternal(size_t, bool) Failed to "
+        "allocate memory for requested buffer of size 8388608000"
+    ),
+    "OpenVINO": RuntimeError(
+        "Exception from src/inference/src/cpp/core.cpp:109:\nException from src/inference/src/dev/plugin.cpp:53:\n"
+        "Check 'ptr' failed at src/plugins/intel_cpu/src/cpu_memory.cpp:257:\nFailed to allocate 7663872811008 bytes "
+        "of memory"
+    ),
+    "numpy": MemoryError("Unable to allocate 7.45 GiB for an array with shape (1000000000,) and data type float64"),
+}
+SOMETHING_ELSE = {
+    "an illegal access": RuntimeError(
+        "CUDA error: an illegal memory access was encountered\nSearch for `cudaErrorIllegalAddress' in the docs"
+    ),
+    # A full GPU may be the cause, but so may a driver or a cuDNN that does not fit.
+    "cuDNN did not start": RuntimeError("cuDNN error: CUDNN_STATUS_NOT_INITIALIZED"),
+    "cuBLAS did not start": RuntimeError("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(h)`"),
+    "cuDNN cannot": RuntimeError("cuDNN error: CUDNN_STATUS_NOT_SUPPORTED. This error may appear if you passed in ..."),
+    "cuDNN failed": RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"),
+    "a memory format": RuntimeError("required rank 4 tensor to use channels_last format; unsupported memory format"),
+    "an overlap": RuntimeError("some elements of the input and the written-to tensor refer to one memory location"),
+    "a pinned tensor": RuntimeError("cannot pin 'torch.cuda.FloatTensor' only dense CPU tensors can be pinned"),
+    "MPS": RuntimeError("Placeholder storage has not been allocated on MPS device!"),
+    "a sentence about it": ValueError("with this setting the model runs out of memory slots"),
+    "a file": MediaError("clip.mp4", "CUDA out of memory is written in its title"),
+    "ours, when all was tried": DeviceError("cuda", "CUDA error: out of memory for one frame", "use --device cpu"),
+}
+
+
+def test_auto_is_torch_on_a_gpu_even_where_compile_could_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "find_spec", lambda name: object())  # as if triton and all else were installed
+    for device in (Device("cuda", "cuda"), Device("cuda:1", "cuda"), Device("mps", "mps")):
+        assert choice.choose("auto", device, "fp32") == "torch"
+        assert choice.choose("compile", device, "fp32") == "compile"
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY.values(), ids=OUT_OF_MEMORY)
+def test_an_error_that_means_too_little_memory_is_recognised_in_the_words_of_every_library(error: Exception) -> None:
+    assert out_of_memory(error)
+    assert in_words(error) == ("out of memory — use a smaller --size", 4)
+
+
+@pytest.mark.parametrize("error", SOMETHING_ELSE.values(), ids=SOMETHING_ELSE)
+def test_an_error_that_only_speaks_of_memory_is_not_taken_for_too_little(error: Exception) -> None:
+    assert not out_of_memory(error)
+
+
+def test_the_words_of_this_very_torch_are_recognised() -> None:
+    with pytest.raises(RuntimeError) as raised:
+        torch.empty(1 << 48, dtype=torch.uint8)
+    assert out_of_memory(raised.value)
+
+
+def small_generator() -> Any:
+    generator = build_generator("unet-small", {"channels": 8, "blocks": [0, 0, 0]}, 3)
+    initialise(generator, 0)
+    return generator.eval()
+
+
+def engine_that_raises(error: Exception, monkeypatch: pytest.MonkeyPatch) -> TorchEngine:
+    """Return an engine whose network raises this for more than 288×288 pixels, of all pictures together."""
+    engine = TorchEngine(small_generator(), CPU, "fp32", batch=4)
+    network: Any = engine._network
+    monkeypatch.setattr(engine, "_together", None)  # as on a GPU: a packed network takes fewer pictures at once
+
+    def small_device(x: torch.Tensor) -> torch.Tensor:
+        if x.shape[0] * x.shape[2] * x.shape[3] > 288**2:
+            raise error
+        made: torch.Tensor = network(x)
+        return made
+
+    monkeypatch.setattr(engine, "_network", small_device)
+    return engine
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY.values(), ids=OUT_OF_MEMORY)
+def test_smaller_batches_and_then_tiles_follow_on_every_such_error(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = engine_that_raises(error, monkeypatch)
+    assert engine(np.stack([scene(160, 160, n) for n in range(4)])).shape == (4, 160, 160, 3)
+    assert (engine.batch, engine.tile) == (2, None)
+    assert engine(scene(320, 320, 0)[None]).shape == (1, 320, 320, 3)
+    assert engine.tile == 256
+    assert engine.predict(torch.zeros(2, 3, 320, 320)).shape == (2, 3, 320, 320)
+
+
+@pytest.mark.parametrize("error", [SOMETHING_ELSE["cuDNN did not start"], SOMETHING_ELSE["an illegal access"]])
+def test_any_other_error_of_a_network_goes_to_the_caller_as_it_is(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = engine_that_raises(error, monkeypatch)
+    with pytest.raises(RuntimeError) as raised:
+        engine(scene(320, 320, 0)[None])
+    assert raised.value is error
+    assert engine.batch == 4
+
+
+@pytest.mark.parametrize("error", [OUT_OF_MEMORY["cuBLAS"], OUT_OF_MEMORY["MPS"]])
+def test_training_that_runs_out_of_memory_is_a_device_error(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Pix2Pix(small_generator(), None, TrainingSettings(gan=0.0), CPU, "fp32")
+
+    def full(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(model, "_step", full)
+    with pytest.raises(DeviceError, match=r"training\.batch"):
+        model.step(torch.zeros(1, 3, 32, 32), torch.zeros(1, 3, 32, 32), lr=1e-4, seed=0)
+
+
+def test_before_a_retry_the_memory_that_torch_holds_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    given_back: list[str] = []
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: given_back.append("cuda"))
+    monkeypatch.setattr(torch.mps, "empty_cache", lambda: given_back.append("mps"))
+    for device in (Device("cuda:1", "cuda"), Device("mps", "mps"), CPU):
+        release_cached_memory(device)
+    assert given_back == ["cuda", "mps"]
+    released: list[Device] = []
+    monkeypatch.setattr("vidtrans.inference.torch_engine.release_cached_memory", released.append)
+    engine_that_raises(OUT_OF_MEMORY["cuBLAS"], monkeypatch)(scene(320, 320, 0)[None])
+    assert CPU in released

@@ -1,0 +1,196 @@
+"""Several GPUs: only the kind of a device decides what a result is, never its number. Here two are pretended."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from chain import TINY, quick_training, refuse, said_json, vidtrans
+from clips import moving_frames, write_clip
+from dreams import make_dreamer
+from shoot import lossless
+from two_gpus import pretend
+
+import vidtrans as api
+from vidtrans import machine
+from vidtrans.inference import ENGINES
+from vidtrans.inference.device import Device, resolve_device
+from vidtrans.networks.init import build_generator
+from vidtrans.pipeline.context import Context
+
+NAMES = ["cuda:0", "cuda:1"]
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> Path:
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    for n in range(3):
+        lossless(folder / f"{n}.mov", moving_frames(8 + n, size=(48, 32)))
+    return folder
+
+
+# A batch, in processes of its own
+
+
+def test_a_batch_over_two_gpus_runs_again_and_again_and_one_clip_of_it_alone(clips: Path, tiny_model: Path) -> None:
+    log = Path("devices.log")
+    env = pretend.environment(log.absolute())
+    batch = ("stylize", clips, "--model", tiny_model, "-o", "out", "--size", "32")
+    first = vidtrans(*batch, env=env)
+    assert set(log.read_text().split()) == set(NAMES)  # both took part
+    assert "up to date" not in first.stderr
+    made = {p.name: p.read_bytes() for p in Path("out").glob("*.mp4")}
+    assert len(made) == 3
+    for _ in range(2):
+        assert vidtrans(*batch, env=env).stderr.count("up to date") == 3
+    for name in ("auto", *NAMES):
+        alone = ("stylize", clips / "1.mov", "--model", tiny_model, "-o", "out/1.tiny.mp4", "--size", "32")
+        assert "up to date" in vidtrans(*alone, "--device", name, env=env).stdout
+    assert {p.name: p.read_bytes() for p in Path("out").glob("*.mp4")} == made
+
+
+def test_what_one_gpu_painted_is_not_painted_again_by_another(clips: Path, tiny_model: Path) -> None:
+    env = pretend.environment(Path("devices.log").absolute())
+    command = ("stylize", clips / "0.mov", "--model", tiny_model, "--size", "32", "--json")
+    counts = []
+    for name, codec in (("cuda:0", "h264"), ("cuda:1", "ffv1")):
+        vidtrans(*command, "--device", name, "--codec", codec, "-o", f"{codec}.mkv", env=env)
+        counts.append(sum(1 for _ in Path(".vidtrans/infer").iterdir()))
+    assert counts == [1, 1]
+
+
+# Commands, in this process
+
+
+def both(*arguments: object, capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    """Run the same command on the one and on the other GPU."""
+    return [said_json(capsys, *arguments, "--device", name) for name in NAMES]
+
+
+def test_a_model_that_one_gpu_trained_is_up_to_date_for_another(
+    two_gpus: None, clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api.make_dataset(clip, settings=TINY)
+    tables = {k: v for k, v in quick_training().items() if k != "card"}
+    flags = [f"--set={t}.{k}={v!r}".replace("'", '"') for t in tables for k, v in tables[t].items()]
+    first, second = both("train", "clip.dataset", *flags, "-o", "m.safetensors", capsys=capsys)
+    assert (first["cached"], second["cached"]) == (False, True)
+    assert first["device"] == "cuda"
+    # Not only the request's digest: without the output, the finished run in the cache is found.
+    Path("m.safetensors").unlink()
+    again = said_json(capsys, "train", "clip.dataset", *flags, "-o", "m.safetensors", "--device", "cuda:1")
+    assert len(list(Path(".vidtrans/train").iterdir())) == 1
+    assert again["steps"] == first["steps"]
+
+
+def test_what_try_drew_on_one_gpu_is_up_to_date_for_another(
+    two_gpus: None, clip: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ("try", clip, "--model", tiny_model, "--frames", 1, "--vary", "strength=0.5", "-o", "grid.png")
+    assert [table["cached"] for table in both(*command, capsys=capsys)] == [False, True]
+
+
+def test_what_one_gpu_dreamt_is_up_to_date_for_another_which_goes_on_from_it(
+    two_gpus: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seed = write_clip(tmp_path / "seed.mp4", moving_frames(6))
+    model = make_dreamer(tmp_path / "two.safetensors", context=2)
+    command = ("dream", seed, "--model", model, "--size", "32", "-o", "d.mp4")
+    assert [table["cached"] for table in both(*command, "--frames", 4, capsys=capsys)] == [False, True]
+    said_json(capsys, *command, "--frames", 8, "--overwrite", "--device", "cuda:1")
+    assert len(list(Path(".vidtrans/dream").iterdir())) == 1
+
+
+def test_another_kind_of_device_is_another_request(
+    two_gpus: None, clip: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ("try", clip, "--model", tiny_model, "--frames", 1, "--vary", "strength=0.5", "-o", "grid.png")
+    said_json(capsys, *command, "--device", "cuda:1")
+    assert "made with other inputs" in refuse(capsys, 2, *command, "--device", "cpu")
+
+
+# What decides
+
+
+def test_no_engine_is_known_by_the_number_of_its_device(two_gpus: None) -> None:
+    generator = build_generator("unet-small", {"channels": 8, "blocks": [0, 0, 0]}, 3).eval()
+    for name in ("torch", "compile"):
+        one, other = (ENGINES.load(name)(generator, resolve_device(n), "fp32").identity for n in NAMES)
+        assert one == other
+        assert one["device"] == "cuda"
+        assert set(one) == {"engine", "torch", "precision", "device", "threads"}
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("cpu", "cpu"), ("mps", "mps"), ("cuda", "cuda"), ("cuda:0", "cuda"), ("cuda:13", "cuda")]
+)
+def test_the_kind_of_a_device_is_what_comes_before_its_number(name: str, kind: str) -> None:
+    assert machine.device_kind(name) == Context(device=name).device_kind == kind
+
+
+def test_auto_is_of_the_kind_that_torch_resolves_it_to() -> None:
+    assert machine.device_kind("auto") == resolve_device("auto").kind
+    assert machine.torch_has_cuda() == (torch.version.cuda is not None or torch.version.hip is not None)
+
+
+def test_auto_and_the_device_that_it_is_are_one_request(
+    clip: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ("try", clip, "--model", tiny_model, "--frames", 1, "--vary", "strength=0.5", "-o", "grid.png")
+    said_json(capsys, *command)
+    assert said_json(capsys, *command, "--device", resolve_device("auto").name)["cached"]
+
+
+@pytest.mark.parametrize(
+    ("visible", "count"),
+    [("", 0), ("-1", 0), ("0", 1), ("0,1", 2), ("2, 3,0", 3), ("0,-1,1", 1), ("NoDevFiles", 0), ("GPU-8932f937,1", 2)],
+)
+def test_the_gpus_are_those_that_cuda_shows(visible: str, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "torch_has_cuda", lambda: True)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert machine.cuda_devices() == count
+    monkeypatch.setattr(machine, "torch_has_cuda", lambda: False)
+    assert machine.cuda_devices() == 0  # this torch could not use them
+
+
+def test_the_gpus_are_those_that_the_driver_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(machine, "torch_has_cuda", lambda: True)
+    program = tmp_path / "nvidia-smi"
+    program.write_text("#!/bin/sh\necho 'GPU 0: NVIDIA A (UUID: GPU-1)'\necho 'GPU 1: NVIDIA A (UUID: GPU-2)'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    machine._installed_gpus.cache_clear()
+    assert machine.cuda_devices() == 2
+    program.write_text("#!/bin/sh\nexit 9\n")
+    machine._installed_gpus.cache_clear()
+    assert machine.cuda_devices() == 0
+    machine._installed_gpus.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("text", "has"),
+    [
+        ("cuda: Optional[str] = '12.8'\nhip: Optional[str] = None\n", True),
+        ("cuda: Optional[str] = None\nhip: Optional[str] = '6.3.42131'\n", True),
+        ("cuda = '11.8'\n", True),
+        ("cuda: Optional[str] = None\nhip: Optional[str] = None\n", False),
+    ],
+)
+def test_what_a_torch_was_built_for_is_read_from_its_version(
+    text: str, has: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "version.py").write_text(f"__version__ = '2.0'\n{text}")
+    spec = type("Spec", (), {"origin": str(tmp_path / "__init__.py")})
+    monkeypatch.setattr(machine, "find_spec", lambda name: spec)
+    assert machine.torch_has_cuda() is has
+    monkeypatch.setattr(machine, "find_spec", lambda name: None)
+    assert machine.torch_has_cuda() is False
+
+
+def test_a_device_is_shown_to_torch_by_its_name() -> None:
+    assert Device("cuda:1", "cuda").torch == torch.device("cuda:1")

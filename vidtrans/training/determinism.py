@@ -1,0 +1,77 @@
+"""Training steps that give the same bytes again, as far as the device has deterministic algorithms.
+
+On a CPU every operation that is used here is deterministic. On CUDA gradients that add up in no fixed order are not.
+For most of them torch has other, slower algorithms, which are taken here. Where it has none it says so in a warning,
+and the names of such operations are kept, so that a model's record tells what was not deterministic. See
+``torch.use_deterministic_algorithms``. For MPS torch promises nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.utils.deterministic
+
+from vidtrans.inference.device import Device
+
+# What torch warns of where it was asked for deterministic algorithms and has none (or, for attention, takes none).
+_WARNINGS = (
+    re.compile(r"^(\S+) does not have a deterministic implementation"),
+    re.compile(r"^(.+? [Aa]ttention) defaults to a non-deterministic algorithm"),
+    re.compile(r"not deterministic because it uses (CuBLAS)"),
+)
+
+
+def nondeterministic_operation(message: str) -> str | None:
+    """Return the operation that a warning of torch's calls not deterministic; None for any other warning."""
+    return next((found[1] for pattern in _WARNINGS if (found := pattern.search(message))), None)
+
+
+@contextmanager
+def deterministic(device: Device, operations: set[str]) -> Iterator[None]:
+    """Take deterministic algorithms on CUDA, and add the names of ``operations`` that have none.
+
+    Not for rendering: nothing there needs it, and some of the algorithms are slower without gradients, too.
+    """
+    if device.kind != "cuda":
+        yield
+        return
+    enabled, warn_only = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
+    memory: Any = torch.utils.deterministic
+    fills, always = memory.fill_uninitialized_memory, torch.is_warn_always_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    memory.fill_uninitialized_memory = False  # nothing is read before it is written
+    torch.set_warn_always(True)  # some warnings come once in a process, and a process may train several models
+    try:
+        with _collecting(operations):
+            yield
+    finally:
+        torch.set_warn_always(always)
+        memory.fill_uninitialized_memory = fills
+        torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
+
+
+@contextmanager
+def _collecting(operations: set[str]) -> Iterator[None]:
+    """Take the warnings of nondeterministic operations out of all that come; the others go on as they would."""
+    with warnings.catch_warnings():
+        show: Callable[..., Any] = warnings.showwarning
+        for pattern in _WARNINGS:
+            warnings.filterwarnings("always", message=f".*{pattern.pattern.lstrip('^')}")
+
+        def collect(message: Warning | str, *further: Any, **more: Any) -> None:
+            if operation := nondeterministic_operation(str(message)):
+                operations.add(operation)
+            else:
+                show(message, *further, **more)
+
+        warnings.showwarning = collect
+        yield
