@@ -9,11 +9,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from chain import TINY
 from clips import moving_frames, scene, write_clip
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+import vidtrans as api
+from vidtrans.data.dataset import open_dataset
 from vidtrans.flow.cuts import ANALYSIS_SHORT_SIDE, LONGEST_FLASH, REACH, CutDetector
 from vidtrans.settings import Size
 from vidtrans.video.clip import Form
@@ -181,6 +184,15 @@ def test_a_dissolve_is_no_cut(length: int, mean: float | None) -> None:
 def test_changes_of_exposure_are_no_cuts() -> None:
     still = scene(*SIZE, 3).astype(np.float32)
     assert shots_of([np.clip(still * g, 0, 255).astype(np.uint8) for g in (1, 1.05, 1.1, 1.0, 0.95)]) == [0]
+
+
+def test_next_frame_learns_no_pair_across_a_cut_in_a_dark_clip(tmp_path: Path) -> None:
+    frames = scaled(panning(14, 3, 4) + panning(12, 2, 5), 12)
+    write_clip(Path("dark.mp4"), frames, options={"crf": "20", "preset": "veryfast"})
+    every_frame = {**TINY["dataset"], "thin": False, "blur": 0, "hold_out": 0}
+    api.make_dataset("dark.mp4", pairing="next-frame", settings={"dataset": every_frame})
+    pairs = [[int(p.stem) for p in (*pair.inputs, pair.target)] for pair in open_dataset(Path("dark.dataset")).pairs]
+    assert pairs == [[n, n + 1, n + 2] for n in (*range(12), *range(14, 24))]
 
 
 # The detector itself

@@ -69,10 +69,10 @@ def test_a_slow_fade_is_compared_with_what_was_kept_not_with_the_frame_before() 
 
 
 def test_the_first_frame_of_a_shot_is_never_a_repeat() -> None:
-    frames = [np.zeros((48, 64, 3), np.uint8)] * 3 + [scene(64, 48, 1)] * 3 + [np.zeros((48, 64, 3), np.uint8)] * 3
-    survey = survey_of(frames)
-    assert survey.shots == (0, 3, 6)
-    assert survey.looks == (0, 0, 0, 3, 3, 3, 6, 6, 6)
+    black = [np.zeros((48, 64, 3), np.uint8)] * 3
+    survey = survey_of([*black, *[scene(64, 48, 1)] * 5, *black])
+    assert survey.shots == (0, 3, 8)
+    assert survey.looks == (0, 0, 0, 3, 3, 3, 3, 3, 8, 8, 8)
 
 
 def test_another_size_starts_a_shot() -> None:
