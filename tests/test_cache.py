@@ -231,7 +231,7 @@ def test_digests_are_remembered_and_a_changed_file_is_read_again(
     other.save()
     read: list[Path] = []
 
-    def watched(path: Path) -> str:
+    def watched(path: Path, *more: Any) -> str:
         read.append(path)
         return digest_file(path)
 

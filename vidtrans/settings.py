@@ -15,9 +15,11 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, TypeVar
 
 from vidtrans.errors import UsageError
+from vidtrans.files import check_ordinary
 from vidtrans.registry import unknown
 
 T = TypeVar("T")
@@ -104,6 +106,21 @@ def parse_assignment(text: str) -> tuple[str, str, Any]:
         raise UsageError(f"--set {text}", "it is not of the form table.key=value", "as in training.lr=0.0004")
     table, key, raw = match.groups()
     return table or "", key, parse_value(raw)
+
+
+def read_toml(path: Path) -> Table:
+    """Read a TOML file. Raises UsageError."""
+    import tomllib
+
+    check_ordinary(path, UsageError)
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(str(path), "no such file", "check the name") from None
+    except IsADirectoryError:
+        raise UsageError(str(path), "it is a folder", "give a file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(str(path), f"not valid TOML ({error})", "correct it") from None
 
 
 def parse_value(text: str) -> Any:

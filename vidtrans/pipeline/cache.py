@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,12 +19,13 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from vidtrans.errors import VidtransError
-from vidtrans.events import Note, Report
+from vidtrans.events import NEVER, Note, Report, Stop
 from vidtrans.files import digest_file, digest_of, folder_bytes, remove, write_bytes, write_json
 from vidtrans.pipeline.digests import Digests
 
 FOLDER = ".vidtrans"
 META = "meta.json"
+LOOK_S = 0.5  # seconds between two looks at whether to stop, while another run holds an entry
 TAG = (
     "Signature: 8a477f597d28d172789f06886806bc55\n"
     "# This folder holds what vidtrans can make again. See https://bford.info/cachedir/\n"
@@ -31,11 +33,11 @@ TAG = (
 
 
 class Cache:
-    """The cache folder. ``report`` hears of damage."""
+    """The cache folder. ``report`` hears of damage; ``stop`` is looked at where it takes long."""
 
-    def __init__(self, root: Path, report: Report) -> None:
-        self.root, self.report = root, report
-        self._digests = Digests(root)
+    def __init__(self, root: Path, report: Report, stop: Stop = NEVER) -> None:
+        self.root, self.report, self.stop = root, report, stop
+        self._digests = Digests(root, stop)
         self._told: set[str] = set()
 
     def prepare(self) -> None:
@@ -106,14 +108,14 @@ class Entry:
     def locked(self, wait_s: float = 0) -> Iterator[None]:
         """Hold the entry, waiting for it up to ``wait_s``. A killed run's lock is free.
 
-        Raises VidtransError where another run holds it.
+        Raises VidtransError where another run holds it, Interrupted.
         """
         self.cache.prepare()
-        lock = FileLock(self.folder / ".lock", timeout=wait_s)
+        lock = FileLock(self.folder / ".lock")
         try:
             while True:
                 self.folder.mkdir(parents=True, exist_ok=True)
-                lock.acquire()
+                self._acquire(lock, wait_s)
                 if (self.folder / ".lock").exists():
                     break
                 lock.release()  # the entry was deleted between opening its lock and getting it
@@ -129,6 +131,18 @@ class Entry:
             yield
         finally:
             lock.release()
+
+    def _acquire(self, lock: FileLock, wait_s: float) -> None:
+        """Raises Timeout, Interrupted."""
+        end = time.monotonic() + wait_s
+        while True:
+            left = end - time.monotonic()
+            with suppress(Timeout):
+                lock.acquire(timeout=max(0.0, min(left, LOOK_S)))
+                return
+            if left <= LOOK_S:
+                raise Timeout(lock.lock_file)
+            self.cache.stop.check()
 
     def read(self) -> dict[str, Any] | None:
         """The metadata of a complete entry; None where it is not complete, or (with a warning) damaged."""

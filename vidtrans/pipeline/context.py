@@ -53,7 +53,7 @@ class Context:
         if not 0 <= self.cache_limit_gb < float("inf"):
             raise UsageError(f"--cache-limit {self.cache_limit_gb}", "it is no size", "give a number of gigabytes")
         self.cache_dir = Path(self.cache_dir).absolute()
-        self.cache = Cache(self.cache_dir, self.report)
+        self.cache = Cache(self.cache_dir, self.report, self.stop)
 
     def note(self, text: str, level: str = "info") -> None:
         self.report(Note(text, level))
