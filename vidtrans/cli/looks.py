@@ -94,7 +94,7 @@ def compare(
     "-n",
     "--count",
     "number",
-    type=click.IntRange(0),
+    type=click.IntRange(0, 10**6),
     help="How many frames or pairs; 0: all.  [default: 24; with --pairing 3]",
 )
 @click.option(

@@ -19,7 +19,7 @@ SIGNS = {"ok": "ok   ", "note": "note ", "wrong": "WRONG"}
 @click.option("-o", "--output", type=FILE, help="The folder to make.  [default: vidtrans-demo]")
 @click.option(
     "--minutes",
-    type=click.FloatRange(0, min_open=True),
+    type=click.FloatRange(0, 1e6, min_open=True),
     help="How long it may train; a GPU needs less.  [default: 2]",
 )
 @common

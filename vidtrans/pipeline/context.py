@@ -14,6 +14,7 @@ from vidtrans.errors import MediaError, UsageError
 from vidtrans.events import Note, Progress, Report, Stop, silent
 from vidtrans.files import digest_of
 from vidtrans.flow.survey import ANALYSIS_SHORT_SIDE, VERSION, Survey, Surveyor
+from vidtrans.machine import check_device_name
 from vidtrans.pipeline.cache import FOLDER, Cache
 from vidtrans.pipeline.stages import IndexStage, media_libraries
 from vidtrans.settings import Size, Table, Time, to_table
@@ -50,6 +51,7 @@ class Context:
     told: set[tuple[str, Path]] = field(default_factory=set, repr=False)
 
     def __post_init__(self) -> None:
+        check_device_name(self.device)
         if not 0 <= self.cache_limit_gb < float("inf"):
             raise UsageError(f"--cache-limit {self.cache_limit_gb}", "it is no size", "give a number of gigabytes")
         self.cache_dir = Path(self.cache_dir).absolute()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -29,7 +30,7 @@ def cuts_for_key(cuts: str) -> str:
 
 def _file(path: Path) -> Path:
     check_ordinary(path, UsageError)
-    if not path.is_file():
+    if not os.path.isfile(path):  # also of a name that no system has: no error
         why = "there is no such file, and it is not auto or off"
         raise UsageError(f"--cuts {path}", why, "list the first frame (or time) of each shot in a file, one a line")
     return path
