@@ -1,4 +1,4 @@
-"""Numbers of thousands of digits and brackets within brackets, wherever a person or a stranger writes text: one line."""
+"""Numbers of thousands of digits and nested brackets, wherever a person or a stranger writes text: one line."""
 
 from __future__ import annotations
 
@@ -93,11 +93,12 @@ def test_a_parser_raises_nothing_else_whatever_it_reads(name: str, text: str) ->
 
 
 def check_refused_in_a_line(read: Callable[[], Any]) -> None:
+    told = None
     try:
         read()
     except VidtransError as error:
-        assert error.exit_status in (2, 3, 4)
-        assert len(str(error)) < 5000
+        told = error
+    assert told is None or (told.exit_status in (2, 3, 4) and len(str(told)) < 5000)
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
@@ -163,9 +164,9 @@ def test_a_rate_is_no_power_of_ten() -> None:
         parse_rate("30000/1001"),
         0.5,
     ]
-    for text in ("1e999999999", "1/1e9", "nan", "", "-1", "1/"):
-        with pytest.raises((ValueError, ZeroDivisionError)):
-            print(parse_rate(text) + 1 / parse_rate(text))
+    for text in ("1e999999999", "1/1e9", "nan", "", "-1", "1/", "."):
+        with pytest.raises(ValueError, match=r"rate|Invalid"):
+            parse_rate(text)
 
 
 # What a command needs to go beyond its options; a dry run where there is one.
