@@ -50,7 +50,7 @@ VIDEOS = ("", "_per_frame", "_source")
 )
 @click.option(
     "--flow",
-    type=Lazy("vidtrans.flow:FLOWS", "flow method"),
+    type=Lazy("vidtrans.flow:GREY_FLOWS", "flow method"),
     default=SCORING_FLOW,
     show_default=True,
     help="Follows the motion of the source. Take another one than the filter's, which is not known here: if OUTPUT was "
