@@ -156,7 +156,7 @@ def common(function: Callable[..., Any]) -> Callable[..., Any]:
     @_context_option("--device", help="auto, cuda, cuda:N, mps or cpu.")
     @_context_option("--seed", type=click.IntRange(0, 2**63 - 1), help="Of everything random.")
     @_context_option("--cache-dir", type=click.Path(path_type=Path), help="Where stages are kept.")
-    @_context_option("--cache-limit", type=click.FloatRange(0, 1e6), help="Gigabytes of raw outputs that are kept.")
+    @_context_option("--cache-limit", type=click.FloatRange(0, 1e6), help="Gigabytes that are kept between runs.")
     @click.option("--overwrite", is_flag=True, help="Replace an existing output.")
     @click.option("--allow-damaged", is_flag=True, help="Use what is left of a damaged video, and count what is lost.")
     @click.option("--dry-run", is_flag=True, help="Say what would be done; touch nothing.")

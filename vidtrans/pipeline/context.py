@@ -60,6 +60,10 @@ class Context:
     def note(self, text: str, level: str = "info") -> None:
         self.report(Note(text, level))
 
+    def trim_cache(self) -> None:
+        """Delete what is beyond ``cache_limit_gb``; called when a command has all that it needs of the cache."""
+        self.cache.trim(int(self.cache_limit_gb * 1e9))
+
     def warn_once(self, text: str, about: Path) -> None:
         """A warning about a source, however often the source is opened."""
         if (text, about) not in self.told:
@@ -72,7 +76,8 @@ class Clip:
     """A source with its content digest, its index, and what a first look at it showed.
 
     ``origin``: the clip that this one was made from, whose sound goes along, and ``later_s`` how much later than there
-    its times are; None where that is the clip itself. ``is_part``: it is a part of that one only.
+    its times are; None where that is the clip itself. ``is_part``: it is a part of that one only. ``hold``: what keeps
+    its file from deletion, where that lies in the cache.
     """
 
     path: Path
@@ -83,6 +88,7 @@ class Clip:
     origin: Clip | None = None
     later_s: Fraction = Fraction(0)
     is_part: bool = False
+    hold: object = field(default=None, repr=False, compare=False)
 
     @property
     def name(self) -> str:
