@@ -9,7 +9,7 @@ import click
 
 from vidtrans.cli.console import Console
 from vidtrans.cli.flags import FILE, codec_option, filter_option
-from vidtrans.cli.options import common, flags_of, model_type, preset_option, set_option, setting_option
+from vidtrans.cli.options import KEEPING, common, flags_of, model_type, preset_option, set_option, setting_option
 from vidtrans.cli.words import rendered
 from vidtrans.errors import UsageError
 from vidtrans.settings import parse_time
@@ -90,7 +90,7 @@ def seed_and_models(given: tuple[str, ...], models: tuple[str, ...]) -> tuple[st
 @filter_option
 @preset_option
 @set_option
-@common
+@common(*KEEPING, "device", "seed")
 @click.pass_context
 def dream(
     click_context: click.Context,

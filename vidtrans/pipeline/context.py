@@ -171,7 +171,7 @@ def open_clip(context: Context, path: Path, guides: Sequence[str] = ()) -> Clip:
     """
     clip = survey_clip(context, path, guides)
     damage = clip.index.findings.damage
-    if damage and not context.allow_damaged:
+    if not context.allow_damaged and damage:
         raise MediaError(str(path), f"damaged: {damage}", "repair it, or take what is left with --allow-damaged")
     for told in applied(clip.index):
         context.warn_once(f"{path.name}: {told}", path)
