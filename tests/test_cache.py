@@ -18,7 +18,7 @@ from vidtrans.errors import VidtransError
 from vidtrans.events import Note, silent
 from vidtrans.files import digest_file
 from vidtrans.pipeline import digests
-from vidtrans.pipeline.cache import Cache
+from vidtrans.pipeline.cache import HOLD, Cache
 from vidtrans.pipeline.chunk_files import ChunkStore
 from vidtrans.pipeline.digests import Digests
 from vidtrans.pipeline.stages import (
@@ -198,18 +198,58 @@ def test_a_locked_entry_is_not_entered_nor_deleted(tmp_path: Path) -> None:
     assert not entry.folder.exists()
 
 
-def test_the_least_recently_used_outputs_are_dropped_first(tmp_path: Path) -> None:
+def fill(cache: Cache, stage: str, key: str, used: int, *, finished: bool = True) -> None:
+    """An entry of 1000 bytes and more, last used at a time."""
+    entry = cache.entry(stage, key)
+    with entry.locked():
+        (entry.folder / "data").write_bytes(bytes(1000))
+        if finished:
+            entry.finish({})
+    os.utime(entry.folder / ".lock", (used, used))
+
+
+def test_what_costs_least_to_lose_goes_first_and_of_that_what_was_not_used_for_longest(tmp_path: Path) -> None:
     cache = Cache(tmp_path, silent)
-    for k in range(4):
-        entry = cache.entry("infer", f"k{k}")
-        with entry.locked():
-            (entry.folder / "data").write_bytes(bytes(1000))
-        os.utime(entry.folder / ".lock", (1000 + k, 1000 + k))
-    kept = cache.entry("train", "precious")
-    with kept.locked():
-        (kept.folder / "data").write_bytes(bytes(1000))
-    cache.trim("infer", 2500)
-    assert sorted(e.key for e in cache.entries()) == ["k2", "k3", "precious"]
+    fill(cache, "train", "stopped", 1, finished=False)
+    fill(cache, "train", "finished", 2)
+    fill(cache, "index", "i", 3)
+    fill(cache, "render", "stopped", 4, finished=False)
+    order = [("render", "old"), ("filter", "f"), ("infer", "raw"), ("dataset", "d"), ("dream", "new")]
+    for used, (stage, key) in enumerate(order, 5):
+        fill(cache, stage, key, used)
+    order += [("render", "stopped"), ("index", "i"), ("train", "finished"), ("train", "stopped")]
+    while order:
+        assert {(e.stage, e.key) for e in cache.entries()} == set(order)
+        cache.trim(sum(e.size for e in cache.entries()) - 1)
+        order.pop(0)
+    assert cache.entries() == []
+
+
+def test_what_is_in_use_stays_whatever_the_limit(tmp_path: Path) -> None:
+    cache = Cache(tmp_path, silent)
+    for key in ("locked", "held", "free"):
+        fill(cache, "infer", key, 1)
+    locked, held = cache.entry("infer", "locked"), cache.entry("infer", "held")
+    with held.locked():
+        holds = [held.hold(), held.hold()]
+    with locked.locked():
+        cache.trim(0)
+        assert {e.key for e in cache.entries()} == {"locked", "held"}
+    holds.pop().release()
+    assert not held.delete()
+    holds.pop().release()
+    assert held.delete()
+
+
+def test_a_hold_of_a_killed_process_is_free(tmp_path: Path) -> None:
+    entry = Cache(tmp_path, silent).entry("filter", "k")
+    with entry.locked():
+        (entry.folder / f"{HOLD}1-1").touch()  # what is left of one
+        hold = entry.hold()
+        assert len(list(entry.folder.glob(f"{HOLD}*"))) == 1
+    assert not entry.delete()
+    hold.release()
+    assert entry.delete()
 
 
 def settled(path: Path, data: bytes) -> Path:
@@ -231,7 +271,7 @@ def test_digests_are_remembered_and_a_changed_file_is_read_again(
     other.save()
     read: list[Path] = []
 
-    def watched(path: Path) -> str:
+    def watched(path: Path, *more: Any) -> str:
         read.append(path)
         return digest_file(path)
 

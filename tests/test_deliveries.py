@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -36,6 +37,8 @@ from test_video import number_in, numbered
 import vidtrans as api
 from vidtrans.errors import Interrupted, UsageError
 from vidtrans.events import Progress, Stop
+from vidtrans.pipeline.context import Context, open_clip
+from vidtrans.pipeline.filtered import filtered_clip
 from vidtrans.video.clip import Form
 from vidtrans.video.program import find_program
 from vidtrans.video.reader import ClipReader
@@ -422,6 +425,21 @@ def test_what_rots_in_the_cache_is_filtered_again_and_nothing_else(
     assert '"frames_encoded": 0' in told
     assert kept.read_bytes() == whole
     assert Path("a.mkv").read_bytes() == Path("b.mkv").read_bytes()
+
+
+def test_a_filtered_source_stays_while_it_is_read(program: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    context = Context()
+    clip = open_clip(context, plain("in.mp4"))
+    for _ in ("made", "found"):
+        filtered = filtered_clip(clip, "hflip", context)
+        again = filtered_clip(clip, "hflip", context)  # another render of it, at the same time
+        del filtered
+        assert said_json(capsys, "cache", "clean", "--stage", "filter")["kept"] == 1
+        assert len(list(again.frames(Form(), 1))) == again.index.num_frames
+    del again
+    gc.collect()
+    cleaned = said_json(capsys, "cache", "clean", "--stage", "filter")
+    assert (cleaned["deleted"], cleaned["kept"]) == (1, 0)
 
 
 @pytest.mark.parametrize("more", [(), ("--dry-run",)])

@@ -19,6 +19,7 @@ from shoot import Frames, lossless
 
 import vidtrans as api
 from vidtrans.events import Note, Progress, Stop
+from vidtrans.flow import FLOWS, GREY_FLOWS
 from vidtrans.metrics.motion import Motion
 from vidtrans.pipeline.context import Context, open_clip
 from vidtrans.pipeline.score_sheet import CURVES, UNSCORED, WIDTH, changes
@@ -438,3 +439,10 @@ def test_a_warning_is_told_once_though_the_plot_reads_the_clips_again(shots: dic
     note = lambda event: told.append(event.text) if isinstance(event, Note) else None  # noqa: E731
     api.evaluate("render.mkv", "longer.mkv", result="p.png", report=note)
     assert len(told) == 1
+
+
+def test_only_the_flow_methods_that_score_are_offered(capsys: pytest.CaptureFixture[str]) -> None:
+    assert set(GREY_FLOWS) == {name for name in FLOWS if FLOWS.load(name).takes == "grey"}
+    assert "raft" not in said(capsys, 0, "evaluate", "--help")
+    told = refuse(capsys, 2, "evaluate", "a.mp4", "--source", "b.mp4", "--flow", "raft")
+    assert f"choose from: {', '.join(sorted(GREY_FLOWS))}" in told

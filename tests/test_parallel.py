@@ -5,14 +5,23 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from chain import TINY
+from clips import moving_frames, write_clip
 from hypothesis import given
 from hypothesis import strategies as st
 
+import vidtrans as api
+from vidtrans.data.dataset import open_dataset
 from vidtrans.errors import UsageError
+from vidtrans.pipeline.context import Context
+from vidtrans.pipeline.recipe import make_recipe
+from vidtrans.pipeline.train_job import TrainJob
 from vidtrans.training.parallel import Team, assembled
+from vidtrans.training.settings import TrainingSettings
 
 PROGRAM = """
 import os, sys, torch
@@ -86,3 +95,23 @@ def test_half_an_environment_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RANK", raising=False)
     with pytest.raises(UsageError, match="torchrun"), assembled():
         pass
+
+
+@pytest.mark.parametrize("name", ["memory", "chains"])
+def test_what_is_kept_in_one_process_is_refused_in_several_by_its_own_name(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", moving_frames(20))
+    pairing = "next-frame" if name == "chains" else "edges"
+    api.make_dataset(clip, tmp_path / "d.dataset", pairing=pairing, settings=TINY, cache_dir=tmp_path / "cache")
+    value = {"memory": True, "chains": 0.5}[name]
+    tables = {k: TINY[k] for k in ("generator", "discriminator")} | {"training": {name: value}}
+    recipe = make_recipe(None, None, tables)
+    settings = recipe.settings("training", TrainingSettings)
+    context = Context(cache_dir=tmp_path / "cache")
+    job = TrainJob(open_dataset(tmp_path / "d.dataset"), recipe, settings, None, context)
+    monkeypatch.setattr(job, "team", SimpleNamespace(size=2, share=lambda batch: range(batch)))
+    with pytest.raises(
+        UsageError, match=rf"training\.{name}: .* — train in one process, or with --set training\.{name}="
+    ):
+        job.make_run(tmp_path, 1)

@@ -19,6 +19,14 @@ import re
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
+LONGEST = 1000  # characters of one part of a message
+
+
+def shortened(text: str, most: int = LONGEST) -> str:
+    """Return a text with its middle left out where it is longer than ``most`` characters."""
+    return text if len(text) <= most else f"{text[: most // 2]} … {text[-most // 2 :]}"
+
+
 def harmless(text: str) -> str:
     """Text of a stranger's, without what would steer the terminal that shows it."""
     return _CONTROLS.sub("�", text)
@@ -37,8 +45,9 @@ class VidtransError(Exception):
         super().__init__(what, why, remedy)
 
     def __str__(self) -> str:
-        line = f"{self.what}: {self.why}" if self.why else self.what
-        line = f"{line} — {self.remedy}" if self.remedy else line
+        what, why, remedy = (shortened(part) for part in (self.what, self.why, self.remedy))
+        line = f"{what}: {why}" if why else what
+        line = f"{line} — {remedy}" if remedy else line
         return harmless(" ".join(line.split()))
 
 

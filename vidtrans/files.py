@@ -8,10 +8,13 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+import stat
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from vidtrans.errors import MediaError, VidtransError
 
 PARTIAL = ".partial"
 # In a pattern, what stands for a picture's number: %d, or %05d with at least five digits.
@@ -38,10 +41,44 @@ def plain_name(path: Path) -> str:
     return path.stem
 
 
-def digest_file(path: Path) -> str:
-    """SHA-256 (hex) of a file's content."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def special_kind(path: Path) -> str:
+    """Return what a path is that is neither a file nor a folder, as "a pipe"; "" for these, and where nothing is."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return ""
+    kinds = ((stat.S_ISFIFO, "a pipe"), (stat.S_ISCHR, "a device"), (stat.S_ISBLK, "a device"))
+    return next((name for is_kind, name in (*kinds, (stat.S_ISSOCK, "a socket")) if is_kind(mode)), "")
+
+
+def check_ordinary(path: Path, error: type[VidtransError] = MediaError) -> None:
+    """Refuse pipes, devices and sockets as inputs: to open or read one may wait, or go on, for ever.
+
+    Raises:
+        VidtransError: of the class ``error``.
+    """
+    if kind := special_kind(path):
+        raise error(str(path), f"it is {kind}, not a file", "save its content to a file, and give that")
+
+
+def digest_file(path: Path, check: Callable[[], None] | None = None) -> str:
+    """Return the SHA-256 (hex) of a file's content. ``check`` is called often meanwhile, and may raise."""
+    sha256 = hashlib.sha256()
+    # Not blocking: what was a file a moment ago may be a pipe now.
+    with open(path, "rb", buffering=0, opener=_open_without_waiting) as stream:
+        block = memoryview(bytearray(_BLOCK_BYTES))
+        while count := stream.readinto(block):
+            sha256.update(block[:count])
+            if check:
+                check()
+    return sha256.hexdigest()
+
+
+_BLOCK_BYTES = 1 << 20
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def sync_folder(folder: Path) -> None:

@@ -12,6 +12,8 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from vidtrans.errors import UsageError
+
 
 def cores() -> int:
     """Processors that this process may use."""
@@ -72,3 +74,12 @@ def _installed_gpus() -> int:
     except (OSError, subprocess.TimeoutExpired):
         return 0
     return sum(line.startswith("GPU ") for line in listed.stdout.splitlines()) if listed.returncode == 0 else 0
+
+
+def check_device_name(name: str) -> None:
+    """Refuse what can be no device, whatever there is on this machine. Raises UsageError."""
+    if not _DEVICES.fullmatch(name):
+        raise UsageError(f"device '{name}'", "no such device", "choose auto, cuda, cuda:N, mps or cpu")
+
+
+_DEVICES = re.compile(r"auto|cpu|mps|cuda(:[0-9]{1,4})?")

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from vidtrans.errors import ModelError, UsageError
-from vidtrans.files import canonical_json, complete, naming_disk_errors
+from vidtrans.files import canonical_json, check_ordinary, complete, naming_disk_errors
 from vidtrans.flow import FLOWS
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import make_pairing
@@ -94,6 +94,7 @@ def find_model(name: str) -> Path | None:
     if name == IDENTITY:
         return None
     given = Path(name)
+    check_ordinary(given, ModelError)
     if given.is_file():
         return given
     if given.suffix == SUFFIX or len(given.parts) > 1:
@@ -152,6 +153,7 @@ def read_record(path: Path) -> ModelRecord:
 
 def _check_header(path: Path) -> None:
     """Raises ModelError for a header that no model has: reading one takes many times its size."""
+    check_ordinary(path, ModelError)
     try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")

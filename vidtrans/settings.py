@@ -15,12 +15,16 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, TypeVar
 
 from vidtrans.errors import UsageError
+from vidtrans.files import check_ordinary
 from vidtrans.registry import unknown
 
 T = TypeVar("T")
+LARGEST_INT = 2**63 - 1  # what TOML promises to hold
+_RATE = re.compile(r"[0-9]{0,12}(\.[0-9]{0,12})?(/[0-9]{1,12})?", re.ASCII)
 Table = dict[str, Any]
 
 
@@ -76,9 +80,19 @@ def _coerce(value: Any, hint: Any, name: str) -> Any:
         elif option is str and type(value) is int:
             return str(value)  # size = 256
         elif type(value) is option:
+            if option is int and abs(value) > LARGEST_INT:
+                raise UsageError(f"{name} = {_shown(value)}", "out of bounds", "choose a smaller number")
             return value
     wanted = " or ".join(getattr(o, "__name__", str(o)).replace("NoneType", '"none"') for o in options)
-    raise UsageError(f"{name} = {value!r}", f"it must be {wanted}", "see 'vidtrans preset show'")
+    raise UsageError(f"{name} = {_shown(value)}", f"it must be {wanted}", "see 'vidtrans preset show'")
+
+
+def _shown(value: Any) -> str:
+    """A value as messages show it: Python writes out no number of thousands of digits."""
+    try:
+        return repr(value)
+    except ValueError:
+        return "a number of thousands of digits"
 
 
 def _check(value: Any, checks: Mapping[str, Any], name: str) -> None:
@@ -106,14 +120,62 @@ def parse_assignment(text: str) -> tuple[str, str, Any]:
     return table or "", key, parse_value(raw)
 
 
-def parse_value(text: str) -> Any:
-    """A value as TOML writes it; what is none is text."""
+def read_toml(path: Path) -> Table:
+    """Read a TOML file. Raises UsageError."""
+    check_ordinary(path, UsageError)
+    try:
+        return _parse_toml(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(str(path), "no such file", "check the name") from None
+    except IsADirectoryError:
+        raise UsageError(str(path), "it is a folder", "give a file") from None
+    except ValueError as error:
+        raise UsageError(str(path), f"not valid TOML ({error})", "correct it") from None
+
+
+def _parse_toml(text: str) -> Table:
+    """Raises tomllib.TOMLDecodeError, and ValueError for what is TOML, but no table of settings could hold."""
     import tomllib
 
     try:
-        return tomllib.loads(f"v = {text}")["v"]
+        table = tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("its brackets are nested too deeply") from None
+    except ValueError as error:
+        if isinstance(error, tomllib.TOMLDecodeError):
+            raise
+        raise ValueError("a number in it has too many digits") from None
+    found: list[Any] = [table]
+    while found:
+        value = found.pop()
+        if isinstance(value, dict | list):
+            found += value.values() if isinstance(value, dict) else value
+        elif type(value) is int and abs(value) > LARGEST_INT:
+            raise ValueError("a number in it is too large")
+    return table
+
+
+def parse_value(text: str) -> Any:
+    """Return a value as TOML writes it; what is none is text. Raises UsageError for one that nothing could hold."""
+    import tomllib
+
+    try:
+        return _parse_toml(f"v = {text}")["v"]
     except tomllib.TOMLDecodeError:
         return text
+    except ValueError as error:
+        raise UsageError(f"the value {text}", str(error), "give a shorter one") from None
+
+
+def parse_rate(text: str) -> Fraction:
+    """Read a frame rate, as ``24``, ``23.976`` or ``30000/1001``. Raises ValueError, ZeroDivisionError.
+
+    Not any Fraction: one to the power of a billion takes all memory.
+    """
+    if not _RATE.fullmatch(text):
+        raise ValueError("it is no frame rate")
+    number, _, divisor = text.partition("/")
+    return Fraction(number) / Fraction(divisor or 1)
 
 
 @dataclass(frozen=True)
@@ -127,9 +189,14 @@ class Time:
         return f"{self.frame}" if self.frame is not None else f"{float(self.seconds or 0)!r}s"
 
 
+LONGEST_TIME = 40  # characters
+
+
 def parse_time(text: str) -> Time:
     """Read ``HH:MM:SS.mmm`` (or ``MM:SS``), ``12.5s`` or a frame number. Raises UsageError."""
     text = text.strip()
+    if len(text) > LONGEST_TIME:
+        raise UsageError(f"time '{text}'", "it is too long", "use HH:MM:SS.mmm, 12.5s or a frame number from 0")
     if re.fullmatch(r"\d+", text, re.ASCII):
         return Time(frame=int(text))
     if match := re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+)s", text, re.ASCII):

@@ -18,13 +18,19 @@ NAMED = 5  # failed clips that are named in a line
 def batch_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of a batch; the command gets ``batch``, its ``Options``."""
 
-    @click.option("--jobs", type=click.IntRange(1), help="Clips at a time, of several.  [default: one on each device]")
+    @click.option(
+        "--jobs", type=click.IntRange(1, 1024), help="Clips at a time, of several.  [default: one on each device]"
+    )
     @click.option("--shard", metavar="I/N", default="", help="Only the I-th of N parts of the clips, for job arrays.")
     @click.option("--retry-failed", "retry", is_flag=True, help="Only the clips that failed the last time.")
     @click.option("--halt-on-error", "halt", is_flag=True, help="Begin no further clip when one has failed.")
     @wraps(function)
     def wrapped(*args: Any, jobs: int | None, shard: str, retry: bool, halt: bool, **kwargs: Any) -> Any:
         from vidtrans.pipeline.batch import Options
+        from vidtrans.pipeline.batch_plan import parse_shard
+
+        if shard:
+            parse_shard(shard)  # also where there is one clip, which reads it not
 
         return function(*args, batch=Options(jobs, shard, halt, retry), **kwargs)
 

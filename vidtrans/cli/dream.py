@@ -9,7 +9,7 @@ import click
 
 from vidtrans.cli.console import Console
 from vidtrans.cli.flags import FILE, codec_option, filter_option
-from vidtrans.cli.options import common, flags_of, model_type, preset_option, set_option, setting_option
+from vidtrans.cli.options import KEEPING, common, flags_of, model_type, preset_option, set_option, setting_option
 from vidtrans.cli.words import rendered
 from vidtrans.errors import UsageError
 from vidtrans.settings import parse_time
@@ -49,7 +49,7 @@ def seed_and_models(given: tuple[str, ...], models: tuple[str, ...]) -> tuple[st
     type=model_type,
     help="A model that predicts frames; several come in turn. A shell's *.safetensors is several.",
 )
-@click.option("--frames", required=True, type=click.IntRange(1), help="How many frames to dream.")
+@click.option("--frames", required=True, type=click.IntRange(1, 10**8), help="How many frames to dream.")
 @click.option("-o", "--output", type=FILE, help="The result.  [default: SEED.MODEL.dream.mp4]")
 @click.option("--start", metavar="TIME", help="Where in a video the seed is.")
 @setting_option("--size", "rendering", "size", "Working size: short side, WxH, trained, or source.")
@@ -90,7 +90,7 @@ def seed_and_models(given: tuple[str, ...], models: tuple[str, ...]) -> tuple[st
 @filter_option
 @preset_option
 @set_option
-@common
+@common(*KEEPING, "device", "seed")
 @click.pass_context
 def dream(
     click_context: click.Context,

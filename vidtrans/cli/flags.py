@@ -75,7 +75,7 @@ steps_option = setting_option(
     "--steps", "training", "steps", "Updates; raise it later to go on.", type=click.IntRange(1)
 )
 minutes_option = click.option(
-    "--minutes", type=click.FloatRange(0, min_open=True), help="Instead of --steps: as many as fit, measured once."
+    "--minutes", type=click.FloatRange(0, 1e6, min_open=True), help="Instead of --steps: as many as fit, measured once."
 )
 ablate_option = click.option(
     "--ablate",

@@ -19,7 +19,7 @@ CUTS_SHOWN = 12
 
 @click.command("probe")
 @click.argument("video", type=FILE)
-@common
+@common("cache_dir", "dry_run")
 def probe(video: Path, context: Any, console: Console) -> None:
     """What a clip holds: frames, times, cuts, tracks, colours, and what is unusual about it."""
     from vidtrans.pipeline.probe import probe as look

@@ -9,7 +9,7 @@ import click
 
 from vidtrans.cli.console import Console
 from vidtrans.cli.flags import FILE, Lazy
-from vidtrans.cli.options import common, flags_of, model_type, preset_option, set_option
+from vidtrans.cli.options import MAKING, common, flags_of, model_type, preset_option, set_option
 from vidtrans.cli.words import count, timing
 from vidtrans.settings import parse_time
 
@@ -36,7 +36,7 @@ from vidtrans.settings import parse_time
 @click.option("--at", multiple=True, metavar="TIME", help="These moments instead; may be repeated.")
 @preset_option
 @set_option
-@common
+@common(*MAKING, "device")
 @click.pass_context
 def try_out(
     click_context: click.Context,
@@ -68,7 +68,7 @@ def try_out(
 @click.option("--input", "input_of", metavar="MODEL", type=model_type, help="Also show what this model sees of A.")
 @click.option("--columns", type=click.IntRange(1, 12), help="Clips in a row.  [default: up to 3]")
 @click.option("--frames", "number", type=click.IntRange(1, 100), help="Of a .png: how many.  [default: 4]")
-@common
+@common(*MAKING)
 def compare(
     clips: tuple[Path, ...],
     output: Path | None,
@@ -94,7 +94,7 @@ def compare(
     "-n",
     "--count",
     "number",
-    type=click.IntRange(0),
+    type=click.IntRange(0, 10**6),
     help="How many frames or pairs; 0: all.  [default: 24; with --pairing 3]",
 )
 @click.option(
@@ -104,7 +104,7 @@ def compare(
     type=Lazy("vidtrans.pairing:PAIRINGS", "pairing"),
     help="Show what it would make of the frames; may be repeated.",
 )
-@common
+@common(*MAKING)
 def sheet(
     source: Path,
     output: Path | None,

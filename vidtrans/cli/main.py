@@ -14,7 +14,7 @@ import click
 
 from vidtrans import __version__
 from vidtrans.cli.console import Console
-from vidtrans.errors import in_words
+from vidtrans.errors import in_words, shortened
 from vidtrans.launcher import in_a_team
 
 # Name → module:function and the line that --help shows; a command's module loads when it is used.
@@ -125,9 +125,9 @@ def _tell(error: BaseException) -> tuple[str, int] | None:
     """The line and the exit status of an error; None for a bug."""
     if isinstance(error, click.UsageError):
         where = f" (see '{error.ctx.command_path} --help')" if error.ctx else ""
-        return error.format_message() + where, 2
+        return shortened(error.format_message()) + where, 2
     if isinstance(error, click.Abort | KeyboardInterrupt):
         return "stopped", 130
     if isinstance(error, click.ClickException):
-        return error.format_message(), 2
+        return shortened(error.format_message()), 2
     return in_words(error)

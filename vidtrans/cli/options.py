@@ -7,7 +7,7 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import wraps
 from pathlib import Path
@@ -150,35 +150,47 @@ def _context_option(flag: str, *, help: str, type: Any = None) -> Callable[..., 
     return click.option(flag, *name, cls=ContextOption, default=None, envvar=variable, type=type, help=help)
 
 
-def common(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that every long command has; the command gets ``context``, a ``Context``."""
+# The options for fields of the Context, by the fields' names. A command has those that it reads.
+_OF_CONTEXT: dict[str, Callable[..., Any]] = {
+    "device": _context_option("--device", help="auto, cuda, cuda:N, mps or cpu."),
+    "seed": _context_option("--seed", type=click.IntRange(0, 2**63 - 1), help="Of everything random."),
+    "cache_dir": _context_option("--cache-dir", type=click.Path(path_type=Path), help="Where stages are kept."),
+    "cache_limit_gb": _context_option(
+        "--cache-limit", type=click.FloatRange(0, 1e6), help="Gigabytes that are kept between runs."
+    ),
+    "overwrite": click.option("--overwrite", is_flag=True, help="Replace an existing output."),
+    "allow_damaged": click.option(
+        "--allow-damaged", is_flag=True, help="Use what is left of a damaged video, and count what is lost."
+    ),
+    "dry_run": click.option("--dry-run", is_flag=True, help="Say what would be done; touch nothing."),
+}
+READING = ("cache_dir", "allow_damaged", "dry_run")  # of what reads clips
+MAKING = (*READING, "overwrite")  # of what writes results too
+KEEPING = (*MAKING, "cache_limit_gb")  # of what keeps more than a little in the cache
 
-    @_context_option("--device", help="auto, cuda, cuda:N, mps or cpu.")
-    @_context_option("--seed", type=click.IntRange(0, 2**63 - 1), help="Of everything random.")
-    @_context_option("--cache-dir", type=click.Path(path_type=Path), help="Where stages are kept.")
-    @_context_option("--cache-limit", type=click.FloatRange(0, 1e6), help="Gigabytes of raw outputs that are kept.")
-    @click.option("--overwrite", is_flag=True, help="Replace an existing output.")
-    @click.option("--allow-damaged", is_flag=True, help="Use what is left of a damaged video, and count what is lost.")
-    @click.option("--dry-run", is_flag=True, help="Say what would be done; touch nothing.")
-    @console_options
+
+def common(*read: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add the options that a long command reads, by their fields in ``Context``; the command gets ``context``."""
+
+    def add(function: Callable[..., Any]) -> Callable[..., Any]:
+        made = console_options(_with_context(function, read))
+        for name in reversed([name for name in _OF_CONTEXT if name in read]):
+            made = _OF_CONTEXT[name](made)
+        return made
+
+    return add
+
+
+def _with_context(function: Callable[..., Any], read: Sequence[str]) -> Callable[..., Any]:
     @wraps(function)
-    def wrapped(
-        *args: Any, overwrite: bool, allow_damaged: bool, dry_run: bool, console: Console, **kwargs: Any
-    ) -> Any:
+    def wrapped(*args: Any, console: Console, **kwargs: Any) -> Any:
         from vidtrans.events import Stop
         from vidtrans.pipeline.context import Context
 
         stop = Stop()
         _stop_on_signals(stop)
-        given = {k: kwargs.pop(k) for k in ("device", "seed", "cache_dir", "cache_limit_gb")}
-        context = Context(
-            overwrite=overwrite,
-            allow_damaged=allow_damaged,
-            dry_run=dry_run,
-            report=console.report,
-            stop=stop,
-            **{k: v for k, v in given.items() if v is not None},
-        )
+        given = {name: value for name in read if (value := kwargs.pop(name)) is not None}
+        context = Context(report=console.report, stop=stop, **given)
         for name in _unknown_variables(click.get_current_context()):
             context.note(f"the variable {name} is none of this command's; it changes nothing", "warning")
         try:
@@ -187,7 +199,7 @@ def common(function: Callable[..., Any]) -> Callable[..., Any]:
             error.remedy = f"to go on: {shlex.join(['vidtrans', *sys.argv[1:]])}"
             raise
         finally:
-            if not dry_run:
+            if not context.dry_run:
                 context.cache.save_digests()
 
     return wrapped

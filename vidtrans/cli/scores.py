@@ -11,7 +11,7 @@ import click
 from vidtrans.cli.batch import batch_options, show_batch
 from vidtrans.cli.console import Console
 from vidtrans.cli.flags import FILE, Lazy
-from vidtrans.cli.options import common
+from vidtrans.cli.options import KEEPING, common
 from vidtrans.cli.words import count, timing
 from vidtrans.metrics import SCORING_FLOW, SHORT_SIDE
 from vidtrans.settings import parse_time
@@ -50,7 +50,7 @@ VIDEOS = ("", "_per_frame", "_source")
 )
 @click.option(
     "--flow",
-    type=Lazy("vidtrans.flow:FLOWS", "flow method"),
+    type=Lazy("vidtrans.flow:GREY_FLOWS", "flow method"),
     default=SCORING_FLOW,
     show_default=True,
     help="Follows the motion of the source. Take another one than the filter's, which is not known here: if OUTPUT was "
@@ -65,7 +65,7 @@ VIDEOS = ("", "_per_frame", "_source")
     "For several: a folder of plots.",
 )
 @batch_options
-@common
+@common(*KEEPING)
 def evaluate(
     outputs: tuple[Path, ...],
     source: Path,

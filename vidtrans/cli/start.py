@@ -19,10 +19,10 @@ SIGNS = {"ok": "ok   ", "note": "note ", "wrong": "WRONG"}
 @click.option("-o", "--output", type=FILE, help="The folder to make.  [default: vidtrans-demo]")
 @click.option(
     "--minutes",
-    type=click.FloatRange(0, min_open=True),
+    type=click.FloatRange(0, 1e6, min_open=True),
     help="How long it may train; a GPU needs less.  [default: 2]",
 )
-@common
+@common("device", "seed", "cache_dir", "cache_limit_gb", "overwrite", "dry_run")
 def demo(output: Path | None, minutes: float | None, context: Any, console: Console) -> None:
     """See a result: a flower is learned and painted again, from nothing but its lines. Needs no file of yours."""
     from vidtrans.pipeline.demo import MINUTES
@@ -82,7 +82,7 @@ def doctor(console: Console) -> int:
 )
 @click.option("--frames", type=click.IntRange(2, 1000), default=16, show_default=True, help="Of each measurement.")
 @click.option("--all", "slow", is_flag=True, help="Engines that take long to start, too: compile.")
-@common
+@common("device", "dry_run")
 def bench(model: str, size: int, frames: int, slow: bool, context: Any, console: Console) -> None:
     """How many frames a second each step of a render makes here, which is the slowest, and what auto takes.
 

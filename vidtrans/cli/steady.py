@@ -10,7 +10,7 @@ import click
 from vidtrans.cli.batch import batch_options, show_batch
 from vidtrans.cli.console import Console
 from vidtrans.cli.flags import FILE, codec_option, cuts_option, filter_option, temporal_option
-from vidtrans.cli.options import common, flags_of, preset_option, set_option
+from vidtrans.cli.options import KEEPING, common, flags_of, preset_option, set_option
 from vidtrans.cli.words import rendered
 from vidtrans.settings import parse_time
 
@@ -46,7 +46,7 @@ from vidtrans.settings import parse_time
 @batch_options
 @preset_option
 @set_option
-@common
+@common(*KEEPING, "device")
 @click.pass_context
 def steady(
     click_context: click.Context,

@@ -32,7 +32,16 @@ from vidtrans.cli.flags import (
     target_option,
     temporal_option,
 )
-from vidtrans.cli.options import common, flags_of, model_type, preset_option, refuse_both, set_option, setting_option
+from vidtrans.cli.options import (
+    KEEPING,
+    common,
+    flags_of,
+    model_type,
+    preset_option,
+    refuse_both,
+    set_option,
+    setting_option,
+)
 from vidtrans.cli.words import costs, count, rendered, timing, typed, what_next
 from vidtrans.errors import UsageError
 from vidtrans.settings import parse_time
@@ -61,7 +70,7 @@ def _span(start: str | None, end: str | None) -> dict[str, Any]:
 @click.option("--restore", is_flag=True, help="Bring back pictures that were deleted from the dataset.")
 @batch_options
 @set_option
-@common
+@common(*KEEPING)
 @click.pass_context
 def make_dataset(
     click_context: click.Context,
@@ -124,7 +133,7 @@ def make_dataset(
 @click.option("--from", "start_from", metavar="MODEL", type=model_type, help="Start from a model's weights.")
 @click.option("--fresh", is_flag=True, help="Start from nothing, whatever was trained before.")
 @set_option
-@common
+@common("device", "seed", "cache_dir", "cache_limit_gb", "overwrite", "dry_run")
 @click.pass_context
 def train(
     click_context: click.Context,
@@ -207,7 +216,7 @@ def train(
 @batch_options
 @preset_option
 @set_option
-@common
+@common(*KEEPING, "device")
 @click.pass_context
 def stylize(
     click_context: click.Context,
@@ -283,7 +292,7 @@ def stylize(
 @codec_option
 @batch_options
 @set_option
-@common
+@common(*KEEPING, "device", "seed")
 @click.pass_context
 def run(
     click_context: click.Context,

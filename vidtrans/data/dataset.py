@@ -22,7 +22,7 @@ from vidtrans.errors import MediaError, UsageError
 from vidtrans.files import write_json
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import Pairing, make_pairing
-from vidtrans.settings import Table, setting, to_table
+from vidtrans.settings import Table, parse_rate, setting, to_table
 from vidtrans.video.picture import picture_size
 
 FORMAT = 1
@@ -168,6 +168,8 @@ def open_dataset(folder: Path) -> Dataset:
         for name in (n for r in records for n in r.names):
             if Path(name).is_absolute() or ".." in Path(name).parts:
                 raise ValueError(f"'{name}' leads out of the folder")
+        for source in value["sources"]:
+            parse_rate(source.get("rate", "25"))
         opened = Dataset(
             folder=folder,
             key=value["key"],
@@ -179,7 +181,7 @@ def open_dataset(folder: Path) -> Dataset:
             records=records,
         )
         opened.pairing  # noqa: B018  (an unknown pairing or setting is damage too)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, UsageError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError, RecursionError, UsageError) as error:
         raise MediaError(str(index), f"damaged ({error})", "make the dataset again with --overwrite") from None
     present = set(opened.files())
     missing = sum(n not in present for n in opened.names())

@@ -15,17 +15,17 @@ from __future__ import annotations
 
 from vidtrans.registry import Entry, Registry
 
-FLOWS = Registry(
-    "flow method",
-    {
-        "dis": Entry("vidtrans.flow.dis:DISMedium", "dense inverse search, refined at full size: the default"),
-        "dis-fast": Entry("vidtrans.flow.dis:DISFast", "dense inverse search, fast: a fifth of the time, less exact"),
-        "dis-fine": Entry(
-            "vidtrans.flow.dis:DISFine", "dense inverse search at full size: three times the time, finer"
-        ),
-        "farneback": Entry("vidtrans.flow.farneback:Farneback", "polynomial expansion: smooth, for small motion"),
-        "brox": Entry("vidtrans.flow.brox:Brox", "variational, no patches: slow; to score what used another"),
-        "raft": Entry("vidtrans.flow.raft:Raft", "RAFT, a network made for GPUs; needs torchvision and its weights"),
-        "raft-small": Entry("vidtrans.flow.raft:RaftSmall", "the small RAFT; needs torchvision and its weights"),
-    },
-)
+# Those that take grey pictures, and those that take colours.
+_GREY = {
+    "dis": Entry("vidtrans.flow.dis:DISMedium", "dense inverse search, refined at full size: the default"),
+    "dis-fast": Entry("vidtrans.flow.dis:DISFast", "dense inverse search, fast: a fifth of the time, less exact"),
+    "dis-fine": Entry("vidtrans.flow.dis:DISFine", "dense inverse search at full size: three times the time, finer"),
+    "farneback": Entry("vidtrans.flow.farneback:Farneback", "polynomial expansion: smooth, for small motion"),
+    "brox": Entry("vidtrans.flow.brox:Brox", "variational, no patches: slow; to score what used another"),
+}
+_COLOUR = {
+    "raft": Entry("vidtrans.flow.raft:Raft", "RAFT, a network made for GPUs; needs torchvision and its weights"),
+    "raft-small": Entry("vidtrans.flow.raft:RaftSmall", "the small RAFT; needs torchvision and its weights"),
+}
+FLOWS = Registry("flow method", _GREY | _COLOUR)
+GREY_FLOWS = Registry("flow method", _GREY)

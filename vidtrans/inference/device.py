@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 
-from vidtrans.errors import DeviceError, UsageError
+from vidtrans.errors import DeviceError
+from vidtrans.machine import check_device_name
 
 Precision = Literal["fp32", "bf16"]
 
@@ -28,8 +28,7 @@ class Device:
 
 def resolve_device(name: str) -> Device:
     """``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``. Raises UsageError, or DeviceError where it is absent."""
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name):
-        raise UsageError(f"device '{name}'", "no such device", "choose auto, cuda, cuda:N, mps or cpu")
+    check_device_name(name)
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     kind = name.partition(":")[0]

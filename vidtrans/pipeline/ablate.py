@@ -218,26 +218,20 @@ def skips(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]:
     ]
 
 
-OTHERS: Table = {
-    "l2": 0.0,
-    "feature_matching": 0.0,
-    "perceptual": 0.0,
-    "detail": 0.0,
-    "temporal_gan": 0.0,
-    "rebalance": False,
-}
-
-
 def _terms(recipe: Recipe, *, l1: bool, gan: bool, conditional: bool = True) -> dict[str, Table]:
     """[training] with these losses and no other, weighed as the recipe does; what it leaves out, as the paper does."""
     own, paper = recipe.settings("training", TrainingSettings), TrainingSettings()
     weights = {"l1": (own.l1 or paper.l1) if l1 else 0.0, "gan": (own.gan or paper.gan) if gan else 0.0}
-    return {"training": {**weights, "conditional": conditional, **OTHERS}}
+    return {"training": {**_others(own), **weights, "conditional": conditional}}
+
+
+def _others(own: TrainingSettings) -> Table:
+    """What turns off all that the settings do to the loss besides L1 and GAN."""
+    return {name: 0.0 for name in own.loss_weights if name not in ("l1", "gan")} | own.loss_changes
 
 
 def _say_left_out(recipe: Recipe, context: Context) -> None:
-    own = recipe.settings("training", TrainingSettings)
-    if on := [name for name in OTHERS if getattr(own, name)]:
+    if on := _others(recipe.settings("training", TrainingSettings)):
         context.note(f"what the recipe has besides L1 and GAN is left out: {', '.join(on)}")
 
 

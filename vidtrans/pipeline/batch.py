@@ -70,7 +70,8 @@ def run_batch(
     finally:
         if not context.dry_run:
             summary.save(outcomes)
-            context.cache.trim("infer", int(context.cache_limit_gb * 1e9))
+    if not context.dry_run:
+        context.trim_cache()
     return outcomes, summary.path
 
 
@@ -80,7 +81,7 @@ def run_spread(item: Item, function: str, options: Options, context: Context, di
     Run(outcomes, function, context, jobs=options.jobs, halt=True, dividing=dividing).work()
     if outcomes[0].state == "failed":
         raise Failed(outcomes[0].error, outcomes[0].exit_status)
-    context.cache.trim("infer", int(context.cache_limit_gb * 1e9))
+    context.trim_cache()
     return outcomes[0].table
 
 

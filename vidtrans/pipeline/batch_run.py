@@ -276,7 +276,7 @@ class Run:
             self.keep(self.outcomes)
         if now - self._trimmed >= TRIM_S:
             self._trimmed = now
-            self.context.cache.trim("infer", int(self.context.cache_limit_gb * 1e9))
+            self.context.trim_cache()
 
     def _progress(self, elapsed: float) -> Batch:
         tasks: Sequence[_Task] = list(self._at_work.values())

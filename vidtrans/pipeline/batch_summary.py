@@ -55,7 +55,7 @@ class Summary:
         try:
             rows = json.loads(self.path.read_text(encoding="utf-8"))["items"]
             return {Path(row["source"]).resolve() for row in rows if row["state"] == "failed"}
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             why = "there is no summary of an earlier run"
             raise UsageError(f"--retry-failed: {self.path}", why, "leave it out") from None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,12 +19,14 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from vidtrans.errors import VidtransError
-from vidtrans.events import Note, Report
+from vidtrans.events import NEVER, Note, Report, Stop
 from vidtrans.files import digest_file, digest_of, folder_bytes, remove, write_bytes, write_json
 from vidtrans.pipeline.digests import Digests
 
 FOLDER = ".vidtrans"
 META = "meta.json"
+HOLD = ".lock-held-"  # begins the names of the locks of those who read an entry
+LOOK_S = 0.5  # seconds between two looks at whether to stop, while another run holds an entry
 TAG = (
     "Signature: 8a477f597d28d172789f06886806bc55\n"
     "# This folder holds what vidtrans can make again. See https://bford.info/cachedir/\n"
@@ -31,11 +34,11 @@ TAG = (
 
 
 class Cache:
-    """The cache folder. ``report`` hears of damage."""
+    """The cache folder. ``report`` hears of damage; ``stop`` is looked at where it takes long."""
 
-    def __init__(self, root: Path, report: Report) -> None:
-        self.root, self.report = root, report
-        self._digests = Digests(root)
+    def __init__(self, root: Path, report: Report, stop: Stop = NEVER) -> None:
+        self.root, self.report, self.stop = root, report, stop
+        self._digests = Digests(root, stop)
         self._told: set[str] = set()
 
     def prepare(self) -> None:
@@ -65,9 +68,11 @@ class Cache:
         """Write what was remembered; losing it costs time, never correctness."""
         self._digests.save()
 
-    def trim(self, stage: str, limit_bytes: int) -> None:
-        """Delete the least recently used entries of a stage until it fits; those in use stay."""
-        entries = [e for e in self.entries() if e.stage == stage]
+    def trim(self, limit_bytes: int) -> None:
+        """Delete entries until all of them fit, those that cost least to lose first, and of these the least recently
+        used; those in use stay.
+        """
+        entries = sorted(self.entries(), key=_worth)
         sizes = {e.folder: e.size for e in entries}
         excess = sum(sizes.values()) - limit_bytes
         for entry in entries:
@@ -75,6 +80,16 @@ class Cache:
                 break
             if entry.delete():
                 excess -= sizes[entry.folder]
+
+
+def _worth(entry: Entry) -> int:
+    """The rank in which entries are deleted: what only saves time, what is unfinished, and what was learned."""
+    unfinished = not (entry.folder / META).is_file()
+    if entry.stage == "train":
+        return 4 if unfinished else 3  # a stopped run goes on from it, and a finished one with more steps
+    if entry.stage == "index":
+        return 2  # small, and it costs the reading of a clip
+    return 1 if unfinished else 0
 
 
 @dataclass(frozen=True)
@@ -106,14 +121,14 @@ class Entry:
     def locked(self, wait_s: float = 0) -> Iterator[None]:
         """Hold the entry, waiting for it up to ``wait_s``. A killed run's lock is free.
 
-        Raises VidtransError where another run holds it.
+        Raises VidtransError where another run holds it, Interrupted.
         """
         self.cache.prepare()
-        lock = FileLock(self.folder / ".lock", timeout=wait_s)
+        lock = FileLock(self.folder / ".lock")
         try:
             while True:
                 self.folder.mkdir(parents=True, exist_ok=True)
-                lock.acquire()
+                self._acquire(lock, wait_s)
                 if (self.folder / ".lock").exists():
                     break
                 lock.release()  # the entry was deleted between opening its lock and getting it
@@ -129,6 +144,32 @@ class Entry:
             yield
         finally:
             lock.release()
+
+    def hold(self) -> FileLock:
+        """Keep the entry from deletion for as long as what is returned lives; others may read it at the same time.
+
+        Call it while the entry is locked. A killed run's hold is free.
+        """
+        for path in self._holds():
+            _is_free(path)  # else they would pile up
+        hold = FileLock(self.folder / f"{HOLD}{os.getpid()}-{time.monotonic_ns()}")
+        hold.acquire()
+        return hold
+
+    def _holds(self) -> list[Path]:
+        return sorted(self.folder.glob(f"{HOLD}*"))
+
+    def _acquire(self, lock: FileLock, wait_s: float) -> None:
+        """Raises Timeout, Interrupted."""
+        end = time.monotonic() + wait_s
+        while True:
+            left = end - time.monotonic()
+            with suppress(Timeout):
+                lock.acquire(timeout=max(0.0, min(left, LOOK_S)))
+                return
+            if left <= LOOK_S:
+                raise Timeout(lock.lock_file)
+            self.cache.stop.check()
 
     def read(self) -> dict[str, Any] | None:
         """The metadata of a complete entry; None where it is not complete, or (with a warning) damaged."""
@@ -164,7 +205,7 @@ class Entry:
     def clear(self) -> None:
         """Empty the entry; call it while it is locked."""
         for child in self.folder.iterdir():
-            if child.name != ".lock":
+            if not child.name.startswith(".lock"):
                 remove(child)
 
     def delete(self) -> bool:
@@ -172,6 +213,8 @@ class Entry:
         doomed = self.folder.with_name(f".{self.key}.{os.getpid()}.deleted")
         try:
             with self.locked():
+                if not all(map(_is_free, self._holds())):
+                    return False
                 try:
                     os.replace(self.folder, doomed)
                 except OSError:  # on a full disk even a new name may be too much, and this is what makes room
@@ -181,3 +224,16 @@ class Entry:
             return False
         remove(doomed)
         return True
+
+
+def _is_free(hold: Path) -> bool:
+    """Whether nobody has this hold any more; then it is removed."""
+    lock = FileLock(hold)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return False
+    with suppress(OSError):
+        hold.unlink()
+    lock.release()
+    return True

@@ -14,7 +14,7 @@ from vidtrans.errors import MediaError, UsageError
 from vidtrans.events import Note, Progress, Report, Stop, silent
 from vidtrans.files import digest_of
 from vidtrans.flow.survey import ANALYSIS_SHORT_SIDE, VERSION, Survey, Surveyor
-from vidtrans.machine import device_kind
+from vidtrans.machine import check_device_name, device_kind
 from vidtrans.pipeline.cache import FOLDER, Cache
 from vidtrans.pipeline.stages import IndexStage, media_libraries
 from vidtrans.settings import Size, Table, Time, to_table
@@ -51,10 +51,11 @@ class Context:
     told: set[tuple[str, Path]] = field(default_factory=set, repr=False)
 
     def __post_init__(self) -> None:
+        check_device_name(self.device)
         if not 0 <= self.cache_limit_gb < float("inf"):
             raise UsageError(f"--cache-limit {self.cache_limit_gb}", "it is no size", "give a number of gigabytes")
         self.cache_dir = Path(self.cache_dir).absolute()
-        self.cache = Cache(self.cache_dir, self.report)
+        self.cache = Cache(self.cache_dir, self.report, self.stop)
 
     @property
     def device_kind(self) -> str:
@@ -63,6 +64,10 @@ class Context:
 
     def note(self, text: str, level: str = "info") -> None:
         self.report(Note(text, level))
+
+    def trim_cache(self) -> None:
+        """Delete what is beyond ``cache_limit_gb``; called when a command has all that it needs of the cache."""
+        self.cache.trim(int(self.cache_limit_gb * 1e9))
 
     def warn_once(self, text: str, about: Path) -> None:
         """A warning about a source, however often the source is opened."""
@@ -76,7 +81,8 @@ class Clip:
     """A source with its content digest, its index, and what a first look at it showed.
 
     ``origin``: the clip that this one was made from, whose sound goes along, and ``later_s`` how much later than there
-    its times are; None where that is the clip itself. ``is_part``: it is a part of that one only.
+    its times are; None where that is the clip itself. ``is_part``: it is a part of that one only. ``hold``: what keeps
+    its file from deletion, where that lies in the cache.
     """
 
     path: Path
@@ -87,6 +93,7 @@ class Clip:
     origin: Clip | None = None
     later_s: Fraction = Fraction(0)
     is_part: bool = False
+    hold: object = field(default=None, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -169,7 +176,7 @@ def open_clip(context: Context, path: Path, guides: Sequence[str] = ()) -> Clip:
     """
     clip = survey_clip(context, path, guides)
     damage = clip.index.findings.damage
-    if damage and not context.allow_damaged:
+    if not context.allow_damaged and damage:
         raise MediaError(str(path), f"damaged: {damage}", "repair it, or take what is left with --allow-damaged")
     for told in applied(clip.index):
         context.warn_once(f"{path.name}: {told}", path)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 from vidtrans.errors import UsageError
-from vidtrans.files import digest_file
+from vidtrans.files import check_ordinary, digest_file
 from vidtrans.pipeline.context import Clip
 from vidtrans.settings import Time, parse_time
 
@@ -28,7 +29,8 @@ def cuts_for_key(cuts: str) -> str:
 
 
 def _file(path: Path) -> Path:
-    if not path.is_file():
+    check_ordinary(path, UsageError)
+    if not os.path.isfile(path):  # also of a name that no system has: no error
         why = "there is no such file, and it is not auto or off"
         raise UsageError(f"--cuts {path}", why, "list the first frame (or time) of each shot in a file, one a line")
     return path

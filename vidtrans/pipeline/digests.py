@@ -9,7 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from vidtrans.files import digest_file, digest_of, write_bytes
+from vidtrans.events import NEVER, Stop
+from vidtrans.files import check_ordinary, digest_file, digest_of, write_bytes
 
 NAME = "digests.jsonl"
 # A file that changed this recently may change again within its own timestamp's resolution.
@@ -21,22 +22,24 @@ class Digests:
     """SHA-256 of files' content by their size, modification time and inode.
 
     Lines are appended to a file in ``root``, so that several runs may do so at once. A line that is damaged, which its
-    own digest shows, is as if it had never been; to lose one costs time, never correctness.
+    own digest shows, is as if it had never been; to lose one costs time, never correctness. ``stop``: looked at while
+    a file is read, however large it is.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.path = root / NAME
+    def __init__(self, root: Path, stop: Stop = NEVER) -> None:
+        self.path, self._stop = root / NAME, stop
         self._known: dict[str, list[Any]] | None = None
         self._new: list[str] = []
 
     def of(self, path: Path) -> str:
-        """Raises OSError where it cannot be read."""
+        """Raises OSError where it cannot be read, MediaError where it is no file, Interrupted."""
+        check_ordinary(path)
         stat = path.stat()
         stamp = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
         name, known = str(path.resolve()), self._held()
         if (held := known.get(name)) and held[:3] == stamp:
             return str(held[3])
-        digest = digest_file(path)
+        digest = digest_file(path, self._stop.check)
         if time.time_ns() - stat.st_mtime_ns > SETTLED_NS:
             known[name] = [*stamp, digest]
             self._new.append(_line(name, known[name]))

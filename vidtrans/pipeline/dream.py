@@ -98,7 +98,9 @@ def dream(
     job = _job(wish, looks, place, context)
     if context.dry_run:
         return order.forecast(job)
-    return order.told(job.render(place.output, request), cached=False)
+    result = job.render(place.output, request)
+    context.trim_cache()
+    return order.told(result, cached=False)
 
 
 def default_output(source: Path | None, looks: Sequence[Look], encoding: EncodingSettings) -> Path:

@@ -10,7 +10,7 @@ from typing import Any
 
 from vidtrans.errors import UsageError
 from vidtrans.files import write_json
-from vidtrans.flow import FLOWS
+from vidtrans.flow import GREY_FLOWS
 from vidtrans.metrics import SCORING_FLOW
 from vidtrans.metrics.scores import Scores, rounded
 from vidtrans.pipeline.batch import Options, run_batch
@@ -48,8 +48,7 @@ def evaluate(
     Raises UsageError, MediaError, Interrupted.
     """
     began = time.monotonic()
-    if FLOWS.load(flow).takes != "grey":
-        raise UsageError(f"--flow {flow}", "scores follow grey pictures", "use dis-fine or brox")
+    GREY_FLOWS[flow]  # scores follow grey pictures: another method is an error
     if dream and (per_frame or reference or flow != SCORING_FLOW):
         given_too = "--per-frame" if per_frame else "--reference" if reference else "--flow"
         raise UsageError(given_too, "a dream is compared with nothing but --source", "leave it out, or --dream")

@@ -22,6 +22,7 @@ from vidtrans.video.join import Timing, join
 from vidtrans.video.program import find_program, program_version
 
 FILTERED = "filtered.nut"
+HOLD_WAIT_S = 60.0  # for another run that takes hold of it as well
 
 
 def filtered_clip(clip: Clip, graph: str, context: Context) -> Clip:
@@ -33,6 +34,7 @@ def filtered_clip(clip: Clip, graph: str, context: Context) -> Clip:
         raise UsageError("--filter-source", f"{clip.path.name} is no video", "filter the pictures first")
     stage = FilterStage(clip.digest, graph, program_version(find_program()), media_libraries())
     entry = context.cache.entry(stage.name, stage.key)
+    hold = None
     if entry.read() is None:
         picture = _picture(clip.index)
         try_pass(Pass(graph, deep=picture.depth > 8, alpha=picture.alpha), picture, context)
@@ -43,8 +45,15 @@ def filtered_clip(clip: Clip, graph: str, context: Context) -> Clip:
             if entry.read() is None:  # else another run has made it meanwhile
                 _make(clip, graph, picture, entry, context)
                 entry.finish({"graph": graph}, files=(FILTERED,))
+            hold = entry.hold()
+    elif not context.dry_run:
+        with entry.locked(wait_s=HOLD_WAIT_S):
+            if entry.read() is None:  # it was deleted just now
+                _make(clip, graph, _picture(clip.index), entry, context)
+                entry.finish({"graph": graph}, files=(FILTERED,))
+            hold = entry.hold()
     made = open_clip(context, entry.folder / FILTERED)
-    return replace(made, origin=clip, later_s=-clip.index.before_zero * clip.index.time_base)
+    return replace(made, hold=hold, origin=clip, later_s=-clip.index.before_zero * clip.index.time_base)
 
 
 def _picture(index: ClipIndex) -> PictureFormat:

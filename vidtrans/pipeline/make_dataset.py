@@ -76,6 +76,7 @@ def make_dataset(
         costs = after(reading, estimate_pictures(planned.first_pictures(), planned.plan.num_stored))
         return _result(planned.dataset, output, began, cached=False) | {"dry_run": True} | costs
     _write(planned, output, held, context)
+    context.trim_cache()
     return _result(open_dataset(output), output, began, cached=False)
 
 

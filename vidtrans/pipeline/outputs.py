@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from vidtrans.errors import Interrupted, UsageError
-from vidtrans.files import complete, digest_file, digest_of, write_json
+from vidtrans.files import complete, digest_file, digest_of, special_kind, write_json
 from vidtrans.pipeline.cache import Cache
 from vidtrans.pipeline.context import Context
 from vidtrans.settings import Table
@@ -47,6 +47,8 @@ def _is_known(cache: Cache, folder: Path) -> bool:
 
 def recorded(cache: Cache, output: Path) -> dict[str, Any] | None:
     """What is on record of an output, if its content is still what was written."""
+    if special_kind(output):
+        return None
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
         value = _read(cache, output)
         if _digest(output, cache.digest) == value["digest"]:

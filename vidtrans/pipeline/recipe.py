@@ -6,7 +6,6 @@ named on the command line outranks the file.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -14,8 +13,9 @@ from typing import Any, TypeVar
 
 import vidtrans
 from vidtrans.errors import UsageError
+from vidtrans.files import check_ordinary
 from vidtrans.registry import Entry, unknown
-from vidtrans.settings import Table, from_table
+from vidtrans.settings import Table, from_table, read_toml
 
 T = TypeVar("T")
 PROJECT_FILE = "vidtrans.toml"
@@ -55,6 +55,7 @@ def preset_names() -> list[str]:
 def preset_path(name: str) -> Path:
     """The file of a preset: a name, or a path to a TOML file. Raises UsageError."""
     if name.endswith(".toml"):
+        check_ordinary(Path(name), UsageError)
         if Path(name).is_file():
             return Path(name)
         raise UsageError(f"preset '{name}'", "no such file", "see 'vidtrans preset list'")
@@ -65,10 +66,7 @@ def preset_path(name: str) -> Path:
 
 def read_tables(path: Path) -> dict[str, Table]:
     """The tables of a preset or project file; unknown tables are refused. Raises UsageError."""
-    try:
-        value = tomllib.loads(path.read_text())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(str(path), f"not valid TOML ({error})", "correct it") from None
+    value = read_toml(path)
     for words in ("summary", "cost"):
         value.pop(words, None)
     for name, table in value.items():
@@ -90,7 +88,7 @@ def preset_cost(name: str) -> str:
 
 
 def _words(name: str, key: str) -> str:
-    return str(tomllib.loads(preset_path(name).read_text()).get(key, ""))
+    return str(read_toml(preset_path(name)).get(key, ""))
 
 
 @dataclass(frozen=True)
@@ -161,6 +159,7 @@ def _keys(table: str) -> set[str]:
 
 def project_tables() -> dict[str, Table]:
     """The tables of ``vidtrans.toml`` in the current folder; none where there is none."""
+    check_ordinary(Path(PROJECT_FILE), UsageError)
     return read_tables(Path(PROJECT_FILE)) if Path(PROJECT_FILE).is_file() else {}
 
 

@@ -69,7 +69,9 @@ def steady(
     job.delivery.check_sound(place.output)
     if context.dry_run:
         return order.forecast(job)
-    return order.told(job.render(place.output, request), cached=False)
+    result = job.render(place.output, request)
+    context.trim_cache()
+    return order.told(result, cached=False)
 
 
 def steady_batch(

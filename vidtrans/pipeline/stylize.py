@@ -65,7 +65,7 @@ def stylize(
         table = one_by_one(
             clip, place.output, place.pattern, recipe, settings.encoding, context, one, span=span, mask=mask
         )
-        context.cache.trim("infer", int(context.cache_limit_gb * 1e9))
+        context.trim_cache()
         return table
     held = order.held()
     if held is not None and not score:
@@ -82,7 +82,7 @@ def stylize(
     if score:
         result |= {"score": score_render(job, order.place.output, order.request, context)}
     if not single:
-        context.cache.trim("infer", int(context.cache_limit_gb * 1e9))
+        context.trim_cache()
     return order.told(result, cached=held is not None)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from vidtrans.pipeline.recipe import TABLES, Recipe, overlaid, render_recipe
 from vidtrans.pipeline.render_job import makes_folder
 from vidtrans.pipeline.stylize import default_output, is_one_picture, stylize
 from vidtrans.registry import unknown
-from vidtrans.settings import Table, parse_time
+from vidtrans.settings import Table, parse_time, read_toml
 from vidtrans.video.encoding import EncodingSettings
 from vidtrans.video.pictures import is_stills
 
@@ -100,7 +99,7 @@ def listed(
 
     Sources and masks are looked for from the folder that the list is in. Raises UsageError, ModelError.
     """
-    table = _read(path)
+    table = read_toml(path)
     clips = table.pop("clips", None)
     if not isinstance(clips, list) or not clips or not all(isinstance(clip, dict) for clip in clips):
         raise UsageError(str(path), "it lists no clips", 'write [[clips]], and source = "…" below it')
@@ -132,15 +131,6 @@ def listed(
             found = [replace(found[0], output=Path(str(clip["output"])))]
         wishes += found
     return wishes
-
-
-def _read(path: Path) -> Table:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UsageError(str(path), "no such file", "check the name") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(str(path), f"not valid TOML ({error})", "correct it") from None
 
 
 def _sources(clip: Table, where: str, folder: Path) -> list[Path]:

@@ -162,6 +162,7 @@ def _lead(order: _Order, context: Context, team: Team | None) -> Table:
         with complete(output) as temporary:
             shutil.copyfile(entry.folder / MODEL_FILE, temporary)
             record(context.cache, output, temporary, request, result)
+    context.trim_cache()
     return result | {"seconds": round(time.monotonic() - began, 3), "cached": False}
 
 

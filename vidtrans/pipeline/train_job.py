@@ -207,8 +207,9 @@ class TrainJob:
             why = f"in '{pairing.name}' no output becomes an input"
             raise UsageError("training.chains", why, "leave it out, or learn from a dataset of --pairing next-frame")
         if self.team.size > 1:
-            remedy = "train in one process, or with --set training.chains=0"
-            raise UsageError("training.chains", "a chain lives in one process, and several share this run", remedy)
+            name, off = ("memory", "false") if settings.memory else ("chains", "0")
+            why = "own outputs are kept in one process, and several share this run"
+            raise UsageError(f"training.{name}", why, f"train in one process, or with --set training.{name}={off}")
         if not isinstance(loader, Loader):
             return None
         own = OwnFrames(pairing.settings.context) if isinstance(pairing, NextFrame) else None

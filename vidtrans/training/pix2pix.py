@@ -114,18 +114,14 @@ class Pix2Pix:
         self.nondeterministic: set[str] = set()  # operations of the steps that the device has no fixed order for
         self._judged = self.discriminator is not None  # in this step
         self.painted = torch.empty(0)  # what the last step painted, (N, 3, H, W) float32, without its graph
-        self.weights = {"gan": settings.gan, "l1": settings.l1} | self._further_weights()
-
-    def _further_weights(self) -> dict[str, float]:
-        names = ["l2", "feature_matching", "perceptual", "detail", *(["temporal"] if self.remembers else [])]
-        names += ["temporal_gan"] if self.temporal_gan else []
-        return {name: weight for name in names if (weight := getattr(self.settings, name))}
+        # These two are reported even where they weigh nothing.
+        self.weights = {"gan": settings.gan, "l1": settings.l1} | settings.loss_weights
 
     @property
     def columns(self) -> list[str]:
         """The names of the losses in a step's row."""
         further = ["temporal_discriminator"] if self.temporal_gan else []
-        return ["gan", "l1", "discriminator", *self._further_weights(), *further]
+        return ["gan", "l1", "discriminator", *list(self.weights)[2:], *further]
 
     @property
     def learned(self) -> nn.Module:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import ClassVar
 
 from vidtrans.settings import Table, recorded, setting
@@ -10,6 +10,10 @@ from vidtrans.training import ADVERSARIAL
 
 FILMS_VERSION = 3  # of what chains, noise and memory make of a run
 LONGEST_PAST = 24  # frames: what is kept fades within a few
+
+# What a setting is to the generator's loss, in its metadata as ``loss``. WEIGHT: of the term of that name, which counts
+# only with what it ``needs``. CHANGE: it changes what the terms are, or when they count; at its default it does not.
+WEIGHT, CHANGE = "weight", "change"
 
 
 @dataclass(frozen=True)
@@ -24,8 +28,8 @@ class TrainingSettings:
     lr: float = setting(2e-4, "Adam's learning rate, for both networks", low=0.0, high=1.0)
     beta1: float = setting(0.5, "Adam's β₁", low=0.0, high=0.999)
     beta2: float = setting(0.999, "Adam's β₂", low=0.0, high=0.99999)
-    l1: float = setting(100.0, "weight of the L1 loss (the paper's λ)", low=0.0)
-    gan: float = setting(1.0, "weight of the adversarial loss; 0 trains without a discriminator", low=0.0)
+    l1: float = setting(100.0, "weight of the L1 loss (the paper's λ)", low=0.0, loss=WEIGHT)
+    gan: float = setting(1.0, "weight of the adversarial loss; 0 trains without a discriminator", low=0.0, loss=WEIGHT)
     adversarial: str = setting(
         "bce",
         "bce: the paper's; least-squares: Mao et al. 2017; hinge: Lim and Ye 2017, SPADE",
@@ -34,26 +38,30 @@ class TrainingSettings:
     conditional: bool = setting(
         True, "the discriminator sees the input beside the picture, the paper's cGAN; false is its plain GAN"
     )
-    l2: float = setting(0.0, "weight of the mean squared error", low=0.0)
+    l2: float = setting(0.0, "weight of the mean squared error", low=0.0, loss=WEIGHT)
     feature_matching: float = setting(
-        0.0, "weight of the L1 between D's features of output and target (pix2pixHD takes 10)", low=0.0
+        0.0, "weight of the L1 between D's features of output and target (pix2pixHD takes 10)", low=0.0, loss=WEIGHT
+    )
+    perceptual: float = setting(
+        0.0, "weight of the distance between output and target as a network sees them", low=0.0, loss=WEIGHT
+    )
+    perceptual_network: str = setting(
+        "discriminator",
+        "discriminator: D's own features, normalised; vgg19: torchvision's, where it and its weights are installed",
+        choices=("discriminator", "vgg19"),
     )
     detail: float = setting(
         0.0,
         "weight of the difference in how much fine texture there is, wherever it lies: against blur and noise",
         low=0.0,
-    )
-    perceptual: float = setting(0.0, "weight of the distance between output and target as a network sees them", low=0.0)
-    perceptual_network: str = setting(
-        "discriminator",
-        "discriminator: D's own features, normalised; vgg19: torchvision's, where it and its weights are installed",
-        choices=("discriminator", "vgg19"),
+        loss=WEIGHT,
     )
     motion: float = setting(
         0.0,
         "by how much more the L1 counts where something moves before a camera at rest (4 does well); 0 for the same",
         low=0.0,
         high=100.0,
+        loss=CHANGE,
     )
     plate: bool = setting(
         False,
@@ -77,9 +85,12 @@ class TrainingSettings:
         "share of the run after which the adversarial loss, the dearest part of a step, begins",
         low=0.0,
         high=1.0,
+        loss=CHANGE,
     )
     memory: bool = setting(
-        False, "the model sees what it painted for the frame before, and learns to be consistent: for video"
+        False,
+        "the model sees what it painted for the frame before, and learns to be consistent: for video",
+        loss=CHANGE,
     )
     past: float = setting(
         0.35, "with memory: share of a batch that has such a past; the rest begins anew", low=0.1, high=0.9
@@ -88,9 +99,15 @@ class TrainingSettings:
         4.0,
         "with memory: weight of the L1 between an output and the one before, where the source shows the same",
         low=0.0,
+        loss=WEIGHT,
+        needs="memory",
     )
     temporal_gan: float = setting(
-        0.0, "with memory: weight of a discriminator that judges three frames in a row, as vid2vid's", low=0.0
+        0.0,
+        "with memory: weight of a discriminator that judges three frames in a row, as vid2vid's",
+        low=0.0,
+        loss=WEIGHT,
+        needs="memory",
     )
     drift: float = setting(
         0.1,
@@ -99,7 +116,7 @@ class TrainingSettings:
         high=1.0,
     )
     rebalance: bool = setting(
-        False, "the L1 of a pixel counts the more the rarer its colour is in the training pictures"
+        False, "the L1 of a pixel counts the more the rarer its colour is in the training pictures", loss=CHANGE
     )
     ema: float = setting(
         0.0,
@@ -151,6 +168,19 @@ class TrainingSettings:
         *("score_every", "best_by", "deliver", "patience", "snapshots"),
     )
     unrecorded: ClassVar[tuple[str, ...]] = ("checkpoint_seconds", "preview_seconds")
+
+    @property
+    def loss_weights(self) -> dict[str, float]:
+        """Return the weights of the generator's losses that are on, by the names of the losses."""
+        weights = [f for f in fields(self) if f.metadata.get("loss") == WEIGHT]
+        counted = [f.name for f in weights if getattr(self, f.metadata.get("needs", f.name))]
+        return {name: weight for name in counted if (weight := getattr(self, name))}
+
+    @property
+    def loss_changes(self) -> Table:
+        """Return the settings that change what the generator's losses are, each with the default that does not."""
+        changes = [f for f in fields(self) if f.metadata.get("loss") == CHANGE]
+        return {f.name: f.default for f in changes if getattr(self, f.name) != f.default}
 
     @property
     def films(self) -> Table:

@@ -16,6 +16,7 @@ from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
 from vidtrans.errors import MediaError
+from vidtrans.files import check_ordinary
 
 # Demuxers of single files. Playlists (hls, dash, concat …) open other files or the network and are left out.
 FORMATS = (
@@ -103,6 +104,7 @@ def open_media(path: Path) -> Iterator[InputContainer]:
         raise MediaError(str(path), "no such file", "check the name")
     if path.is_dir():
         raise MediaError(str(path), "it is a folder, not a video", "give a video file")
+    check_ordinary(path)
     try:
         container = av.open(f"file:{path}", options=dict(SAFE), metadata_errors="replace")
     except PermissionError:

@@ -13,7 +13,7 @@ import av
 from vidtrans.errors import UsageError
 from vidtrans.files import NUMBER
 from vidtrans.registry import unknown
-from vidtrans.settings import Table, setting
+from vidtrans.settings import Table, parse_rate, setting
 from vidtrans.video.codecs import CODECS, CONTAINERS, ENDINGS, PICTURES, SPEEDS, Codec
 from vidtrans.video.picture import PICTURE_SUFFIXES
 
@@ -86,7 +86,7 @@ class EncodingSettings:
         if self.fps == "source":
             return None
         with suppress(ValueError, ZeroDivisionError):
-            rate = _as_broadcast(Fraction(self.fps).limit_denominator(1001))
+            rate = _as_broadcast(parse_rate(self.fps.strip()).limit_denominator(1001))
             if Fraction(1, 100) <= rate <= 1000:
                 return rate
         raise UsageError(

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from vidtrans.errors import MediaError
-from vidtrans.files import write_bytes
+from vidtrans.files import check_ordinary, write_bytes
 from vidtrans.video.clip import PAPER
 from vidtrans.video.colour import eight_bit, laid
 from vidtrans.video.container import MAX_PIXELS
@@ -52,6 +52,7 @@ def read_header(path: Path) -> tuple[tuple[int, int], bool]:
     """((width, height), whether it has alpha) of a picture, from its header alone. Raises MediaError."""
     from PIL import Image, UnidentifiedImageError
 
+    check_ordinary(path)
     if path.suffix.lower() == EXR:
         from vidtrans.video.exr_file import read_header as read_exr_header
 

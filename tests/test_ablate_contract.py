@@ -1,0 +1,125 @@
+"""Every row of an ablation learns by what its label says, whatever else the recipe has.
+
+A new setting of training is in here by being there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import Field, fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from chain import TINY
+from clips import moving_frames, write_clip
+
+import vidtrans as api
+from vidtrans.data.dataset import Dataset, open_dataset
+from vidtrans.pipeline.ablate import ABLATIONS, Variant
+from vidtrans.pipeline.context import Context
+from vidtrans.pipeline.recipe import make_recipe
+from vidtrans.pipeline.train_job import TrainJob
+from vidtrans.settings import Table
+from vidtrans.training.settings import TrainingSettings
+from vidtrans.training.trainer import Run, one_step
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+# What each label says: the losses of the generator, by their names.
+TERMS = {"L1": {"l1"}, "GAN": {"gan"}, "cGAN": {"gan"}, "L1 + GAN": {"l1", "gan"}, "L1 + cGAN": {"l1", "gan"}}
+# What a setting needs to do something, or to be allowed.
+BESIDE: dict[str, Table] = {
+    "temporal_gan": {"memory": True},
+    "temporal": {"memory": True},
+    "past": {"memory": True},
+    "drift": {"memory": True},
+    "accumulate": {"batch": 2},
+    "gan": {"l1": 7.0},
+}
+# For a dataset of another pairing, a model to start from, weights that have to be installed.
+ELSEWHERE = {"chains", "freeze", "perceptual_network"}
+
+
+def other_value(field: Field[Any]) -> Any:
+    """A value of a setting that is allowed, and is not its default."""
+    checks = field.metadata
+    if isinstance(field.default, bool):
+        return not field.default
+    if "choices" in checks:
+        return next(choice for choice in checks["choices"] if choice != field.default)
+    if field.default is None or field.name == "crop":
+        return 32
+    if isinstance(field.default, int):
+        return field.default + 1
+    highest = checks.get("high", float("inf"))
+    return next(v for v in (4.0, 1.5, 0.5, 0.75) if v != field.default and checks.get("low", 0.0) <= v <= highest)
+
+
+CASES: dict[str, Table] = {"plain": {}} | {
+    f.name: {f.name: other_value(f)} | BESIDE.get(f.name, {})
+    for f in fields(TrainingSettings)
+    if f.name not in ELSEWHERE
+}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("ablation")
+    clip = write_clip(folder / "clip.mp4", moving_frames(20))
+    api.make_dataset(clip, folder / "clip.dataset", settings=TINY, cache_dir=folder / ".vidtrans")
+    return folder
+
+
+def first_step(dataset: Dataset, recipe: Any, context: Context) -> tuple[Run, Table, float]:
+    """The run after its first step, that step's losses by name, and the L1 of what was painted in it."""
+    job = TrainJob(dataset, recipe, recipe.settings("training", TrainingSettings), None, context)
+    run = job.make_run(Path(), 10)
+    batch = run.loader.make(0)
+    losses = one_step(run, batch)
+    plain = (run.model.painted - torch.from_numpy(batch.targets)).abs().mean().item()
+    return run, dict(zip(run.model.columns, losses.row, strict=True)), plain
+
+
+def check_row(variant: Variant, dataset: Dataset, recipe: Any, context: Context) -> None:
+    run, losses, plain = first_step(dataset, recipe.under(variant.tables), context)
+    minimised = {name for name, weight in run.model.weights.items() if weight}
+    assert minimised == TERMS[variant.label.rpartition(", ")[2]], variant.label
+    assert losses["l1"] == pytest.approx(plain, rel=1e-2)  # of every pixel alike, and once; bf16 is as near as that
+    assert bool(losses["gan"]) == ("gan" in minimised)  # from the first step on
+    assert set(losses) == {"gan", "l1", "discriminator"}
+
+
+@pytest.mark.parametrize("kind", ["loss", "skips"])
+@pytest.mark.parametrize("case", CASES)
+def test_a_row_learns_by_the_losses_of_its_label(case: str, kind: str, place: Path) -> None:
+    dataset = open_dataset(place / "clip.dataset")
+    context = Context(cache_dir=place / ".vidtrans")
+    tables = {k: TINY[k] for k in ("generator", "discriminator")}
+    recipe = make_recipe(None, None, tables | {"training": {"batch": 2, **CASES[case]}})
+    for variant in ABLATIONS.load(kind)(recipe, dataset, context):
+        check_row(variant, dataset, recipe, context)
+
+
+@pytest.mark.parametrize("kind", ABLATIONS)
+@pytest.mark.parametrize(
+    "more",
+    [{"motion": 4.0}, {"plate": True}, {"memory": True, "temporal_gan": 1.0, "gan_from": 0.5}],
+    ids=["motion", "plate", "memory"],
+)
+def test_the_whole_table_is_made_of_any_recipe(
+    more: Table, kind: str, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(place)
+    settings = {k: TINY[k] for k in ("generator", "discriminator")} | {"training": TINY["training"] | more}
+    table = api.ablate("clip.dataset", kind, f"{kind}-{next(iter(more))}", steps=1, settings=settings)
+    assert len(table["rows"]) > 1
+    assert Path(table["picture"]).is_file()
+
+
+def test_what_is_left_out_of_a_row_is_said(place: Path) -> None:
+    heard: list[str] = []
+    context = Context(cache_dir=place / ".vidtrans", report=lambda event: heard.append(getattr(event, "text", "")))
+    recipe = make_recipe(None, None, {"training": {"motion": 4.0, "memory": True, "detail": 1.0}})
+    ABLATIONS.load("loss")(recipe, open_dataset(place / "clip.dataset"), context)
+    assert heard == ["what the recipe has besides L1 and GAN is left out: detail, temporal, motion, memory"]

@@ -1,0 +1,225 @@
+"""Numbers of thousands of digits and nested brackets, wherever a person or a stranger writes text: one line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from chain import TINY, snapshot
+from clips import moving_frames, write_clip
+from hypothesis import given
+from hypothesis import strategies as st
+
+import vidtrans as api
+from vidtrans.cli.main import COMMANDS, cli, run
+from vidtrans.cli.options import ModelName, PresetName
+from vidtrans.data.dataset import INDEX, open_dataset
+from vidtrans.errors import VidtransError
+from vidtrans.expressions import parse_animation
+from vidtrans.inference.device import resolve_device
+from vidtrans.keyframes import parse_curve
+from vidtrans.pipeline.batch_plan import parse_shard
+from vidtrans.pipeline.batch_summary import Summary
+from vidtrans.pipeline.context import Context
+from vidtrans.pipeline.recipe import make_recipe, preset_summary, read_tables
+from vidtrans.pipeline.stylize_batch import listed
+from vidtrans.pipeline.try_out import parse_variations
+from vidtrans.settings import parse_assignment, parse_rate, parse_size, parse_time, parse_value
+from vidtrans.video.encoding import EncodingSettings
+
+MANY, DEEP = 5000, 3000
+HOSTILE = {
+    "digits": "9" * MANY,
+    "negative": "-" + "9" * MANY,
+    "some digits": "9" * 400,
+    "hexadecimal": "0x" + "f" * MANY,
+    "after the point": "0." + "9" * MANY,
+    "before the point": "9" * MANY + ".5",
+    "exponent": "1e" + "9" * MANY,
+    "large exponent": "1e999999999",
+    "fraction": "1/" + "9" * MANY,
+    "seconds": "9" * MANY + "s",
+    "hours": "9" * MANY + ":00:00",
+    "lists": "[" * DEEP + "]" * DEEP,
+    "open lists": "[" * DEEP,
+    "tables": "{a=" * DEEP + "1" + "}" * DEEP,
+    "parentheses": "(" * DEEP + "1" + ")" * DEEP,
+    "signs": "-" * DEEP + "1",
+    "keyframes": ", ".join(f"{'9' * MANY}: {n}" for n in range(3)),
+    "keyframe": f"0: {'9' * MANY}",
+    "words": "x" * MANY,
+}
+# Each reads a text of the user's; what they raise on purpose is a VidtransError.
+PARSERS: dict[str, Callable[[str], Any]] = {
+    "time": parse_time,
+    "size": parse_size,
+    "value": parse_value,
+    "assignment": lambda text: parse_assignment(f"training.lr={text}"),
+    "key": lambda text: parse_assignment(f"{text}=1"),
+    "curve": lambda text: parse_curve(text, "--strength", 0, 2),
+    "expression": lambda text: parse_animation(text, "--zoom"),
+    "keyframed expression": lambda text: parse_animation(f"0: 1, {text}: 2", "--zoom"),
+    "shard": parse_shard,
+    "variations": lambda text: parse_variations(f"strength={text}"),
+    "fps": lambda text: EncodingSettings(fps=text).rate,
+    "device": resolve_device,
+    "recipe": lambda text: make_recipe(None, None, {"training": {"steps": parse_value(text)}}),
+    "recipe's number": lambda text: make_recipe(None, None, {"training": {"lr": parse_value(text)}}),
+    "recipe's text": lambda text: make_recipe(None, None, {"dataset": {"size": parse_value(text)}}),
+    "recipe's list": lambda text: make_recipe(None, None, {"training": {"freeze": [parse_value(text)]}}),
+}
+TOML = ["[training]\nlr = {}\n", "[training]\n{} = 1\n", "{}\n", "summary = {}\n", "[training]\nfreeze = [{}]\n"]
+LIST = [
+    '[[clips]]\nsource = "a.mp4"\nstart = {}\n',
+    "clips = {}\n",
+    "[[clips]]\nsource = {}\n",
+    "[rendering]\nmix = {}\n",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize("parse", PARSERS.values(), ids=PARSERS)
+def test_a_parser_refuses_it_or_takes_it(parse: Callable[[str], Any], text: str) -> None:
+    check_refused_in_a_line(lambda: parse(text))
+
+
+@given(st.sampled_from(sorted(PARSERS)), st.text("0123456789.:,-+eEsx/[](){}=\"' \n_atf", max_size=40))
+def test_a_parser_raises_nothing_else_whatever_it_reads(name: str, text: str) -> None:
+    check_refused_in_a_line(lambda: PARSERS[name](text))
+
+
+def check_refused_in_a_line(read: Callable[[], Any]) -> None:
+    told = None
+    try:
+        read()
+    except VidtransError as error:
+        told = error
+    assert told is None or (told.exit_status in (2, 3, 4) and len(str(told)) < 5000)
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize("form", TOML)
+def test_in_a_preset(form: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "strange.toml"
+    path.write_text(form.replace("{}", text, 1))
+    check_refused_in_a_line(lambda: read_tables(path))
+    check_refused_in_a_line(lambda: preset_summary(str(path)))
+    check_refused_in_a_line(lambda: make_recipe(str(path), None, {}))
+    path.rename("vidtrans.toml")
+    check_refused_in_a_line(lambda: make_recipe(None, None, {}))
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize("form", LIST)
+def test_in_a_list_of_clips(form: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "strange.toml"
+    path.write_text(form.replace("{}", text, 1))
+    check_refused_in_a_line(lambda: listed(path, "identity", None, {}, Context(), Path()))
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a clip and a dataset of it."""
+    folder = tmp_path_factory.mktemp("hostile")
+    write_clip(folder / "clip.mp4", moving_frames(6))
+    api.make_dataset(folder / "clip.mp4", folder / "clip.dataset", settings=TINY, cache_dir=folder / ".vidtrans")
+    return folder
+
+
+JSON = {name: HOSTILE[name] for name in ("digits", "negative", "lists", "open lists")} | {
+    "objects": '{"a":' * DEEP + "1" + "}" * DEEP,
+    "exponent": "1e999999999",
+    "rate": '"1e999999999"',
+    "long rate": json.dumps("9" * MANY),
+}
+
+
+@pytest.mark.parametrize("text", JSON.values(), ids=JSON)
+@pytest.mark.parametrize("key", ["format", "key", "recipe", "size", "pairing", "sources", "frames", "rate"])
+def test_in_the_index_of_a_dataset(key: str, text: str, place: Path, tmp_path: Path) -> None:
+    value = json.loads((place / "clip.dataset" / INDEX).read_text())
+    held = value["sources"][0] if key == "rate" else value
+    held[key] = "HERE"
+    (tmp_path / INDEX).write_text(json.dumps(value).replace('"HERE"', text))
+    check_refused_in_a_line(lambda: open_dataset(tmp_path))
+
+
+@pytest.mark.parametrize("text", JSON.values(), ids=JSON)
+def test_in_the_summary_of_a_batch(text: str, tmp_path: Path) -> None:
+    summary = Summary(tmp_path, "stylize", "")
+    summary.path.write_text(text)
+    check_refused_in_a_line(summary.failed)
+
+
+def test_a_rate_is_no_power_of_ten() -> None:
+    assert [parse_rate(text) for text in ("24", "12.5", "30000/1001", ".5")] == [
+        24,
+        12.5,
+        parse_rate("30000/1001"),
+        0.5,
+    ]
+    for text in ("1e999999999", "1/1e9", "nan", "", "-1", "1/", "."):
+        with pytest.raises(ValueError, match=r"rate|Invalid"):
+            parse_rate(text)
+
+
+# What a command needs to go beyond its options; a dry run where there is one.
+NEEDED: dict[str, list[str]] = {
+    "make-dataset": ["CLIP", "-o", "made.dataset", "--dry-run"],
+    "train": ["DATASET", "-o", "made.safetensors", "--dry-run"],
+    "stylize": ["CLIP", "--model", "identity", "-o", "made.mp4", "--dry-run"],
+    "steady": ["CLIP", "--source", "CLIP", "-o", "made.mp4", "--dry-run"],
+    "dream": ["noise", "--model", "identity", "--frames", "2", "-o", "made.mp4", "--dry-run"],
+    "try": ["CLIP", "--model", "identity", "-o", "made.png", "--dry-run"],
+    "run": ["CLIP", "--apply", "CLIP", "-o", "made.mp4", "--dry-run"],
+    "evaluate": ["CLIP", "--source", "CLIP", "--dry-run"],
+    "compare": ["CLIP", "CLIP", "-o", "made.png", "--dry-run"],
+    "sheet": ["CLIP", "-o", "made.png", "--dry-run"],
+    "probe": ["CLIP"],
+    "demo": ["--dry-run"],
+    "bench": ["--dry-run"],
+    "doctor": [],
+}
+FILES = (click.Path, ModelName, PresetName)  # a name of 5,000 letters is no text that is parsed
+FREE = ("--label",)
+
+
+def options_with_a_value() -> list[tuple[str, str]]:
+    """(command, option) of every option that is read as a text or a number."""
+    context = click.Context(cli)
+    found = []
+    for name in NEEDED:
+        command = cli.get_command(context, name)
+        assert command is not None
+        for option in command.params:
+            is_value = isinstance(option, click.Option) and not option.is_flag and not isinstance(option.type, FILES)
+            found += [(name, option.opts[0])] * (is_value and option.opts[0] not in FREE)
+    return found
+
+
+def test_every_command_with_values_is_here() -> None:
+    assert set(NEEDED) == set(COMMANDS) - {"model", "preset", "cache"}
+
+
+@pytest.mark.parametrize(("command", "option"), options_with_a_value())
+def test_in_an_option(
+    command: str, option: str, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(place)
+    places = {"CLIP": "clip.mp4", "DATASET": "clip.dataset"}
+    arguments = [places.get(word, word) for word in NEEDED[command]]
+    before = snapshot(place)
+    for name in ("digits", "some digits", "hexadecimal", "large exponent", "lists"):
+        text = f"training.lr={HOSTILE[name]}" if option == "--set" else HOSTILE[name]
+        status = run([command, *arguments, option, text])
+        told = capsys.readouterr().err
+        assert status in (2, 3, 4), (name, told)
+        assert told.splitlines()[-1].startswith("error: ")
+        assert len(told) < 5000
+    assert snapshot(place) == before

@@ -1,0 +1,157 @@
+"""An option that a command does not read is not offered by it: every option of every command."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sys
+import textwrap
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from chain import TINY, quick_training, said, tiny_flags
+from clips import moving_frames, write_clip
+
+import vidtrans as api
+from vidtrans.cli.main import COMMANDS, cli
+from vidtrans.cli.options import SettingOption
+from vidtrans.pipeline.context import Context
+from vidtrans.pipeline.recipe import CHAIN
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+OPTIONS = {f.name for f in fields(Context)} - {"report", "stop", "engines", "told", "decode_threads"}
+# What wrappers take, and hand over as one: the console, a batch's options.
+WRAPPED = {"as_json", "quiet", "verbose", "jobs", "shard", "retry", "halt"}
+TRAINED = tuple(tiny_flags("generator", "discriminator"))
+# A run of each command in which all that it has of a Context is read.
+RUNS: dict[str, tuple[str, ...]] = {
+    "make-dataset": ("clip.mp4", "-o", "d.dataset", "--set=dataset.size=32"),
+    "train": ("clip.dataset", "-o", "m.safetensors", "--steps", "1", *TRAINED),
+    "stylize": ("clip.mp4", "--model", "next", "-o", "s.mp4", "--temporal", "off"),
+    "steady": ("clip.mp4", "-o", "st.mp4", "--set=temporal.flow=dis-fast"),
+    "dream": ("noise", "--model", "next", "--frames", "2", "-o", "dr.mp4", "--blend", "clip.mp4"),
+    "try": ("clip.mp4", "--model", "next", "-o", "t.png", "--frames", "1", "--vary", "strength=1"),
+    "run": ("clip2.mp4", "--apply", "clip.mp4", "-o", "r.mp4", "--steps", "1", *TRAINED, "--set=dataset.size=32"),
+    "evaluate": ("clip.mp4", "--source", "clip.mp4", "--flow", "dis-fast", "-o", "plot.png"),
+    "compare": ("clip.mp4", "clip2.mp4", "-o", "c.png", "--frames", "1"),
+    "sheet": ("clip.mp4", "-o", "sh.png", "-n", "1"),
+    "probe": ("clip.mp4",),
+    "bench": ("--dry-run",),
+}
+# What takes another run: an output that is there, and a batch.
+FURTHER: dict[str, tuple[tuple[str, ...], ...]] = {
+    "make-dataset": (("--every", "2", "--overwrite"),),
+    "run": (("--steps", "2", "--overwrite"),),
+    "evaluate": (("clip2.mp4", "-o", "plots"),),
+}
+STEPS_OF_DEMO = ("make-dataset", "train", "stylize", "compare")
+
+
+def commands() -> Iterator[tuple[str, click.Command]]:
+    """Every command that does something, by its full name."""
+    context = click.Context(cli)
+    for name in COMMANDS:
+        command = cli.get_command(context, name)
+        assert command is not None
+        subcommands = command.commands if isinstance(command, click.Group) else {}
+        yield from ((f"{name} {below}", sub) for below, sub in subcommands.items())
+        if not subcommands:
+            yield name, command
+
+
+FOUND = dict(commands())
+
+
+def offered(name: str) -> set[str]:
+    """The options of a command that are fields of a Context."""
+    return {str(p.name) for p in FOUND[name].params} & OPTIONS if name in {*RUNS, "demo"} else set()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two clips, datasets of them, and a model that predicts frames."""
+    folder = tmp_path_factory.mktemp("read")
+    for name in ("clip", "clip2"):
+        write_clip(folder / f"{name}.mp4", moving_frames(12))
+    options: dict[str, Any] = {"settings": TINY, "cache_dir": folder / ".vidtrans"}
+    api.make_dataset(folder / "clip.mp4", folder / "clip.dataset", **options)
+    api.make_dataset(folder / "clip.mp4", folder / "next.dataset", pairing="next-frame", **options)
+    options["settings"] = quick_training(1)
+    api.train(folder / "next.dataset", folder / "next.safetensors", **options)
+    return folder
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The fields of a Context that were read, but for those that are only handed on."""
+    found: set[str] = set()
+
+    def watch(context: Context, name: str) -> Any:
+        caller = sys._getframe(1).f_code
+        handed_on = caller.co_filename.endswith(("dataclasses.py", "options.py")) or caller.co_name in (
+            "__post_init__",
+            "_begin",
+            "<dictcomp>",
+        )
+        if not handed_on:
+            found.add("cache_dir" if name == "cache" else name)
+        return object.__getattribute__(context, name)
+
+    monkeypatch.setattr(Context, "__getattribute__", watch)
+    return found
+
+
+def test_every_command_with_a_context_is_run_here() -> None:
+    with_context = {
+        name for name, command in FOUND.items() if {"dry_run", "overwrite"} & {p.name for p in command.params}
+    }
+    assert with_context == {*RUNS, "demo"}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_what_is_offered_of_a_context_is_read(
+    name: str, place: Path, read: set[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(place)
+    cache = () if name == "bench" else ("--cache-dir", f"cache-{name}")
+    said(capsys, 0, name, *RUNS[name], *cache)
+    for more in FURTHER.get(name, ()):
+        said(capsys, 0, name, *RUNS[name], *cache, *more)
+    assert offered(name) - read == set()
+
+
+def test_the_demo_offers_what_its_steps_read() -> None:
+    assert offered("demo") <= set().union(*map(offered, STEPS_OF_DEMO))
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_every_other_option_reaches_the_function_of_the_command(name: str) -> None:
+    command = FOUND[name]
+    function = inspect.unwrap(command.callback)  # type: ignore[arg-type]
+    body = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    used = {node.id for node in ast.walk(body) if isinstance(node, ast.Name)}
+    tables = set(tables_read(body))
+    for option in command.params:
+        if isinstance(option, SettingOption):
+            assert option.table in tables, option.opts
+        elif option.name == "assignments":
+            assert tables
+        elif option.name not in OPTIONS | WRAPPED or name not in {*RUNS, "demo"}:
+            assert option.name in used | WRAPPED, option.opts
+
+
+def tables_read(body: ast.AST) -> Iterator[str]:
+    """The tables whose settings a command takes from its flags."""
+    for node in ast.walk(body):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "flags_of":
+            for argument in node.args[1:]:
+                if isinstance(argument, ast.Starred):
+                    assert ast.unparse(argument.value) == "CHAIN"
+                    yield from CHAIN
+                else:
+                    yield ast.literal_eval(argument)
