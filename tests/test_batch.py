@@ -302,6 +302,8 @@ def test_a_list_of_clips_with_models_and_options_of_their_own(clips: Path, tmp_p
         ("[[clips]]\nsource = 'none/*.mov'\nmodel = 'identity'", "nothing matches"),
         ("[[clips]]\nsource = ['a.mov', 'b.mov']\nmodel = 'identity'\noutput = 'x.mp4'", "one output for 2"),
         ("[[clips]]\nsource = 'a.mov'\nmodel = 'identity'\n[clips.temporal]\nradios = 3", "radius"),
+        ("encoding = 5\n[[clips]]\nsource = 'a.mov'\nmodel = 'identity'", "must be a table"),
+        ("[[clips]]\nsource = 'a.mov'\nmodel = 'identity'\nencoding = 5", "must be a table"),
         ("[[clips", "not valid TOML"),
     ],
 )
