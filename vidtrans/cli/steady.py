@@ -72,7 +72,7 @@ def steady(
     from vidtrans.pipeline.steady import steady_batch, steady_recipe
 
     recipe = steady_recipe(preset, flags_of(click_context, "rendering", "temporal", "encoding"))
-    tell_programs(recipe.programs, context.report)
+    tell_programs(recipe.programs, context.report, ("encoding",))
     begin = parse_time(start) if start else None
     if is_batch(processed) or batch.takes_some:
         folder = output or Path()

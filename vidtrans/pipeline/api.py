@@ -170,7 +170,7 @@ def steady(
     ``settings`` may say ``{"temporal": {"name": "window", "radius": 7}}``.
     """
     recipe, context = _steady.steady_recipe(preset, dict(settings or {})), Context(**options)
-    tell_programs(recipe.programs, context.report)
+    tell_programs(recipe.programs, context.report, ("encoding",))
     return _steady.steady(
         Path(processed),
         _path(source),
@@ -199,7 +199,7 @@ def dream(
     ``settings`` may say ``{"dreaming": {"zoom": "1.01 + 0.02*low"}}``; ``seed`` is that of the noise.
     """
     recipe, context = _dream.dream_recipe(preset, dict(settings or {})), Context(**options)
-    tell_programs(recipe.programs, context.report)
+    tell_programs(recipe.programs, context.report, ("encoding",))
     return _dream.dream(
         None if source == NOISE else Path(source),
         [str(path) for path in _paths(model)],

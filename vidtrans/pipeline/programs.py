@@ -7,8 +7,9 @@ merely lies in the folder.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -45,16 +46,34 @@ def refuse_programs(tables: Tables, file: str) -> None:
         raise UsageError(f"{name} in {file}", why, f"give it with {FLAGS[table, key]}, or in a --preset FILE")
 
 
-def programs_from(source: str, tables: Tables, merged: Tables) -> tuple[str, ...]:
-    """Return a line for each order to ffmpeg that ``source`` gives and that is in force in ``merged``."""
+@dataclass(frozen=True)
+class ProgramSetting:
+    """A setting ``table.key`` that gives ffmpeg its orders, and the preset or list (``source``) that has it."""
+
+    source: str
+    name: str
+    value: str
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.name} = {self.value!r}"
+
+
+def programs_from(source: str, tables: Tables, merged: Tables) -> tuple[ProgramSetting, ...]:
+    """Return each order to ffmpeg that ``source`` gives and that is in force in ``merged``."""
     in_force = programs_in(merged)
-    return tuple(f"{source}: {k} = {v!r}" for k, v in programs_in(tables).items() if in_force.get(k) == v)
+    return tuple(ProgramSetting(source, k, v) for k, v in programs_in(tables).items() if in_force.get(k) == v)
 
 
-def tell_programs(lines: Iterable[str], report: Report) -> None:
-    """Report which program is run for a preset or a list, each line of ``programs_from`` once."""
+def tell_programs(
+    settings: Iterable[ProgramSetting], report: Report, tables: Sequence[str] = ("encoding", "rendering")
+) -> None:
+    """Report, once for each setting, which program is run for a preset or a list.
+
+    ``tables``: those that the command reads.
+    """
     program = Path("ffmpeg")
     with suppress(UsageError):  # there is none: the job itself says so
         program = find_program()
-    for line in dict.fromkeys(lines):
-        report(Note(f"{line} is run with {program}"))
+    for setting in dict.fromkeys(settings):
+        if setting.name.partition(".")[0] in tables:
+            report(Note(f"{setting} is run with {program}"))

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import vidtrans
 from vidtrans.errors import UsageError
-from vidtrans.pipeline.programs import programs_from, refuse_programs
+from vidtrans.pipeline.programs import ProgramSetting, programs_from, refuse_programs
 from vidtrans.registry import Entry, unknown
 from vidtrans.settings import Table, from_table
 
@@ -98,14 +98,14 @@ def _words(name: str, key: str) -> str:
 class Recipe:
     """Merged tables: what of them is not said is the default of the settings class that reads it.
 
-    ``programs``: what a preset or a list that was named gives the user's ffmpeg to do, a line each.
+    ``programs``: what a preset that was named gives the user's ffmpeg to do.
     """
 
     preset: str
     tables: Mapping[str, Table]
     from_preset: Mapping[str, Table]
     look: Mapping[str, Any] = field(default_factory=dict)  # of a model's pairing, what a render sets otherwise
-    programs: tuple[str, ...] = ()
+    programs: tuple[ProgramSetting, ...] = ()
 
     def choice(self, name: str) -> tuple[str, Table]:
         """The chosen name of a table with choices, and the rest of the table."""

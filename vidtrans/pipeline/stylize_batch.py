@@ -18,7 +18,7 @@ from vidtrans.pipeline.batch_summary import Outcome
 from vidtrans.pipeline.context import Context
 from vidtrans.pipeline.look import find_look
 from vidtrans.pipeline.outputs import check_place
-from vidtrans.pipeline.programs import programs_from, tell_programs
+from vidtrans.pipeline.programs import ProgramSetting, programs_from, tell_programs
 from vidtrans.pipeline.recipe import TABLES, Recipe, overlaid, render_recipe
 from vidtrans.pipeline.render_job import makes_folder
 from vidtrans.pipeline.stylize import default_output, is_one_picture, stylize
@@ -107,7 +107,7 @@ def listed(
         raise UsageError(str(path), "it lists no clips", 'write [[clips]], and source = "…" below it')
     _check_keys(table, OF_ALL, str(path), "clips")
     wishes: list[Wish] = []
-    programs: list[str] = []
+    programs: list[ProgramSetting] = []
     for number, clip in enumerate(clips, 1):
         where = f"clip {number} of {path}"
         _check_keys(clip, OF_A_CLIP, where)
