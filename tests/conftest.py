@@ -5,6 +5,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import under_test
+
+under_test.share_package()  # before anything imports vidtrans
+
 from chain import TINY, quick_training, said
 from clips import decode, moving_frames, write_clip
 from hypothesis import settings

@@ -18,6 +18,7 @@ import pytest
 from chain import refuse, vidtrans, vidtrans_json
 from clips import moving_frames
 from shoot import lossless
+from under_test import put_first
 
 from vidtrans import machine
 from vidtrans.errors import Interrupted, UsageError, VidtransError
@@ -32,7 +33,7 @@ from vidtrans.pipeline.context import Context
 @pytest.fixture
 def batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Outcome]]:
     """Runs a batch of ``batch_jobs.job``, of clips that are called what shall happen to them."""
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]))
+    put_first(monkeypatch, Path(__file__).parent)
 
     def run(*whats: str, options: Options = ALONE, **context: Any) -> list[Outcome]:
         items = [Item(Path(f"{n} {w}"), None, {"source": Path(f"{n} {w}"), "what": w}, 1) for n, w in enumerate(whats)]
@@ -148,7 +149,7 @@ def test_processes_that_cannot_begin_are_no_reason_to_go_on(
     batch: Callable[..., list[Outcome]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "vidtrans.py").write_text("raise RuntimeError('of another kind')")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    put_first(monkeypatch, tmp_path)
     with pytest.raises(VidtransError, match=r"could not begin: .*of another kind"):
         batch("good", "good")
     assert not workers()
@@ -303,6 +304,8 @@ def test_a_list_of_clips_with_models_and_options_of_their_own(clips: Path, tmp_p
         ("[[clips]]\nsource = 'none/*.mov'\nmodel = 'identity'", "nothing matches"),
         ("[[clips]]\nsource = ['a.mov', 'b.mov']\nmodel = 'identity'\noutput = 'x.mp4'", "one output for 2"),
         ("[[clips]]\nsource = 'a.mov'\nmodel = 'identity'\n[clips.temporal]\nradios = 3", "radius"),
+        ("encoding = 5\n[[clips]]\nsource = 'a.mov'\nmodel = 'identity'", "must be a table"),
+        ("[[clips]]\nsource = 'a.mov'\nmodel = 'identity'\nencoding = 5", "must be a table"),
         ("[[clips", "not valid TOML"),
     ],
 )

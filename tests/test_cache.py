@@ -6,6 +6,7 @@ import os
 import time
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -252,41 +253,92 @@ def test_a_hold_of_a_killed_process_is_free(tmp_path: Path) -> None:
     assert entry.delete()
 
 
-def settled(path: Path, data: bytes) -> Path:
-    """A file that was written a while ago."""
-    path.write_bytes(data)
-    os.utime(path, (time.time() - 100,) * 2)
-    return path
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is some time after the files of the test were written."""
+    now = time.time_ns
+    monkeypatch.setattr(digests.time, "time_ns", lambda: now() + 100 * digests.SETTLED_NS)
 
 
-def test_digests_are_remembered_and_a_changed_file_is_read_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = settled(tmp_path / "big", b"one")
-    first = Digests(tmp_path).of(file)
-    one, other = Digests(tmp_path), Digests(tmp_path)  # runs at the same time
-    assert one.of(file) == first
-    other.of(settled(tmp_path / "b", b"b"))
-    one.save()
-    other.save()
-    read: list[Path] = []
+@pytest.fixture
+def files_read(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The files of which a digest is computed from then on."""
+    found: list[Path] = []
 
     def watched(path: Path, *more: Any) -> str:
-        read.append(path)
+        found.append(path)
         return digest_file(path)
 
     monkeypatch.setattr(digests, "digest_file", watched)
+    return found
+
+
+def file_with(path: Path, data: bytes) -> Path:
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.usefixtures("later")
+def test_digests_are_remembered_and_a_changed_file_is_read_again(tmp_path: Path, files_read: list[Path]) -> None:
+    file = file_with(tmp_path / "big", b"one")
+    first = Digests(tmp_path).of(file)
+    one, other = Digests(tmp_path), Digests(tmp_path)  # runs at the same time
+    assert one.of(file) == first
+    other.of(file_with(tmp_path / "b", b"b"))
+    one.save()
+    other.save()
+    files_read.clear()
     again = Digests(tmp_path)
     assert again.of(file) == first
     again.of(tmp_path / "b")
-    assert not read
+    assert not files_read
+    time.sleep(0.02)  # as long as a clock of file times may stand still
     file.write_bytes(b"two")  # same size
     assert again.of(file) != first
-    assert read == [file]
+    assert files_read == [file]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no time of change")
+@pytest.mark.usefixtures("later")
+def test_a_file_rewritten_in_place_with_its_old_time_is_read_again(tmp_path: Path) -> None:
+    file = file_with(tmp_path / "big", b"one")
+    before, run = file.stat(), Digests(tmp_path)
+    first = run.of(file)
+    time.sleep(0.02)
+    file.write_bytes(b"two")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    after = file.stat()
+    assert (after.st_size, after.st_mtime_ns, after.st_ino) == (before.st_size, before.st_mtime_ns, before.st_ino)
+    assert run.of(file) == digest_file(file) != first
+
+
+@pytest.mark.parametrize("which", ["st_mtime_ns", "st_ctime_ns"])
+def test_a_file_that_changed_a_moment_ago_is_not_remembered(
+    which: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files_read: list[Path]
+) -> None:
+    """A second change would have the same time where the file system counts in seconds."""
+    now = time.time_ns()
+
+    def coarse(path: Path, *, follow_symlinks: bool = True) -> SimpleNamespace:
+        found = os.stat(path, follow_symlinks=follow_symlinks)
+        kept = {name: getattr(found, name) for name in ("st_size", "st_ino", "st_mode")}
+        return SimpleNamespace(**{**kept, "st_mtime_ns": 1, "st_ctime_ns": 1, which: now})
+
+    monkeypatch.setattr(Path, "stat", coarse)
+    run, file = Digests(tmp_path), file_with(tmp_path / "big", b"one")
+    first = run.of(file)
+    file.write_bytes(b"two")
+    assert run.of(file) == digest_file(file) != first
+    monkeypatch.setattr(digests.time, "time_ns", lambda: now + digests.SETTLED_NS + 1)
+    run.of(file)
+    files_read.clear()
+    run.of(file)
+    assert not files_read
+
+
+@pytest.mark.usefixtures("later")
 def test_a_damaged_line_of_digests_is_forgotten(tmp_path: Path) -> None:
-    files = [settled(tmp_path / f"{n}", bytes([n])) for n in range(3)]
+    files = [file_with(tmp_path / f"{n}", bytes([n])) for n in range(3)]
     run = Digests(tmp_path)
     wanted = [run.of(file) for file in files]
     run.save()
@@ -300,11 +352,12 @@ def test_a_damaged_line_of_digests_is_forgotten(tmp_path: Path) -> None:
         assert [Digests(tmp_path).of(file) for file in files] == wanted
 
 
+@pytest.mark.usefixtures("later")
 def test_digests_that_say_nothing_any_more_are_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(digests, "CROWDED", 3)
     for n in range(8):
         run = Digests(tmp_path)
-        run.of(settled(tmp_path / "f", bytes(n)))
+        run.of(file_with(tmp_path / "f", bytes(n)))
         run.save()
     assert len((tmp_path / digests.NAME).read_text().splitlines()) <= 6
 

@@ -139,5 +139,6 @@ def in_words(error: BaseException) -> tuple[str, int] | None:
     if isinstance(error, OSError) and error.errno in DISK:
         named = str(error.filename or "").removeprefix("file:")  # FFmpeg's names
         where = f"{named}: " if named else ""
-        return f"{where}{str(error.strerror).lower()} — {DISK[error.errno]}", 1
+        status = 2 if error.errno == errno.ENAMETOOLONG else 1
+        return f"{where}{str(error.strerror).lower()} — {DISK[error.errno]}", status
     return None

@@ -17,6 +17,9 @@ from typing import Any
 from vidtrans.errors import MediaError, VidtransError
 
 PARTIAL = ".partial"
+PID_DIGITS = 10
+USUAL_LIMIT = 255  # of a name's length, where the system does not tell
+LONGEST_SUFFIX = 32  # a name's ending that is longer says nothing of a file's kind
 # In a pattern, what stands for a picture's number: %d, or %05d with at least five digits.
 NUMBER = re.compile("%(?:0(?P<digits>[0-9]{1,2}))?d(?![A-Za-z])")
 
@@ -99,14 +102,55 @@ def sync_file(path: Path) -> None:
         os.close(handle)
 
 
+def link_target(path: Path) -> Path:
+    """Return the path that a link leads to, whether something is there or not; any other path as it is.
+
+    What is written there leaves the link in place. For results that a user named: nothing else follows links.
+    """
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
+def name_length(name: str) -> int:
+    """Return the length of a file's name as the system counts it: in bytes, or on Windows in UTF-16 units."""
+    return len(name.encode("utf-16-le", "surrogatepass")) // 2 if os.name == "nt" else len(os.fsencode(name))
+
+
+def name_limit(folder: Path) -> int:
+    """Return how long a name in ``folder`` may be, which need not be there yet."""
+    for place in (folder, *folder.absolute().parents):
+        with suppress(OSError, ValueError, AttributeError):  # Windows does not tell
+            return os.pathconf(place, "PC_NAME_MAX")
+    return USUAL_LIMIT
+
+
+def _hidden_name(target: Path, stem: str, ending: str) -> str:
+    """Return '.STEM' with room for ``ending``; where that is too long, cut and with a mark of the whole name."""
+    room = name_limit(target.parent) - name_length(f".{ending}")
+    if name_length(stem) <= room:
+        return f".{stem}"
+    mark = f"~{digest_of(target.name)[:12]}"
+    while name_length(stem + mark) > room:
+        stem = stem[:-1]  # never in the middle of a character, which FFmpeg could not be told
+    return f".{stem}{mark}"
+
+
+def _partial_name(target: Path) -> tuple[str, str]:
+    """Return what stands before and after the number of a process in the name of ``partial_path``."""
+    suffix = target.suffix if name_length(target.suffix) <= LONGEST_SUFFIX else ""
+    after = f"{PARTIAL}{suffix}"
+    stem = target.name[: len(target.name) - len(suffix)]
+    return _hidden_name(target, stem, f".{'0' * PID_DIGITS}{after}") + ".", after
+
+
 def partial_path(target: Path) -> Path:
     """The hidden name beside ``target`` under which it is written (the same folder, so a rename is atomic)."""
-    return target.with_name(f".{target.stem}.{os.getpid()}{PARTIAL}{target.suffix}")
+    before, after = _partial_name(target)
+    return target.with_name(f"{before}{os.getpid()}{after}")
 
 
 def remove_stale_partials(target: Path) -> None:
     """Delete what killed processes left of earlier tries at ``target``; those of living ones stay."""
-    before, after = f".{target.stem}.", f"{PARTIAL}{target.suffix}"
+    before, after = _partial_name(target)
     with os.scandir(target.parent) as entries:  # there may be ten thousand
         names = [e.name for e in entries if e.name.startswith(before) and e.name.endswith(after)]
     for name in names:
@@ -127,7 +171,8 @@ def _is_alive(pid: int) -> bool:
 
 def _replaced(target: Path) -> Path:
     """Where an old folder waits while the new one gets its name."""
-    return target.with_name(f".{target.name}.replaced")
+    ending = ".replaced"
+    return target.with_name(_hidden_name(target, target.name, ending) + ending)
 
 
 def put_in_place(made: Path, target: Path) -> None:

@@ -174,7 +174,7 @@ def open_dataset(folder: Path) -> Dataset:
             folder=folder,
             key=value["key"],
             preset=value["preset"],
-            recipe=dict(value["recipe"]),
+            recipe={name: dict(table) for name, table in value["recipe"].items()},
             size=value["size"],
             pairing_table=value["pairing"],
             sources=tuple(value["sources"]),

@@ -19,7 +19,11 @@ CROWDED = 1000  # lines that say nothing any more from which on the file is writ
 
 
 class Digests:
-    """SHA-256 of files' content by their size, modification time and inode.
+    """SHA-256 of files' content by their size, times of modification and change, and inode.
+
+    The time of change (ctime) sees a file that was rewritten in place and given its old modification time again; on
+    Windows it is the time of creation, and such a file is not noticed. File systems that number inodes or set times
+    anew at each mount only cost a second reading.
 
     Lines are appended to a file in ``root``, so that several runs may do so at once. A line that is damaged, which its
     own digest shows, is as if it had never been; to lose one costs time, never correctness. ``stop``: looked at while
@@ -34,13 +38,12 @@ class Digests:
     def of(self, path: Path) -> str:
         """Raises OSError where it cannot be read, MediaError where it is no file, Interrupted."""
         check_ordinary(path)
-        stat = path.stat()
-        stamp = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
+        stamp = _stamp(path)
         name, known = str(path.resolve()), self._held()
-        if (held := known.get(name)) and held[:3] == stamp:
-            return str(held[3])
+        if (held := known.get(name)) and held[:-1] == stamp:
+            return str(held[-1])
         digest = digest_file(path, self._stop.check)
-        if time.time_ns() - stat.st_mtime_ns > SETTLED_NS:
+        if time.time_ns() - max(stamp[1:3]) > SETTLED_NS:
             known[name] = [*stamp, digest]
             self._new.append(_line(name, known[name]))
         return digest
@@ -70,6 +73,11 @@ class Digests:
                 if count > 2 * len(self._known) + CROWDED:
                     write_bytes(self.path, "".join(_line(n, h) for n, h in self._known.items()).encode())
         return self._known
+
+
+def _stamp(path: Path) -> list[int]:
+    stat = path.stat()
+    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
 
 
 def _line(name: str, held: list[Any]) -> str:

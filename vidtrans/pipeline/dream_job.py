@@ -19,7 +19,7 @@ from vidtrans.dreaming.rollout import Rollout, Score
 from vidtrans.dreaming.settings import DreamingSettings
 from vidtrans.dreaming.timeline import Loop
 from vidtrans.events import Progress
-from vidtrans.files import complete
+from vidtrans.files import complete, link_target
 from vidtrans.flow.survey import Survey
 from vidtrans.inference.torch_engine import as_pictures
 from vidtrans.pipeline.background import Background, room_for
@@ -115,7 +115,7 @@ class DreamJob:
             # Another run may have put something there meanwhile.
             up_to_date(cache, output, request, [], self.context.overwrite, folder=folder)
             self.context.report(Progress("joining", 0, None))
-            with complete(output) as temporary:
+            with complete(link_target(output)) as temporary:
                 held = [store.path(c.number) for c in self.chunks]
                 assembly = replace(self.delivery.assembly(folder), carried=self._carried())
                 written = assembly.write(held, temporary, entry.folder, self.context)

@@ -20,6 +20,7 @@ from vidtrans.files import (
     digest_file,
     digest_of,
     finish_replacing,
+    link_target,
     partial_path,
     put_in_place,
     remove_stale_partials,
@@ -60,7 +61,7 @@ def make_dataset(
     check_parents(output)
     request = Request(videos, recipe, target, start, end)
     if not context.dry_run:
-        finish_replacing(output)
+        finish_replacing(link_target(output))
     held = _existing(output, request.digest(context), context) if output.exists() else None
     if held is not None and (held.preset, held.recipe) != (recipe.preset, request.taught) and not context.dry_run:
         held = replace(held, preset=recipe.preset, recipe=request.taught)
@@ -123,7 +124,7 @@ def _write(planned: Planned, output: Path, held: Dataset | None, context: Contex
             _restore(folder, planned.dataset, output, held)
         else:
             write_index(folder, planned.dataset)
-            _move(folder, output)
+            _move(folder, link_target(output))
         entry.clear()
     context.cache.save_digests()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from vidtrans.errors import UsageError
-from vidtrans.files import digest_of, finish_replacing
+from vidtrans.files import digest_of, finish_replacing, link_target
 from vidtrans.flow.survey import VERSION as SURVEY_VERSION
 from vidtrans.pipeline.assemble import VERSION as ASSEMBLY_VERSION
 from vidtrans.pipeline.context import Context
@@ -82,7 +82,7 @@ class Order:
         self.check()
         context, place = self.context, self.place
         if not context.dry_run:
-            finish_replacing(place.output)
+            finish_replacing(link_target(place.output))
         return up_to_date(
             context.cache, place.output, self.request, self.sources, context.overwrite, folder=place.folder
         )

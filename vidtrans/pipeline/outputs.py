@@ -4,6 +4,7 @@ a second time.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -14,7 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from vidtrans.errors import Interrupted, UsageError
-from vidtrans.files import complete, digest_file, digest_of, special_kind, write_json
+from vidtrans.files import (
+    complete,
+    digest_file,
+    digest_of,
+    link_target,
+    name_length,
+    name_limit,
+    special_kind,
+    write_json,
+)
 from vidtrans.pipeline.cache import Cache
 from vidtrans.pipeline.context import Context
 from vidtrans.settings import Table
@@ -92,6 +102,8 @@ def check_place(output: Path, sources: Sequence[Path], *, folder: bool = False) 
             raise UsageError(str(output), "the output is one of the inputs", "choose another name with -o")
         if folder and output.resolve() in source.resolve().parents:
             raise UsageError(str(output), "the output folder holds one of the inputs", "choose another with -o")
+    if output.exists() and not output.is_dir() and not output.is_file():
+        raise UsageError(str(output), "it is a device or a pipe, not a file", "choose another name with -o")
     if output.is_dir() and not folder:
         raise UsageError(str(output), "the output is an existing folder", "give a file name with -o")
     if output.exists() and folder and not output.is_dir():
@@ -99,10 +111,35 @@ def check_place(output: Path, sources: Sequence[Path], *, folder: bool = False) 
 
 
 def check_parents(output: Path) -> None:
-    """Raises UsageError where a file stands in the place of a folder."""
-    for parent in output.absolute().parents:
+    """Raises UsageError where a file stands in the place of a folder, or a name or a link cannot be followed."""
+    check_name(output)
+    place = link_target(output)
+    if output.is_symlink() and not place.parent.exists():
+        # An unmounted disk, as a rule: no folder is made in its place.
+        raise UsageError(
+            str(output), f"a link into '{place.parent}', which is not there", "choose another place with -o"
+        )
+    for parent in place.absolute().parents:
+        if parent.is_symlink() and not parent.exists():
+            raise UsageError(str(output), f"'{parent}' is a link to nothing", "choose another place with -o")
         if parent.exists() and not parent.is_dir():
             raise UsageError(str(output), f"'{parent}' is a file, not a folder", "choose another place with -o")
+
+
+def check_name(output: Path) -> None:
+    """Raises UsageError where a name is longer than the file system allows, or links lead back to themselves."""
+    limit = name_limit(output.parent)
+    for part in output.parts:
+        if name_length(part) > limit:
+            why = f"a name of {name_length(part)} bytes, and {limit} is the most"
+            raise UsageError(str(output), why, "use a shorter name with -o")
+    try:
+        output.stat()
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise UsageError(str(output), "a link that leads back to itself", "choose another name with -o") from None
+        if error.errno == errno.ENAMETOOLONG:
+            raise UsageError(str(output), "the whole path is too long", "use a shorter one with -o") from None
 
 
 def _check_replaceable(cache: Cache, output: Path) -> None:
@@ -116,6 +153,7 @@ def _check_replaceable(cache: Cache, output: Path) -> None:
 
 def check_foreign(cache: Cache, output: Path, overwrite: bool) -> None:
     """Raises UsageError where the output is something that is not on record, before work is spent on it."""
+    check_parents(output)
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return
     _check_replaceable(cache, output)
@@ -166,7 +204,7 @@ def produce(
         if context.dry_run:
             return {"output": str(output), "frames": 0, "seconds": 0.0, "cached": False, "dry_run": True}
         try:
-            with complete(output) as temporary:
+            with complete(link_target(output)) as temporary:
                 held = make(temporary)
                 record(context.cache, output, temporary, digest, held)
         except Interrupted as error:

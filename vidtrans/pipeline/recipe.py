@@ -1,7 +1,7 @@
 """Presets, ``vidtrans.toml``, and which of them wins.
 
 From low to high: defaults, the preset, ``vidtrans.toml`` in the folder, ``VIDTRANS_*`` variables, flags. A preset
-named on the command line outranks the file.
+named on the command line outranks the file. What runs the user's ffmpeg may not come from the file (``programs.py``).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import vidtrans
 from vidtrans.errors import UsageError
 from vidtrans.files import check_ordinary
+from vidtrans.pipeline.programs import ProgramSetting, programs_from, refuse_programs
 from vidtrans.registry import Entry, unknown
 from vidtrans.settings import Table, from_table, read_toml
 
@@ -93,12 +94,16 @@ def _words(name: str, key: str) -> str:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Merged tables: what of them is not said is the default of the settings class that reads it."""
+    """Merged tables: what of them is not said is the default of the settings class that reads it.
+
+    ``programs``: what a preset that was named gives the user's ffmpeg to do.
+    """
 
     preset: str
     tables: Mapping[str, Table]
     from_preset: Mapping[str, Table]
     look: Mapping[str, Any] = field(default_factory=dict)  # of a model's pairing, what a render sets otherwise
+    programs: tuple[ProgramSetting, ...] = ()
 
     def choice(self, name: str) -> tuple[str, Table]:
         """The chosen name of a table with choices, and the rest of the table."""
@@ -158,9 +163,11 @@ def _keys(table: str) -> set[str]:
 
 
 def project_tables() -> dict[str, Table]:
-    """The tables of ``vidtrans.toml`` in the current folder; none where there is none."""
+    """The tables of ``vidtrans.toml`` in the current folder; none where there is none. Raises UsageError."""
     check_ordinary(Path(PROJECT_FILE), UsageError)
-    return read_tables(Path(PROJECT_FILE)) if Path(PROJECT_FILE).is_file() else {}
+    tables = read_tables(Path(PROJECT_FILE)) if Path(PROJECT_FILE).is_file() else {}
+    refuse_programs(tables, PROJECT_FILE)
+    return tables
 
 
 def make_recipe(
@@ -179,14 +186,18 @@ def make_recipe(
     named = preset or implied
     if preset is None and implied_tables is not None:
         from_preset = {n: dict(t) for n, t in implied_tables.items()}
+        refuse_programs(from_preset, "dataset.json")
     else:
         from_preset = read_tables(preset_path(named)) if named else {}
+        if preset is None:
+            refuse_programs(from_preset, f"preset {named}")
     layers = [from_file, from_preset] if preset else [from_preset, from_file]
     for wanted in flags:
         if wanted not in TABLES:
             raise unknown("table", wanted, list(TABLES))
     merged = overlaid(*layers, flags)
-    recipe = Recipe(Path(named).stem if named else "", merged, from_preset)
+    programs = programs_from(f"preset {named}", from_preset, merged) if preset else ()
+    recipe = Recipe(Path(named).stem if named else "", merged, from_preset, programs=programs)
     recipe.check()
     return recipe
 

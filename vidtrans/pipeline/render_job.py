@@ -14,7 +14,7 @@ import numpy as np
 
 from vidtrans.errors import UsageError
 from vidtrans.events import Progress
-from vidtrans.files import complete
+from vidtrans.files import complete, link_target
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import pairing_record
 from vidtrans.pipeline.chunk_files import StateStore
@@ -163,7 +163,7 @@ class RenderJob:
             folder = makes_folder(self.settings.encoding, output)
             up_to_date(cache, output, request, [self.clip.path], self.context.overwrite, folder=folder)
             self.context.report(Progress("joining", 0, None))
-            with complete(output) as temporary:
+            with complete(link_target(output)) as temporary:
                 held = [store.path(c.number) for c in shown]
                 written = self.delivery.assembly(folder).write(held, temporary, store.entry.folder, self.context)
                 result = self.summary(output) | counts | written

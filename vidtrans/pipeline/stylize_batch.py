@@ -17,6 +17,7 @@ from vidtrans.pipeline.batch_summary import Outcome
 from vidtrans.pipeline.context import Context
 from vidtrans.pipeline.look import find_look
 from vidtrans.pipeline.outputs import check_place
+from vidtrans.pipeline.programs import ProgramSetting, programs_from, tell_programs
 from vidtrans.pipeline.recipe import TABLES, Recipe, overlaid, render_recipe
 from vidtrans.pipeline.render_job import makes_folder
 from vidtrans.pipeline.stylize import default_output, is_one_picture, stylize
@@ -103,21 +104,20 @@ def listed(
     clips = table.pop("clips", None)
     if not isinstance(clips, list) or not clips or not all(isinstance(clip, dict) for clip in clips):
         raise UsageError(str(path), "it lists no clips", 'write [[clips]], and source = "…" below it')
-    for key in table:
-        if key not in (*OF_ALL, *TABLES):
-            raise unknown(f"'{key}' in {path}: key", key, [*OF_ALL, "clips", *TABLES])
+    _check_keys(table, OF_ALL, str(path), "clips")
     wishes: list[Wish] = []
+    programs: list[ProgramSetting] = []
     for number, clip in enumerate(clips, 1):
         where = f"clip {number} of {path}"
-        for key in clip:
-            if key not in (*OF_A_CLIP, *TABLES):
-                raise unknown(f"'{key}' in {where}: key", key, [*OF_A_CLIP, *TABLES])
+        _check_keys(clip, OF_A_CLIP, where)
         sources = _sources(clip, where, path.parent)
         chosen = model or clip.get("model") or table.get("model")
         if not chosen:
             raise UsageError(where, "no model", 'write model = "…", or give --model')
-        tables = overlaid(*({n: t for n, t in layer.items() if n in TABLES} for layer in (table, clip)), flags)
+        in_list = overlaid(*({n: t for n, t in layer.items() if n in TABLES} for layer in (table, clip)))
+        tables = overlaid(in_list, flags)
         recipe = render_recipe(preset or clip.get("preset") or table.get("preset"), tables)
+        programs += [*recipe.programs, *programs_from(f"list {path}", in_list, tables)]
         own = dict(options)
         for name in ("start", "end"):
             if own.get(name) is None and name in clip:
@@ -130,7 +130,17 @@ def listed(
                 raise UsageError(where, f"one output for {len(found)} sources", "leave it out, or list each by itself")
             found = [replace(found[0], output=Path(str(clip["output"])))]
         wishes += found
+    tell_programs(programs, context.report)
     return wishes
+
+
+def _check_keys(table: Table, own: Sequence[str], where: str, *more: str) -> None:
+    """Raise UsageError on a key that is none of the list's ``own``, nor a table of a preset."""
+    for key, value in table.items():
+        if key not in (*own, *TABLES):
+            raise unknown(f"'{key}' in {where}: key", key, [*own, *more, *TABLES])
+        if key in TABLES and not isinstance(value, dict):
+            raise UsageError(f"'{key}' in {where}", "it must be a table", f"write {key}.KEY = VALUE")
 
 
 def _sources(clip: Table, where: str, folder: Path) -> list[Path]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from vidtrans.data.dataset import Dataset, open_dataset
 from vidtrans.errors import MediaError, UsageError
-from vidtrans.files import complete, digest_of
+from vidtrans.files import complete, digest_of, link_target
 from vidtrans.launcher import in_a_team
 from vidtrans.model import SUFFIX, find_model
 from vidtrans.pairing.base import pairing_record
@@ -159,7 +159,7 @@ def _lead(order: _Order, context: Context, team: Team | None) -> Table:
             team.tell(None)
         result: Table = meta["result"] | {"output": str(output)}
         up_to_date(context.cache, output, request, sources, context.overwrite)  # it may have appeared meanwhile
-        with complete(output) as temporary:
+        with complete(link_target(output)) as temporary:
             shutil.copyfile(entry.folder / MODEL_FILE, temporary)
             record(context.cache, output, temporary, request, result)
     context.trim_cache()

@@ -24,7 +24,10 @@ FORMATS = (
     "mxf,asf,dv,rm,wav,mp3,flac,aac,png_pipe,jpeg_pipe,webp_pipe,tiff_pipe,bmp_pipe,apng,yuv4mpegpipe"
 )
 MAX_PIXELS = 8192 * 8192
-SAFE = {"protocol_whitelist": "file", "format_whitelist": FORMATS, "max_pixels": str(MAX_PIXELS)}
+# Nothing but the named file is opened: no other protocol, no format that refers to other files, and no track of a
+# QuickTime movie that lies in another file (FFmpeg's default, made explicit).
+SINGLE_FILE = {"protocol_whitelist": "file", "format_whitelist": FORMATS, "enable_drefs": "0"}
+SAFE = {**SINGLE_FILE, "max_pixels": str(MAX_PIXELS)}
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,14 @@ def open_media(path: Path) -> Iterator[InputContainer]:
         yield container
     finally:
         container.close()
+
+
+def open_made(path: Path, kind: str | None = None) -> InputContainer:
+    """Open a file that vidtrans, or the user's ffmpeg, wrote, as what it is (``kind``, where that is known).
+
+    The same limits apply: a cache folder may have come with a stranger's files. Raises av.error.FFmpegError, OSError.
+    """
+    return av.open(f"file:{path}", format=kind, options=dict(SINGLE_FILE))
 
 
 def picture_stream(container: InputContainer, path: Path) -> VideoStream:

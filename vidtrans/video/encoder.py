@@ -19,6 +19,7 @@ from vidtrans.errors import MediaError
 from vidtrans.files import naming_disk_errors
 from vidtrans.video.codecs import CODECS
 from vidtrans.video.colour import FromRGB, tag_bt709
+from vidtrans.video.container import open_made
 from vidtrans.video.encoding import EncodingSettings
 
 # Ticks, and so frames at least, that lie between decoding and showing; no encoder reorders so far.
@@ -161,7 +162,7 @@ _ARRAYS_OF = {"bgr0": "rgb24", "bgra": "rgba", "gbrp": "rgb24", "gbrp16le": "rgb
 def read_lossless(path: Path) -> Iterator[np.ndarray]:
     """The pictures of a lossless segment, bit for bit: (height, width, 3 or 4) uint8 or uint16 each."""
     try:
-        with closing(av.open(f"file:{path}", format="nut")) as container:
+        with closing(open_made(path, "nut")) as container:
             for frame in container.decode(video=0):
                 yield frame.to_ndarray(format=_ARRAYS_OF[frame.format.name])
     except (av.error.FFmpegError, OSError) as error:

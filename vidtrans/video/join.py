@@ -20,7 +20,7 @@ from vidtrans.errors import DISK, MediaError
 from vidtrans.events import NEVER, Report, Stop, silent
 from vidtrans.video.carry import Carried, add_tracks, packets, write_tags
 from vidtrans.video.codecs import CONTAINERS
-from vidtrans.video.container import open_media
+from vidtrans.video.container import open_made, open_media
 
 LEAST_SCALE, MAX_SCALE = 90_000, 2**31 - 1
 
@@ -58,7 +58,7 @@ def join(
         source = stack.enter_context(open_media(carried.source)) if carried else None
         options = _muxing(kind, timing.time_base, source)
         out = stack.enter_context(closing(av.open(f"file:{output}", "w", format=kind, options=options)))
-        first = stack.enter_context(closing(av.open(f"file:{segments[0]}")))
+        first = stack.enter_context(closing(open_made(segments[0])))
         # Opaque: copied, whatever encoder or decoder there is for it.
         video: Any = out.add_stream_from_template(first.streams.video[0], opaque=True)
         if tag and kind in ("mp4", "mov"):
@@ -121,7 +121,7 @@ class Made:
 
 def look_at(path: Path) -> Made:
     """What is in a file with one video."""
-    with closing(av.open(f"file:{path}")) as container:
+    with closing(open_made(path)) as container:
         stream = container.streams.video[0]
         stamps = sorted(p.pts for p in container.demux(stream) if p.pts is not None)
         context = stream.codec_context
@@ -131,7 +131,7 @@ def look_at(path: Path) -> Made:
 
 def _presentation_order(segment: Path) -> array[int]:
     """For each packet in decoding order, the number of its frame within the segment."""
-    with closing(av.open(f"file:{segment}")) as container:
+    with closing(open_made(segment)) as container:
         stamps = [p.pts for p in container.demux(video=0) if p.pts is not None]
     rank = {pts: i for i, pts in enumerate(sorted(stamps))}
     return array("l", (rank[pts] for pts in stamps))
@@ -177,7 +177,7 @@ def _video_packets(
     segments: Sequence[Path], timing: Timing, decode_times: _DecodeTimes, stream: Any
 ) -> Iterator[tuple[float, int, av.Packet]]:
     for segment, rows in zip(segments, decode_times, strict=True):
-        with closing(av.open(f"file:{segment}")) as container:
+        with closing(open_made(segment)) as container:
             packets = (p for p in container.demux(video=0) if p.pts is not None)
             for packet, (number, dts) in zip(packets, rows, strict=True):
                 packet.time_base = timing.time_base

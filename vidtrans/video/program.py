@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -22,8 +23,14 @@ _LIBAVCODEC_7 = 61
 
 
 def find_program() -> Path:
-    """The user's own ffmpeg, else the one that the package imageio-ffmpeg brings. Raises UsageError."""
-    found = shutil.which("ffmpeg")
+    """The user's own ffmpeg, else the one that the package imageio-ffmpeg brings. Raises UsageError.
+
+    Never one that lies in the current folder: a place on the PATH that depends on it (".") is passed over, and so is
+    the folder itself, in which Windows would look first.
+    """
+    name = "ffmpeg.exe" if os.name == "nt" else "ffmpeg"
+    folders = [folder for folder in os.get_exec_path() if os.path.isabs(folder)]
+    found = next(filter(None, (shutil.which(os.path.join(folder, name)) for folder in folders)), None)
     if found is None:
         with suppress(ImportError, RuntimeError):
             import imageio_ffmpeg

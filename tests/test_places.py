@@ -1,0 +1,294 @@
+"""Where a result may go: links are followed, every name that the file system takes works, others are refused early."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chain import TINY, quick_training, refuse, said
+from clips import decode, moving_frames
+from hypothesis import HealthCheck, example, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from shoot import lossless
+
+import vidtrans as api
+from vidtrans import files
+from vidtrans.files import complete, name_length, name_limit, partial_path, put_in_place
+from vidtrans.video.picture import encode_png
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="links and limits are those of POSIX")
+repeatable = hypothesis_settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def fitting(name: str) -> bool:
+    return 0 < len(os.fsencode(name)) <= 255 and name not in (".", "..") and "partial" not in name
+
+
+letters = st.characters(exclude_categories=["Cs"], exclude_characters="/\0")
+ENDINGS = st.one_of(st.text(letters), st.sampled_from([".mp4", "." + "x" * 40]))
+short = st.text(letters, min_size=1, max_size=3)
+NAMES = st.one_of(
+    st.text(letters, min_size=1, max_size=255),
+    st.builds(lambda part, count, end: part * count + end, short, st.integers(20, 255), ENDINGS),
+).filter(fitting)
+
+
+@repeatable
+@given(NAMES)
+@example("a" * 255)
+@example("×" * 127)
+@example("🎞" * 62 + ".mp4")
+@example("." + "b" * 254)
+@example("a." + "b" * 253)
+def test_a_file_of_any_name_is_written_whole_under_a_hidden_name(tmp_path: Path, name: str) -> None:
+    target = tmp_path / name
+    with complete(target) as temporary:
+        assert temporary.parent == tmp_path
+        assert temporary.name.startswith(".")
+        assert len(os.fsencode(temporary.name)) <= 255
+        temporary.write_bytes(b"whole")
+        assert not target.exists()
+    assert target.read_bytes() == b"whole"
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+    target.unlink()
+
+
+@repeatable
+@given(NAMES)
+@example("a" * 255)
+def test_a_folder_of_any_name_is_replaced(tmp_path: Path, name: str) -> None:
+    target, made = tmp_path / name, tmp_path.parent / "made"
+    for content in (b"one", b"two"):
+        made.mkdir()
+        (made / "file").write_bytes(content)
+        put_in_place(made, target)
+    assert (target / "file").read_bytes() == b"two"
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+    files.remove(target)
+
+
+@repeatable
+@given(NAMES, NAMES)
+@example("a" * 254 + "b", "a" * 254 + "c")
+@example("a" * 250 + ".mp4", "a" * 250 + ".mkv")
+def test_files_of_two_names_never_share_a_hidden_one(one: str, other: str) -> None:
+    hidden = [partial_path(Path(name)).name for name in (one, other)]
+    assert (hidden[0] == hidden[1]) == (one == other)
+
+
+@given(NAMES)
+@repeatable
+@example("a" * 251 + ".mp4")
+def test_what_killed_runs_left_of_a_long_name_is_cleared_away(tmp_path: Path, name: str) -> None:
+    target = tmp_path / name
+    dead = 2**22 + 1  # no process has such a number on Linux
+    left = partial_path(target).name.replace(f".{os.getpid()}{files.PARTIAL}", f".{dead}{files.PARTIAL}")
+    (tmp_path / left).write_bytes(b"half")
+    files.write_bytes(target, b"whole")
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+    target.unlink()
+
+
+@pytest.fixture
+def source() -> Path:
+    return lossless(Path("clip.mkv"), moving_frames(4))
+
+
+def pictures() -> Path:
+    Path("shots").mkdir()
+    for number, frame in enumerate(moving_frames(3)):
+        Path(f"shots/{number}.png").write_bytes(encode_png(frame))
+    return Path("shots")
+
+
+def longest(ending: str) -> str:
+    return "n" * (255 - len(ending)) + ending
+
+
+RESULTS: dict[str, tuple[str, ...]] = {
+    ".mkv": ("stylize", "clip.mkv", "--model", "identity"),
+    ".gif": ("stylize", "clip.mkv", "--model", "identity"),
+    ".compare.mp4": ("compare", "clip.mkv", "clip.mkv"),
+    ".sheet.png": ("sheet", "clip.mkv"),
+    ".json": ("evaluate", "clip.mkv", "--source", "clip.mkv"),
+    ".steady.mp4": ("steady", "clip.mkv"),
+    ".dataset": ("make-dataset", "clip.mkv", "--size", "32"),
+    ".folder": ("stylize", "shots", "--model", "identity"),
+}
+
+
+@pytest.mark.parametrize("ending", RESULTS)
+@pytest.mark.usefixtures("source")
+def test_a_result_may_have_the_longest_name_that_there_is(ending: str, capsys: pytest.CaptureFixture[str]) -> None:
+    pictures()
+    said(capsys, 0, *RESULTS[ending], "-o", longest(ending))
+    assert Path(longest(ending)).exists()
+    assert not [p.name for p in Path().iterdir() if p.name.startswith(".n")]
+
+
+@pytest.mark.parametrize("ending", RESULTS)
+@pytest.mark.usefixtures("source")
+def test_a_longer_one_is_refused_before_the_work(ending: str, capsys: pytest.CaptureFixture[str]) -> None:
+    pictures()
+    before = sorted(Path().iterdir())
+    line = refuse(capsys, 2, *RESULTS[ending], "-o", "n" + longest(ending))
+    assert "too long" in line or "255 is the most" in line  # whoever looks at the place first
+    assert "use a shorter name" in line
+    assert sorted(Path().iterdir()) == before  # no cache either
+
+
+def test_a_model_may_have_the_longest_name(source: Path) -> None:
+    api.make_dataset(source, "d.dataset", settings=TINY)
+    name = longest(".safetensors")
+    assert api.train("d.dataset", name, settings=quick_training())["steps"] == 3
+    assert Path(name).is_file()
+
+
+@pytest.mark.usefixtures("source")
+def test_what_lies_beside_a_result_has_to_fit_too(capsys: pytest.CaptureFixture[str]) -> None:
+    command = ("stylize", "clip.mkv", "--model", "identity", "-o", longest(".mkv"))
+    line = refuse(capsys, 2, *command, "--score")
+    assert ".score.png" in line
+    assert "shorter" in line
+
+
+# Links
+
+
+def linked(name: str, target: str) -> Path:
+    Path(name).symlink_to(target)
+    return Path(name)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_link_to_a_folder_takes_pictures_as_the_folder_would(
+    overwrite: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ("stylize", pictures(), "--model", "identity", "-o", "link")
+    Path("real").mkdir()
+    link = linked("link", "real")
+    said(capsys, 0, *command)
+    if overwrite:
+        said(capsys, 0, *command, "--overwrite", "--strength", "0.5")
+    assert link.is_symlink()
+    assert sorted(p.name for p in Path("real").iterdir()) == ["0.png", "1.png", "2.png"]
+    again = [*command, "--strength", "0.5"] if overwrite else command
+    assert "up to date" in said(capsys, 0, *again)
+
+
+def test_a_link_to_a_folder_takes_a_dataset_and_a_video(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a", "b"):
+        Path(name).mkdir()
+        linked(f"to-{name}", name)
+    said(capsys, 0, "make-dataset", source, "--size", "32", "-o", "to-a")
+    said(capsys, 0, "stylize", source, "--model", "identity", "-o", "to-b")
+    assert Path("to-a").is_symlink()
+    assert Path("a/dataset.json").is_file()
+    assert Path("b/clip.identity.mp4").is_file()
+
+
+MAKERS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "stylize": (".mkv", ("stylize", "clip.mkv", "--model", "identity")),
+    "steady": (".mkv", ("steady", "clip.mkv")),
+    "sheet": (".png", ("sheet", "clip.mkv")),
+    "evaluate": (".json", ("evaluate", "clip.mkv", "--source", "clip.mkv")),
+}
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+@pytest.mark.parametrize("there", [False, True])
+@pytest.mark.usefixtures("source")
+def test_a_link_to_a_file_stays_one_and_the_file_is_written(
+    kind: str, there: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two links in a row; a link whose file is not there yet makes it."""
+    ending, command = MAKERS[kind]
+    Path("disk").mkdir()
+    file = Path(f"disk/file{ending}")
+    if there:
+        file.write_bytes(b"before")
+    linked(f"middle{ending}", str(file))
+    link = linked(f"link{ending}", f"middle{ending}")
+    said(capsys, 0, *command, "-o", link, *(["--overwrite"] if there else []))
+    assert link.is_symlink()
+    assert Path(f"middle{ending}").is_symlink()
+    assert file.stat().st_size > 6
+    assert [p.name for p in Path("disk").iterdir()] == [file.name]
+    assert "up to date" in said(capsys, 0, *command, "-o", link)
+
+
+def test_a_model_goes_through_a_link_too(source: Path) -> None:
+    api.make_dataset(source, "d.dataset", settings=TINY)
+    link = linked("link.safetensors", "real.safetensors")
+    api.train("d.dataset", link, settings=quick_training())
+    assert link.is_symlink()
+    assert Path("real.safetensors").is_file()
+    assert api.train("d.dataset", link, settings=quick_training())["cached"]
+
+
+def to_source() -> Path:
+    return linked("out.mkv", "clip.mkv")
+
+
+def hard_link() -> Path:
+    os.link("clip.mkv", "out.mkv")
+    return Path("out.mkv")
+
+
+def loop() -> Path:
+    linked("other.mkv", "out.mkv")
+    return linked("out.mkv", "other.mkv")
+
+
+def in_a_dangling_folder() -> Path:
+    return linked("gone", "nowhere") / "out.mkv"
+
+
+def to_a_dangling_folder() -> Path:
+    linked("gone", "nowhere")
+    return linked("out.mkv", "gone/out.mkv")
+
+
+def pipe() -> Path:
+    os.mkfifo("out.mkv")
+    return Path("out.mkv")
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (to_source, "one of the inputs"),
+        (hard_link, "one of the inputs"),
+        (loop, "leads back to itself"),
+        (in_a_dangling_folder, "is a link to nothing"),
+        (to_a_dangling_folder, "which is not there"),
+        (pipe, "a device or a pipe"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_refused_before_the_work(
+    make: Callable[[], Path], why: str, source: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
+) -> None:
+    output, before = make(), source.read_bytes()
+    monkeypatch.setattr(api.pipeline.render_job.RenderJob, "render", None)
+    for command in (("stylize", source, "--model", "identity"), ("steady", source)):
+        line = refuse(capsys, 2, *command, "-o", output, "--overwrite")
+        assert why in line
+        assert "choose another" in line
+    assert source.read_bytes() == before
+    assert len(decode(source)[2]) == 4
+
+
+@pytest.mark.parametrize("make", [loop, in_a_dangling_folder])
+def test_a_dataset_is_refused_there_too(
+    make: Callable[[], Path], source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refuse(capsys, 2, "make-dataset", source, "-o", make())
+
+
+def test_a_limit_is_the_folder_s_own_even_where_it_is_not_there_yet(tmp_path: Path) -> None:
+    assert name_limit(tmp_path) == name_limit(tmp_path / "a" / "b") == os.pathconf(tmp_path, "PC_NAME_MAX")
+    assert name_length("×") == 2

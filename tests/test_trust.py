@@ -1,0 +1,203 @@
+"""What runs the user's ffmpeg comes from who started vidtrans, never from a file that lies in the folder."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from chain import TINY, quick_training, refuse, said
+from clips import decode, moving_frames
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
+from shoot import lossless, same
+
+import vidtrans as api
+from vidtrans.events import Event, Note
+from vidtrans.pipeline.programs import programs_in
+from vidtrans.pipeline.recipe import preset_names, preset_path, read_tables
+from vidtrans.video.program import find_program
+
+GRAPH = "hflip,metadata=mode=add:key=a:value=b,metadata=mode=print:file=written.txt"
+# A file's tables, and the key that is named.
+ORDERS = {
+    f'[encoding]\nfilter = "{GRAPH}"\n': "encoding.filter",
+    f'[rendering]\nsource_filter = "{GRAPH}"\n': "rendering.source_filter",
+    '[encoding]\ncodec = "ffmpeg:libx264"\n': "encoding.codec",
+    '[encoding]\noptions = "x264opts=dump-yuv=written.txt"\n': "encoding.options",
+}
+FILTERS = f'[encoding]\nfilter = "{GRAPH}"\n'
+RENDER = ("stylize", "clip.mkv", "--model", "identity", "-o", "out.mkv")
+COMMANDS = {
+    "stylize": RENDER,
+    "stylize a folder": ("stylize", "clips", "--model", "identity", "-o", "out"),
+    "steady": ("steady", "clip.mkv", "-o", "out.mkv"),
+    "run": ("run", "clip.mkv", "--apply", "clip.mkv", "-o", "out.mkv"),
+    "dream": ("dream", "noise", "--model", "any", "--frames", 2, "-o", "out.mkv"),
+    "try": ("try", "clip.mkv", "--model", "identity", "-o", "out.png"),
+    "make-dataset": ("make-dataset", "clip.mkv", "-o", "out.dataset"),
+    "train": ("train", "clip.dataset", "-o", "out.safetensors"),
+}
+
+
+@pytest.fixture(autouse=True)
+def clips() -> list[Path]:
+    """clip.mkv, and two in clips/."""
+    Path("clips").mkdir()
+    frames = moving_frames(4)
+    return [lossless(Path(name), frames) for name in ("clip.mkv", "clips/a.mkv", "clips/b.mkv")]
+
+
+def written() -> Path:
+    return Path("written.txt")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_graph_in_a_file_that_lies_in_the_folder_is_refused(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    api.make_dataset("clip.mkv", "clip.dataset", settings=TINY)
+    Path("vidtrans.toml").write_text(FILTERS)
+    line = refuse(capsys, 2, *COMMANDS[command])
+    assert "encoding.filter in vidtrans.toml" in line
+    assert "give it with --filter, or in a --preset FILE" in line
+
+
+@pytest.mark.parametrize("text", ORDERS)
+def test_whatever_gives_ffmpeg_its_orders_is_refused_there(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("vidtrans.toml").write_text(text)
+    assert f"{ORDERS[text]} in vidtrans.toml" in refuse(capsys, 2, *RENDER)
+    # What a flag asks for does not make the rest of the file's orders harmless.
+    line = refuse(capsys, 2, *RENDER, "--codec", "ffmpeg:libx264", "--filter", "null")
+    assert f"{ORDERS[text]} in vidtrans.toml" in line
+
+
+def test_what_gives_no_orders_may_lie_in_the_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("vidtrans.toml").write_text(
+        '[encoding]\ncodec = "ffv1"\nfilter = ""\noptions = ""\n[rendering]\nsize = "32"\n'
+    )
+    assert "is run with" not in said(capsys, 0, *RENDER)
+
+
+@pytest.mark.parametrize("by_variable", [False, True])
+def test_a_preset_that_was_named_may_run_a_graph_and_it_is_told(
+    by_variable: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("mine.toml").write_text(FILTERS + 'codec = "ffv1"\n')
+    flags = [] if by_variable else ["--preset", "mine.toml"]
+    if by_variable:
+        monkeypatch.setenv("VIDTRANS_STYLIZE_PRESET", "mine.toml")
+    told = said(capsys, 0, *RENDER, *flags)
+    assert f"preset mine.toml: encoding.filter = '{GRAPH}' is run with {find_program()}" in " ".join(told.split())
+    source = [frame[:, ::-1] for frame in decode(Path("clip.mkv"))[2]]
+    assert same(decode(Path("out.mkv"))[2], source)
+    assert written().exists()
+
+
+def test_every_command_that_runs_a_preset_s_graph_tells_it(
+    tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("mine.toml").write_text('[encoding]\nfilter = "hflip"\n')
+    for command in ("stylize a folder", "steady", "run"):
+        told = said(capsys, 0, *COMMANDS[command], "--preset", "mine.toml", "--dry-run")
+        assert told.count("preset mine.toml: encoding.filter = 'hflip' is run with") == 1
+    told = said(capsys, 3, *COMMANDS["dream"][:3], tiny_model, *COMMANDS["dream"][4:], "--preset", "mine.toml")
+    assert "preset mine.toml: encoding.filter = 'hflip' is run with" in told  # the model predicts no frames
+
+
+def test_a_preset_s_graph_that_a_flag_replaces_is_not_told(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.toml").write_text(FILTERS)
+    assert "is run with" not in said(capsys, 0, *RENDER, "--preset", "mine.toml", "--filter", "vflip")
+    assert not written().exists()
+
+
+@pytest.mark.parametrize("command", ["stylize", "steady"])
+def test_the_python_api_tells_it_through_its_report(command: str) -> None:
+    Path("mine.toml").write_text('[encoding]\nfilter = "hflip"\n')
+    heard: list[Event] = []
+    arguments = {"stylize": {"model": "identity"}, "steady": {}}[command]
+    getattr(api, command)("clip.mkv", output="out.mkv", preset="mine.toml", report=heard.append, **arguments)
+    notes = [event.text for event in heard if isinstance(event, Note)]
+    assert [n for n in notes if "is run with" in n] == [
+        f"preset mine.toml: encoding.filter = 'hflip' is run with {find_program()}"
+    ]
+
+
+def test_a_variable_of_the_user_s_own_may_run_a_graph(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIDTRANS_STYLIZE_FILTER", "hflip")
+    assert "is run with" not in said(capsys, 0, *RENDER, "--codec", "ffv1")
+    assert same(decode(Path("out.mkv"))[2], [frame[:, ::-1] for frame in decode(Path("clip.mkv"))[2]])
+
+
+def test_a_bare_preset_name_is_never_a_file_in_the_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.toml").write_text(FILTERS)
+    Path("presets").mkdir()
+    Path("presets/mine.toml").write_text(FILTERS)
+    Path("edges.toml").write_text(FILTERS)
+    assert "preset 'mine'" in refuse(capsys, 2, *RENDER, "--preset", "mine")
+    said(capsys, 0, *RENDER, "--preset", "edges")
+    assert not written().exists()
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_no_preset_that_ships_runs_a_program(name: str) -> None:
+    assert programs_in(read_tables(preset_path(name))) == {}
+
+
+def test_a_list_that_was_named_may_run_a_graph_and_it_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.toml").write_text('[rendering]\nsource_filter = "vflip"\n')
+    Path("night.toml").write_text(
+        'model = "identity"\npreset = "mine.toml"\nencoding.filter = "hflip"\n'
+        '[[clips]]\nsource = "clips/a.mkv"\n[[clips]]\nsource = "clips/b.mkv"\n'
+    )
+    told = said(capsys, 0, "stylize", "night.toml", "-o", "out", "--dry-run")
+    assert told.count("list night.toml: encoding.filter = 'hflip' is run with") == 1
+    assert told.count("preset mine.toml: rendering.source_filter = 'vflip' is run with") == 1
+    told = said(capsys, 0, "stylize", "night.toml", "-o", "out", "--dry-run", "--filter", "null")
+    assert "encoding.filter" not in told
+
+
+def test_a_dataset_cannot_name_a_program(capsys: pytest.CaptureFixture[str]) -> None:
+    api.make_dataset("clip.mkv", "clip.dataset", settings=TINY)
+    index = Path("clip.dataset/dataset.json")
+    value = json.loads(index.read_text())
+    index.write_text(json.dumps(value | {"recipe": {"encoding": {"filter": GRAPH}}}))
+    assert "encoding.filter in dataset.json" in refuse(capsys, 2, "train", "clip.dataset")
+    index.write_text(json.dumps(value | {"recipe": {"encoding": 5}}))
+    assert "damaged" in refuse(capsys, 3, "train", "clip.dataset")
+    # The preset that it names is a word for records: no file of that name is read.
+    Path("evil.toml").write_text("[training]\nsteps = 'none'\n")
+    index.write_text(json.dumps(value | {"preset": "evil.toml"}))
+    assert api.train("clip.dataset", settings=quick_training())["steps"] == 3
+
+
+def test_a_dataset_made_with_a_preset_that_names_a_program_trains(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.toml").write_text(FILTERS + "[dataset]\nblock = 1\ngap = 0\nsize = 32\n")
+    assert "is run with" not in said(capsys, 0, "make-dataset", "clip.mkv", "--preset", "mine.toml")
+    assert api.train("clip.dataset", settings=quick_training())["steps"] == 3
+
+
+def test_a_model_file_cannot_name_a_program(tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with safe_open(str(tiny_model), framework="numpy") as file:
+        record = json.loads(file.metadata()["vidtrans"])
+    tables = {"encoding": {"filter": GRAPH}, "rendering": {"source_filter": GRAPH}}
+    for place in ("training", "card", "pairing", "generator"):
+        record[place] = {**record[place], **tables}
+    save_file(load_file(tiny_model), "evil.safetensors", metadata={"vidtrans": json.dumps({**record, **tables})})
+    said(capsys, 3, "stylize", "clip.mkv", "--model", "evil.safetensors", "-o", "out.mkv")
+    assert not written().exists()
+
+
+@pytest.mark.parametrize("place", [".", "", "bin"])
+def test_an_ffmpeg_that_lies_in_the_folder_is_not_run(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever on the PATH the folder is."""
+    folder, usual = Path(place), os.environ["PATH"]
+    folder.mkdir(exist_ok=True)
+    fake = folder / ("ffmpeg.exe" if os.name == "nt" else "ffmpeg")
+    fake.write_text("#!/bin/sh\ntouch written.txt\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", os.pathsep.join([place, usual]))
+    assert find_program().resolve() != fake.resolve()
+    monkeypatch.setenv("PATH", os.pathsep.join([str(folder.resolve()), usual]))
+    assert find_program().resolve() == fake.resolve()  # where it was named in full, it is the user's own

@@ -1,0 +1,79 @@
+"""Who may run the user's own ffmpeg, and with what.
+
+A filter graph can read and write any file, and so can some options of encoders. They are taken from flags and
+variables, and from a preset or a list that was named on the command line, which is then told; never from a file that
+merely lies in the folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vidtrans.errors import UsageError
+from vidtrans.events import Note, Report
+from vidtrans.video.encoding import USERS
+from vidtrans.video.program import find_program
+
+Tables = Mapping[str, Mapping[str, Any]]
+# What gives a program its orders, by table and key, and the flag for it.
+FLAGS = {
+    ("encoding", "filter"): "--filter",
+    ("rendering", "source_filter"): "--filter-source",
+    ("encoding", "codec"): "--codec",
+    ("encoding", "options"): "--set encoding.options=…",
+}
+
+
+def programs_in(tables: Tables) -> dict[str, str]:
+    """Return the settings among ``tables`` that give the user's ffmpeg its orders: 'table.key' → value."""
+    found = {}
+    for table, key in FLAGS:
+        value = tables.get(table, {}).get(key, "")
+        if value and (key != "codec" or str(value).startswith(USERS)):
+            found[f"{table}.{key}"] = str(value)
+    return found
+
+
+def refuse_programs(tables: Tables, file: str) -> None:
+    """Raise UsageError where ``file``, which nobody named on the command line, gives ffmpeg orders."""
+    for name in programs_in(tables):
+        table, _, key = name.partition(".")
+        why = "a file that lies in the folder may not run a program, and ffmpeg can write any file"
+        raise UsageError(f"{name} in {file}", why, f"give it with {FLAGS[table, key]}, or in a --preset FILE")
+
+
+@dataclass(frozen=True)
+class ProgramSetting:
+    """A setting ``table.key`` that gives ffmpeg its orders, and the preset or list (``source``) that has it."""
+
+    source: str
+    name: str
+    value: str
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.name} = {self.value!r}"
+
+
+def programs_from(source: str, tables: Tables, merged: Tables) -> tuple[ProgramSetting, ...]:
+    """Return each order to ffmpeg that ``source`` gives and that is in force in ``merged``."""
+    in_force = programs_in(merged)
+    return tuple(ProgramSetting(source, k, v) for k, v in programs_in(tables).items() if in_force.get(k) == v)
+
+
+def tell_programs(
+    settings: Iterable[ProgramSetting], report: Report, tables: Sequence[str] = ("encoding", "rendering")
+) -> None:
+    """Report, once for each setting, which program is run for a preset or a list.
+
+    ``tables``: those that the command reads.
+    """
+    program = Path("ffmpeg")
+    with suppress(UsageError):  # there is none: the job itself says so
+        program = find_program()
+    for setting in dict.fromkeys(settings):
+        if setting.name.partition(".")[0] in tables:
+            report(Note(f"{setting} is run with {program}"))
