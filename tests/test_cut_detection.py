@@ -164,6 +164,22 @@ def test_a_lamp_that_is_switched_on_or_off_is_no_cut(gain: float, mean: float | 
     assert shots_of(frames) == [0]
 
 
+@pytest.mark.parametrize("gain", [2.2, 1 / 2.2])
+def test_a_lamp_that_leaves_half_of_the_picture_white_is_no_cut(gain: float) -> None:
+    frames = [np.clip(frame * 1.4, 0, 255).astype(np.uint8) for frame in panning(16, 6, 4)]
+    lit = slice(8, None) if gain > 1 else slice(0, 8)
+    frames[lit] = [np.clip(frame * max(gain, 1 / gain), 0, 255).astype(np.uint8) for frame in frames[lit]]
+    assert (frames[12 if gain > 1 else 4] == 255).mean() > 0.5
+    assert shots_of(frames) == [0]
+
+
+def test_a_cut_from_a_dark_shot_to_a_bright_one_is_a_cut() -> None:
+    dark = [frame // 6 for frame in panning(8, 2, 4)]
+    bright = [255 - (255 - frame) // 3 for frame in panning(8, 2, 5)]
+    assert shots_of(dark + bright) == [0, 8]
+    assert shots_of(bright + dark) == [0, 8]
+
+
 @pytest.mark.parametrize("length", [6, 12, 24])
 @pytest.mark.parametrize("mean", [None, 12])
 def test_a_fade_to_black_and_back_is_no_cut(length: int, mean: float | None) -> None:
