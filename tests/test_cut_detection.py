@@ -135,6 +135,8 @@ def test_a_cut_to_black_and_back_is_two_cuts() -> None:
     gap = LONGEST_FLASH + 1
     assert shots_of([*moving_frames(6, SIZE), *black(gap), *moving_frames(6, SIZE)]) == [0, 6, 6 + gap]
     assert shots_of(scaled([*moving_frames(6, SIZE), *black(gap), *moving_frames(6, SIZE)], 10)) == [0, 6, 6 + gap]
+    for frames in (noisy(moving_frames(6, SIZE) + black(gap) + moving_frames(6, SIZE), sigma) for sigma in (1, 2, 3)):
+        assert shots_of(frames) == [0, 6, 6 + gap]
 
 
 # What is no cut

@@ -158,9 +158,15 @@ class CutDetector:
         return _change(a, b) <= LARGEST_STEP * _change(around[0], around[-1]) or _share_one_way(a, b) <= ONE_WAY
 
     def _is_light(self, first: int, second: int) -> bool:
-        """Return whether the step is a change of light alone: all pixels go one way, and structure stays."""
-        one_way = _share_one_way(self._frames[first], self._frames[second]) > ONE_WAY
-        return one_way and self._match(first, second).structure > STRUCTURE_IN_NEW_LIGHT
+        """Return whether the step is a change of light alone: all pixels go one way, and structure stays.
+
+        A black frame has none, only noise, which a flow can make resemble anything.
+        """
+        a, b = self._frames[first], self._frames[second]
+        low, high = sorted((a.contrast, b.contrast))
+        if low < LEAST_CONTRAST * high or _share_one_way(a, b) <= ONE_WAY:
+            return False
+        return self._match(first, second).structure > STRUCTURE_IN_NEW_LIGHT
 
     def _around(self, first: int, second: int, reach: int) -> list[_Frame]:
         """Return the frames of this shot that show what was before a step, and what comes after it."""
