@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import shutil
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -108,6 +109,45 @@ def test_a_full_disk_at_the_last_moment_leaves_what_was_there(tmp_path: Path, mo
         write_bytes(target, b"new")
     assert names(tmp_path) == ["a.txt"]
     assert target.read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("of_a_folder", [False, True])
+def test_the_content_is_synced_before_the_rename_and_the_folder_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, of_a_folder: bool
+) -> None:
+    target, synced, fsync = tmp_path / "out.d", [], os.fsync
+
+    def recorded(handle: int) -> None:
+        synced.append((os.fstat(handle).st_ino, target.exists()))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", recorded)
+    with complete(target) as temporary:
+        content = temporary / "in" / "content" if of_a_folder else temporary
+        content.parent.mkdir(parents=True, exist_ok=True)
+        content.write_bytes(b"whole")
+        inode = content.stat().st_ino
+    assert synced == [(inode, False), (tmp_path.stat().st_ino, True)]
+
+
+def test_a_folder_that_cannot_be_synced_is_no_error_and_no_handle_stays_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some network file systems sync files only."""
+    handles = []
+
+    def files_only(handle: int) -> None:
+        handles.append(handle)
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(os, "fsync", files_only)
+    write_bytes(tmp_path / "a.txt", b"whole")
+    assert names(tmp_path) == ["a.txt"]
+    assert len(handles) == 2
+    for handle in handles:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(handle)
 
 
 def test_targets_that_differ_in_suffix_alone_do_not_share_a_temporary_name() -> None:

@@ -188,6 +188,35 @@ def test_a_step_without_a_past_teaches_what_it_would_without_a_memory(precision:
         assert torch.allclose(a, b, atol=1e-6), name
 
 
+@pytest.mark.parametrize(("past_is_right", "keeps_more"), [(True, True), (False, False)])
+def test_the_keeper_learns_from_the_l1_to_keep_a_past_that_is_right(past_is_right: bool, keeps_more: bool) -> None:
+    g = remembering()
+    model = Pix2Pix(g, None, TrainingSettings(gan=0.0, temporal=0.0), CPU, "fp32")
+    x = seen(4, past=1.0)
+    targets = x[:, 3:6].clone() if past_is_right else -x[:, 3:6].sign()
+
+    def share() -> float:
+        with torch.no_grad():
+            return float(g.keeper(torch.cat([g.painter(x[:, :-CHANNELS]), x], 1)).mean())
+
+    before = share()
+    found = [model.step(x, targets, lr=0.01, seed=0) for _ in range(10)]
+    assert (share() > before) is keeps_more
+    assert all(one.l1 > 0 for one in found)
+
+
+def test_the_l1_of_a_generator_that_remembers_is_the_painters_and_the_outputs() -> None:
+    g = remembering()
+    x, targets = seen(2, past=0.5), torch.full((2, 3, 32, 32), 0.25)
+    with torch.no_grad():
+        g.train()
+        output, anew = g.both(x)
+    wanted = (output - targets).abs().mean() + (anew - targets).abs().mean()
+    assert not torch.allclose(output, anew)
+    found = Pix2Pix(g, None, TrainingSettings(gan=0.0), CPU, "fp32").step(x, targets, lr=0.0, seed=0)
+    assert found.l1 == pytest.approx(float(wanted), rel=1e-4)
+
+
 def test_an_engine_paints_pictures_without_a_past_and_with_one() -> None:
     g = remembering().eval()
     engine = TorchEngine(g, CPU, "fp32")
