@@ -264,9 +264,7 @@ def test_a_chain_goes_on_in_time_and_ends_at_cuts_and_gaps(taught: Path) -> None
     for i, number in enumerate(numbers):
         following = past.following(replace(example, index=i), chains._after[i], 3, rng)
         goes_on = number + 1 in numbers and number + 1 != CUT
-        assert (following is not None) == goes_on
-        if following:
-            assert numbers[following.index] == number + 1
+        assert (following and numbers[following.index]) == (number + 1 if goes_on else None)
 
 
 def test_an_example_may_drift_instead_and_only_so_long(taught: Path) -> None:

@@ -118,12 +118,11 @@ def test_a_restored_pool_has_the_same_triples(seen: Path) -> None:
             other.restore(torch.load("pool.pt", weights_only=True))
         pools = (whole, other) if step >= 12 else (whole,)
         batches = [chains.mixed(chains.loader.make(step), step, 1.0) for chains in pools]
-        if step >= 12 and (mine := whole.earlier()):
-            its = other.earlier()
-            assert its is not None
-            found += len(mine.rows)
-            for name in ("rows", "painted", "targets"):
-                assert torch.equal(getattr(mine, name), getattr(its, name))
+        earlier = [pool.earlier() for pool in pools]
+        triples = [tuple(getattr(e, name) for name in ("rows", "painted", "targets")) for e in earlier if e]
+        assert len(triples) in (0, len(pools))
+        assert all(torch.equal(a, b) for a, b in zip(*triples[:1], *triples[-1:], strict=True))
+        found += sum(len(rows) for rows, *_ in triples[:1]) if step >= 12 else 0
         for chains, batch in zip(pools, batches, strict=True):
             chains.keep(batch, SHADE * torch.from_numpy(batch.targets))
     assert found > 10
