@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 from chain import TINY
+from filelock import FileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import vidtrans as api
 from vidtrans.errors import VidtransError
 from vidtrans.events import Note, silent
-from vidtrans.files import digest_file
+from vidtrans.files import digest_file, remove
 from vidtrans.pipeline import digests
 from vidtrans.pipeline.cache import Cache
 from vidtrans.pipeline.chunk_files import ChunkStore
@@ -210,6 +211,91 @@ def test_the_least_recently_used_outputs_are_dropped_first(tmp_path: Path) -> No
         (kept.folder / "data").write_bytes(bytes(1000))
     cache.trim("infer", 2500)
     assert sorted(e.key for e in cache.entries()) == ["k2", "k3", "precious"]
+
+
+def test_trimming_stops_as_soon_as_the_rest_fits(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "c", silent)
+    for number in range(3):
+        entry = cache.entry("infer", f"k{number}")
+        with entry.locked():
+            (entry.folder / "data").write_bytes(bytes(10))
+        os.utime(entry.folder / ".lock", (number, number))
+    cache.trim("infer", 30)
+    assert [e.key for e in cache.entries()] == ["k0", "k1", "k2"]
+    cache.trim("infer", 29)
+    assert [e.key for e in cache.entries()] == ["k1", "k2"]
+    cache.trim("infer", 0)
+    assert cache.entries() == []
+
+
+def test_using_an_entry_makes_it_the_latest_and_lets_go_of_it(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "deep" / "c", silent)
+    first, second = cache.entry("infer", "a"), cache.entry("infer", "b")
+    for time_, entry in enumerate((first, second)):
+        with entry.locked():
+            pass
+        os.utime(entry.folder / ".lock", (time_, time_))
+    assert cache.entry("infer", "absent").last_used == 0.0
+    assert [e.key for e in cache.entries()] == ["a", "b"]
+    for _ in range(2):  # held by nobody any more
+        with first.locked():
+            assert first.last_used > time.time() - 100
+    assert [e.key for e in cache.entries()] == ["b", "a"]
+
+
+def test_an_entry_that_is_deleted_while_it_is_waited_for_is_begun_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = Cache(tmp_path / "c", silent).entry("infer", "k")
+    taken: list[int] = []
+
+    class Beaten(FileLock):  # type: ignore[misc]
+        def acquire(self, *given: Any, **more: Any) -> Any:
+            held = super().acquire(*given, **more)
+            taken.append(1)
+            if len(taken) == 1:
+                remove(entry.folder)
+            return held
+
+    monkeypatch.setattr("vidtrans.pipeline.cache.FileLock", Beaten)
+    with entry.locked():
+        assert len(taken) == 2
+        assert (entry.folder / ".lock").exists()
+        with pytest.raises(VidtransError, match="in use by another run"), entry.locked():
+            pass
+
+
+def test_what_cannot_be_renamed_is_emptied_instead_its_meta_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = Cache(tmp_path / "c", silent).entry("infer", "k")
+    with entry.locked():
+        (entry.folder / "data").write_bytes(b"x")
+        entry.finish({"a": 1}, ("data",))
+    removed: list[str] = []
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    def recorded(path: Path) -> None:
+        removed.append(path.name)
+        remove(path)
+
+    monkeypatch.setattr("vidtrans.pipeline.cache.os.replace", full)
+    monkeypatch.setattr("vidtrans.pipeline.cache.remove", recorded)
+    assert entry.delete() is True
+    assert removed[0] == "meta.json"
+    assert sorted(p.name for p in entry.folder.iterdir()) == [".lock"]
+    with entry.locked():
+        assert entry.delete() is False
+
+
+def test_damage_is_told_once_and_another_damage_too(tmp_path: Path) -> None:
+    heard: list[Any] = []
+    cache = Cache(tmp_path, heard.append)
+    for text in ("a", "a", "b", "a"):
+        cache.warn_once(text)
+    assert [(e.text, e.level) for e in heard] == [("a", "warning"), ("b", "warning")]
 
 
 def settled(path: Path, data: bytes) -> Path:
