@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +174,58 @@ def test_chains_begin_late_and_grow_with_the_run() -> None:
 
     assert oldest(0.1) == SHORTEST
     assert SHORTEST < oldest(0.3) < oldest(0.6) == 20
+
+
+@pytest.mark.parametrize(("progress", "longest"), [(0.0, 4), (0.1, 4), (0.2, 8), (0.3, 12), (0.5, 20), (1.0, 20)])
+def test_chains_grow_evenly_between_a_tenth_and_half_of_the_run(progress: float, longest: int) -> None:
+    chains = chains_of(loader_of(dataset(Path("d"), 6), NextFrame(NextFrameSettings(1, 1, True))), chain_length=20)
+    chains.mixed(chains.loader.make(0), 0, progress)
+    assert chains._longest == longest
+
+
+def test_every_place_of_the_pool_has_its_turn() -> None:
+    chains = chains_of(loader_of(dataset(Path("d")), NextFrame(NextFrameSettings(1, 1, True))))
+    taken: set[int | None] = set()
+    for step in range(200):
+        run(chains, range(step, step + 1))
+        taken.update(chains._taken)
+    assert taken == {None, *range(POOL)}
+
+
+def test_the_ages_of_the_pool_are_the_youngest_the_mean_and_the_oldest() -> None:
+    chains = chains_of(loader_of(dataset(Path("d"), 6), NextFrame(NextFrameSettings(1, 1, True))))
+    chains.log(1)
+    run(chains, range(3))
+    for slot, age in enumerate((3, 8, 1)):
+        held = chains.slots[slot]
+        assert held is not None
+        chains.slots[slot] = replace(held, age=age)
+    chains.slots[3:] = [None] * (POOL - 3)
+    chains.log(7)
+    assert chains.ages == [(7, 1, 4.0, 8)]
+
+
+def test_weights_of_what_goes_on_are_those_of_its_own_picture() -> None:
+    loader = loader_of(dataset(Path("d")), NextFrame(NextFrameSettings(1, 1, True)))
+    plain = loader.pictures
+
+    def weighed(example: Any, rng: Any) -> Any:
+        shown, target, _ = plain(example, rng)
+        return shown, target, np.full((1, 32, 32), 100 + example.index, np.float32)
+
+    loader.pictures = weighed  # type: ignore[method-assign]
+    chains = chains_of(loader)
+    run(chains, range(10))
+    found, wanted = [], []
+    for step in range(5):
+        batch = loader.make(step)
+        mixed = chains.mixed(replace(batch, weights=np.zeros((4, 1, 32, 32), np.float32)), step, 1.0)
+        assert mixed.weights is not None
+        found += [float(w.mean()) for w in mixed.weights]
+        taken = zip(chains._taken, mixed.examples, strict=True)
+        wanted += [0 if slot is None else 100 + example.index for slot, example in taken]
+    assert found == wanted
+    assert any(wanted)
 
 
 def test_a_chain_ends_where_the_clip_does_and_where_it_is_lost() -> None:

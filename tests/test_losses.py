@@ -24,10 +24,11 @@ from vidtrans.training.losses import (
     feature_distance,
     feature_matching,
     generator_loss,
+    temporal,
     weighted_l1,
 )
 from vidtrans.training.rarity import rarity, weigh
-from vidtrans.training.settings import TrainingSettings
+from vidtrans.training.settings import LONGEST_PAST, TrainingSettings
 
 
 def logits(*values: float) -> torch.Tensor:
@@ -260,6 +261,61 @@ def test_what_was_trained_before_a_setting_was_there_is_found_as_ever() -> None:
     assert set(TrainingSettings().for_key()) == set(before.split())
     assert TrainingSettings(ema=0.9).for_key()["ema"] == 0.9
     assert TrainingSettings(freeze=("down",)).for_key()["freeze"] == ["down"]
+
+
+def test_detail_by_hand() -> None:
+    """One bright pixel: its Laplacian is 1 there and ¼ beside it, which the mean over 8×8 pixels makes 2/64."""
+    target = torch.zeros(1, 1, 16, 16)
+    bright = target.clone()
+    bright[..., 6, 6] = 1  # in each of the four places that are looked at
+    assert detail(bright, target).item() == pytest.approx(2 / 64)
+    assert detail(bright, bright).item() == 0
+    at_the_end = torch.zeros(1, 1, 16, 16)
+    at_the_end[..., 2, 2] = 1  # in the first place only
+    assert detail(target, at_the_end).item() == pytest.approx(2 / 64 / 4)
+
+
+def test_temporal_by_hand() -> None:
+    """The mean of s·|fake − p|: the past holds s·p, and 2s − 1."""
+    fake = torch.full((1, 3, 1, 2), 0.5)
+    sure, before = torch.tensor([1.0, 0.25]).view(1, 1, 1, 2), torch.tensor([0.1, -0.7]).view(1, 1, 1, 2)
+    past = torch.cat([(sure * before).expand(1, 3, 1, 2), 2 * sure - 1], 1)
+    assert temporal(fake, past).item() == pytest.approx((1 * 0.4 + 0.25 * 1.2) / 2)
+
+
+def test_features_of_several_scales_and_layers_count_alike() -> None:
+    def judgement(*angles: float) -> list[torch.Tensor]:
+        features = [torch.tensor([np.cos(a), np.sin(a)]).view(1, 2, 1, 1).float() * (1 + a) for a in angles]
+        return [*features, logits(angles[0])]
+
+    fake, real = [judgement(0.0, 0.0), judgement(0.0)], [judgement(np.pi / 2, 0.0), judgement(np.pi)]
+    assert feature_distance(fake, real).item() == pytest.approx((2 + 0 + 4) / 3, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("table", "share", "longest"),
+    [
+        ({}, 0.0, 120),
+        ({"chains": 0.3, "chain_length": 5}, 0.3, 5),
+        ({"memory": True, "past": 0.7, "chain_length": 5}, 0.7, 5),
+        ({"memory": True, "past": 0.7, "chain_length": 1000}, 0.7, LONGEST_PAST),
+        ({"chains": 0.3, "chain_length": 1000}, 0.3, 1000),
+    ],
+)
+def test_how_much_goes_on_from_own_outputs_and_how_long(table: dict[str, Any], share: float, longest: int) -> None:
+    settings = TrainingSettings(**table)
+    assert (settings.continued, settings.longest_chain) == (share, longest)
+
+
+def test_the_best_state_is_delivered_where_it_is_wanted_or_waited_for() -> None:
+    wanted = [TrainingSettings(), TrainingSettings(deliver="best"), TrainingSettings(patience=1)]
+    assert [settings.delivers_best for settings in wanted] == [False, True, True]
+
+
+def test_vgg_is_looked_through_only_where_it_is_weighed() -> None:
+    tables: list[dict[str, Any]] = [{}, {"perceptual": 1.0}, {"perceptual": 0.5, "perceptual_network": "vgg19"}]
+    assert [TrainingSettings(**table).looks_through_vgg for table in tables] == [False, False, True]
+    assert not TrainingSettings(perceptual_network="vgg19").looks_through_vgg
 
 
 def test_detail_asks_for_as_much_texture_as_there_is_wherever_it_lies() -> None:

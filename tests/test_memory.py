@@ -34,10 +34,11 @@ from vidtrans.model import load_generator, read_record
 from vidtrans.networks.init import build_generator, initialise
 from vidtrans.networks.memory import Remembering
 from vidtrans.training.chains import Chains
-from vidtrans.training.own_past import LONGEST_DRIFT, OwnPast
+from vidtrans.training.losses import detail, temporal
+from vidtrans.training.own_past import LONGEST_DRIFT, TRAIL_BYTES, OwnPast
 from vidtrans.training.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.video.picture import write_picture
+from vidtrans.video.picture import picture_size, write_picture
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 repeatable = hypothesis_settings(max_examples=40)
@@ -188,20 +189,20 @@ def test_a_step_without_a_past_teaches_what_it_would_without_a_memory(precision:
         assert torch.allclose(a, b, atol=1e-6), name
 
 
+def share_kept(g: Remembering, x: torch.Tensor) -> float:
+    with torch.no_grad():
+        return float(g.keeper(torch.cat([g.painter(x[:, :-CHANNELS]), x], 1)).mean())
+
+
 @pytest.mark.parametrize(("past_is_right", "keeps_more"), [(True, True), (False, False)])
 def test_the_keeper_learns_from_the_l1_to_keep_a_past_that_is_right(past_is_right: bool, keeps_more: bool) -> None:
     g = remembering()
     model = Pix2Pix(g, None, TrainingSettings(gan=0.0, temporal=0.0), CPU, "fp32")
     x = seen(4, past=1.0)
     targets = x[:, 3:6].clone() if past_is_right else -x[:, 3:6].sign()
-
-    def share() -> float:
-        with torch.no_grad():
-            return float(g.keeper(torch.cat([g.painter(x[:, :-CHANNELS]), x], 1)).mean())
-
-    before = share()
+    before = share_kept(g, x)
     found = [model.step(x, targets, lr=0.01, seed=0) for _ in range(10)]
-    assert (share() > before) is keeps_more
+    assert (share_kept(g, x) > before) is keeps_more
     assert all(one.l1 > 0 for one in found)
 
 
@@ -215,6 +216,29 @@ def test_the_l1_of_a_generator_that_remembers_is_the_painters_and_the_outputs() 
     assert not torch.allclose(output, anew)
     found = Pix2Pix(g, None, TrainingSettings(gan=0.0), CPU, "fp32").step(x, targets, lr=0.0, seed=0)
     assert found.l1 == pytest.approx(float(wanted), rel=1e-4)
+
+
+def test_what_a_memory_is_taught_beside_is_recorded_as_the_painters_and_the_outputs() -> None:
+    g = remembering()
+    settings = TrainingSettings(gan=0.0, detail=2.0, temporal=3.0)
+    x, targets = seen(2, past=0.5), torch.rand(2, 3, 32, 32) * 2 - 1
+    with torch.no_grad():
+        output, anew = g.train().both(x)
+    wanted = {"detail": detail(anew, targets) + detail(output, targets), "temporal": temporal(output, x[:, -CHANNELS:])}
+    found = Pix2Pix(g, None, settings, CPU, "fp32").step(x, targets, lr=0.0, seed=0)
+    assert found.more == pytest.approx({name: float(value) for name, value in wanted.items()}, rel=1e-4)
+
+
+@pytest.mark.parametrize(("weight", "keeps_more"), [(0.0, False), (100.0, True)])
+def test_the_keeper_holds_still_as_much_as_it_is_told_to(weight: float, keeps_more: bool) -> None:
+    """The past is wrong: what is right and what holds still are two things."""
+    g = remembering()
+    x = seen(4, past=1.0)
+    model = Pix2Pix(g, None, TrainingSettings(gan=0.0, l1=1.0, temporal=weight), CPU, "fp32")
+    before = share_kept(g, x)
+    for _ in range(10):
+        model.step(x, -x[:, 3:6].sign(), lr=0.01, seed=0)
+    assert (share_kept(g, x) > before) is keeps_more
 
 
 def test_an_engine_paints_pictures_without_a_past_and_with_one() -> None:
@@ -281,6 +305,22 @@ def test_an_example_may_drift_instead_and_only_so_long(taught: Path) -> None:
         assert example.geometry.drift is not None
         steps.append(example.geometry.drift.steps)
     assert steps == list(range(1, LONGEST_DRIFT + 1))
+
+
+def test_trails_are_found_once_and_the_oldest_unused_is_forgotten(
+    taught: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loader, past = own_past(taught / "clip.dataset", 0.0)
+    size = picture_size(loader.pairs[0].inputs[0])
+    monkeypatch.setattr("vidtrans.training.own_past.CACHE_BYTES", 3 * TRAIL_BYTES * size[0] * size[1])
+    found: list[int] = []
+    monkeypatch.setattr(past, "_find", found.append)
+    for index in (1, 2, 3, 1, 4, 1, 2):  # 4 takes the place of 2
+        past._trail(index).result()
+    assert found == [1, 2, 3, 4, 2]
+    monkeypatch.setattr("vidtrans.training.own_past.CACHE_BYTES", 1)  # too little for any: one is held
+    past._trail(5)
+    assert len(past._trails) == 1
 
 
 def test_photographs_all_drift() -> None:

@@ -38,6 +38,8 @@ def test_the_best_is_better_than_all_before_and_no_worse_than_any(found: list[fl
         ([3.0, 2.0, 2.0, 2.0], 2, True),  # as good is not better
         ([3.0, 4.0, 5.0, 6.0], 0, False),
         ([None, None], 1, False),
+        ([3.0, 2.0, 2.5], 1, True),
+        ([3.0, 2.0], 1, False),
     ],
 )
 def test_patience(found: list[float | None], patience: int, enough: bool) -> None:

@@ -179,6 +179,15 @@ def test_a_generator_learns_by_the_last_frame_of_its_triples_alone() -> None:
     assert [bool(g.any()) for g in outputs.grad] == [False, True, False, True]
 
 
+def test_triples_go_to_the_device_with_all_that_they_hold() -> None:
+    earlier = Earlier(torch.tensor([1, 3]), noise(2, 6, 4, 4), noise(2, 6, 4, 4), 0.5)
+    placed = earlier.placed(torch.device("meta"), torch.channels_last)
+    held = (placed.rows, placed.painted, placed.targets)
+    assert [t.device.type for t in held] == ["meta"] * 3
+    assert all(t.is_contiguous(memory_format=torch.channels_last) for t in held[1:])
+    assert placed.share == 0.5
+
+
 # A step
 
 

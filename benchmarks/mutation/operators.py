@@ -1,7 +1,7 @@
 """The small faults that ``run.py`` puts into a file, one at a time.
 
 Left out by rule: annotations, decorators, docstrings, whatever stands in a ``raise``, an f-string or an ``assert``, and
-texts with a space in them (messages and help).
+texts with a space in them (messages and help); and ``strict=True`` of zip, which is an assertion.
 """
 
 from __future__ import annotations
@@ -61,30 +61,27 @@ def _inside(
             here = (scope, function, lines)
             if isinstance(child, ast.stmt):
                 here = (scope, function, _head(child))
-            for text, other in _alternatives(child, node):
-                before = ast.unparse(child).partition("\n")[0]
-                with_ = "" if other is None else ast.unparse(other).partition("\n")[0]
+            for text, other in _alternatives(child):
+                change = f"{text}: `{_short(child)}` → `{_short(other)}`"
                 line, column = getattr(child, "lineno", here[2][0]), getattr(child, "col_offset", index)
-                put = [ast.Pass()] if other is None else other
-                _put(node, field, index, put[0] if isinstance(put, list) else put)
-                yield Mutant(
-                    file, line, column, here[2][1], scope, f"{text}: `{before[:90]}` → `{with_[:90]}`", function, tree
-                )
+                _put(node, field, index, other or ast.Pass())
+                yield Mutant(file, line, column, here[2][1], scope, change, function, tree)
                 _put(node, field, index, child)
             if isinstance(child, ast.FunctionDef | ast.ClassDef):
                 inner = f"{scope}.{child.name}".strip(".")
-                first = min([child.lineno, *(d.lineno for d in child.decorator_list)])
                 is_outermost = isinstance(child, ast.FunctionDef) and not function
-                here = (inner, first if is_outermost else function, here[2])
+                here = (inner, _first(child) if is_outermost else function, here[2])
             # Defaults of arguments act when the function is made.
-            made_outside = (
-                isinstance(node, ast.FunctionDef) and field == "args" and node.lineno and _outer(node, here[1])
-            )
-            yield from _inside(tree, child, file, here[0], 0 if made_outside else here[1], here[2])
+            acts_outside = isinstance(node, ast.FunctionDef) and field == "args" and _first(node) == here[1]
+            yield from _inside(tree, child, file, here[0], 0 if acts_outside else here[1], here[2])
 
 
-def _outer(node: ast.FunctionDef, function: int) -> bool:
-    return function == min([node.lineno, *(d.lineno for d in node.decorator_list)])
+def _short(node: ast.AST | None) -> str:
+    return "" if node is None else ast.unparse(node).partition("\n")[0][:90]
+
+
+def _first(node: ast.FunctionDef | ast.ClassDef) -> int:
+    return min([node.lineno, *(d.lineno for d in node.decorator_list)])
 
 
 def _put(node: ast.AST, field: str, index: int, child: ast.AST) -> None:
@@ -104,10 +101,11 @@ def _head(statement: ast.stmt) -> tuple[int, int]:
 
 def _is_skipped(node: ast.AST, field: str, index: int, child: ast.AST) -> bool:
     docstring = field == "body" and isinstance(child, ast.Expr) and isinstance(child.value, ast.Constant)
-    return field in SKIPPED_FIELDS or isinstance(child, SKIPPED_NODES) or docstring
+    strict = isinstance(child, ast.keyword) and child.arg == "strict"
+    return field in SKIPPED_FIELDS or isinstance(child, SKIPPED_NODES) or docstring or strict
 
 
-def _alternatives(node: ast.AST, parent: ast.AST) -> Iterator[tuple[str, ast.AST | None]]:
+def _alternatives(node: ast.AST) -> Iterator[tuple[str, ast.AST | None]]:
     if isinstance(node, ast.BinOp):
         yield "operator", ast.BinOp(node.left, BINARY[type(node.op)](), node.right)
         yield "operand", node.right

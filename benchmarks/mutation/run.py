@@ -1,15 +1,15 @@
 """Mutation testing: put small faults into the code, one at a time, and see whether a test fails.
 
     pip install coverage
-    python benchmarks/mutation/run.py map FOLDER [TEST_FILE...]     which tests run which lines, and their times
-    python benchmarks/mutation/run.py run FOLDER FILE... [--share 0.25] [--jobs 2] [--seconds 4]
-    python benchmarks/mutation/run.py again FOLDER FILE... [--seconds 20]     the mutants that live, and those of imports
+    python benchmarks/mutation/run.py map FOLDER [TEST_FILE...]         the tests that run each line, their times
+    python benchmarks/mutation/run.py run FOLDER FILE... [--share 0.25] [--jobs 2] [--seconds 4] [--living]
+    python benchmarks/mutation/run.py again FOLDER FILE... [--seconds 20]       those of imports, and that live
     python benchmarks/mutation/run.py table FOLDER
 
 FOLDER holds the results. ``run`` forks a process that has collected the tests; in the child the code of one function is
-exchanged, and the tests that run its line are run, quick ones first, until one fails or ``--seconds`` are used up.
-``again`` imports everything anew in each child, so that it also sees what acts at import, and has more time. The model
-and the clip that most tests share (conftest.py) are made once, by the code as it is.
+exchanged, and the tests that run its line are run, quick ones first, until one fails or ``--seconds`` are used up;
+with ``--living``, for those that no test killed. ``again`` imports everything anew in each child, so that it also sees
+what acts at import. The model and the clip that most tests share (conftest.py) are made once, by the code as it is.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import ast
 import gc
+import importlib
 import importlib.machinery
 import json
 import os
@@ -26,6 +27,7 @@ import shutil
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import CodeType, FunctionType
@@ -170,7 +172,12 @@ class Chooser:
         found = {t for line in every for t in lines.get(line, ())} & self.seconds.keys() - self.unusable
         module = mutant.file.removesuffix(".py").replace("/", ".")
         chosen, total = [], 0.0
-        for test in sorted(found, key=lambda t: self.seconds[t] * (1 if _imports(t, module) else 4)):
+        cost = {t: self.seconds[t] * (1 if _imports(t, module) else 4) for t in found}
+        alike: Counter[str] = Counter()  # cases of one test find alike: each further one is put off
+        for test in sorted(found, key=cost.__getitem__):
+            alike[function := test.partition("[")[0]] += 1
+            cost[test] = (cost[test] + 0.01) * alike[function]
+        for test in sorted(found, key=cost.__getitem__):
             total += self.seconds[test] + 0.01
             if chosen and total > most_s:
                 break
@@ -311,6 +318,8 @@ class Runner:
         session = pytest.Session.from_config(config)
         config.hook.pytest_sessionstart(session=session)
         config.hook.pytest_collection(session=session)
+        for file in self.options.files:  # some are imported only when they are needed
+            importlib.import_module(file.removesuffix(".py").removesuffix("/__init__").replace("/", "."))
         self.config, self.functions = config, living_functions()
 
     def work(self, mutant: Mutant | None, tests: list[str]) -> Callable[[Path], str | None]:
@@ -386,6 +395,7 @@ def main() -> None:
     parser.add_argument("files", nargs="*")
     parser.add_argument("--share", type=float, default=1.0, help="of the mutants, chosen by the file's name")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--living", action="store_true", help="run those again that no test killed")
     parser.add_argument("--seconds", type=float, default=4.0, help="of tests for one mutant")
     options = parser.parse_args()
     folder = options.folder.resolve()
@@ -401,8 +411,9 @@ def main() -> None:
     runner = Runner(folder, options, anew)
     for mutant in all_mutants(options.files, options.share):
         row = known.get(mutant.name)
-        todo = (row is not None and is_alive(row)) or (row is None and not mutant.function)
-        if todo if anew else (row is None and mutant.function):
+        living = row is not None and is_alive(row)
+        todo = living or (row is None and not mutant.function)
+        if todo if anew else mutant.function and (living if options.living else row is None):
             runner.start(mutant)
     while runner.working:
         runner.finish_some()
