@@ -270,8 +270,11 @@ def test_what_cannot_be_renamed_is_emptied_instead_its_meta_first(
 ) -> None:
     entry = Cache(tmp_path / "c", silent).entry("infer", "k")
     with entry.locked():
-        (entry.folder / "data").write_bytes(b"x")
-        entry.finish({"a": 1}, ("data",))
+        for number in range(20):
+            (entry.folder / f"before-{number}").write_bytes(b"x")
+        entry.finish({"a": 1}, ("before-1",))
+        for number in range(20):
+            (entry.folder / f"after-{number}").write_bytes(b"x")
     removed: list[str] = []
 
     def full(*_: object) -> None:

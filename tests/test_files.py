@@ -105,7 +105,7 @@ def partials(target: Path, *pids: object) -> None:
 
 
 def test_what_dead_processes_left_is_cleared_away_and_what_living_ones_write_is_not(tmp_path: Path) -> None:
-    target, other = tmp_path / "out.mp4", tmp_path / "other.mp4"
+    target, other = tmp_path / "out.mp4", tmp_path / "two.mp4"
     living = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
@@ -223,8 +223,8 @@ def test_an_error_of_the_disk_without_a_name_gets_one_and_others_stay(
 
 
 @pytest.mark.parametrize("prefix", ["", "file:"])
-def test_an_error_of_the_temporary_file_names_the_target(tmp_path: Path, prefix: str) -> None:
-    target = tmp_path / "out.mp4"
+def test_an_error_of_the_temporary_file_names_the_target(prefix: str) -> None:
+    target = Path("out.mp4")
     with pytest.raises(OSError, match="Permission") as raised, complete(target) as temporary:
         raise OSError(errno.EACCES, "Permission denied", f"{prefix}{temporary}")
     assert raised.value.filename == str(target)

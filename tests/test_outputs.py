@@ -63,6 +63,14 @@ def test_a_result_on_record_is_known_again_and_counts_no_frames_twice(kind: str,
     assert check(Cache(cache.root, silent), output) == RESULT | nothing
 
 
+def test_what_was_digested_on_the_way_is_remembered_with_the_record(cache: Cache) -> None:
+    source = file_of("in.mp4")
+    os.utime(source, (1e9, 1e9))
+    cache.digest(source)
+    put_on_record(cache, file_of())
+    assert "in.mp4" in (cache.root / "digests.jsonl").read_text()
+
+
 def test_a_record_is_of_the_content_under_whatever_name_it_was_written(cache: Cache) -> None:
     record(cache, Path("out.mp4"), file_of("temporary.mp4", b"one"), REQUEST, RESULT)
     file_of("out.mp4", b"one")
