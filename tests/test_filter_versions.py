@@ -19,9 +19,9 @@ from flicker import Frames, busy, causal, drifting, flickering, grainy, look, ru
 from vidtrans.temporal.stream import Filter
 
 GOLDEN = Path(__file__).with_name("filter_versions.json")
-COUNT, SIZE, BLOCK = 12, (64, 48), 16
-SHOWN = (2, 5, 9)  # the frames that are looked at
-CUT = 8
+COUNT, SIZE, BLOCK = 24, (64, 48), 16
+SHOWN = (2, 10, 17)  # the frames that are looked at
+CUT = 20
 
 
 def passing() -> tuple[Frames, Frames]:
@@ -32,13 +32,14 @@ def passing() -> tuple[Frames, Frames]:
 def fading() -> tuple[Frames, Frames]:
     """A source that gets darker and has a texture, and a look that flickers and boils on it."""
     frames = drifting(COUNT, 1, 3, SIZE, grain=True)
-    guides = [np.rint(f * (1 - 0.05 * i)).astype(np.uint8) for i, f in enumerate(frames)]
+    guides = [np.rint(f * (1 - 0.03 * i)).astype(np.uint8) for i, f in enumerate(frames)]
     return guides, grainy(flickering([look(g) for g in guides], 8), 6)[0]
 
 
 CLIPS = {"passing": passing, "fading": fading}
 FILTERS: dict[str, Callable[[], Filter]] = {
     "window": lambda: window(radius=7),
+    "window, wide": lambda: window(radius=15),
     "window, short": lambda: window(radius=3, boil=0.5, contrast=0.5, follow=0.5),
     "causal": causal,
 }

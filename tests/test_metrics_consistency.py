@@ -392,6 +392,18 @@ def test_one_new_pixel_is_enough_to_tell_a_ghost() -> None:
     assert (found.uncovered, found.elsewhere, found.pixels) == (60, 0, 1)
 
 
+def test_scores_count_the_frames_and_have_a_series_for_each_score() -> None:
+    frames = panned(3)
+    scores = scored(frames, frames)
+    assert (scores.frames, scores.pairs) == (3, 2)
+    nearness = {"psnr", "ssim", "sharpness"}
+    against_source = {name for name in scores.series if not name.startswith(("warping", "flicker", "ghost"))}
+    assert against_source == set()
+    scores = scored(frames, frames, frames)
+    assert nearness <= {name.removesuffix("_per_frame") for name in scores.series}
+    assert all(len(series) == 3 for series in scores.series.values())
+
+
 def test_the_worst_moments_are_those_beyond_the_sources_own_and_apart() -> None:
     errors = [1e-4] * 60
     errors[20], errors[21], errors[40], errors[50] = 5e-3, 6e-3, 3e-3, 2e-4
