@@ -183,6 +183,17 @@ def test_chains_grow_evenly_between_a_tenth_and_half_of_the_run(progress: float,
     assert chains._longest == longest
 
 
+@pytest.mark.parametrize("longest", [5, 9])
+def test_a_chain_is_used_as_often_as_it_may(longest: int) -> None:
+    pairing = NextFrame(NextFrameSettings(1, 1, True))
+    chains, oldest = chains_of(loader_of(dataset(Path("d")), pairing), chain_length=longest), 0
+    for step in range(120):
+        run(chains, range(step, step + 1))
+        oldest = max(oldest, *(chain.age for chain in chains.slots if chain is not None))
+    assert oldest == longest
+    assert all(chain is None or chain.targets == () for chain in chains.slots)  # no triples are judged
+
+
 def test_every_place_of_the_pool_has_its_turn() -> None:
     chains = chains_of(loader_of(dataset(Path("d")), NextFrame(NextFrameSettings(1, 1, True))))
     taken: set[int | None] = set()
