@@ -88,6 +88,7 @@ def test_feature_distance_looks_at_directions_alone() -> None:
     assert feature_distance(judgement(1, 0), judgement(0, 3)).item() == pytest.approx(2)
     assert feature_distance(judgement(1, 0), judgement(-2, 0)).item() == pytest.approx(4)
     assert feature_distance(judgement(0, 0), judgement(0, 0)).item() == 0
+    assert feature_distance(judgement(1e-3, 0), judgement(0, 1e-3)).item() == pytest.approx(2)
 
 
 @pytest.mark.parametrize("loss", [feature_matching, feature_distance])

@@ -331,6 +331,16 @@ def test_trails_are_found_once_and_the_oldest_unused_is_forgotten(
     assert len(past._trails) == 1
 
 
+def test_a_chain_begins_to_drift_at_once_or_never(taught: Path) -> None:
+    rng = np.random.default_rng(0)
+    for drifting, age, drifts in ((1.0, 1, True), (1.0, 2, False), (0.0, 1, False)):
+        loader, past = own_past(taught / "clip.dataset", drifting)
+        example = Example(3, draw_geometry(rng, loader.crop, loader.crop, 1.0, False))
+        following = past.following(example, 4, age, rng)
+        assert following is not None
+        assert (following.geometry.drift is not None, following.index) == (drifts, 3 if drifts else 4)
+
+
 def test_photographs_all_drift() -> None:
     for i in range(8):
         write_picture(Path(f"A/{i}.png"), scene(64, 48, 3 * i))

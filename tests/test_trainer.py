@@ -188,6 +188,24 @@ def test_how_many_steps_fit_in_some_minutes(
     assert steps_for(run, 0.001) == 1
 
 
+def test_each_step_and_each_process_draws_a_noise_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[torch.Tensor] = []
+    for rank in (0, 0, 1):
+        run = replace(run_of(tmp_path, 2, noise=0.5), pictures=3)
+        run.model.team = Team(rank, 1)
+        take = run.model.step
+        monkeypatch.setattr(
+            run.model, "step", lambda x, y, take=take, **more: seen.append(x.clone()) or take(x, y, **more)
+        )
+        trainer.one_step(run, run.loader.make(0))
+        run.step = 1
+        trainer.one_step(run, run.loader.make(0))
+    first, second, again, _, other, _ = seen
+    assert torch.equal(first, again)
+    assert not torch.equal(first, second)
+    assert not torch.equal(first, other)
+
+
 def test_noise_lies_on_the_first_channels_as_strong_as_is_drawn_for_each_example() -> None:
     inputs = torch.zeros(200, 5, 16, 16)
     made = trainer._noisy(inputs, 0.5, 3, seed=1)
