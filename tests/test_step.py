@@ -362,6 +362,27 @@ def test_weights_of_motion_and_of_rare_colours_multiply() -> None:
     assert plain.step(x, y, lr=0.0, seed=0, weights=weights).l1 == pytest.approx(float(wanted), rel=1e-5)
 
 
+@pytest.mark.parametrize("rebalance", [False, True])
+def test_rare_colours_are_weighed_only_where_that_is_wanted_and_known(rebalance: bool) -> None:
+    table = torch.ones(23, 23)
+    settings = TrainingSettings(gan=0.0, rebalance=rebalance)
+    with_table, without = (Pix2Pix(Generator(), None, settings, CPU, "fp32", rarity) for rarity in (table, None))
+    assert (with_table.rarity is not None) == rebalance
+    assert without.rarity is None
+
+
+@pytest.mark.parametrize("judged", [False, True])
+def test_a_discriminator_learns_only_in_steps_in_which_it_takes_part(judged: bool) -> None:
+    learner, batch = model(), Pictures().make(0)
+    assert learner.discriminator is not None
+    before = copy.deepcopy(learner.discriminator.state_dict())
+    x, y = torch.from_numpy(batch.inputs), torch.from_numpy(batch.targets)
+    losses = learner.step(x, y, lr=0.01, seed=0, judged=judged)
+    after = learner.discriminator.state_dict()
+    assert all(torch.equal(before[name], value) for name, value in after.items()) == (not judged)
+    assert (losses.discriminator != 0, losses.gan != 0) == (judged, judged)
+
+
 def test_only_running_out_of_memory_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
     learner = model()
 

@@ -169,8 +169,11 @@ class Chooser:
         every = range(mutant.line, max(mutant.line, mutant.last_line) + 1)
         if not mutant.function:  # it acts at import: whatever runs anything of the file
             every = list(lines)
-        found = {t for line in every for t in lines.get(line, ())} & self.seconds.keys() - self.unusable
+        usable = self.seconds.keys() - self.unusable
         module = mutant.file.removesuffix(".py").replace("/", ".")
+        found = {t for line in every for t in lines.get(line, ())} & usable
+        if not found:  # it may run in processes that tests fork
+            found = {t for t in usable if _imports(t, module)}
         chosen, total = [], 0.0
         cost = {t: self.seconds[t] * (1 if _imports(t, module) else 4) for t in found}
         alike: Counter[str] = Counter()  # cases of one test find alike: each further one is put off
