@@ -148,7 +148,6 @@ def test_rarity_is_one_over_the_smoothed_share_mixed_with_the_same_for_all() -> 
 
 
 def test_colour_bins_are_those_of_cielab() -> None:
-
     from vidtrans.training.rarity import _bins
 
     picture = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)

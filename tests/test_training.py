@@ -125,6 +125,7 @@ def test_learning_rates() -> None:
     odd = [learning_rate(s, 5, linear) for s in range(5)]
     assert odd == pytest.approx([1.0, 1.0, 1.0, 2 / 3, 1 / 3])
     assert learning_rate(0, 1, linear) == 1.0
+    assert learning_rate(9, 10, TrainingSettings(lr=0.5)) == pytest.approx(0.1)
     warm = TrainingSettings(lr=0.5, warmup=4)
     assert [learning_rate(s, 100, warm) for s in range(6)] == pytest.approx([0.125, 0.25, 0.375, 0.5, 0.5, 0.5])
     cosine = TrainingSettings(lr=1.0, schedule="cosine")
