@@ -36,7 +36,14 @@ def fading() -> tuple[Frames, Frames]:
     return guides, grainy(flickering([look(g) for g in guides], 8), 6)[0]
 
 
-CLIPS = {"passing": passing, "fading": fading}
+def clean() -> tuple[Frames, Frames]:
+    """A look that is brighter or darker as a whole, and has no grain of its own, over a texture that pulses."""
+    frames = drifting(COUNT, 1, 5, SIZE, grain=True)
+    guides = [np.clip(np.rint(f * (1 + 0.1 * np.sin(1.3 * i))), 0, 255).astype(np.uint8) for i, f in enumerate(frames)]
+    return guides, flickering([look(g) for g in guides], 6, 7)
+
+
+CLIPS = {"passing": passing, "fading": fading, "clean": clean}
 FILTERS: dict[str, Callable[[], Filter]] = {
     "window": lambda: window(radius=7),
     "window, wide": lambda: window(radius=15),

@@ -150,10 +150,11 @@ def test_rarity_is_one_over_the_smoothed_share_mixed_with_the_same_for_all() -> 
 def test_colour_bins_are_those_of_cielab() -> None:
     from vidtrans.training.rarity import _bins
 
-    picture = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
-    lab = rgb2lab(picture)
-    for mine, its in zip(_bins(picture), (lab[..., 1], lab[..., 2]), strict=True):
-        assert (mine == np.rint(its / 10) + 11).mean() > 0.998  # the rest lies between two bins
+    for brightest in (256, 24):
+        picture = np.random.default_rng(0).integers(0, brightest, (40, 40, 3), dtype=np.uint8)
+        lab = rgb2lab(picture)
+        for mine, its in zip(_bins(picture), (lab[..., 1], lab[..., 2]), strict=True):
+            assert (mine == np.rint(its / 10) + 11).mean() > 0.998  # the rest lies between two bins
 
 
 class TinyVGG(nn.Module):

@@ -67,6 +67,18 @@ def test_it_saves_and_shows_when_their_time_has_come_and_at_the_end(tmp_path: Pa
     assert len(run.rows) == run.step == 8
 
 
+def test_a_run_that_is_stopped_saves_and_shows_what_it_has(tmp_path: Path, saved: list[int]) -> None:
+    run, shown, stop = run_of(tmp_path, checkpoint_seconds=1e9, preview_seconds=1e9), [], Stop()
+
+    def report(event: Any) -> None:
+        if isinstance(event, Progress) and event.done == 3:
+            stop.request(130)
+
+    with pytest.raises(Interrupted):
+        train(run, report, stop, refresh=lambda r: shown.append(r.step))
+    assert (saved, shown) == ([3], [1, 3])
+
+
 def test_only_the_first_of_several_processes_saves_and_shows(tmp_path: Path, saved: list[int]) -> None:
     class Second(Team):
         def mean(self, values: Any) -> list[float]:

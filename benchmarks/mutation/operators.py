@@ -126,7 +126,7 @@ def _alternatives(node: ast.AST) -> Iterator[tuple[str, ast.AST | None]]:
         if isinstance(node.func, ast.Name) and node.func.id in CALLED:
             yield "function", ast.Call(ast.Name(CALLED[node.func.id], ast.Load()), node.args, node.keywords)
         for i, keyword in enumerate(node.keywords):
-            if keyword.arg:
+            if keyword.arg not in (None, "strict"):
                 yield (
                     f"without {keyword.arg}",
                     ast.Call(node.func, node.args, node.keywords[:i] + node.keywords[i + 1 :]),
