@@ -11,7 +11,20 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from vidtrans.training import curves
-from vidtrans.training.curves import BOTTOM, LEFT, RIGHT, TOP, Axis, Curve, Marks, Words, axis_for, panel, thin
+from vidtrans.training.curves import (
+    BOTTOM,
+    LEFT,
+    RIGHT,
+    TOP,
+    Axis,
+    Curve,
+    Marks,
+    Words,
+    axis_for,
+    panel,
+    thin,
+    window_of,
+)
 from vidtrans.training.dreamt import HOLDING, Dreamt, section
 
 
@@ -36,6 +49,7 @@ def test_the_best_is_nearest_to_what_is_aimed_at(aim: float | None, best: float 
         (0.3, 4, [0.5, 1, 2]),
         (1e-3, 2, [1e-3, 1e-2, 1e-1, 1]),
         (1e-9, 1, [1e-9, 1e-7, 1e-5, 1e-3, 1e-1]),
+        (1e-10, 1, [1e-10, 1e-7, 1e-4, 1e-1]),
         (1e-4, 0.9, [1e-4, 1e-3, 1e-2, 1e-1]),
     ],
 )
@@ -117,6 +131,12 @@ def test_a_thinned_curve_is_a_running_mean_between_the_extremes() -> None:
     whole = thin(values)
     assert whole.mean.tolist() == [v for v in values if math.isfinite(v)]
     assert [len(part) for part in thin(np.full(4, np.nan))] == [0, 0, 0, 0]
+    spike = np.zeros(2000)
+    spike[1000] = 1
+    width = window_of(2000) // 2 * 2 + 1  # as many steps on either side
+    assert thin(spike, most=2000).mean.tolist() == [
+        pytest.approx(1 / width if abs(i - 1000) <= width // 2 else 0) for i in range(2000)
+    ]
 
 
 @pytest.mark.parametrize(("step", "text"), [(50_000, "50k"), (12_500, "12.5k"), (9_999, "9,999"), (500, "500")])

@@ -93,3 +93,16 @@ def test_the_file_is_written_anew_when_most_lines_say_nothing(
     assert len(lines(tmp_path)) == 2 + (0 if dropped else useless)
     monkeypatch.setattr(digests, "digest_file", lambda path: "read again")
     assert [Digests(tmp_path).of(file) for file in files] == wanted
+
+
+@pytest.mark.parametrize(("age_s", "kept"), [(0, 0), (1, 0), (3, 1), (100, 1), (-100, 0)])
+def test_a_file_is_remembered_only_when_it_has_been_left_alone_for_a_while(
+    tmp_path: Path, age_s: float, kept: int
+) -> None:
+    """Within the resolution of its times it may change again, and nobody would see it."""
+    file = settled(tmp_path / "a", b"x")
+    os.utime(file, (time.time() - age_s,) * 2)
+    run = Digests(tmp_path)
+    run.of(file)
+    run.save()
+    assert len(lines(tmp_path)) == kept

@@ -123,13 +123,15 @@ def test_a_page_of_a_plain_run_has_nothing_but_what_there_is() -> None:
     assert not page.all("section", "warnings")
     assert [word for word in ("Warnings", "Previews", "The run", "Held-out scores") if word in page.text] == []
     assert text.count("<section") == text.count("<h2")  # of the film, and of the losses
+    assert not re.search(r"</section>[^<]*\w[^<]*<", text)  # nothing is told outside of a section
+    assert "None" not in page.text
 
 
 def test_a_score_that_is_lacking_leaves_the_others() -> None:
-    scores = [(s, {"l1": 0.1 * s, "ssim": None, "sharpness": 0.5 + s}) for s in (1, 2)]
+    scores = [(s, {"l1": 0.1 * s, "ssim": 0.5 if s == 2 else None, "sharpness": 0.5 + s}) for s in (1, 2)]
     text = render(a_report(scores=scores, best=1))
     assert [words for words in ("L1", "SSIM", "Sharpness") if f"<dt>{words}</dt>" in text] == ["L1", "Sharpness"]
-    assert len(re.findall(r"<td><b>", text)) == 2  # the best of each: nothing is the best of what there is not
+    assert len(re.findall(r"<td><b>", text)) == 3  # the best of each
 
 
 def test_losses_that_are_no_numbers_are_told_beside_the_rest() -> None:
