@@ -37,9 +37,8 @@ def test_parts_are_what_is_missing_in_order_and_worth_their_while(chunks: list[t
     assert len(parts) <= count
     frames = [sum(c.stop - c.first for c in missing if first <= c.number < stop) for first, stop in parts]
     longest = max((c.stop - c.first for c in missing), default=0)
-    if len(parts) > 1:
-        assert min(frames) >= LEAST - longest
-        assert max(frames) <= sum(frames) / len(parts) + longest
+    least = LEAST - longest if len(parts) > 1 else 0
+    assert all(least <= number <= sum(frames) / len(parts) + longest for number in frames)
 
 
 @pytest.fixture
@@ -71,7 +70,7 @@ def test_a_process_that_is_lost_costs_its_part(long: Path) -> None:
     vidtrans(*arguments(long, "identity", "--temporal", "window", "-o", "one.mp4", "--cache-dir", "one"))
     command = arguments(long, "identity", "--temporal", "window", "-o", "two.mp4", "--jobs", "2")
     process = subprocess.Popen([sys.executable, "-m", "vidtrans", *command], stderr=subprocess.PIPE, text=True)
-    lost, deadline = False, time.monotonic() + 60
+    lost, deadline = False, time.monotonic() + 60  # a quick machine may be done before anything can be lost
     while process.poll() is None and time.monotonic() < deadline:
         if not lost and list(Path(".vidtrans/render").rglob("chunk-*.json")) and len(workers()) == 2:
             os.kill(workers()[0], signal.SIGKILL)
@@ -79,8 +78,7 @@ def test_a_process_that_is_lost_costs_its_part(long: Path) -> None:
         time.sleep(0.01)
     told = process.communicate()[1]
     assert process.returncode == 0, told
-    if lost:
-        assert "begun again" in told
+    assert ("begun again" in told) == lost
     assert Path("two.mp4").read_bytes() == Path("one.mp4").read_bytes()
     assert not workers()
 
@@ -93,7 +91,6 @@ def test_another_run_on_what_is_being_made_is_told(long: Path) -> None:
         time.sleep(0.01)
     second = subprocess.run([sys.executable, "-m", "vidtrans", *command, "-o", "b.mp4"], capture_output=True, text=True)
     assert first.wait() == 0
-    if second.returncode:
-        assert "in use by another run" in second.stderr
+    assert second.returncode == 0 or "in use by another run" in second.stderr
     vidtrans(*command, "-o", "b.mp4")
     assert Path("a.mp4").read_bytes() == Path("b.mp4").read_bytes()

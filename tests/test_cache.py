@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 from chain import TINY
+from filelock import FileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import vidtrans as api
 from vidtrans.errors import VidtransError
 from vidtrans.events import Note, silent
-from vidtrans.files import digest_file
+from vidtrans.files import digest_file, remove
 from vidtrans.pipeline import digests
 from vidtrans.pipeline.cache import HOLD, Cache
 from vidtrans.pipeline.chunk_files import ChunkStore
@@ -242,6 +243,90 @@ def test_what_is_in_use_stays_whatever_the_limit(tmp_path: Path) -> None:
     assert held.delete()
 
 
+def test_trimming_stops_as_soon_as_the_rest_fits(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "c", silent)
+    for number in range(3):
+        fill(cache, "infer", f"k{number}", number)
+    size = sum(e.size for e in cache.entries())
+    cache.trim(size)
+    assert [e.key for e in cache.entries()] == ["k0", "k1", "k2"]
+    cache.trim(size - 1)
+    assert [e.key for e in cache.entries()] == ["k1", "k2"]
+
+
+def test_using_an_entry_makes_it_the_latest_and_lets_go_of_it(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "deep" / "c", silent)
+    first, second = cache.entry("infer", "a"), cache.entry("infer", "b")
+    for time_, entry in enumerate((first, second)):
+        with entry.locked():
+            pass
+        os.utime(entry.folder / ".lock", (time_, time_))
+    assert cache.entry("infer", "absent").last_used == 0.0
+    assert [e.key for e in cache.entries()] == ["a", "b"]
+    for _ in range(2):  # held by nobody any more
+        with first.locked():
+            assert first.last_used > time.time() - 100
+    assert [e.key for e in cache.entries()] == ["b", "a"]
+
+
+def test_an_entry_that_is_deleted_while_it_is_waited_for_is_begun_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = Cache(tmp_path / "c", silent).entry("infer", "k")
+    taken: list[int] = []
+
+    class Beaten(FileLock):  # type: ignore[misc]
+        def acquire(self, *given: Any, **more: Any) -> Any:
+            held = super().acquire(*given, **more)
+            taken.append(1)
+            if len(taken) == 1:
+                remove(entry.folder)
+            return held
+
+    monkeypatch.setattr("vidtrans.pipeline.cache.FileLock", Beaten)
+    with entry.locked():
+        assert len(taken) == 2
+        assert (entry.folder / ".lock").exists()
+        with pytest.raises(VidtransError, match="in use by another run"), entry.locked():
+            pass
+
+
+def test_what_cannot_be_renamed_is_emptied_instead_its_meta_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = Cache(tmp_path / "c", silent).entry("infer", "k")
+    with entry.locked():
+        for number in range(20):
+            (entry.folder / f"before-{number}").write_bytes(b"x")
+        entry.finish({"a": 1}, ("before-1",))
+        for number in range(20):
+            (entry.folder / f"after-{number}").write_bytes(b"x")
+    removed: list[str] = []
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    def recorded(path: Path) -> None:
+        removed.append(path.name)
+        remove(path)
+
+    monkeypatch.setattr("vidtrans.pipeline.cache.os.replace", full)
+    monkeypatch.setattr("vidtrans.pipeline.cache.remove", recorded)
+    assert entry.delete() is True
+    assert removed[0] == "meta.json"
+    assert sorted(p.name for p in entry.folder.iterdir()) == [".lock"]
+    with entry.locked():
+        assert entry.delete() is False
+
+
+def test_damage_is_told_once_and_another_damage_too(tmp_path: Path) -> None:
+    heard: list[Any] = []
+    cache = Cache(tmp_path, heard.append)
+    for text in ("a", "a", "b", "a"):
+        cache.warn_once(text)
+    assert [(e.text, e.level) for e in heard] == [("a", "warning"), ("b", "warning")]
+
+
 def test_a_hold_of_a_killed_process_is_free(tmp_path: Path) -> None:
     entry = Cache(tmp_path, silent).entry("filter", "k")
     with entry.locked():
@@ -384,8 +469,8 @@ def test_a_flipped_byte_anywhere_is_noticed_and_the_result_is_the_same(stage: st
     table = api.stylize(clip, "clip", settings=rendering, report=heard.append)
     assert {n: Path(n).read_bytes() for n in wanted} == wanted
     warned = [e.text for e in heard if isinstance(e, Note) and e.level == "warning"]
-    if stage != "infer":  # raw outputs are not even looked at while the segments are whole
-        assert any("damaged" in w for w in warned)
+    # Raw outputs are not even looked at while the segments are whole.
+    assert any("damaged" in w for w in warned) == (stage != "infer")
     assert trained["steps"] == 12
     assert table["frames_inferred"] == 0
     assert table["frames_encoded"] == (40 if stage == "render" else 0)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,28 +65,22 @@ def test_what_follows_a_pair_has_its_target_as_the_latest_frame(
     following = successors(pairs, pairing.stride)
     places = {p.shot: round_trip(pairs, p.shot) for p in pairs if p.phase}
     for pair, k in zip(pairs, following, strict=True):
-        if k is not None:
-            after = pairs[k]
-            assert after.inputs[-1] == pair.target
-            assert after.inputs[:-1] == pair.inputs[1:]
-            assert after.shot == pair.shot
-            assert after.role == pair.role
-            on = after.place - pair.place
-            assert on == step if not clock else on % places[pair.shot] == step
-        else:  # there truly is none
-            wanted = (pair.place + step) % places[pair.shot] if clock and pair.shot in places else pair.place + step
-            assert not any(p.shot == pair.shot and p.place == wanted for p in pairs)
+        wanted = (pair.place + step) % places[pair.shot] if clock and pair.shot in places else pair.place + step
+        there = [i for i, p in enumerate(pairs) if p.shot == pair.shot and p.place == wanted]
+        assert there == ([] if k is None else [k])
+    for pair, after in [(pair, pairs[k]) for pair, k in zip(pairs, following, strict=True) if k is not None]:
+        assert after.inputs[-1] == pair.target
+        assert after.inputs[:-1] == pair.inputs[1:]
+        assert after.role == pair.role
 
 
 @given(st.integers(2, 60), st.integers(1, 4))
 def test_a_whole_shot_on_a_clock_has_no_end(length: int, step: int) -> None:
     pairing = NextFrame(NextFrameSettings(step, 1, clock=True))
     pairs = pairs_of([["train"] * length], pairing)
-    if length < pairing.min_frames:
-        assert pairs == []
-        return
+    assert len(pairs) == (0 if length < pairing.min_frames else 2 * (length - 1))
     assert None not in successors(pairs, step)
-    assert len(pairs) == 2 * (length - 1) == round_trip(pairs, (0, 0))
+    assert not pairs or len(pairs) == round_trip(pairs, (0, 0))
     assert [p.phase for p in pairs] == sorted({p.phase for p in pairs})
 
 
@@ -136,8 +131,8 @@ def test_own_frames_stand_where_the_true_ones_were_and_the_target_stays_true(clo
         batch = chains.mixed(plain, step, 1.0)
         for k, slot in enumerate(chains._taken):
             chain = None if slot is None else before[slot]
+            assert np.array_equal(batch.inputs[k], plain.inputs[k]) == (chain is None)
             if chain is None:
-                assert np.array_equal(batch.inputs[k], plain.inputs[k])
                 continue
             ages.add(chain.age)
             assert np.array_equal(batch.inputs[k, 3:6], chain.outputs[-1])
@@ -179,6 +174,69 @@ def test_chains_begin_late_and_grow_with_the_run() -> None:
 
     assert oldest(0.1) == SHORTEST
     assert SHORTEST < oldest(0.3) < oldest(0.6) == 20
+
+
+@pytest.mark.parametrize(("progress", "longest"), [(0.0, 4), (0.1, 4), (0.2, 8), (0.3, 12), (0.5, 20), (1.0, 20)])
+def test_chains_grow_evenly_between_a_tenth_and_half_of_the_run(progress: float, longest: int) -> None:
+    chains = chains_of(loader_of(dataset(Path("d"), 6), NextFrame(NextFrameSettings(1, 1, True))), chain_length=20)
+    chains.mixed(chains.loader.make(0), 0, progress)
+    assert chains._longest == longest
+
+
+@pytest.mark.parametrize("longest", [5, 9])
+def test_a_chain_is_used_as_often_as_it_may(longest: int) -> None:
+    pairing = NextFrame(NextFrameSettings(1, 1, True))
+    chains, oldest = chains_of(loader_of(dataset(Path("d")), pairing), chain_length=longest), 0
+    for step in range(120):
+        run(chains, range(step, step + 1))
+        oldest = max(oldest, *(chain.age for chain in chains.slots if chain is not None))
+    assert oldest == longest
+    assert all(chain is None or chain.targets == () for chain in chains.slots)  # no triples are judged
+
+
+def test_every_place_of_the_pool_has_its_turn() -> None:
+    chains = chains_of(loader_of(dataset(Path("d")), NextFrame(NextFrameSettings(1, 1, True))))
+    taken: set[int | None] = set()
+    for step in range(200):
+        run(chains, range(step, step + 1))
+        taken.update(chains._taken)
+    assert taken == {None, *range(POOL)}
+
+
+def test_the_ages_of_the_pool_are_the_youngest_the_mean_and_the_oldest() -> None:
+    chains = chains_of(loader_of(dataset(Path("d"), 6), NextFrame(NextFrameSettings(1, 1, True))))
+    chains.log(1)
+    run(chains, range(3))
+    for slot, age in enumerate((3, 8, 1)):
+        held = chains.slots[slot]
+        assert held is not None
+        chains.slots[slot] = replace(held, age=age)
+    chains.slots[3:] = [None] * (POOL - 3)
+    chains.log(7)
+    assert chains.ages == [(7, 1, 4.0, 8)]
+
+
+def test_weights_of_what_goes_on_are_those_of_its_own_picture() -> None:
+    loader = loader_of(dataset(Path("d")), NextFrame(NextFrameSettings(1, 1, True)))
+    plain = loader.pictures
+
+    def weighed(example: Any, rng: Any) -> Any:
+        shown, target, _ = plain(example, rng)
+        return shown, target, np.full((1, 32, 32), 100 + example.index, np.float32)
+
+    loader.pictures = weighed  # type: ignore[method-assign]
+    chains = chains_of(loader)
+    run(chains, range(10))
+    found, wanted = [], []
+    for step in range(5):
+        batch = loader.make(step)
+        mixed = chains.mixed(replace(batch, weights=np.zeros((4, 1, 32, 32), np.float32)), step, 1.0)
+        assert mixed.weights is not None
+        found += [float(w.mean()) for w in mixed.weights]
+        taken = zip(chains._taken, mixed.examples, strict=True)
+        wanted += [0 if slot is None else 100 + example.index for slot, example in taken]
+    assert found == wanted
+    assert any(wanted)
 
 
 def test_a_chain_ends_where_the_clip_does_and_where_it_is_lost() -> None:

@@ -287,8 +287,8 @@ def test_what_drifted_comes_back_into_the_band(shift: float, gain: float, number
     assert outside(made).max() <= max(0.03, 0.2 * outside(picture).max())
     half, _ = Governor(bank, 0.5)(picture)
     whole, _ = Governor(bank, 1.0)(picture)
-    if max(float(whole.abs().max()), float(half.abs().max())) < 0.95:  # else it was cut off
-        assert torch.allclose(half, (picture + whole) / 2, atol=1e-5)
+    inside = (whole.abs() < 0.95) & (half.abs() < 0.95)  # else it was cut off
+    assert torch.allclose(half[inside], ((picture + whole) / 2)[inside], atol=1e-5)
 
 
 def test_where_the_camera_carries_things_away_places_and_hues_count_no_more() -> None:

@@ -87,10 +87,11 @@ def at(pts: Sequence[int]) -> list[Fraction]:
 @pytest.mark.parametrize("graph", ["", "hflip", " [in]hflip[out] ", "split[a][b];[a]hflip,[b]overlay=x=W"])
 def test_every_frame_comes_out_at_its_own_time(program: Path, source: Path, graph: str) -> None:
     run_pass(source, OUT, Pass(graph))
-    expected = [f[:, ::-1] for f in source_frames()] if "hflip" in graph else source_frames()
+    flipped = graph.strip() in ("hflip", "[in]hflip[out]")  # the overlay lies outside of the picture
+    expected = [f[:, ::-1] for f in source_frames()] if flipped else source_frames()
     assert times(OUT) == at(PTS)
-    if "overlay" not in graph:  # which works in YUV
-        assert np.array_equal(decode(OUT)[2], expected)
+    most = 8 if "overlay" in graph else 0  # it works in YUV, with less of colour
+    assert all(np.abs(a.astype(int) - b).mean() <= most for a, b in zip(decode(OUT)[2], expected, strict=True))
 
 
 def test_frames_that_a_graph_keeps_keep_their_times(program: Path, source: Path) -> None:
@@ -134,10 +135,9 @@ def test_every_depth_and_alpha_come_through(program: Path, tmp_path: Path, deep:
     run_pass(source, OUT, job)
     with closing(av.open(str(OUT))) as container:
         assert container.streams.video[0].codec_context.pix_fmt == job.pix_fmt
-    if job.pix_fmt == "bgr0":  # its fourth byte means nothing
-        assert np.array_equal(decode(OUT)[2], decode(source)[2])
-    else:
-        assert planes(OUT) == planes(source) == [[bytes(p) for p in f.planes] for f in made]
+    assert np.array_equal(decode(OUT)[2], decode(source)[2])
+    bytes_matter = job.pix_fmt != "bgr0"  # its fourth means nothing
+    assert not bytes_matter or planes(OUT) == planes(source) == [[bytes(p) for p in f.planes] for f in made]
 
 
 # Older programs do not tag what 'scale' makes.
@@ -176,8 +176,8 @@ def test_an_encoder_makes_bt709_that_is_tagged(program: Path, tmp_path: Path, gr
     with closing(av.open(str(OUT))) as container:
         frame = next(container.decode(video=0))
     assert frame.format.name == "yuv420p"
-    if encoder.encoder == "libx264":
-        assert (frame.colorspace, frame.color_primaries, frame.color_trc, frame.color_range) == (1, 1, 1, 1)
+    tags = (frame.colorspace, frame.color_primaries, frame.color_trc, frame.color_range)
+    assert encoder.encoder != "libx264" or tags == (1, 1, 1, 1)
     shown = frame.reformat(
         format="rgb24",
         src_colorspace=Colorspace.ITU709,
@@ -464,24 +464,20 @@ def test_a_place_that_cannot_be_written_is_the_systems_to_refuse(program: Path, 
     [
         ("", ()),
         ("q:v=65,profile:v=high", (("q:v", "65"), ("profile:v", "high"))),
-        (" preset = slow , crf=20 ", None),
         (" preset=slow , crf= 20 ", (("preset", "slow"), ("crf", "20"))),
         ("x264-params=keyint=9:bframes=0", (("x264-params", "keyint=9:bframes=0"),)),
-        ("q:v", None),
-        ("q:v=", None),
-        ("=3", None),
-        ("-y=3", None),
-        ("a=1,,b=2", None),
-        ("a=1,", None),
-        ("a=1,a=2", None),
     ],
 )
-def test_options_are_names_and_values(text: str, options: tuple[tuple[str, str], ...] | None) -> None:
-    if options is None:
-        with pytest.raises(UsageError, match="encoder options"):
-            parse_options(text)
-    else:
-        assert parse_options(text) == options
+def test_options_are_names_and_values(text: str, options: tuple[tuple[str, str], ...]) -> None:
+    assert parse_options(text) == options
+
+
+@pytest.mark.parametrize(
+    "text", [" preset = slow , crf=20 ", "q:v", "q:v=", "=3", "-y=3", "a=1,,b=2", "a=1,", "a=1,a=2"]
+)
+def test_options_that_are_no_names_and_values_are_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="encoder options"):
+        parse_options(text)
 
 
 @repeatable

@@ -6,6 +6,9 @@ import errno
 import json
 import os
 import shutil
+import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -96,6 +99,151 @@ def test_what_a_killed_run_left_is_cleared_away(tmp_path: Path) -> None:
     assert names(target) == ["new"]
 
 
+def partials(target: Path, *pids: object) -> None:
+    for pid in pids:
+        target.with_name(f".{target.stem}.{pid}{files.PARTIAL}{target.suffix}").touch()
+
+
+def test_what_dead_processes_left_is_cleared_away_and_what_living_ones_write_is_not(tmp_path: Path) -> None:
+    target, other = tmp_path / "out.mp4", tmp_path / "two.mp4"
+    living = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    partials(target, living.pid, dead.pid, os.getpid(), "mine")
+    partials(other, dead.pid)
+    (tmp_path / f".out.{dead.pid}.txt").touch()
+    (tmp_path / f"mine.{files.PARTIAL}.mp4").touch()
+    before = set(names(tmp_path))
+    files.remove_stale_partials(target)
+    gone = {f".out.{pid}.partial.mp4" for pid in (dead.pid, os.getpid())}
+    assert before - set(names(tmp_path)) == gone
+    assert living.poll() is None
+    living.communicate(b"\n")
+    assert living.returncode == 0
+    files.remove_stale_partials(target)
+    assert f".out.{living.pid}.partial.mp4" not in names(tmp_path)
+
+
+def test_what_a_process_of_somebody_else_writes_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(pid: int, number: int) -> None:
+        assert number == 0
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "kill", refused)
+    partials(tmp_path / "out.mp4", 4_000_000)
+    files.remove_stale_partials(tmp_path / "out.mp4")
+    assert names(tmp_path) == [".out.4000000.partial.mp4"]
+
+
+# Folders
+
+
+def folder_of(path: Path, content: str) -> Path:
+    path.mkdir()
+    (path / content).touch()
+    return path
+
+
+def test_a_folder_takes_the_place_of_another_and_nothing_else_is_left(tmp_path: Path) -> None:
+    target = folder_of(tmp_path / "out", "old")
+    folder_of(tmp_path / ".out.replaced", "older")  # of a run that was killed
+    files.put_in_place(folder_of(tmp_path / "made", "new"), target)
+    assert names(tmp_path) == ["out"]
+    assert names(target) == ["new"]
+
+
+def test_a_folder_that_gets_no_name_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target, made, replace = folder_of(tmp_path / "out", "old"), folder_of(tmp_path / "made", "new"), os.replace
+
+    def fails(source: Path, goal: Path) -> None:
+        if source == made:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        replace(source, goal)
+
+    monkeypatch.setattr(os, "replace", fails)
+    with pytest.raises(OSError, match="No space left"):
+        files.put_in_place(made, target)
+    assert names(tmp_path) == ["made", "out"]
+    assert names(target) == ["old"]
+
+
+@pytest.mark.parametrize("arrived", [False, True])
+def test_a_run_that_was_killed_between_two_renames_is_cleaned_up_after(tmp_path: Path, arrived: bool) -> None:
+    folder_of(tmp_path / ".out.replaced", "old")
+    for name in ["out"] * arrived:
+        folder_of(tmp_path / name, "new")
+    files.finish_replacing(tmp_path / "out")
+    assert names(tmp_path) == ["out"]
+    assert names(tmp_path / "out") == ["new" if arrived else "old"]
+
+
+# Names and errors
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("clip.v2.mp4", "clip.v2"),
+        ("in/frames_%04d.png", "frames"),
+        ("in/%d.png", "in"),
+        ("in/take-%04d.%d.png", "take"),
+        ("of %d shots.mp4", "of  shots"),
+        ("made %d.mp4", "made %d"),
+        ("folder.d", "folder.d"),
+        ("in", "in"),
+    ],
+)
+def test_a_clip_is_called_by_its_name_without_ending_or_number(path: str, name: str) -> None:
+    Path("made %d.mp4").touch()
+    Path("folder.d").mkdir()
+    Path("in").mkdir()
+    assert files.plain_name(Path(path)) == name
+
+
+def test_a_pattern_at_the_root_has_a_name_as_well() -> None:
+    assert files.plain_name(Path("/%d.png")) == "pictures"
+
+
+@pytest.mark.parametrize(
+    ("error", "named"),
+    [
+        (OSError(errno.ENOSPC, "full"), "target.bin"),
+        (OSError(errno.EIO, "broken", "other"), "other"),
+        (OSError(errno.ENOENT, "not there"), None),
+    ],
+)
+def test_an_error_of_the_disk_without_a_name_gets_one_and_others_stay(
+    error: OSError, named: str | None, tmp_path: Path
+) -> None:
+    target = tmp_path / "target.bin"
+    with pytest.raises(OSError, match=r"full|broken|not there") as raised, naming_disk_errors(target):
+        raise error
+    assert raised.value.errno == error.errno
+    assert (raised.value.filename and Path(raised.value.filename).name) == named
+
+
+@pytest.mark.parametrize("prefix", ["", "file:"])
+def test_an_error_of_the_temporary_file_names_the_target(prefix: str) -> None:
+    target = Path("out.mp4")
+    with pytest.raises(OSError, match="Permission") as raised, complete(target) as temporary:
+        raise OSError(errno.EACCES, "Permission denied", f"{prefix}{temporary}")
+    assert raised.value.filename == str(target)
+
+
+def test_a_name_that_is_no_text_has_a_digest(tmp_path: Path) -> None:
+    assert digest_of(os.fsdecode(b"\xff")) != digest_of(os.fsdecode(b"\xfe"))
+
+
+def test_a_folder_that_vanishes_while_it_is_removed_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def vanished(*_: object, **__: object) -> None:
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+
+    monkeypatch.setattr(os, "rmdir", vanished)
+    files.remove(folder_of(tmp_path / "out", "x"))
+
+
 def test_a_full_disk_at_the_last_moment_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = tmp_path / "a.txt"
     target.write_bytes(b"old")
@@ -108,6 +256,45 @@ def test_a_full_disk_at_the_last_moment_leaves_what_was_there(tmp_path: Path, mo
         write_bytes(target, b"new")
     assert names(tmp_path) == ["a.txt"]
     assert target.read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("of_a_folder", [False, True])
+def test_the_content_is_synced_before_the_rename_and_the_folder_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, of_a_folder: bool
+) -> None:
+    target, synced, fsync = tmp_path / "out.d", [], os.fsync
+
+    def recorded(handle: int) -> None:
+        synced.append((os.fstat(handle).st_ino, target.exists()))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", recorded)
+    with complete(target) as temporary:
+        content = temporary / "in" / "content" if of_a_folder else temporary
+        content.parent.mkdir(parents=True, exist_ok=True)
+        content.write_bytes(b"whole")
+        inode = content.stat().st_ino
+    assert synced == [(inode, False), (tmp_path.stat().st_ino, True)]
+
+
+def test_a_folder_that_cannot_be_synced_is_no_error_and_no_handle_stays_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some network file systems sync files only."""
+    handles = []
+
+    def files_only(handle: int) -> None:
+        handles.append(handle)
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(os, "fsync", files_only)
+    write_bytes(tmp_path / "a.txt", b"whole")
+    assert names(tmp_path) == ["a.txt"]
+    assert len(handles) == 2
+    for handle in handles:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(handle)
 
 
 def test_targets_that_differ_in_suffix_alone_do_not_share_a_temporary_name() -> None:

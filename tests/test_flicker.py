@@ -66,9 +66,9 @@ def test_flicker_is_followed_along_a_motion_that_bends(make: Make) -> None:
     outputs = flickering(wanted)
     made = run(make(), samples(wanted, outputs))
     assert unsteadiness(made[8:-8], wanted[8:-8]) < 0.15 * unsteadiness(outputs[8:-8], wanted[8:-8])
-    if make is window:
-        inner = [np.pad(np.ones((48, 48), bool), 16)] * 9
-        assert rms(made[8:-8], wanted[8:-8], inner) < 3.5
+    inner = [np.pad(np.ones((48, 48), bool), 16)] * 9
+    # The causal filter knows only the past: its brightness is off by more.
+    assert rms(made[8:-8], wanted[8:-8], inner) < (3.5 if make is window else 11)
 
 
 @both
@@ -168,14 +168,14 @@ def pulse() -> Frames:
     return [np.clip(np.rint(still * (1 + 0.15 * np.sin(1.3 * i))), 0, 255).astype(np.uint8) for i in range(31)]
 
 
-@pytest.mark.parametrize(("source", "most"), [(fade, 1.5), (shadow, 1.5), (pulse, 4.0)])
-def test_changes_that_the_source_makes_are_kept(source: Callable[[], Frames], most: float) -> None:
+# A window that looks both ways keeps a fade by itself: there, following it makes no difference.
+@pytest.mark.parametrize(("source", "most", "share"), [(fade, 1.5, 1.1), (shadow, 1.5, 0.65), (pulse, 4.0, 0.65)])
+def test_changes_that_the_source_makes_are_kept(source: Callable[[], Frames], most: float, share: float) -> None:
     guides = source()
     looks = [look(g) for g in guides]
     made, unfollowed = (run(window(follow=f), samples(guides, looks))[8:-8] for f in (1.0, 0.0))
     assert rms(made, looks[8:-8]) < most
-    if source is not fade:  # which a window that looks both ways keeps by itself
-        assert rms(made, looks[8:-8]) < 0.65 * rms(unfollowed, looks[8:-8])
+    assert rms(made, looks[8:-8]) < share * rms(unfollowed, looks[8:-8])
 
 
 # Occlusion

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from clips import scene
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from vidtrans.flow.dis import DISMedium, grey
 from vidtrans.flow.reliability import forward_backward, squared_length
-from vidtrans.flow.warp import compose, resize_flow, warp
+from vidtrans.flow.warp import compose, grid, resize_flow, sharp, warp
 
 repeatable = hypothesis_settings(max_examples=40)
 sides = st.integers(2, 24)
@@ -42,6 +43,53 @@ def test_bicubic_keeps_detail_that_bilinear_blurs() -> None:
     flow = even(8, 64, 0.5, 0)
     linear, cubic = (np.abs(warp(wave, flow, bicubic=b)[:, 4:-4] - exact).mean() for b in (False, True))
     assert cubic < linear / 2
+
+
+@pytest.mark.parametrize(("x", "y"), [(0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (0.25, 0.0), (0.25, 0.5)])
+@pytest.mark.parametrize("along", [0, 1])
+def test_sharp_sampling_puts_three_quarters_of_the_curvature_back(x: float, y: float, along: int) -> None:
+    """Of p², bilinear sampling is too high by t(1 − t), and the second difference is 2."""
+    position = np.indices((16, 16), dtype=np.float32)[along]
+    picture = np.dstack([position**2, 3 * position**2, position, np.full_like(position, 7)])
+    places = np.dstack([np.indices((16, 16))[1] + x, np.indices((16, 16))[0] + y]).astype(np.float32)
+    t = (y, x)[along]
+    linear = picture[..., 0] + t * (2 * position + 1)
+    bent = 0.75 * (x * (1 - x) + y * (1 - y))
+    found = sharp(picture, places.copy())[2:-2, 2:-2]
+    assert np.allclose(found[..., 0], (linear - bent)[2:-2, 2:-2], atol=1e-3)
+    assert np.allclose(found[..., 1], 3 * (linear - bent)[2:-2, 2:-2], atol=1e-3)
+    assert np.allclose(found[..., 2], (position + t)[2:-2, 2:-2], atol=1e-4)
+    assert np.allclose(found[..., 3], 7, atol=1e-4)
+
+
+@repeatable
+@given(st.floats(0, 15), st.floats(0, 11))
+def test_sharp_sampling_repeats_the_border(x: float, y: float) -> None:
+    picture = np.random.default_rng(3).random((12, 16, 4), dtype=np.float32)
+    wide = np.pad(picture, ((6, 6), (6, 6), (0, 0)), mode="edge")
+    place = np.array([[[x, y]]], np.float32)
+    assert np.allclose(sharp(picture, place.copy()), sharp(wide, place + 6), atol=2e-3)
+    flat = np.full((12, 16, 4), 5, np.float32)
+    assert np.allclose(sharp(flat, place - 9), 5)
+
+
+def test_the_grid_that_all_share_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="read-only"):
+        grid(4, 5)[0] = 1
+    assert grid(4, 5)[3, 2].tolist() == [2, 3]
+
+
+def test_a_flow_at_its_own_size_is_itself() -> None:
+    flow = even(8, 6, 1, 2)
+    assert resize_flow(flow, 6, 8) is flow
+
+
+@pytest.mark.parametrize(("across", "down"), [(1, 4), (4, 1), (2, 4)])
+def test_a_shrunk_flow_is_the_mean_over_each_new_pixel(across: int, down: int) -> None:
+    flow = np.random.default_rng(0).random((16, 16, 2), dtype=np.float32)
+    means = flow.reshape(16 // down, down, 16 // across, across, 2).mean(axis=(1, 3))
+    wanted = means / np.array([across, down], np.float32)
+    assert np.allclose(resize_flow(flow, 16 // across, 16 // down), wanted, atol=1e-5)
 
 
 def test_warping_leaves_its_arguments_alone() -> None:

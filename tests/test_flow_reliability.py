@@ -72,6 +72,14 @@ def test_the_bound_is_that_of_ruder(slope: float, found: bool) -> None:
     assert motion_boundaries(np.ascontiguousarray(flow.swapaxes(0, 1)))[1, 1] == found
 
 
+def test_a_boundary_at_the_border_counts_the_border_repeated() -> None:
+    flow = np.zeros((8, 8, 2), np.float32)
+    flow[:, 0] = 10
+    found = motion_boundaries(flow)
+    assert found[:, :2].all()
+    assert not found[:, 2:].any()
+
+
 def test_a_long_flow_may_change_more() -> None:
     zoom = affine(30, 30, np.eye(2) * 1.05, np.zeros(2))
     assert motion_boundaries(zoom)[14:16, 14:16].all()  # 2 · 0.05² > 0.002, where nothing moves

@@ -96,9 +96,9 @@ def test_an_epoch_is_a_permutation_of_its_own(seed: int, epoch: int, count: int)
     found = order(seed, epoch, count)
     assert sorted(found) == list(range(count))
     assert np.array_equal(found, order(seed, epoch, count))
-    if count > 20:
-        assert not np.array_equal(found, order(seed, epoch + 1, count))
-        assert not np.array_equal(found, order(seed + 1, epoch, count))
+    few = count <= 20  # then two may be the same
+    assert few or not np.array_equal(found, order(seed, epoch + 1, count))
+    assert few or not np.array_equal(found, order(seed + 1, epoch, count))
 
 
 def test_every_pair_is_seen_once_an_epoch_across_batches(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from skimage.color import rgb2lab
 from torch import nn
 
 from vidtrans.errors import ModelError, UsageError
@@ -24,10 +25,11 @@ from vidtrans.training.losses import (
     feature_distance,
     feature_matching,
     generator_loss,
+    temporal,
     weighted_l1,
 )
 from vidtrans.training.rarity import rarity, weigh
-from vidtrans.training.settings import TrainingSettings
+from vidtrans.training.settings import LONGEST_PAST, TrainingSettings
 
 
 def logits(*values: float) -> torch.Tensor:
@@ -86,6 +88,7 @@ def test_feature_distance_looks_at_directions_alone() -> None:
     assert feature_distance(judgement(1, 0), judgement(0, 3)).item() == pytest.approx(2)
     assert feature_distance(judgement(1, 0), judgement(-2, 0)).item() == pytest.approx(4)
     assert feature_distance(judgement(0, 0), judgement(0, 0)).item() == 0
+    assert feature_distance(judgement(1e-3, 0), judgement(0, 1e-3)).item() == pytest.approx(2)
 
 
 @pytest.mark.parametrize("loss", [feature_matching, feature_distance])
@@ -120,15 +123,38 @@ def test_rare_colours_weigh_more_and_all_weights_together_as_much_as_none() -> N
     assert weigh(blue, weights).item() > red
 
 
-def test_colour_bins_are_those_of_cielab() -> None:
-    from skimage.color import rgb2lab
+def test_rarity_is_one_over_the_smoothed_share_mixed_with_the_same_for_all() -> None:
+    """Zhang et al., "Colorful Image Colorization" (ECCV 2016), equation 4 with λ = ½, over the colours that RGB has."""
+    picture = np.full((10, 10, 3), 128, np.uint8)
+    picture[0, :5] = (255, 0, 0)
+    places = np.round(rgb2lab(picture)[..., 1:] / 10).astype(int) + 11
+    share = np.zeros((23, 23))
+    np.add.at(share, (places[..., 0], places[..., 1]), 1 / 100)
+    levels = np.linspace(0, 255, 52).round() / 255
+    colours = rgb2lab(np.stack(np.meshgrid(levels, levels, levels), -1).reshape(1, -1, 3))[..., 1:]
+    inside = np.zeros((23, 23), bool)
+    inside[tuple((np.round(colours / 10).astype(int) + 11).reshape(-1, 2).T)] = True
+    x = np.arange(-3, 4)
+    kernel = np.exp(-(x**2) / (2 * 0.5**2))
+    smooth = np.zeros((23, 23))
+    for a, b in zip(*np.nonzero(share), strict=True):
+        smooth[a - 3 : a + 4, b - 3 : b + 4] += share[a, b] * np.outer(kernel, kernel) / kernel.sum() ** 2
+    smooth = np.where(inside, smooth, 0)
+    mixed = 0.5 * smooth / smooth.sum() + 0.5 * inside / inside.sum()
+    wanted = np.where(inside, 1 / np.where(inside, mixed, 1), 1 / mixed[inside].min())
+    found = rarity([picture]).numpy()
+    assert found == pytest.approx(wanted / (wanted * share).sum(), rel=2e-3)
+    assert float((found * share).sum()) == pytest.approx(1)
 
+
+def test_colour_bins_are_those_of_cielab() -> None:
     from vidtrans.training.rarity import _bins
 
-    picture = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
-    lab = rgb2lab(picture)
-    for mine, its in zip(_bins(picture), (lab[..., 1], lab[..., 2]), strict=True):
-        assert (mine == np.rint(its / 10) + 11).mean() > 0.998  # the rest lies between two bins
+    for brightest in (256, 24):
+        picture = np.random.default_rng(0).integers(0, brightest, (40, 40, 3), dtype=np.uint8)
+        lab = rgb2lab(picture)
+        for mine, its in zip(_bins(picture), (lab[..., 1], lab[..., 2]), strict=True):
+            assert (mine == np.rint(its / 10) + 11).mean() > 0.998  # the rest lies between two bins
 
 
 class TinyVGG(nn.Module):
@@ -260,6 +286,61 @@ def test_what_was_trained_before_a_setting_was_there_is_found_as_ever() -> None:
     assert set(TrainingSettings().for_key()) == set(before.split())
     assert TrainingSettings(ema=0.9).for_key()["ema"] == 0.9
     assert TrainingSettings(freeze=("down",)).for_key()["freeze"] == ["down"]
+
+
+def test_detail_by_hand() -> None:
+    """One bright pixel: its Laplacian is 1 there and ¼ beside it, which the mean over 8×8 pixels makes 2/64."""
+    target = torch.zeros(1, 1, 16, 16)
+    bright = target.clone()
+    bright[..., 6, 6] = 1  # in each of the four places that are looked at
+    assert detail(bright, target).item() == pytest.approx(2 / 64)
+    assert detail(bright, bright).item() == 0
+    at_the_end = torch.zeros(1, 1, 16, 16)
+    at_the_end[..., 2, 2] = 1  # in the first place only
+    assert detail(target, at_the_end).item() == pytest.approx(2 / 64 / 4)
+
+
+def test_temporal_by_hand() -> None:
+    """The mean of s·|fake − p|: the past holds s·p, and 2s − 1."""
+    fake = torch.full((1, 3, 1, 2), 0.5)
+    sure, before = torch.tensor([1.0, 0.25]).view(1, 1, 1, 2), torch.tensor([0.1, -0.7]).view(1, 1, 1, 2)
+    past = torch.cat([(sure * before).expand(1, 3, 1, 2), 2 * sure - 1], 1)
+    assert temporal(fake, past).item() == pytest.approx((1 * 0.4 + 0.25 * 1.2) / 2)
+
+
+def test_features_of_several_scales_and_layers_count_alike() -> None:
+    def judgement(*angles: float) -> list[torch.Tensor]:
+        features = [torch.tensor([np.cos(a), np.sin(a)]).view(1, 2, 1, 1).float() * (1 + a) for a in angles]
+        return [*features, logits(angles[0])]
+
+    fake, real = [judgement(0.0, 0.0), judgement(0.0)], [judgement(np.pi / 2, 0.0), judgement(np.pi)]
+    assert feature_distance(fake, real).item() == pytest.approx((2 + 0 + 4) / 3, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("table", "share", "longest"),
+    [
+        ({}, 0.0, 120),
+        ({"chains": 0.3, "chain_length": 5}, 0.3, 5),
+        ({"memory": True, "past": 0.7, "chain_length": 5}, 0.7, 5),
+        ({"memory": True, "past": 0.7, "chain_length": 1000}, 0.7, LONGEST_PAST),
+        ({"chains": 0.3, "chain_length": 1000}, 0.3, 1000),
+    ],
+)
+def test_how_much_goes_on_from_own_outputs_and_how_long(table: dict[str, Any], share: float, longest: int) -> None:
+    settings = TrainingSettings(**table)
+    assert (settings.continued, settings.longest_chain) == (share, longest)
+
+
+def test_the_best_state_is_delivered_where_it_is_wanted_or_waited_for() -> None:
+    wanted = [TrainingSettings(), TrainingSettings(deliver="best"), TrainingSettings(patience=1)]
+    assert [settings.delivers_best for settings in wanted] == [False, True, True]
+
+
+def test_vgg_is_looked_through_only_where_it_is_weighed() -> None:
+    tables: list[dict[str, Any]] = [{}, {"perceptual": 1.0}, {"perceptual": 0.5, "perceptual_network": "vgg19"}]
+    assert [TrainingSettings(**table).looks_through_vgg for table in tables] == [False, False, True]
+    assert not TrainingSettings(perceptual_network="vgg19").looks_through_vgg
 
 
 def test_detail_asks_for_as_much_texture_as_there_is_wherever_it_lies() -> None:

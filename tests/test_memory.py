@@ -34,10 +34,11 @@ from vidtrans.model import load_generator, read_record
 from vidtrans.networks.init import build_generator, initialise
 from vidtrans.networks.memory import Remembering
 from vidtrans.training.chains import Chains
-from vidtrans.training.own_past import LONGEST_DRIFT, OwnPast
+from vidtrans.training.losses import detail, temporal
+from vidtrans.training.own_past import LONGEST_DRIFT, TRAIL_BYTES, OwnPast
 from vidtrans.training.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.video.picture import write_picture
+from vidtrans.video.picture import picture_size, write_picture
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 repeatable = hypothesis_settings(max_examples=40)
@@ -83,6 +84,14 @@ def test_what_moved_is_found_where_it_went_and_nothing_comes_in_over_the_border(
     assert sure[:, 61:].max() < 0.1
     known = sure > 0.8
     assert np.abs(found[..., :3] / np.maximum(sure, 1e-6)[..., None] - signed(here))[known].mean() < 0.03
+
+
+def test_a_past_is_brought_here_as_sharply_as_bicubic_sampling_does() -> None:
+    wave = np.broadcast_to(np.sin(np.arange(64) * 1.3)[None, :, None], (8, 64, 3)).astype(np.float32)
+    exact = np.sin((np.arange(64) + 0.5) * 1.3)[None, 4:-4, None]
+    flow = np.broadcast_to(np.array([0.5, 0], np.float32), (8, 64, 2)).copy()
+    found = history(wave, Trail(flow, np.ones((8, 64), np.float32)))[:, 4:-4, :3]
+    assert np.abs(found - exact).mean() < np.abs(warp(wave, flow)[:, 4:-4] - exact).mean() / 2
 
 
 def test_no_past_is_grey_and_sure_of_nothing_and_a_stored_one_comes_back() -> None:
@@ -188,6 +197,58 @@ def test_a_step_without_a_past_teaches_what_it_would_without_a_memory(precision:
         assert torch.allclose(a, b, atol=1e-6), name
 
 
+def share_kept(g: Remembering, x: torch.Tensor) -> float:
+    with torch.no_grad():
+        return float(g.keeper(torch.cat([g.painter(x[:, :-CHANNELS]), x], 1)).mean())
+
+
+@pytest.mark.parametrize(("past_is_right", "keeps_more"), [(True, True), (False, False)])
+def test_the_keeper_learns_from_the_l1_to_keep_a_past_that_is_right(past_is_right: bool, keeps_more: bool) -> None:
+    g = remembering()
+    model = Pix2Pix(g, None, TrainingSettings(gan=0.0, temporal=0.0), CPU, "fp32")
+    x = seen(4, past=1.0)
+    targets = x[:, 3:6].clone() if past_is_right else -x[:, 3:6].sign()
+    before = share_kept(g, x)
+    found = [model.step(x, targets, lr=0.01, seed=0) for _ in range(10)]
+    assert (share_kept(g, x) > before) is keeps_more
+    assert all(one.l1 > 0 for one in found)
+
+
+def test_the_l1_of_a_generator_that_remembers_is_the_painters_and_the_outputs() -> None:
+    g = remembering()
+    x, targets = seen(2, past=0.5), torch.full((2, 3, 32, 32), 0.25)
+    with torch.no_grad():
+        g.train()
+        output, anew = g.both(x)
+    wanted = (output - targets).abs().mean() + (anew - targets).abs().mean()
+    assert not torch.allclose(output, anew)
+    found = Pix2Pix(g, None, TrainingSettings(gan=0.0), CPU, "fp32").step(x, targets, lr=0.0, seed=0)
+    assert found.l1 == pytest.approx(float(wanted), rel=1e-4)
+
+
+def test_what_a_memory_is_taught_beside_is_recorded_as_the_painters_and_the_outputs() -> None:
+    g = remembering()
+    settings = TrainingSettings(gan=0.0, detail=2.0, temporal=3.0)
+    x, targets = seen(2, past=0.5), torch.rand(2, 3, 32, 32) * 2 - 1
+    with torch.no_grad():
+        output, anew = g.train().both(x)
+    wanted = {"detail": detail(anew, targets) + detail(output, targets), "temporal": temporal(output, x[:, -CHANNELS:])}
+    found = Pix2Pix(g, None, settings, CPU, "fp32").step(x, targets, lr=0.0, seed=0)
+    assert found.more == pytest.approx({name: float(value) for name, value in wanted.items()}, rel=1e-4)
+
+
+@pytest.mark.parametrize(("weight", "keeps_more"), [(0.0, False), (100.0, True)])
+def test_the_keeper_holds_still_as_much_as_it_is_told_to(weight: float, keeps_more: bool) -> None:
+    """The past is wrong: what is right and what holds still are two things."""
+    g = remembering()
+    x = seen(4, past=1.0)
+    model = Pix2Pix(g, None, TrainingSettings(gan=0.0, l1=1.0, temporal=weight), CPU, "fp32")
+    before = share_kept(g, x)
+    for _ in range(10):
+        model.step(x, -x[:, 3:6].sign(), lr=0.01, seed=0)
+    assert (share_kept(g, x) > before) is keeps_more
+
+
 def test_an_engine_paints_pictures_without_a_past_and_with_one() -> None:
     g = remembering().eval()
     engine = TorchEngine(g, CPU, "fp32")
@@ -235,9 +296,7 @@ def test_a_chain_goes_on_in_time_and_ends_at_cuts_and_gaps(taught: Path) -> None
     for i, number in enumerate(numbers):
         following = past.following(replace(example, index=i), chains._after[i], 3, rng)
         goes_on = number + 1 in numbers and number + 1 != CUT
-        assert (following is not None) == goes_on
-        if following:
-            assert numbers[following.index] == number + 1
+        assert (following and numbers[following.index]) == (number + 1 if goes_on else None)
 
 
 def test_an_example_may_drift_instead_and_only_so_long(taught: Path) -> None:
@@ -254,6 +313,32 @@ def test_an_example_may_drift_instead_and_only_so_long(taught: Path) -> None:
         assert example.geometry.drift is not None
         steps.append(example.geometry.drift.steps)
     assert steps == list(range(1, LONGEST_DRIFT + 1))
+
+
+def test_trails_are_found_once_and_the_oldest_unused_is_forgotten(
+    taught: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loader, past = own_past(taught / "clip.dataset", 0.0)
+    size = picture_size(loader.pairs[0].inputs[0])
+    monkeypatch.setattr("vidtrans.training.own_past.CACHE_BYTES", 3 * TRAIL_BYTES * size[0] * size[1])
+    found: list[int] = []
+    monkeypatch.setattr(past, "_find", found.append)
+    for index in (1, 2, 3, 1, 4, 1, 2):  # 4 takes the place of 2
+        past._trail(index).result()
+    assert found == [1, 2, 3, 4, 2]
+    monkeypatch.setattr("vidtrans.training.own_past.CACHE_BYTES", 1)  # too little for any: one is held
+    past._trail(5)
+    assert len(past._trails) == 1
+
+
+def test_a_chain_begins_to_drift_at_once_or_never(taught: Path) -> None:
+    rng = np.random.default_rng(0)
+    for drifting, age, drifts in ((1.0, 1, True), (1.0, 2, False), (0.0, 1, False)):
+        loader, past = own_past(taught / "clip.dataset", drifting)
+        example = Example(3, draw_geometry(rng, loader.crop, loader.crop, 1.0, False))
+        following = past.following(example, 4, age, rng)
+        assert following is not None
+        assert (following.geometry.drift is not None, following.index) == (drifts, 3 if drifts else 4)
 
 
 def test_photographs_all_drift() -> None:

@@ -7,6 +7,7 @@ import json
 import math
 import tracemalloc
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -344,6 +345,63 @@ def made_up(errors: Sequence[float | None], source: float = 1e-4) -> Scores:
     floor = tuple(None if e is None else source for e in errors)
     series = {"warping_error": tuple(errors), "warping_error_source": floor}
     return Scores(len(errors), len(errors), (96, 72), None, {}, series)
+
+
+@pytest.mark.parametrize(
+    ("frames", "gap", "found"),
+    [(60, 3, 1), (60, 4, 2), (200, 9, 1), (200, 10, 2), (600, 23, 1), (600, 24, 2), (3000, 29, 1), (3000, 30, 2)],
+)
+def test_two_worst_moments_are_as_far_apart_as_the_length_asks(frames: int, gap: int, found: int) -> None:
+    errors = [0.0] * frames
+    errors[10], errors[10 + gap] = 0.5, 0.4
+    series: dict[str, Any] = {"warping_error": errors, "warping_error_source": [0.0] * frames}
+    scores = Scores(frames, frames - 1, (64, 48), None, {}, series)
+    assert scores.worst() == [10, 10 + gap][:found]
+
+
+@pytest.mark.parametrize("side", [32, 512])
+def test_flicker_is_smoothed_by_a_256th_of_the_short_side_and_a_pixel_at_least(side: int) -> None:
+    """One pixel that jumps by 1 is a Gaussian of σ, whose squares add up to 1 / (4πσ²)."""
+    still = np.zeros((side, side, 1), np.float32)
+    jump = still.copy()
+    jump[side // 2, side // 2] = 1
+    wanted = 255 * np.sqrt(2 / 3) / np.sqrt(4 * np.pi * max(1, side / 256) ** 2 * side**2)
+    everywhere = np.ones((side, side), bool)
+    assert stabilised_flicker(still, jump, still, everywhere) == pytest.approx(wanted, rel=0.01)
+
+
+def test_a_boundary_needs_more_of_a_jump_where_the_flow_is_long() -> None:
+    """0.01 |f|² + 0.002: in either direction."""
+    for axis in (0, 1):
+        for length, jump, is_boundary in ((0.0, 0.05, True), (0.0, 0.04, False), (20.0, 1.9, False), (20.0, 2.3, True)):
+            flow = np.zeros((8, 8, 2), np.float32)
+            flow[..., axis] = length
+            flow[4:, :, axis] += jump
+            assert motion_boundary(flow)[3, 4] == is_boundary, (axis, length, jump)
+
+
+def test_one_new_pixel_is_enough_to_tell_a_ghost() -> None:
+    output, wanted = np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4, 3), np.uint8)
+    output[1, 2] = 60
+    uncovered = np.zeros((4, 4), bool)
+    assert ghost_in(output, wanted, uncovered) is None
+    assert ghost_in(output, wanted, ~uncovered) is None
+    uncovered[1, 2] = True
+    found = ghost_in(output, wanted, uncovered)
+    assert found is not None
+    assert (found.uncovered, found.elsewhere, found.pixels) == (60, 0, 1)
+
+
+def test_scores_count_the_frames_and_have_a_series_for_each_score() -> None:
+    frames = panned(3)
+    scores = scored(frames, frames)
+    assert (scores.frames, scores.pairs) == (3, 2)
+    nearness = {"psnr", "ssim", "sharpness"}
+    against_source = {name for name in scores.series if not name.startswith(("warping", "flicker", "ghost"))}
+    assert against_source == set()
+    scores = scored(frames, frames, frames)
+    assert nearness <= {name.removesuffix("_per_frame") for name in scores.series}
+    assert all(len(series) == 3 for series in scores.series.values())
 
 
 def test_the_worst_moments_are_those_beyond_the_sources_own_and_apart() -> None:

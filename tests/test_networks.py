@@ -16,6 +16,7 @@ from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.hd import coarser_prefixes, load_coarser
 from vidtrans.networks.init import build_discriminator, build_generator, full_table, initialise
 from vidtrans.networks.parts import Attention, ResidualBlock, Squeeze, upsampling
+from vidtrans.networks.spade import Spade, SpadeSettings
 from vidtrans.networks.unet import UNet256, UNetSettings
 from vidtrans.networks.unet_small import _Residual
 
@@ -289,6 +290,30 @@ def test_squeezed_channels_are_weighed_by_the_whole_picture() -> None:
 # Coarse to fine
 
 TINY_HD = {"channels": 8, "downsamplings": 2, "blocks": 1, "enhancer_blocks": 1}
+
+
+@pytest.mark.parametrize(("scale", "shift"), [(0.0, 0.0), (0.5, 0.0), (-1.0, 0.25)])
+def test_spade_normalises_then_scales_by_one_plus_gamma_and_shifts_by_beta(scale: float, shift: float) -> None:
+    """Equation 1 of the paper; as in its code, γ of 0 changes nothing."""
+    spade = Spade(4, 3, SpadeSettings(hidden=8, norm="instance"))
+    for layer, value in ((spade.scale, scale), (spade.shift, shift)):
+        nn.init.zeros_(layer.weight)
+        nn.init.constant_(layer.bias, value)
+    x = noise(2, 4, 16, 16)
+    assert torch.allclose(spade(x, noise(2, 3, 32, 32)), spade.norm(x) * (1 + scale) + shift)
+
+
+def test_spade_scales_where_the_map_says_so() -> None:
+    spade = Spade(4, 1, SpadeSettings(hidden=8, norm="none"))
+    areas = torch.zeros(1, 1, 32, 32)
+    areas[..., :16] = 1
+    nn.init.constant_(spade.look[0].weight, 1.0)
+    for layer in (spade.look[0], spade.scale, spade.shift):
+        nn.init.zeros_(layer.bias)
+    x = torch.ones(1, 4, 16, 16)
+    made = spade(x, areas)
+    assert torch.equal(made[..., 10:], x[..., 10:])
+    assert not torch.isclose(made[..., :8], x[..., :8]).any()
 
 
 def test_a_trained_coarse_generator_is_put_into_a_finer_one() -> None:

@@ -298,11 +298,11 @@ def test_detail_is_lost_and_the_rest_is_not(factor: int, size: tuple[int, int]) 
     smooth = cv2.resize(scene(12, 10, 1), size, interpolation=cv2.INTER_CUBIC)
     made = pairing.taught([smooth], generator())
     assert made.shape == smooth.shape
-    if min(size) > 30:
-        assert np.abs(made.astype(int) - smooth).mean() < 6
-        checks = ((np.indices((size[1], size[0])).sum(axis=0) % 2) * 255).astype(np.uint8)
-        lost = pairing.taught([np.repeat(checks[..., None], 3, axis=2)], generator())
-        assert lost.std() < 50 < checks.std()
+    small = min(size) <= 30
+    assert small or np.abs(made.astype(int) - smooth).mean() < 6
+    checks = ((np.indices((size[1], size[0])).sum(axis=0) % 2) * 255).astype(np.uint8)
+    lost = pairing.taught([np.repeat(checks[..., None], 3, axis=2)], generator())
+    assert small or lost.std() < 50 < checks.std()
 
 
 def test_wear_is_drawn_and_is_as_bad_as_it_is_set() -> None:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import socket
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +20,7 @@ from chain import TINY
 from clips import moving_frames, write_clip
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 import vidtrans as api
 from vidtrans.data.dataset import open_dataset
@@ -71,6 +79,95 @@ def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
     assert first["loss"] == second["loss"] == pytest.approx(alone["loss"], rel=1e-4)
     assert first["any"] == [True, False]
     assert alone["any"] == [False, False]
+
+
+def together(work: Callable[[Team], Any], monkeypatch: pytest.MonkeyPatch, count: int = 2) -> list[Any]:
+    """What ``work`` returns in each of several processes, copies of this one."""
+    with closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("MASTER_PORT", str(free.getsockname()[1]))
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    monkeypatch.setenv("WORLD_SIZE", str(count))
+    context = multiprocessing.get_context("fork")
+    results = context.SimpleQueue()
+
+    def one(rank: int) -> None:
+        os.environ["RANK"] = str(rank)
+        with assembled() as team:
+            results.put((rank, work(team)))
+            team.wait()
+        os._exit(0)
+
+    processes = [context.Process(target=one, args=(rank,)) for rank in range(count)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+        process.kill()
+    assert [process.exitcode for process in processes] == [0] * count
+    return [value for _, value in sorted(results.get() for _ in processes)]
+
+
+def test_processes_exchange_means_flags_and_what_the_first_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    def work(team: Team) -> Any:
+        flags = [team.any(team.rank == 1), team.any(False), team.any(True)]
+        return team.rank, team.size, team.leads, team.mean([0.1 + team.rank, 7]), flags, team.tell(f"of {team.rank}")
+
+    exact = [(0.1 + 1.1) / 2, 7.0]
+    found = together(work, monkeypatch)
+    assert found == [(rank, 2, rank == 0, exact, [True, False, True], "of 0") for rank in (0, 1)]
+
+
+def test_gradients_become_their_mean_and_none_counts_as_zero(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = nn.ModuleList([nn.Linear(2, 3, bias=False), nn.Linear(1, 2), nn.Linear(1, 1)])
+    network[2].requires_grad_(False)
+
+    def work(team: Team) -> Any:
+        network[0].weight.grad = torch.arange(6.0).reshape(3, 2) * (1 + 2 * team.rank)
+        if team.rank:
+            network[1].bias.grad = torch.tensor([3.0, -1.0])
+        team.average_gradients(network)
+        return [None if p.grad is None else p.grad.tolist() for p in network.parameters()]
+
+    wanted = [(torch.arange(6.0).reshape(3, 2) * 2).tolist(), [[0.0], [0.0]], [1.5, -0.5], None, None]
+    assert together(work, monkeypatch) == [wanted, wanted]
+
+
+def test_whoever_waits_goes_on_when_all_have_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def work(team: Team) -> Any:
+        if team.rank:
+            time.sleep(0.1)
+            (tmp_path / "come").touch()
+        team.wait()
+        return (tmp_path / "come").exists()
+
+    assert together(work, monkeypatch) == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("team", "wanted", "has_gpus", "found"),
+    [
+        (Team(1, 2), "auto", True, "cuda:1"),
+        (Team(1, 2), "cuda", True, "cuda:1"),
+        (Team(1, 2), "cpu", True, "cpu"),
+        (Team(1, 2), "cuda:0", True, "cuda:0"),
+        (Team(1, 2), "auto", False, "auto"),
+        (Team(0, 1), "auto", True, "auto"),
+        (Team(0, 2), "auto", True, "cuda:0"),
+    ],
+)
+def test_each_process_of_several_has_a_gpu_of_its_own(
+    team: Team, wanted: str, has_gpus: bool, found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: has_gpus)
+    assert team.device(wanted) == found
+
+
+def test_the_gpu_is_that_of_the_number_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert Team(5, 8).device("cuda") == "cuda:1"
 
 
 @given(st.integers(1, 8), st.integers(1, 8))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import shutil
@@ -35,6 +36,24 @@ TRAIN = {k: TINY[k] for k in ("generator", "discriminator", "training")}
 
 class Killed(BaseException):
     """kill -9, as far as Python can tell."""
+
+
+def asserts_under_if(node: ast.AST, under: bool = False) -> list[int]:
+    """The lines of the assertions that a condition can skip."""
+    found = [node.lineno] if under and isinstance(node, ast.Assert) else []
+    under = (under or isinstance(node, ast.If)) and not isinstance(node, ast.FunctionDef)
+    return found + [line for child in ast.iter_child_nodes(node) for line in asserts_under_if(child, under)]
+
+
+@pytest.mark.parametrize("path", sorted(Path(__file__).parent.glob("*.py")), ids=lambda p: p.stem)
+def test_no_assertion_stands_under_an_if(path: Path) -> None:
+    """It may never be reached, and nobody would know: assert that the two agree, or parametrise."""
+    assert asserts_under_if(ast.parse(path.read_text())) == []
+
+
+def test_an_assertion_under_an_if_is_found_however_deep() -> None:
+    code = "def test():\n if a:\n  for b in c:\n   assert b\n else:\n  assert d\n assert e\n"
+    assert asserts_under_if(ast.parse(code)) == [4, 6]
 
 
 @pytest.mark.parametrize("step", ["train", "stylize"])

@@ -129,38 +129,46 @@ def is_free(entry: Any) -> bool:
         return False
 
 
-@pytest.mark.parametrize("stopped", [False, True])
-def test_a_models_pictures_are_locked_while_they_are_read_and_let_go_of_after(stopped: bool, tiny_model: Path) -> None:
-    lossless(Path("c.mp4"), panned(size=(64, 48)))
-    settings = {"rendering": {"chunk_frames": 4}, "encoding": {"codec": "ffv1"}}
-    api.stylize("c.mp4", tiny_model, "o.mkv", settings=settings)
-    (entry,) = raw_entries()
-    entry.clear()  # so that scoring has to write them again
-    free: list[bool] = []
-    stop = Stop()
+class Scoring:
+    """The score of a render whose raw outputs are lost, so that they are written again. ``stop_at``: after so many."""
 
-    def report(event: Event) -> None:
+    def __init__(self, model: Path, stop_at: int | None = None) -> None:
+        lossless(Path("c.mp4"), panned(size=(64, 48)))
+        self.model, self.stop_at, self.stop = model, stop_at, Stop()
+        self.settings = {"rendering": {"chunk_frames": 4}, "encoding": {"codec": "ffv1"}}
+        api.stylize("c.mp4", model, "o.mkv", settings=self.settings)
+        (self.entry,) = raw_entries()
+        self.entry.clear()
+        self.free: list[bool] = []
+
+    def run(self) -> Any:
+        more = {"score": True, "report": self._report, "stop": self.stop}
+        return api.stylize("c.mp4", self.model, "o.mkv", settings=self.settings, **more)  # type: ignore[arg-type]
+
+    def _report(self, event: Event) -> None:
         if isinstance(event, Progress) and event.task.startswith("scoring"):
-            free.append(is_free(entry))
-            if stopped and event.done == 6:
-                stop.request(130)
+            self.free.append(is_free(self.entry))
+            if event.done == self.stop_at:
+                self.stop.request(130)
 
-    def score() -> Any:
-        return api.stylize("c.mp4", tiny_model, "o.mkv", settings=settings, score=True, report=report, stop=stop)
 
-    if stopped:
-        with pytest.raises(Interrupted) as held:  # and with it all that was at work
-            score()
-        assert held.tb is not None
-        assert is_free(entry)
-        assert not Path("o.score.png").exists()
-        assert len(list(entry.folder.glob("*.nut"))) == 1  # the chunk that was whole
-    else:
-        assert score()["score"]["frames"] == COUNT
-        assert len(list(entry.folder.glob("*.nut"))) == COUNT // 4
-    assert free
-    assert not any(free)
-    assert is_free(entry)
+def test_a_models_pictures_are_locked_while_they_are_read_and_let_go_of_after(tiny_model: Path) -> None:
+    scoring = Scoring(tiny_model)
+    assert scoring.run()["score"]["frames"] == COUNT
+    assert len(list(scoring.entry.folder.glob("*.nut"))) == COUNT // 4
+    assert set(scoring.free) == {False}
+    assert is_free(scoring.entry)
+
+
+def test_a_models_pictures_are_let_go_of_when_scoring_is_stopped(tiny_model: Path) -> None:
+    scoring = Scoring(tiny_model, stop_at=6)
+    with pytest.raises(Interrupted) as held:  # and with it all that was at work
+        scoring.run()
+    assert held.tb is not None
+    assert is_free(scoring.entry)
+    assert not Path("o.score.png").exists()
+    assert len(list(scoring.entry.folder.glob("*.nut"))) == 1  # the chunk that was whole
+    assert set(scoring.free) == {False}
 
 
 def test_what_another_run_holds_is_told(tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,10 @@ from vidtrans.inference.device import Device, Precision
 from vidtrans.model import load_generator, read_record
 from vidtrans.training import ADVERSARIAL, health
 from vidtrans.training.average import Average
+from vidtrans.training.parallel import Team
 from vidtrans.training.pix2pix import Pix2Pix
 from vidtrans.training.precision import resolve_precisions
+from vidtrans.training.rarity import weigh
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.trainer import Run, train
 
@@ -290,6 +293,105 @@ def test_the_average_follows_the_weights_and_takes_the_statistics_as_they_are() 
     network(torch.randn(8, 1))
     average.update(network)
     assert torch.equal(average.network[1].running_mean, network[1].running_mean)  # type: ignore[index]
+
+
+class Recorded(Team):
+    """One of several processes whose batches are all alike. ``averaged``: the networks, with a gradient of each."""
+
+    def average_gradients(self, network: nn.Module) -> None:
+        parameters = [p for p in network.parameters() if p.requires_grad]
+        assert any(bool(p.grad.any()) for p in parameters if p.grad is not None)
+        averaged.append(network)
+
+
+averaged: list[nn.Module] = []
+
+
+def test_processes_exchange_the_gradients_of_both_networks_before_each_step() -> None:
+    averaged.clear()
+    alone = model()
+    shared = Pix2Pix(alone.generator, alone.discriminator, alone.settings, CPU, "fp32", team=Recorded())
+    steps(shared, 2)
+    assert averaged == [shared.discriminator, shared.generator] * 2
+
+
+def test_each_process_draws_a_dropout_of_its_own_and_none_of_another_part() -> None:
+    made = [model(dropout=0.5, gan=0.0) for _ in range(3)]
+    made[1].team = replace(made[1].team, rank=1)
+    for learner in made:
+        steps(learner, 1)
+    assert torch.equal(made[0].painted, made[2].painted)
+    assert not torch.equal(made[0].painted, made[1].painted)
+
+
+def test_a_step_is_taken_in_training_mode_and_glimpsed_at() -> None:
+    learner = model(norm=True, batch=8)
+    learner.generator.eval()
+    assert learner.discriminator is not None
+    learner.discriminator.eval()
+    steps(learner, 8)
+    for network in (learner.generator, learner.discriminator):
+        norm = next(m for m in network.modules() if isinstance(m, nn.BatchNorm2d))
+        assert norm.num_batches_tracked is not None
+        assert norm.num_batches_tracked > 0
+    assert learner.glimpses.variation() is not None
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_networks_and_pictures_lie_in_memory_as_asked(channels_last: bool) -> None:
+    learner = model(channels_last=channels_last)
+    assert learner.discriminator is not None
+    for network in (learner.generator, learner.discriminator):
+        convolution = next(m for m in network.modules() if isinstance(m, nn.Conv2d) and m.weight[0, 0].numel() > 1)
+        assert convolution.weight.is_contiguous(memory_format=learner.layout)
+    assert learner.layout == (torch.channels_last if channels_last else torch.contiguous_format)
+
+
+def test_weights_of_motion_and_of_rare_colours_multiply() -> None:
+    learner = model(rebalance=True, gan=0.0)
+    assert learner.rarity is not None
+    batch = Pictures().make(0)
+    x, y = torch.from_numpy(batch.inputs), torch.from_numpy(batch.targets)
+    weights = torch.rand(3, 1, 16, 16) + 0.5
+    with torch.no_grad():
+        fake = learner.generator(x)
+    wanted = (weights * weigh(y, learner.rarity) * (fake - y).abs()).mean()
+    assert learner.step(x, y, lr=0.0, seed=0, weights=weights).l1 == pytest.approx(float(wanted), rel=1e-5)
+    plain = model(gan=0.0)
+    wanted = (weights * (fake - y).abs()).mean()
+    assert plain.step(x, y, lr=0.0, seed=0, weights=weights).l1 == pytest.approx(float(wanted), rel=1e-5)
+
+
+@pytest.mark.parametrize("rebalance", [False, True])
+def test_rare_colours_are_weighed_only_where_that_is_wanted_and_known(rebalance: bool) -> None:
+    table = torch.ones(23, 23)
+    settings = TrainingSettings(gan=0.0, rebalance=rebalance)
+    with_table, without = (Pix2Pix(Generator(), None, settings, CPU, "fp32", rarity) for rarity in (table, None))
+    assert (with_table.rarity is not None) == rebalance
+    assert without.rarity is None
+
+
+@pytest.mark.parametrize("judged", [False, True])
+def test_a_discriminator_learns_only_in_steps_in_which_it_takes_part(judged: bool) -> None:
+    learner, batch = model(), Pictures().make(0)
+    assert learner.discriminator is not None
+    before = copy.deepcopy(learner.discriminator.state_dict())
+    x, y = torch.from_numpy(batch.inputs), torch.from_numpy(batch.targets)
+    losses = learner.step(x, y, lr=0.01, seed=0, judged=judged)
+    after = learner.discriminator.state_dict()
+    assert all(torch.equal(before[name], value) for name, value in after.items()) == (not judged)
+    assert (losses.discriminator != 0, losses.gan != 0) == (judged, judged)
+
+
+def test_only_running_out_of_memory_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    learner = model()
+
+    def broken(*_: Any) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(learner, "_step", broken)
+    with pytest.raises(RuntimeError, match="a bug"):
+        steps(learner, 1)
 
 
 def test_what_is_learned_is_the_average_where_there_is_one() -> None:

@@ -25,12 +25,8 @@ def test_the_best_is_better_than_all_before_and_no_worse_than_any(found: list[fl
     scores = [(10 * i, {name: value}) for i, value in enumerate(found, 1)]
     best = best_of(scores, name)
     known = [v for v in found if v is not None]
-    if not known:
-        assert best is None
-        return
-    assert best is not None
-    assert dict(scores)[best][name] == (min(known) if name == "l1" else max(known))
-    assert best == next(step for step, table in scores if table[name] == dict(scores)[best][name])
+    value = (min if name == "l1" else max)(known, default="there is none")
+    assert best == next((step for step, table in scores if table[name] == value), None)
 
 
 @pytest.mark.parametrize(
@@ -42,6 +38,8 @@ def test_the_best_is_better_than_all_before_and_no_worse_than_any(found: list[fl
         ([3.0, 2.0, 2.0, 2.0], 2, True),  # as good is not better
         ([3.0, 4.0, 5.0, 6.0], 0, False),
         ([None, None], 1, False),
+        ([3.0, 2.0, 2.5], 1, True),
+        ([3.0, 2.0], 1, False),
     ],
 )
 def test_patience(found: list[float | None], patience: int, enough: bool) -> None:

@@ -85,6 +85,22 @@ def test_a_blurred_frame_is_less_sharp_than_those_around_it() -> None:
     assert blurred(survey.sharpness, [n for n in range(20) if n != 4], 0.5) == {11, 12}
 
 
+def test_sharpness_is_compared_with_as_many_frames_on_either_side() -> None:
+    """With those next to it a frame is soft; with one more on either side it is not."""
+    assert blurred((9.0, 4.0, 9.0, 1.0, 1.0), list(range(5)), 0.5, reach=1) == {1}
+    assert blurred((1.0, 1.0, 9.0, 4.0, 9.0), list(range(5)), 0.5, reach=1) == {3}
+    assert 3 not in blurred((1.0, 1.0, 9.0, 4.0, 9.0, 1.0, 1.0), list(range(7)), 0.5, reach=3)
+
+
+def test_sharpness_is_on_record_with_three_digits() -> None:
+    surveyor = Surveyor()
+    frame = scene(64, 48, 1)
+    surveyor.add(frame)
+    [found] = surveyor.survey().sharpness
+    exact = float(np.abs(cv2.Laplacian(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), cv2.CV_32F)).mean())
+    assert found == round(found, 3) == pytest.approx(exact, abs=5e-4)
+
+
 def test_what_is_soft_as_a_whole_is_not_blurred() -> None:
     for frames in (with_blur(20, set(range(20))), [np.zeros((48, 64, 3), np.uint8)] * 20):
         assert blurred(survey_of(frames).sharpness, list(range(20)), 0.5) == set()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,6 +21,7 @@ from hypothesis import strategies as st
 from vidtrans.temporal import FILTERS
 from vidtrans.temporal.off import NoFilter, OffSettings
 from vidtrans.temporal.stream import Filter, Recursive, Sample, Window, filtered
+from vidtrans.temporal.tracks import Tracker
 
 repeatable = hypothesis_settings(max_examples=60)
 # Sizes at which a grid has one row, one column, or one place.
@@ -176,12 +179,19 @@ def test_flicker_over_a_plain_source_is_taken_out(name: str, shown: int) -> None
     assert unsteadiness(made[8:], wanted[8:]) < 0.2 * unsteadiness(outputs[8:], wanted[8:])
 
 
-@pytest.mark.parametrize("settings", [{"strength": 0.0}, {"radius": 0}])
-def test_no_strength_and_no_radius_change_nothing(settings: dict[str, float]) -> None:
+@pytest.mark.parametrize(
+    ("make", "settings"), [(window, {"strength": 0.0}), (window, {"radius": 0}), (causal, {"strength": 0.0})]
+)
+def test_no_strength_and_no_radius_change_nothing(make: Callable[..., Any], settings: dict[str, float]) -> None:
     guides, outputs = busy(5)
-    assert alike(run(window(**settings), samples(guides, outputs)), outputs)
-    if "strength" in settings:
-        assert alike(run(causal(**settings), samples(guides, outputs)), outputs)
+    assert alike(run(make(**settings), samples(guides, outputs)), outputs)
+
+
+@pytest.mark.parametrize(("short_side", "wanted"), [(24, (24, 32)), (0, (48, 64)), (540, (48, 64))])
+def test_flow_is_estimated_at_the_size_that_was_asked_for(short_side: int, wanted: tuple[int, int]) -> None:
+    tracker = Tracker("dis", short_side, 0.16)
+    [sample] = samples([scene(64, 48, 0)])
+    assert tracker._estimator.prepare(sample.guide).shape == wanted
 
 
 @pytest.mark.parametrize("name", MAKE)

@@ -118,12 +118,11 @@ def test_a_restored_pool_has_the_same_triples(seen: Path) -> None:
             other.restore(torch.load("pool.pt", weights_only=True))
         pools = (whole, other) if step >= 12 else (whole,)
         batches = [chains.mixed(chains.loader.make(step), step, 1.0) for chains in pools]
-        if step >= 12 and (mine := whole.earlier()):
-            its = other.earlier()
-            assert its is not None
-            found += len(mine.rows)
-            for name in ("rows", "painted", "targets"):
-                assert torch.equal(getattr(mine, name), getattr(its, name))
+        earlier = [pool.earlier() for pool in pools]
+        triples = [tuple(getattr(e, name) for name in ("rows", "painted", "targets")) for e in earlier if e]
+        assert len(triples) in (0, len(pools))
+        assert all(torch.equal(a, b) for a, b in zip(*triples[:1], *triples[-1:], strict=True))
+        found += sum(len(rows) for rows, *_ in triples[:1]) if step >= 12 else 0
         for chains, batch in zip(pools, batches, strict=True):
             chains.keep(batch, SHADE * torch.from_numpy(batch.targets))
     assert found > 10
@@ -178,6 +177,15 @@ def test_a_generator_learns_by_the_last_frame_of_its_triples_alone() -> None:
     gan.of_generator(outputs, earlier).backward()
     assert outputs.grad is not None
     assert [bool(g.any()) for g in outputs.grad] == [False, True, False, True]
+
+
+def test_triples_go_to_the_device_with_all_that_they_hold() -> None:
+    earlier = Earlier(torch.tensor([1, 3]), noise(2, 6, 4, 4), noise(2, 6, 4, 4), 0.5)
+    placed = earlier.placed(torch.device("meta"), torch.channels_last)
+    held = (placed.rows, placed.painted, placed.targets)
+    assert [t.device.type for t in held] == ["meta"] * 3
+    assert all(t.is_contiguous(memory_format=torch.channels_last) for t in held[1:])
+    assert placed.share == 0.5
 
 
 # A step

@@ -122,11 +122,26 @@ def test_learning_rates() -> None:
     rates = [learning_rate(s, 10, linear) for s in range(10)]
     assert rates[:5] == [1.0] * 5
     assert rates[5:] == pytest.approx([1.0, 0.8, 0.6, 0.4, 0.2])
+    odd = [learning_rate(s, 5, linear) for s in range(5)]
+    assert odd == pytest.approx([1.0, 1.0, 1.0, 2 / 3, 1 / 3])
+    assert learning_rate(0, 1, linear) == 1.0
+    assert learning_rate(9, 10, TrainingSettings(lr=0.5)) == pytest.approx(0.1)
+    warm = TrainingSettings(lr=0.5, warmup=4)
+    assert [learning_rate(s, 100, warm) for s in range(6)] == pytest.approx([0.125, 0.25, 0.375, 0.5, 0.5, 0.5])
+    cosine = TrainingSettings(lr=1.0, schedule="cosine")
+    assert [learning_rate(s, 4, cosine) for s in (0, 2)] == pytest.approx([1.0, 0.51])
     cosine = TrainingSettings(lr=1.0, schedule="cosine", warmup=4)
     rates = [learning_rate(s, 100, cosine) for s in range(100)]
     assert rates[0] == pytest.approx(0.25, abs=0.01)
     assert all(a > b for a, b in itertools.pairwise(rates[4:]))
     assert 0.02 <= rates[-1] < 0.03
+
+
+def test_every_step_of_every_seed_has_random_numbers_of_its_own() -> None:
+    seeds = {step_seed(seed, step) for seed in range(30) for step in range(30)}
+    assert len(seeds) == 900
+    assert all(0 <= seed < 2**63 for seed in seeds)
+    assert step_seed(1, 11) != step_seed(11, 1)
 
 
 def toy_run(folder: Path, total: int = 8, **settings: Any) -> Run:
@@ -225,14 +240,14 @@ def test_checkpoints_do_not_pile_up(tmp_path: Path) -> None:
 
 
 def test_norm_statistics_are_plain_averages_over_the_given_pictures() -> None:
-    net = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2), nn.Dropout(0.9))
+    net = nn.Sequential(nn.Conv2d(1, 2, 1), nn.Dropout(0.9), nn.BatchNorm2d(2)).train()
     batches = [torch.randn(1, 1, 8, 8) for _ in range(5)]
     reestimate(net, iter(batches))
-    outputs = [net[0](b) for b in batches]
+    outputs = [net[0](b) for b in batches]  # dropout takes no part
     wanted = torch.stack([o.mean((0, 2, 3)) for o in outputs]).mean(0)
-    assert torch.allclose(net[1].running_mean, wanted, atol=1e-6)
-    assert not net.training
-    assert net[1].momentum == 0.1
+    assert torch.allclose(net[2].running_mean, wanted, atol=1e-6)
+    assert not any(module.training for module in net.modules())
+    assert net[2].momentum == 0.1
 
 
 @pytest.mark.parametrize("name", ["unet-256", "unet-small"])

@@ -50,8 +50,7 @@ class Page(HTMLParser):
         self.elements.append((tag, dict(attrs)))
 
     def handle_endtag(self, tag: str) -> None:
-        if tag not in VOID:
-            assert self.open.pop() == tag, f"</{tag}> in {self.open}"
+        assert tag in VOID or self.open.pop() == tag, f"</{tag}> in {self.open}"
 
     def handle_data(self, data: str) -> None:
         if self.open and self.open[-1] not in ("script", "style"):
@@ -116,6 +115,41 @@ def test_what_is_told_is_in_it() -> None:
     assert "None" not in page.text
     assert len(page.all("circle", "best")) == 4
     assert "a draw" in page.text
+
+
+def test_a_page_of_a_plain_run_has_nothing_but_what_there_is() -> None:
+    text = render(a_report(warnings=[], sheets=[], facts={"from": None}, scores=[], best=None))
+    page = Page(text)
+    assert not page.all("section", "warnings")
+    assert [word for word in ("Warnings", "Previews", "The run", "Held-out scores") if word in page.text] == []
+    assert text.count("<section") == text.count("<h2")  # of the film, and of the losses
+    assert not re.search(r"</section>[^<]*\w[^<]*<", text)  # nothing is told outside of a section
+    assert "None" not in page.text
+
+
+def test_a_score_that_is_lacking_leaves_the_others() -> None:
+    scores = [(s, {"l1": 0.1 * s, "ssim": 0.5 if s == 2 else None, "sharpness": 0.5 + s}) for s in (1, 2)]
+    text = render(a_report(scores=scores, best=1))
+    assert [words for words in ("L1", "SSIM", "Sharpness") if f"<dt>{words}</dt>" in text] == ["L1", "Sharpness"]
+    assert len(re.findall(r"<td><b>", text)) == 3  # the best of each
+
+
+def test_losses_that_are_no_numbers_are_told_beside_the_rest() -> None:
+    rows = [[1.0, 1.0, 1.0, 1.0]] * 9 + [[1.0, float("nan"), 1.0, 1.0]]
+    text = Page(render(a_report(rows=rows, scores=[], best=None))).text
+    assert "Unweighted, on the training pictures." in text
+    assert "A red line marks a warning. Left out, for a value that is not a number: 1 of 10 steps." in text
+    told = Page(render(a_report(rows=rows[:9], warnings=[], scores=[], best=None))).text
+    assert "highest single step. G: adversarial" in told
+
+
+def test_of_many_previews_the_first_and_the_last_are_shown() -> None:
+    sheets = [(step, picture(step, (16, 16))) for step in range(1, 40)]
+    found = re.findall(r"preview at step (\d+)", render(a_report(sheets=sheets)))
+    assert 2 < len(found) < 39
+    assert (found[0], found[-1]) == ("1", "39")
+    gaps = np.diff([int(step) for step in found])
+    assert gaps.max() - gaps.min() <= 1
 
 
 def test_all_text_is_escaped() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -15,6 +16,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from vidtrans.rendering.chunks import cut_into_chunks, spans
+from vidtrans.temporal import detail, tracks
+from vidtrans.temporal import window as temporal_window
 from vidtrans.temporal.stream import Sample, Window, filtered
 from vidtrans.temporal.window import WindowFilter
 
@@ -181,6 +184,98 @@ def test_what_is_kept_of_a_long_clip_does_not_grow(radius: int) -> None:
     assert max(steady) == min(steady) > 0
     assert max(method.num_full) <= 18 + radius
     assert max(method.num_bytes) <= (8 + 7 * radius) * 24 * 16 * 16  # so many pictures of 4 channels in 32 bits
+
+
+def kind_of(key: Any) -> str:
+    return str(key[0] if isinstance(key, tuple) else key)
+
+
+class Count:
+    """A window filter; the most things that were kept at once, by kind, and how often each was made."""
+
+    def __init__(self, method: WindowFilter, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.method, self.radius, self.expect = method, method.radius, method.expect
+        self.made: Counter[tuple[int, Any]] = Counter()
+        self.most: Counter[str] = Counter()
+        for module in (tracks, detail, temporal_window):
+            monkeypatch.setattr(module, "kept", self._kept)
+
+    def _kept(self, sample: Sample, key: Any, make: Any) -> Any:
+        if key not in sample.extras:
+            self.made[sample.index, key] += 1
+            sample.extras[key] = make()
+        return sample.extras[key]
+
+    def __call__(self, window: Window) -> np.ndarray:
+        made = self.method(window)
+        self.most |= Counter(kind_of(key) for sample in window.samples for key in sample.extras)
+        return made
+
+
+# By radius, of a clip of 3 radii and 12 frames: the most things of a kind that are kept at once, and how many are made.
+# Averages at full size are made again for some frames; that costs less than to keep them.
+KEPT: dict[int, dict[str, tuple[int, int]]] = {
+    1: {
+        "bands": (3, 15),
+        "energy": (3, 15),
+        "guide": (2, 15),
+        "level": (2, 30),
+        "made": (2, 0),
+        "pair": (3, 0),
+        "share": (0, 15),
+        "shown": (1, 15),
+        "trust": (0, 28),
+    },
+    3: {
+        "bands": (4, 21),
+        "energy": (4, 21),
+        "guide": (5, 21),
+        "level": (6, 65),
+        "made": (4, 0),
+        "pair": (6, 0),
+        "share": (4, 42),
+        "shown": (1, 21),
+        "trust": (4, 78),
+        "way": (0, 38),
+    },
+    7: {
+        "bands": (4, 33),
+        "energy": (4, 33),
+        "guide": (11, 33),
+        "level": (14, 151),
+        "made": (8, 0),
+        "pair": (10, 0),
+        "share": (12, 103),
+        "shown": (1, 33),
+        "trust": (20, 187),
+        "way": (12, 120),
+    },
+    15: {
+        "bands": (4, 57),
+        "energy": (4, 57),
+        "fine": (8, 0),
+        "guide": (23, 57),
+        "level": (14, 228),
+        "low": (24, 57),
+        "made": (24, 0),
+        "pair": (10, 0),
+        "share": (28, 228),
+        "shown": (1, 57),
+        "trust": (20, 426),
+        "way": (36, 314),
+    },
+}
+
+
+@pytest.mark.parametrize("radius", KEPT)
+def test_no_more_is_made_or_kept_than_is_needed(radius: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    guides, outputs = busy(3 * radius + 12, (24, 16))
+    method = Count(window(radius=radius), monkeypatch)
+    list(filtered(samples(guides, outputs), method))
+    made: Counter[str] = Counter()
+    for (_, key), times in method.made.items():
+        made[kind_of(key)] += times
+    assert {kind: (method.most[kind], made[kind]) for kind in {*made, *method.most}} == KEPT[radius]
 
 
 def test_a_clip_played_backwards_is_filtered_alike() -> None:

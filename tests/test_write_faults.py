@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from fractions import Fraction
@@ -137,13 +138,10 @@ def test_a_write_that_fails_is_one_line_and_the_same_command_goes_on(
             with disk.failing(at, number):
                 status = run(command)
             told = capsys.readouterr().err
-            if status:  # what may fail without harm does
-                assert status == 1, told
-                assert told.startswith("error: ")
-                assert told.count("\n") == 1, told
-                assert os.strerror(number).lower() in told
-                assert " — " in told
-                assert ".partial" not in told
+            line = rf"error: .*{re.escape(os.strerror(number).lower())}.* — .*\n"
+            # What may fail without harm does.
+            assert status == 0 or (status == 1 and re.fullmatch(line, told, re.IGNORECASE)), told
+            assert ".partial" not in told
             assert made(folder) in ({}, wanted)
             assert partials(folder) == []
             again = said(capsys, 0, *command)

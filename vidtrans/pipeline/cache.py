@@ -44,7 +44,6 @@ class Cache:
     def prepare(self) -> None:
         """Make the folder with its tag; called before anything is written."""
         if not (self.root / "CACHEDIR.TAG").is_file():
-            self.root.mkdir(parents=True, exist_ok=True)
             write_bytes(self.root / "CACHEDIR.TAG", TAG.encode())
 
     def warn_once(self, text: str) -> None:

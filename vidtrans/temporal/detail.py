@@ -68,7 +68,7 @@ class Detail:
 
         Returns the correction, (H, W, 3) float32, and the slope of the coarser band, (h, w).
         """
-        here, mean, longer = averages[0], averages[min(1, len(averages) - 1)], averages[-1]
+        here, mean, longer = averages[0], averages[1], averages[-1]
         full = (here.shape[1], here.shape[0])
         changes = self._changes(window, at)
         change = mean - here

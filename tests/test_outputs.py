@@ -1,0 +1,252 @@
+"""Results that a user keeps: known again, never overwritten unasked, never a source."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vidtrans.errors import Interrupted, UsageError
+from vidtrans.events import silent
+from vidtrans.files import digest_of
+from vidtrans.pipeline.cache import Cache
+from vidtrans.pipeline.context import Context
+from vidtrans.pipeline.outputs import check_foreign, check_place, produce, record, recorded, up_to_date
+
+REQUEST, RESULT = "request", {"frames": 7, "frames_inferred": 7, "frames_spared": 3, "frames_encoded": 2, "codec": "x"}
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Cache:
+    return Cache(tmp_path / ".vidtrans", silent)
+
+
+def file_of(name: str = "out.mp4", content: bytes = b"made") -> Path:
+    path = Path(name).absolute()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def folder_of(name: str = "out") -> Path:
+    for i in range(2):
+        file_of(f"{name}/{i}.png", bytes([i]))
+    return Path(name).absolute()
+
+
+MAKE: dict[str, Callable[[], Path]] = {"file": file_of, "folder": folder_of}
+
+
+def put_on_record(cache: Cache, output: Path) -> None:
+    record(cache, output, output, REQUEST, RESULT)
+
+
+def check(cache: Cache, output: Path, request: str = REQUEST, overwrite: bool = False) -> Any:
+    return up_to_date(cache, output, request, [], overwrite, folder=output.is_dir())
+
+
+# The record
+
+
+@pytest.mark.parametrize("kind", MAKE)
+def test_a_result_on_record_is_known_again_and_counts_no_frames_twice(kind: str, cache: Cache) -> None:
+    output = MAKE[kind]()
+    assert recorded(cache, output) is None
+    put_on_record(cache, output)
+    assert recorded(cache, output) is not None
+    assert (cache.root / "CACHEDIR.TAG").is_file()
+    nothing = {"frames_inferred": 0, "frames_spared": 0, "frames_encoded": 0}
+    assert check(Cache(cache.root, silent), output) == RESULT | nothing
+
+
+def test_what_was_digested_on_the_way_is_remembered_with_the_record(cache: Cache) -> None:
+    source = file_of("in.mp4")
+    os.utime(source, (1e9, 1e9))
+    cache.digest(source)
+    put_on_record(cache, file_of())
+    assert "in.mp4" in (cache.root / "digests.jsonl").read_text()
+
+
+def test_a_record_is_of_the_content_under_whatever_name_it_was_written(cache: Cache) -> None:
+    record(cache, Path("out.mp4"), file_of("temporary.mp4", b"one"), REQUEST, RESULT)
+    file_of("out.mp4", b"one")
+    assert check(cache, Path("out.mp4"))["frames"] == 7
+    file_of("out.mp4", b"two")
+    assert recorded(cache, Path("out.mp4")) is None
+    assert recorded(cache, Path("temporary.mp4")) is None
+
+
+def test_a_record_moves_with_the_folder_of_cache_and_result(tmp_path: Path) -> None:
+    (tmp_path / "before").mkdir()
+    output = tmp_path / "before" / "out.mp4"
+    output.write_bytes(b"made")
+    put_on_record(Cache(tmp_path / "before" / ".vidtrans", silent), output)
+    (tmp_path / "before").rename(tmp_path / "after")
+    assert recorded(Cache(tmp_path / "after" / ".vidtrans", silent), tmp_path / "after" / "out.mp4") is not None
+
+
+@pytest.mark.parametrize("change", ["changed", "added", "renamed", "lost"])
+def test_a_folder_with_any_other_content_is_not_the_result(change: str, cache: Cache) -> None:
+    output = folder_of()
+    put_on_record(cache, output)
+    first = output / "0.png"
+    actions: dict[str, Callable[[], Any]] = {
+        "changed": lambda: first.write_bytes(b"else"),
+        "added": lambda: (output / "mine.txt").touch(),
+        "renamed": lambda: first.rename(first.with_name("2.png")),
+        "lost": first.unlink,
+    }
+    actions[change]()
+    assert recorded(cache, output) is None
+
+
+@pytest.mark.parametrize("damage", ["request", "result", "digest"])
+def test_a_record_that_was_changed_is_none(damage: str, cache: Cache) -> None:
+    output = file_of()
+    put_on_record(cache, output)
+    (path,) = (cache.root / "outputs").glob("*.json")
+    value = json.loads(path.read_text())
+    assert value["sha256"] == digest_of({k: v for k, v in value.items() if k != "sha256"})
+    path.write_text(json.dumps(value | {damage: "other"}))
+    assert recorded(cache, output) is None
+    path.write_text(json.dumps({k: v for k, v in value.items() if k != "sha256"}))  # as those of old
+    assert recorded(cache, output) is not None
+
+
+# What may be written where
+
+
+@pytest.mark.parametrize("kind", MAKE)
+def test_another_request_needs_leave_to_overwrite(kind: str, cache: Cache) -> None:
+    output = MAKE[kind]()
+    put_on_record(cache, output)
+    with pytest.raises(UsageError, match=r"it exists, made with other inputs or options — use --overwrite"):
+        check(cache, output, "other")
+    assert check(cache, output, "other", overwrite=True) is None
+
+
+def test_a_strange_file_needs_leave_to_overwrite_and_says_only_that_it_exists(cache: Cache) -> None:
+    with pytest.raises(UsageError, match=r"out\.mp4: it exists — use --overwrite"):
+        check(cache, file_of())
+    assert check(cache, file_of(), overwrite=True) is None
+    with pytest.raises(UsageError, match="it exists — use --overwrite"):
+        check_foreign(cache, file_of(), overwrite=False)
+    check_foreign(cache, file_of(), overwrite=True)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_folder_of_strange_files_is_never_replaced(overwrite: bool, cache: Cache) -> None:
+    output = folder_of()
+    for refused in (lambda: check(cache, output, overwrite=overwrite), lambda: check_foreign(cache, output, overwrite)):
+        with pytest.raises(UsageError, match="it holds files that are no result of this command"):
+            refused()
+    put_on_record(cache, output)
+    check_foreign(cache, output, overwrite)
+    (output / "1.png").unlink()  # it holds nothing but what was made
+    check_foreign(cache, output, overwrite=True)
+    (output / "of mine").mkdir()
+    for refused in (lambda: check(cache, output, overwrite=overwrite), lambda: check_foreign(cache, output, overwrite)):
+        with pytest.raises(UsageError, match="it holds files that are no result of this command"):
+            refused()
+
+
+def test_a_result_that_was_changed_needs_leave_even_where_no_request_is_compared(cache: Cache) -> None:
+    output = file_of()
+    put_on_record(cache, output)
+    check_foreign(cache, output, overwrite=False)
+    output.write_bytes(b"edited")
+    with pytest.raises(UsageError, match="it exists"):
+        check_foreign(cache, output, overwrite=False)
+
+
+def test_nothing_and_an_empty_folder_are_free(cache: Cache) -> None:
+    Path("empty").mkdir()
+    for name in ("empty", "absent"):
+        assert up_to_date(cache, Path(name), REQUEST, [], False, folder=True) is None
+        check_foreign(cache, Path(name), overwrite=False)
+
+
+def test_a_place_of_another_kind_or_of_a_source_is_refused() -> None:
+    file, folder = file_of("in/a.mp4"), folder_of()
+    check_place(Path("new.mp4"), [file])
+    check_place(Path("new"), [file], folder=True)
+    check_place(folder, [file], folder=True)
+    cases: list[tuple[Path, bool, str]] = [
+        (file, False, "the output is one of the inputs"),
+        (Path("in"), True, "the output folder holds one of the inputs"),
+        (folder, False, "the output is an existing folder"),
+        (file_of("b.mp4"), True, "it is a file, and the result a folder of pictures"),
+        (file / "deep" / "x.mp4", False, "a.mp4' is a file, not a folder"),
+    ]
+    for output, of_pictures, why in cases:
+        with pytest.raises(UsageError, match=why):
+            check_place(output, [file], folder=of_pictures)
+
+
+def test_the_place_is_checked_before_the_record(cache: Cache) -> None:
+    source = file_of()
+    put_on_record(cache, source)
+    with pytest.raises(UsageError, match="one of the inputs"):
+        up_to_date(cache, source, REQUEST, [source], True)
+    with pytest.raises(UsageError, match="the result a folder of pictures"):
+        up_to_date(cache, source, REQUEST, [], True, folder=True)
+
+
+# Small results
+
+
+def context(cache: Cache, **more: Any) -> Context:
+    return Context(cache.root, **more)
+
+
+def written(path: Path) -> dict[str, Any]:
+    path.write_bytes(b"whole")
+    return {"frames": 3}
+
+
+def test_a_small_result_is_made_once_and_found_again(cache: Cache) -> None:
+    calls: list[Path] = []
+
+    def make(path: Path) -> dict[str, Any]:
+        calls.append(path)
+        return written(path)
+
+    output = Path("sheet.png")
+    first, second = (produce(context(cache), output, {"of": 1}, [], make) for _ in range(2))
+    assert len(calls) == 1
+    assert calls[0] != output
+    assert output.read_bytes() == b"whole"
+    assert (first["cached"], second["cached"]) == (False, True)
+    for table in (first, second):
+        assert table["frames"] == 3
+        assert table["output"] == "sheet.png"
+        assert 0 <= table["seconds"] < 60
+        assert table["seconds"] == round(table["seconds"], 3)
+    with pytest.raises(UsageError, match="made with other inputs"):
+        produce(context(cache), output, {"of": 2}, [], make)
+
+
+def test_a_dry_run_of_a_small_result_makes_nothing(cache: Cache) -> None:
+    table = produce(context(cache, dry_run=True), Path("sheet.png"), {}, [], written)
+    assert table == {"output": "sheet.png", "frames": 0, "seconds": 0.0, "cached": False, "dry_run": True}
+    assert not Path("sheet.png").exists()
+
+
+def test_a_small_result_that_was_interrupted_says_that_there_is_nothing(cache: Cache) -> None:
+    def interrupted(path: Path) -> dict[str, Any]:
+        path.write_bytes(b"half")
+        raise Interrupted(143)
+
+    with pytest.raises(Interrupted, match="nothing was written") as raised:
+        produce(context(cache), Path("sheet.png"), {}, [], interrupted)
+    assert raised.value.exit_status == 143
+    assert os.listdir() == []
+
+
+def test_a_small_result_has_no_number_in_its_name(cache: Cache) -> None:
+    with pytest.raises(UsageError, match="this is one picture — leave the number out"):
+        produce(context(cache), Path("sheets/%04d.png"), {}, [], written)

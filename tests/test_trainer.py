@@ -1,0 +1,230 @@
+"""The loop around the steps: when it saves, shows, warns and ends, by a clock of the test's own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from vidtrans.data.loader import Batch
+from vidtrans.errors import Interrupted
+from vidtrans.events import Note, Progress, Stop, silent
+from vidtrans.inference.device import Device
+from vidtrans.training import health, trainer
+from vidtrans.training.parallel import Team
+from vidtrans.training.pix2pix import Pix2Pix
+from vidtrans.training.settings import TrainingSettings
+from vidtrans.training.trainer import Diverged, Run, steps_for, train
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+CPU = Device("cpu", "cpu")
+
+
+class Numbers:
+    """Batches that are made up."""
+
+    crop = (8, 8)
+
+    def make(self, step: int) -> Batch:
+        x = np.random.default_rng(step).uniform(-1, 1, (2, 3, 8, 8)).astype(np.float32)
+        return Batch(x, -x)
+
+    def stream(self, first: int, stop: int) -> Any:
+        return (self.make(step) for step in range(first, stop))
+
+
+def run_of(folder: Path, total: int = 8, **settings: Any) -> Run:
+    torch.manual_seed(0)
+    model = Pix2Pix(nn.Conv2d(3, 3, 1), None, TrainingSettings(gan=0.0, **settings), CPU, "fp32")
+    return Run(folder, model, Numbers(), 0, [total])  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def saved(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The steps at which checkpoints are written."""
+    steps: list[int] = []
+    save = trainer.save_checkpoint
+
+    def recorded(folder: Path, step: int, state: dict[str, Any]) -> None:
+        steps.append(step)
+        save(folder, step, state)
+
+    monkeypatch.setattr(trainer, "save_checkpoint", recorded)
+    return steps
+
+
+def test_it_saves_and_shows_when_their_time_has_come_and_at_the_end(tmp_path: Path, saved: list[int]) -> None:
+    """A step takes 5 s; checkpoints are due every 10 s, previews every 15 s and with the first step."""
+    run, shown = run_of(tmp_path, checkpoint_seconds=10.0, preview_seconds=15.0), []
+    train(run, silent, Stop(), refresh=lambda r: shown.append(r.step), clock=lambda: 5.0 * run.step)
+    assert saved == [2, 4, 6, 8]
+    assert shown == [1, 4, 7, 8]
+    assert len(run.rows) == run.step == 8
+
+
+def test_a_run_that_is_stopped_saves_and_shows_what_it_has(tmp_path: Path, saved: list[int]) -> None:
+    run, shown, stop = run_of(tmp_path, checkpoint_seconds=1e9, preview_seconds=1e9), [], Stop()
+
+    def report(event: Any) -> None:
+        if isinstance(event, Progress) and event.done == 3:
+            stop.request(130)
+
+    with pytest.raises(Interrupted):
+        train(run, report, stop, refresh=lambda r: shown.append(r.step))
+    assert (saved, shown) == ([3], [1, 3])
+
+
+def test_only_the_first_of_several_processes_saves_and_shows(tmp_path: Path, saved: list[int]) -> None:
+    class Second(Team):
+        def mean(self, values: Any) -> list[float]:
+            return list(values)
+
+    run, shown = run_of(tmp_path, checkpoint_seconds=0.0, preview_seconds=0.0), []
+    train(run, silent, Stop(), refresh=lambda r: shown.append(r.step), team=Second(1, 2))
+    assert (run.step, saved, shown) == (8, [], [])
+    stop = Stop()
+    stop.request(143)
+    with pytest.raises(Interrupted) as raised:
+        train(run_of(tmp_path), silent, stop, team=Second(1, 2))
+    assert raised.value.exit_status == 143
+    assert saved == []
+
+
+def test_milestones_are_called_when_their_step_is_done_and_may_end_the_run(tmp_path: Path, saved: list[int]) -> None:
+    run, called = run_of(tmp_path, checkpoint_seconds=1e9), []
+
+    def enough(run: Run) -> None:
+        called.append(run.step)
+        run.enough = run.step == 5
+
+    train(run, silent, Stop(), milestones={2: enough, 5: enough, 7: enough})
+    assert called == [2, 5]
+    assert (run.step, saved) == (5, [5])
+    train(run, silent, Stop())  # it stays enough
+    assert run.step == 5
+
+
+def test_it_tells_of_every_step_and_from_where_it_goes_on(tmp_path: Path) -> None:
+    heard: list[Any] = []
+    run = run_of(tmp_path, 3)
+    run.scores = [(0, {"psnr": 21.26})]
+    train(run, heard.append, Stop())
+    told = [e for e in heard if isinstance(e, Progress)]
+    assert [(e.task, e.done, e.total, e.unit) for e in told] == [("training", n, 3, "steps") for n in (1, 2, 3)]
+    assert told[0].detail == f"G 0.00  L1 {run.rows[0][1]:.3f}  D 0.00  held out 21.3 dB"
+    assert not [e for e in heard if isinstance(e, Note)]
+    train(replace(run, history=[3, 4]), heard.append, Stop())
+    assert [e.text for e in heard if isinstance(e, Note)] == ["going on from step 3 of 4"]
+
+
+def test_a_checkpoint_holds_all_that_was_found_and_said(tmp_path: Path) -> None:
+    run = run_of(tmp_path, 2)
+    train(run, silent, Stop())
+    run.scores, run.warnings, run.enough = [(1, {"l1": 0.5}), (2, {"l1": None})], [(1, "a: b")], True
+    run.history = [1, 2]
+    assert run.save()
+    other = run_of(tmp_path, 9)
+    assert other.load(silent)
+    found = (other.step, other.history, other.scores, other.warnings, other.enough)
+    assert found == (2, [1, 2], run.scores, run.warnings, True)
+    assert np.allclose(other.rows, run.rows)
+    assert not run_of(tmp_path / "nothing").load(silent)
+
+
+def test_a_checkpoint_without_what_came_later_is_gone_on_from(tmp_path: Path) -> None:
+    run = run_of(tmp_path)
+    state = {"step": 1, "rows": torch.tensor([[0.0, 1.0, 0.0]]), **run.model.state()}
+    run.scores, run.warnings, run.enough = [(1, {})], [(1, "x")], True
+    run.adopt(state)
+    assert (run.scores, run.warnings, run.enough, run.rows) == ([], [], False, [[0.0, 1.0, 0.0]])
+
+
+def test_losses_are_a_table_with_a_line_for_each_step(tmp_path: Path) -> None:
+    run = run_of(tmp_path, l2=1.0)
+    run.rows = [[0.0, 0.123456789, 0.0, 1e-9], [1.0, 2.0, 3.0, 4.0]]
+    assert run.losses_csv().decode().split("\n") == [
+        "step,generator_gan,generator_l1,discriminator,generator_l2",
+        "1,0,0.123457,0,1e-09",
+        "2,1,2,3,4",
+        "",
+    ]
+
+
+@pytest.mark.parametrize(("saves", "kept"), [(False, "no earlier state was saved"), (True, "the state of step 3 is")])
+def test_a_weight_that_is_no_number_ends_it_and_says_what_is_kept(tmp_path: Path, saves: bool, kept: str) -> None:
+    run = run_of(tmp_path, checkpoint_seconds=0.0 if saves else 1e9)
+
+    def poison(run: Run) -> None:
+        next(run.model.generator.parameters()).data.fill_(torch.inf)
+
+    with pytest.raises(Diverged, match=f"at step {4 if saves else 5}; {kept}") as raised:
+        train(run, silent, Stop(), milestones={4: poison})
+    assert raised.value.step == (3 if saves else 0)
+
+
+def test_a_concern_is_told_once_at_the_step_at_which_it_is_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Any] = []
+
+    def concerns(judged: Any, balance: float, variation: float | None) -> list[str]:
+        given.append((list(judged), balance))
+        return [f"it has won: {len(given)}", "it has collapsed: x"][: len(given)]
+
+    monkeypatch.setattr(health, "concerns", concerns)
+    monkeypatch.setattr(health, "EVERY", 2)
+    heard: list[Any] = []
+    run = run_of(tmp_path)
+    train(run, heard.append, Stop())
+    assert [(e.text, e.level) for e in heard if isinstance(e, Note)] == [
+        ("step 2: it has won: 1", "warning"),
+        ("step 4: it has collapsed: x", "warning"),
+    ]
+    assert run.warnings == [(2, "it has won: 1"), (4, "it has collapsed: x")]
+    assert given == [([], run.model.objective.balance)] * 4  # there is no discriminator
+
+
+@pytest.mark.parametrize(("gan_from", "seconds"), [(0.0, 4.0), (0.75, 0.75 * 1.0 + 0.25 * 4.0), (1.0, 1.0)])
+def test_how_many_steps_fit_in_some_minutes(
+    gan_from: float, seconds: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step takes 4 s with the adversarial loss and 1 s without."""
+    monkeypatch.setattr(trainer, "_trial", lambda run, step, progress: 4.0 if progress else 1.0)
+    run = run_of(tmp_path, gan_from=gan_from)
+    assert steps_for(run, 3.0) == round(180 / seconds)
+    assert steps_for(run, 0.001) == 1
+
+
+def test_each_step_and_each_process_draws_a_noise_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[torch.Tensor] = []
+    for rank in (0, 0, 1):
+        run = replace(run_of(tmp_path, 2, noise=0.5), pictures=3)
+        run.model.team = Team(rank, 1)
+        take = run.model.step
+        monkeypatch.setattr(
+            run.model, "step", lambda x, y, take=take, **more: seen.append(x.clone()) or take(x, y, **more)
+        )
+        trainer.one_step(run, run.loader.make(0))
+        run.step = 1
+        trainer.one_step(run, run.loader.make(0))
+    first, second, again, _, other, _ = seen
+    assert torch.equal(first, again)
+    assert not torch.equal(first, second)
+    assert not torch.equal(first, other)
+
+
+def test_noise_lies_on_the_first_channels_as_strong_as_is_drawn_for_each_example() -> None:
+    inputs = torch.zeros(200, 5, 16, 16)
+    made = trainer._noisy(inputs, 0.5, 3, seed=1)
+    assert not made[:, 3:].any()
+    deviations = made[:, :3].flatten(1).std(1)
+    assert 0 < deviations.min() < 0.03
+    assert 0.47 < deviations.max() < 0.53
+    assert float(deviations.mean()) == pytest.approx(0.25, abs=0.03)
+    assert torch.equal(made, trainer._noisy(inputs, 0.5, 3, seed=1))
+    assert not torch.equal(made, trainer._noisy(inputs, 0.5, 3, seed=2))

@@ -1,0 +1,191 @@
+"""The folder in which a person watches a run: which pictures are kept at which steps, and what the pages are told."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from clips import scene
+
+from vidtrans.data.dataset import Pair
+from vidtrans.training import sheets, watched
+from vidtrans.training.sheets import Timeline, forget_beyond, numbered, preview_sheet
+from vidtrans.training.watched import Watched, film_steps
+from vidtrans.video.picture import read_picture, write_picture
+
+PAIRING: Any = SimpleNamespace(
+    taught=lambda frames, rng: frames[0], finishes=False, visible=lambda shown: 255 - shown, agreement=lambda s, o: None
+)
+
+
+def pairs_of(*sizes: tuple[int, int]) -> list[Pair]:
+    pairs = []
+    for i, size in enumerate(sizes):
+        path = Path(f"{i}.png").absolute()
+        write_picture(path, scene(*size, i))
+        pairs.append(Pair((path,), path, "val", (0, 0), i))
+    return pairs
+
+
+def darker(shown: np.ndarray) -> np.ndarray:
+    return shown // 2
+
+
+class Recorded:
+    """In the place of a sheet: what it was made of."""
+
+    made: list[tuple[Any, ...]]
+
+    def __init__(self, title: str, rows: Any, cell: Any, columns: Any = (), foot: str = "") -> None:
+        self.made.append((title, rows, cell, columns, foot))
+
+    def draw(self) -> np.ndarray:
+        return np.zeros((4, 400, 3), np.uint8)
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    Recorded.made = []
+    monkeypatch.setattr(sheets, "Sheet", Recorded)
+    return Recorded.made
+
+
+def test_files_of_later_steps_are_forgotten_and_strange_ones_stay(tmp_path: Path) -> None:
+    for name in ("00000009.png", "00000010.png", "00000011.png", "notes.png", "00000012.txt"):
+        (tmp_path / name).touch()
+    assert [p.name for p in numbered(tmp_path, ".png")] == ["00000009.png", "00000010.png", "00000011.png"]
+    forget_beyond(10, tmp_path, ".png")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["00000009.png", "00000010.png", "00000012.txt", "notes.png"]
+
+
+def test_a_preview_shows_input_output_and_target_of_a_few_pairs(drawn: list[tuple[Any, ...]]) -> None:
+    preview_sheet(lambda shown: darker(shown), PAIRING, pairs_of(*[(32, 24)] * 9), "step 3", Path("p.png"))
+    [(title, rows, cell, columns, _)] = drawn
+    assert (title, len(rows), columns) == ("step 3", 4, ("input", "output", "target"))
+    assert cell == (32, 24)
+    for visible, output, target in rows:
+        assert np.array_equal(visible, 255 - target)
+        assert np.array_equal(output, target // 2)
+    assert read_picture(Path("p.png")).shape == (4, 400, 3)
+
+
+@pytest.mark.parametrize(("total", "wanted"), [(1000, [20, 60, 150, 400, 1000]), (10, [1, 2, 4, 10]), (1, [1])])
+def test_outputs_are_kept_at_shares_of_the_run(total: int, wanted: list[int]) -> None:
+    assert Timeline(Path("f"), PAIRING, pairs_of((32, 24)), total).milestones == wanted
+
+
+def test_what_a_timeline_keeps_is_found_again_and_drawn(drawn: list[tuple[Any, ...]]) -> None:
+    pairs = pairs_of((32, 24), (48, 24), (32, 24))
+    timeline = Timeline(Path("f"), PAIRING, pairs, 10)
+    timeline.add(4, lambda shown: darker(shown))
+    timeline.add(10, lambda shown: shown)
+    write_picture(Path("f/steps/00000005.png"), scene(8, 8, 0))  # of another run
+    same = [read_picture(pairs[i].target) for i in (0, 2)]
+    kept = timeline.kept()
+    assert [step for step, _ in kept] == [4, 10]
+    for cells, made in zip([cells for _, cells in kept], [darker, np.array], strict=True):
+        assert [np.array_equal(cell, made(target)) for cell, target in zip(cells, same, strict=True)] == [True, True]
+    timeline.draw([[1.0, 2.0, 3.0]] * 4, {"l1": 0.123456, "ssim": None})
+    (title, rows, _, columns, _), (_, curves, _, _, foot) = drawn
+    assert (title, columns) == ("how training went", ("input", "step 4", "step 10", "target"))
+    assert len(rows) == 2
+    assert np.array_equal(rows[1][0], 255 - same[1])
+    assert np.array_equal(rows[1][-1], same[1])
+    assert foot == "held out: l1 0.1235"
+    assert curves[0][0].shape[:2] == (140, 400 - 2 * sheets.GAP)
+    assert timeline.sheet == Path("f/training.png")
+    assert read_picture(timeline.sheet).shape == (4 + sheets.GAP + 4, 400, 3)
+    timeline.begin(4)
+    assert [step for step, _ in timeline.kept()] == [4]
+
+
+def test_a_timeline_without_losses_or_scores_has_neither(drawn: list[tuple[Any, ...]]) -> None:
+    timeline = Timeline(Path("f"), PAIRING, pairs_of((32, 24)), 10)
+    timeline.draw([], {})
+    assert drawn[-1][4] == ""
+
+
+@pytest.mark.parametrize(("total", "count"), [(1, 8), (50, 24), (1000, 24), (1_000_000, 48)])
+def test_a_film_begins_at_once_slows_down_and_ends_with_the_run(total: int, count: int) -> None:
+    steps = film_steps(total, count)
+    assert steps[-1] == total
+    assert steps == sorted(set(steps))
+    assert len(steps) <= count
+    assert steps[0] >= 1
+    gaps = np.diff([0, *steps])
+    assert gaps[0] <= math.ceil(total / count)
+    assert total < 50 or gaps[0] < gaps[-1]
+
+
+class Run(SimpleNamespace):
+    def losses_csv(self) -> bytes:
+        return b"step\n"
+
+
+def watched_run(**more: Any) -> Watched:
+    settings = SimpleNamespace(best_by="l1")
+    objective = SimpleNamespace(balance=0.7)
+    model = SimpleNamespace(
+        columns=["gan", "l1", "discriminator"], objective=objective, discriminator=None, settings=settings
+    )
+    run = Run(step=2, total=10, rows=[[0.0, 1.0, 0.0]], scores=[], warnings=[(1, "x: y")], chains=None, model=model)
+    vars(run).update(more)
+    return Watched(Path("of.train"), PAIRING, pairs_of((32, 24), (32, 24)), run, lambda: darker, {"a": 1})  # type: ignore[arg-type]
+
+
+def test_milestones_keep_outputs_and_shoot_the_film() -> None:
+    watching = watched_run()
+    due = watching.milestones()
+    assert set(due) == {*watching.filmed, *watching.timeline.milestones}
+    for action in due[10]:
+        action()
+    assert [p.name for p in numbered(Path("of.train/film"), ".png")] == ["00000002.png"]
+    assert [p.name for p in numbered(Path("of.train/steps"), ".png")] == ["00000002.png"]
+    shot = read_picture(Path("of.train/film/00000002.png"))
+    assert np.array_equal(shot, darker(read_picture(watching.subject.target)))
+    assert Path("of.train/training.png").is_file()
+    watching.refresh()
+    assert Path("of.train/losses.csv").read_bytes() == b"step\n"
+    assert Path("of.train/preview.png").is_file()
+    Path("of.train/snapshots").mkdir()
+    for step in (2, 3):
+        Path(f"of.train/snapshots/{step:08d}.safetensors").touch()
+        write_picture(Path(f"of.train/film/{step:08d}.png"), shot)
+    watching.begin()
+    assert [p.name for p in numbered(Path("of.train/snapshots"), ".safetensors")] == ["00000002.safetensors"]
+    assert [p.name for p in numbered(Path("of.train/film"), ".png")] == ["00000002.png"]
+
+
+@pytest.mark.parametrize("with_judge", [False, True])
+def test_the_report_is_told_of_everything(with_judge: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Any] = []
+    monkeypatch.setattr(watched, "write_report", lambda path, report: told.append((path, report)))
+    watching = watched_run(scores=[(1, {"l1": 0.2}), (2, {"l1": 0.3})], chains=SimpleNamespace(ages=[(1, 1, 1.0, 1)]))
+    if with_judge:
+        watching.run.model.discriminator = object()  # type: ignore[assignment]
+    watching._keep()
+    watching._shoot()
+    write_picture(Path("of.train/film/00000001.png"), scene(8, 8, 0))  # of another size
+    dreamt: Any = SimpleNamespace(strip=[(0, scene(8, 8, 1)), (5, scene(8, 8, 2))])
+    watching.draw({"l1": 0.3}, dreamt)
+    [(path, report)] = told
+    assert path == Path("of.train/report.html")
+    assert report.title == "of: how training went"
+    assert report.facts == {"a": 1, "steps": "2 of 10"}
+    assert (report.columns, report.rows, report.best) == (watching.run.model.columns, watching.run.rows, 1)
+    assert report.balance == (0.7 if with_judge else None)
+    assert (report.scores, report.warnings) == (watching.run.scores, [(1, "x: y")])
+    assert (report.ages, report.dreamt) == ([(1, 1, 1.0, 1)], dreamt)
+    [(step, sheet)] = report.sheets
+    assert (step, sheet.shape) == (2, (24, 64, 3))
+    [(step, picture)] = report.film
+    target = read_picture(watching.subject.target)
+    assert step == 2
+    assert np.array_equal(picture, darker(target))
+    assert np.array_equal(report.target, target)
+    assert np.array_equal(report.shown, 255 - target)
+    assert read_picture(Path("of.train/dream.png")).shape == (8, 16, 3)
