@@ -123,6 +123,28 @@ def test_rare_colours_weigh_more_and_all_weights_together_as_much_as_none() -> N
     assert weigh(blue, weights).item() > red
 
 
+def test_rarity_is_that_of_all_pictures_together() -> None:
+    first, second = np.full((4, 8, 3), 128, np.uint8), np.full((4, 8, 3), 128, np.uint8)
+    first[:, :3], second[:, 5:] = (255, 0, 0), (0, 0, 255)
+    assert torch.allclose(rarity([first, second]), rarity([np.vstack([first, second])]))
+
+
+def test_variation_is_that_of_the_last_pictures() -> None:
+    glimpses = Glimpses()
+    shades = torch.linspace(-1, 1, PICTURES).view(-1, 1, 1, 1).expand(-1, 3, 16, 16)
+    glimpses.add(shades, shades)
+    assert glimpses.variation() == pytest.approx(1)
+    glimpses.add(torch.zeros_like(shades), shades)
+    assert glimpses.variation() == 0
+
+
+@pytest.mark.parametrize(
+    ("table", "wanted"), [({}, False), ({"chains": 0.5}, True), ({"noise": 0.1}, True), ({"memory": True}, True)]
+)
+def test_keys_tell_of_films_where_any_of_it_is_on(table: dict[str, Any], wanted: bool) -> None:
+    assert bool(TrainingSettings(**table).films) == wanted
+
+
 def test_rarity_is_one_over_the_smoothed_share_mixed_with_the_same_for_all() -> None:
     """Zhang et al., "Colorful Image Colorization" (ECCV 2016), equation 4 with λ = ½, over the colours that RGB has."""
     picture = np.full((10, 10, 3), 128, np.uint8)

@@ -24,6 +24,7 @@ from vidtrans.inference.device import Device, Precision
 from vidtrans.model import load_generator, read_record
 from vidtrans.training import ADVERSARIAL, health
 from vidtrans.training.average import Average
+from vidtrans.training.descent import scaler_for
 from vidtrans.training.parallel import Team
 from vidtrans.training.pix2pix import Pix2Pix
 from vidtrans.training.precision import resolve_precisions
@@ -381,6 +382,12 @@ def test_a_discriminator_learns_only_in_steps_in_which_it_takes_part(judged: boo
     after = learner.discriminator.state_dict()
     assert all(torch.equal(before[name], value) for name, value in after.items()) == (not judged)
     assert (losses.discriminator != 0, losses.gan != 0) == (judged, judged)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_gradients_are_scaled_in_half_precision_only(precision: Any) -> None:
+    assert not scaler_for(CPU, precision).is_enabled()
+    assert scaler_for(CPU, "fp16").is_enabled()
 
 
 def test_only_running_out_of_memory_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:

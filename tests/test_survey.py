@@ -92,6 +92,17 @@ def test_sharpness_is_compared_with_as_many_frames_on_either_side() -> None:
     assert 3 not in blurred((1.0, 1.0, 9.0, 4.0, 9.0, 1.0, 1.0), list(range(7)), 0.5, reach=3)
 
 
+@pytest.mark.parametrize(("width", "height"), [(64, 48), (96, 16), (16, 96), (8, 8)])
+def test_the_largest_change_is_the_mean_of_a_patch(width: int, height: int) -> None:
+    first = np.zeros((height, width, 3), np.uint8)
+    second = first.copy()
+    second[:8, :8] = (30, 60, 90)
+    assert largest_change(first, second) == pytest.approx(60)
+    second[:8, :8] = 0
+    second[height - 8 : height - 4, width - 8 :] = 40  # half of a patch
+    assert largest_change(first, second) == pytest.approx(20)
+
+
 def test_sharpness_is_on_record_with_three_digits() -> None:
     surveyor = Surveyor()
     frame = scene(64, 48, 1)

@@ -268,6 +268,16 @@ def test_a_restored_one_goes_on_exactly(precision: str) -> None:
     assert "temporal_gan" not in Pix2Pix(one.generator, None, TrainingSettings(gan=0.0), CPU, "fp32").state()
 
 
+def test_a_restored_one_scales_its_gradients_as_before() -> None:
+    one, other = model("fp16", batch=5), model("fp16", seed=7, batch=5)
+    step(one, [0])
+    assert one.temporal_gan is not None
+    assert other.temporal_gan is not None
+    one.temporal_gan.scaler.update(8.0)
+    other.restore(one.state())
+    assert other.temporal_gan.scaler.get_scale() == 8.0
+
+
 PROGRAM = """
 import sys, torch
 from vidtrans.inference.device import Device

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -187,6 +188,23 @@ def test_a_concern_is_told_once_at_the_step_at_which_it_is_looked_for(
     ]
     assert run.warnings == [(2, "it has won: 1"), (4, "it has collapsed: x")]
     assert given == [([], run.model.objective.balance)] * 4  # there is no discriminator
+
+
+def test_chains_go_through_every_step_and_are_logged_now_and_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "EVERY", 3)
+    called: list[Any] = []
+    chains: Any = SimpleNamespace(
+        mixed=lambda batch, seed, progress: called.append(progress) or batch,
+        earlier=lambda: None,
+        keep=lambda batch, painted: called.append(tuple(painted.shape)),
+        log=lambda step: called.append(f"logged {step}"),
+        state=dict,
+    )
+    train(replace(run_of(tmp_path, 4), chains=chains), silent, Stop())
+    kept = (2, 3, 8, 8)
+    assert called == [0.0, kept, 0.25, kept, 0.5, kept, "logged 3", 0.75, kept]
 
 
 @pytest.mark.parametrize(("gan_from", "seconds"), [(0.0, 4.0), (0.75, 0.75 * 1.0 + 0.25 * 4.0), (1.0, 1.0)])

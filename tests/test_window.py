@@ -278,6 +278,13 @@ def test_no_more_is_made_or_kept_than_is_needed(radius: int, monkeypatch: pytest
     assert {kind: (method.most[kind], made[kind]) for kind in {*made, *method.most}} == KEPT[radius]
 
 
+@pytest.mark.parametrize(("radius", "strength", "begun"), [(3, 1.0, True), (3, 0.0, False), (0, 1.0, False)])
+def test_no_flow_is_begun_where_none_is_needed(radius: int, strength: float, begun: bool) -> None:
+    given = samples(*busy(2, (24, 16)))
+    window(radius=radius, strength=strength).expect(*given)
+    assert any(sample.extras for sample in given) == begun
+
+
 def test_a_clip_played_backwards_is_filtered_alike() -> None:
     """The window looks both ways in the same manner: no direction of time is preferred."""
     guides, outputs = busy(9)
