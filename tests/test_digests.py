@@ -13,10 +13,22 @@ from vidtrans.pipeline import digests
 from vidtrans.pipeline.digests import Digests
 
 
-def settled(path: Path, data: bytes) -> Path:
-    """A file that was written a while ago."""
+@pytest.fixture(autouse=True)
+def later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is some time after the files of a test were written."""
+    at_age(monkeypatch, 100)
+
+
+def at_age(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Let the files that are written from now on be so old, by the clock of the memory."""
+    monkeypatch.setattr(digests.time, "time_ns", lambda: time.monotonic_ns() + shift + round(seconds * 1e9))
+
+
+shift = time.time_ns() - time.monotonic_ns()
+
+
+def written(path: Path, data: bytes) -> Path:
     path.write_bytes(data)
-    os.utime(path, (time.time() - 100,) * 2)
     return path
 
 
@@ -27,7 +39,7 @@ def lines(folder: Path) -> list[str]:
 
 def test_each_file_is_one_line_however_often_it_is_asked_for_and_saved(tmp_path: Path) -> None:
     run = Digests(tmp_path)
-    files = [settled(tmp_path / name, b"x") for name in ("a", "ü")]
+    files = [written(tmp_path / name, b"x") for name in ("a", "ü")]
     for file in (*files, *files):
         run.of(file)
         run.save()
@@ -38,7 +50,7 @@ def test_the_memory_is_a_plain_file_that_others_may_read(tmp_path: Path) -> None
     before = os.umask(0o022)
     try:
         run = Digests(tmp_path)
-        run.of(settled(tmp_path / "a", b"x"))
+        run.of(written(tmp_path / "a", b"x"))
         run.save()
     finally:
         os.umask(before)
@@ -49,16 +61,17 @@ def test_no_handle_stays_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     opened, opens = [], os.open
     monkeypatch.setattr(digests.os, "open", lambda *a, **k: opened.append(opens(*a, **k)) or opened[-1])
     run = Digests(tmp_path)
-    run.of(settled(tmp_path / "a", b"x"))
+    run.of(written(tmp_path / "a", b"x"))
     run.save()
-    assert len(opened) == 1
-    with pytest.raises(OSError, match="Bad file descriptor"):
-        os.fstat(opened[0])
+    assert len(opened) == 2
+    for handle in opened:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(handle)
 
 
 def test_without_a_folder_nothing_is_written_and_nothing_is_made(tmp_path: Path) -> None:
     run = Digests(tmp_path / "absent")
-    run.of(settled(tmp_path / "a", b"x"))
+    run.of(written(tmp_path / "a", b"x"))
     run.save()
     assert not (tmp_path / "absent").exists()
     Digests(tmp_path).save()
@@ -66,7 +79,7 @@ def test_without_a_folder_nothing_is_written_and_nothing_is_made(tmp_path: Path)
 
 
 def test_bytes_that_are_no_text_spoil_only_their_own_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = settled(tmp_path / "a", b"x")
+    file = written(tmp_path / "a", b"x")
     run = Digests(tmp_path)
     wanted = run.of(file)
     run.save()
@@ -83,7 +96,7 @@ def test_the_file_is_written_anew_when_most_lines_say_nothing(
     """More than as many as there are that say something, and CROWDED."""
     monkeypatch.setattr(digests, "CROWDED", 5)
     run = Digests(tmp_path)
-    files = [settled(tmp_path / f"{n}", b"x") for n in range(2)]
+    files = [written(tmp_path / f"{n}", b"x") for n in range(2)]
     wanted = [run.of(file) for file in files]
     run.save()
     path = tmp_path / digests.NAME
@@ -97,11 +110,11 @@ def test_the_file_is_written_anew_when_most_lines_say_nothing(
 
 @pytest.mark.parametrize(("age_s", "kept"), [(0, 0), (1, 0), (3, 1), (100, 1), (-100, 0)])
 def test_a_file_is_remembered_only_when_it_has_been_left_alone_for_a_while(
-    tmp_path: Path, age_s: float, kept: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, age_s: float, kept: int
 ) -> None:
     """Within the resolution of its times it may change again, and nobody would see it."""
-    file = settled(tmp_path / "a", b"x")
-    os.utime(file, (time.time() - age_s,) * 2)
+    file = written(tmp_path / "a", b"x")
+    at_age(monkeypatch, age_s)
     run = Digests(tmp_path)
     run.of(file)
     run.save()

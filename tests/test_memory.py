@@ -228,7 +228,7 @@ def test_the_l1_of_a_generator_that_remembers_is_the_painters_and_the_outputs() 
 
 def test_what_a_memory_is_taught_beside_is_recorded_as_the_painters_and_the_outputs() -> None:
     g = remembering()
-    settings = TrainingSettings(gan=0.0, detail=2.0, temporal=3.0)
+    settings = TrainingSettings(memory=True, gan=0.0, detail=2.0, temporal=3.0)
     x, targets = seen(2, past=0.5), torch.rand(2, 3, 32, 32) * 2 - 1
     with torch.no_grad():
         output, anew = g.train().both(x)
@@ -242,7 +242,7 @@ def test_the_keeper_holds_still_as_much_as_it_is_told_to(weight: float, keeps_mo
     """The past is wrong: what is right and what holds still are two things."""
     g = remembering()
     x = seen(4, past=1.0)
-    model = Pix2Pix(g, None, TrainingSettings(gan=0.0, l1=1.0, temporal=weight), CPU, "fp32")
+    model = Pix2Pix(g, None, TrainingSettings(memory=True, gan=0.0, l1=1.0, temporal=weight), CPU, "fp32")
     before = share_kept(g, x)
     for _ in range(10):
         model.step(x, -x[:, 3:6].sign(), lr=0.01, seed=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from vidtrans.errors import Interrupted, UsageError
 from vidtrans.events import silent
 from vidtrans.files import digest_of
+from vidtrans.pipeline import digests
 from vidtrans.pipeline.cache import Cache
 from vidtrans.pipeline.context import Context
 from vidtrans.pipeline.outputs import check_foreign, check_place, produce, record, recorded, up_to_date
@@ -63,9 +65,11 @@ def test_a_result_on_record_is_known_again_and_counts_no_frames_twice(kind: str,
     assert check(Cache(cache.root, silent), output) == RESULT | nothing
 
 
-def test_what_was_digested_on_the_way_is_remembered_with_the_record(cache: Cache) -> None:
-    source = file_of("in.mp4")
-    os.utime(source, (1e9, 1e9))
+def test_what_was_digested_on_the_way_is_remembered_with_the_record(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, now = file_of("in.mp4"), time.time_ns()
+    monkeypatch.setattr(digests.time, "time_ns", lambda: now + 100 * digests.SETTLED_NS)
     cache.digest(source)
     put_on_record(cache, file_of())
     assert "in.mp4" in (cache.root / "digests.jsonl").read_text()
