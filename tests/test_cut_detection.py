@@ -113,8 +113,26 @@ def test_pictures_that_have_nothing_in_common_are_shots_of_one_frame() -> None:
 
 def test_a_frame_that_mixes_two_shots_belongs_to_the_nearer_one() -> None:
     first, second = panning(9, 2, 4), panning(9, 2, 5)
-    for weight, found in ((0.3, 10), (0.7, 9)):
-        assert shots_of([*first, mixed(first[-1], second[0], weight), *second]) == [0, found]
+    for weight, found in ((0.3, 10), (0.42, 10), (0.58, 9), (0.7, 9)):
+        for mean in (None, 12):
+            frames = scaled([*first, mixed(first[-1], second[0], weight), *second], mean)
+            assert shots_of(frames) == [0, found]
+
+
+def test_after_a_mixed_frame_the_next_cut_is_found_too() -> None:
+    shots = [panning(3, 2, seed) for seed in (4, 5, 6)]
+    frames = [*shots[0], mixed(shots[0][-1], shots[1][0], 0.55), *shots[1], *shots[2]]
+    assert shots_of(frames) == [0, 3, 7]
+
+
+def test_a_frame_that_is_something_else_is_no_mixture() -> None:
+    first, second = panning(9, 2, 4), panning(9, 2, 5)
+    assert shots_of([*first, scene(*SIZE, 6), *second]) == [0, 9, 10]
+
+
+def test_a_short_bright_shot_between_two_dark_ones_that_differ_is_no_flash() -> None:
+    first, between, second = panning(8, 2, 4), panning(3, 2, 5), panning(8, 2, 6)
+    assert shots_of([*first, *between, *second]) == [0, 8, 11]
 
 
 def test_another_size_starts_a_shot_and_what_comes_after_it_is_judged_anew() -> None:
