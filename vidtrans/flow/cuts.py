@@ -128,8 +128,8 @@ class CutDetector:
                 self._decided = number + flash + 1
             elif self._lasts(number - 1, number) and not self._is_light(number - 1, number):
                 self._shots.append(number)
-        elif self._is_blend(number) and self._is_step(number - 1, number + 1, SHARE_AT_BLEND):
-            self._shots.append(number if self._weight(number) >= 0.5 else number + 1)
+        elif (weight := self._blend(number)) is not None and self._is_step(number - 1, number + 1, SHARE_AT_BLEND):
+            self._shots.append(number if weight >= 0.5 else number + 1)
             self._decided = number + 2
         oldest = self._decided - REACH - 2
         self._frames = {n: frame for n, frame in self._frames.items() if n >= oldest}
@@ -185,21 +185,22 @@ class CutDetector:
                 return length
         return 0
 
-    def _is_blend(self, number: int) -> bool:
-        """Return whether a frame is a mixture of the two around it, as conversions of the frame rate leave at a cut."""
-        if number + 1 >= self._count:
-            return False
-        before, between, after = (self._frames[number + d].thumbnail for d in (-1, 0, 1))
-        weight = self._weight(number)
-        error = float(np.abs(between - before - weight * (after - before)).mean())
-        low, high = BLEND
-        return low < weight < high and error <= BLEND_ERROR * float(np.abs(after - before).mean())
+    def _blend(self, number: int) -> float | None:
+        """Return the weight of the frame after it in a frame that is a mixture of the two around it; None for others.
 
-    def _weight(self, number: int) -> float:
-        """Return how much of the frame after it a frame has, and of the frame before it the rest (least squares)."""
+        Conversions of the frame rate leave such frames at cuts. The weight is that of least squares.
+        """
+        if number + 1 >= self._count:
+            return None
         before, between, after = (self._frames[number + d].thumbnail for d in (-1, 0, 1))
         difference = after - before
-        return float(((between - before) * difference).sum() / max(float((difference**2).sum()), 1e-6))
+        change = float(np.abs(difference).mean())
+        if change < NOISE:
+            return None  # most frames: nothing jumps around them
+        weight = float(((between - before) * difference).sum() / (difference**2).sum())
+        error = float(np.abs(between - before - weight * difference).mean())
+        low, high = BLEND
+        return weight if low < weight < high and error <= BLEND_ERROR * change else None
 
     def _share(self, first: int, second: int) -> float:
         """Return the share of one frame that is found again in the other; 1 where the clip has no such frame."""

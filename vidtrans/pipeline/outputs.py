@@ -102,7 +102,7 @@ def check_place(output: Path, sources: Sequence[Path], *, folder: bool = False) 
             raise UsageError(str(output), "the output is one of the inputs", "choose another name with -o")
         if folder and output.resolve() in source.resolve().parents:
             raise UsageError(str(output), "the output folder holds one of the inputs", "choose another with -o")
-    if output.exists() and not output.is_dir() and not output.is_file():
+    if special_kind(output):
         raise UsageError(str(output), "it is a device or a pipe, not a file", "choose another name with -o")
     if output.is_dir() and not folder:
         raise UsageError(str(output), "the output is an existing folder", "give a file name with -o")
