@@ -101,12 +101,18 @@ def check_refused_in_a_line(read: Callable[[], Any]) -> None:
     assert told is None or (told.exit_status in (2, 3, 4) and len(str(told)) < 5000)
 
 
+def strange_file(form: str, text: str) -> Path:
+    """A TOML file in the current folder, with a hostile text at the place that ``form`` leaves for it."""
+    path = Path("strange.toml").absolute()
+    path.write_text(form.replace("{}", text, 1))
+    return path
+
+
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 @pytest.mark.parametrize("form", TOML)
 def test_in_a_preset(form: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    path = tmp_path / "strange.toml"
-    path.write_text(form.replace("{}", text, 1))
+    path = strange_file(form, text)
     check_refused_in_a_line(lambda: read_tables(path))
     check_refused_in_a_line(lambda: preset_summary(str(path)))
     check_refused_in_a_line(lambda: make_recipe(str(path), None, {}))
@@ -118,8 +124,7 @@ def test_in_a_preset(form: str, text: str, tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize("form", LIST)
 def test_in_a_list_of_clips(form: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    path = tmp_path / "strange.toml"
-    path.write_text(form.replace("{}", text, 1))
+    path = strange_file(form, text)
     check_refused_in_a_line(lambda: listed(path, "identity", None, {}, Context(), Path()))
 
 

@@ -34,22 +34,16 @@ def filtered_clip(clip: Clip, graph: str, context: Context) -> Clip:
         raise UsageError("--filter-source", f"{clip.path.name} is no video", "filter the pictures first")
     stage = FilterStage(clip.digest, graph, program_version(find_program()), media_libraries())
     entry = context.cache.entry(stage.name, stage.key)
-    hold = None
-    if entry.read() is None:
-        picture = _picture(clip.index)
+    picture, known, hold = _picture(clip.index), entry.read() is not None, None
+    if not known:
         try_pass(Pass(graph, deep=picture.depth > 8, alpha=picture.alpha), picture, context)
         if context.dry_run:
             context.note("the filter is not run: what is told is for the source as it is")
             return clip
-        with entry.locked():
+    if not context.dry_run:
+        with entry.locked(wait_s=HOLD_WAIT_S if known else 0):
             if entry.read() is None:  # else another run has made it meanwhile
                 _make(clip, graph, picture, entry, context)
-                entry.finish({"graph": graph}, files=(FILTERED,))
-            hold = entry.hold()
-    elif not context.dry_run:
-        with entry.locked(wait_s=HOLD_WAIT_S):
-            if entry.read() is None:  # it was deleted just now
-                _make(clip, graph, _picture(clip.index), entry, context)
                 entry.finish({"graph": graph}, files=(FILTERED,))
             hold = entry.hold()
     made = open_clip(context, entry.folder / FILTERED)
