@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from clips import write_clip
+from clips import moving_frames, write_clip
 
 from vidtrans.rendering.directing import Direction
 
@@ -70,3 +70,11 @@ def halves(count: int, size: tuple[int, int] = (64, 48), step: int = 1) -> Frame
         grey[:, :edge], grey[:, edge : edge + 2] = 255, 100
         frames.append(np.dstack([grey] * 3))
     return frames
+
+
+def three_clips(folder: Path) -> Path:
+    """A new folder with three short clips of different lengths: 0.mov, 1.mov, 2.mov."""
+    folder.mkdir()
+    for n in range(3):
+        lossless(folder / f"{n}.mov", moving_frames(8 + n, size=(48, 32)))
+    return folder

@@ -16,8 +16,7 @@ from typing import Any
 
 import pytest
 from chain import refuse, vidtrans, vidtrans_json
-from clips import moving_frames
-from shoot import lossless
+from shoot import three_clips
 from under_test import put_first
 
 from vidtrans import machine
@@ -177,10 +176,7 @@ def test_one_process_for_each_device(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def clips(tmp_path: Path) -> Path:
     """Five clips, two of them broken, in a folder of their own."""
-    folder = tmp_path / "clips"
-    folder.mkdir()
-    for n in range(3):
-        lossless(folder / f"{n}.mov", moving_frames(8 + n, size=(48, 32)))
+    folder = three_clips(tmp_path / "clips")
     (folder / "3.mov").write_bytes(b"no video")
     whole = (folder / "2.mov").read_bytes()
     (folder / "4.mov").write_bytes(whole[: len(whole) // 2])

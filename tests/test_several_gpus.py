@@ -11,7 +11,7 @@ import torch
 from chain import TINY, quick_training, refuse, said_json, vidtrans
 from clips import moving_frames, write_clip
 from dreams import make_dreamer
-from shoot import lossless
+from shoot import three_clips
 from two_gpus import pretend
 
 import vidtrans as api
@@ -26,11 +26,7 @@ NAMES = ["cuda:0", "cuda:1"]
 
 @pytest.fixture
 def clips(tmp_path: Path) -> Path:
-    folder = tmp_path / "clips"
-    folder.mkdir()
-    for n in range(3):
-        lossless(folder / f"{n}.mov", moving_frames(8 + n, size=(48, 32)))
-    return folder
+    return three_clips(tmp_path / "clips")
 
 
 # A batch, in processes of its own
