@@ -9,6 +9,7 @@ the first one's.
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -108,6 +109,9 @@ def assembled() -> Iterator[Team]:
     except (KeyError, ValueError) as error:
         why = f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, but RANK is not known ({error})"
         raise UsageError("training in several processes", why, "start them with torchrun") from None
+    # The first step of an optimiser imports this. Imported after the group, it refers to the group for ever: its threads
+    # then outlive destroy_process_group, and abort the process as it ends, now and then (PyTorch 2.13, measured).
+    importlib.import_module("torch._dynamo")
     # Tensors go by what their device has: losses and flags lie on the CPU wherever the networks are.
     backends = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     distributed.init_process_group(backends, rank=team.rank, world_size=team.size)
