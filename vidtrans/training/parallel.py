@@ -109,8 +109,8 @@ def assembled() -> Iterator[Team]:
     except (KeyError, ValueError) as error:
         why = f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, but RANK is not known ({error})"
         raise UsageError("training in several processes", why, "start them with torchrun") from None
-    # The first step of an optimiser imports this. Imported after the group, it refers to the group for ever: its threads
-    # then outlive destroy_process_group, and abort the process as it ends, now and then (PyTorch 2.13, measured).
+    # The first step of an optimiser imports this. If that is after the group was made, it refers to the group for ever:
+    # its threads then outlive destroy_process_group and may abort the process at its end (measured with PyTorch 2.13).
     importlib.import_module("torch._dynamo")
     # Tensors go by what their device has: losses and flags lie on the CPU wherever the networks are.
     backends = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
