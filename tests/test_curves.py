@@ -21,6 +21,7 @@ from vidtrans.training.curves import (
     Marks,
     Words,
     axis_for,
+    figure,
     panel,
     thin,
     window_of,
@@ -103,6 +104,36 @@ def test_a_panel_draws_its_line_band_dots_level_and_warnings_where_they_are() ->
     assert ">draw</text>" in drawn
     assert "<circle" not in drawn
     assert f"from {1.0:.4g} to {4.0:.4g}, over 4 steps" in drawn
+
+
+def test_a_panel_tells_its_unit_and_its_scale_where_there_is_one() -> None:
+    plain = panel(Words("a", "", "c"), curve(1.0, 2.0), Marks(20), "loss")
+    assert "<small></small>" in plain
+    assert plain.count('class="note"') == 1  # "steps"
+    told = panel(Words("a", "dB", "c"), curve(1.0, 2000.0), Marks(20), "loss")
+    assert "<small>log scale</small>" in told
+    assert told.count('class="note"') == 2
+    assert ">dB</text>" in told
+
+
+def test_the_last_step_is_written_to_the_left_of_the_end() -> None:
+    drawn = panel(Words("a", "", "c"), curve(1.0, 2.0), Marks(20), "loss")
+    anchors = re.findall(rf'<text x="([0-9.]+)" y="{BOTTOM + 17}" text-anchor="(\w+)">(\w+)</text>', drawn)
+    assert [anchor for _, anchor, _ in anchors] == ["middle"] * (len(anchors) - 1) + ["end"]
+    assert [int(step) for *_, step in anchors] == [0, 5, 10, 15, 20]
+
+
+def test_a_curve_of_one_score_before_the_first_step_is_drawn() -> None:
+    before = np.zeros(1)
+    drawn = panel(Words("a", "", "c"), Curve(before, before, before, before), Marks(0), "score", dots=True)
+    assert 'data-last="1"' in drawn
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(2.0, "2.00"), (-2.5, "-2.50"), (1.99999, "2.0000"), (0.12345, "0.1235"), (31.416, "31.42")]
+)
+def test_a_score_has_two_decimals_from_2_on_and_four_below(value: float, text: str) -> None:
+    assert figure(value) == text
 
 
 def test_dots_mark_the_best_and_the_last() -> None:

@@ -1,7 +1,8 @@
 """What a filter makes changes with its version only: renders in people's caches are told from new ones by that.
 
 Where a filter makes something else on purpose, raise its ``version`` and run this file as a program: it writes the
-numbers anew.
+numbers anew. A flow method has no version of its own: where it finds another flow, raise those of what follows it
+(the filters, ``flow.history``, ``rendering.draft``).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 from flicker import Frames, busy, causal, drifting, flickering, grainy, look, run, samples, window
 
+from vidtrans.flow import FLOWS, GREY_FLOWS
 from vidtrans.temporal.stream import Filter
 
 GOLDEN = Path(__file__).with_name("filter_versions.json")
@@ -70,9 +72,18 @@ def version_of(name: str) -> int:
     return int(method.version)
 
 
+def followed(name: str) -> list[float]:
+    """The mean flow of each block, and how much it varies inside, in pixels: in a picture that is large for it."""
+    frames = drifting(2, 3, 2, (160, 128), grain=True)
+    frames[1][40:80, 60:100] = frames[0][42:82, 64:104]  # something that moves by itself
+    flow = FLOWS.load(name)()(*(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames))
+    blocks = flow.astype(np.float64).reshape(8, 16, 10, 16, 2)
+    return [round(float(v), 3) for v in np.concatenate([blocks.mean((1, 3)).ravel(), blocks.std((1, 3)).ravel()])]
+
+
 def golden() -> dict[str, object]:
     found = {name: {"version": version_of(name)} | {c: measured(name, c) for c in CLIPS} for name in FILTERS}
-    return {"opencv": cv2.__version__, **found}
+    return {"opencv": cv2.__version__, **found, "flows": {name: followed(name) for name in GREY_FLOWS}}
 
 
 @pytest.mark.parametrize("clip", CLIPS)
@@ -82,6 +93,13 @@ def test_a_filter_makes_what_its_version_made(name: str, clip: str) -> None:
     levels = 0.02 if held["opencv"] == cv2.__version__ else 0.5  # another OpenCV has a flow of its own
     assert held[name]["version"] == version_of(name)
     assert measured(name, clip) == pytest.approx(held[name][clip], abs=levels)
+
+
+@pytest.mark.parametrize("name", GREY_FLOWS)
+def test_a_flow_method_finds_what_it_found_when_the_versions_were_raised(name: str) -> None:
+    held = json.loads(GOLDEN.read_text())
+    pixels = 0.005 if held["opencv"] == cv2.__version__ else 0.5
+    assert followed(name) == pytest.approx(held["flows"][name], abs=pixels)
 
 
 if __name__ == "__main__":

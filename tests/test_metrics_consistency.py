@@ -24,7 +24,7 @@ from vidtrans.metrics.ghosts import Ghost, ghost_in, together
 from vidtrans.metrics.motion import Motion, motion_boundary
 from vidtrans.metrics.picture import psnr, squared_error
 from vidtrans.metrics.scores import Scores, removed
-from vidtrans.metrics.steadiness import stabilised_flicker, warping_error
+from vidtrans.metrics.steadiness import masked_error, stabilised_flicker, warping_error
 
 repeatable = hypothesis_settings(max_examples=25)
 Frames = list[np.ndarray]
@@ -163,6 +163,23 @@ def test_what_is_not_followed_is_not_seen_to_flicker() -> None:
     mask[:, 40:] = False
     assert stabilised_flicker(calm, wild, calm, mask) == pytest.approx(0, abs=1e-3)
     assert stabilised_flicker(calm, wild, calm, np.zeros((48, 64), bool)) is None
+
+
+def test_what_jumps_as_a_whole_reads_the_same_where_only_parts_are_followed() -> None:
+    base, parts = floats(2), np.ones((48, 64), bool)
+    parts[:, 20:], parts[10:14] = False, False
+    whole = stabilised_flicker(base, base + np.float32(0.1), base, EVERYWHERE)
+    assert stabilised_flicker(base, base + np.float32(0.1), base, parts) == pytest.approx(whole, rel=1e-3)
+
+
+def test_a_hundredth_of_the_picture_is_enough_to_be_scored() -> None:
+    still, few = np.zeros((100, 100, 3), np.float32), np.zeros((100, 100), bool)
+    few[:10, :10] = True
+    assert masked_error(still, still + 1, few) == 1
+    assert stabilised_flicker(still, still, still, few) == 0
+    few[0, 0] = False
+    assert masked_error(still, still, few) is None
+    assert stabilised_flicker(still, still, still, few) is None
 
 
 def test_a_steady_pan_does_not_flicker_and_one_that_jitters_does() -> None:
@@ -359,14 +376,14 @@ def test_two_worst_moments_are_as_far_apart_as_the_length_asks(frames: int, gap:
     assert scores.worst() == [10, 10 + gap][:found]
 
 
-@pytest.mark.parametrize("side", [32, 512])
-def test_flicker_is_smoothed_by_a_256th_of_the_short_side_and_a_pixel_at_least(side: int) -> None:
+@pytest.mark.parametrize(("side", "width"), [(32, 32), (512, 512), (64, 1024)])
+def test_flicker_is_smoothed_by_a_256th_of_the_short_side_and_a_pixel_at_least(side: int, width: int) -> None:
     """One pixel that jumps by 1 is a Gaussian of σ, whose squares add up to 1 / (4πσ²)."""
-    still = np.zeros((side, side, 1), np.float32)
+    still = np.zeros((side, width, 3), np.float32)
     jump = still.copy()
-    jump[side // 2, side // 2] = 1
-    wanted = 255 * np.sqrt(2 / 3) / np.sqrt(4 * np.pi * max(1, side / 256) ** 2 * side**2)
-    everywhere = np.ones((side, side), bool)
+    jump[side // 2, width // 2] = 1
+    wanted = 255 * np.sqrt(2 / 3) / np.sqrt(4 * np.pi * max(1, side / 256) ** 2 * side * width)
+    everywhere = np.ones((side, width), bool)
     assert stabilised_flicker(still, jump, still, everywhere) == pytest.approx(wanted, rel=0.01)
 
 
@@ -402,6 +419,15 @@ def test_scores_count_the_frames_and_have_a_series_for_each_score() -> None:
     scores = scored(frames, frames, frames)
     assert nearness <= {name.removesuffix("_per_frame") for name in scores.series}
     assert all(len(series) == 3 for series in scores.series.values())
+
+
+def test_a_frame_without_a_score_is_not_the_worst() -> None:
+    assert made_up([None, *[0.0] * 20, 0.5, *[0.0] * 20]).worst() == [21]
+
+
+def test_what_flickers_a_little_more_than_the_source_can_be_scored() -> None:
+    assert removed(0.95, 0.95) == 1
+    assert removed(0.95, 0.9501) is None
 
 
 def test_the_worst_moments_are_those_beyond_the_sources_own_and_apart() -> None:

@@ -94,6 +94,11 @@ def test_flicker_passes_for_motion_over_one_frame_and_not_over_four() -> None:
     assert dreams.motion(CLIP[:3], 4) == 0
 
 
+def test_a_film_of_one_true_frame_stands_still() -> None:
+    assert all(frame is REAL[0] for frame in dreams.to_and_fro(REAL[:1], 3))
+    assert [id(frame) for frame in dreams.to_and_fro(REAL[:3], 6)] == [id(REAL[n]) for n in (0, 1, 2, 1, 0, 1)]
+
+
 def test_uniq_counts_the_different_frames_of_the_later_film() -> None:
     assert dreams.uniq(REAL, CLIP) == LENGTH
     assert dreams.uniq(FROZEN, CLIP) == 1

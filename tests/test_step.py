@@ -282,15 +282,15 @@ def test_the_average_follows_the_weights_and_takes_the_statistics_as_they_are() 
     network = nn.Sequential(nn.Linear(1, 1, bias=False), nn.BatchNorm1d(1, affine=False))
     weight: Any = network[0].weight
     nn.init.constant_(weight, 1.0)
-    average = Average(network, 0.15)
+    average = Average(network, 0.2)
     values = []
     for value in (2.0, 3.0, 4.0):
         nn.init.constant_(weight, value)
         average.update(network)
         values.append(average.network[0].weight.item())  # type: ignore[index]
     first = 0.1 * 1 + 0.9 * 2  # (1 + n) / (10 + n) as long as it is the smaller
-    second = 0.15 * first + 0.85 * 3
-    assert values == pytest.approx([first, second, 0.15 * second + 0.85 * 4])
+    second = 2 / 11 * first + 9 / 11 * 3
+    assert values == pytest.approx([first, second, 0.2 * second + 0.8 * 4])
     network(torch.randn(8, 1))
     average.update(network)
     assert torch.equal(average.network[1].running_mean, network[1].running_mean)  # type: ignore[index]
