@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import shutil
@@ -14,6 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
+from vidtrans.training import report as report_module
 from vidtrans.training.curves import BOTTOM, MAX_POINTS, TOP, Curve, axis_for, thin
 from vidtrans.training.report import (
     FILM_BYTES,
@@ -25,6 +27,7 @@ from vidtrans.training.report import (
     write_report,
 )
 
+NAMES = ("input", "output", "target")
 VOID = {"meta", "img", "input", "br", "link", "path", "circle"}
 NASTY = "</script><script>alert(1)</script> & \"quotes\" 'too' $title"
 
@@ -232,6 +235,108 @@ def test_it_stays_small() -> None:
     assert (frames["steps"][0], frames["steps"][-1]) == (1, MAX_FILM + 39)
 
 
+def rows_of(text: str) -> list[list[str]]:
+    """The cells of the table of scores, with their marks."""
+    [table] = re.findall(r'<div class="scroll"><table><thead>(.*?)</table>', text)
+    rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in re.findall(r"<tr>(.*?)</tr>", table)]
+    return [[cell.replace("<i>", "").replace("</i>", "") for cell in row] for row in rows]
+
+
+def test_the_table_has_all_scores_the_best_in_bold_and_names_the_best_and_the_last_state() -> None:
+    scores: Any = [
+        (10, {"l1": 0.5, "psnr": 20.0, "re_read": 3.0}),
+        (20, {"l1": 0.25, "psnr": None, "re_read": 1.0}),
+        (30, {"l1": 0.75, "psnr": 10.0, "re_read": 2.0}),
+    ]
+    assert rows_of(render(a_report(scores=scores, best=20))) == [
+        ["step", "L1", "PSNR", "re read"],
+        ["10", "0.5000", "<b>20.00</b>", "3.00"],  # of a score that came later it is not known which is the best
+        ["best 20", "<b>0.2500</b>", "–", "1.0000"],
+        ["last 30", "0.7500", "10.00", "2.00"],
+    ]
+
+
+@pytest.mark.parametrize(("count", "is_open"), [(12, True), (13, False)])
+def test_a_long_table_of_scores_is_folded(count: int, is_open: bool) -> None:
+    scores = [(step, {"l1": 0.5}) for step in range(1, count + 1)]
+    [details] = Page(render(a_report(scores=scores, best=1))).all("details")
+    assert ("open" in details) == is_open
+
+
+@pytest.mark.parametrize(("best", "beside"), [(1500, "best state; last 22.00"), (2000, ""), (None, "")])
+def test_scores_of_the_best_state_have_those_of_the_last_beside_them(best: int | None, beside: str) -> None:
+    text = render(a_report(best=best))
+    value = "21.50" if best == 1500 else "22.00"
+    assert f"<dt>PSNR</dt><dd>{value} <small>dB</small></dd><dd><small>{beside}</small></dd>" in text
+    assert f'aria-label="held-out scores of the {"last" if best is None else "best"} state"' in text
+
+
+def test_sharpness_has_a_level_and_others_have_none() -> None:
+    scores = [(s, {"psnr": 20.0, "sharpness": 0.5}) for s in (1, 2)]
+    text = render(a_report(scores=scores, best=None, columns=[], rows=[]))
+    panels = re.findall(r'<figure class="panel score">.*?</figure>', text)
+    assert [("as sharp" in p, "Sharpness" in p) for p in panels] == [(False, False), (True, True)]
+
+
+def test_each_loss_has_its_panel_and_only_the_discriminator_a_draw() -> None:
+    text = render(a_report(scores=[], best=None))
+    panels = re.findall(r'<figure class="panel (\w+)">(.*?)</figure>', text)
+    assert [kind for kind, _ in panels] == ["gan", "l1", "discriminator", "other"]
+    assert ["a draw" in drawn for _, drawn in panels] == [False, False, True, False]
+    nothing = Page(render(a_report(scores=[], best=None, columns=[], rows=[])))
+    assert "Losses" not in nothing.text
+
+
+def shades(uri: str) -> np.ndarray:
+    """The mean colour of a picture in the page, RGB."""
+    data = np.frombuffer(base64.b64decode(uri.partition(",")[2]), np.uint8)
+    mean: np.ndarray = cv2.imdecode(data, cv2.IMREAD_COLOR).mean((0, 1))[::-1]
+    return mean
+
+
+def test_the_film_lies_between_the_input_and_the_target_and_begins_at_its_end() -> None:
+    film = [(step, np.full((48, 64, 3), (200 - step, 10, step), np.uint8)) for step in (1, 50, 90)]
+    report = a_report(film=film, shown=np.full((48, 64, 3), 30, np.uint8), target=np.full((48, 64, 3), 220, np.uint8))
+    text = render(report)
+    page = Page(text)
+    pictures = {image["alt"]: shades(str(image["src"])) for image in page.all("img") if image["alt"] in NAMES}
+    assert list(pictures) == list(NAMES)
+    assert [figure.get("class") for figure in page.all("figure")][:3] == list(NAMES)
+    for name, colour in zip(NAMES, ((30, 30, 30), (110, 10, 90), (220, 220, 220)), strict=True):
+        assert pictures[name] == pytest.approx(colour, abs=4)
+    frames = json.loads(re.findall(r'id="frames">(.*?)</script>', text)[0])
+    assert frames["steps"] == [1, 50, 90]
+    for (step, _), uri in zip(film, frames["pictures"], strict=True):
+        assert shades(uri) == pytest.approx((200 - step, 10, step), abs=4)
+    [slider] = page.all("input")
+    assert (slider["max"], slider["value"]) == ("2", "2")
+    assert "step 90" in page.text
+    alone = Page(render(a_report(shown=None)))
+    assert [figure.get("class") for figure in alone.all("figure")][:2] == ["output", "target"]
+
+
+def test_pictures_are_as_good_as_their_budget_allows() -> None:
+    rng = np.random.default_rng(0)
+    noise = [rng.integers(0, 256, (200, 200, 3), dtype=np.uint8) for _ in range(20)]
+
+    def of(side: int, budget: int) -> tuple[list[tuple[int, ...]], int]:
+        data = [base64.b64decode(uri.partition(",")[2]) for uri in report_module._data_uris(noise, side, budget)]
+        shapes = [cv2.imdecode(np.frombuffer(d, np.uint8), cv2.IMREAD_COLOR).shape for d in data]
+        return shapes, sum(map(len, data))
+
+    whole, weight = of(200, 10**9)
+    assert whole == [(200, 200, 3)] * 20
+    assert of(100, 10**9)[0] == [(100, 100, 3)] * 20
+    same, coarser = of(200, round(0.9 * weight))  # coarser first, and only then smaller
+    assert same == whole
+    assert 0.5 * weight < coarser <= 0.9 * weight
+    smaller, light = of(200, weight // 8)
+    assert smaller[0][0] < 200
+    assert weight // 16 < light <= weight // 8
+    tiny, _ = of(200, 1)  # the last try, whatever it weighs
+    assert tiny == [(60, 60, 3)] * 20
+
+
 def test_a_film_is_taken_at_first_and_at_last() -> None:
     assert film_steps(0) == []
     assert film_steps(1) == [1]
@@ -240,6 +345,7 @@ def test_a_film_is_taken_at_first_and_at_last() -> None:
         assert steps == sorted(set(steps))
         assert (steps[0], steps[-1]) == (1, total)
         assert len(steps) <= 72
+    assert film_steps(1000, 5) == [1, 31, 177, 487, 1000]  # 1000 · (n / 4)^2.5
 
 
 def test_what_cannot_be_drawn_is_refused() -> None:
