@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -67,6 +67,25 @@ def black(count: int) -> Frames:
     return [np.zeros((SIZE[1], SIZE[0], 3), np.uint8)] * count
 
 
+def barred(frames: Frames, across: float, down: float = 0.0, level: int = 0) -> Frames:
+    """The frames with bars that take these shares of their width and height."""
+    x, y = round(SIZE[0] * across / 2), round(SIZE[1] * down / 2)
+    made = [np.full_like(frame, level) for frame in frames]
+    for bars, frame in zip(made, frames, strict=True):
+        bars[y : SIZE[1] - y, x : SIZE[0] - x] = frame[y : SIZE[1] - y, x : SIZE[0] - x]
+    return made
+
+
+def plain(colour: Sequence[int], count: int = 10) -> Frames:
+    return [np.full((SIZE[1], SIZE[0], 3), colour, np.uint8)] * count
+
+
+def title(words: str, ground: int, at: tuple[int, int] = (12, 60)) -> Frames:
+    picture = plain([ground] * 3)[0].copy()
+    cv2.putText(picture, words, at, cv2.FONT_HERSHEY_SIMPLEX, 0.7, (255 - ground,) * 3, 2)
+    return [picture] * 10
+
+
 # Cuts in footage of every kind
 
 
@@ -92,6 +111,53 @@ def test_a_cut_is_found_in_dark_footage_that_is_thinly_coded(crf: str, tmp_path:
     frames = scaled(panning(20, 3, 4) + panning(20, 2, 5), 12)
     path = write_clip(tmp_path / "c.mp4", frames, options={"crf": crf, "preset": "veryfast"})
     assert shots_of_file(path) == [0, 20]
+
+
+@pytest.mark.parametrize(("across", "down"), [(0.7, 0.0), (0.45, 0.0), (0.0, 0.5), (0.6, 0.6)])
+@pytest.mark.parametrize(("mean", "noise"), [(None, 0.0), (None, 2.0), (15, 0.0)])
+def test_bars_hide_no_cut(across: float, down: float, mean: float | None, noise: float) -> None:
+    frames = scaled(panning(9, 2, 4) + panning(9, 2, 5), mean)
+    assert shots_of(noisy(barred(frames, across, down), noise)) == [0, 9]
+
+
+def test_white_bars_and_those_of_a_film_of_several_shapes_hide_no_cut() -> None:
+    one, two, three = panning(9, 2, 4), panning(9, 2, 5), panning(9, 2, 6)
+    assert shots_of(barred(one + two, 0.7, level=255)) == [0, 9]
+    assert shots_of([*one, *barred(two + three, 0.7), *one]) == [0, 9, 18, 27]
+
+
+def test_motion_within_bars_is_no_cut() -> None:
+    assert shots_of(barred(panning(20, 5, 4), 0.6)) == [0]
+
+
+@pytest.mark.parametrize("noise", [0.0, 3.0])
+@pytest.mark.parametrize("gain", [1, 12])
+def test_a_cut_between_plain_colours_is_found(gain: int, noise: float) -> None:
+    colours = [(200, 0, 0), (0, 0, 200), (240, 240, 240), (0, 0, 0), (90, 90, 90)]
+    frames = [frame // gain for colour in colours for frame in plain(colour)]
+    assert shots_of(noisy(frames, noise)) == [0, 10, 20, 30, 40]
+    assert shots_of(noisy(plain((120, 90, 60), 30), noise)) == [0]
+
+
+@pytest.mark.parametrize("ground", [0, 255])
+def test_titles_are_shots(ground: int) -> None:
+    shot = panning(10, 2, 4)
+    frames = [*shot, *title("Meanwhile", ground), *title("Chapter 1", ground, (20, 100)), *shot]
+    assert shots_of(frames) == [0, 10, 20, 30]
+
+
+def test_a_fade_of_a_plain_colour_is_no_cut() -> None:
+    frames = [frame for level in range(200, 0, -12) for frame in plain([level] * 3, 1)]
+    assert shots_of([*plain([200] * 3), *frames, *plain([0] * 3)]) == [0]
+
+
+@pytest.mark.parametrize("down", [0.12, 0.4])
+@pytest.mark.parametrize("gain", [1.6, 2.2])
+def test_a_lamp_is_no_cut_within_bars_either_switched_on_or_off(gain: float, down: float) -> None:
+    dim = scaled(panning(16, 2, 4), 60)
+    lit = [np.clip(frame * gain, 0, 255).astype(np.uint8) for frame in dim]
+    assert shots_of(barred(dim[:8] + lit[8:], 0, down)) == [0]
+    assert shots_of(barred(lit[:8] + dim[8:], 0, down)) == [0]
 
 
 @pytest.mark.parametrize("step", [1, 5, 12])

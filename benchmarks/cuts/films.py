@@ -2,8 +2,9 @@
 
 ``tuning`` films are made of clips from which the detector's constants were chosen, ``scoring`` films of others, and
 ``real`` are two clips with cuts of their own, of which no constant was chosen either. Between shots there are cuts (to
-another clip, to another part of the same view, to black and back, with one mixed frame), and what is no cut: fades
-through black, dissolves, flashes of one to three frames, and lamps that are switched on or off.
+another clip, to another part of the same view, to black and back, with one mixed frame, to titles on a plain ground and
+to a plain colour), and what is no cut: fades through black, dissolves, flashes of one to three frames, and lamps that
+are switched on or off. Some films have black bars, beside the picture or above and below it.
 """
 
 from __future__ import annotations
@@ -43,8 +44,23 @@ PHOTOS = {"tuning": ("kodim01", "kodim05", "kodim08"), "scoring": ("kodim13", "k
 REAL = {"bikes_5cuts.mp4": [30, 76, 137, 187, 242], "bbb_0_30.webm": [283, 376, 551]}
 LEVELS: dict[str, float | None] = {"as is": None, "50": 50, "30": 30, "20": 20, "15": 15, "10": 10, "flat 200": None}
 CODINGS = {"clean": (0.0, 18), "crf35": (0.0, 35), "noise": (2.0, 26)}  # the noise's σ in grey levels, x264's CRF
-KINDS = ("cut",) * 6 + ("same", "same", "blend", "dissolve", "fade", "flash", "flash", "light", "black")
-EVENTS = 12  # cuts and other transitions of a joined film
+KINDS = ("cut",) * 6 + (
+    "same",
+    "same",
+    "blend",
+    "dissolve",
+    "fade",
+    "flash",
+    "flash",
+    "light",
+    "black",
+    "titles",
+    "plain",
+)
+EVENTS = 14  # cuts and other transitions of a joined film
+# Of each film in turn: the share of its width, and of its height, that black bars take.
+BARS = ((0.0, 0.0), (0.44, 0.0), (0.0, 0.25), (0.68, 0.0))
+TITLES = ("Chapter 1", "THE END", "Berlin, 1927", "One year later", "II", "Directed by Nobody", "Meanwhile")
 Frames = list[np.ndarray]
 
 
@@ -115,6 +131,8 @@ def films(data: Path, kind: str, count: int, folder: Path) -> Iterator[Film]:
         paths = {(level, coding): folder / f"{number}_{level}_{coding}.mp4" for level in LEVELS for coding in CODINGS}
         if not truth.exists():
             reel = _real(data, number) if kind == "real" else _joined(data, kind, number, last)
+            if kind != "real":
+                reel.frames = [_barred(frame, *BARS[number % len(BARS)]) for frame in reel.frames]
             for level in LEVELS:
                 frames = _at_level(reel.frames, level)
                 for coding in CODINGS:
@@ -165,11 +183,37 @@ def _append(reel: _Reel, shot: Frames, transition: str, rng: np.random.Generator
         reel.events.append(transition)
     elif transition == "blend":
         reel.cut_to([_mixed(reel.frames[-1], shot[0], 0.5), *shot[1:]])
+    elif transition == "titles":
+        ground = int(rng.choice([0, 255, 40]))
+        for words in rng.permutation(TITLES)[: int(rng.integers(1, 3))]:
+            reel.cut_to([_title(str(words), ground, rng)] * int(rng.integers(8, 20)))
+        reel.cut_to(shot)
+    elif transition == "plain":
+        for _ in range(int(rng.integers(1, 3))):
+            colour = rng.integers(0, 256, 3).astype(np.uint8)
+            reel.cut_to([np.full((HEIGHT, WIDTH, 3), colour, np.uint8)] * int(rng.integers(8, 15)))
+        reel.cut_to(shot)
     elif transition == "black":
         reel.cut_to(black * int(rng.integers(6, 15)))
         reel.cut_to(shot)
     else:
         reel.cut_to(shot)
+
+
+def _title(words: str, ground: int, rng: np.random.Generator) -> np.ndarray:
+    picture = np.full((HEIGHT, WIDTH, 3), ground, np.uint8)
+    ink = (20,) * 3 if ground > 128 else tuple(int(v) for v in rng.integers(150, 256, 3))
+    size = float(rng.uniform(0.8, 1.6))
+    (width, height), _ = cv2.getTextSize(words, cv2.FONT_HERSHEY_SIMPLEX, size, 3)
+    at = (max(4, (WIDTH - width) // 2), int(rng.uniform(0.3, 0.8) * HEIGHT) + height // 2)
+    return cv2.putText(picture, words, at, cv2.FONT_HERSHEY_SIMPLEX, size, ink, 3, cv2.LINE_AA)
+
+
+def _barred(frame: np.ndarray, across: float, down: float) -> np.ndarray:
+    x, y = round(WIDTH * across / 2), round(HEIGHT * down / 2)
+    made = np.zeros_like(frame)
+    made[y : HEIGHT - y, x : WIDTH - x] = frame[y : HEIGHT - y, x : WIDTH - x]
+    return made
 
 
 def _mixed(first: np.ndarray, second: np.ndarray, weight: float) -> np.ndarray:

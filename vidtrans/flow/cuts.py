@@ -4,12 +4,14 @@ A cut is a change of picture that motion does not explain, that happens within o
 measures are relative to the contrast of the two frames, so that dark and flat footage is judged like any other:
 
 - *Change*: the mean absolute difference of two thumbnails. It is cheap, and most frames end here.
-- *Share found again*: how much of a frame's deviation from its mean colour is found in another frame along the flow,
+- *Share found again*: how much of a frame's deviation from its usual colour is found in another frame along the flow,
   kept by the forward–backward test and of the same colour. Each frame is first reduced to zero mean and unit
   contrast, so that a change of exposure costs nothing. Near 0 at a cut.
 - Fades and dissolves take several frames: no single step is as large as the change from well before to well after.
 - After a flash the frame before it is found again. Where light changes for good, parts of the picture may turn white,
   but what structure there is in both frames is the same.
+- Black bars, and other flat borders that stay as they are, are left out: they would dilute the change. In plain frames
+  (titles, a single colour) the deviation and the change are those of the few pixels that have any.
 
 The constants were chosen on joined shots of seven clips and scored on others: ``benchmarks/cuts``.
 """
@@ -21,6 +23,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from vidtrans.flow.bars import WHOLE, Extents, extents, within_bars
 from vidtrans.flow.dis import DISFast, grey
 from vidtrans.flow.reliability import forward_backward
 from vidtrans.flow.warp import warp
@@ -31,7 +34,7 @@ THUMBNAIL = 4  # pixels of a frame, each way, in one of its thumbnail: averages 
 REACH = 4  # frames before and after a step that show whether it lasts
 # Grey levels, 0 to 255. What quantisation and a codec do to an empty picture stays below it.
 NOISE = 1.0
-CHANGE_AT_CUT = 0.45  # of the contrast; at least 0.66 at 903 cuts, at most 0.43 where all is noise
+CHANGE_AT_CUT = 0.42  # of the deviation; at most 0.36 where all is noise
 SHARE_AT_CUT = 0.2  # at most 0.16 at the same cuts
 SHARE_AT_BLEND = 0.1  # from the frame before to the frame after a mixture of both
 # In violent motion little is found again either, but in the frames around it as well.
@@ -45,31 +48,47 @@ DARKENED = 0.5  # of the largest contrast around: a frame below it may belong to
 LONGEST_FLASH = 3  # frames
 SHARE_AFTER_FLASH = 0.3
 CHANGE_AFTER_FLASH = 0.5  # of the step into the flash
+LARGEST_CHANGE_AFTER_FLASH = 0.9  # of the same step, where something has moved meanwhile
 ONE_WAY = 0.95  # of the pixels: light makes a picture brighter, or darker, everywhere
-STRUCTURE_IN_NEW_LIGHT = 0.45  # at least 0.48 for 97 of 100 lamps that are switched, at most 0.29 at cuts one way
+STRUCTURE_IN_NEW_LIGHT = 0.45  # at most 0.45 at cuts one way, and more for 55 of 56 lamps that are switched
 STRUCTURE_SIZE = 9  # pixels, of the squares in which structure is compared
 BLEND = (0.15, 0.85)  # the weights at which a frame is a mixture of its neighbours
 BLEND_ERROR = 0.25  # of the change between the neighbours
 SAME_COLOUR = 0.64  # largest difference of a channel along the flow, in units of the contrast
+PLAIN = 4.0  # times the contrast: two frames whose mean colours differ by more are told apart by these alone
 LEAST_CONTRAST = 0.25  # of the other frame's: below it a frame is not stretched to the same contrast
 GREYS = 40.0  # grey levels of one unit of contrast in what the flow method sees
 
 
 @dataclass(frozen=True)
 class _Frame:
-    """``rgb``: (H, W, 3) uint8. ``thumbnail``: (h, w, 3) float32, grey levels. ``contrast``: standard deviation."""
+    """What lies within the bars. ``rgb``: (H, W, 3) uint8. ``thumbnail``: (h, w, 3) float32, grey levels.
+
+    ``contrast``: standard deviation of the luma. ``deviation``: mean absolute deviation from the ``mean`` colour, (3,):
+    it grows with the number of pixels that deviate, as a change does, and with noise, as a thumbnail's change does not.
+    """
 
     rgb: np.ndarray
     thumbnail: np.ndarray
     contrast: float
+    deviation: float
+    mean: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Whole:
+    """A frame with its bars, if it has any: (H, W, 3) uint8, and the ``extents`` of its thumbnail."""
+
+    rgb: np.ndarray
+    extents: Extents
 
 
 @dataclass(frozen=True)
 class Match:
     """How far a frame is found again in another, along the flow.
 
-    ``share``: 0 to 1, of what deviates from the mean colour. ``structure``: the correlation, −1 to 1, of the luma in
-    small squares, weighted by the contrast that both frames have there: it ignores what is black or white in one.
+    ``share``: 0 to 1, of what deviates from the usual colour. ``structure``: the correlation, −1 to 1, of the luma
+    about its mean in small squares.
     """
 
     share: float
@@ -85,7 +104,9 @@ class CutDetector:
 
     def __init__(self) -> None:
         self._flow = DISFast()
-        self._frames: dict[int, _Frame] = {}
+        self._whole: dict[int, _Whole] = {}
+        self._frames: dict[int, _Frame] = {}  # what of them lies within the bars
+        self._part = WHOLE
         self._matches: dict[tuple[int, int], Match] = {}
         self._count = 0
         self._decided = 0  # every frame before it has been looked at
@@ -93,10 +114,11 @@ class CutDetector:
         self._shots: list[int] = []
 
     def add(self, rgb: np.ndarray) -> None:
-        last = self._frames.get(self._count - 1)
+        last = self._whole.get(self._count - 1)
         if last is None or last.rgb.shape != rgb.shape:
             self._start_anew()
-        self._frames[self._count] = _frame(rgb)
+        self._whole[self._count] = _Whole(rgb, extents(_thumbnail(rgb)))
+        self._frames[self._count] = _frame(rgb[self._part])
         self._count += 1
         if self._decided + REACH + 2 <= self._count:
             self._decide()
@@ -108,8 +130,10 @@ class CutDetector:
 
     def _start_anew(self) -> None:
         self._decide_all()
+        self._whole.clear()
         self._frames.clear()
         self._matches.clear()
+        self._part = WHOLE
         self._shots.append(self._count)
         self._first = self._count
         self._decided = self._count + 1
@@ -122,6 +146,7 @@ class CutDetector:
         """Look at the first frame that is undecided, and forget what no later one needs."""
         number = self._decided
         self._decided += 1
+        self._leave_out_bars()
         if self._is_step(number - 1, number, SHARE_AT_CUT):
             flash = self._flash(number - 1, number)
             if flash:
@@ -132,8 +157,18 @@ class CutDetector:
             self._shots.append(number if weight >= 0.5 else number + 1)
             self._decided = number + 2
         oldest = self._decided - REACH - 2
+        self._whole = {n: frame for n, frame in self._whole.items() if n >= oldest}
         self._frames = {n: frame for n, frame in self._frames.items() if n >= oldest}
         self._matches = {pair: match for pair, match in self._matches.items() if pair[0] >= oldest}
+
+    def _leave_out_bars(self) -> None:
+        """Look at the part of the frames in which something changes; it seldom becomes another one."""
+        height, width = self._whole[self._count - 1].rgb.shape[:2]
+        part = within_bars((frame.extents for frame in self._whole.values()), height, width)
+        if part != self._part:
+            self._part = part
+            self._frames = {n: _frame(frame.rgb[part]) for n, frame in self._whole.items()}
+            self._matches.clear()
 
     def _is_step(self, first: int, second: int, largest_share: float) -> bool:
         """Return whether the picture changes between two frames, and within this step."""
@@ -141,7 +176,7 @@ class CutDetector:
             return False
         a, b = self._frames[first], self._frames[second]
         change = _change(a, b)
-        if change < max(NOISE, CHANGE_AT_CUT * max(a.contrast, b.contrast)):
+        if change < max(NOISE, CHANGE_AT_CUT * max(a.deviation, b.deviation)):
             return False  # most frames: no flow is needed to see that nothing jumped
         around = self._around(first, second, REACH)
         darkened = min(a.contrast, b.contrast) < DARKENED * max(frame.contrast for frame in around)
@@ -180,8 +215,10 @@ class CutDetector:
         for length in range(1, LONGEST_FLASH + 1):
             if first + length >= self._count:
                 break
-            returned = _change(a, self._frames[first + length]) < low
-            if returned or self._share(before, first + length) > SHARE_AFTER_FLASH:
+            change = _change(a, self._frames[first + length])
+            if change >= LARGEST_CHANGE_AFTER_FLASH * _change(a, b):
+                continue  # what has not gone back is no flash: titles on one ground have most of it in common
+            if change < low or self._share(before, first + length) > SHARE_AFTER_FLASH:
                 return length
         return 0
 
@@ -214,11 +251,15 @@ class CutDetector:
         return self._matches[first, second]
 
 
-def _frame(rgb: np.ndarray) -> _Frame:
+def _thumbnail(rgb: np.ndarray) -> np.ndarray:
     height, width = rgb.shape[:2]
     size = (max(1, width // THUMBNAIL), max(1, height // THUMBNAIL))
-    thumbnail = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA).astype(np.float32)
-    return _Frame(rgb, thumbnail, float(grey(rgb).std()))
+    return cv2.resize(rgb, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+
+
+def _frame(rgb: np.ndarray) -> _Frame:
+    mean: np.ndarray = rgb.mean((0, 1), dtype=np.float32)
+    return _Frame(rgb, _thumbnail(rgb), float(grey(rgb).std()), float(np.abs(rgb - mean).mean()), mean)
 
 
 def _change(a: _Frame, b: _Frame) -> float:
@@ -227,38 +268,47 @@ def _change(a: _Frame, b: _Frame) -> float:
 
 
 def _share_one_way(a: _Frame, b: _Frame) -> float:
-    """Return the share of pixels that become brighter, or darker, whichever is more: 0.5 to 1."""
-    brighter = float((b.thumbnail.mean(-1) >= a.thumbnail.mean(-1)).mean())
-    return max(brighter, 1 - brighter)
+    """Return the share of the pixels that change that become brighter, or darker, whichever is more: 0.5 to 1."""
+    difference = b.thumbnail.mean(-1) - a.thumbnail.mean(-1)
+    brighter, darker = int((difference > 0).sum()), int((difference < 0).sum())
+    return max(brighter, darker) / (brighter + darker) if brighter + darker else 0.5
 
 
 def match(method: DISFast, a: _Frame, b: _Frame) -> Match:
     """Return how far ``a`` is found again in ``b`` along the flow.
 
-    In the share a pixel counts by how far it is from its frame's mean colour: to a black frame any flow is consistent,
-    and half of any picture is near its mean.
+    In the share a pixel counts by how far it is from its frame's usual colour, the median: to a black frame any flow is
+    consistent, and most of a title is its ground.
     """
-    contrast = max(NOISE, LEAST_CONTRAST * max(a.contrast, b.contrast))
+    largest = max(NOISE, a.contrast, b.contrast)
+    if np.abs(a.mean - b.mean).max() > PLAIN * largest:
+        return Match(0.0, 0.0)
+    contrast = max(NOISE, LEAST_CONTRAST * largest)
     first, second = _normalised(a, contrast), _normalised(b, contrast)
     grey_first, grey_second = (np.clip(n.mean(-1) * GREYS + 128, 0, 255).astype(np.uint8) for n in (first, second))
     flow = method(grey_first, grey_second)
     reliable = forward_backward(flow, method(grey_second, grey_first))
+    deviation, usual = np.abs(first - np.median(first, (0, 1))).max(-1), np.median(second, (0, 1))
     second = warp(second, flow)
     found = reliable & (cv2.absdiff(first, second).max(-1) < SAME_COLOUR)
-    weight = np.abs(first).max(-1) + np.abs(second).max(-1) + np.float32(0.1)
+    weight = deviation + np.abs(second - usual).max(-1) + np.float32(0.02)
     return Match(float((found * weight).sum() / weight.sum()), _structure(first.mean(-1), second.mean(-1)))
 
 
 def _structure(first: np.ndarray, second: np.ndarray) -> float:
-    """Return the correlation, −1 to 1, of two pictures (H, W) float32 in small squares, weighted by their contrast."""
+    """Return the correlation, −1 to 1, of two pictures (H, W) float32 about their means in small squares.
+
+    Where one has structure and the other none, it is lower: titles on a plain ground have little in common with
+    anything.
+    """
 
     def mean(picture: np.ndarray) -> np.ndarray:
         return cv2.blur(picture, (STRUCTURE_SIZE, STRUCTURE_SIZE))
 
     means = mean(first), mean(second)
-    variances = (np.maximum(mean(p * p) - m * m, 0) for p, m in zip((first, second), means, strict=True))
-    contrast = float(np.sqrt(next(variances) * next(variances)).sum())
-    return float((mean(first * second) - means[0] * means[1]).sum()) / max(contrast, 1e-6)
+    covariance = mean(first * second) - means[0] * means[1]
+    variances = [np.maximum(mean(p * p) - m * m, 0).sum() for p, m in zip((first, second), means, strict=True)]
+    return float(covariance.sum()) / max(float(np.sqrt(variances[0] * variances[1])), 1e-6)
 
 
 def _normalised(frame: _Frame, least_contrast: float) -> np.ndarray:

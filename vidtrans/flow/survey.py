@@ -14,7 +14,7 @@ from vidtrans.settings import Table
 __all__ = ["ANALYSIS_SHORT_SIDE", "VERSION", "Survey", "Surveyor"]
 
 # Bump when a measure or a threshold changes: what is cached of every clip depends on it.
-VERSION = 4
+VERSION = 5
 PATCH = 8
 # Grey levels, 0 to 255. Above what codecs and sensors add to a still picture: on a locked-off clip 315 of 1,394
 # frames stay below it, on eight clips with motion none does.
