@@ -41,7 +41,7 @@ SHARE_AT_BLEND = 0.1  # from the frame before to the frame after a mixture of bo
 SHARE_OF_NEIGHBOURS = 0.3
 SHARE_OF_NOTHING = 0.05  # whatever the neighbours are: pictures that have nothing to do with each other
 # One step's part of the whole change. A fade or dissolve that is thinly coded moves in jumps of up to two thirds.
-STEP_AT_CUT = 0.65
+STEP_AT_CUT = 0.8
 STEP_AT_BLACK = 0.85
 LARGEST_STEP = 2.0  # of the whole change; at most 1.17 at the same cuts
 DARKENED = 0.5  # of the largest contrast around: a frame below it may belong to a fade
