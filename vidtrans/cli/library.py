@@ -162,7 +162,7 @@ cache_dir = click.option(
     type=FILE,
     envvar="VIDTRANS_CACHE_DIR",
     default=None,
-    help="Where stages are kept.  [default: .vidtrans]",
+    help="Where stages are kept: a folder with no other files.  [default: .vidtrans]",
 )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -18,13 +19,22 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from vidtrans.errors import VidtransError
+from vidtrans.errors import UsageError, VidtransError
 from vidtrans.events import NEVER, Note, Report, Stop
 from vidtrans.files import digest_file, digest_of, folder_bytes, remove, write_bytes, write_json
+from vidtrans.pipeline.digests import NAME as DIGESTS
 from vidtrans.pipeline.digests import Digests
+from vidtrans.pipeline.stages import STAGES
 
 FOLDER = ".vidtrans"
+TAG_FILE = "CACHEDIR.TAG"
 META = "meta.json"
+KEY = re.compile("[0-9a-f]{64}")
+# What a cache holds beside the folders of its stages: files, and folders of JSON files.
+FILES = (TAG_FILE, DIGESTS)
+RECORDS = ("outputs", "resolved")
+PARTIAL_FILE = re.compile(r"\.(CACHEDIR|digests)\.[0-9]+\.partial\.(TAG|jsonl)")  # of FILES, left by a killed run
+KEYED = re.compile(rf"\.?{KEY.pattern}(\..*)?")  # an entry, one being deleted, a record, a part of one
 HOLD = ".lock-held-"  # begins the names of the locks of those who read an entry
 LOOK_S = 0.5  # seconds between two looks at whether to stop, while another run holds an entry
 TAG = (
@@ -34,17 +44,21 @@ TAG = (
 
 
 class Cache:
-    """The cache folder. ``report`` hears of damage; ``stop`` is looked at where it takes long."""
+    """The cache folder. ``report`` hears of damage; ``stop`` is looked at where it takes long.
+
+    Raises UsageError where the folder is something else.
+    """
 
     def __init__(self, root: Path, report: Report, stop: Stop = NEVER) -> None:
+        _check_root(root)
         self.root, self.report, self.stop = root, report, stop
         self._digests = Digests(root, stop)
         self._told: set[str] = set()
 
     def prepare(self) -> None:
         """Make the folder with its tag; called before anything is written."""
-        if not (self.root / "CACHEDIR.TAG").is_file():
-            write_bytes(self.root / "CACHEDIR.TAG", TAG.encode())
+        if not (self.root / TAG_FILE).is_file():
+            write_bytes(self.root / TAG_FILE, TAG.encode())
 
     def warn_once(self, text: str) -> None:
         if text not in self._told:
@@ -55,9 +69,10 @@ class Cache:
         return Entry(self.root / stage / key, self)
 
     def entries(self) -> list[Entry]:
-        """Every entry of every stage, the least recently used first."""
-        found = [Entry(p.parent, self) for p in self.root.glob("*/*/.lock")]
-        return sorted(found, key=lambda e: e.last_used)
+        """Return every entry of every stage, the least recently used first; nothing else that lies there."""
+        folders = [lock.parent for stage in STAGES for lock in self.root.glob(f"{stage}/*/.lock")]
+        found = [Entry(folder, self) for folder in folders if KEY.fullmatch(folder.name)]
+        return sorted((e for e in found if not e.is_elsewhere()), key=lambda e: e.last_used)
 
     def digest(self, path: Path) -> str:
         """SHA-256 of a file's content, remembered by size, modification time and inode."""
@@ -79,6 +94,30 @@ class Cache:
                 break
             if entry.delete():
                 excess -= sizes[entry.folder]
+
+
+def _check_root(root: Path) -> None:
+    """Refuse a folder that is not vidtrans's: entries are deleted from a cache, and a user's files are not for that.
+
+    Without its tag a folder is known by its name, or by what it holds: a killed run may have left it so, or a copy.
+
+    Raises:
+        UsageError: where it holds other files, or is a file.
+    """
+    if not root.exists() or (root / TAG_FILE).is_file() or root.resolve().name == FOLDER:
+        return
+    if not root.is_dir():
+        raise UsageError(f"--cache-dir {root}", "it is a file, not a folder", "give a new or an empty folder")
+    if foreign := next((path for path in sorted(root.iterdir()) if not _is_of_cache(path)), None):
+        why = f"it holds '{foreign.name}', which is not of a vidtrans cache"
+        raise UsageError(f"--cache-dir {root.resolve()}", why, "give a new or an empty folder")
+
+
+def _is_of_cache(path: Path) -> bool:
+    """Return whether a child of a cache's folder has the name and the content that vidtrans gives it."""
+    if path.is_symlink() or not path.is_dir():
+        return path.name in FILES or bool(PARTIAL_FILE.fullmatch(path.name))
+    return path.name in (*STAGES, *RECORDS) and all(KEYED.fullmatch(child.name) for child in path.iterdir())
 
 
 def _worth(entry: Entry) -> int:
@@ -106,6 +145,11 @@ class Entry:
     def key(self) -> str:
         return self.folder.name
 
+    def is_elsewhere(self) -> bool:
+        """Return whether its folder, or its stage's, is a link: what is written or deleted there is not the cache's."""
+        inside = os.path.join(os.path.realpath(self.cache.root), self.stage, self.key)
+        return os.path.realpath(self.folder) != inside
+
     @property
     def size(self) -> int:
         return folder_bytes(self.folder)
@@ -120,8 +164,9 @@ class Entry:
     def locked(self, wait_s: float = 0) -> Iterator[None]:
         """Hold the entry, waiting for it up to ``wait_s``. A killed run's lock is free.
 
-        Raises VidtransError where another run holds it, Interrupted.
+        Raises VidtransError where another run holds it, or a link is in its place, Interrupted.
         """
+        self._check_links()
         self.cache.prepare()
         lock = FileLock(self.folder / ".lock")
         try:
@@ -143,6 +188,23 @@ class Entry:
             yield
         finally:
             lock.release()
+
+    def _check_links(self) -> None:
+        """Refuse links, of which vidtrans makes none: to fill or to empty the entry would change what they lead to.
+
+        Raises:
+            VidtransError: where the entry, its stage or a thing in it is a link.
+        """
+        link: Path | None = self.folder if self.is_elsewhere() else None
+        if link is None and self.folder.is_dir():
+            with os.scandir(self.folder) as children:
+                link = next((Path(child.path) for child in children if child.is_symlink()), None)
+        if link is not None:
+            raise VidtransError(
+                f"cache entry {self.stage}/{self.key[:12]}",
+                f"'{link}' is a link, or lies in a linked folder",
+                "delete the link, or give another --cache-dir",
+            )
 
     def hold(self) -> FileLock:
         """Keep the entry from deletion for as long as what is returned lives; others may read it at the same time.
