@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -210,6 +211,29 @@ def listed(cache: Cache, names: Sequence[str]) -> list[str]:
     """Return which of the ``names`` the entries have, in the order of the entries."""
     known = {digest_of(name): name for name in names}
     return [known[entry.key] for entry in cache.entries()]
+
+
+def test_an_entry_that_is_held_for_a_moment_is_waited_for(tmp_path: Path) -> None:
+    """Trimming and cleaning take the lock of each entry, if only to see that it is in use."""
+    entry = Cache(tmp_path, silent).entry("filter", "k")
+    with entry.locked():
+        hold = entry.hold()
+    moment = FileLock(entry.folder / ".lock", thread_local=False)
+    moment.acquire()
+    release = threading.Timer(0.5, moment.release)
+    release.start()
+    with entry.locked():
+        assert not moment.is_locked
+    release.join()
+    hold.release()
+
+
+def test_an_entry_in_use_is_passed_over_at_once_when_entries_are_deleted(tmp_path: Path) -> None:
+    entry = Cache(tmp_path, silent).entry("filter", "k")
+    with entry.locked():
+        began = time.monotonic()
+        assert not entry.delete()
+        assert time.monotonic() - began < 1
 
 
 def fill(cache: Cache, stage: str, name: str, used: int, *, finished: bool = True) -> None:

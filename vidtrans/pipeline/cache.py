@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -19,23 +18,16 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from vidtrans.errors import UsageError, VidtransError
+from vidtrans.errors import VidtransError
 from vidtrans.events import NEVER, Note, Report, Stop
 from vidtrans.files import digest_file, digest_of, folder_bytes, remove, write_bytes, write_json
-from vidtrans.pipeline.digests import NAME as DIGESTS
+from vidtrans.pipeline.cache_folder import KEY, TAG_FILE, check_cache_folder
 from vidtrans.pipeline.digests import Digests
 from vidtrans.pipeline.stages import STAGES
 
-FOLDER = ".vidtrans"
-TAG_FILE = "CACHEDIR.TAG"
 META = "meta.json"
-KEY = re.compile("[0-9a-f]{64}")
-# What a cache holds beside the folders of its stages: files, and folders of JSON files.
-FILES = (TAG_FILE, DIGESTS)
-RECORDS = ("outputs", "resolved")
-PARTIAL_FILE = re.compile(r"\.(CACHEDIR|digests)\.[0-9]+\.partial\.(TAG|jsonl)")  # of FILES, left by a killed run
-KEYED = re.compile(rf"\.?{KEY.pattern}(\..*)?")  # an entry, one being deleted, a record, a part of one
 HOLD = ".lock-held-"  # begins the names of the locks of those who read an entry
+MOMENT_S = 2.0  # at least this long an entry is waited for: to clean and to trim, others lock it for a moment
 LOOK_S = 0.5  # seconds between two looks at whether to stop, while another run holds an entry
 TAG = (
     "Signature: 8a477f597d28d172789f06886806bc55\n"
@@ -50,7 +42,7 @@ class Cache:
     """
 
     def __init__(self, root: Path, report: Report, stop: Stop = NEVER) -> None:
-        _check_root(root)
+        check_cache_folder(root)
         self.root, self.report, self.stop = root, report, stop
         self._digests = Digests(root, stop)
         self._told: set[str] = set()
@@ -96,30 +88,6 @@ class Cache:
                 excess -= sizes[entry.folder]
 
 
-def _check_root(root: Path) -> None:
-    """Refuse a folder that is not vidtrans's: entries are deleted from a cache, and a user's files are not for that.
-
-    Without its tag a folder is known by its name, or by what it holds: a killed run may have left it so, or a copy.
-
-    Raises:
-        UsageError: where it holds other files, or is a file.
-    """
-    if not root.exists() or (root / TAG_FILE).is_file() or root.resolve().name == FOLDER:
-        return
-    if not root.is_dir():
-        raise UsageError(f"--cache-dir {root}", "it is a file, not a folder", "give a new or an empty folder")
-    if foreign := next((path for path in sorted(root.iterdir()) if not _is_of_cache(path)), None):
-        why = f"it holds '{foreign.name}', which is not of a vidtrans cache"
-        raise UsageError(f"--cache-dir {root.resolve()}", why, "give a new or an empty folder")
-
-
-def _is_of_cache(path: Path) -> bool:
-    """Return whether a child of a cache's folder has the name and the content that vidtrans gives it."""
-    if path.is_symlink() or not path.is_dir():
-        return path.name in FILES or bool(PARTIAL_FILE.fullmatch(path.name))
-    return path.name in (*STAGES, *RECORDS) and all(KEYED.fullmatch(child.name) for child in path.iterdir())
-
-
 def _worth(entry: Entry) -> int:
     """The rank in which entries are deleted: what only saves time, what is unfinished, and what was learned."""
     unfinished = not (entry.folder / META).is_file()
@@ -161,7 +129,7 @@ class Entry:
         return 0.0
 
     @contextmanager
-    def locked(self, wait_s: float = 0) -> Iterator[None]:
+    def locked(self, wait_s: float = MOMENT_S) -> Iterator[None]:
         """Hold the entry, waiting for it up to ``wait_s``. A killed run's lock is free.
 
         Raises VidtransError where another run holds it, or a link is in its place, Interrupted.
@@ -206,16 +174,16 @@ class Entry:
                 "delete the link, or give another --cache-dir",
             )
 
-    def hold(self) -> FileLock:
+    def hold(self) -> Hold:
         """Keep the entry from deletion for as long as what is returned lives; others may read it at the same time.
 
         Call it while the entry is locked. A killed run's hold is free.
         """
         for path in self._holds():
             _is_free(path)  # else they would pile up
-        hold = FileLock(self.folder / f"{HOLD}{os.getpid()}-{time.monotonic_ns()}")
-        hold.acquire()
-        return hold
+        lock = FileLock(self.folder / f"{HOLD}{os.getpid()}-{time.monotonic_ns()}")
+        lock.acquire()
+        return Hold(self, lock)
 
     def _holds(self) -> list[Path]:
         return sorted(self.folder.glob(f"{HOLD}*"))
@@ -273,7 +241,7 @@ class Entry:
         """Remove the entry unless a run holds it; says whether it did."""
         doomed = self.folder.with_name(f".{self.key}.{os.getpid()}.deleted")
         try:
-            with self.locked():
+            with self.locked(wait_s=0):
                 if not all(map(_is_free, self._holds())):
                     return False
                 try:
@@ -285,6 +253,17 @@ class Entry:
             return False
         remove(doomed)
         return True
+
+
+@dataclass(frozen=True)
+class Hold:
+    """What keeps an entry from deletion until it is released, or nobody has it any more."""
+
+    entry: Entry
+    lock: FileLock
+
+    def release(self) -> None:
+        self.lock.release()
 
 
 def _is_free(hold: Path) -> bool:
