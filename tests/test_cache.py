@@ -109,7 +109,7 @@ GOLDEN = {
     "index": "0e8a83c04176f2c5",
     "filter": "1deb4ff29de68a31",
     "dataset": "d733031b40c55c63",
-    "train": "d44848e4d86bd50d",
+    "train": "06f23f7b883c02b2",
     "infer": "0071feb61c1c07ed",
     "render": "69fa1245cfbc93ac",
     "dream": "13df90e800196384",
@@ -133,6 +133,12 @@ def test_steps_and_card_are_in_a_runs_key_and_not_in_its_run_key() -> None:
     other = dataclasses.replace(short, seed=1)  # type: ignore[type-var]
     assert len({short.key, long.key, carded.key, other.key}) == 4
     assert short.run_key == long.run_key == carded.run_key != other.run_key  # type: ignore[attr-defined]
+
+
+def test_runs_of_two_versions_have_two_run_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = EXAMPLES["train"].run_key  # type: ignore[attr-defined]
+    monkeypatch.setattr(TrainStage, "version", TrainStage.version + 1)
+    assert EXAMPLES["train"].run_key != before  # type: ignore[attr-defined]
 
 
 def test_a_complete_entry_is_read_and_a_changed_byte_is_a_warning_and_a_miss(tmp_path: Path) -> None:
