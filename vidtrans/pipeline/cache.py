@@ -7,7 +7,6 @@ a miss, never a result.
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -20,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from vidtrans.errors import VidtransError
 from vidtrans.events import NEVER, Note, Report, Stop
-from vidtrans.files import digest_file, digest_of, folder_bytes, remove, write_bytes, write_json
+from vidtrans.files import digest_file, digest_of, folder_bytes, read_small_json, remove, write_bytes, write_json
 from vidtrans.pipeline.cache_folder import KEY, TAG_FILE, check_cache_folder
 from vidtrans.pipeline.digests import Digests
 from vidtrans.pipeline.stages import STAGES
@@ -67,7 +66,7 @@ class Cache:
         return sorted((e for e in found if not e.is_elsewhere()), key=lambda e: e.last_used)
 
     def digest(self, path: Path) -> str:
-        """SHA-256 of a file's content, remembered by size, modification time and inode."""
+        """SHA-256 of a file's content, remembered by size, times of modification and change, and inode."""
         return self._digests.of(path)
 
     def save_digests(self) -> None:
@@ -203,7 +202,7 @@ class Entry:
     def read(self) -> dict[str, Any] | None:
         """The metadata of a complete entry; None where it is not complete, or (with a warning) damaged."""
         try:
-            value = json.loads((self.folder / META).read_text(encoding="utf-8"))
+            value = read_small_json(self.folder / META)
             if value["key"] != self.key:
                 raise ValueError("it belongs to another key")
             meta: dict[str, Any] = value["meta"]
@@ -217,7 +216,7 @@ class Entry:
             if Path(str(error.filename)).name != META:
                 self.damaged(error)
             return None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             self.damaged(error)
             return None
 
