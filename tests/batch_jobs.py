@@ -15,8 +15,7 @@ from vidtrans.events import Progress
 
 def job(source: Path, what: str, context: Any) -> dict[str, Any]:
     """What a clip's name says happens to it."""
-    log = context.cache_dir / "log"
-    log.parent.mkdir(parents=True, exist_ok=True)
+    log = context.cache_dir.with_name("log")
     tries = log.read_text().count(f"{source.name}\n") if log.exists() else 0
     with log.open("a") as file:
         file.write(f"{source.name}\n")

@@ -74,6 +74,18 @@ def clip(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def program() -> Path:
+    """The user's own ffmpeg; the test skips where there is none."""
+    from vidtrans.errors import UsageError
+    from vidtrans.video.program import find_program
+
+    try:
+        return find_program()
+    except UsageError:
+        pytest.skip("there is no ffmpeg")
+
+
+@pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of a few steps, trained on the lines of a small clip: what it paints is wrong, and never the source."""
     folder = tmp_path_factory.mktemp("tiny")

@@ -47,7 +47,7 @@ def states(outcomes: list[Outcome]) -> list[str]:
 
 
 def log(folder: Path) -> list[str]:
-    return (folder / "cache" / "log").read_text().splitlines()
+    return (folder / "log").read_text().splitlines()
 
 
 def workers() -> list[int]:

@@ -27,6 +27,16 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_clips_of_one_source_are_filtered_once(program: Path) -> None:
+    lossless(Path("a.mov"), moving_frames(60, size=(64, 48)) * 5)
+    clips = [f'[[clips]]\nsource = "a.mov"\noutput = "{n}.mkv"\nrendering.strength = 0.{n}\n' for n in (3, 6)]
+    Path("list.toml").write_text("\n".join(['model = "identity"', *clips]))
+    flags = ("--filter-source", "hflip", "--device", "cpu", "--jobs", "2")
+    told = vidtrans_json("stylize", "list.toml", *flags, "-o", "out")
+    assert (len(told["items"]), told["failed"]) == (2, {})
+    assert len(list(Path(".vidtrans/filter").iterdir())) == 1
+
+
 def test_counterparts_go_by_the_longest_name_that_theirs_begins_with(place: Path) -> None:
     for name in ("shot.mov", "shot-2.mov", "shot-20.mov"):
         (place / "clips" / name).touch()

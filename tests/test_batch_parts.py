@@ -10,13 +10,14 @@ import time
 from pathlib import Path
 
 import pytest
-from chain import vidtrans, vidtrans_json
+from chain import said, said_json, vidtrans, vidtrans_json
 from clips import moving_frames
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from shoot import lossless
 from test_batch import workers
 
+from vidtrans.pipeline.batch_run import Run
 from vidtrans.pipeline.render_parts import LEAST, cut
 from vidtrans.rendering.chunks import Chunk
 
@@ -81,6 +82,31 @@ def test_a_process_that_is_lost_costs_its_part(long: Path) -> None:
     assert ("begun again" in told) == lost
     assert Path("two.mp4").read_bytes() == Path("one.mp4").read_bytes()
     assert not workers()
+
+
+def test_cleaning_the_cache_between_the_parts_leaves_what_they_share(
+    program: Path, long: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ("--filter-source", "hflip", "--temporal", "window")
+    said(capsys, 0, *arguments(long, "identity", *flags, "-o", "one.mp4", "--cache-dir", "one"))
+    give, tries = Run._give, 0
+    deleted: set[str] = set()
+
+    def clean_and_give(run: Run) -> None:
+        nonlocal tries
+        shared = [e for e in run.context.cache.entries() if e.stage in ("filter", "render")] if run._parts else []
+        if run.outcomes[0].state == "pending":
+            tries += len(shared)
+            deleted.update(entry.stage for entry in shared if entry.delete())
+        give(run)
+
+    monkeypatch.setattr(Run, "_give", clean_and_give)
+    said(capsys, 0, *arguments(long, "identity", *flags, "-o", "two.mp4", "--jobs", "2"))
+    assert tries > 0
+    assert not deleted
+    assert Path("two.mp4").read_bytes() == Path("one.mp4").read_bytes()
+    monkeypatch.undo()
+    assert said_json(capsys, "cache", "clean")["kept"] == 0
 
 
 def test_another_run_on_what_is_being_made_is_told(long: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,9 +20,9 @@ from hypothesis import strategies as st
 import vidtrans as api
 from vidtrans.errors import VidtransError
 from vidtrans.events import Note, silent
-from vidtrans.files import digest_file, remove
+from vidtrans.files import digest_file, digest_of, remove
 from vidtrans.pipeline import digests
-from vidtrans.pipeline.cache import HOLD, Cache
+from vidtrans.pipeline.cache import HOLD, Cache, Entry
 from vidtrans.pipeline.chunk_files import ChunkStore
 from vidtrans.pipeline.digests import Digests
 from vidtrans.pipeline.stages import (
@@ -107,7 +109,7 @@ GOLDEN = {
     "index": "0e8a83c04176f2c5",
     "filter": "1deb4ff29de68a31",
     "dataset": "d733031b40c55c63",
-    "train": "d44848e4d86bd50d",
+    "train": "06f23f7b883c02b2",
     "infer": "0071feb61c1c07ed",
     "render": "69fa1245cfbc93ac",
     "dream": "13df90e800196384",
@@ -131,6 +133,12 @@ def test_steps_and_card_are_in_a_runs_key_and_not_in_its_run_key() -> None:
     other = dataclasses.replace(short, seed=1)  # type: ignore[type-var]
     assert len({short.key, long.key, carded.key, other.key}) == 4
     assert short.run_key == long.run_key == carded.run_key != other.run_key  # type: ignore[attr-defined]
+
+
+def test_runs_of_two_versions_have_two_run_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = EXAMPLES["train"].run_key  # type: ignore[attr-defined]
+    monkeypatch.setattr(TrainStage, "version", TrainStage.version + 1)
+    assert EXAMPLES["train"].run_key != before  # type: ignore[attr-defined]
 
 
 def test_a_complete_entry_is_read_and_a_changed_byte_is_a_warning_and_a_miss(tmp_path: Path) -> None:
@@ -200,9 +208,43 @@ def test_a_locked_entry_is_not_entered_nor_deleted(tmp_path: Path) -> None:
     assert not entry.folder.exists()
 
 
-def fill(cache: Cache, stage: str, key: str, used: int, *, finished: bool = True) -> None:
+def named(cache: Cache, stage: str, name: str) -> Entry:
+    """Return the entry whose key is the digest of ``name``."""
+    return cache.entry(stage, digest_of(name))
+
+
+def listed(cache: Cache, names: Sequence[str]) -> list[str]:
+    """Return which of the ``names`` the entries have, in the order of the entries."""
+    known = {digest_of(name): name for name in names}
+    return [known[entry.key] for entry in cache.entries()]
+
+
+def test_an_entry_that_is_held_for_a_moment_is_waited_for(tmp_path: Path) -> None:
+    """Trimming and cleaning take the lock of each entry, if only to see that it is in use."""
+    entry = Cache(tmp_path, silent).entry("filter", "k")
+    with entry.locked():
+        hold = entry.hold()
+    moment = FileLock(entry.folder / ".lock", thread_local=False)
+    moment.acquire()
+    release = threading.Timer(0.5, moment.release)
+    release.start()
+    with entry.locked():
+        assert not moment.is_locked
+    release.join()
+    hold.release()
+
+
+def test_an_entry_in_use_is_passed_over_at_once_when_entries_are_deleted(tmp_path: Path) -> None:
+    entry = Cache(tmp_path, silent).entry("filter", "k")
+    with entry.locked():
+        began = time.monotonic()
+        assert not entry.delete()
+        assert time.monotonic() - began < 1
+
+
+def fill(cache: Cache, stage: str, name: str, used: int, *, finished: bool = True) -> None:
     """An entry of 1000 bytes and more, last used at a time."""
-    entry = cache.entry(stage, key)
+    entry = named(cache, stage, name)
     with entry.locked():
         (entry.folder / "data").write_bytes(bytes(1000))
         if finished:
@@ -221,7 +263,7 @@ def test_what_costs_least_to_lose_goes_first_and_of_that_what_was_not_used_for_l
         fill(cache, stage, key, used)
     order += [("render", "stopped"), ("index", "i"), ("train", "finished"), ("train", "stopped")]
     while order:
-        assert {(e.stage, e.key) for e in cache.entries()} == set(order)
+        assert {(e.stage, e.key) for e in cache.entries()} == {(stage, digest_of(name)) for stage, name in order}
         cache.trim(sum(e.size for e in cache.entries()) - 1)
         order.pop(0)
     assert cache.entries() == []
@@ -231,12 +273,12 @@ def test_what_is_in_use_stays_whatever_the_limit(tmp_path: Path) -> None:
     cache = Cache(tmp_path, silent)
     for key in ("locked", "held", "free"):
         fill(cache, "infer", key, 1)
-    locked, held = cache.entry("infer", "locked"), cache.entry("infer", "held")
+    locked, held = named(cache, "infer", "locked"), named(cache, "infer", "held")
     with held.locked():
         holds = [held.hold(), held.hold()]
     with locked.locked():
         cache.trim(0)
-        assert {e.key for e in cache.entries()} == {"locked", "held"}
+        assert {e.key for e in cache.entries()} == {locked.key, held.key}
     holds.pop().release()
     assert not held.delete()
     holds.pop().release()
@@ -249,24 +291,24 @@ def test_trimming_stops_as_soon_as_the_rest_fits(tmp_path: Path) -> None:
         fill(cache, "infer", f"k{number}", number)
     size = sum(e.size for e in cache.entries())
     cache.trim(size)
-    assert [e.key for e in cache.entries()] == ["k0", "k1", "k2"]
+    assert listed(cache, ["k0", "k1", "k2"]) == ["k0", "k1", "k2"]
     cache.trim(size - 1)
-    assert [e.key for e in cache.entries()] == ["k1", "k2"]
+    assert listed(cache, ["k0", "k1", "k2"]) == ["k1", "k2"]
 
 
 def test_using_an_entry_makes_it_the_latest_and_lets_go_of_it(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "deep" / "c", silent)
-    first, second = cache.entry("infer", "a"), cache.entry("infer", "b")
+    first, second = named(cache, "infer", "a"), named(cache, "infer", "b")
     for time_, entry in enumerate((first, second)):
         with entry.locked():
             pass
         os.utime(entry.folder / ".lock", (time_, time_))
     assert cache.entry("infer", "absent").last_used == 0.0
-    assert [e.key for e in cache.entries()] == ["a", "b"]
+    assert listed(cache, "ab") == ["a", "b"]
     for _ in range(2):  # held by nobody any more
         with first.locked():
             assert first.last_used > time.time() - 100
-    assert [e.key for e in cache.entries()] == ["b", "a"]
+    assert listed(cache, "ab") == ["b", "a"]
 
 
 def test_an_entry_that_is_deleted_while_it_is_waited_for_is_begun_anew(

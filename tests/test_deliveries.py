@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 import struct
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable
 from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 from chain import TINY, refuse, said, said_json
 from clips import decode, moving_frames, pictures_of, scene, sound_packets, times, write_clip, write_folder
+from filelock import FileLock
 from oddities import (
     BT2020,
     FAST,
@@ -35,12 +37,11 @@ from test_codecs import stream_of, timecode_track
 from test_video import number_in, numbered
 
 import vidtrans as api
-from vidtrans.errors import Interrupted, UsageError
+from vidtrans.errors import Interrupted
 from vidtrans.events import Progress, Stop
 from vidtrans.pipeline.context import Context, open_clip
 from vidtrans.pipeline.filtered import filtered_clip
 from vidtrans.video.clip import Form
-from vidtrans.video.program import find_program
 from vidtrans.video.reader import ClipReader
 
 IDENTITY = ("--model", "identity")
@@ -389,14 +390,6 @@ def test_a_comparison_keeps_frames_before_zero(ending: str, early: Path, capsys:
 # The user's own ffmpeg
 
 
-@pytest.fixture(scope="module")
-def program() -> Iterator[Path]:
-    try:
-        yield find_program()
-    except UsageError:
-        pytest.skip("there is no ffmpeg")
-
-
 LOSSLESS = (*IDENTITY, "--codec", "ffv1", "--set=encoding.depth=8")
 
 
@@ -440,6 +433,20 @@ def test_a_filtered_source_stays_while_it_is_read(program: Path, capsys: pytest.
     gc.collect()
     cleaned = said_json(capsys, "cache", "clean", "--stage", "filter")
     assert (cleaned["deleted"], cleaned["kept"]) == (1, 0)
+
+
+def test_a_source_that_another_run_is_filtering_is_waited_for(program: Path) -> None:
+    context = Context()
+    clip = open_clip(context, plain("in.mp4", 3))
+    filtered_clip(clip, "hflip", context)
+    [entry] = (entry for entry in context.cache.entries() if entry.stage == "filter")
+    entry.clear()
+    other_run = FileLock(entry.folder / ".lock", thread_local=False)
+    other_run.acquire()
+    end = threading.Timer(3, other_run.release)
+    end.start()
+    assert filtered_clip(clip, "hflip", context).index.num_frames == 3
+    end.join()
 
 
 @pytest.mark.parametrize("more", [(), ("--dry-run",)])

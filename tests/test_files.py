@@ -31,6 +31,7 @@ from vidtrans.files import (
     digest_of,
     folder_bytes,
     naming_disk_errors,
+    read_small_json,
     write_bytes,
     write_json,
 )
@@ -354,6 +355,43 @@ def test_json_files_are_the_same_for_the_same_value(tmp_path: Path) -> None:
     write_json(tmp_path / "b.json", {"a": [2], "b": 1})
     assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes() == b'{"a":[2],"b":1}\n'
     assert digest_file(tmp_path / "a.json") == digest_file(tmp_path / "b.json")
+
+
+def test_a_small_json_file_is_read(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"é": [1, None]})
+    assert read_small_json(tmp_path / "a.json") == {"é": [1, None]}
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe\xfd", b"[" * 100_000, b'{"a":' * 100_000])
+def test_a_damaged_json_file_is_a_value_error(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(ValueError, match=r"\w"):
+        read_small_json(tmp_path / "a.json")
+
+
+def test_a_file_that_is_absent_a_folder_or_too_large_is_not_read(tmp_path: Path) -> None:
+    for path in (tmp_path / "absent", tmp_path):
+        with pytest.raises(OSError, match=tmp_path.name):
+            read_small_json(path)
+    with (tmp_path / "huge.json").open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(ValueError, match="too large"):
+        read_small_json(tmp_path / "huge.json")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_in_the_place_of_a_json_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.json")
+    with pytest.raises(ValueError, match="a pipe"):
+        read_small_json(tmp_path / "a.json")
+
+
+def test_a_value_that_is_nested_too_deep_has_no_digest() -> None:
+    value: list[object] = []
+    for _ in range(100_000):
+        value = [value]
+    with pytest.raises(ValueError, match="deep"):
+        digest_of(value)
 
 
 def test_remove_takes_links_files_folders_and_nothing_at_all(tmp_path: Path) -> None:

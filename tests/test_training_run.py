@@ -8,6 +8,8 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,9 @@ import vidtrans as api
 from vidtrans.errors import Interrupted
 from vidtrans.events import Note, Progress, Stop
 from vidtrans.model import read_record
+from vidtrans.pipeline.stages import TrainStage
 from vidtrans.training.checkpoint import load_checkpoint
+from vidtrans.training.pix2pix import Pix2Pix
 from vidtrans.video.picture import read_picture, write_picture
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -180,6 +184,44 @@ def test_what_cannot_be_scored_cannot_be_stopped_by_scores(clip: Path, capsys: p
     for setting in ("patience=3", "deliver=best"):
         line = refuse(capsys, 2, "train", "clip.dataset", *flags, f"--set=training.{setting}")
         assert "held-out" in line
+
+
+@pytest.fixture
+def by_an_older_version(monkeypatch: pytest.MonkeyPatch) -> Callable[[], AbstractContextManager[object]]:
+    """What is trained within is cached as version 1 did, whose checkpoints had other content."""
+
+    @contextmanager
+    def older() -> Iterator[None]:
+        state = Pix2Pix.state
+        with monkeypatch.context() as patch:
+            patch.setattr(TrainStage, "version", 1)
+            patch.setattr(
+                Pix2Pix, "state", lambda self: {k: v for k, v in state(self).items() if k != "nondeterministic"}
+            )
+            yield
+
+    return older
+
+
+def test_a_finished_run_of_an_older_version_is_not_gone_on_with(
+    dataset: str, by_an_older_version: Callable[[], AbstractContextManager[object]]
+) -> None:
+    with by_an_older_version():
+        api.train(dataset, "a.safetensors", settings=tables(steps=4))
+    assert api.train(dataset, "b.safetensors", settings=tables(steps=6))["history"] == [6]
+
+
+def test_a_stopped_run_of_an_older_version_is_not_gone_on_with_and_that_is_told(
+    dataset: str, by_an_older_version: Callable[[], AbstractContextManager[object]]
+) -> None:
+    with by_an_older_version():
+        stopped_after(2, dataset, "a.safetensors", settings=tables())
+    heard: list[str] = []
+    made = api.train(dataset, "a.safetensors", settings=tables(), report=lambda event: heard.append(str(event)))
+    assert made["history"] == [12]
+    assert not any("going on" in text for text in heard)
+    [told] = [text for text in heard if "stopped on its way" in text]
+    assert "another version of vidtrans" in told
 
 
 def launched(count: int, *arguments: object) -> subprocess.Popen[str]:

@@ -18,6 +18,8 @@ from vidtrans.errors import MediaError, VidtransError
 
 PARTIAL = ".partial"
 PID_DIGITS = 10
+SMALL_BYTES = 1 << 28  # no JSON file of vidtrans's own is larger
+TOO_DEEP = "it is nested too deeply"
 USUAL_LIMIT = 255  # of a name's length, where the system does not tell
 LONGEST_SUFFIX = 32  # a name's ending that is longer says nothing of a file's kind
 # In a pattern, what stands for a picture's number: %d, or %05d with at least five digits.
@@ -25,8 +27,15 @@ NUMBER = re.compile("%(?:0(?P<digits>[0-9]{1,2}))?d(?![A-Za-z])")
 
 
 def canonical_json(value: Any) -> str:
-    """JSON with sorted keys and no spaces: equal values give equal text. NaN and infinity are refused."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    """JSON with sorted keys and no spaces: equal values give equal text.
+
+    Raises:
+        ValueError: on NaN and infinity, and where the value is nested too deeply.
+    """
+    try:
+        return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    except RecursionError:
+        raise ValueError(TOO_DEEP) from None
 
 
 def digest_of(value: Any) -> str:
@@ -82,6 +91,44 @@ _BLOCK_BYTES = 1 << 20
 
 def _open_without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def read_small_file(path: Path) -> bytes:
+    """Return the content of a small file, as vidtrans itself writes them.
+
+    Raises:
+        OSError: where it cannot be read.
+        ValueError: where it is no ordinary file, which could be waited for without end, or is too large.
+    """
+    if kind := special_kind(path):
+        raise ValueError(f"it is {kind}, not a file")
+    with open(path, "rb", opener=_open_without_waiting) as stream:
+        content = stream.read(SMALL_BYTES + 1)
+    if len(content) > SMALL_BYTES:
+        raise ValueError("it is too large")
+    return content
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Return the value of a JSON text.
+
+    Raises:
+        ValueError: where it is none, or is nested too deeply.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError(TOO_DEEP) from None
+
+
+def read_small_json(path: Path) -> Any:
+    """Return the value of a small JSON file.
+
+    Raises:
+        OSError: where it cannot be read.
+        ValueError: where it is damaged: no ordinary file, too large, or no JSON.
+    """
+    return parse_json(read_small_file(path))
 
 
 def sync_folder(folder: Path) -> None:

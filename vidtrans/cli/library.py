@@ -162,7 +162,7 @@ cache_dir = click.option(
     type=FILE,
     envvar="VIDTRANS_CACHE_DIR",
     default=None,
-    help="Where stages are kept.  [default: .vidtrans]",
+    help="Where stages are kept: a folder with no other files.  [default: .vidtrans]",
 )
 
 
@@ -176,7 +176,8 @@ def cache() -> None:
 @console_options
 def cache_list(cache_dir: Path | None, console: Console) -> None:
     """What is kept, by stage."""
-    from vidtrans.pipeline.cache import FOLDER, Cache
+    from vidtrans.pipeline.cache import Cache
+    from vidtrans.pipeline.cache_folder import FOLDER
     from vidtrans.pipeline.stages import STAGES
 
     held = Cache(cache_dir or Path(FOLDER), console.report)
@@ -198,7 +199,8 @@ def cache_list(cache_dir: Path | None, console: Console) -> None:
 @console_options
 def cache_clean(stage: tuple[str, ...], cache_dir: Path | None, console: Console) -> None:
     """Delete what is kept. Results, datasets and models stay; what a run is using stays too."""
-    from vidtrans.pipeline.cache import FOLDER, Cache
+    from vidtrans.pipeline.cache import Cache
+    from vidtrans.pipeline.cache_folder import FOLDER
     from vidtrans.pipeline.stages import STAGES
 
     for name in stage:

@@ -154,7 +154,9 @@ def _context_option(flag: str, *, help: str, type: Any = None) -> Callable[..., 
 _OF_CONTEXT: dict[str, Callable[..., Any]] = {
     "device": _context_option("--device", help="auto, cuda, cuda:N, mps or cpu."),
     "seed": _context_option("--seed", type=click.IntRange(0, 2**63 - 1), help="Of everything random."),
-    "cache_dir": _context_option("--cache-dir", type=click.Path(path_type=Path), help="Where stages are kept."),
+    "cache_dir": _context_option(
+        "--cache-dir", type=click.Path(path_type=Path), help="Where stages are kept: a folder with no other files."
+    ),
     "cache_limit_gb": _context_option(
         "--cache-limit", type=click.FloatRange(0, 1e6), help="Gigabytes that are kept between runs."
     ),

@@ -69,7 +69,8 @@ class Run:
     """Gives the jobs of ``outcomes`` to processes, and puts down there how they went.
 
     Of an item that is divided the parts come first; this process holds the locks of what they share until all are
-    there, and then the item is done as any other: nothing is missing. ``keep`` is given the outcomes now and then.
+    there, and then the item is done as any other: nothing is missing. Until it is done, this process keeps all that
+    from deletion, as nobody else does between two tasks. ``keep`` is given the outcomes now and then.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class Run:
         self._parts: Counter[int] = Counter()  # of an item, those that are not there yet
         self._counts: dict[int, Counter[str]] = {}  # what its parts have made
         self._locks: dict[int, ExitStack] = {}
+        self._holds: dict[int, ExitStack] = {}
         self._halted = self._told_to_stop = False
         self._began = self._trimmed = time.monotonic()
         self._shown = 0.0
@@ -116,8 +118,8 @@ class Run:
         finally:
             for worker in self._crew:
                 worker.end()
-            for locks in self._locks.values():
-                locks.close()
+            for kept in (*self._locks.values(), *self._holds.values()):
+                kept.close()
         self.context.stop.check()
 
     # Giving
@@ -197,15 +199,19 @@ class Run:
         if division is None:
             self._waiting.appendleft(_Task(number))
             return
-        locks = ExitStack()
+        locks, holds = ExitStack(), ExitStack()
+        self._locks[number], self._holds[number] = locks, holds
         try:
-            for stage, key in division.entries:
-                locks.enter_context(self.context.cache.entry(stage, key).locked())
+            for entry in (self.context.cache.entry(*names) for names in division.entries):
+                locks.enter_context(entry.locked())
+                holds.callback(entry.hold().release)
+            for entry in (self.context.cache.entry(*names) for names in division.sources):
+                with entry.locked():
+                    holds.callback(entry.hold().release)
         except VidtransError as error:
-            locks.close()
+            self._locks.pop(number).close()
             self._fail(_Task(number), str(error), error.exit_status)
             return
-        self._locks[number] = locks
         self._parts[number] = len(division.parts)
         self._waiting.extendleft(_Task(number, "part", {"part": part}) for part in reversed(division.parts))
 
@@ -226,6 +232,8 @@ class Run:
             self._end(number, Outcome(self.outcomes[number].item, "failed", {}, error, exit_status))
 
     def _end(self, number: int, outcome: Outcome) -> None:
+        if holds := self._holds.pop(number, None):
+            holds.close()
         self.outcomes[number] = outcome
         self._ended += 1
         place, what = f"[{self._ended}/{len(self.outcomes)}]", outcome.item.output or outcome.item.source

@@ -7,7 +7,6 @@ a miss, never a result.
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -20,12 +19,14 @@ from filelock import FileLock, Timeout
 
 from vidtrans.errors import VidtransError
 from vidtrans.events import NEVER, Note, Report, Stop
-from vidtrans.files import digest_file, digest_of, folder_bytes, remove, write_bytes, write_json
+from vidtrans.files import digest_file, digest_of, folder_bytes, read_small_json, remove, write_bytes, write_json
+from vidtrans.pipeline.cache_folder import KEY, TAG_FILE, check_cache_folder
 from vidtrans.pipeline.digests import Digests
+from vidtrans.pipeline.stages import STAGES
 
-FOLDER = ".vidtrans"
 META = "meta.json"
 HOLD = ".lock-held-"  # begins the names of the locks of those who read an entry
+MOMENT_S = 2.0  # at least this long an entry is waited for: to clean and to trim, others lock it for a moment
 LOOK_S = 0.5  # seconds between two looks at whether to stop, while another run holds an entry
 TAG = (
     "Signature: 8a477f597d28d172789f06886806bc55\n"
@@ -34,17 +35,21 @@ TAG = (
 
 
 class Cache:
-    """The cache folder. ``report`` hears of damage; ``stop`` is looked at where it takes long."""
+    """The cache folder. ``report`` hears of damage; ``stop`` is looked at where it takes long.
+
+    Raises UsageError where the folder is something else.
+    """
 
     def __init__(self, root: Path, report: Report, stop: Stop = NEVER) -> None:
+        check_cache_folder(root)
         self.root, self.report, self.stop = root, report, stop
         self._digests = Digests(root, stop)
         self._told: set[str] = set()
 
     def prepare(self) -> None:
         """Make the folder with its tag; called before anything is written."""
-        if not (self.root / "CACHEDIR.TAG").is_file():
-            write_bytes(self.root / "CACHEDIR.TAG", TAG.encode())
+        if not (self.root / TAG_FILE).is_file():
+            write_bytes(self.root / TAG_FILE, TAG.encode())
 
     def warn_once(self, text: str) -> None:
         if text not in self._told:
@@ -55,12 +60,13 @@ class Cache:
         return Entry(self.root / stage / key, self)
 
     def entries(self) -> list[Entry]:
-        """Every entry of every stage, the least recently used first."""
-        found = [Entry(p.parent, self) for p in self.root.glob("*/*/.lock")]
-        return sorted(found, key=lambda e: e.last_used)
+        """Return every entry of every stage, the least recently used first; nothing else that lies there."""
+        folders = [lock.parent for stage in STAGES for lock in self.root.glob(f"{stage}/*/.lock")]
+        found = [Entry(folder, self) for folder in folders if KEY.fullmatch(folder.name)]
+        return sorted((e for e in found if not e.is_elsewhere()), key=lambda e: e.last_used)
 
     def digest(self, path: Path) -> str:
-        """SHA-256 of a file's content, remembered by size, modification time and inode."""
+        """SHA-256 of a file's content, remembered by size, times of modification and change, and inode."""
         return self._digests.of(path)
 
     def save_digests(self) -> None:
@@ -106,6 +112,11 @@ class Entry:
     def key(self) -> str:
         return self.folder.name
 
+    def is_elsewhere(self) -> bool:
+        """Return whether its folder, or its stage's, is a link: what is written or deleted there is not the cache's."""
+        inside = os.path.join(os.path.realpath(self.cache.root), self.stage, self.key)
+        return os.path.realpath(self.folder) != inside
+
     @property
     def size(self) -> int:
         return folder_bytes(self.folder)
@@ -117,11 +128,12 @@ class Entry:
         return 0.0
 
     @contextmanager
-    def locked(self, wait_s: float = 0) -> Iterator[None]:
+    def locked(self, wait_s: float = MOMENT_S) -> Iterator[None]:
         """Hold the entry, waiting for it up to ``wait_s``. A killed run's lock is free.
 
-        Raises VidtransError where another run holds it, Interrupted.
+        Raises VidtransError where another run holds it, or a link is in its place, Interrupted.
         """
+        self._check_links()
         self.cache.prepare()
         lock = FileLock(self.folder / ".lock")
         try:
@@ -144,16 +156,33 @@ class Entry:
         finally:
             lock.release()
 
-    def hold(self) -> FileLock:
+    def _check_links(self) -> None:
+        """Refuse links, of which vidtrans makes none: to fill or to empty the entry would change what they lead to.
+
+        Raises:
+            VidtransError: where the entry, its stage or a thing in it is a link.
+        """
+        link: Path | None = self.folder if self.is_elsewhere() else None
+        if link is None and self.folder.is_dir():
+            with os.scandir(self.folder) as children:
+                link = next((Path(child.path) for child in children if child.is_symlink()), None)
+        if link is not None:
+            raise VidtransError(
+                f"cache entry {self.stage}/{self.key[:12]}",
+                f"'{link}' is a link, or lies in a linked folder",
+                "delete the link, or give another --cache-dir",
+            )
+
+    def hold(self) -> Hold:
         """Keep the entry from deletion for as long as what is returned lives; others may read it at the same time.
 
         Call it while the entry is locked. A killed run's hold is free.
         """
         for path in self._holds():
             _is_free(path)  # else they would pile up
-        hold = FileLock(self.folder / f"{HOLD}{os.getpid()}-{time.monotonic_ns()}")
-        hold.acquire()
-        return hold
+        lock = FileLock(self.folder / f"{HOLD}{os.getpid()}-{time.monotonic_ns()}")
+        lock.acquire()
+        return Hold(self, lock)
 
     def _holds(self) -> list[Path]:
         return sorted(self.folder.glob(f"{HOLD}*"))
@@ -173,7 +202,7 @@ class Entry:
     def read(self) -> dict[str, Any] | None:
         """The metadata of a complete entry; None where it is not complete, or (with a warning) damaged."""
         try:
-            value = json.loads((self.folder / META).read_text(encoding="utf-8"))
+            value = read_small_json(self.folder / META)
             if value["key"] != self.key:
                 raise ValueError("it belongs to another key")
             meta: dict[str, Any] = value["meta"]
@@ -187,7 +216,7 @@ class Entry:
             if Path(str(error.filename)).name != META:
                 self.damaged(error)
             return None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             self.damaged(error)
             return None
 
@@ -211,7 +240,7 @@ class Entry:
         """Remove the entry unless a run holds it; says whether it did."""
         doomed = self.folder.with_name(f".{self.key}.{os.getpid()}.deleted")
         try:
-            with self.locked():
+            with self.locked(wait_s=0):
                 if not all(map(_is_free, self._holds())):
                     return False
                 try:
@@ -223,6 +252,17 @@ class Entry:
             return False
         remove(doomed)
         return True
+
+
+@dataclass(frozen=True)
+class Hold:
+    """What keeps an entry from deletion until it is released, or nobody has it any more."""
+
+    entry: Entry
+    lock: FileLock
+
+    def release(self) -> None:
+        self.lock.release()
 
 
 def _is_free(hold: Path) -> bool:

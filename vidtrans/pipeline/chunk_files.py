@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from vidtrans.files import complete, digest_file, write_json
+from vidtrans.files import complete, digest_file, read_small_json, remove, write_json
 from vidtrans.pipeline.cache import Entry
 from vidtrans.rendering.chunks import Chunk, chunk_of
 from vidtrans.video.encoder import LosslessWriter, read_lossless
@@ -37,7 +36,7 @@ class ChunkStore:
 
     def _verify(self, number: int) -> bool:
         try:
-            wanted = json.loads(self._note(number).read_text())["sha256"]
+            wanted = read_small_json(self._note(number))["sha256"]
             if digest_file(self.path(number)) == wanted:
                 return True
             why: object = "its content changed"
@@ -48,7 +47,7 @@ class ChunkStore:
         except (OSError, ValueError, KeyError, TypeError) as error:
             why = error
         self.entry.damaged(f"chunk {number}: {why}")
-        self._note(number).unlink(missing_ok=True)
+        remove(self._note(number))
         return False
 
     @contextmanager
@@ -89,7 +88,7 @@ class StateStore:
         """The state after chunk ``number``, if it is there and whole."""
         path, note = self._paths(number)
         with suppress(OSError, ValueError, KeyError, TypeError):
-            if digest_file(path) == json.loads(note.read_text())["sha256"]:
+            if digest_file(path) == read_small_json(note)["sha256"]:
                 with np.load(path, allow_pickle=False) as file:
                     return {name: file[name] for name in file.files}
         return None

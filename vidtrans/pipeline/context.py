@@ -15,7 +15,8 @@ from vidtrans.events import Note, Progress, Report, Stop, silent
 from vidtrans.files import digest_of
 from vidtrans.flow.survey import ANALYSIS_SHORT_SIDE, VERSION, Survey, Surveyor
 from vidtrans.machine import check_device_name, device_kind
-from vidtrans.pipeline.cache import FOLDER, Cache
+from vidtrans.pipeline.cache import Cache, Hold
+from vidtrans.pipeline.cache_folder import FOLDER
 from vidtrans.pipeline.stages import IndexStage, media_libraries
 from vidtrans.settings import Size, Table, Time, to_table
 from vidtrans.video.clip import BLACK, PAPER, ClipIndex, Findings, Follower, Form, Frame, Reader
@@ -93,7 +94,7 @@ class Clip:
     origin: Clip | None = None
     later_s: Fraction = Fraction(0)
     is_part: bool = False
-    hold: object = field(default=None, repr=False, compare=False)
+    hold: Hold | None = field(default=None, repr=False, compare=False)
 
     @property
     def name(self) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import vidtrans
 from vidtrans.files import complete
-from vidtrans.pipeline.cache import FOLDER
+from vidtrans.pipeline.cache_folder import FOLDER
 from vidtrans.pipeline.compare import compare
 from vidtrans.pipeline.context import Context
 from vidtrans.pipeline.make_dataset import make_dataset

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from vidtrans.events import NEVER, Stop
-from vidtrans.files import check_ordinary, digest_file, digest_of, write_bytes
+from vidtrans.files import check_ordinary, digest_file, digest_of, parse_json, read_small_file, write_bytes
 
 NAME = "digests.jsonl"
 # A file that changed this recently may change again within its own timestamp's resolution.
 SETTLED_NS = 2_000_000_000
+# Not what a link leads to, which may be a user's file, and no pipe, which could be waited for.
+ITS_OWN_FILE = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 CROWDED = 1000  # lines that say nothing any more from which on the file is written anew
 
 
@@ -53,7 +55,7 @@ class Digests:
         if not self._new or not self.path.parent.is_dir():
             return
         with suppress(OSError):
-            handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+            handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | ITS_OWN_FILE, 0o666)
             try:
                 os.write(handle, "".join(self._new).encode())
             finally:
@@ -63,12 +65,12 @@ class Digests:
     def _held(self) -> dict[str, list[Any]]:
         if self._known is None:
             self._known, count = {}, 0
-            with suppress(OSError):
-                for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
+            with suppress(OSError, ValueError):
+                for line in read_small_file(self.path).decode("utf-8", errors="replace").splitlines():
                     count += 1
                     with suppress(ValueError, TypeError):
-                        name, held, check = json.loads(line)
-                        if check == digest_of([name, held])[:16]:
+                        name, held, check = parse_json(line)
+                        if isinstance(held, list) and check == digest_of([name, held])[:16]:
                             self._known[name] = held
                 if count > 2 * len(self._known) + CROWDED:
                     write_bytes(self.path, "".join(_line(n, h) for n, h in self._known.items()).encode())

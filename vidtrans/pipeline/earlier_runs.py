@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vidtrans.errors import ModelError
-from vidtrans.files import complete, digest_of, remove, write_json
+from vidtrans.files import complete, digest_of, read_small_json, remove, write_json
 from vidtrans.model import load_generator
 from vidtrans.pipeline.cache import Entry
 from vidtrans.pipeline.context import Context
@@ -29,7 +28,7 @@ ELASTIC = ("threads", "world_size")
 
 def describe(entry: Entry, stage: TrainStage, output: Path) -> None:
     """Write into the entry what its run is, for others that look for what they can go on from."""
-    write_json(entry.folder / DESCRIPTION, {"output": _place(entry, output), "parameters": stage.parameters()})
+    write_json(entry.folder / DESCRIPTION, {"output": _place(entry, output), "parameters": stage.description()})
 
 
 def _place(entry: Entry, output: Path) -> str:
@@ -38,7 +37,7 @@ def _place(entry: Entry, output: Path) -> str:
 
 def with_other_processes(entry: Entry, stage: TrainStage, run: Run, context: Context) -> Path | None:
     """Take up the furthest run of the same recipe and length that another number of processes left unfinished."""
-    wanted = _elastic(stage.parameters())
+    wanted = _elastic(stage.description())
     found = [
         (int(state["step"]), other, state, parameters)
         for other, parameters, _ in _unfinished(entry)
@@ -69,7 +68,7 @@ def _unfinished(entry: Entry) -> Iterator[tuple[Entry, Table, str]]:
     for other in entry.cache.entries():
         if other.stage == entry.stage and other.key != entry.key and other.read() is None:
             with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-                held: dict[str, Any] = json.loads((other.folder / DESCRIPTION).read_text())
+                held: dict[str, Any] = read_small_json(other.folder / DESCRIPTION)
                 yield other, held["parameters"] | {"engine": dict(held["parameters"]["engine"])}, str(held["output"])
 
 
@@ -79,12 +78,14 @@ def tell_of_another(entry: Entry, stage: TrainStage, output: Path, context: Cont
         if place != _place(entry, output):
             continue
         last = output.with_suffix(".train") / "last.safetensors"
-        changed = ", ".join(_changed(parameters, stage.parameters()))
-        remedy = f"--from {last} starts from its weights" if last.is_file() else "the old command goes on with it"
-        context.note(
-            f"a run for {output} was stopped on its way, and had another {changed}: this one starts anew ({remedy})",
-            "warning",
-        )
+        changed = _changed(parameters, stage.description())
+        remedy = " (the old command goes on with it)"
+        if "version" in changed:
+            changed, remedy = ["version of vidtrans"], ""
+        if last.is_file():
+            remedy = f" (--from {last} starts from its weights)"
+        told = f"a run for {output} was stopped on its way, and had another {', '.join(changed)}"
+        context.note(f"{told}: this one starts anew{remedy}", "warning")
         return
 
 

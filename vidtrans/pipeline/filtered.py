@@ -11,7 +11,7 @@ from vidtrans.events import Progress
 from vidtrans.files import complete
 from vidtrans.pipeline.assemble import try_pass
 from vidtrans.pipeline.cache import Entry
-from vidtrans.pipeline.context import Clip, Context, open_clip
+from vidtrans.pipeline.context import INDEX_WAIT_S, Clip, Context, open_clip
 from vidtrans.pipeline.stages import FilterStage, media_libraries
 from vidtrans.video.clip import ClipIndex, Form
 from vidtrans.video.colour import with_alpha
@@ -22,7 +22,6 @@ from vidtrans.video.join import Timing, join
 from vidtrans.video.program import find_program, program_version
 
 FILTERED = "filtered.nut"
-HOLD_WAIT_S = 60.0  # for another run that takes hold of it as well
 
 
 def filtered_clip(clip: Clip, graph: str, context: Context) -> Clip:
@@ -41,7 +40,7 @@ def filtered_clip(clip: Clip, graph: str, context: Context) -> Clip:
             context.note("the filter is not run: what is told is for the source as it is")
             return clip
     if not context.dry_run:
-        with entry.locked(wait_s=HOLD_WAIT_S if known else 0):
+        with entry.locked(wait_s=INDEX_WAIT_S):  # another run may be making it
             if entry.read() is None:  # else another run has made it meanwhile
                 _make(clip, graph, picture, entry, context)
                 entry.finish({"graph": graph}, files=(FILTERED,))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import time
@@ -23,6 +22,7 @@ from vidtrans.files import (
     link_target,
     partial_path,
     put_in_place,
+    read_small_json,
     remove_stale_partials,
     write_json,
 )
@@ -161,7 +161,7 @@ class PictureMarks:
 
     def is_done(self, chunk: int) -> bool:
         try:
-            held = json.loads(self._path(chunk).read_text())
+            held = read_small_json(self._path(chunk))
             return bool(held == self._digests(chunk))
         except FileNotFoundError:
             return False

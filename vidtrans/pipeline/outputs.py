@@ -22,6 +22,7 @@ from vidtrans.files import (
     link_target,
     name_length,
     name_limit,
+    read_small_json,
     special_kind,
     write_json,
 )
@@ -40,7 +41,7 @@ def _record_path(cache: Cache, output: Path) -> Path:
 
 def _read(cache: Cache, output: Path) -> Table:
     """The record of an output. Raises ValueError (as JSON does), KeyError or OSError where there is no whole one."""
-    value: Table = json.loads(_record_path(cache, output).read_text())
+    value: Table = read_small_json(_record_path(cache, output))
     said = value.pop("sha256", None)
     if said is not None and said != digest_of(value):  # those of old have none
         raise ValueError("the record changed")

@@ -1,6 +1,7 @@
 """A render in parts: runs of its chunks, each made by a process of its own, in the cache entries that they share.
 
-Who gives the parts out holds the locks of the entries meanwhile. When all parts are there, the render joins them.
+Who gives the parts out holds the locks of the entries meanwhile, and keeps them and the filtered source from deletion
+until the render has joined the parts.
 """
 
 from __future__ import annotations
@@ -20,10 +21,14 @@ LEAST = 240  # frames of a part: what it begins with, and what it sees beyond it
 
 @dataclass(frozen=True)
 class Division:
-    """The chunks [first, stop) of each part, and the cache entries, (stage, key), that they share."""
+    """The chunks [first, stop) of each part, and the cache entries, (stage, key), that they share.
+
+    They write in ``entries``, and only read ``sources``.
+    """
 
     parts: Sequence[tuple[int, int]]
     entries: Sequence[tuple[str, str]]
+    sources: Sequence[tuple[str, str]] = ()
 
 
 def divided(job: RenderJob, count: int) -> Division | None:
@@ -36,7 +41,8 @@ def divided(job: RenderJob, count: int) -> Division | None:
     places = job.places(job.engine())
     parts = cut([job.chunks[n] for n in places.missing()], count)
     entries = [(e.stage, e.key) for e in (places.segments, *([places.raw] if places.kept else []))]
-    return Division(parts, entries) if len(parts) > 1 else None
+    sources = [(job.clip.hold.entry.stage, job.clip.hold.entry.key)] if job.clip.hold else []
+    return Division(parts, entries, sources) if len(parts) > 1 else None
 
 
 def cut(missing: Sequence[Chunk], count: int) -> list[tuple[int, int]]:

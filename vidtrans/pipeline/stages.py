@@ -100,6 +100,7 @@ class DatasetStage(Stage):
 @dataclass(frozen=True)
 class TrainStage(Stage):
     name: ClassVar[str] = "train"
+    version: ClassVar[int] = 2
     dataset: str  # content digest of the dataset
     pairing: Table
     generator: Table
@@ -113,10 +114,14 @@ class TrainStage(Stage):
     fresh: bool
     card: Table
 
+    def description(self) -> Table:
+        """Return what a run is known by to others: checkpoints of another version have other content."""
+        return {"version": self.version, **self.parameters()}
+
     @property
     def run_key(self) -> str:
         """Equal for runs that one can go on from another: number of steps and card are not in it."""
-        return digest_of({k: v for k, v in self.parameters().items() if k not in ("steps", "fresh", "card")})
+        return digest_of({k: v for k, v in self.description().items() if k not in ("steps", "fresh", "card")})
 
 
 @dataclass(frozen=True)

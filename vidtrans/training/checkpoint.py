@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from vidtrans.events import Note, Report
-from vidtrans.files import complete, digest_file, naming_disk_errors, remove, write_json
+from vidtrans.files import complete, digest_file, naming_disk_errors, read_small_json, remove, write_json
 
 POINTER = "checkpoint.json"
 
@@ -28,10 +27,10 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
 def load_checkpoint(folder: Path, report: Report) -> dict[str, Any] | None:
     """The last whole state, on the CPU; None (and a warning) where it is damaged, None where there is none."""
     pointer = folder / POINTER
-    if not pointer.is_file():
+    if not pointer.exists():
         return None
     try:
-        value = json.loads(pointer.read_text())
+        value = read_small_json(pointer)
         file = folder / str(value["file"])
         if digest_file(file) != value["sha256"]:
             raise ValueError("its content changed")

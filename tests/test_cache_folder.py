@@ -1,0 +1,139 @@
+"""The folder of the cache: what in it is vidtrans's own, and that nothing else is written or deleted."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from chain import refuse, said, said_json, snapshot, tiny_flags
+from clips import moving_frames, write_clip
+
+from vidtrans.errors import UsageError, VidtransError
+from vidtrans.events import silent
+from vidtrans.files import digest_of
+from vidtrans.pipeline.cache import Cache
+
+KEY = digest_of("a key")
+IDENTITY = ("--model", "identity")
+
+
+def user_folder(folder: Path) -> Path:
+    """Make a folder that looks as an entry does: it has a file named .lock."""
+    folder.mkdir(parents=True)
+    (folder / ".lock").touch()
+    (folder / "chapter.txt").write_text("years of work")
+    return folder
+
+
+@pytest.mark.parametrize("place", ["thesis/draft", f"thesis/{KEY}", "train/draft", f"train/{KEY.upper()}", "index/12"])
+def test_a_folder_that_is_no_entry_is_neither_listed_nor_deleted(place: str, tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "c", silent)
+    cache.prepare()
+    kept = user_folder(tmp_path / "c" / place)
+    with cache.entry("infer", KEY).locked():
+        pass
+    assert [(entry.stage, entry.key) for entry in cache.entries()] == [("infer", KEY)]
+    (cache.root / "infer" / KEY / "data").write_bytes(bytes(1000))
+    cache.trim(0)
+    assert (kept / "chapter.txt").read_text() == "years of work"
+    assert not cache.entries()
+
+
+def test_the_users_folder_is_refused_as_a_cache(capsys: pytest.CaptureFixture[str]) -> None:
+    kept = user_folder(Path("store/thesis/draft"))
+    clip = write_clip(Path("a.mp4"), moving_frames(3))
+    render = ("stylize", clip, *IDENTITY, "-o", "o.mp4", "--cache-limit", "0.001")
+    for command in (render, ("cache", "clean"), ("cache", "list")):
+        told = refuse(capsys, 2, *command, "--cache-dir", "store")
+        assert "--cache-dir" in told
+        assert "store" in told
+        assert "thesis" in told
+    assert (kept / "chapter.txt").is_file()
+
+
+def test_a_file_is_refused_as_a_cache(capsys: pytest.CaptureFixture[str]) -> None:
+    clip = write_clip(Path("a.mp4"), moving_frames(3))
+    assert "file" in refuse(capsys, 2, "probe", clip, "--cache-dir", clip)
+
+
+@pytest.mark.parametrize("name", ["store", ".vidtrans"])
+def test_a_folder_with_nothing_but_what_vidtrans_writes_is_a_cache(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever moment a run was killed at, and where a copy or a backup left out the tag."""
+    clip = write_clip(Path("a.mp4"), moving_frames(3))
+    Path(name).mkdir()
+    common = ("--cache-dir", name)
+    assert said_json(capsys, "cache", "list", *common)["entries"] == []
+    said(capsys, 0, "stylize", clip, *IDENTITY, "-o", "o.mp4", *common)
+    tag = Path(name, "CACHEDIR.TAG")
+    tag.rename(tag.with_name(".CACHEDIR.0000000001.partial.TAG"))
+    Path(name, "render", f".{KEY}.1.deleted").mkdir()
+    Path(name, "digests.jsonl").touch()
+    assert said_json(capsys, "stylize", clip, *IDENTITY, "-o", "o.mp4", *common)["cached"] is True
+    said(capsys, 0, "cache", "clean", *common)
+    said(capsys, 0, "stylize", clip, *IDENTITY, "-o", "o.mp4", "--overwrite", *common)
+    assert tag.is_file()
+
+
+def test_folders_named_like_stages_that_hold_something_else_are_no_cache(tmp_path: Path) -> None:
+    user_folder(tmp_path / "work" / "train" / "pictures")
+    with pytest.raises(UsageError, match="train"):
+        Cache(tmp_path / "work", silent)
+
+
+def test_the_usual_cache_is_known_by_its_name_and_a_link_by_where_it_leads(tmp_path: Path) -> None:
+    user_folder(Path(".vidtrans/notes"))
+    Cache(Path(".vidtrans"), silent).prepare()
+    assert Path(".vidtrans/CACHEDIR.TAG").is_file()
+    user_folder(Path("precious/notes"))
+    Path("there").mkdir()
+    Path("there/.vidtrans").symlink_to("../precious")
+    with pytest.raises(UsageError, match="precious"):
+        Cache(Path("there/.vidtrans"), silent)
+    Path("empty").mkdir()
+    Path("there/store").symlink_to("../empty")
+    Cache(Path("there/store"), silent).prepare()
+    assert Path("empty/CACHEDIR.TAG").is_file()
+
+
+@pytest.mark.parametrize("where", ["dataset", f"dataset/{KEY}", f"dataset/{KEY}/pictures", f"dataset/{KEY}/.lock"])
+def test_an_entry_that_leads_elsewhere_is_refused_and_nothing_there_changes(where: str) -> None:
+    precious = user_folder(Path("precious"))
+    (precious / KEY).mkdir()
+    (precious / KEY / "notes.txt").write_text("more work")
+    link = Path(".vidtrans", where)
+    link.parent.mkdir(parents=True)
+    link.symlink_to(precious.absolute() / (".lock" if where.endswith(".lock") else ""))
+    (precious / ".lock").write_text("not empty")
+    before = snapshot(precious)
+    entry = Cache(Path(".vidtrans"), silent).entry("dataset", KEY)
+    with pytest.raises(VidtransError, match="link"), entry.locked():
+        entry.clear()
+    assert not entry.delete()
+    assert snapshot(precious) == before
+
+
+def test_a_cache_that_is_a_link_itself_is_used(tmp_path: Path) -> None:
+    (tmp_path / "large disk").mkdir()
+    (tmp_path / ".vidtrans").symlink_to("large disk")
+    cache = Cache(tmp_path / ".vidtrans", silent)
+    with cache.entry("infer", KEY).locked():
+        pass
+    assert [entry.key for entry in cache.entries()] == [KEY]
+    assert cache.entries()[0].delete()
+
+
+def test_make_dataset_leaves_the_folder_alone_that_its_entry_links_to(capsys: pytest.CaptureFixture[str]) -> None:
+    clip = write_clip(Path("a.mp4"), moving_frames(6))
+    command = ("make-dataset", clip, "-o", "d", *tiny_flags("dataset"))
+    said(capsys, 0, *command)
+    shutil.rmtree("d")
+    [entry] = Path(".vidtrans/dataset").iterdir()
+    shutil.rmtree(entry)
+    user_folder(Path("precious"))
+    entry.symlink_to("../../precious")
+    told = refuse(capsys, 1, *command)
+    assert "link" in told
+    assert str(entry) in told
