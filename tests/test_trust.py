@@ -14,6 +14,7 @@ from safetensors.numpy import load_file, save_file
 from shoot import lossless, same
 
 import vidtrans as api
+from vidtrans.errors import UsageError
 from vidtrans.events import Event, Note
 from vidtrans.pipeline.programs import programs_in
 from vidtrans.pipeline.recipe import preset_names, preset_path, read_tables
@@ -201,3 +202,20 @@ def test_an_ffmpeg_that_lies_in_the_folder_is_not_run(place: str, monkeypatch: p
     assert find_program().resolve() != fake.resolve()
     monkeypatch.setenv("PATH", os.pathsep.join([str(folder.resolve()), usual]))
     assert find_program().resolve() == fake.resolve()  # where it was named in full, it is the user's own
+
+
+@pytest.mark.parametrize("given", ["ffmpeg", "./ffmpeg", "/nowhere/ffmpeg"])
+@pytest.mark.parametrize("place", [".", ""])
+def test_an_ffmpeg_that_imageio_names_without_its_place_is_not_run(
+    given: str, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It gives the bare name where it brings no program and one runs: that of the folder, where the PATH has "."."""
+    imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg")
+    fake = Path("ffmpeg.exe" if os.name == "nt" else "ffmpeg")
+    fake.write_text("#!/bin/sh\ntouch written.txt\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", place)
+    monkeypatch.setattr(imageio_ffmpeg, "get_ffmpeg_exe", lambda: given)
+    with pytest.raises(UsageError, match="there is no ffmpeg program"):
+        find_program()
+    assert not written().exists()
