@@ -64,6 +64,22 @@ def check_ordinary(path: Path, error: type[VidtransError] = MediaError) -> None:
         raise error(str(path), f"it is {kind}, not a file", "save its content to a file, and give that")
 
 
+def read_small_json(path: Path) -> Any:
+    """Return what a JSON file of a few kilobytes holds.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is not an ordinary file, or not valid JSON.
+    """
+    try:
+        check_ordinary(path)
+        return json.loads(path.read_text(encoding="utf-8"))
+    except MediaError as error:
+        raise ValueError(str(error)) from None
+    except RecursionError:
+        raise ValueError("its brackets are nested too deeply") from None
+
+
 def digest_file(path: Path, check: Callable[[], None] | None = None) -> str:
     """Return the SHA-256 (hex) of a file's content. ``check`` is called often meanwhile, and may raise."""
     sha256 = hashlib.sha256()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vidtrans.errors import ModelError
-from vidtrans.files import complete, digest_of, remove, write_json
+from vidtrans.files import complete, digest_of, read_small_json, remove, write_json
 from vidtrans.model import load_generator
 from vidtrans.pipeline.cache import Entry
 from vidtrans.pipeline.context import Context
@@ -69,7 +68,7 @@ def _unfinished(entry: Entry) -> Iterator[tuple[Entry, Table, str]]:
     for other in entry.cache.entries():
         if other.stage == entry.stage and other.key != entry.key and other.read() is None:
             with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-                held: dict[str, Any] = json.loads((other.folder / DESCRIPTION).read_text())
+                held: dict[str, Any] = read_small_json(other.folder / DESCRIPTION)
                 yield other, held["parameters"] | {"engine": dict(held["parameters"]["engine"])}, str(held["output"])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from dataclasses import fields
 from functools import cached_property
@@ -17,7 +16,7 @@ from vidtrans.data.loader import Batches, Loader, NoiseLoader
 from vidtrans.data.motion import find_motion
 from vidtrans.data.plate import Plate
 from vidtrans.errors import UsageError
-from vidtrans.files import digest_of, write_json
+from vidtrans.files import digest_of, read_small_json, write_json
 from vidtrans.flow.history import METHOD
 from vidtrans.inference.device import resolve_device
 from vidtrans.model import Card
@@ -248,7 +247,7 @@ class TrainJob:
         memo = self.context.cache.root / "resolved" / f"{request}.json"
         if memo.exists():
             with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-                held = json.loads(memo.read_text())
+                held = read_small_json(memo)
                 if held.get("sha256") in (None, digest_of([request, held["steps"]])):  # those of old have none
                     return int(held["steps"])
             self.context.note(f"what {minutes:g} minutes come to was damaged in the cache; measured again", "warning")

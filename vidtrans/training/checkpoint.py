@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from vidtrans.events import Note, Report
-from vidtrans.files import complete, digest_file, naming_disk_errors, remove, write_json
+from vidtrans.files import complete, digest_file, naming_disk_errors, read_small_json, remove, write_json
 
 POINTER = "checkpoint.json"
 
@@ -31,12 +31,12 @@ def load_checkpoint(folder: Path, report: Report) -> dict[str, Any] | None:
     if not pointer.is_file():
         return None
     try:
-        value = json.loads(pointer.read_text())
+        value = read_small_json(pointer)
         file = folder / str(value["file"])
         if digest_file(file) != value["sha256"]:
             raise ValueError("its content changed")
         state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
         return state
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, pickle.UnpicklingError) as error:
         report(Note(f"the training checkpoint is damaged ({error}); training starts again", "warning"))
         return None
