@@ -240,6 +240,7 @@ def stylize(
     matches, and a list (night.toml) for clips with models and options of their own: each is rendered, one that fails
     is named and passed over.
     """
+    from vidtrans.pipeline.outputs import refuse_link
     from vidtrans.pipeline.programs import tell_programs
     from vidtrans.pipeline.recipe import render_recipe
     from vidtrans.pipeline.stylize_batch import LIST_SUFFIX, listed, stylize_batch, stylize_one, wished
@@ -262,7 +263,7 @@ def stylize(
             # A folder that is there takes a video's result in; the result of a folder of pictures is itself a folder.
             gives_folder = holds_several(wishes[0].source) or recipe.settings_of("encoding").makes_pictures
             if output and not gives_folder and (output.is_dir() or output in click_context.meta.get(FOLDERS, ())):
-                output = output / wishes[0].usual
+                output = refuse_link(output / wishes[0].usual)
             table = stylize_one(wishes[0], output, batch, context)
             console.result(table, rendered(table))
             return 0

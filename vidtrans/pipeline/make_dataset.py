@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import time
@@ -23,6 +22,7 @@ from vidtrans.files import (
     link_target,
     partial_path,
     put_in_place,
+    read_small_json,
     remove_stale_partials,
     write_json,
 )
@@ -33,7 +33,7 @@ from vidtrans.pipeline.cache import Entry
 from vidtrans.pipeline.context import Context
 from vidtrans.pipeline.dataset_plan import SUFFIX, Planned, Request, default_output
 from vidtrans.pipeline.estimate import after, estimate_pictures
-from vidtrans.pipeline.outputs import check_parents
+from vidtrans.pipeline.outputs import check_parents, refuse_link
 from vidtrans.pipeline.recipe import Recipe
 from vidtrans.settings import Table, Time
 
@@ -55,7 +55,7 @@ def make_dataset(
     ``restore``. Raises UsageError, MediaError, Interrupted.
     """
     began = time.monotonic()
-    output = output or default_output(videos)
+    output = output or refuse_link(default_output(videos))
     if output.name in ("", ".."):
         raise UsageError(f"-o {output}", "it is a place, not a name", "give the new folder a name")
     check_parents(output)
@@ -161,7 +161,7 @@ class PictureMarks:
 
     def is_done(self, chunk: int) -> bool:
         try:
-            held = json.loads(self._path(chunk).read_text())
+            held = read_small_json(self._path(chunk))
             return bool(held == self._digests(chunk))
         except FileNotFoundError:
             return False

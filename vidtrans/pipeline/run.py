@@ -21,7 +21,7 @@ from vidtrans.pipeline.dataset_plan import Request, default_output
 from vidtrans.pipeline.estimate import add_up, estimate_pictures
 from vidtrans.pipeline.look import RenderSettings
 from vidtrans.pipeline.make_dataset import clips_for, make_dataset
-from vidtrans.pipeline.outputs import check_foreign, check_place
+from vidtrans.pipeline.outputs import check_foreign, check_place, refuse_link
 from vidtrans.pipeline.photos import refuse_video
 from vidtrans.pipeline.plate import Scene, plate_of
 from vidtrans.pipeline.recipe import Recipe
@@ -56,8 +56,8 @@ def run(
     apply = clips_for(apply, recipe)
     many = len(apply) > 1
     folder = output if many else output.parent
-    dataset = folder / default_output([video])
-    model = folder / f"{plain_name(video)}{SUFFIX}"
+    dataset = refuse_link(folder / default_output([video]))
+    model = refuse_link(folder / f"{plain_name(video)}{SUFFIX}")
     _check([video, *apply, *([target] if target else [])], apply, output, model, recipe, context)
     if context.dry_run:
         table = forecast(video, apply, output, dataset, model, recipe, context, target=target, minutes=minutes)

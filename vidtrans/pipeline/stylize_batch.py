@@ -16,7 +16,7 @@ from vidtrans.pipeline.batch_run import Dividing
 from vidtrans.pipeline.batch_summary import Outcome
 from vidtrans.pipeline.context import Context
 from vidtrans.pipeline.look import find_look
-from vidtrans.pipeline.outputs import check_place
+from vidtrans.pipeline.outputs import check_place, refuse_link
 from vidtrans.pipeline.programs import ProgramSetting, programs_from, tell_programs
 from vidtrans.pipeline.recipe import TABLES, Recipe, overlaid, render_recipe
 from vidtrans.pipeline.render_job import makes_folder
@@ -157,7 +157,7 @@ def plan(wishes: Sequence[Wish], folder: Path) -> list[Item]:
     endings = {number: wish.usual.name.removeprefix(plain_name(wish.source)) for number, wish in enumerate(wishes)}
     unnamed = [n for n, wish in enumerate(wishes) if wish.output is None]
     own = iter(named([wishes[n].source for n in unnamed], [endings[n] for n in unnamed]))
-    places = [folder / (wish.output or next(own)) for wish in wishes]
+    places = [refuse_link(folder / (wish.output or next(own))) for wish in wishes]
     sources = [wish.source for wish in wishes]
     taken = {s.resolve() for s in sources} | {parent for s in sources for parent in s.resolve().parents}
     items, seen = [], set()
