@@ -33,7 +33,7 @@ def programs_in(tables: Tables) -> dict[str, str]:
     found = {}
     for table, key in FLAGS:
         value = tables.get(table, {}).get(key, "")
-        if value and (key != "codec" or str(value).startswith(USERS)):
+        if value and isinstance(value, str | int) and (key != "codec" or str(value).startswith(USERS)):
             found[f"{table}.{key}"] = str(value)
     return found
 

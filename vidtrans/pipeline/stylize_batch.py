@@ -31,6 +31,7 @@ FUNCTION = "vidtrans.pipeline.stylize:stylize"
 DIVIDING = Dividing("vidtrans.pipeline.stylize:divide", "vidtrans.pipeline.stylize:make_part")
 OF_A_CLIP = ("source", "output", "model", "preset", "start", "end", "mask")
 OF_ALL = ("model", "preset")
+TEXTS = ("output", "model", "preset", "mask")
 
 
 @dataclass(frozen=True)
@@ -123,24 +124,26 @@ def listed(
             if own.get(name) is None and name in clip:
                 own[name] = parse_time(str(clip[name]))
         if own.get("mask") is None and "mask" in clip:
-            own["mask"] = path.parent / str(clip["mask"])
+            own["mask"] = path.parent / clip["mask"]
         found = wished(sources, chosen, recipe, context, folder, **own)
         if "output" in clip:
             if len(found) > 1:
                 raise UsageError(where, f"one output for {len(found)} sources", "leave it out, or list each by itself")
-            found = [replace(found[0], output=Path(str(clip["output"])))]
+            found = [replace(found[0], output=Path(clip["output"]))]
         wishes += found
     tell_programs(programs, context.report)
     return wishes
 
 
 def _check_keys(table: Table, own: Sequence[str], where: str, *more: str) -> None:
-    """Raise UsageError on a key that is none of the list's ``own``, nor a table of a preset."""
+    """Raise UsageError on a key that is none of the list's ``own``, nor a table of a preset, or of the wrong type."""
     for key, value in table.items():
         if key not in (*own, *TABLES):
             raise unknown(f"'{key}' in {where}: key", key, [*own, *more, *TABLES])
         if key in TABLES and not isinstance(value, dict):
             raise UsageError(f"'{key}' in {where}", "it must be a table", f"write {key}.KEY = VALUE")
+        if key in TEXTS and not isinstance(value, str):
+            raise UsageError(f"'{key}' in {where}", "it must be text", f'write {key} = "…"')
 
 
 def _sources(clip: Table, where: str, folder: Path) -> list[Path]:
