@@ -99,16 +99,6 @@ def source() -> Path:
     return lossless(Path("clip.mkv"), moving_frames(4))
 
 
-@pytest.fixture(scope="module")
-def next_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that predicts frames."""
-    folder = tmp_path_factory.mktemp("next")
-    clip, options = lossless(folder / "clip.mkv", moving_frames(12)), {"cache_dir": folder / ".vidtrans"}
-    api.make_dataset(clip, folder / "next.dataset", pairing="next-frame", settings=TINY, **options)
-    api.train(folder / "next.dataset", folder / "next.safetensors", settings=quick_training(1), **options)
-    return folder / "next.safetensors"
-
-
 def pictures() -> Path:
     Path("shots").mkdir()
     for number, frame in enumerate(moving_frames(3)):
@@ -242,6 +232,7 @@ def test_a_model_goes_through_a_link_too(source: Path) -> None:
 
 
 TINY_TRAINING = ("--steps", "1", *tiny_flags("generator", "discriminator"))
+TINY_RUN = ("run", "clip.mkv", *TINY_TRAINING, "--set=dataset.size=32", "--apply")
 
 
 @pytest.mark.parametrize(
@@ -294,9 +285,9 @@ DERIVED: dict[str, tuple[str, tuple[str, ...]]] = {
     "the pages of a training": ("named.train", ("train", "taught.dataset", "-o", "named.safetensors", *TINY_TRAINING)),
     "an ablation": ("taught.ablate-loss", ("train", "taught.dataset", "--ablate", "loss", *TINY_TRAINING)),
     "dream": ("noise.next.dream.mp4", ("dream", "noise", "--model", "next", "--frames", "2")),
-    "run's dataset": ("out/clip.dataset", ("run", "clip.mkv", "--apply", "clips/a.mkv", "-o", "out/named.mp4")),
-    "run's model": ("out/clip.safetensors", ("run", "clip.mkv", "--apply", "clips/a.mkv", "-o", "out/named.mp4")),
-    "run's renders": ("out/b.clip.mp4", ("run", "clip.mkv", "--apply", "clips", "-o", "out")),
+    "run's dataset": ("out/clip.dataset", (*TINY_RUN, "clips/a.mkv", "-o", "out/named.mp4")),
+    "run's model": ("out/clip.safetensors", (*TINY_RUN, "clips/a.mkv", "-o", "out/named.mp4")),
+    "run's renders": ("out/b.clip.mp4", (*TINY_RUN, "clips", "-o", "out")),
     "demo": ("vidtrans-demo", ("demo",)),
     "demo's clip": ("vidtrans-demo/flower.mp4", ("demo",)),
     "demo's model": ("vidtrans-demo/my-flower.safetensors", ("demo",)),

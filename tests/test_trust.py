@@ -94,15 +94,35 @@ def test_a_preset_that_was_named_may_run_a_graph_and_it_is_told(
     assert written().exists()
 
 
-def test_every_command_that_runs_a_preset_s_graph_tells_it(
-    tiny_model: Path, capsys: pytest.CaptureFixture[str]
+def test_every_command_that_runs_a_preset_s_graph_warns_of_it_however_quiet(
+    next_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("mine.toml").write_text('[encoding]\nfilter = "hflip"\n')
-    for command in ("stylize a folder", "steady", "run"):
-        told = said(capsys, 0, *COMMANDS[command], "--preset", "mine.toml", "--dry-run")
-        assert told.count("preset mine.toml: encoding.filter = 'hflip' is run with") == 1
-    told = said(capsys, 3, *COMMANDS["dream"][:3], tiny_model, *COMMANDS["dream"][4:], "--preset", "mine.toml")
-    assert "preset mine.toml: encoding.filter = 'hflip' is run with" in told  # the model predicts no frames
+    dream = (*COMMANDS["dream"][:3], next_model, *COMMANDS["dream"][4:])
+    for command in (COMMANDS["stylize"], COMMANDS["stylize a folder"], COMMANDS["steady"], COMMANDS["run"], dream):
+        told = said(capsys, 0, *command, "--preset", "mine.toml", "--dry-run", "-q")
+        assert told.count("warning: preset mine.toml: encoding.filter = 'hflip' is run with") == 1
+
+
+@pytest.mark.parametrize("command", ["stylize", "stylize a folder", "steady"])
+def test_a_result_that_is_there_runs_no_program_and_warns_of_none(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("mine.toml").write_text('[encoding]\nfilter = "hflip"\n[rendering]\nsource_filter = "vflip"\n')
+    arguments = (*COMMANDS[command], "--preset", "mine.toml")
+    assert said(capsys, 0, *arguments).count("encoding.filter = 'hflip' is run with") == 1
+    assert "is run with" not in said(capsys, 0, *arguments)
+
+
+def test_a_graph_that_a_flag_gives_too_is_the_user_s_own(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.toml").write_text('[encoding]\nfilter = "hflip"\n')
+    Path("night.toml").write_text('model = "identity"\n[[clips]]\nsource = "clip.mkv"\nencoding.filter = "hflip"\n')
+    assert "is run with" not in said(capsys, 0, *RENDER, "--preset", "mine.toml", "--filter", "hflip")
+    listed = ("stylize", "night.toml", "-o", "out", "--dry-run")
+    assert "is run with" not in said(capsys, 0, *listed, "--filter", "hflip")
+    told = said(capsys, 0, *listed, "--preset", "mine.toml")
+    assert told.count("is run with") == 1
+    assert "list night.toml: encoding.filter" in told
 
 
 def test_a_preset_s_graph_that_a_flag_replaces_is_not_told(capsys: pytest.CaptureFixture[str]) -> None:

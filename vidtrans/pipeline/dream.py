@@ -21,6 +21,7 @@ from vidtrans.pipeline.dreamers import NOISE, check_clock, context_of, find_look
 from vidtrans.pipeline.look import Look
 from vidtrans.pipeline.order import Order, Place, program_of
 from vidtrans.pipeline.outputs import refuse_link
+from vidtrans.pipeline.programs import tell_programs
 from vidtrans.pipeline.recipe import Recipe, check_read, render_recipe
 from vidtrans.pipeline.stages import DreamStage
 from vidtrans.rendering.settings import RenderingSettings
@@ -96,6 +97,7 @@ def dream(
     if (held := order.held()) is not None:
         return order.told(held, cached=True)
     place.check_holds(frames)
+    tell_programs(recipe.programs, context, ("encoding",))
     job = _job(wish, looks, place, context)
     if context.dry_run:
         return order.forecast(job)

@@ -24,6 +24,7 @@ from vidtrans.pipeline.make_dataset import clips_for, make_dataset
 from vidtrans.pipeline.outputs import check_foreign, check_place, refuse_link
 from vidtrans.pipeline.photos import refuse_video
 from vidtrans.pipeline.plate import Scene, plate_of
+from vidtrans.pipeline.programs import tell_programs
 from vidtrans.pipeline.recipe import Recipe
 from vidtrans.pipeline.render_job import RenderJob, makes_folder
 from vidtrans.pipeline.stylize import is_one_picture, stylize
@@ -181,5 +182,6 @@ def _check(
             made = encoding.resolved(pictures=is_stills(clip), output=place)
             made.depth_for(8)
             if made.needs_program:
+                tell_programs(recipe.programs, context, ("encoding",))
                 picture = PictureFormat(64, 48, Fraction(1), Fraction(1, 25), Fraction(25))
                 try_pass(pass_of(made, picture), picture, context)

@@ -22,6 +22,7 @@ from vidtrans.pipeline.guide import Guide, guided_by
 from vidtrans.pipeline.look import RenderSettings, find_look
 from vidtrans.pipeline.order import Order, Place, request_digest
 from vidtrans.pipeline.outputs import refuse_link
+from vidtrans.pipeline.programs import tell_programs
 from vidtrans.pipeline.recipe import Recipe, check_read, render_recipe
 from vidtrans.pipeline.render_job import RenderJob, at_rate
 from vidtrans.pipeline.scoring import Beside
@@ -67,6 +68,7 @@ def steady(
     guide = _guide(clip, source, settings, context, start)
     if guide is not None:
         clip = _sounding(guided_by(clip, guide), guide)
+    tell_programs(recipe.programs, context, ("encoding",))
     job = RenderJob(clip, look, settings, context, None, None, pattern=place.pattern, guide=guide)
     job.delivery.check_sound(place.output)
     if context.dry_run:

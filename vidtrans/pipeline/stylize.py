@@ -18,6 +18,7 @@ from vidtrans.pipeline.look import Look, RenderSettings, find_look
 from vidtrans.pipeline.order import Order, Place, request_digest
 from vidtrans.pipeline.outputs import check_foreign, refuse_link
 from vidtrans.pipeline.photos import one_by_one
+from vidtrans.pipeline.programs import tell_programs
 from vidtrans.pipeline.recipe import Recipe
 from vidtrans.pipeline.render_job import RenderJob, at_rate
 from vidtrans.pipeline.render_parts import Division, divided, render_part
@@ -158,6 +159,7 @@ class _Asked:
 
     def job(self, clip: Clip) -> RenderJob:
         """Raises UsageError, MediaError."""
+        tell_programs(self.recipe.programs, self.context)
         clip = _prepared(clip, self.settings, self.context)
         place = self.order.place
         job = RenderJob(clip, self.look, self.settings, self.context, self.start, self.end, self.mask, place.pattern)

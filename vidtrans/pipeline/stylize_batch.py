@@ -17,7 +17,7 @@ from vidtrans.pipeline.batch_summary import Outcome
 from vidtrans.pipeline.context import Context
 from vidtrans.pipeline.look import find_look
 from vidtrans.pipeline.outputs import check_place, refuse_link
-from vidtrans.pipeline.programs import ProgramSetting, programs_from, tell_programs
+from vidtrans.pipeline.programs import programs_from
 from vidtrans.pipeline.recipe import TABLES, Recipe, overlaid, render_recipe
 from vidtrans.pipeline.render_job import makes_folder
 from vidtrans.pipeline.stylize import default_output, is_one_picture, stylize
@@ -107,7 +107,6 @@ def listed(
         raise UsageError(str(path), "it lists no clips", 'write [[clips]], and source = "…" below it')
     _check_keys(table, OF_ALL, str(path), "clips")
     wishes: list[Wish] = []
-    programs: list[ProgramSetting] = []
     for number, clip in enumerate(clips, 1):
         where = f"clip {number} of {path}"
         _check_keys(clip, OF_A_CLIP, where)
@@ -118,7 +117,8 @@ def listed(
         in_list = overlaid(*({n: t for n, t in layer.items() if n in TABLES} for layer in (table, clip)))
         tables = overlaid(in_list, flags)
         recipe = render_recipe(preset or clip.get("preset") or table.get("preset"), tables)
-        programs += [*recipe.programs, *programs_from(f"list {path}", in_list, tables)]
+        programs = programs_from(f"list {path}", in_list, flags)
+        recipe = replace(recipe, programs=(*recipe.programs, *programs))
         own = dict(options)
         for name in ("start", "end"):
             if own.get(name) is None and name in clip:
@@ -131,7 +131,6 @@ def listed(
                 raise UsageError(where, f"one output for {len(found)} sources", "leave it out, or list each by itself")
             found = [replace(found[0], output=Path(clip["output"]))]
         wishes += found
-    tell_programs(programs, context.report)
     return wishes
 
 
