@@ -25,7 +25,7 @@ from vidtrans.pipeline.estimate import add_up
 from vidtrans.pipeline.make_dataset import dataset_digest
 from vidtrans.pipeline.outputs import check_foreign, check_place, produce, refuse_link
 from vidtrans.pipeline.recipe import Recipe
-from vidtrans.pipeline.train import train
+from vidtrans.pipeline.train import check_minutes, train
 from vidtrans.registry import Entry, Registry
 from vidtrans.settings import Table
 from vidtrans.training.settings import TrainingSettings
@@ -76,6 +76,7 @@ def ablate(
     paint of held-out frames, with their scores. Raises what ``train`` does.
     """
     began = time.monotonic()
+    check_minutes(minutes)
     if in_a_team():
         why = "it trains its variants one after the other, in one process"
         raise UsageError(f"--ablate {kind}", why, "start it without torchrun")

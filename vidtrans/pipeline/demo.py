@@ -16,7 +16,7 @@ from vidtrans.pipeline.make_dataset import make_dataset
 from vidtrans.pipeline.outputs import refuse_link
 from vidtrans.pipeline.recipe import make_recipe
 from vidtrans.pipeline.stylize import stylize
-from vidtrans.pipeline.train import train
+from vidtrans.pipeline.train import check_minutes, train
 from vidtrans.settings import Table
 
 CLIP = Path(vidtrans.__file__).parent / "assets" / "flower.mp4"
@@ -32,6 +32,7 @@ def demo(output: Path | None, context: Context, *, minutes: float = MINUTES) -> 
     Stopped, it goes on where it was. Raises UsageError, Interrupted.
     """
     began = time.monotonic()
+    check_minutes(minutes)
     folder = output or refuse_link(Path("vidtrans-demo"))
     if context.cache_dir == Path(FOLDER).absolute():
         context = replace(context, cache_dir=folder / FOLDER)  # all of it in one place

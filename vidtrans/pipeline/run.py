@@ -29,7 +29,7 @@ from vidtrans.pipeline.recipe import Recipe
 from vidtrans.pipeline.render_job import RenderJob, makes_folder
 from vidtrans.pipeline.stylize import is_one_picture, stylize
 from vidtrans.pipeline.stylize_batch import Wish, plan, stylize_batch
-from vidtrans.pipeline.train import train
+from vidtrans.pipeline.train import check_minutes, train
 from vidtrans.settings import Table
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.encoder import PictureFormat
@@ -54,6 +54,7 @@ def run(
     is a folder. Returns what is reported of the whole, and of several clips how each went, and where that is written.
     """
     began = time.monotonic()
+    check_minutes(minutes)
     apply = clips_for(apply, recipe)
     many = len(apply) > 1
     folder = output if many else output.parent

@@ -169,6 +169,11 @@ def _check(output: Path, minutes: float | None) -> None:
     """Raises UsageError where the output is no model file, or the minutes are no time."""
     if output.suffix != SUFFIX:
         raise UsageError(str(output), "a model is one .safetensors file", f"use -o {output.name}{SUFFIX}")
+    check_minutes(minutes)
+
+
+def check_minutes(minutes: float | None) -> None:
+    """Raise UsageError where the minutes of a training are not a length of time."""
     if minutes is not None and not 0 < minutes < float("inf"):
         raise UsageError(f"--minutes {minutes:g}", "it is no length of time", "give a number above 0")
 
