@@ -97,6 +97,16 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def next_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that predicts frames."""
+    folder = tmp_path_factory.mktemp("next")
+    clip, cache = write_clip(folder / "clip.mp4", moving_frames(12)), {"cache_dir": folder / ".vidtrans"}
+    api.make_dataset(clip, folder / "next.dataset", pairing="next-frame", settings=TINY, **cache)
+    api.train(folder / "next.dataset", folder / "next.safetensors", settings=quick_training(1), **cache)
+    return folder / "next.safetensors"
+
+
+@pytest.fixture(scope="session")
 def shoot(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Shoot:
     """A clip with its plain look."""
     folder = tmp_path_factory.mktemp("shoot")

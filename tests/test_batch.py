@@ -303,6 +303,14 @@ def test_a_list_of_clips_with_models_and_options_of_their_own(clips: Path, tmp_p
         ("[[clips]]\nsource = 'a.mov'\nmodel = 'identity'\n[clips.temporal]\nradios = 3", "radius"),
         ("encoding = 5\n[[clips]]\nsource = 'a.mov'\nmodel = 'identity'", "must be a table"),
         ("[[clips]]\nsource = 'a.mov'\nmodel = 'identity'\nencoding = 5", "must be a table"),
+        *(
+            (f"[[clips]]\nsource = 'a.mov'\nmodel = 'identity'\n{key} = {value}", f"'{key}' in clip 1")
+            for key in ("preset", "output", "mask")
+            for value in ("5", "{a = 1}", "['x.mp4']", "true")
+        ),
+        ("[[clips]]\nsource = 'a.mov'\nmodel = {a = 1}", "'model' in clip 1"),
+        ("model = 5\n[[clips]]\nsource = 'a.mov'", "it must be text"),
+        ("preset = []\n[[clips]]\nsource = 'a.mov'\nmodel = 'identity'", "it must be text"),
         ("[[clips", "not valid TOML"),
     ],
 )

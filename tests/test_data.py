@@ -253,6 +253,10 @@ def first_frame(**changes: Any) -> Callable[[dict[str, Any]], Any]:
         lambda v: "text",
         lambda v: {k: x for k, x in v.items() if k != "frames"},
         changed(format=99),
+        changed(preset=5),
+        changed(preset=None),
+        changed(key=["a"]),
+        changed(size={}),
         changed(frames=None),
         changed(frames=[1]),
         changed(pairing=None),
@@ -267,7 +271,7 @@ def first_frame(**changes: Any) -> Callable[[dict[str, Any]], Any]:
         first_frame(file="clip/../../secret.png"),
         first_frame(target="../secret.png"),
     ],
-    ids=range(17),
+    ids=range(21),
 )
 def test_a_damaged_index_is_a_media_error_that_names_it(tmp_path: Path, damage: Callable[[Any], Any]) -> None:
     put(tmp_path / "secret.png")

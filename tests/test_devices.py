@@ -64,6 +64,19 @@ OUT_OF_MEMORY = {
         "Check 'ptr' failed at src/plugins/intel_cpu/src/cpu_memory.cpp:257:\nFailed to allocate 7663872811008 bytes "
         "of memory"
     ),
+    "cuDNN, by its plans": RuntimeError("GET was unable to find an engine to execute this computation"),
+    "cuDNN, by its search": RuntimeError("FIND was unable to find an engine to execute this computation"),
+    "cuDNN 7": RuntimeError(
+        "Unable to find a valid cuDNN algorithm to run convolution (try_all at /opt/conda/conda-bld/"
+        "pytorch_1591914868920/work/aten/src/ATen/native/cudnn/Conv.cpp:693)"
+    ),
+    "Metal": RuntimeError(
+        "/Library/Caches/com.apple.xbs/Sources/MetalPerformanceShaders/MPSCore/Utility/"
+        "MPSCommandBufferImageCache.mm:1411: failed assertion `Failed to allocate private MTLBuffer for size 2717908992"
+    ),
+    "torch, of a mapped file": RuntimeError(
+        "unable to mmap 4194304 bytes from file </torch_1234_567_0>: Cannot allocate memory (12)"
+    ),
     "numpy": MemoryError("Unable to allocate 7.45 GiB for an array with shape (1000000000,) and data type float64"),
 }
 SOMETHING_ELSE = {
@@ -79,6 +92,8 @@ SOMETHING_ELSE = {
     "an overlap": RuntimeError("some elements of the input and the written-to tensor refer to one memory location"),
     "a pinned tensor": RuntimeError("cannot pin 'torch.cuda.FloatTensor' only dense CPU tensors can be pinned"),
     "MPS": RuntimeError("Placeholder storage has not been allocated on MPS device!"),
+    "a file that cannot be mapped": RuntimeError("unable to mmap 64 bytes from file </a b>: Permission denied (13)"),
+    "an algorithm": RuntimeError("Unable to find a valid algorithm to run convolution"),
     "a sentence about it": ValueError("with this setting the model runs out of memory slots"),
     "a file": MediaError("clip.mp4", "CUDA out of memory is written in its title"),
     "ours, when all was tried": DeviceError("cuda", "CUDA error: out of memory for one frame", "use --device cpu"),

@@ -47,6 +47,8 @@ HOSTILE = {
     "lists": "[" * DEEP + "]" * DEEP,
     "open lists": "[" * DEEP,
     "tables": "{a=" * DEEP + "1" + "}" * DEEP,
+    "dotted keys": "a" + ".a" * DEEP,
+    "dotted tables": "{a" + ".a" * DEEP + " = 1}",
     "parentheses": "(" * DEEP + "1" + ")" * DEEP,
     "signs": "-" * DEEP + "1",
     "keyframes": ", ".join(f"{'9' * MANY}: {n}" for n in range(3)),
@@ -70,14 +72,24 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "recipe": lambda text: make_recipe(None, None, {"training": {"steps": parse_value(text)}}),
     "recipe's number": lambda text: make_recipe(None, None, {"training": {"lr": parse_value(text)}}),
     "recipe's text": lambda text: make_recipe(None, None, {"dataset": {"size": parse_value(text)}}),
+    "recipe's program": lambda text: make_recipe(None, None, {"encoding": {"filter": parse_value(text)}}),
     "recipe's list": lambda text: make_recipe(None, None, {"training": {"freeze": [parse_value(text)]}}),
 }
-TOML = ["[training]\nlr = {}\n", "[training]\n{} = 1\n", "{}\n", "summary = {}\n", "[training]\nfreeze = [{}]\n"]
+TOML = [
+    "[training]\nlr = {}\n",
+    "[encoding]\nfilter = {}\n",
+    "[training]\n{} = 1\n",
+    "{}\n",
+    "summary = {}\n",
+    "[training]\nfreeze = [{}]\n",
+]
 LIST = [
     '[[clips]]\nsource = "a.mp4"\nstart = {}\n',
     "clips = {}\n",
     "[[clips]]\nsource = {}\n",
     "[rendering]\nmix = {}\n",
+    *(f'{key} = {{}}\n[[clips]]\nsource = "a.mp4"\n' for key in ("model", "preset", "encoding.filter")),
+    *(f'[[clips]]\nsource = "a.mp4"\n{key} = {{}}\n' for key in ("model", "preset", "mask", "output")),
 ]
 
 
@@ -146,7 +158,7 @@ JSON = {name: HOSTILE[name] for name in ("digits", "negative", "lists", "open li
 
 
 @pytest.mark.parametrize("text", JSON.values(), ids=JSON)
-@pytest.mark.parametrize("key", ["format", "key", "recipe", "size", "pairing", "sources", "frames", "rate"])
+@pytest.mark.parametrize("key", ["format", "key", "preset", "recipe", "size", "pairing", "sources", "frames", "rate"])
 def test_in_the_index_of_a_dataset(key: str, text: str, place: Path, tmp_path: Path) -> None:
     value = json.loads((place / "clip.dataset" / INDEX).read_text())
     held = value["sources"][0] if key == "rate" else value
@@ -160,6 +172,14 @@ def test_in_the_summary_of_a_batch(text: str, tmp_path: Path) -> None:
     summary = Summary(tmp_path, "stylize", "")
     summary.path.write_text(text)
     check_refused_in_a_line(summary.failed)
+
+
+def test_a_value_nested_as_deep_as_python_can_is_told_too() -> None:
+    """Where no TOML file was read: the Python API, and what a dataset remembers."""
+    deep: Any = 1
+    for _ in range(100_000):
+        deep = {"a": deep}
+    check_refused_in_a_line(lambda: make_recipe(None, None, {"rendering": {"chunk_frames": deep}}))
 
 
 def test_a_rate_is_no_power_of_ten() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chain import TINY, quick_training, refuse, said
+from chain import TINY, quick_training, refuse, said, tiny_flags
 from clips import decode, moving_frames
 from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from shoot import lossless
 
 import vidtrans as api
+import vidtrans.pipeline.demo
 from vidtrans import files
 from vidtrans.files import complete, name_length, name_limit, partial_path, put_in_place
 from vidtrans.video.picture import encode_png
@@ -228,6 +229,102 @@ def test_a_model_goes_through_a_link_too(source: Path) -> None:
     assert link.is_symlink()
     assert Path("real.safetensors").is_file()
     assert api.train("d.dataset", link, settings=quick_training())["cached"]
+
+
+TINY_TRAINING = ("--steps", "1", *tiny_flags("generator", "discriminator"))
+TINY_RUN = ("run", "clip.mkv", *TINY_TRAINING, "--set=dataset.size=32", "--apply")
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "command"),
+    [
+        ("link.mp4", "no-ending", ("stylize", "clip.mkv", "--model", "identity")),
+        ("link.mp4", "other.mkv", ("stylize", "clip.mkv", "--model", "identity")),
+        ("link.mkv", "other.mp4", ("stylize", "clip.mkv", "--model", "identity", "--codec", "ffv1")),
+        ("link.mp4", "no-ending", ("run", "clip.mkv", "--apply", "clip.mkv")),
+        ("link.mp4", "no-ending", ("steady", "clip.mkv")),
+        ("link.mp4", "other.mkv", ("compare", "clip.mkv", "clip.mkv")),
+        ("link.png", "other.jpg", ("sheet", "clip.mkv")),
+        ("link.json", "other.png", ("evaluate", "clip.mkv", "--source", "clip.mkv")),
+        ("link.safetensors", "other.pt", ("train", "clip.dataset", *TINY_TRAINING)),
+    ],
+)
+def test_a_link_to_a_file_with_another_ending_is_refused_before_the_work(
+    name: str, target: str, command: tuple[str, ...], source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api.make_dataset(source, "clip.dataset", settings=TINY)
+    link = linked(name, target)
+    line = refuse(capsys, 2, *command, "-o", link)
+    assert f"does not end in {link.suffix}" in line
+    assert "choose another name with -o" in line
+    assert not Path(target).exists()
+
+
+def test_the_case_of_an_ending_makes_no_difference_to_a_link(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said(capsys, 0, "stylize", source, "--model", "identity", "-o", linked("link.mkv", "OTHER.MKV"))
+    assert Path("OTHER.MKV").is_file()
+
+
+# Names that nobody gave with -o: what has such a name, and the command that would write there.
+DERIVED: dict[str, tuple[str, tuple[str, ...]]] = {
+    "stylize": ("clip.identity.mp4", ("stylize", "clip.mkv", "--model", "identity")),
+    "stylize into a folder": ("out/clip.identity.mp4", ("stylize", "clip.mkv", "--model", "identity", "-o", "out")),
+    "stylize a batch": ("out/b.identity.mp4", ("stylize", "clips", "--model", "identity", "-o", "out")),
+    "stylize a list": ("out/named.mp4", ("stylize", "clips.toml", "-o", "out")),
+    "stylize pictures of two sizes": ("out/1.png", ("stylize", "sizes", "--model", "identity", "-o", "out")),
+    "score": ("named.score.png", ("stylize", "clip.mkv", "--model", "identity", "-o", "named.mp4", "--score")),
+    "steady": ("clip.steady.mp4", ("steady", "clip.mkv")),
+    "steady a batch": ("out/b.steady.mp4", ("steady", "clips", "-o", "out")),
+    "compare": ("clip.compare.mp4", ("compare", "clip.mkv", "clip.mkv")),
+    "sheet": ("clip.sheet.png", ("sheet", "clip.mkv")),
+    "try": ("clip.try.png", ("try", "clip.mkv", "--model", "identity")),
+    "evaluate a batch": ("out/b.scores.png", ("evaluate", "clips", "--source", "clip.mkv", "-o", "out")),
+    "make-dataset": ("clip.dataset", ("make-dataset", "clip.mkv")),
+    "make-dataset of each": ("out/b.dataset", ("make-dataset", "clips", "--each", "-o", "out")),
+    "train": ("taught.safetensors", ("train", "taught.dataset", *TINY_TRAINING)),
+    "the pages of a training": ("named.train", ("train", "taught.dataset", "-o", "named.safetensors", *TINY_TRAINING)),
+    "an ablation": ("taught.ablate-loss", ("train", "taught.dataset", "--ablate", "loss", *TINY_TRAINING)),
+    "dream": ("noise.next.dream.mp4", ("dream", "noise", "--model", "next", "--frames", "2")),
+    "run's dataset": ("out/clip.dataset", (*TINY_RUN, "clips/a.mkv", "-o", "out/named.mp4")),
+    "run's model": ("out/clip.safetensors", (*TINY_RUN, "clips/a.mkv", "-o", "out/named.mp4")),
+    "run's renders": ("out/b.clip.mp4", (*TINY_RUN, "clips", "-o", "out")),
+    "demo": ("vidtrans-demo", ("demo",)),
+    "demo's clip": ("vidtrans-demo/flower.mp4", ("demo",)),
+    "demo's model": ("vidtrans-demo/my-flower.safetensors", ("demo",)),
+}
+
+
+@pytest.mark.parametrize("dangling", [True, False])
+@pytest.mark.parametrize("kind", DERIVED)
+def test_a_link_in_the_place_of_a_result_that_was_not_named_is_refused(
+    kind: str,
+    dangling: bool,
+    source: Path,
+    next_model: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(api.pipeline.demo, "train", None)  # minutes, where the link is not seen
+    name, command = DERIVED[kind]
+    for folder in ("clips", "out", "sizes", "vidtrans-demo", "victim"):
+        Path(folder).mkdir()
+    Path("clips/a.mkv").write_bytes(source.read_bytes())
+    Path("clips/b.mkv").write_bytes(source.read_bytes())
+    Path("clips.toml").write_text('[[clips]]\nsource = "clip.mkv"\nmodel = "identity"\noutput = "named.mp4"\n')
+    for number, frame in enumerate((moving_frames(1)[0], moving_frames(1)[0][:24])):
+        Path(f"sizes/{number}.png").write_bytes(encode_png(frame))
+    Path("next.safetensors").write_bytes(next_model.read_bytes())
+    api.make_dataset(source, "taught.dataset", settings=TINY)
+    if name == "vidtrans-demo":
+        Path(name).rmdir()
+    target = Path("victim/there").absolute()
+    if not dangling:
+        target.write_bytes(b"before")
+    linked(name, str(target))
+    line = refuse(capsys, 2, *command, *([] if dangling or kind.startswith("demo") else ["--overwrite"]))
+    assert Path(name).name in line
+    assert "links are followed only where -o names them" in line
+    assert [p.read_bytes() for p in Path("victim").iterdir()] == ([] if dangling else [b"before"])
 
 
 def to_source() -> Path:

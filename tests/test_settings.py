@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import re
 from dataclasses import dataclass, fields
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 from hypothesis import assume, given
@@ -23,6 +25,7 @@ from vidtrans.settings import (
     parse_assignment,
     parse_size,
     parse_time,
+    read_toml,
     setting,
     to_table,
 )
@@ -230,6 +233,16 @@ def test_settings_that_do_not_fit_together_are_a_usage_error() -> None:
         from_table(Example, {"on": True, "count": 1}, "example")
     with pytest.raises(UsageError, match="nothing to learn from"):
         from_table(TrainingSettings, {"l1": 0, "gan": 0}, "training")
+
+
+def test_a_toml_file_that_may_not_be_read_is_told_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> str:  # a mode would not stop the superuser
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    (tmp_path / "mine.toml").touch()
+    monkeypatch.setattr(Path, "read_text", refuse)
+    with pytest.raises(UsageError, match="permission denied — make the file readable"):
+        read_toml(tmp_path / "mine.toml")
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, 10**400], ids=["nan", "inf", "huge"])

@@ -143,7 +143,11 @@ def test_auto_and_the_device_that_it_is_are_one_request(
 
 @pytest.mark.parametrize(
     ("visible", "count"),
-    [("", 0), ("-1", 0), ("0", 1), ("0,1", 2), ("2, 3,0", 3), ("0,-1,1", 1), ("NoDevFiles", 0), ("GPU-8932f937,1", 2)],
+    [
+        *[("", 0), ("-1", 0), ("0", 1), ("0,1", 2), ("2, 3,0", 3), ("0,-1,1", 1), ("NoDevFiles", 0)],
+        *[("GPU-8932f937,1", 2), ("MIG-1", 1), ("MIG-1,MIG-2", 1)],
+        *[("0,0", 0), ("0,1,0", 0), ("0, 0", 0), ("0,-1,0", 1), ("GPU-1,GPU-1", 0)],  # as torch has it
+    ],
 )
 def test_the_gpus_are_those_that_cuda_shows(visible: str, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "torch_has_cuda", lambda: True)
@@ -168,22 +172,55 @@ def test_the_gpus_are_those_that_the_driver_lists(tmp_path: Path, monkeypatch: p
     machine._installed_gpus.cache_clear()
 
 
+PLACES = {
+    "device files of NVIDIA": ("cuda", ["dev/nvidia0", "dev/nvidia1", "dev/nvidiactl", "dev/nvidia-uvm"], 2),
+    "the driver's list": ("cuda", ["proc/driver/nvidia/gpus/0000:01:00.0", "proc/driver/nvidia/gpus/0000:02:00.0"], 2),
+    "both": ("cuda", ["dev/nvidia0", "proc/driver/nvidia/gpus/0000:01:00.0", "dev/kfd"], 1),
+    "ROCm": ("hip", ["dev/kfd", "dev/dri/renderD128", "dev/dri/card0"], 1),
+    "two GPUs of ROCm": ("hip", ["dev/kfd", "dev/dri/renderD128", "dev/dri/renderD129"], 2),
+    "ROCm in a container": ("hip", ["dev/kfd"], 1),
+    "an AMD GPU for another torch": ("cuda", ["dev/kfd", "dev/dri/renderD128"], 0),
+    "an NVIDIA GPU for another torch": ("hip", ["dev/nvidia0", "dev/dri/renderD128"], 0),
+    "none": ("cuda", ["dev/nvidiactl"], 0),
+}
+
+
+@pytest.mark.parametrize("kind", PLACES)
+def test_gpus_are_found_without_the_driver_s_program(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a slim container, and on ROCm."""
+    build, files, count = PLACES[kind]
+    for name in files:
+        (tmp_path / name).mkdir(parents=True)
+    monkeypatch.setattr(machine, "ROOT", tmp_path, raising=False)
+    monkeypatch.setattr(machine, "torch_has_cuda", lambda: True)
+    monkeypatch.setattr(machine, "_torch_build", lambda: build, raising=False)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    machine._installed_gpus.cache_clear()
+    assert machine.cuda_devices() == count
+    assert (machine.device_kind("auto") == "cuda") == (count > 0)
+    machine._installed_gpus.cache_clear()
+
+
 @pytest.mark.parametrize(
-    ("text", "has"),
+    ("text", "build"),
     [
-        ("cuda: Optional[str] = '12.8'\nhip: Optional[str] = None\n", True),
-        ("cuda: Optional[str] = None\nhip: Optional[str] = '6.3.42131'\n", True),
-        ("cuda = '11.8'\n", True),
-        ("cuda: Optional[str] = None\nhip: Optional[str] = None\n", False),
+        ("cuda: Optional[str] = '12.8'\nhip: Optional[str] = None\n", "cuda"),
+        ("cuda: Optional[str] = None\nhip: Optional[str] = '6.3.42131'\n", "hip"),
+        ("cuda = '11.8'\n", "cuda"),
+        ("cuda: Optional[str] = None\nhip: Optional[str] = None\n", ""),
     ],
 )
 def test_what_a_torch_was_built_for_is_read_from_its_version(
-    text: str, has: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    text: str, build: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "version.py").write_text(f"__version__ = '2.0'\n{text}")
     spec = type("Spec", (), {"origin": str(tmp_path / "__init__.py")})
     monkeypatch.setattr(machine, "find_spec", lambda name: spec)
-    assert machine.torch_has_cuda() is has
+    assert machine._torch_build() == build
+    assert machine.torch_has_cuda() == (build != "")
     monkeypatch.setattr(machine, "find_spec", lambda name: None)
     assert machine.torch_has_cuda() is False
 

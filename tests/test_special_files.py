@@ -20,7 +20,7 @@ from clips import moving_frames, write_clip
 import vidtrans as api
 from vidtrans.errors import Interrupted, MediaError, UsageError, VidtransError
 from vidtrans.events import Stop, silent
-from vidtrans.files import check_ordinary, digest_file
+from vidtrans.files import check_ordinary, digest_file, read_small_json
 from vidtrans.model import find_model, read_record
 from vidtrans.pipeline.cache import Cache
 from vidtrans.pipeline.cuts import cuts_for_key
@@ -164,6 +164,39 @@ def test_what_reads_files_says_what_it_is(read: Callable[[Path], object], tmp_pa
 def test_what_became_a_pipe_meanwhile_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     digest_file(tmp_path / "pipe")  # nobody writes to it
+
+
+def test_a_small_json_file_is_read_or_refused_with_one_of_two_errors(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    with pytest.raises(FileNotFoundError):
+        read_small_json(path)
+    os.mkfifo(path)
+    with pytest.raises(ValueError, match="it is a pipe, not a file"):
+        read_small_json(path)
+    path.unlink()
+    for data in (b"", b"{", b"\xff", b"[" * 100_000, b"9" * 5000):
+        path.write_bytes(data)
+        with pytest.raises(ValueError, match=r"."):
+            read_small_json(path)
+    path.write_text('{"a": [1, null]}')
+    assert read_small_json(path) == {"a": [1, None]}
+
+
+def test_a_pipe_in_the_place_of_a_batch_s_summary_is_not_waited_for(
+    ordinary: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo("vidtrans-batch.json")
+    line = refuse(capsys, 2, "stylize", ordinary / "clip.mp4", *IDENTITY, "--retry-failed", "-o", ".")
+    assert "there is no summary of an earlier run" in line
+
+
+def test_a_pipe_in_the_place_of_an_output_s_record_is_no_record(ordinary: Path) -> None:
+    api.stylize(ordinary / "clip.mp4", "identity", "out.mp4")
+    [record] = Path(".vidtrans/outputs").iterdir()
+    record.unlink()
+    os.mkfifo(record)
+    with pytest.raises(UsageError, match="it exists"):
+        api.stylize(ordinary / "clip.mp4", "identity", "out.mp4")
 
 
 def test_a_stop_is_heard_while_a_file_is_read(tmp_path: Path) -> None:

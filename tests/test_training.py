@@ -233,6 +233,21 @@ def test_a_damaged_checkpoint_is_a_warning_and_a_miss(tmp_path: Path) -> None:
     assert [e.level for e in heard if isinstance(e, Note)] == ["warning"]
 
 
+def test_a_checkpoint_that_is_no_plain_data_is_a_warning_and_a_miss(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, 3, {"step": 3, "run": print})  # a function: torch refuses to load it
+    heard: list[Any] = []
+    assert load_checkpoint(tmp_path, heard.append) is None
+    assert [e.level for e in heard if isinstance(e, Note)] == ["warning"]
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "[]", "5", "{}"])
+def test_a_damaged_pointer_to_a_checkpoint_is_a_warning_and_a_miss(text: str, tmp_path: Path) -> None:
+    (tmp_path / "checkpoint.json").write_text(text)
+    heard: list[Any] = []
+    assert load_checkpoint(tmp_path, heard.append) is None
+    assert [e.level for e in heard if isinstance(e, Note)] == ["warning"]
+
+
 def test_checkpoints_do_not_pile_up(tmp_path: Path) -> None:
     for step in range(5):
         save_checkpoint(tmp_path, step, {"step": step})

@@ -14,6 +14,7 @@ from safetensors.numpy import load_file, save_file
 from shoot import lossless, same
 
 import vidtrans as api
+from vidtrans.errors import UsageError
 from vidtrans.events import Event, Note
 from vidtrans.pipeline.programs import programs_in
 from vidtrans.pipeline.recipe import preset_names, preset_path, read_tables
@@ -93,15 +94,35 @@ def test_a_preset_that_was_named_may_run_a_graph_and_it_is_told(
     assert written().exists()
 
 
-def test_every_command_that_runs_a_preset_s_graph_tells_it(
-    tiny_model: Path, capsys: pytest.CaptureFixture[str]
+def test_every_command_that_runs_a_preset_s_graph_warns_of_it_however_quiet(
+    next_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("mine.toml").write_text('[encoding]\nfilter = "hflip"\n')
-    for command in ("stylize a folder", "steady", "run"):
-        told = said(capsys, 0, *COMMANDS[command], "--preset", "mine.toml", "--dry-run")
-        assert told.count("preset mine.toml: encoding.filter = 'hflip' is run with") == 1
-    told = said(capsys, 3, *COMMANDS["dream"][:3], tiny_model, *COMMANDS["dream"][4:], "--preset", "mine.toml")
-    assert "preset mine.toml: encoding.filter = 'hflip' is run with" in told  # the model predicts no frames
+    dream = (*COMMANDS["dream"][:3], next_model, *COMMANDS["dream"][4:])
+    for command in (COMMANDS["stylize"], COMMANDS["stylize a folder"], COMMANDS["steady"], COMMANDS["run"], dream):
+        told = said(capsys, 0, *command, "--preset", "mine.toml", "--dry-run", "-q")
+        assert told.count("warning: preset mine.toml: encoding.filter = 'hflip' is run with") == 1
+
+
+@pytest.mark.parametrize("command", ["stylize", "stylize a folder", "steady"])
+def test_a_result_that_is_there_runs_no_program_and_warns_of_none(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("mine.toml").write_text('[encoding]\nfilter = "hflip"\n[rendering]\nsource_filter = "vflip"\n')
+    arguments = (*COMMANDS[command], "--preset", "mine.toml")
+    assert said(capsys, 0, *arguments).count("encoding.filter = 'hflip' is run with") == 1
+    assert "is run with" not in said(capsys, 0, *arguments)
+
+
+def test_a_graph_that_a_flag_gives_too_is_the_user_s_own(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.toml").write_text('[encoding]\nfilter = "hflip"\n')
+    Path("night.toml").write_text('model = "identity"\n[[clips]]\nsource = "clip.mkv"\nencoding.filter = "hflip"\n')
+    assert "is run with" not in said(capsys, 0, *RENDER, "--preset", "mine.toml", "--filter", "hflip")
+    listed = ("stylize", "night.toml", "-o", "out", "--dry-run")
+    assert "is run with" not in said(capsys, 0, *listed, "--filter", "hflip")
+    told = said(capsys, 0, *listed, "--preset", "mine.toml")
+    assert told.count("is run with") == 1
+    assert "list night.toml: encoding.filter" in told
 
 
 def test_a_preset_s_graph_that_a_flag_replaces_is_not_told(capsys: pytest.CaptureFixture[str]) -> None:
@@ -201,3 +222,20 @@ def test_an_ffmpeg_that_lies_in_the_folder_is_not_run(place: str, monkeypatch: p
     assert find_program().resolve() != fake.resolve()
     monkeypatch.setenv("PATH", os.pathsep.join([str(folder.resolve()), usual]))
     assert find_program().resolve() == fake.resolve()  # where it was named in full, it is the user's own
+
+
+@pytest.mark.parametrize("given", ["ffmpeg", "./ffmpeg", "/nowhere/ffmpeg"])
+@pytest.mark.parametrize("place", [".", ""])
+def test_an_ffmpeg_that_imageio_names_without_its_place_is_not_run(
+    given: str, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It gives the bare name where it brings no program and one runs: that of the folder, where the PATH has "."."""
+    imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg")
+    fake = Path("ffmpeg.exe" if os.name == "nt" else "ffmpeg")
+    fake.write_text("#!/bin/sh\ntouch written.txt\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", place)
+    monkeypatch.setattr(imageio_ffmpeg, "get_ffmpeg_exe", lambda: given)
+    with pytest.raises(UsageError, match="there is no ffmpeg program"):
+        find_program()
+    assert not written().exists()

@@ -98,7 +98,9 @@ DISK = {
 
 # How libraries say that memory ran out. Those of NVIDIA have statuses of their own, and torch only passes these on.
 # CUDNN_STATUS_NOT_INITIALIZED and its like in cuBLAS are not here: a full GPU may be the cause, but so is a driver or a
-# cuDNN that does not fit, and retries with less would then end in advice that does not help.
+# cuDNN that does not fit, and retries with less would then end in advice that does not help. That cuDNN
+# finds no engine or algorithm may be an old driver's fault as well, but torch says no more of too little memory, and no
+# status comes with it.
 _OUT_OF_MEMORY = re.compile(
     "|".join(
         (
@@ -107,9 +109,13 @@ _OUT_OF_MEMORY = re.compile(
             r"\bCuda failure( \d+)? 'out of memory'",  # NCCL
             r"\b[A-Z]+_STATUS_ALLOC_FAILED\b",  # cuBLAS, and cuDNN before 9
             r"\bCUDNN_STATUS_INTERNAL_ERROR_(HOST|DEVICE)_ALLOCATION_FAILED\b",
+            r"\b(GET|FIND) was unable to find an engine to execute this computation",  # cuDNN 8, 9
+            r"\bUnable to find a valid cuDNN algorithm to run convolution",  # cuDNN 7, and ONNX Runtime
             r"\bMPS backend out of memory",
+            r"\bFailed to allocate private MTLBuffer for size \d+",  # Metal
             r"^Invalid buffer size: [\d.]+ [KMGT]i?B",  # MPS: more than it takes in one piece
             r"DefaultCPUAllocator: (can't allocate|not enough) memory",
+            r"\bunable to mmap \d+ bytes from file <[^\n]*>: Cannot allocate memory",
             r"\bstd::bad_alloc\b|\bbad allocation\b",
             r"\bFailed to allocate memory for requested buffer",  # ONNX Runtime
             r"\bFailed to allocate \d+ bytes of memory",  # OpenVINO

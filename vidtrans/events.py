@@ -21,10 +21,14 @@ class Progress:
 
 @dataclass(frozen=True)
 class Note:
-    """Something that the user should know. ``level`` is 'info' or 'warning'."""
+    """Something that the user should know. ``level`` is 'info' or 'warning'.
+
+    ``general``: it is about the whole command, and a batch reports it once, whichever items say it.
+    """
 
     text: str
     level: str = "info"
+    general: bool = False
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from vidtrans.errors import UsageError
 
+ROOT = Path("/")  # where the system shows its devices
+
 
 def cores() -> int:
     """Processors that this process may use."""
@@ -42,38 +44,62 @@ def device_kind(name: str) -> str:
 
 
 def cuda_devices() -> int:
-    """Return the number of NVIDIA GPUs that the installed torch may use."""
+    """Return the number of GPUs of NVIDIA, or of AMD with ROCm, that the installed torch may use."""
     if not torch_has_cuda():
         return 0
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
         return _installed_gpus()
-    count = 0
-    for entry in visible.split(","):
-        if not re.fullmatch(r"\d+|(GPU|MIG)-\S+", entry.strip()):
+    entries: list[str] = []
+    for entry in map(str.strip, visible.split(",")):
+        if not re.fullmatch(r"\d+|(GPU|MIG)-\S+", entry):
             break  # CUDA ignores this entry (such as -1) and all that follow
-        count += 1
-    return count
+        if entry in entries:
+            return 0  # CUDA shows none where one is named twice
+        entries.append(entry)
+    # CUDA shows a process one part of a divided GPU, however many are named.
+    return 1 if entries and entries[0].startswith("MIG-") else len(entries)
 
 
 def torch_has_cuda() -> bool:
     """Return whether the installed torch was built for GPUs, as its version file says."""
+    return bool(_torch_build())
+
+
+def _torch_build() -> str:
+    """Return what the installed torch was built for, as its version file says: 'cuda', 'hip' (ROCm), or ''."""
     spec = find_spec("torch")
     if spec is None or spec.origin is None:
-        return False
+        return ""
     with suppress(OSError):
         text = (Path(spec.origin).parent / "version.py").read_text()
-        return re.search(r"^(cuda|hip)\b[^=\n]*=\s*['\"]", text, re.MULTILINE) is not None
-    return False
+        found = re.search(r"^(cuda|hip)\b[^=\n]*=\s*['\"]", text, re.MULTILINE)
+        return found[1] if found else ""
+    return ""
 
 
 @cache
 def _installed_gpus() -> int:
+    if _torch_build() == "hip":
+        return _amd_gpus()
     try:
         listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=20)
     except (OSError, subprocess.TimeoutExpired):
-        return 0
+        return _nvidia_gpus()  # slim containers lack the program
     return sum(line.startswith("GPU ") for line in listed.stdout.splitlines()) if listed.returncode == 0 else 0
+
+
+def _nvidia_gpus() -> int:
+    """Return how many GPUs NVIDIA's driver shows as files."""
+    devices = [p for p in (ROOT / "dev").glob("nvidia*") if re.fullmatch(r"nvidia\d+", p.name)]
+    return len(devices) or len(list((ROOT / "proc/driver/nvidia/gpus").glob("*")))
+
+
+def _amd_gpus() -> int:
+    """Return how many GPUs AMD's driver shows as files; one where it tells only that there is any."""
+    if not (ROOT / "dev/kfd").exists():
+        return 0
+    return max(1, len(list((ROOT / "dev/dri").glob("renderD*"))))
 
 
 def check_device_name(name: str) -> None:

@@ -24,6 +24,7 @@ from vidtrans.registry import unknown
 
 T = TypeVar("T")
 LARGEST_INT = 2**63 - 1  # what TOML promises to hold
+DEEPEST = 32  # tables and lists within each other; a list of clips needs 5
 _RATE = re.compile(r"[0-9]{0,12}(\.[0-9]{0,12})?(/[0-9]{1,12})?", re.ASCII)
 Table = dict[str, Any]
 
@@ -88,11 +89,13 @@ def _coerce(value: Any, hint: Any, name: str) -> Any:
 
 
 def _shown(value: Any) -> str:
-    """A value as messages show it: Python writes out no number of thousands of digits."""
+    """Return a value as messages show it: Python writes out no number of thousands of digits, and no deep nesting."""
     try:
         return repr(value)
     except ValueError:
         return "a number of thousands of digits"
+    except RecursionError:
+        return "a deeply nested value"
 
 
 def _check(value: Any, checks: Mapping[str, Any], name: str) -> None:
@@ -129,6 +132,8 @@ def read_toml(path: Path) -> Table:
         raise UsageError(str(path), "no such file", "check the name") from None
     except IsADirectoryError:
         raise UsageError(str(path), "it is a folder", "give a file") from None
+    except PermissionError:
+        raise UsageError(str(path), "permission denied", "make the file readable") from None
     except ValueError as error:
         raise UsageError(str(path), f"not valid TOML ({error})", "correct it") from None
 
@@ -145,11 +150,13 @@ def _parse_toml(text: str) -> Table:
         if isinstance(error, tomllib.TOMLDecodeError):
             raise
         raise ValueError("a number in it has too many digits") from None
-    found: list[Any] = [table]
+    found: list[tuple[Any, int]] = [(table, 0)]
     while found:
-        value = found.pop()
+        value, depth = found.pop()
+        if depth > DEEPEST:  # tomllib takes any number of dotted keys, and what reads the table would recurse
+            raise ValueError("its tables are nested too deeply")
         if isinstance(value, dict | list):
-            found += value.values() if isinstance(value, dict) else value
+            found += [(v, depth + 1) for v in (value.values() if isinstance(value, dict) else value)]
         elif type(value) is int and abs(value) > LARGEST_INT:
             raise ValueError("a number in it is too large")
     return table

@@ -113,12 +113,10 @@ def dream(
     from vidtrans.pipeline.dream import dream as make
     from vidtrans.pipeline.dream import dream_recipe
     from vidtrans.pipeline.dreamers import NOISE
-    from vidtrans.pipeline.programs import tell_programs
 
     seed, named = seed_and_models(given, models)
     source = None if seed == NOISE else FILE.convert(seed, None, click_context)
     recipe = dream_recipe(preset, flags_of(click_context, "dreaming", "rendering", "encoding"))
-    tell_programs(recipe.programs, context.report, ("encoding",))
     begin = parse_time(start) if start else None
     table = make(source, named, output, frames, recipe, context, start=begin, blend=blend, sound=sound)
     console.result(table, rendered(table))

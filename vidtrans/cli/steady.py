@@ -67,12 +67,10 @@ def steady(
     no sound gets its source's. A folder of videos, or a pattern ('renders/*.mp4'), stands for each that it holds.
     """
     from vidtrans.pipeline.batch_plan import is_batch
-    from vidtrans.pipeline.programs import tell_programs
     from vidtrans.pipeline.steady import steady as make
     from vidtrans.pipeline.steady import steady_batch, steady_recipe
 
     recipe = steady_recipe(preset, flags_of(click_context, "rendering", "temporal", "encoding"))
-    tell_programs(recipe.programs, context.report, ("encoding",))
     begin = parse_time(start) if start else None
     if is_batch(processed) or batch.takes_some:
         folder = output or Path()

@@ -240,7 +240,7 @@ def stylize(
     matches, and a list (night.toml) for clips with models and options of their own: each is rendered, one that fails
     is named and passed over.
     """
-    from vidtrans.pipeline.programs import tell_programs
+    from vidtrans.pipeline.outputs import refuse_link
     from vidtrans.pipeline.recipe import render_recipe
     from vidtrans.pipeline.stylize_batch import LIST_SUFFIX, listed, stylize_batch, stylize_one, wished
     from vidtrans.video.pictures import holds_several
@@ -256,13 +256,12 @@ def stylize(
         if model is None:
             raise click.MissingParameter(ctx=click_context, param_hint="'--model'", param_type="option")
         recipe = render_recipe(preset, flags)
-        tell_programs(recipe.programs, context.report)
         wishes = wished(videos, model, recipe, context, folder, **options)
         if len(wishes) == 1 and not batch.takes_some:
             # A folder that is there takes a video's result in; the result of a folder of pictures is itself a folder.
             gives_folder = holds_several(wishes[0].source) or recipe.settings_of("encoding").makes_pictures
             if output and not gives_folder and (output.is_dir() or output in click_context.meta.get(FOLDERS, ())):
-                output = output / wishes[0].usual
+                output = refuse_link(output / wishes[0].usual)
             table = stylize_one(wishes[0], output, batch, context)
             console.result(table, rendered(table))
             return 0
@@ -310,13 +309,11 @@ def run(
     **_: Any,
 ) -> int:
     """Teach a look from VIDEO and render it onto other clips: dataset, model and renders, each found again."""
-    from vidtrans.pipeline.programs import tell_programs
     from vidtrans.pipeline.recipe import CHAIN, dataset_recipe
     from vidtrans.pipeline.run import run as run_chain
 
     refuse_both(click_context, "steps", "minutes")
     recipe = dataset_recipe(preset, flags_of(click_context, *CHAIN))
-    tell_programs(recipe.programs, context.report)
     table, outcomes, summary = run_chain(
         video, list(apply_to), output, recipe, context, target=target, minutes=minutes, batch=batch
     )

@@ -168,6 +168,9 @@ def open_dataset(folder: Path) -> Dataset:
         for name in (n for r in records for n in r.names):
             if Path(name).is_absolute() or ".." in Path(name).parts:
                 raise ValueError(f"'{name}' leads out of the folder")
+        for name in ("key", "preset", "size"):
+            if not isinstance(value[name], str):
+                raise ValueError(f"its {name} is no text")
         for source in value["sources"]:
             parse_rate(source.get("rate", "25"))
         opened = Dataset(

@@ -23,9 +23,9 @@ from vidtrans.pipeline.context import Context
 from vidtrans.pipeline.dataset_plan import SUFFIX as DATASET_SUFFIX
 from vidtrans.pipeline.estimate import add_up
 from vidtrans.pipeline.make_dataset import dataset_digest
-from vidtrans.pipeline.outputs import check_foreign, check_place, produce
+from vidtrans.pipeline.outputs import check_foreign, check_place, produce, refuse_link
 from vidtrans.pipeline.recipe import Recipe
-from vidtrans.pipeline.train import train
+from vidtrans.pipeline.train import check_minutes, train
 from vidtrans.registry import Entry, Registry
 from vidtrans.settings import Table
 from vidtrans.training.settings import TrainingSettings
@@ -76,18 +76,19 @@ def ablate(
     paint of held-out frames, with their scores. Raises what ``train`` does.
     """
     began = time.monotonic()
+    check_minutes(minutes)
     if in_a_team():
         why = "it trains its variants one after the other, in one process"
         raise UsageError(f"--ablate {kind}", why, "start it without torchrun")
     dataset = open_dataset(folder)
     find: Variants = ABLATIONS.load(kind)
-    output = output or default_output(folder, kind)
+    output = output or refuse_link(default_output(folder, kind))
     _check_output(output, folder)
     variants = find(recipe, dataset, context)
     recipes = [recipe.under(v.tables) for v in variants]
     models = [output / f"{v.name}{SUFFIX}" for v in variants]
     for path in (*models, output / PICTURE):
-        check_foreign(context.cache, path, context.overwrite)
+        check_foreign(context.cache, refuse_link(path), context.overwrite)
     if minutes:
         steps = _steps(dataset, recipes, minutes, context)
         recipes = [r.under({"training": {"steps": steps}}) for r in recipes]

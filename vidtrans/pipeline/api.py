@@ -24,7 +24,6 @@ from vidtrans.pipeline import stylize as _stylize
 from vidtrans.pipeline import train as _train
 from vidtrans.pipeline.context import Context
 from vidtrans.pipeline.dreamers import NOISE
-from vidtrans.pipeline.programs import tell_programs
 from vidtrans.pipeline.recipe import dataset_recipe, render_recipe
 from vidtrans.settings import Table, parse_time
 
@@ -141,7 +140,6 @@ def stylize(
     ``settings`` may say ``{"rendering": {"strength": "0: 0, 120: 1"}}``, and change the model's ``pairing``.
     """
     recipe, context = render_recipe(preset, dict(settings or {})), Context(**options)
-    tell_programs(recipe.programs, context.report)
     return _stylize.stylize(
         Path(video),
         str(model),
@@ -170,7 +168,6 @@ def steady(
     ``settings`` may say ``{"temporal": {"name": "window", "radius": 7}}``.
     """
     recipe, context = _steady.steady_recipe(preset, dict(settings or {})), Context(**options)
-    tell_programs(recipe.programs, context.report, ("encoding",))
     return _steady.steady(
         Path(processed),
         _path(source),
@@ -199,7 +196,6 @@ def dream(
     ``settings`` may say ``{"dreaming": {"zoom": "1.01 + 0.02*low"}}``; ``seed`` is that of the noise.
     """
     recipe, context = _dream.dream_recipe(preset, dict(settings or {})), Context(**options)
-    tell_programs(recipe.programs, context.report, ("encoding",))
     return _dream.dream(
         None if source == NOISE else Path(source),
         [str(path) for path in _paths(model)],
@@ -256,7 +252,6 @@ def run(
 ) -> Table:
     """``vidtrans run``: dataset, model and every clip it is applied to. Raises BatchError where some failed."""
     recipe, context = dataset_recipe(preset, _with_steps(settings, steps, minutes)), Context(**options)
-    tell_programs(recipe.programs, context.report)
     table, outcomes, _ = _run.run(
         Path(video),
         _paths(apply),

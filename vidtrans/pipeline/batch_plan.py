@@ -12,7 +12,7 @@ from typing import Any
 
 from vidtrans.errors import UsageError
 from vidtrans.files import plain_name
-from vidtrans.pipeline.outputs import check_parents
+from vidtrans.pipeline.outputs import check_parents, refuse_link
 from vidtrans.video.codecs import ENDINGS
 from vidtrans.video.pictures import VIDEO_SUFFIXES, is_pattern, natural_order
 
@@ -123,7 +123,7 @@ def items_for(
     of both. Raises UsageError.
     """
     check_folder(folder)
-    places = [folder / name for name in named(sources, endings)]
+    places = [refuse_link(folder / name) for name in named(sources, endings)]
     return [Item(s, p, arguments(s, p), bytes_of(s)) for s, p in zip(sources, places, strict=True)]
 
 

@@ -175,6 +175,8 @@ class Run:
             return
         if isinstance(event, Progress):
             task.told(event)
+        elif isinstance(event, Note) and event.general:
+            self.context.warn_once(event.text)
         elif isinstance(event, Note):
             self.context.note(_about(self.outcomes[task.number].item, event.text), event.level)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from vidtrans.errors import UsageError
-from vidtrans.files import write_json
+from vidtrans.files import read_small_json, write_json
 from vidtrans.pipeline.batch_plan import Item, parse_shard
 from vidtrans.settings import Table
 
@@ -53,9 +52,9 @@ class Summary:
     def failed(self) -> set[Path]:
         """The sources that failed the last time. Raises UsageError where there was none."""
         try:
-            rows = json.loads(self.path.read_text(encoding="utf-8"))["items"]
+            rows = read_small_json(self.path)["items"]
             return {Path(row["source"]).resolve() for row in rows if row["state"] == "failed"}
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        except (OSError, ValueError, KeyError, TypeError):
             why = "there is no summary of an earlier run"
             raise UsageError(f"--retry-failed: {self.path}", why, "leave it out") from None
 

@@ -16,7 +16,7 @@ from vidtrans.files import plain_name
 from vidtrans.pairing.base import pairing_record
 from vidtrans.pipeline.context import Clip, Context, content_digest, open_clip
 from vidtrans.pipeline.look import Look, find_look
-from vidtrans.pipeline.outputs import produce
+from vidtrans.pipeline.outputs import produce, refuse_link
 from vidtrans.pipeline.scoring import Beside
 from vidtrans.pipeline.sheet import spread
 from vidtrans.rendering.matte import in_step
@@ -61,7 +61,7 @@ def compare(
     Frames go together by number where there are as many, else by time. ``input_of``: also show what this model
     sees of the first clip. A ``.png`` is a sheet of ``count`` frames. Raises UsageError, MediaError, ModelError.
     """
-    output = output or default_output(clips)
+    output = output or refuse_link(default_output(clips))
     if len(labels) > len(clips):
         raise UsageError("--label", f"{len(labels)} labels for {len(clips)} clips", "give one a clip, in order")
     as_sheet = output.suffix.lower() == ".png"

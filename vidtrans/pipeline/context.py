@@ -49,7 +49,7 @@ class Context:
     report: Report = silent
     stop: Stop = field(default_factory=Stop)
     engines: dict[tuple[str, ...], Any] = field(default_factory=dict, repr=False)  # loaded ones, by what they run
-    told: set[tuple[str, Path]] = field(default_factory=set, repr=False)
+    told: set[tuple[str, Path | None]] = field(default_factory=set, repr=False)
 
     def __post_init__(self) -> None:
         check_device_name(self.device)
@@ -70,11 +70,11 @@ class Context:
         """Delete what is beyond ``cache_limit_gb``; called when a command has all that it needs of the cache."""
         self.cache.trim(int(self.cache_limit_gb * 1e9))
 
-    def warn_once(self, text: str, about: Path) -> None:
-        """A warning about a source, however often the source is opened."""
+    def warn_once(self, text: str, about: Path | None = None) -> None:
+        """A warning about a source, however often the source is opened; without one it is about the whole command."""
         if (text, about) not in self.told:
             self.told.add((text, about))
-            self.note(text, "warning")
+            self.report(Note(text, "warning", general=about is None))
 
 
 @dataclass(frozen=True)

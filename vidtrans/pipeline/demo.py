@@ -13,9 +13,10 @@ from vidtrans.pipeline.cache_folder import FOLDER
 from vidtrans.pipeline.compare import compare
 from vidtrans.pipeline.context import Context
 from vidtrans.pipeline.make_dataset import make_dataset
+from vidtrans.pipeline.outputs import refuse_link
 from vidtrans.pipeline.recipe import make_recipe
 from vidtrans.pipeline.stylize import stylize
-from vidtrans.pipeline.train import train
+from vidtrans.pipeline.train import check_minutes, train
 from vidtrans.settings import Table
 
 CLIP = Path(vidtrans.__file__).parent / "assets" / "flower.mp4"
@@ -31,24 +32,26 @@ def demo(output: Path | None, context: Context, *, minutes: float = MINUTES) -> 
     Stopped, it goes on where it was. Raises UsageError, Interrupted.
     """
     began = time.monotonic()
-    folder = output or Path("vidtrans-demo")
+    check_minutes(minutes)
+    folder = output or refuse_link(Path("vidtrans-demo"))
     if context.cache_dir == Path(FOLDER).absolute():
         context = replace(context, cache_dir=folder / FOLDER)  # all of it in one place
     recipe = make_recipe("edges", None, RECIPE)
-    clip = folder / CLIP.name
+    names = (CLIP.name, "flower.dataset", "my-flower.safetensors", "flower.rendered.mp4", "comparison.mp4")
+    clip, dataset, model, render, film = (refuse_link(folder / name) for name in names)
+    still = refuse_link(film.with_suffix(".png"))
     if context.dry_run:
         return {"output": str(folder), "frames": 0, "seconds": 0.0, "cached": False, "dry_run": True}
     if not clip.is_file():
         with complete(clip) as temporary:
             shutil.copyfile(CLIP, temporary)
-    dataset, model = folder / "flower.dataset", folder / "my-flower.safetensors"
     made = make_dataset([clip], dataset, recipe, context)
     trained = train(dataset, model, recipe, context, minutes=minutes, at_most=MOST_STEPS)
-    rendered = stylize(clip, str(model), folder / "flower.rendered.mp4", recipe, context)
+    rendered = stylize(clip, str(model), render, recipe, context)
     labels = ("the clip", "painted from its lines by the model")
     pair = [clip, Path(rendered["output"])]
-    video = compare(pair, folder / "comparison.mp4", context, labels=labels, input_of=str(model))
-    sheet = compare(pair, folder / "comparison.png", context, labels=labels, input_of=str(model))
+    video = compare(pair, film, context, labels=labels, input_of=str(model))
+    sheet = compare(pair, still, context, labels=labels, input_of=str(model))
     return {
         "output": str(folder),
         "frames": rendered["frames"],

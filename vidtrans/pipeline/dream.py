@@ -20,6 +20,8 @@ from vidtrans.pipeline.context import Context, content_digest
 from vidtrans.pipeline.dreamers import NOISE, check_clock, context_of, find_looks, positions_of
 from vidtrans.pipeline.look import Look
 from vidtrans.pipeline.order import Order, Place, program_of
+from vidtrans.pipeline.outputs import refuse_link
+from vidtrans.pipeline.programs import tell_programs
 from vidtrans.pipeline.recipe import Recipe, check_read, render_recipe
 from vidtrans.pipeline.stages import DreamStage
 from vidtrans.rendering.settings import RenderingSettings
@@ -89,12 +91,13 @@ def dream(
         context.note(
             f"expressions hear {sound.name}, and the result is silent: use -o with .mp4 or .mkv to keep it", "warning"
         )
-    place = Place.find(output or default_output(source, looks, encoding), encoding)
+    place = Place.find(output or refuse_link(default_output(source, looks, encoding)), encoding)
     request = _request(wish, looks, place, context)
     order = Order(place, request, [*wish.paths, *(look.path for look in looks if look.path)], context, began)
     if (held := order.held()) is not None:
         return order.told(held, cached=True)
     place.check_holds(frames)
+    tell_programs(recipe.programs, context, ("encoding",))
     job = _job(wish, looks, place, context)
     if context.dry_run:
         return order.forecast(job)

@@ -64,7 +64,8 @@ def evaluate(
         table |= {"output": None, "seconds": round(time.monotonic() - began, 3), "cached": False}
     if context.dry_run:
         frames = [open_clip(context, path).index.num_frames for path in sources]
-        table |= {"path": str(output), "frames": frames[0]}
+        return table | {"path": str(output), "frames": frames[0]}
+    context.trim_cache()
     return table
 
 

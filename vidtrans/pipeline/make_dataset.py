@@ -33,7 +33,7 @@ from vidtrans.pipeline.cache import Entry
 from vidtrans.pipeline.context import Context
 from vidtrans.pipeline.dataset_plan import SUFFIX, Planned, Request, default_output
 from vidtrans.pipeline.estimate import after, estimate_pictures
-from vidtrans.pipeline.outputs import check_parents
+from vidtrans.pipeline.outputs import check_parents, refuse_link
 from vidtrans.pipeline.recipe import Recipe
 from vidtrans.settings import Table, Time
 
@@ -55,7 +55,7 @@ def make_dataset(
     ``restore``. Raises UsageError, MediaError, Interrupted.
     """
     began = time.monotonic()
-    output = output or default_output(videos)
+    output = output or refuse_link(default_output(videos))
     if output.name in ("", ".."):
         raise UsageError(f"-o {output}", "it is a place, not a name", "give the new folder a name")
     check_parents(output)

@@ -109,6 +109,22 @@ def check_place(output: Path, sources: Sequence[Path], *, folder: bool = False) 
         raise UsageError(str(output), "the output is an existing folder", "give a file name with -o")
     if output.exists() and folder and not output.is_dir():
         raise UsageError(str(output), "it is a file, and the result a folder of pictures", "choose another with -o")
+    target = link_target(output)
+    if not folder and target.suffix.lower() != output.suffix.lower():  # the ending decides what is written
+        why = f"a link to '{target}', which does not end in {output.suffix}"
+        raise UsageError(str(output), why, "choose another name with -o, or link to a file with that ending")
+
+
+def refuse_link(output: Path) -> Path:
+    """Return the path of a result whose name nobody gave with -o.
+
+    Raises:
+        UsageError: a link has that name. Whoever put it there would choose where to write.
+    """
+    if output.is_symlink():
+        why = "it is a link, and links are followed only where -o names them"
+        raise UsageError(str(output), why, "remove it, or choose another place with -o")
+    return output
 
 
 def check_parents(output: Path) -> None:

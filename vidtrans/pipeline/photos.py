@@ -10,6 +10,7 @@ from pathlib import Path
 from vidtrans.errors import BatchError, MediaError, UsageError
 from vidtrans.pipeline.context import Clip, Context, open_clip
 from vidtrans.pipeline.estimate import add_up
+from vidtrans.pipeline.outputs import refuse_link
 from vidtrans.pipeline.recipe import Recipe
 from vidtrans.rendering.directing import Directions
 from vidtrans.rendering.matte import in_step
@@ -49,7 +50,7 @@ def one_by_one(
     began = time.monotonic()
     names = clip.index.names
     pictures = picture_files(clip.path)[slice(*span)]
-    places = [output / name for name in picture_names(names, range(*span), encoding.codec, pattern)]
+    places = [refuse_link(output / name) for name in picture_names(names, range(*span), encoding.codec, pattern)]
     masks = _masks_of(mask, clip, span, context)
     done: list[Table] = []
     failed: list[str] = []

@@ -11,12 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vidtrans.errors import UsageError
-from vidtrans.events import Note, Report
 from vidtrans.video.encoding import USERS
 from vidtrans.video.program import find_program
+
+if TYPE_CHECKING:
+    from vidtrans.pipeline.context import Context
 
 Tables = Mapping[str, Mapping[str, Any]]
 # What gives a program its orders, by table and key, and the flag for it.
@@ -33,7 +35,7 @@ def programs_in(tables: Tables) -> dict[str, str]:
     found = {}
     for table, key in FLAGS:
         value = tables.get(table, {}).get(key, "")
-        if value and (key != "codec" or str(value).startswith(USERS)):
+        if value and isinstance(value, str | int) and (key != "codec" or str(value).startswith(USERS)):
             found[f"{table}.{key}"] = str(value)
     return found
 
@@ -58,22 +60,22 @@ class ProgramSetting:
         return f"{self.source}: {self.name} = {self.value!r}"
 
 
-def programs_from(source: str, tables: Tables, merged: Tables) -> tuple[ProgramSetting, ...]:
-    """Return each order to ffmpeg that ``source`` gives and that is in force in ``merged``."""
-    in_force = programs_in(merged)
-    return tuple(ProgramSetting(source, k, v) for k, v in programs_in(tables).items() if in_force.get(k) == v)
+def programs_from(source: str, tables: Tables, above: Tables) -> tuple[ProgramSetting, ...]:
+    """Return each order to ffmpeg that ``source`` gives and that the tables ``above`` it do not set otherwise."""
+    given = {f"{table}.{key}" for table, values in above.items() for key in values}
+    return tuple(ProgramSetting(source, k, v) for k, v in programs_in(tables).items() if k not in given)
 
 
 def tell_programs(
-    settings: Iterable[ProgramSetting], report: Report, tables: Sequence[str] = ("encoding", "rendering")
+    settings: Iterable[ProgramSetting], context: Context, tables: Sequence[str] = ("encoding", "rendering")
 ) -> None:
-    """Report, once for each setting, which program is run for a preset or a list.
+    """Warn, once for each setting, which program is run for a preset or a list: called just before that.
 
     ``tables``: those that the command reads.
     """
     program = Path("ffmpeg")
     with suppress(UsageError):  # there is none: the job itself says so
         program = find_program()
-    for setting in dict.fromkeys(settings):
+    for setting in settings:
         if setting.name.partition(".")[0] in tables:
-            report(Note(f"{setting} is run with {program}"))
+            context.warn_once(f"{setting} is run with {program}")

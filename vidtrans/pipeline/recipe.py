@@ -196,7 +196,7 @@ def make_recipe(
         if wanted not in TABLES:
             raise unknown("table", wanted, list(TABLES))
     merged = overlaid(*layers, flags)
-    programs = programs_from(f"preset {named}", from_preset, merged) if preset else ()
+    programs = programs_from(f"preset {named}", from_preset, flags) if preset else ()
     recipe = Recipe(Path(named).stem if named else "", merged, from_preset, programs=programs)
     recipe.check()
     return recipe

@@ -21,14 +21,15 @@ from vidtrans.pipeline.dataset_plan import Request, default_output
 from vidtrans.pipeline.estimate import add_up, estimate_pictures
 from vidtrans.pipeline.look import RenderSettings
 from vidtrans.pipeline.make_dataset import clips_for, make_dataset
-from vidtrans.pipeline.outputs import check_foreign, check_place
+from vidtrans.pipeline.outputs import check_foreign, check_place, refuse_link
 from vidtrans.pipeline.photos import refuse_video
 from vidtrans.pipeline.plate import Scene, plate_of
+from vidtrans.pipeline.programs import tell_programs
 from vidtrans.pipeline.recipe import Recipe
 from vidtrans.pipeline.render_job import RenderJob, makes_folder
 from vidtrans.pipeline.stylize import is_one_picture, stylize
 from vidtrans.pipeline.stylize_batch import Wish, plan, stylize_batch
-from vidtrans.pipeline.train import train
+from vidtrans.pipeline.train import check_minutes, train
 from vidtrans.settings import Table
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.encoder import PictureFormat
@@ -53,11 +54,12 @@ def run(
     is a folder. Returns what is reported of the whole, and of several clips how each went, and where that is written.
     """
     began = time.monotonic()
+    check_minutes(minutes)
     apply = clips_for(apply, recipe)
     many = len(apply) > 1
     folder = output if many else output.parent
-    dataset = folder / default_output([video])
-    model = folder / f"{plain_name(video)}{SUFFIX}"
+    dataset = refuse_link(folder / default_output([video]))
+    model = refuse_link(folder / f"{plain_name(video)}{SUFFIX}")
     _check([video, *apply, *([target] if target else [])], apply, output, model, recipe, context)
     if context.dry_run:
         table = forecast(video, apply, output, dataset, model, recipe, context, target=target, minutes=minutes)
@@ -181,5 +183,6 @@ def _check(
             made = encoding.resolved(pictures=is_stills(clip), output=place)
             made.depth_for(8)
             if made.needs_program:
+                tell_programs(recipe.programs, context, ("encoding",))
                 picture = PictureFormat(64, 48, Fraction(1), Fraction(1, 25), Fraction(25))
                 try_pass(pass_of(made, picture), picture, context)

@@ -16,7 +16,7 @@ from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import Pairing, make_pairing, pairing_record
 from vidtrans.pipeline.context import Clip, Context, content_digest, open_clip
 from vidtrans.pipeline.make_dataset import dataset_digest
-from vidtrans.pipeline.outputs import produce
+from vidtrans.pipeline.outputs import produce, refuse_link
 from vidtrans.settings import Size, Table
 from vidtrans.training.evaluation import evenly, shown_of
 from vidtrans.video.clip import Form, Frame, pick
@@ -48,7 +48,7 @@ def make_sheet(
     ``count``: how many frames or pairs, 0 for all of them. ``pairings``: what each of these would show a network,
     beside the frame. Raises UsageError, MediaError.
     """
-    output = output or default_output(source)
+    output = output or refuse_link(default_output(source))
     is_dataset = (source / INDEX).is_file()
     if output.suffix.lower() != ".png":
         raise UsageError(str(output), "a sheet is a picture", f"use -o {output.with_suffix('.png')}")

@@ -21,6 +21,8 @@ from vidtrans.pipeline.cuts import with_cuts
 from vidtrans.pipeline.guide import Guide, guided_by
 from vidtrans.pipeline.look import RenderSettings, find_look
 from vidtrans.pipeline.order import Order, Place, request_digest
+from vidtrans.pipeline.outputs import refuse_link
+from vidtrans.pipeline.programs import tell_programs
 from vidtrans.pipeline.recipe import Recipe, check_read, render_recipe
 from vidtrans.pipeline.render_job import RenderJob, at_rate
 from vidtrans.pipeline.scoring import Beside
@@ -53,7 +55,8 @@ def steady(
     look = find_look(IDENTITY, context)
     settings = RenderSettings.of(_own(recipe), look, context.device).resolved(is_stills(processed), output)
     ending = settings.encoding.default_suffix(single=False)
-    place = Place.find(output or Path(f"{plain_name(processed)}.steady{ending}"), settings.encoding)
+    output = output or refuse_link(Path(f"{plain_name(processed)}.steady{ending}"))
+    place = Place.find(output, settings.encoding)
     request = _request(processed, source, settings, context, start, place)
     order = Order(place, request, [p for p in (processed, source) if p], context, began)
     if (held := order.held()) is not None:
@@ -65,6 +68,7 @@ def steady(
     guide = _guide(clip, source, settings, context, start)
     if guide is not None:
         clip = _sounding(guided_by(clip, guide), guide)
+    tell_programs(recipe.programs, context, ("encoding",))
     job = RenderJob(clip, look, settings, context, None, None, pattern=place.pattern, guide=guide)
     job.delivery.check_sound(place.output)
     if context.dry_run:

@@ -16,8 +16,9 @@ from vidtrans.pipeline.background import begin_import
 from vidtrans.pipeline.context import Clip, Context, content_digest, open_clip
 from vidtrans.pipeline.look import Look, RenderSettings, find_look
 from vidtrans.pipeline.order import Order, Place, request_digest
-from vidtrans.pipeline.outputs import check_foreign
+from vidtrans.pipeline.outputs import check_foreign, refuse_link
 from vidtrans.pipeline.photos import one_by_one
+from vidtrans.pipeline.programs import tell_programs
 from vidtrans.pipeline.recipe import Recipe
 from vidtrans.pipeline.render_job import RenderJob, at_rate
 from vidtrans.pipeline.render_parts import Division, divided, render_part
@@ -75,7 +76,7 @@ def stylize(
     job = asked.job(clip or asked.opened())
     if score:
         check_scorable(job)
-        check_foreign(context.cache, score_place(order.place.output), context.overwrite)
+        check_foreign(context.cache, refuse_link(score_place(order.place.output)), context.overwrite)
     if context.dry_run:
         return order.forecast(job)
     result = held or job.render(order.place.output, order.request)
@@ -145,7 +146,7 @@ class _Asked:
 
     @cached_property
     def order(self) -> Order:
-        wanted = self.output or default_output(self.video, self.model, self.settings.encoding)
+        wanted = self.output or refuse_link(default_output(self.video, self.model, self.settings.encoding))
         place = Place.find(wanted, self.settings.encoding, one_picture=is_one_picture(self.video))
         span = (self.start, self.end)
         request = _request(self.video, self.look, self.settings, self.context, self.mask, span, place)
@@ -158,6 +159,7 @@ class _Asked:
 
     def job(self, clip: Clip) -> RenderJob:
         """Raises UsageError, MediaError."""
+        tell_programs(self.recipe.programs, self.context)
         clip = _prepared(clip, self.settings, self.context)
         place = self.order.place
         job = RenderJob(clip, self.look, self.settings, self.context, self.start, self.end, self.mask, place.pattern)

@@ -16,8 +16,8 @@ from vidtrans.pipeline.batch_run import Dividing
 from vidtrans.pipeline.batch_summary import Outcome
 from vidtrans.pipeline.context import Context
 from vidtrans.pipeline.look import find_look
-from vidtrans.pipeline.outputs import check_place
-from vidtrans.pipeline.programs import ProgramSetting, programs_from, tell_programs
+from vidtrans.pipeline.outputs import check_place, refuse_link
+from vidtrans.pipeline.programs import programs_from
 from vidtrans.pipeline.recipe import TABLES, Recipe, overlaid, render_recipe
 from vidtrans.pipeline.render_job import makes_folder
 from vidtrans.pipeline.stylize import default_output, is_one_picture, stylize
@@ -31,6 +31,7 @@ FUNCTION = "vidtrans.pipeline.stylize:stylize"
 DIVIDING = Dividing("vidtrans.pipeline.stylize:divide", "vidtrans.pipeline.stylize:make_part")
 OF_A_CLIP = ("source", "output", "model", "preset", "start", "end", "mask")
 OF_ALL = ("model", "preset")
+TEXTS = ("output", "model", "preset", "mask")
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,6 @@ def listed(
         raise UsageError(str(path), "it lists no clips", 'write [[clips]], and source = "…" below it')
     _check_keys(table, OF_ALL, str(path), "clips")
     wishes: list[Wish] = []
-    programs: list[ProgramSetting] = []
     for number, clip in enumerate(clips, 1):
         where = f"clip {number} of {path}"
         _check_keys(clip, OF_A_CLIP, where)
@@ -117,30 +117,32 @@ def listed(
         in_list = overlaid(*({n: t for n, t in layer.items() if n in TABLES} for layer in (table, clip)))
         tables = overlaid(in_list, flags)
         recipe = render_recipe(preset or clip.get("preset") or table.get("preset"), tables)
-        programs += [*recipe.programs, *programs_from(f"list {path}", in_list, tables)]
+        programs = programs_from(f"list {path}", in_list, flags)
+        recipe = replace(recipe, programs=(*recipe.programs, *programs))
         own = dict(options)
         for name in ("start", "end"):
             if own.get(name) is None and name in clip:
                 own[name] = parse_time(str(clip[name]))
         if own.get("mask") is None and "mask" in clip:
-            own["mask"] = path.parent / str(clip["mask"])
+            own["mask"] = path.parent / clip["mask"]
         found = wished(sources, chosen, recipe, context, folder, **own)
         if "output" in clip:
             if len(found) > 1:
                 raise UsageError(where, f"one output for {len(found)} sources", "leave it out, or list each by itself")
-            found = [replace(found[0], output=Path(str(clip["output"])))]
+            found = [replace(found[0], output=Path(clip["output"]))]
         wishes += found
-    tell_programs(programs, context.report)
     return wishes
 
 
 def _check_keys(table: Table, own: Sequence[str], where: str, *more: str) -> None:
-    """Raise UsageError on a key that is none of the list's ``own``, nor a table of a preset."""
+    """Raise UsageError on a key that is none of the list's ``own``, nor a table of a preset, or of the wrong type."""
     for key, value in table.items():
         if key not in (*own, *TABLES):
             raise unknown(f"'{key}' in {where}: key", key, [*own, *more, *TABLES])
         if key in TABLES and not isinstance(value, dict):
             raise UsageError(f"'{key}' in {where}", "it must be a table", f"write {key}.KEY = VALUE")
+        if key in TEXTS and not isinstance(value, str):
+            raise UsageError(f"'{key}' in {where}", "it must be text", f'write {key} = "…"')
 
 
 def _sources(clip: Table, where: str, folder: Path) -> list[Path]:
@@ -157,7 +159,7 @@ def plan(wishes: Sequence[Wish], folder: Path) -> list[Item]:
     endings = {number: wish.usual.name.removeprefix(plain_name(wish.source)) for number, wish in enumerate(wishes)}
     unnamed = [n for n, wish in enumerate(wishes) if wish.output is None]
     own = iter(named([wishes[n].source for n in unnamed], [endings[n] for n in unnamed]))
-    places = [folder / (wish.output or next(own)) for wish in wishes]
+    places = [refuse_link(folder / (wish.output or next(own))) for wish in wishes]
     sources = [wish.source for wish in wishes]
     taken = {s.resolve() for s in sources} | {parent for s in sources for parent in s.resolve().parents}
     items, seen = [], set()

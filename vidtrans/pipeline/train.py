@@ -17,7 +17,7 @@ from vidtrans.pairing.base import pairing_record
 from vidtrans.pipeline.context import Context
 from vidtrans.pipeline.dataset_plan import SUFFIX as DATASET_SUFFIX
 from vidtrans.pipeline.make_dataset import dataset_digest
-from vidtrans.pipeline.outputs import record, up_to_date
+from vidtrans.pipeline.outputs import record, refuse_link, up_to_date
 from vidtrans.pipeline.recipe import Recipe, make_recipe
 from vidtrans.pipeline.stages import TrainStage
 from vidtrans.settings import Table
@@ -60,9 +60,8 @@ def train(
     """
     dataset = open_dataset(folder)
     settings = recipe.settings("training", TrainingSettings)
-    order = _Order(
-        dataset, output or default_output(folder), recipe, settings, _start(start_from, fresh), minutes, at_most, fresh
-    )
+    output = output or refuse_link(default_output(folder))
+    order = _Order(dataset, output, recipe, settings, _start(start_from, fresh), minutes, at_most, fresh)
     _check(order.output, minutes)
     if not dataset.role("train"):
         raise MediaError(str(folder), "it has no training pairs left", "make it again, or --restore its pictures")
@@ -134,7 +133,7 @@ def _lead(order: _Order, context: Context, team: Team | None) -> Table:
         if team:
             team.tell(None)
         return held | {"output": str(output), "seconds": round(time.monotonic() - began, 3), "cached": True}
-    watched = output.with_suffix(".train")
+    watched = refuse_link(output.with_suffix(".train"))
     if watched.exists() and not watched.is_dir():
         raise UsageError(str(watched), "it is a file; previews would go to a folder of this name", "move it away")
     from vidtrans.pipeline.train_job import TrainJob  # torch is imported only when there is something to train
@@ -170,6 +169,11 @@ def _check(output: Path, minutes: float | None) -> None:
     """Raises UsageError where the output is no model file, or the minutes are no time."""
     if output.suffix != SUFFIX:
         raise UsageError(str(output), "a model is one .safetensors file", f"use -o {output.name}{SUFFIX}")
+    check_minutes(minutes)
+
+
+def check_minutes(minutes: float | None) -> None:
+    """Raise UsageError where the minutes of a training are not a length of time."""
     if minutes is not None and not 0 < minutes < float("inf"):
         raise UsageError(f"--minutes {minutes:g}", "it is no length of time", "give a number above 0")
 

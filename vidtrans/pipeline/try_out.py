@@ -19,7 +19,7 @@ from vidtrans.pairing.base import Pairing, pairing_record
 from vidtrans.pipeline.context import Clip, Context, content_digest, open_clip
 from vidtrans.pipeline.look import Look, RenderSettings, find_look, load_engine
 from vidtrans.pipeline.mask import takes_drawing
-from vidtrans.pipeline.outputs import produce
+from vidtrans.pipeline.outputs import produce, refuse_link
 from vidtrans.pipeline.plate import Scene
 from vidtrans.pipeline.recipe import Recipe
 from vidtrans.pipeline.sheet import frames_of, spread
@@ -87,7 +87,7 @@ def try_out(
     model is shown with a few that are worth a look. ``at``: moments of the clip, else ``frames`` are spread over it.
     Raises UsageError, MediaError, ModelError, DeviceError.
     """
-    output = output or default_output(video)
+    output = output or refuse_link(default_output(video))
     if output.suffix.lower() != ".png":
         raise UsageError(str(output), "a grid is a picture", f"use -o {output.with_suffix('.png')}")
     looks = [find_look(name, context, recipe.look) for name in models]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,6 @@ def load_checkpoint(folder: Path, report: Report) -> dict[str, Any] | None:
             raise ValueError("its content changed")
         state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
         return state
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, pickle.UnpicklingError) as error:
         report(Note(f"the training checkpoint is damaged ({error}); training starts again", "warning"))
         return None

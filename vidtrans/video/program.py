@@ -36,10 +36,11 @@ def find_program() -> Path:
             import imageio_ffmpeg
 
             found = imageio_ffmpeg.get_ffmpeg_exe()
-    if found is None:
+    # imageio-ffmpeg may give the bare name: the system would look for that on the PATH, and find it under ".".
+    if found is None or not (os.path.isabs(found) and os.path.isfile(found)):
         why = "there is no ffmpeg program on the PATH"
         raise UsageError("a filter graph or an encoder", why, "install ffmpeg, or: pip install imageio-ffmpeg")
-    return Path(found).absolute()
+    return Path(found)
 
 
 def program_version(program: Path) -> str:
