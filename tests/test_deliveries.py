@@ -449,6 +449,19 @@ def test_a_source_that_another_run_is_filtering_is_waited_for(program: Path) -> 
     end.join()
 
 
+def test_outputs_that_another_run_makes_are_waited_for_and_taken(tiny_model: Path) -> None:
+    clip = plain("in.mp4", 3)
+    assert api.stylize(clip, tiny_model, "a.mp4")["frames_inferred"] == 3
+    [entry] = (entry for entry in Context().cache.entries() if entry.stage == "infer")
+    other_run = FileLock(entry.folder / ".lock", thread_local=False)
+    other_run.acquire()
+    end = threading.Timer(3, other_run.release)
+    end.start()
+    made = api.stylize(clip, tiny_model, "b.mp4", settings={"rendering": {"mix": 0.5}})
+    end.join()
+    assert made["frames_inferred"] == 0
+
+
 @pytest.mark.parametrize("more", [(), ("--dry-run",)])
 @pytest.mark.parametrize("flag", ["--filter", "--filter-source"])
 def test_an_unknown_filter_is_refused_before_anything_is_made(

@@ -12,11 +12,12 @@ from typing import Literal
 
 import numpy as np
 
-from vidtrans.errors import UsageError
+from vidtrans.errors import UsageError, VidtransError
 from vidtrans.events import Progress
 from vidtrans.files import complete, link_target
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import pairing_record
+from vidtrans.pipeline.cache import Entry
 from vidtrans.pipeline.chunk_files import StateStore
 from vidtrans.pipeline.composer import Composer
 from vidtrans.pipeline.context import Clip, Context
@@ -45,6 +46,7 @@ from vidtrans.video.encoder import SegmentWriter
 from vidtrans.video.encoding import EncodingSettings
 from vidtrans.video.sequence import encoder_of
 
+OUTPUTS_WAIT_S = 24 * 3600.0
 LONGEST_KEPT = 16384  # pixels: what x264 takes
 LONGEST_SAMPLED = 32766  # what OpenCV's remap does
 
@@ -145,10 +147,10 @@ class RenderJob:
         with ExitStack() as stack:
             stack.enter_context(places.segments.locked())
             store, shown, missing = places.store, places.shown, places.missing()
+            if missing and places.kept is not None:
+                self._hold(places.raw, stack)
             states, filling = StateStore(places.segments), Filling(self, engine, places.raw_outputs())
             if missing:
-                if places.kept is not None:
-                    stack.enter_context(places.raw.locked())
                 filling.fill(store, states, missing)
                 if places.kept is not None and all(places.kept.is_done(c.number) for c in shown):
                     places.raw.finish({"frames": self.stop - self.first})
@@ -182,14 +184,13 @@ class RenderJob:
     def per_frame(self, ground: tuple[int, int, int]) -> Generator[np.ndarray, None, None]:
         """The pictures that ``steps`` tells of, as they would be without a temporal filter: (H, W, 3) uint8.
 
-        What is transparent lies on the ``ground``. The model's outputs stay locked until this is closed. Raises
-        VidtransError where another run holds them.
+        What is transparent lies on the ``ground``. The model's outputs stay locked until this is closed.
         """
         engine = self.engine()
         places = self.places(engine)
         with ExitStack() as stack:
             if places.kept is not None:
-                stack.enter_context(places.raw.locked())
+                self._hold(places.raw, stack)
             raw = places.raw_outputs()
             samples = stack.enter_context(closing(Filling(self, engine, raw).samples(self.first, self.stop)))
             compose = stack.enter_context(closing(self.composer(self.first, self.stop)))
@@ -197,6 +198,14 @@ class RenderJob:
                 made = eight_bit(compose(sample, sample.output))
                 shown = made if made.shape[2] == 3 else laid(made[..., :3], made[..., 3], ground)
                 yield from repeat(shown, len(self.delivery.stamps(sample.index)))
+
+    def _hold(self, outputs: Entry, stack: ExitStack) -> None:
+        """Lock the model's outputs. A run that makes the same ones, for another strength or filter, is waited for."""
+        try:
+            stack.enter_context(outputs.locked())
+        except VidtransError:
+            self.context.note(f"waiting for another run that paints {self.clip.name}")
+            stack.enter_context(outputs.locked(wait_s=OUTPUTS_WAIT_S))
 
     def estimate(self, engine: Engine | None = None) -> Table:
         """Time, disk and memory that the render will take, from a trial on its first frames."""
