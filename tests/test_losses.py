@@ -91,6 +91,14 @@ def test_feature_distance_looks_at_directions_alone() -> None:
     assert feature_distance(judgement(1e-3, 0), judgement(0, 1e-3)).item() == pytest.approx(2)
 
 
+def test_features_are_brought_to_unit_length_at_each_place_by_itself() -> None:
+    """However strong they are at one place: their direction there counts, and no other place's strength."""
+    direction = torch.tensor([0.6, 0.8])[None, :, None, None]
+    flat, steep = direction.expand(1, 2, 3, 4), direction * torch.arange(1.0, 13.0).reshape(1, 1, 3, 4)
+    logits = torch.zeros(1, 1, 1, 1)
+    assert feature_distance([[flat, logits]], [[steep, logits]]).item() == pytest.approx(0, abs=1e-6)
+
+
 @pytest.mark.parametrize("loss", [feature_matching, feature_distance])
 def test_targets_features_are_not_learned_from(loss: Callable[..., torch.Tensor]) -> None:
     fake, real = (torch.randn(1, 2, 2, 2, requires_grad=True) for _ in range(2))

@@ -94,6 +94,14 @@ def test_a_past_is_brought_here_as_sharply_as_bicubic_sampling_does() -> None:
     assert np.abs(found - exact).mean() < np.abs(warp(wave, flow)[:, 4:-4] - exact).mean() / 2
 
 
+def test_what_leads_out_of_the_picture_by_more_than_half_a_pixel_is_not_sure() -> None:
+    flow = np.zeros((4, 6, 2), np.float32)
+    flow[0, 0], flow[1, 0], flow[2, 5] = (-0.4, 0), (-1.2, 0), (0.6, 0)
+    sure = Trail(flow, np.full((4, 6), 0.7, np.float32)).within().sure
+    assert np.argwhere(sure == 0).tolist() == [[1, 0], [2, 5]]
+    assert np.unique(sure[sure > 0]).tolist() == [np.float32(0.7)]
+
+
 def test_no_past_is_grey_and_sure_of_nothing_and_a_stored_one_comes_back() -> None:
     nothing = signed(no_history(4, 5))
     assert nothing.shape == (4, 5, CHANNELS)

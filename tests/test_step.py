@@ -409,6 +409,17 @@ def test_what_is_learned_is_the_average_where_there_is_one() -> None:
     assert not torch.equal(averaged.learned.last.weight, averaged.generator.last.weight)  # type: ignore
 
 
+@pytest.mark.parametrize("extra", [{"feature_matching": 10.0}, {"perceptual": 1.0}, {"l2": 5.0}, {"detail": 5.0}])
+def test_a_further_loss_comes_to_the_others_and_takes_the_place_of_none(extra: dict[str, Any]) -> None:
+    """The discriminator's update comes first: the generator's losses of the first step are those without it."""
+    [alone] = steps(model(), 1)
+    further = model(**extra)
+    [row] = steps(further, 1)
+    found = dict(zip(further.columns, row, strict=True))
+    assert [found[name] for name in ("gan", "l1", "discriminator")] == pytest.approx(alone[:3])
+    assert found[next(iter(extra))] > 0
+
+
 def test_frozen_parts_keep_their_weights_and_the_rest_learns() -> None:
     learner = model(freeze=("first.0",))
     before = copy.deepcopy(learner.generator.state_dict())
