@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from vidtrans.flow.bars import WHOLE, Extents, extents, within_bars
+from vidtrans.flow.bars import WHOLE, Extents, Part, extents, within_bars
 from vidtrans.flow.dis import DISFast, grey
 from vidtrans.flow.reliability import forward_backward
 from vidtrans.flow.warp import warp
@@ -35,7 +35,7 @@ REACH = 4  # frames before and after a step that show whether it lasts
 # Grey levels, 0 to 255. What quantisation and a codec do to an empty picture stays below it.
 NOISE = 1.0
 CHANGE_AT_CUT = 0.42  # of the deviation; at most 0.36 where all is noise
-SHARE_AT_CUT = 0.2  # at most 0.16 at the same cuts
+SHARE_AT_CUT = 0.2
 SHARE_AT_BLEND = 0.1  # from the frame before to the frame after a mixture of both
 # In violent motion little is found again either, but in the frames around it as well.
 SHARE_OF_NEIGHBOURS = 0.3
@@ -43,7 +43,7 @@ SHARE_OF_NOTHING = 0.05  # whatever the neighbours are: pictures that have nothi
 # One step's part of the whole change. A fade or dissolve that is thinly coded moves in jumps of up to two thirds.
 STEP_AT_CUT = 0.8
 STEP_AT_BLACK = 0.85
-LARGEST_STEP = 2.0  # of the whole change; at most 1.17 at the same cuts
+LARGEST_STEP = 2.0  # of the whole change
 DARKENED = 0.5  # of the largest contrast around: a frame below it may belong to a fade
 LONGEST_FLASH = 3  # frames
 SHARE_AFTER_FLASH = 0.3
@@ -62,7 +62,7 @@ GREYS = 40.0  # grey levels of one unit of contrast in what the flow method sees
 
 @dataclass(frozen=True)
 class _Frame:
-    """What lies within the bars. ``rgb``: (H, W, 3) uint8. ``thumbnail``: (h, w, 3) float32, grey levels.
+    """A frame, or what of it lies within bars. ``rgb``: (H, W, 3) uint8. ``thumbnail``: (h, w, 3) float32, grey levels.
 
     ``contrast``: standard deviation of the luma. ``deviation``: mean absolute deviation from the ``mean`` colour, (3,):
     it grows with the number of pixels that deviate, as a change does, and with noise, as a thumbnail's change does not.
@@ -77,10 +77,14 @@ class _Frame:
 
 @dataclass(frozen=True)
 class _Whole:
-    """A frame with its bars, if it has any: (H, W, 3) uint8, and the ``extents`` of its thumbnail."""
+    """A frame with its bars, if it has any, and the ``extents`` of its thumbnail."""
 
-    rgb: np.ndarray
+    frame: _Frame
     extents: Extents
+
+    def within(self, part: Part) -> _Frame:
+        """Return a part of the frame."""
+        return self.frame if part == WHOLE else _frame(self.frame.rgb[part])
 
 
 @dataclass(frozen=True)
@@ -115,10 +119,11 @@ class CutDetector:
 
     def add(self, rgb: np.ndarray) -> None:
         last = self._whole.get(self._count - 1)
-        if last is None or last.rgb.shape != rgb.shape:
+        if last is None or last.frame.rgb.shape != rgb.shape:
             self._start_anew()
-        self._whole[self._count] = _Whole(rgb, extents(_thumbnail(rgb)))
-        self._frames[self._count] = _frame(rgb[self._part])
+        frame = _frame(rgb)
+        self._whole[self._count] = whole = _Whole(frame, extents(frame.thumbnail))
+        self._frames[self._count] = whole.within(self._part)
         self._count += 1
         if self._decided + REACH + 2 <= self._count:
             self._decide()
@@ -157,17 +162,17 @@ class CutDetector:
             self._shots.append(number if weight >= 0.5 else number + 1)
             self._decided = number + 2
         oldest = self._decided - REACH - 2
-        self._whole = {n: frame for n, frame in self._whole.items() if n >= oldest}
+        self._whole = {n: whole for n, whole in self._whole.items() if n >= oldest}
         self._frames = {n: frame for n, frame in self._frames.items() if n >= oldest}
         self._matches = {pair: match for pair, match in self._matches.items() if pair[0] >= oldest}
 
     def _leave_out_bars(self) -> None:
         """Look at the part of the frames in which something changes; it seldom becomes another one."""
-        height, width = self._whole[self._count - 1].rgb.shape[:2]
-        part = within_bars((frame.extents for frame in self._whole.values()), height, width)
+        height, width = self._whole[self._count - 1].frame.rgb.shape[:2]
+        part = within_bars((whole.extents for whole in self._whole.values()), height, width)
         if part != self._part:
             self._part = part
-            self._frames = {n: _frame(frame.rgb[part]) for n, frame in self._whole.items()}
+            self._frames = {n: whole.within(part) for n, whole in self._whole.items()}
             self._matches.clear()
 
     def _is_step(self, first: int, second: int, largest_share: float) -> bool:
@@ -251,15 +256,12 @@ class CutDetector:
         return self._matches[first, second]
 
 
-def _thumbnail(rgb: np.ndarray) -> np.ndarray:
+def _frame(rgb: np.ndarray) -> _Frame:
     height, width = rgb.shape[:2]
     size = (max(1, width // THUMBNAIL), max(1, height // THUMBNAIL))
-    return cv2.resize(rgb, size, interpolation=cv2.INTER_AREA).astype(np.float32)
-
-
-def _frame(rgb: np.ndarray) -> _Frame:
+    thumbnail = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA).astype(np.float32)
     mean: np.ndarray = rgb.mean((0, 1), dtype=np.float32)
-    return _Frame(rgb, _thumbnail(rgb), float(grey(rgb).std()), float(np.abs(rgb - mean).mean()), mean)
+    return _Frame(rgb, thumbnail, float(grey(rgb).std()), float(np.abs(rgb - mean).mean()), mean)
 
 
 def _change(a: _Frame, b: _Frame) -> float:
