@@ -67,8 +67,7 @@ OUT_OF_MEMORY = {
     "cuDNN, by its plans": RuntimeError("GET was unable to find an engine to execute this computation"),
     "cuDNN, by its search": RuntimeError("FIND was unable to find an engine to execute this computation"),
     "cuDNN 7": RuntimeError(
-        "Unable to find a valid cuDNN algorithm to run convolution (try_all at /opt/conda/conda-bld/"
-        "pytorch_1591914868920/work/aten/src/ATen/native/cudnn/Conv.cpp:693)"
+        "Unable to find a valid cuDNN algorithm to run convolution (try_all at aten/src/ATen/native/cudnn/Conv.cpp:693)"
     ),
     "Metal": RuntimeError(
         "/Library/Caches/com.apple.xbs/Sources/MetalPerformanceShaders/MPSCore/Utility/"
