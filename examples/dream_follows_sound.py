@@ -14,7 +14,7 @@ from pathlib import Path
 import vidtrans
 from vidtrans.dreaming.bands import loudness
 from vidtrans.events import Event, Note, Progress
-from vidtrans.video.sound import RATE_HZ, blocks
+from vidtrans.video.io.sound import RATE_HZ, blocks
 
 FPS = 25
 CAMERA = {

@@ -15,7 +15,7 @@ from hypothesis import settings
 from shoot import COUNT, EXACT, Frames, Shoot, lossless, same
 
 import vidtrans as api
-from vidtrans.pipeline import background
+from vidtrans.concurrency import background
 
 # The same examples in every run; HYPOTHESIS_PROFILE=exploring looks for others.
 settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)
@@ -77,7 +77,7 @@ def clip(tmp_path: Path) -> Path:
 def program() -> Path:
     """The user's own ffmpeg; the test skips where there is none."""
     from vidtrans.errors import UsageError
-    from vidtrans.video.program import find_program
+    from vidtrans.video.external.program import find_program
 
     try:
         return find_program()

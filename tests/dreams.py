@@ -16,7 +16,7 @@ from clips import moving_frames
 from torch import Tensor, nn
 
 from vidtrans.dreaming.governor import bank_of
-from vidtrans.model import ModelRecord, save_model
+from vidtrans.models.model_file import ModelRecord, save_model
 from vidtrans.networks import GENERATORS
 from vidtrans.networks.init import build_generator, initialise
 from vidtrans.pairing.clock import CHANNELS

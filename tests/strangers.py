@@ -208,7 +208,7 @@ def _text(record: Record) -> str:
 def signed(record: Record, weights: dict[str, np.ndarray]) -> Record:
     import torch
 
-    from vidtrans.model import _weights_digest
+    from vidtrans.models.model_file import _weights_digest
 
     return record | {"weights": _weights_digest({n: torch.from_numpy(w) for n, w in weights.items()})}
 

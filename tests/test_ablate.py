@@ -14,10 +14,10 @@ import vidtrans as api
 from vidtrans.cli.main import run
 from vidtrans.errors import Interrupted
 from vidtrans.events import Progress, Stop
-from vidtrans.model import read_record
+from vidtrans.models.model_file import read_record
 from vidtrans.pipeline.ablate import ABLATIONS
-from vidtrans.video.layout import GAP
-from vidtrans.video.picture import read_picture
+from vidtrans.video.images.picture import read_picture
+from vidtrans.video.plots.layout import GAP
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -15,12 +15,12 @@ from chain import TINY
 from clips import moving_frames, write_clip
 
 import vidtrans as api
+from vidtrans.config.recipe import make_recipe
 from vidtrans.data.dataset import Dataset, open_dataset
 from vidtrans.pipeline.ablate import ABLATIONS, Variant
-from vidtrans.pipeline.context import Context
-from vidtrans.pipeline.recipe import make_recipe
-from vidtrans.pipeline.train_job import TrainJob
+from vidtrans.session import Context
 from vidtrans.settings import Table
+from vidtrans.training.job import TrainJob
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.trainer import Run, one_step
 

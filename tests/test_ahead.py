@@ -20,12 +20,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shoot import lossless
 
+from vidtrans import api
+from vidtrans.concurrency import background
+from vidtrans.concurrency.background import room_beside, room_for, sharing_cores
+from vidtrans.concurrency.prefetch import Ahead
 from vidtrans.errors import Interrupted, MediaError
 from vidtrans.events import Event, Progress, Stop
-from vidtrans.pipeline import api, background
-from vidtrans.pipeline.ahead import Ahead
-from vidtrans.pipeline.background import room_beside, room_for, sharing_cores
-from vidtrans.video.reader import ClipReader
+from vidtrans.video.io.reader import ClipReader
 
 ROOMS = st.sampled_from([0, 1, 2, 7])
 

@@ -15,7 +15,7 @@ from clips import moving_frames, write_clip
 from safetensors.numpy import save_file
 
 from vidtrans.cli.main import run
-from vidtrans.video.picture import encode_png
+from vidtrans.video.images.picture import encode_png
 
 
 def bad_media(name: str) -> Path:

@@ -20,13 +20,13 @@ from shoot import three_clips
 from under_test import put_first
 
 from vidtrans import machine
+from vidtrans.batch.inputs import Item
+from vidtrans.batch.jobs import ALONE, Options, run_batch
+from vidtrans.batch.summary import Outcome
+from vidtrans.batch.workers import devices_for
 from vidtrans.errors import Interrupted, UsageError, VidtransError
 from vidtrans.events import Batch, Event, Note, Stop
-from vidtrans.pipeline.batch import ALONE, Options, run_batch
-from vidtrans.pipeline.batch_crew import devices_for
-from vidtrans.pipeline.batch_plan import Item
-from vidtrans.pipeline.batch_summary import Outcome
-from vidtrans.pipeline.context import Context
+from vidtrans.session import Context
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from clips import moving_frames
 from flicker import flickering
 from shoot import lossless
 
+from vidtrans.batch.inputs import counterparts
 from vidtrans.errors import UsageError
-from vidtrans.pipeline.batch_plan import counterparts
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from shoot import lossless
 from test_batch import workers
 
-from vidtrans.pipeline.batch_run import Run
-from vidtrans.pipeline.render_parts import LEAST, cut
-from vidtrans.rendering.chunks import Chunk
+from vidtrans.batch.scheduler import Run
+from vidtrans.rendering.chunk_runs import LEAST, cut
+from vidtrans.store.chunking import Chunk
 
 LENGTHS = st.lists(st.tuples(st.integers(1, 300), st.booleans()), max_size=30)
 

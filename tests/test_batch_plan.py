@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vidtrans.batch.inputs import Item, gathered, named, parse_shard, shard_of, without_results
 from vidtrans.errors import UsageError
-from vidtrans.pipeline.batch_plan import Item, gathered, named, parse_shard, shard_of, without_results
 
 NAMES = st.text("aAäÄb .-_", min_size=1, max_size=3).map(lambda s: f"x{s}")
 PATHS = st.builds(

@@ -21,11 +21,11 @@ import vidtrans as api
 from vidtrans.errors import VidtransError
 from vidtrans.events import Note, silent
 from vidtrans.files import digest_file, digest_of, remove
-from vidtrans.pipeline import digests
-from vidtrans.pipeline.cache import HOLD, Cache, Entry
-from vidtrans.pipeline.chunk_files import ChunkStore
-from vidtrans.pipeline.digests import Digests
-from vidtrans.pipeline.stages import (
+from vidtrans.store import digests
+from vidtrans.store.cache import HOLD, Cache, Entry
+from vidtrans.store.chunks import ChunkStore
+from vidtrans.store.digests import Digests
+from vidtrans.store.stages import (
     STAGES,
     DatasetStage,
     DreamStage,
@@ -325,7 +325,7 @@ def test_an_entry_that_is_deleted_while_it_is_waited_for_is_begun_anew(
                 remove(entry.folder)
             return held
 
-    monkeypatch.setattr("vidtrans.pipeline.cache.FileLock", Beaten)
+    monkeypatch.setattr("vidtrans.store.cache.FileLock", Beaten)
     with entry.locked():
         assert len(taken) == 2
         assert (entry.folder / ".lock").exists()
@@ -352,8 +352,8 @@ def test_what_cannot_be_renamed_is_emptied_instead_its_meta_first(
         removed.append(path.name)
         remove(path)
 
-    monkeypatch.setattr("vidtrans.pipeline.cache.os.replace", full)
-    monkeypatch.setattr("vidtrans.pipeline.cache.remove", recorded)
+    monkeypatch.setattr("vidtrans.store.cache.os.replace", full)
+    monkeypatch.setattr("vidtrans.store.cache.remove", recorded)
     assert entry.delete() is True
     assert removed[0] == "meta.json"
     assert sorted(p.name for p in entry.folder.iterdir()) == [".lock"]

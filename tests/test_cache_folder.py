@@ -12,7 +12,7 @@ from clips import moving_frames, write_clip
 from vidtrans.errors import UsageError, VidtransError
 from vidtrans.events import silent
 from vidtrans.files import digest_of
-from vidtrans.pipeline.cache import Cache
+from vidtrans.store.cache import Cache
 
 KEY = digest_of("a key")
 IDENTITY = ("--model", "identity")

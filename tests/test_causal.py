@@ -13,8 +13,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from vidtrans.events import silent
-from vidtrans.pipeline.cache import Cache
-from vidtrans.pipeline.chunk_files import StateStore
+from vidtrans.store.cache import Cache
+from vidtrans.store.chunks import StateStore
 from vidtrans.temporal.stream import Recursive, Sample
 
 repeatable = hypothesis_settings(max_examples=20)

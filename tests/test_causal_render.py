@@ -138,7 +138,7 @@ def test_a_chunk_that_was_damaged_later_is_made_again_the_same(pair: tuple[Path,
 
 
 KILLED = """
-from vidtrans.pipeline import background
+from vidtrans.concurrency import background
 background.cores = lambda: 1
 import os, signal, sys
 import vidtrans as api

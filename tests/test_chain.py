@@ -12,8 +12,8 @@ from under_test import put_first
 
 import vidtrans as api
 from vidtrans.data.dataset import open_dataset
-from vidtrans.model import read_record
-from vidtrans.video.reader import ClipReader
+from vidtrans.models.model_file import read_record
+from vidtrans.video.io.reader import ClipReader
 
 
 @pytest.fixture

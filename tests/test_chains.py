@@ -23,14 +23,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vidtrans.data.dataset import Pair, open_dataset
-from vidtrans.data.loader import Batch, Loader
+from vidtrans.data.loading import Batch, Loader
 from vidtrans.data.split import split_roles
 from vidtrans.events import silent
 from vidtrans.pairing.clock import CHANNELS
 from vidtrans.pairing.next_frame import NextFrame, NextFrameSettings
 from vidtrans.settings import Table
-from vidtrans.training.chains import POOL, RUN, SHORTEST, Chains, OwnFrames, _with_a_run, round_trip, successors
 from vidtrans.training.checkpoint import load_checkpoint
+from vidtrans.training.feedback.chains import (
+    POOL,
+    RUN,
+    SHORTEST,
+    Chains,
+    OwnFrames,
+    _with_a_run,
+    round_trip,
+    successors,
+)
 from vidtrans.training.settings import TrainingSettings
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from vidtrans.rendering.chunks import Chunk, chunk_of, cut_into_chunks, spans
+from vidtrans.store.chunking import Chunk, chunk_of, cut_into_chunks, spans
 
 repeatable = hypothesis_settings(max_examples=150)
 

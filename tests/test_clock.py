@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from vidtrans.video.clock import MAX_REORDER, repaired
+from vidtrans.video.io.clock import MAX_REORDER, repaired
 
 repeatable = hypothesis_settings(max_examples=200)
 

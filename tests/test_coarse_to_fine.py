@@ -11,7 +11,7 @@ import torch
 from chain import TINY, refuse, said_json, tiny_flags
 
 import vidtrans as api
-from vidtrans.model import load_generator, read_record
+from vidtrans.models.model_file import load_generator, read_record
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -35,9 +35,9 @@ from oddities import (
 from PIL import Image, ImageSequence
 from test_video import number_in, numbered
 
-from vidtrans.video.codecs import CODECS
-from vidtrans.video.encoder import PictureFormat, SegmentWriter
-from vidtrans.video.encoding import EncodingSettings
+from vidtrans.video.io.codecs import CODECS
+from vidtrans.video.io.encoder import PictureFormat, SegmentWriter
+from vidtrans.video.io.encoding import EncodingSettings
 
 IDENTITY = ("--model", "identity", "--set=rendering.chunk_frames=7")
 VIDEOS = [name for name, codec in CODECS.items() if not codec.unpacked]
@@ -179,7 +179,7 @@ import os, signal, sys
 from pathlib import Path
 import vidtrans
 from vidtrans.events import Progress
-from vidtrans.pipeline import background
+from vidtrans.concurrency import background
 background.cores = lambda: 1  # in turns: else the encoder is some frames behind
 def report(event):
     if isinstance(event, Progress) and event.task.startswith(sys.argv[4]) and event.done >= int(sys.argv[5]):

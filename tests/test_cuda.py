@@ -25,18 +25,18 @@ from clips import moving_frames, scene
 from shoot import lossless
 from test_training_contract import least
 
+from vidtrans import api
 from vidtrans.errors import Interrupted, out_of_memory
 from vidtrans.events import Event, Progress, Stop
 from vidtrans.flow.history import CHANNELS as PAST
 from vidtrans.inference import ENGINES
 from vidtrans.inference.device import Device, resolve_device, sent
 from vidtrans.inference.torch_engine import TorchEngine
-from vidtrans.model import read_record
+from vidtrans.models.model_file import read_record
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
 from vidtrans.pairing.clock import CHANNELS, with_clock
-from vidtrans.pipeline import api
-from vidtrans.training.pix2pix import Pix2Pix
+from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.precision import TrainingPrecision
 from vidtrans.training.settings import TrainingSettings
 

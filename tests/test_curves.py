@@ -10,8 +10,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from vidtrans.training import curves
-from vidtrans.training.curves import (
+from vidtrans.training.report import curves
+from vidtrans.training.report.curves import (
     BOTTOM,
     LEFT,
     RIGHT,
@@ -26,7 +26,7 @@ from vidtrans.training.curves import (
     thin,
     window_of,
 )
-from vidtrans.training.dreamt import HOLDING, Dreamt, section
+from vidtrans.training.report.rollouts import HOLDING, Dreamt, section
 
 
 def curve(*values: float) -> Curve:

@@ -19,8 +19,8 @@ import vidtrans as api
 from vidtrans.data.dataset import open_dataset
 from vidtrans.flow.cuts import ANALYSIS_SHORT_SIDE, LONGEST_FLASH, REACH, CutDetector
 from vidtrans.settings import Size
-from vidtrans.video.clip import Form
-from vidtrans.video.reader import ClipReader
+from vidtrans.video.io.clip import Form
+from vidtrans.video.io.reader import ClipReader
 
 Frames = list[np.ndarray]
 SIZE = (160, 128)

@@ -13,8 +13,8 @@ from clips import decode, moving_frames, scene, write_folder
 from flicker import alike, flickering, look
 from shoot import lossless
 
-from vidtrans.pipeline.context import Context, open_clip
-from vidtrans.pipeline.cuts import with_cuts
+from vidtrans.clips.cut_list import with_cuts
+from vidtrans.session import Context, open_clip
 
 COUNT, CUT = 30, 17
 FLAGS = ("--codec", "ffv1")

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from vidtrans.data.builder import plan_dataset, write_pictures
+from vidtrans.data.building import plan_dataset, write_pictures
 from vidtrans.data.dataset import INDEX, Dataset, DatasetSettings, FrameRecord, open_dataset, write_index
 from vidtrans.data.sources import ClipSource, find_pairs
 from vidtrans.data.split import split_roles
@@ -26,8 +26,8 @@ from vidtrans.flow.survey import Survey
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import make_pairing, pairing_record
 from vidtrans.settings import Size
-from vidtrans.video.clip import ClipIndex
-from vidtrans.video.picture import write_picture
+from vidtrans.video.images.picture import write_picture
+from vidtrans.video.io.clip import ClipIndex
 
 repeatable = hypothesis_settings(max_examples=80)
 

@@ -39,10 +39,10 @@ from test_video import number_in, numbered
 import vidtrans as api
 from vidtrans.errors import Interrupted
 from vidtrans.events import Progress, Stop
-from vidtrans.pipeline.context import Context, open_clip
-from vidtrans.pipeline.filtered import filtered_clip
-from vidtrans.video.clip import Form
-from vidtrans.video.reader import ClipReader
+from vidtrans.output.filtered_source import filtered_clip
+from vidtrans.session import Context, open_clip
+from vidtrans.video.io.clip import Form
+from vidtrans.video.io.reader import ClipReader
 
 IDENTITY = ("--model", "identity")
 SIZES = [(64, 48), (40, 40), (48, 64)]

@@ -22,12 +22,12 @@ import vidtrans as api
 from vidtrans.errors import Interrupted
 from vidtrans.events import Event, Note, Progress, Stop
 from vidtrans.inference.device import Device, resolve_device
-from vidtrans.model import read_record
+from vidtrans.models.model_file import read_record
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import build_discriminator, build_generator
-from vidtrans.networks.parts import mirrored_rim
+from vidtrans.networks.layers import mirrored_rim
 from vidtrans.training.determinism import deterministic, nondeterministic_operation
-from vidtrans.training.pix2pix import Pix2Pix
+from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -14,7 +14,7 @@ from vidtrans.inference import choice
 from vidtrans.inference.device import Device, release_cached_memory
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.networks.init import build_generator, initialise
-from vidtrans.training.pix2pix import Pix2Pix
+from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
 
 CPU = Device("cpu", "cpu")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from vidtrans.pipeline import digests
-from vidtrans.pipeline.digests import Digests
+from vidtrans.store import digests
+from vidtrans.store.digests import Digests
 
 
 @pytest.fixture(autouse=True)

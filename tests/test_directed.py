@@ -16,7 +16,7 @@ import vidtrans as api
 from vidtrans.errors import Interrupted
 from vidtrans.events import Progress, Stop
 from vidtrans.rendering.directing import Direction
-from vidtrans.video.picture import write_picture
+from vidtrans.video.images.picture import write_picture
 
 # Pixels
 

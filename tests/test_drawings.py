@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from clips import scene
 
-from vidtrans.rendering.drawings import looks_drawn
+from vidtrans.pairing.drawings import looks_drawn
 
 Kind = Literal["lines", "flats"]
 RNG = np.random.default_rng(3)

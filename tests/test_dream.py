@@ -21,14 +21,14 @@ import vidtrans as api
 from vidtrans.cli.dream import dream as command
 from vidtrans.cli.options import flags_of
 from vidtrans.dreaming.bands import loudness
-from vidtrans.dreaming.direction import Direction
+from vidtrans.dreaming.controls import Direction
+from vidtrans.dreaming.dream_job import DreamJob
 from vidtrans.dreaming.settings import DreamingSettings
 from vidtrans.events import Event, Note
 from vidtrans.inference.torch_engine import TorchEngine
-from vidtrans.model import load_generator, save_model
-from vidtrans.pipeline.dream_job import DreamJob
+from vidtrans.models.model_file import load_generator, save_model
 from vidtrans.settings import from_table
-from vidtrans.video.picture import write_picture
+from vidtrans.video.images.picture import write_picture
 
 __all__ = ["toys"]  # a fixture
 
@@ -422,7 +422,7 @@ def test_what_is_there_is_not_overwritten_unasked(
 def test_an_error_while_encoding_is_told_where_it_belongs(
     beside: bool, seed: Path, dreamer: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vidtrans.pipeline.dream_job.AT_ONCE_PIXELS", 0 if beside else 10_000)
+    monkeypatch.setattr("vidtrans.dreaming.dream_job.AT_ONCE_PIXELS", 0 if beside else 10_000)
 
     class Full:
         def write(self, picture: np.ndarray, stamp: int) -> None:

@@ -17,10 +17,10 @@ from dreams import make_dreamer, toy, toys
 from test_resume import run_and_kill
 
 import vidtrans as api
+from vidtrans.concurrency.background import Background
 from vidtrans.dreaming.rollout import Rollout
 from vidtrans.errors import Interrupted
 from vidtrans.events import Event, Progress, Stop
-from vidtrans.pipeline.background import Background
 
 __all__ = ["toys"]  # a fixture
 
@@ -53,7 +53,7 @@ def test_stopped_at_random_frames_it_goes_on_to_the_same_bytes(
     beside: bool, material: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dream(43, "whole.mp4", "other")
-    monkeypatch.setattr("vidtrans.pipeline.dream_job.AT_ONCE_PIXELS", 0 if beside else 10_000)
+    monkeypatch.setattr("vidtrans.dreaming.dream_job.AT_ONCE_PIXELS", 0 if beside else 10_000)
     rng, stops, inferred = random.Random(0), 0, 0
     for _ in range(12):
         stop, wanted = Stop(), rng.randrange(1, 14)

@@ -12,7 +12,7 @@ from chain import TINY, refuse, said, said_json, tiny_flags
 from clips import moving_frames, scene, write_clip, write_folder
 
 import vidtrans as api
-from vidtrans.pipeline.estimate import add_up, duration, peak_memory, size, spoken
+from vidtrans.rendering.cost import add_up, duration, peak_memory, size, spoken
 
 PARTS = ("seconds", "disk_bytes", "cache_bytes", "memory_bytes")
 

@@ -18,17 +18,17 @@ from hypothesis import strategies as st
 from shoot import Frames, lossless
 
 import vidtrans as api
+from vidtrans.evaluation.plots import CURVES, UNSCORED, WIDTH, changes
+from vidtrans.evaluation.scoring import Beside, score_clips
+from vidtrans.evaluation.verdicts import verdict
 from vidtrans.events import Note, Progress, Stop
 from vidtrans.flow import FLOWS, GREY_FLOWS
 from vidtrans.metrics.motion import Motion
-from vidtrans.pipeline.context import Context, open_clip
-from vidtrans.pipeline.score_sheet import CURVES, UNSCORED, WIDTH, changes
-from vidtrans.pipeline.score_words import verdict
-from vidtrans.pipeline.scoring import Beside, score_clips
+from vidtrans.session import Context, open_clip
 from vidtrans.settings import Time
-from vidtrans.video.chart import Chart, Curve, columns, runs, steps_to
-from vidtrans.video.layout import PAPER
-from vidtrans.video.picture import read_picture
+from vidtrans.video.images.picture import read_picture
+from vidtrans.video.plots.chart import Chart, Curve, columns, runs, steps_to
+from vidtrans.video.plots.layout import PAPER
 
 repeatable = hypothesis_settings(max_examples=60)
 COUNT, SPIKE = 14, 9

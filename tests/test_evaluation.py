@@ -12,8 +12,8 @@ from clips import scene
 
 from vidtrans.data.dataset import Pair
 from vidtrans.metrics.picture import sharpness, ssim
-from vidtrans.training.evaluation import MAX_SCORED, evenly, score
-from vidtrans.video.picture import write_picture
+from vidtrans.training.validation import MAX_SCORED, evenly, score
+from vidtrans.video.images.picture import write_picture
 
 
 def pairs_of(*pictures: np.ndarray) -> list[Pair]:

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from vidtrans.errors import MediaError
-from vidtrans.video.exr import encode_exr, read_exr
-from vidtrans.video.exr_file import read_header
-from vidtrans.video.picture import picture_size
+from vidtrans.video.images.exr import encode_exr, read_exr
+from vidtrans.video.images.exr_file import read_header
+from vidtrans.video.images.picture import picture_size
 
 HALF, FLOAT, WHOLE = 1, 2, 0
 KINDS = {HALF: np.float16, FLOAT: np.float32, WHOLE: np.uint32}

@@ -22,11 +22,11 @@ from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-import vidtrans.video.program as module
+import vidtrans.video.external.program as module
 from vidtrans.errors import Interrupted, MediaError, UsageError
 from vidtrans.events import Progress, Stop
-from vidtrans.video.ffmpeg import Pass, check_encoder, parse_options, run_pass
-from vidtrans.video.program import encoders, find_program, program_version
+from vidtrans.video.external.ffmpeg import Pass, check_encoder, parse_options, run_pass
+from vidtrans.video.external.program import encoders, find_program, program_version
 
 PATH_HAS = shutil.which("ffmpeg")
 COUNT = 12

@@ -18,7 +18,7 @@ from shoot import lossless
 
 from vidtrans.errors import ModelError, UsageError
 from vidtrans.flow import FLOWS
-from vidtrans.flow.estimate import FlowEstimator, flow_identity
+from vidtrans.flow.estimator import FlowEstimator, flow_identity
 from vidtrans.flow.raft import Raft
 from vidtrans.inference.device import Device
 

@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 import pytest
 
-from vidtrans.flow.estimate import FlowEstimator
+from vidtrans.flow.estimator import FlowEstimator
 from vidtrans.flow.reliability import forward_backward
 from vidtrans.flow.warp import warp
 from vidtrans.settings import Size
-from vidtrans.video.clip import Form
-from vidtrans.video.reader import ClipReader
+from vidtrans.video.io.clip import Form
+from vidtrans.video.io.reader import ClipReader
 
 
 class Errors(NamedTuple):

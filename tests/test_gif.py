@@ -16,7 +16,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from vidtrans.video.gif import LONGEST_CS, SHORTEST_CS, schedule, write_gif
+from vidtrans.video.io.gif import LONGEST_CS, SHORTEST_CS, schedule, write_gif
 
 repeatable = hypothesis_settings(max_examples=200)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from vidtrans.video.hdr import BT709, BT2020, HLG, P3_D65, PQ, ToneMap, nits_of_pq, pq_of_nits
+from vidtrans.video.colour.hdr import BT709, BT2020, HLG, P3_D65, PQ, ToneMap, nits_of_pq, pq_of_nits
 
 repeatable = hypothesis_settings(max_examples=50)
 SDR_2020 = 14

@@ -22,7 +22,7 @@ PEAK_MB = 1500
 LOADS = """
 import json, resource, time
 from pathlib import Path
-from vidtrans.model import load_generator
+from vidtrans.models.model_file import load_generator
 import torch
 found = {}
 for path in sorted(Path().glob("*.safetensors")):

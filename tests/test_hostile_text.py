@@ -15,21 +15,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import vidtrans as api
+from vidtrans.batch.inputs import parse_shard
+from vidtrans.batch.summary import Summary
 from vidtrans.cli.main import COMMANDS, cli, run
 from vidtrans.cli.options import ModelName, PresetName
+from vidtrans.config.recipe import make_recipe, preset_summary, read_tables
 from vidtrans.data.dataset import INDEX, open_dataset
 from vidtrans.errors import VidtransError
 from vidtrans.expressions import parse_animation
 from vidtrans.inference.device import resolve_device
 from vidtrans.keyframes import parse_curve
-from vidtrans.pipeline.batch_plan import parse_shard
-from vidtrans.pipeline.batch_summary import Summary
-from vidtrans.pipeline.context import Context
-from vidtrans.pipeline.recipe import make_recipe, preset_summary, read_tables
 from vidtrans.pipeline.stylize_batch import listed
-from vidtrans.pipeline.try_out import parse_variations
+from vidtrans.pipeline.try_settings import parse_variations
+from vidtrans.session import Context
 from vidtrans.settings import parse_assignment, parse_rate, parse_size, parse_time, parse_value
-from vidtrans.video.encoding import EncodingSettings
+from vidtrans.video.io.encoding import EncodingSettings
 
 MANY, DEEP = 5000, 3000
 HOSTILE = {

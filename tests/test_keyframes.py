@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from vidtrans.config.rendering import RenderingSettings
 from vidtrans.errors import UsageError
 from vidtrans.flow.survey import Survey
 from vidtrans.keyframes import Curve, parse_curve
-from vidtrans.pipeline.context import Clip
-from vidtrans.rendering.settings import RenderingSettings
+from vidtrans.session import Clip
 from vidtrans.settings import Time, from_table
-from vidtrans.video.clip import ClipIndex
+from vidtrans.video.io.clip import ClipIndex
 
 repeatable = hypothesis_settings(max_examples=150)
 

@@ -16,10 +16,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from test_data import make_dataset, put
 
-from vidtrans.data import loader as loader_module
+from vidtrans.data import loading as loader_module
 from vidtrans.data.augment import crop_size, draw_geometry
 from vidtrans.data.dataset import open_dataset
-from vidtrans.data.loader import Batch, Loader, PictureCache, order, to_signed
+from vidtrans.data.loading import Batch, Loader, PictureCache, order, to_signed
 from vidtrans.errors import MediaError
 
 repeatable = hypothesis_settings(max_examples=80)

@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 import vidtrans as api
 from vidtrans.errors import UsageError
 from vidtrans.pipeline.sheet import spread
-from vidtrans.pipeline.try_out import parse_variations
-from vidtrans.video.layout import GAP, PAPER, Sheet, cell_size, fit, plot, text_band
-from vidtrans.video.picture import read_picture, write_picture
-from vidtrans.video.reader import ClipReader
+from vidtrans.pipeline.try_settings import parse_variations
+from vidtrans.video.images.picture import read_picture, write_picture
+from vidtrans.video.io.reader import ClipReader
+from vidtrans.video.plots.layout import GAP, PAPER, Sheet, cell_size, fit, plot, text_band
 
 repeatable = hypothesis_settings(max_examples=60)
 
@@ -276,7 +276,7 @@ def test_doctor_finds_everything_as_it_should_be() -> None:
 def test_doctor_names_what_is_wrong_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     from vidtrans.pipeline import doctor
 
-    monkeypatch.setattr("vidtrans.model.model_folders", list)
+    monkeypatch.setattr("vidtrans.models.model_file.model_folders", list)
     found = {f.name: f for f in doctor.examine()}
     assert found["model"].state == "wrong"
     assert "no model of this name" in found["model"].detail

@@ -17,9 +17,11 @@ from torch import nn
 
 from vidtrans.errors import ModelError, UsageError
 from vidtrans.settings import from_table
-from vidtrans.training import ADVERSARIAL, perceptual
+from vidtrans.training import ADVERSARIAL
 from vidtrans.training.health import LEAST_VARIATION, PICTURES, WINDOW, Glimpses, concerns, relative_variation
-from vidtrans.training.losses import (
+from vidtrans.training.losses import perceptual
+from vidtrans.training.losses.rarity import rarity, weigh
+from vidtrans.training.losses.terms import (
     detail,
     discriminator_loss,
     feature_distance,
@@ -28,7 +30,6 @@ from vidtrans.training.losses import (
     temporal,
     weighted_l1,
 )
-from vidtrans.training.rarity import rarity, weigh
 from vidtrans.training.settings import LONGEST_PAST, TrainingSettings
 
 
@@ -178,7 +179,7 @@ def test_rarity_is_one_over_the_smoothed_share_mixed_with_the_same_for_all() -> 
 
 
 def test_colour_bins_are_those_of_cielab() -> None:
-    from vidtrans.training.rarity import _bins
+    from vidtrans.training.losses.rarity import _bins
 
     for brightest in (256, 24):
         picture = np.random.default_rng(0).integers(0, brightest, (40, 40, 3), dtype=np.uint8)

@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from vidtrans.rendering.matte import Mattes, in_step, same_shape
-from vidtrans.video.clip import ClipIndex, Form, Frame
-from vidtrans.video.picture import read_picture, write_picture
-from vidtrans.video.pictures import open_reader
+from vidtrans.clips.matte import Mattes, in_step, same_shape
+from vidtrans.video.images.picture import read_picture, write_picture
+from vidtrans.video.io.clip import ClipIndex, Form, Frame
+from vidtrans.video.io.pictures import open_reader
 
 repeatable = hypothesis_settings(max_examples=200)
 

@@ -15,8 +15,8 @@ from references import FRAMES, Server, copied, in_another_file, referring, servi
 
 import vidtrans
 from vidtrans.errors import MediaError
-from vidtrans.video import container
-from vidtrans.video.container import open_made, open_media
+from vidtrans.video.io import container
+from vidtrans.video.io.container import open_made, open_media
 
 # What each would be without limits: frames that are read, and what is asked of the server.
 KINDS = {
@@ -132,5 +132,5 @@ def test_media_are_opened_for_reading_in_one_module() -> None:
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "av.open":
                 writes = len(node.args) > 1 and ast.unparse(node.args[1]) == "'w'"
                 found.append((file.relative_to(package).as_posix(), writes))
-    assert {name for name, writes in found if not writes} == {"video/container.py"}
+    assert {name for name, writes in found if not writes} == {"video/io/container.py"}
     assert any(writes for _, writes in found)

@@ -23,22 +23,22 @@ from shoot import lossless
 import vidtrans as api
 from vidtrans.data.augment import Geometry, draw_drift, draw_geometry
 from vidtrans.data.dataset import open_dataset
-from vidtrans.data.loader import Example, Loader
+from vidtrans.data.loading import Example, Loader
 from vidtrans.errors import Interrupted
 from vidtrans.events import Event, Progress, Stop
 from vidtrans.flow.history import CHANNELS, Tracer, Trail, history, no_history, signed, stored
 from vidtrans.flow.warp import warp
 from vidtrans.inference.device import Device
 from vidtrans.inference.torch_engine import TorchEngine
-from vidtrans.model import load_generator, read_record
+from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.networks.init import build_generator, initialise
-from vidtrans.networks.memory import Remembering
-from vidtrans.training.chains import Chains
-from vidtrans.training.losses import detail, temporal
-from vidtrans.training.own_past import LONGEST_DRIFT, TRAIL_BYTES, OwnPast
-from vidtrans.training.pix2pix import Pix2Pix
+from vidtrans.networks.recurrent import Remembering
+from vidtrans.training.feedback.chains import Chains
+from vidtrans.training.feedback.own_outputs import LONGEST_DRIFT, TRAIL_BYTES, OwnPast
+from vidtrans.training.losses.terms import detail, temporal
+from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.video.picture import picture_size, write_picture
+from vidtrans.video.images.picture import picture_size, write_picture
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 repeatable = hypothesis_settings(max_examples=40)
@@ -331,13 +331,13 @@ def test_trails_are_found_once_and_the_oldest_unused_is_forgotten(
 ) -> None:
     loader, past = own_past(taught / "clip.dataset", 0.0)
     size = picture_size(loader.pairs[0].inputs[0])
-    monkeypatch.setattr("vidtrans.training.own_past.CACHE_BYTES", 3 * TRAIL_BYTES * size[0] * size[1])
+    monkeypatch.setattr("vidtrans.training.feedback.own_outputs.CACHE_BYTES", 3 * TRAIL_BYTES * size[0] * size[1])
     found: list[int] = []
     monkeypatch.setattr(past, "_find", found.append)
     for index in (1, 2, 3, 1, 4, 1, 2):  # 4 takes the place of 2
         past._trail(index).result()
     assert found == [1, 2, 3, 4, 2]
-    monkeypatch.setattr("vidtrans.training.own_past.CACHE_BYTES", 1)  # too little for any: one is held
+    monkeypatch.setattr("vidtrans.training.feedback.own_outputs.CACHE_BYTES", 1)  # too little for any: one is held
     past._trail(5)
     assert len(past._trails) == 1
 
@@ -533,7 +533,7 @@ KILLED = """
 import os, signal, sys
 import vidtrans as api
 from vidtrans.events import Progress
-from vidtrans.pipeline import background
+from vidtrans.concurrency import background
 
 def report(event):
     if isinstance(event, Progress) and event.task.startswith("rendering") and event.done == 23:

@@ -15,7 +15,7 @@ from vidtrans.errors import UsageError
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.hd import coarser_prefixes, load_coarser
 from vidtrans.networks.init import build_discriminator, build_generator, full_table, initialise
-from vidtrans.networks.parts import Attention, ResidualBlock, Squeeze, upsampling
+from vidtrans.networks.layers import Attention, ResidualBlock, Squeeze, upsampling
 from vidtrans.networks.spade import Spade, SpadeSettings
 from vidtrans.networks.unet import UNet256, UNetSettings
 from vidtrans.networks.unet_small import _Residual

@@ -19,8 +19,8 @@ from clips import moving_frames, write_clip
 import vidtrans as api
 from vidtrans.cli.main import COMMANDS, cli
 from vidtrans.cli.options import SettingOption
-from vidtrans.pipeline.context import Context
-from vidtrans.pipeline.recipe import CHAIN
+from vidtrans.config.recipe import CHAIN
+from vidtrans.session import Context
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -14,10 +14,10 @@ import pytest
 from vidtrans.errors import Interrupted, UsageError
 from vidtrans.events import silent
 from vidtrans.files import digest_of
-from vidtrans.pipeline import digests
-from vidtrans.pipeline.cache import Cache
-from vidtrans.pipeline.context import Context
-from vidtrans.pipeline.outputs import check_foreign, check_place, produce, record, recorded, up_to_date
+from vidtrans.output.target import check_foreign, check_place, produce, record, recorded, up_to_date
+from vidtrans.session import Context
+from vidtrans.store import digests
+from vidtrans.store.cache import Cache
 
 REQUEST, RESULT = "request", {"frames": 7, "frames_inferred": 7, "frames_spared": 3, "frames_encoded": 2, "codec": "x"}
 

@@ -23,18 +23,18 @@ from hypothesis import strategies as st
 from torch import nn
 
 import vidtrans as api
+from vidtrans.config.recipe import make_recipe
 from vidtrans.data.dataset import open_dataset
 from vidtrans.errors import UsageError
-from vidtrans.pipeline.context import Context
-from vidtrans.pipeline.recipe import make_recipe
-from vidtrans.pipeline.train_job import TrainJob
-from vidtrans.training.parallel import Team, assembled
+from vidtrans.session import Context
+from vidtrans.training.distributed import Team, assembled
+from vidtrans.training.job import TrainJob
 from vidtrans.training.settings import TrainingSettings
 
 PROGRAM = """
 import os, sys, torch
 from torch import nn
-from vidtrans.training.parallel import assembled
+from vidtrans.training.distributed import assembled
 
 def network():
     torch.manual_seed(0)

@@ -13,9 +13,9 @@ from shoot import same
 
 import vidtrans as api
 from vidtrans.errors import MediaError, UsageError
-from vidtrans.video.picture import read_picture, write_picture
-from vidtrans.video.reader import ClipReader
-from vidtrans.video.sequence import picture_names, unpack
+from vidtrans.video.images.picture import read_picture, write_picture
+from vidtrans.video.io.reader import ClipReader
+from vidtrans.video.io.sequence import picture_names, unpack
 
 SIZES = [(64, 48), (40, 40), (48, 64)]
 IDENTITY = ("--model", "identity")

@@ -19,9 +19,9 @@ import vidtrans as api
 from vidtrans.data.dataset import open_dataset
 from vidtrans.errors import MediaError
 from vidtrans.settings import Size
-from vidtrans.video.clip import Form
-from vidtrans.video.picture import write_picture
-from vidtrans.video.pictures import natural_order, open_reader, pictures_in
+from vidtrans.video.images.picture import write_picture
+from vidtrans.video.io.clip import Form
+from vidtrans.video.io.pictures import natural_order, open_reader, pictures_in
 
 repeatable = hypothesis_settings(max_examples=100)
 SIZES = [(64, 48), (40, 40), (48, 64)]

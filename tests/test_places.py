@@ -19,7 +19,7 @@ import vidtrans as api
 import vidtrans.pipeline.demo
 from vidtrans import files
 from vidtrans.files import complete, name_length, name_limit, partial_path, put_in_place
-from vidtrans.video.picture import encode_png
+from vidtrans.video.images.picture import encode_png
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="links and limits are those of POSIX")
 repeatable = hypothesis_settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -18,17 +18,17 @@ from plates import SIZE, before, dataset_of, panned
 
 import vidtrans as api
 from vidtrans.data.augment import draw_geometry
+from vidtrans.data.background_plate import SAME_SCENE, STILL, agreement, find_plate, median
 from vidtrans.data.dataset import open_dataset
-from vidtrans.data.loader import Loader
-from vidtrans.data.motion import Motion, find_motion
-from vidtrans.data.plate import SAME_SCENE, STILL, agreement, find_plate, median
+from vidtrans.data.loading import Loader
+from vidtrans.data.motion_weight import Motion, find_motion
 from vidtrans.errors import ModelError
 from vidtrans.inference.device import resolve_device
 from vidtrans.inference.engine import with_plate
 from vidtrans.inference.torch_engine import TorchEngine
-from vidtrans.model import FORMAT, load_generator, read_record, save_model
+from vidtrans.models.model_file import FORMAT, load_generator, read_record, save_model
 from vidtrans.networks.init import build_generator, initialise
-from vidtrans.video.picture import read_picture, write_picture
+from vidtrans.video.images.picture import read_picture, write_picture
 
 repeatable = hypothesis_settings(max_examples=40)
 
@@ -205,7 +205,7 @@ def test_a_plate_of_another_size_than_the_record_says_is_a_model_error(tmp_path:
     generator = build_generator("unet-small", table, 1, plate=(48, 32))
     initialise(generator, 0)
     empty: dict[str, Any] = {"name": "edges", "settings": {}}
-    from vidtrans.model import ModelRecord
+    from vidtrans.models.model_file import ModelRecord
 
     record = ModelRecord({"name": "unet-small", "settings": table}, empty, 1, 3, 32, "", {}, {})
     for name, size in (("good", [48, 32]), ("bad", [32, 48]), ("absurd", [0, 10**9])):

@@ -21,9 +21,9 @@ from vidtrans.events import Event, Progress, Stop, silent
 from vidtrans.files import canonical_json
 from vidtrans.inference.device import resolve_device
 from vidtrans.inference.torch_engine import TorchEngine
-from vidtrans.model import load_generator
+from vidtrans.models.model_file import load_generator
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.video.picture import write_picture
+from vidtrans.video.images.picture import write_picture
 
 TRAINING = tiny_flags("generator", "discriminator", "training")
 MAKING = tiny_flags("dataset")
@@ -189,7 +189,7 @@ def test_a_bare_key_is_that_of_the_one_table_that_has_it(capsys: pytest.CaptureF
     told = refuse(capsys, 2, "train", "seen.dataset", "--set", "channels=8")
     assert "generator.channels or discriminator.channels" in told
     assert "did you mean 'plate'" in refuse(capsys, 2, "train", "seen.dataset", "--set", "plaet=true")
-    from vidtrans.pipeline.recipe import TABLES, table_of
+    from vidtrans.config.recipe import TABLES, table_of
 
     assert table_of("plate", TABLES) == "training"
     with pytest.raises(UsageError, match=r"dataset\.size or rendering\.size"):
@@ -197,7 +197,7 @@ def test_a_bare_key_is_that_of_the_one_table_that_has_it(capsys: pytest.CaptureF
 
 
 def test_a_plate_is_of_pictures_of_one_size(tmp_path: Path) -> None:
-    from vidtrans.pipeline.plate import plate_of
+    from vidtrans.rendering.scene import plate_of
 
     for i in range(8):
         write_picture(Path(f"photos/{i}.png"), scene(64, 64 if i else 80, i))

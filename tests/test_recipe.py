@@ -6,14 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vidtrans.data.dataset import DatasetSettings
-from vidtrans.dreaming.settings import DreamingSettings
-from vidtrans.errors import UsageError
-from vidtrans.model import Card
-from vidtrans.networks import DISCRIMINATORS, GENERATORS
-from vidtrans.pairing import PAIRINGS
-from vidtrans.pairing.base import make_pairing
-from vidtrans.pipeline.recipe import (
+from vidtrans.config.recipe import (
     CHOICES,
     TABLES,
     dataset_recipe,
@@ -22,11 +15,18 @@ from vidtrans.pipeline.recipe import (
     preset_names,
     preset_summary,
 )
-from vidtrans.rendering.settings import RenderingSettings
+from vidtrans.config.rendering import RenderingSettings
+from vidtrans.data.dataset import DatasetSettings
+from vidtrans.dreaming.settings import DreamingSettings
+from vidtrans.errors import UsageError
+from vidtrans.models.model_file import Card
+from vidtrans.networks import DISCRIMINATORS, GENERATORS
+from vidtrans.pairing import PAIRINGS
+from vidtrans.pairing.base import make_pairing
 from vidtrans.settings import from_table
 from vidtrans.temporal import FILTERS
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.video.encoding import EncodingSettings
+from vidtrans.video.io.encoding import EncodingSettings
 
 SETTINGS = {
     "dataset": DatasetSettings,

@@ -11,6 +11,7 @@ import pytest
 import torch
 from clips import scene
 
+from vidtrans.config.rendering import RenderingSettings
 from vidtrans.data.dataset import DatasetSettings
 from vidtrans.dreaming.settings import DreamingSettings
 from vidtrans.errors import UsageError
@@ -21,14 +22,13 @@ from vidtrans.networks.init import initialise
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import make_pairing, pairing_record
 from vidtrans.pairing.clock import picture_channels, with_clock
-from vidtrans.pipeline.stages import STAGES, Stage
 from vidtrans.registry import Registry
-from vidtrans.rendering.settings import RenderingSettings
 from vidtrans.settings import from_table, setting, to_table
+from vidtrans.store.stages import STAGES, Stage
 from vidtrans.temporal import FILTERS
 from vidtrans.temporal.stream import Recursive, Sample, filtered
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.video.encoding import EncodingSettings
+from vidtrans.video.io.encoding import EncodingSettings
 
 ALL = (PAIRINGS, GENERATORS, DISCRIMINATORS, FILTERS, FLOWS, STAGES)
 WITH_SETTINGS = (PAIRINGS, GENERATORS, DISCRIMINATORS, FILTERS)

@@ -131,7 +131,7 @@ def test_a_polite_stop_saves_and_says_how_to_go_on(
 
 def test_two_runs_on_one_cache_entry_the_second_is_told(clip: Path, tmp_path: Path) -> None:
     from vidtrans.events import silent
-    from vidtrans.pipeline.cache import Cache
+    from vidtrans.store.cache import Cache
 
     vidtrans("make-dataset", clip, *tiny_flags("dataset"), "-o", "a.dataset")
     entry = next(e for e in Cache(tmp_path / ".vidtrans", silent).entries() if e.stage == "dataset")

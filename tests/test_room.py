@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shoot import lossless
 
+from vidtrans import api
 from vidtrans.events import Event, Note
-from vidtrans.pipeline import api, filling
-from vidtrans.pipeline.room import Room
+from vidtrans.rendering import runner as filling
+from vidtrans.store.disk_forecast import Room
 
 Usage = namedtuple("Usage", "total used free")
 

@@ -19,16 +19,16 @@ from safetensors.numpy import load_file, save_file
 
 import vidtrans as api
 from vidtrans.cli.main import run
+from vidtrans.config.recipe import dataset_recipe
 from vidtrans.data.dataset import open_dataset
 from vidtrans.errors import BatchError, DeviceError, UsageError
 from vidtrans.events import silent
 from vidtrans.inference.device import Device
 from vidtrans.inference.torch_engine import TorchEngine
-from vidtrans.model import read_record
+from vidtrans.models.model_file import read_record
 from vidtrans.networks.init import build_generator, initialise
-from vidtrans.pipeline.recipe import dataset_recipe
 from vidtrans.training.checkpoint import load_checkpoint, save_checkpoint
-from vidtrans.training.pix2pix import Pix2Pix
+from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
 
 TRAIN = {k: TINY[k] for k in ("generator", "discriminator", "training")}

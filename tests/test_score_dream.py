@@ -12,9 +12,9 @@ from chain import refuse, said, said_json
 from clips import moving_frames, write_folder
 from shoot import Frames, lossless
 
+from vidtrans.evaluation.dream_scores import _nearest
 from vidtrans.metrics.dreams import to_and_fro
-from vidtrans.pipeline.score_dream import _nearest
-from vidtrans.video.picture import read_picture, write_picture
+from vidtrans.video.images.picture import read_picture, write_picture
 
 CLIP = moving_frames(40)
 CONTRACT = {"warping_error", "warping_error_per_frame", "ratio", "psnr", "ssim"}

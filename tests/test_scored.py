@@ -19,7 +19,7 @@ from shoot import Frames, lossless
 import vidtrans as api
 from vidtrans.errors import Interrupted, VidtransError
 from vidtrans.events import Event, Progress, Stop
-from vidtrans.pipeline.cache import Cache
+from vidtrans.store.cache import Cache
 
 COUNT = 16
 BASE = Fraction(1, 15360)

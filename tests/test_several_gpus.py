@@ -19,7 +19,7 @@ from vidtrans import machine
 from vidtrans.inference import ENGINES
 from vidtrans.inference.device import Device, resolve_device
 from vidtrans.networks.init import build_generator
-from vidtrans.pipeline.context import Context
+from vidtrans.session import Context
 
 NAMES = ["cuda:0", "cuda:1"]
 

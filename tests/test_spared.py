@@ -15,14 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shoot import lossless
 
+from vidtrans import api
 from vidtrans.errors import UsageError
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import make_pairing
-from vidtrans.pipeline import api
-from vidtrans.rendering.draft import CHECKED, Carrier, Draft
-from vidtrans.rendering.outputs import Count, Inputs, alike, painted, prepared
+from vidtrans.rendering.flow_propagation import CHECKED, Carrier, Draft
+from vidtrans.rendering.frame_renderer import Count, Inputs, alike, painted, prepared
 from vidtrans.temporal.stream import Sample
-from vidtrans.video.clip import Frame
+from vidtrans.video.io.clip import Frame
 
 
 def texture(height: int, width: int, seed: int = 0) -> np.ndarray:

@@ -18,17 +18,17 @@ from chain import TINY, refuse
 from clips import moving_frames, write_clip
 
 import vidtrans as api
+from vidtrans.clips.cut_list import cuts_for_key
+from vidtrans.config.recipe import make_recipe, preset_path, read_tables
 from vidtrans.errors import Interrupted, MediaError, UsageError, VidtransError
 from vidtrans.events import Stop, silent
 from vidtrans.files import check_ordinary, digest_file, read_small_json
-from vidtrans.model import find_model, read_record
-from vidtrans.pipeline.cache import Cache
-from vidtrans.pipeline.cuts import cuts_for_key
-from vidtrans.pipeline.recipe import make_recipe, preset_path, read_tables
+from vidtrans.models.model_file import find_model, read_record
 from vidtrans.pipeline.stylize_batch import listed
-from vidtrans.video.container import probe
-from vidtrans.video.picture import picture_size, read_layers
-from vidtrans.video.sound import blocks
+from vidtrans.store.cache import Cache
+from vidtrans.video.images.picture import picture_size, read_layers
+from vidtrans.video.io.container import probe
+from vidtrans.video.io.sound import blocks
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 

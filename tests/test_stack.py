@@ -17,12 +17,12 @@ import vidtrans as api
 from vidtrans.data.dataset import open_dataset
 from vidtrans.errors import MediaError, UsageError
 from vidtrans.events import Note
-from vidtrans.model import read_record
+from vidtrans.models.model_file import read_record
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import make_pairing
 from vidtrans.settings import Size
-from vidtrans.video.clip import Form
-from vidtrans.video.pictures import find_guides, open_reader
+from vidtrans.video.io.clip import Form
+from vidtrans.video.io.pictures import find_guides, open_reader
 
 COUNT = 16
 Tables = dict[str, dict[str, Any]]

@@ -16,9 +16,9 @@ from clips import decode, moving_frames, pictures_of, sound_packets, times, writ
 from flicker import Frames, alike, drifting, flickering, look, rms, unsteadiness
 from shoot import lossless
 
+from vidtrans.config.rendering import RenderingSettings
 from vidtrans.errors import UsageError
-from vidtrans.pipeline.steady import READ
-from vidtrans.rendering.settings import RenderingSettings
+from vidtrans.pipeline.deflicker import READ
 from vidtrans.temporal import FILTERS
 
 COUNT = 24
@@ -366,8 +366,8 @@ def test_what_a_result_is_made_with_is_known_again(
     assert not said_json(capsys, *flags)["cached"]
     assert said_json(capsys, *flags)["cached"]
     for place, other in (
-        ("vidtrans.video.program.program_version", lambda program: "another"),
-        ("vidtrans.pipeline.order.DIRECTING_VERSION", -1),
+        ("vidtrans.video.external.program.program_version", lambda program: "another"),
+        ("vidtrans.rendering.order.DIRECTING_VERSION", -1),
     ):
         with monkeypatch.context() as patched:
             patched.setattr(place, other)

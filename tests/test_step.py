@@ -17,18 +17,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import vidtrans as api
-from vidtrans.data.loader import Batch
+from vidtrans.data.loading import Batch
 from vidtrans.errors import UsageError
 from vidtrans.events import Note, Stop, silent
 from vidtrans.inference.device import Device, Precision
-from vidtrans.model import load_generator, read_record
+from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.training import ADVERSARIAL, health
 from vidtrans.training.average import Average
 from vidtrans.training.descent import scaler_for
-from vidtrans.training.parallel import Team
-from vidtrans.training.pix2pix import Pix2Pix
+from vidtrans.training.distributed import Team
+from vidtrans.training.losses.rarity import weigh
+from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.precision import resolve_precisions
-from vidtrans.training.rarity import weigh
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.trainer import Run, train
 

@@ -18,18 +18,18 @@ from shoot import lossless
 
 import vidtrans as api
 from vidtrans.data.dataset import open_dataset
-from vidtrans.data.loader import Example, Loader
+from vidtrans.data.loading import Example, Loader
 from vidtrans.errors import Interrupted
 from vidtrans.events import Event, Progress, Stop, silent
 from vidtrans.inference.device import Device
-from vidtrans.model import read_record
+from vidtrans.models.model_file import read_record
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
-from vidtrans.training.chains import Chains
 from vidtrans.training.checkpoint import load_checkpoint
-from vidtrans.training.own_past import OwnPast
-from vidtrans.training.pix2pix import Pix2Pix
+from vidtrans.training.feedback.chains import Chains
+from vidtrans.training.feedback.own_outputs import OwnPast
+from vidtrans.training.losses.temporal_gan import CHANNELS, Earlier, TemporalGAN
+from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.temporal_gan import CHANNELS, Earlier, TemporalGAN
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -282,9 +282,9 @@ PROGRAM = """
 import sys, torch
 from vidtrans.inference.device import Device
 from vidtrans.networks.init import build_discriminator, initialise
-from vidtrans.training.parallel import assembled
+from vidtrans.training.distributed import assembled
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.temporal_gan import CHANNELS, Earlier, TemporalGAN
+from vidtrans.training.losses.temporal_gan import CHANNELS, Earlier, TemporalGAN
 
 torch.manual_seed(1)
 outputs, targets = torch.rand(6, 3, 16, 16), torch.rand(6, 3, 16, 16)

@@ -21,7 +21,7 @@ from vidtrans.inference.device import Device
 from vidtrans.inference.packed import can_pack
 from vidtrans.inference.tiles import SMALLEST, recorded, smaller, starts, tiled
 from vidtrans.inference.torch_engine import TorchEngine
-from vidtrans.model import find_model, load_generator
+from vidtrans.models.model_file import find_model, load_generator
 from vidtrans.networks.init import build_generator, initialise
 
 CPU = Device("cpu", "cpu")

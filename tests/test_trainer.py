@@ -12,13 +12,13 @@ import pytest
 import torch
 from torch import nn
 
-from vidtrans.data.loader import Batch
+from vidtrans.data.loading import Batch
 from vidtrans.errors import Interrupted
 from vidtrans.events import Note, Progress, Stop, silent
 from vidtrans.inference.device import Device
 from vidtrans.training import health, trainer
-from vidtrans.training.parallel import Team
-from vidtrans.training.pix2pix import Pix2Pix
+from vidtrans.training.distributed import Team
+from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.trainer import Diverged, Run, steps_for, train
 

@@ -17,16 +17,16 @@ from torch.nn import functional as F
 
 import vidtrans as api
 from vidtrans.data.dataset import open_dataset
-from vidtrans.data.loader import Batch, Loader
+from vidtrans.data.loading import Batch, Loader
 from vidtrans.errors import Interrupted
 from vidtrans.events import Note, Progress, Stop, silent
 from vidtrans.inference.device import Device, resolve_device, resolve_precision
 from vidtrans.inference.torch_engine import TorchEngine, fold_norm
-from vidtrans.model import load_generator, read_record
+from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
 from vidtrans.training.batchnorm import reestimate
 from vidtrans.training.checkpoint import load_checkpoint, save_checkpoint
-from vidtrans.training.pix2pix import Pix2Pix
+from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.schedule import learning_rate, step_seed
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.trainer import Diverged, Run, one_step, train

@@ -20,8 +20,8 @@ from vidtrans.networks.init import build_discriminator, build_generator, initial
 from vidtrans.registry import Registry
 from vidtrans.settings import Table
 from vidtrans.training import ADVERSARIAL
-from vidtrans.training.pix2pix import Losses, Pix2Pix
-from vidtrans.training.rarity import rarity
+from vidtrans.training.losses.rarity import rarity
+from vidtrans.training.methods.pix2pix import Losses, Pix2Pix
 from vidtrans.training.settings import TrainingSettings
 
 pytestmark = pytest.mark.usefixtures("one_thread")

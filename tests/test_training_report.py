@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 import pytest
 
-from vidtrans.training import report as report_module
-from vidtrans.training.curves import BOTTOM, MAX_POINTS, TOP, Curve, axis_for, thin
-from vidtrans.training.report import (
+from vidtrans.training.report import page as report_module
+from vidtrans.training.report.curves import BOTTOM, MAX_POINTS, TOP, Curve, axis_for, thin
+from vidtrans.training.report.page import (
     FILM_BYTES,
     MAX_FILM,
     SHEET_BYTES,

@@ -21,11 +21,11 @@ from clips import moving_frames, write_clip
 import vidtrans as api
 from vidtrans.errors import Interrupted
 from vidtrans.events import Note, Progress, Stop
-from vidtrans.model import read_record
-from vidtrans.pipeline.stages import TrainStage
+from vidtrans.models.model_file import read_record
+from vidtrans.store.stages import TrainStage
 from vidtrans.training.checkpoint import load_checkpoint
-from vidtrans.training.pix2pix import Pix2Pix
-from vidtrans.video.picture import read_picture, write_picture
+from vidtrans.training.methods.pix2pix import Pix2Pix
+from vidtrans.video.images.picture import read_picture, write_picture
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -14,11 +14,11 @@ from safetensors.numpy import load_file, save_file
 from shoot import lossless, same
 
 import vidtrans as api
+from vidtrans.config.programs import programs_in
+from vidtrans.config.recipe import preset_names, preset_path, read_tables
 from vidtrans.errors import UsageError
 from vidtrans.events import Event, Note
-from vidtrans.pipeline.programs import programs_in
-from vidtrans.pipeline.recipe import preset_names, preset_path, read_tables
-from vidtrans.video.program import find_program
+from vidtrans.video.external.program import find_program
 
 GRAPH = "hflip,metadata=mode=add:key=a:value=b,metadata=mode=print:file=written.txt"
 # A file's tables, and the key that is named.

@@ -48,11 +48,11 @@ from test_video import number_in, numbered
 
 from vidtrans.errors import MediaError
 from vidtrans.events import Event, Note
-from vidtrans.pipeline.context import Clip, Context, open_clip
+from vidtrans.session import Clip, Context, open_clip
 from vidtrans.settings import Size
-from vidtrans.video.clip import PLAIN, Form, Frame
-from vidtrans.video.pictures import open_reader
-from vidtrans.video.reader import ClipReader
+from vidtrans.video.io.clip import PLAIN, Form, Frame
+from vidtrans.video.io.pictures import open_reader
+from vidtrans.video.io.reader import ClipReader
 
 B_FRAMES = {"crf": "12", "preset": "fast", "g": "12", "bf": "3"}
 

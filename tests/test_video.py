@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 
 from vidtrans.errors import MediaError
 from vidtrans.settings import Size
-from vidtrans.video.carry import Carried
-from vidtrans.video.clip import ClipIndex, Form, Frame
-from vidtrans.video.encoder import PictureFormat, SegmentWriter
-from vidtrans.video.encoding import EncodingSettings
-from vidtrans.video.join import Timing, join
-from vidtrans.video.orientation import Orientation, orientation_from_matrix
-from vidtrans.video.reader import ClipReader
+from vidtrans.video.io.carry import Carried
+from vidtrans.video.io.clip import ClipIndex, Form, Frame
+from vidtrans.video.io.encoder import PictureFormat, SegmentWriter
+from vidtrans.video.io.encoding import EncodingSettings
+from vidtrans.video.io.join import Timing, join
+from vidtrans.video.io.orientation import Orientation, orientation_from_matrix
+from vidtrans.video.io.reader import ClipReader
 
 repeatable = hypothesis_settings(max_examples=12)
 B_FRAMES = {"crf": "12", "preset": "medium", "g": "12", "bf": "3"}

@@ -15,14 +15,14 @@ import pytest
 from clips import moving_frames, scene, write_clip
 
 from vidtrans.errors import MediaError, UsageError
-from vidtrans.video.codecs import CODECS
-from vidtrans.video.colour import FromRGB, ToRGB, sixteen_bit
-from vidtrans.video.container import open_media, probe
-from vidtrans.video.encoder import LosslessWriter, PictureFormat, SegmentWriter, read_lossless
-from vidtrans.video.encoding import EncodingSettings
-from vidtrans.video.join import Timing, join
-from vidtrans.video.picture import encode_png, read_picture, resize, write_picture
-from vidtrans.video.reader import ClipReader
+from vidtrans.video.colour.conversion import FromRGB, ToRGB, sixteen_bit
+from vidtrans.video.images.picture import encode_png, read_picture, resize, write_picture
+from vidtrans.video.io.codecs import CODECS
+from vidtrans.video.io.container import open_media, probe
+from vidtrans.video.io.encoder import LosslessWriter, PictureFormat, SegmentWriter, read_lossless
+from vidtrans.video.io.encoding import EncodingSettings
+from vidtrans.video.io.join import Timing, join
+from vidtrans.video.io.reader import ClipReader
 
 PATCHES = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0), (128, 128, 128), (200, 120, 40)]
 

@@ -15,17 +15,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import vidtrans as api
-from vidtrans.data.loader import to_signed
+from vidtrans.data.loading import to_signed
 from vidtrans.dreaming.governor import bank_of
 from vidtrans.errors import UsageError
 from vidtrans.inference.device import Device
 from vidtrans.inference.torch_engine import TorchEngine
-from vidtrans.model import load_generator, read_record
+from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.networks import GENERATORS
 from vidtrans.networks.init import build_generator, full_table, initialise
 from vidtrans.networks.warp_mix import EAGER, SPOOL, TRACKS, _turned
 from vidtrans.pairing.clock import CHANNELS, clock, with_clock
-from vidtrans.video.picture import read_picture
+from vidtrans.video.images.picture import read_picture
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -12,10 +12,11 @@ import pytest
 from clips import scene
 
 from vidtrans.data.dataset import Pair
-from vidtrans.training import sheets, watched
-from vidtrans.training.sheets import Timeline, forget_beyond, numbered, preview_sheet
-from vidtrans.training.watched import Watched, film_steps
-from vidtrans.video.picture import read_picture, write_picture
+from vidtrans.training import monitor as watched
+from vidtrans.training.monitor import Watched, film_steps
+from vidtrans.training.report import previews as sheets
+from vidtrans.training.report.previews import Timeline, forget_beyond, numbered, preview_sheet
+from vidtrans.video.images.picture import read_picture, write_picture
 
 PAIRING: Any = SimpleNamespace(
     taught=lambda frames, rng: frames[0], finishes=False, visible=lambda shown: 255 - shown, agreement=lambda s, o: None

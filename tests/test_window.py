@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from vidtrans.rendering.chunks import cut_into_chunks, spans
-from vidtrans.temporal import detail, tracks
+from vidtrans.store.chunking import cut_into_chunks, spans
+from vidtrans.temporal import detail
+from vidtrans.temporal import trajectories as tracks
 from vidtrans.temporal import window as temporal_window
 from vidtrans.temporal.stream import Sample, Window, filtered
 from vidtrans.temporal.window import WindowFilter

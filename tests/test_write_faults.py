@@ -19,20 +19,21 @@ import pytest
 from chain import said, snapshot, tiny_flags
 
 import vidtrans as api
+from vidtrans.batch import scheduler as batch_run
+from vidtrans.batch import summary as batch_summary
+from vidtrans.batch.inputs import Item
+from vidtrans.batch.jobs import Options, Outcome, Summary, run_batch
 from vidtrans.cli.main import run
 from vidtrans.errors import in_words
 from vidtrans.events import silent
 from vidtrans.files import complete, put_in_place, write_bytes, write_json
-from vidtrans.pipeline import batch_run, batch_summary
-from vidtrans.pipeline.batch import Options, Outcome, Summary, run_batch
-from vidtrans.pipeline.batch_plan import Item
-from vidtrans.pipeline.cache import Cache
-from vidtrans.pipeline.chunk_files import ChunkStore, ChunkWriter
-from vidtrans.pipeline.context import Context
-from vidtrans.rendering.chunks import cut_into_chunks
-from vidtrans.video.encoder import LosslessWriter, PictureFormat, SegmentWriter
-from vidtrans.video.encoding import EncodingSettings
-from vidtrans.video.join import Timing, join
+from vidtrans.session import Context
+from vidtrans.store.cache import Cache
+from vidtrans.store.chunking import cut_into_chunks
+from vidtrans.store.chunks import ChunkStore, ChunkWriter
+from vidtrans.video.io.encoder import LosslessWriter, PictureFormat, SegmentWriter
+from vidtrans.video.io.encoding import EncodingSettings
+from vidtrans.video.io.join import Timing, join
 
 CALLS = ((os, "fsync"), (os, "replace"), (Path, "write_bytes"), (Path, "mkdir"))
 TRAINING = ("--steps", "4", *tiny_flags("generator", "discriminator", "training"), "--set=training.preview_seconds=0")

@@ -22,7 +22,7 @@ __all__ = ["__version__", "ablate", "dream", "evaluate", "make_dataset", "probe"
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        from vidtrans.pipeline import api
+        from vidtrans import api
 
         return getattr(api, name)
     raise AttributeError(f"module 'vidtrans' has no attribute '{name}'")

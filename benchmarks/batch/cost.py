@@ -27,8 +27,8 @@ import numpy as np
 ALONE = """
 import sys
 from pathlib import Path
-from vidtrans.pipeline.context import Context
-from vidtrans.pipeline.recipe import render_recipe
+from vidtrans.session import Context
+from vidtrans.config.recipe import render_recipe
 from vidtrans.pipeline.stylize import stylize
 context = Context()
 for path in sorted(Path("clips").iterdir()):

@@ -26,7 +26,7 @@ from store import Store, digest
 
 from vidtrans.errors import VidtransError
 from vidtrans.metrics.picture import psnr
-from vidtrans.video.pictures import open_reader
+from vidtrans.video.io.pictures import open_reader
 
 FEWEST = 16  # frames that make a case
 SIDE = 256  # pixels: what the style networks take

@@ -12,12 +12,12 @@ from methods import own
 from store import Store
 from trained import SHIPPED, render
 
+from vidtrans.evaluation.plots import WHITE, changes
 from vidtrans.flow import FLOWS
 from vidtrans.flow.dis import grey
 from vidtrans.metrics.motion import Motion
-from vidtrans.model import find_model
-from vidtrans.pipeline.score_sheet import WHITE, changes
-from vidtrans.video.layout import GAP, Sheet, plain
+from vidtrans.models.model_file import find_model
+from vidtrans.video.plots.layout import GAP, Sheet, plain
 
 # Free to be shown (CC0), as the model is; a head turns, and its hair is made anew in each frame.
 CLIP = "video/friday.mp4"

@@ -17,9 +17,9 @@ from store import Store, digest, tell
 
 import vidtrans
 from vidtrans.errors import VidtransError
-from vidtrans.model import find_model
+from vidtrans.models.model_file import find_model
 from vidtrans.settings import Size
-from vidtrans.video.picture import resize, write_picture
+from vidtrans.video.images.picture import resize, write_picture
 
 STEPS = 300  # of training: about three minutes on two cores
 SHIPPED = "flower"

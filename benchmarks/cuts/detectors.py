@@ -10,8 +10,8 @@ import av
 
 from vidtrans.flow.cuts import ANALYSIS_SHORT_SIDE, CutDetector
 from vidtrans.settings import Size
-from vidtrans.video.clip import Form
-from vidtrans.video.reader import ClipReader
+from vidtrans.video.io.clip import Form
+from vidtrans.video.io.reader import ClipReader
 
 Detector = Callable[[Path], list[int]]
 

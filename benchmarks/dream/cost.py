@@ -23,17 +23,17 @@ import numpy as np
 import torch
 
 import vidtrans
+from vidtrans.config.recipe import make_recipe
 from vidtrans.dreaming.governor import bank_of
 from vidtrans.events import Event, Progress
 from vidtrans.inference.device import resolve_device, resolve_precision, torch_dtype
 from vidtrans.inference.torch_engine import TorchEngine, as_pictures, fold_norm
-from vidtrans.model import ModelRecord, load_generator, save_model
+from vidtrans.models.model_file import ModelRecord, load_generator, save_model
 from vidtrans.networks import GENERATORS
 from vidtrans.networks.init import build_generator, full_table, initialise
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import make_pairing, pairing_record
 from vidtrans.pairing.clock import CHANNELS
-from vidtrans.pipeline.recipe import make_recipe
 from vidtrans.settings import parse_value
 
 

@@ -30,16 +30,16 @@ from vidtrans.inference.device import resolve_device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.metrics.consistency import Scorer
 from vidtrans.metrics.picture import l1
-from vidtrans.model import load_generator
-from vidtrans.rendering.memory import Memory
+from vidtrans.models.model_file import load_generator
+from vidtrans.rendering.recurrence import Memory
 from vidtrans.settings import Size, Table
 from vidtrans.temporal.stream import Sample
-from vidtrans.training.evaluation import shown_of
-from vidtrans.training.memory import ask_for_huge_pages
-from vidtrans.video.clip import Form
-from vidtrans.video.encoder import LosslessWriter
-from vidtrans.video.picture import read_picture
-from vidtrans.video.pictures import open_reader
+from vidtrans.training.allocator import ask_for_huge_pages
+from vidtrans.training.validation import shown_of
+from vidtrans.video.images.picture import read_picture
+from vidtrans.video.io.clip import Form
+from vidtrans.video.io.encoder import LosslessWriter
+from vidtrans.video.io.pictures import open_reader
 
 CLIPS = ("dog", "juggle")
 MEMORY = Contender("memory", "edges-video", {}, (("edges-video", "eval"),))

@@ -26,14 +26,14 @@ import numpy as np
 import torch
 
 import vidtrans
+from vidtrans.config.recipe import make_recipe
 from vidtrans.errors import VidtransError
 from vidtrans.files import digest_of, write_json
 from vidtrans.metrics.dreams import SHOWN
-from vidtrans.pipeline.recipe import make_recipe
 from vidtrans.settings import Table
-from vidtrans.training.memory import ask_for_huge_pages
-from vidtrans.video.layout import Sheet
-from vidtrans.video.picture import read_picture, resize, write_picture
+from vidtrans.training.allocator import ask_for_huge_pages
+from vidtrans.video.images.picture import read_picture, resize, write_picture
+from vidtrans.video.plots.layout import Sheet
 
 CLIPS = {"flower": "flower.mp4", "water": "stream-of-water.mp4", "juggle": "juggle.mp4"}
 SIZES = {"flower": "80", "water": "96", "juggle": "80"}  # pixels of the short side: 142x80, 128x96, 142x80

@@ -242,8 +242,8 @@ def _decode_bare(clip: Path) -> int:
 
 def _decode_to_256(clip: Path) -> int:
     from vidtrans.settings import Size
-    from vidtrans.video.clip import Form
-    from vidtrans.video.reader import ClipReader
+    from vidtrans.video.io.clip import Form
+    from vidtrans.video.io.reader import ClipReader
 
     with ClipReader(clip, Form(size=Size(exact=(256, 256)))) as reader:
         return sum(1 for _ in reader.frames())

@@ -38,7 +38,7 @@ def _resident_mb() -> float:
 
 
 def _decoding(clip: Path, seen: Callable[[int], None]) -> Callable[[], None]:
-    from vidtrans.video.reader import ClipReader
+    from vidtrans.video.io.reader import ClipReader
 
     def go() -> None:
         with ClipReader(clip) as reader:
@@ -49,8 +49,8 @@ def _decoding(clip: Path, seen: Callable[[int], None]) -> Callable[[], None]:
 
 
 def _rendering(clip: Path, seen: Callable[[int], None]) -> Callable[[], None]:
+    from vidtrans.api import stylize
     from vidtrans.events import Event, Progress
-    from vidtrans.pipeline.api import stylize
 
     def report(event: Event) -> None:
         if isinstance(event, Progress) and event.task.startswith("rendering"):

@@ -32,7 +32,7 @@ def run_generator(model: str, before: Path, after: Path) -> None:
     import torch
     from PIL import Image
 
-    from vidtrans.model import find_model, load_generator
+    from vidtrans.models.model_file import find_model, load_generator
     from vidtrans.pairing import PAIRINGS
     from vidtrans.pairing.base import make_pairing
     from vidtrans.settings import Size

@@ -24,7 +24,7 @@ from vidtrans.errors import VidtransError
 from vidtrans.inference import ENGINES
 from vidtrans.inference.device import resolve_device
 from vidtrans.inference.torch_engine import as_pictures
-from vidtrans.model import load_generator
+from vidtrans.models.model_file import load_generator
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import make_pairing
 

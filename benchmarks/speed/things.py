@@ -15,7 +15,7 @@ import torch
 
 import vidtrans
 from vidtrans.machine import processor
-from vidtrans.model import find_model
+from vidtrans.models.model_file import find_model
 from vidtrans.pipeline.bench_clip import pictures
 
 RATE = 30

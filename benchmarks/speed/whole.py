@@ -29,7 +29,7 @@ import sys, time, numpy as np
 from pathlib import Path
 from vidtrans.inference.device import resolve_device
 from vidtrans.inference.torch_engine import TorchEngine
-from vidtrans.model import load_generator
+from vidtrans.models.model_file import load_generator
 generator, record = load_generator(Path(sys.argv[1]))
 engine, side = TorchEngine(generator, resolve_device("auto")), int(sys.argv[2])
 shown = np.random.default_rng(0).integers(0, 256, (32, side, side, record.in_channels), np.uint8)

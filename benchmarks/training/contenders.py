@@ -16,19 +16,19 @@ import numpy as np
 import torch
 
 import vidtrans
+from vidtrans.config.recipe import make_recipe
 from vidtrans.data.dataset import Pair, open_dataset
-from vidtrans.data.loader import to_signed
+from vidtrans.data.loading import to_signed
 from vidtrans.events import Event, Progress
 from vidtrans.files import digest_of
 from vidtrans.inference.device import resolve_device
 from vidtrans.inference.engine import pad_to_multiple
 from vidtrans.inference.torch_engine import TorchEngine
-from vidtrans.model import load_generator
+from vidtrans.models.model_file import load_generator
 from vidtrans.pairing.base import Pairing
-from vidtrans.pipeline.recipe import make_recipe
 from vidtrans.settings import Table
-from vidtrans.training.evaluation import shown_of
-from vidtrans.video.picture import read_picture
+from vidtrans.training.validation import shown_of
+from vidtrans.video.images.picture import read_picture
 
 SIZE = 128  # pixels, of the short side
 TRIALS = 5  # of what a step takes

@@ -42,10 +42,10 @@ def measure(folder: Path, timed: int) -> None:
     import torch
 
     from vidtrans.data.dataset import open_dataset
-    from vidtrans.pipeline.context import Context
-    from vidtrans.pipeline.estimate import peak_memory
     from vidtrans.pipeline.train import train_recipe
-    from vidtrans.pipeline.train_job import TrainJob
+    from vidtrans.rendering.cost import peak_memory
+    from vidtrans.session import Context
+    from vidtrans.training.job import TrainJob
     from vidtrans.training.settings import TrainingSettings
 
     recipe = train_recipe(folder, None, {})
@@ -82,7 +82,7 @@ def main() -> None:
     if options.measure:
         measure(options.clip, options.timed)
         return
-    from vidtrans.pipeline.recipe import preset_names
+    from vidtrans.config.recipe import preset_names
 
     heads = f"{'preset':12} {'generator':10} {'sees':>9} {'batch':>5} {'steps':>7} {'s/step':>7}"
     print(f"{heads} {'CPU s':>6} {'minutes':>8} {'of 2 free cores, at least':>25} {'GB':>5}")

@@ -25,11 +25,11 @@ from measures import scores
 
 from vidtrans.errors import VidtransError
 from vidtrans.settings import Table
-from vidtrans.training.evaluation import shown_of
-from vidtrans.training.memory import ask_for_huge_pages
-from vidtrans.video.layout import Sheet, cell_size
-from vidtrans.video.picture import resize, write_picture
-from vidtrans.video.pictures import open_reader
+from vidtrans.training.allocator import ask_for_huge_pages
+from vidtrans.training.validation import shown_of
+from vidtrans.video.images.picture import resize, write_picture
+from vidtrans.video.io.pictures import open_reader
+from vidtrans.video.plots.layout import Sheet, cell_size
 
 CLIPS = {"dog": "video/dog.mp4", "asl_walk": "video/asl_walk.mkv", "juggle": "video/juggle.mp4"}
 FACADES = "pairs/facades_194"

@@ -26,8 +26,8 @@ from torch.nn import functional as F
 from vidtrans.inference.device import resolve_device
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
 from vidtrans.networks.products import Doubling, Halving
-from vidtrans.training.memory import ask_for_huge_pages
-from vidtrans.training.pix2pix import Pix2Pix
+from vidtrans.training.allocator import ask_for_huge_pages
+from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.precision import resolve_precisions
 from vidtrans.training.settings import TrainingSettings
 

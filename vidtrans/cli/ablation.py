@@ -41,7 +41,7 @@ def show_ablation(
 
 def _figures(console: Console, rows: list[dict[str, Any]]) -> None:
     """The held-out scores, where pairs were held out."""
-    from vidtrans.training.curves import SCORES, figure
+    from vidtrans.training.report.curves import SCORES, figure
 
     names = [n for n in SCORES if all(row["held_out"].get(n) is not None for row in rows)]
     if not names:

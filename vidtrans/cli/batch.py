@@ -26,8 +26,8 @@ def batch_options(function: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--halt-on-error", "halt", is_flag=True, help="Begin no further clip when one has failed.")
     @wraps(function)
     def wrapped(*args: Any, jobs: int | None, shard: str, retry: bool, halt: bool, **kwargs: Any) -> Any:
-        from vidtrans.pipeline.batch import Options
-        from vidtrans.pipeline.batch_plan import parse_shard
+        from vidtrans.batch.inputs import parse_shard
+        from vidtrans.batch.jobs import Options
 
         if shard:
             parse_shard(shard)  # also where there is one clip, which reads it not

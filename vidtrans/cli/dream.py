@@ -110,9 +110,9 @@ def dream(
 
     Stop it at any moment; the same command goes on. With more --frames, and --overwrite, it goes on from what is there.
     """
+    from vidtrans.dreaming.predictors import NOISE
     from vidtrans.pipeline.dream import dream as make
     from vidtrans.pipeline.dream import dream_recipe
-    from vidtrans.pipeline.dreamers import NOISE
 
     seed, named = seed_and_models(given, models)
     source = None if seed == NOISE else FILE.convert(seed, None, click_context)

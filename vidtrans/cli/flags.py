@@ -87,7 +87,7 @@ codec_option = setting_option(
     "encoding",
     "codec",
     "Codec of the result, or ffmpeg:NAME for an encoder of your own ffmpeg.",
-    type=Lazy("vidtrans.video.codecs:CODECS", "codec", "auto", prefix="ffmpeg:"),
+    type=Lazy("vidtrans.video.io.codecs:CODECS", "codec", "auto", prefix="ffmpeg:"),
 )
 fps_option = setting_option(
     "--fps",

@@ -75,7 +75,7 @@ def model() -> None:
 @console_options
 def model_list(console: Console) -> None:
     """The models that a bare name finds."""
-    from vidtrans.model import IDENTITY, known_models
+    from vidtrans.models.model_file import IDENTITY, known_models
 
     found = {name: str(path) for name, path in known_models().items()}
     found[IDENTITY] = "built in: returns its input"
@@ -87,7 +87,7 @@ def model_list(console: Console) -> None:
 @console_options
 def model_show(name: str, console: Console) -> None:
     """What a model file says of itself."""
-    from vidtrans.model import find_model, read_record
+    from vidtrans.models.model_file import find_model, read_record
 
     path = find_model(name)
     if path is None:
@@ -137,7 +137,7 @@ def preset() -> None:
 @console_options
 def preset_list(console: Console) -> None:
     """The presets that ship: what each is for, and what training with it costs."""
-    from vidtrans.pipeline.recipe import preset_cost, preset_names, preset_summary
+    from vidtrans.config.recipe import preset_cost, preset_names, preset_summary
 
     found = {name: preset_summary(name) for name in preset_names()}
     costs = {name: preset_cost(name) for name in found}
@@ -150,7 +150,7 @@ def preset_list(console: Console) -> None:
 @console_options
 def preset_show(name: str, console: Console) -> None:
     """A preset's file, comments and all: copy it, change it, give it to --preset."""
-    from vidtrans.pipeline.recipe import preset_cost, preset_path, preset_summary, read_tables
+    from vidtrans.config.recipe import preset_cost, preset_path, preset_summary, read_tables
 
     path = preset_path(name)
     told = {"preset": name, "summary": preset_summary(name), "cost": preset_cost(name)}
@@ -176,9 +176,9 @@ def cache() -> None:
 @console_options
 def cache_list(cache_dir: Path | None, console: Console) -> None:
     """What is kept, by stage."""
-    from vidtrans.pipeline.cache import Cache
-    from vidtrans.pipeline.cache_folder import FOLDER
-    from vidtrans.pipeline.stages import STAGES
+    from vidtrans.store.cache import Cache
+    from vidtrans.store.cache_folder import FOLDER
+    from vidtrans.store.stages import STAGES
 
     held = Cache(cache_dir or Path(FOLDER), console.report)
     rows = [
@@ -199,9 +199,9 @@ def cache_list(cache_dir: Path | None, console: Console) -> None:
 @console_options
 def cache_clean(stage: tuple[str, ...], cache_dir: Path | None, console: Console) -> None:
     """Delete what is kept. Results, datasets and models stay; what a run is using stays too."""
-    from vidtrans.pipeline.cache import Cache
-    from vidtrans.pipeline.cache_folder import FOLDER
-    from vidtrans.pipeline.stages import STAGES
+    from vidtrans.store.cache import Cache
+    from vidtrans.store.cache_folder import FOLDER
+    from vidtrans.store.stages import STAGES
 
     for name in stage:
         STAGES[name]  # an unknown stage is an error

@@ -52,8 +52,8 @@ def try_out(
     **_: Any,
 ) -> None:
     """A grid of settings on a few frames, in seconds: what a flag does, before a whole clip is rendered with it."""
-    from vidtrans.pipeline.recipe import render_recipe
-    from vidtrans.pipeline.try_out import try_out as draw
+    from vidtrans.config.recipe import render_recipe
+    from vidtrans.pipeline.try_settings import try_out as draw
 
     recipe = render_recipe(preset, flags_of(click_context, "pairing", "rendering"))
     moments = [parse_time(t) for t in at]

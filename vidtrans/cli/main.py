@@ -23,7 +23,7 @@ COMMANDS = {
     "make-dataset": ("vidtrans.cli.steps:make_dataset", "Videos in, a dataset of pairs out."),
     "train": ("vidtrans.cli.steps:train", "A dataset in, a model out."),
     "stylize": ("vidtrans.cli.steps:stylize", "Render a model onto videos."),
-    "steady": ("vidtrans.cli.steady:steady", "Take the flicker out of what any tool has made of a video."),
+    "steady": ("vidtrans.cli.deflicker:steady", "Take the flicker out of what any tool has made of a video."),
     "dream": ("vidtrans.cli.dream:dream", "Let a model that predicts frames go on from a seed."),
     "try": ("vidtrans.cli.looks:try_out", "A grid of settings on a few frames, in seconds."),
     "run": ("vidtrans.cli.steps:run", "The whole chain in one resumable command."),

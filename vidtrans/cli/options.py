@@ -35,7 +35,7 @@ class SettingOption(click.Option):
         return super().get_help_record(ctx)
 
     def _from_recipe(self) -> Any:
-        from vidtrans.pipeline.recipe import CHOICES, dataset_recipe, make_recipe
+        from vidtrans.config.recipe import CHOICES, dataset_recipe, make_recipe
 
         renders = self.table in ("rendering", "temporal", "dreaming", "encoding")
         recipe = make_recipe(None, None, {}) if renders else dataset_recipe(None, {})
@@ -55,7 +55,7 @@ class ModelName(click.ParamType):
     name = "model"
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        from vidtrans.model import IDENTITY, known_models
+        from vidtrans.models.model_file import IDENTITY, known_models
 
         names = [CompletionItem(name) for name in [*known_models(), IDENTITY] if name.startswith(incomplete)]
         return names or [CompletionItem(incomplete, type="file")]
@@ -67,7 +67,7 @@ class PresetName(click.ParamType):
     name = "preset"
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        from vidtrans.pipeline.recipe import preset_names
+        from vidtrans.config.recipe import preset_names
 
         names = [CompletionItem(name) for name in preset_names() if name.startswith(incomplete)]
         return names or [CompletionItem(incomplete, type="file")]
@@ -104,7 +104,7 @@ def flags_of(context: click.Context, *tables_read: str) -> dict[str, dict[str, A
     for text in context.params.get("assignments") or ():
         table, key, value = parse_assignment(text)
         if not table:
-            from vidtrans.pipeline.recipe import table_of
+            from vidtrans.config.recipe import table_of
 
             table = table_of(key, tables_read)
         if table not in tables_read:
@@ -138,7 +138,7 @@ class ContextOption(click.Option):
         self.plain_help = self.help or ""
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
-        from vidtrans.pipeline.context import Context
+        from vidtrans.session import Context
 
         self.help = f"{self.plain_help}  [default: {getattr(Context, str(self.name))}]"
         return super().get_help_record(ctx)
@@ -187,7 +187,7 @@ def _with_context(function: Callable[..., Any], read: Sequence[str]) -> Callable
     @wraps(function)
     def wrapped(*args: Any, console: Console, **kwargs: Any) -> Any:
         from vidtrans.events import Stop
-        from vidtrans.pipeline.context import Context
+        from vidtrans.session import Context
 
         stop = Stop()
         _stop_on_signals(stop)

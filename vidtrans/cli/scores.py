@@ -80,7 +80,7 @@ def evaluate(
     console: Console,
 ) -> int:
     """How steady a render is, how sharp, how near to what it should be, and when it is worst."""
-    from vidtrans.pipeline.batch_plan import is_batch
+    from vidtrans.batch.inputs import is_batch
     from vidtrans.pipeline.evaluate import evaluate as score
     from vidtrans.pipeline.evaluate import evaluate_batch
 
@@ -120,7 +120,7 @@ def _planned(table: dict[str, Any]) -> list[str]:
 
 def _report(table: dict[str, Any]) -> list[str]:
     """A table of all measures, and what they say."""
-    from vidtrans.pipeline.score_words import compared_with, verdict
+    from vidtrans.evaluation.verdicts import compared_with, verdict
 
     pairs = f"{count(table['pairs'], 'pair')} scored at {'x'.join(map(str, table['scored_at']))}"
     lines = [f"{table['path']}: {count(table['frames'], 'frame')}, {pairs}{timing(table)}"]

@@ -93,10 +93,10 @@ def make_dataset(
 
     The dataset is a folder of pictures that you can look through: delete a picture, and its pairs are gone.
     """
-    from vidtrans.pipeline.batch import ALONE
+    from vidtrans.batch.jobs import ALONE
+    from vidtrans.config.recipe import dataset_recipe
     from vidtrans.pipeline.make_dataset import clips_for, make_datasets
     from vidtrans.pipeline.make_dataset import make_dataset as make
-    from vidtrans.pipeline.recipe import dataset_recipe
 
     recipe = dataset_recipe(preset, flags_of(click_context, "pairing", "dataset"))
     options = {"target": target, "restore": restore, **_span(start, end)}
@@ -240,10 +240,10 @@ def stylize(
     matches, and a list (night.toml) for clips with models and options of their own: each is rendered, one that fails
     is named and passed over.
     """
-    from vidtrans.pipeline.outputs import refuse_link
-    from vidtrans.pipeline.recipe import render_recipe
+    from vidtrans.config.recipe import render_recipe
+    from vidtrans.output.target import refuse_link
     from vidtrans.pipeline.stylize_batch import LIST_SUFFIX, listed, stylize_batch, stylize_one, wished
-    from vidtrans.video.pictures import holds_several
+    from vidtrans.video.io.pictures import holds_several
 
     flags = flags_of(click_context, "pairing", "rendering", "temporal", "encoding")
     options: dict[str, Any] = {**_span(start, end), "mask": mask, "score": score}
@@ -309,7 +309,7 @@ def run(
     **_: Any,
 ) -> int:
     """Teach a look from VIDEO and render it onto other clips: dataset, model and renders, each found again."""
-    from vidtrans.pipeline.recipe import CHAIN, dataset_recipe
+    from vidtrans.config.recipe import CHAIN, dataset_recipe
     from vidtrans.pipeline.run import run as run_chain
 
     refuse_both(click_context, "steps", "minutes")

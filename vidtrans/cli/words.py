@@ -27,7 +27,7 @@ def count(number: int, what: str) -> str:
 
 def costs(table: dict[str, Any]) -> str:
     """What a dry run expects, in words."""
-    from vidtrans.pipeline.estimate import spoken
+    from vidtrans.rendering.cost import spoken
 
     return f"; {spoken(table)}"
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from vidtrans.flow.history import Trail
 from vidtrans.flow.warp import grid, resize_flow
-from vidtrans.video.picture import resize
+from vidtrans.video.images.picture import resize
 
 # Of a drift, for each step: a shift by at most so much of the short side, a turn in radians, a change of size.
 SHIFT, TURN, ZOOM = 0.02, 0.02, 0.02

@@ -23,7 +23,7 @@ from vidtrans.files import write_json
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import Pairing, make_pairing
 from vidtrans.settings import Table, parse_rate, setting, to_table
-from vidtrans.video.picture import picture_size
+from vidtrans.video.images.picture import picture_size
 
 FORMAT = 1
 INDEX = "dataset.json"

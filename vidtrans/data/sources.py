@@ -15,9 +15,9 @@ from vidtrans.errors import MediaError
 from vidtrans.files import plain_name
 from vidtrans.flow.survey import Survey
 from vidtrans.settings import Size
-from vidtrans.video.clip import ClipIndex, Form, Frame, Reader, pick
-from vidtrans.video.picture import picture_size, read_picture, resize
-from vidtrans.video.pictures import open_reader, pictures_in
+from vidtrans.video.images.picture import picture_size, read_picture, resize
+from vidtrans.video.io.clip import ClipIndex, Form, Frame, Reader, pick
+from vidtrans.video.io.pictures import open_reader, pictures_in
 
 HELD_OUT_FOLDERS = ("test", "val")
 SPLIT_FOLDERS = ("train", *HELD_OUT_FOLDERS)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from vidtrans.flow.estimate import FlowEstimator
+from vidtrans.flow.estimator import FlowEstimator
 from vidtrans.flow.reliability import agreement, inside, photometric
 from vidtrans.flow.warp import warp
 

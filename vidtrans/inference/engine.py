@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 from vidtrans.flow.history import no_history
-from vidtrans.video.colour import eight_bit, sixteen_bit
-from vidtrans.video.picture import resize
+from vidtrans.video.colour.conversion import eight_bit, sixteen_bit
+from vidtrans.video.images.picture import resize
 
 
 class Engine(Protocol):

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vidtrans.networks.parts import Squeeze
+from vidtrans.networks.layers import Squeeze
 
 SMALLEST = 256  # pixels; below it, a tile is more rim than picture
 OVERLAP = 128  # pixels: the bundled model's tiles of 256 are then 46 dB from the whole picture; with 96, 35 dB

@@ -28,9 +28,9 @@ from vidtrans.inference.engine import pad_to_multiple, with_history, with_plate
 from vidtrans.inference.packed import can_pack, pack
 from vidtrans.inference.tiles import Whole, smaller, tiled
 from vidtrans.networks.init import painter_of
-from vidtrans.networks.memory import Remembering
-from vidtrans.networks.plate import Plated
-from vidtrans.video.picture import resize
+from vidtrans.networks.plate_generator import Plated
+from vidtrans.networks.recurrent import Remembering
+from vidtrans.video.images.picture import resize
 
 BATCH = {"cpu": 4, "cuda": 16, "mps": 4}
 TOGETHER = 1 << 17  # pixels that packed layers take at once: above it a U-Net's do not stay in the cache

@@ -11,13 +11,13 @@ import numpy as np
 from vidtrans.flow import FLOWS
 from vidtrans.flow.dis import grey
 from vidtrans.metrics import SCORING_FLOW, SHORT_SIDE
+from vidtrans.metrics.frame_scores import Ghosting, Nearness, Steadiness, Summary, Track
 from vidtrans.metrics.ghosts import ghost_in
 from vidtrans.metrics.motion import Motion
 from vidtrans.metrics.picture import sharpness
 from vidtrans.metrics.scores import Scores, Series, quotient, removed
-from vidtrans.metrics.tracks import Ghosting, Nearness, Steadiness, Summary, Track
 from vidtrans.settings import Size
-from vidtrans.video.picture import resize
+from vidtrans.video.images.picture import resize
 
 # What the names of measures end in, and which video is measured; with a reference also against which.
 STEADY = {"": "output", "_per_frame": "per-frame", "_source": "source"}

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vidtrans.errors import UsageError
-from vidtrans.networks.parts import norm_setting, recomputed
+from vidtrans.networks.layers import norm_setting, recomputed
 from vidtrans.networks.residual import (
     BlockSettings,
     Body,

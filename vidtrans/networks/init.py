@@ -9,8 +9,8 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
-from vidtrans.networks.memory import Remembering
-from vidtrans.networks.plate import Plated
+from vidtrans.networks.plate_generator import Plated
+from vidtrans.networks.recurrent import Remembering
 from vidtrans.settings import Table, from_table, recorded
 
 

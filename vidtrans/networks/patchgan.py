@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vidtrans.networks.parts import norm_setting, normalise, spectral
+from vidtrans.networks.layers import norm_setting, normalise, spectral
 from vidtrans.settings import setting
 
 

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from vidtrans.networks.parts import (
+from vidtrans.networks.layers import (
     Attention,
     Mirror,
     ResidualBlock,

@@ -13,7 +13,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vidtrans.networks.parts import checkpointing_setting, norm_setting, recomputed, spectral
+from vidtrans.networks.layers import checkpointing_setting, norm_setting, recomputed, spectral
 from vidtrans.networks.residual import multiple_of
 from vidtrans.settings import setting
 

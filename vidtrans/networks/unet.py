@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from vidtrans.networks.parts import (
+from vidtrans.networks.layers import (
     checkpointing_setting,
     norm_setting,
     normalise,

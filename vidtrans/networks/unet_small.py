@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vidtrans.errors import UsageError
-from vidtrans.networks.parts import convolution
+from vidtrans.networks.layers import convolution
 from vidtrans.settings import setting
 
 

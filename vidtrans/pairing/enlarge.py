@@ -10,7 +10,7 @@ import numpy as np
 
 from vidtrans.pairing.base import FramePairing
 from vidtrans.settings import setting
-from vidtrans.video.picture import resize
+from vidtrans.video.images.picture import resize
 
 
 @dataclass(frozen=True)

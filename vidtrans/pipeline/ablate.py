@@ -11,25 +11,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
+from vidtrans.config.recipe import Recipe
 from vidtrans.data.augment import crop_size
 from vidtrans.data.dataset import INDEX, Dataset, open_dataset
+from vidtrans.data.planning import SUFFIX as DATASET_SUFFIX
 from vidtrans.errors import UsageError
 from vidtrans.events import silent
 from vidtrans.files import digest_of
 from vidtrans.launcher import in_a_team
-from vidtrans.model import SUFFIX
+from vidtrans.models.model_file import SUFFIX
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
-from vidtrans.pipeline.context import Context
-from vidtrans.pipeline.dataset_plan import SUFFIX as DATASET_SUFFIX
-from vidtrans.pipeline.estimate import add_up
+from vidtrans.output.target import check_foreign, check_place, produce, refuse_link
 from vidtrans.pipeline.make_dataset import dataset_digest
-from vidtrans.pipeline.outputs import check_foreign, check_place, produce, refuse_link
-from vidtrans.pipeline.recipe import Recipe
 from vidtrans.pipeline.train import check_minutes, train
 from vidtrans.registry import Entry, Registry
+from vidtrans.rendering.cost import add_up
+from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.video.picture import picture_size
+from vidtrans.video.images.picture import picture_size
 
 PICTURE = "table.png"
 PATCHES = {0: 1, 1: 16, 3: 70, 5: 286}  # side in pixels of the patches that a PatchGAN of so many layers judges
@@ -127,7 +127,7 @@ def _draw(output: Path, rows: Sequence[Table], table: Table, dataset: Dataset, c
     }
 
     def make(path: Path) -> Table:
-        from vidtrans.pipeline.ablate_sheet import draw_sheet  # torch, only when there is something to draw
+        from vidtrans.training.report.ablation_sheet import draw_sheet  # torch, only when there is something to draw
 
         title = f"{output.name}: {table['steps']} steps each"
         draw_sheet(path, title, rows, dataset, context)
@@ -148,7 +148,7 @@ def _check_output(output: Path, folder: Path) -> None:
 
 def _steps(dataset: Dataset, recipes: Sequence[Recipe], minutes: float, context: Context) -> int:
     """How many steps fit into ``minutes`` for the slowest, measured once and remembered."""
-    from vidtrans.pipeline.train_job import TrainJob
+    from vidtrans.training.job import TrainJob
 
     quiet, found = replace(context, report=silent), []
     for recipe in recipes:

@@ -21,21 +21,21 @@ from statistics import median
 import numpy as np
 import torch
 
+from vidtrans.config.recipe import Recipe
 from vidtrans.errors import Interrupted, UsageError, VidtransError
 from vidtrans.events import Progress, silent
-from vidtrans.flow.estimate import FlowEstimator, runs_on_device
+from vidtrans.flow.estimator import FlowEstimator, runs_on_device
 from vidtrans.inference import ENGINES
 from vidtrans.inference.choice import choose
 from vidtrans.inference.device import Device, resolve_device, resolve_precision
 from vidtrans.inference.engine import Engine
 from vidtrans.machine import cores, processor
-from vidtrans.model import IDENTITY, load_generator
+from vidtrans.models.loaded_model import Look, RenderSettings, find_look, load_engine
+from vidtrans.models.model_file import IDENTITY, load_generator
 from vidtrans.pipeline.bench_clip import write_clip
-from vidtrans.pipeline.context import Context, open_clip
-from vidtrans.pipeline.look import Look, RenderSettings, find_look, load_engine
-from vidtrans.pipeline.recipe import Recipe
-from vidtrans.pipeline.render_job import RenderJob
 from vidtrans.pipeline.stylize import stylize
+from vidtrans.rendering.plan import RenderJob
+from vidtrans.session import Context, open_clip
 from vidtrans.settings import Table, Time
 from vidtrans.temporal.stream import Sample, filtered
 

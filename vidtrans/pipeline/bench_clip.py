@@ -10,9 +10,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from vidtrans.video.encoder import PictureFormat, SegmentWriter
-from vidtrans.video.encoding import EncodingSettings
-from vidtrans.video.join import Timing, join
+from vidtrans.video.io.encoder import PictureFormat, SegmentWriter
+from vidtrans.video.io.encoding import EncodingSettings
+from vidtrans.video.io.join import Timing, join
 
 RATE = Fraction(25)
 OCTAVES = (4, 12, 36, 108)  # patches of the texture along its short side

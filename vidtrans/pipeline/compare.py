@@ -10,24 +10,24 @@ from pathlib import Path
 
 import numpy as np
 
+from vidtrans.clips.matte import in_step
 from vidtrans.errors import UsageError
+from vidtrans.evaluation.scoring import Beside
 from vidtrans.events import Progress
 from vidtrans.files import plain_name
+from vidtrans.models.loaded_model import Look, find_look
+from vidtrans.output.target import produce, refuse_link
 from vidtrans.pairing.base import pairing_record
-from vidtrans.pipeline.context import Clip, Context, content_digest, open_clip
-from vidtrans.pipeline.look import Look, find_look
-from vidtrans.pipeline.outputs import produce, refuse_link
-from vidtrans.pipeline.scoring import Beside
 from vidtrans.pipeline.sheet import spread
-from vidtrans.rendering.matte import in_step
+from vidtrans.session import Clip, Context, content_digest, open_clip
 from vidtrans.settings import Table
-from vidtrans.video.carry import Carried
-from vidtrans.video.encoder import PictureFormat, SegmentWriter
-from vidtrans.video.encoding import EncodingSettings
-from vidtrans.video.join import Timing, join
-from vidtrans.video.layout import GAP, Sheet, cell_size, fit, plain, text_band
-from vidtrans.video.picture import resize, write_picture
-from vidtrans.video.pictures import is_stills
+from vidtrans.video.images.picture import resize, write_picture
+from vidtrans.video.io.carry import Carried
+from vidtrans.video.io.encoder import PictureFormat, SegmentWriter
+from vidtrans.video.io.encoding import EncodingSettings
+from vidtrans.video.io.join import Timing, join
+from vidtrans.video.io.pictures import is_stills
+from vidtrans.video.plots.layout import GAP, Sheet, cell_size, fit, plain, text_band
 
 VERSION = 1
 WIDEST = 1920  # pixels, of a comparison

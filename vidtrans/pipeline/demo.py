@@ -8,16 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import vidtrans
+from vidtrans.config.recipe import make_recipe
 from vidtrans.files import complete
-from vidtrans.pipeline.cache_folder import FOLDER
+from vidtrans.output.target import refuse_link
 from vidtrans.pipeline.compare import compare
-from vidtrans.pipeline.context import Context
 from vidtrans.pipeline.make_dataset import make_dataset
-from vidtrans.pipeline.outputs import refuse_link
-from vidtrans.pipeline.recipe import make_recipe
 from vidtrans.pipeline.stylize import stylize
 from vidtrans.pipeline.train import check_minutes, train
+from vidtrans.session import Context
 from vidtrans.settings import Table
+from vidtrans.store.cache_folder import FOLDER
 
 CLIP = Path(vidtrans.__file__).parent / "assets" / "flower.mp4"
 MINUTES = 2.0

@@ -102,9 +102,9 @@ def _video() -> Finding:
     import av
     from av.codec import codecs_available
 
-    from vidtrans.video.codecs import CODECS
-    from vidtrans.video.encoder import PictureFormat, SegmentWriter, read_lossless
-    from vidtrans.video.encoding import EncodingSettings
+    from vidtrans.video.io.codecs import CODECS
+    from vidtrans.video.io.encoder import PictureFormat, SegmentWriter, read_lossless
+    from vidtrans.video.io.encoding import EncodingSettings
 
     missing = sorted({c.encoder for c in CODECS.values()} - codecs_available)
     if missing:
@@ -129,7 +129,7 @@ def _video() -> Finding:
 def _model() -> Finding:
     from vidtrans.inference.device import resolve_device
     from vidtrans.inference.torch_engine import TorchEngine
-    from vidtrans.model import find_model, load_generator
+    from vidtrans.models.model_file import find_model, load_generator
 
     path = find_model("flower")
     assert path is not None
@@ -156,7 +156,7 @@ def _folder() -> Finding:
 
 def _program() -> Finding:
     from vidtrans.errors import UsageError
-    from vidtrans.video.program import find_program, program_version
+    from vidtrans.video.external.program import find_program, program_version
 
     try:
         program = find_program()
@@ -171,7 +171,7 @@ def _program() -> Finding:
 
 
 def _presets() -> Finding:
-    from vidtrans.pipeline.recipe import preset_names, preset_path, read_tables
+    from vidtrans.config.recipe import preset_names, preset_path, read_tables
 
     names = preset_names()
     for name in names:

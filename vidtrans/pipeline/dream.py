@@ -9,31 +9,31 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vidtrans.config.programs import tell_programs
+from vidtrans.config.recipe import Recipe, check_read, render_recipe
+from vidtrans.config.rendering import RenderingSettings
+from vidtrans.dreaming.predictors import NOISE, check_clock, context_of, find_looks, positions_of
 from vidtrans.dreaming.settings import DreamingSettings, flag_of
 from vidtrans.errors import UsageError
 from vidtrans.files import digest_of, plain_name
 from vidtrans.flow.survey import VERSION as SURVEY_VERSION
-from vidtrans.model import SUFFIX
+from vidtrans.models.loaded_model import Look
+from vidtrans.models.model_file import SUFFIX
+from vidtrans.output.assembling import VERSION as ASSEMBLY_VERSION
+from vidtrans.output.target import refuse_link
 from vidtrans.pairing.base import pairing_record
-from vidtrans.pipeline.assemble import VERSION as ASSEMBLY_VERSION
-from vidtrans.pipeline.context import Context, content_digest
-from vidtrans.pipeline.dreamers import NOISE, check_clock, context_of, find_looks, positions_of
-from vidtrans.pipeline.look import Look
-from vidtrans.pipeline.order import Order, Place, program_of
-from vidtrans.pipeline.outputs import refuse_link
-from vidtrans.pipeline.programs import tell_programs
-from vidtrans.pipeline.recipe import Recipe, check_read, render_recipe
-from vidtrans.pipeline.stages import DreamStage
-from vidtrans.rendering.settings import RenderingSettings
+from vidtrans.rendering.order import Order, Place, program_of
+from vidtrans.session import Context, content_digest
 from vidtrans.settings import Table, Time
-from vidtrans.video.carry import check_sound
-from vidtrans.video.codecs import CONTAINERS
-from vidtrans.video.encoding import EncodingSettings
+from vidtrans.store.stages import DreamStage
+from vidtrans.video.io.carry import check_sound
+from vidtrans.video.io.codecs import CONTAINERS
+from vidtrans.video.io.encoding import EncodingSettings
 
 if TYPE_CHECKING:
     from vidtrans.dreaming.bands import Loudness
+    from vidtrans.dreaming.dream_job import DreamJob
     from vidtrans.dreaming.timeline import Loop
-    from vidtrans.pipeline.dream_job import DreamJob
 
 # Of the table [rendering]: what has to do with a source's frames is for renders.
 READ = ("size", "rate", "chunk_frames", "engine", "precision")
@@ -147,10 +147,10 @@ def _files(wish: Wish) -> dict[str, Path | None]:
 
 
 def _job(wish: Wish, looks: Sequence[Look], place: Place, context: Context) -> DreamJob:
-    from vidtrans.dreaming.direction import Direction
-    from vidtrans.pipeline.cast import Cast
-    from vidtrans.pipeline.dream_job import DreamJob, Plan
-    from vidtrans.pipeline.dream_seed import Driver, find_seed
+    from vidtrans.dreaming.controls import Direction
+    from vidtrans.dreaming.dream_job import DreamJob, Plan
+    from vidtrans.dreaming.seeds import Driver, find_seed
+    from vidtrans.dreaming.sequencer import Cast
 
     cast = Cast(looks, wish.dreaming, wish.rendering, context, wish.frames)
     seed = find_seed(wish.source, looks[0], context_of(looks), wish.rendering.size, wish.start, context)
@@ -187,7 +187,7 @@ def _rate(wish: Wish, look: Look, own: Fraction | None) -> Fraction:
 def _listen(wish: Wish, rate: Fraction, place: Place) -> Loudness:
     """The loudness of the sound. Raises UsageError where it is shorter than the dream, or cannot go along."""
     from vidtrans.dreaming.bands import loudness
-    from vidtrans.video.sound import RATE_HZ, blocks
+    from vidtrans.video.io.sound import RATE_HZ, blocks
 
     assert wish.sound is not None
     kind = CONTAINERS.get(place.output.suffix.lower().lstrip("."))

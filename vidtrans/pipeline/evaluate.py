@@ -8,19 +8,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from vidtrans.batch.inputs import counterparts, gathered, items_for
+from vidtrans.batch.jobs import Options, run_batch
+from vidtrans.batch.summary import Outcome
 from vidtrans.errors import UsageError
+from vidtrans.evaluation.dream_scores import VERSION as DREAM_VERSION
+from vidtrans.evaluation.dream_scores import score_dream
+from vidtrans.evaluation.scoring import Beside, Pictures, score_clips, seconds
 from vidtrans.files import write_json
 from vidtrans.flow import GREY_FLOWS
 from vidtrans.metrics import SCORING_FLOW
 from vidtrans.metrics.scores import Scores, rounded
-from vidtrans.pipeline.batch import Options, run_batch
-from vidtrans.pipeline.batch_plan import counterparts, gathered, items_for
-from vidtrans.pipeline.batch_summary import Outcome
-from vidtrans.pipeline.context import Clip, Context, content_digest, open_clip
-from vidtrans.pipeline.outputs import produce
-from vidtrans.pipeline.score_dream import VERSION as DREAM_VERSION
-from vidtrans.pipeline.score_dream import score_dream
-from vidtrans.pipeline.scoring import Beside, Pictures, score_clips, seconds
+from vidtrans.output.target import produce
+from vidtrans.session import Clip, Context, content_digest, open_clip
 from vidtrans.settings import Table, Time
 
 VERSION = 2
@@ -154,7 +154,7 @@ def score(
     if result is not None and result.suffix.lower() == ".json":
         write_json(result, table | {"series": series_table(scores, shown)}, indent=1)
     elif result is not None:
-        from vidtrans.pipeline.score_sheet import write_sheet
+        from vidtrans.evaluation.plots import write_sheet
 
         write_sheet(result, scores, table, shown, seen, flow, context)
     return table

@@ -11,8 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from vidtrans.data.builder import write_pictures
+from vidtrans.batch.inputs import counterparts, gathered, items_for
+from vidtrans.batch.jobs import Options, run_batch
+from vidtrans.batch.summary import Outcome
+from vidtrans.config.recipe import Recipe
+from vidtrans.data.building import write_pictures
 from vidtrans.data.dataset import INDEX, Dataset, open_dataset, write_index
+from vidtrans.data.planning import SUFFIX, Planned, Request, default_output
 from vidtrans.errors import MediaError, UsageError
 from vidtrans.files import (
     complete,
@@ -26,16 +31,11 @@ from vidtrans.files import (
     remove_stale_partials,
     write_json,
 )
-from vidtrans.pipeline.batch import Options, run_batch
-from vidtrans.pipeline.batch_plan import counterparts, gathered, items_for
-from vidtrans.pipeline.batch_summary import Outcome
-from vidtrans.pipeline.cache import Entry
-from vidtrans.pipeline.context import Context
-from vidtrans.pipeline.dataset_plan import SUFFIX, Planned, Request, default_output
-from vidtrans.pipeline.estimate import after, estimate_pictures
-from vidtrans.pipeline.outputs import check_parents, refuse_link
-from vidtrans.pipeline.recipe import Recipe
+from vidtrans.output.target import check_parents, refuse_link
+from vidtrans.rendering.cost import after, estimate_pictures
+from vidtrans.session import Context
 from vidtrans.settings import Table, Time
+from vidtrans.store.cache import Entry
 
 
 def make_dataset(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vidtrans.pipeline.context import Context, survey_clip
+from vidtrans.session import Context, survey_clip
 from vidtrans.settings import Table
-from vidtrans.video.container import MediaInfo
-from vidtrans.video.container import probe as read_headers
-from vidtrans.video.pictures import is_stills
-from vidtrans.video.policy import applied, noteworthy
+from vidtrans.video.io.container import MediaInfo
+from vidtrans.video.io.container import probe as read_headers
+from vidtrans.video.io.pictures import is_stills
+from vidtrans.video.io.policy import applied, noteworthy
 
 
 def probe(path: Path, context: Context) -> Table:

@@ -7,34 +7,34 @@ from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
+from vidtrans.batch.jobs import ALONE, Options
+from vidtrans.batch.summary import Outcome
+from vidtrans.config.programs import tell_programs
+from vidtrans.config.recipe import Recipe
 from vidtrans.data.dataset import open_dataset
+from vidtrans.data.planning import Request, default_output
 from vidtrans.errors import UsageError
 from vidtrans.files import plain_name
-from vidtrans.model import SUFFIX
+from vidtrans.models.loaded_model import RenderSettings
+from vidtrans.models.model_file import SUFFIX
+from vidtrans.output.assembling import pass_of, try_pass
+from vidtrans.output.target import check_foreign, check_place, refuse_link
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import make_pairing
-from vidtrans.pipeline.assemble import pass_of, try_pass
-from vidtrans.pipeline.batch import ALONE, Options
-from vidtrans.pipeline.batch_summary import Outcome
-from vidtrans.pipeline.context import Context, open_clip
-from vidtrans.pipeline.dataset_plan import Request, default_output
-from vidtrans.pipeline.estimate import add_up, estimate_pictures
-from vidtrans.pipeline.look import RenderSettings
 from vidtrans.pipeline.make_dataset import clips_for, make_dataset
-from vidtrans.pipeline.outputs import check_foreign, check_place, refuse_link
-from vidtrans.pipeline.photos import refuse_video
-from vidtrans.pipeline.plate import Scene, plate_of
-from vidtrans.pipeline.programs import tell_programs
-from vidtrans.pipeline.recipe import Recipe
-from vidtrans.pipeline.render_job import RenderJob, makes_folder
 from vidtrans.pipeline.stylize import is_one_picture, stylize
 from vidtrans.pipeline.stylize_batch import Wish, plan, stylize_batch
 from vidtrans.pipeline.train import check_minutes, train
+from vidtrans.rendering.cost import add_up, estimate_pictures
+from vidtrans.rendering.picture_folders import refuse_video
+from vidtrans.rendering.plan import RenderJob, makes_folder
+from vidtrans.rendering.scene import Scene, plate_of
+from vidtrans.session import Context, open_clip
 from vidtrans.settings import Table
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.video.encoder import PictureFormat
-from vidtrans.video.encoding import EncodingSettings, split_pattern
-from vidtrans.video.pictures import holds_several, is_stills, open_reader, picture_files
+from vidtrans.video.io.encoder import PictureFormat
+from vidtrans.video.io.encoding import EncodingSettings, split_pattern
+from vidtrans.video.io.pictures import holds_several, is_stills, open_reader, picture_files
 
 
 def run(
@@ -118,8 +118,8 @@ def forecast(
     minutes: float | None,
 ) -> Table:
     """What the whole chain would take: each step is tried for a moment, the model with weights that know nothing."""
-    from vidtrans.pipeline.train_job import TrainJob
-    from vidtrans.pipeline.train_trial import estimate_training, untrained
+    from vidtrans.training.job import TrainJob
+    from vidtrans.training.trial import estimate_training, untrained
 
     planned = Request([video], recipe, target).plan(dataset, context)
     pictures = estimate_pictures(planned.first_pictures(), planned.plan.num_stored)

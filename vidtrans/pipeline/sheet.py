@@ -12,16 +12,16 @@ from vidtrans.data.split import spread as middles
 from vidtrans.errors import MediaError, UsageError
 from vidtrans.files import plain_name
 from vidtrans.flow.survey import VERSION as SURVEY_VERSION
+from vidtrans.output.target import produce, refuse_link
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import Pairing, make_pairing, pairing_record
-from vidtrans.pipeline.context import Clip, Context, content_digest, open_clip
 from vidtrans.pipeline.make_dataset import dataset_digest
-from vidtrans.pipeline.outputs import produce, refuse_link
+from vidtrans.session import Clip, Context, content_digest, open_clip
 from vidtrans.settings import Size, Table
-from vidtrans.training.evaluation import evenly, shown_of
-from vidtrans.video.clip import Form, Frame, pick
-from vidtrans.video.layout import Sheet, cell_size
-from vidtrans.video.picture import read_picture, resize, write_picture
+from vidtrans.training.validation import evenly, shown_of
+from vidtrans.video.images.picture import read_picture, resize, write_picture
+from vidtrans.video.io.clip import Form, Frame, pick
+from vidtrans.video.plots.layout import Sheet, cell_size
 
 VERSION = 1
 CELL = 240  # pixels on a picture's long side

@@ -8,24 +8,24 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+from vidtrans.concurrency.background import begin_import
+from vidtrans.config.programs import tell_programs
+from vidtrans.config.recipe import Recipe
 from vidtrans.errors import UsageError
+from vidtrans.evaluation.rendered import check_scorable, score_place, score_render
 from vidtrans.files import plain_name
-from vidtrans.model import SUFFIX
+from vidtrans.models.loaded_model import Look, RenderSettings, find_look
+from vidtrans.models.model_file import SUFFIX
+from vidtrans.output.target import check_foreign, refuse_link
 from vidtrans.pairing.base import pairing_record
-from vidtrans.pipeline.background import begin_import
-from vidtrans.pipeline.context import Clip, Context, content_digest, open_clip
-from vidtrans.pipeline.look import Look, RenderSettings, find_look
-from vidtrans.pipeline.order import Order, Place, request_digest
-from vidtrans.pipeline.outputs import check_foreign, refuse_link
-from vidtrans.pipeline.photos import one_by_one
-from vidtrans.pipeline.programs import tell_programs
-from vidtrans.pipeline.recipe import Recipe
-from vidtrans.pipeline.render_job import RenderJob, at_rate
-from vidtrans.pipeline.render_parts import Division, divided, render_part
-from vidtrans.pipeline.scored import check_scorable, score_place, score_render
+from vidtrans.rendering.chunk_runs import Division, divided, render_part
+from vidtrans.rendering.order import Order, Place, request_digest
+from vidtrans.rendering.picture_folders import one_by_one
+from vidtrans.rendering.plan import RenderJob, at_rate
+from vidtrans.session import Clip, Context, content_digest, open_clip
 from vidtrans.settings import Table, Time
-from vidtrans.video.encoding import EncodingSettings
-from vidtrans.video.pictures import holds_several, is_stills
+from vidtrans.video.io.encoding import EncodingSettings
+from vidtrans.video.io.pictures import holds_several, is_stills
 
 
 def default_output(video: Path, model: str, settings: EncodingSettings) -> Path:
@@ -172,7 +172,7 @@ def _prepared(clip: Clip, settings: RenderSettings, context: Context) -> Clip:
     """The clip as the model is to see it. Raises UsageError, MediaError."""
     if not settings.rendering.source_filter:
         return clip
-    from vidtrans.pipeline.filtered import filtered_clip
+    from vidtrans.output.filtered_source import filtered_clip
 
     return filtered_clip(clip, settings.rendering.source_filter, context)
 

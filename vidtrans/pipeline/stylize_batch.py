@@ -7,24 +7,24 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from vidtrans.batch.inputs import Item, bytes_of, check_folder, gathered, named, without_results
+from vidtrans.batch.jobs import Options, run_batch, run_spread
+from vidtrans.batch.scheduler import Dividing
+from vidtrans.batch.summary import Outcome
+from vidtrans.batch.workers import devices_for
+from vidtrans.config.programs import programs_from
+from vidtrans.config.recipe import TABLES, Recipe, overlaid, render_recipe
 from vidtrans.errors import UsageError
 from vidtrans.files import plain_name
-from vidtrans.pipeline.batch import Options, run_batch, run_spread
-from vidtrans.pipeline.batch_crew import devices_for
-from vidtrans.pipeline.batch_plan import Item, bytes_of, check_folder, gathered, named, without_results
-from vidtrans.pipeline.batch_run import Dividing
-from vidtrans.pipeline.batch_summary import Outcome
-from vidtrans.pipeline.context import Context
-from vidtrans.pipeline.look import find_look
-from vidtrans.pipeline.outputs import check_place, refuse_link
-from vidtrans.pipeline.programs import programs_from
-from vidtrans.pipeline.recipe import TABLES, Recipe, overlaid, render_recipe
-from vidtrans.pipeline.render_job import makes_folder
+from vidtrans.models.loaded_model import find_look
+from vidtrans.output.target import check_place, refuse_link
 from vidtrans.pipeline.stylize import default_output, is_one_picture, stylize
 from vidtrans.registry import unknown
+from vidtrans.rendering.plan import makes_folder
+from vidtrans.session import Context
 from vidtrans.settings import Table, parse_time, read_toml
-from vidtrans.video.encoding import EncodingSettings
-from vidtrans.video.pictures import is_stills
+from vidtrans.video.io.encoding import EncodingSettings
+from vidtrans.video.io.pictures import is_stills
 
 LIST_SUFFIX = ".toml"
 FUNCTION = "vidtrans.pipeline.stylize:stylize"

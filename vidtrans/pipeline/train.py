@@ -8,23 +8,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vidtrans.config.recipe import Recipe, make_recipe
 from vidtrans.data.dataset import Dataset, open_dataset
+from vidtrans.data.planning import SUFFIX as DATASET_SUFFIX
 from vidtrans.errors import MediaError, UsageError
 from vidtrans.files import complete, digest_of, link_target
 from vidtrans.launcher import in_a_team
-from vidtrans.model import SUFFIX, find_model
+from vidtrans.models.model_file import SUFFIX, find_model
+from vidtrans.output.target import record, refuse_link, up_to_date
 from vidtrans.pairing.base import pairing_record
-from vidtrans.pipeline.context import Context
-from vidtrans.pipeline.dataset_plan import SUFFIX as DATASET_SUFFIX
 from vidtrans.pipeline.make_dataset import dataset_digest
-from vidtrans.pipeline.outputs import record, refuse_link, up_to_date
-from vidtrans.pipeline.recipe import Recipe, make_recipe
-from vidtrans.pipeline.stages import TrainStage
+from vidtrans.session import Context
 from vidtrans.settings import Table
+from vidtrans.store.stages import TrainStage
 from vidtrans.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
-    from vidtrans.training.parallel import Team
+    from vidtrans.training.distributed import Team
 
 
 def default_output(folder: Path) -> Path:
@@ -67,7 +67,7 @@ def train(
         raise MediaError(str(folder), "it has no training pairs left", "make it again, or --restore its pictures")
     if not in_a_team():
         return _lead(order, context, None)
-    from vidtrans.training.parallel import assembled
+    from vidtrans.training.distributed import assembled
 
     with assembled() as team:
         if team.leads:
@@ -111,9 +111,9 @@ class _Order:
 
 def _follow(order: _Order, context: Context, team: Team) -> None:
     """Take part in what the first process does."""
-    from vidtrans.pipeline.train_job import TRIAL, TrainJob
-    from vidtrans.pipeline.train_run import follow
+    from vidtrans.training.job import TRIAL, TrainJob
     from vidtrans.training.trainer import seconds_per_step
+    from vidtrans.training.training_run import follow
 
     job = TrainJob(order.dataset, order.recipe, order.settings, order.start, context, team=team)
     while (plan := team.tell()) == TRIAL:
@@ -136,17 +136,17 @@ def _lead(order: _Order, context: Context, team: Team | None) -> Table:
     watched = refuse_link(output.with_suffix(".train"))
     if watched.exists() and not watched.is_dir():
         raise UsageError(str(watched), "it is a file; previews would go to a folder of this name", "move it away")
-    from vidtrans.pipeline.train_job import TrainJob  # torch is imported only when there is something to train
-    from vidtrans.training.parallel import ALONE
+    from vidtrans.training.distributed import ALONE
+    from vidtrans.training.job import TrainJob  # torch is imported only when there is something to train
 
     team = team if team and not context.dry_run else ALONE
     job = TrainJob(dataset, order.recipe, settings, order.start, context, team=team)
     total = job.steps_for(order.minutes, request, order.at_most) if order.minutes else settings.steps
     if context.dry_run:
-        from vidtrans.pipeline.train_trial import estimate_training
+        from vidtrans.training.trial import estimate_training
 
         return job.summary(output, total) | {"dry_run": True} | estimate_training(job, total)
-    from vidtrans.pipeline.train_run import MODEL_FILE, TrainRun
+    from vidtrans.training.training_run import MODEL_FILE, TrainRun
 
     stage = job.stage(total, pictures, order.fresh)
     entry = context.cache.entry(stage.name, stage.key)

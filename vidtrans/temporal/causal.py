@@ -18,7 +18,7 @@ from vidtrans.settings import setting
 from vidtrans.temporal.correction import SteadySettings, corrected, low_correction
 from vidtrans.temporal.detail import Detail
 from vidtrans.temporal.stream import Sample, Window
-from vidtrans.temporal.tracks import Tracker, enlarged, grid_size, grown, packed, shrunk
+from vidtrans.temporal.trajectories import Tracker, enlarged, grid_size, grown, packed, shrunk
 
 
 @dataclass(frozen=True)

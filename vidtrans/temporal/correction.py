@@ -9,7 +9,7 @@ import numpy as np
 from vidtrans.flow import FLOWS
 from vidtrans.settings import setting
 from vidtrans.temporal.detail import LOW
-from vidtrans.temporal.tracks import blurred, grown, shrunk
+from vidtrans.temporal.trajectories import blurred, grown, shrunk
 
 SURE = 0.5  # share of all frames that could be averaged that suffices to be sure of low frequencies
 AROUND = 8  # grid pixels over which the correction is taken from around

@@ -15,7 +15,7 @@ import numpy as np
 from vidtrans.flow.dis import grey
 from vidtrans.flow.warp import warp
 from vidtrans.temporal.stream import Sample, Window
-from vidtrans.temporal.tracks import Tracker, at_grid, blurred, grid_size, grown, kept, sampled, shrunk, unit
+from vidtrans.temporal.trajectories import Tracker, at_grid, blurred, grid_size, grown, kept, sampled, shrunk, unit
 
 FINEST = 0.8  # σ in pixels between the bands
 LOW = 1.25  # σ in grid pixels at which low frequencies begin

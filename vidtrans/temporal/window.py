@@ -30,7 +30,7 @@ from vidtrans.settings import setting
 from vidtrans.temporal.correction import SteadySettings, corrected, low_correction
 from vidtrans.temporal.detail import Detail
 from vidtrans.temporal.stream import Sample, Window
-from vidtrans.temporal.tracks import Tracker, enlarged, grid_size, grown, kept, packed, shrunk
+from vidtrans.temporal.trajectories import Tracker, enlarged, grid_size, grown, kept, packed, shrunk
 
 FULL_LEVELS = 3  # steps at full size; those beyond are for low frequencies only
 

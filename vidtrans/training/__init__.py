@@ -12,8 +12,8 @@ from vidtrans.registry import Entry, Registry
 ADVERSARIAL = Registry(
     "adversarial objective",
     {
-        "bce": Entry("vidtrans.training.losses:CrossEntropy", "real or not, as a probability: the paper's"),
-        "least-squares": Entry("vidtrans.training.losses:LeastSquares", "LSGAN: steadier, never saturates"),
-        "hinge": Entry("vidtrans.training.losses:Hinge", "SPADE's: D stops at a margin"),
+        "bce": Entry("vidtrans.training.losses.terms:CrossEntropy", "real or not, as a probability: the paper's"),
+        "least-squares": Entry("vidtrans.training.losses.terms:LeastSquares", "LSGAN: steadier, never saturates"),
+        "hinge": Entry("vidtrans.training.losses.terms:Hinge", "SPADE's: D stops at a margin"),
     },
 )

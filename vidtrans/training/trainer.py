@@ -14,15 +14,15 @@ from typing import Any
 
 import torch
 
-from vidtrans.data.loader import Batch, Batches
+from vidtrans.data.loading import Batch, Batches
 from vidtrans.errors import Interrupted, VidtransError
 from vidtrans.events import Note, Progress, Report, Stop
 from vidtrans.settings import Table
 from vidtrans.training import health
-from vidtrans.training.chains import Chains
 from vidtrans.training.checkpoint import load_checkpoint, save_checkpoint
-from vidtrans.training.parallel import ALONE, Team
-from vidtrans.training.pix2pix import Losses, Pix2Pix
+from vidtrans.training.distributed import ALONE, Team
+from vidtrans.training.feedback.chains import Chains
+from vidtrans.training.methods.pix2pix import Losses, Pix2Pix
 from vidtrans.training.schedule import learning_rate, step_seed
 
 # A trial of what a step takes: some to warm up, then as many as fit, but no fewer and no more than so many.

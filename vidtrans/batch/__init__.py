@@ -1,0 +1,1 @@
+"""Many clips: inputs, scheduler, workers, summary."""

@@ -1,0 +1,186 @@
+"""What a batch is made of: which sources, what each result is called, and which of them are this run's."""
+
+from __future__ import annotations
+
+import glob
+import re
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vidtrans.errors import UsageError
+from vidtrans.files import plain_name
+from vidtrans.output.target import check_parents, refuse_link
+from vidtrans.video.io.codecs import ENDINGS
+from vidtrans.video.io.pictures import VIDEO_SUFFIXES, is_pattern, natural_order
+
+MAGIC = re.compile(r"[*?\[]")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One job of a batch: a ``source``, the ``output`` that is made of it, and the ``arguments`` of what makes it.
+
+    ``size``: bytes of the source, by which the time that is left is reckoned.
+    """
+
+    source: Path
+    output: Path | None
+    arguments: Mapping[str, Any] = field(repr=False)
+    size: int = 0
+
+
+def is_batch(given: Sequence[Path]) -> bool:
+    """Whether what was given may be several sources."""
+    return len(given) > 1 or any(map(_stands_for_many, given))
+
+
+def _stands_for_many(path: Path) -> bool:
+    return (path.is_dir() and bool(videos_in(path))) or _is_glob(path)
+
+
+def _is_glob(path: Path) -> bool:
+    return bool(MAGIC.search(str(path))) and not path.exists() and not is_pattern(path)
+
+
+def videos_in(folder: Path) -> list[Path]:
+    """The videos that lie in a folder, in natural order; hidden files are passed over."""
+    found = (p for p in folder.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES and not p.name.startswith("."))
+    return sorted((p for p in found if p.is_file()), key=natural_order)
+
+
+def gathered(given: Sequence[Path], *, whole_folders: bool = False) -> list[Path]:
+    """The sources that files, folders and globs stand for, in their order, each once.
+
+    A folder with videos stands for these, another for itself: a folder of pictures is one source. ``whole_folders``:
+    every folder is. A glob stands for what it matches, as a shell would have it. Raises UsageError where that is
+    nothing.
+    """
+    found: dict[Path, Path] = {}
+    for path in given:
+        for source in _sources_of(path, whole_folders):
+            found.setdefault(source.resolve(), source)
+    return list(found.values())
+
+
+def _sources_of(path: Path, whole_folders: bool) -> list[Path]:
+    if path.is_dir() and not whole_folders:
+        return videos_in(path) or [path]
+    if not _is_glob(path):
+        return [path]
+    matched = sorted(map(Path, glob.glob(str(path), recursive=True)), key=lambda p: (*map(natural_order, _parts(p)),))
+    if not matched:
+        raise UsageError(str(path), "nothing matches it", "check the name; ** reaches into folders within folders")
+    return [source for match in matched for source in _sources_of(match, whole_folders)]
+
+
+def _parts(path: Path) -> list[Path]:
+    return [Path(part) for part in path.parts]
+
+
+def without_results(sources: Sequence[Path], output_of: Callable[[Path], Path]) -> list[Path]:
+    """The sources without those that are where another one's result goes: what an earlier run has put beside them."""
+    results = {output_of(source).resolve() for source in sources}
+    return [source for source in sources if source.resolve() not in results]
+
+
+def bytes_of(source: Path) -> int:
+    """How large a source is: a file, or the files of a folder; 0 where it cannot be seen."""
+    try:
+        return sum(p.stat().st_size for p in source.iterdir()) if source.is_dir() else source.stat().st_size
+    except OSError:
+        return 0
+
+
+def counterparts(made: Sequence[Path], given: Path, what: str) -> list[Path]:
+    """Of each of ``made`` the clip that it was made from: the one that was ``given``, or of a folder or a glob of them
+    the one whose name its own begins with, the longest such (in.x.mp4 and in.mov). Raises UsageError where none is.
+    """
+    if not _stands_for_many(given):
+        return [given] * len(made)
+    known = gathered([given])
+    found = []
+    for path in made:
+        name = plain_name(path)
+        fitting = [clip for clip in known if _begins(name, plain_name(clip)) and clip.resolve() != path.resolve()]
+        if not fitting:
+            raise UsageError(str(path), f"{given} holds no clip of its name for {what}", "name it after its source")
+        found.append(max(fitting, key=lambda clip: len(plain_name(clip))))
+    return found
+
+
+def _begins(name: str, start: str) -> bool:
+    """Whether a name is another, or goes on after it with something else than a letter or a digit."""
+    return name.startswith(start) and not name[len(start) : len(start) + 1].isalnum()
+
+
+def items_for(
+    sources: Sequence[Path], folder: Path, endings: Sequence[str], arguments: Callable[[Path, Path], Mapping[str, Any]]
+) -> list[Item]:
+    """A job for each source, with a place in ``folder`` that no other has; what makes it is called with ``arguments``
+    of both. Raises UsageError.
+    """
+    check_folder(folder)
+    places = [refuse_link(folder / name) for name in named(sources, endings)]
+    return [Item(s, p, arguments(s, p), bytes_of(s)) for s, p in zip(sources, places, strict=True)]
+
+
+def check_folder(folder: Path) -> None:
+    """Raises UsageError where the folder of a batch's results is, or looks like, a file."""
+    check_parents(folder)
+    if (folder.exists() and not folder.is_dir()) or folder.suffix.lstrip(".") in ENDINGS:
+        raise UsageError(str(folder), "with several clips -o is a folder", "give a folder name")
+
+
+def named(sources: Sequence[Path], endings: Sequence[str]) -> list[str]:
+    """A name for each source's result, what the source is called and its ending; no two are the same on any system.
+
+    Those that would be have the source's own ending in their names too (a-mov.x.mp4), or its folder (cam1-a.x.mp4), or
+    both, or further folders: where it comes in the list decides nothing.
+    """
+    chosen = [0] * len(sources)
+    while True:
+        names = [_stem(s, level) + end for s, level, end in zip(sources, chosen, endings, strict=True)]
+        alike: dict[str, list[int]] = {}
+        for number, name in enumerate(names):
+            alike.setdefault(_plain(name), []).append(number)
+        raised = [n for group in alike.values() if len(group) > 1 for n in group if _stem(sources[n], chosen[n] + 1)]
+        if not raised:
+            for group in alike.values():  # folders whose names differ in signs alone
+                for count, number in enumerate(group[1:], 2):
+                    names[number] = f"{names[number].removesuffix(endings[number])}-{count}{endings[number]}"
+            return names
+        for number in raised:
+            chosen[number] += 1
+
+
+def _stem(source: Path, level: int) -> str:
+    """What a source is called, the more fully the higher the level; '' where there is no more to say."""
+    further, with_ending = divmod(level, 2)
+    folders = source.resolve().parent.parts[1:]
+    if further > len(folders):
+        return ""
+    ending = f"-{source.suffix.lstrip('.')}" if with_ending else ""
+    before = [re.sub(r"[^\w.-]+", "_", part) for part in folders[len(folders) - further :]]
+    return "-".join([*before, plain_name(source)]) + ending
+
+
+def _plain(name: str) -> str:
+    """Equal for names that a file system may take for the same."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """``"2/8"`` → (2, 8). Raises UsageError."""
+    match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text.strip())
+    number, count = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not 1 <= number <= count:
+        raise UsageError(f"--shard {text}", "no part of a whole", "write 1/8, 2/8 … 8/8")
+    return number, count
+
+
+def shard_of(items: Sequence[Item], shard: tuple[int, int] | None) -> list[Item]:
+    """The items of one run of several: every n-th, so that each has short and long ones."""
+    return list(items) if shard is None else list(items[shard[0] - 1 :: shard[1]])

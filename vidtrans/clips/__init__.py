@@ -1,0 +1,1 @@
+"""Clips and what is aligned with them: cut lists, masks, guides."""

@@ -1,0 +1,64 @@
+"""Where shots begin, as the user says: found, nowhere, or listed in a file."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+from vidtrans.errors import UsageError
+from vidtrans.files import check_ordinary, digest_file
+from vidtrans.session import Clip
+from vidtrans.settings import Time, parse_time
+
+AUTO, OFF = "auto", "off"
+
+
+def with_cuts(clip: Clip, cuts: str) -> Clip:
+    """The clip with its shots where ``cuts`` has them: ``auto`` (as found), ``off``, or a file. Raises UsageError."""
+    if cuts == AUTO:
+        return clip
+    starts = {0} if cuts == OFF else {0, *_listed(clip, Path(cuts))}
+    return replace(clip, survey=replace(clip.survey, shots=tuple(sorted(starts))))
+
+
+def cuts_for_key(cuts: str) -> str:
+    """What decides a result: a file's content, wherever it is. Raises UsageError."""
+    return cuts if cuts in (AUTO, OFF) else digest_file(_file(Path(cuts)))
+
+
+def _file(path: Path) -> Path:
+    check_ordinary(path, UsageError)
+    if not os.path.isfile(path):  # also of a name that no system has: no error
+        why = "there is no such file, and it is not auto or off"
+        raise UsageError(f"--cuts {path}", why, "list the first frame (or time) of each shot in a file, one a line")
+    return path
+
+
+def _listed(clip: Clip, path: Path) -> list[int]:
+    """A frame number or a time on each line; what follows a # is a remark."""
+    try:
+        lines = _file(path).read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise UsageError(f"--cuts {path}", "it is no text", "list one frame or time a line") from None
+    found = []
+    for number, line in enumerate(lines, 1):
+        text = line.partition("#")[0].strip()
+        if not text:
+            continue
+        where = f"--cuts {path}, line {number}"
+        try:
+            frame = clip.frame_at(_early(parse_time(text)))
+        except UsageError:
+            why = f"'{text}' is no frame and no time"
+            raise UsageError(where, why, "use a frame number from 0, 12.5s or HH:MM:SS.mmm") from None
+        if frame >= clip.index.num_frames:
+            raise UsageError(where, f"'{text}' is after the end of {clip.name}", "list moments within the clip")
+        found.append(frame)
+    return found
+
+
+def _early(time: Time) -> Time:
+    """Half a millisecond: what lists a frame's time (``probe`` does) may have rounded it up."""
+    return time if time.seconds is None else Time(seconds=max(Fraction(0), time.seconds - Fraction(1, 2000)))

@@ -1,0 +1,1 @@
+"""Threads beside the main one: prefetching iterators and background jobs."""

@@ -1,0 +1,1 @@
+"""Recipes: presets, files and flags resolved into settings."""

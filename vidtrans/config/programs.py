@@ -1,0 +1,81 @@
+"""Who may run the user's own ffmpeg, and with what.
+
+A filter graph can read and write any file, and so can some options of encoders. They are taken from flags and
+variables, and from a preset or a list that was named on the command line, which is then told; never from a file that
+merely lies in the folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vidtrans.errors import UsageError
+from vidtrans.video.external.program import find_program
+from vidtrans.video.io.encoding import USERS
+
+if TYPE_CHECKING:
+    from vidtrans.session import Context
+
+Tables = Mapping[str, Mapping[str, Any]]
+# What gives a program its orders, by table and key, and the flag for it.
+FLAGS = {
+    ("encoding", "filter"): "--filter",
+    ("rendering", "source_filter"): "--filter-source",
+    ("encoding", "codec"): "--codec",
+    ("encoding", "options"): "--set encoding.options=…",
+}
+
+
+def programs_in(tables: Tables) -> dict[str, str]:
+    """Return the settings among ``tables`` that give the user's ffmpeg its orders: 'table.key' → value."""
+    found = {}
+    for table, key in FLAGS:
+        value = tables.get(table, {}).get(key, "")
+        if value and isinstance(value, str | int) and (key != "codec" or str(value).startswith(USERS)):
+            found[f"{table}.{key}"] = str(value)
+    return found
+
+
+def refuse_programs(tables: Tables, file: str) -> None:
+    """Raise UsageError where ``file``, which nobody named on the command line, gives ffmpeg orders."""
+    for name in programs_in(tables):
+        table, _, key = name.partition(".")
+        why = "a file that lies in the folder may not run a program, and ffmpeg can write any file"
+        raise UsageError(f"{name} in {file}", why, f"give it with {FLAGS[table, key]}, or in a --preset FILE")
+
+
+@dataclass(frozen=True)
+class ProgramSetting:
+    """A setting ``table.key`` that gives ffmpeg its orders, and the preset or list (``source``) that has it."""
+
+    source: str
+    name: str
+    value: str
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.name} = {self.value!r}"
+
+
+def programs_from(source: str, tables: Tables, above: Tables) -> tuple[ProgramSetting, ...]:
+    """Return each order to ffmpeg that ``source`` gives and that the tables ``above`` it do not set otherwise."""
+    given = {f"{table}.{key}" for table, values in above.items() for key in values}
+    return tuple(ProgramSetting(source, k, v) for k, v in programs_in(tables).items() if k not in given)
+
+
+def tell_programs(
+    settings: Iterable[ProgramSetting], context: Context, tables: Sequence[str] = ("encoding", "rendering")
+) -> None:
+    """Warn, once for each setting, which program is run for a preset or a list: called just before that.
+
+    ``tables``: those that the command reads.
+    """
+    program = Path("ffmpeg")
+    with suppress(UsageError):  # there is none: the job itself says so
+        program = find_program()
+    for setting in settings:
+        if setting.name.partition(".")[0] in tables:
+            context.warn_once(f"{setting} is run with {program}")

@@ -1,0 +1,130 @@
+"""Writes a dataset folder, a chunk of pictures at a time, so that a stopped build goes on where it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from vidtrans.data.dataset import DatasetSettings, FrameRecord
+from vidtrans.data.sources import ClipSource, FolderSource
+from vidtrans.data.split import split_roles
+from vidtrans.events import Progress, Report, Stop
+from vidtrans.files import naming_disk_errors, sync_file, sync_folder
+from vidtrans.flow.survey import Survey, blurred, repeats
+from vidtrans.pairing.base import Pairing
+from vidtrans.settings import parse_size
+from vidtrans.video.images.picture import encode_png
+
+CHUNK_PICTURES = 50
+Source = ClipSource | FolderSource
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The frame records of a dataset, and in which chunks their pictures are written: never two sources in one."""
+
+    records: tuple[FrameRecord, ...]
+    chunks: tuple[tuple[FrameRecord, ...], ...]
+
+    @property
+    def num_stored(self) -> int:
+        return sum(map(len, self.chunks))
+
+
+def plan_dataset(sources: Sequence[Source], pairing: Pairing, settings: DatasetSettings) -> Plan:
+    """Lay out folders, roles and chunks; reads nothing."""
+    records: list[FrameRecord] = []
+    chunks: list[tuple[FrameRecord, ...]] = []
+    for number, (source, folder) in enumerate(zip(sources, _folder_names(sources), strict=True)):
+        own: list[FrameRecord] = []
+        for record in _records(source, settings, thin=not pairing.needs_target):
+            name = f"{record.index:06d}.png"
+            target = f"{folder}.target/{name}" if pairing.needs_target else None
+            first, *others = [f"{folder}.{g}/{name}" for g in source.guides] or [f"{folder}/{name}"]
+            own.append(replace(record, source=number, file=first, target=target, guides=tuple(others)))
+        records += own
+        stored = [r for r in own if r.names]
+        chunks += [tuple(stored[at : at + CHUNK_PICTURES]) for at in range(0, len(stored), CHUNK_PICTURES)]
+    return Plan(tuple(records), tuple(chunks))
+
+
+def _records(source: Source, settings: DatasetSettings, *, thin: bool) -> Iterator[FrameRecord]:
+    """The source's frames with shot and role; names and source number are filled in by the plan."""
+    numbers = source.numbers()
+    if isinstance(source, FolderSource):
+        # Pairs without an order in time: single ones are held out, and no gap is needed.
+        drawn = split_roles(len(numbers), settings.hold_out, 1, 0)
+        known = any(r == "held-out" for r in source.roles)
+        for i in numbers:
+            role = source.roles[i] if known and source.roles[i] else drawn[i]
+            yield FrameRecord("", 0, i, i, i, role or "train")
+        return
+    for shot, inside in enumerate(source.shots()):
+        # Where the target comes from elsewhere it may move while the source rests: nothing is left out then.
+        left_out = thinned(source.survey, inside, settings) if thin else set()
+        kept = [n for n in inside if n not in left_out]
+        roles = dict(zip(kept, split_roles(len(kept), settings.hold_out, settings.block, settings.gap), strict=True))
+        for n in inside:
+            yield FrameRecord("", 0, n, source.index.pts[n], shot, roles.get(n, "thinned"))
+
+
+def thinned(survey: Survey, numbers: list[int], settings: DatasetSettings) -> set[int]:
+    """Those of ``numbers``, frames of one shot, that are left out: repeats and blurred ones."""
+    found: set[int] = set()
+    if settings.thin:
+        found = repeats(survey.looks, numbers)
+    if settings.blur:
+        found |= blurred(survey.sharpness, [n for n in numbers if n not in found], settings.blur)
+    return found
+
+
+def _folder_names(sources: Sequence[Source]) -> list[str]:
+    """One folder a source, named after it; equal names are numbered."""
+    names: list[str] = []
+    for source in sources:
+        plain = "".join(c if c.isalnum() or c in "-_" else "_" for c in source.name).strip("_") or "clip"
+        name, k = plain, 2
+        while name in names:
+            name, k = f"{plain}-{k}", k + 1
+        names.append(name)
+    return names
+
+
+def write_pictures(
+    sources: Sequence[Source],
+    plan: Plan,
+    settings: DatasetSettings,
+    folder: Path,
+    is_done: Callable[[int], bool],
+    mark_done: Callable[[int], None],
+    report: Report,
+    stop: Stop,
+) -> None:
+    """Write the pictures of every chunk that is not done yet; a chunk is marked when it is safe on disk.
+
+    Raises Interrupted at the next picture when asked to stop, MediaError on unreadable sources.
+    """
+    size = parse_size(settings.size)
+    done = 0
+    for number, records in enumerate(plan.chunks):
+        if not is_done(number):
+            rows = sources[records[0].source].pictures([r.index for r in records], size)
+            for count, (record, pictures) in enumerate(zip(records, rows, strict=True)):
+                stop.check()
+                report(Progress("frames", done + count, plan.num_stored))
+                for name, picture in zip(record.names, pictures, strict=True):
+                    _store(folder / name, picture)
+            sync_folder((folder / records[0].file).parent)
+            mark_done(number)
+        done += len(records)
+        report(Progress("frames", done, plan.num_stored))
+
+
+def _store(path: Path, picture: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with naming_disk_errors(path):
+        path.write_bytes(encode_png(picture))
+        sync_file(path)

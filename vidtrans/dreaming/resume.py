@@ -1,0 +1,78 @@
+"""A dream's frames in order, from wherever it can be taken up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vidtrans.dreaming.rollout import Rollout
+from vidtrans.dreaming.timeline import Loop
+from vidtrans.inference.torch_engine import as_pictures
+from vidtrans.store.chunks import StateStore
+
+LEAD = "lead"  # in the state before a loop's first frame: the frames that its end passes into
+
+
+class Course:
+    """``begin`` gives the dream before its first frame, of a loop before its run-in; ``passed`` hears of each frame."""
+
+    def __init__(
+        self, begin: Callable[[], Rollout], states: StateStore, loop: Loop | None, passed: Callable[[], None]
+    ) -> None:
+        self._begin, self._states, self._loop, self._passed = begin, states, loop, passed
+        self._rollout: Rollout | None = None
+        self._lead: np.ndarray | None = None
+
+    def go_to(self, frame: int) -> None:
+        """Make ``frame`` the next one: from the nearest state before it, or from where the dream is."""
+        if self._loop is not None and self._lead is None:
+            self._run_in(self._loop)
+        here = None if self._rollout is None else self._rollout.frame
+        if here != frame:
+            known = self._states.latest(frame)
+            if here is None or here > frame or (known and known[0] > here):
+                self._rollout = self._begin()
+                if known:
+                    self._rollout.resume(known[1])
+        while self._now.frame < frame:
+            self.next()
+
+    @property
+    def _now(self) -> Rollout:
+        assert self._rollout is not None  # ``go_to`` comes first
+        return self._rollout
+
+    def next(self) -> Tensor:
+        """The next frame, (3, H, W) float32 in [-1, 1]."""
+        frame, made = self._now.frame, self._step()
+        share = self._loop.share(frame) if self._loop else 0.0
+        if self._loop is None or self._lead is None or share == 0.0:
+            return made
+        lead = torch.from_numpy(self._lead[frame - (self._loop.frames - self._loop.fade)].astype(np.float32))
+        return torch.lerp(made, (lead.permute(2, 0, 1) / 32767.5 - 1).to(made), share)
+
+    def _step(self) -> Tensor:
+        made = self._now.step()
+        self._passed()
+        return made
+
+    def state(self) -> Mapping[str, np.ndarray]:
+        return self._now.state()
+
+    def _run_in(self, loop: Loop) -> None:
+        """What comes before a loop, whose last frames its end needs: kept with the state at its first frame."""
+        held = self._states.after(0)
+        if held is None:
+            self._rollout = self._begin()
+            lead: list[np.ndarray] = []
+            while self._now.frame < 0:
+                number, made = self._now.frame, self._step()
+                if number >= -loop.fade:
+                    lead.append(as_pictures(made[None], deep=True)[0])
+            height, width = made.shape[1:]
+            held = {**self.state(), LEAD: np.stack(lead) if lead else np.zeros((0, height, width, 3), np.uint16)}
+            self._states.keep(0, held)
+        self._lead = held[LEAD]

@@ -1,0 +1,132 @@
+"""What a dream begins with: a video, a picture, or noise; and the video that drives it on."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from vidtrans.dreaming.governor import Bank
+from vidtrans.dreaming.noise import smooth_noise
+from vidtrans.dreaming.predictors import NOISE
+from vidtrans.errors import MediaError, UsageError
+from vidtrans.models.loaded_model import Look
+from vidtrans.session import Clip, Context, open_clip
+from vidtrans.settings import Size, Table, Time, parse_size
+from vidtrans.video.images.picture import covering, resize
+from vidtrans.video.io.clip import Form
+
+
+@dataclass(frozen=True)
+class Seed:
+    """``clip`` (None: noise) and the numbers of its frames, oldest first; working size and result's, (width, height).
+
+    ``rate``: frames a second of a video, None of others.
+    """
+
+    clip: Clip | None
+    frames: tuple[int, ...]
+    size: tuple[int, int]
+    shown: tuple[int, int]
+    sample_aspect_ratio: Fraction
+    rate: Fraction | None
+
+    @property
+    def name(self) -> str:
+        return self.clip.name if self.clip else NOISE
+
+    def pictures(self, context: Context, bank: Bank | None) -> list[np.ndarray]:
+        """(3, H, W) float32 in [-1, 1] each, at the working size."""
+        if self.clip is None:
+            return [smooth_noise(*self.size, context.seed, bank)] * len(self.frames)
+        form = Form(Size(exact=self.size), deep=self.clip.index.findings.depth > 8)
+        follow = self.clip.follower(form, context.decode_threads)
+        try:
+            return [levelled(follow(number).rgb) for number in self.frames]
+        finally:
+            follow.close()
+
+    def for_key(self, context: Context) -> Table:
+        if self.clip is None:
+            return {"noise": context.seed}
+        return {"source": self.clip.digest, "frames": list(self.frames)}
+
+
+def levelled(picture: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8 or uint16 → (3, H, W) float32 in [-1, 1]."""
+    middle = np.float32(np.iinfo(picture.dtype).max / 2)
+    return np.ascontiguousarray((picture.astype(np.float32) / middle - 1).transpose(2, 0, 1))
+
+
+def find_seed(source: Path | None, look: Look, count: int, wanted: str, start: Time | None, context: Context) -> Seed:
+    """``count`` frames, as far apart as the model's ``step``, from ``start`` on; ``wanted`` is a working size.
+
+    Raises UsageError, MediaError where it cannot be one.
+    """
+    if source is None:
+        size = _noise_size(look, wanted, start)
+        return Seed(None, (0,) * count, size, size, Fraction(1), None)
+    clip = open_clip(context, source)
+    index = clip.index
+    if not index.same_size:
+        raise UsageError(str(source), "its pictures are not of one size", "give pictures of one size")
+    single = clip.is_pictures and index.num_frames == 1
+    if single and start is not None:
+        raise UsageError(f"--start {start}", f"{source} is one picture", "leave it out")
+    first, stop = clip.trim(start, None)
+    reach = (count - 1) * look.pairing.settings.step + 1
+    numbers = tuple(range(first, first + reach, look.pairing.settings.step))
+    if single:
+        numbers = (0,) * count
+    elif stop - first < reach:
+        has = f"{stop - first} frame{'s' * (stop - first > 1)}" + (f" from {start} on" if start else "")
+        remedy = "begin with an earlier --start, a longer clip, or a picture"
+        raise MediaError(str(source), f"it has {has}, '{look.name}' looks back on {reach}", remedy)
+    elif cut := next((shot for shot in clip.shots if first < shot <= numbers[-1]), None):
+        context.warn_once(
+            f"{clip.name}: a cut, at frame {cut}, lies within the seed: --start {cut} begins after it", source
+        )
+    shown = index.width, index.height
+    rate = None if clip.is_pictures else index.rate
+    return Seed(clip, numbers, look.working_size(wanted, shown), shown, index.sample_aspect_ratio, rate)
+
+
+def _noise_size(look: Look, wanted: str, start: Time | None) -> tuple[int, int]:
+    if start is not None:
+        raise UsageError(f"--start {start}", "noise begins nowhere", "leave it out")
+    assert look.record is not None
+    size = Size(short=look.record.size) if wanted == "trained" else parse_size(wanted)
+    if size.exact:
+        return size.exact
+    if size.short is None:
+        raise UsageError("--size source", "noise has no size of its own", "give a number, or WxH")
+    return size.short, size.short
+
+
+class Driver:
+    """A driving video, by the dream's frames: cut to the dream's shape, its last frame stays when it has ended."""
+
+    def __init__(self, path: Path, size: tuple[int, int], rate: Fraction, num_frames: int, context: Context) -> None:
+        self.clip, self.size, self.rate = open_clip(context, path), size, rate
+        index = self.clip.index
+        if not index.same_size:
+            raise UsageError(str(path), "its pictures are not of one size", "give pictures of one size")
+        moments = [(p - index.pts[0]) * index.time_base for p in index.pts]
+        self._steps = [bisect_right(moments, n / rate) - 1 for n in range(num_frames)]
+        if index.num_frames > 1 and num_frames / rate > moments[-1] + index.last_duration * index.time_base:
+            context.warn_once(f"{path.name} ends after {index.duration_s:.2f} s: its last frame stays", path)
+
+    def pictures(self, threads: int) -> tuple[Callable[[int], np.ndarray], Callable[[], None]]:
+        """What gives (3, H, W) float32 in [-1, 1] of a frame, and what closes it."""
+        whole, rows, columns = covering(self.clip.index.width, self.clip.index.height, self.size)
+        follow = self.clip.follower(Form(Size(exact=whole)), threads)
+
+        def picture(frame: int) -> np.ndarray:
+            rgb = resize(follow(self._steps[frame]).rgb, *whole)
+            return levelled(rgb[rows, columns])
+
+        return picture, follow.close

@@ -1,0 +1,118 @@
+"""Who dreams: one model, several in turn, or several that pass into one another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from vidtrans.config.rendering import RenderingSettings
+from vidtrans.dreaming.governor import Bank, Governor
+from vidtrans.dreaming.predictors import positions_of
+from vidtrans.dreaming.rollout import Player
+from vidtrans.dreaming.settings import DreamingSettings
+from vidtrans.errors import UsageError
+from vidtrans.files import digest_of
+from vidtrans.inference.device import resolve_device
+from vidtrans.inference.morph import Morph
+from vidtrans.inference.torch_engine import TorchEngine
+from vidtrans.models.loaded_model import Look, load_engine
+from vidtrans.models.model_file import load_generator
+from vidtrans.pairing.base import pairing_record
+from vidtrans.session import Context
+from vidtrans.settings import Table
+
+
+def bank_in(look: Look) -> Bank | None:
+    """What its training frames were like, if it says so. Raises ModelError."""
+    table = look.record.dream.get("bank") if look.record else None
+    return Bank.of(table) if table else None
+
+
+class Cast:
+    """The models of a dream of so many frames; ``moves`` and ``colours``: whether a camera carries what is seen away.
+
+    In turn they come again from the first on; where they pass into one another, the last one stays. Raises UsageError
+    where they cannot.
+    """
+
+    def __init__(
+        self,
+        looks: Sequence[Look],
+        settings: DreamingSettings,
+        rendering: RenderingSettings,
+        context: Context,
+        num_frames: int,
+    ) -> None:
+        self.looks, self.settings, self.rendering, self.context = looks, settings, rendering, context
+        parts = len(looks) - settings.morph
+        if parts == 0 or (len(looks) == 1 and settings.every is not None):
+            flag = "--morph" if settings.morph else "--every"
+            raise UsageError(flag, "there is one model only", "give --model several times, or leave it out")
+        self.every = (settings.every or -(-num_frames // parts)) if len(looks) > 1 else num_frames
+        if settings.morph:
+            self._check_alike()
+        self._governors = [self._governor(look) for look in looks]
+        self._players: dict[int, Player] = {}
+        self._morph: Morph | None = None
+
+    def _check_alike(self) -> None:
+        first = _architecture(self.looks[0])
+        for look in self.looks[1:]:
+            if _architecture(look) != first:
+                both = f"'{self.looks[0].name}' and '{look.name}'"
+                raise UsageError("--morph", f"{both} are built differently", "take models of one training run")
+
+    def _governor(self, look: Look) -> Governor | None:
+        bank = bank_in(look)
+        if bank is None or self.settings.governor == 0:
+            return None
+        loose = bank.loosened(places=self.settings.moves(), channels=self.settings.colours())
+        return Governor(loose, self.settings.governor)
+
+    def __call__(self, frame: int) -> Player:
+        """Who dreams this frame. Raises ModelError, DeviceError."""
+        number, share = self._place(frame)
+        if number not in self._players:
+            look = self.looks[number]
+            settings, positions = look.pairing.settings, positions_of(look)
+            engine, governor = self._engine(number, share), self._governors[number]
+            self._players[number] = Player(engine, settings.context, settings.step, positions, governor)
+        player = self._players[number]
+        return replace(player, engine=self._engine(number, share)) if self.settings.morph else player
+
+    def _place(self, frame: int) -> tuple[int, float]:
+        """Which model, and how far it has become the next."""
+        turn, into = divmod(frame, self.every)
+        if not self.settings.morph:
+            return turn % len(self.looks), 0.0
+        last = len(self.looks) - 1
+        return (turn, into / self.every) if turn < last else (last, 0.0)
+
+    def _engine(self, number: int, share: float) -> TorchEngine:
+        if not self.settings.morph:
+            engine = load_engine(self.looks[number], self.rendering, self.context)
+            assert isinstance(engine, TorchEngine)  # the identity model predicts nothing
+            return engine
+        if self._morph is None:
+            device = resolve_device(self.context.device)
+            self._morph = Morph(self._generator, device, self.rendering.precision)
+        return self._morph.at(number, share)
+
+    def _generator(self, number: int) -> object:
+        path = self.looks[number].path
+        assert path is not None
+        return load_generator(path)[0]
+
+    def for_key(self) -> Table:
+        """What decides who dreams which frame: nothing where there is one model."""
+        return {"every": self.every, "morph": self.settings.morph} if len(self.looks) > 1 else {}
+
+    def models_for_key(self) -> list[Table]:
+        return [{"digest": look.digest, "pairing": pairing_record(look.pairing)} for look in self.looks]
+
+
+def _architecture(look: Look) -> str:
+    record = look.record
+    assert record is not None
+    clock = record.dream.get("positions", 0)
+    return digest_of([record.generator, record.pairing, record.in_channels, record.plate, clock])

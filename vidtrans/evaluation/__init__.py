@@ -1,0 +1,1 @@
+"""Scores of renders and dreams, drawn and put into words."""

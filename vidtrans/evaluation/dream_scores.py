@@ -1,0 +1,134 @@
+"""A film that a model made of its own frames, scored against the clip that it learned."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from contextlib import closing
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from vidtrans.data.split import spread
+from vidtrans.errors import UsageError
+from vidtrans.events import Progress
+from vidtrans.files import write_json
+from vidtrans.metrics import SHORT_SIDE, dreams
+from vidtrans.metrics.picture import PSNR_CAP, psnr
+from vidtrans.session import Clip, Context
+from vidtrans.settings import Size, Table, Time
+from vidtrans.video.images.picture import covering, resize, write_picture
+from vidtrans.video.io.clip import Form
+from vidtrans.video.plots.layout import Sheet, cell_size
+
+VERSION = 1
+CONTRACT = ("warping_error", "warping_error_per_frame", "ratio", "psnr", "ssim")  # keys of every ``evaluate``
+LEAST = {"m1": 2, "m4": 5, "uniq": dreams.LATE.start + 1}  # frames of a film that it takes to say so
+OTHER_SHAPE = 1.05  # so much larger one side would be
+CELL = 320  # pixels, the long side of one of them
+
+
+def score_dream(film: Clip, source: Clip, start: Time | None, result: Path | None, context: Context) -> Table:
+    """The scores of ``metrics.dreams`` over the film's last 300 frames, ``source`` being what was learned.
+
+    ``start``: where in the source the film's first frame would truly be; with it the table has ``horizons`` beside
+    ``copy_last``. ``result`` is a strip of frames, each over the nearest of the source (.png), or all values (.json).
+    Pictures are compared at the film's size, or at SHORT_SIDE if that is smaller. Raises UsageError, MediaError.
+    """
+    for given in (film, source):
+        if not given.index.same_size:
+            raise UsageError(given.path.name, "its pictures are not of one size", "evaluate pictures of one size")
+    if source.index.num_frames < 2:
+        why = "it is a single picture, and a dream is compared with a clip that moves"
+        raise UsageError(f"--source {source.name}", why, "give the clip that the model learned")
+    total = film.index.num_frames
+    first = max(0, total - dreams.FILM)
+    reader = _Reader(film, context)
+    made = reader(film, range(first, total))
+    numbers = _as_quick(source, film)
+    some = [numbers[i] for i in spread(len(numbers), min(dreams.KNOWN, len(numbers)))]
+    wanted = sorted({*some, *numbers[: dreams.FILM]})
+    learned = dict(zip(wanted, reader(source, wanted), strict=True))
+    known = [learned[i] for i in some]
+    scores = dreams.holding(made, known, dreams.to_and_fro([learned[i] for i in numbers[: dreams.FILM]], len(made)))
+    table = {"path": str(film.path), **dict.fromkeys(CONTRACT), **scores}
+    table["frames"] = total
+    table |= {name: None for name, least in LEAST.items() if len(made) < least}
+    if start is not None:
+        table |= _horizons(film, source, start, reader)
+    if result is not None:
+        near = dreams.nearest(made, known)
+        values = [min(psnr(a, known[k]), PSNR_CAP) for a, k in zip(made, near, strict=True)]
+        if result.suffix.lower() == ".json":
+            series = {"frame": list(range(first, total)), "nn": [round(v, 3) for v in values]}
+            write_json(result, table | {"series": series}, indent=1)
+        else:
+            _draw(result, film, made, [known[k] for k in near], first)
+    return table
+
+
+class _Reader:
+    """Frames of any clip, (H, W, 3) uint8, of the film's shape, at its size or smaller: what sticks out is cut off."""
+
+    def __init__(self, film: Clip, context: Context) -> None:
+        self._size = Size(short=SHORT_SIDE).of(film.index.width, film.index.height)
+        self._ground, self._context = film.ground, context
+
+    def __call__(self, clip: Clip, numbers: Sequence[int]) -> list[np.ndarray]:
+        context, found = self._context, []
+        whole, rows, columns = covering(clip.index.width, clip.index.height, self._size)
+        if max(whole[0] / self._size[0], whole[1] / self._size[1]) > OTHER_SHAPE:
+            context.warn_once(f"{clip.name} has another shape than the dream: what sticks out is cut off", clip.path)
+        form = Form(Size(exact=whole), background=self._ground)
+        with closing(clip.follower(form, context.decode_threads)) as follow:
+            for done, number in enumerate(numbers, start=1):
+                found.append(resize(follow(number).rgb, *whole)[rows, columns])
+                context.stop.check()
+                context.report(Progress(f"reading {clip.name}", done, len(numbers)))
+        return found
+
+
+def _times(clip: Clip) -> list[Fraction]:
+    """When each frame is due, from the first on, in seconds."""
+    index = clip.index
+    return [(pts - index.pts[0]) * index.time_base for pts in index.pts]
+
+
+def _as_quick(source: Clip, film: Clip) -> list[int]:
+    """Frames of the source that lie as far apart in time as the film's do, all if it is slower."""
+    apart = 1 if source.is_pictures or film.is_pictures else max(1, round(source.index.rate / film.index.rate))
+    return list(range(0, source.index.num_frames, apart))
+
+
+def _horizons(film: Clip, source: Clip, start: Time, reader: _Reader) -> Table:
+    """How near the film is to what truly followed, by time. Raises UsageError where nothing lies before or after."""
+    begin = source.frame_at(start)
+    if not 0 < begin < source.index.num_frames:
+        why = f"it is where {source.name} truly goes on, and {'nothing lies before' if not begin else 'it has ended'}"
+        raise UsageError(f"--start {start}", why, "give a time within the clip, or leave it out")
+    reach = min(film.index.num_frames, max(dreams.HORIZONS))
+    if source.is_pictures or film.is_pictures:
+        numbers = list(range(begin, min(begin + reach, source.index.num_frames)))
+    else:
+        times = _times(source)
+        due = [times[begin] + time for time in _times(film)[:reach]]
+        ends = times[-1] + source.index.last_duration * source.index.time_base
+        numbers = [max(begin, _nearest(times, time)) for time in due if time < ends]
+    truth, made = reader(source, [begin - 1, *numbers]), reader(film, range(len(numbers)))
+    both = {"horizons": dreams.horizons(made, truth[1:]), "copy_last": dreams.copy_last(truth[0], truth[1:])}
+    return {name: {str(h): round(v, 2) for h, v in found.items()} for name, found in both.items()}
+
+
+def _nearest(times: Sequence[Fraction], time: Fraction) -> int:
+    """The number of the frame that is due nearest to a time, of two as near the later one."""
+    after = min(bisect_left(times, time), len(times) - 1)
+    return after - 1 if after and time - times[after - 1] < times[after] - time else after
+
+
+def _draw(path: Path, film: Clip, made: Sequence[np.ndarray], near: Sequence[np.ndarray], first: int) -> None:
+    """A strip of the film, and below each frame the one of the source that it is most like."""
+    shown = [n for n in dreams.SHOWN if n <= len(made)]
+    rows = [[pictures[n - 1] for n in shown] for pictures in (made, near)]
+    notes = [[f"frame {first + n}" for n in shown], ["the nearest of the source"] * len(shown)]
+    write_picture(path, Sheet(film.name, rows, cell_size(made[0], CELL), notes=notes).draw())

@@ -1,0 +1,159 @@
+"""Clips in step with a render, and the render scored against them."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import repeat
+
+import numpy as np
+
+from vidtrans.clips.matte import in_step, same_shape
+from vidtrans.errors import UsageError
+from vidtrans.events import Progress
+from vidtrans.metrics import SCORING_FLOW
+from vidtrans.metrics.consistency import Scorer
+from vidtrans.metrics.scores import Scores
+from vidtrans.session import Clip, Context
+from vidtrans.settings import Time
+from vidtrans.video.io.clip import PLAIN, ClipIndex, Form
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A clip in step with another: ``steps`` says which of its frames goes with each of the other's."""
+
+    clip: Clip
+    steps: Sequence[int]
+
+    @classmethod
+    def find(cls, clip: Clip, output: Clip, context: Context, start: Time | None = None) -> Beside:
+        """Put a clip in step with a render, and say how. ``start`` is where in the clip the render begins.
+
+        From their beginnings, clips of as many frames go together by number, whatever their times: most tools keep
+        frames, and not all of them times. Else by time, and pictures by number; one picture is held. Raises UsageError.
+        """
+        index, total = clip.index, output.index.num_frames
+        if index.num_frames == 1:
+            return cls(clip, [0] * total)
+        first = clip.trim(start, None)[0]
+        if first == 0 and index.num_frames == total:
+            if not _at_equal_times(index, output.index):
+                told = f"its frames have other times than those of {output.name}: matched by number, there are as many"
+                context.warn_once(f"{clip.name}: {told}", clip.path)
+            return cls(clip, range(total))
+        part = _part(index, output.index, first)
+        steps, told = in_step(output.index, part, 0, total, name=output.name)
+        if told and first:
+            told = f"from frame {first} on {told}"
+        if not told and start is None:
+            told = f"it goes on for {index.num_frames - total} frames after {output.name} ends; "
+            told += "if that is not how they go together, say with --start where it begins"
+        if told:
+            context.warn_once(f"{clip.name}: {told}", clip.path)
+        return cls(clip, [first + step for step in steps])
+
+    def starts_shot(self, number: int) -> bool:
+        """Whether the clip was cut since the frame before this one."""
+        shots = self.clip.shots
+        return number == 0 or bisect_right(shots, self.steps[number]) != bisect_right(shots, self.steps[number - 1])
+
+    def pictures(self, context: Context, form: Form = PLAIN) -> Generator[np.ndarray, None, None]:
+        """All frames in step, (H, W, 3)."""
+        with closing(self.clip.follower(form, context.decode_threads)) as follow:
+            for step in self.steps:
+                yield follow(step).rgb
+
+
+def _at_equal_times(index: ClipIndex, other: ClipIndex) -> bool:
+    """Whether the frames of two clips of as many are due at the same times, to half a frame; pictures have none."""
+    if index.names or other.names:
+        return True
+    step = (other.pts[-1] - other.pts[0] + other.last_duration) * other.time_base / other.num_frames
+    own, others = ([(p - i.pts[0]) * i.time_base for p in i.pts] for i in (index, other))
+    return all(abs(a - b) < step / 2 for a, b in zip(own, others, strict=True))
+
+
+# What a render can be compared with: a clip in step, or (H, W, 3) uint8 RGB for each of its frames, in order.
+Pictures = Beside | Iterable[np.ndarray]
+
+
+def score_clips(
+    output: Clip,
+    source: Beside,
+    context: Context,
+    *,
+    per_frame: Pictures | None = None,
+    reference: Pictures | None = None,
+    flow: str = SCORING_FLOW,
+) -> Scores:
+    """Score a render that is open. What is transparent lies on the render's ground in all of them.
+
+    Raises UsageError, MediaError, Interrupted; ValueError where there are fewer pictures than frames.
+    """
+    if not output.index.same_size:
+        why = "its pictures are not of one size, so nothing can be followed from one to the next"
+        raise UsageError(output.path.name, why, "evaluate pictures of one size")
+    total = output.index.num_frames
+    given = (source, Beside(output, range(total)), per_frame, reference)
+    _tell_sizes(output, [b.clip for b in given if isinstance(b, Beside)], context)
+    scorer, form = Scorer(flow), Form(background=output.ground)
+    with ExitStack() as stack:
+        streams = [stack.enter_context(closing(_stream(b, form, total, context))) for b in given]
+        for number, (seen, made, *compared) in enumerate(zip(*streams, strict=True)):
+            assert seen is not None
+            assert made is not None
+            scorer.add(seen, made, *compared, starts_shot=source.starts_shot(number))
+            context.stop.check()
+            context.report(Progress(f"scoring {output.name}", number + 1, total))
+    return scorer.scores()
+
+
+def _part(index: ClipIndex, output: ClipIndex, first: int) -> ClipIndex:
+    """The part of a clip from a frame on that lasts as long as the render; pictures go by number, not by time."""
+    by_number = bool(index.names or output.names)
+    if by_number:
+        stop = first + output.num_frames
+    else:
+        begin, lasts = index.pts[first], (output.pts[-1] - output.pts[0] + Fraction(output.last_duration, 2))
+        times = [(p - begin) * index.time_base for p in index.pts]
+        stop = sum(t < lasts * output.time_base for t in times)
+    pts = index.pts[first:stop]
+    return replace(index, pts=pts, names=("",) * len(pts) if by_number else ())
+
+
+def _stream(
+    source: Pictures | None, form: Form, total: int, context: Context
+) -> Generator[np.ndarray | None, None, None]:
+    """``total`` pictures, or as often None. Raises ValueError where there are fewer."""
+    if isinstance(source, Beside):
+        yield from source.pictures(context, form)
+        return
+    given = repeat(None) if source is None else iter(source)
+    for number in range(total):
+        try:
+            yield next(given)
+        except StopIteration:
+            raise ValueError(f"{number} pictures for {total} frames") from None
+
+
+def _tell_sizes(output: Clip, others: Sequence[Clip], context: Context) -> None:
+    """One warning about all clips that are not of the render's size."""
+    width, height = output.index.width, output.index.height
+    unequal = [c for c in others if (c.index.width, c.index.height) != (width, height)]
+    if not unequal:
+        return
+    said = [
+        f"{c.name} is {c.index.width}x{c.index.height}" + ("" if same_shape(output.index, c.index) else ", stretched")
+        for c in unequal
+    ]
+    context.warn_once(f"{'; '.join(said)}: compared at {width}x{height}, the size of {output.name}", output.path)
+
+
+def seconds(clip: Clip, frame: int) -> float:
+    """When a frame is shown, counted from the first."""
+    index = clip.index
+    return float((index.pts[frame] - index.pts[0]) * index.time_base)

@@ -1,0 +1,177 @@
+"""A model that is rendered with: found, opened, and the recipe that it is rendered by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from vidtrans.clips.cut_list import cuts_for_key
+from vidtrans.config.recipe import Recipe
+from vidtrans.config.rendering import RenderingSettings
+from vidtrans.errors import ModelError, UsageError
+from vidtrans.flow.estimator import flow_identity, runs_on_device
+from vidtrans.flow.history import VERSION
+from vidtrans.inference import ENGINES
+from vidtrans.inference.engine import Engine, IdentityEngine
+from vidtrans.models.model_file import IDENTITY, ModelRecord, find_model, load_generator, read_record
+from vidtrans.pairing import PAIRINGS
+from vidtrans.pairing.base import Pairing, make_pairing
+from vidtrans.rendering.recurrence import Memory
+from vidtrans.session import Context
+from vidtrans.settings import AS_STORED, Size, Table, from_table, parse_size, to_table
+from vidtrans.temporal import FILTERS
+from vidtrans.temporal.stream import Filter
+from vidtrans.video.io.encoding import EncodingSettings
+
+
+@dataclass(frozen=True)
+class Look:
+    """A model that was found: its file (None for identity), digest, name and record.
+
+    ``changes`` are settings of its pairing that the render sets otherwise.
+    """
+
+    path: Path | None
+    digest: str
+    name: str
+    record: ModelRecord | None
+    changes: Table = field(default_factory=dict)
+
+    @property
+    def pairing(self) -> Pairing:
+        """How the input is made from a raw frame; the identity model takes the frame itself. Raises UsageError."""
+        if self.record is None:
+            return make_pairing(PAIRINGS, "aligned", dict(self.changes))
+        made = make_pairing(PAIRINGS, self.record.pairing["name"], {**self.record.pairing["settings"], **self.changes})
+        if made.in_channels != self.record.in_channels:
+            raise UsageError(
+                f"--set pairing.… {self.changes}",
+                f"the input would have {made.in_channels} channels, '{self.name}' takes {self.record.in_channels}",
+                "change other settings, or train a model with these",
+            )
+        return made
+
+    def check_renders(self) -> None:
+        """Raises UsageError for a model whose pictures come from a clock: a clip has none."""
+        if self.pairing.clocked:
+            why = "it goes by a clock of its own, not by the frames of a clip"
+            raise UsageError(f"model '{self.name}'", why, "use vidtrans dream, or a model of --preset next-frame")
+
+    def memory(self) -> Memory | None:
+        """What carries the outputs of a model that remembers from frame to frame; None for others."""
+        return Memory(self.record.memory["flow"]) if self.record and self.record.memory else None
+
+    def memory_for_key(self) -> Table:
+        """What decides what is remembered."""
+        return {**self.record.memory, "version": VERSION} if self.record and self.record.memory else {}
+
+    def working_size(self, wanted: str, source: tuple[int, int]) -> tuple[int, int]:
+        """(width, height) at which the model runs on a ``source`` of that size, for a ``rendering.size``."""
+        factor = self.pairing.enlarges
+        if wanted == "trained":
+            size = Size(short=self.record.size) if self.record and not self.pairing.at_source_size else AS_STORED
+        else:
+            size = parse_size(wanted)
+        width, height = size.of(*source)
+        return width * factor, height * factor
+
+
+def find_look(name: str, context: Context, changes: Mapping[str, Any] | None = None) -> Look:
+    """Raises ModelError where there is no such model, or its file is none; UsageError on changes that do not fit."""
+    path = find_model(name)
+    own = dict(changes or {})
+    try:
+        if path is None:
+            look = Look(None, IDENTITY, IDENTITY, None, own)
+        else:
+            look = Look(path, context.cache.digest(path), path.stem, read_record(path), own)
+    except PermissionError:
+        raise ModelError(str(path), "permission denied", "make the file readable") from None
+    look.pairing  # noqa: B018  (an unknown setting is said at once)
+    return look
+
+
+@dataclass(frozen=True)
+class RenderSettings:
+    """The recipe of a render, resolved for a look. ``device``, as ``--device`` has it, is where the filter's flow runs.
+
+    Only where that is a network's: OpenCV's methods know the CPU only.
+    """
+
+    rendering: RenderingSettings
+    encoding: EncodingSettings
+    filter_name: str
+    filter_settings: Any
+    device: str
+
+    @classmethod
+    def of(cls, recipe: Recipe, look: Look, device: str) -> RenderSettings:
+        """The identity model is for checking, and is filtered only when that is asked for. Raises UsageError."""
+        name, table = recipe.choice("temporal")
+        if look.path is None and "name" not in recipe.tables.get("temporal", {}):
+            name, table = "off", {}
+        return cls(
+            recipe.settings("rendering", RenderingSettings),
+            recipe.settings("encoding", EncodingSettings),
+            name,
+            from_table(FILTERS.load(name).Settings, table, "temporal"),
+            device,
+        )
+
+    def resolved(self, pictures: bool, output: Path | None) -> RenderSettings:
+        """With the codec that the source and the output ask for."""
+        return replace(self, encoding=self.encoding.resolved(pictures=pictures, output=output))
+
+    def make_filter(self) -> Filter:
+        """Raises UsageError or ModelError where its flow method cannot be had, DeviceError where its device is not."""
+        made: Filter = FILTERS.load(self.filter_name)(self.filter_settings, self._flow_device())
+        return made
+
+    def filter_record(self) -> Table:
+        """What decides what the filter does. Raises as ``make_filter``."""
+        version = FILTERS.load(self.filter_name).version
+        made = {"name": self.filter_name, "version": version, "settings": to_table(self.filter_settings)}
+        flow = flow_identity(self._flow, self._flow_device()) if self._flow else ""
+        return made | ({"flow": flow} if flow else {})
+
+    @property
+    def _flow(self) -> str:
+        """The filter's flow method; '' where it has none."""
+        return str(getattr(self.filter_settings, "flow", ""))
+
+    def _flow_device(self) -> str:
+        """Where the filter's flow runs."""
+        if not self._flow or not runs_on_device(self._flow):
+            return "cpu"
+        from vidtrans.inference.device import resolve_device
+
+        return resolve_device(self.device).name
+
+    def for_key(self, *, stills: bool, masked: bool) -> Table:
+        """What decides a result: the rate only where pictures may become a video, the feather only of a mask."""
+        without = [] if stills else ["rate"]
+        without += [] if masked else ["feather"]
+        return {
+            "rendering": {k: v for k, v in self.rendering.for_key().items() if k not in without}
+            | {"cuts": cuts_for_key(self.rendering.cuts)},
+            "encoding": self.encoding.for_key(),
+            "filter": self.filter_record(),
+        }
+
+
+def load_engine(look: Look, settings: RenderingSettings, context: Context) -> Engine:
+    """Return the engine that runs the look. Raises ModelError, DeviceError, UsageError."""
+    if look.path is None:
+        return IdentityEngine()
+    from vidtrans.inference.choice import choose
+    from vidtrans.inference.device import resolve_device
+
+    device = resolve_device(context.device)
+    name = choose(settings.engine, device, settings.precision)
+    wanted = (look.digest, device.name, settings.precision, name)
+    if wanted not in context.engines:  # many pictures, one engine
+        context.engines[wanted] = ENGINES.load(name)(load_generator(look.path)[0], device, settings.precision)
+    engine: Engine = context.engines[wanted]
+    return engine

@@ -1,0 +1,1 @@
+"""Where results go: names, delivery, assembling, retiming."""

@@ -1,0 +1,184 @@
+"""From encoded chunks to the result: a video with its sound, pictures, or a GIF; by way of the user's ffmpeg."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vidtrans.errors import UsageError
+from vidtrans.events import Progress
+from vidtrans.session import Context
+from vidtrans.settings import Table
+from vidtrans.video.io.carry import Carried
+from vidtrans.video.io.codecs import CODECS
+from vidtrans.video.io.encoder import PictureFormat, SegmentWriter, read_lossless
+from vidtrans.video.io.encoding import USERS, EncodingSettings
+from vidtrans.video.io.join import Made, Timing, join, look_at
+from vidtrans.video.io.sequence import unpack
+
+if TYPE_CHECKING:
+    from vidtrans.video.external.ffmpeg import Pass
+
+VERSION = 1
+TRIAL_FRAMES = 4
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """How segments become a result. ``names(count)`` are those of pictures in a folder, else None."""
+
+    encoding: EncodingSettings
+    picture: PictureFormat
+    timing: Timing
+    carried: Carried | None
+    names: Callable[[int], list[str]] | None
+
+    def write(self, segments: Sequence[Path], output: Path, scratch: Path, context: Context) -> Table:
+        """Write ``output`` and return what is reported of it; ``scratch`` holds what is needed in between.
+
+        Raises MediaError, UsageError.
+        """
+        if not self.encoding.needs_program:
+            return {"sound_packets": self._finish(segments, self.timing, output, self.carried, context)}
+        passed = scratch / "passed.nut"
+        try:
+            timing, size = self._through_program(segments, passed, scratch, context)
+            carried = self.carried
+            if carried is not None and len(timing.pts) != len(self.timing.pts):
+                carried = replace(carried, new_rate=_rate_of(timing))
+            packets = self._finish([passed], timing, output, carried, context)
+            seconds = float((timing.pts[-1] + timing.durations[-1] - timing.pts[0]) * timing.time_base)
+            made = {"frames": len(timing.pts), "size": list(size), "duration_s": round(seconds, 3)}
+            return made | {"sound_packets": packets}
+        finally:
+            passed.unlink(missing_ok=True)
+
+    def _finish(
+        self, segments: Sequence[Path], timing: Timing, output: Path, carried: Carried | None, context: Context
+    ) -> int:
+        codec = self.encoding.codec
+        if codec == "gif":
+            _write_gif(segments, timing, output, context)
+            return 0
+        if self.encoding.makes_pictures:
+            names = self.names(len(timing.pts)) if self.names else None
+            unpack(segments, names, output, codec, context.report, context.stop)
+            return 0
+        tag = "" if self.encoding.is_users else CODECS[codec].tag
+        return join(segments, timing, output, carried, context.report, context.stop, tag=tag)
+
+    def _through_program(
+        self, segments: Sequence[Path], passed: Path, scratch: Path, context: Context
+    ) -> tuple[Timing, tuple[int, int]]:
+        """All segments through the user's ffmpeg, in one go, and encoded: the file ``passed``; its times and size."""
+        from vidtrans.video.external.ffmpeg import run_pass
+
+        settings = self.encoding
+        whole, filtered = scratch / "whole.nut", scratch / "filtered.nut"
+        job = pass_of(settings, self.picture)
+        ours = not settings.is_users and not CODECS[settings.codec].unpacked
+        try:
+            join(segments, self.timing, whole, stop=context.stop, kind="nut")
+            run_pass(whole, filtered if ours else passed, job, context.stop, context.report, len(self.timing.pts))
+            made = look_at(filtered if ours else passed)
+            timing = self._timing_of(made)
+            if ours:
+                self._encode(filtered, made, timing, passed, context)
+            return timing, made.size
+        finally:
+            whole.unlink(missing_ok=True)
+            filtered.unlink(missing_ok=True)
+
+    def _encode(self, filtered: Path, made: Made, timing: Timing, passed: Path, context: Context) -> None:
+        """Encode what came out of the program, with the size, aspect and times that its graph made."""
+        width, height = made.size
+        form = replace(
+            self.picture,
+            width=width,
+            height=height,
+            sample_aspect_ratio=made.sample_aspect_ratio,
+            time_base=timing.time_base,
+            rate=_rate_of(timing),
+        )
+        self.encoding.check_size(form)
+        with closing(SegmentWriter(passed, form, replace(self.encoding, filter=""))) as writer:
+            for number, (picture, pts) in enumerate(zip(read_lossless(filtered), timing.pts, strict=True), 1):
+                writer.write(picture, pts)
+                context.stop.check()
+                context.report(Progress("encoding", number, len(timing.pts)))
+
+    def _timing_of(self, made: Made) -> Timing:
+        """The times of what a program made. The last frame is shown until the source ends, or as long as another."""
+        pts = tuple(made.pts)
+        if not pts:
+            raise UsageError("--filter", "no frame comes out of it", "change the graph")
+        steps = [b - a for a, b in pairwise(pts)]
+        given = self.timing
+        end = (given.pts[-1] + given.durations[-1]) * given.time_base / made.time_base
+        usual = steps[-1] if steps else 1 / (self.picture.rate * made.time_base)
+        last = round(end - pts[-1]) if len(pts) == len(given.pts) or end - pts[-1] > 0 else round(usual)
+        return Timing(pts, (*steps, max(1, last)), made.time_base)
+
+
+def _rate_of(timing: Timing) -> Fraction:
+    """Frames a second, on average."""
+    return Fraction(len(timing.pts)) / ((timing.pts[-1] + timing.durations[-1] - timing.pts[0]) * timing.time_base)
+
+
+def _write_gif(segments: Sequence[Path], timing: Timing, output: Path, context: Context) -> None:
+    from vidtrans.video.io.gif import write_gif
+
+    total = 2 * len(timing.pts)  # the clip is gone through twice
+    done = 0
+
+    def frames() -> Iterator[np.ndarray]:
+        nonlocal done
+        for segment in segments:
+            for picture in read_lossless(segment):
+                context.stop.check()
+                done += 1
+                context.report(Progress("drawing the GIF", done, total))
+                yield picture
+
+    base = timing.time_base
+    write_gif(frames, [p * base for p in timing.pts], [d * base for d in timing.durations], output)
+
+
+def pass_of(settings: EncodingSettings, picture: PictureFormat) -> Pass:
+    """What the user's ffmpeg has to do: filter, encode, or both. Raises UsageError."""
+    from vidtrans.video.external.ffmpeg import Pass, parse_options
+
+    if settings.is_users:
+        return Pass(settings.filter, settings.codec.removeprefix(USERS), parse_options(settings.options))
+    return Pass(settings.filter, deep=picture.depth > 8, alpha=picture.alpha)
+
+
+def try_pass(job: Pass, picture: PictureFormat, context: Context) -> tuple[int, int] | None:
+    """Say before the work what the user's ffmpeg would say after it; a few black frames go through.
+
+    Returns the (width, height) of what comes out; None where nothing does, a graph may wait for more. Raises
+    UsageError.
+    """
+    from vidtrans.video.external.ffmpeg import NothingCameOut, run_pass
+
+    lossless = replace(picture, depth=16 if picture.depth > 8 else 8)
+    kind = np.uint16 if picture.depth > 8 else np.uint8
+    black = np.zeros((picture.height, picture.width, 4 if picture.alpha else 3), kind)
+    step = max(1, round(1 / (picture.rate * picture.time_base)))
+    with tempfile.TemporaryDirectory(prefix="vidtrans-") as place:
+        given, made = Path(place) / "given.nut", Path(place) / "made.nut"
+        with closing(SegmentWriter(given, lossless, EncodingSettings(codec="ffv1"))) as writer:
+            for number in range(TRIAL_FRAMES):
+                writer.write(black, number * step)
+        with suppress(NothingCameOut):
+            run_pass(given, made, job, context.stop)
+            return look_at(made).size
+    return None

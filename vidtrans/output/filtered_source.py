@@ -1,0 +1,87 @@
+"""A source through a filter graph of the user's own ffmpeg, before a model sees it."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+from vidtrans.errors import UsageError
+from vidtrans.events import Progress
+from vidtrans.files import complete
+from vidtrans.output.assembling import try_pass
+from vidtrans.session import INDEX_WAIT_S, Clip, Context, open_clip
+from vidtrans.store.cache import Entry
+from vidtrans.store.stages import FilterStage, media_libraries
+from vidtrans.video.colour.conversion import with_alpha
+from vidtrans.video.external.ffmpeg import Pass, run_pass
+from vidtrans.video.external.program import find_program, program_version
+from vidtrans.video.io.clip import ClipIndex, Form
+from vidtrans.video.io.encoder import PictureFormat, SegmentWriter
+from vidtrans.video.io.encoding import EncodingSettings
+from vidtrans.video.io.join import Timing, join
+
+FILTERED = "filtered.nut"
+
+
+def filtered_clip(clip: Clip, graph: str, context: Context) -> Clip:
+    """The clip that comes out of ``graph``, upright and in RGB, made once and kept in the cache.
+
+    The graph sees frames as a model would: colours, turns and damage are dealt with. Raises UsageError, MediaError.
+    """
+    if clip.is_pictures or clip.guides:
+        raise UsageError("--filter-source", f"{clip.path.name} is no video", "filter the pictures first")
+    stage = FilterStage(clip.digest, graph, program_version(find_program()), media_libraries())
+    entry = context.cache.entry(stage.name, stage.key)
+    picture, known, hold = _picture(clip.index), entry.read() is not None, None
+    if not known:
+        try_pass(Pass(graph, deep=picture.depth > 8, alpha=picture.alpha), picture, context)
+        if context.dry_run:
+            context.note("the filter is not run: what is told is for the source as it is")
+            return clip
+    if not context.dry_run:
+        with entry.locked(wait_s=INDEX_WAIT_S):  # another run may be making it
+            if entry.read() is None:  # else another run has made it meanwhile
+                _make(clip, graph, picture, entry, context)
+                entry.finish({"graph": graph}, files=(FILTERED,))
+            hold = entry.hold()
+    made = open_clip(context, entry.folder / FILTERED)
+    return replace(made, hold=hold, origin=clip, later_s=-clip.index.before_zero * clip.index.time_base)
+
+
+def _picture(index: ClipIndex) -> PictureFormat:
+    """What the graph is given: all that the source has, without loss."""
+    depth = 16 if index.findings.depth > 8 else 8
+    aspect = index.sample_aspect_ratio
+    return PictureFormat(index.width, index.height, aspect, index.time_base, index.rate, depth, index.findings.alpha)
+
+
+def _make(clip: Clip, graph: str, picture: PictureFormat, entry: Entry, context: Context) -> None:
+    index, whole = clip.index, entry.folder / "whole.nut"
+    job = Pass(graph, deep=picture.depth > 8, alpha=picture.alpha)
+    try:
+        _write(clip, picture, whole, context)
+        with complete(entry.folder / FILTERED) as temporary:
+            run_pass(whole, temporary, job, context.stop, context.report, index.num_frames)
+    finally:
+        whole.unlink(missing_ok=True)
+
+
+def _write(clip: Clip, picture: PictureFormat, path: Path, context: Context) -> None:
+    """The clip in lossless RGB, each frame at its own time."""
+    index, segment = clip.index, path.with_suffix(".segment.nut")
+    form = Form(deep=picture.depth > 8, alpha="kept" if picture.alpha else "laid")
+    try:
+        with (
+            clip.reader(form, context.decode_threads) as reader,
+            closing(reader.frames(index=index)) as frames,
+            closing(SegmentWriter(segment, picture, EncodingSettings(codec="ffv1"))) as writer,
+        ):
+            for frame in frames:
+                writer.write(with_alpha(frame.rgb, frame.alpha) if picture.alpha else frame.rgb, frame.pts)
+                context.stop.check()
+                context.report(Progress("unpacking for the filter", frame.index + 1, index.num_frames))
+        pts = [p - index.before_zero for p in index.pts]
+        join([segment], Timing(pts, index.durations(), index.time_base), path, stop=context.stop, kind="nut")
+    finally:
+        segment.unlink(missing_ok=True)

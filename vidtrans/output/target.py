@@ -1,0 +1,230 @@
+"""Results that a user keeps: never half-written, never overwritten unasked, and known again when they are made
+a second time.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from vidtrans.errors import Interrupted, UsageError
+from vidtrans.files import (
+    complete,
+    digest_file,
+    digest_of,
+    link_target,
+    name_length,
+    name_limit,
+    read_small_json,
+    special_kind,
+    write_json,
+)
+from vidtrans.session import Context
+from vidtrans.settings import Table
+from vidtrans.store.cache import Cache
+from vidtrans.video.io.encoding import split_pattern
+
+
+def _record_path(cache: Cache, output: Path) -> Path:
+    # Relative to the cache's folder: a working folder that is moved keeps its records.
+    place = os.path.relpath(output.resolve(), cache.root.resolve().parent)
+    name = hashlib.sha256(place.encode()).hexdigest()
+    return cache.root / "outputs" / f"{name}.json"
+
+
+def _read(cache: Cache, output: Path) -> Table:
+    """The record of an output. Raises ValueError (as JSON does), KeyError or OSError where there is no whole one."""
+    value: Table = read_small_json(_record_path(cache, output))
+    said = value.pop("sha256", None)
+    if said is not None and said != digest_of(value):  # those of old have none
+        raise ValueError("the record changed")
+    return value
+
+
+def _is_known(cache: Cache, folder: Path) -> bool:
+    """Whether a folder of pictures was made here, and everything in it has a name that was written then."""
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        value = _read(cache, folder)
+        return {p.relative_to(folder).as_posix() for p in folder.rglob("*")} <= set(value["names"])
+    return False
+
+
+def recorded(cache: Cache, output: Path) -> dict[str, Any] | None:
+    """What is on record of an output, if its content is still what was written."""
+    if special_kind(output):
+        return None
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        value = _read(cache, output)
+        if _digest(output, cache.digest) == value["digest"]:
+            return value
+    return None
+
+
+def _names(folder: Path) -> list[str]:
+    """All files below a folder."""
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+
+
+def _digest(output: Path, of_file: Callable[[Path], str]) -> str:
+    """Of a result's content: a file's, or that of a folder of pictures, whatever else was put there included."""
+    if output.is_dir():
+        return digest_of([[name, of_file(output / name)] for name in _names(output)])
+    return of_file(output)
+
+
+def record(cache: Cache, output: Path, written: Path, request: str, result: Table) -> None:
+    """Remember that ``request`` made ``output``, and what was reported of it.
+
+    Called when the content is whole and still has its temporary name, ``written``: a run that is killed after
+    the rename is known, and a record without its output harms nobody.
+    """
+    cache.prepare()
+    # The temporary name is not worth remembering: no digest from the cache here.
+    value: Table = {"digest": _digest(written, digest_file), "request": request, "result": result}
+    if written.is_dir():
+        value["names"] = _names(written)
+    plain = json.loads(json.dumps(value))  # as it will be read
+    write_json(_record_path(cache, output), plain | {"sha256": digest_of(plain)})
+    cache.save_digests()
+
+
+def check_place(output: Path, sources: Sequence[Path], *, folder: bool = False) -> None:
+    """Raises UsageError where a file (or a ``folder``) cannot be written there, or is one of the sources."""
+    check_parents(output)
+    for source in sources:
+        if output.exists() and source.exists() and output.samefile(source):
+            raise UsageError(str(output), "the output is one of the inputs", "choose another name with -o")
+        if folder and output.resolve() in source.resolve().parents:
+            raise UsageError(str(output), "the output folder holds one of the inputs", "choose another with -o")
+    if special_kind(output):
+        raise UsageError(str(output), "it is a device or a pipe, not a file", "choose another name with -o")
+    if output.is_dir() and not folder:
+        raise UsageError(str(output), "the output is an existing folder", "give a file name with -o")
+    if output.exists() and folder and not output.is_dir():
+        raise UsageError(str(output), "it is a file, and the result a folder of pictures", "choose another with -o")
+    target = link_target(output)
+    if not folder and target.suffix.lower() != output.suffix.lower():  # the ending decides what is written
+        why = f"a link to '{target}', which does not end in {output.suffix}"
+        raise UsageError(str(output), why, "choose another name with -o, or link to a file with that ending")
+
+
+def refuse_link(output: Path) -> Path:
+    """Return the path of a result whose name nobody gave with -o.
+
+    Raises:
+        UsageError: a link has that name. Whoever put it there would choose where to write.
+    """
+    if output.is_symlink():
+        why = "it is a link, and links are followed only where -o names them"
+        raise UsageError(str(output), why, "remove it, or choose another place with -o")
+    return output
+
+
+def check_parents(output: Path) -> None:
+    """Raises UsageError where a file stands in the place of a folder, or a name or a link cannot be followed."""
+    check_name(output)
+    place = link_target(output)
+    if output.is_symlink() and not place.parent.exists():
+        # An unmounted disk, as a rule: no folder is made in its place.
+        raise UsageError(
+            str(output), f"a link into '{place.parent}', which is not there", "choose another place with -o"
+        )
+    for parent in place.absolute().parents:
+        if parent.is_symlink() and not parent.exists():
+            raise UsageError(str(output), f"'{parent}' is a link to nothing", "choose another place with -o")
+        if parent.exists() and not parent.is_dir():
+            raise UsageError(str(output), f"'{parent}' is a file, not a folder", "choose another place with -o")
+
+
+def check_name(output: Path) -> None:
+    """Raises UsageError where a name is longer than the file system allows, or links lead back to themselves."""
+    limit = name_limit(output.parent)
+    for part in output.parts:
+        if name_length(part) > limit:
+            why = f"a name of {name_length(part)} bytes, and {limit} is the most"
+            raise UsageError(str(output), why, "use a shorter name with -o")
+    try:
+        output.stat()
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise UsageError(str(output), "a link that leads back to itself", "choose another name with -o") from None
+        if error.errno == errno.ENAMETOOLONG:
+            raise UsageError(str(output), "the whole path is too long", "use a shorter one with -o") from None
+
+
+def _check_replaceable(cache: Cache, output: Path) -> None:
+    """Raises UsageError where --overwrite would delete what is no result, so that it is not advised either.
+
+    A folder is replaced whole.
+    """
+    if output.is_dir() and not _is_known(cache, output):
+        raise UsageError(str(output), "it holds files that are no result of this command", "choose another with -o")
+
+
+def check_foreign(cache: Cache, output: Path, overwrite: bool) -> None:
+    """Raises UsageError where the output is something that is not on record, before work is spent on it."""
+    check_parents(output)
+    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
+        return
+    _check_replaceable(cache, output)
+    if not overwrite and recorded(cache, output) is None:
+        raise UsageError(str(output), "it exists", "use --overwrite, or another name with -o")
+
+
+def up_to_date(
+    cache: Cache, output: Path, request: str, sources: Sequence[Path], overwrite: bool, *, folder: bool = False
+) -> Table | None:
+    """The recorded result, if ``output`` is just what ``request`` makes; None if it has to be made.
+
+    ``folder``: the output is a folder of pictures. Raises UsageError where it is one of the sources, is of the wrong
+    kind, or is something else that exists and ``overwrite`` was not asked for.
+    """
+    check_place(output, sources, folder=folder)
+    if not output.exists() or (folder and not any(output.iterdir())):
+        return None
+    held = recorded(cache, output)
+    if held and held["request"] == request:
+        result: Table = held["result"]
+        return result | {k: 0 for k in result if k in ("frames_inferred", "frames_spared", "frames_encoded")}
+    _check_replaceable(cache, output)
+    if overwrite:
+        return None
+    why = "it exists, made with other inputs or options" if held else "it exists"
+    raise UsageError(str(output), why, "use --overwrite, or another name with -o")
+
+
+def produce(
+    context: Context,
+    output: Path,
+    request: Table,
+    sources: Sequence[Path],
+    make: Callable[[Path], Table],
+) -> Table:
+    """Make a small result in one go, unless it is there: ``make`` writes it to the path that it is given.
+
+    ``request`` says all that decides the result. Returns what is reported of it. Raises UsageError.
+    """
+    began = time.monotonic()
+    if split_pattern(output)[1]:
+        raise UsageError(str(output), "this is one picture", "leave the number out")
+    digest = digest_of(request)
+    held = up_to_date(context.cache, output, digest, sources, context.overwrite)
+    cached = held is not None
+    if held is None:
+        if context.dry_run:
+            return {"output": str(output), "frames": 0, "seconds": 0.0, "cached": False, "dry_run": True}
+        try:
+            with complete(link_target(output)) as temporary:
+                held = make(temporary)
+                record(context.cache, output, temporary, digest, held)
+        except Interrupted as error:
+            error.why = "nothing was written"  # it takes seconds, and begins anew
+            raise
+    return held | {"output": str(output), "seconds": round(time.monotonic() - began, 3), "cached": cached}

@@ -1,0 +1,123 @@
+"""What a render begins and ends with: where its result goes, whether it is there already, and what is said of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from vidtrans.errors import UsageError
+from vidtrans.files import digest_of, finish_replacing, link_target
+from vidtrans.flow.survey import VERSION as SURVEY_VERSION
+from vidtrans.models.loaded_model import RenderSettings
+from vidtrans.output.assembling import VERSION as ASSEMBLY_VERSION
+from vidtrans.output.target import check_place, up_to_date
+from vidtrans.rendering.cost import after
+from vidtrans.rendering.directing import VERSION as DIRECTING_VERSION
+from vidtrans.rendering.plan import makes_folder
+from vidtrans.session import Context
+from vidtrans.settings import Table
+from vidtrans.store.stages import FilterStage, InferStage, RenderStage
+from vidtrans.video.io.encoding import EncodingSettings, split_pattern
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a result goes: a file, or a ``folder`` of pictures, which are numbered where there is a ``pattern``."""
+
+    output: Path
+    pattern: str
+    folder: bool
+    encoding: EncodingSettings
+
+    @classmethod
+    def find(cls, output: Path, encoding: EncodingSettings, *, one_picture: bool = False) -> Place:
+        """``one_picture``: the source is one, and so is the result. Raises UsageError where it is no place for it."""
+        output, pattern = split_pattern(output)
+        if output.name in ("", ".."):
+            raise UsageError(f"-o {output}", "it is a place, not a name", "give the result a name")
+        folder = bool(pattern) or (makes_folder(encoding, output) and not one_picture)
+        encoding.check_container(output / pattern, single=not folder or bool(pattern))
+        return cls(output, pattern, folder, encoding)
+
+    def check_holds(self, num_frames: int) -> None:
+        """Raises UsageError where it is one picture, and the frames are several."""
+        if self.folder or not self.encoding.makes_pictures or num_frames == 1:
+            return
+        numbered = self.output.with_name(f"%05d{self.output.suffix}")
+        folder = f"--codec {self.encoding.codec} -o {self.output.with_suffix('')}"
+        remedy = f"use -o {numbered}" if "%" in self.output.name else f"use {folder}"
+        raise UsageError(str(self.output), f"one picture cannot hold {num_frames} frames", remedy)
+
+
+class Job(Protocol):
+    """What of a job a dry run needs."""
+
+    def summary(self, output: Path) -> Table: ...
+
+    def estimate(self) -> Table: ...
+
+
+@dataclass(frozen=True)
+class Order:
+    """A render that was asked for: its place, the digest of all that decides it, and what it is made of.
+
+    ``began``: when, in seconds of ``time.monotonic``.
+    """
+
+    place: Place
+    request: str
+    sources: Sequence[Path]
+    context: Context
+    began: float
+
+    def check(self) -> None:
+        """Raises UsageError where the place is one of the sources, or of the wrong kind."""
+        check_place(self.place.output, self.sources, folder=self.place.folder)
+
+    def held(self) -> Table | None:
+        """What was said of the result, where it is there already. Raises UsageError where something else is."""
+        self.check()
+        context, place = self.context, self.place
+        if not context.dry_run:
+            finish_replacing(link_target(place.output))
+        return up_to_date(
+            context.cache, place.output, self.request, self.sources, context.overwrite, folder=place.folder
+        )
+
+    def forecast(self, job: Job) -> Table:
+        """What a dry run says."""
+        estimate = after(time.monotonic() - self.began, job.estimate())
+        return job.summary(self.place.output) | {"dry_run": True} | estimate
+
+    def told(self, result: Table, *, cached: bool) -> Table:
+        """What is said of a result in the end."""
+        seconds = round(time.monotonic() - self.began, 3)
+        return result | {"output": str(self.place.output), "seconds": seconds, "cached": cached}
+
+
+def request_digest(own: Table, settings: RenderSettings, place: Place, *, stills: bool, masked: bool = False) -> str:
+    """The digest of all that decides a result. ``own``: the command, and what only it knows.
+
+    Raises UsageError where a program or a file of cuts is missing.
+    """
+    shared = {
+        "settings": settings.for_key(stills=stills, masked=masked),
+        "pattern": place.pattern,
+        "versions": [DIRECTING_VERSION, SURVEY_VERSION],
+        "stages": [FilterStage.id(), InferStage.id(), RenderStage.id()],
+        "assembly": ASSEMBLY_VERSION,
+        "program": program_of(settings.encoding, settings.rendering.source_filter),
+    }
+    return digest_of(shared | own)
+
+
+def program_of(encoding: EncodingSettings, source_filter: str = "") -> str:
+    """The version of the user's ffmpeg, where it has a part in the result. Raises UsageError where there is none."""
+    if not encoding.needs_program and not source_filter:
+        return ""
+    from vidtrans.video.external.program import find_program, program_version
+
+    return program_version(find_program())

@@ -1,0 +1,111 @@
+"""Folders whose pictures are of several sizes: no clip, but as many renders as there are pictures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from vidtrans.clips.matte import in_step
+from vidtrans.config.recipe import Recipe
+from vidtrans.config.rendering import RenderingSettings
+from vidtrans.errors import BatchError, MediaError, UsageError
+from vidtrans.output.target import refuse_link
+from vidtrans.rendering.cost import add_up
+from vidtrans.rendering.directing import Directions
+from vidtrans.session import Clip, Context, open_clip
+from vidtrans.settings import Table
+from vidtrans.video.io.encoding import EncodingSettings
+from vidtrans.video.io.pictures import holds_several, is_picture, picture_files
+from vidtrans.video.io.sequence import picture_names
+
+SUMMED = ("frames_inferred", "frames_spared", "frames_encoded", "sound_packets")
+
+
+def one_by_one(
+    clip: Clip,
+    output: Path,
+    pattern: str,
+    recipe: Recipe,
+    encoding: EncodingSettings,
+    context: Context,
+    render: Callable[..., Table],
+    *,
+    span: tuple[int, int],
+    mask: Path | None,
+) -> Table:
+    """A folder of pictures of several sizes is no clip: each picture is rendered by itself, into the same folder.
+
+    ``render`` renders one; ``span``: the first picture, and the one after the last. Keyframes count pictures. Raises
+    UsageError where a video was asked for, BatchError where some pictures failed.
+    """
+    if clip.guides:
+        raise UsageError(
+            str(clip.path), "its pictures are of several sizes, and a clip has one", "bring them to one size"
+        )
+    refuse_video(clip.path, encoding)
+    if recipe.settings("rendering", RenderingSettings).source_filter:
+        raise UsageError("--filter-source", f"{clip.path.name} is no video", "filter the pictures first")
+    began = time.monotonic()
+    names = clip.index.names
+    pictures = picture_files(clip.path)[slice(*span)]
+    places = [refuse_link(output / name) for name in picture_names(names, range(*span), encoding.codec, pattern)]
+    masks = _masks_of(mask, clip, span, context)
+    done: list[Table] = []
+    failed: list[str] = []
+    recipes = _recipes_of(recipe, clip, span)
+    for picture, place, own, at in zip(pictures, places, masks, recipes, strict=True):
+        context.stop.check()
+        try:
+            done.append(render(picture, output=place, recipe=at, mask=own))
+        except (UsageError, MediaError) as error:
+            failed.append(str(error))
+    if failed:
+        raise BatchError(f"{len(failed)} of {len(pictures)} pictures failed", "; ".join(failed))
+    table = {
+        "output": str(output),
+        "frames": len(done),
+        "model": done[0]["model"],
+        "items": done,
+        **{k: sum(t.get(k, 0) for t in done) for k in SUMMED},
+        "seconds": round(time.monotonic() - began, 3),
+        "cached": all(t.get("cached") for t in done),
+    }
+    if not context.dry_run:
+        return table
+    sums = {"chunks": sum(t["chunks"] for t in done), "working_size": done[0]["working_size"]}
+    return table | sums | {"dry_run": True} | add_up([t for t in done if "estimate" in t])
+
+
+def refuse_video(folder: Path, encoding: EncodingSettings) -> None:
+    """Raises UsageError where pictures of several sizes are to become a video."""
+    if not encoding.makes_pictures:
+        why = "its pictures are of several sizes, and a video has one"
+        raise UsageError(str(folder), why, "bring them to one size, or give a folder name with -o")
+
+
+def _recipes_of(recipe: Recipe, clip: Clip, span: tuple[int, int]) -> list[Recipe]:
+    """The recipe of each picture: what is keyframed over the folder has one value there."""
+    rendering = recipe.settings("rendering", RenderingSettings)
+    directions = Directions(rendering.curves(), clip.index.pts, clip.pts_of)
+    made = []
+    for number in range(*span):
+        values = directions(number).__dict__
+        tables = {**recipe.tables, "rendering": {**recipe.tables.get("rendering", {}), **values}}
+        made.append(replace(recipe, tables=tables))
+    return made
+
+
+def _masks_of(mask: Path | None, clip: Clip, span: tuple[int, int], context: Context) -> list[Path | None]:
+    """The mask of each picture: one for all, or of a folder the one that goes with it. Raises UsageError on a video."""
+    if mask is None or (is_picture(mask) and not holds_several(mask)):
+        return [mask] * (span[1] - span[0])
+    if not holds_several(mask):
+        raise UsageError(str(mask), "a video is no mask for pictures of several sizes", "give a folder of pictures")
+    held = open_clip(context, mask)
+    steps, told = in_step(clip.index, held.index, *span)
+    if told:
+        context.note(f"mask {mask.name}: {told}", "warning")
+    files = picture_files(mask)
+    return [files[step] for step in steps]

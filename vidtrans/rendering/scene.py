@@ -1,0 +1,96 @@
+"""The plate of a model: found in a dataset whose camera stands still, and painted on no other scene.
+
+What a plate is, and what "the same scene" means, is in ``data/background_plate.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vidtrans.data.background_plate import SAME_SCENE, Plate, agreement, find_plate
+from vidtrans.data.dataset import Dataset, Pair
+from vidtrans.data.split import spread
+from vidtrans.errors import MediaError
+from vidtrans.models.loaded_model import Look
+from vidtrans.pairing.next_frame import NextFrame
+from vidtrans.pipeline.sheet import frames_of
+from vidtrans.session import Clip, Context
+from vidtrans.settings import Size, Table
+from vidtrans.video.io.clip import Form, Frame
+
+LOOKED_AT = 5  # frames of a shot
+FORM = Form(Size(short=256))  # they are compared at half of that
+
+
+def plate_of(dataset: Dataset, pairs: Sequence[Pair]) -> Plate:
+    """What ``training.plate`` asks for. Raises MediaError where the pictures are not all of one still scene."""
+    plate = find_plate(pairs)
+    what, remedy = f"{dataset.folder}: it has no plate", "leave out plate=true, or take one locked-off shot"
+    if plate is None:
+        raise MediaError(what, "its pictures are of several sizes, or fewer than five", remedy)
+    if not plate.is_still:
+        share = f"in a tenth of its frames less than {max(1, round(100 * plate.still))} % of the scene stays in place"
+        raise MediaError(what, f"the camera moves, or shots differ ({share})", remedy)
+    return plate
+
+
+def offer(pairs: Sequence[Pair], dataset: Dataset, generator: Table) -> str:
+    """A note where a plate would do, '' where it would not: the frame's own pixels are kept anyway, or it moves.
+
+    What predicts frames moves, and paints nothing onto anything.
+    """
+    if dataset.pairing.finishes or generator.get("residual") or isinstance(dataset.pairing, NextFrame):
+        return ""
+    plate = find_plate(pairs)
+    if plate is None or not plate.is_still:
+        return ""
+    return (
+        "the camera stands still in these pictures: --set plate=true gives a model that keeps their background sharp "
+        "and steady, for clips of this very camera position"
+    )
+
+
+def planned(size: tuple[int, int]) -> Plate:
+    """One that costs what a real one costs, before there are pictures of that (width, height)."""
+    grey = np.full((size[1], size[0], 3), 128, np.uint8)
+    return Plate(grey, grey, 1.0)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What the frames of a clip must look like that the model ``name`` can be rendered onto: (H, W, 3) uint8."""
+
+    name: str
+    picture: np.ndarray
+
+    @classmethod
+    def of(cls, look: Look) -> Scene | None:
+        """None for a look without a plate."""
+        if look.record is None or not look.record.plate or look.path is None:
+            return None
+        from safetensors import safe_open
+
+        with safe_open(str(look.path), framework="numpy") as file:
+            return cls(look.name, file.get_tensor("scene"))
+
+    def check_clip(self, clip: Clip, first: int, stop: int, context: Context) -> None:
+        """Raises MediaError where a shot of the frames [first, stop) shows another scene."""
+        starts = sorted({first, *(s for s in clip.shots if first < s < stop)})
+        for begin, end in zip(starts, [*starts[1:], stop], strict=True):
+            numbers = [begin + n for n in spread(end - begin, min(LOOKED_AT, end - begin))]
+            where = f"frame {begin}" if end - begin == 1 else f"frames {begin} to {end - 1}"
+            self.check(list(frames_of(clip, numbers, FORM, context)), f"{clip.name}: {where}")
+
+    def check(self, frames: Sequence[Frame], where: str) -> None:
+        """Raises MediaError where half of the frames show another scene."""
+        share = float(np.median([agreement(f.rgb, self.picture) for f in frames]))
+        if share < SAME_SCENE:
+            raise MediaError(
+                where,
+                f"not the scene that '{self.name}' learned: of the still background that it paints on, "
+                f"{100 * share:.0f} % is found here",
+                "render clips of that camera position, or train without plate=true",
+            )

@@ -1,0 +1,278 @@
+"""The cache: ``.vidtrans/<stage>/<key>/``, marked with CACHEDIR.TAG, locked while in use.
+
+An entry is complete when its ``meta.json`` is there. Chunks inside an entry are written under a temporary
+name, fsynced and renamed, then described by a small file with their SHA-256: a damaged chunk is a warning and
+a miss, never a result.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from vidtrans.errors import VidtransError
+from vidtrans.events import NEVER, Note, Report, Stop
+from vidtrans.files import digest_file, digest_of, folder_bytes, read_small_json, remove, write_bytes, write_json
+from vidtrans.store.cache_folder import KEY, TAG_FILE, check_cache_folder
+from vidtrans.store.digests import Digests
+from vidtrans.store.stages import STAGES
+
+META = "meta.json"
+HOLD = ".lock-held-"  # begins the names of the locks of those who read an entry
+MOMENT_S = 2.0  # at least this long an entry is waited for: to clean and to trim, others lock it for a moment
+LOOK_S = 0.5  # seconds between two looks at whether to stop, while another run holds an entry
+TAG = (
+    "Signature: 8a477f597d28d172789f06886806bc55\n"
+    "# This folder holds what vidtrans can make again. See https://bford.info/cachedir/\n"
+)
+
+
+class Cache:
+    """The cache folder. ``report`` hears of damage; ``stop`` is looked at where it takes long.
+
+    Raises UsageError where the folder is something else.
+    """
+
+    def __init__(self, root: Path, report: Report, stop: Stop = NEVER) -> None:
+        check_cache_folder(root)
+        self.root, self.report, self.stop = root, report, stop
+        self._digests = Digests(root, stop)
+        self._told: set[str] = set()
+
+    def prepare(self) -> None:
+        """Make the folder with its tag; called before anything is written."""
+        if not (self.root / TAG_FILE).is_file():
+            write_bytes(self.root / TAG_FILE, TAG.encode())
+
+    def warn_once(self, text: str) -> None:
+        if text not in self._told:
+            self._told.add(text)
+            self.report(Note(text, "warning"))
+
+    def entry(self, stage: str, key: str) -> Entry:
+        return Entry(self.root / stage / key, self)
+
+    def entries(self) -> list[Entry]:
+        """Return every entry of every stage, the least recently used first; nothing else that lies there."""
+        folders = [lock.parent for stage in STAGES for lock in self.root.glob(f"{stage}/*/.lock")]
+        found = [Entry(folder, self) for folder in folders if KEY.fullmatch(folder.name)]
+        return sorted((e for e in found if not e.is_elsewhere()), key=lambda e: e.last_used)
+
+    def digest(self, path: Path) -> str:
+        """SHA-256 of a file's content, remembered by size, times of modification and change, and inode."""
+        return self._digests.of(path)
+
+    def save_digests(self) -> None:
+        """Write what was remembered; losing it costs time, never correctness."""
+        self._digests.save()
+
+    def trim(self, limit_bytes: int) -> None:
+        """Delete entries until all of them fit, those that cost least to lose first, and of these the least recently
+        used; those in use stay.
+        """
+        entries = sorted(self.entries(), key=_worth)
+        sizes = {e.folder: e.size for e in entries}
+        excess = sum(sizes.values()) - limit_bytes
+        for entry in entries:
+            if excess <= 0:
+                break
+            if entry.delete():
+                excess -= sizes[entry.folder]
+
+
+def _worth(entry: Entry) -> int:
+    """The rank in which entries are deleted: what only saves time, what is unfinished, and what was learned."""
+    unfinished = not (entry.folder / META).is_file()
+    if entry.stage == "train":
+        return 4 if unfinished else 3  # a stopped run goes on from it, and a finished one with more steps
+    if entry.stage == "index":
+        return 2  # small, and it costs the reading of a clip
+    return 1 if unfinished else 0
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One stage's result for one key."""
+
+    folder: Path
+    cache: Cache
+
+    @property
+    def stage(self) -> str:
+        return self.folder.parent.name
+
+    @property
+    def key(self) -> str:
+        return self.folder.name
+
+    def is_elsewhere(self) -> bool:
+        """Return whether its folder, or its stage's, is a link: what is written or deleted there is not the cache's."""
+        inside = os.path.join(os.path.realpath(self.cache.root), self.stage, self.key)
+        return os.path.realpath(self.folder) != inside
+
+    @property
+    def size(self) -> int:
+        return folder_bytes(self.folder)
+
+    @property
+    def last_used(self) -> float:
+        with suppress(OSError):
+            return (self.folder / ".lock").stat().st_mtime
+        return 0.0
+
+    @contextmanager
+    def locked(self, wait_s: float = MOMENT_S) -> Iterator[None]:
+        """Hold the entry, waiting for it up to ``wait_s``. A killed run's lock is free.
+
+        Raises VidtransError where another run holds it, or a link is in its place, Interrupted.
+        """
+        self._check_links()
+        self.cache.prepare()
+        lock = FileLock(self.folder / ".lock")
+        try:
+            while True:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                self._acquire(lock, wait_s)
+                if (self.folder / ".lock").exists():
+                    break
+                lock.release()  # the entry was deleted between opening its lock and getting it
+        except Timeout:
+            raise VidtransError(
+                f"cache entry {self.stage}/{self.key[:12]}",
+                "in use by another run",
+                "wait for it, or give this one its own --cache-dir",
+            ) from None
+        try:
+            with suppress(OSError):
+                (self.folder / ".lock").touch()
+            yield
+        finally:
+            lock.release()
+
+    def _check_links(self) -> None:
+        """Refuse links, of which vidtrans makes none: to fill or to empty the entry would change what they lead to.
+
+        Raises:
+            VidtransError: where the entry, its stage or a thing in it is a link.
+        """
+        link: Path | None = self.folder if self.is_elsewhere() else None
+        if link is None and self.folder.is_dir():
+            with os.scandir(self.folder) as children:
+                link = next((Path(child.path) for child in children if child.is_symlink()), None)
+        if link is not None:
+            raise VidtransError(
+                f"cache entry {self.stage}/{self.key[:12]}",
+                f"'{link}' is a link, or lies in a linked folder",
+                "delete the link, or give another --cache-dir",
+            )
+
+    def hold(self) -> Hold:
+        """Keep the entry from deletion for as long as what is returned lives; others may read it at the same time.
+
+        Call it while the entry is locked. A killed run's hold is free.
+        """
+        for path in self._holds():
+            _is_free(path)  # else they would pile up
+        lock = FileLock(self.folder / f"{HOLD}{os.getpid()}-{time.monotonic_ns()}")
+        lock.acquire()
+        return Hold(self, lock)
+
+    def _holds(self) -> list[Path]:
+        return sorted(self.folder.glob(f"{HOLD}*"))
+
+    def _acquire(self, lock: FileLock, wait_s: float) -> None:
+        """Raises Timeout, Interrupted."""
+        end = time.monotonic() + wait_s
+        while True:
+            left = end - time.monotonic()
+            with suppress(Timeout):
+                lock.acquire(timeout=max(0.0, min(left, LOOK_S)))
+                return
+            if left <= LOOK_S:
+                raise Timeout(lock.lock_file)
+            self.cache.stop.check()
+
+    def read(self) -> dict[str, Any] | None:
+        """The metadata of a complete entry; None where it is not complete, or (with a warning) damaged."""
+        try:
+            value = read_small_json(self.folder / META)
+            if value["key"] != self.key:
+                raise ValueError("it belongs to another key")
+            meta: dict[str, Any] = value["meta"]
+            if digest_of(meta) != value["sha256"]:
+                raise ValueError(f"{META} changed")
+            for name, wanted in value["content"].items():
+                if digest_file(self.folder / name) != wanted:
+                    raise ValueError(f"{name} changed")
+            return meta
+        except (FileNotFoundError, NotADirectoryError) as error:
+            if Path(str(error.filename)).name != META:
+                self.damaged(error)
+            return None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            self.damaged(error)
+            return None
+
+    def damaged(self, error: object) -> None:
+        """Say so, once."""
+        self.cache.warn_once(f"cache entry {self.stage}/{self.key[:12]} is damaged ({error}); made again")
+
+    def finish(self, meta: Mapping[str, Any], files: tuple[str, ...] = ()) -> None:
+        """Mark the entry complete; ``files`` are those whose content ``read`` shall verify."""
+        content = {name: digest_file(self.folder / name) for name in files}
+        sha256 = digest_of(dict(meta))
+        write_json(self.folder / META, {"key": self.key, "meta": dict(meta), "sha256": sha256, "content": content})
+
+    def clear(self) -> None:
+        """Empty the entry; call it while it is locked."""
+        for child in self.folder.iterdir():
+            if not child.name.startswith(".lock"):
+                remove(child)
+
+    def delete(self) -> bool:
+        """Remove the entry unless a run holds it; says whether it did."""
+        doomed = self.folder.with_name(f".{self.key}.{os.getpid()}.deleted")
+        try:
+            with self.locked(wait_s=0):
+                if not all(map(_is_free, self._holds())):
+                    return False
+                try:
+                    os.replace(self.folder, doomed)
+                except OSError:  # on a full disk even a new name may be too much, and this is what makes room
+                    remove(self.folder / META)
+                    self.clear()
+        except VidtransError:
+            return False
+        remove(doomed)
+        return True
+
+
+@dataclass(frozen=True)
+class Hold:
+    """What keeps an entry from deletion until it is released, or nobody has it any more."""
+
+    entry: Entry
+    lock: FileLock
+
+    def release(self) -> None:
+        self.lock.release()
+
+
+def _is_free(hold: Path) -> bool:
+    """Whether nobody has this hold any more; then it is removed."""
+    lock = FileLock(hold)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return False
+    with suppress(OSError):
+        hold.unlink()
+    lock.release()
+    return True

@@ -1,0 +1,43 @@
+"""Which folder may be a cache: one that is new, empty or vidtrans's own."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from vidtrans.errors import UsageError
+from vidtrans.store.digests import NAME as DIGESTS
+from vidtrans.store.stages import STAGES
+
+FOLDER = ".vidtrans"
+TAG_FILE = "CACHEDIR.TAG"
+KEY = re.compile("[0-9a-f]{64}")
+# What a cache holds beside the folders of its stages: files, and folders of JSON files.
+FILES = (TAG_FILE, DIGESTS)
+RECORDS = ("outputs", "resolved")
+PARTIAL_FILE = re.compile(r"\.(CACHEDIR|digests)\.[0-9]+\.partial\.(TAG|jsonl)")  # of FILES, left by a killed run
+KEYED = re.compile(rf"\.?{KEY.pattern}(\..*)?")  # an entry, one being deleted, a record, a part of one
+
+
+def check_cache_folder(root: Path) -> None:
+    """Refuse a folder that is not vidtrans's: entries are deleted from a cache, and a user's files are not for that.
+
+    Without its tag a folder is known by its name, or by what it holds: a killed run may have left it so, or a copy.
+
+    Raises:
+        UsageError: where it holds other files, or is a file.
+    """
+    if not root.exists() or (root / TAG_FILE).is_file() or root.resolve().name == FOLDER:
+        return
+    if not root.is_dir():
+        raise UsageError(f"--cache-dir {root}", "it is a file, not a folder", "give a new or an empty folder")
+    if foreign := next((path for path in sorted(root.iterdir()) if not _is_of_cache(path)), None):
+        why = f"it holds '{foreign.name}', which is not of a vidtrans cache"
+        raise UsageError(f"--cache-dir {root.resolve()}", why, "give a new or an empty folder")
+
+
+def _is_of_cache(path: Path) -> bool:
+    """Return whether a child of a cache's folder has the name and the content that vidtrans gives it."""
+    if path.is_symlink() or not path.is_dir():
+        return path.name in FILES or bool(PARTIAL_FILE.fullmatch(path.name))
+    return path.name in (*STAGES, *RECORDS) and all(KEYED.fullmatch(child.name) for child in path.iterdir())

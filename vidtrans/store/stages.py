@@ -1,0 +1,183 @@
+"""The stages of the chain and what each one's cache key is made of.
+
+A key is the SHA-256 of canonical JSON: the stage, its version, the parameters that it reads, and the keys
+or content digests of what it reads from. Batch size, number of workers, output path and the number of
+a device are not in it: they change no result. Raise a stage's version by hand when its results change; a test
+holds golden keys.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from importlib.metadata import version
+from typing import Any, ClassVar
+
+from vidtrans.files import digest_of
+from vidtrans.registry import Entry, Registry
+from vidtrans.settings import Table
+
+STAGES = Registry(
+    "stage",
+    {
+        "index": Entry("vidtrans.store.stages:IndexStage", "timestamps and shots of a clip"),
+        "filter": Entry("vidtrans.store.stages:FilterStage", "sources through a filter graph of the user's ffmpeg"),
+        "dataset": Entry("vidtrans.store.stages:DatasetStage", "pictures of a dataset being built"),
+        "train": Entry("vidtrans.store.stages:TrainStage", "checkpoints and the model of a training run"),
+        "infer": Entry("vidtrans.store.stages:InferStage", "a model's raw outputs, lossless"),
+        "render": Entry("vidtrans.store.stages:RenderStage", "filtered and encoded segments"),
+        "dream": Entry("vidtrans.store.stages:DreamStage", "encoded segments of a dream, and where to go on"),
+    },
+)
+
+
+def libraries(*names: str) -> Table:
+    """Versions of the libraries that decide a stage's result, found without importing them."""
+    return {name: _version(name) for name in names}
+
+
+@cache
+def _version(name: str) -> str:
+    """Its record is parsed each time that it is asked for: a tenth of the time that a tiny clip takes."""
+    return version(name)
+
+
+def media_libraries() -> Table:
+    """The versions that decide how frames are read, worked on and written."""
+    return libraries("av", "opencv-python-headless")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage with its parameters; the fields of a subclass are what its key is made of."""
+
+    name: ClassVar[str]
+    version: ClassVar[int] = 1
+
+    @property
+    def key(self) -> str:
+        return digest_of({"stage": self.name, "version": self.version, **self.parameters()})
+
+    @classmethod
+    def id(cls) -> str:
+        """Name and version, for the record of what made an output."""
+        return f"{cls.name} {cls.version}"
+
+    def parameters(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class IndexStage(Stage):
+    name: ClassVar[str] = "index"
+    version: ClassVar[int] = 2
+    source: str  # content digest
+    guides: list[str]
+    survey_version: int
+    libraries: Table
+
+
+@dataclass(frozen=True)
+class FilterStage(Stage):
+    name: ClassVar[str] = "filter"
+    source: str
+    graph: str
+    program: str  # its version
+    libraries: Table
+
+
+@dataclass(frozen=True)
+class DatasetStage(Stage):
+    name: ClassVar[str] = "dataset"
+    version: ClassVar[int] = 2
+    sources: list[Table]  # name, content digest, first, stop, target digest
+    pairing: Table
+    settings: Table
+    survey_version: int
+    libraries: Table
+
+
+@dataclass(frozen=True)
+class TrainStage(Stage):
+    name: ClassVar[str] = "train"
+    version: ClassVar[int] = 2
+    dataset: str  # content digest of the dataset
+    pairing: Table
+    generator: Table
+    discriminator: Table
+    settings: Table
+    seed: int
+    start: str  # content digest of --from, or ''
+    engine: Table  # device class, precision, threads, world size
+    libraries: Table
+    steps: int
+    fresh: bool
+    card: Table
+
+    def description(self) -> Table:
+        """Return what a run is known by to others: checkpoints of another version have other content."""
+        return {"version": self.version, **self.parameters()}
+
+    @property
+    def run_key(self) -> str:
+        """Equal for runs that one can go on from another: number of steps and card are not in it."""
+        return digest_of({k: v for k, v in self.description().items() if k not in ("steps", "fresh", "card")})
+
+
+@dataclass(frozen=True)
+class InferStage(Stage):
+    name: ClassVar[str] = "infer"
+    version: ClassVar[int] = 2
+    source: str
+    first: int
+    stop: int
+    shots: list[int]
+    chunk_frames: int
+    model: str  # content digest, or 'identity'
+    pairing: Table
+    drawn: bool
+    mask: Table  # content digest and steps, where the pairing looks at the mask
+    size: list[int]  # width, height
+    depth: int  # bits a channel, 8 or 16
+    transparency: str
+    engine: Table
+    libraries: Table
+    memory: Table = field(default_factory=dict)  # by what the past comes to a frame, where the model remembers
+
+    def parameters(self) -> dict[str, Any]:
+        """Without a memory, those of before there was any."""
+        return {k: v for k, v in super().parameters().items() if k != "memory" or v}
+
+
+@dataclass(frozen=True)
+class RenderStage(Stage):
+    name: ClassVar[str] = "render"
+    version: ClassVar[int] = 3
+    outputs: str  # key of the infer stage
+    filter: Table
+    guide: Table  # source and steps of what guides the filter, where that is another clip
+    directing: Table  # curves, mask and feather
+    encoding: Table
+    picture: Table  # size, pixel aspect, time base, rate, depth, alpha
+    libraries: Table
+
+
+@dataclass(frozen=True)
+class DreamStage(Stage):
+    """The number of frames is not in it, so that a longer dream goes on from a shorter one; of a loop it is."""
+
+    name: ClassVar[str] = "dream"
+    seed: Table  # content digest and frames, or the noise
+    models: list[Table]  # content digest and pairing of each
+    cast: Table  # how several models follow one another
+    size: list[int]  # width, height
+    rate: str
+    directing: Table
+    loop: Table
+    blend: Table  # content digest of the driving video
+    sound: Table  # content digest, where an expression hears it
+    chunk_frames: int
+    encoding: Table
+    picture: Table
+    engine: Table
+    libraries: Table

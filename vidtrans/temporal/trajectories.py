@@ -1,0 +1,166 @@
+"""Where the pixels of a frame are in its neighbours, and how far to believe it: what the temporal filters share.
+
+Everything is kept on a grid coarser than the picture: twice as coarse, or more in large pictures. What is derived from
+a frame is kept with its sample and computed once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import cv2
+import numpy as np
+
+from vidtrans.flow.dis import grey
+from vidtrans.flow.estimator import FlowEstimator
+from vidtrans.flow.reliability import agreement, photometric
+from vidtrans.flow.warp import compose, grid, resize_flow, sharp, warp
+from vidtrans.temporal.stream import Sample, Window
+
+T = TypeVar("T")
+
+SLACK = 8.0  # pixels² of the frame between a way there and back
+GRID_SHORT_SIDE = 270  # the grid is at least twice as coarse as the picture, and no finer than this
+
+
+@dataclass(frozen=True)
+class Way:
+    """From one frame to another, on the grid: ``flow`` in its pixels, and how ``reliable`` that is, 0 to 1."""
+
+    flow: np.ndarray
+    reliable: np.ndarray
+
+    def then(self, other: Way) -> Way:
+        """On from there: the flows composed, as reliable as both are."""
+        return Way(compose(self.flow, other.flow), self.reliable * warp(other.reliable, self.flow))
+
+
+def grid_factor(height: int, width: int) -> int:
+    """How many pixels of a picture are one of its grid."""
+    return max(2, -(-min(height, width) // GRID_SHORT_SIDE))
+
+
+def grid_size(height: int, width: int) -> tuple[int, int]:
+    """(width, height) of a picture's grid."""
+    factor = grid_factor(height, width)
+    return -(-width // factor), -(-height // factor)
+
+
+def shrunk(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A picture's mean in each cell of a coarser grid of (width, height) ``size``."""
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+
+
+def grown(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A picture of a coarse grid at a larger (width, height) ``size``, linearly."""
+    return cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR)
+
+
+def blurred(picture: np.ndarray, sigma: float) -> np.ndarray:
+    """A Gaussian of σ pixels; the border is mirrored."""
+    return cv2.GaussianBlur(picture, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101)
+
+
+def sampled(picture: np.ndarray) -> np.ndarray:
+    """A picture's values at the first pixel of each cell of its grid."""
+    factor = grid_factor(*picture.shape[:2])
+    return np.ascontiguousarray(picture[::factor, ::factor])
+
+
+def at_grid(picture: np.ndarray, flow: np.ndarray) -> np.ndarray:
+    """A picture's values, (H, W, 4) float32, where a flow of the grid leads from the first pixel of each cell."""
+    factor = grid_factor(*picture.shape[:2])
+    (height, width), (rows, columns) = picture.shape[:2], flow.shape[:2]
+    scale = np.array([width / columns, height / rows], np.float32)  # the last cells may be narrower
+    return sharp(picture, grid(rows, columns) * np.float32(factor) + flow * scale)
+
+
+def unit(picture: np.ndarray) -> np.ndarray:
+    """uint8 or uint16 → float32 in [0, 1]."""
+    return picture.astype(np.float32) * np.float32(1 / np.iinfo(picture.dtype).max)
+
+
+def packed(sample: Sample) -> np.ndarray:
+    """(H, W, 4) float32 in [0, 1]: the look's RGB and the guide's luma, so that one resampling serves both."""
+    return cv2.merge([*cv2.split(unit(sample.output)), unit(grey(sample.guide))])
+
+
+def enlarged(flow: np.ndarray, width: int, height: int) -> np.ndarray:
+    """A flow of the grid at full size, its vectors in full-size pixels."""
+    scale = np.array([width / flow.shape[1], height / flow.shape[0]], np.float32)
+    return grown(flow * scale, (width, height))
+
+
+def kept(sample: Sample, key: Hashable, make: Callable[[], T]) -> T:
+    """What ``make`` returns, made once for a sample."""
+    if key not in sample.extras:
+        sample.extras[key] = make()
+    found: T = sample.extras[key]
+    return found
+
+
+class Tracker:
+    """Ways between the frames of a window. ``tolerance``: σ of the colour difference that is still the same place."""
+
+    def __init__(self, method: str, short_side: int, tolerance: float, device: str = "cpu") -> None:
+        self._estimator = FlowEstimator(method, short_side or None, device)
+        self._tolerance = tolerance
+        self._worker = ThreadPoolExecutor(1, "flow")  # beside the filter: OpenCV lets go of the interpreter
+
+    def expect(self, before: Sample, after: Sample) -> None:
+        """Begin the flow between neighbours in the background."""
+        if "pair" not in before.extras:
+            before.extras["pair"] = self._worker.submit(self._pair, before, after)
+
+    def _pair(self, before: Sample, after: Sample) -> tuple[Way, Way]:
+        first, second = (self._shown(s) for s in (before, after))
+        there, back = self._estimator.both(first, second)
+        before.extras.pop("shown")  # each frame is the second of a pair, and then the first of one
+        height, width = before.guide.shape[:2]
+        there, back = (resize_flow(f, *grid_size(height, width)) for f in (there, back))
+        slack = SLACK / grid_factor(height, width) ** 2
+        return Way(there, agreement(there, back, slack)), Way(back, agreement(back, there, slack))
+
+    def _shown(self, sample: Sample) -> np.ndarray:
+        return kept(sample, "shown", lambda: self._estimator.prepare(sample.guide))
+
+    def way(self, window: Window, at: int, step: int) -> Way | None:
+        """From frame ``at`` of the window to ``at + step``; None where that is not in the window.
+
+        ``step`` is a power of 2, ahead or back: long ways are made of two that are half as long.
+        """
+        samples = window.samples
+        if not 0 <= at + step < len(samples):
+            return None
+        if abs(step) == 1:
+            before = min(at, at + step)
+            self.expect(samples[before], samples[before + 1])
+            pair: Future[tuple[Way, Way]] = samples[before].extras["pair"]
+            return pair.result()[0 if step > 0 else 1]
+
+        def join() -> Way:
+            first, second = self.way(window, at, step // 2), self.way(window, at + step // 2, step // 2)
+            assert first is not None
+            assert second is not None
+            return first.then(second)
+
+        return kept(samples[at], ("way", step), join)
+
+    def trust(self, window: Window, at: int, step: int) -> np.ndarray:
+        """How far frame ``at + step`` shows the same thing, at each grid pixel of frame ``at``: (h, w), 0 to 1."""
+
+        def look() -> np.ndarray:
+            way = self.way(window, at, step)
+            assert way is not None
+            here, there = (self.guide(window.samples[i]) for i in (at, at + step))
+            return way.reliable * photometric(here, warp(there, way.flow), self._tolerance)
+
+        return kept(window.samples[at], ("trust", step), look)
+
+    @staticmethod
+    def guide(sample: Sample) -> np.ndarray:
+        """The guide on the grid, (h, w, 3) uint8."""
+        return kept(sample, "guide", lambda: shrunk(sample.guide, grid_size(*sample.guide.shape[:2])))

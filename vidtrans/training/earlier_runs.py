@@ -1,0 +1,164 @@
+"""What a training run may go on from that is not its own: shorter runs, and runs in another number of processes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from vidtrans.errors import ModelError
+from vidtrans.files import complete, digest_of, read_small_json, remove, write_json
+from vidtrans.models.model_file import load_generator
+from vidtrans.session import Context
+from vidtrans.settings import Table
+from vidtrans.store.cache import Entry
+from vidtrans.store.stages import TrainStage
+from vidtrans.training.checkpoint import POINTER, load_checkpoint
+from vidtrans.training.schedule import learning_rate
+from vidtrans.training.trainer import Run
+
+DESCRIPTION = "run.json"
+BEST_FILE = "best.safetensors"
+# Of the engine, what may change while a run is stopped: the same batches are dealt out otherwise.
+ELASTIC = ("threads", "world_size")
+
+
+def describe(entry: Entry, stage: TrainStage, output: Path) -> None:
+    """Write into the entry what its run is, for others that look for what they can go on from."""
+    write_json(entry.folder / DESCRIPTION, {"output": _place(entry, output), "parameters": stage.description()})
+
+
+def _place(entry: Entry, output: Path) -> str:
+    return os.path.relpath(output.absolute(), entry.cache.root.absolute().parent)
+
+
+def with_other_processes(entry: Entry, stage: TrainStage, run: Run, context: Context) -> Path | None:
+    """Take up the furthest run of the same recipe and length that another number of processes left unfinished."""
+    wanted = _elastic(stage.description())
+    found = [
+        (int(state["step"]), other, state, parameters)
+        for other, parameters, _ in _unfinished(entry)
+        if _elastic(parameters) == wanted and (state := load_checkpoint(other.folder, context.report))
+    ]
+    if not found:
+        return None
+    _, other, state, parameters = max(found, key=lambda f: f[0])
+    run.adopt(state)
+    run.history = [int(n) for n in state["history"]]
+    before, now = (p["engine"]["world_size"] for p in (parameters, stage.parameters()))
+    told = f"{_processes(before)}, now it is {now}" if before != now else "another number of threads"
+    context.note(f"going on with what was begun by {told}")
+    return other.folder
+
+
+def _processes(count: int) -> str:
+    return f"{count} process{'es' * (count > 1)}"
+
+
+def _elastic(parameters: Table) -> str:
+    engine = {k: v for k, v in parameters["engine"].items() if k not in ELASTIC}
+    return digest_of(parameters | {"engine": engine})
+
+
+def _unfinished(entry: Entry) -> Iterator[tuple[Entry, Table, str]]:
+    """(entry, parameters, output) of the other training runs that were stopped on their way."""
+    for other in entry.cache.entries():
+        if other.stage == entry.stage and other.key != entry.key and other.read() is None:
+            with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+                held: dict[str, Any] = read_small_json(other.folder / DESCRIPTION)
+                yield other, held["parameters"] | {"engine": dict(held["parameters"]["engine"])}, str(held["output"])
+
+
+def tell_of_another(entry: Entry, stage: TrainStage, output: Path, context: Context) -> None:
+    """Say that a run for the same model was stopped on its way, and why this one is not its continuation."""
+    for _, parameters, place in _unfinished(entry):
+        if place != _place(entry, output):
+            continue
+        last = output.with_suffix(".train") / "last.safetensors"
+        changed = _changed(parameters, stage.description())
+        remedy = " (the old command goes on with it)"
+        if "version" in changed:
+            changed, remedy = ["version of vidtrans"], ""
+        if last.is_file():
+            remedy = f" (--from {last} starts from its weights)"
+        told = f"a run for {output} was stopped on its way, and had another {', '.join(changed)}"
+        context.note(f"{told}: this one starts anew{remedy}", "warning")
+        return
+
+
+def _changed(before: Table, now: Table, above: str = "") -> list[str]:
+    """Which parameters differ, by their names."""
+    names: list[str] = []
+    for key in sorted(before.keys() | now.keys()):
+        old, new = before.get(key), now.get(key)
+        if old == new:
+            continue
+        if isinstance(old, dict) and isinstance(new, dict):
+            names += _changed(old, new, f"{above}{key}.")
+        else:
+            names.append(above + key)
+    return names
+
+
+def shorter(entry: Entry, stage: TrainStage, run: Run, context: Context) -> Path | None:
+    """Start from the longest finished run that differs in its number of steps, or its card, alone."""
+    best = max(_finished(stage, entry), key=lambda found: found[0], default=None)
+    if best is None:
+        return None
+    state = load_checkpoint(best[1].folder, context.report)
+    if state is None:
+        return None
+    run.adopt(state)
+    run.history = [int(n) for n in state["history"]]
+    if run.step == stage.steps:
+        return best[1].folder  # only the card is another
+    run.history.append(stage.steps)
+    run.enough = False
+    before = learning_rate(max(0, run.step - 1), run.step, run.model.settings)
+    after = learning_rate(run.step, run.total, run.model.settings)
+    context.note(
+        f"going on from the finished run of {run.step} steps; its learning rate had come down to {before:.2g}, "
+        f"now it decays anew over {run.total} steps, from {after:.2g} (--fresh starts from nothing)"
+    )
+    return best[1].folder
+
+
+def check_best(entry: Entry, context: Context) -> None:
+    """A best state that is damaged cannot be delivered in the end: what came after it is not gone on with."""
+    best = entry.folder / BEST_FILE
+    if best.is_file() and not _is_whole(best):
+        context.note("the best state so far is damaged; training starts again", "warning")
+        remove(best)
+        remove(entry.folder / POINTER)
+
+
+def bring_best(folder: Path, entry: Entry, run: Run, context: Context) -> None:
+    """The best state of the run that this one goes on from may be its own in the end."""
+    if not run.scores:
+        return
+    if not _is_whole(folder / BEST_FILE):
+        context.note("the best state so far is damaged; the best of those to come is taken", "warning")
+        run.scores = []
+        return
+    with complete(entry.folder / BEST_FILE) as temporary:
+        shutil.copyfile(folder / BEST_FILE, temporary)
+
+
+def _is_whole(model: Path) -> bool:
+    try:
+        load_generator(model)
+    except ModelError:
+        return False
+    return True
+
+
+def _finished(stage: TrainStage, entry: Entry) -> Iterator[tuple[int, Entry]]:
+    for other in entry.cache.entries():
+        if other.stage != stage.name or other.key == entry.key:
+            continue
+        meta = other.read()
+        if meta and meta["run_key"] == stage.run_key and meta["steps"] <= stage.steps:
+            yield meta["steps"], other

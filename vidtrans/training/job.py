@@ -1,0 +1,275 @@
+"""The part of the training step that needs torch."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vidtrans.config.recipe import Recipe
+from vidtrans.data.augment import crop_size
+from vidtrans.data.background_plate import Plate
+from vidtrans.data.dataset import Dataset, Pair, check_sizes
+from vidtrans.data.loading import Batches, Loader, NoiseLoader
+from vidtrans.data.motion_weight import find_motion
+from vidtrans.errors import UsageError
+from vidtrans.files import digest_of, read_small_json, write_json
+from vidtrans.flow.history import METHOD
+from vidtrans.inference.device import resolve_device
+from vidtrans.models.model_file import Card
+from vidtrans.networks import DISCRIMINATORS, GENERATORS
+from vidtrans.networks.init import build_discriminator, build_generator, full_table, initialise
+from vidtrans.pairing.base import pairing_record
+from vidtrans.pairing.clock import CHANNELS, picture_channels
+from vidtrans.pairing.next_frame import NextFrame
+from vidtrans.rendering.scene import planned, plate_of
+from vidtrans.session import Context
+from vidtrans.settings import Table, to_table
+from vidtrans.store.stages import TrainStage, libraries
+from vidtrans.training.allocator import ask_for_huge_pages
+from vidtrans.training.distributed import ALONE, Team
+from vidtrans.training.feedback.chains import Chains, OwnFrames, round_trip
+from vidtrans.training.feedback.own_outputs import OwnPast
+from vidtrans.training.losses import perceptual, temporal_gan
+from vidtrans.training.losses.rarity import rarity
+from vidtrans.training.methods.pix2pix import Pix2Pix
+from vidtrans.training.precision import resolve_precisions
+from vidtrans.training.settings import TrainingSettings
+from vidtrans.training.trainer import Run, steps_for
+from vidtrans.training.validation import evenly
+from vidtrans.training.warm_start import start_with
+from vidtrans.video.images.picture import read_picture
+
+NORMALISATION = "uint8 / 127.5 - 1"
+# BatchNorm statistics are averages over at most this many training pictures.
+NORM_PICTURES = 64
+# What the first process of a team tells the others to take part in, before it tells them what to train.
+TRIAL = "trial"
+
+
+class TrainJob:
+    """One training job: its networks, its loader, its place in the cache.
+
+    ``picture_size`` (width, height): the dataset is only planned, and a trial is made with noise.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        recipe: Recipe,
+        settings: TrainingSettings,
+        start: Path | None,
+        context: Context,
+        picture_size: tuple[int, int] | None = None,
+        team: Team = ALONE,
+    ) -> None:
+        ask_for_huge_pages()
+        self.team = team
+        self.picture_size = picture_size
+        self.dataset, self.recipe, self.settings = dataset, recipe, settings
+        self.start, self.context = start, context
+        self.pairing = dataset.pairing
+        self.pairs = dataset.role("train")
+        if self.pairing.clocked:
+            self.pairs = self._one_shot()
+        if picture_size is None:
+            check_sizes([*self.pairs, *dataset.role("held-out")])
+        self.device = resolve_device(team.device(context.device))
+        self.precision, self.shown_precision = resolve_precisions(settings.precision, self.device)
+        if settings.freeze and start is None:
+            remedy = "give --from MODEL, or leave it out"
+            raise UsageError("training.freeze", "there are no weights to keep in a run that starts anew", remedy)
+        self.generator_name, self.generator_table = recipe.choice("generator")
+        self._tell_of_clock()
+        self.discriminator_name, self.discriminator_table = recipe.choice("discriminator")
+        self.threads = torch.get_num_threads() if self.device.kind == "cpu" else 0
+
+    def _one_shot(self) -> list[Pair]:
+        """The pairs of the longest shot: there is one clock, and it does not tell one shot from another."""
+        shots: dict[tuple[int, int], list[Pair]] = {}
+        for pair in self.pairs:
+            shots.setdefault(pair.shot, []).append(pair)
+        longest = max(shots.values(), key=len, default=[])
+        if len(shots) > 1:
+            self.context.note(f"a clock goes through one shot: the longest of {len(shots)} is learned, the rest is not")
+        return longest
+
+    def _tell_of_clock(self) -> None:
+        """A generator that reads a clock has to know whether there is one. Raises UsageError where told otherwise.
+
+        Its reel has no more pictures than the clip has frames: then each lies on its own.
+        """
+        known = {f.name for f in fields(GENERATORS.load(self.generator_name).Settings)}
+        table = self.generator_table
+        if "clock" in known:
+            has = CHANNELS if self.pairing.clocked else 0
+            if (told := table.setdefault("clock", has)) != has:
+                raise UsageError(f"generator.clock={told}", f"that of this dataset has {has} channels", "leave it out")
+        if "reel" in known and isinstance(most := table.get("reel"), int) and self.pairing.clocked and self.pairs:
+            table["reel"] = min(most, round_trip(self.pairs, self.pairs[0].shot) // 2 + 1)
+
+    @cached_property
+    def plate(self) -> Plate | None:
+        """What is painted on, where that is asked for. Raises MediaError where the camera does not stand still."""
+        if not self.settings.plate:
+            return None
+        return planned(self.picture_size) if self.picture_size else plate_of(self.dataset, self.pairs)
+
+    @property
+    def memory(self) -> Table:
+        """What the model file says of a memory; empty where there is none."""
+        return {"flow": METHOD} if self.settings.memory else {}
+
+    def build(self) -> Any:
+        """The generator, with whatever weights it is made with."""
+        plate = self.plate
+        size = (plate.picture.shape[1], plate.picture.shape[0]) if plate else None
+        generator = build_generator(
+            self.generator_name, self.generator_table, self.pairing.in_channels, plate=size, memory=self.settings.memory
+        )
+        if plate:
+            generator.hang(plate.picture, plate.scene)
+        return generator
+
+    def stage(self, total: int, dataset: str, fresh: bool) -> TrainStage:
+        # The steps have a field of their own; the precision is in the engine, resolved.
+        table = {k: v for k, v in self.settings.for_key().items() if k not in ("steps", "precision")}
+        generator = full_table(GENERATORS, self.generator_name, self.generator_table, "generator")
+        discriminator = full_table(DISCRIMINATORS, self.discriminator_name, self.discriminator_table, "discriminator")
+        return TrainStage(
+            dataset=dataset,
+            pairing=pairing_record(self.pairing),
+            generator={"name": self.generator_name, "settings": generator},
+            discriminator={"name": self.discriminator_name, "settings": discriminator},
+            settings=table,
+            seed=self.context.seed,
+            start=self.context.cache.digest(self.start) if self.start else "",
+            engine={
+                "device": self.device.kind,
+                "precision": self.precision,
+                "threads": self.threads,
+                "world_size": self.team.size,
+            }
+            | ({"perceptual": perceptual.identity()} if self.settings.looks_through_vgg else {}),
+            libraries={"torch": torch.__version__.partition("+")[0]}
+            | libraries("opencv-python-headless")
+            | self.settings.films,
+            steps=total,
+            fresh=fresh,
+            card=to_table(self.recipe.settings("card", Card)),
+        )
+
+    def make_run(self, folder: Path, total: int) -> Run:
+        """A run at step 0: networks with their first weights, and the loader."""
+        channels = self.pairing.in_channels
+        generator = self.build()
+        initialise(generator, self.context.seed)
+        if self.start:
+            name, table = self.generator_name, self.generator_table
+            start_with(generator, self.start, name, table, channels, plate=bool(self.plate))
+        channels += 3 if self.plate else 0
+        judged = 3 + (channels if self.settings.conditional else 0)
+        discriminator = self._judge(judged, 1) if self.settings.gan else None
+        of_triples = self._judge(temporal_gan.CHANNELS, 2) if self.settings.temporal_gan else None
+        loader = self._loader(generator.multiple)
+        for kind, network in (("generator", generator), ("discriminator", discriminator)):
+            if network is not None and min(loader.crop) < network.smallest:
+                raise UsageError(
+                    f"training on {loader.crop[0]}x{loader.crop[1]} pixels",
+                    f"this {kind} needs {network.smallest} a side",
+                    "train on larger pictures (--size never enlarges), raise training.crop, or take fewer layers",
+                )
+        computed = (self.device, self.precision, self._rarity(), self.team)
+        model = Pix2Pix(generator, discriminator, self.settings, *computed, of_triples)
+        pictures = picture_channels(self.pairing.in_channels, self.pairing.clocked)
+        return Run(folder, model, loader, self.context.seed, [total], chains=self._chains(loader), pictures=pictures)
+
+    def _judge(self, channels: int, more: int) -> Any:
+        """A discriminator of the recipe's kind; ``more`` than the run's seed is that of its first weights."""
+        network = build_discriminator(self.discriminator_name, self.discriminator_table, channels)
+        initialise(network, self.context.seed + more)
+        return network
+
+    def _chains(self, loader: Batches) -> Chains | None:
+        """What lets own outputs become inputs, if that is asked for; not in a trial with noise. Raises UsageError."""
+        pairing, settings = self.pairing, self.settings
+        if not settings.continued:
+            return None
+        if settings.memory and isinstance(pairing, NextFrame):
+            why = "next-frame goes on from its own outputs as it is"
+            raise UsageError("training.memory", why, "use --set training.chains=0.5")
+        if settings.chains and not isinstance(pairing, NextFrame):
+            why = f"in '{pairing.name}' no output becomes an input"
+            raise UsageError("training.chains", why, "leave it out, or learn from a dataset of --pairing next-frame")
+        if self.team.size > 1:
+            name, off = ("memory", "false") if settings.memory else ("chains", "0")
+            why = "own outputs are kept in one process, and several share this run"
+            raise UsageError(f"training.{name}", why, f"train in one process, or with --set training.{name}={off}")
+        if not isinstance(loader, Loader):
+            return None
+        own = OwnFrames(pairing.settings.context) if isinstance(pairing, NextFrame) else None
+        return Chains(loader, own or OwnPast(loader, METHOD, settings.drift), settings)
+
+    def _rarity(self) -> torch.Tensor | None:
+        """What the colours of the training pictures weigh; a dataset that is only planned has none."""
+        if not self.settings.rebalance or self.picture_size is not None:
+            return None
+        return rarity(read_picture(pair.target) for pair in evenly(self.pairs, NORM_PICTURES))
+
+    def _loader(self, multiple: int) -> Batches:
+        settings = self.settings
+        if self.picture_size is not None:
+            size = crop_size([self.picture_size], settings.crop, multiple)
+            return NoiseLoader(
+                size, self.pairing, batch=settings.batch, plated=settings.plate, remembers=settings.memory
+            )
+        return Loader(
+            self.pairs,
+            self.pairing,
+            batch=settings.batch,
+            seed=self.context.seed,
+            multiple=multiple,
+            crop=settings.crop,
+            jitter=settings.jitter,
+            flip=settings.flip,
+            share=self.team.share(settings.batch),
+            plate=self.plate.picture if self.plate else None,
+            motion=find_motion(self.dataset, self.pairs, settings.motion) if settings.motion else None,
+            remembers=settings.memory,
+        )
+
+    def steps_for(self, minutes: float, request: str, at_most: int | None = None) -> int:
+        """What ``--minutes`` comes to: measured once, and remembered before the first step."""
+        memo = self.context.cache.root / "resolved" / f"{request}.json"
+        if memo.exists():
+            with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+                held = read_small_json(memo)
+                if held.get("sha256") in (None, digest_of([request, held["steps"]])):  # those of old have none
+                    return int(held["steps"])
+            self.context.note(f"what {minutes:g} minutes come to was damaged in the cache; measured again", "warning")
+        self.team.tell(TRIAL)
+        steps = steps_for(self.make_run(Path(), 1), minutes)
+        if at_most is not None and steps > at_most:
+            steps = at_most
+            self.context.note(f"{steps} steps, fewer than fit in {minutes:g} minutes here")
+        else:
+            self.context.note(f"{minutes:g} minutes are about {steps} steps here")
+        if not self.context.dry_run:
+            self.context.cache.prepare()
+            write_json(memo, {"steps": steps, "sha256": digest_of([request, steps])})
+        return steps
+
+    def summary(self, output: Path, total: int) -> Table:
+        return {
+            "output": str(output),
+            "frames": len(self.dataset.files()),
+            "pairs": len(self.pairs),
+            "steps": total,
+            "generator": self.generator_name,
+            "device": self.device.kind,
+            "precision": self.precision,
+        }

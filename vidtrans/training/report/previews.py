@@ -1,0 +1,104 @@
+"""What is shown of a generator while it trains: the latest outputs, and how they came about."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from vidtrans.data.dataset import Pair
+from vidtrans.files import remove
+from vidtrans.inference.engine import Engine
+from vidtrans.pairing.base import Pairing
+from vidtrans.settings import Table
+from vidtrans.training.validation import apply, evenly, shown_of
+from vidtrans.video.images.picture import read_picture, write_picture
+from vidtrans.video.plots.layout import GAP, Sheet, cell_size, plain, plot
+
+ROWS = 4
+CELL = 320  # pixels on a cell's long side
+MILESTONES = (0.02, 0.06, 0.15, 0.4, 1.0)  # shares of the run at which the outputs are kept
+COLOURS = {"L1": (120, 200, 255), "G": (255, 190, 90), "D": (200, 140, 255)}
+
+
+def preview_sheet(engine: Engine, pairing: Pairing, pairs: Sequence[Pair], title: str, path: Path) -> None:
+    """Write a sheet of a few pairs: input, output, target."""
+    rows = []
+    for pair in evenly(pairs, ROWS):
+        shown, output, target = apply(engine, pairing, pair)
+        rows.append([pairing.visible(shown), output, target])
+    sheet = Sheet(title, rows, cell_size(rows[0][2], CELL), ("input", "output", "target"))
+    write_picture(path, sheet.draw())
+
+
+def numbered(folder: Path, suffix: str) -> list[Path]:
+    """The files of a folder that are named after a step, in its order."""
+    return sorted(f for f in folder.glob(f"*{suffix}") if f.stem.isdecimal())
+
+
+def forget_beyond(step: int, folder: Path, suffix: str) -> None:
+    """Delete those that are of later steps."""
+    for file in numbered(folder, suffix):
+        if int(file.stem) > step:
+            remove(file)
+
+
+class Timeline:
+    """How training went, in ``folder``: the same few pairs at milestones of the run, and the losses.
+
+    ``steps/`` holds a strip of outputs for each milestone, so that a resumed run goes on with the sheet.
+    """
+
+    def __init__(self, folder: Path, pairing: Pairing, pairs: Sequence[Pair], total: int) -> None:
+        self.folder, self.pairing, self.pairs = folder, pairing, evenly(pairs, ROWS)
+        self.milestones = sorted({max(1, round(share * total)) for share in MILESTONES})
+
+    @property
+    def sheet(self) -> Path:
+        return self.folder / "training.png"
+
+    def _strip(self, step: int) -> Path:
+        return self.folder / "steps" / f"{step:08d}.png"
+
+    def begin(self, step: int) -> None:
+        """Forget what an earlier run left beyond ``step``."""
+        forget_beyond(step, self.folder / "steps", ".png")
+
+    def add(self, step: int, engine: Engine) -> None:
+        """Keep the outputs of this step."""
+        cells = [apply(engine, self.pairing, pair)[1] for pair in self.pairs]
+        height, width = cells[0].shape[:2]
+        same = [c for c in cells if c.shape[:2] == (height, width)]
+        write_picture(self._strip(step), np.vstack(same))
+
+    def kept(self) -> list[tuple[int, list[np.ndarray]]]:
+        """(step, the outputs) of every strip that is there; pictures as large as the first pair's."""
+        shape = read_picture(self.pairs[0].target).shape
+        count = len(self._alike(shape))
+        found = [(int(s.stem), read_picture(s)) for s in numbered(self.folder / "steps", ".png")]
+        wanted = (shape[0] * count, shape[1], 3)
+        return [(step, np.split(strip, count)) for step, strip in found if strip.shape == wanted]
+
+    def _alike(self, shape: tuple[int, ...]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """(input, target) of the pairs of this size: one sheet has one."""
+        pairs = [(shown_of(self.pairing, p), read_picture(p.target)) for p in self.pairs]
+        return [p for p in pairs if p[1].shape == shape]
+
+    def draw(self, losses: Sequence[Sequence[float]], scores: Table) -> None:
+        """Write the sheet; ``losses`` are rows of G's adversarial loss, its L1, and D's."""
+        kept = self.kept()
+        pairs = self._alike(read_picture(self.pairs[0].target).shape)
+        rows = [
+            [self.pairing.visible(shown), *(cells[i] for _, cells in kept), target]
+            for i, (shown, target) in enumerate(pairs)
+        ]
+        columns = ("input", *(f"step {step}" for step, _ in kept), "target")
+        sheet = Sheet("how training went", rows, cell_size(pairs[0][1], CELL), columns).draw()
+        series = [
+            (name, [row[at] for row in losses], COLOURS[name]) for at, name in enumerate(("G", "L1", "D")) if losses
+        ]
+        curves = plot(series, sheet.shape[1] - 2 * GAP, 140)
+        words = ", ".join(f"{name} {value:.4g}" for name, value in scores.items() if value is not None)
+        foot = Sheet("", [[curves]], (curves.shape[1], curves.shape[0]), foot=f"held out: {words}" if words else "")
+        write_picture(self.sheet, np.vstack([sheet, plain(sheet.shape[1], GAP), foot.draw()]))

@@ -1,0 +1,150 @@
+"""What becomes of a next-frame model that is fed its own frames: rolled out without a hand on it, and scored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from vidtrans.data.dataset import Dataset, Pair
+from vidtrans.data.split import spread
+from vidtrans.dreaming.governor import bank_of
+from vidtrans.inference.engine import Engine
+from vidtrans.metrics import dreams
+from vidtrans.metrics.picture import PSNR_CAP, psnr
+from vidtrans.pairing.clock import with_clock
+from vidtrans.pairing.next_frame import NextFrame
+from vidtrans.settings import Table
+from vidtrans.training.feedback.chains import round_trip, successors
+from vidtrans.training.report.rollouts import Dreamt
+from vidtrans.video.colour.conversion import eight_bit, sixteen_bit
+from vidtrans.video.images.picture import read_picture
+
+BLOCKS = 4  # held-out blocks that horizons are measured in
+GLANCE = 10  # frames of the look on the way
+
+
+def roll_out(
+    engine: Engine, pairing: NextFrame, seed: Sequence[np.ndarray], place: int = 0, positions: int = 0
+) -> Iterator[np.ndarray]:
+    """One predicted frame after another, (H, W, 3) uint8, without an end; own frames are fed back in 16 bits.
+
+    ``seed``: as many frames as the pairing's context, oldest first. With a clock of so many ``positions``, ``place`` is
+    that of the first predicted frame.
+    """
+    frames = [sixteen_bit(frame) for frame in seed]
+    while True:
+        phase = place % positions / positions if positions else None
+        made = engine(with_clock(pairing.input(frames), phase)[None], deep=True)[0]
+        frames = [*frames[1:], made]
+        place += pairing.stride
+        yield eight_bit(made)
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a rollout starts: the pair of its first frame, and the pictures that truly follow, that one's included."""
+
+    pair: Pair
+    truth: tuple[Path, ...]
+
+
+class Rollouts:
+    """Rolls models out from the held-out blocks of a dataset, or, where there are none, from where it begins.
+
+    ``pairs``: those that are learned from.
+    """
+
+    def __init__(self, dataset: Dataset, pairs: Sequence[Pair], pairing: NextFrame) -> None:
+        self.pairing = pairing
+        held_out = [pair for pair in dataset.role("held-out") if not pairing.clocked or pair.shot == pairs[0].shot]
+        self.blocks = _starts(held_out, pairing.stride)[:BLOCKS]
+        self.start = self.blocks[0] if self.blocks else Start(pairs[0], ())
+        self.positions = round_trip(pairs, pairs[0].shot) if pairing.clocked else 0
+        self.rate = Fraction(dataset.sources[0].get("rate", "25"))
+        files = sorted({path for pair in pairs for path in (*pair.inputs, pair.target)})
+        self._known = [files[i] for i in spread(len(files), min(dreams.KNOWN, len(files)))]
+        shot = self.start.pair.shot
+        self._clip = [dataset.folder / r.file for r in dataset.records if (r.source, r.shot) == shot and r.names]
+
+    @cached_property
+    def training(self) -> list[np.ndarray]:
+        """The frames that were learned, or some of them."""
+        return [read_picture(path) for path in self._known]
+
+    @cached_property
+    def real(self) -> list[np.ndarray]:
+        """A film of true frames: to and fro through the clip."""
+        clip = [read_picture(path) for path in self._clip[:: self.pairing.stride][: dreams.KNOWN]]
+        return dreams.to_and_fro(clip, dreams.FILM)
+
+    def film(self, engine: Engine, start: Start, count: int) -> list[np.ndarray]:
+        seed = [read_picture(path) for path in start.pair.inputs]
+        frames = roll_out(engine, self.pairing, seed, start.pair.place, self.positions)
+        return [next(frames) for _ in range(count)]
+
+    def score(self, engine: Engine) -> Dreamt:
+        """The scores of ``metrics.dreams``, and a strip of frames."""
+        film = self.film(engine, self.start, dreams.FILM)
+        return Dreamt(self.horizons(engine, film) | self.holding(film), [(n, film[n - 1]) for n in dreams.SHOWN])
+
+    def on_the_way(self, engine: Engine) -> Table:
+        """A quick look while training goes on: one horizon in one held-out block, if that reaches so far."""
+        reached = self.blocks[0].truth[:GLANCE] if self.blocks else ()
+        if len(reached) < GLANCE:
+            return {}
+        film = self.film(engine, self.start, GLANCE)
+        return {"horizon": round(min(psnr(film[-1], read_picture(reached[-1])), PSNR_CAP), 2)}
+
+    def for_record(self) -> Table:
+        """What a model file says of dreams: places of the clock's timeline, how quickly frames follow each other, and
+        what the governor has to know of those that were learned.
+
+        A dataset from before its sources had a rate was made of 25 frames a second, for all that is known.
+        """
+        rate = str(self.rate / self.pairing.stride)
+        return {"positions": self.positions, "rate": rate, "bank": bank_of(self.training)}
+
+    def horizons(self, engine: Engine, film: Sequence[np.ndarray]) -> Table:
+        """Means over the held-out blocks, beside copies of the last frame; {} without any. ``film``: of the first."""
+        ours, copies = [], []
+        for number, block in enumerate(self.blocks):
+            truth = [read_picture(path) for path in block.truth]
+            ours.append(dreams.horizons(film if number == 0 else self.film(engine, block, len(truth)), truth))
+            copies.append(dreams.copy_last(read_picture(block.pair.inputs[-1]), truth))
+        return {"horizons": _means(ours), "copy_last": _means(copies)} if ours else {}
+
+    def holding(self, film: Sequence[np.ndarray]) -> Table:
+        """What became of ``film`` in all its frames; motion is relative to the true clip's."""
+        return dreams.holding(film, self.training, self.real)
+
+
+def rollouts_of(dataset: Dataset, pairs: Sequence[Pair]) -> Rollouts | None:
+    """None where the pairing predicts no frames."""
+    pairing = dataset.pairing
+    return Rollouts(dataset, pairs, pairing) if isinstance(pairing, NextFrame) else None
+
+
+def _starts(pairs: Sequence[Pair], stride: int) -> list[Start]:
+    """Every pair that follows no other, with what follows it; the longest first."""
+    following = successors(pairs, stride)
+    heads = set(range(len(pairs))) - {k for k in following if k is not None}
+    found = []
+    for head in sorted(heads):
+        at: int | None = head
+        truth: list[Path] = []
+        while at is not None and len(truth) < max(dreams.HORIZONS):
+            truth.append(pairs[at].target)
+            at = following[at]
+        found.append(Start(pairs[head], tuple(truth)))
+    return sorted(found, key=lambda start: -len(start.truth))
+
+
+def _means(tables: Sequence[dict[int, float]]) -> Table:
+    """Of each horizon, over those that reach it."""
+    reached = sorted(set().union(*tables))
+    return {str(h): round(float(np.mean([t[h] for t in tables if h in t])), 2) for h in reached}

@@ -1,0 +1,60 @@
+"""How good a generator is: scores on held-out pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from zlib import crc32
+
+import numpy as np
+
+from vidtrans.data.dataset import Pair
+from vidtrans.data.split import spread
+from vidtrans.inference.engine import Engine
+from vidtrans.metrics.picture import SSIM_WINDOW, l1, psnr, sharpness, ssim
+from vidtrans.pairing.base import Pairing
+from vidtrans.pairing.clock import with_clock
+from vidtrans.settings import Table
+from vidtrans.video.images.picture import read_picture
+
+MAX_SCORED = 64
+
+
+def evenly(pairs: Sequence[Pair], count: int) -> list[Pair]:
+    """At most ``count`` pairs, spread over all."""
+    if len(pairs) <= count:
+        return list(pairs)
+    return [pairs[i] for i in spread(len(pairs), count)]
+
+
+def shown_of(pairing: Pairing, pair: Pair) -> np.ndarray:
+    """What the network sees of a pair: noise and holes are drawn, the same for a pair every time."""
+    rng = np.random.Generator(np.random.Philox(key=crc32(pair.target.name.encode())))
+    return with_clock(pairing.taught([read_picture(p) for p in pair.inputs], rng), pair.phase)
+
+
+def apply(engine: Engine, pairing: Pairing, pair: Pair) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(input, output, target) of one pair at its stored size, uint8; the output as it would be rendered."""
+    shown, target = shown_of(pairing, pair), read_picture(pair.target)
+    output = engine(shown[None])[0]
+    # What a frame's own input puts back is known of the target too.
+    return shown, pairing.finish(target, output, shown) if pairing.finishes else output, target
+
+
+def score(engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Table:
+    """Mean L1 (0 to 1), PSNR in dB, SSIM, and sharpness relative to the targets', over held-out pairs.
+
+    SSIM is None where a picture is smaller than its window. ``segmentation``, what of the input can be read back from
+    the output, is there for pairings that tell.
+    """
+    rows = []
+    for pair in evenly(pairs, MAX_SCORED):
+        shown, output, target = apply(engine, pairing, pair)
+        similar = ssim(output, target) if min(target.shape[:2]) >= SSIM_WINDOW else None
+        relative = sharpness(output) / max(sharpness(target), 1e-6)
+        found = (l1(output, target), min(psnr(output, target), 99.0), similar, relative)
+        agreed = pairing.agreement(shown, output)
+        rows.append(found if agreed is None else (*found, agreed))
+    names = ("l1", "psnr", "ssim", "sharpness", "segmentation")[: len(rows[0])]
+    columns = dict(zip(names, zip(*rows, strict=True), strict=True))
+    means = {n: None if None in column else round(float(np.mean(column)), 4) for n, column in columns.items()}
+    return {"pairs": len(rows)} | means

@@ -1,0 +1,58 @@
+"""``--from``: what a generator begins with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from vidtrans.errors import UsageError
+from vidtrans.models.model_file import load_generator, read_record
+from vidtrans.networks import GENERATORS
+from vidtrans.networks.hd import is_coarser, load_coarser
+from vidtrans.networks.init import full_table, painter_of
+from vidtrans.networks.recurrent import Remembering
+from vidtrans.settings import Table
+
+
+def start_with(generator: Any, start: Path, name: str, table: Table, channels: int, *, plate: bool = False) -> None:
+    """Put the weights of the model ``start`` into ``generator``, a ``name`` with the settings ``table``.
+
+    ``plate``: it paints onto one; the model has to as well. A memory begins anew where the model has none.
+
+    They fill it, or, where it is an hd generator and the model a coarser one of its kind, all but what is finer. Raises
+    UsageError where the model is of another architecture or takes another input than ``channels``, ModelError.
+    """
+    coarser = _check(start, name, full_table(GENERATORS, name, table, "generator"), channels, plate)
+    held = load_generator(start)[0]
+    painter: Any = painter_of(generator)
+    weights = painter_of(held).state_dict()
+    if coarser:
+        load_coarser(painter, weights)
+    else:
+        painter.load_state_dict(weights)
+    if isinstance(generator, Remembering) and isinstance(held, Remembering):
+        generator.keeper.load_state_dict(held.keeper.state_dict())
+
+
+def _check(start: Path, name: str, table: Table, channels: int, plate: bool) -> bool:
+    """Whether it is a coarser hd generator; where it is neither that nor the same, UsageError."""
+    held = read_record(start)
+    its = held.generator["name"]
+    # A model from before a setting was there has that setting's default.
+    settings = full_table(GENERATORS, its, held.generator["settings"], "generator")
+    coarser = name == its == "hd" and is_coarser(table, settings)
+    if name == its and settings != table and not coarser:
+        remedy = "use the same --set generator.KEY=VALUE"
+        remedy += ", but for more generator.enhancers" if name == "hd" else ""
+        raise UsageError(f"--from {start}", f"its generator's settings are {settings}", remedy)
+    if bool(held.plate) != plate:
+        has = "a plate" if held.plate else "no plate"
+        raise UsageError(f"--from {start}", f"it has {has}", f"use --set plate={str(bool(held.plate)).lower()}")
+    if name != its or held.in_channels != channels:
+        raise UsageError(
+            f"--from {start}",
+            f"it is a {its} with {held.in_channels} input channels, this run trains a {name} with {channels}",
+            f"use a dataset of pairing {held.pairing['name']}"
+            + (f" and --set generator.name={its}" if name != its else ""),
+        )
+    return coarser

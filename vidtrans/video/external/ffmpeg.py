@@ -1,0 +1,260 @@
+"""Whole-file jobs of the user's own ffmpeg program: filter graphs, and encoders that PyAV's build lacks.
+
+What goes in and what comes out are NUT files with one video stream: they hold any codec and every timestamp exactly.
+The one place that knows ffmpeg-python, which writes the command line. Nothing is run through a shell.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+
+from vidtrans.errors import MediaError, UsageError
+from vidtrans.events import NEVER, Progress, Report, Stop, silent
+from vidtrans.video.external.program import Running, ask, encoders, find_program, keeps_time_base
+
+THREADS = 4  # encoders' bytes depend on it, so it never follows the machine's
+KEPT_LINES = 200
+# Options of encoders that would undo what this file settles, or that ffmpeg takes for its own.
+_SETTLED = re.compile(r"(color_\w+|colorspace|sws_flags|aspect|stats|passlogfile)(:.*)?")
+# Options of ffmpeg's own that shape what an encoder makes.
+_SHAPING = frozenset({"q", "qscale", "pix_fmt", "force_key_frames"})
+_GENERAL = re.compile(r"^AVCodecContext AVOptions:\n(.*?)^\S", re.MULTILINE | re.DOTALL)
+_ENCODER_OPTION = re.compile(r"^  -([\w-]+) +<\w+> +E..V", re.MULTILINE)
+_OPTION = re.compile(r"\s*([A-Za-z][\w.-]*(?::\w+)*)=(.*\S)\s*", re.DOTALL)
+# With BITEXACT and ACCURATE_RND a conversion is the same on every processor.
+_SCALING = "bicubic+accurate_rnd+full_chroma_int+bitexact"
+# Frames carry the tags, too: ffmpeg 9 ignores part of _TAGS, and in ffmpeg 5 some encoders (ProRes) do.
+_TO_BT709 = (
+    "scale=out_color_matrix=bt709:out_range=tv,"
+    "setparams=range=tv:colorspace=bt709:color_primaries=bt709:color_trc=bt709"
+)
+_TAGS = {"colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709", "color_range": "tv"}
+_TIME_BASE = re.compile(r"config in time_base: (\d+/\d+)")  # what the filter 'showinfo' says before the first frame
+
+
+class NothingCameOut(UsageError):
+    """A graph that took every frame and gave none."""
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One whole-file job. Without an ``encoder`` the output is FFV1 in full-range RGB, lossless.
+
+    ``graph`` is a filter graph with one input and one output, the last chain's. Raises UsageError where parts of the
+    job contradict each other, or an option would undo what keeps times and colours right.
+    """
+
+    graph: str = ""
+    encoder: str = ""
+    options: tuple[tuple[str, str], ...] = ()  # of the encoder
+    deep: bool = False  # 16 bits a channel (gbrp16le) rather than 8 (bgr0); lossless output only
+    alpha: bool = False  # alpha is kept (bgra, gbrap16le); lossless output only
+
+    def __post_init__(self) -> None:
+        for text in (self.graph, self.encoder, *(part for option in self.options for part in option)):
+            if "\0" in text:
+                raise UsageError("ffmpeg", "a zero byte cannot be part of a command", "leave it out")
+        if self.options and not self.encoder:
+            raise UsageError("encoder options", "there is no encoder that they are for", "name one")
+        if self.encoder and (self.deep or self.alpha):
+            why = "16 bits and alpha are the lossless output's"
+            raise UsageError(f"encoder {self.encoder}", why, "choose its pixel format with the option pix_fmt=…")
+        for name, _ in self.options:
+            if _SETTLED.fullmatch(name):
+                raise UsageError(f"encoder option {name}", "vidtrans decides this itself", "leave it out")
+
+    @property
+    def pix_fmt(self) -> str:
+        """What is written; an encoder that does not know it takes what is nearest."""
+        if not self.encoder:
+            return ("gbrap16le" if self.alpha else "gbrp16le") if self.deep else ("bgra" if self.alpha else "bgr0")
+        given = dict(self.options)
+        default = "bgr0" if self.encoder == "libx264rgb" else "yuv420p"
+        return given.get("pix_fmt", given.get("pix_fmt:v", default))
+
+    @property
+    def to_bt709(self) -> bool:
+        """Whether colours are converted to BT.709 and tagged so: all but RGB, which has no matrix."""
+        try:
+            return bool(self.encoder) and not av.VideoFormat(self.pix_fmt).is_rgb
+        except ValueError:  # a format of the program's that PyAV does not know
+            return True
+
+
+def parse_options(text: str) -> tuple[tuple[str, str], ...]:
+    """An encoder's options from 'q:v=65,profile:v=high'; values may hold '='. Raises UsageError."""
+    found: dict[str, str] = {}
+    for item in text.split(",") if text.strip() else []:
+        match = _OPTION.fullmatch(item)
+        if not match:
+            why = f"'{item.strip()}' is not name=value"
+            raise UsageError(f"encoder options '{text}'", why, "write them like q:v=65,profile:v=high")
+        if match[1] in found:
+            raise UsageError(f"encoder options '{text}'", f"{match[1]} is there twice", "give it once")
+        found[match[1]] = match[2].lstrip()
+    return tuple(found.items())
+
+
+def check_encoder(program: Path, job: Pass) -> None:
+    """Raises UsageError where the program lacks the job's encoder, or the encoder one of its options.
+
+    The program itself only mutters about another encoder's option, and takes what follows a flag, such as 'an', for
+    one more file to write.
+    """
+    if job.encoder and job.encoder not in encoders(program):
+        why = "ffmpeg has no video encoder of that name"
+        raise UsageError(f"encoder {job.encoder}", why, "`ffmpeg -encoders` lists them")
+    if job.options:
+        general = _GENERAL.search(ask(program, "-hide_banner", "-h", "full"))
+        said = ask(program, "-hide_banner", "-h", f"encoder={job.encoder}") + (general[1] if general else "")
+        known = _SHAPING.union(_ENCODER_OPTION.findall(said))
+        for name, _ in job.options:
+            if name.partition(":")[0] not in known:
+                remedy = f"`ffmpeg -h encoder={job.encoder}` lists its options"
+                raise UsageError(f"encoder option {name}", f"{job.encoder} has none of that name", remedy)
+
+
+def run_pass(
+    source: Path,
+    output: Path,
+    job: Pass,
+    stop: Stop = NEVER,
+    report: Report = silent,
+    num_frames: int | None = None,
+) -> None:
+    """Write ``source`` to ``output`` through a graph, an encoder or both; equal jobs give equal bytes.
+
+    ``source`` is a NUT file of FFV1 in full-range RGB. ``output`` is a NUT file whose frames have exactly the times
+    that the graph gives them. With an encoder it is BT.709, limited range, and tagged so. ``num_frames``, the
+    source's, is only reported. Raises UsageError for what was asked, MediaError for what was read, Interrupted, and
+    OSError where the disk is full; then nothing is left at ``output``, and the program is gone.
+    """
+    program = find_program()
+    check_encoder(program, job)
+    output.open("wb").close()  # so that what is wrong with the place is said by the system, as everywhere
+    try:
+        frame_times = _frame_times(program, source, job, stop)
+        command = _command(program, source, f"file:{output}", _output_options(job) | frame_times)
+        done, errors = 0, deque[str](maxlen=KEPT_LINES)
+        with Running(command) as running:
+            for is_error, line in running.lines(stop):
+                if is_error:
+                    errors.append(line)
+                elif line.startswith("frame=") and int(line[6:]) > done:
+                    done = int(line[6:])
+                    report(Progress("filtering", done, num_frames))
+            status = running.status()
+        stop.check()  # Ctrl-C reaches the program, too, which then ends with an error of its own
+        if status:
+            raise _failure(job, status, errors, source, output)
+        if not done:
+            raise NothingCameOut(_named(job.graph), "no frame comes out of it", "change the graph")
+    except BaseException:
+        output.unlink(missing_ok=True)
+        raise
+
+
+def _command(program: Path, source: Path, output: str, options: dict[str, str | None]) -> list[str]:
+    """'file:' keeps colons, dashes and percent signs of names from meaning anything; -f, what is in from guesses."""
+    import ffmpeg
+
+    def utf8(text: str) -> str:
+        """Its bytes, as ffmpeg-python refuses the surrogates that stand for a name's bytes that are no UTF-8."""
+        return text.encode("utf-8", "surrogatepass").decode("latin-1")
+
+    picture = ffmpeg.input(utf8(f"file:{source}"), format="nut", protocol_whitelist="file")["v:0"]
+    made = ffmpeg.output(picture, utf8(output), **{utf8(k): v and utf8(v) for k, v in options.items()})
+    every = ("-nostdin", "-hide_banner", "-nostats", "-copyts", "-xerror", "-loglevel")
+    # What is said about the graph is said as information.
+    level = ("info",) if options["format"] == "null" else ("error", "-progress", "pipe:1")
+    parts = made.global_args(*every, *level).compile(overwrite_output=True)[1:]
+    return [str(program), *(part.encode("latin-1").decode("utf-8", "surrogatepass") for part in parts)]
+
+
+def _output_options(job: Pass) -> dict[str, str | None]:
+    """All but how frames are timed. ffmpeg-python takes None for a flag."""
+    graph = _then(job.graph, _TO_BT709) if job.to_bt709 else job.graph.strip()
+    options: dict[str, str | None] = {"format": "nut", "bitexact": None, "sws_flags": _SCALING}
+    options |= {"avoid_negative_ts": "disabled"}  # B-frames are decoded before 0, and everything would move
+    options |= {"threads": str(THREADS)}
+    options |= {"vf": graph} if graph else {}
+    if job.encoder:
+        options |= {"c:v": job.encoder, **dict(job.options)} | (_TAGS if job.to_bt709 else {})
+        options.pop("pix_fmt:v", None)
+    else:
+        options |= {"c:v": "ffv1", "level": "3", "slices": "4"}
+    return options | {"pix_fmt": job.pix_fmt}
+
+
+def _frame_times(program: Path, source: Path, job: Pass, stop: Stop) -> dict[str, str | None]:
+    """Options with which every frame that leaves the graph is written once, in the graph's own time base."""
+    if keeps_time_base(program):
+        return {"fps_mode": "passthrough", "enc_time_base": "filter"}
+    graph = _then(_output_options(job).get("vf") or "", "showinfo")
+    with Running(_command(program, source, "-", {"format": "null", "vf": graph})) as running:
+        for _, line in running.lines(stop):
+            if match := _TIME_BASE.search(line):
+                return {"vsync": "passthrough", "enc_time_base": match[1]}
+    return {"vsync": "passthrough", "enc_time_base": "-1"}  # it failed; so will the job, and say why
+
+
+def _then(graph: str, more: str) -> str:
+    """``graph`` with more filters after its output, which may be named: 'hflip[out]'."""
+    graph = graph.strip()
+    if not graph:
+        return more
+    named = re.search(r"\[[^\[\]]*\]$", graph)
+    return f"{graph};{named[0]}{more}" if named else f"{graph},{more}"
+
+
+# What went wrong
+
+# How lines begin that follow from an earlier one, which says more.
+_CONSEQUENCE = re.compile(
+    r"Error (reinitializing filters|sending frames|initializing (output stream|filter)|opening (in|out)put file)"
+    r"|Error (applying encoder options|parsing (a )?filter|processing packet in|submitting|muxing a packet)"
+    r"|Error while (processing|opening encoder|filtering)|Failed to (inject frame|configure)|Task finished with error"
+    r"|Terminating thread|Conversion failed|Could not open encoder before|Nothing was written into|Exiting with exit"
+    r"|Error closing file|av_interleaved_write_frame|Link '|\s|$"
+)
+_OF_THE_GRAPH = re.compile(
+    r"No such filter|[Ff]iltergraph|Impossible to convert|hardware device|[Nn]on-monoton|Negative pts"
+    r"|\[(AVFilterGraph|Parsed_|fc#|vf#)"
+)
+_OF_THE_ENCODER = re.compile(r"[Oo]ption|[Pp]ixel format|[Pp]reset|Impossible to convert")
+_PREFIX = re.compile(r"^(\[[^\]]*\] *)+")
+
+
+def _named(graph: str) -> str:
+    return f"filter graph '{graph.strip()}'" if graph.strip() else "ffmpeg"
+
+
+def _failure(job: Pass, status: int, errors: Sequence[str], source: Path, output: Path) -> Exception:
+    """What to raise, from the last line that is a cause."""
+    if status < 0:
+        why = f"the program was killed (signal {-status})"
+        return MediaError("ffmpeg", why, "there may be too little memory: use a smaller size")
+    for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if any(os.strerror(code) in line for line in errors):
+            return OSError(code, os.strerror(code), str(output))
+    said = (
+        [line for line in errors if not _CONSEQUENCE.match(_PREFIX.sub("", line))]
+        or [*errors]
+        or [f"exit status {status}"]
+    )
+    why = _PREFIX.sub("", said[-1]).strip()
+    if job.graph and _OF_THE_GRAPH.search(said[-1]):
+        remedy = "`ffmpeg -filters` lists filters; a graph has one input, and one output at its end"
+        return UsageError(_named(job.graph), why, remedy)
+    if job.encoder and (job.encoder in said[-1] or _OF_THE_ENCODER.search(why)):
+        remedy = f"`ffmpeg -h encoder={job.encoder}` lists its options; or choose another"
+        return UsageError(f"encoder {job.encoder}", why, remedy)
+    return MediaError(str(source), f"ffmpeg failed ({why})", "run the command again")

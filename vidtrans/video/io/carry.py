@@ -1,0 +1,152 @@
+"""What of a source goes along with its new pictures: sound, subtitles, chapters, timecode and tags."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import av
+import av.error
+from av.container import InputContainer, OutputContainer
+from av.stream import Discard
+
+from vidtrans.errors import UsageError
+from vidtrans.events import Note, Report, silent
+from vidtrans.video.io import timecode
+from vidtrans.video.io.container import open_media, packets_of, timecode_of
+
+# Tags that say how the source itself was written.
+OF_THE_FILE = {"timecode", "encoder", "major_brand", "minor_version", "compatible_brands", "duration"}
+OF_A_TRACK = ("language", "title", "handler_name")
+
+
+@dataclass(frozen=True)
+class Carried:
+    """The part of ``source`` that is carried over: what overlaps [``start_s``, ``end_s``), moved by ``shift_s``.
+
+    ``frames_before``: how many frames, at ``rate``, lie before the first picture: the timecode is advanced by these.
+    ``new_rate``: that of the new pictures, where it is another one. ``only_sound``: nothing but sound goes along.
+    """
+
+    source: Path
+    start_s: Fraction | None = None
+    end_s: Fraction | None = None
+    shift_s: Fraction = Fraction(0)
+    frames_before: int = 0
+    rate: Fraction = Fraction(25)
+    new_rate: Fraction | None = None
+    sound: bool = True
+    only_sound: bool = False
+
+
+def add_tracks(out: OutputContainer, source: InputContainer, carried: Carried, report: Report) -> dict[int, Any]:
+    """Add a track to ``out`` for each one of the source that it can hold, by their number there; tell of the others.
+
+    Raises UsageError where it cannot hold the sound: a film without it is not what was asked for.
+    """
+    tracks: dict[int, Any] = {}
+    sound = source.streams.audio if carried.sound else ()
+    for stream in (*sound, *(() if carried.only_sound else source.streams.subtitles)):
+        if stream.discard == Discard.all:  # the text of chapters, which are written anew
+            continue
+        kind, name = _kind(stream), carried.source.name
+        if stream.codec_context is None:
+            report(Note(f"{name}: a {kind} of unknown codec is left out", "warning"))
+            continue
+        codec = stream.codec_context.name
+        try:
+            track = out.add_stream_from_template(stream, opaque=True)
+        except (av.error.FFmpegError, ValueError):
+            where = out.format.name.split(",")[0]
+            if stream.type == "audio":
+                why = f"its sound ({codec}) cannot be kept in {where}"
+                remedy = "use -o with .mkv, which holds every kind of sound, or --set encoding.sound=none"
+                raise UsageError(str(carried.source), why, remedy) from None
+            report(Note(f"{name}: a {kind} ({codec}) is left out, {where} cannot hold it", "warning"))
+            continue
+        for key in OF_A_TRACK:
+            if key in stream.metadata:
+                track.metadata[key] = stream.metadata[key]
+        with suppress(AttributeError, ValueError):
+            track.disposition = stream.disposition
+        tracks[stream.index] = track
+    return tracks
+
+
+def check_sound(source: Path, kind: str) -> None:
+    """Raises UsageError where a container (FFmpeg's name for it) cannot hold the source's sound. Writes nothing."""
+    with open_media(source) as container, closing(av.open(BytesIO(), "w", format=kind)) as out:
+        add_tracks(out, container, Carried(source), silent)
+
+
+def _kind(stream: Any) -> str:
+    return "sound track" if stream.type == "audio" else "subtitle track"
+
+
+def packets(
+    source: InputContainer, tracks: dict[int, Any], carried: Carried, copied: list[int]
+) -> Iterator[tuple[float, int, av.Packet]]:
+    """The packets of these tracks that overlap, moved, as (decoding time in s, 1, packet). Counts those of sound."""
+    for packet in packets_of(source, [source.streams[i] for i in tracks]):
+        if packet.dts is None or packet.pts is None:
+            continue
+        base = packet.time_base
+        begins, ends = packet.pts * base, (packet.pts + (packet.duration or 0)) * base
+        if carried.start_s is not None and ends <= carried.start_s:
+            continue
+        if carried.end_s is not None and begins >= carried.end_s:
+            continue
+        shift = round(carried.shift_s / base)
+        is_sound = packet.stream.type == "audio"
+        if not is_sound and carried.end_s is not None and ends > carried.end_s:
+            packet.duration = max(1, int((carried.end_s - begins) / base))  # words do not outlast the pictures
+        if not is_sound and packet.pts + shift < 0:  # words that were there already are there from the start
+            packet.duration = max(1, (packet.duration or 0) + packet.pts + shift)
+            packet.pts = packet.dts = -shift
+        packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
+        packet.stream = tracks[packet.stream_index]
+        copied[0] += is_sound
+        yield float(packet.dts * base), 1, packet
+
+
+def write_tags(out: OutputContainer, video: Any, source: InputContainer, carried: Carried, report: Report) -> None:
+    """Titles, chapters and timecode of the source; must be called before the first packet."""
+    if carried.only_sound:
+        return
+    for key, value in source.metadata.items():
+        if key.lower() not in OF_THE_FILE:
+            out.metadata[key] = value
+    for stream in source.streams.video[:1]:
+        if "language" in stream.metadata:
+            video.metadata["language"] = stream.metadata["language"]
+    started = timecode_of(source)
+    if started:
+        try:
+            first = timecode.advance(started, carried.frames_before, carried.rate)
+            rate = carried.new_rate or carried.rate
+            if rate != carried.rate:
+                first = timecode.recounted(first, carried.rate, rate)
+            video.metadata["timecode"] = first
+            video.codec_context.framerate = rate  # a QuickTime timecode track has to know how it counts
+        except ValueError as error:
+            report(Note(f"{carried.source.name}: its timecode is left out ({error})", "warning"))
+    chapters = [c for c in (_moved(c, carried) for c in source.chapters()) if c is not None]
+    if chapters:
+        out.set_chapters(chapters)
+
+
+def _moved(chapter: Any, carried: Carried) -> Any:
+    """A chapter where it is in the result; None if it is not in it."""
+    base = Fraction(chapter["time_base"])
+    begins, ends = chapter["start"] * base, chapter["end"] * base
+    first = begins if carried.start_s is None else max(begins, carried.start_s)
+    last = ends if carried.end_s is None else min(ends, carried.end_s)
+    if first >= last:
+        return None
+    start, end = (max(0, round((t + carried.shift_s) / base)) for t in (first, last))
+    return chapter | {"start": start, "end": max(end, start + 1)}

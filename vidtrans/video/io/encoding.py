@@ -1,0 +1,222 @@
+"""How a result is written: the settings of ``[encoding]``, and what the name of an output says."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import av
+
+from vidtrans.errors import UsageError
+from vidtrans.files import NUMBER
+from vidtrans.registry import unknown
+from vidtrans.settings import Table, parse_rate, setting
+from vidtrans.video.images.picture import PICTURE_SUFFIXES
+from vidtrans.video.io.codecs import CODECS, CONTAINERS, ENDINGS, PICTURES, SPEEDS, Codec
+
+if TYPE_CHECKING:
+    from vidtrans.video.io.encoder import PictureFormat
+
+AUTO = "auto"
+# A codec of the user's own ffmpeg program: ffmpeg:h264_nvenc.
+USERS = "ffmpeg:"
+# SVT-AV1 counts its presets the other way round.
+SVT_SPEEDS = dict(zip(SPEEDS, ("12", "11", "10", "9", "8", "7", "5", "4", "3"), strict=True))
+
+
+class PictureSize(Protocol):
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def height(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class EncodingSettings:
+    """How the result is written."""
+
+    codec: str = setting(
+        AUTO,
+        "codec of the result, or ffmpeg:NAME for an encoder of your own ffmpeg; auto: what the output's ending asks "
+        "for, else png for pictures and h264 for videos",
+    )
+    depth: str = setting(
+        AUTO, "bits a channel; auto: more than 8 where source and codec have them", choices=(AUTO, "8", "10", "16")
+    )
+    crf: int | None = setting(None, "quality: lower is better and bigger; none: the codec's usual", low=0, high=63)
+    preset: str = setting("medium", "how much effort is spent to make files small, in x264's words", choices=SPEEDS)
+    fps: str = setting("source", "frames a second: source keeps every frame and its time, N makes them constant")
+    sound: str = setting("copy", "all sound tracks are copied as they are, or none", choices=("copy", "none"))
+    options: str = setting("", "of an ffmpeg:NAME encoder: key=value,key=value")
+    filter: str = setting("", "a filter graph of your own ffmpeg, laid over the result")
+
+    def __post_init__(self) -> None:
+        if self.codec == USERS:
+            raise UsageError("--codec ffmpeg:", "it names no encoder", "as in --codec ffmpeg:h264_nvenc")
+        if self.codec != AUTO and not self.is_users and self.codec not in CODECS:
+            raise unknown("codec", self.codec, [AUTO, *CODECS])
+        if self.crf is not None and self.codec in CODECS and self.crf > CODECS[self.codec].worst_crf:
+            raise UsageError(f"crf {self.crf}", f"{self.codec} ends at {CODECS[self.codec].worst_crf}", "take less")
+        if self.options and not self.is_users:
+            raise UsageError("encoding.options", "they are for --codec ffmpeg:NAME", "leave them out")
+        self.rate  # noqa: B018  (a wrong one is said at once)
+
+    @property
+    def is_users(self) -> bool:
+        """Whether the encoder is the user's own ffmpeg's."""
+        return self.codec.startswith(USERS)
+
+    @property
+    def needs_program(self) -> bool:
+        """Whether the user's own ffmpeg has a part in it."""
+        return self.is_users or bool(self.filter)
+
+    @property
+    def kept_as(self) -> Codec:
+        """What the chunks are encoded with: losslessly where more is to be done with them."""
+        return CODECS["ffv1" if self.needs_program else self.codec]
+
+    @property
+    def rate(self) -> Fraction | None:
+        """The constant frame rate that was asked for. Raises UsageError."""
+        if self.fps == "source":
+            return None
+        with suppress(ValueError, ZeroDivisionError):
+            rate = _as_broadcast(parse_rate(self.fps.strip()).limit_denominator(1001))
+            if Fraction(1, 100) <= rate <= 1000:
+                return rate
+        raise UsageError(
+            f"--fps {self.fps}",
+            "it is no frame rate",
+            "give a number from 0.01 to 1000, as 24 or 30000/1001, or source",
+        )
+
+    def for_key(self) -> Table:
+        """What of the settings decides the bytes of the result."""
+        own = {"codec": self.codec, "depth": self.depth, "fps": str(self.rate), "sound": self.sound}
+        asked = {name: getattr(self, name) for name in ("options", "filter") if getattr(self, name)}
+        return own | asked | self._graded(None if self.is_users else CODECS[self.codec])
+
+    def chunk_key(self, picture: PictureFormat) -> Table:
+        """What of the settings decides the bytes of a chunk, besides its pictures."""
+        codec = self.kept_as
+        return {
+            "encoder": codec.encoder,
+            "pix_fmt": codec.pix_fmt(picture.depth, picture.alpha, picture.width, picture.height),
+            "options": self.encoder_options(),
+            "fps": str(self.rate),
+        }
+
+    def _graded(self, codec: Codec | None) -> Table:
+        if codec is None or codec.crf is None:
+            return {}
+        return {"crf": codec.crf if self.crf is None else self.crf, "preset": self.preset}
+
+    def encoder_options(self) -> dict[str, str]:
+        """Of the encoder, for a chunk."""
+        codec = self.kept_as
+        options = dict(codec.options)
+        if codec.crf is not None:
+            options["crf"] = str(codec.crf if self.crf is None else self.crf)
+            options["preset"] = SVT_SPEEDS[self.preset] if codec.encoder == "libsvtav1" else self.preset
+        return options
+
+    def resolved(self, *, pictures: bool, output: Path | None) -> EncodingSettings:
+        """With a codec in place of ``auto``: what the output's ending asks for, else what suits the source."""
+        if self.codec != AUTO:
+            return self
+        ending = output.suffix.lower().lstrip(".") if output else ""
+        of_ending = {"exr": "exr", "png": "png", "gif": "gif", "webm": "av1"}
+        usual = "png" if pictures and ending not in CONTAINERS else "h264"
+        return replace(self, codec=of_ending.get(ending, usual))
+
+    def depth_for(self, source: int) -> int:
+        """Bits a channel of the result, for a source of so many. Raises UsageError."""
+        if self.is_users:
+            return self._users_depth()
+        depths = CODECS[self.codec].depths
+        if self.depth != AUTO:
+            if int(self.depth) not in depths:
+                has = " and ".join(map(str, depths))
+                raise UsageError(f"encoding.depth {self.depth}", f"{self.codec} has {has} bits", f"use one of {has}")
+            return int(self.depth)
+        # Ten bits of H.264 play almost nowhere: only who asks for them gets them.
+        deepest = 8 if self.codec == "h264" else max(depths)
+        return deepest if source > 8 else min(depths)
+
+    def _users_depth(self) -> int:
+        """Of the user's own encoder, which takes 8 bits unless its options name a pixel format."""
+        wanted = dict(item.partition("=")[::2] for item in self.options.split(",")).get("pix_fmt", "yuv420p")
+        with suppress(ValueError):  # the program may know it
+            return max(c.bits for c in av.VideoFormat(wanted).components)
+        return 8
+
+    def check_size(self, picture: PictureSize) -> None:
+        """Raises UsageError where the codec cannot hold pictures of this (width, height)."""
+        if self.is_users:
+            return
+        codec, shown = CODECS[self.codec], f"{picture.width}x{picture.height}"
+        if picture.width < codec.smallest[0] or picture.height < codec.smallest[1]:
+            least = "x".join(map(str, codec.smallest))
+            raise UsageError(f"--codec {self.codec}", f"it takes {least} and more, not {shown}", "use prores, or ffv1")
+        if codec.even and (picture.width % 2 or picture.height % 2):
+            raise UsageError(f"--codec {self.codec}", f"it takes even sizes, not {shown}", "use prores4444, or ffv1")
+
+    @property
+    def makes_pictures(self) -> bool:
+        return self.codec in PICTURES
+
+    def default_suffix(self, *, single: bool) -> str:
+        """The ending of a result; a folder of pictures has none."""
+        if self.makes_pictures and not single:
+            return ""
+        return "." + ("mp4" if self.is_users else CODECS[self.codec].containers[0])
+
+    def check_container(self, output: Path, *, single: bool) -> None:
+        """Raises UsageError where ``output``'s container cannot hold the codec; ``single``: it is one picture."""
+        if self.crf is not None and not self.is_users and CODECS[self.codec].crf is None:
+            raise UsageError("encoding.crf", f"{self.codec} has no such setting", "leave it out")
+        ending = output.suffix.lower().lstrip(".")
+        if self.makes_pictures:
+            self._check_pictures(output, ending, single)
+            return
+        containers = tuple(CONTAINERS) if self.is_users else CODECS[self.codec].containers
+        if ending not in containers:
+            names = ", ".join("." + c for c in containers)
+            where = f"to '{output.suffix}'" if output.suffix else "without an ending"
+            raise UsageError(str(output), f"{self.codec} cannot be written {where}", f"use {names}")
+
+    def _check_pictures(self, output: Path, ending: str, single: bool) -> None:
+        own = f".{self.codec}"
+        if ("." + ending in PICTURE_SUFFIXES or single) and ending != self.codec:
+            raise UsageError(str(output), f"pictures are written as {own}", f"use -o {output.with_suffix(own)}")
+        if not single and ending in ENDINGS:
+            if "%" in output.name:
+                remedy = f"write it as {output.parent / '%05d'}{output.suffix}"
+                raise UsageError(str(output), "it is no pattern for numbered pictures", remedy)
+            why = "several pictures go into a folder"
+            raise UsageError(str(output), why, f"use -o {output.with_suffix('')}")
+
+
+def _as_broadcast(rate: Fraction) -> Fraction:
+    """29.97 is meant for 30000/1001, and so with the others of that family."""
+    exact = round(rate) * Fraction(1000, 1001)
+    return exact if rate.denominator > 1 and abs(rate - exact) < Fraction(5, 1000) else rate
+
+
+def split_pattern(output: Path) -> tuple[Path, str]:
+    """The folder and the pattern of ``frames/%05d.png``; the output itself and '' where it is no pattern.
+
+    Raises UsageError where its folder is the current one: a result's folder is its own.
+    """
+    if not NUMBER.search(output.name) or "." + output.suffix.lower().lstrip(".") not in PICTURE_SUFFIXES:
+        return output, ""
+    if len(NUMBER.findall(output.name)) > 1 or "%%" in output.name:
+        raise UsageError(str(output), "a pattern has one number", f"use -o {output.parent / '%05d'}{output.suffix}")
+    if output.parent.name in ("", ".."):
+        raise UsageError(str(output), "numbered pictures go into a folder of their own", f"use -o frames/{output.name}")
+    return output.parent, output.name

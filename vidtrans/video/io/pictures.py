@@ -1,0 +1,300 @@
+"""Pictures as clips: one, a folder of them, or folders of guides side by side."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from vidtrans.errors import MediaError
+from vidtrans.files import NUMBER
+from vidtrans.video.colour.conversion import eight_bit, formed, resize_alpha, sixteen_bit, with_alpha
+from vidtrans.video.images.picture import PICTURE_SUFFIXES, read_layers, resize
+from vidtrans.video.io.clip import PAPER, PLAIN, ClipIndex, Findings, Form, Frame, Reader
+from vidtrans.video.io.reader import ClipReader
+
+# What stands among guides and is none of these is somebody's notes.
+VIDEO_SUFFIXES = (
+    *(".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mxf", ".mpg", ".mpeg", ".ts", ".ogv", ".wmv", ".flv"),
+    *(".nut", ".gif"),
+)
+# A folder of pictures has no frame rate of its own.
+RATE = Fraction(25)
+
+
+def is_picture(path: Path) -> bool:
+    """By its name: whether it is a kind of file that holds one picture."""
+    return path.suffix.lower() in PICTURE_SUFFIXES
+
+
+def natural_order(path: Path) -> list[tuple[int, int | str]]:
+    """A sort key in which frame2.png comes before frame10.png."""
+    parts = re.split(r"([0-9]+)", path.name)
+    # The name itself comes last, so that 1.png and 01.png have an order too, the same on every file system.
+    return [*((0, int(p)) if p.isdecimal() else (1, p.lower()) for p in parts if p), (2, path.name)]
+
+
+def is_pattern(path: Path) -> bool:
+    """Whether it is a pattern of numbered pictures, frames/%05d.png, and no file of that very name."""
+    return bool(NUMBER.search(path.name)) and is_picture(path) and not path.exists()
+
+
+def is_stills(path: Path) -> bool:
+    """Whether a source is made of pictures: one, a folder, or a pattern."""
+    return is_picture(path) or path.is_dir()
+
+
+def holds_several(path: Path) -> bool:
+    """Whether it stands for any number of pictures: a folder, or a pattern."""
+    return path.is_dir() or is_pattern(path)
+
+
+def place_number(pattern: str, number: int) -> str:
+    """The name of the picture of this number."""
+
+    def written(found: re.Match[str]) -> str:
+        return str(number).zfill(int(found["digits"] or 1))
+
+    return NUMBER.sub(written, pattern, count=1)
+
+
+def numbered(pattern: Path) -> list[Path]:
+    """The pictures that a pattern stands for, by their numbers."""
+    number = NUMBER.search(pattern.name)
+    assert number is not None
+    least = int(number["digits"] or 1)
+    before, after = re.escape(pattern.name[: number.start()]), re.escape(pattern.name[number.end() :])
+    name = re.compile(f"{before}([0-9]{{{least},}}){after}")
+    found = []
+    if pattern.parent.is_dir():
+        for path in pattern.parent.iterdir():
+            match = name.fullmatch(path.name)
+            if match and (len(match[1]) == least or match[1][0] != "0"):
+                found.append((int(match[1]), path))
+    return [path for _, path in sorted(found)]
+
+
+def picture_files(path: Path) -> list[Path]:
+    """The pictures that a source is made of, in order: itself, those of a folder, or those of a pattern."""
+    if path.is_dir():
+        return pictures_in(path)
+    return numbered(path) if is_pattern(path) else [path]
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures that lie in a folder, in natural order; hidden files are passed over."""
+    found = (p for p in folder.iterdir() if is_picture(p) and p.is_file() and not p.name.startswith("."))
+    return sorted(found, key=natural_order)
+
+
+class PictureReader:
+    """A picture, or the pictures of a folder in natural order (or of a pattern), 25 a second."""
+
+    def __init__(self, path: Path, form: Form = PLAIN) -> None:
+        self.path, self.form = Path(path), form
+        self._sizes: set[tuple[int, int]] = set()
+        self._first: tuple[int, int] | None = None
+        self._deep = self._transparent = False
+
+    def __enter__(self) -> PictureReader:
+        self.files = picture_files(self.path)
+        if not self.files:
+            if self.path.is_dir():
+                remedy = "give a video, a picture, or a folder of pictures"
+                raise MediaError(str(self.path), "no pictures in this folder", remedy)
+            there = pictures_in(self.path.parent)[:1] if self.path.parent.is_dir() else []
+            remedy = f"the folder has {there[0].name}" if there else "check the folder"
+            raise MediaError(str(self.path), "no pictures of such names", remedy)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        pass
+
+    @property
+    def num_frames_expected(self) -> int:
+        return len(self.files)
+
+    def frames(
+        self, start: int = 0, stop: int | None = None, index: ClipIndex | None = None
+    ) -> Generator[Frame, None, None]:
+        """Yield the pictures ``start`` … ``stop − 1``. Raises MediaError."""
+        if index is not None and index.names != tuple(f.name for f in self.files):
+            raise MediaError(str(self.path), "the folder changed while it was read", "run the command again")
+        if index is not None:
+            self._transparent = index.findings.alpha
+        for number, file in enumerate(self.files[start:stop], start):
+            yield self._frame(number, file)
+
+    def _frame(self, number: int, file: Path) -> Frame:
+        form = self.form
+        rgb, alpha = read_layers(file)
+        self._deep = self._deep or rgb.dtype == np.uint16
+        as_wanted = sixteen_bit if form.deep else eight_bit
+        rgb, alpha = as_wanted(rgb), None if alpha is None else as_wanted(alpha)
+        size = (rgb.shape[1], rgb.shape[0])
+        self._sizes.add(size)
+        self._first = self._first or size
+        self._transparent = self._transparent or alpha is not None
+        if alpha is None:
+            rgb = resize(rgb, *form.size.of(*size))
+        else:
+            rgba = resize_alpha(with_alpha(rgb, alpha), *form.size.of(*size))
+            rgb, alpha = np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3])
+        rgb, kept = formed(rgb, alpha, form, PAPER, cut_out=self._transparent)
+        return Frame(number, number, rgb, alpha=kept)
+
+    def is_doubtful(self) -> bool:
+        return False
+
+    def index(self) -> ClipIndex:
+        width, height = self._first or (0, 0)
+        return ClipIndex(
+            pts=tuple(range(len(self.files))),
+            time_base=1 / RATE,
+            last_duration=1,
+            width=width,
+            height=height,
+            sample_aspect_ratio=Fraction(1),
+            rate=RATE,
+            num_rebuilt_pts=0,
+            num_frames_from_header=len(self.files),
+            names=tuple(f.name for f in self.files),
+            same_size=len(self._sizes) == 1,
+            findings=Findings(depth=16 if self._deep else 8, alpha=self._transparent),
+        )
+
+
+def find_guides(folder: Path) -> dict[str, Path]:
+    """The guides of a folder: each subfolder of pictures, and each video, under its name. Sorted.
+
+    Raises MediaError where a folder and a video, or two videos, have one name.
+    """
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
+        if (path.is_dir() and pictures_in(path)) or (path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES):
+            name = path.stem if path.is_file() else path.name
+            if name in found:
+                why = f"'{found[name].name}' and '{path.name}' would both be guide '{name}'"
+                raise MediaError(str(folder), why, "rename or move one of them")
+            found[name] = path
+    return found
+
+
+def choose_guides(folder: Path, names: Sequence[str]) -> dict[str, Path]:
+    """The guides of these names, in this order. Raises MediaError where one is missing."""
+    found = find_guides(folder) if folder.is_dir() else {}
+    for name in names:
+        if name not in found:
+            has = f"it has {', '.join(found)}" if found else "it has none"
+            raise MediaError(str(folder), f"no guide '{name}' in it ({has})", "name its folders like the guides")
+    return {name: found[name] for name in names}
+
+
+class GuideReader:
+    """A folder of guides, each a folder of pictures or a video, read in step.
+
+    The first of ``names`` is the frame, the others are its ``guides``, at the first one's size.
+    """
+
+    def __init__(
+        self, path: Path, names: Sequence[str], form: Form = PLAIN, *, threads: int = 0, tolerant: bool = False
+    ) -> None:
+        self.path, self.names, self.form = Path(path), list(names), form
+        self.threads, self.tolerant = threads, tolerant
+
+    def __enter__(self) -> GuideReader:
+        if not self.path.is_dir():
+            raise MediaError(str(self.path), "not a folder of guides", f"give one that holds {', '.join(self.names)}")
+        found = choose_guides(self.path, self.names)
+        with ExitStack() as stack:
+            self._readers = [
+                stack.enter_context(open_reader(found[n], self.form, threads=self.threads, tolerant=self.tolerant))
+                for n in self.names
+            ]
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stack.close()
+
+    @property
+    def num_frames_expected(self) -> int | None:
+        return min((n for r in self._readers if (n := r.num_frames_expected)), default=None)
+
+    def frames(
+        self, start: int = 0, stop: int | None = None, index: ClipIndex | None = None
+    ) -> Generator[Frame, None, None]:
+        """Yield the frames ``start`` … ``stop − 1``, as long as every guide has one. Raises MediaError."""
+        stop = stop if index is None else min(stop or index.num_frames, index.num_frames)
+        self._count = start
+        self._ended: list[Reader] = []
+        with ExitStack() as stack:
+            streams = [stack.enter_context(closing(r.frames(start, stop))) for r in self._readers]
+            while not self._ended:
+                together = [next(stream, None) for stream in streams]
+                self._ended = [r for r, frame in zip(self._readers, together, strict=True) if frame is None]
+                if self._ended:
+                    return
+                first, *others = (frame for frame in together if frame is not None)
+                height, width = first.rgb.shape[:2]
+                guides = tuple(np.ascontiguousarray(resize(f.rgb, width, height)) for f in others)
+                self._count += 1
+                yield Frame(first.index, first.pts, first.rgb, guides)
+
+    def is_doubtful(self) -> bool:
+        return any(reader.is_doubtful() for reader in self._ended)
+
+    def index(self) -> ClipIndex:
+        """The index of as many frames as every guide has."""
+        count = self._count
+        found = [reader.index() for reader in self._readers]
+        first, pts, names = found[0], found[0].pts[:count], found[0].names[:count]
+        losses = {name: sum(getattr(i.findings, name) for i in found) for name in ("lost", "flawed")}
+        # Reading ends with the shortest guide: what the others hold beyond is not missing.
+        whole = [i.findings for i, reader in zip(found, self._readers, strict=True) if reader in self._ended]
+        missing, short_s = sum(f.missing for f in whole), max((f.short_s for f in whole), default=0.0)
+        at = min((i.findings.damaged_at for i in found if i.findings.damaged_at is not None), default=None)
+        findings = replace(first.findings, alpha=False, missing=missing, short_s=short_s, damaged_at=at, **losses)
+        return replace(first, pts=pts, names=names, num_frames_from_header=count, findings=findings)
+
+    def unequal(self) -> str:
+        """Which guides have how many frames, where they do not have the same number; else nothing."""
+        counts = dict(zip(self.names, (r.num_frames_expected for r in self._readers), strict=True))
+        known = {n: c for n, c in counts.items() if c}
+        if len(set(known.values())) < 2:
+            return ""
+        return f"{', '.join(f'{n} has {c} frames' for n, c in known.items())}: the first {min(known.values())} are used"
+
+
+def media_files(path: Path, guides: Sequence[str] = ()) -> list[tuple[str, Path]]:
+    """The files that a reader of ``path`` reads, in order, each with its place below it.
+
+    Raises MediaError where a guide is missing.
+    """
+    if not holds_several(path):
+        return [("", path)]
+    if not guides:
+        return [(p.name, p) for p in picture_files(path)]
+    chosen = choose_guides(path, guides)
+    return [(f"{name}/{below}", file) for name, guide in chosen.items() for below, file in media_files(guide)]
+
+
+def open_reader(
+    path: Path, form: Form = PLAIN, *, threads: int = 0, guides: Sequence[str] = (), tolerant: bool = False
+) -> Reader:
+    """The reader for what ``path`` is: a video, a picture, those of a folder or pattern, or (with ``guides``) guides.
+
+    ``tolerant``: damage in a video is counted, and no error.
+    """
+    if guides:
+        return GuideReader(path, guides, form, threads=threads, tolerant=tolerant)
+    if path.is_dir() or is_picture(path):
+        return PictureReader(path, form)
+    return ClipReader(path, form, threads=threads, tolerant=tolerant)

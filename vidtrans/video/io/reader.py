@@ -1,0 +1,280 @@
+"""Reading a video: every frame a player would show, once, upright, in RGB, with its timestamp."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import numpy as np
+
+from vidtrans.errors import MediaError
+from vidtrans.video.colour.conversion import ToRGB, colour_of, depth_of, formed, has_alpha
+from vidtrans.video.io.clip import BLACK, PLAIN, ClipIndex, Findings, Form, Frame
+from vidtrans.video.io.clock import repaired
+from vidtrans.video.io.container import MediaInfo, space_name
+from vidtrans.video.io.decoder import Decoder
+from vidtrans.video.io.deinterlace import REACH
+from vidtrans.video.io.orientation import Orientation, orientation_of
+
+
+class ClipReader:
+    """Reads one video file. Use as a context manager; ``frames`` may be called more than once.
+
+    Parameters: ``form`` of the frames; ``threads`` for the decoder (0: as many as the machine has; the pictures are the
+    same whatever the number); ``tolerant``: damage is counted, and no error.
+    """
+
+    def __init__(self, path: Path, form: Form = PLAIN, *, threads: int = 0, tolerant: bool = False) -> None:
+        self.path = Path(path)
+        self.form, self.threads, self.tolerant = form, threads, tolerant
+        self._pictures = Pictures(form)
+        self._stamps: list[int | None] = []
+        self._last_duration = 0
+
+    @property
+    def info(self) -> MediaInfo:
+        """What the headers say."""
+        return self._decoder.info
+
+    @property
+    def num_frames_expected(self) -> int | None:
+        return self.info.num_frames_from_header or None
+
+    def __enter__(self) -> ClipReader:
+        self._open(self.tolerant)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._decoder.__exit__()
+
+    def _open(self, tolerant: bool) -> None:
+        self._decoder = Decoder(self.path, self.threads, tolerant=tolerant).__enter__()
+        self._used = False
+
+    def _anew(self, tolerant: bool) -> Decoder:
+        """A decoder at the first frame.
+
+        The file is opened anew rather than rewound: a seek to the start lands on a keyframe, and where an edit
+        list begins before one, frames would be lost.
+        """
+        if self._used or tolerant != self._decoder.tolerant:
+            self._decoder.__exit__()
+            self._open(tolerant)
+        self._used = True
+        return self._decoder
+
+    def frames(
+        self, start: int = 0, stop: int | None = None, index: ClipIndex | None = None
+    ) -> Generator[Frame, None, None]:
+        """Yield the frames ``start`` … ``stop − 1`` in order of presentation.
+
+        With an ``index`` the reader seeks, gives each frame its time in the index, and passes over the damage that the
+        index knows of; without one, or where the container cannot seek exactly, it decodes from the first frame, and
+        frames without a time have −1. Raises MediaError.
+        """
+        if stop is not None and start >= stop:
+            return
+        if index is None:
+            self._stamps = []
+            with closing(self._decoded(start, stop, None)) as decoded:
+                for number, frame in decoded:
+                    yield self._pictures(frame, number, -1 if frame.pts is None else frame.pts)
+            return
+        last = index.num_frames if stop is None else min(stop, index.num_frames)
+        if start >= last:
+            return
+        self._pictures.expect(index)
+        following = start
+        reliable = index.num_rebuilt_pts == 0
+        source = self._from_keyframe(start, last, index) if start and reliable and not index.findings.damage else None
+        for number, frame in source if source is not None else self._decoded(start, last, index):
+            if reliable and frame.pts != index.pts[number]:
+                raise MediaError(str(self.path), "the file changed while it was read", "run the command again")
+            yield self._pictures(frame, number, index.pts[number])
+            following = number + 1
+        if following < last:
+            raise MediaError(str(self.path), f"ended at frame {following} of {last}", "is the file still complete?")
+
+    def near(self, seconds: Fraction, count: int) -> list[Frame]:
+        """The first frame at or after a moment, counted from the clip's start, and those before it: at most ``count``.
+
+        No index is needed, so the frames' numbers are not known: 0 is the first of them. Where the clip ends before
+        the moment, its last frames are returned. Raises MediaError.
+        """
+        stream = self._decoder.stream
+        wanted = (stream.start_time or 0) + int(seconds / (stream.time_base or Fraction(1, 1000)))
+        held: deque[av.VideoFrame] = deque(maxlen=count)
+        decoder = self._decoder
+        if not decoder.seek(wanted):
+            decoder = self._anew(self.tolerant)
+        self._used = True
+        for frame in decoder.pictures():
+            held.append(frame)
+            if frame.pts is not None and frame.pts >= wanted:
+                break
+        if decoder.losses.flawed and not self.tolerant:
+            why = f"damaged near {float(seconds):.3f} s"
+            raise MediaError(str(self.path), why, "repair it, or take what is left with --allow-damaged")
+        return [self._pictures(frame, i, frame.pts or 0) for i, frame in enumerate(held)]
+
+    def _decoded(
+        self, start: int, stop: int | None, index: ClipIndex | None
+    ) -> Generator[tuple[int, av.VideoFrame], None, None]:
+        """Decode from the first frame and count."""
+        decoder = self._anew(self.tolerant or bool(index and index.findings.damage))
+        interlaced = index.findings.interlaced > 0 if index else None
+        for number, frame in enumerate(decoder.pictures(interlaced=interlaced)):
+            if stop is not None and number >= stop:
+                break
+            self._stamps.append(frame.pts)
+            self._last_duration = frame.duration
+            if number >= start:
+                yield number, frame
+
+    def _from_keyframe(self, start: int, stop: int, index: ClipIndex) -> Iterator[tuple[int, av.VideoFrame]] | None:
+        """Seek to the keyframe before ``start``; None if the seek did not land before it."""
+        interlaced = index.findings.interlaced > 0
+        first = max(0, start - REACH) if interlaced else start
+        self._used = True
+        if not self._decoder.seek(index.pts[first]):
+            return None
+        decoded = self._decoder.pictures(interlaced=interlaced)
+        for frame in decoded:
+            if frame.pts is None or frame.pts > index.pts[first]:
+                return None
+            if frame.pts == index.pts[first]:
+                return self._rest(frame, decoded, first, start, stop)
+        return None
+
+    def _rest(
+        self, frame: av.VideoFrame | None, others: Iterator[av.VideoFrame], number: int, start: int, stop: int
+    ) -> Iterator[tuple[int, av.VideoFrame]]:
+        while frame is not None and number < stop:
+            if number >= start:
+                yield number, frame
+            number += 1
+            frame = next(others, None) if number < stop else None
+
+    def is_doubtful(self) -> bool:
+        """Whether packets gave no frame, and no error, in a reading from end to end."""
+        return self._decoder.num_silent(len(self._stamps)) > 0
+
+    def index(self) -> ClipIndex:
+        """The index of the clip, after it was read from end to end. Raises MediaError where there were no frames."""
+        info, losses, seen = self.info, self._decoder.losses, self._pictures
+        if not self._stamps:
+            raise MediaError(info.path, "no frame could be decoded", "give a video with pictures in it")
+        nominal = _step(self._stamps, info)
+        pts, num_rebuilt = repaired(self._stamps, nominal)
+        rate = _measured(pts, info)
+        missing, lost = self._decoder.num_missing, self._decoder.num_lost(len(pts))
+        holes = _holes(pts)
+        if not missing and (lost or losses.flawed):  # what the container does not list shows in the times
+            missing, holes = max(0, holes - lost), 0
+        last_s = float((pts[-1] + max(1, self._last_duration or nominal)) * info.time_base)
+        at_s = losses.at_s
+        if missing and (at_s is None or last_s < at_s):
+            at_s = last_s
+        width, height = seen.first_size
+        aspect = info.sample_aspect_ratio
+        return ClipIndex(
+            pts=pts,
+            time_base=info.time_base,
+            last_duration=max(1, self._last_duration or nominal),
+            width=width,
+            height=height,
+            sample_aspect_ratio=1 / aspect if seen.first_orientation.swaps_sides else aspect,
+            rate=rate,
+            num_rebuilt_pts=num_rebuilt,
+            num_frames_from_header=info.num_frames_from_header,
+            findings=Findings(
+                depth=seen.depth,
+                matrix=seen.matrix,
+                alpha=seen.transparent,
+                colour=seen.colour,
+                turned=seen.first_orientation != Orientation(),
+                interlaced=losses.interlaced,
+                resized=seen.num_resized,
+                lost=lost,
+                flawed=losses.flawed,
+                missing=missing,
+                hidden=losses.hidden,
+                short_s=self._decoder.short_s(pts[-1]),
+                gaps=losses.gaps,
+                holes=holes if not missing else 0,
+                damaged_at=at_s,
+            ),
+        )
+
+
+def _step(stamps: Sequence[int | None], info: MediaInfo) -> int:
+    """From one frame to the next, in units of the time base: by the rate that the headers claim, if the times agree."""
+    claimed = 1 / (info.rate * info.time_base)
+    known = [s for s in stamps if s is not None]
+    gaps = sorted(b - a for a, b in pairwise(known) if b > a)
+    usual = gaps[len(gaps) // 2] if gaps else claimed
+    return max(1, round(claimed if usual / 2 < claimed < usual * 2 else usual))
+
+
+def _holes(pts: Sequence[int]) -> int:
+    """How many frames there is room for between those of a constant rate; 0 where the rate varies."""
+    gaps = [b - a for a, b in pairwise(pts)]
+    usual = sorted(gaps)[len(gaps) // 2] if gaps else 0
+    constant = sum(abs(gap - usual) <= 1 + usual // 50 for gap in gaps)
+    return sum(round(gap / usual) - 1 for gap in gaps if gap > usual) if usual and constant >= 0.95 * len(gaps) else 0
+
+
+def _measured(pts: Sequence[int], info: MediaInfo) -> Fraction:
+    """The rate that the headers claim, or where that is far from the truth, the average one."""
+    if len(pts) < 2:
+        return info.rate
+    average = 1 / (Fraction(pts[-1] - pts[0], len(pts) - 1) * info.time_base)
+    return info.rate if average / 2 < info.rate < average * 2 else average.limit_denominator(1001)
+
+
+class Pictures:
+    """Decoded frames as upright arrays of one form, and what was seen of them on the way.
+
+    The first frame decides the size: one of another size is scaled to it.
+    """
+
+    def __init__(self, form: Form) -> None:
+        self.form = form
+        self.depth, self.colour, self.transparent, self.num_resized = 0, "", False, 0
+        self.matrix = "untagged"
+        self.first_size = (0, 0)
+        self.first_orientation = Orientation()
+        self._upright: tuple[int, int] | None = None
+        self._to_rgb: ToRGB | None = None
+
+    def expect(self, index: ClipIndex) -> None:
+        """Go by the clip's own size, wherever the reading begins."""
+        self.first_size, self.transparent = (index.width, index.height), index.findings.alpha
+        self._upright = self.form.size.of(*self.first_size)
+
+    def __call__(self, decoded: av.VideoFrame, index: int, pts: int) -> Frame:
+        orientation = orientation_of(decoded)
+        size = orientation.size(decoded.width, decoded.height)
+        if self._upright is None:
+            self.first_orientation, self.first_size = orientation, size
+            self._upright = self.form.size.of(*size)
+            self.matrix = space_name(int(decoded.colorspace))
+        self.num_resized += size != self.first_size
+        self.depth = max(self.depth, depth_of(decoded))
+        self.colour = self.colour or colour_of(decoded)
+        stored = orientation.size(*self._upright)
+        if self._to_rgb is None or (self._to_rgb.width, self._to_rgb.height) != stored:
+            self._to_rgb = ToRGB(*stored, deep=self.form.deep)
+        if not has_alpha(decoded):
+            rgb, _ = formed(orientation.apply(self._to_rgb(decoded)), None, self.form, BLACK, cut_out=self.transparent)
+            return Frame(index, pts, rgb)
+        rgba = orientation.apply(self._to_rgb.with_alpha(decoded))
+        rgb, alpha = np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3])
+        self.transparent = self.transparent or bool(alpha.min() < np.iinfo(alpha.dtype).max)
+        rgb, kept = formed(rgb, alpha, self.form, BLACK, cut_out=self.transparent)
+        return Frame(index, pts, rgb, alpha=kept)

@@ -1,0 +1,57 @@
+"""Sound as samples: the first track of a file, mixed to one channel."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+
+import av
+import av.error
+import numpy as np
+
+from vidtrans.errors import MediaError
+from vidtrans.video.io.container import open_media
+
+RATE_HZ = 22_050
+
+
+def blocks(path: Path) -> Generator[np.ndarray, None, None]:
+    """Yield the samples in order, (n,) float32 in [-1, 1] at ``RATE_HZ``; the first is at 0 s.
+
+    What lies before 0 is left out, and what is missing between two packets is silence. Raises MediaError where there is
+    no sound.
+    """
+    with open_media(path) as container:
+        tracks = [s for s in container.streams.audio if s.codec_context is not None]
+        if not tracks:
+            raise MediaError(str(path), "there is no sound in it", "give a file with a sound track")
+        resampler = av.AudioResampler("flt", "mono", RATE_HZ)
+        at = 0  # the next sample's number
+        try:
+            for frame in container.decode(tracks[0]):
+                for part in resampler.resample(frame):
+                    samples = part.to_ndarray()[0]
+                    first = at
+                    if part.pts is not None and part.time_base is not None:
+                        first = round(part.pts * part.time_base * RATE_HZ)
+                    placed = _placed(samples, first, at)
+                    at += len(placed)
+                    yield placed
+            for part in resampler.resample(None):
+                at += part.samples
+                yield part.to_ndarray()[0]
+        except (av.error.FFmpegError, ValueError) as error:
+            raise MediaError(str(path), f"its sound cannot be decoded ({error})", "convert it first") from None
+
+
+# Times in containers are rounded: less than this is no gap.
+_GAP = RATE_HZ // 50
+
+
+def _placed(samples: np.ndarray, first: int, at: int) -> np.ndarray:
+    """Samples whose first is number ``first``, to follow on number ``at``."""
+    if at == 0 and first < 0:
+        return samples[-first:]
+    if first - at > _GAP:
+        return np.concatenate([np.zeros(first - at, np.float32), samples])
+    return samples

@@ -1,0 +1,1 @@
+"""Charts and labelled layouts of pictures."""
