@@ -36,8 +36,8 @@ from PIL import Image, ImageSequence
 from test_video import number_in, numbered
 
 from vidtrans.video.io.codecs import CODECS
-from vidtrans.video.io.encoder import PictureFormat, SegmentWriter
-from vidtrans.video.io.encoding import EncodingSettings
+from vidtrans.video.io.encoder import SegmentWriter
+from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 
 IDENTITY = ("--model", "identity", "--set=rendering.chunk_frames=7")
 VIDEOS = [name for name, codec in CODECS.items() if not codec.unpacked]

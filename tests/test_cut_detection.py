@@ -19,7 +19,7 @@ import vidtrans as api
 from vidtrans.data.dataset import open_dataset
 from vidtrans.flow.cuts import ANALYSIS_SHORT_SIDE, LONGEST_FLASH, REACH, CutDetector
 from vidtrans.settings import Size
-from vidtrans.video.io.clip import Form
+from vidtrans.video.form import Form
 from vidtrans.video.io.reader import ClipReader
 
 Frames = list[np.ndarray]

@@ -14,7 +14,8 @@ from flicker import alike, flickering, look
 from shoot import lossless
 
 from vidtrans.clips.cut_list import with_cuts
-from vidtrans.session import Context, open_clip
+from vidtrans.clips.indexing import open_clip
+from vidtrans.session import Context
 
 COUNT, CUT = 30, 17
 FLAGS = ("--codec", "ffv1")

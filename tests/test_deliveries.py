@@ -37,11 +37,12 @@ from test_codecs import stream_of, timecode_track
 from test_video import number_in, numbered
 
 import vidtrans as api
+from vidtrans.clips.indexing import open_clip
 from vidtrans.errors import Interrupted
 from vidtrans.events import Progress, Stop
 from vidtrans.output.filtered_source import filtered_clip
-from vidtrans.session import Context, open_clip
-from vidtrans.video.io.clip import Form
+from vidtrans.session import Context
+from vidtrans.video.form import Form
 from vidtrans.video.io.reader import ClipReader
 
 IDENTITY = ("--model", "identity")

@@ -18,13 +18,14 @@ from hypothesis import strategies as st
 from shoot import Frames, lossless
 
 import vidtrans as api
+from vidtrans.clips.indexing import open_clip
 from vidtrans.evaluation.plots import CURVES, UNSCORED, WIDTH, changes
 from vidtrans.evaluation.scoring import Beside, score_clips
 from vidtrans.evaluation.verdicts import verdict
 from vidtrans.events import Note, Progress, Stop
 from vidtrans.flow import FLOWS, GREY_FLOWS
 from vidtrans.metrics.motion import Motion
-from vidtrans.session import Context, open_clip
+from vidtrans.session import Context
 from vidtrans.settings import Time
 from vidtrans.video.images.picture import read_picture
 from vidtrans.video.plots.chart import Chart, Curve, columns, runs, steps_to

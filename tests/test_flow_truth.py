@@ -15,7 +15,7 @@ from vidtrans.flow.estimator import FlowEstimator
 from vidtrans.flow.reliability import forward_backward
 from vidtrans.flow.warp import warp
 from vidtrans.settings import Size
-from vidtrans.video.io.clip import Form
+from vidtrans.video.form import Form
 from vidtrans.video.io.reader import ClipReader
 
 

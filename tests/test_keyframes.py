@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from vidtrans.clips.indexing import Clip
 from vidtrans.config.rendering import RenderingSettings
 from vidtrans.errors import UsageError
 from vidtrans.flow.survey import Survey
 from vidtrans.keyframes import Curve, parse_curve
-from vidtrans.session import Clip
 from vidtrans.settings import Time, from_table
 from vidtrans.video.io.clip import ClipIndex
 

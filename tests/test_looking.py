@@ -17,8 +17,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 import vidtrans as api
+from vidtrans.clips.sampling import spread
 from vidtrans.errors import UsageError
-from vidtrans.pipeline.sheet import spread
 from vidtrans.pipeline.try_settings import parse_variations
 from vidtrans.video.images.picture import read_picture, write_picture
 from vidtrans.video.io.reader import ClipReader

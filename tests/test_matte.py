@@ -16,8 +16,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from vidtrans.clips.matte import Mattes, in_step, same_shape
+from vidtrans.video.form import Form
 from vidtrans.video.images.picture import read_picture, write_picture
-from vidtrans.video.io.clip import ClipIndex, Form, Frame
+from vidtrans.video.io.clip import ClipIndex, Frame
 from vidtrans.video.io.pictures import open_reader
 
 repeatable = hypothesis_settings(max_examples=200)

@@ -19,8 +19,8 @@ import vidtrans as api
 from vidtrans.data.dataset import open_dataset
 from vidtrans.errors import MediaError
 from vidtrans.settings import Size
+from vidtrans.video.form import Form
 from vidtrans.video.images.picture import write_picture
-from vidtrans.video.io.clip import Form
 from vidtrans.video.io.pictures import natural_order, open_reader, pictures_in
 
 repeatable = hypothesis_settings(max_examples=100)

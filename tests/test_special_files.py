@@ -150,7 +150,7 @@ def test_in_a_folder_it_is_passed_over(
         lambda path: preset_path(str(path.with_suffix(".toml"))),
         lambda path: read_tables(path.with_suffix(".toml")),
         lambda path: make_recipe(str(path.with_suffix(".toml")), None, {}),
-        lambda path: listed(path.with_suffix(".toml"), "identity", None, {}, api.pipeline.context.Context(), Path()),
+        lambda path: listed(path.with_suffix(".toml"), "identity", None, {}, api.session.Context(), Path()),
     ],
 )
 def test_what_reads_files_says_what_it_is(read: Callable[[Path], object], tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from vidtrans.models.model_file import read_record
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import make_pairing
 from vidtrans.settings import Size
-from vidtrans.video.io.clip import Form
+from vidtrans.video.form import Form
 from vidtrans.video.io.pictures import find_guides, open_reader
 
 COUNT = 16

@@ -46,11 +46,13 @@ from oddities import (
 from PIL import Image
 from test_video import number_in, numbered
 
+from vidtrans.clips.indexing import Clip, open_clip
 from vidtrans.errors import MediaError
 from vidtrans.events import Event, Note
-from vidtrans.session import Clip, Context, open_clip
+from vidtrans.session import Context
 from vidtrans.settings import Size
-from vidtrans.video.io.clip import PLAIN, Form, Frame
+from vidtrans.video.form import PLAIN, Form
+from vidtrans.video.io.clip import Frame
 from vidtrans.video.io.pictures import open_reader
 from vidtrans.video.io.reader import ClipReader
 

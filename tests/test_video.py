@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 
 from vidtrans.errors import MediaError
 from vidtrans.settings import Size
+from vidtrans.video.form import Form
 from vidtrans.video.io.carry import Carried
-from vidtrans.video.io.clip import ClipIndex, Form, Frame
-from vidtrans.video.io.encoder import PictureFormat, SegmentWriter
-from vidtrans.video.io.encoding import EncodingSettings
+from vidtrans.video.io.clip import ClipIndex, Frame
+from vidtrans.video.io.encoder import SegmentWriter
+from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 from vidtrans.video.io.join import Timing, join
 from vidtrans.video.io.orientation import Orientation, orientation_from_matrix
 from vidtrans.video.io.reader import ClipReader

@@ -19,8 +19,8 @@ from vidtrans.video.colour.conversion import FromRGB, ToRGB, sixteen_bit
 from vidtrans.video.images.picture import encode_png, read_picture, resize, write_picture
 from vidtrans.video.io.codecs import CODECS
 from vidtrans.video.io.container import open_media, probe
-from vidtrans.video.io.encoder import LosslessWriter, PictureFormat, SegmentWriter, read_lossless
-from vidtrans.video.io.encoding import EncodingSettings
+from vidtrans.video.io.encoder import LosslessWriter, SegmentWriter, read_lossless
+from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 from vidtrans.video.io.join import Timing, join
 from vidtrans.video.io.reader import ClipReader
 

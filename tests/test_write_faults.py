@@ -31,8 +31,8 @@ from vidtrans.session import Context
 from vidtrans.store.cache import Cache
 from vidtrans.store.chunking import cut_into_chunks
 from vidtrans.store.chunks import ChunkStore, ChunkWriter
-from vidtrans.video.io.encoder import LosslessWriter, PictureFormat, SegmentWriter
-from vidtrans.video.io.encoding import EncodingSettings
+from vidtrans.video.io.encoder import LosslessWriter, SegmentWriter
+from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 from vidtrans.video.io.join import Timing, join
 
 CALLS = ((os, "fsync"), (os, "replace"), (Path, "write_bytes"), (Path, "mkdir"))

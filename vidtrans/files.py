@@ -16,6 +16,7 @@ from typing import Any
 
 from vidtrans.errors import MediaError, VidtransError
 
+PACKAGE = Path(__file__).parent  # what ships lies in it
 PARTIAL = ".partial"
 PID_DIGITS = 10
 SMALL_BYTES = 1 << 28  # no JSON file of vidtrans's own is larger

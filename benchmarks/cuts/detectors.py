@@ -10,7 +10,7 @@ import av
 
 from vidtrans.flow.cuts import ANALYSIS_SHORT_SIDE, CutDetector
 from vidtrans.settings import Size
-from vidtrans.video.io.clip import Form
+from vidtrans.video.form import Form
 from vidtrans.video.io.reader import ClipReader
 
 Detector = Callable[[Path], list[int]]

@@ -36,8 +36,8 @@ from vidtrans.settings import Size, Table
 from vidtrans.temporal.stream import Sample
 from vidtrans.training.allocator import ask_for_huge_pages
 from vidtrans.training.validation import shown_of
+from vidtrans.video.form import Form
 from vidtrans.video.images.picture import read_picture
-from vidtrans.video.io.clip import Form
 from vidtrans.video.io.encoder import LosslessWriter
 from vidtrans.video.io.pictures import open_reader
 

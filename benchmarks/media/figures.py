@@ -242,7 +242,7 @@ def _decode_bare(clip: Path) -> int:
 
 def _decode_to_256(clip: Path) -> int:
     from vidtrans.settings import Size
-    from vidtrans.video.io.clip import Form
+    from vidtrans.video.form import Form
     from vidtrans.video.io.reader import ClipReader
 
     with ClipReader(clip, Form(size=Size(exact=(256, 256)))) as reader:

@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from vidtrans.clips.indexing import Clip
 from vidtrans.clips.matte import same_shape
-from vidtrans.session import Clip, Context
+from vidtrans.session import Context
 from vidtrans.settings import Size, Table
-from vidtrans.video.io.clip import Form
+from vidtrans.video.form import Form
 
 
 @dataclass(frozen=True)

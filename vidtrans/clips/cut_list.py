@@ -7,9 +7,9 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+from vidtrans.clips.indexing import Clip
 from vidtrans.errors import UsageError
 from vidtrans.files import check_ordinary, digest_file
-from vidtrans.session import Clip
 from vidtrans.settings import Time, parse_time
 
 AUTO, OFF = "auto", "off"

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from vidtrans.clips.indexing import Clip, open_clip
 from vidtrans.clips.matte import Mattes, in_step, same_shape
 from vidtrans.errors import UsageError
 from vidtrans.files import digest_of
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.drawings import looks_drawn
-from vidtrans.session import Clip, Context, open_clip
+from vidtrans.session import Context
 from vidtrans.settings import Size, Table
-from vidtrans.video.io.clip import PAPER, Form
+from vidtrans.video.form import PAPER, Form
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,9 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-import vidtrans
 from vidtrans.config.programs import ProgramSetting, programs_from, refuse_programs
 from vidtrans.errors import UsageError
-from vidtrans.files import check_ordinary
+from vidtrans.files import PACKAGE, check_ordinary
 from vidtrans.registry import Entry, unknown
 from vidtrans.settings import Table, from_table, read_toml
 
@@ -44,7 +43,7 @@ def _load(path: str) -> Any:
 
 def preset_folder() -> Path:
     """Where the presets are: inside an installed package, beside it in a checkout."""
-    package = Path(vidtrans.__file__).parent
+    package = PACKAGE
     installed = package / "_presets"
     return installed if installed.is_dir() else package.parent / "presets"
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from vidtrans.clips.cut_list import AUTO, OFF, cuts_for_key, with_cuts
+from vidtrans.clips.indexing import Clip, content_digest, open_clip
 from vidtrans.config.recipe import Recipe
 from vidtrans.data.building import Plan, Source, plan_dataset
 from vidtrans.data.dataset import Dataset, DatasetSettings
@@ -21,10 +22,11 @@ from vidtrans.flow.survey import VERSION as SURVEY_VERSION
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import Pairing, make_pairing, pairing_record
 from vidtrans.pairing.stack import Stack, StackSettings
-from vidtrans.session import Clip, Context, content_digest, open_clip
+from vidtrans.session import Context
 from vidtrans.settings import Size, Table, Time, parse_size
 from vidtrans.store.stages import DatasetStage, media_libraries
-from vidtrans.video.io.clip import ClipIndex, Form
+from vidtrans.video.form import Form
+from vidtrans.video.io.clip import ClipIndex
 from vidtrans.video.io.pictures import find_guides, open_reader
 
 SUFFIX = ".dataset"

@@ -15,8 +15,9 @@ from vidtrans.errors import MediaError
 from vidtrans.files import plain_name
 from vidtrans.flow.survey import Survey
 from vidtrans.settings import Size
+from vidtrans.video.form import Form
 from vidtrans.video.images.picture import picture_size, read_picture, resize
-from vidtrans.video.io.clip import ClipIndex, Form, Frame, Reader, pick
+from vidtrans.video.io.clip import ClipIndex, Frame, Reader, pick
 from vidtrans.video.io.pictures import open_reader, pictures_in
 
 HELD_OUT_FOLDERS = ("test", "val")

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
+from vidtrans.clips.indexing import Clip
 from vidtrans.concurrency.background import Background, room_for
 from vidtrans.config.rendering import RenderingSettings
 from vidtrans.dreaming.controls import Direction
@@ -32,7 +33,7 @@ from vidtrans.output.delivery import Delivery
 from vidtrans.output.target import record, up_to_date
 from vidtrans.rendering.cost import TRIAL_FRAMES, estimate
 from vidtrans.rendering.plan import makes_folder
-from vidtrans.session import Clip, Context
+from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.store.chunking import Chunk
 from vidtrans.store.chunks import ChunkStore, ChunkWriter, StateStore

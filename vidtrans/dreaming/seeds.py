@@ -10,15 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
+from vidtrans.clips.indexing import Clip, open_clip
 from vidtrans.dreaming.governor import Bank
 from vidtrans.dreaming.noise import smooth_noise
 from vidtrans.dreaming.predictors import NOISE
 from vidtrans.errors import MediaError, UsageError
 from vidtrans.models.loaded_model import Look
-from vidtrans.session import Clip, Context, open_clip
+from vidtrans.session import Context
 from vidtrans.settings import Size, Table, Time, parse_size
+from vidtrans.video.form import Form
 from vidtrans.video.images.picture import covering, resize
-from vidtrans.video.io.clip import Form
 
 
 @dataclass(frozen=True)

@@ -10,16 +10,17 @@ from pathlib import Path
 
 import numpy as np
 
-from vidtrans.data.split import spread
+from vidtrans.clips.indexing import Clip
+from vidtrans.clips.sampling import middles
 from vidtrans.errors import UsageError
 from vidtrans.events import Progress
 from vidtrans.files import write_json
 from vidtrans.metrics import SHORT_SIDE, dreams
 from vidtrans.metrics.picture import PSNR_CAP, psnr
-from vidtrans.session import Clip, Context
+from vidtrans.session import Context
 from vidtrans.settings import Size, Table, Time
+from vidtrans.video.form import Form
 from vidtrans.video.images.picture import covering, resize, write_picture
-from vidtrans.video.io.clip import Form
 from vidtrans.video.plots.layout import Sheet, cell_size
 
 VERSION = 1
@@ -47,7 +48,7 @@ def score_dream(film: Clip, source: Clip, start: Time | None, result: Path | Non
     reader = _Reader(film, context)
     made = reader(film, range(first, total))
     numbers = _as_quick(source, film)
-    some = [numbers[i] for i in spread(len(numbers), min(dreams.KNOWN, len(numbers)))]
+    some = [numbers[i] for i in middles(len(numbers), min(dreams.KNOWN, len(numbers)))]
     wanted = sorted({*some, *numbers[: dreams.FILM]})
     learned = dict(zip(wanted, reader(source, wanted), strict=True))
     known = [learned[i] for i in some]

@@ -9,6 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from vidtrans.clips.indexing import Clip
+from vidtrans.clips.sampling import frames_of
 from vidtrans.evaluation.scoring import Beside, seconds
 from vidtrans.evaluation.verdicts import figures, verdict
 from vidtrans.flow import FLOWS
@@ -16,11 +18,10 @@ from vidtrans.flow.dis import grey
 from vidtrans.flow.warp import warp
 from vidtrans.metrics.motion import Motion
 from vidtrans.metrics.scores import Scores
-from vidtrans.pipeline.sheet import frames_of
-from vidtrans.session import Clip, Context
+from vidtrans.session import Context
 from vidtrans.settings import Table
+from vidtrans.video.form import Form
 from vidtrans.video.images.picture import resize, write_picture
-from vidtrans.video.io.clip import Form
 from vidtrans.video.plots.chart import Chart, Colour, Curve
 from vidtrans.video.plots.layout import FAINT, GAP, TEXT_PX, Sheet, plain, text_band
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
+from vidtrans.clips.indexing import content_digest, open_clip
 from vidtrans.errors import UsageError
+from vidtrans.evaluation.reporting import VERSION, score
 from vidtrans.evaluation.scoring import Beside
 from vidtrans.evaluation.verdicts import verdict
 from vidtrans.files import plain_name
 from vidtrans.metrics import SCORING_FLOW
 from vidtrans.output.target import produce
-from vidtrans.pipeline.evaluate import VERSION, score
 from vidtrans.rendering.plan import RenderJob
-from vidtrans.session import Context, content_digest, open_clip
+from vidtrans.session import Context
 from vidtrans.settings import Table, Time
 
 

@@ -11,15 +11,17 @@ from itertools import repeat
 
 import numpy as np
 
+from vidtrans.clips.indexing import Clip
 from vidtrans.clips.matte import in_step, same_shape
 from vidtrans.errors import UsageError
 from vidtrans.events import Progress
 from vidtrans.metrics import SCORING_FLOW
 from vidtrans.metrics.consistency import Scorer
 from vidtrans.metrics.scores import Scores
-from vidtrans.session import Clip, Context
+from vidtrans.session import Context
 from vidtrans.settings import Time
-from vidtrans.video.io.clip import PLAIN, ClipIndex, Form
+from vidtrans.video.form import PLAIN, Form
+from vidtrans.video.io.clip import ClipIndex
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,6 @@ from vidtrans.inference.engine import Engine, IdentityEngine
 from vidtrans.models.model_file import IDENTITY, ModelRecord, find_model, load_generator, read_record
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import Pairing, make_pairing
-from vidtrans.rendering.recurrence import Memory
 from vidtrans.session import Context
 from vidtrans.settings import AS_STORED, Size, Table, from_table, parse_size, to_table
 from vidtrans.temporal import FILTERS
@@ -59,9 +58,10 @@ class Look:
             why = "it goes by a clock of its own, not by the frames of a clip"
             raise UsageError(f"model '{self.name}'", why, "use vidtrans dream, or a model of --preset next-frame")
 
-    def memory(self) -> Memory | None:
-        """What carries the outputs of a model that remembers from frame to frame; None for others."""
-        return Memory(self.record.memory["flow"]) if self.record and self.record.memory else None
+    @property
+    def remembers(self) -> bool:
+        """Whether it paints each frame from the one before."""
+        return bool(self.record and self.record.memory)
 
     def memory_for_key(self) -> Table:
         """What decides what is remembered."""

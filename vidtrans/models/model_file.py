@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from vidtrans.errors import ModelError, UsageError
-from vidtrans.files import canonical_json, check_ordinary, complete, naming_disk_errors
+from vidtrans.files import PACKAGE, canonical_json, check_ordinary, complete, naming_disk_errors
 from vidtrans.flow import FLOWS
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import make_pairing
@@ -119,7 +119,7 @@ def model_folders() -> list[Path]:
     import platformdirs
 
     own = Path(platformdirs.user_data_dir("vidtrans")) / "models"
-    return [Path(), Path("models"), own, Path(__file__).parent / "assets"]
+    return [Path(), Path("models"), own, PACKAGE / "assets"]
 
 
 def read_record(path: Path) -> ModelRecord:

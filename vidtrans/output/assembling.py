@@ -19,8 +19,8 @@ from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.video.io.carry import Carried
 from vidtrans.video.io.codecs import CODECS
-from vidtrans.video.io.encoder import PictureFormat, SegmentWriter, read_lossless
-from vidtrans.video.io.encoding import USERS, EncodingSettings
+from vidtrans.video.io.encoder import SegmentWriter, read_lossless
+from vidtrans.video.io.encoding import USERS, EncodingSettings, PictureFormat
 from vidtrans.video.io.join import Made, Timing, join, look_at
 from vidtrans.video.io.sequence import unpack
 

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from vidtrans.clips.indexing import Clip
 from vidtrans.output.assembling import Assembly, pass_of, try_pass
 from vidtrans.output.retiming import Retiming
-from vidtrans.session import Clip, Context
+from vidtrans.session import Context
 from vidtrans.video.io.carry import Carried, check_sound
 from vidtrans.video.io.codecs import CODECS, CONTAINERS, keeping_alpha
-from vidtrans.video.io.encoder import PictureFormat
-from vidtrans.video.io.encoding import EncodingSettings
+from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 from vidtrans.video.io.sequence import picture_names
 
 

@@ -6,19 +6,21 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+from vidtrans.clips.indexing import INDEX_WAIT_S, Clip, open_clip
 from vidtrans.errors import UsageError
 from vidtrans.events import Progress
 from vidtrans.files import complete
 from vidtrans.output.assembling import try_pass
-from vidtrans.session import INDEX_WAIT_S, Clip, Context, open_clip
+from vidtrans.session import Context
 from vidtrans.store.cache import Entry
 from vidtrans.store.stages import FilterStage, media_libraries
 from vidtrans.video.colour.conversion import with_alpha
 from vidtrans.video.external.ffmpeg import Pass, run_pass
 from vidtrans.video.external.program import find_program, program_version
-from vidtrans.video.io.clip import ClipIndex, Form
-from vidtrans.video.io.encoder import PictureFormat, SegmentWriter
-from vidtrans.video.io.encoding import EncodingSettings
+from vidtrans.video.form import Form
+from vidtrans.video.io.clip import ClipIndex
+from vidtrans.video.io.encoder import SegmentWriter
+from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 from vidtrans.video.io.join import Timing, join
 
 FILTERED = "filtered.nut"

@@ -21,6 +21,7 @@ from statistics import median
 import numpy as np
 import torch
 
+from vidtrans.clips.indexing import open_clip
 from vidtrans.config.recipe import Recipe
 from vidtrans.errors import Interrupted, UsageError, VidtransError
 from vidtrans.events import Progress, silent
@@ -35,7 +36,7 @@ from vidtrans.models.model_file import IDENTITY, load_generator
 from vidtrans.pipeline.bench_clip import write_clip
 from vidtrans.pipeline.stylize import stylize
 from vidtrans.rendering.plan import RenderJob
-from vidtrans.session import Context, open_clip
+from vidtrans.session import Context
 from vidtrans.settings import Table, Time
 from vidtrans.temporal.stream import Sample, filtered
 

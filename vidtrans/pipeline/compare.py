@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from vidtrans.clips.indexing import Clip, content_digest, open_clip
 from vidtrans.clips.matte import in_step
+from vidtrans.clips.sampling import spread
 from vidtrans.errors import UsageError
 from vidtrans.evaluation.scoring import Beside
 from vidtrans.events import Progress
@@ -18,13 +20,12 @@ from vidtrans.files import plain_name
 from vidtrans.models.loaded_model import Look, find_look
 from vidtrans.output.target import produce, refuse_link
 from vidtrans.pairing.base import pairing_record
-from vidtrans.pipeline.sheet import spread
-from vidtrans.session import Clip, Context, content_digest, open_clip
+from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.video.images.picture import resize, write_picture
 from vidtrans.video.io.carry import Carried
-from vidtrans.video.io.encoder import PictureFormat, SegmentWriter
-from vidtrans.video.io.encoding import EncodingSettings
+from vidtrans.video.io.encoder import SegmentWriter
+from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 from vidtrans.video.io.join import Timing, join
 from vidtrans.video.io.pictures import is_stills
 from vidtrans.video.plots.layout import GAP, Sheet, cell_size, fit, plain, text_band

@@ -15,6 +15,7 @@ from vidtrans.batch.jobs import Options, run_batch
 from vidtrans.batch.summary import Outcome
 from vidtrans.clips.aligned_clip import Guide, guided_by
 from vidtrans.clips.cut_list import with_cuts
+from vidtrans.clips.indexing import Clip, content_digest, open_clip
 from vidtrans.config.programs import tell_programs
 from vidtrans.config.recipe import Recipe, check_read, render_recipe
 from vidtrans.errors import UsageError
@@ -25,7 +26,7 @@ from vidtrans.models.model_file import IDENTITY
 from vidtrans.output.target import refuse_link
 from vidtrans.rendering.order import Order, Place, request_digest
 from vidtrans.rendering.plan import RenderJob, at_rate
-from vidtrans.session import Clip, Context, content_digest, open_clip
+from vidtrans.session import Context
 from vidtrans.settings import Table, Time
 from vidtrans.video.io.container import probe
 from vidtrans.video.io.encoding import EncodingSettings

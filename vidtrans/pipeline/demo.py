@@ -7,9 +7,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import vidtrans
 from vidtrans.config.recipe import make_recipe
-from vidtrans.files import complete
+from vidtrans.files import PACKAGE, complete
 from vidtrans.output.target import refuse_link
 from vidtrans.pipeline.compare import compare
 from vidtrans.pipeline.make_dataset import make_dataset
@@ -19,7 +18,7 @@ from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.store.cache_folder import FOLDER
 
-CLIP = Path(vidtrans.__file__).parent / "assets" / "flower.mp4"
+CLIP = PACKAGE / "assets" / "flower.mp4"
 MINUTES = 2.0
 # What two minutes of two cores come to, about: a faster machine is done sooner, not better.
 MOST_STEPS = 1200

@@ -103,8 +103,8 @@ def _video() -> Finding:
     from av.codec import codecs_available
 
     from vidtrans.video.io.codecs import CODECS
-    from vidtrans.video.io.encoder import PictureFormat, SegmentWriter, read_lossless
-    from vidtrans.video.io.encoding import EncodingSettings
+    from vidtrans.video.io.encoder import SegmentWriter, read_lossless
+    from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 
     missing = sorted({c.encoder for c in CODECS.values()} - codecs_available)
     if missing:

@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vidtrans.clips.indexing import content_digest
 from vidtrans.config.programs import tell_programs
 from vidtrans.config.recipe import Recipe, check_read, render_recipe
 from vidtrans.config.rendering import RenderingSettings
@@ -23,7 +24,7 @@ from vidtrans.output.assembling import VERSION as ASSEMBLY_VERSION
 from vidtrans.output.target import refuse_link
 from vidtrans.pairing.base import pairing_record
 from vidtrans.rendering.order import Order, Place, program_of
-from vidtrans.session import Context, content_digest
+from vidtrans.session import Context
 from vidtrans.settings import Table, Time
 from vidtrans.store.stages import DreamStage
 from vidtrans.video.io.carry import check_sound

@@ -11,19 +11,18 @@ from typing import Any
 from vidtrans.batch.inputs import counterparts, gathered, items_for
 from vidtrans.batch.jobs import Options, run_batch
 from vidtrans.batch.summary import Outcome
+from vidtrans.clips.indexing import Clip, content_digest, open_clip
 from vidtrans.errors import UsageError
 from vidtrans.evaluation.dream_scores import VERSION as DREAM_VERSION
 from vidtrans.evaluation.dream_scores import score_dream
-from vidtrans.evaluation.scoring import Beside, Pictures, score_clips, seconds
-from vidtrans.files import write_json
+from vidtrans.evaluation.reporting import VERSION, score
+from vidtrans.evaluation.scoring import Beside
 from vidtrans.flow import GREY_FLOWS
 from vidtrans.metrics import SCORING_FLOW
-from vidtrans.metrics.scores import Scores, rounded
 from vidtrans.output.target import produce
-from vidtrans.session import Clip, Context, content_digest, open_clip
+from vidtrans.session import Context
 from vidtrans.settings import Table, Time
 
-VERSION = 2
 ENDINGS = (".png", ".json")
 
 
@@ -133,50 +132,3 @@ class _Job:
         """In step; what another render or a reference has as many frames of is the same part, wherever it begins."""
         as_long = name != "source" and clip.index.num_frames == shown.index.num_frames
         return Beside.find(clip, shown, self.context, None if as_long else self.start)
-
-
-def score(
-    shown: Clip,
-    seen: Beside,
-    flow: str,
-    result: Path | None,
-    context: Context,
-    *,
-    per_frame: Pictures | None = None,
-    reference: Pictures | None = None,
-) -> Table:
-    """Score a render that is ``shown``, and write a plot (.png) or all values (.json) if there is a ``result``.
-
-    Raises UsageError, MediaError, Interrupted.
-    """
-    scores = score_clips(shown, seen, context, per_frame=per_frame, reference=reference, flow=flow)
-    table = {"path": str(shown.path), "flow": flow} | score_table(scores, shown)
-    if result is not None and result.suffix.lower() == ".json":
-        write_json(result, table | {"series": series_table(scores, shown)}, indent=1)
-    elif result is not None:
-        from vidtrans.evaluation.plots import write_sheet
-
-        write_sheet(result, scores, table, shown, seen, flow, context)
-    return table
-
-
-def score_table(scores: Scores, clip: Clip) -> Table:
-    """The measures of a clip, as JSON has them; ``worst`` are the moments to look at."""
-    errors, floor = scores.series["warping_error"], scores.series["warping_error_source"]
-    worst = [
-        {
-            "frame": n,
-            "seconds": round(seconds(clip, n), 3),
-            "warping_error": rounded(errors[n]),
-            "warping_error_source": rounded(floor[n]),
-        }
-        for n in scores.worst()
-    ]
-    return {"frames": scores.frames, **scores.table(), "worst": worst}
-
-
-def series_table(scores: Scores, clip: Clip) -> Table:
-    """A column for each measure, with a value (or null) for each frame. A pair's stands at its second frame."""
-    numbers = range(scores.frames)
-    columns = {name: [rounded(v) for v in values] for name, values in scores.series.items()}
-    return {"frame": list(numbers), "seconds": [round(seconds(clip, n), 3) for n in numbers]} | columns

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vidtrans.session import Context, survey_clip
+from vidtrans.clips.indexing import survey_clip
+from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.video.io.container import MediaInfo
 from vidtrans.video.io.container import probe as read_headers

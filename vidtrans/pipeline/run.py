@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vidtrans.batch.jobs import ALONE, Options
 from vidtrans.batch.summary import Outcome
+from vidtrans.clips.indexing import open_clip
 from vidtrans.config.programs import tell_programs
 from vidtrans.config.recipe import Recipe
 from vidtrans.data.dataset import open_dataset
@@ -29,11 +30,10 @@ from vidtrans.rendering.cost import add_up, estimate_pictures
 from vidtrans.rendering.picture_folders import refuse_video
 from vidtrans.rendering.plan import RenderJob, makes_folder
 from vidtrans.rendering.scene import Scene, plate_of
-from vidtrans.session import Context, open_clip
+from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.video.io.encoder import PictureFormat
-from vidtrans.video.io.encoding import EncodingSettings, split_pattern
+from vidtrans.video.io.encoding import EncodingSettings, PictureFormat, split_pattern
 from vidtrans.video.io.pictures import holds_several, is_stills, open_reader, picture_files
 
 

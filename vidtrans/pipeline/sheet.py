@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from vidtrans.clips.indexing import Clip, content_digest, open_clip
+from vidtrans.clips.sampling import DEFAULT_COUNT, frames_of, spread
+from vidtrans.clips.sampling import middles as middles
 from vidtrans.data.dataset import INDEX, Dataset, open_dataset
-from vidtrans.data.split import spread as middles
 from vidtrans.errors import MediaError, UsageError
 from vidtrans.files import plain_name
 from vidtrans.flow.survey import VERSION as SURVEY_VERSION
@@ -16,18 +18,16 @@ from vidtrans.output.target import produce, refuse_link
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import Pairing, make_pairing, pairing_record
 from vidtrans.pipeline.make_dataset import dataset_digest
-from vidtrans.session import Clip, Context, content_digest, open_clip
+from vidtrans.session import Context
 from vidtrans.settings import Size, Table
 from vidtrans.training.validation import evenly, shown_of
+from vidtrans.video.form import Form
 from vidtrans.video.images.picture import read_picture, resize, write_picture
-from vidtrans.video.io.clip import Form, Frame, pick
 from vidtrans.video.plots.layout import Sheet, cell_size
 
 VERSION = 1
 CELL = 240  # pixels on a picture's long side
 COLUMNS = 6
-DENSE = 12  # frames that are decoded and dropped sooner than sought
-DEFAULT_COUNT = 24
 PAIRING_SIDE = 256  # short side at which pairings see a frame, as in a dataset
 
 
@@ -78,23 +78,6 @@ def make_sheet(
         return {"frames": sum(len(row) for row in sheet.rows)}
 
     return produce(context, output, request, [source] if source.is_file() else [], draw)
-
-
-def spread(total: int, count: int | None, default: int = DEFAULT_COUNT) -> list[int]:
-    """At most ``count`` numbers below ``total`` (0: all of them), spread evenly, none at the very ends."""
-    wanted = default if count is None else count
-    if wanted == 0 or total <= wanted:
-        return list(range(total))
-    return middles(total, wanted)
-
-
-def frames_of(clip: Clip, numbers: Sequence[int], form: Form, context: Context) -> Iterator[Frame]:
-    """These frames of a clip, in order: one pass where they lie close together, else the reader seeks to each."""
-    close = len(numbers) * DENSE >= numbers[-1] - numbers[0]
-    with clip.reader(form, context.decode_threads) as reader:
-        for together in [numbers] if close else [[n] for n in numbers]:
-            yield from pick(reader, clip.index, together)
-            context.stop.check()
 
 
 def clip_sheet(clip: Clip, count: int | None, context: Context) -> Sheet:

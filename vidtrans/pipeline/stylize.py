@@ -8,6 +8,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+from vidtrans.clips.indexing import Clip, content_digest, open_clip
 from vidtrans.concurrency.background import begin_import
 from vidtrans.config.programs import tell_programs
 from vidtrans.config.recipe import Recipe
@@ -22,7 +23,7 @@ from vidtrans.rendering.chunk_runs import Division, divided, render_part
 from vidtrans.rendering.order import Order, Place, request_digest
 from vidtrans.rendering.picture_folders import one_by_one
 from vidtrans.rendering.plan import RenderJob, at_rate
-from vidtrans.session import Clip, Context, content_digest, open_clip
+from vidtrans.session import Context
 from vidtrans.settings import Table, Time
 from vidtrans.video.io.encoding import EncodingSettings
 from vidtrans.video.io.pictures import holds_several, is_stills

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from vidtrans.clips.indexing import Clip, content_digest, open_clip
 from vidtrans.clips.mask import takes_drawing
+from vidtrans.clips.sampling import frames_of, spread
 from vidtrans.config.recipe import Recipe
 from vidtrans.config.rendering import RenderingSettings
 from vidtrans.errors import UsageError
@@ -21,15 +23,15 @@ from vidtrans.inference.engine import Engine
 from vidtrans.models.loaded_model import Look, RenderSettings, find_look, load_engine
 from vidtrans.output.target import produce, refuse_link
 from vidtrans.pairing.base import Pairing, pairing_record
-from vidtrans.pipeline.sheet import frames_of, spread
 from vidtrans.registry import unknown
 from vidtrans.rendering.directing import Direction
 from vidtrans.rendering.frame_renderer import Inputs
 from vidtrans.rendering.scene import Scene
-from vidtrans.session import Clip, Context, content_digest, open_clip
+from vidtrans.session import Context
 from vidtrans.settings import Table, Time, from_table, parse_value, to_table
+from vidtrans.video.form import Form
 from vidtrans.video.images.picture import resize, write_picture
-from vidtrans.video.io.clip import Form, Frame
+from vidtrans.video.io.clip import Frame
 from vidtrans.video.io.pictures import is_stills
 from vidtrans.video.io.reader import ClipReader
 from vidtrans.video.plots.layout import Sheet, cell_size

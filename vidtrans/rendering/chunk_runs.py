@@ -36,7 +36,7 @@ def divided(job: RenderJob, count: int) -> Division | None:
 
     A filter, or a model, that goes on from the frame before has no parts; a draft tells its loss for the whole.
     """
-    if job.draft or job.memory() or isinstance(job.settings.make_filter(), Recursive):
+    if job.draft or job.look.remembers or isinstance(job.settings.make_filter(), Recursive):
         return None
     places = job.places(job.engine())
     parts = cut([job.chunks[n] for n in places.missing()], count)

@@ -26,7 +26,8 @@ from vidtrans.settings import Table
 from vidtrans.temporal.stream import Filter, Sample, filtered
 from vidtrans.video.images.picture import encode_png, resize
 from vidtrans.video.io.clip import Frame
-from vidtrans.video.io.encoder import LosslessWriter, PictureFormat
+from vidtrans.video.io.encoder import LosslessWriter
+from vidtrans.video.io.encoding import PictureFormat
 
 TRIAL_FRAMES = 12
 

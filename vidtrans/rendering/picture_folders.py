@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from vidtrans.clips.indexing import Clip, open_clip
 from vidtrans.clips.matte import in_step
 from vidtrans.config.recipe import Recipe
 from vidtrans.config.rendering import RenderingSettings
@@ -14,7 +15,7 @@ from vidtrans.errors import BatchError, MediaError, UsageError
 from vidtrans.output.target import refuse_link
 from vidtrans.rendering.cost import add_up
 from vidtrans.rendering.directing import Directions
-from vidtrans.session import Clip, Context, open_clip
+from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.video.io.encoding import EncodingSettings
 from vidtrans.video.io.pictures import holds_several, is_picture, picture_files

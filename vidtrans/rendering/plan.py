@@ -14,6 +14,7 @@ import numpy as np
 
 from vidtrans.clips.aligned_clip import Guide
 from vidtrans.clips.cut_list import with_cuts
+from vidtrans.clips.indexing import Clip
 from vidtrans.clips.mask import Mask, takes_drawing
 from vidtrans.errors import UsageError, VidtransError
 from vidtrans.events import Progress
@@ -33,14 +34,15 @@ from vidtrans.rendering.places import Places
 from vidtrans.rendering.recurrence import Memory
 from vidtrans.rendering.runner import Filling
 from vidtrans.rendering.scene import Scene
-from vidtrans.session import Clip, Context
+from vidtrans.session import Context
 from vidtrans.settings import Size, Table, Time
 from vidtrans.store.cache import Entry
 from vidtrans.store.chunking import cut_into_chunks
 from vidtrans.store.chunks import StateStore
 from vidtrans.store.stages import InferStage, RenderStage, media_libraries
 from vidtrans.video.colour.conversion import eight_bit, laid
-from vidtrans.video.io.clip import PAPER, Form, Frame
+from vidtrans.video.form import PAPER, Form
+from vidtrans.video.io.clip import Frame
 from vidtrans.video.io.codecs import PICTURES
 from vidtrans.video.io.encoder import SegmentWriter
 from vidtrans.video.io.encoding import EncodingSettings
@@ -110,7 +112,7 @@ class RenderJob:
         self.picture, self.depth = self.delivery.picture, self.delivery.depth
         self.draft = Draft(self.rendering.draft) if self.rendering.draft > 1 else None
         self.carrier = Carrier() if self.draft else None
-        if self.draft and look.memory():
+        if self.draft and look.remembers:
             why = f"'{look.name}' paints each frame from the one before"
             raise UsageError(f"--draft {self.rendering.draft}", why, "render all frames: leave it out")
         self.delivery.tell(context)
@@ -250,7 +252,8 @@ class RenderJob:
 
     def memory(self) -> Memory | None:
         """What the model remembers, of frames in order."""
-        return self.look.memory()
+        record = self.look.record
+        return Memory(record.memory["flow"]) if record and record.memory else None
 
     def _infer_stage(self, engine: Engine) -> InferStage:
         return InferStage(
@@ -273,7 +276,7 @@ class RenderJob:
 
     def _spared_for_key(self) -> dict[str, str]:
         """What decides which frames are not painted."""
-        reuses = self.rendering.reuse and not self.look.memory()
+        reuses = self.rendering.reuse and not self.look.remembers
         reuse = {"reuse": str(self.rendering.reuse)} if reuses else {}
         return reuse | ({"draft": str(self.rendering.draft), "carried": CARRIED_VERSION} if self.draft else {})
 

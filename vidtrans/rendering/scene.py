@@ -10,16 +10,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vidtrans.clips.indexing import Clip
+from vidtrans.clips.sampling import frames_of, middles
 from vidtrans.data.background_plate import SAME_SCENE, Plate, agreement, find_plate
 from vidtrans.data.dataset import Dataset, Pair
-from vidtrans.data.split import spread
 from vidtrans.errors import MediaError
 from vidtrans.models.loaded_model import Look
 from vidtrans.pairing.next_frame import NextFrame
-from vidtrans.pipeline.sheet import frames_of
-from vidtrans.session import Clip, Context
+from vidtrans.session import Context
 from vidtrans.settings import Size, Table
-from vidtrans.video.io.clip import Form, Frame
+from vidtrans.video.form import Form
+from vidtrans.video.io.clip import Frame
 
 LOOKED_AT = 5  # frames of a shot
 FORM = Form(Size(short=256))  # they are compared at half of that
@@ -80,7 +81,7 @@ class Scene:
         """Raises MediaError where a shot of the frames [first, stop) shows another scene."""
         starts = sorted({first, *(s for s in clip.shots if first < s < stop)})
         for begin, end in zip(starts, [*starts[1:], stop], strict=True):
-            numbers = [begin + n for n in spread(end - begin, min(LOOKED_AT, end - begin))]
+            numbers = [begin + n for n in middles(end - begin, min(LOOKED_AT, end - begin))]
             where = f"frame {begin}" if end - begin == 1 else f"frames {begin} to {end - 1}"
             self.check(list(frames_of(clip, numbers, FORM, context)), f"{clip.name}: {where}")
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from vidtrans.clips.sampling import middles
 from vidtrans.data.dataset import Dataset, Pair
-from vidtrans.data.split import spread
 from vidtrans.dreaming.governor import bank_of
 from vidtrans.inference.engine import Engine
 from vidtrans.metrics import dreams
@@ -67,7 +67,7 @@ class Rollouts:
         self.positions = round_trip(pairs, pairs[0].shot) if pairing.clocked else 0
         self.rate = Fraction(dataset.sources[0].get("rate", "25"))
         files = sorted({path for pair in pairs for path in (*pair.inputs, pair.target)})
-        self._known = [files[i] for i in spread(len(files), min(dreams.KNOWN, len(files)))]
+        self._known = [files[i] for i in middles(len(files), min(dreams.KNOWN, len(files)))]
         shot = self.start.pair.shot
         self._clip = [dataset.folder / r.file for r in dataset.records if (r.source, r.shot) == shot and r.names]
 

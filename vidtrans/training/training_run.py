@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from vidtrans.data.split import spread
+from vidtrans.clips.sampling import middles
 from vidtrans.errors import Interrupted, UsageError
 from vidtrans.events import silent
 from vidtrans.files import complete, remove
@@ -217,7 +217,7 @@ class TrainRun:
         generator = copy.deepcopy(generator)
 
         def inputs() -> Iterator[torch.Tensor]:
-            for index in spread(len(self.job.pairs), min(len(self.job.pairs), NORM_PICTURES)):
+            for index in middles(len(self.job.pairs), min(len(self.job.pairs), NORM_PICTURES)):
                 for shown in self._shown(index, engine):
                     padded = pad_to_multiple(shown[None], generator.multiple).transpose(0, 3, 1, 2)
                     yield torch.from_numpy(np.ascontiguousarray(padded)).to(self.job.device.torch)

@@ -7,8 +7,8 @@ from zlib import crc32
 
 import numpy as np
 
+from vidtrans.clips.sampling import middles
 from vidtrans.data.dataset import Pair
-from vidtrans.data.split import spread
 from vidtrans.inference.engine import Engine
 from vidtrans.metrics.picture import SSIM_WINDOW, l1, psnr, sharpness, ssim
 from vidtrans.pairing.base import Pairing
@@ -20,10 +20,10 @@ MAX_SCORED = 64
 
 
 def evenly(pairs: Sequence[Pair], count: int) -> list[Pair]:
-    """At most ``count`` pairs, spread over all."""
+    """At most ``count`` pairs, middles over all."""
     if len(pairs) <= count:
         return list(pairs)
-    return [pairs[i] for i in spread(len(pairs), count)]
+    return [pairs[i] for i in middles(len(pairs), count)]
 
 
 def shown_of(pairing: Pairing, pair: Pair) -> np.ndarray:

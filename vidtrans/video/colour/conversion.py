@@ -17,7 +17,7 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoRef
 
 if TYPE_CHECKING:
     from vidtrans.video.colour.hdr import ToneMap
-    from vidtrans.video.io.clip import Form
+    from vidtrans.video.form import Form
 
 HD_LINES = 720
 # BITEXACT and ACCURATE_RND make the conversion the same on every processor.

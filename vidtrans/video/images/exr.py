@@ -20,8 +20,7 @@ import numpy as np
 
 from vidtrans.errors import MediaError
 from vidtrans.video.images.exr_file import check_chunks, read_header, unreadable
-from vidtrans.video.images.picture import MAX_PICTURE_BYTES
-from vidtrans.video.io.container import MAX_PIXELS
+from vidtrans.video.limits import MAX_PICTURE_BYTES, MAX_PIXELS
 
 _MOST = 65504.0  # of a half; stands for infinity until it is clipped
 _STRIP = 64  # lines at a time: what is between the file and the picture stays small

@@ -13,8 +13,8 @@ import numpy as np
 from vidtrans.errors import MediaError
 from vidtrans.files import check_ordinary, write_bytes
 from vidtrans.video.colour.conversion import eight_bit, laid
-from vidtrans.video.io.clip import PAPER
-from vidtrans.video.io.container import MAX_PIXELS
+from vidtrans.video.form import PAPER
+from vidtrans.video.limits import MAX_PICTURE_BYTES, MAX_PIXELS
 
 # It writes lines of its own about broken pictures; ours is the one that counts.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
@@ -22,7 +22,6 @@ cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".exr")
 EXR = ".exr"
 PNG = b"\x89PNG\r\n\x1a\n"  # how one begins
-MAX_PICTURE_BYTES = 512 * 1024 * 1024
 
 
 def read_picture(path: Path) -> np.ndarray:

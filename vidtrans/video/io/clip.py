@@ -7,41 +7,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal, Protocol, Self
+from typing import Protocol, Self
 
 import numpy as np
-
-from vidtrans.settings import AS_STORED, Size
-
-# What lies under transparent pixels: paper is white, and video is black.
-PAPER, BLACK = (255, 255, 255), (0, 0, 0)
-
-
-@dataclass(frozen=True)
-class Form:
-    """In what form frames are delivered.
-
-    ``size`` of the upright picture; ``deep``: in 16 bits a channel rather than 8; ``alpha``: what becomes of
-    transparency. "laid": the picture lies on ``background`` (None: white for pictures, black for videos). "kept":
-    straight colours, ``background`` where nothing is seen, and the alpha beside them. "matte": alpha is the picture, as
-    grey, where anything is transparent.
-    """
-
-    size: Size = AS_STORED
-    deep: bool = False
-    alpha: Literal["laid", "kept", "matte"] = "laid"
-    background: tuple[int, int, int] | None = None
-
-    @property
-    def transparency(self) -> str:
-        """What becomes of it, for cache keys."""
-        return f"{self.alpha} {self.background or 'usual'}"
-
-    def ground(self, usual: tuple[int, int, int]) -> tuple[int, int, int]:
-        return usual if self.background is None else self.background
-
-
-PLAIN = Form()
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,13 @@ from av.video.stream import VideoStream
 
 from vidtrans.errors import MediaError
 from vidtrans.files import check_ordinary
+from vidtrans.video.limits import MAX_PIXELS
 
 # Demuxers of single files. Playlists (hls, dash, concat …) open other files or the network and are left out.
 FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,h264,hevc,av1,obu,ivf,ogg,flv,gif,nut,"
     "mxf,asf,dv,rm,wav,mp3,flac,aac,png_pipe,jpeg_pipe,webp_pipe,tiff_pipe,bmp_pipe,apng,yuv4mpegpipe"
 )
-MAX_PIXELS = 8192 * 8192
 # Nothing but the named file is opened: no other protocol, no format that refers to other files, and no track of a
 # QuickTime movie that lies in another file (FFmpeg's default, made explicit).
 SINGLE_FILE = {"protocol_whitelist": "file", "format_whitelist": FORMATS, "enable_drefs": "0"}

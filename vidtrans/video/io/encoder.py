@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -20,28 +19,11 @@ from vidtrans.files import naming_disk_errors
 from vidtrans.video.colour.conversion import FromRGB, tag_bt709
 from vidtrans.video.io.codecs import CODECS
 from vidtrans.video.io.container import open_made
-from vidtrans.video.io.encoding import EncodingSettings
+from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 
 # Ticks, and so frames at least, that lie between decoding and showing; no encoder reorders so far.
 DECODED_BEFORE = 64
 _AVX_512F = 13  # OpenCV's number for the feature; its Python module does not name it
-
-
-@dataclass(frozen=True)
-class PictureFormat:
-    """Size, pixel aspect and time base of what is written, bits a channel, and whether there is alpha."""
-
-    width: int
-    height: int
-    sample_aspect_ratio: Fraction
-    time_base: Fraction
-    rate: Fraction
-    depth: int = 8
-    alpha: bool = False
-
-    @property
-    def is_odd(self) -> bool:
-        return bool(self.width % 2 or self.height % 2)
 
 
 def _reproducible_x264() -> dict[str, str]:

@@ -6,9 +6,10 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import av
+import av.error
 
 from vidtrans.errors import UsageError
 from vidtrans.files import NUMBER
@@ -16,9 +17,6 @@ from vidtrans.registry import unknown
 from vidtrans.settings import Table, parse_rate, setting
 from vidtrans.video.images.picture import PICTURE_SUFFIXES
 from vidtrans.video.io.codecs import CODECS, CONTAINERS, ENDINGS, PICTURES, SPEEDS, Codec
-
-if TYPE_CHECKING:
-    from vidtrans.video.io.encoder import PictureFormat
 
 AUTO = "auto"
 # A codec of the user's own ffmpeg program: ffmpeg:h264_nvenc.
@@ -220,3 +218,20 @@ def split_pattern(output: Path) -> tuple[Path, str]:
     if output.parent.name in ("", ".."):
         raise UsageError(str(output), "numbered pictures go into a folder of their own", f"use -o frames/{output.name}")
     return output.parent, output.name
+
+
+@dataclass(frozen=True)
+class PictureFormat:
+    """Size, pixel aspect and time base of what is written, bits a channel, and whether there is alpha."""
+
+    width: int
+    height: int
+    sample_aspect_ratio: Fraction
+    time_base: Fraction
+    rate: Fraction
+    depth: int = 8
+    alpha: bool = False
+
+    @property
+    def is_odd(self) -> bool:
+        return bool(self.width % 2 or self.height % 2)

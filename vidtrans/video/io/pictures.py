@@ -14,8 +14,9 @@ import numpy as np
 from vidtrans.errors import MediaError
 from vidtrans.files import NUMBER
 from vidtrans.video.colour.conversion import eight_bit, formed, resize_alpha, sixteen_bit, with_alpha
+from vidtrans.video.form import PAPER, PLAIN, Form
 from vidtrans.video.images.picture import PICTURE_SUFFIXES, read_layers, resize
-from vidtrans.video.io.clip import PAPER, PLAIN, ClipIndex, Findings, Form, Frame, Reader
+from vidtrans.video.io.clip import ClipIndex, Findings, Frame, Reader
 from vidtrans.video.io.reader import ClipReader
 
 # What stands among guides and is none of these is somebody's notes.

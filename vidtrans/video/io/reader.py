@@ -14,7 +14,8 @@ import numpy as np
 
 from vidtrans.errors import MediaError
 from vidtrans.video.colour.conversion import ToRGB, colour_of, depth_of, formed, has_alpha
-from vidtrans.video.io.clip import BLACK, PLAIN, ClipIndex, Findings, Form, Frame
+from vidtrans.video.form import BLACK, PLAIN, Form
+from vidtrans.video.io.clip import ClipIndex, Findings, Frame
 from vidtrans.video.io.clock import repaired
 from vidtrans.video.io.container import MediaInfo, space_name
 from vidtrans.video.io.decoder import Decoder

@@ -1,0 +1,217 @@
+"""A clip with its index and shots: read from end to end once, and cached."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+
+from vidtrans.errors import MediaError, UsageError
+from vidtrans.events import Progress
+from vidtrans.files import digest_of
+from vidtrans.flow.survey import ANALYSIS_SHORT_SIDE, VERSION, Survey, Surveyor
+from vidtrans.session import Context
+from vidtrans.settings import Size, Table, Time, to_table
+from vidtrans.store.cache import Hold
+from vidtrans.store.stages import IndexStage, media_libraries
+from vidtrans.video.form import BLACK, PAPER, Form
+from vidtrans.video.io.clip import ClipIndex, Findings, Follower, Frame, Reader
+from vidtrans.video.io.pictures import (
+    GuideReader,
+    holds_several,
+    is_pattern,
+    is_picture,
+    is_stills,
+    media_files,
+    open_reader,
+)
+from vidtrans.video.io.policy import applied
+
+INDEX_WAIT_S = 3600.0
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A source with its content digest, its index, and what a first look at it showed.
+
+    ``origin``: the clip that this one was made from, whose sound goes along, and ``later_s`` how much later than there
+    its times are; None where that is the clip itself. ``is_part``: it is a part of that one only. ``hold``: what keeps
+    its file from deletion, where that lies in the cache.
+    """
+
+    path: Path
+    digest: str
+    index: ClipIndex
+    survey: Survey
+    guides: tuple[str, ...] = ()
+    origin: Clip | None = None
+    later_s: Fraction = Fraction(0)
+    is_part: bool = False
+    hold: Hold | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def name(self) -> str:
+        return (self.origin or self).path.name
+
+    @property
+    def shots(self) -> tuple[int, ...]:
+        return self.survey.shots
+
+    @property
+    def is_pictures(self) -> bool:
+        return bool(self.index.names)
+
+    @property
+    def ground(self) -> tuple[int, int, int]:
+        """What lies under its transparent pixels where a ``Form`` does not say."""
+        return PAPER if self.is_pictures else BLACK
+
+    def reader(self, form: Form, threads: int) -> Reader:
+        return open_reader(self.path, form, threads=threads, guides=self.guides)
+
+    def frames(self, form: Form, threads: int, start: int = 0, stop: int | None = None) -> Generator[Frame, None, None]:
+        """Yield the frames ``start`` … ``stop − 1``; close it, and the file is closed. Raises MediaError."""
+        with self.reader(form, threads) as reader:
+            yield from reader.frames(start, stop, self.index)
+
+    def follower(self, form: Form, threads: int) -> Follower:
+        """Any of its frames by number; those of numbers that do not go back are read in one pass."""
+        return Follower(partial(self.frames, form, threads))
+
+    def trim(self, start: Time | None, end: Time | None) -> tuple[int, int]:
+        """The frames [first, stop) between two times; ``end`` is exclusive. Raises UsageError where none are."""
+        first = 0 if start is None else self.frame_at(start)
+        stop = self.index.num_frames if end is None else self.frame_at(end)
+        if first >= stop:
+            raise UsageError(
+                f"--start {start or 0} --end {end or 'end'}",
+                f"no frames of {self.name} lie between ({self.index.num_frames} frames, {self.index.duration_s:.3f} s)",
+                "choose times within the clip",
+            )
+        return first, stop
+
+    def frame_at(self, time: Time) -> int:
+        """The first frame at or after ``time``."""
+        if time.frame is not None:
+            return min(time.frame, self.index.num_frames)
+        origin = self.index.pts[0]
+        wanted = (time.seconds or Fraction(0)) / self.index.time_base
+        return next((i for i, pts in enumerate(self.index.pts) if pts - origin >= wanted), self.index.num_frames)
+
+    def pts_of(self, time: Time) -> Fraction:
+        """Where a moment lies, in units of the time base; one past the end goes on at the last frame's pace."""
+        index = self.index
+        if time.frame is None:
+            return index.pts[0] + (time.seconds or Fraction(0)) / index.time_base
+        beyond = max(0, time.frame - (index.num_frames - 1))
+        return Fraction(index.pts[min(time.frame, index.num_frames - 1)] + beyond * index.last_duration)
+
+
+def content_digest(context: Context, path: Path, guides: Sequence[str] = ()) -> str:
+    """SHA-256 of a source: of a file, or of the pictures of a folder with their names, or of its guides.
+
+    It says all that a reader of the source reads, and nothing else. Raises MediaError where it cannot be read.
+    """
+    if not path.exists() and not is_pattern(path):
+        raise MediaError(str(path), "no such file", "check the name")
+    try:
+        if not holds_several(path):
+            return context.cache.digest(path)
+        return digest_of([[name, context.cache.digest(file)] for name, file in media_files(path, guides)])
+    except PermissionError:
+        raise MediaError(str(path), "permission denied", "make the file readable") from None
+
+
+def open_clip(context: Context, path: Path, guides: Sequence[str] = ()) -> Clip:
+    """The clip with its index, from the cache or by reading it once.
+
+    ``path`` is a video, a picture, a folder or pattern of pictures, or (with ``guides``) a folder of guides. Raises
+    MediaError, also where it is damaged and that was not allowed.
+    """
+    clip = survey_clip(context, path, guides)
+    damage = clip.index.findings.damage
+    if not context.allow_damaged and damage:
+        raise MediaError(str(path), f"damaged: {damage}", "repair it, or take what is left with --allow-damaged")
+    for told in applied(clip.index):
+        context.warn_once(f"{path.name}: {told}", path)
+    return clip
+
+
+def survey_clip(context: Context, path: Path, guides: Sequence[str] = ()) -> Clip:
+    """The clip with its index, however damaged it is. Raises MediaError where nothing of it can be read."""
+    digest = content_digest(context, path, guides)
+    stage = IndexStage(digest, list(guides), VERSION, media_libraries())
+    entry = context.cache.entry(stage.name, stage.key)
+    held = entry.read()
+    if held is None:
+        with open_reader(path, guides=guides):  # what is no clip leaves no trace in the cache
+            pass
+        if context.dry_run:
+            index, survey = _scan(context, path, guides)
+            return Clip(path, digest, index, survey, tuple(guides))
+        with entry.locked(wait_s=INDEX_WAIT_S):
+            if (held := entry.read()) is None:  # else another run was reading the same clip
+                index, survey = _scan(context, path, guides)
+                held = {"index": _index_table(index), "survey": to_table(survey)}
+                entry.finish(held)
+        context.cache.save_digests()
+    index = _index_from(held["index"])
+    if guides:
+        with GuideReader(path, guides) as reader:
+            if told := reader.unequal():
+                context.note(f"{path.name}: {told}", "warning")
+    if is_picture(path) and not is_pattern(path):  # its name is not in the digest of its content
+        index = replace(index, names=(path.name,))
+    return Clip(path, digest, index, Survey.of(held["survey"]), tuple(guides))
+
+
+def _scan(context: Context, path: Path, guides: Sequence[str]) -> tuple[ClipIndex, Survey]:
+    """Read a clip from end to end, small, for its timestamps and what there is to see in it.
+
+    Where something seems to be lost it is read once more, tolerantly and slowly, and what is damaged is counted: fast
+    decoders pass over damage, not always with a word, and not twice in the same way.
+    """
+    problem: MediaError | None = None
+    try:
+        index, survey, doubtful = _read_through(context, path, guides, tolerant=False)
+        if not doubtful:
+            return index, survey
+    except MediaError as error:
+        if is_stills(path) and not guides:
+            raise
+        problem = error
+    index, survey, _ = _read_through(context, path, guides, tolerant=True)
+    if problem is not None and not index.findings.damage:  # it was something else
+        raise problem
+    return index, survey
+
+
+def _read_through(
+    context: Context, path: Path, guides: Sequence[str], *, tolerant: bool
+) -> tuple[ClipIndex, Survey, bool]:
+    form = Form(Size(short=ANALYSIS_SHORT_SIDE))
+    with open_reader(path, form, threads=context.decode_threads, guides=guides, tolerant=tolerant) as reader:
+        surveyor = Surveyor()
+        total = reader.num_frames_expected
+        with closing(reader.frames()) as frames:
+            for frame in frames:
+                surveyor.add(frame.rgb)
+                context.stop.check()
+                context.report(Progress(f"reading {path.name}", frame.index + 1, total))
+        index = reader.index()
+        return index, surveyor.survey(), bool(index.findings.damage) or reader.is_doubtful()
+
+
+def _index_table(index: ClipIndex) -> Table:
+    plain = to_table(index)
+    exact = {name: str(plain[name]) for name in ("time_base", "sample_aspect_ratio", "rate")}
+    return plain | exact | {"findings": to_table(index.findings)}
+
+
+def _index_from(table: Table) -> ClipIndex:
+    fractions = {name: Fraction(table[name]) for name in ("time_base", "sample_aspect_ratio", "rate")}
+    tuples = {name: tuple(table[name]) for name in ("pts", "names")}
+    return ClipIndex(**table | fractions | tuples | {"findings": Findings(**table["findings"])})
