@@ -15,7 +15,7 @@ from hypothesis import settings
 from shoot import COUNT, EXACT, Frames, Shoot, lossless, same
 
 import vidtrans as api
-from vidtrans.concurrency import background
+from vidtrans.concurrency import threads
 
 # The same examples in every run; HYPOTHESIS_PROFILE=exploring looks for others.
 settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)
@@ -40,7 +40,7 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.fixture
 def in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     """The steps of a render take turns, so that what is done at a frame is known."""
-    monkeypatch.setattr(background, "cores", lambda: 1)
+    monkeypatch.setattr(threads, "cores", lambda: 1)
 
 
 @pytest.fixture

@@ -21,9 +21,8 @@ from hypothesis import strategies as st
 from shoot import lossless
 
 from vidtrans import api
-from vidtrans.concurrency import background
-from vidtrans.concurrency.background import room_beside, room_for, sharing_cores
-from vidtrans.concurrency.prefetch import Ahead
+from vidtrans.concurrency import threads
+from vidtrans.concurrency.threads import Prefetcher, buffer_capacity, capacity_beside, sharing_cores
 from vidtrans.errors import Interrupted, MediaError
 from vidtrans.events import Event, Progress, Stop
 from vidtrans.video.io.reader import ClipReader
@@ -37,7 +36,7 @@ def own_threads() -> list[str]:
 
 @given(st.lists(st.integers(), max_size=30), ROOMS)
 def test_all_comes_in_order(items: list[int], room: int) -> None:
-    with closing(Ahead((i for i in items), room, "test")) as ahead:
+    with closing(Prefetcher((i for i in items), room, "test")) as ahead:
         assert list(ahead) == items
         assert next(ahead, None) is None
     assert not own_threads()
@@ -49,7 +48,7 @@ def test_what_is_raised_is_raised_where_it_was(count: int, room: int) -> None:
         yield from range(count)
         raise MediaError("clip", "broken", "")
 
-    with closing(Ahead(source(), room, "test")) as ahead:
+    with closing(Prefetcher(source(), room, "test")) as ahead:
         assert [next(ahead) for _ in range(count)] == list(range(count))
         with pytest.raises(MediaError, match="broken"):
             next(ahead)
@@ -69,37 +68,37 @@ def test_it_is_never_further_ahead_than_there_is_room_and_closes_its_source(take
         finally:
             closed.append(threading.current_thread().name)
 
-    ahead = Ahead(source(), room, "test")
+    ahead = Prefetcher(source(), room, "test")
     for _ in range(taken):
         next(ahead)
         assert len(made) <= taken + room + 1
     ahead.close()
     ahead.close()
     assert len(made) <= taken + room + 1
-    assert closed == (["vidtrans-test"] if taken else [])  # a generator that was not begun has nothing to end
+    assert closed == (["vidtrans-test_0"] if taken else [])  # a generator that was not begun has nothing to end
     assert not own_threads()
 
 
 def test_on_one_core_steps_take_turns_with_a_network_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(background, "cores", lambda: 1)
-    assert room_beside("cpu", 256, 256) == 0
-    assert room_beside("cuda", 256, 256) == room_for(256, 256) == 32
-    monkeypatch.setattr(background, "cores", lambda: 8)
-    assert room_beside("cpu", 7680, 4320) == 2
+    monkeypatch.setattr(threads, "cores", lambda: 1)
+    assert capacity_beside("cpu", 256, 256) == 0
+    assert capacity_beside("cuda", 256, 256) == buffer_capacity(256, 256) == 32
+    monkeypatch.setattr(threads, "cores", lambda: 8)
+    assert capacity_beside("cpu", 7680, 4320) == 2
 
 
 @pytest.mark.parametrize(
-    ("kind", "processors", "threads"), [("cpu", 8, 4), ("cpu", 2, 1), ("cpu", 1, 1), ("cpu", 100, 5), ("cuda", 8, 5)]
+    ("kind", "processors", "expected"), [("cpu", 8, 4), ("cpu", 2, 1), ("cpu", 1, 1), ("cpu", 100, 5), ("cuda", 8, 5)]
 )
 def test_beside_a_network_on_the_cpu_opencv_has_half_of_the_cores(
-    kind: str, processors: int, threads: int, monkeypatch: pytest.MonkeyPatch
+    kind: str, processors: int, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(background, "cores", lambda: processors)
+    monkeypatch.setattr(threads, "cores", lambda: processors)
     before = cv2.getNumThreads()
     try:
         cv2.setNumThreads(5)
         with sharing_cores(kind):
-            assert cv2.getNumThreads() == threads
+            assert cv2.getNumThreads() == expected
         assert cv2.getNumThreads() == 5
     finally:
         cv2.setNumThreads(before)
@@ -111,11 +110,11 @@ def test_what_is_imported_beside_is_waited_for_and_what_is_wrong_with_it_is_hear
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "slow_to_import.py").write_text("import gc, time\ntime.sleep(0.3)\nlooked_through = gc.isenabled()\n")
     (tmp_path / "breaks_when_imported.py").write_text("raise OSError('a library is missing')\n")
-    background.begin_import("slow_to_import")
+    threads.begin_import("slow_to_import")
     while "slow_to_import" not in sys.modules:
         time.sleep(0.001)
     assert not importlib.import_module("slow_to_import").looked_through
-    background.begin_import("breaks_when_imported")
+    threads.begin_import("breaks_when_imported")
     for thread in threading.enumerate():
         if thread.name == "vidtrans-import":
             thread.join()
@@ -138,7 +137,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def render(place: Path, name: str, cores: int, monkeypatch: pytest.MonkeyPatch, temporal: str, **more: Any) -> bytes:
-    monkeypatch.setattr(background, "cores", lambda: cores)
+    monkeypatch.setattr(threads, "cores", lambda: cores)
     tables = {"rendering": {"chunk_frames": 7}, "temporal": {"name": temporal}}
     output = place / f"{name}.mp4"
     api.stylize(place / "clip.mp4", place / "m.safetensors", output, settings=tables, cache_dir=place / name, **more)

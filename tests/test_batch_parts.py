@@ -18,7 +18,7 @@ from shoot import lossless
 from test_batch import workers
 
 from vidtrans.batch.scheduler import Run
-from vidtrans.rendering.chunk_runs import LEAST, cut
+from vidtrans.rendering.division import LEAST, cut
 from vidtrans.store.chunking import Chunk
 
 LENGTHS = st.lists(st.tuples(st.integers(1, 300), st.booleans()), max_size=30)

@@ -138,8 +138,8 @@ def test_a_chunk_that_was_damaged_later_is_made_again_the_same(pair: tuple[Path,
 
 
 KILLED = """
-from vidtrans.concurrency import background
-background.cores = lambda: 1
+from vidtrans.concurrency import threads
+threads.cores = lambda: 1
 import os, signal, sys
 import vidtrans as api
 from vidtrans.events import Progress

@@ -179,8 +179,8 @@ import os, signal, sys
 from pathlib import Path
 import vidtrans
 from vidtrans.events import Progress
-from vidtrans.concurrency import background
-background.cores = lambda: 1  # in turns: else the encoder is some frames behind
+from vidtrans.concurrency import threads
+threads.cores = lambda: 1  # in turns: else the encoder is some frames behind
 def report(event):
     if isinstance(event, Progress) and event.task.startswith(sys.argv[4]) and event.done >= int(sys.argv[5]):
         os.kill(os.getpid(), signal.SIGKILL)

@@ -17,7 +17,7 @@ from dreams import make_dreamer, toy, toys
 from test_resume import run_and_kill
 
 import vidtrans as api
-from vidtrans.concurrency.background import Background
+from vidtrans.concurrency.threads import BackgroundQueue
 from vidtrans.dreaming.rollout import Rollout
 from vidtrans.errors import Interrupted
 from vidtrans.events import Event, Progress, Stop
@@ -83,12 +83,12 @@ def test_stopped_at_random_frames_it_goes_on_to_the_same_bytes(
 @pytest.mark.parametrize("waiting", [0, 1, 4])
 def test_jobs_beside_are_done_in_order_and_an_error_is_raised_where_somebody_waits(waiting: int) -> None:
     done: list[int] = []
-    with closing(Background(waiting)) as beside:
+    with closing(BackgroundQueue(waiting)) as beside:
         for number in range(20):
             beside.put(partial(done.append, number))
         beside.finish()
         assert done == list(range(20))
-    with closing(Background(waiting)) as beside:
+    with closing(BackgroundQueue(waiting)) as beside:
         beside.put(partial(done.append, 20))
     assert done[-1] == 20  # closed in a hurry, it still does what it was given
 
@@ -96,7 +96,7 @@ def test_jobs_beside_are_done_in_order_and_an_error_is_raised_where_somebody_wai
         raise OSError("full")
 
     def all_of_them() -> None:
-        with closing(Background(waiting)) as beside:
+        with closing(BackgroundQueue(waiting)) as beside:
             for _ in range(20):
                 beside.put(fail)
             beside.finish()

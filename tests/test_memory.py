@@ -533,13 +533,13 @@ KILLED = """
 import os, signal, sys
 import vidtrans as api
 from vidtrans.events import Progress
-from vidtrans.concurrency import background
+from vidtrans.concurrency import threads
 
 def report(event):
     if isinstance(event, Progress) and event.task.startswith("rendering") and event.done == 23:
         os.kill(os.getpid(), signal.SIGKILL)
 
-background.cores = lambda: 1  # steps take turns: what is done at a frame is known
+threads.cores = lambda: 1  # steps take turns: what is done at a frame is known
 
 api.stylize(*sys.argv[1:3], "o.mkv", settings={settings}, report=report)
 """

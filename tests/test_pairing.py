@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from vidtrans.errors import UsageError
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.aligned import Aligned, AlignedSettings
-from vidtrans.pairing.base import Step, make_pairing, pairing_record
+from vidtrans.pairing.base import Step, input_frames, make_pairing, pairing_record
 from vidtrans.pairing.edges import Edges, EdgesSettings
 from vidtrans.pairing.next_frame import NextFrame, NextFrameSettings
 
@@ -119,7 +119,7 @@ def test_next_frame_uses_every_place_in_the_shot_where_it_fits(step: int, contex
 def test_at_a_shots_start_its_first_frame_stands_in_for_the_past(
     step: int, context: int, first: int, after: int
 ) -> None:
-    history = NextFrame(NextFrameSettings(step=step, context=context)).history(first + after, first)
+    history = input_frames(NextFrame(NextFrameSettings(step=step, context=context)), first + after, first)
     assert history == tuple(max(first, first + after - k * step) for k in range(context - 1, -1, -1))
 
 

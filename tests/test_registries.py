@@ -20,7 +20,7 @@ from vidtrans.flow import FLOWS
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import initialise
 from vidtrans.pairing import PAIRINGS
-from vidtrans.pairing.base import make_pairing, pairing_record
+from vidtrans.pairing.base import input_frames, make_pairing, pairing_record
 from vidtrans.pairing.clock import picture_channels, with_clock
 from vidtrans.registry import Registry
 from vidtrans.settings import from_table, setting, to_table
@@ -118,7 +118,7 @@ every_pairing = pytest.mark.parametrize(
 @every_pairing
 @pytest.mark.parametrize("size", [(40, 32), (33, 17)])
 def test_a_pairings_input_has_its_channels_and_is_the_same_every_time(pairing: Any, size: tuple[int, int]) -> None:
-    history = pairing.history(30, 0)
+    history = input_frames(pairing, 30, 0)
     frames = [scene(*size, seed=i) for i in range(len(history))]
     before = [f.copy() for f in frames]
     made = pairing.input(frames)
@@ -136,7 +136,7 @@ def seen(pairing: Any) -> int:
 
 def pictures_of(pairing: Any, size: tuple[int, int]) -> list[np.ndarray]:
     """What makes one input: its frames, or the guides that stand for them."""
-    count = len(pairing.history(30, 0)) * max(1, len(pairing.guides))
+    count = len(input_frames(pairing, 30, 0)) * max(1, len(pairing.guides))
     return [scene(*size, seed=i) for i in range(count)]
 
 
@@ -216,14 +216,14 @@ def test_a_pairings_steps_stay_inside_the_shot(pairing: Any, num_frames: int) ->
 def test_a_pairings_history_never_reaches_before_the_shot(pairing: Any) -> None:
     for first in (0, 7):
         for position in range(first, first + 10):
-            history = pairing.history(position, first)
+            history = input_frames(pairing, position, first)
             assert history[-1] == position
             assert list(history) == sorted(history)
             assert history[0] >= first
     # Deep in a shot, what is seen when rendering is what was seen in training; on a clock's timeline, on the way there.
     step = next(s for s in pairing.steps(50) if list(s.inputs) == sorted(s.inputs))
     offset = 40 - step.inputs[-1]
-    assert pairing.history(40, 0) == tuple(i + offset for i in step.inputs)
+    assert input_frames(pairing, 40, 0) == tuple(i + offset for i in step.inputs)
 
 
 @every_pairing

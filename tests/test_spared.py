@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,9 @@ from vidtrans import api
 from vidtrans.errors import UsageError
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import make_pairing
-from vidtrans.rendering.flow_propagation import CHECKED, Carrier, Draft
-from vidtrans.rendering.frame_renderer import Count, Inputs, alike, painted, prepared
+from vidtrans.rendering.batching import Count, alike
+from vidtrans.rendering.flow_propagation import CHECKED, Draft
+from vidtrans.rendering.frame_renderer import FrameRenderer, Inputs
 from vidtrans.temporal.stream import Sample
 from vidtrans.video.io.clip import Frame
 
@@ -50,12 +51,13 @@ class Counting:
 
 
 def samples_of(pictures: list[np.ndarray], engine: Any, **options: Any) -> list[Sample]:
-    frames = (Frame(i, i, p) for i, p in enumerate(pictures))
-    inputs = Inputs(make_pairing(PAIRINGS, "aligned", {}))
-    options = {"known": lambda _: None} | options
-    known: Callable[[int], np.ndarray | None] = options.pop("known")
-    given = prepared(frames, 0, lambda _: (0, len(pictures)), inputs, known, options.pop("draft", None))
-    return list(painted(given, engine, **options))
+    known: Callable[[int], np.ndarray | None] = options.pop("known", lambda _: None)
+    restarts: Callable[[int], bool] = options.pop("restarts", lambda _: False)
+    renderer = FrameRenderer(Inputs(make_pairing(PAIRINGS, "aligned", {})), engine, **options)
+    made: list[Sample] = []
+    for i, picture in enumerate(pictures):
+        made += renderer.push(Frame(i, i, picture), (0, len(pictures)), known(i), restarts=restarts(i))
+    return [*made, *renderer.flush()]
 
 
 # Frames that are as the last one
@@ -73,17 +75,11 @@ def test_what_is_shown_again_is_painted_once_and_comes_out_the_same(order: list[
 
 
 def test_a_clip_that_never_moves_does_not_pile_up() -> None:
-    read = []
-
-    def frames() -> Iterator[Frame]:
-        for number in range(500):
-            read.append(number)
-            yield Frame(number, number, texture(16, 16))
-
-    inputs, engine = Inputs(make_pairing(PAIRINGS, "aligned", {})), Counting(4)
-    given = prepared(frames(), 0, lambda _: (0, 500), inputs, lambda _: None)
-    for sample in painted(given, engine):
-        assert len(read) - sample.index <= 4 * 4 + 1
+    engine = Counting(4)
+    renderer, made = FrameRenderer(Inputs(make_pairing(PAIRINGS, "aligned", {})), engine), 0
+    for number in range(500):
+        made += len(renderer.push(Frame(number, number, texture(16, 16)), (0, 500)))
+        assert number + 1 - made <= 4 * 4
     assert engine.asked == 1
 
 
@@ -103,7 +99,7 @@ def test_a_threshold_lets_noise_pass_and_not_a_small_thing_that_moves() -> None:
 def test_with_a_threshold_every_chunk_begins_with_a_painted_frame() -> None:
     pictures = [texture(16, 16)] * 9
     engine = Counting(2)
-    samples_of(pictures, engine, reuse=1.0, begins=lambda n: n % 3 == 0)
+    samples_of(pictures, engine, reuse=1.0, restarts=lambda n: n % 3 == 0)
     assert engine.asked == 3
 
 
@@ -131,27 +127,25 @@ def test_what_a_draft_needs_begins_and_ends_with_painted_frames(every: int, leng
 
 def test_a_draft_carries_what_it_does_not_paint_to_where_it_belongs() -> None:
     pictures = [panned(i) for i in range(25)]
-    engine, carrier = Counting(4), Carrier()
-    count = Count()
-    frames = iter(samples_of(pictures, engine, draft=Draft(4), count=count))
-    made = list(carrier(frames))
+    engine, count = Counting(4), Count()
+    made = samples_of(pictures, engine, draft=Draft(4), count=count)
     assert [s.index for s in made] == list(range(25))
     assert engine.asked == 7 + 1  # every fourth, and one to compare
     assert (count.inferred, count.spared) == (engine.asked, 25 - engine.asked)
     for sample, picture in zip(made, pictures, strict=True):
         apart = np.abs(sample.output.astype(float) - (255 - picture))[4:-4, 10:-10]
         assert apart.mean() < (0.01 if sample.index % 4 == 0 else 4)
-    assert carrier.psnr is not None
-    assert carrier.psnr > 25
+    assert count.psnr is not None
+    assert count.psnr > 25
     held = np.abs(made[4].output.astype(float) - (255 - pictures[6]))[4:-4, 10:-10].mean()
     assert held > 10  # what it would be to hold the last painted one
 
 
 def test_what_was_carried_before_is_not_carried_from() -> None:
     pictures = [panned(i) for i in range(13)]
-    whole = {s.index: s.output for s in Carrier()(iter(samples_of(pictures, Counting(4), draft=Draft(4))))}
+    whole = {s.index: s.output for s in samples_of(pictures, Counting(4), draft=Draft(4))}
     known = lambda n: whole[n] if n < 6 else None  # noqa: E731
-    again = Carrier()(iter(samples_of(pictures, Counting(4), draft=Draft(4), known=known)))
+    again = samples_of(pictures, Counting(4), draft=Draft(4), known=known)
     assert all(np.array_equal(s.output, whole[s.index]) for s in again)
 
 

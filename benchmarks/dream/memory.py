@@ -31,7 +31,7 @@ from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.metrics.consistency import Scorer
 from vidtrans.metrics.picture import l1
 from vidtrans.models.model_file import load_generator
-from vidtrans.rendering.recurrence import Memory
+from vidtrans.rendering.recurrence import Recurrence
 from vidtrans.settings import Size, Table
 from vidtrans.temporal.stream import Sample
 from vidtrans.training.allocator import ask_for_huge_pages
@@ -74,7 +74,7 @@ def blocks(trained: Trained) -> tuple[float, float]:
         return alone, alone
     engine, found = TorchEngine(generator, resolve_device("cpu")), []
     for stretch in runs(trained.pairs):
-        memory = Memory(record.memory["flow"])
+        memory = Recurrence(record.memory["flow"])
         for i in stretch:
             pair = trained.pairs[i]
             frame = read_picture(pair.inputs[0])

@@ -18,7 +18,7 @@ from vidtrans.events import Batch, Note, Progress
 from vidtrans.session import Context
 
 if TYPE_CHECKING:
-    from vidtrans.rendering.chunk_runs import Division
+    from vidtrans.rendering.division import Division
 
 TRIM_S = 30.0  # how often raw outputs are trimmed while a batch runs
 SHOW_S = 0.2

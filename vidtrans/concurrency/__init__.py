@@ -1,1 +1,1 @@
-"""Threads beside the main one: prefetching iterators and background jobs."""
+"""Threads beside the main one."""

@@ -106,7 +106,7 @@ class NoiseLoader:
 
     def make(self, step: int) -> Batch:
         rng = np.random.default_rng(step)
-        count = len(self.pairing.history(1 << 16, 0)) * max(1, len(self.pairing.guides))
+        count = len(self.pairing.offsets) * max(1, len(self.pairing.guides))
         rows = []
         for _ in range(self.batch):
             frames = [rng.integers(0, 256, (self.crop[1], self.crop[0], 3), dtype=np.uint8) for _ in range(count)]

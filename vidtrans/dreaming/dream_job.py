@@ -15,7 +15,7 @@ import numpy as np
 from torch import Tensor
 
 from vidtrans.clips.indexing import Clip
-from vidtrans.concurrency.background import Background, room_for
+from vidtrans.concurrency.threads import BackgroundQueue, buffer_capacity
 from vidtrans.config.rendering import RenderingSettings
 from vidtrans.dreaming.controls import Direction
 from vidtrans.dreaming.predictors import positions_of
@@ -32,7 +32,7 @@ from vidtrans.inference.torch_engine import as_pictures
 from vidtrans.output.delivery import Delivery
 from vidtrans.output.target import record, up_to_date
 from vidtrans.rendering.cost import TRIAL_FRAMES, estimate
-from vidtrans.rendering.plan import makes_folder
+from vidtrans.rendering.planning import makes_folder
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.store.chunking import Chunk
@@ -138,7 +138,7 @@ class DreamJob:
         total, done = plan.frames, plan.frames - sum(c.stop - c.first for c in missing)
         with self._dreaming() as begin, closing(ChunkWriter(store, self.chunks, self._segment)) as writer:
             course = Course(begin, states, plan.loop, self._passed)
-            with closing(Background(self._waiting)) as beside:
+            with closing(BackgroundQueue(self._waiting)) as beside:
                 for chunk in missing:
                     course.go_to(chunk.first)
                     for frame in range(chunk.first, chunk.stop):
@@ -157,7 +157,7 @@ class DreamJob:
         width, height = self.plan.seed.size
         if self.delivery.kept.width * self.delivery.kept.height <= AT_ONCE_PIXELS:
             return 0
-        return room_for(width, height)
+        return buffer_capacity(width, height)
 
     def _passed(self) -> None:
         """A frame was dreamt."""

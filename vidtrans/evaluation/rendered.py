@@ -13,7 +13,8 @@ from vidtrans.evaluation.verdicts import verdict
 from vidtrans.files import plain_name
 from vidtrans.metrics import SCORING_FLOW
 from vidtrans.output.target import produce
-from vidtrans.rendering.plan import RenderJob
+from vidtrans.rendering.job import RenderJob
+from vidtrans.rendering.plan import RenderPlan
 from vidtrans.session import Context
 from vidtrans.settings import Table, Time
 
@@ -23,14 +24,14 @@ def score_place(output: Path) -> Path:
     return output.with_name(f"{plain_name(output)}.score.png")
 
 
-def scoring_flow(job: RenderJob) -> str:
+def scoring_flow(plan: RenderPlan) -> str:
     """A flow method that is not the filter's own: what that gets wrong, it would not see."""
-    return "brox" if getattr(job.settings.filter_settings, "flow", None) == SCORING_FLOW else SCORING_FLOW
+    return "brox" if getattr(plan.settings.filter_settings, "flow", None) == SCORING_FLOW else SCORING_FLOW
 
 
-def check_scorable(job: RenderJob) -> None:
+def check_scorable(plan: RenderPlan) -> None:
     """Raises UsageError where there is nothing that could flicker."""
-    if job.single:
+    if plan.num_frames == 1:
         raise UsageError("--score", "one picture cannot flicker", "leave it out")
 
 
@@ -39,17 +40,18 @@ def score_render(job: RenderJob, output: Path, request: str, context: Context) -
 
     Returns the table of ``vidtrans evaluate`` with its ``verdict``. Raises UsageError, MediaError, Interrupted.
     """
+    plan = job.plan
 
     def make(path: Path) -> Table:
-        shown, flow, steps = open_clip(context, output), scoring_flow(job), job.steps
+        shown, flow, steps = open_clip(context, output), scoring_flow(plan), plan.source_frames
         if steps is None or len(steps) != shown.index.num_frames:  # a graph, or a GIF, has other frames
-            seen = Beside.find(job.clip, shown, context, Time(frame=job.first))
+            seen = Beside.find(plan.clip, shown, context, Time(frame=plan.first))
             table = score(shown, seen, flow, path, context)
         else:
-            with closing(job.per_frame(shown.ground)) as pictures:
-                table = score(shown, Beside(job.clip, steps), flow, path, context, per_frame=pictures)
+            with closing(job.unfiltered(shown.ground)) as pictures:
+                table = score(shown, Beside(plan.clip, steps), flow, path, context, per_frame=pictures)
         return table | {"verdict": verdict(table)}
 
     place = score_place(output)
     made = {"command": "score", "version": VERSION, "render": request, "output": content_digest(context, output)}
-    return produce(context, place, made, [job.clip.path, output], make)
+    return produce(context, place, made, [plan.clip.path, output], make)

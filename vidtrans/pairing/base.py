@@ -39,7 +39,9 @@ class Pairing(Protocol):
     ``enlarges``: how many times larger than its source a render is. ``guides``: the names of the pictures that stand
     for a frame, where a source is a folder of guides; a frame is then one picture of each. ``knob``: the setting that
     is worth trying first when a render does not look right; '' for none. ``stride``: how many of ``steps`` further on
-    lies the pair that follows one in time. ``clocked``: the network sees a clock beside its pictures, see ``clock``.
+    lies the pair that follows one in time. ``offsets``: the frames that make an input, relative to the one that is
+    rendered, oldest first: (0,) is that frame alone. ``clocked``: the network sees a clock beside its pictures, see
+    ``clock``.
 
     All pictures are uint8 (or uint16, see ``deep`` and ``finish``), the same size within a call; frames and outputs are
     (H, W, 3), what a network sees is (H, W, in_channels), masks are (H, W).
@@ -74,6 +76,9 @@ class Pairing(Protocol):
     def guides(self) -> tuple[str, ...]: ...
 
     @property
+    def offsets(self) -> tuple[int, ...]: ...
+
+    @property
     def stride(self) -> int: ...
 
     @property
@@ -81,10 +86,6 @@ class Pairing(Protocol):
 
     def steps(self, num_frames: int) -> Iterator[Step]:
         """The pairs of a shot of ``num_frames`` frames."""
-        ...
-
-    def history(self, position: int, first: int) -> tuple[int, ...]:
-        """The frames that make the input when frame ``position`` is rendered; the shot starts at ``first``."""
         ...
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
@@ -128,6 +129,7 @@ class PlainPairing:
     finishes: ClassVar[bool] = False
     enlarges = 1
     guides: tuple[str, ...] = ()
+    offsets: tuple[int, ...] = (0,)
 
     @property
     def stride(self) -> int:
@@ -177,9 +179,13 @@ class FramePairing(PlainPairing):
         for position in range(num_frames):
             yield Step((position,), position)
 
-    def history(self, position: int, first: int) -> tuple[int, ...]:
-        del first
-        return (position,)
+
+def input_frames(pairing: Pairing, position: int, first: int) -> tuple[int, ...]:
+    """Return the frames that make the input of frame ``position`` of a shot that starts at ``first``, oldest first.
+
+    Before the shot's start its first frame is repeated.
+    """
+    return tuple(max(first, position + offset) for offset in pairing.offsets)
 
 
 def make_pairing(registry: Registry, name: str, table: Table) -> Pairing:

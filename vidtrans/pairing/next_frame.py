@@ -72,10 +72,9 @@ class NextFrame(PlainPairing):
         """The latest frame."""
         return shown[..., 3 * (self.settings.context - 1) : 3 * self.settings.context]
 
-    def history(self, position: int, first: int) -> tuple[int, ...]:
-        """Past frames, oldest first; before the shot's start its first frame is repeated."""
-        step = self.settings.step
-        return tuple(max(first, position - k * step) for k in reversed(range(self.settings.context)))
+    @property
+    def offsets(self) -> tuple[int, ...]:  # type: ignore[override]
+        return tuple(-k * self.settings.step for k in reversed(range(self.settings.context)))
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
         """``context`` frames (H, W, 3) uint8, oldest first → (H, W, 3·context) uint8."""

@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, wait
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -33,12 +33,15 @@ from vidtrans.inference.engine import Engine
 from vidtrans.machine import cores, processor
 from vidtrans.models.loaded_model import Look, RenderSettings, find_look, load_engine
 from vidtrans.models.model_file import IDENTITY, load_generator
+from vidtrans.pairing.base import input_frames
 from vidtrans.pipeline.bench_clip import write_clip
 from vidtrans.pipeline.stylize import stylize
-from vidtrans.rendering.plan import RenderJob
+from vidtrans.rendering.composite import Composer
+from vidtrans.rendering.planning import plan_render
 from vidtrans.session import Context
 from vidtrans.settings import Table, Time
 from vidtrans.temporal.stream import Sample, filtered
+from vidtrans.video.io.clip import Frame
 
 ROUNDS = 3
 WARM_UP = 4  # frames of the round before them, which does not count
@@ -90,8 +93,8 @@ def bench(model: str, context: Context, *, size: int, frames: int, slow: bool = 
         auto, of = work.auto, {name: rate.__dict__ for name, rate in rates.items()}
         steps = {name: of[f"engine {auto}" if name == "engine" else name] for name in STEPS}
         return told | {
-            "source_size": [work.job.clip.index.width, work.job.clip.index.height],
-            "working_size": list(work.job.size),
+            "source_size": [work.plan.clip.index.width, work.plan.clip.index.height],
+            "working_size": list(work.plan.size),
             "machine": machine(device),
             "steps": steps,
             "engines": {name: of[f"engine {name}"] for name in engines},
@@ -125,9 +128,8 @@ class Workbench:
         clip = open_clip(context, write_clip(folder / "bench.mp4", max(size, SHORT_SIDE), frames))
         self._recipe = Recipe("", {"rendering": {"size": str(size)}, "temporal": {"name": "window"}}, {})
         settings = RenderSettings.of(self._recipe, look, context.device).resolved(False, None)
-        self.job = RenderJob(clip, look, settings, context, None, None)
-        with closing(self.job.frames(self.job.size, 0, frames)) as decoded:
-            self._frames = list(decoded)
+        self.plan = plan_render(clip, look, settings, context)
+        self._frames = list(self._decoded(frames))
         self._inputs = self._shown(frames)
         wanted, precision = settings.rendering.engine, settings.rendering.precision
         self.auto = choose(wanted, device, precision) if look.path else IDENTITY
@@ -149,7 +151,7 @@ class Workbench:
                 skipped[name] = "it takes long to start (--all measures it)"
             elif name != self.auto:
                 try:
-                    engine = ENGINES.load(name)(generator, self.device, self.job.rendering.precision)
+                    engine = ENGINES.load(name)(generator, self.device, self.plan.rendering.precision)
                     self.run(engine, 1)  # some find out only here that they cannot
                     found[name] = engine
                 except VidtransError as error:
@@ -175,8 +177,11 @@ class Workbench:
     def decode(self, count: int) -> float:
         """From the file to RGB at the working size."""
         began = time.perf_counter()
-        with closing(self.job.frames(self.job.size, 0, count)) as frames:
-            return _rate(sum(1 for _ in frames), began)
+        return _rate(sum(1 for _ in self._decoded(count)), began)
+
+    def _decoded(self, count: int) -> Iterator[Frame]:
+        with self.plan.clip.reader(self.plan.form(self.plan.size), self.context.decode_threads) as reader:
+            yield from reader.frames(0, count, self.plan.clip.index)
 
     def input(self, count: int) -> float:
         """What the pairing makes of frames, for the network."""
@@ -184,8 +189,9 @@ class Workbench:
         return _rate(len(self._shown(count)), began)
 
     def _shown(self, count: int) -> list[np.ndarray]:
-        with closing(self.job.inputs()) as inputs:
-            return [inputs([self._frames[n] for n in self.job.pairing.history(i, 0)]) for i in range(count)]
+        with closing(self.plan.inputs()) as inputs:
+            pairing = self.plan.pairing
+            return [inputs([self._frames[n] for n in input_frames(pairing, i, 0)]) for i in range(count)]
 
     def run(self, engine: Engine, count: int) -> float:
         """Whole batches: what the last one is filled up with would be no frame of a long clip."""
@@ -218,10 +224,13 @@ class Workbench:
 
     def encode(self, count: int) -> float:
         """From the working size to a segment of the source's, its last frames flushed."""
-        began, path = time.perf_counter(), self.folder / "segment.nut"
-        with closing(self.job.composer(0, count)) as compose, closing(self.job.segment(path)) as segment:
+        plan, began = self.plan, time.perf_counter()
+        with ExitStack() as stack:
+            segment = stack.enter_context(closing(plan.segment(self.folder / "segment.nut")))
+            compose = stack.enter_context(closing(Composer(plan, 0, count))) if plan.is_composed else None
             for sample, picture in self._filtered[:count]:
-                segment.write(compose(sample, picture), self.job.delivery.stamps(sample.index))
+                made = picture if compose is None else compose(sample, picture)
+                segment.write(made, *plan.delivery.stamps(sample.index))
         return _rate(count, began)
 
     def stylize(self, method: str, count: int) -> float:
@@ -230,7 +239,7 @@ class Workbench:
             own = replace(self.context, cache_dir=Path(place) / "cache")
             recipe, name = self._recipe.under({"temporal": {"name": method}}), str(self.look.path or IDENTITY)
             began = time.perf_counter()
-            stylize(self.job.clip.path, name, Path(place) / "out.mp4", recipe, own, end=Time(frame=count))
+            stylize(self.plan.clip.path, name, Path(place) / "out.mp4", recipe, own, end=Time(frame=count))
             return _rate(count, began)
 
 

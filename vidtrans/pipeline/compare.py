@@ -20,10 +20,12 @@ from vidtrans.files import plain_name
 from vidtrans.models.loaded_model import Look, find_look
 from vidtrans.output.target import produce, refuse_link
 from vidtrans.pairing.base import pairing_record
+from vidtrans.rendering.frame_renderer import Inputs
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.video.images.picture import resize, write_picture
 from vidtrans.video.io.carry import Carried
+from vidtrans.video.io.clip import Frame
 from vidtrans.video.io.encoder import SegmentWriter
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 from vidtrans.video.io.join import Timing, join
@@ -108,14 +110,16 @@ def _panel(clip: Clip, first: Clip, label: str, context: Context) -> Panel:
 def _input_panel(clip: Clip, look: Look, context: Context) -> Panel:
     """What a network sees of the clip at the size that it was trained at."""
     pairing = look.pairing
-    if len(pairing.history(100, 0)) > 1 or pairing.guides:
+    if len(pairing.offsets) > 1 or pairing.guides:
         why = f"pairing '{pairing.name}' shows it more than the frame"
         raise UsageError("--input", why, "compare without it")
     size = look.working_size("trained", (clip.index.width, clip.index.height))
 
+    inputs = Inputs(pairing)
+
     def frames(numbers: list[int]) -> Generator[np.ndarray, None, None]:
         for number, rgb in zip(numbers, Beside(clip, numbers).pictures(context), strict=True):
-            yield pairing.visible(pairing.shown([resize(rgb, *size)], number, None))
+            yield pairing.visible(inputs([Frame(number, 0, resize(rgb, *size))]))
 
     return Panel(f"what {look.name} sees", frames)
 

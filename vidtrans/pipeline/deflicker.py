@@ -24,8 +24,9 @@ from vidtrans.files import plain_name
 from vidtrans.models.loaded_model import RenderSettings, find_look
 from vidtrans.models.model_file import IDENTITY
 from vidtrans.output.target import refuse_link
+from vidtrans.rendering.job import RenderJob
 from vidtrans.rendering.order import Order, Place, request_digest
-from vidtrans.rendering.plan import RenderJob, at_rate
+from vidtrans.rendering.planning import at_rate, plan_render
 from vidtrans.session import Context
 from vidtrans.settings import Table, Time
 from vidtrans.video.io.container import probe
@@ -70,8 +71,8 @@ def steady(
     if guide is not None:
         clip = _sounding(guided_by(clip, guide), guide)
     tell_programs(recipe.programs, context, ("encoding",))
-    job = RenderJob(clip, look, settings, context, None, None, pattern=place.pattern, guide=guide)
-    job.delivery.check_sound(place.output)
+    job = RenderJob(plan_render(clip, look, settings, context, pattern=place.pattern, guide=guide), context)
+    job.plan.delivery.check_sound(place.output)
     if context.dry_run:
         return order.forecast(job)
     result = job.render(place.output, request)

@@ -27,8 +27,9 @@ from vidtrans.pipeline.stylize import is_one_picture, stylize
 from vidtrans.pipeline.stylize_batch import Wish, plan, stylize_batch
 from vidtrans.pipeline.train import check_minutes, train
 from vidtrans.rendering.cost import add_up, estimate_pictures
+from vidtrans.rendering.job import RenderJob
 from vidtrans.rendering.picture_folders import refuse_video
-from vidtrans.rendering.plan import RenderJob, makes_folder
+from vidtrans.rendering.planning import makes_folder, plan_render
 from vidtrans.rendering.scene import Scene, plate_of
 from vidtrans.session import Context
 from vidtrans.settings import Table
@@ -134,7 +135,7 @@ def forecast(
         opened = open_clip(context, clip, look.pairing.guides)
         render = RenderSettings.of(recipe, look, context.device)
         render = render.resolved(is_stills(clip), output if len(apply) == 1 else None)
-        renders.append(RenderJob(opened, look, render, context, None, None).estimate(engine))
+        renders.append(RenderJob(plan_render(opened, look, render, context), context).estimate(engine))
     held_out = len(planned.dataset.role("held-out"))
     return {
         "dry_run": True,

@@ -16,7 +16,7 @@ from vidtrans.files import plain_name
 from vidtrans.flow.survey import VERSION as SURVEY_VERSION
 from vidtrans.output.target import produce, refuse_link
 from vidtrans.pairing import PAIRINGS
-from vidtrans.pairing.base import Pairing, make_pairing, pairing_record
+from vidtrans.pairing.base import Pairing, input_frames, make_pairing, pairing_record
 from vidtrans.pipeline.make_dataset import dataset_digest
 from vidtrans.session import Context
 from vidtrans.settings import Size, Table
@@ -105,10 +105,10 @@ def pairing_sheet(clip: Clip, pairings: Sequence[Pairing], count: int | None, co
     rows, notes = [], []
     for number in spread(clip.index.num_frames, count, 3):
         shot = max(s for s in clip.shots if s <= number)
-        wanted = sorted({n for p in pairings for n in p.history(number, shot)} | {number})
+        wanted = sorted({n for p in pairings for n in input_frames(p, number, shot)} | {number})
         seen = {f.index: f.rgb for f in frames_of(clip, wanted, Form(Size(short=PAIRING_SIDE)), context)}
         rng = np.random.Generator(np.random.Philox(key=number))
-        shown = [p.visible(p.taught([seen[n] for n in p.history(number, shot)], rng)) for p in pairings]
+        shown = [p.visible(p.taught([seen[n] for n in input_frames(p, number, shot)], rng)) for p in pairings]
         rows.append([seen[number], *shown])
         notes.append([_moment(clip, number)])
     columns = ("frame", *(p.name for p in pairings))

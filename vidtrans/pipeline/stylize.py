@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vidtrans.clips.indexing import Clip, content_digest, open_clip
-from vidtrans.concurrency.background import begin_import
+from vidtrans.concurrency.threads import begin_import
 from vidtrans.config.programs import tell_programs
 from vidtrans.config.recipe import Recipe
 from vidtrans.errors import UsageError
@@ -19,10 +19,11 @@ from vidtrans.models.loaded_model import Look, RenderSettings, find_look
 from vidtrans.models.model_file import SUFFIX
 from vidtrans.output.target import check_foreign, refuse_link
 from vidtrans.pairing.base import pairing_record
-from vidtrans.rendering.chunk_runs import Division, divided, render_part
+from vidtrans.rendering.division import Division, divided, render_part
+from vidtrans.rendering.job import RenderJob
 from vidtrans.rendering.order import Order, Place, request_digest
 from vidtrans.rendering.picture_folders import one_by_one
-from vidtrans.rendering.plan import RenderJob, at_rate
+from vidtrans.rendering.planning import at_rate, plan_render
 from vidtrans.session import Context
 from vidtrans.settings import Table, Time
 from vidtrans.video.io.encoding import EncodingSettings
@@ -76,7 +77,7 @@ def stylize(
         begin_import("torch")  # most of a second, while the clip is looked through
     job = asked.job(clip or asked.opened())
     if score:
-        check_scorable(job)
+        check_scorable(job.plan)
         check_foreign(context.cache, refuse_link(score_place(order.place.output)), context.overwrite)
     if context.dry_run:
         return order.forecast(job)
@@ -163,10 +164,19 @@ class _Asked:
         tell_programs(self.recipe.programs, self.context)
         clip = _prepared(clip, self.settings, self.context)
         place = self.order.place
-        job = RenderJob(clip, self.look, self.settings, self.context, self.start, self.end, self.mask, place.pattern)
-        place.check_holds(job.stop - job.first)
-        job.delivery.check_sound(place.output)
-        return job
+        plan = plan_render(
+            clip,
+            self.look,
+            self.settings,
+            self.context,
+            start=self.start,
+            end=self.end,
+            mask=self.mask,
+            pattern=place.pattern,
+        )
+        place.check_holds(plan.num_frames)
+        plan.delivery.check_sound(place.output)
+        return RenderJob(plan, self.context)
 
 
 def _prepared(clip: Clip, settings: RenderSettings, context: Context) -> Clip:

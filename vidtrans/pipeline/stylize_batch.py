@@ -20,7 +20,7 @@ from vidtrans.models.loaded_model import find_look
 from vidtrans.output.target import check_place, refuse_link
 from vidtrans.pipeline.stylize import default_output, is_one_picture, stylize
 from vidtrans.registry import unknown
-from vidtrans.rendering.plan import makes_folder
+from vidtrans.rendering.planning import makes_folder
 from vidtrans.session import Context
 from vidtrans.settings import Table, parse_time, read_toml
 from vidtrans.video.io.encoding import EncodingSettings

@@ -24,8 +24,9 @@ from vidtrans.models.loaded_model import Look, RenderSettings, find_look, load_e
 from vidtrans.output.target import produce, refuse_link
 from vidtrans.pairing.base import Pairing, pairing_record
 from vidtrans.registry import unknown
+from vidtrans.rendering.composite import finish
 from vidtrans.rendering.directing import Direction
-from vidtrans.rendering.frame_renderer import Inputs
+from vidtrans.rendering.frame_renderer import FrameRenderer, Inputs
 from vidtrans.rendering.scene import Scene
 from vidtrans.session import Context
 from vidtrans.settings import Table, Time, from_table, parse_value, to_table
@@ -63,6 +64,12 @@ class Moment:
     @property
     def source(self) -> np.ndarray:
         return self.frames[-1].rgb
+
+    def resized(self, size: tuple[int, int]) -> list[Frame]:
+        """Return its frames at a (width, height)."""
+        return [
+            replace(f, rgb=resize(f.rgb, *size), guides=tuple(resize(g, *size) for g in f.guides)) for f in self.frames
+        ]
 
 
 Draw = Callable[[Sequence[Moment]], list[np.ndarray]]
@@ -153,9 +160,8 @@ def _of(look: Look, label: str) -> str:
 
 
 def _reach(pairing: Pairing) -> int:
-    """How many frames an input is made of, from the first to the last."""
-    history = pairing.history(1 << 16, 0)
-    return history[-1] - history[0] + 1
+    """Return how many frames lie from the first that an input is made of to the last."""
+    return pairing.offsets[-1] - pairing.offsets[0] + 1
 
 
 def choose(
@@ -254,34 +260,26 @@ def _is_drawn(look: Look, rendering: RenderingSettings, video: Path, context: Co
 
 
 def _still(look: Look, rendering: RenderingSettings, engine: Engine, drawn: bool) -> Draw:
-    """Renders moments, as a render would without its temporal filter."""
+    """Return what renders moments as a render would without its temporal filter."""
     pairing = look.pairing
-    inputs = Inputs(pairing, drawn=drawn)
     direction = Direction(**{name: curve.values[0] for name, curve in rendering.curves().items()})
 
-    def seen(moment: Moment) -> np.ndarray:
-        source = moment.source
-        size = look.working_size(rendering.size, (source.shape[1], source.shape[0]))
-        small = [
-            replace(f, rgb=resize(f.rgb, *size), guides=tuple(resize(g, *size) for g in f.guides))
-            for f in moment.frames
-        ]
-        return inputs([small[n] for n in pairing.history(len(small) - 1, 0)])
-
-    def finished(moment: Moment, shown: np.ndarray, output: np.ndarray) -> np.ndarray:
-        source = moment.source
-        size = (source.shape[1] * pairing.enlarges, source.shape[0] * pairing.enlarges)
-        full, made = resize(source, *size), resize(output, *size)
-        if pairing.finishes:
-            made = pairing.finish(full, made, resize(shown, *size))
-        return direction(full, made, None)
+    def finished(moment: Moment, shown: np.ndarray | None, output: np.ndarray) -> np.ndarray:
+        height, width = (side * pairing.enlarges for side in moment.source.shape[:2])
+        return finish(pairing, direction, resize(moment.source, width, height), output, shown)
 
     def render(moments: Sequence[Moment]) -> list[np.ndarray]:
-        shown = [seen(m) for m in moments]
-        if len({s.shape for s in shown}) == 1:
-            outputs = list(engine(np.stack(shown)))  # at once: an engine runs whole batches
+        renderer = FrameRenderer(Inputs(pairing, drawn=drawn), engine)
+        prepared = []
+        for moment in moments:
+            *past, now = moment.resized(look.working_size(rendering.size, moment.source.shape[1::-1]))
+            for frame in past:
+                renderer.remember(frame)
+            prepared.append(renderer.prepare(now, (moment.frames[0].index, now.index + 1)))
+        if len({p.sample.guide.shape for p in prepared}) == 1:
+            samples = list(renderer.stream(prepared))  # an engine runs whole batches
         else:
-            outputs = [engine(s[None])[0] for s in shown]
-        return [finished(m, s, o) for m, s, o in zip(moments, shown, outputs, strict=True)]
+            samples = [sample for p in prepared for sample in renderer.stream([p])]
+        return [finished(m, p.input, s.output) for m, p, s in zip(moments, prepared, samples, strict=True)]
 
     return render

@@ -1,49 +1,72 @@
-"""Putting filtered pictures together with the source and the mask."""
+"""The pictures of the result: the filtered output put together with the source and the mask, at full size."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import ExitStack, closing
 
 import numpy as np
 
+from vidtrans.pairing.base import Pairing
+from vidtrans.rendering.directing import Direction
+from vidtrans.rendering.plan import RenderPlan
 from vidtrans.temporal.stream import Sample
 from vidtrans.video.colour.conversion import with_alpha
 from vidtrans.video.images.picture import resize
 from vidtrans.video.io.clip import Frame
 
-if TYPE_CHECKING:
-    from vidtrans.rendering.plan import RenderJob
+
+def finish(
+    pairing: Pairing,
+    direction: Direction,
+    source: np.ndarray,
+    output: np.ndarray,
+    shown: np.ndarray | None = None,
+    matte: np.ndarray | None = None,
+) -> np.ndarray:
+    """Put what the pairing knows better back into a model's output, and direct it.
+
+    Args:
+        source: the frame at the size of the result, (H, W, 3) uint8 or uint16.
+        output: the model's, of any size and the same dtype.
+        shown: what the network saw; only for pairings that finish.
+        matte: (H, W) uint8, white where the look is.
+
+    Returns:
+        (H, W, 3), of the source's dtype.
+    """
+    height, width = source.shape[:2]
+    picture = resize(output, width, height)
+    if pairing.finishes:
+        assert shown is not None
+        picture = pairing.finish(source, picture, resize(shown, width, height))
+    return direction(source, picture, matte)
 
 
 class Composer:
-    """Puts filtered pictures together with the source and the mask, at the size of the result, in order of frames."""
+    """Makes the pictures of the result, for the frames [first, stop) in order. Close it."""
 
-    def __init__(self, job: RenderJob, first: int, stop: int) -> None:
-        self.job = job
-        self.size = (job.picture.width, job.picture.height)
-        threads = job.context.decode_threads
-        self._sources = job.frames(self.size, first, stop) if job.composes else None
+    def __init__(self, plan: RenderPlan, first: int, stop: int) -> None:
+        self.plan = plan
+        size = (plan.picture.width, plan.picture.height)
         # A pairing that looks at the mask fills it, a little beyond its edge even; nothing is left to cut out.
-        cuts = job.mask if not job.pairing.uses_mask else None
-        self._matte = cuts.mattes(self.size, threads, job.rendering.feather) if cuts else None
-        self._inputs = job.inputs()
+        mask = plan.mask if not plan.pairing.uses_mask else None
+        with ExitStack() as stack:
+            reader = stack.enter_context(plan.clip.reader(plan.form(size), plan.threads))
+            self._sources = stack.enter_context(closing(reader.frames(first, stop, plan.clip.index)))
+            self._inputs = stack.enter_context(closing(plan.inputs()))
+            self._mattes = mask.mattes(size, plan.threads, plan.rendering.feather) if mask else None
+            if self._mattes is not None:
+                stack.enter_context(closing(self._mattes))
+            self._open = stack.pop_all()
 
     def __call__(self, sample: Sample, picture: np.ndarray) -> np.ndarray:
-        """The frame of the result: (H, W, 3), or 4 with alpha; the sample's own picture where nothing is composed."""
-        if self._sources is None:
-            return picture
-        frame = next(self._sources)
-        source, look = frame.rgb, resize(picture, *self.size)
-        if self.job.pairing.finishes:
-            shown = self._inputs([Frame(sample.index, sample.pts, sample.guide)])
-            look = self.job.pairing.finish(source, look, resize(shown, *self.size))
-        matte = self._matte(sample.index) if self._matte else None
-        made = self.job.directions(sample.index)(source, look, matte)
-        return with_alpha(made, frame.alpha) if self.job.picture.alpha else made
+        """Return the frame of the result, (H, W, 3), or 4 with alpha, from the sample's filtered picture."""
+        plan, frame = self.plan, next(self._sources)
+        shown = self._inputs([Frame(sample.index, sample.pts, sample.guide)]) if plan.pairing.finishes else None
+        matte = self._mattes(sample.index) if self._mattes else None
+        made = finish(plan.pairing, plan.directions(sample.index), frame.rgb, picture, shown, matte)
+        return with_alpha(made, frame.alpha) if plan.picture.alpha else made
 
     def close(self) -> None:
-        self._inputs.close()
-        if self._matte is not None:
-            self._matte.close()
-        if self._sources is not None:
-            self._sources.close()
+        """Close the files that it reads."""
+        self._open.close()

@@ -8,67 +8,23 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
 from itertools import islice
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
-from vidtrans.config.rendering import RenderingSettings
 from vidtrans.inference.engine import Engine
-from vidtrans.pairing.base import Pairing
-from vidtrans.rendering.flow_propagation import Carrier, Draft
-from vidtrans.rendering.frame_renderer import Inputs, painted, prepared
-from vidtrans.rendering.recurrence import Memory
+from vidtrans.rendering.composite import Composer
+from vidtrans.rendering.plan import RenderPlan
 from vidtrans.settings import Table
-from vidtrans.temporal.stream import Filter, Sample, filtered
+from vidtrans.temporal.stream import filtered
 from vidtrans.video.images.picture import encode_png, resize
-from vidtrans.video.io.clip import Frame
 from vidtrans.video.io.encoder import LosslessWriter
-from vidtrans.video.io.encoding import PictureFormat
+from vidtrans.video.io.sequence import encoder_of
 
 TRIAL_FRAMES = 12
-
-
-class Compose(Protocol):
-    """Puts a picture together with its source."""
-
-    def __call__(self, sample: Sample, picture: np.ndarray) -> np.ndarray: ...
-
-    def close(self) -> None: ...
-
-
-class Segment(Protocol):
-    """Encodes frames, each at the times at which it is shown."""
-
-    def write(self, picture: np.ndarray, stamps: Sequence[int]) -> None: ...
-
-    def close(self) -> None: ...
-
-
-class Render(Protocol):
-    """What of a render job a trial needs."""
-
-    first: int
-    stop: int
-    size: tuple[int, int]
-    depth: int
-    picture: PictureFormat
-    pairing: Pairing
-    rendering: RenderingSettings
-    draft: Draft | None
-
-    def frames(self, size: tuple[int, int], start: int, stop: int) -> Generator[Frame, None, None]: ...
-
-    def inputs(self) -> Inputs: ...
-
-    def memory(self) -> Memory | None: ...
-
-    def segment(self, path: Path) -> Segment: ...
-
-    def composer(self, first: int, stop: int) -> Compose: ...
 
 
 def estimate(seconds: float, disk_bytes: float, cache_bytes: float = 0, held_bytes: int = 0) -> Table:
@@ -123,47 +79,40 @@ def estimate_pictures(frames: Iterator[Sequence[np.ndarray]], num_frames: int) -
     return estimate((time.perf_counter() - began) * share, size * share)
 
 
-def estimate_render(
-    job: Render, engine: Engine, method: Filter, encode: Callable[[np.ndarray], bytes] | None = None
-) -> Table:
-    """Of a render: the first frames go through all of it, in a temporary folder.
-
-    ``encode``: makes the bytes of a picture, where the result is unpacked into pictures.
-    """
-    total = job.stop - job.first
-    count = min(total, TRIAL_FRAMES)
-    engine(_blank_batch(job, engine))  # what the first call costs, it costs once
+def estimate_render(plan: RenderPlan, engine: Engine) -> Table:
+    """Of a render: the first frames go through all of it, in a temporary folder."""
+    encoding, size = plan.settings.encoding, plan.picture
+    encode = encoder_of(encoding.codec) if encoding.makes_pictures else None
+    count = min(plan.num_frames, TRIAL_FRAMES)
+    stop = plan.first + count
+    engine(_blank_batch(plan, engine))  # what the first call costs, it costs once
     began, unpacked = time.perf_counter(), 0
-    with tempfile.TemporaryDirectory(prefix="vidtrans-") as place:
+    with tempfile.TemporaryDirectory(prefix="vidtrans-") as place, ExitStack() as stack:
         folder = Path(place)
+        reader = stack.enter_context(plan.clip.reader(plan.form(plan.size), plan.threads))
+        frames = stack.enter_context(closing(reader.frames(plan.first, stop, plan.clip.index)))
+        renderer = stack.enter_context(closing(plan.renderer(engine)))
+        compose = stack.enter_context(closing(Composer(plan, plan.first, stop))) if plan.is_composed else None
         with (
-            closing(job.frames(job.size, job.first, job.first + count)) as frames,
-            closing(job.inputs()) as inputs,
-            closing(job.segment(folder / "segment.nut")) as segment,
-            closing(LosslessWriter(folder / "raw.nut", *job.size, deep=job.depth > 8)) as raw,
-            closing(job.composer(job.first, job.first + count)) as compose,
+            closing(plan.segment(folder / "segment.nut")) as segment,
+            closing(LosslessWriter(folder / "raw.nut", *plan.size, deep=plan.is_deep)) as raw,
         ):
-            shot, known = lambda _: (job.first, job.first + count), lambda _: None
-            given = prepared(frames, job.first, shot, inputs, known, job.draft)
-            deep, reuse = job.depth > 8, job.rendering.reuse
-            samples = painted(given, engine, deep=deep, memory=job.memory(), reuse=reuse)
-            if job.draft:
-                samples = Carrier()(samples)
-            for sample, picture in filtered(samples, method):
+            samples = renderer.stream(renderer.prepare(frame, (plan.first, stop)) for frame in frames)
+            for sample, picture in filtered(samples, plan.settings.make_filter()):
                 raw.write(sample.output)
-                made = compose(sample, picture)
-                segment.write(made, (sample.pts,))
+                made = picture if compose is None else compose(sample, picture)
+                segment.write(made, sample.pts)
                 if encode:
-                    unpacked += len(encode(resize(made, job.picture.width, job.picture.height)))
+                    unpacked += len(encode(resize(made, size.width, size.height)))
         seconds = time.perf_counter() - began
         encoded, kept = ((folder / n).stat().st_size for n in ("segment.nut", "raw.nut"))
-    share = total / count
+    share = plan.num_frames / count
     return estimate(seconds * share, (unpacked or encoded) * share, (encoded + kept) * share)
 
 
-def _blank_batch(job: Render, engine: Engine) -> np.ndarray:
-    width, height = job.size
-    return np.zeros((engine.batch, height, width, job.pairing.in_channels), np.uint8)
+def _blank_batch(plan: RenderPlan, engine: Engine) -> np.ndarray:
+    width, height = plan.size
+    return np.zeros((engine.batch, height, width, plan.pairing.in_channels), np.uint8)
 
 
 def spoken(table: Table) -> str:

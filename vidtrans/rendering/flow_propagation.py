@@ -1,9 +1,9 @@
-"""Drafts: every n-th frame is painted, those between are carried there from both sides along the source's motion."""
+"""Drafts: every n-th frame is rendered; those between are propagated from both sides along the source's motion."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -13,31 +13,31 @@ from vidtrans.flow.reliability import agreement
 from vidtrans.flow.warp import resize_flow, warp
 from vidtrans.temporal.stream import Sample
 
-CARRIED_VERSION = "1"
+PROPAGATION_VERSION = "1"
 FLOW, SHORT_SIDE = "dis-fast", 540
-CHECKED = 16  # of every so many groups, the middle frame is painted too, to say what carrying loses
-LEAST = 0.02  # trust where nothing can be followed: the picture in time's middle is what is left
+CHECKED = 16  # of every so many groups, the middle frame is rendered too, to measure what propagation loses
+MIN_TRUST = 0.02  # where nothing can be followed: the mixture weighed by time is what is left
 
 
 @dataclass(frozen=True)
 class Draft:
-    """Which frames are painted, of shots that are cut into groups of ``every``."""
+    """Which frames are rendered, of shots that are cut into groups of ``every``."""
 
     every: int
 
     def is_key(self, frame: int, shot_first: int, shot_stop: int) -> bool:
-        """Of every group the first, and of every shot the last: they are painted."""
+        """Return whether a frame is the first of its group, or the last of its shot: these are rendered."""
         return (frame - shot_first) % self.every == 0 or frame == shot_stop - 1
 
     def is_checked(self, frame: int, shot_first: int, shot_stop: int) -> bool:
-        """Painted only to be compared: it is carried like its neighbours."""
+        """Return whether a frame is rendered only to be compared: it is propagated like its neighbours."""
         if self.is_key(frame, shot_first, shot_stop):
             return False
         group, place = divmod(frame - shot_first, self.every)
         return group % CHECKED == 0 and place == self.every // 2
 
     def reach(self, lo: int, hi: int, shot_first: int, shot_stop: int) -> tuple[int, int]:
-        """The frames [lo, hi) of a shot, with those around that they are carried from."""
+        """Return the frames [lo, hi) of a shot with those around them that they are propagated from."""
         last = shot_first + -(-(hi - 1 - shot_first) // self.every) * self.every
         return lo - (lo - shot_first) % self.every, max(hi, min(shot_stop, last + 1))
 
@@ -50,60 +50,57 @@ class _Key:
     seen: np.ndarray
 
 
-@dataclass
-class Carrier:
-    """Fills in what was not painted. ``losses``: mean squared differences of those that were compared, in [0, 1]²."""
+class FlowPropagator:
+    """Fills in the outputs of frames that were not rendered, from the rendered ones on both sides of them.
 
-    losses: list[float] = field(default_factory=list)
+    A sample's ``extras`` say whether it was rendered to be propagated from ("key"), and whether its output is to be
+    propagated ("propagated"); of those that are compared, they hold what was rendered ("rendered"), and their mean
+    squared difference, in [0, 1]², is added to ``losses``.
+    """
 
-    def __post_init__(self) -> None:
+    def __init__(self, losses: list[float]) -> None:
+        self._losses = losses
         self._flow = FlowEstimator(FLOW, SHORT_SIDE)
+        self._before: _Key | None = None
+        self._waiting: list[Sample] = []
 
-    def __call__(self, samples: Iterable[Sample]) -> Generator[Sample, None, None]:
-        """Yield all samples in order. ``extras`` says which are painted, to be carried from ("key"), and which are to
-        be carried ("carried"); it holds, of those that are compared, what was painted ("painted").
-        """
-        before: _Key | None = None
-        waiting: list[Sample] = []
-        for sample in samples:
-            waiting.append(sample)
-            if not sample.extras.pop("key", False):
-                continue
-            after = _Key(sample, self._flow.prepare(sample.guide))
-            for held in waiting:
-                if held.extras.pop("carried", False):
-                    assert before is not None
-                    self._carry(held, before, after)
-                yield held
-            before, waiting = after, []
-        yield from waiting  # made earlier, and asked for again
+    def push(self, sample: Sample) -> Iterator[Sample]:
+        """Take the next sample; yield those that have their output now, in order."""
+        self._waiting.append(sample)
+        if not sample.extras.pop("key", False):
+            return
+        after = _Key(sample, self._flow.prepare(sample.guide))
+        for waiting in self._waiting:
+            if waiting.extras.pop("propagated", False):
+                assert self._before is not None
+                self._fill(waiting, self._before, after)
+            yield waiting
+        self._before, self._waiting = after, []
 
-    def _carry(self, sample: Sample, before: _Key, after: _Key) -> None:
+    def flush(self) -> Iterator[Sample]:
+        """Yield the samples that waited: they had their output already."""
+        yield from self._waiting
+        self._waiting = []
+
+    def _fill(self, sample: Sample, before: _Key, after: _Key) -> None:
         first, last, to = before.sample.index, after.sample.index, _Key(sample, self._flow.prepare(sample.guide))
         total, dtype = last - first, before.sample.output.dtype
-        made, weights = [], []
+        pictures, weights = [], []
         for key, share in ((before, last - sample.index), (after, sample.index - first)):
-            picture, trust = self._brought(key, to)
-            made.append(picture)
-            weights.append(cv2.merge([share / total * (trust + LEAST)] * 3))
-        mixed = (made[0] * weights[0] + made[1] * weights[1]) / (weights[0] + weights[1])
+            picture, trust = self._warped(key, to)
+            pictures.append(picture)
+            weights.append(cv2.merge([share / total * (trust + MIN_TRUST)] * 3))
+        mixed = (pictures[0] * weights[0] + pictures[1] * weights[1]) / (weights[0] + weights[1])
         full = np.iinfo(dtype).max
         sample.output = np.clip(np.rint(mixed), 0, full).astype(dtype)
-        painted = sample.extras.pop("painted", None)
-        if painted is not None:
-            self.losses.append(float(np.mean(np.square((painted.astype(np.float32) - sample.output) / full))))
+        rendered = sample.extras.pop("rendered", None)
+        if rendered is not None:
+            self._losses.append(float(np.mean(np.square((rendered.astype(np.float32) - sample.output) / full))))
 
-    def _brought(self, key: _Key, to: _Key) -> tuple[np.ndarray, np.ndarray]:
-        """What was painted at ``key``, brought to another frame: (H, W, 3) float32, and trust in it, (H, W)."""
+    def _warped(self, key: _Key, to: _Key) -> tuple[np.ndarray, np.ndarray]:
+        """Return what was rendered at ``key``, warped to another frame, (H, W, 3) float32, and trust in it, (H, W)."""
         there, back = self._flow.both(to.seen, key.seen)
         height, width = to.sample.guide.shape[:2]
         trust = cv2.resize(agreement(there, back), (width, height), interpolation=cv2.INTER_LINEAR)
         picture = warp(key.sample.output.astype(np.float32), resize_flow(there, width, height), bicubic=True)
         return picture, trust
-
-    @property
-    def psnr(self) -> float | None:
-        """Of carried frames against painted ones, in dB; None where none were compared."""
-        if not self.losses:
-            return None
-        return float(-10 * np.log10(max(float(np.mean(self.losses)), 1e-10)))

@@ -16,7 +16,7 @@ from vidtrans.output.assembling import VERSION as ASSEMBLY_VERSION
 from vidtrans.output.target import check_place, up_to_date
 from vidtrans.rendering.cost import after
 from vidtrans.rendering.directing import VERSION as DIRECTING_VERSION
-from vidtrans.rendering.plan import makes_folder
+from vidtrans.rendering.planning import makes_folder
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.store.stages import FilterStage, InferStage, RenderStage

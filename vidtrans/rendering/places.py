@@ -1,44 +1,102 @@
-"""Where the cache holds what a render makes on its way."""
+"""Where the cache holds what a render makes on its way, and the keys of these places."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
-from vidtrans.store.cache import Entry
+from vidtrans.inference.engine import Engine
+from vidtrans.pairing.base import pairing_record
+from vidtrans.rendering.directing import VERSION as DIRECTING_VERSION
+from vidtrans.rendering.flow_propagation import PROPAGATION_VERSION
+from vidtrans.rendering.plan import RenderPlan
+from vidtrans.settings import Table
+from vidtrans.store.cache import Cache, Entry
 from vidtrans.store.chunking import Chunk
 from vidtrans.store.chunks import ChunkStore, RawOutputs
-
-if TYPE_CHECKING:
-    from vidtrans.rendering.plan import RenderJob
+from vidtrans.store.stages import InferStage, RenderStage, media_libraries
 
 
 @dataclass(frozen=True)
 class Places:
-    """The entries of the cache that a ``job`` fills: its model's ``raw`` outputs, and ``segments``."""
+    """The entries of the cache that a render fills: its model's ``raw`` outputs, and ``segments``."""
 
-    job: RenderJob
+    plan: RenderPlan
     raw: Entry
     segments: Entry
 
+    @classmethod
+    def find(cls, plan: RenderPlan, engine: Engine, cache: Cache) -> Places:
+        """Return those of a plan that an engine renders."""
+        infer = _infer_stage(plan, engine)
+        render = _render_stage(plan, infer)
+        return cls(plan, cache.entry(infer.name, infer.key), cache.entry(render.name, render.key))
+
     @cached_property
     def store(self) -> ChunkStore:
-        return ChunkStore(self.segments, "." + self.job.settings.encoding.kept_as.segments)
+        return ChunkStore(self.segments, "." + self.plan.settings.encoding.kept_as.segments)
 
     @cached_property
-    def kept(self) -> ChunkStore | None:
+    def raw_store(self) -> ChunkStore | None:
         """Of raw outputs. What the identity model returns is the source: nothing to keep."""
-        return None if self.job.look.record is None else ChunkStore(self.raw, ".nut")
+        return None if self.plan.model.record is None else ChunkStore(self.raw, ".nut")
 
     @cached_property
-    def shown(self) -> list[Chunk]:
+    def written(self) -> list[Chunk]:
         """The chunks of which anything is written: a constant rate may drop all frames of one."""
-        return [c for c in self.job.chunks if self.job.delivery.num_written(range(c.first, c.stop))]
+        return [c for c in self.plan.chunks if self.plan.delivery.num_written(range(c.first, c.stop))]
 
     def missing(self) -> list[int]:
-        """The numbers of the chunks that are not there yet; call it while the entry is locked."""
-        return [c.number for c in self.shown if not self.store.is_done(c.number)]
+        """Return the numbers of the chunks that are not there yet; call it while the entry is locked."""
+        return [c.number for c in self.written if not self.store.is_done(c.number)]
 
     def raw_outputs(self) -> RawOutputs:
-        return RawOutputs(self.kept, self.job.chunks, self.job.size, deep=self.job.depth > 8)
+        return RawOutputs(self.raw_store, self.plan.chunks, self.plan.size, deep=self.plan.is_deep)
+
+
+def _infer_stage(plan: RenderPlan, engine: Engine) -> InferStage:
+    return InferStage(
+        source=plan.clip.digest,
+        first=plan.first,
+        stop=plan.stop,
+        shots=[s for s in plan.clip.shots if plan.first <= s < plan.stop],
+        chunk_frames=plan.rendering.chunk_frames,
+        model=plan.model.digest,
+        pairing=pairing_record(plan.pairing),
+        drawn=plan.drawn,
+        mask=plan.input_mask.for_key() if plan.input_mask else {},
+        size=list(plan.size),
+        depth=plan.delivery.depth,
+        transparency=plan.form(plan.size).transparency,
+        engine=dict(engine.identity) | _not_rendered(plan),
+        libraries=media_libraries(),
+        memory=plan.model.memory_for_key(),
+    )
+
+
+def _not_rendered(plan: RenderPlan) -> dict[str, str]:
+    """What decides which frames the model does not render."""
+    reuses = plan.rendering.reuse and not plan.model.remembers
+    reuse = {"reuse": str(plan.rendering.reuse)} if reuses else {}
+    return reuse | ({"draft": str(plan.rendering.draft), "carried": PROPAGATION_VERSION} if plan.draft else {})
+
+
+def _render_stage(plan: RenderPlan, infer: InferStage) -> RenderStage:
+    return RenderStage(
+        outputs=infer.key,
+        filter=plan.settings.filter_record(),
+        guide=plan.guide.for_key() if plan.guide else {},
+        directing=_directing(plan) if plan.is_composed else {},
+        encoding=plan.settings.encoding.chunk_key(plan.delivery.kept),
+        picture={k: str(v) for k, v in plan.delivery.kept.__dict__.items()},
+        libraries=media_libraries(),
+    )
+
+
+def _directing(plan: RenderPlan) -> Table:
+    return {
+        "version": DIRECTING_VERSION,
+        "curves": {name: str(curve) for name, curve in plan.rendering.curves().items()},
+        "mask": plan.mask.for_key() if plan.mask else {},
+        "feather": plan.rendering.feather if plan.mask else 0.0,
+    }

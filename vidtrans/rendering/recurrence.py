@@ -9,7 +9,7 @@ from vidtrans.temporal.stream import Sample
 from vidtrans.video.colour.conversion import sixteen_bit
 
 
-class Memory:
+class Recurrence:
     """Holds the last sample of a shot. ``flow``: the method by which the past comes to a frame."""
 
     def __init__(self, flow: str) -> None:

@@ -1,178 +1,196 @@
-"""What is missing of a render: frames are read, painted, filtered and encoded, side by side where that pays."""
+"""The chunks of a render that are missing: read, rendered, filtered and encoded, side by side where that pays."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
 from itertools import repeat
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vidtrans.concurrency.background import Background, room_beside, sharing_cores
-from vidtrans.concurrency.prefetch import Ahead
+from vidtrans.concurrency.threads import BackgroundQueue, Prefetcher, capacity_beside, sharing_cores
 from vidtrans.events import Progress
 from vidtrans.inference.engine import Engine
-from vidtrans.rendering.frame_renderer import Count, lookback, painted, prepared
+from vidtrans.pairing.base import input_frames
+from vidtrans.rendering.batching import Count
+from vidtrans.rendering.composite import Composer
+from vidtrans.rendering.frame_renderer import FrameRenderer, Prepared
+from vidtrans.rendering.plan import RenderPlan
+from vidtrans.session import Context
 from vidtrans.settings import Table
-from vidtrans.store.chunking import Chunk, chunk_of, spans
-from vidtrans.store.chunks import ChunkStore, ChunkWriter, RawOutputs, StateStore
+from vidtrans.store.chunking import Chunk, spans
+from vidtrans.store.chunks import ChunkFinder, ChunkStore, ChunkWriter, RawOutputs, StateStore
 from vidtrans.store.disk_forecast import Room
 from vidtrans.temporal.stream import Filter, Recursive, Sample, filtered
-
-if TYPE_CHECKING:
-    from vidtrans.rendering.plan import RenderJob
-
 
 # Frames after which it is looked whether the disk will do: three chunks by default, of which two are written for sure.
 LOOK_AHEAD = 200
 
 
 def num_frames(chunks: Iterable[Chunk]) -> int:
+    """Return how many frames chunks have."""
     return sum(chunk.stop - chunk.first for chunk in chunks)
 
 
-class Filling:
-    """Renders parts of a ``job``; ``raw`` holds what the ``engine`` has made of it, ``count`` what that was."""
+class ChunkRenderer:
+    """Renders the missing chunks of a plan.
 
-    def __init__(self, job: RenderJob, engine: Engine, raw: RawOutputs) -> None:
-        self.job, self.engine, self.raw, self.count = job, engine, raw, Count()
+    ``raw`` holds what the ``engine`` makes of it; ``count`` says how much it made.
+    """
+
+    def __init__(self, plan: RenderPlan, engine: Engine, raw: RawOutputs, context: Context) -> None:
+        self.plan, self.engine, self.raw, self.context, self.count = plan, engine, raw, context, Count()
         self._kind = engine.identity.get("device", "cpu")
-        self._room = room_beside(self._kind, *job.size)  # between steps; 0: they take turns
+        self._capacity = capacity_beside(self._kind, *plan.size)  # between stages; 0: they take turns
+        self._chunk_of = ChunkFinder(plan.chunks)
 
-    def counts(self, filled: Sequence[int]) -> Table:
-        """What is reported when the chunks of these numbers have been filled."""
-        encoded = num_frames(self.job.chunks[n] for n in filled)
-        made: Table = {"frames_inferred": self.count.inferred, "frames_encoded": encoded}
-        return made | ({"frames_spared": self.count.spared} if self.count.spared else {})
+    def counts(self, made: Sequence[int]) -> Table:
+        """Return what is reported when the chunks of these numbers were made."""
+        encoded = num_frames(self.plan.chunks[n] for n in made)
+        table: Table = {"frames_inferred": self.count.inferred, "frames_encoded": encoded}
+        return table | ({"frames_spared": self.count.spared} if self.count.spared else {})
 
-    def fill(self, store: ChunkStore, states: StateStore, missing: Sequence[int]) -> None:
+    def render(self, store: ChunkStore, states: StateStore, missing: Sequence[int]) -> None:
         """Render the missing chunks, in runs of neighbours, in one pass over the frames of each run."""
-        job, context = self.job, self.job.context
-        method = job.settings.make_filter()
-        total = job.stop - job.first
-        done = begun_at = total - num_frames(job.chunks[n] for n in missing)
+        plan, context = self.plan, self.context
+        method = plan.settings.make_filter()
+        total = plan.num_frames
+        done = begun_at = total - num_frames(plan.chunks[n] for n in missing)
         raw = [self.raw.store.entry.folder] if self.raw.store else []
         room = Room([*raw, store.entry.folder], total - done)
-        for run, lo, hi in spans(job.chunks, missing, method.radius):
+        task = f"rendering {plan.clip.name}"
+        for run, lo, hi in spans(plan.chunks, missing, method.radius):
             if isinstance(method, Recursive):
-                lo = self._take_up(method, states, run[0])
+                lo = self._resume(method, states, run[0])
             with closing(self._render_run(store, states, method, run, lo, hi)) as frames:
                 for _ in frames:
                     done += 1
-                    context.report(Progress(f"rendering {job.clip.name}", done, total))
+                    context.report(Progress(task, done, total))
                     if done - begun_at == LOOK_AHEAD and (lacking := room.lacking(LOOK_AHEAD)):
-                        told = f"the disk will be full before {job.clip.name} is done: {lacking}"
+                        told = f"the disk will be full before {plan.clip.name} is done: {lacking}"
                         context.note(f"{told} — free some space, or stop and give another --cache-dir", "warning")
-                    context.stop.check()
+                    if context.stop.requested:
+                        context.stop.check()
 
     def _render_run(
-        self,
-        store: ChunkStore,
-        states: StateStore,
-        method: Filter,
-        run: Sequence[Chunk],
-        lo: int,
-        hi: int,
-    ) -> Generator[int, None, None]:
+        self, store: ChunkStore, states: StateStore, method: Filter, run: Sequence[Chunk], lo: int, hi: int
+    ) -> Generator[None, None, None]:
         """Render a run of chunks from the frames [lo, hi): reading, the network, the filter and encoding side by side.
 
-        Yields each frame's number when it is handed on to be encoded.
+        Yields when a frame is handed on to be encoded.
         """
-        wanted, room = range(run[0].first, run[-1].stop), self._room
+        plan, wanted = self.plan, range(run[0].first, run[-1].stop)
+        stamps = [plan.delivery.stamps(number) for number in wanted]
         with ExitStack() as stack:
             stack.enter_context(sharing_cores(self._kind))
-            samples = stack.enter_context(closing(Ahead(self.samples(lo, hi), room, "network")))
-            compose = stack.enter_context(closing(self.job.composer(wanted.start, wanted.stop)))
-            writer = stack.enter_context(closing(ChunkWriter(store, run, self.job.segment)))
-            beside = stack.enter_context(closing(Background(room)))
+            samples = stack.enter_context(closing(Prefetcher(self.samples(lo, hi), self._capacity, "network")))
+            compose = Composer(plan, wanted.start, wanted.stop) if plan.is_composed else None
+            if compose is not None:
+                stack.enter_context(closing(compose))
+            writer = stack.enter_context(closing(ChunkWriter(store, run, plan.segment)))
+            queue = stack.enter_context(closing(BackgroundQueue(self._capacity)))
 
-            def finish(sample: Sample, picture: np.ndarray) -> None:
-                writer.write(sample.index, compose(sample, picture), self.job.delivery.stamps(sample.index))
+            def encode(sample: Sample, picture: np.ndarray) -> None:
+                made = picture if compose is None else compose(sample, picture)
+                writer.write(sample.index, made, *stamps[sample.index - wanted.start])
 
-            for sample, picture in filtered(samples, method, wanted):
-                beside.put(partial(finish, sample, picture))
+            for sample, picture in self._filtered(samples, method, wanted):
+                queue.put(partial(encode, sample, picture))
                 if isinstance(method, Recursive):
-                    self._keep(method, states, sample.index, beside)
-                yield sample.index
-            beside.finish()
+                    self._keep(method, states, sample.index, queue)
+                yield
+            queue.finish()
 
-    def _take_up(self, method: Recursive, states: StateStore, chunk: Chunk) -> int:
-        """Give a recursive filter what it knew before a chunk; the frame from which on it has to see the clip."""
+    def _filtered(
+        self, samples: Iterator[Sample], method: Filter, wanted: range
+    ) -> Iterator[tuple[Sample, np.ndarray]]:
+        if self.plan.settings.filter_name == "off":
+            return ((sample, sample.output) for sample in samples)
+        return filtered(samples, method, wanted)
+
+    def _resume(self, method: Recursive, states: StateStore, chunk: Chunk) -> int:
+        """Give a recursive filter its state before a chunk; return the frame from which on it has to see the clip."""
         state = states.after(chunk.number - 1) if chunk.first > chunk.shot_first else None
         if state is None:
             return chunk.shot_first
         method.resume(state)
         return chunk.first
 
-    def _keep(self, method: Recursive, states: StateStore, frame: int, beside: Background) -> None:
-        """Keep what a filter knows at the end of a chunk, once that is written."""
-        chunk = chunk_of(self.job.chunks, frame)
+    def _keep(self, method: Recursive, states: StateStore, frame: int, queue: BackgroundQueue) -> None:
+        """Save a filter's state at the end of a chunk, once that is written."""
+        chunk = self._chunk_of(frame)
         if frame == chunk.stop - 1 and chunk.stop < chunk.shot_stop:
-            beside.put(partial(states.keep, chunk.number, method.state()))
+            queue.put(partial(states.keep, chunk.number, method.state()))
 
     def samples(self, lo: int, hi: int) -> Generator[Sample, None, None]:
-        """Frames [lo, hi) with the model's raw output: from the store where it is there, else inferred and stored."""
-        memory, draft = self.job.memory(), self.job.draft
-        first, stop = self._remembered_from(lo) if memory else lo, hi
-        if draft:
-            first, _ = draft.reach(first, hi, *self._shot_of(first))
-            _, stop = draft.reach(lo, hi, *self._shot_of(hi - 1))
-        if self.job.rendering.reuse and not memory:
-            # What is taken again depends on all that its chunk has painted before.
-            first = chunk_of(self.job.chunks, first).first
-            first = draft.reach(first, hi, *self._shot_of(first))[0] if draft else first
-        begin = lookback(self.job.pairing, first, self._shot_of(first)[0])
-        starts = {chunk.first for chunk in self.job.chunks}
+        """Yield the frames [lo, hi) with the model's raw output: from the store, else inferred and stored."""
+        plan = self.plan
+        first, stop = self._extent(lo, hi)
+        begin = input_frames(plan.pairing, first, self._shot_of(first)[0])[0]
         with ExitStack() as stack:
             guides = stack.enter_context(closing(self._guides(lo, hi)))
             stack.enter_context(closing(self.raw))
-            beside = stack.enter_context(closing(Background(self._room if self.raw.store else 0)))
-            inputs = stack.enter_context(closing(self.job.inputs()))
-            read = stack.enter_context(closing(self.job.frames(self.job.size, begin, stop)))
-            shown = prepared(read, first, self._shot_of, inputs, self.raw.known, draft)
-            given = stack.enter_context(closing(Ahead(shown, self._room, "frames")))
-            samples = painted(
-                given,
-                self.engine,
-                deep=self.job.depth > 8,
-                memory=memory,
-                reuse=self.job.rendering.reuse,
-                begins=starts.__contains__,
-                count=self.count,
-            )
-            samples = stack.enter_context(closing(samples))
-            if self.job.carrier:
-                samples = stack.enter_context(closing(self.job.carrier(samples)))
-            for sample in samples:
-                beside.put(partial(self.raw.keep, sample.index, sample.output))
+            queue = stack.enter_context(closing(BackgroundQueue(self._capacity if self.raw.store else 0)))
+            renderer = stack.enter_context(closing(plan.renderer(self.engine, self.count)))
+            prepared = self._prepared(renderer, begin, first, stop)
+            prefetched = stack.enter_context(closing(Prefetcher(prepared, self._capacity, "frames")))
+            for sample in stack.enter_context(closing(renderer.stream(prefetched))):
+                queue.put(partial(self.raw.keep, sample.index, sample.output))
                 if not lo <= sample.index < hi:
                     continue
                 guide = next(guides)
                 yield sample if guide is None else replace(sample, guide=guide)
-            beside.finish()
+            queue.finish()
+
+    def _prepared(self, renderer: FrameRenderer, begin: int, first: int, stop: int) -> Generator[Prepared, None, None]:
+        """Read the frames [begin, stop); those before ``first`` are only looked back to."""
+        plan, chunk_of = self.plan, ChunkFinder(self.plan.chunks)
+        with (
+            plan.clip.reader(plan.form(plan.size), plan.threads) as reader,
+            closing(reader.frames(begin, stop, plan.clip.index)) as frames,
+        ):
+            for frame in frames:
+                if frame.index < first:
+                    renderer.remember(frame)
+                    continue
+                chunk, known = chunk_of(frame.index), self.raw.known(frame.index)
+                shot, restarts = (chunk.shot_first, chunk.shot_stop), frame.index == chunk.first
+                yield renderer.prepare(frame, shot, known, restarts=restarts)
+
+    def _extent(self, lo: int, hi: int) -> tuple[int, int]:
+        """Return the frames that have to be rendered, or known, for the outputs of the frames [lo, hi)."""
+        plan, draft = self.plan, self.plan.draft
+        first, stop = self._recurrent_from(lo) if plan.model.remembers else lo, hi
+        if draft:
+            first, _ = draft.reach(first, hi, *self._shot_of(first))
+            _, stop = draft.reach(lo, hi, *self._shot_of(hi - 1))
+        if plan.rendering.reuse and not plan.model.remembers:
+            # What is taken again depends on all that its chunk has rendered before.
+            first = self._chunk_of(first).first
+            first = draft.reach(first, hi, *self._shot_of(first))[0] if draft else first
+        return first, stop
 
     def _shot_of(self, frame: int) -> tuple[int, int]:
-        """The frames [first, stop) of the shot that a frame is in."""
-        chunk = chunk_of(self.job.chunks, frame)
+        """Return the frames [first, stop) of the shot that a frame is in."""
+        chunk = self._chunk_of(frame)
         return chunk.shot_first, chunk.shot_stop
 
-    def _remembered_from(self, frame: int) -> int:
-        """The frame from which on a model that remembers has to see the clip, to go on at ``frame``.
+    def _recurrent_from(self, frame: int) -> int:
+        """Return the frame from which on a recurrent model has to see the clip, to go on at ``frame``.
 
         The one before the first whose output is not stored, or the first of the shot.
         """
-        chunk = chunk_of(self.job.chunks, frame)
+        chunk = self._chunk_of(frame)
         while not self.raw.holds(frame) and chunk.first > chunk.shot_first:
             frame = chunk.first - 1
-            chunk = self.job.chunks[chunk.number - 1]
+            chunk = self.plan.chunks[chunk.number - 1]
         return frame if self.raw.holds(frame) else chunk.first
 
     def _guides(self, start: int, stop: int) -> Generator[np.ndarray | None, None, None]:
-        """What guides the filter at the frames [start, stop), where they do not do it themselves."""
-        if self.job.guide is None:
+        """Yield what guides the filter at the frames [start, stop), where they do not do it themselves."""
+        if self.plan.guide is None:
             yield from repeat(None, stop - start)
         else:
-            yield from self.job.guide.pictures(self.job.size, start, stop, self.job.context)
+            yield from self.plan.guide.pictures(self.plan.size, start, stop, self.context)

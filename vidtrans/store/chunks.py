@@ -111,6 +111,18 @@ def _number(state: Path) -> int:
     return int(state.stem.removeprefix("state-"))
 
 
+class ChunkFinder:
+    """Finds the chunk of a frame; a frame is mostly in the same one as the frame before it."""
+
+    def __init__(self, chunks: Sequence[Chunk]) -> None:
+        self._chunks, self._last = chunks, chunks[0]
+
+    def __call__(self, frame: int) -> Chunk:
+        if not self._last.first <= frame < self._last.stop:
+            self._last = chunk_of(self._chunks, frame)
+        return self._last
+
+
 class Writer(Protocol):
     """What fills a chunk's file, frame by frame."""
 
@@ -128,13 +140,13 @@ class ChunkWriter:
     """
 
     def __init__(self, store: ChunkStore, chunks: Sequence[Chunk], start: Callable[[Path], Writer]) -> None:
-        self.store, self.chunks, self.start = store, chunks, start
+        self.store, self.start, self._chunk_of = store, start, ChunkFinder(chunks)
         self._open: ExitStack | None = None
         self._writer: Writer | None = None
 
     def write(self, frame: int, *content: Any) -> None:
         """Write the frame of this number; ``content`` goes to the chunk's writer."""
-        chunk = chunk_of(self.chunks, frame)
+        chunk = self._chunk_of(frame)
         if frame == chunk.first:
             with ExitStack() as stack:
                 self._writer = self.start(stack.enter_context(self.store.writing(chunk.number)))
@@ -176,7 +188,8 @@ class RawOutputs:
     def __init__(
         self, store: ChunkStore | None, chunks: Sequence[Chunk], size: tuple[int, int], *, deep: bool = False
     ) -> None:
-        self.store, self.chunks = store, chunks
+        self.store = store
+        self._asked, self._kept = ChunkFinder(chunks), ChunkFinder(chunks)  # by one thread each
         self._writer: ChunkWriter | None = None
         if store is not None:
             self._writer = ChunkWriter(store, chunks, lambda path: LosslessWriter(path, *size, deep=deep))
@@ -185,12 +198,12 @@ class RawOutputs:
 
     def holds(self, frame: int) -> bool:
         """Whether the chunk of a frame is stored."""
-        return self.store is not None and self.store.is_done(chunk_of(self.chunks, frame).number)
+        return self.store is not None and self.store.is_done(self._asked(frame).number)
 
     def known(self, frame: int) -> np.ndarray | None:
-        chunk = chunk_of(self.chunks, frame)
         if self.store is None or not self.holds(frame):
             return None
+        chunk = self._asked(frame)
         if self._reading is None or self._next != frame or frame == chunk.first:
             self._reading = read_lossless(self.store.path(chunk.number))
             for _ in range(frame - chunk.first):
@@ -199,7 +212,7 @@ class RawOutputs:
         return next(self._reading)
 
     def keep(self, frame: int, output: np.ndarray) -> None:
-        if self._writer and not self._writer.store.is_done(chunk_of(self.chunks, frame).number):
+        if self._writer and not self._writer.store.is_done(self._kept(frame).number):
             self._writer.write(frame, output)
 
     def close(self) -> None:

@@ -72,13 +72,17 @@ class SegmentWriter:
             raise
         self._stream, self._time_base = stream, picture.time_base
 
-    def write(self, picture: np.ndarray, pts: int) -> None:
-        """Encode one (h, w, 3 or 4) uint8 or uint16 picture, scaled to the output's size. ``pts`` must increase."""
-        if self._first is None:
-            self._first = pts
-        frame = self._from_rgb(picture)
-        frame.pts, frame.time_base = pts - self._first, self._time_base
-        self._mux(frame)
+    def write(self, picture: np.ndarray, *stamps: int) -> None:
+        """Encode one (h, w, 3 or 4) uint8 or uint16 picture, scaled to the output's size.
+
+        ``stamps``: the times, in ticks, at each of which it is shown; they increase from call to call.
+        """
+        for pts in stamps:
+            if self._first is None:
+                self._first = pts
+            frame = self._from_rgb(picture)
+            frame.pts, frame.time_base = pts - self._first, self._time_base
+            self._mux(frame)
 
     def _mux(self, frame: av.VideoFrame | None) -> None:
         try:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vidtrans.rendering.plan import RenderJob
-from vidtrans.rendering.runner import Filling
+from vidtrans.rendering.job import RenderJob
+from vidtrans.rendering.runner import ChunkRenderer
 from vidtrans.settings import Table
 from vidtrans.store.chunking import Chunk
 from vidtrans.store.chunks import StateStore
@@ -36,12 +36,13 @@ def divided(job: RenderJob, count: int) -> Division | None:
 
     A filter, or a model, that goes on from the frame before has no parts; a draft tells its loss for the whole.
     """
-    if job.draft or job.look.remembers or isinstance(job.settings.make_filter(), Recursive):
+    plan = job.plan
+    if plan.draft or plan.model.remembers or isinstance(plan.settings.make_filter(), Recursive):
         return None
     places = job.places(job.engine())
-    parts = cut([job.chunks[n] for n in places.missing()], count)
-    entries = [(e.stage, e.key) for e in (places.segments, *([places.raw] if places.kept else []))]
-    sources = [(job.clip.hold.entry.stage, job.clip.hold.entry.key)] if job.clip.hold else []
+    parts = cut([plan.chunks[n] for n in places.missing()], count)
+    entries = [(e.stage, e.key) for e in (places.segments, *([places.raw] if places.raw_store else []))]
+    sources = [(hold.entry.stage, hold.entry.key)] if (hold := plan.clip.hold) else []
     return Division(parts, entries, sources) if len(parts) > 1 else None
 
 
@@ -63,8 +64,7 @@ def render_part(job: RenderJob, first: int, stop: int) -> Table:
     """Make what is missing of the chunks [first, stop); the counts of what was made."""
     engine = job.engine()
     places = job.places(engine)
-    raw = places.raw_outputs()
     missing = [n for n in places.missing() if first <= n < stop]
-    filling = Filling(job, engine, raw)
-    filling.fill(places.store, StateStore(places.segments), missing)
-    return filling.counts(missing)
+    chunks = ChunkRenderer(job.plan, engine, places.raw_outputs(), job.context)
+    chunks.render(places.store, StateStore(places.segments), missing)
+    return chunks.counts(missing)

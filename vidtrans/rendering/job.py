@@ -1,0 +1,140 @@
+"""A planned render, carried out: what is missing of its chunks is made, and all of them are joined."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import repeat
+from pathlib import Path
+
+import numpy as np
+
+from vidtrans.errors import VidtransError
+from vidtrans.events import Progress
+from vidtrans.files import complete, link_target
+from vidtrans.inference.engine import Engine
+from vidtrans.models.loaded_model import load_engine
+from vidtrans.output.target import record, up_to_date
+from vidtrans.rendering.composite import Composer
+from vidtrans.rendering.cost import estimate_render
+from vidtrans.rendering.places import Places
+from vidtrans.rendering.plan import RenderPlan
+from vidtrans.rendering.planning import makes_folder
+from vidtrans.rendering.runner import ChunkRenderer
+from vidtrans.session import Context
+from vidtrans.settings import Table
+from vidtrans.store.cache import Entry
+from vidtrans.store.chunks import StateStore
+from vidtrans.video.colour.conversion import eight_bit, laid
+
+OUTPUTS_WAIT_S = 24 * 3600.0
+
+
+@dataclass(frozen=True)
+class RenderJob:
+    """A ``plan`` and what it is carried out with."""
+
+    plan: RenderPlan
+    context: Context
+
+    def engine(self) -> Engine:
+        """Raises ModelError, DeviceError, UsageError."""
+        return load_engine(self.plan.model, self.plan.rendering, self.context)
+
+    def places(self, engine: Engine) -> Places:
+        """Return where the cache holds what this job makes."""
+        return Places.find(self.plan, engine, self.context.cache)
+
+    def render(self, output: Path, request: str) -> Table:
+        """Make what is missing of every chunk, join the segments and the sound, record and name the result."""
+        plan, engine = self.plan, self.engine()
+        places = self.places(engine)
+        with ExitStack() as stack:
+            stack.enter_context(places.segments.locked())
+            store, missing = places.store, places.missing()
+            if missing and places.raw_store is not None:
+                self._lock(places.raw, stack)
+            states = StateStore(places.segments)
+            chunks = ChunkRenderer(plan, engine, places.raw_outputs(), self.context)
+            if missing:
+                chunks.render(store, states, missing)
+                if places.raw_store is not None and all(places.raw_store.is_done(c.number) for c in places.written):
+                    places.raw.finish({"frames": plan.num_frames})
+            counts = chunks.counts(missing) | self._told(engine, chunks)
+            result = self._joined(places, output, request, counts)
+            store.entry.finish({"frames": plan.num_frames})
+            states.clear()
+        return result
+
+    def _told(self, engine: Engine, chunks: ChunkRenderer) -> Table:
+        """What is said of the engine and of what it made."""
+        table: Table = {"engine": " ".join(engine.identity[k] for k in ("engine", "precision") if k in engine.identity)}
+        if chunks.count.inferred and (tile := getattr(engine, "tile", None)):
+            table["tile"] = tile
+            self.context.note(f"memory did not do for whole frames: they were painted in tiles of {tile} pixels")
+        if (psnr := chunks.count.psnr) is not None:
+            table["draft_psnr"] = round(psnr, 2)
+        return table
+
+    def _joined(self, places: Places, output: Path, request: str, counts: Table) -> Table:
+        plan, context, store = self.plan, self.context, places.store
+        # Another run may have put something there meanwhile.
+        folder = makes_folder(plan.settings.encoding, output)
+        up_to_date(context.cache, output, request, [plan.clip.path], context.overwrite, folder=folder)
+        context.report(Progress("joining", 0, None))
+        with complete(link_target(output)) as temporary:
+            segments = [store.path(c.number) for c in places.written]
+            assembled = plan.delivery.assembly(folder).write(segments, temporary, store.entry.folder, context)
+            result = self.summary(output) | counts | assembled
+            record(context.cache, output, temporary, request, result)
+        return result
+
+    def unfiltered(self, ground: tuple[int, int, int]) -> Generator[np.ndarray, None, None]:
+        """Yield the result's pictures as they would be without a temporal filter: (H, W, 3) uint8.
+
+        What is transparent lies on the ``ground``. The model's outputs stay locked until this is closed.
+        """
+        plan, engine = self.plan, self.engine()
+        places = self.places(engine)
+        with ExitStack() as stack:
+            if places.raw_store is not None:
+                self._lock(places.raw, stack)
+            chunks = ChunkRenderer(plan, engine, places.raw_outputs(), self.context)
+            samples = stack.enter_context(closing(chunks.samples(plan.first, plan.stop)))
+            compose = stack.enter_context(closing(Composer(plan, plan.first, plan.stop))) if plan.is_composed else None
+            for sample in samples:
+                made = eight_bit(sample.output if compose is None else compose(sample, sample.output))
+                shown = made if made.shape[2] == 3 else laid(made[..., :3], made[..., 3], ground)
+                yield from repeat(shown, len(plan.delivery.stamps(sample.index)))
+
+    def _lock(self, outputs: Entry, stack: ExitStack) -> None:
+        """Lock the model's outputs. A run that makes the same ones, for another strength or filter, is waited for."""
+        try:
+            stack.enter_context(outputs.locked())
+        except VidtransError:
+            self.context.note(f"waiting for another run that paints {self.plan.clip.name}")
+            stack.enter_context(outputs.locked(wait_s=OUTPUTS_WAIT_S))
+
+    def estimate(self, engine: Engine | None = None) -> Table:
+        """Estimate time, disk and memory of the render, from a trial on its first frames."""
+        return estimate_render(self.plan, engine or self.engine())
+
+    def summary(self, output: Path) -> Table:
+        """Return what is reported of the result, before it is made."""
+        plan, index = self.plan, self.plan.clip.index
+        return {
+            "output": str(output),
+            "frames": plan.delivery.times.num_written,
+            "size": [plan.picture.width, plan.picture.height],
+            "working_size": list(plan.size),
+            "shots": len({c.shot_first for c in plan.chunks}),
+            "chunks": len(plan.chunks),
+            "model": plan.model.name,
+            "temporal": plan.settings.filter_name,
+            "duration_s": round(float(Fraction(sum(index.durations()[plan.first : plan.stop])) * index.time_base), 3),
+            "codec": plan.settings.encoding.codec,
+            "depth": plan.picture.depth,
+            "alpha": plan.picture.alpha,
+        }

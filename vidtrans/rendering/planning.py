@@ -1,0 +1,80 @@
+"""From a clip, a model and settings to the plan of a render: what has to be looked up in pictures is looked up here."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+from vidtrans.clips.aligned_clip import Guide
+from vidtrans.clips.cut_list import with_cuts
+from vidtrans.clips.indexing import Clip
+from vidtrans.clips.mask import Mask, takes_drawing
+from vidtrans.models.loaded_model import Look, RenderSettings
+from vidtrans.rendering.plan import RenderPlan
+from vidtrans.rendering.scene import Scene
+from vidtrans.session import Context
+from vidtrans.settings import Time
+from vidtrans.video.io.codecs import PICTURES
+from vidtrans.video.io.encoding import EncodingSettings
+
+
+def plan_render(
+    clip: Clip,
+    model: Look,
+    settings: RenderSettings,
+    context: Context,
+    *,
+    start: Time | None = None,
+    end: Time | None = None,
+    mask: Path | None = None,
+    pattern: str = "",
+    guide: Guide | None = None,
+) -> RenderPlan:
+    """Return the plan of a render; report what the user should know of it.
+
+    Args:
+        clip: the source; its pictures are of one size.
+        mask: a video or picture that is white where the look is.
+        pattern: how the pictures of the result are called; "" for names after the source's.
+        guide: the clip along whose motion is filtered; it decides the shots, too.
+
+    Raises:
+        UsageError: settings do not go together, or the codec cannot hold the result.
+        MediaError: the mask cannot be read, or the clip shows another scene than the model's background plate.
+    """
+    clip = at_rate(clip, settings.rendering.rate)
+    if guide is None:
+        clip = with_cuts(clip, settings.rendering.cuts)
+    first, stop = clip.trim(start, end)
+    drawn = takes_drawing(clip, model.pairing, settings.rendering.drawn, context)
+    plan = RenderPlan(
+        clip,
+        model,
+        settings,
+        first,
+        stop,
+        drawn,
+        Mask.open(mask, clip, first, stop, context) if mask else None,
+        guide,
+        trimmed=start is not None or end is not None,
+        pattern=pattern,
+        threads=context.decode_threads,
+    )
+    if not drawn and (scene := Scene.of(model)):  # drawings have no background
+        scene.check_clip(clip, first, stop, context)
+    plan.delivery.tell(context)
+    return plan
+
+
+def at_rate(clip: Clip, rate: float) -> Clip:
+    """Return pictures, which have no times of their own, shown at a ``rate``, frames a second; a video as it is."""
+    if not clip.is_pictures:
+        return clip
+    exact = Fraction(rate).limit_denominator(1001)
+    return replace(clip, index=replace(clip.index, time_base=1 / exact, rate=exact))
+
+
+def makes_folder(encoding: EncodingSettings, output: Path) -> bool:
+    """Return whether a result is a folder of pictures."""
+    return encoding.makes_pictures and output.suffix.lower().lstrip(".") not in PICTURES
