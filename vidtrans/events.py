@@ -61,14 +61,11 @@ class Stop:
     """
 
     def __init__(self) -> None:
+        self.requested = False
         self.exit_status: int | None = None
 
     def request(self, exit_status: int) -> None:
-        self.exit_status = exit_status
-
-    @property
-    def requested(self) -> bool:
-        return self.exit_status is not None
+        self.requested, self.exit_status = True, exit_status
 
     def check(self) -> None:
         """Raise Interrupted if a stop was requested; called where what was done is saved."""

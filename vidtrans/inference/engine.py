@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Protocol
 
-import cv2
 import numpy as np
 
 from vidtrans.flow.history import no_history
@@ -35,20 +34,8 @@ class IdentityEngine:
         return sixteen_bit(inputs) if deep else eight_bit(inputs)
 
 
-def pad_to_multiple(pictures: np.ndarray, multiple: int) -> np.ndarray:
-    """(N, H, W, C) → the sides grown to a multiple, right and below, by mirroring."""
-    height, width = pictures.shape[1:3]
-    below, right = -height % multiple, -width % multiple
-    if not below and not right:
-        return pictures
-    grown = [cv2.copyMakeBorder(p, 0, below, 0, right, cv2.BORDER_REFLECT) for p in pictures]
-    return np.stack([g if g.ndim == 3 else g[..., None] for g in grown])
-
-
-def with_plate(inputs: np.ndarray, plate: np.ndarray | None) -> np.ndarray:
-    """(N, H, W, C) uint8 or uint16 → (N, H, W, C + 3): the plate, (h, w, 3) uint8, at their size; without one as is."""
-    if plate is None:
-        return inputs
+def with_plate(inputs: np.ndarray, plate: np.ndarray) -> np.ndarray:
+    """(N, H, W, C) uint8 or uint16 → (N, H, W, C + 3): the plate, (h, w, 3) uint8, at their size."""
     shown = resize(plate, inputs.shape[2], inputs.shape[1])
     if inputs.dtype == np.uint16:
         shown = sixteen_bit(shown)

@@ -24,7 +24,7 @@ from vidtrans.inference.device import (
     sent,
     torch_dtype,
 )
-from vidtrans.inference.engine import pad_to_multiple, with_history, with_plate
+from vidtrans.inference.engine import with_history, with_plate
 from vidtrans.inference.packed import can_pack, pack
 from vidtrans.inference.tiles import Whole, smaller, tiled
 from vidtrans.networks.init import painter_of
@@ -66,7 +66,7 @@ def sharing(network: nn.Module) -> nn.Module:
 
 
 def mirrored(x: Tensor, multiple: int) -> Tensor:
-    """(N, C, H, W) → the sides grown to a multiple, right and below, by mirroring: as ``pad_to_multiple``."""
+    """(N, C, H, W) → the sides grown to a multiple, right and below, by mirroring."""
     for side in (2, 3):
         length = x.shape[side]
         if length % multiple:
@@ -168,13 +168,15 @@ class TorchEngine:
         Raises DeviceError when memory does not do for one picture even in tiles.
         """
         height, width = inputs.shape[1:3]
-        inputs = with_plate(inputs, self._plate) if self._remembers is None else with_history(inputs, self._remembers)
-        padded = pad_to_multiple(inputs, self.multiple)
+        if self._remembers is not None:
+            inputs = with_history(inputs, self._remembers)
+        elif self._plate is not None:
+            inputs = with_plate(inputs, self._plate)
         made: list[np.ndarray] = []
-        while (done := sum(map(len, made))) < len(padded):
-            at_once = self._at_once(*padded.shape[1:3])
-            made.append(self._full_batch(padded[done : done + at_once], deep, at_once))
-        return np.concatenate(made)[:, :height, :width]
+        while (done := sum(map(len, made))) < len(inputs):
+            at_once = self._at_once(height + -height % self.multiple, width + -width % self.multiple)
+            made.append(self._full_batch(inputs[done : done + at_once], deep, at_once))
+        return np.concatenate(made)
 
     def _at_once(self, height: int, width: int) -> int:
         """How many pictures of a size go through the network at once."""
@@ -188,18 +190,18 @@ class TorchEngine:
         filled = np.concatenate([pictures, np.repeat(pictures[-1:], missing, axis=0)])
         return self._run(filled, deep)[: len(pictures)]
 
-    def _run(self, padded: np.ndarray, deep: bool) -> np.ndarray:
+    def _run(self, inputs: np.ndarray, deep: bool) -> np.ndarray:
         try:
-            return self._forward(padded, deep)
+            return self._forward(inputs, deep)
         except Exception as error:
             if not out_of_memory(error):
                 raise
         release_cached_memory(self.device)
-        if len(padded) == 1:
+        if len(inputs) == 1:
             raise self._no_room()
-        half = len(padded) // 2
+        half = len(inputs) // 2
         self.batch = self._width = half  # and keep to what fits
-        return np.concatenate([self._run(part, deep) for part in (padded[:half], padded[half:])])
+        return np.concatenate([self._run(part, deep) for part in (inputs[:half], inputs[half:])])
 
     def _no_room(self) -> DeviceError:
         return DeviceError(self.device.name, "out of memory for one frame", "use a smaller --size, or --device cpu")
@@ -231,10 +233,10 @@ class TorchEngine:
         return made
 
     @torch.inference_mode()
-    def _forward(self, padded: np.ndarray, deep: bool) -> np.ndarray:
-        middle = np.iinfo(padded.dtype).max / 2
+    def _forward(self, inputs: np.ndarray, deep: bool) -> np.ndarray:
+        (height, width), middle = inputs.shape[1:3], np.iinfo(inputs.dtype).max / 2
         # torch has no arithmetic on uint16.
-        given = padded.astype(np.int32) if padded.dtype == np.uint16 else padded
-        x = sent(torch.from_numpy(given), self.device).permute(0, 3, 1, 2)
-        y = self._through(x.to(torch.float32) / middle - 1)
-        return as_pictures(y, deep=deep)
+        x = torch.from_numpy(inputs.astype(np.int32) if inputs.dtype == np.uint16 else inputs)
+        x = (x if self.device.kind == "cpu" else sent(x, self.device)).permute(0, 3, 1, 2)
+        y = self._through(mirrored(x, self.multiple).to(torch.float32) / middle - 1)
+        return as_pictures(y[..., :height, :width], deep=deep)

@@ -16,8 +16,8 @@ from vidtrans.errors import Interrupted, UsageError
 from vidtrans.events import silent
 from vidtrans.files import complete, remove
 from vidtrans.flow.history import signed
-from vidtrans.inference.engine import pad_to_multiple, with_history, with_plate
-from vidtrans.inference.torch_engine import TorchEngine
+from vidtrans.inference.engine import with_history, with_plate
+from vidtrans.inference.torch_engine import TorchEngine, mirrored
 from vidtrans.models.model_file import ModelRecord, load_generator, save_model
 from vidtrans.rendering.scene import offer
 from vidtrans.settings import Table
@@ -219,8 +219,8 @@ class TrainRun:
         def inputs() -> Iterator[torch.Tensor]:
             for index in middles(len(self.job.pairs), min(len(self.job.pairs), NORM_PICTURES)):
                 for shown in self._shown(index, engine):
-                    padded = pad_to_multiple(shown[None], generator.multiple).transpose(0, 3, 1, 2)
-                    yield torch.from_numpy(np.ascontiguousarray(padded)).to(self.job.device.torch)
+                    x = torch.from_numpy(np.ascontiguousarray(shown[None].transpose(0, 3, 1, 2)))
+                    yield mirrored(x, generator.multiple).to(self.job.device.torch)
 
         reestimate(generator, inputs())
         return generator
@@ -234,7 +234,7 @@ class TrainRun:
         shown = shown_of(self.pairing, self.job.pairs[index])
         feedback = self.run.chains.feedback if self.run.chains else None
         if not isinstance(feedback, OwnPast):
-            yield signed(with_plate(shown[None], plate.picture if plate else None)[0])
+            yield signed(with_plate(shown[None], plate.picture)[0] if plate else shown)
             return
         yield signed(with_history(shown[None], self.pairing.in_channels)[0])
         past = feedback.of_pair(index, lambda pair: engine(shown_of(self.pairing, pair)[None])[0])

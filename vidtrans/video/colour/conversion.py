@@ -88,11 +88,11 @@ def formed(
     an opaque picture of it is a white matte.
     """
     full = np.iinfo(rgb.dtype).max
-    ground = form.ground(usual)
     if form.alpha == "matte" and cut_out:
         return (np.full_like(rgb, full) if alpha is None else np.repeat(alpha[..., None], 3, axis=2)), None
     if alpha is None or (form.alpha != "kept" and alpha.min() == full):
         return rgb, None
+    ground = form.ground(usual)
     return (unlaid(rgb, alpha, ground), alpha) if form.alpha == "kept" else (laid(rgb, alpha, ground), None)
 
 

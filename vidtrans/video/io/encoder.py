@@ -93,8 +93,11 @@ class SegmentWriter:
             # What an encoder says here is random where it is given fewer frames than it reorders; ``join`` sets it.
             packet.dts = self._count - DECODED_BEFORE
             self._count += 1
-            with naming_disk_errors(self._path):
+            try:
                 self._container.mux(packet)
+            except Exception:
+                with naming_disk_errors(self._path):
+                    raise
 
     def close(self) -> None:
         """Write what the encoder still holds and close the file."""

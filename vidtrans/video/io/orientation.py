@@ -34,6 +34,9 @@ class Orientation:
         return np.ascontiguousarray(picture)
 
 
+UPRIGHT = Orientation()
+
+
 def orientation_from_matrix(matrix: np.ndarray) -> Orientation:
     """Read a 3×3 display matrix (16.16 fixed point, ISO 14496-12): ``x' = a·x + c·y``, ``y' = b·x + d·y``.
 
@@ -55,5 +58,5 @@ def orientation_of(frame: av.VideoFrame) -> Orientation:
     except ValueError:  # a kind of side data that PyAV has no name for hides all the others
         return Orientation(-frame.rotation // 90 % 4)
     if side_data is None:
-        return Orientation()
+        return UPRIGHT
     return orientation_from_matrix(np.frombuffer(bytes(side_data), "<i4").reshape(3, 3))

@@ -20,7 +20,7 @@ from vidtrans.video.io.clock import repaired
 from vidtrans.video.io.container import MediaInfo, space_name
 from vidtrans.video.io.decoder import Decoder
 from vidtrans.video.io.deinterlace import REACH
-from vidtrans.video.io.orientation import Orientation, orientation_of
+from vidtrans.video.io.orientation import UPRIGHT, orientation_of
 
 
 class ClipReader:
@@ -198,7 +198,7 @@ class ClipReader:
                 matrix=seen.matrix,
                 alpha=seen.transparent,
                 colour=seen.colour,
-                turned=seen.first_orientation != Orientation(),
+                turned=seen.first_orientation != UPRIGHT,
                 interlaced=losses.interlaced,
                 resized=seen.num_resized,
                 lost=lost,
@@ -238,6 +238,14 @@ def _measured(pts: Sequence[int], info: MediaInfo) -> Fraction:
     return info.rate if average / 2 < info.rate < average * 2 else average.limit_denominator(1001)
 
 
+def _has_no_side_data(frame: av.VideoFrame) -> bool:
+    """Return whether a frame carries nothing beside its pixels, as most do: then it is upright."""
+    try:
+        return len(frame.side_data) == 0
+    except ValueError:  # a kind of side data that PyAV has no name for
+        return False
+
+
 class Pictures:
     """Decoded frames as upright arrays of one form, and what was seen of them on the way.
 
@@ -249,7 +257,7 @@ class Pictures:
         self.depth, self.colour, self.transparent, self.num_resized = 0, "", False, 0
         self.matrix = "untagged"
         self.first_size = (0, 0)
-        self.first_orientation = Orientation()
+        self.first_orientation = UPRIGHT
         self._upright: tuple[int, int] | None = None
         self._to_rgb: ToRGB | None = None
 
@@ -259,8 +267,9 @@ class Pictures:
         self._upright = self.form.size.of(*self.first_size)
 
     def __call__(self, decoded: av.VideoFrame, index: int, pts: int) -> Frame:
-        orientation = orientation_of(decoded)
-        size = orientation.size(decoded.width, decoded.height)
+        orientation = UPRIGHT if _has_no_side_data(decoded) else orientation_of(decoded)
+        turned = orientation != UPRIGHT
+        size = orientation.size(decoded.width, decoded.height) if turned else (decoded.width, decoded.height)
         if self._upright is None:
             self.first_orientation, self.first_size = orientation, size
             self._upright = self.form.size.of(*size)
@@ -268,11 +277,13 @@ class Pictures:
         self.num_resized += size != self.first_size
         self.depth = max(self.depth, depth_of(decoded))
         self.colour = self.colour or colour_of(decoded)
-        stored = orientation.size(*self._upright)
+        stored = orientation.size(*self._upright) if turned else self._upright
         if self._to_rgb is None or (self._to_rgb.width, self._to_rgb.height) != stored:
             self._to_rgb = ToRGB(*stored, deep=self.form.deep)
         if not has_alpha(decoded):
-            rgb, _ = formed(orientation.apply(self._to_rgb(decoded)), None, self.form, BLACK, cut_out=self.transparent)
+            rgb = self._to_rgb(decoded)
+            rgb = orientation.apply(rgb) if turned else np.ascontiguousarray(rgb)
+            rgb, _ = formed(rgb, None, self.form, BLACK, cut_out=self.transparent)
             return Frame(index, pts, rgb)
         rgba = orientation.apply(self._to_rgb.with_alpha(decoded))
         rgb, alpha = np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3])
