@@ -10,8 +10,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from vidtrans.flow.dis import DISMedium, grey
-from vidtrans.flow.reliability import forward_backward, squared_length
-from vidtrans.flow.warp import compose, grid, resize_flow, sharp, warp
+from vidtrans.flow.warping import compose, forward_backward, grid, resize_flow, sharp, squared_length, warp
 
 repeatable = hypothesis_settings(max_examples=40)
 sides = st.integers(2, 24)

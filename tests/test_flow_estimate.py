@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from vidtrans.errors import UsageError
 from vidtrans.flow.dis import NARROWEST, DISMedium, grey
 from vidtrans.flow.estimator import FlowEstimator
-from vidtrans.flow.warp import resize_flow, warp
+from vidtrans.flow.warping import resize_flow, warp
 
 repeatable = hypothesis_settings(max_examples=60)
 sides = st.integers(4, 40)
@@ -147,7 +147,7 @@ def test_an_unknown_method_is_one_line() -> None:
 
 def test_flow_on_pictures_loads_no_torch() -> None:
     code = (
-        "import sys; from vidtrans.flow.estimator import FlowEstimator; import vidtrans.flow.reliability; "
+        "import sys; from vidtrans.flow.estimator import FlowEstimator; import vidtrans.flow.warping; "
         "FlowEstimator('dis'); FlowEstimator('brox'); print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from vidtrans.flow.reliability import forward_backward, motion_boundaries, photometric
-from vidtrans.flow.warp import warp
+from vidtrans.flow.warping import forward_backward, motion_boundaries, photometric, warp
 
 repeatable = hypothesis_settings(max_examples=40)
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from clips import scene
 
-from vidtrans.flow import reliability, tensors, warp
+from vidtrans.flow import tensors, warping
 
 SIZES = [(48, 64), (33, 17), (1, 9), (9, 1), (2, 2), (1, 1)]
 # OpenCV 4 samples at 32nds of a pixel; the pictures below change by less than 0.15 a pixel, the flows by less than 1.
@@ -43,7 +43,7 @@ def test_warping_is_that_of_opencv(size: tuple[int, int], reach: float, device: 
     image, flow = picture(*size, 1), flow_of(*size, 2, reach)
     for bicubic in (False, True):
         found = array(tensors.warp(tensor(image, device), tensor(flow, device), bicubic=bicubic))
-        expected = warp.warp(image, flow, bicubic=bicubic).reshape(found.shape)
+        expected = warping.warp(image, flow, bicubic=bicubic).reshape(found.shape)
         assert np.abs(found - expected).max() < TOLERANCE
 
 
@@ -51,20 +51,20 @@ def test_warping_is_that_of_opencv(size: tuple[int, int], reach: float, device: 
 def test_flows_and_masks_are_those_of_opencv(device: str) -> None:
     for seed in range(4):
         flow = flow_of(60, 80, seed, 4)
-        back = -warp.warp(flow, -flow) + flow_of(60, 80, seed + 10, 0.9)
+        back = -warping.warp(flow, -flow) + flow_of(60, 80, seed + 10, 0.9)
         there, returned = tensor(flow, device), tensor(back, device)
-        assert np.abs(array(tensors.compose(there, returned)) - warp.compose(flow, back)).max() < 1 / 64
-        kept = reliability.forward_backward(flow, back)
+        assert np.abs(array(tensors.compose(there, returned)) - warping.compose(flow, back)).max() < 1 / 64
+        kept = warping.forward_backward(flow, back)
         assert 0.1 < kept.mean() < 0.95
         found = tensors.forward_backward(there, returned)
         assert found.dtype == torch.bool
         assert found.shape == (1, 1, 60, 80)
         assert (array(found)[..., 0] != kept).mean() < 0.002  # a pixel may lie on the bound
         agreed = array(tensors.agreement(there, returned))[..., 0]
-        wanted = reliability.agreement(flow, back)
+        wanted = warping.agreement(flow, back)
         assert 0.05 < (wanted > 0.5).mean() < 0.99
         assert (np.abs(agreed - wanted) > 1e-3).mean() < 0.002  # a pixel may lie on the picture's edge
-        edges = reliability.motion_boundaries(flow / 2)
+        edges = warping.motion_boundaries(flow / 2)
         assert 0.05 < edges.mean() < 0.99
         assert (array(tensors.motion_boundaries(there / 2))[..., 0] != edges).mean() < 0.002
 
@@ -73,9 +73,9 @@ def test_flows_and_masks_are_those_of_opencv(device: str) -> None:
 def test_confidence_is_that_of_pictures(device: str) -> None:
     a, b = picture(20, 30, 1), picture(20, 30, 2)
     found = array(tensors.photometric(tensor(a, device), tensor(b, device)))
-    assert np.allclose(found[..., 0], reliability.photometric(a, b), atol=1e-5)
+    assert np.allclose(found[..., 0], warping.photometric(a, b), atol=1e-5)
     found = array(tensors.photometric(tensor(a, device), tensor(b, device), sigma=0.4))
-    assert np.allclose(found[..., 0], reliability.photometric(a, b, sigma=0.4), atol=1e-5)
+    assert np.allclose(found[..., 0], warping.photometric(a, b, sigma=0.4), atol=1e-5)
 
 
 @devices

@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 
 from vidtrans.flow.estimator import FlowEstimator
-from vidtrans.flow.reliability import forward_backward
-from vidtrans.flow.warp import warp
+from vidtrans.flow.warping import forward_backward, warp
 from vidtrans.settings import Size
 from vidtrans.video.form import Form
 from vidtrans.video.io.reader import ClipReader

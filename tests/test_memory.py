@@ -27,7 +27,7 @@ from vidtrans.data.loading import Example, Loader
 from vidtrans.errors import Interrupted
 from vidtrans.events import Event, Progress, Stop
 from vidtrans.flow.history import CHANNELS, Tracer, Trail, history, no_history, signed, stored
-from vidtrans.flow.warp import warp
+from vidtrans.flow.warping import warp
 from vidtrans.inference.device import Device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.model_file import load_generator, read_record

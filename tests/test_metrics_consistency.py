@@ -18,7 +18,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from vidtrans.errors import UsageError
-from vidtrans.flow.warp import warp
+from vidtrans.flow.warping import warp
 from vidtrans.metrics.consistency import Scorer
 from vidtrans.metrics.ghosts import Ghost, ghost_in, together
 from vidtrans.metrics.motion import Motion, motion_boundary

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 
 from vidtrans.temporal import FILTERS
 from vidtrans.temporal.off import NoFilter, OffSettings
+from vidtrans.temporal.shared import Tracker
 from vidtrans.temporal.stream import Filter, Recursive, Sample, Window, filtered
-from vidtrans.temporal.trajectories import Tracker
 
 repeatable = hypothesis_settings(max_examples=60)
 # Sizes at which a grid has one row, one column, or one place.

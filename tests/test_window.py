@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from vidtrans.store.chunking import cut_into_chunks, spans
 from vidtrans.temporal import detail
-from vidtrans.temporal import trajectories as tracks
+from vidtrans.temporal import shared as tracks
 from vidtrans.temporal import window as temporal_window
 from vidtrans.temporal.stream import Sample, Window, filtered
 from vidtrans.temporal.window import WindowFilter

@@ -26,8 +26,7 @@ import numpy as np
 
 from vidtrans.flow import FLOWS
 from vidtrans.flow.dis import grey
-from vidtrans.flow.reliability import forward_backward, squared_length
-from vidtrans.flow.warp import warp
+from vidtrans.flow.warping import forward_backward, squared_length, warp
 
 ALPHA = 50.0  # for squared differences summed over RGB in [0, 1]
 TOLERANCE = 1e-3  # in grey levels, 0 to 255, of what is still missing

@@ -9,7 +9,7 @@ import numpy as np
 
 from vidtrans.flow import FLOWS
 from vidtrans.flow.dis import grey
-from vidtrans.flow.warp import warp
+from vidtrans.flow.warping import warp
 from vidtrans.metrics import SCORING_FLOW
 from vidtrans.metrics.motion import Motion
 from vidtrans.metrics.picture import psnr, sharpness, ssim

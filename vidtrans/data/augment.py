@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from vidtrans.flow.history import Trail
-from vidtrans.flow.warp import grid, resize_flow
+from vidtrans.flow.warping import grid, resize_flow
 from vidtrans.video.images.picture import resize
 
 # Of a drift, for each step: a shift by at most so much of the short side, a turn in radians, a change of size.

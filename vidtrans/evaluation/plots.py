@@ -15,7 +15,7 @@ from vidtrans.evaluation.scoring import Beside, seconds
 from vidtrans.evaluation.verdicts import figures, verdict
 from vidtrans.flow import FLOWS
 from vidtrans.flow.dis import grey
-from vidtrans.flow.warp import warp
+from vidtrans.flow.warping import warp
 from vidtrans.metrics.motion import Motion
 from vidtrans.metrics.scores import Scores
 from vidtrans.session import Context

@@ -11,7 +11,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from vidtrans.flow.warp import resize_flow
+from vidtrans.flow.warping import resize_flow
 
 RATIO = 0.9  # of a level to the one below; with 0.5 small fast things are lost
 SMALLEST_SIDE = 16

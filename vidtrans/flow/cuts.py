@@ -25,8 +25,7 @@ import numpy as np
 
 from vidtrans.flow.bars import WHOLE, Extents, Part, extents, within_bars
 from vidtrans.flow.dis import DISFast, grey
-from vidtrans.flow.reliability import forward_backward
-from vidtrans.flow.warp import warp
+from vidtrans.flow.warping import forward_backward, warp
 
 ANALYSIS_SHORT_SIDE = 128
 

@@ -43,15 +43,15 @@ class FlowEstimator:
     """
 
     def __init__(self, method: str = "dis", short_side: int | None = None, device: str = "cpu") -> None:
-        self._size = Size(short=short_side)
+        self._short_side = short_side
         self._method: FlowMethod = FLOWS.load(method)(device)
 
     def prepare(self, rgb: np.ndarray) -> np.ndarray:
         """A frame, (H, W, 3) uint8 or uint16 → what the method takes: uint8, at the working size. Once a frame."""
         picture = grey(rgb) if self._method.takes == "grey" else rgb
         height, width = picture.shape[:2]
-        size = self._size.of(width, height)
-        if size != (width, height):
+        if self._short_side is not None and min(width, height) > self._short_side:
+            size = Size(short=self._short_side).of(width, height)
             picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
         if picture.dtype == np.uint16:
             picture = cv2.convertScaleAbs(picture, alpha=255 / 65535)

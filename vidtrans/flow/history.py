@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from vidtrans.flow.estimator import FlowEstimator
-from vidtrans.flow.reliability import agreement, inside, photometric
-from vidtrans.flow.warp import warp
+from vidtrans.flow.warping import agreement, inside, photometric, warp
 
 METHOD = "dis"
 VERSION = 1  # of what follows, for the keys of what is made with it

@@ -1,4 +1,4 @@
-"""Warping and reliability on torch tensors, on whatever device they are; the same as ``warp`` and ``reliability``.
+"""Warping and reliability on torch tensors, on whatever device they are; the same as ``warping``.
 
 Pictures are (N, C, H, W), flows (N, 2, H, W) with the displacement (x, y) in pixels, masks (N, 1, H, W) bool; all that
 is computed has float32 or better. Tests hold both sides to the same values, within rounding: 1e-4 of full scale, and
@@ -35,13 +35,13 @@ def squared_length(vectors: torch.Tensor) -> torch.Tensor:
 
 
 def forward_backward(flow: torch.Tensor, back: torch.Tensor) -> torch.Tensor:
-    """The consistency test of Sundaram et al. (ECCV 2010); see ``reliability.forward_backward``."""
+    """The consistency test of Sundaram et al. (ECCV 2010); see ``warping.forward_backward``."""
     gap, lengths = _gap(flow, back)
     return (gap < 0.01 * lengths + 0.5) & _inside(flow, 0.0)
 
 
 def agreement(flow: torch.Tensor, back: torch.Tensor, slack: float = 8.0) -> torch.Tensor:
-    """How far a flow and the one back agree, (N, 1, H, W) in [0, 1]; see ``reliability.agreement``."""
+    """How far a flow and the one back agree, (N, 1, H, W) in [0, 1]; see ``warping.agreement``."""
     gap, lengths = _gap(flow, back)
     scale = 0.01 * lengths + slack
     return scale / (scale + gap) * _inside(flow, 0.5)
@@ -59,7 +59,7 @@ def _inside(flow: torch.Tensor, margin: float) -> torch.Tensor:
 
 
 def motion_boundaries(flow: torch.Tensor) -> torch.Tensor:
-    """Where the flow jumps (Ruder et al., GCPR 2016); see ``reliability.motion_boundaries``."""
+    """Where the flow jumps (Ruder et al., GCPR 2016); see ``warping.motion_boundaries``."""
     around = F.pad(flow, (1, 1, 1, 1), mode="replicate")
     along_x = (around[..., 1:-1, 2:] - around[..., 1:-1, :-2]) / 2
     along_y = (around[..., 2:, 1:-1] - around[..., :-2, 1:-1]) / 2
@@ -67,7 +67,7 @@ def motion_boundaries(flow: torch.Tensor) -> torch.Tensor:
 
 
 def photometric(first: torch.Tensor, second_warped: torch.Tensor, sigma: float = 0.1) -> torch.Tensor:
-    """How far two pictures in [0, 1] agree, (N, 1, H, W) in [0, 1]; see ``reliability.photometric``."""
+    """How far two pictures in [0, 1] agree, (N, 1, H, W) in [0, 1]; see ``warping.photometric``."""
     return torch.exp(squared_length(first - second_warped) * (-0.5 / sigma**2))
 
 

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
-from vidtrans.flow.warp import warp
+from vidtrans.flow.warping import warp
 from vidtrans.metrics.ghosts import Ghost, together
 from vidtrans.metrics.motion import Motion
 from vidtrans.metrics.picture import PSNR_CAP, SSIM_WINDOW, psnr_of, squared_error, ssim

@@ -9,7 +9,7 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from vidtrans.flow.reliability import forward_backward
+from vidtrans.flow.warping import forward_backward
 
 FlowMethod = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -63,7 +63,7 @@ def motion_boundary(flow: np.ndarray) -> np.ndarray:
     """Where neighbours move differently (Ruder et al. 2016): (H, W) bool of a flow (H, W, 2) float32 in pixels.
 
     ``|∇u|² + |∇v|² > 0.01 |f|² + 0.002``, with differences to the next pixel: so does the evaluator that Lai et al.
-    (ECCV 2018) published. ``flow.reliability.motion_boundaries`` is the same test with central differences: it marks
+    (ECCV 2018) published. ``flow.warping.motion_boundaries`` is the same test with central differences: it marks
     both sides of a jump, and a jump has to be twice as high.
     """
     down, right = np.zeros_like(flow), np.zeros_like(flow)

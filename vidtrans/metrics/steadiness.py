@@ -7,7 +7,7 @@ import math
 import cv2
 import numpy as np
 
-from vidtrans.flow.warp import warp
+from vidtrans.flow.warping import warp
 
 FEWEST = 0.01  # share of the picture that has to be followed; from less nothing can be said
 # What is finer than this share of the short side the eye does not see flicker (Kelly 1979: at 5 Hz and more, contrast

@@ -9,8 +9,7 @@ import cv2
 import numpy as np
 
 from vidtrans.flow.estimator import FlowEstimator
-from vidtrans.flow.reliability import agreement
-from vidtrans.flow.warp import resize_flow, warp
+from vidtrans.flow.warping import agreement, resize_flow, warp
 from vidtrans.temporal.stream import Sample
 
 PROPAGATION_VERSION = "1"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal
 
@@ -160,6 +161,7 @@ class RenderPlan:
             count=count,
         )
 
-    def segment(self, path: Path) -> SegmentWriter:
-        """Return what encodes a chunk."""
-        return SegmentWriter(path, self.delivery.kept, self.settings.encoding)
+    @property
+    def segment(self) -> Callable[[Path], SegmentWriter]:
+        """What begins to encode a chunk into a file."""
+        return partial(SegmentWriter, picture=self.delivery.kept, settings=self.settings.encoding)

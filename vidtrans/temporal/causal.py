@@ -13,12 +13,21 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from vidtrans.flow.warp import warp
+from vidtrans.flow.warping import warp
 from vidtrans.settings import setting
-from vidtrans.temporal.correction import SteadySettings, corrected, low_correction
 from vidtrans.temporal.detail import Detail
+from vidtrans.temporal.shared import (
+    SteadySettings,
+    Tracker,
+    corrected,
+    enlarged,
+    grid_size,
+    grown,
+    low_correction,
+    packed,
+    shrunk,
+)
 from vidtrans.temporal.stream import Sample, Window
-from vidtrans.temporal.trajectories import Tracker, enlarged, grid_size, grown, packed, shrunk
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,11 @@ import cv2
 import numpy as np
 
 from vidtrans.flow.dis import grey
-from vidtrans.flow.warp import warp
+from vidtrans.flow.warping import warp
+from vidtrans.temporal.shared import LOW, Tracker, at_grid, blurred, grid_size, grown, kept, sampled, shrunk, unit
 from vidtrans.temporal.stream import Sample, Window
-from vidtrans.temporal.trajectories import Tracker, at_grid, blurred, grid_size, grown, kept, sampled, shrunk, unit
 
 FINEST = 0.8  # σ in pixels between the bands
-LOW = 1.25  # σ in grid pixels at which low frequencies begin
 POOL = 3.0  # σ in grid pixels over which statistics are taken
 WIDE = 8.0  # … and those that must not waver
 NOISE = 2e-5  # variance of the source's changes, [0, 1]², below which no slope is fitted to them

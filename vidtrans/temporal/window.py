@@ -25,12 +25,22 @@ from typing import Any
 import cv2
 import numpy as np
 
-from vidtrans.flow.warp import grid, sharp, warp
+from vidtrans.flow.warping import grid, sharp, warp
 from vidtrans.settings import setting
-from vidtrans.temporal.correction import SteadySettings, corrected, low_correction
 from vidtrans.temporal.detail import Detail
+from vidtrans.temporal.shared import (
+    SteadySettings,
+    Tracker,
+    corrected,
+    enlarged,
+    grid_size,
+    grown,
+    kept,
+    low_correction,
+    packed,
+    shrunk,
+)
 from vidtrans.temporal.stream import Sample, Window
-from vidtrans.temporal.trajectories import Tracker, enlarged, grid_size, grown, kept, packed, shrunk
 
 FULL_LEVELS = 3  # steps at full size; those beyond are for low frequencies only
 
