@@ -33,9 +33,9 @@ class NextFrame(PlainPairing):
     the shot and back again. With as many frames left out as ``step`` jumps over, it still closes.
     """
 
-    name = "next-frame"
-    version = 1
-    Settings = NextFrameSettings
+    name: ClassVar[str] = "next-frame"
+    version: ClassVar[int] = 1
+    Settings: ClassVar[type] = NextFrameSettings
     deep = True
 
     def __init__(self, settings: NextFrameSettings) -> None:

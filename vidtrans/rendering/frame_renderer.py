@@ -153,6 +153,20 @@ class FrameRenderer:
             yield from self.render(one)
         yield from self.flush()
 
+    def picture(self, shown: np.ndarray, source: np.ndarray | None = None) -> np.ndarray:
+        """Render one input that was made elsewhere, say of a training pair, beside the frames that are pushed.
+
+        Args:
+            shown: (H, W, in_channels) uint8 or uint16.
+            source: (H, W, 3) of the output's dtype, where the pairing puts back what it knows better of it.
+
+        Returns:
+            (H, W, 3) uint8, or uint16 of a deep renderer.
+        """
+        output = self.engine(shown[None], deep=self._deep)[0]
+        pairing = self.inputs.pairing
+        return output if source is None or not pairing.finishes else pairing.finish(source, output, shown)
+
     def close(self) -> None:
         """Close what the inputs hold open."""
         self.inputs.close()

@@ -18,6 +18,7 @@ from vidtrans.metrics import dreams
 from vidtrans.metrics.picture import PSNR_CAP, psnr
 from vidtrans.pairing.clock import with_clock
 from vidtrans.pairing.next_frame import NextFrame
+from vidtrans.rendering.frame_renderer import FrameRenderer, Inputs
 from vidtrans.settings import Table
 from vidtrans.training.feedback.chains import round_trip, successors
 from vidtrans.training.report.rollouts import Dreamt
@@ -36,10 +37,10 @@ def roll_out(
     ``seed``: as many frames as the pairing's context, oldest first. With a clock of so many ``positions``, ``place`` is
     that of the first predicted frame.
     """
-    frames = [sixteen_bit(frame) for frame in seed]
+    frames, renderer = [sixteen_bit(frame) for frame in seed], FrameRenderer(Inputs(pairing), engine, deep=True)
     while True:
         phase = place % positions / positions if positions else None
-        made = engine(with_clock(pairing.input(frames), phase)[None], deep=True)[0]
+        made = renderer.picture(with_clock(pairing.input(frames), phase))
         frames = [*frames[1:], made]
         place += pairing.stride
         yield eight_bit(made)

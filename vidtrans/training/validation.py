@@ -13,6 +13,7 @@ from vidtrans.inference.engine import Engine
 from vidtrans.metrics.picture import SSIM_WINDOW, l1, psnr, sharpness, ssim
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.clock import with_clock
+from vidtrans.rendering.frame_renderer import FrameRenderer, Inputs
 from vidtrans.settings import Table
 from vidtrans.video.images.picture import read_picture
 
@@ -35,9 +36,8 @@ def shown_of(pairing: Pairing, pair: Pair) -> np.ndarray:
 def apply(engine: Engine, pairing: Pairing, pair: Pair) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(input, output, target) of one pair at its stored size, uint8; the output as it would be rendered."""
     shown, target = shown_of(pairing, pair), read_picture(pair.target)
-    output = engine(shown[None])[0]
     # What a frame's own input puts back is known of the target too.
-    return shown, pairing.finish(target, output, shown) if pairing.finishes else output, target
+    return shown, FrameRenderer(Inputs(pairing), engine).picture(shown, target), target
 
 
 def score(engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Table:
