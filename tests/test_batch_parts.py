@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from shoot import lossless
 from test_batch import workers
 
-from vidtrans.batch.scheduler import Run
+from vidtrans.batch.scheduler import Scheduler
 from vidtrans.rendering.chunk_runs import LEAST, cut
 from vidtrans.store.chunking import Chunk
 
@@ -89,18 +89,18 @@ def test_cleaning_the_cache_between_the_parts_leaves_what_they_share(
 ) -> None:
     flags = ("--filter-source", "hflip", "--temporal", "window")
     said(capsys, 0, *arguments(long, "identity", *flags, "-o", "one.mp4", "--cache-dir", "one"))
-    give, tries = Run._give, 0
+    submit, tries = Scheduler._submit, 0
     deleted: set[str] = set()
 
-    def clean_and_give(run: Run) -> None:
+    def clean_and_submit(run: Scheduler) -> None:
         nonlocal tries
-        shared = [e for e in run.context.cache.entries() if e.stage in ("filter", "render")] if run._parts else []
-        if run.outcomes[0].state == "pending":
-            tries += len(shared)
-            deleted.update(entry.stage for entry in shared if entry.delete())
-        give(run)
+        entries = [e for e in run.context.cache.entries() if e.stage in ("filter", "render")]
+        if run.divided._parts and run.outcomes[0].state == "pending":
+            tries += len(entries)
+            deleted.update(entry.stage for entry in entries if entry.delete())
+        submit(run)
 
-    monkeypatch.setattr(Run, "_give", clean_and_give)
+    monkeypatch.setattr(Scheduler, "_submit", clean_and_submit)
     said(capsys, 0, *arguments(long, "identity", *flags, "-o", "two.mp4", "--jobs", "2"))
     assert tries > 0
     assert not deleted

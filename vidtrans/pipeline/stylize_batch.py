@@ -11,7 +11,6 @@ from vidtrans.batch.inputs import Item, bytes_of, check_folder, gathered, named,
 from vidtrans.batch.jobs import Options, run_batch, run_spread
 from vidtrans.batch.scheduler import Dividing
 from vidtrans.batch.summary import Outcome
-from vidtrans.batch.workers import devices_for
 from vidtrans.config.programs import programs_from
 from vidtrans.config.recipe import TABLES, Recipe, overlaid, render_recipe
 from vidtrans.errors import UsageError
@@ -67,8 +66,7 @@ def stylize_batch(
 
 def stylize_one(wish: Wish, output: Path | None, options: Options, context: Context) -> Table:
     """Render one clip, spread over all devices, or as many processes as were asked for. Raises as ``stylize`` does."""
-    single = is_one_picture(wish.source) or len(devices_for(context.device, options.jobs)) == 1
-    if single or context.dry_run:
+    if is_one_picture(wish.source) or context.dry_run or options.is_inline(context.device):
         return stylize(**wish.arguments(output), context=context)
     item = Item(wish.source, output or wish.usual, wish.arguments(output), bytes_of(wish.source))
     return run_spread(item, FUNCTION, options, context, DIVIDING)
