@@ -109,6 +109,29 @@ def test_cleaning_the_cache_between_the_parts_leaves_what_they_share(
     assert said_json(capsys, "cache", "clean")["kept"] == 0
 
 
+def test_two_clips_with_the_same_pictures_wait_for_each_other(long: Path, tiny_model: Path) -> None:
+    Path("twice.toml").write_text(
+        f'''
+        model = "{tiny_model}"
+        [rendering]
+        size = "32"
+        chunk_frames = 40
+        [[clips]]
+        source = "{long}"
+        output = "whole.mp4"
+        [[clips]]
+        source = "{long}"
+        output = "half.mp4"
+        rendering.strength = 0.5
+        '''
+    )
+    told = vidtrans_json("stylize", "twice.toml", "--jobs", "3", "--device", "cpu", "-o", "out")
+    assert [item["frames"] for item in told["items"]] == [600, 600]
+    painted = [item["frames_inferred"] + item.get("frames_spared", 0) for item in told["items"]]
+    assert min(painted) < 300  # one took what the other had painted
+    assert Path("out/whole.mp4").read_bytes() != Path("out/half.mp4").read_bytes()
+
+
 def test_another_run_on_what_is_being_made_is_told(long: Path) -> None:
     command = arguments(long, "identity", "--temporal", "window", "--jobs", "2")
     first = subprocess.Popen([sys.executable, "-m", "vidtrans", *command, "-o", "a.mp4"], stderr=subprocess.DEVNULL)

@@ -47,10 +47,10 @@ class DividedItems:
         with ExitStack() as locks, ExitStack() as holds:
             try:
                 for entry in (self._cache.entry(*names) for names in division.entries):
-                    locks.enter_context(entry.locked())
+                    locks.enter_context(entry.locked(wait_s=0))
                     holds.callback(entry.hold().release)
                 for entry in (self._cache.entry(*names) for names in division.sources):
-                    with entry.locked():
+                    with entry.locked(wait_s=0):
                         holds.callback(entry.hold().release)
             except VidtransError:
                 return False

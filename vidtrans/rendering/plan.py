@@ -16,7 +16,7 @@ from vidtrans.clips.aligned_clip import Guide
 from vidtrans.clips.cut_list import with_cuts
 from vidtrans.clips.indexing import Clip
 from vidtrans.clips.mask import Mask, takes_drawing
-from vidtrans.errors import UsageError, VidtransError
+from vidtrans.errors import UsageError
 from vidtrans.events import Progress
 from vidtrans.files import complete, link_target
 from vidtrans.inference.engine import Engine
@@ -48,7 +48,6 @@ from vidtrans.video.io.encoder import SegmentWriter
 from vidtrans.video.io.encoding import EncodingSettings
 from vidtrans.video.io.sequence import encoder_of
 
-OUTPUTS_WAIT_S = 24 * 3600.0
 LONGEST_KEPT = 16384  # pixels: what x264 takes
 LONGEST_SAMPLED = 32766  # what OpenCV's remap does
 
@@ -203,11 +202,7 @@ class RenderJob:
 
     def _hold(self, outputs: Entry, stack: ExitStack) -> None:
         """Lock the model's outputs. A run that makes the same ones, for another strength or filter, is waited for."""
-        try:
-            stack.enter_context(outputs.locked())
-        except VidtransError:
-            self.context.note(f"waiting for another run that paints {self.clip.name}")
-            stack.enter_context(outputs.locked(wait_s=OUTPUTS_WAIT_S))
+        stack.enter_context(outputs.locked(wait_for=f"another run that paints {self.clip.name}"))
 
     def estimate(self, engine: Engine | None = None) -> Table:
         """Time, disk and memory that the render will take, from a trial on its first frames."""
