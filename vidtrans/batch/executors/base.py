@@ -50,7 +50,7 @@ class TaskResult:
 
 
 class Executor(Protocol):
-    """Runs up to ``slots`` tasks at a time.
+    """Runs up to ``slots`` tasks at a time, each in a process that runs no other meanwhile.
 
     Made of the context that the tasks share, the ``--jobs`` that were asked for (None: as many as make sense), and the
     address in ``--executor NAME://ADDRESS``. Its methods are called from one thread. Raises UsageError; VidtransError
