@@ -42,20 +42,9 @@ class BatchProgress:
     def __init__(self, items: Sequence[Item]) -> None:
         self.items = items
         self.ended = self.failed = self.frames = 0
-        self._running: dict[Task, TaskProgress] = {}
+        self.running: dict[Task, TaskProgress] = {}
         self._began = time.monotonic()
         self._bytes = {"all": sum(item.size for item in items), "made": 0, "skipped": 0}
-
-    def begin(self, task: Task) -> None:
-        self._running[task] = TaskProgress()
-
-    def update(self, task: Task, progress: Progress) -> None:
-        """Take in what a running task reports, in any thread."""
-        if running := self._running.get(task):
-            running.update(progress)
-
-    def end(self, task: Task) -> None:
-        del self._running[task]
 
     def end_item(self, outcome: Outcome) -> None:
         self.ended += 1
@@ -65,7 +54,7 @@ class BatchProgress:
 
     def event(self) -> Batch:
         """Return what is shown now."""
-        elapsed, running = time.monotonic() - self._began, dict(self._running)
+        elapsed, running = time.monotonic() - self._began, dict(self.running)
         did = self._bytes["made"] + sum(p.share * self.items[task.number].size for task, p in running.items())
         total = self._bytes["all"] - self._bytes["skipped"]
         frames = self.frames + sum(p.frames for p in running.values())

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from vidtrans.batch.divided_items import DividedItems
 from vidtrans.batch.executors.base import Executor, Task, TaskResult
 from vidtrans.batch.inputs import Item
-from vidtrans.batch.progress import BatchProgress
+from vidtrans.batch.progress import BatchProgress, TaskProgress
 from vidtrans.batch.summary import Outcome
 from vidtrans.errors import VidtransError
 from vidtrans.events import Event, Note, Progress
@@ -61,7 +61,6 @@ class Scheduler:
             self._functions |= {"divide": dividing.divide, "part": dividing.make_part}
         self._halt, self._save = halt, save
         self._waiting = deque(self._task(number, "whole") for number in range(len(outcomes)))
-        self._num_running = 0
         self._halted = self._stopping = False
         self._shown, self._trimmed = 0.0, time.monotonic()
         self._looking = threading.Lock()
@@ -73,11 +72,10 @@ class Scheduler:
         """Work until everything has ended, or no more is to be begun. Raises Interrupted when asked to stop."""
         try:
             self._submit()
-            while self._num_running:
+            while self.progress.running:
                 ended = self.executor.receive(SHOW_S)
                 self._look_up()
                 if ended:
-                    self._num_running -= 1
                     self._end_task(*ended)
                     self._submit()
         finally:
@@ -86,20 +84,20 @@ class Scheduler:
 
     def _submit(self) -> None:
         """Fill the executor's slots. Where more of them are free than items wait, the next one is divided."""
-        while self._waiting and not self._halted and self._num_running < self.executor.slots:
+        while self._waiting and not self._halted and len(self.progress.running) < self.executor.slots:
+            spare = self.executor.slots - len(self.progress.running) - len(self._waiting)
             task = self._waiting.popleft()
-            spare = self.executor.slots - self._num_running - 1 - len(self._waiting)
             if "divide" in self._functions and spare > 0 and task.kind == "whole" and task.number not in self.divided:
                 task = self._task(task.number, "divide", count=spare + 1)
-            self._num_running += 1
-            self.progress.begin(task)
+            self.progress.running[task] = TaskProgress()
             self.executor.submit(task, partial(self._hear, task))
 
     # While a task runs, in any thread
 
     def _hear(self, task: Task, event: Event) -> None:
         if isinstance(event, Progress):
-            self.progress.update(task, event)
+            if running := self.progress.running.get(task):
+                running.update(event)
             self._look_up()  # an inline executor returns to ``run`` only after a whole task
         elif isinstance(event, Note) and event.general:
             self.context.warn_once(event.text)
@@ -131,7 +129,7 @@ class Scheduler:
     # When a task ends
 
     def _end_task(self, task: Task, result: TaskResult) -> None:
-        self.progress.end(task)
+        del self.progress.running[task]
         if result.state == "done":
             self._done(task, result.value)
         elif result.state == "stopped":

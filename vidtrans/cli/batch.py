@@ -1,4 +1,4 @@
-"""What commands on many clips share: their options, and how a batch is told of."""
+"""What commands on many clips share: their options, and how the end of a batch is shown."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def batch_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def show_batch(console: Console, outcomes: Sequence[Any], summary: Path, base: dict[str, Any]) -> int:
-    """The end of a batch: 0, or 5 if some failed."""
+    """Show how a batch ended, and return its exit status: 0, or 5 if some items failed."""
     done = [o.table for o in outcomes if o.state == "done"]
     failed = {str(o.item.source): o.error for o in outcomes if o.state == "failed"}
     pending = [str(o.item.source) for o in outcomes if o.state == "pending"]

@@ -15,7 +15,7 @@ IDENTITY = "identity"
 
 
 def find_model(name: str) -> Path | None:
-    """The file that ``--model name`` means; None for the built-in ``identity``. Raises ModelError.
+    """Return the file that ``--model name`` means; None for the built-in ``identity``. Raises ModelError.
 
     A path, or a name that is looked for in the current folder, ``models/``, the user's data folder, and among those
     that ship.
@@ -36,7 +36,7 @@ def find_model(name: str) -> Path | None:
 
 
 def known_models() -> dict[str, Path]:
-    """The models that a bare name finds."""
+    """Return the models that a bare name finds."""
     folders = [f for f in reversed(model_folders()) if f.is_dir()]
     patterns = [f"*{suffix}" for suffix in reversed(suffixes())]
     found = {p.stem: p for folder in folders for pattern in patterns for p in sorted(folder.glob(pattern))}
@@ -44,7 +44,7 @@ def known_models() -> dict[str, Path]:
 
 
 def model_folders() -> list[Path]:
-    """Where names are looked for, in this order; the last holds the models that ship."""
+    """Return where names are looked for, in this order; the last holds the models that ship."""
     import platformdirs
 
     own = Path(platformdirs.user_data_dir("vidtrans")) / "models"

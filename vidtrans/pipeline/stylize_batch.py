@@ -53,7 +53,7 @@ class Wish:
         return default_output(self.source, self.model, self.encoding)
 
     def arguments(self, output: Path | None) -> Table:
-        """What ``stylize`` is called with."""
+        """Return what ``stylize`` is called with."""
         return {"video": self.source, "model": self.model, "output": output, "recipe": self.recipe, **self.options}
 
 
@@ -75,7 +75,7 @@ def stylize_one(wish: Wish, output: Path | None, options: Options, context: Cont
 def wished(
     given: Sequence[Path], model: str, recipe: Recipe, context: Context, folder: Path, **options: Any
 ) -> list[Wish]:
-    """What files, folders and globs come to. Raises UsageError, ModelError: what is wrong for all is told once."""
+    """Return what files, folders and globs stand for. Raises UsageError, ModelError, once where all are wrong."""
     look = find_look(model, context, recipe.look)
     look.check_renders()
     found = gathered(given, whole_folders=bool(look.pairing.guides))
@@ -95,7 +95,7 @@ def listed(
     folder: Path,
     **options: Any,
 ) -> list[Wish]:
-    """The clips of a list (TOML), each with what it says, else what the list says for all; flags outrank both.
+    """Return the clips of a list (TOML), each with what it says, else what the list says for all; flags outrank both.
 
     Sources and masks are looked for from the folder that the list is in. Raises UsageError, ModelError.
     """
@@ -152,7 +152,7 @@ def _sources(clip: Table, where: str, folder: Path) -> list[Path]:
 
 
 def plan(wishes: Sequence[Wish], folder: Path) -> list[Item]:
-    """A job for each, with a place in ``folder`` that no other has. Raises UsageError."""
+    """Return a job for each, with a place in ``folder`` that no other has. Raises UsageError."""
     check_folder(folder)
     endings = {number: wish.usual.name.removeprefix(plain_name(wish.source)) for number, wish in enumerate(wishes)}
     unnamed = [n for n, wish in enumerate(wishes) if wish.output is None]

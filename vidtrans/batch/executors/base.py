@@ -66,7 +66,7 @@ class Executor(Protocol):
         """Begin a task, while fewer than ``slots`` run. ``report``, safe in any thread, is given what it reports."""
 
     def receive(self, timeout_s: float) -> tuple[Task, TaskResult] | None:
-        """Return a task that has ended; None where none does within ``timeout_s`` (``inline`` runs it to its end)."""
+        """Return a task that has ended; None after ``timeout_s`` at the latest (``inline`` runs its task)."""
 
     def stop(self, exit_status: int) -> None:
         """Ask all running tasks to save their work and end; each is received, as "stopped" unless it was done."""

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections import deque
 from contextlib import suppress
 from typing import IO, Any
@@ -39,31 +38,23 @@ class LocalExecutor:
 
     def submit(self, task: Task, report: Report) -> None:
         """Give the task to an idle worker, or start one."""
-        worker = self._idle.pop(0) if self._idle else self._start()
+        worker = self._idle.pop(0) if self._idle else Worker(self._devices.pop(0), self._options, self._messages)
         self._busy[worker] = task, report
         worker.send(task)
 
-    def _start(self) -> Worker:
-        device = self._devices.pop(0)
-        return Worker(device, {**self._options, "device": device}, self._messages)
-
     def receive(self, timeout_s: float) -> tuple[Task, TaskResult] | None:
-        """Pass on what workers report until a task ends. Raises VidtransError where a worker cannot even start."""
-        end = time.monotonic() + timeout_s
-        with suppress(queue.Empty):
-            while True:
-                worker, message = self._messages.get(timeout=max(0.0, end - time.monotonic()))
-                if message is None:
-                    ended = self._lose(worker)
-                elif isinstance(message, TaskResult):
-                    self._idle.append(worker)
-                    ended = self._busy.pop(worker)[0], message
-                else:
-                    ended = None
-                    if worker in self._busy:  # else a late note of the task before
-                        self._busy[worker][1](message)
-                if ended is not None:
-                    return ended
+        """Wait for a message. Raises VidtransError where a worker cannot even start."""
+        try:
+            worker, message = self._messages.get(timeout=timeout_s)
+        except queue.Empty:
+            return None
+        if message is None:
+            return self._lose(worker)
+        if isinstance(message, TaskResult):
+            self._idle.append(worker)
+            return self._busy.pop(worker)[0], message
+        if worker in self._busy:  # else a late note of the task before
+            self._busy[worker][1](message)
         return None
 
     def _lose(self, worker: Worker) -> tuple[Task, TaskResult] | None:
@@ -105,18 +96,16 @@ class Worker:
             stderr=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C is for the process that gives the tasks
         )
-        stdin, stdout, stderr = self._process.stdin, self._process.stdout, self._process.stderr
-        assert stdin is not None
-        assert stdout is not None
-        assert stderr is not None
-        self._stdin, self._outputs = stdin, (stdout, stderr)
+        pipes = self._process.stdin, self._process.stdout, self._process.stderr
+        self._stdin, stdout, stderr = (pipe for pipe in pipes if pipe)
+        self._outputs = stdout, stderr
         self._readers = [
             threading.Thread(target=self._read_messages, args=(stdout, messages), daemon=True),
             threading.Thread(target=self._read_lines, args=(stderr,), daemon=True),
         ]
         for reader in self._readers:
             reader.start()
-        self.send(options)
+        self.send({**options, "device": device})
 
     def send(self, message: Task | int | Table) -> None:
         """Send a message; that the process is gone is told by ``messages``."""
@@ -147,7 +136,7 @@ class Worker:
         return f"its process was ended {how}{said}"
 
     def _read_messages(self, stdout: IO[bytes], messages: queue.Queue[tuple[Worker, Any]]) -> None:
-        with suppress(EOFError, OSError, pickle.UnpicklingError):
+        with suppress(Exception):  # it is gone, or says what nobody here understands
             while True:
                 message = pickle.load(stdout)
                 if message == "ready":
