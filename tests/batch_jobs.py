@@ -11,6 +11,7 @@ from typing import Any
 
 from vidtrans.errors import MediaError
 from vidtrans.events import Progress
+from vidtrans.rendering.division import Division
 
 
 def job(source: Path, what: str, context: Any) -> dict[str, Any]:
@@ -33,3 +34,18 @@ def job(source: Path, what: str, context: Any) -> dict[str, Any]:
             context.report(Progress(f"rendering {source.name}", n, 600))
             context.stop.check()
     return {"output": str(source), "frames": 3, "seconds": 0.1, "cached": False, "pid": os.getpid()}
+
+
+SHARED = ("infer", "0" * 64)  # the cache entry that the parts of all items share
+
+
+def divide(source: Path, what: str, context: Any, *, count: int) -> Division:
+    """As many parts as there are slots."""
+    return Division([(n, n + 1) for n in range(count)], [SHARED])
+
+
+def make_part(source: Path, what: str, context: Any, *, part: tuple[int, int]) -> dict[str, Any]:
+    """A part, of which "bad part 1" fails."""
+    if what == f"bad part {part[0]}":
+        raise MediaError(str(source), "its part is bad", "give a better one")
+    return {"frames_inferred": 1, "frames_encoded": 2}

@@ -16,7 +16,8 @@ from clips import moving_frames
 from torch import Tensor, nn
 
 from vidtrans.dreaming.governor import bank_of
-from vidtrans.models.model_file import ModelRecord, save_model
+from vidtrans.models.model_file import save_model
+from vidtrans.models.model_record import ModelRecord
 from vidtrans.networks import GENERATORS
 from vidtrans.networks.init import build_generator, initialise
 from vidtrans.pairing.clock import CHANNELS

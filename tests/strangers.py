@@ -208,9 +208,9 @@ def _text(record: Record) -> str:
 def signed(record: Record, weights: dict[str, np.ndarray]) -> Record:
     import torch
 
-    from vidtrans.models.model_file import _weights_digest
+    from vidtrans.models.weights import weights_digest
 
-    return record | {"weights": _weights_digest({n: torch.from_numpy(w) for n, w in weights.items()})}
+    return record | {"weights": weights_digest({n: torch.from_numpy(w) for n, w in weights.items()})}
 
 
 def bfloat16(record: Record, weights: dict[str, np.ndarray]) -> bytes:

@@ -20,10 +20,10 @@ from shoot import three_clips
 from under_test import put_first
 
 from vidtrans import machine
+from vidtrans.batch.executors.local import devices_for
 from vidtrans.batch.inputs import Item
 from vidtrans.batch.jobs import ALONE, Options, run_batch
 from vidtrans.batch.summary import Outcome
-from vidtrans.batch.workers import devices_for
 from vidtrans.errors import Interrupted, UsageError, VidtransError
 from vidtrans.events import Batch, Event, Note, Stop
 from vidtrans.session import Context
@@ -52,7 +52,7 @@ def log(folder: Path) -> list[str]:
 
 def workers() -> list[int]:
     """The processes of batches that are alive."""
-    told = subprocess.run(["pgrep", "-f", "batch_worker import main"], capture_output=True, text=True).stdout
+    told = subprocess.run(["pgrep", "-f", "executors.worker import main"], capture_output=True, text=True).stdout
     found = []
     for pid in map(int, told.split()):
         with suppress(OSError):

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from shoot import lossless
 from test_batch import workers
 
-from vidtrans.batch.scheduler import Run
+from vidtrans.batch.scheduler import Scheduler
 from vidtrans.rendering.division import LEAST, cut
 from vidtrans.store.chunking import Chunk
 
@@ -89,24 +89,47 @@ def test_cleaning_the_cache_between_the_parts_leaves_what_they_share(
 ) -> None:
     flags = ("--filter-source", "hflip", "--temporal", "window")
     said(capsys, 0, *arguments(long, "identity", *flags, "-o", "one.mp4", "--cache-dir", "one"))
-    give, tries = Run._give, 0
+    submit, tries = Scheduler._submit, 0
     deleted: set[str] = set()
 
-    def clean_and_give(run: Run) -> None:
+    def clean_and_submit(run: Scheduler) -> None:
         nonlocal tries
-        shared = [e for e in run.context.cache.entries() if e.stage in ("filter", "render")] if run._parts else []
-        if run.outcomes[0].state == "pending":
-            tries += len(shared)
-            deleted.update(entry.stage for entry in shared if entry.delete())
-        give(run)
+        entries = [e for e in run.context.cache.entries() if e.stage in ("filter", "render")]
+        if run.divided._parts and run.outcomes[0].state == "pending":
+            tries += len(entries)
+            deleted.update(entry.stage for entry in entries if entry.delete())
+        submit(run)
 
-    monkeypatch.setattr(Run, "_give", clean_and_give)
+    monkeypatch.setattr(Scheduler, "_submit", clean_and_submit)
     said(capsys, 0, *arguments(long, "identity", *flags, "-o", "two.mp4", "--jobs", "2"))
     assert tries > 0
     assert not deleted
     assert Path("two.mp4").read_bytes() == Path("one.mp4").read_bytes()
     monkeypatch.undo()
     assert said_json(capsys, "cache", "clean")["kept"] == 0
+
+
+def test_two_clips_with_the_same_pictures_wait_for_each_other(long: Path, tiny_model: Path) -> None:
+    Path("twice.toml").write_text(
+        f'''
+        model = "{tiny_model}"
+        [rendering]
+        size = "32"
+        chunk_frames = 40
+        [[clips]]
+        source = "{long}"
+        output = "whole.mp4"
+        [[clips]]
+        source = "{long}"
+        output = "half.mp4"
+        rendering.strength = 0.5
+        '''
+    )
+    told = vidtrans_json("stylize", "twice.toml", "--jobs", "3", "--device", "cpu", "-o", "out")
+    assert [item["frames"] for item in told["items"]] == [600, 600]
+    painted = [item["frames_inferred"] + item.get("frames_spared", 0) for item in told["items"]]
+    assert min(painted) < 300  # one took what the other had painted
+    assert Path("out/whole.mp4").read_bytes() != Path("out/half.mp4").read_bytes()
 
 
 def test_another_run_on_what_is_being_made_is_told(long: Path) -> None:

@@ -333,6 +333,20 @@ def test_an_entry_that_is_deleted_while_it_is_waited_for_is_begun_anew(
             pass
 
 
+def test_another_run_is_waited_for_and_the_user_is_told(tmp_path: Path) -> None:
+    heard: list[Any] = []
+    entry = Cache(tmp_path / "c", heard.append).entry("infer", "k")
+    with entry.locked(wait_s=0.1, wait_for="a run that paints c.mp4"):
+        assert heard == []
+    other_run = FileLock(entry.folder / ".lock", thread_local=False)
+    other_run.acquire()
+    end = threading.Timer(1, other_run.release)
+    end.start()
+    with entry.locked(wait_s=0.1, wait_for="a run that paints c.mp4"):
+        assert [event.text for event in heard] == ["waiting for a run that paints c.mp4"]
+    end.join()
+
+
 def test_what_cannot_be_renamed_is_emptied_instead_its_meta_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import re
-import sys
-import types
 from pathlib import Path
 
 import pytest
 from chain import TINY
 from clips import times
+from extending import add_as_page_says
 
 import vidtrans as api
 from vidtrans.cli.main import COMMANDS
 from vidtrans.pairing import PAIRINGS
-from vidtrans.registry import Entry
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -46,12 +44,7 @@ def test_the_files_that_the_walk_through_names_exist() -> None:
 
 def test_adding_a_pairing_as_the_page_says(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = (ROOT / "docs/house.md").read_text().split("## Adding a pairing")[1]
-    code, line = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    module = types.ModuleType("vidtrans.pairing.negative")
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    exec(compile(code, "docs/house.md", "exec"), module.__dict__)
-    entries = eval("{" + line + "}", {"Entry": Entry})
-    monkeypatch.setattr(PAIRINGS, "_entries", {**PAIRINGS._entries, **entries})
+    assert add_as_page_says(text, PAIRINGS, monkeypatch) == "negative"
 
     settings = {**TINY, "pairing": {"strength": 0.5}}
     made = api.make_dataset(clip, pairing="negative", settings=settings)

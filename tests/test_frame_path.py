@@ -40,7 +40,8 @@ def counted(self, *arguments):
 write, SegmentWriter.write = SegmentWriter.write, counted
 threading.setprofile(profile)
 sys.setprofile(profile)
-vidtrans.stylize("clip.mp4", "flower", "out.mp4", settings={"temporal": {"name": sys.argv[1]}})
+settings = {"temporal": {"name": sys.argv[1]}, "rendering": {"chunk_frames": 200}}
+vidtrans.stylize("clip.mp4", "flower", "out.mp4", settings=settings)
 sys.setprofile(None)
 steady = calls[frames[len(frames) // 3] : frames[2 * len(frames) // 3]]
 room = lambda file: file.split("/")[0]
@@ -52,7 +53,7 @@ print(json.dumps([sorted({file for _, file in steady}), both_ways]))
 
 @pytest.mark.parametrize(("temporal", "most"), [("off", 14), ("window", 21)])
 def test_a_frame_passes_few_files_and_no_two_rooms_call_each_other(temporal: str, most: int, tmp_path: Path) -> None:
-    lossless(tmp_path / "clip.mp4", moving_frames(50))
+    lossless(tmp_path / "clip.mp4", moving_frames(75))
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     script = [sys.executable, "-c", COUNT, temporal]
     done = subprocess.run(script, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)

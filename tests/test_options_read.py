@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 OPTIONS = {f.name for f in fields(Context)} - {"report", "stop", "engines", "told", "decode_threads"}
 # What wrappers take, and hand over as one: the console, a batch's options.
-WRAPPED = {"as_json", "quiet", "verbose", "jobs", "shard", "retry", "halt"}
+WRAPPED = {"as_json", "quiet", "verbose", "jobs", "executor", "shard", "retry", "halt"}
 TRAINED = tuple(tiny_flags("generator", "discriminator"))
 # A run of each command in which all that it has of a Context is read.
 RUNS: dict[str, tuple[str, ...]] = {

@@ -26,7 +26,8 @@ from vidtrans.errors import ModelError
 from vidtrans.inference.device import resolve_device
 from vidtrans.inference.engine import with_plate
 from vidtrans.inference.torch_engine import TorchEngine
-from vidtrans.models.model_file import FORMAT, load_generator, read_record, save_model
+from vidtrans.models.model_file import load_generator, read_record, save_model
+from vidtrans.models.model_record import FORMAT
 from vidtrans.networks.init import build_generator, initialise
 from vidtrans.video.images.picture import read_picture, write_picture
 
@@ -205,7 +206,7 @@ def test_a_plate_of_another_size_than_the_record_says_is_a_model_error(tmp_path:
     generator = build_generator("unet-small", table, 1, plate=(48, 32))
     initialise(generator, 0)
     empty: dict[str, Any] = {"name": "edges", "settings": {}}
-    from vidtrans.models.model_file import ModelRecord
+    from vidtrans.models.model_record import ModelRecord
 
     record = ModelRecord({"name": "unet-small", "settings": table}, empty, 1, 3, 32, "", {}, {})
     for name, size in (("good", [48, 32]), ("bad", [32, 48]), ("absurd", [0, 10**9])):

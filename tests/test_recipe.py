@@ -19,7 +19,7 @@ from vidtrans.config.rendering import RenderingSettings
 from vidtrans.data.dataset import DatasetSettings
 from vidtrans.dreaming.settings import DreamingSettings
 from vidtrans.errors import UsageError
-from vidtrans.models.model_file import Card
+from vidtrans.models.model_record import Card
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import make_pairing

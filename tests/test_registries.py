@@ -11,12 +11,14 @@ import pytest
 import torch
 from clips import scene
 
+from vidtrans.batch.executors import EXECUTORS
 from vidtrans.config.rendering import RenderingSettings
 from vidtrans.data.dataset import DatasetSettings
 from vidtrans.dreaming.settings import DreamingSettings
 from vidtrans.errors import UsageError
 from vidtrans.files import canonical_json
 from vidtrans.flow import FLOWS
+from vidtrans.models.formats import FORMATS
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import initialise
 from vidtrans.pairing import PAIRINGS
@@ -30,7 +32,7 @@ from vidtrans.temporal.stream import Recursive, Sample, filtered
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.io.encoding import EncodingSettings
 
-ALL = (PAIRINGS, GENERATORS, DISCRIMINATORS, FILTERS, FLOWS, STAGES)
+ALL = (PAIRINGS, GENERATORS, DISCRIMINATORS, FILTERS, FLOWS, STAGES, EXECUTORS, FORMATS)
 WITH_SETTINGS = (PAIRINGS, GENERATORS, DISCRIMINATORS, FILTERS)
 ENTRIES = [pytest.param(r, n, id=f"{r.kind}-{n}".replace(" ", "-")) for r in ALL for n in r]
 SETTINGS = [

@@ -213,7 +213,7 @@ def test_a_stop_is_heard_while_another_run_holds_an_entry(tmp_path: Path) -> Non
     stop = Stop()
     with Cache(tmp_path, silent).entry("index", "k").locked():
         stop.request(143)
-        with pytest.raises(Interrupted), Cache(tmp_path, silent, stop).entry("index", "k").locked(wait_s=3600):
+        with pytest.raises(Interrupted), Cache(tmp_path, silent, stop).entry("index", "k").locked(wait_for="it"):
             pass
 
 

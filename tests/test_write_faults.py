@@ -19,8 +19,8 @@ import pytest
 from chain import said, snapshot, tiny_flags
 
 import vidtrans as api
-from vidtrans.batch import scheduler as batch_run
 from vidtrans.batch import summary as batch_summary
+from vidtrans.batch.executors import local
 from vidtrans.batch.inputs import Item
 from vidtrans.batch.jobs import Options, Outcome, Summary, run_batch
 from vidtrans.cli.main import run
@@ -268,7 +268,7 @@ def test_a_batch_whose_summary_cannot_be_written_does_not_begin(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[Any] = []
-    monkeypatch.setattr(batch_run, "Worker", lambda *arguments: begun.append(arguments))
+    monkeypatch.setattr(local, "Worker", lambda *arguments: begun.append(arguments))
     (tmp_path / "file").write_bytes(b"")
     items = [Item(tmp_path / "a.mp4", None, {})]
     context = Context(cache_dir=tmp_path / "cache")

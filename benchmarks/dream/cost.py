@@ -28,7 +28,8 @@ from vidtrans.dreaming.governor import bank_of
 from vidtrans.events import Event, Progress
 from vidtrans.inference.device import resolve_device, resolve_precision, torch_dtype
 from vidtrans.inference.torch_engine import TorchEngine, as_pictures, fold_norm
-from vidtrans.models.model_file import ModelRecord, load_generator, save_model
+from vidtrans.models.model_file import load_generator, save_model
+from vidtrans.models.model_record import ModelRecord
 from vidtrans.networks import GENERATORS
 from vidtrans.networks.init import build_generator, full_table, initialise
 from vidtrans.pairing import PAIRINGS

@@ -46,13 +46,13 @@ def _is_glob(path: Path) -> bool:
 
 
 def videos_in(folder: Path) -> list[Path]:
-    """The videos that lie in a folder, in natural order; hidden files are passed over."""
+    """Return the videos that lie in a folder, in natural order; hidden files are passed over."""
     found = (p for p in folder.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES and not p.name.startswith("."))
     return sorted((p for p in found if p.is_file()), key=natural_order)
 
 
 def gathered(given: Sequence[Path], *, whole_folders: bool = False) -> list[Path]:
-    """The sources that files, folders and globs stand for, in their order, each once.
+    """Return the sources that files, folders and globs stand for, in their order, each once.
 
     A folder with videos stands for these, another for itself: a folder of pictures is one source. ``whole_folders``:
     every folder is. A glob stands for what it matches, as a shell would have it. Raises UsageError where that is
@@ -81,7 +81,7 @@ def _parts(path: Path) -> list[Path]:
 
 
 def without_results(sources: Sequence[Path], output_of: Callable[[Path], Path]) -> list[Path]:
-    """The sources without those that are where another one's result goes: what an earlier run has put beside them."""
+    """Return the sources without those that lie where another one's result goes: an earlier run has put them there."""
     results = {output_of(source).resolve() for source in sources}
     return [source for source in sources if source.resolve() not in results]
 
@@ -95,8 +95,10 @@ def bytes_of(source: Path) -> int:
 
 
 def counterparts(made: Sequence[Path], given: Path, what: str) -> list[Path]:
-    """Of each of ``made`` the clip that it was made from: the one that was ``given``, or of a folder or a glob of them
-    the one whose name its own begins with, the longest such (in.x.mp4 and in.mov). Raises UsageError where none is.
+    """Return of each of ``made`` the clip that it was made from.
+
+    That is the one that was ``given``, or of a folder or a glob of them the one whose name its own begins with, the
+    longest such (in.x.mp4 and in.mov). Raises UsageError where none is.
     """
     if not _stands_for_many(given):
         return [given] * len(made)
@@ -119,8 +121,9 @@ def _begins(name: str, start: str) -> bool:
 def items_for(
     sources: Sequence[Path], folder: Path, endings: Sequence[str], arguments: Callable[[Path, Path], Mapping[str, Any]]
 ) -> list[Item]:
-    """A job for each source, with a place in ``folder`` that no other has; what makes it is called with ``arguments``
-    of both. Raises UsageError.
+    """Return a job for each source, with a place in ``folder`` that no other has.
+
+    What makes it is called with the ``arguments`` of both. Raises UsageError.
     """
     check_folder(folder)
     places = [refuse_link(folder / name) for name in named(sources, endings)]
@@ -128,14 +131,14 @@ def items_for(
 
 
 def check_folder(folder: Path) -> None:
-    """Raises UsageError where the folder of a batch's results is, or looks like, a file."""
+    """Raise UsageError where the folder of a batch's results is, or looks like, a file."""
     check_parents(folder)
     if (folder.exists() and not folder.is_dir()) or folder.suffix.lstrip(".") in ENDINGS:
         raise UsageError(str(folder), "with several clips -o is a folder", "give a folder name")
 
 
 def named(sources: Sequence[Path], endings: Sequence[str]) -> list[str]:
-    """A name for each source's result, what the source is called and its ending; no two are the same on any system.
+    """Return a name for each source's result: the source's, and an ending. No two are the same on any system.
 
     Those that would be have the source's own ending in their names too (a-mov.x.mp4), or its folder (cam1-a.x.mp4), or
     both, or further folders: where it comes in the list decides nothing.
@@ -157,7 +160,7 @@ def named(sources: Sequence[Path], endings: Sequence[str]) -> list[str]:
 
 
 def _stem(source: Path, level: int) -> str:
-    """What a source is called, the more fully the higher the level; '' where there is no more to say."""
+    """Return what a source is called, the more fully the higher the level; '' where there is no more to say."""
     further, with_ending = divmod(level, 2)
     folders = source.resolve().parent.parts[1:]
     if further > len(folders):
@@ -182,5 +185,5 @@ def parse_shard(text: str) -> tuple[int, int]:
 
 
 def shard_of(items: Sequence[Item], shard: tuple[int, int] | None) -> list[Item]:
-    """The items of one run of several: every n-th, so that each has short and long ones."""
+    """Return the items of one run of several: every n-th, so that each has short and long ones."""
     return list(items) if shard is None else list(items[shard[0] - 1 :: shard[1]])

@@ -1,4 +1,4 @@
-"""Many jobs, overnight: given to processes one by one, so that none of them takes the others along.
+"""Many jobs, overnight: given to an executor one by one; one that fails does not end the others.
 
 What is done is found again by the results themselves, so that a batch that was ended anywhere goes on. Beside them lies
 a summary, which says of each how it went.
@@ -7,34 +7,51 @@ a summary, which says of each how it went.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from vidtrans.batch.executors import AUTO, make_executor, parse_executor
+from vidtrans.batch.executors.local import devices_for
 from vidtrans.batch.inputs import Item, parse_shard, shard_of
-from vidtrans.batch.scheduler import Dividing, Run
+from vidtrans.batch.scheduler import Dividing, Scheduler
 from vidtrans.batch.summary import Outcome, Summary
-from vidtrans.errors import VidtransError
+from vidtrans.errors import UsageError, VidtransError
 from vidtrans.session import Context
 from vidtrans.settings import Table
 
 
 @dataclass(frozen=True)
 class Options:
-    """How a batch is run.
+    """How a batch is run. Raises UsageError.
 
-    ``jobs``: how many at a time, None for one on each device. ``shard``: "2/8", this run's part. ``halt``: at the first
-    failure. ``retry``: only what failed the last time.
+    ``executor``: where, as NAME[://ADDRESS]. ``jobs``: how many at a time, None for one on each device. ``shard``:
+    "2/8", this run's part. ``halt``: at the first failure. ``retry``: only what failed the last time.
     """
 
     jobs: int | None = None
     shard: str = ""
     halt: bool = False
     retry: bool = False
+    executor: str = AUTO
+
+    def __post_init__(self) -> None:
+        if self.executor != AUTO:
+            parse_executor(self.executor)
+        if self.executor == "inline" and self.jobs not in (None, 1):
+            why = "this process makes one clip at a time"
+            raise UsageError(f"--executor inline --jobs {self.jobs}", why, "leave --jobs out, or choose local")
 
     @property
     def takes_some(self) -> bool:
         """Whether it may be that this run does not take all of the clips, be it one."""
         return bool(self.shard) or self.retry
+
+    def is_inline(self, device: str) -> bool:
+        """Return whether one clip is made in this process: where that was asked for, or one worker would make it."""
+        if self.executor == AUTO:
+            return len(devices_for(device, self.jobs)) == 1
+        return self.executor == "inline"
 
 
 ALONE = Options()
@@ -51,8 +68,8 @@ def run_batch(
     """Do the jobs; how each went, and where that is written: in ``folder``.
 
     ``function``: the ``module:function`` that is called with an item's arguments and a context, and returns what is
-    reported of it. ``dividing``: how a job is divided where there are more processes than jobs. Raises UsageError;
-    Interrupted when asked to stop, after all that were at work have saved.
+    reported of it. ``dividing``: how a job is divided where there are more slots than jobs. Raises UsageError;
+    Interrupted when asked to stop, after all that were running have saved.
     """
     shard = parse_shard(options.shard) if options.shard else None
     summary = Summary(folder, function.rpartition(":")[2], options.shard)
@@ -63,10 +80,10 @@ def run_batch(
     outcomes = [Outcome(item) for item in chosen]
     if not context.dry_run:
         summary.save(outcomes)  # where it cannot be written, that is better known before the work
-    keep = None if context.dry_run else summary.refresh
-    run = Run(outcomes, function, context, jobs=options.jobs, halt=options.halt, dividing=dividing, keep=keep)
+    save = None if context.dry_run else summary.refresh
     try:
-        run.work()
+        with closing(make_executor(options.executor, context, options.jobs)) as executor:
+            Scheduler(outcomes, function, context, executor, halt=options.halt, dividing=dividing, save=save).run()
     finally:
         if not context.dry_run:
             summary.save(outcomes)
@@ -76,9 +93,10 @@ def run_batch(
 
 
 def run_spread(item: Item, function: str, options: Options, context: Context, dividing: Dividing) -> Table:
-    """Do one job, divided between processes, and return what is reported of it. Raises what it raised, in words."""
+    """Do one job, divided between workers, and return what is reported of it. Raises what it raised, in words."""
     outcomes = [Outcome(item)]
-    Run(outcomes, function, context, jobs=options.jobs, halt=True, dividing=dividing).work()
+    with closing(make_executor(options.executor, context, options.jobs)) as executor:
+        Scheduler(outcomes, function, context, executor, dividing=dividing).run()
     if outcomes[0].state == "failed":
         raise Failed(outcomes[0].error, outcomes[0].exit_status)
     context.trim_cache()
@@ -86,7 +104,7 @@ def run_spread(item: Item, function: str, options: Options, context: Context, di
 
 
 class Failed(VidtransError):
-    """What a job in another process raised."""
+    """What a job raised, maybe in another process."""
 
     def __init__(self, what: str, exit_status: int) -> None:
         super().__init__(what)

@@ -50,7 +50,7 @@ class Summary:
         self._saved = 0.0
 
     def failed(self) -> set[Path]:
-        """The sources that failed the last time. Raises UsageError where there was none."""
+        """Return the sources that failed the last time. Raises UsageError where there was none."""
         try:
             rows = read_small_json(self.path)["items"]
             return {Path(row["source"]).resolve() for row in rows if row["state"] == "failed"}

@@ -1,4 +1,4 @@
-"""What commands on many clips share: their options, and how a batch is told of."""
+"""What commands on many clips share: their options, and how the end of a batch is shown."""
 
 from __future__ import annotations
 
@@ -10,9 +10,18 @@ from typing import Any
 import click
 
 from vidtrans.cli.console import Console
+from vidtrans.cli.flags import Lazy
 from vidtrans.cli.words import count, rendered
 
 NAMED = 5  # failed clips that are named in a line
+
+
+class ExecutorName(Lazy):
+    """An executor's name, and for some an address."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        super().convert(value.partition("://")[0], param, ctx)
+        return value
 
 
 def batch_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -21,24 +30,31 @@ def batch_options(function: Callable[..., Any]) -> Callable[..., Any]:
     @click.option(
         "--jobs", type=click.IntRange(1, 1024), help="Clips at a time, of several.  [default: one on each device]"
     )
+    @click.option(
+        "--executor",
+        type=ExecutorName("vidtrans.batch.executors:EXECUTORS", "executor", "auto"),
+        default="auto",
+        help="Where clips are made: in this process, or in worker processes.  [default: auto, one clip on one device "
+        "inline, else local]",
+    )
     @click.option("--shard", metavar="I/N", default="", help="Only the I-th of N parts of the clips, for job arrays.")
     @click.option("--retry-failed", "retry", is_flag=True, help="Only the clips that failed the last time.")
     @click.option("--halt-on-error", "halt", is_flag=True, help="Begin no further clip when one has failed.")
     @wraps(function)
-    def wrapped(*args: Any, jobs: int | None, shard: str, retry: bool, halt: bool, **kwargs: Any) -> Any:
+    def wrapped(*args: Any, jobs: int | None, executor: str, shard: str, retry: bool, halt: bool, **kwargs: Any) -> Any:
         from vidtrans.batch.inputs import parse_shard
         from vidtrans.batch.jobs import Options
 
         if shard:
             parse_shard(shard)  # also where there is one clip, which reads it not
 
-        return function(*args, batch=Options(jobs, shard, halt, retry), **kwargs)
+        return function(*args, batch=Options(jobs, shard, halt, retry, executor), **kwargs)
 
     return wrapped
 
 
 def show_batch(console: Console, outcomes: Sequence[Any], summary: Path, base: dict[str, Any]) -> int:
-    """The end of a batch: 0, or 5 if some failed."""
+    """Show how a batch ended, and return its exit status: 0, or 5 if some items failed."""
     done = [o.table for o in outcomes if o.state == "done"]
     failed = {str(o.item.source): o.error for o in outcomes if o.state == "failed"}
     pending = [str(o.item.source) for o in outcomes if o.state == "pending"]

@@ -75,11 +75,15 @@ def model() -> None:
 @console_options
 def model_list(console: Console) -> None:
     """The models that a bare name finds."""
+    from vidtrans.models.formats import FORMATS
     from vidtrans.models.model_file import IDENTITY, known_models
 
     found = {name: str(path) for name, path in known_models().items()}
     found[IDENTITY] = "built in: returns its input"
-    console.result({"models": found}, "\n".join(f"{name:20} {path}" for name, path in found.items()))
+    formats = {name: entry.summary for name, entry in FORMATS.items()}
+    lines = [f"{name:20} {path}" for name, path in found.items()]
+    lines.append("formats: " + "; ".join(f"{name}, {summary}" for name, summary in formats.items()))
+    console.result({"models": found, "formats": formats}, "\n".join(lines))
 
 
 @model.command("show")
@@ -87,17 +91,20 @@ def model_list(console: Console) -> None:
 @console_options
 def model_show(name: str, console: Console) -> None:
     """What a model file says of itself."""
-    from vidtrans.models.model_file import find_model, read_record
+    from vidtrans.models.formats import format_of, load_format
+    from vidtrans.models.model_file import find_model
 
     path = find_model(name)
     if path is None:
         console.result({"model": "identity"}, "identity: returns its input; to check input, output and timing")
         return
-    record = read_record(path)
+    kind = format_of(path)
+    record = load_format(kind).read_record(path)
     training = record.training
     names = training.get("nondeterministic")  # operations, in files of ours
     lines = [
         f"{path}: {record.generator['name']}, pairing '{record.pairing['name']}', trained at {record.size} px",
+        f"  format     {kind}",
         f"  generator  {_settings(record.generator['settings'])}",
         f"  pairing    {_settings(record.pairing['settings'])}",
         f"  training   {' + '.join(map(str, training.get('steps') or [0]))} steps on {training.get('pairs')} pairs, "
@@ -109,7 +116,7 @@ def model_show(name: str, console: Console) -> None:
         *([f"  memory     its last output, brought along by flow ({record.memory['flow']})"] if record.memory else []),
         *(f"  {k:10} {v}" for k, v in record.card.items() if v),
     ]
-    console.result({"output": str(path), **record.__dict__}, "\n".join(map(harmless, lines)))
+    console.result({"output": str(path), "format": kind, **record.__dict__}, "\n".join(map(harmless, lines)))
 
 
 def _plate(table: dict[str, Any]) -> str:

@@ -104,7 +104,9 @@ def make_dataset(
         outcomes, summary = make_datasets(videos, output or Path(), recipe, context, batch, **options)
         return show_batch(console, outcomes, summary, {"output": str(output or ".")})
     if batch != ALONE:
-        raise UsageError("--jobs, --shard, --retry-failed, --halt-on-error", "one dataset is one job", "give --each")
+        raise UsageError(
+            "--jobs, --executor, --shard, --retry-failed, --halt-on-error", "one dataset is one job", "give --each"
+        )
     table = make(clips_for(videos, recipe), output, recipe, context, **options)
     if table.get("dry_run"):
         line = f"would make {table['output']}: {count(table['frames'], 'frame')} in {count(table['shots'], 'shot')}"

@@ -30,8 +30,6 @@ from vidtrans.video.io.pictures import (
 )
 from vidtrans.video.io.policy import applied
 
-INDEX_WAIT_S = 3600.0
-
 
 @dataclass(frozen=True)
 class Clip:
@@ -152,7 +150,7 @@ def survey_clip(context: Context, path: Path, guides: Sequence[str] = ()) -> Cli
         if context.dry_run:
             index, survey = _scan(context, path, guides)
             return Clip(path, digest, index, survey, tuple(guides))
-        with entry.locked(wait_s=INDEX_WAIT_S):
+        with entry.locked(wait_for=f"another run that reads {path.name}"):
             if (held := entry.read()) is None:  # else another run was reading the same clip
                 index, survey = _scan(context, path, guides)
                 held = {"index": _index_table(index), "survey": to_table(survey)}

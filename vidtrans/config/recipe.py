@@ -29,7 +29,7 @@ SETTINGS = {
     "rendering": "vidtrans.config.rendering:RenderingSettings",
     "dreaming": "vidtrans.dreaming.settings:DreamingSettings",
     "encoding": "vidtrans.video.io.encoding:EncodingSettings",
-    "card": "vidtrans.models.model_file:Card",
+    "card": "vidtrans.models.model_record:Card",
 }
 REGISTRIES = {"pairing": "vidtrans.pairing:PAIRINGS", "temporal": "vidtrans.temporal:FILTERS"}
 NETWORKS = {"generator": "vidtrans.networks:GENERATORS", "discriminator": "vidtrans.networks:DISCRIMINATORS"}

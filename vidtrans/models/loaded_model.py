@@ -15,7 +15,8 @@ from vidtrans.flow.estimator import flow_identity, runs_on_device
 from vidtrans.flow.history import VERSION
 from vidtrans.inference import ENGINES
 from vidtrans.inference.engine import Engine, IdentityEngine
-from vidtrans.models.model_file import IDENTITY, ModelRecord, find_model, load_generator, read_record
+from vidtrans.models.model_file import IDENTITY, find_model, load_generator, read_record
+from vidtrans.models.model_record import ModelRecord
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import Pairing, make_pairing
 from vidtrans.session import Context

@@ -6,7 +6,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from vidtrans.clips.indexing import INDEX_WAIT_S, Clip, open_clip
+from vidtrans.clips.indexing import Clip, open_clip
 from vidtrans.errors import UsageError
 from vidtrans.events import Progress
 from vidtrans.files import complete
@@ -42,7 +42,7 @@ def filtered_clip(clip: Clip, graph: str, context: Context) -> Clip:
             context.note("the filter is not run: what is told is for the source as it is")
             return clip
     if not context.dry_run:
-        with entry.locked(wait_s=INDEX_WAIT_S):  # another run may be making it
+        with entry.locked(wait_for=f"another run that filters {clip.path.name}"):
             if entry.read() is None:  # else another run has made it meanwhile
                 _make(clip, graph, picture, entry, context)
                 entry.finish({"graph": graph}, files=(FILTERED,))

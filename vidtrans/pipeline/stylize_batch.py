@@ -11,7 +11,6 @@ from vidtrans.batch.inputs import Item, bytes_of, check_folder, gathered, named,
 from vidtrans.batch.jobs import Options, run_batch, run_spread
 from vidtrans.batch.scheduler import Dividing
 from vidtrans.batch.summary import Outcome
-from vidtrans.batch.workers import devices_for
 from vidtrans.config.programs import programs_from
 from vidtrans.config.recipe import TABLES, Recipe, overlaid, render_recipe
 from vidtrans.errors import UsageError
@@ -54,7 +53,7 @@ class Wish:
         return default_output(self.source, self.model, self.encoding)
 
     def arguments(self, output: Path | None) -> Table:
-        """What ``stylize`` is called with."""
+        """Return what ``stylize`` is called with."""
         return {"video": self.source, "model": self.model, "output": output, "recipe": self.recipe, **self.options}
 
 
@@ -67,8 +66,7 @@ def stylize_batch(
 
 def stylize_one(wish: Wish, output: Path | None, options: Options, context: Context) -> Table:
     """Render one clip, spread over all devices, or as many processes as were asked for. Raises as ``stylize`` does."""
-    single = is_one_picture(wish.source) or len(devices_for(context.device, options.jobs)) == 1
-    if single or context.dry_run:
+    if is_one_picture(wish.source) or context.dry_run or options.is_inline(context.device):
         return stylize(**wish.arguments(output), context=context)
     item = Item(wish.source, output or wish.usual, wish.arguments(output), bytes_of(wish.source))
     return run_spread(item, FUNCTION, options, context, DIVIDING)
@@ -77,7 +75,7 @@ def stylize_one(wish: Wish, output: Path | None, options: Options, context: Cont
 def wished(
     given: Sequence[Path], model: str, recipe: Recipe, context: Context, folder: Path, **options: Any
 ) -> list[Wish]:
-    """What files, folders and globs come to. Raises UsageError, ModelError: what is wrong for all is told once."""
+    """Return what files, folders and globs stand for. Raises UsageError, ModelError, once where all are wrong."""
     look = find_look(model, context, recipe.look)
     look.check_renders()
     found = gathered(given, whole_folders=bool(look.pairing.guides))
@@ -97,7 +95,7 @@ def listed(
     folder: Path,
     **options: Any,
 ) -> list[Wish]:
-    """The clips of a list (TOML), each with what it says, else what the list says for all; flags outrank both.
+    """Return the clips of a list (TOML), each with what it says, else what the list says for all; flags outrank both.
 
     Sources and masks are looked for from the folder that the list is in. Raises UsageError, ModelError.
     """
@@ -154,7 +152,7 @@ def _sources(clip: Table, where: str, folder: Path) -> list[Path]:
 
 
 def plan(wishes: Sequence[Wish], folder: Path) -> list[Item]:
-    """A job for each, with a place in ``folder`` that no other has. Raises UsageError."""
+    """Return a job for each, with a place in ``folder`` that no other has. Raises UsageError."""
     check_folder(folder)
     endings = {number: wish.usual.name.removeprefix(plain_name(wish.source)) for number, wish in enumerate(wishes)}
     unnamed = [n for n, wish in enumerate(wishes) if wish.output is None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import ExitStack, closing
+from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import repeat
@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from vidtrans.errors import VidtransError
 from vidtrans.events import Progress
 from vidtrans.files import complete, link_target
 from vidtrans.inference.engine import Engine
@@ -28,8 +27,6 @@ from vidtrans.settings import Table
 from vidtrans.store.cache import Entry
 from vidtrans.store.chunks import StateStore
 from vidtrans.video.colour.conversion import eight_bit, laid
-
-OUTPUTS_WAIT_S = 24 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -52,10 +49,10 @@ class RenderJob:
         plan, engine = self.plan, self.engine()
         places = self.places(engine)
         with ExitStack() as stack:
-            stack.enter_context(places.segments.locked())
+            stack.enter_context(self._locked(places.segments))
             store, missing = places.store, places.missing()
             if missing and places.raw_store is not None:
-                self._lock(places.raw, stack)
+                stack.enter_context(self._locked(places.raw))
             states = StateStore(places.segments)
             chunks = ChunkRenderer(plan, engine, places.raw_outputs(), self.context)
             if missing:
@@ -100,7 +97,7 @@ class RenderJob:
         places = self.places(engine)
         with ExitStack() as stack:
             if places.raw_store is not None:
-                self._lock(places.raw, stack)
+                stack.enter_context(self._locked(places.raw))
             chunks = ChunkRenderer(plan, engine, places.raw_outputs(), self.context)
             samples = stack.enter_context(closing(chunks.samples(plan.first, plan.stop)))
             compose = stack.enter_context(closing(Composer(plan, plan.first, plan.stop))) if plan.is_composed else None
@@ -109,13 +106,9 @@ class RenderJob:
                 shown = made if made.shape[2] == 3 else laid(made[..., :3], made[..., 3], ground)
                 yield from repeat(shown, len(plan.delivery.stamps(sample.index)))
 
-    def _lock(self, outputs: Entry, stack: ExitStack) -> None:
-        """Lock the model's outputs. A run that makes the same ones, for another strength or filter, is waited for."""
-        try:
-            stack.enter_context(outputs.locked())
-        except VidtransError:
-            self.context.note(f"waiting for another run that paints {self.plan.clip.name}")
-            stack.enter_context(outputs.locked(wait_s=OUTPUTS_WAIT_S))
+    def _locked(self, entry: Entry) -> AbstractContextManager[None]:
+        """Lock an entry. A run that fills the same one, say for another strength or filter, is waited for."""
+        return entry.locked(wait_for=f"another run that renders {self.plan.clip.name}")
 
     def estimate(self, engine: Engine | None = None) -> Table:
         """Estimate time, disk and memory of the render, from a trial on its first frames."""

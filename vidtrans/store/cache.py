@@ -27,6 +27,7 @@ from vidtrans.store.stages import STAGES
 META = "meta.json"
 HOLD = ".lock-held-"  # begins the names of the locks of those who read an entry
 MOMENT_S = 2.0  # at least this long an entry is waited for: to clean and to trim, others lock it for a moment
+RUN_S = 24 * 3600.0  # the longest wait for another run that makes the same
 LOOK_S = 0.5  # seconds between two looks at whether to stop, while another run holds an entry
 TAG = (
     "Signature: 8a477f597d28d172789f06886806bc55\n"
@@ -128,10 +129,12 @@ class Entry:
         return 0.0
 
     @contextmanager
-    def locked(self, wait_s: float = MOMENT_S) -> Iterator[None]:
+    def locked(self, wait_s: float = MOMENT_S, *, wait_for: str = "") -> Iterator[None]:
         """Hold the entry, waiting for it up to ``wait_s``. A killed run's lock is free.
 
-        Raises VidtransError where another run holds it, or a link is in its place, Interrupted.
+        ``wait_for``: what another run may be doing with it that is worth a wait of hours, "a run that …"; the user is
+        told of it when a moment has passed. Raises VidtransError where another run holds it, or a link is in its place,
+        Interrupted.
         """
         self._check_links()
         self.cache.prepare()
@@ -139,7 +142,7 @@ class Entry:
         try:
             while True:
                 self.folder.mkdir(parents=True, exist_ok=True)
-                self._acquire(lock, wait_s)
+                self._acquire(lock, wait_s, wait_for)
                 if (self.folder / ".lock").exists():
                     break
                 lock.release()  # the entry was deleted between opening its lock and getting it
@@ -187,7 +190,7 @@ class Entry:
     def _holds(self) -> list[Path]:
         return sorted(self.folder.glob(f"{HOLD}*"))
 
-    def _acquire(self, lock: FileLock, wait_s: float) -> None:
+    def _acquire(self, lock: FileLock, wait_s: float, wait_for: str) -> None:
         """Raises Timeout, Interrupted."""
         end = time.monotonic() + wait_s
         while True:
@@ -196,7 +199,10 @@ class Entry:
                 lock.acquire(timeout=max(0.0, min(left, LOOK_S)))
                 return
             if left <= LOOK_S:
-                raise Timeout(lock.lock_file)
+                if not wait_for:
+                    raise Timeout(lock.lock_file)
+                self.cache.report(Note(f"waiting for {wait_for}"))
+                end, wait_for = time.monotonic() + RUN_S, ""
             self.cache.stop.check()
 
     def read(self) -> dict[str, Any] | None:

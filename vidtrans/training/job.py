@@ -20,7 +20,7 @@ from vidtrans.errors import UsageError
 from vidtrans.files import digest_of, read_small_json, write_json
 from vidtrans.flow.history import METHOD
 from vidtrans.inference.device import resolve_device
-from vidtrans.models.model_file import Card
+from vidtrans.models.model_record import Card
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import build_discriminator, build_generator, full_table, initialise
 from vidtrans.pairing.base import pairing_record

@@ -18,7 +18,8 @@ from vidtrans.files import complete, remove
 from vidtrans.flow.history import signed
 from vidtrans.inference.engine import with_history, with_plate
 from vidtrans.inference.torch_engine import TorchEngine, mirrored
-from vidtrans.models.model_file import ModelRecord, load_generator, save_model
+from vidtrans.models.model_file import load_generator, save_model
+from vidtrans.models.model_record import ModelRecord
 from vidtrans.rendering.scene import offer
 from vidtrans.settings import Table
 from vidtrans.store.cache import Entry

@@ -10,7 +10,7 @@ import torch
 from vidtrans.data.loading import CACHE_BYTES
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.loaded_model import Look
-from vidtrans.models.model_file import ModelRecord
+from vidtrans.models.model_record import ModelRecord
 from vidtrans.rendering.cost import estimate
 from vidtrans.settings import Table
 from vidtrans.training.feedback import own_outputs as own_past

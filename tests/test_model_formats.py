@@ -1,0 +1,159 @@
+"""What every model format does, the one that the docs add included: whole files come back, bad ones are refused."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from chain import refuse, said, said_json
+from clips import decode, moving_frames, write_clip
+from extending import add_as_page_says, page
+from strangers import bad_models
+
+from vidtrans.errors import ModelError
+from vidtrans.models.formats import FORMATS, NATIVE, format_of, load_format
+from vidtrans.models.formats.base import ModelFormat
+from vidtrans.models.model_file import find_model, known_models, load_generator, read_record, save_model
+
+FROM_DOCS = "docs/extend/model-format.md"
+WRITABLE = [name for name in FORMATS if FORMATS.load(name).save is not ModelFormat.save]
+FOREIGN = {
+    "nothing",
+    "seven-bytes",
+    "an-empty-header",
+    "no-tensors",
+    "200,000-tensors",
+    "deep-header",
+    "a-zip",
+    "a-pickle",
+    "a-pickle-of-torch",
+}
+
+
+def added(name: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    return add_as_page_says(page("model-format"), FORMATS, monkeypatch) if name == FROM_DOCS else name
+
+
+@pytest.fixture(params=[*WRITABLE, FROM_DOCS])
+def writable(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of each format that can write."""
+    return added(request.param, monkeypatch)
+
+
+@pytest.fixture(params=[*FORMATS, FROM_DOCS])
+def every(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of each format."""
+    return added(request.param, monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def strangers(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Bad models, each a file."""
+    folder, here = tmp_path_factory.mktemp("strangers"), Path.cwd()
+    os.chdir(folder)
+    try:
+        return [path.absolute() for path in bad_models(tiny_model)]
+    finally:
+        os.chdir(here)
+
+
+def weights(path: Path) -> dict[str, Any]:
+    return dict(load_generator(path)[0].state_dict())
+
+
+def test_what_is_saved_loaded_and_saved_again_has_the_same_bytes(writable: str, tiny_model: Path) -> None:
+    kind = load_format(writable)
+    paths = [Path(f"{name}{kind.suffixes[0]}") for name in ("first", "second")]
+    kind.save(paths[0], *load_generator(tiny_model))
+    kind.save(paths[1], *kind.load(paths[0]))
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    assert sorted(p.name for p in Path().iterdir()) == [p.name for p in paths]
+    assert kind.read_record(paths[0]) == kind.load(paths[0])[1] == read_record(tiny_model) == read_record(paths[0])
+    before, after = weights(tiny_model), weights(paths[0])
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_a_file_is_of_one_format_whatever_it_is_called(writable: str, tiny_model: Path) -> None:
+    load_format(writable).save(Path("look.jpg"), *load_generator(tiny_model))
+    assert [name for name in FORMATS if load_format(name).detect(Path("look.jpg"))] == [writable]
+    assert format_of(Path("look.jpg")) == writable
+
+
+def test_a_loaded_generator_is_ready_to_render(writable: str, tiny_model: Path) -> None:
+    load_format(writable).save(Path("look"), *load_generator(tiny_model))
+    generator, record = load_generator(Path("look"))
+    assert not generator.training
+    assert not any(parameter.requires_grad for parameter in generator.parameters())
+    assert generator(torch.zeros(1, record.in_channels, 32, 32)).shape == (1, 3, 32, 32)
+
+
+def test_a_file_cut_off_anywhere_is_a_model_error(writable: str, tiny_model: Path) -> None:
+    load_format(writable).save(Path("whole"), *load_generator(tiny_model))
+    data = Path("whole").read_bytes()
+    for length in (0, 7, 8, 200, len(data) // 2, len(data) - 1):
+        Path("cut").write_bytes(data[:length])
+        with pytest.raises(ModelError, match="cut"):
+            load_generator(Path("cut"))
+
+
+def test_bad_files_are_not_detected_unless_they_say_that_they_are_of_the_format(
+    every: str, strangers: list[Path]
+) -> None:
+    assert len(strangers) > 70
+    assert {path.stem for path in strangers} > FOREIGN
+    for path in strangers:
+        claims = every == NATIVE and path.stem not in FOREIGN
+        assert load_format(every).detect(path) is claims, path.name
+
+
+@pytest.mark.parametrize("name", sorted(FOREIGN))
+def test_a_file_of_no_format_is_refused_with_those_that_are_known(
+    name: str, strangers: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (path,) = (path for path in strangers if path.stem == name)
+    line = refuse(capsys, 3, "model", "show", path)
+    assert all(f"{known} ({FORMATS[known].summary})" in line for known in FORMATS)
+
+
+def test_a_format_that_the_docs_add_is_used_everywhere(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = write_clip(Path("clip.mp4"), moving_frames(6))
+    name = added(FROM_DOCS, monkeypatch)
+    Path("models").mkdir()
+    load_format(name).save(Path("models/other.npz"), *load_generator(tiny_model))
+    assert find_model("other") == Path("models/other.npz")
+    assert known_models()["other"] == Path("models/other.npz")
+    listed = said_json(capsys, "model", "list")
+    assert listed["models"]["other"] == "models/other.npz"
+    assert set(listed["formats"]) == set(FORMATS)
+    assert said_json(capsys, "model", "show", "other")["format"] == name
+    frames = []
+    for model in ("other", tiny_model):
+        said(
+            capsys,
+            0,
+            "stylize",
+            clip,
+            "--model",
+            model,
+            "--size",
+            "32",
+            "--codec",
+            "ffv1",
+            "-o",
+            "o.mkv",
+            "--overwrite",
+        )
+        frames.append(decode(Path("o.mkv"))[2])
+    assert all((one == other).all() for one, other in zip(*frames, strict=True))
+
+
+def test_models_are_written_in_the_format_of_vidtrans(tiny_model: Path) -> None:
+    save_model(Path("again.safetensors"), *load_generator(tiny_model))
+    assert Path("again.safetensors").read_bytes() == tiny_model.read_bytes()
+    assert format_of(tiny_model) == NATIVE

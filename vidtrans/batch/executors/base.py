@@ -1,0 +1,99 @@
+"""What an executor offers, what it is given, and how each task is run."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Protocol
+
+from vidtrans.errors import Interrupted, in_words
+from vidtrans.events import Report
+from vidtrans.session import Context
+from vidtrans.settings import Table
+
+SHARED = ("cache_dir", "seed", "overwrite", "dry_run", "allow_damaged", "decode_threads", "cache_limit_gb")
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """Work on the item ``number`` of a batch: a call of ``function``, "module:function", with ``arguments``.
+
+    ``kind``: the whole item, finding out how to divide it, or a part of it. ``tries``: how many workers were lost with
+    it before. Picklable.
+    """
+
+    number: int
+    kind: Literal["whole", "divide", "part"]
+    function: str
+    arguments: Mapping[str, Any]
+    tries: int = 0
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """How a task ended. Picklable.
+
+    "done" with the ``value`` that its function returned; "stopped" as requested, with everything saved; "failed" with
+    an ``error`` in words and its ``exit_status``, and the ``traceback`` of a bug; "lost" together with its worker:
+    then ``error`` says how that one ended. ``disk_full``: all tasks that follow would fail as well.
+    """
+
+    state: Literal["done", "stopped", "failed", "lost"]
+    value: Any = None
+    error: str = ""
+    exit_status: int = 0
+    traceback: str = ""
+    disk_full: bool = False
+
+
+class Executor(Protocol):
+    """Runs up to ``slots`` tasks at a time, each in a process that runs no other meanwhile.
+
+    Made of the context that the tasks share, the ``--jobs`` that were asked for (None: as many as make sense), and the
+    address in ``--executor NAME://ADDRESS``. Its methods are called from one thread. Raises UsageError; VidtransError
+    where it cannot run anything at all.
+    """
+
+    takes_address: ClassVar[bool]
+    slots: int
+
+    def __init__(self, context: Context, jobs: int | None, address: str) -> None: ...
+
+    def submit(self, task: Task, report: Report) -> None:
+        """Begin a task, while fewer than ``slots`` run. ``report``, safe in any thread, is given what it reports."""
+
+    def receive(self, timeout_s: float) -> tuple[Task, TaskResult] | None:
+        """Return a task that has ended; None after ``timeout_s`` at the latest (``inline`` runs its task)."""
+
+    def stop(self, exit_status: int) -> None:
+        """Ask all running tasks to save their work and end; each is received, as "stopped" unless it was done."""
+
+    def close(self) -> None:
+        """Release everything, and end what still runs. No task is lost: its item is unfinished in the cache."""
+
+
+def run_task(task: Task, context: Context) -> TaskResult:
+    """Run a task to its end, whatever becomes of it. Only KeyboardInterrupt and its like are raised."""
+    module, _, name = task.function.partition(":")
+    try:
+        context.stop.check()
+        return TaskResult("done", getattr(importlib.import_module(module), name)(**task.arguments, context=context))
+    except Interrupted:
+        return TaskResult("stopped")
+    except Exception as error:
+        words = in_words(error)
+        if words is None:
+            what = f"a bug in vidtrans: {type(error).__name__}: {error}"
+            return TaskResult("failed", error=what, exit_status=1, traceback=traceback.format_exc().rstrip())
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return TaskResult("failed", error=words[0], exit_status=words[1], disk_full=full)
+    finally:
+        context.cache.save_digests()
+
+
+def shared_options(context: Context) -> Table:
+    """Return what a context in another process is made of, besides its device, report and stop. Picklable."""
+    return {name: getattr(context, name) for name in SHARED}

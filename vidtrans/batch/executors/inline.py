@@ -1,0 +1,37 @@
+"""This process: to debug, and where another one would only cost its start."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from vidtrans.batch.executors.base import Task, TaskResult, run_task
+from vidtrans.events import Report
+from vidtrans.session import Context
+
+
+class InlineExecutor:
+    """Runs one task at a time, when it is received. A task that ends its process ends the batch."""
+
+    takes_address = False
+    slots = 1
+
+    def __init__(self, context: Context, jobs: int | None, address: str) -> None:
+        self._context = context
+        self._submitted: list[tuple[Task, Report]] = []
+
+    def submit(self, task: Task, report: Report) -> None:
+        """Keep the task until it is received."""
+        self._submitted.append((task, report))
+
+    def receive(self, timeout_s: float) -> tuple[Task, TaskResult] | None:
+        """Run the submitted task."""
+        if not self._submitted:
+            return None
+        task, report = self._submitted.pop()
+        return task, run_task(task, replace(self._context, report=report))
+
+    def stop(self, exit_status: int) -> None:
+        """Do nothing: the task looks at the same request to stop as the batch."""
+
+    def close(self) -> None:
+        """Do nothing: there is nothing to release."""

@@ -1,0 +1,158 @@
+"""Processes of this machine: started when there is work, replaced when one is lost, and none left behind."""
+
+from __future__ import annotations
+
+import pickle
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from contextlib import suppress
+from typing import IO, Any
+
+from vidtrans.batch.executors.base import Task, TaskResult, shared_options
+from vidtrans.errors import VidtransError
+from vidtrans.events import Report
+from vidtrans.machine import cuda_devices
+from vidtrans.session import Context
+from vidtrans.settings import Table
+
+LAST_LINES = 20  # of a lost process's standard error that are kept
+ENDING_S = 5.0  # how long a process that was told to end may take
+
+
+class LocalExecutor:
+    """Runs tasks in worker processes, one on each device. A lost one costs the task that it had."""
+
+    takes_address = False
+
+    def __init__(self, context: Context, jobs: int | None, address: str) -> None:
+        self._devices = devices_for(context.device, jobs)  # of workers that are yet to be started
+        self.slots = len(self._devices)
+        self._options = shared_options(context)
+        self._messages: queue.Queue[tuple[Worker, Any]] = queue.Queue()
+        self._idle: list[Worker] = []
+        self._busy: dict[Worker, tuple[Task, Report]] = {}
+
+    def submit(self, task: Task, report: Report) -> None:
+        """Give the task to an idle worker, or start one."""
+        worker = self._idle.pop(0) if self._idle else Worker(self._devices.pop(0), self._options, self._messages)
+        self._busy[worker] = task, report
+        worker.send(task)
+
+    def receive(self, timeout_s: float) -> tuple[Task, TaskResult] | None:
+        """Wait for a message. Raises VidtransError where a worker cannot even start."""
+        try:
+            worker, message = self._messages.get(timeout=timeout_s)
+        except queue.Empty:
+            return None
+        if message is None:
+            return self._lose(worker)
+        if isinstance(message, TaskResult):
+            self._idle.append(worker)
+            return self._busy.pop(worker)[0], message
+        if worker in self._busy:  # else a late note of the task before
+            self._busy[worker][1](message)
+        return None
+
+    def _lose(self, worker: Worker) -> tuple[Task, TaskResult] | None:
+        """Free the device of a worker that is gone; its task, if it had one, is lost."""
+        worker.end()
+        self._devices.append(worker.device)
+        if worker in self._idle:
+            self._idle.remove(worker)
+        task, _ = self._busy.pop(worker, (None, None))
+        if not worker.is_ready:
+            raise VidtransError("a worker process could not begin", worker.fate, "see what 'vidtrans doctor' says")
+        return None if task is None else (task, TaskResult("lost", error=worker.fate))
+
+    def stop(self, exit_status: int) -> None:
+        """Tell every busy worker."""
+        for worker in self._busy:
+            worker.send(exit_status)
+
+    def close(self) -> None:
+        """End all processes."""
+        for worker in (*self._busy, *self._idle):
+            worker.end()
+
+
+class Worker:
+    """One process, on a ``device``, which is sent tasks, and an exit status as the request to stop.
+
+    What it sends arrives in ``messages`` as (worker, message), and None when it is gone.
+    """
+
+    def __init__(self, device: str, options: Table, messages: queue.Queue[tuple[Worker, Any]]) -> None:
+        self.device, self.is_ready = device, False
+        self._lines: deque[str] = deque(maxlen=LAST_LINES)
+        self._process = subprocess.Popen(
+            # Not as a module: a file of the working folder might be taken for one of Python's own.
+            [sys.executable, "-P", "-c", "from vidtrans.batch.executors.worker import main; main()"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for the process that gives the tasks
+        )
+        pipes = self._process.stdin, self._process.stdout, self._process.stderr
+        self._stdin, stdout, stderr = (pipe for pipe in pipes if pipe)
+        self._outputs = stdout, stderr
+        self._readers = [
+            threading.Thread(target=self._read_messages, args=(stdout, messages), daemon=True),
+            threading.Thread(target=self._read_lines, args=(stderr,), daemon=True),
+        ]
+        for reader in self._readers:
+            reader.start()
+        self.send({**options, "device": device})
+
+    def send(self, message: Task | int | Table) -> None:
+        """Send a message; that the process is gone is told by ``messages``."""
+        with suppress(OSError):
+            pickle.dump(message, self._stdin)
+            self._stdin.flush()
+
+    def end(self) -> None:
+        """End the process, whatever it is doing."""
+        with suppress(OSError):
+            self._stdin.close()  # it ends when nobody is left
+        try:
+            self._process.wait(ENDING_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        for reader in self._readers:
+            reader.join()
+        for pipe in self._outputs:
+            pipe.close()
+
+    @property
+    def fate(self) -> str:
+        """How a process that is gone ended, in words."""
+        status = self._process.returncode
+        how = f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
+        said = f": {self._lines[-1]}" if self._lines else ""
+        return f"its process was ended {how}{said}"
+
+    def _read_messages(self, stdout: IO[bytes], messages: queue.Queue[tuple[Worker, Any]]) -> None:
+        with suppress(Exception):  # it is gone, or says what nobody here understands
+            while True:
+                message = pickle.load(stdout)
+                if message == "ready":
+                    self.is_ready = True
+                else:
+                    messages.put((self, message))
+        messages.put((self, None))
+
+    def _read_lines(self, stderr: IO[bytes]) -> None:
+        for line in stderr:
+            if text := line.decode(errors="replace").strip():
+                self._lines.append(text)
+
+
+def devices_for(device: str, jobs: int | None) -> list[str]:
+    """Return the device of each worker: ``jobs`` of them, over all GPUs for ``auto``; by default one on each."""
+    count = cuda_devices() if device in ("auto", "cuda") else 0
+    places = [f"cuda:{n}" for n in range(count)] if count > 1 else [device]
+    return [places[n % len(places)] for n in range(jobs or len(places))]

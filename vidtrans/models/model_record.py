@@ -1,0 +1,136 @@
+"""What a model file says of itself, whatever its format."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from vidtrans.errors import ModelError, UsageError
+from vidtrans.files import canonical_json
+from vidtrans.flow import FLOWS
+from vidtrans.pairing import PAIRINGS
+from vidtrans.pairing.base import make_pairing
+from vidtrans.settings import Table, setting
+
+FORMAT, WITH_PLATE, WITH_MEMORY = 1, 2, 3
+MAX_BYTES = 4 << 20  # of a record's JSON
+MAX_POSITIONS = 10_000_000
+RATE = re.compile(r"[0-9]{1,12}(/[0-9]{1,12})?")
+SHOWN = 200  # characters of what a library says of a file: a stranger wrote some of them
+TABLES = ("generator", "pairing", "training", "card", "plate", "dream", "memory")
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a model file says to people. It changes nothing else."""
+
+    author: str = setting("", "who trained it")
+    licence: str = setting("", "how it may be used")
+    notes: str = setting("", "what it was trained on, what it is good for")
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """What a model file says of itself.
+
+    ``generator`` and ``pairing`` are tables with ``name`` and ``settings``; ``size`` is the short side that was
+    trained at, in pixels; ``training`` and ``card`` are for people. ``plate`` holds the ``size`` (width, height) of the
+    plate that the generator paints on, which lies beside the weights as 'plate' and 'scene', and how ``still`` the
+    camera was; it is empty where there is none. ``dream`` is for models that predict frames: ``positions`` of the clock
+    (0: none), the ``rate`` of what was learned, and the ``bank`` of statistics that its frames had.
+    ``memory`` says by which ``flow`` method its own last output comes to a generator that remembers; it is empty where
+    none does.
+    """
+
+    generator: Table
+    pairing: Table
+    in_channels: int
+    out_channels: int
+    size: int
+    normalisation: str
+    training: Table
+    card: Table
+    weights: str = ""  # SHA-256 over the tensors, written by ``save_model``
+    plate: Table = field(default_factory=dict)
+    dream: Table = field(default_factory=dict)
+    memory: Table = field(default_factory=dict)
+
+    @property
+    def plate_size(self) -> tuple[int, int] | None:
+        """(width, height)."""
+        return (self.plate["size"][0], self.plate["size"][1]) if self.plate else None
+
+    def to_json(self) -> str:
+        """Without a plate, a memory, or what dreams need, it is what it was before there were any."""
+        known = {k: v for k, v in self.__dict__.items() if k not in ("plate", "dream", "memory") or v}
+        written = WITH_MEMORY if self.memory else WITH_PLATE if self.plate else FORMAT
+        return canonical_json({"format": written, **known})
+
+
+def parse_record(text: str, path: Path) -> ModelRecord:
+    """Return the record in the JSON that ``path`` holds, checked. Raises ModelError."""
+    if len(text) > MAX_BYTES:
+        raise ModelError(str(path), "its metadata is absurdly large", "do not use this file")
+    try:
+        value: dict[str, Any] = json.loads(text, object_pairs_hook=_each_once)
+        found = value.pop("format")
+        if found not in (FORMAT, WITH_PLATE, WITH_MEMORY):
+            why = f"model format {str(found)[:SHOWN]} is not known here"
+            raise ModelError(str(path), why, "update vidtrans, or train again")
+        record = ModelRecord(**value)
+        _check(record)
+    except (UsageError, ValueError, TypeError, KeyError, AttributeError, ZeroDivisionError, RecursionError) as error:
+        why = f"its metadata is damaged ({in_short(error)})"
+        raise ModelError(str(path), why, "train or copy it again") from None
+    return record
+
+
+def in_short(error: Exception) -> str:
+    """Return the first line of what went wrong, and not all of that where it is long."""
+    line = (str(error).splitlines() or [type(error).__name__])[0]
+    return line if len(line) <= SHOWN else f"{line[:SHOWN]}…"
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> Table:
+    """Return a table of JSON. Raises ValueError where a key has two values: nobody knows which is meant."""
+    table = dict(pairs)
+    if len(table) != len(pairs):
+        raise ValueError("a key stands in it twice")
+    return table
+
+
+def _check(record: ModelRecord) -> None:
+    for name in TABLES:
+        if not isinstance(getattr(record, name), dict):
+            raise ValueError(f"'{name}' is no table")
+    for name, table in (("generator", record.generator), ("pairing", record.pairing)):
+        if not isinstance(table.get("name"), str) or not isinstance(table.get("settings"), dict):
+            raise ValueError(f"no {name}")
+    if not all(type(n) is int for n in (record.in_channels, record.out_channels, record.size)):
+        raise ValueError("channels or size are no numbers")
+    if make_pairing(PAIRINGS, record.pairing["name"], record.pairing["settings"]).in_channels != record.in_channels:
+        raise ValueError("its pairing makes pictures of other channels than its network takes")
+    if not 1 <= record.in_channels <= 64 or record.out_channels != 3 or not 1 <= record.size <= 8192:
+        raise ValueError("channels or size out of bounds")
+    steps, held_out = record.training.get("steps") or [], record.training.get("held_out") or {}
+    if not isinstance(steps, list) or not isinstance(held_out, dict):
+        raise ValueError("its training is no record of one")
+    if record.plate:
+        width, height = record.plate["size"]
+        if not all(type(side) is int and 1 <= side <= 8192 for side in (width, height)):
+            raise ValueError("the plate's size is out of bounds")
+        if type(record.plate["still"]) not in (int, float) or not 0 <= record.plate["still"] <= 1:
+            raise ValueError("the plate's stillness is out of bounds")
+    if record.dream:
+        positions, rate = record.dream["positions"], record.dream["rate"]
+        # Not any Fraction: one to the power of a billion takes all memory.
+        if type(positions) is not int or not 0 <= positions <= MAX_POSITIONS or not RATE.fullmatch(rate):
+            raise ValueError("its clock is out of bounds")
+        if not 0 < Fraction(rate) <= 1000:
+            raise ValueError("its clock is out of bounds")
+    if record.memory and record.memory["flow"] not in FLOWS:
+        raise ValueError(f"flow '{record.memory['flow']}' is not known here")

@@ -1,0 +1,72 @@
+"""Weights of a model file: put into the generator that its record describes, and checked."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vidtrans.errors import ModelError, UsageError
+from vidtrans.models.model_record import SHOWN, ModelRecord, in_short
+
+
+def weights_of(generator: Any) -> dict[str, Any]:
+    """Return a generator's weights as contiguous tensors on the CPU, by name."""
+    return {k: v.detach().to("cpu").contiguous() for k, v in generator.state_dict().items()}
+
+
+def weights_digest(weights: Mapping[str, Any]) -> str:
+    """Return the SHA-256 (hex) over tensors' names and bytes: a record's ``weights``."""
+    whole = hashlib.sha256()
+    for name in sorted(weights):
+        whole.update(name.encode() + b"\0")
+        whole.update(np.ascontiguousarray(weights[name].numpy()).reshape(-1).view(np.uint8).data)
+    return whole.hexdigest()
+
+
+def build_with_weights(path: Path, record: ModelRecord, read: Callable[[Path], Mapping[str, Any]]) -> Any:
+    """Return the generator of a record with the weights that ``read`` returns of the file, tensors on the CPU by name.
+
+    Raises ModelError where they do not fit it, are not those that were saved, or are not finite; ``read`` may raise
+    OSError and ValueError.
+    """
+    import torch
+
+    from vidtrans.networks.init import build_generator
+
+    generator, plate, memory = record.generator, record.plate_size, bool(record.memory)
+    channels = record.in_channels, record.out_channels
+    try:
+        with torch.device("meta"):
+            built = build_generator(generator["name"], generator["settings"], *channels, plate, memory)
+        weights = read(path)
+        _check_kinds(weights, built.state_dict())
+        built.load_state_dict(weights, assign=True)
+    except (UsageError, RuntimeError, OSError, ValueError, TypeError, OverflowError) as error:
+        why = f"its weights do not fit its architecture ({in_short(error)})"
+        raise ModelError(str(path), why, "train or copy it again") from None
+    with ThreadPoolExecutor(1, "vidtrans-digest") as beside:
+        digest = beside.submit(weights_digest, weights)
+        bad = [name for name, tensor in weights.items() if tensor.is_floating_point() and not _is_finite(tensor)]
+    if digest.result() != record.weights:
+        raise ModelError(str(path), "its weights are damaged (not those that were saved)", "copy it again")
+    if bad:
+        raise ModelError(str(path), f"'{bad[0]}' holds values that are not numbers", "train it again")
+    return built
+
+
+def _check_kinds(weights: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Raise ValueError where a tensor's numbers are of another kind than the generator's (half as wide, say)."""
+    for name, tensor in weights.items():
+        if name in wanted and tensor.dtype != wanted[name].dtype:
+            raise ValueError(f"'{name[:SHOWN]}' holds {tensor.dtype}, it needs {wanted[name].dtype}")
+
+
+def _is_finite(tensor: Any) -> bool:
+    """Return whether a tensor of floats holds numbers only. Its extremes say so, in a tenth of the time."""
+    return tensor.numel() == 0 or all(math.isfinite(extreme) for extreme in tensor.aminmax())
