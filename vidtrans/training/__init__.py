@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from vidtrans.registry import Entry, Registry
+from vidtrans.settings import setting
 
 
 class Label(NamedTuple):
@@ -42,6 +43,10 @@ class Loss(Entry):
     needs: tuple[str, ...] = ()
     alone: bool = True
     reported: bool = False
+
+    def setting(self) -> Any:
+        """Return the field of the weight."""
+        return setting(self.weight, f"weight of {self.summary}", low=0.0)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ LONGEST_PAST = 24  # frames: what is kept fades within a few
 
 def _with_tables(cls: type[T]) -> type[T]:
     """Add the settings of the tables: the weight of each loss, and what methods have of their own."""
-    more = {name: setting(loss.weight, f"weight of {loss.summary}", low=0.0) for name, loss in LOSSES.items()}
+    more = {name: loss.setting() for name, loss in LOSSES.items()}
     for method in METHODS.values():
         more |= method.settings
     for name, field in more.items():
