@@ -109,7 +109,7 @@ GOLDEN = {
     "index": "0e8a83c04176f2c5",
     "filter": "1deb4ff29de68a31",
     "dataset": "d733031b40c55c63",
-    "train": "06f23f7b883c02b2",
+    "train": "a060b375cd3ac35b",
     "infer": "0071feb61c1c07ed",
     "render": "69fa1245cfbc93ac",
     "dream": "13df90e800196384",

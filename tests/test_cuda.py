@@ -198,7 +198,7 @@ def steps_of(
         hands = with_clock(np.zeros((side, side, 3), np.uint8), clock)[..., 3:]
         x[:, 3:] = torch.from_numpy(hands).permute(2, 0, 1) / 127.5 - 1
     for step in range(first, first + count):
-        assert np.isfinite(model.step(x, y, lr=2e-4, seed=step).row).all()
+        assert np.isfinite(list(model.step(x, y, lr=2e-4, seed=step).values())).all()
     assert model.is_finite()
     return model
 
@@ -242,8 +242,8 @@ def test_one_that_knows_a_clip_by_heart_trains(gpu: Gpu) -> None:
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_in_fp16_it_trains_to_the_same_weights_and_brings_its_scale_along(accumulate: int, gpu: Gpu) -> None:
     model = check_repeatable(generator_of(), gpu, precision="fp16", accumulate=accumulate)
-    assert model.scaler_g.is_enabled()
-    assert model.scaler_g.get_scale() > 0
+    assert model.g.scaler.is_enabled()
+    assert model.g.scaler.get_scale() > 0
 
 
 def test_in_bf16_it_trains_to_the_same_weights(gpu: Gpu) -> None:

@@ -16,20 +16,18 @@ from skimage.color import rgb2lab
 from torch import nn
 
 from vidtrans.errors import ModelError, UsageError
+from vidtrans.files import digest_file
 from vidtrans.settings import from_table
 from vidtrans.training import ADVERSARIAL
 from vidtrans.training.health import LEAST_VARIATION, PICTURES, WINDOW, Glimpses, concerns, relative_variation
 from vidtrans.training.losses import perceptual
+from vidtrans.training.losses.adversarial import discriminator_loss, generator_loss
+from vidtrans.training.losses.detail import detail
+from vidtrans.training.losses.feature_matching import feature_matching
+from vidtrans.training.losses.l1 import weighted_l1
+from vidtrans.training.losses.perceptual import Perceptual, feature_distance
 from vidtrans.training.losses.rarity import rarity, weigh
-from vidtrans.training.losses.terms import (
-    detail,
-    discriminator_loss,
-    feature_distance,
-    feature_matching,
-    generator_loss,
-    temporal,
-    weighted_l1,
-)
+from vidtrans.training.losses.temporal import temporal
 from vidtrans.training.settings import LONGEST_PAST, TrainingSettings
 
 
@@ -239,7 +237,9 @@ def test_vgg_is_the_sum_of_its_layers_distances(vgg_weights: Path) -> None:
     assert fake.grad is not None
     assert loss(target, target).item() == 0
     assert not any(p.requires_grad for p in loss.parameters())
-    assert perceptual.identity().startswith("vgg19 ")
+    through_vgg = TrainingSettings(perceptual=1.0, perceptual_network="vgg19")
+    assert Perceptual.identity(through_vgg) == f"vgg19 {digest_file(vgg_weights)}"
+    assert Perceptual.identity(TrainingSettings(perceptual=1.0)) == ""
 
 
 def test_vgg_that_is_not_there_is_told_of_in_one_line(vgg_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:

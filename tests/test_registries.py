@@ -29,10 +29,11 @@ from vidtrans.settings import from_table, setting, to_table
 from vidtrans.store.stages import STAGES, Stage
 from vidtrans.temporal import FILTERS
 from vidtrans.temporal.stream import Recursive, Sample, filtered
+from vidtrans.training import ADVERSARIAL, LOSSES, METHODS
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.io.encoding import EncodingSettings
 
-ALL = (PAIRINGS, GENERATORS, DISCRIMINATORS, FILTERS, FLOWS, STAGES, EXECUTORS, FORMATS)
+ALL = (PAIRINGS, GENERATORS, DISCRIMINATORS, FILTERS, FLOWS, STAGES, METHODS, LOSSES, ADVERSARIAL, EXECUTORS, FORMATS)
 WITH_SETTINGS = (PAIRINGS, GENERATORS, DISCRIMINATORS, FILTERS)
 ENTRIES = [pytest.param(r, n, id=f"{r.kind}-{n}".replace(" ", "-")) for r in ALL for n in r]
 SETTINGS = [
@@ -74,7 +75,7 @@ def test_settings_are_frozen_described_and_within_their_own_bounds(find: Any) ->
     made = cls()
     for field in fields(cls):
         assert field.metadata.get("help", "").strip(), field.name
-        assert set(field.metadata) <= {"help", "low", "high", "choices", "loss", "needs"}
+        assert set(field.metadata) <= {"help", "low", "high", "choices", "loss"}
         with pytest.raises(FrozenInstanceError):
             setattr(made, field.name, field.default)
     # As it is read back from a model file, a dataset or a preset.

@@ -24,12 +24,14 @@ from vidtrans.events import Event, Progress, Stop, silent
 from vidtrans.inference.device import Device
 from vidtrans.models.model_file import read_record
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
+from vidtrans.training.adversary import Adversary
 from vidtrans.training.checkpoint import load_checkpoint
 from vidtrans.training.feedback.chains import Chains
 from vidtrans.training.feedback.own_outputs import OwnPast
-from vidtrans.training.losses.temporal_gan import CHANNELS, Earlier, TemporalGAN
+from vidtrans.training.losses.adversarial import generator_loss
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
+from vidtrans.training.triples import CHANNELS, Earlier
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -131,10 +133,10 @@ def test_a_restored_pool_has_the_same_triples(seen: Path) -> None:
 # What it tells apart
 
 
-def judge(seed: int = 0, **settings: Any) -> TemporalGAN:
+def judge(seed: int = 0, **settings: Any) -> Adversary:
     network = build_discriminator("patchgan", PATCHES, CHANNELS)
     initialise(network, seed)
-    return TemporalGAN(network, TrainingSettings(**(ON | settings)), CPU, "fp32")
+    return Adversary(network, TrainingSettings(**(ON | settings)), CPU, "fp32")
 
 
 def film(count: int, seed: int, flicker: float) -> torch.Tensor:
@@ -146,14 +148,12 @@ def film(count: int, seed: int, flicker: float) -> torch.Tensor:
 
 @pytest.mark.parametrize("adversarial", ["bce", "least-squares", "hinge"])
 def test_a_flickering_film_is_told_from_a_steady_one(adversarial: str) -> None:
-    def learned(flicker: float) -> tuple[TemporalGAN, float]:
+    def learned(flicker: float) -> tuple[Adversary, float]:
         gan = judge(adversarial=adversarial)
-        rows = torch.arange(8)
         losses = []
         for step in range(150):
             fake, real = film(8, 2 * step, flicker), film(8, 2 * step + 1, 0.0)
-            earlier = Earlier(rows, fake[:, :6], real[:, :6])
-            losses.append(gan.update([(fake[:, 6:], real[:, 6:], earlier)], 2e-3).item())
+            losses.append(gan.update([(fake, real, 1.0)], 2e-3).item())
         return gan, float(np.mean(losses[-20:]))
 
     flickering, of_flicker = learned(0.4)
@@ -161,10 +161,7 @@ def test_a_flickering_film_is_told_from_a_steady_one(adversarial: str) -> None:
     assert of_flicker < 0.7 * balance
     assert learned(0.0)[1] > 0.9 * balance  # its frames are a target's, and so are its triples
     steady, unsteady = (film(8, 999, flicker) for flicker in (0.0, 0.4))
-    wrong, right = (
-        flickering.of_generator(f[:, 6:], Earlier(torch.arange(8), f[:, :6], f[:, :6])).item()
-        for f in (unsteady, steady)
-    )
+    wrong, right = (generator_loss(flickering.objective, flickering.judge(f)[0]).item() for f in (unsteady, steady))
     assert wrong > right
 
 
@@ -174,7 +171,7 @@ def test_a_generator_learns_by_the_last_frame_of_its_triples_alone() -> None:
     earlier = Earlier(torch.tensor([1, 3]), noise(2, 6, 16, 16, seed=2), noise(2, 6, 16, 16, seed=3))
     assert torch.equal(earlier.fake(outputs), torch.cat([earlier.painted, outputs[[1, 3]]], 1))
     assert torch.equal(earlier.real(outputs), torch.cat([earlier.targets, outputs[[1, 3]]], 1))
-    gan.of_generator(outputs, earlier).backward()
+    generator_loss(gan.objective, gan.judge(earlier.fake(outputs))[0]).backward()
     assert outputs.grad is not None
     assert [bool(g.any()) for g in outputs.grad] == [False, True, False, True]
 
@@ -204,9 +201,7 @@ def step(learner: Pix2Pix, rows: list[int], **options: Any) -> dict[str, float]:
     x, y = noise(5, 7, 32, 32), noise(5, 3, 32, 32, seed=2)
     count = len(rows)
     earlier = Earlier(torch.tensor(rows), noise(count, 6, 32, 32, seed=3), noise(count, 6, 32, 32, seed=4))
-    losses = learner.step(x, y, lr=1e-3, seed=0, earlier=earlier if rows else None, **options)
-    assert losses.row == [losses.gan, losses.l1, losses.discriminator, *losses.more.values()]
-    return dict(zip(learner.columns, losses.row, strict=True))
+    return learner.step(x, y, lr=1e-3, seed=0, earlier=earlier if rows else None, **options)
 
 
 def weights(network: torch.nn.Module) -> torch.Tensor:
@@ -214,13 +209,12 @@ def weights(network: torch.nn.Module) -> torch.Tensor:
 
 
 def test_it_learns_in_steps_that_have_triples_when_the_gan_is_on() -> None:
-    learner = model(batch=5)
-    assert learner.temporal_gan is not None
-    network = learner.temporal_gan.network
+    learner = model(batch=5, gan_from=0.5)
+    network = learner.networks["temporal_discriminator"]
     assert learner.columns == ["gan", "l1", "discriminator", "temporal", "temporal_gan", "temporal_discriminator"]
     first = weights(network)
-    for rows, judged in (([], True), ([0, 2], False)):
-        losses = step(learner, rows, judged=judged)
+    for rows, progress in (([], 1.0), ([0, 2], 0.0)):
+        losses = step(learner, rows, progress=progress)
         assert losses["temporal_gan"] == losses["temporal_discriminator"] == 0
         assert torch.equal(weights(network), first)
     losses = step(learner, [0, 2])
@@ -247,9 +241,7 @@ def test_parts_of_a_batch_give_the_gradient_of_the_whole(parts: int, rows: list[
     for p, q in zip(whole.generator.parameters(), split.generator.parameters(), strict=True):
         assert p.grad is not None
         assert torch.allclose(p.grad, q.grad, rtol=1e-3, atol=1e-5)  # type: ignore[arg-type]
-    assert whole.temporal_gan is not None
-    assert split.temporal_gan is not None
-    mine, its = weights(whole.temporal_gan.network), weights(split.temporal_gan.network)
+    mine, its = (weights(learner.networks["temporal_discriminator"]) for learner in (whole, split))
     assert torch.allclose(mine, its, rtol=0, atol=1e-4)
 
 
@@ -263,7 +255,7 @@ def test_a_restored_one_goes_on_exactly(precision: str) -> None:
     for rows in ([], [3], [0, 4]):
         assert step(one, rows) == step(other, rows)
     assert one.is_finite()
-    torch.nn.init.constant_(next(one.temporal_gan.network.parameters()), torch.nan)  # type: ignore[union-attr]
+    torch.nn.init.constant_(next(one.networks["temporal_discriminator"].parameters()), torch.nan)
     assert not one.is_finite()
     assert "temporal_gan" not in Pix2Pix(one.generator, None, TrainingSettings(gan=0.0), CPU, "fp32").state()
 
@@ -271,11 +263,11 @@ def test_a_restored_one_goes_on_exactly(precision: str) -> None:
 def test_a_restored_one_scales_its_gradients_as_before() -> None:
     one, other = model("fp16", batch=5), model("fp16", seed=7, batch=5)
     step(one, [0])
-    assert one.temporal_gan is not None
-    assert other.temporal_gan is not None
-    one.temporal_gan.scaler.update(8.0)
+    assert one.d_v is not None
+    assert other.d_v is not None
+    one.d_v.scaler.update(8.0)
     other.restore(one.state())
-    assert other.temporal_gan.scaler.get_scale() == 8.0
+    assert other.d_v.scaler.get_scale() == 8.0
 
 
 PROGRAM = """
@@ -284,20 +276,23 @@ from vidtrans.inference.device import Device
 from vidtrans.networks.init import build_discriminator, initialise
 from vidtrans.training.distributed import assembled
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.losses.temporal_gan import CHANNELS, Earlier, TemporalGAN
+from vidtrans.training.adversary import Adversary
+from vidtrans.training.triples import CHANNELS, Earlier
 
 torch.manual_seed(1)
 outputs, targets = torch.rand(6, 3, 16, 16), torch.rand(6, 3, 16, 16)
 with assembled() as team:
     network = build_discriminator("patchgan", {"layers": 1, "channels": 8, "norm": "none"}, CHANNELS)
     initialise(network, 0)
-    gan = TemporalGAN(network, TrainingSettings(memory=True, temporal_gan=1.0), Device("cpu", "cpu"), "fp32", team)
+    gan = Adversary(network, TrainingSettings(memory=True, temporal_gan=1.0), Device("cpu", "cpu"), "fp32", team)
     own = team.share(6)
     for rows in ([0, 1, 2], [1, 4, 5], [3, 5]):  # the first process alone has any, both have, the other
         earlier = Earlier(torch.tensor(rows), torch.rand(len(rows), 6, 16, 16), torch.rand(len(rows), 6, 16, 16))
-        count = gan.count(earlier.within(own.start, own.stop, of=1))
+        mine = earlier.within(own.start, own.stop, of=1)
+        count = team.mean([float(len(mine.rows)) if mine else 0.0])[0]
         mine = earlier.within(own.start, own.stop, of=count)
-        shown = [(outputs[own.start:own.stop], targets[own.start:own.stop], mine)] if mine else []
+        fake, real = outputs[own.start:own.stop], targets[own.start:own.stop]
+        shown = [(mine.fake(fake), mine.real(real), mine.share)] if mine else []
         loss = team.mean([gan.update(shown, 1e-3).item()])[0]
     torch.save({"weights": network.state_dict(), "loss": loss}, f"{sys.argv[1]}-{team.rank}-of-{team.size}.pt")
     team.wait()

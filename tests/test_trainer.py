@@ -16,7 +16,7 @@ from vidtrans.data.loading import Batch
 from vidtrans.errors import Interrupted
 from vidtrans.events import Note, Progress, Stop, silent
 from vidtrans.inference.device import Device
-from vidtrans.training import health, trainer
+from vidtrans.training import ADVERSARIAL, health, trainer
 from vidtrans.training.distributed import Team
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
@@ -137,14 +137,6 @@ def test_a_checkpoint_holds_all_that_was_found_and_said(tmp_path: Path) -> None:
     assert not run_of(tmp_path / "nothing").load(silent)
 
 
-def test_a_checkpoint_without_what_came_later_is_gone_on_from(tmp_path: Path) -> None:
-    run = run_of(tmp_path)
-    state = {"step": 1, "rows": torch.tensor([[0.0, 1.0, 0.0]]), **run.model.state()}
-    run.scores, run.warnings, run.enough = [(1, {})], [(1, "x")], True
-    run.adopt(state)
-    assert (run.scores, run.warnings, run.enough, run.rows) == ([], [], False, [[0.0, 1.0, 0.0]])
-
-
 def test_losses_are_a_table_with_a_line_for_each_step(tmp_path: Path) -> None:
     run = run_of(tmp_path, l2=1.0)
     run.rows = [[0.0, 0.123456789, 0.0, 1e-9], [1.0, 2.0, 3.0, 4.0]]
@@ -161,7 +153,7 @@ def test_a_weight_that_is_no_number_ends_it_and_says_what_is_kept(tmp_path: Path
     run = run_of(tmp_path, checkpoint_seconds=0.0 if saves else 1e9)
 
     def poison(run: Run) -> None:
-        next(run.model.generator.parameters()).data.fill_(torch.inf)
+        next(run.model.learned.parameters()).data.fill_(torch.inf)
 
     with pytest.raises(Diverged, match=f"at step {4 if saves else 5}; {kept}") as raised:
         train(run, silent, Stop(), milestones={4: poison})
@@ -187,7 +179,7 @@ def test_a_concern_is_told_once_at_the_step_at_which_it_is_looked_for(
         ("step 4: it has collapsed: x", "warning"),
     ]
     assert run.warnings == [(2, "it has won: 1"), (4, "it has collapsed: x")]
-    assert given == [([], run.model.objective.balance)] * 4  # there is no discriminator
+    assert given == [([], ADVERSARIAL.load("bce").balance)] * 4  # there is no discriminator
 
 
 def test_chains_go_through_every_step_and_are_logged_now_and_then(

@@ -19,9 +19,9 @@ from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
 from vidtrans.registry import Registry
 from vidtrans.settings import Table
-from vidtrans.training import ADVERSARIAL
+from vidtrans.training import ADVERSARIAL, LOSSES
 from vidtrans.training.losses.rarity import rarity
-from vidtrans.training.methods.pix2pix import Losses, Pix2Pix
+from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -31,19 +31,16 @@ STEPS, OVERFITTED = 5, 8
 # What can be put beside the adversarial loss and the L1, each by itself.
 EXTRAS: dict[str, Table] = {
     "nothing": {},
-    "l2": {"l2": 10.0},
-    "feature_matching": {"feature_matching": 10.0},
-    "perceptual": {"perceptual": 1.0},
+    **{name: {name: 10.0} for name, loss in LOSSES.items() if not loss.reported and "memory" not in loss.needs},
     "rebalance": {"rebalance": True},
     "ema": {"ema": 0.9},
     "accumulate": {"accumulate": 2},
     "conditional": {"conditional": False},
     "motion": {"motion": 4.0},
-    "detail": {"detail": 10.0},
 }
 # Varied for themselves, or (VGG has to be installed; freezing needs a model, a plate pictures) tested elsewhere.
-ELSEWHERE = {"adversarial", "perceptual_network", "freeze", "plate"}
-ELSEWHERE |= {"memory", "past", "temporal", "drift", "temporal_gan"}
+ELSEWHERE = {"method", "adversarial", "perceptual_network", "freeze", "plate"}
+ELSEWHERE |= {"memory", "past", "drift"} | {name for name, loss in LOSSES.items() if "memory" in loss.needs}
 # Of a run, not of its steps.
 OF_THE_RUN = {"chains", "chain_length", "noise", "gan_from"} | {
     "score_every",
@@ -98,14 +95,13 @@ class Case:
         self.moving = noise(2, 1, side, side, seed=2) + 1 if settings.motion else None
         self.model = Pix2Pix(generator, discriminator, settings, CPU, "fp32", weights)
 
-    def step(self, seed: int = 0) -> Losses:
+    def step(self, seed: int = 0) -> dict[str, float]:
         """One update of both on the batch; the seed decides the dropout."""
         return self.model.step(self.x, self.y, lr=self.model.settings.lr, seed=seed, weights=self.moving)
 
-    def minimised(self, losses: Losses) -> float:
+    def minimised(self, losses: dict[str, float]) -> float:
         """What G's step went down."""
-        terms = {"gan": losses.gan, "l1": losses.l1, **losses.more}
-        return sum(self.model.weights[name] * value for name, value in terms.items())
+        return sum(weight * losses[name] for name, weight in self.model.loss.weights.items())
 
 
 def keep(network: torch.nn.Module) -> Any:
@@ -130,8 +126,8 @@ def test_five_steps_of_any_two_networks_with_any_loss_are_finite_and_change_both
     before = [copy.deepcopy(n.state_dict()) for n in (model.generator, model.discriminator) if n is not None]
     for step in range(STEPS):
         losses = case.step(step)
-        assert len(losses.row) == len(model.columns)
-        assert np.isfinite(losses.row).all()
+        assert list(losses) == model.columns
+        assert np.isfinite(list(losses.values())).all()
     assert model.is_finite()
     after = [n.state_dict() for n in (model.generator, model.discriminator) if n is not None]
     for old, new in zip(before, after, strict=True):
@@ -164,6 +160,6 @@ def test_what_d_minimises_falls_on_one_batch_of_a_g_that_stays_as_it_is(
     restore = keep(case.model.generator)
     values = []
     for _ in range(OVERFITTED):
-        values.append(case.step().discriminator)
+        values.append(case.step()["discriminator"])
         restore()
     assert values[-1] < 0.9 * values[0]

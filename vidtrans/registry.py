@@ -10,7 +10,7 @@ import importlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from vidtrans.errors import UsageError
 
@@ -27,14 +27,17 @@ class Entry:
         return getattr(importlib.import_module(module), name)
 
 
-class Registry(Mapping[str, Entry]):
+E = TypeVar("E", bound=Entry)
+
+
+class Registry(Mapping[str, E], Generic[E]):
     """A read-only mapping of names to entries, that knows how to complain about unknown names."""
 
-    def __init__(self, kind: str, entries: Mapping[str, Entry]) -> None:
+    def __init__(self, kind: str, entries: Mapping[str, E]) -> None:
         self.kind = kind
         self._entries = dict(entries)
 
-    def __getitem__(self, name: str) -> Entry:
+    def __getitem__(self, name: str) -> E:
         if name not in self._entries:
             raise unknown(self.kind, name, self._entries)
         return self._entries[name]

@@ -73,7 +73,7 @@ def ours(g: nn.Module, d: nn.Module, precision: str, channels_last: bool) -> Ste
 
     def step(x: Tensor, y: Tensor, seed: int) -> tuple[float, float, float]:
         losses = model.step(x, y, lr=LR, seed=seed)
-        return losses.gan, losses.l1, losses.discriminator
+        return losses["gan"], losses["l1"], losses["discriminator"]
 
     return step
 

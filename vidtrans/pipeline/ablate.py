@@ -183,7 +183,7 @@ def patches(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]
     if name != "patchgan":
         why = f"it varies the patches of 'patchgan', and this recipe has '{name}'"
         raise UsageError("--ablate discriminator", why, "use --set discriminator.name=patchgan")
-    if not recipe.settings("training", TrainingSettings).gan:
+    if not recipe.settings("training", TrainingSettings).weights["gan"]:
         why = "training.gan is 0: there is no discriminator"
         raise UsageError("--ablate discriminator", why, "use --set training.gan=1")
     side = _shortest_side(recipe, dataset)
@@ -222,7 +222,7 @@ def skips(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]:
 def _terms(recipe: Recipe, *, l1: bool, gan: bool, conditional: bool = True) -> dict[str, Table]:
     """[training] with these losses and no other, weighed as the recipe does; what it leaves out, as the paper does."""
     own, paper = recipe.settings("training", TrainingSettings), TrainingSettings()
-    weights = {"l1": (own.l1 or paper.l1) if l1 else 0.0, "gan": (own.gan or paper.gan) if gan else 0.0}
+    weights = {n: (own.weights[n] or paper.weights[n]) if on else 0.0 for n, on in (("l1", l1), ("gan", gan))}
     return {"training": {**_others(own), **weights, "conditional": conditional}}
 
 

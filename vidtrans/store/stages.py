@@ -100,7 +100,7 @@ class DatasetStage(Stage):
 @dataclass(frozen=True)
 class TrainStage(Stage):
     name: ClassVar[str] = "train"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     dataset: str  # content digest of the dataset
     pairing: Table
     generator: Table

@@ -1,4 +1,7 @@
-"""Teaching a look: pix2pix on pairs, with exact resume.
+"""Teaching a look: methods of training and what they minimise, with exact resume.
+
+A method is a ``methods.base.TrainingMethod``, a loss a ``losses.base.Term``. What has to be known of them without torch
+is in their lines here: settings, record, ``losses.csv``, curves, ablations and docs follow from it.
 
 An adversarial objective is a class with two static methods on logits of any shape: ``discriminator(on_fake,
 on_real)`` is what D minimises, ``generator(on_fake)`` what G minimises; both are means and give a scalar.
@@ -7,13 +10,130 @@ on_real)`` is what D minimises, ``generator(on_fake)`` what G minimises; both ar
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
 from vidtrans.registry import Entry, Registry
+from vidtrans.settings import setting
+
+
+class Label(NamedTuple):
+    """What a curve is called, what it tells, and its unit."""
+
+    name: str
+    hint: str
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Loss(Entry):
+    """A term of the generator's loss. The setting of its name is its weight, and 0 leaves it out.
+
+    Attributes:
+        label: Of its curve.
+        weight: The default of its weight.
+        needs: Settings that have to be on.
+        alone: It can be the only loss: it says what to paint.
+        reported: It has a column in ``losses.csv`` even where it weighs nothing.
+    """
+
+    label: Label
+    weight: float = 0.0
+    needs: tuple[str, ...] = ()
+    alone: bool = True
+    reported: bool = False
+
+    def setting(self) -> Any:
+        """Return the field of the weight."""
+        return setting(self.weight, f"weight of {self.summary}", low=0.0)
+
+
+@dataclass(frozen=True)
+class Method(Entry):
+    """A way of training. ``curves``: labels of its columns beside the losses'; ``settings``: fields of its own."""
+
+    curves: Mapping[str, Label] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+METHODS = Registry(
+    "training method",
+    {
+        "pix2pix": Method(
+            "vidtrans.training.methods.pix2pix:Pix2Pix",
+            "pairs, a generator and a discriminator: Isola et al., CVPR 2017",
+            curves={
+                "discriminator": Label("D", "Near 0 D has won, and G hears little from it."),
+                "temporal_discriminator": Label("D: three frames", "That of three in a row; 0 in steps without any."),
+            },
+        ),
+    },
+)
+
+# Columns of losses.csv are in this order. The first two make up the paper's loss.
+LOSSES = Registry(
+    "loss",
+    {
+        "gan": Loss(
+            "vidtrans.training.losses.gan:GAN",
+            "the adversarial loss; at 0 there is no discriminator",
+            Label("G: adversarial", "How far G is from fooling D. It need not fall: D learns, too."),
+            weight=1.0,
+            reported=True,
+        ),
+        "l1": Loss(
+            "vidtrans.training.losses.l1:L1",
+            "the L1 loss, the paper's λ",
+            Label("G: L1", "Mean distance to the target, where colours are from −1 to 1."),
+            weight=100.0,
+            reported=True,
+        ),
+        "l2": Loss(
+            "vidtrans.training.losses.l2:L2",
+            "the mean squared error: large errors count more; softer still than the L1",
+            Label("G: L2", "Mean squared distance to the target.", unit="squared"),
+        ),
+        "feature_matching": Loss(
+            "vidtrans.training.losses.feature_matching:FeatureMatching",
+            "the L1 between D's features of output and target: sharper, steadier; try 10",
+            Label("G: feature matching", "Distance between what D sees in output and target."),
+            needs=("gan",),
+        ),
+        "detail": Loss(
+            "vidtrans.training.losses.detail:Detail",
+            "the difference in fine texture around each place: no blur, no noise; try 60",
+            Label("G: detail", "Difference in how much fine texture there is around each place."),
+            alone=False,
+        ),
+        "perceptual": Loss(
+            "vidtrans.training.losses.perceptual:Perceptual",
+            "the distance between output and target as a network sees them; try 1",
+            Label("G: perceptual", "Distance between output and target as a network sees them."),
+        ),
+        "temporal": Loss(
+            "vidtrans.training.losses.temporal:Temporal",
+            "the L1 to the output before, where the source is the same: steadier, softer",
+            Label("G: temporal", "Distance to the output before, where the source shows the same."),
+            weight=4.0,
+            needs=("memory",),
+            alone=False,
+        ),
+        "temporal_gan": Loss(
+            "vidtrans.training.losses.temporal_gan:TemporalGAN",
+            "vid2vid's second discriminator, which judges three frames in a row; try 1",
+            Label("G: three frames", "How far three outputs in a row are from fooling their D; 0 without."),
+            needs=("memory", "gan"),
+            alone=False,
+        ),
+    },
+)
 
 ADVERSARIAL = Registry(
     "adversarial objective",
     {
-        "bce": Entry("vidtrans.training.losses.terms:CrossEntropy", "real or not, as a probability: the paper's"),
-        "least-squares": Entry("vidtrans.training.losses.terms:LeastSquares", "LSGAN: steadier, never saturates"),
-        "hinge": Entry("vidtrans.training.losses.terms:Hinge", "SPADE's: D stops at a margin"),
+        "bce": Entry("vidtrans.training.losses.adversarial:CrossEntropy", "real or not, as a probability: the paper's"),
+        "least-squares": Entry("vidtrans.training.losses.adversarial:LeastSquares", "LSGAN: steadier, never saturates"),
+        "hinge": Entry("vidtrans.training.losses.adversarial:Hinge", "SPADE's: D stops at a margin"),
     },
 )

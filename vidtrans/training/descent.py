@@ -2,34 +2,60 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-from torch import nn
+from torch import Tensor
 
 from vidtrans.inference.device import Device
+from vidtrans.training.distributed import ALONE, Team
 from vidtrans.training.precision import TrainingPrecision
 from vidtrans.training.settings import TrainingSettings
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def adam(network: nn.Module, settings: TrainingSettings) -> torch.optim.Adam:
-    """For what of the network is not frozen."""
-    learning = [p for p in network.parameters() if p.requires_grad]
-    return torch.optim.Adam(learning, lr=settings.lr, betas=(settings.beta1, settings.beta2), fused=True)
-
-
-def scaler_for(device: Device, precision: TrainingPrecision) -> torch.amp.GradScaler:
-    """In fp16, gradients would be lost below 6e-8: the loss is scaled up by what they can bear."""
-    return torch.amp.GradScaler(device.kind, enabled=precision == "fp16")
-
-
 def autocast(device: Device, precision: TrainingPrecision) -> torch.autocast:
     return torch.autocast(device.kind, _DTYPES[precision], enabled=precision != "fp32")
 
 
-def descend(optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler, lr: float) -> None:
-    """One step down the gradients that are there; in fp16 none, where one of them was too large."""
-    for group in optimizer.param_groups:
-        group["lr"] = lr
-    scaler.step(optimizer)
-    scaler.update()
+class Learner:
+    """A network with its optimizer, which takes what of it is not frozen. ``team``: who shares every batch with it."""
+
+    def __init__(
+        self,
+        network: Any,
+        settings: TrainingSettings,
+        device: Device,
+        precision: TrainingPrecision,
+        team: Team = ALONE,
+    ) -> None:
+        self.network, self.device, self.precision, self.team = network, device, precision, team
+        learning = [p for p in network.parameters() if p.requires_grad]
+        betas = (settings.beta1, settings.beta2)
+        self.optimizer = torch.optim.Adam(learning, lr=settings.lr, betas=betas, fused=True)
+        # In fp16, gradients would be lost below 6e-8: the loss is scaled up by what they can bear.
+        self.scaler = torch.amp.GradScaler(device.kind, enabled=precision == "fp16")
+
+    def forget_gradients(self) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradients of a loss to those that are there."""
+        self.scaler.scale(loss).backward()
+
+    def descend(self, lr: float) -> None:
+        """Take one step down the team's gradients; in fp16 none, where one of them was too large."""
+        self.team.average_gradients(self.network)
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+
+    def state(self) -> dict[str, Any]:
+        """Return all that a step changes."""
+        return {part: getattr(self, part).state_dict() for part in ("network", "optimizer", "scaler")}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        for part, held in state.items():
+            getattr(self, part).load_state_dict(held)

@@ -30,13 +30,13 @@ from vidtrans.rendering.scene import planned, plate_of
 from vidtrans.session import Context
 from vidtrans.settings import Table, to_table
 from vidtrans.store.stages import TrainStage, libraries
+from vidtrans.training import LOSSES, METHODS
 from vidtrans.training.allocator import ask_for_huge_pages
 from vidtrans.training.distributed import ALONE, Team
 from vidtrans.training.feedback.chains import Chains, OwnFrames, round_trip
 from vidtrans.training.feedback.own_outputs import OwnPast
-from vidtrans.training.losses import perceptual, temporal_gan
 from vidtrans.training.losses.rarity import rarity
-from vidtrans.training.methods.pix2pix import Pix2Pix
+from vidtrans.training.methods.base import TrainingMethod
 from vidtrans.training.precision import resolve_precisions
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.trainer import Run, steps_for
@@ -154,7 +154,7 @@ class TrainJob:
                 "threads": self.threads,
                 "world_size": self.team.size,
             }
-            | ({"perceptual": perceptual.identity()} if self.settings.looks_through_vgg else {}),
+            | self._identities(),
             libraries={"torch": torch.__version__.partition("+")[0]}
             | libraries("opencv-python-headless")
             | self.settings.films,
@@ -163,36 +163,55 @@ class TrainJob:
             card=to_table(self.recipe.settings("card", Card)),
         )
 
+    def _identities(self) -> Table:
+        """What decides the result beside settings and pairs. Raises UsageError where a file for it is not there."""
+        names = {name: LOSSES.load(name) for name in self.settings.loss_weights} | {"method": self._method}
+        return {name: found for name, cls in names.items() if (found := cls.identity(self.settings))}
+
+    @property
+    def _method(self) -> type[TrainingMethod]:
+        method: type[TrainingMethod] = METHODS.load(self.settings.method)
+        return method
+
     def make_run(self, folder: Path, total: int) -> Run:
         """A run at step 0: networks with their first weights, and the loader."""
-        channels = self.pairing.in_channels
-        generator = self.build()
-        initialise(generator, self.context.seed)
-        if self.start:
-            name, table = self.generator_name, self.generator_table
-            start_with(generator, self.start, name, table, channels, plate=bool(self.plate))
-        channels += 3 if self.plate else 0
-        judged = 3 + (channels if self.settings.conditional else 0)
-        discriminator = self._judge(judged, 1) if self.settings.gan else None
-        of_triples = self._judge(temporal_gan.CHANNELS, 2) if self.settings.temporal_gan else None
-        loader = self._loader(generator.multiple)
-        for kind, network in (("generator", generator), ("discriminator", discriminator)):
-            if network is not None and min(loader.crop) < network.smallest:
+        method = self._method.make(self)
+        loader = self._loader(method.networks["generator"].multiple)
+        for kind, network in method.networks.items():
+            if min(loader.crop) < network.smallest:
                 raise UsageError(
                     f"training on {loader.crop[0]}x{loader.crop[1]} pixels",
                     f"this {kind} needs {network.smallest} a side",
                     "train on larger pictures (--size never enlarges), raise training.crop, or take fewer layers",
                 )
-        computed = (self.device, self.precision, self._rarity(), self.team)
-        model = Pix2Pix(generator, discriminator, self.settings, *computed, of_triples)
         pictures = picture_channels(self.pairing.in_channels, self.pairing.clocked)
-        return Run(folder, model, loader, self.context.seed, [total], chains=self._chains(loader), pictures=pictures)
+        return Run(folder, method, loader, self.context.seed, [total], chains=self._chains(loader), pictures=pictures)
 
-    def _judge(self, channels: int, more: int) -> Any:
-        """A discriminator of the recipe's kind; ``more`` than the run's seed is that of its first weights."""
+    @property
+    def in_channels(self) -> int:
+        """Of what a generator sees, a plate included and a past not."""
+        return self.pairing.in_channels + (3 if self.plate else 0)
+
+    def make_generator(self, number: int = 0) -> Any:
+        """Build the recipe's generator, with its first weights or those of ``--from``; see ``methods.base.Setup``."""
+        generator = self.build()
+        initialise(generator, self.context.seed + number)
+        if self.start:
+            name, table, channels = self.generator_name, self.generator_table, self.pairing.in_channels
+            start_with(generator, self.start, name, table, channels, plate=bool(self.plate))
+        return generator
+
+    def make_discriminator(self, channels: int, number: int) -> Any:
+        """Build a discriminator of the recipe's kind with its first weights."""
         network = build_discriminator(self.discriminator_name, self.discriminator_table, channels)
-        initialise(network, self.context.seed + more)
+        initialise(network, self.context.seed + number)
         return network
+
+    def find_rarity(self) -> torch.Tensor | None:
+        """What the colours of the training pictures weigh; a dataset that is only planned has none."""
+        if not self.settings.rebalance or self.picture_size is not None:
+            return None
+        return rarity(read_picture(pair.target) for pair in evenly(self.pairs, NORM_PICTURES))
 
     def _chains(self, loader: Batches) -> Chains | None:
         """What lets own outputs become inputs, if that is asked for; not in a trial with noise. Raises UsageError."""
@@ -213,12 +232,6 @@ class TrainJob:
             return None
         own = OwnFrames(pairing.settings.context) if isinstance(pairing, NextFrame) else None
         return Chains(loader, own or OwnPast(loader, METHOD, settings.drift), settings)
-
-    def _rarity(self) -> torch.Tensor | None:
-        """What the colours of the training pictures weigh; a dataset that is only planned has none."""
-        if not self.settings.rebalance or self.picture_size is not None:
-            return None
-        return rarity(read_picture(pair.target) for pair in evenly(self.pairs, NORM_PICTURES))
 
     def _loader(self, multiple: int) -> Batches:
         settings = self.settings

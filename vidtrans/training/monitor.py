@@ -105,7 +105,7 @@ class Watched:
                 facts=self.facts | {"steps": f"{run.step:,} of {run.total:,}"},
                 columns=run.model.columns,
                 rows=run.rows,
-                balance=run.model.objective.balance if run.model.discriminator is not None else None,
+                balance=run.model.balance,
                 scores=run.scores,
                 best=best_of(run.scores, run.model.settings.best_by),
                 warnings=run.warnings,

@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from vidtrans.settings import Table, recorded, setting
-from vidtrans.training import ADVERSARIAL
+from vidtrans.training import ADVERSARIAL, LOSSES, METHODS
 
+T = TypeVar("T")
 FILMS_VERSION = 3  # of what chains, noise and memory make of a run
 LONGEST_PAST = 24  # frames: what is kept fades within a few
 
-# What a setting is to the generator's loss, in its metadata as ``loss``. WEIGHT: of the term of that name, which counts
-# only with what it ``needs``. CHANGE: it changes what the terms are, or when they count; at its default it does not.
-WEIGHT, CHANGE = "weight", "change"
+
+def _with_tables(cls: type[T]) -> type[T]:
+    """Add the settings of the tables: the weight of each loss, and what methods have of their own."""
+    more = {name: loss.setting() for name, loss in LOSSES.items()}
+    for method in METHODS.values():
+        more |= method.settings
+    for name, field in more.items():
+        cls.__annotations__[name] = type(field.default)
+        setattr(cls, name, field)
+    return cls
 
 
 @dataclass(frozen=True)
+@_with_tables
 class TrainingSettings:
-    """How a generator is trained."""
+    """How a generator is trained. Beside the fields below it has those of ``LOSSES`` and ``METHODS``.
 
+    In the metadata of a field, ``loss`` says that it changes what the losses are, or when they count, unless it is at
+    its default.
+    """
+
+    method: str = setting("pix2pix", "how it is trained", choices=tuple(METHODS))
     steps: int = setting(80_000, "updates of the generator (the paper: 200 epochs of 400 pictures)", low=1)
     batch: int = setting(1, "pairs a step", low=1, high=256)
     accumulate: int = setting(
@@ -28,8 +42,6 @@ class TrainingSettings:
     lr: float = setting(2e-4, "Adam's learning rate, for both networks", low=0.0, high=1.0)
     beta1: float = setting(0.5, "Adam's β₁", low=0.0, high=0.999)
     beta2: float = setting(0.999, "Adam's β₂", low=0.0, high=0.99999)
-    l1: float = setting(100.0, "weight of the L1 loss (the paper's λ)", low=0.0, loss=WEIGHT)
-    gan: float = setting(1.0, "weight of the adversarial loss; 0 trains without a discriminator", low=0.0, loss=WEIGHT)
     adversarial: str = setting(
         "bce",
         "bce: the paper's; least-squares: Mao et al. 2017; hinge: Lim and Ye 2017, SPADE",
@@ -38,30 +50,17 @@ class TrainingSettings:
     conditional: bool = setting(
         True, "the discriminator sees the input beside the picture, the paper's cGAN; false is its plain GAN"
     )
-    l2: float = setting(0.0, "weight of the mean squared error", low=0.0, loss=WEIGHT)
-    feature_matching: float = setting(
-        0.0, "weight of the L1 between D's features of output and target (pix2pixHD takes 10)", low=0.0, loss=WEIGHT
-    )
-    perceptual: float = setting(
-        0.0, "weight of the distance between output and target as a network sees them", low=0.0, loss=WEIGHT
-    )
     perceptual_network: str = setting(
         "discriminator",
         "discriminator: D's own features, normalised; vgg19: torchvision's, where it and its weights are installed",
         choices=("discriminator", "vgg19"),
-    )
-    detail: float = setting(
-        0.0,
-        "weight of the difference in how much fine texture there is, wherever it lies: against blur and noise",
-        low=0.0,
-        loss=WEIGHT,
     )
     motion: float = setting(
         0.0,
         "by how much more the L1 counts where something moves before a camera at rest (4 does well); 0 for the same",
         low=0.0,
         high=100.0,
-        loss=CHANGE,
+        loss=True,
     )
     plate: bool = setting(
         False,
@@ -85,29 +84,15 @@ class TrainingSettings:
         "share of the run after which the adversarial loss, the dearest part of a step, begins",
         low=0.0,
         high=1.0,
-        loss=CHANGE,
+        loss=True,
     )
     memory: bool = setting(
         False,
         "the model sees what it painted for the frame before, and learns to be consistent: for video",
-        loss=CHANGE,
+        loss=True,
     )
     past: float = setting(
         0.35, "with memory: share of a batch that has such a past; the rest begins anew", low=0.1, high=0.9
-    )
-    temporal: float = setting(
-        4.0,
-        "with memory: weight of the L1 between an output and the one before, where the source shows the same",
-        low=0.0,
-        loss=WEIGHT,
-        needs="memory",
-    )
-    temporal_gan: float = setting(
-        0.0,
-        "with memory: weight of a discriminator that judges three frames in a row, as vid2vid's",
-        low=0.0,
-        loss=WEIGHT,
-        needs="memory",
     )
     drift: float = setting(
         0.1,
@@ -116,7 +101,7 @@ class TrainingSettings:
         high=1.0,
     )
     rebalance: bool = setting(
-        False, "the L1 of a pixel counts the more the rarer its colour is in the training pictures", loss=CHANGE
+        False, "the L1 of a pixel counts the more the rarer its colour is in the training pictures", loss=True
     )
     ema: float = setting(
         0.0,
@@ -161,26 +146,36 @@ class TrainingSettings:
 
     # What came later: in a key it is only where it is not at its default, so that keys from before hold.
     added: ClassVar[tuple[str, ...]] = (
-        *("adversarial", "l2", "feature_matching", "perceptual", "perceptual_network", "rebalance"),
-        *("accumulate", "ema", "freeze", "motion", "plate", "conditional", "detail", "chains", "chain_length"),
+        *("method", "adversarial", "perceptual_network", "rebalance"),
+        *("accumulate", "ema", "freeze", "motion", "plate", "conditional", "chains", "chain_length"),
         *("noise", "gan_from"),
-        *("memory", "past", "temporal", "drift", "temporal_gan"),
+        *("memory", "past", "drift"),
         *("score_every", "best_by", "deliver", "patience", "snapshots"),
+        *(name for name, loss in LOSSES.items() if not loss.reported),
+        *(name for method in METHODS.values() for name in method.settings),
     )
     unrecorded: ClassVar[tuple[str, ...]] = ("checkpoint_seconds", "preview_seconds")
 
     @property
+    def weights(self) -> dict[str, float]:
+        """Return the weight of each loss."""
+        return {name: getattr(self, name) for name in LOSSES}
+
+    @property
     def loss_weights(self) -> dict[str, float]:
-        """Return the weights of the generator's losses that are on, by the names of the losses."""
-        weights = [f for f in fields(self) if f.metadata.get("loss") == WEIGHT]
-        counted = [f.name for f in weights if getattr(self, f.metadata.get("needs", f.name))]
-        return {name: weight for name in counted if (weight := getattr(self, name))}
+        """Return the weights of the losses that are on."""
+        return {name: weight for name, weight in self.weights.items() if weight and not self._lacks(name)}
 
     @property
     def loss_changes(self) -> Table:
-        """Return the settings that change what the generator's losses are, each with the default that does not."""
-        changes = [f for f in fields(self) if f.metadata.get("loss") == CHANGE]
+        """Return the settings that change what the losses are, each with the default that does not."""
+        changes = [f for f in fields(self) if f.metadata.get("loss")]
         return {f.name: f.default for f in changes if getattr(self, f.name) != f.default}
+
+    @property
+    def method_settings(self) -> Table:
+        """Return what the method has of its own."""
+        return {name: getattr(self, name) for name in METHODS[self.method].settings}
 
     @property
     def films(self) -> Table:
@@ -189,7 +184,7 @@ class TrainingSettings:
 
     @property
     def looks_through_vgg(self) -> bool:
-        return self.perceptual > 0 and self.perceptual_network == "vgg19"
+        return self.weights["perceptual"] > 0 and self.perceptual_network == "vgg19"
 
     @property
     def continued(self) -> float:
@@ -209,22 +204,24 @@ class TrainingSettings:
         """What of the settings decides the result."""
         return recorded(self)
 
+    def _lacks(self, loss: str) -> str:
+        """Return the first setting that a loss needs and that is off; '' where none is."""
+        return next((name for name in LOSSES[loss].needs if not getattr(self, name)), "")
+
     def __post_init__(self) -> None:
-        if not any((self.l1, self.gan, self.l2, self.perceptual)):
+        if not any(LOSSES[name].alone for name in self.loss_weights):
             raise ValueError("training.l1 and training.gan are both 0: there is nothing to learn from")
-        if not self.gan:
-            if self.feature_matching:
-                raise ValueError("training.feature_matching compares the discriminator's features: training.gan is 0")
-            if self.perceptual and self.perceptual_network == "discriminator":
-                raise ValueError("training.perceptual looks through the discriminator, and training.gan is 0")
+        for name, weight in self.weights.items():
+            if weight and not LOSSES[name].weight and (lacking := self._lacks(name)):
+                is_off = "off" if getattr(self, lacking) is False else "0"
+                raise ValueError(f"training.{name} does nothing where training.{lacking} is {is_off}: turn it on")
+        if self.weights["perceptual"] and not self.weights["gan"] and self.perceptual_network == "discriminator":
+            raise ValueError("training.perceptual looks through the discriminator, and training.gan is 0")
         if self.memory and (self.plate or self.chains):
             other = "plate" if self.plate else "chains"
             raise ValueError(f"training.memory and training.{other} are two ways: choose one of them")
-        if self.temporal_gan and not (self.memory and self.gan):
-            lacking = "training.gan is 0" if self.memory else "training.memory is off"
-            raise ValueError(f"training.temporal_gan judges a memory's outputs in a row: {lacking}, turn it on")
         for name in ("rebalance", "motion"):
-            if getattr(self, name) and not self.l1:
+            if getattr(self, name) and not self.weights["l1"]:
                 raise ValueError(f"training.{name} weighs the L1, and training.l1 is 0")
         if self.accumulate > self.batch:
             raise ValueError(

@@ -18,11 +18,11 @@ from vidtrans.data.loading import Batch, Batches
 from vidtrans.errors import Interrupted, VidtransError
 from vidtrans.events import Note, Progress, Report, Stop
 from vidtrans.settings import Table
-from vidtrans.training import health
+from vidtrans.training import LOSSES, health
 from vidtrans.training.checkpoint import load_checkpoint, save_checkpoint
 from vidtrans.training.distributed import ALONE, Team
 from vidtrans.training.feedback.chains import Chains
-from vidtrans.training.methods.pix2pix import Losses, Pix2Pix
+from vidtrans.training.methods.base import TrainingMethod
 from vidtrans.training.schedule import learning_rate, step_seed
 
 # A trial of what a step takes: some to warm up, then as many as fit, but no fewer and no more than so many.
@@ -40,7 +40,7 @@ class Run:
     """
 
     folder: Path
-    model: Pix2Pix
+    model: TrainingMethod
     loader: Batches
     seed: int
     history: list[int]
@@ -62,7 +62,7 @@ class Run:
             return False
         rows = torch.tensor(self.rows, dtype=torch.float32).reshape(-1, len(self.model.columns))
         told = {"scores": self.scores, "warnings": self.warnings, "enough": self.enough}
-        state = {"step": self.step, "history": self.history, "rows": rows, **told, **self.model.state()}
+        state = {"step": self.step, "history": self.history, "rows": rows, **told, "method": self.model.state()}
         if self.chains:
             state["chains"] = self.chains.state()
         save_checkpoint(self.folder, self.step, state)
@@ -78,18 +78,17 @@ class Run:
         return True
 
     def adopt(self, state: dict[str, Any]) -> None:
-        self.model.restore(state)
+        self.model.restore(state["method"])
         if self.chains:
             self.chains.restore(state["chains"])
         self.step, self.rows = int(state["step"]), state["rows"].tolist()
-        self.scores, self.warnings = list(state.get("scores", ())), list(state.get("warnings", ()))
-        self.enough = bool(state.get("enough"))
+        self.scores, self.warnings, self.enough = state["scores"], state["warnings"], state["enough"]
 
     def losses_csv(self) -> bytes:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         columns = self.model.columns
-        writer.writerow(["step", *(c if c.endswith("discriminator") else f"generator_{c}" for c in columns)])
+        writer.writerow(["step", *(f"generator_{c}" if c in LOSSES else c for c in columns)])
         writer.writerows([i, *(f"{v:.6g}" for v in row)] for i, row in enumerate(self.rows, start=1))
         return text.getvalue().encode()
 
@@ -136,7 +135,7 @@ def train(
             refresh(run)
             raise Interrupted(stop.exit_status or Interrupted().exit_status)
         losses = one_step(run, batch)
-        row = team.mean(losses.row)
+        row = team.mean(list(losses.values()))
         if not math.isfinite(sum(row)):
             raise Diverged(saved_step, run.step + 1)
         run.rows.append(row)
@@ -167,32 +166,27 @@ def _nothing(run: Run) -> None:
 
 
 def _detail(run: Run) -> str:
-    gan, l1, discriminator = run.rows[-1][:3]
-    detail = f"G {gan:.2f}  L1 {l1:.3f}  D {discriminator:.2f}"
-    if run.scores:
-        detail += f"  held out {run.scores[-1][1]['psnr']:.1f} dB"
-    return detail
+    detail = run.model.describe(dict(zip(run.model.columns, run.rows[-1], strict=True)))
+    psnr = run.scores[-1][1].get("psnr") if run.scores else None
+    return detail if psnr is None else f"{detail}  held out {psnr:.1f} dB"
 
 
 def _warn(run: Run, report: Report) -> None:
-    """Say what is wrong with the two networks, each thing once."""
-    model = run.model
-    began = math.ceil(model.settings.gan_from * run.total)  # before that, D's loss is 0 and says nothing
-    judged = [row[2] for row in run.rows[began:][-health.WINDOW :]] if model.discriminator is not None else []
+    """Say what is wrong with the networks, each thing once."""
     heard = {text.partition(":")[0] for _, text in run.warnings}
-    for concern in health.concerns(judged, model.objective.balance, model.glimpses.variation()):
+    for concern in run.model.concerns(run.rows, run.total):
         if concern.partition(":")[0] not in heard:
             run.warnings.append((run.step, concern))
             report(Note(f"step {run.step}: {concern}", "warning"))
 
 
-def one_step(run: Run, batch: Batch) -> Losses:
+def one_step(run: Run, batch: Batch) -> dict[str, float]:
     """The update of step ``run.step``."""
     rate = learning_rate(run.step, run.total, run.model.settings)
     return _take(run, batch, lr=rate, seed=step_seed(run.seed, run.step), progress=run.step / run.total)
 
 
-def _take(run: Run, batch: Batch, *, lr: float, seed: int, progress: float) -> Losses:
+def _take(run: Run, batch: Batch, *, lr: float, seed: int, progress: float) -> dict[str, float]:
     earlier = None
     if run.chains:
         batch = run.chains.mixed(batch, seed, progress)
@@ -202,8 +196,7 @@ def _take(run: Run, batch: Batch, *, lr: float, seed: int, progress: float) -> L
     if settings.noise:
         inputs = _noisy(inputs, settings.noise, run.pictures, seed + run.model.team.rank)
     weights = None if batch.weights is None else torch.from_numpy(batch.weights)
-    judged = progress >= settings.gan_from
-    losses = run.model.step(inputs, targets, lr=lr, seed=seed, weights=weights, judged=judged, earlier=earlier)
+    losses = run.model.step(inputs, targets, lr=lr, seed=seed, progress=progress, weights=weights, earlier=earlier)
     if run.chains:
         run.chains.keep(batch, run.model.painted)
     return losses

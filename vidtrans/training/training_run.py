@@ -34,7 +34,7 @@ from vidtrans.training.report.page import film_steps
 from vidtrans.training.rollout_scores import rollouts_of
 from vidtrans.training.stopping import advice, best_of, is_enough, score_steps
 from vidtrans.training.trainer import Diverged, Run, train
-from vidtrans.training.validation import evenly, score, shown_of
+from vidtrans.training.validation import evenly, shown_of
 from vidtrans.video.images.picture import read_picture
 
 MODEL_FILE = "model.safetensors"
@@ -68,14 +68,16 @@ class TrainRun:
             remedy = "make it with --set dataset.hold_out=0.1, or leave it out"
             wanted = "patience" if self.settings.patience else "deliver"
             raise UsageError(f"training.{wanted}", "the dataset has no held-out pairs to score", remedy)
+        networks = self.run.model.networks
         facts = {
             "dataset": job.dataset.folder.name,
             "pairs": f"{len(job.pairs):,}, and {len(self.held_out):,} held out",
             "preset": job.recipe.preset or None,
             "pairing": self.pairing.name,
-            "generator": f"{job.generator_name}, {_millions(self.run.model.generator)}",
-            "discriminator": self.run.model.discriminator
-            and f"{job.discriminator_name}, {_millions(self.run.model.discriminator)}",
+            "generator": f"{job.generator_name}, {_millions(networks['generator'])}",
+            "discriminator": f"{job.discriminator_name}, {_millions(networks['discriminator'])}"
+            if "discriminator" in networks
+            else None,
             "device": f"{job.device.kind} {job.precision}" + (f" × {job.team.size}" if job.team.size > 1 else ""),
             "seed": stage.seed,
         } | {name: value for name, value in self.settings.for_key().items() if name not in ("steps", "precision")}
@@ -148,7 +150,7 @@ class TrainRun:
         run, settings = self.run, self.settings
         generator = self._ready(run.model.learned)
         engine = self._engine(generator)
-        scores = score(engine, self.pairing, evenly(self.held_out, SCORED_ON_THE_WAY))
+        scores = run.model.validate(engine, self.pairing, evenly(self.held_out, SCORED_ON_THE_WAY))
         if self.rollouts:
             scores |= self.rollouts.on_the_way(engine)
         run.scores.append((run.step, scores))
@@ -183,7 +185,9 @@ class TrainRun:
         if run.model.nondeterministic:
             note(f"{NOT_REPEATABLE} ({', '.join(sorted(run.model.nondeterministic))})")
         generator = self._ready(delivered)
-        scores = score(self._engine(generator), self.pairing, self.held_out) if self.held_out else {}
+        scores = {}
+        if self.held_out:
+            scores = run.model.validate(self._engine(generator), self.pairing, self.held_out)
         dreamt = self.rollouts.score(self._engine(generator)) if self.rollouts else None
         told = {"dreamt": dreamt.scores} if dreamt else {}
         save_model(self.entry.folder / MODEL_FILE, generator, self._record(scores, step, told))

@@ -22,7 +22,7 @@ def estimate_training(job: TrainJob, total: int) -> Table:
     """Time, disk and memory that ``total`` steps take, from a short trial."""
     run = job.make_run(Path(), 1)
     seconds = seconds_per_step(run) * total
-    weights = _num_bytes(run.model.generator.state_dict())
+    weights = _num_bytes(run.model.learned.state_dict())
     # The new checkpoint is written before the old one goes, and the finished model is kept beside it.
     cache = 2 * _num_bytes(run.model.state()) + weights
     width, height = run.loader.crop

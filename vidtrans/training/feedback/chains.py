@@ -19,8 +19,8 @@ import torch
 from vidtrans.data.augment import Drift, Geometry
 from vidtrans.data.dataset import Pair
 from vidtrans.data.loading import Batch, Example, Loader
-from vidtrans.training.losses.temporal_gan import BEFORE, Earlier
 from vidtrans.training.settings import TrainingSettings
+from vidtrans.training.triples import BEFORE, Earlier
 from vidtrans.video.images.picture import picture_size
 
 DEPTH_BEGINS, DEPTH_ENDS = 0.1, 0.5  # of the run: between them chains may grow to their full length
@@ -91,7 +91,7 @@ class Chains:
     def __init__(self, loader: Loader, feedback: Feedback, settings: TrainingSettings) -> None:
         self.loader, self.feedback = loader, feedback
         self.share, self.longest = settings.continued, settings.longest_chain
-        self._in_triples = settings.temporal_gan > 0
+        self._in_triples = settings.weights["temporal_gan"] > 0
         self._kept = max(feedback.keeps, BEFORE if self._in_triples else 0)
         self.slots: list[Chain | None] = [None] * POOL
         self.ages: list[tuple[int, int, float, int]] = []  # (step, youngest, mean, oldest) along the run

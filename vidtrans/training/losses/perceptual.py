@@ -1,7 +1,7 @@
-"""A perceptual loss on VGG-19 (Johnson et al., ECCV 2016), for whoever has torchvision and its weights.
+"""Perceptual losses: output and target as a network sees them, either the run's discriminator or VGG-19.
 
-``pretrained`` says where they have to lie. Layers and what they weigh are those of pix2pixHD (Wang et al., CVPR
-2018, section 3.3).
+With VGG-19 (Johnson et al., ECCV 2016) it is for whoever has torchvision and its weights; ``pretrained`` says where
+they have to lie. Layers and what they weigh are those of pix2pixHD (Wang et al., CVPR 2018, section 3.3).
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from torch.nn import functional as F
 
 from vidtrans.files import digest_file
 from vidtrans.pretrained import find_weights, torchvision_module, with_weights
+from vidtrans.training.losses.base import Judgement, LossContext, Term, mean_of
+from vidtrans.training.settings import TrainingSettings
 
 # relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1 in torchvision's numbering, and what each weighs.
 LAYERS = {1: 1 / 32, 6: 1 / 16, 11: 1 / 8, 20: 1 / 4, 29: 1.0}
@@ -23,6 +25,45 @@ _MEAN = (0.485, 0.456, 0.406)
 _STD = (0.229, 0.224, 0.225)
 WHAT = "training.perceptual_network = 'vgg19'"
 INSTEAD = "'discriminator'"
+
+
+class Perceptual(Term):
+    """The distance between output and target in the features of the network that the settings name."""
+
+    def __init__(self, settings: TrainingSettings) -> None:
+        super().__init__(settings)
+        self.vgg = VGG() if settings.looks_through_vgg else None
+        self.ask_d = self.vgg is None
+
+    @staticmethod
+    def identity(settings: TrainingSettings) -> str:
+        """Return the network with the digest of its weights, where it is VGG. Raises UsageError as VGG does."""
+        return f"vgg19 {digest_file(_find_weights()[0])}" if settings.looks_through_vgg else ""
+
+    def forward(self, step: LossContext) -> Tensor:
+        if self.vgg is None:
+            return feature_distance(step.on_fake, step.on_real)
+        with step.autocast():
+            loss: Tensor = self.vgg(step.painted, step.target)
+        return loss
+
+
+def feature_distance(on_fake: Judgement, on_real: Judgement) -> Tensor:
+    """Return the squared distance between D's features, each pixel's made a unit vector first: 0 to 4.
+
+    What LPIPS does with features of a trained network (Zhang et al., CVPR 2018, equation 1, all channels weighing the
+    same): what a feature says counts, and how loudly D's weights say it does not. The mean over layers and scales.
+    """
+    layers = [
+        (_unit(a) - _unit(b.detach())).square().sum(1).mean()
+        for fake, real in zip(on_fake, on_real, strict=True)
+        for a, b in zip(fake[:-1], real[:-1], strict=True)
+    ]
+    return mean_of(layers)
+
+
+def _unit(features: Tensor) -> Tensor:
+    return F.normalize(features.float(), dim=1, eps=1e-6)
 
 
 class VGG(nn.Module):
@@ -61,11 +102,6 @@ class VGG(nn.Module):
                 # convolution.
                 kept.append(x)
         return kept
-
-
-def identity() -> str:
-    """What decides the loss besides the pictures: the weights' content. Raises UsageError as the class does."""
-    return f"vgg19 {digest_file(_find_weights()[0])}"
 
 
 def _find_weights() -> tuple[Path, str]:

@@ -1,1 +1,1 @@
-"""Training methods, one file each."""
+"""Training methods, one file each; ``METHODS`` in the room's ``__init__`` is their table."""

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from vidtrans import training as tables
+
 MAX_POINTS = 300  # a curve's, and its envelope's above and below
 WINDOW = 40  # a curve is the mean over one part in so many of the run
 LOG_RATIO = 20.0  # an axis is logarithmic where values differ more than this
@@ -34,17 +36,10 @@ class Words(NamedTuple):
         return min(values, key=lambda v: abs(v - aim))
 
 
-LOSSES = {
-    "gan": Words("G: adversarial", "", "How far G is from fooling D. It need not fall: D learns, too."),
-    "l1": Words("G: L1", "", "Mean distance to the target, where colours are from −1 to 1."),
-    "discriminator": Words("D", "", "Near 0 D has won, and G hears little from it."),
-    "l2": Words("G: L2", "squared", "Mean squared distance to the target."),
-    "feature_matching": Words("G: feature matching", "", "Distance between what D sees in output and target."),
-    "detail": Words("G: detail", "", "Difference in how much fine texture there is around each place."),
-    "perceptual": Words("G: perceptual", "", "Distance between output and target as a network sees them."),
-    "temporal_gan": Words("G: three frames", "", "How far three outputs in a row are from fooling their D; 0 without."),
-    "temporal_discriminator": Words("D: three frames", "", "That of three in a row; 0 in steps that have none."),
-}
+_LABELS = {name: loss.label for name, loss in tables.LOSSES.items()}
+for _method in tables.METHODS.values():
+    _LABELS |= _method.curves
+LOSSES = {name: Words(label.name, label.unit, label.hint) for name, label in _LABELS.items()}
 CHAINS = Words("Chains", "frames", "How many of its own frames an input goes back to: the dreams it learns from.")
 SCORES = {
     "l1": Words("L1", "", "Mean distance to the target, where colours are from 0 to 1; lower is better.", -math.inf),

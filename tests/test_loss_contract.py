@@ -1,0 +1,203 @@
+"""Contracts of every term of the generator's loss. A new line of ``LOSSES`` is tested by being there."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from vidtrans.inference.device import Device
+from vidtrans.networks.init import build_discriminator, build_generator, initialise
+from vidtrans.settings import from_table
+from vidtrans.training import LOSSES
+from vidtrans.training.losses.base import GeneratorLoss, LossContext, Term
+from vidtrans.training.methods.pix2pix import Pix2Pix
+from vidtrans.training.report import curves
+from vidtrans.training.settings import TrainingSettings
+from vidtrans.training.triples import CHANNELS, Earlier
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+every_loss = pytest.mark.parametrize("name", LOSSES)
+SIDE = 32
+# Of these the least is not where the output is the target, but where a discriminator takes it for one.
+ADVERSARIAL_LOSSES = {"gan", "temporal_gan"}
+
+
+def noise(*shape: int, seed: int = 1) -> Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+def settings_of(name: str, weight: float = 2.0, **more: Any) -> TrainingSettings:
+    """With this loss on, and all that it needs."""
+    needed: dict[str, Any] = {need: True if need == "memory" else 1.0 for need in LOSSES[name].needs}
+    return TrainingSettings(**(needed | {name: weight} | more))
+
+
+def discriminator(channels: int) -> Any:
+    network = build_discriminator("patchgan", {"channels": 8, "layers": 1, "norm": "none"}, channels)
+    initialise(network, 1)
+    return network
+
+
+def context(painted: Tensor, **more: Any) -> LossContext:
+    """All that a term may look at, of pictures without a past of their own."""
+    count = len(painted)
+    x, d, d_v = noise(1, 3, SIDE, SIDE, seed=2).expand(count, -1, -1, -1), discriminator(6), discriminator(CHANNELS)
+    y = noise(1, 3, SIDE, SIDE, seed=3).expand(count, -1, -1, -1)
+    earlier = noise(1, 6, SIDE, SIDE, seed=4).expand(count, -1, -1, -1)
+    given = {
+        "target": y,
+        "output": painted,
+        "judge": lambda picture: d.judge(torch.cat([x, picture], 1)),
+        "judge_triples": d_v.judge,
+        "past": torch.cat([y, torch.ones(count, 1, SIDE, SIDE)], 1),
+        "earlier": Earlier(torch.arange(count), earlier, earlier),
+    }
+    return LossContext(input=x, painted=painted, **(given | more))
+
+
+def term_of(name: str) -> Term:
+    term: Term = LOSSES.load(name)(settings_of(name))
+    return term
+
+
+def value_of(name: str, step: LossContext) -> Tensor:
+    value = term_of(name)(step)
+    assert isinstance(value, Tensor)
+    return value
+
+
+@every_loss
+def test_a_loss_is_a_finite_scalar_that_the_picture_learns_from(name: str) -> None:
+    painted = noise(2, 3, SIDE, SIDE).requires_grad_(True)
+    value = value_of(name, context(painted))
+    assert value.shape == ()
+    assert value.isfinite()
+    value.backward()
+    assert painted.grad is not None
+    assert painted.grad.isfinite().all()
+    assert painted.grad.abs().sum() > 0
+
+
+@every_loss
+def test_a_loss_is_a_mean_over_the_pictures(name: str) -> None:
+    one = noise(1, 3, SIDE, SIDE)
+    several = value_of(name, context(one.expand(3, -1, -1, -1)))
+    assert several.item() == pytest.approx(value_of(name, context(one)).item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", [name for name in LOSSES if name not in ADVERSARIAL_LOSSES])
+def test_a_loss_is_least_where_the_output_is_the_target(name: str) -> None:
+    target = context(noise(1, 3, SIDE, SIDE)).target
+    least = value_of(name, context(target)).item()
+    assert least >= 0
+    for amount in (0.1, 0.5):
+        assert value_of(name, context(target + amount * noise(1, 3, SIDE, SIDE, seed=9))).item() > least
+
+
+@every_loss
+def test_a_loss_that_asks_d_is_left_out_where_d_takes_no_part(name: str) -> None:
+    loss = GeneratorLoss(settings_of(name))
+    painted = noise(2, 3, SIDE, SIDE)
+    assert name in loss(context(painted))
+    asks = loss.terms[name].ask_d
+    assert (name not in loss(context(painted, judge=None))) == asks
+
+
+@every_loss
+def test_a_weight_of_0_leaves_a_loss_out(name: str) -> None:
+    beside = {"l1": 1.0} if name != "l1" else {"l2": 1.0}
+    off = GeneratorLoss(settings_of(name, weight=0.0, **beside))
+    assert off.weights.get(name, 0.0) == 0
+    assert (name in off.terms) == LOSSES[name].reported
+    painted = noise(2, 3, SIDE, SIDE)
+    step = context(painted)
+    without = {other: value for other, value in off(step).items() if other != name}
+    assert off.total(off(step)).item() == pytest.approx(off.total(without).item(), rel=1e-6)
+
+
+@every_loss
+def test_a_loss_counts_as_much_as_it_weighs(name: str) -> None:
+    painted = noise(2, 3, SIDE, SIDE)
+    totals = []
+    for weight in (1.0, 3.0):
+        loss = GeneratorLoss(settings_of(name, weight))
+        step = context(painted)
+        totals.append(loss.total(loss(step)).item())
+    assert totals[1] - totals[0] == pytest.approx(2 * value_of(name, context(painted)).item(), rel=1e-3)
+
+
+@every_loss
+def test_the_weight_of_a_loss_is_a_setting_of_its_name(name: str) -> None:
+    loss, [field] = LOSSES[name], [f for f in fields(TrainingSettings) if f.name == name]
+    assert field.default == loss.weight
+    assert loss.summary in field.metadata["help"]
+    settings = from_table(
+        TrainingSettings, {name: 7} | ({"memory": True} if "memory" in loss.needs else {}), "training"
+    )
+    assert settings.loss_weights[name] == 7
+    assert settings.for_key()[name] == 7
+    # Unless it is one of the paper's, a key is what it was before the loss came.
+    assert (name in TrainingSettings().for_key()) == loss.reported
+
+
+@pytest.mark.parametrize(
+    ("name", "need"), [(n, need) for n, loss in LOSSES.items() if not loss.weight for need in loss.needs]
+)
+def test_turning_on_a_loss_without_what_it_needs_is_an_error(name: str, need: str) -> None:
+    off = type(getattr(TrainingSettings(), need))()
+    said = f"training.{name} does nothing where training.{need} is {'off' if off is False else 0}"
+    with pytest.raises(ValueError, match=re.escape(said)):
+        replace(settings_of(name), **{need: off})
+
+
+@pytest.mark.parametrize("name", [name for name, loss in LOSSES.items() if loss.weight and loss.needs])
+def test_a_loss_that_is_on_by_default_counts_only_with_what_it_needs(name: str) -> None:
+    assert name in settings_of(name).loss_weights
+    for need in LOSSES[name].needs:
+        assert name not in replace(settings_of(name), **{need: False}).loss_weights
+
+
+@every_loss
+def test_a_loss_has_a_curve_with_a_label_of_its_own(name: str) -> None:
+    label = LOSSES[name].label
+    assert curves.LOSSES[name].name == label.name != ""
+    assert label.hint.endswith(".")
+    assert [other.label.name for other in LOSSES.values()].count(label.name) == 1
+
+
+def test_columns_are_in_the_order_of_the_table_behind_those_of_the_paper() -> None:
+    everything = dict.fromkeys(LOSSES, 1.0)
+    g = build_generator("unet-small", {"channels": 8}, 3, memory=True)
+    settings = TrainingSettings(memory=True, **everything)
+    model = Pix2Pix(g, discriminator(6), settings, Device("cpu", "cpu"), "fp32", of_triples=discriminator(CHANNELS))
+    assert model.columns[:3] == ["gan", "l1", "discriminator"]
+    assert [name for name in model.columns if name in LOSSES] == list(LOSSES)
+    assert set(model.columns) - set(LOSSES) == {"discriminator", "temporal_discriminator"}
+    some = Pix2Pix(g, None, TrainingSettings(gan=0.0, detail=1.0, l2=1.0), Device("cpu", "cpu"), "fp32")
+    assert some.columns == ["gan", "l1", "discriminator", "l2", "detail"]
+
+
+def test_those_that_ask_d_are_added_up_first() -> None:
+    """Another order would round otherwise, and training would not give the same bytes as it did."""
+    loss = GeneratorLoss(TrainingSettings(memory=True, **dict.fromkeys(LOSSES, 1.0)))
+    order = list(loss(context(noise(1, 3, SIDE, SIDE))))
+    assert order[:4] == ["gan", "feature_matching", "perceptual", "l1"]
+    assert [name for name in order if name not in order[:3]] == [name for name in LOSSES if name not in order[:3]]
+
+
+def test_losses_of_the_painted_picture_and_of_what_is_kept_add_up() -> None:
+    painted, output = noise(1, 3, SIDE, SIDE), noise(1, 3, SIDE, SIDE, seed=5)
+    both = value_of("l1", context(painted, output=output))
+    assert both.item() == pytest.approx(sum(value_of("l1", context(picture)).item() for picture in (painted, output)))
+    assert both.item() != pytest.approx(2 * value_of("l1", context(painted)).item())
+
+
+def test_without_a_past_or_triples_there_is_nothing_of_what_looks_at_them() -> None:
+    step = context(noise(1, 3, SIDE, SIDE), past=None, earlier=None)
+    assert [term_of(name)(step) for name in ("temporal", "temporal_gan")] == [None, None]
+    assert set(GeneratorLoss(settings_of("temporal_gan"))(step)) == {"gan", "l1"}

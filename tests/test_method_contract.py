@@ -1,0 +1,179 @@
+"""Contracts of every training method. A new line of ``METHODS`` is tested by being there."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from clips import scene
+from torch import Tensor
+
+import vidtrans
+from vidtrans.data.dataset import Pair
+from vidtrans.inference.device import Device
+from vidtrans.inference.torch_engine import TorchEngine
+from vidtrans.networks.init import build_discriminator, build_generator, initialise
+from vidtrans.pairing import PAIRINGS
+from vidtrans.pairing.base import make_pairing
+from vidtrans.training import LOSSES, METHODS
+from vidtrans.training.distributed import ALONE, Team
+from vidtrans.training.losses.base import GeneratorLoss
+from vidtrans.training.methods.base import TrainingMethod
+from vidtrans.training.report import curves
+from vidtrans.training.settings import TrainingSettings
+from vidtrans.video.images.picture import write_picture
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+every_method = pytest.mark.parametrize("name", METHODS)
+SIDE = 32
+
+
+class Networks:
+    """What a run gives to its method, at toy size."""
+
+    device = Device("cpu", "cpu")
+    precision = "fp32"
+    in_channels = 1
+
+    def __init__(self, settings: TrainingSettings, seed: int = 0, team: Team = ALONE) -> None:
+        self.settings, self.seed, self.team = settings, seed, team
+
+    def make_generator(self, number: int = 0) -> Any:
+        network = build_generator("unet-small", {"channels": 8, "blocks": [0, 0, 0]}, 1)
+        initialise(network, self.seed + number)
+        return network
+
+    def make_discriminator(self, channels: int, number: int) -> Any:
+        network = build_discriminator("patchgan", {"layers": 1, "channels": 8}, channels)
+        initialise(network, self.seed + number)
+        return network
+
+    def find_rarity(self) -> Tensor | None:
+        return None
+
+
+def made(name: str, seed: int = 0, **settings: Any) -> TrainingMethod:
+    setup = Networks(TrainingSettings(method=name, batch=2, **settings), seed)
+    method: TrainingMethod = METHODS.load(name).make(setup)
+    return method
+
+
+def take(method: TrainingMethod, step: int) -> dict[str, float]:
+    x = torch.rand((2, 1, SIDE, SIDE), generator=torch.Generator().manual_seed(step)) * 2 - 1
+    return method.step(x, torch.cat([x, -x, x * x], 1), lr=1e-3, seed=step, progress=step / 10)
+
+
+@every_method
+def test_a_step_gives_finite_losses_by_columns_and_changes_the_generator(name: str) -> None:
+    method = made(name)
+    assert len(set(method.columns)) == len(method.columns) > 0
+    before = [p.clone() for p in method.networks["generator"].parameters()]
+    losses = take(method, 0)
+    assert list(losses) == method.columns
+    assert np.isfinite(list(losses.values())).all()
+    assert any(not torch.equal(p, q) for p, q in zip(before, method.networks["generator"].parameters(), strict=True))
+    assert method.painted.shape == (2, 3, SIDE, SIDE)
+    assert not method.painted.requires_grad
+
+
+@every_method
+def test_a_restored_method_goes_on_to_the_same_bytes(name: str, tmp_path: Path) -> None:
+    one, other = made(name, ema=0.9), made(name, seed=7, ema=0.9)
+    for step in range(3):
+        take(one, step)
+    torch.save(one.state(), tmp_path / "state.pt")
+    other.restore(torch.load(tmp_path / "state.pt", weights_only=True))
+    for step in range(3, 6):
+        assert take(one, step) == take(other, step)
+    for mine, its in ((one.networks[kind], other.networks[kind]) for kind in one.networks):
+        held = its.state_dict()
+        assert all(torch.equal(value, held[key]) for key, value in mine.state_dict().items())
+    assert all(torch.equal(p, q) for p, q in zip(one.learned.parameters(), other.learned.parameters(), strict=True))
+
+
+@every_method
+def test_the_same_steps_from_the_same_weights_are_the_same_bytes(name: str) -> None:
+    first, second, other = made(name), made(name), made(name, seed=3)
+    rows = [[take(method, step) for step in range(3)] for method in (first, second, other)]
+    assert rows[0] == rows[1] != rows[2]
+    assert torch.equal(first.painted, second.painted)
+
+
+@every_method
+def test_every_column_has_a_curve_with_a_label(name: str) -> None:
+    own = METHODS[name].curves
+    assert not set(own) & set(LOSSES)
+    for column in made(name).columns:
+        label = LOSSES[column].label if column in LOSSES else own[column]
+        assert curves.LOSSES[column].name == label.name != ""
+
+
+@every_method
+def test_a_weight_that_is_no_number_is_found_in_every_network(name: str) -> None:
+    kinds = list(made(name).networks)
+    assert kinds[0] == "generator"
+    for kind in kinds:
+        method = made(name)
+        assert method.is_finite()
+        next(iter(method.networks[kind].parameters())).data.fill_(torch.nan)
+        assert not method.is_finite()
+
+
+@every_method
+def test_networks_say_how_small_a_side_they_train_on(name: str) -> None:
+    networks = made(name).networks
+    assert all(network.smallest >= 1 for network in networks.values())
+    assert networks["generator"].multiple >= 1
+
+
+@every_method
+def test_what_is_said_of_a_step_is_one_line_and_nothing_is_wrong_with_a_new_run(name: str) -> None:
+    method = made(name)
+    losses = take(method, 0)
+    assert method.describe(losses)
+    assert "\n" not in method.describe(losses)
+    assert method.concerns([list(losses.values())], 10) == []
+    assert method.balance is None or method.balance > 0
+
+
+@every_method
+def test_held_out_pairs_are_scored(name: str, tmp_path: Path) -> None:
+    method = made(name)
+    picture = tmp_path / "000001.png"
+    write_picture(picture, scene(SIDE, SIDE, 0))
+    pair = Pair((picture,), picture, (0, 0), 0)
+    engine = TorchEngine(method.learned, Networks.device, "fp32", batch=1)
+    scores = method.validate(engine, make_pairing(PAIRINGS, "edges", {}), [pair])
+    assert scores["pairs"] == 1
+
+
+@every_method
+def test_a_method_is_chosen_by_a_setting_whose_default_is_in_no_key(name: str) -> None:
+    settings = TrainingSettings(method=name)
+    assert settings.for_key().get("method", "pix2pix") == name
+    assert set(settings.method_settings) == set(METHODS[name].settings)
+    assert isinstance(METHODS.load(name).identity(settings), str)
+
+
+def imported(path: Path) -> set[str]:
+    return {node.module or "" for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)}
+
+
+def test_what_runs_a_method_knows_none_by_name() -> None:
+    package = Path(vidtrans.__file__).parent
+    known = {module.partition(":")[0] for module in (entry.path for entry in METHODS.values())}
+    users = [path for path in package.rglob("*.py") if known & imported(path)]
+    assert users == []
+
+
+def test_terms_that_have_nothing_in_a_step_are_reported_as_0() -> None:
+    method = made("pix2pix", gan_from=0.5, feature_matching=1.0)
+    early, late = take(method, 0), take(method, 9)
+    judged = ("gan", "discriminator", "feature_matching")
+    assert [early[n] for n in judged] == [0, 0, 0]
+    assert all(late[n] > 0 for n in judged)
+    assert GeneratorLoss(method.settings).weights.keys() <= set(method.columns)

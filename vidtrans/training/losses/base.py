@@ -1,0 +1,120 @@
+"""Terms of the generator's loss, what they look at, and their weighted sum.
+
+A term is a file here and a line of ``LOSSES``. Pictures are (N, 3, H, W) float32 in [−1, 1].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+
+from vidtrans.training import LOSSES
+from vidtrans.training.settings import TrainingSettings
+from vidtrans.training.triples import Earlier
+
+# What a discriminator says of a picture: for each scale its layers' features (N, C, h, w), last the logits.
+Judgement = list[list[Tensor]]
+Judge = Callable[[Tensor], Judgement]
+
+
+@dataclass
+class LossContext:
+    """What a term may look at, of one part of a step's batch.
+
+    Attributes:
+        input: What G saw, (N, C, H, W).
+        target: What the picture should be.
+        painted: G's picture.
+        output: The same tensor, unless G has a memory and kept some of its past: what it shows.
+        share: Of the step's pictures.
+        judge: What D says of a picture beside the input; None in steps in which D takes no part.
+        judge_triples: What D_V says of three frames in a row, (M, 9, H, W); None without D_V.
+        pixel_weights: (N, 1, H, W), what each pixel's L1 weighs.
+        past: The output of the frame before as this one inherits it, a ``flow.history`` (N, 4, H, W); None without.
+        earlier: The two frames before some of the pictures.
+        autocast: In which precision networks are worked out.
+    """
+
+    input: Tensor
+    target: Tensor
+    painted: Tensor
+    output: Tensor
+    share: float = 1.0
+    judge: Judge | None = None
+    judge_triples: Judge | None = None
+    pixel_weights: Tensor | None = None
+    past: Tensor | None = None
+    earlier: Earlier | None = None
+    autocast: Callable[[], AbstractContextManager[object]] = nullcontext
+
+    @cached_property
+    def on_fake(self) -> Judgement:
+        """What D says of what G painted. Only for terms that ``ask_d``."""
+        assert self.judge is not None
+        return self.judge(self.painted)
+
+    @cached_property
+    def on_real(self) -> Judgement:
+        """What D says of the target, which is not learned from. Only for terms that ``ask_d``."""
+        assert self.judge is not None
+        with torch.no_grad():
+            return self.judge(self.target)
+
+    def over_pictures(self, loss: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return the loss of what G painted, and beside it that of the output where it is another picture."""
+        of_painted = loss(self.painted)
+        return of_painted if self.output is self.painted else of_painted + loss(self.output)
+
+
+class Term(nn.Module):
+    """A term of the generator's loss, made once for a run. What it keeps goes to the run's device with it.
+
+    ``ask_d``: it looks at what D says, and is left out of steps in which D takes no part.
+    """
+
+    ask_d = False
+
+    def __init__(self, settings: TrainingSettings) -> None:
+        super().__init__()
+
+    @staticmethod
+    def identity(settings: TrainingSettings) -> str:
+        """Return what decides the term beside the settings, such as the digest of a file; it is in the run's key."""
+        del settings
+        return ""
+
+    def forward(self, step: LossContext) -> Tensor | None:
+        """Return the loss unweighted, a scalar and a mean, or None where there is nothing of it in this step."""
+        raise NotImplementedError
+
+
+class GeneratorLoss(nn.Module):
+    """The weighted sum of the losses that are on. ``weights``: of these, and of those that are always reported."""
+
+    def __init__(self, settings: TrainingSettings) -> None:
+        super().__init__()
+        on = settings.loss_weights
+        self.weights = {n: w for n, w in settings.weights.items() if n in on or LOSSES[n].reported}
+        self.terms = nn.ModuleDict({name: LOSSES.load(name)(settings) for name in self.weights})
+        # The order in which floats are added up decides the last bits: those that ask D come first.
+        self._order = sorted(self.terms, key=lambda name: not self.terms[name].ask_d)
+
+    def forward(self, step: LossContext) -> dict[str, Tensor]:
+        """Return the losses of this step, unweighted."""
+        found = {name: self.terms[name](step) for name in self._order if step.judge or not self.terms[name].ask_d}
+        return {name: value for name, value in found.items() if value is not None}
+
+    def total(self, losses: dict[str, Tensor]) -> Tensor:
+        """Return their weighted sum."""
+        first, *others = (self.weights[name] * value for name, value in losses.items())
+        return sum(others, first)
+
+
+def mean_of(losses: Sequence[Tensor]) -> Tensor:
+    """Return the mean of scalars, such as the losses of D's scales."""
+    return losses[0] if len(losses) == 1 else torch.stack(list(losses)).mean()

@@ -1,0 +1,23 @@
+"""The adversarial loss, in the form that ``training.adversarial`` names."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from vidtrans.training import ADVERSARIAL
+from vidtrans.training.losses.adversarial import generator_loss
+from vidtrans.training.losses.base import LossContext, Term
+from vidtrans.training.settings import TrainingSettings
+
+
+class GAN(Term):
+    """max log D(x, G(x)), or another objective's."""
+
+    ask_d = True
+
+    def __init__(self, settings: TrainingSettings) -> None:
+        super().__init__(settings)
+        self.objective = ADVERSARIAL.load(settings.adversarial)
+
+    def forward(self, step: LossContext) -> Tensor:
+        return generator_loss(self.objective, step.on_fake)

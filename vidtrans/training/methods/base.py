@@ -1,0 +1,162 @@
+"""What every training method offers to the trainer, the run and its monitor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol, Self
+
+import torch
+from torch import Tensor, nn
+
+from vidtrans.data.dataset import Pair
+from vidtrans.errors import DeviceError, out_of_memory
+from vidtrans.inference.device import Device
+from vidtrans.inference.engine import Engine
+from vidtrans.pairing.base import Pairing
+from vidtrans.settings import Table
+from vidtrans.training.determinism import deterministic
+from vidtrans.training.distributed import Team
+from vidtrans.training.precision import TrainingPrecision
+from vidtrans.training.settings import TrainingSettings
+from vidtrans.training.triples import Earlier
+from vidtrans.training.validation import score
+
+
+class Setup(Protocol):
+    """What a run gives to its method: settings, where to compute, and networks of the recipe's kinds.
+
+    ``in_channels``: of what a generator sees, without a past. ``number`` decides a network's first weights: two of one
+    kind take two numbers.
+    """
+
+    settings: TrainingSettings
+    device: Device
+    precision: TrainingPrecision
+    team: Team
+
+    @property
+    def in_channels(self) -> int: ...
+
+    def make_generator(self, number: int = 0) -> Any:
+        """Build the recipe's generator, with the weights of ``--from`` where there are any. Raises UsageError."""
+        ...
+
+    def make_discriminator(self, channels: int, number: int) -> Any:
+        """Build a discriminator of the recipe's kind, of (N, channels, H, W). Raises UsageError."""
+        ...
+
+    def find_rarity(self) -> Tensor | None:
+        """Measure how rare colours are, a table of ``losses.rarity``; None where that is not asked for."""
+        ...
+
+
+class TrainingMethod(Protocol):
+    """A way of training a generator. A subclass says what it does not do as most methods do.
+
+    Attributes:
+        settings: Of the run.
+        team: The processes that share every batch with this one.
+        nondeterministic: Operations of the steps so far that the device has no fixed order for.
+        painted: What the last step painted, (N, 3, H, W) float32 without its graph.
+        columns: The names of the losses of a step, in their order.
+        networks: All that learn, the first of them ``generator``. Each has ``smallest``, that one also ``multiple``.
+    """
+
+    settings: TrainingSettings
+    team: Team
+    nondeterministic: set[str]
+    painted: Tensor
+    columns: list[str]
+    networks: dict[str, Any]
+
+    @classmethod
+    def make(cls, setup: Setup) -> Self:
+        """Make all networks and their optimizers, for a run at step 0."""
+        ...
+
+    @staticmethod
+    def identity(settings: TrainingSettings) -> str:
+        """Return what decides the result beside settings and pairs, such as a file's digest; it is in the run's key."""
+        del settings
+        return ""
+
+    @property
+    def learned(self) -> nn.Module:
+        """The network that becomes the model."""
+        generator: nn.Module = self.networks["generator"]
+        return generator
+
+    @property
+    def balance(self) -> float | None:
+        """The loss of a discriminator that cannot tell fake from real; None without a discriminator."""
+        return None
+
+    def step(
+        self,
+        inputs: Tensor,
+        targets: Tensor,
+        *,
+        lr: float,
+        seed: int,
+        progress: float = 1.0,
+        weights: Tensor | None = None,
+        earlier: Earlier | None = None,
+    ) -> dict[str, float]:
+        """Take one step.
+
+        Args:
+            inputs: (N, C, H, W) float32 in [−1, 1].
+            targets: (N, 3, H, W) float32 in [−1, 1].
+            lr: The learning rate.
+            seed: Decides all that is random in the step.
+            progress: Of the run, 0 to 1.
+            weights: (N, 1, H, W), by how much a pixel counts.
+            earlier: The two frames right before some of the inputs.
+
+        Returns:
+            The losses, unweighted, by their columns.
+
+        Raises:
+            DeviceError: The device's memory is too small.
+        """
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """Return all that a step changes: tensors, numbers and text, in dicts and lists."""
+        ...
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a ``state``, to the same bytes."""
+        ...
+
+    def validate(self, engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Table:
+        """Score held-out pairs as ``engine`` paints them; ``best_by`` and ``patience`` go by these scores."""
+        return score(engine, pairing, pairs)
+
+    def describe(self, losses: Mapping[str, float]) -> str:
+        """Return a step's losses as the progress line shows them."""
+        return "  ".join(f"{name} {value:.3f}" for name, value in losses.items())
+
+    def concerns(self, rows: Sequence[Sequence[float]], total: int) -> list[str]:
+        """Return what is wrong, by the losses of all steps so far of ``total``. What it is stands before a colon."""
+        del rows, total
+        return []
+
+    def is_finite(self) -> bool:
+        """Return whether every weight is a number."""
+        weights = [p for network in self.networks.values() for p in network.state_dict().values()]
+        return all(bool(torch.isfinite(p).all()) for p in weights)
+
+
+@contextmanager
+def taking_a_step(device: Device, nondeterministic: set[str]) -> Iterator[None]:
+    """Ask for a fixed order of sums, and tell in words where the memory is too small. Raises DeviceError."""
+    try:
+        with deterministic(device, nondeterministic):
+            yield
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        remedy = "lower --set training.batch or training.crop, raise training.accumulate, or use --device cpu"
+        raise DeviceError(device.name, "out of memory while training", remedy) from None
