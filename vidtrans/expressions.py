@@ -74,12 +74,11 @@ class _Token:
 
 
 @dataclass
-class _Bracket:
-    """An open bracket: of a ``function`` with ``commas`` so far, or none; ``depth`` counts it and all around it."""
+class _Open:
+    """A bracket that is not closed yet, of a ``function`` or none, with ``commas`` so far; or a sign before a value."""
 
     token: _Token
-    function: _Token | None
-    depth: int
+    function: _Token | None = None
     commas: int = 0
 
 
@@ -89,8 +88,7 @@ class _Parser:
     def __init__(self, whole: str, first: int, stop: int, name: str) -> None:
         self.whole, self.name = whole, name
         self.tokens = [*islice(_tokens(whole, first, stop), LONGEST), _Token("end", "", stop)]
-        self.open: list[_Bracket] = []
-        self.depth = 0
+        self.open: list[_Open] = []
         if len(self.tokens) > LONGEST:
             raise self._wrong(self.tokens[0], "it is too long", f"write it with at most {LONGEST} parts")
 
@@ -115,7 +113,7 @@ class _Parser:
 
     def _value(self, before: _Token, token: _Token) -> bool:
         """Take a token where a value begins; whether the next one must be the beginning of a value, too."""
-        if self.depth == DEEPEST:
+        if len(self.open) == DEEPEST:
             raise self._wrong(token, "it is nested too deeply", "write it more simply")
         if token.kind == "name" and token.text not in (*NAMES, *FUNCTIONS):
             raise self._unknown(token)
@@ -123,10 +121,9 @@ class _Parser:
             return True
         if token.kind in ("name", "number"):
             return self._end_value()
-        if token.text == "(" or (token.text and token.text in "+-"):
-            self.depth += 1
-            if token.text == "(":
-                self.open.append(_Bracket(token, before if before.text in FUNCTIONS else None, self.depth))
+        if token.text and token.text in "(+-":
+            is_call = token.text == "(" and before.text in FUNCTIONS
+            self.open.append(_Open(token, before if is_call else None))
             return True
         shown = f"'{token.text}'" if token.text else "the end"
         is_python_power = token.text == before.text == "*"
@@ -134,8 +131,9 @@ class _Parser:
         raise self._wrong(token, f"{shown} is not expected", remedy)
 
     def _end_value(self) -> bool:
-        """The signs before a value end with it."""
-        self.depth = self.open[-1].depth if self.open else 0
+        """Close the signs before a value, which end with it."""
+        while self.open and self.open[-1].token.text != "(":
+            self.open.pop()
         return False
 
     def _operator(self, token: _Token) -> bool:
@@ -156,11 +154,12 @@ class _Parser:
             raise self._wrong(token, shown, f"the ( at character {inside.token.at + 1} is still open")
         if token.kind == "end":
             return False
-        signs = "an operator (+ - * / ^) belongs there"
-        remedy = f"{signs}, as in 2*t" if token.kind in ("name", "number") else signs
-        raise self._wrong(
-            token, f"'{token.text}' is not expected", "there is no ( for it" if token.text == ")" else remedy
-        )
+        remedy = "an operator (+ - * / ^) belongs there"
+        if token.text == ")":
+            remedy = "there is no ( for it"
+        elif token.kind != "sign":
+            remedy += ", as in 2*t"
+        raise self._wrong(token, f"'{token.text}' is not expected", remedy)
 
     def _check_count(self, function: _Token, count: int) -> None:
         _, least, most = FUNCTIONS[function.text]
