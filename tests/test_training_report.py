@@ -29,7 +29,7 @@ from vidtrans.training.report.page import (
 
 NAMES = ("input", "output", "target")
 VOID = {"meta", "img", "input", "br", "link", "path", "circle"}
-NASTY = "</script><script>alert(1)</script> & \"quotes\" 'too' $title"
+NASTY = "</script><script>alert(1)</script> & \"quotes\" 'too' {{ title }} {% raw %}"
 
 
 class Page(HTMLParser):

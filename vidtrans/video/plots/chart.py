@@ -55,6 +55,8 @@ class Chart:
 
 
 class _Drawing:
+    """A chart of one size, in pixels: curves and lines first, then text over them."""
+
     def __init__(self, chart: Chart, width: int, height: int) -> None:
         self.chart, self.width = chart, width
         self.across, self.bottom = width - LEFT - RIGHT, height - BOTTOM
