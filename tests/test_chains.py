@@ -328,7 +328,7 @@ def test_a_run_is_scored_by_what_it_makes_of_its_own_frames(capsys: pytest.Captu
     assert dreamt["horizons"].keys() == dreamt["copy_last"].keys() == {"1", "5", "10"}
     assert dreamt.keys() >= {"nn", "drift", "sharpness", "m1", "m4", "uniq", "uniq_real"}
     page = Path("c.train/report.html").read_text()
-    for words in ("Left to itself", "the last frame, copied", "frame 300", "Chains", "Ten frames on"):
+    for words in ("Rollout", "the last frame, copied", "frame 300", "Chains", "Ten frames on"):
         assert words in page, words
     assert Path("c.train/dream.png").is_file()
     shown = said(capsys, 0, "model", "show", "c.safetensors", "--json")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import re
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from vidtrans.training.report import curves
+from vidtrans.training.report import page
 from vidtrans.training.report.curves import (
     BOTTOM,
     LEFT,
@@ -19,19 +20,29 @@ from vidtrans.training.report.curves import (
     Axis,
     Curve,
     Marks,
+    Panel,
     Words,
     axis_for,
     figure,
-    panel,
+    short,
     thin,
     window_of,
 )
-from vidtrans.training.report.rollouts import HOLDING, Dreamt, section
+from vidtrans.training.report.page import TrainingReport, render
+from vidtrans.training.report.rollouts import HOLDING, Dreamt
 
 
 def curve(*values: float) -> Curve:
     found = np.array(values)
     return Curve(np.arange(1.0, len(found) + 1), found, found, found)
+
+
+def drawn(panel: Panel) -> str:
+    """The panel as the page shows it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(page, "_loss_panels", lambda report: [panel])
+        [found] = re.findall(r'<figure class="panel.*?</figure>', render(TrainingReport("t")), re.DOTALL)
+    return str(found)
 
 
 @pytest.mark.parametrize(
@@ -89,44 +100,44 @@ def test_values_lie_between_the_bottom_and_the_top(axis: Axis, middle: float) ->
 
 def test_a_panel_draws_its_line_band_dots_level_and_warnings_where_they_are() -> None:
     run = Marks(last=4, best=2, warnings=[(2, "<slow>")])
-    drawn = panel(Words("A", "u", "h"), curve(1.0, 2.0, 3.0, 4.0), run, "k", level=(5.0, "draw"))
+    text = drawn(Panel(Words("A", "u", "h"), curve(1.0, 2.0, 3.0, 4.0), run, "k", level=(5.0, "draw")))
     half = (LEFT + RIGHT) / 2
-    assert f'class="warned" d="M{half:.1f} {TOP}V{BOTTOM}"' in drawn
-    assert "step 2: &lt;slow&gt;" in drawn
+    assert f'class="warned" d="M{half:.1f} {TOP}V{BOTTOM}"' in text
+    assert "step 2: &lt;slow&gt;" in text
     axis = axis_for(curve(1.0, 2.0, 3.0, 4.0), 5.0, from_zero=True)
     ys = axis.place(np.array([1.0, 2.0, 3.0, 4.0]))
     xs = [LEFT + (RIGHT - LEFT) * step / 4 for step in (1, 2, 3, 4)]
     points = [f"{x:.1f} {y:.1f}" for x, y in zip(xs, ys, strict=True)]
-    assert f'class="mean" d="M{"L".join(points)}"' in drawn
-    assert f'class="band" d="M{"L".join([*points, *points[::-1]])}Z"' in drawn
+    assert f'class="mean" d="M{"L".join(points)}"' in text
+    assert f'class="band" d="M{"L".join([*points, *points[::-1]])}Z"' in text
     level = axis.place(np.array(5.0))
-    assert f'class="level" d="M{LEFT} {level:.1f}H{RIGHT}"' in drawn
-    assert ">draw</text>" in drawn
-    assert "<circle" not in drawn
-    assert f"from {1.0:.4g} to {4.0:.4g}, over 4 steps" in drawn
+    assert f'class="level" d="M{LEFT} {level:.1f}H{RIGHT}"' in text
+    assert ">draw</text>" in text
+    assert "<circle" not in text
+    assert 'aria-label="A: 1 at first, 4 at last, from 1 to 4, over 4 steps"' in text
 
 
 def test_a_panel_tells_its_unit_and_its_scale_where_there_is_one() -> None:
-    plain = panel(Words("a", "", "c"), curve(1.0, 2.0), Marks(20), "loss")
+    plain = drawn(Panel(Words("a", "", "c"), curve(1.0, 2.0), Marks(20), "loss"))
     assert "<small></small>" in plain
     assert plain.count('class="note"') == 1  # "steps"
-    told = panel(Words("a", "dB", "c"), curve(1.0, 2000.0), Marks(20), "loss")
+    told = drawn(Panel(Words("a", "dB", "c"), curve(1.0, 2000.0), Marks(20), "loss"))
     assert "<small>log scale</small>" in told
     assert told.count('class="note"') == 2
     assert ">dB</text>" in told
 
 
 def test_the_last_step_is_written_to_the_left_of_the_end() -> None:
-    drawn = panel(Words("a", "", "c"), curve(1.0, 2.0), Marks(20), "loss")
-    anchors = re.findall(rf'<text x="([0-9.]+)" y="{BOTTOM + 17}" text-anchor="(\w+)">(\w+)</text>', drawn)
+    text = drawn(Panel(Words("a", "", "c"), curve(1.0, 2.0), Marks(20), "loss"))
+    anchors = re.findall(rf'<text x="([0-9.]+)" y="{BOTTOM + 17}" text-anchor="(\w+)">(\w+)</text>', text)
     assert [anchor for _, anchor, _ in anchors] == ["middle"] * (len(anchors) - 1) + ["end"]
     assert [int(step) for *_, step in anchors] == [0, 5, 10, 15, 20]
 
 
 def test_a_curve_of_one_score_before_the_first_step_is_drawn() -> None:
     before = np.zeros(1)
-    drawn = panel(Words("a", "", "c"), Curve(before, before, before, before), Marks(0), "score", dots=True)
-    assert 'data-last="1"' in drawn
+    text = drawn(Panel(Words("a", "", "c"), Curve(before, before, before, before), Marks(0), "score", dots=True))
+    assert 'data-last="1"' in text
 
 
 @pytest.mark.parametrize(
@@ -137,16 +148,17 @@ def test_a_score_has_two_decimals_from_2_on_and_four_below(value: float, text: s
 
 
 def test_dots_mark_the_best_and_the_last() -> None:
-    drawn = panel(Words("A", "", "h"), curve(1.0, 2.0, 3.0, 4.0), Marks(last=4, best=2, warnings=[]), "k", dots=True)
-    assert re.findall(r'<circle class="(\w+)"', drawn) == ["dot", "best", "dot", "dot", "dot"]
-    assert re.findall(r'class="dot"[^>]* r="([\d.]+)"', drawn) == ["2.2", "4", "2.2", "4"]
-    assert re.findall(r"<title>(.*?)</title>", drawn) == [
+    text = drawn(Panel(Words("A", "", "h"), curve(1.0, 2.0, 3.0, 4.0), Marks(last=4, best=2), "k", dots=True))
+    assert 'class="band"' not in text
+    assert re.findall(r'<circle class="(\w+)"', text) == ["dot", "best", "dot", "dot", "dot"]
+    assert re.findall(r'class="dot"[^>]* r="([\d.]+)"', text) == ["2.2", "4", "2.2", "4"]
+    assert re.findall(r"<title>(.*?)</title>", text) == [
         "step 1: 1",
         "step 2, best: 2",
         "step 3: 3",
         "step 4, last: 4",
     ]
-    ticks = re.findall(r'<text x="([\d.]+)" y="\d+" text-anchor="(\w+)">([\d,.k]+)</text>', drawn)
+    ticks = re.findall(r'<text x="([\d.]+)" y="\d+" text-anchor="(\w+)">([\d,.k]+)</text>', text)
     assert [(float(x), word) for x, _, word in ticks if word in "01234"] == [
         (LEFT + (RIGHT - LEFT) * step / 4, str(step)) for step in range(5)
     ]
@@ -172,30 +184,36 @@ def test_a_thinned_curve_is_a_running_mean_between_the_extremes() -> None:
 
 @pytest.mark.parametrize(("step", "text"), [(50_000, "50k"), (12_500, "12.5k"), (9_999, "9,999"), (500, "500")])
 def test_steps_are_told_shortly(step: float, text: str) -> None:
-    assert curves._short(step) == text
+    assert short(step) == text
 
 
 DREAM = {"frames": 90, "nn": 21.0, "drift": 3.0, "sharpness": 0.8, "m1": 1.1, "m4": 0.9, "uniq": 12, "uniq_real": 40}
 
 
-def test_what_a_model_dreams_is_told_with_its_frames_and_scores() -> None:
-    dreamt = Dreamt(DREAM, [(1, np.zeros((2, 2, 3), np.uint8)), (90, np.zeros((2, 2, 3), np.uint8))])
-    told = section(dreamt, ["data:a", "data:b"])
-    assert re.findall(r'src="(.*?)" alt="(.*?)"', told) == [("data:a", "frame 1"), ("data:b", "frame 90")]
-    assert "90 frames, each made of the ones before it" in told
-    assert re.findall(r"<dd>(\S+(?: of \d+)?) <small>", told)[-1] == "12 of 40"
-    assert all(words.name in told for words in HOLDING.values())
-    assert "of 40" not in told.partition("Different frames")[0]
-    assert "frames on" not in told
-    assert told.endswith("</dl></section>")
+def rollout(scores: dict[str, Any], *numbers: int) -> str:
+    """The part of a report that shows a rollout."""
+    dreamt = Dreamt(scores, [(number, np.zeros((2, 2, 3), np.uint8)) for number in numbers])
+    [found] = re.findall(r'<section id="dream">.*?</section>', render(TrainingReport("t", dreamt=dreamt)), re.DOTALL)
+    return str(found)
 
 
-def test_what_truly_followed_is_told_where_it_is_known() -> None:
-    known = {"horizons": {1: 30.0, 10: 20.5}, "copy_last": {1: 25.0, 10: 18.25}}
-    told = section(Dreamt(DREAM | known, []), [])
+def test_a_rollout_is_shown_with_its_frames_and_scores() -> None:
+    told = rollout(DREAM, 1, 90)
+    assert re.findall(r'src="data:.*?" alt="(.*?)"', told) == ["frame 1", "frame 90"]
+    assert "90 frames, each predicted from the model's own frames before it" in told
+    values = re.findall(r"<dt>(.*?)</dt><dd>(.*?) <small>(.*?)</small>", told)
+    assert [name for name, *_ in values] == [words.name for words in HOLDING.values()]
+    assert [value for _, value, _ in values] == ["21.00", "3.00", "0.8000", "1.1000", "0.9000", "12 of 40"]
+    assert values[0][2] == "dB"
+    assert "frames ahead" not in told
+
+
+def test_a_rollout_is_compared_with_the_frames_that_really_follow_where_these_are_known() -> None:
+    told = rollout(DREAM | {"horizons": {1: 30.0, 10: 20.5}, "copy_last": {1: 25.0, 10: 18.25}})
     rows = re.findall(r"<tr>(.*?)</tr>", told)
     cells = [re.findall(r"<t[hd].*?>(.*?)</t[hd]>", row) for row in rows]
-    assert cells[0] == ["frames on", "1", "10"]
-    assert [row[0] for row in cells[1:]] == ["the model", "the last frame, copied"]
-    assert [float(cell) for cell in cells[1][1:]] == pytest.approx([30, 20.5], abs=0.1)
-    assert [float(cell) for cell in cells[2][1:]] == pytest.approx([25, 18.25], abs=0.1)
+    assert cells == [
+        ["frames ahead", "1", "10"],
+        ["the model", "30.00", "20.50"],
+        ["the last frame, copied", "25.00", "18.25"],
+    ]

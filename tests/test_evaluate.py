@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from vidtrans.metrics.motion import Motion
 from vidtrans.session import Context
 from vidtrans.settings import Time
 from vidtrans.video.images.picture import read_picture
-from vidtrans.video.plots.chart import Chart, Curve, columns, runs, steps_to
+from vidtrans.video.plots.chart import Chart, Curve, apart, columns, round_values, runs
 from vidtrans.video.plots.layout import PAPER
 
 repeatable = hypothesis_settings(max_examples=60)
@@ -371,19 +372,38 @@ def test_a_damaged_clip_is_scored_only_if_that_is_allowed(
 
 
 @repeatable
-@given(st.floats(0, 1e7), st.integers(2, 12), st.booleans())
-def test_an_axis_has_round_steps_up_to_its_end(largest: float, count: int, whole: bool) -> None:
-    levels = steps_to(largest, count, whole=whole)
-    assert levels[0] == 0
-    assert levels[-1] >= largest * (1 - 1e-6)
-    assert 2 <= len(levels) <= count + 2
-    assert not whole or all(float(v).is_integer() for v in levels)
+@given(st.floats(-1e7, 1e7), st.floats(0, 1e7), st.integers(2, 12), st.booleans())
+def test_round_values_lie_around_or_between_the_ends_of_an_axis(
+    low: float, span: float, count: int, whole: bool
+) -> None:
+    high = low + span
+    levels = round_values(low, high, count, whole=whole, around=True)
+    inner = round_values(low, high, count, whole=whole)
+    slack = 1e-5 * max(1.0, abs(low), abs(high))
+    assert levels[0] <= low + slack
+    assert levels[-1] >= high - slack
+    assert 2 <= len(levels) <= count + 3
+    assert all(low - slack <= value <= high + slack for value in inner)
+    assert len(inner) <= count + 2
+    assert not whole or all(float(v).is_integer() for v in (*levels, *inner))
+
+
+@repeatable
+@given(st.lists(st.tuples(st.integers(0, 500), st.integers(10, 60)), min_size=1, max_size=6))
+def test_labels_are_not_on_each_other(labels: list[tuple[int, int]]) -> None:
+    labels.sort()
+    widths = [wide for _, wide in labels]
+    middles = apart([x for x, _ in labels], widths, 500)
+    boxes = [(middle - wide / 2, middle + wide / 2) for middle, wide in zip(middles, widths, strict=True)]
+    assert all(a[1] < b[0] for a, b in pairwise(boxes))
+    assert boxes[-1][1] <= 500
+    assert boxes[0][0] >= 0 or sum(widths) + 3 * len(widths) > 500
 
 
 @repeatable
 @given(st.lists(st.one_of(st.none(), st.floats(0, 9)), max_size=200), st.integers(1, 50))
 def test_no_peak_is_lost_where_frames_are_more_than_columns(values: list[float | None], width: int) -> None:
-    found = columns(values, width)
+    found = list(columns(values, width))
     assert len(found) == min(len(values), width)
     assert max((v for _, v in found if v is not None), default=None) == max(
         (v for v in values if v is not None), default=None
@@ -418,6 +438,15 @@ def test_charts_of_nothing_and_of_much_are_drawn(count: int) -> None:
     marks = [count - 1, count - 3, count - 5] if count > 9 else []
     chart = Chart("t", [Curve("a", values, CURVE)], [i * 0.5 for i in range(count)], marks=marks)
     assert chart.draw(400, 200).shape == (200, 400, 3)
+
+
+def test_without_times_a_chart_is_over_steps_and_its_axis_reaches_below_zero() -> None:
+    falling = Chart("loss", [Curve("", [None, *np.linspace(1, -1, 400)], CURVE, 2)]).draw(300, 200)
+    first, middle, last = (curve_top(falling, x) for x in (70, 172, 280))
+    assert 0 <= first < middle < last < 200 - 54 - 40
+    timed = Chart("loss", [Curve("", [0.0] * 401, CURVE, 2)], [i / 25 for i in range(401)]).draw(300, 200)
+    assert (falling[-16:] == PAPER).all()
+    assert (timed[-16:] != PAPER).any()
 
 
 def test_what_changed_is_bright_and_what_is_not_scored_is_slate() -> None:

@@ -117,6 +117,11 @@ def test_it_is_known_what_never_changes() -> None:
     assert parse_animation("0: low, 3: min(t, 1)", "").names == {"low", "t"}
 
 
+@pytest.mark.parametrize(("sign", "wanted"), [("+", 149), ("-", -147), ("*", 1), ("/", 1), ("^", 1)])
+def test_the_longest_chain_of_operators_has_a_value(sign: str, wanted: float) -> None:
+    assert value(sign.join(["1"] * (LONGEST // 2 - 1))) == wanted
+
+
 # Keyframes
 
 
@@ -165,6 +170,10 @@ def test_keyframes_out_of_order_are_refused() -> None:
         ("0: 1,, 3: 2", 6, "write keyframes as"),
         ("__import__('os')", 1, "'__import__' is not known"),
         ("t.real", 2, "operator"),
+        ("lambda: 1", 1, "is not a moment"),
+        ("inf", 1, "'inf' is not known"),
+        ("1_000", 2, "operator"),
+        ("7//2", 3, "belongs there"),
         ("(" * 60 + "1" + ")" * 60, 41, "write it more simply"),
         ("-" * 60 + "1", 41, "write it more simply"),
         ("+".join(["1"] * LONGEST), 1, "at most"),
@@ -175,6 +184,17 @@ def test_a_slip_names_its_place_and_what_would_be_right(text: str, position: int
     assert told.startswith(f"--zoom '{' '.join(text.split())}" if text.split() else "--zoom ''")
     assert f"at character {position}: " in told
     assert says in told
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("1\0", "character 2: '"), ("x" * 10_000, "character 1: 'x"), ("1+" * 100_000, "character 1: it is too long")],
+)
+def test_a_hostile_text_is_refused_in_a_short_line(text: str, says: str) -> None:
+    told = slip(text)
+    assert says in told
+    assert told.isprintable()
+    assert len(told) < 4000
 
 
 @repeatable
@@ -191,7 +211,22 @@ def test_any_text_is_an_expression_or_a_slip_with_a_place(text: str) -> None:
     assert slipped.remedy
 
 
-@pytest.mark.parametrize("text", ["1/t", "sqrt(-1)", "1e400", "exp(1000)", "(-8)^0.5", "mod(1, 0)", "1e9*2", "-2e9"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "9^9^9^9^9",
+        "9e99^9e99",
+        "(-8)^0.5*0",
+        "1/t",
+        "sqrt(-1)",
+        "1e400",
+        "exp(1000)",
+        "(-8)^0.5",
+        "mod(1, 0)",
+        "1e9*2",
+        "-2e9",
+    ],
+)
 def test_what_is_no_number_or_out_of_bounds_names_the_frame(text: str) -> None:
     with pytest.raises(UsageError, match=r"at frame 0 it is .* — keep it from"):
         value(text)

@@ -53,6 +53,8 @@ HOSTILE = {
     "signs": "-" * DEEP + "1",
     "keyframes": ", ".join(f"{'9' * MANY}: {n}" for n in range(3)),
     "keyframe": f"0: {'9' * MANY}",
+    "powers": "9" + "^9" * DEEP,
+    "zero bytes": "1\0" * DEEP,
     "words": "x" * MANY,
 }
 # Each reads a text of the user's; what they raise on purpose is a VidtransError.

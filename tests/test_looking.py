@@ -22,7 +22,7 @@ from vidtrans.errors import UsageError
 from vidtrans.pipeline.try_settings import parse_variations
 from vidtrans.video.images.picture import read_picture, write_picture
 from vidtrans.video.io.reader import ClipReader
-from vidtrans.video.plots.layout import GAP, PAPER, Sheet, cell_size, fit, plot, text_band
+from vidtrans.video.plots.layout import GAP, PAPER, Sheet, cell_size, fit, text_band
 
 repeatable = hypothesis_settings(max_examples=60)
 
@@ -66,13 +66,6 @@ def test_a_sheet_has_a_place_for_every_picture_and_leaves_missing_ones_empty() -
 def test_a_cell_is_never_larger_than_its_picture() -> None:
     assert cell_size(np.zeros((40, 80, 3)), 240) == (80, 40)
     assert cell_size(np.zeros((400, 800, 3)), 240) == (240, 120)
-
-
-def test_a_plot_shows_a_falling_curve_falling() -> None:
-    picture = plot([("L1", list(np.linspace(1, 0, 400)), (120, 200, 255))], 200, 100)
-    rows = [np.argwhere((picture[24:, x] == (120, 200, 255)).all(axis=1)).mean() for x in (20, 100, 180)]
-    assert rows[0] < rows[1] < rows[2]
-    plot([("G", [], (1, 2, 3))], 50, 40)  # nothing yet is nothing to draw
 
 
 @repeatable

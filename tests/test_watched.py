@@ -15,8 +15,17 @@ from vidtrans.data.dataset import Pair
 from vidtrans.training import monitor as watched
 from vidtrans.training.monitor import Watched, film_steps
 from vidtrans.training.report import previews as sheets
-from vidtrans.training.report.previews import Timeline, forget_beyond, numbered, preview_sheet
+from vidtrans.training.report.previews import (
+    CHART,
+    CURVES,
+    Timeline,
+    forget_beyond,
+    loss_chart,
+    numbered,
+    preview_sheet,
+)
 from vidtrans.video.images.picture import read_picture, write_picture
+from vidtrans.video.plots.layout import GAP
 
 PAIRING: Any = SimpleNamespace(
     taught=lambda frames, rng: frames[0], finishes=False, visible=lambda shown: 255 - shown, agreement=lambda s, o: None
@@ -91,15 +100,14 @@ def test_what_a_timeline_keeps_is_found_again_and_drawn(drawn: list[tuple[Any, .
     for cells, made in zip([cells for _, cells in kept], [darker, np.array], strict=True):
         assert [np.array_equal(cell, made(target)) for cell, target in zip(cells, same, strict=True)] == [True, True]
     timeline.draw([[1.0, 2.0, 3.0]] * 4, {"l1": 0.123456, "ssim": None})
-    (title, rows, _, columns, _), (_, curves, _, _, foot) = drawn
+    [(title, rows, _, columns, foot)] = drawn
     assert (title, columns) == ("how training went", ("input", "step 4", "step 10", "target"))
     assert len(rows) == 2
     assert np.array_equal(rows[1][0], 255 - same[1])
     assert np.array_equal(rows[1][-1], same[1])
     assert foot == "held out: l1 0.1235"
-    assert curves[0][0].shape[:2] == (140, 400 - 2 * sheets.GAP)
     assert timeline.sheet == Path("f/training.png")
-    assert read_picture(timeline.sheet).shape == (4 + sheets.GAP + 4, 400, 3)
+    assert read_picture(timeline.sheet).shape == (4 + CHART[1], 3 * CHART[0] + 4 * GAP, 3)
     timeline.begin(4)
     assert [step for step, _ in timeline.kept()] == [4]
 
@@ -108,6 +116,18 @@ def test_a_timeline_without_losses_or_scores_has_neither(drawn: list[tuple[Any, 
     timeline = Timeline(Path("f"), PAIRING, pairs_of((32, 24)), 10)
     timeline.draw([], {})
     assert drawn[-1][4] == ""
+    assert read_picture(timeline.sheet).shape == (4, 400, 3)
+
+
+def test_a_loss_that_is_no_number_leaves_the_rest_of_its_curve() -> None:
+    values = np.linspace(1, 0, 400)
+    whole = loss_chart("l1", values.tolist(), 280)
+    values[7] = np.nan
+    assert np.abs(loss_chart("l1", values.tolist(), 280).astype(int) - whole).mean() < 1
+    nothing = loss_chart("l1", [np.nan, np.inf], 280)
+    assert nothing.shape == whole.shape
+    assert not (nothing == CURVES["l1"]).all(axis=2).any()
+    assert (whole == CURVES["l1"]).all(axis=2).any()
 
 
 @pytest.mark.parametrize(("total", "count"), [(1, 8), (50, 24), (1000, 24), (1_000_000, 48)])

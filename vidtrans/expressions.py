@@ -1,21 +1,24 @@
-"""Expressions over time, as "1.01 + 0.004*sin(t)": read by a small parser, never by Python's own.
+"""Expressions over time, as "1.01 + 0.004*sin(t)".
 
     expression = term {("+" | "-") term}          term  = sign {("*" | "/") sign}
     sign       = ("-" | "+") sign | power         power = atom ["^" sign]
     atom       = number | name | name "(" expression {"," expression} ")" | "(" expression ")"
 
-Several of them, each at a moment, are an animation: "0: 1, 90: 1.01 + 0.004*sin(t)".
+Only numbers, known names and these signs, in this order, reach Python's own parser: it settles what binds how tightly.
+Several expressions, each at a moment, are an animation: "0: 1, 90: 1.01 + 0.004*sin(t)".
 """
 
 from __future__ import annotations
 
+import ast
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fractions import Fraction
+from itertools import islice, pairwise
 
 from vidtrans.errors import UsageError
 from vidtrans.keyframes import check_order, neighbours
@@ -39,15 +42,13 @@ FUNCTIONS: dict[str, tuple[Callable[..., float], int, int]] = {
     "max": (max, 2, 9),
     "clamp": (lambda x, low, high: max(low, min(high, x)), 3, 3),
 }
-OPERATORS: dict[str, Callable[[float, float], float]] = {
-    "+": lambda a, b: a + b,
-    "-": lambda a, b: a - b,
-    "*": lambda a, b: a * b,
-    "/": lambda a, b: a / b,
-    "^": math.pow,
-}
-DEEPEST, LONGEST = 40, 300  # parentheses and signs within each other; parts, as numbers and operators
+DEEPEST, LONGEST = 40, 300  # brackets and signs inside each other; tokens of one expression
 _TOKEN = re.compile(r"\s*(?:(\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)|([^\W\d]\w*)|(\S))", re.ASCII)
+_GLOBALS = {"__builtins__": {}, "pi": math.pi, "pow": math.pow} | {n: f for n, (f, *_) in FUNCTIONS.items()}
+_NODES: tuple[type[ast.AST], ...] = (
+    *(ast.Expression, ast.Constant, ast.Name, ast.Load, ast.Call),
+    *(ast.UnaryOp, ast.UAdd, ast.USub, ast.BinOp, ast.Add, ast.Sub, ast.Mult, ast.Div),
+)
 
 
 @dataclass(frozen=True)
@@ -72,142 +73,127 @@ class _Token:
     at: int  # of its first character, from 0
 
 
+@dataclass
+class _Open:
+    """A bracket that is not closed yet, of a ``function`` or none, with ``commas`` so far; or a sign before a value."""
+
+    token: _Token
+    function: _Token | None = None
+    commas: int = 0
+
+
 class _Parser:
     """Reads one expression that is a part of ``whole``, from ``first`` to ``stop``."""
 
     def __init__(self, whole: str, first: int, stop: int, name: str) -> None:
         self.whole, self.name = whole, name
-        self.tokens = list(_tokens(whole, first, stop))
-        self.at, self.depth = 0, 0
-        self.names: set[str] = set()
+        self.tokens = [*islice(_tokens(whole, first, stop), LONGEST), _Token("end", "", stop)]
+        self.open: list[_Open] = []
         if len(self.tokens) > LONGEST:
-            raise self._wrong("it is too long", f"write it with at most {LONGEST} parts")
+            raise self._wrong(self.tokens[0], "it is too long", f"write it with at most {LONGEST} parts")
 
     def parse(self) -> Expression:
-        value = self._sum()
-        if self._now.kind != "end":
-            raise self._wrong(f"'{self._now.text}' is not expected", self._after_a_value())
+        self._check()
         text = "".join(repr(float(t.text)) if t.kind == "number" else t.text for t in self.tokens)
-        return Expression(text, frozenset(self.names), value)
+        # A number that is too large for a float is written "inf", which Python reads as a name.
+        tree = _Powers().visit(ast.parse(text.replace("^", "**").replace("inf", "1e999"), mode="eval"))
+        if not all(isinstance(node, _NODES) for node in ast.walk(tree)):
+            raise AssertionError(f"a token became something else than a number, a name or an operation: {text}")
+        code = compile(ast.fix_missing_locations(tree), "expression", "eval")
+        names = {t.text for t in self.tokens} & {*NAMES} - {"pi"}
+        return Expression(text, frozenset(names), lambda values: eval(code, _GLOBALS, values))
 
-    @property
-    def _now(self) -> _Token:
-        return self.tokens[self.at]
+    def _check(self) -> None:
+        """Raise UsageError unless values and operators take turns, brackets close, and all names are known."""
+        expects_value = True
+        for before, token in pairwise([_Token("", "", 0), *self.tokens]):
+            if before.text in FUNCTIONS and token.text != "(":
+                raise self._wrong(before, f"'{before.text}' is a function", f"write {before.text}(…)")
+            expects_value = self._value(before, token) if expects_value else self._operator(token)
 
-    def _takes(self, *signs: str) -> str:
-        """The sign that is next, if it is one of these; it is passed."""
-        token = self._now
-        if token.kind != "sign" or token.text not in signs:
-            return ""
-        self.at += 1
-        return token.text
-
-    def _sum(self) -> Value:
-        value = self._product()
-        while sign := self._takes("+", "-"):
-            value = _joined(OPERATORS[sign], value, self._product())
-        return value
-
-    def _product(self) -> Value:
-        value = self._signed()
-        while sign := self._takes("*", "/"):
-            value = _joined(OPERATORS[sign], value, self._signed())
-        return value
-
-    def _signed(self) -> Value:
-        self.depth += 1
-        if self.depth > DEEPEST:
-            raise self._wrong("it is nested too deeply", "write it more simply")
-        sign = self._takes("-", "+")
-        made = self._signed() if sign else self._power()
-        self.depth -= 1
-        return _negated(made) if sign == "-" else made
-
-    def _power(self) -> Value:
-        base = self._atom()
-        return _joined(OPERATORS["^"], base, self._signed()) if self._takes("^") else base
-
-    def _atom(self) -> Value:
-        token = self._now
-        self.at += token.kind != "end"
-        if token.kind == "number":
-            number = float(token.text)
-            return lambda values: number
-        if token.kind == "name":
-            return self._call(token) if token.text in FUNCTIONS else self._named(token)
-        if token.text == "(":
-            value = self._sum()
-            self._close(token)
-            return value
-        shown = f"'{token.text}'" if token.text else "the end"
-        remedy = "use ^ for powers" if self._is_python_power(token) else "a number, a name or ( belongs there"
-        raise self._wrong(f"{shown} is not expected", remedy, token)
-
-    def _is_python_power(self, token: _Token) -> bool:
-        return token.text == "*" and self.at > 1 and self.tokens[self.at - 2].text == "*"
-
-    def _named(self, token: _Token) -> Value:
-        name = token.text
-        if name not in NAMES:
+    def _value(self, before: _Token, token: _Token) -> bool:
+        """Take a token where a value begins; whether the next one must be the beginning of a value, too."""
+        if len(self.open) == DEEPEST:
+            raise self._wrong(token, "it is nested too deeply", "write it more simply")
+        if token.kind == "name" and token.text not in (*NAMES, *FUNCTIONS):
             raise self._unknown(token)
-        if name == "pi":
-            return lambda values: math.pi
-        self.names.add(name)
-        return lambda values: values[name]
+        if token.text in FUNCTIONS:
+            return True
+        if token.kind in ("name", "number"):
+            return self._end_value()
+        if token.text and token.text in "(+-":
+            is_call = token.text == "(" and before.text in FUNCTIONS
+            self.open.append(_Open(token, before if is_call else None))
+            return True
+        shown = f"'{token.text}'" if token.text else "the end"
+        is_python_power = token.text == before.text == "*"
+        remedy = "use ^ for powers" if is_python_power else "a number, a name or ( belongs there"
+        raise self._wrong(token, f"{shown} is not expected", remedy)
 
-    def _call(self, token: _Token) -> Value:
-        function, least, most = FUNCTIONS[token.text]
-        opened = self._now
-        if not self._takes("("):
-            raise self._wrong(f"'{token.text}' is a function", f"write {token.text}(…)", token)
-        given = [self._sum()]
-        while self._takes(","):
-            given.append(self._sum())
-        self._close(opened)
-        if not least <= len(given) <= most:
+    def _end_value(self) -> bool:
+        """Close the signs before a value, which end with it."""
+        while self.open and self.open[-1].token.text != "(":
+            self.open.pop()
+        return False
+
+    def _operator(self, token: _Token) -> bool:
+        """Take a token after a value; whether the next one must be the beginning of a value."""
+        inside = self.open[-1] if self.open else None
+        if token.text and token.text in "+-*/^":
+            return True
+        if inside and token.text == ")":
+            self.open.pop()
+            if inside.function:
+                self._check_count(inside.function, inside.commas + 1)
+            return self._end_value()
+        if inside and inside.function and token.text == ",":
+            inside.commas += 1
+            return True
+        if inside:
+            shown = f"'{token.text}' is not expected" if token.text else "a ) is missing"
+            raise self._wrong(token, shown, f"the ( at character {inside.token.at + 1} is still open")
+        if token.kind == "end":
+            return False
+        remedy = "an operator (+ - * / ^) belongs there"
+        if token.text == ")":
+            remedy = "there is no ( for it"
+        elif token.kind != "sign":
+            remedy += ", as in 2*t"
+        raise self._wrong(token, f"'{token.text}' is not expected", remedy)
+
+    def _check_count(self, function: _Token, count: int) -> None:
+        _, least, most = FUNCTIONS[function.text]
+        if not least <= count <= most:
             wanted = f"{least}" if least == most else f"{least} to {most}"
-            why = f"'{token.text}' takes {wanted} value{'s' * (most > 1)}, not {len(given)}"
-            raise self._wrong(why, "put a comma between values", token)
-        return lambda values: function(*[value(values) for value in given])
-
-    def _close(self, opened: _Token) -> None:
-        if not self._takes(")"):
-            shown = f"'{self._now.text}' is not expected" if self._now.text else "a ) is missing"
-            raise self._wrong(shown, f"the ( at character {opened.at + 1} is still open")
+            why = f"'{function.text}' takes {wanted} value{'s' * (most > 1)}, not {count}"
+            raise self._wrong(function, why, "put a comma between values")
 
     def _unknown(self, token: _Token) -> UsageError:
         known = [*NAMES, *FUNCTIONS]
         near = get_close_matches(token.text.lower(), known, n=1, cutoff=0.5)
         hint = f"did you mean '{near[0]}'? " if near else ""
-        return self._wrong(f"'{token.text}' is not known", f"{hint}choose from: {', '.join(known)}", token)
+        return self._wrong(token, f"'{token.text}' is not known", f"{hint}choose from: {', '.join(known)}")
 
-    def _after_a_value(self) -> str:
-        if self._now.kind == "sign" and self._now.text == ")":
-            return "there is no ( for it"
-        signs = "an operator (+ - * / ^) belongs there"
-        return f"{signs}, as in 2*t" if self._now.kind in ("name", "number") else signs
-
-    def _wrong(self, why: str, remedy: str, token: _Token | None = None) -> UsageError:
-        at = (token or self._now).at + 1
-        return UsageError(f"{self.name} '{self.whole}'", f"at character {at}: {why}", remedy)
+    def _wrong(self, token: _Token, why: str, remedy: str) -> UsageError:
+        return UsageError(f"{self.name} '{self.whole}'", f"at character {token.at + 1}: {why}", remedy)
 
 
-def _tokens(whole: str, first: int, stop: int) -> list[_Token]:
-    found: list[_Token] = []
+class _Powers(ast.NodeTransformer):
+    """Powers as calls of ``math.pow``: Python's own makes complex numbers of negative ones."""
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        self.generic_visit(node)
+        if not isinstance(node.op, ast.Pow):
+            return node
+        return ast.Call(ast.Name("pow", ast.Load()), [node.left, node.right], [])
+
+
+def _tokens(whole: str, first: int, stop: int) -> Iterator[_Token]:
     at = first
     while match := _TOKEN.match(whole, at, stop):
-        kind = ("number", "name", "sign")[(match.lastindex or 3) - 1]
-        found.append(_Token(kind, match[match.lastindex or 3], match.start(match.lastindex or 3)))
+        group = match.lastindex or 3
+        yield _Token(("number", "name", "sign")[group - 1], match[group], match.start(group))
         at = match.end()
-    return [*found, _Token("end", "", stop)]
-
-
-def _joined(operator: Callable[[float, float], float], left: Value, right: Value) -> Value:
-    return lambda values: operator(left(values), right(values))
-
-
-def _negated(value: Value) -> Value:
-    return lambda values: -value(values)
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,17 @@
-"""Curves of a run as inline SVG: thinned so that no extreme is lost, with axes and what is worth marking."""
+"""Curves of a run: thinned so that no extreme is lost, and laid out in pixels for the SVG in ``page.html``."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from html import escape
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
 from vidtrans import training as tables
+from vidtrans.video.plots.chart import round_values
 
 MAX_POINTS = 300  # a curve's, and its envelope's above and below
 WINDOW = 40  # a curve is the mean over one part in so many of the run
@@ -109,7 +111,7 @@ class Axis(NamedTuple):
 
     def ticks(self) -> list[float]:
         if not self.log:
-            return _round_values(self.low, self.high, 4)
+            return round_values(self.low, self.high, 4)
         decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
         few = len(decades) <= 4
         every = -(-len(decades) // 5)
@@ -131,91 +133,55 @@ def axis_for(curve: Curve, level: float | None = None, from_zero: bool = False) 
     return Axis(low if from_zero and low == 0 else low - room, high + room, log=False)
 
 
-def panel(
-    words: Words,
-    curve: Curve,
-    run: Marks,
-    kind: str,
-    *,
-    dots: bool = False,
-    level: tuple[float, str] | None = None,
-) -> str:
-    """A plot with its name and what it tells."""
-    axis = axis_for(curve, level[0] if level else None, from_zero=not dots)
-    last = max(1, run.last)
+@dataclass(frozen=True)
+class Panel:
+    """A plot as ``page.html`` draws it, in pixels of a picture of ``WIDTH`` x ``HEIGHT``.
 
-    def x(steps: np.ndarray | float) -> np.ndarray:
-        return LEFT + (RIGHT - LEFT) * np.asarray(steps) / last
+    ``kind`` is its CSS class; ``dots``: a line through single values, not a mean in a band; ``level``: a value to
+    compare with, and its name.
+    """
 
-    drawn = "".join(_frame(axis, last, words.unit))
-    drawn += "".join(
-        f'<path class="warned" d="M{x(step):.1f} {TOP}V{BOTTOM}"><title>step {step:,}: {escape(text)}</title></path>'
-        for step, text in run.warnings
-    )
-    if level:
-        y = float(axis.place(np.array(level[0])))
-        drawn += f'<path class="level" d="M{LEFT} {y:.1f}H{RIGHT}"/>'
-        drawn += f'<text class="note" x="{RIGHT}" y="{y - 4:.1f}" text-anchor="end">{escape(level[1])}</text>'
-    if not dots:
-        drawn += f'<path class="band" d="{_path(x(curve.steps), axis.place(curve.high), axis.place(curve.low))}"/>'
-    drawn += f'<path class="mean" d="{_path(x(curve.steps), axis.place(curve.mean))}"/>'
-    if dots:
-        drawn += "".join(_dots(x(curve.steps), axis.place(curve.mean), curve, run.best))
-    drawn += f'<path class="playhead" d="M0 {TOP}V{BOTTOM}" visibility="hidden"/>'
-    told = f"{words.name}: {curve.mean[0]:.4g} at first, {curve.mean[-1]:.4g} at last, from {curve.low.min():.4g} "
-    told += f"to {curve.high.max():.4g}, over {last:,} steps"
-    return (
-        f'<figure class="panel {kind}">'
-        f"<figcaption><b>{escape(words.name)}</b> <small>{'log scale' if axis.log else ''}</small></figcaption>"
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(told)}" data-last="{last}" '
-        f'data-left="{LEFT}" data-right="{RIGHT}">{drawn}</svg><p>{escape(words.hint)}</p></figure>'
-    )
+    words: Words
+    curve: Curve
+    run: Marks
+    kind: str
+    dots: bool = False
+    level: tuple[float, str] | None = None
 
+    @property
+    def last(self) -> int:
+        """The step at the right end."""
+        return max(1, self.run.last)
 
-def _frame(axis: Axis, last: int, unit: str) -> Iterator[str]:
-    """Both axes, with ticks and words."""
-    ticks = axis.ticks()
-    for value, y in zip(ticks, axis.place(np.array(ticks)), strict=True):
-        yield f'<path class="grid" d="M{LEFT} {y:.1f}H{RIGHT}"/>'
-        yield f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.6g}</text>'
-    yield f'<path class="axis" d="M{LEFT} {TOP}V{BOTTOM}H{RIGHT}"/>'
-    for step in _round_values(0, last, 4):
-        at = LEFT + (RIGHT - LEFT) * step / last
-        yield f'<path class="axis" d="M{at:.1f} {BOTTOM}v4"/>'
-        anchor = "end" if at > RIGHT - 10 else "middle"
-        yield f'<text x="{min(at, RIGHT):.1f}" y="{BOTTOM + 17}" text-anchor="{anchor}">{_short(step)}</text>'
-    yield f'<text class="note" x="{RIGHT}" y="{HEIGHT - 3}" text-anchor="end">steps</text>'
-    if unit:
-        yield f'<text class="note" x="{LEFT}" y="{TOP - 9}">{escape(unit)}</text>'
+    @cached_property
+    def axis(self) -> Axis:
+        return axis_for(self.curve, self.level[0] if self.level else None, from_zero=not self.dots)
+
+    def x(self, steps: np.ndarray | float) -> np.ndarray:
+        """Return the pixels from the left."""
+        return LEFT + (RIGHT - LEFT) * np.asarray(steps) / self.last
+
+    def y(self, values: np.ndarray | float) -> np.ndarray:
+        """Return the pixels from the top."""
+        return self.axis.place(np.asarray(values))
+
+    def steps(self) -> list[float]:
+        """Return the ticks of the x axis."""
+        return round_values(0, self.last, 4, whole=True)
+
+    def points(self) -> list[tuple[float, float]]:
+        """Return (step, value) of each point of the line."""
+        return list(zip(self.curve.steps.tolist(), self.curve.mean.tolist(), strict=True))
+
+    def path(self, values: np.ndarray, back: np.ndarray | None = None) -> str:
+        """Return an SVG path along values at the curve's steps, and ``back`` along others."""
+        steps = self.curve.steps
+        if back is not None:
+            steps, values = np.concatenate([steps, steps[::-1]]), np.concatenate([values, back[::-1]])
+        places = zip(self.x(steps), self.y(values), strict=True)
+        return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places) + ("Z" if back is not None else "")
 
 
-def _dots(xs: np.ndarray, ys: np.ndarray, curve: Curve, best: int | None) -> Iterator[str]:
-    for at, (x, y, step, value) in enumerate(zip(xs, ys, curve.steps, curve.mean, strict=True)):
-        marks = [m for m, here in (("best", step == best), ("last", at == len(xs) - 1)) if here]
-        told = f"step {int(step):,}{''.join(f', {m}' for m in marks)}: {value:.4g}"
-        if "best" in marks:
-            yield f'<circle class="best" cx="{x:.1f}" cy="{y:.1f}" r="7"/>'
-        radius = 4 if marks else 2.2
-        yield f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="{radius}"><title>{told}</title></circle>'
-
-
-def _path(xs: np.ndarray, ys: np.ndarray, back: np.ndarray | None = None) -> str:
-    """A line along ``ys``; with ``back`` a closed band between the two."""
-    points = [f"{x:.1f} {y:.1f}" for x, y in zip(xs, ys, strict=True)]
-    if back is None:
-        return "M" + "L".join(points)
-    points += [f"{x:.1f} {y:.1f}" for x, y in zip(xs[::-1], back[::-1], strict=True)]
-    return "M" + "L".join(points) + "Z"
-
-
-def _round_values(low: float, high: float, about: int) -> list[float]:
-    """Round numbers within a range, about so many."""
-    rough = (high - low) / about
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough * 0.999)
-    return [k * step for k in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
-
-
-def _short(step: float) -> str:
-    """50000 → 50k."""
+def short(step: float) -> str:
+    """Return ``50k`` for 50000."""
     return f"{step / 1000:g}k" if step >= 10_000 else f"{step:,g}"

@@ -1,27 +1,26 @@
 """The training report: one HTML file that shows how a run went, with all that it needs inside.
 
-What is dynamic is drawn here (curves as SVG, pictures as data URIs); ``report.html`` beside this file holds the page
-around it: its style, and the script that plays the film.
+``page.html`` beside this file is the page as a Jinja template; what it shows is prepared here.
 """
 
 from __future__ import annotations
 
 import base64
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
+from functools import cache
 from pathlib import Path
-from string import Template
-from typing import TypeGuard
+from typing import TypeGuard, TypeVar
 
 import cv2
 import numpy as np
+from jinja2 import Environment, StrictUndefined, Template
 
 from vidtrans.files import write_bytes
-from vidtrans.training.report.curves import CHAINS, LOSSES, SCORES, Curve, Marks, Words, figure, panel, thin, window_of
-from vidtrans.training.report.rollouts import Dreamt, section
+from vidtrans.training.report import curves
+from vidtrans.training.report.curves import CHAINS, LOSSES, SCORES, Curve, Marks, Panel, Words, figure, thin, window_of
+from vidtrans.training.report.rollouts import HOLDING, Dreamt
 from vidtrans.video.images.picture import resize
 from vidtrans.video.plots.layout import cell_size
 
@@ -33,6 +32,8 @@ FILM_SIDE, SHEET_SIDE = 384, 1400  # pixels on the long side
 TRIES = ((92, 1.0), (85, 1.0), (75, 1.0), (75, 0.75), (65, 0.6), (55, 0.45), (50, 0.3))
 
 MODEST_ROWS = 12  # a table with more is folded
+
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True)
@@ -89,131 +90,67 @@ def write_report(path: Path, report: TrainingReport) -> None:
     write_bytes(path, render(report).encode("utf-8", "replace"))
 
 
+@cache
+def _template() -> Template:
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"figure": _figure, "short": curves.short, "count": "{:,}".format, "px": "{:.1f}".format}
+    return environment.from_string(Path(__file__).with_suffix(".html").read_text("utf-8"))
+
+
 def render(report: TrainingReport) -> str:
-    """The page as text."""
-    page = Template(Path(__file__).with_suffix(".html").read_text("utf-8"))
-    sections = (
-        _summary(report),
-        _warnings(report),
-        _film(report),
-        _dreamt(report),
-        _scores(report),
-        _losses(report),
-        _sheets(report),
-        _facts(report),
+    """Return the page as text. All text is escaped."""
+    sheets, strip = _spread(report.sheets, MAX_SHEETS), report.dreamt.strip if report.dreamt else []
+    return _template().render(
+        report=report,
+        film=_film(report),
+        rollout=_data_uris(strip, FILM_SIDE, STRIP_BYTES),
+        rollout_scores=HOLDING,
+        names=_score_names(report),
+        words=_words,
+        best_values=_best_values(report),
+        score_panels=_score_panels(report),
+        loss_panels=_loss_panels(report),
+        window=window_of(len(report.rows)),
+        skipped=sum(1 for row in report.rows if not all(map(math.isfinite, row))),
+        sheets=_data_uris(sheets, SHEET_SIDE, SHEET_BYTES),
+        modest_rows=MODEST_ROWS,
+        chart=curves,
     )
-    return page.substitute(title=escape(report.title), content="\n".join(s for s in sections if s))
 
 
-def _summary(report: TrainingReport) -> str:
-    """One line, and the scores of the best state (or of the last)."""
-    told = [f"{report.last:,} steps" if report.last else "no step yet"]
-    if report.scores:
-        told.append(f"scored {len(report.scores)} {'time' if len(report.scores) == 1 else 'times'} on held-out pairs")
-    if report.best is not None:
-        told.append("the last state is the best" if report.best == report.last else f"best at step {report.best:,}")
-    line = f'<p class="lead">{escape(" · ".join(told))}</p>'
-    known = dict(report.scores)
-    if not known:
-        return line
-    last = max(known)
-    at = report.best if report.best in known else last
-    cards = []
-    for name in _score_names(report):
-        words, value = _words(SCORES, name), known[at].get(name)
-        if value is None:
-            continue
-        beside = f"best state; last {_figure(known[last].get(name))}" if at != last else ""
-        cards.append(
-            f"<div><dt>{escape(words.name)}</dt><dd>{_figure(value)} <small>{escape(words.unit)}</small></dd>"
-            f"<dd><small>{beside}</small></dd></div>"
-        )
-    state = "best" if report.best == at else "last"
-    return f'{line}\n<dl class="cards" aria-label="held-out scores of the {state} state">{"".join(cards)}</dl>'
-
-
-def _warnings(report: TrainingReport) -> str:
-    items = "".join(f"<li><b>Step {step:,}</b> {escape(text)}</li>" for step, text in report.warnings)
-    return f'<section class="warnings" aria-label="Warnings"><ul>{items}</ul></section>' if items else ""
-
-
-def _film(report: TrainingReport) -> str:
-    """One picture learning: a slider over the outputs, between the input and the target."""
+def _film(report: TrainingReport) -> dict[str, object]:
+    """The steps and pictures of the film, and the last one between input and target; {} where there is no film."""
     if not report.film:
-        return ""
+        return {}
     film = _spread(report.film, MAX_FILM)
     beside = [(n, p) for n, p in (("input", report.shown), ("target", report.target)) if p is not None]
     # What stays is seen as well as what moves: one scale and one quality for all.
-    data = _data_uris([*(p for _, p in film), *(p for _, p in beside)], FILM_SIDE, FILM_BYTES)
-    still = {n: f'<img src="{uri}" alt="{n}">' for (n, _), uri in zip(beside, data[len(film) :], strict=True)}
-    frames = {"steps": [step for step, _ in film], "pictures": data[: len(film)]}
-    last = len(film) - 1
-    moving = f'<img id="film" src="{data[last]}" alt="output" decoding="sync">'
-    figures = {"input": still.get("input"), "output": moving, "target": still.get("target")}
-    cells = "".join(
-        f"<figure class={name}>{img}<figcaption>{name}</figcaption></figure>" for name, img in figures.items() if img
-    )
-    return (
-        '<section id="learning"><h2>One picture learning</h2>'
-        f'<div class="film">{cells}</div>'
-        '<div class="player" hidden><button type="button" id="play">Play</button>'
-        f'<input type="range" id="scrub" min="0" max="{last}" value="{last}" step="1" aria-label="step of training">'
-        f'<output id="now" for="scrub">step {film[last][0]:,}</output></div>'
-        '<p class="hint" hidden>Arrow keys on the slider go picture by picture, the space bar plays. The line in the '
-        "curves below goes along; a click on a curve goes to its step.</p>"
-        f'<script type="application/json" id="frames">{_script_json(frames)}</script></section>'
-    )
+    named = _data_uris([*((str(step), p) for step, p in film), *beside], FILM_SIDE, FILM_BYTES)
+    pictures = [uri for _, uri in named[: len(film)]]
+    known = dict(named[len(film) :]) | {"output": pictures[-1]}
+    figures = [(name, known[name]) for name in ("input", "output", "target") if name in known]
+    return {"steps": [step for step, _ in film], "pictures": pictures, "figures": figures}
 
 
-def _dreamt(report: TrainingReport) -> str:
-    if report.dreamt is None:
-        return ""
-    return section(report.dreamt, _data_uris([p for _, p in report.dreamt.strip], FILM_SIDE, STRIP_BYTES))
-
-
-def _scores(report: TrainingReport) -> str:
-    """A panel for each score, and the figures as a table."""
-    names = _score_names(report)
-    if not names:
-        return ""
+def _score_panels(report: TrainingReport) -> list[Panel]:
     panels = []
-    for name in names:
+    for name in _score_names(report):
         points = [(step, value) for step, table in report.scores if _is_number(value := table.get(name))]
-        xs, ys = np.array([p[0] for p in points], float), np.array([p[1] for p in points], float)
+        xs, ys = np.array(points, float).T
         level = (1.0, "as sharp") if name == "sharpness" else None
-        curve = Curve(xs, ys, ys, ys)
-        panels.append(panel(_words(SCORES, name), curve, _marks(report), "score", dots=True, level=level))
-    count = report.scores[-1][1].get("pairs")
-    told = f"On {f'{count:g} ' if _is_number(count) else ''}pairs that it never learned from. "
-    told += (
-        "A ring marks the state that is kept as the best; the last dot" if report.best is not None else "The last dot"
-    )
-    return (
-        f"<section><h2>Held-out scores</h2><p>{told} is the last state.</p>"
-        f'<div class="panels">{"".join(panels)}</div>{_table(report, names)}</section>'
-    )
+        panels.append(Panel(_words(name), Curve(xs, ys, ys, ys), _marks(report), "score", dots=True, level=level))
+    return panels
 
 
-def _table(report: TrainingReport, names: Sequence[str]) -> str:
-    """All scores; in each column the best value is bold."""
-    tops = {n: _words(SCORES, n).best([v for _, t in report.scores if _is_number(v := t.get(n))]) for n in names}
-    rows = []
-    for step, table in report.scores:
-        marks = [m for m, here in (("best", step == report.best), ("last", step == report.scores[-1][0])) if here]
-        figures = [(_figure(table.get(n)), n in table and table[n] == tops[n]) for n in names]
-        cells = "".join(f"<td>{f'<b>{text}</b>' if is_top else text}</td>" for text, is_top in figures)
-        told = f"{''.join(f'<i>{m}</i> ' for m in marks)}{step:,}"
-        rows.append(f'<tr><th scope="row">{told}</th>{cells}</tr>')
-    heads = "".join(f'<th scope="col">{escape(_words(SCORES, n).name)}</th>' for n in names)
-    whole = f'<thead><tr><th scope="col">step</th>{heads}</tr></thead><tbody>{"".join(rows)}</tbody>'
-    folded = "" if len(rows) > MODEST_ROWS else " open"
-    return (
-        f"<details{folded}><summary>All {len(rows)} as figures</summary>"
-        f'<div class="scroll"><table>{whole}</table></div></details>'
-    )
+def _best_values(report: TrainingReport) -> dict[str, float | None]:
+    """The best value of each score; None where it is not known which that is."""
+    return {
+        name: _words(name).best([v for _, table in report.scores if _is_number(v := table.get(name))])
+        for name in _score_names(report)
+    }
 
 
-def _losses(report: TrainingReport) -> str:
+def _loss_panels(report: TrainingReport) -> list[Panel]:
     """A panel for each loss: a mean over many steps, and an envelope in which every step lies."""
     panels = []
     for at, name in enumerate(report.columns):
@@ -221,62 +158,30 @@ def _losses(report: TrainingReport) -> str:
         if np.isfinite(values).any() and values.any():  # a discriminator that there is not has only zeros
             level = (report.balance, "a draw") if name == "discriminator" and report.balance is not None else None
             kind = name if name in ("gan", "l1", "discriminator") else "other"
-            panels.append(panel(_words(LOSSES, name), thin(values), _marks(report), kind, level=level))
-    if not panels:
-        return ""
-    if report.ages:
+            panels.append(Panel(_words(name, LOSSES), thin(values), _marks(report), kind, level=level))
+    if panels and report.ages:
         steps, low, mean, high = np.array(report.ages, float).T
-        panels.append(panel(CHAINS, Curve(steps, low, high, mean), _marks(report), "other"))
-    lost = sum(1 for row in report.rows if not all(map(math.isfinite, row)))
-    told = (
-        f"Unweighted, on the training pictures. The line is a mean over {window_of(len(report.rows)):,} steps, "
-        "the band reaches from the lowest to the highest single step."
-    )
-    told += " A red line marks a warning." if report.warnings else ""
-    told += f" Left out, for a value that is not a number: {lost:,} of {len(report.rows):,} steps." if lost else ""
-    return f'<section><h2>Losses</h2><p>{told}</p><div class="panels">{"".join(panels)}</div></section>'
+        panels.append(Panel(CHAINS, Curve(steps, low, high, mean), _marks(report), "other"))
+    return panels
 
 
-def _sheets(report: TrainingReport) -> str:
-    if not report.sheets:
-        return ""
-    kept = _spread(report.sheets, MAX_SHEETS)
-    figures = "".join(
-        f'<figure><button type="button" class="zoom" aria-label="enlarge step {step:,}"><img src="{uri}" '
-        f'alt="preview at step {step:,}"></button><figcaption>step {step:,}</figcaption></figure>'
-        for (step, _), uri in zip(kept, _data_uris([p for _, p in kept], SHEET_SIDE, SHEET_BYTES), strict=True)
-    )
-    return f'<section><h2>Previews</h2><div class="sheets">{figures}</div></section>'
-
-
-def _facts(report: TrainingReport) -> str:
-    rows = "".join(
-        f'<tr><th scope="row">{escape(name)}</th><td>{escape(str(value))}</td></tr>'
-        for name, value in report.facts.items()
-        if value is not None
-    )
-    return (
-        f'<section><h2>The run</h2><div class="scroll"><table class="facts">{rows}</table></div></section>'
-        if rows
-        else ""
-    )
-
-
-def _data_uris(pictures: Sequence[np.ndarray], side: int, budget: int) -> list[str]:
+def _data_uris(named: Sequence[tuple[Key, np.ndarray]], side: int, budget: int) -> list[tuple[Key, str]]:
     """Pictures at most ``side`` pixels long, as data URIs of JPEGs.
 
     Where all together are over ``budget`` bytes they are coarser, then smaller.
     """
+    pictures = [picture for _, picture in named]
     found: list[bytes] = []
     for quality, scale in TRIES:
         fitted = [resize(p, *cell_size(p, max(16, round(side * scale)))) for p in pictures]
-        some = fitted[:: -(-len(fitted) // 8)]
+        some = fitted[:: max(1, -(-len(fitted) // 8))]
         if (quality, scale) != TRIES[-1] and _weight(some, quality) * len(fitted) > budget * len(some):
             continue
         found = [_jpeg(p, quality) for p in fitted]
         if sum(map(len, found)) <= budget:
             break
-    return [f"data:image/jpeg;base64,{base64.b64encode(data).decode('ascii')}" for data in found]
+    uris = [f"data:image/jpeg;base64,{base64.b64encode(data).decode('ascii')}" for data in found]
+    return [(name, uri) for (name, _), uri in zip(named, uris, strict=True)]
 
 
 def _weight(pictures: Sequence[np.ndarray], quality: int) -> int:
@@ -312,14 +217,9 @@ def _is_number(value: float | None) -> TypeGuard[float]:
     return value is not None and math.isfinite(value)
 
 
-def _words(table: Mapping[str, Words], name: str) -> Words:
+def _words(name: str, table: Mapping[str, Words] = SCORES) -> Words:
     return table.get(name) or Words(name.replace("_", " "), "", "")
 
 
 def _figure(value: float | None) -> str:
     return figure(value) if _is_number(value) else "–"
-
-
-def _script_json(value: object) -> str:
-    """JSON in which nothing ends a script element."""
-    return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")

@@ -12,14 +12,17 @@ from vidtrans.files import remove
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import Pairing
 from vidtrans.settings import Table
+from vidtrans.training.report.curves import LOSSES, thin
 from vidtrans.training.validation import apply, evenly, shown_of
 from vidtrans.video.images.picture import read_picture, write_picture
-from vidtrans.video.plots.layout import GAP, Sheet, cell_size, plain, plot
+from vidtrans.video.plots.chart import Chart, Curve
+from vidtrans.video.plots.layout import GAP, Sheet, beside, cell_size, plain
 
 ROWS = 4
 CELL = 320  # pixels on a cell's long side
 MILESTONES = (0.02, 0.06, 0.15, 0.4, 1.0)  # shares of the run at which the outputs are kept
-COLOURS = {"L1": (120, 200, 255), "G": (255, 190, 90), "D": (200, 140, 255)}
+CURVES = {"gan": (255, 190, 90), "l1": (120, 200, 255), "discriminator": (200, 140, 255)}
+CHART = (280, 200)  # pixels: the least width, and the height
 
 
 def preview_sheet(engine: Engine, pairing: Pairing, pairs: Sequence[Pair], title: str, path: Path) -> None:
@@ -93,12 +96,21 @@ class Timeline:
             [self.pairing.visible(shown), *(cells[i] for _, cells in kept), target]
             for i, (shown, target) in enumerate(pairs)
         ]
-        columns = ("input", *(f"step {step}" for step, _ in kept), "target")
-        sheet = Sheet("how training went", rows, cell_size(pairs[0][1], CELL), columns).draw()
-        series = [
-            (name, [row[at] for row in losses], COLOURS[name]) for at, name in enumerate(("G", "L1", "D")) if losses
-        ]
-        curves = plot(series, sheet.shape[1] - 2 * GAP, 140)
+        headings = ("input", *(f"step {step}" for step, _ in kept), "target")
         words = ", ".join(f"{name} {value:.4g}" for name, value in scores.items() if value is not None)
-        foot = Sheet("", [[curves]], (curves.shape[1], curves.shape[0]), foot=f"held out: {words}" if words else "")
-        write_picture(self.sheet, np.vstack([sheet, plain(sheet.shape[1], GAP), foot.draw()]))
+        foot = f"held out: {words}" if words else ""
+        sheet = Sheet("how training went", rows, cell_size(pairs[0][1], CELL), headings, foot=foot).draw()
+        width = max(sheet.shape[1] // len(CURVES) - 2 * GAP, CHART[0])
+        charts = [loss_chart(key, [row[at] for row in losses], width) for at, key in enumerate(CURVES) if losses]
+        parts = [sheet, beside(charts)] if charts else [sheet]
+        wide = max(part.shape[1] for part in parts)
+        write_picture(self.sheet, np.vstack([np.hstack([p, plain(wide - p.shape[1], len(p))]) for p in parts]))
+
+
+def loss_chart(key: str, values: Sequence[float], width: int) -> np.ndarray:
+    """Return the running mean of a loss over steps from 1 on, as a picture."""
+    curve = thin(np.array(values, np.float64))
+    steps = np.arange(1, len(values) + 1)
+    mean: list[float] = np.interp(steps, curve.steps, curve.mean).tolist() if len(curve.steps) else []
+    title = f"{LOSSES[key].name} (last: {mean[-1]:.3g})" if mean else LOSSES[key].name
+    return Chart(title, [Curve("", [None, *mean], CURVES[key], 2)]).draw(width, CHART[1])

@@ -1,15 +1,14 @@
-"""What a next-frame model makes of its own frames, told in the training report."""
+"""What a next-frame model makes of its own frames, as the training report shows it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 
 import numpy as np
 
 from vidtrans.settings import Table
-from vidtrans.training.report.curves import Words, figure
+from vidtrans.training.report.curves import Words
 
 HOLDING = {
     "nn": Words("Nearest frame", "dB", "how near the last frames come to one that was learned; noise and mush do not"),
@@ -27,43 +26,3 @@ class Dreamt:
 
     scores: Table
     strip: Sequence[tuple[int, np.ndarray]]
-
-
-def section(dreamt: Dreamt, pictures: Sequence[str]) -> str:
-    """The page's part; ``pictures``: the strip's, as data URIs."""
-    scores = dreamt.scores
-    frames = "".join(
-        f'<figure><img src="{uri}" alt="frame {n}"><figcaption>frame {n}</figcaption></figure>'
-        for (n, _), uri in zip(dreamt.strip, pictures, strict=True)
-    )
-    told = f"{scores['frames']} frames, each made of the ones before it, with no hand on them."
-    cards = "".join(_card(words, scores, name) for name, words in HOLDING.items())
-    return (
-        f'<section id="dream"><h2>Left to itself</h2><p>{told}</p><div class="sheets">{frames}</div>'
-        f'<dl class="cards" aria-label="scores of the film">{cards}</dl>{_horizons(scores)}</section>'
-    )
-
-
-def _card(words: Words, scores: Mapping[str, float], name: str) -> str:
-    value = scores[name]
-    shown = f"{value} of {scores['uniq_real']}" if name == "uniq" else figure(value)
-    return (
-        f"<div><dt>{escape(words.name)}</dt><dd>{shown} <small>{escape(words.unit)}</small></dd>"
-        f"<dd><small>{escape(words.hint)}</small></dd></div>"
-    )
-
-
-def _horizons(scores: Table) -> str:
-    """PSNR so many frames on, beside that of the last known frame, copied."""
-    if "horizons" not in scores:
-        return ""
-    ours, copies = scores["horizons"], scores["copy_last"]
-    row: Callable[[str, Mapping[str, float]], str] = lambda name, table: (  # noqa: E731
-        f'<tr><th scope="row">{name}</th>{"".join(f"<td>{figure(v)}</td>" for v in table.values())}</tr>'
-    )
-    heads = "".join(f'<th scope="col">{h}</th>' for h in ours)
-    return (
-        "<p>Closeness in dB to the frames that truly followed, where they were held out:</p>"
-        f'<div class="scroll"><table><thead><tr><th scope="col">frames on</th>{heads}</tr></thead>'
-        f"<tbody>{row('the model', ours)}{row('the last frame, copied', copies)}</tbody></table></div>"
-    )

@@ -1,4 +1,7 @@
-"""The layout of OpenEXR files ("OpenEXR File Layout", openexr.com): sizes from the header, and whether all is there."""
+"""The layout of OpenEXR files ("OpenEXR File Layout", openexr.com): sizes from the header, and whether all is there.
+
+Not the OpenEXR wheel (3.5.3): its ``File`` prints damage on standard output, its ``InputFile`` crashes on such files.
+"""
 
 from __future__ import annotations
 

@@ -1,11 +1,14 @@
-"""Values over the frames of a clip, as a picture in which a moment can be found. (H, W, 3) uint8 RGB."""
+"""Values over the frames of a clip, or the steps of a run, as a picture: (H, W, 3) uint8 RGB.
+
+Drawn here, because a plotting library takes 0.6 s to start and 75 MB (matplotlib 3.11), and is no shorter to use.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 import cv2
 import numpy as np
@@ -14,18 +17,17 @@ from PIL import Image, ImageDraw
 from vidtrans.video.plots.layout import FAINT, INK, PAPER, TEXT_PX, font, plain
 
 GRID, CUT = (52, 52, 56), (104, 104, 112)
-LEFT, RIGHT, TOP, BOTTOM = 58, 14, 54, 40  # what is left around the curves for words
+LEFT, RIGHT, TOP, BOTTOM = 58, 14, 54, 40  # pixels around the curves, for text
 SMALL = TEXT_PX - 2
+TICK = 92  # pixels from one tick of the x axis to the next, at least
 SUBPIXEL = 4  # bits
 
 Colour = tuple[int, int, int]
-Points = list[tuple[float, float]]
-Place = Callable[[float, float], tuple[float, float]]
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A value for each frame, or None where there is none."""
+    """A value for each frame, or None where there is none; ``thick`` is its width in pixels."""
 
     name: str
     values: Sequence[float | None]
@@ -35,138 +37,155 @@ class Curve:
 
 @dataclass(frozen=True)
 class Chart:
-    """Curves over frames, from 0 up. ``seconds`` is when each frame is shown; ``cuts`` begin shots, ``marks`` are the
-    frames to look at. Where frames are many, each column shows the largest value of its frames, so that none is lost.
+    """Curves over frames counted from 0, or over steps where ``seconds`` is empty.
+
+    ``seconds``: when each frame is shown; ``cuts``: frames that begin a shot; ``marks``: frames to look at. Where there
+    are more frames than columns of pixels, a column shows its largest value, so that no peak is lost.
     """
 
     title: str
     curves: Sequence[Curve]
-    seconds: Sequence[float]
+    seconds: Sequence[float] = ()
     cuts: Sequence[int] = ()
     marks: Sequence[int] = ()
 
     def draw(self, width: int, height: int) -> np.ndarray:
-        """The chart as a picture of this size."""
-        across, up = width - LEFT - RIGHT, height - TOP - BOTTOM
-        tallest = max((v for c in self.curves for v in c.values if v is not None), default=0.0)
-        levels = steps_to(tallest, 4)
-        canvas = plain(width, height)
+        """Return the chart as a picture of this size."""
+        return _Drawing(self, width, height).picture()
 
-        def place(frame: float, value: float) -> tuple[float, float]:
-            x = LEFT + across * (frame + 0.5) / max(1, len(self.seconds))
-            return x, TOP + up * (1 - value / levels[-1])
 
-        for level in levels:
-            y = round(place(0, level)[1])
-            canvas[y, LEFT : LEFT + across] = GRID
-        for cut in self.cuts:
-            for y in range(TOP, TOP + up, 6):
-                canvas[y : y + 3, round(place(cut - 0.5, 0)[0])] = CUT
-        for mark in self.marks:
-            canvas[TOP : TOP + up, round(place(mark, 0)[0])] = [c // 2 for c in self.curves[-1].colour]
-        for curve in self.curves:
-            for run in runs(columns(curve.values, across)):
-                _line(canvas, [place(*point) for point in run], curve)
-        picture = Image.fromarray(canvas)
+class _Drawing:
+    """A chart of one size, in pixels: curves and lines first, then text over them."""
+
+    def __init__(self, chart: Chart, width: int, height: int) -> None:
+        self.chart, self.width = chart, width
+        self.across, self.bottom = width - LEFT - RIGHT, height - BOTTOM
+        self.count = max((len(curve.values) for curve in chart.curves), default=0)
+        values = [0.0, *(v for curve in chart.curves for v in curve.values if v is not None)]
+        self.levels = round_values(min(values), max(values), 4, around=True)
+        self.canvas = plain(width, height)
+
+    def x(self, frame: float) -> float:
+        return LEFT + self.across * (frame + 0.5) / max(1, self.count)
+
+    def y(self, value: float) -> float:
+        low, high = self.levels[0], self.levels[-1]
+        return self.bottom - (self.bottom - TOP) * (value - low) / (high - low)
+
+    def picture(self) -> np.ndarray:
+        for level in self.levels:
+            self.canvas[round(self.y(level)), LEFT : LEFT + self.across] = GRID
+        for cut in self.chart.cuts:
+            for y in range(TOP, self.bottom, 6):
+                self.canvas[y : min(y + 3, self.bottom), round(self.x(cut - 0.5))] = CUT
+        for mark in self.chart.marks:
+            self.canvas[TOP : self.bottom, round(self.x(mark))] = self._dark
+        for curve in self.chart.curves:
+            for run in runs(columns(curve.values, self.across)):
+                self._line(run, curve)
+        picture = Image.fromarray(self.canvas)
         words = ImageDraw.Draw(picture)
-        words.text((4, 2), self.title, fill=INK, font=font(TEXT_PX))
-        self._legend(words, width)
-        for level in levels:
-            words.text((LEFT - 6, place(0, level)[1]), f"{level:g}", fill=FAINT, font=font(SMALL), anchor="rm")
-        self._moments(words, [place(n, 0)[0] for n in range(len(self.seconds))], TOP + up)
-        self._marks(words, place, width)
+        words.text((4, 2), self.chart.title, fill=INK, font=font(TEXT_PX))
+        for level in self.levels:
+            words.text((LEFT - 6, self.y(level)), f"{level:g}", fill=FAINT, font=font(SMALL), anchor="rm")
+        self._legend(words)
+        self._ticks(words)
+        self._marks(words)
         return np.asarray(picture)
 
-    def _legend(self, words: ImageDraw.ImageDraw, width: int) -> None:
+    @property
+    def _dark(self) -> Colour:
+        """The last curve's colour at half its light, for lines behind it."""
+        red, green, blue = self.chart.curves[-1].colour
+        return red // 2, green // 2, blue // 2
+
+    def _line(self, run: Sequence[tuple[float, float]], curve: Curve) -> None:
+        points = np.array([(self.x(frame), self.y(value)) for frame, value in run])
+        places = np.rint(points * 2**SUBPIXEL).astype(np.int32)
+        if len(places) == 1:
+            cv2.circle(self.canvas, places[0].tolist(), 2 << SUBPIXEL, curve.colour, -1, cv2.LINE_AA, SUBPIXEL)
+        else:
+            cv2.polylines(self.canvas, [places], False, curve.colour, curve.thick, cv2.LINE_AA, SUBPIXEL)
+
+    def _legend(self, words: ImageDraw.ImageDraw) -> None:
         """The names of the curves, from the right."""
-        right = width - RIGHT
-        for curve in reversed(self.curves):
+        right = self.width - RIGHT
+        for curve in reversed([c for c in self.chart.curves if c.name]):
             right -= round(font(SMALL).getlength(curve.name))
             words.text((right, 4), curve.name, fill=curve.colour, font=font(SMALL))
             words.line([(right - 22, 11), (right - 5, 11)], fill=curve.colour, width=1 + curve.thick)
             right -= 36
 
-    def _moments(self, words: ImageDraw.ImageDraw, xs: Sequence[float], y: float) -> None:
-        """Frames below the curves, and below these their times."""
-        last = len(xs) - 1
-        ticks = [int(f) for f in steps_to(last, 12, whole=True) if f <= last]
-        for frame in ticks:
-            words.line([(xs[frame], y), (xs[frame], y + 4)], fill=FAINT)
-            words.text((xs[frame], y + 6), str(frame), fill=INK, font=font(SMALL), anchor="ma")
-            text = spoken(self.seconds[frame])
-            words.text((xs[frame], y + 22), text, fill=FAINT, font=font(SMALL), anchor="ma")
-        for text, colour, down in (("frame", INK, 6), ("time", FAINT, 22)):
+    def _ticks(self, words: ImageDraw.ImageDraw) -> None:
+        """Numbers of frames below the curves, and below these their times."""
+        seconds, y = self.chart.seconds, self.bottom
+        for text, colour, down in (("frame" if seconds else "step", INK, 6), ("time" if seconds else "", FAINT, 22)):
             words.text((4, y + down), text, fill=colour, font=font(SMALL))
+        for frame in map(int, round_values(0, self.count - 1, max(1, self.across // TICK), whole=True)):
+            x, time = self.x(frame), spoken(seconds[frame]) if seconds else ""
+            words.line([(x, y), (x, y + 4)], fill=FAINT)
+            for text, colour, down in ((str(frame), INK, 6), (time, FAINT, 22)):
+                middle = min(x, self.width - 2 - font(SMALL).getlength(text) / 2)
+                words.text((middle, y + down), text, fill=colour, font=font(SMALL), anchor="ma")
 
-    def _marks(self, words: ImageDraw.ImageDraw, place: Place, width: int) -> None:
-        """The frames to look at, by number, over the curves, each at the top of its line."""
-        names = {frame: str(frame) for frame in sorted(self.marks)}
-        wide = {frame: round(font(SMALL).getlength(name)) + 10 for frame, name in names.items()}
-        for frame, middle in _apart({f: place(f, 0)[0] for f in names}, wide, width - RIGHT).items():
-            x, half = place(frame, 0)[0], wide[frame] / 2
-            colour = self.curves[-1].colour
-            words.line([(middle, TOP - 8), (x, TOP)], fill=tuple(c // 2 for c in colour))
-            words.rounded_rectangle((middle - half, TOP - 26, middle + half, TOP - 8), 5, fill=colour)
-            words.text((middle, TOP - 17), names[frame], fill=PAPER, font=font(SMALL), anchor="mm")
+    def _marks(self, words: ImageDraw.ImageDraw) -> None:
+        """The numbers of the marked frames over the curves, each joined to the top of its line."""
+        frames = sorted(self.chart.marks)
+        widths = [round(font(SMALL).getlength(str(frame))) + 10 for frame in frames]
+        middles = apart([self.x(frame) for frame in frames], widths, self.width - RIGHT)
+        for frame, middle, wide in zip(frames, middles, widths, strict=True):
+            words.line([(middle, TOP - 8), (self.x(frame), TOP)], fill=self._dark)
+            box = (middle - wide / 2, TOP - 26, middle + wide / 2, TOP - 8)
+            words.rounded_rectangle(box, 5, fill=self.chart.curves[-1].colour)
+            words.text((middle, TOP - 17), str(frame), fill=PAPER, font=font(SMALL), anchor="mm")
 
 
 def spoken(seconds: float) -> str:
-    """``4.50 s``, and from a minute on ``1:04.5``."""
+    """Return ``4.50 s``, and from a minute on ``1:04.5``."""
     if seconds < 60:
         return f"{seconds:.2f} s"
     return f"{int(seconds // 60)}:{seconds % 60:04.1f}"
 
 
-def steps_to(largest: float, count: int, *, whole: bool = False) -> list[float]:
-    """About ``count`` round steps from 0 to ``largest`` or a little beyond; ``whole``: in whole numbers."""
-    rough = max(largest, 1e-9) / count
-    size = 10 ** math.floor(math.log10(rough))
+def round_values(low: float, high: float, count: int, *, whole: bool = False, around: bool = False) -> list[float]:
+    """Return about ``count`` evenly spaced round values from ``low`` to ``high``.
+
+    Args:
+        whole: Use whole numbers only.
+        around: Let the first and the last value, at least two, lie at or beyond the ends; else all lie between them.
+    """
+    rough = max(high - low, 1e-9) / count
+    size = 10.0 ** math.floor(math.log10(rough))
     step = next(size * k for k in (1, 2, 5, 10) if size * k >= rough * 0.999)
     step = max(1, round(step)) if whole else step
-    return [step * i for i in range(max(1, math.ceil(largest / step - 1e-6)) + 1)]
+    if around:
+        first, last = math.floor(low / step + 1e-6), math.ceil(high / step - 1e-6)
+        return [step * i for i in range(first, max(last, first + 1) + 1)]
+    return [step * i for i in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
 
 
-def columns(values: Sequence[float | None], width: int) -> list[tuple[float, float | None]]:
-    """(frame, value) for each frame, or the largest of those that share a column where there are more than columns."""
-    count = len(values)
-    if count <= width:
-        return list(enumerate(values))
-    edges = np.linspace(0, count, width + 1).astype(int)
-    found: list[tuple[float, float | None]] = []
-    for first, stop in pairwise(edges):
-        held = [v for v in values[first:stop] if v is not None]
-        found.append(((first + stop - 1) / 2, max(held, default=None)))
-    return found
+def columns(values: Sequence[float | None], width: int) -> Iterator[tuple[float, float | None]]:
+    """Yield (frame, value) for each frame; where there are more than ``width``, the largest value of each column."""
+    edges = np.linspace(0, len(values), min(len(values), width) + 1).astype(int)
+    for first, stop in pairwise(edges.tolist()):
+        known = [v for v in values[first:stop] if v is not None]
+        yield (first + stop - 1) / 2, max(known, default=None)
 
 
-def runs(points: Sequence[tuple[float, float | None]]) -> list[list[tuple[float, float]]]:
-    """What can be drawn in one go: the points between those that have no value."""
-    found: list[list[tuple[float, float]]] = [[]]
-    for frame, value in points:
-        if value is None:
-            found.append([])
-        else:
-            found[-1].append((frame, value))
-    return [run for run in found if run]
+def runs(points: Iterable[tuple[float, float | None]]) -> list[list[tuple[float, float]]]:
+    """Return the points in the stretches between those that have no value."""
+    groups = groupby(points, key=lambda point: point[1] is not None)
+    return [[(frame, value) for frame, value in group if value is not None] for known, group in groups if known]
 
 
-def _apart(xs: dict[int, float], wide: dict[int, int], stop: float) -> dict[int, float]:
-    """Middles of boxes that stand near these places and not on each other, left of ``stop``."""
-    places: dict[int, float] = {}
+def apart(xs: Sequence[float], widths: Sequence[int], stop: float) -> list[float]:
+    """Return middles of boxes near ``xs``, which ascend: none on another, and all left of ``stop``."""
+    middles: list[float] = []
     left = 0.0
-    for frame, x in xs.items():
-        places[frame] = max(x, left + wide[frame] / 2)
-        left = places[frame] + wide[frame] / 2 + 3
-    right = stop
-    for frame in reversed(places):
-        places[frame] = min(places[frame], right - wide[frame] / 2)
-        right = places[frame] - wide[frame] / 2 - 3
-    return places
-
-
-def _line(canvas: np.ndarray, points: Points, curve: Curve) -> None:
-    places = np.rint(np.array(points) * 2**SUBPIXEL).astype(np.int32)
-    if len(places) == 1:
-        cv2.circle(canvas, tuple(map(int, places[0])), 2 << SUBPIXEL, curve.colour, -1, cv2.LINE_AA, SUBPIXEL)
-    else:
-        cv2.polylines(canvas, [places], False, curve.colour, curve.thick, cv2.LINE_AA, SUBPIXEL)
+    for x, width in zip(xs, widths, strict=True):
+        middles.append(max(x, left + width / 2))
+        left = middles[-1] + width / 2 + 3
+    for at in reversed(range(len(middles))):
+        middles[at] = min(middles[at], stop - widths[at] / 2)
+        stop = middles[at] - widths[at] / 2 - 3
+    return middles

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -102,31 +101,3 @@ def beside(pictures: Sequence[np.ndarray]) -> np.ndarray:
     for picture in pictures:
         parts += [picture, gap]
     return np.hstack(parts)
-
-
-def plot(series: Sequence[tuple[str, Sequence[float], tuple[int, int, int]]], width: int, height: int) -> np.ndarray:
-    """Curves over steps, each scaled to its own largest value; named with its last value. ``series``: name, values,
-    colour. Curves are means over as many steps as a pixel is wide, so that noise does not hide the trend.
-    """
-    canvas = Image.new("RGB", (width, height), PAPER)
-    draw = ImageDraw.Draw(canvas)
-    draw.line([(0, height - 1), (width, height - 1)], fill=FAINT)
-    for at, (name, values, colour) in enumerate(series):
-        points = _smoothed(np.asarray(values, np.float64), max(2, width // 4))
-        if not len(points):
-            continue
-        top = max(float(points.max()), 1e-9)
-        xs = np.linspace(0, width - 1, len(points))
-        ys = height - 2 - (height - 24) * points / top
-        draw.line([(float(x), float(y)) for x, y in zip(xs, ys, strict=True)], fill=colour, width=2)
-        place = (8 + at * width // max(1, len(series)), 2)
-        draw.text(place, f"{name} {points[-1]:.3g}", fill=colour, font=font(TEXT_PX - 2))
-    return np.asarray(canvas)
-
-
-def _smoothed(values: np.ndarray, count: int) -> np.ndarray:
-    """At most ``count`` means over equal stretches."""
-    if len(values) <= count:
-        return values
-    edges = np.linspace(0, len(values), count + 1).astype(int)
-    return np.array([values[a:b].mean() for a, b in itertools.pairwise(edges)])
