@@ -38,7 +38,7 @@ import pytest
 from operators import Mutant, mutants
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 ARGUMENTS = ["-o", "addopts=", "-p", "no:xdist", "-p", "no:cacheprovider", "-q", "-s", "--tb=line"]
 SLOW_TEST_S = 20.0
 TEMPORARY = Path("/dev/shm") if Path("/dev/shm").is_dir() else Path("/tmp")
@@ -98,7 +98,7 @@ class Mapper:
 
 def make_map(folder: Path, tests: list[Path]) -> None:
     """One child for each test file: a fault of one is not the others'."""
-    for test in tests or sorted((ROOT / "tests").glob("test_*.py")):
+    for test in tests or sorted((ROOT / "tests").rglob("test_*.py")):
         if (pid := os.fork()) == 0:
             os.chdir(ROOT)
             mapper = Mapper()

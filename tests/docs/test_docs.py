@@ -1,0 +1,61 @@
+"""The documents say what is true: every command is there, and the walk-through is done as it is written."""
+
+from __future__ import annotations
+
+import re
+import sys
+import types
+from pathlib import Path
+
+import pytest
+from chain import TINY
+from clips import times
+
+import vidtrans as api
+from vidtrans.cli.main import COMMANDS
+from vidtrans.pairing import PAIRINGS
+from vidtrans.registry import Entry
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_every_command_and_every_pairing_is_in_the_readme() -> None:
+    text = (ROOT / "README.md").read_text()
+    for command in COMMANDS:
+        assert f"vidtrans {command}" in text, command
+    for pairing in PAIRINGS:
+        assert f"`{pairing}`" in text, pairing
+
+
+def test_every_room_is_in_the_walk_through() -> None:
+    text = (ROOT / "docs/house.md").read_text()
+    package = Path(api.__file__).parent
+    rooms = [f"`{p.name}/`" for p in package.iterdir() if (p / "__init__.py").is_file()]
+    leaves = [f"`{p.name}`" for p in package.glob("*.py") if not p.name.startswith("__")]
+    for name in rooms + leaves:
+        assert name in text, name
+
+
+def test_the_files_that_the_walk_through_names_exist() -> None:
+    text = (ROOT / "docs/house.md").read_text()
+    package = Path(api.__file__).parent
+    named = {n for n in re.findall(r"`([a-z_]+/[a-z0-9_]+\.py)`", text) if not n.startswith("tests/")}
+    assert named
+    assert [n for n in named if not (package / n).is_file() and n != "pairing/negative.py"] == []
+
+
+def test_adding_a_pairing_as_the_page_says(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (ROOT / "docs/house.md").read_text().split("## Adding a pairing")[1]
+    code, line = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    module = types.ModuleType("vidtrans.pairing.negative")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    exec(compile(code, "docs/house.md", "exec"), module.__dict__)
+    entries = eval("{" + line + "}", {"Entry": Entry})
+    monkeypatch.setattr(PAIRINGS, "_entries", {**PAIRINGS._entries, **entries})
+
+    settings = {**TINY, "pairing": {"strength": 0.5}}
+    made = api.make_dataset(clip, pairing="negative", settings=settings)
+    assert made["pairing"] == "negative"
+    api.train("clip.dataset", settings={k: TINY[k] for k in ("generator", "discriminator", "training")})
+    table = api.stylize(clip, "clip", settings={"rendering": TINY["rendering"]})
+    assert times(Path(table["output"])) == times(clip)
