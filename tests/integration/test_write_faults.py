@@ -1,6 +1,7 @@
 """Disks that are full or fail: one line is told, nothing is half-written, and the same command goes on.
 
-Here faults are made in this process; ``benchmarks/faults/writes.py`` makes them below the C library, at every write.
+Here faults are made in this process; ``benchmarks/robustness/faults/writes.py`` makes them below the C library, at
+every write.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +11,19 @@ import numpy as np
 import pytest
 from clips import scene
 
-HERE = Path(__file__).resolve().parents[3] / "benchmarks" / "consistency"
-if not HERE.is_dir():
+ROOT = Path(__file__).resolve().parents[3]
+if not (ROOT / "benchmarks").is_dir():
     pytest.skip("the benchmarks are not part of this distribution", allow_module_level=True)
 
 
 @pytest.fixture(autouse=True)
 def _beside(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(HERE)
+    monkeypatch.syspath_prepend(ROOT)
+    monkeypatch.setenv("PYTHONPATH", os.environ.get("PYTHONPATH", ""))  # benchmarks sets it for its children
 
 
 def module(name: str) -> Any:
-    return importlib.import_module(name)
+    return importlib.import_module(f"benchmarks.consistency.{name}")
 
 
 def drifting(count: int, step: int = 1) -> list[np.ndarray]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from running import Ran, run_vidtrans
+from benchmarks.robustness.media.running import Ran, run_vidtrans
 
 Subject = Literal["damage", "times", "HDR"]
 SPEAKS_OF: dict[Subject, str] = {

@@ -120,7 +120,7 @@ def made_files(folder: Path) -> Iterator[Subject]:
             lambda path, _: ["train", str(path), "-o", "made.safetensors", "--steps", "1", "--json", *flags],
             dataset,
         )
-    shutil.copyfile(Path(__file__).resolve().parents[2] / "presets" / "edges.toml", folder / "mine.toml")
+    shutil.copyfile(Path(__file__).resolve().parents[3] / "presets" / "edges.toml", folder / "mine.toml")
     yield Subject("preset", folder / "mine.toml", lambda path, _: [*render(clip, False), "--preset", str(path)])
     plan = ["make-dataset", str(clip), "--dry-run", "--json", "--preset"]
     yield Subject("preset", folder / "mine.toml", lambda path, _: [*plan, str(path)])

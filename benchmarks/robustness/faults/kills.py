@@ -1,6 +1,7 @@
 """kill -9 at seeded moments of every stage, then the same command: are the results byte-identical?
 
-    python benchmarks/faults/kills.py CLIP [--kills 200] [--seed 0] [--minutes 60] [--only STAGE,...] [--work FOLDER]
+    python -m benchmarks.robustness.faults.kills CLIP [--kills 200] [--seed 0] [--minutes 60] [--only STAGE,...]
+                                                 [--work FOLDER]
 
 Each try starts from what the stages before have made and an empty cache of its own, is killed once, with all of its
 processes, at a random moment of the time that a whole run takes, goes on to its end, and is compared with an

@@ -1,9 +1,10 @@
 """kill -9 at random moments of one training, again and again, then on to its end: is the model the same to the byte?
 
-    python benchmarks/training/resume.py [CLIP] [--steps 200] [--kills 3] [--seed 0] [--set TABLE.KEY=VALUE ...]
+    python -m benchmarks.robustness.training_resume [CLIP] [--steps 200] [--kills 3] [--seed 0]
+                                                   [--set TABLE.KEY=VALUE ...]
 
 The clip is the one that ships, unless another is given. Prints where each kill came and what it cost; exits 1 where the
-models differ. ``benchmarks/faults/kills.py`` does it to every step of the chain, once a try.
+models differ. ``benchmarks/robustness/faults/kills.py`` does it to every step of the chain, once a try.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """One flipped byte in every file of the cache, seeded: does the same command end with the identical result?
 
-    python benchmarks/faults/cache_bytes.py [--tries 2] [--seed 0] [--minutes M] [--only TEXT] [-o FILE]
+    python -m benchmarks.robustness.faults.cache_bytes [--tries 2] [--seed 0] [--minutes M] [--only TEXT] [-o FILE]
 
 A small chain is run once: a dataset, a few steps of training, and more of them, renders with either filter, a dream, a
 steadied clip. Then, again and again, one byte of one file of its cache is changed and the command that made the file is
@@ -27,8 +27,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hand import Done, Hand
-from subjects import TINY, write_clip
+from benchmarks.robustness.faults.hand import Done, Hand
+from benchmarks.robustness.faults.subjects import TINY, write_clip
 
 LIMIT_S = 120.0
 # What says how much was done, and not what came of it.

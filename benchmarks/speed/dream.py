@@ -1,6 +1,6 @@
 """What a dream costs beside the bare generator: a frame of each, in turns, in one process.
 
-    python benchmarks/dream/cost.py [--preset next-frame | --model FILE] [--rounds 7] [--frames 300]
+    python -m benchmarks.speed.dream [--preset next-frame | --model FILE] [--rounds 7] [--frames 300]
                                     [--size 144x80 256x256] [--set zoom=1.01 …] [--precision auto]
 
 The bare generator is its network alone, on an input that lies ready in the engine's precision: as torch runs it (norm

@@ -1,10 +1,10 @@
 """Mutation testing: put small faults into the code, one at a time, and see whether a test fails.
 
     pip install coverage
-    python benchmarks/mutation/run.py map FOLDER [TEST_FILE...]         the tests that run each line, their times
-    python benchmarks/mutation/run.py run FOLDER FILE... [--share 0.25] [--jobs 2] [--seconds 4] [--living]
-    python benchmarks/mutation/run.py again FOLDER FILE... [--seconds 20]       those of imports, and that live
-    python benchmarks/mutation/run.py table FOLDER
+    python -m benchmarks.robustness.mutation.run map FOLDER [TEST_FILE...]    the tests that run each line, their times
+    python -m benchmarks.robustness.mutation.run run FOLDER FILE... [--share 0.25] [--jobs 2] [--seconds 4] [--living]
+    python -m benchmarks.robustness.mutation.run again FOLDER FILE... [--seconds 20]     those of imports, and that live
+    python -m benchmarks.robustness.mutation.run table FOLDER
 
 FOLDER holds the results. ``run`` forks a process that has collected the tests; in the child the code of one function is
 exchanged, and the tests that run its line are run, quick ones first, until one fails or ``--seconds`` are used up;
@@ -35,10 +35,11 @@ from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"
 import pytest
-from operators import Mutant, mutants
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
+from benchmarks.robustness.mutation.operators import Mutant, mutants
+
+ROOT = Path(__file__).resolve().parents[3]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "support")]
 ARGUMENTS = ["-o", "addopts=", "-p", "no:xdist", "-p", "no:cacheprovider", "-q", "-s", "--tb=line"]
 SLOW_TEST_S = 20.0
 TEMPORARY = Path("/dev/shm") if Path("/dev/shm").is_dir() else Path("/tmp")

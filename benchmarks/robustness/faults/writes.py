@@ -1,6 +1,6 @@
 """A disk that fills up, or fails once, at seeded writes of each step, then the same command: are the results the same?
 
-    python benchmarks/faults/writes.py [--minutes 30] [--stages train,stylize] [--work FOLDER] [--keep]
+    python -m benchmarks.robustness.faults.writes [--minutes 30] [--stages train,stylize] [--work FOLDER] [--keep]
 
 Each try starts from an empty cache. The n-th write below its folder fails with ENOSPC, and all that follow, as on a
 full disk; or it alone fails with EIO. The command must end with one line that says what, why and what to do, leave
@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
 
-from stages import STAGES, Stage, content, lay_out, prepare
+from benchmarks.robustness.faults.stages import STAGES, Stage, content, lay_out, prepare
 
 SHIM = Path(__file__).with_name("shim.c")
 SHARED = struct.Struct("LL4096s")  # writes, how many failed, the first that did

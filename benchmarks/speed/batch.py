@@ -1,7 +1,7 @@
 """What a batch costs beside its jobs, and whether memory grows with their number.
 
-    python benchmarks/batch/cost.py CLIP --cache DIR [--clips 8] [--frames 60] [--rounds 3] [--jobs 1,2] [--model NAME]
-    python benchmarks/batch/cost.py --tiny 10000 --cache DIR
+    python -m benchmarks.speed.batch CLIP --cache DIR [--clips 8] [--frames 60] [--rounds 3] [--jobs 1,2] [--model NAME]
+    python -m benchmarks.speed.batch --tiny 10000 --cache DIR
 
 The first renders parts of a clip one after another in one process, by the same function, and then as batches, in turns:
 the ratio is what processes, messages and the summary cost, or with several at a time what they gain. The second makes

@@ -1,6 +1,6 @@
 """A folder of clips, some of them broken, killed half-way and run again: does only the rest run, is all of it the same?
 
-    python benchmarks/batch/overnight.py CLIP [--clips 40] [--broken 3] [--frames 30] [--jobs 1] [--model NAME]
+    python -m benchmarks.robustness.overnight CLIP [--clips 40] [--broken 3] [--frames 30] [--jobs 1] [--model NAME]
 
 Prints what became of both runs; exits 1 if anything is other than it should be.
 """
@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from cost import parts_of
+from benchmarks.speed.batch import parts_of
 
 
 def batch(place: Path, options: argparse.Namespace, kill_at: int | None = None) -> tuple[int, dict[str, Any]]:

@@ -1,6 +1,6 @@
 """The figures of the video layer, each with its goal beside it, on media that the benchmark makes itself.
 
-    python benchmarks/media/figures.py [CLIP|FOLDER...] [--part av|colour|speed|memory|bytes]... [-o FOLDER]
+    python -m benchmarks.robustness.media.figures [CLIP|FOLDER...] [--part av|colour|speed|memory|bytes]... [-o FOLDER]
                                        [--minutes 10] [--frames 10000] [--rounds 5]
 
 av      pictures and sound of a ten-minute clip after an unchanged render: offset, drift, bytes of the sound
@@ -30,9 +30,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from look import Look, NoLook, alignment, ffprobe, in_own_process, look_at, picture_streams
-from pixels import decode_rgb
-from running import guard, machine, run_vidtrans
+from benchmarks.robustness.media.look import Look, NoLook, alignment, ffprobe, in_own_process, look_at, picture_streams
+from benchmarks.robustness.media.pixels import decode_rgb
+from benchmarks.robustness.media.running import guard, machine, run_vidtrans
 
 GOAL_MS = 1.0
 GOAL_LEVELS = 2.0
@@ -62,7 +62,7 @@ def failed(what: str, why: object) -> Figure:
 
 
 def figures_av(work: Path, options: argparse.Namespace) -> Iterator[Figure]:
-    from make import write_clip
+    from benchmarks.robustness.media.make import write_clip
 
     rate, count = 10, round(options.minutes * 60 * 10)
     plain = functools.partial(write_clip, num_frames=count, rate=rate, sound_from_s=0.5)
@@ -159,7 +159,8 @@ def _write_coloured(
     """Five smooth, colourful frames of a matrix and a range, nearly lossless."""
     import av
     from av.video.reformatter import ColorRange, Colorspace
-    from make import smooth
+
+    from benchmarks.robustness.media.make import smooth
 
     with closing(av.open(f"file:{path}", "w")) as container:
         stream: Any = container.add_stream("libx264", rate=25, options={"crf": "1", "preset": "veryfast"})
@@ -187,7 +188,7 @@ def _write_coloured(
 
 
 def figures_speed(work: Path, options: argparse.Namespace) -> Iterator[Figure]:
-    from make import smooth, write_clip
+    from benchmarks.robustness.media.make import smooth, write_clip
 
     clips = list(_hd_clips(options.clips))
     if not clips:
@@ -253,7 +254,7 @@ def _decode_to_256(clip: Path) -> int:
 
 
 def figures_memory(work: Path, options: argparse.Namespace) -> Iterator[Figure]:
-    from make import write_clip
+    from benchmarks.robustness.media.make import write_clip
 
     clip = write_clip(work / "long.mp4", options.frames, rate=25, sound_from_s=0.0)
     for way in ("decode", "render"):
@@ -283,7 +284,7 @@ def _growth(way: str, samples: Sequence[tuple[int, float]]) -> Figure:
 
 
 def figures_bytes(work: Path, options: argparse.Namespace) -> Iterator[Figure]:
-    from make import write_clip
+    from benchmarks.robustness.media.make import write_clip
 
     del options
     clip = write_clip(work / "clip.mp4", 60, size=(256, 144), rate=30, sound_from_s=0.0)

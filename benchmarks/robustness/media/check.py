@@ -8,7 +8,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
-from look import (
+from benchmarks.robustness.media.look import (
     Look,
     NoLook,
     alignment,
@@ -16,9 +16,9 @@ from look import (
     look_at,
     num_picture_streams,
 )
-from pixels import pixel_difference
-from place import Expected, Place, Row
-from running import Ran
+from benchmarks.robustness.media.pixels import pixel_difference
+from benchmarks.robustness.media.place import Expected, Place, Row
+from benchmarks.robustness.media.running import Ran
 
 MEDIA_ERROR, USAGE_ERROR = 3, 2
 GOAL_MS = 1.0

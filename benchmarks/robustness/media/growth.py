@@ -1,6 +1,6 @@
 """Decode or render a clip in this process, and print what its memory was on the way; for figures.py.
 
-    python benchmarks/media/growth.py decode|render CLIP
+    python -m benchmarks.robustness.media.growth decode|render CLIP
 
 Prints {"samples": [[frame, resident MB], ...], "open": [descriptors before, after], "children": processes left}.
 """

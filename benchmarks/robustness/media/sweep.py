@@ -1,6 +1,6 @@
 """Every file of folders of media, and bad input made here, through vidtrans: a table of what came of each.
 
-    python benchmarks/media/sweep.py DATA_FOLDER... [-o FOLDER] [--only TEXT] [--jobs 1] [--pixels]
+    python -m benchmarks.robustness.media.sweep DATA_FOLDER... [-o FOLDER] [--only TEXT] [--jobs 1] [--pixels]
                                      [--hostile yes|no|only]
 
 A folder may hold a TABLE.tsv (columns name, special, expected) that says what is expected of each file; without one
@@ -23,10 +23,10 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-from check import GOAL_PEAK_MB, check
-from hostile import bad_media, hostile_rows
-from place import Expected, Row, Subject
-from running import guard, machine
+from benchmarks.robustness.media.check import GOAL_PEAK_MB, check
+from benchmarks.robustness.media.hostile import bad_media, hostile_rows
+from benchmarks.robustness.media.place import Expected, Row, Subject
+from benchmarks.robustness.media.running import guard, machine
 
 TABLE = "TABLE.tsv"
 

@@ -1,6 +1,6 @@
 """Seeded damage to real files, by the thousand: a table of what vidtrans made of each kind of file.
 
-    python benchmarks/faults/mutations.py DATA_FOLDER... [--count 2000] [--seed 0] [--minutes M] [--jobs 2]
+    python -m benchmarks.robustness.faults.mutations DATA_FOLDER... [--count 2000] [--seed 0] [--minutes M] [--jobs 2]
                                           [--only NUMBER...] [--sample 50] [-o FILE]
 
 Each try damages one byte or some of a file (video, picture, model, dataset, preset, list) and runs the command that
@@ -29,9 +29,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hand import Done, Hand
-from mutate import KINDS, mutated
-from subjects import SHARES, Subject, choose, made_files, real_files, render, write_clip
+from benchmarks.robustness.faults.hand import Done, Hand
+from benchmarks.robustness.faults.mutate import KINDS, mutated
+from benchmarks.robustness.faults.subjects import SHARES, Subject, choose, made_files, real_files, render, write_clip
 
 GROWN_MB = 250
 EXPECTED = (0, 2, 3, 5)  # done, a setting is wrong, the media or the model is, some of a list are

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from check import MEDIA_ERROR, USAGE_ERROR, check
-from place import Expected, Place, Row
-from running import Ran, run
+from benchmarks.robustness.media.check import MEDIA_ERROR, USAGE_ERROR, check
+from benchmarks.robustness.media.place import Expected, Place, Row
+from benchmarks.robustness.media.running import Ran, run
 
 PLAIN = "plain.mp4"
 WORKS, ERROR, DAMAGE = Expected(), Expected("error"), Expected("damage", ("damage",))

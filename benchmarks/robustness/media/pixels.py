@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from look import LIMIT_S, Look, NoLook, in_own_process
+from benchmarks.robustness.media.look import LIMIT_S, Look, NoLook, in_own_process
 
 CHROMA_STEPS = {"yuv420p": (2, 2), "yuv422p": (2, 1), "yuv444p": (1, 1)}  # across, down
 RGB_PLACES = {"rgb24": (3, 0, 1, 2), "bgr24": (3, 2, 1, 0), "bgr0": (4, 2, 1, 0)}
