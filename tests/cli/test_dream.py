@@ -447,7 +447,7 @@ def commands_of(page: str) -> list[list[str]]:
 
 
 def test_every_command_on_the_page_is_one() -> None:
-    typed = commands_of((Path(__file__).resolve().parents[2] / "docs/dreaming.md").read_text())
+    typed = commands_of((Path(__file__).resolve().parents[2] / "docs/guides/dreaming.md").read_text())
     dreams = [words[2:] for words in typed if words[:2] == ["vidtrans", "dream"]]
     dreams += [["noise", "--model", "m", "--frames", "100", *words] for words in typed if words[0].startswith("--")]
     assert len(dreams) > 15

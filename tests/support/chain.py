@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from documented import check_described
 
 from vidtrans.cli.main import run
 
@@ -58,8 +59,7 @@ def vidtrans(
 def vidtrans_json(*arguments: object, expect: int = 0) -> dict[str, Any]:
     """Run with --json and return the one object on standard output."""
     done = vidtrans(*arguments, "--json", expect=expect)
-    value: dict[str, Any] = json.loads(done.stdout)
-    return value
+    return check_described(arguments, json.loads(done.stdout))
 
 
 def said(capsys: pytest.CaptureFixture[str], status: int, *arguments: object) -> str:
@@ -73,8 +73,7 @@ def said_json(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[st
     """Run with --json in this process and return the object."""
     capsys.readouterr()
     assert run([*map(str, arguments), "--json"]) == 0
-    value: dict[str, Any] = json.loads(capsys.readouterr().out)
-    return value
+    return check_described(arguments, json.loads(capsys.readouterr().out))
 
 
 def refuse(capsys: pytest.CaptureFixture[str], status: int, *arguments: object) -> str:
