@@ -274,9 +274,9 @@ def environment_page() -> str:
     from vidtrans import errors
 
     rows = [["0", "done, or up to date"], ["1", "a step failed, or a bug (it keeps its traceback)"]]
-    for cls in (c for _, c in inspect.getmembers(errors, inspect.isclass) if issubclass(c, errors.VidtransError)):
-        if cls is not errors.VidtransError and cls is not errors.Interrupted:
-            rows.append([str(cls.exit_status), f"`{cls.__name__}`: {_said_of(cls, errors)}"])
+    raised = [c for _, c in inspect.getmembers(errors, inspect.isclass) if issubclass(c, errors.VidtransError)]
+    kinds = [cls for cls in raised if cls not in (errors.VidtransError, errors.Interrupted)]
+    rows += [[str(cls.exit_status), f"`{cls.__name__}`: {_said_of(cls, errors)}"] for cls in kinds]
     rows += [["130", "`Interrupted`: stopped by Ctrl-C; what was done is saved"]]
     rows += [["143", "`Interrupted`: stopped by TERM; what was done is saved"]]
     text = f"{NOTE}# Exit statuses and environment\n\n## Exit statuses\n\n"

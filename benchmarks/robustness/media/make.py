@@ -182,8 +182,8 @@ def huge_h264() -> bytes:
     pps = _nal(0x68, _ue(0, 0) + "00" + _ue(0, 0, 0) + "000" + _ue(0, 0, 0) + "100")
     grey = "00100111" * side  # intra 16×16, predicted from the mean, nothing coded
     pictures = [_nal(0x65, _ue(0, 7, 0) + "0000" + _ue(0) + "00" + _ue(0, 1) + grey)]
-    for number in (1, 2):
-        pictures.append(_nal(0x41, _ue(0, 5, 0) + f"{number:04b}" + "000" + _ue(0, 1, side * side)))
+    rest = "000" + _ue(0, 1, side * side)
+    pictures += [_nal(0x41, _ue(0, 5, 0) + f"{number:04b}" + rest) for number in (1, 2)]
     return b"".join([sps, pps, *pictures])
 
 
