@@ -1,7 +1,7 @@
 """Compare what two versions of vidtrans make of the same inputs, byte for byte.
 
-    python benchmarks/same_bytes.py make FOLDER [--tree TREE]     run the commands with the package in TREE; 2 minutes
-    python benchmarks/same_bytes.py compare FOLDER FOLDER         exit status 1 where pixels, samples or weights differ
+    python -m benchmarks.same_bytes make FOLDER [--tree TREE]     run the commands with the package in TREE; 2 minutes
+    python -m benchmarks.same_bytes compare FOLDER FOLDER         exit status 1 where pixels, samples or weights differ
 
 A dataset of each kind, short trainings, every mode of ``stylize``, dreams, and the commands that look at results are
 made from synthetic clips on one thread. ``digests.json`` holds two SHA-256 of each result: of the file, and of its

@@ -1,3 +1,5 @@
+"""``python -m vidtrans``: the command line."""
+
 from vidtrans.cli.main import main
 
 main()

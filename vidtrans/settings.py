@@ -81,11 +81,16 @@ def _coerce(value: Any, hint: Any, name: str) -> Any:
         elif option is str and type(value) is int:
             return str(value)  # size = 256
         elif type(value) is option:
-            if option is int and abs(value) > LARGEST_INT:
-                raise UsageError(f"{name} = {_shown(value)}", "out of bounds", "choose a smaller number")
-            return value
+            return _fitting(value, name)
     wanted = " or ".join(getattr(o, "__name__", str(o)).replace("NoneType", '"none"') for o in options)
     raise UsageError(f"{name} = {_shown(value)}", f"it must be {wanted}", "see 'vidtrans preset show'")
+
+
+def _fitting(value: Any, name: str) -> Any:
+    """Return the value. Raises UsageError for a whole number that TOML could not hold."""
+    if type(value) is int and abs(value) > LARGEST_INT:
+        raise UsageError(f"{name} = {_shown(value)}", "out of bounds", "choose a smaller number")
+    return value
 
 
 def _shown(value: Any) -> str:

@@ -1,6 +1,6 @@
 """The temporal filters beside their opponents, on flicker that is known, real, painted and trained; and their price.
 
-    python benchmarks/consistency/bench.py ../shared/data --cache DIR [--parts real,styles,lut] [--only dog]
+    python -m benchmarks.consistency.bench ../shared/data --cache DIR [--parts real,styles,lut] [--only dog]
 
 Prints a table for each part, with a row for each clip, the goals and whether they are met, and means. All that is made
 is kept in DIR, so that a second run is quick. E is the warping error, as a ratio to that of the per-frame pictures;
@@ -14,16 +14,10 @@ import argparse
 import sys
 from pathlib import Path
 
-import cases
-import cost
-import cuts
-import measure
-import parts
-import strip
-import trained
-from methods import OPPONENTS_FLOW, own, patches, per_frame, poissons
-from store import Store
-from tables import Table
+from benchmarks.consistency import cases, cost, cuts, measure, parts, strip, trained
+from benchmarks.consistency.methods import OPPONENTS_FLOW, own, patches, per_frame, poissons
+from benchmarks.consistency.store import Store
+from benchmarks.consistency.tables import Table
 
 PARTS = ("real", "styles", "lut", "trained", "cuts", "cost")
 

@@ -1,6 +1,6 @@
 """What temporal filters are benched on: short clips, each with the per-frame results of a look that flickers.
 
-    python benchmarks/consistency/cases.py --cache DIR [--dump DIR] [--only PART]
+    python -m benchmarks.consistency.cases --cache DIR [--dump DIR] [--only PART]
 
 ``lut-…``: a pointwise tone curve of real frames, which cannot flicker, with a flicker added that is known, so that the
 truth is at hand. ``real-…``: a published flickering result. ``style-…``: style networks run frame by frame, which need
@@ -21,9 +21,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-from known_flicker import FLICKERS, flickering, toned
-from store import Store, digest
 
+from benchmarks.consistency.known_flicker import FLICKERS, flickering, toned
+from benchmarks.consistency.store import Store, digest
 from vidtrans.errors import VidtransError
 from vidtrans.metrics.picture import psnr
 from vidtrans.video.io.pictures import open_reader

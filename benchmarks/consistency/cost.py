@@ -9,10 +9,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from cases import CLIPS, Missing, read_frames
-from known_flicker import FINE, fine_field, toned
-from methods import run_filter
-from tables import Goal, Table
+
+from benchmarks.consistency.cases import CLIPS, Missing, read_frames
+from benchmarks.consistency.known_flicker import FINE, fine_field, toned
+from benchmarks.consistency.methods import run_filter
+from benchmarks.consistency.tables import Goal, Table
 
 ROUNDS = 5
 GOAL = Goal("share ≤ .6", most=0.6)

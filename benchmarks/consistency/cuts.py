@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from cases import SIDE, Missing, read_frames
-from known_flicker import flickering, toned
-from methods import run_filter
-from tables import Table
 
 import vidtrans
+from benchmarks.consistency.cases import SIDE, Missing, read_frames
+from benchmarks.consistency.known_flicker import flickering, toned
+from benchmarks.consistency.methods import run_filter
+from benchmarks.consistency.tables import Table
 
 KNOWN = {"video/bikes_5cuts.mp4": (30, 76, 137, 187, 242), "video/bbb_0_30.webm": (283, 376, 551)}
 REACH = 18  # frames on each side of a cut: more than the window's

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from cases import Case
-from methods import PRODUCT, Method
-from store import Store, digest, source_digest
 
+from benchmarks.consistency.cases import Case
+from benchmarks.consistency.methods import PRODUCT, Method
+from benchmarks.consistency.store import Store, digest, source_digest
 from vidtrans.flow import FLOWS
 from vidtrans.metrics import SCORING_FLOW
 from vidtrans.metrics.consistency import Scorer

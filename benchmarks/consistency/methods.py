@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from bonneel import Step, bonneel, correspondences
-from cases import Case
-from patches import patch_blend
-from store import Store, digest, source_digest
 
 import vidtrans
+from benchmarks.consistency.bonneel import Step, bonneel, correspondences
+from benchmarks.consistency.cases import Case
+from benchmarks.consistency.patches import patch_blend
+from benchmarks.consistency.store import Store, digest, source_digest
 from vidtrans.flow import FLOWS
 from vidtrans.temporal import FILTERS
 from vidtrans.temporal.stream import Sample, filtered

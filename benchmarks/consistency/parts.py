@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from cases import Case
-from curve import Against, Point, against
-from measure import Score, score
-from methods import Method, clean
-from store import Store, tell
-from tables import Goal, Table, figure
+from benchmarks.consistency.cases import Case
+from benchmarks.consistency.curve import Against, Point, against
+from benchmarks.consistency.measure import Score, score
+from benchmarks.consistency.methods import Method, clean
+from benchmarks.consistency.store import Store, tell
+from benchmarks.consistency.tables import Goal, Table, figure
 
 OWN = ("window", "causal")
 Found = dict[str, Score]  # by the method's name; "clean" is what it should be, where that is known

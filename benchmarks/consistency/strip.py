@@ -6,12 +6,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from cases import SIDE, Case, read_frames, square
-from measure import FLOW
-from methods import own
-from store import Store
-from trained import SHIPPED, render
 
+from benchmarks.consistency.cases import SIDE, Case, read_frames, square
+from benchmarks.consistency.measure import FLOW
+from benchmarks.consistency.methods import own
+from benchmarks.consistency.store import Store
+from benchmarks.consistency.trained import SHIPPED, render
 from vidtrans.evaluation.plots import WHITE, changes
 from vidtrans.flow import FLOWS
 from vidtrans.flow.dis import grey

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from cases import CLIPS, SIDE, Case, Clip, Missing, Plan, frames_of, read_frames
-from store import Store, digest, tell
 
 import vidtrans
+from benchmarks.consistency.cases import CLIPS, SIDE, Case, Clip, Missing, Plan, frames_of, read_frames
+from benchmarks.consistency.store import Store, digest, tell
 from vidtrans.errors import VidtransError
 from vidtrans.models.model_file import find_model
 from vidtrans.settings import Size

@@ -1,6 +1,6 @@
 """Recall and precision of cut detection, at levels of brightness and under compression, beside other detectors.
 
-    python benchmarks/cuts/bench.py ../shared/data --cache DIR [--kind scoring] [--films 6]
+    python -m benchmarks.cuts.bench ../shared/data --cache DIR [--kind scoring] [--films 6]
 
 A cut counts as found where a detection lies at most one frame away; each detection counts once. Films are made on the
 first run (about two minutes each) and kept in DIR.
@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from detectors import available
-from films import CODINGS, LEVELS, films
+from benchmarks.cuts.detectors import available
+from benchmarks.cuts.films import CODINGS, LEVELS, films
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """A model with a memory beside one that paints frame by frame, trained for the same time on the same frames.
 
-    python benchmarks/dream/memory.py ../shared/data --cache DIR [--seconds 200] [--seeds 2] [--clips dog,juggle]
+    python -m benchmarks.dream.memory ../shared/data --cache DIR [--seconds 200] [--seeds 2] [--clips dog,juggle]
 
 Presets `edges-video` and `fast` at 128 pixels learn the first three quarters of a clip; the last quarter is rendered by
 both, without a filter and through the window. `E` is the warping error, in 1e-5, as `vidtrans evaluate` has it; L1 (of
@@ -20,11 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "training"))
-
-from contenders import FAST, SIZE, Case, Contender, Trained, kept, name_of, runs, train
-
 import vidtrans
+from benchmarks.training.contenders import FAST, SIZE, Case, Contender, Trained, kept, name_of, runs, train
 from vidtrans.errors import VidtransError
 from vidtrans.inference.device import resolve_device
 from vidtrans.inference.torch_engine import TorchEngine

@@ -1,6 +1,6 @@
 """Films of 300 frames that models make of their own frames: presets `loop` and `next-frame` beside plain pix2pix.
 
-    python benchmarks/dream/rollouts.py ../shared/data --cache DIR [--seconds 200 | --steps N] [--seeds 2] [--size 96]
+    python -m benchmarks.dream.rollouts ../shared/data --cache DIR [--seconds 200 | --steps N] [--seeds 2] [--size 96]
 
 Each is trained on each clip at equal wall time (the steps come from trials in turns), or for as many steps. Plain
 pix2pix is what next-frame prediction usually is: one frame in, U-Net and PatchGAN, no frame of its own in training.

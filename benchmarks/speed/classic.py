@@ -1,6 +1,6 @@
 """The classic route, as the lectures' scripts go: PNGs in, a test script, PNGs out, and the sound laid over them.
 
-    python benchmarks/speed/classic.py CLIP MODEL FOLDER
+    python -m benchmarks.speed.classic CLIP MODEL FOLDER
 
 The clip is unpacked into PNGs, a test script reads each, makes the network's input, runs the generator in fp32 at batch
 1 and writes a PNG, and the PNGs are encoded, at the source's size, with the sound. It uses an ffmpeg program for the

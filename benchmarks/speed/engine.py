@@ -1,6 +1,6 @@
 """Engines beside eager fp32 at batch 1, with the same weights: pictures a second, and how far off they are.
 
-    python benchmarks/speed/engine.py [../shared/data] --cache DIR [--model unet-256] [--rounds 7] [--sizes 256,512]
+    python -m benchmarks.speed.engine [../shared/data] --cache DIR [--model unet-256] [--rounds 7] [--sizes 256,512]
                                       [--engines torch,compile,onnx,openvino]
 
 The reference is what the classic test script runs: the network alone in fp32 at batch 1, in train mode (dropout and
@@ -18,8 +18,8 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from things import arguments, clip_in, clip_of, frames_of, machine, model_of, spread
 
+from benchmarks.speed.things import arguments, clip_in, clip_of, frames_of, machine, model_of, spread
 from vidtrans.errors import VidtransError
 from vidtrans.inference import ENGINES
 from vidtrans.inference.device import resolve_device

@@ -1,6 +1,6 @@
 """Whole processes beside the classic route with the same weights: ratios, and the share of the engine's own rate.
 
-    python benchmarks/speed/whole.py [../shared/data] --cache DIR [--model unet-256] [--seconds 10] [--rounds 5]
+    python -m benchmarks.speed.whole [../shared/data] --cache DIR [--model unet-256] [--seconds 10] [--rounds 5]
                                      [--only classic,off,window,draft] [--growth 10,60,300 | --sides 256,512,1024]
 
 Each route is a process of its own, from its start to the finished file with its sound, on the same square clip. The
@@ -20,7 +20,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-from things import RATE, arguments, clip_in, clip_of, machine, model_of, spread
+
+from benchmarks.speed.things import RATE, arguments, clip_in, clip_of, machine, model_of, spread
 
 HERE = Path(__file__).resolve().parent
 OURS = {"off": ["--temporal", "off"], "window": ["--temporal", "window"], "draft": ["--temporal", "off", "--draft"]}

@@ -1,6 +1,6 @@
 """What the preset hd takes of memory at 1024x512, training and rendering, with checkpointing and without.
 
-    python benchmarks/training/memory.py [--preset hd] [--size 1024x512] [--steps 3] [--set TABLE.KEY=VALUE ...]
+    python -m benchmarks.training.memory [--preset hd] [--size 1024x512] [--steps 3] [--set TABLE.KEY=VALUE ...]
 
 A clip is made; then each command runs as a process of its own, on the CPU, and the system says what it held at most.
 The goal: 8 GB, and 4 GB with checkpointing; exits 1 where it is missed.

@@ -1,6 +1,6 @@
 """What training with each preset takes on this machine: seconds a step, minutes in all, memory.
 
-    python benchmarks/training/presets.py CLIP [--only NAME ...] [--timed 4]
+    python -m benchmarks.training.presets CLIP [--only NAME ...] [--timed 4]
 
 Each preset trains a few steps on the clip in a process of its own, at its own size; the quickest of them counts. CPU
 seconds are printed beside, for a machine that is shared: with two cores that are free, a step takes at least half of

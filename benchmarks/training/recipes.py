@@ -1,6 +1,6 @@
 """Preset `fast` beside the paper's recipe, at equal wall time, on pictures that neither has seen.
 
-    python benchmarks/training/recipes.py ../shared/data --cache DIR [--seconds 90] [--seeds 3] [--clips dog,facades]
+    python -m benchmarks.training.recipes ../shared/data --cache DIR [--seconds 90] [--seeds 3] [--clips dog,facades]
 
 Edges → photo at 128 pixels on three clips: PSNR, SSIM, sharpness (1 is the target's), flicker (1 is the clip's) and
 gfd, the distance of texture and colour, on the blocks of frames that ``make-dataset`` holds out; and label → photo on
@@ -20,9 +20,21 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from contenders import ALIGNED, FAST, PAPER, PLATE, Case, Contender, Trained, kept, rendered, runs, train
-from measures import scores
 
+from benchmarks.training.contenders import (
+    ALIGNED,
+    FAST,
+    PAPER,
+    PLATE,
+    Case,
+    Contender,
+    Trained,
+    kept,
+    rendered,
+    runs,
+    train,
+)
+from benchmarks.training.measures import scores
 from vidtrans.errors import VidtransError
 from vidtrans.settings import Table
 from vidtrans.training.allocator import ask_for_huge_pages

@@ -1,6 +1,6 @@
 """A training step of pix2pix beside an eager fp32 loop: U-Net 256 and the 70×70 D, batch 1, 256 px, on a CPU.
 
-    python benchmarks/training/step.py [--rounds 10] [--threads N] [--precision auto] [--channels-last]
+    python -m benchmarks.training.step [--rounds 10] [--threads N] [--precision auto] [--channels-last]
 
 The plain loop is what a reader of the paper writes: fp32, NCHW, Adam a tensor at a time. Ours is ``Pix2Pix`` with its
 defaults. Both begin with the same weights and see the same pictures, in turns within one run; only ratios mean

@@ -18,7 +18,7 @@ ANIMATED = {
     "blend_amount": (0.0, 1.0),
 }
 STILL = {"zoom": 1.0, "rotate": 0.0, "pan_x": 0.0, "pan_y": 0.0, "hue": 0.0}  # a camera that does nothing
-# Best of four by measurement where a model strays, and nothing lost where it does not: docs/dreaming.md.
+# Best of four by measurement where a model strays, and nothing lost where it does not: docs/guides/dreaming.md.
 GOVERNOR = 0.5
 
 

@@ -29,7 +29,8 @@ def within_bars(frames: Iterable[Extents], height: int, width: int) -> Part:
 
     Args:
         frames: the extents of each frame.
-        height: of the picture that the part is taken from, in pixels; likewise ``width``.
+        height: of the picture that the part is taken from, in pixels.
+        width: likewise.
     """
     rows, columns = zip(*frames, strict=True)
     part = _inner(np.stack(rows), height), _inner(np.stack(columns), width)

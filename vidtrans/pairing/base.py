@@ -188,7 +188,7 @@ def input_frames(pairing: Pairing, position: int, first: int) -> tuple[int, ...]
     return tuple(max(first, position + offset) for offset in pairing.offsets)
 
 
-def make_pairing(registry: Registry, name: str, table: Table) -> Pairing:
+def make_pairing(registry: Registry[Any], name: str, table: Table) -> Pairing:
     """The pairing ``name`` with the settings of ``table``. Raises UsageError on unknown names and keys."""
     cls = registry.load(name)
     made: Pairing = cls(from_table(cls.Settings, table, "pairing"))

@@ -46,7 +46,8 @@ class RegionsSettings:
 @dataclass(frozen=True)
 class Palette:
     """``labels`` and ``sure`` (2^18,) uint8, by the upper bits of R, G and B: the label of a colour, and how far it
-    is from another one; ``colours`` (N, 3) uint8: RGB by label."""
+    is from another one; ``colours`` (N, 3) uint8: RGB by label.
+    """
 
     labels: np.ndarray
     sure: np.ndarray

@@ -248,9 +248,8 @@ def _columns(
     engine = load_engine(look, rendering, context)
     drawn = _is_drawn(look, rendering, video, context)
     columns = [(look.name, _still(look, rendering, engine, drawn))]
-    for variation in variations:
-        columns.append((variation.flag, _still(*changed(look, rendering, variation), engine, drawn)))
-    return columns
+    others = ((v.flag, _still(*changed(look, rendering, v), engine, drawn)) for v in variations)
+    return [*columns, *others]
 
 
 def _is_drawn(look: Look, rendering: RenderingSettings, video: Path, context: Context) -> bool:

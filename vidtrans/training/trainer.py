@@ -129,11 +129,7 @@ def train(
     if run.step:
         report(Note(f"going on from step {run.step} of {run.total}"))
     for batch in run.loader.stream(run.step, run.step if run.enough else run.total):
-        if team.any(stop.requested):
-            if team.leads:
-                run.save()
-            refresh(run)
-            raise Interrupted(stop.exit_status or Interrupted().exit_status)
+        _stop_if_asked(run, stop, team, refresh)
         losses = one_step(run, batch)
         row = team.mean(list(losses.values()))
         if not math.isfinite(sum(row)):
@@ -142,23 +138,42 @@ def train(
         run.step += 1
         report(Progress("training", run.step, run.total, "steps", _detail(run)))
         if run.step % health.EVERY == 0:
-            _warn(run, report)
-            if run.chains:
-                run.chains.log(run.step)
+            _take_stock(run, report)
         if milestones and run.step in milestones:
             milestones[run.step](run)
         if team.any(run.enough):
             break
         if team.leads and clock() - saved >= settings.checkpoint_seconds and run.step < run.total:
-            if not run.save():
-                raise Diverged(saved_step, run.step)
+            _save(run, saved_step)
             saved, saved_step = clock(), run.step
         if clock() - shown >= settings.preview_seconds:
             refresh(run)
             shown = clock()
-    if team.leads and not run.save():
-        raise Diverged(saved_step, run.step)
+    if team.leads:
+        _save(run, saved_step)
     refresh(run)
+
+
+def _stop_if_asked(run: Run, stop: Stop, team: Team, refresh: Callable[[Run], None]) -> None:
+    """Save and raise Interrupted where any of the processes was asked to stop."""
+    if team.any(stop.requested):
+        if team.leads:
+            run.save()
+        refresh(run)
+        raise Interrupted(stop.exit_status or Interrupted().exit_status)
+
+
+def _save(run: Run, saved_step: int) -> None:
+    """Save a checkpoint. Raises Diverged where the state is not finite; that of ``saved_step`` is kept then."""
+    if not run.save():
+        raise Diverged(saved_step, run.step)
+
+
+def _take_stock(run: Run, report: Report) -> None:
+    """Warn about networks that do not learn, and log how deep chains have grown."""
+    _warn(run, report)
+    if run.chains:
+        run.chains.log(run.step)
 
 
 def _nothing(run: Run) -> None:

@@ -32,7 +32,8 @@ WORST = 0.35  # mean |output − target| in [−1, 1] at which a chain is lost, 
 
 class Feedback(Protocol):
     """How own outputs become a part of the input. ``keeps``: how many of the latest it needs; ``lands``: where nothing
-    follows, a chain goes on elsewhere."""
+    follows, a chain goes on elsewhere.
+    """
 
     keeps: int
     lands: bool

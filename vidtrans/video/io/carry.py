@@ -90,7 +90,7 @@ def _kind(stream: Any) -> str:
 
 def packets(
     source: InputContainer, tracks: dict[int, Any], carried: Carried, copied: list[int]
-) -> Iterator[tuple[float, int, av.Packet]]:
+) -> Iterator[tuple[float, int, av.Packet[Any]]]:
     """The packets of these tracks that overlap, moved, as (decoding time in s, 1, packet). Counts those of sound."""
     for packet in packets_of(source, [source.streams[i] for i in tracks]):
         if packet.dts is None or packet.pts is None:

@@ -143,7 +143,7 @@ def _drawn(frames: Iterator[av.VideoFrame], palette: av.VideoFrame) -> Iterator[
     yield from _pulled(graph)
 
 
-def _cleared(packet: av.Packet) -> av.Packet:
+def _cleared(packet: av.Packet[Any]) -> av.Packet[Any]:
     """The packet, with the order to clear what it drew before the next is drawn (GIF89a, 23: disposal method 2).
 
     FFmpeg gives it to frames that have something transparent alone, so that an opaque one would show through. Some

@@ -66,7 +66,9 @@ def join(
         video.time_base = timing.time_base
         if len(set(timing.durations)) == 1:  # else Matroska's readers take the codec's own ticks for frames
             video.codec_context.framerate = 1 / (timing.durations[0] * timing.time_base)
-        streams: list[Iterable[tuple[float, int, av.Packet]]] = [_video_packets(segments, timing, decode_times, video)]
+        streams: list[Iterable[tuple[float, int, av.Packet[Any]]]] = [
+            _video_packets(segments, timing, decode_times, video)
+        ]
         copied = [0]
         if carried and source:
             write_tags(out, video, source, carried, report)
@@ -175,7 +177,7 @@ class _DecodeTimes:
 
 def _video_packets(
     segments: Sequence[Path], timing: Timing, decode_times: _DecodeTimes, stream: Any
-) -> Iterator[tuple[float, int, av.Packet]]:
+) -> Iterator[tuple[float, int, av.Packet[Any]]]:
     for segment, rows in zip(segments, decode_times, strict=True):
         with closing(open_made(segment)) as container:
             packets = (p for p in container.demux(video=0) if p.pts is not None)

@@ -41,7 +41,12 @@ def applied(index: ClipIndex) -> list[str]:
 
 
 def noteworthy(info: MediaInfo, index: ClipIndex) -> list[str]:
-    """What else an artist may want to know of a video before it is used."""
+    """Return what else an artist may want to know of a video before it is used."""
+    return [*_of_frames(index), *_of_file(info, index)]
+
+
+def _of_frames(index: ClipIndex) -> list[str]:
+    """Return what is unusual about times and shapes of frames."""
     found, told = index.findings, []
     if not found.damage and not found.holes and _varies(index):
         gaps = index.durations()[:-1]
@@ -56,6 +61,12 @@ def noteworthy(info: MediaInfo, index: ClipIndex) -> list[str]:
         told.append(f"its pixels are not square ({aspect}): shown {shown}x{index.height}, the aspect is kept")
     if found.hidden:
         told.append(f"its edit list leaves out {_frames(found.hidden)}, here as in a player")
+    return told
+
+
+def _of_file(info: MediaInfo, index: ClipIndex) -> list[str]:
+    """Return what is unusual about formats, colours and tracks."""
+    found, told = index.findings, []
     if found.alpha:
         told.append(f"has transparency: kept by --codec {', '.join(keeping_alpha())}, else laid on black")
     if found.depth > 8:

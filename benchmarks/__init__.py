@@ -1,0 +1,9 @@
+"""Benchmarks: see README.md. Run from the root of the checkout, as ``python -m benchmarks.speed.engine``."""
+
+import os
+from pathlib import Path
+
+# Child processes run in folders of their own; they import what this process does.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [str(Path(__file__).resolve().parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+)

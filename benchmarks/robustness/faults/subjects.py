@@ -1,0 +1,163 @@
+"""What mutations.py damages: real files of every kind that vidtrans reads, and the commands that read them."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+MAX_BYTES = 2 << 20
+# Of what a source may hold: the identity of all frames takes a second or so. Decided by the headers, not by a clock.
+MAX_SAMPLES = 24_000_000
+FAMILIES = {
+    **dict.fromkeys((".mp4", ".mov", ".m4v", ".3gp", ".m4a"), "mp4, mov"),
+    **dict.fromkeys((".mkv", ".webm"), "matroska, webm"),
+    **dict.fromkeys((".avi", ".ts", ".flv", ".mpg"), "avi, ts"),
+    ".gif": "gif",
+    **dict.fromkeys((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tiff", ".heic", ".avif"), "picture"),
+    **dict.fromkeys((".mp3", ".wav", ".flac"), "sound"),
+}
+# How often each family is chosen.
+SHARES = {
+    "mp4, mov": 50,
+    "matroska, webm": 14,
+    "avi, ts": 9,
+    "gif": 7,
+    "picture": 7,
+    "sound": 1,
+    "model": 6,
+    "dataset": 4,
+    "preset": 1,
+    "list": 1,
+}
+TINY = {
+    "dataset": {"size": "32", "block": 3, "gap": 1},
+    "generator": {"name": "unet-small", "channels": 8, "blocks": [0, 0, 0]},
+    "discriminator": {"name": "patchgan", "layers": 1, "channels": 8},
+    "training": {"steps": 2, "batch": 2, "warmup": 1, "checkpoint_seconds": 1000.0, "preview_seconds": 1000.0},
+}
+Command = Callable[[Path, bool], list[str]]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A file that is damaged, and the command that then reads it (given its path, and whether damage is allowed).
+
+    ``within``: the folder that goes along, of which the file is a part.
+    """
+
+    family: str
+    file: Path
+    command: Command
+    within: Path | None = None
+
+    def damaged(self, place: Path, damage: Callable[[bytes], bytes]) -> Path:
+        """A damaged copy in ``place``; what the command is to be given."""
+        data = damage(self.file.read_bytes())
+        if self.within is None:
+            (place / self.file.name).write_bytes(data)
+            return place / self.file.name
+        shutil.copytree(self.within, place / self.within.name)
+        (place / self.within.name / self.file.relative_to(self.within)).write_bytes(data)
+        return place / self.within.name
+
+
+def render(path: Path, allowed: bool) -> list[str]:
+    return ["stylize", str(path), "--model", "identity", "--json", *(["--allow-damaged"] if allowed else [])]
+
+
+def real_files(folders: Sequence[Path]) -> Iterator[Subject]:
+    """The small media files of folders, and a picture of each kind."""
+    for folder in folders:
+        for path in sorted(folder.rglob("*")):
+            family = FAMILIES.get(path.suffix.lower())
+            if family and path.is_file() and path.stat().st_size <= MAX_BYTES and _samples(path) <= MAX_SAMPLES:
+                yield Subject(family, path, render)
+
+
+def _samples(path: Path) -> int:
+    """Pixels of all frames, as the headers have it."""
+    import av
+
+    with suppress(av.error.FFmpegError, OSError, ValueError), closing(av.open(str(path))) as container:
+        for stream in container.streams.video:
+            seconds = float(container.duration or 0) / av.time_base
+            frames = stream.frames or int(seconds * float(stream.average_rate or 25))
+            if stream.codec_context is not None:
+                return max(1, frames) * stream.width * stream.height
+    return 0
+
+
+def made_files(folder: Path) -> Iterator[Subject]:
+    """Pictures in further formats, a model, a dataset, a preset and a list, made in ``folder``."""
+    import cv2
+
+    import vidtrans as api
+
+    clip = write_clip(folder / "good.mp4")
+    picture = _frame(3, 96, 64)
+    for ending in (".png", ".jpg", ".webp", ".bmp", ".tiff"):
+        cv2.imwrite(str(folder / f"picture{ending}"), picture)
+        yield Subject("picture", folder / f"picture{ending}", render)
+    cache: dict[str, Any] = {"cache_dir": folder / "making"}
+    dataset, model = folder / "good.dataset", folder / "good.safetensors"
+    api.make_dataset(clip, dataset, settings=TINY, **cache)
+    api.train(dataset, model, settings={k: v for k, v in TINY.items() if k != "dataset"}, **cache)
+    use = ["--size", "32", "--set=rendering.engine=torch", "--json"]
+    yield Subject("model", model, lambda path, _: ["stylize", str(clip), "--model", str(path), *use])
+    yield Subject("model", model, lambda path, _: ["model", "show", str(path), "--json"])
+    tables = {name: table for name, table in TINY.items() if name != "dataset"}
+    flags = [f"--set={t}.{k}={json.dumps(v)}" for t, table in tables.items() for k, v in table.items() if k != "steps"]
+    for name in ("dataset.json", sorted(p.relative_to(dataset).as_posix() for p in dataset.glob("*/*.png"))[0]):
+        yield Subject(
+            "dataset",
+            dataset / name,
+            lambda path, _: ["train", str(path), "-o", "made.safetensors", "--steps", "1", "--json", *flags],
+            dataset,
+        )
+    shutil.copyfile(Path(__file__).resolve().parents[3] / "presets" / "edges.toml", folder / "mine.toml")
+    yield Subject("preset", folder / "mine.toml", lambda path, _: [*render(clip, False), "--preset", str(path)])
+    plan = ["make-dataset", str(clip), "--dry-run", "--json", "--preset"]
+    yield Subject("preset", folder / "mine.toml", lambda path, _: [*plan, str(path)])
+    (folder / "clips.toml").write_text(
+        f'model = "identity"\n[encoding]\ncrf = 20\n[[clips]]\nsource = "{clip}"\n[[clips]]\nsource = "{clip}"\n'
+        'output = "second.mp4"\nstart = "2"\nend = "0.3s"\n'
+    )
+    yield Subject("list", folder / "clips.toml", lambda path, _: ["stylize", str(path), "--json", "--dry-run"])
+
+
+def choose(subjects: Sequence[Subject], rng: random.Random) -> Subject:
+    """A family by its share, then any of its files."""
+    held: dict[str, list[Subject]] = {}
+    for subject in subjects:
+        held.setdefault(subject.family, []).append(subject)
+    family = rng.choices(list(held), [SHARES[name] for name in held])[0]
+    return rng.choice(held[family])
+
+
+def write_clip(path: Path, frames: int = 12, size: tuple[int, int] = (64, 48)) -> Path:
+    """A clip with a shape that moves over a still ground."""
+    import av
+
+    with closing(av.open(str(path), "w")) as out:
+        stream: Any = out.add_stream("libx264", rate=25, options={"crf": "12", "preset": "veryfast", "threads": "1"})
+        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        for number in range(frames):
+            frame = av.VideoFrame.from_ndarray(_frame(number, *size), format="bgr24")
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return path
+
+
+def _frame(number: int, width: int, height: int) -> Any:
+    import cv2
+    import numpy as np
+
+    coarse = np.random.default_rng(0).integers(30, 226, (6, 8, 3), dtype=np.uint8)
+    frame = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    return cv2.circle(frame, (width // 5 + 2 * number, height // 2), height // 6, (40, 60, 230), -1, cv2.LINE_AA)

@@ -1,0 +1,768 @@
+"""What is written with each codec: every frame at its time, the sound as it was, and the same bytes every time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import closing
+from fractions import Fraction
+from itertools import accumulate, pairwise
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pytest
+from chain import refuse, said, said_json
+from clips import decode, moving_frames, number_in, numbered, scene, sound_packets, times, write_clip, write_folder
+from oddities import (
+    FAST,
+    LANGUAGES,
+    WORDS,
+    cut_outs,
+    ramp,
+    remux,
+    turned,
+    with_sound,
+    write_film,
+    write_frames,
+    write_grey,
+)
+from PIL import Image, ImageSequence
+from streams import stream_of, timecode_track
+
+from vidtrans.video.io.codecs import CODECS
+from vidtrans.video.io.encoder import SegmentWriter
+from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
+
+IDENTITY = ("--model", "identity", "--set=rendering.chunk_frames=7")
+VIDEOS = [name for name, codec in CODECS.items() if not codec.unpacked]
+PAIRS = [(name, ending) for name in VIDEOS for ending in CODECS[name].containers]
+SIZE = (256, 128)
+COUNT = 20
+# Frames that are shown for 20 ms to a second: a variable rate, in a time base of 1/15360 s.
+GAPS = [300, 600, 512, 512, 1024, 15_360, 512, 700, 701, 302, *[512] * 9]
+VFR = list(accumulate(GAPS, initial=0))
+ODD = dict.fromkeys(("h264", "h265", "prores4444", "ffv1"), (63, 47)) | {"av1": (65, 67), "dnxhr": (257, 121)}
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The same 20 frames at a variable rate: "aac" and "opus" by their sound; "deep" has 10 bits."""
+    folder = tmp_path_factory.mktemp("sources")
+    frames = numbered(moving_frames(COUNT, SIZE))
+    silent = write_clip(folder / "silent.mkv", frames, pts=VFR, options={"crf": "4", "preset": "ultrafast"})
+    mp4 = write_clip(folder / "silent.mp4", frames, pts=VFR, options={"crf": "4", "preset": "ultrafast", "bf": "2"})
+    seconds = (VFR[-1] + 512) / 15_360
+    deep = [f.astype(np.uint16) * 257 for f in frames]
+    options = {"crf": "4", "preset": "ultrafast", "x265-params": "log-level=error"}
+    return {
+        "aac": with_sound(mp4, folder / "aac.mp4", "aac", seconds=seconds),
+        "opus": with_sound(silent, folder / "opus.mkv", "libopus", seconds=seconds),
+        "deep": write_frames(folder / "deep.mp4", deep, "libx265", "yuv420p10le", options=options),
+    }
+
+
+def check_times(made: Path, wanted: list[Fraction]) -> None:
+    """Exact where the container can; Matroska counts milliseconds."""
+    within = Fraction(0) if made.suffix in (".mp4", ".mov") else Fraction(1, 2000)
+    assert len(wanted) == len(times(made))
+    assert all(abs(a - b) <= within for a, b in zip(times(made), wanted, strict=True))
+
+
+def check_sound(made: Path, source: Path) -> None:
+    """Packet for packet the same bytes, as far from the pictures as they were."""
+    was, now = sound_packets(source), sound_packets(made)
+    assert len(was) > 10
+    assert [b for _, b in now] == [b for _, b in was]
+    before, after = times(source)[0], times(made)[0]
+    assert all(abs((b - after) - (a - before)) <= Fraction(1, 1000) for (a, _), (b, _) in zip(was, now, strict=True))
+
+
+def near(made: np.ndarray, wanted: np.ndarray, mean: float) -> bool:
+    return made.shape == wanted.shape and float(np.abs(made.astype(int) - wanted).mean()) <= mean
+
+
+# Every codec, in every container that holds it
+
+
+@pytest.mark.parametrize(("codec", "ending"), PAIRS)
+def test_every_frame_keeps_its_time_and_the_sound_its_packets(
+    codec: str, ending: str, sources: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, made = sources["opus" if ending == "webm" else "aac"], Path(f"out.{ending}")
+    table = said_json(capsys, "stylize", source, *IDENTITY, "--codec", codec, "-o", made)
+    assert (table["frames"], table["codec"], table["sound_packets"]) == (COUNT, codec, len(sound_packets(source)))
+    check_times(made, [Fraction(p, 15_360) for p in VFR])
+    check_sound(made, source)
+    pictures, wanted = decode(made)[2], decode(source)[2]
+    assert [number_in(p) for p in pictures] == list(range(COUNT))
+    assert all(near(a, b, 6) for a, b in zip(pictures, wanted, strict=True))
+
+
+@pytest.mark.parametrize("codec", VIDEOS)
+def test_yuv_is_tagged_as_bt709_and_as_deep_as_the_codec_is(
+    codec: str, sources: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    ending = CODECS[codec].containers[0]
+    expected = {8: {"prores": 10, "prores4444": 10, "dnxhr": 10}.get(codec, 8)}
+    expected[10] = {"h264": 8, "ffv1": 16}.get(codec, 10)
+    for depth, source in ((8, sources["aac"]), (10, sources["deep"])):
+        made = Path(f"{depth}.{ending}")
+        table = said_json(capsys, "stylize", source, *IDENTITY, "--codec", codec, "-o", made, "--end", "3")
+        found = stream_of(made)
+        assert table["depth"] == expected[depth]
+        # A decoder hands ProRes 4444 over in 12 bits, whatever it was made of.
+        assert found["depth"] in ((12, 10) if codec == "prores4444" else (expected[depth],))
+        assert not found["alpha"]
+        with closing(av.open(str(made))) as container:  # some codecs have tags of their own, and decoders heed them
+            frame = next(container.decode(video=0))
+        tags = (frame.colorspace, frame.color_primaries, frame.color_trc, frame.color_range)
+        bt709 = (found["colour"], [int(tag) for tag in tags]) == ([1, 1, 1, 1], [1, 1, 1, 1])
+        assert bt709 == (codec != "ffv1")  # which holds RGB
+
+
+@pytest.mark.parametrize(
+    ("codec", "asked", "found"), [("h264", 10, 10), ("h265", 8, 8), ("av1", 10, 10), ("ffv1", 16, 16), ("ffv1", 8, 8)]
+)
+def test_the_depth_that_was_asked_for_is_written(
+    codec: str, asked: int, found: int, sources: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = Path(f"out.{CODECS[codec].containers[0]}")
+    depth = f"--set=encoding.depth={asked}"
+    said(capsys, 0, "stylize", sources["deep"], *IDENTITY, "--codec", codec, "-o", made, "--end", "2", depth)
+    assert stream_of(made)["depth"] == found
+
+
+@pytest.mark.parametrize(("codec", "depth"), [("prores", 8), ("av1", 16), ("dnxhr", 16), ("gif", 10), ("exr", 8)])
+def test_a_depth_that_a_codec_lacks_is_refused_with_those_that_it_has(
+    codec: str, depth: int, sources: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = refuse(capsys, 2, "stylize", sources["aac"], *IDENTITY, "--codec", codec, f"--set=encoding.depth={depth}")
+    assert f"encoding.depth {depth}" in told
+    assert "use one of" in told
+
+
+@pytest.mark.parametrize("codec", [*VIDEOS, "gif"])
+def test_two_caches_give_the_same_bytes(
+    codec: str, sources: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    ending = CODECS[codec].containers[0]
+    for name in ("a", "b"):
+        made = ("--codec", codec, "-o", f"{name}.{ending}", "--cache-dir", name)
+        said(capsys, 0, "stylize", sources["aac"], *IDENTITY, *made)
+    assert Path(f"a.{ending}").read_bytes() == Path(f"b.{ending}").read_bytes()
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import vidtrans
+from vidtrans.events import Progress
+from vidtrans.concurrency import threads
+threads.cores = lambda: 1  # in turns: else the encoder is some frames behind
+def report(event):
+    if isinstance(event, Progress) and event.task.startswith(sys.argv[4]) and event.done >= int(sys.argv[5]):
+        os.kill(os.getpid(), signal.SIGKILL)
+settings = {"rendering": {"chunk_frames": 7}, "encoding": {"codec": sys.argv[2]}}
+vidtrans.stylize(sys.argv[1], "identity", sys.argv[3], settings=settings, report=report)
+"""
+
+
+@pytest.mark.parametrize("codec", [*VIDEOS, "gif", "png"])
+def test_killed_half_way_it_goes_on_and_ends_the_same(
+    codec: str, sources: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the middle of the second chunk, and when all chunks are there."""
+    made = "out" if codec == "png" else f"out.{CODECS[codec].containers[0]}"
+    arguments = ("stylize", sources["aac"], *IDENTITY, "--codec", codec, "-o")
+    said(capsys, 0, *arguments, f"clean-{made}", "--cache-dir", "clean")
+    for step, frame in (("rendering", 11), ("joining", 0)):
+        command = [sys.executable, "-c", KILLED, str(sources["aac"]), codec, made, step, str(frame)]
+        killed = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert killed.returncode == -signal.SIGKILL, killed.stderr
+        assert not Path(made).exists()
+    table = said_json(capsys, *arguments, made)
+    assert table["frames_encoded"] == 0
+    assert contents(Path(made)) == contents(Path(f"clean-{made}"))
+    assert not [p.name for p in Path().iterdir() if "partial" in p.name]
+
+
+def contents(path: Path) -> list[bytes]:
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    return [*([f.name.encode() for f in files] if path.is_dir() else []), *(f.read_bytes() for f in files)]
+
+
+def test_a_chunk_that_was_done_is_not_made_again(sources: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    command = [sys.executable, "-c", KILLED, str(sources["aac"]), "h264", "out.mp4", "rendering", "11"]
+    assert subprocess.run(command, capture_output=True, timeout=60).returncode == -signal.SIGKILL
+    table = said_json(capsys, "stylize", sources["aac"], *IDENTITY, "--codec", "h264", "-o", "out.mp4")
+    assert table["frames_encoded"] == 13
+
+
+@pytest.mark.parametrize("codec", VIDEOS)
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_chunk_of_few_frames_is_written_and_always_the_same(codec: str, count: int, tmp_path: Path) -> None:
+    """An encoder that is asked for fewer frames than it reorders may not know when to decode them."""
+    settings, made = EncodingSettings(codec=codec), set()
+    picture = PictureFormat(256, 128, Fraction(1), Fraction(1, 15_360), Fraction(30), settings.depth_for(8))
+    frames = moving_frames(count, SIZE)
+    for _ in range(3 if codec == "av1" else 25):
+        writer = SegmentWriter(tmp_path / "segment", picture, settings)
+        for number, frame in enumerate(frames):
+            writer.write(frame, 512 * number)
+        writer.close()
+        made.add((tmp_path / "segment").read_bytes())
+    assert len(made) == 1
+    with closing(av.open(str(tmp_path / "segment"))) as container:
+        packets = [p for p in container.demux(video=0) if p.pts is not None]
+    stamps = sorted(p.pts * p.time_base for p in packets)
+    assert [b - a for a, b in pairwise(stamps)] == [Fraction(1, 30)] * (count - 1)
+
+
+# Transparency
+
+
+@pytest.fixture(scope="module")
+def see_through(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Cut-outs, lossless."""
+    return write_frames(tmp_path_factory.mktemp("alpha") / "a.mkv", cut_outs(6, SIZE), "ffv1", "bgra")
+
+
+def rgba_of(path: Path) -> list[np.ndarray]:
+    with closing(av.open(str(path))) as container:
+        return [f.to_ndarray(format="rgba") for f in container.decode(video=0)]
+
+
+@pytest.mark.parametrize(("codec", "ending"), [("prores4444", "mov"), ("prores4444", "mkv"), ("ffv1", "mkv")])
+def test_transparency_is_kept_by_what_can(
+    codec: str, ending: str, see_through: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = said_json(capsys, "stylize", see_through, *IDENTITY, "--codec", codec, "-o", f"out.{ending}")
+    assert table["alpha"] is True
+    assert stream_of(Path(f"out.{ending}"))["alpha"]
+    for made, wanted in zip(rgba_of(Path(f"out.{ending}")), cut_outs(6, SIZE), strict=True):
+        assert np.abs(made[..., 3].astype(int) - wanted[..., 3]).max() <= (0 if codec == "ffv1" else 2)
+        seen = wanted[..., 3] > 64
+        assert np.abs(made[..., :3].astype(int) - wanted[..., :3])[seen].max() <= (0 if codec == "ffv1" else 8)
+
+
+def test_pictures_keep_their_transparency(see_through: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said(capsys, 0, "stylize", see_through, *IDENTITY, "--codec", "png", "-o", "out")
+    for number, wanted in enumerate(cut_outs(6, SIZE)):
+        made = np.asarray(Image.open(f"out/{number:06d}.png"))
+        assert np.array_equal(made[..., 3], wanted[..., 3])
+        seen = wanted[..., 3] > 0
+        assert np.array_equal(made[seen], wanted[seen])
+
+
+@pytest.mark.parametrize("codec", ["h264", "h265", "av1", "prores", "dnxhr"])
+def test_what_a_codec_cannot_hold_lies_on_black_and_is_said(
+    codec: str, see_through: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = Path(f"out.{CODECS[codec].containers[0]}")
+    told = said(capsys, 0, "stylize", see_through, *IDENTITY, "--codec", codec, "-o", made)
+    assert f"{codec} has no transparency, what is transparent lies on black" in told
+    rgb = decode(made)[2][2].astype(int)
+    assert rgb[4, 250].max() <= 3
+    assert np.abs(rgb[64, 80] - (220, 100, 30)).max() <= 8
+
+
+def test_what_has_no_transparency_gets_none(sources: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    for codec, ending in (("prores4444", "mov"), ("ffv1", "mkv")):
+        told = said(
+            capsys, 0, "stylize", sources["aac"], *IDENTITY, "--codec", codec, "-o", f"a.{ending}", "--end", "2"
+        )
+        assert "transparency" not in told
+        assert not stream_of(Path(f"a.{ending}"))["alpha"]
+
+
+# Sizes
+
+
+@pytest.mark.parametrize("codec", ODD)
+def test_odd_sizes_are_kept_to_the_last_column(codec: str, capsys: pytest.CaptureFixture[str]) -> None:
+    frames = [cv2.GaussianBlur(scene(*ODD[codec], seed=i), (0, 0), 3) for i in range(3)]
+    source = write_frames(Path("in.mkv"), frames, "ffv1", "bgr0")
+    made = Path(f"out.{CODECS[codec].containers[0]}")
+    told = said(capsys, 0, "stylize", source, *IDENTITY, "--codec", codec, "-o", made, "--set=encoding.preset=fast")
+    assert stream_of(made)["size"] == ODD[codec]
+    assert ("is odd" in told) == (codec in ("h264", "h265"))
+    for rgb, wanted in zip(decode(made)[2], frames, strict=True):
+        assert near(rgb, wanted, 4)
+        assert near(rgb[:, -2:], wanted[:, -2:], 8)
+        assert near(rgb[-2:], wanted[-2:], 8)
+
+
+@pytest.mark.parametrize("size", [(63, 48), (64, 47)])
+def test_prores_422_refuses_odd_sizes_with_the_remedy(
+    size: tuple[int, int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_frames(Path("in.mkv"), [scene(*size, seed=1)] * 2, "ffv1", "bgr0")
+    told = refuse(capsys, 2, "stylize", "in.mkv", *IDENTITY, "--codec", "prores")
+    assert f"it takes even sizes, not {size[0]}x{size[1]}" in told
+    assert "prores4444" in told
+
+
+@pytest.mark.parametrize("size", [(64, 48), (254, 128), (256, 118)])
+def test_dnxhr_refuses_small_pictures_with_the_remedy(
+    size: tuple[int, int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_frames(Path("in.mkv"), [scene(*size, seed=1)] * 2, "ffv1", "bgr0")
+    told = refuse(capsys, 2, "stylize", "in.mkv", *IDENTITY, "--codec", "dnxhr")
+    assert f"it takes 256x120 and more, not {size[0]}x{size[1]}" in told
+    assert "prores" in told
+
+
+@pytest.mark.parametrize("codec", VIDEOS)
+def test_the_smallest_picture_is_written_or_refused_in_one_line(codec: str, capsys: pytest.CaptureFixture[str]) -> None:
+    write_frames(Path("in.mkv"), [scene(16, 16, seed=1)] * 2, "ffv1", "bgr0")
+    made = Path(f"out.{CODECS[codec].containers[0]}")
+    if codec == "dnxhr":
+        refuse(capsys, 2, "stylize", "in.mkv", *IDENTITY, "--codec", codec, "-o", made)
+        return
+    said(capsys, 0, "stylize", "in.mkv", *IDENTITY, "--codec", codec, "-o", made)
+    assert stream_of(made)["size"] == (16, 16)
+    assert len(decode(made)[2]) == 2
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mov", "mkv"])
+def test_the_aspect_of_pixels_goes_along_and_turns_are_written_upright(
+    ending: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tags = {"sample_aspect_ratio": Fraction(16, 11)}
+    write_frames(Path("in.mp4"), moving_frames(2), "libx264", "yuv420p", options=FAST, tags=tags)
+    turned(Path("in.mp4"), (0, 1, -1, 0))
+    said(capsys, 0, "stylize", "in.mp4", *IDENTITY, "-o", f"out.{ending}")
+    found = stream_of(Path(f"out.{ending}"))
+    assert (found["size"], found["aspect"]) == ((48, 64), Fraction(11, 16))
+    with closing(av.open(f"out.{ending}")) as container:
+        assert {f.rotation for f in container.decode(video=0)} == {0}
+
+
+@pytest.mark.parametrize(
+    ("codec", "ending", "tag"),
+    [
+        ("h264", "mp4", "avc1"),
+        ("h265", "mp4", "hvc1"),
+        ("h265", "mov", "hvc1"),
+        ("av1", "mp4", "av01"),
+        ("prores", "mov", "apch"),
+        ("prores4444", "mov", "ap4h"),
+        ("dnxhr", "mov", "AVdh"),
+    ],
+)
+def test_codecs_are_named_as_quicktime_wants_it(
+    codec: str, ending: str, tag: str, sources: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    said(capsys, 0, "stylize", sources["aac"], *IDENTITY, "--codec", codec, "-o", f"out.{ending}", "--end", "2")
+    assert stream_of(Path(f"out.{ending}"))["tag"] == tag
+
+
+# Ten bits to the end
+
+
+@pytest.mark.parametrize("codec", ["prores", "prores4444", "dnxhr", "h265", "av1", "ffv1", "png"])
+def test_a_ramp_of_10_bits_comes_out_as_fine(codec: str, capsys: pytest.CaptureFixture[str]) -> None:
+    codes = np.broadcast_to(np.linspace(64, 940, 1024).round().astype(np.uint16), (128, 1024))
+    write_grey(Path("in.mov"), codes, "prores_ks", "yuv422p10le", options={"profile": "hq", "qscale": "1"})
+    made = Path("out.png" if codec == "png" else f"out.{CODECS[codec].containers[0]}")
+    finest = ("--set=encoding.crf=1",) if codec in ("h265", "av1") else ()
+    said(capsys, 0, "stylize", "in.mov", *IDENTITY, "--codec", codec, "-o", made, "--end", "1", *finest)
+    with closing(av.open(str(made))) as container:
+        frame = next(container.decode(video=0))
+    if codec in ("ffv1", "png"):
+        line = frame.to_ndarray(format="rgb48le")[64, :, 1].astype(float) / 65535
+    else:
+        bits = 12 if frame.format.name.endswith("12le") else 10
+        plane = np.frombuffer(frame.planes[0], "<u2").reshape(frame.planes[0].height, -1)[64, :1024]
+        line = (plane.astype(float) / 2 ** (bits - 10) - 64) / 876
+    assert len(np.unique(line)) > 600
+    assert np.abs(line - (codes[64] - 64) / 876).max() <= (0.01 if codec in ("dnxhr", "av1") else 0.004)
+    assert abs((line - (codes[64] - 64) / 876).mean()) < 5e-4
+
+
+def test_a_ramp_becomes_a_png_of_16_bits_and_comes_back(capsys: pytest.CaptureFixture[str]) -> None:
+    write_frames(Path("in.mkv"), [ramp()] * 3, "ffv1", "gbrp16le")
+    said(capsys, 0, "stylize", "in.mkv", *IDENTITY, "-o", "a/%04d.png")
+    with closing(av.open("a/0002.png")) as container:
+        assert np.array_equal(next(container.decode(video=0)).to_ndarray(format="rgb48le"), ramp())
+    said(capsys, 0, "stylize", "a", *IDENTITY, "--codec", "ffv1", "-o", "back.mkv")
+    with closing(av.open("back.mkv")) as container:
+        assert all(np.array_equal(f.to_ndarray(format="rgb48le"), ramp()) for f in container.decode(video=0))
+
+
+# Rates and times
+
+
+@pytest.mark.parametrize(("fps", "count"), [("12", 10), ("25", 20), ("60", 48), ("30000/1001", 24), ("12.5", 10)])
+@pytest.mark.parametrize("ending", ["mp4", "mkv"])
+def test_a_constant_rate_has_its_steps_its_length_and_its_sound(
+    fps: str, count: int, ending: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frames = numbered(moving_frames(20))
+    silent = write_clip(Path("silent.mp4"), frames, rate=25, time_base=Fraction(1, 12_800), options=FAST)
+    source = with_sound(silent, Path("in.mp4"), "aac", seconds=0.8)
+    made = Path(f"out.{ending}")
+    table = said_json(capsys, "stylize", source, *IDENTITY, "--fps", fps, "-o", made)
+    rate = Fraction(fps)
+    assert table["frames"] == count
+    check_times(made, [i / rate for i in range(count)])
+    check_sound(made, source)
+    for moment, picture in zip(times(made), decode(made)[2], strict=True):
+        # It has begun or begins within half a step, and has not ended.
+        assert -1 - Fraction(1, 20) < number_in(picture) - 25 * moment <= 25 / rate / 2 + Fraction(1, 20)
+    with closing(av.open(str(made))) as container:
+        stream = container.streams.video[0]
+        assert abs(stream.average_rate - rate) < Fraction(1, 20)
+        length = stream.duration * stream.time_base if stream.duration else Fraction(container.duration, av.time_base)
+    assert abs(length - Fraction(4, 5)) <= 1 / rate + Fraction(1, 20)
+
+
+@pytest.mark.parametrize(("codec", "ending"), [("prores", "mov"), ("dnxhr", "mov"), ("av1", "webm"), ("gif", "gif")])
+def test_a_constant_rate_holds_and_drops_frames_whatever_the_codec(
+    codec: str, ending: str, sources: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The source has a variable rate: a frame is held for a second, and others come closer than a step."""
+    source = sources["opus" if ending == "webm" else "aac"]
+    made = Path(f"out.{ending}")
+    said(capsys, 0, "stylize", source, *IDENTITY, "--codec", codec, "--fps", "10", "-o", made)
+    shown = times(made)
+    assert {round(float(b - a), 3) for a, b in pairwise(shown)} == {0.1}
+    own = [p / 15_360 for p in VFR]
+    for moment, picture in zip(shown, decode(made)[2], strict=True):
+        number = number_in(picture)
+        assert own[number] <= moment + 0.0501
+        assert number + 1 == COUNT or own[number + 1] >= moment + 0.0499
+
+
+@pytest.mark.parametrize("late_s", [0.3, 0.0415, -0.2])
+@pytest.mark.parametrize("ending", ["mp4", "mov", "mkv"])
+@pytest.mark.parametrize("source", ["mp4", "mkv"])
+def test_the_start_of_the_sound_is_kept_to_a_millisecond(
+    source: str, ending: str, late_s: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``late_s``: how much later the sound begins, or (below 0) the pictures."""
+    begin = round(max(0.0, -late_s) * 12_800)
+    pts = [begin + 512 * i for i in range(20)]
+    silent = write_clip(
+        Path(f"silent.{source}"), moving_frames(20), pts=pts, time_base=Fraction(1, 12_800), rate=25, options=FAST
+    )
+    path = with_sound(silent, Path(f"in.{source}"), "aac", late_s=max(0.0, late_s))
+    was = sound_packets(path)[0][0] - times(path)[0]
+    for name, more in ((f"out.{ending}", ()), (f"grid.{ending}", ("--fps", "30"))):
+        said(capsys, 0, "stylize", path, *IDENTITY, "-o", name, *more)
+        now = sound_packets(Path(name))[0][0] - times(Path(name))[0]
+        assert abs(now - was) <= Fraction(1, 1000)
+        assert [b for _, b in sound_packets(Path(name))] == [b for _, b in sound_packets(path)]
+
+
+# What goes along
+
+
+def tracks_of(path: Path) -> dict[str, Any]:
+    """By plain PyAV: languages and packets of each sound track, words with their times, chapters, timecode, title."""
+    with closing(av.open(str(path))) as container:
+        tags = container.metadata
+        everything = [tags, *(s.metadata for s in container.streams)]
+        found: dict[str, Any] = {
+            "languages": [s.metadata.get("language") for s in container.streams.audio],
+            "chapters": [
+                (float(c["start"] * c["time_base"]), float(c["end"] * c["time_base"]), c["metadata"]["title"])
+                for c in container.chapters()
+            ],
+            "timecode": {t[k] for t in everything for k in ("timecode", "TIMECODE") if k in t},
+            "title": tags.get("title"),
+            "sounds": {s.index: [] for s in container.streams.audio},
+            "words": [],
+        }
+        for packet in container.demux(*container.streams.audio, *container.streams.subtitles):
+            if packet.pts is None:
+                continue
+            at = float(packet.pts * packet.time_base)
+            if packet.stream.type == "audio":
+                found["sounds"][packet.stream_index].append((at, bytes(packet)))
+            elif text := bytes(packet).lstrip(b"\0\3\5").decode():
+                found["words"].append((at, at + float(packet.duration * packet.time_base), text))
+        found["sounds"] = list(found["sounds"].values())
+    return found
+
+
+FILMS = [("mov", "mov"), ("mov", "mp4"), ("mp4", "mov"), ("mp4", "mp4"), ("mkv", "mkv")]
+
+
+def alike(a: list[tuple[float, float, str]], b: list[tuple[float, float, str]], within: float = 0.002) -> bool:
+    return len(a) == len(b) and all(
+        x[2] == y[2] and abs(x[0] - y[0]) <= within and abs(x[1] - y[1]) <= within for x, y in zip(a, b, strict=True)
+    )
+
+
+@pytest.mark.parametrize(("source", "ending"), FILMS)
+def test_sound_words_chapters_timecode_and_title_go_along(
+    source: str, ending: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_film(Path(f"film.{source}"))
+    was = tracks_of(path)
+    said(capsys, 0, "stylize", path, *IDENTITY, "-o", f"out.{ending}")
+    now = tracks_of(Path(f"out.{ending}"))
+    assert now["languages"] == list(LANGUAGES)
+    assert [[b for _, b in track] for track in now["sounds"]] == [[b for _, b in track] for track in was["sounds"]]
+    assert now["sounds"][0] != now["sounds"][1]
+    assert alike(now["words"], [(a / 1000, b / 1000, text) for a, b, text in WORDS])
+    assert alike(now["chapters"], [(i / 2, i / 2 + 0.5, f"part {i}") for i in range(4)])
+    assert now["timecode"] == {"10:00:00:05"}
+    assert now["title"] == "A film"
+
+
+@pytest.mark.parametrize(("source", "ending"), FILMS)
+def test_a_part_takes_its_sound_words_and_chapters_along_in_sync(
+    source: str, ending: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From frame 12 (0.5 s) to frame 44 (1.833 s), of 24 a second."""
+    path = write_film(Path(f"film.{source}"))
+    was = tracks_of(path)
+    said(capsys, 0, "stylize", path, *IDENTITY, "--start", "0.5s", "--end", "1.83s", "-o", f"out.{ending}")
+    now, end = tracks_of(Path(f"out.{ending}")), 44 / 24
+    shown = times(Path(f"out.{ending}"))
+    assert len(shown) == 32
+    begin = float(shown[0])
+    for track, before in zip(now["sounds"], was["sounds"], strict=True):
+        kept = [(t, b) for t, b in before if t + 1024 / 44_100 > 0.5 and t < end]
+        assert [b for _, b in track] == [b for _, b in kept]
+        assert all(abs((a - begin) - (t - 0.5)) <= 0.0011 for (a, _), (t, _) in zip(track, kept, strict=True))
+    moved = [(max(0.0, a / 1000 - 0.5), b / 1000 - 0.5, text) for a, b, text in WORDS]
+    assert [(w[2], round(w[0] - begin, 2)) for w in now["words"]] == [(w[2], round(w[0], 2)) for w in moved]
+    assert alike([(a - begin, b - begin, t) for a, b, t in now["words"][:2]], moved[:2])
+    chapters = [(0.0, 0.5, "part 1"), (0.5, 1.0, "part 2"), (1.0, end - 0.5, "part 3")]
+    assert alike([(a - begin, b - begin, t) for a, b, t in now["chapters"]], chapters)
+    assert now["timecode"] == {"10:00:00:17"}
+    assert now["languages"] == list(LANGUAGES)
+
+
+def test_words_do_not_outlast_the_part(capsys: pytest.CaptureFixture[str]) -> None:
+    """Else the film would end in a still of its last picture."""
+    path = write_film(Path("film.mov"))
+    said(capsys, 0, "stylize", path, *IDENTITY, "--start", "0.5s", "--end", "1.83s", "-o", "out.mov")
+    last = times(Path("out.mov"))[-1]
+    assert tracks_of(Path("out.mov"))["words"][-1][1] <= float(last) + 1 / 24 + 0.002
+
+
+@pytest.mark.parametrize("ending", ["mov", "mp4", "mkv"])
+@pytest.mark.parametrize(("rate", "started"), [(24, "10:00:59:20"), (25, "00:00:00:24"), (30, "01:59:59:29")])
+def test_a_timecode_names_the_first_picture_whatever_the_time_base(
+    rate: int, started: str, ending: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_film(Path("film.mov"), started, rate)
+    said(capsys, 0, "stylize", path, *IDENTITY, "-o", f"out.{ending}", "--start", "1", "--end", "9")
+    hours, minutes, seconds, frame = map(int, started.split(":"))
+    count = ((hours * 60 + minutes) * 60 + seconds) * rate + frame + 1
+    whole, frame = divmod(count, rate)
+    wanted = f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}:{frame:02}"
+    assert tracks_of(Path(f"out.{ending}"))["timecode"] == {wanted}
+
+
+@pytest.mark.parametrize("fps", ["source", "12", "24", "25", "30", "48", "30000/1001"])
+@pytest.mark.parametrize("ending", ["mov", "mp4"])
+def test_a_timecode_keeps_its_moment_whatever_the_rate(
+    fps: str, ending: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Frame 20 of 24 is the tenth of 12. A clock of 24 may go along with 48 pictures a second, but not with 12."""
+    path = write_film(Path("film.mov"), "10:00:00:20")
+    was, _ = timecode_track(path)
+    assert was == 36_000 + Fraction(20, 24)
+    said(capsys, 0, "stylize", path, *IDENTITY, "-o", f"out.{ending}", "--fps", fps)
+    now, counted = timecode_track(Path(f"out.{ending}"))
+    assert abs(now - was) <= (1 / counted if fps != "30000/1001" else 37)  # without drop-frame it is no time of day
+    assert fps == "source" or Fraction(fps) % counted == 0
+
+
+def test_words_that_a_container_cannot_hold_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    told = said(capsys, 0, "stylize", write_film(Path("film.mov")), *IDENTITY, "-o", "out.mkv")
+    assert "a subtitle track (mov_text) is left out, matroska cannot hold it" in told
+    now = tracks_of(Path("out.mkv"))
+    assert (now["words"], now["languages"], len(now["chapters"])) == ([], list(LANGUAGES), 4)
+
+
+@pytest.mark.parametrize(
+    ("codec", "ending", "outs"),
+    [
+        ("pcm_s16le", "mov", ["mov", "mkv"]),
+        ("flac", "mkv", ["mkv", "mp4"]),
+        ("libopus", "mkv", ["mkv", "mp4", "webm"]),
+        ("libmp3lame", "mp4", ["mp4", "mov", "mkv"]),
+        ("ac3", "mkv", ["mkv", "mp4", "mov"]),
+    ],
+)
+def test_other_kinds_of_sound_are_copied_too(
+    codec: str, ending: str, outs: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    silent = write_clip(Path(f"silent.{ending}"), moving_frames(25), rate=25, options=FAST)
+    path = with_sound(silent, Path(f"in.{ending}"), codec)
+    for out in outs:
+        said(capsys, 0, "stylize", path, *IDENTITY, "-o", f"out.{out}")
+        assert b"".join(b for _, b in sound_packets(Path(f"out.{out}"))) == b"".join(b for _, b in sound_packets(path))
+        if codec != "pcm_s16le":  # its packets are as long as a container likes
+            check_sound(Path(f"out.{out}"), path)
+
+
+def test_sound_that_a_container_cannot_hold_is_an_error_and_leaves_nothing(
+    sources: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for more in ((), ("--dry-run",)):  # before any work
+        told = refuse(capsys, 2, "stylize", sources["aac"], *IDENTITY, "-o", "out.webm", *more)
+        assert "its sound (aac) cannot be kept in webm" in told
+        assert ".mkv" in told
+    said(
+        capsys, 0, "stylize", sources["aac"], *IDENTITY, "-o", "out.webm", "--set", "encoding.sound=none", "--end", "3"
+    )
+    assert sound_packets(Path("out.webm")) == []
+
+
+def test_the_same_film_is_joined_again_for_another_container(
+    sources: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("stylize", sources["aac"], *IDENTITY, "--codec", "h265", "-o")
+    assert said_json(capsys, *arguments, "a.mp4")["frames_encoded"] == COUNT
+    assert said_json(capsys, *arguments, "a.mkv")["frames_encoded"] == 0
+    assert all(np.array_equal(a, b) for a, b in zip(decode(Path("a.mp4"))[2], decode(Path("a.mkv"))[2], strict=True))
+
+
+# Pictures
+
+
+def test_exr_is_linear_light(capsys: pytest.CaptureFixture[str]) -> None:
+    codes = np.zeros((32, 64, 3), np.uint8)
+    codes[:, :16], codes[:, 16:32], codes[:, 32:48], codes[:, 48:] = 0, 64, 128, 255
+    write_frames(Path("in.mkv"), [codes] * 3, "ffv1", "bgr0")
+    said(capsys, 0, "stylize", "in.mkv", *IDENTITY, "--codec", "exr", "-o", "out")
+    assert sorted(p.name for p in Path("out").iterdir()) == [f"{i:06d}.exr" for i in range(3)]
+    with closing(av.open("out/000001.exr")) as container:
+        frame = next(container.decode(video=0))
+        planes = [np.frombuffer(p, "<f4" if "f32" in frame.format.name else "<f2") for p in frame.planes[:3]]
+        light = [p.reshape(32, -1)[:, :64] for p in planes]
+    for column, code in ((8, 0), (24, 64), (40, 128), (56, 255)):
+        value = code / 255
+        wanted = value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
+        for plane in light:
+            assert abs(float(plane[16, column]) - wanted) <= 1e-3 * max(wanted, 0.1)
+
+
+def test_exr_comes_back_as_it_was(capsys: pytest.CaptureFixture[str]) -> None:
+    write_frames(Path("in.mkv"), moving_frames(3), "ffv1", "bgr0")
+    said(capsys, 0, "stylize", "in.mkv", *IDENTITY, "-o", "a/%03d.exr")
+    assert sorted(p.name for p in Path("a").iterdir()) == ["000.exr", "001.exr", "002.exr"]
+    said(capsys, 0, "stylize", "a", *IDENTITY, "--codec", "ffv1", "--set=encoding.depth=8", "-o", "back.mkv")
+    assert all(
+        np.abs(a.astype(int) - b).max() <= 1 for a, b in zip(decode(Path("back.mkv"))[2], moving_frames(3), strict=True)
+    )
+
+
+def test_numbered_pictures_go_in_and_out(capsys: pytest.CaptureFixture[str]) -> None:
+    frames = numbered(moving_frames(12))
+    write_folder(Path("in"), frames, [f"take_{i + 5:03d}.png" for i in range(12)])
+    write_folder(Path("in"), [scene(64, 48, 3)], ["cover.png"])
+    table = said_json(capsys, "stylize", "in/take_%03d.png", *IDENTITY, "-o", "out/%05d.png")
+    assert table["frames"] == 12
+    assert sorted(p.name for p in Path("out").iterdir()) == [f"{i:05d}.png" for i in range(12)]
+    for number in range(12):
+        assert np.array_equal(np.asarray(Image.open(f"out/{number:05d}.png")), frames[number])
+    said(capsys, 0, "stylize", "out/%05d.png", *IDENTITY, "-o", "out.mp4")
+    assert times(Path("out.mp4")) == [Fraction(i, 25) for i in range(12)]
+    assert [number_in(p) for p in decode(Path("out.mp4"))[2]] == list(range(12))
+
+
+def test_a_video_becomes_numbered_pictures_and_a_part_keeps_its_numbers(
+    sources: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    said(capsys, 0, "stylize", sources["aac"], *IDENTITY, "-o", "out/%04d.png", "--start", "8", "--end", "17")
+    assert sorted(p.name for p in Path("out").iterdir()) == [f"{i:04d}.png" for i in range(8, 17)]
+    for number in range(8, 17):
+        assert number_in(np.asarray(Image.open(f"out/{number:04d}.png"))) == number
+
+
+@pytest.mark.parametrize("name", ["%05d.png", "./%05d.png", "../%05d.png"])
+def test_numbered_pictures_go_into_a_folder_of_their_own(
+    name: str, clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "-o frames/%05d.png" in refuse(capsys, 2, "stylize", clip, *IDENTITY, "-o", name)
+
+
+def test_a_gif_shows_every_frame_at_its_time_and_forever(
+    sources: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    said(capsys, 0, "stylize", sources["aac"], *IDENTITY, "-o", "out.gif", "--end", "12")
+    with Image.open("out.gif") as gif:
+        assert gif.info.get("loop") == 0
+        assert gif.size == SIZE
+        shown = [(f.info["duration"], np.asarray(f.convert("RGB"))) for f in ImageSequence.Iterator(gif)]
+    assert [number_in(rgb) for _, rgb in shown] == list(range(12))
+    starts = list(accumulate((d for d, _ in shown), initial=0))
+    assert all(abs(s - p / 15.36) <= 10 for s, p in zip(starts, VFR[:13], strict=True))
+    for (_, rgb), wanted in zip(shown, decode(sources["aac"])[2], strict=False):
+        assert near(rgb, wanted, 14)
+
+
+def test_a_gif_is_transparent_where_its_source_is(see_through: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said(capsys, 0, "stylize", see_through, *IDENTITY, "-o", "out.gif")
+    with Image.open("out.gif") as gif:
+        for frame, wanted in zip(ImageSequence.Iterator(gif), cut_outs(6, SIZE), strict=True):
+            rgba = np.asarray(frame.convert("RGBA"))
+            assert np.array_equal(rgba[..., 3] > 0, wanted[..., 3] >= 128)
+            assert np.abs(rgba[64, 80 + 0, :3].astype(int) - (220, 100, 30)).max() <= 24
+
+
+def test_a_webm_is_av1_with_opus(sources: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    table = said_json(capsys, "stylize", sources["opus"], *IDENTITY, "-o", "out.webm")
+    assert table["codec"] == "av1"
+    with closing(av.open("out.webm")) as container:
+        assert container.format.name == "matroska,webm"
+        assert container.streams.audio[0].codec_context.name in ("opus", "libopus")
+    assert stream_of(Path("out.webm"))["codec"] in ("av1", "libdav1d", "libaom-av1")
+    assert Path("out.webm").read_bytes()[:64].count(b"webm") == 1
+    check_sound(Path("out.webm"), sources["opus"])
+
+
+# What is left
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mov", "mkv"])
+def test_no_frame_is_lost_whose_time_lies_before_zero(ending: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The first three frames have no times; counted back from the fourth, they begin before 0."""
+    source = write_clip(Path("in.mkv"), numbered(moving_frames(20)), options=FAST)
+
+    def earlier(_: int, packet: av.Packet) -> None:
+        assert packet.pts is not None
+        packet.pts = packet.dts = packet.pts - 100
+
+    path = remux(source, Path("early.mkv"), change=earlier, avoid_negative_ts="disabled")
+    with closing(av.open(str(path))) as container:
+        assert [f.pts for f in container.decode(video=0)][:4] == [None, None, None, 0]
+    assert said_json(capsys, "stylize", path, *IDENTITY, "-o", f"out.{ending}")["frames"] == 20
+    pts, base, pictures = decode(Path(f"out.{ending}"))
+    assert [number_in(p) for p in pictures] == list(range(20))
+    assert all(abs((b - a) * base - Fraction(1, 30)) <= Fraction(1, 500) for a, b in pairwise(pts))
+
+
+@pytest.mark.parametrize(("codec", "ending"), PAIRS)
+def test_what_is_written_says_its_rate_and_can_be_read_again(
+    codec: str, ending: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = write_clip(Path("in.mp4"), moving_frames(30, SIZE), options=FAST)
+    said(capsys, 0, "stylize", source, *IDENTITY, "--codec", codec, "-o", f"out.{ending}")
+    with closing(av.open(f"out.{ending}")) as container:
+        rate = container.streams.video[0].average_rate
+        assert rate is not None
+        assert abs(rate - 30) < Fraction(1, 10)
+    said(capsys, 0, "stylize", f"out.{ending}", *IDENTITY, "--codec", "av1", "-o", "again.mkv", "--end", "2")
+
+
+def test_no_process_and_no_partial_file_is_left(sources: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    before = set(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else set()
+    for codec in ("h264", "h265", "av1", "prores"):
+        said(capsys, 0, "stylize", sources["aac"], *IDENTITY, "--codec", codec, "-o", f"{codec}.mkv", "--end", "3")
+    after = set(os.listdir("/proc/self/fd")) if before else set()
+    assert len(after) <= len(before) + 1
+    assert sorted(p.name for p in Path().iterdir()) == [".vidtrans", "av1.mkv", "h264.mkv", "h265.mkv", "prores.mkv"]

@@ -1,0 +1,458 @@
+"""vidtrans dream, as a person would use it: seeds, clocks, loops, sounds, several models; and what is refused."""
+
+from __future__ import annotations
+
+import shlex
+import wave
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from chain import TINY, refuse, said, said_json
+from clips import decode, moving_frames, pictures_of, sound_packets, times, write_clip, write_folder
+from dreams import POSITIONS, jumps, make_dreamer, toy, toys
+
+import vidtrans as api
+from vidtrans.cli.dream import dream as command
+from vidtrans.cli.options import flags_of
+from vidtrans.dreaming.bands import loudness
+from vidtrans.dreaming.controls import Direction
+from vidtrans.dreaming.dream_job import DreamJob
+from vidtrans.dreaming.settings import DreamingSettings
+from vidtrans.events import Event, Note
+from vidtrans.inference.torch_engine import TorchEngine
+from vidtrans.models.model_file import load_generator, save_model
+from vidtrans.settings import from_table
+from vidtrans.video.images.picture import write_picture
+
+__all__ = ["toys"]  # a fixture
+
+EXACT = ("--codec", "ffv1", "--set", "rendering.precision=fp32")
+Frames = list[np.ndarray]
+
+
+@pytest.fixture(scope="module")
+def dreamer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that looks back on two frames."""
+    return make_dreamer(tmp_path_factory.mktemp("models") / "two.safetensors", context=2)
+
+
+@pytest.fixture
+def seed(tmp_path: Path) -> Path:
+    """12 frames of 64x48."""
+    return write_clip(tmp_path / "seed.mp4", moving_frames(12))
+
+
+def write_wave(path: Path, seconds: float, hertz: float = 100.0) -> Path:
+    """Half of it silent, half of it a tone."""
+    rate = 22_050
+    samples = 0.5 * np.sin(2 * np.pi * hertz * np.arange(int(seconds * rate)) / rate)
+    samples[: len(samples) // 2] = 0
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1), file.setsampwidth(2), file.setframerate(rate)
+        file.writeframes((samples * 32767).astype("<i2").tobytes())
+    return path
+
+
+@pytest.fixture
+def dream(capsys: pytest.CaptureFixture[str]) -> Callable[..., Frames]:
+    """Dream losslessly; the frames of the result."""
+
+    def made(*arguments: object) -> Frames:
+        said(capsys, 0, "dream", *arguments, "-o", "out.mkv", "--overwrite", *EXACT)
+        return decode(Path("out.mkv"))[2]
+
+    return made
+
+
+def same(one: Frames, other: Frames) -> bool:
+    return len(one) == len(other) and all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+# Seeds, and what comes of them
+
+
+def test_a_video_gives_a_video_of_its_size_and_rate(
+    seed: Path, dreamer: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = said_json(capsys, "dream", seed, "--model", dreamer, "--frames", 25)
+    assert table["output"] == "seed.two.dream.mp4"
+    assert (table["frames"], table["size"], table["working_size"]) == (25, [64, 48], [43, 32])
+    assert (table["rate"], table["cached"], table["frames_inferred"]) == ("30", False, 25)
+    assert times(Path("seed.two.dream.mp4")) == [Fraction(n, 30) for n in range(25)]
+    frames = decode(Path("seed.two.dream.mp4"))[2]
+    assert {f.shape for f in frames} == {(48, 64, 3)}
+    assert said_json(capsys, "dream", seed, "--model", dreamer, "--frames", 25)["cached"] is True
+
+
+def test_the_context_is_the_seeds_frames_from_the_start_on(
+    seed: Path, dream: Callable[..., Frames], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = make_dreamer(Path("stepping.safetensors"), context=2, step=3)
+    shown: list[np.ndarray] = []
+    predict = TorchEngine.predict
+
+    def listening(engine: TorchEngine, x: Any) -> Any:
+        shown.append(x[0].numpy().copy())
+        return predict(engine, x)
+
+    monkeypatch.setattr(TorchEngine, "predict", listening)
+    dream(seed, "--model", model, "--frames", 2, "--start", 4, "--size", "source")
+    frames = [f.astype(np.float32).transpose(2, 0, 1) / 127.5 - 1 for f in decode(seed)[2]]
+    nearest = [int(np.argmin([np.abs(half - f).mean() for f in frames])) for half in (shown[0][:3], shown[0][3:])]
+    assert nearest == [4, 7]
+    assert np.array_equal(shown[1][:3], shown[0][3:])
+
+
+def test_a_seed_that_has_a_cut_in_it_is_told_of(dreamer: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cut = write_clip(Path("cut.mp4"), moving_frames(40, shots=(0, 20)))
+    more = ("--model", dreamer, "--frames", 2, "--overwrite", "-o", "o.mp4")
+    told = said(capsys, 0, "dream", cut, "--start", 19, *more)
+    assert "a cut, at frame 20, lies within the seed: --start 20 begins after it" in told
+    for start in (18, 20):
+        assert "lies within the seed" not in said(capsys, 0, "dream", cut, "--start", start, *more)
+
+
+def test_a_picture_a_folder_and_noise_are_seeds_too(dreamer: Path, dream: Callable[..., Frames]) -> None:
+    pictures = moving_frames(3)
+    folder = write_folder(Path("pictures"), pictures)
+    model = ("--model", dreamer, "--frames", 4)
+    of_folder, of_picture = dream(folder, *model), dream(folder / "0.png", *model)
+    assert of_folder[0].shape == of_picture[0].shape == (48, 64, 3)
+    assert not same(of_folder, of_picture)
+    assert times(Path("out.mkv"))[1] == Fraction(1, 20)  # what the model learned from
+    noise = dream("noise", *model)
+    assert noise[0].shape == (32, 32, 3)
+    assert same(noise, dream("noise", *model))
+    assert not same(noise, dream("noise", *model, "--seed", 1))
+    assert dream("noise", *model, "--size", "48x32")[0].shape == (32, 48, 3)
+    assert dream("noise", *model, "--size", "40")[0].shape == (40, 40, 3)
+
+
+def test_a_file_called_noise_is_no_noise(dreamer: Path, dream: Callable[..., Frames]) -> None:
+    write_folder(Path("noise"), moving_frames(3))
+    assert dream("./noise", "--model", dreamer, "--frames", 2)[0].shape == (48, 64, 3)
+
+
+def test_a_model_from_before_there_were_dreams_dreams_too(seed: Path, dream: Callable[..., Frames]) -> None:
+    api.make_dataset(seed, pairing="next-frame", settings=TINY)
+    training = {k: TINY[k] for k in ("generator", "discriminator", "training")}
+    api.train("seed.dataset", "m.safetensors", settings=training)
+    generator, record = load_generator(Path("m.safetensors"))
+    save_model(Path("m.safetensors"), generator, replace(record, dream={}))
+    frames = dream("noise", "--model", "m", "--frames", 5)
+    assert len(frames) == 5
+    assert times(Path("out.mkv"))[1] == Fraction(1, 25)
+
+
+def test_fps_is_the_rate_of_the_dream_and_drops_nothing(
+    seed: Path, dreamer: Path, dream: Callable[..., Frames]
+) -> None:
+    model = ("--model", dreamer, "--frames", 6)
+    plain = dream(seed, *model)
+    assert same(dream(seed, *model, "--fps", "12.5"), plain)
+    assert times(Path("out.mkv")) == [Fraction(2 * n, 25) for n in range(6)]
+    api.dream(seed, dreamer, "slow.mp4", frames=3, settings={"encoding": {"fps": "24000/1001"}})
+    assert times(Path("slow.mp4")) == [Fraction(1001 * n, 24000) for n in range(3)]
+
+
+def test_pictures_and_gifs_are_made_too(seed: Path, dreamer: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = ("--model", dreamer, "--frames", 3)
+    said(capsys, 0, "dream", seed, *model, "-o", "frames/%03d.png")
+    assert list(pictures_of(Path("frames"))) == ["000.png", "001.png", "002.png"]
+    said(capsys, 0, "dream", seed, *model, "-o", "out.gif")
+    said(capsys, 0, "dream", seed, *model, "-o", "out.mkv", "--codec", "h265", "--set", "encoding.depth=10")
+    assert "one picture cannot hold 3 frames" in refuse(capsys, 2, "dream", seed, *model, "-o", "one.png")
+
+
+def test_a_dry_run_tells_and_touches_nothing(seed: Path, dreamer: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = said_json(capsys, "dream", seed, "--model", dreamer, "--frames", 500, "--dry-run")
+    assert table["frames"] == 500
+    assert table["estimate"]["seconds"] > 0 < table["estimate"]["disk_bytes"]
+    assert not Path(".vidtrans").exists()
+    assert "would render" in said(capsys, 0, "dream", seed, "--model", dreamer, "--frames", 5, "--dry-run")
+
+
+# Directing
+
+
+@pytest.mark.parametrize(
+    "flags", [("--zoom", "1.1"), ("--rotate", "5"), ("--pan-x", "0.1"), ("--pan-y", "0.1"), ("--hue", "20")]
+)
+def test_the_camera_changes_the_dream_from_the_frame_at_which_it_moves(
+    flags: tuple[str, str], seed: Path, dreamer: Path, dream: Callable[..., Frames]
+) -> None:
+    model = ("--model", dreamer, "--frames", 6, "--governor", 0)
+    plain = dream(seed, *model)
+    neutral = "1" if flags[0] == "--zoom" else "0"
+    later = dream(seed, *model, flags[0], f"2: {neutral}, 3: {flags[1]}")
+    assert [np.array_equal(a, b) for a, b in zip(plain, later, strict=True)] == [True] * 3 + [False] * 3
+    assert same(dream(seed, *model, flags[0], f"{neutral}.0 + 0*t"), plain)
+
+
+def test_a_driving_video_is_followed_and_its_last_frame_stays(
+    seed: Path, tmp_path: Path, dreamer: Path, capsys: pytest.CaptureFixture[str], dream: Callable[..., Frames]
+) -> None:
+    driver = write_clip(tmp_path / "driver.mp4", moving_frames(5, size=(48, 64)))
+    model = ("--model", dreamer, "--frames", 9)
+    plain, none = dream(seed, *model), dream(seed, *model, "--blend", driver, "--blend-amount", "0")
+    assert same(plain, none)
+    told = said(capsys, 0, "dream", seed, *model, "--blend", driver, "-o", "b.mkv", *EXACT)
+    assert told.count("driver.mp4 ends after 0.17 s: its last frame stays") == 1
+    blended = decode(Path("b.mkv"))[2]
+    assert np.array_equal(blended[0], plain[0])  # it is fed back, not laid over
+    assert not np.array_equal(blended[1], plain[1])
+    wholly = dream(seed, *model, "--blend", driver, "--blend-amount", "1")
+    assert np.array_equal(wholly[7], wholly[8])  # the same is seen twice
+
+
+def test_a_sound_is_heard_by_expressions_and_becomes_the_results(
+    seed: Path, dreamer: Path, dream: Callable[..., Frames], capsys: pytest.CaptureFixture[str]
+) -> None:
+    sound = write_wave(Path("beat.wav"), 1.0)
+    model = ("--model", dreamer, "--frames", 24, "--governor", 0)
+    plain = dream(seed, *model)
+    heard = dream(seed, *model, "--sound", sound, "--zoom", "1 + clamp(low - 0.01, 0, 1)")
+    assert same(plain[:8], heard[:8])  # silence
+    assert not np.array_equal(plain[20], heard[20])
+    packets = sound_packets(Path("out.mkv"))
+    assert packets[0][0] == 0
+    assert 0.7 <= packets[-1][0] < 0.8
+    assert same(dream(seed, *model, "--sound", sound), plain)  # nothing listens
+    seen = write_clip(Path("seen.mp4"), moving_frames(40), sound=True)
+    said(capsys, 0, "dream", seed, *model, "--sound", seen, "-o", "carried.mp4")
+    assert sound_packets(Path("carried.mp4"))[0][1] == sound_packets(seen)[0][1]
+    assert "the result is silent" in said(capsys, 0, "dream", seed, *model, "--sound", sound, "-o", "silent.gif")
+    said(capsys, 0, "dream", seen, *model, "-o", "mute.mp4")
+    assert sound_packets(Path("mute.mp4")) == []  # a seed's own sound is not the dream's
+    said(capsys, 0, "dream", seed, *model, "--sound", seen, "-o", "none.mp4", "--set", "encoding.sound=none")
+    assert sound_packets(Path("none.mp4")) == []
+
+
+def test_the_governor_keeps_a_dream_that_would_stray(
+    seed: Path, dreamer: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told: list[str] = []
+
+    def hear(event: Event) -> None:
+        if isinstance(event, Note):
+            told.append(event.text)
+
+    run: Callable[..., Any] = lambda strength, name: api.dream(  # noqa: E731
+        seed, dreamer, name, frames=30, report=hear, settings={"dreaming": {"governor": strength}}
+    )
+    run(0.0, "free.mp4"), run(1.0, "kept.mp4")
+    mean = np.mean([f.mean() for f in decode(seed)[2]])
+    far = {name: abs(decode(Path(name))[2][-1].mean() - mean) for name in ("free.mp4", "kept.mp4")}
+    assert far["kept.mp4"] <= far["free.mp4"] + 1
+    assert not same(decode(Path("free.mp4"))[2], decode(Path("kept.mp4"))[2])
+
+
+def test_a_flat_dream_begins_again_and_says_so(seed: Path, toys: None, capsys: pytest.CaptureFixture[str]) -> None:
+    model = toy(Path("grey.safetensors"), leak=0.7, clock=False)  # everything becomes grey
+    told = said(capsys, 0, "dream", seed, "--model", model, "--frames", 40, "--governor", 0.05, "-o", "a.mp4")
+    assert 1 <= told.count("it begins again from the seed") <= 3
+    assert "frame 1" in told
+    free = said(capsys, 0, "dream", seed, "--model", model, "--frames", 40, "--governor", 0, "-o", "b.mp4")
+    assert "begins again" not in free
+
+
+# The clock
+
+
+def brightest_corner(frame: np.ndarray) -> float:
+    """Where the toy's ramp points, in turns."""
+    grey = frame.astype(float).mean(2)
+    across = grey[:, -8:].mean() - grey[:, :8].mean()
+    down = grey[-8:].mean() - grey[:8].mean()
+    return float(np.arctan2(across, down) / (2 * np.pi) % 1)
+
+
+def phases(frames: Frames) -> list[float]:
+    return [brightest_corner(f) for f in frames]
+
+
+def turns_apart(one: float, other: float) -> float:
+    return abs((one - other + 0.5) % 1 - 0.5)
+
+
+@pytest.mark.parametrize(
+    ("flags", "phase"),
+    [
+        ((), lambda n: (n + 1) / POSITIONS),
+        (("--speed", "3"), lambda n: 3 * (n + 1) / POSITIONS),
+        (("--speed", "-1"), lambda n: -(n + 1) / POSITIONS),
+        (("--speed", "0", "--position", "1"), lambda n: 0.5),
+        (("--position", "0.5"), lambda n: 0.25 + (n + 1) / POSITIONS),
+        (("--speed", "f"), lambda n: n * (n + 1) / 2 / POSITIONS),
+    ],
+)
+def test_a_clocked_dream_is_where_it_should_be(
+    flags: tuple[str, ...], phase: Callable[[int], float], toys: None, dream: Callable[..., Frames]
+) -> None:
+    model = toy(Path("toy.safetensors"), leak=1.0)
+    found = phases(dream("noise", "--model", model, "--frames", 9, "--governor", 0, *flags))
+    assert all(turns_apart(a, phase(n)) < 0.02 for n, a in enumerate(found)), found
+
+
+@pytest.mark.parametrize(("frames", "speed", "rounds"), [(30, "1", 1), (44, "2", 2), (25, "-1", -1), (16, "1", 1)])
+def test_a_loop_closes(
+    frames: int, speed: str, rounds: int, toys: None, capsys: pytest.CaptureFixture[str], seed: Path
+) -> None:
+    model = toy(Path("toy.safetensors"), leak=0.15)
+    table = said_json(
+        capsys, *("dream", seed, "--model", model, "--frames", frames, "--loop", "--speed", speed, *EXACT),
+        *("-o", "loop.mkv", "--set", "rendering.chunk_frames=7", "--zoom", "1.01"),
+    )  # fmt: skip
+    assert table["rounds"] == rounds
+    assert table["speed"] == pytest.approx(rounds * POSITIONS / frames, abs=1e-3)
+    steps, back = jumps(decode(Path("loop.mkv"))[2])
+    assert back <= max(steps)
+    said(capsys, 0, "dream", seed, "--model", model, "--frames", frames, "-o", "open.mkv", *EXACT, "--zoom", "1.01")
+    steps, back = jumps(decode(Path("open.mkv"))[2])
+    assert back > 1.5 * float(np.median(steps))  # else it says nothing
+
+
+# Several models
+
+
+def test_models_come_in_turn_as_often_as_told(seed: Path, dream: Callable[..., Frames]) -> None:
+    one, other = (make_dreamer(Path(f"{n}.safetensors"), seed=n) for n in (1, 2))
+    only = dream(seed, "--model", one, "--frames", 9)
+    both = dream(seed, "--model", one, "--model", other, "--frames", 9, "--every", 3)
+    assert same(both[:3], only[:3])
+    assert not np.array_equal(both[3], only[3])
+    third = dream(seed, "--model", one, "--model", other, "--frames", 9)  # 5 and 4
+    assert same(third[:5], only[:5])
+    assert not np.array_equal(third[5], only[5])
+    alike = dream(seed, "--model", one, "--model", one, "--frames", 9, "--every", 2)
+    assert same(alike, only)
+
+
+def test_models_pass_into_one_another(seed: Path, toys: None, dream: Callable[..., Frames]) -> None:
+    still, grey = (toy(Path(f"{n}.safetensors"), leak=leak, clock=False) for n, leak in enumerate((0.0, 0.5)))
+    plain = ("--frames", 9, "--governor", 0)
+    one = dream(seed, "--model", still, *plain)
+    made = dream(seed, "--model", still, "--model", grey, *plain, "--morph", "--every", 4)
+    # 0: as the first, 4 and after: as the second; the share that goes to grey grows evenly in between.
+    middle = [f.astype(float) - 127.5 for f in (one[0], *made)]
+    lost = [1 - np.sum(b * a) / np.sum(a * a) for a, b in pairwise(middle)]
+    assert lost == pytest.approx([0, 0.125, 0.25, 0.375, 0.5, 0.5, 0.5, 0.5, 0.5], abs=0.04)
+
+
+def test_a_shells_list_of_snapshots_is_several_models(
+    seed: Path, dream: Callable[..., Frames], capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [make_dreamer(Path(f"m.train-{n}.safetensors"), seed=n) for n in range(3)]
+    asked = dream(seed, *[x for f in files for x in ("--model", f)], "--frames", 6, "--morph")
+    assert same(dream(seed, "--model", *files, "--frames", 6, "--morph"), asked)
+    assert same(dream("--model", *files, seed, "--frames", 6, "--morph"), asked)
+    assert "2 were given" in refuse(capsys, 2, "dream", seed, seed, "--model", files[0], "--frames", 3)
+    twice = ("--model", files[0], "--model", files[1], files[2])
+    assert "--model before each" in refuse(capsys, 2, "dream", seed, *twice, "--frames", 3)
+    assert "there is none" in refuse(capsys, 2, "dream", files[1], "--model", files[0], "--frames", 3)
+
+
+# What is refused
+
+
+def test_what_cannot_be_dreamt_is_said_in_one_line(
+    seed: Path, dreamer: Path, tiny_model: Path, toys: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dream: Callable[..., str] = lambda status, *a: refuse(capsys, status, "dream", *a, "--frames", 30)  # noqa: E731
+    two = ("--model", dreamer)
+    assert "does not predict frames (it learned 'edges')" in dream(3, seed, "--model", tiny_model)
+    assert "does not predict frames" in dream(3, seed, "--model", "identity")
+    for flag, value in (("--loop", None), ("--speed", "2"), ("--speed", "low"), ("--position", "0.2")):
+        told = dream(2, seed, *two, flag, *([value] if value else []))
+        assert told.startswith(f"error: {flag}: 'two' has no clock")
+    write_clip(Path("short.mp4"), moving_frames(1))
+    assert "it has 1 frame, 'two' looks back on 2" in dream(3, "short.mp4", *two)
+    assert "it has 1 frame from 11 on" in dream(3, seed, *two, "--start", 11)
+    assert "no frames of seed.mp4" in dream(2, seed, *two, "--start", 12)
+    assert "noise begins nowhere" in dream(2, "noise", *two, "--start", 1)
+    write_picture(Path("one.png"), moving_frames(1)[0])
+    assert "--start 1: one.png is one picture — leave it out" in dream(2, "one.png", *two, "--start", 1)
+    assert "noise has no size" in dream(2, "noise", *two, "--size", "source")
+    assert "at character 8: 'sn' is not known — did you mean 'sin'?" in dream(2, seed, *two, "--zoom", "1.01 + sn(t)")
+    assert "at frame 0 it is no number" in dream(2, seed, *two, "--rotate", "1/t")
+    assert "at frame 21 it is 4.2 — keep it from 0.25 to 4" in dream(2, seed, *two, "--zoom", "f/5 + clamp(9-f, 0, 1)")
+    assert "'low' is the loudness of a sound, and there is none" in dream(2, seed, *two, "--hue", "low")
+    assert "there is no driving video" in dream(2, seed, *two, "--blend-amount", "0.3")
+    assert "there is one model only" in dream(2, seed, *two, "--morph")
+    assert "there is one model only" in dream(2, seed, *two, "--every", 5)
+    sound = write_wave(Path("s.wav"), 0.5)
+    assert "lasts 0.50 s, the dream 1.00 s — use --frames 15" in dream(2, seed, *two, "--sound", sound)
+    assert "there is no sound in it" in dream(3, seed, *two, "--sound", seed)
+    assert "no such file" in dream(3, seed, *two, "--sound", "missing.wav")
+    assert "no such file" in dream(3, seed, *two, "--blend", "missing.mp4")
+    assert "no such file" in dream(3, "missing.mp4", *two)
+    assert "'dream' does not read it" in dream(2, seed, *two, "--set", "rendering.strength=0.5")
+    assert "a loop has one speed" in dream(2, seed, "--model", toy(Path("t.safetensors")), "--loop", "--speed", "1+t")
+
+
+def test_models_that_do_not_fit_are_refused(
+    seed: Path, dreamer: Path, toys: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = make_dreamer(Path("one.safetensors"), context=1)
+    both = ("--model", dreamer, "--model", other, "--frames", 5)
+    assert "'two' and 'one' are built differently" in refuse(capsys, 2, "dream", seed, *both, "--morph")
+    said(capsys, 0, "dream", seed, *both, "-o", "in-turn.mp4")
+    clockless = toy(Path("clocked.safetensors"))
+    mixed = ("--model", clockless, "--model", other, "--frames", 5)
+    assert "'one' has no clock" in refuse(capsys, 2, "dream", seed, *mixed, "--loop")
+
+
+def test_what_is_there_is_not_overwritten_unasked(
+    seed: Path, dreamer: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = ("--model", dreamer, "--frames", 3)
+    said(capsys, 0, "dream", seed, *model)
+    assert "--overwrite" in refuse(capsys, 2, "dream", seed, *model, "--hue", 3)
+    said(capsys, 0, "dream", seed, *model, "--hue", 3, "--overwrite")
+    assert "one of the inputs" in refuse(capsys, 2, "dream", seed, *model, "-o", seed)
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_an_error_while_encoding_is_told_where_it_belongs(
+    beside: bool, seed: Path, dreamer: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vidtrans.dreaming.dream_job.AT_ONCE_PIXELS", 0 if beside else 10_000)
+
+    class Full:
+        def write(self, picture: np.ndarray, stamp: int) -> None:
+            raise OSError(28, "No space left on device")
+
+        def close(self) -> None: ...
+
+        def abandon(self) -> None: ...
+
+    monkeypatch.setattr(DreamJob, "_segment", lambda job, path: path.touch() or Full())
+    assert "free some space" in said(capsys, 1, "dream", seed, "--model", dreamer, "--frames", 90)
+    assert not Path("seed.two.dream.mp4").exists()
+
+
+# The page
+
+
+def commands_of(page: str) -> list[list[str]]:
+    """What is to be typed: the lines of a page that are set in, with what they go on with."""
+    lines = page.replace("\\\n", " ").splitlines()
+    return [shlex.split(line, comments=True) for line in lines if line.startswith("    ")]
+
+
+def test_every_command_on_the_page_is_one() -> None:
+    typed = commands_of((Path(__file__).resolve().parents[2] / "docs/guides/dreaming.md").read_text())
+    dreams = [words[2:] for words in typed if words[:2] == ["vidtrans", "dream"]]
+    dreams += [["noise", "--model", "m", "--frames", "100", *words] for words in typed if words[0].startswith("--")]
+    assert len(dreams) > 15
+    for words in dreams:
+        with command.make_context("dream", list(words)) as parsed:
+            settings = from_table(DreamingSettings, flags_of(parsed, "dreaming").get("dreaming", {}), "dreaming")
+            rate, loud = Fraction(25), loudness([np.ones(4000, np.float32)], 22_050)
+            Direction(settings, rate, loud).check(parsed.params["frames"])

@@ -1,0 +1,243 @@
+"""Pipes, devices and sockets as inputs are refused in one line; a stop is heard while a file is read or waited for."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from chain import TINY, refuse
+from clips import moving_frames, write_clip
+from processes import at_most
+
+import vidtrans as api
+from vidtrans.clips.cut_list import cuts_for_key
+from vidtrans.config.recipe import make_recipe, preset_path, read_tables
+from vidtrans.errors import Interrupted, MediaError, UsageError, VidtransError
+from vidtrans.events import Stop, silent
+from vidtrans.files import check_ordinary, digest_file, read_small_json
+from vidtrans.models.model_file import find_model, read_record
+from vidtrans.pipeline.stylize_batch import listed
+from vidtrans.store.cache import Cache
+from vidtrans.video.images.picture import picture_size, read_layers
+from vidtrans.video.io.container import probe
+from vidtrans.video.io.sound import blocks
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+
+IDENTITY = ("--model", "identity")
+HUNG_S = 20
+
+
+@pytest.fixture(autouse=True)
+def in_time() -> Iterator[None]:
+    with at_most(HUNG_S):
+        yield
+
+
+@pytest.fixture(scope="module")
+def ordinary(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a clip and a dataset of it."""
+    folder = tmp_path_factory.mktemp("ordinary")
+    write_clip(folder / "clip.mp4", moving_frames(8))
+    api.make_dataset(folder / "clip.mp4", folder / "clip.dataset", settings=TINY, cache_dir=folder / ".vidtrans")
+    return folder
+
+
+def make_pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def link_to_zeros(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def make_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(path.name)  # a socket's whole path has 108 characters at most
+
+
+MAKERS = [make_pipe, link_to_zeros, make_socket]
+# Where an input may stand: the name that it has, and the command, with the exit status.
+USES: dict[str, tuple[str, int, tuple[str, ...]]] = {
+    "video": ("x.mp4", 3, ("stylize", "x.mp4", *IDENTITY)),
+    "probed": ("x.mp4", 3, ("probe", "x.mp4")),
+    "learned": ("x.mp4", 3, ("make-dataset", "x.mp4")),
+    "target": ("x.mp4", 3, ("make-dataset", "CLIP", "--pairing", "aligned", "--target", "x.mp4")),
+    "picture": ("x.png", 3, ("stylize", "x.png", *IDENTITY)),
+    "numbered pictures": ("x1.png", 3, ("stylize", "x%d.png", *IDENTITY)),
+    "glob": ("x.mp4", 3, ("stylize", "x*.mp4", *IDENTITY)),
+    "exr": ("x.exr", 3, ("stylize", "x.exr", *IDENTITY)),
+    "mask": ("x.png", 3, ("stylize", "CLIP", *IDENTITY, "--mask", "x.png")),
+    "cuts": ("x.txt", 2, ("stylize", "CLIP", *IDENTITY, "--cuts", "x.txt")),
+    "model": ("x.safetensors", 3, ("stylize", "CLIP", "--model", "x.safetensors")),
+    "model shown": ("x.safetensors", 3, ("model", "show", "x.safetensors")),
+    "preset": ("x.toml", 2, ("make-dataset", "CLIP", "--preset", "x.toml")),
+    "preset shown": ("x.toml", 2, ("preset", "show", "x.toml")),
+    "list": ("x.toml", 2, ("stylize", "x.toml", *IDENTITY)),
+    "project": ("vidtrans.toml", 2, ("make-dataset", "CLIP")),
+    "source": ("x.mp4", 3, ("evaluate", "CLIP", "--source", "x.mp4")),
+    "compared": ("x.mp4", 3, ("compare", "CLIP", "x.mp4", "-o", "y.png")),
+    "sheet": ("x.mp4", 3, ("sheet", "x.mp4", "-o", "y.png")),
+    "start": ("x.safetensors", 3, ("train", "DATASET", "--from", "x.safetensors")),
+    "result": ("x.mp4", 2, ("stylize", "CLIP", *IDENTITY, "-o", "x.mp4")),
+}
+
+
+@pytest.mark.parametrize("make", MAKERS)
+@pytest.mark.parametrize("use", USES)
+def test_it_is_refused_wherever_a_file_may_stand(
+    use: str,
+    make: Callable[[Path], None],
+    ordinary: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name, status, command = USES[use]
+    make(Path(name))
+    places = {"CLIP": ordinary / "clip.mp4", "DATASET": ordinary / "clip.dataset"}
+    told = refuse(capsys, status, *(places.get(word, word) for word in command))
+    assert name in told
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_in_a_folder_it_is_passed_over(
+    make: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("x.mp4", "x.png"):
+        make(Path(name))
+    assert "no pictures in this folder" in refuse(capsys, 3, "stylize", ".", *IDENTITY)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        check_ordinary,
+        probe,
+        picture_size,
+        read_layers,
+        lambda path: next(blocks(path)),
+        read_record,
+        lambda path: find_model(str(path)),
+        lambda path: Cache(path.parent / "cache", silent).digest(path),
+        lambda path: cuts_for_key(str(path)),
+        lambda path: preset_path(str(path.with_suffix(".toml"))),
+        lambda path: read_tables(path.with_suffix(".toml")),
+        lambda path: make_recipe(str(path.with_suffix(".toml")), None, {}),
+        lambda path: listed(path.with_suffix(".toml"), "identity", None, {}, api.session.Context(), Path()),
+    ],
+)
+def test_what_reads_files_says_what_it_is(read: Callable[[Path], object], tmp_path: Path) -> None:
+    for suffix in (".png", ".toml"):
+        os.mkfifo(tmp_path / f"x{suffix}")
+    with pytest.raises(VidtransError, match="it is a pipe, not a file") as caught:
+        read(tmp_path / "x.png")
+    assert isinstance(caught.value, UsageError) or caught.value.exit_status == 3
+
+
+def test_what_became_a_pipe_meanwhile_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    digest_file(tmp_path / "pipe")  # nobody writes to it
+
+
+def test_a_small_json_file_is_read_or_refused_with_one_of_two_errors(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    with pytest.raises(FileNotFoundError):
+        read_small_json(path)
+    os.mkfifo(path)
+    with pytest.raises(ValueError, match="it is a pipe, not a file"):
+        read_small_json(path)
+    path.unlink()
+    for data in (b"", b"{", b"\xff", b"[" * 100_000, b"9" * 5000):
+        path.write_bytes(data)
+        with pytest.raises(ValueError, match=r"."):
+            read_small_json(path)
+    path.write_text('{"a": [1, null]}')
+    assert read_small_json(path) == {"a": [1, None]}
+
+
+def test_a_pipe_in_the_place_of_a_batch_s_summary_is_not_waited_for(
+    ordinary: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo("vidtrans-batch.json")
+    line = refuse(capsys, 2, "stylize", ordinary / "clip.mp4", *IDENTITY, "--retry-failed", "-o", ".")
+    assert "there is no summary of an earlier run" in line
+
+
+def test_a_pipe_in_the_place_of_an_output_s_record_is_no_record(ordinary: Path) -> None:
+    api.stylize(ordinary / "clip.mp4", "identity", "out.mp4")
+    [record] = Path(".vidtrans/outputs").iterdir()
+    record.unlink()
+    os.mkfifo(record)
+    with pytest.raises(UsageError, match="it exists"):
+        api.stylize(ordinary / "clip.mp4", "identity", "out.mp4")
+
+
+def test_a_stop_is_heard_while_a_file_is_read(tmp_path: Path) -> None:
+    with (tmp_path / "huge.mp4").open("wb") as file:
+        file.truncate(1 << 42)
+    stop = Stop()
+    cache = Cache(tmp_path / "cache", silent, stop)
+    stop.request(143)
+    with pytest.raises(Interrupted):
+        cache.digest(tmp_path / "huge.mp4")
+
+
+def test_a_stop_is_heard_while_another_run_holds_an_entry(tmp_path: Path) -> None:
+    stop = Stop()
+    with Cache(tmp_path, silent).entry("index", "k").locked():
+        stop.request(143)
+        with pytest.raises(Interrupted), Cache(tmp_path, silent, stop).entry("index", "k").locked(wait_for="it"):
+            pass
+
+
+def test_one_term_ends_a_process_that_reads_its_input(tmp_path: Path) -> None:
+    huge = tmp_path / "huge.mp4"
+    with huge.open("wb") as file:
+        file.truncate(1 << 42)  # no disk has to hold it; to read it takes an hour
+    command = [sys.executable, "-m", "vidtrans", "stylize", str(huge), *IDENTITY]
+    signal.alarm(120)
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=tmp_path) as process:
+        try:
+            wait_until_open(process.pid, huge)
+            process.terminate()
+            _, told = process.communicate()
+        finally:
+            process.kill()
+    assert process.returncode == 143
+    assert b"stopped" in told
+
+
+def wait_until_open(pid: int, path: Path) -> None:
+    """Wait until a process has a file open."""
+    while True:
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):
+                if os.readlink(link) == str(path):
+                    return
+        time.sleep(0.05)
+
+
+def test_an_ordinary_file_through_the_standard_input_is_taken(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", moving_frames(4))
+    with clip.open() as file:
+        command = [sys.executable, "-m", "vidtrans", "probe", "/dev/stdin"]
+        done = subprocess.run(command, stdin=file, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_folder_is_none_of_these(tmp_path: Path) -> None:
+    check_ordinary(tmp_path)
+    check_ordinary(tmp_path / "missing")
+    with pytest.raises(MediaError, match="it is a device"):
+        check_ordinary(Path("/dev/null"))

@@ -1,0 +1,157 @@
+"""Every generator, discriminator and loss trains: five steps, finite, and what is minimised falls on one batch.
+
+A new entry of a registry, and a new setting of a loss, is in here by being there.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from variants import least, pairwise
+
+from vidtrans.inference.device import Device
+from vidtrans.networks import DISCRIMINATORS, GENERATORS
+from vidtrans.networks.init import build_discriminator, build_generator, initialise
+from vidtrans.settings import Table
+from vidtrans.training import ADVERSARIAL, LOSSES
+from vidtrans.training.losses.rarity import rarity
+from vidtrans.training.methods.pix2pix import Pix2Pix
+from vidtrans.training.settings import TrainingSettings
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+CPU = Device("cpu", "cpu")
+STEPS, OVERFITTED = 5, 8
+# What can be put beside the adversarial loss and the L1, each by itself.
+EXTRAS: dict[str, Table] = {
+    "nothing": {},
+    **{name: {name: 10.0} for name, loss in LOSSES.items() if not loss.reported and "memory" not in loss.needs},
+    "rebalance": {"rebalance": True},
+    "ema": {"ema": 0.9},
+    "accumulate": {"accumulate": 2},
+    "conditional": {"conditional": False},
+    "motion": {"motion": 4.0},
+}
+# Varied for themselves, or (VGG has to be installed; freezing needs a model, a plate pictures) tested elsewhere.
+ELSEWHERE = {"method", "adversarial", "perceptual_network", "freeze", "plate"}
+ELSEWHERE |= {"memory", "past", "drift"} | {name for name, loss in LOSSES.items() if "memory" in loss.needs}
+# Of a run, not of its steps.
+OF_THE_RUN = {"chains", "chain_length", "noise", "gan_from"} | {
+    "score_every",
+    "best_by",
+    "deliver",
+    "patience",
+    "snapshots",
+}
+
+
+CASES = list(
+    pairwise(
+        {
+            "generator": tuple(GENERATORS),
+            "discriminator": tuple(DISCRIMINATORS),
+            "adversarial": tuple(ADVERSARIAL),
+            "extra": tuple(EXTRAS),
+        }
+    )
+)
+
+
+def noise(*shape: int, seed: int = 1) -> torch.Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+class Case:
+    """Two networks and a batch of two pictures."""
+
+    def __init__(self, names: Table, **more: Any) -> None:
+        settings = TrainingSettings(
+            batch=2, lr=2e-3, adversarial=names["adversarial"], **({"l1": 10.0} | EXTRAS[names["extra"]] | more)
+        )
+        generator = build_generator(names["generator"], least(GENERATORS, names["generator"]), 3)
+        judged = 6 if settings.conditional else 3
+        table = least(DISCRIMINATORS, names["discriminator"]) | {"layers": 2}
+        discriminator = build_discriminator(names["discriminator"], table, judged)
+        initialise(generator, 0)
+        initialise(discriminator, 1)
+        m = generator.multiple
+        side = max(32, generator.smallest, -(-discriminator.smallest // m) * m)
+        self.x = noise(2, 3, side, side)
+        self.y = torch.tensor([0.6, -0.5, 0.4]).view(1, 3, 1, 1) + 0.2 * self.x[:, :1]
+        seen = ((self.y[0] + 1) * 127.5).permute(1, 2, 0).numpy().astype(np.uint8)
+        weights = rarity([seen]) if settings.rebalance else None
+        self.moving = noise(2, 1, side, side, seed=2) + 1 if settings.motion else None
+        self.model = Pix2Pix(generator, discriminator, settings, CPU, "fp32", weights)
+
+    def step(self, seed: int = 0) -> dict[str, float]:
+        """One update of both on the batch; the seed decides the dropout."""
+        return self.model.step(self.x, self.y, lr=self.model.settings.lr, seed=seed, weights=self.moving)
+
+    def minimised(self, losses: dict[str, float]) -> float:
+        """What G's step went down."""
+        return sum(weight * losses[name] for name, weight in self.model.loss.weights.items())
+
+
+def keep(network: torch.nn.Module) -> Any:
+    """What puts its weights and statistics back."""
+    held = copy.deepcopy(network.state_dict())
+    return lambda: network.load_state_dict(held)
+
+
+def label(case: Table) -> str:
+    return "-".join(case.values())
+
+
+def test_every_loss_is_here() -> None:
+    assert {*EXTRAS, *ELSEWHERE, *OF_THE_RUN} - {"nothing"} == set(TrainingSettings.added)
+    assert {(c["generator"], c["extra"]) for c in CASES} == {(g, e) for g in GENERATORS for e in EXTRAS}
+
+
+@pytest.mark.parametrize("names", CASES, ids=label)
+def test_five_steps_of_any_two_networks_with_any_loss_are_finite_and_change_both(names: Table) -> None:
+    case = Case(names)
+    model = case.model
+    before = [copy.deepcopy(n.state_dict()) for n in (model.generator, model.discriminator) if n is not None]
+    for step in range(STEPS):
+        losses = case.step(step)
+        assert list(losses) == model.columns
+        assert np.isfinite(list(losses.values())).all()
+    assert model.is_finite()
+    after = [n.state_dict() for n in (model.generator, model.discriminator) if n is not None]
+    for old, new in zip(before, after, strict=True):
+        assert any(not torch.equal(v, new[k]) for k, v in old.items())
+    learned = model.learned.state_dict()
+    assert all(v.isfinite().all() for v in learned.values())
+    assert (model.learned is model.generator) == (names["extra"] != "ema")
+
+
+@pytest.mark.parametrize("names", CASES, ids=label)
+def test_what_g_minimises_falls_on_one_batch_before_a_d_that_stays_as_it_is(names: Table) -> None:
+    case = Case(names)
+    assert case.model.discriminator is not None
+    restore = keep(case.model.discriminator)
+    values = []
+    for _ in range(OVERFITTED):
+        values.append(case.minimised(case.step()))
+        restore()
+    assert values[-1] < 0.99 * values[0] if values[0] > 0 else values[-1] < values[0]
+
+
+@pytest.mark.parametrize("adversarial", ADVERSARIAL)
+@pytest.mark.parametrize("discriminator", DISCRIMINATORS)
+@pytest.mark.parametrize("conditional", [True, False], ids=["conditional", "plain"])
+def test_what_d_minimises_falls_on_one_batch_of_a_g_that_stays_as_it_is(
+    adversarial: str, discriminator: str, conditional: bool
+) -> None:
+    names = {"adversarial": adversarial, "discriminator": discriminator, "generator": "unet-small", "extra": "nothing"}
+    case = Case(names, conditional=conditional)
+    restore = keep(case.model.generator)
+    values = []
+    for _ in range(OVERFITTED):
+        values.append(case.step()["discriminator"])
+        restore()
+    assert values[-1] < 0.9 * values[0]

@@ -1,0 +1,62 @@
+"""The documents say what is true: every command is there, and the walk-through is done as it is written."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from chain import TINY
+from clips import times
+from extending import add_as_page_says
+
+import vidtrans as api
+from vidtrans.cli.main import COMMANDS
+from vidtrans.pairing import PAIRINGS
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_readme_is_short_and_its_commands_and_test_command_are_right() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) <= 130
+    assert "pip install '.[test]' && pytest" in text
+    typed = re.findall(r"(?:^ {4}|`)vidtrans ([a-z-]+)", text, re.MULTILINE)
+    assert {"demo", "make-dataset", "train", "stylize"} <= set(typed)
+    assert set(typed) <= set(COMMANDS)
+
+
+def test_the_version_is_the_same_wherever_it_stands() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    [citation] = re.findall(r"^version: (.*)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
+    assert project == citation == api.__version__
+
+
+def test_every_room_is_in_the_walk_through() -> None:
+    text = (ROOT / "docs/architecture.md").read_text()
+    package = Path(api.__file__).parent
+    rooms = [f"`{p.name}/`" for p in package.iterdir() if (p / "__init__.py").is_file()]
+    leaves = [f"`{p.name}`" for p in package.glob("*.py") if not p.name.startswith("__")]
+    for name in rooms + leaves:
+        assert name in text, name
+
+
+def test_the_files_that_the_walk_through_names_exist() -> None:
+    text = (ROOT / "docs/architecture.md").read_text()
+    package = Path(api.__file__).parent
+    named = {n for n in re.findall(r"`([a-z_]+/[a-z0-9_]+\.py)`", text) if not n.startswith("tests/")}
+    assert named
+    assert [n for n in named if not (package / n).is_file() and n != "pairing/negative.py"] == []
+
+
+def test_adding_a_pairing_as_the_page_says(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (ROOT / "docs/architecture.md").read_text().split("## Adding a pairing")[1]
+    assert add_as_page_says(text, PAIRINGS, monkeypatch) == "negative"
+
+    settings = {**TINY, "pairing": {"strength": 0.5}}
+    made = api.make_dataset(clip, pairing="negative", settings=settings)
+    assert made["pairing"] == "negative"
+    api.train("clip.dataset", settings={k: TINY[k] for k in ("generator", "discriminator", "training")})
+    table = api.stylize(clip, "clip", settings={"rendering": TINY["rendering"]})
+    assert times(Path(table["output"])) == times(clip)

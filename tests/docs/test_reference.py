@@ -1,0 +1,106 @@
+"""The generated reference: nothing on it is stale, and nothing is missing."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from documented import described, undescribed
+
+import vidtrans
+from vidtrans.cli.main import COMMANDS
+from vidtrans.config import recipe
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PACKAGE = Path(vidtrans.__file__).parent
+
+
+@pytest.fixture(scope="module")
+def generator() -> Iterator[Any]:
+    """The module docs/generate.py."""
+    sys.path.insert(0, str(DOCS))
+    yield importlib.import_module("generate")
+    sys.path.remove(str(DOCS))
+
+
+def page(name: str) -> str:
+    return (DOCS / "reference" / f"{name}.md").read_text(encoding="utf-8")
+
+
+def test_no_page_is_stale(generator: Any) -> None:
+    stale = [str(p) for p, text in generator.pages().items() if p.read_text(encoding="utf-8") != text]
+    assert stale == [], "run: python docs/generate.py"
+
+
+def test_every_command_and_option_is_there_with_its_help(generator: Any) -> None:
+    sections = dict(re.findall(r"^##+ (vidtrans [\w -]+)\n(.*?)(?=^##|\Z)", page("commands"), re.DOTALL | re.MULTILINE))
+    commands = [command for _, command in generator.all_commands()]
+    assert {path.split()[1] for path in sections} == set(COMMANDS)
+    assert len(sections) == len(commands)
+    for section, command in zip(sections.values(), commands, strict=True):
+        for option in (p for p in command.params if isinstance(p, click.Option)):
+            flags = [*option.opts, *option.secondary_opts]
+            assert all(re.search(rf"`[^`]*{flag}\b", section) for flag in flags), (command.name, flags)
+            assert option.help, (command.name, option.name, "it has no help")
+
+
+@pytest.mark.parametrize("table", recipe.TABLES)
+def test_every_setting_is_there(table: str) -> None:
+    text = page("settings").split(f"\n## [{table}]\n")[1].split("\n## ")[0]
+    if table in recipe.SETTINGS:
+        parts = {recipe._load(recipe.SETTINGS[table]): text}
+    else:
+        registry = recipe._load({**recipe.REGISTRIES, **recipe.NETWORKS}[table])
+        titles = {name: f"### {table}.name = {name}\n" for name in registry}
+        parts = {registry.load(name).Settings: text.split(titles[name])[1].split("\n### ")[0] for name in registry}
+    for cls, part in parts.items():
+        for field in fields(cls):
+            row = re.search(rf"^\| `{field.name}` \|.*\| (.*) \|$", part, re.MULTILINE)
+            assert row, (cls, field.name)
+            assert row[1], (cls, field.name, "it has no help")
+
+
+def test_every_registry_and_entry_is_there(generator: Any) -> None:
+    found = dict(generator.registries())
+    code = "".join(path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py"))
+    assert len(found) == len(re.findall(r"= Registry\(", code))
+    for dotted, registry in found.items():
+        text = page("registries").split(f"`{dotted}`")[1].split("\n## ")[0]
+        for name, entry in registry.items():
+            assert f"| `{name}` | " in text
+            assert entry.path in text
+
+
+def test_every_json_key_is_there_and_is_made_somewhere_in_the_code() -> None:
+    """The reverse, that every key is described, is checked by all tests that read a JSON result (``documented``)."""
+    table = described()
+    names = set(re.findall(r"^##+ vidtrans (.*)$", page("commands"), re.MULTILINE))
+    assert set(table["commands"]) == names - {"model", "preset", "cache"}
+    assert {group for groups in table["commands"].values() for group in groups} == set(table["groups"])
+    code = "".join(path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py"))
+    for name, group in table["groups"].items():
+        section = page("json").split(f"\n## {name}\n")[1].split("\n## ")[0]
+        assert [key for key in group["keys"] if f"| `{key}` | " not in section] == []
+        last = [re.sub(r"\[\]|\.\*+|(_to)?_(per_frame|source)$", "", key).rpartition(".")[2] for key in group["keys"]]
+        assert [key for key in last if not re.search(rf"\b{key}\b", code)] == []
+
+
+def test_a_key_that_nobody_described_is_found() -> None:
+    table = {"output": "x", "items": [{"frames": 1, "frams": 1}], "estimate": {"seconds": 1, "hours": 2}}
+    assert undescribed("stylize", table) == {"frams", "estimate.hours"}
+    scores = {"dreamt": {"horizons": {"10": 1.0}}, "held_out": {"psnr": 1, "mse": 2}}
+    assert undescribed("train", scores) == {"held_out.mse"}
+
+
+def test_every_variable_that_the_code_reads_is_there() -> None:
+    code = "".join(path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py"))
+    names = set(re.findall(r"environ(?:\.get|\.setdefault|\.pop)?[\[(]\"(\w+)\"", code))
+    assert {"WORLD_SIZE", "GOMP_SPINCOUNT"} <= names
+    assert [name for name in sorted(names) if f"| `{name}` |" not in page("environment")] == []

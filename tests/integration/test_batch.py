@@ -1,0 +1,315 @@
+"""Batches: one bad clip is named and passed over, whatever ends goes on, and nothing is left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chain import refuse, vidtrans, vidtrans_json
+from processes import workers
+from shoot import three_clips
+from under_test import put_first
+
+from vidtrans import machine
+from vidtrans.batch.executors.local import devices_for
+from vidtrans.batch.inputs import Item
+from vidtrans.batch.jobs import ALONE, Options, run_batch
+from vidtrans.batch.summary import Outcome
+from vidtrans.errors import Interrupted, UsageError, VidtransError
+from vidtrans.events import Batch, Event, Note, Stop
+from vidtrans.session import Context
+
+
+@pytest.fixture
+def batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Outcome]]:
+    """Runs a batch of ``batch_jobs.job``, of clips that are called what shall happen to them."""
+    put_first(monkeypatch, Path(__file__).parents[1] / "support")
+
+    def run(*whats: str, options: Options = ALONE, **context: Any) -> list[Outcome]:
+        items = [Item(Path(f"{n} {w}"), None, {"source": Path(f"{n} {w}"), "what": w}, 1) for n, w in enumerate(whats)]
+        made = Context(cache_dir=tmp_path / "cache", device="cpu", **context)
+        return run_batch(items, "batch_jobs:job", tmp_path, options, made)[0]
+
+    return run
+
+
+def states(outcomes: list[Outcome]) -> list[str]:
+    return [outcome.state for outcome in outcomes]
+
+
+def log(folder: Path) -> list[str]:
+    return (folder / "log").read_text().splitlines()
+
+
+def test_what_fails_is_passed_over_and_told(batch: Callable[..., list[Outcome]], tmp_path: Path) -> None:
+    events: list[Event] = []
+    outcomes = batch("good", "bad", "bug", "good", report=events.append)
+    assert states(outcomes) == ["done", "failed", "failed", "done"]
+    assert outcomes[1].error == "1 bad: it is bad — give a better one"
+    assert (outcomes[1].exit_status, outcomes[2].exit_status) == (3, 1)
+    assert "KeyError" in outcomes[2].error
+    notes = [e.text for e in events if isinstance(e, Note)]
+    assert sum(note.startswith("[") for note in notes) == 4
+    assert "[4/4] 3 good: 3 frames, 0.1 s" in notes
+    assert any("Traceback" in note for note in notes)
+    assert outcomes[0].table["pid"] == outcomes[3].table["pid"] != os.getpid()
+    summary = json.loads((tmp_path / "vidtrans-batch.json").read_text())
+    assert [summary[state] for state in ("done", "failed", "pending")] == [2, 2, 0]
+    assert summary["items"][1] == {
+        "source": "1 bad",
+        "output": None,
+        "state": "failed",
+        "error": outcomes[1].error,
+        "exit_status": 3,
+    }
+
+
+def test_a_process_that_is_lost_takes_nothing_along(batch: Callable[..., list[Outcome]]) -> None:
+    outcomes = batch("good", "crashes", "crashes once", "good")
+    assert states(outcomes) == ["done", "failed", "done", "done"]
+    assert "ended by SIGKILL" in outcomes[1].error
+    assert "2 times" in outcomes[1].error
+
+
+def test_it_halts_where_that_was_asked_for_and_where_the_disk_is_full(batch: Callable[..., list[Outcome]]) -> None:
+    assert states(batch("good", "bad", "good", options=Options(halt=True))) == ["done", "failed", "pending"]
+    full = batch("good", "full", "good", "good")
+    assert states(full) == ["done", "failed", "pending", "pending"]
+    assert "free some space" in full[1].error
+
+
+def test_only_what_failed_is_tried_again(batch: Callable[..., list[Outcome]], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no summary"):
+        batch("good", options=Options(retry=True))
+    batch("good", "bad", "good")
+    again = batch("good", "bad", "good", options=Options(retry=True))
+    assert [o.item.source.name for o in again] == ["1 bad"]
+    assert log(tmp_path) == ["0 good", "1 bad", "2 good", "1 bad"]
+
+
+def test_a_batch_in_parts(batch: Callable[..., list[Outcome]], tmp_path: Path) -> None:
+    for n in (1, 2):
+        batch("good", "good", "good", options=Options(shard=f"{n}/2"))
+    assert sorted(log(tmp_path)) == ["0 good", "1 good", "2 good"]
+    assert {p.name for p in tmp_path.glob("*.json")} == {
+        "vidtrans-batch.1-of-2.json",
+        "vidtrans-batch.2-of-2.json",
+    }
+
+
+def test_several_at_a_time_and_how_far_it_is(batch: Callable[..., list[Outcome]]) -> None:
+    events: list[Event] = []
+    outcomes = batch(*["good"] * 12, options=Options(jobs=3), report=events.append)
+    assert states(outcomes) == ["done"] * 12
+    assert len({o.table["pid"] for o in outcomes}) in (2, 3)  # the first may be quicker than the last begins
+    shown = [e for e in events if isinstance(e, Batch)]
+    assert all(e.done <= e.total == 12 and 0 <= e.frames <= 36 and e.rate >= 0 for e in shown)
+    assert [e.frames for e in shown] == sorted(e.frames for e in shown)
+    assert not workers()
+
+
+def test_a_stop_lets_each_save_and_leaves_no_process(batch: Callable[..., list[Outcome]], tmp_path: Path) -> None:
+    stop, at_work = Stop(), []
+
+    def after_a_while(event: Event) -> None:
+        if isinstance(event, Batch) and any(doing for _, doing in event.at_work):
+            at_work.extend(name for name, _ in event.at_work)
+            stop.request(143)
+
+    with pytest.raises(Interrupted) as raised:
+        batch("good", "slow", "good", report=after_a_while, stop=stop)
+    assert raised.value.exit_status == 143
+    assert set(at_work) == {"1 slow"}
+    summary = json.loads((tmp_path / "vidtrans-batch.json").read_text())
+    assert [row["state"] for row in summary["items"]] == ["done", "pending", "pending"]
+    assert not workers()
+
+
+def test_processes_that_cannot_begin_are_no_reason_to_go_on(
+    batch: Callable[..., list[Outcome]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "vidtrans.py").write_text("raise RuntimeError('of another kind')")
+    put_first(monkeypatch, tmp_path)
+    with pytest.raises(VidtransError, match=r"could not begin: .*of another kind"):
+        batch("good", "good")
+    assert not workers()
+
+
+def test_an_empty_batch_is_none(batch: Callable[..., list[Outcome]]) -> None:
+    assert batch() == []
+
+
+def test_one_process_for_each_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "torch_has_cuda", lambda: True)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    assert devices_for("auto", None) == ["cuda:0", "cuda:1"]
+    assert devices_for("auto", 3) == ["cuda:0", "cuda:1", "cuda:0"]
+    assert devices_for("cuda:1", 2) == ["cuda:1", "cuda:1"]
+    assert devices_for("cpu", None) == ["cpu"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert devices_for("auto", 2) == ["auto", "auto"]
+
+
+# The command
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> Path:
+    """Five clips, two of them broken, in a folder of their own."""
+    folder = three_clips(tmp_path / "clips")
+    (folder / "3.mov").write_bytes(b"no video")
+    whole = (folder / "2.mov").read_bytes()
+    (folder / "4.mov").write_bytes(whole[: len(whole) // 2])
+    return folder
+
+
+def results(folder: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in sorted(folder.glob("*.mp4"))}
+
+
+def test_a_folder_of_clips(clips: Path) -> None:
+    first = vidtrans_json("stylize", clips, "--model", "identity", "-o", "out", expect=5)
+    assert sorted(first["failed"]) == [str(clips / "3.mov"), str(clips / "4.mov")]
+    assert (first["frames"], len(first["items"]), first["cached"]) == (27, 3, False)
+    assert list(results(Path("out"))) == ["0.identity.mp4", "1.identity.mp4", "2.identity.mp4"]
+    for n in range(3):
+        vidtrans(
+            "stylize", clips / f"{n}.mov", "--model", "identity", "-o", f"alone/{n}.identity.mp4", "--cache-dir", "c"
+        )
+    assert results(Path("alone")) == results(Path("out"))
+    again = vidtrans("stylize", f"{clips}/*.mov", "--model", "identity", "-o", "out", expect=5)
+    assert again.stderr.count("up to date") == 3
+    assert "2 of 5 clips failed" in again.stderr.splitlines()[-1]
+    shutil.copy(clips / "0.mov", clips / "3.mov")
+    retried = vidtrans_json("stylize", clips, "--model", "identity", "-o", "out", "--retry-failed", expect=5)
+    assert [Path(item["output"]).name for item in retried["items"]] == ["3.identity.mp4"]
+    assert list(retried["failed"]) == [str(clips / "4.mov")]
+    assert list(Path("out").glob(".*")) == []
+
+
+def test_a_part_of_a_single_clip_is_that_clip_or_nothing(clips: Path) -> None:
+    arguments = ("stylize", f"{clips}/0.*", "--model", "identity", "-o", "out/")
+    assert vidtrans_json(*arguments, "--shard", "2/3")["items"] == []
+    assert len(vidtrans_json(*arguments, "--shard", "1/3")["items"]) == 1
+    assert vidtrans_json("steady", clips / "0.mov", "--shard", "2/2", "-o", "calm/")["items"] == []
+
+
+def test_a_plan_touches_nothing(clips: Path) -> None:
+    (clips / "3.mov").unlink()
+    (clips / "4.mov").unlink()
+    told = vidtrans("stylize", clips, "--model", "identity", "-o", "out", "--dry-run").stdout
+    assert told.count("would render") == 3
+    assert not Path("out").exists()
+
+
+def test_a_plan_that_fails_says_why_and_points_to_nothing(clips: Path) -> None:
+    plan = ["--model", "identity", "--dry-run"]
+    told = vidtrans_json("stylize", clips / "0.mov", "no.mp4", *plan, expect=5)
+    assert "no.mp4: no such file" in told["error"]
+    assert "vidtrans-batch" not in told["error"]
+    assert told["summary"] is None
+
+
+def test_killed_anywhere_a_batch_goes_on_and_ends_the_same(clips: Path) -> None:
+    arguments = ["stylize", str(clips), "--model", "identity", "-o", "out", "--set", "rendering.chunk_frames=3"]
+    for after in (0.5, 1.5):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "vidtrans", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        time.sleep(after)
+        process.kill()
+        process.wait()
+        deadline = time.monotonic() + 10
+        while workers() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not workers()
+    vidtrans(*arguments, expect=5)
+    made = results(Path("out"))
+    vidtrans(*arguments[:5], "whole", *arguments[6:], "--cache-dir", "other", expect=5)
+    assert results(Path("whole")) == made
+    assert len(made) == 3
+
+
+def test_ctrl_c_says_how_to_go_on(clips: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "vidtrans", "stylize", str(clips), "--model", "identity", "-o", "out"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("[1/5]"):
+            process.send_signal(signal.SIGINT)
+            break
+    told = process.communicate()[1]
+    assert process.returncode == 130
+    assert "to go on: vidtrans stylize" in told
+    assert not workers()
+    assert json.loads(Path("out/vidtrans-batch.json").read_text())["pending"] > 0
+
+
+def test_a_list_of_clips_with_models_and_options_of_their_own(clips: Path, tmp_path: Path) -> None:
+    (tmp_path / "night.toml").write_text(
+        """
+        model = "identity"
+        [encoding]
+        codec = "ffv1"
+        [[clips]]
+        source = ["clips/0.mov", "clips/1.mov"]
+        [[clips]]
+        source = "clips/2.m*"
+        output = "end.mp4"
+        start = 4
+        encoding.codec = "h264"
+        """
+    )
+    table = vidtrans_json("stylize", tmp_path / "night.toml", "-o", "out")
+    assert [Path(item["output"]).name for item in table["items"]] == ["0.identity.mkv", "1.identity.mkv", "end.mp4"]
+    assert [item["frames"] for item in table["items"]] == [8, 9, 6]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "lists no clips"),
+        ("clips = 3", "lists no clips"),
+        ("[[clips]]", "no source"),
+        ("[[clips]]\nsource = 'a.mov'", "no model"),
+        ("[[clips]]\nsource = 'a.mov'\nmodle = 'x'", "did you mean 'model'"),
+        ("modle = 'x'\n[[clips]]\nsource = 'a.mov'", "did you mean 'model'"),
+        ("[[clips]]\nsource = 'none/*.mov'\nmodel = 'identity'", "nothing matches"),
+        ("[[clips]]\nsource = ['a.mov', 'b.mov']\nmodel = 'identity'\noutput = 'x.mp4'", "one output for 2"),
+        ("[[clips]]\nsource = 'a.mov'\nmodel = 'identity'\n[clips.temporal]\nradios = 3", "radius"),
+        ("encoding = 5\n[[clips]]\nsource = 'a.mov'\nmodel = 'identity'", "must be a table"),
+        ("[[clips]]\nsource = 'a.mov'\nmodel = 'identity'\nencoding = 5", "must be a table"),
+        *(
+            (f"[[clips]]\nsource = 'a.mov'\nmodel = 'identity'\n{key} = {value}", f"'{key}' in clip 1")
+            for key in ("preset", "output", "mask")
+            for value in ("5", "{a = 1}", "['x.mp4']", "true")
+        ),
+        ("[[clips]]\nsource = 'a.mov'\nmodel = {a = 1}", "'model' in clip 1"),
+        ("model = 5\n[[clips]]\nsource = 'a.mov'", "it must be text"),
+        ("preset = []\n[[clips]]\nsource = 'a.mov'\nmodel = 'identity'", "it must be text"),
+        ("[[clips", "not valid TOML"),
+    ],
+)
+def test_slips_in_a_list_are_told(text: str, why: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "night.toml").write_text(text)
+    assert why in refuse(capsys, 2, "stylize", tmp_path / "night.toml", "-o", "out")
+
+
+def test_without_a_model_a_clip_is_refused(clips: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--model" in refuse(capsys, 2, "stylize", clips, "-o", "out")
+    assert "no part of a whole" in refuse(
+        capsys, 2, "stylize", clips, "--model", "identity", "-o", "out", "--shard", "3/2"
+    )

@@ -1,0 +1,198 @@
+"""Damage to what the cache remembers beside its entries: digests, records of results, what minutes come to."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chain import TINY
+from clips import moving_frames, write_clip
+from processes import at_most
+
+import vidtrans as api
+from vidtrans.errors import VidtransError
+from vidtrans.events import Note, silent
+from vidtrans.files import digest_of, remove
+from vidtrans.pipeline.make_dataset import PictureMarks
+from vidtrans.store.cache import Cache
+from vidtrans.store.chunks import StateStore
+
+
+def damage(file: Path, old: bytes, new: bytes) -> None:
+    data = file.read_bytes()
+    assert data.count(old) == 1, "the test tells nothing"
+    file.write_bytes(data.replace(old, new))
+
+
+def test_a_record_of_a_result_that_was_damaged_is_none(clip: Path) -> None:
+    api.stylize(clip, "identity", "a.mp4")
+    assert api.stylize(clip, "identity", "a.mp4")["cached"]
+    [record] = Path(".vidtrans/outputs").iterdir()
+    whole = record.read_bytes()
+    damage(record, b'"frames":40', b'"frames":41')
+    made = Path("a.mp4").read_bytes()
+    with pytest.raises(VidtransError, match="it exists"):
+        api.stylize(clip, "identity", "a.mp4")
+    assert Path("a.mp4").read_bytes() == made
+    assert api.stylize(clip, "identity", "a.mp4", overwrite=True)["frames"] == 40
+    assert Path("a.mp4").read_bytes() == made
+    # Those that were written before records had a sum of their own still count.
+    value = json.loads(whole)
+    del value["sha256"]
+    record.write_text(json.dumps(value))
+    assert api.stylize(clip, "identity", "a.mp4")["cached"]
+
+
+def test_what_minutes_come_to_is_measured_again_where_its_record_is_damaged(clip: Path) -> None:
+    tables = {k: TINY[k] for k in ("generator", "discriminator", "training")}
+    api.make_dataset(clip, settings=TINY)
+    heard: list[str] = []
+
+    def steps() -> int:
+        Path("clip.safetensors").unlink(missing_ok=True)
+        table = api.train("clip.dataset", minutes=0.002, settings=tables, report=lambda e: heard.append(str(e)))
+        return int(table["steps"])
+
+    found = steps()
+    [memo] = Path(".vidtrans/resolved").iterdir()
+    whole = memo.read_bytes()
+    damage(memo, f'"steps":{found}'.encode(), f'"steps":{found}0'.encode())
+    assert steps() < found * 10
+    assert any("damaged in the cache; measured again" in text for text in heard)
+    memo.write_bytes(whole)
+    assert steps() == found
+
+
+def nest(file: Path) -> None:
+    """Replace a file by JSON that is nested deeper than it can be read."""
+    file.write_text("[" * 100_000)
+
+
+def make_pipe(file: Path) -> None:
+    """Replace a file by a pipe, into which nobody writes."""
+    remove(file)
+    os.mkfifo(file)
+
+
+HARMS = [nest, pytest.param(make_pipe, marks=pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes"))]
+Harm = Callable[[Path], None]
+
+
+def harm_all(pattern: str, harm: Harm) -> None:
+    files = list(Path(".vidtrans").glob(pattern))
+    assert files, "the test tells nothing"
+    for file in files:
+        harm(file)
+
+
+def warnings_of(heard: list[Any]) -> str:
+    return "\n".join(e.text for e in heard if isinstance(e, Note) and e.level == "warning")
+
+
+@pytest.mark.parametrize("harm", HARMS)
+@pytest.mark.parametrize(
+    ("pattern", "lost", "told"),
+    [
+        ("index/*/meta.json", "outputs", "cache entry index/"),
+        ("render/*/chunk-*.json", "outputs", "cache entry render/"),
+        ("infer/*/chunk-*.json", "render", "cache entry infer/"),
+        ("outputs/*.json", "outputs", ""),
+        ("digests.jsonl", "outputs", ""),
+    ],
+)
+def test_a_render_makes_again_what_cannot_be_read(
+    pattern: str, lost: str, told: str, harm: Harm, tiny_model: Path
+) -> None:
+    clip = write_clip(Path("clip.mp4"), moving_frames(6))
+    heard: list[Any] = []
+    options: dict[str, Any] = {"settings": {"rendering": TINY["rendering"]}, "overwrite": True}
+    api.stylize(clip, tiny_model, "a.mp4", **options)
+    made = Path("a.mp4").read_bytes()
+    harm_all(pattern, harm)
+    remove(Path(".vidtrans", lost if lost != "outputs" else "nothing"))
+    with at_most(60):
+        api.stylize(clip, tiny_model, "b.mp4", report=heard.append, **options)
+        api.stylize(clip, tiny_model, "a.mp4", report=heard.append, **options)
+    assert Path("a.mp4").read_bytes() == Path("b.mp4").read_bytes() == made
+    assert told in warnings_of(heard)
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_a_training_begins_again_where_what_it_saved_cannot_be_read(
+    harm: Harm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vidtrans.training.job.steps_for", lambda run, minutes: 3)
+    clip = write_clip(Path("clip.mp4"), moving_frames(6))
+    api.make_dataset(clip, settings=TINY)
+    tables = {k: TINY[k] for k in ("generator", "discriminator", "training")}
+    options: dict[str, Any] = {"settings": tables, "overwrite": True}
+    patterns = ("resolved/*", "train/*/meta.json", "train/*/checkpoint.json", "train/*/run.json")
+    api.train("clip.dataset", "a.safetensors", minutes=1, **options)
+    made = Path("a.safetensors").read_bytes()
+    heard: list[Any] = []
+    for pattern in patterns:
+        harm_all(pattern, harm)
+    with at_most(60):
+        assert api.train("clip.dataset", "b.safetensors", minutes=1, report=heard.append, **options)["steps"] == 3
+    assert Path("b.safetensors").read_bytes() == made
+    for what in ("cache entry train/", "checkpoint is damaged", "measured again"):
+        assert what in warnings_of(heard)
+    for pattern in patterns:
+        harm_all(pattern, harm)
+    with at_most(60):
+        assert api.train("clip.dataset", "a.safetensors", steps=4, **options)["history"] == [4]
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_an_entry_whose_meta_cannot_be_read_is_a_warning_and_a_miss(harm: Harm, tmp_path: Path) -> None:
+    heard: list[Any] = []
+    entry = Cache(tmp_path / "c", heard.append).entry("index", digest_of("k"))
+    with entry.locked():
+        entry.finish({"a": 1})
+        harm(entry.folder / "meta.json")
+        with at_most(20):
+            assert entry.read() is None
+        assert "is damaged" in warnings_of(heard)
+        entry.finish({"a": 2})
+        assert entry.read() == {"a": 2}
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_marks_and_states_that_cannot_be_read_are_not_there(harm: Harm, tmp_path: Path) -> None:
+    heard: list[Any] = []
+    entry = Cache(tmp_path / "c", heard.append).entry("dataset", digest_of("k"))
+    with entry.locked(), at_most(20):
+        (entry.folder / "pictures").mkdir()
+        (entry.folder / "pictures/0.png").write_bytes(b"a picture")
+        marks = PictureMarks(entry, [["0.png"]])
+        marks.mark(0)
+        assert marks.is_done(0)
+        harm(entry.folder / "chunk-000000.json")
+        assert not marks.is_done(0)
+        assert "is damaged" in warnings_of(heard)
+        states = StateStore(entry)
+        states.keep(0, {})
+        assert states.after(0) == {}
+        harm(entry.folder / "state-000000.json")
+        assert states.after(0) is None
+
+
+def test_digests_are_not_written_to_where_a_link_or_a_pipe_leads(tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("of the user\n")
+    old = tmp_path / "old"
+    old.write_bytes(b"x")
+    os.utime(old, (1, 1))
+    for number, make in enumerate((lambda path: path.symlink_to("../notes"), os.mkfifo)):
+        cache = Cache(tmp_path / f"cache-{number}", silent)
+        cache.prepare()
+        file = cache.root / "digests.jsonl"
+        make(file)
+        with at_most(20):
+            cache._digests._new.append("[]\n")
+            cache.save_digests()
+            assert cache.digest(old)
+    assert (tmp_path / "notes").read_text() == "of the user\n"

@@ -1,0 +1,145 @@
+"""A long clip spread over processes: the bytes that one would make, whatever becomes of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from chain import said, said_json, vidtrans, vidtrans_json
+from clips import moving_frames
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from processes import workers
+from shoot import lossless
+
+from vidtrans.batch.scheduler import Scheduler
+from vidtrans.rendering.division import LEAST, cut
+from vidtrans.store.chunking import Chunk
+
+LENGTHS = st.lists(st.tuples(st.integers(1, 300), st.booleans()), max_size=30)
+
+
+@settings(max_examples=200)
+@given(LENGTHS, st.integers(1, 9))
+def test_parts_are_what_is_missing_in_order_and_worth_their_while(chunks: list[tuple[int, bool]], count: int) -> None:
+    at, missing = 0, []
+    for number, (length, is_missing) in enumerate(chunks):
+        if is_missing:
+            missing.append(Chunk(number, at, at + length, 0, 10**6))
+        at += length
+    parts = cut(missing, count)
+    covered = [c.number for first, stop in parts for c in missing if first <= c.number < stop]
+    assert covered == [c.number for c in missing]
+    assert len(parts) <= count
+    frames = [sum(c.stop - c.first for c in missing if first <= c.number < stop) for first, stop in parts]
+    longest = max((c.stop - c.first for c in missing), default=0)
+    least = LEAST - longest if len(parts) > 1 else 0
+    assert all(least <= number <= sum(frames) / len(parts) + longest for number in frames)
+
+
+@pytest.fixture
+def long(tmp_path: Path) -> Path:
+    frames = moving_frames(120, size=(48, 32), shots=(0, 50))
+    return lossless(tmp_path / "long.mov", frames * 5)
+
+
+def arguments(clip: Path, model: object, *more: str) -> list[str]:
+    chunks = ("--set", "rendering.chunk_frames=40", "--device", "cpu")
+    return ["stylize", str(clip), "--model", str(model), *chunks, *more]
+
+
+@pytest.mark.parametrize("temporal", ["window", "off", "causal"])
+def test_two_processes_make_one_clip_as_one_does(long: Path, tiny_model: Path, temporal: str) -> None:
+    common = ("--temporal", temporal, "--size", "32")
+    one = vidtrans_json(*arguments(long, tiny_model, *common, "-o", "one.mp4", "--cache-dir", "one"))
+    two = vidtrans_json(*arguments(long, tiny_model, *common, "-o", "two.mp4", "--jobs", "2"))
+    assert Path("one.mp4").read_bytes() == Path("two.mp4").read_bytes()
+    assert two["frames_encoded"] == one["frames_encoded"] == 600
+    painted = [table["frames_inferred"] + table.get("frames_spared", 0) for table in (one, two)]
+    assert painted[1] >= painted[0] == 600
+    again = vidtrans_json(*arguments(long, tiny_model, *common, "-o", "two.mp4", "--jobs", "2"))
+    assert again["cached"] is True
+    assert not Path("vidtrans-batch.json").exists()
+
+
+def test_a_process_that_is_lost_costs_its_part(long: Path) -> None:
+    vidtrans(*arguments(long, "identity", "--temporal", "window", "-o", "one.mp4", "--cache-dir", "one"))
+    command = arguments(long, "identity", "--temporal", "window", "-o", "two.mp4", "--jobs", "2")
+    process = subprocess.Popen([sys.executable, "-m", "vidtrans", *command], stderr=subprocess.PIPE, text=True)
+    lost, deadline = False, time.monotonic() + 60  # a quick machine may be done before anything can be lost
+    while process.poll() is None and time.monotonic() < deadline:
+        if not lost and list(Path(".vidtrans/render").rglob("chunk-*.json")) and len(workers()) == 2:
+            os.kill(workers()[0], signal.SIGKILL)
+            lost = True
+        time.sleep(0.01)
+    told = process.communicate()[1]
+    assert process.returncode == 0, told
+    assert ("begun again" in told) == lost
+    assert Path("two.mp4").read_bytes() == Path("one.mp4").read_bytes()
+    assert not workers()
+
+
+def test_cleaning_the_cache_between_the_parts_leaves_what_they_share(
+    program: Path, long: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ("--filter-source", "hflip", "--temporal", "window")
+    said(capsys, 0, *arguments(long, "identity", *flags, "-o", "one.mp4", "--cache-dir", "one"))
+    submit, tries = Scheduler._submit, 0
+    deleted: set[str] = set()
+
+    def clean_and_submit(run: Scheduler) -> None:
+        nonlocal tries
+        entries = [e for e in run.context.cache.entries() if e.stage in ("filter", "render")]
+        if run.divided._parts and run.outcomes[0].state == "pending":
+            tries += len(entries)
+            deleted.update(entry.stage for entry in entries if entry.delete())
+        submit(run)
+
+    monkeypatch.setattr(Scheduler, "_submit", clean_and_submit)
+    said(capsys, 0, *arguments(long, "identity", *flags, "-o", "two.mp4", "--jobs", "2"))
+    assert tries > 0
+    assert not deleted
+    assert Path("two.mp4").read_bytes() == Path("one.mp4").read_bytes()
+    monkeypatch.undo()
+    assert said_json(capsys, "cache", "clean")["kept"] == 0
+
+
+def test_two_clips_with_the_same_pictures_wait_for_each_other(long: Path, tiny_model: Path) -> None:
+    Path("twice.toml").write_text(
+        f'''
+        model = "{tiny_model}"
+        [rendering]
+        size = "32"
+        chunk_frames = 40
+        [[clips]]
+        source = "{long}"
+        output = "whole.mp4"
+        [[clips]]
+        source = "{long}"
+        output = "half.mp4"
+        rendering.strength = 0.5
+        '''
+    )
+    told = vidtrans_json("stylize", "twice.toml", "--jobs", "3", "--device", "cpu", "-o", "out")
+    assert [item["frames"] for item in told["items"]] == [600, 600]
+    painted = [item["frames_inferred"] + item.get("frames_spared", 0) for item in told["items"]]
+    assert min(painted) < 300  # one took what the other had painted
+    assert Path("out/whole.mp4").read_bytes() != Path("out/half.mp4").read_bytes()
+
+
+def test_another_run_on_what_is_being_made_is_told(long: Path) -> None:
+    command = arguments(long, "identity", "--temporal", "window", "--jobs", "2")
+    first = subprocess.Popen([sys.executable, "-m", "vidtrans", *command, "-o", "a.mp4"], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not list(Path(".vidtrans/render").rglob("chunk-*.json")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    second = subprocess.run([sys.executable, "-m", "vidtrans", *command, "-o", "b.mp4"], capture_output=True, text=True)
+    assert first.wait() == 0
+    assert second.returncode == 0 or "in use by another run" in second.stderr
+    vidtrans(*command, "-o", "b.mp4")
+    assert Path("a.mp4").read_bytes() == Path("b.mp4").read_bytes()

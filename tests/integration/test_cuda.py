@@ -1,0 +1,362 @@
+"""On a CUDA device: what the CPU makes, within rounding, the same every time, and in tiles where memory does not do.
+
+Every test that asks for ``gpu`` runs twice: on a real device, where there is one, and on one that is pretended, whose
+work the CPU does. That shows that the test itself runs; what a GPU computes only the real one shows.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from chain import TINY, quick_training, tiny_flags, vidtrans
+from clips import moving_frames, scene
+from shoot import lossless
+from variants import least
+
+from vidtrans import api
+from vidtrans.errors import Interrupted, out_of_memory
+from vidtrans.events import Event, Progress, Stop
+from vidtrans.flow.history import CHANNELS as PAST
+from vidtrans.inference import ENGINES
+from vidtrans.inference.device import Device, resolve_device, sent
+from vidtrans.inference.torch_engine import TorchEngine
+from vidtrans.models.model_file import read_record
+from vidtrans.networks import DISCRIMINATORS, GENERATORS
+from vidtrans.networks.init import build_discriminator, build_generator, initialise
+from vidtrans.pairing.clock import CHANNELS, with_clock
+from vidtrans.training.methods.pix2pix import Pix2Pix
+from vidtrans.training.precision import TrainingPrecision
+from vidtrans.training.settings import TrainingSettings
+
+CPU = Device("cpu", "cpu")
+NO_GPU = not torch.cuda.is_available()
+needs_gpu = pytest.mark.skipif(NO_GPU, reason="no CUDA device here")
+SAMPLING = {"grid_sampler_2d_backward_cuda"}  # torch has no deterministic form of this gradient
+APART = 2e-3  # how far apart two trainings that use it may end: four steps of Adam, whichever way, at a rate of 2e-4
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A device to test on."""
+
+    real: bool
+
+    @property
+    def device(self) -> Device:
+        return resolve_device("cuda")
+
+
+@pytest.fixture(params=[pytest.param(True, marks=needs_gpu, id="gpu"), pytest.param(False, id="pretended")])
+def gpu(request: pytest.FixtureRequest) -> Gpu:
+    if request.param:
+        return Gpu(True)
+    request.getfixturevalue("two_gpus")
+    request.getfixturevalue("one_thread")
+    return Gpu(False)
+
+
+def generator_of(
+    name: str = "unet-small", table: dict[str, Any] | None = None, *, in_channels: int = 3, memory: bool = False
+) -> Any:
+    generator = build_generator(name, least(GENERATORS, name) | (table or {}), in_channels, memory=memory)
+    initialise(generator, 0)
+    return generator.eval()
+
+
+def pictures(count: int, side: int = 64) -> np.ndarray:
+    return np.stack([scene(side, side, seed) for seed in range(count)])
+
+
+def noise(*shape: int, seed: int = 1) -> torch.Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+# The device
+
+
+@needs_gpu
+def test_what_is_sent_arrives() -> None:
+    given = torch.arange(24).reshape(2, 3, 4)
+    there = sent(given, resolve_device("cuda"))
+    assert there.is_cuda
+    assert torch.equal(there.cpu(), given)
+
+
+@needs_gpu
+def test_the_device_says_that_memory_ran_out_in_words_that_are_known() -> None:
+    with pytest.raises(RuntimeError) as raised:
+        torch.empty(1 << 48, device="cuda", dtype=torch.uint8)
+    assert out_of_memory(raised.value)
+
+
+# Engines
+
+
+def check_paints_as_a_cpu(generator: torch.nn.Module, shown: np.ndarray, gpu: Gpu) -> TorchEngine:
+    """Assert that a GPU paints in fp32 what a CPU does, to a level, and the same every time; its engine."""
+    expected = TorchEngine(generator, CPU, "fp32")(shown).astype(int)
+    engine = TorchEngine(generator, gpu.device, "fp32")
+    made = engine(shown)
+    assert np.abs(made.astype(int) - expected).max() <= 1
+    assert np.array_equal(made, engine(shown))
+    return engine
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_every_generator_paints_what_it_paints_on_a_cpu_and_the_same_every_time(name: str, gpu: Gpu) -> None:
+    generator = generator_of(name)
+    shown = pictures(5, max(64, generator.smallest))
+    engine = check_paints_as_a_cpu(generator, shown, gpu)
+    assert np.array_equal(engine(shown)[:2], engine(shown[:2]))  # whatever goes through beside it
+
+
+def test_in_half_precision_it_paints_nearly_that(gpu: Gpu) -> None:
+    generator, shown = generator_of(), pictures(5)
+    expected = TorchEngine(generator, CPU, "fp32")(shown).astype(int)
+    engine = TorchEngine(generator, gpu.device, "bf16")
+    made = engine(shown)
+    assert np.abs(made.astype(int) - expected).max() <= 12
+    assert np.array_equal(made, engine(shown))
+
+
+def test_one_that_remembers_paints_with_a_past_what_it_paints_on_a_cpu(gpu: Gpu) -> None:
+    generator = generator_of(memory=True)
+    shown = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3 + PAST), dtype=np.uint8)
+    check_paints_as_a_cpu(generator, shown, gpu)
+
+
+def test_one_that_knows_a_clip_by_heart_paints_what_it_paints_on_a_cpu(gpu: Gpu) -> None:
+    generator = generator_of("warp-mix", {"clock": CHANNELS, "reel": 4}, in_channels=3 + CHANNELS)
+    shown = np.stack([with_clock(picture, n / 10) for n, picture in enumerate(pictures(3))])
+    check_paints_as_a_cpu(generator, shown, gpu)
+
+
+@needs_gpu
+def test_a_compiled_engine_paints_the_same() -> None:
+    if find_spec("triton") is None or not (os.environ.get("CC") or any(map(shutil.which, ("cc", "gcc", "clang")))):
+        pytest.skip("nothing to compile with here")
+    device, generator, shown = resolve_device("cuda"), generator_of(), pictures(3)
+    expected = TorchEngine(generator, device, "fp32")(shown).astype(int)
+    assert np.abs(ENGINES.load("compile")(generator, device, "fp32")(shown) - expected).max() <= 1
+
+
+def test_where_memory_does_not_do_the_picture_goes_through_in_tiles(gpu: Gpu, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator, shown = generator_of(), pictures(1, 512)
+    whole = TorchEngine(generator, gpu.device, "fp32")(shown).astype(int)
+    engine = TorchEngine(generator, gpu.device, "fp32", batch=1)
+    network: Any = engine._network
+
+    def small_device(x: torch.Tensor) -> torch.Tensor:
+        if x.shape[2] * x.shape[3] > 384**2:
+            torch.empty(1 << 48, device=x.device, dtype=torch.uint8)
+        made: torch.Tensor = network(x)
+        return made
+
+    monkeypatch.setattr(engine, "_network", small_device)
+    assert np.abs(engine(shown) - whole).mean() < 2
+    assert engine.tile is not None
+
+
+# Training
+
+
+def steps_of(
+    generator: Any,
+    gpu: Gpu,
+    count: int,
+    *,
+    state: dict[str, Any] | None = None,
+    first: int = 0,
+    precision: TrainingPrecision = "fp32",
+    clock: float | None = None,
+    **settings: Any,
+) -> Pix2Pix:
+    """Train a copy of a generator for so many steps, from a state if there is one; ``clock``: what its input shows."""
+    seen = 3 + (PAST if settings.get("memory") else 0) + (CHANNELS if clock is not None else 0)
+    judged = 3 + (3 if settings.get("memory") else seen)
+    discriminator = build_discriminator("patchgan", least(DISCRIMINATORS, "patchgan") | {"layers": 1}, judged)
+    initialise(discriminator, 1)
+    made = TrainingSettings(batch=2, **settings)
+    model = Pix2Pix(copy.deepcopy(generator), discriminator, made, gpu.device, precision)
+    if state:
+        model.restore(state)
+    side = max(64, generator.smallest)
+    x, y = noise(2, seen, side, side), noise(2, 3, side, side, seed=2)
+    if clock is not None:
+        hands = with_clock(np.zeros((side, side, 3), np.uint8), clock)[..., 3:]
+        x[:, 3:] = torch.from_numpy(hands).permute(2, 0, 1) / 127.5 - 1
+    for step in range(first, first + count):
+        assert np.isfinite(list(model.step(x, y, lr=2e-4, seed=step).values())).all()
+    assert model.is_finite()
+    return model
+
+
+def check_repeatable(generator: Any, gpu: Gpu, *, apart: float = 0.0, **options: Any) -> Pix2Pix:
+    """Two trainings, and one that is stopped and goes on, end with weights no further ``apart``; return the first."""
+    first, second = steps_of(generator, gpu, 4, **options), steps_of(generator, gpu, 4, **options)
+    half = steps_of(generator, gpu, 2, **options)
+    resumed = steps_of(generator, gpu, 2, state=copy.deepcopy(half.state()), first=2, **options)
+    weights = first.generator.state_dict()
+    for other in (second, resumed):
+        for name, weight in other.generator.state_dict().items():
+            torch.testing.assert_close(weight, weights[name], rtol=0, atol=apart, msg=name)
+    return first
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_every_generator_trains_to_the_same_weights_or_says_why_not(name: str, gpu: Gpu) -> None:
+    expected = SAMPLING if gpu.real and name == "warp-mix" else set()
+    model = check_repeatable(generator_of(name), gpu, apart=APART if expected else 0.0)
+    assert model.nondeterministic == expected
+
+
+@pytest.mark.parametrize("upsample", ["resize", "bilinear", "pixel-shuffle"])
+def test_every_way_to_double_sizes_trains_to_the_same_weights(upsample: str, gpu: Gpu) -> None:
+    generator = generator_of("residual", {"upsample": upsample})
+    assert check_repeatable(generator, gpu).nondeterministic == set()
+
+
+def test_one_that_remembers_trains_to_the_same_weights(gpu: Gpu) -> None:
+    model = check_repeatable(generator_of(memory=True), gpu, memory=True, temporal=3.0)
+    assert model.nondeterministic == set()
+
+
+def test_one_that_knows_a_clip_by_heart_trains(gpu: Gpu) -> None:
+    generator = generator_of("warp-mix", {"clock": CHANNELS, "reel": 4}, in_channels=3 + CHANNELS)
+    model = check_repeatable(generator, gpu, apart=APART if gpu.real else 0.0, clock=0.3)
+    assert model.nondeterministic <= SAMPLING
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_in_fp16_it_trains_to_the_same_weights_and_brings_its_scale_along(accumulate: int, gpu: Gpu) -> None:
+    model = check_repeatable(generator_of(), gpu, precision="fp16", accumulate=accumulate)
+    assert model.g.scaler.is_enabled()
+    assert model.g.scaler.get_scale() > 0
+
+
+def test_in_bf16_it_trains_to_the_same_weights(gpu: Gpu) -> None:
+    if gpu.real and not torch.cuda.is_bf16_supported(including_emulation=False):
+        pytest.skip("this device has no bf16")
+    check_repeatable(generator_of(), gpu, precision="bf16" if gpu.real else "fp32")
+
+
+# The chain
+
+RECIPES: dict[str, dict[str, dict[str, Any]]] = {
+    "plain": {},
+    "memory": {"training": {"memory": True}},
+    "fp16": {"training": {"precision": "fp16"}},
+    "residual": {"generator": {"name": "residual", "channels": 4, "blocks": 1, "upsample": "bilinear"}},
+}
+
+
+CHAINS = [pytest.param(True, r, marks=needs_gpu, id=f"gpu-{r}") for r in RECIPES]
+CHAINS += [pytest.param(False, "memory", id="pretended-memory")]
+
+
+@pytest.mark.parametrize(("gpu", "recipe"), CHAINS, indirect=["gpu"])
+def test_training_and_rendering_are_repeatable_and_go_on_where_they_were(recipe: str, gpu: Gpu, tmp_path: Path) -> None:
+    lossless(tmp_path / "clip.mp4", moving_frames(12))
+    tables = {n: {**t, **RECIPES[recipe].get(n, {})} for n, t in quick_training(4).items()}
+    tables |= {n: t for n, t in RECIPES[recipe].items() if n == "generator"}
+
+    def render(name: str, *, stopped: bool) -> tuple[bytes, bytes]:
+        stop = Stop()
+
+        def after_some(event: Event) -> None:
+            if isinstance(event, Progress) and event.task == "training" and event.done == 2:
+                stop.request(130)
+
+        folder = tmp_path / name
+        common: dict[str, Any] = {"cache_dir": folder / "cache", "device": "cuda"}
+        dataset, model, film = (folder / n for n in ("d.dataset", "m.safetensors", "f.mp4"))
+        sized = {"dataset": {**TINY["dataset"]}}
+        api.make_dataset(tmp_path / "clip.mp4", dataset, settings=sized, cache_dir=common["cache_dir"])
+        if stopped:
+            with pytest.raises(Interrupted):
+                api.train(dataset, model, settings=tables, report=after_some, stop=stop, **common)
+        api.train(dataset, model, settings=tables, **common)
+        api.stylize(tmp_path / "clip.mp4", model, film, **common)
+        assert "nondeterministic" not in read_record(model).training
+        return model.read_bytes(), film.read_bytes()
+
+    whole = render("whole", stopped=False)
+    assert render("again", stopped=False) == whole
+    assert render("stopped", stopped=True) == whole
+
+
+def test_one_that_moves_frames_trains_says_why_its_bytes_may_differ_and_dreams_the_same_every_time(
+    gpu: Gpu, tmp_path: Path
+) -> None:
+    lossless(tmp_path / "c.mp4", moving_frames(12))
+    pairing = {"name": "next-frame", "context": 1}
+    dataset = {**TINY["dataset"], "hold_out": 0, "thin": False, "blur": 0}
+    api.make_dataset(tmp_path / "c.mp4", Path("c.dataset"), settings={"dataset": dataset, "pairing": pairing})
+    tables = quick_training(3) | {"generator": {"name": "warp-mix", "channels": 8, "blocks": [0, 0, 0]}}
+    api.train(Path("c.dataset"), Path("m.safetensors"), settings=tables, device="cuda")
+    found = read_record(Path("m.safetensors")).training.get("nondeterministic", [])
+    assert found == (sorted(SAMPLING) if gpu.real else [])
+    for name in ("a", "b"):
+        dream = {"device": "cuda", "cache_dir": tmp_path / name, "settings": {"rendering": {"size": "32"}}}
+        api.dream(tmp_path / "c.mp4", ["m.safetensors"], Path(f"{name}.mp4"), frames=5, **dream)
+    assert Path("a.mp4").read_bytes() == Path("b.mp4").read_bytes()
+
+
+def test_a_draft_is_the_same_every_time(gpu: Gpu, tmp_path: Path, tiny_model: Path) -> None:
+    lossless(tmp_path / "clip.mp4", moving_frames(12))
+    made = []
+    for name in ("a", "b"):
+        options: dict[str, Any] = {"device": "cuda", "cache_dir": tmp_path / name}
+        table = api.stylize(
+            tmp_path / "clip.mp4", tiny_model, Path(f"{name}.mp4"), settings={"rendering": {"draft": 4}}, **options
+        )
+        assert table["draft_psnr"] is not None
+        made.append(Path(f"{name}.mp4").read_bytes())
+    assert made[0] == made[1]
+
+
+# Several processes
+
+
+@needs_gpu
+def test_a_batch_over_all_devices_runs_three_times_and_makes_what_one_process_does(
+    tmp_path: Path, tiny_model: Path
+) -> None:
+    """See ``test_several_gpus`` for the same on devices that are pretended."""
+    (tmp_path / "clips").mkdir()
+    for n in range(3):
+        lossless(tmp_path / "clips" / f"{n}.mov", moving_frames(8 + n, size=(48, 32)))
+    common = ("stylize", tmp_path / "clips", "--model", tiny_model, "--size", "32", "--device", "cuda")
+    for _ in range(3):
+        told = vidtrans(*common, "--jobs", "2", "-o", "out")
+    assert told.stderr.count("up to date") == 3
+    vidtrans(*common, "--jobs", "1", "-o", "one", "--cache-dir", "other")
+    for path in Path("one").glob("*.mp4"):
+        assert (Path("out") / path.name).read_bytes() == path.read_bytes()
+    assert len(list(Path("one").glob("*.mp4"))) == 3
+
+
+@pytest.mark.skipif(NO_GPU or torch.cuda.device_count() < 2, reason="fewer than two CUDA devices here")
+def test_two_processes_train_one_model_on_two_devices(clip: Path) -> None:
+    vidtrans("make-dataset", clip, *tiny_flags("dataset"))
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--log-dir", "logs"]
+    recipe = [*tiny_flags("generator", "discriminator", "training"), "-o", "a.safetensors", "--device", "cuda"]
+    command = [sys.executable, *launcher, "-m", "vidtrans", "train", "clip.dataset", *recipe, "--json"]
+    for cached in (False, True):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        table = json.loads(done.stdout)
+        assert (table["steps"], table["device"], table["cached"]) == (12, "cuda", cached)
+    assert read_record(Path("a.safetensors")).training["engine"]["world_size"] == 2

@@ -1,0 +1,126 @@
+"""kill -9 at seeded moments, then the same command: the result is byte-identical to an uninterrupted run."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from chain import snapshot, tiny_flags, vidtrans
+from clips import moving_frames, write_clip
+from processes import run_and_kill
+
+from vidtrans.files import remove
+
+LONG = ("--set=training.steps=150", "--set=rendering.chunk_frames=8", "--set=temporal.radius=3")
+
+
+def command(step: str) -> list[str]:
+    commands = {
+        "make-dataset": ["make-dataset", "clip.mp4", "--size", "48", "--set=dataset.block=3"],
+        "train": [
+            "train",
+            "clip.dataset",
+            *tiny_flags("generator", "discriminator", "training"),
+            *LONG[:1],
+        ],
+        "stylize": ["stylize", "clip.mp4", "--model", "clip", "--size", "source", *LONG[1:]],
+    }
+    return commands[step]
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, float]]:
+    """The uninterrupted chain, and how long each step took."""
+    folder = tmp_path_factory.mktemp("clean")
+    write_clip(folder / "clip.mp4", moving_frames(120, size=(160, 120), shots=(0, 50)), sound=True)
+    seconds = {}
+    for step in ("make-dataset", "train", "stylize"):
+        began = time.monotonic()
+        subprocess.run([sys.executable, "-m", "vidtrans", *command(step)], cwd=folder, check=True, capture_output=True)
+        seconds[step] = time.monotonic() - began
+    return folder, seconds
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", ["make-dataset", "train", "stylize"])
+def test_a_killed_step_goes_on_and_ends_byte_identical(
+    step: str, clean: tuple[Path, dict[str, float]], tmp_path: Path
+) -> None:
+    folder, seconds = clean
+    wanted = snapshot(folder)
+    rng = random.Random(f"seed-{step}")
+    for name in ("clip.mp4", *(["clip.dataset"] if step != "make-dataset" else []), "clip.safetensors"):
+        if name == "clip.safetensors" and step != "stylize":
+            continue
+        source = folder / name
+        shutil.copytree(source, tmp_path / name) if source.is_dir() else shutil.copy2(source, tmp_path / name)
+    outputs = {"make-dataset": "clip.dataset", "train": "clip.safetensors", "stylize": "clip.clip.mp4"}
+    killed, span = 0, seconds[step]
+    for _ in range(4):
+        if run_and_kill(command(step), tmp_path, rng.uniform(0.3, 0.95) * span):
+            killed += 1
+        elif not killed:  # faster now than the clean run was: begin again, and strike earlier
+            span /= 2
+            for leftover in (".vidtrans", outputs[step]):
+                remove(tmp_path / leftover)
+        else:
+            break
+        sources = snapshot(tmp_path)
+        assert sources["clip.mp4"] == wanted["clip.mp4"]
+    assert killed, "nothing was killed: the run was too short to test anything"
+    vidtrans(*command(step))
+    made = snapshot(tmp_path)
+    names = [n for n in wanted if n.startswith(outputs[step])]
+    assert names
+    assert [n for n in made if n.startswith(outputs[step])] == names
+    for name in names:
+        assert made[name] == wanted[name], name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_polite_stop_saves_and_says_how_to_go_on(
+    number: int, status: int, clean: tuple[Path, dict[str, float]], tmp_path: Path
+) -> None:
+    folder, _ = clean
+    shutil.copytree(folder / "clip.dataset", tmp_path / "clip.dataset")
+    many = [*command("train")[:-1], "--set=training.steps=100000", "--set=training.checkpoint_seconds=1000"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "vidtrans", *many, "--json"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "clip.train").exists() and not list(tmp_path.glob(".vidtrans/train/*/.lock")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(2)
+    process.send_signal(number)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == status, stderr
+    assert "to go on: vidtrans train" in stderr
+    assert json.loads(stdout)["exit_status"] == status
+    assert list(tmp_path.glob(".vidtrans/train/*/checkpoint.json"))
+    assert not (tmp_path / "clip.safetensors").exists()
+
+
+def test_two_runs_on_one_cache_entry_the_second_is_told(clip: Path, tmp_path: Path) -> None:
+    from vidtrans.events import silent
+    from vidtrans.store.cache import Cache
+
+    vidtrans("make-dataset", clip, *tiny_flags("dataset"), "-o", "a.dataset")
+    entry = next(e for e in Cache(tmp_path / ".vidtrans", silent).entries() if e.stage == "dataset")
+    with entry.locked():
+        done = vidtrans("make-dataset", clip, *tiny_flags("dataset"), "-o", "b.dataset", expect=1)
+    assert "in use by another run" in done.stderr
+    assert not Path("b.dataset").exists()
+    vidtrans("make-dataset", clip, *tiny_flags("dataset"), "-o", "b.dataset")

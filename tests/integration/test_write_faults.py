@@ -1,0 +1,291 @@
+"""Disks that are full or fail: one line is told, nothing is half-written, and the same command goes on.
+
+Here faults are made in this process; ``benchmarks/robustness/faults/writes.py`` makes them below the C library, at
+every write.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from chain import said, snapshot, tiny_flags
+
+import vidtrans as api
+from vidtrans.batch import summary as batch_summary
+from vidtrans.batch.executors import local
+from vidtrans.batch.inputs import Item
+from vidtrans.batch.jobs import Options, Outcome, Summary, run_batch
+from vidtrans.cli.main import run
+from vidtrans.errors import in_words
+from vidtrans.events import silent
+from vidtrans.files import complete, put_in_place, write_bytes, write_json
+from vidtrans.session import Context
+from vidtrans.store.cache import Cache
+from vidtrans.store.chunking import cut_into_chunks
+from vidtrans.store.chunks import ChunkStore, ChunkWriter
+from vidtrans.video.io.encoder import LosslessWriter, SegmentWriter
+from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
+from vidtrans.video.io.join import Timing, join
+
+CALLS = ((os, "fsync"), (os, "replace"), (Path, "write_bytes"), (Path, "mkdir"))
+TRAINING = ("--steps", "4", *tiny_flags("generator", "discriminator", "training"), "--set=training.preview_seconds=0")
+RENDERING = tiny_flags("rendering")
+STAGES: dict[str, tuple[list[str], str]] = {
+    "make-dataset": (["make-dataset", "clip.mp4", *tiny_flags("dataset")], "clip.dataset"),
+    "train": (["train", "clip.dataset", *TRAINING], "clip.safetensors"),
+    "window": (["stylize", "clip.mp4", "--model", "MODEL", "-o", "out.mp4", *RENDERING], "out.mp4"),
+    "pictures": (
+        ["stylize", "clip.mp4", "--model", "MODEL", "--temporal=causal", "--codec=png", "-o", "out", *RENDERING],
+        "out",
+    ),
+    "evaluate": (["evaluate", "clip.mp4", "--source", "clip.mp4", "-o", "scores.png"], "scores.png"),
+}
+
+
+class Disk:
+    """Fails at write ``at`` of this process, and, unless ``once``, at all that follow. Counts them."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.writes = self.at = 0
+        self.number, self.once = errno.ENOSPC, False
+        for owner, name in CALLS:
+            patch.setattr(owner, name, self._watched(getattr(owner, name)))
+
+    def _watched(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def watched(*arguments: Any, **named: Any) -> Any:
+            if call.__name__ == "mkdir" and arguments[0].is_dir():  # nothing to write
+                return call(*arguments, **named)
+            self.writes += 1
+            if self.at and (self.writes == self.at or (self.writes > self.at and not self.once)):
+                raise OSError(self.number, os.strerror(self.number))
+            return call(*arguments, **named)
+
+        return watched
+
+    @contextmanager
+    def failing(self, at: int, number: int) -> Iterator[None]:
+        self.writes, self.at, self.number, self.once = 0, at, number, number == errno.EIO
+        yield
+        self.at = 0
+
+
+@contextmanager
+def files_up_to(size: int) -> Iterator[None]:
+    """No file of this process can grow beyond so many bytes: a fault that FFmpeg meets too."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def partials(folder: Path) -> list[str]:
+    return [p.name for p in folder.rglob("*") if ".partial" in p.name or ".replaced" in p.name]
+
+
+def noise(width: int = 256, height: int = 256) -> np.ndarray:
+    """A picture that no encoder makes small."""
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def lay_out(folder: Path, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty folder to work in, with the clip."""
+    folder.mkdir()
+    os.link(clip, folder / "clip.mp4")
+    monkeypatch.chdir(folder)
+
+
+@pytest.mark.parametrize("stage", list(STAGES))
+@pytest.mark.usefixtures("one_thread")
+def test_a_write_that_fails_is_one_line_and_the_same_command_goes_on(
+    stage: str,
+    clip: Path,
+    tiny_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    command = [str(tiny_model) if a == "MODEL" else a for a in STAGES[stage][0]] + ["-q"]
+    output = STAGES[stage][1]
+
+    def begin(name: str) -> Path:
+        lay_out(tmp_path / name, clip, monkeypatch)
+        if stage == "train":
+            said(capsys, 0, *STAGES["make-dataset"][0])
+            capsys.readouterr()
+        return tmp_path / name
+
+    def made(folder: Path) -> dict[str, bytes]:
+        return {name: data for name, data in snapshot(folder).items() if name.split("/")[0] == output}
+
+    folder = begin("clean")
+    disk = Disk(monkeypatch)
+    said(capsys, 0, *command)
+    total, wanted = disk.writes, made(folder)
+    assert wanted
+    for number, places in ((errno.ENOSPC, (1, total // 3, total - 1)), (errno.EIO, (2, 2 * total // 3))):
+        for at in places:
+            folder = begin(f"{number}-{at}")
+            with disk.failing(at, number):
+                status = run(command)
+            told = capsys.readouterr().err
+            line = rf"error: .*{re.escape(os.strerror(number).lower())}.* — .*\n"
+            # What may fail without harm does.
+            assert status == 0 or (status == 1 and re.fullmatch(line, told, re.IGNORECASE)), told
+            assert ".partial" not in told
+            assert made(folder) in ({}, wanted)
+            assert partials(folder) == []
+            again = said(capsys, 0, *command)
+            assert "damaged" not in again
+            assert made(folder) == wanted, at
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EFBIG, errno.ENOSPC])
+def test_what_a_disk_says_is_no_bug(number: int) -> None:
+    told = in_words(OSError(number, os.strerror(number), "a.mp4"))
+    assert told is not None
+    line, status = told
+    assert line.startswith(f"a.mp4: {os.strerror(number).lower()} — ")
+    assert status == 1
+
+
+@pytest.mark.parametrize("named", ["{}", "file:{}", None])
+def test_an_error_of_the_disk_names_the_file_that_was_asked_for(named: str | None, tmp_path: Path) -> None:
+    target = tmp_path / "made.mp4"
+    with pytest.raises(OSError, match="space") as told, complete(target) as temporary:
+        raise OSError(errno.ENOSPC, "No space left", named and named.format(temporary))
+    assert told.value.filename == str(target)
+
+
+def test_an_error_about_another_file_stays_as_it_is(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as told, complete(tmp_path / "made"):
+        (tmp_path / "absent").read_bytes()
+    assert told.value.filename == str(tmp_path / "absent")
+
+
+def test_a_folder_that_cannot_get_its_name_gives_the_old_one_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, target = tmp_path / "made", tmp_path / "target"
+    write_bytes(made / "new", b"new")
+    write_bytes(target / "old", b"old")
+    replace = os.replace
+
+    def full(source: Path, place: Path) -> None:
+        if source == made:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        replace(source, place)
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="space"):
+        put_in_place(made, target)
+    assert (target / "old").read_bytes() == b"old"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["made", "target"]
+
+
+def test_where_nothing_can_be_renamed_the_cache_still_makes_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = Cache(tmp_path, silent).entry("infer", "k")
+    with entry.locked():
+        write_bytes(entry.folder / "chunk", b"much")
+        entry.finish({})
+    disk = Disk(monkeypatch)
+    with disk.failing(1, errno.ENOSPC):
+        assert entry.delete()
+    assert [p.name for p in entry.folder.iterdir()] == [".lock"]
+    assert entry.read() is None
+
+
+def test_a_segment_that_outgrows_the_disk_names_itself(tmp_path: Path) -> None:
+    form = PictureFormat(256, 256, Fraction(1), Fraction(1, 25), Fraction(25))
+    path = tmp_path / "s.nut"
+    writer = SegmentWriter(path, form, EncodingSettings(codec="ffv1"))
+    with pytest.raises(OSError, match="too large") as told, files_up_to(1 << 16):  # noqa: PT012
+        for number in range(4):
+            writer.write(noise(), number)
+        writer.close()
+    assert in_words(told.value) == (f"{path}: file too large — choose a disk that takes files of this size", 1)
+    with suppress(OSError):
+        writer.abandon()
+
+
+def test_a_chunk_that_outgrows_the_disk_leaves_nothing(tmp_path: Path) -> None:
+    """FFmpeg fails again where the file is closed: that must not hide the first error, nor keep the rest."""
+    entry = Cache(tmp_path, silent).entry("infer", "k")
+    chunks = cut_into_chunks(0, 10, (0,), 10)
+    with entry.locked():
+        writer = ChunkWriter(ChunkStore(entry, ".nut"), chunks, lambda path: LosslessWriter(path, 256, 256))
+        with pytest.raises(OSError, match="too large") as told, files_up_to(1 << 16), closing(writer):  # noqa: PT012
+            for frame in range(10):
+                writer.write(frame, noise())
+        assert (told.value.errno, told.value.filename) == (errno.EFBIG, str(writer.store.path(0)))
+        assert [p.name for p in entry.folder.iterdir()] == [".lock"]
+
+
+def test_a_result_that_outgrows_the_disk_is_no_fault_of_its_container(tmp_path: Path) -> None:
+    form = PictureFormat(256, 256, Fraction(1), Fraction(1, 25), Fraction(25))
+    with closing(SegmentWriter(tmp_path / "s.nut", form, EncodingSettings(codec="ffv1"))) as writer:
+        for number in range(4):
+            writer.write(noise(), number)
+    timing = Timing(list(range(4)), [1] * 4, Fraction(1, 25))
+    target = tmp_path / "out.mkv"
+    with pytest.raises(OSError, match="too large") as told, files_up_to(1 << 16), complete(target) as temporary:
+        join([tmp_path / "s.nut"], timing, temporary)
+    assert (told.value.errno, told.value.filename) == (errno.EFBIG, str(target))
+    assert partials(tmp_path) == []
+
+
+def test_a_batchs_summary_that_cannot_be_written_on_the_way_takes_nothing_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    summary = Summary(tmp_path, "job", "")
+    outcomes = [Outcome(Item(tmp_path / "a.mp4", None, {}))]
+
+    def full(*arguments: Any, **named: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(batch_summary, "write_json", full)
+    summary.refresh(outcomes)
+    with pytest.raises(OSError, match="space"):
+        summary.save(outcomes)
+    monkeypatch.setattr(batch_summary, "write_json", write_json)
+    summary.save(outcomes)
+    assert summary.path.is_file()
+
+
+def test_a_batch_whose_summary_cannot_be_written_does_not_begin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[Any] = []
+    monkeypatch.setattr(local, "Worker", lambda *arguments: begun.append(arguments))
+    (tmp_path / "file").write_bytes(b"")
+    items = [Item(tmp_path / "a.mp4", None, {})]
+    context = Context(cache_dir=tmp_path / "cache")
+    with pytest.raises(OSError, match="file"):
+        run_batch(items, "batch_jobs:job", tmp_path / "file", Options(), context)
+    assert begun == []
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_checkpoint_that_outgrows_the_disk_is_told_in_one_line(
+    clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """torch keeps the system's number to itself."""
+    api.make_dataset(clip, settings={"dataset": {"size": "32"}})
+    with files_up_to(1 << 15):
+        told = said(capsys, 1, "train", "clip.dataset", *TRAINING, "-q")
+    assert told.startswith("error: ")
+    assert told.count("\n") == 1
+    assert partials(Path()) == []

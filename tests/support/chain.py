@@ -1,0 +1,114 @@
+"""The chain at toy size: what the tests of the upper rooms share."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from documented import check_described
+
+from vidtrans.cli.main import run
+
+# A generator of a few thousand parameters on 32-pixel pictures: a step takes milliseconds.
+TINY: dict[str, dict[str, Any]] = {
+    "dataset": {"size": "32", "block": 3, "gap": 1},
+    "generator": {"name": "unet-small", "channels": 8, "blocks": [0, 0, 0]},
+    "discriminator": {"name": "patchgan", "layers": 1, "channels": 8},
+    "training": {"steps": 12, "batch": 2, "warmup": 2, "checkpoint_seconds": 0.0, "preview_seconds": 1000.0},
+    "rendering": {"chunk_frames": 10},
+}
+
+
+def tiny_flags(*tables: str) -> list[str]:
+    """TINY as command-line flags."""
+    return [f"--set={t}.{k}={_toml(v)}" for t in tables or TINY for k, v in TINY[t].items()]
+
+
+def quick_training(steps: int = 3) -> dict[str, dict[str, Any]]:
+    """The tables of a training that ends at once, where it matters that there is a model and not how it came to be."""
+    hasty = {"steps": steps, "checkpoint_seconds": 1000.0}
+    return {k: TINY[k] for k in ("generator", "discriminator")} | {"training": {**TINY["training"], **hasty}}
+
+
+def _toml(value: Any) -> str:
+    return json.dumps(value) if not isinstance(value, str) else f'"{value}"'
+
+
+def vidtrans(
+    *arguments: object, expect: int = 0, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own, as a person would."""
+    done = subprocess.run(
+        [sys.executable, "-m", "vidtrans", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, **(env or {})},
+    )
+    assert done.returncode == expect, f"exit {done.returncode}, not {expect}\n{done.stdout}\n{done.stderr}"
+    assert expect == 1 or "Traceback" not in done.stderr, done.stderr
+    return done
+
+
+def vidtrans_json(*arguments: object, expect: int = 0) -> dict[str, Any]:
+    """Run with --json and return the one object on standard output."""
+    done = vidtrans(*arguments, "--json", expect=expect)
+    return check_described(arguments, json.loads(done.stdout))
+
+
+def said(capsys: pytest.CaptureFixture[str], status: int, *arguments: object) -> str:
+    """Run in this process and return all that was told."""
+    assert run([str(a) for a in arguments]) == status
+    captured = capsys.readouterr()
+    return captured.err + captured.out
+
+
+def said_json(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, Any]:
+    """Run with --json in this process and return the object."""
+    capsys.readouterr()
+    assert run([*map(str, arguments), "--json"]) == 0
+    return check_described(arguments, json.loads(capsys.readouterr().out))
+
+
+def refuse(capsys: pytest.CaptureFixture[str], status: int, *arguments: object) -> str:
+    """Run in this process; the command must fail in one line and change no file."""
+    before = snapshot(Path())
+    assert run([str(a) for a in arguments]) == status
+    captured = capsys.readouterr()
+    lines = [line for line in captured.err.splitlines() if line]
+    assert len(lines) == 1, captured.err
+    assert lines[0].startswith("error: ")
+    assert " — " in lines[0] or "see 'vidtrans" in lines[0] or "choose from" in lines[0], lines[0]
+    assert captured.out == ""
+    assert snapshot(Path()) == before
+    return lines[0]
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder with its content, the cache left out."""
+    return {
+        str(p.relative_to(folder)): p.read_bytes()
+        for p in sorted(folder.rglob("*"))
+        if p.is_file() and ".vidtrans" not in p.parts
+    }
+
+
+def leave_room_for(monkeypatch: pytest.MonkeyPatch, engine: Any, pictures: int) -> None:
+    """From now on the engine's device runs out of memory for more pictures than these at once."""
+    import torch
+
+    forward = engine._forward
+
+    def small_device(padded: np.ndarray, deep: bool) -> np.ndarray:
+        if len(padded) > pictures:
+            raise torch.OutOfMemoryError("no room")
+        made: np.ndarray = forward(padded, deep)
+        return made
+
+    monkeypatch.setattr(engine, "_forward", small_device)

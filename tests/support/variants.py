@@ -1,0 +1,49 @@
+"""Settings varied, pairs of values together: what the tests of networks and of training share."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import fields
+from typing import Any
+
+from vidtrans.registry import Registry
+from vidtrans.settings import Table
+
+LEAST = ("channels", "downsamplings", "upsamplings", "blocks", "enhancer_blocks", "hidden")
+# Whole numbers that change how a network is built.
+NUMBERS = {"enhancers": (0, 1, 2), "dilation": (1, 2), "layers": (3, 2, 1, 0), "scales": (2, 1)}
+
+
+def axes(cls: type) -> dict[str, tuple[Any, ...]]:
+    """The values that each setting takes here; the first of a switch or a choice is its default."""
+    made: dict[str, tuple[Any, ...]] = {}
+    for field in fields(cls):
+        if field.name in NUMBERS:
+            made[field.name] = NUMBERS[field.name]
+        elif isinstance(field.default, bool):
+            made[field.name] = (field.default, not field.default)
+        elif "choices" in field.metadata:
+            others = [c for c in field.metadata["choices"] if c != field.default]
+            made[field.name] = (field.default, *others)
+        elif field.name in LEAST and isinstance(field.default, int):
+            made[field.name] = (field.metadata["low"],)
+    return made
+
+
+def pairwise(values: dict[str, tuple[Any, ...]]) -> Iterator[Table]:
+    """Tables in which any two values of any two settings meet, the fewest that a greedy search finds."""
+    names = list(values)
+    wanted = {((a, x), (b, y)) for a, b in itertools.combinations(names, 2) for x in values[a] for y in values[b]}
+    rows = [dict(zip(names, row, strict=True)) for row in itertools.product(*values.values())]
+    met = [set(itertools.combinations(row.items(), 2)) for row in rows]
+    while wanted:
+        best = max(range(len(rows)), key=lambda i: len(met[i] & wanted))
+        wanted -= met[best]
+        yield rows[best]
+
+
+def least(registry: Registry, name: str) -> Table:
+    """The smallest network of its kind."""
+    settings = registry.load(name).Settings
+    return {f.name: f.metadata["low"] for f in fields(settings) if f.name in LEAST and isinstance(f.default, int)}

@@ -1,0 +1,279 @@
+"""The dataset: who is held out, what makes a pair, and the folder on disk."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from clips import scene
+from datasets import make_dataset, put
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from vidtrans.data.building import plan_dataset, write_pictures
+from vidtrans.data.dataset import INDEX, Dataset, DatasetSettings, open_dataset, write_index
+from vidtrans.data.sources import ClipSource, find_pairs
+from vidtrans.data.split import split_roles
+from vidtrans.errors import Interrupted, MediaError
+from vidtrans.events import Stop, silent
+from vidtrans.flow.survey import Survey
+from vidtrans.pairing import PAIRINGS
+from vidtrans.pairing.base import make_pairing
+from vidtrans.settings import Size
+from vidtrans.video.images.picture import write_picture
+from vidtrans.video.io.clip import ClipIndex
+
+repeatable = hypothesis_settings(max_examples=80)
+
+
+# Roles
+
+
+@repeatable
+@given(st.integers(0, 400), st.floats(0, 0.5), st.integers(1, 20), st.integers(0, 10))
+def test_held_out_frames_come_in_whole_blocks_with_gaps_around(n: int, fraction: float, block: int, gap: int) -> None:
+    roles = split_roles(n, fraction, block, gap)
+    assert len(roles) == n
+    line = "".join({"train": ".", "gap": "g", "held-out": "H"}[r] for r in roles)
+    span = "g" * gap + "H" * block + "g" * gap
+    assert set(line.replace(span, "")) <= {"."}
+    assert line.count(".") >= n / 2
+    assert line.count("H") <= max(block, n * fraction + block / 2)
+    assert roles == split_roles(n, fraction, block, gap)
+
+
+@pytest.mark.parametrize("n", [320, 800, 1600])
+def test_about_the_asked_share_is_held_out_and_spread(n: int) -> None:
+    roles = split_roles(n, 0.1, 8, 4)
+    held = [i for i, r in enumerate(roles) if r == "held-out"]
+    assert abs(len(held) - n / 10) <= 8
+    halves = sum(i < n / 2 for i in held), sum(i >= n / 2 for i in held)
+    assert abs(halves[0] - halves[1]) <= 8
+
+
+def test_a_single_block_lies_in_the_middle() -> None:
+    line = "".join(r[0] for r in split_roles(32, 0.1, 8, 4))
+    assert line == "t" * 8 + "g" * 4 + "h" * 8 + "g" * 4 + "t" * 8
+
+
+def test_a_shot_too_short_to_spare_a_block_is_all_for_training() -> None:
+    assert set(split_roles(31, 0.5, 8, 4)) == {"train"}
+    assert "held-out" in split_roles(32, 0.01, 8, 4)
+    assert set(split_roles(1000, 0.0, 8, 4)) == {"train"}
+
+
+# Pair folders
+
+
+def test_equal_names_in_a_and_b_are_pairs(tmp_path: Path) -> None:
+    for i in (2, 0, 1):
+        put(tmp_path / "A" / f"{i}.png", i)
+        put(tmp_path / "B" / f"{i}.png", i + 10, (25, 20))
+    put(tmp_path / "A" / "alone.png")
+    put(tmp_path / "A" / ".hidden.png")
+    (tmp_path / "A" / "notes.txt").write_text("x")
+    found = find_pairs(tmp_path, "AtoB")
+    assert [p.name for p, _ in found.pairs] == ["0.png", "1.png", "2.png"]
+    assert set(found.roles) == {None}
+    for direction, first in (("AtoB", 0), ("BtoA", 10)):
+        shown, target = next(iter(find_pairs(tmp_path, direction).pictures([0], Size())))
+        assert shown.shape == target.shape == (16, 20, 3)  # of one size, A's
+        assert np.array_equal(shown if first == 0 else target, scene(20, 16, 0))
+
+
+def test_a_b_side_by_side_is_cut_in_its_middle(tmp_path: Path) -> None:
+    left, right = scene(20, 16, 1), scene(20, 16, 2)
+    write_picture(tmp_path / "x.png", np.concatenate([left, right], axis=1))
+    shown, target = next(iter(find_pairs(tmp_path, "AtoB").pictures([0], Size())))
+    assert np.array_equal(shown, left)
+    assert np.array_equal(target, right)
+    shown, _ = next(iter(find_pairs(tmp_path, "BtoA").pictures([0], Size(exact=(10, 8)))))
+    assert shown.shape == (8, 10, 3)
+
+
+@pytest.mark.parametrize("layout", ["{part}/A/{name}", "A/{part}/{name}", "{part}/{name}"])
+def test_train_val_and_test_folders_say_the_role(tmp_path: Path, layout: str) -> None:
+    for part, name in (("train", "1.png"), ("train", "2.png"), ("val", "1.png"), ("test", "3.png")):
+        path = layout.format(part=part, name=name)
+        put(tmp_path / path)
+        if "A" in path:
+            put(tmp_path / path.replace("A", "B"))
+    found = find_pairs(tmp_path, "AtoB")
+    assert sorted(zip((p.name for p, _ in found.pairs), found.roles, strict=True)) == [
+        ("1.png", "held-out"),
+        ("1.png", "train"),
+        ("2.png", "train"),
+        ("3.png", "held-out"),
+    ]
+    plan = plan_dataset([found], make_pairing(PAIRINGS, "aligned", {}), DatasetSettings())
+    assert [r.role for r in plan.records] == list(found.roles)
+    assert len({r.shot for r in plan.records}) == 4
+
+
+def test_a_folder_without_pairs_is_a_media_error(tmp_path: Path) -> None:
+    put(tmp_path / "A" / "1.png")
+    put(tmp_path / "B" / "2.png")
+    with pytest.raises(MediaError, match="no pairs in it"):
+        find_pairs(tmp_path, "AtoB")
+
+
+# Plans
+
+
+def clip_source(stop: int = 100, **rest: Any) -> ClipSource:
+    pts = tuple(range(0, 512 * stop, 512))
+    index = ClipIndex(pts, Fraction(1, 15_360), 512, 64, 48, Fraction(1), Fraction(30), 0, stop)
+    survey = Survey((0, 60), tuple(range(stop)), (9.0,) * stop)
+    return ClipSource(Path(rest.pop("path", "clip.mp4")), index, survey, 0, stop, **rest)
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_a_plan_lays_out_every_frame_once_in_chunks_of_one_source(every: int) -> None:
+    sources = [clip_source(every=every), clip_source(every=every, path="other/clip.mp4"), clip_source(path="ä b.mp4")]
+    plan = plan_dataset(sources, make_pairing(PAIRINGS, "edges", {}), DatasetSettings())
+    assert [r.index for r in plan.records] == [n for s in sources for n in s.numbers()]
+    assert len({r.file for r in plan.records}) == plan.num_stored == len(plan.records)
+    assert {Path(r.file).parent.name for r in plan.records} == {"clip", "clip-2", "ä_b"}
+    assert tuple(r for chunk in plan.chunks for r in chunk) == plan.records
+    assert all(len({r.source for r in chunk}) == 1 for chunk in plan.chunks)
+    assert all(r.shot == (r.index >= 60) for r in plan.records)
+    assert all(r.pts == 512 * r.index for r in plan.records)
+
+
+def test_a_stopped_build_goes_on_where_it_was(tmp_path: Path) -> None:
+    for i in range(60):
+        put(tmp_path / "in" / f"{i:03}.png", i, (32, 16))
+    source, pairing, settings = (
+        find_pairs(tmp_path / "in", "AtoB"),
+        make_pairing(PAIRINGS, "aligned", {}),
+        DatasetSettings(),
+    )
+    plan, stop, done = plan_dataset([source], pairing, settings), Stop(), []
+
+    def build(folder: Path, marked: list[int], after: Callable[[int], None] = lambda n: None) -> None:
+        mark = lambda n: (marked.append(n), after(n))  # noqa: E731
+        write_pictures([source], plan, settings, folder, lambda n: n in marked, mark, silent, stop)
+
+    with pytest.raises(Interrupted):
+        build(tmp_path / "a", done, lambda n: stop.request(143))
+    assert done == [0]
+    stop.exit_status = None
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "a").rglob("*.png")}
+    build(tmp_path / "a", done)
+    build(tmp_path / "b", [])
+    assert all(p.stat().st_mtime_ns == t for p, t in before.items())
+    files = sorted(p.relative_to(tmp_path / "b") for p in (tmp_path / "b").rglob("*.png"))
+    assert len(files) == 120
+    assert all((tmp_path / "a" / f).read_bytes() == (tmp_path / "b" / f).read_bytes() for f in files)
+
+
+# The dataset on disk
+
+
+def places(dataset: Dataset) -> list[tuple[list[int], int, str]]:
+    return [([int(p.stem) for p in pair.inputs], int(pair.target.stem), pair.role) for pair in dataset.pairs]
+
+
+def test_a_dataset_is_read_as_it_was_written(tmp_path: Path) -> None:
+    dataset = open_dataset(make_dataset(tmp_path / "d"))
+    assert (dataset.key, dataset.preset, dataset.size, dataset.num_missing) == ("key", "edges", "32", 0)
+    assert dataset.pairing.name == "next-frame"
+    # No pair spans the cut at 6, and none mixes roles.
+    train = [*range(5), 6, 7, 8]
+    assert places(dataset) == [*(([i], i + 1, "train") for i in train), ([10], 11, "held-out")]
+    assert len(dataset.role("train")) == 8
+    again = tmp_path / "again"
+    again.mkdir()
+    write_index(again, dataset)
+    assert (again / INDEX).read_bytes() == (tmp_path / "d" / INDEX).read_bytes()
+
+
+def test_frames_of_a_gap_are_in_no_pair(tmp_path: Path) -> None:
+    folder = make_dataset(tmp_path / "d", "edges")
+    value = json.loads((folder / INDEX).read_text())
+    for frame in value["frames"][3:6]:
+        frame["role"] = "gap"
+    (folder / INDEX).write_text(json.dumps(value))
+    assert [t for _, t, _ in places(open_dataset(folder))] == [0, 1, 2, *range(6, 12)]
+
+
+def test_a_deleted_picture_drops_its_pairs_alone(tmp_path: Path) -> None:
+    folder = make_dataset(tmp_path / "d")
+    before = places(open_dataset(folder))
+    (folder / "clip" / "000003.png").unlink()
+    dataset = open_dataset(folder)
+    assert places(dataset) == [p for p in before if 3 not in (*p[0], p[1])]
+    assert dataset.num_missing == 1
+    assert len(dataset.files()) == 11
+
+
+def test_a_deleted_target_drops_its_pair(tmp_path: Path) -> None:
+    folder = make_dataset(tmp_path / "d", "aligned")
+    (folder / "clip.target" / "000003.png").unlink()
+    assert [t for _, t, _ in places(open_dataset(folder))] == [0, 1, 2, *range(4, 12)]
+
+
+def changed(**changes: Any) -> Callable[[dict[str, Any]], Any]:
+    return lambda value: {**value, **changes}
+
+
+def first_frame(**changes: Any) -> Callable[[dict[str, Any]], Any]:
+    return lambda v: {**v, "frames": [{**v["frames"][0], **changes}, *v["frames"][1:]]}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda v: [],
+        lambda v: "text",
+        lambda v: {k: x for k, x in v.items() if k != "frames"},
+        changed(format=99),
+        changed(preset=5),
+        changed(preset=None),
+        changed(key=["a"]),
+        changed(size={}),
+        changed(frames=None),
+        changed(frames=[1]),
+        changed(pairing=None),
+        changed(pairing={}),
+        changed(pairing={"name": "edges"}),
+        changed(pairing={"name": "no-such", "settings": {}}),
+        changed(pairing={"name": "edges", "settings": {"no_such": 1}}),
+        first_frame(file=7),
+        first_frame(no_such=1),
+        first_frame(file="../secret.png"),
+        first_frame(file="/etc/passwd"),
+        first_frame(file="clip/../../secret.png"),
+        first_frame(target="../secret.png"),
+    ],
+    ids=range(21),
+)
+def test_a_damaged_index_is_a_media_error_that_names_it(tmp_path: Path, damage: Callable[[Any], Any]) -> None:
+    put(tmp_path / "secret.png")
+    folder = make_dataset(tmp_path / "d")
+    value = damage(json.loads((folder / INDEX).read_text()))
+    (folder / INDEX).write_text(json.dumps(value))
+    with pytest.raises(MediaError) as caught:
+        open_dataset(folder)
+    assert str(folder) in str(caught.value)
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"\xff\xfe", b"[" * 100_000])
+def test_an_index_that_is_no_json_is_a_media_error(tmp_path: Path, data: bytes) -> None:
+    folder = make_dataset(tmp_path / "d")
+    (folder / INDEX).write_bytes(data)
+    with pytest.raises(MediaError, match="damaged"):
+        open_dataset(folder)
+
+
+def test_what_is_no_dataset_is_a_media_error_with_the_remedy(tmp_path: Path) -> None:
+    for path, why in ((tmp_path, "no dataset.json"), (tmp_path / "absent", "no such folder")):
+        with pytest.raises(MediaError, match=why) as caught:
+            open_dataset(path)
+        assert "make-dataset" in str(caught.value)

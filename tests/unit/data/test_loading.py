@@ -1,0 +1,184 @@
+"""The batches that training sees, and the geometry that is drawn for them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from clips import scene
+from datasets import make_dataset, put
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from vidtrans.data import loading as loader_module
+from vidtrans.data.augment import crop_size, draw_geometry
+from vidtrans.data.dataset import open_dataset
+from vidtrans.data.loading import Batch, Loader, PictureCache, order, to_signed
+from vidtrans.errors import MediaError
+
+repeatable = hypothesis_settings(max_examples=80)
+
+
+def loader(folder: Path, pairing: str = "next-frame", **options: Any) -> Loader:
+    dataset = open_dataset(make_dataset(folder, pairing))
+    given = {"batch": 3, "seed": 5, "multiple": 8, "crop": 16, "jitter": 1.2, "flip": True} | options
+    return Loader(dataset.pairs, dataset.pairing, **given)
+
+
+def equal(a: Batch, b: Batch) -> bool:
+    return np.array_equal(a.inputs, b.inputs) and np.array_equal(a.targets, b.targets)
+
+
+def test_a_batch_is_the_same_whatever_was_made_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = loader(tmp_path / "a"), loader(tmp_path / "a")
+    batches = [first.make(step) for step in range(8)]
+    assert all(equal(second.make(step), batches[step]) for step in (7, 2, 2, 5, 0))
+    assert not equal(batches[0], batches[3])
+    assert not equal(loader(tmp_path / "a", seed=6).make(0), batches[0])
+    for processors in (1, 2, 5):
+        monkeypatch.setattr(loader_module, "cores", lambda: processors)  # noqa: B023
+        streamed = list(loader(tmp_path / "a").stream(2, 7))
+        assert len(streamed) == 5
+        assert all(equal(a, b) for a, b in zip(streamed, batches[2:7], strict=True))
+
+
+def test_where_steps_would_wait_more_threads_make_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loader_module, "cores", lambda: 6)
+    made = loader(tmp_path / "a")
+    at_once, most, lock, make = 0, 0, threading.Lock(), made.make
+
+    def slowly(step: int) -> Batch:
+        nonlocal at_once, most
+        with lock:
+            at_once += 1
+            most = max(most, at_once)
+        time.sleep(0.05)
+        with lock:
+            at_once -= 1
+        return make(step)
+
+    monkeypatch.setattr(made, "make", slowly)
+    streamed = list(made.stream(0, 40))
+    assert most == 6
+    assert all(equal(batch, make(step)) for step, batch in enumerate(streamed))
+
+
+def test_the_shares_of_a_batch_are_that_batch(tmp_path: Path) -> None:
+    whole = loader(tmp_path / "a", batch=6).make(3)
+    shares = [loader(tmp_path / "a", batch=6, share=range(i, i + 2)).make(3) for i in (0, 2, 4)]
+    assert equal(Batch(*(np.concatenate([getattr(s, n) for s in shares]) for n in ("inputs", "targets"))), whole)
+
+
+def test_a_stream_may_be_left_in_the_middle(tmp_path: Path) -> None:
+    stream = loader(tmp_path / "a").stream(0, 1000)
+    next(stream)
+    stream.close()
+
+
+def test_a_picture_that_vanishes_while_training_is_a_media_error(tmp_path: Path) -> None:
+    made = loader(tmp_path / "a")
+    for path in (tmp_path / "a" / "clip").iterdir():
+        path.unlink()
+    made.read = PictureCache()
+    with pytest.raises(MediaError, match=r"\.png: no such file"):
+        next(made.stream(0, 2))
+
+
+@repeatable
+@given(st.integers(0, 2**63), st.integers(0, 1000), st.integers(1, 50))
+def test_an_epoch_is_a_permutation_of_its_own(seed: int, epoch: int, count: int) -> None:
+    found = order(seed, epoch, count)
+    assert sorted(found) == list(range(count))
+    assert np.array_equal(found, order(seed, epoch, count))
+    few = count <= 20  # then two may be the same
+    assert few or not np.array_equal(found, order(seed, epoch + 1, count))
+    assert few or not np.array_equal(found, order(seed + 1, epoch, count))
+
+
+def test_every_pair_is_seen_once_an_epoch_across_batches(tmp_path: Path) -> None:
+    made = loader(tmp_path / "a", batch=4)
+    seen = [i for step in range(9) for i in made.indices(step)]
+    count = len(made.pairs)
+    assert count == 9
+    assert all(sorted(seen[k * count : (k + 1) * count]) == list(range(count)) for k in range(4))
+
+
+def test_batches_are_in_range_and_of_the_sizes_asked_for(tmp_path: Path) -> None:
+    batch = loader(tmp_path / "a", "edges").make(0)
+    assert (batch.inputs.shape, batch.targets.shape) == ((3, 1, 16, 16), (3, 3, 16, 16))
+    assert batch.inputs.dtype == batch.targets.dtype == np.float32
+    assert -1 <= batch.targets.min() < batch.targets.max() <= 1
+    whole = loader(tmp_path / "b", crop=None, jitter=1.0, multiple=16).make(0)
+    assert whole.targets.shape == (3, 3, 32, 32)
+
+
+def test_jitter_and_flip_do_to_the_input_what_they_do_to_the_target(tmp_path: Path) -> None:
+    """Input and target are one picture here: they stay one, and their place differs from draw to draw."""
+    made = loader(tmp_path / "a", "aligned", batch=8)
+    for step in range(4):
+        batch = made.make(step)
+        assert np.array_equal(batch.inputs, batch.targets)
+    same_pair = Loader(made.pairs[:1], made.pairing, batch=8, seed=1, multiple=8, crop=16, jitter=1.2, flip=True)
+    first, second = ([x.tobytes() for x in same_pair.make(step).inputs] for step in (0, 1))
+    assert len(set(first)) > 4
+    assert first != second  # the second epoch draws anew
+
+
+sizes = st.integers(8, 90)
+
+
+@repeatable
+@given(st.integers(0, 10**6), sizes, sizes, sizes, sizes, st.floats(1, 2), st.booleans())
+def test_a_drawn_geometry_cuts_a_box_of_the_crops_size(
+    seed: int, w: int, h: int, cw: int, ch: int, jitter: float, flip: bool
+) -> None:
+    geometry = draw_geometry(np.random.default_rng(seed), (w, h), (cw, ch), jitter, flip)
+    picture = scene(w, h, seed=1)
+    made = geometry.apply(picture)
+    assert made.shape == (ch, cw, 3)
+    assert 0 <= geometry.x <= max(0, geometry.scaled[0] - cw)
+    assert 0 <= geometry.y <= max(0, geometry.scaled[1] - ch)
+    assert flip or not geometry.mirrored
+    plain = replace(geometry, mirrored=not geometry.mirrored).apply(picture)
+    assert np.array_equal(made, plain[:, ::-1])
+
+
+def test_without_jitter_and_flip_a_whole_picture_is_untouched() -> None:
+    picture = scene(40, 32, 0)
+    geometry = draw_geometry(np.random.default_rng(0), (40, 32), (40, 32), 1.0, False)
+    assert np.array_equal(geometry.apply(picture), picture)
+
+
+@repeatable
+@given(
+    st.lists(st.tuples(sizes, sizes), min_size=1, max_size=4), st.none() | st.integers(16, 64), st.sampled_from([8, 16])
+)
+def test_the_crop_is_a_multiple_that_fits_where_it_can(
+    every: list[tuple[int, int]], wanted: int | None, multiple: int
+) -> None:
+    crop = crop_size(every, wanted, multiple)
+    for side, smallest in zip(crop, (min(w for w, _ in every), min(h for _, h in every)), strict=True):
+        room = min(smallest, wanted or smallest)
+        assert side % multiple == 0
+        assert side == multiple or room - multiple < side <= room
+
+
+def test_the_picture_cache_stays_within_its_bytes(tmp_path: Path) -> None:
+    paths = [put(tmp_path / f"{i}.png", i) for i in range(5)]
+    cache = PictureCache(limit=2 * 20 * 16 * 3)
+    for path in (*paths, *paths[::-1]):
+        assert np.array_equal(cache(path), scene(20, 16, int(path.stem)))
+        assert cache._bytes == sum(p.nbytes for p in cache._held.values()) <= cache.limit
+    paths[0].unlink()
+    assert np.array_equal(cache(paths[0]), scene(20, 16, 0))  # held, and not read again
+
+
+def test_pictures_become_numbers_from_minus_one_to_one() -> None:
+    picture = np.array([[[0, 255, 51]]], np.uint8)
+    assert to_signed(picture).tolist() == [[[-1.0]], [[1.0]], [[pytest.approx(-0.6)]]]

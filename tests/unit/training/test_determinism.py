@@ -1,0 +1,303 @@
+"""The same bytes again: what training does on CUDA so that they are, and what it says where they are not.
+
+What a GPU computes is for ``test_cuda``. Here it is asked which algorithms it shall take.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from chain import TINY, quick_training, said
+from torch import Tensor, nn
+from torch.nn import functional as F
+from variants import least
+
+import vidtrans as api
+from vidtrans.errors import Interrupted
+from vidtrans.events import Event, Note, Progress, Stop
+from vidtrans.inference.device import Device, resolve_device
+from vidtrans.models.model_file import read_record
+from vidtrans.networks import DISCRIMINATORS, GENERATORS
+from vidtrans.networks.init import build_discriminator, build_generator
+from vidtrans.networks.layers import mirrored_rim
+from vidtrans.training.determinism import deterministic, nondeterministic_operation
+from vidtrans.training.methods.pix2pix import Pix2Pix
+from vidtrans.training.settings import TrainingSettings
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+CPU, CUDA = Device("cpu", "cpu"), Device("cuda", "cuda")
+# Steps whose gradients have no fixed order on CUDA: torch.use_deterministic_algorithms lists them.
+NO_FIXED_ORDER = {
+    "AdaptiveAvgPool2DBackward0",
+    "AdaptiveMaxPool2DBackward0",
+    "CumsumBackward0",
+    "EmbeddingBagBackward0",
+    "FractionalMaxPool2DBackward0",
+    "GridSampler2DBackward0",
+    "MaxUnpool2DBackward0",
+    "NllLoss2DBackward0",
+    "PutBackward0",
+    "ReflectionPad2DBackward0",
+    "UpsampleBicubic2DBackward0",
+    "UpsampleBilinear2DBackward0",
+}
+# The generators that have such steps all the same; docs/guides/training.md says so.
+NOT_REPEATABLE = {"warp-mix": {"GridSampler2DBackward0"}}
+
+
+def put(tensor: Tensor) -> None:
+    """Do what torch has no deterministic algorithm for, not even on a CPU."""
+    tensor.put_(torch.tensor([0]), torch.ones(1))
+
+
+def flags() -> list[Any]:
+    memory: Any = torch.utils.deterministic
+    return [
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+        memory.fill_uninitialized_memory,
+        torch.is_warn_always_enabled(),
+        warnings.showwarning,
+        [f for f in warnings.filters if "determin" in str(f[1])],
+    ]
+
+
+# What is asked of torch
+
+
+def test_on_cuda_deterministic_algorithms_are_taken_and_what_has_none_is_named() -> None:
+    before, found = flags(), set[str]()
+    with deterministic(CUDA, found):
+        assert torch.are_deterministic_algorithms_enabled()
+        assert torch.is_deterministic_algorithms_warn_only_enabled()
+        put(torch.zeros(4))
+        put(torch.zeros(4))
+        F.max_unpool2d(torch.ones(1, 1, 1, 1), torch.zeros(1, 1, 1, 1, dtype=torch.long), 2)
+    assert found == {"put_", "max_unpooling2d_forward_out"}
+    assert flags() == before
+
+
+def test_a_second_run_in_the_process_is_told_the_same() -> None:
+    for _ in range(2):
+        found: set[str] = set()
+        with deterministic(CUDA, found):
+            put(torch.zeros(4))
+        assert found == {"put_"}
+
+
+def test_what_goes_wrong_inside_leaves_nothing_behind() -> None:
+    before = flags()
+    with pytest.raises(ZeroDivisionError), deterministic(CUDA, set()):
+        raise ZeroDivisionError
+    assert flags() == before
+
+
+def test_other_warnings_are_shown_as_ever() -> None:
+    found: set[str] = set()
+    with pytest.warns(UserWarning, match="of another kind"), deterministic(CUDA, found):
+        warnings.warn("of another kind", stacklevel=1)
+    assert found == set()
+
+
+@pytest.mark.parametrize("device", [CPU, Device("mps", "mps")])
+def test_elsewhere_nothing_is_asked(device: Device) -> None:
+    before = flags()
+    with deterministic(device, set()):
+        assert flags() == before
+
+
+@pytest.mark.parametrize(
+    ("message", "operation"),
+    [
+        (
+            "grid_sampler_2d_backward_cuda does not have a deterministic implementation, but you set "
+            "'torch.use_deterministic_algorithms(True, warn_only=True)'. You can file an issue at ...",
+            "grid_sampler_2d_backward_cuda",
+        ),
+        (
+            "Memory Efficient attention defaults to a non-deterministic algorithm. To explicitly enable determinism "
+            "call torch.use_deterministic_algorithms(True, warn_only=False).",
+            "Memory Efficient attention",
+        ),
+        ("Flash Attention defaults to a non-deterministic algorithm. To explicitly enable", "Flash Attention"),
+        (
+            "Deterministic behavior was enabled with either `torch.use_deterministic_algorithms(True)` or "
+            "`at::Context::setDeterministicAlgorithms(true)`, but this operation is not deterministic because it uses "
+            "CuBLAS and you have CUDA >= 10.2.",
+            "CuBLAS",
+        ),
+        ("lr_scheduler.step() was called before optimizer.step()", None),
+        ("a deterministic implementation is used", None),
+    ],
+)
+def test_an_operation_is_named_by_what_torch_warns_of(message: str, operation: str | None) -> None:
+    assert nondeterministic_operation(message) == operation
+
+
+def test_cublas_adds_up_in_a_fixed_order_unless_the_user_says_otherwise(
+    two_gpus: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "CUBLAS_WORKSPACE_CONFIG"
+    monkeypatch.setenv(name, ":16:8")
+    resolve_device("cuda:1")
+    assert os.environ[name] == ":16:8"
+    monkeypatch.delenv(name)
+    resolve_device("cpu")
+    assert name not in os.environ
+    resolve_device("cuda:1")
+    assert os.environ[name] == ":4096:8"
+
+
+# What the networks are made of
+
+
+def steps_back(output: Tensor) -> set[str]:
+    """Return the names of all steps that the gradients of an output go through."""
+    found, waiting, seen = set(), [output.grad_fn], set()
+    while waiting:
+        step = waiting.pop()
+        if step is not None and step not in seen:
+            seen.add(step)
+            found.add(step.name())
+            waiting += [before for before, _ in step.next_functions]
+    return found
+
+
+@pytest.fixture
+def on_no_cpu(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Let networks be built and run without numbers, as a device would that is asked for deterministic algorithms."""
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # there is none for such tensors
+    with torch.device("meta"), deterministic(CUDA, set()):
+        yield
+
+
+def variants(name: str) -> list[dict[str, Any]]:
+    """Every way of a generator to double sizes, and its padding where a setting has one."""
+    settings = GENERATORS.load(name).Settings
+    found: list[dict[str, Any]] = [{}]
+    for field in ("upsample", "head"):
+        known = settings.__dataclass_fields__.get(field)
+        found += [{field: choice} for choice in known.metadata["choices"]] if known else []
+    return found
+
+
+CASES = [(name, table) for name in GENERATORS for table in variants(name)]
+
+
+@pytest.mark.parametrize(("name", "table"), CASES, ids=[f"{n}-{'-'.join(t.values())}" for n, t in CASES])
+def test_the_gradients_of_every_generator_add_up_in_a_fixed_order_but_of_those_that_are_named(
+    name: str, table: dict[str, Any], on_no_cpu: None
+) -> None:
+    generator = build_generator(name, least(GENERATORS, name) | table, 3).train()
+    side = max(64, generator.smallest)
+    back = steps_back(generator(torch.zeros(2, 3, side, side)))
+    assert back & NO_FIXED_ORDER == NOT_REPEATABLE.get(name, set())
+
+
+@pytest.mark.parametrize("name", DISCRIMINATORS)
+def test_the_gradients_of_every_discriminator_add_up_in_a_fixed_order(name: str, on_no_cpu: None) -> None:
+    table = least(DISCRIMINATORS, name) | {"layers": 2}
+    judged = build_discriminator(name, table, 6).train().judge(torch.zeros(2, 6, 64, 64))
+    assert not set().union(*(steps_back(features) for scale in judged for features in scale)) & NO_FIXED_ORDER
+
+
+def test_what_is_kept_of_the_past_has_gradients_in_a_fixed_order(on_no_cpu: None) -> None:
+    generator = build_generator("unet-small", {"channels": 8, "blocks": [0, 0, 0]}, 3, memory=True)
+    back = steps_back(generator._kept(torch.zeros(1, 3, 64, 64), torch.zeros(1, 7, 64, 64)))
+    assert "ConvolutionBackward0" in back
+    assert not back & NO_FIXED_ORDER
+
+
+def test_a_generator_that_is_named_has_such_steps_and_so_has_padding_that_is_not_asked() -> None:
+    """Guard the two tests above: on a CPU, where nothing is asked, they find what they look for."""
+    generator = build_generator("residual", least(GENERATORS, "residual") | {"upsample": "bilinear"}, 3)
+    back = steps_back(generator(torch.zeros(1, 3, 64, 64)))
+    assert {"ReflectionPad2DBackward0", "UpsampleBilinear2DBackward0"} <= back
+
+
+@pytest.mark.parametrize(("width", "size"), [(1, (2, 2)), (3, (4, 9)), (3, (17, 6)), (2, (32, 24))])
+def test_a_mirrored_rim_is_torchs_to_the_bit_and_has_its_gradients(width: int, size: tuple[int, int]) -> None:
+    ours = torch.rand(2, 3, *size, dtype=torch.float64, requires_grad=True)
+    theirs = ours.detach().clone().requires_grad_()
+    made, expected = mirrored_rim(ours, width), F.pad(theirs, (width,) * 4, mode="reflect")
+    assert torch.equal(made, expected)
+    weights = torch.rand_like(made)
+    (made * weights).sum().backward()
+    (expected * weights).sum().backward()
+    assert ours.grad is not None
+    assert theirs.grad is not None
+    torch.testing.assert_close(ours.grad, theirs.grad)
+    assert mirrored_rim(ours.to(memory_format=torch.channels_last), width).is_contiguous(
+        memory_format=torch.channels_last
+    )
+
+
+# What is said of a model
+
+
+class Disordered(nn.Conv2d):
+    """A generator with a step that has no deterministic algorithm."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        put(torch.zeros(1))
+        return torch.tanh(super().forward(x))
+
+
+def test_a_step_keeps_what_it_used_and_a_checkpoint_brings_it_back(two_gpus: None) -> None:
+    def model(kind: type[nn.Conv2d]) -> Pix2Pix:
+        settings = TrainingSettings(gan=0.0)
+        return Pix2Pix(kind(3, 3, 3, padding=1), None, settings, resolve_device("cuda:1"), "fp32")
+
+    disordered, orderly = model(Disordered), model(nn.Conv2d)
+    for one in (disordered, orderly):
+        one.step(torch.zeros(1, 3, 8, 8), torch.zeros(1, 3, 8, 8), lr=1e-3, seed=0)
+    assert (disordered.nondeterministic, orderly.nondeterministic) == ({"put_"}, set())
+    orderly.restore(disordered.state())
+    assert orderly.nondeterministic == {"put_"}
+
+
+def trained(clip: Path, name: str, monkeypatch: pytest.MonkeyPatch, *, until: int, device: str) -> list[str]:
+    """Train a model whose first steps have no deterministic algorithm, stop there, go on; return what was told."""
+    told: list[str] = []
+    stop, step = Stop(), Pix2Pix._step
+
+    def hear(event: Event) -> None:
+        if isinstance(event, Note):
+            told.append(event.text)
+        if isinstance(event, Progress) and event.task == "training" and event.done == until:
+            stop.request(130)
+
+    def disordered(self: Pix2Pix, *arguments: Any) -> Any:
+        put(torch.zeros(1))
+        return step(self, *arguments)
+
+    if not Path("clip.dataset").exists():
+        api.make_dataset(clip, settings=TINY)
+    given: dict[str, Any] = {"settings": quick_training(6), "device": device, "report": hear}
+    with monkeypatch.context() as patch:
+        patch.setattr(Pix2Pix, "_step", disordered)
+        with pytest.raises(Interrupted):
+            api.train("clip.dataset", f"{name}.safetensors", stop=stop, **given)
+    api.train("clip.dataset", f"{name}.safetensors", **given)
+    return told
+
+
+def test_a_record_says_what_was_not_deterministic_even_where_a_run_was_stopped_after_it(
+    two_gpus: None, clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = trained(clip, "gpu", monkeypatch, until=3, device="cuda:1")
+    assert read_record(Path("gpu.safetensors")).training["nondeterministic"] == ["put_"]
+    assert any("slightly different model" in text and "put_" in text for text in told)
+    assert "not to the byte: put_" in said(capsys, 0, "model", "show", "gpu.safetensors")
+
+
+def test_on_a_cpu_nothing_is_said(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = trained(clip, "cpu", monkeypatch, until=3, device="cpu")
+    assert "nondeterministic" not in read_record(Path("cpu.safetensors")).training
+    assert not any("different model" in text for text in told)

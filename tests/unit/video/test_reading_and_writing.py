@@ -1,0 +1,301 @@
+"""Frames in and out: every frame once, upright, at its own time; sound packet for packet; colour that stays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from fractions import Fraction
+from itertools import accumulate, pairwise
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from clips import decode, moving_frames, number_in, numbered, scene, sound_packets, times, write_clip
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from vidtrans.errors import MediaError
+from vidtrans.settings import Size
+from vidtrans.video.form import Form
+from vidtrans.video.io.carry import Carried
+from vidtrans.video.io.clip import ClipIndex, Frame
+from vidtrans.video.io.encoder import SegmentWriter
+from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
+from vidtrans.video.io.join import Timing, join
+from vidtrans.video.io.orientation import Orientation, orientation_from_matrix
+from vidtrans.video.io.reader import ClipReader
+
+repeatable = hypothesis_settings(max_examples=12)
+B_FRAMES = {"crf": "12", "preset": "medium", "g": "12", "bf": "3"}
+OPEN_GOP = {"crf": "12", "x264-params": "open-gop=1:keyint=10:min-keyint=10:bframes=3:scenecut=0"}
+VFR = list(accumulate([0, 512, 40, 3000, 511, 513, 1024, 48, 900, 20_000, *[512] * 30]))
+
+
+def read(path: Path, start: int = 0, stop: int | None = None, index: ClipIndex | None = None, threads: int = 0):
+    with ClipReader(path, threads=threads) as reader, closing(reader.frames(start, stop, index)) as frames:
+        return list(frames)
+
+
+def index_of(path: Path) -> ClipIndex:
+    with ClipReader(path) as reader:
+        for _ in reader.frames():
+            pass
+        return reader.index()
+
+
+def same(a: Sequence[Frame], b: Sequence[Frame]) -> bool:
+    alike = ((x.index, x.pts) == (y.index, y.pts) and np.array_equal(x.rgb, y.rgb) for x, y in zip(a, b, strict=True))
+    return len(a) == len(b) and all(alike)
+
+
+CLIPS = {
+    "cfr": {},
+    "b-frames": {"options": B_FRAMES},
+    "open-gop": {"options": OPEN_GOP},
+    "vfr": {"pts": VFR, "options": B_FRAMES},
+    "starts-late": {"pts": [15_360 + 512 * i for i in range(40)], "options": B_FRAMES},
+    "odd": {"size": (63, 47), "pix_fmt": "yuv444p"},
+    "intra-refresh": {"options": {"crf": "12", "x264-params": "intra-refresh=1:keyint=12"}},
+}
+
+
+@pytest.fixture(params=[(n, s) for n in CLIPS for s in (".mp4", ".mkv")], ids=lambda p: f"{p[0]}{p[1]}")
+def kind(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    name, suffix = request.param
+    made = dict(CLIPS[name])
+    return write_clip(tmp_path / f"{name}{suffix}", numbered(moving_frames(40, made.pop("size", (64, 48)))), **made)
+
+
+def test_every_frame_is_read_once_at_its_own_time(kind: Path) -> None:
+    expected, base, pictures = decode(kind)
+    frames, index = read(kind), index_of(kind)
+    assert [f.index for f in frames] == list(range(40))
+    assert [f.pts for f in frames] == expected == list(index.pts)
+    assert index.time_base == base
+    assert (index.width, index.height) == pictures[0].shape[1::-1]
+    assert index.num_rebuilt_pts == 0
+    assert [number_in(f.rgb) for f in frames] == list(range(40))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_reading_from_the_middle_equals_reading_from_the_start(kind: Path, threads: int) -> None:
+    index, whole = index_of(kind), read(kind, threads=1)
+    with ClipReader(kind, threads=threads) as reader:  # one reader, jumping about
+        for start in (17, 1, 39, 9, 10, 11, 12, 24, 0, 30):
+            stop = min(start + 3, 40)
+            assert same(list(reader.frames(start, stop, index)), whole[start:stop]), start
+        assert same(list(reader.frames(25, None, index)), whole[25:])
+
+
+def test_a_range_that_is_empty_or_past_the_end_gives_no_frames(clip: Path) -> None:
+    index = index_of(clip)
+    assert read(clip, 5, 5, index) == read(clip, 7, 5) == read(clip, 40, 50) == []
+    assert len(read(clip, 38, 99, index)) == 2
+    assert read(clip, 40, 50, index) == []
+
+
+def test_a_file_that_changed_since_it_was_indexed_is_refused(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "a.mp4", moving_frames(10))
+    index = index_of(path)
+    write_clip(path, moving_frames(8))
+    with pytest.raises(MediaError, match=r"ended at frame 8 of 10"):
+        read(path, 0, None, index)
+    write_clip(path, moving_frames(10), rate=25)
+    with pytest.raises(MediaError, match="changed while it was read"):
+        read(path, 0, None, index)
+
+
+def test_the_index_knows_how_long_each_frame_is_shown(tmp_path: Path) -> None:
+    index = index_of(write_clip(tmp_path / "a.mp4", moving_frames(40), pts=VFR))
+    assert index.durations()[:-1] == [b - a for a, b in pairwise(VFR)]
+    assert index.last_duration >= 1
+    assert index.duration_s == pytest.approx(float((VFR[-1] + index.last_duration) * index.time_base))
+    assert index.num_frames == index.num_frames_from_header == 40
+
+
+def test_frames_come_at_the_size_that_was_asked_for(clip: Path) -> None:
+    with ClipReader(clip, Form(Size(exact=(30, 20)))) as reader:
+        assert next(reader.frames()).rgb.shape == (20, 30, 3)
+    with ClipReader(clip, Form(Size(short=24))) as reader:
+        assert {f.rgb.shape for f in reader.frames(0, 3)} == {(24, 32, 3)}
+        assert (reader.info.width, reader.info.height) == (64, 48)
+
+
+# Orientation
+
+
+@pytest.mark.parametrize("degrees", [0, 90, 180, 270])
+def test_a_turned_clip_comes_out_upright(tmp_path: Path, degrees: int) -> None:
+    stored = scene(64, 48, seed=1)
+    path = write_clip(tmp_path / "turned.mp4", [stored] * 3, rotation=degrees)
+    frame = read(path)[0]
+    index = index_of(path)
+    # FFmpeg's angles count against the clock.
+    expected = np.rot90(stored, degrees // 90)
+    assert frame.rgb.shape == expected.shape
+    assert np.abs(frame.rgb.astype(int) - expected).mean() < 6
+    assert (index.width, index.height) == expected.shape[1::-1]
+    with ClipReader(path, Form(Size(short=24))) as reader:
+        assert next(reader.frames()).rgb.shape[:2] == tuple(s // 2 for s in expected.shape[:2])
+
+
+MATRICES = [(a, 0, 0, d) for a in (1, -1) for d in (1, -1)] + [(0, b, c, 0) for b in (1, -1) for c in (1, -1)]
+
+
+@repeatable
+@given(st.sampled_from(MATRICES), st.integers(1, 5), st.integers(1, 5), st.integers(1, 1 << 16))
+def test_an_orientation_moves_each_pixel_where_its_matrix_says(
+    matrix: tuple[int, int, int, int], width: int, height: int, scale: int
+) -> None:
+    a, b, c, d = matrix
+    stored = np.arange(width * height).reshape(height, width)
+    corners = [(a * x + c * y, b * x + d * y) for x in (0, width - 1) for y in (0, height - 1)]
+    left, top = min(x for x, _ in corners), min(y for _, y in corners)
+    upright = np.full((max(y for _, y in corners) - top + 1, max(x for x, _ in corners) - left + 1), -1)
+    for y in range(height):
+        for x in range(width):
+            upright[b * x + d * y - top, a * x + c * y - left] = stored[y, x]
+    found = orientation_from_matrix(np.array([[a * scale, b * scale, 0], [c * scale, d * scale, 0], [0, 0, 1 << 30]]))
+    assert np.array_equal(found.apply(stored), upright)
+    assert found.size(width, height) == upright.shape[::-1]
+    assert found.size(*upright.shape[::-1]) == (width, height)
+
+
+def test_the_eight_matrices_are_the_eight_orientations() -> None:
+    found = {orientation_from_matrix(np.array([[a, b, 0], [c, d, 0], [0, 0, 1]])) for a, b, c, d in MATRICES}
+    assert found == {Orientation(q, m) for q in range(4) for m in (False, True)}
+
+
+# Segments, joined
+
+
+def chunked(frames: Sequence[Frame], length: int) -> Iterator[Sequence[Frame]]:
+    return (frames[i : i + length] for i in range(0, len(frames), length))
+
+
+def picture_format(index: ClipIndex) -> PictureFormat:
+    return PictureFormat(index.width, index.height, index.sample_aspect_ratio, index.time_base, index.rate)
+
+
+def write_segments(frames: Sequence[Frame], length: int, picture: PictureFormat, folder: Path) -> list[Path]:
+    segments = []
+    for number, part in enumerate(chunked(frames, length)):
+        segments.append(folder / f"{number}.nut")
+        writer = SegmentWriter(segments[-1], picture, EncodingSettings(codec="h264"))
+        for frame in part:
+            writer.write(frame.rgb, frame.pts)
+        writer.close()
+    return segments
+
+
+def packet_durations(path: Path) -> list[Fraction]:
+    with closing(av.open(str(path))) as container:
+        packets = [p for p in container.demux(video=0) if p.pts is not None]
+        return [p.duration * p.time_base for p in sorted(packets, key=lambda p: p.pts)]
+
+
+@pytest.mark.parametrize("length", [1, 7, 60])
+@pytest.mark.parametrize(
+    ("name", "pts"),
+    [
+        ("cfr", None),
+        ("vfr", VFR),
+        ("late", [15_360 + 512 * i for i in range(40)]),
+        ("odd-start", [p + 100 for p in VFR]),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_what_is_joined_keeps_times_and_sound(
+    tmp_path: Path, name: str, pts: list[int] | None, length: int, suffix: str
+) -> None:
+    source = write_clip(tmp_path / f"{name}{suffix}", moving_frames(40), pts=pts, sound=True)
+    index = index_of(source)
+    segments = write_segments(read(source), length, picture_format(index), tmp_path)
+    output = tmp_path / f"out{suffix}"
+    timing = Timing(index.pts, index.durations(), index.time_base)
+    num_packets = join(segments, timing, output, Carried(source))
+    assert times(output) == times(source)
+    assert index_of(output).durations()[:-1] == index.durations()[:-1]
+    assert name not in ("cfr", "late") or index_of(output).last_duration == index.last_duration
+    # mp4 stores the steps of decoding, not how long a frame is shown.
+    assert suffix == ".mp4" or packet_durations(output) == [d * index.time_base for d in index.durations()]
+    assert sound_packets(output) == sound_packets(source)
+    assert num_packets == len(sound_packets(source)) > 0
+
+
+@repeatable
+@given(
+    st.lists(st.integers(1, 30_000), min_size=1, max_size=17),
+    st.sampled_from([1, 4, 60]),
+    st.sampled_from([0, 100, 15_360]),
+)
+def test_any_increasing_times_come_back(tmp_path_factory, gaps: list[int], length: int, late: int) -> None:
+    folder = tmp_path_factory.mktemp("join")
+    pts, base = list(accumulate([late, *gaps])), Fraction(1, 15_360)
+    frames = [Frame(i, p, f) for i, (p, f) in enumerate(zip(pts, moving_frames(len(pts), (32, 32)), strict=True))]
+    segments = write_segments(frames, length, PictureFormat(32, 32, Fraction(1), base, Fraction(30)), folder)
+    timing = Timing(pts, [*gaps, 512], base)
+    join(segments, timing, folder / "out.mp4")
+    assert times(folder / "out.mp4") == [p * base for p in pts]
+
+
+@pytest.mark.parametrize("after_hold", [0, 1])
+def test_no_frame_is_lost_after_long_holds(tmp_path: Path, after_hold: int) -> None:
+    """A slide show: a picture is held for 20 s, another for 5 s, and a shot begins (``after_hold`` frames) later."""
+    gaps = [*[512] * 29, 20 * 15_360, *[512] * (after_hold + 5), 5 * 15_360, *[512] * (after_hold + 20)]
+    pts, base, second = list(accumulate([0, *gaps])), Fraction(1, 15_360), 30 + after_hold
+    drawn = numbered([np.roll(scene(64, 48, seed=1), i, axis=1) for i in range(len(pts))])
+    frames = [Frame(i, p, f) for i, (p, f) in enumerate(zip(pts, drawn, strict=True))]
+    picture, segments = PictureFormat(64, 48, Fraction(1), base, Fraction(30)), []
+    for first, stop in pairwise([0, second, second + 6 + after_hold, len(pts)]):
+        folder = tmp_path / str(first)
+        folder.mkdir()
+        segments += write_segments(frames[first:stop], 60, picture, folder)
+    join(segments, Timing(pts, [*gaps, 512], base), tmp_path / "out.mp4")
+    assert [number_in(f.rgb) for f in read(tmp_path / "out.mp4")] == list(range(len(pts)))
+    assert times(tmp_path / "out.mp4") == [p * base for p in pts]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_trimmed_sound_is_what_overlaps_moved_to_the_start(tmp_path: Path, clip: Path, suffix: str) -> None:
+    index = index_of(clip)
+    segments = write_segments(read(clip)[15:30], 60, picture_format(index), tmp_path)
+    timing = Timing([512 * i for i in range(15)], [512] * 15, index.time_base)
+    output = tmp_path / f"out{suffix}"
+    join(segments, timing, output, Carried(clip, Fraction(1, 2), Fraction(1), -Fraction(1, 2)))
+    kept, step = sound_packets(output), Fraction(1024, 44_100)
+    expected = [(t, b) for t, b in sound_packets(clip) if t + step > Fraction(1, 2) and t < 1]
+    assert [b for _, b in kept] == [b for _, b in expected]
+    begins = times(output)[0]
+    for (got, _), (was, _) in zip(kept, expected, strict=True):  # a Matroska file has no times below 0, all of it moves
+        assert abs((got - begins) - (was - Fraction(1, 2))) <= Fraction(1, 1000)
+
+
+def test_segments_that_do_not_fit_the_times_are_refused(tmp_path: Path, clip: Path) -> None:
+    index = index_of(clip)
+    segments = write_segments(read(clip)[:5], 60, picture_format(index), tmp_path)
+    with pytest.raises(MediaError, match="5 encoded frames for 4 timestamps"):
+        join(segments, Timing([0, 1, 2, 3], [1] * 4, index.time_base), tmp_path / "out.mp4")
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_a_segment_is_the_same_file_every_time(tmp_path: Path, clip: Path) -> None:
+    frames, picture = read(clip)[:12], picture_format(index_of(clip))
+    a = write_segments(frames, 60, picture, tmp_path)[0].read_bytes()
+    assert write_segments(frames, 60, picture, tmp_path)[0].read_bytes() == a
+
+
+def test_reading_again_begins_with_the_first_frame(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", moving_frames(12), pts=[i * 512 + 7 for i in range(12)])
+    with ClipReader(clip) as reader:
+        first = [f.pts for f in reader.frames()]
+        assert [f.pts for f in reader.frames()] == first
+    assert len(first) == 12
+
+
+def test_a_clip_whose_edit_list_begins_before_a_keyframe_loses_nothing(real_data: Callable[[str], Path]) -> None:
+    clip = real_data("media/ax_iibbibb_editlist_videoonly.mp4")
+    with ClipReader(clip) as reader:
+        assert [f.pts for f in reader.frames()] == [16384 * i for i in range(12)]

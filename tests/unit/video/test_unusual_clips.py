@@ -1,0 +1,907 @@
+"""Clips that are not as they should be: what is read of them, at which times, and what is said about it."""
+
+from __future__ import annotations
+
+import resource
+import struct
+import subprocess
+import sys
+import threading
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from fractions import Fraction
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pytest
+from chain import refuse, said
+from clips import decode, moving_frames, number_in, numbered, scene, sound_packets, write_clip
+from oddities import (
+    FAST,
+    HLG,
+    ORIENTATIONS,
+    PQ,
+    combing,
+    cut_outs,
+    hdr_clip,
+    index_first,
+    packets_before,
+    ramp,
+    remux,
+    rotted,
+    turned,
+    two_tracks,
+    with_cover,
+    woven,
+    write_frames,
+    write_grey,
+    write_woven,
+)
+from PIL import Image
+
+from vidtrans.clips.indexing import Clip, open_clip
+from vidtrans.errors import MediaError
+from vidtrans.events import Event, Note
+from vidtrans.session import Context
+from vidtrans.settings import Size
+from vidtrans.video.form import PLAIN, Form
+from vidtrans.video.io.clip import Frame
+from vidtrans.video.io.pictures import open_reader
+from vidtrans.video.io.reader import ClipReader
+
+B_FRAMES = {"crf": "12", "preset": "fast", "g": "12", "bf": "3"}
+
+
+def opened(path: Path, **options: Any) -> tuple[Clip, list[str]]:
+    """The clip as a command opens it, and its warnings."""
+    told: list[str] = []
+
+    def report(event: Event) -> None:
+        if isinstance(event, Note) and event.level == "warning":
+            told.append(event.text)
+
+    return open_clip(Context(cache_dir=Path("cache"), report=report, **options), path), told
+
+
+def frames_of(
+    clip: Clip, start: int = 0, stop: int | None = None, *, form: Form = PLAIN, threads: int = 1
+) -> list[Frame]:
+    with clip.reader(form, threads) as reader, closing(reader.frames(start, stop, clip.index)) as frames:
+        return list(frames)
+
+
+def same(a: Sequence[Frame], b: Sequence[Frame]) -> bool:
+    alike = ((x.index, x.pts) == (y.index, y.pts) and np.array_equal(x.rgb, y.rgb) for x, y in zip(a, b, strict=False))
+    return len(a) == len(b) and all(alike)
+
+
+def check_middles(clip: Clip, starts: Sequence[int] = (1, 5, 11, 17, 3)) -> None:
+    """Reading from the middle gives what reading from the start gives."""
+    whole = frames_of(clip)
+    for start in starts:
+        assert same(frames_of(clip, start, start + 2), whole[start : start + 2]), start
+
+
+def written(picture: np.ndarray, path: Path, pix_fmt: str) -> Path:
+    """A picture as a PNG of this format, by FFmpeg's encoder."""
+    kinds = {(1, 3): "rgb24", (1, 4): "rgba", (2, 3): "rgb48le", (2, 4): "rgba64le", (2, 1): "gray16le"}
+    kind = kinds[picture.dtype.itemsize, picture.shape[2]]
+    frame = av.VideoFrame.from_ndarray(picture.squeeze() if kind == "gray16le" else picture, format=kind)
+    codec: Any = av.CodecContext.create("png", "w")
+    codec.width, codec.height, codec.pix_fmt, codec.time_base = frame.width, frame.height, pix_fmt, Fraction(1, 25)
+    path.write_bytes(b"".join(bytes(p) for p in (*codec.encode(frame.reformat(format=pix_fmt)), *codec.encode(None))))
+    return path
+
+
+def stored(path: Path, kind: str) -> np.ndarray:
+    """The picture in a file, by FFmpeg's decoder."""
+    with closing(av.open(str(path))) as container:
+        return next(container.decode(video=0)).to_ndarray(format=kind)
+
+
+# Interlaced
+
+
+@pytest.mark.parametrize("first", ["tff", "bff"])
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [("a.mp4", "h264"), ("a.mkv", "h264"), ("a.ts", "h264"), ("a.ts", "mpeg2"), ("a.mov", "prores"), ("a.mkv", "ffv1")],
+)
+def test_of_woven_fields_one_whole_picture_is_made_at_the_same_time(name: str, codec: str, first: str) -> None:
+    path = write_woven(Path(name), woven(20, first), first, codec)
+    pts, _, pictures = decode(path)
+    assert min(map(combing, pictures)) > 25
+    clip, told = opened(path)
+    assert list(clip.index.pts) == pts
+    assert len(pts) == 20
+    assert clip.index.findings.interlaced == 20
+    assert any("interlaced (20 frames)" in line for line in told)
+    made = frames_of(clip)
+    assert max(combing(f.rgb) for f in made) < 5
+    for frame in made:  # the bar is where the first field shows it
+        bright = np.flatnonzero(frame.rgb[10:-10, :, 1].mean(axis=0) > 130)
+        assert abs(bright.mean() - (8 * frame.index % 52 + 4.5)) <= 1
+    check_middles(clip)
+
+
+@pytest.mark.parametrize("first", ["tff", "bff"])
+def test_reading_interlaced_frames_from_a_keyframe_equals_reading_from_the_start(first: str) -> None:
+    """What holds still keeps its detail by the frame before, which lies before the keyframe."""
+    frames, still = woven(12, first), np.random.default_rng(3).integers(0, 256, (20, 64, 3), dtype=np.uint8)
+    for frame in frames:
+        frame[20:40] = still
+    clip, _ = opened(write_woven(Path("a.mov"), frames, first, "prores"))
+    check_middles(clip, tuple(range(12)))
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_few_interlaced_frames_are_all_there(count: int) -> None:
+    clip, _ = opened(write_woven(Path("a.mp4"), woven(count)))
+    assert clip.index.num_frames == count
+    assert len(frames_of(clip)) == count
+
+
+def test_progressive_frames_among_interlaced_ones_are_left_alone() -> None:
+    still = moving_frames(10)
+    parts = [write_clip(Path("a.h264"), still, rate=25, options=FAST), write_woven(Path("b.h264"), woven(10))]
+    Path("c.h264").write_bytes(b"".join(part.read_bytes() for part in parts))
+    clip, told = opened(Path("c.h264"))
+    assert clip.index.num_frames == 20
+    assert clip.index.findings.interlaced == 10
+    assert any("interlaced (10 frames)" in line for line in told)
+    made = frames_of(clip)
+    with ClipReader(Path("a.h264")) as reader:
+        assert all(np.array_equal(f.rgb, g.rgb) for f, g in zip(made, reader.frames(), strict=False))
+    assert max(combing(f.rgb) for f in made[10:]) < 5
+    check_middles(clip, (9, 10, 11, 15))
+
+
+def test_a_progressive_clip_is_not_filtered() -> None:
+    path = write_clip(Path("a.mp4"), woven(6), rate=25, options=FAST)
+    clip, told = opened(path)
+    assert (clip.index.findings.interlaced, told) == (0, [])
+    assert all(combing(f.rgb) > 25 for f in frames_of(clip))
+
+
+def test_interlaced_and_turned_is_both_put_right() -> None:
+    path = turned(write_woven(Path("a.mp4"), woven(6)), (0, 1, -1, 0))
+    clip, _ = opened(path)
+    assert (clip.index.width, clip.index.height) == (48, 64)
+    made = frames_of(clip)
+    assert {f.rgb.shape for f in made} == {(64, 48, 3)}
+    assert max(combing(f.rgb.swapaxes(0, 1)) for f in made) < 5
+    assert (made[3].rgb[26:32, 10:-10] > 180).all()  # the bar lies across, as far from the top as it was from the left
+
+
+def test_interlaced_colours_keep_their_tags() -> None:
+    stripes = np.zeros((48, 64, 3), np.uint8)
+    for number, colour in enumerate([(200, 40, 40), (40, 200, 40), (40, 40, 200), (128, 128, 128)]):
+        stripes[:, 16 * number : 16 * number + 16] = colour
+    clip, _ = opened(write_woven(Path("a.mp4"), [stripes] * 4, colorspace=1, color_range=1))
+    assert clip.index.findings.interlaced == 4
+    for frame in frames_of(clip):
+        assert np.abs(frame.rgb.astype(int) - stripes)[:, [8, 24, 40, 56]].max() <= 6
+
+
+# Times
+
+
+def test_a_raw_stream_without_times_gets_them_from_its_rate() -> None:
+    path = write_clip(Path("a.h264"), numbered(moving_frames(30)), rate=25, options=B_FRAMES)
+    with closing(av.open("a.h264")) as container:
+        assert all(f.pts is None for f in container.decode(video=0))
+    clip, told = opened(path)
+    assert [p * clip.index.time_base for p in clip.index.pts] == [Fraction(i, 25) for i in range(30)]
+    assert clip.index.num_rebuilt_pts == 30
+    assert any("30 frames had no time" in line for line in told)
+    assert [number_in(f.rgb) for f in frames_of(clip)] == list(range(30))
+    check_middles(clip)
+
+
+def test_an_avi_that_numbers_its_packets_is_put_in_order() -> None:
+    base = Fraction(1, 25)
+    path = write_clip(Path("a.avi"), numbered(moving_frames(40)), rate=25, time_base=base, options=B_FRAMES)
+    with closing(av.open("a.avi")) as container:
+        given = [f.pts for f in container.decode(video=0)]
+    wrong = sum(a != b for a, b in zip(given, sorted(given), strict=True))
+    assert wrong > 0
+    clip, told = opened(path)
+    assert list(clip.index.pts) == sorted(given)
+    assert clip.index.num_rebuilt_pts == wrong
+    assert any(f"{wrong} frames had no time, or a wrong one" in line for line in told)
+    assert [number_in(f.rgb) for f in frames_of(clip)] == list(range(40))
+    check_middles(clip, (1, 7, 13, 38))
+
+
+def test_takes_in_one_transport_stream_follow_each_other() -> None:
+    """Each begins its clock anew: times jump back in the middle."""
+    base, part = Fraction(1, 90_000), moving_frames(50)
+    for name, frames in (("a.ts", part[:25]), ("b.ts", part[25:])):
+        write_clip(Path(name), frames, rate=25, time_base=base, options=FAST)
+    Path("c.ts").write_bytes(Path("a.ts").read_bytes() + Path("b.ts").read_bytes())
+    clip, told = opened(Path("c.ts"))
+    assert [b - a for a, b in pairwise(clip.index.pts)] == [3600] * 49
+    assert any("25 frames had no time, or a wrong one" in line for line in told)
+
+
+def test_frames_closer_than_a_container_counts_get_times_of_their_own() -> None:
+    stamps = [0, 3, 6, 9, 1200, 1800, 2400, 3000, 3600, 4200]  # of 15360 a second: the first four in one millisecond
+    path = write_clip(Path("a.mkv"), numbered(moving_frames(10)), pts=stamps, options=FAST | {"bf": "0"})
+    with closing(av.open("a.mkv")) as container:
+        given = [f.pts for f in container.decode(video=0)]
+    assert len(set(given)) < len(given)
+    clip, told = opened(path)
+    assert len(clip.index.pts) == 10
+    assert all(a < b for a, b in pairwise(clip.index.pts))
+    assert clip.index.pts[4:] == tuple(given[4:])
+    assert any("no time, or a wrong one" in line for line in told)
+    assert [number_in(f.rgb) for f in frames_of(clip)] == list(range(10))
+
+
+def test_a_rate_that_a_header_makes_up_is_not_believed() -> None:
+    """An H.264 stream says how fine its clock is, and FFmpeg takes that for a rate where Matroska says none."""
+    source = write_clip(Path("a.mp4"), moving_frames(30), options=FAST)
+    path = remux(source, Path("a.mkv"))
+    with closing(av.open(str(path))) as container:
+        assert (container.streams.video[0].average_rate or 0) > 1000
+    clip, _ = opened(path)
+    assert abs(clip.index.rate - 30) < Fraction(1, 10)
+
+
+def test_a_track_that_turns_up_in_the_middle_of_a_stream_is_no_obstacle(capsys: pytest.CaptureFixture[str]) -> None:
+    """Digital television does so. Here it is the sound, whose number changes half-way."""
+    path = write_clip(Path("a.ts"), moving_frames(120), sound=True, time_base=Fraction(1, 90_000), options=FAST)
+    expected = decode(path)[0]
+    data = bytearray(path.read_bytes())
+    for at in range(len(data) // 376 * 188, len(data), 188):
+        if (data[at + 1] & 0x1F, data[at + 2]) == (1, 1):
+            data[at + 1] |= 4
+    path.write_bytes(data)
+    with closing(av.open(str(path))) as container:
+        assert len(container.streams) == 2  # the third is not known when the file is opened
+    clip, _ = opened(path)
+    assert list(clip.index.pts) == expected
+    assert len(frames_of(clip)) == 120
+    said(capsys, 0, "stylize", path, "--model", "identity", "-o", "out.mkv")
+    assert len(decode(Path("out.mkv"))[0]) == 120
+    assert len(sound_packets(Path("out.mkv"))) > 30
+
+
+# Transparency
+
+
+@pytest.fixture(scope="module")
+def cut_out_clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The same cut-outs, transparent, in every kind of file that holds them."""
+    folder, frames = tmp_path_factory.mktemp("alpha"), cut_outs(6)
+    quick = {"crf": "4", "b:v": "0", "cpu-used": "8", "deadline": "realtime"}
+    made = {
+        "vp9": write_frames(folder / "vp9.webm", frames, "libvpx-vp9", "yuva420p", options=quick),
+        "vp8": write_frames(
+            folder / "vp8.webm", frames, "libvpx", "yuva420p", options=quick | {"b:v": "20M", "auto-alt-ref": "0"}
+        ),
+        "prores4444": write_frames(
+            folder / "a.mov", frames, "prores_ks", "yuva444p10le", options={"profile": "4444", "qscale": "2"}
+        ),
+        "ffv1": write_frames(folder / "a.mkv", frames, "ffv1", "bgra"),
+        "png": folder / "png",
+        "gif": folder / "a.gif",
+    }
+    made["png"].mkdir()
+    for number, frame in enumerate(frames):
+        Image.fromarray(frame, "RGBA").save(made["png"] / f"{number}.png")
+    # What a GIF holds is there or not.
+    pictures = [Image.fromarray(np.dstack([f[..., :3], hard(f[..., 3])]), "RGBA") for f in frames]
+    pictures[0].save(made["gif"], save_all=True, append_images=pictures[1:], duration=40, disposal=2)
+    return made
+
+
+def hard(alpha: np.ndarray) -> np.ndarray:
+    return np.where(alpha < 128, 0, 255).astype(np.uint8)
+
+
+def wanted_cut_outs(kind: str) -> list[np.ndarray]:
+    frames = cut_outs(6)
+    for frame in frames if kind == "gif" else ():
+        frame[..., 3] = hard(frame[..., 3])
+    return frames
+
+
+ALPHA = ["vp9", "vp8", "prores4444", "ffv1", "png", "gif"]
+
+
+def read_cut_outs(path: Path, form: Form) -> list[Frame]:
+    with open_reader(path, form) as reader, closing(reader.frames()) as frames:
+        return list(frames)
+
+
+@pytest.mark.parametrize("kind", ALPHA)
+def test_transparency_is_kept_where_it_is_wanted(kind: str, cut_out_clips: dict[str, Path]) -> None:
+    frames = read_cut_outs(cut_out_clips[kind], Form(alpha="kept"))
+    assert len(frames) == 6
+    ground = 255 if kind == "png" else 0
+    for frame, wanted in zip(frames, wanted_cut_outs(kind), strict=True):
+        assert frame.alpha is not None
+        solid = wanted[..., 3] == 255
+        assert np.abs(frame.rgb.astype(int) - wanted[..., :3])[solid].max() <= (12 if kind in ("vp8", "vp9") else 4)
+        assert (frame.rgb[frame.alpha == 0] == ground).all()  # what is not seen is no loud green
+        assert np.abs(frame.alpha.astype(int) - wanted[..., 3]).mean() < 1
+
+
+@pytest.mark.parametrize("kind", ALPHA)
+def test_what_is_transparent_lies_on_paper_or_on_black(kind: str, cut_out_clips: dict[str, Path]) -> None:
+    ground = 255 if kind == "png" else 0
+    for form, expected in ((PLAIN, [ground] * 3), (Form(background=(10, 200, 90)), [10, 200, 90])):
+        frame = read_cut_outs(cut_out_clips[kind], form)[2]
+        assert frame.alpha is None
+        assert np.abs(frame.rgb[2, 60].astype(int) - expected).max() == 0
+        assert np.abs(frame.rgb[24, 20].astype(int) - (220, 100, 30)).max() <= 12
+
+
+@pytest.mark.parametrize("kind", ALPHA)
+def test_a_matte_is_the_transparency(kind: str, cut_out_clips: dict[str, Path]) -> None:
+    frames = read_cut_outs(cut_out_clips[kind], Form(alpha="matte"))
+    for frame, wanted in zip(frames, wanted_cut_outs(kind), strict=True):
+        assert np.abs(frame.rgb.astype(int) - wanted[..., 3:]).mean() < 1
+        assert (frame.rgb[24, 20] == 255).all()
+        assert (frame.rgb[2, 60] == 0).all()
+
+
+@pytest.mark.parametrize("kind", ALPHA)
+@pytest.mark.parametrize("size", [(20, 15), (37, 29), (150, 110)])
+def test_no_colour_bleeds_in_from_what_is_not_seen(
+    kind: str, size: tuple[int, int], cut_out_clips: dict[str, Path]
+) -> None:
+    sized = Size(exact=size)
+    for frame in read_cut_outs(cut_out_clips[kind], Form(sized)):
+        rgb = frame.rgb.astype(int)
+        assert rgb.shape[:2] == size[::-1]
+        assert (rgb[..., 1] - rgb[..., 0]).max() <= 12  # on black or white no pixel is greener than the disc
+    for frame in read_cut_outs(cut_out_clips[kind], Form(sized, alpha="kept")):
+        assert frame.alpha is not None
+        seen = frame.rgb[frame.alpha > 40].astype(int)
+        assert np.abs(seen - (220, 100, 30)).max() <= (40 if kind in ("vp8", "vp9") else 16)
+
+
+@pytest.mark.parametrize("kind", ALPHA)
+def test_an_index_knows_of_transparency(kind: str, cut_out_clips: dict[str, Path]) -> None:
+    clip, _ = opened(cut_out_clips[kind])
+    assert clip.index.findings.alpha
+    assert clip.index.num_frames == 6
+
+
+def test_a_format_with_transparency_in_which_nothing_is_transparent_is_opaque() -> None:
+    solid = [np.dstack([f, np.full(f.shape[:2], 255, np.uint8)]) for f in moving_frames(3)]
+    clip, _ = opened(write_frames(Path("a.mkv"), solid, "ffv1", "bgra"))
+    assert not clip.index.findings.alpha
+    assert all(np.array_equal(f.rgb, s[..., :3]) for f, s in zip(frames_of(clip), solid, strict=True))
+
+
+# More than 8 bits
+
+DEEP = {
+    "h265": ("a.mp4", "libx265", "yuv420p10le", {"crf": "1", "preset": "ultrafast", "x265-params": "log-level=error"}),
+    "h264": ("a.mkv", "libx264", "yuv444p10le", {"qp": "0", "preset": "ultrafast"}),
+    "prores": ("a.mov", "prores_ks", "yuv422p10le", {"profile": "hq", "qscale": "1"}),
+}
+
+
+@pytest.mark.parametrize("kind", DEEP)
+def test_a_ramp_of_10_bits_is_read_at_its_full_depth_or_rounded(kind: str) -> None:
+    """Limited range: code 64 is black, 940 white."""
+    name, codec, pix_fmt, options = DEEP[kind]
+    codes = np.broadcast_to(np.linspace(64, 940, 1024).round().astype(np.uint16), (64, 1024))
+    clip, _ = opened(write_grey(Path(name), codes, codec, pix_fmt, options=options))
+    assert clip.index.findings.depth == 10
+    exact = (codes[32].astype(float) - 64) / (940 - 64)
+    for deep, full, dtype in ((True, 65535, np.uint16), (False, 255, np.uint8)):
+        for frame in frames_of(clip, form=Form(deep=deep)):
+            assert frame.rgb.dtype == dtype
+            line = frame.rgb[32].astype(float)
+            assert np.ptp(line, axis=1).max() <= full * 0.003
+            assert len(np.unique(line[:, 1])) >= (800 if deep else 256)
+            assert np.abs(line[:, 1] / full - exact).max() <= 2 / 876 + 0.5 / full
+            assert abs(line.mean() / full - exact.mean()) < (2e-4 if deep else 1e-3)
+            assert (line[0].max(), line[-1].min()) == (0, full)
+        for frame in frames_of(clip, form=Form(Size(exact=(512, 32)), deep=deep)):
+            assert len(np.unique(frame.rgb[16, :, 1])) >= (480 if deep else 250)
+
+
+@pytest.mark.parametrize("deep", [True, False])
+def test_16_bits_of_rgb_are_read_exactly_or_rounded(deep: bool) -> None:
+    picture = np.random.default_rng(2).integers(0, 65536, (32, 48, 3), dtype=np.uint16)
+    clip, _ = opened(write_frames(Path("a.mkv"), [picture] * 2, "ffv1", "gbrp16le"))
+    assert clip.index.findings.depth == 16
+    for frame in frames_of(clip, form=Form(deep=deep)):
+        assert np.array_equal(frame.rgb, picture if deep else np.rint(picture / 257).astype(np.uint8))
+
+
+def test_eight_bits_that_are_read_deep_are_the_same() -> None:
+    path = write_clip(Path("a.mkv"), moving_frames(3), codec="libx264rgb", pix_fmt="rgb24", options={"qp": "0"})
+    clip, _ = opened(path)
+    deep, plain = frames_of(clip, form=Form(deep=True)), frames_of(clip)
+    assert all(np.array_equal(d.rgb, p.rgb.astype(np.uint16) * 257) for d, p in zip(deep, plain, strict=True))
+    assert clip.index.findings.depth == 8
+
+
+@pytest.mark.parametrize(("pix_fmt", "channels"), [("rgb48be", 3), ("rgba64be", 4), ("gray16be", 1)])
+def test_a_png_of_16_bits_goes_in_and_out_exactly(
+    pix_fmt: str, channels: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = np.random.default_rng(1).integers(0, 65536, (24, 40, channels), dtype=np.uint16)
+    if channels == 4:
+        picture[..., 3] = np.maximum(picture[..., 3], 1)  # where nothing is seen, colours need not be kept
+    written(picture, Path("a.png"), pix_fmt)
+    said(capsys, 0, "stylize", "a.png", "--model", "identity", "-o", "b.png")
+    made = stored(Path("b.png"), "rgba64le" if channels == 4 else "rgb48le")
+    assert np.array_equal(made, np.repeat(picture, 3, axis=2) if channels == 1 else picture)
+
+
+# Sizes, tracks, turns, aspects
+
+
+@pytest.mark.parametrize("ending", ["h264", "ts"])
+def test_a_size_that_changes_on_the_way_is_scaled_to_the_first(ending: str) -> None:
+    base = Fraction(1, 90_000)
+    first, second = moving_frames(10, (64, 48)), [cv2.resize(f, (128, 96)) for f in moving_frames(20, (64, 48))[10:]]
+    one = write_clip(Path(f"a.{ending}"), first, rate=25, time_base=base, options=FAST)
+    later = [36_000 + 3600 * i for i in range(10)]
+    two = write_clip(Path(f"b.{ending}"), second, rate=25, time_base=base, pts=later, options=FAST)
+    Path(f"c.{ending}").write_bytes(one.read_bytes() + two.read_bytes())
+    clip, told = opened(Path(f"c.{ending}"))
+    assert (clip.index.num_frames, clip.index.width, clip.index.height) == (20, 64, 48)
+    assert clip.index.findings.resized == 10
+    assert any("10 frames of another size than the first: scaled to 64x48" in line for line in told)
+    for frame, wanted in zip(frames_of(clip), moving_frames(20, (64, 48)), strict=True):
+        assert frame.rgb.shape == (48, 64, 3)
+        assert np.abs(frame.rgb.astype(int) - wanted).mean() < 6
+    check_middles(clip, (9, 10, 11))
+
+
+@pytest.mark.parametrize("name", ORIENTATIONS)
+def test_turns_and_mirrors_of_a_file_are_undone(name: str) -> None:
+    matrix, upright = ORIENTATIONS[name]
+    picture = scene(64, 48, seed=4)
+    expected = upright(picture)
+    path = turned(write_clip(Path("a.mp4"), [picture] * 3, options=FAST), matrix)
+    clip, told = opened(path)
+    assert told == []
+    assert clip.index.findings.turned == (name != "upright")
+    assert (clip.index.width, clip.index.height) == expected.shape[1::-1]
+    for frame in frames_of(clip):
+        assert np.abs(frame.rgb.astype(int) - expected).mean() < 6
+
+
+@pytest.mark.parametrize(("matrix", "aspect"), [((1, 0, 0, 1), Fraction(16, 11)), ((0, 1, -1, 0), Fraction(11, 16))])
+def test_pixels_that_are_not_square_stay_so_and_turn_with_the_picture(
+    matrix: tuple[int, int, int, int], aspect: Fraction
+) -> None:
+    tags = {"sample_aspect_ratio": Fraction(16, 11)}
+    path = turned(write_frames(Path("a.mp4"), moving_frames(2), "libx264", "yuv420p", options=FAST, tags=tags), matrix)
+    assert opened(path)[0].index.sample_aspect_ratio == aspect
+
+
+def test_cover_art_is_not_the_film() -> None:
+    clip, _ = opened(with_cover(Path("a.mp4")))
+    assert (clip.index.num_frames, clip.index.width, clip.index.height) == (8, 64, 48)
+    assert np.abs(frames_of(clip)[7].rgb.astype(int) - moving_frames(8)[7]).mean() < 6
+
+
+@pytest.mark.parametrize("default", [0, 1])
+@pytest.mark.parametrize("ending", ["mp4", "mkv"])
+def test_of_two_tracks_the_default_one_is_read(default: int, ending: str) -> None:
+    clip, _ = opened(two_tracks(Path(f"a.{ending}"), default=default))
+    assert (clip.index.width, clip.index.height) == ((64, 48), (96, 64))[default]
+    assert clip.index.num_frames == 6
+    check_middles(clip, (1, 3))
+
+
+def test_a_codec_that_is_not_known_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_clip(Path("a.mp4"), moving_frames(3), options=FAST)
+    path.write_bytes(path.read_bytes().replace(b"avc1\0", b"zzzz\0"))
+    for step in (("probe",), ("stylize", "--model", "identity"), ("make-dataset",)):
+        assert "a.mp4: " in refuse(capsys, 3, *step, path)
+
+
+@pytest.mark.parametrize("unknown", [0, 1])
+def test_beside_a_track_of_an_unknown_codec_the_other_is_read(unknown: int) -> None:
+    path = two_tracks(Path("a.mp4"), default=1 - unknown)
+    data = path.read_bytes()
+    at = [i for i in range(len(data)) if data.startswith(b"avc1\0", i)][unknown]
+    path.write_bytes(data[:at] + b"zzzz" + data[at + 4 :])
+    clip, _ = opened(path)
+    assert (clip.index.width, clip.index.height) == ((64, 48), (96, 64))[1 - unknown]
+    assert clip.index.num_frames == 6
+
+
+# Colours
+
+
+@pytest.mark.parametrize(
+    ("size", "space", "tag"),
+    [
+        ((1280, 720), "ITU709", None),
+        ((640, 480), "ITU601", None),
+        ((1280, 720), "ITU601", 6),
+        ((640, 480), "ITU709", 1),
+    ],
+)
+def test_colours_follow_their_tags_and_without_any_the_lines(
+    size: tuple[int, int], space: str, tag: int | None
+) -> None:
+    stripes = np.zeros((size[1], size[0], 3), np.uint8)
+    colours, width = [(200, 40, 40), (40, 200, 40), (40, 40, 200), (128, 128, 128)], size[0] // 4
+    for number, colour in enumerate(colours):
+        stripes[:, number * width : (number + 1) * width] = colour
+    path = write_frames(
+        Path("a.mp4"),
+        [stripes],
+        "libx264",
+        "yuv420p",
+        options={"crf": "8", "preset": "ultrafast"},
+        tags={} if tag is None else {"colorspace": tag},
+        convert={"dst_colorspace": space},
+    )
+    frame = frames_of(opened(path)[0])[0]
+    for number, colour in enumerate(colours):
+        assert np.abs(frame.rgb[::50, number * width + width // 2].astype(int) - colour).max() <= 3
+
+
+@pytest.mark.parametrize(("transfer", "name", "white"), [(PQ, "PQ", 0.5807), (HLG, "HLG", 0.75)])
+def test_hdr_is_mapped_and_said(transfer: int, name: str, white: float) -> None:
+    """Reference white (203 nits) is bright without clipping, black is black, greys stay in order, and grey."""
+    picture = ramp(256, 32)
+    picture[8:24, 96:160] = round(white * 65535)
+    path = turned(hdr_clip(Path("a.mp4"), transfer=transfer, frame=picture), (0, 1, -1, 0))
+    clip, told = opened(path)
+    assert clip.index.findings.colour == name
+    assert (clip.index.width, clip.index.height, clip.index.findings.depth) == (32, 256, 10)
+    assert sum(f"HDR ({name}): mapped to SDR, BT.709" in line for line in told) == 1
+    for deep, full in ((False, 255), (True, 65535)):
+        rgb = frames_of(clip, form=Form(deep=deep))[1].rgb.swapaxes(0, 1) / full
+        line = rgb[28].mean(axis=1)
+        assert line[:3].max() < 0.02
+        assert line[-1] > 0.98
+        assert (np.diff(line[::8]) > -0.01).all()
+        assert 0.75 < rgb[12:20, 110:150].mean() < 0.95
+        assert np.abs(rgb - rgb.mean(axis=2, keepdims=True)).max() < 0.04
+
+
+# Damage
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seconds with sound and B-frames, its index at the front."""
+    folder = tmp_path_factory.mktemp("film")
+    whole = write_clip(folder / "whole.mp4", numbered(moving_frames(60)), sound=True, options=B_FRAMES)
+    return index_first(whole, folder / "film.mp4")
+
+
+def check_refused(path: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """It is named with what is wrong, what was lost, and the remedy; nothing is made."""
+    told = ""
+    for step in (("stylize", path, "--model", "identity"), ("make-dataset", path)):
+        told = refuse(capsys, 3, *step)
+        assert f"{path}: damaged: " in told
+        assert "--allow-damaged" in told
+    return told
+
+
+def check_usable(path: Path) -> Clip:
+    """With leave, the same frames come out every time, whatever the machine; the loss is said."""
+    clip, told = opened(path, allow_damaged=True)
+    assert sum("damaged: " in line for line in told) == 1
+    whole = frames_of(clip)
+    assert [f.pts for f in whole] == list(clip.index.pts)
+    for threads in (1, 2, 3):
+        assert same(frames_of(clip, threads=threads), whole)
+    count = clip.index.num_frames
+    for start in (1, count // 2, count - 3):
+        assert same(frames_of(clip, start, start + 3), whole[start : start + 3])
+    return clip
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.75, 0.97])
+def test_of_an_mp4_that_was_cut_off_what_is_there_is_used(
+    share: float, film: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, path = film.read_bytes(), Path("cut.mp4")
+    path.write_bytes(data[: int(len(data) * share)])
+    pictures, sounds = packets_before(film, int(len(data) * share))
+    assert 5 < len(pictures) < 60
+    check_refused(path, capsys)
+    clip = check_usable(path)
+    # Every picture whose bytes are there; one that is cut in two may be there too.
+    shown = set(clip.index.pts)
+    assert pictures <= shown
+    assert len(shown) <= len(pictures) + 1
+    found = clip.index.findings
+    assert (found.missing + found.lost + len(shown), found.hidden) in ((60, 0), (61, 0))  # lost: what is cut in two
+    assert [number_in(f.rgb) for f in frames_of(clip) if f.pts in pictures] == [p // 512 for p in sorted(pictures)]
+    said(capsys, 0, "stylize", path, "--model", "identity", "--allow-damaged", "-o", "out.mp4")
+    assert decode(Path("out.mp4"))[0] == list(clip.index.pts)
+    heard = sound_packets(Path("out.mp4"))
+    assert heard[:sounds] == sound_packets(film)[:sounds]
+    assert sounds <= len(heard) <= sounds + 1
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_how_much_of_a_damaged_file_is_there_does_not_depend_on_the_machine(threads: int, film: Path) -> None:
+    data = film.read_bytes()
+    Path("cut.mp4").write_bytes(data[: len(data) // 2])
+    clip, _ = opened(Path("cut.mp4"), allow_damaged=True, decode_threads=threads)
+    assert packets_before(film, len(data) // 2)[0] <= set(clip.index.pts)
+    assert clip.index.findings.hidden == 0
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_of_a_rotten_file_every_frame_keeps_its_time(seed: int, film: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = rotted(film, Path("rot.mp4"), seed, flips=12, part=(0.3, 0.9))
+    check_refused(path, capsys)
+    clip = check_usable(path)
+    found = clip.index.findings
+    times = [512 * i for i in range(60)]
+    assert set(clip.index.pts) <= set(times)
+    assert 60 - found.lost - found.missing <= len(clip.index.pts) <= 60
+    assert found.hidden == 0
+    # What lies before the damage is as it was.
+    with ClipReader(film, threads=1) as reader:
+        intact = {f.pts: f.rgb for f in reader.frames()}
+    before = packets_before(film, int(film.stat().st_size * 0.3))[0]
+    assert len(before) > 10
+    assert before <= set(clip.index.pts)
+    assert all(np.array_equal(f.rgb, intact[f.pts]) for f in frames_of(clip) if f.pts in before)
+    assert found.damaged_at is not None
+    assert found.damaged_at >= min(t for t in times if t not in before) / 15_360
+    said(capsys, 0, "stylize", path, "--model", "identity", "--allow-damaged", "-o", "out.mp4")
+    assert decode(Path("out.mp4"))[0] == list(clip.index.pts)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_rotten_transport_stream_is_an_error_or_is_used_and_never_a_crash(seed: int) -> None:
+    source = write_clip(
+        Path("a.ts"), moving_frames(40), sound=True, time_base=Fraction(1, 90_000), options=FAST | {"g": "10"}
+    )
+    path = rotted(source, Path("rot.ts"), seed, flips=60, part=(0.1, 1))
+    with pytest.raises(MediaError, match="--allow-damaged"):
+        opened(path)
+    clip = check_usable(path)
+    assert clip.index.num_frames >= 20
+
+
+def test_a_frame_that_is_missing_from_a_transport_stream_is_said() -> None:
+    """A frame as small as this is one packet of the stream. Nothing is decoded in error; a number is left out."""
+    path = write_clip(
+        Path("a.ts"), moving_frames(40), time_base=Fraction(1, 90_000), options={"crf": "30", "preset": "medium"}
+    )
+    data = path.read_bytes()
+    video = [at for at in range(0, len(data), 188) if (data[at + 1] & 0x1F, data[at + 2]) == (1, 0)]
+    begins = [bool(data[at + 1] & 0x40) for at in video]
+    alone = [at for at, *both in zip(video, begins, begins[1:], strict=False) if all(both)]
+    lost = alone[len(alone) // 2]
+    path.write_bytes(data[:lost] + data[lost + 188 :])
+    assert len(decode(path)[0]) == 39
+    try:  # a stream of takes that were joined looks much like it: an error is not asked for
+        told = opened(path)[1]
+    except MediaError as error:
+        told = [str(error)]
+    assert told
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mkv", "ts"])
+def test_frames_before_the_first_keyframe_are_lost_and_said(
+    ending: str, film: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its first keyframe is gone: the 11 that are made from it cannot be shown."""
+    path = remux(film, Path(f"a.{ending}"), lambda number, packet: number > 0 or packet.stream.type == "audio")
+    plain = len(decode(path)[0])
+    assert plain < 59
+    check_refused(path, capsys)
+    clip = check_usable(path)
+    assert clip.index.num_frames >= plain
+    assert clip.index.findings.hidden == 0
+    numbers = [number_in(f.rgb) for f in frames_of(clip)]
+    assert numbers[-plain:] == list(range(60 - plain, 60))
+
+
+def test_a_matroska_file_that_was_cut_off_is_not_taken_for_a_shorter_one(film: Path) -> None:
+    path = remux(film, Path("a.mkv"))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert 20 < len(decode(path)[0]) < 40
+    try:
+        told = opened(path)[1]
+    except MediaError as error:
+        told = [str(error)]
+    assert told
+
+
+def test_a_header_that_promises_more_frames_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_clip(
+        Path("a.avi"), moving_frames(20), rate=25, time_base=Fraction(1, 25), codec="mpeg4", options={"g": "12"}
+    )
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<I", data, data.index(b"avih") + 24, 5544)
+    struct.pack_into("<I", data, data.index(b"strh") + 40, 5544)
+    path.write_bytes(data)
+    clip, told = opened(path)
+    assert (clip.index.num_frames, clip.index.num_frames_from_header) == (20, 5544)
+    assert [line for line in told if "5544" in line] == ["a.avi: its header promises 5544 frames, it has 20"]
+    said(capsys, 0, "stylize", path, "--model", "identity", "-o", "out.mp4")
+    assert len(decode(Path("out.mp4"))[0]) == 20
+
+
+def test_a_file_whose_every_frame_is_damaged_is_refused_with_leave_too(
+    film: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = bytearray(film.read_bytes())
+    begin = data.index(b"mdat") + 4
+    data[begin:] = np.random.default_rng(3).bytes(len(data) - begin)
+    Path("noise.mp4").write_bytes(data)
+    for more in ((), ("--allow-damaged",)):
+        assert "noise.mp4" in refuse(capsys, 3, "stylize", "noise.mp4", "--model", "identity", *more)
+
+
+# Hostile files
+
+
+def sps(width: int, height: int) -> bytes:
+    """The head of an H.264 stream (Baseline, level 5.2) that claims this size, and a slice of nothing."""
+    bits = "".join(f"{byte:08b}" for byte in (0x67, 66, 0, 52))
+
+    def coded(value: int) -> str:
+        number = f"{value + 1:b}"
+        return "0" * (len(number) - 1) + number
+
+    for value in (0, 0, 2, 1):  # id, bits of a frame's number, order of output, references
+        bits += coded(value)
+    bits += "0" + coded(width // 16 - 1) + coded(height // 16 - 1) + "1100" + "1"
+    bits += "0" * (-len(bits) % 8)
+    head = bytes(int(bits[i : i + 8], 2) for i in range(0, len(bits), 8))
+    return b"\0\0\0\1" + head + b"\0\0\0\1\x68\xce\x38\x80" + (b"\0\0\0\1\x65\x88\x84" + b"\x5a" * 400) * 3
+
+
+def png_of(side: int) -> bytes:
+    """A PNG, whole and small, of black and white pixels: some 30 kB, and 768 MB as RGB at a side of 16000."""
+
+    def part(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
+    lines = zlib.compress(bytes((side + 15) // 8 * side), 1)
+    return b"\x89PNG\r\n\x1a\n" + part(b"IHDR", header) + part(b"IDAT", lines) + part(b"IEND", b"")
+
+
+def huge(name: str) -> Path:
+    """A small file that claims to be a huge picture or video."""
+    path = Path(name)
+    if path.suffix == ".gif":
+        Image.fromarray(scene(64, 48, 1)).save(path)
+        data = bytearray(path.read_bytes())
+        struct.pack_into("<HH", data, 6, 20000, 20000)
+        path.write_bytes(data)
+    elif path.suffix in (".jpg", ".avi"):
+        Image.fromarray(scene(64, 48, 1)).save("small.jpg")
+        data = bytearray(Path("small.jpg").read_bytes())
+        struct.pack_into(">HH", data, data.index(b"\xff\xc0") + 5, 20000, 20000)
+        if path.suffix == ".jpg":
+            path.write_bytes(data)
+        else:
+            frames = moving_frames(3)
+            write_frames(path, frames, "mjpeg", "yuvj420p")
+            whole = bytearray(path.read_bytes())
+            at = whole.find(b"\xff\xc0")
+            while at >= 0:
+                struct.pack_into(">HH", whole, at + 5, 20000, 20000)
+                at = whole.find(b"\xff\xc0", at + 2)
+            path.write_bytes(whole)
+    elif path.suffix == ".y4m":
+        path.write_bytes(b"YUV4MPEG2 W20000 H20000 F25:1 Ip A1:1 C420jpeg\nFRAME\n" + bytes(1000))
+    elif path.suffix == ".h264":
+        path.write_bytes(sps(20000, 20000))
+    else:
+        path.write_bytes(png_of(16000))
+    return path
+
+
+HUGE = ["a.png", "png.mp4", "a.gif", "a.jpg", "a.avi", "a.y4m", "a.h264"]
+
+
+def test_what_claims_to_be_huge_is_refused_before_it_takes_memory() -> None:
+    """In a process of its own: how much it took at most is known of a process as a whole."""
+    write_clip(Path("small.mp4"), moving_frames(3), options=FAST)
+    for name in HUGE:
+        huge(name)
+    script = f"""
+import resource, sys
+from vidtrans.cli.main import run
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+assert run(["stylize", "small.mp4", "--model", "identity", "-q"]) == 0
+for name in {HUGE}:
+    for more in (["stylize", name, "--model", "identity"], ["probe", name]):
+        before = peak()
+        print(name, more[0], run(more), peak() - before)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    for line in done.stdout.splitlines():
+        name, _, status, megabytes = line.split()
+        assert status == "3", line
+        assert int(megabytes) < 64, line
+    assert len(done.stdout.splitlines()) == 2 * len(HUGE)
+    assert "Traceback" not in done.stderr
+    for name in HUGE:
+        assert sum(f"error: {name}: " in line for line in done.stderr.splitlines()) == 2
+
+
+def test_a_folder_with_a_huge_picture_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("in").mkdir()
+    Image.fromarray(scene(64, 48, 1)).save("in/0.png")
+    Path("in/1.png").write_bytes(png_of(16000))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert "too large" in refuse(capsys, 3, "stylize", "in", "--model", "identity")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 * 1024
+
+
+@pytest.fixture
+def visits() -> Iterator[tuple[int, list[str]]]:
+    """A local web server: its port, and what was asked of it."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_error(404)
+
+        def log_message(self, format: str, *arguments: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield server.server_address[1], asked
+        server.shutdown()
+        thread.join()
+
+
+PLAYLISTS: dict[str, Callable[[int], str]] = {
+    "hls": lambda port: (
+        "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:2\n#EXTINF:2.0,\n"
+        f"http://127.0.0.1:{port}/a.ts\n#EXTINF:2.0,\nclip.mp4\n#EXT-X-ENDLIST\n"
+    ),
+    "ffconcat": lambda port: f"ffconcat version 1.0\nfile 'http://127.0.0.1:{port}/a.mp4'\n",
+    "ffconcat-of-a-neighbour": lambda port: "ffconcat version 1.0\nfile 'clip.mp4'\n",
+    "dash": lambda port: (
+        '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" '
+        'mediaPresentationDuration="PT2S"><Period>'
+        f"<AdaptationSet><Representation id='1' bandwidth='1'><BaseURL>http://127.0.0.1:{port}/a.mp4</BaseURL>"
+        "<SegmentBase/></Representation></AdaptationSet></Period></MPD>"
+    ),
+    "sdp": lambda port: f"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video {port} RTP/AVP 96\n",
+}
+
+
+@pytest.mark.parametrize("kind", PLAYLISTS)
+def test_a_playlist_opens_neither_the_network_nor_another_file(
+    kind: str, visits: tuple[int, list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    port, asked = visits
+    write_clip(Path("clip.mp4"), moving_frames(3), options=FAST)
+    for name in ("list.mp4", "list.m3u8", "list.mkv", "list.png", "list.gif"):
+        Path(name).write_text(PLAYLISTS[kind](port))
+        assert name in refuse(capsys, 3, "stylize", name, "--model", "identity")
+        assert name in refuse(capsys, 3, "probe", name)
+    assert asked == []
+
+
+def test_an_address_is_no_file(visits: tuple[int, list[str]], capsys: pytest.CaptureFixture[str]) -> None:
+    port, asked = visits
+    for step in (("probe",), ("stylize", "--model", "identity")):
+        refuse(capsys, 3, *step, f"http://127.0.0.1:{port}/a.mp4")
+    assert asked == []
