@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from chain import refuse, vidtrans, vidtrans_json
-from processes import workers
+from processes import states, workers
 from shoot import three_clips
 from under_test import put_first
 
@@ -40,10 +40,6 @@ def batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list
         return run_batch(items, "batch_jobs:job", tmp_path, options, made)[0]
 
     return run
-
-
-def states(outcomes: list[Outcome]) -> list[str]:
-    return [outcome.state for outcome in outcomes]
 
 
 def log(folder: Path) -> list[str]:

@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from vidtrans.batch.summary import Outcome
+
 
 @contextmanager
 def at_most(seconds: int) -> Iterator[None]:
@@ -53,3 +55,7 @@ def run_and_kill(arguments: list[str], folder: Path, delay_s: float, signal_numb
         process.send_signal(signal_number)
         process.wait(60)
         return process.returncode not in (0,)
+
+
+def states(outcomes: list[Outcome]) -> list[str]:
+    return [outcome.state for outcome in outcomes]
