@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from chain import refuse, said_json
 from extending import add_as_page_says, page
-from processes import workers
+from processes import states, workers
 from shoot import three_clips
 from under_test import put_first
 
@@ -31,10 +31,6 @@ from vidtrans.session import Context
 DIVIDING = Dividing("batch_jobs:divide", "batch_jobs:make_part")
 FROM_DOCS = "docs/extend/executor.md"
 OUT_OF_PROCESS = sorted(set(EXECUTORS) - {"inline"})
-
-
-def states(outcomes: list[Outcome]) -> list[str]:
-    return [outcome.state for outcome in outcomes]
 
 
 @pytest.fixture(params=[*EXECUTORS, FROM_DOCS])
