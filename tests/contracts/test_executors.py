@@ -36,7 +36,7 @@ OUT_OF_PROCESS = sorted(set(EXECUTORS) - {"inline"})
 @pytest.fixture(params=[*EXECUTORS, FROM_DOCS])
 def executor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """The name of each executor, and of the one that a page of the docs adds."""
-    put_first(monkeypatch, Path(__file__).parent)
+    put_first(monkeypatch, Path(__file__).parents[1] / "support")
     if request.param == FROM_DOCS:
         return add_as_page_says(page("executor"), EXECUTORS, monkeypatch)
     return str(request.param)
@@ -71,7 +71,7 @@ def test_results_and_their_order_are_those_of_this_process(executor: str, tmp_pa
 def test_an_item_that_kills_its_worker_does_not_end_the_others(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put_first(monkeypatch, Path(__file__).parent)
+    put_first(monkeypatch, Path(__file__).parents[1] / "support")
     outcomes = run(tmp_path, name, "crashes", "good", "crashes once")
     assert states(outcomes) == ["failed", "done", "done"]
     assert "SIGKILL" in outcomes[0].error

@@ -45,5 +45,6 @@ def check_described(arguments: tuple[object, ...], table: dict[str, Any]) -> dic
     """Return the result of ``vidtrans ARGUMENTS --json``; fail where a key of it is not described."""
     words = [str(argument) for argument in arguments]
     [command] = [name for name in described()["commands"] if name.split() == words[: len(name.split())]]
-    assert undescribed(command, table) == set(), f"describe them in {FILE.name}"
+    missing = undescribed(command, table)
+    assert missing == set(), f"describe {missing} in {FILE.name}"
     return table

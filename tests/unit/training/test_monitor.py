@@ -28,7 +28,11 @@ from vidtrans.video.images.picture import read_picture, write_picture
 from vidtrans.video.plots.layout import GAP
 
 PAIRING: Any = SimpleNamespace(
-    taught=lambda frames, rng: frames[0], finishes=False, visible=lambda shown: 255 - shown, agreement=lambda s, o: None
+    taught=lambda frames, rng: frames[0],
+    offsets=(0,),
+    finishes=False,
+    visible=lambda shown: 255 - shown,
+    agreement=lambda s, o: None,
 )
 
 
@@ -41,7 +45,7 @@ def pairs_of(*sizes: tuple[int, int]) -> list[Pair]:
     return pairs
 
 
-def darker(shown: np.ndarray) -> np.ndarray:
+def darker(shown: np.ndarray, deep: bool = False) -> np.ndarray:
     return shown // 2
 
 
@@ -73,7 +77,7 @@ def test_files_of_later_steps_are_forgotten_and_strange_ones_stay(tmp_path: Path
 
 
 def test_a_preview_shows_input_output_and_target_of_a_few_pairs(drawn: list[tuple[Any, ...]]) -> None:
-    preview_sheet(lambda shown: darker(shown), PAIRING, pairs_of(*[(32, 24)] * 9), "step 3", Path("p.png"))
+    preview_sheet(lambda shown, deep: darker(shown), PAIRING, pairs_of(*[(32, 24)] * 9), "step 3", Path("p.png"))
     [(title, rows, cell, columns, _)] = drawn
     assert (title, len(rows), columns) == ("step 3", 4, ("input", "output", "target"))
     assert cell == (32, 24)
@@ -91,8 +95,8 @@ def test_outputs_are_kept_at_shares_of_the_run(total: int, wanted: list[int]) ->
 def test_what_a_timeline_keeps_is_found_again_and_drawn(drawn: list[tuple[Any, ...]]) -> None:
     pairs = pairs_of((32, 24), (48, 24), (32, 24))
     timeline = Timeline(Path("f"), PAIRING, pairs, 10)
-    timeline.add(4, lambda shown: darker(shown))
-    timeline.add(10, lambda shown: shown)
+    timeline.add(4, lambda shown, deep: darker(shown))
+    timeline.add(10, lambda shown, deep: shown)
     write_picture(Path("f/steps/00000005.png"), scene(8, 8, 0))  # of another run
     same = [read_picture(pairs[i].target) for i in (0, 2)]
     kept = timeline.kept()
