@@ -48,7 +48,7 @@ def tree(tmp_path: Path) -> Path:
     tree = tmp_path / "checkout"
     for name in ("vidtrans", "presets", "docs", "tests"):
         shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("*.jpg", ".pytest_cache"))
-    shutil.copy(ROOT / "pyproject.toml", tree)
+    shutil.copy(ROOT / "pyproject.toml", tree)  # it says where the tests find what they share
     return tree
 
 

@@ -28,21 +28,13 @@ class Label(NamedTuple):
 
 @dataclass(frozen=True)
 class Loss(Entry):
-    """A term of the generator's loss. The setting of its name is its weight, and 0 leaves it out.
-
-    Attributes:
-        label: Of its curve.
-        weight: The default of its weight.
-        needs: Settings that have to be on.
-        alone: It can be the only loss: it says what to paint.
-        reported: It has a column in ``losses.csv`` even where it weighs nothing.
-    """
+    """A term of the generator's loss. The setting of its name is its weight, and 0 leaves it out."""
 
     label: Label
-    weight: float = 0.0
-    needs: tuple[str, ...] = ()
-    alone: bool = True
-    reported: bool = False
+    weight: float = 0.0  # the setting's default
+    needs: tuple[str, ...] = ()  # settings that have to be on
+    alone: bool = True  # it says what to paint, so that it can be the only loss
+    reported: bool = False  # it has a column in losses.csv even where it weighs nothing
 
     def setting(self) -> Any:
         """Return the field of the weight."""

@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from vidtrans.inference.device import Device
 from vidtrans.training import ADVERSARIAL
 from vidtrans.training.descent import Learner, autocast
-from vidtrans.training.distributed import ALONE, Team
-from vidtrans.training.losses.adversarial import discriminator_loss
+from vidtrans.training.losses.adversarial import Adversarial, discriminator_loss
 from vidtrans.training.losses.base import Judgement
-from vidtrans.training.precision import TrainingPrecision
-from vidtrans.training.settings import TrainingSettings
 
 
 class Adversary(Learner):
     """A discriminator with its optimizer. ``network`` offers ``judge``, see ``networks``."""
 
-    def __init__(
-        self,
-        network: Any,
-        settings: TrainingSettings,
-        device: Device,
-        precision: TrainingPrecision,
-        team: Team = ALONE,
-    ) -> None:
-        super().__init__(network, settings, device, precision, team)
-        self.objective = ADVERSARIAL.load(settings.adversarial)
+    @cached_property
+    def objective(self) -> Adversarial:
+        """Return what both networks minimise, as ``training.adversarial`` names it."""
+        objective: Adversarial = ADVERSARIAL.load(self.settings.adversarial)
+        return objective
 
     def judge(self, *pictures: Tensor) -> list[Judgement]:
         """Return what it says of each (N, C, H, W). Its weights are cast once for all of them."""

@@ -30,7 +30,7 @@ class Learner:
         precision: TrainingPrecision,
         team: Team = ALONE,
     ) -> None:
-        self.network, self.device, self.precision, self.team = network, device, precision, team
+        self.network, self.settings, self.device, self.precision, self.team = network, settings, device, precision, team
         learning = [p for p in network.parameters() if p.requires_grad]
         betas = (settings.beta1, settings.beta2)
         self.optimizer = torch.optim.Adam(learning, lr=settings.lr, betas=betas, fused=True)

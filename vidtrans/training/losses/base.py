@@ -24,43 +24,29 @@ Judge = Callable[[Tensor], Judgement]
 
 @dataclass
 class LossContext:
-    """What a term may look at, of one part of a step's batch.
+    """What a term may look at, of one part of a step's batch."""
 
-    Attributes:
-        input: What G saw, (N, C, H, W).
-        target: What the picture should be.
-        painted: G's picture.
-        output: The same tensor, unless G has a memory and kept some of its past: what it shows.
-        share: Of the step's pictures.
-        judge: What D says of a picture beside the input; None in steps in which D takes no part.
-        judge_triples: What D_V says of three frames in a row, (M, 9, H, W); None without D_V.
-        pixel_weights: (N, 1, H, W), what each pixel's L1 weighs.
-        past: The output of the frame before as this one inherits it, a ``flow.history`` (N, 4, H, W); None without.
-        earlier: The two frames before some of the pictures.
-        autocast: In which precision networks are worked out.
-    """
-
-    input: Tensor
+    input: Tensor  # what G saw, (N, C, H, W)
     target: Tensor
-    painted: Tensor
-    output: Tensor
-    share: float = 1.0
-    judge: Judge | None = None
-    judge_triples: Judge | None = None
-    pixel_weights: Tensor | None = None
-    past: Tensor | None = None
-    earlier: Earlier | None = None
-    autocast: Callable[[], AbstractContextManager[object]] = nullcontext
+    painted: Tensor  # G's picture
+    output: Tensor  # what is shown: the same tensor, unless G has a memory and kept some of its past
+    share: float = 1.0  # of the step's pictures
+    judge: Judge | None = None  # what D says of a picture beside the input; None in steps without D
+    judge_triples: Judge | None = None  # what D_V says of three frames in a row, (M, 9, H, W); None without D_V
+    pixel_weights: Tensor | None = None  # (N, 1, H, W), of the L1
+    past: Tensor | None = None  # the output before as this frame inherits it, a ``flow.history`` (N, 4, H, W)
+    earlier: Earlier | None = None  # the two frames before some of the pictures
+    autocast: Callable[[], AbstractContextManager[object]] = nullcontext  # the precision of networks
 
     @cached_property
     def on_fake(self) -> Judgement:
-        """What D says of what G painted. Only for terms that ``ask_d``."""
+        """Return what D says of what G painted, to a term that asks it."""
         assert self.judge is not None
         return self.judge(self.painted)
 
     @cached_property
     def on_real(self) -> Judgement:
-        """What D says of the target, which is not learned from. Only for terms that ``ask_d``."""
+        """Return what D says of the target, which is not learned from, to a term that asks it."""
         assert self.judge is not None
         with torch.no_grad():
             return self.judge(self.target)

@@ -19,5 +19,5 @@ class GAN(Term):
         super().__init__(settings)
         self.objective = ADVERSARIAL.load(settings.adversarial)
 
-    def forward(self, step: LossContext) -> Tensor:
+    def forward(self, step: LossContext) -> Tensor | None:
         return generator_loss(self.objective, step.on_fake)

@@ -10,18 +10,15 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from vidtrans.training import ADVERSARIAL
 from vidtrans.training.losses.adversarial import generator_loss
-from vidtrans.training.losses.base import LossContext, Term
-from vidtrans.training.settings import TrainingSettings
+from vidtrans.training.losses.base import LossContext
+from vidtrans.training.losses.gan import GAN
 
 
-class TemporalGAN(Term):
+class TemporalGAN(GAN):
     """What G minimises of D_V's judgement."""
 
-    def __init__(self, settings: TrainingSettings) -> None:
-        super().__init__(settings)
-        self.objective = ADVERSARIAL.load(settings.adversarial)
+    ask_d = False
 
     def forward(self, step: LossContext) -> Tensor | None:
         """Return a mean over the triples of all of the step, or None where this part of it has none."""

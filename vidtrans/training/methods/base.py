@@ -52,23 +52,14 @@ class Setup(Protocol):
 
 
 class TrainingMethod(Protocol):
-    """A way of training a generator. A subclass says what it does not do as most methods do.
-
-    Attributes:
-        settings: Of the run.
-        team: The processes that share every batch with this one.
-        nondeterministic: Operations of the steps so far that the device has no fixed order for.
-        painted: What the last step painted, (N, 3, H, W) float32 without its graph.
-        columns: The names of the losses of a step, in their order.
-        networks: All that learn, the first of them ``generator``. Each has ``smallest``, that one also ``multiple``.
-    """
+    """A way of training a generator. A subclass says what it does not do as most methods do."""
 
     settings: TrainingSettings
-    team: Team
-    nondeterministic: set[str]
-    painted: Tensor
-    columns: list[str]
-    networks: dict[str, Any]
+    team: Team  # the processes that share every batch with this one
+    nondeterministic: set[str]  # operations of the steps so far that the device has no fixed order for
+    painted: Tensor  # what the last step painted, (N, 3, H, W) float32 without its graph
+    columns: list[str]  # the names of a step's losses
+    networks: dict[str, Any]  # all that learn, ``generator`` first; they have ``smallest``, and that one ``multiple``
 
     @classmethod
     def make(cls, setup: Setup) -> Self:
@@ -103,19 +94,16 @@ class TrainingMethod(Protocol):
         weights: Tensor | None = None,
         earlier: Earlier | None = None,
     ) -> dict[str, float]:
-        """Take one step.
+        """Take one step, and return its losses, unweighted, by their columns.
 
         Args:
             inputs: (N, C, H, W) float32 in [−1, 1].
-            targets: (N, 3, H, W) float32 in [−1, 1].
+            targets: (N, 3, H, W), likewise.
             lr: The learning rate.
             seed: Decides all that is random in the step.
             progress: Of the run, 0 to 1.
             weights: (N, 1, H, W), by how much a pixel counts.
             earlier: The two frames right before some of the inputs.
-
-        Returns:
-            The losses, unweighted, by their columns.
 
         Raises:
             DeviceError: The device's memory is too small.

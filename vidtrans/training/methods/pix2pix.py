@@ -85,7 +85,7 @@ class Pix2Pix(TrainingMethod):
 
     @property
     def learned(self) -> nn.Module:
-        """The generator that training is for: the averaged one, where one is kept."""
+        """Return the generator that training is for: the averaged one, where one is kept."""
         return self.average.network if self.average else self.generator
 
     @property
@@ -141,7 +141,7 @@ class Pix2Pix(TrainingMethod):
         return count > 0
 
     def _paint(self, part: Part) -> Picture:
-        """G(x), with the same dropout every time."""
+        """Paint G(x), with the same dropout every time."""
         torch.manual_seed(part.seed)
         with autocast(self.device, self.precision):
             if isinstance(self.generator, Remembering):
@@ -152,19 +152,19 @@ class Pix2Pix(TrainingMethod):
         return Picture(fake, fake)
 
     def _update_d(self, parts: list[Part], lr: float) -> Tensor:
-        """max log D(x, y) + log(1 − D(x, G(x))), halved to slow D relative to G; or another objective's loss."""
+        """Take max log D(x, y) + log(1 − D(x, G(x))), halved to slow D relative to G; or another objective's step."""
         assert self.d is not None
         see = self._with_input
         return self.d.update(((see(p.x, self._constant(p).painted), see(p.x, p.y), p.share) for p in parts), lr)
 
     def _update_d_v(self, parts: list[Part], lr: float) -> Tensor:
-        """The same for three frames in a row, wherever there are."""
+        """Take the same for three frames in a row, wherever there are."""
         assert self.d_v is not None
         shown = ((p, p.earlier) for p in parts if p.earlier)
         return self.d_v.update(((e.fake(self._constant(p).output), e.real(p.y), e.share) for p, e in shown), lr)
 
     def _update_g(self, parts: list[Part], lr: float, judged: bool) -> dict[str, Tensor]:
-        """max log D(x, G(x)), and min λ·|y − G(x)|, with what else the settings weigh."""
+        """Take max log D(x, G(x)) and min λ·|y − G(x)|, with what else the settings weigh; return the losses."""
         self.g.forget_gradients()
         totals = {name: torch.zeros((), device=self.device.torch) for name in self.loss.weights}
         painted = []
@@ -181,7 +181,7 @@ class Pix2Pix(TrainingMethod):
         return totals
 
     def _context(self, part: Part, picture: Picture, judged: bool) -> LossContext:
-        """What the losses look at."""
+        """Return what the losses look at."""
         weights = part.weights
         if self.rarity is not None:
             rare = weigh(part.y, self.rarity)
@@ -201,7 +201,7 @@ class Pix2Pix(TrainingMethod):
         )
 
     def _judge(self, x: Tensor, picture: Tensor) -> Judgement:
-        """What D says of a picture, knowing x where it is conditional."""
+        """Return what D says of a picture, knowing x where it is conditional."""
         assert self.d is not None
         return self.d.judge(self._with_input(x, picture))[0]
 
@@ -218,7 +218,7 @@ class Pix2Pix(TrainingMethod):
 
     @torch.no_grad()
     def _constant(self, part: Part) -> Picture:
-        """G(x) as discriminators learn from it: G does not."""
+        """Return G(x) as discriminators learn from it: G does not."""
         if part.constant is None:
             part.constant = self._paint(part) if part.picture is None else part.picture.without_graph()
         return part.constant
@@ -234,7 +234,7 @@ class Pix2Pix(TrainingMethod):
 
     @property
     def _learners(self) -> dict[str, Learner | Average]:
-        """All that a step changes."""
+        """Return all that a step changes."""
         parts = {"generator": self.g, "discriminator": self.d, "temporal_gan": self.d_v, "average": self.average}
         return {name: part for name, part in parts.items() if part is not None}
 
