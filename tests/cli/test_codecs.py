@@ -108,8 +108,8 @@ def test_yuv_is_tagged_as_bt709_and_as_deep_as_the_codec_is(
     codec: str, sources: dict[str, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     ending = CODECS[codec].containers[0]
-    expected = {8: {"prores": 10, "prores4444": 10, "dnxhr": 10}.get(codec, 8)}
-    expected[10] = {"h264": 8, "ffv1": 16}.get(codec, 10)
+    depths = CODECS[codec].depths
+    expected = {8: min(depths), 10: 8 if codec == "h264" else max(depths)}
     for depth, source in ((8, sources["aac"]), (10, sources["deep"])):
         made = Path(f"{depth}.{ending}")
         table = said_json(capsys, "stylize", source, *IDENTITY, "--codec", codec, "-o", made, "--end", "3")

@@ -1,4 +1,4 @@
-"""What every executor does, the one that the docs add included: the same results, whatever fails or stops."""
+"""What every executor does: the same results, whatever fails or stops."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from chain import refuse, said_json
-from extending import add_as_page_says, page
 from processes import states, workers
 from shoot import three_clips
 from under_test import put_first
@@ -29,16 +28,13 @@ from vidtrans.pipeline.stylize_batch import Wish, plan
 from vidtrans.session import Context
 
 DIVIDING = Dividing("batch_jobs:divide", "batch_jobs:make_part")
-FROM_DOCS = "docs/extend/executor.md"
 OUT_OF_PROCESS = sorted(set(EXECUTORS) - {"inline"})
 
 
-@pytest.fixture(params=[*EXECUTORS, FROM_DOCS])
+@pytest.fixture(params=[*EXECUTORS])
 def executor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The name of each executor, and of the one that a page of the docs adds."""
+    """Return the name of each executor; its workers find the modules of these tests."""
     put_first(monkeypatch, Path(__file__).parents[1] / "support")
-    if request.param == FROM_DOCS:
-        return add_as_page_says(page("executor"), EXECUTORS, monkeypatch)
     return str(request.param)
 
 

@@ -42,9 +42,7 @@ def made(name: str) -> Any:
 
 def taken(name: str, rgb: np.ndarray) -> np.ndarray:
     """What the method takes of a picture."""
-    takes = FLOWS.load(name).takes
-    assert takes in ("grey", "rgb")
-    return np.ascontiguousarray(grey(rgb) if takes == "grey" else rgb)
+    return np.ascontiguousarray(grey(rgb) if FLOWS[name].takes == "grey" else rgb)
 
 
 def pair(name: str, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

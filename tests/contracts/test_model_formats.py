@@ -1,4 +1,4 @@
-"""What every model format does, the one that the docs add included: whole files come back, bad ones are refused."""
+"""What every model format does: whole files come back, bad ones are refused."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pytest
 import torch
 from chain import refuse, said, said_json
 from clips import decode, moving_frames, write_clip
-from extending import add_as_page_says, page
 from strangers import bad_models
 
 from vidtrans.errors import ModelError
@@ -18,8 +17,8 @@ from vidtrans.models.formats import FORMATS, NATIVE, format_of, load_format
 from vidtrans.models.formats.base import ModelFormat
 from vidtrans.models.model_file import find_model, known_models, load_generator, read_record, save_model
 
-FROM_DOCS = "docs/extend/model-format.md"
 WRITABLE = [name for name in FORMATS if FORMATS.load(name).save is not ModelFormat.save]
+each_writable = pytest.mark.parametrize("writable", WRITABLE)
 FOREIGN = {
     "nothing",
     "seven-bytes",
@@ -31,22 +30,6 @@ FOREIGN = {
     "a-pickle",
     "a-pickle-of-torch",
 }
-
-
-def added(name: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    return add_as_page_says(page("model-format"), FORMATS, monkeypatch) if name == FROM_DOCS else name
-
-
-@pytest.fixture(params=[*WRITABLE, FROM_DOCS])
-def writable(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The name of each format that can write."""
-    return added(request.param, monkeypatch)
-
-
-@pytest.fixture(params=[*FORMATS, FROM_DOCS])
-def every(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The name of each format."""
-    return added(request.param, monkeypatch)
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +47,7 @@ def weights(path: Path) -> dict[str, Any]:
     return dict(load_generator(path)[0].state_dict())
 
 
+@each_writable
 def test_what_is_saved_loaded_and_saved_again_has_the_same_bytes(writable: str, tiny_model: Path) -> None:
     kind = load_format(writable)
     paths = [Path(f"{name}{kind.suffixes[0]}") for name in ("first", "second")]
@@ -77,12 +61,14 @@ def test_what_is_saved_loaded_and_saved_again_has_the_same_bytes(writable: str, 
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
+@each_writable
 def test_a_file_is_of_one_format_whatever_it_is_called(writable: str, tiny_model: Path) -> None:
     load_format(writable).save(Path("look.jpg"), *load_generator(tiny_model))
     assert [name for name in FORMATS if load_format(name).detect(Path("look.jpg"))] == [writable]
     assert format_of(Path("look.jpg")) == writable
 
 
+@each_writable
 def test_a_loaded_generator_is_ready_to_render(writable: str, tiny_model: Path) -> None:
     load_format(writable).save(Path("look"), *load_generator(tiny_model))
     generator, record = load_generator(Path("look"))
@@ -91,6 +77,7 @@ def test_a_loaded_generator_is_ready_to_render(writable: str, tiny_model: Path) 
     assert generator(torch.zeros(1, record.in_channels, 32, 32)).shape == (1, 3, 32, 32)
 
 
+@each_writable
 def test_a_file_cut_off_anywhere_is_a_model_error(writable: str, tiny_model: Path) -> None:
     load_format(writable).save(Path("whole"), *load_generator(tiny_model))
     data = Path("whole").read_bytes()
@@ -100,6 +87,7 @@ def test_a_file_cut_off_anywhere_is_a_model_error(writable: str, tiny_model: Pat
             load_generator(Path("cut"))
 
 
+@pytest.mark.parametrize("every", FORMATS)
 def test_bad_files_are_not_detected_unless_they_say_that_they_are_of_the_format(
     every: str, strangers: list[Path]
 ) -> None:
@@ -119,36 +107,25 @@ def test_a_file_of_no_format_is_refused_with_those_that_are_known(
     assert all(f"{known} ({FORMATS[known].summary})" in line for known in FORMATS)
 
 
-def test_a_format_that_the_docs_add_is_used_everywhere(
-    tiny_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@each_writable
+def test_a_model_of_any_format_is_found_shown_and_rendered(
+    writable: str, tiny_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    clip = write_clip(Path("clip.mp4"), moving_frames(6))
-    name = added(FROM_DOCS, monkeypatch)
-    Path("models").mkdir()
-    load_format(name).save(Path("models/other.npz"), *load_generator(tiny_model))
-    assert find_model("other") == Path("models/other.npz")
-    assert known_models()["other"] == Path("models/other.npz")
+    clip, path = (
+        write_clip(Path("clip.mp4"), moving_frames(6)),
+        Path(f"models/other{load_format(writable).suffixes[0]}"),
+    )
+    path.parent.mkdir()
+    load_format(writable).save(path, *load_generator(tiny_model))
+    assert find_model("other") == known_models()["other"] == path
     listed = said_json(capsys, "model", "list")
-    assert listed["models"]["other"] == "models/other.npz"
+    assert listed["models"]["other"] == str(path)
     assert set(listed["formats"]) == set(FORMATS)
-    assert said_json(capsys, "model", "show", "other")["format"] == name
+    assert said_json(capsys, "model", "show", "other")["format"] == writable
     frames = []
     for model in ("other", tiny_model):
-        said(
-            capsys,
-            0,
-            "stylize",
-            clip,
-            "--model",
-            model,
-            "--size",
-            "32",
-            "--codec",
-            "ffv1",
-            "-o",
-            "o.mkv",
-            "--overwrite",
-        )
+        flags = ("--model", model, "--size", 32, "--codec", "ffv1", "-o", "o.mkv", "--overwrite")
+        said(capsys, 0, "stylize", clip, *flags)
         frames.append(decode(Path("o.mkv"))[2])
     assert all((one == other).all() for one, other in zip(*frames, strict=True))
 

@@ -18,6 +18,7 @@ from vidtrans.dreaming.settings import DreamingSettings
 from vidtrans.errors import UsageError
 from vidtrans.files import canonical_json
 from vidtrans.flow import FLOWS
+from vidtrans.inference import ENGINES
 from vidtrans.models.formats import FORMATS
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import initialise
@@ -33,8 +34,10 @@ from vidtrans.training import ADVERSARIAL, LOSSES, METHODS
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.io.encoding import EncodingSettings
 
-ALL = (PAIRINGS, GENERATORS, DISCRIMINATORS, FILTERS, FLOWS, STAGES, METHODS, LOSSES, ADVERSARIAL, EXECUTORS, FORMATS)
-WITH_SETTINGS = (PAIRINGS, GENERATORS, DISCRIMINATORS, FILTERS)
+NETWORKS = (GENERATORS, DISCRIMINATORS)
+TRAINING = (METHODS, LOSSES, ADVERSARIAL)
+ALL = (PAIRINGS, *NETWORKS, FILTERS, FLOWS, ENGINES, STAGES, *TRAINING, EXECUTORS, FORMATS)
+WITH_SETTINGS = (PAIRINGS, *NETWORKS, FILTERS)
 ENTRIES = [pytest.param(r, n, id=f"{r.kind}-{n}".replace(" ", "-")) for r in ALL for n in r]
 SETTINGS = [
     *(pytest.param(lambda r=r, n=n: r.load(n).Settings, id=f"{r.kind}-{n}") for r in WITH_SETTINGS for n in r),

@@ -74,7 +74,7 @@ class Case:
         )
         generator = build_generator(names["generator"], least(GENERATORS, names["generator"]), 3)
         judged = 6 if settings.conditional else 3
-        table = least(DISCRIMINATORS, names["discriminator"]) | {"layers": 2}
+        table = least(DISCRIMINATORS, names["discriminator"], layers=2)
         discriminator = build_discriminator(names["discriminator"], table, judged)
         initialise(generator, 0)
         initialise(discriminator, 1)

@@ -3,107 +3,147 @@
 from __future__ import annotations
 
 import csv
-import json
-import os
+import importlib
 import re
 import shutil
-import subprocess
-import sys
-import textwrap
 from pathlib import Path
 from typing import Any
 
 import pytest
-from chain import TINY
-from clips import moving_frames, write_clip
+from chain import TINY, _toml
+from clips import decode, moving_frames, write_clip
+from extending import PAGES, ROOT, Page, add, copy_checkout, use
 
 import vidtrans as api
 from vidtrans.models.model_file import read_record
 
-ROOT = Path(__file__).resolve().parents[2]
-ADDED = re.compile(
-    r"^`(?P<path>vidtrans/\S+\.py)`:\n\n```python\n(?P<code>.*?)```\n\n"
-    r"A line in the table `(?P<table>\w+)` of `(?P<home>vidtrans/\S+\.py)`.*?\n\n```python\n(?P<line>.*?)```\n",
-    re.DOTALL | re.MULTILINE,
-)
-
-
-def add(page: Path, tree: Path) -> None:
-    """Write the page's file into the tree, and its line at the end of its table."""
-    found = ADDED.search(page.read_text("utf-8"))
-    assert found is not None
-    assert not (tree / found["path"]).exists()
-    (tree / found["path"]).write_text(found["code"], "utf-8")
-    home = tree / found["home"]
-    line = textwrap.indent(found["line"], " " * 8)
-    end = rf"(^{found['table']} = Registry\(\n.*?)(^    \}},\n\))"
-    text, count = re.subn(end, lambda t: f"{t[1]}{line}{t[2]}", home.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
-    assert count == 1
-    home.write_text(text, "utf-8")
+COUNT = 16
 
 
 @pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    """A copy of what a contributor has checked out, apart from the folder that the test runs in."""
-    tree = tmp_path / "checkout"
-    for name in ("vidtrans", "presets", "docs", "tests"):
-        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("*.jpg", ".pytest_cache"))
-    shutil.copy(ROOT / "pyproject.toml", tree)  # it says where the tests find what they share
-    return tree
-
-
-@pytest.fixture
-def dataset() -> Path:
-    clip = write_clip(Path("clip.mp4"), moving_frames(16))
+def tree(tmp_path: Path, tiny_model: Path) -> Path:
+    """Return a copy of the checkout, apart from this folder, which has clips, a dataset, a model and quick settings."""
+    clip = write_clip(Path("clip.mp4"), moving_frames(COUNT))
+    Path("clips").mkdir()
+    for name in ("one", "two"):
+        write_clip(Path("clips") / f"{name}.mp4", moving_frames(6))
     api.make_dataset(clip, settings=TINY)
-    return Path("clip.dataset")
+    shutil.copy(tiny_model, "look.safetensors")
+    tables = TINY | {"training": {**TINY["training"], "steps": 4}}
+    text = "".join(
+        f"[{name}]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in table.items())
+        for name, table in tables.items()
+    )
+    Path("vidtrans.toml").write_text(text)
+    return copy_checkout(tmp_path / "checkout")
 
 
-# In one process, as it takes longest to start: train, write the documents' tables, run the contract tests of the entry.
-PROGRAM = """
-import json, os, runpy, sys
-from contextlib import suppress
-import pytest, vidtrans
-tree, settings, contract, entry = sys.argv[1:]
-vidtrans.train("clip.dataset", settings=json.loads(settings))
-sys.path.insert(0, f"{tree}/docs")
-sys.argv[1:] = []
-with suppress(SystemExit):
-    runpy.run_path(f"{tree}/docs/generate.py", run_name="__main__")
-os.chdir(tree)
-sys.exit(pytest.main(["-n0", "-q", "-p", "no:cacheprovider", "-k", entry, f"tests/contracts/{contract}"]))
-"""
+def do(name: str, tree: Path, before: str = "") -> list[dict[str, Any]]:
+    """Do what a page says, and return what its commands report."""
+    page = Page(name)
+    add(page, tree)
+    return use(page, tree, before)
 
 
-def run(tree: Path, contract: str, entry: str, **settings: Any) -> list[dict[str, float]]:
-    """Run all that in the tree, with settings of the training. Return what ``losses.csv`` holds."""
-    tables = {k: TINY[k] for k in ("generator", "discriminator")} | {"training": {**TINY["training"], **settings}}
-    command = [sys.executable, "-c", PROGRAM, str(tree), json.dumps(tables), contract, entry]
-    environment = os.environ | {"PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
-    with Path("clip.train/losses.csv").open() as file:
+def losses(folder: str) -> list[dict[str, float]]:
+    with Path(folder, "losses.csv").open() as file:
         return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
 
 
-def test_adding_a_loss_as_the_page_says(tree: Path, dataset: Path) -> None:
-    add(ROOT / "docs/extend/loss.md", tree)
-    rows = run(tree, "test_loss_contract.py", "edges or columns or added", edges=10, steps=4)
+def same(one: str, other: str) -> bool:
+    """Return whether two videos have the same pictures."""
+    pictures = [decode(Path(name))[2] for name in (one, other)]
+    return all((a == b).all() for a, b in zip(*pictures, strict=True))
+
+
+def test_a_loss(tree: Path) -> None:
+    do("loss", tree)
+    rows = losses("sharp.train")
     assert list(rows[0]) == ["step", "generator_gan", "generator_l1", "discriminator", "generator_edges"]
     assert all(row["generator_edges"] > 0 for row in rows)
-    assert "G: edges" in Path("clip.train/report.html").read_text()
-    training = read_record(Path("clip.safetensors")).training
+    assert "G: edges" in Path("sharp.train/report.html").read_text()
+    training = read_record(Path("sharp.safetensors")).training
     assert training["settings"]["edges"] == 10
     assert training["losses"].keys() == {"gan", "l1", "discriminator", "edges"}
-    assert "| `edges` | the L1 between the edges" in (tree / "docs/reference/registries.md").read_text()
 
 
-def test_adding_a_training_method_as_the_page_says(tree: Path, dataset: Path) -> None:
-    add(ROOT / "docs/extend/training-method.md", tree)
-    own = {"method": "sgd", "momentum": 0.5}
-    rows = run(tree, "test_method_contract.py", "sgd or knows", lr=0.05, l2=1, **own)
-    assert list(rows[0]) == ["step", "generator_gan", "generator_l1", "generator_l2"]
+def test_a_training_method(tree: Path) -> None:
+    do("training-method", tree)
+    rows = losses("plain.train")
+    assert list(rows[0]) == ["step", "generator_gan", "generator_l1"]
     assert rows[-1]["generator_l1"] < rows[0]["generator_l1"]
-    assert "G: L2" in Path("clip.train/report.html").read_text()
-    assert own.items() <= read_record(Path("clip.safetensors")).training["settings"].items()
-    assert "| `sgd` | a generator alone, by gradient descent" in (tree / "docs/reference/registries.md").read_text()
+    settings = read_record(Path("plain.safetensors")).training["settings"]
+    assert {"method": "sgd", "momentum": 0.5}.items() <= settings.items()
+
+
+def test_a_generator(tree: Path) -> None:
+    *_, rendered = do("generator", tree)
+    assert read_record(Path("far.safetensors")).generator["name"] == "context"
+    assert rendered["frames_inferred"] == COUNT
+
+
+def test_a_discriminator(tree: Path) -> None:
+    do("discriminator", tree)
+    assert read_record(Path("fine.safetensors")).training["discriminator"]["name"] == "texture"
+    assert losses("fine.train")[-1]["discriminator"] > 0
+
+
+def test_a_pairing(tree: Path) -> None:
+    made, _, rendered = do("pairing", tree)
+    assert made["pairing"] == "negative"
+    assert rendered["frames_inferred"] == COUNT
+
+
+def test_a_flow_method(tree: Path) -> None:
+    rendered, scores = do("flow-method", tree)
+    assert rendered["frames_encoded"] == COUNT
+    assert scores["flow"] == "camera"
+    api.stylize("clip.mp4", "look", "other.mp4")
+    assert not same("steady.mp4", "other.mp4")
+
+
+def test_a_temporal_filter(tree: Path) -> None:
+    [rendered] = do("temporal-filter", tree)
+    assert rendered["frames_encoded"] == COUNT
+    api.stylize("clip.mp4", "look", "unfiltered.mp4", settings={"temporal": {"name": "off"}})
+    assert not same("steady.mp4", "unfiltered.mp4")
+
+
+def test_an_engine(tree: Path) -> None:
+    [rendered] = do("engine", tree)
+    assert rendered["engine"].startswith("double")
+
+
+def test_an_executor(tree: Path) -> None:
+    [batch] = do("executor", tree)
+    assert [Path(item["output"]).stem for item in batch["items"]] == ["one.look", "two.look"]
+    assert all(Path(item["output"]).is_file() for item in batch["items"])
+
+
+def test_a_model_format(tree: Path) -> None:
+    before = "from vidtrans.models.formats import load_format\nfrom vidtrans.models.model_file import load_generator\n"
+    before += (
+        "from pathlib import Path\nload_format('npz').save(Path('look.npz'), *load_generator(Path('look.safetensors')))"
+    )
+    shown, _ = do("model-format", tree, before)
+    assert shown["format"] == "npz"
+    api.stylize("clip.mp4", "look.safetensors", "again.mp4")
+    assert same("look.mp4", "again.mp4")
+
+
+def test_a_codec(tree: Path) -> None:
+    [rendered] = do("codec", tree)
+    assert (rendered["codec"], rendered["depth"]) == ("prores-lt", 10)
+    assert len(decode(Path("small.mov"))[2]) == COUNT
+
+
+def test_every_page_is_done_here() -> None:
+    done = set(re.findall(r"\bdo\(\"([\w-]+)\", tree", Path(__file__).read_text("utf-8")))
+    assert done == {path.stem for path in PAGES.glob("*.md")} - {"index"}
+
+
+def test_the_index_lists_every_page_and_every_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    text = Page("index").text
+    assert [path.name for path in PAGES.glob("[!i]*.md") if f"]({path.name})" not in text] == []
+    assert [name for name, _ in importlib.import_module("generate").registries() if f"`{name}`" not in text] == []

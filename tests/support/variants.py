@@ -20,7 +20,8 @@ def axes(cls: type) -> dict[str, tuple[Any, ...]]:
     made: dict[str, tuple[Any, ...]] = {}
     for field in fields(cls):
         if field.name in NUMBERS:
-            made[field.name] = NUMBERS[field.name]
+            low, high = field.metadata.get("low", 0), field.metadata.get("high", max(NUMBERS[field.name]))
+            made[field.name] = tuple(number for number in NUMBERS[field.name] if low <= number <= high)
         elif isinstance(field.default, bool):
             made[field.name] = (field.default, not field.default)
         elif "choices" in field.metadata:
@@ -43,7 +44,10 @@ def pairwise(values: dict[str, tuple[Any, ...]]) -> Iterator[Table]:
         yield rows[best]
 
 
-def least(registry: Registry, name: str) -> Table:
-    """The smallest network of its kind."""
-    settings = registry.load(name).Settings
-    return {f.name: f.metadata["low"] for f in fields(settings) if f.name in LEAST and isinstance(f.default, int)}
+def least(registry: Registry, name: str, **more: Any) -> Table:
+    """Return the settings of the smallest network of its kind, and those of ``more`` that it has."""
+    table, known = {}, {f.name: f for f in fields(registry.load(name).Settings)}
+    for field in known.values():
+        if field.name in LEAST and isinstance(field.default, int):
+            table[field.name] = field.metadata["low"]
+    return table | {key: value for key, value in more.items() if key in known}

@@ -15,12 +15,25 @@ from vidtrans.cli.words import rendered
 from vidtrans.settings import parse_time
 
 
+class FilterCommand(click.Command):
+    """Its help lists the settings of all filters."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from dataclasses import fields
+
+        from vidtrans.temporal import FILTERS
+
+        names = dict.fromkeys(f.name for name in FILTERS for f in fields(FILTERS.load(name).Settings))
+        formatter.write_paragraph()
+        formatter.write_text(f"Settings of filters, for --set temporal.KEY=VALUE: {', '.join(names)}.")
+        super().format_epilog(ctx, formatter)
+
+
 @click.command(
     "steady",
-    epilog="What there is to set, with --set temporal.KEY=VALUE: radius (window; 0: no filter), history (causal), "
-    "strength, boil, follow, contrast, tolerance, flow, flow_size (0: the picture's own size); with --set "
-    "rendering.KEY=VALUE: strength, mix, keep_colour, rate, cuts, chunk_frames. What else a preset or vidtrans.toml "
-    "says of [rendering] is for models, and passed over.",
+    cls=FilterCommand,
+    epilog="Settings for --set rendering.KEY=VALUE: strength, mix, keep_colour, rate, cuts, chunk_frames. Other "
+    "settings of [rendering] in a preset or in vidtrans.toml are for models, and are ignored.",
 )
 @click.argument("processed", nargs=-1, required=True, type=FILE, metavar="PROCESSED...")
 @click.option(

@@ -6,8 +6,6 @@ gets wrong is therefore other than what DIS gets wrong, which makes it fit to sc
 
 from __future__ import annotations
 
-from typing import Literal
-
 import cv2
 import numpy as np
 
@@ -21,8 +19,6 @@ SMOOTHNESS = 9.0  # OpenCV's own 20 is for refining a good field and flattens on
 
 class Brox:
     """Slow (nine times DIS), and about as exact; scikit-image's TV-L1 took five times longer still, less exact."""
-
-    takes: Literal["grey"] = "grey"
 
     def __init__(self, device: str = "cpu") -> None:
         del device

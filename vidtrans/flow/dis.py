@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import cv2
 import numpy as np
 
@@ -21,7 +19,6 @@ class DISMedium:
     real frames falls by 6 % in luma and 1 % in chroma, which the method does not see.
     """
 
-    takes: Literal["grey"] = "grey"
     preset = cv2.DISOPTICAL_FLOW_PRESET_MEDIUM
     finest = 1
     stride, descents, refinements = 4, 12, 3

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -14,9 +14,6 @@ from vidtrans.settings import Size
 
 class FlowMethod(Protocol):
     """What a registered class makes; see ``vidtrans.flow``."""
-
-    @property
-    def takes(self) -> Literal["grey", "rgb"]: ...
 
     def __call__(self, first: np.ndarray, second: np.ndarray) -> np.ndarray: ...
 
@@ -44,11 +41,12 @@ class FlowEstimator:
 
     def __init__(self, method: str = "dis", short_side: int | None = None, device: str = "cpu") -> None:
         self._short_side = short_side
+        self._takes = FLOWS[method].takes
         self._method: FlowMethod = FLOWS.load(method)(device)
 
     def prepare(self, rgb: np.ndarray) -> np.ndarray:
         """A frame, (H, W, 3) uint8 or uint16 → what the method takes: uint8, at the working size. Once a frame."""
-        picture = grey(rgb) if self._method.takes == "grey" else rgb
+        picture = grey(rgb) if self._takes == "grey" else rgb
         height, width = picture.shape[:2]
         if self._short_side is not None and min(width, height) > self._short_side:
             size = Size(short=self._short_side).of(width, height)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import cv2
 import numpy as np
 
@@ -13,8 +11,6 @@ class Farneback:
 
     More levels, steps or a wider window measured no better: motion beyond some ten pixels escapes it.
     """
-
-    takes: Literal["grey"] = "grey"
 
     def __init__(self, device: str = "cpu") -> None:
         del device

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 import numpy as np
@@ -27,7 +27,6 @@ class Raft:
     Raises UsageError where torchvision or the weights are not there, ModelError where the weights cannot be read.
     """
 
-    takes: Literal["rgb"] = "rgb"
     name, network, weights = "raft", "raft_large", "Raft_Large_Weights"
 
     def __init__(self, device: str = "cpu") -> None:

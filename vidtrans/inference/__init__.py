@@ -1,7 +1,7 @@
 """Engines: they run a generator on frames, in batches, on some device.
 
 An engine is a class that is made of a generator, a device, a precision and a batch size and does what
-``torch_engine.TorchEngine`` does. ``choice`` says which one ``auto`` is.
+``torch_engine.TorchEngine`` does; the others here are subclasses of that. ``choice`` says which one ``auto`` is.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ class CompiledEngine(TorchEngine):
     """Weights frozen into what is compiled. No CUDA graphs: they belong to one thread, and a render has several."""
 
     name: ClassVar[str] = "compile"
+    slow_to_start: ClassVar[bool] = True
 
     def _prepared(self, network: nn.Module) -> Callable[[Tensor], Tensor]:
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(user_cache_path("vidtrans") / "inductor"))

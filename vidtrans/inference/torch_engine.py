@@ -95,6 +95,7 @@ class TorchEngine:
     """
 
     name: ClassVar[str] = "torch"
+    slow_to_start: ClassVar[bool] = False  # bench measures such an engine only with --all
 
     def __init__(self, generator: Any, device: Device, precision: str = "auto", batch: int | None = None) -> None:
         self.device = device

@@ -45,7 +45,6 @@ from vidtrans.video.io.clip import Frame
 
 ROUNDS = 3
 WARM_UP = 4  # frames of the round before them, which does not count
-SLOW_TO_START = ("compile",)
 SHORT_SIDE = 720  # of the clip, unless it is rendered larger
 STEPS = ("decode", "input", "engine", "flow", "filter", "encode")  # of a render: every frame takes each of them once
 Step = Callable[[int], float]  # does its work on so many frames, and returns how many it did in a second
@@ -147,7 +146,7 @@ class Workbench:
         found, skipped = {self.auto: self._engine}, {}
         generator = load_generator(self.look.path)[0] if self.look.path else None
         for name in ENGINES if generator else ():
-            if name in SLOW_TO_START and not slow and name != self.auto:
+            if name != self.auto and ENGINES.load(name).slow_to_start and not slow:
                 skipped[name] = "it takes long to start (--all measures it)"
             elif name != self.auto:
                 try:

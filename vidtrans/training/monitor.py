@@ -81,7 +81,7 @@ class Watched:
 
     def _keep(self) -> None:
         self.timeline.add(self.run.step, self.engine())
-        self.timeline.draw(self.run.rows, {})
+        self.timeline.draw(self.run.model.columns, self.run.rows, {})
 
     def _shoot(self) -> None:
         output = apply(self.engine(), self.pairing, self.subject)[1]
@@ -93,7 +93,7 @@ class Watched:
         ``scores``: of the model that came of it, {} while there is none; ``dreamt``: what that makes of its own frames.
         """
         run = self.run
-        self.timeline.draw(run.rows, scores)
+        self.timeline.draw(run.model.columns, run.rows, scores)
         if dreamt is not None:
             write_picture(self.folder / "dream.png", np.hstack([picture for _, picture in dreamt.strip]))
         target = read_picture(self.subject.target)

@@ -202,7 +202,7 @@ def test_the_gradients_of_every_generator_add_up_in_a_fixed_order_but_of_those_t
 
 @pytest.mark.parametrize("name", DISCRIMINATORS)
 def test_the_gradients_of_every_discriminator_add_up_in_a_fixed_order(name: str, on_no_cpu: None) -> None:
-    table = least(DISCRIMINATORS, name) | {"layers": 2}
+    table = least(DISCRIMINATORS, name, layers=2)
     judged = build_discriminator(name, table, 6).train().judge(torch.zeros(2, 6, 64, 64))
     assert not set().union(*(steps_back(features) for scale in judged for features in scale)) & NO_FIXED_ORDER
 

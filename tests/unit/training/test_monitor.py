@@ -17,7 +17,7 @@ from vidtrans.training.monitor import Watched, film_steps
 from vidtrans.training.report import previews as sheets
 from vidtrans.training.report.previews import (
     CHART,
-    CURVES,
+    COLOURS,
     Timeline,
     forget_beyond,
     loss_chart,
@@ -103,7 +103,7 @@ def test_what_a_timeline_keeps_is_found_again_and_drawn(drawn: list[tuple[Any, .
     assert [step for step, _ in kept] == [4, 10]
     for cells, made in zip([cells for _, cells in kept], [darker, np.array], strict=True):
         assert [np.array_equal(cell, made(target)) for cell, target in zip(cells, same, strict=True)] == [True, True]
-    timeline.draw([[1.0, 2.0, 3.0]] * 4, {"l1": 0.123456, "ssim": None})
+    timeline.draw(("gan", "l1", "discriminator"), [[1.0, 2.0, 3.0]] * 4, {"l1": 0.123456, "ssim": None})
     [(title, rows, _, columns, foot)] = drawn
     assert (title, columns) == ("how training went", ("input", "step 4", "step 10", "target"))
     assert len(rows) == 2
@@ -118,20 +118,28 @@ def test_what_a_timeline_keeps_is_found_again_and_drawn(drawn: list[tuple[Any, .
 
 def test_a_timeline_without_losses_or_scores_has_neither(drawn: list[tuple[Any, ...]]) -> None:
     timeline = Timeline(Path("f"), PAIRING, pairs_of((32, 24)), 10)
-    timeline.draw([], {})
+    timeline.draw(("gan", "l1"), [], {})
     assert drawn[-1][4] == ""
     assert read_picture(timeline.sheet).shape == (4, 400, 3)
 
 
+@pytest.mark.parametrize("columns", [("l1",), ("l1", "l2"), ("gan", "l1", "discriminator", "l2")])
+def test_a_timeline_has_a_chart_for_each_of_the_first_columns(columns: tuple[str, ...]) -> None:
+    timeline = Timeline(Path("f"), PAIRING, pairs_of((32, 24)), 10)
+    timeline.draw(columns, [[1.0] * len(columns)] * 4, {})
+    expected = [(read_picture(timeline.sheet) == colour).all(axis=2).any() for colour in COLOURS]
+    assert expected == [True] * min(3, len(columns)) + [False] * (3 - min(3, len(columns)))
+
+
 def test_a_loss_that_is_no_number_leaves_the_rest_of_its_curve() -> None:
     values = np.linspace(1, 0, 400)
-    whole = loss_chart("l1", values.tolist(), 280)
+    whole = loss_chart("l1", values.tolist(), COLOURS[1], 280)
     values[7] = np.nan
-    assert np.abs(loss_chart("l1", values.tolist(), 280).astype(int) - whole).mean() < 1
-    nothing = loss_chart("l1", [np.nan, np.inf], 280)
+    assert np.abs(loss_chart("l1", values.tolist(), COLOURS[1], 280).astype(int) - whole).mean() < 1
+    nothing = loss_chart("l1", [np.nan, np.inf], COLOURS[1], 280)
     assert nothing.shape == whole.shape
-    assert not (nothing == CURVES["l1"]).all(axis=2).any()
-    assert (whole == CURVES["l1"]).all(axis=2).any()
+    assert not (nothing == COLOURS[1]).all(axis=2).any()
+    assert (whole == COLOURS[1]).all(axis=2).any()
 
 
 @pytest.mark.parametrize(("total", "count"), [(1, 8), (50, 24), (1000, 24), (1_000_000, 48)])

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 NATIVE = "vidtrans"
 FORMATS = Registry(
     "model format",
-    {NATIVE: Entry("vidtrans.models.formats.native:NativeFormat", ".safetensors made by 'vidtrans train'")},
+    {
+        NATIVE: Entry("vidtrans.models.formats.native:NativeFormat", ".safetensors made by 'vidtrans train'"),
+    },
 )
 
 

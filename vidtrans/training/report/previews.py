@@ -15,13 +15,13 @@ from vidtrans.settings import Table
 from vidtrans.training.report.curves import LOSSES, thin
 from vidtrans.training.validation import apply, evenly, shown_of
 from vidtrans.video.images.picture import read_picture, write_picture
-from vidtrans.video.plots.chart import Chart, Curve
+from vidtrans.video.plots.chart import Chart, Colour, Curve
 from vidtrans.video.plots.layout import GAP, Sheet, beside, cell_size, plain
 
 ROWS = 4
 CELL = 320  # pixels on a cell's long side
 MILESTONES = (0.02, 0.06, 0.15, 0.4, 1.0)  # shares of the run at which the outputs are kept
-CURVES = {"gan": (255, 190, 90), "l1": (120, 200, 255), "discriminator": (200, 140, 255)}
+COLOURS = ((255, 190, 90), (120, 200, 255), (200, 140, 255))  # of the curves of a run's first columns
 CHART = (280, 200)  # pixels: the least width, and the height
 
 
@@ -88,8 +88,8 @@ class Timeline:
         pairs = [(shown_of(self.pairing, p), read_picture(p.target)) for p in self.pairs]
         return [p for p in pairs if p[1].shape == shape]
 
-    def draw(self, losses: Sequence[Sequence[float]], scores: Table) -> None:
-        """Write the sheet; ``losses`` are rows of G's adversarial loss, its L1, and D's."""
+    def draw(self, columns: Sequence[str], losses: Sequence[Sequence[float]], scores: Table) -> None:
+        """Write the sheet; ``losses`` are the values of the columns at each step."""
         kept = self.kept()
         pairs = self._alike(read_picture(self.pairs[0].target).shape)
         rows = [
@@ -100,17 +100,18 @@ class Timeline:
         words = ", ".join(f"{name} {value:.4g}" for name, value in scores.items() if value is not None)
         foot = f"held out: {words}" if words else ""
         sheet = Sheet("how training went", rows, cell_size(pairs[0][1], CELL), headings, foot=foot).draw()
-        width = max(sheet.shape[1] // len(CURVES) - 2 * GAP, CHART[0])
-        charts = [loss_chart(key, [row[at] for row in losses], width) for at, key in enumerate(CURVES) if losses]
+        width = max(sheet.shape[1] // len(COLOURS) - 2 * GAP, CHART[0])
+        curves = zip(columns, zip(*losses, strict=True), COLOURS, strict=False)
+        charts = [loss_chart(name, values, colour, width) for name, values, colour in curves]
         parts = [sheet, beside(charts)] if charts else [sheet]
         wide = max(part.shape[1] for part in parts)
         write_picture(self.sheet, np.vstack([np.hstack([p, plain(wide - p.shape[1], len(p))]) for p in parts]))
 
 
-def loss_chart(key: str, values: Sequence[float], width: int) -> np.ndarray:
+def loss_chart(name: str, values: Sequence[float], colour: Colour, width: int) -> np.ndarray:
     """Return the running mean of a loss over steps from 1 on, as a picture."""
     curve = thin(np.array(values, np.float64))
     steps = np.arange(1, len(values) + 1)
     mean: list[float] = np.interp(steps, curve.steps, curve.mean).tolist() if len(curve.steps) else []
-    title = f"{LOSSES[key].name} (last: {mean[-1]:.3g})" if mean else LOSSES[key].name
-    return Chart(title, [Curve("", [None, *mean], CURVES[key], 2)]).draw(width, CHART[1])
+    title = f"{LOSSES[name].name} (last: {mean[-1]:.3g})" if mean else LOSSES[name].name
+    return Chart(title, [Curve("", [None, *mean], colour, 2)]).draw(width, CHART[1])

@@ -1,0 +1,89 @@
+"""What every engine keeps to. A new one is tested by being in the table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from clips import scene
+
+from vidtrans.errors import UsageError
+from vidtrans.inference import ENGINES
+from vidtrans.inference.device import Device
+from vidtrans.inference.torch_engine import TorchEngine
+from vidtrans.networks.init import build_generator, initialise
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+CPU = Device("cpu", "cpu")
+SIZES = [(48, 32), (41, 27)]  # the network sees both at one size: some engines take long to prepare another
+
+
+def generator() -> Any:
+    network = build_generator("unet-small", {"channels": 8, "blocks": [0, 0, 0]}, 3)
+    initialise(network, 0)
+    for module in network.modules():  # colours over the whole range, and norms that fold into something
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_var.fill_(0.01)
+            module.running_mean.uniform_(-0.01, 0.01, generator=torch.Generator().manual_seed(1))
+    return network.eval()
+
+
+def pictures(size: tuple[int, int], count: int = 5) -> np.ndarray:
+    """(count, H, W, 3) uint8."""
+    return np.stack([scene(*size, seed=seed) for seed in range(count)])
+
+
+def params() -> list[Any]:
+    slow = {name: ENGINES.load(name).slow_to_start for name in ENGINES}
+    return [pytest.param(name, marks=[pytest.mark.slow] if slow[name] else []) for name in ENGINES]
+
+
+@pytest.fixture(scope="module", params=params())
+def engine(request: pytest.FixtureRequest) -> Any:
+    """Return each engine of the table, in fp32, in batches of three; one that this machine lacks is skipped."""
+    try:
+        made = ENGINES.load(request.param)(generator(), CPU, "fp32", 3)
+        made(pictures(SIZES[0], 1))
+    except UsageError as error:
+        if "not installed" not in str(error) and "cannot compile here" not in str(error):
+            raise
+        pytest.skip(str(error))
+    assert made.identity["engine"].startswith(request.param)
+    return made
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_an_engine_paints_what_torch_paints_in_8_and_in_16_bits(engine: Any, size: tuple[int, int]) -> None:
+    shown = pictures(size)
+    before, expected = shown.copy(), TorchEngine(generator(), CPU, "fp32")(shown).astype(int)
+    assert expected.std() > 10
+    made, deep = engine(shown), engine(shown, deep=True)
+    assert (made.shape, made.dtype) == (shown.shape, np.uint8)
+    assert (deep.shape, deep.dtype) == (shown.shape, np.uint16)
+    assert np.abs(made - expected).max() <= 2
+    assert np.abs(deep / 257 - expected).max() <= 2.5
+    assert np.array_equal(engine(shown.astype(np.uint16) * 257), made)
+    assert np.array_equal(shown, before)
+
+
+def test_a_picture_is_the_same_every_time_and_whatever_is_beside_it(engine: Any) -> None:
+    shown = pictures(SIZES[0])
+    made = engine(shown)
+    assert np.array_equal(engine(shown), made)
+    assert np.array_equal(np.concatenate([engine(picture[None]) for picture in shown]), made)
+
+
+def test_what_a_dream_predicts_are_the_same_pictures_as_floats(engine: Any) -> None:
+    shown = pictures(SIZES[1], 3)
+    made = engine.predict(torch.from_numpy(shown).permute(0, 3, 1, 2).to(engine.place) / 127.5 - 1)
+    assert (made.shape, made.dtype) == ((3, 3, *shown.shape[1:3]), torch.float32)
+    levels = (made.permute(0, 2, 3, 1).cpu().numpy() + 1) * 127.5
+    assert np.abs(levels - engine(shown)).max() <= 1
+
+
+def test_what_decides_the_pictures_is_named_for_keys(engine: Any) -> None:
+    assert {"torch", "precision", "device", "threads"} <= set(engine.identity)
+    assert all(isinstance(value, str) for value in engine.identity.values())
+    assert engine.batch >= 1
