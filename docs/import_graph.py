@@ -45,9 +45,12 @@ def _width(item: str) -> int:
     return WIDTH if " " not in item else 0
 
 
+WITH_ROOMS_BELOW = ("api", "requests", "session")  # single files that are no leaves
+
+
 def _rooms(package: Path) -> Iterator[tuple[str, Iterator[Path]]]:
-    yield LEAVES, (p for p in package.glob("*.py") if not p.stem.startswith("__") and p.stem not in ("api", "session"))
-    for name in ("api", "session"):
+    yield LEAVES, (p for p in package.glob("*.py") if not p.stem.startswith("__") and p.stem not in WITH_ROOMS_BELOW)
+    for name in WITH_ROOMS_BELOW:
         yield name, iter([package / f"{name}.py"])
     for folder in sorted(p for p in package.iterdir() if (p / "__init__.py").is_file()):
         yield folder.name, folder.rglob("*.py")

@@ -17,7 +17,18 @@ from __future__ import annotations
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "ablate", "dream", "evaluate", "make_dataset", "probe", "run", "steady", "stylize", "train"]
+__all__ = [
+    "__version__",
+    "ablate",
+    "deflicker",
+    "dream",
+    "evaluate",
+    "make_dataset",
+    "probe",
+    "run",
+    "stylize",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,267 +1,247 @@
 """The Python API: the commands as functions, with plain arguments.
 
-Each returns the table that ``--json`` prints. ``settings`` are tables as in a preset, say
-``{"training": {"lr": 4e-4}}``; other keyword arguments make the ``Context`` (``device``, ``seed``, ``cache_dir``,
-``overwrite``, ``report`` …).
+Each builds the command's request (``vidtrans.requests``) and returns the table that ``--json`` prints. ``settings`` are
+tables as in a preset, say ``{"training": {"lr": 4e-4}}``; times are written as on the command line. ``options`` are
+fields of the ``Context``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, Unpack
 
+from vidtrans import requests
 from vidtrans.config.recipe import dataset_recipe, render_recipe
+from vidtrans.config.rendering import DEFLICKER_READS, DREAM_READS
 from vidtrans.dreaming.predictors import NOISE
 from vidtrans.errors import BatchError, UsageError
+from vidtrans.events import Report, Stop
 from vidtrans.metrics import SCORING_FLOW
 from vidtrans.pipeline import ablate as _ablate
-from vidtrans.pipeline import deflicker as _steady
+from vidtrans.pipeline import deflicker as _deflicker
 from vidtrans.pipeline import dream as _dream
 from vidtrans.pipeline import evaluate as _evaluate
-from vidtrans.pipeline import make_dataset as _make
+from vidtrans.pipeline import make_dataset as _make_dataset
 from vidtrans.pipeline import probe as _probe
 from vidtrans.pipeline import run as _run
 from vidtrans.pipeline import stylize as _stylize
 from vidtrans.pipeline import train as _train
 from vidtrans.session import Context
-from vidtrans.settings import Table, parse_time
+from vidtrans.settings import Table, Time, parse_time
 
-Paths = str | Path | Sequence[str | Path]
-
-
-def _paths(given: Paths) -> list[Path]:
-    return [Path(given)] if isinstance(given, str | Path) else [Path(p) for p in given]
+PathLike = str | Path
+Paths = PathLike | Sequence[PathLike]
+Settings = Mapping[str, Table]
 
 
-def _path(given: str | Path | None) -> Path | None:
-    return None if given is None else Path(given)
+class Options(TypedDict, total=False):
+    """What every function takes besides its own arguments: fields of the ``Context``."""
+
+    cache_dir: Path
+    device: str
+    seed: int
+    overwrite: bool
+    dry_run: bool
+    allow_damaged: bool
+    decode_threads: int
+    cache_limit_gb: float
+    report: Report
+    stop: Stop
 
 
-def _with_steps(settings: dict[str, Table] | None, steps: int | None, minutes: float | None) -> dict[str, Table]:
-    tables = dict(settings or {})
-    if steps is not None and minutes is not None:
-        raise UsageError("steps and minutes", "both say when to stop", "give one of them")
-    if steps is not None:
-        tables["training"] = {**tables.get("training", {}), "steps": steps}
-    return tables
-
-
-def probe(video: str | Path, **options: Any) -> Table:
+def probe(video: PathLike, **options: Unpack[Options]) -> Table:
     """``vidtrans probe``: what a clip holds, its ``cuts`` and ``findings``, and ``warnings`` about what is unusual."""
-    return _probe.probe(Path(video), Context(**options))
+    return _probe.probe(requests.ProbeRequest(Path(video)), Context(**options))
 
 
 def make_dataset(
     videos: Paths,
-    output: str | Path | None = None,
+    output: PathLike | None = None,
     *,
     pairing: str | None = None,
     preset: str | None = None,
-    target: str | Path | None = None,
+    target: PathLike | None = None,
     start: str | None = None,
     end: str | None = None,
     restore: bool = False,
-    settings: dict[str, Table] | None = None,
-    **options: Any,
+    settings: Settings | None = None,
+    **options: Unpack[Options],
 ) -> Table:
     """``vidtrans make-dataset``: videos (or a folder of pairs) → a dataset folder."""
     tables = dict(settings or {})
     if pairing:
         tables["pairing"] = {"name": pairing, **tables.get("pairing", {})}
-    return _make.make_dataset(
-        _paths(videos),
-        _path(output),
-        dataset_recipe(preset, tables),
-        Context(**options),
-        target=_path(target),
-        start=parse_time(start) if start else None,
-        end=parse_time(end) if end else None,
-        restore=restore,
+    recipe = dataset_recipe(preset, tables)
+    request = requests.MakeDatasetRequest(
+        _paths(videos), _path(output), recipe, _path(target), _time(start), _time(end), restore
     )
+    return _make_dataset.make_dataset(request, Context(**options))
 
 
 def train(
-    dataset: str | Path,
-    output: str | Path | None = None,
+    dataset: PathLike,
+    output: PathLike | None = None,
     *,
     preset: str | None = None,
     steps: int | None = None,
     minutes: float | None = None,
     start_from: str | None = None,
     fresh: bool = False,
-    settings: dict[str, Table] | None = None,
-    **options: Any,
+    settings: Settings | None = None,
+    **options: Unpack[Options],
 ) -> Table:
     """``vidtrans train``: a dataset → a model file."""
     recipe = _train.train_recipe(Path(dataset), preset, _with_steps(settings, steps, minutes))
-    return _train.train(
-        Path(dataset),
-        _path(output),
-        recipe,
-        Context(**options),
-        minutes=minutes,
-        start_from=start_from,
-        fresh=fresh,
-    )
+    request = requests.TrainRequest(Path(dataset), _path(output), recipe, minutes, start_from=start_from, fresh=fresh)
+    return _train.train(request, Context(**options))
 
 
 def ablate(
-    dataset: str | Path,
+    dataset: PathLike,
     kind: str,
-    output: str | Path | None = None,
+    output: PathLike | None = None,
     *,
     preset: str | None = None,
     steps: int | None = None,
     minutes: float | None = None,
-    settings: dict[str, Table] | None = None,
-    **options: Any,
+    settings: Settings | None = None,
+    **options: Unpack[Options],
 ) -> Table:
     """``vidtrans train --ablate KIND``: a dataset → a folder of models, a picture of them, and their scores."""
     recipe = _train.train_recipe(Path(dataset), preset, _with_steps(settings, steps, minutes))
-    return _ablate.ablate(Path(dataset), kind, _path(output), recipe, Context(**options), minutes=minutes)
+    request = requests.AblateRequest(Path(dataset), kind, _path(output), recipe, minutes)
+    return _ablate.ablate(request, Context(**options))
 
 
 def stylize(
-    video: str | Path,
-    model: str | Path,
-    output: str | Path | None = None,
+    video: PathLike,
+    model: PathLike,
+    output: PathLike | None = None,
     *,
     preset: str | None = None,
     start: str | None = None,
     end: str | None = None,
-    mask: str | Path | None = None,
+    mask: PathLike | None = None,
     score: bool = False,
-    settings: dict[str, Table] | None = None,
-    **options: Any,
+    settings: Settings | None = None,
+    **options: Unpack[Options],
 ) -> Table:
     """``vidtrans stylize``: one video (picture, folder) and a model → the stylised video, with its sound.
 
     ``settings`` may say ``{"rendering": {"strength": "0: 0, 120: 1"}}``, and change the model's ``pairing``.
     """
-    recipe, context = render_recipe(preset, dict(settings or {})), Context(**options)
-    return _stylize.stylize(
-        Path(video),
-        str(model),
-        _path(output),
-        recipe,
-        context,
-        start=parse_time(start) if start else None,
-        end=parse_time(end) if end else None,
-        mask=_path(mask),
-        score=score,
+    recipe = render_recipe(preset, settings or {})
+    request = requests.StylizeRequest(
+        Path(video), str(model), _path(output), recipe, _time(start), _time(end), _path(mask), score
     )
+    return _stylize.stylize(request, Context(**options))
 
 
-def steady(
-    processed: str | Path,
-    source: str | Path | None = None,
-    output: str | Path | None = None,
+def deflicker(
+    processed: PathLike,
+    source: PathLike | None = None,
+    output: PathLike | None = None,
     *,
     preset: str | None = None,
     start: str | None = None,
-    settings: dict[str, Table] | None = None,
-    **options: Any,
+    settings: Settings | None = None,
+    **options: Unpack[Options],
 ) -> Table:
-    """``vidtrans steady``: the flicker taken out of what any tool has made of ``source``.
+    """``vidtrans deflicker``: take the flicker out of what any tool has made of ``source``.
 
     ``settings`` may say ``{"temporal": {"name": "window", "radius": 7}}``.
     """
-    recipe, context = _steady.steady_recipe(preset, dict(settings or {})), Context(**options)
-    return _steady.steady(
-        Path(processed),
-        _path(source),
-        _path(output),
-        recipe,
-        context,
-        start=parse_time(start) if start else None,
-    )
+    recipe = render_recipe(preset, settings or {}, "deflicker", DEFLICKER_READS)
+    request = requests.DeflickerRequest(Path(processed), _path(source), _path(output), recipe, _time(start))
+    return _deflicker.deflicker(request, Context(**options))
 
 
 def dream(
-    source: str | Path,
+    source: PathLike,
     model: Paths,
-    output: str | Path | None = None,
+    output: PathLike | None = None,
     *,
     frames: int,
     preset: str | None = None,
     start: str | None = None,
-    blend: str | Path | None = None,
-    sound: str | Path | None = None,
-    settings: dict[str, Table] | None = None,
-    **options: Any,
+    blend: PathLike | None = None,
+    sound: PathLike | None = None,
+    settings: Settings | None = None,
+    **options: Unpack[Options],
 ) -> Table:
     """``vidtrans dream``: a video, a picture or "noise", and one or more models that predict frames → a dream.
 
     ``settings`` may say ``{"dreaming": {"zoom": "1.01 + 0.02*low"}}``; ``seed`` is that of the noise.
     """
-    recipe, context = _dream.dream_recipe(preset, dict(settings or {})), Context(**options)
-    return _dream.dream(
-        None if source == NOISE else Path(source),
-        [str(path) for path in _paths(model)],
-        _path(output),
-        frames,
-        recipe,
-        context,
-        start=parse_time(start) if start else None,
-        blend=_path(blend),
-        sound=_path(sound),
+    recipe = render_recipe(preset, settings or {}, "dream", DREAM_READS)
+    seed, models = None if source == NOISE else Path(source), [str(path) for path in _paths(model)]
+    request = requests.DreamRequest(
+        seed, models, _path(output), frames, recipe, _time(start), _path(blend), _path(sound)
     )
+    return _dream.dream(request, Context(**options))
 
 
 def evaluate(
-    output: str | Path,
-    source: str | Path,
+    output: PathLike,
+    source: PathLike,
     *,
-    per_frame: str | Path | None = None,
-    reference: str | Path | None = None,
-    result: str | Path | None = None,
+    per_frame: PathLike | None = None,
+    reference: PathLike | None = None,
+    result: PathLike | None = None,
     flow: str = SCORING_FLOW,
     start: str | None = None,
+    end: str | None = None,
     dream: bool = False,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> Table:
     """``vidtrans evaluate``: scores of a render. ``result``: a plot (.png), or a table of every frame (.json).
 
     ``dream``: it is a dream, ``source`` the clip that its model learned.
     """
-    return _evaluate.evaluate(
-        Path(output),
-        Path(source),
-        Context(**options),
-        per_frame=_path(per_frame),
-        reference=_path(reference),
-        result=_path(result),
-        flow=flow,
-        start=parse_time(start) if start else None,
-        dream=dream,
-    )
+    clips = Path(output), Path(source), _path(per_frame), _path(reference), _path(result)
+    request = requests.EvaluateRequest(*clips, flow, _time(start), _time(end), dream)
+    return _evaluate.evaluate(request, Context(**options))
 
 
 def run(
-    video: str | Path,
+    video: PathLike,
     apply: Paths,
-    output: str | Path,
+    output: PathLike,
     *,
     preset: str | None = None,
-    target: str | Path | None = None,
+    target: PathLike | None = None,
     steps: int | None = None,
     minutes: float | None = None,
-    settings: dict[str, Table] | None = None,
-    **options: Any,
+    settings: Settings | None = None,
+    **options: Unpack[Options],
 ) -> Table:
     """``vidtrans run``: dataset, model and every clip it is applied to. Raises BatchError where some failed."""
-    recipe, context = dataset_recipe(preset, _with_steps(settings, steps, minutes)), Context(**options)
-    table, outcomes, _ = _run.run(
-        Path(video),
-        _paths(apply),
-        Path(output),
-        recipe,
-        context,
-        target=_path(target),
-        minutes=minutes,
-    )
+    recipe = dataset_recipe(preset, _with_steps(settings, steps, minutes))
+    request = requests.RunRequest(Path(video), _paths(apply), Path(output), recipe, _path(target), minutes)
+    table, outcomes, _ = _run.run(request, Context(**options))
     failed = [outcome.error for outcome in outcomes if outcome.state == "failed"]
     if failed:
         raise BatchError(f"{len(failed)} of {len(outcomes)} clips failed", "; ".join(failed))
     return table
+
+
+def _paths(given: Paths) -> list[Path]:
+    return [Path(given)] if isinstance(given, str | Path) else [Path(p) for p in given]
+
+
+def _path(given: PathLike | None) -> Path | None:
+    return None if given is None else Path(given)
+
+
+def _time(given: str | None) -> Time | None:
+    return parse_time(given) if given else None
+
+
+def _with_steps(settings: Settings | None, steps: int | None, minutes: float | None) -> dict[str, Table]:
+    tables = dict(settings or {})
+    if steps is not None and minutes is not None:
+        raise UsageError("steps and minutes", "both say when to stop", "give one of them")
+    if steps is not None:
+        tables["training"] = {**tables.get("training", {}), "steps": steps}
+    return tables

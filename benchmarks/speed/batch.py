@@ -30,10 +30,11 @@ from pathlib import Path
 from vidtrans.session import Context
 from vidtrans.config.recipe import render_recipe
 from vidtrans.pipeline.stylize import stylize
+from vidtrans.requests import StylizeRequest
 context = Context()
 for path in sorted(Path("clips").iterdir()):
     output = Path("out") / f"{path.stem}.{sys.argv[1]}.mp4"
-    stylize(path, sys.argv[1], output, render_recipe(None, {}), context, single=True)
+    stylize(StylizeRequest(path, sys.argv[1], output, render_recipe(None, {}), in_batch=True), context)
 """
 
 

@@ -16,7 +16,7 @@ import torch
 import vidtrans
 from vidtrans.machine import processor
 from vidtrans.models.model_file import find_model
-from vidtrans.pipeline.bench_clip import pictures
+from vidtrans.rendering.bench_clip import pictures
 
 RATE = 30
 MADE_UP = 120  # frames, where there is no clip

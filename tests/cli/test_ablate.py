@@ -15,7 +15,7 @@ from vidtrans.cli.main import run
 from vidtrans.errors import Interrupted
 from vidtrans.events import Progress, Stop
 from vidtrans.models.model_file import read_record
-from vidtrans.pipeline.ablate import ABLATIONS
+from vidtrans.training.ablations import ABLATIONS
 from vidtrans.video.images.picture import read_picture
 from vidtrans.video.plots.layout import GAP
 

@@ -1,4 +1,4 @@
-"""Folders of clips for steady, evaluate and make-dataset; results beside their sources by name."""
+"""Folders of clips for deflicker, evaluate and make-dataset; results beside their sources by name."""
 
 from __future__ import annotations
 
@@ -48,19 +48,22 @@ def test_counterparts_go_by_the_longest_name_that_theirs_begins_with(place: Path
         counterparts([Path("shots.mp4")], place / "clips", "--source")
 
 
-def test_a_folder_of_renders_is_steadied_and_scored(place: Path) -> None:
-    steadied = vidtrans_json("steady", "renders", "--source", "clips", "-o", "calm")
-    assert [Path(item["output"]).name for item in steadied["items"]] == ["a.x.steady.mp4", "b.y.steady.mp4"]
-    vidtrans("steady", "renders/b.y.mov", "--source", "clips/b.mov", "-o", "one.mp4", "--cache-dir", "other")
-    assert Path("one.mp4").read_bytes() == Path("calm/b.y.steady.mp4").read_bytes()
+def test_a_folder_of_renders_is_deflickered_and_scored(place: Path) -> None:
+    deflickered = vidtrans_json("deflicker", "renders", "--source", "clips", "-o", "calm")
+    assert [Path(item["output"]).name for item in deflickered["items"]] == [
+        "a.x.deflickered.mp4",
+        "b.y.deflickered.mp4",
+    ]
+    vidtrans("deflicker", "renders/b.y.mov", "--source", "clips/b.mov", "-o", "one.mp4", "--cache-dir", "other")
+    assert Path("one.mp4").read_bytes() == Path("calm/b.y.deflickered.mp4").read_bytes()
     scored = vidtrans("evaluate", "renders", "calm", "--source", "clips", "-o", "scores")
     assert scored.stdout.count(".mov") == 2
     assert "warping error" in scored.stdout
     assert {p.name for p in Path("scores").glob("*.png")} == {
         "a.x.scores.png",
         "b.y.scores.png",
-        "a.x.steady.scores.png",
-        "b.y.steady.scores.png",
+        "a.x.deflickered.scores.png",
+        "b.y.deflickered.scores.png",
     }
     rows = json.loads(Path("scores/vidtrans-batch.json").read_text())["items"]
     before, after = rows[0]["warping_error"], rows[2]["warping_error"]

@@ -13,7 +13,7 @@ from chain import refuse, said, said_json, snapshot, vidtrans, vidtrans_json
 from clips import decode
 
 from vidtrans.inference import ENGINES
-from vidtrans.pipeline.bench_clip import pictures, write_clip
+from vidtrans.rendering.bench_clip import pictures, write_clip
 
 FLAGS = ("--size", 64, "--frames", 4, "--device", "cpu")
 STEPS = ["decode", "input", "engine", "flow", "filter", "encode"]

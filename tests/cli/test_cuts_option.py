@@ -22,8 +22,8 @@ FLAGS = ("--codec", "ffv1")
 LISTED = ("--cuts", "folder/moved.lst")
 COMMANDS = {
     "stylize": ("stylize", "p.mp4", "--model", "identity", "--temporal", "window"),
-    "steady": ("steady", "p.mp4", "--source", "s.mp4"),
-    "alone": ("steady", "p.mp4"),
+    "deflicker": ("deflicker", "p.mp4", "--source", "s.mp4"),
+    "alone": ("deflicker", "p.mp4"),
     "make-dataset": ("make-dataset", "s.mp4"),
 }
 
@@ -37,14 +37,14 @@ def clips(tmp_path: Path) -> None:
 
 
 def made(capsys: pytest.CaptureFixture[str], *flags: object, name: str = "o.mkv") -> list[np.ndarray]:
-    said(capsys, 0, "steady", "p.mp4", "--source", "s.mp4", "-o", name, "--overwrite", *FLAGS, *flags)
+    said(capsys, 0, "deflicker", "p.mp4", "--source", "s.mp4", "-o", name, "--overwrite", *FLAGS, *flags)
     return decode(Path(name))[2]
 
 
 def shots(capsys: pytest.CaptureFixture[str], listed: str) -> int:
     """How many shots a render has with that list."""
     Path("cuts.txt").write_text(listed)
-    flags = ("steady", "p.mp4", "--source", "s.mp4", "--dry-run", "--cuts", "cuts.txt")
+    flags = ("deflicker", "p.mp4", "--source", "s.mp4", "--dry-run", "--cuts", "cuts.txt")
     return int(said_json(capsys, *flags)["shots"])
 
 
@@ -127,14 +127,14 @@ def test_a_render_of_a_model_takes_them_too(capsys: pytest.CaptureFixture[str]) 
     assert stylised(capsys, *part, name="part.mkv")["shots"] == 2  # frame numbers are the clip's, not the part's
 
 
-@pytest.mark.parametrize("command", ["stylize", "steady"])
+@pytest.mark.parametrize("command", ["stylize", "deflicker"])
 def test_editing_the_list_makes_the_render_anew_and_moving_it_does_not(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def render(cuts: str, *flags: object) -> dict[str, Any]:
         if command == "stylize":
             return stylised(capsys, "--cuts", cuts, *flags)
-        return said_json(capsys, *COMMANDS["steady"], "-o", "o.mkv", "--cuts", cuts, *FLAGS, *flags)
+        return said_json(capsys, *COMMANDS["deflicker"], "-o", "o.mkv", "--cuts", cuts, *FLAGS, *flags)
 
     Path("cuts.txt").write_text("4\n")
     assert not render("cuts.txt")["cached"]
@@ -156,7 +156,7 @@ def test_pictures_have_cuts_too(capsys: pytest.CaptureFixture[str]) -> None:
     write_folder(Path("s"), frames)
     write_folder(Path("p"), [look(f) for f in frames])
     Path("cuts.txt").write_text("4\n")
-    flags = ("steady", "p", "--source", "s", "--dry-run")
+    flags = ("deflicker", "p", "--source", "s", "--dry-run")
     assert said_json(capsys, *flags)["shots"] == 2
     assert said_json(capsys, *flags, "--cuts", "cuts.txt")["shots"] == 2
     assert said_json(capsys, *flags, "--cuts", "off")["shots"] == 1
@@ -185,11 +185,11 @@ def test_a_bad_list_is_one_line(bad: str, command: str, capsys: pytest.CaptureFi
 
 def test_a_folder_is_no_list(capsys: pytest.CaptureFixture[str]) -> None:
     Path("cuts.txt").mkdir()
-    assert "no such file" in refuse(capsys, 2, "steady", "p.mp4", "--cuts", "cuts.txt")
+    assert "no such file" in refuse(capsys, 2, "deflicker", "p.mp4", "--cuts", "cuts.txt")
 
 
 def test_cuts_are_in_the_file_of_a_project_too(capsys: pytest.CaptureFixture[str]) -> None:
     Path("vidtrans.toml").write_text('[rendering]\ncuts = "off"\n')
-    flags = ("steady", "p.mp4", "--source", "s.mp4", "--dry-run")
+    flags = ("deflicker", "p.mp4", "--source", "s.mp4", "--dry-run")
     assert said_json(capsys, *flags)["shots"] == 1
     assert said_json(capsys, *flags, "--cuts", "auto")["shots"] == 2

@@ -1,4 +1,4 @@
-"""``vidtrans steady``: the flicker taken out of what any tool has made of a video."""
+"""``vidtrans deflicker``: the flicker taken out of what any tool has made of a video."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from clips import decode, moving_frames, pictures_of, sound_packets, times, writ
 from flicker import Frames, alike, drifting, flickering, look, rms, unsteadiness
 from shoot import lossless
 
+from vidtrans.config.rendering import DEFLICKER_READS as READ
 from vidtrans.config.rendering import RenderingSettings
 from vidtrans.errors import UsageError
-from vidtrans.pipeline.deflicker import READ
 from vidtrans.temporal import FILTERS
 
 COUNT = 24
@@ -35,9 +35,9 @@ def clips(tmp_path: Path) -> None:
     lossless(Path("p.mp4"), FLICKERS)
 
 
-def steady(capsys: pytest.CaptureFixture[str], processed: str, *flags: object, output: str = "o.mkv") -> Frames:
+def deflicker(capsys: pytest.CaptureFixture[str], processed: str, *flags: object, output: str = "o.mkv") -> Frames:
     """The frames of the result, of 8 bits and lossless."""
-    said(capsys, 0, "steady", processed, "-o", output, "--overwrite", *LOSSLESS, *flags)
+    said(capsys, 0, "deflicker", processed, "-o", output, "--overwrite", *LOSSLESS, *flags)
     return decode(Path(output))[2]
 
 
@@ -53,45 +53,45 @@ def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> list[str]:
 def test_a_clip_that_flickers_becomes_steadier_and_nearer_to_one_that_does_not(
     method: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made = steady(capsys, "p.mp4", "--source", "s.mp4", "--temporal", method)
+    made = deflicker(capsys, "p.mp4", "--source", "s.mp4", "--temporal", method)
     assert unsteadiness(made[8:], LOOKS[8:]) < 0.3 * unsteadiness(FLICKERS[8:], LOOKS[8:])
     assert rms(made[8:], LOOKS[8:]) < 0.5 * rms(FLICKERS[8:], LOOKS[8:])
 
 
 def test_without_a_source_a_clip_guides_itself(capsys: pytest.CaptureFixture[str]) -> None:
     lossless(Path("mild.mp4"), flickering(LOOKS, 6))
-    made = steady(capsys, "mild.mp4", "--set=temporal.follow=0")
+    made = deflicker(capsys, "mild.mp4", "--set=temporal.follow=0")
     mild = decode(Path("mild.mp4"))[2]
     assert unsteadiness(made, LOOKS) < 0.6 * unsteadiness(mild, LOOKS)
-    assert alike(made, steady(capsys, "mild.mp4", "--source", "mild.mp4", "--set=temporal.follow=0"))
-    assert not alike(made, steady(capsys, "mild.mp4", "--source", "s.mp4", "--set=temporal.follow=0"))
+    assert alike(made, deflicker(capsys, "mild.mp4", "--source", "mild.mp4", "--set=temporal.follow=0"))
+    assert not alike(made, deflicker(capsys, "mild.mp4", "--source", "s.mp4", "--set=temporal.follow=0"))
 
 
 def test_off_gives_back_every_pixel(capsys: pytest.CaptureFixture[str]) -> None:
-    assert alike(steady(capsys, "p.mp4", "--temporal", "off"), FLICKERS)
-    assert alike(steady(capsys, "p.mp4", "--source", "s.mp4", "--set=temporal.strength=0"), FLICKERS)
+    assert alike(deflicker(capsys, "p.mp4", "--temporal", "off"), FLICKERS)
+    assert alike(deflicker(capsys, "p.mp4", "--source", "s.mp4", "--set=temporal.strength=0"), FLICKERS)
 
 
 def test_the_result_lies_beside_with_the_same_frames_and_is_known_again(capsys: pytest.CaptureFixture[str]) -> None:
-    line = said(capsys, 0, "steady", "p.mp4", "--source", "s.mp4")
-    assert line.startswith("p.steady.mp4: 24 frames")
-    assert times(Path("p.steady.mp4")) == times(Path("p.mp4"))
-    before = Path("p.steady.mp4").stat()
-    again = said_json(capsys, "steady", "p.mp4", "--source", "s.mp4")
+    line = said(capsys, 0, "deflicker", "p.mp4", "--source", "s.mp4")
+    assert line.startswith("p.deflickered.mp4: 24 frames")
+    assert times(Path("p.deflickered.mp4")) == times(Path("p.mp4"))
+    before = Path("p.deflickered.mp4").stat()
+    again = said_json(capsys, "deflicker", "p.mp4", "--source", "s.mp4")
     assert again["cached"]
     assert again["frames"] == COUNT
-    assert "up to date" in said(capsys, 0, "steady", "p.mp4", "--source", "s.mp4")
-    assert Path("p.steady.mp4").stat() == before
+    assert "up to date" in said(capsys, 0, "deflicker", "p.mp4", "--source", "s.mp4")
+    assert Path("p.deflickered.mp4").stat() == before
     for other in (("--source", "p.mp4"), (), ("--source", "s.mp4", "--temporal", "causal")):
-        assert "made with other inputs or options" in refuse(capsys, 2, "steady", "p.mp4", *other)
+        assert "made with other inputs or options" in refuse(capsys, 2, "deflicker", "p.mp4", *other)
 
 
 def test_a_dry_run_touches_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     before = snapshot(Path())
-    table = said_json(capsys, "steady", "p.mp4", "--source", "s.mp4", "--dry-run")
+    table = said_json(capsys, "deflicker", "p.mp4", "--source", "s.mp4", "--dry-run")
     assert table["dry_run"]
-    assert (table["output"], table["frames"], table["size"]) == ("p.steady.mp4", COUNT, [64, 48])
-    assert "would render p.steady.mp4: 24 frames" in said(capsys, 0, "steady", "p.mp4", "--dry-run")
+    assert (table["output"], table["frames"], table["size"]) == ("p.deflickered.mp4", COUNT, [64, 48])
+    assert "would render p.deflickered.mp4: 24 frames" in said(capsys, 0, "deflicker", "p.mp4", "--dry-run")
     assert snapshot(Path()) == before
     assert not Path(".vidtrans").exists()
 
@@ -102,7 +102,7 @@ def test_the_sources_cuts_count_and_not_those_that_flicker_makes(capsys: pytest.
     # Longer than a flash, after which the picture before it would go on.
     violent = [np.full_like(f, 30 + 190 * (i % 2)) if 5 <= i < 11 else look(f) for i, f in enumerate(frames)]
     lossless(Path("violent.mp4"), violent)
-    flags = ("steady", "violent.mp4", "--dry-run")
+    flags = ("deflicker", "violent.mp4", "--dry-run")
     assert said_json(capsys, *flags, "--source", "cut.mp4")["shots"] == 2
     assert said_json(capsys, *flags)["shots"] > 2
 
@@ -113,20 +113,20 @@ def test_the_sources_cuts_count_and_not_those_that_flicker_makes(capsys: pytest.
 def test_a_source_of_another_size_is_fitted(capsys: pytest.CaptureFixture[str]) -> None:
     for name, size in (("half.mp4", (32, 24)), ("wide.mp4", (96, 48))):
         lossless(Path(name), [cv2.resize(f, size, interpolation=cv2.INTER_AREA) for f in SOURCE])
-    made = steady(capsys, "p.mp4", "--source", "half.mp4")
+    made = deflicker(capsys, "p.mp4", "--source", "half.mp4")
     assert made[0].shape == (48, 64, 3)
     assert unsteadiness(made, LOOKS) < 0.3 * unsteadiness(FLICKERS, LOOKS)
-    assert told(capsys, "steady", "p.mp4", "--source", "half.mp4", "-o", "a.mkv") == []
-    (line,) = told(capsys, "steady", "p.mp4", "--source", "wide.mp4", "-o", "b.mkv")
+    assert told(capsys, "deflicker", "p.mp4", "--source", "half.mp4", "-o", "a.mkv") == []
+    (line,) = told(capsys, "deflicker", "p.mp4", "--source", "wide.mp4", "-o", "b.mkv")
     assert line == "warning: wide.mp4: it is 96x48 and p.mp4 64x48: stretched"
 
 
 def test_a_source_of_twice_the_rate_goes_by_time(capsys: pytest.CaptureFixture[str]) -> None:
     lossless(Path("p15.mp4"), FLICKERS[::2], rate=15)
     lossless(Path("s15.mp4"), SOURCE[::2], rate=15)
-    made = steady(capsys, "p15.mp4", "--source", "s.mp4")
-    assert alike(made, steady(capsys, "p15.mp4", "--source", "s15.mp4"))
-    (line,) = told(capsys, "steady", "p15.mp4", "--source", "s.mp4", "-o", "a.mkv")
+    made = deflicker(capsys, "p15.mp4", "--source", "s.mp4")
+    assert alike(made, deflicker(capsys, "p15.mp4", "--source", "s15.mp4"))
+    (line,) = told(capsys, "deflicker", "p15.mp4", "--source", "s.mp4", "-o", "a.mkv")
     assert "matched by time" in line
 
 
@@ -134,26 +134,26 @@ def test_a_longer_source_begins_where_start_says(capsys: pytest.CaptureFixture[s
     lossless(Path("part.mp4"), FLICKERS[8:20])
     lossless(Path("fit.mp4"), SOURCE[8:20])
     lossless(Path("early.mp4"), SOURCE[:12])
-    fit = steady(capsys, "part.mp4", "--source", "fit.mp4")
+    fit = deflicker(capsys, "part.mp4", "--source", "fit.mp4")
     for start in ("8", "0.26s", "00:00:00.26"):
-        assert alike(steady(capsys, "part.mp4", "--source", "s.mp4", "--start", start), fit)
-    assert told(capsys, "steady", "part.mp4", "--source", "s.mp4", "--start", "8", "-o", "a.mkv") == []
-    early = steady(capsys, "part.mp4", "--source", "s.mp4")
-    assert alike(early, steady(capsys, "part.mp4", "--source", "early.mp4"))
+        assert alike(deflicker(capsys, "part.mp4", "--source", "s.mp4", "--start", start), fit)
+    assert told(capsys, "deflicker", "part.mp4", "--source", "s.mp4", "--start", "8", "-o", "a.mkv") == []
+    early = deflicker(capsys, "part.mp4", "--source", "s.mp4")
+    assert alike(early, deflicker(capsys, "part.mp4", "--source", "early.mp4"))
     assert not alike(early, fit)
-    (line,) = told(capsys, "steady", "part.mp4", "--source", "s.mp4", "-o", "b.mkv")
+    (line,) = told(capsys, "deflicker", "part.mp4", "--source", "s.mp4", "-o", "b.mkv")
     assert line.startswith("warning: s.mp4: it goes on for 12 frames after part.mp4 ends; ")
     assert "--start" in line
 
 
 def test_where_a_source_ends_the_clip_guides_itself(capsys: pytest.CaptureFixture[str]) -> None:
     lossless(Path("short.mp4"), SOURCE[:15])
-    made = steady(capsys, "p.mp4", "--source", "short.mp4")
+    made = deflicker(capsys, "p.mp4", "--source", "short.mp4")
     lossless(Path("first.mp4"), FLICKERS[:15])
     lossless(Path("rest.mp4"), FLICKERS[15:])
-    assert alike(made[:15], steady(capsys, "first.mp4", "--source", "short.mp4"))
-    assert alike(made[15:], steady(capsys, "rest.mp4", "--cuts", "off"))
-    lines = told(capsys, "steady", "p.mp4", "--source", "short.mp4", "-o", "a.mkv")
+    assert alike(made[:15], deflicker(capsys, "first.mp4", "--source", "short.mp4"))
+    assert alike(made[15:], deflicker(capsys, "rest.mp4", "--cuts", "off"))
+    lines = told(capsys, "deflicker", "p.mp4", "--source", "short.mp4", "-o", "a.mkv")
     assert lines[-1] == "warning: short.mp4: it ends before p.mp4: from frame 15 on that guides itself"
 
 
@@ -161,7 +161,7 @@ def test_where_a_source_ends_is_known_though_times_are_rounded(capsys: pytest.Ca
     """Matroska counts milliseconds: the frame after a source's last one may be due a third of one too early."""
     lossless(Path("short.mp4"), SOURCE[:15])
     lossless(Path("rounded.mkv"), FLICKERS[:16])
-    lines = told(capsys, "steady", "rounded.mkv", "--source", "short.mp4", "-o", "a.mkv")
+    lines = told(capsys, "deflicker", "rounded.mkv", "--source", "short.mp4", "-o", "a.mkv")
     assert lines[-1] == "warning: short.mp4: it ends before rounded.mkv: from frame 15 on that guides itself"
 
 
@@ -169,8 +169,8 @@ def test_a_still_source_guides_all_of_it(capsys: pytest.CaptureFixture[str]) -> 
     write_folder(Path("still"), SOURCE[:1])
     lossless(Path("p0.mp4"), flickering(LOOKS[:1] * COUNT))
     lossless(Path("s0.mp4"), SOURCE[:1] * COUNT)
-    made = steady(capsys, "p0.mp4", "--source", "still/0.png")
-    assert alike(made, steady(capsys, "p0.mp4", "--source", "s0.mp4"))
+    made = deflicker(capsys, "p0.mp4", "--source", "still/0.png")
+    assert alike(made, deflicker(capsys, "p0.mp4", "--source", "s0.mp4"))
 
 
 # Sound and times
@@ -178,7 +178,7 @@ def test_a_still_source_guides_all_of_it(capsys: pytest.CaptureFixture[str]) -> 
 
 def playable(capsys: pytest.CaptureFixture[str], processed: str, *flags: object) -> Path:
     """The result as an MP4, whose times are exact."""
-    said(capsys, 0, "steady", processed, "-o", "o.mp4", "--overwrite", *flags)
+    said(capsys, 0, "deflicker", processed, "-o", "o.mp4", "--overwrite", *flags)
     return Path("o.mp4")
 
 
@@ -232,7 +232,7 @@ def test_uneven_times_are_kept(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_clip_of_one_frame_is_its_own(capsys: pytest.CaptureFixture[str]) -> None:
     lossless(Path("one.mp4"), FLICKERS[:1])
-    assert alike(steady(capsys, "one.mp4", "--source", "s.mp4"), FLICKERS[:1])
+    assert alike(deflicker(capsys, "one.mp4", "--source", "s.mp4"), FLICKERS[:1])
 
 
 # Pictures
@@ -241,21 +241,21 @@ def test_a_clip_of_one_frame_is_its_own(capsys: pytest.CaptureFixture[str]) -> N
 def test_folders_of_pictures_keep_their_names(capsys: pytest.CaptureFixture[str]) -> None:
     write_folder(Path("frames"), FLICKERS, [f"shot-{i:03d}.png" for i in range(COUNT)])
     write_folder(Path("plain"), SOURCE)
-    said(capsys, 0, "steady", "frames", "--source", "s.mp4")
-    made = pictures_of(Path("frames.steady"))
+    said(capsys, 0, "deflicker", "frames", "--source", "s.mp4")
+    made = pictures_of(Path("frames.deflickered"))
     assert list(made) == [f"shot-{i:03d}.png" for i in range(COUNT)]
     assert unsteadiness(list(made.values()), LOOKS) < 0.3 * unsteadiness(FLICKERS, LOOKS)
-    assert alike(list(made.values()), steady(capsys, "p.mp4", "--source", "s.mp4"))
-    said(capsys, 0, "steady", "frames", "--source", "plain", "-o", "again")
+    assert alike(list(made.values()), deflicker(capsys, "p.mp4", "--source", "s.mp4"))
+    said(capsys, 0, "deflicker", "frames", "--source", "plain", "-o", "again")
     assert alike(list(pictures_of(Path("again")).values()), list(made.values()))
-    assert alike(steady(capsys, "p.mp4", "--source", "plain"), list(made.values()))
+    assert alike(deflicker(capsys, "p.mp4", "--source", "plain"), list(made.values()))
 
 
 def test_numbered_pictures_become_numbered_pictures_or_a_video(capsys: pytest.CaptureFixture[str]) -> None:
     write_folder(Path("n"), FLICKERS, [f"{i + 7:05d}.png" for i in range(COUNT)])
-    said(capsys, 0, "steady", "n/%05d.png", "--source", "s.mp4", "-o", "made/%04d.png")
+    said(capsys, 0, "deflicker", "n/%05d.png", "--source", "s.mp4", "-o", "made/%04d.png")
     assert sorted(p.name for p in Path("made").iterdir()) == [f"{i:04d}.png" for i in range(COUNT)]
-    said(capsys, 0, "steady", "n/%05d.png", "--source", "s.mp4", "-o", "v.mp4", "--set=rendering.rate=24")
+    said(capsys, 0, "deflicker", "n/%05d.png", "--source", "s.mp4", "-o", "v.mp4", "--set=rendering.rate=24")
     assert times(Path("v.mp4"))[-1] == Fraction(COUNT - 1, 24)
 
 
@@ -267,9 +267,9 @@ def test_transparency_and_16_bits_are_kept(capsys: pytest.CaptureFixture[str]) -
         deep = np.dstack([frame[..., ::-1].astype(np.uint16) * 256 + i, alpha])
         cv2.imwrite(f"deep/{i}.png", deep)
     lossless(Path("s8.mp4"), SOURCE[:8])
-    said(capsys, 0, "steady", "deep", "--source", "s8.mp4")
+    said(capsys, 0, "deflicker", "deep", "--source", "s8.mp4")
     for i in range(8):
-        made: Any = cv2.imread(f"deep.steady/{i}.png", cv2.IMREAD_UNCHANGED)
+        made: Any = cv2.imread(f"deep.deflickered/{i}.png", cv2.IMREAD_UNCHANGED)
         assert (made.shape, made.dtype) == ((48, 64, 4), np.dtype(np.uint16))
         assert np.array_equal(made[..., 3], alpha)
         assert len(np.unique(made[:, 24:, :3] % 256)) > 100
@@ -307,13 +307,13 @@ BAD: dict[str, tuple[int, tuple[object, ...], str]] = {
     ),
     "a place": (2, ("p.mp4", "-o", ".."), "-o ..: it is a place, not a name"),
     "here": (2, ("p.mp4", "--codec", "png", "-o", "."), "-o .: it is a place, not a name"),
-    "a size": (2, ("p.mp4", "--set=rendering.size=32"), "rendering.size: 'steady' does not read it — leave it out"),
+    "a size": (2, ("p.mp4", "--set=rendering.size=32"), "rendering.size: 'deflicker' does not read it — leave it out"),
     "a filter of the source": (
         2,
         ("p.mp4", "--set=rendering.source_filter=hflip"),
-        "rendering.source_filter: 'steady'",
+        "rendering.source_filter: 'deflicker'",
     ),
-    "softness of no mask": (2, ("p.mp4", "--set=rendering.feather=2"), "rendering.feather: 'steady'"),
+    "softness of no mask": (2, ("p.mp4", "--set=rendering.feather=2"), "rendering.feather: 'deflicker'"),
     "a size of no setting": (2, ("p.mp4", "--set=rendering.sizes=32"), "did you mean 'size'?"),
     "too wide to be sampled": (2, ("wide",), "33000x8: flicker is filtered up to 32766 pixels a side"),
     "nothing": (2, ("",), "an empty path"),
@@ -329,40 +329,40 @@ def test_what_cannot_be_done_is_one_line_and_leaves_nothing(bad: str, capsys: py
     Path("text.mp4").write_text("no video")
     lossless(Path("part.mp4"), FLICKERS[:9])
     status, arguments, why = BAD[bad]
-    assert why in refuse(capsys, status, "steady", *arguments)
+    assert why in refuse(capsys, status, "deflicker", *arguments)
 
 
 def test_the_api_does_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     import vidtrans
 
     settings: dict[str, dict[str, Any]] = {"encoding": {"codec": "ffv1"}, "temporal": {"radius": 7}}
-    table = vidtrans.steady("p.mp4", "s.mp4", "api.mkv", settings=settings)
+    table = vidtrans.deflicker("p.mp4", "s.mp4", "api.mkv", settings=settings)
     assert table["frames"] == COUNT
-    made = steady(capsys, "p.mp4", "--source", "s.mp4", "--set=temporal.radius=7")
+    made = deflicker(capsys, "p.mp4", "--source", "s.mp4", "--set=temporal.radius=7")
     assert alike(decode(Path("api.mkv"))[2], made)
 
 
 def test_the_api_refuses_what_would_do_nothing_too() -> None:
     import vidtrans
 
-    with pytest.raises(UsageError, match=r"rendering\.size: 'steady' does not read it"):
-        vidtrans.steady("p.mp4", "s.mp4", settings={"rendering": {"size": "32"}})
+    with pytest.raises(UsageError, match=r"rendering\.size: 'deflicker' does not read it"):
+        vidtrans.deflicker("p.mp4", "s.mp4", settings={"rendering": {"size": "32"}})
 
 
 def test_what_a_preset_says_to_models_is_passed_over(capsys: pytest.CaptureFixture[str]) -> None:
-    plain = steady(capsys, "p.mp4", "--source", "s.mp4")
+    plain = deflicker(capsys, "p.mp4", "--source", "s.mp4")
     Path("look.toml").write_text('[rendering]\nsize = "32"\nsource_filter = "hflip"\ndrawn = "yes"\n')
-    assert alike(steady(capsys, "p.mp4", "--source", "s.mp4", "--preset", "look.toml"), plain)
-    told = said(capsys, 0, "steady", "p.mp4", "--source", "s.mp4", "-o", "o.mkv", *LOSSLESS, "--preset", "look.toml")
+    assert alike(deflicker(capsys, "p.mp4", "--source", "s.mp4", "--preset", "look.toml"), plain)
+    told = said(capsys, 0, "deflicker", "p.mp4", "--source", "s.mp4", "-o", "o.mkv", *LOSSLESS, "--preset", "look.toml")
     assert "is run with" not in told  # as the graph is not run
     Path("vidtrans.toml").write_text('[rendering]\nsize = "32"\ndrawn = "yes"\n')
-    assert said_json(capsys, "steady", "p.mp4", "--source", "s.mp4", "-o", "o.mkv", *LOSSLESS)["cached"]
+    assert said_json(capsys, "deflicker", "p.mp4", "--source", "s.mp4", "-o", "o.mkv", *LOSSLESS)["cached"]
 
 
 def test_what_a_result_is_made_with_is_known_again(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    flags = ("steady", "p.mp4", "--source", "s.mp4", "--filter", "hflip", "-o", "o.mkv", *LOSSLESS)
+    flags = ("deflicker", "p.mp4", "--source", "s.mp4", "--filter", "hflip", "-o", "o.mkv", *LOSSLESS)
     assert not said_json(capsys, *flags)["cached"]
     assert said_json(capsys, *flags)["cached"]
     for place, other in (
@@ -376,7 +376,7 @@ def test_what_a_result_is_made_with_is_known_again(
 
 
 def test_help_lists_every_setting_that_counts(capsys: pytest.CaptureFixture[str]) -> None:
-    text = " ".join(said(capsys, 0, "steady", "--help").split())
+    text = " ".join(said(capsys, 0, "deflicker", "--help").split())
     for name in FILTERS:
         for field in fields(FILTERS.load(name).Settings):
             assert re.search(rf"\b{field.name}\b", text), field.name

@@ -18,8 +18,8 @@ from clips import decode, moving_frames, pictures_of, sound_packets, times, writ
 from dreams import POSITIONS, jumps, make_dreamer, toy, toys
 
 import vidtrans as api
+from vidtrans.cli.command import flags_of
 from vidtrans.cli.dream import dream as command
-from vidtrans.cli.options import flags_of
 from vidtrans.dreaming.bands import loudness
 from vidtrans.dreaming.controls import Direction
 from vidtrans.dreaming.dream_job import DreamJob

@@ -340,7 +340,7 @@ def test_a_stop_leaves_nothing_behind(shots: dict[str, Path]) -> None:
         (("empty", "--source", "source.mkv"), 3, "no pictures"),
         (("mixed", "--source", "mixed"), 2, "not of one size"),
         (("render.mkv", "--source", "source.mkv", "--flow", "diss"), 2, "did you mean 'dis'"),
-        (("render.mkv", "--source", "source.mkv", "-o", "p.mp4"), 2, "-o NAME.png"),
+        (("render.mkv", "--source", "source.mkv", "-o", "p.mp4"), 2, "-o p.png"),
         (("render.mkv", "--source", "source.mkv", "-o", "out/p_%d.png"), 2, "one picture"),
         (("frame.png", "--source", "source.mkv", "-o", "frame.png", "--overwrite"), 2, "one of the inputs"),
         (("frame.png", "--source", "source.mkv", "--start", "soon"), 2, "it is not a time"),

@@ -18,15 +18,16 @@ import vidtrans as api
 from vidtrans.batch.inputs import parse_shard
 from vidtrans.batch.summary import Summary
 from vidtrans.cli.main import COMMANDS, cli, run
-from vidtrans.cli.options import ModelName, PresetName
-from vidtrans.config.recipe import make_recipe, preset_summary, read_tables
+from vidtrans.cli.types import ModelName, PresetName
+from vidtrans.config.recipe import Recipe, make_recipe, preset_summary, read_tables
 from vidtrans.data.dataset import INDEX, open_dataset
 from vidtrans.errors import VidtransError
 from vidtrans.expressions import parse_animation
 from vidtrans.inference.device import resolve_device
 from vidtrans.keyframes import parse_curve
-from vidtrans.pipeline.stylize_batch import listed
-from vidtrans.pipeline.try_settings import parse_variations
+from vidtrans.pipeline.clip_list import read_clip_list
+from vidtrans.rendering.settings_grid import parse_variations
+from vidtrans.requests import StylizeRequest
 from vidtrans.session import Context
 from vidtrans.settings import parse_assignment, parse_rate, parse_size, parse_time, parse_value
 from vidtrans.video.io.encoding import EncodingSettings
@@ -134,12 +135,15 @@ def test_in_a_preset(form: str, text: str, tmp_path: Path, monkeypatch: pytest.M
     check_refused_in_a_line(lambda: make_recipe(None, None, {}))
 
 
+LISTED = StylizeRequest(Path(), "identity", None, Recipe("", {}))
+
+
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 @pytest.mark.parametrize("form", LIST)
 def test_in_a_list_of_clips(form: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     path = strange_file(form, text)
-    check_refused_in_a_line(lambda: listed(path, "identity", None, {}, Context(), Path()))
+    check_refused_in_a_line(lambda: read_clip_list(path, LISTED, None, {}, Context(), Path()))
 
 
 @pytest.fixture(scope="module")
@@ -201,7 +205,7 @@ NEEDED: dict[str, list[str]] = {
     "make-dataset": ["CLIP", "-o", "made.dataset", "--dry-run"],
     "train": ["DATASET", "-o", "made.safetensors", "--dry-run"],
     "stylize": ["CLIP", "--model", "identity", "-o", "made.mp4", "--dry-run"],
-    "steady": ["CLIP", "--source", "CLIP", "-o", "made.mp4", "--dry-run"],
+    "deflicker": ["CLIP", "--source", "CLIP", "-o", "made.mp4", "--dry-run"],
     "dream": ["noise", "--model", "identity", "--frames", "2", "-o", "made.mp4", "--dry-run"],
     "try": ["CLIP", "--model", "identity", "-o", "made.png", "--dry-run"],
     "run": ["CLIP", "--apply", "CLIP", "-o", "made.mp4", "--dry-run"],

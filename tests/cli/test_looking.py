@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 import vidtrans as api
 from vidtrans.clips.sampling import spread
 from vidtrans.errors import UsageError
-from vidtrans.pipeline.try_settings import parse_variations
+from vidtrans.rendering.settings_grid import parse_variations
 from vidtrans.video.images.picture import read_picture, write_picture
 from vidtrans.video.io.reader import ClipReader
 from vidtrans.video.plots.layout import GAP, PAPER, Sheet, cell_size, fit, text_band

@@ -116,7 +116,7 @@ RESULTS: dict[str, tuple[str, ...]] = {
     ".compare.mp4": ("compare", "clip.mkv", "clip.mkv"),
     ".sheet.png": ("sheet", "clip.mkv"),
     ".json": ("evaluate", "clip.mkv", "--source", "clip.mkv"),
-    ".steady.mp4": ("steady", "clip.mkv"),
+    ".deflickered.mp4": ("deflicker", "clip.mkv"),
     ".dataset": ("make-dataset", "clip.mkv", "--size", "32"),
     ".folder": ("stylize", "shots", "--model", "identity"),
 }
@@ -194,7 +194,7 @@ def test_a_link_to_a_folder_takes_a_dataset_and_a_video(source: Path, capsys: py
 
 MAKERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "stylize": (".mkv", ("stylize", "clip.mkv", "--model", "identity")),
-    "steady": (".mkv", ("steady", "clip.mkv")),
+    "deflicker": (".mkv", ("deflicker", "clip.mkv")),
     "sheet": (".png", ("sheet", "clip.mkv")),
     "evaluate": (".json", ("evaluate", "clip.mkv", "--source", "clip.mkv")),
 }
@@ -242,7 +242,7 @@ TINY_RUN = ("run", "clip.mkv", *TINY_TRAINING, "--set=dataset.size=32", "--apply
         ("link.mp4", "other.mkv", ("stylize", "clip.mkv", "--model", "identity")),
         ("link.mkv", "other.mp4", ("stylize", "clip.mkv", "--model", "identity", "--codec", "ffv1")),
         ("link.mp4", "no-ending", ("run", "clip.mkv", "--apply", "clip.mkv")),
-        ("link.mp4", "no-ending", ("steady", "clip.mkv")),
+        ("link.mp4", "no-ending", ("deflicker", "clip.mkv")),
         ("link.mp4", "other.mkv", ("compare", "clip.mkv", "clip.mkv")),
         ("link.png", "other.jpg", ("sheet", "clip.mkv")),
         ("link.json", "other.png", ("evaluate", "clip.mkv", "--source", "clip.mkv")),
@@ -273,8 +273,8 @@ DERIVED: dict[str, tuple[str, tuple[str, ...]]] = {
     "stylize a list": ("out/named.mp4", ("stylize", "clips.toml", "-o", "out")),
     "stylize pictures of two sizes": ("out/1.png", ("stylize", "sizes", "--model", "identity", "-o", "out")),
     "score": ("named.score.png", ("stylize", "clip.mkv", "--model", "identity", "-o", "named.mp4", "--score")),
-    "steady": ("clip.steady.mp4", ("steady", "clip.mkv")),
-    "steady a batch": ("out/b.steady.mp4", ("steady", "clips", "-o", "out")),
+    "deflicker": ("clip.deflickered.mp4", ("deflicker", "clip.mkv")),
+    "deflicker a batch": ("out/b.deflickered.mp4", ("deflicker", "clips", "-o", "out")),
     "compare": ("clip.compare.mp4", ("compare", "clip.mkv", "clip.mkv")),
     "sheet": ("clip.sheet.png", ("sheet", "clip.mkv")),
     "try": ("clip.try.png", ("try", "clip.mkv", "--model", "identity")),
@@ -371,7 +371,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_work(
 ) -> None:
     output, before = make(), source.read_bytes()
     monkeypatch.setattr(api.rendering.job.RenderJob, "render", None)
-    for command in (("stylize", source, "--model", "identity"), ("steady", source)):
+    for command in (("stylize", source, "--model", "identity"), ("deflicker", source)):
         line = refuse(capsys, 2, *command, "-o", output, "--overwrite")
         assert why in line
         assert "choose another" in line

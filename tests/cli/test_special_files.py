@@ -19,12 +19,13 @@ from processes import at_most
 
 import vidtrans as api
 from vidtrans.clips.cut_list import cuts_for_key
-from vidtrans.config.recipe import make_recipe, preset_path, read_tables
+from vidtrans.config.recipe import Recipe, make_recipe, preset_path, read_tables
 from vidtrans.errors import Interrupted, MediaError, UsageError, VidtransError
 from vidtrans.events import Stop, silent
 from vidtrans.files import check_ordinary, digest_file, read_small_json
 from vidtrans.models.model_file import find_model, read_record
-from vidtrans.pipeline.stylize_batch import listed
+from vidtrans.pipeline.clip_list import read_clip_list
+from vidtrans.requests import StylizeRequest
 from vidtrans.store.cache import Cache
 from vidtrans.video.images.picture import picture_size, read_layers
 from vidtrans.video.io.container import probe
@@ -119,6 +120,9 @@ def test_in_a_folder_it_is_passed_over(
     assert "no pictures in this folder" in refuse(capsys, 3, "stylize", ".", *IDENTITY)
 
 
+LISTED = StylizeRequest(Path(), "identity", None, Recipe("", {}))
+
+
 @pytest.mark.parametrize(
     "read",
     [
@@ -134,7 +138,7 @@ def test_in_a_folder_it_is_passed_over(
         lambda path: preset_path(str(path.with_suffix(".toml"))),
         lambda path: read_tables(path.with_suffix(".toml")),
         lambda path: make_recipe(str(path.with_suffix(".toml")), None, {}),
-        lambda path: listed(path.with_suffix(".toml"), "identity", None, {}, api.session.Context(), Path()),
+        lambda path: read_clip_list(path.with_suffix(".toml"), LISTED, None, {}, api.session.Context(), Path()),
     ],
 )
 def test_what_reads_files_says_what_it_is(read: Callable[[Path], object], tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ RENDER = ("stylize", "clip.mkv", "--model", "identity", "-o", "out.mkv")
 COMMANDS = {
     "stylize": RENDER,
     "stylize a folder": ("stylize", "clips", "--model", "identity", "-o", "out"),
-    "steady": ("steady", "clip.mkv", "-o", "out.mkv"),
+    "deflicker": ("deflicker", "clip.mkv", "-o", "out.mkv"),
     "run": ("run", "clip.mkv", "--apply", "clip.mkv", "-o", "out.mkv"),
     "dream": ("dream", "noise", "--model", "any", "--frames", 2, "-o", "out.mkv"),
     "try": ("try", "clip.mkv", "--model", "identity", "-o", "out.png"),
@@ -99,12 +99,12 @@ def test_every_command_that_runs_a_preset_s_graph_warns_of_it_however_quiet(
 ) -> None:
     Path("mine.toml").write_text('[encoding]\nfilter = "hflip"\n')
     dream = (*COMMANDS["dream"][:3], next_model, *COMMANDS["dream"][4:])
-    for command in (COMMANDS["stylize"], COMMANDS["stylize a folder"], COMMANDS["steady"], COMMANDS["run"], dream):
+    for command in (COMMANDS["stylize"], COMMANDS["stylize a folder"], COMMANDS["deflicker"], COMMANDS["run"], dream):
         told = said(capsys, 0, *command, "--preset", "mine.toml", "--dry-run", "-q")
         assert told.count("warning: preset mine.toml: encoding.filter = 'hflip' is run with") == 1
 
 
-@pytest.mark.parametrize("command", ["stylize", "stylize a folder", "steady"])
+@pytest.mark.parametrize("command", ["stylize", "stylize a folder", "deflicker"])
 def test_a_result_that_is_there_runs_no_program_and_warns_of_none(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -131,11 +131,11 @@ def test_a_preset_s_graph_that_a_flag_replaces_is_not_told(capsys: pytest.Captur
     assert not written().exists()
 
 
-@pytest.mark.parametrize("command", ["stylize", "steady"])
+@pytest.mark.parametrize("command", ["stylize", "deflicker"])
 def test_the_python_api_tells_it_through_its_report(command: str) -> None:
     Path("mine.toml").write_text('[encoding]\nfilter = "hflip"\n')
     heard: list[Event] = []
-    arguments = {"stylize": {"model": "identity"}, "steady": {}}[command]
+    arguments = {"stylize": {"model": "identity"}, "deflicker": {}}[command]
     getattr(api, command)("clip.mkv", output="out.mkv", preset="mine.toml", report=heard.append, **arguments)
     notes = [event.text for event in heard if isinstance(event, Note)]
     assert [n for n in notes if "is run with" in n] == [

@@ -17,9 +17,9 @@ from clips import moving_frames, write_clip
 import vidtrans as api
 from vidtrans.config.recipe import make_recipe
 from vidtrans.data.dataset import Dataset, open_dataset
-from vidtrans.pipeline.ablate import ABLATIONS, Variant
 from vidtrans.session import Context
 from vidtrans.settings import Table
+from vidtrans.training.ablations import ABLATIONS, Variant
 from vidtrans.training.job import TrainJob
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings

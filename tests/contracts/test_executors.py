@@ -5,10 +5,11 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
-from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import batch_jobs
 import pytest
 from chain import refuse, said_json
 from processes import states, workers
@@ -17,17 +18,16 @@ from under_test import put_first
 
 from vidtrans.batch.executors import EXECUTORS, make_executor
 from vidtrans.batch.executors.base import SHARED, Task, TaskResult, run_task, shared_options
-from vidtrans.batch.inputs import Item
+from vidtrans.batch.inputs import Dividing, Item
 from vidtrans.batch.jobs import Options, run_batch, run_spread
-from vidtrans.batch.scheduler import Dividing
 from vidtrans.batch.summary import Outcome
 from vidtrans.config.recipe import render_recipe
 from vidtrans.errors import Interrupted, UsageError, VidtransError
 from vidtrans.events import Batch, Event, Stop
-from vidtrans.pipeline.stylize_batch import Wish, plan
+from vidtrans.pipeline.stylize_batch import plan
+from vidtrans.requests import StylizeRequest
 from vidtrans.session import Context
 
-DIVIDING = Dividing("batch_jobs:divide", "batch_jobs:make_part")
 OUT_OF_PROCESS = sorted(set(EXECUTORS) - {"inline"})
 
 
@@ -38,15 +38,20 @@ def executor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     return str(request.param)
 
 
-def items(*whats: str) -> list[Item]:
-    return [Item(Path(f"{n} {w}"), None, {"source": Path(f"{n} {w}"), "what": w}, 1) for n, w in enumerate(whats)]
+def items(*whats: str, dividing: bool = False) -> list[Item]:
+    found = []
+    for n, what in enumerate(whats):
+        source = Path(f"{n} {what}")
+        given = Dividing(*(partial(f, source, what) for f in (batch_jobs.divide, batch_jobs.make_part)))
+        found.append(Item(source, None, partial(batch_jobs.job, source, what), 1, given if dividing else None))
+    return found
 
 
 def run(folder: Path, executor: str, *whats: str, jobs: int | None = None, **more: Any) -> list[Outcome]:
     """A batch of ``batch_jobs.job``, of clips that are called what shall happen to them."""
-    options, dividing = Options(executor=executor, jobs=jobs), more.pop("dividing", None)
+    options, dividing = Options(executor=executor, jobs=jobs), more.pop("dividing", False)
     context = Context(cache_dir=folder / "cache", device="cpu", **more)
-    return run_batch(items(*whats), "batch_jobs:job", folder, options, context, dividing)[0]
+    return run_batch(items(*whats, dividing=dividing), "job", folder, options, context)[0]
 
 
 def told(outcomes: list[Outcome]) -> list[tuple[Any, ...]]:
@@ -93,7 +98,7 @@ def test_a_request_to_stop_is_heard_and_nothing_more_is_begun(executor: str, tmp
 @pytest.mark.parametrize("whats", [("good",), ("good", "good"), ("bad part 0",)])
 def test_a_divided_item_is_the_same(executor: str, whats: tuple[str, ...], tmp_path: Path) -> None:
     jobs = None if executor == "inline" else len(whats) + 1
-    outcomes = run(tmp_path, executor, *whats, jobs=jobs, dividing=DIVIDING)
+    outcomes = run(tmp_path, executor, *whats, jobs=jobs, dividing=True)
     divides = executor != "inline"
     assert [o.item.source for o in outcomes] == [item.source for item in items(*whats)]
     assert all((o.state == "failed") == (divides and o.item.source.name == "0 bad part 0") for o in outcomes)
@@ -103,11 +108,11 @@ def test_a_divided_item_is_the_same(executor: str, whats: tuple[str, ...], tmp_p
 def test_one_divided_job_raises_what_it_raised(executor: str, tmp_path: Path) -> None:
     context = Context(cache_dir=tmp_path / "cache", device="cpu")
     options = Options(executor=executor, jobs=None if executor == "inline" else 2)
-    good, bad = items("good", "bad")
-    table = run_spread(good, "batch_jobs:job", options, context, DIVIDING)
+    good, bad = items("good", "bad", dividing=True)
+    table = run_spread(good, options, context)
     assert table.get("frames_encoded", 4) == 4
     with pytest.raises(VidtransError, match="it is bad") as raised:
-        run_spread(bad, "batch_jobs:job", options, context, DIVIDING)
+        run_spread(bad, options, context)
     assert raised.value.exit_status == 3
 
 
@@ -130,12 +135,13 @@ def test_an_executor_without_a_task_waits_and_has_none(executor: str, tmp_path: 
 
 
 def test_what_goes_to_a_worker_and_comes_back_is_picklable(tmp_path: Path) -> None:
-    wishes = [Wish(clip, "identity", render_recipe(None, {})) for clip in three_clips(tmp_path / "clips").iterdir()]
+    clips = three_clips(tmp_path / "clips").iterdir()
+    requests = [StylizeRequest(clip, "identity", None, render_recipe(None, {})) for clip in clips]
     context = Context(cache_dir=tmp_path / "cache", device="cpu", seed=3)
-    for item in plan(wishes, tmp_path / "out"):
-        task = Task(1, "whole", "vidtrans.pipeline.stylize:stylize", item.arguments)
+    for item in plan(requests, tmp_path / "out"):
+        task = Task(1, "whole", item.work)
         again = pickle.loads(pickle.dumps(task))
-        assert {f.name: getattr(again, f.name) for f in fields(again)} == task.__dict__
+        assert (again.work.func, again.work.args) == (item.work.func, item.work.args)
         result = run_task(again, Context(**shared_options(context)))
         assert result.state == "done"
         assert pickle.loads(pickle.dumps(result)) == result
@@ -147,12 +153,11 @@ def test_a_full_disk_and_a_bug_are_told_apart(tmp_path: Path, monkeypatch: pytes
     context = Context(cache_dir=tmp_path / "cache")
     results: dict[str, TaskResult] = {}
     for item in items("full", "bug", "bad"):
-        task = Task(0, "whole", "batch_jobs:job", item.arguments)
-        results[item.arguments["what"]] = run_task(task, context)
+        results[item.source.name.partition(" ")[2]] = run_task(Task(0, "whole", item.work), context)
     assert [r.disk_full for r in results.values()] == [True, False, False]
     assert [bool(r.traceback) for r in results.values()] == [False, True, False]
     context.stop.request(130)
-    assert run_task(Task(0, "whole", "batch_jobs:job", {}), context).state == "stopped"
+    assert run_task(Task(0, "whole", items("good")[0].work), context).state == "stopped"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import ast
 import inspect
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,10 @@ from chain import TINY, quick_training, said, tiny_flags
 from clips import moving_frames, write_clip
 
 import vidtrans as api
+from vidtrans import __file__ as vidtrans_file
+from vidtrans import requests
 from vidtrans.cli.main import COMMANDS, cli
 from vidtrans.cli.options import SettingOption
-from vidtrans.config.recipe import CHAIN
 from vidtrans.session import Context
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -33,7 +34,7 @@ RUNS: dict[str, tuple[str, ...]] = {
     "make-dataset": ("clip.mp4", "-o", "d.dataset", "--set=dataset.size=32"),
     "train": ("clip.dataset", "-o", "m.safetensors", "--steps", "1", *TRAINED),
     "stylize": ("clip.mp4", "--model", "next", "-o", "s.mp4", "--temporal", "off"),
-    "steady": ("clip.mp4", "-o", "st.mp4", "--set=temporal.flow=dis-fast"),
+    "deflicker": ("clip.mp4", "-o", "st.mp4", "--set=temporal.flow=dis-fast"),
     "dream": ("noise", "--model", "next", "--frames", "2", "-o", "dr.mp4", "--blend", "clip.mp4"),
     "try": ("clip.mp4", "--model", "next", "-o", "t.png", "--frames", "1", "--vary", "strength=1"),
     "run": ("clip2.mp4", "--apply", "clip.mp4", "-o", "r.mp4", "--steps", "1", *TRAINED, "--set=dataset.size=32"),
@@ -92,7 +93,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 
     def watch(context: Context, name: str) -> Any:
         caller = sys._getframe(1).f_code
-        handed_on = caller.co_filename.endswith(("dataclasses.py", "options.py")) or caller.co_name in (
+        handed_on = caller.co_filename.endswith(("dataclasses.py", "command.py")) or caller.co_name in (
             "__post_init__",
             "_begin",
             "<dictcomp>",
@@ -131,30 +132,37 @@ def test_the_demo_offers_what_its_steps_read() -> None:
 @pytest.mark.parametrize("name", FOUND)
 def test_every_other_option_reaches_the_function_of_the_command(name: str) -> None:
     command = FOUND[name]
+    declared = vars(command.callback)
     function = inspect.unwrap(command.callback)  # type: ignore[arg-type]
     body = ast.parse(textwrap.dedent(inspect.getsource(function)))
     used = {node.id for node in ast.walk(body) if isinstance(node, ast.Name)}
-    tables = set(tables_read(body))
+    if request := declared.get("request"):
+        used |= {field.name for field in fields(getattr(requests, request))}
+        assert "request" in used
+    tables = declared.get("tables", ())
+    assert not tables or {"flags", "recipe"} & used
     unread = [option.opts for option in command.params if not is_read(option, name, used, tables)]
     assert unread == []
 
 
-def is_read(option: click.Parameter, command: str, used: set[str], tables: set[str]) -> bool:
-    """Whether a command's function uses an option, by the names and the tables of settings that stand in it."""
+def is_read(option: click.Parameter, command: str, used: set[str], tables: Sequence[str]) -> bool:
+    """Whether a command's function, or the request that it is given, has an option."""
     if isinstance(option, SettingOption):
         return option.table in tables
-    if option.name == "assignments":
-        return bool(tables)
+    if option.name in ("assignments", "preset") and tables:
+        return True
     by_context = option.name in OPTIONS | WRAPPED and command in {*RUNS, "demo"}
     return by_context or option.name in used | WRAPPED
 
 
-def tables_read(body: ast.AST) -> Iterator[str]:
-    """The tables whose settings a command takes from its flags."""
-    for node in ast.walk(body):
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "flags_of":
-            for argument in node.args[1:]:
-                if isinstance(argument, ast.Starred):
-                    yield from {"CHAIN": CHAIN}[ast.unparse(argument.value)]
-                else:
-                    yield ast.literal_eval(argument)
+REQUESTS = [cls for name, cls in vars(requests).items() if name.endswith("Request")]
+
+
+@pytest.mark.parametrize("cls", REQUESTS, ids=lambda cls: cls.__name__)
+def test_every_field_of_a_request_is_read_by_the_command(cls: type) -> None:
+    pipeline = (Path(vidtrans_file).parent / "pipeline").glob("*.py")
+    sources = [text for path in pipeline if cls.__name__ in (text := path.read_text(encoding="utf-8"))]
+    nodes = [node for text in sources for node in ast.walk(ast.parse(text))]
+    read = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    read |= {str(node.value) for node in nodes if isinstance(node, ast.Constant)}  # by name, from a table
+    assert {field.name for field in fields(cls)} - read == set()

@@ -10,9 +10,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import batch_jobs
 import pytest
 from chain import refuse, vidtrans, vidtrans_json
 from processes import states, workers
@@ -35,9 +37,10 @@ def batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list
     put_first(monkeypatch, Path(__file__).parents[1] / "support")
 
     def run(*whats: str, options: Options = ALONE, **context: Any) -> list[Outcome]:
-        items = [Item(Path(f"{n} {w}"), None, {"source": Path(f"{n} {w}"), "what": w}, 1) for n, w in enumerate(whats)]
+        sources = [Path(f"{n} {what}") for n, what in enumerate(whats)]
+        items = [Item(s, None, partial(batch_jobs.job, s, w), 1) for s, w in zip(sources, whats, strict=True)]
         made = Context(cache_dir=tmp_path / "cache", device="cpu", **context)
-        return run_batch(items, "batch_jobs:job", tmp_path, options, made)[0]
+        return run_batch(items, "job", tmp_path, options, made)[0]
 
     return run
 
@@ -196,7 +199,7 @@ def test_a_part_of_a_single_clip_is_that_clip_or_nothing(clips: Path) -> None:
     arguments = ("stylize", f"{clips}/0.*", "--model", "identity", "-o", "out/")
     assert vidtrans_json(*arguments, "--shard", "2/3")["items"] == []
     assert len(vidtrans_json(*arguments, "--shard", "1/3")["items"]) == 1
-    assert vidtrans_json("steady", clips / "0.mov", "--shard", "2/2", "-o", "calm/")["items"] == []
+    assert vidtrans_json("deflicker", clips / "0.mov", "--shard", "2/2", "-o", "calm/")["items"] == []
 
 
 def test_a_plan_touches_nothing(clips: Path) -> None:

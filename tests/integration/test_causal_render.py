@@ -39,12 +39,12 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, bytes]:
     source, processed = folder / "s.mp4", folder / "p.mp4"
     lossless(source, frames)
     lossless(processed, flickering([look(f) for f in frames], 15))
-    api.steady(processed, source, folder / "o.mkv", settings=CAUSAL, cache_dir=folder / "cache")
+    api.deflicker(processed, source, folder / "o.mkv", settings=CAUSAL, cache_dir=folder / "cache")
     return processed, source, (folder / "o.mkv").read_bytes()
 
 
-def steady(pair: tuple[Path, Path, bytes], **options: Any) -> dict[str, Any]:
-    return api.steady(pair[0], pair[1], "o.mkv", settings=CAUSAL, **options)
+def deflicker(pair: tuple[Path, Path, bytes], **options: Any) -> dict[str, Any]:
+    return api.deflicker(pair[0], pair[1], "o.mkv", settings=CAUSAL, **options)
 
 
 def states() -> list[Path]:
@@ -62,7 +62,7 @@ def until(pair: tuple[Path, Path, bytes], frame: int) -> None:
                 stop.request(130)
 
     with pytest.raises(Interrupted):
-        steady(pair, report=report, stop=stop)
+        deflicker(pair, report=report, stop=stop)
     assert max(most) <= 1
     assert not Path("o.mkv").exists()
 
@@ -70,7 +70,7 @@ def until(pair: tuple[Path, Path, bytes], frame: int) -> None:
 @pytest.mark.parametrize("frame", [3, 5, 12, 16, 17, 21, 23, 39])
 def test_an_interrupted_render_goes_on_and_ends_byte_identical(pair: tuple[Path, Path, bytes], frame: int) -> None:
     until(pair, frame)
-    done = steady(pair)
+    done = deflicker(pair)
     assert Path("o.mkv").read_bytes() == pair[2]
     whole = [b for b in (5, 10, 15, 17, 22, 27, 32, 37) if b <= frame]
     assert done["frames_encoded"] == FRAMES - max(whole, default=0)
@@ -96,7 +96,7 @@ def test_a_state_that_was_lost_or_damaged_costs_time_only(pair: tuple[Path, Path
     (state,) = states()
     assert state.name == "state-000001.npz"
     HARM[harm](state)
-    done = steady(pair)
+    done = deflicker(pair)
     assert Path("o.mkv").read_bytes() == pair[2]
     assert done["frames_encoded"] == FRAMES - 10
     assert not states()
@@ -120,19 +120,19 @@ def test_it_goes_on_from_the_state_and_not_from_the_beginning(
 
     monkeypatch.setattr(CausalFilter, "resume", resumed)
     monkeypatch.setattr(CausalFilter, "__call__", called)
-    steady(pair)
+    deflicker(pair)
     assert Path("o.mkv").read_bytes() == pair[2]
     assert taken == [{"guide", "output", "mean", "count"}]
     assert seen == list(range(10, FRAMES))
 
 
 def test_a_chunk_that_was_damaged_later_is_made_again_the_same(pair: tuple[Path, Path, bytes]) -> None:
-    steady(pair)
+    deflicker(pair)
     for number in (2, 6):
         (chunk,) = Path(".vidtrans").glob(f"render/*/chunk-{number:06d}.nut")
         chunk.write_bytes(chunk.read_bytes()[:-9])
     Path("o.mkv").unlink()
-    done = steady(pair)
+    done = deflicker(pair)
     assert Path("o.mkv").read_bytes() == pair[2]
     assert done["frames_encoded"] == 10
 
@@ -148,7 +148,7 @@ def report(event):
     if isinstance(event, Progress) and event.task.startswith("rendering") and event.done == 25:
         os.kill(os.getpid(), signal.SIGKILL)
 
-api.steady(*sys.argv[1:3], "o.mkv", settings={settings}, report=report)
+api.deflicker(*sys.argv[1:3], "o.mkv", settings={settings}, report=report)
 """
 
 
@@ -158,7 +158,7 @@ def test_killed_at_a_frame_it_goes_on(pair: tuple[Path, Path, bytes], capsys: py
     assert done.returncode == -signal.SIGKILL
     assert [p.name for p in states()] == ["state-000004.npz"]
     flags = ("--source", pair[1], "--temporal", "causal", "--codec", "ffv1", "--set=rendering.chunk_frames=5")
-    table = said_json(capsys, "steady", pair[0], "-o", "o.mkv", *flags)
+    table = said_json(capsys, "deflicker", pair[0], "-o", "o.mkv", *flags)
     assert Path("o.mkv").read_bytes() == pair[2]
     assert table["frames_encoded"] == FRAMES - 22
 

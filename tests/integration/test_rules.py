@@ -107,7 +107,7 @@ def test_a_build_killed_under_another_name_leaves_no_pictures_of_it(
 ) -> None:
     shutil.copy(clip, "other.mp4")
     with monkeypatch.context() as patched:
-        patched.setattr("vidtrans.pipeline.make_dataset.write_index", lambda *_: (_ for _ in ()).throw(Killed()))
+        patched.setattr("vidtrans.data.folder.write_index", lambda *_: (_ for _ in ()).throw(Killed()))
         with pytest.raises(Killed):
             api.make_dataset("other.mp4", "d", settings=TINY)
     api.make_dataset(clip, "d", settings=TINY)
@@ -129,7 +129,7 @@ def test_overwriting_killed_between_the_two_renames_loses_no_dataset(
             raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr("vidtrans.pipeline.make_dataset.os.replace", killed_after_first)
+        patched.setattr("vidtrans.data.folder.os.replace", killed_after_first)
         with pytest.raises(Killed):
             api.make_dataset(other, "d", settings=TINY, overwrite=True)
     assert seen
@@ -237,7 +237,7 @@ def test_a_flag_outranks_a_variable_also_between_steps_and_minutes(
     said(capsys, 0, "train", "clip.dataset", "--minutes", "0.01", "--set=training.batch=2", *flags)
     assert read_record(Path("clip.safetensors")).training["steps"] != [2]
     for more in ((), ("--ablate", "loss"), ("--dry-run",)):
-        assert "no length of time" in said(capsys, 2, "train", "clip.dataset", "--minutes", "nan", *more)
+        assert "it must be greater than 0" in said(capsys, 2, "train", "clip.dataset", "--minutes", "nan", *more)
     monkeypatch.setenv("VIDTRANS_STYLIZE_SIZE", "512")
     assert "[default: 512]" in said(capsys, 0, "stylize", "--help")
 

@@ -251,7 +251,7 @@ def test_a_batchs_summary_that_cannot_be_written_on_the_way_takes_nothing_along(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     summary = Summary(tmp_path, "job", "")
-    outcomes = [Outcome(Item(tmp_path / "a.mp4", None, {}))]
+    outcomes = [Outcome(Item(tmp_path / "a.mp4", None, dict))]
 
     def full(*arguments: Any, **named: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -271,10 +271,10 @@ def test_a_batch_whose_summary_cannot_be_written_does_not_begin(
     begun: list[Any] = []
     monkeypatch.setattr(local, "Worker", lambda *arguments: begun.append(arguments))
     (tmp_path / "file").write_bytes(b"")
-    items = [Item(tmp_path / "a.mp4", None, {})]
+    items = [Item(tmp_path / "a.mp4", None, dict)]
     context = Context(cache_dir=tmp_path / "cache")
     with pytest.raises(OSError, match="file"):
-        run_batch(items, "batch_jobs:job", tmp_path / "file", Options(), context)
+        run_batch(items, "job", tmp_path / "file", Options(), context)
     assert begun == []
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import glob
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from vidtrans.errors import UsageError
 from vidtrans.files import plain_name
@@ -16,20 +16,37 @@ from vidtrans.output.target import check_parents, refuse_link
 from vidtrans.video.io.codecs import ENDINGS
 from vidtrans.video.io.pictures import VIDEO_SUFFIXES, is_pattern, natural_order
 
+if TYPE_CHECKING:
+    from vidtrans.rendering.division import Division
+    from vidtrans.session import Context
+    from vidtrans.settings import Table
+
 MAGIC = re.compile(r"[*?\[]")
 
 
 @dataclass(frozen=True)
-class Item:
-    """One job of a batch: a ``source``, the ``output`` that is made of it, and the ``arguments`` of what makes it.
+class Dividing:
+    """How an item is divided: ``divide(context, count=…)`` plans so many parts, or None to leave it whole;
+    ``make_part(context, part=…)`` makes one of the division's parts. Both are picklable.
+    """
 
-    ``size``: bytes of the source, by which the time that is left is reckoned.
+    divide: Callable[..., Division | None]
+    make_part: Callable[..., Table]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One job of a batch: a ``source``, the ``output`` that is made of it, and the ``work`` that makes it.
+
+    ``work`` is picklable: as a rule a command's function with its request. ``size``: bytes of the source, by which the
+    remaining time is estimated.
     """
 
     source: Path
     output: Path | None
-    arguments: Mapping[str, Any] = field(repr=False)
+    work: Callable[[Context], Table] = field(repr=False)
     size: int = 0
+    dividing: Dividing | None = field(default=None, repr=False)
 
 
 def is_batch(given: Sequence[Path]) -> bool:
@@ -119,15 +136,18 @@ def _begins(name: str, start: str) -> bool:
 
 
 def items_for(
-    sources: Sequence[Path], folder: Path, endings: Sequence[str], arguments: Callable[[Path, Path], Mapping[str, Any]]
+    sources: Sequence[Path],
+    folder: Path,
+    endings: Sequence[str],
+    work: Callable[[Path, Path], Callable[[Context], Table]],
 ) -> list[Item]:
-    """Return a job for each source, with a place in ``folder`` that no other has.
+    """Return a job for each source, with a place in ``folder`` that no other has: the ``work`` of both.
 
-    What makes it is called with the ``arguments`` of both. Raises UsageError.
+    Raises UsageError.
     """
     check_folder(folder)
     places = [refuse_link(folder / name) for name in named(sources, endings)]
-    return [Item(s, p, arguments(s, p), bytes_of(s)) for s, p in zip(sources, places, strict=True)]
+    return [Item(s, p, work(s, p), bytes_of(s)) for s, p in zip(sources, places, strict=True)]
 
 
 def check_folder(folder: Path) -> None:

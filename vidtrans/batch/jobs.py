@@ -14,7 +14,7 @@ from pathlib import Path
 from vidtrans.batch.executors import AUTO, make_executor, parse_executor
 from vidtrans.batch.executors.local import devices_for
 from vidtrans.batch.inputs import Item, parse_shard, shard_of
-from vidtrans.batch.scheduler import Dividing, Scheduler
+from vidtrans.batch.scheduler import Scheduler
 from vidtrans.batch.summary import Outcome, Summary
 from vidtrans.errors import UsageError, VidtransError
 from vidtrans.session import Context
@@ -36,6 +36,8 @@ class Options:
     executor: str = AUTO
 
     def __post_init__(self) -> None:
+        if self.shard:
+            parse_shard(self.shard)
         if self.executor != AUTO:
             parse_executor(self.executor)
         if self.executor == "inline" and self.jobs not in (None, 1):
@@ -58,21 +60,14 @@ ALONE = Options()
 
 
 def run_batch(
-    items: Sequence[Item],
-    function: str,
-    folder: Path,
-    options: Options,
-    context: Context,
-    dividing: Dividing | None = None,
+    items: Sequence[Item], command: str, folder: Path, options: Options, context: Context
 ) -> tuple[list[Outcome], Path]:
-    """Do the jobs; how each went, and where that is written: in ``folder``.
+    """Do the jobs of a ``command``; return how each went, and where that is written: in ``folder``.
 
-    ``function``: the ``module:function`` that is called with an item's arguments and a context, and returns what is
-    reported of it. ``dividing``: how a job is divided where there are more slots than jobs. Raises UsageError;
-    Interrupted when asked to stop, after all that were running have saved.
+    Raises UsageError; Interrupted when asked to stop, after all that were running have saved.
     """
     shard = parse_shard(options.shard) if options.shard else None
-    summary = Summary(folder, function.rpartition(":")[2], options.shard)
+    summary = Summary(folder, command, options.shard)
     chosen = shard_of(items, shard)
     if options.retry:
         failed = summary.failed()
@@ -83,7 +78,7 @@ def run_batch(
     save = None if context.dry_run else summary.refresh
     try:
         with closing(make_executor(options.executor, context, options.jobs)) as executor:
-            Scheduler(outcomes, function, context, executor, halt=options.halt, dividing=dividing, save=save).run()
+            Scheduler(outcomes, context, executor, halt=options.halt, save=save).run()
     finally:
         if not context.dry_run:
             summary.save(outcomes)
@@ -92,11 +87,11 @@ def run_batch(
     return outcomes, summary.path
 
 
-def run_spread(item: Item, function: str, options: Options, context: Context, dividing: Dividing) -> Table:
+def run_spread(item: Item, options: Options, context: Context) -> Table:
     """Do one job, divided between workers, and return what is reported of it. Raises what it raised, in words."""
     outcomes = [Outcome(item)]
     with closing(make_executor(options.executor, context, options.jobs)) as executor:
-        Scheduler(outcomes, function, context, executor, dividing=dividing).run()
+        Scheduler(outcomes, context, executor).run()
     if outcomes[0].state == "failed":
         raise Failed(outcomes[0].error, outcomes[0].exit_status)
     context.trim_cache()

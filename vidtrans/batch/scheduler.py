@@ -6,9 +6,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any, Literal
+from typing import TYPE_CHECKING
 
 from vidtrans.batch.divided_items import DividedItems
 from vidtrans.batch.executors.base import Executor, Task, TaskResult
@@ -19,54 +19,42 @@ from vidtrans.errors import VidtransError
 from vidtrans.events import Event, Note, Progress
 from vidtrans.session import Context
 
+if TYPE_CHECKING:
+    from vidtrans.rendering.division import Division
+    from vidtrans.settings import Table
+
 TRIM_S = 30.0  # how often raw outputs are trimmed while a batch runs
 SHOW_S = 0.2
 TRIES = 2  # of a task whose worker was lost
 
 
-@dataclass(frozen=True)
-class Dividing:
-    """How a long job is divided: ``divide`` says how (a ``Division``, or None), ``make_part`` makes a part of it.
-
-    Both are ``module:function``, called with the job's arguments, and a ``count`` or a ``part``.
-    """
-
-    divide: str
-    make_part: str
-
-
 class Scheduler:
     """Submits the items of ``outcomes`` to an executor, and records there how each went.
 
-    ``function``: the ``module:function`` that makes an item. ``halt``: begin nothing more after a failure.
-    ``save``, where given, is called with the outcomes now and then. Of an item that is divided the parts come first.
+    ``halt``: begin nothing more after a failure. ``save``, where given, is called with the outcomes now and then. Where
+    there are more slots than items, an item that has a ``dividing`` is divided: its parts come first.
     """
 
     def __init__(
         self,
         outcomes: list[Outcome],
-        function: str,
         context: Context,
         executor: Executor,
         *,
         halt: bool = False,
-        dividing: Dividing | None = None,
         save: Callable[[Sequence[Outcome]], None] | None = None,
     ) -> None:
         self.outcomes, self.context, self.executor = outcomes, context, executor
         self.divided = DividedItems(context.cache)
         self.progress = BatchProgress([outcome.item for outcome in outcomes])
-        self._functions = {"whole": function}
-        if dividing:
-            self._functions |= {"divide": dividing.divide, "part": dividing.make_part}
         self._halt, self._save = halt, save
-        self._waiting = deque(self._task(number, "whole") for number in range(len(outcomes)))
+        self._waiting = deque(self._whole(number) for number in range(len(outcomes)))
         self._halted = self._stopping = False
         self._shown, self._trimmed = 0.0, time.monotonic()
         self._looking = threading.Lock()
 
-    def _task(self, number: int, kind: Literal["whole", "divide", "part"], **more: Any) -> Task:
-        return Task(number, kind, self._functions[kind], {**self.outcomes[number].item.arguments, **more})
+    def _whole(self, number: int) -> Task:
+        return Task(number, "whole", self.outcomes[number].item.work)
 
     def run(self) -> None:
         """Work until everything has ended, or no more is to be begun. Raises Interrupted when asked to stop."""
@@ -87,8 +75,9 @@ class Scheduler:
         while self._waiting and not self._halted and len(self.progress.running) < self.executor.slots:
             spare = self.executor.slots - len(self.progress.running) - len(self._waiting)
             task = self._waiting.popleft()
-            if "divide" in self._functions and spare > 0 and task.kind == "whole" and task.number not in self.divided:
-                task = self._task(task.number, "divide", count=spare + 1)
+            dividing = self.outcomes[task.number].item.dividing
+            if dividing and spare > 0 and task.kind == "whole" and task.number not in self.divided:
+                task = Task(task.number, "divide", partial(dividing.divide, count=spare + 1))
             self.progress.running[task] = TaskProgress()
             self.executor.submit(task, partial(self._hear, task))
 
@@ -142,19 +131,19 @@ class Scheduler:
             self._halted = self._halted or result.disk_full
             self._fail(task, result.error, result.exit_status)
 
-    def _done(self, task: Task, value: Any) -> None:
-        number = task.number
-        if task.kind == "divide":
-            parts = value.parts if self.divided.begin(number, value) else []
-            tasks = [self._task(number, "part", part=part) for part in parts] or [self._task(number, "whole")]
-            self._waiting.extendleft(reversed(tasks))
+    def _done(self, task: Task, value: Table | Division | None) -> None:
+        number, dividing = task.number, self.outcomes[task.number].item.dividing
+        if not isinstance(value, dict):
+            parts = value.parts if self.divided.begin(number, value) and value else []
+            tasks = [Task(number, "part", partial(dividing.make_part, part=part)) for part in parts if dividing]
+            self._waiting.extendleft(reversed(tasks or [self._whole(number)]))
         elif task.kind == "part":
             self.progress.frames += value["frames_encoded"]
             if self.divided.end_part(number, value) and self.outcomes[number].state == "pending":
-                self._waiting.appendleft(self._task(number, "whole"))
+                self._waiting.appendleft(self._whole(number))
         else:
-            made = 0 if value.get("cached") else value.get("frames_encoded", value.get("frames", 0))
-            self.progress.frames += made
+            if not value.get("cached"):
+                self.progress.frames += value["frames_encoded"] if "frames_encoded" in value else value["frames"]
             table = self.divided.with_counts(number, value)
             self._end_item(number, Outcome(self.outcomes[number].item, "done", table))
 

@@ -5,23 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from vidtrans.cli.console import Console
-from vidtrans.cli.flags import Lazy
+from vidtrans.cli.types import ExecutorName
 from vidtrans.cli.words import count, rendered
 
+if TYPE_CHECKING:
+    from vidtrans.batch.summary import Outcome
+
 NAMED = 5  # failed clips that are named in a line
-
-
-class ExecutorName(Lazy):
-    """An executor's name, and for some an address."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        super().convert(value.partition("://")[0], param, ctx)
-        return value
 
 
 def batch_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -41,19 +36,15 @@ def batch_options(function: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--retry-failed", "retry", is_flag=True, help="Only the clips that failed the last time.")
     @click.option("--halt-on-error", "halt", is_flag=True, help="Begin no further clip when one has failed.")
     @wraps(function)
-    def wrapped(*args: Any, jobs: int | None, executor: str, shard: str, retry: bool, halt: bool, **kwargs: Any) -> Any:
-        from vidtrans.batch.inputs import parse_shard
+    def wrapped(*, jobs: int | None, executor: str, shard: str, retry: bool, halt: bool, **given: Any) -> Any:
         from vidtrans.batch.jobs import Options
 
-        if shard:
-            parse_shard(shard)  # also where there is one clip, which reads it not
-
-        return function(*args, batch=Options(jobs, shard, halt, retry, executor), **kwargs)
+        return function(**given, batch=Options(jobs, shard, halt, retry, executor))
 
     return wrapped
 
 
-def show_batch(console: Console, outcomes: Sequence[Any], summary: Path, base: dict[str, Any]) -> int:
+def show_batch(console: Console, outcomes: Sequence[Outcome], summary: Path, base: dict[str, Any]) -> int:
     """Show how a batch ended, and return its exit status: 0, or 5 if some items failed."""
     done = [o.table for o in outcomes if o.state == "done"]
     failed = {str(o.item.source): o.error for o in outcomes if o.state == "failed"}

@@ -1,18 +1,31 @@
-"""The filter alone: steady."""
+"""``vidtrans deflicker``."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from vidtrans.cli.batch import batch_options, show_batch
+from vidtrans.cli.command import command_options
 from vidtrans.cli.console import Console
-from vidtrans.cli.flags import FILE, codec_option, cuts_option, filter_option, temporal_option
-from vidtrans.cli.options import KEEPING, common, flags_of, preset_option, set_option
+from vidtrans.cli.options import (
+    KEEPING,
+    codec_option,
+    cuts_option,
+    filter_option,
+    output_option,
+    start_option,
+    temporal_option,
+)
+from vidtrans.cli.types import FILE
 from vidtrans.cli.words import rendered
-from vidtrans.settings import parse_time
+
+if TYPE_CHECKING:
+    from vidtrans.batch.jobs import Options
+    from vidtrans.requests import DeflickerRequest
+    from vidtrans.session import Context
 
 
 class FilterCommand(click.Command):
@@ -30,7 +43,7 @@ class FilterCommand(click.Command):
 
 
 @click.command(
-    "steady",
+    "deflicker",
     cls=FilterCommand,
     epilog="Settings for --set rendering.KEY=VALUE: strength, mix, keep_colour, rate, cuts, chunk_frames. Other "
     "settings of [rendering] in a preset or in vidtrans.toml are for models, and are ignored.",
@@ -45,33 +58,22 @@ class FilterCommand(click.Command):
     "the reverse, and strong flicker may look like cuts. Of several: the source of all, or a folder of clips of their "
     "names (in.mov for in.x.mp4).",
 )
-@click.option("--start", metavar="TIME", help="Where in a longer source PROCESSED begins.")
-@click.option(
-    "-o",
-    "--output",
-    type=FILE,
-    help="The result; a folder for several.  [default: PROCESSED.steady.mp4, for pictures a folder]",
-)
+@start_option("Where in a longer source PROCESSED begins.")
+@output_option("The result; a folder for several.  [default: PROCESSED.deflickered.mp4, for pictures a folder]")
 @temporal_option
 @cuts_option("nothing is averaged", "They are counted in the source, from its beginning on; without one in PROCESSED.")
 @codec_option
 @filter_option
 @batch_options
-@preset_option
-@set_option
-@common(*KEEPING, "device")
-@click.pass_context
-def steady(
-    click_context: click.Context,
-    processed: tuple[Path, ...],
-    source: Path | None,
-    start: str | None,
-    output: Path | None,
-    batch: Any,
-    preset: str | None,
-    context: Any,
-    console: Console,
-    **_: Any,
+@command_options(
+    *KEEPING,
+    "device",
+    request="DeflickerRequest",
+    tables=("rendering", "temporal", "encoding"),
+    reads="DEFLICKER_READS",
+)
+def deflicker(
+    request: DeflickerRequest, processed: tuple[Path, ...], batch: Options, context: Context, console: Console
 ) -> int:
     """Take the flicker out of PROCESSED: what a style network, a colouriser, a diffusion model made of a video.
 
@@ -80,15 +82,12 @@ def steady(
     no sound gets its source's. A folder of videos, or a pattern ('renders/*.mp4'), stands for each that it holds.
     """
     from vidtrans.batch.inputs import is_batch
-    from vidtrans.pipeline.deflicker import steady as make
-    from vidtrans.pipeline.deflicker import steady_batch, steady_recipe
+    from vidtrans.pipeline.deflicker import deflicker as make
+    from vidtrans.pipeline.deflicker import deflicker_batch
 
-    recipe = steady_recipe(preset, flags_of(click_context, "rendering", "temporal", "encoding"))
-    begin = parse_time(start) if start else None
     if is_batch(processed) or batch.takes_some:
-        folder = output or Path()
-        outcomes, summary = steady_batch(processed, source, folder, recipe, context, batch, start=begin)
-        return show_batch(console, outcomes, summary, {"output": str(folder)})
-    table = make(processed[0], source, output, recipe, context, start=begin)
+        outcomes, summary = deflicker_batch(processed, request, batch, context)
+        return show_batch(console, outcomes, summary, {"output": str(request.output or Path())})
+    table = make(request, context)
     console.result(table, rendered(table))
     return 0

@@ -1,18 +1,30 @@
-"""Next-frame prediction fed back on itself: dream."""
+"""``vidtrans dream``: next-frame prediction fed back on itself."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from vidtrans.cli.command import Flags, command_options
 from vidtrans.cli.console import Console
-from vidtrans.cli.flags import FILE, codec_option, filter_option
-from vidtrans.cli.options import KEEPING, common, flags_of, model_type, preset_option, set_option, setting_option
+from vidtrans.cli.options import (
+    KEEPING,
+    codec_option,
+    filter_option,
+    output_option,
+    setting_option,
+    size_option,
+    start_option,
+)
+from vidtrans.cli.types import FILE, MODEL
 from vidtrans.cli.words import rendered
 from vidtrans.errors import UsageError
-from vidtrans.settings import parse_time
+
+if TYPE_CHECKING:
+    from vidtrans.session import Context
+    from vidtrans.settings import Time
 
 ENDING = ".safetensors"
 EXPRESSIONS = (
@@ -46,13 +58,13 @@ def seed_and_models(given: tuple[str, ...], models: tuple[str, ...]) -> tuple[st
     multiple=True,
     required=True,
     metavar="MODEL",
-    type=model_type,
+    type=MODEL,
     help="A model that predicts frames; several come in turn. A shell's *.safetensors is several.",
 )
 @click.option("--frames", required=True, type=click.IntRange(1, 10**8), help="How many frames to dream.")
-@click.option("-o", "--output", type=FILE, help="The result.  [default: SEED.MODEL.dream.mp4]")
-@click.option("--start", metavar="TIME", help="Where in a video the seed is.")
-@setting_option("--size", "rendering", "size", "Working size: short side, WxH, trained, or source.")
+@output_option("The result.  [default: SEED.MODEL.dream.mp4]")
+@start_option("Where in a video the seed is.")
+@size_option
 @_camera("--zoom", "zoom", "How many times larger the picture gets each frame.")
 @_camera("--rotate", "rotate", "Degrees that it turns each frame, anticlockwise.")
 @_camera("--pan-x", "pan_x", "Share of its width that it moves right each frame.")
@@ -88,35 +100,31 @@ def seed_and_models(given: tuple[str, ...], models: tuple[str, ...]) -> tuple[st
     "--fps", "encoding", "fps", "Frames a second; source: the seed's, else those that were learned from.", metavar="N"
 )
 @filter_option
-@preset_option
-@set_option
-@common(*KEEPING, "device", "seed")
-@click.pass_context
+@command_options(*KEEPING, "device", "seed", tables=("dreaming", "rendering", "encoding"))
 def dream(
-    click_context: click.Context,
     given: tuple[str, ...],
     models: tuple[str, ...],
     frames: int,
     output: Path | None,
-    start: str | None,
+    start: Time | None,
     blend: Path | None,
     sound: Path | None,
-    preset: str | None,
-    context: Any,
+    flags: Flags,
+    context: Context,
     console: Console,
-    **_: Any,
 ) -> None:
     """Let a model that predicts frames go on from SEED: a video, a picture, or the word noise.
 
     Stop it at any moment; the same command goes on. With more --frames, and --overwrite, it goes on from what is there.
     """
+    from vidtrans.config.recipe import render_recipe
+    from vidtrans.config.rendering import DREAM_READS
     from vidtrans.dreaming.predictors import NOISE
     from vidtrans.pipeline.dream import dream as make
-    from vidtrans.pipeline.dream import dream_recipe
+    from vidtrans.requests import DreamRequest
 
     seed, named = seed_and_models(given, models)
-    source = None if seed == NOISE else FILE.convert(seed, None, click_context)
-    recipe = dream_recipe(preset, flags_of(click_context, "dreaming", "rendering", "encoding"))
-    begin = parse_time(start) if start else None
-    table = make(source, named, output, frames, recipe, context, start=begin, blend=blend, sound=sound)
+    source = None if seed == NOISE else FILE.convert(seed, None, click.get_current_context())
+    recipe = render_recipe(flags.preset, flags.tables, "dream", DREAM_READS)
+    table = make(DreamRequest(source, named, output, frames, recipe, start, blend, sound), context)
     console.result(table, rendered(table))

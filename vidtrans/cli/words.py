@@ -20,6 +20,13 @@ def rendered(table: dict[str, Any]) -> str:
     return f"{table['output']}: {frames}{timing(table)}{drafted}{scored}"
 
 
+def drawn(table: dict[str, Any]) -> str:
+    if table.get("dry_run"):
+        return f"would make {table['output']}"
+    what = "picture" if table["output"].endswith(".png") else "frame"
+    return f"{table['output']}: {count(table['frames'], what)}{timing(table)}"
+
+
 def count(number: int, what: str) -> str:
     """``1 frame``, ``2 frames``."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"

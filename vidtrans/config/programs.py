@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidtrans.errors import UsageError
-from vidtrans.video.external.program import find_program
-from vidtrans.video.io.encoding import USERS
 
 if TYPE_CHECKING:
     from vidtrans.session import Context
@@ -32,6 +30,8 @@ FLAGS = {
 
 def programs_in(tables: Tables) -> dict[str, str]:
     """Return the settings among ``tables`` that give the user's ffmpeg its orders: 'table.key' → value."""
+    from vidtrans.video.io.encoding import USERS  # it imports av
+
     found = {}
     for table, key in FLAGS:
         value = tables.get(table, {}).get(key, "")
@@ -73,6 +73,8 @@ def tell_programs(
 
     ``tables``: those that the command reads.
     """
+    from vidtrans.video.external.program import find_program
+
     program = Path("ffmpeg")
     with suppress(UsageError):  # there is none: the job itself says so
         program = find_program()

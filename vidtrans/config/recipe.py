@@ -93,48 +93,64 @@ def _words(name: str, key: str) -> str:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Merged tables: what of them is not said is the default of the settings class that reads it.
+    """Merged tables, read once into the settings classes that they are of. Picklable.
 
-    ``programs``: what a preset that was named gives the user's ffmpeg to do.
+    What a table does not say is the default of its class. The settings of networks stay a table: they are checked where
+    the network is built, as their classes need torch.
+
+    Attributes:
+        preset: The preset's name; "" where there is none.
+        tables: What was said, by preset, files and flags together.
+        from_preset: What the preset alone says.
+        pairing_changes: Settings of a model's pairing that a render changes.
+        programs: What a preset that was named gives the user's ffmpeg to do.
+
+    Raises:
+        UsageError: on a setting that is none.
     """
 
     preset: str
     tables: Mapping[str, Table]
-    from_preset: Mapping[str, Table]
-    look: Mapping[str, Any] = field(default_factory=dict)  # of a model's pairing, what a render sets otherwise
+    from_preset: Mapping[str, Table] = field(default_factory=dict)
+    pairing_changes: Mapping[str, Any] = field(default_factory=dict)
     programs: tuple[ProgramSetting, ...] = ()
+    _settings: dict[str, Any] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        found = {n: from_table(_load(SETTINGS[n]), t, n) for n, t in self.tables.items() if n in SETTINGS}
+        for name in self.tables.keys() & REGISTRIES.keys():
+            chosen, table = self.choice(name)
+            found[name] = from_table(_load(REGISTRIES[name]).load(chosen).Settings, table, name)
+        object.__setattr__(self, "_settings", found)
 
     def choice(self, name: str) -> tuple[str, Table]:
-        """The chosen name of a table with choices, and the rest of the table."""
+        """Return the chosen name of a table with choices, and the rest of the table."""
         table = dict(self.tables.get(name, {}))
         return str(table.pop("name", CHOICES[name])), table
 
-    def settings(self, name: str, cls: type[T]) -> T:
-        """The settings class filled from table ``name``. Raises UsageError."""
-        return from_table(cls, self.tables.get(name, {}), name)
+    def choice_settings(self, name: str) -> tuple[str, Any]:
+        """Return the chosen name of a table with choices, and the choice's settings; not for networks."""
+        chosen, _ = self.choice(name)
+        return chosen, self._settings.get(name) or _load(REGISTRIES[name]).load(chosen).Settings()
 
-    def settings_of(self, name: str) -> Any:
-        """The settings of a table without choices, in the class that reads it. Raises UsageError."""
-        return self.settings(name, _load(SETTINGS[name]))
+    def settings(self, name: str, cls: type[T]) -> T:
+        """Return table ``name`` as its settings class ``cls``."""
+        found = self._settings.get(name) or cls()
+        assert isinstance(found, cls)
+        return found
+
+    def value(self, table: str, key: str) -> object:
+        """Return one setting, or with ``key`` "name" what was chosen."""
+        if key == "name":
+            return self.choice(table)[0]
+        return getattr(self.settings(table, _load(SETTINGS[table])), key)
 
     def under(self, tables: Mapping[str, Table]) -> Recipe:
-        """This recipe with ``tables`` laid over its own. Raises UsageError."""
-        merged = {n: _overlay(self.tables.get(n, {}), tables.get(n, {})) for n in {**self.tables, **tables}}
-        made = replace(self, tables=merged)
-        made.check()
-        return made
-
-    def check(self) -> None:
-        """Raise UsageError on a setting that is none; networks are checked where they are built, they need torch."""
-        for name in self.tables:
-            if name in SETTINGS:
-                self.settings_of(name)
-            elif name in REGISTRIES:
-                chosen, settings = self.choice(name)
-                from_table(_load(REGISTRIES[name]).load(chosen).Settings, settings, name)
+        """Return this recipe with ``tables`` laid over its own. Raises UsageError."""
+        return replace(self, tables=overlaid(self.tables, tables))
 
     def only(self, *names: str) -> dict[str, Table]:
-        """The given tables, for the record of a request."""
+        """Return the given tables, for the record of a request."""
         return {n: dict(self.tables.get(n, {})) for n in names}
 
 
@@ -196,9 +212,7 @@ def make_recipe(
             raise unknown("table", wanted, list(TABLES))
     merged = overlaid(*layers, flags)
     programs = programs_from(f"preset {named}", from_preset, flags) if preset else ()
-    recipe = Recipe(Path(named).stem if named else "", merged, from_preset, programs=programs)
-    recipe.check()
-    return recipe
+    return Recipe(Path(named).stem if named else "", merged, from_preset, programs=programs)
 
 
 def overlaid(*layers: Mapping[str, Mapping[str, Any]]) -> dict[str, Table]:
@@ -224,18 +238,21 @@ def dataset_recipe(preset: str | None, flags: Mapping[str, Mapping[str, Any]]) -
     return make_recipe(preset, implied, flags)
 
 
-def check_read(flags: Mapping[str, Mapping[str, Any]], command: str, read: Sequence[str]) -> None:
-    """Raise UsageError on a flag for [rendering] beyond those settings that a command reads: it would do nothing.
+def render_recipe(
+    preset: str | None, flags: Mapping[str, Mapping[str, Any]], command: str = "", read: Sequence[str] = ()
+) -> Recipe:
+    """Return the recipe of a render. ``[pairing]`` among the flags changes how the model's input is made.
 
-    A preset and ``vidtrans.toml`` are for other commands, too: what they say beyond these is passed over.
+    A ``command`` that reads only some settings of [rendering], ``read``, refuses flags for others, as they would do
+    nothing. A preset and ``vidtrans.toml`` are for all commands: what they say beyond these is dropped. Raises
+    UsageError.
     """
-    for key in flags.get("rendering", {}):
+    made = make_recipe(preset, None, {name: table for name, table in flags.items() if name != "pairing"})
+    for key in flags.get("rendering", {}) if command else ():
         if key not in read:
             remedy = f"leave it out; of [rendering] it reads {', '.join(read)}"
             raise UsageError(f"rendering.{key}", f"'{command}' does not read it", remedy)
-
-
-def render_recipe(preset: str | None, flags: Mapping[str, Mapping[str, Any]]) -> Recipe:
-    """The recipe of a render. ``[pairing]`` among the flags changes how the model's input is made."""
-    rest = {name: table for name, table in flags.items() if name != "pairing"}
-    return replace(make_recipe(preset, None, rest), look=dict(flags.get("pairing", {})))
+    if command and "rendering" in made.tables:
+        rendering = {k: v for k, v in made.tables["rendering"].items() if k in read}
+        made = replace(made, tables={**made.tables, "rendering": rendering})
+    return replace(made, pairing_changes=dict(flags.get("pairing", {})))

@@ -10,6 +10,10 @@ from vidtrans.settings import Table, setting, to_table
 
 CURVES = {"strength": 2.0, "keep_colour": 1.0, "mix": 1.0}  # each from 0 to this
 
+# What commands without a model, or without a source's frames, read of the table [rendering].
+DEFLICKER_READS = ("strength", "mix", "keep_colour", "rate", "cuts", "chunk_frames")
+DREAM_READS = ("size", "rate", "chunk_frames", "engine", "precision")
+
 
 @dataclass(frozen=True)
 class RenderingSettings:

@@ -32,8 +32,12 @@ class Beside:
     steps: Sequence[int]
 
     @classmethod
-    def find(cls, clip: Clip, output: Clip, context: Context, start: Time | None = None) -> Beside:
-        """Put a clip in step with a render, and say how. ``start`` is where in the clip the render begins.
+    def find(
+        cls, clip: Clip, output: Clip, context: Context, start: Time | None = None, end: Time | None = None
+    ) -> Beside:
+        """Put a clip in step with a render of its frames from ``start`` to ``end``, and say how.
+
+        Without an ``end`` the part of the clip lasts as long as the render.
 
         From their beginnings, clips of as many frames go together by number, whatever their times: most tools keep
         frames, and not all of them times. Else by time, and pictures by number; one picture is held. Raises UsageError.
@@ -41,17 +45,17 @@ class Beside:
         index, total = clip.index, output.index.num_frames
         if index.num_frames == 1:
             return cls(clip, [0] * total)
-        first = clip.trim(start, None)[0]
-        if first == 0 and index.num_frames == total:
+        first, stop = clip.trim(start, end)
+        if end is None and first == 0 and index.num_frames == total:
             if not _at_equal_times(index, output.index):
                 told = f"its frames have other times than those of {output.name}: matched by number, there are as many"
                 context.warn_once(f"{clip.name}: {told}", clip.path)
             return cls(clip, range(total))
-        part = _part(index, output.index, first)
+        part = _part(index, output.index, first, stop if end else None)
         steps, told = in_step(output.index, part, 0, total, name=output.name)
         if told and first:
             told = f"from frame {first} on {told}"
-        if not told and start is None:
+        if not told and start is None and end is None:
             told = f"it goes on for {index.num_frames - total} frames after {output.name} ends; "
             told += "if that is not how they go together, say with --start where it begins"
         if told:
@@ -114,10 +118,12 @@ def score_clips(
     return scorer.scores()
 
 
-def _part(index: ClipIndex, output: ClipIndex, first: int) -> ClipIndex:
-    """The part of a clip from a frame on that lasts as long as the render; pictures go by number, not by time."""
+def _part(index: ClipIndex, output: ClipIndex, first: int, stop: int | None) -> ClipIndex:
+    """The frames [first, stop) of a clip; without ``stop``, as long as the render, pictures by number."""
     by_number = bool(index.names or output.names)
-    if by_number:
+    if stop is not None:
+        pass
+    elif by_number:
         stop = first + output.num_frames
     else:
         begin, lasts = index.pts[first], (output.pts[-1] - output.pts[0] + Fraction(output.last_duration, 2))

@@ -20,7 +20,7 @@ from vidtrans.models.model_record import ModelRecord
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import Pairing, make_pairing
 from vidtrans.session import Context
-from vidtrans.settings import AS_STORED, Size, Table, from_table, parse_size, to_table
+from vidtrans.settings import AS_STORED, Size, Table, parse_size, to_table
 from vidtrans.temporal import FILTERS
 from vidtrans.temporal.stream import Filter
 from vidtrans.video.io.encoding import EncodingSettings
@@ -104,22 +104,17 @@ class RenderSettings:
     rendering: RenderingSettings
     encoding: EncodingSettings
     filter_name: str
-    filter_settings: Any
+    filter_settings: Any  # of the filter's own class
     device: str
 
     @classmethod
     def of(cls, recipe: Recipe, look: Look, device: str) -> RenderSettings:
         """The identity model is for checking, and is filtered only when that is asked for. Raises UsageError."""
-        name, table = recipe.choice("temporal")
+        name, settings = recipe.choice_settings("temporal")
         if look.path is None and "name" not in recipe.tables.get("temporal", {}):
-            name, table = "off", {}
-        return cls(
-            recipe.settings("rendering", RenderingSettings),
-            recipe.settings("encoding", EncodingSettings),
-            name,
-            from_table(FILTERS.load(name).Settings, table, "temporal"),
-            device,
-        )
+            name, settings = "off", FILTERS.load("off").Settings()
+        rendering = recipe.settings("rendering", RenderingSettings)
+        return cls(rendering, recipe.settings("encoding", EncodingSettings), name, settings, device)
 
     def resolved(self, pictures: bool, output: Path | None) -> RenderSettings:
         """With the codec that the source and the output ask for."""

@@ -1,91 +1,51 @@
 """How fast is it here? The steps of a render, each by itself and then all together, in frames per second.
 
-What is measured is what ``stylize`` runs: a render job on a clip that is made for it. All of it lies in a folder of the
-system's for temporary files, which is deleted; what an engine compiles it keeps for itself, as in any render.
 ``vidtrans.toml`` is passed over: rates of two machines compare.
 """
 
 from __future__ import annotations
 
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, wait
-from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
-from functools import partial
-from itertools import pairwise
+from dataclasses import replace
 from pathlib import Path
-from statistics import median
 
-import numpy as np
-import torch
-
-from vidtrans.clips.indexing import open_clip
 from vidtrans.config.recipe import Recipe
-from vidtrans.errors import Interrupted, UsageError, VidtransError
+from vidtrans.errors import Interrupted, UsageError
 from vidtrans.events import Progress, silent
-from vidtrans.flow.estimator import FlowEstimator, runs_on_device
-from vidtrans.inference import ENGINES
-from vidtrans.inference.choice import choose
-from vidtrans.inference.device import Device, resolve_device, resolve_precision
-from vidtrans.inference.engine import Engine
-from vidtrans.machine import cores, processor
-from vidtrans.models.loaded_model import Look, RenderSettings, find_look, load_engine
-from vidtrans.models.model_file import IDENTITY, load_generator
-from vidtrans.pairing.base import input_frames
-from vidtrans.pipeline.bench_clip import write_clip
+from vidtrans.inference.device import resolve_device
+from vidtrans.models.loaded_model import find_look
 from vidtrans.pipeline.stylize import stylize
-from vidtrans.rendering.composite import Composer
-from vidtrans.rendering.planning import plan_render
+from vidtrans.rendering.workbench import ROUNDS, Workbench, machine, measure
+from vidtrans.requests import BenchRequest, StylizeRequest
 from vidtrans.session import Context
 from vidtrans.settings import Table, Time
-from vidtrans.temporal.stream import Sample, filtered
-from vidtrans.video.io.clip import Frame
 
-ROUNDS = 3
-WARM_UP = 4  # frames of the round before them, which does not count
-SHORT_SIDE = 720  # of the clip, unless it is rendered larger
 STEPS = ("decode", "input", "engine", "flow", "filter", "encode")  # of a render: every frame takes each of them once
-Step = Callable[[int], float]  # does its work on so many frames, and returns how many it did in a second
 
 
-@dataclass(frozen=True)
-class Rate:
-    """Frames per second: the median of all rounds, the slowest and the fastest of them."""
-
-    fps: float
-    slowest: float
-    fastest: float
-
-    @classmethod
-    def of(cls, rounds: list[float]) -> Rate:
-        return cls(median(rounds), min(rounds), max(rounds))
-
-
-def bench(model: str, context: Context, *, size: int, frames: int, slow: bool = False) -> Table:
-    """Measure this machine: a 16:9 clip of ``frames`` (at least 2) a round, its short side rendered at ``size`` pixels.
+def bench(request: BenchRequest, context: Context) -> Table:
+    """Measure this machine, and return the rates.
 
     The table has ``steps`` (each of ``STEPS``, with the engine that ``auto`` takes), all ``engines`` that are here,
     those ``skipped`` and why, and ``together``: the filter with its flow, and whole renders. The ``bottleneck`` is the
-    slowest of the steps. ``slow``: engines that take long to start are measured, too. Raises ModelError, UsageError,
-    DeviceError, Interrupted; MediaError for a model that paints one scene only.
+    slowest of the steps. Raises ModelError, UsageError, DeviceError, Interrupted; MediaError for a model that paints
+    one scene only.
     """
     with tempfile.TemporaryDirectory(prefix="vidtrans-") as place:
         folder = Path(place)
         own = replace(context, cache_dir=folder / "cache", report=silent, dry_run=False, overwrite=False)
-        look, device = find_look(model, own), resolve_device(context.device)
+        look, device = find_look(request.model, own), resolve_device(context.device)
         look.check_renders()
         if look.pairing.guides:
             raise UsageError(f"model '{look.name}'", "it goes by guides, the clip has none", "measure another model")
-        told: Table = {"output": None, "frames": frames, "rounds": ROUNDS, "model": look.name, "cached": False}
+        told: Table = {"output": None, "frames": request.frames, "rounds": ROUNDS, "model": look.name, "cached": False}
         if context.dry_run:
             return told | {"dry_run": True}
         context.report(Progress("making a clip", 0, None))
-        work = Workbench(look, own, device, folder, size, frames)
-        engines, skipped = work.engines(slow)
+        work = Workbench(look, own, device, folder, request.size, request.frames, _stylize)
+        engines, skipped = work.engines(request.slow)
         try:
-            rates = _measured(work.steps(engines), frames, context)
+            rates = measure(work.steps(engines), request.frames, context)
         except Interrupted as error:
             error.why = "nothing was written"
             raise
@@ -104,156 +64,5 @@ def bench(model: str, context: Context, *, size: int, frames: int, slow: bool = 
         }
 
 
-def _measured(steps: Mapping[str, Step], frames: int, context: Context) -> dict[str, Rate]:
-    """All steps in turn, round by round: what disturbs a machine for a while disturbs no step in all of its rounds."""
-    found: dict[str, list[float]] = {name: [] for name in steps}
-    done, total = 0, len(steps) * (ROUNDS + 1)
-    for number in range(ROUNDS + 1):
-        for name, step in steps.items():
-            context.stop.check()
-            context.report(Progress("measuring", done, total, "measurements", name.replace("_", " ")))
-            rate = step(frames if number else min(frames, WARM_UP))
-            if number:
-                found[name].append(rate)
-            done += 1
-    return {name: Rate.of(rounds) for name, rounds in found.items()}
-
-
-class Workbench:
-    """A render job on a clip of its own, and all that its steps take, made beforehand."""
-
-    def __init__(self, look: Look, context: Context, device: Device, folder: Path, size: int, frames: int) -> None:
-        self.look, self.context, self.device, self.folder = look, context, device, folder
-        clip = open_clip(context, write_clip(folder / "bench.mp4", max(size, SHORT_SIDE), frames))
-        self._recipe = Recipe("", {"rendering": {"size": str(size)}, "temporal": {"name": "window"}}, {})
-        settings = RenderSettings.of(self._recipe, look, context.device).resolved(False, None)
-        self.plan = plan_render(clip, look, settings, context)
-        self._frames = list(self._decoded(frames))
-        self._inputs = self._shown(frames)
-        wanted, precision = settings.rendering.engine, settings.rendering.precision
-        self.auto = choose(wanted, device, precision) if look.path else IDENTITY
-        engine = load_engine(look, settings.rendering, context)  # kept in the context, for stylize
-        outputs = [made for part in _batches(self._inputs, engine.batch) for made in engine(np.stack(part))]
-        pairs = zip(self._frames, outputs, strict=False)
-        self._samples = [Sample(f.index, f.pts, f.rgb, made, starts_shot=f.index == 0) for f, made in pairs]
-        self._engine, self._filter = engine, settings.make_filter()
-        self._filtered = list(filtered(self._fresh(frames), self._filter))
-        method, side = settings.filter_settings.flow, settings.filter_settings.flow_size or None
-        self._flow = FlowEstimator(method, side, device.name if runs_on_device(method) else "cpu")
-
-    def engines(self, slow: bool) -> tuple[dict[str, Engine], dict[str, str]]:
-        """Those that run here, warm, and why others do not. Raises UsageError where the one of ``auto`` is of them."""
-        found, skipped = {self.auto: self._engine}, {}
-        generator = load_generator(self.look.path)[0] if self.look.path else None
-        for name in ENGINES if generator else ():
-            if name != self.auto and ENGINES.load(name).slow_to_start and not slow:
-                skipped[name] = "it takes long to start (--all measures it)"
-            elif name != self.auto:
-                try:
-                    engine = ENGINES.load(name)(generator, self.device, self.plan.rendering.precision)
-                    self.run(engine, 1)  # some find out only here that they cannot
-                    found[name] = engine
-                except VidtransError as error:
-                    skipped[name] = error.why
-                except Exception as error:  # a library's own: the others are measured all the same
-                    skipped[name] = str(error).partition("\n")[0] or type(error).__name__
-        return found, skipped
-
-    def steps(self, engines: Mapping[str, Engine]) -> dict[str, Step]:
-        """What is measured, in the order of a render."""
-        return {
-            "decode": self.decode,
-            "input": self.input,
-            **{f"engine {name}": partial(self.run, engine) for name, engine in engines.items()},
-            "flow": self.flow,
-            "filter": partial(self.filter, with_flow=False),
-            "filter_with_flow": partial(self.filter, with_flow=True),
-            "encode": self.encode,
-            "stylize": partial(self.stylize, "window"),
-            "stylize_unfiltered": partial(self.stylize, "off"),
-        }
-
-    def decode(self, count: int) -> float:
-        """From the file to RGB at the working size."""
-        began = time.perf_counter()
-        return _rate(sum(1 for _ in self._decoded(count)), began)
-
-    def _decoded(self, count: int) -> Iterator[Frame]:
-        with self.plan.clip.reader(self.plan.form(self.plan.size), self.context.decode_threads) as reader:
-            yield from reader.frames(0, count, self.plan.clip.index)
-
-    def input(self, count: int) -> float:
-        """What the pairing makes of frames, for the network."""
-        began = time.perf_counter()
-        return _rate(len(self._shown(count)), began)
-
-    def _shown(self, count: int) -> list[np.ndarray]:
-        with closing(self.plan.inputs()) as inputs:
-            pairing = self.plan.pairing
-            return [inputs([self._frames[n] for n in input_frames(pairing, i, 0)]) for i in range(count)]
-
-    def run(self, engine: Engine, count: int) -> float:
-        """Whole batches: what the last one is filled up with would be no frame of a long clip."""
-        batches = [np.stack(part) for part in _batches(self._inputs[:count], engine.batch)]
-        began = time.perf_counter()
-        for batch in batches:
-            engine(batch)
-        return _rate(sum(map(len, batches)), began)
-
-    def flow(self, count: int) -> float:
-        """A frame is prepared once, and there is a pair for each but the first."""
-        began = time.perf_counter()
-        for first, second in pairwise(map(self._flow.prepare, (f.rgb for f in self._frames[:count]))):
-            self._flow.both(first, second)
-        return _rate(count - 1, began)
-
-    def filter(self, count: int, *, with_flow: bool) -> float:
-        """Without: what the filter would begin in the background is there before the clock runs."""
-        samples = self._fresh(count)
-        if not with_flow:
-            for before, after in pairwise(samples):
-                self._filter.expect(before, after)
-            wait([made for s in samples for made in s.extras.values() if isinstance(made, Future)])
-        began = time.perf_counter()
-        return _rate(sum(1 for _ in filtered(samples, self._filter)), began)
-
-    def _fresh(self, count: int) -> list[Sample]:
-        """Samples of which nothing is derived yet."""
-        return [replace(sample, extras={}) for sample in self._samples[:count]]
-
-    def encode(self, count: int) -> float:
-        """From the working size to a segment of the source's, its last frames flushed."""
-        plan, began = self.plan, time.perf_counter()
-        with ExitStack() as stack:
-            segment = stack.enter_context(closing(plan.segment(self.folder / "segment.nut")))
-            compose = stack.enter_context(closing(Composer(plan, 0, count))) if plan.is_composed else None
-            for sample, picture in self._filtered[:count]:
-                made = picture if compose is None else compose(sample, picture)
-                segment.write(made, *plan.delivery.stamps(sample.index))
-        return _rate(count, began)
-
-    def stylize(self, method: str, count: int) -> float:
-        """As the command does it with a new clip, but the network is loaded: long clips hardly notice that."""
-        with tempfile.TemporaryDirectory(dir=self.folder) as place:
-            own = replace(self.context, cache_dir=Path(place) / "cache")
-            recipe, name = self._recipe.under({"temporal": {"name": method}}), str(self.look.path or IDENTITY)
-            began = time.perf_counter()
-            stylize(self.plan.clip.path, name, Path(place) / "out.mp4", recipe, own, end=Time(frame=count))
-            return _rate(count, began)
-
-
-def _rate(count: int, began: float) -> float:
-    return count / (time.perf_counter() - began)
-
-
-def _batches(inputs: list[np.ndarray], batch: int) -> Iterator[list[np.ndarray]]:
-    """All inputs, in whole batches: the last is filled up with those from the beginning."""
-    for first in range(0, len(inputs), batch):
-        yield [inputs[n % len(inputs)] for n in range(first, first + batch)]
-
-
-def machine(device: Device) -> Table:
-    """Processor, ``cores`` that this process may use, ``device``, ``precision`` there, and the ``gpu`` (else None)."""
-    gpu = torch.cuda.get_device_properties(device.torch).name if device.kind == "cuda" else None
-    precision = resolve_precision("auto", device)
-    return {"cpu": processor(), "cores": cores(), "device": device.name, "precision": precision, "gpu": gpu}
+def _stylize(video: Path, model: str, output: Path, recipe: Recipe, frames: int, context: Context) -> None:
+    stylize(StylizeRequest(video, model, output, recipe, end=Time(frame=frames)), context)

@@ -13,26 +13,31 @@ from vidtrans.output.target import refuse_link
 from vidtrans.pipeline.compare import compare
 from vidtrans.pipeline.make_dataset import make_dataset
 from vidtrans.pipeline.stylize import stylize
-from vidtrans.pipeline.train import check_minutes, train
+from vidtrans.pipeline.train import train
+from vidtrans.requests import (
+    CompareRequest,
+    DemoRequest,
+    MakeDatasetRequest,
+    StylizeRequest,
+    TrainRequest,
+)
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.store.cache_folder import FOLDER
 
 CLIP = PACKAGE / "assets" / "flower.mp4"
-MINUTES = 2.0
 # What two minutes of two cores come to, about: a faster machine is done sooner, not better.
 MOST_STEPS = 1200
 RECIPE: dict[str, Table] = {"dataset": {"size": "144"}, "training": {"preview_seconds": 10.0}}
 
 
-def demo(output: Path | None, context: Context, *, minutes: float = MINUTES) -> Table:
-    """Teach the look of the flower that ships and render it, into the folder ``output``; return what was made.
+def demo(request: DemoRequest, context: Context) -> Table:
+    """Teach the look of the flower that ships and render it, into a folder; return what was made.
 
     Stopped, it goes on where it was. Raises UsageError, Interrupted.
     """
     began = time.monotonic()
-    check_minutes(minutes)
-    folder = output or refuse_link(Path("vidtrans-demo"))
+    folder = request.output or refuse_link(Path("vidtrans-demo"))
     if context.cache_dir == Path(FOLDER).absolute():
         context = replace(context, cache_dir=folder / FOLDER)  # all of it in one place
     recipe = make_recipe("edges", None, RECIPE)
@@ -44,13 +49,13 @@ def demo(output: Path | None, context: Context, *, minutes: float = MINUTES) -> 
     if not clip.is_file():
         with complete(clip) as temporary:
             shutil.copyfile(CLIP, temporary)
-    made = make_dataset([clip], dataset, recipe, context)
-    trained = train(dataset, model, recipe, context, minutes=minutes, at_most=MOST_STEPS)
-    rendered = stylize(clip, str(model), render, recipe, context)
+    made = make_dataset(MakeDatasetRequest([clip], dataset, recipe), context)
+    trained = train(TrainRequest(dataset, model, recipe, request.minutes, at_most=MOST_STEPS), context)
+    rendered = stylize(StylizeRequest(clip, str(model), render, recipe), context)
     labels = ("the clip", "painted from its lines by the model")
     pair = [clip, Path(rendered["output"])]
-    video = compare(pair, film, context, labels=labels, input_of=str(model))
-    sheet = compare(pair, still, context, labels=labels, input_of=str(model))
+    video = compare(CompareRequest(pair, film, labels, str(model)), context)
+    sheet = compare(CompareRequest(pair, still, labels, str(model)), context)
     return {
         "output": str(folder),
         "frames": rendered["frames"],

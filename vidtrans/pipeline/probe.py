@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from vidtrans.clips.indexing import survey_clip
+from vidtrans.requests import ProbeRequest
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.video.io.container import MediaInfo
@@ -13,12 +12,13 @@ from vidtrans.video.io.pictures import is_stills
 from vidtrans.video.io.policy import applied, noteworthy
 
 
-def probe(path: Path, context: Context) -> Table:
+def probe(request: ProbeRequest, context: Context) -> Table:
     """Frames, times, shots, tracks and colours of a clip, and its warnings: what is done about what is unusual.
 
     The clip is read once, and what was found is kept for the commands that come. Damage is told and no error. Raises
     MediaError where nothing can be read.
     """
+    path = request.video
     clip = survey_clip(context, path)
     index = clip.index
     table: Table = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from vidtrans.clips.indexing import Clip, open_clip
@@ -15,32 +14,33 @@ from vidtrans.errors import BatchError, MediaError, UsageError
 from vidtrans.output.target import refuse_link
 from vidtrans.rendering.cost import add_up
 from vidtrans.rendering.directing import Directions
+from vidtrans.rendering.order import Place
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.video.io.encoding import EncodingSettings
 from vidtrans.video.io.pictures import holds_several, is_picture, picture_files
 from vidtrans.video.io.sequence import picture_names
 
+# Renders a picture to a path, by a recipe and with a mask, and returns what is reported of it.
+Render = Callable[[Path, Path, Recipe, Path | None], Table]
 SUMMED = ("frames_inferred", "frames_spared", "frames_encoded", "sound_packets")
 
 
 def one_by_one(
     clip: Clip,
-    output: Path,
-    pattern: str,
+    place: Place,
     recipe: Recipe,
-    encoding: EncodingSettings,
     context: Context,
-    render: Callable[..., Table],
-    *,
+    render: Render,
     span: tuple[int, int],
     mask: Path | None,
 ) -> Table:
-    """A folder of pictures of several sizes is no clip: each picture is rendered by itself, into the same folder.
+    """Render each picture of a folder by itself, into one folder: of several sizes, they are no clip.
 
-    ``render`` renders one; ``span``: the first picture, and the one after the last. Keyframes count pictures. Raises
-    UsageError where a video was asked for, BatchError where some pictures failed.
+    ``span``: the first picture, and the one after the last. Keyframes count pictures. Raises UsageError where a video
+    was asked for, BatchError where some pictures failed.
     """
+    output, encoding = place.output, place.encoding
     if clip.guides:
         raise UsageError(
             str(clip.path), "its pictures are of several sizes, and a clip has one", "bring them to one size"
@@ -51,15 +51,15 @@ def one_by_one(
     began = time.monotonic()
     names = clip.index.names
     pictures = picture_files(clip.path)[slice(*span)]
-    places = [refuse_link(output / name) for name in picture_names(names, range(*span), encoding.codec, pattern)]
+    places = [refuse_link(output / name) for name in picture_names(names, range(*span), encoding.codec, place.pattern)]
     masks = _masks_of(mask, clip, span, context)
     done: list[Table] = []
     failed: list[str] = []
     recipes = _recipes_of(recipe, clip, span)
-    for picture, place, own, at in zip(pictures, places, masks, recipes, strict=True):
+    for picture, target, own, at in zip(pictures, places, masks, recipes, strict=True):
         context.stop.check()
         try:
-            done.append(render(picture, output=place, recipe=at, mask=own))
+            done.append(render(picture, target, at, own))
         except (UsageError, MediaError) as error:
             failed.append(str(error))
     if failed:
@@ -90,12 +90,7 @@ def _recipes_of(recipe: Recipe, clip: Clip, span: tuple[int, int]) -> list[Recip
     """The recipe of each picture: what is keyframed over the folder has one value there."""
     rendering = recipe.settings("rendering", RenderingSettings)
     directions = Directions(rendering.curves(), clip.index.pts, clip.pts_of)
-    made = []
-    for number in range(*span):
-        values = directions(number).__dict__
-        tables = {**recipe.tables, "rendering": {**recipe.tables.get("rendering", {}), **values}}
-        made.append(replace(recipe, tables=tables))
-    return made
+    return [recipe.under({"rendering": directions(number).__dict__}) for number in range(*span)]
 
 
 def _masks_of(mask: Path | None, clip: Clip, span: tuple[int, int], context: Context) -> list[Path | None]:

@@ -56,7 +56,7 @@ STEPS: dict[str, list[str]] = {
     "next.dataset": ["make-dataset", "clip.mp4", "--pairing", "next-frame", *flags("dataset")],
     "next.safetensors": ["train", "next.dataset", "--steps", "3", *TRAIN],
     "dream.mp4": ["dream", "clip.mp4", "--model", "next", "--frames", "14", *CHUNKS[:1]],
-    "steady.mp4": ["steady", "window.mp4", "--source", "clip.mp4"],
+    "deflickered.mp4": ["deflicker", "window.mp4", "--source", "clip.mp4"],
 }
 
 

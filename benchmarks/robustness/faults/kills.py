@@ -36,7 +36,7 @@ STAGES: dict[str, tuple[tuple[str, ...], str]] = {
     "causal": ((*RENDER, "--temporal", "causal", "-o", "causal.mp4"), "causal.mp4"),
     "draft": ((*RENDER, "--draft", "3", "-o", "draft.mp4"), "draft.mp4"),
     "pictures": ((*RENDER, "--codec", "png", "-o", "pictures"), "pictures"),
-    "steady": (("steady", "off.mp4", "--source", "clip.mp4", "-o", "calm.mp4"), "calm.mp4"),
+    "deflicker": (("deflicker", "off.mp4", "--source", "clip.mp4", "-o", "calm.mp4"), "calm.mp4"),
     "evaluate": (("evaluate", "off.mp4", "--source", "clip.mp4", "-o", "score.png"), "score.png"),
     "batch": (("stylize", "clips", "--model", "clip", *SMALL, "--jobs", "2", "-o", "batch"), "batch"),
     "parts": ((*RENDER[:1], "long.mp4", *RENDER[2:], "--jobs", "2", "-o", "parts.mp4"), "parts.mp4"),

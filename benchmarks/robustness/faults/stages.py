@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from vidtrans.pipeline.bench_clip import write_clip
+from vidtrans.rendering.bench_clip import write_clip
 
 SHORT_SIDE, FRAMES = 144, 24  # chunks outgrow what libraries hold back before they write
 DATASET = ("--size", "32", "--set=dataset.block=3", "--set=dataset.gap=1")
@@ -75,10 +75,10 @@ STAGES = (
         "dream.mp4",
     ),
     Stage(
-        "steady",
-        ("steady", "look.mp4", "--source", "clip.mp4", "-o", "steady.mp4", *CHUNKS),
+        "deflicker",
+        ("deflicker", "look.mp4", "--source", "clip.mp4", "-o", "deflickered.mp4", *CHUNKS),
         ("look.mp4",),
-        "steady.mp4",
+        "deflickered.mp4",
     ),
     Stage(
         "evaluate", ("evaluate", "look.mp4", "--source", "clip.mp4", "-o", "scores.png"), ("look.mp4",), "scores.png"

@@ -99,7 +99,7 @@ def test_clips_of_one_name_are_called_by_what_tells_them_apart() -> None:
 @settings(max_examples=50)
 @given(st.integers(0, 40), st.integers(1, 9))
 def test_shards_are_the_whole_each_item_once(count: int, parts: int) -> None:
-    items = [Item(Path(str(n)), None, {}) for n in range(count)]
+    items = [Item(Path(str(n)), None, dict) for n in range(count)]
     found = [shard_of(items, parse_shard(f"{n}/{parts}")) for n in range(1, parts + 1)]
     assert sorted(int(i.source.name) for part in found for i in part) == list(range(count))
     assert max(map(len, found)) - min(map(len, found)) <= 1

@@ -150,27 +150,27 @@ def test_opencvs_methods_depend_on_its_version_only(name: str) -> None:
 
 
 @pytest.fixture
-def steady() -> tuple[object, ...]:
+def deflicker() -> tuple[object, ...]:
     """A command that follows RAFT's flow, for a clip that flickers."""
     frames = drifting(8, 1, grain=True)
     lossless(Path("s.mp4"), frames)
     lossless(Path("p.mp4"), flickering([look(f) for f in frames]))
-    return ("steady", "p.mp4", "--source", "s.mp4", "--codec", "ffv1", "-o", "o.mkv", "--set=temporal.flow=raft")
+    return ("deflicker", "p.mp4", "--source", "s.mp4", "--codec", "ffv1", "-o", "o.mkv", "--set=temporal.flow=raft")
 
 
 def test_a_result_and_its_chunks_are_of_these_weights_only(
-    weights: Callable[[str], Path], steady: tuple[object, ...], capsys: pytest.CaptureFixture[str]
+    weights: Callable[[str], Path], deflicker: tuple[object, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     shift_by(weights("raft_large"), 1.0)
-    assert said_json(capsys, *steady)["frames_encoded"] == 8
-    assert said_json(capsys, *steady)["cached"]
+    assert said_json(capsys, *deflicker)["frames_encoded"] == 8
+    assert said_json(capsys, *deflicker)["cached"]
     followed = Path("o.mkv").read_bytes()
     shift_by(weights("raft_large"), -3.0)
-    assert "made with other inputs or options" in refuse(capsys, 2, *steady)
-    assert said_json(capsys, *steady, "--overwrite")["frames_encoded"] == 8
+    assert "made with other inputs or options" in refuse(capsys, 2, *deflicker)
+    assert said_json(capsys, *deflicker, "--overwrite")["frames_encoded"] == 8
     assert Path("o.mkv").read_bytes() != followed
     shift_by(weights("raft_large"), 1.0)
-    assert said_json(capsys, *steady, "--overwrite")["frames_encoded"] == 0
+    assert said_json(capsys, *deflicker, "--overwrite")["frames_encoded"] == 0
     assert Path("o.mkv").read_bytes() == followed
 
 
@@ -178,7 +178,7 @@ def test_a_result_and_its_chunks_are_of_these_weights_only(
 def test_it_runs_on_the_device_that_was_asked_for(
     method: str,
     weights: Callable[[str], Path],
-    steady: tuple[object, ...],
+    deflicker: tuple[object, ...],
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -196,26 +196,26 @@ def test_it_runs_on_the_device_that_was_asked_for(
 
     monkeypatch.setattr("vidtrans.inference.device.resolve_device", resolve)
     monkeypatch.setattr(Raft, "__init__", note)
-    said_json(capsys, *steady, "--device", "cuda:3", "--temporal", method)
+    said_json(capsys, *deflicker, "--device", "cuda:3", "--temporal", method)
     assert set(asked) == {"cuda:3"}
     assert used == ["cpu:0"]
 
 
 def test_a_device_that_is_not_there_is_missed_by_networks_only(
     weights: Callable[[str], Path],
-    steady: tuple[object, ...],
+    deflicker: tuple[object, ...],
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shift_by(weights("raft_large"), 1.0)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert "no CUDA device here" in refuse(capsys, 4, *steady, "--device", "cuda")
-    assert said_json(capsys, *steady, "--set=temporal.flow=dis", "--device", "cuda")["frames"] == 8
+    assert "no CUDA device here" in refuse(capsys, 4, *deflicker, "--device", "cuda")
+    assert said_json(capsys, *deflicker, "--set=temporal.flow=dis", "--device", "cuda")["frames"] == 8
 
 
 def test_without_it_nothing_is_begun(
-    steady: tuple[object, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    deflicker: tuple[object, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "torchvision", None)
-    assert "the flow method 'raft' is not installed" in refuse(capsys, 2, *steady)
+    assert "the flow method 'raft' is not installed" in refuse(capsys, 2, *deflicker)
     assert not Path(".vidtrans/render").exists()

@@ -86,7 +86,7 @@ def test_whatever_a_file_is_given_for_it_is_refused(
     arguments = {
         "source": ["stylize", path, "--model", "identity"],
         "mask": ["stylize", clip, "--model", "identity", "--mask", path],
-        "guide": ["steady", clip, "--source", path],
+        "guide": ["deflicker", clip, "--source", path],
         "dataset": ["make-dataset", path],
         "target": ["make-dataset", clip, "--pairing", "aligned", "--target", path],
         "scored": ["evaluate", clip, "--source", path],

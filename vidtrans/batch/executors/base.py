@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import errno
-import importlib
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 from vidtrans.errors import Interrupted, in_words
 from vidtrans.events import Report
 from vidtrans.session import Context
 from vidtrans.settings import Table
 
+if TYPE_CHECKING:
+    from vidtrans.rendering.division import Division
+
 SHARED = ("cache_dir", "seed", "overwrite", "dry_run", "allow_damaged", "decode_threads", "cache_limit_gb")
 
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """Work on the item ``number`` of a batch: a call of ``function``, "module:function", with ``arguments``.
+    """Work on the item ``number`` of a batch: ``work`` is called with a context.
 
     ``kind``: the whole item, finding out how to divide it, or a part of it. ``tries``: how many workers were lost with
     it before. Picklable.
@@ -27,8 +29,7 @@ class Task:
 
     number: int
     kind: Literal["whole", "divide", "part"]
-    function: str
-    arguments: Mapping[str, Any]
+    work: Callable[[Context], Table | Division | None]
     tries: int = 0
 
 
@@ -36,13 +37,13 @@ class Task:
 class TaskResult:
     """How a task ended. Picklable.
 
-    "done" with the ``value`` that its function returned; "stopped" as requested, with everything saved; "failed" with
+    "done" with the ``value`` that its work returned; "stopped" as requested, with everything saved; "failed" with
     an ``error`` in words and its ``exit_status``, and the ``traceback`` of a bug; "lost" together with its worker:
     then ``error`` says how that one ended. ``disk_full``: all tasks that follow would fail as well.
     """
 
     state: Literal["done", "stopped", "failed", "lost"]
-    value: Any = None
+    value: Table | Division | None = None
     error: str = ""
     exit_status: int = 0
     traceback: str = ""
@@ -77,10 +78,9 @@ class Executor(Protocol):
 
 def run_task(task: Task, context: Context) -> TaskResult:
     """Run a task to its end, whatever becomes of it. Only KeyboardInterrupt and its like are raised."""
-    module, _, name = task.function.partition(":")
     try:
         context.stop.check()
-        return TaskResult("done", getattr(importlib.import_module(module), name)(**task.arguments, context=context))
+        return TaskResult("done", task.work(context))
     except Interrupted:
         return TaskResult("stopped")
     except Exception as error:

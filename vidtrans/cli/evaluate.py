@@ -1,20 +1,26 @@
-"""Scoring a render: evaluate."""
+"""``vidtrans evaluate``."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from vidtrans.cli.batch import batch_options, show_batch
+from vidtrans.cli.command import command_options
 from vidtrans.cli.console import Console
-from vidtrans.cli.flags import FILE, Lazy
-from vidtrans.cli.options import KEEPING, common
+from vidtrans.cli.options import KEEPING, end_option, start_option
+from vidtrans.cli.types import FILE, RegistryName
 from vidtrans.cli.words import count, timing
 from vidtrans.metrics import SCORING_FLOW, SHORT_SIDE
-from vidtrans.settings import parse_time
+
+if TYPE_CHECKING:
+    from vidtrans.batch.jobs import Options
+    from vidtrans.batch.summary import Outcome
+    from vidtrans.requests import EvaluateRequest
+    from vidtrans.session import Context
 
 MEASURES = ("warping_error", "ratio", "psnr", "ssim", "sharpness", "nn", "drift", "m4", "uniq")
 VIDEOS = ("", "_per_frame", "_source")
@@ -25,7 +31,7 @@ VIDEOS = ("", "_per_frame", "_source")
     epilog=f"Pictures are scored at {SHORT_SIDE} pixels on their short side or less; sharpness (but of dreams) at "
     "OUTPUT's full size.",
 )
-@click.argument("outputs", nargs=-1, required=True, type=FILE, metavar="OUTPUT...")
+@click.argument("output", nargs=-1, required=True, type=FILE, metavar="OUTPUT...")
 @click.option(
     "--source",
     required=True,
@@ -41,7 +47,8 @@ VIDEOS = ("", "_per_frame", "_source")
     help="The same without a temporal filter (stylize --temporal off): what the flicker is measured against.",
 )
 @click.option("--reference", type=FILE, metavar="VIDEO", help="What OUTPUT should be, where that is known.")
-@click.option("--start", metavar="TIME", help="Where in longer videos OUTPUT begins, if it is a part.")
+@start_option("Where in longer videos OUTPUT begins, if it is a part.")
+@end_option("Where in longer videos OUTPUT ends: the first moment that is not in it.")
 @click.option(
     "--dream",
     is_flag=True,
@@ -50,7 +57,7 @@ VIDEOS = ("", "_per_frame", "_source")
 )
 @click.option(
     "--flow",
-    type=Lazy("vidtrans.flow:GREY_FLOWS", "flow method"),
+    type=RegistryName("vidtrans.flow:GREY_FLOWS", "flow method"),
     default=SCORING_FLOW,
     show_default=True,
     help="Follows the motion of the source. Take another one than the filter's, which is not known here: if OUTPUT was "
@@ -65,43 +72,29 @@ VIDEOS = ("", "_per_frame", "_source")
     "For several: a folder of plots.",
 )
 @batch_options
-@common(*KEEPING)
+@command_options(*KEEPING, request="EvaluateRequest")
 def evaluate(
-    outputs: tuple[Path, ...],
-    source: Path,
-    per_frame: Path | None,
-    reference: Path | None,
-    start: str | None,
-    dream: bool,
-    flow: str,
-    result: Path | None,
-    batch: Any,
-    context: Any,
-    console: Console,
+    request: EvaluateRequest, output: tuple[Path, ...], batch: Options, context: Context, console: Console
 ) -> int:
     """How steady a render is, how sharp, how near to what it should be, and when it is worst."""
     from vidtrans.batch.inputs import is_batch
     from vidtrans.pipeline.evaluate import evaluate as score
     from vidtrans.pipeline.evaluate import evaluate_batch
 
-    videos = {"per_frame": per_frame, "reference": reference}
-    begin = parse_time(start) if start else None
-    if is_batch(outputs) or batch.takes_some:
-        beside = {"source": source, **videos}
-        options = {"start": begin, "flow": flow, "dream": dream}
-        outcomes, summary = evaluate_batch(outputs, beside, result, context, batch, **options)
+    if is_batch(output) or batch.takes_some:
+        outcomes, summary = evaluate_batch(output, request, batch, context)
         headings, rows = _figures(outcomes)
         if rows:
             console.figures(headings, rows)
-        return show_batch(console, outcomes, summary, {"output": str(result) if result else None})
-    table = score(outputs[0], source, context, **videos, start=begin, flow=flow, result=result, dream=dream)
-    told = _planned if table.get("dry_run") else _dreamt if dream else _report
-    lines = told(table)
-    console.result(table, "\n".join(lines))
+        result = str(request.result) if request.result else None
+        return show_batch(console, outcomes, summary, {"output": result})
+    table = score(request, context)
+    told = _planned if table.get("dry_run") else _dreamt if request.dream else _report
+    console.result(table, "\n".join(told(table)))
     return 0
 
 
-def _figures(outcomes: Sequence[Any]) -> tuple[list[str], list[list[str]]]:
+def _figures(outcomes: Sequence[Outcome]) -> tuple[list[str], list[list[str]]]:
     """A row for each that was scored, with those measures that any of them has."""
     tables = [outcome.table for outcome in outcomes if outcome.state == "done"]
     names = [name for name in MEASURES if any(table.get(name) is not None for table in tables)]

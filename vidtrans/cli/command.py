@@ -1,0 +1,201 @@
+"""From a command line to a request: what is typed becomes a command's request, its context and its console.
+
+A parameter is a field of the request, a setting of its recipe, a field of the context, or an argument of the command's
+function; there is nothing else that it could be lost in.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, fields
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vidtrans.cli.console import Console
+from vidtrans.cli.options import CONTEXT_OPTIONS, SettingOption, preset_option, set_option
+from vidtrans.errors import Interrupted, UsageError
+
+if TYPE_CHECKING:
+    from vidtrans.config.recipe import Recipe
+    from vidtrans.events import Stop
+    from vidtrans.session import Context
+
+Function = Callable[..., Any]  # of a command: its arguments are its parameters
+
+
+@dataclass(frozen=True)
+class Flags:
+    """A preset that was named, and the tables that flags and variables make up."""
+
+    preset: str | None
+    tables: dict[str, dict[str, Any]]
+
+
+def command_options(
+    *context_fields: str,
+    request: str = "",
+    tables: Sequence[str] = (),
+    recipe: str = "render_recipe",
+    reads: str = "",
+) -> Callable[[Function], Function]:
+    """Add the options that a long command reads. Its function is called with what becomes of them.
+
+    Args:
+        *context_fields: the fields of ``Context`` that the command reads; the function gets ``context``.
+        request: the class of ``vidtrans.requests`` that is made of the parameters that have the names of its fields;
+            the function gets ``request``. Where the field is one path and several were given, it is the first, and the
+            function gets all of them as well.
+        tables: the tables of a recipe that the command reads; ``--preset`` and ``--set`` are added. The request's
+            recipe is made by the function ``recipe`` of ``config.recipe``; without a request the function gets
+            ``flags``.
+        reads: the tuple in ``config.rendering`` with the settings of [rendering] that the command reads; "" for all.
+    """
+
+    def add(function: Function) -> Function:
+        @wraps(function)
+        def wrapped(*, console: Console, **given: Any) -> Any:
+            click_context = click.get_current_context()
+            own = {name: value for name in context_fields if (value := given.pop(name)) is not None}
+            with _made_context(click_context, console, own) as context:
+                flags = _take_flags(click_context, given, tables) if tables else None
+                if request:
+                    made = _recipe(recipe, flags, click_context.info_name, reads) if flags else None
+                    given = _with_request(request, given, made)
+                elif flags:
+                    given["flags"] = flags
+                return function(**given, context=context, console=console)
+
+        wrapped.__dict__.update(request=request, tables=tables)  # for the test that every option is read
+        made = console_options(wrapped)
+        for name in reversed([name for name in CONTEXT_OPTIONS if name in context_fields]):
+            made = CONTEXT_OPTIONS[name](made)
+        return preset_option(set_option(made)) if tables else made
+
+    return add
+
+
+def _with_request(name: str, given: dict[str, Any], recipe: Recipe | None) -> dict[str, Any]:
+    """The arguments, of which those that are fields of a request become one. Raises UsageError."""
+    cls = getattr(importlib.import_module("vidtrans.requests"), name)
+    values: dict[str, Any] = {} if recipe is None else {"recipe": recipe}
+    rest = dict(given)
+    for field in fields(cls):
+        if field.name in given:
+            several = isinstance(given[field.name], tuple) and field.type == "Path"
+            values[field.name] = given[field.name][0] if several else rest.pop(field.name)
+    return {"request": cls(**values), **rest}
+
+
+def _recipe(function: str, flags: Flags, command: str | None, reads: str) -> Recipe:
+    from vidtrans.config import recipe, rendering
+
+    more = (command, getattr(rendering, reads)) if reads else ()
+    made: Recipe = getattr(recipe, function)(flags.preset, flags.tables, *more)
+    return made
+
+
+def _take_flags(context: click.Context, given: dict[str, Any], tables: Sequence[str]) -> Flags:
+    """What of the parameters makes up a recipe; it is taken out of ``given``. Raises UsageError."""
+    flags = Flags(given.pop("preset"), flags_of(context, *tables))
+    for name in [p.name for p in context.command.params if isinstance(p, SettingOption)] + ["assignments"]:
+        given.pop(str(name))
+    return flags
+
+
+def flags_of(context: click.Context, *tables_read: str) -> dict[str, dict[str, Any]]:
+    """Return the tables that the given flags (and variables) make up.
+
+    Raises UsageError on an assignment to a table that the command does not read: it would do nothing.
+    """
+    from vidtrans.registry import unknown
+    from vidtrans.settings import parse_assignment
+
+    tables: dict[str, dict[str, Any]] = {}
+    for parameter in context.command.params:
+        if isinstance(parameter, SettingOption) and parameter.name:
+            value = context.params.get(parameter.name)
+            if value is not None:
+                tables.setdefault(parameter.table, {})[parameter.key] = value
+    for text in context.params.get("assignments") or ():
+        table, key, value = parse_assignment(text)
+        if not table:
+            from vidtrans.config.recipe import table_of
+
+            table = table_of(key, tables_read)
+        if table not in tables_read:
+            raise unknown(f"table '{table}' for '{context.command.name}': table", table, list(tables_read))
+        tables.setdefault(table, {})[key] = value
+    return tables
+
+
+def refuse_both(one: str, other: str) -> None:
+    """Raise UsageError where both were given in the same way; else the flag outranks the variable."""
+    context = click.get_current_context()
+    sources = {context.get_parameter_source(name) for name in (one, other)}
+    if None not in (context.params[one], context.params[other]) and len(sources) == 1:
+        raise UsageError(f"--{one} and --{other}", "both say when to stop", "give one of them")
+
+
+def console_options(function: Function) -> Function:
+    """Add ``--json``, ``-q`` and ``-v``; the command gets ``console``."""
+
+    @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+    @click.option("-q", "--quiet", is_flag=True, help="Warnings and errors only.")
+    @click.option("-v", "--verbose", is_flag=True, help="Keep the traceback of every error.")
+    @wraps(function)
+    def wrapped(*, as_json: bool, quiet: bool, verbose: bool, **given: Any) -> Any:
+        with Console(as_json=as_json, quiet=quiet, verbose=verbose) as console:
+            click.get_current_context().find_root().obj.append(console)  # errors are told through it
+            return function(**given, console=console)
+
+    return wrapped
+
+
+@contextmanager
+def _made_context(click_context: click.Context, console: Console, given: dict[str, Any]) -> Iterator[Context]:
+    from vidtrans.events import Stop
+    from vidtrans.session import Context
+
+    stop = Stop()
+    _stop_on_signals(stop)
+    context = Context(report=console.report, stop=stop, **given)
+    for name in _unknown_variables(click_context):
+        context.note(f"the variable {name} is none of this command's; it changes nothing", "warning")
+    try:
+        yield context
+    except Interrupted as error:
+        error.remedy = f"to go on: {shlex.join(['vidtrans', *sys.argv[1:]])}"
+        raise
+    finally:
+        if not context.dry_run:
+            context.cache.save_digests()
+
+
+def _unknown_variables(context: click.Context) -> list[str]:
+    """Variables that are named after this command and one of its flags, but there is no such flag."""
+    prefix = f"{context.auto_envvar_prefix}_"
+    known = {prefix + str(p.name).upper() for p in context.command.params if getattr(p, "allow_from_autoenv", True)}
+    return sorted(name for name in os.environ if name.startswith(prefix) and name not in known)
+
+
+def _stop_on_signals(stop: Stop) -> None:
+    """The first Ctrl-C or TERM finishes the frame and saves; a second one ends at once."""
+
+    def handler(number: int, frame: object) -> None:
+        del frame
+        if stop.requested:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        stop.request(128 + number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with suppress(ValueError):  # not in the main thread: the caller handles signals
+            signal.signal(number, handler)

@@ -1,0 +1,71 @@
+"""``vidtrans run``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from vidtrans.cli.batch import batch_options, show_batch
+from vidtrans.cli.command import command_options, refuse_both
+from vidtrans.cli.console import Console
+from vidtrans.cli.options import (
+    KEEPING,
+    codec_option,
+    colour_option,
+    minutes_option,
+    mix_option,
+    output_option,
+    pairing_option,
+    steps_option,
+    strength_option,
+    target_option,
+    temporal_option,
+)
+from vidtrans.cli.types import FILE
+from vidtrans.cli.words import costs, count, timing
+from vidtrans.config.recipe import CHAIN
+
+if TYPE_CHECKING:
+    from vidtrans.requests import RunRequest
+    from vidtrans.session import Context
+
+
+@click.command("run")
+@click.argument("video", type=FILE)
+@click.option(
+    "--apply",
+    "apply",
+    multiple=True,
+    required=True,
+    type=FILE,
+    metavar="VIDEO",
+    help="A clip to render onto; may be repeated.",
+)
+@output_option("The result; a folder for several clips.", required=True)
+@pairing_option
+@target_option
+@steps_option
+@minutes_option
+@temporal_option
+@strength_option
+@mix_option
+@colour_option
+@codec_option
+@batch_options
+@command_options(*KEEPING, "device", "seed", request="RunRequest", tables=CHAIN, recipe="dataset_recipe")
+def run(request: RunRequest, context: Context, console: Console) -> int:
+    """Teach a look from VIDEO and render it onto other clips: dataset, model and renders, each found again."""
+    from vidtrans.pipeline.run import run as run_chain
+
+    refuse_both("steps", "minutes")
+    table, outcomes, summary = run_chain(request, context)
+    if summary is not None:
+        return show_batch(console, outcomes, summary, table)
+    if context.dry_run:
+        made = f"would make {count(table['pairs'], 'pair')}, train {count(table['steps'], 'step')}"
+        line = f"{made}, and render {request.output}{costs(table)}"
+    else:
+        line = f"{table['output']}: {count(table['frames'], 'frame')}, model {table['model']}{timing(table)}"
+    console.result(table, line)
+    return 0

@@ -1,0 +1,157 @@
+"""``vidtrans stylize``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vidtrans.cli.batch import batch_options, show_batch
+from vidtrans.cli.command import Flags, command_options
+from vidtrans.cli.console import Console
+from vidtrans.cli.options import (
+    KEEPING,
+    codec_option,
+    colour_option,
+    cuts_option,
+    end_option,
+    filter_option,
+    mix_option,
+    output_option,
+    setting_option,
+    size_option,
+    start_option,
+    strength_option,
+    temporal_option,
+    videos_argument,
+)
+from vidtrans.cli.types import FILE, FOLDERS, MODEL, RegistryName
+from vidtrans.cli.words import rendered
+from vidtrans.errors import UsageError
+
+if TYPE_CHECKING:
+    from vidtrans.batch.jobs import Options
+    from vidtrans.requests import StylizeRequest
+    from vidtrans.session import Context
+    from vidtrans.settings import Time
+
+
+@click.command("stylize")
+@videos_argument
+@click.option(
+    "--model",
+    metavar="MODEL",
+    type=MODEL,
+    help="A model file or name; 'identity' returns its input. Only a list of clips may name its own.",
+)
+@output_option("The result; a folder for several clips.  [default: VIDEO.MODEL.mp4, for pictures .png or a folder]")
+@size_option
+@temporal_option
+@setting_option(
+    "--draft",
+    "rendering",
+    "draft",
+    "A quick look: paint every n-th frame, up to the 12th, carry the others along the motion.",
+    type=click.IntRange(1, 12),
+    metavar="N",
+)
+@setting_option(
+    "--engine",
+    "rendering",
+    "engine",
+    "What runs the network.",
+    type=RegistryName("vidtrans.inference:ENGINES", "engine", "auto"),
+)
+@cuts_option("nothing is averaged")
+@strength_option
+@click.option("--mask", type=FILE, help="A matte, white where the look is: a video, a picture, or a folder.")
+@mix_option
+@colour_option
+@setting_option(
+    "--drawn",
+    "rendering",
+    "drawn",
+    "The source is a drawing, its lines are taken as they are.",
+    type=click.Choice(["auto", "yes", "no"]),
+)
+@codec_option
+@setting_option(
+    "--fps",
+    "encoding",
+    "fps",
+    "N frames a second, constant; source keeps every frame and its time.",
+    metavar="source|N",
+)
+@filter_option
+@setting_option(
+    "--filter-source",
+    "rendering",
+    "source_filter",
+    "A filter graph of your own ffmpeg, on the source, before the model sees it.",
+    metavar="GRAPH",
+)
+@start_option()
+@end_option()
+@click.option("--score", is_flag=True, help="Draw beside the result how steady it is, and say it: see 'evaluate'.")
+@batch_options
+@command_options(*KEEPING, "device", tables=("pairing", "rendering", "temporal", "encoding"))
+def stylize(
+    videos: tuple[Path, ...],
+    model: str | None,
+    output: Path | None,
+    mask: Path | None,
+    start: Time | None,
+    end: Time | None,
+    score: bool,
+    batch: Options,
+    flags: Flags,
+    context: Context,
+    console: Console,
+) -> int:
+    """Render a model onto videos: every frame, every timestamp, and the sound. Stop it; the same command goes on.
+
+    A VIDEO may be a picture, a folder of pictures, or numbered ones (frames/%05d.png) as well: the result is of that
+    kind too, unless -o says otherwise. A folder of videos stands for these, a pattern ('clips/*.mov') for what it
+    matches, and a list (night.toml) for clips with models and options of their own: each is rendered, one that fails
+    is named and passed over.
+    """
+    from vidtrans.config.recipe import render_recipe
+    from vidtrans.pipeline import clip_list
+    from vidtrans.pipeline.stylize_batch import requests_for, stylize_batch, stylize_one
+    from vidtrans.requests import StylizeRequest
+
+    folder, is_list = output or Path(), videos[0].suffix.lower() == clip_list.SUFFIX
+    if is_list and len(videos) > 1:
+        raise UsageError(str(videos[1]), "a list of clips stands alone", "give one list, or videos")
+    if model is None and not is_list:
+        raise click.MissingParameter(ctx=click.get_current_context(), param_hint="'--model'", param_type="option")
+    recipe = render_recipe(None if is_list else flags.preset, flags.tables)
+    template = StylizeRequest(videos[0], model or "", None, recipe, start, end, mask, score)
+    if is_list:
+        requests = clip_list.read_clip_list(videos[0], template, flags.preset, flags.tables, context, folder)
+    else:
+        requests = requests_for(videos, template, context, folder)
+        if len(requests) == 1 and not batch.takes_some:
+            table = stylize_one(replace(requests[0], output=_result_of(requests[0], output)), batch, context)
+            console.result(table, rendered(table))
+            return 0
+    outcomes, summary = stylize_batch(requests, folder, batch, context)
+    return show_batch(console, outcomes, summary, {"output": str(folder)})
+
+
+def _result_of(request: StylizeRequest, output: Path | None) -> Path | None:
+    """Where one clip's result goes.
+
+    A folder that is there takes a video's result in; the result of a folder of pictures is itself a folder.
+    """
+    from vidtrans.output.target import refuse_link
+    from vidtrans.pipeline.stylize_batch import usual_output
+    from vidtrans.video.io.encoding import EncodingSettings
+    from vidtrans.video.io.pictures import holds_several
+
+    makes_pictures = request.recipe.settings("encoding", EncodingSettings).makes_pictures
+    gives_folder = holds_several(request.video) or makes_pictures
+    is_folder = output and (output.is_dir() or output in click.get_current_context().meta.get(FOLDERS, ()))
+    return refuse_link(output / usual_output(request)) if output and is_folder and not gives_folder else output

@@ -1,0 +1,108 @@
+"""``vidtrans train``, and with ``--ablate`` several trainings in a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vidtrans.cli.command import Flags, command_options, refuse_both
+from vidtrans.cli.console import Console
+from vidtrans.cli.options import minutes_option, output_option, steps_option
+from vidtrans.cli.types import FILE, MODEL, RegistryName
+from vidtrans.cli.words import costs, count, timing, typed, what_next
+from vidtrans.errors import UsageError
+
+if TYPE_CHECKING:
+    from vidtrans.requests import AblateRequest
+    from vidtrans.session import Context
+
+
+@click.command("train")
+@click.argument("dataset", type=FILE)
+@output_option("The model file; of --ablate, a folder.  [default: DATASET.safetensors]")
+@steps_option
+@minutes_option
+@click.option(
+    "--ablate",
+    type=RegistryName("vidtrans.training.ablations:ABLATIONS", "ablation"),
+    help="Train variants, each with another loss, discriminator or without skips, and put them in a table.",
+)
+@click.option("--from", "start_from", metavar="MODEL", type=MODEL, help="Start from a model's weights.")
+@click.option("--fresh", is_flag=True, help="Start from nothing, whatever was trained before.")
+@command_options(
+    "device",
+    "seed",
+    "cache_dir",
+    "cache_limit_gb",
+    "overwrite",
+    "dry_run",
+    tables=("generator", "discriminator", "training", "card"),
+)
+def train(
+    dataset: Path,
+    output: Path | None,
+    minutes: float | None,
+    ablate: str | None,
+    start_from: str | None,
+    fresh: bool,
+    flags: Flags,
+    context: Context,
+    console: Console,
+) -> None:
+    """Train a model on a dataset. Stop it at any moment; the same command goes on."""
+    from vidtrans.pipeline.train import train as train_model
+    from vidtrans.pipeline.train import train_recipe
+    from vidtrans.requests import AblateRequest, TrainRequest
+
+    refuse_both("steps", "minutes")
+    recipe = train_recipe(dataset, flags.preset, flags.tables)
+    if ablate:
+        if start_from:
+            raise UsageError("--ablate and --from", "every variant starts from nothing", "leave --from out")
+        _show_ablation(AblateRequest(dataset, ablate, output, recipe, minutes), context, console)
+        return
+    request = TrainRequest(dataset, output, recipe, minutes, start_from=start_from, fresh=fresh)
+    if table := train_model(request, context):  # else another process speaks for all
+        console.result(table, _line(table))
+
+
+def _line(table: dict[str, Any]) -> str:
+    steps = count(table["steps"], "step")
+    if table.get("dry_run"):
+        where = f"{table['device']} {table['precision']}"
+        return f"would train {table['output']}: {steps} on {count(table['pairs'], 'pair')}, {where}{costs(table)}"
+    scores = table.get("held_out") or {}
+    shown = f", held out {scores['psnr']:.1f} dB" if scores else ""
+    return (
+        f"{table['output']}: {steps}{shown}{timing(table)}\n"
+        f"how it learnt: {typed(table['report'])}\n"
+        f"next: {what_next(table['output'], 'dreamt' in table)}"
+    )
+
+
+def _show_ablation(request: AblateRequest, context: Context, console: Console) -> None:
+    """Train the variants, and print how they came out."""
+    from vidtrans.pipeline.ablate import ablate
+
+    table = ablate(request, context)
+    models = f"{count(len(table['rows']), 'model')} of {count(table['steps'], 'step')}"
+    if table.get("dry_run"):
+        console.result(table, f"would train {models} into {table['output']}{costs(table)}")
+        return
+    _figures(console, table["rows"])
+    best = table["rows"][-1]
+    line = f"{table['output']}: {models}{timing(table)}\npicture: {table['picture']}"
+    console.result(table, f"{line}\nnext: {what_next(best['model'], 'dreamt' in best)}")
+
+
+def _figures(console: Console, rows: list[dict[str, Any]]) -> None:
+    """The held-out scores, where pairs were held out."""
+    from vidtrans.training.report.curves import SCORES, figure
+
+    names = [n for n in SCORES if all(row["held_out"].get(n) is not None for row in rows)]
+    if not names:
+        return
+    headings = ["", *(f"{SCORES[n].name}\n{SCORES[n].unit}".rstrip() for n in names)]
+    console.figures(headings, [[row["label"], *(figure(row["held_out"][n]) for n in names)] for row in rows])

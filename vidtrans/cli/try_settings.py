@@ -1,0 +1,47 @@
+"""``vidtrans try``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from vidtrans.cli.command import command_options
+from vidtrans.cli.console import Console
+from vidtrans.cli.options import MAKING, output_option, size_option
+from vidtrans.cli.types import FILE, MODEL, TIME
+from vidtrans.cli.words import drawn
+
+if TYPE_CHECKING:
+    from vidtrans.requests import TryRequest
+    from vidtrans.session import Context
+
+
+@click.command("try")
+@click.argument("video", type=FILE)
+@click.option(
+    "--model",
+    "models",
+    required=True,
+    multiple=True,
+    metavar="MODEL",
+    type=MODEL,
+    help="May be repeated: models side by side.",
+)
+@output_option("The grid.  [default: VIDEO.try.png]")
+@size_option
+@click.option(
+    "--vary",
+    multiple=True,
+    metavar="KEY=V,V",
+    help="Columns: strength, mix, keep-colour, size or pairing.NAME; may be repeated.  [default: what is worth a look]",
+)
+@click.option("--frames", type=click.IntRange(1, 12), default=3, show_default=True, help="How many, over the clip.")
+@click.option("--at", multiple=True, type=TIME, metavar="TIME", help="These moments instead; may be repeated.")
+@command_options(*MAKING, "device", request="TryRequest", tables=("pairing", "rendering"))
+def try_out(request: TryRequest, context: Context, console: Console) -> None:
+    """A grid of settings on a few frames, in seconds: what a flag does, before a whole clip is rendered with it."""
+    from vidtrans.pipeline.try_settings import try_out as draw
+
+    table = draw(request, context)
+    console.result(table, drawn(table))

@@ -1,0 +1,124 @@
+"""A dataset's folder: made whole, found again, its deleted pictures restored, and its digest."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from vidtrans.data.building import write_pictures
+from vidtrans.data.dataset import INDEX, Dataset, open_dataset, write_index
+from vidtrans.data.planning import Planned
+from vidtrans.errors import MediaError, UsageError
+from vidtrans.files import (
+    complete,
+    digest_file,
+    digest_of,
+    link_target,
+    partial_path,
+    put_in_place,
+    read_small_json,
+    remove_stale_partials,
+    write_json,
+)
+from vidtrans.session import Context
+from vidtrans.store.cache import Entry
+
+
+def existing_dataset(output: Path, key: str, context: Context) -> Dataset | None:
+    """Return the dataset that is there, if it has this ``key``; None where it may be replaced.
+
+    Raises UsageError on anything else.
+    """
+    if not output.is_dir():
+        raise UsageError(str(output), "it exists and is a file", "choose another folder with -o")
+    held: Dataset | None = None
+    with suppress(MediaError):
+        held = open_dataset(output)
+    if held is not None and held.key == key:
+        return held
+    if not (output / INDEX).exists() and any(output.iterdir()):
+        # Never delete a folder that is not known to be a dataset, whatever was asked for.
+        raise UsageError(str(output), "it exists and is not a dataset", "choose another folder with -o")
+    if not context.overwrite and any(output.iterdir()):
+        why = "it exists, made from other inputs or options" if held else "it exists, and is damaged"
+        raise UsageError(str(output), why, "use --overwrite, or another name with -o")
+    return None
+
+
+def write_dataset(planned: Planned, output: Path, held: Dataset | None, context: Context) -> None:
+    """Write the pictures into the cache, and move them to their place; to ``held``, only what it lacks."""
+    plan = planned.plan
+    entry = context.cache.entry(planned.stage.name, planned.stage.key)
+    with entry.locked():
+        folder = entry.folder / "pictures"
+        marks = PictureMarks(entry, [[n for r in chunk for n in r.names] for chunk in plan.chunks])
+        write_pictures(
+            planned.sources, plan, planned.settings, folder, marks.is_done, marks.mark, context.report, context.stop
+        )
+        if held is not None:
+            _restore(folder, planned.dataset, output, held)
+        else:
+            write_index(folder, planned.dataset)
+            _move(folder, link_target(output))
+        entry.clear()
+    context.cache.save_digests()
+
+
+class PictureMarks:
+    """Which chunks of pictures are safely written: a small file a chunk, with each picture's SHA-256."""
+
+    def __init__(self, entry: Entry, names: list[list[str]]) -> None:
+        self.entry, self.names = entry, names
+
+    def _path(self, chunk: int) -> Path:
+        return self.entry.folder / f"chunk-{chunk:06d}.json"
+
+    def is_done(self, chunk: int) -> bool:
+        try:
+            held = read_small_json(self._path(chunk))
+            return bool(held == self._digests(chunk))
+        except FileNotFoundError:
+            return False
+        except (OSError, ValueError) as error:
+            self.entry.damaged(f"chunk {chunk}: {error}")
+            return False
+
+    def mark(self, chunk: int) -> None:
+        write_json(self._path(chunk), self._digests(chunk))
+
+    def _digests(self, chunk: int) -> dict[str, Any]:
+        return {name: digest_file(self.entry.folder / "pictures" / name) for name in self.names[chunk]}
+
+
+def _move(folder: Path, output: Path) -> None:
+    """Give a finished folder its final name in one step; on another disk it is copied beside it first."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    if os.stat(folder).st_dev != os.stat(output.parent).st_dev:
+        beside = partial_path(output)
+        remove_stale_partials(output)
+        shutil.copytree(folder, beside)
+        folder = beside
+    put_in_place(folder, output)
+
+
+def _restore(folder: Path, made: Dataset, output: Path, held: Dataset) -> None:
+    """Put back the pictures that were deleted, and only those, under the names that they had."""
+    for old, new in zip(held.records, made.records, strict=True):
+        for name, source in zip(old.names, new.names, strict=True):
+            if not (output / name).is_file():
+                with complete(output / name) as temporary:
+                    shutil.copyfile(folder / source, temporary)
+
+
+def dataset_digest(context: Context, dataset: Dataset) -> str:
+    """Return the digest of what training depends on: the index and the content of the pictures that are there."""
+    index = dataset.folder / INDEX
+    return digest_of(
+        [
+            context.cache.digest(index),
+            *([n, context.cache.digest(dataset.folder / n)] for n in dataset.files()),
+        ]
+    )

@@ -1,0 +1,149 @@
+"""Clips beside each other: panels with names over them, drawn as a video in the first clip's time, or as a sheet."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vidtrans.clips.indexing import Clip
+from vidtrans.clips.matte import in_step
+from vidtrans.clips.sampling import spread
+from vidtrans.errors import UsageError
+from vidtrans.evaluation.scoring import Beside
+from vidtrans.events import Progress
+from vidtrans.models.loaded_model import Look
+from vidtrans.output.delivery import Delivery
+from vidtrans.rendering.frame_renderer import Inputs
+from vidtrans.session import Context
+from vidtrans.settings import Table
+from vidtrans.video.images.picture import resize, write_picture
+from vidtrans.video.io.clip import Frame
+from vidtrans.video.io.encoder import SegmentWriter
+from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
+from vidtrans.video.io.join import join
+from vidtrans.video.plots.layout import GAP, Sheet, cell_size, fit, plain, text_band
+
+WIDEST = 1920  # pixels, of a comparison
+SHEET_FRAMES = 4
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One place of a comparison: ``frames`` yields its picture for each frame of the first clip."""
+
+    label: str
+    frames: Callable[[list[int]], Generator[np.ndarray, None, None]]
+
+
+def clip_panel(clip: Clip, first: Clip, span: range, label: str, context: Context) -> Panel:
+    """Return a panel with a clip, in step with the frames ``span`` of the first one."""
+    steps, told = in_step(first.index, clip.index, span.start, span.stop, name=first.path.name)
+    if told:
+        context.note(f"{clip.path.name}: {told}", "warning")
+
+    def frames(numbers: list[int]) -> Generator[np.ndarray, None, None]:
+        return Beside(clip, [steps[n - span.start] for n in numbers]).pictures(context)
+
+    return Panel(label, frames)
+
+
+def input_panel(clip: Clip, look: Look, context: Context) -> Panel:
+    """Return a panel with what a network sees of the clip at the size that it was trained at. Raises UsageError."""
+    pairing = look.pairing
+    if len(pairing.offsets) > 1 or pairing.guides:
+        why = f"pairing '{pairing.name}' shows it more than the frame"
+        raise UsageError("--input", why, "compare without it")
+    size, inputs = look.working_size("trained", (clip.index.width, clip.index.height)), Inputs(pairing)
+
+    def frames(numbers: list[int]) -> Generator[np.ndarray, None, None]:
+        for number, rgb in zip(numbers, Beside(clip, numbers).pictures(context), strict=True):
+            yield pairing.visible(inputs([Frame(number, 0, resize(rgb, *size))]))
+
+    return Panel(f"what {look.name} sees", frames)
+
+
+def draw_sheet(panels: Sequence[Panel], span: range, path: Path, count: int | None) -> Table:
+    """Draw a row for each of ``count`` of the frames ``span``, a column for each panel."""
+    numbers = [span[n] for n in spread(len(span), count, SHEET_FRAMES)]
+    side = min(480, WIDEST // len(panels))
+    columns = [[resize(f, *cell_size(f, side)) for f in p.frames(numbers)] for p in panels]
+    rows = list(zip(*columns, strict=True))
+    cell = cell_size(rows[0][0], side)
+    write_picture(path, Sheet("", rows, cell, [p.label for p in panels]).draw())
+    return {"frames": len(rows), "panels": len(panels)}
+
+
+def write_video(
+    first: Clip,
+    panels: Sequence[Panel],
+    span: range,
+    path: Path,
+    columns: int,
+    encoding: EncodingSettings,
+    context: Context,
+) -> Table:
+    """Write the panels in a grid, with the timestamps and the sound of the first clip's frames ``span``."""
+    index, numbers = first.index, list(span)
+    layout = Grid.of((index.width, index.height), [p.label for p in panels], columns)
+    # Times and sound as a render of the first clip has them; how its pictures are encoded is no matter here.
+    delivery = Delivery(first, span, EncodingSettings(codec="ffv1"), trimmed=len(span) < index.num_frames)
+    with tempfile.TemporaryDirectory(prefix="vidtrans-") as place, ExitStack() as stack:
+        segment = Path(place) / "segment.nut"
+        form = PictureFormat(*layout.size, index.sample_aspect_ratio, index.time_base, index.rate)
+        writer = stack.enter_context(closing(SegmentWriter(segment, form, encoding)))
+        streams = [stack.enter_context(closing(p.frames(numbers))) for p in panels]
+        for done, pictures in enumerate(zip(*streams, strict=True)):
+            writer.write(layout.draw(pictures), index.pts[numbers[done]])
+            context.stop.check()
+            context.report(Progress("comparing", done + 1, len(numbers)))
+        stack.close()
+        join(
+            [segment],
+            delivery.times.timing,
+            path,
+            delivery.assembly(folder=False).carried,
+            context.report,
+            context.stop,
+        )
+    return {"frames": len(numbers), "panels": len(panels), "size": list(layout.size)}
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where panels go: ``cell`` is (width, height) of a panel's picture; ``bands`` are the labels over them."""
+
+    cell: tuple[int, int]
+    columns: int
+    bands: tuple[np.ndarray, ...]
+
+    @classmethod
+    def of(cls, picture: tuple[int, int], labels: Sequence[str], columns: int) -> Grid:
+        """For panels as large as ``picture`` (width, height), or smaller where the whole would grow too wide."""
+        columns = max(1, min(columns, len(labels)))
+        width = min(picture[0], (WIDEST - GAP) // columns - GAP)
+        height = max(1, round(picture[1] * width / picture[0]))
+        return cls((width, height), columns, tuple(text_band(label, width) for label in labels))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the whole, even in both."""
+        rows = -(-len(self.bands) // self.columns)
+        width = self.columns * (self.cell[0] + GAP) + GAP
+        height = rows * (self.cell[1] + self.bands[0].shape[0] + GAP)
+        return width + width % 2, height + height % 2
+
+    def draw(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
+        """One (H, W, 3) uint8 picture a panel → the whole."""
+        whole = plain(*self.size)
+        label_height = self.bands[0].shape[0]
+        for at, (picture, band) in enumerate(zip(pictures, self.bands, strict=True)):
+            x = GAP + at % self.columns * (self.cell[0] + GAP)
+            y = at // self.columns * (self.cell[1] + label_height + GAP)
+            whole[y : y + label_height, x : x + self.cell[0]] = band
+            whole[y + label_height : y + label_height + self.cell[1], x : x + self.cell[0]] = fit(picture, *self.cell)
+        return whole

@@ -1,0 +1,92 @@
+"""Lists of clips (TOML): each clip with its model and recipe, as requests to ``stylize``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from vidtrans.config.programs import programs_from
+from vidtrans.config.recipe import TABLES, overlaid, render_recipe
+from vidtrans.errors import UsageError
+from vidtrans.pipeline.stylize_batch import requests_for
+from vidtrans.registry import unknown
+from vidtrans.requests import StylizeRequest
+from vidtrans.session import Context
+from vidtrans.settings import Table, Time, parse_time, read_toml
+
+SUFFIX = ".toml"
+OF_A_CLIP = ("source", "output", "model", "preset", "start", "end", "mask")
+OF_ALL = ("model", "preset")
+TEXTS = ("output", "model", "preset", "mask")
+
+
+def read_clip_list(
+    path: Path,
+    template: StylizeRequest,
+    preset: str | None,
+    flags: Mapping[str, Mapping[str, Any]],
+    context: Context,
+    folder: Path,
+) -> list[StylizeRequest]:
+    """Return the requests of a list: what a clip says, else what the list says for all; flags outrank both.
+
+    ``template`` holds what flags say, with the model "" where none was named. Sources and masks are looked for from the
+    folder that the list is in. Raises UsageError, ModelError.
+    """
+    table = read_toml(path)
+    clips = table.pop("clips", None)
+    if not isinstance(clips, list) or not clips or not all(isinstance(clip, dict) for clip in clips):
+        raise UsageError(str(path), "it lists no clips", 'write [[clips]], and source = "…" below it')
+    _check_keys(table, OF_ALL, str(path), "clips")
+    found: list[StylizeRequest] = []
+    for number, clip in enumerate(clips, 1):
+        where = f"clip {number} of {path}"
+        _check_keys(clip, OF_A_CLIP, where)
+        sources = _sources(clip, where, path.parent)
+        chosen = template.model or clip.get("model") or table.get("model")
+        if not chosen:
+            raise UsageError(where, "no model", 'write model = "…", or give --model')
+        in_list = overlaid(*({n: t for n, t in layer.items() if n in TABLES} for layer in (table, clip)))
+        recipe = render_recipe(preset or clip.get("preset") or table.get("preset"), overlaid(in_list, flags))
+        programs = programs_from(f"list {path}", in_list, flags)
+        own = replace(
+            template,
+            model=chosen,
+            recipe=replace(recipe, programs=(*recipe.programs, *programs)),
+            start=template.start or _time(clip, "start"),
+            end=template.end or _time(clip, "end"),
+            mask=template.mask or (path.parent / clip["mask"] if "mask" in clip else None),
+        )
+        requests = requests_for(sources, own, context, folder)
+        if "output" in clip:
+            if len(requests) > 1:
+                why = f"one output for {len(requests)} sources"
+                raise UsageError(where, why, "leave it out, or list each by itself")
+            requests = [replace(requests[0], output=Path(clip["output"]))]
+        found += requests
+    return found
+
+
+def _time(clip: Table, key: str) -> Time | None:
+    return parse_time(str(clip[key])) if key in clip else None
+
+
+def _check_keys(table: Table, own: Sequence[str], where: str, *more: str) -> None:
+    """Raise UsageError on a key that is none of the list's ``own``, nor a table of a preset, or of the wrong type."""
+    for key, value in table.items():
+        if key not in (*own, *TABLES):
+            raise unknown(f"'{key}' in {where}: key", key, [*own, *more, *TABLES])
+        if key in TABLES and not isinstance(value, dict):
+            raise UsageError(f"'{key}' in {where}", "it must be a table", f"write {key}.KEY = VALUE")
+        if key in TEXTS and not isinstance(value, str):
+            raise UsageError(f"'{key}' in {where}", "it must be text", f'write {key} = "…"')
+
+
+def _sources(clip: Table, where: str, folder: Path) -> list[Path]:
+    given = clip.get("source")
+    texts: list[Any] = given if isinstance(given, list) else [given]
+    if not texts or not all(isinstance(text, str) and text for text in texts):
+        raise UsageError(where, "no source", 'write source = "…": a file, a folder or a pattern, or a list of them')
+    return [folder / text for text in texts]

@@ -1,0 +1,306 @@
+"""Requests: what each command is asked to do.
+
+The command line, the Python API and lists of clips build them alike, and ``pipeline/`` carries them out. They are
+frozen, picklable (workers of a batch receive them), and checked when they are made, as far as that needs no file: a
+mistake raises UsageError. Paths that are None take the command's usual name. This module imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vidtrans.errors import UsageError
+from vidtrans.flow import GREY_FLOWS
+from vidtrans.metrics import SCORING_FLOW
+
+if TYPE_CHECKING:
+    from vidtrans.batch.jobs import Options
+    from vidtrans.config.recipe import Recipe
+    from vidtrans.settings import Time
+
+MODEL_SUFFIX = ".safetensors"
+SCORE_SUFFIXES = (".png", ".json")
+
+
+def check_suffix(output: Path | None, what: str, *suffixes: str) -> None:
+    """Raise UsageError where an output does not end as what it is to hold."""
+    if output is not None and output.suffix.lower() not in suffixes:
+        remedy = " or ".join(f"-o {output.with_suffix(suffix)}" for suffix in suffixes)
+        raise UsageError(str(output), f"{what} is a {' or '.join(suffixes)} file", f"use {remedy}")
+
+
+def check_minutes(minutes: float | None) -> None:
+    """Raise UsageError where the minutes of a training are not above 0."""
+    if minutes is not None and not 0 < minutes < float("inf"):
+        raise UsageError("--minutes", f"it must be greater than 0 (got {minutes:g})", "give a number above 0")
+
+
+def check_counts(**counts: int | None) -> None:
+    """Raise UsageError for a number of things that is below 1."""
+    for name, count in counts.items():
+        if count is not None and count < 1:
+            raise UsageError(f"--{name} {count}", "it must be at least 1", "give a larger number")
+
+
+@dataclass(frozen=True)
+class MakeDatasetRequest:
+    """A dataset of all ``videos``, or of a folder of pairs. ``restore``: bring back deleted pictures."""
+
+    videos: Sequence[Path]
+    output: Path | None
+    recipe: Recipe
+    target: Path | None = None
+    start: Time | None = None
+    end: Time | None = None
+    restore: bool = False
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """A model of a dataset. ``minutes`` outranks the recipe's steps, ``at_most`` bounds the steps that they come to.
+
+    ``start_from``: the model whose weights come first. ``fresh``: continue no earlier run.
+    """
+
+    dataset: Path
+    output: Path | None
+    recipe: Recipe
+    minutes: float | None = None
+    at_most: int | None = None
+    start_from: str | None = None
+    fresh: bool = False
+
+    def __post_init__(self) -> None:
+        if self.output and self.output.suffix != MODEL_SUFFIX:
+            remedy = f"use -o {self.output.name}{MODEL_SUFFIX}"
+            raise UsageError(str(self.output), "a model is one .safetensors file", remedy)
+        check_minutes(self.minutes)
+        if self.start_from and self.fresh:
+            raise UsageError(
+                "--from and --fresh", "one starts from a model, the other from nothing", "give one of them"
+            )
+
+
+@dataclass(frozen=True)
+class AblateRequest:
+    """A training of each variant of ``kind``; ``minutes`` are for each."""
+
+    dataset: Path
+    kind: str
+    output: Path | None
+    recipe: Recipe
+    minutes: float | None = None
+
+    def __post_init__(self) -> None:
+        check_minutes(self.minutes)
+        if self.output and self.output.suffix == MODEL_SUFFIX:
+            remedy = f"use -o {self.output.with_suffix('')}"
+            raise UsageError(str(self.output), "--ablate makes several models, in a folder", remedy)
+
+
+@dataclass(frozen=True)
+class StylizeRequest:
+    """A model rendered onto one video, picture or folder.
+
+    ``mask``: where the look is. ``score``: measure flicker and save a plot next to the output. ``in_batch``: the batch
+    trims the cache when all of its clips are done.
+    """
+
+    video: Path
+    model: str
+    output: Path | None
+    recipe: Recipe
+    start: Time | None = None
+    end: Time | None = None
+    mask: Path | None = None
+    score: bool = False
+    in_batch: bool = False
+
+
+@dataclass(frozen=True)
+class DeflickerRequest:
+    """A ``processed`` clip filtered along the motion of the ``source`` that it was made from, from ``start`` on.
+
+    Without a source it guides itself.
+    """
+
+    processed: Path
+    source: Path | None
+    output: Path | None
+    recipe: Recipe
+    start: Time | None = None
+
+    def __post_init__(self) -> None:
+        if self.start is not None and self.source is None:
+            raise UsageError(f"--start {self.start}", "there is no source that it could be in", "give it with --source")
+
+
+@dataclass(frozen=True)
+class DreamRequest:
+    """So many ``frames`` from models that predict frames. ``source`` None starts from noise.
+
+    ``start``: where in a video the seed is. ``blend``: a driving video. ``sound``: what expressions listen to, and the
+    sound of the result.
+    """
+
+    source: Path | None
+    models: Sequence[str]
+    output: Path | None
+    frames: int
+    recipe: Recipe
+    start: Time | None = None
+    blend: Path | None = None
+    sound: Path | None = None
+
+    def __post_init__(self) -> None:
+        from vidtrans.dreaming.settings import DreamingSettings, flag_of
+
+        check_counts(frames=self.frames)
+        amount = self.recipe.settings("dreaming", DreamingSettings).blend_amount
+        if self.blend is None and amount != DreamingSettings.blend_amount:
+            raise UsageError(flag_of("blend_amount"), "there is no driving video", "give one with --blend VIDEO")
+
+    @property
+    def paths(self) -> list[Path]:
+        """The files that are read, besides models."""
+        return [p for p in (self.source, self.blend, self.sound) if p]
+
+
+@dataclass(frozen=True)
+class TryRequest:
+    """A grid: a row for each of a few ``frames`` (or the moments ``at``), a column for each setting of ``vary``.
+
+    ``vary`` holds ``KEY=VALUE,VALUE``; empty, each model is shown with a few suggested ones.
+    """
+
+    video: Path
+    models: Sequence[str]
+    output: Path | None
+    recipe: Recipe
+    vary: Sequence[str] = ()
+    frames: int = 3
+    at: Sequence[Time] = ()
+
+    def __post_init__(self) -> None:
+        check_suffix(self.output, "a grid", ".png")
+        check_counts(frames=self.frames)
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """The whole chain: taught from ``video``, rendered onto each of ``apply``. ``batch``: how several are run."""
+
+    video: Path
+    apply: Sequence[Path]
+    output: Path
+    recipe: Recipe
+    target: Path | None = None
+    minutes: float | None = None
+    batch: Options | None = None
+
+    def __post_init__(self) -> None:
+        check_minutes(self.minutes)
+
+
+@dataclass(frozen=True)
+class EvaluateRequest:
+    """Scores of ``output``, which was made from ``source`` between ``start`` and ``end``.
+
+    ``per_frame``: the same render without a temporal filter. ``reference``: what it should be. These two cover the same
+    part of the source, or are as long as the render. ``result``: a plot (.png) or all values (.json) to write; of
+    several renders a folder of plots.
+    ``dream``: it is a dream of a model that learned ``source``.
+    """
+
+    output: Path
+    source: Path
+    per_frame: Path | None = None
+    reference: Path | None = None
+    result: Path | None = None
+    flow: str = SCORING_FLOW
+    start: Time | None = None
+    end: Time | None = None
+    dream: bool = False
+
+    def __post_init__(self) -> None:
+        GREY_FLOWS[self.flow]  # scores follow grey pictures: another method is an error
+        unread = {"--per-frame": self.per_frame, "--reference": self.reference, "--end": self.end}
+        given = [name for name, value in unread.items() if value is not None]
+        given += ["--flow"] * (self.flow != SCORING_FLOW)
+        if self.dream and given:
+            raise UsageError(given[0], "a dream is compared with nothing but --source", "leave it out, or --dream")
+
+
+@dataclass(frozen=True)
+class CompareRequest:
+    """Clips side by side, from ``start`` to ``end`` of the first one.
+
+    ``input_of``: a model; what it sees of the first clip is shown too. ``frames``: of a ``.png``, how many.
+    """
+
+    clips: Sequence[Path]
+    output: Path | None = None
+    labels: Sequence[str] = ()
+    input_of: str | None = None
+    columns: int | None = None
+    frames: int | None = None
+    start: Time | None = None
+    end: Time | None = None
+
+    def __post_init__(self) -> None:
+        check_counts(columns=self.columns, frames=self.frames)
+        if len(self.labels) > len(self.clips):
+            why = f"{len(self.labels)} labels for {len(self.clips)} clips"
+            raise UsageError("--label", why, "give one a clip, in order")
+
+
+@dataclass(frozen=True)
+class SheetRequest:
+    """A contact sheet of a clip or a dataset: ``count`` frames or pairs (0: all), a clip's from ``start`` to ``end``.
+
+    ``pairings``: show beside a frame what each of these makes of it.
+    """
+
+    source: Path
+    output: Path | None = None
+    count: int | None = None
+    pairings: Sequence[str] = ()
+    start: Time | None = None
+    end: Time | None = None
+
+    def __post_init__(self) -> None:
+        check_suffix(self.output, "a sheet", ".png")
+
+
+@dataclass(frozen=True)
+class ProbeRequest:
+    """What a video holds."""
+
+    video: Path
+
+
+@dataclass(frozen=True)
+class BenchRequest:
+    """Rates of this machine: a 16:9 clip of ``frames`` each round, its short side rendered at ``size`` pixels.
+
+    ``slow``: also measure engines that take long to start.
+    """
+
+    model: str = "flower"
+    size: int = 256
+    frames: int = 16
+    slow: bool = False
+
+
+@dataclass(frozen=True)
+class DemoRequest:
+    """A first result from the clip that ships, trained for so many ``minutes``."""
+
+    output: Path | None = None
+    minutes: float = field(default=2.0)
+
+    def __post_init__(self) -> None:
+        check_minutes(self.minutes)

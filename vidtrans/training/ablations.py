@@ -1,0 +1,128 @@
+"""What an ablation varies: a recipe several times, each with another part of it changed.
+
+The tables are those of Isola et al. (CVPR 2017), on the user's own pictures: what each loss does (their table 1), what
+the size of D's patches (table 3), and what the skips of the U-Net (table 2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+from vidtrans.config.recipe import Recipe
+from vidtrans.data.augment import crop_size
+from vidtrans.data.dataset import Dataset
+from vidtrans.errors import UsageError
+from vidtrans.networks import DISCRIMINATORS, GENERATORS
+from vidtrans.registry import Entry, Registry
+from vidtrans.session import Context
+from vidtrans.settings import Table
+from vidtrans.training.settings import TrainingSettings
+from vidtrans.video.images.picture import picture_size
+
+PATCHES = {0: 1, 1: 16, 3: 70, 5: 286}  # side in pixels of the patches that a PatchGAN of so many layers judges
+SKIPS = "skips"  # the setting of generators that have them
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One of the trainings: ``tables`` lie over the recipe. ``name`` is its model's, ``label`` is for people."""
+
+    name: str
+    label: str
+    tables: dict[str, Table]
+
+
+Variants = Callable[[Recipe, Dataset, Context], list[Variant]]
+ABLATIONS = Registry(
+    "ablation",
+    {
+        "loss": Entry("vidtrans.training.ablations:losses", "L1, GAN and conditional GAN, alone and together"),
+        "discriminator": Entry("vidtrans.training.ablations:patches", "patches of 1, 16, 70 and 286 pixels"),
+        "skips": Entry("vidtrans.training.ablations:skips", "with and without skips, by L1 and by L1 + cGAN"),
+    },
+)
+
+
+def losses(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]:
+    """L1 and the adversarial loss, the latter with and without the input before D's eyes."""
+    del dataset
+    _say_left_out(recipe, context)
+    return [
+        Variant("l1", "L1", _terms(recipe, l1=True, gan=False)),
+        Variant("gan", "GAN", _terms(recipe, l1=False, gan=True, conditional=False)),
+        Variant("cgan", "cGAN", _terms(recipe, l1=False, gan=True)),
+        Variant("l1-gan", "L1 + GAN", _terms(recipe, l1=True, gan=True, conditional=False)),
+        Variant("l1-cgan", "L1 + cGAN", _terms(recipe, l1=True, gan=True)),
+    ]
+
+
+def patches(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]:
+    """PatchGANs of several depths; those that the pictures are too small for are left out. Raises UsageError."""
+    name, table = recipe.choice("discriminator")
+    if name != "patchgan":
+        why = f"it varies the patches of 'patchgan', and this recipe has '{name}'"
+        raise UsageError("--ablate discriminator", why, "use --set discriminator.name=patchgan")
+    if not recipe.settings("training", TrainingSettings).weights["gan"]:
+        why = "training.gan is 0: there is no discriminator"
+        raise UsageError("--ablate discriminator", why, "use --set training.gan=1")
+    side = _shortest_side(recipe, dataset)
+    network = DISCRIMINATORS.load(name)
+    found = []
+    for layers, patch in PATCHES.items():
+        smallest = network(6, network.Settings(channels=4, layers=layers)).smallest
+        if smallest <= side:
+            label = f"{patch}x{patch} patches"
+            found.append(Variant(f"patch-{patch}", label, {"discriminator": {**table, "layers": layers}}))
+        else:
+            context.note(f"{patch}x{patch} patches are left out: they need {smallest} pixels a side, here are {side}")
+    return found
+
+
+def skips(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]:
+    """The U-Net and the encoder-decoder that it is without its skips, each with two losses. Raises UsageError."""
+    del dataset
+    name, _ = recipe.choice("generator")
+    having = [n for n in GENERATORS if SKIPS in {f.name for f in fields(GENERATORS.load(n).Settings)}]
+    if name not in having:
+        remedy = f"use --set generator.name={having[0]} (of {', '.join(having)})"
+        raise UsageError("--ablate skips", f"'{name}' has no skips to leave out", remedy)
+    _say_left_out(recipe, context)
+    return [
+        Variant(
+            f"{'' if joined else 'no-'}skips-{'l1-cgan' if gan else 'l1'}",
+            f"{'skips' if joined else 'no skips'}, {'L1 + cGAN' if gan else 'L1'}",
+            _terms(recipe, l1=True, gan=gan) | {"generator": {SKIPS: joined}},
+        )
+        for joined in (False, True)
+        for gan in (False, True)
+    ]
+
+
+def _terms(recipe: Recipe, *, l1: bool, gan: bool, conditional: bool = True) -> dict[str, Table]:
+    """[training] with these losses and no other, weighed as the recipe does; what it leaves out, as the paper does."""
+    own, paper = recipe.settings("training", TrainingSettings), TrainingSettings()
+    weights = {n: (own.weights[n] or paper.weights[n]) if on else 0.0 for n, on in (("l1", l1), ("gan", gan))}
+    return {"training": {**_others(own), **weights, "conditional": conditional}}
+
+
+def _others(own: TrainingSettings) -> Table:
+    """What turns off all that the settings do to the loss besides L1 and GAN."""
+    return {name: 0.0 for name in own.loss_weights if name not in ("l1", "gan")} | own.loss_changes
+
+
+def _say_left_out(recipe: Recipe, context: Context) -> None:
+    if on := _others(recipe.settings("training", TrainingSettings)):
+        context.note(f"what the recipe has besides L1 and GAN is left out: {', '.join(on)}")
+
+
+def _shortest_side(recipe: Recipe, dataset: Dataset) -> int:
+    """Of what a training step sees, in pixels."""
+    import torch
+
+    from vidtrans.networks.init import build_generator
+
+    with torch.device("meta"):
+        multiple: int = build_generator(*recipe.choice("generator"), dataset.pairing.in_channels).multiple
+    sizes = sorted({picture_size(pair.target) for pair in dataset.role("train")})
+    return min(crop_size(sizes, recipe.settings("training", TrainingSettings).crop, multiple))
