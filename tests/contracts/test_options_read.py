@@ -136,10 +136,9 @@ def test_every_other_option_reaches_the_function_of_the_command(name: str) -> No
     function = inspect.unwrap(command.callback)  # type: ignore[arg-type]
     body = ast.parse(textwrap.dedent(inspect.getsource(function)))
     used = {node.id for node in ast.walk(body) if isinstance(node, ast.Name)}
-    if request := declared.get("request"):
-        used |= {field.name for field in fields(getattr(requests, request))}
-        assert "request" in used
-    tables = declared.get("tables", ())
+    request, tables = declared.get("request"), declared.get("tables", ())
+    used |= {field.name for field in fields(getattr(requests, request))} if request else set()
+    assert not request or "request" in used
     assert not tables or {"flags", "recipe"} & used
     unread = [option.opts for option in command.params if not is_read(option, name, used, tables)]
     assert unread == []

@@ -107,6 +107,7 @@ def draw_grid(
 
 def check_variations(look: Look, rendering: RenderingSettings, asked: Sequence[Variation]) -> None:
     """Raise UsageError before any work for what would be wrong after it."""
+    look.working_size(rendering.size, (640, 360))  # raises where it is no size
     for name, curve in rendering.curves().items():
         if curve.constant is None:
             why = "single frames are shown, with one value each"
