@@ -113,7 +113,7 @@ def commands_page() -> str:
         rows = []
         for option in command.get_params(context):
             record = option.get_help_record(context)
-            if record and option.name != "help":
+            if record and "--help" not in option.opts:
                 words, default = _without_default(record[1])
                 rows.append([_code(record[0]), default, words, _code(_variable(context, option))])
         if rows:

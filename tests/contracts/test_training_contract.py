@@ -17,7 +17,7 @@ from vidtrans.inference.device import Device
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
 from vidtrans.settings import Table
-from vidtrans.training import ADVERSARIAL, LOSSES
+from vidtrans.training import ADVERSARIAL, LOSSES, METHODS
 from vidtrans.training.losses.rarity import rarity
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
@@ -38,6 +38,7 @@ EXTRAS: dict[str, Table] = {
 }
 # Varied for themselves, or (VGG has to be installed; freezing needs a model, a plate pictures) tested elsewhere.
 ELSEWHERE = {"method", "adversarial", "perceptual_network", "freeze", "plate"}
+ELSEWHERE |= {key for method in METHODS.values() for key in method.settings}
 ELSEWHERE |= {"memory", "past", "drift"} | {name for name, loss in LOSSES.items() if "memory" in loss.needs}
 # Of a run, not of its steps.
 OF_THE_RUN = {"chains", "chain_length", "noise", "gan_from"} | {
