@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 LEAVES = "leaves"
+ROOMS = ("api", "requests", "session")  # single files that are no leaves
 WIDTH, HEIGHT, ACROSS, DOWN, MARGIN = 118, 44, 24, 46, 16  # of a box, between boxes, around all; in pixels
 STYLE = """<style>
 rect { fill: #eef2fb; stroke: #4a63a9; rx: 6 }
@@ -45,12 +46,9 @@ def _width(item: str) -> int:
     return WIDTH if " " not in item else 0
 
 
-WITH_ROOMS_BELOW = ("api", "requests", "session")  # single files that are no leaves
-
-
 def _rooms(package: Path) -> Iterator[tuple[str, Iterator[Path]]]:
-    yield LEAVES, (p for p in package.glob("*.py") if not p.stem.startswith("__") and p.stem not in WITH_ROOMS_BELOW)
-    for name in WITH_ROOMS_BELOW:
+    yield LEAVES, (p for p in package.glob("*.py") if not p.stem.startswith("__") and p.stem not in ROOMS)
+    for name in ROOMS:
         yield name, iter([package / f"{name}.py"])
     for folder in sorted(p for p in package.iterdir() if (p / "__init__.py").is_file()):
         yield folder.name, folder.rglob("*.py")

@@ -14,6 +14,7 @@ from typing import TypedDict, Unpack
 from vidtrans import requests
 from vidtrans.config.recipe import dataset_recipe, render_recipe
 from vidtrans.config.rendering import DEFLICKER_READS, DREAM_READS
+from vidtrans.data.folder import train_recipe
 from vidtrans.dreaming.predictors import NOISE
 from vidtrans.errors import BatchError, UsageError
 from vidtrans.events import Report, Stop
@@ -92,7 +93,7 @@ def train(
     **options: Unpack[Options],
 ) -> Table:
     """``vidtrans train``: a dataset → a model file."""
-    recipe = _train.train_recipe(Path(dataset), preset, _with_steps(settings, steps, minutes))
+    recipe = train_recipe(Path(dataset), preset, _with_steps(settings, steps, minutes))
     request = requests.TrainRequest(Path(dataset), _path(output), recipe, minutes, start_from=start_from, fresh=fresh)
     return _train.train(request, Context(**options))
 
@@ -109,7 +110,7 @@ def ablate(
     **options: Unpack[Options],
 ) -> Table:
     """``vidtrans train --ablate KIND``: a dataset → a folder of models, a picture of them, and their scores."""
-    recipe = _train.train_recipe(Path(dataset), preset, _with_steps(settings, steps, minutes))
+    recipe = train_recipe(Path(dataset), preset, _with_steps(settings, steps, minutes))
     request = requests.AblateRequest(Path(dataset), kind, _path(output), recipe, minutes)
     return _ablate.ablate(request, Context(**options))
 

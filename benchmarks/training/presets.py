@@ -42,7 +42,7 @@ def measure(folder: Path, timed: int) -> None:
     import torch
 
     from vidtrans.data.dataset import open_dataset
-    from vidtrans.pipeline.train import train_recipe
+    from vidtrans.data.folder import train_recipe
     from vidtrans.rendering.cost import peak_memory
     from vidtrans.session import Context
     from vidtrans.training.job import TrainJob

@@ -52,8 +52,8 @@ def train(
     console: Console,
 ) -> None:
     """Train a model on a dataset. Stop it at any moment; the same command goes on."""
+    from vidtrans.data.folder import train_recipe
     from vidtrans.pipeline.train import train as train_model
-    from vidtrans.pipeline.train import train_recipe
     from vidtrans.requests import AblateRequest, TrainRequest
 
     refuse_both("steps", "minutes")

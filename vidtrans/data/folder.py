@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from vidtrans.config.recipe import Recipe, make_recipe
 from vidtrans.data.building import write_pictures
 from vidtrans.data.dataset import INDEX, Dataset, open_dataset, write_index
 from vidtrans.data.planning import Planned
@@ -24,7 +25,14 @@ from vidtrans.files import (
     write_json,
 )
 from vidtrans.session import Context
+from vidtrans.settings import Table
 from vidtrans.store.cache import Entry
+
+
+def train_recipe(folder: Path, preset: str | None, flags: dict[str, Table]) -> Recipe:
+    """Return the recipe for a dataset: the preset that is named, else the one that the dataset was made with."""
+    dataset = open_dataset(folder)
+    return make_recipe(preset, dataset.preset or None, flags, dataset.recipe)
 
 
 def existing_dataset(output: Path, key: str, context: Context) -> Dataset | None:

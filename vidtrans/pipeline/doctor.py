@@ -5,17 +5,11 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-import tempfile
-import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import dataclass
-from fractions import Fraction
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
-
-import numpy as np
 
 import vidtrans
 from vidtrans.errors import VidtransError
@@ -102,24 +96,15 @@ def _video() -> Finding:
     import av
     from av.codec import codecs_available
 
+    from vidtrans.rendering.self_test import lossless_round_trip_is_exact
     from vidtrans.video.io.codecs import CODECS
-    from vidtrans.video.io.encoder import SegmentWriter, read_lossless
-    from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 
     missing = sorted({c.encoder for c in CODECS.values()} - codecs_available)
     if missing:
         return Finding(
             "video", "wrong", f"this FFmpeg cannot encode {', '.join(missing)}", "pip install av (its wheel)"
         )
-    frames = np.random.default_rng(0).integers(0, 256, (3, 48, 64, 3), dtype=np.uint8)
-    form = PictureFormat(64, 48, Fraction(1), Fraction(1, 25), Fraction(25))
-    with tempfile.TemporaryDirectory(prefix="vidtrans-") as place:
-        path = Path(place) / "a.nut"
-        with closing(SegmentWriter(path, form, EncodingSettings(codec="ffv1"))) as writer:
-            for number, frame in enumerate(frames):
-                writer.write(frame, number)
-        same = all(np.array_equal(a, b) for a, b in zip(frames, read_lossless(path), strict=True))
-    if not same:
+    if not lossless_round_trip_is_exact():
         return Finding("video", "wrong", "what is written losslessly comes back changed", REINSTALL_AV)
     library = ".".join(map(str, av.library_versions["libavcodec"]))
     codecs = ", ".join(sorted(CODECS))
@@ -127,19 +112,9 @@ def _video() -> Finding:
 
 
 def _model() -> Finding:
-    from vidtrans.inference.device import resolve_device
-    from vidtrans.inference.torch_engine import TorchEngine
-    from vidtrans.models.model_file import find_model, load_generator
+    from vidtrans.rendering.self_test import model_rate
 
-    path = find_model("flower")
-    assert path is not None
-    generator, record = load_generator(path)
-    engine = TorchEngine(generator, resolve_device("auto"))
-    shown = np.zeros((engine.batch, 256, 456, record.in_channels), np.uint8)
-    engine(shown)
-    began = time.perf_counter()
-    engine(shown)
-    rate = engine.batch / (time.perf_counter() - began)
+    rate = model_rate("flower", 456, 256)
     return Finding("model", "ok", f"'flower' runs at about {rate:.0f} frames/s of 456x256")
 
 

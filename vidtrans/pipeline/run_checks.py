@@ -16,10 +16,10 @@ from vidtrans.output.assembling import pass_of, try_pass
 from vidtrans.output.target import check_foreign, check_place
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import make_pairing
-from vidtrans.pipeline.stylize import is_one_picture
 from vidtrans.pipeline.stylize_batch import plan
 from vidtrans.rendering.cost import add_up, estimate_pictures
 from vidtrans.rendering.job import RenderJob
+from vidtrans.rendering.order import is_one_picture
 from vidtrans.rendering.picture_folders import refuse_video
 from vidtrans.rendering.planning import makes_folder, plan_render
 from vidtrans.rendering.scene import Scene, plate_of

@@ -13,32 +13,17 @@ from vidtrans.config.programs import tell_programs
 from vidtrans.config.recipe import Recipe
 from vidtrans.errors import UsageError
 from vidtrans.evaluation.rendered import check_scorable, score_place, score_render
-from vidtrans.files import plain_name
 from vidtrans.models.loaded_model import Look, RenderSettings, find_look
-from vidtrans.models.model_file import SUFFIX
 from vidtrans.output.target import check_foreign, refuse_link
 from vidtrans.pairing.base import pairing_record
-from vidtrans.rendering.division import Division, divided, render_part
 from vidtrans.rendering.job import RenderJob
-from vidtrans.rendering.order import Order, Place, request_digest
+from vidtrans.rendering.order import Order, Place, default_output, is_one_picture, request_digest
 from vidtrans.rendering.picture_folders import one_by_one
 from vidtrans.rendering.planning import at_rate, plan_render
 from vidtrans.requests import StylizeRequest
 from vidtrans.session import Context
 from vidtrans.settings import Table
-from vidtrans.video.io.encoding import EncodingSettings
 from vidtrans.video.io.pictures import holds_several, is_stills
-
-
-def default_output(video: Path, model: str, settings: EncodingSettings) -> Path:
-    """``in.x.mp4``; a picture gives a picture, a folder of pictures a folder."""
-    name = Path(model).name.removesuffix(SUFFIX)
-    return Path(f"{plain_name(video)}.{name}{settings.default_suffix(single=is_one_picture(video))}")
-
-
-def is_one_picture(video: Path) -> bool:
-    """Whether a source is a single picture, so that its result is one too."""
-    return is_stills(video) and not holds_several(video)
 
 
 def stylize(request: StylizeRequest, context: Context) -> Table:
@@ -47,7 +32,7 @@ def stylize(request: StylizeRequest, context: Context) -> Table:
     Every frame keeps its timestamp, sound is copied packet for packet. Raises UsageError, MediaError, ModelError,
     DeviceError, Interrupted.
     """
-    render = _Render(request, context, time.monotonic())
+    render = Render(request, context, time.monotonic())
     order = render.order
     order.check()
     clip = render.open() if holds_several(request.video) else None
@@ -72,29 +57,8 @@ def stylize(request: StylizeRequest, context: Context) -> Table:
     return order.told(result, cached=held is not None)
 
 
-def divide(request: StylizeRequest, context: Context, count: int) -> Division | None:
-    """Divide a render between ``count`` processes; None where that gains nothing, or the result is there.
-
-    Raises as ``stylize`` does.
-    """
-    render = _Render(request, context, time.monotonic())
-    render.order.check()
-    if context.dry_run or is_one_picture(request.video):
-        return None
-    clip = render.open()
-    if not clip.index.same_size or render.order.held() is not None:
-        return None
-    return divided(render.job(clip), count)
-
-
-def make_part(request: StylizeRequest, context: Context, part: tuple[int, int]) -> Table:
-    """Make the chunks [first, stop) of a render that was divided."""
-    render = _Render(request, context, time.monotonic())
-    return render_part(render.job(render.open()), *part)
-
-
 @dataclass(frozen=True)
-class _Render:
+class Render:
     """A request, and what follows from it before the source is read. Raises UsageError, ModelError."""
 
     request: StylizeRequest
@@ -163,7 +127,7 @@ class _Render:
         return RenderJob(plan, self.context)
 
 
-def _stylize_pictures(clip: Clip, render: _Render) -> Table:
+def _stylize_pictures(clip: Clip, render: Render) -> Table:
     """Render each picture of a folder whose pictures are of several sizes."""
     request, context = render.request, render.context
     if request.score:

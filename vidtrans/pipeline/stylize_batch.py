@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -14,7 +15,9 @@ from vidtrans.errors import UsageError
 from vidtrans.files import plain_name
 from vidtrans.models.loaded_model import find_look
 from vidtrans.output.target import check_place, refuse_link
-from vidtrans.pipeline.stylize import default_output, divide, is_one_picture, make_part, stylize
+from vidtrans.pipeline.stylize import Render, stylize
+from vidtrans.rendering.division import Division, divided, render_part
+from vidtrans.rendering.order import default_output, is_one_picture
 from vidtrans.rendering.planning import makes_folder
 from vidtrans.requests import StylizeRequest
 from vidtrans.session import Context
@@ -84,6 +87,27 @@ def plan(requests: Sequence[StylizeRequest], folder: Path) -> list[Item]:
         seen.add(place)
         items.append(_item(replace(request, output=place, in_batch=True), place))
     return items
+
+
+def divide(request: StylizeRequest, context: Context, count: int) -> Division | None:
+    """Divide a render between ``count`` processes; None where that gains nothing, or the result is there.
+
+    Raises as ``stylize`` does.
+    """
+    render = Render(request, context, time.monotonic())
+    render.order.check()
+    if context.dry_run or is_one_picture(request.video):
+        return None
+    clip = render.open()
+    if not clip.index.same_size or render.order.held() is not None:
+        return None
+    return divided(render.job(clip), count)
+
+
+def make_part(request: StylizeRequest, context: Context, part: tuple[int, int]) -> Table:
+    """Make the chunks [first, stop) of a render that was divided."""
+    render = Render(request, context, time.monotonic())
+    return render_part(render.job(render.open()), *part)
 
 
 def _item(request: StylizeRequest, place: Path) -> Item:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vidtrans.config.recipe import Recipe, make_recipe
 from vidtrans.data.dataset import Dataset, open_dataset
 from vidtrans.data.folder import dataset_digest
 from vidtrans.data.planning import SUFFIX as DATASET_SUFFIX
@@ -33,12 +32,6 @@ def default_output(folder: Path) -> Path:
     return Path(folder.resolve().name.removesuffix(DATASET_SUFFIX) + SUFFIX)
 
 
-def train_recipe(folder: Path, preset: str | None, flags: dict[str, Table]) -> Recipe:
-    """Return the recipe for a dataset: the preset that is named, else the one that the dataset was made with."""
-    dataset = open_dataset(folder)
-    return make_recipe(preset, dataset.preset or None, flags, dataset.recipe)
-
-
 def train(request: TrainRequest, context: Context) -> Table:
     """Train a model on a dataset and return what is reported of it.
 
@@ -58,7 +51,9 @@ def train(request: TrainRequest, context: Context) -> Table:
         if team.leads:
             return _lead(order, context, team)
         if not context.dry_run:
-            _follow(order, context, team)
+            from vidtrans.training.training_run import follow_leader
+
+            follow_leader(order.job(context, team))
         return {}
 
 
@@ -108,19 +103,6 @@ class _Order:
             }
             | self.settings.films
         )
-
-
-def _follow(order: _Order, context: Context, team: Team) -> None:
-    """Take part in what the first process does."""
-    from vidtrans.training.job import TRIAL
-    from vidtrans.training.trainer import seconds_per_step
-    from vidtrans.training.training_run import follow
-
-    job = order.job(context, team)
-    while (plan := team.tell()) == TRIAL:
-        seconds_per_step(job.make_run(Path(), 1))
-    if plan is not None:
-        follow(job, plan)
 
 
 def _lead(order: _Order, context: Context, team: Team | None) -> Table:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Protocol
 
 from vidtrans.errors import UsageError
-from vidtrans.files import digest_of, finish_replacing, link_target
+from vidtrans.files import digest_of, finish_replacing, link_target, plain_name
 from vidtrans.flow.survey import VERSION as SURVEY_VERSION
 from vidtrans.models.loaded_model import RenderSettings
+from vidtrans.models.model_file import SUFFIX
 from vidtrans.output.assembling import VERSION as ASSEMBLY_VERSION
 from vidtrans.output.target import check_place, up_to_date
 from vidtrans.rendering.cost import after
@@ -21,6 +22,7 @@ from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.store.stages import FilterStage, InferStage, RenderStage
 from vidtrans.video.io.encoding import EncodingSettings, split_pattern
+from vidtrans.video.io.pictures import holds_several, is_stills
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,17 @@ class Place:
         folder = f"--codec {self.encoding.codec} -o {self.output.with_suffix('')}"
         remedy = f"use -o {numbered}" if "%" in self.output.name else f"use {folder}"
         raise UsageError(str(self.output), f"one picture cannot hold {num_frames} frames", remedy)
+
+
+def default_output(video: Path, model: str, settings: EncodingSettings) -> Path:
+    """``in.x.mp4``; a picture gives a picture, a folder of pictures a folder."""
+    name = Path(model).name.removesuffix(SUFFIX)
+    return Path(f"{plain_name(video)}.{name}{settings.default_suffix(single=is_one_picture(video))}")
+
+
+def is_one_picture(video: Path) -> bool:
+    """Whether a source is a single picture, so that its result is one too."""
+    return is_stills(video) and not holds_several(video)
 
 
 class Job(Protocol):

@@ -40,16 +40,9 @@ def one_by_one(
     ``span``: the first picture, and the one after the last. Keyframes count pictures. Raises UsageError where a video
     was asked for, BatchError where some pictures failed.
     """
-    output, encoding = place.output, place.encoding
-    if clip.guides:
-        raise UsageError(
-            str(clip.path), "its pictures are of several sizes, and a clip has one", "bring them to one size"
-        )
-    refuse_video(clip.path, encoding)
-    if recipe.settings("rendering", RenderingSettings).source_filter:
-        raise UsageError("--filter-source", f"{clip.path.name} is no video", "filter the pictures first")
+    _check(clip, place.encoding, recipe)
     began = time.monotonic()
-    names = clip.index.names
+    output, encoding, names = place.output, place.encoding, clip.index.names
     pictures = picture_files(clip.path)[slice(*span)]
     places = [refuse_link(output / name) for name in picture_names(names, range(*span), encoding.codec, place.pattern)]
     masks = _masks_of(mask, clip, span, context)
@@ -77,6 +70,16 @@ def one_by_one(
         return table
     sums = {"chunks": sum(t["chunks"] for t in done), "working_size": done[0]["working_size"]}
     return table | sums | {"dry_run": True} | add_up([t for t in done if "estimate" in t])
+
+
+def _check(clip: Clip, encoding: EncodingSettings, recipe: Recipe) -> None:
+    """Raise UsageError where its pictures cannot be rendered each by itself."""
+    if clip.guides:
+        why = "its pictures are of several sizes, and a clip has one"
+        raise UsageError(str(clip.path), why, "bring them to one size")
+    refuse_video(clip.path, encoding)
+    if recipe.settings("rendering", RenderingSettings).source_filter:
+        raise UsageError("--filter-source", f"{clip.path.name} is no video", "filter the pictures first")
 
 
 def refuse_video(folder: Path, encoding: EncodingSettings) -> None:

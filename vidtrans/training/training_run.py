@@ -28,12 +28,12 @@ from vidtrans.training import earlier_runs
 from vidtrans.training.batchnorm import reestimate
 from vidtrans.training.checkpoint import load_checkpoint
 from vidtrans.training.feedback.own_outputs import OwnPast
-from vidtrans.training.job import NORM_PICTURES, NORMALISATION, TrainJob
+from vidtrans.training.job import NORM_PICTURES, NORMALISATION, TRIAL, TrainJob
 from vidtrans.training.monitor import Watched
 from vidtrans.training.report.page import film_steps
 from vidtrans.training.rollout_scores import rollouts_of
 from vidtrans.training.stopping import advice, best_of, is_enough, score_steps
-from vidtrans.training.trainer import Diverged, Run, train
+from vidtrans.training.trainer import Diverged, Run, seconds_per_step, train
 from vidtrans.training.validation import evenly, shown_of
 from vidtrans.video.images.picture import read_picture
 
@@ -45,8 +45,12 @@ NOT_REPEATABLE = (
 )
 
 
-def follow(job: TrainJob, plan: Table) -> None:
-    """What the other processes of a team do: the same steps, silently."""
+def follow_leader(job: TrainJob) -> None:
+    """Take part, in another process of a team, in what the first one does: the same steps, silently."""
+    while (plan := job.team.tell()) == TRIAL:
+        seconds_per_step(job.make_run(Path(), 1))
+    if plan is None:
+        return
     run = job.make_run(Path(plan["folder"]), plan["steps"])
     if plan["goes_on"]:
         state = load_checkpoint(Path(plan["goes_on"]), silent)
