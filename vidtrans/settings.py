@@ -56,14 +56,9 @@ def to_table(settings: Any) -> Table:
 
 
 def recorded(settings: Any) -> Table:
-    """The table for records and cache keys.
-
-    The class may name fields in ``added``: they came after records had been made without them, and are left out at
-    their default, so that old records and keys hold. Those in ``unrecorded`` change no result.
-    """
-    cls, defaults = type(settings), {f.name: f.default for f in fields(settings)}
-    usual = {name for name in getattr(cls, "added", ()) if getattr(settings, name) == defaults[name]}
-    return {k: v for k, v in to_table(settings).items() if k not in usual | set(getattr(cls, "unrecorded", ()))}
+    """Return the table for records and cache keys, without the fields in ``unrecorded``, which change no result."""
+    unrecorded = getattr(type(settings), "unrecorded", ())
+    return {name: value for name, value in to_table(settings).items() if name not in unrecorded}
 
 
 def _coerce(value: Any, hint: Any, name: str) -> Any:

@@ -43,8 +43,8 @@ def make_model(preset: str, size: int, path: Path) -> None:
     recipe = make_recipe(preset, None, {})
     pairing = make_pairing(PAIRINGS, *recipe.choice("pairing"))
     name, table = recipe.choice("generator")
-    if clock := getattr(pairing.settings, "clock", False):
-        table = {**table, "clock": CHANNELS}
+    if clock := getattr(pairing.settings, "time_encoding", False):
+        table = {**table, "time_channels": CHANNELS}
     generator = build_generator(name, table, pairing.in_channels)
     initialise(generator, 0)
     rng = np.random.default_rng(0)

@@ -314,7 +314,7 @@ def stack_of(guides: dict[str, int | Path]) -> tuple[str, ...]:
             lossless(Path("shot", name), moving_frames(given))
         else:
             write_folder(Path("shot", name), moving_frames(given))
-    small = ("--set=dataset.size=32", f"--set=dataset.block={TINY['dataset']['block']}")
+    small = ("--set=dataset.size=32", f"--set=dataset.val_block_size={TINY['dataset']['val_block_size']}")
     return ("make-dataset", "shot", "--pairing", "stack", "--target", "beauty", *small)
 
 
@@ -401,7 +401,7 @@ def test_a_comparison_keeps_frames_before_zero(ending: str, early: Path, capsys:
 # The user's own ffmpeg
 
 
-LOSSLESS = (*IDENTITY, "--codec", "ffv1", "--set=encoding.depth=8")
+LOSSLESS = (*IDENTITY, "--codec", "ffv1", "--set=encoding.bit_depth=8")
 
 
 def test_a_filtered_source_keeps_its_frames_and_sound(

@@ -77,7 +77,7 @@ def test_a_look_made_small_is_directed_at_the_size_of_the_source(shoot: Shoot) -
         (("--strength", "5: 1, 0: 0"), "put the earlier one first"),
         (("--mix", "0: 0, 10: 1.5"), "from 0 to 1"),
         (("--set=rendering.keep_colour=much",), "--keep-colour"),
-        (("--set=rendering.feather=-1",), "rendering.feather"),
+        (("--set=rendering.mask_feather=-1",), "rendering.mask_feather"),
     ],
 )
 def test_slips_in_directing_are_answered_with_the_remedy(
@@ -174,7 +174,7 @@ def test_how_the_input_is_made_can_be_changed_when_rendering(
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ("pairing.soft=false", "the input would have 1 channels, 'tiny' takes 2"),
+        ("pairing.gradient_channel=false", "the input would have 1 channels, 'tiny' takes 2"),
         ("pairing.name=next-frame", "pairing.name"),
         ("pairing.densty=0.3", "did you mean 'density'"),
         ("pairing.density=5", "out of bounds"),

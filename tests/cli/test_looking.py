@@ -240,7 +240,7 @@ def test_wrong_values_are_said_before_any_work(clip: Path, tiny_model: Path) -> 
         ("strength=3", "from 0 to 2"),
         ("size=wide", "not a size"),
         ("pairing.nothing=1", "no setting"),
-        ("pairing.soft=false", "channels"),
+        ("pairing.gradient_channel=false", "channels"),
     ):
         done = vidtrans("try", clip, "--model", tiny_model, "--vary", vary, expect=2)
         assert words in done.stderr, done.stderr

@@ -45,7 +45,7 @@ def test_mask_strength_colour_and_mix_go_together(shoot: Shoot, render: Callable
 
 def test_a_feathered_mask_has_a_soft_edge(shoot: Shoot, render: Callable[..., Frames]) -> None:
     path = write_folder(Path(), halves(1), ["m.png"]) / "m.png"
-    hard, soft = render("--mask", path), render("--mask", path, "--set=rendering.feather=3")
+    hard, soft = render("--mask", path), render("--mask", path, "--set=rendering.mask_feather=3")
     assert np.array_equal(hard[3][:, 13:], shoot.source[3][:, 13:])
     assert not np.array_equal(soft[3][:, 13:18], shoot.source[3][:, 13:18])
     assert np.array_equal(soft[3][:, 40:], shoot.source[3][:, 40:])

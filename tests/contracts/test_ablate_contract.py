@@ -98,7 +98,7 @@ def test_a_row_learns_by_the_losses_of_its_label(case: str, kind: str, place: Pa
     dataset = open_dataset(place / "clip.dataset")
     context = Context(cache_dir=place / ".vidtrans")
     tables = {k: TINY[k] for k in ("generator", "discriminator")}
-    recipe = make_recipe(None, None, tables | {"training": {"batch": 2, **CASES[case]}})
+    recipe = make_recipe(None, None, tables | {"training": {"batch_size": 2, **CASES[case]}})
     for variant in ABLATIONS.load(kind)(recipe, dataset, context):
         check_row(variant, dataset, recipe, context)
 
@@ -122,6 +122,6 @@ def test_the_whole_table_is_made_of_any_recipe(
 def test_what_is_left_out_of_a_row_is_said(place: Path) -> None:
     heard: list[str] = []
     context = Context(cache_dir=place / ".vidtrans", report=lambda event: heard.append(getattr(event, "text", "")))
-    recipe = make_recipe(None, None, {"training": {"motion": 4.0, "memory": True, "detail": 1.0}})
+    recipe = make_recipe(None, None, {"training": {"motion_weight": 4.0, "recurrent": True, "lambda_texture": 1.0}})
     ABLATIONS.load("loss")(recipe, open_dataset(place / "clip.dataset"), context)
     assert heard == ["what the recipe has besides L1 and GAN is left out: detail, temporal, motion, memory"]

@@ -92,7 +92,7 @@ def test_adding_a_loss_as_the_page_says(tree: Path, dataset: Path) -> None:
     assert all(row["generator_edges"] > 0 for row in rows)
     assert "G: edges" in Path("clip.train/report.html").read_text()
     training = read_record(Path("clip.safetensors")).training
-    assert training["settings"]["edges"] == 10
+    assert training["settings"]["lambda_edges"] == 10
     assert training["losses"].keys() == {"gan", "l1", "discriminator", "edges"}
     assert "| `edges` | the L1 between the edges" in (tree / "docs/reference/registries.md").read_text()
 

@@ -35,8 +35,8 @@ from vidtrans.networks.init import build_generator, initialise
 from vidtrans.networks.recurrent import Remembering
 from vidtrans.training.feedback.chains import Chains
 from vidtrans.training.feedback.own_outputs import LONGEST_DRIFT, TRAIL_BYTES, OwnPast
-from vidtrans.training.losses.detail import detail
 from vidtrans.training.losses.temporal import temporal
+from vidtrans.training.losses.texture import texture_distance
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.images.picture import picture_size, write_picture
@@ -45,7 +45,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 repeatable = hypothesis_settings(max_examples=40)
 
 CPU = Device("cpu", "cpu")
-WITH_MEMORY = {"memory": True, "drift": 0.3}
+WITH_MEMORY = {"recurrent": True, "synthetic_motion_fraction": 0.3}
 FRAMES, CUT, CHUNK = 40, 25, 10  # chunks begin at 0, 10, 20 | 25, 35
 
 
@@ -193,14 +193,14 @@ def test_a_batch_of_both_kinds_is_what_each_is_alone_and_the_painter_learns_from
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_step_without_a_past_teaches_what_it_would_without_a_memory(precision: Any) -> None:
     """Were the output taken for something that was kept, all would be learned twice."""
-    settings = TrainingSettings(memory=True, temporal=3.0, gan=0.0, detail=5.0, lr=1e-3)
+    settings = TrainingSettings(recurrent=True, lambda_temporal=3.0, lambda_gan=0.0, lambda_texture=5.0, lr=1e-3)
     with_memory, without = remembering(), remembering()
     without.load_state_dict(with_memory.state_dict())
     x, y = seen(2, -1.0), torch.rand(2, 3, 32, 32)
     learner = Pix2Pix(with_memory, None, settings, CPU, precision)
     alone = Pix2Pix(without.painter, None, replace(settings, memory=False), CPU, precision)
     kept, plain = learner.step(x, y, lr=1e-3, seed=0), alone.step(x[:, :3], y, lr=1e-3, seed=0)
-    names = ("l1", "detail")
+    names = ("l1", "texture")
     assert [kept[n] for n in names] == pytest.approx([plain[n] for n in names], rel=1e-5)
     for (name, a), b in zip(with_memory.painter.named_parameters(), without.painter.parameters(), strict=True):
         assert torch.allclose(a, b, atol=1e-6), name
@@ -214,7 +214,7 @@ def share_kept(g: Remembering, x: torch.Tensor) -> float:
 @pytest.mark.parametrize(("past_is_right", "keeps_more"), [(True, True), (False, False)])
 def test_the_keeper_learns_from_the_l1_to_keep_a_past_that_is_right(past_is_right: bool, keeps_more: bool) -> None:
     g = remembering()
-    model = Pix2Pix(g, None, TrainingSettings(gan=0.0, temporal=0.0), CPU, "fp32")
+    model = Pix2Pix(g, None, TrainingSettings(lambda_gan=0.0, lambda_temporal=0.0), CPU, "fp32")
     x = seen(4, past=1.0)
     targets = x[:, 3:6].clone() if past_is_right else -x[:, 3:6].sign()
     before = share_kept(g, x)
@@ -231,17 +231,20 @@ def test_the_l1_of_a_generator_that_remembers_is_the_painters_and_the_outputs() 
         output, anew = g.both(x)
     wanted = (output - targets).abs().mean() + (anew - targets).abs().mean()
     assert not torch.allclose(output, anew)
-    found = Pix2Pix(g, None, TrainingSettings(gan=0.0), CPU, "fp32").step(x, targets, lr=0.0, seed=0)
+    found = Pix2Pix(g, None, TrainingSettings(lambda_gan=0.0), CPU, "fp32").step(x, targets, lr=0.0, seed=0)
     assert found["l1"] == pytest.approx(float(wanted), rel=1e-4)
 
 
 def test_what_a_memory_is_taught_beside_is_recorded_as_the_painters_and_the_outputs() -> None:
     g = remembering()
-    settings = TrainingSettings(memory=True, gan=0.0, detail=2.0, temporal=3.0)
+    settings = TrainingSettings(recurrent=True, lambda_gan=0.0, lambda_texture=2.0, lambda_temporal=3.0)
     x, targets = seen(2, past=0.5), torch.rand(2, 3, 32, 32) * 2 - 1
     with torch.no_grad():
         output, anew = g.train().both(x)
-    wanted = {"detail": detail(anew, targets) + detail(output, targets), "temporal": temporal(output, x[:, -CHANNELS:])}
+    wanted = {
+        "texture": texture_distance(anew, targets) + texture_distance(output, targets),
+        "temporal": temporal(output, x[:, -CHANNELS:]),
+    }
     found = Pix2Pix(g, None, settings, CPU, "fp32").step(x, targets, lr=0.0, seed=0)
     for name, value in wanted.items():
         assert found[name] == pytest.approx(float(value), rel=1e-4)
@@ -252,7 +255,9 @@ def test_the_keeper_holds_still_as_much_as_it_is_told_to(weight: float, keeps_mo
     """The past is wrong: what is right and what holds still are two things."""
     g = remembering()
     x = seen(4, past=1.0)
-    model = Pix2Pix(g, None, TrainingSettings(memory=True, gan=0.0, l1=1.0, temporal=weight), CPU, "fp32")
+    model = Pix2Pix(
+        g, None, TrainingSettings(recurrent=True, lambda_gan=0.0, lambda_l1=1.0, lambda_temporal=weight), CPU, "fp32"
+    )
     before = share_kept(g, x)
     for _ in range(10):
         model.step(x, -x[:, 3:6].sign(), lr=0.01, seed=0)
@@ -303,7 +308,7 @@ def own_past(folder: Path, drifting: float) -> tuple[Loader, OwnPast]:
 def test_a_chain_goes_on_in_time_and_ends_at_cuts_and_gaps(taught: Path) -> None:
     loader, past = own_past(taught / "clip.dataset", 0.0)
     rng = np.random.default_rng(0)
-    chains = Chains(loader, past, TrainingSettings(memory=True))
+    chains = Chains(loader, past, TrainingSettings(recurrent=True))
     numbers = [int(p.target.stem) for p in loader.pairs]
     example = Example(0, draw_geometry(rng, loader.crop, loader.crop, 1.0, False))
     for i, number in enumerate(numbers):
@@ -358,9 +363,11 @@ def test_photographs_all_drift() -> None:
     for i in range(8):
         write_picture(Path(f"A/{i}.png"), scene(64, 48, 3 * i))
         write_picture(Path(f"B/{i}.png"), 255 - scene(64, 48, 3 * i))
-    api.make_dataset(".", "photos.dataset", pairing="aligned", settings={"dataset": {"size": "32", "hold_out": 0.0}})
+    api.make_dataset(
+        ".", "photos.dataset", pairing="aligned", settings={"dataset": {"size": "32", "val_fraction": 0.0}}
+    )
     loader, past = own_past(Path("photos.dataset"), 0.0)
-    chains = Chains(loader, past, TrainingSettings(memory=True))
+    chains = Chains(loader, past, TrainingSettings(recurrent=True))
     rng = np.random.default_rng(0)
     alone = [i for i in range(len(loader.pairs)) if chains._after[i] is None and i not in past._before]
     assert alone
@@ -416,7 +423,7 @@ def test_a_model_goes_on_from_one_without_a_memory(taught: Path) -> None:
     plain = quick_training(4)
     api.train(taught / "clip.dataset", "plain.safetensors", settings=plain)
     tables = quick_training(1)
-    tables["training"] |= {"memory": True, "lr": 0.0, "warmup": 0}
+    tables["training"] |= {"recurrent": True, "lr": 0.0, "lr_warmup_steps": 0}
     api.train(taught / "clip.dataset", "new.safetensors", settings=tables, start_from="plain.safetensors")
     old, new = (load_generator(Path(f"{n}.safetensors"))[0] for n in ("plain", "new"))
     for name, weights in old.named_parameters():
@@ -428,12 +435,12 @@ def test_a_model_goes_on_from_one_without_a_memory(taught: Path) -> None:
 
 def test_what_does_not_go_together_is_refused(taught: Path, capsys: pytest.CaptureFixture[str]) -> None:
     dataset = taught / "clip.dataset"
-    for other in ("plate=true", "training.chains=0.5"):
-        assert "choose one of them" in said(capsys, 2, "train", dataset, "--set=memory=true", f"--set={other}")
+    for other in ("background_plate=true", "training.rollout_fraction=0.5"):
+        assert "choose one of them" in said(capsys, 2, "train", dataset, "--set=recurrent=true", f"--set={other}")
     write_clip(Path("c.mp4"), moving_frames(12))
     said(capsys, 0, "make-dataset", "c.mp4", "--pairing", "next-frame", "--size", "32")
-    unchained = ("--set=training.chains=0", "--set=generator.name=unet-small")
-    assert "chains" in refuse(capsys, 2, "train", "c.dataset", "--set=memory=true", *unchained)
+    unchained = ("--set=training.rollout_fraction=0", "--set=generator.name=unet-small")
+    assert "rollout_fraction" in refuse(capsys, 2, "train", "c.dataset", "--set=recurrent=true", *unchained)
 
 
 # Rendering
@@ -522,7 +529,7 @@ def test_with_a_filter_on_top_it_goes_on_as_well(taught: Path, temporal: str) ->
 
 
 def test_in_sixteen_bits_it_remembers_sixteen(taught: Path, rendered: bytes) -> None:
-    settings = {**EXACT, "encoding": {"codec": "ffv1", "depth": "16"}}
+    settings = {**EXACT, "encoding": {"codec": "ffv1", "bit_depth": "16"}}
     stylize(taught, "whole.mkv", settings=settings, cache_dir="other")
     until(taught, 13, settings)
     stylize(taught, settings=settings)

@@ -179,14 +179,22 @@ def test_a_clip_that_stands_still_costs_what_moves_and_looks_the_same(place: Pat
     assert table["engine"].startswith("torch")
 
 
-@pytest.mark.parametrize("settings", [{"draft": 3}, {"draft": 5}, {"reuse": 4.0}, {"draft": 5, "reuse": 32.0}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"draft_step": 3},
+        {"draft_step": 5},
+        {"duplicate_threshold": 4.0},
+        {"draft_step": 5, "duplicate_threshold": 32.0},
+    ],
+)
 def test_a_draft_that_was_interrupted_is_finished_as_if_it_had_not_been(place: Path, settings: dict[str, Any]) -> None:
     name = "".join(map(str, settings)) + str(next(iter(settings.values())))
     table = render(place, name, **settings)
     whole = (place / f"{name}.mp4").read_bytes()
-    assert ("draft_psnr" in table) == ("draft" in settings)
+    assert ("draft_psnr" in table) == ("draft_step" in settings)
     assert table.get("draft_psnr", 11) > 10
-    assert table["frames_inferred"] < 34 * (0.6 if "draft" in settings else 1)
+    assert table["frames_inferred"] < 34 * (0.6 if "draft_step" in settings else 1)
     [infer] = [p.parent for p in (place / name / "infer").rglob("chunk-000000.nut")]
     for lost in ("chunk-000001", "chunk-000003"):
         for stage in (infer, *(p.parent for p in (place / name / "render").rglob(f"{lost}.json"))):
@@ -211,9 +219,9 @@ def test_a_draft_is_another_render_and_says_what_it_loses(place: Path, monkeypat
 
 def test_a_model_that_remembers_makes_no_drafts(place: Path) -> None:
     settings = quick_training(2)
-    settings["training"] |= {"memory": True}
+    settings["training"] |= {"recurrent": True}
     api.train(place / "clip.dataset", place / "r.safetensors", settings=settings, cache_dir=place / "cache")
-    options: dict[str, Any] = {"settings": {"rendering": {"draft": 3}}, "cache_dir": place / "r"}
+    options: dict[str, Any] = {"settings": {"rendering": {"draft_step": 3}}, "cache_dir": place / "r"}
     with pytest.raises(UsageError, match="paints each frame from the one before"):
         api.stylize(place / "clip.mp4", place / "r.safetensors", place / "r.mp4", **options)
     assert not (place / "r.mp4").exists()

@@ -228,7 +228,7 @@ def test_a_stack_is_taught_and_rendered(model: Path, shot: Path, capsys: pytest.
     made = pictures_of(Path("shot.stacked"))
     assert sorted(made) == sorted(p.name for p in (shot / "depth").iterdir())
     assert all(p.shape == (48, 64, 3) for p in made.values())
-    said(capsys, 0, "stylize", shot, "--model", model, "-o", "shot.mp4", "--set=rendering.rate=24")
+    said(capsys, 0, "stylize", shot, "--model", model, "-o", "shot.mp4", "--set=rendering.picture_fps=24")
     assert times(Path("shot.mp4")) == [Fraction(i, 24) for i in range(COUNT)]
 
 

@@ -64,9 +64,9 @@ def paper_losses(g: nn.Module, d: nn.Module, batches: list[Batch], total: int, s
 
 
 def test_the_first_20_losses_are_those_of_the_papers_loop(clip: Path) -> None:
-    api.make_dataset(clip, settings={"dataset": {"size": "48"}, "pairing": {"soft": False}})
+    api.make_dataset(clip, settings={"dataset": {"size": "48"}, "pairing": {"gradient_channel": False}})
     dataset = open_dataset(Path("clip.dataset"))
-    settings = TrainingSettings(steps=30, crop=32, precision="fp32")
+    settings = TrainingSettings(steps=30, crop_size=32, precision="fp32")
     # The paper's own networks, thinner and with fewer halvings so that a 32-pixel picture fits.
     g = build_generator("unet-256", {"channels": 8, "downsamplings": 5}, 1)
     d = build_discriminator("patchgan", {"channels": 8}, 4)
@@ -114,7 +114,7 @@ def receptive_field(d: nn.Module) -> int:
 
 @pytest.mark.parametrize(("layers", "field"), [(1, 16), (2, 34), (3, 70), (5, 286)])
 def test_the_discriminators_see_the_papers_patches(layers: int, field: int) -> None:
-    assert receptive_field(build_discriminator("patchgan", {"layers": layers, "channels": 4}, 4)) == field
+    assert receptive_field(build_discriminator("patchgan", {"num_layers": layers, "channels": 4}, 4)) == field
 
 
 def test_learning_rates() -> None:
@@ -126,11 +126,11 @@ def test_learning_rates() -> None:
     assert odd == pytest.approx([1.0, 1.0, 1.0, 2 / 3, 1 / 3])
     assert learning_rate(0, 1, linear) == 1.0
     assert learning_rate(9, 10, TrainingSettings(lr=0.5)) == pytest.approx(0.1)
-    warm = TrainingSettings(lr=0.5, warmup=4)
+    warm = TrainingSettings(lr=0.5, lr_warmup_steps=4)
     assert [learning_rate(s, 100, warm) for s in range(6)] == pytest.approx([0.125, 0.25, 0.375, 0.5, 0.5, 0.5])
-    cosine = TrainingSettings(lr=1.0, schedule="cosine")
+    cosine = TrainingSettings(lr=1.0, lr_schedule="cosine")
     assert [learning_rate(s, 4, cosine) for s in (0, 2)] == pytest.approx([1.0, 0.51])
-    cosine = TrainingSettings(lr=1.0, schedule="cosine", warmup=4)
+    cosine = TrainingSettings(lr=1.0, lr_schedule="cosine", lr_warmup_steps=4)
     rates = [learning_rate(s, 100, cosine) for s in range(100)]
     assert rates[0] == pytest.approx(0.25, abs=0.01)
     assert all(a > b for a, b in itertools.pairwise(rates[4:]))
@@ -147,7 +147,7 @@ def test_every_step_of_every_seed_has_random_numbers_of_its_own() -> None:
 def toy_run(folder: Path, total: int = 8, **settings: Any) -> Run:
     """A run on pictures that are made up, without a dataset."""
     g = build_generator("unet-small", {"channels": 8, "blocks": [0, 0, 0]}, 1)
-    d = build_discriminator("patchgan", {"layers": 1, "channels": 4}, 4)
+    d = build_discriminator("patchgan", {"num_layers": 1, "channels": 4}, 4)
     initialise(g, 0)
     initialise(d, 1)
     recipe = TrainingSettings(precision="fp32", checkpoint_seconds=0.0, **settings)
@@ -215,7 +215,7 @@ def test_a_loss_that_is_not_a_number_stops_and_keeps_the_last_good_state(tmp_pat
 def test_a_diverged_training_leaves_a_usable_model_and_no_output(clip: Path) -> None:
     api.make_dataset(clip, settings=TINY)
     tables = {k: dict(TINY[k]) for k in ("generator", "discriminator", "training")}
-    tables["training"] |= {"steps": 400, "l1": 1e39, "precision": "fp32", "checkpoint_seconds": 0.0, "lr": 1.0}
+    tables["training"] |= {"steps": 400, "lambda_l1": 1e39, "precision": "fp32", "checkpoint_seconds": 0.0, "lr": 1.0}
     with pytest.raises(Diverged, match="training"):
         api.train("clip.dataset", settings=tables)
     assert not Path("clip.safetensors").exists()

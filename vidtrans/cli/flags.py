@@ -135,7 +135,7 @@ engine_option = setting_option(
 draft_option = setting_option(
     "--draft",
     "rendering",
-    "draft",
+    "draft_step",
     "A quick look: paint every n-th frame, up to the 12th, carry the others along the motion.",
     type=click.IntRange(1, 12),
     metavar="N",

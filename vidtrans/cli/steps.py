@@ -65,7 +65,7 @@ def _span(start: str | None, end: str | None) -> dict[str, Any]:
 @setting_option("--size", "dataset", "size", "Stored size: the short side, WxH, or source.")
 @start_option
 @end_option
-@setting_option("--every", "dataset", "every", "Take every n-th frame.", type=click.IntRange(1))
+@setting_option("--every", "dataset", "frame_step", "Take every n-th frame.", type=click.IntRange(1))
 @cuts_option("no pair reaches", table="dataset")
 @click.option("--restore", is_flag=True, help="Bring back pictures that were deleted from the dataset.")
 @batch_options
@@ -204,7 +204,7 @@ def train(
 @setting_option(
     "--drawn",
     "rendering",
-    "drawn",
+    "drawing",
     "The source is a drawing, its lines are taken as they are.",
     type=click.Choice(["auto", "yes", "no"]),
 )

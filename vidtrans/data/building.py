@@ -56,7 +56,7 @@ def _records(source: Source, settings: DatasetSettings, *, thin: bool) -> Iterat
     numbers = source.numbers()
     if isinstance(source, FolderSource):
         # Pairs without an order in time: single ones are held out, and no gap is needed.
-        drawn = split_roles(len(numbers), settings.hold_out, 1, 0)
+        drawn = split_roles(len(numbers), settings.val_fraction, 1, 0)
         known = any(r == "held-out" for r in source.roles)
         for i in numbers:
             role = source.roles[i] if known and source.roles[i] else drawn[i]
@@ -66,7 +66,13 @@ def _records(source: Source, settings: DatasetSettings, *, thin: bool) -> Iterat
         # Where the target comes from elsewhere it may move while the source rests: nothing is left out then.
         left_out = thinned(source.survey, inside, settings) if thin else set()
         kept = [n for n in inside if n not in left_out]
-        roles = dict(zip(kept, split_roles(len(kept), settings.hold_out, settings.block, settings.gap), strict=True))
+        roles = dict(
+            zip(
+                kept,
+                split_roles(len(kept), settings.val_fraction, settings.val_block_size, settings.val_gap),
+                strict=True,
+            )
+        )
         for n in inside:
             yield FrameRecord("", 0, n, source.index.pts[n], shot, roles.get(n, "thinned"))
 
@@ -74,10 +80,10 @@ def _records(source: Source, settings: DatasetSettings, *, thin: bool) -> Iterat
 def thinned(survey: Survey, numbers: list[int], settings: DatasetSettings) -> set[int]:
     """Those of ``numbers``, frames of one shot, that are left out: repeats and blurred ones."""
     found: set[int] = set()
-    if settings.thin:
+    if settings.drop_duplicates:
         found = repeats(survey.looks, numbers)
-    if settings.blur:
-        found |= blurred(survey.sharpness, [n for n in numbers if n not in found], settings.blur)
+    if settings.min_sharpness:
+        found |= blurred(survey.sharpness, [n for n in numbers if n not in found], settings.min_sharpness)
     return found
 
 

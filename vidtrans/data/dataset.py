@@ -34,13 +34,13 @@ class DatasetSettings:
     """What ``make-dataset`` stores and what it holds out."""
 
     size: str = setting("256", "short side in pixels, or WxH, or source")
-    every: int = setting(1, "take every n-th frame", low=1, high=10_000)
-    hold_out: float = setting(0.1, "share of the frames kept from training, to score it", low=0.0, high=0.5)
-    block: int = setting(8, "held-out frames come in blocks of this many", low=1, high=1000)
-    gap: int = setting(4, "unused frames on either side of a held-out block", low=0, high=1000)
+    frame_step: int = setting(1, "take every n-th frame", low=1, high=10_000)
+    val_fraction: float = setting(0.1, "share of the frames kept from training, to score it", low=0.0, high=0.5)
+    val_block_size: int = setting(8, "held-out frames come in blocks of this many", low=1, high=1000)
+    val_gap: int = setting(4, "unused frames on either side of a held-out block", low=0, high=1000)
     cuts: str = setting("auto", "where shots begin: auto, off, or a file with a frame or a time on each line")
-    thin: bool = setting(True, "leave out frames that look just like the last one that was taken")
-    blur: float = setting(
+    drop_duplicates: bool = setting(True, "leave out frames that look just like the last one that was taken")
+    min_sharpness: float = setting(
         0.5, "leave out frames less sharp than this share of those around them; 0 keeps all", low=0.0, high=0.95
     )
 

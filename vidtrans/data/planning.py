@@ -212,7 +212,7 @@ def _open_sources(request: Request, pairing: Pairing, context: Context) -> tuple
                 clip.survey,
                 first,
                 stop,
-                request.settings.every,
+                request.settings.frame_step,
                 request.target,
                 other.index if other else None,
                 pairing.guides,
@@ -225,7 +225,7 @@ def _open_sources(request: Request, pairing: Pairing, context: Context) -> tuple
                 "first": first,
                 "stop": stop,
                 "target": other.digest if other else None,
-                "rate": str(clip.index.rate / request.settings.every),
+                "rate": str(clip.index.rate / request.settings.frame_step),
                 **({} if request.settings.cuts == AUTO else {"cuts": [s for s in clip.shots if s > 0]}),
             }
         )
@@ -267,5 +267,6 @@ def _check_pairs(planned: Dataset, pairing: Pairing) -> None:
         names,
         f"pairing '{pairing.name}' needs {pairing.min_frames} frames in a row, and no shot has as many"
         + (f" ({thinned} frames are blurred, or look just like others)" if thinned else ""),
-        "give a longer clip" + (", or keep all with --set dataset.thin=false --set dataset.blur=0" if thinned else ""),
+        "give a longer clip"
+        + (", or keep all with --set dataset.drop_duplicates=false --set dataset.min_sharpness=0" if thinned else ""),
     )

@@ -194,7 +194,7 @@ class DreamJob:
     @property
     def _phase(self) -> float:
         """Where the clock of the first model is when the newest frame of the seed is seen, in turns."""
-        look, position = self.plan.cast.looks[0], self.plan.dreaming.position
+        look, position = self.plan.cast.looks[0], self.plan.dreaming.start_position
         positions = positions_of(look)
         if not positions:
             return 0.0
@@ -222,7 +222,7 @@ class DreamJob:
             cast=plan.cast.for_key(),
             size=list(plan.seed.size),
             rate=str(plan.rate),
-            directing=plan.direction.for_key() | {"governor": plan.dreaming.governor, "phase": self._phase},
+            directing=plan.direction.for_key() | {"governor": plan.dreaming.drift_correction, "phase": self._phase},
             loop=plan.loop.for_key() if plan.loop else {},
             blend={"source": plan.driver.clip.digest} if plan.driver else {},
             sound=plan.direction.sound_for_key(),

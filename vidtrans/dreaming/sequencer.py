@@ -45,10 +45,10 @@ class Cast:
     ) -> None:
         self.looks, self.settings, self.rendering, self.context = looks, settings, rendering, context
         parts = len(looks) - settings.morph
-        if parts == 0 or (len(looks) == 1 and settings.every is not None):
+        if parts == 0 or (len(looks) == 1 and settings.frames_per_model is not None):
             flag = "--morph" if settings.morph else "--every"
             raise UsageError(flag, "there is one model only", "give --model several times, or leave it out")
-        self.every = (settings.every or -(-num_frames // parts)) if len(looks) > 1 else num_frames
+        self.every = (settings.frames_per_model or -(-num_frames // parts)) if len(looks) > 1 else num_frames
         if settings.morph:
             self._check_alike()
         self._governors = [self._governor(look) for look in looks]
@@ -64,10 +64,10 @@ class Cast:
 
     def _governor(self, look: Look) -> Governor | None:
         bank = bank_in(look)
-        if bank is None or self.settings.governor == 0:
+        if bank is None or self.settings.drift_correction == 0:
             return None
         loose = bank.loosened(places=self.settings.moves(), channels=self.settings.colours())
-        return Governor(loose, self.settings.governor)
+        return Governor(loose, self.settings.drift_correction)
 
     def __call__(self, frame: int) -> Player:
         """Who dreams this frame. Raises ModelError, DeviceError."""

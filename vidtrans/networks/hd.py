@@ -53,7 +53,7 @@ class Enhancer(nn.Module):
 
     def __init__(self, inputs: int, channels: int, settings: HDSettings) -> None:
         super().__init__()
-        self.checkpointing = settings.checkpointing
+        self.checkpointing = settings.grad_checkpointing
         self.entrance = entrance(inputs, channels, settings.norm)
         self.down = halve(channels, 2 * channels, settings.norm)
         self.blocks = residual_blocks(2 * channels, settings.enhancer_blocks, settings)
@@ -79,7 +79,7 @@ class HD(nn.Module):
         halvings = settings.downsamplings + settings.enhancers
         self.multiple = multiple_of(halvings, settings.norm)
         self.smallest = 2 ** (halvings + 1)  # norms need more than one value to train on
-        self.checkpointing = settings.checkpointing
+        self.checkpointing = settings.grad_checkpointing
         widths = [settings.channels // 2**i for i in range(settings.enhancers + 1)]
         self.whole = Body(in_channels, widths[0], settings.downsamplings, settings.blocks, settings)
         self.enhancers = nn.ModuleList(Enhancer(in_channels, width, settings) for width in widths[1:])

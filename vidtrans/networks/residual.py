@@ -33,12 +33,14 @@ class BlockSettings:
 
     upsample: str = upsample_setting()
     norm: str = norm_setting("batch")
-    attention: bool = setting(False, "self-attention amid the blocks: far parts of a picture agree; large ones slow")
-    squeeze: bool = setting(False, "blocks weigh their channels by what the whole picture holds")
+    self_attention: bool = setting(
+        False, "self-attention amid the blocks: far parts of a picture agree; large ones slow"
+    )
+    squeeze_excitation: bool = setting(False, "blocks weigh their channels by what the whole picture holds")
     dilation: int = setting(1, "how far apart the blocks' convolutions reach: above 1 they see farther", low=1, high=8)
-    checkpointing: bool = checkpointing_setting()
+    grad_checkpointing: bool = checkpointing_setting()
 
-    unrecorded: ClassVar[tuple[str, ...]] = ("checkpointing",)
+    unrecorded: ClassVar[tuple[str, ...]] = ("grad_checkpointing",)
 
 
 @dataclass(frozen=True)
@@ -70,10 +72,10 @@ def double(inputs: int, outputs: int, settings: BlockSettings) -> nn.Sequential:
 def residual_blocks(channels: int, count: int, settings: BlockSettings) -> nn.ModuleList:
     """Residual blocks (Rk), and attention after the first half of them if it is wanted."""
     blocks: list[nn.Module] = [
-        ResidualBlock(channels, norm=settings.norm, dilation=settings.dilation, squeeze=settings.squeeze)
+        ResidualBlock(channels, norm=settings.norm, dilation=settings.dilation, squeeze=settings.squeeze_excitation)
         for _ in range(count)
     ]
-    if settings.attention:
+    if settings.self_attention:
         blocks.insert((count + 1) // 2, Attention(channels))
     return nn.ModuleList(blocks)
 
@@ -93,7 +95,7 @@ class Body(nn.Module):
 
     def __init__(self, inputs: int, channels: int, downsamplings: int, blocks: int, settings: BlockSettings) -> None:
         super().__init__()
-        self.checkpointing = settings.checkpointing
+        self.checkpointing = settings.grad_checkpointing
         widths = [channels * 2**i for i in range(downsamplings + 1)]
         steps = list(itertools.pairwise(widths))
         self.entrance = entrance(inputs, channels, settings.norm)

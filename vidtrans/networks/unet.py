@@ -27,13 +27,11 @@ class UNetSettings:
     channels: int = setting(64, "channels after the first layer", low=4, high=256)
     downsamplings: int = setting(8, "how often the picture is halved", low=3, high=9)
     dropout: float = setting(0.5, "dropout in the three innermost decoder layers, while training", low=0.0, high=0.9)
-    skips: bool = setting(True, "layers of one size are joined; false is the paper's plain encoder-decoder")
+    skip_connections: bool = setting(True, "layers of one size are joined; false is the paper's plain encoder-decoder")
     upsample: str = upsample_setting()
     norm: str = norm_setting("batch")
-    checkpointing: bool = checkpointing_setting()
-
-    added: ClassVar[tuple[str, ...]] = ("skips", "upsample", "norm")
-    unrecorded: ClassVar[tuple[str, ...]] = ("checkpointing",)
+    grad_checkpointing: bool = checkpointing_setting()
+    unrecorded: ClassVar[tuple[str, ...]] = ("grad_checkpointing",)
 
 
 @dataclass(frozen=True)
@@ -90,7 +88,7 @@ class UNet(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, settings: UNetSettings) -> None:
         super().__init__()
-        self.skips, self.checkpointing = settings.skips, settings.checkpointing
+        self.skips, self.checkpointing = settings.skip_connections, settings.grad_checkpointing
         depth = settings.downsamplings
         self.multiple = self.smallest = 2**depth
         widths = [settings.channels * min(2**i, 8) for i in range(depth)]
@@ -99,7 +97,7 @@ class UNet(nn.Module):
             for i, (a, b) in enumerate(zip([in_channels, *widths[:-1]], widths, strict=True))
         )
         # Up layer i doubles the size; all but the innermost also take the skip, so twice the channels.
-        joined = 2 if settings.skips else 1
+        joined = 2 if settings.skip_connections else 1
         self.up = nn.ModuleList(
             _Up(
                 widths[i] * (1 if i == depth - 1 else joined),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -29,9 +28,7 @@ class UNetSmallSettings:
     residual: bool = setting(
         False, "the network adds to its first three channels: where the input is nearly the picture already"
     )
-    skips: bool = setting(True, "layers of one size are joined; false lets all go through the innermost")
-
-    added: ClassVar[tuple[str, ...]] = ("skips",)
+    skip_connections: bool = setting(True, "layers of one size are joined; false lets all go through the innermost")
 
     def __post_init__(self) -> None:
         if len(self.blocks) != 3:
@@ -91,7 +88,7 @@ class UNetSmall(nn.Module):
             for a, b, n in zip(widths, widths[1:], settings.blocks, strict=False)
         )
         self.up = nn.ModuleList(
-            _Up(b, a if settings.skips else 0, a) for a, b in reversed(list(itertools.pairwise(widths)))
+            _Up(b, a if settings.skip_connections else 0, a) for a, b in reversed(list(itertools.pairwise(widths)))
         )
         self.head: nn.Module
         if settings.head == "pixel-shuffle":

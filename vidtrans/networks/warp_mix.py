@@ -11,7 +11,6 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -33,25 +32,29 @@ class WarpMixSettings:
 
     channels: int = setting(32, "channels at half size; 2, 3 and 4 times as many further in", low=8, high=128)
     blocks: tuple[int, ...] = setting((1, 2, 2), "residual blocks at 1/4, 1/8 and 1/16 of the size", low=0, high=9)
-    reach: float = setting(8.0, "how far a pixel of the latest frame may be moved, in pixels", low=0.0, high=256.0)
-    leak: float = setting(
+    max_flow_px: float = setting(
+        8.0, "how far a pixel of the latest frame may be moved, in pixels", low=0.0, high=256.0
+    )
+    min_synthesis: float = setting(
         0.05, "share of what is painted anew, everywhere at least: what drifts finds back", low=0.0, high=1.0
     )
-    clock: int = setting(0, "channels of a clock, the last of the input; the dataset says how many", low=0, high=64)
-    reel: int = setting(
+    time_channels: int = setting(
+        0, "channels of a clock, the last of the input; the dataset says how many", low=0, high=64
+    )
+    learned_frames: int = setting(
         0,
         "with a clock: small pictures along the clip that are learned by heart, at most one a frame; 0 for none",
         low=0,
         high=1024,
     )
 
-    added: ClassVar[tuple[str, ...]] = ("reel",)
-
     def __post_init__(self) -> None:
         if len(self.blocks) != 3:
             raise ValueError(f"generator.blocks has {len(self.blocks)} numbers, it needs 3")
-        if self.reel == 1:
-            raise ValueError("generator.reel = 1 is a picture that stands still: it takes 2 at least, or 0 for none")
+        if self.learned_frames == 1:
+            raise ValueError(
+                "generator.learned_frames = 1 is a picture that stands still: it takes 2 at least, or 0 for none"
+            )
 
 
 class _Norm(nn.InstanceNorm2d):
@@ -174,14 +177,18 @@ class WarpMix(nn.Module):
         super().__init__()
         if out_channels != 3:
             raise UsageError("generator 'warp-mix'", "it makes pictures, and no masks", "train with plate=false")
-        seen = in_channels - settings.clock
+        seen = in_channels - settings.time_channels
         if seen < 1:
             why = f"of {in_channels} input channels nothing is left to see"
-            raise UsageError(f"generator.clock={settings.clock}", why, "leave it out: the dataset has it")
-        if settings.reel and not settings.clock:
+            raise UsageError(
+                f"generator.time_channels={settings.time_channels}", why, "leave it out: the dataset has it"
+            )
+        if settings.learned_frames and not settings.time_channels:
             remedy = "make the dataset with --set pairing.clock=true, or leave it out"
-            raise UsageError(f"generator.reel={settings.reel}", "there is no clock that could turn it", remedy)
-        self.reach, self.leak, self.clock = settings.reach, settings.leak, settings.clock
+            raise UsageError(
+                f"generator.learned_frames={settings.learned_frames}", "there is no clock that could turn it", remedy
+            )
+        self.reach, self.leak, self.clock = settings.max_flow_px, settings.min_synthesis, settings.time_channels
         self.warps = seen >= out_channels
         width = settings.channels
         widths = [width, 2 * width, 3 * width, 4 * width]
@@ -195,11 +202,11 @@ class WarpMix(nn.Module):
         self.up = nn.ModuleList(_Up(b, a) for a, b in reversed(list(itertools.pairwise(widths))))
         self.bottom = _Conv(widths[-1], widths[-1], kernel=1)
         self.film = (
-            _Film(settings.clock, [widths[-1], *(w for w in widths[-2::-1] for _ in range(2))])
-            if settings.clock
+            _Film(settings.time_channels, [widths[-1], *(w for w in widths[-2::-1] for _ in range(2))])
+            if settings.time_channels
             else None
         )
-        self.reel = _Reel(settings.reel) if settings.reel else None
+        self.reel = _Reel(settings.learned_frames) if settings.learned_frames else None
         self.recall = _Conv(TRACKS, width, activate=False) if self.reel else None  # what it tells the painter
         painted = out_channels + (3 if self.warps else 0)  # and how much of it there is, and the flow
         self.head = nn.Sequential(nn.Conv2d(width, 4 * painted, 3, 1, 1), nn.PixelShuffle(2))

@@ -18,12 +18,10 @@ class NextFrameSettings:
     """Which frames are seen and which is predicted."""
 
     step: int = setting(1, "how many frames ahead the target lies", low=1, high=64)
-    context: int = setting(1, "how many past frames the network sees", low=1, high=4)
-    clock: bool = setting(
+    context_frames: int = setting(1, "how many past frames the network sees", low=1, high=4)
+    time_encoding: bool = setting(
         False, "the network is told where in the clip it is: it learns to go through it, to and fro, without an end"
     )
-
-    added: ClassVar[tuple[str, ...]] = ("clock",)
 
 
 class NextFrame(PlainPairing):
@@ -43,11 +41,11 @@ class NextFrame(PlainPairing):
 
     @property
     def in_channels(self) -> int:
-        return 3 * self.settings.context + (CHANNELS if self.settings.clock else 0)
+        return 3 * self.settings.context_frames + (CHANNELS if self.settings.time_encoding else 0)
 
     @property
     def clocked(self) -> bool:
-        return self.settings.clock
+        return self.settings.time_encoding
 
     @property
     def stride(self) -> int:
@@ -55,11 +53,11 @@ class NextFrame(PlainPairing):
 
     @property
     def min_frames(self) -> int:
-        return (self.settings.context - 1) * self.settings.step + self.settings.step + 1
+        return (self.settings.context_frames - 1) * self.settings.step + self.settings.step + 1
 
     def steps(self, num_frames: int) -> Iterator[Step]:
-        step, reach = self.settings.step, self.settings.context * self.settings.step
-        if not self.settings.clock:
+        step, reach = self.settings.step, self.settings.context_frames * self.settings.step
+        if not self.settings.time_encoding:
             for target in range(reach, num_frames):
                 yield Step(tuple(range(target - reach, target, step)), target)
             return
@@ -70,11 +68,11 @@ class NextFrame(PlainPairing):
 
     def visible(self, shown: np.ndarray) -> np.ndarray:
         """The latest frame."""
-        return shown[..., 3 * (self.settings.context - 1) : 3 * self.settings.context]
+        return shown[..., 3 * (self.settings.context_frames - 1) : 3 * self.settings.context_frames]
 
     @property
     def offsets(self) -> tuple[int, ...]:  # type: ignore[override]
-        return tuple(-k * self.settings.step for k in reversed(range(self.settings.context)))
+        return tuple(-k * self.settings.step for k in reversed(range(self.settings.context_frames)))
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
         """``context`` frames (H, W, 3) uint8, oldest first → (H, W, 3·context) uint8."""

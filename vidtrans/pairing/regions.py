@@ -39,8 +39,8 @@ class RegionsSettings:
 
     levels: int = setting(5, "steps of lightness; more give more and finer areas", low=2, high=12)
     smoothing: float = setting(10.0, "σ in pixels over which areas are evened out", low=1.0, high=200.0)
-    rounding: float = setting(1.6, "σ in pixels of the votes that round outlines off", low=0.3, high=20.0)
-    smallest: float = setting(0.0005, "share of the picture below which an area is given to its neighbours", low=0.0)
+    contour_sigma: float = setting(1.6, "σ in pixels of the votes that round outlines off", low=0.3, high=20.0)
+    min_area: float = setting(0.0005, "share of the picture below which an area is given to its neighbours", low=0.0)
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,10 @@ class Regions(FramePairing):
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
         """((H, W, 3) uint8,) → the same, flat."""
-        table, rounding = palette(self.settings.levels), self.settings.rounding
+        table, rounding = palette(self.settings.levels), self.settings.contour_sigma
         colours = _indices(_smooth(frames[0], self.settings.smoothing))
         labels = _vote(table.labels[colours], table.sure[colours], rounding)
-        smallest = self.settings.smallest * labels.size
+        smallest = self.settings.min_area * labels.size
         for share in (1 / 16, 1 / 4, 1):  # small ones first: speckles grow together into areas before they are judged
             labels = _without_islands(labels, share * smallest)
         return table.colours[_vote(labels, np.full_like(labels, 255), rounding)]

@@ -28,12 +28,13 @@ from vidtrans.registry import Entry, Registry
 from vidtrans.rendering.cost import add_up
 from vidtrans.session import Context
 from vidtrans.settings import Table
+from vidtrans.training import weight_key
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.images.picture import picture_size
 
 PICTURE = "table.png"
 PATCHES = {0: 1, 1: 16, 3: 70, 5: 286}  # side in pixels of the patches that a PatchGAN of so many layers judges
-SKIPS = "skips"  # the setting of generators that have them
+SKIPS = "skip_connections"  # the setting of generators that have them
 
 
 @dataclass(frozen=True)
@@ -184,16 +185,16 @@ def patches(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]
         why = f"it varies the patches of 'patchgan', and this recipe has '{name}'"
         raise UsageError("--ablate discriminator", why, "use --set discriminator.name=patchgan")
     if not recipe.settings("training", TrainingSettings).weights["gan"]:
-        why = "training.gan is 0: there is no discriminator"
-        raise UsageError("--ablate discriminator", why, "use --set training.gan=1")
+        why = "training.lambda_gan is 0: there is no discriminator"
+        raise UsageError("--ablate discriminator", why, "use --set training.lambda_gan=1")
     side = _shortest_side(recipe, dataset)
     network = DISCRIMINATORS.load(name)
     found = []
     for layers, patch in PATCHES.items():
-        smallest = network(6, network.Settings(channels=4, layers=layers)).smallest
+        smallest = network(6, network.Settings(channels=4, num_layers=layers)).smallest
         if smallest <= side:
             label = f"{patch}x{patch} patches"
-            found.append(Variant(f"patch-{patch}", label, {"discriminator": {**table, "layers": layers}}))
+            found.append(Variant(f"patch-{patch}", label, {"discriminator": {**table, "num_layers": layers}}))
         else:
             context.note(f"{patch}x{patch} patches are left out: they need {smallest} pixels a side, here are {side}")
     return found
@@ -222,13 +223,15 @@ def skips(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]:
 def _terms(recipe: Recipe, *, l1: bool, gan: bool, conditional: bool = True) -> dict[str, Table]:
     """[training] with these losses and no other, weighed as the recipe does; what it leaves out, as the paper does."""
     own, paper = recipe.settings("training", TrainingSettings), TrainingSettings()
-    weights = {n: (own.weights[n] or paper.weights[n]) if on else 0.0 for n, on in (("l1", l1), ("gan", gan))}
+    weights = {
+        weight_key(n): (own.weights[n] or paper.weights[n]) if on else 0.0 for n, on in (("l1", l1), ("gan", gan))
+    }
     return {"training": {**_others(own), **weights, "conditional": conditional}}
 
 
 def _others(own: TrainingSettings) -> Table:
     """What turns off all that the settings do to the loss besides L1 and GAN."""
-    return {name: 0.0 for name in own.loss_weights if name not in ("l1", "gan")} | own.loss_changes
+    return {weight_key(name): 0.0 for name in own.loss_weights if name not in ("l1", "gan")} | own.loss_changes
 
 
 def _say_left_out(recipe: Recipe, context: Context) -> None:
@@ -245,4 +248,4 @@ def _shortest_side(recipe: Recipe, dataset: Dataset) -> int:
     with torch.device("meta"):
         multiple: int = build_generator(*recipe.choice("generator"), dataset.pairing.in_channels).multiple
     sizes = sorted({picture_size(pair.target) for pair in dataset.role("train")})
-    return min(crop_size(sizes, recipe.settings("training", TrainingSettings).crop, multiple))
+    return min(crop_size(sizes, recipe.settings("training", TrainingSettings).crop_size, multiple))

@@ -63,7 +63,7 @@ def steady(
     order = Order(place, request, [p for p in (processed, source) if p], context, began)
     if (held := order.held()) is not None:
         return order.told(held, cached=True)
-    clip = at_rate(open_clip(context, processed), settings.rendering.rate)
+    clip = at_rate(open_clip(context, processed), settings.rendering.picture_fps)
     if not clip.index.same_size:
         raise UsageError(str(processed), "its pictures are not of one size", "give pictures of one size")
     place.check_holds(clip.index.num_frames)

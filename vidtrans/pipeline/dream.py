@@ -181,7 +181,7 @@ def _job(wish: Wish, looks: Sequence[Look], place: Place, context: Context) -> D
 def _rate(wish: Wish, look: Look, own: Fraction | None) -> Fraction:
     """Frames a second: as asked for, the seed's, what the model learned from, or what pictures have."""
     learned = look.record.dream.get("rate") if look.record else None
-    usual = Fraction(learned) if learned else Fraction(wish.rendering.rate).limit_denominator(1001)
+    usual = Fraction(learned) if learned else Fraction(wish.rendering.picture_fps).limit_denominator(1001)
     return wish.encoding.rate or own or usual
 
 

@@ -67,7 +67,7 @@ def run(
         return table | {"output": str(output), "seconds": round(time.monotonic() - began, 3)}, [], None
     try:
         made = make_dataset([video], dataset, recipe, context, target=target)
-        if recipe.settings("training", TrainingSettings).plate and not many:
+        if recipe.settings("training", TrainingSettings).background_plate and not many:
             _check_scene(dataset, apply[0], model, context)
         trained = train(dataset, model, recipe, context, minutes=minutes)
     except UsageError as error:

@@ -62,7 +62,7 @@ def stylize(
     if clip is not None and not clip.index.same_size:
         if score:
             raise UsageError("--score", "pictures of several sizes are no film", "leave it out")
-        clip = at_rate(clip, settings.rendering.rate)
+        clip = at_rate(clip, settings.rendering.picture_fps)
         one = partial(stylize, model=model, context=context, single=True)
         span, place = clip.trim(start, end), order.place
         table = one_by_one(

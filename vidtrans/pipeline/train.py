@@ -105,7 +105,7 @@ class _Order:
                 "pairing": pairing_record(self.dataset.pairing),
                 "stage": TrainStage.id(),
             }
-            | self.settings.films
+            | self.settings.rollout_version
         )
 
 

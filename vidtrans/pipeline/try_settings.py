@@ -255,7 +255,7 @@ def _columns(
 def _is_drawn(look: Look, rendering: RenderingSettings, video: Path, context: Context) -> bool:
     if not is_stills(video):
         return False
-    return takes_drawing(open_clip(context, video, look.pairing.guides), look.pairing, rendering.drawn, context)
+    return takes_drawing(open_clip(context, video, look.pairing.guides), look.pairing, rendering.drawing, context)
 
 
 def _still(look: Look, rendering: RenderingSettings, engine: Engine, drawn: bool) -> Draw:

@@ -54,7 +54,7 @@ class Composer:
             reader = stack.enter_context(plan.clip.reader(plan.form(size), plan.threads))
             self._sources = stack.enter_context(closing(reader.frames(first, stop, plan.clip.index)))
             self._inputs = stack.enter_context(closing(plan.inputs()))
-            self._mattes = mask.mattes(size, plan.threads, plan.rendering.feather) if mask else None
+            self._mattes = mask.mattes(size, plan.threads, plan.rendering.mask_feather) if mask else None
             if self._mattes is not None:
                 stack.enter_context(closing(self._mattes))
             self._open = stack.pop_all()

@@ -76,9 +76,9 @@ def _infer_stage(plan: RenderPlan, engine: Engine) -> InferStage:
 
 def _not_rendered(plan: RenderPlan) -> dict[str, str]:
     """What decides which frames the model does not render."""
-    reuses = plan.rendering.reuse and not plan.model.remembers
-    reuse = {"reuse": str(plan.rendering.reuse)} if reuses else {}
-    return reuse | ({"draft": str(plan.rendering.draft), "carried": PROPAGATION_VERSION} if plan.draft else {})
+    reuses = plan.rendering.duplicate_threshold and not plan.model.remembers
+    reuse = {"reuse": str(plan.rendering.duplicate_threshold)} if reuses else {}
+    return reuse | ({"draft": str(plan.rendering.draft_step), "carried": PROPAGATION_VERSION} if plan.draft else {})
 
 
 def _render_stage(plan: RenderPlan, infer: InferStage) -> RenderStage:
@@ -98,5 +98,5 @@ def _directing(plan: RenderPlan) -> Table:
         "version": DIRECTING_VERSION,
         "curves": {name: str(curve) for name, curve in plan.rendering.curves().items()},
         "mask": plan.mask.for_key() if plan.mask else {},
-        "feather": plan.rendering.feather if plan.mask else 0.0,
+        "feather": plan.rendering.mask_feather if plan.mask else 0.0,
     }

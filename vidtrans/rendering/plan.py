@@ -65,7 +65,7 @@ class RenderPlan:
             raise UsageError(shown, why, "choose --temporal off, or give smaller pictures")
         if self.draft and self.model.remembers:
             why = f"'{self.model.name}' paints each frame from the one before"
-            raise UsageError(f"--draft {self.rendering.draft}", why, "render all frames: leave it out")
+            raise UsageError(f"--draft {self.rendering.draft_step}", why, "render all frames: leave it out")
         self.directions, self.delivery  # noqa: B018  (what does not fit is said at once)
 
     @property
@@ -118,7 +118,7 @@ class RenderPlan:
 
     @property
     def draft(self) -> Draft | None:
-        return Draft(self.rendering.draft) if self.rendering.draft > 1 else None
+        return Draft(self.rendering.draft_step) if self.rendering.draft_step > 1 else None
 
     @property
     def input_mask(self) -> Mask | None:
@@ -156,7 +156,7 @@ class RenderPlan:
             engine,
             deep=self.is_deep,
             recurrence=Recurrence(record.memory["flow"]) if record and record.memory else None,
-            reuse=self.rendering.reuse,
+            reuse=self.rendering.duplicate_threshold,
             draft=self.draft,
             count=count,
         )

@@ -43,11 +43,11 @@ def plan_render(
         UsageError: settings do not go together, or the codec cannot hold the result.
         MediaError: the mask cannot be read, or the clip shows another scene than the model's background plate.
     """
-    clip = at_rate(clip, settings.rendering.rate)
+    clip = at_rate(clip, settings.rendering.picture_fps)
     if guide is None:
         clip = with_cuts(clip, settings.rendering.cuts)
     first, stop = clip.trim(start, end)
-    drawn = takes_drawing(clip, model.pairing, settings.rendering.drawn, context)
+    drawn = takes_drawing(clip, model.pairing, settings.rendering.drawing, context)
     plan = RenderPlan(
         clip,
         model,

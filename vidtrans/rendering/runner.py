@@ -166,7 +166,7 @@ class ChunkRenderer:
         if draft:
             first, _ = draft.reach(first, hi, *self._shot_of(first))
             _, stop = draft.reach(lo, hi, *self._shot_of(hi - 1))
-        if plan.rendering.reuse and not plan.model.remembers:
+        if plan.rendering.duplicate_threshold and not plan.model.remembers:
             # What is taken again depends on all that its chunk has rendered before.
             first = self._chunk_of(first).first
             first = draft.reach(first, hi, *self._shot_of(first))[0] if draft else first

@@ -49,8 +49,8 @@ def offer(pairs: Sequence[Pair], dataset: Dataset, generator: Table) -> str:
     if plate is None or not plate.is_still:
         return ""
     return (
-        "the camera stands still in these pictures: --set plate=true gives a model that keeps their background sharp "
-        "and steady, for clips of this very camera position"
+        "the camera does not move in these pictures: --set background_plate=true trains a model that keeps their "
+        "background sharp and steady, for clips of this camera position"
     )
 
 

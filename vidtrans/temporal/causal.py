@@ -46,8 +46,8 @@ class CausalFilter:
 
     def __init__(self, settings: CausalSettings, device: str = "cpu") -> None:
         self.settings = settings
-        self._tracker = Tracker(settings.flow, settings.flow_size, settings.tolerance, device)
-        self._detail = Detail(self._tracker, settings.follow, settings.contrast)
+        self._tracker = Tracker(settings.flow, settings.flow_size, settings.colour_sigma, device)
+        self._detail = Detail(self._tracker, settings.keep_source_changes, settings.texture_gain)
         self._last: Sample | None = None
         self._mean = np.empty(0)  # (H, W, 4) float32: the look's RGB and the guide's luma
         self._count = np.empty(0)  # (h, w) float32: of how many frames

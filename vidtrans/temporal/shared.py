@@ -35,10 +35,14 @@ class SteadySettings:
     """How much a filter may change, and what it takes for flicker."""
 
     strength: float = setting(1.0, "share of the correction that is applied", low=0.0, high=1.0)
-    boil: float = setting(1.0, "share of it in fine texture, which may boil; 0 steadies tones only", low=0.0, high=1.0)
-    follow: float = setting(1.0, "how far changes that the source explains are kept", low=0.0, high=1.0)
-    contrast: float = setting(1.1, "how much of the texture that averaging pales is given back", low=0.0, high=2.0)
-    tolerance: float = setting(0.16, "σ of the source's colour difference that is the same place", low=0.01, high=1.0)
+    texture_strength: float = setting(
+        1.0, "share of it in fine texture, which may boil; 0 steadies tones only", low=0.0, high=1.0
+    )
+    keep_source_changes: float = setting(1.0, "how far changes that the source explains are kept", low=0.0, high=1.0)
+    texture_gain: float = setting(1.1, "how much of the texture that averaging pales is given back", low=0.0, high=2.0)
+    colour_sigma: float = setting(
+        0.16, "σ of the source's colour difference that is the same place", low=0.01, high=1.0
+    )
     flow: str = setting("dis", "flow method", choices=tuple(FLOWS))
     flow_size: int = setting(540, "short side at which flow is estimated in larger pictures; 0: their own", low=0)
 
@@ -205,8 +209,8 @@ def corrected(output: np.ndarray, low: np.ndarray, fine: np.ndarray, settings: S
     """A frame with its corrections, of its dtype: ``low`` on the grid, ``fine`` (H, W, 3) at full size."""
     height, width = output.shape[:2]
     correction = grown(blurred(low, LOW), (width, height))
-    if settings.boil:
-        correction += settings.boil * fine
+    if settings.texture_strength:
+        correction += settings.texture_strength * fine
     full = np.iinfo(output.dtype).max
     correction *= full * settings.strength
     correction += output

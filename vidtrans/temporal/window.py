@@ -65,8 +65,8 @@ class WindowFilter:
         self._levels = (settings.radius + 1).bit_length() - 1
         self.radius = 2**self._levels - 1
         self._full_levels = min(FULL_LEVELS, self._levels)
-        self._tracker = Tracker(settings.flow, settings.flow_size, settings.tolerance, device)
-        self._detail = Detail(self._tracker, settings.follow, settings.contrast)
+        self._tracker = Tracker(settings.flow, settings.flow_size, settings.colour_sigma, device)
+        self._detail = Detail(self._tracker, settings.keep_source_changes, settings.texture_gain)
         self._stale = self._find_stale()
 
     def expect(self, before: Sample, after: Sample) -> None:

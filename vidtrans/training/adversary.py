@@ -30,7 +30,7 @@ class Adversary(Learner):
         team: Team = ALONE,
     ) -> None:
         super().__init__(network, settings, device, precision, team)
-        self.objective = ADVERSARIAL.load(settings.adversarial)
+        self.objective = ADVERSARIAL.load(settings.gan_mode)
 
     def judge(self, *pictures: Tensor) -> list[Judgement]:
         """Return what it says of each (N, C, H, W). Its weights are cast once for all of them."""

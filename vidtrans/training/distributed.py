@@ -38,7 +38,9 @@ class Team:
     def share(self, batch: int) -> range:
         """Which of a step's pairs are this one's. Raises UsageError where they cannot be dealt out evenly."""
         if batch % self.size:
-            remedy = f"use --set training.batch={-(-batch // self.size) * self.size}, or another number of processes"
+            remedy = (
+                f"use --set training.batch_size={-(-batch // self.size) * self.size}, or another number of processes"
+            )
             raise UsageError(f"{self.size} processes", f"a batch of {batch} cannot be dealt out evenly", remedy)
         each = batch // self.size
         return range(self.rank * each, (self.rank + 1) * each)

@@ -105,31 +105,42 @@ class TrainJob:
         """
         known = {f.name for f in fields(GENERATORS.load(self.generator_name).Settings)}
         table = self.generator_table
-        if "clock" in known:
+        if "time_channels" in known:
             has = CHANNELS if self.pairing.clocked else 0
-            if (told := table.setdefault("clock", has)) != has:
-                raise UsageError(f"generator.clock={told}", f"that of this dataset has {has} channels", "leave it out")
-        if "reel" in known and isinstance(most := table.get("reel"), int) and self.pairing.clocked and self.pairs:
-            table["reel"] = min(most, round_trip(self.pairs, self.pairs[0].shot) // 2 + 1)
+            if (told := table.setdefault("time_channels", has)) != has:
+                raise UsageError(
+                    f"generator.time_channels={told}", f"that of this dataset has {has} channels", "leave it out"
+                )
+        if (
+            "learned_frames" in known
+            and isinstance(most := table.get("learned_frames"), int)
+            and self.pairing.clocked
+            and self.pairs
+        ):
+            table["learned_frames"] = min(most, round_trip(self.pairs, self.pairs[0].shot) // 2 + 1)
 
     @cached_property
     def plate(self) -> Plate | None:
         """What is painted on, where that is asked for. Raises MediaError where the camera does not stand still."""
-        if not self.settings.plate:
+        if not self.settings.background_plate:
             return None
         return planned(self.picture_size) if self.picture_size else plate_of(self.dataset, self.pairs)
 
     @property
     def memory(self) -> Table:
         """What the model file says of a memory; empty where there is none."""
-        return {"flow": METHOD} if self.settings.memory else {}
+        return {"flow": METHOD} if self.settings.recurrent else {}
 
     def build(self) -> Any:
         """The generator, with whatever weights it is made with."""
         plate = self.plate
         size = (plate.picture.shape[1], plate.picture.shape[0]) if plate else None
         generator = build_generator(
-            self.generator_name, self.generator_table, self.pairing.in_channels, plate=size, memory=self.settings.memory
+            self.generator_name,
+            self.generator_table,
+            self.pairing.in_channels,
+            plate=size,
+            memory=self.settings.recurrent,
         )
         if plate:
             generator.hang(plate.picture, plate.scene)
@@ -157,7 +168,7 @@ class TrainJob:
             | self._identities(),
             libraries={"torch": torch.__version__.partition("+")[0]}
             | libraries("opencv-python-headless")
-            | self.settings.films,
+            | self.settings.rollout_version,
             steps=total,
             fresh=fresh,
             card=to_table(self.recipe.settings("card", Card)),
@@ -182,7 +193,7 @@ class TrainJob:
                 raise UsageError(
                     f"training on {loader.crop[0]}x{loader.crop[1]} pixels",
                     f"this {kind} needs {network.smallest} a side",
-                    "train on larger pictures (--size never enlarges), raise training.crop, or take fewer layers",
+                    "train on larger pictures (--size never enlarges), raise training.crop_size, or take fewer layers",
                 )
         pictures = picture_channels(self.pairing.in_channels, self.pairing.clocked)
         return Run(folder, method, loader, self.context.seed, [total], chains=self._chains(loader), pictures=pictures)
@@ -209,50 +220,56 @@ class TrainJob:
 
     def find_rarity(self) -> torch.Tensor | None:
         """What the colours of the training pictures weigh; a dataset that is only planned has none."""
-        if not self.settings.rebalance or self.picture_size is not None:
+        if not self.settings.colour_rebalancing or self.picture_size is not None:
             return None
         return rarity(read_picture(pair.target) for pair in evenly(self.pairs, NORM_PICTURES))
 
     def _chains(self, loader: Batches) -> Chains | None:
         """What lets own outputs become inputs, if that is asked for; not in a trial with noise. Raises UsageError."""
         pairing, settings = self.pairing, self.settings
-        if not settings.continued:
+        if not settings.own_output_fraction:
             return None
-        if settings.memory and isinstance(pairing, NextFrame):
+        if settings.recurrent and isinstance(pairing, NextFrame):
             why = "next-frame goes on from its own outputs as it is"
-            raise UsageError("training.memory", why, "use --set training.chains=0.5")
-        if settings.chains and not isinstance(pairing, NextFrame):
+            raise UsageError("training.recurrent", why, "use --set training.rollout_fraction=0.5")
+        if settings.rollout_fraction and not isinstance(pairing, NextFrame):
             why = f"in '{pairing.name}' no output becomes an input"
-            raise UsageError("training.chains", why, "leave it out, or learn from a dataset of --pairing next-frame")
+            raise UsageError(
+                "training.rollout_fraction", why, "leave it out, or learn from a dataset of --pairing next-frame"
+            )
         if self.team.size > 1:
-            name, off = ("memory", "false") if settings.memory else ("chains", "0")
+            name, off = ("memory", "false") if settings.recurrent else ("chains", "0")
             why = "own outputs are kept in one process, and several share this run"
             raise UsageError(f"training.{name}", why, f"train in one process, or with --set training.{name}={off}")
         if not isinstance(loader, Loader):
             return None
-        own = OwnFrames(pairing.settings.context) if isinstance(pairing, NextFrame) else None
-        return Chains(loader, own or OwnPast(loader, METHOD, settings.drift), settings)
+        own = OwnFrames(pairing.settings.context_frames) if isinstance(pairing, NextFrame) else None
+        return Chains(loader, own or OwnPast(loader, METHOD, settings.synthetic_motion_fraction), settings)
 
     def _loader(self, multiple: int) -> Batches:
         settings = self.settings
         if self.picture_size is not None:
-            size = crop_size([self.picture_size], settings.crop, multiple)
+            size = crop_size([self.picture_size], settings.crop_size, multiple)
             return NoiseLoader(
-                size, self.pairing, batch=settings.batch, plated=settings.plate, remembers=settings.memory
+                size,
+                self.pairing,
+                batch=settings.batch_size,
+                plated=settings.background_plate,
+                remembers=settings.recurrent,
             )
         return Loader(
             self.pairs,
             self.pairing,
-            batch=settings.batch,
+            batch=settings.batch_size,
             seed=self.context.seed,
             multiple=multiple,
-            crop=settings.crop,
+            crop=settings.crop_size,
             jitter=settings.jitter,
             flip=settings.flip,
-            share=self.team.share(settings.batch),
+            share=self.team.share(settings.batch_size),
             plate=self.plate.picture if self.plate else None,
-            motion=find_motion(self.dataset, self.pairs, settings.motion) if settings.motion else None,
-            remembers=settings.memory,
+            motion=find_motion(self.dataset, self.pairs, settings.motion_weight) if settings.motion_weight else None,
+            remembers=settings.recurrent,
         )
 
     def steps_for(self, minutes: float, request: str, at_most: int | None = None) -> int:

@@ -107,7 +107,7 @@ class Watched:
                 rows=run.rows,
                 balance=run.model.balance,
                 scores=run.scores,
-                best=best_of(run.scores, run.model.settings.best_by),
+                best=best_of(run.scores, run.model.settings.best_metric),
                 warnings=run.warnings,
                 ages=run.chains.ages if run.chains else (),
                 dreamt=dreamt,

@@ -13,9 +13,9 @@ COSINE_FLOOR = 0.02
 def learning_rate(step: int, total: int, settings: TrainingSettings) -> float:
     """The rate at ``step`` (from 0) of ``total``."""
     rate = settings.lr
-    if step < settings.warmup:
-        rate *= (step + 1) / settings.warmup
-    if settings.schedule == "cosine":
+    if step < settings.lr_warmup_steps:
+        rate *= (step + 1) / settings.lr_warmup_steps
+    if settings.lr_schedule == "cosine":
         return rate * (COSINE_FLOOR + (1 - COSINE_FLOOR) * 0.5 * (1 + math.cos(math.pi * step / total)))
     half = total // 2
     return rate if step < half else rate * (total - step) / max(1, total - half)

@@ -208,8 +208,8 @@ def _take(run: Run, batch: Batch, *, lr: float, seed: int, progress: float) -> d
         earlier = run.chains.earlier()
     settings = run.model.settings
     inputs, targets = torch.from_numpy(batch.inputs), torch.from_numpy(batch.targets)
-    if settings.noise:
-        inputs = _noisy(inputs, settings.noise, run.pictures, seed + run.model.team.rank)
+    if settings.input_noise:
+        inputs = _noisy(inputs, settings.input_noise, run.pictures, seed + run.model.team.rank)
     weights = None if batch.weights is None else torch.from_numpy(batch.weights)
     losses = run.model.step(inputs, targets, lr=lr, seed=seed, progress=progress, weights=weights, earlier=earlier)
     if run.chains:
@@ -239,7 +239,7 @@ def seconds_per_step(run: Run) -> float:
 
     All processes of a team take it together, as many steps each.
     """
-    team, alone = run.model.team, run.model.settings.gan_from
+    team, alone = run.model.team, run.model.settings.gan_start
     for step in range(WARM_UP):
         seconds = _trial(run, step, 1.0)
     fits = TRIAL_SECONDS / max(seconds, 1e-4)

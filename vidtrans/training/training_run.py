@@ -64,8 +64,8 @@ class TrainRun:
         self.context, self.pairing, self.settings = job.context, job.pairing, job.settings
         self.held_out = job.dataset.role("held-out")
         self.run = job.make_run(entry.folder, stage.steps)
-        if self.settings.delivers_best and not self.held_out:
-            remedy = "make it with --set dataset.hold_out=0.1, or leave it out"
+        if self.settings.exports_best and not self.held_out:
+            remedy = "make it with --set dataset.val_fraction=0.1, or leave it out"
             wanted = "patience" if self.settings.patience else "deliver"
             raise UsageError(f"training.{wanted}", "the dataset has no held-out pairs to score", remedy)
         networks = self.run.model.networks
@@ -112,7 +112,7 @@ class TrainRun:
         """Load what the run goes on from; its folder. None where it starts from nothing."""
         run, stage = self.run, self.stage
         earlier_runs.describe(self.entry, stage, self.output)
-        if self.settings.delivers_best:
+        if self.settings.exports_best:
             earlier_runs.check_best(self.entry, self.context)
         if run.load(self.context.report):
             return self.entry.folder
@@ -133,7 +133,7 @@ class TrainRun:
             for step in film_steps(self.run.total, self.settings.snapshots):
                 due.setdefault(step, []).append(self._snapshot)
         if self.held_out:
-            for step in score_steps(self.run.total, self.settings.score_every):
+            for step in score_steps(self.run.total, self.settings.val_interval):
                 due.setdefault(step, []).append(self._score)
 
         def work_off(run: Run) -> None:
@@ -154,10 +154,10 @@ class TrainRun:
         if self.rollouts:
             scores |= self.rollouts.on_the_way(engine)
         run.scores.append((run.step, scores))
-        if best_of(run.scores, settings.best_by) == run.step:
+        if best_of(run.scores, settings.best_metric) == run.step:
             save_model(self.entry.folder / earlier_runs.BEST_FILE, generator, self._record(scores))
             self._show_best()
-        run.enough = run.step < run.total and is_enough(run.scores, settings.best_by, settings.patience)
+        run.enough = run.step < run.total and is_enough(run.scores, settings.best_metric, settings.patience)
         if run.step < run.total and not run.enough:  # else the end draws it
             self.watched.draw({})
 
@@ -168,12 +168,12 @@ class TrainRun:
     def _deliver(self) -> Table:
         """The model file of the state that is wanted, and what is reported of it."""
         run, settings, note = self.run, self.settings, self.context.note
-        best = best_of(run.scores, settings.best_by)
+        best = best_of(run.scores, settings.best_metric)
         if run.enough:
             note(f"stopped at step {run.step} of {run.total}: {settings.patience} scorings brought nothing better")
         delivered: Any = run.model.learned
         last = self.watched.folder / "last.safetensors"
-        step = best if settings.delivers_best else run.step
+        step = best if settings.exports_best else run.step
         if step != run.step:
             save_model(last, *self._finished(delivered))
             delivered = load_generator(self.entry.folder / earlier_runs.BEST_FILE)[0].to(self.job.device.torch)

@@ -47,7 +47,9 @@ def _check(start: Path, name: str, table: Table, channels: int, plate: bool) -> 
         raise UsageError(f"--from {start}", f"its generator's settings are {settings}", remedy)
     if bool(held.plate) != plate:
         has = "a plate" if held.plate else "no plate"
-        raise UsageError(f"--from {start}", f"it has {has}", f"use --set plate={str(bool(held.plate)).lower()}")
+        raise UsageError(
+            f"--from {start}", f"it has {has}", f"use --set background_plate={str(bool(held.plate)).lower()}"
+        )
     if name != its or held.in_channels != channels:
         raise UsageError(
             f"--from {start}",

@@ -291,7 +291,7 @@ def test_changes_of_exposure_are_no_cuts() -> None:
 def test_next_frame_learns_no_pair_across_a_cut_in_a_dark_clip(tmp_path: Path) -> None:
     frames = scaled(panning(14, 3, 4) + panning(12, 2, 5), 12)
     write_clip(Path("dark.mp4"), frames, options={"crf": "20", "preset": "veryfast"})
-    every_frame = {**TINY["dataset"], "thin": False, "blur": 0, "hold_out": 0}
+    every_frame = {**TINY["dataset"], "drop_duplicates": False, "min_sharpness": 0, "val_fraction": 0}
     api.make_dataset("dark.mp4", pairing="next-frame", settings={"dataset": every_frame})
     pairs = [[int(p.stem) for p in (*pair.inputs, pair.target)] for pair in open_dataset(Path("dark.dataset")).pairs]
     assert pairs == [[n, n + 1, n + 2] for n in (*range(12), *range(14, 24))]

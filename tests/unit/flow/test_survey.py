@@ -200,9 +200,11 @@ def test_where_all_is_thinned_next_frame_says_what_to_do(capsys: pytest.CaptureF
     assert "needs 3 frames in a row" in told
     assert "11 frames are blurred, or look just like others" in told
     remedy = told.split("keep all with ")[1].split()
-    assert remedy == ["--set", "dataset.thin=false", "--set", "dataset.blur=0"]
+    assert remedy == ["--set", "dataset.drop_duplicates=false", "--set", "dataset.min_sharpness=0"]
     made = api.make_dataset(
-        "still.mp4", pairing="next-frame", settings={"dataset": {**TINY["dataset"], "thin": False, "blur": 0}}
+        "still.mp4",
+        pairing="next-frame",
+        settings={"dataset": {**TINY["dataset"], "drop_duplicates": False, "min_sharpness": 0}},
     )
     assert made["pairs"] > 0
 

@@ -170,7 +170,7 @@ def test_any_other_error_of_a_network_goes_to_the_caller_as_it_is(
 
 @pytest.mark.parametrize("error", [OUT_OF_MEMORY["cuBLAS"], OUT_OF_MEMORY["MPS"]])
 def test_training_that_runs_out_of_memory_is_a_device_error(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = Pix2Pix(small_generator(), None, TrainingSettings(gan=0.0), CPU, "fp32")
+    model = Pix2Pix(small_generator(), None, TrainingSettings(lambda_gan=0.0), CPU, "fp32")
 
     def full(*_: Any) -> None:
         raise error

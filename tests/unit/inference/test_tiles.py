@@ -124,7 +124,7 @@ def test_tiles_of_equal_size_weigh_one_together_at_every_pixel(height: int, widt
 
 def test_tiles_go_by_what_the_whole_picture_holds() -> None:
     whole = [
-        ("residual", {**INSTANCE, "squeeze": True}),
+        ("residual", {**INSTANCE, "squeeze_excitation": True}),
         ("warp-mix", {"channels": 8}),
         ("spade", {"channels": 4, "upsamplings": 3, "norm": "instance"}),
         ("unet-64", {"channels": 4, "norm": "instance"}),
@@ -255,10 +255,10 @@ def test_where_the_smallest_tile_does_not_fit_it_is_a_device_error(
 
 
 def test_what_shows_the_network_where_it_is_in_the_picture_is_not_tiled() -> None:
-    reel = generator_of("warp-mix", {"channels": 8, "clock": 2, "reel": 2}, channels=5)
+    reel = generator_of("warp-mix", {"channels": 8, "time_channels": 2, "learned_frames": 2}, channels=5)
     with pytest.raises(DeviceError):
         engine_with_room(reel, 256 * 256)(np.zeros((1, 320, 320, 5), np.uint8))
-    clock = generator_of("warp-mix", {"channels": 8, "clock": 2}, channels=5)
+    clock = generator_of("warp-mix", {"channels": 8, "time_channels": 2}, channels=5)
     engine = engine_with_room(clock, 256 * 256)
     assert engine(np.zeros((1, 320, 320, 5), np.uint8)).shape == (1, 320, 320, 3)
     assert engine.tile == 256

@@ -202,7 +202,7 @@ def test_the_gradients_of_every_generator_add_up_in_a_fixed_order_but_of_those_t
 
 @pytest.mark.parametrize("name", DISCRIMINATORS)
 def test_the_gradients_of_every_discriminator_add_up_in_a_fixed_order(name: str, on_no_cpu: None) -> None:
-    table = least(DISCRIMINATORS, name) | {"layers": 2}
+    table = least(DISCRIMINATORS, name) | {"num_layers": 2}
     judged = build_discriminator(name, table, 6).train().judge(torch.zeros(2, 6, 64, 64))
     assert not set().union(*(steps_back(features) for scale in judged for features in scale)) & NO_FIXED_ORDER
 
@@ -251,7 +251,7 @@ class Disordered(nn.Conv2d):
 
 def test_a_step_keeps_what_it_used_and_a_checkpoint_brings_it_back(two_gpus: None) -> None:
     def model(kind: type[nn.Conv2d]) -> Pix2Pix:
-        settings = TrainingSettings(gan=0.0)
+        settings = TrainingSettings(lambda_gan=0.0)
         return Pix2Pix(kind(3, 3, 3, padding=1), None, settings, resolve_device("cuda:1"), "fp32")
 
     disordered, orderly = model(Disordered), model(nn.Conv2d)

@@ -179,7 +179,7 @@ def test_every_pair_of_a_batch_is_somebodys(size: int, each: int) -> None:
 
 
 def test_what_cannot_be_dealt_out_is_said() -> None:
-    with pytest.raises(UsageError, match=r"training\.batch=6"):
+    with pytest.raises(UsageError, match=r"training\.batch_size=6"):
         Team(0, 3).share(4)
 
 

@@ -41,7 +41,7 @@ class Numbers:
 
 def run_of(folder: Path, total: int = 8, **settings: Any) -> Run:
     torch.manual_seed(0)
-    model = Pix2Pix(nn.Conv2d(3, 3, 1), None, TrainingSettings(gan=0.0, **settings), CPU, "fp32")
+    model = Pix2Pix(nn.Conv2d(3, 3, 1), None, TrainingSettings(lambda_gan=0.0, **settings), CPU, "fp32")
     return Run(folder, model, Numbers(), 0, [total])  # type: ignore[arg-type]
 
 
@@ -138,7 +138,7 @@ def test_a_checkpoint_holds_all_that_was_found_and_said(tmp_path: Path) -> None:
 
 
 def test_losses_are_a_table_with_a_line_for_each_step(tmp_path: Path) -> None:
-    run = run_of(tmp_path, l2=1.0)
+    run = run_of(tmp_path, lambda_l2=1.0)
     run.rows = [[0.0, 0.123456789, 0.0, 1e-9], [1.0, 2.0, 3.0, 4.0]]
     assert run.losses_csv().decode().split("\n") == [
         "step,generator_gan,generator_l1,discriminator,generator_l2",
@@ -205,7 +205,7 @@ def test_how_many_steps_fit_in_some_minutes(
 ) -> None:
     """A step takes 4 s with the adversarial loss and 1 s without."""
     monkeypatch.setattr(trainer, "_trial", lambda run, step, progress: 4.0 if progress else 1.0)
-    run = run_of(tmp_path, gan_from=gan_from)
+    run = run_of(tmp_path, gan_start=gan_from)
     assert steps_for(run, 3.0) == round(180 / seconds)
     assert steps_for(run, 0.001) == 1
 
@@ -213,7 +213,7 @@ def test_how_many_steps_fit_in_some_minutes(
 def test_each_step_and_each_process_draws_a_noise_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[torch.Tensor] = []
     for rank in (0, 0, 1):
-        run = replace(run_of(tmp_path, 2, noise=0.5), pictures=3)
+        run = replace(run_of(tmp_path, 2, input_noise=0.5), pictures=3)
         run.model.team = Team(rank, 1)
         take = run.model.step
         monkeypatch.setattr(

@@ -25,7 +25,7 @@ def pairs_of(*pictures: np.ndarray) -> list[Pair]:
 
 
 def pairing(agreement: Any = lambda shown, output: None) -> Any:
-    return SimpleNamespace(taught=lambda frames, rng: frames[0], finishes=False, agreement=agreement)
+    return SimpleNamespace(offsets=(0,), taught=lambda frames, rng: frames[0], finishes=False, agreement=agreement)
 
 
 def flat(value: int, side: int = 16) -> np.ndarray:
@@ -38,13 +38,13 @@ def lifted(by: int) -> Any:
 
 def test_a_perfect_model_has_perfect_scores() -> None:
     pictures = [scene(24, 16, seed) for seed in range(2)]
-    found = score(lambda shown: shown, pairing(), pairs_of(*pictures))
+    found = score(lambda shown, **_: shown, pairing(), pairs_of(*pictures))
     assert found == {"pairs": 2, "l1": 0.0, "psnr": 99.0, "ssim": 1.0, "sharpness": 1.0}
 
 
 def test_scores_are_means_over_the_pairs() -> None:
     by = iter((51, 102))
-    found = score(lambda shown: lifted(next(by))(shown), pairing(), pairs_of(flat(0), flat(50)))
+    found = score(lambda shown, **_: lifted(next(by))(shown), pairing(), pairs_of(flat(0), flat(50)))
     assert found["l1"] == pytest.approx((0.2 + 0.4) / 2, abs=1e-4)
     assert found["psnr"] == pytest.approx(-10 * (np.log10(0.04) + np.log10(0.16)) / 2, abs=1e-3)
     assert found["pairs"] == 2
@@ -53,21 +53,21 @@ def test_scores_are_means_over_the_pairs() -> None:
 def test_sharpness_is_that_of_the_output_over_that_of_the_target() -> None:
     picture = scene(32, 32, 3)
     soft = (picture // 2 + 64).astype(np.uint8)
-    found = score(lambda shown: soft[None], pairing(), pairs_of(picture))
+    found = score(lambda shown, **_: soft[None], pairing(), pairs_of(picture))
     assert found["sharpness"] == pytest.approx(sharpness(soft) / sharpness(picture), abs=1e-4)
     assert found["ssim"] == pytest.approx(ssim(soft, picture), abs=1e-4)
-    assert score(lambda shown: shown, pairing(), pairs_of(flat(7)))["sharpness"] == 0  # of nothing sharp
+    assert score(lambda shown, **_: shown, pairing(), pairs_of(flat(7)))["sharpness"] == 0  # of nothing sharp
 
 
 @pytest.mark.parametrize(("side", "is_known"), [(10, False), (11, True)])
 def test_ssim_is_unknown_for_pictures_smaller_than_its_window(side: int, is_known: bool) -> None:
-    found = score(lambda shown: shown, pairing(), pairs_of(scene(32, 32, 0), scene(40, side, 1)))
+    found = score(lambda shown, **_: shown, pairing(), pairs_of(scene(32, 32, 0), scene(40, side, 1)))
     assert found["ssim"] == (1.0 if is_known else None)
 
 
 def test_what_is_read_back_from_the_output_is_scored_where_the_pairing_can() -> None:
     agreed = iter((0.25, 0.75))
-    found = score(lambda shown: shown, pairing(lambda shown, output: next(agreed)), pairs_of(flat(0), flat(9)))
+    found = score(lambda shown, **_: shown, pairing(lambda shown, output: next(agreed)), pairs_of(flat(0), flat(9)))
     assert found["segmentation"] == 0.5
 
 

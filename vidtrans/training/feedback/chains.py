@@ -84,14 +84,14 @@ class Chain:
 
 
 class Chains:
-    """The pool of one process: ``settings.continued`` of a batch goes on from it, ``settings.longest_chain`` times.
+    """The pool of one process: ``settings.own_output_fraction`` of a batch continues rollouts from it.
 
     ``mixed`` before a step, ``keep`` after it; both are functions of seed and state.
     """
 
     def __init__(self, loader: Loader, feedback: Feedback, settings: TrainingSettings) -> None:
         self.loader, self.feedback = loader, feedback
-        self.share, self.longest = settings.continued, settings.longest_chain
+        self.share, self.longest = settings.own_output_fraction, settings.max_own_outputs
         self._in_triples = settings.weights["temporal_gan"] > 0
         self._kept = max(feedback.keeps, BEFORE if self._in_triples else 0)
         self.slots: list[Chain | None] = [None] * POOL

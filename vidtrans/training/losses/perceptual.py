@@ -32,13 +32,13 @@ class Perceptual(Term):
 
     def __init__(self, settings: TrainingSettings) -> None:
         super().__init__(settings)
-        self.vgg = VGG() if settings.looks_through_vgg else None
+        self.vgg = VGG() if settings.uses_vgg else None
         self.ask_d = self.vgg is None
 
     @staticmethod
     def identity(settings: TrainingSettings) -> str:
         """Return the network with the digest of its weights, where it is VGG. Raises UsageError as VGG does."""
-        return f"vgg19 {digest_file(_find_weights()[0])}" if settings.looks_through_vgg else ""
+        return f"vgg19 {digest_file(_find_weights()[0])}" if settings.uses_vgg else ""
 
     def forward(self, step: LossContext) -> Tensor:
         if self.vgg is None:

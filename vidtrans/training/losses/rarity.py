@@ -3,7 +3,7 @@
 
 The paper weighs the classes that its network chooses among, bins of CIELAB's ab plane. The generators here give RGB,
 so what is weighed is the L1 of each pixel, by the bin of its target. The weights' mean over the training pictures
-is 1: ``training.l1`` keeps its meaning.
+is 1: ``training.lambda_l1`` keeps its meaning.
 """
 
 from __future__ import annotations

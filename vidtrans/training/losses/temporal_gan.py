@@ -21,7 +21,7 @@ class TemporalGAN(Term):
 
     def __init__(self, settings: TrainingSettings) -> None:
         super().__init__(settings)
-        self.objective = ADVERSARIAL.load(settings.adversarial)
+        self.objective = ADVERSARIAL.load(settings.gan_mode)
 
     def forward(self, step: LossContext) -> Tensor | None:
         """Return a mean over the triples of all of the step, or None where this part of it has none."""

@@ -158,5 +158,5 @@ def taking_a_step(device: Device, nondeterministic: set[str]) -> Iterator[None]:
     except Exception as error:
         if not out_of_memory(error):
             raise
-        remedy = "lower --set training.batch or training.crop, raise training.accumulate, or use --device cpu"
+        remedy = "lower training.batch_size or training.crop_size, raise training.grad_accum_steps, or use --device cpu"
         raise DeviceError(device.name, "out of memory while training", remedy) from None

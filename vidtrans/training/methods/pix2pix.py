@@ -62,10 +62,10 @@ class Pix2Pix(TrainingMethod):
         self.g = Learner(self.generator, *run)
         self.d = None if self.discriminator is None else Adversary(self.discriminator, *run)
         self.d_v = None if of_triples is None else Adversary(self.networks["temporal_discriminator"], *run)
-        self.objective = ADVERSARIAL.load(settings.adversarial)
+        self.objective = ADVERSARIAL.load(settings.gan_mode)
         self.loss: GeneratorLoss = self._place(GeneratorLoss(settings))
-        self.rarity = None if rarity is None or not settings.rebalance else rarity.to(device.torch)
-        self.average = Average(self.generator, settings.ema) if settings.ema else None
+        self.rarity = None if rarity is None or not settings.colour_rebalancing else rarity.to(device.torch)
+        self.average = Average(self.generator, settings.ema_decay) if settings.ema_decay else None
         self.glimpses = health.Glimpses()
         self.nondeterministic = set()
         self.painted = torch.empty(0)
@@ -107,11 +107,11 @@ class Pix2Pix(TrainingMethod):
         earlier: Earlier | None = None,
     ) -> dict[str, float]:
         """Update D, then G. Discriminators take part from ``settings.gan_from`` of the run on."""
-        judged = self.d is not None and progress >= self.settings.gan_from
+        judged = self.d is not None and progress >= self.settings.gan_start
         with taking_a_step(self.device, self.nondeterministic):
             x, y = (sent(given, self.device).to(memory_format=self.layout) for given in (inputs, targets))
             weighed = None if weights is None else sent(weights, self.device)
-            parts = split(x, y, weighed, self.settings.accumulate, seed + OTHER_DROPOUT * self.team.rank)
+            parts = split(x, y, weighed, self.settings.grad_accum_steps, seed + OTHER_DROPOUT * self.team.rank)
             return self._step(parts, earlier, lr, judged)
 
     def _step(self, parts: list[Part], earlier: Earlier | None, lr: float, judged: bool) -> dict[str, float]:
@@ -245,7 +245,7 @@ class Pix2Pix(TrainingMethod):
         """Return whether D has won, or G paints the same picture of everything."""
         judged: list[float] = []
         if self.discriminator is not None:
-            began = math.ceil(self.settings.gan_from * total)  # before that, D's loss is 0 and says nothing
+            began = math.ceil(self.settings.gan_start * total)  # before that, D's loss is 0 and says nothing
             at = self.columns.index("discriminator")
             judged = [row[at] for row in rows[began:][-health.WINDOW :]]
         return health.concerns(judged, self.objective.balance, self.glimpses.variation())

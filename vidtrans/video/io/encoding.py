@@ -42,7 +42,7 @@ class EncodingSettings:
         "codec of the result, or ffmpeg:NAME for an encoder of your own ffmpeg; auto: what the output's ending asks "
         "for, else png for pictures and h264 for videos",
     )
-    depth: str = setting(
+    bit_depth: str = setting(
         AUTO, "bits a channel; auto: more than 8 where source and codec have them", choices=(AUTO, "8", "10", "16")
     )
     crf: int | None = setting(None, "quality: lower is better and bigger; none: the codec's usual", low=0, high=63)
@@ -95,7 +95,7 @@ class EncodingSettings:
 
     def for_key(self) -> Table:
         """What of the settings decides the bytes of the result."""
-        own = {"codec": self.codec, "depth": self.depth, "fps": str(self.rate), "sound": self.sound}
+        own = {"codec": self.codec, "depth": self.bit_depth, "fps": str(self.rate), "sound": self.sound}
         asked = {name: getattr(self, name) for name in ("options", "filter") if getattr(self, name)}
         return own | asked | self._graded(None if self.is_users else CODECS[self.codec])
 
@@ -137,11 +137,13 @@ class EncodingSettings:
         if self.is_users:
             return self._users_depth()
         depths = CODECS[self.codec].depths
-        if self.depth != AUTO:
-            if int(self.depth) not in depths:
+        if self.bit_depth != AUTO:
+            if int(self.bit_depth) not in depths:
                 has = " and ".join(map(str, depths))
-                raise UsageError(f"encoding.depth {self.depth}", f"{self.codec} has {has} bits", f"use one of {has}")
-            return int(self.depth)
+                raise UsageError(
+                    f"encoding.bit_depth {self.bit_depth}", f"{self.codec} has {has} bits", f"use one of {has}"
+                )
+            return int(self.bit_depth)
         # Ten bits of H.264 play almost nowhere: only who asks for them gets them.
         deepest = 8 if self.codec == "h264" else max(depths)
         return deepest if source > 8 else min(depths)
