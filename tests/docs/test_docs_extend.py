@@ -87,7 +87,7 @@ def run(tree: Path, contract: str, entry: str, **settings: Any) -> list[dict[str
 
 def test_adding_a_loss_as_the_page_says(tree: Path, dataset: Path) -> None:
     add(ROOT / "docs/extend/loss.md", tree)
-    rows = run(tree, "test_loss_contract.py", "edges or columns or added", edges=10, steps=4)
+    rows = run(tree, "test_loss_contract.py", "edges or columns or added", lambda_edges=10, steps=4)
     assert list(rows[0]) == ["step", "generator_gan", "generator_l1", "discriminator", "generator_edges"]
     assert all(row["generator_edges"] > 0 for row in rows)
     assert "G: edges" in Path("clip.train/report.html").read_text()
@@ -100,7 +100,7 @@ def test_adding_a_loss_as_the_page_says(tree: Path, dataset: Path) -> None:
 def test_adding_a_training_method_as_the_page_says(tree: Path, dataset: Path) -> None:
     add(ROOT / "docs/extend/training-method.md", tree)
     own = {"method": "sgd", "momentum": 0.5}
-    rows = run(tree, "test_method_contract.py", "sgd or knows", lr=0.05, l2=1, **own)
+    rows = run(tree, "test_method_contract.py", "sgd or knows", lr=0.05, lambda_l2=1, **own)
     assert list(rows[0]) == ["step", "generator_gan", "generator_l1", "generator_l2"]
     assert rows[-1]["generator_l1"] < rows[0]["generator_l1"]
     assert "G: L2" in Path("clip.train/report.html").read_text()
