@@ -24,7 +24,7 @@ import torch
 
 import vidtrans
 from vidtrans.config.recipe import make_recipe
-from vidtrans.dreaming.governor import bank_of
+from vidtrans.dreaming.drift_correction import frame_statistics
 from vidtrans.events import Event, Progress
 from vidtrans.inference.device import resolve_device, resolve_precision, torch_dtype
 from vidtrans.inference.torch_engine import TorchEngine, as_pictures, fold_norm
@@ -51,7 +51,7 @@ def make_model(preset: str, size: int, path: Path) -> None:
     noise = torch.from_numpy(rng.uniform(-1, 1, (8, pairing.in_channels, 64, 64)).astype(np.float32))
     with torch.inference_mode():
         painted = as_pictures(generator.eval()(noise), deep=False)
-    dream = {"positions": 200 if clock else 0, "rate": "25", "bank": bank_of(painted)}
+    dream = {"positions": 200 if clock else 0, "rate": "25", "bank": frame_statistics(painted)}
     settings = full_table(GENERATORS, name, table, "generator")
     record = ModelRecord(
         {"name": name, "settings": settings},

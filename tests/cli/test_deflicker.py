@@ -367,7 +367,7 @@ def test_what_a_result_is_made_with_is_known_again(
     assert said_json(capsys, *flags)["cached"]
     for place, other in (
         ("vidtrans.video.external.program.program_version", lambda program: "another"),
-        ("vidtrans.rendering.order.DIRECTING_VERSION", -1),
+        ("vidtrans.rendering.requested_output.DIRECTING_VERSION", -1),
     ):
         with monkeypatch.context() as patched:
             patched.setattr(place, other)

@@ -15,7 +15,7 @@ from shoot import COUNT, EXACT, Frames, Shoot, halves, lossless, same
 import vidtrans as api
 from vidtrans.errors import Interrupted
 from vidtrans.events import Progress, Stop
-from vidtrans.rendering.directing import Direction
+from vidtrans.rendering.directing import FrameBlend
 from vidtrans.video.images.picture import write_picture
 
 # Pixels
@@ -30,14 +30,14 @@ def test_no_strength_is_the_source_and_full_strength_the_look(shoot: Shoot, rend
 @pytest.mark.parametrize(
     ("flags", "direction"),
     [
-        (("--strength", "0.5"), Direction(0.5)),
-        (("--strength", "1.7", "--mix", "0.25"), Direction(1.7, mix=0.25)),
-        (("--keep-colour",), Direction(keep_colour=1.0)),
-        (("--set=rendering.keep_colour=0.3", "--mix", "0.5"), Direction(keep_colour=0.3, mix=0.5)),
+        (("--strength", "0.5"), FrameBlend(0.5)),
+        (("--strength", "1.7", "--mix", "0.25"), FrameBlend(1.7, mix=0.25)),
+        (("--keep-colour",), FrameBlend(keep_colour=1.0)),
+        (("--set=rendering.keep_colour=0.3", "--mix", "0.5"), FrameBlend(keep_colour=0.3, mix=0.5)),
     ],
 )
 def test_flags_direct_every_frame(
-    flags: tuple[str, ...], direction: Direction, shoot: Shoot, render: Callable[..., Frames]
+    flags: tuple[str, ...], direction: FrameBlend, shoot: Shoot, render: Callable[..., Frames]
 ) -> None:
     assert same(render(*flags), shoot.expected(lambda i: direction))
 
@@ -48,7 +48,7 @@ def test_keyframes_move_the_strength_from_frame_to_frame(
 ) -> None:
     """At 30 frames a second frame 15 is shown at half a second."""
     made = render("--strength", curve)
-    assert same(made, shoot.expected(lambda i: Direction(strength=min(i / 15, 1.0))))
+    assert same(made, shoot.expected(lambda i: FrameBlend(strength=min(i / 15, 1.0))))
     assert np.array_equal(made[0], shoot.source[0])
     assert same(made[15:], shoot.look[15:])
 

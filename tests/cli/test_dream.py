@@ -21,7 +21,7 @@ import vidtrans as api
 from vidtrans.cli.dream import dream as command
 from vidtrans.cli.options import flags_of
 from vidtrans.dreaming.bands import loudness
-from vidtrans.dreaming.controls import Direction
+from vidtrans.dreaming.controls import DreamControls
 from vidtrans.dreaming.dream_job import DreamJob
 from vidtrans.dreaming.settings import DreamingSettings
 from vidtrans.events import Event, Note
@@ -455,4 +455,4 @@ def test_every_command_on_the_page_is_one() -> None:
         with command.make_context("dream", list(words)) as parsed:
             settings = from_table(DreamingSettings, flags_of(parsed, "dreaming").get("dreaming", {}), "dreaming")
             rate, loud = Fraction(25), loudness([np.ones(4000, np.float32)], 22_050)
-            Direction(settings, rate, loud).check(parsed.params["frames"])
+            DreamControls(settings, rate, loud).check(parsed.params["frames"])

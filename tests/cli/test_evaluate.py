@@ -21,7 +21,7 @@ from shoot import Frames, lossless
 import vidtrans as api
 from vidtrans.clips.indexing import open_clip
 from vidtrans.evaluation.plots import CURVES, UNSCORED, WIDTH, changes
-from vidtrans.evaluation.scoring import Beside, score_clips
+from vidtrans.evaluation.scoring import AlignedSource, score_clips
 from vidtrans.evaluation.verdicts import verdict
 from vidtrans.events import Note, Progress, Stop
 from vidtrans.flow import FLOWS, GREY_FLOWS
@@ -217,7 +217,7 @@ def beside(clip: str, output: str, start: Time | None = None) -> tuple[list[int]
     """Which of a clip's frames go with those of a render, and what is told about it."""
     told: list[str] = []
     context = Context(report=lambda event: told.append(event.text) if isinstance(event, Note) else None)
-    found = Beside.find(open_clip(context, Path(clip)), open_clip(context, Path(output)), context, start)
+    found = AlignedSource.find(open_clip(context, Path(clip)), open_clip(context, Path(output)), context, start)
     return list(found.steps), told
 
 
@@ -263,7 +263,7 @@ def test_of_two_renders_of_one_part_only_the_source_begins_elsewhere() -> None:
 def test_pictures_that_are_at_hand_are_scored_like_a_file(shots: dict[str, Path]) -> None:
     context = Context()
     render, *others = (open_clip(context, shots[n]) for n in ("render", "source", "per"))
-    source, per_frame_clip = (Beside.find(clip, render, context) for clip in others)
+    source, per_frame_clip = (AlignedSource.find(clip, render, context) for clip in others)
     per_frame = lifted(panned(), JITTER)
     from_file = score_clips(render, source, context, per_frame=per_frame_clip)
     assert score_clips(render, source, context, per_frame=iter(per_frame)) == from_file

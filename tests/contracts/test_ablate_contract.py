@@ -20,10 +20,10 @@ from vidtrans.data.dataset import Dataset, open_dataset
 from vidtrans.pipeline.ablate import ABLATIONS, Variant
 from vidtrans.session import Context
 from vidtrans.settings import Table
-from vidtrans.training.job import TrainJob
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.trainer import Run, one_step
+from vidtrans.training.trainer import TrainingState, one_step
+from vidtrans.training.training_job import TrainingJob
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -72,9 +72,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def first_step(dataset: Dataset, recipe: Any, context: Context) -> tuple[Run, Table, float]:
+def first_step(dataset: Dataset, recipe: Any, context: Context) -> tuple[TrainingState, Table, float]:
     """The run after its first step, that step's losses, and the L1 of what was painted in it."""
-    job = TrainJob(dataset, recipe, recipe.settings("training", TrainingSettings), None, context)
+    job = TrainingJob(dataset, recipe, recipe.settings("training", TrainingSettings), None, context)
     run = job.make_run(Path(), 10)
     batch = run.loader.make(0)
     losses = one_step(run, batch)

@@ -18,7 +18,7 @@ from vidtrans.training.losses.base import GeneratorLoss, LossContext, Term
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.report import curves
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.triples import CHANNELS, Earlier
+from vidtrans.training.triples import CHANNELS, PrecedingFrames
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 every_loss = pytest.mark.parametrize("name", LOSSES)
@@ -55,7 +55,7 @@ def context(painted: Tensor, **more: Any) -> LossContext:
         "judge": lambda picture: d.judge(torch.cat([x, picture], 1)),
         "judge_triples": d_v.judge,
         "past": torch.cat([y, torch.ones(count, 1, SIDE, SIDE)], 1),
-        "earlier": Earlier(torch.arange(count), earlier, earlier),
+        "earlier": PrecedingFrames(torch.arange(count), earlier, earlier),
     }
     return LossContext(input=x, painted=painted, **(given | more))
 

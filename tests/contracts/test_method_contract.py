@@ -20,7 +20,7 @@ from vidtrans.networks.init import build_discriminator, build_generator, initial
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import make_pairing
 from vidtrans.training import LOSSES, METHODS
-from vidtrans.training.distributed import ALONE, Team
+from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
 from vidtrans.training.losses.base import GeneratorLoss
 from vidtrans.training.methods.base import TrainingMethod
 from vidtrans.training.report import curves
@@ -39,8 +39,8 @@ class Networks:
     precision = "fp32"
     in_channels = 1
 
-    def __init__(self, settings: TrainingSettings, seed: int = 0, team: Team = ALONE) -> None:
-        self.settings, self.seed, self.team = settings, seed, team
+    def __init__(self, settings: TrainingSettings, seed: int = 0, dist: DistContext = SINGLE_PROCESS) -> None:
+        self.settings, self.seed, self.dist = settings, seed, dist
 
     def make_generator(self, number: int = 0) -> Any:
         network = build_generator("unet-small", {"channels": 8, "blocks": [0, 0, 0]}, 1)

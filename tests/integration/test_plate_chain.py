@@ -205,7 +205,7 @@ def test_a_bare_key_is_that_of_the_one_table_that_has_it(capsys: pytest.CaptureF
 
 
 def test_a_plate_is_of_pictures_of_one_size(tmp_path: Path) -> None:
-    from vidtrans.rendering.scene import plate_of
+    from vidtrans.rendering.scene import require_background_plate
 
     for i in range(8):
         write_picture(Path(f"photos/{i}.png"), scene(64, 64 if i else 80, i))
@@ -214,4 +214,4 @@ def test_a_plate_is_of_pictures_of_one_size(tmp_path: Path) -> None:
     )
     dataset = open_dataset(Path("p.dataset"))
     with pytest.raises(MediaError, match="several sizes"):
-        plate_of(dataset, dataset.pairs)
+        require_background_plate(dataset, dataset.pairs)

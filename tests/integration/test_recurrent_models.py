@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from shoot import lossless
 
 import vidtrans as api
-from vidtrans.data.augment import Geometry, draw_drift, draw_geometry
+from vidtrans.data.augment import Geometry, draw_geometry, draw_synthetic_motion
 from vidtrans.data.dataset import open_dataset
 from vidtrans.data.loading import Example, Loader
 from vidtrans.errors import Interrupted
@@ -33,8 +33,8 @@ from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.networks.init import build_generator, initialise
 from vidtrans.networks.recurrent import Remembering
-from vidtrans.training.feedback.chains import Chains
-from vidtrans.training.feedback.own_outputs import LONGEST_DRIFT, TRAIL_BYTES, OwnPast
+from vidtrans.training.feedback.recurrent_feedback import LONGEST_DRIFT, TRAIL_BYTES, RecurrentFeedback
+from vidtrans.training.feedback.rollout_pool import RolloutPool
 from vidtrans.training.losses.temporal import temporal
 from vidtrans.training.losses.texture import texture_distance
 from vidtrans.training.methods.pix2pix import Pix2Pix
@@ -141,7 +141,7 @@ def test_a_trail_leads_where_the_cut_and_mirrored_pictures_do(
 @given(st.integers(0, 10**6), st.integers(1, LONGEST_DRIFT - 1), st.booleans())
 def test_a_drift_goes_on_from_step_to_step(seed: int, steps: int, mirrored: bool) -> None:
     picture = scene(64, 48, seed % 50)
-    drift = replace(draw_drift(np.random.default_rng(seed), (64, 48)), steps=steps)
+    drift = replace(draw_synthetic_motion(np.random.default_rng(seed), (64, 48)), steps=steps)
     geometry = Geometry((64, 48), 0, 0, (64, 48), mirrored, drift)
     further = replace(geometry, drift=replace(drift, steps=steps + 1))
     first, second = (g.apply(picture).astype(np.float32) for g in (geometry, further))
@@ -299,16 +299,16 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def own_past(folder: Path, drifting: float) -> tuple[Loader, OwnPast]:
+def own_past(folder: Path, drifting: float) -> tuple[Loader, RecurrentFeedback]:
     dataset = open_dataset(folder)
     loader = Loader(dataset.role("train"), dataset.pairing, batch=2, seed=0, multiple=16, remembers=True)
-    return loader, OwnPast(loader, "dis", drifting)
+    return loader, RecurrentFeedback(loader, "dis", drifting)
 
 
 def test_a_chain_goes_on_in_time_and_ends_at_cuts_and_gaps(taught: Path) -> None:
     loader, past = own_past(taught / "clip.dataset", 0.0)
     rng = np.random.default_rng(0)
-    chains = Chains(loader, past, TrainingSettings(recurrent=True))
+    chains = RolloutPool(loader, past, TrainingSettings(recurrent=True))
     numbers = [int(p.target.stem) for p in loader.pairs]
     example = Example(0, draw_geometry(rng, loader.crop, loader.crop, 1.0, False))
     for i, number in enumerate(numbers):
@@ -338,13 +338,17 @@ def test_trails_are_found_once_and_the_oldest_unused_is_forgotten(
 ) -> None:
     loader, past = own_past(taught / "clip.dataset", 0.0)
     size = picture_size(loader.pairs[0].inputs[0])
-    monkeypatch.setattr("vidtrans.training.feedback.own_outputs.CACHE_BYTES", 3 * TRAIL_BYTES * size[0] * size[1])
+    monkeypatch.setattr(
+        "vidtrans.training.feedback.recurrent_feedback.CACHE_BYTES", 3 * TRAIL_BYTES * size[0] * size[1]
+    )
     found: list[int] = []
     monkeypatch.setattr(past, "_find", found.append)
     for index in (1, 2, 3, 1, 4, 1, 2):  # 4 takes the place of 2
         past._trail(index).result()
     assert found == [1, 2, 3, 4, 2]
-    monkeypatch.setattr("vidtrans.training.feedback.own_outputs.CACHE_BYTES", 1)  # too little for any: one is held
+    monkeypatch.setattr(
+        "vidtrans.training.feedback.recurrent_feedback.CACHE_BYTES", 1
+    )  # too little for any: one is held
     past._trail(5)
     assert len(past._trails) == 1
 
@@ -367,7 +371,7 @@ def test_photographs_all_drift() -> None:
         ".", "photos.dataset", pairing="aligned", settings={"dataset": {"size": "32", "val_fraction": 0.0}}
     )
     loader, past = own_past(Path("photos.dataset"), 0.0)
-    chains = Chains(loader, past, TrainingSettings(recurrent=True))
+    chains = RolloutPool(loader, past, TrainingSettings(recurrent=True))
     rng = np.random.default_rng(0)
     alone = [i for i in range(len(loader.pairs)) if chains._after[i] is None and i not in past._before]
     assert alone

@@ -19,7 +19,7 @@ from vidtrans import api
 from vidtrans.errors import UsageError
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import make_pairing
-from vidtrans.rendering.batching import Count, alike
+from vidtrans.rendering.batching import RenderCount, alike
 from vidtrans.rendering.flow_propagation import CHECKED, Draft
 from vidtrans.rendering.frame_renderer import FrameRenderer, Inputs
 from vidtrans.temporal.stream import Sample
@@ -66,7 +66,7 @@ def samples_of(pictures: list[np.ndarray], engine: Any, **options: Any) -> list[
 @given(st.lists(st.integers(0, 2), min_size=1, max_size=24), st.integers(1, 5))
 def test_what_is_shown_again_is_painted_once_and_comes_out_the_same(order: list[int], batch: int) -> None:
     pictures = [texture(16, 24, number) for number in order]
-    engine, count = Counting(batch), Count()
+    engine, count = Counting(batch), RenderCount()
     made = samples_of(pictures, engine, count=count)
     assert all(np.array_equal(s.output, 255 - p) for s, p in zip(made, pictures, strict=True))
     changes = 1 + sum(a != b for a, b in pairwise(order))
@@ -127,7 +127,7 @@ def test_what_a_draft_needs_begins_and_ends_with_painted_frames(every: int, leng
 
 def test_a_draft_carries_what_it_does_not_paint_to_where_it_belongs() -> None:
     pictures = [panned(i) for i in range(25)]
-    engine, count = Counting(4), Count()
+    engine, count = Counting(4), RenderCount()
     made = samples_of(pictures, engine, draft=Draft(4), count=count)
     assert [s.index for s in made] == list(range(25))
     assert engine.asked == 7 + 1  # every fourth, and one to compare

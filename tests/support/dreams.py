@@ -15,7 +15,7 @@ import torch
 from clips import moving_frames
 from torch import Tensor, nn
 
-from vidtrans.dreaming.governor import bank_of
+from vidtrans.dreaming.drift_correction import frame_statistics
 from vidtrans.models.model_file import save_model
 from vidtrans.models.model_record import ModelRecord
 from vidtrans.networks import GENERATORS
@@ -85,7 +85,7 @@ def make_dreamer(
     dream = {
         "positions": POSITIONS if settings.get("time_encoding") else 0,
         "rate": "20",
-        "bank": bank_of(moving_frames(10)),
+        "bank": frame_statistics(moving_frames(10)),
     }
     pairing_table = {"name": "next-frame", "settings": settings}
     record = ModelRecord(chosen, pairing_table, channels, 3, size, "[-1, 1]", {}, {}, dream=dream)

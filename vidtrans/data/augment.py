@@ -20,7 +20,7 @@ SHIFT, TURN, ZOOM = 0.02, 0.02, 0.02
 
 
 @dataclass(frozen=True)
-class Drift:
+class SyntheticMotion:
     """A motion given to a picture: after ``steps`` steps its pixels come from where ``matrix`` led so many times.
 
     ``matrix`` holds the two rows of an affine map from a frame's pixels to those of the frame before.
@@ -47,14 +47,14 @@ class Drift:
         return np.array(self.matrix).reshape(2, 3)
 
 
-def draw_drift(rng: np.random.Generator, size: tuple[int, int]) -> Drift:
+def draw_synthetic_motion(rng: np.random.Generator, size: tuple[int, int]) -> SyntheticMotion:
     """A drift's first step, for pictures of a (width, height): it shifts, turns and zooms slowly, about the middle."""
     x, y, turn, zoom = rng.uniform(-1, 1, 4) * (SHIFT * min(size), SHIFT * min(size), TURN, ZOOM)
     across, along = (1 + zoom) * np.cos(turn), (1 + zoom) * np.sin(turn)
     linear = np.array([[across, -along], [along, across]])
     middle = (np.array(size) - 1) / 2
     rows = np.column_stack([linear, middle - linear @ middle + (x, y)])
-    return Drift(tuple(map(float, rows.ravel())), 1)
+    return SyntheticMotion(tuple(map(float, rows.ravel())), 1)
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Geometry:
     y: int
     crop: tuple[int, int]
     mirrored: bool
-    drift: Drift | None = None
+    drift: SyntheticMotion | None = None
 
     def apply(self, picture: np.ndarray) -> np.ndarray:
         """(H, W, 3) uint8 → (crop height, crop width, 3); what lies outside is the mirrored picture."""

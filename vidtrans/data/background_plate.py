@@ -36,7 +36,7 @@ SAME_SCENE = 0.4
 
 
 @dataclass(frozen=True)
-class Plate:
+class BackgroundPlate:
     """``picture`` is the median of a dataset's targets, ``scene`` that of the frames that a render would be given.
 
     ``still``: how much of the scene the frames share, 0 to 1, where they share least (see ``STILL``).
@@ -55,7 +55,7 @@ class Plate:
         return {"size": [self.picture.shape[1], self.picture.shape[0]], "still": self.still}
 
 
-def find_plate(pairs: Sequence[Pair]) -> Plate | None:
+def find_background_plate(pairs: Sequence[Pair]) -> BackgroundPlate | None:
     """The plate of a dataset's pairs; None where they are of several sizes, or too few."""
     if len(pairs) < FEWEST or len({picture_size(p.target) for p in pairs}) > 1:
         return None
@@ -67,7 +67,7 @@ def find_plate(pairs: Sequence[Pair]) -> Plate | None:
         if len({f.shape for f in frames}) > 1:
             return None
     scene = median(frames)
-    return Plate(scene if frames is targets else median(targets), scene, stillness(frames, scene))
+    return BackgroundPlate(scene if frames is targets else median(targets), scene, stillness(frames, scene))
 
 
 def stillness(frames: Sequence[np.ndarray], plate: np.ndarray) -> float:

@@ -23,7 +23,7 @@ Source = ClipSource | FolderSource
 
 
 @dataclass(frozen=True)
-class Plan:
+class DatasetPlan:
     """The frame records of a dataset, and in which chunks their pictures are written: never two sources in one."""
 
     records: tuple[FrameRecord, ...]
@@ -34,7 +34,7 @@ class Plan:
         return sum(map(len, self.chunks))
 
 
-def plan_dataset(sources: Sequence[Source], pairing: Pairing, settings: DatasetSettings) -> Plan:
+def plan_dataset(sources: Sequence[Source], pairing: Pairing, settings: DatasetSettings) -> DatasetPlan:
     """Lay out folders, roles and chunks; reads nothing."""
     records: list[FrameRecord] = []
     chunks: list[tuple[FrameRecord, ...]] = []
@@ -48,7 +48,7 @@ def plan_dataset(sources: Sequence[Source], pairing: Pairing, settings: DatasetS
         records += own
         stored = [r for r in own if r.names]
         chunks += [tuple(stored[at : at + CHUNK_PICTURES]) for at in range(0, len(stored), CHUNK_PICTURES)]
-    return Plan(tuple(records), tuple(chunks))
+    return DatasetPlan(tuple(records), tuple(chunks))
 
 
 def _records(source: Source, settings: DatasetSettings, *, thin: bool) -> Iterator[FrameRecord]:
@@ -101,7 +101,7 @@ def _folder_names(sources: Sequence[Source]) -> list[str]:
 
 def write_pictures(
     sources: Sequence[Source],
-    plan: Plan,
+    plan: DatasetPlan,
     settings: DatasetSettings,
     folder: Path,
     is_done: Callable[[int], bool],

@@ -24,7 +24,7 @@ BLUR = 1 / 64  # σ, of the short side: what lies around something that moves co
 MOST_READ = 1200  # pictures, of all shots together
 
 
-class Motion:
+class MotionWeights:
     """The weights of a dataset's pairs.
 
     ``plates``: a plate, and what its shot's weights are divided by, for each target in a shot with a camera at rest.
@@ -45,7 +45,7 @@ class Motion:
         return (_weights(target, geometry.apply(plate), sigma, self.weight) / np.float32(mean))[None]
 
 
-def find_motion(dataset: Dataset, pairs: Sequence[Pair], weight: float) -> Motion:
+def find_motion_weights(dataset: Dataset, pairs: Sequence[Pair], weight: float) -> MotionWeights:
     """A plate for each shot of one picture size and a camera at rest."""
     shots = _by_shot(dataset, pairs)
     most = min(MOST, max(FEWEST, MOST_READ // max(1, len(shots))))
@@ -60,7 +60,7 @@ def find_motion(dataset: Dataset, pairs: Sequence[Pair], weight: float) -> Motio
         sigma = BLUR * min(plate.shape[:2])
         mean = float(np.mean([_weights(f, plate, sigma, weight).mean() for f in frames]))
         plates |= dict.fromkeys(targets, (plate, mean))
-    return Motion(weight, plates)
+    return MotionWeights(weight, plates)
 
 
 def _weights(picture: np.ndarray, plate: np.ndarray, sigma: float, weight: float) -> np.ndarray:

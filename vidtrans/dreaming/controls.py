@@ -6,14 +6,14 @@ from fractions import Fraction
 from functools import lru_cache
 
 from vidtrans.dreaming.bands import VERSION, Loudness
-from vidtrans.dreaming.camera import Move
+from vidtrans.dreaming.camera import CameraMove
 from vidtrans.dreaming.settings import ANIMATED, STILL, DreamingSettings, flag_of
 from vidtrans.errors import UsageError
 from vidtrans.expressions import BANDS, Values
 from vidtrans.settings import Table
 
 
-class Direction:
+class DreamControls:
     """The values at each frame, of which there are ``rate`` a second.
 
     ``loudness`` is that of a sound, ``sound`` its content digest. Raises UsageError where an expression listens and
@@ -54,12 +54,12 @@ class Direction:
         """The speed, where it never changes."""
         return self._made["speed"].constant
 
-    def move(self, frame: int) -> Move:
+    def move(self, frame: int) -> CameraMove:
         """What the camera does before a frame."""
         return self._always or self._move(frame)
 
-    def _move(self, frame: int) -> Move:
-        return Move(**{name: self._at[name](frame) for name in STILL})
+    def _move(self, frame: int) -> CameraMove:
+        return CameraMove(**{name: self._at[name](frame) for name in STILL})
 
     def speed(self, frame: int) -> float:
         return self._at["speed"](frame)

@@ -17,12 +17,12 @@ from torch import Tensor
 from vidtrans.clips.indexing import Clip
 from vidtrans.concurrency.threads import BackgroundQueue, buffer_capacity
 from vidtrans.config.rendering import RenderingSettings
-from vidtrans.dreaming.controls import Direction
+from vidtrans.dreaming.controls import DreamControls
 from vidtrans.dreaming.predictors import positions_of
-from vidtrans.dreaming.resume import Course
-from vidtrans.dreaming.rollout import Rollout, Score
+from vidtrans.dreaming.resumable_rollout import ResumableRollout
+from vidtrans.dreaming.rollout import Rollout, RolloutControls
 from vidtrans.dreaming.seeds import Driver, Seed
-from vidtrans.dreaming.sequencer import Cast, bank_in
+from vidtrans.dreaming.sequencer import ModelSequencer, statistics_in
 from vidtrans.dreaming.settings import DreamingSettings
 from vidtrans.dreaming.timeline import Loop
 from vidtrans.events import Progress
@@ -51,14 +51,14 @@ AT_ONCE_PIXELS = 256 * 256
 
 
 @dataclass(frozen=True)
-class Plan:
+class DreamPlan:
     """What a dream is made of. ``frames``: how many; ``rate``: of them a second; ``pattern``: of numbered pictures."""
 
     seed: Seed
     frames: int
     rate: Fraction
-    cast: Cast
-    direction: Direction
+    cast: ModelSequencer
+    direction: DreamControls
     dreaming: DreamingSettings
     rendering: RenderingSettings
     encoding: EncodingSettings
@@ -71,7 +71,7 @@ class Plan:
 class DreamJob:
     """One dream."""
 
-    def __init__(self, plan: Plan, context: Context) -> None:
+    def __init__(self, plan: DreamPlan, context: Context) -> None:
         self.plan, self.context = plan, context
         length = plan.rendering.chunk_frames
         starts = range(0, plan.frames, length)
@@ -137,7 +137,7 @@ class DreamJob:
         plan = self.plan
         total, done = plan.frames, plan.frames - sum(c.stop - c.first for c in missing)
         with self._dreaming() as begin, closing(ChunkWriter(store, self.chunks, self._segment)) as writer:
-            course = Course(begin, states, plan.loop, self._passed)
+            course = ResumableRollout(begin, states, plan.loop, self._passed)
             with closing(BackgroundQueue(self._waiting)) as beside:
                 for chunk in missing:
                     course.go_to(chunk.first)
@@ -169,11 +169,11 @@ class DreamJob:
         """What begins the dream anew, before its first frame."""
         plan, loop = self.plan, self.plan.loop
         look = plan.cast.looks[0]
-        seed = plan.seed.pictures(self.context, bank_in(look))
+        seed = plan.seed.pictures(self.context, statistics_in(look))
         drive, close = plan.driver.pictures(self.context.decode_threads) if plan.driver else (None, lambda: None)
         around: Callable[[int], int] = (lambda n: n % loop.frames) if loop else (lambda n: n)
         direction = plan.direction
-        score = Score(
+        score = RolloutControls(
             lambda n: direction.move(around(n)),
             (lambda n: loop.speed) if loop else direction.speed,
             lambda n: direction.amount(around(n)),

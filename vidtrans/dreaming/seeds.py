@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from vidtrans.clips.indexing import Clip, open_clip
-from vidtrans.dreaming.governor import Bank
+from vidtrans.dreaming.drift_correction import FrameStatistics
 from vidtrans.dreaming.noise import smooth_noise
 from vidtrans.dreaming.predictors import NOISE
 from vidtrans.errors import MediaError, UsageError
@@ -40,7 +40,7 @@ class Seed:
     def name(self) -> str:
         return self.clip.name if self.clip else NOISE
 
-    def pictures(self, context: Context, bank: Bank | None) -> list[np.ndarray]:
+    def pictures(self, context: Context, bank: FrameStatistics | None) -> list[np.ndarray]:
         """(3, H, W) float32 in [-1, 1] each, at the working size."""
         if self.clip is None:
             return [smooth_noise(*self.size, context.seed, bank)] * len(self.frames)

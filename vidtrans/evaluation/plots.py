@@ -11,7 +11,7 @@ import numpy as np
 
 from vidtrans.clips.indexing import Clip
 from vidtrans.clips.sampling import frames_of
-from vidtrans.evaluation.scoring import Beside, seconds
+from vidtrans.evaluation.scoring import AlignedSource, seconds
 from vidtrans.evaluation.verdicts import figures, verdict
 from vidtrans.flow import FLOWS
 from vidtrans.flow.dis import grey
@@ -49,7 +49,7 @@ CURVES: dict[str, tuple[str, Colour, int]] = {
 
 
 def write_sheet(
-    path: Path, scores: Scores, table: Table, shown: Clip, seen: Beside, flow: str, context: Context
+    path: Path, scores: Scores, table: Table, shown: Clip, seen: AlignedSource, flow: str, context: Context
 ) -> None:
     """Charts over time, and below them three pictures of each of the worst moments."""
     bands = [text_band(f"{shown.name} along the motion of {seen.clip.name}", WIDTH, size=TEXT_PX + 4)]
@@ -84,7 +84,7 @@ def _levels(error: float | None) -> float:
 
 
 def _moments(
-    marks: Sequence[int], scores: Scores, shown: Clip, seen: Beside, flow: str, context: Context
+    marks: Sequence[int], scores: Scores, shown: Clip, seen: AlignedSource, flow: str, context: Context
 ) -> np.ndarray:
     """A row for each moment: the frame before it, the frame, and where it changed."""
     method = FLOWS.load(flow)()

@@ -8,7 +8,7 @@ from pathlib import Path
 from vidtrans.clips.indexing import content_digest, open_clip
 from vidtrans.errors import UsageError
 from vidtrans.evaluation.reporting import VERSION, score
-from vidtrans.evaluation.scoring import Beside
+from vidtrans.evaluation.scoring import AlignedSource
 from vidtrans.evaluation.verdicts import verdict
 from vidtrans.files import plain_name
 from vidtrans.metrics import SCORING_FLOW
@@ -19,7 +19,7 @@ from vidtrans.session import Context
 from vidtrans.settings import Table, Time
 
 
-def score_place(output: Path) -> Path:
+def score_path(output: Path) -> Path:
     """Where the score of a render is drawn: ``out.mp4`` has ``out.score.png``."""
     return output.with_name(f"{plain_name(output)}.score.png")
 
@@ -45,13 +45,13 @@ def score_render(job: RenderJob, output: Path, request: str, context: Context) -
     def make(path: Path) -> Table:
         shown, flow, steps = open_clip(context, output), scoring_flow(plan), plan.source_frames
         if steps is None or len(steps) != shown.index.num_frames:  # a graph, or a GIF, has other frames
-            seen = Beside.find(plan.clip, shown, context, Time(frame=plan.first))
+            seen = AlignedSource.find(plan.clip, shown, context, Time(frame=plan.first))
             table = score(shown, seen, flow, path, context)
         else:
             with closing(job.unfiltered(shown.ground)) as pictures:
-                table = score(shown, Beside(plan.clip, steps), flow, path, context, per_frame=pictures)
+                table = score(shown, AlignedSource(plan.clip, steps), flow, path, context, per_frame=pictures)
         return table | {"verdict": verdict(table)}
 
-    place = score_place(output)
+    place = score_path(output)
     made = {"command": "score", "version": VERSION, "render": request, "output": content_digest(context, output)}
     return produce(context, place, made, [plan.clip.path, output], make)

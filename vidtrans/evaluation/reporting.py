@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from vidtrans.clips.indexing import Clip
-from vidtrans.evaluation.scoring import Beside, Pictures, score_clips, seconds
+from vidtrans.evaluation.scoring import AlignedSource, Pictures, score_clips, seconds
 from vidtrans.files import write_json
 from vidtrans.metrics.scores import Scores, rounded
 from vidtrans.session import Context
@@ -16,7 +16,7 @@ VERSION = 2
 
 def score(
     shown: Clip,
-    seen: Beside,
+    seen: AlignedSource,
     flow: str,
     result: Path | None,
     context: Context,

@@ -25,14 +25,14 @@ from vidtrans.video.io.clip import ClipIndex
 
 
 @dataclass(frozen=True)
-class Beside:
+class AlignedSource:
     """A clip in step with another: ``steps`` says which of its frames goes with each of the other's."""
 
     clip: Clip
     steps: Sequence[int]
 
     @classmethod
-    def find(cls, clip: Clip, output: Clip, context: Context, start: Time | None = None) -> Beside:
+    def find(cls, clip: Clip, output: Clip, context: Context, start: Time | None = None) -> AlignedSource:
         """Put a clip in step with a render, and say how. ``start`` is where in the clip the render begins.
 
         From their beginnings, clips of as many frames go together by number, whatever their times: most tools keep
@@ -80,12 +80,12 @@ def _at_equal_times(index: ClipIndex, other: ClipIndex) -> bool:
 
 
 # What a render can be compared with: a clip in step, or (H, W, 3) uint8 RGB for each of its frames, in order.
-Pictures = Beside | Iterable[np.ndarray]
+Pictures = AlignedSource | Iterable[np.ndarray]
 
 
 def score_clips(
     output: Clip,
-    source: Beside,
+    source: AlignedSource,
     context: Context,
     *,
     per_frame: Pictures | None = None,
@@ -100,8 +100,8 @@ def score_clips(
         why = "its pictures are not of one size, so nothing can be followed from one to the next"
         raise UsageError(output.path.name, why, "evaluate pictures of one size")
     total = output.index.num_frames
-    given = (source, Beside(output, range(total)), per_frame, reference)
-    _tell_sizes(output, [b.clip for b in given if isinstance(b, Beside)], context)
+    given = (source, AlignedSource(output, range(total)), per_frame, reference)
+    _tell_sizes(output, [b.clip for b in given if isinstance(b, AlignedSource)], context)
     scorer, form = Scorer(flow), Form(background=output.ground)
     with ExitStack() as stack:
         streams = [stack.enter_context(closing(_stream(b, form, total, context))) for b in given]
@@ -131,7 +131,7 @@ def _stream(
     source: Pictures | None, form: Form, total: int, context: Context
 ) -> Generator[np.ndarray | None, None, None]:
     """``total`` pictures, or as often None. Raises ValueError where there are fewer."""
-    if isinstance(source, Beside):
+    if isinstance(source, AlignedSource):
         yield from source.pictures(context, form)
         return
     given = repeat(None) if source is None else iter(source)

@@ -14,7 +14,7 @@ from vidtrans.clips.indexing import Clip, content_digest, open_clip
 from vidtrans.clips.matte import in_step
 from vidtrans.clips.sampling import spread
 from vidtrans.errors import UsageError
-from vidtrans.evaluation.scoring import Beside
+from vidtrans.evaluation.scoring import AlignedSource
 from vidtrans.events import Progress
 from vidtrans.files import plain_name
 from vidtrans.models.loaded_model import Look, find_look
@@ -102,7 +102,7 @@ def _panel(clip: Clip, first: Clip, label: str, context: Context) -> Panel:
         context.note(f"{clip.path.name}: {told}", "warning")
 
     def frames(numbers: list[int]) -> Generator[np.ndarray, None, None]:
-        return Beside(clip, [steps[n] for n in numbers]).pictures(context)
+        return AlignedSource(clip, [steps[n] for n in numbers]).pictures(context)
 
     return Panel(label, frames)
 
@@ -118,7 +118,7 @@ def _input_panel(clip: Clip, look: Look, context: Context) -> Panel:
     inputs = Inputs(pairing)
 
     def frames(numbers: list[int]) -> Generator[np.ndarray, None, None]:
-        for number, rgb in zip(numbers, Beside(clip, numbers).pictures(context), strict=True):
+        for number, rgb in zip(numbers, AlignedSource(clip, numbers).pictures(context), strict=True):
             yield pairing.visible(inputs([Frame(number, 0, resize(rgb, *size))]))
 
     return Panel(f"what {look.name} sees", frames)

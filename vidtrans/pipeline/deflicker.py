@@ -19,14 +19,14 @@ from vidtrans.clips.indexing import Clip, content_digest, open_clip
 from vidtrans.config.programs import tell_programs
 from vidtrans.config.recipe import Recipe, check_read, render_recipe
 from vidtrans.errors import UsageError
-from vidtrans.evaluation.scoring import Beside
+from vidtrans.evaluation.scoring import AlignedSource
 from vidtrans.files import plain_name
 from vidtrans.models.loaded_model import RenderSettings, find_look
 from vidtrans.models.model_file import IDENTITY
 from vidtrans.output.target import refuse_link
 from vidtrans.rendering.job import RenderJob
-from vidtrans.rendering.order import Order, Place, request_digest
 from vidtrans.rendering.planning import at_rate, plan_render
+from vidtrans.rendering.requested_output import OutputTarget, RequestedOutput, request_digest
 from vidtrans.session import Context
 from vidtrans.settings import Table, Time
 from vidtrans.video.io.container import probe
@@ -58,9 +58,9 @@ def steady(
     settings = RenderSettings.of(_own(recipe), look, context.device).resolved(is_stills(processed), output)
     ending = settings.encoding.default_suffix(single=False)
     output = output or refuse_link(Path(f"{plain_name(processed)}.steady{ending}"))
-    place = Place.find(output, settings.encoding)
+    place = OutputTarget.find(output, settings.encoding)
     request = _request(processed, source, settings, context, start, place)
-    order = Order(place, request, [p for p in (processed, source) if p], context, began)
+    order = RequestedOutput(place, request, [p for p in (processed, source) if p], context, began)
     if (held := order.held()) is not None:
         return order.told(held, cached=True)
     clip = at_rate(open_clip(context, processed), settings.rendering.picture_fps)
@@ -132,7 +132,7 @@ def _guide(
             raise UsageError(f"--start {start}", "there is no source that it could be in", "give it with --source")
         return None
     opened = with_cuts(open_clip(context, source), settings.rendering.cuts)
-    beside = Beside.find(opened, clip, context, start)
+    beside = AlignedSource.find(opened, clip, context, start)
     guide = Guide(opened, tuple(_within(beside.steps, opened, clip)))
     guide.tell(clip, context)
     return guide
@@ -169,7 +169,7 @@ def _request(
     settings: RenderSettings,
     context: Context,
     start: Time | None,
-    place: Place,
+    place: OutputTarget,
 ) -> str:
     """The digest of all that decides a result. Raises UsageError, MediaError where something cannot be read."""
     own = {

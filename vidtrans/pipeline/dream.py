@@ -23,7 +23,7 @@ from vidtrans.models.model_file import SUFFIX
 from vidtrans.output.assembling import VERSION as ASSEMBLY_VERSION
 from vidtrans.output.target import refuse_link
 from vidtrans.pairing.base import pairing_record
-from vidtrans.rendering.order import Order, Place, program_of
+from vidtrans.rendering.requested_output import OutputTarget, RequestedOutput, program_of
 from vidtrans.session import Context
 from vidtrans.settings import Table, Time
 from vidtrans.store.stages import DreamStage
@@ -92,9 +92,9 @@ def dream(
         context.note(
             f"expressions hear {sound.name}, and the result is silent: use -o with .mp4 or .mkv to keep it", "warning"
         )
-    place = Place.find(output or refuse_link(default_output(source, looks, encoding)), encoding)
+    place = OutputTarget.find(output or refuse_link(default_output(source, looks, encoding)), encoding)
     request = _request(wish, looks, place, context)
-    order = Order(place, request, [*wish.paths, *(look.path for look in looks if look.path)], context, began)
+    order = RequestedOutput(place, request, [*wish.paths, *(look.path for look in looks if look.path)], context, began)
     if (held := order.held()) is not None:
         return order.told(held, cached=True)
     place.check_holds(frames)
@@ -121,7 +121,7 @@ def dream_recipe(preset: str | None, flags: Mapping[str, Mapping[str, Any]]) -> 
     return recipe
 
 
-def _request(wish: Wish, looks: Sequence[Look], place: Place, context: Context) -> str:
+def _request(wish: Wish, looks: Sequence[Look], place: OutputTarget, context: Context) -> str:
     """The digest of all that decides a result. Raises UsageError, MediaError where something cannot be read."""
     digests = {name: content_digest(context, path) if path else "" for name, path in _files(wish).items()}
     return digest_of(
@@ -147,21 +147,21 @@ def _files(wish: Wish) -> dict[str, Path | None]:
     return {"source": wish.source, "blend": wish.blend, "sound": wish.sound}
 
 
-def _job(wish: Wish, looks: Sequence[Look], place: Place, context: Context) -> DreamJob:
-    from vidtrans.dreaming.controls import Direction
-    from vidtrans.dreaming.dream_job import DreamJob, Plan
+def _job(wish: Wish, looks: Sequence[Look], place: OutputTarget, context: Context) -> DreamJob:
+    from vidtrans.dreaming.controls import DreamControls
+    from vidtrans.dreaming.dream_job import DreamJob, DreamPlan
     from vidtrans.dreaming.seeds import Driver, find_seed
-    from vidtrans.dreaming.sequencer import Cast
+    from vidtrans.dreaming.sequencer import ModelSequencer
 
-    cast = Cast(looks, wish.dreaming, wish.rendering, context, wish.frames)
+    cast = ModelSequencer(looks, wish.dreaming, wish.rendering, context, wish.frames)
     seed = find_seed(wish.source, looks[0], context_of(looks), wish.rendering.size, wish.start, context)
     rate = _rate(wish, looks[0], seed.rate)
     heard = _listen(wish, rate, place) if wish.sound else None
-    direction = Direction(wish.dreaming, rate, heard, context.cache.digest(wish.sound) if wish.sound else "")
+    direction = DreamControls(wish.dreaming, rate, heard, context.cache.digest(wish.sound) if wish.sound else "")
     direction.check(wish.frames)
     loop = _loop(wish, looks, direction.speed_constant, context) if wish.dreaming.loop else None
     driver = Driver(wish.blend, seed.size, rate, wish.frames, context) if wish.blend else None
-    plan = Plan(
+    plan = DreamPlan(
         seed=seed,
         frames=wish.frames,
         rate=rate,
@@ -185,7 +185,7 @@ def _rate(wish: Wish, look: Look, own: Fraction | None) -> Fraction:
     return wish.encoding.rate or own or usual
 
 
-def _listen(wish: Wish, rate: Fraction, place: Place) -> Loudness:
+def _listen(wish: Wish, rate: Fraction, place: OutputTarget) -> Loudness:
     """The loudness of the sound. Raises UsageError where it is shorter than the dream, or cannot go along."""
     from vidtrans.dreaming.bands import loudness
     from vidtrans.video.io.sound import RATE_HZ, blocks

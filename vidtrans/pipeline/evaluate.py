@@ -16,7 +16,7 @@ from vidtrans.errors import UsageError
 from vidtrans.evaluation.dream_scores import VERSION as DREAM_VERSION
 from vidtrans.evaluation.dream_scores import score_dream
 from vidtrans.evaluation.reporting import VERSION, score
-from vidtrans.evaluation.scoring import Beside
+from vidtrans.evaluation.scoring import AlignedSource
 from vidtrans.flow import GREY_FLOWS
 from vidtrans.metrics import SCORING_FLOW
 from vidtrans.output.target import produce
@@ -128,7 +128,7 @@ class _Job:
         found = {name: self._beside(clip, name, shown) for name, clip in clips.items()}
         return score(shown, found.pop("source"), self.flow, result, self.context, **found)
 
-    def _beside(self, clip: Clip, name: str, shown: Clip) -> Beside:
+    def _beside(self, clip: Clip, name: str, shown: Clip) -> AlignedSource:
         """In step; what another render or a reference has as many frames of is the same part, wherever it begins."""
         as_long = name != "source" and clip.index.num_frames == shown.index.num_frames
-        return Beside.find(clip, shown, self.context, None if as_long else self.start)
+        return AlignedSource.find(clip, shown, self.context, None if as_long else self.start)

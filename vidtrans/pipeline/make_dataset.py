@@ -17,7 +17,7 @@ from vidtrans.batch.summary import Outcome
 from vidtrans.config.recipe import Recipe
 from vidtrans.data.building import write_pictures
 from vidtrans.data.dataset import INDEX, Dataset, open_dataset, write_index
-from vidtrans.data.planning import SUFFIX, Planned, Request, default_output
+from vidtrans.data.dataset_planning import SUFFIX, DatasetSpec, PlannedDataset, default_output
 from vidtrans.errors import MediaError, UsageError
 from vidtrans.files import (
     complete,
@@ -59,7 +59,7 @@ def make_dataset(
     if output.name in ("", ".."):
         raise UsageError(f"-o {output}", "it is a place, not a name", "give the new folder a name")
     check_parents(output)
-    request = Request(videos, recipe, target, start, end)
+    request = DatasetSpec(videos, recipe, target, start, end)
     if not context.dry_run:
         finish_replacing(link_target(output))
     held = _existing(output, request.digest(context), context) if output.exists() else None
@@ -110,7 +110,7 @@ def clips_for(given: Sequence[Path], recipe: Recipe) -> list[Path]:
     return gathered(given, whole_folders=recipe.choice("pairing")[0] == "stack")
 
 
-def _write(planned: Planned, output: Path, held: Dataset | None, context: Context) -> None:
+def _write(planned: PlannedDataset, output: Path, held: Dataset | None, context: Context) -> None:
     """Write the pictures into the cache, and move them to their place; to ``held``, only what it lacks."""
     plan = planned.plan
     entry = context.cache.entry(planned.stage.name, planned.stage.key)

@@ -13,7 +13,7 @@ from vidtrans.clips.indexing import open_clip
 from vidtrans.config.programs import tell_programs
 from vidtrans.config.recipe import Recipe
 from vidtrans.data.dataset import open_dataset
-from vidtrans.data.planning import Request, default_output
+from vidtrans.data.dataset_planning import DatasetSpec, default_output
 from vidtrans.errors import UsageError
 from vidtrans.files import plain_name
 from vidtrans.models.loaded_model import RenderSettings
@@ -30,7 +30,7 @@ from vidtrans.rendering.cost import add_up, estimate_pictures
 from vidtrans.rendering.job import RenderJob
 from vidtrans.rendering.picture_folders import refuse_video
 from vidtrans.rendering.planning import makes_folder, plan_render
-from vidtrans.rendering.scene import Scene, plate_of
+from vidtrans.rendering.scene import Scene, require_background_plate
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.training.settings import TrainingSettings
@@ -100,7 +100,7 @@ def run(
 def _check_scene(folder: Path, clip: Path, model: Path, context: Context) -> None:
     """Raises MediaError where the clip is of another scene than the plate, before that is learned for minutes."""
     dataset = open_dataset(folder)
-    scene = Scene(model.stem, plate_of(dataset, dataset.role("train")).scene)
+    scene = Scene(model.stem, require_background_plate(dataset, dataset.role("train")).scene)
     opened = open_clip(context, clip, dataset.pairing.guides)
     if opened.index.same_size and not is_stills(clip):  # pictures may be drawings, or each of its own
         scene.check_clip(opened, 0, opened.index.num_frames, context)
@@ -119,15 +119,15 @@ def forecast(
     minutes: float | None,
 ) -> Table:
     """What the whole chain would take: each step is tried for a moment, the model with weights that know nothing."""
-    from vidtrans.training.job import TrainJob
+    from vidtrans.training.training_job import TrainingJob
     from vidtrans.training.trial import estimate_training, untrained
 
-    planned = Request([video], recipe, target).plan(dataset, context)
+    planned = DatasetSpec([video], recipe, target).plan(dataset, context)
     pictures = estimate_pictures(planned.first_pictures(), planned.plan.num_stored)
     first = next(iter(planned.first_pictures()))[0]
     settings = recipe.settings("training", TrainingSettings)
     size = (first.shape[1], first.shape[0])
-    job = TrainJob(planned.dataset, recipe, settings, None, context, picture_size=size)
+    job = TrainingJob(planned.dataset, recipe, settings, None, context, picture_size=size)
     total = job.steps_for(minutes, "") if minutes else settings.steps
     look, engine = untrained(job, model, min(size))
     renders = []

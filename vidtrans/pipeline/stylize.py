@@ -13,17 +13,17 @@ from vidtrans.concurrency.threads import begin_import
 from vidtrans.config.programs import tell_programs
 from vidtrans.config.recipe import Recipe
 from vidtrans.errors import UsageError
-from vidtrans.evaluation.rendered import check_scorable, score_place, score_render
+from vidtrans.evaluation.rendered import check_scorable, score_path, score_render
 from vidtrans.files import plain_name
 from vidtrans.models.loaded_model import Look, RenderSettings, find_look
 from vidtrans.models.model_file import SUFFIX
 from vidtrans.output.target import check_foreign, refuse_link
 from vidtrans.pairing.base import pairing_record
-from vidtrans.rendering.division import Division, divided, render_part
+from vidtrans.rendering.division import Division, divide_render, render_part
 from vidtrans.rendering.job import RenderJob
-from vidtrans.rendering.order import Order, Place, request_digest
 from vidtrans.rendering.picture_folders import one_by_one
 from vidtrans.rendering.planning import at_rate, plan_render
+from vidtrans.rendering.requested_output import OutputTarget, RequestedOutput, request_digest
 from vidtrans.session import Context
 from vidtrans.settings import Table, Time
 from vidtrans.video.io.encoding import EncodingSettings
@@ -78,7 +78,7 @@ def stylize(
     job = asked.job(clip or asked.opened())
     if score:
         check_scorable(job.plan)
-        check_foreign(context.cache, refuse_link(score_place(order.place.output)), context.overwrite)
+        check_foreign(context.cache, refuse_link(score_path(order.place.output)), context.overwrite)
     if context.dry_run:
         return order.forecast(job)
     result = held or job.render(order.place.output, order.request)
@@ -103,7 +103,7 @@ def divide(
     clip = asked.opened()
     if not clip.index.same_size or asked.order.held() is not None:
         return None
-    return divided(asked.job(clip), count)
+    return divide_render(asked.job(clip), count)
 
 
 def make_part(
@@ -147,13 +147,13 @@ class _Asked:
         return made.resolved(is_stills(self.video), self.output)
 
     @cached_property
-    def order(self) -> Order:
+    def order(self) -> RequestedOutput:
         wanted = self.output or refuse_link(default_output(self.video, self.model, self.settings.encoding))
-        place = Place.find(wanted, self.settings.encoding, one_picture=is_one_picture(self.video))
+        place = OutputTarget.find(wanted, self.settings.encoding, one_picture=is_one_picture(self.video))
         span = (self.start, self.end)
         request = _request(self.video, self.look, self.settings, self.context, self.mask, span, place)
         sources = [p for p in (self.video, self.look.path, self.mask) if p]
-        return Order(place, request, sources, self.context, self.began)
+        return RequestedOutput(place, request, sources, self.context, self.began)
 
     def opened(self) -> Clip:
         """Raises MediaError."""
@@ -195,7 +195,7 @@ def _request(
     context: Context,
     mask: Path | None,
     span: tuple[Time | None, Time | None],
-    place: Place,
+    place: OutputTarget,
 ) -> str:
     """The digest of all that decides a result. Raises UsageError, MediaError where something cannot be read."""
     own = {

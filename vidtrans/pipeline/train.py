@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from vidtrans.config.recipe import Recipe, make_recipe
 from vidtrans.data.dataset import Dataset, open_dataset
-from vidtrans.data.planning import SUFFIX as DATASET_SUFFIX
+from vidtrans.data.dataset_planning import SUFFIX as DATASET_SUFFIX
 from vidtrans.errors import MediaError, UsageError
 from vidtrans.files import complete, digest_of, link_target
 from vidtrans.launcher import in_a_team
@@ -24,7 +24,7 @@ from vidtrans.store.stages import TrainStage
 from vidtrans.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
-    from vidtrans.training.distributed import Team
+    from vidtrans.training.distributed import DistContext
 
 
 def default_output(folder: Path) -> Path:
@@ -67,13 +67,13 @@ def train(
         raise MediaError(str(folder), "it has no training pairs left", "make it again, or --restore its pictures")
     if not in_a_team():
         return _lead(order, context, None)
-    from vidtrans.training.distributed import assembled
+    from vidtrans.training.distributed import distributed_context
 
-    with assembled() as team:
-        if team.leads:
-            return _lead(order, context, team)
+    with distributed_context() as dist:
+        if dist.is_main:
+            return _lead(order, context, dist)
         if not context.dry_run:
-            _follow(order, context, team)
+            _follow(order, context, dist)
         return {}
 
 
@@ -109,20 +109,20 @@ class _Order:
         )
 
 
-def _follow(order: _Order, context: Context, team: Team) -> None:
+def _follow(order: _Order, context: Context, dist: DistContext) -> None:
     """Take part in what the first process does."""
-    from vidtrans.training.job import TRIAL, TrainJob
     from vidtrans.training.trainer import seconds_per_step
+    from vidtrans.training.training_job import TRIAL, TrainingJob
     from vidtrans.training.training_run import follow
 
-    job = TrainJob(order.dataset, order.recipe, order.settings, order.start, context, team=team)
-    while (plan := team.tell()) == TRIAL:
+    job = TrainingJob(order.dataset, order.recipe, order.settings, order.start, context, dist=dist)
+    while (plan := dist.broadcast()) == TRIAL:
         seconds_per_step(job.make_run(Path(), 1))
     if plan is not None:
         follow(job, plan)
 
 
-def _lead(order: _Order, context: Context, team: Team | None) -> Table:
+def _lead(order: _Order, context: Context, dist: DistContext | None) -> Table:
     began = time.monotonic()
     dataset, output, settings = order.dataset, order.output, order.settings
     pictures = dataset_digest(context, dataset)
@@ -130,32 +130,32 @@ def _lead(order: _Order, context: Context, team: Team | None) -> Table:
     request = order.request(context, pictures)
     sources = [order.start] if order.start else []
     if (held := up_to_date(context.cache, output, request, sources, context.overwrite)) is not None:
-        if team:
-            team.tell(None)
+        if dist:
+            dist.broadcast(None)
         return held | {"output": str(output), "seconds": round(time.monotonic() - began, 3), "cached": True}
     watched = refuse_link(output.with_suffix(".train"))
     if watched.exists() and not watched.is_dir():
         raise UsageError(str(watched), "it is a file; previews would go to a folder of this name", "move it away")
-    from vidtrans.training.distributed import ALONE
-    from vidtrans.training.job import TrainJob  # torch is imported only when there is something to train
+    from vidtrans.training.distributed import SINGLE_PROCESS
+    from vidtrans.training.training_job import TrainingJob  # torch is imported only when there is something to train
 
-    team = team if team and not context.dry_run else ALONE
-    job = TrainJob(dataset, order.recipe, settings, order.start, context, team=team)
+    dist = dist if dist and not context.dry_run else SINGLE_PROCESS
+    job = TrainingJob(dataset, order.recipe, settings, order.start, context, dist=dist)
     total = job.steps_for(order.minutes, request, order.at_most) if order.minutes else settings.steps
     if context.dry_run:
         from vidtrans.training.trial import estimate_training
 
         return job.summary(output, total) | {"dry_run": True} | estimate_training(job, total)
-    from vidtrans.training.training_run import MODEL_FILE, TrainRun
+    from vidtrans.training.training_run import MODEL_FILE, TrainingRun
 
     stage = job.stage(total, pictures, order.fresh)
     entry = context.cache.entry(stage.name, stage.key)
     with entry.locked():
         meta = entry.read()
         if meta is None:
-            meta = TrainRun(job, entry, stage, output, watched)()
+            meta = TrainingRun(job, entry, stage, output, watched)()
         else:
-            team.tell(None)
+            dist.broadcast(None)
         result: Table = meta["result"] | {"output": str(output)}
         up_to_date(context.cache, output, request, sources, context.overwrite)  # it may have appeared meanwhile
         with complete(link_target(output)) as temporary:

@@ -25,7 +25,7 @@ from vidtrans.output.target import produce, refuse_link
 from vidtrans.pairing.base import Pairing, pairing_record
 from vidtrans.registry import unknown
 from vidtrans.rendering.composite import finish
-from vidtrans.rendering.directing import Direction
+from vidtrans.rendering.directing import FrameBlend
 from vidtrans.rendering.frame_renderer import FrameRenderer, Inputs
 from vidtrans.rendering.scene import Scene
 from vidtrans.session import Context
@@ -261,7 +261,7 @@ def _is_drawn(look: Look, rendering: RenderingSettings, video: Path, context: Co
 def _still(look: Look, rendering: RenderingSettings, engine: Engine, drawn: bool) -> Draw:
     """Return what renders moments as a render would without its temporal filter."""
     pairing = look.pairing
-    direction = Direction(**{name: curve.values[0] for name, curve in rendering.curves().items()})
+    direction = FrameBlend(**{name: curve.values[0] for name, curve in rendering.curves().items()})
 
     def finished(moment: Moment, shown: np.ndarray | None, output: np.ndarray) -> np.ndarray:
         height, width = (side * pairing.enlarges for side in moment.source.shape[:2])

@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing
 import numpy as np
 
 from vidtrans.pairing.base import Pairing
-from vidtrans.rendering.directing import Direction
+from vidtrans.rendering.directing import FrameBlend
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.temporal.stream import Sample
 from vidtrans.video.colour.conversion import with_alpha
@@ -17,7 +17,7 @@ from vidtrans.video.io.clip import Frame
 
 def finish(
     pairing: Pairing,
-    direction: Direction,
+    direction: FrameBlend,
     source: np.ndarray,
     output: np.ndarray,
     shown: np.ndarray | None = None,

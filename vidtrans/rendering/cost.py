@@ -115,7 +115,7 @@ def _blank_batch(plan: RenderPlan, engine: Engine) -> np.ndarray:
     return np.zeros((engine.batch, height, width, plan.pairing.in_channels), np.uint8)
 
 
-def spoken(table: Table) -> str:
+def format_cost(table: Table) -> str:
     """An estimate in words."""
     found = table["estimate"]
     parts = [f"about {duration(found['seconds'])}", f"{size(found['disk_bytes'])} on disk"]

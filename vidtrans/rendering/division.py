@@ -31,7 +31,7 @@ class Division:
     sources: Sequence[tuple[str, str]] = ()
 
 
-def divided(job: RenderJob, count: int) -> Division | None:
+def divide_render(job: RenderJob, count: int) -> Division | None:
     """What is missing of a render in up to ``count`` parts; None where there is nothing to gain.
 
     A filter, or a model, that goes on from the frame before has no parts; a draft tells its loss for the whole.

@@ -13,7 +13,7 @@ import numpy as np
 from vidtrans.clips.matte import Mattes
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import Pairing
-from vidtrans.rendering.batching import BatchQueue, Count
+from vidtrans.rendering.batching import BatchQueue, RenderCount
 from vidtrans.rendering.flow_propagation import Draft, FlowPropagator
 from vidtrans.rendering.recurrence import Recurrence
 from vidtrans.temporal.stream import Sample
@@ -88,9 +88,9 @@ class FrameRenderer:
         recurrence: Recurrence | None = None,
         reuse: float = 0.0,
         draft: Draft | None = None,
-        count: Count | None = None,
+        count: RenderCount | None = None,
     ) -> None:
-        self.inputs, self.engine, self.count = inputs, engine, count or Count()
+        self.inputs, self.engine, self.count = inputs, engine, count or RenderCount()
         self._deep, self._reuse, self._recurrence, self._draft = deep, reuse, recurrence, draft
         self._queue = BatchQueue(engine, deep=deep, reuse=reuse, count=self.count)
         self._offsets = inputs.pairing.offsets

@@ -18,7 +18,7 @@ from vidtrans.models.loaded_model import load_engine
 from vidtrans.output.target import record, up_to_date
 from vidtrans.rendering.composite import Composer
 from vidtrans.rendering.cost import estimate_render
-from vidtrans.rendering.places import Places
+from vidtrans.rendering.places import RenderEntries
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.planning import makes_folder
 from vidtrans.rendering.runner import ChunkRenderer
@@ -40,9 +40,9 @@ class RenderJob:
         """Raises ModelError, DeviceError, UsageError."""
         return load_engine(self.plan.model, self.plan.rendering, self.context)
 
-    def places(self, engine: Engine) -> Places:
+    def places(self, engine: Engine) -> RenderEntries:
         """Return where the cache holds what this job makes."""
-        return Places.find(self.plan, engine, self.context.cache)
+        return RenderEntries.find(self.plan, engine, self.context.cache)
 
     def render(self, output: Path, request: str) -> Table:
         """Make what is missing of every chunk, join the segments and the sound, record and name the result."""
@@ -75,7 +75,7 @@ class RenderJob:
             table["draft_psnr"] = round(psnr, 2)
         return table
 
-    def _joined(self, places: Places, output: Path, request: str, counts: Table) -> Table:
+    def _joined(self, places: RenderEntries, output: Path, request: str, counts: Table) -> Table:
         plan, context, store = self.plan, self.context, places.store
         # Another run may have put something there meanwhile.
         folder = makes_folder(plan.settings.encoding, output)
@@ -83,8 +83,8 @@ class RenderJob:
         context.report(Progress("joining", 0, None))
         with complete(link_target(output)) as temporary:
             segments = [store.path(c.number) for c in places.written]
-            assembled = plan.delivery.assembly(folder).write(segments, temporary, store.entry.folder, context)
-            result = self.summary(output) | counts | assembled
+            distributed_context = plan.delivery.assembly(folder).write(segments, temporary, store.entry.folder, context)
+            result = self.summary(output) | counts | distributed_context
             record(context.cache, output, temporary, request, result)
         return result
 

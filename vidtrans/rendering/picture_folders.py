@@ -14,7 +14,7 @@ from vidtrans.config.rendering import RenderingSettings
 from vidtrans.errors import BatchError, MediaError, UsageError
 from vidtrans.output.target import refuse_link
 from vidtrans.rendering.cost import add_up
-from vidtrans.rendering.directing import Directions
+from vidtrans.rendering.directing import BlendCurves
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.video.io.encoding import EncodingSettings
@@ -89,7 +89,7 @@ def refuse_video(folder: Path, encoding: EncodingSettings) -> None:
 def _recipes_of(recipe: Recipe, clip: Clip, span: tuple[int, int]) -> list[Recipe]:
     """The recipe of each picture: what is keyframed over the folder has one value there."""
     rendering = recipe.settings("rendering", RenderingSettings)
-    directions = Directions(rendering.curves(), clip.index.pts, clip.pts_of)
+    directions = BlendCurves(rendering.curves(), clip.index.pts, clip.pts_of)
     made = []
     for number in range(*span):
         values = directions(number).__dict__

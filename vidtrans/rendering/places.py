@@ -18,7 +18,7 @@ from vidtrans.store.stages import InferStage, RenderStage, media_libraries
 
 
 @dataclass(frozen=True)
-class Places:
+class RenderEntries:
     """The entries of the cache that a render fills: its model's ``raw`` outputs, and ``segments``."""
 
     plan: RenderPlan
@@ -26,7 +26,7 @@ class Places:
     segments: Entry
 
     @classmethod
-    def find(cls, plan: RenderPlan, engine: Engine, cache: Cache) -> Places:
+    def find(cls, plan: RenderPlan, engine: Engine, cache: Cache) -> RenderEntries:
         """Return those of a plan that an engine renders."""
         infer = _infer_stage(plan, engine)
         render = _render_stage(plan, infer)

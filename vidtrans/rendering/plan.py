@@ -17,8 +17,8 @@ from vidtrans.inference.engine import Engine
 from vidtrans.models.loaded_model import Look, RenderSettings
 from vidtrans.output.delivery import Delivery
 from vidtrans.pairing.base import Pairing
-from vidtrans.rendering.batching import Count
-from vidtrans.rendering.directing import Directions
+from vidtrans.rendering.batching import RenderCount
+from vidtrans.rendering.directing import BlendCurves
 from vidtrans.rendering.flow_propagation import Draft
 from vidtrans.rendering.frame_renderer import FrameRenderer, Inputs
 from vidtrans.rendering.recurrence import Recurrence
@@ -86,9 +86,9 @@ class RenderPlan:
         return cut_into_chunks(self.first, self.stop, self.clip.shots, self.rendering.chunk_frames)
 
     @cached_property
-    def directions(self) -> Directions:
+    def directions(self) -> BlendCurves:
         """What an artist directs, frame by frame."""
-        return Directions(self.rendering.curves(), self.clip.index.pts, self.clip.pts_of)
+        return BlendCurves(self.rendering.curves(), self.clip.index.pts, self.clip.pts_of)
 
     @cached_property
     def delivery(self) -> Delivery:
@@ -148,7 +148,7 @@ class RenderPlan:
         mattes = self.input_mask.mattes(self.size, self.threads) if self.input_mask else None
         return Inputs(self.pairing, drawn=self.drawn, mattes=mattes)
 
-    def renderer(self, engine: Engine, count: Count | None = None) -> FrameRenderer:
+    def renderer(self, engine: Engine, count: RenderCount | None = None) -> FrameRenderer:
         """Return what makes the model's pictures, of frames in order. Close it."""
         record = self.model.record
         return FrameRenderer(

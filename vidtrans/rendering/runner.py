@@ -14,7 +14,7 @@ from vidtrans.concurrency.threads import BackgroundQueue, Prefetcher, capacity_b
 from vidtrans.events import Progress
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import input_frames
-from vidtrans.rendering.batching import Count
+from vidtrans.rendering.batching import RenderCount
 from vidtrans.rendering.composite import Composer
 from vidtrans.rendering.frame_renderer import FrameRenderer, Prepared
 from vidtrans.rendering.plan import RenderPlan
@@ -41,7 +41,7 @@ class ChunkRenderer:
     """
 
     def __init__(self, plan: RenderPlan, engine: Engine, raw: RawOutputs, context: Context) -> None:
-        self.plan, self.engine, self.raw, self.context, self.count = plan, engine, raw, context, Count()
+        self.plan, self.engine, self.raw, self.context, self.count = plan, engine, raw, context, RenderCount()
         self._kind = engine.identity.get("device", "cpu")
         self._capacity = capacity_beside(self._kind, *plan.size)  # between stages; 0: they take turns
         self._chunk_of = ChunkFinder(plan.chunks)

@@ -12,7 +12,7 @@ import numpy as np
 
 from vidtrans.clips.indexing import Clip
 from vidtrans.clips.sampling import frames_of, middles
-from vidtrans.data.background_plate import SAME_SCENE, Plate, agreement, find_plate
+from vidtrans.data.background_plate import SAME_SCENE, BackgroundPlate, agreement, find_background_plate
 from vidtrans.data.dataset import Dataset, Pair
 from vidtrans.errors import MediaError
 from vidtrans.models.loaded_model import Look
@@ -26,9 +26,9 @@ LOOKED_AT = 5  # frames of a shot
 FORM = Form(Size(short=256))  # they are compared at half of that
 
 
-def plate_of(dataset: Dataset, pairs: Sequence[Pair]) -> Plate:
+def require_background_plate(dataset: Dataset, pairs: Sequence[Pair]) -> BackgroundPlate:
     """What ``training.plate`` asks for. Raises MediaError where the pictures are not all of one still scene."""
-    plate = find_plate(pairs)
+    plate = find_background_plate(pairs)
     what, remedy = f"{dataset.folder}: it has no plate", "leave out plate=true, or take one locked-off shot"
     if plate is None:
         raise MediaError(what, "its pictures are of several sizes, or fewer than five", remedy)
@@ -38,14 +38,14 @@ def plate_of(dataset: Dataset, pairs: Sequence[Pair]) -> Plate:
     return plate
 
 
-def offer(pairs: Sequence[Pair], dataset: Dataset, generator: Table) -> str:
+def plate_hint(pairs: Sequence[Pair], dataset: Dataset, generator: Table) -> str:
     """A note where a plate would do, '' where it would not: the frame's own pixels are kept anyway, or it moves.
 
     What predicts frames moves, and paints nothing onto anything.
     """
     if dataset.pairing.finishes or generator.get("residual") or isinstance(dataset.pairing, NextFrame):
         return ""
-    plate = find_plate(pairs)
+    plate = find_background_plate(pairs)
     if plate is None or not plate.is_still:
         return ""
     return (
@@ -54,10 +54,10 @@ def offer(pairs: Sequence[Pair], dataset: Dataset, generator: Table) -> str:
     )
 
 
-def planned(size: tuple[int, int]) -> Plate:
+def placeholder_plate(size: tuple[int, int]) -> BackgroundPlate:
     """One that costs what a real one costs, before there are pictures of that (width, height)."""
     grey = np.full((size[1], size[0], 3), 128, np.uint8)
-    return Plate(grey, grey, 1.0)
+    return BackgroundPlate(grey, grey, 1.0)
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from vidtrans.inference.device import Device
 from vidtrans.training import ADVERSARIAL
-from vidtrans.training.descent import Learner, autocast
-from vidtrans.training.distributed import ALONE, Team
+from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
+from vidtrans.training.learner import Learner, autocast
 from vidtrans.training.losses.adversarial import discriminator_loss
 from vidtrans.training.losses.base import Judgement
 from vidtrans.training.precision import TrainingPrecision
@@ -27,9 +27,9 @@ class Adversary(Learner):
         settings: TrainingSettings,
         device: Device,
         precision: TrainingPrecision,
-        team: Team = ALONE,
+        dist: DistContext = SINGLE_PROCESS,
     ) -> None:
-        super().__init__(network, settings, device, precision, team)
+        super().__init__(network, settings, device, precision, dist)
         self.objective = ADVERSARIAL.load(settings.gan_mode)
 
     def judge(self, *pictures: Tensor) -> list[Judgement]:
@@ -48,13 +48,13 @@ class Adversary(Learner):
             The loss of the step, a scalar.
         """
         self.network.train().requires_grad_(True)
-        self.forget_gradients()
+        self.zero_grad()
         total = torch.zeros((), device=self.device.torch)
         for fake, real, share in pairs:
             on_fake, on_real = self.judge(fake, real)
             loss = discriminator_loss(self.objective, on_fake, on_real) * share
             self.backward(loss)
             total += loss.detach()
-        self.descend(lr)
+        self.optimizer_step(lr)
         self.network.requires_grad_(False)  # G is to learn by it, and leave it as it is
         return total

@@ -18,7 +18,7 @@ from vidtrans.store.cache import Entry
 from vidtrans.store.stages import TrainStage
 from vidtrans.training.checkpoint import POINTER, load_checkpoint
 from vidtrans.training.schedule import learning_rate
-from vidtrans.training.trainer import Run
+from vidtrans.training.trainer import TrainingState
 
 DESCRIPTION = "run.json"
 BEST_FILE = "best.safetensors"
@@ -35,7 +35,7 @@ def _place(entry: Entry, output: Path) -> str:
     return os.path.relpath(output.absolute(), entry.cache.root.absolute().parent)
 
 
-def with_other_processes(entry: Entry, stage: TrainStage, run: Run, context: Context) -> Path | None:
+def with_other_processes(entry: Entry, stage: TrainStage, run: TrainingState, context: Context) -> Path | None:
     """Take up the furthest run of the same recipe and length that another number of processes left unfinished."""
     wanted = _elastic(stage.description())
     found = [
@@ -103,7 +103,7 @@ def _changed(before: Table, now: Table, above: str = "") -> list[str]:
     return names
 
 
-def shorter(entry: Entry, stage: TrainStage, run: Run, context: Context) -> Path | None:
+def shorter(entry: Entry, stage: TrainStage, run: TrainingState, context: Context) -> Path | None:
     """Start from the longest finished run that differs in its number of steps, or its card, alone."""
     best = max(_finished(stage, entry), key=lambda found: found[0], default=None)
     if best is None:
@@ -135,7 +135,7 @@ def check_best(entry: Entry, context: Context) -> None:
         remove(entry.folder / POINTER)
 
 
-def bring_best(folder: Path, entry: Entry, run: Run, context: Context) -> None:
+def bring_best(folder: Path, entry: Entry, run: TrainingState, context: Context) -> None:
     """The best state of the run that this one goes on from may be its own in the end."""
     if not run.scores:
         return

@@ -19,7 +19,7 @@ EVERY = 50  # steps between two looks
 _SIDE = 8
 
 
-class Glimpses:
+class OutputVariation:
     """The last outputs and targets, 8×8 pixels of each: enough to tell different pictures from equal ones."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from vidtrans.clips.sampling import middles
 from vidtrans.data.dataset import Dataset, Pair
-from vidtrans.dreaming.governor import bank_of
+from vidtrans.dreaming.drift_correction import frame_statistics
 from vidtrans.inference.engine import Engine
 from vidtrans.metrics import dreams
 from vidtrans.metrics.picture import PSNR_CAP, psnr
@@ -20,8 +20,8 @@ from vidtrans.pairing.clock import with_clock
 from vidtrans.pairing.next_frame import NextFrame
 from vidtrans.rendering.frame_renderer import FrameRenderer, Inputs
 from vidtrans.settings import Table
-from vidtrans.training.feedback.chains import round_trip, successors
-from vidtrans.training.report.rollouts import Dreamt
+from vidtrans.training.feedback.rollout_pool import round_trip, successors
+from vidtrans.training.report.rollout_summary import RolloutSummary
 from vidtrans.video.colour.conversion import eight_bit, sixteen_bit
 from vidtrans.video.images.picture import read_picture
 
@@ -47,14 +47,14 @@ def roll_out(
 
 
 @dataclass(frozen=True)
-class Start:
+class RolloutStart:
     """Where a rollout starts: the pair of its first frame, and the pictures that truly follow, that one's included."""
 
     pair: Pair
     truth: tuple[Path, ...]
 
 
-class Rollouts:
+class RolloutScorer:
     """Rolls models out from the held-out blocks of a dataset, or, where there are none, from where it begins.
 
     ``pairs``: those that are learned from.
@@ -64,7 +64,7 @@ class Rollouts:
         self.pairing = pairing
         held_out = [pair for pair in dataset.role("held-out") if not pairing.clocked or pair.shot == pairs[0].shot]
         self.blocks = _starts(held_out, pairing.stride)[:BLOCKS]
-        self.start = self.blocks[0] if self.blocks else Start(pairs[0], ())
+        self.start = self.blocks[0] if self.blocks else RolloutStart(pairs[0], ())
         self.positions = round_trip(pairs, pairs[0].shot) if pairing.clocked else 0
         self.rate = Fraction(dataset.sources[0].get("rate", "25"))
         files = sorted({path for pair in pairs for path in (*pair.inputs, pair.target)})
@@ -83,15 +83,17 @@ class Rollouts:
         clip = [read_picture(path) for path in self._clip[:: self.pairing.stride][: dreams.KNOWN]]
         return dreams.to_and_fro(clip, dreams.FILM)
 
-    def film(self, engine: Engine, start: Start, count: int) -> list[np.ndarray]:
+    def film(self, engine: Engine, start: RolloutStart, count: int) -> list[np.ndarray]:
         seed = [read_picture(path) for path in start.pair.inputs]
         frames = roll_out(engine, self.pairing, seed, start.pair.place, self.positions)
         return [next(frames) for _ in range(count)]
 
-    def score(self, engine: Engine) -> Dreamt:
+    def score(self, engine: Engine) -> RolloutSummary:
         """The scores of ``metrics.dreams``, and a strip of frames."""
         film = self.film(engine, self.start, dreams.FILM)
-        return Dreamt(self.horizons(engine, film) | self.holding(film), [(n, film[n - 1]) for n in dreams.SHOWN])
+        return RolloutSummary(
+            self.horizons(engine, film) | self.holding(film), [(n, film[n - 1]) for n in dreams.SHOWN]
+        )
 
     def on_the_way(self, engine: Engine) -> Table:
         """A quick look while training goes on: one horizon in one held-out block, if that reaches so far."""
@@ -108,7 +110,7 @@ class Rollouts:
         A dataset from before its sources had a rate was made of 25 frames a second, for all that is known.
         """
         rate = str(self.rate / self.pairing.stride)
-        return {"positions": self.positions, "rate": rate, "bank": bank_of(self.training)}
+        return {"positions": self.positions, "rate": rate, "bank": frame_statistics(self.training)}
 
     def horizons(self, engine: Engine, film: Sequence[np.ndarray]) -> Table:
         """Means over the held-out blocks, beside copies of the last frame; {} without any. ``film``: of the first."""
@@ -124,13 +126,13 @@ class Rollouts:
         return dreams.holding(film, self.training, self.real)
 
 
-def rollouts_of(dataset: Dataset, pairs: Sequence[Pair]) -> Rollouts | None:
+def rollout_scorer(dataset: Dataset, pairs: Sequence[Pair]) -> RolloutScorer | None:
     """None where the pairing predicts no frames."""
     pairing = dataset.pairing
-    return Rollouts(dataset, pairs, pairing) if isinstance(pairing, NextFrame) else None
+    return RolloutScorer(dataset, pairs, pairing) if isinstance(pairing, NextFrame) else None
 
 
-def _starts(pairs: Sequence[Pair], stride: int) -> list[Start]:
+def _starts(pairs: Sequence[Pair], stride: int) -> list[RolloutStart]:
     """Every pair that follows no other, with what follows it; the longest first."""
     following = successors(pairs, stride)
     heads = set(range(len(pairs))) - {k for k in following if k is not None}
@@ -141,7 +143,7 @@ def _starts(pairs: Sequence[Pair], stride: int) -> list[Start]:
         while at is not None and len(truth) < max(dreams.HORIZONS):
             truth.append(pairs[at].target)
             at = following[at]
-        found.append(Start(pairs[head], tuple(truth)))
+        found.append(RolloutStart(pairs[head], tuple(truth)))
     return sorted(found, key=lambda start: -len(start.truth))
 
 

@@ -20,20 +20,20 @@ from vidtrans.inference.engine import with_history, with_plate
 from vidtrans.inference.torch_engine import TorchEngine, mirrored
 from vidtrans.models.model_file import load_generator, save_model
 from vidtrans.models.model_record import ModelRecord
-from vidtrans.rendering.scene import offer
+from vidtrans.rendering.scene import plate_hint
 from vidtrans.settings import Table
 from vidtrans.store.cache import Entry
 from vidtrans.store.stages import TrainStage
 from vidtrans.training import earlier_runs
 from vidtrans.training.batchnorm import reestimate
 from vidtrans.training.checkpoint import load_checkpoint
-from vidtrans.training.feedback.own_outputs import OwnPast
-from vidtrans.training.job import NORM_PICTURES, NORMALISATION, TrainJob
-from vidtrans.training.monitor import Watched
+from vidtrans.training.feedback.recurrent_feedback import RecurrentFeedback
+from vidtrans.training.monitor import TrainingMonitor
 from vidtrans.training.report.page import film_steps
-from vidtrans.training.rollout_scores import rollouts_of
+from vidtrans.training.rollout_scores import rollout_scorer
 from vidtrans.training.stopping import advice, best_of, is_enough, score_steps
-from vidtrans.training.trainer import Diverged, Run, train
+from vidtrans.training.trainer import Diverged, TrainingState, train
+from vidtrans.training.training_job import NORM_PICTURES, NORMALISATION, TrainingJob
 from vidtrans.training.validation import evenly, shown_of
 from vidtrans.video.images.picture import read_picture
 
@@ -45,21 +45,21 @@ NOT_REPEATABLE = (
 )
 
 
-def follow(job: TrainJob, plan: Table) -> None:
-    """What the other processes of a team do: the same steps, silently."""
+def follow(job: TrainingJob, plan: Table) -> None:
+    """What the other processes of a dist do: the same steps, silently."""
     run = job.make_run(Path(plan["folder"]), plan["steps"])
     if plan["goes_on"]:
         state = load_checkpoint(Path(plan["goes_on"]), silent)
         assert state is not None, "the first process has just read it"
         run.adopt(state)
-    job.team.wait()  # the first one may now replace that checkpoint
-    train(run, silent, job.context.stop, team=job.team)
+    job.dist.barrier()  # the first one may now replace that checkpoint
+    train(run, silent, job.context.stop, dist=job.dist)
 
 
-class TrainRun:
+class TrainingRun:
     """One run in a cache entry, watched in the folder ``watched``."""
 
-    def __init__(self, job: TrainJob, entry: Entry, stage: TrainStage, output: Path, watched: Path) -> None:
+    def __init__(self, job: TrainingJob, entry: Entry, stage: TrainStage, output: Path, watched: Path) -> None:
         self.job, self.entry, self.stage, self.output = job, entry, stage, output
         self.context, self.pairing, self.settings = job.context, job.pairing, job.settings
         self.held_out = job.dataset.role("held-out")
@@ -78,25 +78,27 @@ class TrainRun:
             "discriminator": f"{job.discriminator_name}, {_millions(networks['discriminator'])}"
             if "discriminator" in networks
             else None,
-            "device": f"{job.device.kind} {job.precision}" + (f" × {job.team.size}" if job.team.size > 1 else ""),
+            "device": f"{job.device.kind} {job.precision}" + (f" × {job.dist.size}" if job.dist.size > 1 else ""),
             "seed": stage.seed,
         } | {name: value for name, value in self.settings.for_key().items() if name not in ("steps", "precision")}
-        self.rollouts = rollouts_of(job.dataset, job.pairs)
+        self.rollouts = rollout_scorer(job.dataset, job.pairs)
         pairs = self.held_out or job.pairs
-        self.watched = Watched(watched, self.pairing, pairs, self.run, self._latest, facts)
+        self.watched = TrainingMonitor(watched, self.pairing, pairs, self.run, self._latest, facts)
 
     def __call__(self) -> Table:
         """Train to the end (from a checkpoint, or from a shorter run), write the model into the entry."""
         run, watched, context = self.run, self.watched, self.context
         goes_on = self._begin()
-        self.job.team.tell({"folder": str(self.entry.folder), "steps": self.stage.steps, "goes_on": str(goes_on or "")})
-        self.job.team.wait()
-        if not self.job.plate and (told := offer(self.job.pairs, self.job.dataset, self.job.generator_table)):
+        self.job.dist.broadcast(
+            {"folder": str(self.entry.folder), "steps": self.stage.steps, "goes_on": str(goes_on or "")}
+        )
+        self.job.dist.barrier()
+        if not self.job.plate and (told := plate_hint(self.job.pairs, self.job.dataset, self.job.generator_table)):
             context.note(told)
         context.note(f"watch it learn: {watched.folder / 'preview.png'}")
         watched.begin()
         try:
-            train(run, context.report, context.stop, lambda _: watched.refresh(), self._milestones(), self.job.team)
+            train(run, context.report, context.stop, lambda _: watched.refresh(), self._milestones(), self.job.dist)
         except Diverged:
             self._keep_last_good()
             watched.draw({})
@@ -126,7 +128,7 @@ class TrainRun:
             earlier_runs.bring_best(folder, self.entry, run, self.context)
         return folder
 
-    def _milestones(self) -> dict[int, Callable[[Run], None]]:
+    def _milestones(self) -> dict[int, Callable[[TrainingState], None]]:
         """What is to be done after which step; what is filmed shows the weights as they are."""
         due = self.watched.milestones()
         if self.settings.snapshots:
@@ -136,7 +138,7 @@ class TrainRun:
             for step in score_steps(self.run.total, self.settings.val_interval):
                 due.setdefault(step, []).append(self._score)
 
-        def work_off(run: Run) -> None:
+        def work_off(run: TrainingState) -> None:
             for task in due[run.step]:
                 task()
 
@@ -238,7 +240,7 @@ class TrainRun:
         plate = self.job.plate
         shown = shown_of(self.pairing, self.job.pairs[index])
         feedback = self.run.chains.feedback if self.run.chains else None
-        if not isinstance(feedback, OwnPast):
+        if not isinstance(feedback, RecurrentFeedback):
             yield signed(with_plate(shown[None], plate.picture)[0] if plate else shown)
             return
         yield signed(with_history(shown[None], self.pairing.in_channels)[0])

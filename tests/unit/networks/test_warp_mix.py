@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import vidtrans as api
 from vidtrans.data.loading import to_signed
-from vidtrans.dreaming.governor import bank_of
+from vidtrans.dreaming.drift_correction import frame_statistics
 from vidtrans.errors import UsageError
 from vidtrans.inference.device import Device
 from vidtrans.inference.torch_engine import TorchEngine
@@ -166,7 +166,9 @@ def test_training_tells_it_of_the_clock_and_the_model_file_knows() -> None:
     assert record.generator["settings"]["time_channels"] == CHANNELS
     assert record.generator["settings"]["learned_frames"] == 12  # one picture for each of the clip's frames
     assert (record.dream["positions"], record.dream["rate"]) == (22, "30")
-    assert record.dream["bank"] == bank_of([read_picture(path) for path in sorted(Path("c.dataset/c").glob("*.png"))])
+    assert record.dream["bank"] == frame_statistics(
+        [read_picture(path) for path in sorted(Path("c.dataset/c").glob("*.png"))]
+    )
     generator, _ = load_generator(Path("c.safetensors"))
     shown = with_clock(np.zeros((32, 48, 6), np.uint8), 0.5)
     assert TorchEngine(generator, Device("cpu", "cpu"))(shown[None]).shape == (1, 32, 48, 3)

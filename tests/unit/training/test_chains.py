@@ -23,19 +23,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vidtrans.data.dataset import Pair, open_dataset
-from vidtrans.data.loading import Batch, Loader
+from vidtrans.data.loading import Loader, TrainingBatch
 from vidtrans.data.split import split_roles
 from vidtrans.events import silent
 from vidtrans.pairing.clock import CHANNELS
 from vidtrans.pairing.next_frame import NextFrame, NextFrameSettings
 from vidtrans.settings import Table
 from vidtrans.training.checkpoint import load_checkpoint
-from vidtrans.training.feedback.chains import (
+from vidtrans.training.feedback.rollout_pool import (
     POOL,
     RUN,
     SHORTEST,
-    Chains,
-    OwnFrames,
+    NextFrameFeedback,
+    RolloutPool,
     _with_a_run,
     round_trip,
     successors,
@@ -109,20 +109,20 @@ def loader_of(files: list[Path], pairing: NextFrame, batch: int = 4) -> Loader:
     return Loader(pairs, pairing, batch=batch, seed=0, multiple=16, crop=None, jitter=1.0, flip=True)
 
 
-def chains_of(loader: Loader, **settings: Any) -> Chains:
+def chains_of(loader: Loader, **settings: Any) -> RolloutPool:
     pairing: Any = loader.pairing
-    return Chains(
-        loader, OwnFrames(pairing.settings.context_frames), TrainingSettings(rollout_fraction=0.5, **settings)
+    return RolloutPool(
+        loader, NextFrameFeedback(pairing.settings.context_frames), TrainingSettings(rollout_fraction=0.5, **settings)
     )
 
 
-def painted(batch: Batch, step: int) -> torch.Tensor:
+def painted(batch: TrainingBatch, step: int) -> torch.Tensor:
     """Outputs near enough to their targets, and each like no other."""
     rng = np.random.default_rng(step)
     return torch.from_numpy((batch.targets + rng.uniform(-0.1, 0.1, batch.targets.shape)).astype(np.float32))
 
 
-def run(chains: Chains, steps: range, progress: float = 1.0) -> list[Batch]:
+def run(chains: RolloutPool, steps: range, progress: float = 1.0) -> list[TrainingBatch]:
     made = []
     for step in steps:
         batch = chains.mixed(chains.loader.make(step), step, progress)
@@ -268,13 +268,13 @@ def test_a_chain_ends_where_the_clip_does_and_where_it_is_lost() -> None:
 
 @pytest.mark.parametrize("clock", [True, False])
 def test_a_restored_pool_goes_on_exactly(clock: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    landed, land = [0], Chains._landed
+    landed, land = [0], RolloutPool._landed
 
     def counted(*given: Any) -> Any:
         landed[0] += 1
         return land(*given)
 
-    monkeypatch.setattr(Chains, "_landed", counted)
+    monkeypatch.setattr(RolloutPool, "_landed", counted)
     loader = loader_of(dataset(Path("d")), NextFrame(NextFrameSettings(1, 2, clock)))
     whole = chains_of(loader)
     run(whole, range(40))

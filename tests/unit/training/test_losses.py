@@ -20,7 +20,7 @@ from vidtrans.errors import ModelError, UsageError
 from vidtrans.files import digest_file
 from vidtrans.settings import from_table
 from vidtrans.training import ADVERSARIAL
-from vidtrans.training.health import LEAST_VARIATION, PICTURES, WINDOW, Glimpses, concerns, relative_variation
+from vidtrans.training.health import LEAST_VARIATION, PICTURES, WINDOW, OutputVariation, concerns, relative_variation
 from vidtrans.training.losses import perceptual
 from vidtrans.training.losses.adversarial import discriminator_loss, generator_loss
 from vidtrans.training.losses.feature_matching import feature_matching
@@ -138,12 +138,12 @@ def test_rarity_is_that_of_all_pictures_together() -> None:
 
 
 def test_variation_is_that_of_the_last_pictures() -> None:
-    glimpses = Glimpses()
+    variation_tracker = OutputVariation()
     shades = torch.linspace(-1, 1, PICTURES).view(-1, 1, 1, 1).expand(-1, 3, 16, 16)
-    glimpses.add(shades, shades)
-    assert glimpses.variation() == pytest.approx(1)
-    glimpses.add(torch.zeros_like(shades), shades)
-    assert glimpses.variation() == 0
+    variation_tracker.add(shades, shades)
+    assert variation_tracker.variation() == pytest.approx(1)
+    variation_tracker.add(torch.zeros_like(shades), shades)
+    assert variation_tracker.variation() == 0
 
 
 @pytest.mark.parametrize(
@@ -285,12 +285,12 @@ def test_a_generator_that_has_collapsed_is_told_of() -> None:
 
 
 def test_glimpses_wait_for_enough_pictures() -> None:
-    glimpses = Glimpses()
+    variation_tracker = OutputVariation()
     for _ in range(PICTURES // 2):
-        assert glimpses.variation() is None
+        assert variation_tracker.variation() is None
         targets = torch.randn(2, 3, 1, 1).expand(2, 3, 16, 24)
-        glimpses.add(targets * 0.5, targets)
-    assert glimpses.variation() == pytest.approx(0.5, rel=1e-4)
+        variation_tracker.add(targets * 0.5, targets)
+    assert variation_tracker.variation() == pytest.approx(0.5, rel=1e-4)
 
 
 @pytest.mark.parametrize(

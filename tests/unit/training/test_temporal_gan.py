@@ -26,12 +26,12 @@ from vidtrans.models.model_file import read_record
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
 from vidtrans.training.adversary import Adversary
 from vidtrans.training.checkpoint import load_checkpoint
-from vidtrans.training.feedback.chains import Chains
-from vidtrans.training.feedback.own_outputs import OwnPast
+from vidtrans.training.feedback.recurrent_feedback import RecurrentFeedback
+from vidtrans.training.feedback.rollout_pool import RolloutPool
 from vidtrans.training.losses.adversarial import generator_loss
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.triples import CHANNELS, Earlier
+from vidtrans.training.triples import CHANNELS, PrecedingFrames
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -57,14 +57,16 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def chains_of(folder: Path, *, drifting: float = 0.3, **settings: Any) -> Chains:
+def chains_of(folder: Path, *, drifting: float = 0.3, **settings: Any) -> RolloutPool:
     dataset = open_dataset(folder / "clip.dataset")
     options: dict[str, Any] = {"batch": 4, "seed": 0, "multiple": 16, "jitter": 1.3, "flip": True, "remembers": True}
     loader = Loader(dataset.role("train"), dataset.pairing, **options)
-    return Chains(loader, OwnPast(loader, "dis", drifting), TrainingSettings(recurrent_fraction=0.8, **(ON | settings)))
+    return RolloutPool(
+        loader, RecurrentFeedback(loader, "dis", drifting), TrainingSettings(recurrent_fraction=0.8, **(ON | settings))
+    )
 
 
-def before(chains: Chains, example: Example) -> Example:
+def before(chains: RolloutPool, example: Example) -> Example:
     """What came right before it: the same picture a step less far, or the frame before, cut out alike."""
     drift = example.geometry.drift
     if drift:
@@ -168,7 +170,7 @@ def test_a_flickering_film_is_told_from_a_steady_one(adversarial: str) -> None:
 def test_a_generator_learns_by_the_last_frame_of_its_triples_alone() -> None:
     gan = judge()
     outputs = noise(4, 3, 16, 16).requires_grad_(True)
-    earlier = Earlier(torch.tensor([1, 3]), noise(2, 6, 16, 16, seed=2), noise(2, 6, 16, 16, seed=3))
+    earlier = PrecedingFrames(torch.tensor([1, 3]), noise(2, 6, 16, 16, seed=2), noise(2, 6, 16, 16, seed=3))
     assert torch.equal(earlier.fake(outputs), torch.cat([earlier.painted, outputs[[1, 3]]], 1))
     assert torch.equal(earlier.real(outputs), torch.cat([earlier.targets, outputs[[1, 3]]], 1))
     generator_loss(gan.objective, gan.judge(earlier.fake(outputs))[0]).backward()
@@ -177,7 +179,7 @@ def test_a_generator_learns_by_the_last_frame_of_its_triples_alone() -> None:
 
 
 def test_triples_go_to_the_device_with_all_that_they_hold() -> None:
-    earlier = Earlier(torch.tensor([1, 3]), noise(2, 6, 4, 4), noise(2, 6, 4, 4), 0.5)
+    earlier = PrecedingFrames(torch.tensor([1, 3]), noise(2, 6, 4, 4), noise(2, 6, 4, 4), 0.5)
     placed = earlier.placed(torch.device("meta"), torch.channels_last)
     held = (placed.rows, placed.painted, placed.targets)
     assert [t.device.type for t in held] == ["meta"] * 3
@@ -200,7 +202,7 @@ def step(learner: Pix2Pix, rows: list[int], **options: Any) -> dict[str, float]:
     """One on five made-up pictures with a sure past, of which ``rows`` end a triple."""
     x, y = noise(5, 7, 32, 32), noise(5, 3, 32, 32, seed=2)
     count = len(rows)
-    earlier = Earlier(torch.tensor(rows), noise(count, 6, 32, 32, seed=3), noise(count, 6, 32, 32, seed=4))
+    earlier = PrecedingFrames(torch.tensor(rows), noise(count, 6, 32, 32, seed=3), noise(count, 6, 32, 32, seed=4))
     return learner.step(x, y, lr=1e-3, seed=0, earlier=earlier if rows else None, **options)
 
 
@@ -274,29 +276,29 @@ PROGRAM = """
 import sys, torch
 from vidtrans.inference.device import Device
 from vidtrans.networks.init import build_discriminator, initialise
-from vidtrans.training.distributed import assembled
+from vidtrans.training.distributed import distributed_context
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.adversary import Adversary
 from vidtrans.training.triples import CHANNELS, Earlier
 
 torch.manual_seed(1)
 outputs, targets = torch.rand(6, 3, 16, 16), torch.rand(6, 3, 16, 16)
-with assembled() as team:
+with distributed_context() as dist:
     network = build_discriminator("patchgan", {"num_layers": 1, "channels": 8, "norm": "none"}, CHANNELS)
     initialise(network, 0)
     settings = TrainingSettings(recurrent=True, lambda_temporal_gan=1.0)
-    gan = Adversary(network, settings, Device("cpu", "cpu"), "fp32", team)
-    own = team.share(6)
+    gan = Adversary(network, settings, Device("cpu", "cpu"), "fp32", dist)
+    own = dist.share(6)
     for rows in ([0, 1, 2], [1, 4, 5], [3, 5]):  # the first process alone has any, both have, the other
         earlier = Earlier(torch.tensor(rows), torch.rand(len(rows), 6, 16, 16), torch.rand(len(rows), 6, 16, 16))
         mine = earlier.within(own.start, own.stop, of=1)
-        count = team.mean([float(len(mine.rows)) if mine else 0.0])[0]
+        count = dist.mean([float(len(mine.rows)) if mine else 0.0])[0]
         mine = earlier.within(own.start, own.stop, of=count)
         fake, real = outputs[own.start:own.stop], targets[own.start:own.stop]
         shown = [(mine.fake(fake), mine.real(real), mine.share)] if mine else []
-        loss = team.mean([gan.update(shown, 1e-3).item()])[0]
-    torch.save({"weights": network.state_dict(), "loss": loss}, f"{sys.argv[1]}-{team.rank}-of-{team.size}.pt")
-    team.wait()
+        loss = dist.mean([gan.update(shown, 1e-3).item()])[0]
+    torch.save({"weights": network.state_dict(), "loss": loss}, f"{sys.argv[1]}-{dist.rank}-of-{dist.size}.pt")
+    dist.barrier()
 """
 
 

@@ -17,21 +17,21 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import vidtrans as api
-from vidtrans.data.loading import Batch
+from vidtrans.data.loading import TrainingBatch
 from vidtrans.errors import UsageError
 from vidtrans.events import Note, Stop, silent
 from vidtrans.inference.device import Device, Precision
 from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.training import ADVERSARIAL, health
-from vidtrans.training.average import Average
-from vidtrans.training.descent import Learner
-from vidtrans.training.distributed import Team
+from vidtrans.training.distributed import DistContext
+from vidtrans.training.learner import Learner
 from vidtrans.training.losses.rarity import weigh
 from vidtrans.training.methods.parts import split
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.precision import resolve_precisions
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.trainer import Run, train
+from vidtrans.training.trainer import TrainingState, train
+from vidtrans.training.weight_average import WeightAverage
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -98,10 +98,10 @@ class Pictures:
     def __init__(self, batch: int = 3, only: int | None = None) -> None:
         self.batch, self.only = batch, only
 
-    def make(self, step: int) -> Batch:
+    def make(self, step: int) -> TrainingBatch:
         rng = np.random.default_rng(step if self.only is None else self.only)
         x = rng.uniform(-1, 1, (self.batch, 1, 16, 16)).astype(np.float32)
-        return Batch(x, np.concatenate([x, -x, x * x], 1))
+        return TrainingBatch(x, np.concatenate([x, -x, x * x], 1))
 
     def stream(self, first: int, stop: int) -> Any:
         return (self.make(s) for s in range(first, stop))
@@ -233,9 +233,9 @@ def test_dropout_is_drawn_once_for_both_updates() -> None:
     assert torch.equal(learner._paint(part).output, learner._paint(part).output)
 
 
-def run_of(folder: Path, total: int, **settings: Any) -> Run:
+def run_of(folder: Path, total: int, **settings: Any) -> TrainingState:
     learner = model(dropout=0.5, norm=True, checkpoint_seconds=0.0, **settings)
-    return Run(folder, learner, Pictures(3), 0, [total])
+    return TrainingState(folder, learner, Pictures(3), 0, [total])
 
 
 def states(value: Any) -> list[Any]:
@@ -256,7 +256,7 @@ def test_killed_at_any_step_and_resumed_it_is_the_same_bytes(name: str, precisio
     class Killed(Exception):
         pass
 
-    def kill(run: Run) -> None:
+    def kill(run: TrainingState) -> None:
         raise Killed
 
     killed = run_of(tmp_path / "killed", total, **options)
@@ -282,7 +282,7 @@ def test_the_average_follows_the_weights_and_takes_the_statistics_as_they_are() 
     network = nn.Sequential(nn.Linear(1, 1, bias=False), nn.BatchNorm1d(1, affine=False))
     weight: Any = network[0].weight
     nn.init.constant_(weight, 1.0)
-    average = Average(network, 0.2)
+    average = WeightAverage(network, 0.2)
     values = []
     for value in (2.0, 3.0, 4.0):
         nn.init.constant_(weight, value)
@@ -296,7 +296,7 @@ def test_the_average_follows_the_weights_and_takes_the_statistics_as_they_are() 
     assert torch.equal(average.network[1].running_mean, network[1].running_mean)  # type: ignore[index]
 
 
-class Recorded(Team):
+class Recorded(DistContext):
     """One of several processes whose batches are all alike. ``averaged``: the networks, with a gradient of each."""
 
     def average_gradients(self, network: nn.Module) -> None:
@@ -311,14 +311,14 @@ averaged: list[nn.Module] = []
 def test_processes_exchange_the_gradients_of_both_networks_before_each_step() -> None:
     averaged.clear()
     alone = model()
-    shared = Pix2Pix(alone.generator, alone.discriminator, alone.settings, CPU, "fp32", team=Recorded())
+    shared = Pix2Pix(alone.generator, alone.discriminator, alone.settings, CPU, "fp32", dist=Recorded())
     steps(shared, 2)
     assert averaged == [shared.discriminator, shared.generator] * 2
 
 
 def test_each_process_draws_a_dropout_of_its_own_and_none_of_another_part() -> None:
     made = [model(dropout=0.5, lambda_gan=0.0) for _ in range(3)]
-    made[1].team = replace(made[1].team, rank=1)
+    made[1].dist = replace(made[1].dist, rank=1)
     for learner in made:
         steps(learner, 1)
     assert torch.equal(made[0].painted, made[2].painted)
@@ -335,7 +335,7 @@ def test_a_step_is_taken_in_training_mode_and_glimpsed_at() -> None:
         norm = next(m for m in network.modules() if isinstance(m, nn.BatchNorm2d))
         assert norm.num_batches_tracked is not None
         assert norm.num_batches_tracked > 0
-    assert learner.glimpses.variation() is not None
+    assert learner.variation_tracker.variation() is not None
 
 
 @pytest.mark.parametrize("channels_last", [False, True])
@@ -463,7 +463,7 @@ def test_a_discriminator_that_has_won_is_said_once(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(health, "WINDOW", 20)
     monkeypatch.setattr(health, "EVERY", 10)
     monkeypatch.setattr(health, "WON", 100.0)
-    run = Run(tmp_path, model(checkpoint_seconds=1e9, batch_size=3), Pictures(), 0, [60])
+    run = TrainingState(tmp_path, model(checkpoint_seconds=1e9, batch_size=3), Pictures(), 0, [60])
     heard: list[Any] = []
     train(run, heard.append, Stop())
     [warning] = [e for e in heard if isinstance(e, Note)]

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from vidtrans.training import LOSSES
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.triples import Earlier
+from vidtrans.training.triples import PrecedingFrames
 
 # What a discriminator says of a picture: for each scale its layers' features (N, C, h, w), last the logits.
 Judgement = list[list[Tensor]]
@@ -49,7 +49,7 @@ class LossContext:
     judge_triples: Judge | None = None
     pixel_weights: Tensor | None = None
     past: Tensor | None = None
-    earlier: Earlier | None = None
+    earlier: PrecedingFrames | None = None
     autocast: Callable[[], AbstractContextManager[object]] = nullcontext
 
     @cached_property

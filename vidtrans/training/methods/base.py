@@ -16,10 +16,10 @@ from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import Pairing
 from vidtrans.settings import Table
 from vidtrans.training.determinism import deterministic
-from vidtrans.training.distributed import Team
+from vidtrans.training.distributed import DistContext
 from vidtrans.training.precision import TrainingPrecision
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.triples import Earlier
+from vidtrans.training.triples import PrecedingFrames
 from vidtrans.training.validation import score
 
 
@@ -33,7 +33,7 @@ class Setup(Protocol):
     settings: TrainingSettings
     device: Device
     precision: TrainingPrecision
-    team: Team
+    dist: DistContext
 
     @property
     def in_channels(self) -> int: ...
@@ -56,7 +56,7 @@ class TrainingMethod(Protocol):
 
     Attributes:
         settings: Of the run.
-        team: The processes that share every batch with this one.
+        dist: The processes that share every batch with this one.
         nondeterministic: Operations of the steps so far that the device has no fixed order for.
         painted: What the last step painted, (N, 3, H, W) float32 without its graph.
         columns: The names of the losses of a step, in their order.
@@ -64,7 +64,7 @@ class TrainingMethod(Protocol):
     """
 
     settings: TrainingSettings
-    team: Team
+    dist: DistContext
     nondeterministic: set[str]
     painted: Tensor
     columns: list[str]
@@ -101,7 +101,7 @@ class TrainingMethod(Protocol):
         seed: int,
         progress: float = 1.0,
         weights: Tensor | None = None,
-        earlier: Earlier | None = None,
+        earlier: PrecedingFrames | None = None,
     ) -> dict[str, float]:
         """Take one step.
 

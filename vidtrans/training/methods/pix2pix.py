@@ -18,17 +18,17 @@ from vidtrans.networks.init import painter_of
 from vidtrans.networks.recurrent import Remembering
 from vidtrans.training import ADVERSARIAL, LOSSES, health, triples
 from vidtrans.training.adversary import Adversary
-from vidtrans.training.average import Average
-from vidtrans.training.descent import Learner, autocast
-from vidtrans.training.distributed import ALONE, Team
+from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
 from vidtrans.training.freeze import freeze
+from vidtrans.training.learner import Learner, autocast
 from vidtrans.training.losses.base import GeneratorLoss, Judgement, LossContext
 from vidtrans.training.losses.rarity import weigh
 from vidtrans.training.methods.base import Setup, TrainingMethod, taking_a_step
 from vidtrans.training.methods.parts import Part, Picture, share_triples, split
 from vidtrans.training.precision import TrainingPrecision
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.triples import Earlier
+from vidtrans.training.triples import PrecedingFrames
+from vidtrans.training.weight_average import WeightAverage
 
 OTHER_DROPOUT = 1009  # between the seeds of two processes: further than a batch has parts
 
@@ -48,25 +48,25 @@ class Pix2Pix(TrainingMethod):
         device: Device,
         precision: TrainingPrecision,
         rarity: Tensor | None = None,
-        team: Team = ALONE,
+        dist: DistContext = SINGLE_PROCESS,
         of_triples: nn.Module | None = None,
     ) -> None:
-        self.settings, self.device, self.precision, self.team = settings, device, precision, team
+        self.settings, self.device, self.precision, self.dist = settings, device, precision, dist
         self.layout = torch.channels_last if settings.channels_last else torch.contiguous_format
         self.remembers = isinstance(generator, Remembering)
         freeze(painter_of(generator), settings.freeze)
         made = {"generator": generator, "discriminator": discriminator, "temporal_discriminator": of_triples}
         self.networks = {name: self._place(network) for name, network in made.items() if network is not None}
         self.generator, self.discriminator = self.networks["generator"], self.networks.get("discriminator")
-        run = (settings, device, precision, team)
+        run = (settings, device, precision, dist)
         self.g = Learner(self.generator, *run)
         self.d = None if self.discriminator is None else Adversary(self.discriminator, *run)
         self.d_v = None if of_triples is None else Adversary(self.networks["temporal_discriminator"], *run)
         self.objective = ADVERSARIAL.load(settings.gan_mode)
         self.loss: GeneratorLoss = self._place(GeneratorLoss(settings))
         self.rarity = None if rarity is None or not settings.colour_rebalancing else rarity.to(device.torch)
-        self.average = Average(self.generator, settings.ema_decay) if settings.ema_decay else None
-        self.glimpses = health.Glimpses()
+        self.average = WeightAverage(self.generator, settings.ema_decay) if settings.ema_decay else None
+        self.variation_tracker = health.OutputVariation()
         self.nondeterministic = set()
         self.painted = torch.empty(0)
         first = [name for name in self.loss.weights if LOSSES[name].reported]
@@ -81,7 +81,7 @@ class Pix2Pix(TrainingMethod):
             d = setup.make_discriminator(3 + (setup.in_channels if settings.conditional else 0), 1)
         if settings.weights["temporal_gan"]:
             d_v = setup.make_discriminator(triples.CHANNELS, 2)
-        return cls(generator, d, settings, setup.device, setup.precision, setup.find_rarity(), setup.team, d_v)
+        return cls(generator, d, settings, setup.device, setup.precision, setup.find_rarity(), setup.dist, d_v)
 
     @property
     def learned(self) -> nn.Module:
@@ -104,17 +104,17 @@ class Pix2Pix(TrainingMethod):
         seed: int,
         progress: float = 1.0,
         weights: Tensor | None = None,
-        earlier: Earlier | None = None,
+        earlier: PrecedingFrames | None = None,
     ) -> dict[str, float]:
         """Update D, then G. Discriminators take part from ``settings.gan_from`` of the run on."""
         judged = self.d is not None and progress >= self.settings.gan_start
         with taking_a_step(self.device, self.nondeterministic):
             x, y = (sent(given, self.device).to(memory_format=self.layout) for given in (inputs, targets))
             weighed = None if weights is None else sent(weights, self.device)
-            parts = split(x, y, weighed, self.settings.grad_accum_steps, seed + OTHER_DROPOUT * self.team.rank)
+            parts = split(x, y, weighed, self.settings.grad_accum_steps, seed + OTHER_DROPOUT * self.dist.rank)
             return self._step(parts, earlier, lr, judged)
 
-    def _step(self, parts: list[Part], earlier: Earlier | None, lr: float, judged: bool) -> dict[str, float]:
+    def _step(self, parts: list[Part], earlier: PrecedingFrames | None, lr: float, judged: bool) -> dict[str, float]:
         self.generator.train()
         has_triples = judged and self._share_triples(parts, earlier)
         if len(parts) == 1:
@@ -131,11 +131,11 @@ class Pix2Pix(TrainingMethod):
         row = torch.stack([losses[name] for name in self.columns]).tolist()
         return dict(zip(self.columns, row, strict=True))
 
-    def _share_triples(self, parts: list[Part], earlier: Earlier | None) -> bool:
+    def _share_triples(self, parts: list[Part], earlier: PrecedingFrames | None) -> bool:
         """Give each part what came right before its pictures. Return whether the step has triples in any process."""
         if self.d_v is None:
             return False
-        count = self.team.mean([float(len(earlier.rows)) if earlier else 0.0])[0]
+        count = self.dist.mean([float(len(earlier.rows)) if earlier else 0.0])[0]
         if earlier:
             share_triples(parts, earlier, count, self.layout)
         return count > 0
@@ -165,19 +165,19 @@ class Pix2Pix(TrainingMethod):
 
     def _update_g(self, parts: list[Part], lr: float, judged: bool) -> dict[str, Tensor]:
         """max log D(x, G(x)), and min λ·|y − G(x)|, with what else the settings weigh."""
-        self.g.forget_gradients()
+        self.g.zero_grad()
         totals = {name: torch.zeros((), device=self.device.torch) for name in self.loss.weights}
         painted = []
         for part in parts:
             picture = self._paint(part) if part.picture is None else part.picture
             painted.append(picture.output.detach())
-            self.glimpses.add(picture.output, part.y)
+            self.variation_tracker.add(picture.output, part.y)
             losses = self.loss(self._context(part, picture, judged))
             self.g.backward(self.loss.total(losses) * part.share)
             for name, loss in losses.items():
                 totals[name] += loss.detach() * part.share
         self.painted = torch.cat(painted)
-        self.g.descend(lr)
+        self.g.optimizer_step(lr)
         return totals
 
     def _context(self, part: Part, picture: Picture, judged: bool) -> LossContext:
@@ -233,7 +233,7 @@ class Pix2Pix(TrainingMethod):
             part.restore(state[name])
 
     @property
-    def _learners(self) -> dict[str, Learner | Average]:
+    def _learners(self) -> dict[str, Learner | WeightAverage]:
         """All that a step changes."""
         parts = {"generator": self.g, "discriminator": self.d, "temporal_gan": self.d_v, "average": self.average}
         return {name: part for name, part in parts.items() if part is not None}
@@ -248,4 +248,4 @@ class Pix2Pix(TrainingMethod):
             began = math.ceil(self.settings.gan_start * total)  # before that, D's loss is 0 and says nothing
             at = self.columns.index("discriminator")
             judged = [row[at] for row in rows[began:][-health.WINDOW :]]
-        return health.concerns(judged, self.objective.balance, self.glimpses.variation())
+        return health.concerns(judged, self.objective.balance, self.variation_tracker.variation())

@@ -40,14 +40,14 @@ def numbered(folder: Path, suffix: str) -> list[Path]:
     return sorted(f for f in folder.glob(f"*{suffix}") if f.stem.isdecimal())
 
 
-def forget_beyond(step: int, folder: Path, suffix: str) -> None:
+def delete_later_steps(step: int, folder: Path, suffix: str) -> None:
     """Delete those that are of later steps."""
     for file in numbered(folder, suffix):
         if int(file.stem) > step:
             remove(file)
 
 
-class Timeline:
+class ProgressSheet:
     """How training went, in ``folder``: the same few pairs at milestones of the run, and the losses.
 
     ``steps/`` holds a strip of outputs for each milestone, so that a resumed run goes on with the sheet.
@@ -66,7 +66,7 @@ class Timeline:
 
     def begin(self, step: int) -> None:
         """Forget what an earlier run left beyond ``step``."""
-        forget_beyond(step, self.folder / "steps", ".png")
+        delete_later_steps(step, self.folder / "steps", ".png")
 
     def add(self, step: int, engine: Engine) -> None:
         """Keep the outputs of this step."""

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 
-class Average:
+class WeightAverage:
     """``network`` is a copy of the generator with averaged weights.
 
     Early on the decay is (1 + n) / (10 + n) after n updates, so that the first weights are soon forgotten. What is no

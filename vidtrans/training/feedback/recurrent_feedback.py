@@ -9,11 +9,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from vidtrans.data.augment import draw_drift
+from vidtrans.data.augment import draw_synthetic_motion
 from vidtrans.data.dataset import Pair
 from vidtrans.data.loading import Example, Loader
 from vidtrans.flow.history import CHANNELS, Tracer, Trail, history, signed
-from vidtrans.training.feedback.chains import successors
+from vidtrans.training.feedback.rollout_pool import successors
 from vidtrans.video.images.picture import picture_size
 
 TRAIL_BYTES = 12  # of a pixel
@@ -21,7 +21,7 @@ CACHE_BYTES = 1 << 29  # of trails: those of 680 pictures of 256x256 pixels
 LONGEST_DRIFT = 6  # steps, in which a third of the picture may leave
 
 
-class OwnPast:
+class RecurrentFeedback:
     """The feedback of a generator that remembers; ``flow`` is the method by which its past comes to it.
 
     ``drifting``: the share of examples that go on as a motion given to the one picture. All do that have no successor
@@ -52,7 +52,7 @@ class OwnPast:
         if drift:
             longer = replace(drift, steps=drift.steps + 1)
         elif age == 1 and (rng.random() < self.drifting or self._stands_alone(example.index, successor)):
-            longer = draw_drift(rng, example.geometry.crop)
+            longer = draw_synthetic_motion(rng, example.geometry.crop)
         else:
             if successor is None:
                 return None

@@ -13,7 +13,7 @@ import numpy as np
 from vidtrans.clips.cut_list import AUTO, OFF, cuts_for_key, with_cuts
 from vidtrans.clips.indexing import Clip, content_digest, open_clip
 from vidtrans.config.recipe import Recipe
-from vidtrans.data.building import Plan, Source, plan_dataset
+from vidtrans.data.building import DatasetPlan, Source, plan_dataset
 from vidtrans.data.dataset import Dataset, DatasetSettings
 from vidtrans.data.sources import ClipSource, FolderSource, check_shapes, find_pairs
 from vidtrans.errors import MediaError, UsageError
@@ -39,11 +39,11 @@ def default_output(videos: Sequence[Path]) -> Path:
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedDataset:
     """A dataset before its pictures are written."""
 
     dataset: Dataset
-    plan: Plan
+    plan: DatasetPlan
     sources: list[Source]
     settings: DatasetSettings
     stage: DatasetStage
@@ -56,7 +56,7 @@ class Planned:
 
 
 @dataclass(frozen=True)
-class Request:
+class DatasetSpec:
     """What a dataset is asked to be. Raises UsageError where it cannot be."""
 
     videos: Sequence[Path]
@@ -130,7 +130,7 @@ class Request:
         files = [p for pair in self.pair_folder(video).pairs for p in pair if p]
         return digest_of([[p.relative_to(video).as_posix(), context.cache.digest(p)] for p in files])
 
-    def plan(self, output: Path, context: Context) -> Planned:
+    def plan(self, output: Path, context: Context) -> PlannedDataset:
         """Open the sources and lay out the frames. Raises UsageError, MediaError."""
         pairing, settings = self.pairing, self.settings
         sources, described = _open_sources(self, pairing, context)
@@ -148,7 +148,7 @@ class Request:
         _check_pairs(dataset, pairing)
         keyed = settings.for_key()
         stage = DatasetStage(described, pairing_record(pairing), keyed, SURVEY_VERSION, media_libraries())
-        return Planned(dataset, plan, sources, settings, stage)
+        return PlannedDataset(dataset, plan, sources, settings, stage)
 
 
 def _check_inputs(videos: Sequence[Path], target: Path | None, pairing: Pairing) -> None:
@@ -188,7 +188,7 @@ def _is_grey(guide: Path) -> bool:
         return all(int(np.ptp(frame.rgb.astype(np.int16), axis=2).max()) <= GREY_SPREAD for frame in frames)
 
 
-def _open_sources(request: Request, pairing: Pairing, context: Context) -> tuple[list[Source], list[Table]]:
+def _open_sources(request: DatasetSpec, pairing: Pairing, context: Context) -> tuple[list[Source], list[Table]]:
     sources: list[Source] = []
     described: list[Table] = []
     for video in request.videos:

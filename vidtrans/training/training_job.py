@@ -12,10 +12,10 @@ import torch
 
 from vidtrans.config.recipe import Recipe
 from vidtrans.data.augment import crop_size
-from vidtrans.data.background_plate import Plate
+from vidtrans.data.background_plate import BackgroundPlate
 from vidtrans.data.dataset import Dataset, Pair, check_sizes
 from vidtrans.data.loading import Batches, Loader, NoiseLoader
-from vidtrans.data.motion_weight import find_motion
+from vidtrans.data.motion_weight import find_motion_weights
 from vidtrans.errors import UsageError
 from vidtrans.files import digest_of, read_small_json, write_json
 from vidtrans.flow.history import METHOD
@@ -26,20 +26,20 @@ from vidtrans.networks.init import build_discriminator, build_generator, full_ta
 from vidtrans.pairing.base import pairing_record
 from vidtrans.pairing.clock import CHANNELS, picture_channels
 from vidtrans.pairing.next_frame import NextFrame
-from vidtrans.rendering.scene import planned, plate_of
+from vidtrans.rendering.scene import placeholder_plate, require_background_plate
 from vidtrans.session import Context
 from vidtrans.settings import Table, to_table
 from vidtrans.store.stages import TrainStage, libraries
 from vidtrans.training import LOSSES, METHODS
 from vidtrans.training.allocator import ask_for_huge_pages
-from vidtrans.training.distributed import ALONE, Team
-from vidtrans.training.feedback.chains import Chains, OwnFrames, round_trip
-from vidtrans.training.feedback.own_outputs import OwnPast
+from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
+from vidtrans.training.feedback.recurrent_feedback import RecurrentFeedback
+from vidtrans.training.feedback.rollout_pool import NextFrameFeedback, RolloutPool, round_trip
 from vidtrans.training.losses.rarity import rarity
 from vidtrans.training.methods.base import TrainingMethod
 from vidtrans.training.precision import resolve_precisions
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.trainer import Run, steps_for
+from vidtrans.training.trainer import TrainingState, steps_for
 from vidtrans.training.validation import evenly
 from vidtrans.training.warm_start import start_with
 from vidtrans.video.images.picture import read_picture
@@ -47,11 +47,11 @@ from vidtrans.video.images.picture import read_picture
 NORMALISATION = "uint8 / 127.5 - 1"
 # BatchNorm statistics are averages over at most this many training pictures.
 NORM_PICTURES = 64
-# What the first process of a team tells the others to take part in, before it tells them what to train.
+# What the first process of a dist tells the others to take part in, before it tells them what to train.
 TRIAL = "trial"
 
 
-class TrainJob:
+class TrainingJob:
     """One training job: its networks, its loader, its place in the cache.
 
     ``picture_size`` (width, height): the dataset is only planned, and a trial is made with noise.
@@ -65,10 +65,10 @@ class TrainJob:
         start: Path | None,
         context: Context,
         picture_size: tuple[int, int] | None = None,
-        team: Team = ALONE,
+        dist: DistContext = SINGLE_PROCESS,
     ) -> None:
         ask_for_huge_pages()
-        self.team = team
+        self.dist = dist
         self.picture_size = picture_size
         self.dataset, self.recipe, self.settings = dataset, recipe, settings
         self.start, self.context = start, context
@@ -78,7 +78,7 @@ class TrainJob:
             self.pairs = self._one_shot()
         if picture_size is None:
             check_sizes([*self.pairs, *dataset.role("held-out")])
-        self.device = resolve_device(team.device(context.device))
+        self.device = resolve_device(dist.device(context.device))
         self.precision, self.shown_precision = resolve_precisions(settings.precision, self.device)
         if settings.freeze and start is None:
             remedy = "give --from MODEL, or leave it out"
@@ -120,11 +120,15 @@ class TrainJob:
             table["learned_frames"] = min(most, round_trip(self.pairs, self.pairs[0].shot) // 2 + 1)
 
     @cached_property
-    def plate(self) -> Plate | None:
+    def plate(self) -> BackgroundPlate | None:
         """What is painted on, where that is asked for. Raises MediaError where the camera does not stand still."""
         if not self.settings.background_plate:
             return None
-        return planned(self.picture_size) if self.picture_size else plate_of(self.dataset, self.pairs)
+        return (
+            placeholder_plate(self.picture_size)
+            if self.picture_size
+            else require_background_plate(self.dataset, self.pairs)
+        )
 
     @property
     def memory(self) -> Table:
@@ -163,7 +167,7 @@ class TrainJob:
                 "device": self.device.kind,
                 "precision": self.precision,
                 "threads": self.threads,
-                "world_size": self.team.size,
+                "world_size": self.dist.size,
             }
             | self._identities(),
             libraries={"torch": torch.__version__.partition("+")[0]}
@@ -184,7 +188,7 @@ class TrainJob:
         method: type[TrainingMethod] = METHODS.load(self.settings.method)
         return method
 
-    def make_run(self, folder: Path, total: int) -> Run:
+    def make_run(self, folder: Path, total: int) -> TrainingState:
         """A run at step 0: networks with their first weights, and the loader."""
         method = self._method.make(self)
         loader = self._loader(method.networks["generator"].multiple)
@@ -196,7 +200,9 @@ class TrainJob:
                     "train on larger pictures (--size never enlarges), raise training.crop_size, or take fewer layers",
                 )
         pictures = picture_channels(self.pairing.in_channels, self.pairing.clocked)
-        return Run(folder, method, loader, self.context.seed, [total], chains=self._chains(loader), pictures=pictures)
+        return TrainingState(
+            folder, method, loader, self.context.seed, [total], chains=self._chains(loader), pictures=pictures
+        )
 
     @property
     def in_channels(self) -> int:
@@ -224,7 +230,7 @@ class TrainJob:
             return None
         return rarity(read_picture(pair.target) for pair in evenly(self.pairs, NORM_PICTURES))
 
-    def _chains(self, loader: Batches) -> Chains | None:
+    def _chains(self, loader: Batches) -> RolloutPool | None:
         """What lets own outputs become inputs, if that is asked for; not in a trial with noise. Raises UsageError."""
         pairing, settings = self.pairing, self.settings
         if not settings.own_output_fraction:
@@ -237,14 +243,16 @@ class TrainJob:
             raise UsageError(
                 "training.rollout_fraction", why, "leave it out, or learn from a dataset of --pairing next-frame"
             )
-        if self.team.size > 1:
+        if self.dist.size > 1:
             name, off = ("memory", "false") if settings.recurrent else ("chains", "0")
             why = "own outputs are kept in one process, and several share this run"
             raise UsageError(f"training.{name}", why, f"train in one process, or with --set training.{name}={off}")
         if not isinstance(loader, Loader):
             return None
-        own = OwnFrames(pairing.settings.context_frames) if isinstance(pairing, NextFrame) else None
-        return Chains(loader, own or OwnPast(loader, METHOD, settings.synthetic_motion_fraction), settings)
+        own = NextFrameFeedback(pairing.settings.context_frames) if isinstance(pairing, NextFrame) else None
+        return RolloutPool(
+            loader, own or RecurrentFeedback(loader, METHOD, settings.synthetic_motion_fraction), settings
+        )
 
     def _loader(self, multiple: int) -> Batches:
         settings = self.settings
@@ -266,9 +274,11 @@ class TrainJob:
             crop=settings.crop_size,
             jitter=settings.jitter,
             flip=settings.flip,
-            share=self.team.share(settings.batch_size),
+            share=self.dist.share(settings.batch_size),
             plate=self.plate.picture if self.plate else None,
-            motion=find_motion(self.dataset, self.pairs, settings.motion_weight) if settings.motion_weight else None,
+            motion=find_motion_weights(self.dataset, self.pairs, settings.motion_weight)
+            if settings.motion_weight
+            else None,
             remembers=settings.recurrent,
         )
 
@@ -281,7 +291,7 @@ class TrainJob:
                 if held.get("sha256") in (None, digest_of([request, held["steps"]])):  # those of old have none
                     return int(held["steps"])
             self.context.note(f"what {minutes:g} minutes come to was damaged in the cache; measured again", "warning")
-        self.team.tell(TRIAL)
+        self.dist.broadcast(TRIAL)
         steps = steps_for(self.make_run(Path(), 1), minutes)
         if at_most is not None and steps > at_most:
             steps = at_most

@@ -24,7 +24,7 @@ from vidtrans.video.io.encoding import EncodingSettings, split_pattern
 
 
 @dataclass(frozen=True)
-class Place:
+class OutputTarget:
     """Where a result goes: a file, or a ``folder`` of pictures, which are numbered where there is a ``pattern``."""
 
     output: Path
@@ -33,7 +33,7 @@ class Place:
     encoding: EncodingSettings
 
     @classmethod
-    def find(cls, output: Path, encoding: EncodingSettings, *, one_picture: bool = False) -> Place:
+    def find(cls, output: Path, encoding: EncodingSettings, *, one_picture: bool = False) -> OutputTarget:
         """``one_picture``: the source is one, and so is the result. Raises UsageError where it is no place for it."""
         output, pattern = split_pattern(output)
         if output.name in ("", ".."):
@@ -52,7 +52,7 @@ class Place:
         raise UsageError(str(self.output), f"one picture cannot hold {num_frames} frames", remedy)
 
 
-class Job(Protocol):
+class DryRunJob(Protocol):
     """What of a job a dry run needs."""
 
     def summary(self, output: Path) -> Table: ...
@@ -61,13 +61,13 @@ class Job(Protocol):
 
 
 @dataclass(frozen=True)
-class Order:
+class RequestedOutput:
     """A render that was asked for: its place, the digest of all that decides it, and what it is made of.
 
     ``began``: when, in seconds of ``time.monotonic``.
     """
 
-    place: Place
+    place: OutputTarget
     request: str
     sources: Sequence[Path]
     context: Context
@@ -87,7 +87,7 @@ class Order:
             context.cache, place.output, self.request, self.sources, context.overwrite, folder=place.folder
         )
 
-    def forecast(self, job: Job) -> Table:
+    def forecast(self, job: DryRunJob) -> Table:
         """What a dry run says."""
         estimate = after(time.monotonic() - self.began, job.estimate())
         return job.summary(self.place.output) | {"dry_run": True} | estimate
@@ -98,7 +98,9 @@ class Order:
         return result | {"output": str(self.place.output), "seconds": seconds, "cached": cached}
 
 
-def request_digest(own: Table, settings: RenderSettings, place: Place, *, stills: bool, masked: bool = False) -> str:
+def request_digest(
+    own: Table, settings: RenderSettings, place: OutputTarget, *, stills: bool, masked: bool = False
+) -> str:
     """The digest of all that decides a result. ``own``: the command, and what only it knows.
 
     Raises UsageError where a program or a file of cuts is missing.

@@ -16,7 +16,7 @@ from vidtrans.store.chunks import StateStore
 LEAD = "lead"  # in the state before a loop's first frame: the frames that its end passes into
 
 
-class Course:
+class ResumableRollout:
     """``begin`` gives the dream before its first frame, of a loop before its run-in; ``passed`` hears of each frame."""
 
     def __init__(
