@@ -165,7 +165,7 @@ def test_a_directed_render_that_was_stopped_goes_on_as_if_nothing_had_been(shoot
 def test_how_the_input_is_made_can_be_changed_when_rendering(
     shoot: Shoot, render: Callable[..., Frames], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert not same(render("--set=pairing.density=0.5", "--set=pairing.floor=0.5"), shoot.look)
+    assert not same(render("--set=pairing.density=0.5", "--set=pairing.min_gradient=0.5"), shoot.look)
     assert same(render("--set=pairing.density=0.12"), shoot.look)  # as it was trained
     again = said_json(capsys, *shoot.command, "--overwrite", "--set=pairing.density=0.12", "--mix", "0.61")
     assert again["frames_inferred"] == 0

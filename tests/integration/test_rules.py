@@ -267,7 +267,7 @@ def test_out_of_memory_while_training_is_a_device_error(monkeypatch: pytest.Monk
         raise torch.OutOfMemoryError("no room")
 
     monkeypatch.setattr(model, "_step", full)
-    with pytest.raises(DeviceError, match=r"training\.batch"):
+    with pytest.raises(DeviceError, match=r"training\.batch_size"):
         model.step(torch.zeros(1, 1, 32, 32), torch.zeros(1, 3, 32, 32), lr=1e-4, seed=0)
 
 

@@ -48,7 +48,7 @@ class SyntheticMotion:
 
 
 def draw_synthetic_motion(rng: np.random.Generator, size: tuple[int, int]) -> SyntheticMotion:
-    """A drift's first step, for pictures of a (width, height): it shifts, turns and zooms slowly, about the middle."""
+    """Draw one step of a slow shift, rotation and zoom about the centre, for pictures of (width, height)."""
     x, y, turn, zoom = rng.uniform(-1, 1, 4) * (SHIFT * min(size), SHIFT * min(size), TURN, ZOOM)
     across, along = (1 + zoom) * np.cos(turn), (1 + zoom) * np.sin(turn)
     linear = np.array([[across, -along], [along, across]])
@@ -81,7 +81,7 @@ class Geometry:
         return self.drift.apply(picture) if self.drift else picture
 
     def trail(self, trail: Trail) -> Trail:
-        """A trail from one whole picture to another → between what ``apply`` makes of them, without a drift."""
+        """Transform a trail between two whole pictures as ``apply`` transforms them, without the synthetic motion."""
         flow, sure = resize_flow(trail.flow, *self.scaled), cv2.resize(trail.sure, self.scaled)
         below, right = self._lacking(flow)
         if below or right:
@@ -114,7 +114,7 @@ def draw_geometry(
 
 
 def crop_size(sizes: Sequence[tuple[int, int]], wanted: int | None, multiple: int) -> tuple[int, int]:
-    """The (width, height) that training works at: what ``wanted`` asks for, a multiple of what the network needs.
+    """Return the (width, height) of a training step: ``wanted``, rounded down to a multiple of ``multiple``.
 
     Without ``wanted`` it is the largest that fits in every picture, so that next to nothing is cut away.
     """

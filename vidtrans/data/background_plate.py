@@ -48,15 +48,16 @@ class BackgroundPlate:
 
     @property
     def is_still(self) -> bool:
+        """Return whether the camera does not move."""
         return self.still >= STILL
 
     def for_record(self) -> Table:
-        """What a model file says of it."""
+        """Return the table for the model file."""
         return {"size": [self.picture.shape[1], self.picture.shape[0]], "still": self.still}
 
 
 def find_background_plate(pairs: Sequence[Pair]) -> BackgroundPlate | None:
-    """The plate of a dataset's pairs; None where they are of several sizes, or too few."""
+    """Return the plate of a dataset's pairs; None where they have several sizes, or are too few."""
     if len(pairs) < FEWEST or len({picture_size(p.target) for p in pairs}) > 1:
         return None
     chosen = [pairs[i] for i in middles(len(pairs), min(len(pairs), MOST))]
@@ -83,7 +84,7 @@ def median(pictures: Iterable[np.ndarray]) -> np.ndarray:
 
 
 def agreement(picture: np.ndarray, plate: np.ndarray) -> float:
-    """The share of a picture's blocks, 0 to 1, that show what the plate shows there. Both (H, W, 3) uint8, of any size.
+    """Return the share of a picture's blocks, 0 to 1, that match the plate. Both are (H, W, 3) uint8, of any size.
 
     Light and contrast may differ; what neither has structure in says nothing. Of two pictures without any, those of
     like colours agree.

@@ -31,6 +31,7 @@ class DatasetPlan:
 
     @property
     def num_stored(self) -> int:
+        """Return the number of frames with stored pictures."""
         return sum(map(len, self.chunks))
 
 
@@ -52,7 +53,7 @@ def plan_dataset(sources: Sequence[Source], pairing: Pairing, settings: DatasetS
 
 
 def _records(source: Source, settings: DatasetSettings, *, thin: bool) -> Iterator[FrameRecord]:
-    """The source's frames with shot and role; names and source number are filled in by the plan."""
+    """Yield the source's frames with shot and role; the plan adds names and source number."""
     numbers = source.numbers()
     if isinstance(source, FolderSource):
         # Pairs without an order in time: single ones are held out, and no gap is needed.

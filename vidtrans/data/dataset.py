@@ -45,7 +45,7 @@ class DatasetSettings:
     )
 
     def for_key(self) -> Table:
-        """What decides the pictures and their roles, but for the cuts: of a file its content counts, not its name."""
+        """Return the settings that decide pictures and roles, without the cuts: of a file the content counts."""
         return {name: value for name, value in to_table(self).items() if name != "cuts"}
 
 
@@ -64,6 +64,7 @@ class FrameRecord:
 
     @property
     def inputs(self) -> tuple[str, ...]:
+        """Return the paths of the input pictures."""
         return (self.file, *self.guides)
 
     @property
@@ -107,9 +108,11 @@ class Dataset:
 
     @property
     def pairing(self) -> Pairing:
+        """Return the pairing that the dataset was made with."""
         return make_pairing(PAIRINGS, self.pairing_table["name"], self.pairing_table["settings"])
 
     def role(self, role: Role) -> list[Pair]:
+        """Return the pairs of a role."""
         return [p for p in self.pairs if p.role == role]
 
     def names(self) -> list[str]:
@@ -121,7 +124,7 @@ class Dataset:
         return [n for n in self.names() if (self.folder / n).is_file()]
 
     def with_all_pictures(self) -> Dataset:
-        """The dataset as it is once all its pictures are written."""
+        """Return the dataset as it is when all its pictures are written."""
         return replace(self, pairs=tuple(_pairs(self, set(self.names()))))
 
 

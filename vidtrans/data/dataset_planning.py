@@ -35,6 +35,7 @@ GREY_SPREAD = 2  # levels between channels that a codec may add to a grey pictur
 
 
 def default_output(videos: Sequence[Path]) -> Path:
+    """Return the folder of a dataset whose output was not named."""
     return Path(plain_name(videos[0]) + SUFFIX)
 
 
@@ -49,7 +50,7 @@ class PlannedDataset:
     stage: DatasetStage
 
     def first_pictures(self) -> Iterator[Sequence[np.ndarray]]:
-        """The pictures of the first chunk, frame by frame: picture, guides, target."""
+        """Yield the pictures of the first chunk, frame by frame: picture, guides, target."""
         first = self.plan.chunks[0]
         source = self.sources[first[0].source]
         return iter(source.pictures([r.index for r in first], parse_size(self.settings.size)))
@@ -72,6 +73,7 @@ class DatasetSpec:
 
     @property
     def settings(self) -> DatasetSettings:
+        """Return the settings of [dataset]."""
         return self.recipe.settings("dataset", DatasetSettings)
 
     def _pairing(self) -> Pairing:
@@ -106,7 +108,7 @@ class DatasetSpec:
         )
 
     def _check_cuts(self) -> None:
-        """Raises UsageError where a list of cuts has no one clip that it could be of."""
+        """Raise UsageError where a list of cuts does not belong to exactly one clip."""
         if self.settings.cuts in (AUTO, OFF):
             return
         what = f"--cuts {self.settings.cuts}"
@@ -118,9 +120,11 @@ class DatasetSpec:
             )
 
     def is_pair_folder(self, video: Path) -> bool:
+        """Return whether a source is a folder of pairs."""
         return video.is_dir() and self._pairing().needs_target and self.target is None
 
     def pair_folder(self, folder: Path) -> FolderSource:
+        """Return the pairs of a folder."""
         return find_pairs(folder, getattr(self._pairing().settings, "direction", "AtoB"))
 
     def source_digest(self, context: Context, video: Path) -> str:
@@ -152,7 +156,7 @@ class DatasetSpec:
 
 
 def _check_inputs(videos: Sequence[Path], target: Path | None, pairing: Pairing) -> None:
-    """Raises UsageError where the inputs do not suit the pairing."""
+    """Raise UsageError where the inputs do not suit the pairing."""
     others = [v for v in videos if not v.is_dir()]
     if pairing.needs_target and target is None and (others or isinstance(pairing, Stack)):
         raise UsageError(
@@ -167,7 +171,7 @@ def _check_inputs(videos: Sequence[Path], target: Path | None, pairing: Pairing)
 
 
 def _with_guides(pairing: Pairing, folder: Path, target: Path | None) -> Pairing:
-    """A stack that was told no guides takes all that are in its folder, the grey ones as one channel each.
+    """Return the pairing; a stack without named guides takes all in its folder, grey ones as one channel each.
 
     The target may lie among them, and is none.
     """
@@ -238,7 +242,7 @@ def _shape(index: ClipIndex) -> tuple[int, int]:
 
 
 def _with_named_cuts(clip: Clip, cuts: str) -> Clip:
-    """The clip with its shots where the user has them. Raises UsageError where pictures change their size in a shot."""
+    """Return the clip with the user's shots. Raises UsageError where pictures change their size within a shot."""
     if cuts != AUTO and not clip.index.same_size:
         why = f"the pictures of {clip.name} are of several sizes, and a shot has one"
         raise UsageError(f"--cuts {cuts}", why, "leave it out, or bring them to one size")
@@ -258,7 +262,7 @@ def _common_stop(clip: Clip, other: Clip, first: int, stop: int, context: Contex
 
 
 def _check_pairs(planned: Dataset, pairing: Pairing) -> None:
-    """Raises MediaError where no shot is long enough to give a pair."""
+    """Raise MediaError where no shot is long enough for a pair."""
     if planned.pairs:
         return
     names = ", ".join(s["name"] for s in planned.sources)

@@ -61,6 +61,7 @@ class PictureCache:
         self._lock = Lock()
 
     def __call__(self, path: Path) -> np.ndarray:
+        """Return the picture of a file, (H, W, 3) uint8."""
         with self._lock:
             if path in self._held:
                 self._held.move_to_end(path)
@@ -77,7 +78,7 @@ class PictureCache:
 
 @lru_cache(maxsize=4)
 def order(seed: int, epoch: int, count: int) -> np.ndarray:
-    """The order of an epoch: a permutation of ``count`` pairs that depends on (seed, epoch) alone; read-only."""
+    """Return an epoch's permutation of ``count`` pairs, which depends on (seed, epoch) alone; read-only."""
     permutation = np.random.Generator(np.random.Philox(key=(seed << 64) + epoch)).permutation(count)
     permutation.setflags(write=False)
     return permutation
@@ -89,10 +90,11 @@ class Batches(Protocol):
     crop: tuple[int, int]
 
     def make(self, step: int) -> TrainingBatch:
-        """The batch of ``step``, counted from 0."""
+        """Return the batch of ``step``, counted from 0."""
         ...
 
-    def stream(self, first: int, stop: int) -> Iterator[TrainingBatch]: ...
+    def stream(self, first: int, stop: int) -> Iterator[TrainingBatch]:
+        """Yield the batches of the steps [first, stop)."""
 
 
 class NoiseLoader:
@@ -105,6 +107,7 @@ class NoiseLoader:
         self.plated, self.remembers = plated, remembers
 
     def make(self, step: int) -> TrainingBatch:
+        """Return the batch of a step."""
         rng = np.random.default_rng(step)
         count = len(self.pairing.offsets) * max(1, len(self.pairing.guides))
         rows = []
@@ -119,6 +122,7 @@ class NoiseLoader:
         return TrainingBatch(np.stack([x for x, _ in rows]), np.stack([y for _, y in rows]))
 
     def stream(self, first: int, stop: int) -> Iterator[TrainingBatch]:
+        """Yield the batches of the steps [first, stop)."""
         return (self.make(step) for step in range(first, stop))
 
 
@@ -165,7 +169,7 @@ class Loader:
         return [int(order(self.seed, p // count, count)[p % count]) for p in positions]
 
     def make(self, step: int) -> TrainingBatch:
-        """The batch of ``step``, counted from 0."""
+        """Return the batch of ``step``, counted from 0."""
         indices = self.indices(step)
         made = [self._drawn(indices[k], step * self.batch + k) for k in self.share]
         examples, pictures = zip(*made, strict=True)
@@ -182,7 +186,7 @@ class Loader:
         return example, self.pictures(example, rng)
 
     def pictures(self, example: Example, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """The input (C, H, W), the target (3, H, W) and the weights of one example, as in a ``TrainingBatch``."""
+        """Return the input (C, H, W), the target (3, H, W) and the weights of an example, as in a ``TrainingBatch``."""
         pair, geometry = self.pairs[example.index], example.geometry
         frames, target = [self.read(p) for p in pair.inputs], self.read(pair.target)
         shown = with_clock(self.pairing.taught([geometry.apply(f) for f in frames], rng), pair.phase)
@@ -195,7 +199,7 @@ class Loader:
         return to_signed(shown), to_signed(target), weights
 
     def stream(self, first: int, stop: int) -> Iterator[TrainingBatch]:
-        """The batches of steps ``first`` … ``stop − 1``, made ahead by threads; their number changes nothing.
+        """Yield the batches of the steps [first, stop), prefetched by threads, whose number changes no result.
 
         As many threads as it takes that no step waits, but no more than processors.
         """

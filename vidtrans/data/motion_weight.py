@@ -46,7 +46,7 @@ class MotionWeights:
 
 
 def find_motion_weights(dataset: Dataset, pairs: Sequence[Pair], weight: float) -> MotionWeights:
-    """A plate for each shot of one picture size and a camera at rest."""
+    """Compute a plate for each shot that has one picture size and a still camera."""
     shots = _by_shot(dataset, pairs)
     most = min(MOST, max(FEWEST, MOST_READ // max(1, len(shots))))
     plates: dict[Path, tuple[np.ndarray, float]] = {}
@@ -72,7 +72,7 @@ def _weights(picture: np.ndarray, plate: np.ndarray, sigma: float, weight: float
 
 
 def _by_shot(dataset: Dataset, pairs: Sequence[Pair]) -> list[list[Path]]:
-    """The targets of the pairs, for each shot of each source."""
+    """Return the targets of the pairs, for each shot of each source."""
     places = {dataset.folder / (r.target or r.file): (r.source, r.shot) for r in dataset.records}
     shots: dict[tuple[int, int], list[Path]] = defaultdict(list)
     for pair in pairs:

@@ -43,13 +43,15 @@ class ClipSource:
 
     @property
     def name(self) -> str:
+        """Return the source's name."""
         return plain_name(self.path)
 
     def numbers(self) -> list[int]:
+        """Return the numbers of the frames that are taken."""
         return list(range(self.first, self.stop, self.every))
 
     def shots(self) -> list[list[int]]:
-        """The frames of each shot."""
+        """Return the frames of each shot."""
         starts = sorted({self.first, *(s for s in self.survey.shots if self.first < s < self.stop)})
         numbers = self.numbers()
         return [[n for n in numbers if a <= n < b] for a, b in itertools.pairwise([*starts, self.stop])]
@@ -95,9 +97,11 @@ class FolderSource:
 
     @property
     def name(self) -> str:
+        """Return the source's name."""
         return plain_name(self.path)
 
     def numbers(self) -> list[int]:
+        """Return the numbers of the frames that are taken."""
         return list(range(len(self.pairs)))
 
     def pictures(self, numbers: list[int], size: Size) -> Iterator[tuple[np.ndarray, np.ndarray]]:

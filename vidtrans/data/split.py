@@ -15,7 +15,7 @@ Role = Literal["train", "held-out", "gap", "thinned"]
 
 
 def split_roles(num_frames: int, fraction: float, block: int, gap: int) -> list[Role]:
-    """The role of each frame of a shot.
+    """Return the role of each frame of a shot.
 
     About ``fraction`` of the frames are held out, in blocks of ``block`` with ``gap`` unused frames on either
     side, middles evenly. A shot too short to spare a block and its gaps is all for training.

@@ -83,7 +83,7 @@ class DreamJob:
         self.num_dreamt = 0
 
     def _as_clip(self) -> Clip:
-        """The dream as a clip of constant rate."""
+        """Return the dream as a clip of constant rate."""
         seed, rate = self.plan.seed, self.plan.rate
         step = rate.denominator
         index = ClipIndex(
@@ -160,13 +160,13 @@ class DreamJob:
         return buffer_capacity(width, height)
 
     def _passed(self) -> None:
-        """A frame was dreamt."""
+        """Report a predicted frame."""
         self.num_dreamt += 1
         self.context.stop.check()
 
     @contextmanager
     def _dreaming(self) -> Iterator[Callable[[], Rollout]]:
-        """What begins the dream anew, before its first frame."""
+        """Return a function that begins the rollout before its first frame."""
         plan, loop = self.plan, self.plan.loop
         look = plan.cast.looks[0]
         seed = plan.seed.pictures(self.context, statistics_in(look))
@@ -252,6 +252,7 @@ class DreamJob:
         return estimate(seconds * share, (unpacked or encoded) * share, encoded * share)
 
     def summary(self, output: Path) -> Table:
+        """Return the table that describes the job."""
         plan, picture = self.plan, self.delivery.picture
         table: Table = {
             "output": str(output),

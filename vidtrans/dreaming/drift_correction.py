@@ -103,7 +103,7 @@ class FrameStatistics:
 
     @classmethod
     def of(cls, table: Table) -> FrameStatistics:
-        """Raises ModelError where it is none."""
+        """Read the statistics of a model file. Raises ModelError where they are damaged."""
         try:
             parts = [table[name] for name in (*_PARTS, "detail")]
             low, high, typical, spread = (

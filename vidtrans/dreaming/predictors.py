@@ -39,7 +39,7 @@ def context_of(looks: Sequence[Look]) -> int:
 
 
 def check_clock(looks: Sequence[Look], settings: DreamingSettings) -> None:
-    """Raises UsageError where a model is asked for what only a clock can do."""
+    """Raise UsageError where an option needs a model with a clock and this one has none."""
     asked = {
         "--loop": settings.loop,
         "--speed": settings.animations()["speed"].constant != 1.0,

@@ -46,7 +46,7 @@ class ResumableRollout:
         return self._rollout
 
     def next(self) -> Tensor:
-        """The next frame, (3, H, W) float32 in [-1, 1]."""
+        """Return the next frame, (3, H, W) float32 in [-1, 1]."""
         frame, made = self._now.frame, self._step()
         share = self._loop.share(frame) if self._loop else 0.0
         if self._loop is None or self._lead is None or share == 0.0:
@@ -60,10 +60,11 @@ class ResumableRollout:
         return made
 
     def state(self) -> Mapping[str, np.ndarray]:
+        """Return the state of the rollout."""
         return self._now.state()
 
     def _run_in(self, loop: Loop) -> None:
-        """What comes before a loop, whose last frames its end needs: kept with the state at its first frame."""
+        """Predict the frames before a loop; the last ones, which its end fades into, are saved with its first state."""
         held = self._states.after(0)
         if held is None:
             self._rollout = self._begin()

@@ -21,9 +21,11 @@ class Predictor(Protocol):
     identity: dict[str, str]
 
     @property
-    def place(self) -> torch.device: ...
+    def place(self) -> torch.device:
+        """Return the device of its tensors."""
 
-    def predict(self, shown: Tensor) -> Tensor: ...
+    def predict(self, shown: Tensor) -> Tensor:
+        """Return the next frame."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +65,13 @@ class HistoryFrame:
     colours: np.ndarray = field(default_factory=lambda: UNMOVED)
 
     def moved(self, view: np.ndarray, colours: np.ndarray) -> HistoryFrame:
+        """Return the frame after another camera move."""
         if view is UNMOVED and colours is UNMOVED:
             return self
         return replace(self, view=self.view @ view, colours=colours @ self.colours)
 
     def seen(self) -> Tensor:
+        """Return the picture as the camera sees it now."""
         return seen(self.picture, self.view, self.colours)
 
 
@@ -104,7 +108,7 @@ class Rollout:
 
     @torch.inference_mode()
     def step(self) -> Tensor:
-        """The next frame, (3, H, W) float32 in [-1, 1]. Raises DeviceError."""
+        """Predict the next frame, (3, H, W) float32 in [-1, 1]. Raises DeviceError."""
         player = self._cast(self.frame)
         self._look(self._score.move(self.frame))
         made = player.engine.predict(self._shown(player))[0]
@@ -120,13 +124,13 @@ class Rollout:
         return made
 
     def _look(self, move: CameraMove) -> None:
-        """The camera moves on: all that is held with it, so that what moved in it still does."""
+        """Move the camera over all past frames, so that motion between them stays."""
         height, width = self._held[-1].picture.shape[1:]
         view, colours = move.view(width, height), move.colours()
         self._held = [held.moved(view, colours) for held in self._held]
 
     def _shown(self, player: RolloutModel) -> Tensor:
-        """What the network sees, (1, C, H, W)."""
+        """Return the network's input, (1, C, H, W)."""
         planes = [held.seen() for held in self._held[-player.context :]]
         if player.positions:
             turned = self._phase + self._score.speed(self.frame) * player.step / player.positions

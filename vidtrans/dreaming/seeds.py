@@ -38,6 +38,7 @@ class Seed:
 
     @property
     def name(self) -> str:
+        """Return the clip's name, or ``noise``."""
         return self.clip.name if self.clip else NOISE
 
     def pictures(self, context: Context, bank: FrameStatistics | None) -> list[np.ndarray]:
@@ -52,6 +53,7 @@ class Seed:
             follow.close()
 
     def for_key(self, context: Context) -> Table:
+        """Return the values that decide the seed."""
         if self.clip is None:
             return {"noise": context.seed}
         return {"source": self.clip.digest, "frames": list(self.frames)}
@@ -122,7 +124,7 @@ class Driver:
             context.warn_once(f"{path.name} ends after {index.duration_s:.2f} s: its last frame stays", path)
 
     def pictures(self, threads: int) -> tuple[Callable[[int], np.ndarray], Callable[[], None]]:
-        """What gives (3, H, W) float32 in [-1, 1] of a frame, and what closes it."""
+        """Return a function from a frame's number to (3, H, W) float32 in [-1, 1], and one that closes the video."""
         whole, rows, columns = covering(self.clip.index.width, self.clip.index.height, self.size)
         follow = self.clip.follower(Form(Size(exact=whole)), threads)
 

@@ -23,7 +23,7 @@ from vidtrans.settings import Table
 
 
 def statistics_in(look: Look) -> FrameStatistics | None:
-    """What its training frames were like, if it says so. Raises ModelError."""
+    """Return the statistics of a model's training frames; None without any. Raises ModelError."""
     table = look.record.dream.get("bank") if look.record else None
     return FrameStatistics.of(table) if table else None
 
@@ -104,10 +104,11 @@ class ModelSequencer:
         return load_generator(path)[0]
 
     def for_key(self) -> Table:
-        """What decides who dreams which frame: nothing where there is one model."""
+        """Return the values that decide which model predicts which frame; {} for one model."""
         return {"every": self.every, "morph": self.settings.morph} if len(self.looks) > 1 else {}
 
     def models_for_key(self) -> list[Table]:
+        """Return the digest and the pairing of each model."""
         return [{"digest": look.digest, "pairing": pairing_record(look.pairing)} for look in self.looks]
 
 

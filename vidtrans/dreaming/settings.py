@@ -23,7 +23,7 @@ GOVERNOR = 0.5
 
 
 def flag_of(name: str) -> str:
-    """What a setting is called on the command line."""
+    """Return the flag of a setting."""
     return "--" + name.replace("_", "-")
 
 
@@ -71,5 +71,5 @@ class DreamingSettings:
         return self.animations()["hue"].constant != STILL["hue"]
 
     def for_key(self) -> Table:
-        """What decides the result; an expression in one way of writing it."""
+        """Return the settings that decide the result; expressions are normalised."""
         return to_table(self) | {name: str(made) for name, made in self.animations().items()}

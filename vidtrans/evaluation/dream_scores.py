@@ -31,7 +31,7 @@ CELL = 320  # pixels, the long side of one of them
 
 
 def score_dream(film: Clip, source: Clip, start: Time | None, result: Path | None, context: Context) -> Table:
-    """The scores of ``metrics.dreams`` over the film's last 300 frames, ``source`` being what was learned.
+    """Score the film's last 300 frames by ``metrics.dreams``; ``source`` is the training clip.
 
     ``start``: where in the source the film's first frame would truly be; with it the table has ``horizons`` beside
     ``copy_last``. ``result`` is a strip of frames, each over the nearest of the source (.png), or all values (.json).
@@ -122,13 +122,13 @@ def _horizons(film: Clip, source: Clip, start: Time, reader: _Reader) -> Table:
 
 
 def _nearest(times: Sequence[Fraction], time: Fraction) -> int:
-    """The number of the frame that is due nearest to a time, of two as near the later one."""
+    """Return the number of the frame nearest to a time; the later of two at the same distance."""
     after = min(bisect_left(times, time), len(times) - 1)
     return after - 1 if after and time - times[after - 1] < times[after] - time else after
 
 
 def _draw(path: Path, film: Clip, made: Sequence[np.ndarray], near: Sequence[np.ndarray], first: int) -> None:
-    """A strip of the film, and below each frame the one of the source that it is most like."""
+    """Draw a strip of the film, and below each frame the most similar one of the source."""
     shown = [n for n in dreams.SHOWN if n <= len(made)]
     rows = [[pictures[n - 1] for n in shown] for pictures in (made, near)]
     notes = [[f"frame {first + n}" for n in shown], ["the nearest of the source"] * len(shown)]

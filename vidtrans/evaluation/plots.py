@@ -79,14 +79,14 @@ def _curves(name: str, scores: Scores) -> list[Curve]:
 
 
 def _levels(error: float | None) -> float:
-    """The root of a warping error, in 8-bit levels."""
+    """Return the root of a warping error, in 8-bit levels."""
     return 255 * math.sqrt(error or 0.0)
 
 
 def _moments(
     marks: Sequence[int], scores: Scores, shown: Clip, seen: AlignedSource, flow: str, context: Context
 ) -> np.ndarray:
-    """A row for each moment: the frame before it, the frame, and where it changed."""
+    """Draw a row for each moment: the frame before it, the frame, and where it changed."""
     method = FLOWS.load(flow)()
     wanted = sorted({n for mark in marks for n in (mark - 1, mark)})
     own = {f.index: resize(f.rgb, *scores.size) for f in frames_of(shown, wanted, Form(), context)}

@@ -25,12 +25,12 @@ def score_path(output: Path) -> Path:
 
 
 def scoring_flow(plan: RenderPlan) -> str:
-    """A flow method that is not the filter's own: what that gets wrong, it would not see."""
+    """Return a flow method other than the filter's, which would not see its own errors."""
     return "brox" if getattr(plan.settings.filter_settings, "flow", None) == SCORING_FLOW else SCORING_FLOW
 
 
 def check_scorable(plan: RenderPlan) -> None:
-    """Raises UsageError where there is nothing that could flicker."""
+    """Raise UsageError for a single picture, which cannot flicker."""
     if plan.num_frames == 1:
         raise UsageError("--score", "one picture cannot flicker", "leave it out")
 

@@ -40,7 +40,7 @@ def score(
 
 
 def score_table(scores: Scores, clip: Clip) -> Table:
-    """The measures of a clip, as JSON has them; ``worst`` are the moments to look at."""
+    """Return the measures of a clip, as in the JSON; ``worst`` lists the moments to look at."""
     errors, floor = scores.series["warping_error"], scores.series["warping_error_source"]
     worst = [
         {
@@ -55,7 +55,7 @@ def score_table(scores: Scores, clip: Clip) -> Table:
 
 
 def series_table(scores: Scores, clip: Clip) -> Table:
-    """A column for each measure, with a value (or null) for each frame. A pair's stands at its second frame."""
+    """Return a column for each measure, a value (or null) for each frame. A pair's is at its second frame."""
     numbers = range(scores.frames)
     columns = {name: [rounded(v) for v in values] for name, values in scores.series.items()}
     return {"frame": list(numbers), "seconds": [round(seconds(clip, n), 3) for n in numbers]} | columns

@@ -115,7 +115,7 @@ def score_clips(
 
 
 def _part(index: ClipIndex, output: ClipIndex, first: int) -> ClipIndex:
-    """The part of a clip from a frame on that lasts as long as the render; pictures go by number, not by time."""
+    """Return the part of a clip, from a frame on, that lasts as long as the render; pictures count by number."""
     by_number = bool(index.names or output.names)
     if by_number:
         stop = first + output.num_frames

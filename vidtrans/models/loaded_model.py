@@ -152,8 +152,8 @@ class RenderSettings:
 
     def for_key(self, *, stills: bool, masked: bool) -> Table:
         """What decides a result: the rate only where pictures may become a video, the feather only of a mask."""
-        without = [] if stills else ["rate"]
-        without += [] if masked else ["feather"]
+        without = [] if stills else ["picture_fps"]
+        without += [] if masked else ["mask_feather"]
         return {
             "rendering": {k: v for k, v in self.rendering.for_key().items() if k not in without}
             | {"cuts": cuts_for_key(self.rendering.cuts)},

@@ -184,7 +184,7 @@ class WarpMix(nn.Module):
                 f"generator.time_channels={settings.time_channels}", why, "leave it out: the dataset has it"
             )
         if settings.learned_frames and not settings.time_channels:
-            remedy = "make the dataset with --set pairing.clock=true, or leave it out"
+            remedy = "make the dataset with --set pairing.time_encoding=true, or leave it out"
             raise UsageError(
                 f"generator.learned_frames={settings.learned_frames}", "there is no clock that could turn it", remedy
             )

@@ -34,7 +34,7 @@ from vidtrans.video.io.encoding import EncodingSettings
 from vidtrans.video.io.pictures import holds_several, is_stills
 
 # Of the table [rendering]: there is no model and no mask, and a result is as large as what is processed.
-READ = ("strength", "mix", "keep_colour", "rate", "cuts", "chunk_frames")
+READ = ("strength", "mix", "keep_colour", "picture_fps", "cuts", "chunk_frames")
 
 
 def steady(

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from vidtrans.dreaming.timeline import Loop
 
 # Of the table [rendering]: what has to do with a source's frames is for renders.
-READ = ("size", "rate", "chunk_frames", "engine", "precision")
+READ = ("size", "picture_fps", "chunk_frames", "engine", "precision")
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ TRIAL_FRAMES = 12
 
 
 def estimate(seconds: float, disk_bytes: float, cache_bytes: float = 0, held_bytes: int = 0) -> Table:
-    """The table that dry runs report: ``disk`` is what stays as the result, ``cache`` what may be deleted.
+    """Return the table of a dry run: ``disk`` is the size of the result, ``cache`` what may be deleted.
 
     ``held_bytes``: memory that the job will fill, and the trial did not.
     """
@@ -44,13 +44,13 @@ def estimate(seconds: float, disk_bytes: float, cache_bytes: float = 0, held_byt
 
 
 def after(seconds: float, table: Table) -> Table:
-    """An estimate with the seconds that reading the clip took before the trial: the job itself spends them too."""
+    """Add the seconds of reading the clip before the trial to an estimate: the job spends them too."""
     found = table["estimate"]
     return {"estimate": found | {"seconds": round(found["seconds"] + seconds, 1)}}
 
 
 def add_up(tables: Sequence[Table]) -> Table:
-    """The estimate of several steps, one after another."""
+    """Add up the estimates of consecutive steps."""
     parts = [t["estimate"] for t in tables]
     memory = [p["memory_bytes"] for p in parts if p["memory_bytes"]]
     sums = {k: sum(p[k] for p in parts) for k in ("seconds", "disk_bytes", "cache_bytes")}
@@ -58,8 +58,9 @@ def add_up(tables: Sequence[Table]) -> Table:
 
 
 def peak_memory() -> int | None:
-    """The most memory that this process has held, in bytes: after a trial, what the whole job holds where all of it
-    is streamed. None where the system does not say.
+    """Return this process's peak memory in bytes; None where the system does not report it.
+
+    After a trial that is also the peak of a job that streams its frames.
     """
     try:
         import resource
@@ -116,7 +117,7 @@ def _blank_batch(plan: RenderPlan, engine: Engine) -> np.ndarray:
 
 
 def format_cost(table: Table) -> str:
-    """An estimate in words."""
+    """Return an estimate in words."""
     found = table["estimate"]
     parts = [f"about {duration(found['seconds'])}", f"{size(found['disk_bytes'])} on disk"]
     if found["cache_bytes"]:

@@ -29,7 +29,7 @@ class FrameBlend:
         return self == FrameBlend()
 
     def __call__(self, source: np.ndarray, look: np.ndarray, matte: np.ndarray | None) -> np.ndarray:
-        """The directed picture: (H, W, 3) uint8 or uint16, from the source's and the look's, of one size and dtype.
+        """Blend source and look, (H, W, 3) uint8 or uint16, of one size and dtype.
 
         ``matte`` (H, W) uint8 is white where the look is. In order: strength, colour, matte, mix.
         """
@@ -47,7 +47,7 @@ class FrameBlend:
 
 
 def recoloured(picture: np.ndarray, colours: np.ndarray, full: int = 255) -> np.ndarray:
-    """The lightness of one picture with the colours of another, in CIE Lab; (H, W, 3) float32, 0 to ``full``.
+    """Combine the lightness of one picture and the colours of another, in CIE Lab; (H, W, 3) float32, 0 to ``full``.
 
     (Gatys et al., "Preserving Color in Neural Artistic Style Transfer", 2016: luminance-only transfer.)
     """
@@ -65,4 +65,5 @@ class BlendCurves:
         self.always_plain = {n: c.constant for n, c in curves.items()} == FrameBlend().__dict__
 
     def __call__(self, frame: int) -> FrameBlend:
+        """Return the values of a frame."""
         return FrameBlend(**{name: value(frame) for name, value in self._values.items()})

@@ -32,7 +32,7 @@ class Division:
 
 
 def divide_render(job: RenderJob, count: int) -> Division | None:
-    """What is missing of a render in up to ``count`` parts; None where there is nothing to gain.
+    """Divide the missing chunks of a render into up to ``count`` parts; None where there is nothing to gain.
 
     A filter, or a model, that goes on from the frame before has no parts; a draft tells its loss for the whole.
     """
@@ -47,7 +47,7 @@ def divide_render(job: RenderJob, count: int) -> Division | None:
 
 
 def cut(missing: Sequence[Chunk], count: int) -> list[tuple[int, int]]:
-    """The chunks in at most ``count`` runs [first, stop) of about as many frames, each of ``LEAST`` or more."""
+    """Split chunks into at most ``count`` runs [first, stop) of about equal length, at least ``LEAST`` frames each."""
     total = sum(c.stop - c.first for c in missing)
     count = max(1, min(count, total // LEAST))
     parts: list[tuple[int, int]] = []

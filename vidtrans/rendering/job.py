@@ -37,7 +37,7 @@ class RenderJob:
     context: Context
 
     def engine(self) -> Engine:
-        """Raises ModelError, DeviceError, UsageError."""
+        """Load the model. Raises ModelError, DeviceError, UsageError."""
         return load_engine(self.plan.model, self.plan.rendering, self.context)
 
     def places(self, engine: Engine) -> RenderEntries:
@@ -66,7 +66,7 @@ class RenderJob:
         return result
 
     def _told(self, engine: Engine, chunks: ChunkRenderer) -> Table:
-        """What is said of the engine and of what it made."""
+        """Return what is reported of the engine and its outputs."""
         table: Table = {"engine": " ".join(engine.identity[k] for k in ("engine", "precision") if k in engine.identity)}
         if chunks.count.inferred and (tile := getattr(engine, "tile", None)):
             table["tile"] = tile

@@ -36,7 +36,7 @@ def one_by_one(
     span: tuple[int, int],
     mask: Path | None,
 ) -> Table:
-    """A folder of pictures of several sizes is no clip: each picture is rendered by itself, into the same folder.
+    """Render each picture of a folder with several sizes by itself, into the same folder.
 
     ``render`` renders one; ``span``: the first picture, and the one after the last. Keyframes count pictures. Raises
     UsageError where a video was asked for, BatchError where some pictures failed.
@@ -80,14 +80,14 @@ def one_by_one(
 
 
 def refuse_video(folder: Path, encoding: EncodingSettings) -> None:
-    """Raises UsageError where pictures of several sizes are to become a video."""
+    """Raise UsageError where pictures of several sizes are to become a video."""
     if not encoding.makes_pictures:
         why = "its pictures are of several sizes, and a video has one"
         raise UsageError(str(folder), why, "bring them to one size, or give a folder name with -o")
 
 
 def _recipes_of(recipe: Recipe, clip: Clip, span: tuple[int, int]) -> list[Recipe]:
-    """The recipe of each picture: what is keyframed over the folder has one value there."""
+    """Return the recipe of each picture: a curve over the folder has one value there."""
     rendering = recipe.settings("rendering", RenderingSettings)
     directions = BlendCurves(rendering.curves(), clip.index.pts, clip.pts_of)
     made = []
@@ -99,7 +99,7 @@ def _recipes_of(recipe: Recipe, clip: Clip, span: tuple[int, int]) -> list[Recip
 
 
 def _masks_of(mask: Path | None, clip: Clip, span: tuple[int, int], context: Context) -> list[Path | None]:
-    """The mask of each picture: one for all, or of a folder the one that goes with it. Raises UsageError on a video."""
+    """Return the mask of each picture: one for all, or its own from a folder. Raises UsageError for a video."""
     if mask is None or (is_picture(mask) and not holds_several(mask)):
         return [mask] * (span[1] - span[0])
     if not holds_several(mask):

@@ -34,6 +34,7 @@ class RenderEntries:
 
     @cached_property
     def store(self) -> ChunkStore:
+        """Return the store of encoded chunks."""
         return ChunkStore(self.segments, "." + self.plan.settings.encoding.kept_as.segments)
 
     @cached_property
@@ -51,6 +52,7 @@ class RenderEntries:
         return [c.number for c in self.written if not self.store.is_done(c.number)]
 
     def raw_outputs(self) -> RawOutputs:
+        """Return the store of raw outputs."""
         return RawOutputs(self.raw_store, self.plan.chunks, self.plan.size, deep=self.plan.is_deep)
 
 
@@ -75,7 +77,7 @@ def _infer_stage(plan: RenderPlan, engine: Engine) -> InferStage:
 
 
 def _not_rendered(plan: RenderPlan) -> dict[str, str]:
-    """What decides which frames the model does not render."""
+    """Return the settings that decide which frames the model does not render."""
     reuses = plan.rendering.duplicate_threshold and not plan.model.remembers
     reuse = {"reuse": str(plan.rendering.duplicate_threshold)} if reuses else {}
     return reuse | ({"draft": str(plan.rendering.draft_step), "carried": PROPAGATION_VERSION} if plan.draft else {})

@@ -70,10 +70,12 @@ class RenderPlan:
 
     @property
     def rendering(self) -> RenderingSettings:
+        """Return the settings of [rendering]."""
         return self.settings.rendering
 
     @cached_property
     def pairing(self) -> Pairing:
+        """Return the model's pairing."""
         return self.model.pairing
 
     @cached_property
@@ -83,6 +85,7 @@ class RenderPlan:
 
     @cached_property
     def chunks(self) -> list[Chunk]:
+        """Return the clip's chunks."""
         return cut_into_chunks(self.first, self.stop, self.clip.shots, self.rendering.chunk_frames)
 
     @cached_property
@@ -105,6 +108,7 @@ class RenderPlan:
 
     @property
     def picture(self) -> PictureFormat:
+        """Return the format of the output pictures."""
         return self.delivery.picture
 
     @property
@@ -114,10 +118,12 @@ class RenderPlan:
 
     @property
     def num_frames(self) -> int:
+        """Return the number of frames to render."""
         return self.stop - self.first
 
     @property
     def draft(self) -> Draft | None:
+        """Return the draft's sampling; None where every frame is rendered."""
         return Draft(self.rendering.draft_step) if self.rendering.draft_step > 1 else None
 
     @property

@@ -17,7 +17,7 @@ class Recurrence:
         self._last: Sample | None = None
 
     def beside(self, shown: np.ndarray, sample: Sample) -> np.ndarray:
-        """What the network sees of ``sample``'s frame, (H, W, C) uint8 or uint16 → with its history, C + 4 channels.
+        """Append the history to the input of ``sample``, (H, W, C) uint8 or uint16: C + 4 channels.
 
         uint16 where the sample that was kept has an output that is.
         """
@@ -31,5 +31,5 @@ class Recurrence:
         return np.dstack([shown, stored(past, shown.dtype)])
 
     def keep(self, sample: Sample) -> None:
-        """The next frame goes on from this one's output."""
+        """Store the output that the next frame's history is computed from."""
         self._last = sample

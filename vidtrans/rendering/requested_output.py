@@ -43,7 +43,7 @@ class OutputTarget:
         return cls(output, pattern, folder, encoding)
 
     def check_holds(self, num_frames: int) -> None:
-        """Raises UsageError where it is one picture, and the frames are several."""
+        """Raise UsageError where the output is one picture and there are several frames."""
         if self.folder or not self.encoding.makes_pictures or num_frames == 1:
             return
         numbered = self.output.with_name(f"%05d{self.output.suffix}")
@@ -55,9 +55,11 @@ class OutputTarget:
 class DryRunJob(Protocol):
     """What of a job a dry run needs."""
 
-    def summary(self, output: Path) -> Table: ...
+    def summary(self, output: Path) -> Table:
+        """Return the table that describes the job."""
 
-    def estimate(self) -> Table: ...
+    def estimate(self) -> Table:
+        """Return the estimated cost."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +76,11 @@ class RequestedOutput:
     began: float
 
     def check(self) -> None:
-        """Raises UsageError where the place is one of the sources, or of the wrong kind."""
+        """Raise UsageError where the output is one of the sources, or of the wrong kind."""
         check_place(self.place.output, self.sources, folder=self.place.folder)
 
     def held(self) -> Table | None:
-        """What was said of the result, where it is there already. Raises UsageError where something else is."""
+        """Return the recorded table if the output is up to date. Raises UsageError where another file is there."""
         self.check()
         context, place = self.context, self.place
         if not context.dry_run:
@@ -88,12 +90,12 @@ class RequestedOutput:
         )
 
     def forecast(self, job: DryRunJob) -> Table:
-        """What a dry run says."""
+        """Return the table of a dry run."""
         estimate = after(time.monotonic() - self.began, job.estimate())
         return job.summary(self.place.output) | {"dry_run": True} | estimate
 
     def told(self, result: Table, *, cached: bool) -> Table:
-        """What is said of a result in the end."""
+        """Complete a result table with output, seconds and ``cached``."""
         seconds = round(time.monotonic() - self.began, 3)
         return result | {"output": str(self.place.output), "seconds": seconds, "cached": cached}
 
@@ -101,7 +103,7 @@ class RequestedOutput:
 def request_digest(
     own: Table, settings: RenderSettings, place: OutputTarget, *, stills: bool, masked: bool = False
 ) -> str:
-    """The digest of all that decides a result. ``own``: the command, and what only it knows.
+    """Return the digest of all that decides a result. ``own``: the command and its own values.
 
     Raises UsageError where a program or a file of cuts is missing.
     """
@@ -117,7 +119,7 @@ def request_digest(
 
 
 def program_of(encoding: EncodingSettings, source_filter: str = "") -> str:
-    """The version of the user's ffmpeg, where it has a part in the result. Raises UsageError where there is none."""
+    """Return the version of the user's ffmpeg if the result needs it, else ''. Raises UsageError without ffmpeg."""
     if not encoding.needs_program and not source_filter:
         return ""
     from vidtrans.video.external.program import find_program, program_version

@@ -27,9 +27,9 @@ FORM = Form(Size(short=256))  # they are compared at half of that
 
 
 def require_background_plate(dataset: Dataset, pairs: Sequence[Pair]) -> BackgroundPlate:
-    """What ``training.plate`` asks for. Raises MediaError where the pictures are not all of one still scene."""
+    """Return the plate of a dataset. Raises MediaError unless all pictures show one still scene."""
     plate = find_background_plate(pairs)
-    what, remedy = f"{dataset.folder}: it has no plate", "leave out plate=true, or take one locked-off shot"
+    what, remedy = f"{dataset.folder}: it has no plate", "leave out background_plate=true, or take one locked-off shot"
     if plate is None:
         raise MediaError(what, "its pictures are of several sizes, or fewer than five", remedy)
     if not plate.is_still:
@@ -39,7 +39,7 @@ def require_background_plate(dataset: Dataset, pairs: Sequence[Pair]) -> Backgro
 
 
 def plate_hint(pairs: Sequence[Pair], dataset: Dataset, generator: Table) -> str:
-    """A note where a plate would do, '' where it would not: the frame's own pixels are kept anyway, or it moves.
+    """Return a note where a plate would help, else '': the frame's own pixels are kept anyway, or the camera moves.
 
     What predicts frames moves, and paints nothing onto anything.
     """
@@ -78,7 +78,7 @@ class Scene:
             return cls(look.name, file.get_tensor("scene"))
 
     def check_clip(self, clip: Clip, first: int, stop: int, context: Context) -> None:
-        """Raises MediaError where a shot of the frames [first, stop) shows another scene."""
+        """Raise MediaError where a shot of the frames [first, stop) shows another scene."""
         starts = sorted({first, *(s for s in clip.shots if first < s < stop)})
         for begin, end in zip(starts, [*starts[1:], stop], strict=True):
             numbers = [begin + n for n in middles(end - begin, min(LOOKED_AT, end - begin))]
@@ -86,12 +86,12 @@ class Scene:
             self.check(list(frames_of(clip, numbers, FORM, context)), f"{clip.name}: {where}")
 
     def check(self, frames: Sequence[Frame], where: str) -> None:
-        """Raises MediaError where half of the frames show another scene."""
+        """Raise MediaError where half of the frames show another scene."""
         share = float(np.median([agreement(f.rgb, self.picture) for f in frames]))
         if share < SAME_SCENE:
             raise MediaError(
                 where,
                 f"not the scene that '{self.name}' learned: of the still background that it paints on, "
                 f"{100 * share:.0f} % is found here",
-                "render clips of that camera position, or train without plate=true",
+                "render clips of that camera position, or train without background_plate=true",
             )

@@ -26,7 +26,7 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
 
 
 def load_checkpoint(folder: Path, report: Report) -> dict[str, Any] | None:
-    """The last whole state, on the CPU; None (and a warning) where it is damaged, None where there is none."""
+    """Return the latest state, on the CPU; None without one, and with a warning where it is damaged."""
     pointer = folder / POINTER
     if not pointer.exists():
         return None

@@ -62,7 +62,7 @@ class DistContext:
             parameter.grad = gradient
 
     def mean(self, values: Sequence[float]) -> list[float]:
-        """The means of numbers, such as losses, over the processes."""
+        """Return the means of numbers, such as losses, over the processes."""
         if self.size == 1:
             return list(values)
         held = torch.tensor(values, dtype=torch.float64)
@@ -75,7 +75,7 @@ class DistContext:
         return self.mean([float(flag)])[0] > 0
 
     def broadcast(self, value: Any = None) -> Any:
-        """What the first process says, in all of them. It waits for it."""
+        """Return the first process's ``value`` in all processes; blocks until it arrives."""
         held = [value]
         if self.size > 1:
             distributed.broadcast_object_list(held, 0, device=torch.device("cpu"))

@@ -127,7 +127,7 @@ def shorter(entry: Entry, stage: TrainStage, run: TrainingState, context: Contex
 
 
 def check_best(entry: Entry, context: Context) -> None:
-    """A best state that is damaged cannot be delivered in the end: what came after it is not gone on with."""
+    """Discard the checkpoint where the best state is damaged: it could not become the model."""
     best = entry.folder / BEST_FILE
     if best.is_file() and not _is_whole(best):
         context.note("the best state so far is damaged; training starts again", "warning")
@@ -136,7 +136,7 @@ def check_best(entry: Entry, context: Context) -> None:
 
 
 def bring_best(folder: Path, entry: Entry, run: TrainingState, context: Context) -> None:
-    """The best state of the run that this one goes on from may be its own in the end."""
+    """Copy the best state of the continued run, which may stay the best."""
     if not run.scores:
         return
     if not _is_whole(folder / BEST_FILE):

@@ -50,7 +50,7 @@ def relative_variation(outputs: np.ndarray, targets: np.ndarray) -> float | None
 
 
 def concerns(discriminator: Sequence[float], balance: float, variation: float | None) -> list[str]:
-    """What is wrong, one line each.
+    """Return the problems of a training run, one line each.
 
     ``discriminator``: D's losses of all steps so far, empty where there is none; ``balance``: its loss where it
     cannot tell one from the other; ``variation``: of the last outputs, relative to the targets'.

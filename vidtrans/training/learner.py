@@ -16,6 +16,7 @@ _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def autocast(device: Device, precision: TrainingPrecision) -> torch.autocast:
+    """Return the context in which a network is computed at a precision."""
     return torch.autocast(device.kind, _DTYPES[precision], enabled=precision != "fp32")
 
 
@@ -38,6 +39,7 @@ class Learner:
         self.scaler = torch.amp.GradScaler(device.kind, enabled=precision == "fp16")
 
     def zero_grad(self) -> None:
+        """Discard the gradients."""
         self.optimizer.zero_grad(set_to_none=True)
 
     def backward(self, loss: Tensor) -> None:
@@ -57,5 +59,6 @@ class Learner:
         return {part: getattr(self, part).state_dict() for part in ("network", "optimizer", "scaler")}
 
     def restore(self, state: dict[str, Any]) -> None:
+        """Restore what ``state`` returned."""
         for part, held in state.items():
             getattr(self, part).load_state_dict(held)

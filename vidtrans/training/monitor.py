@@ -52,10 +52,12 @@ class TrainingMonitor:
 
     @property
     def film(self) -> Path:
+        """Return the folder of the film."""
         return self.folder / "film"
 
     @property
     def report(self) -> Path:
+        """Return the path of the report."""
         return self.folder / "report.html"
 
     def begin(self) -> None:
@@ -66,14 +68,14 @@ class TrainingMonitor:
         delete_later_steps(step, self.folder / "snapshots", ".safetensors")
 
     def milestones(self) -> dict[int, list[Callable[[], None]]]:
-        """What is to be done after which step."""
+        """Return the functions to call after each step."""
         due: dict[int, list[Callable[[], None]]] = {step: [self._shoot] for step in self.filmed}
         for step in self.timeline.milestones:
             due.setdefault(step, []).append(self._keep)
         return due
 
     def refresh(self) -> None:
-        """The latest outputs, and the losses so far."""
+        """Write the preview sheet and the losses so far."""
         run = self.run
         write_bytes(self.folder / "losses.csv", run.losses_csv())
         title = f"step {run.step} of {run.total}"

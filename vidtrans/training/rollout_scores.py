@@ -84,19 +84,20 @@ class RolloutScorer:
         return dreams.to_and_fro(clip, dreams.FILM)
 
     def film(self, engine: Engine, start: RolloutStart, count: int) -> list[np.ndarray]:
+        """Return the frames of a rollout."""
         seed = [read_picture(path) for path in start.pair.inputs]
         frames = roll_out(engine, self.pairing, seed, start.pair.place, self.positions)
         return [next(frames) for _ in range(count)]
 
     def score(self, engine: Engine) -> RolloutSummary:
-        """The scores of ``metrics.dreams``, and a strip of frames."""
+        """Return the scores of ``metrics.dreams`` and a strip of frames."""
         film = self.film(engine, self.start, dreams.FILM)
         return RolloutSummary(
             self.horizons(engine, film) | self.holding(film), [(n, film[n - 1]) for n in dreams.SHOWN]
         )
 
     def on_the_way(self, engine: Engine) -> Table:
-        """A quick look while training goes on: one horizon in one held-out block, if that reaches so far."""
+        """Score one horizon in one held-out block, if it is long enough: quick, for use during training."""
         reached = self.blocks[0].truth[:GLANCE] if self.blocks else ()
         if len(reached) < GLANCE:
             return {}
@@ -104,11 +105,7 @@ class RolloutScorer:
         return {"horizon": round(min(psnr(film[-1], read_picture(reached[-1])), PSNR_CAP), 2)}
 
     def for_record(self) -> Table:
-        """What a model file says of dreams: places of the clock's timeline, how quickly frames follow each other, and
-        what the governor has to know of those that were learned.
-
-        A dataset from before its sources had a rate was made of 25 frames a second, for all that is known.
-        """
+        """Return the model file's table for dreams: clock positions, frame rate, statistics of the training frames."""
         rate = str(self.rate / self.pairing.stride)
         return {"positions": self.positions, "rate": rate, "bank": frame_statistics(self.training)}
 
@@ -122,7 +119,7 @@ class RolloutScorer:
         return {"horizons": _means(ours), "copy_last": _means(copies)} if ours else {}
 
     def holding(self, film: Sequence[np.ndarray]) -> Table:
-        """What became of ``film`` in all its frames; motion is relative to the true clip's."""
+        """Score all frames of ``film``; motion is relative to the true clip's."""
         return dreams.holding(film, self.training, self.real)
 
 

@@ -54,6 +54,7 @@ class TrainingState:
 
     @property
     def total(self) -> int:
+        """Return the number of steps."""
         return self.history[-1]
 
     def save(self) -> bool:
@@ -78,6 +79,7 @@ class TrainingState:
         return True
 
     def adopt(self, state: dict[str, Any]) -> None:
+        """Restore a checkpoint's state."""
         self.model.restore(state["method"])
         if self.chains:
             self.chains.restore(state["chains"])
@@ -85,6 +87,7 @@ class TrainingState:
         self.scores, self.warnings, self.enough = state["scores"], state["warnings"], state["enough"]
 
     def losses_csv(self) -> bytes:
+        """Return the losses as CSV."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         columns = self.model.columns
@@ -196,7 +199,7 @@ def _warn(run: TrainingState, report: Report) -> None:
 
 
 def one_step(run: TrainingState, batch: TrainingBatch) -> dict[str, float]:
-    """The update of step ``run.step``."""
+    """Take step ``run.step``."""
     rate = learning_rate(run.step, run.total, run.model.settings)
     return _take(run, batch, lr=rate, seed=step_seed(run.seed, run.step), progress=run.step / run.total)
 
@@ -252,7 +255,7 @@ def seconds_per_step(run: TrainingState) -> float:
 
 
 def _trial(run: TrainingState, step: int, progress: float) -> float:
-    """The seconds that a step takes."""
+    """Measure the seconds of a step."""
     began = time.perf_counter()
     _take(run, run.loader.make(step), lr=run.model.settings.lr, seed=step, progress=progress)
     return time.perf_counter() - began

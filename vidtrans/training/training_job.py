@@ -89,7 +89,7 @@ class TrainingJob:
         self.threads = torch.get_num_threads() if self.device.kind == "cpu" else 0
 
     def _one_shot(self) -> list[Pair]:
-        """The pairs of the longest shot: there is one clock, and it does not tell one shot from another."""
+        """Return the pairs of the longest shot: the time encoding does not distinguish shots."""
         shots: dict[tuple[int, int], list[Pair]] = {}
         for pair in self.pairs:
             shots.setdefault(pair.shot, []).append(pair)
@@ -99,7 +99,7 @@ class TrainingJob:
         return longest
 
     def _tell_of_clock(self) -> None:
-        """A generator that reads a clock has to know whether there is one. Raises UsageError where told otherwise.
+        """Give the generator the dataset's number of time channels. Raises UsageError where the user gave another.
 
         Its reel has no more pictures than the clip has frames: then each lies on its own.
         """
@@ -136,7 +136,7 @@ class TrainingJob:
         return {"flow": METHOD} if self.settings.recurrent else {}
 
     def build(self) -> Any:
-        """The generator, with whatever weights it is made with."""
+        """Build the generator, before its weights are initialised."""
         plate = self.plate
         size = (plate.picture.shape[1], plate.picture.shape[0]) if plate else None
         generator = build_generator(
@@ -152,6 +152,7 @@ class TrainingJob:
 
     def stage(self, total: int, dataset: str, fresh: bool) -> TrainStage:
         # The steps have a field of their own; the precision is in the engine, resolved.
+        """Return the cache stage of the run."""
         table = {k: v for k, v in self.settings.for_key().items() if k not in ("steps", "precision")}
         generator = full_table(GENERATORS, self.generator_name, self.generator_table, "generator")
         discriminator = full_table(DISCRIMINATORS, self.discriminator_name, self.discriminator_table, "discriminator")
@@ -179,7 +180,7 @@ class TrainingJob:
         )
 
     def _identities(self) -> Table:
-        """What decides the result beside settings and pairs. Raises UsageError where a file for it is not there."""
+        """Return what decides the result beside settings and pairs. Raises UsageError where a file is missing."""
         names = {name: LOSSES.load(name) for name in self.settings.loss_weights} | {"method": self._method}
         return {name: found for name, cls in names.items() if (found := cls.identity(self.settings))}
 
@@ -189,7 +190,7 @@ class TrainingJob:
         return method
 
     def make_run(self, folder: Path, total: int) -> TrainingState:
-        """A run at step 0: networks with their first weights, and the loader."""
+        """Return the state at step 0: networks with their first weights, and the loader."""
         method = self._method.make(self)
         loader = self._loader(method.networks["generator"].multiple)
         for kind, network in method.networks.items():
@@ -225,18 +226,18 @@ class TrainingJob:
         return network
 
     def find_rarity(self) -> torch.Tensor | None:
-        """What the colours of the training pictures weigh; a dataset that is only planned has none."""
+        """Return the weights of colours in the training pictures; None for a dataset that is only planned."""
         if not self.settings.colour_rebalancing or self.picture_size is not None:
             return None
         return rarity(read_picture(pair.target) for pair in evenly(self.pairs, NORM_PICTURES))
 
     def _chains(self, loader: Batches) -> RolloutPool | None:
-        """What lets own outputs become inputs, if that is asked for; not in a trial with noise. Raises UsageError."""
+        """Return the rollout pool if the settings ask for one; not in a trial with noise. Raises UsageError."""
         pairing, settings = self.pairing, self.settings
         if not settings.own_output_fraction:
             return None
         if settings.recurrent and isinstance(pairing, NextFrame):
-            why = "next-frame goes on from its own outputs as it is"
+            why = "next-frame feeds back its outputs with rollout_fraction"
             raise UsageError("training.recurrent", why, "use --set training.rollout_fraction=0.5")
         if settings.rollout_fraction and not isinstance(pairing, NextFrame):
             why = f"in '{pairing.name}' no output becomes an input"
@@ -244,8 +245,8 @@ class TrainingJob:
                 "training.rollout_fraction", why, "leave it out, or learn from a dataset of --pairing next-frame"
             )
         if self.dist.size > 1:
-            name, off = ("memory", "false") if settings.recurrent else ("chains", "0")
-            why = "own outputs are kept in one process, and several share this run"
+            name, off = ("recurrent", "false") if settings.recurrent else ("rollout_fraction", "0")
+            why = "rollouts are not supported with several processes"
             raise UsageError(f"training.{name}", why, f"train in one process, or with --set training.{name}={off}")
         if not isinstance(loader, Loader):
             return None
@@ -283,7 +284,7 @@ class TrainingJob:
         )
 
     def steps_for(self, minutes: float, request: str, at_most: int | None = None) -> int:
-        """What ``--minutes`` comes to: measured once, and remembered before the first step."""
+        """Return the steps that fit into ``--minutes``, measured once and recorded before the first step."""
         memo = self.context.cache.root / "resolved" / f"{request}.json"
         if memo.exists():
             with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -304,6 +305,7 @@ class TrainingJob:
         return steps
 
     def summary(self, output: Path, total: int) -> Table:
+        """Return the table that describes the run."""
         return {
             "output": str(output),
             "frames": len(self.dataset.files()),

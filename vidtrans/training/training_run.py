@@ -46,7 +46,7 @@ NOT_REPEATABLE = (
 
 
 def follow(job: TrainingJob, plan: Table) -> None:
-    """What the other processes of a dist do: the same steps, silently."""
+    """Take the same steps as the first process, without reports."""
     run = job.make_run(Path(plan["folder"]), plan["steps"])
     if plan["goes_on"]:
         state = load_checkpoint(Path(plan["goes_on"]), silent)
@@ -129,7 +129,7 @@ class TrainingRun:
         return folder
 
     def _milestones(self) -> dict[int, Callable[[TrainingState], None]]:
-        """What is to be done after which step; what is filmed shows the weights as they are."""
+        """Return the functions to call after each step; the film shows the current weights, not the average."""
         due = self.watched.milestones()
         if self.settings.snapshots:
             for step in film_steps(self.run.total, self.settings.snapshots):
@@ -168,7 +168,7 @@ class TrainingRun:
             shutil.copyfile(self.entry.folder / earlier_runs.BEST_FILE, temporary)
 
     def _deliver(self) -> Table:
-        """The model file of the state that is wanted, and what is reported of it."""
+        """Write the model file of the wanted state, and return its table."""
         run, settings, note = self.run, self.settings, self.context.note
         best = best_of(run.scores, settings.best_metric)
         if run.enough:
@@ -215,11 +215,11 @@ class TrainingRun:
         return self._engine(self.run.model.learned)
 
     def _finished(self, generator: Any) -> tuple[Any, ModelRecord]:
-        """The state that the run is at, as a model that nobody has scored."""
+        """Save the current state as a model without scores."""
         return self._ready(generator), self._record({})
 
     def _ready(self, generator: Any) -> Any:
-        """A copy as it is rendered with: its norm's statistics are of whole training pictures."""
+        """Return a copy for rendering, with BatchNorm statistics of whole training pictures."""
         engine = self._engine(generator)  # with the statistics that it has: it paints what is remembered
         generator = copy.deepcopy(generator)
 
@@ -233,7 +233,7 @@ class TrainingRun:
         return generator
 
     def _shown(self, index: int, engine: TorchEngine) -> Iterator[np.ndarray]:
-        """What a generator sees of a training pair, (H, W, C) float32: of one that remembers, without and with a past.
+        """Yield a generator's inputs of training pairs, (H, W, C) float32; a recurrent one's without and with history.
 
         In training it sees either as often.
         """

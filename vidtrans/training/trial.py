@@ -33,7 +33,7 @@ def estimate_training(job: TrainingJob, total: int) -> Table:
 
 
 def untrained(job: TrainingJob, output: Path, size: int) -> tuple[Look, TorchEngine]:
-    """The model that the job will make at ``size``, before it knows anything: it costs as much to render."""
+    """Return an untrained model like the job's, at ``size``: it costs as much to render."""
     record = ModelRecord(
         generator={"name": job.generator_name, "settings": job.generator_table},
         pairing=job.dataset.pairing_table,

@@ -24,6 +24,7 @@ class PrecedingFrames:
     share: float = 1.0
 
     def placed(self, device: torch.device, layout: torch.memory_format) -> PrecedingFrames:
+        """Return the same on a device."""
         painted, targets = (t.to(device, memory_format=layout) for t in (self.painted, self.targets))
         return replace(self, rows=self.rows.to(device), painted=painted, targets=targets)
 
@@ -39,5 +40,5 @@ class PrecedingFrames:
         return torch.cat([self.painted, outputs[self.rows]], 1)
 
     def real(self, targets: Tensor) -> Tensor:
-        """The same of the targets."""
+        """Return the same triples of the targets."""
         return torch.cat([self.targets, targets[self.rows]], 1)

@@ -28,7 +28,7 @@ def evenly(pairs: Sequence[Pair], count: int) -> list[Pair]:
 
 
 def shown_of(pairing: Pairing, pair: Pair) -> np.ndarray:
-    """What the network sees of a pair: noise and holes are drawn, the same for a pair every time."""
+    """Return the network's input of a pair; noise and holes are drawn, the same every time."""
     rng = np.random.Generator(np.random.Philox(key=crc32(pair.target.name.encode())))
     return with_clock(pairing.taught([read_picture(p) for p in pair.inputs], rng), pair.phase)
 

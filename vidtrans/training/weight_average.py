@@ -31,8 +31,10 @@ class WeightAverage:
             mine.copy_(its)
 
     def state(self) -> dict[str, Any]:
+        """Return the averaged weights and the number of updates."""
         return {"weights": self.network.state_dict(), "updates": self.updates}
 
     def restore(self, state: dict[str, Any]) -> None:
+        """Restore what ``state`` returned."""
         self.network.load_state_dict(state["weights"])
         self.updates = int(state["updates"])

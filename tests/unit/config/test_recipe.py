@@ -82,7 +82,7 @@ def test_who_wins() -> None:
 def test_another_choice_does_not_inherit_the_settings_of_the_one_it_replaces() -> None:
     recipe = make_recipe("edges", None, {"pairing": {"name": "next-frame"}})
     assert recipe.choice("pairing") == ("next-frame", {})
-    recipe = make_recipe("edges", None, {"pairing": {"name": "edges", "blur": 2.0}})
+    recipe = make_recipe("edges", None, {"pairing": {"name": "edges", "sigma": 2.0}})
     assert recipe.choice("pairing") == ("edges", {"gradient_channel": True, "sigma": 2.0})
 
 

@@ -176,7 +176,7 @@ def test_training_that_runs_out_of_memory_is_a_device_error(error: Exception, mo
         raise error
 
     monkeypatch.setattr(model, "_step", full)
-    with pytest.raises(DeviceError, match=r"training\.batch"):
+    with pytest.raises(DeviceError, match=r"training\.batch_size"):
         model.step(torch.zeros(1, 3, 32, 32), torch.zeros(1, 3, 32, 32), lr=1e-4, seed=0)
 
 

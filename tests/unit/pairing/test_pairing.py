@@ -153,7 +153,7 @@ def test_a_pairing_is_made_by_name_with_the_settings_of_a_table(name: str) -> No
 
 def test_a_pairings_table_is_checked() -> None:
     assert make_pairing(PAIRINGS, "edges", {"gradient_channel": True}).in_channels == 2
-    with pytest.raises(UsageError, match=r"pairing\.context = 5"):
+    with pytest.raises(UsageError, match=r"pairing\.context_frames = 5"):
         make_pairing(PAIRINGS, "next-frame", {"context_frames": 5})
     with pytest.raises(UsageError, match="AtoB, BtoA"):
         make_pairing(PAIRINGS, "aligned", {"direction": "AtoC"})

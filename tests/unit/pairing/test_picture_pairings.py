@@ -401,7 +401,7 @@ def test_a_mask_grows_before_it_is_filled() -> None:
     assert grown[away <= 4].all()
     assert not grown[away > 6].any()
     with pytest.raises(UsageError, match=r"pairing\.feather"):
-        make_pairing(PAIRINGS, "inpaint", {"grow": 2, "feather": 3.0})
+        make_pairing(PAIRINGS, "inpaint", {"mask_dilation": 2, "feather": 3.0})
 
 
 @repeatable

@@ -40,6 +40,7 @@ class RecurrentFeedback:
         self._worker = ThreadPoolExecutor(1, "trails")
 
     def input(self, shown: np.ndarray, outputs: Sequence[np.ndarray], example: Example) -> np.ndarray:
+        """See ``Feedback.input``."""
         geometry = example.geometry
         drift = geometry.drift
         trail = drift.trail(*shown.shape[1:]) if drift else geometry.trail(self._trail(example.index).result())
@@ -48,6 +49,7 @@ class RecurrentFeedback:
         return made
 
     def following(self, example: Example, successor: int | None, age: int, rng: np.random.Generator) -> Example | None:
+        """See ``Feedback.following``."""
         drift = example.geometry.drift
         if drift:
             longer = replace(drift, steps=drift.steps + 1)
@@ -63,7 +65,7 @@ class RecurrentFeedback:
         return replace(example, geometry=replace(example.geometry, drift=longer))
 
     def of_pair(self, index: int, paint: Callable[[Pair], np.ndarray]) -> np.ndarray | None:
-        """The history of a whole pair, (H, W, 4) float32, if ``paint`` makes (H, W, 3) uint8 of the pair before it.
+        """Return the history of a whole pair, (H, W, 4) float32; ``paint`` renders the pair before it, (H, W, 3) uint8.
 
         None where there is no pair before it.
         """

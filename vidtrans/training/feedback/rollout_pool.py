@@ -31,15 +31,16 @@ WORST = 0.35  # mean |output − target| in [−1, 1] at which a chain is lost, 
 
 
 class Feedback(Protocol):
-    """How own outputs become a part of the input. ``keeps``: how many of the latest it needs; ``lands``: where nothing
-    follows, a chain goes on elsewhere.
+    """How own outputs become a part of the input.
+
+    ``keeps``: the number of latest outputs that it needs. ``lands``: at the end of a shot, a rollout moves elsewhere.
     """
 
     keeps: int
     lands: bool
 
     def input(self, shown: np.ndarray, outputs: Sequence[np.ndarray], example: Example) -> np.ndarray:
-        """The input (C, H, W) of a pair, as the loader makes it, with own ``outputs`` (3, H, W), the oldest first.
+        """Return a pair's input (C, H, W), as the loader makes it, with own ``outputs`` (3, H, W), the oldest first.
 
         They are what was made of the pairs just before (or, where a chain has landed, what stands for it), at most
         ``keeps``. float32 in [−1, 1]; a new array.
@@ -47,7 +48,7 @@ class Feedback(Protocol):
         ...
 
     def following(self, example: Example, successor: int | None, age: int, rng: np.random.Generator) -> Example | None:
-        """What a chain goes on with after ``example``, its ``age``-th, or None; ``successor``: what follows in time."""
+        """Return the next example of a rollout of length ``age``, or None; ``successor`` follows in time."""
         ...
 
 
@@ -60,12 +61,14 @@ class NextFrameFeedback:
         self.keeps = context
 
     def input(self, shown: np.ndarray, outputs: Sequence[np.ndarray], example: Example) -> np.ndarray:
+        """See ``Feedback.input``."""
         del example
         made = shown.copy()
         made[3 * (self.keeps - len(outputs)) : 3 * self.keeps] = np.concatenate(outputs)
         return made
 
     def following(self, example: Example, successor: int | None, age: int, rng: np.random.Generator) -> Example | None:
+        """See ``Feedback.following``."""
         del age, rng
         return None if successor is None else replace(example, index=successor)
 
@@ -102,7 +105,7 @@ class RolloutPool:
         self._rng = np.random.default_rng(0)  # of the step
 
     def mixed(self, batch: TrainingBatch, seed: int, progress: float) -> TrainingBatch:
-        """The batch, some of its examples replaced by what follows own outputs. ``progress``: of the run, 0 to 1."""
+        """Replace some examples of a batch by continued rollouts. ``progress``: of the run, 0 to 1."""
         rng = self._rng = np.random.Generator(np.random.Philox(key=(seed << 64) + 1))
         grown = min(1.0, max(0.0, (progress - DEPTH_BEGINS) / (DEPTH_ENDS - DEPTH_BEGINS)))
         self._longest = round(SHORTEST + grown * (self.longest - SHORTEST))
@@ -127,7 +130,7 @@ class RolloutPool:
         return replace(batch, inputs=inputs, targets=targets, weights=weights, examples=tuple(examples))
 
     def earlier(self) -> PrecedingFrames | None:
-        """What came right before the examples of the ``mixed`` batch, those that have it. None where none has."""
+        """Return the frames right before the examples of the ``mixed`` batch that have them; None where none has."""
         chains = [None if slot is None else self.slots[slot] for slot in self._taken]
         known = {k: chain for k, chain in enumerate(chains) if chain is not None and len(chain.targets) == BEFORE}
         if not known:
@@ -151,7 +154,7 @@ class RolloutPool:
     def _longer(
         self, example: Example, chain: PooledRollout | None, picture: np.ndarray, target: np.ndarray
     ) -> PooledRollout | None:
-        """The chain with one output more; None where it has come to its end."""
+        """Return the rollout with one more output; None where it ends."""
         age = (chain.age if chain else 0) + 1
         following = self.feedback.following(example, self._after[example.index], age, self._rng)
         apart = float(np.abs(picture - target).mean())
@@ -178,7 +181,7 @@ class RolloutPool:
         return picture_size(self.loader.pairs[index].target)
 
     def _landed(self, example: Example, wrong: np.ndarray, age: int) -> PooledRollout | None:
-        """The chain elsewhere: what was wrong with its last output lies on the true frames of another place.
+        """Move a rollout elsewhere: the error of its last output is added to the true frames of another place.
 
         Held-out blocks leave stretches of a second or two, and a film that lasts has to bear more than what goes wrong
         in them. Its own output would not do: what follows there does not follow from it.
@@ -202,6 +205,7 @@ class RolloutPool:
         return {"slots": [None if c is None else _packed(c) for c in self.slots], "ages": self.ages}
 
     def restore(self, state: dict[str, Any]) -> None:
+        """Restore what ``state`` returned."""
         self.slots = [None if held is None else _unpacked(held) for held in state["slots"]]
         self.ages = [tuple(row) for row in state["ages"]]
 
@@ -218,7 +222,7 @@ def successors(pairs: Sequence[Pair], stride: int) -> list[int | None]:
 
 
 def _with_a_run(after: Sequence[int | None]) -> list[int]:
-    """The pairs that at least RUN others follow."""
+    """Return the pairs that at least RUN others follow."""
     found = []
     for index in range(len(after)):
         count, at = 0, after[index]

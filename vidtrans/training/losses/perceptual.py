@@ -41,6 +41,7 @@ class Perceptual(Term):
         return f"vgg19 {digest_file(_find_weights()[0])}" if settings.uses_vgg else ""
 
     def forward(self, step: LossContext) -> Tensor:
+        """Return the loss."""
         if self.vgg is None:
             return feature_distance(step.on_fake, step.on_real)
         with step.autocast():

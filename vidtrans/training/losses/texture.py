@@ -12,6 +12,7 @@ class Texture(Term):
     """The difference in the amount of fine texture."""
 
     def forward(self, step: LossContext) -> Tensor:
+        """Return the loss."""
         return step.over_pictures(lambda picture: texture_distance(picture, step.target))
 
 

@@ -36,7 +36,8 @@ class Setup(Protocol):
     dist: DistContext
 
     @property
-    def in_channels(self) -> int: ...
+    def in_channels(self) -> int:
+        """Return the channels of the generator's input."""
 
     def make_generator(self, number: int = 0) -> Any:
         """Build the recipe's generator, with the weights of ``--from`` where there are any. Raises UsageError."""

@@ -18,6 +18,7 @@ class Picture(NamedTuple):
     painted: Tensor
 
     def without_graph(self) -> Picture:
+        """Return the same tensors, detached."""
         return Picture(*(t.detach() for t in self))
 
 

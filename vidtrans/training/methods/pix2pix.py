@@ -1,5 +1,7 @@
-"""pix2pix: conditional GAN plus λ·L1 (Isola et al., "Image-to-Image Translation with Conditional Adversarial
-Networks", CVPR 2017). Reads like the paper: G maps x to y, D judges (x, y) against (x, G(x)).
+"""pix2pix: conditional GAN plus λ·L1.
+
+Isola et al., "Image-to-Image Translation with Conditional Adversarial Networks", CVPR 2017. Reads like the paper:
+G maps x to y, D judges (x, y) against (x, G(x)).
 """
 
 from __future__ import annotations
@@ -75,6 +77,7 @@ class Pix2Pix(TrainingMethod):
 
     @classmethod
     def make(cls, setup: Setup) -> Self:
+        """Build the networks and the method."""
         settings = setup.settings
         generator, d, d_v = setup.make_generator(), None, None
         if settings.weights["gan"]:
@@ -90,6 +93,7 @@ class Pix2Pix(TrainingMethod):
 
     @property
     def balance(self) -> float | None:
+        """Return D's loss where it cannot tell fake from real; None without D."""
         return self.objective.balance if self.discriminator is not None else None
 
     def _place(self, network: nn.Module) -> Any:
@@ -158,7 +162,7 @@ class Pix2Pix(TrainingMethod):
         return self.d.update(((see(p.x, self._constant(p).painted), see(p.x, p.y), p.share) for p in parts), lr)
 
     def _update_d_v(self, parts: list[Part], lr: float) -> Tensor:
-        """The same for three frames in a row, wherever there are."""
+        """Update the temporal discriminator where the batch has triples."""
         assert self.d_v is not None
         shown = ((p, p.earlier) for p in parts if p.earlier)
         return self.d_v.update(((e.fake(self._constant(p).output), e.real(p.y), e.share) for p, e in shown), lr)
@@ -181,7 +185,7 @@ class Pix2Pix(TrainingMethod):
         return totals
 
     def _context(self, part: Part, picture: Picture, judged: bool) -> LossContext:
-        """What the losses look at."""
+        """Return the inputs of the losses."""
         weights = part.weights
         if self.rarity is not None:
             rare = weigh(part.y, self.rarity)
@@ -201,7 +205,7 @@ class Pix2Pix(TrainingMethod):
         )
 
     def _judge(self, x: Tensor, picture: Tensor) -> Judgement:
-        """What D says of a picture, knowing x where it is conditional."""
+        """Return D's judgement of a picture, given x where it is conditional."""
         assert self.d is not None
         return self.d.judge(self._with_input(x, picture))[0]
 
@@ -210,9 +214,7 @@ class Pix2Pix(TrainingMethod):
         return self.d_v.judge(frames)[0]
 
     def _with_input(self, x: Tensor, picture: Tensor) -> Tensor:
-        """What D sees. It does not know the past: there is no keeping it without being seen, and that would teach to
-        paint anew.
-        """
+        """Return D's input, without the history: D would detect what is kept of it, and teach G to repaint all."""
         x = x[:, :-CHANNELS] if self.remembers else x
         return torch.cat([x, picture], 1) if self.settings.conditional else picture
 
@@ -224,10 +226,12 @@ class Pix2Pix(TrainingMethod):
         return part.constant
 
     def state(self) -> dict[str, Any]:
+        """Return all that a step changes."""
         learners = {name: part.state() for name, part in self._learners.items()}
         return learners | {"nondeterministic": sorted(self.nondeterministic)}
 
     def restore(self, state: dict[str, Any]) -> None:
+        """Restore what ``state`` returned."""
         self.nondeterministic = set(state["nondeterministic"])
         for name, part in self._learners.items():
             part.restore(state[name])
@@ -239,6 +243,7 @@ class Pix2Pix(TrainingMethod):
         return {name: part for name, part in parts.items() if part is not None}
 
     def describe(self, losses: Mapping[str, float]) -> str:
+        """Return the losses for the progress line."""
         return f"G {losses['gan']:.2f}  L1 {losses['l1']:.3f}  D {losses['discriminator']:.2f}"
 
     def concerns(self, rows: Sequence[Sequence[float]], total: int) -> list[str]:

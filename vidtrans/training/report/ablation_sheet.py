@@ -50,12 +50,12 @@ def _cell(picture: np.ndarray) -> tuple[int, int]:
 
 
 def _names(rows: Sequence[Table]) -> list[str]:
-    """The scores that all of them have, but for their number."""
+    """Return the names of the scores that all variants have, without ``pairs``."""
     return [n for n in SCORES if all(row["held_out"].get(n) is not None for row in rows)]
 
 
 def _scores(name: str, values: Sequence[float], width: int) -> np.ndarray:
-    """A line of the table: what it is, and a value under each variant, the best of them bright."""
+    """Draw a line of the table: a name and a value under each variant, the best one bright."""
     words = SCORES[name]
     best = words.best(values)
     # The font of pictures has no ×.

@@ -29,7 +29,7 @@ class ScoreLabel(NamedTuple):
     aim: float | None = None
 
     def best(self, values: Sequence[float]) -> float | None:
-        """The best of them; None where there are none, or it is not known which that is."""
+        """Return the best value; None without values, or where no direction is better."""
         if self.aim is None or not values:
             return None
         if math.isinf(self.aim):
@@ -56,7 +56,7 @@ SCORES = {
 
 
 def figure(value: float) -> str:
-    """A score as it is shown."""
+    """Format a score."""
     return f"{value:.2f}" if abs(value) >= 2 else f"{value:.4f}"
 
 
@@ -112,6 +112,7 @@ class Axis(NamedTuple):
         return BOTTOM - (BOTTOM - TOP) * (change(values) - low) / (high - low)
 
     def ticks(self) -> list[float]:
+        """Return the values of the grid lines."""
         if not self.log:
             return round_values(self.low, self.high, 4)
         decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
@@ -122,7 +123,7 @@ class Axis(NamedTuple):
 
 
 def axis_for(curve: LossCurve, level: float | None = None, from_zero: bool = False) -> Axis:
-    """An axis on which all of the curve is seen; logarithmic where its values differ by much and are above 0."""
+    """Return an axis that holds all of the curve; logarithmic for positive values over a wide range."""
     low, high = float(curve.low.min()), float(curve.high.max())
     if level is not None:
         low, high = min(low, level), max(high, level)
@@ -157,6 +158,7 @@ class LossPanel:
 
     @cached_property
     def axis(self) -> Axis:
+        """Return the vertical axis."""
         return axis_for(self.curve, self.level[0] if self.level else None, from_zero=not self.dots)
 
     def x(self, steps: np.ndarray | float) -> np.ndarray:

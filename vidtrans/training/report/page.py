@@ -130,7 +130,7 @@ def render(report: TrainingReport) -> str:
 
 
 def _film(report: TrainingReport) -> dict[str, object]:
-    """The steps and pictures of the film, and the last one between input and target; {} where there is no film."""
+    """Return the film's steps and pictures, and the last one between input and target; {} without a film."""
     if not report.film:
         return {}
     film = _spread(report.film, MAX_FILM)
@@ -156,7 +156,7 @@ def _score_panels(report: TrainingReport) -> list[LossPanel]:
 
 
 def _best_values(report: TrainingReport) -> dict[str, float | None]:
-    """The best value of each score; None where it is not known which that is."""
+    """Return the best value of each score; None where no direction is better."""
     return {
         name: _words(name).best([v for _, table in report.scores if _is_number(v := table.get(name))])
         for name in _score_names(report)
@@ -164,7 +164,7 @@ def _best_values(report: TrainingReport) -> dict[str, float | None]:
 
 
 def _loss_panels(report: TrainingReport) -> list[LossPanel]:
-    """A panel for each loss: a mean over many steps, and an envelope in which every step lies."""
+    """Return a panel for each loss: the mean over many steps, and an envelope of all steps."""
     panels = []
     for at, name in enumerate(report.columns):
         values = np.array([row[at] for row in report.rows], np.float64)

@@ -36,7 +36,7 @@ def preview_sheet(engine: Engine, pairing: Pairing, pairs: Sequence[Pair], title
 
 
 def numbered(folder: Path, suffix: str) -> list[Path]:
-    """The files of a folder that are named after a step, in its order."""
+    """Return the files of a folder that are named after a step, in order."""
     return sorted(f for f in folder.glob(f"*{suffix}") if f.stem.isdecimal())
 
 
@@ -59,6 +59,7 @@ class ProgressSheet:
 
     @property
     def sheet(self) -> Path:
+        """Return the path of the sheet."""
         return self.folder / "training.png"
 
     def _strip(self, step: int) -> Path:
