@@ -29,7 +29,7 @@ import vidtrans
 from vidtrans.config.recipe import make_recipe
 from vidtrans.errors import VidtransError
 from vidtrans.files import digest_of, write_json
-from vidtrans.metrics.dreams import SHOWN
+from vidtrans.metrics.dreams import STRIP_FRAMES
 from vidtrans.settings import Table
 from vidtrans.training.allocator import ask_for_huge_pages
 from vidtrans.video.images.picture import read_picture, resize, write_picture
@@ -244,8 +244,8 @@ def draw(path: Path, found: Found) -> None:
     rows, notes = [], []
     for name, tables in found.items():
         strip = read_picture(Path(tables[0]["strip"]))
-        rows.append(np.split(strip, len(SHOWN), axis=1))
-        notes.append([f"{WORDS[name]}, frame {SHOWN[0]}", *(f"frame {n}" for n in SHOWN[1:])])
+        rows.append(np.split(strip, len(STRIP_FRAMES), axis=1))
+        notes.append([f"{WORDS[name]}, frame {STRIP_FRAMES[0]}", *(f"frame {n}" for n in STRIP_FRAMES[1:])])
     size = 2 * rows[0][0].shape[1], 2 * rows[0][0].shape[0]
     rows = [[resize(picture, *size) for picture in row] for row in rows]
     write_picture(path, Sheet("", rows, size, notes=notes).draw())

@@ -175,10 +175,10 @@ def test_marks_and_states_that_cannot_be_read_are_not_there(harm: Harm, tmp_path
         assert not marks.is_done(0)
         assert "is damaged" in warnings_of(heard)
         states = StateStore(entry)
-        states.keep(0, {})
-        assert states.after(0) == {}
+        states.save(0, {})
+        assert states.load(0) == {}
         harm(entry.folder / "state-000000.json")
-        assert states.after(0) is None
+        assert states.load(0) is None
 
 
 def test_digests_are_not_written_to_where_a_link_or_a_pipe_leads(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from vidtrans.errors import Interrupted, out_of_memory
 from vidtrans.events import Event, Progress, Stop
 from vidtrans.flow.history import CHANNELS as PAST
 from vidtrans.inference import ENGINES
-from vidtrans.inference.device import Device, resolve_device, sent
+from vidtrans.inference.device import Device, resolve_device, to_device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.model_file import read_record
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
@@ -89,7 +89,7 @@ def noise(*shape: int, seed: int = 1) -> torch.Tensor:
 @needs_gpu
 def test_what_is_sent_arrives() -> None:
     given = torch.arange(24).reshape(2, 3, 4)
-    there = sent(given, resolve_device("cuda"))
+    there = to_device(given, resolve_device("cuda"))
     assert there.is_cuda
     assert torch.equal(there.cpu(), given)
 

@@ -245,7 +245,7 @@ def stylize(
     from vidtrans.config.recipe import render_recipe
     from vidtrans.output.target import refuse_link
     from vidtrans.pipeline.stylize_batch import LIST_SUFFIX, listed, stylize_batch, stylize_one, wished
-    from vidtrans.video.io.pictures import holds_several
+    from vidtrans.video.io.pictures import is_picture_sequence
 
     flags = flags_of(click_context, "pairing", "rendering", "temporal", "encoding")
     options: dict[str, Any] = {**_span(start, end), "mask": mask, "score": score}
@@ -261,7 +261,7 @@ def stylize(
         wishes = wished(videos, model, recipe, context, folder, **options)
         if len(wishes) == 1 and not batch.takes_some:
             # A folder that is there takes a video's result in; the result of a folder of pictures is itself a folder.
-            gives_folder = holds_several(wishes[0].source) or recipe.settings_of("encoding").makes_pictures
+            gives_folder = is_picture_sequence(wishes[0].source) or recipe.settings_of("encoding").makes_pictures
             if output and not gives_folder and (output.is_dir() or output in click_context.meta.get(FOLDERS, ())):
                 output = refuse_link(output / wishes[0].usual)
             table = stylize_one(wishes[0], output, batch, context)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from vidtrans.errors import UsageError
 from vidtrans.video.external.program import find_program
-from vidtrans.video.io.encoding import USERS
+from vidtrans.video.io.encoding import FFMPEG_PREFIX
 
 if TYPE_CHECKING:
     from vidtrans.session import Context
@@ -35,7 +35,7 @@ def programs_in(tables: Tables) -> dict[str, str]:
     found = {}
     for table, key in FLAGS:
         value = tables.get(table, {}).get(key, "")
-        if value and isinstance(value, str | int) and (key != "codec" or str(value).startswith(USERS)):
+        if value and isinstance(value, str | int) and (key != "codec" or str(value).startswith(FFMPEG_PREFIX)):
             found[f"{table}.{key}"] = str(value)
     return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vidtrans.inference import ENGINES
-from vidtrans.keyframes import Curve, parse_curve
+from vidtrans.keyframes import KeyframeCurve, parse_curve
 from vidtrans.settings import Table, setting, to_table
 
 CURVES = {"strength": 2.0, "keep_colour": 1.0, "mix": 1.0}  # each from 0 to this
@@ -46,11 +46,11 @@ class RenderingSettings:
     def __post_init__(self) -> None:
         self.curves()
 
-    def curve(self, name: str) -> Curve:
+    def curve(self, name: str) -> KeyframeCurve:
         """The value of ``strength``, ``mix`` or ``keep_colour`` over time. Raises UsageError."""
         return parse_curve(getattr(self, name), "--" + name.replace("_", "-"), 0.0, CURVES[name])
 
-    def curves(self) -> dict[str, Curve]:
+    def curves(self) -> dict[str, KeyframeCurve]:
         """All three. Raises UsageError."""
         return {name: self.curve(name) for name in CURVES}
 

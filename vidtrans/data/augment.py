@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from vidtrans.flow.history import Trail
+from vidtrans.flow.history import BackwardFlow
 from vidtrans.flow.warping import grid, resize_flow
 from vidtrans.video.images.picture import resize
 
@@ -36,11 +36,11 @@ class Drift:
         how = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
         return cv2.warpAffine(picture, moved, (width, height), flags=how, borderMode=cv2.BORDER_REFLECT_101)
 
-    def trail(self, height: int, width: int) -> Trail:
+    def trail(self, height: int, width: int) -> BackwardFlow:
         """From any of its steps back to the one before."""
         places = grid(height, width)
         flow = places @ self._rows[:, :2].T.astype(np.float32) + self._rows[:, 2].astype(np.float32) - places
-        return Trail(flow, np.ones((height, width), np.float32)).within()
+        return BackwardFlow(flow, np.ones((height, width), np.float32)).within()
 
     @property
     def _rows(self) -> np.ndarray:
@@ -80,9 +80,9 @@ class Geometry:
         picture = self._cut(picture)
         return self.drift.apply(picture) if self.drift else picture
 
-    def trail(self, trail: Trail) -> Trail:
+    def trail(self, trail: BackwardFlow) -> BackwardFlow:
         """A trail from one whole picture to another → between what ``apply`` makes of them, without a drift."""
-        flow, sure = resize_flow(trail.flow, *self.scaled), cv2.resize(trail.sure, self.scaled)
+        flow, sure = resize_flow(trail.flow, *self.scaled), cv2.resize(trail.confidence, self.scaled)
         below, right = self._lacking(flow)
         if below or right:
             (height, width), flow = flow.shape[:2], cv2.copyMakeBorder(flow, 0, below, 0, right, cv2.BORDER_REFLECT)
@@ -92,7 +92,7 @@ class Geometry:
         flow, sure = self._cut(flow), self._cut(sure)
         if self.mirrored:
             flow = flow * np.array([-1, 1], np.float32)
-        return Trail(flow, sure).within()
+        return BackwardFlow(flow, sure).within()
 
     def _lacking(self, picture: np.ndarray) -> tuple[int, int]:
         """By how many pixels it is lower and narrower than the crop."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from vidtrans.clips.sampling import middles
+from vidtrans.clips.sampling import segment_centres
 from vidtrans.data.dataset import Pair
 from vidtrans.settings import Table
 from vidtrans.video.images.picture import picture_size, read_picture, resize
@@ -59,7 +59,7 @@ def find_plate(pairs: Sequence[Pair]) -> Plate | None:
     """The plate of a dataset's pairs; None where they are of several sizes, or too few."""
     if len(pairs) < FEWEST or len({picture_size(p.target) for p in pairs}) > 1:
         return None
-    chosen = [pairs[i] for i in middles(len(pairs), min(len(pairs), MOST))]
+    chosen = [pairs[i] for i in segment_centres(len(pairs), min(len(pairs), MOST))]
     targets = [read_picture(p.target) for p in chosen]
     frames = targets
     if any(p.inputs[0] != p.target for p in chosen):

@@ -13,7 +13,7 @@ from vidtrans.data.sources import ClipSource, FolderSource
 from vidtrans.data.split import split_roles
 from vidtrans.events import Progress, Report, Stop
 from vidtrans.files import naming_disk_errors, sync_file, sync_folder
-from vidtrans.flow.survey import Survey, blurred, repeats
+from vidtrans.flow.survey import Survey, find_blurred, find_near_duplicates
 from vidtrans.pairing.base import Pairing
 from vidtrans.settings import parse_size
 from vidtrans.video.images.picture import encode_png
@@ -75,9 +75,9 @@ def thinned(survey: Survey, numbers: list[int], settings: DatasetSettings) -> se
     """Those of ``numbers``, frames of one shot, that are left out: repeats and blurred ones."""
     found: set[int] = set()
     if settings.thin:
-        found = repeats(survey.looks, numbers)
+        found = find_near_duplicates(survey.looks, numbers)
     if settings.blur:
-        found |= blurred(survey.sharpness, [n for n in numbers if n not in found], settings.blur)
+        found |= find_blurred(survey.sharpness, [n for n in numbers if n not in found], settings.blur)
     return found
 
 

@@ -196,7 +196,7 @@ def _pairs(dataset: Dataset, present: set[str]) -> list[Pair]:
     found = []
     for shot, frames in groupby(dataset.records, key=lambda r: (r.source, r.shot)):
         records = list(frames)
-        for place, step in enumerate(pairing.steps(len(records))):
+        for place, step in enumerate(pairing.pair_positions(len(records))):
             used = [records[i] for i in (*step.inputs, step.target)]
             target = records[step.target].target if pairing.needs_target else records[step.target].file
             names = [n for i in step.inputs for n in records[i].inputs]

@@ -110,7 +110,7 @@ class NoiseLoader:
         rows = []
         for _ in range(self.batch):
             frames = [rng.integers(0, 256, (self.crop[1], self.crop[0], 3), dtype=np.uint8) for _ in range(count)]
-            shown = with_clock(self.pairing.taught(frames, rng), 0.0 if self.pairing.clocked else None)
+            shown = with_clock(self.pairing.training_input(frames, rng), 0.0 if self.pairing.has_clock else None)
             if self.plated:
                 shown = np.dstack([shown, frames[-1]])
             if self.remembers:
@@ -183,7 +183,7 @@ class Loader:
         """The input (C, H, W), the target (3, H, W) and the weights of one example, as in a ``Batch``."""
         pair, geometry = self.pairs[example.index], example.geometry
         frames, target = [self.read(p) for p in pair.inputs], self.read(pair.target)
-        shown = with_clock(self.pairing.taught([geometry.apply(f) for f in frames], rng), pair.phase)
+        shown = with_clock(self.pairing.training_input([geometry.apply(f) for f in frames], rng), pair.phase)
         if self.plate is not None:
             shown = np.dstack([shown, geometry.apply(self.plate)])
         if self.remembers:

@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from vidtrans.clips.sampling import middles
+from vidtrans.clips.sampling import segment_centres
 from vidtrans.data.augment import Geometry
 from vidtrans.data.background_plate import FEWEST, MOST, STILL, median, stillness
 from vidtrans.data.dataset import Dataset, Pair
@@ -53,7 +53,7 @@ def find_motion(dataset: Dataset, pairs: Sequence[Pair], weight: float) -> Motio
     for targets in shots:
         if len(targets) < FEWEST or len({picture_size(t) for t in targets}) > 1:
             continue
-        frames = [read_picture(targets[i]) for i in middles(len(targets), min(len(targets), most))]
+        frames = [read_picture(targets[i]) for i in segment_centres(len(targets), min(len(targets), most))]
         plate = median(frames)
         if stillness(frames, plate) < STILL:
             continue

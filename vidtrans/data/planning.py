@@ -17,7 +17,7 @@ from vidtrans.data.building import Plan, Source, plan_dataset
 from vidtrans.data.dataset import Dataset, DatasetSettings
 from vidtrans.data.sources import ClipSource, FolderSource, check_shapes, find_pairs
 from vidtrans.errors import MediaError, UsageError
-from vidtrans.files import digest_of, plain_name
+from vidtrans.files import base_name, digest_of
 from vidtrans.flow.survey import VERSION as SURVEY_VERSION
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import Pairing, make_pairing, pairing_record
@@ -25,7 +25,7 @@ from vidtrans.pairing.stack import Stack, StackSettings
 from vidtrans.session import Context
 from vidtrans.settings import Size, Table, Time, parse_size
 from vidtrans.store.stages import DatasetStage, media_libraries
-from vidtrans.video.form import Form
+from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.io.clip import ClipIndex
 from vidtrans.video.io.pictures import find_guides, open_reader
 
@@ -35,7 +35,7 @@ GREY_SPREAD = 2  # levels between channels that a codec may add to a grey pictur
 
 
 def default_output(videos: Sequence[Path]) -> Path:
-    return Path(plain_name(videos[0]) + SUFFIX)
+    return Path(base_name(videos[0]) + SUFFIX)
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,10 @@ def _with_guides(pairing: Pairing, folder: Path, target: Path | None) -> Pairing
 
 def _is_grey(guide: Path) -> bool:
     """Whether no frame of a guide has colour: it is one channel then. The first may be black, so all are looked at."""
-    with open_reader(guide, Form(Size(short=GREY_SIDE)), tolerant=True) as reader, closing(reader.frames()) as frames:
+    with (
+        open_reader(guide, FrameFormat(Size(short=GREY_SIDE)), tolerant=True) as reader,
+        closing(reader.frames()) as frames,
+    ):
         return all(int(np.ptp(frame.rgb.astype(np.int16), axis=2).max()) <= GREY_SPREAD for frame in frames)
 
 

@@ -26,9 +26,9 @@ from vidtrans.dreaming.sequencer import Cast, bank_in
 from vidtrans.dreaming.settings import DreamingSettings
 from vidtrans.dreaming.timeline import Loop
 from vidtrans.events import Progress
-from vidtrans.files import complete, link_target
+from vidtrans.files import link_target, write_atomically
 from vidtrans.flow.survey import Survey
-from vidtrans.inference.torch_engine import as_pictures
+from vidtrans.inference.torch_engine import to_pictures
 from vidtrans.output.delivery import Delivery
 from vidtrans.output.target import record, up_to_date
 from vidtrans.rendering.cost import TRIAL_FRAMES, estimate
@@ -38,11 +38,11 @@ from vidtrans.settings import Table
 from vidtrans.store.chunking import Chunk
 from vidtrans.store.chunks import ChunkStore, ChunkWriter, StateStore
 from vidtrans.store.stages import DreamStage, media_libraries
-from vidtrans.video.io.carry import Carried
 from vidtrans.video.io.clip import ClipIndex
 from vidtrans.video.io.encoder import SegmentWriter
 from vidtrans.video.io.encoding import EncodingSettings
-from vidtrans.video.io.sequence import encoder_of
+from vidtrans.video.io.sequence import picture_encoder
+from vidtrans.video.io.stream_copy import StreamCopy
 
 STATES_APART = 8  # chunks: a state stays of every so many, so that a shorter dream, or damage, costs no more than these
 # Below this the encoder's own threads do: 4.1 to 4.8 ms of processor time a frame of 144x80, with a thread of ours 4.8
@@ -105,7 +105,7 @@ class DreamJob:
         stage = self._stage()
         entry = cache.entry(stage.name, stage.key)
         with entry.locked():
-            store = ChunkStore(entry, "." + plan.encoding.kept_as.segments)
+            store = ChunkStore(entry, "." + plan.encoding.chunk_codec.segments)
             apart = STATES_APART * plan.rendering.chunk_frames
             states = StateStore(entry, lambda number: number % apart == 0)
             missing = [c for c in self.chunks if not store.is_done(c.number)]
@@ -116,7 +116,7 @@ class DreamJob:
             # Another run may have put something there meanwhile.
             up_to_date(cache, output, request, [], self.context.overwrite, folder=folder)
             self.context.report(Progress("joining", 0, None))
-            with complete(link_target(output)) as temporary:
+            with write_atomically(link_target(output)) as temporary:
                 held = [store.path(c.number) for c in self.chunks]
                 assembly = replace(self.delivery.assembly(folder), carried=self._carried())
                 written = assembly.write(held, temporary, entry.folder, self.context)
@@ -125,12 +125,12 @@ class DreamJob:
             entry.finish({"frames": plan.frames})
         return result
 
-    def _carried(self) -> Carried | None:
+    def _carried(self) -> StreamCopy | None:
         plan = self.plan
         if plan.sound is None or plan.encoding.sound == "none":
             return None
         # From its first packet on: what an encoder put before 0 is needed to decode what comes after.
-        return Carried(plan.sound, end_s=plan.frames / plan.rate, rate=plan.rate, only_sound=True)
+        return StreamCopy(plan.sound, end_s=plan.frames / plan.rate, rate=plan.rate, only_sound=True)
 
     def _fill(self, store: ChunkStore, states: StateStore, missing: Sequence[Chunk]) -> None:
         """Dream the missing chunks, and what has to be gone through on the way to them; encode beside it."""
@@ -148,7 +148,7 @@ class DreamJob:
                         self.context.report(Progress(f"dreaming {plan.seed.name}", done, total))
                         self.context.stop.check()
                     if chunk.stop % plan.rendering.chunk_frames == 0:  # a longer dream has no chunk that ends elsewhere
-                        beside.put(partial(states.keep, chunk.number, course.state()))
+                        beside.put(partial(states.save, chunk.number, course.state()))
                 beside.finish()
 
     @property
@@ -208,7 +208,7 @@ class DreamJob:
         self.context.note(told, "warning")
 
     def _picture(self, made: Tensor) -> np.ndarray:
-        picture: np.ndarray = as_pictures(made[None], deep=self.delivery.depth > 8)[0]
+        picture: np.ndarray = to_pictures(made[None], deep=self.delivery.depth > 8)[0]
         return picture
 
     def _segment(self, path: Path) -> SegmentWriter:
@@ -236,7 +236,7 @@ class DreamJob:
     def estimate(self) -> Table:
         """Time, disk and memory that the dream will take, from a trial on its first frames. Nothing is left behind."""
         plan = self.plan
-        encode = encoder_of(plan.encoding.codec) if plan.encoding.makes_pictures else None
+        encode = picture_encoder(plan.encoding.codec) if plan.encoding.makes_pictures else None
         count, unpacked = min(plan.frames, TRIAL_FRAMES), 0
         with self._dreaming() as begin, tempfile.TemporaryDirectory(prefix="vidtrans-") as place:
             rollout, path = begin(), Path(place) / "segment"

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vidtrans.dreaming.rollout import Rollout
 from vidtrans.dreaming.timeline import Loop
-from vidtrans.inference.torch_engine import as_pictures
+from vidtrans.inference.torch_engine import to_pictures
 from vidtrans.store.chunks import StateStore
 
 LEAD = "lead"  # in the state before a loop's first frame: the frames that its end passes into
@@ -32,7 +32,7 @@ class Course:
             self._run_in(self._loop)
         here = None if self._rollout is None else self._rollout.frame
         if here != frame:
-            known = self._states.latest(frame)
+            known = self._states.load_latest(frame)
             if here is None or here > frame or (known and known[0] > here):
                 self._rollout = self._begin()
                 if known:
@@ -64,15 +64,15 @@ class Course:
 
     def _run_in(self, loop: Loop) -> None:
         """What comes before a loop, whose last frames its end needs: kept with the state at its first frame."""
-        held = self._states.after(0)
+        held = self._states.load(0)
         if held is None:
             self._rollout = self._begin()
             lead: list[np.ndarray] = []
             while self._now.frame < 0:
                 number, made = self._now.frame, self._step()
                 if number >= -loop.fade:
-                    lead.append(as_pictures(made[None], deep=True)[0])
+                    lead.append(to_pictures(made[None], deep=True)[0])
             height, width = made.shape[1:]
             held = {**self.state(), LEAD: np.stack(lead) if lead else np.zeros((0, height, width, 3), np.uint16)}
-            self._states.keep(0, held)
+            self._states.save(0, held)
         self._lead = held[LEAD]

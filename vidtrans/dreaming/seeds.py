@@ -18,8 +18,8 @@ from vidtrans.errors import MediaError, UsageError
 from vidtrans.models.loaded_model import Look
 from vidtrans.session import Context
 from vidtrans.settings import Size, Table, Time, parse_size
-from vidtrans.video.form import Form
-from vidtrans.video.images.picture import covering, resize
+from vidtrans.video.frame_format import FrameFormat
+from vidtrans.video.images.picture import cover_crop, resize
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ class Seed:
         """(3, H, W) float32 in [-1, 1] each, at the working size."""
         if self.clip is None:
             return [smooth_noise(*self.size, context.seed, bank)] * len(self.frames)
-        form = Form(Size(exact=self.size), deep=self.clip.index.findings.depth > 8)
-        follow = self.clip.follower(form, context.decode_threads)
+        form = FrameFormat(Size(exact=self.size), deep=self.clip.index.findings.depth > 8)
+        follow = self.clip.cursor(form, context.decode_threads)
         try:
             return [levelled(follow(number).rgb) for number in self.frames]
         finally:
@@ -123,8 +123,8 @@ class Driver:
 
     def pictures(self, threads: int) -> tuple[Callable[[int], np.ndarray], Callable[[], None]]:
         """What gives (3, H, W) float32 in [-1, 1] of a frame, and what closes it."""
-        whole, rows, columns = covering(self.clip.index.width, self.clip.index.height, self.size)
-        follow = self.clip.follower(Form(Size(exact=whole)), threads)
+        whole, rows, columns = cover_crop(self.clip.index.width, self.clip.index.height, self.size)
+        follow = self.clip.cursor(FrameFormat(Size(exact=whole)), threads)
 
         def picture(frame: int) -> np.ndarray:
             rgb = resize(follow(self._steps[frame]).rgb, *whole)

@@ -10,7 +10,7 @@ from vidtrans.errors import UsageError
 from vidtrans.evaluation.reporting import VERSION, score
 from vidtrans.evaluation.scoring import Beside
 from vidtrans.evaluation.verdicts import verdict
-from vidtrans.files import plain_name
+from vidtrans.files import base_name
 from vidtrans.metrics import SCORING_FLOW
 from vidtrans.output.target import produce
 from vidtrans.rendering.job import RenderJob
@@ -21,7 +21,7 @@ from vidtrans.settings import Table, Time
 
 def score_place(output: Path) -> Path:
     """Where the score of a render is drawn: ``out.mp4`` has ``out.score.png``."""
-    return output.with_name(f"{plain_name(output)}.score.png")
+    return output.with_name(f"{base_name(output)}.score.png")
 
 
 def scoring_flow(plan: RenderPlan) -> str:
@@ -48,7 +48,7 @@ def score_render(job: RenderJob, output: Path, request: str, context: Context) -
             seen = Beside.find(plan.clip, shown, context, Time(frame=plan.first))
             table = score(shown, seen, flow, path, context)
         else:
-            with closing(job.unfiltered(shown.ground)) as pictures:
+            with closing(job.unfiltered(shown.default_background)) as pictures:
                 table = score(shown, Beside(plan.clip, steps), flow, path, context, per_frame=pictures)
         return table | {"verdict": verdict(table)}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from vidtrans.clips.indexing import Clip
 from vidtrans.evaluation.scoring import Beside, Pictures, score_clips, seconds
 from vidtrans.files import write_json
-from vidtrans.metrics.scores import Scores, rounded
+from vidtrans.metrics.clip_scores import Scores, round_digits
 from vidtrans.session import Context
 from vidtrans.settings import Table
 
@@ -46,8 +46,8 @@ def score_table(scores: Scores, clip: Clip) -> Table:
         {
             "frame": n,
             "seconds": round(seconds(clip, n), 3),
-            "warping_error": rounded(errors[n]),
-            "warping_error_source": rounded(floor[n]),
+            "warping_error": round_digits(errors[n]),
+            "warping_error_source": round_digits(floor[n]),
         }
         for n in scores.worst()
     ]
@@ -57,5 +57,5 @@ def score_table(scores: Scores, clip: Clip) -> Table:
 def series_table(scores: Scores, clip: Clip) -> Table:
     """A column for each measure, with a value (or null) for each frame. A pair's stands at its second frame."""
     numbers = range(scores.frames)
-    columns = {name: [rounded(v) for v in values] for name, values in scores.series.items()}
+    columns = {name: [round_digits(v) for v in values] for name, values in scores.series.items()}
     return {"frame": list(numbers), "seconds": [round(seconds(clip, n), 3) for n in numbers]} | columns

@@ -12,15 +12,15 @@ from itertools import repeat
 import numpy as np
 
 from vidtrans.clips.indexing import Clip
-from vidtrans.clips.matte import in_step, same_shape
+from vidtrans.clips.matte import match_frames, same_shape
 from vidtrans.errors import UsageError
 from vidtrans.events import Progress
 from vidtrans.metrics import SCORING_FLOW
+from vidtrans.metrics.clip_scores import Scores
 from vidtrans.metrics.consistency import Scorer
-from vidtrans.metrics.scores import Scores
 from vidtrans.session import Context
 from vidtrans.settings import Time
-from vidtrans.video.form import PLAIN, Form
+from vidtrans.video.frame_format import DEFAULT_FORMAT, FrameFormat
 from vidtrans.video.io.clip import ClipIndex
 
 
@@ -48,7 +48,7 @@ class Beside:
                 context.warn_once(f"{clip.name}: {told}", clip.path)
             return cls(clip, range(total))
         part = _part(index, output.index, first)
-        steps, told = in_step(output.index, part, 0, total, name=output.name)
+        steps, told = match_frames(output.index, part, 0, total, name=output.name)
         if told and first:
             told = f"from frame {first} on {told}"
         if not told and start is None:
@@ -63,9 +63,9 @@ class Beside:
         shots = self.clip.shots
         return number == 0 or bisect_right(shots, self.steps[number]) != bisect_right(shots, self.steps[number - 1])
 
-    def pictures(self, context: Context, form: Form = PLAIN) -> Generator[np.ndarray, None, None]:
+    def pictures(self, context: Context, form: FrameFormat = DEFAULT_FORMAT) -> Generator[np.ndarray, None, None]:
         """All frames in step, (H, W, 3)."""
-        with closing(self.clip.follower(form, context.decode_threads)) as follow:
+        with closing(self.clip.cursor(form, context.decode_threads)) as follow:
             for step in self.steps:
                 yield follow(step).rgb
 
@@ -102,7 +102,7 @@ def score_clips(
     total = output.index.num_frames
     given = (source, Beside(output, range(total)), per_frame, reference)
     _tell_sizes(output, [b.clip for b in given if isinstance(b, Beside)], context)
-    scorer, form = Scorer(flow), Form(background=output.ground)
+    scorer, form = Scorer(flow), FrameFormat(background=output.default_background)
     with ExitStack() as stack:
         streams = [stack.enter_context(closing(_stream(b, form, total, context))) for b in given]
         for number, (seen, made, *compared) in enumerate(zip(*streams, strict=True)):
@@ -128,7 +128,7 @@ def _part(index: ClipIndex, output: ClipIndex, first: int) -> ClipIndex:
 
 
 def _stream(
-    source: Pictures | None, form: Form, total: int, context: Context
+    source: Pictures | None, form: FrameFormat, total: int, context: Context
 ) -> Generator[np.ndarray | None, None, None]:
     """``total`` pictures, or as often None. Raises ValueError where there are fewer."""
     if isinstance(source, Beside):

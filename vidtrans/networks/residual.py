@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from vidtrans.networks.layers import (
     Attention,
-    Mirror,
+    ReflectPad,
     ResidualBlock,
     checkpointing_setting,
     convolution,
     norm_setting,
     normalise,
-    recomputed,
+    run_stage,
     upsample_setting,
     upsampling,
 )
@@ -49,17 +49,17 @@ class ResidualSettings(BlockSettings):
     blocks: int = setting(9, "residual blocks at a quarter of the size: 6 for 128 pixels, 9 for 256", low=1, high=18)
 
 
-def entrance(inputs: int, outputs: int, norm: str) -> nn.Sequential:
+def first_layer(inputs: int, outputs: int, norm: str) -> nn.Sequential:
     """The 7×7 layer at full size (c7s1-k)."""
     return nn.Sequential(*convolution(inputs, outputs, 7, norm=norm, mirror=True))
 
 
-def halve(inputs: int, outputs: int, norm: str) -> nn.Sequential:
+def downsample_layer(inputs: int, outputs: int, norm: str) -> nn.Sequential:
     """A strided 3×3 layer (dk)."""
     return nn.Sequential(*convolution(inputs, outputs, norm=norm, stride=2))
 
 
-def double(inputs: int, outputs: int, settings: BlockSettings) -> nn.Sequential:
+def upsample_layer(inputs: int, outputs: int, settings: BlockSettings) -> nn.Sequential:
     """The way back (uk)."""
     norm = settings.norm
     return nn.Sequential(
@@ -80,7 +80,7 @@ def residual_blocks(channels: int, count: int, settings: BlockSettings) -> nn.Mo
 
 def picture_head(channels: int, out_channels: int) -> nn.Sequential:
     """Features at full size → a picture in [−1, 1]."""
-    return nn.Sequential(Mirror(3), nn.Conv2d(channels, out_channels, 7), nn.Tanh())
+    return nn.Sequential(ReflectPad(3), nn.Conv2d(channels, out_channels, 7), nn.Tanh())
 
 
 def multiple_of(halvings: int, norm: str) -> int:
@@ -88,7 +88,7 @@ def multiple_of(halvings: int, norm: str) -> int:
     return 2 ** (halvings + (norm == "instance"))
 
 
-class Body(nn.Module):
+class ResidualBody(nn.Module):
     """All but the head: c7s1-k, then d2k-d4k…, residual blocks, and …u2k-uk."""
 
     def __init__(self, inputs: int, channels: int, downsamplings: int, blocks: int, settings: BlockSettings) -> None:
@@ -96,15 +96,15 @@ class Body(nn.Module):
         self.checkpointing = settings.checkpointing
         widths = [channels * 2**i for i in range(downsamplings + 1)]
         steps = list(itertools.pairwise(widths))
-        self.entrance = entrance(inputs, channels, settings.norm)
-        self.down = nn.ModuleList(halve(a, b, settings.norm) for a, b in steps)
+        self.entrance = first_layer(inputs, channels, settings.norm)
+        self.down = nn.ModuleList(downsample_layer(a, b, settings.norm) for a, b in steps)
         self.blocks = residual_blocks(widths[-1], blocks, settings)
-        self.up = nn.ModuleList(double(b, a, settings) for a, b in reversed(steps))
+        self.up = nn.ModuleList(upsample_layer(b, a, settings) for a, b in reversed(steps))
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs, H, W) → (N, channels, H, W)."""
         for stage in (self.entrance, *self.down, *self.blocks, *self.up):
-            x = recomputed(stage, x, wanted=self.checkpointing)
+            x = run_stage(stage, x, wanted=self.checkpointing)
         return x
 
 
@@ -117,7 +117,7 @@ class Residual(nn.Module):
         super().__init__()
         self.multiple = multiple_of(DOWNSAMPLINGS, settings.norm)
         self.smallest = 2 ** (DOWNSAMPLINGS + 1)  # norms need more than one value to train on
-        self.body = Body(in_channels, settings.channels, DOWNSAMPLINGS, settings.blocks, settings)
+        self.body = ResidualBody(in_channels, settings.channels, DOWNSAMPLINGS, settings.blocks, settings)
         self.head = picture_head(settings.channels, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vidtrans.networks.layers import checkpointing_setting, norm_setting, recomputed, spectral
+from vidtrans.networks.layers import checkpointing_setting, norm_setting, run_stage, spectral
 from vidtrans.networks.residual import multiple_of
 from vidtrans.settings import setting
 
@@ -98,9 +98,9 @@ class SpadeGenerator(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         height, width = (side >> self.halvings for side in x.shape[-2:])
         made = self.start(F.interpolate(x, (height, width), mode="nearest"))
-        made = recomputed(self.first, made, x, wanted=self.checkpointing)
+        made = run_stage(self.first, made, x, wanted=self.checkpointing)
         for i, block in enumerate(self.blocks):
             made = made if i == 1 else F.interpolate(made, scale_factor=2.0, mode="nearest")
-            made = recomputed(block, made, x, wanted=self.checkpointing)
+            made = run_stage(block, made, x, wanted=self.checkpointing)
         picture: Tensor = self.head(made)
         return picture

@@ -54,7 +54,7 @@ class WarpMixSettings:
             raise ValueError("generator.reel = 1 is a picture that stands still: it takes 2 at least, or 0 for none")
 
 
-class _Norm(nn.InstanceNorm2d):
+class _SingleNorm(nn.InstanceNorm2d):
     """Instance norm that also takes a single pixel, which becomes the bias: torch's refuses it.
 
     On a CPU picture by picture, as batch norms of one: the same numbers, and channels that lie last stay there. What
@@ -71,13 +71,13 @@ class _Norm(nn.InstanceNorm2d):
         return made[0] if len(made) == 1 else torch.cat(made)
 
 
-class _Conv(nn.Module):
+class _ModulatedConv(nn.Module):
     """Convolution, norm, modulation by the clock if any, ReLU if wanted."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1, *, activate: bool = True) -> None:
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
-        self.norm = _Norm(outputs)
+        self.norm = _SingleNorm(outputs)
         self.activate = activate
 
     def forward(self, x: Tensor, film: Tensor | None = None) -> Tensor:
@@ -88,23 +88,23 @@ class _Conv(nn.Module):
         return F.relu(x) if self.activate else x
 
 
-class _Residual(nn.Module):
+class _WarpMixResidual(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.first = _Conv(channels, channels)
-        self.second = _Conv(channels, channels, activate=False)
+        self.first = _ModulatedConv(channels, channels)
+        self.second = _ModulatedConv(channels, channels, activate=False)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(x + self.second(self.first(x)))
 
 
-class _Up(nn.Module):
+class _WarpMixUp(nn.Module):
     """Nearest-neighbour doubling, convolution, the skip concatenated and fused by a 1×1 convolution."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.conv = _Conv(inputs, outputs)
-        self.fuse = _Conv(2 * outputs, outputs, kernel=1)
+        self.conv = _ModulatedConv(inputs, outputs)
+        self.fuse = _ModulatedConv(2 * outputs, outputs, kernel=1)
 
     def forward(self, x: Tensor, skip: Tensor, first: Tensor | None, second: Tensor | None) -> Tensor:
         x = self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"), first)
@@ -187,20 +187,20 @@ class WarpMix(nn.Module):
         widths = [width, 2 * width, 3 * width, 4 * width]
         self.multiple = 2 ** len(widths)
         self.smallest = 2 * self.multiple
-        self.stem = _Conv(4 * seen, width)
+        self.stem = _ModulatedConv(4 * seen, width)
         self.down = nn.ModuleList(
-            nn.Sequential(_Conv(a, b, stride=2), *(_Residual(b) for _ in range(n)))
+            nn.Sequential(_ModulatedConv(a, b, stride=2), *(_WarpMixResidual(b) for _ in range(n)))
             for a, b, n in zip(widths, widths[1:], settings.blocks, strict=False)
         )
-        self.up = nn.ModuleList(_Up(b, a) for a, b in reversed(list(itertools.pairwise(widths))))
-        self.bottom = _Conv(widths[-1], widths[-1], kernel=1)
+        self.up = nn.ModuleList(_WarpMixUp(b, a) for a, b in reversed(list(itertools.pairwise(widths))))
+        self.bottom = _ModulatedConv(widths[-1], widths[-1], kernel=1)
         self.film = (
             _Film(settings.clock, [widths[-1], *(w for w in widths[-2::-1] for _ in range(2))])
             if settings.clock
             else None
         )
         self.reel = _Reel(settings.reel) if settings.reel else None
-        self.recall = _Conv(TRACKS, width, activate=False) if self.reel else None  # what it tells the painter
+        self.recall = _ModulatedConv(TRACKS, width, activate=False) if self.reel else None  # what it tells the painter
         painted = out_channels + (3 if self.warps else 0)  # and how much of it there is, and the flow
         self.head = nn.Sequential(nn.Conv2d(width, 4 * painted, 3, 1, 1), nn.PixelShuffle(2))
 

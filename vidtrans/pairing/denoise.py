@@ -44,7 +44,7 @@ class Denoise(FramePairing):
         """((H, W, 3) uint8,) → the same: what is rendered is noisy already."""
         return frames[0]
 
-    def taught(self, frames: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+    def training_input(self, frames: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
         """((H, W, 3) uint8,) → the same with noise.
 
         A sensor's noise is a constant part and a shot part whose variance grows with the light (Foi et al. 2008);

@@ -46,8 +46,8 @@ class Edges(FramePairing):
 
     name = "edges"
     version = 1
-    draws = "lines"
-    knob = "density"
+    drawing_kind = "lines"
+    main_setting = "density"
     Settings = EdgesSettings
 
     def __init__(self, settings: EdgesSettings) -> None:
@@ -78,7 +78,7 @@ class Edges(FramePairing):
         strength = np.sqrt(np.sqrt(np.minimum(squared / ceiling, 1))) * 255
         return np.dstack([lines, np.rint(strength).astype(np.uint8)])
 
-    def drawn(self, picture: np.ndarray) -> np.ndarray:
+    def drawing_input(self, picture: np.ndarray) -> np.ndarray:
         """(H, W, 3) uint8 drawing → (H, W, 1 or 2) uint8: its strokes, thinned to lines of 255 on 0.
 
         The soft channel falls off with the distance from the lines as, at the median, it does in frames.

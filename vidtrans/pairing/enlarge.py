@@ -37,14 +37,14 @@ class Enlarge(FramePairing):
         self.settings = settings
 
     @property
-    def enlarges(self) -> int:  # type: ignore[override]
+    def upscale_factor(self) -> int:  # type: ignore[override]
         return self.settings.factor
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
         """((H, W, 3) uint8,), enlarged by the renderer → the same."""
         return frames[0]
 
-    def taught(self, frames: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+    def training_input(self, frames: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
         """((H, W, 3) uint8,) → the same size with the detail of ``1 / factor`` of it, worn as ``rng`` draws."""
         height, width = frames[0].shape[:2]
         small = [max(1, round(n / self.settings.factor)) for n in (width, height)]

@@ -43,7 +43,7 @@ class Inpaint(FramePairing):
     version = 1
     uses_mask = True
     finishes = True
-    knob = "grow"
+    main_setting = "grow"
     Settings = InpaintSettings
     in_channels = 4
 
@@ -52,16 +52,16 @@ class Inpaint(FramePairing):
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
         """((H, W, 3) uint8,) → (H, W, 4) uint8, with the holes of frame 0."""
-        return self.shown(frames, 0, None)
+        return self.render_input(frames, 0, None)
 
-    def taught(self, frames: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+    def training_input(self, frames: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
         """((H, W, 3) uint8,) → (H, W, 4) uint8, with holes of a shape, a moment and an extent that ``rng`` draws."""
         seed, number = (int(n) for n in rng.integers(0, 1 << 31, 2))
         share = self.settings.share * rng.uniform(0.2, 1)
         height, width = frames[0].shape[:2]
         return _with_hole(frames[0], holes(height, width, number, seed, share))
 
-    def shown(self, frames: Sequence[np.ndarray], number: int, mask: np.ndarray | None) -> np.ndarray:
+    def render_input(self, frames: Sequence[np.ndarray], number: int, mask: np.ndarray | None) -> np.ndarray:
         """((H, W, 3) uint8,), frame number, (H, W) uint8 mask that is white where to fill, or None → (H, W, 4) uint8.
 
         Without a mask there are moving holes, to see what the network makes of them.

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from vidtrans.pairing.base import PlainPairing, Step
+from vidtrans.pairing.base import BasePairing, PairPositions
 from vidtrans.pairing.clock import CHANNELS
 from vidtrans.settings import setting
 
@@ -26,7 +26,7 @@ class NextFrameSettings:
     added: ClassVar[tuple[str, ...]] = ("clock",)
 
 
-class NextFrame(PlainPairing):
+class NextFrame(BasePairing):
     """Pairs never span a cut: they are made within a shot.
 
     With a clock, the pairs of a shot of L frames are 2 (L − 1), for each place of a timeline that goes forwards through
@@ -46,7 +46,7 @@ class NextFrame(PlainPairing):
         return 3 * self.settings.context + (CHANNELS if self.settings.clock else 0)
 
     @property
-    def clocked(self) -> bool:
+    def has_clock(self) -> bool:
         return self.settings.clock
 
     @property
@@ -57,18 +57,20 @@ class NextFrame(PlainPairing):
     def min_frames(self) -> int:
         return (self.settings.context - 1) * self.settings.step + self.settings.step + 1
 
-    def steps(self, num_frames: int) -> Iterator[Step]:
+    def pair_positions(self, num_frames: int) -> Iterator[PairPositions]:
         step, reach = self.settings.step, self.settings.context * self.settings.step
         if not self.settings.clock:
             for target in range(reach, num_frames):
-                yield Step(tuple(range(target - reach, target, step)), target)
+                yield PairPositions(tuple(range(target - reach, target, step)), target)
             return
         places = 2 * (num_frames - 1)
         frame: Callable[[int], int] = lambda place: min(place % places, -place % places)  # noqa: E731
         for place in range(places if num_frames >= self.min_frames else 0):
-            yield Step(tuple(frame(p) for p in range(place - reach, place, step)), frame(place), place / places)
+            yield PairPositions(
+                tuple(frame(p) for p in range(place - reach, place, step)), frame(place), place / places
+            )
 
-    def visible(self, shown: np.ndarray) -> np.ndarray:
+    def preview(self, shown: np.ndarray) -> np.ndarray:
         """The latest frame."""
         return shown[..., 3 * (self.settings.context - 1) : 3 * self.settings.context]
 

@@ -45,12 +45,13 @@ class RegionsSettings:
 
 @dataclass(frozen=True)
 class Palette:
-    """``labels`` and ``sure`` (2^18,) uint8, by the upper bits of R, G and B: the label of a colour, and how far it
-    is from another one; ``colours`` (N, 3) uint8: RGB by label.
+    """A fixed palette: ``labels`` and ``confidence`` (2^18,) uint8, by the upper bits of R, G and B.
+
+    ``confidence`` is how far a colour is from the next label's. ``colours`` (N, 3) uint8: RGB by label.
     """
 
     labels: np.ndarray
-    sure: np.ndarray
+    confidence: np.ndarray
     colours: np.ndarray
 
 
@@ -59,8 +60,8 @@ class Regions(FramePairing):
 
     name = "regions"
     version = 1
-    draws = "flats"
-    knob = "smoothing"
+    drawing_kind = "flats"
+    main_setting = "smoothing"
     Settings = RegionsSettings
     in_channels = 3
 
@@ -71,13 +72,13 @@ class Regions(FramePairing):
         """((H, W, 3) uint8,) → the same, flat."""
         table, rounding = palette(self.settings.levels), self.settings.rounding
         colours = _indices(_smooth(frames[0], self.settings.smoothing))
-        labels = _vote(table.labels[colours], table.sure[colours], rounding)
+        labels = _vote(table.labels[colours], table.confidence[colours], rounding)
         smallest = self.settings.smallest * labels.size
         for share in (1 / 16, 1 / 4, 1):  # small ones first: speckles grow together into areas before they are judged
             labels = _without_islands(labels, share * smallest)
         return table.colours[_vote(labels, np.full_like(labels, 255), rounding)]
 
-    def drawn(self, picture: np.ndarray) -> np.ndarray:
+    def drawing_input(self, picture: np.ndarray) -> np.ndarray:
         """(H, W, 3) uint8, painted in flat colours → the same in those of the palette, without soft rims."""
         table = palette(self.settings.levels)
         box = np.ones((3, 3), np.uint8)

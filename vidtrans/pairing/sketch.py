@@ -47,8 +47,8 @@ class Sketch(FramePairing):
 
     name = "sketch"
     version = 1
-    draws = "lines"
-    knob = "width"
+    drawing_kind = "lines"
+    main_setting = "width"
     Settings = SketchSettings
     in_channels = 1
 
@@ -70,7 +70,7 @@ class Sketch(FramePairing):
             light = light * (1 - self.settings.shading * np.clip(1 - tone / 0.75, 0, 1))
         return np.rint(255 * light).astype(np.uint8)[..., None]
 
-    def drawn(self, picture: np.ndarray) -> np.ndarray:
+    def drawing_input(self, picture: np.ndarray) -> np.ndarray:
         """(H, W, 3) uint8 drawing → (H, W, 1) uint8: its paper white, its strokes dark."""
         return (255 - ink(picture))[..., None]
 

@@ -18,7 +18,7 @@ from vidtrans.data.planning import SUFFIX as DATASET_SUFFIX
 from vidtrans.errors import UsageError
 from vidtrans.events import silent
 from vidtrans.files import digest_of
-from vidtrans.launcher import in_a_team
+from vidtrans.launcher import is_distributed
 from vidtrans.models.model_file import SUFFIX
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.output.target import check_foreign, check_place, produce, refuse_link
@@ -77,7 +77,7 @@ def ablate(
     """
     began = time.monotonic()
     check_minutes(minutes)
-    if in_a_team():
+    if is_distributed():
         why = "it trains its variants one after the other, in one process"
         raise UsageError(f"--ablate {kind}", why, "start it without torchrun")
     dataset = open_dataset(folder)

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from vidtrans.clips.indexing import Clip, content_digest, open_clip
-from vidtrans.clips.matte import in_step
-from vidtrans.clips.sampling import spread
+from vidtrans.clips.matte import match_frames
+from vidtrans.clips.sampling import spread_numbers
 from vidtrans.errors import UsageError
 from vidtrans.evaluation.scoring import Beside
 from vidtrans.events import Progress
-from vidtrans.files import plain_name
+from vidtrans.files import base_name
 from vidtrans.models.loaded_model import Look, find_look
 from vidtrans.output.target import produce, refuse_link
 from vidtrans.pairing.base import pairing_record
@@ -24,13 +24,13 @@ from vidtrans.rendering.frame_renderer import Inputs
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.video.images.picture import resize, write_picture
-from vidtrans.video.io.carry import Carried
 from vidtrans.video.io.clip import Frame
 from vidtrans.video.io.encoder import SegmentWriter
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 from vidtrans.video.io.join import Timing, join
-from vidtrans.video.io.pictures import is_stills
-from vidtrans.video.plots.layout import GAP, Sheet, cell_size, fit, plain, text_band
+from vidtrans.video.io.pictures import is_picture_source
+from vidtrans.video.io.stream_copy import StreamCopy
+from vidtrans.video.plots.layout import GAP, Sheet, blank, cell_size, fit, text_band
 
 VERSION = 1
 WIDEST = 1920  # pixels, of a comparison
@@ -46,7 +46,7 @@ class Panel:
 
 
 def default_output(clips: Sequence[Path]) -> Path:
-    return Path(f"{plain_name(clips[0])}.compare{'.png' if is_stills(clips[0]) else '.mp4'}")
+    return Path(f"{base_name(clips[0])}.compare{'.png' if is_picture_source(clips[0]) else '.mp4'}")
 
 
 def compare(
@@ -97,7 +97,7 @@ def compare(
 
 
 def _panel(clip: Clip, first: Clip, label: str, context: Context) -> Panel:
-    steps, told = in_step(first.index, clip.index, 0, first.index.num_frames, name=first.path.name)
+    steps, told = match_frames(first.index, clip.index, 0, first.index.num_frames, name=first.path.name)
     if told:
         context.note(f"{clip.path.name}: {told}", "warning")
 
@@ -119,14 +119,14 @@ def _input_panel(clip: Clip, look: Look, context: Context) -> Panel:
 
     def frames(numbers: list[int]) -> Generator[np.ndarray, None, None]:
         for number, rgb in zip(numbers, Beside(clip, numbers).pictures(context), strict=True):
-            yield pairing.visible(inputs([Frame(number, 0, resize(rgb, *size))]))
+            yield pairing.preview(inputs([Frame(number, 0, resize(rgb, *size))]))
 
     return Panel(f"what {look.name} sees", frames)
 
 
 def draw_sheet(first: Clip, panels: Sequence[Panel], path: Path, count: int | None) -> Table:
     """A row for each of a few frames, a column for each panel."""
-    numbers = spread(first.index.num_frames, count, SHEET_FRAMES)
+    numbers = spread_numbers(first.index.num_frames, count, SHEET_FRAMES)
     side = min(480, WIDEST // len(panels))
     columns = [[resize(f, *cell_size(f, side)) for f in p.frames(numbers)] for p in panels]
     rows = list(zip(*columns, strict=True))
@@ -153,7 +153,9 @@ def write_video(
             context.report(Progress("comparing", number + 1, len(numbers)))
         stack.close()
         begin = index.before_zero
-        carried = None if first.is_pictures else Carried(first.path, shift_s=-begin * index.time_base, rate=index.rate)
+        carried = (
+            None if first.is_pictures else StreamCopy(first.path, shift_s=-begin * index.time_base, rate=index.rate)
+        )
         timing = Timing([p - begin for p in index.pts], index.durations(), index.time_base)
         join([segment], timing, path, carried, context.report, context.stop)
     return {"frames": len(numbers), "panels": len(panels), "size": list(layout.size)}
@@ -185,7 +187,7 @@ class Grid:
 
     def draw(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
         """One (H, W, 3) uint8 picture a panel → the whole."""
-        whole = plain(*self.size)
+        whole = blank(*self.size)
         label_height = self.bands[0].shape[0]
         for at, (picture, band) in enumerate(zip(pictures, self.bands, strict=True)):
             x = GAP + at % self.columns * (self.cell[0] + GAP)

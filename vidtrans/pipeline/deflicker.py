@@ -13,14 +13,14 @@ from typing import Any
 from vidtrans.batch.inputs import counterparts, gathered, items_for, without_results
 from vidtrans.batch.jobs import Options, run_batch
 from vidtrans.batch.summary import Outcome
-from vidtrans.clips.aligned_clip import Guide, guided_by
+from vidtrans.clips.aligned_clip import AlignedClip, with_shots_of
 from vidtrans.clips.cut_list import with_cuts
 from vidtrans.clips.indexing import Clip, content_digest, open_clip
 from vidtrans.config.programs import tell_programs
 from vidtrans.config.recipe import Recipe, check_read, render_recipe
 from vidtrans.errors import UsageError
 from vidtrans.evaluation.scoring import Beside
-from vidtrans.files import plain_name
+from vidtrans.files import base_name
 from vidtrans.models.loaded_model import RenderSettings, find_look
 from vidtrans.models.model_file import IDENTITY
 from vidtrans.output.target import refuse_link
@@ -31,7 +31,7 @@ from vidtrans.session import Context
 from vidtrans.settings import Table, Time
 from vidtrans.video.io.container import probe
 from vidtrans.video.io.encoding import EncodingSettings
-from vidtrans.video.io.pictures import holds_several, is_stills
+from vidtrans.video.io.pictures import is_picture_sequence, is_picture_source
 
 # Of the table [rendering]: there is no model and no mask, and a result is as large as what is processed.
 READ = ("strength", "mix", "keep_colour", "rate", "cuts", "chunk_frames")
@@ -52,12 +52,12 @@ def steady(
     sound stay; sound that it lacks is taken from the source. Raises UsageError, MediaError, Interrupted.
     """
     began = time.monotonic()
-    if is_stills(processed) and not holds_several(processed):
+    if is_picture_source(processed) and not is_picture_sequence(processed):
         raise UsageError(str(processed), "one picture cannot flicker", "give a video or a folder of pictures")
     look = find_look(IDENTITY, context)
-    settings = RenderSettings.of(_own(recipe), look, context.device).resolved(is_stills(processed), output)
+    settings = RenderSettings.of(_own(recipe), look, context.device).resolved(is_picture_source(processed), output)
     ending = settings.encoding.default_suffix(single=False)
-    output = output or refuse_link(Path(f"{plain_name(processed)}.steady{ending}"))
+    output = output or refuse_link(Path(f"{base_name(processed)}.steady{ending}"))
     place = Place.find(output, settings.encoding)
     request = _request(processed, source, settings, context, start, place)
     order = Order(place, request, [p for p in (processed, source) if p], context, began)
@@ -69,7 +69,7 @@ def steady(
     place.check_holds(clip.index.num_frames)
     guide = _guide(clip, source, settings, context, start)
     if guide is not None:
-        clip = _sounding(guided_by(clip, guide), guide)
+        clip = _sounding(with_shots_of(clip, guide), guide)
     tell_programs(recipe.programs, context, ("encoding",))
     job = RenderJob(plan_render(clip, look, settings, context, pattern=place.pattern, guide=guide), context)
     job.plan.delivery.check_sound(place.output)
@@ -97,14 +97,14 @@ def steady_batch(
     wanted = recipe.settings("encoding", EncodingSettings)
 
     def ending(processed: Path) -> str:
-        made = wanted.resolved(pictures=is_stills(processed), output=None)
+        made = wanted.resolved(pictures=is_picture_source(processed), output=None)
         return f".steady{made.default_suffix(single=False)}"
 
     def arguments(processed: Path, place: Path) -> Table:
         own = {"processed": processed, "source": guides[processed], "output": place}
         return {**own, "recipe": recipe, "start": start}
 
-    kept = found if found == list(given) else without_results(found, lambda p: folder / f"{plain_name(p)}{ending(p)}")
+    kept = found if found == list(given) else without_results(found, lambda p: folder / f"{base_name(p)}{ending(p)}")
     items = items_for(kept, folder, [ending(p) for p in kept], arguments)
     return run_batch(items, "vidtrans.pipeline.deflicker:steady", folder, batch, context)
 
@@ -126,15 +126,15 @@ def _own(recipe: Recipe) -> Recipe:
 
 def _guide(
     clip: Clip, source: Path | None, settings: RenderSettings, context: Context, start: Time | None
-) -> Guide | None:
+) -> AlignedClip | None:
     if source is None:
         if start is not None:
             raise UsageError(f"--start {start}", "there is no source that it could be in", "give it with --source")
         return None
     opened = with_cuts(open_clip(context, source), settings.rendering.cuts)
     beside = Beside.find(opened, clip, context, start)
-    guide = Guide(opened, tuple(_within(beside.steps, opened, clip)))
-    guide.tell(clip, context)
+    guide = AlignedClip(opened, tuple(_within(beside.steps, opened, clip)))
+    guide.warn_mismatch(clip, context)
     return guide
 
 
@@ -153,14 +153,14 @@ def _within(steps: Sequence[int], guide: Clip, clip: Clip) -> list[int | None]:
     ]
 
 
-def _sounding(clip: Clip, guide: Guide) -> Clip:
+def _sounding(clip: Clip, guide: AlignedClip) -> Clip:
     """Sound that a processed video lacks is its source's."""
     source, first = guide.clip, guide.steps[0]
     if clip.is_pictures or source.is_pictures or first is None or probe(clip.path).audio:
         return clip
     later = clip.index.pts[0] * clip.index.time_base - source.index.pts[first] * source.index.time_base
     is_part = first > 0 or source.index.num_frames != clip.index.num_frames
-    return replace(clip, origin=source, later_s=Fraction(later), is_part=is_part)
+    return replace(clip, origin=source, offset_s=Fraction(later), is_part=is_part)
 
 
 def _request(
@@ -178,4 +178,4 @@ def _request(
         "source": content_digest(context, source) if source else "",
         "start": str(start),
     }
-    return request_digest(own, settings, place, stills=is_stills(processed))
+    return request_digest(own, settings, place, stills=is_picture_source(processed))

@@ -16,7 +16,7 @@ from vidtrans.config.rendering import RenderingSettings
 from vidtrans.dreaming.predictors import NOISE, check_clock, context_of, find_looks, positions_of
 from vidtrans.dreaming.settings import DreamingSettings, flag_of
 from vidtrans.errors import UsageError
-from vidtrans.files import digest_of, plain_name
+from vidtrans.files import base_name, digest_of
 from vidtrans.flow.survey import VERSION as SURVEY_VERSION
 from vidtrans.models.loaded_model import Look
 from vidtrans.models.model_file import SUFFIX
@@ -27,9 +27,9 @@ from vidtrans.rendering.order import Order, Place, program_of
 from vidtrans.session import Context
 from vidtrans.settings import Table, Time
 from vidtrans.store.stages import DreamStage
-from vidtrans.video.io.carry import check_sound
 from vidtrans.video.io.codecs import CONTAINERS
 from vidtrans.video.io.encoding import EncodingSettings
+from vidtrans.video.io.stream_copy import check_sound
 
 if TYPE_CHECKING:
     from vidtrans.dreaming.bands import Loudness
@@ -109,7 +109,7 @@ def dream(
 
 def default_output(source: Path | None, looks: Sequence[Look], encoding: EncodingSettings) -> Path:
     """``in.x.dream.mp4``."""
-    seed = plain_name(source) if source else NOISE
+    seed = base_name(source) if source else NOISE
     name = looks[0].name.removesuffix(SUFFIX)
     return Path(f"{seed}.{name}.dream{encoding.default_suffix(single=False)}")
 
@@ -188,13 +188,13 @@ def _rate(wish: Wish, look: Look, own: Fraction | None) -> Fraction:
 def _listen(wish: Wish, rate: Fraction, place: Place) -> Loudness:
     """The loudness of the sound. Raises UsageError where it is shorter than the dream, or cannot go along."""
     from vidtrans.dreaming.bands import loudness
-    from vidtrans.video.io.sound import RATE_HZ, blocks
+    from vidtrans.video.io.sound import RATE_HZ, read_blocks
 
     assert wish.sound is not None
     kind = CONTAINERS.get(place.output.suffix.lower().lstrip("."))
     if kind and wish.encoding.sound == "copy":
         check_sound(wish.sound, kind)
-    heard = loudness(blocks(wish.sound), RATE_HZ)
+    heard = loudness(read_blocks(wish.sound), RATE_HZ)
     needed = wish.frames / rate
     if heard.duration_s < needed - 1 / rate:
         lasts = f"it lasts {float(heard.duration_s):.2f} s, the dream {float(needed):.2f} s"

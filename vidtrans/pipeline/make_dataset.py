@@ -20,22 +20,22 @@ from vidtrans.data.dataset import INDEX, Dataset, open_dataset, write_index
 from vidtrans.data.planning import SUFFIX, Planned, Request, default_output
 from vidtrans.errors import MediaError, UsageError
 from vidtrans.files import (
-    complete,
     digest_file,
     digest_of,
     finish_replacing,
     link_target,
+    move_into_place,
     partial_path,
-    put_in_place,
     read_small_json,
     remove_stale_partials,
+    write_atomically,
     write_json,
 )
 from vidtrans.output.target import check_parents, refuse_link
 from vidtrans.rendering.cost import after, estimate_pictures
 from vidtrans.session import Context
 from vidtrans.settings import Table, Time
-from vidtrans.store.cache import Entry
+from vidtrans.store.cache import CacheEntry
 
 
 def make_dataset(
@@ -153,7 +153,7 @@ def _existing(output: Path, request: str, context: Context) -> Dataset | None:
 class PictureMarks:
     """Which chunks of pictures are safely written: a small file a chunk, with each picture's SHA-256."""
 
-    def __init__(self, entry: Entry, names: list[list[str]]) -> None:
+    def __init__(self, entry: CacheEntry, names: list[list[str]]) -> None:
         self.entry, self.names = entry, names
 
     def _path(self, chunk: int) -> Path:
@@ -184,7 +184,7 @@ def _move(folder: Path, output: Path) -> None:
         remove_stale_partials(output)
         shutil.copytree(folder, beside)
         folder = beside
-    put_in_place(folder, output)
+    move_into_place(folder, output)
 
 
 def _restore(folder: Path, made: Dataset, output: Path, held: Dataset) -> None:
@@ -192,7 +192,7 @@ def _restore(folder: Path, made: Dataset, output: Path, held: Dataset) -> None:
     for old, new in zip(held.records, made.records, strict=True):
         for name, source in zip(old.names, new.names, strict=True):
             if not (output / name).is_file():
-                with complete(output / name) as temporary:
+                with write_atomically(output / name) as temporary:
                     shutil.copyfile(folder / source, temporary)
 
 

@@ -15,7 +15,7 @@ from vidtrans.config.recipe import Recipe
 from vidtrans.data.dataset import open_dataset
 from vidtrans.data.planning import Request, default_output
 from vidtrans.errors import UsageError
-from vidtrans.files import plain_name
+from vidtrans.files import base_name
 from vidtrans.models.loaded_model import RenderSettings
 from vidtrans.models.model_file import SUFFIX
 from vidtrans.output.assembling import pass_of, try_pass
@@ -35,7 +35,7 @@ from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat, split_pattern
-from vidtrans.video.io.pictures import holds_several, is_stills, open_reader, picture_files
+from vidtrans.video.io.pictures import is_picture_sequence, is_picture_source, open_reader, picture_files
 
 
 def run(
@@ -60,7 +60,7 @@ def run(
     many = len(apply) > 1
     folder = output if many else output.parent
     dataset = refuse_link(folder / default_output([video]))
-    model = refuse_link(folder / f"{plain_name(video)}{SUFFIX}")
+    model = refuse_link(folder / f"{base_name(video)}{SUFFIX}")
     _check([video, *apply, *([target] if target else [])], apply, output, model, recipe, context)
     if context.dry_run:
         table = forecast(video, apply, output, dataset, model, recipe, context, target=target, minutes=minutes)
@@ -102,7 +102,7 @@ def _check_scene(folder: Path, clip: Path, model: Path, context: Context) -> Non
     dataset = open_dataset(folder)
     scene = Scene(model.stem, plate_of(dataset, dataset.role("train")).scene)
     opened = open_clip(context, clip, dataset.pairing.guides)
-    if opened.index.same_size and not is_stills(clip):  # pictures may be drawings, or each of its own
+    if opened.index.same_size and not is_picture_source(clip):  # pictures may be drawings, or each of its own
         scene.check_clip(opened, 0, opened.index.num_frames, context)
 
 
@@ -134,7 +134,7 @@ def forecast(
     for clip in apply:
         opened = open_clip(context, clip, look.pairing.guides)
         render = RenderSettings.of(recipe, look, context.device)
-        render = render.resolved(is_stills(clip), output if len(apply) == 1 else None)
+        render = render.resolved(is_picture_source(clip), output if len(apply) == 1 else None)
         renders.append(RenderJob(plan_render(opened, look, render, context), context).estimate(engine))
     held_out = len(planned.dataset.role("held-out"))
     return {
@@ -154,7 +154,7 @@ def _check(
     sources: Sequence[Path], apply: Sequence[Path], output: Path, model: Path, recipe: Recipe, context: Context
 ) -> None:
     """Say before the training what would be wrong after it. Raises UsageError, MediaError."""
-    if make_pairing(PAIRINGS, *recipe.choice("pairing")).clocked:
+    if make_pairing(PAIRINGS, *recipe.choice("pairing")).has_clock:
         why = "its model goes by a clock of its own, and not by the frames of a clip"
         what = f"--preset {recipe.preset}" if recipe.preset else "pairing.clock"
         raise UsageError(what, why, "use make-dataset, train and dream")
@@ -163,25 +163,25 @@ def _check(
         wishes = [Wish(clip, str(model), recipe) for clip in apply]
         outputs = [item.output for item in plan(wishes, output) if item.output]
     else:
-        encoding = encoding.resolved(pictures=is_stills(apply[0]), output=output)
+        encoding = encoding.resolved(pictures=is_picture_source(apply[0]), output=output)
         place, pattern = split_pattern(output)
         single = bool(pattern) or not makes_folder(encoding, place)
         encoding.check_container(place / pattern, single=single)
         outputs = [place]
     for clip, place in zip(apply, outputs, strict=True):
-        made = encoding.resolved(pictures=is_stills(clip), output=place)
+        made = encoding.resolved(pictures=is_picture_source(clip), output=place)
         folder = makes_folder(made, place)
         if made.makes_pictures and not folder and not is_one_picture(clip):
             raise UsageError(str(place), f"one picture cannot hold all frames of {clip.name}", "give a folder name")
         check_place(place, sources, folder=folder)
         check_foreign(context.cache, place, context.overwrite)
     for clip, place in zip(apply, outputs, strict=True):
-        if holds_several(clip):  # what else a folder has to hold depends on the pairing
+        if is_picture_sequence(clip):  # what else a folder has to hold depends on the pairing
             if picture_files(clip) and not open_clip(context, clip).index.same_size:
                 refuse_video(clip, encoding.resolved(pictures=True, output=place))
             continue
         with open_reader(clip):  # raises where it is none
-            made = encoding.resolved(pictures=is_stills(clip), output=place)
+            made = encoding.resolved(pictures=is_picture_source(clip), output=place)
             made.depth_for(8)
             if made.needs_program:
                 tell_programs(recipe.programs, context, ("encoding",))

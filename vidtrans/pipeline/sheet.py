@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from vidtrans.clips.indexing import Clip, content_digest, open_clip
-from vidtrans.clips.sampling import DEFAULT_COUNT, frames_of, spread
-from vidtrans.clips.sampling import middles as middles
+from vidtrans.clips.sampling import DEFAULT_COUNT, read_clip_frames, spread_numbers
+from vidtrans.clips.sampling import segment_centres as segment_centres
 from vidtrans.data.dataset import INDEX, Dataset, open_dataset
 from vidtrans.errors import MediaError, UsageError
-from vidtrans.files import plain_name
+from vidtrans.files import base_name
 from vidtrans.flow.survey import VERSION as SURVEY_VERSION
 from vidtrans.output.target import produce, refuse_link
 from vidtrans.pairing import PAIRINGS
@@ -21,7 +21,7 @@ from vidtrans.pipeline.make_dataset import dataset_digest
 from vidtrans.session import Context
 from vidtrans.settings import Size, Table
 from vidtrans.training.validation import evenly, shown_of
-from vidtrans.video.form import Form
+from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import read_picture, resize, write_picture
 from vidtrans.video.plots.layout import Sheet, cell_size
 
@@ -32,7 +32,7 @@ PAIRING_SIDE = 256  # short side at which pairings see a frame, as in a dataset
 
 
 def default_output(source: Path) -> Path:
-    return Path(f"{plain_name(source).removesuffix('.dataset')}.sheet.png")
+    return Path(f"{base_name(source).removesuffix('.dataset')}.sheet.png")
 
 
 def make_sheet(
@@ -82,9 +82,9 @@ def make_sheet(
 
 def clip_sheet(clip: Clip, count: int | None, context: Context) -> Sheet:
     """Frames of a clip with their times and shots, or the names of the pictures."""
-    numbers = spread(clip.index.num_frames, count)
+    numbers = spread_numbers(clip.index.num_frames, count)
     pictures, notes = [], []
-    for frame in frames_of(clip, numbers, Form(), context):
+    for frame in read_clip_frames(clip, numbers, FrameFormat(), context):
         pictures.append(resize(frame.rgb, *cell_size(frame.rgb, CELL)))  # at once: a long sheet holds many
         notes.append(_moment(clip, frame.index))
     index = clip.index
@@ -103,12 +103,12 @@ def _moment(clip: Clip, number: int) -> str:
 def pairing_sheet(clip: Clip, pairings: Sequence[Pairing], count: int | None, context: Context) -> Sheet:
     """A few frames, and beside each what a network would see of it, trained with each of the pairings."""
     rows, notes = [], []
-    for number in spread(clip.index.num_frames, count, 3):
+    for number in spread_numbers(clip.index.num_frames, count, 3):
         shot = max(s for s in clip.shots if s <= number)
         wanted = sorted({n for p in pairings for n in input_frames(p, number, shot)} | {number})
-        seen = {f.index: f.rgb for f in frames_of(clip, wanted, Form(Size(short=PAIRING_SIDE)), context)}
+        seen = {f.index: f.rgb for f in read_clip_frames(clip, wanted, FrameFormat(Size(short=PAIRING_SIDE)), context)}
         rng = np.random.Generator(np.random.Philox(key=number))
-        shown = [p.visible(p.taught([seen[n] for n in input_frames(p, number, shot)], rng)) for p in pairings]
+        shown = [p.preview(p.training_input([seen[n] for n in input_frames(p, number, shot)], rng)) for p in pairings]
         rows.append([seen[number], *shown])
         notes.append([_moment(clip, number)])
     columns = ("frame", *(p.name for p in pairings))
@@ -122,7 +122,7 @@ def dataset_sheet(dataset: Dataset, count: int | None) -> Sheet:
     cells, notes = [], []
     for pair in evenly(dataset.pairs, wanted):
         target = read_picture(pair.target)
-        cell = np.hstack([pairing.visible(shown_of(pairing, pair)), target])
+        cell = np.hstack([pairing.preview(shown_of(pairing, pair)), target])
         cells.append(resize(cell, *cell_size(cell, 2 * CELL)))
         name = pair.target.relative_to(dataset.folder).as_posix()
         notes.append(name if pair.role == "train" else f"{name}  (held out)")

@@ -14,7 +14,7 @@ from vidtrans.config.programs import tell_programs
 from vidtrans.config.recipe import Recipe
 from vidtrans.errors import UsageError
 from vidtrans.evaluation.rendered import check_scorable, score_place, score_render
-from vidtrans.files import plain_name
+from vidtrans.files import base_name
 from vidtrans.models.loaded_model import Look, RenderSettings, find_look
 from vidtrans.models.model_file import SUFFIX
 from vidtrans.output.target import check_foreign, refuse_link
@@ -27,13 +27,13 @@ from vidtrans.rendering.planning import at_rate, plan_render
 from vidtrans.session import Context
 from vidtrans.settings import Table, Time
 from vidtrans.video.io.encoding import EncodingSettings
-from vidtrans.video.io.pictures import holds_several, is_stills
+from vidtrans.video.io.pictures import is_picture_sequence, is_picture_source
 
 
 def default_output(video: Path, model: str, settings: EncodingSettings) -> Path:
     """``in.x.mp4``; a picture gives a picture, a folder of pictures a folder."""
     name = Path(model).name.removesuffix(SUFFIX)
-    return Path(f"{plain_name(video)}.{name}{settings.default_suffix(single=is_one_picture(video))}")
+    return Path(f"{base_name(video)}.{name}{settings.default_suffix(single=is_one_picture(video))}")
 
 
 def stylize(
@@ -58,7 +58,7 @@ def stylize(
     asked = _Asked(video, model, output, recipe, context, start, end, mask, time.monotonic())
     order, settings = asked.order, asked.settings
     order.check()
-    clip = asked.opened() if holds_several(video) else None
+    clip = asked.opened() if is_picture_sequence(video) else None
     if clip is not None and not clip.index.same_size:
         if score:
             raise UsageError("--score", "pictures of several sizes are no film", "leave it out")
@@ -98,7 +98,7 @@ def divide(
     """
     asked = _Asked.of(video, model, output, recipe, context, options)
     asked.order.check()
-    if context.dry_run or (is_stills(video) and not holds_several(video)):
+    if context.dry_run or (is_picture_source(video) and not is_picture_sequence(video)):
         return None
     clip = asked.opened()
     if not clip.index.same_size or asked.order.held() is not None:
@@ -144,7 +144,7 @@ class _Asked:
     @cached_property
     def settings(self) -> RenderSettings:
         made = RenderSettings.of(self.recipe, self.look, self.context.device)
-        return made.resolved(is_stills(self.video), self.output)
+        return made.resolved(is_picture_source(self.video), self.output)
 
     @cached_property
     def order(self) -> Order:
@@ -207,9 +207,9 @@ def _request(
         "span": [str(moment) for moment in span],
         "device": context.device_kind if look.path else "",
     }
-    return request_digest(own, settings, place, stills=is_stills(video), masked=mask is not None)
+    return request_digest(own, settings, place, stills=is_picture_source(video), masked=mask is not None)
 
 
 def is_one_picture(video: Path) -> bool:
     """Whether a source is a single picture, so that its result is one too."""
-    return is_stills(video) and not holds_several(video)
+    return is_picture_source(video) and not is_picture_sequence(video)

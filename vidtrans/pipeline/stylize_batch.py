@@ -14,16 +14,16 @@ from vidtrans.batch.summary import Outcome
 from vidtrans.config.programs import programs_from
 from vidtrans.config.recipe import TABLES, Recipe, overlaid, render_recipe
 from vidtrans.errors import UsageError
-from vidtrans.files import plain_name
+from vidtrans.files import base_name
 from vidtrans.models.loaded_model import find_look
 from vidtrans.output.target import check_place, refuse_link
 from vidtrans.pipeline.stylize import default_output, is_one_picture, stylize
-from vidtrans.registry import unknown
+from vidtrans.registry import unknown_name
 from vidtrans.rendering.planning import makes_folder
 from vidtrans.session import Context
 from vidtrans.settings import Table, parse_time, read_toml
 from vidtrans.video.io.encoding import EncodingSettings
-from vidtrans.video.io.pictures import is_stills
+from vidtrans.video.io.pictures import is_picture_source
 
 LIST_SUFFIX = ".toml"
 FUNCTION = "vidtrans.pipeline.stylize:stylize"
@@ -46,7 +46,7 @@ class Wish:
     @property
     def encoding(self) -> EncodingSettings:
         wanted = self.recipe.settings("encoding", EncodingSettings)
-        return wanted.resolved(pictures=is_stills(self.source), output=self.output)
+        return wanted.resolved(pictures=is_picture_source(self.source), output=self.output)
 
     @property
     def usual(self) -> Path:
@@ -136,7 +136,7 @@ def _check_keys(table: Table, own: Sequence[str], where: str, *more: str) -> Non
     """Raise UsageError on a key that is none of the list's ``own``, nor a table of a preset, or of the wrong type."""
     for key, value in table.items():
         if key not in (*own, *TABLES):
-            raise unknown(f"'{key}' in {where}: key", key, [*own, *more, *TABLES])
+            raise unknown_name(f"'{key}' in {where}: key", key, [*own, *more, *TABLES])
         if key in TABLES and not isinstance(value, dict):
             raise UsageError(f"'{key}' in {where}", "it must be a table", f"write {key}.KEY = VALUE")
         if key in TEXTS and not isinstance(value, str):
@@ -154,7 +154,7 @@ def _sources(clip: Table, where: str, folder: Path) -> list[Path]:
 def plan(wishes: Sequence[Wish], folder: Path) -> list[Item]:
     """Return a job for each, with a place in ``folder`` that no other has. Raises UsageError."""
     check_folder(folder)
-    endings = {number: wish.usual.name.removeprefix(plain_name(wish.source)) for number, wish in enumerate(wishes)}
+    endings = {number: wish.usual.name.removeprefix(base_name(wish.source)) for number, wish in enumerate(wishes)}
     unnamed = [n for n, wish in enumerate(wishes) if wish.output is None]
     own = iter(named([wishes[n].source for n in unnamed], [endings[n] for n in unnamed]))
     places = [refuse_link(folder / (wish.output or next(own))) for wish in wishes]

@@ -12,8 +12,8 @@ from vidtrans.config.recipe import Recipe, make_recipe
 from vidtrans.data.dataset import Dataset, open_dataset
 from vidtrans.data.planning import SUFFIX as DATASET_SUFFIX
 from vidtrans.errors import MediaError, UsageError
-from vidtrans.files import complete, digest_of, link_target
-from vidtrans.launcher import in_a_team
+from vidtrans.files import digest_of, link_target, write_atomically
+from vidtrans.launcher import is_distributed
 from vidtrans.models.model_file import SUFFIX, find_model
 from vidtrans.output.target import record, refuse_link, up_to_date
 from vidtrans.pairing.base import pairing_record
@@ -65,7 +65,7 @@ def train(
     _check(order.output, minutes)
     if not dataset.role("train"):
         raise MediaError(str(folder), "it has no training pairs left", "make it again, or --restore its pictures")
-    if not in_a_team():
+    if not is_distributed():
         return _lead(order, context, None)
     from vidtrans.training.distributed import assembled
 
@@ -158,7 +158,7 @@ def _lead(order: _Order, context: Context, team: Team | None) -> Table:
             team.tell(None)
         result: Table = meta["result"] | {"output": str(output)}
         up_to_date(context.cache, output, request, sources, context.overwrite)  # it may have appeared meanwhile
-        with complete(link_target(output)) as temporary:
+        with write_atomically(link_target(output)) as temporary:
             shutil.copyfile(entry.folder / MODEL_FILE, temporary)
             record(context.cache, output, temporary, request, result)
     context.trim_cache()

@@ -12,28 +12,28 @@ from typing import Any
 import numpy as np
 
 from vidtrans.clips.indexing import Clip, content_digest, open_clip
-from vidtrans.clips.mask import takes_drawing
-from vidtrans.clips.sampling import frames_of, spread
+from vidtrans.clips.mask import treat_as_drawing
+from vidtrans.clips.sampling import read_clip_frames, spread_numbers
 from vidtrans.config.recipe import Recipe
 from vidtrans.config.rendering import RenderingSettings
 from vidtrans.errors import UsageError
 from vidtrans.events import Progress
-from vidtrans.files import plain_name
+from vidtrans.files import base_name
 from vidtrans.inference.engine import Engine
 from vidtrans.models.loaded_model import Look, RenderSettings, find_look, load_engine
 from vidtrans.output.target import produce, refuse_link
 from vidtrans.pairing.base import Pairing, pairing_record
-from vidtrans.registry import unknown
+from vidtrans.registry import unknown_name
 from vidtrans.rendering.composite import finish
 from vidtrans.rendering.directing import Direction
 from vidtrans.rendering.frame_renderer import FrameRenderer, Inputs
 from vidtrans.rendering.scene import Scene
 from vidtrans.session import Context
 from vidtrans.settings import Table, Time, from_table, parse_value, to_table
-from vidtrans.video.form import Form
+from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import resize, write_picture
 from vidtrans.video.io.clip import Frame
-from vidtrans.video.io.pictures import is_stills
+from vidtrans.video.io.pictures import is_picture_source
 from vidtrans.video.io.reader import ClipReader
 from vidtrans.video.plots.layout import Sheet, cell_size
 
@@ -76,7 +76,7 @@ Draw = Callable[[Sequence[Moment]], list[np.ndarray]]
 
 
 def default_output(video: Path) -> Path:
-    return Path(f"{plain_name(video)}.try.png")
+    return Path(f"{base_name(video)}.try.png")
 
 
 def try_out(
@@ -168,21 +168,21 @@ def choose(
     video: Path, count: int, at: Sequence[Time], history: int, guides: Sequence[str], context: Context
 ) -> list[Moment]:
     """The frames of the grid. A long video is not read through for them: its length is taken from the header."""
-    if not at and not guides and not is_stills(video):
+    if not at and not guides and not is_picture_source(video):
         with ClipReader(video, threads=context.decode_threads, tolerant=context.allow_damaged) as reader:
             if reader.info.duration_s:
                 seconds = [Fraction(reader.info.duration_s) * (2 * k + 1) / (2 * count) for k in range(count)]
                 return [Moment(tuple(reader.near(s, history)), f"{float(s):.1f} s") for s in seconds]
     clip = open_clip(context, video, guides)
     chosen = [min(clip.frame_at(t), clip.index.num_frames - 1) for t in at]
-    return [_moment(clip, n, history, context) for n in chosen or spread(clip.index.num_frames, count)]
+    return [_moment(clip, n, history, context) for n in chosen or spread_numbers(clip.index.num_frames, count)]
 
 
 def _moment(clip: Clip, number: int, history: int, context: Context) -> Moment:
     shot = max(s for s in clip.shots if s <= number)
     numbers = range(max(shot, number - history + 1), number + 1)
     label = clip.index.names[number] if clip.index.names else f"frame {number}"
-    return Moment(tuple(frames_of(clip, numbers, Form(), context)), label)
+    return Moment(tuple(read_clip_frames(clip, numbers, FrameFormat(), context)), label)
 
 
 def parse_variations(text: str) -> list[Variation]:
@@ -193,7 +193,7 @@ def parse_variations(text: str) -> list[Variation]:
     key = key.replace("-", "_")
     table, _, name = key.rpartition(".")
     if table not in ("", "rendering", "pairing") or (table != "pairing" and name not in VARIED):
-        raise unknown("setting to vary", key, [*VARIED, "pairing.…"])
+        raise unknown_name("setting to vary", key, [*VARIED, "pairing.…"])
     table = table or "rendering"
     found = []
     for value in (v.strip() for v in values.split(",")):
@@ -207,7 +207,7 @@ def parse_variations(text: str) -> list[Variation]:
 def suggested(look: Look, rendering: RenderingSettings, *, alone: bool) -> list[Variation]:
     """What is worth a look: strength, the pairing's own knob, and size; less where several models are compared."""
     texts = ["strength=0.5,1.5"] if alone else ["strength=0.5"]
-    knob = look.pairing.knob
+    knob = look.pairing.main_setting
     if knob:
         (bounds,) = (f.metadata for f in fields(look.pairing.settings) if f.name == knob)
         value = getattr(look.pairing.settings, knob)
@@ -253,9 +253,9 @@ def _columns(
 
 
 def _is_drawn(look: Look, rendering: RenderingSettings, video: Path, context: Context) -> bool:
-    if not is_stills(video):
+    if not is_picture_source(video):
         return False
-    return takes_drawing(open_clip(context, video, look.pairing.guides), look.pairing, rendering.drawn, context)
+    return treat_as_drawing(open_clip(context, video, look.pairing.guides), look.pairing, rendering.drawn, context)
 
 
 def _still(look: Look, rendering: RenderingSettings, engine: Engine, drawn: bool) -> Draw:
@@ -264,7 +264,7 @@ def _still(look: Look, rendering: RenderingSettings, engine: Engine, drawn: bool
     direction = Direction(**{name: curve.values[0] for name, curve in rendering.curves().items()})
 
     def finished(moment: Moment, shown: np.ndarray | None, output: np.ndarray) -> np.ndarray:
-        height, width = (side * pairing.enlarges for side in moment.source.shape[:2])
+        height, width = (side * pairing.upscale_factor for side in moment.source.shape[:2])
         return finish(pairing, direction, resize(moment.source, width, height), output, shown)
 
     def render(moments: Sequence[Moment]) -> list[np.ndarray]:

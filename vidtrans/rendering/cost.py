@@ -19,10 +19,10 @@ from vidtrans.inference.engine import Engine
 from vidtrans.rendering.composite import Composer
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.settings import Table
-from vidtrans.temporal.stream import filtered
+from vidtrans.temporal.stream import filter_samples
 from vidtrans.video.images.picture import encode_png, resize
 from vidtrans.video.io.encoder import LosslessWriter
-from vidtrans.video.io.sequence import encoder_of
+from vidtrans.video.io.sequence import picture_encoder
 
 TRIAL_FRAMES = 12
 
@@ -82,7 +82,7 @@ def estimate_pictures(frames: Iterator[Sequence[np.ndarray]], num_frames: int) -
 def estimate_render(plan: RenderPlan, engine: Engine) -> Table:
     """Of a render: the first frames go through all of it, in a temporary folder."""
     encoding, size = plan.settings.encoding, plan.picture
-    encode = encoder_of(encoding.codec) if encoding.makes_pictures else None
+    encode = picture_encoder(encoding.codec) if encoding.makes_pictures else None
     count = min(plan.num_frames, TRIAL_FRAMES)
     stop = plan.first + count
     engine(_blank_batch(plan, engine))  # what the first call costs, it costs once
@@ -98,7 +98,7 @@ def estimate_render(plan: RenderPlan, engine: Engine) -> Table:
             closing(LosslessWriter(folder / "raw.nut", *plan.size, deep=plan.is_deep)) as raw,
         ):
             samples = renderer.stream(renderer.prepare(frame, (plan.first, stop)) for frame in frames)
-            for sample, picture in filtered(samples, plan.settings.make_filter()):
+            for sample, picture in filter_samples(samples, plan.settings.make_filter()):
                 raw.write(sample.output)
                 made = picture if compose is None else compose(sample, picture)
                 segment.write(made, sample.pts)

@@ -9,7 +9,7 @@ from fractions import Fraction
 import cv2
 import numpy as np
 
-from vidtrans.keyframes import Curve
+from vidtrans.keyframes import KeyframeCurve
 from vidtrans.settings import Time
 
 VERSION = 1
@@ -60,7 +60,9 @@ def recoloured(picture: np.ndarray, colours: np.ndarray, full: int = 255) -> np.
 class Directions:
     """The direction of each frame of a clip."""
 
-    def __init__(self, curves: dict[str, Curve], pts: Sequence[int], pts_of: Callable[[Time], Fraction]) -> None:
+    def __init__(
+        self, curves: dict[str, KeyframeCurve], pts: Sequence[int], pts_of: Callable[[Time], Fraction]
+    ) -> None:
         self._values = {name: curve.over(pts, pts_of, "--" + name.replace("_", "-")) for name, curve in curves.items()}
         self.always_plain = {n: c.constant for n, c in curves.items()} == Direction().__dict__
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from vidtrans.events import Progress
-from vidtrans.files import complete, link_target
+from vidtrans.files import link_target, write_atomically
 from vidtrans.inference.engine import Engine
 from vidtrans.models.loaded_model import load_engine
 from vidtrans.output.target import record, up_to_date
@@ -24,9 +24,9 @@ from vidtrans.rendering.planning import makes_folder
 from vidtrans.rendering.runner import ChunkRenderer
 from vidtrans.session import Context
 from vidtrans.settings import Table
-from vidtrans.store.cache import Entry
+from vidtrans.store.cache import CacheEntry
 from vidtrans.store.chunks import StateStore
-from vidtrans.video.colour.conversion import eight_bit, laid
+from vidtrans.video.colour.conversion import composite_over, to_uint8
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class RenderJob:
         folder = makes_folder(plan.settings.encoding, output)
         up_to_date(context.cache, output, request, [plan.clip.path], context.overwrite, folder=folder)
         context.report(Progress("joining", 0, None))
-        with complete(link_target(output)) as temporary:
+        with write_atomically(link_target(output)) as temporary:
             segments = [store.path(c.number) for c in places.written]
             assembled = plan.delivery.assembly(folder).write(segments, temporary, store.entry.folder, context)
             result = self.summary(output) | counts | assembled
@@ -102,11 +102,11 @@ class RenderJob:
             samples = stack.enter_context(closing(chunks.samples(plan.first, plan.stop)))
             compose = stack.enter_context(closing(Composer(plan, plan.first, plan.stop))) if plan.is_composed else None
             for sample in samples:
-                made = eight_bit(sample.output if compose is None else compose(sample, sample.output))
-                shown = made if made.shape[2] == 3 else laid(made[..., :3], made[..., 3], ground)
+                made = to_uint8(sample.output if compose is None else compose(sample, sample.output))
+                shown = made if made.shape[2] == 3 else composite_over(made[..., :3], made[..., 3], ground)
                 yield from repeat(shown, len(plan.delivery.stamps(sample.index)))
 
-    def _locked(self, entry: Entry) -> AbstractContextManager[None]:
+    def _locked(self, entry: CacheEntry) -> AbstractContextManager[None]:
         """Lock an entry. A run that fills the same one, say for another strength or filter, is waited for."""
         return entry.locked(wait_for=f"another run that renders {self.plan.clip.name}")
 

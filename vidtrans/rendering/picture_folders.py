@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from vidtrans.clips.indexing import Clip, open_clip
-from vidtrans.clips.matte import in_step
+from vidtrans.clips.matte import match_frames
 from vidtrans.config.recipe import Recipe
 from vidtrans.config.rendering import RenderingSettings
 from vidtrans.errors import BatchError, MediaError, UsageError
@@ -18,7 +18,7 @@ from vidtrans.rendering.directing import Directions
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.video.io.encoding import EncodingSettings
-from vidtrans.video.io.pictures import holds_several, is_picture, picture_files
+from vidtrans.video.io.pictures import is_picture, is_picture_sequence, picture_files
 from vidtrans.video.io.sequence import picture_names
 
 SUMMED = ("frames_inferred", "frames_spared", "frames_encoded", "sound_packets")
@@ -100,12 +100,12 @@ def _recipes_of(recipe: Recipe, clip: Clip, span: tuple[int, int]) -> list[Recip
 
 def _masks_of(mask: Path | None, clip: Clip, span: tuple[int, int], context: Context) -> list[Path | None]:
     """The mask of each picture: one for all, or of a folder the one that goes with it. Raises UsageError on a video."""
-    if mask is None or (is_picture(mask) and not holds_several(mask)):
+    if mask is None or (is_picture(mask) and not is_picture_sequence(mask)):
         return [mask] * (span[1] - span[0])
-    if not holds_several(mask):
+    if not is_picture_sequence(mask):
         raise UsageError(str(mask), "a video is no mask for pictures of several sizes", "give a folder of pictures")
     held = open_clip(context, mask)
-    steps, told = in_step(clip.index, held.index, *span)
+    steps, told = match_frames(clip.index, held.index, *span)
     if told:
         context.note(f"mask {mask.name}: {told}", "warning")
     files = picture_files(mask)

@@ -11,7 +11,7 @@ from vidtrans.rendering.directing import VERSION as DIRECTING_VERSION
 from vidtrans.rendering.flow_propagation import PROPAGATION_VERSION
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.settings import Table
-from vidtrans.store.cache import Cache, Entry
+from vidtrans.store.cache import Cache, CacheEntry
 from vidtrans.store.chunking import Chunk
 from vidtrans.store.chunks import ChunkStore, RawOutputs
 from vidtrans.store.stages import InferStage, RenderStage, media_libraries
@@ -22,8 +22,8 @@ class Places:
     """The entries of the cache that a render fills: its model's ``raw`` outputs, and ``segments``."""
 
     plan: RenderPlan
-    raw: Entry
-    segments: Entry
+    raw: CacheEntry
+    segments: CacheEntry
 
     @classmethod
     def find(cls, plan: RenderPlan, engine: Engine, cache: Cache) -> Places:
@@ -34,7 +34,7 @@ class Places:
 
     @cached_property
     def store(self) -> ChunkStore:
-        return ChunkStore(self.segments, "." + self.plan.settings.encoding.kept_as.segments)
+        return ChunkStore(self.segments, "." + self.plan.settings.encoding.chunk_codec.segments)
 
     @cached_property
     def raw_store(self) -> ChunkStore | None:

@@ -8,7 +8,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal
 
-from vidtrans.clips.aligned_clip import Guide
+from vidtrans.clips.aligned_clip import AlignedClip
 from vidtrans.clips.indexing import Clip
 from vidtrans.clips.mask import Mask
 from vidtrans.config.rendering import RenderingSettings
@@ -24,7 +24,7 @@ from vidtrans.rendering.frame_renderer import FrameRenderer, Inputs
 from vidtrans.rendering.recurrence import Recurrence
 from vidtrans.settings import Size
 from vidtrans.store.chunking import Chunk, cut_into_chunks
-from vidtrans.video.form import PAPER, Form
+from vidtrans.video.frame_format import PAPER, FrameFormat
 from vidtrans.video.io.encoder import SegmentWriter
 from vidtrans.video.io.encoding import PictureFormat
 
@@ -50,7 +50,7 @@ class RenderPlan:
     stop: int
     drawn: bool = False
     mask: Mask | None = None
-    guide: Guide | None = None
+    guide: AlignedClip | None = None
     trimmed: bool = False
     pattern: str = ""
     threads: int = 0
@@ -98,7 +98,7 @@ class RenderPlan:
             range(self.first, self.stop),
             self.settings.encoding,
             trimmed=self.trimmed,
-            factor=self.pairing.enlarges,
+            factor=self.pairing.upscale_factor,
             drawn=self.drawn,
             pattern=self.pattern,
         )
@@ -138,10 +138,10 @@ class RenderPlan:
             return None
         return [n for n in range(self.first, self.stop) for _ in self.delivery.stamps(n)]
 
-    def form(self, size: tuple[int, int]) -> Form:
+    def form(self, size: tuple[int, int]) -> FrameFormat:
         """Return in what form the source is read, at a size, (width, height)."""
         kind: Literal["kept", "laid"] = "kept" if self.picture.alpha else "laid"
-        return Form(Size(exact=size), deep=self.is_deep, alpha=kind, background=PAPER if self.drawn else None)
+        return FrameFormat(Size(exact=size), deep=self.is_deep, alpha=kind, background=PAPER if self.drawn else None)
 
     def inputs(self) -> Inputs:
         """Return what makes the network's input, of frames in order. Close it."""

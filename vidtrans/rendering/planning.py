@@ -6,10 +6,10 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
-from vidtrans.clips.aligned_clip import Guide
+from vidtrans.clips.aligned_clip import AlignedClip
 from vidtrans.clips.cut_list import with_cuts
 from vidtrans.clips.indexing import Clip
-from vidtrans.clips.mask import Mask, takes_drawing
+from vidtrans.clips.mask import Mask, treat_as_drawing
 from vidtrans.models.loaded_model import Look, RenderSettings
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.scene import Scene
@@ -29,7 +29,7 @@ def plan_render(
     end: Time | None = None,
     mask: Path | None = None,
     pattern: str = "",
-    guide: Guide | None = None,
+    guide: AlignedClip | None = None,
 ) -> RenderPlan:
     """Return the plan of a render; report what the user should know of it.
 
@@ -47,7 +47,7 @@ def plan_render(
     if guide is None:
         clip = with_cuts(clip, settings.rendering.cuts)
     first, stop = clip.trim(start, end)
-    drawn = takes_drawing(clip, model.pairing, settings.rendering.drawn, context)
+    drawn = treat_as_drawing(clip, model.pairing, settings.rendering.drawn, context)
     plan = RenderPlan(
         clip,
         model,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vidtrans.clips.indexing import Clip
-from vidtrans.clips.sampling import frames_of, middles
+from vidtrans.clips.sampling import read_clip_frames, segment_centres
 from vidtrans.data.background_plate import SAME_SCENE, Plate, agreement, find_plate
 from vidtrans.data.dataset import Dataset, Pair
 from vidtrans.errors import MediaError
@@ -19,11 +19,11 @@ from vidtrans.models.loaded_model import Look
 from vidtrans.pairing.next_frame import NextFrame
 from vidtrans.session import Context
 from vidtrans.settings import Size, Table
-from vidtrans.video.form import Form
+from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.io.clip import Frame
 
 LOOKED_AT = 5  # frames of a shot
-FORM = Form(Size(short=256))  # they are compared at half of that
+FORM = FrameFormat(Size(short=256))  # they are compared at half of that
 
 
 def plate_of(dataset: Dataset, pairs: Sequence[Pair]) -> Plate:
@@ -81,9 +81,9 @@ class Scene:
         """Raises MediaError where a shot of the frames [first, stop) shows another scene."""
         starts = sorted({first, *(s for s in clip.shots if first < s < stop)})
         for begin, end in zip(starts, [*starts[1:], stop], strict=True):
-            numbers = [begin + n for n in middles(end - begin, min(LOOKED_AT, end - begin))]
+            numbers = [begin + n for n in segment_centres(end - begin, min(LOOKED_AT, end - begin))]
             where = f"frame {begin}" if end - begin == 1 else f"frames {begin} to {end - 1}"
-            self.check(list(frames_of(clip, numbers, FORM, context)), f"{clip.name}: {where}")
+            self.check(list(read_clip_frames(clip, numbers, FORM, context)), f"{clip.name}: {where}")
 
     def check(self, frames: Sequence[Frame], where: str) -> None:
         """Raises MediaError where half of the frames show another scene."""

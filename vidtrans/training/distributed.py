@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from vidtrans.errors import UsageError
-from vidtrans.launcher import in_a_team
+from vidtrans.launcher import is_distributed
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def assembled() -> Iterator[Team]:
 
     Raises UsageError where the environment is not a launcher's.
     """
-    if not in_a_team():
+    if not is_distributed():
         yield ALONE
         return
     try:

@@ -22,7 +22,7 @@ from vidtrans.flow.history import METHOD
 from vidtrans.inference.device import resolve_device
 from vidtrans.models.model_record import Card
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
-from vidtrans.networks.init import build_discriminator, build_generator, full_table, initialise
+from vidtrans.networks.init import build_discriminator, build_generator, complete_settings, initialise
 from vidtrans.pairing.base import pairing_record
 from vidtrans.pairing.clock import CHANNELS, picture_channels
 from vidtrans.pairing.next_frame import NextFrame
@@ -74,7 +74,7 @@ class TrainJob:
         self.start, self.context = start, context
         self.pairing = dataset.pairing
         self.pairs = dataset.role("train")
-        if self.pairing.clocked:
+        if self.pairing.has_clock:
             self.pairs = self._one_shot()
         if picture_size is None:
             check_sizes([*self.pairs, *dataset.role("held-out")])
@@ -106,10 +106,10 @@ class TrainJob:
         known = {f.name for f in fields(GENERATORS.load(self.generator_name).Settings)}
         table = self.generator_table
         if "clock" in known:
-            has = CHANNELS if self.pairing.clocked else 0
+            has = CHANNELS if self.pairing.has_clock else 0
             if (told := table.setdefault("clock", has)) != has:
                 raise UsageError(f"generator.clock={told}", f"that of this dataset has {has} channels", "leave it out")
-        if "reel" in known and isinstance(most := table.get("reel"), int) and self.pairing.clocked and self.pairs:
+        if "reel" in known and isinstance(most := table.get("reel"), int) and self.pairing.has_clock and self.pairs:
             table["reel"] = min(most, round_trip(self.pairs, self.pairs[0].shot) // 2 + 1)
 
     @cached_property
@@ -132,14 +132,16 @@ class TrainJob:
             self.generator_name, self.generator_table, self.pairing.in_channels, plate=size, memory=self.settings.memory
         )
         if plate:
-            generator.hang(plate.picture, plate.scene)
+            generator.set_plate(plate.picture, plate.scene)
         return generator
 
     def stage(self, total: int, dataset: str, fresh: bool) -> TrainStage:
         # The steps have a field of their own; the precision is in the engine, resolved.
         table = {k: v for k, v in self.settings.for_key().items() if k not in ("steps", "precision")}
-        generator = full_table(GENERATORS, self.generator_name, self.generator_table, "generator")
-        discriminator = full_table(DISCRIMINATORS, self.discriminator_name, self.discriminator_table, "discriminator")
+        generator = complete_settings(GENERATORS, self.generator_name, self.generator_table, "generator")
+        discriminator = complete_settings(
+            DISCRIMINATORS, self.discriminator_name, self.discriminator_table, "discriminator"
+        )
         return TrainStage(
             dataset=dataset,
             pairing=pairing_record(self.pairing),
@@ -184,7 +186,7 @@ class TrainJob:
                     f"this {kind} needs {network.smallest} a side",
                     "train on larger pictures (--size never enlarges), raise training.crop, or take fewer layers",
                 )
-        pictures = picture_channels(self.pairing.in_channels, self.pairing.clocked)
+        pictures = picture_channels(self.pairing.in_channels, self.pairing.has_clock)
         return Run(folder, method, loader, self.context.seed, [total], chains=self._chains(loader), pictures=pictures)
 
     @property

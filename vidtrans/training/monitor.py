@@ -113,7 +113,7 @@ class Watched:
                 dreamt=dreamt,
                 sheets=[(step, np.hstack(cells)) for step, cells in self.timeline.kept()],
                 film=[(step, picture) for step, picture in pictures if picture.shape == target.shape],
-                shown=self.pairing.visible(shown_of(self.pairing, self.subject)),
+                shown=self.pairing.preview(shown_of(self.pairing, self.subject)),
                 target=target,
             ),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import ClassVar, TypeVar
 
-from vidtrans.settings import Table, recorded, setting
+from vidtrans.settings import Table, record_table, setting
 from vidtrans.training import ADVERSARIAL, LOSSES, METHODS
 
 T = TypeVar("T")
@@ -202,7 +202,7 @@ class TrainingSettings:
 
     def for_key(self) -> Table:
         """What of the settings decides the result."""
-        return recorded(self)
+        return record_table(self)
 
     def _lacks(self, loss: str) -> str:
         """Return the first setting that a loss needs and that is off; '' where none is."""

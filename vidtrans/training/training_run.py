@@ -11,18 +11,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from vidtrans.clips.sampling import middles
+from vidtrans.clips.sampling import segment_centres
 from vidtrans.errors import Interrupted, UsageError
 from vidtrans.events import silent
-from vidtrans.files import complete, remove
-from vidtrans.flow.history import signed
+from vidtrans.files import remove, write_atomically
+from vidtrans.flow.history import to_signed_range
 from vidtrans.inference.engine import with_history, with_plate
-from vidtrans.inference.torch_engine import TorchEngine, mirrored
+from vidtrans.inference.torch_engine import TorchEngine, pad_by_mirroring
 from vidtrans.models.model_file import load_generator, save_model
 from vidtrans.models.model_record import ModelRecord
 from vidtrans.rendering.scene import offer
 from vidtrans.settings import Table
-from vidtrans.store.cache import Entry
+from vidtrans.store.cache import CacheEntry
 from vidtrans.store.stages import TrainStage
 from vidtrans.training import earlier_runs
 from vidtrans.training.batchnorm import reestimate
@@ -59,7 +59,7 @@ def follow(job: TrainJob, plan: Table) -> None:
 class TrainRun:
     """One run in a cache entry, watched in the folder ``watched``."""
 
-    def __init__(self, job: TrainJob, entry: Entry, stage: TrainStage, output: Path, watched: Path) -> None:
+    def __init__(self, job: TrainJob, entry: CacheEntry, stage: TrainStage, output: Path, watched: Path) -> None:
         self.job, self.entry, self.stage, self.output = job, entry, stage, output
         self.context, self.pairing, self.settings = job.context, job.pairing, job.settings
         self.held_out = job.dataset.role("held-out")
@@ -162,7 +162,7 @@ class TrainRun:
             self.watched.draw({})
 
     def _show_best(self) -> None:
-        with complete(self.watched.folder / earlier_runs.BEST_FILE) as temporary:
+        with write_atomically(self.watched.folder / earlier_runs.BEST_FILE) as temporary:
             shutil.copyfile(self.entry.folder / earlier_runs.BEST_FILE, temporary)
 
     def _deliver(self) -> Table:
@@ -222,10 +222,10 @@ class TrainRun:
         generator = copy.deepcopy(generator)
 
         def inputs() -> Iterator[torch.Tensor]:
-            for index in middles(len(self.job.pairs), min(len(self.job.pairs), NORM_PICTURES)):
+            for index in segment_centres(len(self.job.pairs), min(len(self.job.pairs), NORM_PICTURES)):
                 for shown in self._shown(index, engine):
                     x = torch.from_numpy(np.ascontiguousarray(shown[None].transpose(0, 3, 1, 2)))
-                    yield mirrored(x, generator.multiple).to(self.job.device.torch)
+                    yield pad_by_mirroring(x, generator.multiple).to(self.job.device.torch)
 
         reestimate(generator, inputs())
         return generator
@@ -239,12 +239,12 @@ class TrainRun:
         shown = shown_of(self.pairing, self.job.pairs[index])
         feedback = self.run.chains.feedback if self.run.chains else None
         if not isinstance(feedback, OwnPast):
-            yield signed(with_plate(shown[None], plate.picture)[0] if plate else shown)
+            yield to_signed_range(with_plate(shown[None], plate.picture)[0] if plate else shown)
             return
-        yield signed(with_history(shown[None], self.pairing.in_channels)[0])
+        yield to_signed_range(with_history(shown[None], self.pairing.in_channels)[0])
         past = feedback.of_pair(index, lambda pair: engine(shown_of(self.pairing, pair)[None])[0])
         if past is not None:
-            yield np.dstack([signed(shown), past])
+            yield np.dstack([to_signed_range(shown), past])
 
     def _record(self, scores: Table, step: int | None = None, more: Table | None = None) -> ModelRecord:
         """Of the state of ``step``, unless said otherwise the one that the run is at. ``more`` is told of training."""

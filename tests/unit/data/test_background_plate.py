@@ -174,7 +174,7 @@ def test_a_generator_on_a_plate_paints_where_its_fourth_channel_says() -> None:
 
     generator.painter = Painter()
     plate = scene(48, 32, 1)
-    generator.hang(plate, plate)
+    generator.set_plate(plate, plate)
     engine = TorchEngine(generator, resolve_device("cpu"), "fp32", batch=2)
     shown = np.zeros((3, 32, 48, 1), np.uint8)
     for share, wanted in ((1.0, np.full((32, 48, 3), 191)), (-1.0, plate), (0.0, (191.25 + plate.astype(float)) / 2)):

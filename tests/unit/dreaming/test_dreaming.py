@@ -25,7 +25,7 @@ from vidtrans.expressions import BANDS
 from vidtrans.files import canonical_json
 from vidtrans.inference.device import resolve_device
 from vidtrans.inference.morph import Morph
-from vidtrans.inference.torch_engine import TorchEngine, as_pictures, mirrored
+from vidtrans.inference.torch_engine import TorchEngine, pad_by_mirroring, to_pictures
 from vidtrans.networks.init import build_generator, initialise
 from vidtrans.pairing.clock import CHANNELS, clock
 
@@ -406,7 +406,7 @@ def test_silence_is_0_and_times_beyond_the_ends_are_those_of_the_ends() -> None:
 @given(st.integers(1, 9), st.integers(1, 9), st.sampled_from([1, 2, 4, 16]))
 def test_mirroring_is_that_of_pictures(width: int, height: int, multiple: int) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), dtype=np.uint8)
-    made = mirrored(torch.from_numpy(picture).permute(0, 3, 1, 2), multiple)
+    made = pad_by_mirroring(torch.from_numpy(picture).permute(0, 3, 1, 2), multiple)
     wanted = np.pad(picture, ((0, 0), (0, -height % multiple), (0, -width % multiple), (0, 0)), "symmetric")
     assert np.array_equal(made.permute(0, 2, 3, 1).numpy(), wanted)
 
@@ -420,7 +420,7 @@ def test_floats_go_through_as_pictures_do(deep: bool) -> None:
     shown = torch.from_numpy(picture).permute(0, 3, 1, 2).to(torch.float32) / 127.5 - 1
     made = engine.predict(shown)
     assert (made.dtype, made.shape) == (torch.float32, (1, 3, 21, 37))
-    assert np.array_equal(as_pictures(made, deep=deep), engine(picture, deep=deep))
+    assert np.array_equal(to_pictures(made, deep=deep), engine(picture, deep=deep))
 
 
 def test_between_two_models_weights_are_mixed_before_norms_are_folded() -> None:

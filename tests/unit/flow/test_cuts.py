@@ -19,7 +19,7 @@ import vidtrans as api
 from vidtrans.data.dataset import open_dataset
 from vidtrans.flow.cuts import ANALYSIS_SHORT_SIDE, LONGEST_FLASH, REACH, CutDetector
 from vidtrans.settings import Size
-from vidtrans.video.form import Form
+from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.io.reader import ClipReader
 
 Frames = list[np.ndarray]
@@ -316,7 +316,7 @@ def test_a_long_clip_is_not_held_in_memory() -> None:
 
 
 def shots_of_file(path: Path) -> list[int]:
-    with ClipReader(path, Form(Size(short=ANALYSIS_SHORT_SIDE))) as reader, closing(reader.frames()) as frames:
+    with ClipReader(path, FrameFormat(Size(short=ANALYSIS_SHORT_SIDE))) as reader, closing(reader.frames()) as frames:
         return shots_of([frame.rgb for frame in frames])
 
 
@@ -328,5 +328,5 @@ def test_the_cuts_of_real_clips_are_found(
     real_data: Callable[[str], Path], name: str, cuts: list[int], mean: float | None
 ) -> None:
     path = real_data(name)
-    with ClipReader(path, Form(Size(short=ANALYSIS_SHORT_SIDE))) as reader, closing(reader.frames()) as frames:
+    with ClipReader(path, FrameFormat(Size(short=ANALYSIS_SHORT_SIDE))) as reader, closing(reader.frames()) as frames:
         assert shots_of(scaled([frame.rgb for frame in frames], mean)) == [0, *cuts]

@@ -9,7 +9,7 @@ import pytest
 import torch
 from clips import scene
 
-from vidtrans.errors import DeviceError, MediaError, in_words, out_of_memory
+from vidtrans.errors import DeviceError, MediaError, describe_error, out_of_memory
 from vidtrans.inference import choice
 from vidtrans.inference.device import Device, release_cached_memory
 from vidtrans.inference.torch_engine import TorchEngine
@@ -102,14 +102,14 @@ SOMETHING_ELSE = {
 def test_auto_is_torch_on_a_gpu_even_where_compile_could_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choice, "find_spec", lambda name: object())  # as if triton and all else were installed
     for device in (Device("cuda", "cuda"), Device("cuda:1", "cuda"), Device("mps", "mps")):
-        assert choice.choose("auto", device, "fp32") == "torch"
-        assert choice.choose("compile", device, "fp32") == "compile"
+        assert choice.choose_engine("auto", device, "fp32") == "torch"
+        assert choice.choose_engine("compile", device, "fp32") == "compile"
 
 
 @pytest.mark.parametrize("error", OUT_OF_MEMORY.values(), ids=OUT_OF_MEMORY)
 def test_an_error_that_means_too_little_memory_is_recognised_in_the_words_of_every_library(error: Exception) -> None:
     assert out_of_memory(error)
-    assert in_words(error) == ("out of memory — use a smaller --size", 4)
+    assert describe_error(error) == ("out of memory — use a smaller --size", 4)
 
 
 @pytest.mark.parametrize("error", SOMETHING_ELSE.values(), ids=SOMETHING_ELSE)

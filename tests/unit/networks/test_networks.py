@@ -14,8 +14,8 @@ from torch import nn
 from vidtrans.errors import UsageError
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.hd import coarser_prefixes, load_coarser
-from vidtrans.networks.init import build_discriminator, build_generator, full_table, initialise
-from vidtrans.networks.layers import Attention, ResidualBlock, Squeeze, upsampling
+from vidtrans.networks.init import build_discriminator, build_generator, complete_settings, initialise
+from vidtrans.networks.layers import Attention, ResidualBlock, SqueezeExcitation, upsampling
 from vidtrans.networks.spade import Spade, SpadeSettings
 from vidtrans.networks.unet import UNet256, UNetSettings
 from vidtrans.networks.unet_small import _Residual
@@ -62,7 +62,7 @@ def test_old_model_files_and_cache_keys_hold(name: str) -> None:
     names, table, power = NAMES[name]
     registry, channels = (GENERATORS, 3) if name in GENERATORS else (DISCRIMINATORS, 6)
     given = {"channels": table["channels"]}
-    assert full_table(registry, name, given, "x") == table
+    assert complete_settings(registry, name, given, "x") == table
     network: Any = (build_generator if registry is GENERATORS else build_discriminator)(name, given, channels)
     assert hashlib.sha256(json.dumps(list(network.state_dict())).encode()).hexdigest()[:16] == names
     initialise(network, 3)
@@ -73,7 +73,7 @@ def test_old_model_files_and_cache_keys_hold(name: str) -> None:
 
 
 def test_a_setting_that_came_later_is_recorded_where_it_is_set() -> None:
-    table = full_table(GENERATORS, "unet-256", {"skips": False, "norm": "batch", "checkpointing": True}, "x")
+    table = complete_settings(GENERATORS, "unet-256", {"skips": False, "norm": "batch", "checkpointing": True}, "x")
     assert table == {"channels": 64, "downsamplings": 8, "dropout": 0.5, "skips": False}
 
 
@@ -278,7 +278,7 @@ def test_dilated_blocks_see_farther() -> None:
 
 
 def test_squeezed_channels_are_weighed_by_the_whole_picture() -> None:
-    layer = Squeeze(16)
+    layer = SqueezeExcitation(16)
     x = noise(1, 16, 8, 8)
     y = x.clone()
     y[..., 7, 7] += 9
@@ -442,5 +442,5 @@ def test_networks_are_built_by_name_and_their_tables_are_checked() -> None:
         build_generator("unet-256", {"chanels": 8}, 3)
     with pytest.raises(UsageError, match=r"discriminator\.layers"):
         build_discriminator("patchgan", {"layers": 6}, 6)
-    table = full_table(GENERATORS, "unet-small", {"channels": 16}, "generator")
+    table = complete_settings(GENERATORS, "unet-small", {"channels": 16}, "generator")
     assert table == {"channels": 16, "blocks": [1, 2, 2], "head": "pixel-shuffle", "residual": False}

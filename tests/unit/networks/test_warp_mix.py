@@ -22,7 +22,7 @@ from vidtrans.inference.device import Device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.networks import GENERATORS
-from vidtrans.networks.init import build_generator, full_table, initialise
+from vidtrans.networks.init import build_generator, complete_settings, initialise
 from vidtrans.networks.warp_mix import EAGER, SPOOL, TRACKS, _turned
 from vidtrans.pairing.clock import CHANNELS, clock, with_clock
 from vidtrans.video.images.picture import read_picture
@@ -134,8 +134,8 @@ def test_a_reel_takes_a_clock_and_two_pictures() -> None:
 
 
 def test_models_without_a_reel_are_recorded_as_ever() -> None:
-    assert "reel" not in full_table(GENERATORS, "warp-mix", {}, "generator")
-    assert full_table(GENERATORS, "warp-mix", {"reel": 8, "clock": 8}, "generator")["reel"] == 8
+    assert "reel" not in complete_settings(GENERATORS, "warp-mix", {}, "generator")
+    assert complete_settings(GENERATORS, "warp-mix", {"reel": 8, "clock": 8}, "generator")["reel"] == 8
 
 
 def test_where_there_is_no_frame_all_is_painted() -> None:

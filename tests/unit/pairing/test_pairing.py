@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from vidtrans.errors import UsageError
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.aligned import Aligned, AlignedSettings
-from vidtrans.pairing.base import Step, input_frames, make_pairing, pairing_record
+from vidtrans.pairing.base import PairPositions, input_frames, make_pairing, pairing_record
 from vidtrans.pairing.edges import Edges, EdgesSettings
 from vidtrans.pairing.next_frame import NextFrame, NextFrameSettings
 
@@ -96,9 +96,9 @@ def test_the_input_does_not_change_when_the_picture_is_mirrored() -> None:
 
 def test_next_frame_sees_the_past_and_predicts_what_follows() -> None:
     plain = NextFrame(NextFrameSettings())
-    assert list(plain.steps(4)) == [Step((0,), 1), Step((1,), 2), Step((2,), 3)]
+    assert list(plain.pair_positions(4)) == [PairPositions((0,), 1), PairPositions((1,), 2), PairPositions((2,), 3)]
     wide = NextFrame(NextFrameSettings(step=2, context=3))
-    assert list(wide.steps(8)) == [Step((0, 2, 4), 6), Step((1, 3, 5), 7)]
+    assert list(wide.pair_positions(8)) == [PairPositions((0, 2, 4), 6), PairPositions((1, 3, 5), 7)]
     assert wide.min_frames == 7
     assert wide.in_channels == 9
 
@@ -107,7 +107,7 @@ def test_next_frame_sees_the_past_and_predicts_what_follows() -> None:
 @given(st.integers(1, 8), st.integers(1, 4), st.integers(0, 40))
 def test_next_frame_uses_every_place_in_the_shot_where_it_fits(step: int, context: int, num_frames: int) -> None:
     pairing = NextFrame(NextFrameSettings(step=step, context=context))
-    steps = list(pairing.steps(num_frames))
+    steps = list(pairing.pair_positions(num_frames))
     assert len(steps) == max(0, num_frames - step * context)
     for made in steps:
         assert np.diff([*made.inputs, made.target]).tolist() == [step] * context
@@ -136,7 +136,7 @@ def test_an_aligned_input_is_the_frame_itself() -> None:
     pairing, frame = Aligned(AlignedSettings()), scene(20, 16, 0)
     assert pairing.needs_target
     assert np.array_equal(pairing.input([frame]), frame)
-    assert list(pairing.steps(2)) == [Step((0,), 0), Step((1,), 1)]
+    assert list(pairing.pair_positions(2)) == [PairPositions((0,), 0), PairPositions((1,), 1)]
 
 
 # By name

@@ -47,7 +47,7 @@ def pairs_of(shots: Sequence[Sequence[str]], pairing: NextFrame) -> list[Pair]:
     """The pairs of shots of frames with the given roles, as a dataset makes them: of one role throughout."""
     found = []
     for shot, roles in enumerate(shots):
-        for place, step in enumerate(pairing.steps(len(roles))):
+        for place, step in enumerate(pairing.pair_positions(len(roles))):
             used = {roles[i] for i in (*step.inputs, step.target)}
             if used in ({"train"}, {"held-out"}):
                 inputs = tuple(Path(f"{shot}/{i}") for i in step.inputs)
@@ -105,7 +105,7 @@ def loader_of(files: list[Path], pairing: NextFrame, batch: int = 4) -> Loader:
     def pair(place: int, step: Any) -> Pair:
         return Pair(tuple(files[i] for i in step.inputs), files[step.target], "train", (0, 0), place, step.phase)
 
-    pairs = [pair(place, step) for place, step in enumerate(pairing.steps(len(files)))]
+    pairs = [pair(place, step) for place, step in enumerate(pairing.pair_positions(len(files)))]
     return Loader(pairs, pairing, batch=batch, seed=0, multiple=16, crop=None, jitter=1.0, flip=True)
 
 

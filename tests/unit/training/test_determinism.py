@@ -25,7 +25,7 @@ from vidtrans.inference.device import Device, resolve_device
 from vidtrans.models.model_file import read_record
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import build_discriminator, build_generator
-from vidtrans.networks.layers import mirrored_rim
+from vidtrans.networks.layers import reflect_pad
 from vidtrans.training.determinism import deterministic, nondeterministic_operation
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
@@ -225,7 +225,7 @@ def test_a_generator_that_is_named_has_such_steps_and_so_has_padding_that_is_not
 def test_a_mirrored_rim_is_torchs_to_the_bit_and_has_its_gradients(width: int, size: tuple[int, int]) -> None:
     ours = torch.rand(2, 3, *size, dtype=torch.float64, requires_grad=True)
     theirs = ours.detach().clone().requires_grad_()
-    made, expected = mirrored_rim(ours, width), F.pad(theirs, (width,) * 4, mode="reflect")
+    made, expected = reflect_pad(ours, width), F.pad(theirs, (width,) * 4, mode="reflect")
     assert torch.equal(made, expected)
     weights = torch.rand_like(made)
     (made * weights).sum().backward()
@@ -233,7 +233,7 @@ def test_a_mirrored_rim_is_torchs_to_the_bit_and_has_its_gradients(width: int, s
     assert ours.grad is not None
     assert theirs.grad is not None
     torch.testing.assert_close(ours.grad, theirs.grad)
-    assert mirrored_rim(ours.to(memory_format=torch.channels_last), width).is_contiguous(
+    assert reflect_pad(ours.to(memory_format=torch.channels_last), width).is_contiguous(
         memory_format=torch.channels_last
     )
 

@@ -28,7 +28,10 @@ from vidtrans.video.images.picture import read_picture, write_picture
 from vidtrans.video.plots.layout import GAP
 
 PAIRING: Any = SimpleNamespace(
-    taught=lambda frames, rng: frames[0], finishes=False, visible=lambda shown: 255 - shown, agreement=lambda s, o: None
+    training_input=lambda frames, rng: frames[0],
+    finishes=False,
+    preview=lambda shown: 255 - shown,
+    agreement=lambda s, o: None,
 )
 
 

@@ -19,7 +19,7 @@ import vidtrans as api
 from vidtrans.data.dataset import open_dataset
 from vidtrans.errors import MediaError
 from vidtrans.settings import Size
-from vidtrans.video.form import Form
+from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import write_picture
 from vidtrans.video.io.pictures import natural_order, open_reader, pictures_in
 
@@ -28,7 +28,7 @@ SIZES = [(64, 48), (40, 40), (48, 64)]
 
 
 def read(path: Path, size: Size | None = None) -> list[np.ndarray]:
-    with open_reader(path, Form(size or Size())) as reader:
+    with open_reader(path, FrameFormat(size or Size())) as reader:
         return [f.rgb for f in reader.frames()]
 
 

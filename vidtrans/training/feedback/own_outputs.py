@@ -12,7 +12,7 @@ import numpy as np
 from vidtrans.data.augment import draw_drift
 from vidtrans.data.dataset import Pair
 from vidtrans.data.loading import Example, Loader
-from vidtrans.flow.history import CHANNELS, Tracer, Trail, history, signed
+from vidtrans.flow.history import CHANNELS, BackwardFlow, BackwardFlowEstimator, history, to_signed_range
 from vidtrans.training.feedback.chains import successors
 from vidtrans.video.images.picture import picture_size
 
@@ -35,8 +35,8 @@ class OwnPast:
         self.loader, self.drifting = loader, drifting
         after = successors(loader.pairs, loader.pairing.stride)
         self._before = {following: i for i, following in enumerate(after) if following is not None}
-        self._tracer = Tracer(flow)
-        self._trails: OrderedDict[int, Future[Trail]] = OrderedDict()
+        self._tracer = BackwardFlowEstimator(flow)
+        self._trails: OrderedDict[int, Future[BackwardFlow]] = OrderedDict()
         self._worker = ThreadPoolExecutor(1, "trails")
 
     def input(self, shown: np.ndarray, outputs: Sequence[np.ndarray], example: Example) -> np.ndarray:
@@ -69,12 +69,12 @@ class OwnPast:
         """
         if index not in self._before:
             return None
-        return history(signed(paint(self.loader.pairs[self._before[index]])), self._trail(index).result())
+        return history(to_signed_range(paint(self.loader.pairs[self._before[index]])), self._trail(index).result())
 
     def _stands_alone(self, index: int, successor: int | None) -> bool:
         return successor is None and index not in self._before
 
-    def _trail(self, index: int) -> Future[Trail]:
+    def _trail(self, index: int) -> Future[BackwardFlow]:
         """From a pair's frame back to the one before it, as they are stored; begun if it is not known.
 
         One thread finds them, ahead of when they are needed: OpenCV lets go of the interpreter.
@@ -88,6 +88,6 @@ class OwnPast:
         self._trails[index] = self._worker.submit(self._find, index)
         return self._trails[index]
 
-    def _find(self, index: int) -> Trail:
+    def _find(self, index: int) -> BackwardFlow:
         frames = [self.loader.read(self.loader.pairs[i].inputs[0]) for i in (self._before[index], index)]
         return self._tracer(*frames)

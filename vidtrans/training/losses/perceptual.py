@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vidtrans.files import digest_file
-from vidtrans.pretrained import find_weights, torchvision_module, with_weights
+from vidtrans.pretrained import find_weights, load_weights, torchvision_module
 from vidtrans.training.losses.base import Judgement, LossContext, Term, mean_of
 from vidtrans.training.settings import TrainingSettings
 
@@ -78,7 +78,7 @@ class VGG(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         path, address = _find_weights()
-        network = with_weights(_torchvision().vgg19(weights=None), path, address)
+        network = load_weights(_torchvision().vgg19(weights=None), path, address)
         self.layers = network.features[: max(LAYERS) + 1]
         self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(_STD).view(1, 3, 1, 1))

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from vidtrans.flow.history import CHANNELS
-from vidtrans.inference.device import Device, sent
-from vidtrans.networks.init import painter_of
-from vidtrans.networks.recurrent import Remembering
+from vidtrans.inference.device import Device, to_device
+from vidtrans.networks.init import inner_generator
+from vidtrans.networks.recurrent import RecurrentGenerator
 from vidtrans.training import ADVERSARIAL, LOSSES, health, triples
 from vidtrans.training.adversary import Adversary
 from vidtrans.training.average import Average
@@ -53,8 +53,8 @@ class Pix2Pix(TrainingMethod):
     ) -> None:
         self.settings, self.device, self.precision, self.team = settings, device, precision, team
         self.layout = torch.channels_last if settings.channels_last else torch.contiguous_format
-        self.remembers = isinstance(generator, Remembering)
-        freeze(painter_of(generator), settings.freeze)
+        self.remembers = isinstance(generator, RecurrentGenerator)
+        freeze(inner_generator(generator), settings.freeze)
         made = {"generator": generator, "discriminator": discriminator, "temporal_discriminator": of_triples}
         self.networks = {name: self._place(network) for name, network in made.items() if network is not None}
         self.generator, self.discriminator = self.networks["generator"], self.networks.get("discriminator")
@@ -109,8 +109,8 @@ class Pix2Pix(TrainingMethod):
         """Update D, then G. Discriminators take part from ``settings.gan_from`` of the run on."""
         judged = self.d is not None and progress >= self.settings.gan_from
         with taking_a_step(self.device, self.nondeterministic):
-            x, y = (sent(given, self.device).to(memory_format=self.layout) for given in (inputs, targets))
-            weighed = None if weights is None else sent(weights, self.device)
+            x, y = (to_device(given, self.device).to(memory_format=self.layout) for given in (inputs, targets))
+            weighed = None if weights is None else to_device(weights, self.device)
             parts = split(x, y, weighed, self.settings.accumulate, seed + OTHER_DROPOUT * self.team.rank)
             return self._step(parts, earlier, lr, judged)
 
@@ -144,8 +144,8 @@ class Pix2Pix(TrainingMethod):
         """G(x), with the same dropout every time."""
         torch.manual_seed(part.seed)
         with autocast(self.device, self.precision):
-            if isinstance(self.generator, Remembering):
-                output, anew = self.generator.both(part.x)
+            if isinstance(self.generator, RecurrentGenerator):
+                output, anew = self.generator.forward_with_repaint(part.x)
                 painted = anew.float()
                 return Picture(painted if output is anew else output.float(), painted)
             fake = self.generator(part.x).float()

@@ -15,8 +15,8 @@ from vidtrans.settings import Table
 from vidtrans.training.report.curves import LOSSES, thin
 from vidtrans.training.validation import apply, evenly, shown_of
 from vidtrans.video.images.picture import read_picture, write_picture
-from vidtrans.video.plots.chart import Chart, Curve
-from vidtrans.video.plots.layout import GAP, Sheet, beside, cell_size, plain
+from vidtrans.video.plots.chart import Chart, ChartCurve
+from vidtrans.video.plots.layout import GAP, Sheet, blank, cell_size, join_row
 
 ROWS = 4
 CELL = 320  # pixels on a cell's long side
@@ -30,7 +30,7 @@ def preview_sheet(engine: Engine, pairing: Pairing, pairs: Sequence[Pair], title
     rows = []
     for pair in evenly(pairs, ROWS):
         shown, output, target = apply(engine, pairing, pair)
-        rows.append([pairing.visible(shown), output, target])
+        rows.append([pairing.preview(shown), output, target])
     sheet = Sheet(title, rows, cell_size(rows[0][2], CELL), ("input", "output", "target"))
     write_picture(path, sheet.draw())
 
@@ -93,7 +93,7 @@ class Timeline:
         kept = self.kept()
         pairs = self._alike(read_picture(self.pairs[0].target).shape)
         rows = [
-            [self.pairing.visible(shown), *(cells[i] for _, cells in kept), target]
+            [self.pairing.preview(shown), *(cells[i] for _, cells in kept), target]
             for i, (shown, target) in enumerate(pairs)
         ]
         headings = ("input", *(f"step {step}" for step, _ in kept), "target")
@@ -102,9 +102,9 @@ class Timeline:
         sheet = Sheet("how training went", rows, cell_size(pairs[0][1], CELL), headings, foot=foot).draw()
         width = max(sheet.shape[1] // len(CURVES) - 2 * GAP, CHART[0])
         charts = [loss_chart(key, [row[at] for row in losses], width) for at, key in enumerate(CURVES) if losses]
-        parts = [sheet, beside(charts)] if charts else [sheet]
+        parts = [sheet, join_row(charts)] if charts else [sheet]
         wide = max(part.shape[1] for part in parts)
-        write_picture(self.sheet, np.vstack([np.hstack([p, plain(wide - p.shape[1], len(p))]) for p in parts]))
+        write_picture(self.sheet, np.vstack([np.hstack([p, blank(wide - p.shape[1], len(p))]) for p in parts]))
 
 
 def loss_chart(key: str, values: Sequence[float], width: int) -> np.ndarray:
@@ -113,4 +113,4 @@ def loss_chart(key: str, values: Sequence[float], width: int) -> np.ndarray:
     steps = np.arange(1, len(values) + 1)
     mean: list[float] = np.interp(steps, curve.steps, curve.mean).tolist() if len(curve.steps) else []
     title = f"{LOSSES[key].name} (last: {mean[-1]:.3g})" if mean else LOSSES[key].name
-    return Chart(title, [Curve("", [None, *mean], CURVES[key], 2)]).draw(width, CHART[1])
+    return Chart(title, [ChartCurve("", [None, *mean], CURVES[key], 2)]).draw(width, CHART[1])
