@@ -24,17 +24,12 @@ class EdgesSettings:
     """How lines are found."""
 
     density: float = setting(
-        0.12,
-        "share of the picture whose gradient may start a line; more gives more lines",
-        low=0.001,
-        high=0.9,
+        0.12, "share of the picture whose gradient may start a line; more gives more lines", low=0.001, high=0.9
     )
     hysteresis: float = setting(0.4, "a line goes on down to this share of the starting gradient", low=0.05, high=1.0)
     blur: float = setting(1.0, "σ in pixels of the smoothing before lines are sought", low=0.0, high=10.0)
     floor: float = setting(
-        8.0,
-        "gradients (grey levels a pixel) below this never start a line: flat pictures stay empty",
-        low=0.0,
+        8.0, "gradients (grey levels a pixel) below this never start a line: flat pictures stay empty", low=0.0
     )
     soft: bool = setting(
         False, "add a second channel with the gradient's strength; sharper, but drawings have no such channel"

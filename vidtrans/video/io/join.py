@@ -85,9 +85,7 @@ def join(
                 # No fault of the container.
                 raise OSError(error.errno, error.strerror, error.filename or str(output)) from None
             raise MediaError(
-                str(output),
-                f"cannot be written as {kind} ({error})",
-                "try -o with .mkv, it holds every kind of sound",
+                str(output), f"cannot be written as {kind} ({error})", "try -o with .mkv, it holds every kind of sound"
             ) from None
     return copied[0]
 
@@ -104,11 +102,7 @@ def _muxing(kind: str, time_base: Fraction, source: InputContainer | None) -> di
     fine = lcm(scale, *(a.time_base.denominator for a in source.streams.audio if a.time_base) if source else ())
     fine = fine if fine <= MAX_SCALE else scale
     movie = fine * max(1, LEAST_SCALE // fine)
-    return options | {
-        "movflags": "+faststart",
-        "video_track_timescale": str(scale),
-        "movie_timescale": str(movie),
-    }
+    return options | {"movflags": "+faststart", "video_track_timescale": str(scale), "movie_timescale": str(movie)}
 
 
 @dataclass(frozen=True)
@@ -153,9 +147,7 @@ class _DecodeTimes:
         count = sum(map(len, self._orders))
         if count != len(timing.pts):
             raise MediaError(
-                "joining",
-                f"{count} encoded frames for {len(timing.pts)} timestamps",
-                "run again with a clean cache",
+                "joining", f"{count} encoded frames for {len(timing.pts)} timestamps", "run again with a clean cache"
             )
         self._timing = timing
         self._delay = max((i - rank for order in self._orders for i, rank in enumerate(order)), default=0)
