@@ -30,7 +30,7 @@ TRAINING = [
     "--set",
     "training.steps=12",
     "--set",
-    "training.batch=2",
+    "training.batch_size=2",
     "--set",
     "generator.name=unet-small",
     "--set",
@@ -38,7 +38,7 @@ TRAINING = [
     "--set",
     "discriminator.channels=8",
     "--set",
-    "discriminator.layers=1",
+    "discriminator.num_layers=1",
 ]
 
 
@@ -109,7 +109,7 @@ def commands() -> Iterator[list[str]]:
         yield ["make-dataset", *sources, "-o", f"{pairing}.dataset", "--pairing", pairing, "--size", "64"]
     for pairing in ("edges", "aligned", "colorize", "enlarge", "next-frame"):
         yield ["train", f"{pairing}.dataset", "-o", f"{pairing}.safetensors", *TRAINING]
-    for name, settings in {"memory": ["training.memory=true"], "plate": ["training.plate=true"]}.items():
+    for name, settings in {"memory": ["training.recurrent=true"], "plate": ["training.background_plate=true"]}.items():
         extra = [part for setting in settings for part in ("--set", setting)]
         yield ["train", "aligned.dataset", "-o", f"{name}.safetensors", *TRAINING, *extra]
     yield ["train", "edges.dataset", "-o", "more.safetensors", *TRAINING, "--from", "edges.safetensors"]
@@ -121,10 +121,10 @@ def commands() -> Iterator[list[str]]:
         "chunks": ["clip.mkv", "--model", "edges", "--set", "rendering.chunk_frames=7"],
         "strength": ["clip.mkv", "--model", "aligned", "--strength", "0: 0.2, 20: 1.5", "--mix", "0.2"],
         "colour": ["clip.mkv", "--model", "aligned", "--keep-colour"],
-        "mask": ["clip.mkv", "--model", "aligned", "--mask", "mask.png", "--set", "rendering.feather=2"],
+        "mask": ["clip.mkv", "--model", "aligned", "--mask", "mask.png", "--set", "rendering.mask_feather=2"],
         "draft": ["clip.mkv", "--model", "aligned", "--draft", "4"],
         "source-size": ["clip.mkv", "--model", "aligned", "--size", "source", "--start", "3", "--end", "20"],
-        "reuse": ["clip.mkv", "--model", "aligned", "--set", "rendering.reuse=3"],
+        "reuse": ["clip.mkv", "--model", "aligned", "--set", "rendering.duplicate_threshold=3"],
         "memory": ["clip.mkv", "--model", "memory"],
         "plate": ["clip.mkv", "--model", "plate"],
         "colorize": ["clip.mkv", "--model", "colorize"],

@@ -14,7 +14,7 @@ from pathlib import Path
 import vidtrans
 from vidtrans.dreaming.bands import loudness
 from vidtrans.events import Event, Note, Progress
-from vidtrans.video.io.sound import RATE_HZ, blocks
+from vidtrans.video.io.sound import RATE_HZ, read_blocks
 
 FPS = 25
 CAMERA = {
@@ -32,7 +32,7 @@ def report(event: Event) -> None:
 
 
 def main(seed: str, model: str, sound: str) -> None:
-    heard = loudness(blocks(Path(sound)), RATE_HZ)
+    heard = loudness(read_blocks(Path(sound)), RATE_HZ)
     frames = int(heard.duration_s * Fraction(FPS))
     output = f"{Path(sound).stem}.dream.mp4"
     settings = {"dreaming": CAMERA, "encoding": {"fps": str(FPS)}}

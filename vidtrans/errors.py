@@ -19,15 +19,15 @@ import re
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
-LONGEST = 1000  # characters of one part of a message
+MAX_PART_LENGTH = 1000  # characters of one part of a message
 
 
-def shortened(text: str, most: int = LONGEST) -> str:
+def shorten(text: str, most: int = MAX_PART_LENGTH) -> str:
     """Return a text with its middle left out where it is longer than ``most`` characters."""
     return text if len(text) <= most else f"{text[: most // 2]} … {text[-most // 2 :]}"
 
 
-def harmless(text: str) -> str:
+def strip_controls(text: str) -> str:
     """Text of a stranger's, without what would steer the terminal that shows it."""
     return _CONTROLS.sub("�", text)
 
@@ -45,10 +45,10 @@ class VidtransError(Exception):
         super().__init__(what, why, remedy)
 
     def __str__(self) -> str:
-        what, why, remedy = (shortened(part) for part in (self.what, self.why, self.remedy))
+        what, why, remedy = (shorten(part) for part in (self.what, self.why, self.remedy))
         line = f"{what}: {why}" if why else what
         line = f"{line} — {remedy}" if remedy else line
-        return harmless(" ".join(line.split()))
+        return strip_controls(" ".join(line.split()))
 
 
 class UsageError(VidtransError):
@@ -136,7 +136,7 @@ def out_of_memory(error: BaseException) -> bool:
     return _OUT_OF_MEMORY.search(str(error)) is not None
 
 
-def in_words(error: BaseException) -> tuple[str, int] | None:
+def describe_error(error: BaseException) -> tuple[str, int] | None:
     """The line and the exit status of an error that a person can act on; None for a bug."""
     if isinstance(error, VidtransError):
         return str(error), error.exit_status

@@ -32,7 +32,7 @@ class Note:
 
 
 @dataclass(frozen=True)
-class Batch:
+class BatchStatus:
     """How far a batch is: ``done`` items of ``total``, of which ``failed`` did; the ``frames`` that were made, and how
     many a second; the seconds that are left, None where nobody knows; and what each process does.
     """
@@ -43,10 +43,10 @@ class Batch:
     frames: int
     rate: float
     left_s: float | None
-    at_work: tuple[tuple[str, Progress | None], ...]
+    workers: tuple[tuple[str, Progress | None], ...]
 
 
-Event = Progress | Note | Batch
+Event = Progress | Note | BatchStatus
 Report = Callable[[Event], None]
 
 

@@ -44,7 +44,7 @@ def digest_of(value: Any) -> str:
     return hashlib.sha256(canonical_json(value).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def plain_name(path: Path) -> str:
+def base_name(path: Path) -> str:
     """What a file or folder is called, without a file's ending; or a pattern, without its number."""
     path = path.resolve()
     if path.is_dir():
@@ -54,7 +54,7 @@ def plain_name(path: Path) -> str:
     return path.stem
 
 
-def special_kind(path: Path) -> str:
+def special_file_kind(path: Path) -> str:
     """Return what a path is that is neither a file nor a folder, as "a pipe"; "" for these, and where nothing is."""
     try:
         mode = path.stat().st_mode
@@ -64,13 +64,13 @@ def special_kind(path: Path) -> str:
     return next((name for is_kind, name in (*kinds, (stat.S_ISSOCK, "a socket")) if is_kind(mode)), "")
 
 
-def check_ordinary(path: Path, error: type[VidtransError] = MediaError) -> None:
+def check_regular_file(path: Path, error: type[VidtransError] = MediaError) -> None:
     """Refuse pipes, devices and sockets as inputs: to open or read one may wait, or go on, for ever.
 
     Raises:
         VidtransError: of the class ``error``.
     """
-    if kind := special_kind(path):
+    if kind := special_file_kind(path):
         raise error(str(path), f"it is {kind}, not a file", "save its content to a file, and give that")
 
 
@@ -101,7 +101,7 @@ def read_small_file(path: Path) -> bytes:
         OSError: where it cannot be read.
         ValueError: where it is no ordinary file, which could be waited for without end, or is too large.
     """
-    if kind := special_kind(path):
+    if kind := special_file_kind(path):
         raise ValueError(f"it is {kind}, not a file")
     with open(path, "rb", opener=_open_without_waiting) as stream:
         content = stream.read(SMALL_BYTES + 1)
@@ -223,7 +223,7 @@ def _replaced(target: Path) -> Path:
     return target.with_name(_hidden_name(target, target.name, ending) + ending)
 
 
-def put_in_place(made: Path, target: Path) -> None:
+def move_into_place(made: Path, target: Path) -> None:
     """Give a finished file or folder its final name, in place of what has it."""
     finish_replacing(target)
     if target.is_dir() and not target.is_symlink():
@@ -252,7 +252,7 @@ OF_A_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 @contextmanager
-def complete(target: Path) -> Iterator[Path]:
+def write_atomically(target: Path) -> Iterator[Path]:
     """Yield a temporary path; on success fsync it and rename it to ``target``, on failure remove it.
 
     An OSError of the disk speaks of ``target``: nobody has heard of the temporary name.
@@ -268,7 +268,7 @@ def complete(target: Path) -> Iterator[Path]:
                     sync_file(child)
         else:
             sync_file(temporary)
-        put_in_place(temporary, target)
+        move_into_place(temporary, target)
     except BaseException as error:
         remove(temporary)
         if isinstance(error, OSError) and _is_about(error, temporary):
@@ -314,7 +314,7 @@ def _disk_error(error: Exception, path: Path) -> int | None:
 
 
 def write_bytes(target: Path, data: bytes) -> None:
-    with complete(target) as temporary:
+    with write_atomically(target) as temporary:
         temporary.write_bytes(data)
 
 

@@ -15,7 +15,7 @@ HINT = 'use a number, or keyframes such as "0: 0.2, 120: 1" (frames, or times as
 
 
 @dataclass(frozen=True)
-class Curve:
+class KeyframeCurve:
     """A value over time: one number (``moments`` is empty), or one at each moment."""
 
     values: tuple[float, ...]
@@ -68,7 +68,7 @@ def neighbours(keys: Sequence[Fraction], moment: int) -> tuple[int, int, float]:
     return at - 1, at, float((moment - keys[at - 1]) / (keys[at] - keys[at - 1]))
 
 
-def parse_curve(text: str | float, name: str, low: float, high: float) -> Curve:
+def parse_curve(text: str | float, name: str, low: float, high: float) -> KeyframeCurve:
     """Read ``0.5`` or ``"0: 0.2, 120: 1"``: a moment (a frame from 0, ``2.5s`` or ``00:01:02``), a colon, a value.
 
     ``name`` is what errors call it; values lie from ``low`` to ``high``. Raises UsageError.
@@ -76,7 +76,7 @@ def parse_curve(text: str | float, name: str, low: float, high: float) -> Curve:
     whole = str(text)
     parts = [p.strip() for p in whole.split(",")]
     if len(parts) == 1 and ":" not in whole:
-        return Curve((_number(parts[0], name, low, high),))
+        return KeyframeCurve((_number(parts[0], name, low, high),))
     moments, values = [], []
     for part in parts:
         moment, colon, value = part.rpartition(":")
@@ -87,7 +87,7 @@ def parse_curve(text: str | float, name: str, low: float, high: float) -> Curve:
         except UsageError:
             raise UsageError(f"{name} '{whole}'", f"'{moment.strip()}' is not a moment", HINT) from None
         values.append(_number(value, name, low, high))
-    return Curve(tuple(values), tuple(moments))
+    return KeyframeCurve(tuple(values), tuple(moments))
 
 
 def _number(text: str, name: str, low: float, high: float) -> float:

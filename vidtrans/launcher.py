@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 
 
-def in_a_team() -> bool:
+def is_distributed() -> bool:
     """Whether it was started as one of several that do one job."""
     return os.environ.get("WORLD_SIZE", "1") != "1"
 
 
-def follows() -> bool:
+def is_secondary_rank() -> bool:
     """Whether it is one of several, and not the first: that one speaks for all."""
-    return in_a_team() and os.environ.get("RANK", "0") != "0"
+    return is_distributed() and os.environ.get("RANK", "0") != "0"

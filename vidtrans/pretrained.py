@@ -40,7 +40,7 @@ def find_weights(address: str, what: str, instead: str, *, lacking: str = "") ->
     return path
 
 
-def with_weights(network: Any, path: Path, address: str) -> Any:
+def load_weights(network: Any, path: Path, address: str) -> Any:
     """The network with the weights of a file; ``address`` is where torchvision has them from. Raises ModelError."""
     try:
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))

@@ -39,7 +39,7 @@ class Registry(Mapping[str, E], Generic[E]):
 
     def __getitem__(self, name: str) -> E:
         if name not in self._entries:
-            raise unknown(self.kind, name, self._entries)
+            raise unknown_name(self.kind, name, self._entries)
         return self._entries[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -56,7 +56,7 @@ class Registry(Mapping[str, E], Generic[E]):
         return self[name].load()
 
 
-def unknown(kind: str, name: object, choices: Mapping[str, Any] | list[str]) -> UsageError:
+def unknown_name(kind: str, name: object, choices: Mapping[str, Any] | list[str]) -> UsageError:
     """The error for a name that is not among ``choices``, with the nearest one if it looks like a slip."""
     names = sorted(choices)
     near = get_close_matches(str(name), names, n=1)

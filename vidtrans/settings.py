@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from vidtrans.errors import UsageError
-from vidtrans.files import check_ordinary
-from vidtrans.registry import unknown
+from vidtrans.files import check_regular_file
+from vidtrans.registry import unknown_name
 
 T = TypeVar("T")
 LARGEST_INT = 2**63 - 1  # what TOML promises to hold
-DEEPEST = 32  # tables and lists within each other; a list of clips needs 5
+MAX_DEPTH = 32  # tables and lists within each other; a list of clips needs 5
 _RATE = re.compile(r"[0-9]{0,12}(\.[0-9]{0,12})?(/[0-9]{1,12})?", re.ASCII)
 Table = dict[str, Any]
 
@@ -41,7 +41,7 @@ def from_table(cls: type[T], table: Mapping[str, Any], where: str) -> T:
     values: Table = {}
     for key, value in table.items():
         if key not in known:
-            raise unknown(f"key '{where}.{key}': the table [{where}] has no setting", key, list(known))
+            raise unknown_name(f"key '{where}.{key}': the table [{where}] has no setting", key, list(known))
         values[key] = _coerce(value, hints[key], f"{where}.{key}")
         _check(values[key], known[key].metadata, f"{where}.{key}")
     try:
@@ -55,15 +55,10 @@ def to_table(settings: Any) -> Table:
     return {f.name: list(v) if isinstance(v := getattr(settings, f.name), tuple) else v for f in fields(settings)}
 
 
-def recorded(settings: Any) -> Table:
-    """The table for records and cache keys.
-
-    The class may name fields in ``added``: they came after records had been made without them, and are left out at
-    their default, so that old records and keys hold. Those in ``unrecorded`` change no result.
-    """
-    cls, defaults = type(settings), {f.name: f.default for f in fields(settings)}
-    usual = {name for name in getattr(cls, "added", ()) if getattr(settings, name) == defaults[name]}
-    return {k: v for k, v in to_table(settings).items() if k not in usual | set(getattr(cls, "unrecorded", ()))}
+def record_table(settings: Any) -> Table:
+    """Return the table for records and cache keys, without the fields in ``unrecorded``, which change no result."""
+    unrecorded = getattr(type(settings), "unrecorded", ())
+    return {name: value for name, value in to_table(settings).items() if name not in unrecorded}
 
 
 def _coerce(value: Any, hint: Any, name: str) -> Any:
@@ -130,7 +125,7 @@ def parse_assignment(text: str) -> tuple[str, str, Any]:
 
 def read_toml(path: Path) -> Table:
     """Read a TOML file. Raises UsageError."""
-    check_ordinary(path, UsageError)
+    check_regular_file(path, UsageError)
     try:
         return _parse_toml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -158,7 +153,7 @@ def _parse_toml(text: str) -> Table:
     found: list[tuple[Any, int]] = [(table, 0)]
     while found:
         value, depth = found.pop()
-        if depth > DEEPEST:  # tomllib takes any number of dotted keys, and what reads the table would recurse
+        if depth > MAX_DEPTH:  # tomllib takes any number of dotted keys, and what reads the table would recurse
             raise ValueError("its tables are nested too deeply")
         if isinstance(value, dict | list):
             found += [(v, depth + 1) for v in (value.values() if isinstance(value, dict) else value)]

@@ -25,7 +25,7 @@ import numpy as np
 from benchmarks.consistency.known_flicker import FLICKERS, flickering, toned
 from benchmarks.consistency.store import Store, digest
 from vidtrans.errors import VidtransError
-from vidtrans.metrics.picture import psnr
+from vidtrans.metrics.picture_quality import psnr
 from vidtrans.video.io.pictures import open_reader
 
 FEWEST = 16  # frames that make a case

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from vidtrans.metrics.picture import psnr
+from vidtrans.metrics.picture_quality import psnr
 
 FLICKERS = ("none", "low", "mixed")
 TARGET_DB = 24.5  # PSNR of what flickers to what is clean, mean over frames

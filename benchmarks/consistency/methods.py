@@ -15,7 +15,7 @@ from benchmarks.consistency.patches import patch_blend
 from benchmarks.consistency.store import Store, digest, source_digest
 from vidtrans.flow import FLOWS
 from vidtrans.temporal import FILTERS
-from vidtrans.temporal.stream import Sample, filtered
+from vidtrans.temporal.stream import Sample, filter_samples
 
 LAMBDAS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 RADIUS = 8  # frames from each side, of the patch blending
@@ -59,7 +59,7 @@ def run_filter(
 ) -> list[np.ndarray]:
     """A filter of the product with its default settings."""
     method = FILTERS.load(name)
-    return [made for _, made in filtered(samples(guides, processed, starts), method(method.Settings()))]
+    return [made for _, made in filter_samples(samples(guides, processed, starts), method(method.Settings()))]
 
 
 def own(name: str) -> Method:

@@ -15,9 +15,9 @@ from benchmarks.consistency.trained import SHIPPED, render
 from vidtrans.evaluation.plots import WHITE, changes
 from vidtrans.flow import FLOWS
 from vidtrans.flow.dis import grey
-from vidtrans.metrics.motion import Motion
+from vidtrans.metrics.motion import FlowPair
 from vidtrans.models.model_file import find_model
-from vidtrans.video.plots.layout import GAP, Sheet, plain
+from vidtrans.video.plots.layout import GAP, Sheet, blank
 
 # Free to be shown (CC0), as the model is; a head turns, and its hair is made anew in each frame.
 CLIP = "video/friday.mp4"
@@ -45,7 +45,7 @@ def draw(path: Path, data: Path, store: Store) -> None:
         ),
         _row("how each of the filter's does", _changes(filtered, guides)),
     ]
-    sheet = np.vstack([plain(bands[0].shape[1], GAP), *bands])
+    sheet = np.vstack([blank(bands[0].shape[1], GAP), *bands])
     cv2.imwrite(str(path), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
 
 
@@ -62,7 +62,7 @@ def _changes(pictures: list[np.ndarray], guides: list[np.ndarray]) -> list[np.nd
     made = [np.zeros_like(pictures[0])]
     for i in range(1, len(pictures)):
         if i in SHOWN:
-            motion = Motion.between(grey(guides[i - 1]), grey(guides[i]), method)
+            motion = FlowPair.between(grey(guides[i - 1]), grey(guides[i]), method)
             made.append(changes(pictures[i - 1], pictures[i], motion))
         else:
             made.append(made[0])

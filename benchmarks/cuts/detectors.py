@@ -10,7 +10,7 @@ import av
 
 from vidtrans.flow.cuts import ANALYSIS_SHORT_SIDE, CutDetector
 from vidtrans.settings import Size
-from vidtrans.video.form import Form
+from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.io.reader import ClipReader
 
 Detector = Callable[[Path], list[int]]
@@ -18,7 +18,7 @@ Detector = Callable[[Path], list[int]]
 
 def vidtrans(path: Path) -> list[int]:
     detector = CutDetector()
-    with ClipReader(path, Form(Size(short=ANALYSIS_SHORT_SIDE))) as reader, closing(reader.frames()) as frames:
+    with ClipReader(path, FrameFormat(Size(short=ANALYSIS_SHORT_SIDE))) as reader, closing(reader.frames()) as frames:
         for frame in frames:
             detector.add(frame.rgb)
     return list(detector.shots()[1:])

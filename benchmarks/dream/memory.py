@@ -26,14 +26,14 @@ from vidtrans.errors import VidtransError
 from vidtrans.inference.device import resolve_device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.metrics.consistency import Scorer
-from vidtrans.metrics.picture import l1
+from vidtrans.metrics.picture_quality import l1
 from vidtrans.models.model_file import load_generator
 from vidtrans.rendering.recurrence import Recurrence
 from vidtrans.settings import Size, Table
 from vidtrans.temporal.stream import Sample
 from vidtrans.training.allocator import ask_for_huge_pages
 from vidtrans.training.validation import shown_of
-from vidtrans.video.form import Form
+from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import read_picture
 from vidtrans.video.io.encoder import LosslessWriter
 from vidtrans.video.io.pictures import open_reader
@@ -45,8 +45,8 @@ COLUMNS = ("E", "l1", "psnr", "sharpness", "blocks", "alone")
 DIGITS = {"E": 2, "l1": 2, "psnr": 2, "sharpness": 3, "blocks": 2, "alone": 2}
 
 
-def pictures(path: Path, form: Form | None = None) -> list[np.ndarray]:
-    with open_reader(path, form or Form()) as reader:
+def pictures(path: Path, form: FrameFormat | None = None) -> list[np.ndarray]:
+    with open_reader(path, form or FrameFormat()) as reader:
         return [frame.rgb for frame in reader.frames()]
 
 
@@ -54,7 +54,7 @@ def cut(clip: Path, cache: Path) -> tuple[Path, Path]:
     """The clip's first three quarters and its last, small and lossless."""
     parts = (cache / f"{clip.stem}-seen.nut", cache / f"{clip.stem}-unseen.nut")
     if not all(part.exists() for part in parts):
-        frames = pictures(clip, Form(Size(short=SIZE)))
+        frames = pictures(clip, FrameFormat(Size(short=SIZE)))
         at = round(SEEN * len(frames))
         for part, held in zip(parts, (frames[:at], frames[at:]), strict=True):
             with closing(LosslessWriter(part, held[0].shape[1], held[0].shape[0])) as writer:

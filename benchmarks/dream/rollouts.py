@@ -29,7 +29,7 @@ import vidtrans
 from vidtrans.config.recipe import make_recipe
 from vidtrans.errors import VidtransError
 from vidtrans.files import digest_of, write_json
-from vidtrans.metrics.dreams import SHOWN
+from vidtrans.metrics.dreams import STRIP_FRAMES
 from vidtrans.settings import Table
 from vidtrans.training.allocator import ask_for_huge_pages
 from vidtrans.video.images.picture import read_picture, resize, write_picture
@@ -39,7 +39,7 @@ CLIPS = {"flower": "flower.mp4", "water": "stream-of-water.mp4", "juggle": "jugg
 SIZES = {"flower": "80", "water": "96", "juggle": "80"}  # pixels of the short side: 142x80, 128x96, 142x80
 TRIALS = 3
 # What is timed is training.
-QUIET: Table = {"checkpoint_seconds": 1e9, "preview_seconds": 1e9, "score_every": 10**9}
+QUIET: Table = {"checkpoint_seconds": 1e9, "preview_seconds": 1e9, "val_interval": 10**9}
 HOLDING = ("nn", "drift", "sharpness", "m1", "m4", "uniq", "uniq_real")
 STRENGTHS = (0.0, 0.25, 0.5, 1.0)
 HORIZONS = ("1", "5", "10", "30")
@@ -69,9 +69,16 @@ PLAIN = Contender(
     "plain",
     "next-frame",
     {
-        "pairing": {"name": "next-frame", "context": 1},
+        "pairing": {"name": "next-frame", "context_frames": 1},
         "generator": {"name": "unet-small"},
-        "training": {"chains": 0.0, "noise": 0.0, "ema": 0.0, "gan": 1.0, "gan_from": 0.0, "detail": 0.0},
+        "training": {
+            "rollout_fraction": 0.0,
+            "input_noise": 0.0,
+            "ema_decay": 0.0,
+            "lambda_gan": 1.0,
+            "gan_start": 0.0,
+            "lambda_texture": 0.0,
+        },
     },
 )
 CONTENDERS = (PLAIN, Contender("next-frame", "next-frame"), Contender("loop", "loop"))
@@ -143,7 +150,7 @@ class Bench:
             # The pictures that were learned, so that all is of their size.
             source = self.cache / f"{self.name(clip, contender)}.dataset" / Path(CLIPS[clip]).stem
             film = self.cache / f"{name}-{strength:g}.mkv"
-            settings = {"dreaming": {"governor": strength}, "encoding": {"codec": "ffv1"}}
+            settings = {"dreaming": {"drift_correction": strength}, "encoding": {"codec": "ffv1"}}
             common: dict[str, Any] = {"cache_dir": self.cache / "vidtrans", "device": "cpu"}
             model = self.cache / f"{name}.safetensors"
             vidtrans.dream(source, model, film, frames=300, settings=settings, overwrite=True, **common)
@@ -244,8 +251,8 @@ def draw(path: Path, found: Found) -> None:
     rows, notes = [], []
     for name, tables in found.items():
         strip = read_picture(Path(tables[0]["strip"]))
-        rows.append(np.split(strip, len(SHOWN), axis=1))
-        notes.append([f"{WORDS[name]}, frame {SHOWN[0]}", *(f"frame {n}" for n in SHOWN[1:])])
+        rows.append(np.split(strip, len(STRIP_FRAMES), axis=1))
+        notes.append([f"{WORDS[name]}, frame {STRIP_FRAMES[0]}", *(f"frame {n}" for n in STRIP_FRAMES[1:])])
     size = 2 * rows[0][0].shape[1], 2 * rows[0][0].shape[0]
     rows = [[resize(picture, *size) for picture in row] for row in rows]
     write_picture(path, Sheet("", rows, size, notes=notes).draw())

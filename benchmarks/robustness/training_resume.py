@@ -43,13 +43,13 @@ def saved_step(cache: Path) -> int:
     return max(steps, default=0)
 
 
-def killed(arguments: list[str], folder: Path, step: int, later_s: float) -> bool:
+def killed(arguments: list[str], folder: Path, step: int, offset_s: float) -> bool:
     """Run, and kill it so long after the checkpoint of ``step`` or of one beyond it; whether it was still running."""
     process = started(arguments, folder)
     while process.poll() is None and saved_step(folder / "killed") < step:
         time.sleep(0.01)
     try:
-        process.wait(later_s)
+        process.wait(offset_s)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

@@ -24,14 +24,14 @@ import torch
 
 import vidtrans
 from vidtrans.config.recipe import make_recipe
-from vidtrans.dreaming.governor import bank_of
+from vidtrans.dreaming.drift_correction import frame_statistics
 from vidtrans.events import Event, Progress
 from vidtrans.inference.device import resolve_device, resolve_precision, torch_dtype
-from vidtrans.inference.torch_engine import TorchEngine, as_pictures, fold_norm
+from vidtrans.inference.torch_engine import TorchEngine, fold_norm, to_pictures
 from vidtrans.models.model_file import load_generator, save_model
 from vidtrans.models.model_record import ModelRecord
 from vidtrans.networks import GENERATORS
-from vidtrans.networks.init import build_generator, full_table, initialise
+from vidtrans.networks.init import build_generator, complete_settings, initialise
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import make_pairing, pairing_record
 from vidtrans.pairing.clock import CHANNELS
@@ -43,16 +43,16 @@ def make_model(preset: str, size: int, path: Path) -> None:
     recipe = make_recipe(preset, None, {})
     pairing = make_pairing(PAIRINGS, *recipe.choice("pairing"))
     name, table = recipe.choice("generator")
-    if clock := getattr(pairing.settings, "clock", False):
-        table = {**table, "clock": CHANNELS}
+    if clock := getattr(pairing.settings, "time_encoding", False):
+        table = {**table, "time_channels": CHANNELS}
     generator = build_generator(name, table, pairing.in_channels)
     initialise(generator, 0)
     rng = np.random.default_rng(0)
     noise = torch.from_numpy(rng.uniform(-1, 1, (8, pairing.in_channels, 64, 64)).astype(np.float32))
     with torch.inference_mode():
-        painted = as_pictures(generator.eval()(noise), deep=False)
-    dream = {"positions": 200 if clock else 0, "rate": "25", "bank": bank_of(painted)}
-    settings = full_table(GENERATORS, name, table, "generator")
+        painted = to_pictures(generator.eval()(noise), deep=False)
+    dream = {"positions": 200 if clock else 0, "rate": "25", "bank": frame_statistics(painted)}
+    settings = complete_settings(GENERATORS, name, table, "generator")
     record = ModelRecord(
         {"name": name, "settings": settings},
         {k: v for k, v in pairing_record(pairing).items() if k != "version"},

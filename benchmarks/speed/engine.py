@@ -23,7 +23,7 @@ from benchmarks.speed.things import arguments, clip_in, clip_of, frames_of, mach
 from vidtrans.errors import VidtransError
 from vidtrans.inference import ENGINES
 from vidtrans.inference.device import resolve_device
-from vidtrans.inference.torch_engine import as_pictures
+from vidtrans.inference.torch_engine import to_pictures
 from vidtrans.models.model_file import load_generator
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import make_pairing
@@ -59,7 +59,7 @@ def main() -> None:
             with torch.no_grad():
                 return torch.cat([network(picture[None]) for picture in x])
 
-        exact = as_pictures(alone(evaluated), deep=False).astype(float)
+        exact = to_pictures(alone(evaluated), deep=False).astype(float)
         runs: dict[str, Callable[[], object]] = {
             "fp32, batch 1, as it tests": lambda alone=alone, network=trained: alone(network),
             "fp32, batch 1, eval": lambda alone=alone, network=evaluated: alone(network),

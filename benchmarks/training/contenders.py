@@ -35,7 +35,7 @@ TRIALS = 5  # of what a step takes
 # Isola et al.'s networks for this size, half as wide: a step takes half a second, and 90 seconds are few steps.
 PAPERS = {"generator": {"name": "unet-128", "channels": 32}}
 # What is timed is training.
-QUIET = {"checkpoint_seconds": 1e9, "preview_seconds": 1e9, "score_every": 10**9}
+QUIET = {"checkpoint_seconds": 1e9, "preview_seconds": 1e9, "val_interval": 10**9}
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,10 @@ class Contender:
         return digest_of({k: tables[k] for k in sorted(tables)})[:10]
 
 
-FACADES: Table = {"size": str(SIZE), "hold_out": 0.2}  # 8 of 40
+FACADES: Table = {"size": str(SIZE), "val_fraction": 0.2}  # 8 of 40
 PAPER = Contender("paper", "pix2pix", PAPERS, (("paper, as it tests", "train"), ("paper, eval mode", "eval")))
 FAST = Contender("fast", "fast", {}, (("fast", "eval"),))
-PLATE = Contender("plate", "fast", {"training": {"plate": True}}, (("fast, plate", "eval"),))
+PLATE = Contender("plate", "fast", {"training": {"background_plate": True}}, (("fast, plate", "eval"),))
 ALIGNED = Contender("aligned", "aligned", {}, (("aligned", "eval"),))
 
 

@@ -11,8 +11,8 @@ from vidtrans.flow import FLOWS
 from vidtrans.flow.dis import grey
 from vidtrans.flow.warping import warp
 from vidtrans.metrics import SCORING_FLOW
-from vidtrans.metrics.motion import Motion
-from vidtrans.metrics.picture import psnr, sharpness, ssim
+from vidtrans.metrics.motion import FlowPair
+from vidtrans.metrics.picture_quality import psnr, sharpness, ssim
 
 POOL = 8  # pixels a side
 WAVELENGTHS = (3.0, 6.0, 12.0)  # pixels
@@ -42,13 +42,13 @@ def scores(outputs: Sequence[np.ndarray], targets: Sequence[np.ndarray], runs: S
 def flicker(outputs: Sequence[np.ndarray], targets: Sequence[np.ndarray], steps: Sequence[tuple[int, int]]) -> float:
     """The mean |difference| between neighbours along the true clip's motion, over that of the true clip itself."""
     method = FLOWS.load(SCORING_FLOW)()
-    motions = [Motion.between(grey(targets[a]), grey(targets[b]), method) for a, b in steps]
+    motions = [FlowPair.between(grey(targets[a]), grey(targets[b]), method) for a, b in steps]
 
     def change(pictures: Sequence[np.ndarray]) -> float:
         total = 0.0
         for (a, b), motion in zip(steps, motions, strict=True):
             first, second = pictures[a].astype(np.float32), pictures[b].astype(np.float32)
-            total += float(np.abs(warp(second, motion.there) - first)[motion.followed].sum())
+            total += float(np.abs(warp(second, motion.there) - first)[motion.reliable].sum())
         return total
 
     return change(outputs) / change(targets)

@@ -66,7 +66,7 @@ def main() -> None:
         print(f"{'command':9} {'checkpointing':14} {'GB at most':>10} {'seconds':>8}")
         for checkpointing in (False, True):
             name = f"model-{int(checkpointing)}"
-            setting = f"generator.checkpointing={'true' if checkpointing else 'false'}"
+            setting = f"generator.grad_checkpointing={'true' if checkpointing else 'false'}"
             train = ["train", "clip.dataset", "-o", f"{name}.safetensors", "--steps", str(options.steps)]
             for command in ([*train, *more, "--set", setting], ["stylize", "clip.mp4", "--model", name]):
                 # Each with a cache of its own: checkpointing changes no result, so the second would find the first's.

@@ -45,12 +45,12 @@ def measure(folder: Path, timed: int) -> None:
     from vidtrans.data.folder import train_recipe
     from vidtrans.rendering.cost import peak_memory
     from vidtrans.session import Context
-    from vidtrans.training.job import TrainJob
     from vidtrans.training.settings import TrainingSettings
+    from vidtrans.training.training_job import TrainingJob
 
     recipe = train_recipe(folder, None, {})
     settings = recipe.settings("training", TrainingSettings)
-    job = TrainJob(open_dataset(folder), recipe, settings, None, Context(device="cpu"))
+    job = TrainingJob(open_dataset(folder), recipe, settings, None, Context(device="cpu"))
     run = job.make_run(Path(), 1)
     wall, cpu = [], []
     for step in range(1 + timed):
@@ -63,7 +63,7 @@ def measure(folder: Path, timed: int) -> None:
     found = {
         "generator": job.generator_name,
         "crop": list(run.loader.crop),
-        "batch": settings.batch,
+        "batch": settings.batch_size,
         "steps": settings.steps,
         "wall": min(wall),
         "cpu": min(cpu),

@@ -149,7 +149,7 @@ def draw(case: Case, options: argparse.Namespace) -> None:
         chosen = [(2 * k + 1) * len(trained.pairs) // (2 * ROWS) for k in range(ROWS)]
         if not columns:
             shown = [shown_of(trained.pairing, trained.pairs[i]) for i in chosen]
-            columns["input"] = [trained.pairing.visible(picture) for picture in shown]
+            columns["input"] = [trained.pairing.preview(picture) for picture in shown]
         for label, mode in contender.modes:
             outputs = trained.outputs(mode)
             columns[label] = [outputs[i] for i in chosen]
@@ -177,7 +177,7 @@ def draw_elsewhere(options: argparse.Namespace) -> None:
         scale = size / min(frame.shape[:2])
         frame = resize(frame, round(frame.shape[1] * scale), round(frame.shape[0] * scale))
         shown = trained.pairing.input([frame])
-        rows.append([frame, trained.pairing.visible(shown), rendered(trained.model, [shown])[0]])
+        rows.append([frame, trained.pairing.preview(shown), rendered(trained.model, [shown])[0]])
         notes.append([name, "", ""])
     title = f"learned from {TEACHER}, shown other footage"
     sheet = Sheet(title, rows, (320, 240), ("frame", "input", "fast"), notes).draw()

@@ -25,7 +25,7 @@ from torch.nn import functional as F
 
 from vidtrans.inference.device import resolve_device
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
-from vidtrans.networks.products import Doubling, Halving
+from vidtrans.networks.matmul_convolution import MatmulConv, MatmulConvTranspose
 from vidtrans.training.allocator import ask_for_huge_pages
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.precision import resolve_precisions
@@ -39,9 +39,9 @@ def plain(g: nn.Module, d: nn.Module) -> Step:
     """The loop that is compared against, with torch's own layers."""
     for network in (g, d):
         for module in network.modules():
-            if isinstance(module, Halving):
+            if isinstance(module, MatmulConv):
                 module.__class__ = nn.Conv2d
-            if isinstance(module, Doubling):
+            if isinstance(module, MatmulConvTranspose):
                 module.__class__ = nn.ConvTranspose2d
     adam_g, adam_d = (torch.optim.Adam(n.parameters(), lr=LR, betas=(0.5, 0.999), foreach=False) for n in (g, d))
     bce = nn.BCEWithLogitsLoss()

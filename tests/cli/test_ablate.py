@@ -34,27 +34,31 @@ def dataset(tmp_path: Path) -> Path:
 def settings_of(row: dict[str, Any]) -> dict[str, Any]:
     record = read_record(Path(row["model"]))
     return record.training["settings"] | {
-        "layers": record.training["discriminator"]["settings"]["layers"],
-        "skips": record.generator["settings"].get("skips", True),
+        "num_layers": record.training["discriminator"]["settings"]["num_layers"],
+        "skip_connections": record.generator["settings"].get("skip_connections", True),
         "steps": record.training["steps"],
     }
 
 
 WANTED: dict[str, dict[str, dict[str, Any]]] = {
     "loss": {
-        "L1": {"l1": 100.0, "gan": 0.0},
-        "GAN": {"l1": 0.0, "gan": 1.0, "conditional": False},
-        "cGAN": {"l1": 0.0, "gan": 1.0, "conditional": True},
-        "L1 + GAN": {"l1": 100.0, "gan": 1.0, "conditional": False},
-        "L1 + cGAN": {"l1": 100.0, "gan": 1.0, "conditional": True},
+        "L1": {"lambda_l1": 100.0, "lambda_gan": 0.0},
+        "GAN": {"lambda_l1": 0.0, "lambda_gan": 1.0, "conditional": False},
+        "cGAN": {"lambda_l1": 0.0, "lambda_gan": 1.0, "conditional": True},
+        "L1 + GAN": {"lambda_l1": 100.0, "lambda_gan": 1.0, "conditional": False},
+        "L1 + cGAN": {"lambda_l1": 100.0, "lambda_gan": 1.0, "conditional": True},
     },
     # The fourth needs pictures of 96 pixels a side; these have 32.
-    "discriminator": {"1x1 patches": {"layers": 0}, "16x16 patches": {"layers": 1}, "70x70 patches": {"layers": 3}},
+    "discriminator": {
+        "1x1 patches": {"num_layers": 0},
+        "16x16 patches": {"num_layers": 1},
+        "70x70 patches": {"num_layers": 3},
+    },
     "skips": {
-        "no skips, L1": {"skips": False, "gan": 0.0},
-        "no skips, L1 + cGAN": {"skips": False, "gan": 1.0},
-        "skips, L1": {"skips": True, "gan": 0.0},
-        "skips, L1 + cGAN": {"skips": True, "gan": 1.0},
+        "no skips, L1": {"skip_connections": False, "lambda_gan": 0.0},
+        "no skips, L1 + cGAN": {"skip_connections": False, "lambda_gan": 1.0},
+        "skips, L1": {"skip_connections": True, "lambda_gan": 0.0},
+        "skips, L1 + cGAN": {"skip_connections": True, "lambda_gan": 1.0},
     },
 }
 
@@ -90,7 +94,7 @@ def test_every_variant_is_a_model_and_all_are_in_one_picture(
 
 def test_a_variant_is_the_ordinary_training_that_its_settings_say(dataset: Path) -> None:
     table = api.ablate(dataset, "loss", steps=3, settings=SETTINGS)
-    alone = SETTINGS | {"training": SETTINGS["training"] | {"gan": 0.0}}
+    alone = SETTINGS | {"training": SETTINGS["training"] | {"lambda_gan": 0.0}}
     api.train(dataset, "alone.safetensors", steps=3, settings=alone, fresh=True)
     assert Path("alone.safetensors").read_bytes() == Path(table["rows"][0]["model"]).read_bytes()
 
@@ -147,7 +151,7 @@ def test_what_cannot_be_is_one_line(dataset: Path, capsys: pytest.CaptureFixture
     assert "'residual' has no skips to leave out" in line("skips", "--set", "generator.name=residual")
     assert "generator.name=unet-64" in line("skips", "--set", "generator.name=hd")
     assert "discriminator.name=patchgan" in line("discriminator", "--set", "discriminator.name=multi-scale")
-    assert "training.gan=1" in line("discriminator", "--set", "training.gan=0")
+    assert "training.lambda_gan=1" in line("discriminator", "--set", "training.lambda_gan=0")
     assert "every variant starts from nothing" in line("loss", "--from", "flower")
     assert "use -o x" in line("loss", "-o", "x.safetensors")
     assert "holds one of the inputs" in line("loss", "-o", "clip.dataset")
@@ -187,7 +191,7 @@ def test_a_pairing_that_can_read_its_map_back_scores_that_too(
 def test_losses_that_are_no_part_of_the_table_are_left_out_and_that_is_said(
     dataset: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    more = ("--set", "training.feature_matching=10", "--set", "training.l2=1")
+    more = ("--set", "training.lambda_feature_matching=10", "--set", "training.lambda_l2=1")
     told = said(capsys, 0, "train", dataset, "--ablate", "loss", "--steps", 1, *FLAGS, *more)
     assert "besides L1 and GAN is left out: l2, feature_matching" in told
 

@@ -91,7 +91,7 @@ def test_a_single_frame_gives_no_next_frame_pair_but_renders(capsys: pytest.Capt
         (("make-dataset", "clip.mp4", "--set", "pairing.densety=1"), "did you mean 'density'"),
         (("make-dataset", "clip.mp4", "--set", "paring.density=1"), "did you mean 'pairing'"),
         (("make-dataset", "clip.mp4", "--set", "pairing.density=99"), "from 0.001 to 0.9"),
-        (("make-dataset", "clip.mp4", "--set", "pairing.soft=perhaps"), "it must be bool"),
+        (("make-dataset", "clip.mp4", "--set", "pairing.gradient_channel=perhaps"), "it must be bool"),
         (("make-dataset", "clip.mp4", "--set", "nonsense"), "table.key=value"),
         (("make-dataset", "clip.mp4", "--size", "huge"), "use 256"),
         (("make-dataset", "clip.mp4", "--start", "soon"), "HH:MM:SS"),

@@ -132,7 +132,7 @@ def test_the_depth_that_was_asked_for_is_written(
     codec: str, asked: int, found: int, sources: dict[str, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     made = Path(f"out.{CODECS[codec].containers[0]}")
-    depth = f"--set=encoding.depth={asked}"
+    depth = f"--set=encoding.bit_depth={asked}"
     said(capsys, 0, "stylize", sources["deep"], *IDENTITY, "--codec", codec, "-o", made, "--end", "2", depth)
     assert stream_of(made)["depth"] == found
 
@@ -141,8 +141,10 @@ def test_the_depth_that_was_asked_for_is_written(
 def test_a_depth_that_a_codec_lacks_is_refused_with_those_that_it_has(
     codec: str, depth: int, sources: dict[str, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = refuse(capsys, 2, "stylize", sources["aac"], *IDENTITY, "--codec", codec, f"--set=encoding.depth={depth}")
-    assert f"encoding.depth {depth}" in told
+    told = refuse(
+        capsys, 2, "stylize", sources["aac"], *IDENTITY, "--codec", codec, f"--set=encoding.bit_depth={depth}"
+    )
+    assert f"encoding.bit_depth {depth}" in told
     assert "use one of" in told
 
 
@@ -654,7 +656,7 @@ def test_exr_comes_back_as_it_was(capsys: pytest.CaptureFixture[str]) -> None:
     write_frames(Path("in.mkv"), moving_frames(3), "ffv1", "bgr0")
     said(capsys, 0, "stylize", "in.mkv", *IDENTITY, "-o", "a/%03d.exr")
     assert sorted(p.name for p in Path("a").iterdir()) == ["000.exr", "001.exr", "002.exr"]
-    said(capsys, 0, "stylize", "a", *IDENTITY, "--codec", "ffv1", "--set=encoding.depth=8", "-o", "back.mkv")
+    said(capsys, 0, "stylize", "a", *IDENTITY, "--codec", "ffv1", "--set=encoding.bit_depth=8", "-o", "back.mkv")
     assert all(
         np.abs(a.astype(int) - b).max() <= 1 for a, b in zip(decode(Path("back.mkv"))[2], moving_frames(3), strict=True)
     )

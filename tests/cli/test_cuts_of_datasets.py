@@ -17,9 +17,11 @@ from vidtrans.errors import Interrupted
 from vidtrans.events import Progress, Stop
 
 COUNT, CUT = 30, 17
-NEXT = ("--pairing", "next-frame", "--set=pairing.context=1", "--set=dataset.hold_out=0")
+NEXT = ("--pairing", "next-frame", "--set=pairing.context_frames=1", "--set=dataset.val_fraction=0")
 MAKE = ("make-dataset", "s.mp4", *NEXT, *tiny_flags("dataset"))
-SETTINGS: dict[str, dict[str, Any]] = {"dataset": {"size": "32", "hold_out": 0.0, "thin": False, "blur": 0.0}}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "dataset": {"size": "32", "val_fraction": 0.0, "drop_duplicates": False, "min_sharpness": 0.0}
+}
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +40,7 @@ def missing_steps(folder: str = "s.dataset") -> list[int]:
 
 
 def made(capsys: pytest.CaptureFixture[str], *flags: object) -> dict[str, Any]:
-    return said_json(capsys, *MAKE, "--set=dataset.thin=false", "--set=dataset.blur=0", *flags)
+    return said_json(capsys, *MAKE, "--set=dataset.drop_duplicates=false", "--set=dataset.min_sharpness=0", *flags)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +126,7 @@ def test_pairs_without_an_order_have_no_cuts(capsys: pytest.CaptureFixture[str])
 
 def test_pictures_of_several_sizes_are_not_put_into_one_shot(capsys: pytest.CaptureFixture[str]) -> None:
     write_folder(Path("sizes"), [*moving_frames(4), *moving_frames(4, size=(48, 64))])
-    make = ("make-dataset", "sizes", "--pairing", "next-frame", "--set=dataset.hold_out=0")
+    make = ("make-dataset", "sizes", "--pairing", "next-frame", "--set=dataset.val_fraction=0")
     assert "sizes are of several sizes" in refuse(capsys, 2, *make, "--cuts", "off")
     assert said_json(capsys, *make)["shots"] == 2
 

@@ -60,11 +60,11 @@ def test_a_clip_that_flickers_becomes_steadier_and_nearer_to_one_that_does_not(
 
 def test_without_a_source_a_clip_guides_itself(capsys: pytest.CaptureFixture[str]) -> None:
     lossless(Path("mild.mp4"), flickering(LOOKS, 6))
-    made = deflicker(capsys, "mild.mp4", "--set=temporal.follow=0")
+    made = deflicker(capsys, "mild.mp4", "--set=temporal.keep_source_changes=0")
     mild = decode(Path("mild.mp4"))[2]
     assert unsteadiness(made, LOOKS) < 0.6 * unsteadiness(mild, LOOKS)
-    assert alike(made, deflicker(capsys, "mild.mp4", "--source", "mild.mp4", "--set=temporal.follow=0"))
-    assert not alike(made, deflicker(capsys, "mild.mp4", "--source", "s.mp4", "--set=temporal.follow=0"))
+    assert alike(made, deflicker(capsys, "mild.mp4", "--source", "mild.mp4", "--set=temporal.keep_source_changes=0"))
+    assert not alike(made, deflicker(capsys, "mild.mp4", "--source", "s.mp4", "--set=temporal.keep_source_changes=0"))
 
 
 def test_off_gives_back_every_pixel(capsys: pytest.CaptureFixture[str]) -> None:
@@ -255,7 +255,7 @@ def test_numbered_pictures_become_numbered_pictures_or_a_video(capsys: pytest.Ca
     write_folder(Path("n"), FLICKERS, [f"{i + 7:05d}.png" for i in range(COUNT)])
     said(capsys, 0, "deflicker", "n/%05d.png", "--source", "s.mp4", "-o", "made/%04d.png")
     assert sorted(p.name for p in Path("made").iterdir()) == [f"{i:04d}.png" for i in range(COUNT)]
-    said(capsys, 0, "deflicker", "n/%05d.png", "--source", "s.mp4", "-o", "v.mp4", "--set=rendering.rate=24")
+    said(capsys, 0, "deflicker", "n/%05d.png", "--source", "s.mp4", "-o", "v.mp4", "--set=rendering.picture_fps=24")
     assert times(Path("v.mp4"))[-1] == Fraction(COUNT - 1, 24)
 
 
@@ -291,7 +291,7 @@ BAD: dict[str, tuple[int, tuple[object, ...], str]] = {
     "no start": (2, ("p.mp4", "--source", "s.mp4", "--start", "soon"), "it is not a time"),
     "no filter": (2, ("p.mp4", "--temporal", "windows"), "windows"),
     "no codec": (2, ("p.mp4", "--codec", "h265x"), "h265x"),
-    "no setting": (2, ("p.mp4", "--set=temporal.detail=8"), "detail"),
+    "no setting": (2, ("p.mp4", "--set=temporal.texture=8"), "texture"),
     "onto itself": (2, ("p.mp4", "-o", "p.mp4"), "p.mp4"),
     "onto its source": (2, ("p.mp4", "--source", "s.mp4", "-o", "s.mp4"), "s.mp4"),
     "onto another file": (2, ("p.mp4", "-o", "text.mp4"), "it exists"),
@@ -313,7 +313,7 @@ BAD: dict[str, tuple[int, tuple[object, ...], str]] = {
         ("p.mp4", "--set=rendering.source_filter=hflip"),
         "rendering.source_filter: 'deflicker'",
     ),
-    "softness of no mask": (2, ("p.mp4", "--set=rendering.feather=2"), "rendering.feather: 'deflicker'"),
+    "softness of no mask": (2, ("p.mp4", "--set=rendering.mask_feather=2"), "rendering.mask_feather: 'deflicker'"),
     "a size of no setting": (2, ("p.mp4", "--set=rendering.sizes=32"), "did you mean 'size'?"),
     "too wide to be sampled": (2, ("wide",), "33000x8: flicker is filtered up to 32766 pixels a side"),
     "nothing": (2, ("",), "an empty path"),
@@ -367,7 +367,7 @@ def test_what_a_result_is_made_with_is_known_again(
     assert said_json(capsys, *flags)["cached"]
     for place, other in (
         ("vidtrans.video.external.program.program_version", lambda program: "another"),
-        ("vidtrans.rendering.order.DIRECTING_VERSION", -1),
+        ("vidtrans.rendering.requested_output.DIRECTING_VERSION", -1),
     ):
         with monkeypatch.context() as patched:
             patched.setattr(place, other)

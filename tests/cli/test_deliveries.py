@@ -52,7 +52,7 @@ from vidtrans.errors import Interrupted
 from vidtrans.events import Progress, Stop
 from vidtrans.output.filtered_source import filtered_clip
 from vidtrans.session import Context
-from vidtrans.video.form import Form
+from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.io.reader import ClipReader
 
 IDENTITY = ("--model", "identity")
@@ -205,7 +205,7 @@ def test_alpha_does_not_keep_hdr_from_being_mapped() -> None:
         ("sdr", opaque, False),
     ):
         path = write_prores(Path(f"{name}.mov"), frame, pq=pq)
-        with ClipReader(path, Form(alpha="kept")) as reader, closing(reader.frames()) as frames:
+        with ClipReader(path, FrameFormat(alpha="kept")) as reader, closing(reader.frames()) as frames:
             read[name] = next(frames)
     assert read["pq"].alpha is None
     seen = read["cut-out"].alpha
@@ -314,7 +314,7 @@ def stack_of(guides: dict[str, int | Path]) -> tuple[str, ...]:
             lossless(Path("shot", name), moving_frames(given))
         else:
             write_folder(Path("shot", name), moving_frames(given))
-    small = ("--set=dataset.size=32", f"--set=dataset.block={TINY['dataset']['block']}")
+    small = ("--set=dataset.size=32", f"--set=dataset.val_block_size={TINY['dataset']['val_block_size']}")
     return ("make-dataset", "shot", "--pairing", "stack", "--target", "beauty", *small)
 
 
@@ -401,7 +401,7 @@ def test_a_comparison_keeps_frames_before_zero(ending: str, early: Path, capsys:
 # The user's own ffmpeg
 
 
-LOSSLESS = (*IDENTITY, "--codec", "ffv1", "--set=encoding.depth=8")
+LOSSLESS = (*IDENTITY, "--codec", "ffv1", "--set=encoding.bit_depth=8")
 
 
 def test_a_filtered_source_keeps_its_frames_and_sound(
@@ -439,7 +439,7 @@ def test_a_filtered_source_stays_while_it_is_read(program: Path, capsys: pytest.
         again = filtered_clip(clip, "hflip", context)  # another render of it, at the same time
         del filtered
         assert said_json(capsys, "cache", "clean", "--stage", "filter")["kept"] == 1
-        assert len(list(again.frames(Form(), 1))) == again.index.num_frames
+        assert len(list(again.frames(FrameFormat(), 1))) == again.index.num_frames
     del again
     gc.collect()
     cleaned = said_json(capsys, "cache", "clean", "--stage", "filter")

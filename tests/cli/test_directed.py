@@ -15,7 +15,7 @@ from shoot import COUNT, EXACT, Frames, Shoot, halves, lossless, same
 import vidtrans as api
 from vidtrans.errors import Interrupted
 from vidtrans.events import Progress, Stop
-from vidtrans.rendering.directing import Direction
+from vidtrans.rendering.directing import FrameBlend
 from vidtrans.video.images.picture import write_picture
 
 # Pixels
@@ -30,14 +30,14 @@ def test_no_strength_is_the_source_and_full_strength_the_look(shoot: Shoot, rend
 @pytest.mark.parametrize(
     ("flags", "direction"),
     [
-        (("--strength", "0.5"), Direction(0.5)),
-        (("--strength", "1.7", "--mix", "0.25"), Direction(1.7, mix=0.25)),
-        (("--keep-colour",), Direction(keep_colour=1.0)),
-        (("--set=rendering.keep_colour=0.3", "--mix", "0.5"), Direction(keep_colour=0.3, mix=0.5)),
+        (("--strength", "0.5"), FrameBlend(0.5)),
+        (("--strength", "1.7", "--mix", "0.25"), FrameBlend(1.7, mix=0.25)),
+        (("--keep-colour",), FrameBlend(keep_colour=1.0)),
+        (("--set=rendering.keep_colour=0.3", "--mix", "0.5"), FrameBlend(keep_colour=0.3, mix=0.5)),
     ],
 )
 def test_flags_direct_every_frame(
-    flags: tuple[str, ...], direction: Direction, shoot: Shoot, render: Callable[..., Frames]
+    flags: tuple[str, ...], direction: FrameBlend, shoot: Shoot, render: Callable[..., Frames]
 ) -> None:
     assert same(render(*flags), shoot.expected(lambda i: direction))
 
@@ -48,7 +48,7 @@ def test_keyframes_move_the_strength_from_frame_to_frame(
 ) -> None:
     """At 30 frames a second frame 15 is shown at half a second."""
     made = render("--strength", curve)
-    assert same(made, shoot.expected(lambda i: Direction(strength=min(i / 15, 1.0))))
+    assert same(made, shoot.expected(lambda i: FrameBlend(strength=min(i / 15, 1.0))))
     assert np.array_equal(made[0], shoot.source[0])
     assert same(made[15:], shoot.look[15:])
 
@@ -77,7 +77,7 @@ def test_a_look_made_small_is_directed_at_the_size_of_the_source(shoot: Shoot) -
         (("--strength", "5: 1, 0: 0"), "put the earlier one first"),
         (("--mix", "0: 0, 10: 1.5"), "from 0 to 1"),
         (("--set=rendering.keep_colour=much",), "--keep-colour"),
-        (("--set=rendering.feather=-1",), "rendering.feather"),
+        (("--set=rendering.mask_feather=-1",), "rendering.mask_feather"),
     ],
 )
 def test_slips_in_directing_are_answered_with_the_remedy(
@@ -119,7 +119,7 @@ def test_strengths_that_differ_in_the_seventh_digit_are_other_results(
     assert "other inputs or options" in refuse(capsys, 2, *shoot.command, "--strength", "0.7000002")
 
 
-DIRECTED = {"strength": "0: 0.2, 9: 2, 20: 0.5", "mix": "0s: 0, 0.5s: 0.4", "feather": 1.5}
+DIRECTED = {"strength": "0: 0.2, 9: 2, 20: 0.5", "mix": "0s: 0, 0.5s: 0.4", "mask_feather": 1.5}
 
 
 def directed(shoot: Shoot, name: str, chunk: int, **options: Any) -> Frames:
@@ -165,7 +165,7 @@ def test_a_directed_render_that_was_stopped_goes_on_as_if_nothing_had_been(shoot
 def test_how_the_input_is_made_can_be_changed_when_rendering(
     shoot: Shoot, render: Callable[..., Frames], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert not same(render("--set=pairing.density=0.5", "--set=pairing.floor=0.5"), shoot.look)
+    assert not same(render("--set=pairing.density=0.5", "--set=pairing.min_gradient=0.5"), shoot.look)
     assert same(render("--set=pairing.density=0.12"), shoot.look)  # as it was trained
     again = said_json(capsys, *shoot.command, "--overwrite", "--set=pairing.density=0.12", "--mix", "0.61")
     assert again["frames_inferred"] == 0
@@ -174,7 +174,7 @@ def test_how_the_input_is_made_can_be_changed_when_rendering(
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ("pairing.soft=false", "the input would have 1 channels, 'tiny' takes 2"),
+        ("pairing.gradient_channel=false", "the input would have 1 channels, 'tiny' takes 2"),
         ("pairing.name=next-frame", "pairing.name"),
         ("pairing.densty=0.3", "did you mean 'density'"),
         ("pairing.density=5", "out of bounds"),

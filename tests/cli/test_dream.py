@@ -21,7 +21,7 @@ import vidtrans as api
 from vidtrans.cli.command import flags_of
 from vidtrans.cli.dream import dream as command
 from vidtrans.dreaming.bands import loudness
-from vidtrans.dreaming.controls import Direction
+from vidtrans.dreaming.controls import DreamControls
 from vidtrans.dreaming.dream_job import DreamJob
 from vidtrans.dreaming.settings import DreamingSettings
 from vidtrans.events import Event, Note
@@ -39,7 +39,7 @@ Frames = list[np.ndarray]
 @pytest.fixture(scope="module")
 def dreamer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that looks back on two frames."""
-    return make_dreamer(tmp_path_factory.mktemp("models") / "two.safetensors", context=2)
+    return make_dreamer(tmp_path_factory.mktemp("models") / "two.safetensors", context_frames=2)
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_a_video_gives_a_video_of_its_size_and_rate(
 def test_the_context_is_the_seeds_frames_from_the_start_on(
     seed: Path, dream: Callable[..., Frames], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = make_dreamer(Path("stepping.safetensors"), context=2, step=3)
+    model = make_dreamer(Path("stepping.safetensors"), context_frames=2, step=3)
     shown: list[np.ndarray] = []
     predict = TorchEngine.predict
 
@@ -166,7 +166,7 @@ def test_pictures_and_gifs_are_made_too(seed: Path, dreamer: Path, capsys: pytes
     said(capsys, 0, "dream", seed, *model, "-o", "frames/%03d.png")
     assert list(pictures_of(Path("frames"))) == ["000.png", "001.png", "002.png"]
     said(capsys, 0, "dream", seed, *model, "-o", "out.gif")
-    said(capsys, 0, "dream", seed, *model, "-o", "out.mkv", "--codec", "h265", "--set", "encoding.depth=10")
+    said(capsys, 0, "dream", seed, *model, "-o", "out.mkv", "--codec", "h265", "--set", "encoding.bit_depth=10")
     assert "one picture cannot hold 3 frames" in refuse(capsys, 2, "dream", seed, *model, "-o", "one.png")
 
 
@@ -244,7 +244,7 @@ def test_the_governor_keeps_a_dream_that_would_stray(
             told.append(event.text)
 
     run: Callable[..., Any] = lambda strength, name: api.dream(  # noqa: E731
-        seed, dreamer, name, frames=30, report=hear, settings={"dreaming": {"governor": strength}}
+        seed, dreamer, name, frames=30, report=hear, settings={"dreaming": {"drift_correction": strength}}
     )
     run(0.0, "free.mp4"), run(1.0, "kept.mp4")
     mean = np.mean([f.mean() for f in decode(seed)[2]])
@@ -254,7 +254,7 @@ def test_the_governor_keeps_a_dream_that_would_stray(
 
 
 def test_a_flat_dream_begins_again_and_says_so(seed: Path, toys: None, capsys: pytest.CaptureFixture[str]) -> None:
-    model = toy(Path("grey.safetensors"), leak=0.7, clock=False)  # everything becomes grey
+    model = toy(Path("grey.safetensors"), leak=0.7, time_encoding=False)  # everything becomes grey
     told = said(capsys, 0, "dream", seed, "--model", model, "--frames", 40, "--governor", 0.05, "-o", "a.mp4")
     assert 1 <= told.count("it begins again from the seed") <= 3
     assert "frame 1" in told
@@ -335,7 +335,7 @@ def test_models_come_in_turn_as_often_as_told(seed: Path, dream: Callable[..., F
 
 
 def test_models_pass_into_one_another(seed: Path, toys: None, dream: Callable[..., Frames]) -> None:
-    still, grey = (toy(Path(f"{n}.safetensors"), leak=leak, clock=False) for n, leak in enumerate((0.0, 0.5)))
+    still, grey = (toy(Path(f"{n}.safetensors"), leak=leak, time_encoding=False) for n, leak in enumerate((0.0, 0.5)))
     plain = ("--frames", 9, "--governor", 0)
     one = dream(seed, "--model", still, *plain)
     made = dream(seed, "--model", still, "--model", grey, *plain, "--morph", "--every", 4)
@@ -399,7 +399,7 @@ def test_what_cannot_be_dreamt_is_said_in_one_line(
 def test_models_that_do_not_fit_are_refused(
     seed: Path, dreamer: Path, toys: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    other = make_dreamer(Path("one.safetensors"), context=1)
+    other = make_dreamer(Path("one.safetensors"), context_frames=1)
     both = ("--model", dreamer, "--model", other, "--frames", 5)
     assert "'two' and 'one' are built differently" in refuse(capsys, 2, "dream", seed, *both, "--morph")
     said(capsys, 0, "dream", seed, *both, "-o", "in-turn.mp4")
@@ -455,4 +455,4 @@ def test_every_command_on_the_page_is_one() -> None:
         with command.make_context("dream", list(words)) as parsed:
             settings = from_table(DreamingSettings, flags_of(parsed, "dreaming").get("dreaming", {}), "dreaming")
             rate, loud = Fraction(25), loudness([np.ones(4000, np.float32)], 22_050)
-            Direction(settings, rate, loud).check(parsed.params["frames"])
+            DreamControls(settings, rate, loud).check(parsed.params["frames"])

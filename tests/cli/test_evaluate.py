@@ -21,15 +21,15 @@ from shoot import Frames, lossless
 import vidtrans as api
 from vidtrans.clips.indexing import open_clip
 from vidtrans.evaluation.plots import CURVES, UNSCORED, WIDTH, changes
-from vidtrans.evaluation.scoring import Beside, score_clips
+from vidtrans.evaluation.scoring import AlignedSource, score_clips
 from vidtrans.evaluation.verdicts import verdict
 from vidtrans.events import Note, Progress, Stop
 from vidtrans.flow import FLOWS, GREY_FLOWS
-from vidtrans.metrics.motion import Motion
+from vidtrans.metrics.motion import FlowPair
 from vidtrans.session import Context
 from vidtrans.settings import Time
 from vidtrans.video.images.picture import read_picture
-from vidtrans.video.plots.chart import Chart, Curve, apart, columns, round_values, runs
+from vidtrans.video.plots.chart import Chart, ChartCurve, columns, round_values, runs, separate_labels
 from vidtrans.video.plots.layout import PAPER
 
 repeatable = hypothesis_settings(max_examples=60)
@@ -217,7 +217,7 @@ def beside(clip: str, output: str, start: Time | None = None) -> tuple[list[int]
     """Which of a clip's frames go with those of a render, and what is told about it."""
     told: list[str] = []
     context = Context(report=lambda event: told.append(event.text) if isinstance(event, Note) else None)
-    found = Beside.find(open_clip(context, Path(clip)), open_clip(context, Path(output)), context, start)
+    found = AlignedSource.find(open_clip(context, Path(clip)), open_clip(context, Path(output)), context, start)
     return list(found.steps), told
 
 
@@ -263,7 +263,7 @@ def test_of_two_renders_of_one_part_only_the_source_begins_elsewhere() -> None:
 def test_pictures_that_are_at_hand_are_scored_like_a_file(shots: dict[str, Path]) -> None:
     context = Context()
     render, *others = (open_clip(context, shots[n]) for n in ("render", "source", "per"))
-    source, per_frame_clip = (Beside.find(clip, render, context) for clip in others)
+    source, per_frame_clip = (AlignedSource.find(clip, render, context) for clip in others)
     per_frame = lifted(panned(), JITTER)
     from_file = score_clips(render, source, context, per_frame=per_frame_clip)
     assert score_clips(render, source, context, per_frame=iter(per_frame)) == from_file
@@ -393,7 +393,7 @@ def test_round_values_lie_around_or_between_the_ends_of_an_axis(
 def test_labels_are_not_on_each_other(labels: list[tuple[int, int]]) -> None:
     labels.sort()
     widths = [wide for _, wide in labels]
-    middles = apart([x for x, _ in labels], widths, 500)
+    middles = separate_labels([x for x, _ in labels], widths, 500)
     boxes = [(middle - wide / 2, middle + wide / 2) for middle, wide in zip(middles, widths, strict=True)]
     assert all(a[1] < b[0] for a, b in pairwise(boxes))
     assert boxes[-1][1] <= 500
@@ -422,7 +422,7 @@ def test_a_bad_moment_stands_out_in_a_chart_at_its_place() -> None:
     values: list[float | None] = [1.0] * 200
     values[0] = values[120] = None
     values[150] = 9.0
-    chart = Chart("title", [Curve("output", values, CURVE, 2)], [i / 25 for i in range(200)], [120], [150])
+    chart = Chart("title", [ChartCurve("output", values, CURVE, 2)], [i / 25 for i in range(200)], [120], [150])
     picture = chart.draw(1000, 300)
     assert picture.shape == (300, 1000, 3)
     place = lambda frame: round(58 + (1000 - 58 - 14) * (frame + 0.5) / 200)  # noqa: E731
@@ -436,15 +436,15 @@ def test_a_bad_moment_stands_out_in_a_chart_at_its_place() -> None:
 def test_charts_of_nothing_and_of_much_are_drawn(count: int) -> None:
     values = [None] * count if count < 2 else [float(i % 7) for i in range(count)]
     marks = [count - 1, count - 3, count - 5] if count > 9 else []
-    chart = Chart("t", [Curve("a", values, CURVE)], [i * 0.5 for i in range(count)], marks=marks)
+    chart = Chart("t", [ChartCurve("a", values, CURVE)], [i * 0.5 for i in range(count)], marks=marks)
     assert chart.draw(400, 200).shape == (200, 400, 3)
 
 
 def test_without_times_a_chart_is_over_steps_and_its_axis_reaches_below_zero() -> None:
-    falling = Chart("loss", [Curve("", [None, *np.linspace(1, -1, 400)], CURVE, 2)]).draw(300, 200)
+    falling = Chart("loss", [ChartCurve("", [None, *np.linspace(1, -1, 400)], CURVE, 2)]).draw(300, 200)
     first, middle, last = (curve_top(falling, x) for x in (70, 172, 280))
     assert 0 <= first < middle < last < 200 - 54 - 40
-    timed = Chart("loss", [Curve("", [0.0] * 401, CURVE, 2)], [i / 25 for i in range(401)]).draw(300, 200)
+    timed = Chart("loss", [ChartCurve("", [0.0] * 401, CURVE, 2)], [i / 25 for i in range(401)]).draw(300, 200)
     assert (falling[-16:] == PAPER).all()
     assert (timed[-16:] != PAPER).any()
 
@@ -456,7 +456,7 @@ def test_what_changed_is_bright_and_what_is_not_scored_is_slate() -> None:
     before = np.full((40, 60, 3), 100, np.uint8)
     after = before.copy()
     after[:, :20] += 60
-    picture = changes(before, after, Motion(still, torn))
+    picture = changes(before, after, FlowPair(still, torn))
     assert picture[:, :19].mean() > 200
     assert picture[:, 21:30].mean() < 5
     assert (picture[:, 45:] == UNSCORED).all()

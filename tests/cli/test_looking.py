@@ -17,7 +17,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 import vidtrans as api
-from vidtrans.clips.sampling import spread
+from vidtrans.clips.sampling import spread_numbers
 from vidtrans.errors import UsageError
 from vidtrans.rendering.settings_grid import parse_variations
 from vidtrans.video.images.picture import read_picture, write_picture
@@ -71,7 +71,7 @@ def test_a_cell_is_never_larger_than_its_picture() -> None:
 @repeatable
 @given(st.integers(1, 500), st.one_of(st.none(), st.integers(0, 60)))
 def test_spread_numbers_are_in_order_within_and_as_many_as_asked(total: int, count: int | None) -> None:
-    numbers = spread(total, count, 7)
+    numbers = spread_numbers(total, count, 7)
     wanted = {None: 7, 0: total}.get(count, count)
     assert numbers == sorted(set(numbers))
     assert len(numbers) == min(total, wanted)
@@ -240,7 +240,7 @@ def test_wrong_values_are_said_before_any_work(clip: Path, tiny_model: Path) -> 
         ("strength=3", "from 0 to 2"),
         ("size=wide", "not a size"),
         ("pairing.nothing=1", "no setting"),
-        ("pairing.soft=false", "channels"),
+        ("pairing.gradient_channel=false", "channels"),
     ):
         done = vidtrans("try", clip, "--model", tiny_model, "--vary", vary, expect=2)
         assert words in done.stderr, done.stderr

@@ -14,7 +14,7 @@ from shoot import COUNT, PICTURES, Frames, Shoot, directed, halves, lossless, sa
 
 import vidtrans as api
 from vidtrans.errors import UsageError
-from vidtrans.rendering.directing import Direction
+from vidtrans.rendering.directing import FrameBlend
 
 # Where it is white
 
@@ -38,14 +38,14 @@ def test_the_look_is_where_the_mask_is_white(kind: str, shoot: Shoot, render: Ca
 def test_mask_strength_colour_and_mix_go_together(shoot: Shoot, render: Callable[..., Frames]) -> None:
     mask = halves(COUNT)
     made = render("--mask", write_folder(Path("m"), mask), "--strength", "0: 2, 23: 0", "--keep-colour", "--mix", "0.2")
-    wanted = shoot.expected(lambda i: Direction(2 - 2 * i / 23, 1.0, 0.2), mask)
+    wanted = shoot.expected(lambda i: FrameBlend(2 - 2 * i / 23, 1.0, 0.2), mask)
     assert same(made, wanted, within=1)  # the strengths differ in their last digit
-    assert not same(made, shoot.expected(lambda i: Direction(2 - 2 * i / 23, 0.0, 0.2), mask), within=1)
+    assert not same(made, shoot.expected(lambda i: FrameBlend(2 - 2 * i / 23, 0.0, 0.2), mask), within=1)
 
 
 def test_a_feathered_mask_has_a_soft_edge(shoot: Shoot, render: Callable[..., Frames]) -> None:
     path = write_folder(Path(), halves(1), ["m.png"]) / "m.png"
-    hard, soft = render("--mask", path), render("--mask", path, "--set=rendering.feather=3")
+    hard, soft = render("--mask", path), render("--mask", path, "--set=rendering.mask_feather=3")
     assert np.array_equal(hard[3][:, 13:], shoot.source[3][:, 13:])
     assert not np.array_equal(soft[3][:, 13:18], shoot.source[3][:, 13:18])
     assert np.array_equal(soft[3][:, 40:], shoot.source[3][:, 40:])
@@ -72,7 +72,7 @@ def test_a_mask_fits_a_folder_and_a_picture(tiny_model: Path, capsys: pytest.Cap
     for more in (("-o", "look"), ("-o", "out", "--mask", "m")):
         said(capsys, 0, "stylize", "in", "--model", tiny_model, *PICTURES, *more)
     look, made = (pictures_of(Path(p)) for p in ("look", "out"))
-    assert same(list(made.values()), directed(frames, list(look.values()), lambda i: Direction(), mask))
+    assert same(list(made.values()), directed(frames, list(look.values()), lambda i: FrameBlend(), mask))
     said(capsys, 0, "stylize", "in/2.png", "--model", tiny_model, *PICTURES, "--mask", "m/2.png", "-o", "one.png")
     assert np.array_equal(pictures_of(Path("one.png"))["one.png"], made["2.png"])
 

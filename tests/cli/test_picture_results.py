@@ -92,7 +92,7 @@ def test_a_part_of_a_folder_is_rendered_under_its_names(capsys: pytest.CaptureFi
     said(capsys, 0, "stylize", "in", *IDENTITY, "--start", "8", "--end", "11", "-o", "part")
     assert sorted(pictures_of(Path("part")), key=len) == ["8.png", "9.png", "10.png"]
     assert np.array_equal(pictures_of(Path("part"))["10.png"], frames[10])
-    timed = ("--start", "4s", "--end", "00:00:05.5", "--set=rendering.rate=2")
+    timed = ("--start", "4s", "--end", "00:00:05.5", "--set=rendering.picture_fps=2")
     said(capsys, 0, "stylize", "in", *IDENTITY, *timed, "-o", "timed")
     assert sorted(pictures_of(Path("timed"))) == ["10.png", "8.png", "9.png"]
 
@@ -155,7 +155,9 @@ def test_a_folder_becomes_a_video_at_the_rate_that_is_asked(
 ) -> None:
     frames = moving_frames(12)
     write_folder(Path("in"), frames)
-    said(capsys, 0, "stylize", "in", *IDENTITY, "-o", "out.mkv", "--codec", "ffv1", f"--set=rendering.rate={rate}")
+    said(
+        capsys, 0, "stylize", "in", *IDENTITY, "-o", "out.mkv", "--codec", "ffv1", f"--set=rendering.picture_fps={rate}"
+    )
     shown = times(Path("out.mkv"))
     assert all(abs(t - i / wanted) <= Fraction(1, 1000) for i, t in enumerate(shown))  # Matroska counts milliseconds
     assert same(decode(Path("out.mkv"))[2], frames)
@@ -235,7 +237,7 @@ def test_a_result_to_which_something_was_added_is_not_replaced(added: str, capsy
     place = Path("in.identity", added)
     place.parent.mkdir(exist_ok=True)
     place.write_text("precious")
-    for more in ((), ("--overwrite",), ("--overwrite", "--set=rendering.rate=30")):
+    for more in ((), ("--overwrite",), ("--overwrite", "--set=rendering.picture_fps=30")):
         refuse(capsys, 2, "stylize", "in", *IDENTITY, *more)
 
 

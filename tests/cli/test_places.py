@@ -18,7 +18,7 @@ from shoot import lossless
 import vidtrans as api
 import vidtrans.pipeline.demo
 from vidtrans import files
-from vidtrans.files import complete, name_length, name_limit, partial_path, put_in_place
+from vidtrans.files import move_into_place, name_length, name_limit, partial_path, write_atomically
 from vidtrans.video.images.picture import encode_png
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="links and limits are those of POSIX")
@@ -47,7 +47,7 @@ NAMES = st.one_of(
 @example("a." + "b" * 253)
 def test_a_file_of_any_name_is_written_whole_under_a_hidden_name(tmp_path: Path, name: str) -> None:
     target = tmp_path / name
-    with complete(target) as temporary:
+    with write_atomically(target) as temporary:
         assert temporary.parent == tmp_path
         assert temporary.name.startswith(".")
         assert len(os.fsencode(temporary.name)) <= 255
@@ -66,7 +66,7 @@ def test_a_folder_of_any_name_is_replaced(tmp_path: Path, name: str) -> None:
     for content in (b"one", b"two"):
         made.mkdir()
         (made / "file").write_bytes(content)
-        put_in_place(made, target)
+        move_into_place(made, target)
     assert (target / "file").read_bytes() == b"two"
     assert [p.name for p in tmp_path.iterdir()] == [name]
     files.remove(target)

@@ -13,7 +13,7 @@ from clips import moving_frames, write_folder
 from shoot import Frames, lossless
 
 from vidtrans.evaluation.dream_scores import _nearest
-from vidtrans.metrics.dreams import to_and_fro
+from vidtrans.metrics.dreams import ping_pong
 from vidtrans.video.images.picture import read_picture, write_picture
 
 CLIP = moving_frames(40)
@@ -95,7 +95,7 @@ def test_pictures_go_by_number(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_what_is_written(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    ours = film(to_and_fro(CLIP, 120))
+    ours = film(ping_pong(CLIP, 120))
     told = said(capsys, 0, "evaluate", ours, "--source", source, "--dream", "--start", "1", "-o", "strip.png")
     assert "different" not in told  # it ends before what that looks at
     for word in ("nearest", "drift", "sharpness", "motion", "1 frame on", "30 frames on", "strip.png"):

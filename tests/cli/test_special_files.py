@@ -22,14 +22,14 @@ from vidtrans.clips.cut_list import cuts_for_key
 from vidtrans.config.recipe import Recipe, make_recipe, preset_path, read_tables
 from vidtrans.errors import Interrupted, MediaError, UsageError, VidtransError
 from vidtrans.events import Stop, silent
-from vidtrans.files import check_ordinary, digest_file, read_small_json
+from vidtrans.files import check_regular_file, digest_file, read_small_json
 from vidtrans.models.model_file import find_model, read_record
 from vidtrans.pipeline.clip_list import read_clip_list
 from vidtrans.requests import StylizeRequest
 from vidtrans.store.cache import Cache
 from vidtrans.video.images.picture import picture_size, read_layers
 from vidtrans.video.io.container import probe
-from vidtrans.video.io.sound import blocks
+from vidtrans.video.io.sound import read_blocks
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 
@@ -126,11 +126,11 @@ LISTED = StylizeRequest(Path(), "identity", None, Recipe("", {}))
 @pytest.mark.parametrize(
     "read",
     [
-        check_ordinary,
+        check_regular_file,
         probe,
         picture_size,
         read_layers,
-        lambda path: next(blocks(path)),
+        lambda path: next(read_blocks(path)),
         read_record,
         lambda path: find_model(str(path)),
         lambda path: Cache(path.parent / "cache", silent).digest(path),
@@ -241,7 +241,7 @@ def test_an_ordinary_file_through_the_standard_input_is_taken(tmp_path: Path) ->
 
 
 def test_a_folder_is_none_of_these(tmp_path: Path) -> None:
-    check_ordinary(tmp_path)
-    check_ordinary(tmp_path / "missing")
+    check_regular_file(tmp_path)
+    check_regular_file(tmp_path / "missing")
     with pytest.raises(MediaError, match="it is a device"):
-        check_ordinary(Path("/dev/null"))
+        check_regular_file(Path("/dev/null"))

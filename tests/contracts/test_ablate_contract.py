@@ -20,10 +20,10 @@ from vidtrans.data.dataset import Dataset, open_dataset
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.training.ablations import ABLATIONS, Variant
-from vidtrans.training.job import TrainJob
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.trainer import Run, one_step
+from vidtrans.training.trainer import TrainingState, one_step
+from vidtrans.training.training_job import TrainingJob
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -31,15 +31,15 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 TERMS = {"L1": {"l1"}, "GAN": {"gan"}, "cGAN": {"gan"}, "L1 + GAN": {"l1", "gan"}, "L1 + cGAN": {"l1", "gan"}}
 # What a setting needs to do something, or to be allowed.
 BESIDE: dict[str, Table] = {
-    "temporal_gan": {"memory": True},
-    "temporal": {"memory": True},
-    "past": {"memory": True},
-    "drift": {"memory": True},
-    "accumulate": {"batch": 2},
-    "gan": {"l1": 7.0},
+    "lambda_temporal_gan": {"recurrent": True},
+    "lambda_temporal": {"recurrent": True},
+    "recurrent_fraction": {"recurrent": True},
+    "synthetic_motion_fraction": {"recurrent": True},
+    "grad_accum_steps": {"batch_size": 2},
+    "lambda_gan": {"lambda_l1": 7.0},
 }
 # For a dataset of another pairing, a model to start from, weights that have to be installed.
-ELSEWHERE = {"chains", "freeze", "perceptual_network", "method"}
+ELSEWHERE = {"rollout_fraction", "freeze", "perceptual_network", "method"}
 
 
 def other_value(field: Field[Any]) -> Any:
@@ -49,7 +49,7 @@ def other_value(field: Field[Any]) -> Any:
         return not field.default
     if "choices" in checks:
         return next(choice for choice in checks["choices"] if choice != field.default)
-    if field.default is None or field.name == "crop":
+    if field.default is None or field.name == "crop_size":
         return 32
     if isinstance(field.default, int):
         return field.default + 1
@@ -72,9 +72,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def first_step(dataset: Dataset, recipe: Any, context: Context) -> tuple[Run, Table, float]:
+def first_step(dataset: Dataset, recipe: Any, context: Context) -> tuple[TrainingState, Table, float]:
     """The run after its first step, that step's losses, and the L1 of what was painted in it."""
-    job = TrainJob(dataset, recipe, recipe.settings("training", TrainingSettings), None, context)
+    job = TrainingJob(dataset, recipe, recipe.settings("training", TrainingSettings), None, context)
     run = job.make_run(Path(), 10)
     batch = run.loader.make(0)
     losses = one_step(run, batch)
@@ -98,7 +98,7 @@ def test_a_row_learns_by_the_losses_of_its_label(case: str, kind: str, place: Pa
     dataset = open_dataset(place / "clip.dataset")
     context = Context(cache_dir=place / ".vidtrans")
     tables = {k: TINY[k] for k in ("generator", "discriminator")}
-    recipe = make_recipe(None, None, tables | {"training": {"batch": 2, **CASES[case]}})
+    recipe = make_recipe(None, None, tables | {"training": {"batch_size": 2, **CASES[case]}})
     for variant in ABLATIONS.load(kind)(recipe, dataset, context):
         check_row(variant, dataset, recipe, context)
 
@@ -106,8 +106,12 @@ def test_a_row_learns_by_the_losses_of_its_label(case: str, kind: str, place: Pa
 @pytest.mark.parametrize("kind", ABLATIONS)
 @pytest.mark.parametrize(
     "more",
-    [{"motion": 4.0}, {"plate": True}, {"memory": True, "temporal_gan": 1.0, "gan_from": 0.5}],
-    ids=["motion", "plate", "memory"],
+    [
+        {"motion_weight": 4.0},
+        {"background_plate": True},
+        {"recurrent": True, "lambda_temporal_gan": 1.0, "gan_start": 0.5},
+    ],
+    ids=["motion", "plate", "recurrent"],
 )
 def test_the_whole_table_is_made_of_any_recipe(
     more: Table, kind: str, place: Path, monkeypatch: pytest.MonkeyPatch
@@ -122,6 +126,6 @@ def test_the_whole_table_is_made_of_any_recipe(
 def test_what_is_left_out_of_a_row_is_said(place: Path) -> None:
     heard: list[str] = []
     context = Context(cache_dir=place / ".vidtrans", report=lambda event: heard.append(getattr(event, "text", "")))
-    recipe = make_recipe(None, None, {"training": {"motion": 4.0, "memory": True, "detail": 1.0}})
+    recipe = make_recipe(None, None, {"training": {"motion_weight": 4.0, "recurrent": True, "lambda_texture": 1.0}})
     ABLATIONS.load("loss")(recipe, open_dataset(place / "clip.dataset"), context)
     assert heard == ["what the recipe has besides L1 and GAN is left out: detail, temporal, motion, memory"]

@@ -23,7 +23,7 @@ from vidtrans.batch.jobs import Options, run_batch, run_spread
 from vidtrans.batch.summary import Outcome
 from vidtrans.config.recipe import render_recipe
 from vidtrans.errors import Interrupted, UsageError, VidtransError
-from vidtrans.events import Batch, Event, Stop
+from vidtrans.events import BatchStatus, Event, Stop
 from vidtrans.pipeline.stylize_batch import plan
 from vidtrans.requests import StylizeRequest
 from vidtrans.session import Context
@@ -82,7 +82,7 @@ def test_a_request_to_stop_is_heard_and_nothing_more_is_begun(executor: str, tmp
     stop, running = Stop(), set()
 
     def stop_soon(event: Event) -> None:
-        names = {name for name, progress in event.at_work if progress} if isinstance(event, Batch) else set()
+        names = {name for name, progress in event.workers if progress} if isinstance(event, BatchStatus) else set()
         running.update(names)
         if names:
             stop.request(143)

@@ -2,7 +2,7 @@
 
 Where a filter makes something else on purpose, raise its ``version`` and run this file as a program: it writes the
 numbers anew. A flow method has no version of its own: where it finds another flow, raise those of what follows it
-(the filters, ``flow.history``, ``rendering.draft``).
+(the filters, ``flow.history``, ``rendering.draft_step``).
 """
 
 from __future__ import annotations

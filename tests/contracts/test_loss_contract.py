@@ -13,12 +13,12 @@ from torch import Tensor
 from vidtrans.inference.device import Device
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
 from vidtrans.settings import from_table
-from vidtrans.training import LOSSES
+from vidtrans.training import LOSSES, weight_key
 from vidtrans.training.losses.base import GeneratorLoss, LossContext, Term
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.report import curves
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.triples import CHANNELS, Earlier
+from vidtrans.training.triples import CHANNELS, PrecedingFrames
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 every_loss = pytest.mark.parametrize("name", LOSSES)
@@ -33,12 +33,12 @@ def noise(*shape: int, seed: int = 1) -> Tensor:
 
 def settings_of(name: str, weight: float = 2.0, **more: Any) -> TrainingSettings:
     """With this loss on, and all that it needs."""
-    needed: dict[str, Any] = {need: True if need == "memory" else 1.0 for need in LOSSES[name].needs}
-    return TrainingSettings(**(needed | {name: weight} | more))
+    needed: dict[str, Any] = {need: True if need == "recurrent" else 1.0 for need in LOSSES[name].needs}
+    return TrainingSettings(**(needed | {weight_key(name): weight} | more))
 
 
 def discriminator(channels: int) -> Any:
-    network = build_discriminator("patchgan", {"channels": 8, "layers": 1, "norm": "none"}, channels)
+    network = build_discriminator("patchgan", {"channels": 8, "num_layers": 1, "norm": "none"}, channels)
     initialise(network, 1)
     return network
 
@@ -55,7 +55,7 @@ def context(painted: Tensor, **more: Any) -> LossContext:
         "judge": lambda picture: d.judge(torch.cat([x, picture], 1)),
         "judge_triples": d_v.judge,
         "past": torch.cat([y, torch.ones(count, 1, SIDE, SIDE)], 1),
-        "earlier": Earlier(torch.arange(count), earlier, earlier),
+        "earlier": PrecedingFrames(torch.arange(count), earlier, earlier),
     }
     return LossContext(input=x, painted=painted, **(given | more))
 
@@ -110,7 +110,7 @@ def test_a_loss_that_asks_d_is_left_out_where_d_takes_no_part(name: str) -> None
 
 @every_loss
 def test_a_weight_of_0_leaves_a_loss_out(name: str) -> None:
-    beside = {"l1": 1.0} if name != "l1" else {"l2": 1.0}
+    beside = {"lambda_l1": 1.0} if name != "l1" else {"lambda_l2": 1.0}
     off = GeneratorLoss(settings_of(name, weight=0.0, **beside))
     assert off.weights.get(name, 0.0) == 0
     assert (name in off.terms) == LOSSES[name].reported
@@ -133,16 +133,15 @@ def test_a_loss_counts_as_much_as_it_weighs(name: str) -> None:
 
 @every_loss
 def test_the_weight_of_a_loss_is_a_setting_of_its_name(name: str) -> None:
-    loss, [field] = LOSSES[name], [f for f in fields(TrainingSettings) if f.name == name]
+    loss, key = LOSSES[name], weight_key(name)
+    [field] = [f for f in fields(TrainingSettings) if f.name == key]
     assert field.default == loss.weight
     assert loss.summary in field.metadata["help"]
     settings = from_table(
-        TrainingSettings, {name: 7} | ({"memory": True} if "memory" in loss.needs else {}), "training"
+        TrainingSettings, {key: 7} | ({"recurrent": True} if "recurrent" in loss.needs else {}), "training"
     )
     assert settings.loss_weights[name] == 7
-    assert settings.for_key()[name] == 7
-    # Unless it is one of the paper's, a key is what it was before the loss came.
-    assert (name in TrainingSettings().for_key()) == loss.reported
+    assert settings.for_key()[key] == 7
 
 
 @pytest.mark.parametrize(
@@ -150,7 +149,7 @@ def test_the_weight_of_a_loss_is_a_setting_of_its_name(name: str) -> None:
 )
 def test_turning_on_a_loss_without_what_it_needs_is_an_error(name: str, need: str) -> None:
     off = type(getattr(TrainingSettings(), need))()
-    said = f"training.{name} does nothing where training.{need} is {'off' if off is False else 0}"
+    said = f"training.{weight_key(name)} needs training.{need}, which is {'off' if off is False else 0}"
     with pytest.raises(ValueError, match=re.escape(said)):
         replace(settings_of(name), **{need: off})
 
@@ -171,20 +170,22 @@ def test_a_loss_has_a_curve_with_a_label_of_its_own(name: str) -> None:
 
 
 def test_columns_are_in_the_order_of_the_table_behind_those_of_the_paper() -> None:
-    everything = dict.fromkeys(LOSSES, 1.0)
+    everything = dict.fromkeys(map(weight_key, LOSSES), 1.0)
     g = build_generator("unet-small", {"channels": 8}, 3, memory=True)
-    settings = TrainingSettings(memory=True, **everything)
+    settings = TrainingSettings(recurrent=True, **everything)
     model = Pix2Pix(g, discriminator(6), settings, Device("cpu", "cpu"), "fp32", of_triples=discriminator(CHANNELS))
     assert model.columns[:3] == ["gan", "l1", "discriminator"]
     assert [name for name in model.columns if name in LOSSES] == list(LOSSES)
     assert set(model.columns) - set(LOSSES) == {"discriminator", "temporal_discriminator"}
-    some = Pix2Pix(g, None, TrainingSettings(gan=0.0, detail=1.0, l2=1.0), Device("cpu", "cpu"), "fp32")
-    assert some.columns == ["gan", "l1", "discriminator", "l2", "detail"]
+    some = Pix2Pix(
+        g, None, TrainingSettings(lambda_gan=0.0, lambda_texture=1.0, lambda_l2=1.0), Device("cpu", "cpu"), "fp32"
+    )
+    assert some.columns == ["gan", "l1", "discriminator", "l2", "texture"]
 
 
 def test_those_that_ask_d_are_added_up_first() -> None:
     """Another order would round otherwise, and training would not give the same bytes as it did."""
-    loss = GeneratorLoss(TrainingSettings(memory=True, **dict.fromkeys(LOSSES, 1.0)))
+    loss = GeneratorLoss(TrainingSettings(recurrent=True, **dict.fromkeys(map(weight_key, LOSSES), 1.0)))
     order = list(loss(context(noise(1, 3, SIDE, SIDE))))
     assert order[:4] == ["gan", "feature_matching", "perceptual", "l1"]
     assert [name for name in order if name not in order[:3]] == [name for name in LOSSES if name not in order[:3]]

@@ -20,7 +20,7 @@ from vidtrans.networks.init import build_discriminator, build_generator, initial
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import make_pairing
 from vidtrans.training import LOSSES, METHODS
-from vidtrans.training.distributed import ALONE, Team
+from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
 from vidtrans.training.losses.base import GeneratorLoss
 from vidtrans.training.methods.base import TrainingMethod
 from vidtrans.training.report import curves
@@ -39,8 +39,8 @@ class Networks:
     precision = "fp32"
     in_channels = 1
 
-    def __init__(self, settings: TrainingSettings, seed: int = 0, team: Team = ALONE) -> None:
-        self.settings, self.seed, self.team = settings, seed, team
+    def __init__(self, settings: TrainingSettings, seed: int = 0, dist: DistContext = SINGLE_PROCESS) -> None:
+        self.settings, self.seed, self.dist = settings, seed, dist
 
     def make_generator(self, number: int = 0) -> Any:
         network = build_generator("unet-small", {"channels": 8, "blocks": [0, 0, 0]}, 1)
@@ -48,7 +48,7 @@ class Networks:
         return network
 
     def make_discriminator(self, channels: int, number: int) -> Any:
-        network = build_discriminator("patchgan", {"layers": 1, "channels": 8}, channels)
+        network = build_discriminator("patchgan", {"num_layers": 1, "channels": 8}, channels)
         initialise(network, self.seed + number)
         return network
 
@@ -57,7 +57,7 @@ class Networks:
 
 
 def made(name: str, seed: int = 0, **settings: Any) -> TrainingMethod:
-    setup = Networks(TrainingSettings(method=name, batch=2, **settings), seed)
+    setup = Networks(TrainingSettings(method=name, batch_size=2, **settings), seed)
     method: TrainingMethod = METHODS.load(name).make(setup)
     return method
 
@@ -82,7 +82,7 @@ def test_a_step_gives_finite_losses_by_columns_and_changes_the_generator(name: s
 
 @every_method
 def test_a_restored_method_goes_on_to_the_same_bytes(name: str, tmp_path: Path) -> None:
-    one, other = made(name, ema=0.9), made(name, seed=7, ema=0.9)
+    one, other = made(name, ema_decay=0.9), made(name, seed=7, ema_decay=0.9)
     for step in range(3):
         take(one, step)
     torch.save(one.state(), tmp_path / "state.pt")
@@ -171,7 +171,7 @@ def test_what_runs_a_method_knows_none_by_name() -> None:
 
 
 def test_terms_that_have_nothing_in_a_step_are_reported_as_0() -> None:
-    method = made("pix2pix", gan_from=0.5, feature_matching=1.0)
+    method = made("pix2pix", gan_start=0.5, lambda_feature_matching=1.0)
     early, late = take(method, 0), take(method, 9)
     judged = ("gan", "discriminator", "feature_matching")
     assert [early[n] for n in judged] == [0, 0, 0]

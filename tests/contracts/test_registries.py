@@ -29,7 +29,7 @@ from vidtrans.registry import Registry
 from vidtrans.settings import from_table, setting, to_table
 from vidtrans.store.stages import STAGES, Stage
 from vidtrans.temporal import FILTERS
-from vidtrans.temporal.stream import Recursive, Sample, filtered
+from vidtrans.temporal.stream import RecursiveFilter, Sample, filter_samples
 from vidtrans.training import ADVERSARIAL, LOSSES, METHODS
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.io.encoding import EncodingSettings
@@ -137,7 +137,7 @@ def test_a_pairings_input_has_its_channels_and_is_the_same_every_time(pairing: A
 
 def seen(pairing: Any) -> int:
     """How many channels a pairing makes of its pictures; a clock comes on top."""
-    return picture_channels(pairing.in_channels, pairing.clocked)
+    return picture_channels(pairing.in_channels, pairing.has_clock)
 
 
 def pictures_of(pairing: Any, size: tuple[int, int]) -> list[np.ndarray]:
@@ -163,10 +163,10 @@ some_sizes = pytest.mark.parametrize("size", [(40, 32), (33, 17), (5, 3)], ids=s
 def test_what_a_pairing_teaches_is_a_function_of_the_frames_and_the_draws(pairing: Any, size: tuple[int, int]) -> None:
     frames = pictures_of(pairing, size)
     draw = lambda: np.random.Generator(np.random.Philox(key=7))  # noqa: E731
-    made = unharmed(lambda *f: pairing.taught(f, draw()), *frames)
+    made = unharmed(lambda *f: pairing.training_input(f, draw()), *frames)
     assert made.shape == (size[1], size[0], seen(pairing))
-    assert np.array_equal(made, type(pairing)(pairing.settings).taught(frames, draw()))
-    assert with_clock(made, 0.3 if pairing.clocked else None).shape[2] == pairing.in_channels
+    assert np.array_equal(made, type(pairing)(pairing.settings).training_input(frames, draw()))
+    assert with_clock(made, 0.3 if pairing.has_clock else None).shape[2] == pairing.in_channels
 
 
 @every_pairing
@@ -174,34 +174,34 @@ def test_what_a_pairing_teaches_is_a_function_of_the_frames_and_the_draws(pairin
 def test_what_a_pairing_shows_depends_on_the_mask_only_where_it_says_so(pairing: Any, size: tuple[int, int]) -> None:
     frames, mask = pictures_of(pairing, size), np.zeros(size[::-1], np.uint8)
     mask[: size[1] // 2] = 255
-    plain = unharmed(lambda *f: pairing.shown(f, 30, None), *frames)
-    masked = unharmed(lambda m, *f: pairing.shown(f, 30, m), mask, *frames)
+    plain = unharmed(lambda *f: pairing.render_input(f, 30, None), *frames)
+    masked = unharmed(lambda m, *f: pairing.render_input(f, 30, m), mask, *frames)
     assert plain.shape == masked.shape == (size[1], size[0], seen(pairing))
-    assert np.array_equal(masked, pairing.shown(frames, 30, mask.copy()))
+    assert np.array_equal(masked, pairing.render_input(frames, 30, mask.copy()))
     assert pairing.uses_mask != np.array_equal(plain, masked)
 
 
 @every_pairing
 @some_sizes
 def test_a_pairing_that_takes_drawings_takes_any(pairing: Any, size: tuple[int, int]) -> None:
-    assert pairing.draws in ("", "lines", "flats")
+    assert pairing.drawing_kind in ("", "lines", "flats")
     page = np.full((size[1], size[0], 3), 255, np.uint8)
-    for picture in (scene(*size, seed=1), page, page * 0, page // 2) if pairing.draws else ():
+    for picture in (scene(*size, seed=1), page, page * 0, page // 2) if pairing.drawing_kind else ():
         made = unharmed(pairing.drawn, picture)
         assert made.shape == (size[1], size[0], pairing.in_channels)
-        assert np.array_equal(made, pairing.drawn(picture.copy()))
+        assert np.array_equal(made, pairing.drawing_input(picture.copy()))
 
 
 @every_pairing
 @some_sizes
 def test_what_a_pairing_finishes_is_a_picture(pairing: Any, size: tuple[int, int]) -> None:
     frame, output = (scene(*size, seed=s) for s in (1, 2))
-    shown = pairing.shown(pictures_of(pairing, size), 30, None)
+    shown = pairing.render_input(pictures_of(pairing, size), 30, None)
     made = unharmed(pairing.finish, frame, output, shown)
     assert made.shape == frame.shape
     assert pairing.finishes or made is output
-    assert isinstance(pairing.enlarges, int)
-    assert pairing.enlarges >= 1
+    assert isinstance(pairing.upscale_factor, int)
+    assert pairing.upscale_factor >= 1
     agreed = pairing.agreement(shown, output)
     assert agreed is None or 0 <= agreed <= 1
 
@@ -209,11 +209,11 @@ def test_what_a_pairing_finishes_is_a_picture(pairing: Any, size: tuple[int, int
 @every_pairing
 @pytest.mark.parametrize("num_frames", [0, 1, 2, 5, 12])
 def test_a_pairings_steps_stay_inside_the_shot(pairing: Any, num_frames: int) -> None:
-    steps = list(pairing.steps(num_frames))
+    steps = list(pairing.pair_positions(num_frames))
     assert all(0 <= i < num_frames for s in steps for i in (*s.inputs, s.target))
     assert bool(steps) == (num_frames >= pairing.min_frames)
     assert len({(s.target, s.phase) for s in steps}) == len(steps)
-    assert all((s.phase is not None) == pairing.clocked for s in steps)
+    assert all((s.phase is not None) == pairing.has_clock for s in steps)
     assert all(0 <= s.phase < 1 for s in steps if s.phase is not None)
     assert len({len(s.inputs) for s in steps}) <= 1
 
@@ -227,7 +227,7 @@ def test_a_pairings_history_never_reaches_before_the_shot(pairing: Any) -> None:
             assert list(history) == sorted(history)
             assert history[0] >= first
     # Deep in a shot, what is seen when rendering is what was seen in training; on a clock's timeline, on the way there.
-    step = next(s for s in pairing.steps(50) if list(s.inputs) == sorted(s.inputs))
+    step = next(s for s in pairing.pair_positions(50) if list(s.inputs) == sorted(s.inputs))
     offset = 40 - step.inputs[-1]
     assert input_frames(pairing, 40, 0) == tuple(i + offset for i in step.inputs)
 
@@ -342,13 +342,13 @@ def test_a_filtered_frame_depends_on_nothing_beyond_its_radius_or_a_cut(name: st
     """A recursive filter depends on all of the shot that came before."""
     cls, count, cut = FILTERS.load(name), 16, 9
     method = cls(cls.Settings(**table))
-    whole = {s.index: p for s, p in filtered(shot_of_samples(count, cut), method)}
+    whole = {s.index: p for s, p in filter_samples(shot_of_samples(count, cut), method)}
     assert list(whole) == list(range(count))
     for frame in (0, 4, cut - 1, cut, count - 1):
         shot = range(cut) if frame < cut else range(cut, count)
-        first = shot.start if isinstance(method, Recursive) else max(shot.start, frame - method.radius)
+        first = shot.start if isinstance(method, RecursiveFilter) else max(shot.start, frame - method.radius)
         seen = range(first, min(shot.stop, frame + method.radius + 1))
-        made = {s.index: p for s, p in filtered(with_noise(shot_of_samples(count, cut), seen), method)}
+        made = {s.index: p for s, p in filter_samples(with_noise(shot_of_samples(count, cut), seen), method)}
         assert made[frame].shape == (48, 64, 3)
         assert made[frame].dtype == np.uint8
         assert np.array_equal(made[frame], whole[frame]), frame
@@ -358,15 +358,15 @@ def test_a_filtered_frame_depends_on_nothing_beyond_its_radius_or_a_cut(name: st
 def test_a_filter_goes_on_exactly_from_any_frame(name: str, table: dict[str, Any]) -> None:
     """A recursive one with the state that it had there, any other with the frames around."""
     cls, count, cut = FILTERS.load(name), 16, 9
-    whole = [p for _, p in filtered(shot_of_samples(count, cut), cls(cls.Settings(**table)))]
+    whole = [p for _, p in filter_samples(shot_of_samples(count, cut), cls(cls.Settings(**table)))]
     for frame in (1, 7, cut, 13):
         method, before = (cls(cls.Settings(**table)) for _ in range(2))
         lo = max(0 if frame < cut else cut, frame - method.radius)
-        assert lo == frame or not isinstance(method, Recursive)
-        if isinstance(method, Recursive):
-            list(filtered(shot_of_samples(count, cut)[:frame], before))
+        assert lo == frame or not isinstance(method, RecursiveFilter)
+        if isinstance(method, RecursiveFilter):
+            list(filter_samples(shot_of_samples(count, cut)[:frame], before))
             method.resume(before.state())
-        rest = [p for _, p in filtered(shot_of_samples(count, cut)[lo:], method, range(frame, count))]
+        rest = [p for _, p in filter_samples(shot_of_samples(count, cut)[lo:], method, range(frame, count))]
         assert all(np.array_equal(a, b) for a, b in zip(rest, whole[frame:], strict=True)), frame
 
 

@@ -39,7 +39,7 @@ PACKAGE = Path(vidtrans.__file__).parent
 HEAVY = {"torch", "cv2", "av", "skimage"}
 A, B = Path("a.mp4"), Path("b.mp4")
 TABLES: dict[str, dict[str, Any]] = {
-    "pairing": {"name": "edges", "blur": 2.0},
+    "pairing": {"name": "edges", "sigma": 2.0},
     "training": {"steps": 7},
     "temporal": {"name": "causal"},
     "rendering": {"size": "64"},

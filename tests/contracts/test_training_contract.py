@@ -6,6 +6,7 @@ A new entry of a registry, and a new setting of a loss, is in here by being ther
 from __future__ import annotations
 
 import copy
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from vidtrans.inference.device import Device
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
 from vidtrans.settings import Table
-from vidtrans.training import ADVERSARIAL, LOSSES, METHODS
+from vidtrans.training import ADVERSARIAL, LOSSES, METHODS, weight_key
 from vidtrans.training.losses.rarity import rarity
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
@@ -29,25 +30,29 @@ STEPS, OVERFITTED = 5, 8
 # What can be put beside the adversarial loss and the L1, each by itself.
 EXTRAS: dict[str, Table] = {
     "nothing": {},
-    **{name: {name: 10.0} for name, loss in LOSSES.items() if not loss.reported and "memory" not in loss.needs},
-    "rebalance": {"rebalance": True},
-    "ema": {"ema": 0.9},
-    "accumulate": {"accumulate": 2},
+    **{
+        name: {weight_key(name): 10.0}
+        for name, loss in LOSSES.items()
+        if not loss.reported and "recurrent" not in loss.needs
+    },
+    "colour_rebalancing": {"colour_rebalancing": True},
+    "ema_decay": {"ema_decay": 0.9},
+    "grad_accum_steps": {"grad_accum_steps": 2},
     "conditional": {"conditional": False},
-    "motion": {"motion": 4.0},
+    "motion_weight": {"motion_weight": 4.0},
 }
 # Varied for themselves, or (VGG has to be installed; freezing needs a model, a plate pictures) tested elsewhere.
-ELSEWHERE = {"method", "adversarial", "perceptual_network", "freeze", "plate"}
+ELSEWHERE = {"method", "gan_mode", "perceptual_network", "freeze", "background_plate"}
 ELSEWHERE |= {key for method in METHODS.values() for key in method.settings}
-ELSEWHERE |= {"memory", "past", "drift"} | {name for name, loss in LOSSES.items() if "memory" in loss.needs}
+ELSEWHERE |= {"recurrent", "recurrent_fraction", "synthetic_motion_fraction"}
+ELSEWHERE |= {name for name, loss in LOSSES.items() if "recurrent" in loss.needs}
 # Of a run, not of its steps.
-OF_THE_RUN = {"chains", "chain_length", "noise", "gan_from"} | {
-    "score_every",
-    "best_by",
-    "deliver",
-    "patience",
-    "snapshots",
+OF_THE_RUN = {"rollout_fraction", "max_rollout_length", "input_noise", "gan_start"} | {
+    *("steps", "val_interval", "best_metric", "final_weights", "patience", "snapshots"),
+    *("checkpoint_seconds", "preview_seconds", "lr_schedule", "lr_warmup_steps", "crop_size", "jitter", "flip"),
 }
+# Of every case.
+ALWAYS = {"batch_size", "lr", "beta1", "beta2", "precision", "channels_last"}
 
 
 CASES = list(
@@ -71,11 +76,14 @@ class Case:
 
     def __init__(self, names: Table, **more: Any) -> None:
         settings = TrainingSettings(
-            batch=2, lr=2e-3, adversarial=names["adversarial"], **({"l1": 10.0} | EXTRAS[names["extra"]] | more)
+            batch_size=2,
+            lr=2e-3,
+            gan_mode=names["adversarial"],
+            **({"lambda_l1": 10.0} | EXTRAS[names["extra"]] | more),
         )
         generator = build_generator(names["generator"], least(GENERATORS, names["generator"]), 3)
         judged = 6 if settings.conditional else 3
-        table = least(DISCRIMINATORS, names["discriminator"], layers=2)
+        table = least(DISCRIMINATORS, names["discriminator"], num_layers=2)
         discriminator = build_discriminator(names["discriminator"], table, judged)
         initialise(generator, 0)
         initialise(discriminator, 1)
@@ -84,8 +92,8 @@ class Case:
         self.x = noise(2, 3, side, side)
         self.y = torch.tensor([0.6, -0.5, 0.4]).view(1, 3, 1, 1) + 0.2 * self.x[:, :1]
         seen = ((self.y[0] + 1) * 127.5).permute(1, 2, 0).numpy().astype(np.uint8)
-        weights = rarity([seen]) if settings.rebalance else None
-        self.moving = noise(2, 1, side, side, seed=2) + 1 if settings.motion else None
+        weights = rarity([seen]) if settings.colour_rebalancing else None
+        self.moving = noise(2, 1, side, side, seed=2) + 1 if settings.motion_weight else None
         self.model = Pix2Pix(generator, discriminator, settings, CPU, "fp32", weights)
 
     def step(self, seed: int = 0) -> dict[str, float]:
@@ -108,7 +116,10 @@ def label(case: Table) -> str:
 
 
 def test_every_loss_is_here() -> None:
-    assert {*EXTRAS, *ELSEWHERE, *OF_THE_RUN} - {"nothing"} == set(TrainingSettings.added)
+    losses = {name if name in LOSSES else None for name in (*EXTRAS, *ELSEWHERE)} - {None}
+    assert losses == {name for name, loss in LOSSES.items() if not loss.reported}
+    others = {f.name for f in fields(TrainingSettings)} - set(map(weight_key, LOSSES))
+    assert {*EXTRAS, *ELSEWHERE, *OF_THE_RUN, *ALWAYS} - {"nothing", *LOSSES} == others
     assert {(c["generator"], c["extra"]) for c in CASES} == {(g, e) for g in GENERATORS for e in EXTRAS}
 
 
@@ -127,7 +138,7 @@ def test_five_steps_of_any_two_networks_with_any_loss_are_finite_and_change_both
         assert any(not torch.equal(v, new[k]) for k, v in old.items())
     learned = model.learned.state_dict()
     assert all(v.isfinite().all() for v in learned.values())
-    assert (model.learned is model.generator) == (names["extra"] != "ema")
+    assert (model.learned is model.generator) == (names["extra"] != "ema_decay")
 
 
 @pytest.mark.parametrize("names", CASES, ids=label)

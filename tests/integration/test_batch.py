@@ -27,7 +27,7 @@ from vidtrans.batch.inputs import Item
 from vidtrans.batch.jobs import ALONE, Options, run_batch
 from vidtrans.batch.summary import Outcome
 from vidtrans.errors import Interrupted, UsageError, VidtransError
-from vidtrans.events import Batch, Event, Note, Stop
+from vidtrans.events import BatchStatus, Event, Note, Stop
 from vidtrans.session import Context
 
 
@@ -110,24 +110,24 @@ def test_several_at_a_time_and_how_far_it_is(batch: Callable[..., list[Outcome]]
     outcomes = batch(*["good"] * 12, options=Options(jobs=3), report=events.append)
     assert states(outcomes) == ["done"] * 12
     assert len({o.table["pid"] for o in outcomes}) in (2, 3)  # the first may be quicker than the last begins
-    shown = [e for e in events if isinstance(e, Batch)]
+    shown = [e for e in events if isinstance(e, BatchStatus)]
     assert all(e.done <= e.total == 12 and 0 <= e.frames <= 36 and e.rate >= 0 for e in shown)
     assert [e.frames for e in shown] == sorted(e.frames for e in shown)
     assert not workers()
 
 
 def test_a_stop_lets_each_save_and_leaves_no_process(batch: Callable[..., list[Outcome]], tmp_path: Path) -> None:
-    stop, at_work = Stop(), []
+    stop, workers = Stop(), []
 
     def after_a_while(event: Event) -> None:
-        if isinstance(event, Batch) and any(doing for _, doing in event.at_work):
-            at_work.extend(name for name, _ in event.at_work)
+        if isinstance(event, BatchStatus) and any(doing for _, doing in event.workers):
+            workers.extend(name for name, _ in event.workers)
             stop.request(143)
 
     with pytest.raises(Interrupted) as raised:
         batch("good", "slow", "good", report=after_a_while, stop=stop)
     assert raised.value.exit_status == 143
-    assert set(at_work) == {"1 slow"}
+    assert set(workers) == {"1 slow"}
     summary = json.loads((tmp_path / "vidtrans-batch.json").read_text())
     assert [row["state"] for row in summary["items"]] == ["done", "pending", "pending"]
     assert not workers()

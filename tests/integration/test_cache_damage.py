@@ -125,7 +125,7 @@ def test_a_render_makes_again_what_cannot_be_read(
 def test_a_training_begins_again_where_what_it_saved_cannot_be_read(
     harm: Harm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vidtrans.training.job.steps_for", lambda run, minutes: 3)
+    monkeypatch.setattr("vidtrans.training.training_job.steps_for", lambda run, minutes: 3)
     clip = write_clip(Path("clip.mp4"), moving_frames(6))
     api.make_dataset(clip, settings=TINY)
     tables = {k: TINY[k] for k in ("generator", "discriminator", "training")}
@@ -175,10 +175,10 @@ def test_marks_and_states_that_cannot_be_read_are_not_there(harm: Harm, tmp_path
         assert not marks.is_done(0)
         assert "is damaged" in warnings_of(heard)
         states = StateStore(entry)
-        states.keep(0, {})
-        assert states.after(0) == {}
+        states.save(0, {})
+        assert states.load(0) == {}
         harm(entry.folder / "state-000000.json")
-        assert states.after(0) is None
+        assert states.load(0) is None
 
 
 def test_digests_are_not_written_to_where_a_link_or_a_pipe_leads(tmp_path: Path) -> None:

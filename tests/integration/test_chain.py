@@ -96,7 +96,7 @@ def test_a_render_as_a_whole_in_chunks_and_on_other_thread_counts_is_bit_identic
 
 
 def test_next_frame_pairs_never_span_a_cut_and_the_model_renders(clip: Path) -> None:
-    vidtrans("make-dataset", clip, "--pairing", "next-frame", "--set=pairing.context=2", *tiny_flags("dataset"))
+    vidtrans("make-dataset", clip, "--pairing", "next-frame", "--set=pairing.context_frames=2", *tiny_flags("dataset"))
     dataset = open_dataset(Path("clip.dataset"))
     assert dataset.preset == "next-frame"
     for pair in dataset.pairs:

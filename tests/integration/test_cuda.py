@@ -30,7 +30,7 @@ from vidtrans.errors import Interrupted, out_of_memory
 from vidtrans.events import Event, Progress, Stop
 from vidtrans.flow.history import CHANNELS as PAST
 from vidtrans.inference import ENGINES
-from vidtrans.inference.device import Device, resolve_device, sent
+from vidtrans.inference.device import Device, resolve_device, to_device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.model_file import read_record
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
@@ -89,7 +89,7 @@ def noise(*shape: int, seed: int = 1) -> torch.Tensor:
 @needs_gpu
 def test_what_is_sent_arrives() -> None:
     given = torch.arange(24).reshape(2, 3, 4)
-    there = sent(given, resolve_device("cuda"))
+    there = to_device(given, resolve_device("cuda"))
     assert there.is_cuda
     assert torch.equal(there.cpu(), given)
 
@@ -138,7 +138,7 @@ def test_one_that_remembers_paints_with_a_past_what_it_paints_on_a_cpu(gpu: Gpu)
 
 
 def test_one_that_knows_a_clip_by_heart_paints_what_it_paints_on_a_cpu(gpu: Gpu) -> None:
-    generator = generator_of("warp-mix", {"clock": CHANNELS, "reel": 4}, in_channels=3 + CHANNELS)
+    generator = generator_of("warp-mix", {"time_channels": CHANNELS, "learned_frames": 4}, in_channels=3 + CHANNELS)
     shown = np.stack([with_clock(picture, n / 10) for n, picture in enumerate(pictures(3))])
     check_paints_as_a_cpu(generator, shown, gpu)
 
@@ -184,11 +184,11 @@ def steps_of(
     **settings: Any,
 ) -> Pix2Pix:
     """Train a copy of a generator for so many steps, from a state if there is one; ``clock``: what its input shows."""
-    seen = 3 + (PAST if settings.get("memory") else 0) + (CHANNELS if clock is not None else 0)
-    judged = 3 + (3 if settings.get("memory") else seen)
-    discriminator = build_discriminator("patchgan", least(DISCRIMINATORS, "patchgan") | {"layers": 1}, judged)
+    seen = 3 + (PAST if settings.get("recurrent") else 0) + (CHANNELS if clock is not None else 0)
+    judged = 3 + (3 if settings.get("recurrent") else seen)
+    discriminator = build_discriminator("patchgan", least(DISCRIMINATORS, "patchgan") | {"num_layers": 1}, judged)
     initialise(discriminator, 1)
-    made = TrainingSettings(batch=2, **settings)
+    made = TrainingSettings(batch_size=2, **settings)
     model = Pix2Pix(copy.deepcopy(generator), discriminator, made, gpu.device, precision)
     if state:
         model.restore(state)
@@ -234,7 +234,7 @@ def test_one_that_remembers_trains_to_the_same_weights(gpu: Gpu) -> None:
 
 
 def test_one_that_knows_a_clip_by_heart_trains(gpu: Gpu) -> None:
-    generator = generator_of("warp-mix", {"clock": CHANNELS, "reel": 4}, in_channels=3 + CHANNELS)
+    generator = generator_of("warp-mix", {"time_channels": CHANNELS, "learned_frames": 4}, in_channels=3 + CHANNELS)
     model = check_repeatable(generator, gpu, apart=APART if gpu.real else 0.0, clock=0.3)
     assert model.nondeterministic <= SAMPLING
 
@@ -256,7 +256,7 @@ def test_in_bf16_it_trains_to_the_same_weights(gpu: Gpu) -> None:
 
 RECIPES: dict[str, dict[str, dict[str, Any]]] = {
     "plain": {},
-    "memory": {"training": {"memory": True}},
+    "memory": {"training": {"recurrent": True}},
     "fp16": {"training": {"precision": "fp16"}},
     "residual": {"generator": {"name": "residual", "channels": 4, "blocks": 1, "upsample": "bilinear"}},
 }
@@ -301,8 +301,8 @@ def test_one_that_moves_frames_trains_says_why_its_bytes_may_differ_and_dreams_t
     gpu: Gpu, tmp_path: Path
 ) -> None:
     lossless(tmp_path / "c.mp4", moving_frames(12))
-    pairing = {"name": "next-frame", "context": 1}
-    dataset = {**TINY["dataset"], "hold_out": 0, "thin": False, "blur": 0}
+    pairing = {"name": "next-frame", "context_frames": 1}
+    dataset = {**TINY["dataset"], "val_fraction": 0, "drop_duplicates": False, "min_sharpness": 0}
     api.make_dataset(tmp_path / "c.mp4", Path("c.dataset"), settings={"dataset": dataset, "pairing": pairing})
     tables = quick_training(3) | {"generator": {"name": "warp-mix", "channels": 8, "blocks": [0, 0, 0]}}
     api.train(Path("c.dataset"), Path("m.safetensors"), settings=tables, device="cuda")
@@ -320,7 +320,7 @@ def test_a_draft_is_the_same_every_time(gpu: Gpu, tmp_path: Path, tiny_model: Pa
     for name in ("a", "b"):
         options: dict[str, Any] = {"device": "cuda", "cache_dir": tmp_path / name}
         table = api.stylize(
-            tmp_path / "clip.mp4", tiny_model, Path(f"{name}.mp4"), settings={"rendering": {"draft": 4}}, **options
+            tmp_path / "clip.mp4", tiny_model, Path(f"{name}.mp4"), settings={"rendering": {"draft_step": 4}}, **options
         )
         assert table["draft_psnr"] is not None
         made.append(Path(f"{name}.mp4").read_bytes())

@@ -27,14 +27,14 @@ __all__ = ["toys"]  # a fixture
 CHUNK = 5
 SETTINGS = {
     "rendering": {"chunk_frames": CHUNK},
-    "dreaming": {"zoom": "1.01 + 0.01*sin(t)", "hue": 2.0, "governor": 0.5},
+    "dreaming": {"zoom": "1.01 + 0.01*sin(t)", "hue": 2.0, "drift_correction": 0.5},
 }
 
 
 @pytest.fixture
 def material() -> tuple[Path, Path]:
     """A seed and a model that looks back on two frames."""
-    return write_clip(Path("seed.mp4"), moving_frames(6)), make_dreamer(Path("two.safetensors"), context=2)
+    return write_clip(Path("seed.mp4"), moving_frames(6)), make_dreamer(Path("two.safetensors"), context_frames=2)
 
 
 def dream(frames: int, output: str, cache: str = ".vidtrans", **options: object) -> dict[str, object]:
@@ -179,7 +179,7 @@ def test_what_was_dreamt_is_kept_and_a_chunk_without_its_state_too(
 def test_another_setting_is_another_dream_and_another_result_name_is_not(material: tuple[Path, Path]) -> None:
     dream(10, "a.mp4")
     assert dream(10, "b.mp4")["frames_inferred"] == 0
-    for table in ({"zoom": 1.02}, {"hue": 2.5}, {"governor": 0.4}, {"rotate": "t"}):
+    for table in ({"zoom": 1.02}, {"hue": 2.5}, {"drift_correction": 0.4}, {"rotate": "t"}):
         other = {**SETTINGS, "dreaming": {**SETTINGS["dreaming"], **table}}
         assert dream(10, "c.mp4", settings=other, overwrite=True)["frames_inferred"] == 10
     quicker = {**SETTINGS, "encoding": {"fps": "50"}}
@@ -191,7 +191,7 @@ def test_a_loop_or_not_stopped_and_taken_up_is_the_same(
     flags: list[str], toys: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_clip(Path("seed.mp4"), moving_frames(6))
-    model = toy(Path("toy.safetensors"), leak=0.2, context=2)
+    model = toy(Path("toy.safetensors"), leak=0.2, context_frames=2)
     command = ["dream", "seed.mp4", "--model", model, *flags, "--set", f"rendering.chunk_frames={CHUNK}"]
     said_json(capsys, *command, "-o", "whole.mp4", "--cache-dir", "other")
     step, calls = Rollout.step, 0

@@ -18,7 +18,6 @@ import vidtrans as api
 from vidtrans.data.dataset import open_dataset
 from vidtrans.errors import Interrupted, MediaError, UsageError
 from vidtrans.events import Event, Progress, Stop, silent
-from vidtrans.files import canonical_json
 from vidtrans.inference.device import resolve_device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.model_file import load_generator
@@ -37,7 +36,7 @@ def plated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     clip = write_clip(folder / "seen.mp4", before(1))
     settings = {k: TINY[k] for k in ("generator", "discriminator")}
     api.make_dataset(clip, folder / "seen.dataset", settings={"dataset": {**TINY["dataset"], "size": "64"}}, **options)
-    training = {**TINY["training"], "steps": 40, "plate": True, "motion": 4.0}
+    training = {**TINY["training"], "steps": 40, "background_plate": True, "motion_weight": 4.0}
     api.train(
         folder / "seen.dataset", folder / "on.safetensors", settings={**settings, "training": training}, **options
     )
@@ -106,12 +105,14 @@ def test_a_drawing_is_taken_as_of_the_scene(plated: Path, capsys: pytest.Capture
 
 def test_a_camera_that_moves_is_refused_in_training(capsys: pytest.CaptureFixture[str]) -> None:
     dataset_of(panned(), "moving")
-    told = refuse(capsys, 3, "train", "moving.dataset", *TRAINING, "--set", "plate=true")
+    told = refuse(capsys, 3, "train", "moving.dataset", *TRAINING, "--set", "background_plate=true")
     assert "the camera moves" in told
     dataset_of([*before(1), *before(2)], "two")
-    assert "shots differ" in refuse(capsys, 3, "train", "two.dataset", *TRAINING, "--set", "plate=true")
+    assert "shots differ" in refuse(capsys, 3, "train", "two.dataset", *TRAINING, "--set", "background_plate=true")
     dataset_of(before(1), "seen", pairing={"name": "denoise"})
-    told = refuse(capsys, 2, "train", "seen.dataset", *TRAINING, "--set", "plate=true", "--set=residual=true")
+    told = refuse(
+        capsys, 2, "train", "seen.dataset", *TRAINING, "--set", "background_plate=true", "--set=residual=true"
+    )
     assert "generator.residual" in told
 
 
@@ -119,10 +120,10 @@ def test_a_plate_is_offered_where_one_would_do(capsys: pytest.CaptureFixture[str
     dataset_of(before(1))
     dataset_of(panned(), "moving")
     few = [*TRAINING, "--set", "steps=1"]
-    assert "--set plate=true" in said(capsys, 0, "train", "seen.dataset", *few)
+    assert "--set background_plate=true" in said(capsys, 0, "train", "seen.dataset", *few)
     assert "plate" not in said(capsys, 0, "train", "moving.dataset", *few)
     assert "the camera stands still" not in said(
-        capsys, 0, "train", "seen.dataset", "-o", "on.safetensors", *few, "--set", "plate=true"
+        capsys, 0, "train", "seen.dataset", "-o", "on.safetensors", *few, "--set", "background_plate=true"
     )
 
 
@@ -130,7 +131,7 @@ def test_from_goes_on_with_the_plate_of_the_new_pictures(plated: Path, capsys: p
     dataset_of(before(4))
     few = [*TRAINING, "--set", "training.steps=1", "--set", "training.lr=0.0", "--from", str(plated)]
     assert "it has a plate" in refuse(capsys, 2, "train", "seen.dataset", *few)
-    said(capsys, 0, "train", "seen.dataset", *few, "--set", "training.plate=true", "-o", "new.safetensors")
+    said(capsys, 0, "train", "seen.dataset", *few, "--set", "training.background_plate=true", "-o", "new.safetensors")
     old, new = (load_generator(p)[0] for p in (plated, Path("new.safetensors")))
     assert np.abs(new.picture.astype(int) - scene(*SIZE, 4)).mean() < 8  # x264 between
     weights = dict(old.painter.named_parameters())
@@ -140,7 +141,15 @@ def test_from_goes_on_with_the_plate_of_the_new_pictures(plated: Path, capsys: p
 @pytest.mark.parametrize("at", [3, 8])
 def test_training_with_plate_and_motion_goes_on_bit_for_bit(at: int, one_thread: None) -> None:
     dataset_of(before(1))
-    training = {**TINY["training"], "plate": True, "motion": 4.0, "ema": 0.9, "crop": 32, "jitter": 1.2, "flip": True}
+    training = {
+        **TINY["training"],
+        "background_plate": True,
+        "motion_weight": 4.0,
+        "ema_decay": 0.9,
+        "crop_size": 32,
+        "jitter": 1.2,
+        "flip": True,
+    }
     settings = {**{k: TINY[k] for k in ("generator", "discriminator")}, "training": training}
     api.train("seen.dataset", "whole.safetensors", settings=settings, cache_dir="whole")
     stop = Stop()
@@ -155,25 +164,22 @@ def test_training_with_plate_and_motion_goes_on_bit_for_bit(at: int, one_thread:
     assert Path("whole.safetensors").read_bytes() == Path("parts.safetensors").read_bytes()
 
 
-def test_motion_changes_what_is_learned_and_the_defaults_say_nothing_of_it() -> None:
+def test_motion_weight_changes_what_is_learned() -> None:
     dataset_of(before(1))
     made = {}
     for motion in (0.0, 4.0):
-        training = {**TINY["training"], "motion": motion}
+        training = {**TINY["training"], "motion_weight": motion}
         settings = {**{k: TINY[k] for k in ("generator", "discriminator")}, "training": training}
         api.train("seen.dataset", f"{motion}.safetensors", settings=settings)
         made[motion] = load_generator(Path(f"{motion}.safetensors"))[0].state_dict()
     assert any(not torch.equal(a, made[4.0][n]) for n, a in made[0.0].items())
-    assert not {"motion", "plate"} & set(TrainingSettings().for_key())
-    assert {"motion", "plate"} <= set(TrainingSettings(motion=1.0, plate=True).for_key())
-    with pytest.raises(ValueError, match=r"training\.motion"):
-        TrainingSettings(motion=4.0, l1=0.0)
-    assert canonical_json(TrainingSettings().for_key()).count("motion") == 0
+    with pytest.raises(ValueError, match=r"training\.motion_weight"):
+        TrainingSettings(motion_weight=4.0, lambda_l1=0.0)
 
 
 def test_the_whole_chain_on_a_plate_and_what_it_would_cost(capsys: pytest.CaptureFixture[str]) -> None:
     write_clip(Path("seen.mp4"), before(1))
-    flags = [*MAKING, *TRAINING, "--set", "plate=true", "-o", "out.mp4"]
+    flags = [*MAKING, *TRAINING, "--set", "background_plate=true", "-o", "out.mp4"]
     assert said_json(capsys, "run", "seen.mp4", "--apply", "seen.mp4", *flags, "--dry-run")["estimate"]["seconds"] > 0
     assert said_json(capsys, "run", "seen.mp4", "--apply", "seen.mp4", *flags)["frames"] == 24
     write_clip(Path("other.mp4"), before(2))
@@ -188,20 +194,24 @@ def test_a_bare_key_is_that_of_the_one_table_that_has_it(capsys: pytest.CaptureF
     assert said_json(capsys, "train", "seen.dataset", *TRAINING, "--set", "steps=2")["steps"] == 2
     told = refuse(capsys, 2, "train", "seen.dataset", "--set", "channels=8")
     assert "generator.channels or discriminator.channels" in told
-    assert "did you mean 'plate'" in refuse(capsys, 2, "train", "seen.dataset", "--set", "plaet=true")
+    assert "did you mean 'background_plate'" in refuse(
+        capsys, 2, "train", "seen.dataset", "--set", "backgruond_plate=true"
+    )
     from vidtrans.config.recipe import TABLES, table_of
 
-    assert table_of("plate", TABLES) == "training"
+    assert table_of("background_plate", TABLES) == "training"
     with pytest.raises(UsageError, match=r"dataset\.size or rendering\.size"):
         table_of("size", TABLES)
 
 
 def test_a_plate_is_of_pictures_of_one_size(tmp_path: Path) -> None:
-    from vidtrans.rendering.scene import plate_of
+    from vidtrans.rendering.scene import require_background_plate
 
     for i in range(8):
         write_picture(Path(f"photos/{i}.png"), scene(64, 64 if i else 80, i))
-    api.make_dataset("photos", "p.dataset", pairing="edges", settings={"dataset": {"size": "64", "thin": False}})
+    api.make_dataset(
+        "photos", "p.dataset", pairing="edges", settings={"dataset": {"size": "64", "drop_duplicates": False}}
+    )
     dataset = open_dataset(Path("p.dataset"))
     with pytest.raises(MediaError, match="several sizes"):
-        plate_of(dataset, dataset.pairs)
+        require_background_plate(dataset, dataset.pairs)

@@ -21,22 +21,30 @@ from hypothesis import strategies as st
 from shoot import lossless
 
 import vidtrans as api
-from vidtrans.data.augment import Geometry, draw_drift, draw_geometry
+from vidtrans.data.augment import Geometry, draw_geometry, draw_synthetic_motion
 from vidtrans.data.dataset import open_dataset
 from vidtrans.data.loading import Example, Loader
 from vidtrans.errors import Interrupted
 from vidtrans.events import Event, Progress, Stop
-from vidtrans.flow.history import CHANNELS, Tracer, Trail, history, no_history, signed, stored
+from vidtrans.flow.history import (
+    CHANNELS,
+    BackwardFlow,
+    BackwardFlowEstimator,
+    from_signed_range,
+    history,
+    no_history,
+    to_signed_range,
+)
 from vidtrans.flow.warping import warp
 from vidtrans.inference.device import Device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.networks.init import build_generator, initialise
-from vidtrans.networks.recurrent import Remembering
-from vidtrans.training.feedback.chains import Chains
-from vidtrans.training.feedback.own_outputs import LONGEST_DRIFT, TRAIL_BYTES, OwnPast
-from vidtrans.training.losses.detail import detail
+from vidtrans.networks.recurrent import RecurrentGenerator
+from vidtrans.training.feedback.recurrent_feedback import LONGEST_DRIFT, TRAIL_BYTES, RecurrentFeedback
+from vidtrans.training.feedback.rollout_pool import RolloutPool
 from vidtrans.training.losses.temporal import temporal
+from vidtrans.training.losses.texture import texture_distance
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.images.picture import picture_size, write_picture
@@ -45,12 +53,14 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 repeatable = hypothesis_settings(max_examples=40)
 
 CPU = Device("cpu", "cpu")
-WITH_MEMORY = {"memory": True, "drift": 0.3}
+WITH_MEMORY = {"recurrent": True, "synthetic_motion_fraction": 0.3}
 FRAMES, CUT, CHUNK = 40, 25, 10  # chunks begin at 0, 10, 20 | 25, 35
 
 
-def remembering(in_channels: int = 3) -> Remembering:
-    made: Remembering = build_generator("unet-small", {"channels": 8, "blocks": [0, 0, 0]}, in_channels, memory=True)
+def remembering(in_channels: int = 3) -> RecurrentGenerator:
+    made: RecurrentGenerator = build_generator(
+        "unet-small", {"channels": 8, "blocks": [0, 0, 0]}, in_channels, memory=True
+    )
     initialise(made, 1)
     return made
 
@@ -68,49 +78,49 @@ def seen(count: int, past: float, size: int = 32) -> torch.Tensor:
 
 def test_what_did_not_move_is_inherited_whole_and_nothing_from_another_scene() -> None:
     frame, other = scene(64, 48, 0), scene(64, 48, 5)
-    picture = signed(scene(64, 48, 9))
-    found = history(picture, Tracer("dis")(frame, frame))
+    picture = to_signed_range(scene(64, 48, 9))
+    found = history(picture, BackwardFlowEstimator("dis")(frame, frame))
     assert np.allclose(found[..., :3], picture, atol=1e-6)
     assert (found[..., 3] == 1).all()
-    assert history(picture, Tracer("dis")(other, frame))[..., 3].mean() < -0.5
+    assert history(picture, BackwardFlowEstimator("dis")(other, frame))[..., 3].mean() < -0.5
 
 
 def test_what_moved_is_found_where_it_went_and_nothing_comes_in_over_the_border() -> None:
     wide = scene(96, 64, 3)
     before, here = (np.ascontiguousarray(wide[:, at : at + 64]) for at in (0, 4))
-    trail = Tracer("dis")(before, here)
-    found = history(signed(before), trail)
+    trail = BackwardFlowEstimator("dis")(before, here)
+    found = history(to_signed_range(before), trail)
     sure = (found[..., 3] + 1) / 2
     assert np.median(sure[:, :58]) > 0.8
     assert sure[:, 61:].max() < 0.1
     known = sure > 0.8
-    assert np.abs(found[..., :3] / np.maximum(sure, 1e-6)[..., None] - signed(here))[known].mean() < 0.03
+    assert np.abs(found[..., :3] / np.maximum(sure, 1e-6)[..., None] - to_signed_range(here))[known].mean() < 0.03
 
 
 def test_a_past_is_brought_here_as_sharply_as_bicubic_sampling_does() -> None:
     wave = np.broadcast_to(np.sin(np.arange(64) * 1.3)[None, :, None], (8, 64, 3)).astype(np.float32)
     exact = np.sin((np.arange(64) + 0.5) * 1.3)[None, 4:-4, None]
     flow = np.broadcast_to(np.array([0.5, 0], np.float32), (8, 64, 2)).copy()
-    found = history(wave, Trail(flow, np.ones((8, 64), np.float32)))[:, 4:-4, :3]
+    found = history(wave, BackwardFlow(flow, np.ones((8, 64), np.float32)))[:, 4:-4, :3]
     assert np.abs(found - exact).mean() < np.abs(warp(wave, flow)[:, 4:-4] - exact).mean() / 2
 
 
 def test_what_leads_out_of_the_picture_by_more_than_half_a_pixel_is_not_sure() -> None:
     flow = np.zeros((4, 6, 2), np.float32)
     flow[0, 0], flow[1, 0], flow[2, 5] = (-0.4, 0), (-1.2, 0), (0.6, 0)
-    sure = Trail(flow, np.full((4, 6), 0.7, np.float32)).within().sure
+    sure = BackwardFlow(flow, np.full((4, 6), 0.7, np.float32)).within().confidence
     assert np.argwhere(sure == 0).tolist() == [[1, 0], [2, 5]]
     assert np.unique(sure[sure > 0]).tolist() == [np.float32(0.7)]
 
 
 def test_no_past_is_grey_and_sure_of_nothing_and_a_stored_one_comes_back() -> None:
-    nothing = signed(no_history(4, 5))
+    nothing = to_signed_range(no_history(4, 5))
     assert nothing.shape == (4, 5, CHANNELS)
     assert (nothing[..., 3] == -1).all()
     assert np.abs(nothing[..., :3]).max() < 0.005
     for kind in (np.uint8, np.uint16):
         every = np.linspace(0, np.iinfo(kind).max, 256).astype(kind)[None, :, None]
-        assert np.array_equal(stored(signed(every), np.dtype(kind)), every)
+        assert np.array_equal(from_signed_range(to_signed_range(every), np.dtype(kind)), every)
 
 
 @repeatable
@@ -129,10 +139,10 @@ def test_a_trail_leads_where_the_cut_and_mirrored_pictures_do(
     here = np.ascontiguousarray(wide[8 + shift[1] : 72 + shift[1], 8 + shift[0] : 104 + shift[0]])
     geometry = draw_geometry(np.random.default_rng(seed), (96, 64), crop, jitter, flip)
     flow = np.broadcast_to(np.array(shift, np.float32), (64, 96, 2)).copy()
-    trail = geometry.trail(Trail(flow, np.ones((64, 96), np.float32)).within())
+    trail = geometry.trail(BackwardFlow(flow, np.ones((64, 96), np.float32)).within())
     assert trail.flow.shape == (crop[1], crop[0], 2)
     first, second = (geometry.apply(p).astype(np.float32) for p in (before, here))
-    known = trail.sure > 0.99
+    known = trail.confidence > 0.99
     assert known.mean() > 0.5
     assert np.abs(warp(first, trail.flow) - second)[known].mean() < 4
 
@@ -141,12 +151,12 @@ def test_a_trail_leads_where_the_cut_and_mirrored_pictures_do(
 @given(st.integers(0, 10**6), st.integers(1, LONGEST_DRIFT - 1), st.booleans())
 def test_a_drift_goes_on_from_step_to_step(seed: int, steps: int, mirrored: bool) -> None:
     picture = scene(64, 48, seed % 50)
-    drift = replace(draw_drift(np.random.default_rng(seed), (64, 48)), steps=steps)
+    drift = replace(draw_synthetic_motion(np.random.default_rng(seed), (64, 48)), steps=steps)
     geometry = Geometry((64, 48), 0, 0, (64, 48), mirrored, drift)
     further = replace(geometry, drift=replace(drift, steps=steps + 1))
     first, second = (g.apply(picture).astype(np.float32) for g in (geometry, further))
     trail = drift.trail(48, 64)
-    known = trail.sure > 0
+    known = trail.confidence > 0
     assert known.mean() > 0.8
     inner = known & (np.indices((48, 64)) > 6).all(0) & (np.indices((48, 64))[:, ::-1, ::-1] > 6).all(0)
     assert np.abs(warp(first, trail.flow, bicubic=True) - second)[inner].mean() < 2.5
@@ -175,7 +185,7 @@ def test_it_keeps_no_more_than_it_trusts_and_takes_the_past_whole_where_it_may()
 def test_a_batch_of_both_kinds_is_what_each_is_alone_and_the_painter_learns_from_all() -> None:
     g = remembering().eval()
     x = torch.cat([seen(1, -1.0), seen(2, 0.7)])
-    out, anew = g.both(x)
+    out, anew = g.forward_with_repaint(x)
     with torch.no_grad():
         assert torch.allclose(out, g(x), atol=1e-6)
     assert torch.equal(out[0], anew[0])
@@ -187,26 +197,26 @@ def test_a_batch_of_both_kinds_is_what_each_is_alone_and_the_painter_learns_from
     assert not any(g is not None and g.abs().any() for g in kept)  # it does not learn what is easily kept
     for row in torch.autograd.grad(anew.square().sum(), weights):
         assert torch.isfinite(row).all()
-    assert torch.autograd.grad(g.both(x)[1][1:].square().sum(), weights)[0].abs().sum() > 0
+    assert torch.autograd.grad(g.forward_with_repaint(x)[1][1:].square().sum(), weights)[0].abs().sum() > 0
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_step_without_a_past_teaches_what_it_would_without_a_memory(precision: Any) -> None:
     """Were the output taken for something that was kept, all would be learned twice."""
-    settings = TrainingSettings(memory=True, temporal=3.0, gan=0.0, detail=5.0, lr=1e-3)
+    settings = TrainingSettings(recurrent=True, lambda_temporal=3.0, lambda_gan=0.0, lambda_texture=5.0, lr=1e-3)
     with_memory, without = remembering(), remembering()
     without.load_state_dict(with_memory.state_dict())
     x, y = seen(2, -1.0), torch.rand(2, 3, 32, 32)
     learner = Pix2Pix(with_memory, None, settings, CPU, precision)
     alone = Pix2Pix(without.painter, None, replace(settings, memory=False), CPU, precision)
     kept, plain = learner.step(x, y, lr=1e-3, seed=0), alone.step(x[:, :3], y, lr=1e-3, seed=0)
-    names = ("l1", "detail")
+    names = ("l1", "texture")
     assert [kept[n] for n in names] == pytest.approx([plain[n] for n in names], rel=1e-5)
     for (name, a), b in zip(with_memory.painter.named_parameters(), without.painter.parameters(), strict=True):
         assert torch.allclose(a, b, atol=1e-6), name
 
 
-def share_kept(g: Remembering, x: torch.Tensor) -> float:
+def share_kept(g: RecurrentGenerator, x: torch.Tensor) -> float:
     with torch.no_grad():
         return float(g.keeper(torch.cat([g.painter(x[:, :-CHANNELS]), x], 1)).mean())
 
@@ -214,7 +224,7 @@ def share_kept(g: Remembering, x: torch.Tensor) -> float:
 @pytest.mark.parametrize(("past_is_right", "keeps_more"), [(True, True), (False, False)])
 def test_the_keeper_learns_from_the_l1_to_keep_a_past_that_is_right(past_is_right: bool, keeps_more: bool) -> None:
     g = remembering()
-    model = Pix2Pix(g, None, TrainingSettings(gan=0.0, temporal=0.0), CPU, "fp32")
+    model = Pix2Pix(g, None, TrainingSettings(lambda_gan=0.0, lambda_temporal=0.0), CPU, "fp32")
     x = seen(4, past=1.0)
     targets = x[:, 3:6].clone() if past_is_right else -x[:, 3:6].sign()
     before = share_kept(g, x)
@@ -228,20 +238,23 @@ def test_the_l1_of_a_generator_that_remembers_is_the_painters_and_the_outputs() 
     x, targets = seen(2, past=0.5), torch.full((2, 3, 32, 32), 0.25)
     with torch.no_grad():
         g.train()
-        output, anew = g.both(x)
+        output, anew = g.forward_with_repaint(x)
     wanted = (output - targets).abs().mean() + (anew - targets).abs().mean()
     assert not torch.allclose(output, anew)
-    found = Pix2Pix(g, None, TrainingSettings(gan=0.0), CPU, "fp32").step(x, targets, lr=0.0, seed=0)
+    found = Pix2Pix(g, None, TrainingSettings(lambda_gan=0.0), CPU, "fp32").step(x, targets, lr=0.0, seed=0)
     assert found["l1"] == pytest.approx(float(wanted), rel=1e-4)
 
 
 def test_what_a_memory_is_taught_beside_is_recorded_as_the_painters_and_the_outputs() -> None:
     g = remembering()
-    settings = TrainingSettings(memory=True, gan=0.0, detail=2.0, temporal=3.0)
+    settings = TrainingSettings(recurrent=True, lambda_gan=0.0, lambda_texture=2.0, lambda_temporal=3.0)
     x, targets = seen(2, past=0.5), torch.rand(2, 3, 32, 32) * 2 - 1
     with torch.no_grad():
-        output, anew = g.train().both(x)
-    wanted = {"detail": detail(anew, targets) + detail(output, targets), "temporal": temporal(output, x[:, -CHANNELS:])}
+        output, anew = g.train().forward_with_repaint(x)
+    wanted = {
+        "texture": texture_distance(anew, targets) + texture_distance(output, targets),
+        "temporal": temporal(output, x[:, -CHANNELS:]),
+    }
     found = Pix2Pix(g, None, settings, CPU, "fp32").step(x, targets, lr=0.0, seed=0)
     for name, value in wanted.items():
         assert found[name] == pytest.approx(float(value), rel=1e-4)
@@ -252,7 +265,9 @@ def test_the_keeper_holds_still_as_much_as_it_is_told_to(weight: float, keeps_mo
     """The past is wrong: what is right and what holds still are two things."""
     g = remembering()
     x = seen(4, past=1.0)
-    model = Pix2Pix(g, None, TrainingSettings(memory=True, gan=0.0, l1=1.0, temporal=weight), CPU, "fp32")
+    model = Pix2Pix(
+        g, None, TrainingSettings(recurrent=True, lambda_gan=0.0, lambda_l1=1.0, lambda_temporal=weight), CPU, "fp32"
+    )
     before = share_kept(g, x)
     for _ in range(10):
         model.step(x, -x[:, 3:6].sign(), lr=0.01, seed=0)
@@ -265,7 +280,14 @@ def test_an_engine_paints_pictures_without_a_past_and_with_one() -> None:
     assert engine.batch == 1
     shown = np.stack([scene(40, 36, i) for i in range(3)])
     alone = engine(shown)
-    past = np.dstack([shown[0], stored(history(signed(shown[1]), Tracer("dis")(shown[0], shown[0])), np.dtype("u1"))])
+    past = np.dstack(
+        [
+            shown[0],
+            from_signed_range(
+                history(to_signed_range(shown[1]), BackwardFlowEstimator("dis")(shown[0], shown[0])), np.dtype("u1")
+            ),
+        ]
+    )
     known = engine(past[None])
     assert alone.shape == (3, 36, 40, 3)
     assert not np.array_equal(known[0], alone[0])
@@ -294,16 +316,16 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def own_past(folder: Path, drifting: float) -> tuple[Loader, OwnPast]:
+def own_past(folder: Path, drifting: float) -> tuple[Loader, RecurrentFeedback]:
     dataset = open_dataset(folder)
     loader = Loader(dataset.role("train"), dataset.pairing, batch=2, seed=0, multiple=16, remembers=True)
-    return loader, OwnPast(loader, "dis", drifting)
+    return loader, RecurrentFeedback(loader, "dis", drifting)
 
 
 def test_a_chain_goes_on_in_time_and_ends_at_cuts_and_gaps(taught: Path) -> None:
     loader, past = own_past(taught / "clip.dataset", 0.0)
     rng = np.random.default_rng(0)
-    chains = Chains(loader, past, TrainingSettings(memory=True))
+    chains = RolloutPool(loader, past, TrainingSettings(recurrent=True))
     numbers = [int(p.target.stem) for p in loader.pairs]
     example = Example(0, draw_geometry(rng, loader.crop, loader.crop, 1.0, False))
     for i, number in enumerate(numbers):
@@ -333,13 +355,17 @@ def test_trails_are_found_once_and_the_oldest_unused_is_forgotten(
 ) -> None:
     loader, past = own_past(taught / "clip.dataset", 0.0)
     size = picture_size(loader.pairs[0].inputs[0])
-    monkeypatch.setattr("vidtrans.training.feedback.own_outputs.CACHE_BYTES", 3 * TRAIL_BYTES * size[0] * size[1])
+    monkeypatch.setattr(
+        "vidtrans.training.feedback.recurrent_feedback.CACHE_BYTES", 3 * TRAIL_BYTES * size[0] * size[1]
+    )
     found: list[int] = []
     monkeypatch.setattr(past, "_find", found.append)
     for index in (1, 2, 3, 1, 4, 1, 2):  # 4 takes the place of 2
         past._trail(index).result()
     assert found == [1, 2, 3, 4, 2]
-    monkeypatch.setattr("vidtrans.training.feedback.own_outputs.CACHE_BYTES", 1)  # too little for any: one is held
+    monkeypatch.setattr(
+        "vidtrans.training.feedback.recurrent_feedback.CACHE_BYTES", 1
+    )  # too little for any: one is held
     past._trail(5)
     assert len(past._trails) == 1
 
@@ -358,9 +384,11 @@ def test_photographs_all_drift() -> None:
     for i in range(8):
         write_picture(Path(f"A/{i}.png"), scene(64, 48, 3 * i))
         write_picture(Path(f"B/{i}.png"), 255 - scene(64, 48, 3 * i))
-    api.make_dataset(".", "photos.dataset", pairing="aligned", settings={"dataset": {"size": "32", "hold_out": 0.0}})
+    api.make_dataset(
+        ".", "photos.dataset", pairing="aligned", settings={"dataset": {"size": "32", "val_fraction": 0.0}}
+    )
     loader, past = own_past(Path("photos.dataset"), 0.0)
-    chains = Chains(loader, past, TrainingSettings(memory=True))
+    chains = RolloutPool(loader, past, TrainingSettings(recurrent=True))
     rng = np.random.default_rng(0)
     alone = [i for i in range(len(loader.pairs)) if chains._after[i] is None and i not in past._before]
     assert alone
@@ -416,7 +444,7 @@ def test_a_model_goes_on_from_one_without_a_memory(taught: Path) -> None:
     plain = quick_training(4)
     api.train(taught / "clip.dataset", "plain.safetensors", settings=plain)
     tables = quick_training(1)
-    tables["training"] |= {"memory": True, "lr": 0.0, "warmup": 0}
+    tables["training"] |= {"recurrent": True, "lr": 0.0, "lr_warmup_steps": 0}
     api.train(taught / "clip.dataset", "new.safetensors", settings=tables, start_from="plain.safetensors")
     old, new = (load_generator(Path(f"{n}.safetensors"))[0] for n in ("plain", "new"))
     for name, weights in old.named_parameters():
@@ -428,12 +456,12 @@ def test_a_model_goes_on_from_one_without_a_memory(taught: Path) -> None:
 
 def test_what_does_not_go_together_is_refused(taught: Path, capsys: pytest.CaptureFixture[str]) -> None:
     dataset = taught / "clip.dataset"
-    for other in ("plate=true", "training.chains=0.5"):
-        assert "choose one of them" in said(capsys, 2, "train", dataset, "--set=memory=true", f"--set={other}")
+    for other in ("background_plate=true", "training.rollout_fraction=0.5"):
+        assert "choose one of them" in said(capsys, 2, "train", dataset, "--set=recurrent=true", f"--set={other}")
     write_clip(Path("c.mp4"), moving_frames(12))
     said(capsys, 0, "make-dataset", "c.mp4", "--pairing", "next-frame", "--size", "32")
-    unchained = ("--set=training.chains=0", "--set=generator.name=unet-small")
-    assert "chains" in refuse(capsys, 2, "train", "c.dataset", "--set=memory=true", *unchained)
+    unchained = ("--set=training.rollout_fraction=0", "--set=generator.name=unet-small")
+    assert "rollout_fraction" in refuse(capsys, 2, "train", "c.dataset", "--set=recurrent=true", *unchained)
 
 
 # Rendering
@@ -522,7 +550,7 @@ def test_with_a_filter_on_top_it_goes_on_as_well(taught: Path, temporal: str) ->
 
 
 def test_in_sixteen_bits_it_remembers_sixteen(taught: Path, rendered: bytes) -> None:
-    settings = {**EXACT, "encoding": {"codec": "ffv1", "depth": "16"}}
+    settings = {**EXACT, "encoding": {"codec": "ffv1", "bit_depth": "16"}}
     stylize(taught, "whole.mkv", settings=settings, cache_dir="other")
     until(taught, 13, settings)
     stylize(taught, settings=settings)

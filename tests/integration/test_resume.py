@@ -23,7 +23,7 @@ LONG = ("--set=training.steps=150", "--set=rendering.chunk_frames=8", "--set=tem
 
 def command(step: str) -> list[str]:
     commands = {
-        "make-dataset": ["make-dataset", "clip.mp4", "--size", "48", "--set=dataset.block=3"],
+        "make-dataset": ["make-dataset", "clip.mp4", "--size", "48", "--set=dataset.val_block_size=3"],
         "train": [
             "train",
             "clip.dataset",

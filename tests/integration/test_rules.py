@@ -165,7 +165,7 @@ def test_a_dataset_remembers_its_recipe_wherever_its_preset_goes(clip: Path) -> 
     assert read_record(Path("clip.safetensors")).training["preset"] == "mine"
 
 
-SHORT = {"training": {"batch": 2, "crop": "none", "jitter": 1.0}}
+SHORT = {"training": {"batch_size": 2, "crop_size": "none", "jitter": 1.0}}
 
 
 def test_the_same_pictures_with_another_preset_follow_it(clip: Path) -> None:
@@ -225,7 +225,7 @@ def test_run_says_before_the_training_what_is_wrong_with_the_end(
 def test_a_setting_that_a_command_does_not_read_is_refused(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     api.make_dataset(clip, settings=TINY)
     assert "choose from: encoding" in said(capsys, 2, "stylize", clip, "--model", "identity", "--set", "training.lr=1")
-    assert "choose from" in said(capsys, 2, "train", "clip.dataset", "--set", "pairing.soft=false")
+    assert "choose from" in said(capsys, 2, "train", "clip.dataset", "--set", "pairing.gradient_channel=false")
 
 
 def test_a_flag_outranks_a_variable_also_between_steps_and_minutes(
@@ -234,7 +234,7 @@ def test_a_flag_outranks_a_variable_also_between_steps_and_minutes(
     api.make_dataset(clip, settings=TINY)
     monkeypatch.setenv("VIDTRANS_TRAIN_STEPS", "2")
     flags = tiny_flags("generator", "discriminator")
-    said(capsys, 0, "train", "clip.dataset", "--minutes", "0.01", "--set=training.batch=2", *flags)
+    said(capsys, 0, "train", "clip.dataset", "--minutes", "0.01", "--set=training.batch_size=2", *flags)
     assert read_record(Path("clip.safetensors")).training["steps"] != [2]
     for more in ((), ("--ablate", "loss"), ("--dry-run",)):
         assert "it must be greater than 0" in said(capsys, 2, "train", "clip.dataset", "--minutes", "nan", *more)
@@ -261,13 +261,13 @@ def test_a_file_in_the_way_is_one_line(clip: Path, capsys: pytest.CaptureFixture
 
 def test_out_of_memory_while_training_is_a_device_error(monkeypatch: pytest.MonkeyPatch) -> None:
     g = build_generator("unet-small", {"channels": 8}, 1)
-    model = Pix2Pix(g, None, TrainingSettings(gan=0.0), Device("cpu", "cpu"), "fp32")
+    model = Pix2Pix(g, None, TrainingSettings(lambda_gan=0.0), Device("cpu", "cpu"), "fp32")
 
     def full(*_: Any) -> None:
         raise torch.OutOfMemoryError("no room")
 
     monkeypatch.setattr(model, "_step", full)
-    with pytest.raises(DeviceError, match=r"training\.batch"):
+    with pytest.raises(DeviceError, match=r"training\.batch_size"):
         model.step(torch.zeros(1, 1, 32, 32), torch.zeros(1, 3, 32, 32), lr=1e-4, seed=0)
 
 

@@ -94,7 +94,7 @@ def test_what_one_gpu_dreamt_is_up_to_date_for_another_which_goes_on_from_it(
     two_gpus: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     seed = write_clip(tmp_path / "seed.mp4", moving_frames(6))
-    model = make_dreamer(tmp_path / "two.safetensors", context=2)
+    model = make_dreamer(tmp_path / "two.safetensors", context_frames=2)
     command = ("dream", seed, "--model", model, "--size", "32", "-o", "d.mp4")
     assert [table["cached"] for table in both(*command, "--frames", 4, capsys=capsys)] == [False, True]
     said_json(capsys, *command, "--frames", 8, "--overwrite", "--device", "cuda:1")

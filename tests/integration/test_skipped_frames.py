@@ -19,7 +19,7 @@ from vidtrans import api
 from vidtrans.errors import UsageError
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import make_pairing
-from vidtrans.rendering.batching import Count, alike
+from vidtrans.rendering.batching import RenderCount, alike
 from vidtrans.rendering.flow_propagation import CHECKED, Draft
 from vidtrans.rendering.frame_renderer import FrameRenderer, Inputs
 from vidtrans.temporal.stream import Sample
@@ -66,7 +66,7 @@ def samples_of(pictures: list[np.ndarray], engine: Any, **options: Any) -> list[
 @given(st.lists(st.integers(0, 2), min_size=1, max_size=24), st.integers(1, 5))
 def test_what_is_shown_again_is_painted_once_and_comes_out_the_same(order: list[int], batch: int) -> None:
     pictures = [texture(16, 24, number) for number in order]
-    engine, count = Counting(batch), Count()
+    engine, count = Counting(batch), RenderCount()
     made = samples_of(pictures, engine, count=count)
     assert all(np.array_equal(s.output, 255 - p) for s, p in zip(made, pictures, strict=True))
     changes = 1 + sum(a != b for a, b in pairwise(order))
@@ -127,7 +127,7 @@ def test_what_a_draft_needs_begins_and_ends_with_painted_frames(every: int, leng
 
 def test_a_draft_carries_what_it_does_not_paint_to_where_it_belongs() -> None:
     pictures = [panned(i) for i in range(25)]
-    engine, count = Counting(4), Count()
+    engine, count = Counting(4), RenderCount()
     made = samples_of(pictures, engine, draft=Draft(4), count=count)
     assert [s.index for s in made] == list(range(25))
     assert engine.asked == 7 + 1  # every fourth, and one to compare
@@ -179,14 +179,22 @@ def test_a_clip_that_stands_still_costs_what_moves_and_looks_the_same(place: Pat
     assert table["engine"].startswith("torch")
 
 
-@pytest.mark.parametrize("settings", [{"draft": 3}, {"draft": 5}, {"reuse": 4.0}, {"draft": 5, "reuse": 32.0}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"draft_step": 3},
+        {"draft_step": 5},
+        {"duplicate_threshold": 4.0},
+        {"draft_step": 5, "duplicate_threshold": 32.0},
+    ],
+)
 def test_a_draft_that_was_interrupted_is_finished_as_if_it_had_not_been(place: Path, settings: dict[str, Any]) -> None:
     name = "".join(map(str, settings)) + str(next(iter(settings.values())))
     table = render(place, name, **settings)
     whole = (place / f"{name}.mp4").read_bytes()
-    assert ("draft_psnr" in table) == ("draft" in settings)
+    assert ("draft_psnr" in table) == ("draft_step" in settings)
     assert table.get("draft_psnr", 11) > 10
-    assert table["frames_inferred"] < 34 * (0.6 if "draft" in settings else 1)
+    assert table["frames_inferred"] < 34 * (0.6 if "draft_step" in settings else 1)
     [infer] = [p.parent for p in (place / name / "infer").rglob("chunk-000000.nut")]
     for lost in ("chunk-000001", "chunk-000003"):
         for stage in (infer, *(p.parent for p in (place / name / "render").rglob(f"{lost}.json"))):
@@ -211,9 +219,9 @@ def test_a_draft_is_another_render_and_says_what_it_loses(place: Path, monkeypat
 
 def test_a_model_that_remembers_makes_no_drafts(place: Path) -> None:
     settings = quick_training(2)
-    settings["training"] |= {"memory": True}
+    settings["training"] |= {"recurrent": True}
     api.train(place / "clip.dataset", place / "r.safetensors", settings=settings, cache_dir=place / "cache")
-    options: dict[str, Any] = {"settings": {"rendering": {"draft": 3}}, "cache_dir": place / "r"}
+    options: dict[str, Any] = {"settings": {"rendering": {"draft_step": 3}}, "cache_dir": place / "r"}
     with pytest.raises(UsageError, match="paints each frame from the one before"):
         api.stylize(place / "clip.mp4", place / "r.safetensors", place / "r.mp4", **options)
     assert not (place / "r.mp4").exists()

@@ -21,7 +21,7 @@ from vidtrans.models.model_file import read_record
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import make_pairing
 from vidtrans.settings import Size
-from vidtrans.video.form import Form
+from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.io.pictures import find_guides, open_reader
 
 COUNT = 16
@@ -106,7 +106,7 @@ def test_guides_are_read_side_by_side_at_the_first_ones_size(tmp_path: Path) -> 
     frames = moving_frames(6)
     write_folder(tmp_path / "a", frames)
     lossless(tmp_path / "b.mp4", [cv2.resize(255 - f, (32, 24)) for f in frames])
-    with open_reader(tmp_path, Form(Size(short=24)), guides=("a", "b")) as reader:
+    with open_reader(tmp_path, FrameFormat(Size(short=24)), guides=("a", "b")) as reader:
         found = list(reader.frames())
         assert [f.index for f in found] == list(range(6))
         assert all(f.rgb.shape == (24, 32, 3) and len(f.pictures) == 2 for f in found)
@@ -228,7 +228,7 @@ def test_a_stack_is_taught_and_rendered(model: Path, shot: Path, capsys: pytest.
     made = pictures_of(Path("shot.stacked"))
     assert sorted(made) == sorted(p.name for p in (shot / "depth").iterdir())
     assert all(p.shape == (48, 64, 3) for p in made.values())
-    said(capsys, 0, "stylize", shot, "--model", model, "-o", "shot.mp4", "--set=rendering.rate=24")
+    said(capsys, 0, "stylize", shot, "--model", model, "-o", "shot.mp4", "--set=rendering.picture_fps=24")
     assert times(Path("shot.mp4")) == [Fraction(i, 24) for i in range(COUNT)]
 
 

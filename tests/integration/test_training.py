@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 import vidtrans as api
 from vidtrans.data.dataset import open_dataset
-from vidtrans.data.loading import Batch, Loader
+from vidtrans.data.loading import Loader, TrainingBatch
 from vidtrans.errors import Interrupted
 from vidtrans.events import Note, Progress, Stop, silent
 from vidtrans.inference.device import Device, resolve_device, resolve_precision
@@ -29,12 +29,12 @@ from vidtrans.training.checkpoint import load_checkpoint, save_checkpoint
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.schedule import learning_rate, step_seed
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.trainer import Diverged, Run, one_step, train
+from vidtrans.training.trainer import Diverged, TrainingState, one_step, train
 
 CPU = Device("cpu", "cpu")
 
 
-def paper_losses(g: nn.Module, d: nn.Module, batches: list[Batch], total: int, seed: int) -> list[list[float]]:
+def paper_losses(g: nn.Module, d: nn.Module, batches: list[TrainingBatch], total: int, seed: int) -> list[list[float]]:
     """The paper's loop, written out plainly: D on fake and real (halved), then G on cGAN + 100·L1."""
     adam_g = torch.optim.Adam(g.parameters(), lr=2e-4, betas=(0.5, 0.999))
     adam_d = torch.optim.Adam(d.parameters(), lr=2e-4, betas=(0.5, 0.999))
@@ -64,9 +64,9 @@ def paper_losses(g: nn.Module, d: nn.Module, batches: list[Batch], total: int, s
 
 
 def test_the_first_20_losses_are_those_of_the_papers_loop(clip: Path) -> None:
-    api.make_dataset(clip, settings={"dataset": {"size": "48"}, "pairing": {"soft": False}})
+    api.make_dataset(clip, settings={"dataset": {"size": "48"}, "pairing": {"gradient_channel": False}})
     dataset = open_dataset(Path("clip.dataset"))
-    settings = TrainingSettings(steps=30, crop=32, precision="fp32")
+    settings = TrainingSettings(steps=30, crop_size=32, precision="fp32")
     # The paper's own networks, thinner and with fewer halvings so that a 32-pixel picture fits.
     g = build_generator("unet-256", {"channels": 8, "downsamplings": 5}, 1)
     d = build_discriminator("patchgan", {"channels": 8}, 4)
@@ -83,7 +83,7 @@ def test_the_first_20_losses_are_those_of_the_papers_loop(clip: Path) -> None:
         flip=True,
     )
     wanted = paper_losses(copy.deepcopy(g), copy.deepcopy(d), [loader.make(s) for s in range(20)], 30, seed=3)
-    run = Run(Path(), Pix2Pix(g, d, settings, CPU, "fp32"), loader, 3, [30])
+    run = TrainingState(Path(), Pix2Pix(g, d, settings, CPU, "fp32"), loader, 3, [30])
     for step, row in enumerate(wanted):
         losses = one_step(run, loader.make(step))
         run.step += 1
@@ -114,7 +114,7 @@ def receptive_field(d: nn.Module) -> int:
 
 @pytest.mark.parametrize(("layers", "field"), [(1, 16), (2, 34), (3, 70), (5, 286)])
 def test_the_discriminators_see_the_papers_patches(layers: int, field: int) -> None:
-    assert receptive_field(build_discriminator("patchgan", {"layers": layers, "channels": 4}, 4)) == field
+    assert receptive_field(build_discriminator("patchgan", {"num_layers": layers, "channels": 4}, 4)) == field
 
 
 def test_learning_rates() -> None:
@@ -126,11 +126,11 @@ def test_learning_rates() -> None:
     assert odd == pytest.approx([1.0, 1.0, 1.0, 2 / 3, 1 / 3])
     assert learning_rate(0, 1, linear) == 1.0
     assert learning_rate(9, 10, TrainingSettings(lr=0.5)) == pytest.approx(0.1)
-    warm = TrainingSettings(lr=0.5, warmup=4)
+    warm = TrainingSettings(lr=0.5, lr_warmup_steps=4)
     assert [learning_rate(s, 100, warm) for s in range(6)] == pytest.approx([0.125, 0.25, 0.375, 0.5, 0.5, 0.5])
-    cosine = TrainingSettings(lr=1.0, schedule="cosine")
+    cosine = TrainingSettings(lr=1.0, lr_schedule="cosine")
     assert [learning_rate(s, 4, cosine) for s in (0, 2)] == pytest.approx([1.0, 0.51])
-    cosine = TrainingSettings(lr=1.0, schedule="cosine", warmup=4)
+    cosine = TrainingSettings(lr=1.0, lr_schedule="cosine", lr_warmup_steps=4)
     rates = [learning_rate(s, 100, cosine) for s in range(100)]
     assert rates[0] == pytest.approx(0.25, abs=0.01)
     assert all(a > b for a, b in itertools.pairwise(rates[4:]))
@@ -144,30 +144,30 @@ def test_every_step_of_every_seed_has_random_numbers_of_its_own() -> None:
     assert step_seed(1, 11) != step_seed(11, 1)
 
 
-def toy_run(folder: Path, total: int = 8, **settings: Any) -> Run:
+def toy_run(folder: Path, total: int = 8, **settings: Any) -> TrainingState:
     """A run on pictures that are made up, without a dataset."""
     g = build_generator("unet-small", {"channels": 8, "blocks": [0, 0, 0]}, 1)
-    d = build_discriminator("patchgan", {"layers": 1, "channels": 4}, 4)
+    d = build_discriminator("patchgan", {"num_layers": 1, "channels": 4}, 4)
     initialise(g, 0)
     initialise(d, 1)
     recipe = TrainingSettings(precision="fp32", checkpoint_seconds=0.0, **settings)
     loader = ToyLoader()
-    return Run(folder, Pix2Pix(g, d, recipe, CPU, "fp32"), loader, 0, [total])  # type: ignore[arg-type]
+    return TrainingState(folder, Pix2Pix(g, d, recipe, CPU, "fp32"), loader, 0, [total])  # type: ignore[arg-type]
 
 
 class ToyLoader:
     crop = (32, 32)
 
-    def make(self, step: int) -> Batch:
+    def make(self, step: int) -> TrainingBatch:
         rng = np.random.default_rng(step)
         x = rng.uniform(-1, 1, (2, 1, 32, 32)).astype(np.float32)
-        return Batch(x, np.repeat(x, 3, axis=1))
+        return TrainingBatch(x, np.repeat(x, 3, axis=1))
 
     def stream(self, first: int, stop: int, workers: int = 2) -> Any:
         return (self.make(s) for s in range(first, stop))
 
 
-def weights(run: Run) -> dict[str, torch.Tensor]:
+def weights(run: TrainingState) -> dict[str, torch.Tensor]:
     return {k: v.clone() for k, v in run.model.learned.state_dict().items()}
 
 
@@ -197,9 +197,9 @@ def test_a_loss_that_is_not_a_number_stops_and_keeps_the_last_good_state(tmp_pat
     run = toy_run(tmp_path)
 
     class Poisoned(ToyLoader):
-        def make(self, step: int) -> Batch:
+        def make(self, step: int) -> TrainingBatch:
             batch = super().make(step)
-            return batch if step < 5 else Batch(batch.inputs * np.nan, batch.targets)
+            return batch if step < 5 else TrainingBatch(batch.inputs * np.nan, batch.targets)
 
     run.loader = Poisoned()  # type: ignore[assignment]
     with pytest.raises(Diverged) as caught:
@@ -215,7 +215,7 @@ def test_a_loss_that_is_not_a_number_stops_and_keeps_the_last_good_state(tmp_pat
 def test_a_diverged_training_leaves_a_usable_model_and_no_output(clip: Path) -> None:
     api.make_dataset(clip, settings=TINY)
     tables = {k: dict(TINY[k]) for k in ("generator", "discriminator", "training")}
-    tables["training"] |= {"steps": 400, "l1": 1e39, "precision": "fp32", "checkpoint_seconds": 0.0, "lr": 1.0}
+    tables["training"] |= {"steps": 400, "lambda_l1": 1e39, "precision": "fp32", "checkpoint_seconds": 0.0, "lr": 1.0}
     with pytest.raises(Diverged, match="training"):
         api.train("clip.dataset", settings=tables)
     assert not Path("clip.safetensors").exists()

@@ -65,7 +65,7 @@ def dataset(clip: Path) -> str:
 
 
 def test_a_run_leaves_a_report_a_film_and_its_best_state(dataset: str) -> None:
-    table = api.train(dataset, "a.safetensors", settings=tables(score_every=4, snapshots=3))
+    table = api.train(dataset, "a.safetensors", settings=tables(val_interval=4, snapshots=3))
     assert scored_at(Path()) == [4, 8, 12]
     assert table["best"] in (4, 8, 12)
     page = Path(table["report"]).read_text("utf-8")
@@ -86,19 +86,19 @@ def test_a_run_leaves_a_report_a_film_and_its_best_state(dataset: str) -> None:
 
 def test_the_best_state_is_delivered_when_it_is_asked_for(dataset: str) -> None:
     # Without the L1, nothing asks for what is scored.
-    wanted = tables(steps=20, score_every=2, deliver="best", l1=0.0, lr=0.01)
+    wanted = tables(steps=20, val_interval=2, final_weights="best", lambda_l1=0.0, lr=0.01)
     table = api.train(dataset, "a.safetensors", settings=wanted)
     assert table["best"] < 20, "the test tells nothing"
     assert read_record(Path("a.safetensors")).training["step"] == table["best"]
     weights = {name: read_record(Path(name)).weights for name in ("a.safetensors", "a.train/last.safetensors")}
     assert len(set(weights.values())) == 2
-    last = api.train(dataset, "b.safetensors", settings=tables(**(wanted["training"] | {"deliver": "last"})))
+    last = api.train(dataset, "b.safetensors", settings=tables(**(wanted["training"] | {"final_weights": "last"})))
     assert last["best"] == table["best"]
     assert read_record(Path("b.safetensors")).weights == weights["a.train/last.safetensors"]
 
 
 def test_a_longer_run_may_still_deliver_the_best_state_of_the_shorter_one(dataset: str) -> None:
-    wanted = {"score_every": 2, "deliver": "best", "l1": 0.0, "lr": 0.01}
+    wanted = {"val_interval": 2, "final_weights": "best", "lambda_l1": 0.0, "lr": 0.01}
     short = api.train(dataset, "a.safetensors", settings=tables(steps=20, **wanted))
     assert short["best"] < 20, "the test tells nothing"
     long = api.train(dataset, "b.safetensors", settings=tables(steps=21, **wanted))
@@ -107,7 +107,7 @@ def test_a_longer_run_may_still_deliver_the_best_state_of_the_shorter_one(datase
 
 
 def test_a_stopped_run_whose_best_state_is_damaged_starts_again_and_ends_alike(dataset: str) -> None:
-    wanted = tables(steps=20, score_every=2, deliver="best", l1=0.0, lr=0.01)
+    wanted = tables(steps=20, val_interval=2, final_weights="best", lambda_l1=0.0, lr=0.01)
     whole = api.train(dataset, "a.safetensors", settings=wanted)
     shutil.rmtree(".vidtrans/train")
     stopped_after(whole["best"] + 3, dataset, "b.safetensors", settings=wanted)
@@ -123,7 +123,7 @@ def test_a_stopped_run_whose_best_state_is_damaged_starts_again_and_ends_alike(d
 
 def test_a_run_that_gets_no_better_stops_early_and_says_so(dataset: str) -> None:
     heard: list[str] = []
-    wanted = tables(steps=60, score_every=2, patience=3, lr=0.02, warmup=0)
+    wanted = tables(steps=60, val_interval=2, patience=3, lr=0.02, lr_warmup_steps=0)
     table = api.train(dataset, "a.safetensors", settings=wanted, report=lambda e: heard.append(str(e)))
     assert table["steps"] == table["best"] + 6 < 60
     assert any("3 scorings brought nothing better" in text for text in heard)
@@ -133,7 +133,7 @@ def test_a_run_that_gets_no_better_stops_early_and_says_so(dataset: str) -> None
 
 
 def test_scores_best_and_early_end_survive_a_stop(dataset: str, tmp_path: Path) -> None:
-    wanted = tables(steps=60, score_every=2, patience=3, lr=0.02, warmup=0)
+    wanted = tables(steps=60, val_interval=2, patience=3, lr=0.02, lr_warmup_steps=0)
     whole = api.train(dataset, "a.safetensors", settings=wanted)
     wanted_files = {k: v for k, v in snapshot(Path("a.train")).items() if not k.endswith(".csv")}
     shutil.rmtree(".vidtrans/train")
@@ -173,15 +173,15 @@ def test_a_dataset_that_changed_under_a_stopped_run_is_named(dataset: str) -> No
 def test_another_recipe_for_a_stopped_run_is_named(dataset: str) -> None:
     stopped_after(5, dataset, "a.safetensors", settings=tables())
     heard: list[str] = []
-    api.train(dataset, "a.safetensors", settings=tables(l1=50.0, batch=1), report=lambda e: heard.append(str(e)))
+    api.train(dataset, "a.safetensors", settings=tables(lambda_l1=50.0, batch=1), report=lambda e: heard.append(str(e)))
     [told] = [text for text in heard if "stopped on its way" in text]
     assert "settings.batch, settings.l1" in told
 
 
 def test_what_cannot_be_scored_cannot_be_stopped_by_scores(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    said(capsys, 0, "make-dataset", clip, *tiny_flags("dataset"), "--set=dataset.hold_out=0")
+    said(capsys, 0, "make-dataset", clip, *tiny_flags("dataset"), "--set=dataset.val_fraction=0")
     flags = tiny_flags("generator", "discriminator", "training")
-    for setting in ("patience=3", "deliver=best"):
+    for setting in ("patience=3", "final_weights=best"):
         line = refuse(capsys, 2, "train", "clip.dataset", *flags, f"--set=training.{setting}")
         assert "held-out" in line
 
@@ -280,7 +280,9 @@ def test_minutes_come_to_the_same_steps_in_all_processes(dataset: str) -> None:
 
 
 def test_a_mistake_is_told_once_by_all_processes(dataset: str) -> None:
-    _, err = launch(2, dataset, "-o", "a.safetensors", *tiny_flags("generator"), "--set=training.batch=3", expect=1)
+    _, err = launch(
+        2, dataset, "-o", "a.safetensors", *tiny_flags("generator"), "--set=training.batch_size=3", expect=1
+    )
     assert err.count("error: 2 processes: a batch of 3") == 1
 
 

@@ -25,9 +25,9 @@ from vidtrans.batch.executors import local
 from vidtrans.batch.inputs import Item
 from vidtrans.batch.jobs import Options, Outcome, Summary, run_batch
 from vidtrans.cli.main import run
-from vidtrans.errors import in_words
+from vidtrans.errors import describe_error
 from vidtrans.events import silent
-from vidtrans.files import complete, put_in_place, write_bytes, write_json
+from vidtrans.files import move_into_place, write_atomically, write_bytes, write_json
 from vidtrans.session import Context
 from vidtrans.store.cache import Cache
 from vidtrans.store.chunking import cut_into_chunks
@@ -153,7 +153,7 @@ def test_a_write_that_fails_is_one_line_and_the_same_command_goes_on(
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.EFBIG, errno.ENOSPC])
 def test_what_a_disk_says_is_no_bug(number: int) -> None:
-    told = in_words(OSError(number, os.strerror(number), "a.mp4"))
+    told = describe_error(OSError(number, os.strerror(number), "a.mp4"))
     assert told is not None
     line, status = told
     assert line.startswith(f"a.mp4: {os.strerror(number).lower()} — ")
@@ -163,13 +163,13 @@ def test_what_a_disk_says_is_no_bug(number: int) -> None:
 @pytest.mark.parametrize("named", ["{}", "file:{}", None])
 def test_an_error_of_the_disk_names_the_file_that_was_asked_for(named: str | None, tmp_path: Path) -> None:
     target = tmp_path / "made.mp4"
-    with pytest.raises(OSError, match="space") as told, complete(target) as temporary:
+    with pytest.raises(OSError, match="space") as told, write_atomically(target) as temporary:
         raise OSError(errno.ENOSPC, "No space left", named and named.format(temporary))
     assert told.value.filename == str(target)
 
 
 def test_an_error_about_another_file_stays_as_it_is(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError) as told, complete(tmp_path / "made"):
+    with pytest.raises(FileNotFoundError) as told, write_atomically(tmp_path / "made"):
         (tmp_path / "absent").read_bytes()
     assert told.value.filename == str(tmp_path / "absent")
 
@@ -189,7 +189,7 @@ def test_a_folder_that_cannot_get_its_name_gives_the_old_one_back(
 
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(OSError, match="space"):
-        put_in_place(made, target)
+        move_into_place(made, target)
     assert (target / "old").read_bytes() == b"old"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["made", "target"]
 
@@ -216,7 +216,7 @@ def test_a_segment_that_outgrows_the_disk_names_itself(tmp_path: Path) -> None:
         for number in range(4):
             writer.write(noise(), number)
         writer.close()
-    assert in_words(told.value) == (f"{path}: file too large — choose a disk that takes files of this size", 1)
+    assert describe_error(told.value) == (f"{path}: file too large — choose a disk that takes files of this size", 1)
     with suppress(OSError):
         writer.abandon()
 
@@ -241,7 +241,7 @@ def test_a_result_that_outgrows_the_disk_is_no_fault_of_its_container(tmp_path: 
             writer.write(noise(), number)
     timing = Timing(list(range(4)), [1] * 4, Fraction(1, 25))
     target = tmp_path / "out.mkv"
-    with pytest.raises(OSError, match="too large") as told, files_up_to(1 << 16), complete(target) as temporary:
+    with pytest.raises(OSError, match="too large") as told, files_up_to(1 << 16), write_atomically(target) as temporary:
         join([tmp_path / "s.nut"], timing, temporary)
     assert (told.value.errno, told.value.filename) == (errno.EFBIG, str(target))
     assert partials(tmp_path) == []

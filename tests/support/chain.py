@@ -17,10 +17,16 @@ from vidtrans.cli.main import run
 
 # A generator of a few thousand parameters on 32-pixel pictures: a step takes milliseconds.
 TINY: dict[str, dict[str, Any]] = {
-    "dataset": {"size": "32", "block": 3, "gap": 1},
+    "dataset": {"size": "32", "val_block_size": 3, "val_gap": 1},
     "generator": {"name": "unet-small", "channels": 8, "blocks": [0, 0, 0]},
-    "discriminator": {"name": "patchgan", "layers": 1, "channels": 8},
-    "training": {"steps": 12, "batch": 2, "warmup": 2, "checkpoint_seconds": 0.0, "preview_seconds": 1000.0},
+    "discriminator": {"name": "patchgan", "num_layers": 1, "channels": 8},
+    "training": {
+        "steps": 12,
+        "batch_size": 2,
+        "lr_warmup_steps": 2,
+        "checkpoint_seconds": 0.0,
+        "preview_seconds": 1000.0,
+    },
     "rendering": {"chunk_frames": 10},
 }
 

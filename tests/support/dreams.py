@@ -15,7 +15,7 @@ import torch
 from clips import moving_frames
 from torch import Tensor, nn
 
-from vidtrans.dreaming.governor import bank_of
+from vidtrans.dreaming.drift_correction import frame_statistics
 from vidtrans.models.model_file import save_model
 from vidtrans.models.model_record import ModelRecord
 from vidtrans.networks import GENERATORS
@@ -72,9 +72,9 @@ def make_dreamer(
     path: Path, *, generator: Table | None = None, seed: int = 0, size: int = 32, leak: float = 0.5, **pairing: Any
 ) -> Path:
     """A model that predicts frames, with weights of chance (of a toy: its ``leak``); ``pairing``: its settings."""
-    settings = {"step": 1, "context": 1, **pairing}
+    settings = {"step": 1, "context_frames": 1, **pairing}
     chosen = generator or TINY_UNET
-    channels = 3 * settings["context"] + (CHANNELS if settings.get("clock") else 0)
+    channels = 3 * settings["context_frames"] + (CHANNELS if settings.get("time_encoding") else 0)
     network = build_generator(chosen["name"], chosen["settings"], channels)
     if chosen["name"] == "toy":
         network.leak.data.fill_(leak)
@@ -82,7 +82,11 @@ def make_dreamer(
         initialise(network, seed)
         for parameter in network.parameters():
             parameter.data *= 12 if parameter.ndim > 1 else 1  # so lively that no frame is like the one before
-    dream = {"positions": POSITIONS if settings.get("clock") else 0, "rate": "20", "bank": bank_of(moving_frames(10))}
+    dream = {
+        "positions": POSITIONS if settings.get("time_encoding") else 0,
+        "rate": "20",
+        "bank": frame_statistics(moving_frames(10)),
+    }
     pairing_table = {"name": "next-frame", "settings": settings}
     record = ModelRecord(chosen, pairing_table, channels, 3, size, "[-1, 1]", {}, {}, dream=dream)
     save_model(path, network, record)
@@ -91,7 +95,9 @@ def make_dreamer(
 
 def toy(path: Path, leak: float = 0.5, **pairing: Any) -> Path:
     """A toy with its clock."""
-    return make_dreamer(path, generator={"name": "toy", "settings": {}}, leak=leak, **{"clock": True, **pairing})
+    return make_dreamer(
+        path, generator={"name": "toy", "settings": {}}, leak=leak, **{"time_encoding": True, **pairing}
+    )
 
 
 def jumps(frames: list[np.ndarray]) -> tuple[list[float], float]:

@@ -9,7 +9,7 @@ import numpy as np
 from clips import scene
 
 from vidtrans.temporal.causal import CausalFilter, CausalSettings
-from vidtrans.temporal.stream import Filter, Sample, filtered
+from vidtrans.temporal.stream import Filter, Sample, filter_samples
 from vidtrans.temporal.window import WindowFilter, WindowSettings
 
 Frames = list[np.ndarray]
@@ -32,7 +32,7 @@ def samples(guides: Frames, outputs: Frames | None = None, cuts: Iterable[int] =
 
 
 def run(method: Filter, given: Iterable[Sample], wanted: range | None = None) -> Frames:
-    return [picture for _, picture in filtered(given, method, wanted)]
+    return [picture for _, picture in filter_samples(given, method, wanted)]
 
 
 def textured(width: int, height: int, seed: int = 0) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from clips import moving_frames, write_clip
 
-from vidtrans.rendering.directing import Direction
+from vidtrans.rendering.directing import FrameBlend
 
 Frames = list[np.ndarray]
 COUNT = 24
@@ -40,13 +40,13 @@ class Shoot:
         return ("stylize", self.clip, "--model", self.model, "--cache-dir", self.cache, "-o", "out.mkv", *FLAGS)
 
     def expected(
-        self, direction: Callable[[int], Direction] = lambda _: Direction(), mask: Sequence[np.ndarray] | None = None
+        self, direction: Callable[[int], FrameBlend] = lambda _: FrameBlend(), mask: Sequence[np.ndarray] | None = None
     ) -> Frames:
         return directed(self.source, self.look, direction, mask)
 
 
 def directed(
-    source: Frames, look: Frames, direction: Callable[[int], Direction], mask: Sequence[np.ndarray] | None
+    source: Frames, look: Frames, direction: Callable[[int], FrameBlend], mask: Sequence[np.ndarray] | None
 ) -> Frames:
     grey = [None] * len(source) if mask is None else [m[..., 0] for m in mask]
     return [direction(i)(s, x, m) for i, (s, x, m) in enumerate(zip(source, look, grey, strict=True))]

@@ -48,10 +48,10 @@ class DividedItems:
             try:
                 for entry in (self._cache.entry(*names) for names in division.entries):
                     locks.enter_context(entry.locked(wait_s=0))
-                    holds.callback(entry.hold().release)
+                    holds.callback(entry.pin().release)
                 for entry in (self._cache.entry(*names) for names in division.sources):
                     with entry.locked(wait_s=0):
-                        holds.callback(entry.hold().release)
+                        holds.callback(entry.pin().release)
             except VidtransError:
                 return False
             self._locks[number], self._holds[number] = locks.pop_all(), holds.pop_all()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vidtrans.errors import UsageError
-from vidtrans.files import plain_name
+from vidtrans.files import base_name
 from vidtrans.output.target import check_parents, refuse_link
 from vidtrans.video.io.codecs import ENDINGS
 from vidtrans.video.io.pictures import VIDEO_SUFFIXES, is_pattern, natural_order
@@ -122,11 +122,11 @@ def counterparts(made: Sequence[Path], given: Path, what: str) -> list[Path]:
     known = gathered([given])
     found = []
     for path in made:
-        name = plain_name(path)
-        fitting = [clip for clip in known if _begins(name, plain_name(clip)) and clip.resolve() != path.resolve()]
+        name = base_name(path)
+        fitting = [clip for clip in known if _begins(name, base_name(clip)) and clip.resolve() != path.resolve()]
         if not fitting:
             raise UsageError(str(path), f"{given} holds no clip of its name for {what}", "name it after its source")
-        found.append(max(fitting, key=lambda clip: len(plain_name(clip))))
+        found.append(max(fitting, key=lambda clip: len(base_name(clip))))
     return found
 
 
@@ -187,7 +187,7 @@ def _stem(source: Path, level: int) -> str:
         return ""
     ending = f"-{source.suffix.lstrip('.')}" if with_ending else ""
     before = [re.sub(r"[^\w.-]+", "_", part) for part in folders[len(folders) - further :]]
-    return "-".join([*before, plain_name(source)]) + ending
+    return "-".join([*before, base_name(source)]) + ending
 
 
 def _plain(name: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from vidtrans.batch.executors.base import Task
 from vidtrans.batch.inputs import Item
 from vidtrans.batch.summary import Outcome
-from vidtrans.events import Batch, Progress
+from vidtrans.events import BatchStatus, Progress
 
 
 @dataclass
@@ -52,13 +52,13 @@ class BatchProgress:
         made = outcome.state == "done" and not outcome.table.get("cached")
         self._bytes["made" if made else "skipped"] += outcome.item.size
 
-    def event(self) -> Batch:
+    def event(self) -> BatchStatus:
         """Return what is shown now."""
         elapsed, running = time.monotonic() - self._began, dict(self.running)
         did = self._bytes["made"] + sum(p.share * self.items[task.number].size for task, p in running.items())
         total = self._bytes["all"] - self._bytes["skipped"]
         frames = self.frames + sum(p.frames for p in running.values())
-        return Batch(
+        return BatchStatus(
             self.ended,
             self.failed,
             len(self.items),

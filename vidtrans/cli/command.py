@@ -115,7 +115,7 @@ def flags_of(context: click.Context, *tables_read: str) -> dict[str, dict[str, A
 
     Raises UsageError on an assignment to a table that the command does not read: it would do nothing.
     """
-    from vidtrans.registry import unknown
+    from vidtrans.registry import unknown_name
     from vidtrans.settings import parse_assignment
 
     tables: dict[str, dict[str, Any]] = {}
@@ -131,7 +131,7 @@ def flags_of(context: click.Context, *tables_read: str) -> dict[str, dict[str, A
 
             table = table_of(key, tables_read)
         if table not in tables_read:
-            raise unknown(f"table '{table}' for '{context.command.name}': table", table, list(tables_read))
+            raise unknown_name(f"table '{table}' for '{context.command.name}': table", table, list(tables_read))
         tables.setdefault(table, {})[key] = value
     return tables
 

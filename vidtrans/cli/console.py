@@ -10,8 +10,8 @@ from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any
 
-from vidtrans.events import Batch, Event, Note, Progress
-from vidtrans.launcher import follows
+from vidtrans.events import BatchStatus, Event, Note, Progress
+from vidtrans.launcher import is_secondary_rank
 
 PLAIN_INTERVAL_S = 5.0
 BATCH_INTERVAL_S = 60.0  # each clip of a batch has a line of its own
@@ -22,7 +22,7 @@ class Console:
 
     def __init__(self, *, as_json: bool = False, quiet: bool = False, verbose: bool = False) -> None:
         self.as_json, self.quiet, self.verbose = as_json, quiet, verbose
-        self._mute = follows()
+        self._mute = is_secondary_rank()
         self._started = time.monotonic()
         self._live: Any = None
         self._task: Any = None
@@ -44,7 +44,7 @@ class Console:
         if isinstance(event, Note):
             if event.level == "warning" or not self.quiet:
                 self._line(f"warning: {event.text}" if event.level == "warning" else event.text)
-        elif isinstance(event, Batch):
+        elif isinstance(event, BatchStatus):
             if not self.quiet:
                 self._batch(event)
         elif not self.quiet:
@@ -128,7 +128,7 @@ class Console:
             detail = f"  {event.detail}" if event.detail else ""
             self._line(f"{event.task}: {event.done}{of} {event.unit}  {self._rate(event, now)}{detail}")
 
-    def _batch(self, event: Batch) -> None:
+    def _batch(self, event: BatchStatus) -> None:
         """The whole on one line, and on a terminal below it what each process does."""
         failed = f", {event.failed} failed" if event.failed else ""
         left = f"  {_clock(event.left_s)} left" if event.left_s is not None else ""
@@ -155,7 +155,7 @@ class Console:
             table.add_column(no_wrap=True)
         clips, *rest = whole.split("  ", 2)
         table.add_row(clips, ProgressBar(max(1, event.total), event.done, 24), *rest)
-        for name, doing in event.at_work:
+        for name, doing in event.workers:
             of = f"{doing.done}/{doing.total or '?'} {doing.unit}" if doing else ""
             bar = ProgressBar(max(1, doing.total or 1), min(doing.done, doing.total or 0), 24) if doing else ""
             what = (doing.task.removesuffix(name.rpartition("/")[2]).strip() if doing else "") or "begins"

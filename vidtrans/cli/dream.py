@@ -74,7 +74,7 @@ def seed_and_models(given: tuple[str, ...], models: tuple[str, ...]) -> tuple[st
 @setting_option(
     "--position",
     "dreaming",
-    "position",
+    "start_position",
     "Where on the model's clip it begins, 0 to 1; none: after the seed, as if that were the clip's start.",
     type=click.FloatRange(0, 1),
 )
@@ -85,12 +85,16 @@ def seed_and_models(given: tuple[str, ...], models: tuple[str, ...]) -> tuple[st
 @setting_option(
     "--governor",
     "dreaming",
-    "governor",
+    "drift_correction",
     "How far the dream is kept to what was seen in training, 0 to 1.",
     type=click.FloatRange(0, 1),
 )
 @setting_option(
-    "--every", "dreaming", "every", "Frames of each of several models; none: all come once.", type=click.IntRange(1)
+    "--every",
+    "dreaming",
+    "frames_per_model",
+    "Frames of each of several models; none: all come once.",
+    type=click.IntRange(1),
 )
 @setting_option(
     "--morph", "dreaming", "morph", "Models pass into one another.", is_flag=True, flag_value=True, type=bool

@@ -14,8 +14,8 @@ import click
 
 from vidtrans import __version__
 from vidtrans.cli.console import Console
-from vidtrans.errors import in_words, shortened
-from vidtrans.launcher import in_a_team
+from vidtrans.errors import describe_error, shorten
+from vidtrans.launcher import is_distributed
 
 # Name → module:function and the line that --help shows; a command's module loads when it is used.
 COMMANDS = {
@@ -83,7 +83,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 failure, 2 usage, 3 media or model, 4 device, 5 part of a batch."""
     given = sys.argv[1:] if arguments is None else arguments
     status = run(given or ["--help"])
-    if in_a_team():
+    if is_distributed():
         # One in twenty aborts when C++ takes down gloo's threads, and the launcher says that what is done has failed.
         with suppress(OSError, ValueError):
             sys.stdout.flush()
@@ -125,9 +125,9 @@ def _tell(error: BaseException) -> tuple[str, int] | None:
     """The line and the exit status of an error; None for a bug."""
     if isinstance(error, click.UsageError):
         where = f" (see '{error.ctx.command_path} --help')" if error.ctx else ""
-        return shortened(error.format_message()) + where, 2
+        return shorten(error.format_message()) + where, 2
     if isinstance(error, click.Abort | KeyboardInterrupt):
         return "stopped", 130
     if isinstance(error, click.ClickException):
-        return shortened(error.format_message()), 2
-    return in_words(error)
+        return shorten(error.format_message()), 2
+    return describe_error(error)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 @setting_option("--size", "dataset", "size", "Stored size: the short side, WxH, or source.")
 @start_option()
 @end_option()
-@setting_option("--every", "dataset", "every", "Take every n-th frame.", type=click.IntRange(1))
+@setting_option("--every", "dataset", "frame_step", "Take every n-th frame.", type=click.IntRange(1))
 @cuts_option("no pair reaches", table="dataset")
 @click.option("--restore", is_flag=True, help="Bring back pictures that were deleted from the dataset.")
 @batch_options

@@ -8,7 +8,7 @@ import click
 
 from vidtrans.cli.command import console_options
 from vidtrans.cli.console import Console
-from vidtrans.errors import harmless
+from vidtrans.errors import strip_controls
 
 
 @click.group("model")
@@ -61,7 +61,7 @@ def model_show(name: str, console: Console) -> None:
         *([f"  memory     its last output, brought along by flow ({record.memory['flow']})"] if record.memory else []),
         *(f"  {k:10} {v}" for k, v in record.card.items() if v),
     ]
-    console.result({"output": str(path), "format": kind, **record.__dict__}, "\n".join(map(harmless, lines)))
+    console.result({"output": str(path), "format": kind, **record.__dict__}, "\n".join(map(strip_controls, lines)))
 
 
 def _plate(table: dict[str, Any]) -> str:

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 @setting_option(
     "--draft",
     "rendering",
-    "draft",
+    "draft_step",
     "A quick look: paint every n-th frame, up to the 12th, carry the others along the motion.",
     type=click.IntRange(1, 12),
     metavar="N",
@@ -72,7 +72,7 @@ if TYPE_CHECKING:
 @setting_option(
     "--drawn",
     "rendering",
-    "drawn",
+    "drawing",
     "The source is a drawing, its lines are taken as they are.",
     type=click.Choice(["auto", "yes", "no"]),
 )
@@ -149,9 +149,9 @@ def _result_of(request: StylizeRequest, output: Path | None) -> Path | None:
     from vidtrans.output.target import refuse_link
     from vidtrans.pipeline.stylize_batch import usual_output
     from vidtrans.video.io.encoding import EncodingSettings
-    from vidtrans.video.io.pictures import holds_several
+    from vidtrans.video.io.pictures import is_picture_sequence
 
     makes_pictures = request.recipe.settings("encoding", EncodingSettings).makes_pictures
-    gives_folder = holds_several(request.video) or makes_pictures
+    gives_folder = is_picture_sequence(request.video) or makes_pictures
     is_folder = output and (output.is_dir() or output in click.get_current_context().meta.get(FOLDERS, ()))
     return refuse_link(output / usual_output(request)) if output and is_folder and not gives_folder else output

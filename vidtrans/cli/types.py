@@ -62,10 +62,10 @@ class RegistryName(click.ParamType):
         return "[" + "|".join(self.names()) + "]"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        from vidtrans.registry import unknown
+        from vidtrans.registry import unknown_name
 
         if value not in self.names() and not (self.prefix and value.startswith(self.prefix)):
-            raise unknown(self.kind, value, [*self.names(), *([self.prefix + "NAME"] if self.prefix else [])])
+            raise unknown_name(self.kind, value, [*self.names(), *([self.prefix + "NAME"] if self.prefix else [])])
         return value
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

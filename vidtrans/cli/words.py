@@ -34,9 +34,9 @@ def count(number: int, what: str) -> str:
 
 def costs(table: dict[str, Any]) -> str:
     """What a dry run expects, in words."""
-    from vidtrans.rendering.cost import spoken
+    from vidtrans.rendering.cost import format_cost
 
-    return f"; {spoken(table)}"
+    return f"; {format_cost(table)}"
 
 
 def timing(table: dict[str, Any]) -> str:

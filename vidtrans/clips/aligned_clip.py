@@ -15,11 +15,11 @@ from vidtrans.clips.indexing import Clip
 from vidtrans.clips.matte import same_shape
 from vidtrans.session import Context
 from vidtrans.settings import Size, Table
-from vidtrans.video.form import Form
+from vidtrans.video.frame_format import FrameFormat
 
 
 @dataclass(frozen=True)
-class Guide:
+class AlignedClip:
     """``steps[i]`` is the guide's frame for frame i; None where it has none, and the frame guides itself."""
 
     clip: Clip
@@ -41,11 +41,11 @@ class Guide:
         self, size: tuple[int, int], start: int, stop: int, context: Context
     ) -> Generator[np.ndarray | None, None, None]:
         """For the frames [start, stop) (H, W, 3) uint8 at a (width, height), or None."""
-        with closing(self.clip.follower(Form(Size(exact=size)), context.decode_threads)) as follow:
+        with closing(self.clip.cursor(FrameFormat(Size(exact=size)), context.decode_threads)) as follow:
             for step in self.steps[start:stop]:
                 yield None if step is None else follow(step).rgb
 
-    def tell(self, guided: Clip, context: Context) -> None:
+    def warn_mismatch(self, guided: Clip, context: Context) -> None:
         """Say what had to be reconciled."""
         own, guide = guided.index, self.clip.index
         lacking = sum(step is None for step in self.steps)
@@ -58,6 +58,6 @@ class Guide:
             context.warn_once(f"{self.clip.path.name}: {told}", self.clip.path)
 
 
-def guided_by(guided: Clip, guide: Guide) -> Clip:
+def with_shots_of(guided: Clip, guide: AlignedClip) -> Clip:
     """A clip with its shots where its guide has them: its own flicker may look like cuts."""
     return replace(guided, survey=replace(guided.survey, shots=guide.shots()))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vidtrans.clips.indexing import Clip
 from vidtrans.errors import UsageError
-from vidtrans.files import check_ordinary, digest_file
+from vidtrans.files import check_regular_file, digest_file
 from vidtrans.settings import Time, parse_time
 
 AUTO, OFF = "auto", "off"
@@ -29,7 +29,7 @@ def cuts_for_key(cuts: str) -> str:
 
 
 def _file(path: Path) -> Path:
-    check_ordinary(path, UsageError)
+    check_regular_file(path, UsageError)
     if not os.path.isfile(path):  # also of a name that no system has: no error
         why = "there is no such file, and it is not auto or off"
         raise UsageError(f"--cuts {path}", why, "list the first frame (or time) of each shot in a file, one a line")

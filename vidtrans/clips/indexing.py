@@ -15,28 +15,28 @@ from vidtrans.files import digest_of
 from vidtrans.flow.survey import ANALYSIS_SHORT_SIDE, VERSION, Survey, Surveyor
 from vidtrans.session import Context
 from vidtrans.settings import Size, Table, Time, to_table
-from vidtrans.store.cache import Hold
+from vidtrans.store.cache import CachePin
 from vidtrans.store.stages import IndexStage, media_libraries
-from vidtrans.video.form import BLACK, PAPER, Form
-from vidtrans.video.io.clip import ClipIndex, Findings, Follower, Frame, Reader
+from vidtrans.video.frame_format import BLACK, PAPER, FrameFormat
+from vidtrans.video.io.clip import ClipIndex, Findings, Frame, FrameCursor, Reader
 from vidtrans.video.io.pictures import (
     GuideReader,
-    holds_several,
     is_pattern,
     is_picture,
-    is_stills,
+    is_picture_sequence,
+    is_picture_source,
     media_files,
     open_reader,
 )
-from vidtrans.video.io.policy import applied
+from vidtrans.video.io.policy import describe_conversions
 
 
 @dataclass(frozen=True)
 class Clip:
     """A source with its content digest, its index, and what a first look at it showed.
 
-    ``origin``: the clip that this one was made from, whose sound goes along, and ``later_s`` how much later than there
-    its times are; None where that is the clip itself. ``is_part``: it is a part of that one only. ``hold``: what keeps
+    ``origin``: the clip that this one was made from, whose sound goes along, and ``offset_s`` how much later than there
+    its times are; None where that is the clip itself. ``is_part``: it is a part of that one only. ``pin``: what keeps
     its file from deletion, where that lies in the cache.
     """
 
@@ -46,9 +46,9 @@ class Clip:
     survey: Survey
     guides: tuple[str, ...] = ()
     origin: Clip | None = None
-    later_s: Fraction = Fraction(0)
+    offset_s: Fraction = Fraction(0)
     is_part: bool = False
-    hold: Hold | None = field(default=None, repr=False, compare=False)
+    pin: CachePin | None = field(default=None, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -63,21 +63,23 @@ class Clip:
         return bool(self.index.names)
 
     @property
-    def ground(self) -> tuple[int, int, int]:
-        """What lies under its transparent pixels where a ``Form`` does not say."""
+    def default_background(self) -> tuple[int, int, int]:
+        """What lies under its transparent pixels where a ``FrameFormat`` does not say."""
         return PAPER if self.is_pictures else BLACK
 
-    def reader(self, form: Form, threads: int) -> Reader:
-        return open_reader(self.path, form, threads=threads, guides=self.guides)
+    def reader(self, frame_format: FrameFormat, threads: int) -> Reader:
+        return open_reader(self.path, frame_format, threads=threads, guides=self.guides)
 
-    def frames(self, form: Form, threads: int, start: int = 0, stop: int | None = None) -> Generator[Frame, None, None]:
+    def frames(
+        self, frame_format: FrameFormat, threads: int, start: int = 0, stop: int | None = None
+    ) -> Generator[Frame, None, None]:
         """Yield the frames ``start`` … ``stop − 1``; close it, and the file is closed. Raises MediaError."""
-        with self.reader(form, threads) as reader:
+        with self.reader(frame_format, threads) as reader:
             yield from reader.frames(start, stop, self.index)
 
-    def follower(self, form: Form, threads: int) -> Follower:
+    def cursor(self, frame_format: FrameFormat, threads: int) -> FrameCursor:
         """Any of its frames by number; those of numbers that do not go back are read in one pass."""
-        return Follower(partial(self.frames, form, threads))
+        return FrameCursor(partial(self.frames, frame_format, threads))
 
     def trim(self, start: Time | None, end: Time | None) -> tuple[int, int]:
         """The frames [first, stop) between two times; ``end`` is exclusive. Raises UsageError where none are."""
@@ -116,7 +118,7 @@ def content_digest(context: Context, path: Path, guides: Sequence[str] = ()) -> 
     if not path.exists() and not is_pattern(path):
         raise MediaError(str(path), "no such file", "check the name")
     try:
-        if not holds_several(path):
+        if not is_picture_sequence(path):
             return context.cache.digest(path)
         return digest_of([[name, context.cache.digest(file)] for name, file in media_files(path, guides)])
     except PermissionError:
@@ -133,7 +135,7 @@ def open_clip(context: Context, path: Path, guides: Sequence[str] = ()) -> Clip:
     damage = clip.index.findings.damage
     if not context.allow_damaged and damage:
         raise MediaError(str(path), f"damaged: {damage}", "repair it, or take what is left with --allow-damaged")
-    for told in applied(clip.index):
+    for told in describe_conversions(clip.index):
         context.warn_once(f"{path.name}: {told}", path)
     return clip
 
@@ -178,7 +180,7 @@ def _scan(context: Context, path: Path, guides: Sequence[str]) -> tuple[ClipInde
         if not doubtful:
             return index, survey
     except MediaError as error:
-        if is_stills(path) and not guides:
+        if is_picture_source(path) and not guides:
             raise
         problem = error
     index, survey, _ = _read_through(context, path, guides, tolerant=True)
@@ -190,8 +192,8 @@ def _scan(context: Context, path: Path, guides: Sequence[str]) -> tuple[ClipInde
 def _read_through(
     context: Context, path: Path, guides: Sequence[str], *, tolerant: bool
 ) -> tuple[ClipIndex, Survey, bool]:
-    form = Form(Size(short=ANALYSIS_SHORT_SIDE))
-    with open_reader(path, form, threads=context.decode_threads, guides=guides, tolerant=tolerant) as reader:
+    frame_format = FrameFormat(Size(short=ANALYSIS_SHORT_SIDE))
+    with open_reader(path, frame_format, threads=context.decode_threads, guides=guides, tolerant=tolerant) as reader:
         surveyor = Surveyor()
         total = reader.num_frames_expected
         with closing(reader.frames()) as frames:

@@ -10,10 +10,12 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
-from vidtrans.video.io.clip import ClipIndex, Follower, Frame
+from vidtrans.video.io.clip import ClipIndex, Frame, FrameCursor
 
 
-def in_step(clip: ClipIndex, mask: ClipIndex, first: int, stop: int, name: str = "the clip") -> tuple[list[int], str]:
+def match_frames(
+    clip: ClipIndex, mask: ClipIndex, first: int, stop: int, name: str = "the clip"
+) -> tuple[list[int], str]:
     """Which frame of the mask goes with each of the frames [first, stop) of a clip, and what had to be reconciled.
 
     One picture is held. Equal numbers of frames go together, counted over the whole clip or over the part that is
@@ -53,7 +55,7 @@ def same_shape(clip: ClipIndex, mask: ClipIndex, tolerance: float = 0.02) -> boo
     return abs(proportion - 1) <= tolerance
 
 
-class Mattes:
+class MatteReader:
     """The matte of each frame, asked for in order: (H, W) uint8, white where the look is.
 
     ``read`` opens the mask's frames from a given one on; ``steps[i]`` is the mask's frame for frame ``first + i``.
@@ -63,7 +65,7 @@ class Mattes:
         self, steps: list[int], first: int, read: Callable[[int], Generator[Frame, None, None]], feather: float = 0.0
     ) -> None:
         self.steps, self.first, self.feather = steps, first, feather
-        self._follow = Follower(read)
+        self._follow = FrameCursor(read)
         self._of: Frame | None = None
         self._held = np.empty((0, 0), np.uint8)
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 
 from vidtrans.clips.indexing import Clip
 from vidtrans.session import Context
-from vidtrans.video.form import Form
-from vidtrans.video.io.clip import Frame, pick
+from vidtrans.video.frame_format import FrameFormat
+from vidtrans.video.io.clip import Frame, read_frames
 
 
-def middles(total: int, count: int) -> list[int]:
+def segment_centres(total: int, count: int) -> list[int]:
     """The middles of ``count`` equal stretches of ``total``."""
     return [(2 * k + 1) * total // (2 * count) for k in range(count)]
 
@@ -21,18 +21,20 @@ DENSE = 12  # frames that are decoded and dropped sooner than sought
 DEFAULT_COUNT = 24
 
 
-def spread(total: int, count: int | None, default: int = DEFAULT_COUNT) -> list[int]:
+def spread_numbers(total: int, count: int | None, default: int = DEFAULT_COUNT) -> list[int]:
     """At most ``count`` numbers below ``total`` (0: all of them), spread evenly, none at the very ends."""
     wanted = default if count is None else count
     if wanted == 0 or total <= wanted:
         return list(range(total))
-    return middles(total, wanted)
+    return segment_centres(total, wanted)
 
 
-def frames_of(clip: Clip, numbers: Sequence[int], form: Form, context: Context) -> Iterator[Frame]:
+def read_clip_frames(
+    clip: Clip, numbers: Sequence[int], frame_format: FrameFormat, context: Context
+) -> Iterator[Frame]:
     """These frames of a clip, in order: one pass where they lie close together, else the reader seeks to each."""
     close = len(numbers) * DENSE >= numbers[-1] - numbers[0]
-    with clip.reader(form, context.decode_threads) as reader:
+    with clip.reader(frame_format, context.decode_threads) as reader:
         for together in [numbers] if close else [[n] for n in numbers]:
-            yield from pick(reader, clip.index, together)
+            yield from read_frames(reader, clip.index, together)
             context.stop.check()

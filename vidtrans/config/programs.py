@@ -30,12 +30,12 @@ FLAGS = {
 
 def programs_in(tables: Tables) -> dict[str, str]:
     """Return the settings among ``tables`` that give the user's ffmpeg its orders: 'table.key' → value."""
-    from vidtrans.video.io.encoding import USERS  # it imports av
+    from vidtrans.video.io.encoding import FFMPEG_PREFIX  # it imports av
 
     found = {}
     for table, key in FLAGS:
         value = tables.get(table, {}).get(key, "")
-        if value and isinstance(value, str | int) and (key != "codec" or str(value).startswith(USERS)):
+        if value and isinstance(value, str | int) and (key != "codec" or str(value).startswith(FFMPEG_PREFIX)):
             found[f"{table}.{key}"] = str(value)
     return found
 

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 from vidtrans.config.programs import ProgramSetting, programs_from, refuse_programs
 from vidtrans.errors import UsageError
-from vidtrans.files import PACKAGE, check_ordinary
-from vidtrans.registry import Entry, unknown
+from vidtrans.files import PACKAGE, check_regular_file
+from vidtrans.registry import Entry, unknown_name
 from vidtrans.settings import Table, from_table, read_toml
 
 T = TypeVar("T")
@@ -55,12 +55,12 @@ def preset_names() -> list[str]:
 def preset_path(name: str) -> Path:
     """The file of a preset: a name, or a path to a TOML file. Raises UsageError."""
     if name.endswith(".toml"):
-        check_ordinary(Path(name), UsageError)
+        check_regular_file(Path(name), UsageError)
         if Path(name).is_file():
             return Path(name)
         raise UsageError(f"preset '{name}'", "no such file", "see 'vidtrans preset list'")
     if name not in preset_names():
-        raise unknown("preset", name, preset_names())
+        raise unknown_name("preset", name, preset_names())
     return preset_folder() / f"{name}.toml"
 
 
@@ -71,7 +71,7 @@ def read_tables(path: Path) -> dict[str, Table]:
         value.pop(words, None)
     for name, table in value.items():
         if name not in TABLES:
-            raise unknown(f"table [{name}] in {path}: table", name, list(TABLES))
+            raise unknown_name(f"table [{name}] in {path}: table", name, list(TABLES))
         if not isinstance(table, dict):
             raise UsageError(f"'{name}' in {path}", "it must be a table", f"write [{name}]")
     return value
@@ -166,7 +166,7 @@ def table_of(key: str, among: Sequence[str]) -> str:
             f"--set {key}", f"{len(found)} tables have it", f"use {' or '.join(f'{t}.{key}' for t in found)}"
         )
     if not found:
-        raise unknown("setting", key, sorted(set().union(*known.values())))
+        raise unknown_name("setting", key, sorted(set().union(*known.values())))
     return found[0]
 
 
@@ -179,7 +179,7 @@ def _keys(table: str) -> set[str]:
 
 def project_tables() -> dict[str, Table]:
     """The tables of ``vidtrans.toml`` in the current folder; none where there is none. Raises UsageError."""
-    check_ordinary(Path(PROJECT_FILE), UsageError)
+    check_regular_file(Path(PROJECT_FILE), UsageError)
     tables = read_tables(Path(PROJECT_FILE)) if Path(PROJECT_FILE).is_file() else {}
     refuse_programs(tables, PROJECT_FILE)
     return tables
@@ -209,7 +209,7 @@ def make_recipe(
     layers = [from_file, from_preset] if preset else [from_preset, from_file]
     for wanted in flags:
         if wanted not in TABLES:
-            raise unknown("table", wanted, list(TABLES))
+            raise unknown_name("table", wanted, list(TABLES))
     merged = overlaid(*layers, flags)
     programs = programs_from(f"preset {named}", from_preset, flags) if preset else ()
     return Recipe(Path(named).stem if named else "", merged, from_preset, programs=programs)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vidtrans.inference import ENGINES
-from vidtrans.keyframes import Curve, parse_curve
+from vidtrans.keyframes import KeyframeCurve, parse_curve
 from vidtrans.settings import Table, setting, to_table
 
 CURVES = {"strength": 2.0, "keep_colour": 1.0, "mix": 1.0}  # each from 0 to this
 
 # What commands without a model, or without a source's frames, read of the table [rendering].
-DEFLICKER_READS = ("strength", "mix", "keep_colour", "rate", "cuts", "chunk_frames")
-DREAM_READS = ("size", "rate", "chunk_frames", "engine", "precision")
+DEFLICKER_READS = ("strength", "mix", "keep_colour", "picture_fps", "cuts", "chunk_frames")
+DREAM_READS = ("size", "picture_fps", "chunk_frames", "engine", "precision")
 
 
 @dataclass(frozen=True)
@@ -23,23 +23,25 @@ class RenderingSettings:
     strength: str | float = setting(1.0, "0 is the source, 1 the look, 2 twice as far; keyframes: '0: 0.2, 120: 1'")
     mix: str | float = setting(0.0, "share of the source laid over the result, 0 to 1; keyframes too")
     keep_colour: str | float = setting(0.0, "share of the source's own colours that is kept, 0 to 1; keyframes too")
-    feather: float = setting(0.0, "σ in pixels of the result by which the mask's edge is softened", low=0.0, high=500.0)
-    drawn: str = setting(
+    mask_feather: float = setting(
+        0.0, "σ in pixels of the result by which the mask's edge is softened", low=0.0, high=500.0
+    )
+    drawing: str = setting(
         "auto",
         "the source is a drawing, its lines are taken as they are; auto looks at pictures, never at videos",
         choices=("auto", "yes", "no"),
     )
-    rate: float = setting(25.0, "frames a second where pictures become a video", low=0.1, high=1000.0)
+    picture_fps: float = setting(25.0, "frames a second where pictures become a video", low=0.1, high=1000.0)
     cuts: str = setting("auto", "where shots begin: auto, off, or a file with a frame or a time on each line")
     source_filter: str = setting("", "a filter graph of your own ffmpeg, laid over the source before the model sees it")
     chunk_frames: int = setting(60, "frames saved at once; a crash costs at most these", low=1, high=100_000)
     engine: str = setting(
         "auto", "what runs the network; auto takes the fastest one that was measured", choices=("auto", *ENGINES)
     )
-    draft: int = setting(
+    draft_step: int = setting(
         1, "paint every n-th frame only, and carry the others there along the motion: quick, and softer", low=1, high=12
     )
-    reuse: float = setting(
+    duplicate_threshold: float = setting(
         0.0,
         "levels of 255 by which what the network sees may differ from what it saw last, and its output is taken again",
         low=0.0,
@@ -50,11 +52,11 @@ class RenderingSettings:
     def __post_init__(self) -> None:
         self.curves()
 
-    def curve(self, name: str) -> Curve:
+    def curve(self, name: str) -> KeyframeCurve:
         """The value of ``strength``, ``mix`` or ``keep_colour`` over time. Raises UsageError."""
         return parse_curve(getattr(self, name), "--" + name.replace("_", "-"), 0.0, CURVES[name])
 
-    def curves(self) -> dict[str, Curve]:
+    def curves(self) -> dict[str, KeyframeCurve]:
         """All three. Raises UsageError."""
         return {name: self.curve(name) for name in CURVES}
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from vidtrans.flow.history import Trail
+from vidtrans.flow.history import BackwardFlow
 from vidtrans.flow.warping import grid, resize_flow
 from vidtrans.video.images.picture import resize
 
@@ -20,7 +20,7 @@ SHIFT, TURN, ZOOM = 0.02, 0.02, 0.02
 
 
 @dataclass(frozen=True)
-class Drift:
+class SyntheticMotion:
     """A motion given to a picture: after ``steps`` steps its pixels come from where ``matrix`` led so many times.
 
     ``matrix`` holds the two rows of an affine map from a frame's pixels to those of the frame before.
@@ -36,25 +36,25 @@ class Drift:
         how = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
         return cv2.warpAffine(picture, moved, (width, height), flags=how, borderMode=cv2.BORDER_REFLECT_101)
 
-    def trail(self, height: int, width: int) -> Trail:
+    def trail(self, height: int, width: int) -> BackwardFlow:
         """From any of its steps back to the one before."""
         places = grid(height, width)
         flow = places @ self._rows[:, :2].T.astype(np.float32) + self._rows[:, 2].astype(np.float32) - places
-        return Trail(flow, np.ones((height, width), np.float32)).within()
+        return BackwardFlow(flow, np.ones((height, width), np.float32)).within()
 
     @property
     def _rows(self) -> np.ndarray:
         return np.array(self.matrix).reshape(2, 3)
 
 
-def draw_drift(rng: np.random.Generator, size: tuple[int, int]) -> Drift:
-    """A drift's first step, for pictures of a (width, height): it shifts, turns and zooms slowly, about the middle."""
+def draw_synthetic_motion(rng: np.random.Generator, size: tuple[int, int]) -> SyntheticMotion:
+    """Draw one step of a slow shift, rotation and zoom about the centre, for pictures of (width, height)."""
     x, y, turn, zoom = rng.uniform(-1, 1, 4) * (SHIFT * min(size), SHIFT * min(size), TURN, ZOOM)
     across, along = (1 + zoom) * np.cos(turn), (1 + zoom) * np.sin(turn)
     linear = np.array([[across, -along], [along, across]])
     middle = (np.array(size) - 1) / 2
     rows = np.column_stack([linear, middle - linear @ middle + (x, y)])
-    return Drift(tuple(map(float, rows.ravel())), 1)
+    return SyntheticMotion(tuple(map(float, rows.ravel())), 1)
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Geometry:
     y: int
     crop: tuple[int, int]
     mirrored: bool
-    drift: Drift | None = None
+    drift: SyntheticMotion | None = None
 
     def apply(self, picture: np.ndarray) -> np.ndarray:
         """(H, W, 3) uint8 → (crop height, crop width, 3); what lies outside is the mirrored picture."""
@@ -80,9 +80,9 @@ class Geometry:
         picture = self._cut(picture)
         return self.drift.apply(picture) if self.drift else picture
 
-    def trail(self, trail: Trail) -> Trail:
-        """A trail from one whole picture to another → between what ``apply`` makes of them, without a drift."""
-        flow, sure = resize_flow(trail.flow, *self.scaled), cv2.resize(trail.sure, self.scaled)
+    def trail(self, trail: BackwardFlow) -> BackwardFlow:
+        """Transform a trail between two whole pictures as ``apply`` transforms them, without the synthetic motion."""
+        flow, sure = resize_flow(trail.flow, *self.scaled), cv2.resize(trail.confidence, self.scaled)
         below, right = self._lacking(flow)
         if below or right:
             (height, width), flow = flow.shape[:2], cv2.copyMakeBorder(flow, 0, below, 0, right, cv2.BORDER_REFLECT)
@@ -92,7 +92,7 @@ class Geometry:
         flow, sure = self._cut(flow), self._cut(sure)
         if self.mirrored:
             flow = flow * np.array([-1, 1], np.float32)
-        return Trail(flow, sure).within()
+        return BackwardFlow(flow, sure).within()
 
     def _lacking(self, picture: np.ndarray) -> tuple[int, int]:
         """By how many pixels it is lower and narrower than the crop."""
@@ -114,7 +114,7 @@ def draw_geometry(
 
 
 def crop_size(sizes: Sequence[tuple[int, int]], wanted: int | None, multiple: int) -> tuple[int, int]:
-    """The (width, height) that training works at: what ``wanted`` asks for, a multiple of what the network needs.
+    """Return the (width, height) of a training step: ``wanted``, rounded down to a multiple of ``multiple``.
 
     Without ``wanted`` it is the largest that fits in every picture, so that next to nothing is cut away.
     """

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from vidtrans.clips.sampling import middles
+from vidtrans.clips.sampling import segment_centres
 from vidtrans.data.dataset import Pair
 from vidtrans.settings import Table
 from vidtrans.video.images.picture import picture_size, read_picture, resize
@@ -36,7 +36,7 @@ SAME_SCENE = 0.4
 
 
 @dataclass(frozen=True)
-class Plate:
+class BackgroundPlate:
     """``picture`` is the median of a dataset's targets, ``scene`` that of the frames that a render would be given.
 
     ``still``: how much of the scene the frames share, 0 to 1, where they share least (see ``STILL``).
@@ -48,18 +48,19 @@ class Plate:
 
     @property
     def is_still(self) -> bool:
+        """Return whether the camera does not move."""
         return self.still >= STILL
 
     def for_record(self) -> Table:
-        """What a model file says of it."""
+        """Return the table for the model file."""
         return {"size": [self.picture.shape[1], self.picture.shape[0]], "still": self.still}
 
 
-def find_plate(pairs: Sequence[Pair]) -> Plate | None:
-    """The plate of a dataset's pairs; None where they are of several sizes, or too few."""
+def find_background_plate(pairs: Sequence[Pair]) -> BackgroundPlate | None:
+    """Return the plate of a dataset's pairs; None where they have several sizes, or are too few."""
     if len(pairs) < FEWEST or len({picture_size(p.target) for p in pairs}) > 1:
         return None
-    chosen = [pairs[i] for i in middles(len(pairs), min(len(pairs), MOST))]
+    chosen = [pairs[i] for i in segment_centres(len(pairs), min(len(pairs), MOST))]
     targets = [read_picture(p.target) for p in chosen]
     frames = targets
     if any(p.inputs[0] != p.target for p in chosen):
@@ -67,7 +68,7 @@ def find_plate(pairs: Sequence[Pair]) -> Plate | None:
         if len({f.shape for f in frames}) > 1:
             return None
     scene = median(frames)
-    return Plate(scene if frames is targets else median(targets), scene, stillness(frames, scene))
+    return BackgroundPlate(scene if frames is targets else median(targets), scene, stillness(frames, scene))
 
 
 def stillness(frames: Sequence[np.ndarray], plate: np.ndarray) -> float:
@@ -83,7 +84,7 @@ def median(pictures: Iterable[np.ndarray]) -> np.ndarray:
 
 
 def agreement(picture: np.ndarray, plate: np.ndarray) -> float:
-    """The share of a picture's blocks, 0 to 1, that show what the plate shows there. Both (H, W, 3) uint8, of any size.
+    """Return the share of a picture's blocks, 0 to 1, that match the plate. Both are (H, W, 3) uint8, of any size.
 
     Light and contrast may differ; what neither has structure in says nothing. Of two pictures without any, those of
     like colours agree.

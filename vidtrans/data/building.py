@@ -13,7 +13,7 @@ from vidtrans.data.sources import ClipSource, FolderSource
 from vidtrans.data.split import split_roles
 from vidtrans.events import Progress, Report, Stop
 from vidtrans.files import naming_disk_errors, sync_file, sync_folder
-from vidtrans.flow.survey import Survey, blurred, repeats
+from vidtrans.flow.survey import Survey, find_blurred, find_near_duplicates
 from vidtrans.pairing.base import Pairing
 from vidtrans.settings import parse_size
 from vidtrans.video.images.picture import encode_png
@@ -23,7 +23,7 @@ Source = ClipSource | FolderSource
 
 
 @dataclass(frozen=True)
-class Plan:
+class DatasetPlan:
     """The frame records of a dataset, and in which chunks their pictures are written: never two sources in one."""
 
     records: tuple[FrameRecord, ...]
@@ -31,10 +31,11 @@ class Plan:
 
     @property
     def num_stored(self) -> int:
+        """Return the number of frames with stored pictures."""
         return sum(map(len, self.chunks))
 
 
-def plan_dataset(sources: Sequence[Source], pairing: Pairing, settings: DatasetSettings) -> Plan:
+def plan_dataset(sources: Sequence[Source], pairing: Pairing, settings: DatasetSettings) -> DatasetPlan:
     """Lay out folders, roles and chunks; reads nothing."""
     records: list[FrameRecord] = []
     chunks: list[tuple[FrameRecord, ...]] = []
@@ -48,15 +49,15 @@ def plan_dataset(sources: Sequence[Source], pairing: Pairing, settings: DatasetS
         records += own
         stored = [r for r in own if r.names]
         chunks += [tuple(stored[at : at + CHUNK_PICTURES]) for at in range(0, len(stored), CHUNK_PICTURES)]
-    return Plan(tuple(records), tuple(chunks))
+    return DatasetPlan(tuple(records), tuple(chunks))
 
 
 def _records(source: Source, settings: DatasetSettings, *, thin: bool) -> Iterator[FrameRecord]:
-    """The source's frames with shot and role; names and source number are filled in by the plan."""
+    """Yield the source's frames with shot and role; the plan adds names and source number."""
     numbers = source.numbers()
     if isinstance(source, FolderSource):
         # Pairs without an order in time: single ones are held out, and no gap is needed.
-        drawn = split_roles(len(numbers), settings.hold_out, 1, 0)
+        drawn = split_roles(len(numbers), settings.val_fraction, 1, 0)
         known = any(r == "held-out" for r in source.roles)
         for i in numbers:
             role = source.roles[i] if known and source.roles[i] else drawn[i]
@@ -66,7 +67,13 @@ def _records(source: Source, settings: DatasetSettings, *, thin: bool) -> Iterat
         # Where the target comes from elsewhere it may move while the source rests: nothing is left out then.
         left_out = thinned(source.survey, inside, settings) if thin else set()
         kept = [n for n in inside if n not in left_out]
-        roles = dict(zip(kept, split_roles(len(kept), settings.hold_out, settings.block, settings.gap), strict=True))
+        roles = dict(
+            zip(
+                kept,
+                split_roles(len(kept), settings.val_fraction, settings.val_block_size, settings.val_gap),
+                strict=True,
+            )
+        )
         for n in inside:
             yield FrameRecord("", 0, n, source.index.pts[n], shot, roles.get(n, "thinned"))
 
@@ -74,10 +81,10 @@ def _records(source: Source, settings: DatasetSettings, *, thin: bool) -> Iterat
 def thinned(survey: Survey, numbers: list[int], settings: DatasetSettings) -> set[int]:
     """Those of ``numbers``, frames of one shot, that are left out: repeats and blurred ones."""
     found: set[int] = set()
-    if settings.thin:
-        found = repeats(survey.looks, numbers)
-    if settings.blur:
-        found |= blurred(survey.sharpness, [n for n in numbers if n not in found], settings.blur)
+    if settings.drop_duplicates:
+        found = find_near_duplicates(survey.looks, numbers)
+    if settings.min_sharpness:
+        found |= find_blurred(survey.sharpness, [n for n in numbers if n not in found], settings.min_sharpness)
     return found
 
 
@@ -95,7 +102,7 @@ def _folder_names(sources: Sequence[Source]) -> list[str]:
 
 def write_pictures(
     sources: Sequence[Source],
-    plan: Plan,
+    plan: DatasetPlan,
     settings: DatasetSettings,
     folder: Path,
     is_done: Callable[[int], bool],

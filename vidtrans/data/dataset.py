@@ -34,18 +34,18 @@ class DatasetSettings:
     """What ``make-dataset`` stores and what it holds out."""
 
     size: str = setting("256", "short side in pixels, or WxH, or source")
-    every: int = setting(1, "take every n-th frame", low=1, high=10_000)
-    hold_out: float = setting(0.1, "share of the frames kept from training, to score it", low=0.0, high=0.5)
-    block: int = setting(8, "held-out frames come in blocks of this many", low=1, high=1000)
-    gap: int = setting(4, "unused frames on either side of a held-out block", low=0, high=1000)
+    frame_step: int = setting(1, "take every n-th frame", low=1, high=10_000)
+    val_fraction: float = setting(0.1, "share of the frames kept from training, to score it", low=0.0, high=0.5)
+    val_block_size: int = setting(8, "held-out frames come in blocks of this many", low=1, high=1000)
+    val_gap: int = setting(4, "unused frames on either side of a held-out block", low=0, high=1000)
     cuts: str = setting("auto", "where shots begin: auto, off, or a file with a frame or a time on each line")
-    thin: bool = setting(True, "leave out frames that look just like the last one that was taken")
-    blur: float = setting(
+    drop_duplicates: bool = setting(True, "leave out frames that look just like the last one that was taken")
+    min_sharpness: float = setting(
         0.5, "leave out frames less sharp than this share of those around them; 0 keeps all", low=0.0, high=0.95
     )
 
     def for_key(self) -> Table:
-        """What decides the pictures and their roles, but for the cuts: of a file its content counts, not its name."""
+        """Return the settings that decide pictures and roles, without the cuts: of a file the content counts."""
         return {name: value for name, value in to_table(self).items() if name != "cuts"}
 
 
@@ -64,6 +64,7 @@ class FrameRecord:
 
     @property
     def inputs(self) -> tuple[str, ...]:
+        """Return the paths of the input pictures."""
         return (self.file, *self.guides)
 
     @property
@@ -107,9 +108,11 @@ class Dataset:
 
     @property
     def pairing(self) -> Pairing:
+        """Return the pairing that the dataset was made with."""
         return make_pairing(PAIRINGS, self.pairing_table["name"], self.pairing_table["settings"])
 
     def role(self, role: Role) -> list[Pair]:
+        """Return the pairs of a role."""
         return [p for p in self.pairs if p.role == role]
 
     def names(self) -> list[str]:
@@ -121,7 +124,7 @@ class Dataset:
         return [n for n in self.names() if (self.folder / n).is_file()]
 
     def with_all_pictures(self) -> Dataset:
-        """The dataset as it is once all its pictures are written."""
+        """Return the dataset as it is when all its pictures are written."""
         return replace(self, pairs=tuple(_pairs(self, set(self.names()))))
 
 
@@ -196,7 +199,7 @@ def _pairs(dataset: Dataset, present: set[str]) -> list[Pair]:
     found = []
     for shot, frames in groupby(dataset.records, key=lambda r: (r.source, r.shot)):
         records = list(frames)
-        for place, step in enumerate(pairing.steps(len(records))):
+        for place, step in enumerate(pairing.pair_positions(len(records))):
             used = [records[i] for i in (*step.inputs, step.target)]
             target = records[step.target].target if pairing.needs_target else records[step.target].file
             names = [n for i in step.inputs for n in records[i].inputs]

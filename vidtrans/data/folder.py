@@ -11,22 +11,22 @@ from typing import Any
 from vidtrans.config.recipe import Recipe, make_recipe
 from vidtrans.data.building import write_pictures
 from vidtrans.data.dataset import INDEX, Dataset, open_dataset, write_index
-from vidtrans.data.planning import Planned
+from vidtrans.data.dataset_planning import PlannedDataset
 from vidtrans.errors import MediaError, UsageError
 from vidtrans.files import (
-    complete,
     digest_file,
     digest_of,
     link_target,
+    move_into_place,
     partial_path,
-    put_in_place,
     read_small_json,
     remove_stale_partials,
+    write_atomically,
     write_json,
 )
 from vidtrans.session import Context
 from vidtrans.settings import Table
-from vidtrans.store.cache import Entry
+from vidtrans.store.cache import CacheEntry
 
 
 def train_recipe(folder: Path, preset: str | None, flags: dict[str, Table]) -> Recipe:
@@ -56,7 +56,7 @@ def existing_dataset(output: Path, key: str, context: Context) -> Dataset | None
     return None
 
 
-def write_dataset(planned: Planned, output: Path, held: Dataset | None, context: Context) -> None:
+def write_dataset(planned: PlannedDataset, output: Path, held: Dataset | None, context: Context) -> None:
     """Write the pictures into the cache, and move them to their place; to ``held``, only what it lacks."""
     plan = planned.plan
     entry = context.cache.entry(planned.stage.name, planned.stage.key)
@@ -78,7 +78,7 @@ def write_dataset(planned: Planned, output: Path, held: Dataset | None, context:
 class PictureMarks:
     """Which chunks of pictures are safely written: a small file a chunk, with each picture's SHA-256."""
 
-    def __init__(self, entry: Entry, names: list[list[str]]) -> None:
+    def __init__(self, entry: CacheEntry, names: list[list[str]]) -> None:
         self.entry, self.names = entry, names
 
     def _path(self, chunk: int) -> Path:
@@ -109,7 +109,7 @@ def _move(folder: Path, output: Path) -> None:
         remove_stale_partials(output)
         shutil.copytree(folder, beside)
         folder = beside
-    put_in_place(folder, output)
+    move_into_place(folder, output)
 
 
 def _restore(folder: Path, made: Dataset, output: Path, held: Dataset) -> None:
@@ -117,7 +117,7 @@ def _restore(folder: Path, made: Dataset, output: Path, held: Dataset) -> None:
     for old, new in zip(held.records, made.records, strict=True):
         for name, source in zip(old.names, new.names, strict=True):
             if not (output / name).is_file():
-                with complete(output / name) as temporary:
+                with write_atomically(output / name) as temporary:
                     shutil.copyfile(folder / source, temporary)
 
 

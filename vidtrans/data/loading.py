@@ -15,7 +15,7 @@ import numpy as np
 
 from vidtrans.data.augment import Geometry, crop_size, draw_geometry
 from vidtrans.data.dataset import Pair
-from vidtrans.data.motion_weight import Motion
+from vidtrans.data.motion_weight import MotionWeights
 from vidtrans.flow.history import no_history
 from vidtrans.machine import cores
 from vidtrans.pairing.base import Pairing
@@ -35,7 +35,7 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Batch:
+class TrainingBatch:
     """``inputs`` (N, C, H, W) and ``targets`` (N, 3, H, W), float32 in [−1, 1].
 
     ``weights`` (N, 1, H, W) float32: how much each pixel's L1 counts, where that is not the same for all.
@@ -61,6 +61,7 @@ class PictureCache:
         self._lock = Lock()
 
     def __call__(self, path: Path) -> np.ndarray:
+        """Return the picture of a file, (H, W, 3) uint8."""
         with self._lock:
             if path in self._held:
                 self._held.move_to_end(path)
@@ -77,7 +78,7 @@ class PictureCache:
 
 @lru_cache(maxsize=4)
 def order(seed: int, epoch: int, count: int) -> np.ndarray:
-    """The order of an epoch: a permutation of ``count`` pairs that depends on (seed, epoch) alone; read-only."""
+    """Return an epoch's permutation of ``count`` pairs, which depends on (seed, epoch) alone; read-only."""
     permutation = np.random.Generator(np.random.Philox(key=(seed << 64) + epoch)).permutation(count)
     permutation.setflags(write=False)
     return permutation
@@ -88,11 +89,12 @@ class Batches(Protocol):
 
     crop: tuple[int, int]
 
-    def make(self, step: int) -> Batch:
-        """The batch of ``step``, counted from 0."""
+    def make(self, step: int) -> TrainingBatch:
+        """Return the batch of ``step``, counted from 0."""
         ...
 
-    def stream(self, first: int, stop: int) -> Iterator[Batch]: ...
+    def stream(self, first: int, stop: int) -> Iterator[TrainingBatch]:
+        """Yield the batches of the steps [first, stop)."""
 
 
 class NoiseLoader:
@@ -104,21 +106,23 @@ class NoiseLoader:
         self.crop, self.pairing, self.batch = size, pairing, batch
         self.plated, self.remembers = plated, remembers
 
-    def make(self, step: int) -> Batch:
+    def make(self, step: int) -> TrainingBatch:
+        """Return the batch of a step."""
         rng = np.random.default_rng(step)
         count = len(self.pairing.offsets) * max(1, len(self.pairing.guides))
         rows = []
         for _ in range(self.batch):
             frames = [rng.integers(0, 256, (self.crop[1], self.crop[0], 3), dtype=np.uint8) for _ in range(count)]
-            shown = with_clock(self.pairing.taught(frames, rng), 0.0 if self.pairing.clocked else None)
+            shown = with_clock(self.pairing.training_input(frames, rng), 0.0 if self.pairing.has_clock else None)
             if self.plated:
                 shown = np.dstack([shown, frames[-1]])
             if self.remembers:
                 shown = np.dstack([shown, no_history(*shown.shape[:2])])
             rows.append((to_signed(shown), to_signed(frames[-1])))
-        return Batch(np.stack([x for x, _ in rows]), np.stack([y for _, y in rows]))
+        return TrainingBatch(np.stack([x for x, _ in rows]), np.stack([y for _, y in rows]))
 
-    def stream(self, first: int, stop: int) -> Iterator[Batch]:
+    def stream(self, first: int, stop: int) -> Iterator[TrainingBatch]:
+        """Yield the batches of the steps [first, stop)."""
         return (self.make(step) for step in range(first, stop))
 
 
@@ -145,7 +149,7 @@ class Loader:
         flip: bool = False,
         share: range | None = None,
         plate: np.ndarray | None = None,
-        motion: Motion | None = None,
+        motion: MotionWeights | None = None,
         remembers: bool = False,
     ) -> None:
         self.share = range(batch) if share is None else share
@@ -164,13 +168,15 @@ class Loader:
         positions = range(step * self.batch, (step + 1) * self.batch)
         return [int(order(self.seed, p // count, count)[p % count]) for p in positions]
 
-    def make(self, step: int) -> Batch:
-        """The batch of ``step``, counted from 0."""
+    def make(self, step: int) -> TrainingBatch:
+        """Return the batch of ``step``, counted from 0."""
         indices = self.indices(step)
         made = [self._drawn(indices[k], step * self.batch + k) for k in self.share]
         examples, pictures = zip(*made, strict=True)
         inputs, targets, weights = zip(*pictures, strict=True)
-        return Batch(np.stack(inputs), np.stack(targets), None if self.motion is None else np.stack(weights), examples)
+        return TrainingBatch(
+            np.stack(inputs), np.stack(targets), None if self.motion is None else np.stack(weights), examples
+        )
 
     def _drawn(self, index: int, position: int) -> tuple[Example, tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
         rng = np.random.Generator(np.random.Philox(key=(self.seed << 64) + (1 << 63) + position))
@@ -180,10 +186,10 @@ class Loader:
         return example, self.pictures(example, rng)
 
     def pictures(self, example: Example, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """The input (C, H, W), the target (3, H, W) and the weights of one example, as in a ``Batch``."""
+        """Return the input (C, H, W), the target (3, H, W) and the weights of an example, as in a ``TrainingBatch``."""
         pair, geometry = self.pairs[example.index], example.geometry
         frames, target = [self.read(p) for p in pair.inputs], self.read(pair.target)
-        shown = with_clock(self.pairing.taught([geometry.apply(f) for f in frames], rng), pair.phase)
+        shown = with_clock(self.pairing.training_input([geometry.apply(f) for f in frames], rng), pair.phase)
         if self.plate is not None:
             shown = np.dstack([shown, geometry.apply(self.plate)])
         if self.remembers:
@@ -192,14 +198,14 @@ class Loader:
         weights = self.motion(pair, geometry, target) if self.motion else None
         return to_signed(shown), to_signed(target), weights
 
-    def stream(self, first: int, stop: int) -> Iterator[Batch]:
-        """The batches of steps ``first`` … ``stop − 1``, made ahead by threads; their number changes nothing.
+    def stream(self, first: int, stop: int) -> Iterator[TrainingBatch]:
+        """Yield the batches of the steps [first, stop), prefetched by threads, whose number changes no result.
 
         As many threads as it takes that no step waits, but no more than processors.
         """
         most = max(WORKERS, cores())
         with ThreadPoolExecutor(most, thread_name_prefix="loader") as pool:
-            ahead: deque[Future[Batch]] = deque()
+            ahead: deque[Future[TrainingBatch]] = deque()
             workers = WORKERS
             try:
                 for step in range(first, stop):

@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from vidtrans.clips.sampling import middles
+from vidtrans.clips.sampling import segment_centres
 from vidtrans.data.augment import Geometry
 from vidtrans.data.background_plate import FEWEST, MOST, STILL, median, stillness
 from vidtrans.data.dataset import Dataset, Pair
@@ -24,7 +24,7 @@ BLUR = 1 / 64  # σ, of the short side: what lies around something that moves co
 MOST_READ = 1200  # pictures, of all shots together
 
 
-class Motion:
+class MotionWeights:
     """The weights of a dataset's pairs.
 
     ``plates``: a plate, and what its shot's weights are divided by, for each target in a shot with a camera at rest.
@@ -45,22 +45,22 @@ class Motion:
         return (_weights(target, geometry.apply(plate), sigma, self.weight) / np.float32(mean))[None]
 
 
-def find_motion(dataset: Dataset, pairs: Sequence[Pair], weight: float) -> Motion:
-    """A plate for each shot of one picture size and a camera at rest."""
+def find_motion_weights(dataset: Dataset, pairs: Sequence[Pair], weight: float) -> MotionWeights:
+    """Compute a plate for each shot that has one picture size and a still camera."""
     shots = _by_shot(dataset, pairs)
     most = min(MOST, max(FEWEST, MOST_READ // max(1, len(shots))))
     plates: dict[Path, tuple[np.ndarray, float]] = {}
     for targets in shots:
         if len(targets) < FEWEST or len({picture_size(t) for t in targets}) > 1:
             continue
-        frames = [read_picture(targets[i]) for i in middles(len(targets), min(len(targets), most))]
+        frames = [read_picture(targets[i]) for i in segment_centres(len(targets), min(len(targets), most))]
         plate = median(frames)
         if stillness(frames, plate) < STILL:
             continue
         sigma = BLUR * min(plate.shape[:2])
         mean = float(np.mean([_weights(f, plate, sigma, weight).mean() for f in frames]))
         plates |= dict.fromkeys(targets, (plate, mean))
-    return Motion(weight, plates)
+    return MotionWeights(weight, plates)
 
 
 def _weights(picture: np.ndarray, plate: np.ndarray, sigma: float, weight: float) -> np.ndarray:
@@ -72,7 +72,7 @@ def _weights(picture: np.ndarray, plate: np.ndarray, sigma: float, weight: float
 
 
 def _by_shot(dataset: Dataset, pairs: Sequence[Pair]) -> list[list[Path]]:
-    """The targets of the pairs, for each shot of each source."""
+    """Return the targets of the pairs, for each shot of each source."""
     places = {dataset.folder / (r.target or r.file): (r.source, r.shot) for r in dataset.records}
     shots: dict[tuple[int, int], list[Path]] = defaultdict(list)
     for pair in pairs:

@@ -12,12 +12,12 @@ import numpy as np
 
 from vidtrans.data.split import Role
 from vidtrans.errors import MediaError
-from vidtrans.files import plain_name
+from vidtrans.files import base_name
 from vidtrans.flow.survey import Survey
 from vidtrans.settings import Size
-from vidtrans.video.form import Form
+from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import picture_size, read_picture, resize
-from vidtrans.video.io.clip import ClipIndex, Frame, Reader, pick
+from vidtrans.video.io.clip import ClipIndex, Frame, Reader, read_frames
 from vidtrans.video.io.pictures import open_reader, pictures_in
 
 HELD_OUT_FOLDERS = ("test", "val")
@@ -43,13 +43,15 @@ class ClipSource:
 
     @property
     def name(self) -> str:
-        return plain_name(self.path)
+        """Return the source's name."""
+        return base_name(self.path)
 
     def numbers(self) -> list[int]:
+        """Return the numbers of the frames that are taken."""
         return list(range(self.first, self.stop, self.every))
 
     def shots(self) -> list[list[int]]:
-        """The frames of each shot."""
+        """Return the frames of each shot."""
         starts = sorted({self.first, *(s for s in self.survey.shots if self.first < s < self.stop)})
         numbers = self.numbers()
         return [[n for n in numbers if a <= n < b] for a, b in itertools.pairwise([*starts, self.stop])]
@@ -61,13 +63,13 @@ class ClipSource:
         """
         if self.index.same_size:
             size = Size(exact=size.of(self.index.width, self.index.height))
-        frames = closing(_pick(open_reader(self.path, Form(size), guides=self.guides), self.index, numbers))
+        frames = closing(_pick(open_reader(self.path, FrameFormat(size), guides=self.guides), self.index, numbers))
         if self.target is None or self.target_index is None:
             with frames as inputs:
                 for frame in inputs:
                     yield frame.pictures
             return
-        targets = closing(_pick(open_reader(self.target, Form(size)), self.target_index, numbers))
+        targets = closing(_pick(open_reader(self.target, FrameFormat(size)), self.target_index, numbers))
         with frames as inputs, targets as counterparts:
             for frame, other in zip(inputs, counterparts, strict=True):
                 height, width = frame.rgb.shape[:2]
@@ -76,7 +78,7 @@ class ClipSource:
 
 def _pick(opened: Reader, index: ClipIndex, numbers: list[int]) -> Generator[Frame, None, None]:
     with opened as reader:
-        yield from pick(reader, index, numbers)
+        yield from read_frames(reader, index, numbers)
 
 
 # How far the aspect ratios of input and target may differ: 1088 lines for 1080 are no other shape.
@@ -95,9 +97,11 @@ class FolderSource:
 
     @property
     def name(self) -> str:
-        return plain_name(self.path)
+        """Return the source's name."""
+        return base_name(self.path)
 
     def numbers(self) -> list[int]:
+        """Return the numbers of the frames that are taken."""
         return list(range(len(self.pairs)))
 
     def pictures(self, numbers: list[int], size: Size) -> Iterator[tuple[np.ndarray, np.ndarray]]:

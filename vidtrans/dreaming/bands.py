@@ -27,7 +27,7 @@ class Loudness:
     duration_s: Fraction
 
     def at(self, seconds: float) -> dict[str, float]:
-        """The values of the names, interpolated; those at the ends go on beyond them."""
+        """Return the interpolated values by name; beyond the ends they stay as they are there."""
         place = min(max((seconds - self.first_s) / self.hop_s, 0.0), self.levels.shape[1] - 1.0)
         before = min(int(place), self.levels.shape[1] - 2) if self.levels.shape[1] > 1 else 0
         after = min(before + 1, self.levels.shape[1] - 1)

@@ -28,7 +28,7 @@ _FROM_CHROMA = np.linalg.inv(_TO_CHROMA)
 
 
 @dataclass(frozen=True)
-class Move:
+class CameraMove:
     """What happens to the picture between two frames: ``zoom`` is a factor, the rest as in ``DreamingSettings``."""
 
     zoom: float = 1.0

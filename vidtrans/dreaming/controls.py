@@ -6,14 +6,14 @@ from fractions import Fraction
 from functools import lru_cache
 
 from vidtrans.dreaming.bands import VERSION, Loudness
-from vidtrans.dreaming.camera import Move
+from vidtrans.dreaming.camera import CameraMove
 from vidtrans.dreaming.settings import ANIMATED, STILL, DreamingSettings, flag_of
 from vidtrans.errors import UsageError
 from vidtrans.expressions import BANDS, Values
 from vidtrans.settings import Table
 
 
-class Direction:
+class DreamControls:
     """The values at each frame, of which there are ``rate`` a second.
 
     ``loudness`` is that of a sound, ``sound`` its content digest. Raises UsageError where an expression listens and
@@ -44,7 +44,7 @@ class Direction:
         self._always = None if changes else self._move(0)
 
     def check(self, num_frames: int) -> None:
-        """Raises UsageError where a value is out of bounds, or no number, at any of so many frames."""
+        """Raise UsageError where a value is out of bounds, or not a number, at any of so many frames."""
         for name, animation in self._made.items():
             for frame in range(num_frames if animation.constant is None else 1):
                 self._at[name](frame)
@@ -54,21 +54,23 @@ class Direction:
         """The speed, where it never changes."""
         return self._made["speed"].constant
 
-    def move(self, frame: int) -> Move:
-        """What the camera does before a frame."""
+    def move(self, frame: int) -> CameraMove:
+        """Return the camera's move before a frame."""
         return self._always or self._move(frame)
 
-    def _move(self, frame: int) -> Move:
-        return Move(**{name: self._at[name](frame) for name in STILL})
+    def _move(self, frame: int) -> CameraMove:
+        return CameraMove(**{name: self._at[name](frame) for name in STILL})
 
     def speed(self, frame: int) -> float:
+        """Return the clock's speed at a frame."""
         return self._at["speed"](frame)
 
     def amount(self, frame: int) -> float:
-        """The share of the driving video in what is fed back of a frame."""
+        """Return the share of the driving video in the fed-back frame."""
         return self._at["blend_amount"](frame)
 
     def for_key(self) -> Table:
+        """Return the values that decide the result."""
         return {name: str(animation) for name, animation in self._made.items()}
 
     def sound_for_key(self) -> Table:

@@ -17,18 +17,18 @@ from torch import Tensor
 from vidtrans.clips.indexing import Clip
 from vidtrans.concurrency.threads import BackgroundQueue, buffer_capacity
 from vidtrans.config.rendering import RenderingSettings
-from vidtrans.dreaming.controls import Direction
+from vidtrans.dreaming.controls import DreamControls
 from vidtrans.dreaming.predictors import positions_of
-from vidtrans.dreaming.resume import Course
-from vidtrans.dreaming.rollout import Rollout, Score
+from vidtrans.dreaming.resumable_rollout import ResumableRollout
+from vidtrans.dreaming.rollout import Rollout, RolloutControls
 from vidtrans.dreaming.seeds import Driver, Seed
-from vidtrans.dreaming.sequencer import Cast, bank_in
+from vidtrans.dreaming.sequencer import ModelSequencer, statistics_in
 from vidtrans.dreaming.settings import DreamingSettings
 from vidtrans.dreaming.timeline import Loop
 from vidtrans.events import Progress
-from vidtrans.files import complete, link_target
+from vidtrans.files import link_target, write_atomically
 from vidtrans.flow.survey import Survey
-from vidtrans.inference.torch_engine import as_pictures
+from vidtrans.inference.torch_engine import to_pictures
 from vidtrans.output.delivery import Delivery
 from vidtrans.output.target import record, up_to_date
 from vidtrans.rendering.cost import TRIAL_FRAMES, estimate
@@ -38,11 +38,11 @@ from vidtrans.settings import Table
 from vidtrans.store.chunking import Chunk
 from vidtrans.store.chunks import ChunkStore, ChunkWriter, StateStore
 from vidtrans.store.stages import DreamStage, media_libraries
-from vidtrans.video.io.carry import Carried
 from vidtrans.video.io.clip import ClipIndex
 from vidtrans.video.io.encoder import SegmentWriter
 from vidtrans.video.io.encoding import EncodingSettings
-from vidtrans.video.io.sequence import encoder_of
+from vidtrans.video.io.sequence import picture_encoder
+from vidtrans.video.io.stream_copy import StreamCopy
 
 STATES_APART = 8  # chunks: a state stays of every so many, so that a shorter dream, or damage, costs no more than these
 # Below this the encoder's own threads do: 4.1 to 4.8 ms of processor time a frame of 144x80, with a thread of ours 4.8
@@ -51,14 +51,14 @@ AT_ONCE_PIXELS = 256 * 256
 
 
 @dataclass(frozen=True)
-class Plan:
+class DreamPlan:
     """What a dream is made of. ``frames``: how many; ``rate``: of them a second; ``pattern``: of numbered pictures."""
 
     seed: Seed
     frames: int
     rate: Fraction
-    cast: Cast
-    direction: Direction
+    cast: ModelSequencer
+    direction: DreamControls
     dreaming: DreamingSettings
     rendering: RenderingSettings
     encoding: EncodingSettings
@@ -71,7 +71,7 @@ class Plan:
 class DreamJob:
     """One dream."""
 
-    def __init__(self, plan: Plan, context: Context) -> None:
+    def __init__(self, plan: DreamPlan, context: Context) -> None:
         self.plan, self.context = plan, context
         length = plan.rendering.chunk_frames
         starts = range(0, plan.frames, length)
@@ -83,7 +83,7 @@ class DreamJob:
         self.num_dreamt = 0
 
     def _as_clip(self) -> Clip:
-        """The dream as a clip of constant rate."""
+        """Return the dream as a clip of constant rate."""
         seed, rate = self.plan.seed, self.plan.rate
         step = rate.denominator
         index = ClipIndex(
@@ -105,7 +105,7 @@ class DreamJob:
         stage = self._stage()
         entry = cache.entry(stage.name, stage.key)
         with entry.locked():
-            store = ChunkStore(entry, "." + plan.encoding.kept_as.segments)
+            store = ChunkStore(entry, "." + plan.encoding.chunk_codec.segments)
             apart = STATES_APART * plan.rendering.chunk_frames
             states = StateStore(entry, lambda number: number % apart == 0)
             missing = [c for c in self.chunks if not store.is_done(c.number)]
@@ -116,7 +116,7 @@ class DreamJob:
             # Another run may have put something there meanwhile.
             up_to_date(cache, output, request, [], self.context.overwrite, folder=folder)
             self.context.report(Progress("joining", 0, None))
-            with complete(link_target(output)) as temporary:
+            with write_atomically(link_target(output)) as temporary:
                 held = [store.path(c.number) for c in self.chunks]
                 assembly = replace(self.delivery.assembly(folder), carried=self._carried())
                 written = assembly.write(held, temporary, entry.folder, self.context)
@@ -125,19 +125,19 @@ class DreamJob:
             entry.finish({"frames": plan.frames})
         return result
 
-    def _carried(self) -> Carried | None:
+    def _carried(self) -> StreamCopy | None:
         plan = self.plan
         if plan.sound is None or plan.encoding.sound == "none":
             return None
         # From its first packet on: what an encoder put before 0 is needed to decode what comes after.
-        return Carried(plan.sound, end_s=plan.frames / plan.rate, rate=plan.rate, only_sound=True)
+        return StreamCopy(plan.sound, end_s=plan.frames / plan.rate, rate=plan.rate, only_sound=True)
 
     def _fill(self, store: ChunkStore, states: StateStore, missing: Sequence[Chunk]) -> None:
         """Dream the missing chunks, and what has to be gone through on the way to them; encode beside it."""
         plan = self.plan
         total, done = plan.frames, plan.frames - sum(c.stop - c.first for c in missing)
         with self._dreaming() as begin, closing(ChunkWriter(store, self.chunks, self._segment)) as writer:
-            course = Course(begin, states, plan.loop, self._passed)
+            course = ResumableRollout(begin, states, plan.loop, self._passed)
             with closing(BackgroundQueue(self._waiting)) as beside:
                 for chunk in missing:
                     course.go_to(chunk.first)
@@ -148,7 +148,7 @@ class DreamJob:
                         self.context.report(Progress(f"dreaming {plan.seed.name}", done, total))
                         self.context.stop.check()
                     if chunk.stop % plan.rendering.chunk_frames == 0:  # a longer dream has no chunk that ends elsewhere
-                        beside.put(partial(states.keep, chunk.number, course.state()))
+                        beside.put(partial(states.save, chunk.number, course.state()))
                 beside.finish()
 
     @property
@@ -160,20 +160,20 @@ class DreamJob:
         return buffer_capacity(width, height)
 
     def _passed(self) -> None:
-        """A frame was dreamt."""
+        """Report a predicted frame."""
         self.num_dreamt += 1
         self.context.stop.check()
 
     @contextmanager
     def _dreaming(self) -> Iterator[Callable[[], Rollout]]:
-        """What begins the dream anew, before its first frame."""
+        """Return a function that begins the rollout before its first frame."""
         plan, loop = self.plan, self.plan.loop
         look = plan.cast.looks[0]
-        seed = plan.seed.pictures(self.context, bank_in(look))
+        seed = plan.seed.pictures(self.context, statistics_in(look))
         drive, close = plan.driver.pictures(self.context.decode_threads) if plan.driver else (None, lambda: None)
         around: Callable[[int], int] = (lambda n: n % loop.frames) if loop else (lambda n: n)
         direction = plan.direction
-        score = Score(
+        score = RolloutControls(
             lambda n: direction.move(around(n)),
             (lambda n: loop.speed) if loop else direction.speed,
             lambda n: direction.amount(around(n)),
@@ -194,7 +194,7 @@ class DreamJob:
     @property
     def _phase(self) -> float:
         """Where the clock of the first model is when the newest frame of the seed is seen, in turns."""
-        look, position = self.plan.cast.looks[0], self.plan.dreaming.position
+        look, position = self.plan.cast.looks[0], self.plan.dreaming.start_position
         positions = positions_of(look)
         if not positions:
             return 0.0
@@ -208,7 +208,7 @@ class DreamJob:
         self.context.note(told, "warning")
 
     def _picture(self, made: Tensor) -> np.ndarray:
-        picture: np.ndarray = as_pictures(made[None], deep=self.delivery.depth > 8)[0]
+        picture: np.ndarray = to_pictures(made[None], deep=self.delivery.depth > 8)[0]
         return picture
 
     def _segment(self, path: Path) -> SegmentWriter:
@@ -222,7 +222,7 @@ class DreamJob:
             cast=plan.cast.for_key(),
             size=list(plan.seed.size),
             rate=str(plan.rate),
-            directing=plan.direction.for_key() | {"governor": plan.dreaming.governor, "phase": self._phase},
+            directing=plan.direction.for_key() | {"governor": plan.dreaming.drift_correction, "phase": self._phase},
             loop=plan.loop.for_key() if plan.loop else {},
             blend={"source": plan.driver.clip.digest} if plan.driver else {},
             sound=plan.direction.sound_for_key(),
@@ -236,7 +236,7 @@ class DreamJob:
     def estimate(self) -> Table:
         """Time, disk and memory that the dream will take, from a trial on its first frames. Nothing is left behind."""
         plan = self.plan
-        encode = encoder_of(plan.encoding.codec) if plan.encoding.makes_pictures else None
+        encode = picture_encoder(plan.encoding.codec) if plan.encoding.makes_pictures else None
         count, unpacked = min(plan.frames, TRIAL_FRAMES), 0
         with self._dreaming() as begin, tempfile.TemporaryDirectory(prefix="vidtrans-") as place:
             rollout, path = begin(), Path(place) / "segment"
@@ -252,6 +252,7 @@ class DreamJob:
         return estimate(seconds * share, (unpacked or encoded) * share, encoded * share)
 
     def summary(self, output: Path) -> Table:
+        """Return the table that describes the job."""
         plan, picture = self.plan, self.delivery.picture
         table: Table = {
             "output": str(output),

@@ -5,13 +5,13 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from vidtrans.dreaming.governor import Bank
+from vidtrans.dreaming.drift_correction import FrameStatistics
 
 OCTAVES = 4
 UNKNOWN = np.zeros(3, np.float32), np.full(3, 0.3, np.float32)  # mean and deviation where there is no bank
 
 
-def smooth_noise(width: int, height: int, seed: int, bank: Bank | None) -> np.ndarray:
+def smooth_noise(width: int, height: int, seed: int, bank: FrameStatistics | None) -> np.ndarray:
     """(3, H, W) float32 in [-1, 1]: normal noise of ``OCTAVES`` scales, the coarsest strongest."""
     rng = np.random.default_rng(seed)
     made = np.zeros((height, width, 3), np.float32)

@@ -9,22 +9,22 @@ from pathlib import Path
 
 from vidtrans.config.rendering import RenderingSettings
 from vidtrans.dreaming.bands import Loudness, loudness
-from vidtrans.dreaming.controls import Direction
-from vidtrans.dreaming.dream_job import Plan
+from vidtrans.dreaming.controls import DreamControls
+from vidtrans.dreaming.dream_job import DreamPlan
 from vidtrans.dreaming.predictors import context_of, positions_of
 from vidtrans.dreaming.seeds import Driver, find_seed
-from vidtrans.dreaming.sequencer import Cast
+from vidtrans.dreaming.sequencer import ModelSequencer
 from vidtrans.dreaming.settings import DreamingSettings
 from vidtrans.dreaming.timeline import Loop
 from vidtrans.errors import UsageError
 from vidtrans.models.loaded_model import Look
-from vidtrans.rendering.order import Place
+from vidtrans.rendering.requested_output import OutputTarget
 from vidtrans.session import Context
 from vidtrans.settings import Time
-from vidtrans.video.io.carry import check_sound
 from vidtrans.video.io.codecs import CONTAINERS
 from vidtrans.video.io.encoding import EncodingSettings
-from vidtrans.video.io.sound import RATE_HZ, blocks
+from vidtrans.video.io.sound import RATE_HZ, read_blocks
+from vidtrans.video.io.stream_copy import check_sound
 
 
 @dataclass(frozen=True)
@@ -41,17 +41,17 @@ class Wish:
     encoding: EncodingSettings
 
 
-def plan_dream(wish: Wish, looks: Sequence[Look], place: Place, context: Context) -> Plan:
+def plan_dream(wish: Wish, looks: Sequence[Look], place: OutputTarget, context: Context) -> DreamPlan:
     """Open what is read and return the plan of a dream. Raises UsageError, MediaError, ModelError, DeviceError."""
-    cast = Cast(looks, wish.dreaming, wish.rendering, context, wish.frames)
+    cast = ModelSequencer(looks, wish.dreaming, wish.rendering, context, wish.frames)
     seed = find_seed(wish.source, looks[0], context_of(looks), wish.rendering.size, wish.start, context)
     rate = _rate(wish, looks[0], seed.rate)
     heard = _listen(wish, rate, place) if wish.sound else None
-    direction = Direction(wish.dreaming, rate, heard, context.cache.digest(wish.sound) if wish.sound else "")
+    direction = DreamControls(wish.dreaming, rate, heard, context.cache.digest(wish.sound) if wish.sound else "")
     direction.check(wish.frames)
     loop = _loop(wish, looks, direction.speed_constant, context) if wish.dreaming.loop else None
     driver = Driver(wish.blend, seed.size, rate, wish.frames, context) if wish.blend else None
-    return Plan(
+    return DreamPlan(
         seed=seed,
         frames=wish.frames,
         rate=rate,
@@ -70,17 +70,17 @@ def plan_dream(wish: Wish, looks: Sequence[Look], place: Place, context: Context
 def _rate(wish: Wish, look: Look, own: Fraction | None) -> Fraction:
     """Frames a second: as asked for, the seed's, what the model learned from, or what pictures have."""
     learned = look.record.dream.get("rate") if look.record else None
-    usual = Fraction(learned) if learned else Fraction(wish.rendering.rate).limit_denominator(1001)
+    usual = Fraction(learned) if learned else Fraction(wish.rendering.picture_fps).limit_denominator(1001)
     return wish.encoding.rate or own or usual
 
 
-def _listen(wish: Wish, rate: Fraction, place: Place) -> Loudness:
+def _listen(wish: Wish, rate: Fraction, place: OutputTarget) -> Loudness:
     """The loudness of the sound. Raises UsageError where it is shorter than the dream, or cannot go along."""
     assert wish.sound is not None
     kind = CONTAINERS.get(place.output.suffix.lower().lstrip("."))
     if kind and wish.encoding.sound == "copy":
         check_sound(wish.sound, kind)
-    heard = loudness(blocks(wish.sound), RATE_HZ)
+    heard = loudness(read_blocks(wish.sound), RATE_HZ)
     needed = wish.frames / rate
     if heard.duration_s < needed - 1 / rate:
         lasts = f"it lasts {float(heard.duration_s):.2f} s, the dream {float(needed):.2f} s"

@@ -21,7 +21,7 @@ def find_looks(models: Sequence[str], context: Context) -> list[Look]:
             made = f"it learned '{look.record.pairing['name']}'" if look.record else "it returns its input"
             remedy = "train one with 'vidtrans make-dataset VIDEO --pairing next-frame'"
             raise ModelError(f"model '{look.name}'", f"it does not predict frames ({made})", remedy)
-        if look.pairing.settings.clock and not look.record.dream.get("positions"):
+        if look.pairing.settings.time_encoding and not look.record.dream.get("positions"):
             why = "it has a clock, and no record of how that goes"
             raise ModelError(f"model '{look.name}'", why, "train it again, or copy it again")
     return looks
@@ -39,11 +39,11 @@ def context_of(looks: Sequence[Look]) -> int:
 
 
 def check_clock(looks: Sequence[Look], settings: DreamingSettings) -> None:
-    """Raises UsageError where a model is asked for what only a clock can do."""
+    """Raise UsageError where an option needs a model with a clock and this one has none."""
     asked = {
         "--loop": settings.loop,
         "--speed": settings.animations()["speed"].constant != 1.0,
-        "--position": settings.position is not None,
+        "--position": settings.start_position is not None,
     }
     for flag, wanted in asked.items():
         for look in looks:

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vidtrans.dreaming.camera import UNMOVED, Move, seen
-from vidtrans.dreaming.governor import PATIENCE, Governor
+from vidtrans.dreaming.camera import UNMOVED, CameraMove, seen
+from vidtrans.dreaming.drift_correction import PATIENCE, DriftCorrector
 from vidtrans.pairing.clock import clock
 
 
@@ -21,13 +21,15 @@ class Predictor(Protocol):
     identity: dict[str, str]
 
     @property
-    def place(self) -> torch.device: ...
+    def place(self) -> torch.device:
+        """Return the device of its tensors."""
 
-    def predict(self, shown: Tensor) -> Tensor: ...
+    def predict(self, shown: Tensor) -> Tensor:
+        """Return the next frame."""
 
 
 @dataclass(frozen=True)
-class Player:
+class RolloutModel:
     """A model that dreams a frame: what it sees, and how its clock goes.
 
     ``context``: past frames. ``positions``: places of its clock's timeline, 0 where it has none; a frame at speed 1
@@ -38,36 +40,38 @@ class Player:
     context: int
     step: int = 1
     positions: int = 0
-    governor: Governor | None = None
+    governor: DriftCorrector | None = None
 
 
 @dataclass(frozen=True)
-class Score:
+class RolloutControls:
     """What an artist directs, by frame: all of it functions of the frame's number alone.
 
     ``drive``: a driving video's frame, (3, H, W) float32 in [-1, 1]; ``amount``: its share.
     """
 
-    move: Callable[[int], Move]
+    move: Callable[[int], CameraMove]
     speed: Callable[[int], float]
     amount: Callable[[int], float] = lambda frame: 0.0
     drive: Callable[[int], np.ndarray] | None = None
 
 
 @dataclass(frozen=True)
-class Held:
+class HistoryFrame:
     """A raw picture, (3, H, W) float32 in [-1, 1], and all that the camera did to it since it was made."""
 
     picture: Tensor
     view: np.ndarray = field(default_factory=lambda: UNMOVED)
     colours: np.ndarray = field(default_factory=lambda: UNMOVED)
 
-    def moved(self, view: np.ndarray, colours: np.ndarray) -> Held:
+    def moved(self, view: np.ndarray, colours: np.ndarray) -> HistoryFrame:
+        """Return the frame after another camera move."""
         if view is UNMOVED and colours is UNMOVED:
             return self
         return replace(self, view=self.view @ view, colours=colours @ self.colours)
 
     def seen(self) -> Tensor:
+        """Return the picture as the camera sees it now."""
         return seen(self.picture, self.view, self.colours)
 
 
@@ -83,8 +87,8 @@ class Rollout:
     def __init__(
         self,
         seed: Sequence[np.ndarray],
-        cast: Callable[[int], Player],
-        score: Score,
+        cast: Callable[[int], RolloutModel],
+        score: RolloutControls,
         *,
         first: int = 0,
         phase: float = 0.0,
@@ -96,22 +100,22 @@ class Rollout:
         self.frame, self._phase, self._astray = first, phase, 0
         self._held = self._begin()
 
-    def _begin(self) -> list[Held]:
-        return [Held(self._tensor(p)) for p in self._seed]
+    def _begin(self) -> list[HistoryFrame]:
+        return [HistoryFrame(self._tensor(p)) for p in self._seed]
 
     def _tensor(self, picture: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(picture, np.float32)).to(self._place)
 
     @torch.inference_mode()
     def step(self) -> Tensor:
-        """The next frame, (3, H, W) float32 in [-1, 1]. Raises DeviceError."""
+        """Predict the next frame, (3, H, W) float32 in [-1, 1]. Raises DeviceError."""
         player = self._cast(self.frame)
         self._look(self._score.move(self.frame))
         made = player.engine.predict(self._shown(player))[0]
         astray = False
         if player.governor is not None:
             made, astray = player.governor(made)
-        self._held = [*self._held[1:], Held(self._blended(made))]
+        self._held = [*self._held[1:], HistoryFrame(self._blended(made))]
         self._astray = self._astray + 1 if astray else 0
         if self._astray >= PATIENCE:
             self._held, self._astray = self._begin(), 0
@@ -119,14 +123,14 @@ class Rollout:
         self.frame += 1
         return made
 
-    def _look(self, move: Move) -> None:
-        """The camera moves on: all that is held with it, so that what moved in it still does."""
+    def _look(self, move: CameraMove) -> None:
+        """Move the camera over all past frames, so that motion between them stays."""
         height, width = self._held[-1].picture.shape[1:]
         view, colours = move.view(width, height), move.colours()
         self._held = [held.moved(view, colours) for held in self._held]
 
-    def _shown(self, player: Player) -> Tensor:
-        """What the network sees, (1, C, H, W)."""
+    def _shown(self, player: RolloutModel) -> Tensor:
+        """Return the network's input, (1, C, H, W)."""
         planes = [held.seen() for held in self._held[-player.context :]]
         if player.positions:
             turned = self._phase + self._score.speed(self.frame) * player.step / player.positions
@@ -157,4 +161,4 @@ class Rollout:
         self.frame, self._phase = int(state["frame"][0]), float(state["phase"][0])
         self._astray = int(state["astray"][0])
         parts = zip(state["pictures"], state["views"], state["colours"], strict=True)
-        self._held = [Held(self._tensor(picture), view, colours) for picture, view, colours in parts]
+        self._held = [HistoryFrame(self._tensor(picture), view, colours) for picture, view, colours in parts]

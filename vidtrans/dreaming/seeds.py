@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 
 from vidtrans.clips.indexing import Clip, open_clip
-from vidtrans.dreaming.governor import Bank
+from vidtrans.dreaming.drift_correction import FrameStatistics
 from vidtrans.dreaming.noise import smooth_noise
 from vidtrans.dreaming.predictors import NOISE
 from vidtrans.errors import MediaError, UsageError
 from vidtrans.models.loaded_model import Look
 from vidtrans.session import Context
 from vidtrans.settings import Size, Table, Time, parse_size
-from vidtrans.video.form import Form
-from vidtrans.video.images.picture import covering, resize
+from vidtrans.video.frame_format import FrameFormat
+from vidtrans.video.images.picture import cover_crop, resize
 
 
 @dataclass(frozen=True)
@@ -38,20 +38,22 @@ class Seed:
 
     @property
     def name(self) -> str:
+        """Return the clip's name, or ``noise``."""
         return self.clip.name if self.clip else NOISE
 
-    def pictures(self, context: Context, bank: Bank | None) -> list[np.ndarray]:
+    def pictures(self, context: Context, bank: FrameStatistics | None) -> list[np.ndarray]:
         """(3, H, W) float32 in [-1, 1] each, at the working size."""
         if self.clip is None:
             return [smooth_noise(*self.size, context.seed, bank)] * len(self.frames)
-        form = Form(Size(exact=self.size), deep=self.clip.index.findings.depth > 8)
-        follow = self.clip.follower(form, context.decode_threads)
+        form = FrameFormat(Size(exact=self.size), deep=self.clip.index.findings.depth > 8)
+        follow = self.clip.cursor(form, context.decode_threads)
         try:
             return [levelled(follow(number).rgb) for number in self.frames]
         finally:
             follow.close()
 
     def for_key(self, context: Context) -> Table:
+        """Return the values that decide the seed."""
         if self.clip is None:
             return {"noise": context.seed}
         return {"source": self.clip.digest, "frames": list(self.frames)}
@@ -122,9 +124,9 @@ class Driver:
             context.warn_once(f"{path.name} ends after {index.duration_s:.2f} s: its last frame stays", path)
 
     def pictures(self, threads: int) -> tuple[Callable[[int], np.ndarray], Callable[[], None]]:
-        """What gives (3, H, W) float32 in [-1, 1] of a frame, and what closes it."""
-        whole, rows, columns = covering(self.clip.index.width, self.clip.index.height, self.size)
-        follow = self.clip.follower(Form(Size(exact=whole)), threads)
+        """Return a function from a frame's number to (3, H, W) float32 in [-1, 1], and one that closes the video."""
+        whole, rows, columns = cover_crop(self.clip.index.width, self.clip.index.height, self.size)
+        follow = self.clip.cursor(FrameFormat(Size(exact=whole)), threads)
 
         def picture(frame: int) -> np.ndarray:
             rgb = resize(follow(self._steps[frame]).rgb, *whole)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from vidtrans.config.rendering import RenderingSettings
-from vidtrans.dreaming.governor import Bank, Governor
+from vidtrans.dreaming.drift_correction import DriftCorrector, FrameStatistics
 from vidtrans.dreaming.predictors import positions_of
-from vidtrans.dreaming.rollout import Player
+from vidtrans.dreaming.rollout import RolloutModel
 from vidtrans.dreaming.settings import DreamingSettings
 from vidtrans.errors import UsageError
 from vidtrans.files import digest_of
@@ -22,13 +22,13 @@ from vidtrans.session import Context
 from vidtrans.settings import Table
 
 
-def bank_in(look: Look) -> Bank | None:
-    """What its training frames were like, if it says so. Raises ModelError."""
+def statistics_in(look: Look) -> FrameStatistics | None:
+    """Return the statistics of a model's training frames; None without any. Raises ModelError."""
     table = look.record.dream.get("bank") if look.record else None
-    return Bank.of(table) if table else None
+    return FrameStatistics.of(table) if table else None
 
 
-class Cast:
+class ModelSequencer:
     """The models of a dream of so many frames; ``moves`` and ``colours``: whether a camera carries what is seen away.
 
     In turn they come again from the first on; where they pass into one another, the last one stays. Raises UsageError
@@ -45,14 +45,14 @@ class Cast:
     ) -> None:
         self.looks, self.settings, self.rendering, self.context = looks, settings, rendering, context
         parts = len(looks) - settings.morph
-        if parts == 0 or (len(looks) == 1 and settings.every is not None):
+        if parts == 0 or (len(looks) == 1 and settings.frames_per_model is not None):
             flag = "--morph" if settings.morph else "--every"
             raise UsageError(flag, "there is one model only", "give --model several times, or leave it out")
-        self.every = (settings.every or -(-num_frames // parts)) if len(looks) > 1 else num_frames
+        self.every = (settings.frames_per_model or -(-num_frames // parts)) if len(looks) > 1 else num_frames
         if settings.morph:
             self._check_alike()
         self._governors = [self._governor(look) for look in looks]
-        self._players: dict[int, Player] = {}
+        self._players: dict[int, RolloutModel] = {}
         self._morph: Morph | None = None
 
     def _check_alike(self) -> None:
@@ -62,21 +62,21 @@ class Cast:
                 both = f"'{self.looks[0].name}' and '{look.name}'"
                 raise UsageError("--morph", f"{both} are built differently", "take models of one training run")
 
-    def _governor(self, look: Look) -> Governor | None:
-        bank = bank_in(look)
-        if bank is None or self.settings.governor == 0:
+    def _governor(self, look: Look) -> DriftCorrector | None:
+        bank = statistics_in(look)
+        if bank is None or self.settings.drift_correction == 0:
             return None
         loose = bank.loosened(places=self.settings.moves(), channels=self.settings.colours())
-        return Governor(loose, self.settings.governor)
+        return DriftCorrector(loose, self.settings.drift_correction)
 
-    def __call__(self, frame: int) -> Player:
+    def __call__(self, frame: int) -> RolloutModel:
         """Who dreams this frame. Raises ModelError, DeviceError."""
         number, share = self._place(frame)
         if number not in self._players:
             look = self.looks[number]
             settings, positions = look.pairing.settings, positions_of(look)
             engine, governor = self._engine(number, share), self._governors[number]
-            self._players[number] = Player(engine, settings.context, settings.step, positions, governor)
+            self._players[number] = RolloutModel(engine, settings.context, settings.step, positions, governor)
         player = self._players[number]
         return replace(player, engine=self._engine(number, share)) if self.settings.morph else player
 
@@ -104,10 +104,11 @@ class Cast:
         return load_generator(path)[0]
 
     def for_key(self) -> Table:
-        """What decides who dreams which frame: nothing where there is one model."""
+        """Return the values that decide which model predicts which frame; {} for one model."""
         return {"every": self.every, "morph": self.settings.morph} if len(self.looks) > 1 else {}
 
     def models_for_key(self) -> list[Table]:
+        """Return the digest and the pairing of each model."""
         return [{"digest": look.digest, "pairing": pairing_record(look.pairing)} for look in self.looks]
 
 

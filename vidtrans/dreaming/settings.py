@@ -23,7 +23,7 @@ GOVERNOR = 0.5
 
 
 def flag_of(name: str) -> str:
-    """What a setting is called on the command line."""
+    """Return the flag of a setting."""
     return "--" + name.replace("_", "-")
 
 
@@ -37,7 +37,7 @@ class DreamingSettings:
     pan_y: str | float = setting(0.0, "share of its height by which it moves down each frame")
     hue: str | float = setting(0.0, "degrees by which all hues turn each frame")
     speed: str | float = setting(1.0, "of a model with a clock: 1 is the clip's own, 0 stands, -1 goes backwards")
-    position: float | None = setting(
+    start_position: float | None = setting(
         None,
         "of a model with a clock: where on its clip it begins, 0 the start, 1 the end; none: after the seed, as if "
         "that were the clip's start",
@@ -46,10 +46,10 @@ class DreamingSettings:
     )
     loop: bool = setting(False, "of a model with a clock: the end meets the start")
     blend_amount: str | float = setting(0.5, "share of the driving video in what is fed back, 0 to 1")
-    governor: float = setting(
+    drift_correction: float = setting(
         GOVERNOR, "how far what is fed back is pulled to what was seen in training, 0 to 1", low=0.0, high=1.0
     )
-    every: int | None = setting(
+    frames_per_model: int | None = setting(
         None, "frames that each of several models dreams; none: all come in turn once", low=1, high=1_000_000
     )
     morph: bool = setting(False, "several models pass into one another, their weights are mixed")
@@ -71,5 +71,5 @@ class DreamingSettings:
         return self.animations()["hue"].constant != STILL["hue"]
 
     def for_key(self) -> Table:
-        """What decides the result; an expression in one way of writing it."""
+        """Return the settings that decide the result; expressions are normalised."""
         return to_table(self) | {name: str(made) for name, made in self.animations().items()}

@@ -27,7 +27,7 @@ class Loop:
 
     @classmethod
     def nearest(cls, frames: int, speed: float, step: int, positions: int) -> Loop:
-        """The one whose speed is nearest to ``speed``. Raises UsageError where there is none."""
+        """Return the loop whose speed is nearest to ``speed``. Raises UsageError at speed 0."""
         if speed == 0:
             raise UsageError("--loop", "at speed 0 the clock never comes round", "choose another --speed")
         turns = frames * speed * step / positions
@@ -42,4 +42,5 @@ class Loop:
         return (into + 1) / (self.fade + 1) if into >= 0 else 0.0
 
     def for_key(self) -> Table:
+        """Return the values that decide the loop."""
         return {"frames": self.frames, "rounds": self.rounds, "run_in": self.run_in, "fade": self.fade}

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from vidtrans.clips.indexing import Clip
-from vidtrans.clips.matte import in_step
-from vidtrans.clips.sampling import spread
+from vidtrans.clips.matte import match_frames
+from vidtrans.clips.sampling import spread_numbers
 from vidtrans.errors import UsageError
-from vidtrans.evaluation.scoring import Beside
+from vidtrans.evaluation.scoring import AlignedSource
 from vidtrans.events import Progress
 from vidtrans.models.loaded_model import Look
 from vidtrans.output.delivery import Delivery
@@ -26,7 +26,7 @@ from vidtrans.video.io.clip import Frame
 from vidtrans.video.io.encoder import SegmentWriter
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 from vidtrans.video.io.join import join
-from vidtrans.video.plots.layout import GAP, Sheet, cell_size, fit, plain, text_band
+from vidtrans.video.plots.layout import GAP, Sheet, blank, cell_size, fit, text_band
 
 WIDEST = 1920  # pixels, of a comparison
 SHEET_FRAMES = 4
@@ -42,12 +42,12 @@ class Panel:
 
 def clip_panel(clip: Clip, first: Clip, span: range, label: str, context: Context) -> Panel:
     """Return a panel with a clip, in step with the frames ``span`` of the first one."""
-    steps, told = in_step(first.index, clip.index, span.start, span.stop, name=first.path.name)
+    steps, told = match_frames(first.index, clip.index, span.start, span.stop, name=first.path.name)
     if told:
         context.note(f"{clip.path.name}: {told}", "warning")
 
     def frames(numbers: list[int]) -> Generator[np.ndarray, None, None]:
-        return Beside(clip, [steps[n - span.start] for n in numbers]).pictures(context)
+        return AlignedSource(clip, [steps[n - span.start] for n in numbers]).pictures(context)
 
     return Panel(label, frames)
 
@@ -61,15 +61,15 @@ def input_panel(clip: Clip, look: Look, context: Context) -> Panel:
     size, inputs = look.working_size("trained", (clip.index.width, clip.index.height)), Inputs(pairing)
 
     def frames(numbers: list[int]) -> Generator[np.ndarray, None, None]:
-        for number, rgb in zip(numbers, Beside(clip, numbers).pictures(context), strict=True):
-            yield pairing.visible(inputs([Frame(number, 0, resize(rgb, *size))]))
+        for number, rgb in zip(numbers, AlignedSource(clip, numbers).pictures(context), strict=True):
+            yield pairing.preview(inputs([Frame(number, 0, resize(rgb, *size))]))
 
     return Panel(f"what {look.name} sees", frames)
 
 
 def draw_sheet(panels: Sequence[Panel], span: range, path: Path, count: int | None) -> Table:
     """Draw a row for each of ``count`` of the frames ``span``, a column for each panel."""
-    numbers = [span[n] for n in spread(len(span), count, SHEET_FRAMES)]
+    numbers = [span[n] for n in spread_numbers(len(span), count, SHEET_FRAMES)]
     side = min(480, WIDEST // len(panels))
     columns = [[resize(f, *cell_size(f, side)) for f in p.frames(numbers)] for p in panels]
     rows = list(zip(*columns, strict=True))
@@ -139,7 +139,7 @@ class Grid:
 
     def draw(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
         """One (H, W, 3) uint8 picture a panel → the whole."""
-        whole = plain(*self.size)
+        whole = blank(*self.size)
         label_height = self.bands[0].shape[0]
         for at, (picture, band) in enumerate(zip(pictures, self.bands, strict=True)):
             x = GAP + at % self.columns * (self.cell[0] + GAP)

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from vidtrans.clips.indexing import Clip
-from vidtrans.clips.sampling import DEFAULT_COUNT, frames_of, spread
+from vidtrans.clips.sampling import DEFAULT_COUNT, read_clip_frames, spread_numbers
 from vidtrans.data.dataset import Dataset
 from vidtrans.errors import MediaError
 from vidtrans.pairing.base import Pairing, input_frames
 from vidtrans.session import Context
 from vidtrans.settings import Size
 from vidtrans.training.validation import evenly, shown_of
-from vidtrans.video.form import Form
+from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import read_picture, resize
 from vidtrans.video.plots.layout import Sheet, cell_size
 
@@ -25,9 +25,9 @@ PAIRING_SIDE = 256  # short side at which pairings see a frame, as in a dataset
 
 def clip_sheet(clip: Clip, span: range, count: int | None, context: Context) -> Sheet:
     """Draw ``count`` of the frames ``span`` with their times and shots, or the names of the pictures."""
-    numbers = [span[n] for n in spread(len(span), count)]
+    numbers = [span[n] for n in spread_numbers(len(span), count)]
     pictures, notes = [], []
-    for frame in frames_of(clip, numbers, Form(), context):
+    for frame in read_clip_frames(clip, numbers, FrameFormat(), context):
         pictures.append(resize(frame.rgb, *cell_size(frame.rgb, CELL)))  # at once: a long sheet holds many
         notes.append(_moment(clip, frame.index))
     index = clip.index
@@ -46,12 +46,12 @@ def _moment(clip: Clip, number: int) -> str:
 def pairing_sheet(clip: Clip, pairings: Sequence[Pairing], span: range, count: int | None, context: Context) -> Sheet:
     """Draw a few frames, and beside each what a network would see of it, trained with each of the pairings."""
     rows, notes = [], []
-    for number in (span[n] for n in spread(len(span), count, 3)):
+    for number in (span[n] for n in spread_numbers(len(span), count, 3)):
         shot = max(s for s in clip.shots if s <= number)
         wanted = sorted({n for p in pairings for n in input_frames(p, number, shot)} | {number})
-        seen = {f.index: f.rgb for f in frames_of(clip, wanted, Form(Size(short=PAIRING_SIDE)), context)}
+        seen = {f.index: f.rgb for f in read_clip_frames(clip, wanted, FrameFormat(Size(short=PAIRING_SIDE)), context)}
         rng = np.random.Generator(np.random.Philox(key=number))
-        shown = [p.visible(p.taught([seen[n] for n in input_frames(p, number, shot)], rng)) for p in pairings]
+        shown = [p.preview(p.training_input([seen[n] for n in input_frames(p, number, shot)], rng)) for p in pairings]
         rows.append([seen[number], *shown])
         notes.append([_moment(clip, number)])
     columns = ("frame", *(p.name for p in pairings))
@@ -65,7 +65,7 @@ def dataset_sheet(dataset: Dataset, count: int | None) -> Sheet:
     cells, notes = [], []
     for pair in evenly(dataset.pairs, wanted):
         target = read_picture(pair.target)
-        cell = np.hstack([pairing.visible(shown_of(pairing, pair)), target])
+        cell = np.hstack([pairing.preview(shown_of(pairing, pair)), target])
         cells.append(resize(cell, *cell_size(cell, 2 * CELL)))
         name = pair.target.relative_to(dataset.folder).as_posix()
         notes.append(name if pair.role == "train" else f"{name}  (held out)")

@@ -11,27 +11,27 @@ from pathlib import Path
 import numpy as np
 
 from vidtrans.clips.indexing import Clip
-from vidtrans.clips.sampling import middles
+from vidtrans.clips.sampling import segment_centres
 from vidtrans.errors import UsageError
 from vidtrans.events import Progress
 from vidtrans.files import write_json
 from vidtrans.metrics import SHORT_SIDE, dreams
-from vidtrans.metrics.picture import PSNR_CAP, psnr
+from vidtrans.metrics.picture_quality import PSNR_CAP, psnr
 from vidtrans.session import Context
 from vidtrans.settings import Size, Table, Time
-from vidtrans.video.form import Form
-from vidtrans.video.images.picture import covering, resize, write_picture
+from vidtrans.video.frame_format import FrameFormat
+from vidtrans.video.images.picture import cover_crop, resize, write_picture
 from vidtrans.video.plots.layout import Sheet, cell_size
 
 VERSION = 1
 CONTRACT = ("warping_error", "warping_error_per_frame", "ratio", "psnr", "ssim")  # keys of every ``evaluate``
-LEAST = {"m1": 2, "m4": 5, "uniq": dreams.LATE.start + 1}  # frames of a film that it takes to say so
+LEAST = {"m1": 2, "m4": 5, "uniq": dreams.LATE_FRAMES.start + 1}  # frames of a film that it takes to say so
 OTHER_SHAPE = 1.05  # so much larger one side would be
 CELL = 320  # pixels, the long side of one of them
 
 
 def score_dream(film: Clip, source: Clip, start: Time | None, result: Path | None, context: Context) -> Table:
-    """The scores of ``metrics.dreams`` over the film's last 300 frames, ``source`` being what was learned.
+    """Score the film's last 300 frames by ``metrics.dreams``; ``source`` is the training clip.
 
     ``start``: where in the source the film's first frame would truly be; with it the table has ``horizons`` beside
     ``copy_last``. ``result`` is a strip of frames, each over the nearest of the source (.png), or all values (.json).
@@ -44,15 +44,17 @@ def score_dream(film: Clip, source: Clip, start: Time | None, result: Path | Non
         why = "it is a single picture, and a dream is compared with a clip that moves"
         raise UsageError(f"--source {source.name}", why, "give the clip that the model learned")
     total = film.index.num_frames
-    first = max(0, total - dreams.FILM)
+    first = max(0, total - dreams.ROLLOUT_FRAMES)
     reader = _Reader(film, context)
     made = reader(film, range(first, total))
     numbers = _as_quick(source, film)
-    some = [numbers[i] for i in middles(len(numbers), min(dreams.KNOWN, len(numbers)))]
-    wanted = sorted({*some, *numbers[: dreams.FILM]})
+    some = [numbers[i] for i in segment_centres(len(numbers), min(dreams.MAX_TRAINING_FRAMES, len(numbers)))]
+    wanted = sorted({*some, *numbers[: dreams.ROLLOUT_FRAMES]})
     learned = dict(zip(wanted, reader(source, wanted), strict=True))
     known = [learned[i] for i in some]
-    scores = dreams.holding(made, known, dreams.to_and_fro([learned[i] for i in numbers[: dreams.FILM]], len(made)))
+    scores = dreams.score_rollout(
+        made, known, dreams.ping_pong([learned[i] for i in numbers[: dreams.ROLLOUT_FRAMES]], len(made))
+    )
     table = {"path": str(film.path), **dict.fromkeys(CONTRACT), **scores}
     table["frames"] = total
     table |= {name: None for name, least in LEAST.items() if len(made) < least}
@@ -74,15 +76,15 @@ class _Reader:
 
     def __init__(self, film: Clip, context: Context) -> None:
         self._size = Size(short=SHORT_SIDE).of(film.index.width, film.index.height)
-        self._ground, self._context = film.ground, context
+        self._ground, self._context = film.default_background, context
 
     def __call__(self, clip: Clip, numbers: Sequence[int]) -> list[np.ndarray]:
         context, found = self._context, []
-        whole, rows, columns = covering(clip.index.width, clip.index.height, self._size)
+        whole, rows, columns = cover_crop(clip.index.width, clip.index.height, self._size)
         if max(whole[0] / self._size[0], whole[1] / self._size[1]) > OTHER_SHAPE:
             context.warn_once(f"{clip.name} has another shape than the dream: what sticks out is cut off", clip.path)
-        form = Form(Size(exact=whole), background=self._ground)
-        with closing(clip.follower(form, context.decode_threads)) as follow:
+        form = FrameFormat(Size(exact=whole), background=self._ground)
+        with closing(clip.cursor(form, context.decode_threads)) as follow:
             for done, number in enumerate(numbers, start=1):
                 found.append(resize(follow(number).rgb, *whole)[rows, columns])
                 context.stop.check()
@@ -122,14 +124,14 @@ def _horizons(film: Clip, source: Clip, start: Time, reader: _Reader) -> Table:
 
 
 def _nearest(times: Sequence[Fraction], time: Fraction) -> int:
-    """The number of the frame that is due nearest to a time, of two as near the later one."""
+    """Return the number of the frame nearest to a time; the later of two at the same distance."""
     after = min(bisect_left(times, time), len(times) - 1)
     return after - 1 if after and time - times[after - 1] < times[after] - time else after
 
 
 def _draw(path: Path, film: Clip, made: Sequence[np.ndarray], near: Sequence[np.ndarray], first: int) -> None:
-    """A strip of the film, and below each frame the one of the source that it is most like."""
-    shown = [n for n in dreams.SHOWN if n <= len(made)]
+    """Draw a strip of the film, and below each frame the most similar one of the source."""
+    shown = [n for n in dreams.STRIP_FRAMES if n <= len(made)]
     rows = [[pictures[n - 1] for n in shown] for pictures in (made, near)]
     notes = [[f"frame {first + n}" for n in shown], ["the nearest of the source"] * len(shown)]
     write_picture(path, Sheet(film.name, rows, cell_size(made[0], CELL), notes=notes).draw())

@@ -8,25 +8,25 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
-from vidtrans.clips.aligned_clip import Guide, guided_by
+from vidtrans.clips.aligned_clip import AlignedClip, with_shots_of
 from vidtrans.clips.cut_list import with_cuts
 from vidtrans.clips.indexing import Clip, open_clip
-from vidtrans.evaluation.scoring import Beside
+from vidtrans.evaluation.scoring import AlignedSource
 from vidtrans.session import Context
 from vidtrans.settings import Time
 from vidtrans.video.io.container import probe
 
 
-def find_guide(clip: Clip, source: Path, cuts: str, start: Time | None, context: Context) -> tuple[Clip, Guide]:
+def find_guide(clip: Clip, source: Path, cuts: str, start: Time | None, context: Context) -> tuple[Clip, AlignedClip]:
     """Return the clip with its source's cuts, and the source in step with it, from ``start`` on.
 
     Raises UsageError, MediaError.
     """
     opened = with_cuts(open_clip(context, source), cuts)
-    beside = Beside.find(opened, clip, context, start)
-    guide = Guide(opened, tuple(_within(beside.steps, opened, clip)))
-    guide.tell(clip, context)
-    return guided_by(clip, guide), guide
+    beside = AlignedSource.find(opened, clip, context, start)
+    guide = AlignedClip(opened, tuple(_within(beside.steps, opened, clip)))
+    guide.warn_mismatch(clip, context)
+    return with_shots_of(clip, guide), guide
 
 
 def _within(steps: Sequence[int], guide: Clip, clip: Clip) -> list[int | None]:
@@ -44,11 +44,11 @@ def _within(steps: Sequence[int], guide: Clip, clip: Clip) -> list[int | None]:
     ]
 
 
-def with_sound_of(clip: Clip, guide: Guide) -> Clip:
+def with_sound_of(clip: Clip, guide: AlignedClip) -> Clip:
     """Return the clip; where it has no sound, with its source's."""
     source, first = guide.clip, guide.steps[0]
     if clip.is_pictures or source.is_pictures or first is None or probe(clip.path).audio:
         return clip
     later = clip.index.pts[0] * clip.index.time_base - source.index.pts[first] * source.index.time_base
     is_part = first > 0 or source.index.num_frames != clip.index.num_frames
-    return replace(clip, origin=source, later_s=Fraction(later), is_part=is_part)
+    return replace(clip, origin=source, offset_s=Fraction(later), is_part=is_part)

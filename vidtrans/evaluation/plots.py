@@ -10,20 +10,20 @@ import cv2
 import numpy as np
 
 from vidtrans.clips.indexing import Clip
-from vidtrans.clips.sampling import frames_of
-from vidtrans.evaluation.scoring import Beside, seconds
+from vidtrans.clips.sampling import read_clip_frames
+from vidtrans.evaluation.scoring import AlignedSource, seconds
 from vidtrans.evaluation.verdicts import figures, verdict
 from vidtrans.flow import FLOWS
 from vidtrans.flow.dis import grey
 from vidtrans.flow.warping import warp
-from vidtrans.metrics.motion import Motion
-from vidtrans.metrics.scores import Scores
+from vidtrans.metrics.clip_scores import Scores
+from vidtrans.metrics.motion import FlowPair
 from vidtrans.session import Context
 from vidtrans.settings import Table
-from vidtrans.video.form import Form
+from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import resize, write_picture
-from vidtrans.video.plots.chart import Chart, Colour, Curve
-from vidtrans.video.plots.layout import FAINT, GAP, TEXT_PX, Sheet, plain, text_band
+from vidtrans.video.plots.chart import Chart, ChartCurve, Colour
+from vidtrans.video.plots.layout import FAINT, GAP, TEXT_PX, Sheet, blank, text_band
 
 CELL = 392  # pixels, the width of one of three pictures in a row
 WIDTH = 3 * CELL + 4 * GAP
@@ -49,7 +49,7 @@ CURVES: dict[str, tuple[str, Colour, int]] = {
 
 
 def write_sheet(
-    path: Path, scores: Scores, table: Table, shown: Clip, seen: Beside, flow: str, context: Context
+    path: Path, scores: Scores, table: Table, shown: Clip, seen: AlignedSource, flow: str, context: Context
 ) -> None:
     """Charts over time, and below them three pictures of each of the worst moments."""
     bands = [text_band(f"{shown.name} along the motion of {seen.clip.name}", WIDTH, size=TEXT_PX + 4)]
@@ -60,13 +60,13 @@ def write_sheet(
     for name, height, title in CHARTS:
         if name in scores.series:
             chart = Chart(title, _curves(name, scores), times, cuts, marks)
-            bands += [plain(WIDTH, GAP), chart.draw(WIDTH, height)]
+            bands += [blank(WIDTH, GAP), chart.draw(WIDTH, height)]
     if marks:
         bands.append(_moments(marks, scores, shown, seen, flow, context))
     write_picture(path, np.vstack(bands))
 
 
-def _curves(name: str, scores: Scores) -> list[Curve]:
+def _curves(name: str, scores: Scores) -> list[ChartCurve]:
     """Warping errors as their roots: these show small errors beside large ones, where squares would not."""
     found = []
     for suffix, (label, colour, thick) in CURVES.items():
@@ -74,28 +74,30 @@ def _curves(name: str, scores: Scores) -> list[Curve]:
             values = [None if v is None else max(0.0, v) for v in scores.series[name + suffix]]
             if name == "warping_error":
                 values = [None if v is None else _levels(v) for v in values]
-            found.append(Curve(label, values, colour, thick))
+            found.append(ChartCurve(label, values, colour, thick))
     return found
 
 
 def _levels(error: float | None) -> float:
-    """The root of a warping error, in 8-bit levels."""
+    """Return the root of a warping error, in 8-bit levels."""
     return 255 * math.sqrt(error or 0.0)
 
 
 def _moments(
-    marks: Sequence[int], scores: Scores, shown: Clip, seen: Beside, flow: str, context: Context
+    marks: Sequence[int], scores: Scores, shown: Clip, seen: AlignedSource, flow: str, context: Context
 ) -> np.ndarray:
-    """A row for each moment: the frame before it, the frame, and where it changed."""
+    """Draw a row for each moment: the frame before it, the frame, and where it changed."""
     method = FLOWS.load(flow)()
     wanted = sorted({n for mark in marks for n in (mark - 1, mark)})
-    own = {f.index: resize(f.rgb, *scores.size) for f in frames_of(shown, wanted, Form(), context)}
-    steps, on_ground = sorted({seen.steps[n] for n in wanted}), Form(background=shown.ground)
-    source = {f.index: grey(resize(f.rgb, *scores.size)) for f in frames_of(seen.clip, steps, on_ground, context)}
+    own = {f.index: resize(f.rgb, *scores.size) for f in read_clip_frames(shown, wanted, FrameFormat(), context)}
+    steps, on_ground = sorted({seen.steps[n] for n in wanted}), FrameFormat(background=shown.default_background)
+    source = {
+        f.index: grey(resize(f.rgb, *scores.size)) for f in read_clip_frames(seen.clip, steps, on_ground, context)
+    }
     rows, notes = [], []
     for mark in marks:
         first, second = (source[seen.steps[n]] for n in (mark - 1, mark))
-        motion = Motion.between(first, second, method)
+        motion = FlowPair.between(first, second, method)
         rows.append([own[mark - 1], own[mark], changes(own[mark - 1], own[mark], motion)])
         error, floor = (_levels(scores.series[k][mark]) for k in ("warping_error", "warping_error_source"))
         said = f"changes by {error:.1f} levels where the source changes by {floor:.1f}"
@@ -105,10 +107,10 @@ def _moments(
     return Sheet("", rows, (CELL, height), headings, notes).draw()
 
 
-def changes(before: np.ndarray, after: np.ndarray, motion: Motion) -> np.ndarray:
+def changes(before: np.ndarray, after: np.ndarray, motion: FlowPair) -> np.ndarray:
     """Where two frames differ along the motion, (H, W, 3) uint8: black nowhere, white by ``WHITE`` levels."""
     off = cv2.absdiff(warp(after, motion.there), before).max(axis=2)
     heat = np.clip(off.astype(np.float32) * (255 / WHITE), 0, 255).astype(np.uint8)
     picture = cv2.cvtColor(cv2.applyColorMap(heat, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
-    picture[~motion.followed] = UNSCORED
+    picture[~motion.reliable] = UNSCORED
     return picture

@@ -8,9 +8,9 @@ from pathlib import Path
 from vidtrans.clips.indexing import content_digest, open_clip
 from vidtrans.errors import UsageError
 from vidtrans.evaluation.reporting import VERSION, score
-from vidtrans.evaluation.scoring import Beside
+from vidtrans.evaluation.scoring import AlignedSource
 from vidtrans.evaluation.verdicts import verdict
-from vidtrans.files import plain_name
+from vidtrans.files import base_name
 from vidtrans.metrics import SCORING_FLOW
 from vidtrans.output.target import produce
 from vidtrans.rendering.job import RenderJob
@@ -19,18 +19,18 @@ from vidtrans.session import Context
 from vidtrans.settings import Table, Time
 
 
-def score_place(output: Path) -> Path:
+def score_path(output: Path) -> Path:
     """Where the score of a render is drawn: ``out.mp4`` has ``out.score.png``."""
-    return output.with_name(f"{plain_name(output)}.score.png")
+    return output.with_name(f"{base_name(output)}.score.png")
 
 
 def scoring_flow(plan: RenderPlan) -> str:
-    """A flow method that is not the filter's own: what that gets wrong, it would not see."""
+    """Return a flow method other than the filter's, which would not see its own errors."""
     return "brox" if getattr(plan.settings.filter_settings, "flow", None) == SCORING_FLOW else SCORING_FLOW
 
 
 def check_scorable(plan: RenderPlan) -> None:
-    """Raises UsageError where there is nothing that could flicker."""
+    """Raise UsageError for a single picture, which cannot flicker."""
     if plan.num_frames == 1:
         raise UsageError("--score", "one picture cannot flicker", "leave it out")
 
@@ -45,13 +45,13 @@ def score_render(job: RenderJob, output: Path, request: str, context: Context) -
     def make(path: Path) -> Table:
         shown, flow, steps = open_clip(context, output), scoring_flow(plan), plan.source_frames
         if steps is None or len(steps) != shown.index.num_frames:  # a graph, or a GIF, has other frames
-            seen = Beside.find(plan.clip, shown, context, Time(frame=plan.first))
+            seen = AlignedSource.find(plan.clip, shown, context, Time(frame=plan.first))
             table = score(shown, seen, flow, path, context)
         else:
-            with closing(job.unfiltered(shown.ground)) as pictures:
-                table = score(shown, Beside(plan.clip, steps), flow, path, context, per_frame=pictures)
+            with closing(job.unfiltered(shown.default_background)) as pictures:
+                table = score(shown, AlignedSource(plan.clip, steps), flow, path, context, per_frame=pictures)
         return table | {"verdict": verdict(table)}
 
-    place = score_place(output)
+    place = score_path(output)
     made = {"command": "score", "version": VERSION, "render": request, "output": content_digest(context, output)}
     return produce(context, place, made, [plan.clip.path, output], make)

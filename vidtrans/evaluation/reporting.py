@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from vidtrans.clips.indexing import Clip
-from vidtrans.evaluation.scoring import Beside, Pictures, score_clips, seconds
+from vidtrans.evaluation.scoring import AlignedSource, Pictures, score_clips, seconds
 from vidtrans.files import write_json
-from vidtrans.metrics.scores import Scores, rounded
+from vidtrans.metrics.clip_scores import Scores, round_digits
 from vidtrans.session import Context
 from vidtrans.settings import Table
 
@@ -16,7 +16,7 @@ VERSION = 2
 
 def score(
     shown: Clip,
-    seen: Beside,
+    seen: AlignedSource,
     flow: str,
     result: Path | None,
     context: Context,
@@ -40,14 +40,14 @@ def score(
 
 
 def score_table(scores: Scores, clip: Clip) -> Table:
-    """The measures of a clip, as JSON has them; ``worst`` are the moments to look at."""
+    """Return the measures of a clip, as in the JSON; ``worst`` lists the moments to look at."""
     errors, floor = scores.series["warping_error"], scores.series["warping_error_source"]
     worst = [
         {
             "frame": n,
             "seconds": round(seconds(clip, n), 3),
-            "warping_error": rounded(errors[n]),
-            "warping_error_source": rounded(floor[n]),
+            "warping_error": round_digits(errors[n]),
+            "warping_error_source": round_digits(floor[n]),
         }
         for n in scores.worst()
     ]
@@ -55,7 +55,7 @@ def score_table(scores: Scores, clip: Clip) -> Table:
 
 
 def series_table(scores: Scores, clip: Clip) -> Table:
-    """A column for each measure, with a value (or null) for each frame. A pair's stands at its second frame."""
+    """Return a column for each measure, a value (or null) for each frame. A pair's is at its second frame."""
     numbers = range(scores.frames)
-    columns = {name: [rounded(v) for v in values] for name, values in scores.series.items()}
+    columns = {name: [round_digits(v) for v in values] for name, values in scores.series.items()}
     return {"frame": list(numbers), "seconds": [round(seconds(clip, n), 3) for n in numbers]} | columns

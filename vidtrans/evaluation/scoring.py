@@ -12,20 +12,20 @@ from itertools import repeat
 import numpy as np
 
 from vidtrans.clips.indexing import Clip
-from vidtrans.clips.matte import in_step, same_shape
+from vidtrans.clips.matte import match_frames, same_shape
 from vidtrans.errors import UsageError
 from vidtrans.events import Progress
 from vidtrans.metrics import SCORING_FLOW
+from vidtrans.metrics.clip_scores import Scores
 from vidtrans.metrics.consistency import Scorer
-from vidtrans.metrics.scores import Scores
 from vidtrans.session import Context
 from vidtrans.settings import Time
-from vidtrans.video.form import PLAIN, Form
+from vidtrans.video.frame_format import DEFAULT_FORMAT, FrameFormat
 from vidtrans.video.io.clip import ClipIndex
 
 
 @dataclass(frozen=True)
-class Beside:
+class AlignedSource:
     """A clip in step with another: ``steps`` says which of its frames goes with each of the other's."""
 
     clip: Clip
@@ -34,7 +34,7 @@ class Beside:
     @classmethod
     def find(
         cls, clip: Clip, output: Clip, context: Context, start: Time | None = None, end: Time | None = None
-    ) -> Beside:
+    ) -> AlignedSource:
         """Put a clip in step with a render of its frames from ``start`` to ``end``, and say how.
 
         Without an ``end`` the part of the clip lasts as long as the render.
@@ -52,7 +52,7 @@ class Beside:
                 context.warn_once(f"{clip.name}: {told}", clip.path)
             return cls(clip, range(total))
         part = _part(index, output.index, first, stop if end else None)
-        steps, told = in_step(output.index, part, 0, total, name=output.name)
+        steps, told = match_frames(output.index, part, 0, total, name=output.name)
         if told and first:
             told = f"from frame {first} on {told}"
         if not told and start is None and end is None:
@@ -67,9 +67,9 @@ class Beside:
         shots = self.clip.shots
         return number == 0 or bisect_right(shots, self.steps[number]) != bisect_right(shots, self.steps[number - 1])
 
-    def pictures(self, context: Context, form: Form = PLAIN) -> Generator[np.ndarray, None, None]:
+    def pictures(self, context: Context, form: FrameFormat = DEFAULT_FORMAT) -> Generator[np.ndarray, None, None]:
         """All frames in step, (H, W, 3)."""
-        with closing(self.clip.follower(form, context.decode_threads)) as follow:
+        with closing(self.clip.cursor(form, context.decode_threads)) as follow:
             for step in self.steps:
                 yield follow(step).rgb
 
@@ -84,12 +84,12 @@ def _at_equal_times(index: ClipIndex, other: ClipIndex) -> bool:
 
 
 # What a render can be compared with: a clip in step, or (H, W, 3) uint8 RGB for each of its frames, in order.
-Pictures = Beside | Iterable[np.ndarray]
+Pictures = AlignedSource | Iterable[np.ndarray]
 
 
 def score_clips(
     output: Clip,
-    source: Beside,
+    source: AlignedSource,
     context: Context,
     *,
     per_frame: Pictures | None = None,
@@ -104,9 +104,9 @@ def score_clips(
         why = "its pictures are not of one size, so nothing can be followed from one to the next"
         raise UsageError(output.path.name, why, "evaluate pictures of one size")
     total = output.index.num_frames
-    given = (source, Beside(output, range(total)), per_frame, reference)
-    _tell_sizes(output, [b.clip for b in given if isinstance(b, Beside)], context)
-    scorer, form = Scorer(flow), Form(background=output.ground)
+    given = (source, AlignedSource(output, range(total)), per_frame, reference)
+    _tell_sizes(output, [b.clip for b in given if isinstance(b, AlignedSource)], context)
+    scorer, form = Scorer(flow), FrameFormat(background=output.default_background)
     with ExitStack() as stack:
         streams = [stack.enter_context(closing(_stream(b, form, total, context))) for b in given]
         for number, (seen, made, *compared) in enumerate(zip(*streams, strict=True)):
@@ -134,10 +134,10 @@ def _part(index: ClipIndex, output: ClipIndex, first: int, stop: int | None) -> 
 
 
 def _stream(
-    source: Pictures | None, form: Form, total: int, context: Context
+    source: Pictures | None, form: FrameFormat, total: int, context: Context
 ) -> Generator[np.ndarray | None, None, None]:
     """``total`` pictures, or as often None. Raises ValueError where there are fewer."""
-    if isinstance(source, Beside):
+    if isinstance(source, AlignedSource):
         yield from source.pictures(context, form)
         return
     given = repeat(None) if source is None else iter(source)

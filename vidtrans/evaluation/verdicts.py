@@ -9,7 +9,7 @@ BLURRED = 0.85  # of the sharpness that should be
 
 
 def verdict(table: Table) -> str:
-    """What the scores say, in a line."""
+    """Summarise the scores in a line."""
     said = [_steadiness(table)]
     if table["sharpness"] is not None:
         blurred = "blurred: " if table["sharpness"] < BLURRED else ""
@@ -23,12 +23,12 @@ def verdict(table: Table) -> str:
 
 
 def compared_with(table: Table) -> str:
-    """What the render was compared with."""
+    """Return what the render was compared with."""
     return {"per-frame": "per-frame video"}.get(table["compared_with"], str(table["compared_with"]))
 
 
 def figures(table: Table) -> str:
-    """The measures that there are, in a line."""
+    """Return the available measures in a line."""
     said = []
     for name, key, form in (
         ("warping error", "warping_error", ".3g"),

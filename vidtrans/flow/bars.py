@@ -24,7 +24,7 @@ def extents(thumbnail: np.ndarray) -> Extents:
     return np.stack(rows, 1), np.stack(columns, 1)
 
 
-def within_bars(frames: Iterable[Extents], height: int, width: int) -> Part:
+def part_within_bars(frames: Iterable[Extents], height: int, width: int) -> Part:
     """Return the part of a picture that is left without the borders that are flat and alike in all frames.
 
     Args:

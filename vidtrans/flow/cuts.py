@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from vidtrans.flow.bars import WHOLE, Extents, Part, extents, within_bars
+from vidtrans.flow.bars import WHOLE, Extents, Part, extents, part_within_bars
 from vidtrans.flow.dis import DISFast, grey
 from vidtrans.flow.warping import forward_backward, warp
 
@@ -168,7 +168,7 @@ class CutDetector:
     def _leave_out_bars(self) -> None:
         """Look at the part of the frames in which something changes; it seldom becomes another one."""
         height, width = self._whole[self._count - 1].frame.rgb.shape[:2]
-        part = within_bars((whole.extents for whole in self._whole.values()), height, width)
+        part = part_within_bars((whole.extents for whole in self._whole.values()), height, width)
         if part != self._part:
             self._part = part
             self._frames = {n: whole.within(part) for n, whole in self._whole.items()}

@@ -55,7 +55,7 @@ class FlowEstimator:
             picture = cv2.convertScaleAbs(picture, alpha=255 / 65535)
         return np.ascontiguousarray(picture)
 
-    def both(self, first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def estimate_both(self, first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Flow from one prepared picture to another and back: (H, W, 2) float32 each, in pixels of the working size.
 
         Between two pictures that are the same there is none at all: what is held, still or black costs nothing.

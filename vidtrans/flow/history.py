@@ -21,52 +21,53 @@ TOLERANCE = 0.16  # σ of the source's colour difference that is the same place,
 
 
 @dataclass(frozen=True)
-class Trail:
-    """From a frame back to the one before: ``flow`` (H, W, 2) in pixels, and how ``sure`` it is, (H, W) from 0 to 1.
+class BackwardFlow:
+    """The flow from a frame to the one before it: ``flow`` (H, W, 2) in pixels, and its ``confidence`` (H, W), 0 to
+    1.
 
-    Both float32, on the frame's pixels.
+    Both are float32 and lie on the frame's pixels.
     """
 
     flow: np.ndarray
-    sure: np.ndarray
+    confidence: np.ndarray
 
-    def within(self) -> Trail:
+    def within(self) -> BackwardFlow:
         """Nothing is sure of what leads out of the picture."""
-        return Trail(self.flow, np.where(inside(self.flow, 0.5), self.sure, np.float32(0)))
+        return BackwardFlow(self.flow, np.where(inside(self.flow, 0.5), self.confidence, np.float32(0)))
 
 
-class Tracer:
+class BackwardFlowEstimator:
     """Finds trails by a flow method of the table. Raises UsageError where that cannot be had."""
 
     def __init__(self, method: str, device: str = "cpu") -> None:
         self._estimator = FlowEstimator(method, None, device)
 
-    def __call__(self, before: np.ndarray, here: np.ndarray) -> Trail:
+    def __call__(self, before: np.ndarray, here: np.ndarray) -> BackwardFlow:
         """Two frames that follow each other, (H, W, 3) uint8 of one size → the trail of the second."""
-        there, back = self._estimator.both(*(self._estimator.prepare(frame) for frame in (before, here)))
+        there, back = self._estimator.estimate_both(*(self._estimator.prepare(frame) for frame in (before, here)))
         same = photometric(here, warp(before, back), TOLERANCE)
-        return Trail(back, agreement(back, there, SLACK) * same)
+        return BackwardFlow(back, agreement(back, there, SLACK) * same)
 
 
-def signed(picture: np.ndarray) -> np.ndarray:
+def to_signed_range(picture: np.ndarray) -> np.ndarray:
     """(H, W, C) uint8 or uint16 → float32 in [−1, 1]."""
     return picture.astype(np.float32) / np.float32(np.iinfo(picture.dtype).max / 2) - np.float32(1)
 
 
-def stored(picture: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
+def from_signed_range(picture: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
     """float32 in [−1, 1] → the nearest of uint8 or uint16."""
     made: np.ndarray = np.rint((picture + 1) * np.float32(np.iinfo(dtype).max / 2)).astype(dtype)
     return made
 
 
-def history(picture: np.ndarray, trail: Trail) -> np.ndarray:
+def history(picture: np.ndarray, trail: BackwardFlow) -> np.ndarray:
     """A picture of the frame before, (H, W, 3) float32 in [−1, 1], as the frame at the trail's begin inherits it.
 
     (H, W, 4) float32 in [−1, 1]: the picture at its new place times how sure that is, and how sure it is, −1 … 1 for
     0 … 1. Bicubic: who goes on and on from it would see it blur.
     """
-    moved = warp(picture, trail.flow, bicubic=True) * trail.sure[..., None]
-    return np.dstack([np.clip(moved, -1, 1), 2 * trail.sure - 1])
+    moved = warp(picture, trail.flow, bicubic=True) * trail.confidence[..., None]
+    return np.dstack([np.clip(moved, -1, 1), 2 * trail.confidence - 1])
 
 
 def no_history(height: int, width: int) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from vidtrans.files import digest_file
-from vidtrans.pretrained import find_weights, torchvision_module, with_weights
+from vidtrans.pretrained import find_weights, load_weights, torchvision_module
 
 SMALLEST_SIDE = 128  # its correlation pyramid has four levels, from an eighth of the size
 MULTIPLE = 8
@@ -33,7 +33,7 @@ class Raft:
         self._device = torch.device(device)
         path, address = self._find_weights()
         made = getattr(_torchvision(self.name), self.network)(weights=None)
-        self._network = with_weights(made, path, address).eval().to(self._device)
+        self._network = load_weights(made, path, address).eval().to(self._device)
 
     @classmethod
     def identity(cls, device: str = "cpu") -> str:

@@ -77,7 +77,7 @@ def largest_change(first: np.ndarray, second: np.ndarray) -> float:
     return float(cv2.resize(difference, size, interpolation=cv2.INTER_AREA).max())
 
 
-def repeats(looks: tuple[int, ...], numbers: list[int]) -> set[int]:
+def find_near_duplicates(looks: tuple[int, ...], numbers: list[int]) -> set[int]:
     """Those of ``numbers`` that look just like one before them that is in ``numbers`` too."""
     seen: set[int] = set()
     found = set()
@@ -88,7 +88,7 @@ def repeats(looks: tuple[int, ...], numbers: list[int]) -> set[int]:
     return found
 
 
-def blurred(sharpness: tuple[float, ...], numbers: list[int], share: float, reach: int = 12) -> set[int]:
+def find_blurred(sharpness: tuple[float, ...], numbers: list[int], share: float, reach: int = 12) -> set[int]:
     """Those of ``numbers`` (of one shot) whose sharpness is below ``share`` of the median around them."""
     values = [sharpness[n] for n in numbers]
     return {

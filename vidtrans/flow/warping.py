@@ -37,7 +37,7 @@ def warp(picture: np.ndarray, flow: np.ndarray, *, bicubic: bool = False) -> np.
     return cv2.remap(picture, places, None, method, borderMode=BORDER)
 
 
-def sharp(picture: np.ndarray, places: np.ndarray) -> np.ndarray:
+def sample_sharp(picture: np.ndarray, places: np.ndarray) -> np.ndarray:
     """Sample ``picture`` (H, W, 4) float32 at ``places`` (h, w, 2), about as sharply as bicubic in half the time.
 
     Bilinear sampling, quick for four channels, of the picture and of its second differences, which say what lacks

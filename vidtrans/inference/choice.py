@@ -10,7 +10,7 @@ from vidtrans.inference.packed import can_pack
 NEEDED = {"openvino": ("openvino",), "onnx": ("onnx", "onnxruntime")}  # modules; the quicker one first
 
 
-def choose(wanted: str, device: Device, precision: str) -> str:
+def choose_engine(wanted: str, device: Device, precision: str) -> str:
     """Return the name of an engine: ``wanted``, or for ``auto`` the fastest one that was measured and is installed.
 
     On a CPU torch with packed convolutions is as fast as compiled, and starts at once; OpenVINO and ONNX Runtime took

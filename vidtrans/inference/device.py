@@ -60,7 +60,7 @@ def resolve_precision(wanted: str, device: Device) -> Precision:
     return "fp32"
 
 
-def sent(tensor: torch.Tensor, device: Device) -> torch.Tensor:
+def to_device(tensor: torch.Tensor, device: Device) -> torch.Tensor:
     """On the device. To a GPU it goes beside what that is doing, which takes memory that does not move."""
     tensor = tensor.pin_memory() if device.kind == "cuda" else tensor
     return tensor.to(device.torch, non_blocking=True)

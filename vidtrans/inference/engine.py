@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from vidtrans.flow.history import no_history
-from vidtrans.video.colour.conversion import eight_bit, sixteen_bit
+from vidtrans.video.colour.conversion import to_uint8, to_uint16
 from vidtrans.video.images.picture import resize
 
 
@@ -31,14 +31,14 @@ class IdentityEngine:
     identity = {"engine": "identity"}  # noqa: RUF012
 
     def __call__(self, inputs: np.ndarray, *, deep: bool = False) -> np.ndarray:
-        return sixteen_bit(inputs) if deep else eight_bit(inputs)
+        return to_uint16(inputs) if deep else to_uint8(inputs)
 
 
 def with_plate(inputs: np.ndarray, plate: np.ndarray) -> np.ndarray:
     """(N, H, W, C) uint8 or uint16 → (N, H, W, C + 3): the plate, (h, w, 3) uint8, at their size."""
     shown = resize(plate, inputs.shape[2], inputs.shape[1])
     if inputs.dtype == np.uint16:
-        shown = sixteen_bit(shown)
+        shown = to_uint16(shown)
     return np.concatenate([inputs, np.broadcast_to(shown, (len(inputs), *shown.shape))], axis=3)
 
 
@@ -48,5 +48,5 @@ def with_history(inputs: np.ndarray, in_channels: int) -> np.ndarray:
         return inputs
     nothing = no_history(*inputs.shape[1:3])
     if inputs.dtype == np.uint16:
-        nothing = sixteen_bit(nothing)
+        nothing = to_uint16(nothing)
     return np.concatenate([inputs, np.broadcast_to(nothing, (len(inputs), *nothing.shape))], axis=3)

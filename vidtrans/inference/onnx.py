@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from vidtrans.errors import UsageError
 from vidtrans.inference.choice import NEEDED
 from vidtrans.inference.device import Precision
-from vidtrans.inference.foreign import ForeignEngine, Run
+from vidtrans.inference.external import ExternalEngine, Run
 
 OPSET = 17  # the first with all that the networks are made of
 
 
-class OnnxEngine(ForeignEngine):
+class OnnxEngine(ExternalEngine):
     """Raises UsageError where a precision is asked for that it has not."""
 
     name: ClassVar[str] = "onnx"
@@ -33,11 +33,11 @@ class OnnxEngine(ForeignEngine):
     def _made_for(self, x: Tensor, network: nn.Module, library: Any) -> Run:
         options = library.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
-        session = library.InferenceSession(exported(network, x), options, providers=["CPUExecutionProvider"])
+        session = library.InferenceSession(export_onnx(network, x), options, providers=["CPUExecutionProvider"])
         return lambda x: torch.from_numpy(session.run(None, {"x": x.numpy()})[0])
 
 
-def exported(network: nn.Module, x: Tensor) -> bytes:
+def export_onnx(network: nn.Module, x: Tensor) -> bytes:
     """The network as an ONNX file, for inputs of the shape of ``x``."""
     file = io.BytesIO()
     with warnings.catch_warnings():

@@ -10,12 +10,12 @@ from platformdirs import user_cache_path
 from torch import Tensor, nn
 
 from vidtrans.inference.choice import NEEDED
-from vidtrans.inference.foreign import ForeignEngine, Run
+from vidtrans.inference.external import ExternalEngine, Run
 
 TYPES = {"fp32": "f32", "bf16": "bf16"}
 
 
-class OpenVINOEngine(ForeignEngine):
+class OpenVINOEngine(ExternalEngine):
     """In the precision that torch would have."""
 
     name: ClassVar[str] = "openvino"

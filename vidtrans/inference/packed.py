@@ -36,7 +36,7 @@ def can_pack(device: Device, precision: Precision) -> bool:
     return here and (precision == "fp32" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()))
 
 
-class Packed(nn.Module):
+class PackedConvolution(nn.Module):
     """A convolution, transposed or not, and the activation behind it. Its weights are laid out for the last shape.
 
     Not for two threads at once.
@@ -74,9 +74,9 @@ class Packed(nn.Module):
 
 
 def pack(network: nn.Module) -> nn.Module:
-    """Put ``Packed`` in the place of every convolution, in place, and of what of a Sequential is an activation behind.
+    """Replace every convolution by ``PackedConvolution``, in place, with the activation behind it in a Sequential.
 
-    The network must be in eval mode, its weights in the precision that they shall have.
+    The network must be in eval mode, its weights in their final precision.
     """
     for module in list(network.modules()):
         last: str | None = None  # of a Sequential, the name of the convolution that comes right before
@@ -84,17 +84,17 @@ def pack(network: nn.Module) -> nn.Module:
             if isinstance(child, nn.Identity):
                 continue
             if last is not None and type(child) in ACTIVATIONS:
-                module._modules[last] = Packed(module._modules[last], child)
+                module._modules[last] = PackedConvolution(module._modules[last], child)
                 module._modules[name] = nn.Identity()
                 last = None
                 continue
             if last is not None:
-                module._modules[last] = Packed(module._modules[last], None)
+                module._modules[last] = PackedConvolution(module._modules[last], None)
             last = name if _packable(child) and isinstance(module, nn.Sequential) else None
             if last is None and _packable(child):
-                module._modules[name] = Packed(child, None)
+                module._modules[name] = PackedConvolution(child, None)
         if last is not None:
-            module._modules[last] = Packed(module._modules[last], None)
+            module._modules[last] = PackedConvolution(module._modules[last], None)
     return network
 
 

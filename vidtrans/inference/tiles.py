@@ -19,22 +19,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vidtrans.networks.layers import Squeeze
+from vidtrans.networks.layers import SqueezeExcitation
 
 SMALLEST = 256  # pixels; below it, a tile is more rim than picture
 OVERLAP = 128  # pixels: the bundled model's tiles of 256 are then 46 dB from the whole picture; with 96, 35 dB
-Whole = nn.InstanceNorm2d | Squeeze  # what looks at the whole picture
-Found = dict[nn.Module, tuple[Tensor, Tensor]]  # mean and variance, (N, C) float32, of what goes in
+GlobalLayer = nn.InstanceNorm2d | SqueezeExcitation  # what looks at the whole picture
+NormStatistics = dict[nn.Module, tuple[Tensor, Tensor]]  # mean and variance, (N, C) float32, of what goes in
 
 
-def smaller(side: int, multiple: int) -> int | None:
+def next_tile_side(side: int, multiple: int) -> int | None:
     """The next smaller side of tiles, a multiple; None where that would be below ``SMALLEST``, or no smaller."""
     half = max(SMALLEST, side // 2)
     half += -half % multiple
     return half if half < side else None
 
 
-def starts(length: int, tile: int, multiple: int) -> list[int]:
+def tile_starts(length: int, tile: int, multiple: int) -> list[int]:
     """Where tiles begin that cover a length evenly, ``OVERLAP`` or more overlapping; both sizes are multiples."""
     if tile >= length:
         return [0]
@@ -52,7 +52,7 @@ def ramp(overlap: int) -> Tensor:
     return (t * t * (3 - 2 * t)).to(torch.float32)
 
 
-def joined(parts: Iterable[Tensor], at: Sequence[int], length: int, side: int) -> Tensor:
+def blend_tiles(parts: Iterable[Tensor], at: Sequence[int], length: int, side: int) -> Tensor:
     """Parts of equal size → one tensor of that length along ``side``, 2 (rows) or 3 (columns).
 
     Each fades into what there is, so that the weights add up to one whatever the rounding: where all parts agree,
@@ -72,8 +72,8 @@ def joined(parts: Iterable[Tensor], at: Sequence[int], length: int, side: int) -
     return whole
 
 
-def tiled(
-    network: Callable[[Tensor], Tensor], x: Tensor, side: int, multiple: int, whole: Sequence[Whole] = ()
+def run_tiled(
+    network: Callable[[Tensor], Tensor], x: Tensor, side: int, multiple: int, whole: Sequence[GlobalLayer] = ()
 ) -> Tensor:
     """(N, C, H, W) → (N, 3, H, W) as ``network`` makes it, in tiles of at most ``side`` pixels a side.
 
@@ -81,24 +81,24 @@ def tiled(
     """
     height, width = x.shape[2:]
     tall, wide = min(height, side), min(width, side)
-    rows, columns = starts(height, tall, multiple), starts(width, wide, multiple)
+    rows, columns = tile_starts(height, tall, multiple), tile_starts(width, wide, multiple)
 
     def strip(top: int) -> Tensor:
         parts = (network(x[:, :, top : top + tall, left : left + wide]) for left in columns)
-        return joined(parts, columns, width, 3)
+        return blend_tiles(parts, columns, width, 3)
 
-    found: Found = {}
+    found: NormStatistics = {}
     if whole:
-        with recorded(whole) as found:
+        with record_statistics(whole) as found:
             network(F.interpolate(x, (tall, wide), mode="area"))
-    with given(found):
-        return joined(map(strip, rows), rows, height, 2)
+    with use_statistics(found):
+        return blend_tiles(map(strip, rows), rows, height, 2)
 
 
 @contextmanager
-def recorded(modules: Iterable[nn.Module]) -> Iterator[Found]:
+def record_statistics(modules: Iterable[nn.Module]) -> Iterator[NormStatistics]:
     """What these modules see in it, filled as they run."""
-    found: Found = {}
+    found: NormStatistics = {}
 
     def look(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         variance, mean = torch.var_mean(inputs[0].to(torch.float32), (2, 3), correction=0)
@@ -111,7 +111,7 @@ def recorded(modules: Iterable[nn.Module]) -> Iterator[Found]:
 
 
 @contextmanager
-def given(found: Found) -> Iterator[None]:
+def use_statistics(found: NormStatistics) -> Iterator[None]:
     """In it, modules go by what was found, whatever they see."""
     with ExitStack() as stack:
         for module, (mean, variance) in found.items():
@@ -134,4 +134,4 @@ def _by(module: Any, mean: Tensor, variance: Tensor) -> Callable[[Tensor], Tenso
         ]
         return made[0] if len(made) == 1 else torch.cat(made)
 
-    return squeeze if isinstance(module, Squeeze) else norm
+    return squeeze if isinstance(module, SqueezeExcitation) else norm

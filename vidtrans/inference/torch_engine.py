@@ -21,19 +21,19 @@ from vidtrans.inference.device import (
     Precision,
     release_cached_memory,
     resolve_precision,
-    sent,
+    to_device,
     torch_dtype,
 )
 from vidtrans.inference.engine import with_history, with_plate
 from vidtrans.inference.packed import can_pack, pack
-from vidtrans.inference.tiles import Whole, smaller, tiled
-from vidtrans.networks.init import painter_of
-from vidtrans.networks.plate_generator import Plated
-from vidtrans.networks.recurrent import Remembering
+from vidtrans.inference.tiles import GlobalLayer, next_tile_side, run_tiled
+from vidtrans.networks.init import inner_generator
+from vidtrans.networks.plate_generator import PlateGenerator
+from vidtrans.networks.recurrent import RecurrentGenerator
 from vidtrans.video.images.picture import resize
 
 BATCH = {"cpu": 4, "cuda": 16, "mps": 4}
-TOGETHER = 1 << 17  # pixels that packed layers take at once: above it a U-Net's do not stay in the cache
+MAX_PACKED_PIXELS = 1 << 17  # pixels that packed layers take at once: above it a U-Net's do not stay in the cache
 
 
 def fold_norm(network: nn.Module) -> nn.Module:
@@ -52,20 +52,20 @@ def fold_norm(network: nn.Module) -> nn.Module:
 
 
 def _fused(conv: Any, norm: nn.BatchNorm2d, transposed: bool) -> nn.Module:
-    fused: Any = sharing(conv)
+    fused: Any = copy_sharing_weights(conv)
     statistics = norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
     both: Any = (conv.weight, conv.bias, *statistics, transposed)
     fused.weight, fused.bias = fuse_conv_bn_weights(*both)
     return fused
 
 
-def sharing(network: nn.Module) -> nn.Module:
+def copy_sharing_weights(network: nn.Module) -> nn.Module:
     """A copy that shares its weights until they are replaced, as ``to`` and ``fold_norm`` do: copying takes a while."""
     memo: dict[int, Any] = {id(p): nn.Parameter(p.detach(), requires_grad=False) for p in network.parameters()}
     return copy.deepcopy(network, memo | {id(b): b for b in network.buffers()})
 
 
-def mirrored(x: Tensor, multiple: int) -> Tensor:
+def pad_by_mirroring(x: Tensor, multiple: int) -> Tensor:
     """(N, C, H, W) → the sides grown to a multiple, right and below, by mirroring."""
     for side in (2, 3):
         length = x.shape[side]
@@ -75,7 +75,7 @@ def mirrored(x: Tensor, multiple: int) -> Tensor:
     return x
 
 
-def as_pictures(made: Tensor, *, deep: bool) -> np.ndarray:
+def to_pictures(made: Tensor, *, deep: bool) -> np.ndarray:
     """(N, 3, H, W) float32 in [-1, 1] → (N, H, W, 3) uint8, or uint16 if ``deep``, rounded."""
     top = 65535 if deep else 255
     levels = ((made + 1) * (top / 2)).round_().clamp_(0, top).to(torch.int32 if deep else torch.uint8)
@@ -100,20 +100,20 @@ class TorchEngine:
     def __init__(self, generator: Any, device: Device, precision: str = "auto", batch: int | None = None) -> None:
         self.device = device
         self.precision = self._resolve(precision)
-        self._remembers = generator.in_channels if isinstance(generator, Remembering) else None
+        self._remembers = generator.in_channels if isinstance(generator, RecurrentGenerator) else None
         self.batch = 1 if self._remembers else batch or BATCH[device.kind]
         self._width = self.batch  # pictures that go through the network at once
         self.multiple: int = generator.multiple
-        self._plate = generator.picture if isinstance(generator, Plated) else None
+        self._plate = generator.picture if isinstance(generator, PlateGenerator) else None
         self._dtype = torch_dtype(self.precision)
-        network: Any = fold_norm(sharing(generator).eval())
+        network: Any = fold_norm(copy_sharing_weights(generator).eval())
         network = network.to(device.torch, self._dtype).to(memory_format=torch.channels_last)
         self._together: int | None = None
         self.tile: int | None = None
         self._sides: dict[tuple[int, int], int] = {}  # what tiles fit, by the height and width of the picture
-        self._whole = [m for m in network.modules() if isinstance(m, Whole)]
+        self._whole = [m for m in network.modules() if isinstance(m, GlobalLayer)]
         # A reel's pictures are stretched over what the network sees, which would be the tile.
-        self._whole_only = getattr(painter_of(generator), "reel", None) is not None
+        self._whole_only = getattr(inner_generator(generator), "reel", None) is not None
         self.identity = {
             "engine": self.name,
             "torch": torch.__version__.partition("+")[0],
@@ -134,7 +134,7 @@ class TorchEngine:
         """What runs the network, which is in place, on (N, C, H, W) of its precision, channels last."""
         if not can_pack(self.device, self.precision):
             return network
-        self._together = TOGETHER
+        self._together = MAX_PACKED_PIXELS
         self.identity["engine"] = "torch-packed"
         return pack(network)
 
@@ -154,7 +154,7 @@ class TorchEngine:
             plate = torch.from_numpy(resize(self._plate, width, height)).to(shown).permute(2, 0, 1) / 127.5 - 1
             shown = torch.cat([shown, plate.expand(len(shown), -1, -1, -1)], dim=1)
         try:
-            return self._through(mirrored(shown, self.multiple))[..., :height, :width].contiguous()
+            return self._through(pad_by_mirroring(shown, self.multiple))[..., :height, :width].contiguous()
         except Exception as error:
             if not out_of_memory(error):
                 raise
@@ -218,12 +218,12 @@ class TorchEngine:
             try:
                 if self.tile is None:
                     return self._piece(x)
-                return tiled(self._piece, x, self.tile, self.multiple, self._whole)
+                return run_tiled(self._piece, x, self.tile, self.multiple, self._whole)
             except Exception as error:
                 if len(x) > 1 or not out_of_memory(error):
                     raise
             release_cached_memory(self.device)
-            side = None if self._whole_only else smaller(self.tile or max(height, width), self.multiple)
+            side = None if self._whole_only else next_tile_side(self.tile or max(height, width), self.multiple)
             if side is None:
                 raise self._no_room()
             self._sides[height, width] = side  # and keep to what fits
@@ -238,6 +238,6 @@ class TorchEngine:
         (height, width), middle = inputs.shape[1:3], np.iinfo(inputs.dtype).max / 2
         # torch has no arithmetic on uint16.
         x = torch.from_numpy(inputs.astype(np.int32) if inputs.dtype == np.uint16 else inputs)
-        x = (x if self.device.kind == "cpu" else sent(x, self.device)).permute(0, 3, 1, 2)
-        y = self._through(mirrored(x, self.multiple).to(torch.float32) / middle - 1)
-        return as_pictures(y[..., :height, :width], deep=deep)
+        x = (x if self.device.kind == "cpu" else to_device(x, self.device)).permute(0, 3, 1, 2)
+        y = self._through(pad_by_mirroring(x, self.multiple).to(torch.float32) / middle - 1)
+        return to_pictures(y[..., :height, :width], deep=deep)

@@ -11,11 +11,11 @@ import numpy as np
 from vidtrans.flow import FLOWS
 from vidtrans.flow.dis import grey
 from vidtrans.metrics import SCORING_FLOW, SHORT_SIDE
-from vidtrans.metrics.frame_scores import Ghosting, Nearness, Steadiness, Summary, Track
-from vidtrans.metrics.ghosts import ghost_in
-from vidtrans.metrics.motion import Motion
-from vidtrans.metrics.picture import sharpness
-from vidtrans.metrics.scores import Scores, Series, quotient, removed
+from vidtrans.metrics.clip_scores import Scores, Series, divide, flicker_removed
+from vidtrans.metrics.frame_scores import Ghosting, Nearness, ScoreSeries, Steadiness, Summary
+from vidtrans.metrics.ghosts import measure_ghost
+from vidtrans.metrics.motion import FlowPair
+from vidtrans.metrics.picture_quality import sharpness
 from vidtrans.settings import Size
 from vidtrans.video.images.picture import resize
 
@@ -72,20 +72,20 @@ class Scorer:
         if motion is None or wanted is None:
             self._ghosts.add(None)
         else:
-            self._ghosts.add(ghost_in(small["output"], wanted, motion.uncovered))
+            self._ghosts.add(measure_ghost(small["output"], wanted, motion.uncovered))
         self._frames += 1
 
     def scores(self) -> Scores:
         """Of all frames that were added."""
-        tracks: list[tuple[str, Track]] = [*self._steady.items(), *self._near.items(), ("", self._ghosts)]
+        tracks: list[tuple[str, ScoreSeries]] = [*self._steady.items(), *self._near.items(), ("", self._ghosts)]
         summary: Summary = {}
         series: dict[str, Series] = {}
         for suffix, track in tracks:
             summary |= {name + suffix: value for name, value in track.summary().items()}
             series |= {name + suffix: values for name, values in track.series().items()}
         unsteady = summary["warping_error_per_frame"]
-        summary["ratio"] = quotient(summary["warping_error"], unsteady)
-        summary["removed"] = removed(summary["ratio"], quotient(summary["warping_error_source"], unsteady))
+        summary["ratio"] = divide(summary["warping_error"], unsteady)
+        summary["removed"] = flicker_removed(summary["ratio"], divide(summary["warping_error_source"], unsteady))
         compared_with = next((v for v in ("reference", "per-frame") if v in self._videos), None)
         pairs = sum(e is not None for e in self._steady[""].errors)
         return Scores(self._frames, pairs, self._size, compared_with, summary, series)
@@ -97,16 +97,16 @@ class Scorer:
         if shape != self._shape or videos != self._videos:
             raise ValueError(f"first {self._shape} of {sorted(self._videos)}, then {shape} of {sorted(videos)}")
 
-    def _motion(self, source: np.ndarray, starts_shot: bool) -> Motion | None:
+    def _motion(self, source: np.ndarray, starts_shot: bool) -> FlowPair | None:
         """From the last frame to this one; None where this one does not follow it."""
         before, self._grey = self._grey, grey(source)
-        return None if before is None or starts_shot else Motion.between(before, self._grey, self._method)
+        return None if before is None or starts_shot else FlowPair.between(before, self._grey, self._method)
 
-    def _add_steadiness(self, small: dict[str, np.ndarray], motion: Motion | None) -> None:
+    def _add_steadiness(self, small: dict[str, np.ndarray], motion: FlowPair | None) -> None:
         both = None
         if motion is not None and self._followed is not None:
-            both = motion.followed & self._followed
-        self._followed = None if motion is None else motion.followed_back
+            both = motion.reliable & self._followed
+        self._followed = None if motion is None else motion.reliable_back
         for suffix, video in STEADY.items():
             if video in small:
                 self._steady[suffix].add(small[video].astype(np.float32) / 255, motion, both)

@@ -11,16 +11,16 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from vidtrans.metrics.picture import PSNR_CAP, psnr, sharpness
+from vidtrans.metrics.picture_quality import PSNR_CAP, psnr, sharpness
 
 HORIZONS = (1, 5, 10, 30)
-FILM = 300  # frames of a film that all of them are told of
-SHOWN = (1, 30, 100, 300)  # frames of a strip, counted from 1
-KNOWN = 500  # training frames that a film is compared with
-LAST = 30  # frames at a film's end that are looked at for what became of it
-LATE = slice(150, 300)  # frames in which a film that still moves goes through many pictures
-LOOK = 16  # pixels a side at which pictures are searched
-FEW = 4  # of those found are looked at in full
+ROLLOUT_FRAMES = 300  # frames of a film that all of them are told of
+STRIP_FRAMES = (1, 30, 100, 300)  # frames of a strip, counted from 1
+MAX_TRAINING_FRAMES = 500  # training frames that a film is compared with
+END_FRAMES = 30  # frames at a film's end that are looked at for what became of it
+LATE_FRAMES = slice(150, 300)  # frames in which a film that still moves goes through many pictures
+SEARCH_SIDE = 16  # pixels a side at which pictures are searched
+NUM_CANDIDATES = 4  # of those found are looked at in full
 
 Pictures = Sequence[np.ndarray]
 
@@ -43,7 +43,7 @@ def nearest(film: Pictures, training: Pictures) -> list[int]:
     """For each frame the number of the training frame that it is most like (least squared difference)."""
     looks, known = _looks(film), _looks(training)
     apart = np.square(known).sum(1)[None] - 2 * looks @ known.T  # but for what all have in common
-    found = np.argsort(apart, axis=1, kind="stable")[:, :FEW]
+    found = np.argsort(apart, axis=1, kind="stable")[:, :NUM_CANDIDATES]
     return [_best(frame, training, near.tolist()) for frame, near in zip(film, found, strict=True)]
 
 
@@ -51,13 +51,13 @@ def _best(frame: np.ndarray, training: Pictures, among: list[int]) -> int:
     return max(among, key=lambda k: psnr(frame, training[k]))
 
 
-def nn(film: Pictures, training: Pictures) -> float:
+def nearest_psnr(film: Pictures, training: Pictures) -> float:
     """PSNR in dB to the nearest training frame, a mean over the LAST frames: noise and mush are near to none.
 
     It rewards memory: one frozen training frame has the best there is, and a truthful continuation past the training
     frames a worse one.
     """
-    ends = film[-LAST:]
+    ends = film[-END_FRAMES:]
     found = nearest(ends, training)
     return float(np.mean([min(psnr(frame, training[k]), PSNR_CAP) for frame, k in zip(ends, found, strict=True)]))
 
@@ -68,14 +68,14 @@ def drift(film: Pictures, training: Pictures) -> float:
     In levels of 0 to 255, of the worst channel; 0 inside, so a clip whose colours change forgives more. A governor
     that clamps colours makes it 0: judge without.
     """
-    known, ends = _colours(training), _colours(film[-LAST:])
+    known, ends = _colours(training), _colours(film[-END_FRAMES:])
     outside = np.maximum(0.0, np.maximum(known.min(0) - ends, ends - known.max(0)))
     return float(outside.mean(0).max())
 
 
 def relative_sharpness(film: Pictures, training: Pictures) -> float:
     """Mean |Laplacian| of the LAST frames over that of the training frames; above 1 for noise as well as for detail."""
-    ours, known = (float(np.mean([sharpness(p) for p in pictures])) for pictures in (film[-LAST:], training))
+    ours, known = (float(np.mean([sharpness(p) for p in pictures])) for pictures in (film[-END_FRAMES:], training))
     return ours / max(1e-6, known)
 
 
@@ -88,36 +88,36 @@ def motion(film: Pictures, apart: int) -> float:
     return float(np.mean([cv2.absdiff(a, b).mean() for a, b in pairs])) if pairs else 0.0
 
 
-def uniq(film: Pictures, training: Pictures) -> int:
+def num_distinct(film: Pictures, training: Pictures) -> int:
     """How many different training frames are the nearest ones in LATE: 1 of a film that has frozen.
 
     Compare it with the same count of true frames. Noise has few, too, for all of it is nearest to the same.
     """
-    return len(set(nearest(film[LATE], training))) if len(film) > LATE.start else 0
+    return len(set(nearest(film[LATE_FRAMES], training))) if len(film) > LATE_FRAMES.start else 0
 
 
-def to_and_fro(clip: Pictures, count: int) -> list[np.ndarray]:
+def ping_pong(clip: Pictures, count: int) -> list[np.ndarray]:
     """A film of true frames: forwards through the ``clip``, back again, and so on."""
     places = max(1, 2 * (len(clip) - 1))
     return [clip[min(place % places, -place % places)] for place in range(count)]
 
 
-def holding(film: Pictures, training: Pictures, real: Pictures) -> dict[str, float]:
+def score_rollout(film: Pictures, training: Pictures, real: Pictures) -> dict[str, float]:
     """All scores but the horizons, rounded. ``real``: a film of true frames, which motion and ``uniq`` compare with."""
     moved = {f"m{n}": motion(film, n) / max(1e-6, motion(real, n)) for n in (1, 4)}
     rounded = {
-        "nn": nn(film, training),
+        "nn": nearest_psnr(film, training),
         "drift": drift(film, training),
         "sharpness": relative_sharpness(film, training),
         **moved,
     }
-    counts = {"uniq": uniq(film, training), "uniq_real": uniq(real, training), "frames": len(film)}
+    counts = {"uniq": num_distinct(film, training), "uniq_real": num_distinct(real, training), "frames": len(film)}
     return {name: round(value, 3) for name, value in rounded.items()} | counts
 
 
 def _looks(pictures: Pictures) -> np.ndarray:
     """(N, LOOK · LOOK · 3) float32."""
-    small = [cv2.resize(p, (LOOK, LOOK), interpolation=cv2.INTER_AREA) for p in pictures]
+    small = [cv2.resize(p, (SEARCH_SIDE, SEARCH_SIDE), interpolation=cv2.INTER_AREA) for p in pictures]
     return np.stack(small).reshape(len(small), -1).astype(np.float32) - 128
 
 

@@ -7,16 +7,16 @@ from typing import Protocol
 import numpy as np
 
 from vidtrans.flow.warping import warp
-from vidtrans.metrics.ghosts import Ghost, together
-from vidtrans.metrics.motion import Motion
-from vidtrans.metrics.picture import PSNR_CAP, SSIM_WINDOW, psnr_of, squared_error, ssim
-from vidtrans.metrics.scores import Series, mean, quotient
+from vidtrans.metrics.clip_scores import Series, divide, mean
+from vidtrans.metrics.ghosts import Ghost, combine_ghosts
+from vidtrans.metrics.motion import FlowPair
+from vidtrans.metrics.picture_quality import PSNR_CAP, SSIM_WINDOW, psnr_of, squared_error, ssim
 from vidtrans.metrics.steadiness import masked_error, stabilised_flicker
 
 Summary = dict[str, float | None]
 
 
-class Track(Protocol):
+class ScoreSeries(Protocol):
     """Holds what was measured of each frame."""
 
     def summary(self) -> Summary:
@@ -34,7 +34,7 @@ class Steadiness:
         self.flickers: list[float | None] = []
         self._last = self._before = np.empty(0, np.float32)
 
-    def add(self, picture: np.ndarray, motion: Motion | None, both: np.ndarray | None) -> None:
+    def add(self, picture: np.ndarray, motion: FlowPair | None, both: np.ndarray | None) -> None:
         """The next frame, (H, W, 3) float32 in [0, 1], and the motion that leads to it; None at the start of a shot.
 
         ``both`` (H, W) bool: what of the frame before it is followed to either side.
@@ -43,7 +43,7 @@ class Steadiness:
         self.flickers.append(None)
         if motion is not None:
             after = warp(picture, motion.there)
-            self.errors[-1] = masked_error(after, self._last, motion.followed)
+            self.errors[-1] = masked_error(after, self._last, motion.reliable)
             if both is not None:
                 self.flickers[-2] = stabilised_flicker(self._before, self._last, after, both)
             self._before = warp(self._last, motion.back)
@@ -77,7 +77,7 @@ class Nearness:
         return {
             "psnr": None if error is None else _capped(error),
             "ssim": mean(self._similar),
-            "sharpness": quotient(own, wanted),
+            "sharpness": divide(own, wanted),
         }
 
     def series(self) -> dict[str, Series]:
@@ -86,7 +86,7 @@ class Nearness:
         return {
             "psnr": tuple(_capped(e) for e in self._errors),
             "ssim": tuple(self._similar),
-            "sharpness": tuple(quotient(own, wanted) for own, wanted in self._sharp),
+            "sharpness": tuple(divide(own, wanted) for own, wanted in self._sharp),
         }
 
 
@@ -100,7 +100,7 @@ class Ghosting:
         self._ghosts.append(ghost)
 
     def summary(self) -> Summary:
-        found = together([g for g in self._ghosts if g])
+        found = combine_ghosts([g for g in self._ghosts if g])
         return {
             "ghosting": found.excess if found else None,
             "error_uncovered": found.uncovered if found else None,

@@ -22,7 +22,7 @@ class Ghost:
         return self.uncovered - self.elsewhere
 
 
-def ghost_in(output: np.ndarray, wanted: np.ndarray, uncovered: np.ndarray) -> Ghost | None:
+def measure_ghost(output: np.ndarray, wanted: np.ndarray, uncovered: np.ndarray) -> Ghost | None:
     """How far a frame is from the one wanted, where something was uncovered since the frame before it and elsewhere.
 
     ``output`` and ``wanted`` (the per-frame picture, or a reference) are (H, W, 3) uint8, ``uncovered`` (H, W) bool. A
@@ -37,7 +37,7 @@ def ghost_in(output: np.ndarray, wanted: np.ndarray, uncovered: np.ndarray) -> G
     return Ghost(float(new / pixels), float((total - new) / (uncovered.size - pixels)), pixels)
 
 
-def together(ghosts: list[Ghost]) -> Ghost | None:
+def combine_ghosts(ghosts: list[Ghost]) -> Ghost | None:
     """Of a clip, in which every new pixel counts alike: a frame has the weight of what is new in it."""
     pixels = sum(g.pixels for g in ghosts)
     if not pixels:

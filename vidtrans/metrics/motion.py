@@ -15,7 +15,7 @@ FlowMethod = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
-class Motion:
+class FlowPair:
     """Between two frames that follow each other in a shot.
 
     ``there`` lies on the first frame's pixels and leads to the second, ``back`` on the second's and leads to the first:
@@ -26,17 +26,17 @@ class Motion:
     back: np.ndarray
 
     @classmethod
-    def between(cls, first: np.ndarray, second: np.ndarray, method: FlowMethod) -> Motion:
+    def between(cls, first: np.ndarray, second: np.ndarray, method: FlowMethod) -> FlowPair:
         """Of two grey pictures, (H, W) uint8."""
         return cls(method(first, second), method(second, first))
 
     @cached_property
-    def followed(self) -> np.ndarray:
+    def reliable(self) -> np.ndarray:
         """(H, W) bool: the pixels of the first frame that are found again in the second."""
         return self._returns_there & ~motion_boundary(self.there)
 
     @cached_property
-    def followed_back(self) -> np.ndarray:
+    def reliable_back(self) -> np.ndarray:
         """(H, W) bool: the pixels of the second frame that are found again in the first."""
         return self._returns_back & ~motion_boundary(self.back)
 

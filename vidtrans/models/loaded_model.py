@@ -55,7 +55,7 @@ class Look:
 
     def check_renders(self) -> None:
         """Raises UsageError for a model whose pictures come from a clock: a clip has none."""
-        if self.pairing.clocked:
+        if self.pairing.has_clock:
             why = "it goes by a clock of its own, not by the frames of a clip"
             raise UsageError(f"model '{self.name}'", why, "use vidtrans dream, or a model of --preset next-frame")
 
@@ -70,7 +70,7 @@ class Look:
 
     def working_size(self, wanted: str, source: tuple[int, int]) -> tuple[int, int]:
         """(width, height) at which the model runs on a ``source`` of that size, for a ``rendering.size``."""
-        factor = self.pairing.enlarges
+        factor = self.pairing.upscale_factor
         if wanted == "trained":
             size = Size(short=self.record.size) if self.record and not self.pairing.at_source_size else AS_STORED
         else:
@@ -147,8 +147,8 @@ class RenderSettings:
 
     def for_key(self, *, stills: bool, masked: bool) -> Table:
         """What decides a result: the rate only where pictures may become a video, the feather only of a mask."""
-        without = [] if stills else ["rate"]
-        without += [] if masked else ["feather"]
+        without = [] if stills else ["picture_fps"]
+        without += [] if masked else ["mask_feather"]
         return {
             "rendering": {k: v for k, v in self.rendering.for_key().items() if k not in without}
             | {"cuts": cuts_for_key(self.rendering.cuts)},
@@ -161,11 +161,11 @@ def load_engine(look: Look, settings: RenderingSettings, context: Context) -> En
     """Return the engine that runs the look. Raises ModelError, DeviceError, UsageError."""
     if look.path is None:
         return IdentityEngine()
-    from vidtrans.inference.choice import choose
+    from vidtrans.inference.choice import choose_engine
     from vidtrans.inference.device import resolve_device
 
     device = resolve_device(context.device)
-    name = choose(settings.engine, device, settings.precision)
+    name = choose_engine(settings.engine, device, settings.precision)
     wanted = (look.digest, device.name, settings.precision, name)
     if wanted not in context.engines:  # many pictures, one engine
         context.engines[wanted] = ENGINES.load(name)(load_generator(look.path)[0], device, settings.precision)

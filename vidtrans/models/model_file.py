@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vidtrans.errors import ModelError
-from vidtrans.files import PACKAGE, check_ordinary
+from vidtrans.files import PACKAGE, check_regular_file
 from vidtrans.models.formats import NATIVE, format_of, load_format, suffixes
 from vidtrans.models.model_record import ModelRecord
 
@@ -23,7 +23,7 @@ def find_model(name: str) -> Path | None:
     if name == IDENTITY:
         return None
     given = Path(name)
-    check_ordinary(given, ModelError)
+    check_regular_file(given, ModelError)
     if given.is_file():
         return given
     if given.suffix in suffixes() or len(given.parts) > 1:

@@ -9,8 +9,7 @@ picture, concatenated, by logits, one a patch. ``judge(x)`` gives for each scale
 (N, c, h, w), the last of which is the logits (N, 1, h, w): what feature matching compares is all but the last.
 Calling it gives the logits alone: a tensor, or, of one with several scales, a list.
 
-A ``Settings`` class may name fields in ``added`` (what came later, and is not recorded at its default: old model files
-and cache keys hold) and in ``unrecorded`` (what changes no result). What networks are built of is in ``parts``.
+A ``Settings`` class may name fields in ``unrecorded``: those that change no result.
 """
 
 from __future__ import annotations

@@ -18,16 +18,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vidtrans.errors import UsageError
-from vidtrans.networks.layers import norm_setting, recomputed
+from vidtrans.networks.layers import norm_setting, run_stage
 from vidtrans.networks.residual import (
     BlockSettings,
-    Body,
-    double,
-    entrance,
-    halve,
+    ResidualBody,
+    downsample_layer,
+    first_layer,
     multiple_of,
     picture_head,
     residual_blocks,
+    upsample_layer,
 )
 from vidtrans.settings import Table, setting
 
@@ -53,19 +53,19 @@ class Enhancer(nn.Module):
 
     def __init__(self, inputs: int, channels: int, settings: HDSettings) -> None:
         super().__init__()
-        self.checkpointing = settings.checkpointing
-        self.entrance = entrance(inputs, channels, settings.norm)
-        self.down = halve(channels, 2 * channels, settings.norm)
+        self.checkpointing = settings.grad_checkpointing
+        self.entrance = first_layer(inputs, channels, settings.norm)
+        self.down = downsample_layer(channels, 2 * channels, settings.norm)
         self.blocks = residual_blocks(2 * channels, settings.enhancer_blocks, settings)
-        self.up = double(2 * channels, channels, settings)
+        self.up = upsample_layer(2 * channels, channels, settings)
 
     def forward(self, x: Tensor, coarser: Tensor) -> Tensor:
         """(N, inputs, H, W), (N, 2·channels, H/2, W/2) → (N, channels, H, W)."""
         for stage in (self.entrance, self.down):
-            x = recomputed(stage, x, wanted=self.checkpointing)
+            x = run_stage(stage, x, wanted=self.checkpointing)
         x = x + coarser
         for stage in (*self.blocks, self.up):
-            x = recomputed(stage, x, wanted=self.checkpointing)
+            x = run_stage(stage, x, wanted=self.checkpointing)
         return x
 
 
@@ -79,9 +79,9 @@ class HD(nn.Module):
         halvings = settings.downsamplings + settings.enhancers
         self.multiple = multiple_of(halvings, settings.norm)
         self.smallest = 2 ** (halvings + 1)  # norms need more than one value to train on
-        self.checkpointing = settings.checkpointing
+        self.checkpointing = settings.grad_checkpointing
         widths = [settings.channels // 2**i for i in range(settings.enhancers + 1)]
-        self.whole = Body(in_channels, widths[0], settings.downsamplings, settings.blocks, settings)
+        self.whole = ResidualBody(in_channels, widths[0], settings.downsamplings, settings.blocks, settings)
         self.enhancers = nn.ModuleList(Enhancer(in_channels, width, settings) for width in widths[1:])
         self.head = picture_head(widths[-1], out_channels)
 
@@ -92,7 +92,7 @@ class HD(nn.Module):
         features = self.whole(sizes.pop())
         for enhancer in self.enhancers:
             features = enhancer(sizes.pop(), features)
-        return recomputed(self.head, features, wanted=self.checkpointing)
+        return run_stage(self.head, features, wanted=self.checkpointing)
 
 
 def coarser_prefixes(generator: HD) -> tuple[str, ...]:

@@ -9,9 +9,9 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
-from vidtrans.networks.plate_generator import Plated
-from vidtrans.networks.recurrent import Remembering
-from vidtrans.settings import Table, from_table, recorded
+from vidtrans.networks.plate_generator import PlateGenerator
+from vidtrans.networks.recurrent import RecurrentGenerator
+from vidtrans.settings import Table, from_table, record_table
 
 
 def initialise(network: nn.Module, seed: int) -> None:
@@ -58,15 +58,15 @@ def build_generator(
     cls = GENERATORS.load(name)
     settings = from_table(cls.Settings, table, "generator")
     if plate is not None:
-        return Plated(cls(in_channels + 3, out_channels + 1, settings), plate)
+        return PlateGenerator(cls(in_channels + 3, out_channels + 1, settings), plate)
     if memory:
-        return Remembering(cls(in_channels, out_channels, settings), in_channels)
+        return RecurrentGenerator(cls(in_channels, out_channels, settings), in_channels)
     return cls(in_channels, out_channels, settings)
 
 
-def painter_of(generator: nn.Module) -> nn.Module:
+def inner_generator(generator: nn.Module) -> nn.Module:
     """What learns of a generator, with or without a plate or a memory."""
-    return generator.painter if isinstance(generator, Plated | Remembering) else generator
+    return generator.painter if isinstance(generator, PlateGenerator | RecurrentGenerator) else generator
 
 
 def build_discriminator(name: str, table: Table, channels: int) -> Any:
@@ -75,6 +75,6 @@ def build_discriminator(name: str, table: Table, channels: int) -> Any:
     return cls(channels, from_table(cls.Settings, table, "discriminator"))
 
 
-def full_table(registry: Any, name: str, table: Table, where: str) -> Table:
+def complete_settings(registry: Any, name: str, table: Table, where: str) -> Table:
     """A network's settings with the defaults filled in, for records and cache keys."""
-    return recorded(from_table(registry.load(name).Settings, table, where))
+    return record_table(from_table(registry.load(name).Settings, table, where))

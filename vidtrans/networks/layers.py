@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrize
 from torch.utils.checkpoint import checkpoint
 
-from vidtrans.networks.products import Doubling
+from vidtrans.networks.matmul_convolution import MatmulConvTranspose
 from vidtrans.settings import setting
 
 NORMS = ("batch", "instance", "none")
@@ -54,7 +54,7 @@ def normalise(channels: int, norm: str) -> list[nn.Module]:
     return [nn.BatchNorm2d(channels) if norm == "batch" else nn.InstanceNorm2d(channels, affine=True)]
 
 
-class Mirror(nn.Module):
+class ReflectPad(nn.Module):
     """Pads each side by ``width`` mirrored pixels; a picture too small to be mirrored has its rim repeated."""
 
     def __init__(self, width: int) -> None:
@@ -65,11 +65,11 @@ class Mirror(nn.Module):
         if min(x.shape[-2:]) <= self.width:
             return F.pad(x, (self.width,) * 4, mode="replicate")
         if not x.is_cpu and torch.are_deterministic_algorithms_enabled():
-            return mirrored_rim(x, self.width)
+            return reflect_pad(x, self.width)
         return F.pad(x, (self.width,) * 4, mode="reflect")
 
 
-def mirrored_rim(x: Tensor, width: int) -> Tensor:
+def reflect_pad(x: Tensor, width: int) -> Tensor:
     """Return ``F.pad(x, …, mode="reflect")``, (N, C, H + 2·width, W + 2·width), of parts of x put together.
 
     Its gradients add up in a fixed order. Those of torch's padding do not on CUDA, and torch has no other way there.
@@ -97,7 +97,7 @@ def convolution(
     padding = dilation * (kernel // 2)
     conv = nn.Conv2d(inputs, outputs, kernel, stride, 0 if mirror else padding, dilation=dilation, bias=norm == "none")
     return [
-        *([Mirror(padding)] if mirror else []),
+        *([ReflectPad(padding)] if mirror else []),
         conv,
         *normalise(outputs, norm),
         *([nn.ReLU()] if activate else []),
@@ -111,7 +111,7 @@ def upsampling(inputs: int, outputs: int, how: str, *, kernel: int = 3, bias: bo
     Checkerboard Artifacts", 2016); pixel shuffle is Shi et al.'s (CVPR 2016).
     """
     if how == "transposed" and kernel == 4:
-        return [Doubling(inputs, outputs, bias=bias)]
+        return [MatmulConvTranspose(inputs, outputs, bias=bias)]
     if how == "transposed":
         return [nn.ConvTranspose2d(inputs, outputs, kernel, 2, 1, output_padding=kernel % 2, bias=bias)]
     if how == "pixel-shuffle":
@@ -120,7 +120,7 @@ def upsampling(inputs: int, outputs: int, how: str, *, kernel: int = 3, bias: bo
     return [larger, nn.Conv2d(inputs, outputs, 3, 1, 1, bias=bias)]
 
 
-class Squeeze(nn.Module):
+class SqueezeExcitation(nn.Module):
     """Squeeze and excitation (Hu et al., CVPR 2018): channels weighed by what the whole picture holds."""
 
     def __init__(self, channels: int, reduction: int = 16) -> None:
@@ -165,7 +165,7 @@ class ResidualBlock(nn.Module):
         self.branch = nn.Sequential(
             *convolution(channels, channels, norm=norm, dilation=dilation, mirror=True),
             *convolution(channels, channels, norm=norm, mirror=True, activate=False),
-            *([Squeeze(channels)] if squeeze else []),
+            *([SqueezeExcitation(channels)] if squeeze else []),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -173,7 +173,7 @@ class ResidualBlock(nn.Module):
         return summed
 
 
-class Spectral(nn.Module):
+class SpectralNorm(nn.Module):
     """A weight divided by its largest singular value, found by power iteration (Miyato et al., ICLR 2018).
 
     A parametrisation: it moves on at every use in training, and stands still in eval mode.
@@ -216,11 +216,11 @@ def spectral(conv: nn.Conv2d, wanted: bool = True) -> nn.Conv2d:
     Not for a convolution that a BatchNorm follows in a generator: it could not be folded.
     """
     if wanted:
-        parametrize.register_parametrization(conv, "weight", Spectral(conv.weight))
+        parametrize.register_parametrization(conv, "weight", SpectralNorm(conv.weight))
     return conv
 
 
-def recomputed(stage: nn.Module, *inputs: Tensor, wanted: bool) -> Tensor:
+def run_stage(stage: nn.Module, *inputs: Tensor, wanted: bool) -> Tensor:
     """``stage(*inputs)``. If ``wanted``, what its gradients need is computed again when they do (Chen et al.,
     "Training Deep Nets with Sublinear Memory Cost", 2016); outputs, gradients and statistics stay the same.
     """
@@ -236,7 +236,7 @@ def recomputed(stage: nn.Module, *inputs: Tensor, wanted: bool) -> Tensor:
 def _second_time(stage: nn.Module) -> Iterator[None]:
     """In it, no BatchNorm counts the pictures that it has counted, and no spectral norm moves on."""
     norms = [m for m in stage.modules() if isinstance(m, nn.BatchNorm2d) and m.training]
-    moving = [m for m in stage.modules() if isinstance(m, Spectral) and m.training]
+    moving = [m for m in stage.modules() if isinstance(m, SpectralNorm) and m.training]
     counted = [dict(norm._buffers) for norm in norms]
     try:
         for norm in norms:

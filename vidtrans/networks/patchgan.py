@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -20,13 +20,11 @@ class PatchGANSettings:
     """The paper's 70×70 is the default."""
 
     channels: int = setting(64, "channels after the first layer", low=4, high=256)
-    layers: int = setting(
+    num_layers: int = setting(
         3, "stride-2 layers: 0, 1, 2, 3, 4 and 5 judge patches of 1, 16, 34, 70, 142 and 286 pixels", low=0, high=5
     )
     norm: str = norm_setting("batch")
-    spectral: bool = setting(False, "spectral norm: the discriminator cannot grow steep, training is steadier")
-
-    added: ClassVar[tuple[str, ...]] = ("norm", "spectral")
+    spectral_norm: bool = setting(False, "spectral norm: the discriminator cannot grow steep, training is steadier")
 
 
 @dataclass(frozen=True)
@@ -34,9 +32,9 @@ class MultiScaleSettings(PatchGANSettings):
     """The paper's three scales of a 70×70 PatchGAN."""
 
     norm: str = norm_setting("instance")
-    scales: int = setting(3, "discriminators, each sees the picture at half the size of the one before", low=1, high=4)
-
-    added: ClassVar[tuple[str, ...]] = ()
+    num_scales: int = setting(
+        3, "discriminators, each sees the picture at half the size of the one before", low=1, high=4
+    )
 
 
 class PatchGAN(nn.Module):
@@ -49,7 +47,7 @@ class PatchGAN(nn.Module):
 
     def __init__(self, channels: int, settings: PatchGANSettings) -> None:
         super().__init__()
-        count, norm, bound = settings.layers, settings.norm, settings.spectral
+        count, norm, bound = settings.num_layers, settings.norm, settings.spectral_norm
         kernel, padding = (4, 1) if count else (1, 0)
         widths = [settings.channels * min(2**i, 8) for i in range(max(count, 1) + 1)]
         first = nn.Conv2d(channels, widths[0], kernel, 2 if count else 1, padding)
@@ -89,8 +87,8 @@ class MultiScale(nn.Module):
 
     def __init__(self, channels: int, settings: MultiScaleSettings) -> None:
         super().__init__()
-        scales = [PatchGAN(channels, settings) for _ in range(settings.scales)]
-        self.smallest = (scales[0].smallest - 1) * 2 ** (settings.scales - 1) + 1  # halving rounds up
+        scales = [PatchGAN(channels, settings) for _ in range(settings.num_scales)]
+        self.smallest = (scales[0].smallest - 1) * 2 ** (settings.num_scales - 1) + 1  # halving rounds up
         self.scales = nn.ModuleList(scales)
 
     def forward(self, x: Tensor) -> list[Tensor]:

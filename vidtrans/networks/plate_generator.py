@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from vidtrans.errors import UsageError
 
 
-class Plated(nn.Module):
+class PlateGenerator(nn.Module):
     """``painter`` maps (N, in + 3, H, W) to (N, 4, H, W). The plates of its file are kept as they are, in uint8.
 
     ``plate`` (H, W, 3) is what is painted on; ``scene``, of its size, is what the frames of such a clip look like (the
@@ -29,7 +29,9 @@ class Plated(nn.Module):
         super().__init__()
         if getattr(painter, "residual", False):
             why = "the generator adds to the frame that it is given, and so keeps its background already"
-            raise UsageError("training.plate", why, "leave it out, or train with --set generator.residual=false")
+            raise UsageError(
+                "training.background_plate", why, "leave it out, or train with --set generator.residual=false"
+            )
         self.painter = painter
         self.multiple: int = painter.multiple
         self.smallest: int = painter.smallest
@@ -48,7 +50,7 @@ class Plated(nn.Module):
         """The plate, (H, W, 3) uint8."""
         return self.plate.cpu().numpy()
 
-    def hang(self, plate: np.ndarray, scene: np.ndarray) -> None:
+    def set_plate(self, plate: np.ndarray, scene: np.ndarray) -> None:
         """Take these two pictures, (H, W, 3) uint8, of the size that it was made for."""
         self.plate.copy_(torch.from_numpy(plate))
         self.scene.copy_(torch.from_numpy(scene))

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 WIDTH = 8
 
 
-class Remembering(nn.Module):
+class RecurrentGenerator(nn.Module):
     """``painter`` is any generator, of (N, ``in_channels``, H, W)."""
 
     def __init__(self, painter: Any, in_channels: int) -> None:
@@ -41,9 +41,9 @@ class Remembering(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in + 4, H, W), last a ``flow.history``, → (N, 3, H, W)."""
-        return self.both(x)[0]
+        return self.forward_with_repaint(x)[0]
 
-    def both(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward_with_repaint(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The output, and what is painted anew, which it is without a past: (N, 3, H, W) each.
 
         The painter does not learn from the output: it would learn to paint what is easily kept, and that is soft. The
@@ -52,7 +52,7 @@ class Remembering(nn.Module):
         anew = self.painter(x[:, :-4])
         if not torch.is_grad_enabled():
             return self._kept(anew, x), anew
-        rows = with_past(x).nonzero()[:, 0]  # in training, half of a batch has none
+        rows = has_history(x).nonzero()[:, 0]  # in training, half of a batch has none
         if not len(rows):
             return anew, anew
         painted = anew.detach()
@@ -66,6 +66,6 @@ class Remembering(nn.Module):
         return made.to(anew.dtype)
 
 
-def with_past(x: Tensor) -> Tensor:
+def has_history(x: Tensor) -> Tensor:
     """(N,) bool: whether there is any trust in the past of an input, (N, in + 4, H, W)."""
     return (x[:, -1] > -1).flatten(1).any(1)

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from vidtrans.networks.layers import (
     Attention,
-    Mirror,
+    ReflectPad,
     ResidualBlock,
     checkpointing_setting,
     convolution,
     norm_setting,
     normalise,
-    recomputed,
+    run_stage,
     upsample_setting,
     upsampling,
 )
@@ -33,12 +33,14 @@ class BlockSettings:
 
     upsample: str = upsample_setting()
     norm: str = norm_setting("batch")
-    attention: bool = setting(False, "self-attention amid the blocks: far parts of a picture agree; large ones slow")
-    squeeze: bool = setting(False, "blocks weigh their channels by what the whole picture holds")
+    self_attention: bool = setting(
+        False, "self-attention amid the blocks: far parts of a picture agree; large ones slow"
+    )
+    squeeze_excitation: bool = setting(False, "blocks weigh their channels by what the whole picture holds")
     dilation: int = setting(1, "how far apart the blocks' convolutions reach: above 1 they see farther", low=1, high=8)
-    checkpointing: bool = checkpointing_setting()
+    grad_checkpointing: bool = checkpointing_setting()
 
-    unrecorded: ClassVar[tuple[str, ...]] = ("checkpointing",)
+    unrecorded: ClassVar[tuple[str, ...]] = ("grad_checkpointing",)
 
 
 @dataclass(frozen=True)
@@ -49,17 +51,17 @@ class ResidualSettings(BlockSettings):
     blocks: int = setting(9, "residual blocks at a quarter of the size: 6 for 128 pixels, 9 for 256", low=1, high=18)
 
 
-def entrance(inputs: int, outputs: int, norm: str) -> nn.Sequential:
+def first_layer(inputs: int, outputs: int, norm: str) -> nn.Sequential:
     """The 7×7 layer at full size (c7s1-k)."""
     return nn.Sequential(*convolution(inputs, outputs, 7, norm=norm, mirror=True))
 
 
-def halve(inputs: int, outputs: int, norm: str) -> nn.Sequential:
+def downsample_layer(inputs: int, outputs: int, norm: str) -> nn.Sequential:
     """A strided 3×3 layer (dk)."""
     return nn.Sequential(*convolution(inputs, outputs, norm=norm, stride=2))
 
 
-def double(inputs: int, outputs: int, settings: BlockSettings) -> nn.Sequential:
+def upsample_layer(inputs: int, outputs: int, settings: BlockSettings) -> nn.Sequential:
     """The way back (uk)."""
     norm = settings.norm
     return nn.Sequential(
@@ -70,17 +72,17 @@ def double(inputs: int, outputs: int, settings: BlockSettings) -> nn.Sequential:
 def residual_blocks(channels: int, count: int, settings: BlockSettings) -> nn.ModuleList:
     """Residual blocks (Rk), and attention after the first half of them if it is wanted."""
     blocks: list[nn.Module] = [
-        ResidualBlock(channels, norm=settings.norm, dilation=settings.dilation, squeeze=settings.squeeze)
+        ResidualBlock(channels, norm=settings.norm, dilation=settings.dilation, squeeze=settings.squeeze_excitation)
         for _ in range(count)
     ]
-    if settings.attention:
+    if settings.self_attention:
         blocks.insert((count + 1) // 2, Attention(channels))
     return nn.ModuleList(blocks)
 
 
 def picture_head(channels: int, out_channels: int) -> nn.Sequential:
     """Features at full size → a picture in [−1, 1]."""
-    return nn.Sequential(Mirror(3), nn.Conv2d(channels, out_channels, 7), nn.Tanh())
+    return nn.Sequential(ReflectPad(3), nn.Conv2d(channels, out_channels, 7), nn.Tanh())
 
 
 def multiple_of(halvings: int, norm: str) -> int:
@@ -88,23 +90,23 @@ def multiple_of(halvings: int, norm: str) -> int:
     return 2 ** (halvings + (norm == "instance"))
 
 
-class Body(nn.Module):
+class ResidualBody(nn.Module):
     """All but the head: c7s1-k, then d2k-d4k…, residual blocks, and …u2k-uk."""
 
     def __init__(self, inputs: int, channels: int, downsamplings: int, blocks: int, settings: BlockSettings) -> None:
         super().__init__()
-        self.checkpointing = settings.checkpointing
+        self.checkpointing = settings.grad_checkpointing
         widths = [channels * 2**i for i in range(downsamplings + 1)]
         steps = list(itertools.pairwise(widths))
-        self.entrance = entrance(inputs, channels, settings.norm)
-        self.down = nn.ModuleList(halve(a, b, settings.norm) for a, b in steps)
+        self.entrance = first_layer(inputs, channels, settings.norm)
+        self.down = nn.ModuleList(downsample_layer(a, b, settings.norm) for a, b in steps)
         self.blocks = residual_blocks(widths[-1], blocks, settings)
-        self.up = nn.ModuleList(double(b, a, settings) for a, b in reversed(steps))
+        self.up = nn.ModuleList(upsample_layer(b, a, settings) for a, b in reversed(steps))
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs, H, W) → (N, channels, H, W)."""
         for stage in (self.entrance, *self.down, *self.blocks, *self.up):
-            x = recomputed(stage, x, wanted=self.checkpointing)
+            x = run_stage(stage, x, wanted=self.checkpointing)
         return x
 
 
@@ -117,7 +119,7 @@ class Residual(nn.Module):
         super().__init__()
         self.multiple = multiple_of(DOWNSAMPLINGS, settings.norm)
         self.smallest = 2 ** (DOWNSAMPLINGS + 1)  # norms need more than one value to train on
-        self.body = Body(in_channels, settings.channels, DOWNSAMPLINGS, settings.blocks, settings)
+        self.body = ResidualBody(in_channels, settings.channels, DOWNSAMPLINGS, settings.blocks, settings)
         self.head = picture_head(settings.channels, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vidtrans.networks.layers import checkpointing_setting, norm_setting, recomputed, spectral
+from vidtrans.networks.layers import checkpointing_setting, norm_setting, run_stage, spectral
 from vidtrans.networks.residual import multiple_of
 from vidtrans.settings import setting
 
@@ -27,9 +27,9 @@ class SpadeSettings:
     hidden: int = setting(128, "channels in which each layer looks at the areas", low=8, high=256)
     norm: str = norm_setting("batch")
     spectral: bool = setting(True, "spectral norm: the weights cannot run away")
-    checkpointing: bool = checkpointing_setting()
+    grad_checkpointing: bool = checkpointing_setting()
 
-    unrecorded: ClassVar[tuple[str, ...]] = ("checkpointing",)
+    unrecorded: ClassVar[tuple[str, ...]] = ("grad_checkpointing",)
 
 
 class Spade(nn.Module):
@@ -86,7 +86,7 @@ class SpadeGenerator(nn.Module):
         doublings = settings.upsamplings
         self.multiple = multiple_of(doublings, settings.norm)
         self.smallest = 2 ** (doublings + 1)  # norms need more than one value to train on
-        self.halvings, self.checkpointing = doublings, settings.checkpointing
+        self.halvings, self.checkpointing = doublings, settings.grad_checkpointing
         widths = [settings.channels * min(16, 2 ** (doublings - i)) for i in range(doublings + 1)]
         self.start = nn.Conv2d(in_channels, widths[0], 3, 1, 1)
         self.first = SpadeBlock(widths[0], widths[0], in_channels, settings)
@@ -98,9 +98,9 @@ class SpadeGenerator(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         height, width = (side >> self.halvings for side in x.shape[-2:])
         made = self.start(F.interpolate(x, (height, width), mode="nearest"))
-        made = recomputed(self.first, made, x, wanted=self.checkpointing)
+        made = run_stage(self.first, made, x, wanted=self.checkpointing)
         for i, block in enumerate(self.blocks):
             made = made if i == 1 else F.interpolate(made, scale_factor=2.0, mode="nearest")
-            made = recomputed(block, made, x, wanted=self.checkpointing)
+            made = run_stage(block, made, x, wanted=self.checkpointing)
         picture: Tensor = self.head(made)
         return picture

@@ -12,11 +12,11 @@ from vidtrans.networks.layers import (
     checkpointing_setting,
     norm_setting,
     normalise,
-    recomputed,
+    run_stage,
     upsample_setting,
     upsampling,
 )
-from vidtrans.networks.products import Halving
+from vidtrans.networks.matmul_convolution import MatmulConv
 from vidtrans.settings import setting
 
 
@@ -27,13 +27,11 @@ class UNetSettings:
     channels: int = setting(64, "channels after the first layer", low=4, high=256)
     downsamplings: int = setting(8, "how often the picture is halved", low=3, high=9)
     dropout: float = setting(0.5, "dropout in the three innermost decoder layers, while training", low=0.0, high=0.9)
-    skips: bool = setting(True, "layers of one size are joined; false is the paper's plain encoder-decoder")
+    skip_connections: bool = setting(True, "layers of one size are joined; false is the paper's plain encoder-decoder")
     upsample: str = upsample_setting()
     norm: str = norm_setting("batch")
-    checkpointing: bool = checkpointing_setting()
-
-    added: ClassVar[tuple[str, ...]] = ("skips", "upsample", "norm")
-    unrecorded: ClassVar[tuple[str, ...]] = ("checkpointing",)
+    grad_checkpointing: bool = checkpointing_setting()
+    unrecorded: ClassVar[tuple[str, ...]] = ("grad_checkpointing",)
 
 
 @dataclass(frozen=True)
@@ -57,18 +55,18 @@ class UNet512Settings(UNetSettings):
     downsamplings: int = setting(9, "how often the picture is halved", low=3, high=9)
 
 
-class _Down(nn.Sequential):
+class _UNetDown(nn.Sequential):
     """LeakyReLU – 4×4 stride-2 convolution – norm (Ck of the paper's encoder)."""
 
     def __init__(self, inputs: int, outputs: int, *, activate: bool, norm: str) -> None:
         super().__init__(
             *([nn.LeakyReLU(0.2)] if activate else []),
-            Halving(inputs, outputs, bias=norm == "none"),
+            MatmulConv(inputs, outputs, bias=norm == "none"),
             *normalise(outputs, norm),
         )
 
 
-class _Up(nn.Sequential):
+class _UNetUp(nn.Sequential):
     """ReLU – 4×4 stride-2 transposed convolution – norm – dropout (Ck, CDk of the paper's decoder)."""
 
     def __init__(self, inputs: int, outputs: int, settings: UNetSettings, *, dropout: bool) -> None:
@@ -90,18 +88,18 @@ class UNet(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, settings: UNetSettings) -> None:
         super().__init__()
-        self.skips, self.checkpointing = settings.skips, settings.checkpointing
+        self.skips, self.checkpointing = settings.skip_connections, settings.grad_checkpointing
         depth = settings.downsamplings
         self.multiple = self.smallest = 2**depth
         widths = [settings.channels * min(2**i, 8) for i in range(depth)]
         self.down = nn.ModuleList(
-            _Down(a, b, activate=i > 0, norm=settings.norm if 0 < i < depth - 1 else "none")
+            _UNetDown(a, b, activate=i > 0, norm=settings.norm if 0 < i < depth - 1 else "none")
             for i, (a, b) in enumerate(zip([in_channels, *widths[:-1]], widths, strict=True))
         )
         # Up layer i doubles the size; all but the innermost also take the skip, so twice the channels.
-        joined = 2 if settings.skips else 1
+        joined = 2 if settings.skip_connections else 1
         self.up = nn.ModuleList(
-            _Up(
+            _UNetUp(
                 widths[i] * (1 if i == depth - 1 else joined),
                 widths[i - 1],
                 settings,
@@ -115,11 +113,11 @@ class UNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         skips = []
         for down in self.down:
-            x = recomputed(down, x, wanted=self.checkpointing)
+            x = run_stage(down, x, wanted=self.checkpointing)
             skips.append(x)
         skips.pop()
         for up in self.up:
-            x, skip = recomputed(up, x, wanted=self.checkpointing), skips.pop()
+            x, skip = run_stage(up, x, wanted=self.checkpointing), skips.pop()
             x = torch.cat([x, skip], 1) if self.skips else x
         picture: Tensor = self.head(x)
         return picture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -29,9 +28,7 @@ class UNetSmallSettings:
     residual: bool = setting(
         False, "the network adds to its first three channels: where the input is nearly the picture already"
     )
-    skips: bool = setting(True, "layers of one size are joined; false lets all go through the innermost")
-
-    added: ClassVar[tuple[str, ...]] = ("skips",)
+    skip_connections: bool = setting(True, "layers of one size are joined; false lets all go through the innermost")
 
     def __post_init__(self) -> None:
         if len(self.blocks) != 3:
@@ -42,7 +39,7 @@ def _conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, *, activa
     return nn.Sequential(*convolution(inputs, outputs, kernel, norm="batch", stride=stride, activate=activate))
 
 
-class _Residual(nn.Module):
+class _SmallResidual(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.first = _conv(channels, channels)
@@ -52,7 +49,7 @@ class _Residual(nn.Module):
         return F.relu(x + self.second(self.first(x)))
 
 
-class _Up(nn.Module):
+class _SmallUp(nn.Module):
     """Nearest-neighbour doubling, convolution, the skip (if any) concatenated and fused by a 1×1 convolution."""
 
     def __init__(self, inputs: int, skip: int, outputs: int) -> None:
@@ -87,11 +84,11 @@ class UNetSmall(nn.Module):
         self.smallest = 2 * self.multiple  # BatchNorm needs more than one value to train on
         self.stem = _conv(4 * in_channels, width)
         self.down = nn.ModuleList(
-            nn.Sequential(_conv(a, b, stride=2), *(_Residual(b) for _ in range(n)))
+            nn.Sequential(_conv(a, b, stride=2), *(_SmallResidual(b) for _ in range(n)))
             for a, b, n in zip(widths, widths[1:], settings.blocks, strict=False)
         )
         self.up = nn.ModuleList(
-            _Up(b, a if settings.skips else 0, a) for a, b in reversed(list(itertools.pairwise(widths)))
+            _SmallUp(b, a if settings.skip_connections else 0, a) for a, b in reversed(list(itertools.pairwise(widths)))
         )
         self.head: nn.Module
         if settings.head == "pixel-shuffle":

@@ -11,7 +11,6 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -33,28 +32,32 @@ class WarpMixSettings:
 
     channels: int = setting(32, "channels at half size; 2, 3 and 4 times as many further in", low=8, high=128)
     blocks: tuple[int, ...] = setting((1, 2, 2), "residual blocks at 1/4, 1/8 and 1/16 of the size", low=0, high=9)
-    reach: float = setting(8.0, "how far a pixel of the latest frame may be moved, in pixels", low=0.0, high=256.0)
-    leak: float = setting(
+    max_flow_px: float = setting(
+        8.0, "how far a pixel of the latest frame may be moved, in pixels", low=0.0, high=256.0
+    )
+    min_synthesis: float = setting(
         0.05, "share of what is painted anew, everywhere at least: what drifts finds back", low=0.0, high=1.0
     )
-    clock: int = setting(0, "channels of a clock, the last of the input; the dataset says how many", low=0, high=64)
-    reel: int = setting(
+    time_channels: int = setting(
+        0, "channels of a clock, the last of the input; the dataset says how many", low=0, high=64
+    )
+    learned_frames: int = setting(
         0,
         "with a clock: small pictures along the clip that are learned by heart, at most one a frame; 0 for none",
         low=0,
         high=1024,
     )
 
-    added: ClassVar[tuple[str, ...]] = ("reel",)
-
     def __post_init__(self) -> None:
         if len(self.blocks) != 3:
             raise ValueError(f"generator.blocks has {len(self.blocks)} numbers, it needs 3")
-        if self.reel == 1:
-            raise ValueError("generator.reel = 1 is a picture that stands still: it takes 2 at least, or 0 for none")
+        if self.learned_frames == 1:
+            raise ValueError(
+                "generator.learned_frames = 1 is a picture that stands still: it takes 2 at least, or 0 for none"
+            )
 
 
-class _Norm(nn.InstanceNorm2d):
+class _SingleNorm(nn.InstanceNorm2d):
     """Instance norm that also takes a single pixel, which becomes the bias: torch's refuses it.
 
     On a CPU picture by picture, as batch norms of one: the same numbers, and channels that lie last stay there. What
@@ -71,13 +74,13 @@ class _Norm(nn.InstanceNorm2d):
         return made[0] if len(made) == 1 else torch.cat(made)
 
 
-class _Conv(nn.Module):
+class _ModulatedConv(nn.Module):
     """Convolution, norm, modulation by the clock if any, ReLU if wanted."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1, *, activate: bool = True) -> None:
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
-        self.norm = _Norm(outputs)
+        self.norm = _SingleNorm(outputs)
         self.activate = activate
 
     def forward(self, x: Tensor, film: Tensor | None = None) -> Tensor:
@@ -88,23 +91,23 @@ class _Conv(nn.Module):
         return F.relu(x) if self.activate else x
 
 
-class _Residual(nn.Module):
+class _WarpMixResidual(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.first = _Conv(channels, channels)
-        self.second = _Conv(channels, channels, activate=False)
+        self.first = _ModulatedConv(channels, channels)
+        self.second = _ModulatedConv(channels, channels, activate=False)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(x + self.second(self.first(x)))
 
 
-class _Up(nn.Module):
+class _WarpMixUp(nn.Module):
     """Nearest-neighbour doubling, convolution, the skip concatenated and fused by a 1×1 convolution."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.conv = _Conv(inputs, outputs)
-        self.fuse = _Conv(2 * outputs, outputs, kernel=1)
+        self.conv = _ModulatedConv(inputs, outputs)
+        self.fuse = _ModulatedConv(2 * outputs, outputs, kernel=1)
 
     def forward(self, x: Tensor, skip: Tensor, first: Tensor | None, second: Tensor | None) -> Tensor:
         x = self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"), first)
@@ -173,34 +176,42 @@ class WarpMix(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, settings: WarpMixSettings) -> None:
         super().__init__()
         if out_channels != 3:
-            raise UsageError("generator 'warp-mix'", "it makes pictures, and no masks", "train with plate=false")
-        seen = in_channels - settings.clock
+            raise UsageError(
+                "generator 'warp-mix'",
+                "it makes pictures, and no masks",
+                "train with --set training.background_plate=false",
+            )
+        seen = in_channels - settings.time_channels
         if seen < 1:
             why = f"of {in_channels} input channels nothing is left to see"
-            raise UsageError(f"generator.clock={settings.clock}", why, "leave it out: the dataset has it")
-        if settings.reel and not settings.clock:
-            remedy = "make the dataset with --set pairing.clock=true, or leave it out"
-            raise UsageError(f"generator.reel={settings.reel}", "there is no clock that could turn it", remedy)
-        self.reach, self.leak, self.clock = settings.reach, settings.leak, settings.clock
+            raise UsageError(
+                f"generator.time_channels={settings.time_channels}", why, "leave it out: the dataset has it"
+            )
+        if settings.learned_frames and not settings.time_channels:
+            remedy = "make the dataset with --set pairing.time_encoding=true, or leave it out"
+            raise UsageError(
+                f"generator.learned_frames={settings.learned_frames}", "there is no clock that could turn it", remedy
+            )
+        self.reach, self.leak, self.clock = settings.max_flow_px, settings.min_synthesis, settings.time_channels
         self.warps = seen >= out_channels
         width = settings.channels
         widths = [width, 2 * width, 3 * width, 4 * width]
         self.multiple = 2 ** len(widths)
         self.smallest = 2 * self.multiple
-        self.stem = _Conv(4 * seen, width)
+        self.stem = _ModulatedConv(4 * seen, width)
         self.down = nn.ModuleList(
-            nn.Sequential(_Conv(a, b, stride=2), *(_Residual(b) for _ in range(n)))
+            nn.Sequential(_ModulatedConv(a, b, stride=2), *(_WarpMixResidual(b) for _ in range(n)))
             for a, b, n in zip(widths, widths[1:], settings.blocks, strict=False)
         )
-        self.up = nn.ModuleList(_Up(b, a) for a, b in reversed(list(itertools.pairwise(widths))))
-        self.bottom = _Conv(widths[-1], widths[-1], kernel=1)
+        self.up = nn.ModuleList(_WarpMixUp(b, a) for a, b in reversed(list(itertools.pairwise(widths))))
+        self.bottom = _ModulatedConv(widths[-1], widths[-1], kernel=1)
         self.film = (
-            _Film(settings.clock, [widths[-1], *(w for w in widths[-2::-1] for _ in range(2))])
-            if settings.clock
+            _Film(settings.time_channels, [widths[-1], *(w for w in widths[-2::-1] for _ in range(2))])
+            if settings.time_channels
             else None
         )
-        self.reel = _Reel(settings.reel) if settings.reel else None
-        self.recall = _Conv(TRACKS, width, activate=False) if self.reel else None  # what it tells the painter
+        self.reel = _Reel(settings.learned_frames) if settings.learned_frames else None
+        self.recall = _ModulatedConv(TRACKS, width, activate=False) if self.reel else None  # what it tells the painter
         painted = out_channels + (3 if self.warps else 0)  # and how much of it there is, and the flow
         self.head = nn.Sequential(nn.Conv2d(width, 4 * painted, 3, 1, 1), nn.PixelShuffle(2))
 

@@ -17,15 +17,15 @@ from vidtrans.errors import UsageError
 from vidtrans.events import Progress
 from vidtrans.session import Context
 from vidtrans.settings import Table
-from vidtrans.video.io.carry import Carried
 from vidtrans.video.io.codecs import CODECS
 from vidtrans.video.io.encoder import SegmentWriter, read_lossless
-from vidtrans.video.io.encoding import USERS, EncodingSettings, PictureFormat
-from vidtrans.video.io.join import Made, Timing, join, look_at
+from vidtrans.video.io.encoding import FFMPEG_PREFIX, EncodingSettings, PictureFormat
+from vidtrans.video.io.join import EncodedVideo, Timing, join, read_encoded_video
 from vidtrans.video.io.sequence import unpack
+from vidtrans.video.io.stream_copy import StreamCopy
 
 if TYPE_CHECKING:
-    from vidtrans.video.external.ffmpeg import Pass
+    from vidtrans.video.external.ffmpeg import FFmpegJob
 
 VERSION = 1
 TRIAL_FRAMES = 4
@@ -38,7 +38,7 @@ class Assembly:
     encoding: EncodingSettings
     picture: PictureFormat
     timing: Timing
-    carried: Carried | None
+    carried: StreamCopy | None
     names: Callable[[int], list[str]] | None
 
     def write(self, segments: Sequence[Path], output: Path, scratch: Path, context: Context) -> Table:
@@ -62,7 +62,7 @@ class Assembly:
             passed.unlink(missing_ok=True)
 
     def _finish(
-        self, segments: Sequence[Path], timing: Timing, output: Path, carried: Carried | None, context: Context
+        self, segments: Sequence[Path], timing: Timing, output: Path, carried: StreamCopy | None, context: Context
     ) -> int:
         codec = self.encoding.codec
         if codec == "gif":
@@ -72,23 +72,23 @@ class Assembly:
             names = self.names(len(timing.pts)) if self.names else None
             unpack(segments, names, output, codec, context.report, context.stop)
             return 0
-        tag = "" if self.encoding.is_users else CODECS[codec].tag
+        tag = "" if self.encoding.is_ffmpeg_encoder else CODECS[codec].tag
         return join(segments, timing, output, carried, context.report, context.stop, tag=tag)
 
     def _through_program(
         self, segments: Sequence[Path], passed: Path, scratch: Path, context: Context
     ) -> tuple[Timing, tuple[int, int]]:
         """All segments through the user's ffmpeg, in one go, and encoded: the file ``passed``; its times and size."""
-        from vidtrans.video.external.ffmpeg import run_pass
+        from vidtrans.video.external.ffmpeg import run_ffmpeg_job
 
         settings = self.encoding
         whole, filtered = scratch / "whole.nut", scratch / "filtered.nut"
         job = pass_of(settings, self.picture)
-        ours = not settings.is_users and not CODECS[settings.codec].unpacked
+        ours = not settings.is_ffmpeg_encoder and not CODECS[settings.codec].unpacked
         try:
             join(segments, self.timing, whole, stop=context.stop, kind="nut")
-            run_pass(whole, filtered if ours else passed, job, context.stop, context.report, len(self.timing.pts))
-            made = look_at(filtered if ours else passed)
+            run_ffmpeg_job(whole, filtered if ours else passed, job, context.stop, context.report, len(self.timing.pts))
+            made = read_encoded_video(filtered if ours else passed)
             timing = self._timing_of(made)
             if ours:
                 self._encode(filtered, made, timing, passed, context)
@@ -97,7 +97,7 @@ class Assembly:
             whole.unlink(missing_ok=True)
             filtered.unlink(missing_ok=True)
 
-    def _encode(self, filtered: Path, made: Made, timing: Timing, passed: Path, context: Context) -> None:
+    def _encode(self, filtered: Path, made: EncodedVideo, timing: Timing, passed: Path, context: Context) -> None:
         """Encode what came out of the program, with the size, aspect and times that its graph made."""
         width, height = made.size
         form = replace(
@@ -115,7 +115,7 @@ class Assembly:
                 context.stop.check()
                 context.report(Progress("encoding", number, len(timing.pts)))
 
-    def _timing_of(self, made: Made) -> Timing:
+    def _timing_of(self, made: EncodedVideo) -> Timing:
         """The times of what a program made. The last frame is shown until the source ends, or as long as another."""
         pts = tuple(made.pts)
         if not pts:
@@ -152,22 +152,22 @@ def _write_gif(segments: Sequence[Path], timing: Timing, output: Path, context: 
     write_gif(frames, [p * base for p in timing.pts], [d * base for d in timing.durations], output)
 
 
-def pass_of(settings: EncodingSettings, picture: PictureFormat) -> Pass:
+def pass_of(settings: EncodingSettings, picture: PictureFormat) -> FFmpegJob:
     """What the user's ffmpeg has to do: filter, encode, or both. Raises UsageError."""
-    from vidtrans.video.external.ffmpeg import Pass, parse_options
+    from vidtrans.video.external.ffmpeg import FFmpegJob, parse_options
 
-    if settings.is_users:
-        return Pass(settings.filter, settings.codec.removeprefix(USERS), parse_options(settings.options))
-    return Pass(settings.filter, deep=picture.depth > 8, alpha=picture.alpha)
+    if settings.is_ffmpeg_encoder:
+        return FFmpegJob(settings.filter, settings.codec.removeprefix(FFMPEG_PREFIX), parse_options(settings.options))
+    return FFmpegJob(settings.filter, deep=picture.depth > 8, alpha=picture.alpha)
 
 
-def try_pass(job: Pass, picture: PictureFormat, context: Context) -> tuple[int, int] | None:
+def try_pass(job: FFmpegJob, picture: PictureFormat, context: Context) -> tuple[int, int] | None:
     """Say before the work what the user's ffmpeg would say after it; a few black frames go through.
 
     Returns the (width, height) of what comes out; None where nothing does, a graph may wait for more. Raises
     UsageError.
     """
-    from vidtrans.video.external.ffmpeg import NothingCameOut, run_pass
+    from vidtrans.video.external.ffmpeg import NoFramesError, run_ffmpeg_job
 
     lossless = replace(picture, depth=16 if picture.depth > 8 else 8)
     kind = np.uint16 if picture.depth > 8 else np.uint8
@@ -178,7 +178,7 @@ def try_pass(job: Pass, picture: PictureFormat, context: Context) -> tuple[int, 
         with closing(SegmentWriter(given, lossless, EncodingSettings(codec="ffv1"))) as writer:
             for number in range(TRIAL_FRAMES):
                 writer.write(black, number * step)
-        with suppress(NothingCameOut):
-            run_pass(given, made, job, context.stop)
-            return look_at(made).size
+        with suppress(NoFramesError):
+            run_ffmpeg_job(given, made, job, context.stop)
+            return read_encoded_video(made).size
     return None

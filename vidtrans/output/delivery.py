@@ -10,10 +10,10 @@ from vidtrans.clips.indexing import Clip
 from vidtrans.output.assembling import Assembly, pass_of, try_pass
 from vidtrans.output.retiming import Retiming
 from vidtrans.session import Context
-from vidtrans.video.io.carry import Carried, check_sound
-from vidtrans.video.io.codecs import CODECS, CONTAINERS, keeping_alpha
+from vidtrans.video.io.codecs import CODECS, CONTAINERS, codecs_with_alpha
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 from vidtrans.video.io.sequence import picture_names
+from vidtrans.video.io.stream_copy import StreamCopy, check_sound
 
 
 class Delivery:
@@ -61,7 +61,7 @@ class Delivery:
         """What is written: as deep as source and codec are, with alpha where both have it."""
         index, encoding = self.clip.index, self.encoding
         depth = encoding.depth_for(index.findings.depth)
-        own = None if encoding.is_users else CODECS[encoding.codec]
+        own = None if encoding.is_ffmpeg_encoder else CODECS[encoding.codec]
         return PictureFormat(
             index.width * factor,
             index.height * factor,
@@ -75,7 +75,7 @@ class Delivery:
     @property
     def kept(self) -> PictureFormat:
         """The format of the chunks, which may be kept in another one than the result's."""
-        depths = self.encoding.kept_as.depths
+        depths = self.encoding.chunk_codec.depths
         return self.picture if self.picture.depth in depths else replace(self.picture, depth=self.depth)
 
     def tell(self, context: Context) -> None:
@@ -84,11 +84,11 @@ class Delivery:
         if clip.index.findings.alpha and not picture.alpha and not self.drawn:
             ground = "white" if clip.is_pictures else "black"
             told = f"{clip.name}: {encoding.codec} has no transparency, what is transparent lies on {ground}"
-            context.warn_once(f"{told} ({', '.join(keeping_alpha())} keep it)", clip.path)
+            context.warn_once(f"{told} ({', '.join(codecs_with_alpha())} keep it)", clip.path)
         size: tuple[int, int] | None = (picture.width, picture.height)
         if encoding.needs_program:
             size = try_pass(pass_of(encoding, picture), picture, context)
-        if size is None or encoding.is_users:
+        if size is None or encoding.is_ffmpeg_encoder:
             return
         made = replace(picture, width=size[0], height=size[1])
         encoding.check_size(made)
@@ -109,16 +109,16 @@ class Delivery:
         carried = None if self.clip.is_pictures or self.clip.guides else self._carried()
         return Assembly(encoding, self.picture, self.times.timing, carried, names)
 
-    def _carried(self) -> Carried:
+    def _carried(self) -> StreamCopy:
         """What goes along from the file that the clip was made from, in its own time."""
         index, origin = self.clip.index, self.clip.origin or self.clip
-        begin = self.begin * index.time_base - self.clip.later_s
+        begin = self.begin * index.time_base - self.clip.offset_s
         new_rate = self.times.rate or (index.rate if index.rate != origin.index.rate else None)
         sound = self.encoding.sound == "copy"
-        carried = Carried(origin.path, shift_s=-begin, rate=origin.index.rate, new_rate=new_rate, sound=sound)
+        carried = StreamCopy(origin.path, shift_s=-begin, rate=origin.index.rate, new_rate=new_rate, sound=sound)
         if not self.trimmed and not self.clip.is_part:
             return carried
-        start = self._own(index.pts)[0] * index.time_base - self.clip.later_s
+        start = self._own(index.pts)[0] * index.time_base - self.clip.offset_s
         end = start + sum(self._own(index.durations())) * index.time_base
         first = origin.index.pts[0] * origin.index.time_base
         before = round((start - first) * origin.index.rate)

@@ -9,15 +9,15 @@ from pathlib import Path
 from vidtrans.clips.indexing import Clip, open_clip
 from vidtrans.errors import UsageError
 from vidtrans.events import Progress
-from vidtrans.files import complete
+from vidtrans.files import write_atomically
 from vidtrans.output.assembling import try_pass
 from vidtrans.session import Context
-from vidtrans.store.cache import Entry
+from vidtrans.store.cache import CacheEntry
 from vidtrans.store.stages import FilterStage, media_libraries
 from vidtrans.video.colour.conversion import with_alpha
-from vidtrans.video.external.ffmpeg import Pass, run_pass
+from vidtrans.video.external.ffmpeg import FFmpegJob, run_ffmpeg_job
 from vidtrans.video.external.program import find_program, program_version
-from vidtrans.video.form import Form
+from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.io.clip import ClipIndex
 from vidtrans.video.io.encoder import SegmentWriter
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
@@ -37,7 +37,7 @@ def filtered_clip(clip: Clip, graph: str, context: Context) -> Clip:
     entry = context.cache.entry(stage.name, stage.key)
     picture, known, hold = _picture(clip.index), entry.read() is not None, None
     if not known:
-        try_pass(Pass(graph, deep=picture.depth > 8, alpha=picture.alpha), picture, context)
+        try_pass(FFmpegJob(graph, deep=picture.depth > 8, alpha=picture.alpha), picture, context)
         if context.dry_run:
             context.note("the filter is not run: what is told is for the source as it is")
             return clip
@@ -46,9 +46,9 @@ def filtered_clip(clip: Clip, graph: str, context: Context) -> Clip:
             if entry.read() is None:  # else another run has made it meanwhile
                 _make(clip, graph, picture, entry, context)
                 entry.finish({"graph": graph}, files=(FILTERED,))
-            hold = entry.hold()
+            hold = entry.pin()
     made = open_clip(context, entry.folder / FILTERED)
-    return replace(made, hold=hold, origin=clip, later_s=-clip.index.before_zero * clip.index.time_base)
+    return replace(made, pin=hold, origin=clip, offset_s=-clip.index.before_zero * clip.index.time_base)
 
 
 def _picture(index: ClipIndex) -> PictureFormat:
@@ -58,13 +58,13 @@ def _picture(index: ClipIndex) -> PictureFormat:
     return PictureFormat(index.width, index.height, aspect, index.time_base, index.rate, depth, index.findings.alpha)
 
 
-def _make(clip: Clip, graph: str, picture: PictureFormat, entry: Entry, context: Context) -> None:
+def _make(clip: Clip, graph: str, picture: PictureFormat, entry: CacheEntry, context: Context) -> None:
     index, whole = clip.index, entry.folder / "whole.nut"
-    job = Pass(graph, deep=picture.depth > 8, alpha=picture.alpha)
+    job = FFmpegJob(graph, deep=picture.depth > 8, alpha=picture.alpha)
     try:
         _write(clip, picture, whole, context)
-        with complete(entry.folder / FILTERED) as temporary:
-            run_pass(whole, temporary, job, context.stop, context.report, index.num_frames)
+        with write_atomically(entry.folder / FILTERED) as temporary:
+            run_ffmpeg_job(whole, temporary, job, context.stop, context.report, index.num_frames)
     finally:
         whole.unlink(missing_ok=True)
 
@@ -72,7 +72,7 @@ def _make(clip: Clip, graph: str, picture: PictureFormat, entry: Entry, context:
 def _write(clip: Clip, picture: PictureFormat, path: Path, context: Context) -> None:
     """The clip in lossless RGB, each frame at its own time."""
     index, segment = clip.index, path.with_suffix(".segment.nut")
-    form = Form(deep=picture.depth > 8, alpha="kept" if picture.alpha else "laid")
+    form = FrameFormat(deep=picture.depth > 8, alpha="kept" if picture.alpha else "laid")
     try:
         with (
             clip.reader(form, context.decode_threads) as reader,

@@ -16,14 +16,14 @@ from typing import Any
 
 from vidtrans.errors import Interrupted, UsageError
 from vidtrans.files import (
-    complete,
     digest_file,
     digest_of,
     link_target,
     name_length,
     name_limit,
     read_small_json,
-    special_kind,
+    special_file_kind,
+    write_atomically,
     write_json,
 )
 from vidtrans.session import Context
@@ -58,7 +58,7 @@ def _is_known(cache: Cache, folder: Path) -> bool:
 
 def recorded(cache: Cache, output: Path) -> dict[str, Any] | None:
     """What is on record of an output, if its content is still what was written."""
-    if special_kind(output):
+    if special_file_kind(output):
         return None
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
         value = _read(cache, output)
@@ -103,7 +103,7 @@ def check_place(output: Path, sources: Sequence[Path], *, folder: bool = False) 
             raise UsageError(str(output), "the output is one of the inputs", "choose another name with -o")
         if folder and output.resolve() in source.resolve().parents:
             raise UsageError(str(output), "the output folder holds one of the inputs", "choose another with -o")
-    if special_kind(output):
+    if special_file_kind(output):
         raise UsageError(str(output), "it is a device or a pipe, not a file", "choose another name with -o")
     if output.is_dir() and not folder:
         raise UsageError(str(output), "the output is an existing folder", "give a file name with -o")
@@ -221,7 +221,7 @@ def produce(
         if context.dry_run:
             return {"output": str(output), "frames": 0, "seconds": 0.0, "cached": False, "dry_run": True}
         try:
-            with complete(link_target(output)) as temporary:
+            with write_atomically(link_target(output)) as temporary:
                 held = make(temporary)
                 record(context.cache, output, temporary, digest, held)
         except Interrupted as error:

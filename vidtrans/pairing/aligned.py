@@ -16,9 +16,7 @@ class AlignedSettings:
     """Which side is which."""
 
     direction: str = setting(
-        "AtoB",
-        "in pair folders: which side is the input; two clips go VIDEO → --target",
-        choices=("AtoB", "BtoA"),
+        "AtoB", "in pair folders: which side is the input; two clips go VIDEO → --target", choices=("AtoB", "BtoA")
     )
 
 

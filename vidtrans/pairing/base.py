@@ -9,13 +9,13 @@ from typing import Any, ClassVar, Literal, Protocol
 import numpy as np
 
 from vidtrans.registry import Registry
-from vidtrans.settings import Table, from_table, recorded
+from vidtrans.settings import Table, from_table, record_table
 
-Drawing = Literal["", "lines", "flats"]
+DrawingKind = Literal["", "lines", "flats"]
 
 
 @dataclass(frozen=True)
-class Step:
+class PairPositions:
     """A pair within a shot: the positions of the frames that make the input, and that of the target.
 
     ``phase``: where on the clock it lies, in [0, 1), for pairings that have one.
@@ -37,8 +37,8 @@ class Pairing(Protocol):
     ``uses_mask``: what ``shown`` makes depends on the mask. ``draws``: what kind of drawing ``drawn``
     takes, 'lines' on paper or 'flats'; '' for none.
     ``enlarges``: how many times larger than its source a render is. ``guides``: the names of the pictures that stand
-    for a frame, where a source is a folder of guides; a frame is then one picture of each. ``knob``: the setting that
-    is worth trying first when a render does not look right; '' for none. ``stride``: how many of ``steps`` further on
+    for a frame, where a source is a folder of guides; a frame is then one picture of each. ``main_setting``: the
+    setting to try first when a render does not look right; '' for none. ``stride``: how many of ``steps`` further on
     lies the pair that follows one in time. ``offsets``: the frames that make an input, relative to the one that is
     rendered, oldest first: (0,) is that frame alone. ``clocked``: the network sees a clock beside its pictures, see
     ``clock``.
@@ -53,8 +53,8 @@ class Pairing(Protocol):
     uses_mask: ClassVar[bool]
     at_source_size: ClassVar[bool]
     deep: ClassVar[bool]
-    draws: ClassVar[Drawing]
-    knob: ClassVar[str]
+    drawing_kind: ClassVar[DrawingKind]
+    main_setting: ClassVar[str]
     finishes: ClassVar[bool]
     Settings: ClassVar[type]
     settings: Any
@@ -70,7 +70,7 @@ class Pairing(Protocol):
     def min_frames(self) -> int: ...
 
     @property
-    def enlarges(self) -> int: ...
+    def upscale_factor(self) -> int: ...
 
     @property
     def guides(self) -> tuple[str, ...]: ...
@@ -82,9 +82,9 @@ class Pairing(Protocol):
     def stride(self) -> int: ...
 
     @property
-    def clocked(self) -> bool: ...
+    def has_clock(self) -> bool: ...
 
-    def steps(self, num_frames: int) -> Iterator[Step]:
+    def pair_positions(self, num_frames: int) -> Iterator[PairPositions]:
         """The pairs of a shot of ``num_frames`` frames."""
         ...
 
@@ -92,15 +92,15 @@ class Pairing(Protocol):
         """Raw frames, oldest first → what the network sees. The same every time."""
         ...
 
-    def taught(self, frames: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+    def training_input(self, frames: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
         """What the network sees in training, where that is not the raw frame's input: noise and holes are drawn."""
         ...
 
-    def shown(self, frames: Sequence[np.ndarray], number: int, mask: np.ndarray | None) -> np.ndarray:
+    def render_input(self, frames: Sequence[np.ndarray], number: int, mask: np.ndarray | None) -> np.ndarray:
         """What the network sees of frame ``number`` of a clip when it is rendered, under the render's mask."""
         ...
 
-    def drawn(self, picture: np.ndarray) -> np.ndarray:
+    def drawing_input(self, picture: np.ndarray) -> np.ndarray:
         """A drawing → what the network sees, without looking for what is drawn already."""
         ...
 
@@ -108,7 +108,7 @@ class Pairing(Protocol):
         """The network's output with what is known better from the frame put back; both uint8, or both uint16."""
         ...
 
-    def visible(self, shown: np.ndarray) -> np.ndarray:
+    def preview(self, shown: np.ndarray) -> np.ndarray:
         """What the network sees, as a picture for people."""
         ...
 
@@ -117,17 +117,17 @@ class Pairing(Protocol):
         ...
 
 
-class PlainPairing:
+class BasePairing:
     """The answers of a pairing that has nothing special to say."""
 
     needs_target: ClassVar[bool] = False
     uses_mask: ClassVar[bool] = False
     at_source_size: ClassVar[bool] = False
     deep: ClassVar[bool] = False
-    draws: ClassVar[Drawing] = ""
-    knob: ClassVar[str] = ""
+    drawing_kind: ClassVar[DrawingKind] = ""
+    main_setting: ClassVar[str] = ""
     finishes: ClassVar[bool] = False
-    enlarges = 1
+    upscale_factor = 1
     guides: tuple[str, ...] = ()
     offsets: tuple[int, ...] = (0,)
 
@@ -136,29 +136,29 @@ class PlainPairing:
         return 1
 
     @property
-    def clocked(self) -> bool:
+    def has_clock(self) -> bool:
         return False
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
         """(H, W, 3) uint8 frames, oldest first → (H, W, in_channels) uint8."""
         raise NotImplementedError
 
-    def taught(self, frames: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+    def training_input(self, frames: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
         del rng
         return self.input(frames)
 
-    def shown(self, frames: Sequence[np.ndarray], number: int, mask: np.ndarray | None) -> np.ndarray:
+    def render_input(self, frames: Sequence[np.ndarray], number: int, mask: np.ndarray | None) -> np.ndarray:
         del number, mask
         return self.input(frames)
 
-    def drawn(self, picture: np.ndarray) -> np.ndarray:
+    def drawing_input(self, picture: np.ndarray) -> np.ndarray:
         raise NotImplementedError
 
     def finish(self, frame: np.ndarray, output: np.ndarray, shown: np.ndarray) -> np.ndarray:
         del frame, shown
         return output
 
-    def visible(self, shown: np.ndarray) -> np.ndarray:
+    def preview(self, shown: np.ndarray) -> np.ndarray:
         """Grey from its first channel, or its first three, or, of several frames, the latest."""
         channels = shown.shape[2]
         if channels < 3:
@@ -170,14 +170,14 @@ class PlainPairing:
         return None
 
 
-class FramePairing(PlainPairing):
+class FramePairing(BasePairing):
     """Shared by pairings in which a frame's input is made from that frame alone."""
 
     min_frames = 1
 
-    def steps(self, num_frames: int) -> Iterator[Step]:
+    def pair_positions(self, num_frames: int) -> Iterator[PairPositions]:
         for position in range(num_frames):
-            yield Step((position,), position)
+            yield PairPositions((position,), position)
 
 
 def input_frames(pairing: Pairing, position: int, first: int) -> tuple[int, ...]:
@@ -197,4 +197,4 @@ def make_pairing(registry: Registry[Any], name: str, table: Table) -> Pairing:
 
 def pairing_record(pairing: Pairing) -> Table:
     """What datasets, model files and cache keys say of a pairing: name, version and settings."""
-    return {"name": pairing.name, "version": pairing.version, "settings": recorded(pairing.settings)}
+    return {"name": pairing.name, "version": pairing.version, "settings": record_table(pairing.settings)}

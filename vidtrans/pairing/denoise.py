@@ -16,15 +16,15 @@ from vidtrans.settings import setting
 class DenoiseSettings:
     """The noise that is learnt to be removed."""
 
-    low: float = setting(3.0, "least noise: σ in grey levels of 255 at middle grey", low=0.0, high=128.0)
-    high: float = setting(30.0, "most noise: σ in grey levels of 255 at middle grey", low=0.0, high=128.0)
+    min_sigma: float = setting(3.0, "least noise: σ in grey levels of 255 at middle grey", low=0.0, high=128.0)
+    max_sigma: float = setting(30.0, "most noise: σ in grey levels of 255 at middle grey", low=0.0, high=128.0)
     grain: float = setting(
         0.6, "how much of it may be coarse grain, as in film and compressed video, rather than fine", low=0.0, high=1.0
     )
 
     def __post_init__(self) -> None:
-        if self.low > self.high:
-            raise ValueError(f"pairing.low = {self.low} lies above pairing.high = {self.high}")
+        if self.min_sigma > self.max_sigma:
+            raise ValueError(f"pairing.min_sigma = {self.min_sigma} lies above pairing.max_sigma = {self.max_sigma}")
 
 
 class Denoise(FramePairing):
@@ -44,14 +44,14 @@ class Denoise(FramePairing):
         """((H, W, 3) uint8,) → the same: what is rendered is noisy already."""
         return frames[0]
 
-    def taught(self, frames: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+    def training_input(self, frames: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
         """((H, W, 3) uint8,) → the same with noise.
 
         A sensor's noise is a constant part and a shot part whose variance grows with the light (Foi et al. 2008);
         processing makes it coarser and moves it between lightness and colour.
         """
         frame = frames[0]
-        sigma = rng.uniform(self.settings.low, self.settings.high)
+        sigma = rng.uniform(self.settings.min_sigma, self.settings.max_sigma)
         shot, colour, coarse = rng.random(3) * (1, 1, self.settings.grain)
         noise = _mixed(rng.standard_normal(frame.shape, np.float32), colour, coarse, 0.6 + 0.9 * rng.random())
         levels = np.arange(256, dtype=np.float32)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from vidtrans.pairing.base import Drawing
+from vidtrans.pairing.base import DrawingKind
 from vidtrans.pairing.paper import ink
 from vidtrans.video.images.picture import resize
 
@@ -14,7 +14,7 @@ _PAPER_SHARE, _FLAT_SHARE = 0.75, 0.95
 _THICKEST = 13  # pixels, of a stroke
 
 
-def looks_drawn(rgb: np.ndarray, kind: Drawing) -> bool:
+def is_drawing(rgb: np.ndarray, kind: DrawingKind) -> bool:
     """Whether a picture, (H, W, 3) uint8, is drawn in ``lines`` on plain paper, or painted in ``flats``."""
     scale = _SIDE / max(rgb.shape[:2])
     if scale < 1:

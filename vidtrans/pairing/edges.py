@@ -24,19 +24,16 @@ class EdgesSettings:
     """How lines are found."""
 
     density: float = setting(
-        0.12,
-        "share of the picture whose gradient may start a line; more gives more lines",
-        low=0.001,
-        high=0.9,
+        0.12, "share of the picture whose gradient may start a line; more gives more lines", low=0.001, high=0.9
     )
     hysteresis: float = setting(0.4, "a line goes on down to this share of the starting gradient", low=0.05, high=1.0)
-    blur: float = setting(1.0, "σ in pixels of the smoothing before lines are sought", low=0.0, high=10.0)
-    floor: float = setting(
+    sigma: float = setting(1.0, "σ in pixels of the smoothing before lines are sought", low=0.0, high=10.0)
+    min_gradient: float = setting(
         8.0,
         "gradients (grey levels a pixel) below this never start a line: flat pictures stay empty",
         low=0.0,
     )
-    soft: bool = setting(
+    gradient_channel: bool = setting(
         False, "add a second channel with the gradient's strength; sharper, but drawings have no such channel"
     )
 
@@ -46,8 +43,8 @@ class Edges(FramePairing):
 
     name = "edges"
     version = 1
-    draws = "lines"
-    knob = "density"
+    drawing_kind = "lines"
+    main_setting = "density"
     Settings = EdgesSettings
 
     def __init__(self, settings: EdgesSettings) -> None:
@@ -55,36 +52,36 @@ class Edges(FramePairing):
 
     @property
     def in_channels(self) -> int:
-        return 2 if self.settings.soft else 1
+        return 2 if self.settings.gradient_channel else 1
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
         """((H, W, 3) uint8,) → (H, W, 1 or 2) uint8; lines are 255 on 0."""
         grey = cv2.cvtColor(frames[0], cv2.COLOR_RGB2GRAY)
-        if self.settings.blur > 0:
-            grey = cv2.GaussianBlur(grey, (0, 0), self.settings.blur, borderType=cv2.BORDER_REFLECT_101)
+        if self.settings.sigma > 0:
+            grey = cv2.GaussianBlur(grey, (0, 0), self.settings.sigma, borderType=cv2.BORDER_REFLECT_101)
         dx = cv2.Sobel(grey, cv2.CV_16S, 1, 0)
         dy = cv2.Sobel(grey, cv2.CV_16S, 0, 1)
         # Squared slopes are whole numbers, exact on every machine. (cv2.magnitude is not: its rounding was seen to
         # depend on where in memory the arrays lie, and thresholds hang on it.)
         squared = np.square(dx, dtype=np.int32) + np.square(dy, dtype=np.int32)
-        floor = (SOBEL_GAIN * self.settings.floor) ** 2
+        floor = (SOBEL_GAIN * self.settings.min_gradient) ** 2
         high = math.sqrt(max(_quantile(squared, 1 - self.settings.density), floor))
         low = _between(self.settings.hysteresis * high)
         lines = cv2.Canny(dx, dy, low, _between(high), L2gradient=True)
-        if not self.settings.soft:
+        if not self.settings.gradient_channel:
             return lines[..., None]
         # A square root lifts faint structure; the 98th percentile keeps one bright edge from hiding the rest.
         ceiling = max(_quantile(squared, 0.98), floor)
         strength = np.sqrt(np.sqrt(np.minimum(squared / ceiling, 1))) * 255
         return np.dstack([lines, np.rint(strength).astype(np.uint8)])
 
-    def drawn(self, picture: np.ndarray) -> np.ndarray:
+    def drawing_input(self, picture: np.ndarray) -> np.ndarray:
         """(H, W, 3) uint8 drawing → (H, W, 1 or 2) uint8: its strokes, thinned to lines of 255 on 0.
 
         The soft channel falls off with the distance from the lines as, at the median, it does in frames.
         """
         lines = _thinned(_strokes(ink(picture)))
-        if not self.settings.soft:
+        if not self.settings.gradient_channel:
             return lines[..., None]
         away = cv2.distanceTransform(255 - lines, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
         if not lines.any():

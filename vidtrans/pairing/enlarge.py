@@ -18,7 +18,7 @@ class EnlargeSettings:
     """How much larger, and how worn the small footage is."""
 
     factor: int = setting(2, "how many times larger a render is than its source", low=2, high=4)
-    wear: float = setting(
+    degradation: float = setting(
         0.3, "how blurred, noisy and compressed small footage may be: 0 none, 1 badly", low=0.0, high=1.0
     )
 
@@ -37,20 +37,20 @@ class Enlarge(FramePairing):
         self.settings = settings
 
     @property
-    def enlarges(self) -> int:  # type: ignore[override]
+    def upscale_factor(self) -> int:  # type: ignore[override]
         return self.settings.factor
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
         """((H, W, 3) uint8,), enlarged by the renderer → the same."""
         return frames[0]
 
-    def taught(self, frames: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+    def training_input(self, frames: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
         """((H, W, 3) uint8,) → the same size with the detail of ``1 / factor`` of it, worn as ``rng`` draws."""
         height, width = frames[0].shape[:2]
         small = [max(1, round(n / self.settings.factor)) for n in (width, height)]
         shrunk = cv2.resize(frames[0], small, interpolation=cv2.INTER_AREA)
-        if self.settings.wear > 0:
-            shrunk = _worn(shrunk, self.settings.wear, rng)
+        if self.settings.degradation > 0:
+            shrunk = _worn(shrunk, self.settings.degradation, rng)
         return resize(shrunk, width, height)
 
 

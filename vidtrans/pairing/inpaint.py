@@ -22,16 +22,18 @@ LATTICE = 64  # the short side of the grid on which holes are computed; they are
 class InpaintSettings:
     """The holes of training, and how what is filled in is set into the frame."""
 
-    share: float = setting(0.25, "share of the picture that the largest holes of training cover", low=0.01, high=0.6)
-    grow: int = setting(
+    max_hole_fraction: float = setting(
+        0.25, "share of the picture that the largest holes of training cover", low=0.01, high=0.6
+    )
+    mask_dilation: int = setting(
         6, "pixels by which a mask grows, so that the rim of what is removed does not shine through", low=0, high=64
     )
-    feather: float = setting(4.0, "pixels inside a hole over which frame and filling blend", low=0.0, high=64.0)
+    mask_feather: float = setting(4.0, "pixels inside a hole over which frame and filling blend", low=0.0, high=64.0)
 
     def __post_init__(self) -> None:
-        if self.feather > self.grow:
+        if self.mask_feather > self.mask_dilation:
             raise ValueError(
-                f"pairing.feather = {self.feather} is more than pairing.grow = {self.grow}: "
+                f"pairing.mask_feather = {self.mask_feather} is more than pairing.mask_dilation = {self.mask_dilation}: "
                 "what is removed would shine through at the rim"
             )
 
@@ -43,7 +45,7 @@ class Inpaint(FramePairing):
     version = 1
     uses_mask = True
     finishes = True
-    knob = "grow"
+    main_setting = "mask_dilation"
     Settings = InpaintSettings
     in_channels = 4
 
@@ -52,27 +54,27 @@ class Inpaint(FramePairing):
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
         """((H, W, 3) uint8,) → (H, W, 4) uint8, with the holes of frame 0."""
-        return self.shown(frames, 0, None)
+        return self.render_input(frames, 0, None)
 
-    def taught(self, frames: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+    def training_input(self, frames: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
         """((H, W, 3) uint8,) → (H, W, 4) uint8, with holes of a shape, a moment and an extent that ``rng`` draws."""
         seed, number = (int(n) for n in rng.integers(0, 1 << 31, 2))
-        share = self.settings.share * rng.uniform(0.2, 1)
+        share = self.settings.max_hole_fraction * rng.uniform(0.2, 1)
         height, width = frames[0].shape[:2]
         return _with_hole(frames[0], holes(height, width, number, seed, share))
 
-    def shown(self, frames: Sequence[np.ndarray], number: int, mask: np.ndarray | None) -> np.ndarray:
+    def render_input(self, frames: Sequence[np.ndarray], number: int, mask: np.ndarray | None) -> np.ndarray:
         """((H, W, 3) uint8,), frame number, (H, W) uint8 mask that is white where to fill, or None → (H, W, 4) uint8.
 
         Without a mask there are moving holes, to see what the network makes of them.
         """
         if mask is None:
             height, width = frames[0].shape[:2]
-            return _with_hole(frames[0], holes(height, width, number, 0, self.settings.share))
+            return _with_hole(frames[0], holes(height, width, number, 0, self.settings.max_hole_fraction))
         # A wire of a few pixels is grey in a mask that was made smaller, and is to be filled all the same.
         hole = np.where(mask > FAINTEST_MASK, 255, 0).astype(np.uint8)
-        if self.settings.grow > 0:
-            side = 2 * self.settings.grow + 1
+        if self.settings.mask_dilation > 0:
+            side = 2 * self.settings.mask_dilation + 1
             hole = cv2.dilate(hole, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
         return _with_hole(frames[0], hole)
 
@@ -90,10 +92,10 @@ class Inpaint(FramePairing):
 
     def _weight(self, hole: np.ndarray) -> np.ndarray:
         """(H, W) uint8, 1 in the hole → (H, W) float32: how much of the filling is seen, 0 to 1."""
-        if self.settings.feather == 0 or hole.all():
+        if self.settings.mask_feather == 0 or hole.all():
             return hole.astype(np.float32)
         inside = cv2.distanceTransform(hole, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-        ramp = np.minimum(inside / np.float32(self.settings.feather), 1)
+        ramp = np.minimum(inside / np.float32(self.settings.mask_feather), 1)
         return np.asarray(ramp * ramp * (3 - 2 * ramp))
 
 

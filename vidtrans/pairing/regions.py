@@ -39,18 +39,19 @@ class RegionsSettings:
 
     levels: int = setting(5, "steps of lightness; more give more and finer areas", low=2, high=12)
     smoothing: float = setting(10.0, "σ in pixels over which areas are evened out", low=1.0, high=200.0)
-    rounding: float = setting(1.6, "σ in pixels of the votes that round outlines off", low=0.3, high=20.0)
-    smallest: float = setting(0.0005, "share of the picture below which an area is given to its neighbours", low=0.0)
+    contour_sigma: float = setting(1.6, "σ in pixels of the votes that round outlines off", low=0.3, high=20.0)
+    min_area: float = setting(0.0005, "share of the picture below which an area is given to its neighbours", low=0.0)
 
 
 @dataclass(frozen=True)
 class Palette:
-    """``labels`` and ``sure`` (2^18,) uint8, by the upper bits of R, G and B: the label of a colour, and how far it
-    is from another one; ``colours`` (N, 3) uint8: RGB by label.
+    """A fixed palette: ``labels`` and ``confidence`` (2^18,) uint8, by the upper bits of R, G and B.
+
+    ``confidence`` is how far a colour is from the next label's. ``colours`` (N, 3) uint8: RGB by label.
     """
 
     labels: np.ndarray
-    sure: np.ndarray
+    confidence: np.ndarray
     colours: np.ndarray
 
 
@@ -59,8 +60,8 @@ class Regions(FramePairing):
 
     name = "regions"
     version = 1
-    draws = "flats"
-    knob = "smoothing"
+    drawing_kind = "flats"
+    main_setting = "smoothing"
     Settings = RegionsSettings
     in_channels = 3
 
@@ -69,15 +70,15 @@ class Regions(FramePairing):
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
         """((H, W, 3) uint8,) → the same, flat."""
-        table, rounding = palette(self.settings.levels), self.settings.rounding
+        table, rounding = palette(self.settings.levels), self.settings.contour_sigma
         colours = _indices(_smooth(frames[0], self.settings.smoothing))
-        labels = _vote(table.labels[colours], table.sure[colours], rounding)
-        smallest = self.settings.smallest * labels.size
+        labels = _vote(table.labels[colours], table.confidence[colours], rounding)
+        smallest = self.settings.min_area * labels.size
         for share in (1 / 16, 1 / 4, 1):  # small ones first: speckles grow together into areas before they are judged
             labels = _without_islands(labels, share * smallest)
         return table.colours[_vote(labels, np.full_like(labels, 255), rounding)]
 
-    def drawn(self, picture: np.ndarray) -> np.ndarray:
+    def drawing_input(self, picture: np.ndarray) -> np.ndarray:
         """(H, W, 3) uint8, painted in flat colours → the same in those of the palette, without soft rims."""
         table = palette(self.settings.levels)
         box = np.ones((3, 3), np.uint8)

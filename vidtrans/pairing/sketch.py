@@ -33,10 +33,10 @@ SQRT = np.sqrt(np.arange(256, dtype=np.float32) / 255)  # contrast counts in the
 class SketchSettings:
     """How the pencil is held."""
 
-    width: float = setting(
+    sigma: float = setting(
         0.9, "σ in pixels of the finer Gaussian: strokes are about twice as wide", low=0.3, high=10.0
     )
-    floor: float = setting(
+    min_contrast: float = setting(
         0.008, "contrast (0 to 1) below which surroundings count as empty: lower draws faint things", low=1e-4, high=1.0
     )
     shading: float = setting(0.0, "0 draws lines alone; more lays a tone over dark areas", low=0.0, high=1.0)
@@ -47,8 +47,8 @@ class Sketch(FramePairing):
 
     name = "sketch"
     version = 1
-    draws = "lines"
-    knob = "width"
+    drawing_kind = "lines"
+    main_setting = "sigma"
     Settings = SketchSettings
     in_channels = 1
 
@@ -57,12 +57,12 @@ class Sketch(FramePairing):
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
         """((H, W, 3) uint8,) → (H, W, 1) uint8, strokes towards 0 on 255."""
-        width = self.settings.width
+        width = self.settings.sigma
         picture = SQRT[frames[0]]
         fine = _blur(picture, width)
         response = _darker_side(_blur(picture, RATIO * width) - fine)
         strokes = _along(response, *_flow(fine, 2.5 * width), width)
-        strength = strokes / (_level(strokes, SURROUNDINGS * min(strokes.shape)) + self.settings.floor)
+        strength = strokes / (_level(strokes, SURROUNDINGS * min(strokes.shape)) + self.settings.min_contrast)
         pressed = np.clip((strength - FAINTEST) / (FULL - FAINTEST), 0, 1)
         light = 1 - DARKEST * np.tanh(1.6 * pressed) / np.tanh(np.float32(1.6))
         if self.settings.shading > 0:
@@ -70,7 +70,7 @@ class Sketch(FramePairing):
             light = light * (1 - self.settings.shading * np.clip(1 - tone / 0.75, 0, 1))
         return np.rint(255 * light).astype(np.uint8)[..., None]
 
-    def drawn(self, picture: np.ndarray) -> np.ndarray:
+    def drawing_input(self, picture: np.ndarray) -> np.ndarray:
         """(H, W, 3) uint8 drawing → (H, W, 1) uint8: its paper white, its strokes dark."""
         return (255 - ink(picture))[..., None]
 

@@ -53,7 +53,7 @@ class Stack(FramePairing):
         ]
         return np.concatenate(channels, axis=2)
 
-    def visible(self, shown: np.ndarray) -> np.ndarray:
+    def preview(self, shown: np.ndarray) -> np.ndarray:
         """The guides in strips from left to right, each as it is: (H, W, 3) uint8."""
         kinds, width = self.settings.guides or ("",), shown.shape[1]
         picture, channel = np.empty((*shown.shape[:2], 3), np.uint8), 0

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from vidtrans.config.recipe import Recipe
 from vidtrans.data.dataset import INDEX, Dataset, open_dataset
+from vidtrans.data.dataset_planning import SUFFIX as DATASET_SUFFIX
 from vidtrans.data.folder import dataset_digest
-from vidtrans.data.planning import SUFFIX as DATASET_SUFFIX
 from vidtrans.errors import UsageError
 from vidtrans.events import silent
 from vidtrans.files import digest_of
-from vidtrans.launcher import in_a_team
+from vidtrans.launcher import is_distributed
 from vidtrans.models.model_file import SUFFIX
 from vidtrans.output.target import check_foreign, check_place, produce, refuse_link
 from vidtrans.pipeline.train import train
@@ -41,7 +41,7 @@ def ablate(request: AblateRequest, context: Context) -> Table:
     """
     began = time.monotonic()
     folder, kind, recipe, minutes = request.dataset, request.kind, request.recipe, request.minutes
-    if in_a_team():
+    if is_distributed():
         why = "it trains its variants one after the other, in one process"
         raise UsageError(f"--ablate {kind}", why, "start it without torchrun")
     dataset = open_dataset(folder)
@@ -109,14 +109,14 @@ def _check_output(output: Path, folder: Path) -> None:
 
 def _steps(dataset: Dataset, recipes: Sequence[Recipe], minutes: float, context: Context) -> int:
     """How many steps fit into ``minutes`` for the slowest, measured once and remembered."""
-    from vidtrans.training.job import TrainJob
+    from vidtrans.training.training_job import TrainingJob
 
     quiet, found = replace(context, report=silent), []
     for recipe in recipes:
         settings = recipe.settings("training", TrainingSettings)
         networks = recipe.only("generator", "discriminator")
         asked = ["ablate", dataset_digest(context, dataset), networks, settings.for_key(), minutes]
-        job = TrainJob(dataset, recipe, settings, None, quiet)
+        job = TrainingJob(dataset, recipe, settings, None, quiet)
         found.append(job.steps_for(minutes, digest_of([*asked, context.seed, context.device_kind])))
     context.note(f"{minutes:g} minutes are about {min(found)} steps here for the slowest; each takes as many")
     return min(found)

@@ -11,7 +11,7 @@ from vidtrans.config.programs import programs_from
 from vidtrans.config.recipe import TABLES, overlaid, render_recipe
 from vidtrans.errors import UsageError
 from vidtrans.pipeline.stylize_batch import requests_for
-from vidtrans.registry import unknown
+from vidtrans.registry import unknown_name
 from vidtrans.requests import StylizeRequest
 from vidtrans.session import Context
 from vidtrans.settings import Table, Time, parse_time, read_toml
@@ -77,7 +77,7 @@ def _check_keys(table: Table, own: Sequence[str], where: str, *more: str) -> Non
     """Raise UsageError on a key that is none of the list's ``own``, nor a table of a preset, or of the wrong type."""
     for key, value in table.items():
         if key not in (*own, *TABLES):
-            raise unknown(f"'{key}' in {where}: key", key, [*own, *more, *TABLES])
+            raise unknown_name(f"'{key}' in {where}: key", key, [*own, *more, *TABLES])
         if key in TABLES and not isinstance(value, dict):
             raise UsageError(f"'{key}' in {where}", "it must be a table", f"write {key}.KEY = VALUE")
         if key in TEXTS and not isinstance(value, str):

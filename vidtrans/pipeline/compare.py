@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vidtrans.clips.indexing import content_digest, open_clip
 from vidtrans.evaluation.comparison import clip_panel, draw_sheet, input_panel, write_video
-from vidtrans.files import plain_name
+from vidtrans.files import base_name
 from vidtrans.models.loaded_model import find_look
 from vidtrans.output.target import produce, refuse_link
 from vidtrans.pairing.base import pairing_record
@@ -15,13 +15,13 @@ from vidtrans.requests import CompareRequest
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.video.io.encoding import EncodingSettings
-from vidtrans.video.io.pictures import is_stills
+from vidtrans.video.io.pictures import is_picture_source
 
 VERSION = 1
 
 
 def default_output(clips: Sequence[Path]) -> Path:
-    return Path(f"{plain_name(clips[0])}.compare{'.png' if is_stills(clips[0]) else '.mp4'}")
+    return Path(f"{base_name(clips[0])}.compare{'.png' if is_picture_source(clips[0]) else '.mp4'}")
 
 
 def compare(request: CompareRequest, context: Context) -> Table:

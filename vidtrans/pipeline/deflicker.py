@@ -16,18 +16,18 @@ from vidtrans.config.programs import tell_programs
 from vidtrans.config.recipe import Recipe
 from vidtrans.errors import UsageError
 from vidtrans.evaluation.guiding import find_guide, with_sound_of
-from vidtrans.files import plain_name
+from vidtrans.files import base_name
 from vidtrans.models.loaded_model import RenderSettings, find_look
 from vidtrans.models.model_file import IDENTITY
 from vidtrans.output.target import refuse_link
 from vidtrans.rendering.job import RenderJob
-from vidtrans.rendering.order import Order, Place, request_digest
 from vidtrans.rendering.planning import at_rate, plan_render
+from vidtrans.rendering.requested_output import OutputTarget, RequestedOutput, request_digest
 from vidtrans.requests import DeflickerRequest
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.video.io.encoding import EncodingSettings
-from vidtrans.video.io.pictures import holds_several, is_stills
+from vidtrans.video.io.pictures import is_picture_sequence, is_picture_source
 
 
 def deflicker(request: DeflickerRequest, context: Context) -> Table:
@@ -38,18 +38,18 @@ def deflicker(request: DeflickerRequest, context: Context) -> Table:
     """
     began = time.monotonic()
     processed = request.processed
-    if is_stills(processed) and not holds_several(processed):
+    if is_picture_source(processed) and not is_picture_sequence(processed):
         raise UsageError(str(processed), "one picture cannot flicker", "give a video or a folder of pictures")
     look = find_look(IDENTITY, context)
     settings = RenderSettings.of(_own(request.recipe), look, context.device)
-    settings = settings.resolved(is_stills(processed), request.output)
-    output = request.output or refuse_link(Path(plain_name(processed) + _ending(processed, request.recipe)))
-    place = Place.find(output, settings.encoding)
+    settings = settings.resolved(is_picture_source(processed), request.output)
+    output = request.output or refuse_link(Path(base_name(processed) + _ending(processed, request.recipe)))
+    place = OutputTarget.find(output, settings.encoding)
     digest = _digest(request, settings, place, context)
-    order = Order(place, digest, [p for p in (processed, request.source) if p], context, began)
+    order = RequestedOutput(place, digest, [p for p in (processed, request.source) if p], context, began)
     if (held := order.held()) is not None:
         return order.told(held, cached=True)
-    clip = at_rate(open_clip(context, processed), settings.rendering.rate)
+    clip = at_rate(open_clip(context, processed), settings.rendering.picture_fps)
     if not clip.index.same_size:
         raise UsageError(str(processed), "its pictures are not of one size", "give pictures of one size")
     place.check_holds(clip.index.num_frames)
@@ -84,14 +84,16 @@ def deflicker_batch(
     def work(processed: Path, place: Path) -> partial[Table]:
         return partial(deflicker, replace(request, processed=processed, source=source_of[processed], output=place))
 
-    kept = found if found == list(given) else without_results(found, lambda p: folder / f"{plain_name(p)}{ending(p)}")
+    kept = found if found == list(given) else without_results(found, lambda p: folder / f"{base_name(p)}{ending(p)}")
     items = items_for(kept, folder, [ending(p) for p in kept], work)
     return run_batch(items, "deflicker", folder, batch, context)
 
 
 def _ending(processed: Path, recipe: Recipe) -> str:
     """The end of the name of a result that has no other."""
-    encoding = recipe.settings("encoding", EncodingSettings).resolved(pictures=is_stills(processed), output=None)
+    encoding = recipe.settings("encoding", EncodingSettings).resolved(
+        pictures=is_picture_source(processed), output=None
+    )
     return f".deflickered{encoding.default_suffix(single=False)}"
 
 
@@ -101,7 +103,7 @@ def _own(recipe: Recipe) -> Recipe:
     return recipe.under({"temporal": {"name": name}, "rendering": {"size": "source"}})
 
 
-def _digest(request: DeflickerRequest, settings: RenderSettings, place: Place, context: Context) -> str:
+def _digest(request: DeflickerRequest, settings: RenderSettings, place: OutputTarget, context: Context) -> str:
     """The digest of all that decides a result. Raises UsageError, MediaError where something cannot be read."""
     own = {
         "command": "deflicker",
@@ -109,4 +111,4 @@ def _digest(request: DeflickerRequest, settings: RenderSettings, place: Place, c
         "source": content_digest(context, request.source) if request.source else "",
         "start": str(request.start),
     }
-    return request_digest(own, settings, place, stills=is_stills(request.processed))
+    return request_digest(own, settings, place, stills=is_picture_source(request.processed))

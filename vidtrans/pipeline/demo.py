@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from vidtrans.config.recipe import make_recipe
-from vidtrans.files import PACKAGE, complete
+from vidtrans.files import PACKAGE, write_atomically
 from vidtrans.output.target import refuse_link
 from vidtrans.pipeline.compare import compare
 from vidtrans.pipeline.make_dataset import make_dataset
@@ -47,7 +47,7 @@ def demo(request: DemoRequest, context: Context) -> Table:
     if context.dry_run:
         return {"output": str(folder), "frames": 0, "seconds": 0.0, "cached": False, "dry_run": True}
     if not clip.is_file():
-        with complete(clip) as temporary:
+        with write_atomically(clip) as temporary:
             shutil.copyfile(CLIP, temporary)
     made = make_dataset(MakeDatasetRequest([clip], dataset, recipe), context)
     trained = train(TrainRequest(dataset, model, recipe, request.minutes, at_most=MOST_STEPS), context)

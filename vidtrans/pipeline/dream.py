@@ -11,14 +11,14 @@ from vidtrans.config.programs import tell_programs
 from vidtrans.config.rendering import DREAM_READS, RenderingSettings
 from vidtrans.dreaming.predictors import NOISE, check_clock, find_looks
 from vidtrans.dreaming.settings import DreamingSettings
-from vidtrans.files import digest_of, plain_name
+from vidtrans.files import base_name, digest_of
 from vidtrans.flow.survey import VERSION as SURVEY_VERSION
 from vidtrans.models.loaded_model import Look
 from vidtrans.models.model_file import SUFFIX
 from vidtrans.output.assembling import VERSION as ASSEMBLY_VERSION
 from vidtrans.output.target import refuse_link
 from vidtrans.pairing.base import pairing_record
-from vidtrans.rendering.order import Order, Place, program_of
+from vidtrans.rendering.requested_output import OutputTarget, RequestedOutput, program_of
 from vidtrans.requests import DreamRequest
 from vidtrans.session import Context
 from vidtrans.settings import Table
@@ -40,9 +40,11 @@ def dream(request: DreamRequest, context: Context) -> Table:
     if sound is not None and (encoding.makes_pictures or encoding.codec == "gif"):
         silent = f"expressions hear {sound.name}, and the result is silent: use -o with .mp4 or .mkv to keep it"
         context.note(silent, "warning")
-    place = Place.find(request.output or refuse_link(default_output(request.source, looks, encoding)), encoding)
+    place = OutputTarget.find(request.output or refuse_link(default_output(request.source, looks, encoding)), encoding)
     digest = _digest(request, looks, place, context)
-    order = Order(place, digest, [*request.paths, *(look.path for look in looks if look.path)], context, began)
+    order = RequestedOutput(
+        place, digest, [*request.paths, *(look.path for look in looks if look.path)], context, began
+    )
     if (held := order.held()) is not None:
         return order.told(held, cached=True)
     place.check_holds(request.frames)
@@ -62,12 +64,12 @@ def dream(request: DreamRequest, context: Context) -> Table:
 
 def default_output(source: Path | None, looks: Sequence[Look], encoding: EncodingSettings) -> Path:
     """``in.x.dream.mp4``."""
-    seed = plain_name(source) if source else NOISE
+    seed = base_name(source) if source else NOISE
     name = looks[0].name.removesuffix(SUFFIX)
     return Path(f"{seed}.{name}.dream{encoding.default_suffix(single=False)}")
 
 
-def _digest(request: DreamRequest, looks: Sequence[Look], place: Place, context: Context) -> str:
+def _digest(request: DreamRequest, looks: Sequence[Look], place: OutputTarget, context: Context) -> str:
     """The digest of all that decides a result. Raises UsageError, MediaError where something cannot be read."""
     files = {"source": request.source, "blend": request.blend, "sound": request.sound}
     rendering = request.recipe.settings("rendering", RenderingSettings)

@@ -15,7 +15,7 @@ from vidtrans.clips.indexing import Clip, content_digest, open_clip
 from vidtrans.evaluation.dream_scores import VERSION as DREAM_VERSION
 from vidtrans.evaluation.dream_scores import score_dream
 from vidtrans.evaluation.reporting import VERSION, score
-from vidtrans.evaluation.scoring import Beside
+from vidtrans.evaluation.scoring import AlignedSource
 from vidtrans.output.target import produce
 from vidtrans.requests import SCORE_SUFFIXES, EvaluateRequest, check_suffix
 from vidtrans.session import Context
@@ -93,8 +93,8 @@ def _score(request: EvaluateRequest, context: Context, result: Path | None) -> T
     return score(shown, found.pop("source"), request.flow, result, context, **found)
 
 
-def _beside(request: EvaluateRequest, clip: Clip, name: str, shown: Clip, context: Context) -> Beside:
+def _beside(request: EvaluateRequest, clip: Clip, name: str, shown: Clip, context: Context) -> AlignedSource:
     """In step; what another render or a reference has as many frames of is the same part, wherever it begins."""
     if name != "source" and clip.index.num_frames == shown.index.num_frames:
-        return Beside.find(clip, shown, context)
-    return Beside.find(clip, shown, context, request.start, request.end)
+        return AlignedSource.find(clip, shown, context)
+    return AlignedSource.find(clip, shown, context, request.start, request.end)

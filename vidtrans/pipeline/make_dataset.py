@@ -13,8 +13,8 @@ from vidtrans.batch.jobs import Options, run_batch
 from vidtrans.batch.summary import Outcome
 from vidtrans.config.recipe import Recipe
 from vidtrans.data.dataset import Dataset, open_dataset, write_index
+from vidtrans.data.dataset_planning import SUFFIX, DatasetSpec, default_output
 from vidtrans.data.folder import existing_dataset, write_dataset
-from vidtrans.data.planning import SUFFIX, Request, default_output
 from vidtrans.errors import UsageError
 from vidtrans.files import finish_replacing, link_target
 from vidtrans.output.target import check_parents, refuse_link
@@ -35,7 +35,7 @@ def make_dataset(request: MakeDatasetRequest, context: Context) -> Table:
     if output.name in ("", ".."):
         raise UsageError(f"-o {output}", "it is a place, not a name", "give the new folder a name")
     check_parents(output)
-    wanted = Request(request.videos, request.recipe, request.target, request.start, request.end)
+    wanted = DatasetSpec(request.videos, request.recipe, request.target, request.start, request.end)
     if not context.dry_run:
         finish_replacing(link_target(output))
     held = existing_dataset(output, wanted.digest(context), context) if output.exists() else None

@@ -8,8 +8,8 @@ from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.video.io.container import MediaInfo
 from vidtrans.video.io.container import probe as read_headers
-from vidtrans.video.io.pictures import is_stills
-from vidtrans.video.io.policy import applied, noteworthy
+from vidtrans.video.io.pictures import is_picture_source
+from vidtrans.video.io.policy import describe_conversions, describe_properties
 
 
 def probe(request: ProbeRequest, context: Context) -> Table:
@@ -37,10 +37,10 @@ def probe(request: ProbeRequest, context: Context) -> Table:
         "cuts_s": [round(float((index.pts[s] - index.pts[0]) * index.time_base), 3) for s in clip.shots[1:]],
         "findings": dict(index.findings.__dict__),
     }
-    if is_stills(path):
-        return table | {"format": "pictures", "warnings": applied(index)}
+    if is_picture_source(path):
+        return table | {"format": "pictures", "warnings": describe_conversions(index)}
     info = read_headers(path)
-    warnings = [*applied(index), *noteworthy(info, index)]
+    warnings = [*describe_conversions(index), *describe_properties(info, index)]
     return table | _headers(info) | {"colour_space": index.findings.matrix, "warnings": warnings}
 
 

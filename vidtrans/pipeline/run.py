@@ -8,9 +8,9 @@ from pathlib import Path
 
 from vidtrans.batch.jobs import ALONE
 from vidtrans.batch.summary import Outcome
-from vidtrans.data.planning import default_output
+from vidtrans.data.dataset_planning import default_output
 from vidtrans.errors import UsageError
-from vidtrans.files import plain_name
+from vidtrans.files import base_name
 from vidtrans.models.model_file import SUFFIX
 from vidtrans.output.target import refuse_link
 from vidtrans.pipeline.make_dataset import clips_for, make_dataset
@@ -35,14 +35,14 @@ def run(request: RunRequest, context: Context) -> tuple[Table, list[Outcome], Pa
     recipe, output, many = request.recipe, request.output, len(request.apply) > 1
     folder = output if many else output.parent
     dataset = refuse_link(folder / default_output([request.video]))
-    model = refuse_link(folder / f"{plain_name(request.video)}{SUFFIX}")
+    model = refuse_link(folder / f"{base_name(request.video)}{SUFFIX}")
     check_run(request, model, context)
     if context.dry_run:
         table = forecast(request, dataset, model, context)
         return table | {"output": str(output), "seconds": round(time.monotonic() - began, 3)}, [], None
     try:
         made = make_dataset(MakeDatasetRequest([request.video], dataset, recipe, request.target), context)
-        if recipe.settings("training", TrainingSettings).plate and not many:
+        if recipe.settings("training", TrainingSettings).background_plate and not many:
             check_scene(dataset, request.apply[0], model, context)
         trained = train(TrainRequest(dataset, model, recipe, request.minutes), context)
     except UsageError as error:

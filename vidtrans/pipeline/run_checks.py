@@ -9,7 +9,7 @@ from vidtrans.clips.indexing import open_clip
 from vidtrans.config.programs import tell_programs
 from vidtrans.config.recipe import Recipe
 from vidtrans.data.dataset import open_dataset
-from vidtrans.data.planning import Request
+from vidtrans.data.dataset_planning import DatasetSpec
 from vidtrans.errors import UsageError
 from vidtrans.models.loaded_model import RenderSettings
 from vidtrans.output.assembling import pass_of, try_pass
@@ -19,16 +19,16 @@ from vidtrans.pairing.base import make_pairing
 from vidtrans.pipeline.stylize_batch import plan
 from vidtrans.rendering.cost import add_up, estimate_pictures
 from vidtrans.rendering.job import RenderJob
-from vidtrans.rendering.order import is_one_picture
 from vidtrans.rendering.picture_folders import refuse_video
 from vidtrans.rendering.planning import makes_folder, plan_render
-from vidtrans.rendering.scene import Scene, plate_of
+from vidtrans.rendering.requested_output import is_one_picture
+from vidtrans.rendering.scene import Scene, require_background_plate
 from vidtrans.requests import RunRequest, StylizeRequest
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat, split_pattern
-from vidtrans.video.io.pictures import holds_several, is_stills, open_reader, picture_files
+from vidtrans.video.io.pictures import is_picture_sequence, is_picture_source, open_reader, picture_files
 
 
 def renders(request: RunRequest, model: Path) -> list[StylizeRequest]:
@@ -40,30 +40,30 @@ def renders(request: RunRequest, model: Path) -> list[StylizeRequest]:
 def check_scene(folder: Path, clip: Path, model: Path, context: Context) -> None:
     """Raise MediaError where the clip is of another scene than the plate, before that is learned for minutes."""
     dataset = open_dataset(folder)
-    scene = Scene(model.stem, plate_of(dataset, dataset.role("train")).scene)
+    scene = Scene(model.stem, require_background_plate(dataset, dataset.role("train")).scene)
     opened = open_clip(context, clip, dataset.pairing.guides)
-    if opened.index.same_size and not is_stills(clip):  # pictures may be drawings, or each of its own
+    if opened.index.same_size and not is_picture_source(clip):  # pictures may be drawings, or each of its own
         scene.check_clip(opened, 0, opened.index.num_frames, context)
 
 
 def forecast(request: RunRequest, dataset: Path, model: Path, context: Context) -> Table:
     """Return what the whole chain would take: each step is tried for a moment, the model with random weights."""
-    from vidtrans.training.job import TrainJob
+    from vidtrans.training.training_job import TrainingJob
     from vidtrans.training.trial import estimate_training, untrained
 
     recipe, minutes = request.recipe, request.minutes
-    planned = Request([request.video], recipe, request.target).plan(dataset, context)
+    planned = DatasetSpec([request.video], recipe, request.target).plan(dataset, context)
     pictures = estimate_pictures(planned.first_pictures(), planned.plan.num_stored)
     first = next(iter(planned.first_pictures()))[0]
     settings = recipe.settings("training", TrainingSettings)
     size = (first.shape[1], first.shape[0])
-    job = TrainJob(planned.dataset, recipe, settings, None, context, picture_size=size)
+    job = TrainingJob(planned.dataset, recipe, settings, None, context, picture_size=size)
     total = job.steps_for(minutes, "") if minutes else settings.steps
     look, engine = untrained(job, model, min(size))
     estimates = []
     for one in renders(request, model):
         opened = open_clip(context, one.video, look.pairing.guides)
-        render = RenderSettings.of(recipe, look, context.device).resolved(is_stills(one.video), one.output)
+        render = RenderSettings.of(recipe, look, context.device).resolved(is_picture_source(one.video), one.output)
         estimates.append(RenderJob(plan_render(opened, look, render, context), context).estimate(engine))
     held_out = len(planned.dataset.role("held-out"))
     return {
@@ -83,21 +83,21 @@ def check_run(request: RunRequest, model: Path, context: Context) -> None:
     """Say before the training what would be wrong after it. Raises UsageError, MediaError."""
     recipe, apply = request.recipe, request.apply
     sources = [request.video, *apply, *([request.target] if request.target else [])]
-    if make_pairing(PAIRINGS, *recipe.choice("pairing")).clocked:
+    if make_pairing(PAIRINGS, *recipe.choice("pairing")).has_clock:
         why = "its model goes by a clock of its own, and not by the frames of a clip"
-        what = f"--preset {recipe.preset}" if recipe.preset else "pairing.clock"
+        what = f"--preset {recipe.preset}" if recipe.preset else "pairing.time_encoding"
         raise UsageError(what, why, "use make-dataset, train and dream")
     encoding = recipe.settings("encoding", EncodingSettings)
     if len(apply) > 1:
         outputs = [item.output for item in plan(renders(request, model), request.output) if item.output]
     else:
-        encoding = encoding.resolved(pictures=is_stills(apply[0]), output=request.output)
+        encoding = encoding.resolved(pictures=is_picture_source(apply[0]), output=request.output)
         place, pattern = split_pattern(request.output)
         single = bool(pattern) or not makes_folder(encoding, place)
         encoding.check_container(place / pattern, single=single)
         outputs = [place]
     for clip, place in zip(apply, outputs, strict=True):
-        made = encoding.resolved(pictures=is_stills(clip), output=place)
+        made = encoding.resolved(pictures=is_picture_source(clip), output=place)
         folder = makes_folder(made, place)
         if made.makes_pictures and not folder and not is_one_picture(clip):
             raise UsageError(str(place), f"one picture cannot hold all frames of {clip.name}", "give a folder name")
@@ -109,12 +109,12 @@ def check_run(request: RunRequest, model: Path, context: Context) -> None:
 
 def _check_clip(clip: Path, place: Path, recipe: Recipe, encoding: EncodingSettings, context: Context) -> None:
     """Raise UsageError, MediaError where a clip cannot be read, or its result not be written."""
-    if holds_several(clip):  # what else a folder has to hold depends on the pairing
+    if is_picture_sequence(clip):  # what else a folder has to hold depends on the pairing
         if picture_files(clip) and not open_clip(context, clip).index.same_size:
             refuse_video(clip, encoding.resolved(pictures=True, output=place))
         return
     with open_reader(clip):  # raises where it is none
-        made = encoding.resolved(pictures=is_stills(clip), output=place)
+        made = encoding.resolved(pictures=is_picture_source(clip), output=place)
         made.depth_for(8)
         if made.needs_program:
             tell_programs(recipe.programs, context, ("encoding",))

@@ -9,7 +9,7 @@ from vidtrans.data.dataset import INDEX, open_dataset
 from vidtrans.data.folder import dataset_digest
 from vidtrans.errors import UsageError
 from vidtrans.evaluation.contact_sheet import clip_sheet, dataset_sheet, pairing_sheet
-from vidtrans.files import plain_name
+from vidtrans.files import base_name
 from vidtrans.flow.survey import VERSION as SURVEY_VERSION
 from vidtrans.output.target import produce, refuse_link
 from vidtrans.pairing import PAIRINGS
@@ -24,7 +24,7 @@ VERSION = 1
 
 
 def default_output(source: Path) -> Path:
-    return Path(f"{plain_name(source).removesuffix('.dataset')}.sheet.png")
+    return Path(f"{base_name(source).removesuffix('.dataset')}.sheet.png")
 
 
 def make_sheet(request: SheetRequest, context: Context) -> Table:

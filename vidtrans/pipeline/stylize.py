@@ -12,18 +12,24 @@ from vidtrans.concurrency.threads import begin_import
 from vidtrans.config.programs import tell_programs
 from vidtrans.config.recipe import Recipe
 from vidtrans.errors import UsageError
-from vidtrans.evaluation.rendered import check_scorable, score_place, score_render
+from vidtrans.evaluation.rendered import check_scorable, score_path, score_render
 from vidtrans.models.loaded_model import Look, RenderSettings, find_look
 from vidtrans.output.target import check_foreign, refuse_link
 from vidtrans.pairing.base import pairing_record
 from vidtrans.rendering.job import RenderJob
-from vidtrans.rendering.order import Order, Place, default_output, is_one_picture, request_digest
 from vidtrans.rendering.picture_folders import one_by_one
 from vidtrans.rendering.planning import at_rate, plan_render
+from vidtrans.rendering.requested_output import (
+    OutputTarget,
+    RequestedOutput,
+    default_output,
+    is_one_picture,
+    request_digest,
+)
 from vidtrans.requests import StylizeRequest
 from vidtrans.session import Context
 from vidtrans.settings import Table
-from vidtrans.video.io.pictures import holds_several, is_stills
+from vidtrans.video.io.pictures import is_picture_sequence, is_picture_source
 
 
 def stylize(request: StylizeRequest, context: Context) -> Table:
@@ -35,7 +41,7 @@ def stylize(request: StylizeRequest, context: Context) -> Table:
     render = Render(request, context, time.monotonic())
     order = render.order
     order.check()
-    clip = render.open() if holds_several(request.video) else None
+    clip = render.open() if is_picture_sequence(request.video) else None
     if clip is not None and not clip.index.same_size:
         return _stylize_pictures(clip, render)
     held = order.held()
@@ -46,7 +52,7 @@ def stylize(request: StylizeRequest, context: Context) -> Table:
     job = render.job(clip or render.open())
     if request.score:
         check_scorable(job.plan)
-        check_foreign(context.cache, refuse_link(score_place(order.place.output)), context.overwrite)
+        check_foreign(context.cache, refuse_link(score_path(order.place.output)), context.overwrite)
     if context.dry_run:
         return order.forecast(job)
     result = held or job.render(order.place.output, order.request)
@@ -74,17 +80,17 @@ class Render:
     @cached_property
     def settings(self) -> RenderSettings:
         made = RenderSettings.of(self.request.recipe, self.look, self.context.device)
-        return made.resolved(is_stills(self.request.video), self.request.output)
+        return made.resolved(is_picture_source(self.request.video), self.request.output)
 
     @cached_property
-    def order(self) -> Order:
+    def order(self) -> RequestedOutput:
         request, encoding = self.request, self.settings.encoding
         wanted = request.output or refuse_link(default_output(request.video, request.model, encoding))
-        place = Place.find(wanted, encoding, one_picture=is_one_picture(request.video))
+        place = OutputTarget.find(wanted, encoding, one_picture=is_one_picture(request.video))
         sources = [p for p in (request.video, self.look.path, request.mask) if p]
-        return Order(place, self._digest(place), sources, self.context, self.began)
+        return RequestedOutput(place, self._digest(place), sources, self.context, self.began)
 
-    def _digest(self, place: Place) -> str:
+    def _digest(self, place: OutputTarget) -> str:
         """The digest of all that decides a result. Raises UsageError, MediaError where something cannot be read."""
         request, look, context = self.request, self.look, self.context
         own = {
@@ -97,7 +103,7 @@ class Render:
             "device": context.device_kind if look.path else "",
         }
         return request_digest(
-            own, self.settings, place, stills=is_stills(request.video), masked=request.mask is not None
+            own, self.settings, place, stills=is_picture_source(request.video), masked=request.mask is not None
         )
 
     def open(self) -> Clip:
@@ -132,7 +138,7 @@ def _stylize_pictures(clip: Clip, render: Render) -> Table:
     request, context = render.request, render.context
     if request.score:
         raise UsageError("--score", "pictures of several sizes are no film", "leave it out")
-    clip = at_rate(clip, render.settings.rendering.rate)
+    clip = at_rate(clip, render.settings.rendering.picture_fps)
 
     def one(picture: Path, output: Path, recipe: Recipe, mask: Path | None) -> Table:
         own = replace(request, video=picture, output=output, recipe=recipe, mask=mask, start=None, end=None)

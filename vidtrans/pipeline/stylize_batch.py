@@ -12,18 +12,18 @@ from vidtrans.batch.inputs import Dividing, Item, bytes_of, check_folder, gather
 from vidtrans.batch.jobs import Options, run_batch, run_spread
 from vidtrans.batch.summary import Outcome
 from vidtrans.errors import UsageError
-from vidtrans.files import plain_name
+from vidtrans.files import base_name
 from vidtrans.models.loaded_model import find_look
 from vidtrans.output.target import check_place, refuse_link
 from vidtrans.pipeline.stylize import Render, stylize
-from vidtrans.rendering.division import Division, divided, render_part
-from vidtrans.rendering.order import default_output, is_one_picture
+from vidtrans.rendering.division import Division, divide_render, render_part
 from vidtrans.rendering.planning import makes_folder
+from vidtrans.rendering.requested_output import default_output, is_one_picture
 from vidtrans.requests import StylizeRequest
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.video.io.encoding import EncodingSettings
-from vidtrans.video.io.pictures import is_stills
+from vidtrans.video.io.pictures import is_picture_source
 
 
 def stylize_batch(
@@ -60,7 +60,7 @@ def requests_for(
 def encoding_of(request: StylizeRequest) -> EncodingSettings:
     """Return how the result is written, with the codec that the source and the output ask for."""
     wanted = request.recipe.settings("encoding", EncodingSettings)
-    return wanted.resolved(pictures=is_stills(request.video), output=request.output)
+    return wanted.resolved(pictures=is_picture_source(request.video), output=request.output)
 
 
 def usual_output(request: StylizeRequest) -> Path:
@@ -71,7 +71,7 @@ def usual_output(request: StylizeRequest) -> Path:
 def plan(requests: Sequence[StylizeRequest], folder: Path) -> list[Item]:
     """Return a job for each, with a place in ``folder`` that no other has. Raises UsageError."""
     check_folder(folder)
-    endings = [usual_output(r).name.removeprefix(plain_name(r.video)) for r in requests]
+    endings = [usual_output(r).name.removeprefix(base_name(r.video)) for r in requests]
     unnamed = [n for n, request in enumerate(requests) if request.output is None]
     own = iter(named([requests[n].video for n in unnamed], [endings[n] for n in unnamed]))
     places = [refuse_link(folder / (request.output or next(own))) for request in requests]
@@ -101,7 +101,7 @@ def divide(request: StylizeRequest, context: Context, count: int) -> Division | 
     clip = render.open()
     if not clip.index.same_size or render.order.held() is not None:
         return None
-    return divided(render.job(clip), count)
+    return divide_render(render.job(clip), count)
 
 
 def make_part(request: StylizeRequest, context: Context, part: tuple[int, int]) -> Table:

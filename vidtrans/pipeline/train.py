@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vidtrans.data.dataset import Dataset, open_dataset
+from vidtrans.data.dataset_planning import SUFFIX as DATASET_SUFFIX
 from vidtrans.data.folder import dataset_digest
-from vidtrans.data.planning import SUFFIX as DATASET_SUFFIX
 from vidtrans.errors import MediaError, UsageError
-from vidtrans.files import complete, digest_of, link_target
-from vidtrans.launcher import in_a_team
+from vidtrans.files import digest_of, link_target, write_atomically
+from vidtrans.launcher import is_distributed
 from vidtrans.models.model_file import SUFFIX, find_model
 from vidtrans.output.target import record, refuse_link, up_to_date
 from vidtrans.pairing.base import pairing_record
@@ -24,8 +24,8 @@ from vidtrans.store.stages import TrainStage
 from vidtrans.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
-    from vidtrans.training.distributed import Team
-    from vidtrans.training.job import TrainJob
+    from vidtrans.training.distributed import DistContext
+    from vidtrans.training.training_job import TrainingJob
 
 
 def default_output(folder: Path) -> Path:
@@ -43,17 +43,17 @@ def train(request: TrainRequest, context: Context) -> Table:
     if not order.dataset.role("train"):
         why = "it has no training pairs left"
         raise MediaError(str(request.dataset), why, "make it again, or --restore its pictures")
-    if not in_a_team():
+    if not is_distributed():
         return _lead(order, context, None)
-    from vidtrans.training.distributed import assembled
+    from vidtrans.training.distributed import distributed_context
 
-    with assembled() as team:
-        if team.leads:
-            return _lead(order, context, team)
+    with distributed_context() as dist:
+        if dist.is_main:
+            return _lead(order, context, dist)
         if not context.dry_run:
             from vidtrans.training.training_run import follow_leader
 
-            follow_leader(order.job(context, team))
+            follow_leader(order.job(context, dist))
         return {}
 
 
@@ -79,10 +79,12 @@ class _Order:
     def settings(self) -> TrainingSettings:
         return self.request.recipe.settings("training", TrainingSettings)
 
-    def job(self, context: Context, team: Team) -> TrainJob:
-        from vidtrans.training.job import TrainJob  # torch is imported only when there is something to train
+    def job(self, context: Context, dist: DistContext) -> TrainingJob:
+        from vidtrans.training.training_job import (
+            TrainingJob,  # torch is imported only when there is something to train
+        )
 
-        return TrainJob(self.dataset, self.request.recipe, self.settings, self.start, context, team=team)
+        return TrainingJob(self.dataset, self.request.recipe, self.settings, self.start, context, dist=dist)
 
     def digest(self, context: Context, pictures: str) -> str:
         """The digest of all that decides the model."""
@@ -101,44 +103,44 @@ class _Order:
                 "pairing": pairing_record(self.dataset.pairing),
                 "stage": TrainStage.id(),
             }
-            | self.settings.films
+            | self.settings.rollout_version
         )
 
 
-def _lead(order: _Order, context: Context, team: Team | None) -> Table:
+def _lead(order: _Order, context: Context, dist: DistContext | None) -> Table:
     began = time.monotonic()
     request, output = order.request, order.output
     pictures = dataset_digest(context, order.dataset)
     digest = order.digest(context, pictures)
     sources = [order.start] if order.start else []
     if (held := up_to_date(context.cache, output, digest, sources, context.overwrite)) is not None:
-        if team:
-            team.tell(None)
+        if dist:
+            dist.broadcast(None)
         return held | {"output": str(output), "seconds": round(time.monotonic() - began, 3), "cached": True}
     watched = refuse_link(output.with_suffix(".train"))
     if watched.exists() and not watched.is_dir():
         raise UsageError(str(watched), "it is a file; previews would go to a folder of this name", "move it away")
-    from vidtrans.training.distributed import ALONE
+    from vidtrans.training.distributed import SINGLE_PROCESS
 
-    job = order.job(context, team if team and not context.dry_run else ALONE)
+    job = order.job(context, dist if dist and not context.dry_run else SINGLE_PROCESS)
     total = job.steps_for(request.minutes, digest, request.at_most) if request.minutes else order.settings.steps
     if context.dry_run:
         from vidtrans.training.trial import estimate_training
 
         return job.summary(output, total) | {"dry_run": True} | estimate_training(job, total)
-    from vidtrans.training.training_run import MODEL_FILE, TrainRun
+    from vidtrans.training.training_run import MODEL_FILE, TrainingRun
 
     stage = job.stage(total, pictures, request.fresh)
     entry = context.cache.entry(stage.name, stage.key)
     with entry.locked():
         meta = entry.read()
         if meta is None:
-            meta = TrainRun(job, entry, stage, output, watched)()
+            meta = TrainingRun(job, entry, stage, output, watched)()
         else:
-            job.team.tell(None)
+            job.dist.broadcast(None)
         result: Table = meta["result"] | {"output": str(output)}
         up_to_date(context.cache, output, digest, sources, context.overwrite)  # it may have appeared meanwhile
-        with complete(link_target(output)) as temporary:
+        with write_atomically(link_target(output)) as temporary:
             shutil.copyfile(entry.folder / MODEL_FILE, temporary)
             record(context.cache, output, temporary, digest, result)
     context.trim_cache()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vidtrans.clips.indexing import content_digest
 from vidtrans.config.rendering import RenderingSettings
-from vidtrans.files import plain_name
+from vidtrans.files import base_name
 from vidtrans.models.loaded_model import find_look
 from vidtrans.output.target import produce, refuse_link
 from vidtrans.pairing.base import pairing_record
@@ -19,7 +19,7 @@ VERSION = 1
 
 
 def default_output(video: Path) -> Path:
-    return Path(f"{plain_name(video)}.try.png")
+    return Path(f"{base_name(video)}.try.png")
 
 
 def try_out(request: TryRequest, context: Context) -> Table:

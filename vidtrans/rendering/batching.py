@@ -17,7 +17,7 @@ WAITING = 4  # batches: of samples that wait for a batch of inputs, as drafts an
 
 
 @dataclass
-class Count:
+class RenderCount:
     """Frames that the model rendered, and those that it was ``spared``: their output is another's, or propagated.
 
     ``losses``: of propagated frames that were rendered too, the mean squared differences, in [0, 1]².
@@ -39,7 +39,7 @@ class BatchQueue:
     An input that is what the last one was, or differs by at most ``reuse``, takes its output.
     """
 
-    def __init__(self, engine: Engine, *, deep: bool, reuse: float, count: Count) -> None:
+    def __init__(self, engine: Engine, *, deep: bool, reuse: float, count: RenderCount) -> None:
         self._engine, self._deep, self._reuse, self._count = engine, deep, reuse, count
         self._inputs: list[np.ndarray] = []
         self._waiting: deque[tuple[Sample, int | None]] = deque()  # with the place of its input

@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing
 import numpy as np
 
 from vidtrans.pairing.base import Pairing
-from vidtrans.rendering.directing import Direction
+from vidtrans.rendering.directing import FrameBlend
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.temporal.stream import Sample
 from vidtrans.video.colour.conversion import with_alpha
@@ -17,7 +17,7 @@ from vidtrans.video.io.clip import Frame
 
 def finish(
     pairing: Pairing,
-    direction: Direction,
+    direction: FrameBlend,
     source: np.ndarray,
     output: np.ndarray,
     shown: np.ndarray | None = None,
@@ -54,7 +54,7 @@ class Composer:
             reader = stack.enter_context(plan.clip.reader(plan.form(size), plan.threads))
             self._sources = stack.enter_context(closing(reader.frames(first, stop, plan.clip.index)))
             self._inputs = stack.enter_context(closing(plan.inputs()))
-            self._mattes = mask.mattes(size, plan.threads, plan.rendering.feather) if mask else None
+            self._mattes = mask.mattes(size, plan.threads, plan.rendering.mask_feather) if mask else None
             if self._mattes is not None:
                 stack.enter_context(closing(self._mattes))
             self._open = stack.pop_all()

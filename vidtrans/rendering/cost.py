@@ -19,16 +19,16 @@ from vidtrans.inference.engine import Engine
 from vidtrans.rendering.composite import Composer
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.settings import Table
-from vidtrans.temporal.stream import filtered
+from vidtrans.temporal.stream import filter_samples
 from vidtrans.video.images.picture import encode_png, resize
 from vidtrans.video.io.encoder import LosslessWriter
-from vidtrans.video.io.sequence import encoder_of
+from vidtrans.video.io.sequence import picture_encoder
 
 TRIAL_FRAMES = 12
 
 
 def estimate(seconds: float, disk_bytes: float, cache_bytes: float = 0, held_bytes: int = 0) -> Table:
-    """The table that dry runs report: ``disk`` is what stays as the result, ``cache`` what may be deleted.
+    """Return the table of a dry run: ``disk`` is the size of the result, ``cache`` what may be deleted.
 
     ``held_bytes``: memory that the job will fill, and the trial did not.
     """
@@ -44,13 +44,13 @@ def estimate(seconds: float, disk_bytes: float, cache_bytes: float = 0, held_byt
 
 
 def after(seconds: float, table: Table) -> Table:
-    """An estimate with the seconds that reading the clip took before the trial: the job itself spends them too."""
+    """Add the seconds of reading the clip before the trial to an estimate: the job spends them too."""
     found = table["estimate"]
     return {"estimate": found | {"seconds": round(found["seconds"] + seconds, 1)}}
 
 
 def add_up(tables: Sequence[Table]) -> Table:
-    """The estimate of several steps, one after another."""
+    """Add up the estimates of consecutive steps."""
     parts = [t["estimate"] for t in tables]
     memory = [p["memory_bytes"] for p in parts if p["memory_bytes"]]
     sums = {k: sum(p[k] for p in parts) for k in ("seconds", "disk_bytes", "cache_bytes")}
@@ -58,8 +58,9 @@ def add_up(tables: Sequence[Table]) -> Table:
 
 
 def peak_memory() -> int | None:
-    """The most memory that this process has held, in bytes: after a trial, what the whole job holds where all of it
-    is streamed. None where the system does not say.
+    """Return this process's peak memory in bytes; None where the system does not report it.
+
+    After a trial that is also the peak of a job that streams its frames.
     """
     try:
         import resource
@@ -82,7 +83,7 @@ def estimate_pictures(frames: Iterator[Sequence[np.ndarray]], num_frames: int) -
 def estimate_render(plan: RenderPlan, engine: Engine) -> Table:
     """Of a render: the first frames go through all of it, in a temporary folder."""
     encoding, size = plan.settings.encoding, plan.picture
-    encode = encoder_of(encoding.codec) if encoding.makes_pictures else None
+    encode = picture_encoder(encoding.codec) if encoding.makes_pictures else None
     count = min(plan.num_frames, TRIAL_FRAMES)
     stop = plan.first + count
     engine(_blank_batch(plan, engine))  # what the first call costs, it costs once
@@ -98,7 +99,7 @@ def estimate_render(plan: RenderPlan, engine: Engine) -> Table:
             closing(LosslessWriter(folder / "raw.nut", *plan.size, deep=plan.is_deep)) as raw,
         ):
             samples = renderer.stream(renderer.prepare(frame, (plan.first, stop)) for frame in frames)
-            for sample, picture in filtered(samples, plan.settings.make_filter()):
+            for sample, picture in filter_samples(samples, plan.settings.make_filter()):
                 raw.write(sample.output)
                 made = picture if compose is None else compose(sample, picture)
                 segment.write(made, sample.pts)
@@ -115,8 +116,8 @@ def _blank_batch(plan: RenderPlan, engine: Engine) -> np.ndarray:
     return np.zeros((engine.batch, height, width, plan.pairing.in_channels), np.uint8)
 
 
-def spoken(table: Table) -> str:
-    """An estimate in words."""
+def format_cost(table: Table) -> str:
+    """Return an estimate in words."""
     found = table["estimate"]
     parts = [f"about {duration(found['seconds'])}", f"{size(found['disk_bytes'])} on disk"]
     if found["cache_bytes"]:

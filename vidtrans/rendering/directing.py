@@ -9,14 +9,14 @@ from fractions import Fraction
 import cv2
 import numpy as np
 
-from vidtrans.keyframes import Curve
+from vidtrans.keyframes import KeyframeCurve
 from vidtrans.settings import Time
 
 VERSION = 1
 
 
 @dataclass(frozen=True)
-class Direction:
+class FrameBlend:
     """The values of one frame: ``strength`` 0 to 2, ``keep_colour`` and ``mix`` 0 to 1."""
 
     strength: float = 1.0
@@ -26,10 +26,10 @@ class Direction:
     @property
     def is_plain(self) -> bool:
         """Whether the look is taken as it is."""
-        return self == Direction()
+        return self == FrameBlend()
 
     def __call__(self, source: np.ndarray, look: np.ndarray, matte: np.ndarray | None) -> np.ndarray:
-        """The directed picture: (H, W, 3) uint8 or uint16, from the source's and the look's, of one size and dtype.
+        """Blend source and look, (H, W, 3) uint8 or uint16, of one size and dtype.
 
         ``matte`` (H, W) uint8 is white where the look is. In order: strength, colour, matte, mix.
         """
@@ -47,7 +47,7 @@ class Direction:
 
 
 def recoloured(picture: np.ndarray, colours: np.ndarray, full: int = 255) -> np.ndarray:
-    """The lightness of one picture with the colours of another, in CIE Lab; (H, W, 3) float32, 0 to ``full``.
+    """Combine the lightness of one picture and the colours of another, in CIE Lab; (H, W, 3) float32, 0 to ``full``.
 
     (Gatys et al., "Preserving Color in Neural Artistic Style Transfer", 2016: luminance-only transfer.)
     """
@@ -57,12 +57,15 @@ def recoloured(picture: np.ndarray, colours: np.ndarray, full: int = 255) -> np.
     return np.clip(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB) * full, 0, full)
 
 
-class Directions:
+class BlendCurves:
     """The direction of each frame of a clip."""
 
-    def __init__(self, curves: dict[str, Curve], pts: Sequence[int], pts_of: Callable[[Time], Fraction]) -> None:
+    def __init__(
+        self, curves: dict[str, KeyframeCurve], pts: Sequence[int], pts_of: Callable[[Time], Fraction]
+    ) -> None:
         self._values = {name: curve.over(pts, pts_of, "--" + name.replace("_", "-")) for name, curve in curves.items()}
-        self.always_plain = {n: c.constant for n, c in curves.items()} == Direction().__dict__
+        self.always_plain = {n: c.constant for n, c in curves.items()} == FrameBlend().__dict__
 
-    def __call__(self, frame: int) -> Direction:
-        return Direction(**{name: value(frame) for name, value in self._values.items()})
+    def __call__(self, frame: int) -> FrameBlend:
+        """Return the values of a frame."""
+        return FrameBlend(**{name: value(frame) for name, value in self._values.items()})

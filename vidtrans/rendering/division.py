@@ -14,7 +14,7 @@ from vidtrans.rendering.runner import ChunkRenderer
 from vidtrans.settings import Table
 from vidtrans.store.chunking import Chunk
 from vidtrans.store.chunks import StateStore
-from vidtrans.temporal.stream import Recursive
+from vidtrans.temporal.stream import RecursiveFilter
 
 LEAST = 240  # frames of a part: what it begins with, and what it sees beyond its ends, is work done twice
 
@@ -31,23 +31,23 @@ class Division:
     sources: Sequence[tuple[str, str]] = ()
 
 
-def divided(job: RenderJob, count: int) -> Division | None:
-    """What is missing of a render in up to ``count`` parts; None where there is nothing to gain.
+def divide_render(job: RenderJob, count: int) -> Division | None:
+    """Divide the missing chunks of a render into up to ``count`` parts; None where there is nothing to gain.
 
     A filter, or a model, that goes on from the frame before has no parts; a draft tells its loss for the whole.
     """
     plan = job.plan
-    if plan.draft or plan.model.remembers or isinstance(plan.settings.make_filter(), Recursive):
+    if plan.draft or plan.model.remembers or isinstance(plan.settings.make_filter(), RecursiveFilter):
         return None
     places = job.places(job.engine())
     parts = cut([plan.chunks[n] for n in places.missing()], count)
     entries = [(e.stage, e.key) for e in (places.segments, *([places.raw] if places.raw_store else []))]
-    sources = [(hold.entry.stage, hold.entry.key)] if (hold := plan.clip.hold) else []
+    sources = [(hold.entry.stage, hold.entry.key)] if (hold := plan.clip.pin) else []
     return Division(parts, entries, sources) if len(parts) > 1 else None
 
 
 def cut(missing: Sequence[Chunk], count: int) -> list[tuple[int, int]]:
-    """The chunks in at most ``count`` runs [first, stop) of about as many frames, each of ``LEAST`` or more."""
+    """Split chunks into at most ``count`` runs [first, stop) of about equal length, at least ``LEAST`` frames each."""
     total = sum(c.stop - c.first for c in missing)
     count = max(1, min(count, total // LEAST))
     parts: list[tuple[int, int]] = []

@@ -98,7 +98,7 @@ class FlowPropagator:
 
     def _warped(self, key: _Key, to: _Key) -> tuple[np.ndarray, np.ndarray]:
         """Return what was rendered at ``key``, warped to another frame, (H, W, 3) float32, and trust in it, (H, W)."""
-        there, back = self._flow.both(to.seen, key.seen)
+        there, back = self._flow.estimate_both(to.seen, key.seen)
         height, width = to.sample.guide.shape[:2]
         trust = cv2.resize(agreement(there, back), (width, height), interpolation=cv2.INTER_LINEAR)
         picture = warp(key.sample.output.astype(np.float32), resize_flow(there, width, height), bicubic=True)

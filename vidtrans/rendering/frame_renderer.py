@@ -10,14 +10,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vidtrans.clips.matte import Mattes
+from vidtrans.clips.matte import MatteReader
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import Pairing
-from vidtrans.rendering.batching import BatchQueue, Count
+from vidtrans.rendering.batching import BatchQueue, RenderCount
 from vidtrans.rendering.flow_propagation import Draft, FlowPropagator
 from vidtrans.rendering.recurrence import Recurrence
 from vidtrans.temporal.stream import Sample
-from vidtrans.video.colour.conversion import eight_bit
+from vidtrans.video.colour.conversion import to_uint8
 from vidtrans.video.io.clip import Frame
 
 
@@ -27,7 +27,7 @@ class Inputs:
     ``mattes``: the mask of each frame at the working size, for pairings that look at it.
     """
 
-    def __init__(self, pairing: Pairing, *, drawn: bool = False, mattes: Mattes | None = None) -> None:
+    def __init__(self, pairing: Pairing, *, drawn: bool = False, mattes: MatteReader | None = None) -> None:
         self.pairing, self.is_drawn, self._mattes = pairing, drawn, mattes
 
     def __call__(self, frames: Sequence[Frame]) -> np.ndarray:
@@ -37,14 +37,14 @@ class Inputs:
             (H, W, in_channels) uint8; uint16 where the frames are and the pairing takes that.
         """
         if self.is_drawn:
-            return self.pairing.drawn(eight_bit(frames[-1].rgb))
+            return self.pairing.drawing_input(to_uint8(frames[-1].rgb))
         pictures = [picture for frame in frames for picture in (frame.rgb, *frame.guides)]
         if not self.pairing.deep:
-            pictures = [eight_bit(picture) for picture in pictures]
+            pictures = [to_uint8(picture) for picture in pictures]
         if not self.pairing.uses_mask:
             return self.pairing.input(pictures)
         number = frames[-1].index
-        return self.pairing.shown(pictures, number, self._mattes(number) if self._mattes else None)
+        return self.pairing.render_input(pictures, number, self._mattes(number) if self._mattes else None)
 
     def close(self) -> None:
         """Close the mask's file."""
@@ -88,9 +88,9 @@ class FrameRenderer:
         recurrence: Recurrence | None = None,
         reuse: float = 0.0,
         draft: Draft | None = None,
-        count: Count | None = None,
+        count: RenderCount | None = None,
     ) -> None:
-        self.inputs, self.engine, self.count = inputs, engine, count or Count()
+        self.inputs, self.engine, self.count = inputs, engine, count or RenderCount()
         self._deep, self._reuse, self._recurrence, self._draft = deep, reuse, recurrence, draft
         self._queue = BatchQueue(engine, deep=deep, reuse=reuse, count=self.count)
         self._offsets = inputs.pairing.offsets
@@ -117,7 +117,7 @@ class FrameRenderer:
         numbers = [max(start, frame.index + offset) for offset in self._offsets]
         for old in [n for n in self._past if n < numbers[0]]:
             del self._past[old]
-        guide = eight_bit(frame.rgb)
+        guide = to_uint8(frame.rgb)
         sample = Sample(frame.index, frame.pts, guide, guide, starts_shot=frame.index == start)
         if known is not None:
             sample.output = known

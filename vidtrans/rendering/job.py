@@ -12,21 +12,21 @@ from pathlib import Path
 import numpy as np
 
 from vidtrans.events import Progress
-from vidtrans.files import complete, link_target
+from vidtrans.files import link_target, write_atomically
 from vidtrans.inference.engine import Engine
 from vidtrans.models.loaded_model import load_engine
 from vidtrans.output.target import record, up_to_date
 from vidtrans.rendering.composite import Composer
 from vidtrans.rendering.cost import estimate_render
-from vidtrans.rendering.places import Places
+from vidtrans.rendering.places import RenderEntries
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.planning import makes_folder
 from vidtrans.rendering.runner import ChunkRenderer
 from vidtrans.session import Context
 from vidtrans.settings import Table
-from vidtrans.store.cache import Entry
+from vidtrans.store.cache import CacheEntry
 from vidtrans.store.chunks import StateStore
-from vidtrans.video.colour.conversion import eight_bit, laid
+from vidtrans.video.colour.conversion import composite_over, to_uint8
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,12 @@ class RenderJob:
     context: Context
 
     def engine(self) -> Engine:
-        """Raises ModelError, DeviceError, UsageError."""
+        """Load the model. Raises ModelError, DeviceError, UsageError."""
         return load_engine(self.plan.model, self.plan.rendering, self.context)
 
-    def places(self, engine: Engine) -> Places:
+    def places(self, engine: Engine) -> RenderEntries:
         """Return where the cache holds what this job makes."""
-        return Places.find(self.plan, engine, self.context.cache)
+        return RenderEntries.find(self.plan, engine, self.context.cache)
 
     def render(self, output: Path, request: str) -> Table:
         """Make what is missing of every chunk, join the segments and the sound, record and name the result."""
@@ -66,7 +66,7 @@ class RenderJob:
         return result
 
     def _told(self, engine: Engine, chunks: ChunkRenderer) -> Table:
-        """What is said of the engine and of what it made."""
+        """Return what is reported of the engine and its outputs."""
         table: Table = {"engine": " ".join(engine.identity[k] for k in ("engine", "precision") if k in engine.identity)}
         if chunks.count.inferred and (tile := getattr(engine, "tile", None)):
             table["tile"] = tile
@@ -75,16 +75,16 @@ class RenderJob:
             table["draft_psnr"] = round(psnr, 2)
         return table
 
-    def _joined(self, places: Places, output: Path, request: str, counts: Table) -> Table:
+    def _joined(self, places: RenderEntries, output: Path, request: str, counts: Table) -> Table:
         plan, context, store = self.plan, self.context, places.store
         # Another run may have put something there meanwhile.
         folder = makes_folder(plan.settings.encoding, output)
         up_to_date(context.cache, output, request, [plan.clip.path], context.overwrite, folder=folder)
         context.report(Progress("joining", 0, None))
-        with complete(link_target(output)) as temporary:
+        with write_atomically(link_target(output)) as temporary:
             segments = [store.path(c.number) for c in places.written]
-            assembled = plan.delivery.assembly(folder).write(segments, temporary, store.entry.folder, context)
-            result = self.summary(output) | counts | assembled
+            distributed_context = plan.delivery.assembly(folder).write(segments, temporary, store.entry.folder, context)
+            result = self.summary(output) | counts | distributed_context
             record(context.cache, output, temporary, request, result)
         return result
 
@@ -102,11 +102,11 @@ class RenderJob:
             samples = stack.enter_context(closing(chunks.samples(plan.first, plan.stop)))
             compose = stack.enter_context(closing(Composer(plan, plan.first, plan.stop))) if plan.is_composed else None
             for sample in samples:
-                made = eight_bit(sample.output if compose is None else compose(sample, sample.output))
-                shown = made if made.shape[2] == 3 else laid(made[..., :3], made[..., 3], ground)
+                made = to_uint8(sample.output if compose is None else compose(sample, sample.output))
+                shown = made if made.shape[2] == 3 else composite_over(made[..., :3], made[..., 3], ground)
                 yield from repeat(shown, len(plan.delivery.stamps(sample.index)))
 
-    def _locked(self, entry: Entry) -> AbstractContextManager[None]:
+    def _locked(self, entry: CacheEntry) -> AbstractContextManager[None]:
         """Lock an entry. A run that fills the same one, say for another strength or filter, is waited for."""
         return entry.locked(wait_for=f"another run that renders {self.plan.clip.name}")
 

@@ -7,18 +7,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vidtrans.clips.indexing import Clip, open_clip
-from vidtrans.clips.matte import in_step
+from vidtrans.clips.matte import match_frames
 from vidtrans.config.recipe import Recipe
 from vidtrans.config.rendering import RenderingSettings
 from vidtrans.errors import BatchError, MediaError, UsageError
 from vidtrans.output.target import refuse_link
 from vidtrans.rendering.cost import add_up
-from vidtrans.rendering.directing import Directions
-from vidtrans.rendering.order import Place
+from vidtrans.rendering.directing import BlendCurves
+from vidtrans.rendering.requested_output import OutputTarget
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.video.io.encoding import EncodingSettings
-from vidtrans.video.io.pictures import holds_several, is_picture, picture_files
+from vidtrans.video.io.pictures import is_picture, is_picture_sequence, picture_files
 from vidtrans.video.io.sequence import picture_names
 
 # Renders a picture to a path, by a recipe and with a mask, and returns what is reported of it.
@@ -28,14 +28,14 @@ SUMMED = ("frames_inferred", "frames_spared", "frames_encoded", "sound_packets")
 
 def one_by_one(
     clip: Clip,
-    place: Place,
+    place: OutputTarget,
     recipe: Recipe,
     context: Context,
     render: Render,
     span: tuple[int, int],
     mask: Path | None,
 ) -> Table:
-    """Render each picture of a folder by itself, into one folder: of several sizes, they are no clip.
+    """Render each picture of a folder with several sizes by itself, into the same folder.
 
     ``span``: the first picture, and the one after the last. Keyframes count pictures. Raises UsageError where a video
     was asked for, BatchError where some pictures failed.
@@ -83,27 +83,27 @@ def _check(clip: Clip, encoding: EncodingSettings, recipe: Recipe) -> None:
 
 
 def refuse_video(folder: Path, encoding: EncodingSettings) -> None:
-    """Raises UsageError where pictures of several sizes are to become a video."""
+    """Raise UsageError where pictures of several sizes are to become a video."""
     if not encoding.makes_pictures:
         why = "its pictures are of several sizes, and a video has one"
         raise UsageError(str(folder), why, "bring them to one size, or give a folder name with -o")
 
 
 def _recipes_of(recipe: Recipe, clip: Clip, span: tuple[int, int]) -> list[Recipe]:
-    """The recipe of each picture: what is keyframed over the folder has one value there."""
+    """Return the recipe of each picture: a curve over the folder has one value there."""
     rendering = recipe.settings("rendering", RenderingSettings)
-    directions = Directions(rendering.curves(), clip.index.pts, clip.pts_of)
+    directions = BlendCurves(rendering.curves(), clip.index.pts, clip.pts_of)
     return [recipe.under({"rendering": directions(number).__dict__}) for number in range(*span)]
 
 
 def _masks_of(mask: Path | None, clip: Clip, span: tuple[int, int], context: Context) -> list[Path | None]:
-    """The mask of each picture: one for all, or of a folder the one that goes with it. Raises UsageError on a video."""
-    if mask is None or (is_picture(mask) and not holds_several(mask)):
+    """Return the mask of each picture: one for all, or its own from a folder. Raises UsageError for a video."""
+    if mask is None or (is_picture(mask) and not is_picture_sequence(mask)):
         return [mask] * (span[1] - span[0])
-    if not holds_several(mask):
+    if not is_picture_sequence(mask):
         raise UsageError(str(mask), "a video is no mask for pictures of several sizes", "give a folder of pictures")
     held = open_clip(context, mask)
-    steps, told = in_step(clip.index, held.index, *span)
+    steps, told = match_frames(clip.index, held.index, *span)
     if told:
         context.note(f"mask {mask.name}: {told}", "warning")
     files = picture_files(mask)

@@ -11,22 +11,22 @@ from vidtrans.rendering.directing import VERSION as DIRECTING_VERSION
 from vidtrans.rendering.flow_propagation import PROPAGATION_VERSION
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.settings import Table
-from vidtrans.store.cache import Cache, Entry
+from vidtrans.store.cache import Cache, CacheEntry
 from vidtrans.store.chunking import Chunk
 from vidtrans.store.chunks import ChunkStore, RawOutputs
 from vidtrans.store.stages import InferStage, RenderStage, media_libraries
 
 
 @dataclass(frozen=True)
-class Places:
+class RenderEntries:
     """The entries of the cache that a render fills: its model's ``raw`` outputs, and ``segments``."""
 
     plan: RenderPlan
-    raw: Entry
-    segments: Entry
+    raw: CacheEntry
+    segments: CacheEntry
 
     @classmethod
-    def find(cls, plan: RenderPlan, engine: Engine, cache: Cache) -> Places:
+    def find(cls, plan: RenderPlan, engine: Engine, cache: Cache) -> RenderEntries:
         """Return those of a plan that an engine renders."""
         infer = _infer_stage(plan, engine)
         render = _render_stage(plan, infer)
@@ -34,7 +34,8 @@ class Places:
 
     @cached_property
     def store(self) -> ChunkStore:
-        return ChunkStore(self.segments, "." + self.plan.settings.encoding.kept_as.segments)
+        """Return the store of encoded chunks."""
+        return ChunkStore(self.segments, "." + self.plan.settings.encoding.chunk_codec.segments)
 
     @cached_property
     def raw_store(self) -> ChunkStore | None:
@@ -51,6 +52,7 @@ class Places:
         return [c.number for c in self.written if not self.store.is_done(c.number)]
 
     def raw_outputs(self) -> RawOutputs:
+        """Return the store of raw outputs."""
         return RawOutputs(self.raw_store, self.plan.chunks, self.plan.size, deep=self.plan.is_deep)
 
 
@@ -75,10 +77,10 @@ def _infer_stage(plan: RenderPlan, engine: Engine) -> InferStage:
 
 
 def _not_rendered(plan: RenderPlan) -> dict[str, str]:
-    """What decides which frames the model does not render."""
-    reuses = plan.rendering.reuse and not plan.model.remembers
-    reuse = {"reuse": str(plan.rendering.reuse)} if reuses else {}
-    return reuse | ({"draft": str(plan.rendering.draft), "carried": PROPAGATION_VERSION} if plan.draft else {})
+    """Return the settings that decide which frames the model does not render."""
+    reuses = plan.rendering.duplicate_threshold and not plan.model.remembers
+    reuse = {"reuse": str(plan.rendering.duplicate_threshold)} if reuses else {}
+    return reuse | ({"draft": str(plan.rendering.draft_step), "carried": PROPAGATION_VERSION} if plan.draft else {})
 
 
 def _render_stage(plan: RenderPlan, infer: InferStage) -> RenderStage:
@@ -98,5 +100,5 @@ def _directing(plan: RenderPlan) -> Table:
         "version": DIRECTING_VERSION,
         "curves": {name: str(curve) for name, curve in plan.rendering.curves().items()},
         "mask": plan.mask.for_key() if plan.mask else {},
-        "feather": plan.rendering.feather if plan.mask else 0.0,
+        "feather": plan.rendering.mask_feather if plan.mask else 0.0,
     }

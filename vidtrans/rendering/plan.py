@@ -8,7 +8,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal
 
-from vidtrans.clips.aligned_clip import Guide
+from vidtrans.clips.aligned_clip import AlignedClip
 from vidtrans.clips.indexing import Clip
 from vidtrans.clips.mask import Mask
 from vidtrans.config.rendering import RenderingSettings
@@ -17,14 +17,14 @@ from vidtrans.inference.engine import Engine
 from vidtrans.models.loaded_model import Look, RenderSettings
 from vidtrans.output.delivery import Delivery
 from vidtrans.pairing.base import Pairing
-from vidtrans.rendering.batching import Count
-from vidtrans.rendering.directing import Directions
+from vidtrans.rendering.batching import RenderCount
+from vidtrans.rendering.directing import BlendCurves
 from vidtrans.rendering.flow_propagation import Draft
 from vidtrans.rendering.frame_renderer import FrameRenderer, Inputs
 from vidtrans.rendering.recurrence import Recurrence
 from vidtrans.settings import Size
 from vidtrans.store.chunking import Chunk, cut_into_chunks
-from vidtrans.video.form import PAPER, Form
+from vidtrans.video.frame_format import PAPER, FrameFormat
 from vidtrans.video.io.encoder import SegmentWriter
 from vidtrans.video.io.encoding import PictureFormat
 
@@ -50,7 +50,7 @@ class RenderPlan:
     stop: int
     drawn: bool = False
     mask: Mask | None = None
-    guide: Guide | None = None
+    guide: AlignedClip | None = None
     trimmed: bool = False
     pattern: str = ""
     threads: int = 0
@@ -65,15 +65,17 @@ class RenderPlan:
             raise UsageError(shown, why, "choose --temporal off, or give smaller pictures")
         if self.draft and self.model.remembers:
             why = f"'{self.model.name}' paints each frame from the one before"
-            raise UsageError(f"--draft {self.rendering.draft}", why, "render all frames: leave it out")
+            raise UsageError(f"--draft {self.rendering.draft_step}", why, "render all frames: leave it out")
         self.directions, self.delivery  # noqa: B018  (what does not fit is said at once)
 
     @property
     def rendering(self) -> RenderingSettings:
+        """Return the settings of [rendering]."""
         return self.settings.rendering
 
     @cached_property
     def pairing(self) -> Pairing:
+        """Return the model's pairing."""
         return self.model.pairing
 
     @cached_property
@@ -83,12 +85,13 @@ class RenderPlan:
 
     @cached_property
     def chunks(self) -> list[Chunk]:
+        """Return the clip's chunks."""
         return cut_into_chunks(self.first, self.stop, self.clip.shots, self.rendering.chunk_frames)
 
     @cached_property
-    def directions(self) -> Directions:
+    def directions(self) -> BlendCurves:
         """What an artist directs, frame by frame."""
-        return Directions(self.rendering.curves(), self.clip.index.pts, self.clip.pts_of)
+        return BlendCurves(self.rendering.curves(), self.clip.index.pts, self.clip.pts_of)
 
     @cached_property
     def delivery(self) -> Delivery:
@@ -98,13 +101,14 @@ class RenderPlan:
             range(self.first, self.stop),
             self.settings.encoding,
             trimmed=self.trimmed,
-            factor=self.pairing.enlarges,
+            factor=self.pairing.upscale_factor,
             drawn=self.drawn,
             pattern=self.pattern,
         )
 
     @property
     def picture(self) -> PictureFormat:
+        """Return the format of the output pictures."""
         return self.delivery.picture
 
     @property
@@ -114,11 +118,13 @@ class RenderPlan:
 
     @property
     def num_frames(self) -> int:
+        """Return the number of frames to render."""
         return self.stop - self.first
 
     @property
     def draft(self) -> Draft | None:
-        return Draft(self.rendering.draft) if self.rendering.draft > 1 else None
+        """Return the draft's sampling; None where every frame is rendered."""
+        return Draft(self.rendering.draft_step) if self.rendering.draft_step > 1 else None
 
     @property
     def input_mask(self) -> Mask | None:
@@ -138,17 +144,17 @@ class RenderPlan:
             return None
         return [n for n in range(self.first, self.stop) for _ in self.delivery.stamps(n)]
 
-    def form(self, size: tuple[int, int]) -> Form:
+    def form(self, size: tuple[int, int]) -> FrameFormat:
         """Return in what form the source is read, at a size, (width, height)."""
         kind: Literal["kept", "laid"] = "kept" if self.picture.alpha else "laid"
-        return Form(Size(exact=size), deep=self.is_deep, alpha=kind, background=PAPER if self.drawn else None)
+        return FrameFormat(Size(exact=size), deep=self.is_deep, alpha=kind, background=PAPER if self.drawn else None)
 
     def inputs(self) -> Inputs:
         """Return what makes the network's input, of frames in order. Close it."""
         mattes = self.input_mask.mattes(self.size, self.threads) if self.input_mask else None
         return Inputs(self.pairing, drawn=self.drawn, mattes=mattes)
 
-    def renderer(self, engine: Engine, count: Count | None = None) -> FrameRenderer:
+    def renderer(self, engine: Engine, count: RenderCount | None = None) -> FrameRenderer:
         """Return what makes the model's pictures, of frames in order. Close it."""
         record = self.model.record
         return FrameRenderer(
@@ -156,7 +162,7 @@ class RenderPlan:
             engine,
             deep=self.is_deep,
             recurrence=Recurrence(record.memory["flow"]) if record and record.memory else None,
-            reuse=self.rendering.reuse,
+            reuse=self.rendering.duplicate_threshold,
             draft=self.draft,
             count=count,
         )

@@ -6,10 +6,10 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
-from vidtrans.clips.aligned_clip import Guide
+from vidtrans.clips.aligned_clip import AlignedClip
 from vidtrans.clips.cut_list import with_cuts
 from vidtrans.clips.indexing import Clip
-from vidtrans.clips.mask import Mask, takes_drawing
+from vidtrans.clips.mask import Mask, treat_as_drawing
 from vidtrans.models.loaded_model import Look, RenderSettings
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.scene import Scene
@@ -29,7 +29,7 @@ def plan_render(
     end: Time | None = None,
     mask: Path | None = None,
     pattern: str = "",
-    guide: Guide | None = None,
+    guide: AlignedClip | None = None,
 ) -> RenderPlan:
     """Return the plan of a render; report what the user should know of it.
 
@@ -43,11 +43,11 @@ def plan_render(
         UsageError: settings do not go together, or the codec cannot hold the result.
         MediaError: the mask cannot be read, or the clip shows another scene than the model's background plate.
     """
-    clip = at_rate(clip, settings.rendering.rate)
+    clip = at_rate(clip, settings.rendering.picture_fps)
     if guide is None:
         clip = with_cuts(clip, settings.rendering.cuts)
     first, stop = clip.trim(start, end)
-    drawn = takes_drawing(clip, model.pairing, settings.rendering.drawn, context)
+    drawn = treat_as_drawing(clip, model.pairing, settings.rendering.drawing, context)
     plan = RenderPlan(
         clip,
         model,

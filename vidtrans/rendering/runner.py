@@ -14,16 +14,16 @@ from vidtrans.concurrency.threads import BackgroundQueue, Prefetcher, capacity_b
 from vidtrans.events import Progress
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import input_frames
-from vidtrans.rendering.batching import Count
+from vidtrans.rendering.batching import RenderCount
 from vidtrans.rendering.composite import Composer
 from vidtrans.rendering.frame_renderer import FrameRenderer, Prepared
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.session import Context
 from vidtrans.settings import Table
-from vidtrans.store.chunking import Chunk, spans
+from vidtrans.store.chunking import Chunk, read_ranges
 from vidtrans.store.chunks import ChunkFinder, ChunkStore, ChunkWriter, RawOutputs, StateStore
-from vidtrans.store.disk_forecast import Room
-from vidtrans.temporal.stream import Filter, Recursive, Sample, filtered
+from vidtrans.store.disk_forecast import DiskForecast
+from vidtrans.temporal.stream import Filter, RecursiveFilter, Sample, filter_samples
 
 # Frames after which it is looked whether the disk will do: three chunks by default, of which two are written for sure.
 LOOK_AHEAD = 200
@@ -41,7 +41,7 @@ class ChunkRenderer:
     """
 
     def __init__(self, plan: RenderPlan, engine: Engine, raw: RawOutputs, context: Context) -> None:
-        self.plan, self.engine, self.raw, self.context, self.count = plan, engine, raw, context, Count()
+        self.plan, self.engine, self.raw, self.context, self.count = plan, engine, raw, context, RenderCount()
         self._kind = engine.identity.get("device", "cpu")
         self._capacity = capacity_beside(self._kind, *plan.size)  # between stages; 0: they take turns
         self._chunk_of = ChunkFinder(plan.chunks)
@@ -59,16 +59,16 @@ class ChunkRenderer:
         total = plan.num_frames
         done = begun_at = total - num_frames(plan.chunks[n] for n in missing)
         raw = [self.raw.store.entry.folder] if self.raw.store else []
-        room = Room([*raw, store.entry.folder], total - done)
+        room = DiskForecast([*raw, store.entry.folder], total - done)
         task = f"rendering {plan.clip.name}"
-        for run, lo, hi in spans(plan.chunks, missing, method.radius):
-            if isinstance(method, Recursive):
+        for run, lo, hi in read_ranges(plan.chunks, missing, method.radius):
+            if isinstance(method, RecursiveFilter):
                 lo = self._resume(method, states, run[0])
             with closing(self._render_run(store, states, method, run, lo, hi)) as frames:
                 for _ in frames:
                     done += 1
                     context.report(Progress(task, done, total))
-                    if done - begun_at == LOOK_AHEAD and (lacking := room.lacking(LOOK_AHEAD)):
+                    if done - begun_at == LOOK_AHEAD and (lacking := room.shortfall(LOOK_AHEAD)):
                         told = f"the disk will be full before {plan.clip.name} is done: {lacking}"
                         context.note(f"{told} — free some space, or stop and give another --cache-dir", "warning")
                     if context.stop.requested:
@@ -98,7 +98,7 @@ class ChunkRenderer:
 
             for sample, picture in self._filtered(samples, method, wanted):
                 queue.put(partial(encode, sample, picture))
-                if isinstance(method, Recursive):
+                if isinstance(method, RecursiveFilter):
                     self._keep(method, states, sample.index, queue)
                 yield
             queue.finish()
@@ -108,21 +108,21 @@ class ChunkRenderer:
     ) -> Iterator[tuple[Sample, np.ndarray]]:
         if self.plan.settings.filter_name == "off":
             return ((sample, sample.output) for sample in samples)
-        return filtered(samples, method, wanted)
+        return filter_samples(samples, method, wanted)
 
-    def _resume(self, method: Recursive, states: StateStore, chunk: Chunk) -> int:
+    def _resume(self, method: RecursiveFilter, states: StateStore, chunk: Chunk) -> int:
         """Give a recursive filter its state before a chunk; return the frame from which on it has to see the clip."""
-        state = states.after(chunk.number - 1) if chunk.first > chunk.shot_first else None
+        state = states.load(chunk.number - 1) if chunk.first > chunk.shot_first else None
         if state is None:
             return chunk.shot_first
         method.resume(state)
         return chunk.first
 
-    def _keep(self, method: Recursive, states: StateStore, frame: int, queue: BackgroundQueue) -> None:
+    def _keep(self, method: RecursiveFilter, states: StateStore, frame: int, queue: BackgroundQueue) -> None:
         """Save a filter's state at the end of a chunk, once that is written."""
         chunk = self._chunk_of(frame)
         if frame == chunk.stop - 1 and chunk.stop < chunk.shot_stop:
-            queue.put(partial(states.keep, chunk.number, method.state()))
+            queue.put(partial(states.save, chunk.number, method.state()))
 
     def samples(self, lo: int, hi: int) -> Generator[Sample, None, None]:
         """Yield the frames [lo, hi) with the model's raw output: from the store, else inferred and stored."""
@@ -137,7 +137,7 @@ class ChunkRenderer:
             prepared = self._prepared(renderer, begin, first, stop)
             prefetched = stack.enter_context(closing(Prefetcher(prepared, self._capacity, "frames")))
             for sample in stack.enter_context(closing(renderer.stream(prefetched))):
-                queue.put(partial(self.raw.keep, sample.index, sample.output))
+                queue.put(partial(self.raw.write, sample.index, sample.output))
                 if not lo <= sample.index < hi:
                     continue
                 guide = next(guides)
@@ -155,7 +155,7 @@ class ChunkRenderer:
                 if frame.index < first:
                     renderer.remember(frame)
                     continue
-                chunk, known = chunk_of(frame.index), self.raw.known(frame.index)
+                chunk, known = chunk_of(frame.index), self.raw.read(frame.index)
                 shot, restarts = (chunk.shot_first, chunk.shot_stop), frame.index == chunk.first
                 yield renderer.prepare(frame, shot, known, restarts=restarts)
 
@@ -166,7 +166,7 @@ class ChunkRenderer:
         if draft:
             first, _ = draft.reach(first, hi, *self._shot_of(first))
             _, stop = draft.reach(lo, hi, *self._shot_of(hi - 1))
-        if plan.rendering.reuse and not plan.model.remembers:
+        if plan.rendering.duplicate_threshold and not plan.model.remembers:
             # What is taken again depends on all that its chunk has rendered before.
             first = self._chunk_of(first).first
             first = draft.reach(first, hi, *self._shot_of(first))[0] if draft else first
@@ -183,10 +183,10 @@ class ChunkRenderer:
         The one before the first whose output is not stored, or the first of the shot.
         """
         chunk = self._chunk_of(frame)
-        while not self.raw.holds(frame) and chunk.first > chunk.shot_first:
+        while not self.raw.has(frame) and chunk.first > chunk.shot_first:
             frame = chunk.first - 1
             chunk = self.plan.chunks[chunk.number - 1]
-        return frame if self.raw.holds(frame) else chunk.first
+        return frame if self.raw.has(frame) else chunk.first
 
     def _guides(self, start: int, stop: int) -> Generator[np.ndarray | None, None, None]:
         """Yield what guides the filter at the frames [start, stop), where they do not do it themselves."""

@@ -11,25 +11,25 @@ from dataclasses import dataclass
 import numpy as np
 
 from vidtrans.clips.indexing import Clip
-from vidtrans.clips.sampling import frames_of, middles
-from vidtrans.data.background_plate import SAME_SCENE, Plate, agreement, find_plate
+from vidtrans.clips.sampling import read_clip_frames, segment_centres
+from vidtrans.data.background_plate import SAME_SCENE, BackgroundPlate, agreement, find_background_plate
 from vidtrans.data.dataset import Dataset, Pair
 from vidtrans.errors import MediaError
 from vidtrans.models.loaded_model import Look
 from vidtrans.pairing.next_frame import NextFrame
 from vidtrans.session import Context
 from vidtrans.settings import Size, Table
-from vidtrans.video.form import Form
+from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.io.clip import Frame
 
 LOOKED_AT = 5  # frames of a shot
-FORM = Form(Size(short=256))  # they are compared at half of that
+FORM = FrameFormat(Size(short=256))  # they are compared at half of that
 
 
-def plate_of(dataset: Dataset, pairs: Sequence[Pair]) -> Plate:
-    """What ``training.plate`` asks for. Raises MediaError where the pictures are not all of one still scene."""
-    plate = find_plate(pairs)
-    what, remedy = f"{dataset.folder}: it has no plate", "leave out plate=true, or take one locked-off shot"
+def require_background_plate(dataset: Dataset, pairs: Sequence[Pair]) -> BackgroundPlate:
+    """Return the plate of a dataset. Raises MediaError unless all pictures show one still scene."""
+    plate = find_background_plate(pairs)
+    what, remedy = f"{dataset.folder}: it has no plate", "leave out background_plate=true, or take one locked-off shot"
     if plate is None:
         raise MediaError(what, "its pictures are of several sizes, or fewer than five", remedy)
     if not plate.is_still:
@@ -38,26 +38,26 @@ def plate_of(dataset: Dataset, pairs: Sequence[Pair]) -> Plate:
     return plate
 
 
-def offer(pairs: Sequence[Pair], dataset: Dataset, generator: Table) -> str:
-    """A note where a plate would do, '' where it would not: the frame's own pixels are kept anyway, or it moves.
+def plate_hint(pairs: Sequence[Pair], dataset: Dataset, generator: Table) -> str:
+    """Return a note where a plate would help, else '': the frame's own pixels are kept anyway, or the camera moves.
 
     What predicts frames moves, and paints nothing onto anything.
     """
     if dataset.pairing.finishes or generator.get("residual") or isinstance(dataset.pairing, NextFrame):
         return ""
-    plate = find_plate(pairs)
+    plate = find_background_plate(pairs)
     if plate is None or not plate.is_still:
         return ""
     return (
-        "the camera stands still in these pictures: --set plate=true gives a model that keeps their background sharp "
-        "and steady, for clips of this very camera position"
+        "the camera does not move in these pictures: --set background_plate=true trains a model that keeps their "
+        "background sharp and steady, for clips of this camera position"
     )
 
 
-def planned(size: tuple[int, int]) -> Plate:
+def placeholder_plate(size: tuple[int, int]) -> BackgroundPlate:
     """One that costs what a real one costs, before there are pictures of that (width, height)."""
     grey = np.full((size[1], size[0], 3), 128, np.uint8)
-    return Plate(grey, grey, 1.0)
+    return BackgroundPlate(grey, grey, 1.0)
 
 
 @dataclass(frozen=True)
@@ -78,20 +78,20 @@ class Scene:
             return cls(look.name, file.get_tensor("scene"))
 
     def check_clip(self, clip: Clip, first: int, stop: int, context: Context) -> None:
-        """Raises MediaError where a shot of the frames [first, stop) shows another scene."""
+        """Raise MediaError where a shot of the frames [first, stop) shows another scene."""
         starts = sorted({first, *(s for s in clip.shots if first < s < stop)})
         for begin, end in zip(starts, [*starts[1:], stop], strict=True):
-            numbers = [begin + n for n in middles(end - begin, min(LOOKED_AT, end - begin))]
+            numbers = [begin + n for n in segment_centres(end - begin, min(LOOKED_AT, end - begin))]
             where = f"frame {begin}" if end - begin == 1 else f"frames {begin} to {end - 1}"
-            self.check(list(frames_of(clip, numbers, FORM, context)), f"{clip.name}: {where}")
+            self.check(list(read_clip_frames(clip, numbers, FORM, context)), f"{clip.name}: {where}")
 
     def check(self, frames: Sequence[Frame], where: str) -> None:
-        """Raises MediaError where half of the frames show another scene."""
+        """Raise MediaError where half of the frames show another scene."""
         share = float(np.median([agreement(f.rgb, self.picture) for f in frames]))
         if share < SAME_SCENE:
             raise MediaError(
                 where,
                 f"not the scene that '{self.name}' learned: of the still background that it paints on, "
                 f"{100 * share:.0f} % is found here",
-                "render clips of that camera position, or train without plate=true",
+                "render clips of that camera position, or train without background_plate=true",
             )

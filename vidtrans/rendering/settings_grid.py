@@ -12,25 +12,25 @@ from typing import Any
 import numpy as np
 
 from vidtrans.clips.indexing import Clip, open_clip
-from vidtrans.clips.mask import takes_drawing
-from vidtrans.clips.sampling import frames_of, spread
+from vidtrans.clips.mask import treat_as_drawing
+from vidtrans.clips.sampling import read_clip_frames, spread_numbers
 from vidtrans.config.rendering import RenderingSettings
 from vidtrans.errors import UsageError
 from vidtrans.events import Progress
 from vidtrans.inference.engine import Engine
 from vidtrans.models.loaded_model import Look, load_engine
 from vidtrans.pairing.base import Pairing
-from vidtrans.registry import unknown
+from vidtrans.registry import unknown_name
 from vidtrans.rendering.composite import finish
-from vidtrans.rendering.directing import Direction
+from vidtrans.rendering.directing import FrameBlend
 from vidtrans.rendering.frame_renderer import FrameRenderer, Inputs
 from vidtrans.rendering.scene import Scene
 from vidtrans.session import Context
 from vidtrans.settings import Table, Time, from_table, parse_value, to_table
-from vidtrans.video.form import Form
+from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import resize, write_picture
 from vidtrans.video.io.clip import Frame
-from vidtrans.video.io.pictures import is_stills
+from vidtrans.video.io.pictures import is_picture_source
 from vidtrans.video.io.reader import ClipReader
 from vidtrans.video.plots.layout import Sheet, cell_size
 
@@ -130,21 +130,21 @@ def choose(
     video: Path, count: int, at: Sequence[Time], history: int, guides: Sequence[str], context: Context
 ) -> list[Moment]:
     """The frames of the grid. A long video is not read through for them: its length is taken from the header."""
-    if not at and not guides and not is_stills(video):
+    if not at and not guides and not is_picture_source(video):
         with ClipReader(video, threads=context.decode_threads, tolerant=context.allow_damaged) as reader:
             if reader.info.duration_s:
                 seconds = [Fraction(reader.info.duration_s) * (2 * k + 1) / (2 * count) for k in range(count)]
                 return [Moment(tuple(reader.near(s, history)), f"{float(s):.1f} s") for s in seconds]
     clip = open_clip(context, video, guides)
     chosen = [min(clip.frame_at(t), clip.index.num_frames - 1) for t in at]
-    return [_moment(clip, n, history, context) for n in chosen or spread(clip.index.num_frames, count)]
+    return [_moment(clip, n, history, context) for n in chosen or spread_numbers(clip.index.num_frames, count)]
 
 
 def _moment(clip: Clip, number: int, history: int, context: Context) -> Moment:
     shot = max(s for s in clip.shots if s <= number)
     numbers = range(max(shot, number - history + 1), number + 1)
     label = clip.index.names[number] if clip.index.names else f"frame {number}"
-    return Moment(tuple(frames_of(clip, numbers, Form(), context)), label)
+    return Moment(tuple(read_clip_frames(clip, numbers, FrameFormat(), context)), label)
 
 
 def parse_variations(text: str) -> list[Variation]:
@@ -155,7 +155,7 @@ def parse_variations(text: str) -> list[Variation]:
     key = key.replace("-", "_")
     table, _, name = key.rpartition(".")
     if table not in ("", "rendering", "pairing") or (table != "pairing" and name not in VARIED):
-        raise unknown("setting to vary", key, [*VARIED, "pairing.…"])
+        raise unknown_name("setting to vary", key, [*VARIED, "pairing.…"])
     table = table or "rendering"
     found = []
     for value in (v.strip() for v in values.split(",")):
@@ -167,17 +167,17 @@ def parse_variations(text: str) -> list[Variation]:
 
 
 def suggested(look: Look, rendering: RenderingSettings, *, alone: bool) -> list[Variation]:
-    """What is worth a look: strength, the pairing's own knob, and size; less where several models are compared."""
+    """Return what is worth trying: strength, the pairing's main setting, and size; less for several models."""
     texts = ["strength=0.5,1.5"] if alone else ["strength=0.5"]
-    knob = look.pairing.knob
-    if knob:
-        (bounds,) = (f.metadata for f in fields(look.pairing.settings) if f.name == knob)
-        value = getattr(look.pairing.settings, knob)
+    main_setting = look.pairing.main_setting
+    if main_setting:
+        (bounds,) = (f.metadata for f in fields(look.pairing.settings) if f.name == main_setting)
+        value = getattr(look.pairing.settings, main_setting)
         kind = type(value)
         values = [
             max(bounds.get("low", 0), min(bounds.get("high", value * 2), kind(v))) for v in (value / 2, value * 2)
         ]
-        texts.append(f"pairing.{knob}={','.join(f'{v:g}' for v in dict.fromkeys(values) if v != value)}")
+        texts.append(f"pairing.{main_setting}={','.join(f'{v:g}' for v in dict.fromkeys(values) if v != value)}")
     if look.record is not None and alone:
         texts.append(f"size={round(look.record.size * 0.75)},{round(look.record.size * 1.5)}")
     variations = [v for text in texts if not text.endswith("=") for v in parse_variations(text)]
@@ -215,18 +215,18 @@ def _columns(
 
 
 def _is_drawn(look: Look, rendering: RenderingSettings, video: Path, context: Context) -> bool:
-    if not is_stills(video):
+    if not is_picture_source(video):
         return False
-    return takes_drawing(open_clip(context, video, look.pairing.guides), look.pairing, rendering.drawn, context)
+    return treat_as_drawing(open_clip(context, video, look.pairing.guides), look.pairing, rendering.drawing, context)
 
 
 def _still(look: Look, rendering: RenderingSettings, engine: Engine, drawn: bool) -> Draw:
     """Return what renders moments as a render would without its temporal filter."""
     pairing = look.pairing
-    direction = Direction(**{name: curve.values[0] for name, curve in rendering.curves().items()})
+    direction = FrameBlend(**{name: curve.values[0] for name, curve in rendering.curves().items()})
 
     def finished(moment: Moment, shown: np.ndarray | None, output: np.ndarray) -> np.ndarray:
-        height, width = (side * pairing.enlarges for side in moment.source.shape[:2])
+        height, width = (side * pairing.upscale_factor for side in moment.source.shape[:2])
         return finish(pairing, direction, resize(moment.source, width, height), output, shown)
 
     def render(moments: Sequence[Moment]) -> list[np.ndarray]:

@@ -26,7 +26,7 @@ from vidtrans.errors import VidtransError
 from vidtrans.events import Progress
 from vidtrans.flow.estimator import FlowEstimator, runs_on_device
 from vidtrans.inference import ENGINES
-from vidtrans.inference.choice import choose
+from vidtrans.inference.choice import choose_engine
 from vidtrans.inference.device import Device, resolve_precision
 from vidtrans.inference.engine import Engine
 from vidtrans.machine import cores, processor
@@ -38,7 +38,7 @@ from vidtrans.rendering.composite import Composer
 from vidtrans.rendering.planning import plan_render
 from vidtrans.session import Context
 from vidtrans.settings import Table
-from vidtrans.temporal.stream import Sample, filtered
+from vidtrans.temporal.stream import Sample, filter_samples
 from vidtrans.video.io.clip import Frame
 
 ROUNDS = 3
@@ -92,13 +92,13 @@ class Workbench:
         self._frames = list(self._decoded(frames))
         self._inputs = self._shown(frames)
         wanted, precision = settings.rendering.engine, settings.rendering.precision
-        self.auto = choose(wanted, device, precision) if look.path else IDENTITY
+        self.auto = choose_engine(wanted, device, precision) if look.path else IDENTITY
         engine = load_engine(look, settings.rendering, context)  # kept in the context, for stylize
         outputs = [made for part in _batches(self._inputs, engine.batch) for made in engine(np.stack(part))]
         pairs = zip(self._frames, outputs, strict=False)
         self._samples = [Sample(f.index, f.pts, f.rgb, made, starts_shot=f.index == 0) for f, made in pairs]
         self._engine, self._filter = engine, settings.make_filter()
-        self._filtered = list(filtered(self._fresh(frames), self._filter))
+        self._filtered = list(filter_samples(self._fresh(frames), self._filter))
         method, side = settings.filter_settings.flow, settings.filter_settings.flow_size or None
         self._flow = FlowEstimator(method, side, device.name if runs_on_device(method) else "cpu")
 
@@ -165,7 +165,7 @@ class Workbench:
         """A frame is prepared once, and there is a pair for each but the first."""
         began = time.perf_counter()
         for first, second in pairwise(map(self._flow.prepare, (f.rgb for f in self._frames[:count]))):
-            self._flow.both(first, second)
+            self._flow.estimate_both(first, second)
         return _rate(count - 1, began)
 
     def filter(self, count: int, *, with_flow: bool) -> float:
@@ -176,7 +176,7 @@ class Workbench:
                 self._filter.expect(before, after)
             wait([made for s in samples for made in s.extras.values() if isinstance(made, Future)])
         began = time.perf_counter()
-        return _rate(sum(1 for _ in filtered(samples, self._filter)), began)
+        return _rate(sum(1 for _ in filter_samples(samples, self._filter)), began)
 
     def _fresh(self, count: int) -> list[Sample]:
         """Samples of which nothing is derived yet."""

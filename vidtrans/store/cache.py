@@ -25,10 +25,10 @@ from vidtrans.store.digests import Digests
 from vidtrans.store.stages import STAGES
 
 META = "meta.json"
-HOLD = ".lock-held-"  # begins the names of the locks of those who read an entry
-MOMENT_S = 2.0  # at least this long an entry is waited for: to clean and to trim, others lock it for a moment
-RUN_S = 24 * 3600.0  # the longest wait for another run that makes the same
-LOOK_S = 0.5  # seconds between two looks at whether to stop, while another run holds an entry
+PIN_PREFIX = ".lock-held-"  # begins the names of the locks of those who read an entry
+SHORT_WAIT_S = 2.0  # at least this long an entry is waited for: to clean and to trim, others lock it for a moment
+RUN_WAIT_S = 24 * 3600.0  # the longest wait for another run that makes the same
+STOP_CHECK_S = 0.5  # seconds between two looks at whether to stop, while another run holds an entry
 TAG = (
     "Signature: 8a477f597d28d172789f06886806bc55\n"
     "# This folder holds what vidtrans can make again. See https://bford.info/cachedir/\n"
@@ -57,13 +57,13 @@ class Cache:
             self._told.add(text)
             self.report(Note(text, "warning"))
 
-    def entry(self, stage: str, key: str) -> Entry:
-        return Entry(self.root / stage / key, self)
+    def entry(self, stage: str, key: str) -> CacheEntry:
+        return CacheEntry(self.root / stage / key, self)
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[CacheEntry]:
         """Return every entry of every stage, the least recently used first; nothing else that lies there."""
         folders = [lock.parent for stage in STAGES for lock in self.root.glob(f"{stage}/*/.lock")]
-        found = [Entry(folder, self) for folder in folders if KEY.fullmatch(folder.name)]
+        found = [CacheEntry(folder, self) for folder in folders if KEY.fullmatch(folder.name)]
         return sorted((e for e in found if not e.is_elsewhere()), key=lambda e: e.last_used)
 
     def digest(self, path: Path) -> str:
@@ -88,7 +88,7 @@ class Cache:
                 excess -= sizes[entry.folder]
 
 
-def _worth(entry: Entry) -> int:
+def _worth(entry: CacheEntry) -> int:
     """The rank in which entries are deleted: what only saves time, what is unfinished, and what was learned."""
     unfinished = not (entry.folder / META).is_file()
     if entry.stage == "train":
@@ -99,7 +99,7 @@ def _worth(entry: Entry) -> int:
 
 
 @dataclass(frozen=True)
-class Entry:
+class CacheEntry:
     """One stage's result for one key."""
 
     folder: Path
@@ -129,7 +129,7 @@ class Entry:
         return 0.0
 
     @contextmanager
-    def locked(self, wait_s: float = MOMENT_S, *, wait_for: str = "") -> Iterator[None]:
+    def locked(self, wait_s: float = SHORT_WAIT_S, *, wait_for: str = "") -> Iterator[None]:
         """Hold the entry, waiting for it up to ``wait_s``. A killed run's lock is free.
 
         ``wait_for``: what another run may be doing with it that is worth a wait of hours, "a run that …"; the user is
@@ -176,19 +176,19 @@ class Entry:
                 "delete the link, or give another --cache-dir",
             )
 
-    def hold(self) -> Hold:
+    def pin(self) -> CachePin:
         """Keep the entry from deletion for as long as what is returned lives; others may read it at the same time.
 
         Call it while the entry is locked. A killed run's hold is free.
         """
-        for path in self._holds():
+        for path in self._pins():
             _is_free(path)  # else they would pile up
-        lock = FileLock(self.folder / f"{HOLD}{os.getpid()}-{time.monotonic_ns()}")
+        lock = FileLock(self.folder / f"{PIN_PREFIX}{os.getpid()}-{time.monotonic_ns()}")
         lock.acquire()
-        return Hold(self, lock)
+        return CachePin(self, lock)
 
-    def _holds(self) -> list[Path]:
-        return sorted(self.folder.glob(f"{HOLD}*"))
+    def _pins(self) -> list[Path]:
+        return sorted(self.folder.glob(f"{PIN_PREFIX}*"))
 
     def _acquire(self, lock: FileLock, wait_s: float, wait_for: str) -> None:
         """Raises Timeout, Interrupted."""
@@ -196,13 +196,13 @@ class Entry:
         while True:
             left = end - time.monotonic()
             with suppress(Timeout):
-                lock.acquire(timeout=max(0.0, min(left, LOOK_S)))
+                lock.acquire(timeout=max(0.0, min(left, STOP_CHECK_S)))
                 return
-            if left <= LOOK_S:
+            if left <= STOP_CHECK_S:
                 if not wait_for:
                     raise Timeout(lock.lock_file)
                 self.cache.report(Note(f"waiting for {wait_for}"))
-                end, wait_for = time.monotonic() + RUN_S, ""
+                end, wait_for = time.monotonic() + RUN_WAIT_S, ""
             self.cache.stop.check()
 
     def read(self) -> dict[str, Any] | None:
@@ -247,7 +247,7 @@ class Entry:
         doomed = self.folder.with_name(f".{self.key}.{os.getpid()}.deleted")
         try:
             with self.locked(wait_s=0):
-                if not all(map(_is_free, self._holds())):
+                if not all(map(_is_free, self._pins())):
                     return False
                 try:
                     os.replace(self.folder, doomed)
@@ -261,24 +261,24 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Hold:
+class CachePin:
     """What keeps an entry from deletion until it is released, or nobody has it any more."""
 
-    entry: Entry
+    entry: CacheEntry
     lock: FileLock
 
     def release(self) -> None:
         self.lock.release()
 
 
-def _is_free(hold: Path) -> bool:
+def _is_free(pin: Path) -> bool:
     """Whether nobody has this hold any more; then it is removed."""
-    lock = FileLock(hold)
+    lock = FileLock(pin)
     try:
         lock.acquire(timeout=0)
     except Timeout:
         return False
     with suppress(OSError):
-        hold.unlink()
+        pin.unlink()
     lock.release()
     return True

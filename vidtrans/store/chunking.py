@@ -33,7 +33,7 @@ def chunk_of(chunks: Sequence[Chunk], frame: int) -> Chunk:
     return chunks[bisect_right(chunks, frame, key=lambda c: c.first) - 1]
 
 
-def spans(chunks: Sequence[Chunk], missing: Sequence[int], radius: int) -> list[tuple[list[Chunk], int, int]]:
+def read_ranges(chunks: Sequence[Chunk], missing: Sequence[int], radius: int) -> list[tuple[list[Chunk], int, int]]:
     """Runs of neighbouring missing chunks, each with the frames [lo, hi) that must be seen to filter them.
 
     A filter of ``radius`` needs that many frames on either side, and none from another shot.

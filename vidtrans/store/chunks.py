@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from vidtrans.files import complete, digest_file, read_small_json, remove, write_json
-from vidtrans.store.cache import Entry
+from vidtrans.files import digest_file, read_small_json, remove, write_atomically, write_json
+from vidtrans.store.cache import CacheEntry
 from vidtrans.store.chunking import Chunk, chunk_of
 from vidtrans.video.io.encoder import LosslessWriter, read_lossless
 
@@ -18,7 +18,7 @@ from vidtrans.video.io.encoder import LosslessWriter, read_lossless
 class ChunkStore:
     """Numbered chunk files of one entry, each with its SHA-256 beside it."""
 
-    def __init__(self, entry: Entry, suffix: str) -> None:
+    def __init__(self, entry: CacheEntry, suffix: str) -> None:
         self.entry, self.suffix = entry, suffix
         self._checked: dict[int, bool] = {}
 
@@ -53,7 +53,7 @@ class ChunkStore:
     @contextmanager
     def writing(self, number: int) -> Iterator[Path]:
         """Yield a temporary path; the chunk is done when the block ends without an error."""
-        with complete(self.path(number)) as temporary:
+        with write_atomically(self.path(number)) as temporary:
             yield temporary
         write_json(self._note(number), {"sha256": digest_file(self.path(number))})
         self._checked[number] = True
@@ -66,7 +66,7 @@ class StateStore:
     before is done again. ``stays(number)``: which are kept when there is a later one.
     """
 
-    def __init__(self, entry: Entry, stays: Callable[[int], bool] = lambda number: False) -> None:
+    def __init__(self, entry: CacheEntry, stays: Callable[[int], bool] = lambda number: False) -> None:
         self.entry, self.stays = entry, stays
 
     def _paths(self, number: int) -> tuple[Path, Path]:
@@ -74,17 +74,17 @@ class StateStore:
         name = f"state-{number:06d}"
         return self.entry.folder / f"{name}.npz", self.entry.folder / f"{name}.json"
 
-    def keep(self, number: int, state: Mapping[str, np.ndarray]) -> None:
+    def save(self, number: int, state: Mapping[str, np.ndarray]) -> None:
         """The state after chunk ``number``; those before it are not needed any more."""
         path, note = self._paths(number)
-        with complete(path) as temporary, temporary.open("wb") as file:
+        with write_atomically(path) as temporary, temporary.open("wb") as file:
             np.savez(file, allow_pickle=False, **state)
         write_json(note, {"sha256": digest_file(path)})
         for old in self.entry.folder.glob("state-*"):
             if old.stem < path.stem and not self.stays(_number(old)):
                 old.unlink()
 
-    def after(self, number: int) -> Mapping[str, np.ndarray] | None:
+    def load(self, number: int) -> Mapping[str, np.ndarray] | None:
         """The state after chunk ``number``, if it is there and whole."""
         path, note = self._paths(number)
         with suppress(OSError, ValueError, KeyError, TypeError):
@@ -93,11 +93,11 @@ class StateStore:
                     return {name: file[name] for name in file.files}
         return None
 
-    def latest(self, number: int) -> tuple[int, Mapping[str, np.ndarray]] | None:
+    def load_latest(self, number: int) -> tuple[int, Mapping[str, np.ndarray]] | None:
         """The last whole state after a chunk of at most this number, with that number; None where there is none."""
         held = sorted({_number(p) for p in self.entry.folder.glob("state-*.npz")}, reverse=True)
         for known in (n for n in held if n <= number):
-            if (state := self.after(known)) is not None:
+            if (state := self.load(known)) is not None:
                 return known, state
         return None
 
@@ -123,7 +123,7 @@ class ChunkFinder:
         return self._last
 
 
-class Writer(Protocol):
+class FrameWriter(Protocol):
     """What fills a chunk's file, frame by frame."""
 
     def write(self, *frame: Any) -> None: ...
@@ -139,10 +139,10 @@ class ChunkWriter:
     A chunk is stored when all of its frames were written; one that is entered in its middle is passed over.
     """
 
-    def __init__(self, store: ChunkStore, chunks: Sequence[Chunk], start: Callable[[Path], Writer]) -> None:
+    def __init__(self, store: ChunkStore, chunks: Sequence[Chunk], start: Callable[[Path], FrameWriter]) -> None:
         self.store, self.start, self._chunk_of = store, start, ChunkFinder(chunks)
         self._open: ExitStack | None = None
-        self._writer: Writer | None = None
+        self._writer: FrameWriter | None = None
 
     def write(self, frame: int, *content: Any) -> None:
         """Write the frame of this number; ``content`` goes to the chunk's writer."""
@@ -196,12 +196,12 @@ class RawOutputs:
         self._reading: Iterator[np.ndarray] | None = None
         self._next = -1
 
-    def holds(self, frame: int) -> bool:
+    def has(self, frame: int) -> bool:
         """Whether the chunk of a frame is stored."""
         return self.store is not None and self.store.is_done(self._asked(frame).number)
 
-    def known(self, frame: int) -> np.ndarray | None:
-        if self.store is None or not self.holds(frame):
+    def read(self, frame: int) -> np.ndarray | None:
+        if self.store is None or not self.has(frame):
             return None
         chunk = self._asked(frame)
         if self._reading is None or self._next != frame or frame == chunk.first:
@@ -211,7 +211,7 @@ class RawOutputs:
         self._next = frame + 1
         return next(self._reading)
 
-    def keep(self, frame: int, output: np.ndarray) -> None:
+    def write(self, frame: int, output: np.ndarray) -> None:
         if self._writer and not self._writer.store.is_done(self._kept(frame).number):
             self._writer.write(frame, output)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vidtrans.events import NEVER, Stop
-from vidtrans.files import check_ordinary, digest_file, digest_of, parse_json, read_small_file, write_bytes
+from vidtrans.files import check_regular_file, digest_file, digest_of, parse_json, read_small_file, write_bytes
 
 NAME = "digests.jsonl"
 # A file that changed this recently may change again within its own timestamp's resolution.
@@ -39,7 +39,7 @@ class Digests:
 
     def of(self, path: Path) -> str:
         """Raises OSError where it cannot be read, MediaError where it is no file, Interrupted."""
-        check_ordinary(path)
+        check_regular_file(path)
         stamp = _stamp(path)
         name, known = str(path.resolve()), self._held()
         if (held := known.get(name)) and held[:-1] == stamp:

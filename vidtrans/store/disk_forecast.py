@@ -12,7 +12,7 @@ from vidtrans.files import folder_bytes
 GB = 1e9
 
 
-class Room:
+class DiskForecast:
     """What is written below ``folders`` while ``frames`` are made, and then the result, as large as the last one."""
 
     def __init__(self, folders: Sequence[Path], frames: int) -> None:
@@ -22,7 +22,7 @@ class Room:
     def _sizes(self) -> list[int]:
         return [folder_bytes(folder) for folder in self.folders]
 
-    def lacking(self, made: int) -> str | None:
+    def shortfall(self, made: int) -> str | None:
         """After ``made`` frames: what is needed for the rest and what there is, in words; None where that does."""
         with suppress(OSError):
             grown = [now - before for now, before in zip(self._sizes(), self._before, strict=True)]

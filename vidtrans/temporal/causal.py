@@ -15,23 +15,23 @@ import numpy as np
 
 from vidtrans.flow.warping import warp
 from vidtrans.settings import setting
-from vidtrans.temporal.detail import Detail
+from vidtrans.temporal.fine_detail import FineDetail
 from vidtrans.temporal.shared import (
-    SteadySettings,
-    Tracker,
-    corrected,
-    enlarged,
+    DeflickerSettings,
+    FlowTracker,
+    apply_correction,
+    enlarge_flow,
     grid_size,
-    grown,
+    grow,
     low_correction,
-    packed,
-    shrunk,
+    pack_channels,
+    shrink,
 )
 from vidtrans.temporal.stream import Sample, Window
 
 
 @dataclass(frozen=True)
-class CausalSettings(SteadySettings):
+class CausalSettings(DeflickerSettings):
     """How long the filter remembers and how much it may change."""
 
     history: int = setting(12, "frames that are remembered at most", low=1, high=64)
@@ -46,8 +46,8 @@ class CausalFilter:
 
     def __init__(self, settings: CausalSettings, device: str = "cpu") -> None:
         self.settings = settings
-        self._tracker = Tracker(settings.flow, settings.flow_size, settings.tolerance, device)
-        self._detail = Detail(self._tracker, settings.follow, settings.contrast)
+        self._tracker = FlowTracker(settings.flow, settings.flow_size, settings.colour_sigma, device)
+        self._detail = FineDetail(self._tracker, settings.keep_source_changes, settings.texture_gain)
         self._last: Sample | None = None
         self._mean = np.empty(0)  # (H, W, 4) float32: the look's RGB and the guide's luma
         self._count = np.empty(0)  # (h, w) float32: of how many frames
@@ -57,7 +57,7 @@ class CausalFilter:
 
     def __call__(self, window: Window) -> np.ndarray:
         (sample,) = window.samples
-        here = packed(sample)
+        here = pack_channels(sample)
         height, width = here.shape[:2]
         size = grid_size(height, width)
         last, self._last = self._last, sample
@@ -68,14 +68,14 @@ class CausalFilter:
         way = self._tracker.way(both, 1, -1)
         assert way is not None
         count = warp(self._count, way.flow) * self._tracker.trust(both, 1, -1)
-        before = warp(self._mean, enlarged(way.flow, width, height), bicubic=True)
-        weight = grown(count / (count + 1), (width, height))
+        before = warp(self._mean, enlarge_flow(way.flow, width, height), bicubic=True)
+        weight = grow(count / (count + 1), (width, height))
         self._mean = here + cv2.merge([weight] * 4) * (before - here)
         self._count = np.minimum(count + 1, self.settings.history)
         fine, slope = self._detail(both, 1, [here, self._mean])
-        change = shrunk(self._mean, size) - shrunk(here, size)
+        change = shrink(self._mean, size) - shrink(here, size)
         low = low_correction(change, count / max(1, self.settings.history - 1), slope)
-        return corrected(sample.output, low, fine, self.settings)
+        return apply_correction(sample.output, low, fine, self.settings)
 
     def state(self) -> Mapping[str, np.ndarray]:
         """The last frame, and what is remembered of those before it."""

@@ -17,7 +17,7 @@ import numpy as np
 from vidtrans.flow import FLOWS
 from vidtrans.flow.dis import grey
 from vidtrans.flow.estimator import FlowEstimator
-from vidtrans.flow.warping import agreement, compose, grid, photometric, resize_flow, sharp, warp
+from vidtrans.flow.warping import agreement, compose, grid, photometric, resize_flow, sample_sharp, warp
 from vidtrans.settings import setting
 from vidtrans.temporal.stream import Sample, Window
 
@@ -31,28 +31,32 @@ GRID_SHORT_SIDE = 270  # the grid is at least twice as coarse as the picture, an
 
 
 @dataclass(frozen=True)
-class SteadySettings:
+class DeflickerSettings:
     """How much a filter may change, and what it takes for flicker."""
 
     strength: float = setting(1.0, "share of the correction that is applied", low=0.0, high=1.0)
-    boil: float = setting(1.0, "share of it in fine texture, which may boil; 0 steadies tones only", low=0.0, high=1.0)
-    follow: float = setting(1.0, "how far changes that the source explains are kept", low=0.0, high=1.0)
-    contrast: float = setting(1.1, "how much of the texture that averaging pales is given back", low=0.0, high=2.0)
-    tolerance: float = setting(0.16, "σ of the source's colour difference that is the same place", low=0.01, high=1.0)
+    texture_strength: float = setting(
+        1.0, "share of it in fine texture, which may boil; 0 steadies tones only", low=0.0, high=1.0
+    )
+    keep_source_changes: float = setting(1.0, "how far changes that the source explains are kept", low=0.0, high=1.0)
+    texture_gain: float = setting(1.1, "how much of the texture that averaging pales is given back", low=0.0, high=2.0)
+    colour_sigma: float = setting(
+        0.16, "σ of the source's colour difference that is the same place", low=0.01, high=1.0
+    )
     flow: str = setting("dis", "flow method", choices=tuple(FLOWS))
     flow_size: int = setting(540, "short side at which flow is estimated in larger pictures; 0: their own", low=0)
 
 
 @dataclass(frozen=True)
-class Way:
+class FlowPath:
     """From one frame to another, on the grid: ``flow`` in its pixels, and how ``reliable`` that is, 0 to 1."""
 
     flow: np.ndarray
     reliable: np.ndarray
 
-    def then(self, other: Way) -> Way:
+    def then(self, other: FlowPath) -> FlowPath:
         """On from there: the flows composed, as reliable as both are."""
-        return Way(compose(self.flow, other.flow), self.reliable * warp(other.reliable, self.flow))
+        return FlowPath(compose(self.flow, other.flow), self.reliable * warp(other.reliable, self.flow))
 
 
 def grid_factor(height: int, width: int) -> int:
@@ -66,22 +70,22 @@ def grid_size(height: int, width: int) -> tuple[int, int]:
     return -(-width // factor), -(-height // factor)
 
 
-def shrunk(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def shrink(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """A picture's mean in each cell of a coarser grid of (width, height) ``size``."""
     return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
 
 
-def grown(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def grow(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """A picture of a coarse grid at a larger (width, height) ``size``, linearly."""
     return cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR)
 
 
-def blurred(picture: np.ndarray, sigma: float) -> np.ndarray:
+def blur(picture: np.ndarray, sigma: float) -> np.ndarray:
     """A Gaussian of σ pixels; the border is mirrored."""
     return cv2.GaussianBlur(picture, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101)
 
 
-def sampled(picture: np.ndarray) -> np.ndarray:
+def sample_grid(picture: np.ndarray) -> np.ndarray:
     """A picture's values at the first pixel of each cell of its grid."""
     factor = grid_factor(*picture.shape[:2])
     return np.ascontiguousarray(picture[::factor, ::factor])
@@ -92,7 +96,7 @@ def at_grid(picture: np.ndarray, flow: np.ndarray) -> np.ndarray:
     factor = grid_factor(*picture.shape[:2])
     (height, width), (rows, columns) = picture.shape[:2], flow.shape[:2]
     scale = np.array([width / columns, height / rows], np.float32)  # the last cells may be narrower
-    return sharp(picture, grid(rows, columns) * np.float32(factor) + flow * scale)
+    return sample_sharp(picture, grid(rows, columns) * np.float32(factor) + flow * scale)
 
 
 def unit(picture: np.ndarray) -> np.ndarray:
@@ -100,18 +104,18 @@ def unit(picture: np.ndarray) -> np.ndarray:
     return picture.astype(np.float32) * np.float32(1 / np.iinfo(picture.dtype).max)
 
 
-def packed(sample: Sample) -> np.ndarray:
+def pack_channels(sample: Sample) -> np.ndarray:
     """(H, W, 4) float32 in [0, 1]: the look's RGB and the guide's luma, so that one resampling serves both."""
     return cv2.merge([*cv2.split(unit(sample.output)), unit(grey(sample.guide))])
 
 
-def enlarged(flow: np.ndarray, width: int, height: int) -> np.ndarray:
+def enlarge_flow(flow: np.ndarray, width: int, height: int) -> np.ndarray:
     """A flow of the grid at full size, its vectors in full-size pixels."""
     scale = np.array([width / flow.shape[1], height / flow.shape[0]], np.float32)
-    return grown(flow * scale, (width, height))
+    return grow(flow * scale, (width, height))
 
 
-def kept(sample: Sample, key: Hashable, make: Callable[[], T]) -> T:
+def compute_once(sample: Sample, key: Hashable, make: Callable[[], T]) -> T:
     """What ``make`` returns, made once for a sample."""
     if key not in sample.extras:
         sample.extras[key] = make()
@@ -119,7 +123,7 @@ def kept(sample: Sample, key: Hashable, make: Callable[[], T]) -> T:
     return found
 
 
-class Tracker:
+class FlowTracker:
     """Ways between the frames of a window. ``tolerance``: σ of the colour difference that is still the same place."""
 
     def __init__(self, method: str, short_side: int, tolerance: float, device: str = "cpu") -> None:
@@ -132,19 +136,19 @@ class Tracker:
         if "pair" not in before.extras:
             before.extras["pair"] = self._worker.submit(self._pair, before, after)
 
-    def _pair(self, before: Sample, after: Sample) -> tuple[Way, Way]:
+    def _pair(self, before: Sample, after: Sample) -> tuple[FlowPath, FlowPath]:
         first, second = (self._shown(s) for s in (before, after))
-        there, back = self._estimator.both(first, second)
+        there, back = self._estimator.estimate_both(first, second)
         before.extras.pop("shown")  # each frame is the second of a pair, and then the first of one
         height, width = before.guide.shape[:2]
         there, back = (resize_flow(f, *grid_size(height, width)) for f in (there, back))
         slack = SLACK / grid_factor(height, width) ** 2
-        return Way(there, agreement(there, back, slack)), Way(back, agreement(back, there, slack))
+        return FlowPath(there, agreement(there, back, slack)), FlowPath(back, agreement(back, there, slack))
 
     def _shown(self, sample: Sample) -> np.ndarray:
-        return kept(sample, "shown", lambda: self._estimator.prepare(sample.guide))
+        return compute_once(sample, "shown", lambda: self._estimator.prepare(sample.guide))
 
-    def way(self, window: Window, at: int, step: int) -> Way | None:
+    def way(self, window: Window, at: int, step: int) -> FlowPath | None:
         """From frame ``at`` of the window to ``at + step``; None where that is not in the window.
 
         ``step`` is a power of 2, ahead or back: long ways are made of two that are half as long.
@@ -155,16 +159,16 @@ class Tracker:
         if abs(step) == 1:
             before = min(at, at + step)
             self.expect(samples[before], samples[before + 1])
-            pair: Future[tuple[Way, Way]] = samples[before].extras["pair"]
+            pair: Future[tuple[FlowPath, FlowPath]] = samples[before].extras["pair"]
             return pair.result()[0 if step > 0 else 1]
 
-        def join() -> Way:
+        def join() -> FlowPath:
             first, second = self.way(window, at, step // 2), self.way(window, at + step // 2, step // 2)
             assert first is not None
             assert second is not None
             return first.then(second)
 
-        return kept(samples[at], ("way", step), join)
+        return compute_once(samples[at], ("way", step), join)
 
     def trust(self, window: Window, at: int, step: int) -> np.ndarray:
         """How far frame ``at + step`` shows the same thing, at each grid pixel of frame ``at``: (h, w), 0 to 1."""
@@ -175,12 +179,12 @@ class Tracker:
             here, there = (self.guide(window.samples[i]) for i in (at, at + step))
             return way.reliable * photometric(here, warp(there, way.flow), self._tolerance)
 
-        return kept(window.samples[at], ("trust", step), look)
+        return compute_once(window.samples[at], ("trust", step), look)
 
     @staticmethod
     def guide(sample: Sample) -> np.ndarray:
         """The guide on the grid, (h, w, 3) uint8."""
-        return kept(sample, "guide", lambda: shrunk(sample.guide, grid_size(*sample.guide.shape[:2])))
+        return compute_once(sample, "guide", lambda: shrink(sample.guide, grid_size(*sample.guide.shape[:2])))
 
 
 def low_correction(change: np.ndarray, others: np.ndarray, slope: np.ndarray) -> np.ndarray:
@@ -195,18 +199,18 @@ def low_correction(change: np.ndarray, others: np.ndarray, slope: np.ndarray) ->
     others = np.clip(others, 0, 1)
     height, width = others.shape
     size = (max(1, width // AROUND), max(1, height // AROUND))
-    near, weight = (blurred(shrunk(x, size), 1) for x in (wanted * others[..., None], others))
-    around = grown(near / (weight[..., None] + 0.002), (width, height))
+    near, weight = (blur(shrink(x, size), 1) for x in (wanted * others[..., None], others))
+    around = grow(near / (weight[..., None] + 0.002), (width, height))
     lacking = 1 - np.clip(others / SURE, 0, 1)
     return wanted + lacking[..., None] * (around - wanted)
 
 
-def corrected(output: np.ndarray, low: np.ndarray, fine: np.ndarray, settings: SteadySettings) -> np.ndarray:
+def apply_correction(output: np.ndarray, low: np.ndarray, fine: np.ndarray, settings: DeflickerSettings) -> np.ndarray:
     """A frame with its corrections, of its dtype: ``low`` on the grid, ``fine`` (H, W, 3) at full size."""
     height, width = output.shape[:2]
-    correction = grown(blurred(low, LOW), (width, height))
-    if settings.boil:
-        correction += settings.boil * fine
+    correction = grow(blur(low, LOW), (width, height))
+    if settings.texture_strength:
+        correction += settings.texture_strength * fine
     full = np.iinfo(output.dtype).max
     correction *= full * settings.strength
     correction += output

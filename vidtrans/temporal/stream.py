@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-AHEAD = 1  # samples that are taken before windows need them: what a filter expects is then made beside its work
+LOOKAHEAD = 1  # samples that are taken before windows need them: what a filter expects is then made beside its work
 
 
 @dataclass
@@ -49,7 +49,7 @@ class Filter(Protocol):
 
 
 @runtime_checkable
-class Recursive(Protocol):
+class RecursiveFilter(Protocol):
     """A filter that carries a state from frame to frame: it takes frames in order, each once, with a radius of 0."""
 
     def state(self) -> Mapping[str, np.ndarray]:
@@ -59,7 +59,7 @@ class Recursive(Protocol):
         """Take up a state that ``state`` gave."""
 
 
-def filtered(
+def filter_samples(
     samples: Iterable[Sample], method: Filter, wanted: range | None = None
 ) -> Iterator[tuple[Sample, np.ndarray]]:
     """Yield each sample with its filtered picture, ``method.radius`` frames behind the input, or one more, unless 0.
@@ -67,7 +67,7 @@ def filtered(
     ``wanted``: the numbers of the frames that are asked for; the others are only neighbours. A recursive filter sees
     all of them.
     """
-    ahead = method.radius + AHEAD if method.radius else 0  # one that has no window may be live: it must not wait
+    ahead = method.radius + LOOKAHEAD if method.radius else 0  # one that has no window may be live: it must not wait
     held: deque[Sample] = deque(maxlen=method.radius + 1 + ahead)
     waiting = 0  # how many of the last held samples have not been filtered yet
 
@@ -77,7 +77,7 @@ def filtered(
             at = len(held) - waiting
             first = max(0, at - method.radius)
             asked = wanted is None or held[at].index in wanted
-            if asked or isinstance(method, Recursive):
+            if asked or isinstance(method, RecursiveFilter):
                 picture = method(Window(tuple(held)[first : at + method.radius + 1], at - first))
                 if asked:
                     yield held[at], picture

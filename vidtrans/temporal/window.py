@@ -25,20 +25,20 @@ from typing import Any
 import cv2
 import numpy as np
 
-from vidtrans.flow.warping import grid, sharp, warp
+from vidtrans.flow.warping import grid, sample_sharp, warp
 from vidtrans.settings import setting
-from vidtrans.temporal.detail import Detail
+from vidtrans.temporal.fine_detail import FineDetail
 from vidtrans.temporal.shared import (
-    SteadySettings,
-    Tracker,
-    corrected,
-    enlarged,
+    DeflickerSettings,
+    FlowTracker,
+    apply_correction,
+    compute_once,
+    enlarge_flow,
     grid_size,
-    grown,
-    kept,
+    grow,
     low_correction,
-    packed,
-    shrunk,
+    pack_channels,
+    shrink,
 )
 from vidtrans.temporal.stream import Sample, Window
 
@@ -46,7 +46,7 @@ FULL_LEVELS = 3  # steps at full size; those beyond are for low frequencies only
 
 
 @dataclass(frozen=True)
-class WindowSettings(SteadySettings):
+class WindowSettings(DeflickerSettings):
     """How far the window reaches and how much it may change."""
 
     radius: int = setting(
@@ -65,8 +65,8 @@ class WindowFilter:
         self._levels = (settings.radius + 1).bit_length() - 1
         self.radius = 2**self._levels - 1
         self._full_levels = min(FULL_LEVELS, self._levels)
-        self._tracker = Tracker(settings.flow, settings.flow_size, settings.tolerance, device)
-        self._detail = Detail(self._tracker, settings.follow, settings.contrast)
+        self._tracker = FlowTracker(settings.flow, settings.flow_size, settings.colour_sigma, device)
+        self._detail = FineDetail(self._tracker, settings.keep_source_changes, settings.texture_gain)
         self._stale = self._find_stale()
 
     def expect(self, before: Sample, after: Sample) -> None:
@@ -80,7 +80,7 @@ class WindowFilter:
             return sample.output
         self._look_ahead(window)
         fine, slope = sample.extras.pop("fine")
-        made = corrected(sample.output, self._low(window, slope), fine, self.settings)
+        made = apply_correction(sample.output, self._low(window, slope), fine, self.settings)
         self._let_go(window)
         return made
 
@@ -129,7 +129,7 @@ class WindowFilter:
         """The average at full size: (H, W, 4) float32 in [0, 1], the look's RGB and the guide's luma."""
         sample = window.samples[at]
         if level == 0:
-            return kept(sample, ("level", 0), lambda: packed(sample))
+            return compute_once(sample, ("level", 0), lambda: pack_channels(sample))
 
         def average() -> np.ndarray:
             total = 2 * self._level(window, at, level - 1)
@@ -139,14 +139,14 @@ class WindowFilter:
                 way = self._tracker.way(window, at, step)
                 if way is None:
                     continue
-                trust = grown(self._tracker.trust(window, at, step), (width, height))
+                trust = grow(self._tracker.trust(window, at, step), (width, height))
                 weight += trust
-                places = grid(height, width) + enlarged(way.flow, width, height)
-                there = sharp(self._level(window, at + step, level - 1), places)
+                places = grid(height, width) + enlarge_flow(way.flow, width, height)
+                there = sample_sharp(self._level(window, at + step, level - 1), places)
                 cv2.accumulateProduct(cv2.merge([trust] * 4), there, total)
             return cv2.divide(total, cv2.merge([weight] * 4), dst=total)
 
-        return kept(sample, ("level", level), average)
+        return compute_once(sample, ("level", level), average)
 
     def _fine(self, window: Window, at: int) -> None:
         """Put down the correction of fine structure, (H, W, 3), with the slope of coarser detail, (h, w): "fine".
@@ -154,10 +154,10 @@ class WindowFilter:
         The longest average at full size goes on from here on the grid only, for low frequencies.
         """
         sample, top = window.samples[at], self._full_levels
-        levels = [packed(sample), *(self._level(window, at, n) for n in sorted({min(2, top), top}))]
+        levels = [pack_channels(sample), *(self._level(window, at, n) for n in sorted({min(2, top), top}))]
         size = grid_size(*levels[0].shape[:2])
-        sample.extras["low", 0] = shrunk(levels[0], size)
-        sample.extras["low", top] = shrunk(levels[-1], size)
+        sample.extras["low", 0] = shrink(levels[0], size)
+        sample.extras["low", top] = shrink(levels[-1], size)
         sample.extras["fine"] = self._detail(window, at, levels)
         del sample.extras["level", top]
 
@@ -177,11 +177,11 @@ class WindowFilter:
                 trust = self._tracker.trust(window, at, step)
                 weight += trust
                 places = grid(*weight.shape) + way.flow
-                there = sharp(self._coarse(window, at + step, level - 1), places)
+                there = sample_sharp(self._coarse(window, at + step, level - 1), places)
                 cv2.accumulateProduct(cv2.merge([trust] * 4), there, total)
             return cv2.divide(total, cv2.merge([weight] * 4), dst=total)
 
-        return kept(sample, ("low", level), average)
+        return compute_once(sample, ("low", level), average)
 
     def _share(self, window: Window, at: int, level: int) -> np.ndarray:
         """How much of a full window an average is made of: (h, w) float32 in [2^−level, 1]."""
@@ -198,7 +198,7 @@ class WindowFilter:
                     total += self._tracker.trust(window, at, step) * there
             return total / 4
 
-        return kept(window.samples[at], ("share", level), count)
+        return compute_once(window.samples[at], ("share", level), count)
 
     def _low(self, window: Window, slope: np.ndarray) -> np.ndarray:
         """The correction on the grid, of which low frequencies are taken: (h, w, 3) float32."""

@@ -49,6 +49,11 @@ class Method(Entry):
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
+def weight_key(loss: str) -> str:
+    """Return the setting that holds the weight of a loss."""
+    return f"lambda_{loss}"
+
+
 METHODS = Registry(
     "training method",
     {
@@ -90,12 +95,12 @@ LOSSES = Registry(
             "vidtrans.training.losses.feature_matching:FeatureMatching",
             "the L1 between D's features of output and target: sharper, steadier; try 10",
             Label("G: feature matching", "Distance between what D sees in output and target."),
-            needs=("gan",),
+            needs=("lambda_gan",),
         ),
-        "detail": Loss(
-            "vidtrans.training.losses.detail:Detail",
+        "texture": Loss(
+            "vidtrans.training.losses.texture:Texture",
             "the difference in fine texture around each place: no blur, no noise; try 60",
-            Label("G: detail", "Difference in how much fine texture there is around each place."),
+            Label("G: texture", "Difference in how much fine texture there is around each place."),
             alone=False,
         ),
         "perceptual": Loss(
@@ -108,14 +113,14 @@ LOSSES = Registry(
             "the L1 to the output before, where the source is the same: steadier, softer",
             Label("G: temporal", "Distance to the output before, where the source shows the same."),
             weight=4.0,
-            needs=("memory",),
+            needs=("recurrent",),
             alone=False,
         ),
         "temporal_gan": Loss(
             "vidtrans.training.losses.temporal_gan:TemporalGAN",
             "vid2vid's second discriminator, which judges three frames in a row; try 1",
             Label("G: three frames", "How far three outputs in a row are from fooling their D; 0 without."),
-            needs=("memory", "gan"),
+            needs=("recurrent", "lambda_gan"),
             alone=False,
         ),
     },

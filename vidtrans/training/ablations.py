@@ -21,7 +21,7 @@ from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.images.picture import picture_size
 
 PATCHES = {0: 1, 1: 16, 3: 70, 5: 286}  # side in pixels of the patches that a PatchGAN of so many layers judges
-SKIPS = "skips"  # the setting of generators that have them
+SKIPS = "skip_connections"  # the setting of generators that have them
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ def patches(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]
         why = f"it varies the patches of 'patchgan', and this recipe has '{name}'"
         raise UsageError("--ablate discriminator", why, "use --set discriminator.name=patchgan")
     if not recipe.settings("training", TrainingSettings).weights["gan"]:
-        why = "training.gan is 0: there is no discriminator"
-        raise UsageError("--ablate discriminator", why, "use --set training.gan=1")
+        why = "training.lambda_gan is 0: there is no discriminator"
+        raise UsageError("--ablate discriminator", why, "use --set training.lambda_gan=1")
     side = _shortest_side(recipe, dataset)
     network = DISCRIMINATORS.load(name)
     found = []
@@ -73,7 +73,7 @@ def patches(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]
         smallest = network(6, network.Settings(channels=4, layers=layers)).smallest
         if smallest <= side:
             label = f"{patch}x{patch} patches"
-            found.append(Variant(f"patch-{patch}", label, {"discriminator": {**table, "layers": layers}}))
+            found.append(Variant(f"patch-{patch}", label, {"discriminator": {**table, "num_layers": layers}}))
         else:
             context.note(f"{patch}x{patch} patches are left out: they need {smallest} pixels a side, here are {side}")
     return found
@@ -125,4 +125,4 @@ def _shortest_side(recipe: Recipe, dataset: Dataset) -> int:
     with torch.device("meta"):
         multiple: int = build_generator(*recipe.choice("generator"), dataset.pairing.in_channels).multiple
     sizes = sorted({picture_size(pair.target) for pair in dataset.role("train")})
-    return min(crop_size(sizes, recipe.settings("training", TrainingSettings).crop, multiple))
+    return min(crop_size(sizes, recipe.settings("training", TrainingSettings).crop_size, multiple))

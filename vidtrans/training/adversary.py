@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vidtrans.training import ADVERSARIAL
-from vidtrans.training.descent import Learner, autocast
+from vidtrans.training.learner import Learner, autocast
 from vidtrans.training.losses.adversarial import Adversarial, discriminator_loss
 from vidtrans.training.losses.base import Judgement
 
@@ -19,8 +19,8 @@ class Adversary(Learner):
 
     @cached_property
     def objective(self) -> Adversarial:
-        """Return what both networks minimise, as ``training.adversarial`` names it."""
-        objective: Adversarial = ADVERSARIAL.load(self.settings.adversarial)
+        """Return what both networks minimise, as ``training.gan_mode`` names it."""
+        objective: Adversarial = ADVERSARIAL.load(self.settings.gan_mode)
         return objective
 
     def judge(self, *pictures: Tensor) -> list[Judgement]:
@@ -39,13 +39,13 @@ class Adversary(Learner):
             The loss of the step, a scalar.
         """
         self.network.train().requires_grad_(True)
-        self.forget_gradients()
+        self.zero_grad()
         total = torch.zeros((), device=self.device.torch)
         for fake, real, share in pairs:
             on_fake, on_real = self.judge(fake, real)
             loss = discriminator_loss(self.objective, on_fake, on_real) * share
             self.backward(loss)
             total += loss.detach()
-        self.descend(lr)
+        self.optimizer_step(lr)
         self.network.requires_grad_(False)  # G is to learn by it, and leave it as it is
         return total

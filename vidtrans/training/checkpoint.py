@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from vidtrans.events import Note, Report
-from vidtrans.files import complete, digest_file, naming_disk_errors, read_small_json, remove, write_json
+from vidtrans.files import digest_file, naming_disk_errors, read_small_json, remove, write_atomically, write_json
 
 POINTER = "checkpoint.json"
 
@@ -17,7 +17,7 @@ POINTER = "checkpoint.json"
 def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
     """Write ``step-N.pt``, then point to it, then delete the others: a kill at any moment leaves a whole one."""
     name = f"step-{step:08d}.pt"
-    with complete(folder / name) as temporary, naming_disk_errors(temporary):
+    with write_atomically(folder / name) as temporary, naming_disk_errors(temporary):
         torch.save(state, temporary)
     write_json(folder / POINTER, {"file": name, "step": step, "sha256": digest_file(folder / name)})
     for other in folder.glob("step-*.pt"):
@@ -26,7 +26,7 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
 
 
 def load_checkpoint(folder: Path, report: Report) -> dict[str, Any] | None:
-    """The last whole state, on the CPU; None (and a warning) where it is damaged, None where there is none."""
+    """Return the latest state, on the CPU; None without one, and with a warning where it is damaged."""
     pointer = folder / POINTER
     if not pointer.exists():
         return None

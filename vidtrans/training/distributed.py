@@ -20,25 +20,27 @@ import torch
 from torch import Tensor, distributed, nn
 
 from vidtrans.errors import UsageError
-from vidtrans.launcher import in_a_team
+from vidtrans.launcher import is_distributed
 
 
 @dataclass(frozen=True)
-class Team:
+class DistContext:
     """The processes of a run, ``size`` of them; this one is number ``rank``. One alone has nothing to exchange."""
 
     rank: int = 0
     size: int = 1
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this one writes and speaks."""
         return self.rank == 0
 
     def share(self, batch: int) -> range:
         """Which of a step's pairs are this one's. Raises UsageError where they cannot be dealt out evenly."""
         if batch % self.size:
-            remedy = f"use --set training.batch={-(-batch // self.size) * self.size}, or another number of processes"
+            remedy = (
+                f"use --set training.batch_size={-(-batch // self.size) * self.size}, or another number of processes"
+            )
             raise UsageError(f"{self.size} processes", f"a batch of {batch} cannot be dealt out evenly", remedy)
         each = batch // self.size
         return range(self.rank * each, (self.rank + 1) * each)
@@ -60,7 +62,7 @@ class Team:
             parameter.grad = gradient
 
     def mean(self, values: Sequence[float]) -> list[float]:
-        """The means of numbers, such as losses, over the processes."""
+        """Return the means of numbers, such as losses, over the processes."""
         if self.size == 1:
             return list(values)
         held = torch.tensor(values, dtype=torch.float64)
@@ -72,14 +74,14 @@ class Team:
         """Whether it is so in any of the processes: what one must do (stop), all do at the same step."""
         return self.mean([float(flag)])[0] > 0
 
-    def tell(self, value: Any = None) -> Any:
-        """What the first process says, in all of them. It waits for it."""
+    def broadcast(self, value: Any = None) -> Any:
+        """Return the first process's ``value`` in all processes; blocks until it arrives."""
         held = [value]
         if self.size > 1:
             distributed.broadcast_object_list(held, 0, device=torch.device("cpu"))
         return held[0]
 
-    def wait(self) -> None:
+    def barrier(self) -> None:
         """Until all have come here."""
         self.mean([0.0])
 
@@ -92,20 +94,20 @@ class Team:
             tensor.copy_(mean.view_as(tensor))
 
 
-ALONE = Team()
+SINGLE_PROCESS = DistContext()
 
 
 @contextmanager
-def assembled() -> Iterator[Team]:
-    """The team that the launcher's environment tells of; alone without one.
+def distributed_context() -> Iterator[DistContext]:
+    """Yield the context that the launcher's environment describes, else ``SINGLE_PROCESS``.
 
     Raises UsageError where the environment is not a launcher's.
     """
-    if not in_a_team():
-        yield ALONE
+    if not is_distributed():
+        yield SINGLE_PROCESS
         return
     try:
-        team = Team(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
+        dist = DistContext(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
     except (KeyError, ValueError) as error:
         why = f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, but RANK is not known ({error})"
         raise UsageError("training in several processes", why, "start them with torchrun") from None
@@ -114,8 +116,8 @@ def assembled() -> Iterator[Team]:
     importlib.import_module("torch._dynamo")
     # Tensors go by what their device has: losses and flags lie on the CPU wherever the networks are.
     backends = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-    distributed.init_process_group(backends, rank=team.rank, world_size=team.size)
+    distributed.init_process_group(backends, rank=dist.rank, world_size=dist.size)
     try:
-        yield team
+        yield dist
     finally:
         distributed.destroy_process_group()

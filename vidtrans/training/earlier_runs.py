@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from vidtrans.errors import ModelError
-from vidtrans.files import complete, digest_of, read_small_json, remove, write_json
+from vidtrans.files import digest_of, read_small_json, remove, write_atomically, write_json
 from vidtrans.models.model_file import load_generator
 from vidtrans.session import Context
 from vidtrans.settings import Table
-from vidtrans.store.cache import Entry
+from vidtrans.store.cache import CacheEntry
 from vidtrans.store.stages import TrainStage
 from vidtrans.training.checkpoint import POINTER, load_checkpoint
 from vidtrans.training.schedule import learning_rate
-from vidtrans.training.trainer import Run
+from vidtrans.training.trainer import TrainingState
 
 DESCRIPTION = "run.json"
 BEST_FILE = "best.safetensors"
@@ -26,16 +26,16 @@ BEST_FILE = "best.safetensors"
 ELASTIC = ("threads", "world_size")
 
 
-def describe(entry: Entry, stage: TrainStage, output: Path) -> None:
+def describe(entry: CacheEntry, stage: TrainStage, output: Path) -> None:
     """Write into the entry what its run is, for others that look for what they can go on from."""
     write_json(entry.folder / DESCRIPTION, {"output": _place(entry, output), "parameters": stage.description()})
 
 
-def _place(entry: Entry, output: Path) -> str:
+def _place(entry: CacheEntry, output: Path) -> str:
     return os.path.relpath(output.absolute(), entry.cache.root.absolute().parent)
 
 
-def with_other_processes(entry: Entry, stage: TrainStage, run: Run, context: Context) -> Path | None:
+def with_other_processes(entry: CacheEntry, stage: TrainStage, run: TrainingState, context: Context) -> Path | None:
     """Take up the furthest run of the same recipe and length that another number of processes left unfinished."""
     wanted = _elastic(stage.description())
     found = [
@@ -63,7 +63,7 @@ def _elastic(parameters: Table) -> str:
     return digest_of(parameters | {"engine": engine})
 
 
-def _unfinished(entry: Entry) -> Iterator[tuple[Entry, Table, str]]:
+def _unfinished(entry: CacheEntry) -> Iterator[tuple[CacheEntry, Table, str]]:
     """(entry, parameters, output) of the other training runs that were stopped on their way."""
     for other in entry.cache.entries():
         if other.stage == entry.stage and other.key != entry.key and other.read() is None:
@@ -72,7 +72,7 @@ def _unfinished(entry: Entry) -> Iterator[tuple[Entry, Table, str]]:
                 yield other, held["parameters"] | {"engine": dict(held["parameters"]["engine"])}, str(held["output"])
 
 
-def tell_of_another(entry: Entry, stage: TrainStage, output: Path, context: Context) -> None:
+def tell_of_another(entry: CacheEntry, stage: TrainStage, output: Path, context: Context) -> None:
     """Say that a run for the same model was stopped on its way, and why this one is not its continuation."""
     for _, parameters, place in _unfinished(entry):
         if place != _place(entry, output):
@@ -103,7 +103,7 @@ def _changed(before: Table, now: Table, above: str = "") -> list[str]:
     return names
 
 
-def shorter(entry: Entry, stage: TrainStage, run: Run, context: Context) -> Path | None:
+def shorter(entry: CacheEntry, stage: TrainStage, run: TrainingState, context: Context) -> Path | None:
     """Start from the longest finished run that differs in its number of steps, or its card, alone."""
     best = max(_finished(stage, entry), key=lambda found: found[0], default=None)
     if best is None:
@@ -126,8 +126,8 @@ def shorter(entry: Entry, stage: TrainStage, run: Run, context: Context) -> Path
     return best[1].folder
 
 
-def check_best(entry: Entry, context: Context) -> None:
-    """A best state that is damaged cannot be delivered in the end: what came after it is not gone on with."""
+def check_best(entry: CacheEntry, context: Context) -> None:
+    """Discard the checkpoint where the best state is damaged: it could not become the model."""
     best = entry.folder / BEST_FILE
     if best.is_file() and not _is_whole(best):
         context.note("the best state so far is damaged; training starts again", "warning")
@@ -135,15 +135,15 @@ def check_best(entry: Entry, context: Context) -> None:
         remove(entry.folder / POINTER)
 
 
-def bring_best(folder: Path, entry: Entry, run: Run, context: Context) -> None:
-    """The best state of the run that this one goes on from may be its own in the end."""
+def bring_best(folder: Path, entry: CacheEntry, run: TrainingState, context: Context) -> None:
+    """Copy the best state of the continued run, which may stay the best."""
     if not run.scores:
         return
     if not _is_whole(folder / BEST_FILE):
         context.note("the best state so far is damaged; the best of those to come is taken", "warning")
         run.scores = []
         return
-    with complete(entry.folder / BEST_FILE) as temporary:
+    with write_atomically(entry.folder / BEST_FILE) as temporary:
         shutil.copyfile(folder / BEST_FILE, temporary)
 
 
@@ -155,7 +155,7 @@ def _is_whole(model: Path) -> bool:
     return True
 
 
-def _finished(stage: TrainStage, entry: Entry) -> Iterator[tuple[int, Entry]]:
+def _finished(stage: TrainStage, entry: CacheEntry) -> Iterator[tuple[int, CacheEntry]]:
     for other in entry.cache.entries():
         if other.stage != stage.name or other.key == entry.key:
             continue

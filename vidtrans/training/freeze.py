@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from vidtrans.errors import UsageError
-from vidtrans.registry import unknown
+from vidtrans.registry import unknown_name
 
 
 def freeze(generator: nn.Module, names: Sequence[str]) -> None:
@@ -20,7 +20,7 @@ def freeze(generator: nn.Module, names: Sequence[str]) -> None:
     for name in names:
         if name not in parts:
             # Deeper ones are there as well; these are enough to find one's way.
-            raise unknown("part of the generator", name, [p for p in parts if p.count(".") < 2])
+            raise unknown_name("part of the generator", name, [p for p in parts if p.count(".") < 2])
         generator.get_submodule(name).requires_grad_(False)
     if not any(p.requires_grad for p in generator.parameters()):
         raise UsageError(f"training.freeze = {list(names)}", "nothing of the generator is left to learn", "name fewer")

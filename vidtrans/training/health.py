@@ -19,7 +19,7 @@ EVERY = 50  # steps between two looks
 _SIDE = 8
 
 
-class Glimpses:
+class OutputVariation:
     """The last outputs and targets, 8×8 pixels of each: enough to tell different pictures from equal ones."""
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ def relative_variation(outputs: np.ndarray, targets: np.ndarray) -> float | None
 
 
 def concerns(discriminator: Sequence[float], balance: float, variation: float | None) -> list[str]:
-    """What is wrong, one line each.
+    """Return the problems of a training run, one line each.
 
     ``discriminator``: D's losses of all steps so far, empty where there is none; ``balance``: its loss where it
     cannot tell one from the other; ``variation``: of the last outputs, relative to the targets'.
@@ -60,12 +60,12 @@ def concerns(discriminator: Sequence[float], balance: float, variation: float | 
     if len(recent) == WINDOW and float(np.quantile(recent, 0.95)) < WON * balance:
         found.append(
             f"the discriminator has won: its loss was {np.mean(recent):.2g} over {WINDOW} steps ({balance:.2g} is a "
-            "draw), and the generator learns little from it — try training.adversarial=least-squares or hinge, "
-            "discriminator.layers one lower, or more pairs"
+            "draw), and the generator learns little from it — try training.gan_mode=least-squares or hinge, "
+            "discriminator.num_layers one lower, or more pairs"
         )
     if variation is not None and variation < COLLAPSED:
         found.append(
             f"the generator has collapsed: its outputs differ {variation:.2g} times as much as the targets do, "
-            "whatever the input — try a lower training.lr, or a lower training.gan"
+            "whatever the input — try a lower training.lr, or a lower training.lambda_gan"
         )
     return found

@@ -17,10 +17,10 @@ from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import Pairing
 from vidtrans.settings import Table
 from vidtrans.training.report.page import TrainingReport, film_steps, write_report
-from vidtrans.training.report.previews import Timeline, forget_beyond, numbered, preview_sheet
-from vidtrans.training.report.rollouts import Dreamt
+from vidtrans.training.report.previews import ProgressSheet, delete_later_steps, numbered, preview_sheet
+from vidtrans.training.report.rollout_summary import RolloutSummary
 from vidtrans.training.stopping import best_of
-from vidtrans.training.trainer import Run
+from vidtrans.training.trainer import TrainingState
 from vidtrans.training.validation import apply, evenly, shown_of
 from vidtrans.video.images.picture import read_picture, write_picture
 
@@ -28,7 +28,7 @@ from vidtrans.video.images.picture import read_picture, write_picture
 FILM, STEPS_A_PICTURE = 72, 5
 
 
-class Watched:
+class TrainingMonitor:
     """What is shown of a run in ``folder``.
 
     ``pairs``: of which some are shown, never trained on where there are any held out; ``engine``: the run's generator
@@ -40,40 +40,42 @@ class Watched:
         folder: Path,
         pairing: Pairing,
         pairs: Sequence[Pair],
-        run: Run,
+        run: TrainingState,
         engine: Callable[[], Engine],
         facts: Table,
     ) -> None:
         self.folder, self.pairing, self.pairs, self.run, self.facts = folder, pairing, pairs, run, facts
         self.engine = engine
-        self.timeline = Timeline(folder, pairing, pairs, run.total)
+        self.timeline = ProgressSheet(folder, pairing, pairs, run.total)
         [self.subject] = evenly(pairs, 1)
         self.filmed = film_steps(run.total, max(8, min(FILM, run.total // STEPS_A_PICTURE)))
 
     @property
     def film(self) -> Path:
+        """Return the folder of the film."""
         return self.folder / "film"
 
     @property
     def report(self) -> Path:
+        """Return the path of the report."""
         return self.folder / "report.html"
 
     def begin(self) -> None:
         """Forget what an earlier run left that this one will not write again."""
         step = self.run.step
         self.timeline.begin(step)
-        forget_beyond(step, self.film, ".png")
-        forget_beyond(step, self.folder / "snapshots", ".safetensors")
+        delete_later_steps(step, self.film, ".png")
+        delete_later_steps(step, self.folder / "snapshots", ".safetensors")
 
     def milestones(self) -> dict[int, list[Callable[[], None]]]:
-        """What is to be done after which step."""
+        """Return the functions to call after each step."""
         due: dict[int, list[Callable[[], None]]] = {step: [self._shoot] for step in self.filmed}
         for step in self.timeline.milestones:
             due.setdefault(step, []).append(self._keep)
         return due
 
     def refresh(self) -> None:
-        """The latest outputs, and the losses so far."""
+        """Write the preview sheet and the losses so far."""
         run = self.run
         write_bytes(self.folder / "losses.csv", run.losses_csv())
         title = f"step {run.step} of {run.total}"
@@ -87,7 +89,7 @@ class Watched:
         output = apply(self.engine(), self.pairing, self.subject)[1]
         write_picture(self.film / f"{self.run.step:08d}.png", output)
 
-    def draw(self, scores: Table, dreamt: Dreamt | None = None) -> None:
+    def draw(self, scores: Table, dreamt: RolloutSummary | None = None) -> None:
         """Both pages as far as the run came.
 
         ``scores``: of the model that came of it, {} while there is none; ``dreamt``: what that makes of its own frames.
@@ -107,13 +109,13 @@ class Watched:
                 rows=run.rows,
                 balance=run.model.balance,
                 scores=run.scores,
-                best=best_of(run.scores, run.model.settings.best_by),
+                best=best_of(run.scores, run.model.settings.best_metric),
                 warnings=run.warnings,
                 ages=run.chains.ages if run.chains else (),
                 dreamt=dreamt,
                 sheets=[(step, np.hstack(cells)) for step, cells in self.timeline.kept()],
                 film=[(step, picture) for step, picture in pictures if picture.shape == target.shape],
-                shown=self.pairing.visible(shown_of(self.pairing, self.subject)),
+                shown=self.pairing.preview(shown_of(self.pairing, self.subject)),
                 target=target,
             ),
         )

@@ -11,7 +11,7 @@ TrainingPrecision = Literal["fp32", "bf16", "fp16"]
 
 
 def resolve_precisions(wanted: str, device: Device) -> tuple[TrainingPrecision, Precision]:
-    """That of the steps, and that of the pictures that are shown and scored meanwhile.
+    """Return the precision of training steps and that of previews and scores.
 
     Raises UsageError where fp16 is asked for and the device is none that it was made for.
     """

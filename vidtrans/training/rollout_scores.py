@@ -10,19 +10,19 @@ from pathlib import Path
 
 import numpy as np
 
-from vidtrans.clips.sampling import middles
+from vidtrans.clips.sampling import segment_centres
 from vidtrans.data.dataset import Dataset, Pair
-from vidtrans.dreaming.governor import bank_of
+from vidtrans.dreaming.drift_correction import frame_statistics
 from vidtrans.inference.engine import Engine
 from vidtrans.metrics import dreams
-from vidtrans.metrics.picture import PSNR_CAP, psnr
+from vidtrans.metrics.picture_quality import PSNR_CAP, psnr
 from vidtrans.pairing.clock import with_clock
 from vidtrans.pairing.next_frame import NextFrame
 from vidtrans.rendering.frame_renderer import FrameRenderer, Inputs
 from vidtrans.settings import Table
-from vidtrans.training.feedback.chains import round_trip, successors
-from vidtrans.training.report.rollouts import Dreamt
-from vidtrans.video.colour.conversion import eight_bit, sixteen_bit
+from vidtrans.training.feedback.rollout_pool import round_trip, successors
+from vidtrans.training.report.rollout_summary import RolloutSummary
+from vidtrans.video.colour.conversion import to_uint8, to_uint16
 from vidtrans.video.images.picture import read_picture
 
 BLOCKS = 4  # held-out blocks that horizons are measured in
@@ -37,24 +37,24 @@ def roll_out(
     ``seed``: as many frames as the pairing's context, oldest first. With a clock of so many ``positions``, ``place`` is
     that of the first predicted frame.
     """
-    frames, renderer = [sixteen_bit(frame) for frame in seed], FrameRenderer(Inputs(pairing), engine, deep=True)
+    frames, renderer = [to_uint16(frame) for frame in seed], FrameRenderer(Inputs(pairing), engine, deep=True)
     while True:
         phase = place % positions / positions if positions else None
         made = renderer.picture(with_clock(pairing.input(frames), phase))
         frames = [*frames[1:], made]
         place += pairing.stride
-        yield eight_bit(made)
+        yield to_uint8(made)
 
 
 @dataclass(frozen=True)
-class Start:
+class RolloutStart:
     """Where a rollout starts: the pair of its first frame, and the pictures that truly follow, that one's included."""
 
     pair: Pair
     truth: tuple[Path, ...]
 
 
-class Rollouts:
+class RolloutScorer:
     """Rolls models out from the held-out blocks of a dataset, or, where there are none, from where it begins.
 
     ``pairs``: those that are learned from.
@@ -62,13 +62,13 @@ class Rollouts:
 
     def __init__(self, dataset: Dataset, pairs: Sequence[Pair], pairing: NextFrame) -> None:
         self.pairing = pairing
-        held_out = [pair for pair in dataset.role("held-out") if not pairing.clocked or pair.shot == pairs[0].shot]
+        held_out = [pair for pair in dataset.role("held-out") if not pairing.has_clock or pair.shot == pairs[0].shot]
         self.blocks = _starts(held_out, pairing.stride)[:BLOCKS]
-        self.start = self.blocks[0] if self.blocks else Start(pairs[0], ())
-        self.positions = round_trip(pairs, pairs[0].shot) if pairing.clocked else 0
+        self.start = self.blocks[0] if self.blocks else RolloutStart(pairs[0], ())
+        self.positions = round_trip(pairs, pairs[0].shot) if pairing.has_clock else 0
         self.rate = Fraction(dataset.sources[0].get("rate", "25"))
         files = sorted({path for pair in pairs for path in (*pair.inputs, pair.target)})
-        self._known = [files[i] for i in middles(len(files), min(dreams.KNOWN, len(files)))]
+        self._known = [files[i] for i in segment_centres(len(files), min(dreams.MAX_TRAINING_FRAMES, len(files)))]
         shot = self.start.pair.shot
         self._clip = [dataset.folder / r.file for r in dataset.records if (r.source, r.shot) == shot and r.names]
 
@@ -80,21 +80,24 @@ class Rollouts:
     @cached_property
     def real(self) -> list[np.ndarray]:
         """A film of true frames: to and fro through the clip."""
-        clip = [read_picture(path) for path in self._clip[:: self.pairing.stride][: dreams.KNOWN]]
-        return dreams.to_and_fro(clip, dreams.FILM)
+        clip = [read_picture(path) for path in self._clip[:: self.pairing.stride][: dreams.MAX_TRAINING_FRAMES]]
+        return dreams.ping_pong(clip, dreams.ROLLOUT_FRAMES)
 
-    def film(self, engine: Engine, start: Start, count: int) -> list[np.ndarray]:
+    def film(self, engine: Engine, start: RolloutStart, count: int) -> list[np.ndarray]:
+        """Return the frames of a rollout."""
         seed = [read_picture(path) for path in start.pair.inputs]
         frames = roll_out(engine, self.pairing, seed, start.pair.place, self.positions)
         return [next(frames) for _ in range(count)]
 
-    def score(self, engine: Engine) -> Dreamt:
-        """The scores of ``metrics.dreams``, and a strip of frames."""
-        film = self.film(engine, self.start, dreams.FILM)
-        return Dreamt(self.horizons(engine, film) | self.holding(film), [(n, film[n - 1]) for n in dreams.SHOWN])
+    def score(self, engine: Engine) -> RolloutSummary:
+        """Return the scores of ``metrics.dreams`` and a strip of frames."""
+        film = self.film(engine, self.start, dreams.ROLLOUT_FRAMES)
+        return RolloutSummary(
+            self.horizons(engine, film) | self.holding(film), [(n, film[n - 1]) for n in dreams.STRIP_FRAMES]
+        )
 
     def on_the_way(self, engine: Engine) -> Table:
-        """A quick look while training goes on: one horizon in one held-out block, if that reaches so far."""
+        """Score one horizon in one held-out block, if it is long enough: quick, for use during training."""
         reached = self.blocks[0].truth[:GLANCE] if self.blocks else ()
         if len(reached) < GLANCE:
             return {}
@@ -102,13 +105,9 @@ class Rollouts:
         return {"horizon": round(min(psnr(film[-1], read_picture(reached[-1])), PSNR_CAP), 2)}
 
     def for_record(self) -> Table:
-        """What a model file says of dreams: places of the clock's timeline, how quickly frames follow each other, and
-        what the governor has to know of those that were learned.
-
-        A dataset from before its sources had a rate was made of 25 frames a second, for all that is known.
-        """
+        """Return the model file's table for dreams: clock positions, frame rate, statistics of the training frames."""
         rate = str(self.rate / self.pairing.stride)
-        return {"positions": self.positions, "rate": rate, "bank": bank_of(self.training)}
+        return {"positions": self.positions, "rate": rate, "bank": frame_statistics(self.training)}
 
     def horizons(self, engine: Engine, film: Sequence[np.ndarray]) -> Table:
         """Means over the held-out blocks, beside copies of the last frame; {} without any. ``film``: of the first."""
@@ -120,17 +119,17 @@ class Rollouts:
         return {"horizons": _means(ours), "copy_last": _means(copies)} if ours else {}
 
     def holding(self, film: Sequence[np.ndarray]) -> Table:
-        """What became of ``film`` in all its frames; motion is relative to the true clip's."""
-        return dreams.holding(film, self.training, self.real)
+        """Score all frames of ``film``; motion is relative to the true clip's."""
+        return dreams.score_rollout(film, self.training, self.real)
 
 
-def rollouts_of(dataset: Dataset, pairs: Sequence[Pair]) -> Rollouts | None:
+def rollout_scorer(dataset: Dataset, pairs: Sequence[Pair]) -> RolloutScorer | None:
     """None where the pairing predicts no frames."""
     pairing = dataset.pairing
-    return Rollouts(dataset, pairs, pairing) if isinstance(pairing, NextFrame) else None
+    return RolloutScorer(dataset, pairs, pairing) if isinstance(pairing, NextFrame) else None
 
 
-def _starts(pairs: Sequence[Pair], stride: int) -> list[Start]:
+def _starts(pairs: Sequence[Pair], stride: int) -> list[RolloutStart]:
     """Every pair that follows no other, with what follows it; the longest first."""
     following = successors(pairs, stride)
     heads = set(range(len(pairs))) - {k for k in following if k is not None}
@@ -141,7 +140,7 @@ def _starts(pairs: Sequence[Pair], stride: int) -> list[Start]:
         while at is not None and len(truth) < max(dreams.HORIZONS):
             truth.append(pairs[at].target)
             at = following[at]
-        found.append(Start(pairs[head], tuple(truth)))
+        found.append(RolloutStart(pairs[head], tuple(truth)))
     return sorted(found, key=lambda start: -len(start.truth))
 
 

@@ -19,7 +19,7 @@ def score_steps(total: int, every: int = 0) -> list[int]:
 
 
 def best_of(scores: Scores, name: str) -> int | None:
-    """The step whose score ``name`` is best, the first of equals: the least for l1, else the greatest."""
+    """Return the first step with the best score ``name``: the lowest for l1, else the highest."""
     known = [(value, step) for step, table in scores if (value := table.get(name)) is not None]
     if not known:
         return None
@@ -34,7 +34,7 @@ def is_enough(scores: Scores, name: str, patience: int) -> bool:
 
 
 def advice(scores: Scores) -> str:
-    """What the scores say at the end of a run; '' where its last state is about as good as any."""
+    """Return advice at the end of a run; '' where its last state is about as good as the best."""
     best = best_of(scores, "l1")
     if best is None or best == scores[-1][0]:
         return ""

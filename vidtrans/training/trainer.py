@@ -14,14 +14,14 @@ from typing import Any
 
 import torch
 
-from vidtrans.data.loading import Batch, Batches
+from vidtrans.data.loading import Batches, TrainingBatch
 from vidtrans.errors import Interrupted, VidtransError
 from vidtrans.events import Note, Progress, Report, Stop
 from vidtrans.settings import Table
 from vidtrans.training import LOSSES, health
 from vidtrans.training.checkpoint import load_checkpoint, save_checkpoint
-from vidtrans.training.distributed import ALONE, Team
-from vidtrans.training.feedback.chains import Chains
+from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
+from vidtrans.training.feedback.rollout_pool import RolloutPool
 from vidtrans.training.methods.base import TrainingMethod
 from vidtrans.training.schedule import learning_rate, step_seed
 
@@ -30,7 +30,7 @@ WARM_UP, TRIAL_SECONDS, TRIAL_STEPS = 3, 4.0, (8, 60)
 
 
 @dataclass
-class Run:
+class TrainingState:
     """A training run that lives in ``folder``: where it is, and how it got there.
 
     ``history`` holds the step counts it was asked for so far: raising ``--steps`` later adds one. ``rows``: the losses
@@ -49,11 +49,12 @@ class Run:
     scores: list[tuple[int, Table]] = field(default_factory=list)
     warnings: list[tuple[int, str]] = field(default_factory=list)
     enough: bool = False
-    chains: Chains | None = None
+    chains: RolloutPool | None = None
     pictures: int = 0
 
     @property
     def total(self) -> int:
+        """Return the number of steps."""
         return self.history[-1]
 
     def save(self) -> bool:
@@ -78,6 +79,7 @@ class Run:
         return True
 
     def adopt(self, state: dict[str, Any]) -> None:
+        """Restore a checkpoint's state."""
         self.model.restore(state["method"])
         if self.chains:
             self.chains.restore(state["chains"])
@@ -85,6 +87,7 @@ class Run:
         self.scores, self.warnings, self.enough = state["scores"], state["warnings"], state["enough"]
 
     def losses_csv(self) -> bytes:
+        """Return the losses as CSV."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         columns = self.model.columns
@@ -107,31 +110,31 @@ class Diverged(VidtransError):
 
 
 def train(
-    run: Run,
+    run: TrainingState,
     report: Report,
     stop: Stop,
-    refresh: Callable[[Run], None] | None = None,
-    milestones: Mapping[int, Callable[[Run], None]] | None = None,
-    team: Team = ALONE,
+    refresh: Callable[[TrainingState], None] | None = None,
+    milestones: Mapping[int, Callable[[TrainingState], None]] | None = None,
+    dist: DistContext = SINGLE_PROCESS,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Train ``run`` to its total, or until it has enough. Checkpoints and ``refresh`` are timed, and change no result.
 
-    ``milestones``: what is called when a step is done. ``team``: of several processes, only the first saves, calls and
+    ``milestones``: what is called when a step is done. ``dist``: of several processes, only the first saves, calls and
     reports.
 
     Raises Interrupted (after saving) when asked to stop, and Diverged on a loss that is not a number.
     """
     settings = run.model.settings
     saved, shown = clock(), -math.inf  # the first preview comes with the first step
-    refresh = refresh if refresh and team.leads else _nothing
+    refresh = refresh if refresh and dist.is_main else _nothing
     saved_step = run.step
     if run.step:
         report(Note(f"going on from step {run.step} of {run.total}"))
     for batch in run.loader.stream(run.step, run.step if run.enough else run.total):
-        _stop_if_asked(run, stop, team, refresh)
+        _stop_if_asked(run, stop, dist, refresh)
         losses = one_step(run, batch)
-        row = team.mean(list(losses.values()))
+        row = dist.mean(list(losses.values()))
         if not math.isfinite(sum(row)):
             raise Diverged(saved_step, run.step + 1)
         run.rows.append(row)
@@ -141,52 +144,52 @@ def train(
             _take_stock(run, report)
         if milestones and run.step in milestones:
             milestones[run.step](run)
-        if team.any(run.enough):
+        if dist.any(run.enough):
             break
-        if team.leads and clock() - saved >= settings.checkpoint_seconds and run.step < run.total:
+        if dist.is_main and clock() - saved >= settings.checkpoint_seconds and run.step < run.total:
             _save(run, saved_step)
             saved, saved_step = clock(), run.step
         if clock() - shown >= settings.preview_seconds:
             refresh(run)
             shown = clock()
-    if team.leads:
+    if dist.is_main:
         _save(run, saved_step)
     refresh(run)
 
 
-def _stop_if_asked(run: Run, stop: Stop, team: Team, refresh: Callable[[Run], None]) -> None:
+def _stop_if_asked(run: TrainingState, stop: Stop, dist: DistContext, refresh: Callable[[TrainingState], None]) -> None:
     """Save and raise Interrupted where any of the processes was asked to stop."""
-    if team.any(stop.requested):
-        if team.leads:
+    if dist.any(stop.requested):
+        if dist.is_main:
             run.save()
         refresh(run)
         raise Interrupted(stop.exit_status or Interrupted().exit_status)
 
 
-def _save(run: Run, saved_step: int) -> None:
+def _save(run: TrainingState, saved_step: int) -> None:
     """Save a checkpoint. Raises Diverged where the state is not finite; that of ``saved_step`` is kept then."""
     if not run.save():
         raise Diverged(saved_step, run.step)
 
 
-def _take_stock(run: Run, report: Report) -> None:
+def _take_stock(run: TrainingState, report: Report) -> None:
     """Warn about networks that do not learn, and log how deep chains have grown."""
     _warn(run, report)
     if run.chains:
         run.chains.log(run.step)
 
 
-def _nothing(run: Run) -> None:
+def _nothing(run: TrainingState) -> None:
     del run
 
 
-def _detail(run: Run) -> str:
+def _detail(run: TrainingState) -> str:
     detail = run.model.describe(dict(zip(run.model.columns, run.rows[-1], strict=True)))
     psnr = run.scores[-1][1].get("psnr") if run.scores else None
     return detail if psnr is None else f"{detail}  held out {psnr:.1f} dB"
 
 
-def _warn(run: Run, report: Report) -> None:
+def _warn(run: TrainingState, report: Report) -> None:
     """Say what is wrong with the networks, each thing once."""
     heard = {text.partition(":")[0] for _, text in run.warnings}
     for concern in run.model.concerns(run.rows, run.total):
@@ -195,21 +198,21 @@ def _warn(run: Run, report: Report) -> None:
             report(Note(f"step {run.step}: {concern}", "warning"))
 
 
-def one_step(run: Run, batch: Batch) -> dict[str, float]:
-    """The update of step ``run.step``."""
+def one_step(run: TrainingState, batch: TrainingBatch) -> dict[str, float]:
+    """Take step ``run.step``."""
     rate = learning_rate(run.step, run.total, run.model.settings)
     return _take(run, batch, lr=rate, seed=step_seed(run.seed, run.step), progress=run.step / run.total)
 
 
-def _take(run: Run, batch: Batch, *, lr: float, seed: int, progress: float) -> dict[str, float]:
+def _take(run: TrainingState, batch: TrainingBatch, *, lr: float, seed: int, progress: float) -> dict[str, float]:
     earlier = None
     if run.chains:
         batch = run.chains.mixed(batch, seed, progress)
         earlier = run.chains.earlier()
     settings = run.model.settings
     inputs, targets = torch.from_numpy(batch.inputs), torch.from_numpy(batch.targets)
-    if settings.noise:
-        inputs = _noisy(inputs, settings.noise, run.pictures, seed + run.model.team.rank)
+    if settings.input_noise:
+        inputs = _noisy(inputs, settings.input_noise, run.pictures, seed + run.model.dist.rank)
     weights = None if batch.weights is None else torch.from_numpy(batch.weights)
     losses = run.model.step(inputs, targets, lr=lr, seed=seed, progress=progress, weights=weights, earlier=earlier)
     if run.chains:
@@ -229,30 +232,30 @@ def _noisy(inputs: torch.Tensor, most: float, pictures: int, seed: int) -> torch
     return torch.cat([inputs[:, :pictures] + drawn, inputs[:, pictures:]], dim=1)
 
 
-def steps_for(run: Run, minutes: float) -> int:
+def steps_for(run: TrainingState, minutes: float) -> int:
     """How many steps fit in ``minutes``, from a short trial; ``run`` is spent by it."""
     return max(1, round(minutes * 60 / seconds_per_step(run)))
 
 
-def seconds_per_step(run: Run) -> float:
+def seconds_per_step(run: TrainingState) -> float:
     """From a short trial, by which ``run`` is spent: what a step takes most of the time.
 
-    All processes of a team take it together, as many steps each.
+    All processes of a dist take it together, as many steps each.
     """
-    team, alone = run.model.team, run.model.settings.gan_from
+    dist, alone = run.model.dist, run.model.settings.gan_start
     for step in range(WARM_UP):
         seconds = _trial(run, step, 1.0)
     fits = TRIAL_SECONDS / max(seconds, 1e-4)
-    count = round(team.mean([min(max(fits, TRIAL_STEPS[0]), TRIAL_STEPS[1])])[0])
+    count = round(dist.mean([min(max(fits, TRIAL_STEPS[0]), TRIAL_STEPS[1])])[0])
     seconds = 0.0
     for share, progress in ((alone, 0.0), (1 - alone, 1.0)):  # before and after the adversarial loss begins
         if share:
             seconds += share * statistics.median(_trial(run, WARM_UP + at, progress) for at in range(count))
-    return team.mean([seconds])[0]
+    return dist.mean([seconds])[0]
 
 
-def _trial(run: Run, step: int, progress: float) -> float:
-    """The seconds that a step takes."""
+def _trial(run: TrainingState, step: int, progress: float) -> float:
+    """Measure the seconds of a step."""
     began = time.perf_counter()
     _take(run, run.loader.make(step), lr=run.model.settings.lr, seed=step, progress=progress)
     return time.perf_counter() - began

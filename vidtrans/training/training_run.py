@@ -11,29 +11,29 @@ from typing import Any
 import numpy as np
 import torch
 
-from vidtrans.clips.sampling import middles
+from vidtrans.clips.sampling import segment_centres
 from vidtrans.errors import Interrupted, UsageError
 from vidtrans.events import silent
-from vidtrans.files import complete, remove
-from vidtrans.flow.history import signed
+from vidtrans.files import remove, write_atomically
+from vidtrans.flow.history import to_signed_range
 from vidtrans.inference.engine import with_history, with_plate
-from vidtrans.inference.torch_engine import TorchEngine, mirrored
+from vidtrans.inference.torch_engine import TorchEngine, pad_by_mirroring
 from vidtrans.models.model_file import load_generator, save_model
 from vidtrans.models.model_record import ModelRecord
-from vidtrans.rendering.scene import offer
+from vidtrans.rendering.scene import plate_hint
 from vidtrans.settings import Table
-from vidtrans.store.cache import Entry
+from vidtrans.store.cache import CacheEntry
 from vidtrans.store.stages import TrainStage
 from vidtrans.training import earlier_runs
 from vidtrans.training.batchnorm import reestimate
 from vidtrans.training.checkpoint import load_checkpoint
-from vidtrans.training.feedback.own_outputs import OwnPast
-from vidtrans.training.job import NORM_PICTURES, NORMALISATION, TRIAL, TrainJob
-from vidtrans.training.monitor import Watched
+from vidtrans.training.feedback.recurrent_feedback import RecurrentFeedback
+from vidtrans.training.monitor import TrainingMonitor
 from vidtrans.training.report.page import film_steps
-from vidtrans.training.rollout_scores import rollouts_of
+from vidtrans.training.rollout_scores import rollout_scorer
 from vidtrans.training.stopping import advice, best_of, is_enough, score_steps
-from vidtrans.training.trainer import Diverged, Run, seconds_per_step, train
+from vidtrans.training.trainer import Diverged, TrainingState, seconds_per_step, train
+from vidtrans.training.training_job import NORM_PICTURES, NORMALISATION, TRIAL, TrainingJob
 from vidtrans.training.validation import evenly, shown_of
 from vidtrans.video.images.picture import read_picture
 
@@ -45,9 +45,9 @@ NOT_REPEATABLE = (
 )
 
 
-def follow_leader(job: TrainJob) -> None:
+def follow_leader(job: TrainingJob) -> None:
     """Take part, in another process of a team, in what the first one does: the same steps, silently."""
-    while (plan := job.team.tell()) == TRIAL:
+    while (plan := job.dist.broadcast()) == TRIAL:
         seconds_per_step(job.make_run(Path(), 1))
     if plan is None:
         return
@@ -56,21 +56,21 @@ def follow_leader(job: TrainJob) -> None:
         state = load_checkpoint(Path(plan["goes_on"]), silent)
         assert state is not None, "the first process has just read it"
         run.adopt(state)
-    job.team.wait()  # the first one may now replace that checkpoint
-    train(run, silent, job.context.stop, team=job.team)
+    job.dist.barrier()  # the first one may now replace that checkpoint
+    train(run, silent, job.context.stop, dist=job.dist)
 
 
-class TrainRun:
+class TrainingRun:
     """One run in a cache entry, watched in the folder ``watched``."""
 
-    def __init__(self, job: TrainJob, entry: Entry, stage: TrainStage, output: Path, watched: Path) -> None:
+    def __init__(self, job: TrainingJob, entry: CacheEntry, stage: TrainStage, output: Path, watched: Path) -> None:
         self.job, self.entry, self.stage, self.output = job, entry, stage, output
         self.context, self.pairing, self.settings = job.context, job.pairing, job.settings
         self.held_out = job.dataset.role("held-out")
         self.run = job.make_run(entry.folder, stage.steps)
-        if self.settings.delivers_best and not self.held_out:
-            remedy = "make it with --set dataset.hold_out=0.1, or leave it out"
-            wanted = "patience" if self.settings.patience else "deliver"
+        if self.settings.exports_best and not self.held_out:
+            remedy = "make it with --set dataset.val_fraction=0.1, or leave it out"
+            wanted = "patience" if self.settings.patience else "final_weights"
             raise UsageError(f"training.{wanted}", "the dataset has no held-out pairs to score", remedy)
         networks = self.run.model.networks
         facts = {
@@ -82,25 +82,27 @@ class TrainRun:
             "discriminator": f"{job.discriminator_name}, {_millions(networks['discriminator'])}"
             if "discriminator" in networks
             else None,
-            "device": f"{job.device.kind} {job.precision}" + (f" × {job.team.size}" if job.team.size > 1 else ""),
+            "device": f"{job.device.kind} {job.precision}" + (f" × {job.dist.size}" if job.dist.size > 1 else ""),
             "seed": stage.seed,
         } | {name: value for name, value in self.settings.for_key().items() if name not in ("steps", "precision")}
-        self.rollouts = rollouts_of(job.dataset, job.pairs)
+        self.rollouts = rollout_scorer(job.dataset, job.pairs)
         pairs = self.held_out or job.pairs
-        self.watched = Watched(watched, self.pairing, pairs, self.run, self._latest, facts)
+        self.watched = TrainingMonitor(watched, self.pairing, pairs, self.run, self._latest, facts)
 
     def __call__(self) -> Table:
         """Train to the end (from a checkpoint, or from a shorter run), write the model into the entry."""
         run, watched, context = self.run, self.watched, self.context
         goes_on = self._begin()
-        self.job.team.tell({"folder": str(self.entry.folder), "steps": self.stage.steps, "goes_on": str(goes_on or "")})
-        self.job.team.wait()
-        if not self.job.plate and (told := offer(self.job.pairs, self.job.dataset, self.job.generator_table)):
+        self.job.dist.broadcast(
+            {"folder": str(self.entry.folder), "steps": self.stage.steps, "goes_on": str(goes_on or "")}
+        )
+        self.job.dist.barrier()
+        if not self.job.plate and (told := plate_hint(self.job.pairs, self.job.dataset, self.job.generator_table)):
             context.note(told)
         context.note(f"watch it learn: {watched.folder / 'preview.png'}")
         watched.begin()
         try:
-            train(run, context.report, context.stop, lambda _: watched.refresh(), self._milestones(), self.job.team)
+            train(run, context.report, context.stop, lambda _: watched.refresh(), self._milestones(), self.job.dist)
         except Diverged:
             self._keep_last_good()
             watched.draw({})
@@ -116,7 +118,7 @@ class TrainRun:
         """Load what the run goes on from; its folder. None where it starts from nothing."""
         run, stage = self.run, self.stage
         earlier_runs.describe(self.entry, stage, self.output)
-        if self.settings.delivers_best:
+        if self.settings.exports_best:
             earlier_runs.check_best(self.entry, self.context)
         if run.load(self.context.report):
             return self.entry.folder
@@ -130,17 +132,17 @@ class TrainRun:
             earlier_runs.bring_best(folder, self.entry, run, self.context)
         return folder
 
-    def _milestones(self) -> dict[int, Callable[[Run], None]]:
-        """What is to be done after which step; what is filmed shows the weights as they are."""
+    def _milestones(self) -> dict[int, Callable[[TrainingState], None]]:
+        """Return the functions to call after each step; the film shows the current weights, not the average."""
         due = self.watched.milestones()
         if self.settings.snapshots:
             for step in film_steps(self.run.total, self.settings.snapshots):
                 due.setdefault(step, []).append(self._snapshot)
         if self.held_out:
-            for step in score_steps(self.run.total, self.settings.score_every):
+            for step in score_steps(self.run.total, self.settings.val_interval):
                 due.setdefault(step, []).append(self._score)
 
-        def work_off(run: Run) -> None:
+        def work_off(run: TrainingState) -> None:
             for task in due[run.step]:
                 task()
 
@@ -158,26 +160,26 @@ class TrainRun:
         if self.rollouts:
             scores |= self.rollouts.on_the_way(engine)
         run.scores.append((run.step, scores))
-        if best_of(run.scores, settings.best_by) == run.step:
+        if best_of(run.scores, settings.best_metric) == run.step:
             save_model(self.entry.folder / earlier_runs.BEST_FILE, generator, self._record(scores))
             self._show_best()
-        run.enough = run.step < run.total and is_enough(run.scores, settings.best_by, settings.patience)
+        run.enough = run.step < run.total and is_enough(run.scores, settings.best_metric, settings.patience)
         if run.step < run.total and not run.enough:  # else the end draws it
             self.watched.draw({})
 
     def _show_best(self) -> None:
-        with complete(self.watched.folder / earlier_runs.BEST_FILE) as temporary:
+        with write_atomically(self.watched.folder / earlier_runs.BEST_FILE) as temporary:
             shutil.copyfile(self.entry.folder / earlier_runs.BEST_FILE, temporary)
 
     def _deliver(self) -> Table:
-        """The model file of the state that is wanted, and what is reported of it."""
+        """Write the model file of the wanted state, and return its table."""
         run, settings, note = self.run, self.settings, self.context.note
-        best = best_of(run.scores, settings.best_by)
+        best = best_of(run.scores, settings.best_metric)
         if run.enough:
             note(f"stopped at step {run.step} of {run.total}: {settings.patience} scorings brought nothing better")
         delivered: Any = run.model.learned
         last = self.watched.folder / "last.safetensors"
-        step = best if settings.delivers_best else run.step
+        step = best if settings.exports_best else run.step
         if step != run.step:
             save_model(last, *self._finished(delivered))
             delivered = load_generator(self.entry.folder / earlier_runs.BEST_FILE)[0].to(self.job.device.torch)
@@ -217,38 +219,38 @@ class TrainRun:
         return self._engine(self.run.model.learned)
 
     def _finished(self, generator: Any) -> tuple[Any, ModelRecord]:
-        """The state that the run is at, as a model that nobody has scored."""
+        """Save the current state as a model without scores."""
         return self._ready(generator), self._record({})
 
     def _ready(self, generator: Any) -> Any:
-        """A copy as it is rendered with: its norm's statistics are of whole training pictures."""
+        """Return a copy for rendering, with BatchNorm statistics of whole training pictures."""
         engine = self._engine(generator)  # with the statistics that it has: it paints what is remembered
         generator = copy.deepcopy(generator)
 
         def inputs() -> Iterator[torch.Tensor]:
-            for index in middles(len(self.job.pairs), min(len(self.job.pairs), NORM_PICTURES)):
+            for index in segment_centres(len(self.job.pairs), min(len(self.job.pairs), NORM_PICTURES)):
                 for shown in self._shown(index, engine):
                     x = torch.from_numpy(np.ascontiguousarray(shown[None].transpose(0, 3, 1, 2)))
-                    yield mirrored(x, generator.multiple).to(self.job.device.torch)
+                    yield pad_by_mirroring(x, generator.multiple).to(self.job.device.torch)
 
         reestimate(generator, inputs())
         return generator
 
     def _shown(self, index: int, engine: TorchEngine) -> Iterator[np.ndarray]:
-        """What a generator sees of a training pair, (H, W, C) float32: of one that remembers, without and with a past.
+        """Yield a generator's inputs of training pairs, (H, W, C) float32; a recurrent one's without and with history.
 
         In training it sees either as often.
         """
         plate = self.job.plate
         shown = shown_of(self.pairing, self.job.pairs[index])
         feedback = self.run.chains.feedback if self.run.chains else None
-        if not isinstance(feedback, OwnPast):
-            yield signed(with_plate(shown[None], plate.picture)[0] if plate else shown)
+        if not isinstance(feedback, RecurrentFeedback):
+            yield to_signed_range(with_plate(shown[None], plate.picture)[0] if plate else shown)
             return
-        yield signed(with_history(shown[None], self.pairing.in_channels)[0])
+        yield to_signed_range(with_history(shown[None], self.pairing.in_channels)[0])
         past = feedback.of_pair(index, lambda pair: engine(shown_of(self.pairing, pair)[None])[0])
         if past is not None:
-            yield np.dstack([signed(shown), past])
+            yield np.dstack([to_signed_range(shown), past])
 
     def _record(self, scores: Table, step: int | None = None, more: Table | None = None) -> ModelRecord:
         """Of the state of ``step``, unless said otherwise the one that the run is at. ``more`` is told of training."""

@@ -13,12 +13,12 @@ from vidtrans.models.loaded_model import Look
 from vidtrans.models.model_record import ModelRecord
 from vidtrans.rendering.cost import estimate
 from vidtrans.settings import Table
-from vidtrans.training.feedback import own_outputs as own_past
-from vidtrans.training.job import NORMALISATION, TrainJob
+from vidtrans.training.feedback import recurrent_feedback as own_past
 from vidtrans.training.trainer import seconds_per_step
+from vidtrans.training.training_job import NORMALISATION, TrainingJob
 
 
-def estimate_training(job: TrainJob, total: int) -> Table:
+def estimate_training(job: TrainingJob, total: int) -> Table:
     """Time, disk and memory that ``total`` steps take, from a short trial."""
     run = job.make_run(Path(), 1)
     seconds = seconds_per_step(run) * total
@@ -32,8 +32,8 @@ def estimate_training(job: TrainJob, total: int) -> Table:
     return estimate(seconds, weights, cache, held)
 
 
-def untrained(job: TrainJob, output: Path, size: int) -> tuple[Look, TorchEngine]:
-    """The model that the job will make at ``size``, before it knows anything: it costs as much to render."""
+def untrained(job: TrainingJob, output: Path, size: int) -> tuple[Look, TorchEngine]:
+    """Return an untrained model like the job's, at ``size``: it costs as much to render."""
     record = ModelRecord(
         generator={"name": job.generator_name, "settings": job.generator_table},
         pairing=job.dataset.pairing_table,

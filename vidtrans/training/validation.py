@@ -7,10 +7,10 @@ from zlib import crc32
 
 import numpy as np
 
-from vidtrans.clips.sampling import middles
+from vidtrans.clips.sampling import segment_centres
 from vidtrans.data.dataset import Pair
 from vidtrans.inference.engine import Engine
-from vidtrans.metrics.picture import SSIM_WINDOW, l1, psnr, sharpness, ssim
+from vidtrans.metrics.picture_quality import SSIM_WINDOW, l1, psnr, sharpness, ssim
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.clock import with_clock
 from vidtrans.rendering.frame_renderer import FrameRenderer, Inputs
@@ -24,13 +24,13 @@ def evenly(pairs: Sequence[Pair], count: int) -> list[Pair]:
     """At most ``count`` pairs, middles over all."""
     if len(pairs) <= count:
         return list(pairs)
-    return [pairs[i] for i in middles(len(pairs), count)]
+    return [pairs[i] for i in segment_centres(len(pairs), count)]
 
 
 def shown_of(pairing: Pairing, pair: Pair) -> np.ndarray:
-    """What the network sees of a pair: noise and holes are drawn, the same for a pair every time."""
+    """Return the network's input of a pair; noise and holes are drawn, the same every time."""
     rng = np.random.Generator(np.random.Philox(key=crc32(pair.target.name.encode())))
-    return with_clock(pairing.taught([read_picture(p) for p in pair.inputs], rng), pair.phase)
+    return with_clock(pairing.training_input([read_picture(p) for p in pair.inputs], rng), pair.phase)
 
 
 def apply(engine: Engine, pairing: Pairing, pair: Pair) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

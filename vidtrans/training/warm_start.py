@@ -9,8 +9,8 @@ from vidtrans.errors import UsageError
 from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.networks import GENERATORS
 from vidtrans.networks.hd import is_coarser, load_coarser
-from vidtrans.networks.init import full_table, painter_of
-from vidtrans.networks.recurrent import Remembering
+from vidtrans.networks.init import complete_settings, inner_generator
+from vidtrans.networks.recurrent import RecurrentGenerator
 from vidtrans.settings import Table
 
 
@@ -22,15 +22,15 @@ def start_with(generator: Any, start: Path, name: str, table: Table, channels: i
     They fill it, or, where it is an hd generator and the model a coarser one of its kind, all but what is finer. Raises
     UsageError where the model is of another architecture or takes another input than ``channels``, ModelError.
     """
-    coarser = _check(start, name, full_table(GENERATORS, name, table, "generator"), channels, plate)
+    coarser = _check(start, name, complete_settings(GENERATORS, name, table, "generator"), channels, plate)
     held = load_generator(start)[0]
-    painter: Any = painter_of(generator)
-    weights = painter_of(held).state_dict()
+    painter: Any = inner_generator(generator)
+    weights = inner_generator(held).state_dict()
     if coarser:
         load_coarser(painter, weights)
     else:
         painter.load_state_dict(weights)
-    if isinstance(generator, Remembering) and isinstance(held, Remembering):
+    if isinstance(generator, RecurrentGenerator) and isinstance(held, RecurrentGenerator):
         generator.keeper.load_state_dict(held.keeper.state_dict())
 
 
@@ -39,7 +39,7 @@ def _check(start: Path, name: str, table: Table, channels: int, plate: bool) -> 
     held = read_record(start)
     its = held.generator["name"]
     # A model from before a setting was there has that setting's default.
-    settings = full_table(GENERATORS, its, held.generator["settings"], "generator")
+    settings = complete_settings(GENERATORS, its, held.generator["settings"], "generator")
     coarser = name == its == "hd" and is_coarser(table, settings)
     if name == its and settings != table and not coarser:
         remedy = "use the same --set generator.KEY=VALUE"
@@ -47,7 +47,9 @@ def _check(start: Path, name: str, table: Table, channels: int, plate: bool) -> 
         raise UsageError(f"--from {start}", f"its generator's settings are {settings}", remedy)
     if bool(held.plate) != plate:
         has = "a plate" if held.plate else "no plate"
-        raise UsageError(f"--from {start}", f"it has {has}", f"use --set plate={str(bool(held.plate)).lower()}")
+        raise UsageError(
+            f"--from {start}", f"it has {has}", f"use --set background_plate={str(bool(held.plate)).lower()}"
+        )
     if name != its or held.in_channels != channels:
         raise UsageError(
             f"--from {start}",

@@ -48,7 +48,7 @@ STEPS: dict[str, list[str]] = {
     "lines.safetensors": ["train", "lines.dataset", "--steps", "4", *TRAIN],
     "best.safetensors": [
         *("train", "lines.dataset", "--steps", "5", *TRAIN),
-        *("--set=training.deliver=best", "--set=training.score_every=1", "--set=training.lr=0.02"),
+        *("--set=training.final_weights=best", "--set=training.val_interval=1", "--set=training.lr=0.02"),
     ],
     "longer.safetensors": ["train", "lines.dataset", "--steps", "6", *TRAIN],
     "window.mp4": ["stylize", "clip.mp4", "--model", "lines", "--temporal", "window", *CHUNKS],

@@ -11,13 +11,13 @@ from pathlib import Path
 from vidtrans.rendering.bench_clip import write_clip
 
 SHORT_SIDE, FRAMES = 144, 24  # chunks outgrow what libraries hold back before they write
-DATASET = ("--size", "32", "--set=dataset.block=3", "--set=dataset.gap=1")
+DATASET = ("--size", "32", "--set=dataset.val_block_size=3", "--set=dataset.val_gap=1")
 NETWORKS = (
     *("--set=generator.name=unet-small", "--set=generator.channels=8", "--set=generator.blocks=[0, 0, 0]"),
-    *("--set=discriminator.name=patchgan", "--set=discriminator.layers=1", "--set=discriminator.channels=8"),
+    *("--set=discriminator.name=patchgan", "--set=discriminator.num_layers=1", "--set=discriminator.channels=8"),
 )
 TRAINING = (
-    *("--steps", "6", "--set=training.batch=2", "--set=training.warmup=2"),
+    *("--steps", "6", "--set=training.batch_size=2", "--set=training.lr_warmup_steps=2"),
     *("--set=training.checkpoint_seconds=0", "--set=training.preview_seconds=0"),
 )
 CHUNKS = ("--set=rendering.chunk_frames=8",)
@@ -39,7 +39,7 @@ STAGES = (
     Stage("make-dataset", ("make-dataset", "clip.mp4", *DATASET), (), "clip.dataset"),
     Stage(
         "overwrite",
-        ("make-dataset", "clip.mp4", *DATASET, "--set=dataset.hold_out=0.2", "--overwrite"),
+        ("make-dataset", "clip.mp4", *DATASET, "--set=dataset.val_fraction=0.2", "--overwrite"),
         ("clip.dataset",),
         "clip.dataset",
     ),

@@ -36,10 +36,16 @@ SHARES = {
     "list": 1,
 }
 TINY = {
-    "dataset": {"size": "32", "block": 3, "gap": 1},
+    "dataset": {"size": "32", "val_block_size": 3, "val_gap": 1},
     "generator": {"name": "unet-small", "channels": 8, "blocks": [0, 0, 0]},
-    "discriminator": {"name": "patchgan", "layers": 1, "channels": 8},
-    "training": {"steps": 2, "batch": 2, "warmup": 1, "checkpoint_seconds": 1000.0, "preview_seconds": 1000.0},
+    "discriminator": {"name": "patchgan", "num_layers": 1, "channels": 8},
+    "training": {
+        "steps": 2,
+        "batch_size": 2,
+        "lr_warmup_steps": 1,
+        "checkpoint_seconds": 1000.0,
+        "preview_seconds": 1000.0,
+    },
 }
 Command = Callable[[Path, bool], list[str]]
 

@@ -243,10 +243,10 @@ def _decode_bare(clip: Path) -> int:
 
 def _decode_to_256(clip: Path) -> int:
     from vidtrans.settings import Size
-    from vidtrans.video.form import Form
+    from vidtrans.video.frame_format import FrameFormat
     from vidtrans.video.io.reader import ClipReader
 
-    with ClipReader(clip, Form(size=Size(exact=(256, 256)))) as reader:
+    with ClipReader(clip, FrameFormat(size=Size(exact=(256, 256)))) as reader:
         return sum(1 for _ in reader.frames())
 
 

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from vidtrans.clips.matte import Mattes, in_step, same_shape
-from vidtrans.video.form import Form
+from vidtrans.clips.matte import MatteReader, match_frames, same_shape
+from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import read_picture, write_picture
 from vidtrans.video.io.clip import ClipIndex, Frame
 from vidtrans.video.io.pictures import open_reader
@@ -26,7 +26,7 @@ repeatable = hypothesis_settings(max_examples=200)
 
 def matte_of(path: Path) -> np.ndarray:
     """A mask as the renderer reads it."""
-    with open_reader(path, Form(alpha="matte")) as reader:
+    with open_reader(path, FrameFormat(alpha="matte")) as reader:
         return next(reader.frames()).rgb
 
 
@@ -47,48 +47,48 @@ def folder_of(count: int) -> ClipIndex:
 
 @pytest.mark.parametrize("mask", [clip_of(1), folder_of(1)])
 def test_one_picture_is_held(mask: ClipIndex) -> None:
-    assert in_step(clip_of(40), mask, 5, 12) == ([0] * 7, "")
+    assert match_frames(clip_of(40), mask, 5, 12) == ([0] * 7, "")
 
 
 @pytest.mark.parametrize("mask", [clip_of(40, rate=10), folder_of(40)])
 def test_as_many_frames_as_the_clip_go_together_by_number(mask: ClipIndex) -> None:
-    assert in_step(clip_of(40), mask, 0, 40) == (list(range(40)), "")
-    assert in_step(clip_of(40), mask, 10, 20) == (list(range(10, 20)), "")
+    assert match_frames(clip_of(40), mask, 0, 40) == (list(range(40)), "")
+    assert match_frames(clip_of(40), mask, 10, 20) == (list(range(10, 20)), "")
 
 
 @pytest.mark.parametrize("mask", [clip_of(10), folder_of(10)])
 def test_as_many_frames_as_the_rendered_part_begin_with_it(mask: ClipIndex) -> None:
-    assert in_step(clip_of(40), mask, 25, 35) == (list(range(10)), "")
+    assert match_frames(clip_of(40), mask, 25, 35) == (list(range(10)), "")
 
 
 def test_a_video_at_another_rate_goes_by_time() -> None:
-    steps, told = in_step(clip_of(50, rate=50), clip_of(25, rate=25, start=700), 0, 50)
+    steps, told = match_frames(clip_of(50, rate=50), clip_of(25, rate=25, start=700), 0, 50)
     assert steps == [i // 2 for i in range(50)]
     assert told == "it has 25 frames, the clip 50: matched by time"
-    steps, _ = in_step(clip_of(50, rate=50), clip_of(25, rate=25), 30, 40)
+    steps, _ = match_frames(clip_of(50, rate=50), clip_of(25, rate=25), 30, 40)
     assert steps == [i // 2 for i in range(30, 40)]
-    steps, told = in_step(clip_of(20, rate=20), clip_of(50, rate=50), 0, 20)
+    steps, told = match_frames(clip_of(20, rate=20), clip_of(50, rate=50), 0, 20)
     assert steps[:4] == [0, 2, 5, 7]
     assert "held" not in told
 
 
 def test_where_a_mask_ends_its_last_frame_is_held_and_that_is_told() -> None:
     for mask, how in ((clip_of(12), "time"), (folder_of(12), "number")):
-        steps, told = in_step(clip_of(40), mask, 0, 40)
+        steps, told = match_frames(clip_of(40), mask, 0, 40)
         assert steps == [*range(12), *[11] * 28]
         assert told == f"it has 12 frames, the clip 40: matched by {how}, its last frame is held from frame 12 on"
 
 
 @pytest.mark.parametrize("mask", [clip_of(12), folder_of(12)])
 def test_a_part_beyond_the_masks_end_is_all_held_and_that_is_told(mask: ClipIndex) -> None:
-    steps, told = in_step(clip_of(40), mask, 20, 40)
+    steps, told = match_frames(clip_of(40), mask, 20, 40)
     assert steps == [11] * 20
     assert told.endswith("its last frame is held from frame 20 on")
 
 
 @pytest.mark.parametrize(("mask", "how"), [(clip_of(60), "time"), (folder_of(60), "number")])
 def test_of_a_longer_mask_the_rest_is_left_out(mask: ClipIndex, how: str) -> None:
-    steps, told = in_step(clip_of(40), mask, 0, 40)
+    steps, told = match_frames(clip_of(40), mask, 0, 40)
     assert steps == list(range(40))
     assert told == f"it has 60 frames, the clip 40: matched by {how}"
 
@@ -109,7 +109,7 @@ def test_steps_are_in_the_mask_and_never_go_back(
     first = data.draw(st.integers(0, count - 1))
     stop = data.draw(st.integers(first + 1, count))
     mask = folder_of(total) if pictures else clip_of(total, other, start)
-    steps, told = in_step(clip_of(count, rate), mask, first, stop)
+    steps, told = match_frames(clip_of(count, rate), mask, first, stop)
     assert len(steps) == stop - first
     assert all(0 <= s < total for s in steps)
     assert all(a <= b for a, b in pairwise(steps))
@@ -138,10 +138,10 @@ def test_times_that_a_container_rounded_match_those_that_are_exact(
     """Each frame has its own, whichever of the two is longer, and the end is where it is."""
     begin = Fraction(start, 1000)
     shorter, longer = container_of(count, rate, clip_rounded), container_of(count + more, rate, mask_rounded, begin)
-    steps, told = in_step(shorter, longer, 0, count)
+    steps, told = match_frames(shorter, longer, 0, count)
     assert steps == list(range(count))
     assert "held" not in told
-    steps, told = in_step(longer, shorter, 0, count + more)
+    steps, told = match_frames(longer, shorter, 0, count + more)
     assert steps == [min(i, count - 1) for i in range(count + more)]
     assert told.endswith(f"its last frame is held from frame {count} on")
 
@@ -153,8 +153,8 @@ def test_at_half_the_rate_every_second_frame_goes_along(
 ) -> None:
     fast, slow = (Fraction(r * 1000, 1001) for r in both)
     clip, mask = container_of(count, slow, clip_rounded), container_of(2 * count, fast, mask_rounded)
-    assert in_step(clip, mask, 0, count)[0] == list(range(0, 2 * count, 2))
-    assert in_step(mask, clip, 0, 2 * count)[0] == [i // 2 for i in range(2 * count)]
+    assert match_frames(clip, mask, 0, count)[0] == list(range(0, 2 * count, 2))
+    assert match_frames(mask, clip, 0, 2 * count)[0] == [i // 2 for i in range(2 * count)]
 
 
 def test_a_mask_of_another_shape_is_known_and_a_rounded_size_is_not_one() -> None:
@@ -183,7 +183,7 @@ class Reads:
 
 def test_mattes_asked_for_in_order_are_read_once() -> None:
     reads = Reads()
-    mattes = Mattes([0, 0, 1, 3, 3, 7], 10, reads)
+    mattes = MatteReader([0, 0, 1, 3, 3, 7], 10, reads)
     made = [mattes(frame) for frame in range(10, 16)]
     assert [int(m[0, 0]) for m in made] == [0, 0, 1, 3, 3, 7]
     assert all(m.shape == (4, 6) and m.dtype == np.uint8 for m in made)
@@ -194,7 +194,7 @@ def test_mattes_asked_for_in_order_are_read_once() -> None:
 
 def test_a_jump_back_opens_the_mask_again() -> None:
     reads = Reads()
-    mattes = Mattes(list(range(100)), 0, reads)
+    mattes = MatteReader(list(range(100)), 0, reads)
     wanted = [5, 6, 40, 6, 7, 7, 5, 99, 0]
     assert [int(mattes(frame)[0, 0]) for frame in wanted] == wanted
     assert reads.opened == [5, 6, 5, 0]
@@ -202,7 +202,7 @@ def test_a_jump_back_opens_the_mask_again() -> None:
 
 
 def test_after_closing_it_begins_anew() -> None:
-    mattes = Mattes(list(range(10)), 0, Reads())
+    mattes = MatteReader(list(range(10)), 0, Reads())
     assert mattes(4)[0, 0] == 4
     mattes.close()
     mattes.close()
@@ -211,7 +211,7 @@ def test_after_closing_it_begins_anew() -> None:
 
 def test_a_held_frame_is_kept_over_all_that_it_stands_for() -> None:
     reads = Reads(1)
-    mattes = Mattes([0] * 1000, 0, reads, feather=2.0)
+    mattes = MatteReader([0] * 1000, 0, reads, feather=2.0)
     assert mattes(0) is mattes(999)
     assert reads.opened == [0]
 
@@ -223,7 +223,7 @@ def test_feathering_softens_the_edge_alone() -> None:
     def read(start: int) -> Generator[Frame, None, None]:
         yield Frame(0, 0, edge)
 
-    hard, soft, softer = (Mattes([0], 0, read, feather)(0)[10].astype(int) for feather in (0.0, 2.0, 4.0))
+    hard, soft, softer = (MatteReader([0], 0, read, feather)(0)[10].astype(int) for feather in (0.0, 2.0, 4.0))
     assert set(hard) == {0, 255}
     assert (np.diff(soft) >= 0).all()
     assert abs(soft[29] + soft[30] - 255) <= 1
@@ -262,5 +262,5 @@ def test_alpha_is_the_picture_only_where_it_is_read_as_a_matte(tmp_path: Path) -
     rgb = scene(32, 24, seed=1)
     path = write_rgba(tmp_path / "a.png", rgb, np.zeros((24, 32), np.uint8))
     for matte, wanted in ((True, np.zeros_like(rgb)), (False, np.full_like(rgb, 255))):  # else it lies on paper
-        with open_reader(path, Form(alpha="matte" if matte else "laid")) as reader:
+        with open_reader(path, FrameFormat(alpha="matte" if matte else "laid")) as reader:
             assert np.array_equal(next(reader.frames()).rgb, wanted)

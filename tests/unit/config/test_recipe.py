@@ -82,10 +82,10 @@ def test_who_wins() -> None:
 def test_another_choice_does_not_inherit_the_settings_of_the_one_it_replaces() -> None:
     recipe = make_recipe("edges", None, {"pairing": {"name": "next-frame"}})
     assert recipe.choice("pairing") == ("next-frame", {})
-    recipe = make_recipe("edges", None, {"pairing": {"name": "edges", "blur": 2.0}})
-    assert recipe.choice("pairing") == ("edges", {"soft": True, "blur": 2.0})
+    recipe = make_recipe("edges", None, {"pairing": {"name": "edges", "sigma": 2.0}})
+    assert recipe.choice("pairing") == ("edges", {"gradient_channel": True, "sigma": 2.0})
 
 
 def test_settings_that_do_not_fit_together_are_refused() -> None:
     with pytest.raises(UsageError, match="nothing to learn from"):
-        make_recipe(None, None, {"training": {"l1": 0.0, "gan": 0.0}})
+        make_recipe(None, None, {"training": {"lambda_l1": 0.0, "lambda_gan": 0.0}})

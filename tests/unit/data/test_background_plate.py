@@ -18,10 +18,10 @@ from plates import SIZE, before, dataset_of, panned
 
 import vidtrans as api
 from vidtrans.data.augment import draw_geometry
-from vidtrans.data.background_plate import SAME_SCENE, STILL, agreement, find_plate, median
+from vidtrans.data.background_plate import SAME_SCENE, STILL, agreement, find_background_plate, median
 from vidtrans.data.dataset import open_dataset
 from vidtrans.data.loading import Loader
-from vidtrans.data.motion_weight import Motion, find_motion
+from vidtrans.data.motion_weight import MotionWeights, find_motion_weights
 from vidtrans.errors import ModelError
 from vidtrans.inference.device import resolve_device
 from vidtrans.inference.engine import with_plate
@@ -74,15 +74,15 @@ def test_pictures_without_structure_are_told_by_their_colours() -> None:
 
 
 def test_a_camera_at_rest_is_told_from_one_that_moves() -> None:
-    still = find_plate(open_dataset(dataset_of(before(1))).role("train"))
+    still = find_background_plate(open_dataset(dataset_of(before(1))).role("train"))
     assert still is not None
     assert still.is_still
     assert still.still > 0.7
-    moving = find_plate(open_dataset(dataset_of(panned(), "moving")).role("train"))
+    moving = find_background_plate(open_dataset(dataset_of(panned(), "moving")).role("train"))
     assert moving is not None
     assert not moving.is_still
     assert moving.still < STILL
-    assert find_plate(open_dataset(dataset_of(before(1)[:4], "short")).pairs) is None
+    assert find_background_plate(open_dataset(dataset_of(before(1)[:4], "short")).pairs) is None
 
 
 # The loader
@@ -120,7 +120,7 @@ def test_weights_lie_on_what_moves_in_every_draw(seed: int, jitter: float, flip:
     path = Path("x.png")
     pair: Any = type("P", (), {"target": path})
     target = geometry.apply(frame)
-    weights = Motion(4.0, {path: (plate, 1.0)})(pair, geometry, target)
+    weights = MotionWeights(4.0, {path: (plate, 1.0)})(pair, geometry, target)
     assert (weights.shape, weights.dtype) == ((1, crop[1], crop[0]), np.float32)
     assert weights.min() >= 1
     assert weights.max() <= 5
@@ -136,7 +136,7 @@ def test_the_weights_of_a_shot_are_1_on_average_and_even_where_the_camera_moves(
     dataset = open_dataset(folder)
     assert len({r.shot for r in dataset.records}) == 2
     pairs = dataset.role("train")
-    motion = find_motion(dataset, pairs, 4.0)
+    motion = find_motion_weights(dataset, pairs, 4.0)
     known = {p.target for p in pairs if int(p.target.stem) < 30}
     assert set(motion.plates) == known
     made = Loader(pairs, dataset.pairing, batch=len(pairs), seed=0, multiple=16, motion=motion).make(0)
@@ -153,8 +153,8 @@ def test_photographs_have_even_weights_and_no_plate() -> None:
         write_picture(Path(f"B/{i}.png"), scene(64, 64 if i else 80, i + 20))
     api.make_dataset(".", "photos.dataset", pairing="aligned", settings={"dataset": {"size": "64"}})
     dataset = open_dataset(Path("photos.dataset"))
-    assert find_motion(dataset, dataset.pairs, 4.0).plates == {}
-    plate = find_plate(dataset.pairs)
+    assert find_motion_weights(dataset, dataset.pairs, 4.0).plates == {}
+    plate = find_background_plate(dataset.pairs)
     assert plate is None or not plate.is_still
 
 
@@ -174,7 +174,7 @@ def test_a_generator_on_a_plate_paints_where_its_fourth_channel_says() -> None:
 
     generator.painter = Painter()
     plate = scene(48, 32, 1)
-    generator.hang(plate, plate)
+    generator.set_plate(plate, plate)
     engine = TorchEngine(generator, resolve_device("cpu"), "fp32", batch=2)
     shown = np.zeros((3, 32, 48, 1), np.uint8)
     for share, wanted in ((1.0, np.full((32, 48, 3), 191)), (-1.0, plate), (0.0, (191.25 + plate.astype(float)) / 2)):

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from vidtrans.data import loading as loader_module
 from vidtrans.data.augment import crop_size, draw_geometry
 from vidtrans.data.dataset import open_dataset
-from vidtrans.data.loading import Batch, Loader, PictureCache, order, to_signed
+from vidtrans.data.loading import Loader, PictureCache, TrainingBatch, order, to_signed
 from vidtrans.errors import MediaError
 
 repeatable = hypothesis_settings(max_examples=80)
@@ -31,7 +31,7 @@ def loader(folder: Path, pairing: str = "next-frame", **options: Any) -> Loader:
     return Loader(dataset.pairs, dataset.pairing, **given)
 
 
-def equal(a: Batch, b: Batch) -> bool:
+def equal(a: TrainingBatch, b: TrainingBatch) -> bool:
     return np.array_equal(a.inputs, b.inputs) and np.array_equal(a.targets, b.targets)
 
 
@@ -53,7 +53,7 @@ def test_where_steps_would_wait_more_threads_make_batches(tmp_path: Path, monkey
     made = loader(tmp_path / "a")
     at_once, most, lock, make = 0, 0, threading.Lock(), made.make
 
-    def slowly(step: int) -> Batch:
+    def slowly(step: int) -> TrainingBatch:
         nonlocal at_once, most
         with lock:
             at_once += 1
@@ -72,7 +72,9 @@ def test_where_steps_would_wait_more_threads_make_batches(tmp_path: Path, monkey
 def test_the_shares_of_a_batch_are_that_batch(tmp_path: Path) -> None:
     whole = loader(tmp_path / "a", batch=6).make(3)
     shares = [loader(tmp_path / "a", batch=6, share=range(i, i + 2)).make(3) for i in (0, 2, 4)]
-    assert equal(Batch(*(np.concatenate([getattr(s, n) for s in shares]) for n in ("inputs", "targets"))), whole)
+    assert equal(
+        TrainingBatch(*(np.concatenate([getattr(s, n) for s in shares]) for n in ("inputs", "targets"))), whole
+    )
 
 
 def test_a_stream_may_be_left_in_the_middle(tmp_path: Path) -> None:

@@ -15,23 +15,35 @@ from torch import Tensor
 
 from vidtrans.dreaming import rollout as rollout_module
 from vidtrans.dreaming.bands import Loudness, loudness
-from vidtrans.dreaming.camera import UNMOVED, Move, seen
-from vidtrans.dreaming.governor import CELLS, PATIENCE, Bank, Governor, bank_of, measured
+from vidtrans.dreaming.camera import UNMOVED, CameraMove, seen
+from vidtrans.dreaming.drift_correction import (
+    CELLS,
+    PATIENCE,
+    DriftCorrector,
+    FrameStatistics,
+    frame_statistics,
+    measured,
+)
 from vidtrans.dreaming.noise import smooth_noise
-from vidtrans.dreaming.rollout import Player, Rollout, Score
+from vidtrans.dreaming.rollout import Rollout, RolloutControls, RolloutModel
 from vidtrans.dreaming.timeline import Loop
 from vidtrans.errors import ModelError, UsageError
 from vidtrans.expressions import BANDS
 from vidtrans.files import canonical_json
 from vidtrans.inference.device import resolve_device
 from vidtrans.inference.morph import Morph
-from vidtrans.inference.torch_engine import TorchEngine, as_pictures, mirrored
+from vidtrans.inference.torch_engine import TorchEngine, pad_by_mirroring, to_pictures
 from vidtrans.networks.init import build_generator, initialise
 from vidtrans.pairing.clock import CHANNELS, clock
 
 repeatable = settings(max_examples=30)
 moves = st.builds(
-    Move, st.floats(0.7, 1.4), st.floats(-40, 40), st.floats(-0.2, 0.2), st.floats(-0.2, 0.2), st.floats(-180, 180)
+    CameraMove,
+    st.floats(0.7, 1.4),
+    st.floats(-40, 40),
+    st.floats(-0.2, 0.2),
+    st.floats(-0.2, 0.2),
+    st.floats(-180, 180),
 )
 
 
@@ -56,8 +68,8 @@ class Follow:
         return shown[:, 3 * self.pictures - 3 : 3 * self.pictures] + self.change
 
 
-def still(frame: int) -> Move:
-    return Move()
+def still(frame: int) -> CameraMove:
+    return CameraMove()
 
 
 def plainly(frame: int) -> float:
@@ -69,11 +81,11 @@ def plainly(frame: int) -> float:
 
 @repeatable
 @given(moves)
-def test_a_move_and_its_inverse_are_no_move(move: Move) -> None:
+def test_a_move_and_its_inverse_are_no_move(move: CameraMove) -> None:
     view, colours = move.view(48, 36), move.colours()
     there_and_back = view @ np.linalg.inv(view)
     assert np.allclose(there_and_back, UNMOVED, atol=1e-12)
-    assert np.allclose(Move(hue=-move.hue).colours() @ colours, UNMOVED, atol=1e-12)
+    assert np.allclose(CameraMove(hue=-move.hue).colours() @ colours, UNMOVED, atol=1e-12)
     picture = smooth()
     again = seen(picture, there_and_back, np.linalg.inv(colours) @ colours)
     assert torch.allclose(again, picture, atol=1e-3)  # composed first, so nothing is lost
@@ -82,7 +94,7 @@ def test_a_move_and_its_inverse_are_no_move(move: Move) -> None:
 @repeatable
 @given(st.floats(1.01, 1.3), st.integers(1, 6))
 def test_zooming_in_and_out_again_is_resampled_once(zoom: float, times: int) -> None:
-    path = [Move(zoom=zoom)] * times + [Move(zoom=1 / zoom)] * times
+    path = [CameraMove(zoom=zoom)] * times + [CameraMove(zoom=1 / zoom)] * times
     held = rollout_module.Held(smooth())
     for move in path:
         held = held.moved(move.view(48, 36), move.colours())
@@ -93,22 +105,22 @@ def test_what_is_seen_moves_as_the_names_say() -> None:
     picture = torch.full((3, 41, 61), -1.0)
     picture[:, 19:22, 44:47] = 1.0  # right of the centre, at (45, 20)
 
-    def place(move: Move) -> tuple[int, int]:
+    def place(move: CameraMove) -> tuple[int, int]:
         bright = seen(picture, move.view(61, 41), UNMOVED)[0]
         row, column = divmod(int(bright.flatten().argmax()), 61)
         return column, row
 
     near = lambda a, b: all(abs(x - y) <= 1 for x, y in zip(a, b, strict=True))  # noqa: E731
-    assert near(place(Move(zoom=1.5)), (52, 20))
-    assert near(place(Move(rotate=90)), (30, 5))  # anticlockwise: up
-    assert near(place(Move(pan_x=0.1)), (51, 20))
-    assert near(place(Move(pan_y=0.2)), (45, 28))
-    assert near(place(Move(zoom=0.9, rotate=180)), (16, 20))
+    assert near(place(CameraMove(zoom=1.5)), (52, 20))
+    assert near(place(CameraMove(rotate=90)), (30, 5))  # anticlockwise: up
+    assert near(place(CameraMove(pan_x=0.1)), (51, 20))
+    assert near(place(CameraMove(pan_y=0.2)), (45, 28))
+    assert near(place(CameraMove(zoom=0.9, rotate=180)), (16, 20))
 
 
 def test_beyond_the_border_it_is_mirrored() -> None:
     ramp = torch.linspace(-1, 1, 40).expand(3, 30, 40).contiguous()
-    shifted = seen(ramp, Move(pan_x=0.25).view(40, 30), UNMOVED)
+    shifted = seen(ramp, CameraMove(pan_x=0.25).view(40, 30), UNMOVED)
     assert torch.allclose(shifted[..., :10], ramp[..., :10].flip(-1), atol=1e-4)
     assert torch.allclose(shifted[..., 10:], ramp[..., :30], atol=1e-4)
 
@@ -117,26 +129,26 @@ def test_beyond_the_border_it_is_mirrored() -> None:
 @given(st.floats(-720, 720), st.floats(-1, 1))
 def test_hues_turn_and_grey_stays_grey(angle: float, level: float) -> None:
     grey = torch.full((3, 2, 2), level)
-    assert torch.allclose(seen(grey, UNMOVED, Move(hue=angle).colours()), grey, atol=1e-5)
-    assert np.allclose(Move(hue=angle).colours() @ Move(hue=360 - angle).colours(), UNMOVED, atol=1e-9)
+    assert torch.allclose(seen(grey, UNMOVED, CameraMove(hue=angle).colours()), grey, atol=1e-5)
+    assert np.allclose(CameraMove(hue=angle).colours() @ CameraMove(hue=360 - angle).colours(), UNMOVED, atol=1e-9)
 
 
 def test_a_third_of_the_circle_makes_red_greenish_and_then_bluish() -> None:
     red = np.array([1.0, 0.0, 0.0])
-    assert int((Move(hue=120).colours() @ red).argmax()) == 1
-    assert int((Move(hue=240).colours() @ red).argmax()) == 2
+    assert int((CameraMove(hue=120).colours() @ red).argmax()) == 1
+    assert int((CameraMove(hue=240).colours() @ red).argmax()) == 2
 
 
 def test_a_camera_that_does_nothing_resamples_nothing() -> None:
     picture = smooth()
-    assert seen(picture, Move().view(48, 36), Move().colours()) is picture
+    assert seen(picture, CameraMove().view(48, 36), CameraMove().colours()) is picture
 
 
 def test_the_camera_moves_all_that_is_held_and_each_picture_from_its_raw_form() -> None:
     engine = Follow(pictures=2)
     seed = [smooth(seed=1).numpy(), smooth(seed=2).numpy()]
-    move = Move(zoom=1.1, hue=20)
-    dream = Rollout(seed, lambda n: Player(engine, 2), Score(lambda n: move, plainly))
+    move = CameraMove(zoom=1.1, hue=20)
+    dream = Rollout(seed, lambda n: RolloutModel(engine, 2), RolloutControls(lambda n: move, plainly))
     dream.step(), dream.step()
     view, colours = move.view(48, 36), move.colours()
     first, second = engine.shown
@@ -151,8 +163,8 @@ def test_the_camera_moves_all_that_is_held_and_each_picture_from_its_raw_form() 
 
 def test_the_clock_goes_on_by_step_and_speed_and_says_where_the_frame_will_be() -> None:
     engine = Follow()
-    player = Player(engine, 1, step=2, positions=40)
-    dream = Rollout([smooth().numpy()], lambda n: player, Score(still, lambda n: 0.5 * n), phase=0.25)
+    player = RolloutModel(engine, 1, step=2, positions=40)
+    dream = Rollout([smooth().numpy()], lambda n: player, RolloutControls(still, lambda n: 0.5 * n), phase=0.25)
     for _ in range(4):
         dream.step()
     phases = np.cumsum([0.25, 0.025, 0.05, 0.075])
@@ -173,9 +185,9 @@ def test_a_dream_that_is_taken_up_goes_on_as_it_would_have(kept: int) -> None:
     generator = build_generator("unet-small", {"channels": 8, "blocks": [0, 0, 0]}, 6 + CHANNELS)
     initialise(generator, 1)
     engine = TorchEngine(generator, resolve_device("cpu"))
-    player = Player(engine, 2, 1, 40, Governor(Bank.of(bank_of(moving_frames(6))), 0.7))
+    player = RolloutModel(engine, 2, 1, 40, DriftCorrector(FrameStatistics.of(frame_statistics(moving_frames(6))), 0.7))
     drive = lambda n: smooth(seed=n).numpy()  # noqa: E731
-    score = Score(lambda n: Move(1.01, n, hue=3), lambda n: 0.3, lambda n: 0.2, drive)
+    score = RolloutControls(lambda n: CameraMove(1.01, n, hue=3), lambda n: 0.3, lambda n: 0.2, drive)
     begin = lambda: Rollout([smooth().numpy()] * 2, lambda n: player, score)  # noqa: E731
     whole = begin()
     frames = [whole.step().clone() for _ in range(10)]
@@ -191,7 +203,9 @@ def test_a_dream_that_is_taken_up_goes_on_as_it_would_have(kept: int) -> None:
 
 def test_the_state_is_not_rounded_to_levels() -> None:
     engine = Follow(change=1e-4)
-    dream = Rollout([np.zeros((3, 8, 8), np.float32)], lambda n: Player(engine, 1), Score(still, plainly))
+    dream = Rollout(
+        [np.zeros((3, 8, 8), np.float32)], lambda n: RolloutModel(engine, 1), RolloutControls(still, plainly)
+    )
     for _ in range(20):
         dream.step()
     assert dream.state()["pictures"] == pytest.approx(20e-4, rel=1e-3)
@@ -202,8 +216,8 @@ def test_the_state_is_not_rounded_to_levels() -> None:
 def test_a_driving_video_is_mixed_into_what_is_fed_back_and_not_into_what_is_shown(amount: float, steps: int) -> None:
     engine = Follow()
     drive = lambda n: np.full((3, 8, 8), 0.5, np.float32)  # noqa: E731
-    score = Score(still, plainly, lambda n: amount, drive)
-    dream = Rollout([np.zeros((3, 8, 8), np.float32)], lambda n: Player(engine, 1), score)
+    score = RolloutControls(still, plainly, lambda n: amount, drive)
+    dream = Rollout([np.zeros((3, 8, 8), np.float32)], lambda n: RolloutModel(engine, 1), score)
     shown = [float(dream.step().mean()) for _ in range(steps)]
     assert shown == pytest.approx([0.5 * (1 - (1 - amount) ** n) for n in range(steps)], abs=1e-5)
 
@@ -236,7 +250,7 @@ def test_at_speed_0_there_is_no_loop() -> None:
 # The governor
 
 FRAMES = moving_frames(12, size=(40, 32))
-BANK = bank_of(FRAMES)
+BANK = frame_statistics(FRAMES)
 
 
 def as_tensor(frame: np.ndarray) -> Tensor:
@@ -244,11 +258,11 @@ def as_tensor(frame: np.ndarray) -> Tensor:
 
 
 def test_a_bank_is_small_plain_and_the_same_for_the_same_pictures() -> None:
-    assert canonical_json(BANK) == canonical_json(bank_of(iter(FRAMES)))
+    assert canonical_json(BANK) == canonical_json(frame_statistics(iter(FRAMES)))
     assert json.loads(canonical_json(BANK)) == BANK
     assert len(canonical_json(BANK)) < 4000
     with pytest.raises(ValueError, match="pictures"):
-        bank_of([])
+        frame_statistics([])
 
 
 @repeatable
@@ -266,7 +280,7 @@ def test_what_is_measured_is_what_numpy_measures(width: int, height: int, seed: 
 
 
 def test_what_was_seen_in_training_is_left_as_it_is() -> None:
-    governor = Governor(Bank.of(BANK), 1.0)
+    governor = DriftCorrector(FrameStatistics.of(BANK), 1.0)
     for frame in FRAMES:
         picture = as_tensor(frame)
         made, strayed = governor(picture)
@@ -277,27 +291,27 @@ def test_what_was_seen_in_training_is_left_as_it_is() -> None:
 @repeatable
 @given(st.floats(-0.6, 0.6), st.floats(0.6, 1.6), st.integers(0, 11))
 def test_what_drifted_comes_back_into_the_band(shift: float, gain: float, number: int) -> None:
-    bank = Bank.of(BANK)
+    bank = FrameStatistics.of(BANK)
     picture = (as_tensor(FRAMES[number]) * gain + shift).clamp(-1, 1)
     outside = lambda p: np.maximum(0, np.maximum(bank.low - measured(p), measured(p) - bank.high))[:-1]  # noqa: E731
     made = picture
     for _ in range(3):  # fed back it is governed again
-        made, _ = Governor(bank, 1.0)(made)
+        made, _ = DriftCorrector(bank, 1.0)(made)
     assert outside(made).max() <= max(0.03, 0.2 * outside(picture).max())
-    half, _ = Governor(bank, 0.5)(picture)
-    whole, _ = Governor(bank, 1.0)(picture)
+    half, _ = DriftCorrector(bank, 0.5)(picture)
+    whole, _ = DriftCorrector(bank, 1.0)(picture)
     inside = (whole.abs() < 0.95) & (half.abs() < 0.95)  # else it was cut off
     assert torch.allclose(half[inside], ((picture + whole) / 2)[inside], atol=1e-5)
 
 
 def test_where_the_camera_carries_things_away_places_and_hues_count_no_more() -> None:
-    bank = Bank.of(BANK)
+    bank = FrameStatistics.of(BANK)
     upside_down = as_tensor(FRAMES[0]).flip(1)
-    assert not torch.equal(Governor(bank, 1.0)(upside_down)[0], upside_down)
-    assert Governor(bank.loosened(places=True, channels=False), 1.0)(upside_down)[0] is upside_down
+    assert not torch.equal(DriftCorrector(bank, 1.0)(upside_down)[0], upside_down)
+    assert DriftCorrector(bank.loosened(places=True, channels=False), 1.0)(upside_down)[0] is upside_down
     turned = as_tensor(FRAMES[0])[[1, 2, 0]]
-    assert not torch.equal(Governor(bank, 1.0)(turned)[0], turned)
-    assert Governor(bank.loosened(places=False, channels=True), 1.0)(turned)[0] is turned
+    assert not torch.equal(DriftCorrector(bank, 1.0)(turned)[0], turned)
+    assert DriftCorrector(bank.loosened(places=False, channels=True), 1.0)(turned)[0] is turned
 
 
 @pytest.mark.parametrize("lost", ["contrast", "detail", "noise"])
@@ -316,9 +330,9 @@ def test_a_dream_that_has_strayed_begins_again_from_its_seed_once(lost: str) -> 
 
     told: list[int] = []
     engine = Spoiling()
-    player = Player(engine, 1, governor=Governor(Bank.of(BANK), 1e-6))
+    player = RolloutModel(engine, 1, governor=DriftCorrector(FrameStatistics.of(BANK), 1e-6))
     seed = as_tensor(FRAMES[3]).numpy()
-    dream = Rollout([seed], lambda n: player, Score(still, plainly), strayed=told.append)
+    dream = Rollout([seed], lambda n: player, RolloutControls(still, plainly), strayed=told.append)
     for _ in range(PATIENCE):
         dream.step()
     assert told == [PATIENCE - 1]
@@ -340,11 +354,11 @@ def test_a_damaged_bank_is_no_bank(spoil: object) -> None:
     bank = json.loads(json.dumps(BANK))
     spoil(bank)  # type: ignore[operator]
     with pytest.raises(ModelError, match="bank"):
-        Bank.of(bank)
+        FrameStatistics.of(bank)
 
 
 def test_noise_is_smooth_has_the_banks_colours_and_follows_its_seed() -> None:
-    bank = Bank.of(BANK)
+    bank = FrameStatistics.of(BANK)
     noise = smooth_noise(50, 40, 3, bank)
     assert noise.dtype == np.float32
     assert noise.shape == (3, 40, 50)
@@ -406,7 +420,7 @@ def test_silence_is_0_and_times_beyond_the_ends_are_those_of_the_ends() -> None:
 @given(st.integers(1, 9), st.integers(1, 9), st.sampled_from([1, 2, 4, 16]))
 def test_mirroring_is_that_of_pictures(width: int, height: int, multiple: int) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), dtype=np.uint8)
-    made = mirrored(torch.from_numpy(picture).permute(0, 3, 1, 2), multiple)
+    made = pad_by_mirroring(torch.from_numpy(picture).permute(0, 3, 1, 2), multiple)
     wanted = np.pad(picture, ((0, 0), (0, -height % multiple), (0, -width % multiple), (0, 0)), "symmetric")
     assert np.array_equal(made.permute(0, 2, 3, 1).numpy(), wanted)
 
@@ -420,7 +434,7 @@ def test_floats_go_through_as_pictures_do(deep: bool) -> None:
     shown = torch.from_numpy(picture).permute(0, 3, 1, 2).to(torch.float32) / 127.5 - 1
     made = engine.predict(shown)
     assert (made.dtype, made.shape) == (torch.float32, (1, 3, 21, 37))
-    assert np.array_equal(as_pictures(made, deep=deep), engine(picture, deep=deep))
+    assert np.array_equal(to_pictures(made, deep=deep), engine(picture, deep=deep))
 
 
 def test_between_two_models_weights_are_mixed_before_norms_are_folded() -> None:

@@ -19,7 +19,7 @@ import vidtrans as api
 from vidtrans.data.dataset import open_dataset
 from vidtrans.flow.cuts import ANALYSIS_SHORT_SIDE, LONGEST_FLASH, REACH, CutDetector
 from vidtrans.settings import Size
-from vidtrans.video.form import Form
+from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.io.reader import ClipReader
 
 Frames = list[np.ndarray]
@@ -291,7 +291,7 @@ def test_changes_of_exposure_are_no_cuts() -> None:
 def test_next_frame_learns_no_pair_across_a_cut_in_a_dark_clip(tmp_path: Path) -> None:
     frames = scaled(panning(14, 3, 4) + panning(12, 2, 5), 12)
     write_clip(Path("dark.mp4"), frames, options={"crf": "20", "preset": "veryfast"})
-    every_frame = {**TINY["dataset"], "thin": False, "blur": 0, "hold_out": 0}
+    every_frame = {**TINY["dataset"], "drop_duplicates": False, "min_sharpness": 0, "val_fraction": 0}
     api.make_dataset("dark.mp4", pairing="next-frame", settings={"dataset": every_frame})
     pairs = [[int(p.stem) for p in (*pair.inputs, pair.target)] for pair in open_dataset(Path("dark.dataset")).pairs]
     assert pairs == [[n, n + 1, n + 2] for n in (*range(12), *range(14, 24))]
@@ -316,7 +316,7 @@ def test_a_long_clip_is_not_held_in_memory() -> None:
 
 
 def shots_of_file(path: Path) -> list[int]:
-    with ClipReader(path, Form(Size(short=ANALYSIS_SHORT_SIDE))) as reader, closing(reader.frames()) as frames:
+    with ClipReader(path, FrameFormat(Size(short=ANALYSIS_SHORT_SIDE))) as reader, closing(reader.frames()) as frames:
         return shots_of([frame.rgb for frame in frames])
 
 
@@ -328,5 +328,5 @@ def test_the_cuts_of_real_clips_are_found(
     real_data: Callable[[str], Path], name: str, cuts: list[int], mean: float | None
 ) -> None:
     path = real_data(name)
-    with ClipReader(path, Form(Size(short=ANALYSIS_SHORT_SIDE))) as reader, closing(reader.frames()) as frames:
+    with ClipReader(path, FrameFormat(Size(short=ANALYSIS_SHORT_SIDE))) as reader, closing(reader.frames()) as frames:
         assert shots_of(scaled([frame.rgb for frame in frames], mean)) == [0, *cuts]

@@ -86,7 +86,7 @@ def test_pictures_are_prepared_once_at_the_working_size() -> None:
 def test_small_and_wide_pictures_have_a_flow(size: tuple[int, int]) -> None:
     estimator = FlowEstimator("dis", 8)
     first, second = (estimator.prepare(cv2.resize(scene(40, 40, s), size)) for s in (1, 2))
-    there, back = estimator.both(first, second)
+    there, back = estimator.estimate_both(first, second)
     assert there.shape == back.shape == (*first.shape, 2)
     assert min(first.shape) <= 8
 
@@ -95,7 +95,7 @@ def test_small_and_wide_pictures_have_a_flow(size: tuple[int, int]) -> None:
 def test_what_stands_still_has_no_flow_at_all(method: str) -> None:
     estimator = FlowEstimator(method)
     for frame in (scene(64, 48, 1), np.zeros((48, 64, 3), np.uint8)):
-        there, back = estimator.both(estimator.prepare(frame), estimator.prepare(frame.copy()))
+        there, back = estimator.estimate_both(estimator.prepare(frame), estimator.prepare(frame.copy()))
         assert not there.any()
         assert not back.any()
         assert there is not back
@@ -107,7 +107,7 @@ def test_flow_at_a_working_size_is_the_flow_at_full_size_once_it_is_resized() ->
     first, second = big[40:280, 40:360], big[34:274, 52:372]
     for short_side in (None, 160, 101):
         estimator = FlowEstimator("dis", short_side)
-        there, back = estimator.both(estimator.prepare(first), estimator.prepare(second))
+        there, back = estimator.estimate_both(estimator.prepare(first), estimator.prepare(second))
         assert min(there.shape[:2]) == (short_side or 240)
         for flow, sign in ((there, 1), (back, -1)):
             off = np.abs(resize_flow(flow, 320, 240) - np.float32((-12 * sign, 6 * sign)))[30:-30, 30:-30]
@@ -119,7 +119,7 @@ def test_flow_at_a_working_size_is_the_flow_at_full_size_once_it_is_resized() ->
 
 def test_what_stands_still_in_colour_has_a_flow_of_two_numbers_a_pixel() -> None:
     picture = scene(24, 16, 0)
-    there, back = FlowEstimator("dis").both(picture, picture.copy())
+    there, back = FlowEstimator("dis").estimate_both(picture, picture.copy())
     assert there.shape == back.shape == (16, 24, 2)
     assert not there.any()
 
@@ -135,7 +135,7 @@ def test_a_small_picture_is_one_corner_of_what_is_searched(width: int, height: i
 def test_both_ways_are_those_of_the_method() -> None:
     estimator, method = FlowEstimator("dis"), DISMedium()
     a, b = (estimator.prepare(scene(80, 60, s)) for s in (1, 2))
-    there, back = estimator.both(a, b)
+    there, back = estimator.estimate_both(a, b)
     assert np.array_equal(there, method(a, b))
     assert np.array_equal(back, method(b, a))
 

@@ -10,7 +10,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from vidtrans.flow.dis import DISMedium, grey
-from vidtrans.flow.warping import compose, forward_backward, grid, resize_flow, sharp, squared_length, warp
+from vidtrans.flow.warping import compose, forward_backward, grid, resize_flow, sample_sharp, squared_length, warp
 
 repeatable = hypothesis_settings(max_examples=40)
 sides = st.integers(2, 24)
@@ -54,7 +54,7 @@ def test_sharp_sampling_puts_three_quarters_of_the_curvature_back(x: float, y: f
     t = (y, x)[along]
     linear = picture[..., 0] + t * (2 * position + 1)
     bent = 0.75 * (x * (1 - x) + y * (1 - y))
-    found = sharp(picture, places.copy())[2:-2, 2:-2]
+    found = sample_sharp(picture, places.copy())[2:-2, 2:-2]
     assert np.allclose(found[..., 0], (linear - bent)[2:-2, 2:-2], atol=1e-3)
     assert np.allclose(found[..., 1], 3 * (linear - bent)[2:-2, 2:-2], atol=1e-3)
     assert np.allclose(found[..., 2], (position + t)[2:-2, 2:-2], atol=1e-4)
@@ -67,9 +67,9 @@ def test_sharp_sampling_repeats_the_border(x: float, y: float) -> None:
     picture = np.random.default_rng(3).random((12, 16, 4), dtype=np.float32)
     wide = np.pad(picture, ((6, 6), (6, 6), (0, 0)), mode="edge")
     place = np.array([[[x, y]]], np.float32)
-    assert np.allclose(sharp(picture, place.copy()), sharp(wide, place + 6), atol=2e-3)
+    assert np.allclose(sample_sharp(picture, place.copy()), sample_sharp(wide, place + 6), atol=2e-3)
     flat = np.full((12, 16, 4), 5, np.float32)
-    assert np.allclose(sharp(flat, place - 9), 5)
+    assert np.allclose(sample_sharp(flat, place - 9), 5)
 
 
 def test_the_grid_that_all_share_cannot_be_changed() -> None:

@@ -14,7 +14,7 @@ import pytest
 from vidtrans.flow.estimator import FlowEstimator
 from vidtrans.flow.warping import forward_backward, warp
 from vidtrans.settings import Size
-from vidtrans.video.form import Form
+from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.io.reader import ClipReader
 
 
@@ -28,7 +28,7 @@ class Errors(NamedTuple):
 
 def errors(method: str, first: np.ndarray, second: np.ndarray, truth: np.ndarray) -> Errors:
     estimator = FlowEstimator(method)
-    flow, back = estimator.both(estimator.prepare(first), estimator.prepare(second))
+    flow, back = estimator.estimate_both(estimator.prepare(first), estimator.prepare(second))
     off = np.linalg.norm(flow - truth, axis=2)
     kept = forward_backward(flow, back)
     return Errors(float(off.mean()), float(off[kept].mean()), float(kept.mean()))
@@ -62,7 +62,7 @@ def frames(real_data: Callable[[str], Path]) -> list[np.ndarray]:
     """A frame each of two real clips, 256 pixels high."""
     made = []
     for name in ("video/flower.mp4", "video/bigbuckbunny_720p.mp4"):
-        with ClipReader(real_data(name), Form(Size(short=256))) as reader, closing(reader.frames()) as clip:
+        with ClipReader(real_data(name), FrameFormat(Size(short=256))) as reader, closing(reader.frames()) as clip:
             made.append(next(f.rgb for f in clip if f.index == 20))
     return made
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import vidtrans as api
 from vidtrans.data.dataset import Dataset, open_dataset
-from vidtrans.flow.survey import SAME_PATCH, Survey, Surveyor, blurred, largest_change, repeats
+from vidtrans.flow.survey import SAME_PATCH, Survey, Surveyor, find_blurred, find_near_duplicates, largest_change
 
 repeatable = hypothesis_settings(max_examples=100)
 NOISE = np.random.default_rng(7)
@@ -81,15 +81,15 @@ def test_another_size_starts_a_shot() -> None:
 
 def test_a_blurred_frame_is_less_sharp_than_those_around_it() -> None:
     survey = survey_of(with_blur(20, {4, 11, 12}))
-    assert blurred(survey.sharpness, list(range(20)), 0.5) == {4, 11, 12}
-    assert blurred(survey.sharpness, [n for n in range(20) if n != 4], 0.5) == {11, 12}
+    assert find_blurred(survey.sharpness, list(range(20)), 0.5) == {4, 11, 12}
+    assert find_blurred(survey.sharpness, [n for n in range(20) if n != 4], 0.5) == {11, 12}
 
 
 def test_sharpness_is_compared_with_as_many_frames_on_either_side() -> None:
     """With those next to it a frame is soft; with one more on either side it is not."""
-    assert blurred((9.0, 4.0, 9.0, 1.0, 1.0), list(range(5)), 0.5, reach=1) == {1}
-    assert blurred((1.0, 1.0, 9.0, 4.0, 9.0), list(range(5)), 0.5, reach=1) == {3}
-    assert 3 not in blurred((1.0, 1.0, 9.0, 4.0, 9.0, 1.0, 1.0), list(range(7)), 0.5, reach=3)
+    assert find_blurred((9.0, 4.0, 9.0, 1.0, 1.0), list(range(5)), 0.5, reach=1) == {1}
+    assert find_blurred((1.0, 1.0, 9.0, 4.0, 9.0), list(range(5)), 0.5, reach=1) == {3}
+    assert 3 not in find_blurred((1.0, 1.0, 9.0, 4.0, 9.0, 1.0, 1.0), list(range(7)), 0.5, reach=3)
 
 
 @pytest.mark.parametrize(("width", "height"), [(64, 48), (96, 16), (16, 96), (8, 8)])
@@ -114,19 +114,19 @@ def test_sharpness_is_on_record_with_three_digits() -> None:
 
 def test_what_is_soft_as_a_whole_is_not_blurred() -> None:
     for frames in (with_blur(20, set(range(20))), [np.zeros((48, 64, 3), np.uint8)] * 20):
-        assert blurred(survey_of(frames).sharpness, list(range(20)), 0.5) == set()
+        assert find_blurred(survey_of(frames).sharpness, list(range(20)), 0.5) == set()
 
 
 def test_sharpness_may_change_over_a_shot() -> None:
     falling = tuple(20.0 * 0.95**i for i in range(60))  # to a twentieth, slowly
-    assert blurred(falling, list(range(60)), 0.5) == set()
+    assert find_blurred(falling, list(range(60)), 0.5) == set()
 
 
 @repeatable
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=40), st.data())
 def test_of_each_look_exactly_one_frame_stays(raw: list[int], data: st.DataObject) -> None:
     numbers = sorted(data.draw(st.sets(st.sampled_from(range(len(raw))), min_size=1)))
-    left_out = repeats(tuple(raw), numbers)
+    left_out = find_near_duplicates(tuple(raw), numbers)
     kept = [n for n in numbers if n not in left_out]
     assert left_out <= set(numbers)
     assert sorted(raw[n] for n in kept) == sorted({raw[n] for n in numbers})
@@ -134,7 +134,9 @@ def test_of_each_look_exactly_one_frame_stays(raw: list[int], data: st.DataObjec
 
 
 def test_every_second_frame_of_a_still_is_thinned_too() -> None:
-    assert repeats((0, 0, 0, 0, 4, 4), [1, 3, 5]) == {3}  # frame 0, like which they look, is not among them
+    assert find_near_duplicates((0, 0, 0, 0, 4, 4), [1, 3, 5]) == {
+        3
+    }  # frame 0, like which they look, is not among them
 
 
 # What a dataset leaves out
@@ -200,9 +202,11 @@ def test_where_all_is_thinned_next_frame_says_what_to_do(capsys: pytest.CaptureF
     assert "needs 3 frames in a row" in told
     assert "11 frames are blurred, or look just like others" in told
     remedy = told.split("keep all with ")[1].split()
-    assert remedy == ["--set", "dataset.thin=false", "--set", "dataset.blur=0"]
+    assert remedy == ["--set", "dataset.drop_duplicates=false", "--set", "dataset.min_sharpness=0"]
     made = api.make_dataset(
-        "still.mp4", pairing="next-frame", settings={"dataset": {**TINY["dataset"], "thin": False, "blur": 0}}
+        "still.mp4",
+        pairing="next-frame",
+        settings={"dataset": {**TINY["dataset"], "drop_duplicates": False, "min_sharpness": 0}},
     )
     assert made["pairs"] > 0
 

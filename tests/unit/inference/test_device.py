@@ -9,7 +9,7 @@ import pytest
 import torch
 from clips import scene
 
-from vidtrans.errors import DeviceError, MediaError, in_words, out_of_memory
+from vidtrans.errors import DeviceError, MediaError, describe_error, out_of_memory
 from vidtrans.inference import choice
 from vidtrans.inference.device import Device, release_cached_memory
 from vidtrans.inference.torch_engine import TorchEngine
@@ -102,14 +102,14 @@ SOMETHING_ELSE = {
 def test_auto_is_torch_on_a_gpu_even_where_compile_could_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choice, "find_spec", lambda name: object())  # as if triton and all else were installed
     for device in (Device("cuda", "cuda"), Device("cuda:1", "cuda"), Device("mps", "mps")):
-        assert choice.choose("auto", device, "fp32") == "torch"
-        assert choice.choose("compile", device, "fp32") == "compile"
+        assert choice.choose_engine("auto", device, "fp32") == "torch"
+        assert choice.choose_engine("compile", device, "fp32") == "compile"
 
 
 @pytest.mark.parametrize("error", OUT_OF_MEMORY.values(), ids=OUT_OF_MEMORY)
 def test_an_error_that_means_too_little_memory_is_recognised_in_the_words_of_every_library(error: Exception) -> None:
     assert out_of_memory(error)
-    assert in_words(error) == ("out of memory — use a smaller --size", 4)
+    assert describe_error(error) == ("out of memory — use a smaller --size", 4)
 
 
 @pytest.mark.parametrize("error", SOMETHING_ELSE.values(), ids=SOMETHING_ELSE)
@@ -170,13 +170,13 @@ def test_any_other_error_of_a_network_goes_to_the_caller_as_it_is(
 
 @pytest.mark.parametrize("error", [OUT_OF_MEMORY["cuBLAS"], OUT_OF_MEMORY["MPS"]])
 def test_training_that_runs_out_of_memory_is_a_device_error(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = Pix2Pix(small_generator(), None, TrainingSettings(gan=0.0), CPU, "fp32")
+    model = Pix2Pix(small_generator(), None, TrainingSettings(lambda_gan=0.0), CPU, "fp32")
 
     def full(*_: Any) -> None:
         raise error
 
     monkeypatch.setattr(model, "_step", full)
-    with pytest.raises(DeviceError, match=r"training\.batch"):
+    with pytest.raises(DeviceError, match=r"training\.batch_size"):
         model.step(torch.zeros(1, 3, 32, 32), torch.zeros(1, 3, 32, 32), lr=1e-4, seed=0)
 
 

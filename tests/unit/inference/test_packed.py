@@ -15,8 +15,8 @@ from torch.nn.utils import parametrizations
 
 from vidtrans.inference import torch_engine
 from vidtrans.inference.device import Device
-from vidtrans.inference.packed import Packed, can_pack, pack
-from vidtrans.inference.torch_engine import TOGETHER, TorchEngine
+from vidtrans.inference.packed import PackedConvolution, can_pack, pack
+from vidtrans.inference.torch_engine import MAX_PACKED_PIXELS, TorchEngine
 from vidtrans.networks import GENERATORS
 from vidtrans.networks.init import build_generator, initialise
 
@@ -45,7 +45,7 @@ def test_every_generator_paints_the_same(name: str, monkeypatch: pytest.MonkeyPa
     frames = np.random.default_rng(0).integers(0, 256, (3, 64, 96, 3), np.uint8)
     plain, packed = (engine_of(generator, "fp32", monkeypatch, packed=p) for p in (False, True))
     assert (packed.identity["engine"], plain.identity["engine"]) == ("torch-packed", "torch")
-    assert any(isinstance(m, Packed) for m in packed._network.modules())
+    assert any(isinstance(m, PackedConvolution) for m in packed._network.modules())
     apart = np.abs(plain(frames).astype(int) - packed(frames).astype(int))
     assert apart.max() <= 1
     assert apart.mean() < 0.01
@@ -103,14 +103,14 @@ def test_any_layers_in_a_row(names: list[str], seed: int) -> None:
 
 def test_what_the_layers_cannot_do_stays_as_it_is() -> None:
     network = pack(nn.Sequential(LAYERS["mirrored"](), LAYERS["relu"](), LAYERS["one"](), nn.Identity(), nn.ReLU()))
-    assert [type(m) for m in network] == [nn.Conv2d, nn.ReLU, Packed, nn.Identity, nn.Identity]
+    assert [type(m) for m in network] == [nn.Conv2d, nn.ReLU, PackedConvolution, nn.Identity, nn.Identity]
 
 
 def test_a_picture_does_not_depend_on_how_many_come_with_it() -> None:
     generator = generator_of("unet-small")
     engine = TorchEngine(generator, CPU)
     side = 256
-    assert side * side * 4 > TOGETHER  # four at once are more than go through together
+    assert side * side * 4 > MAX_PACKED_PIXELS  # four at once are more than go through together
     frames = np.random.default_rng(0).integers(0, 256, (5, side, side, 3), np.uint8)
     alone = np.concatenate([TorchEngine(generator, CPU)(frame[None]) for frame in frames])
     assert np.array_equal(engine(frames), alone)

@@ -19,7 +19,7 @@ from vidtrans.errors import DeviceError
 from vidtrans.inference import tiles
 from vidtrans.inference.device import Device
 from vidtrans.inference.packed import can_pack
-from vidtrans.inference.tiles import SMALLEST, recorded, smaller, starts, tiled
+from vidtrans.inference.tiles import SMALLEST, next_tile_side, record_statistics, run_tiled, tile_starts
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.model_file import find_model, load_generator
 from vidtrans.networks.init import build_generator, initialise
@@ -59,7 +59,7 @@ def drawing(width: int, height: int, channels: int) -> np.ndarray:
 
 def seams(length: int, tile: int, multiple: int) -> list[int]:
     """Pixels before which a tile begins or ends, or the passing from one into the next does, or is halfway."""
-    at = starts(length, tile, multiple)
+    at = tile_starts(length, tile, multiple)
     found: set[int] = set()
     for start, before in zip(at[1:], at, strict=False):
         overlap = before + tile - start
@@ -80,7 +80,7 @@ def psnr(one: np.ndarray, other: np.ndarray) -> float:
 @given(CELLS, CELLS, MULTIPLES)
 def test_tiles_cover_a_length_lie_within_it_and_overlap(length: int, tile: int, multiple: int) -> None:
     length, tile = length * multiple, min(length, tile) * multiple
-    at = starts(length, tile, multiple)
+    at = tile_starts(length, tile, multiple)
     assert (at[0], at[-1] + tile) == (0, length)
     least = tile // 2 if tile <= multiple else min(multiple, tile // 2)
     assert all(0 < b - a <= tile - least for a, b in itertools.pairwise(at))
@@ -91,7 +91,7 @@ def test_tiles_cover_a_length_lie_within_it_and_overlap(length: int, tile: int, 
 def test_sides_halve_down_to_the_smallest_tile(longest: int, multiple: int) -> None:
     sides = []
     side: int | None = longest
-    while (side := smaller(side, multiple)) is not None:
+    while (side := next_tile_side(side, multiple)) is not None:
         sides.append(side)
     assert all(side % multiple == 0 and SMALLEST <= side < longest for side in sides)
     assert sides == sorted(set(sides), reverse=True)
@@ -110,12 +110,12 @@ def test_tiles_of_equal_size_weigh_one_together_at_every_pixel(height: int, widt
         sizes.append(tile.shape[2:])
         return tile
 
-    assert torch.equal(tiled(seen, x, side, 16), x)  # to the bit
+    assert torch.equal(run_tiled(seen, x, side, 16), x)  # to the bit
     assert set(sizes) == {(min(side, height), min(side, width))}
 
     calls = itertools.count()
     own = torch.eye(len(sizes))[..., None, None]  # a channel for each tile
-    shares = tiled(lambda tile: own[next(calls), None].expand(-1, -1, *tile.shape[2:]), x, side, 16)
+    shares = run_tiled(lambda tile: own[next(calls), None].expand(-1, -1, *tile.shape[2:]), x, side, 16)
     assert shares.min() >= 0
     assert torch.allclose(shares.sum(1, keepdim=True), torch.ones_like(x), atol=1e-6)
     steepest = max(float(shares.diff(dim=d).abs().max()) for d in (-2, -1) if shares.shape[d] > 1)
@@ -124,19 +124,19 @@ def test_tiles_of_equal_size_weigh_one_together_at_every_pixel(height: int, widt
 
 def test_tiles_go_by_what_the_whole_picture_holds() -> None:
     whole = [
-        ("residual", {**INSTANCE, "squeeze": True}),
+        ("residual", {**INSTANCE, "squeeze_excitation": True}),
         ("warp-mix", {"channels": 8}),
         ("spade", {"channels": 4, "upsamplings": 3, "norm": "instance"}),
         ("unet-64", {"channels": 4, "norm": "instance"}),
     ]
     for name, table in whole:
         generator = generator_of(name, table)
-        looking = [m for m in generator.modules() if isinstance(m, tiles.Whole)]
+        looking = [m for m in generator.modules() if isinstance(m, tiles.GlobalLayer)]
         x = torch.rand(2, 3, 64, 128) * 2 - 1
         with torch.inference_mode():
-            with recorded(looking) as found:
+            with record_statistics(looking) as found:
                 wanted = generator(x)
-            with tiles.given(found):
+            with tiles.use_statistics(found):
                 assert torch.allclose(generator(x), wanted, atol=1e-4)
                 other = generator(x * 0.3 + 0.5)
             assert len(found) == len(looking) > 0
@@ -255,10 +255,10 @@ def test_where_the_smallest_tile_does_not_fit_it_is_a_device_error(
 
 
 def test_what_shows_the_network_where_it_is_in_the_picture_is_not_tiled() -> None:
-    reel = generator_of("warp-mix", {"channels": 8, "clock": 2, "reel": 2}, channels=5)
+    reel = generator_of("warp-mix", {"channels": 8, "time_channels": 2, "learned_frames": 2}, channels=5)
     with pytest.raises(DeviceError):
         engine_with_room(reel, 256 * 256)(np.zeros((1, 320, 320, 5), np.uint8))
-    clock = generator_of("warp-mix", {"channels": 8, "clock": 2}, channels=5)
+    clock = generator_of("warp-mix", {"channels": 8, "time_channels": 2}, channels=5)
     engine = engine_with_room(clock, 256 * 256)
     assert engine(np.zeros((1, 320, 320, 5), np.uint8)).shape == (1, 320, 320, 3)
     assert engine.tile == 256

@@ -26,12 +26,12 @@ from vidtrans.errors import Interrupted, UsageError, VidtransError
 from vidtrans.events import Stop
 from vidtrans.files import (
     canonical_json,
-    complete,
     digest_file,
     digest_of,
     folder_bytes,
     naming_disk_errors,
     read_small_json,
+    write_atomically,
     write_bytes,
     write_json,
 )
@@ -45,7 +45,7 @@ def names(folder: Path) -> list[str]:
 
 def test_a_file_appears_only_when_it_is_complete(tmp_path: Path) -> None:
     target = tmp_path / "new" / "out.mp4"
-    with complete(target) as temporary:
+    with write_atomically(target) as temporary:
         assert temporary.parent == target.parent
         assert temporary.suffix == target.suffix
         temporary.write_bytes(b"whole")
@@ -60,7 +60,7 @@ def test_a_failure_leaves_nothing_and_what_was_there_stays(tmp_path: Path, error
     old.write_bytes(b"before")
 
     def half(path: Path) -> None:
-        with complete(path) as temporary:
+        with write_atomically(path) as temporary:
             temporary.write_bytes(b"half")
             raise error
 
@@ -74,7 +74,7 @@ def test_a_failure_leaves_nothing_and_what_was_there_stays(tmp_path: Path, error
 def test_an_existing_file_is_replaced_in_one_step(tmp_path: Path) -> None:
     target = tmp_path / "a.txt"
     target.write_bytes(b"old")
-    with target.open("rb") as reader, complete(target) as temporary:
+    with target.open("rb") as reader, write_atomically(target) as temporary:
         temporary.write_bytes(b"new")
         assert target.read_bytes() == b"old"
         assert reader.read() == b"old"
@@ -82,7 +82,7 @@ def test_an_existing_file_is_replaced_in_one_step(tmp_path: Path) -> None:
 
 
 def test_a_job_that_writes_nothing_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="No such file"), complete(tmp_path / "a.txt"):
+    with pytest.raises(OSError, match="No such file"), write_atomically(tmp_path / "a.txt"):
         pass
     assert names(tmp_path) == []
 
@@ -92,7 +92,7 @@ def test_what_a_killed_run_left_is_cleared_away(tmp_path: Path) -> None:
     leftover = files.partial_path(target)
     leftover.mkdir()
     (leftover / "old").write_bytes(b"x")
-    with complete(target) as temporary:
+    with write_atomically(target) as temporary:
         assert not temporary.exists()
         temporary.mkdir()
         (temporary / "new").write_bytes(b"y")
@@ -148,7 +148,7 @@ def folder_of(path: Path, content: str) -> Path:
 def test_a_folder_takes_the_place_of_another_and_nothing_else_is_left(tmp_path: Path) -> None:
     target = folder_of(tmp_path / "out", "old")
     folder_of(tmp_path / ".out.replaced", "older")  # of a run that was killed
-    files.put_in_place(folder_of(tmp_path / "made", "new"), target)
+    files.move_into_place(folder_of(tmp_path / "made", "new"), target)
     assert names(tmp_path) == ["out"]
     assert names(target) == ["new"]
 
@@ -163,7 +163,7 @@ def test_a_folder_that_gets_no_name_leaves_the_old_one(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(os, "replace", fails)
     with pytest.raises(OSError, match="No space left"):
-        files.put_in_place(made, target)
+        files.move_into_place(made, target)
     assert names(tmp_path) == ["made", "out"]
     assert names(target) == ["old"]
 
@@ -198,11 +198,11 @@ def test_a_clip_is_called_by_its_name_without_ending_or_number(path: str, name: 
     Path("made %d.mp4").touch()
     Path("folder.d").mkdir()
     Path("in").mkdir()
-    assert files.plain_name(Path(path)) == name
+    assert files.base_name(Path(path)) == name
 
 
 def test_a_pattern_at_the_root_has_a_name_as_well() -> None:
-    assert files.plain_name(Path("/%d.png")) == "pictures"
+    assert files.base_name(Path("/%d.png")) == "pictures"
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ def test_an_error_of_the_disk_without_a_name_gets_one_and_others_stay(
 @pytest.mark.parametrize("prefix", ["", "file:"])
 def test_an_error_of_the_temporary_file_names_the_target(prefix: str) -> None:
     target = Path("out.mp4")
-    with pytest.raises(OSError, match="Permission") as raised, complete(target) as temporary:
+    with pytest.raises(OSError, match="Permission") as raised, write_atomically(target) as temporary:
         raise OSError(errno.EACCES, "Permission denied", f"{prefix}{temporary}")
     assert raised.value.filename == str(target)
 
@@ -270,7 +270,7 @@ def test_the_content_is_synced_before_the_rename_and_the_folder_after_it(
         fsync(handle)
 
     monkeypatch.setattr(os, "fsync", recorded)
-    with complete(target) as temporary:
+    with write_atomically(target) as temporary:
         content = temporary / "in" / "content" if of_a_folder else temporary
         content.parent.mkdir(parents=True, exist_ok=True)
         content.write_bytes(b"whole")

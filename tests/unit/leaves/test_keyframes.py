@@ -16,7 +16,7 @@ from vidtrans.clips.indexing import Clip
 from vidtrans.config.rendering import RenderingSettings
 from vidtrans.errors import UsageError
 from vidtrans.flow.survey import Survey
-from vidtrans.keyframes import Curve, parse_curve
+from vidtrans.keyframes import KeyframeCurve, parse_curve
 from vidtrans.settings import Time, from_table
 from vidtrans.video.io.clip import ClipIndex
 
@@ -29,10 +29,10 @@ steps = st.lists(st.integers(1, 4000), min_size=1, max_size=60)  # between times
 
 
 @st.composite
-def curves(draw: st.DrawFn) -> Curve:
+def curves(draw: st.DrawFn) -> KeyframeCurve:
     values = draw(st.lists(numbers, min_size=1, max_size=6))
     moments = draw(st.lists(frames | seconds, min_size=len(values), max_size=len(values)))
-    return Curve((values[0],)) if draw(st.booleans()) else Curve(tuple(values), tuple(moments))
+    return KeyframeCurve((values[0],)) if draw(st.booleans()) else KeyframeCurve(tuple(values), tuple(moments))
 
 
 def clip_of(pts: tuple[int, ...], time_base: Fraction = Fraction(1, 1000)) -> Clip:
@@ -41,7 +41,7 @@ def clip_of(pts: tuple[int, ...], time_base: Fraction = Fraction(1, 1000)) -> Cl
     return Clip(Path("clip.mp4"), "00", index, Survey((0,)))
 
 
-def read(text: str | float, high: float = 2.0) -> Curve:
+def read(text: str | float, high: float = 2.0) -> KeyframeCurve:
     return parse_curve(text, "--strength", 0.0, high)
 
 
@@ -55,7 +55,7 @@ def at_each_frame(text: str, clip: Clip) -> list[float]:
 
 @repeatable
 @given(curves())
-def test_a_curve_that_is_written_reads_back_as_the_same(curve: Curve) -> None:
+def test_a_curve_that_is_written_reads_back_as_the_same(curve: KeyframeCurve) -> None:
     assert read(str(curve)) == curve
 
 
@@ -81,7 +81,7 @@ def test_one_value_is_one_key_however_it_is_spelt(spelt: str | float) -> None:
     ],
 )
 def test_moments_are_frames_seconds_or_clock_times(text: str, moments: tuple[Time, Time]) -> None:
-    assert read(text) == Curve((0.0, 1.0), moments)
+    assert read(text) == KeyframeCurve((0.0, 1.0), moments)
 
 
 def test_a_curve_that_never_changes_is_known_as_one_value() -> None:

@@ -142,8 +142,8 @@ def test_source_and_exact_sizes_are_what_they_say(width: int, height: int) -> No
         ("training.lr=0.001", ("training", "lr", 0.001)),
         (" training.steps = 20 ", ("training", "steps", 20)),
         ("training.flip=false", ("training", "flip", False)),
-        ('training.crop="none"', ("training", "crop", "none")),
-        ("training.crop=none", ("training", "crop", "none")),
+        ('training.crop_size="none"', ("training", "crop_size", "none")),
+        ("training.crop_size=none", ("training", "crop_size", "none")),
         ("generator.blocks=[1, 2]", ("generator", "blocks", [1, 2])),
         ("dataset.size=640x360", ("dataset", "size", "640x360")),
         ("card.notes=a=b", ("card", "notes", "a=b")),
@@ -232,7 +232,7 @@ def test_settings_that_do_not_fit_together_are_a_usage_error() -> None:
     with pytest.raises(UsageError, match="on needs a count of 2"):
         from_table(Example, {"on": True, "count": 1}, "example")
     with pytest.raises(UsageError, match="nothing to learn from"):
-        from_table(TrainingSettings, {"l1": 0, "gan": 0}, "training")
+        from_table(TrainingSettings, {"lambda_l1": 0, "lambda_gan": 0}, "training")
 
 
 def test_a_toml_file_that_may_not_be_read_is_told_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 
 from vidtrans.errors import UsageError
 from vidtrans.flow.warping import warp
+from vidtrans.metrics.clip_scores import Scores, flicker_removed
 from vidtrans.metrics.consistency import Scorer
-from vidtrans.metrics.ghosts import Ghost, ghost_in, together
-from vidtrans.metrics.motion import Motion, motion_boundary
-from vidtrans.metrics.picture import psnr, squared_error
-from vidtrans.metrics.scores import Scores, removed
+from vidtrans.metrics.ghosts import Ghost, combine_ghosts, measure_ghost
+from vidtrans.metrics.motion import FlowPair, motion_boundary
+from vidtrans.metrics.picture_quality import psnr, squared_error
 from vidtrans.metrics.steadiness import masked_error, stabilised_flicker, warping_error
 
 repeatable = hypothesis_settings(max_examples=25)
@@ -108,12 +108,12 @@ def test_uncovered_is_what_the_last_frame_did_not_show() -> None:
     """A square moves 4 pixels to the right over a still ground: behind it lies what it has uncovered."""
     there, back = np.zeros((40, 60, 2), np.float32), np.zeros((40, 60, 2), np.float32)
     there[10:30, 20:30, 0], back[10:30, 24:34, 0] = 4, -4
-    motion = Motion(there, back)
+    motion = FlowPair(there, back)
     found = np.argwhere(motion.uncovered)
     assert found.min(axis=0).tolist() == [9, 19]  # a pixel around it
     assert found.max(axis=0).tolist() == [30, 24]
-    assert not motion.followed[10:30, 30:34].any()  # what it covers is seen no more
-    assert motion.followed_back[11:29, 26:33].all()
+    assert not motion.reliable[10:30, 30:34].any()  # what it covers is seen no more
+    assert motion.reliable_back[11:29, 26:33].all()
 
 
 # Flicker
@@ -199,15 +199,15 @@ def test_a_ghost_is_what_new_pixels_are_further_off_than_others() -> None:
     output, new = wanted + np.uint8(5), np.zeros((20, 30), bool)
     new[:, :6] = True
     output[new] = 140
-    assert ghost_in(output, wanted, new) == Ghost(40, 5, 120)
-    assert ghost_in(wanted, wanted, new) == Ghost(0, 0, 120)
-    assert ghost_in(output, wanted, np.zeros((20, 30), bool)) is None
-    assert ghost_in(output, wanted, np.ones((20, 30), bool)) is None
+    assert measure_ghost(output, wanted, new) == Ghost(40, 5, 120)
+    assert measure_ghost(wanted, wanted, new) == Ghost(0, 0, 120)
+    assert measure_ghost(output, wanted, np.zeros((20, 30), bool)) is None
+    assert measure_ghost(output, wanted, np.ones((20, 30), bool)) is None
 
 
 def test_every_new_pixel_of_a_clip_counts_alike() -> None:
-    assert together([Ghost(10, 2, 300), Ghost(40, 4, 100)]) == Ghost(17.5, 2.5, 400)
-    assert together([]) is None
+    assert combine_ghosts([Ghost(10, 2, 300), Ghost(40, 4, 100)]) == Ghost(17.5, 2.5, 400)
+    assert combine_ghosts([]) is None
 
 
 def crossing(count: int) -> Frames:
@@ -352,10 +352,10 @@ def test_a_video_that_ends_or_changes_its_size_is_an_error() -> None:
 @repeatable
 @given(st.floats(0, 2), st.floats(0, 0.95))
 def test_removed_is_0_for_the_per_frame_video_1_for_the_source_and_falls_in_between(ratio: float, floor: float) -> None:
-    assert removed(1.0, floor) == 0
-    assert removed(floor, floor) == pytest.approx(1)
-    assert removed(ratio, floor) >= removed(ratio + 0.1, floor)
-    assert removed(ratio, 0.96) is removed(None, floor) is removed(ratio, None) is None
+    assert flicker_removed(1.0, floor) == 0
+    assert flicker_removed(floor, floor) == pytest.approx(1)
+    assert flicker_removed(ratio, floor) >= flicker_removed(ratio + 0.1, floor)
+    assert flicker_removed(ratio, 0.96) is flicker_removed(None, floor) is flicker_removed(ratio, None) is None
 
 
 def made_up(errors: Sequence[float | None], source: float = 1e-4) -> Scores:
@@ -401,10 +401,10 @@ def test_one_new_pixel_is_enough_to_tell_a_ghost() -> None:
     output, wanted = np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4, 3), np.uint8)
     output[1, 2] = 60
     uncovered = np.zeros((4, 4), bool)
-    assert ghost_in(output, wanted, uncovered) is None
-    assert ghost_in(output, wanted, ~uncovered) is None
+    assert measure_ghost(output, wanted, uncovered) is None
+    assert measure_ghost(output, wanted, ~uncovered) is None
     uncovered[1, 2] = True
-    found = ghost_in(output, wanted, uncovered)
+    found = measure_ghost(output, wanted, uncovered)
     assert found is not None
     assert (found.uncovered, found.elsewhere, found.pixels) == (60, 0, 1)
 
@@ -426,8 +426,8 @@ def test_a_frame_without_a_score_is_not_the_worst() -> None:
 
 
 def test_what_flickers_a_little_more_than_the_source_can_be_scored() -> None:
-    assert removed(0.95, 0.95) == 1
-    assert removed(0.95, 0.9501) is None
+    assert flicker_removed(0.95, 0.95) == 1
+    assert flicker_removed(0.95, 0.9501) is None
 
 
 def test_the_worst_moments_are_those_beyond_the_sources_own_and_apart() -> None:

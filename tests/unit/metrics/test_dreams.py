@@ -8,7 +8,7 @@ import pytest
 from clips import scene
 
 from vidtrans.metrics import dreams
-from vidtrans.metrics.picture import psnr
+from vidtrans.metrics.picture_quality import psnr
 
 LENGTH = 60
 
@@ -57,16 +57,18 @@ def test_nearest_is_the_exhaustive_search() -> None:
 
 def test_nn_tells_memory_from_noise_and_rewards_a_frozen_frame() -> None:
     soft = [cv2.GaussianBlur(f, (0, 0), 2) for f in REAL]
-    assert dreams.nn(FROZEN, CLIP) == dreams.nn(REAL, CLIP) == 99  # the trap: it has frozen, and is as near as can be
-    assert 20 < dreams.nn(soft, CLIP) < 40
-    assert dreams.nn(NOISE, CLIP) < 15
+    assert (
+        dreams.nearest_psnr(FROZEN, CLIP) == dreams.nearest_psnr(REAL, CLIP) == 99
+    )  # the trap: it has frozen, and is as near as can be
+    assert 20 < dreams.nearest_psnr(soft, CLIP) < 40
+    assert dreams.nearest_psnr(NOISE, CLIP) < 15
     ahead = pan(30, first=30)
-    assert dreams.nn(ahead, CLIP[:20]) < 30  # the other: these are true frames, past what was learned
+    assert dreams.nearest_psnr(ahead, CLIP[:20]) < 30  # the other: these are true frames, past what was learned
 
 
 def test_only_the_last_frames_say_what_became_of_a_film() -> None:
-    assert dreams.nn([*NOISE[:270], *REAL[:30]], CLIP) == 99
-    assert dreams.nn([*REAL[:270], *NOISE[:30]], CLIP) < 15
+    assert dreams.nearest_psnr([*NOISE[:270], *REAL[:30]], CLIP) == 99
+    assert dreams.nearest_psnr([*REAL[:270], *NOISE[:30]], CLIP) < 15
     assert dreams.drift([*NOISE[:270], *REAL[:30]], CLIP) == 0
 
 
@@ -95,13 +97,13 @@ def test_flicker_passes_for_motion_over_one_frame_and_not_over_four() -> None:
 
 
 def test_a_film_of_one_true_frame_stands_still() -> None:
-    assert all(frame is REAL[0] for frame in dreams.to_and_fro(REAL[:1], 3))
-    assert [id(frame) for frame in dreams.to_and_fro(REAL[:3], 6)] == [id(REAL[n]) for n in (0, 1, 2, 1, 0, 1)]
+    assert all(frame is REAL[0] for frame in dreams.ping_pong(REAL[:1], 3))
+    assert [id(frame) for frame in dreams.ping_pong(REAL[:3], 6)] == [id(REAL[n]) for n in (0, 1, 2, 1, 0, 1)]
 
 
 def test_uniq_counts_the_different_frames_of_the_later_film() -> None:
-    assert dreams.uniq(REAL, CLIP) == LENGTH
-    assert dreams.uniq(FROZEN, CLIP) == 1
-    assert dreams.uniq([*REAL[:150], *FROZEN[:150]], CLIP) == 1
-    assert dreams.uniq(NOISE, CLIP) < LENGTH / 2
-    assert dreams.uniq(REAL[:100], CLIP) == 0  # it never came so far
+    assert dreams.num_distinct(REAL, CLIP) == LENGTH
+    assert dreams.num_distinct(FROZEN, CLIP) == 1
+    assert dreams.num_distinct([*REAL[:150], *FROZEN[:150]], CLIP) == 1
+    assert dreams.num_distinct(NOISE, CLIP) < LENGTH / 2
+    assert dreams.num_distinct(REAL[:100], CLIP) == 0  # it never came so far

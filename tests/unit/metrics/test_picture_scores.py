@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 from skimage.metrics import peak_signal_noise_ratio
 
-from vidtrans.metrics.picture import l1, psnr, sharpness, ssim
+from vidtrans.metrics.picture_quality import l1, psnr, sharpness, ssim
 
 repeatable = hypothesis_settings(max_examples=30)
 

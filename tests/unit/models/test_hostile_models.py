@@ -95,10 +95,10 @@ def test_a_card_cannot_steer_the_terminal(tiny_model: Path, capsys: pytest.Captu
 
 
 def test_a_bank_of_numbers_that_no_float_holds_is_refused() -> None:
-    from vidtrans.dreaming.governor import Bank, bank_of
+    from vidtrans.dreaming.drift_correction import FrameStatistics, frame_statistics
 
-    whole = bank_of([np.zeros((32, 32, 3), np.uint8)])
-    Bank.of(whole)
+    whole = frame_statistics([np.zeros((32, 32, 3), np.uint8)])
+    FrameStatistics.of(whole)
     whole["detail"]["low"][0] = 10**400
     with pytest.raises(ModelError, match="bank"):
-        Bank.of(whole)
+        FrameStatistics.of(whole)

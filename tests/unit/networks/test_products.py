@@ -12,8 +12,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from vidtrans.networks import products
-from vidtrans.networks.products import MOST_POSITIONS, Doubling, Halving, pays
+from vidtrans.networks import matmul_convolution
+from vidtrans.networks.matmul_convolution import MOST_POSITIONS, MatmulConv, MatmulConvTranspose, is_faster
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -32,27 +32,27 @@ def learn(layer: nn.Module, x: Tensor) -> list[Tensor]:
 def _always() -> Iterator[None]:
     """Whatever the device can do: whether it pays is another question."""
     patch = pytest.MonkeyPatch()
-    patch.setattr(products, "pays", lambda x, positions: True)
+    patch.setattr(matmul_convolution, "pays", lambda x, positions: True)
     yield
     patch.undo()
 
 
 @hypothesis_settings(max_examples=25)
 @given(
-    kind=st.sampled_from([Halving, Doubling]),
+    kind=st.sampled_from([MatmulConv, MatmulConvTranspose]),
     batch=st.integers(1, 3),
     height=st.integers(1, 5),
     width=st.integers(1, 5),
     bias=st.booleans(),
 )
 def test_products_are_convolutions(
-    kind: type[Halving] | type[Doubling], batch: int, height: int, width: int, bias: bool
+    kind: type[MatmulConv] | type[MatmulConvTranspose], batch: int, height: int, width: int, bias: bool
 ) -> None:
     torch.manual_seed(0)
     layer = kind(6, 4, bias=bias)
     plain: nn.Module = copy.deepcopy(layer)
-    plain.__class__ = nn.Conv2d if kind is Halving else nn.ConvTranspose2d
-    grain = 2 if kind is Halving else 1
+    plain.__class__ = nn.Conv2d if kind is MatmulConv else nn.ConvTranspose2d
+    grain = 2 if kind is MatmulConv else 1
     x = torch.randn(batch, 6, grain * height, grain * width)
     for ours, theirs in zip(learn(layer, x), learn(plain, x), strict=True):
         assert ours.shape == theirs.shape
@@ -61,15 +61,15 @@ def test_products_are_convolutions(
 
 def test_a_render_goes_by_the_convolution_itself() -> None:
     x = torch.randn(1, 6, 4, 4)
-    for kind, plain in ((Halving, nn.Conv2d), (Doubling, nn.ConvTranspose2d)):
+    for kind, plain in ((MatmulConv, nn.Conv2d), (MatmulConvTranspose, nn.ConvTranspose2d)):
         layer = kind(6, 4).eval()
         assert torch.equal(layer(x), plain.forward(layer, x))
 
 
 def test_only_few_positions_in_bf16_on_a_cpu_pay() -> None:
     x = torch.zeros(1, 1, 1, 1)
-    assert not pays(x, 1)
+    assert not is_faster(x, 1)
     with torch.autocast("cpu", torch.bfloat16):
-        assert pays(x, MOST_POSITIONS)
-        assert not pays(x, MOST_POSITIONS + 1)
-        assert not pays(torch.zeros(1, device="meta"), 1)
+        assert is_faster(x, MOST_POSITIONS)
+        assert not is_faster(x, MOST_POSITIONS + 1)
+        assert not is_faster(torch.zeros(1, device="meta"), 1)

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 
 import vidtrans as api
 from vidtrans.data.loading import to_signed
-from vidtrans.dreaming.governor import bank_of
+from vidtrans.dreaming.drift_correction import frame_statistics
 from vidtrans.errors import UsageError
 from vidtrans.inference.device import Device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.networks import GENERATORS
-from vidtrans.networks.init import build_generator, full_table, initialise
+from vidtrans.networks.init import build_generator, complete_settings, initialise
 from vidtrans.networks.warp_mix import EAGER, SPOOL, TRACKS, _turned
 from vidtrans.pairing.clock import CHANNELS, clock, with_clock
 from vidtrans.video.images.picture import read_picture
@@ -52,8 +52,8 @@ def frames(width: int = 48, height: int = 32, count: int = 2) -> torch.Tensor:
 @torch.no_grad()
 def test_what_is_not_painted_is_the_latest_frame_and_a_leak_is_always_painted() -> None:
     x = frames()
-    assert torch.allclose(told(network(leak=0.0), share=-99)(x), x[:, 3:], atol=1e-6)
-    leaked = told(network(leak=0.05), share=-99, paint=99)(x)
+    assert torch.allclose(told(network(min_synthesis=0.0), share=-99)(x), x[:, 3:], atol=1e-6)
+    leaked = told(network(min_synthesis=0.05), share=-99, paint=99)(x)
     assert torch.allclose(leaked, 0.95 * x[:, 3:] + 0.05, atol=1e-5)
     assert torch.allclose(told(network(), share=99, paint=99)(x), torch.ones(1, 3, 32, 48), atol=1e-6)
 
@@ -61,9 +61,9 @@ def test_what_is_not_painted_is_the_latest_frame_and_a_leak_is_always_painted() 
 @torch.no_grad()
 def test_the_latest_frame_is_moved_by_no_more_than_its_reach() -> None:
     x = frames()
-    moved = told(network(leak=0.0, reach=4.0), share=-99, flow=(99, 0))(x)
+    moved = told(network(min_synthesis=0.0, max_flow_px=4.0), share=-99, flow=(99, 0))(x)
     assert torch.allclose(moved[..., :-4], x[:, 3:, :, 4:], atol=1e-4)
-    down = told(network(leak=0.0, reach=4.0), share=-99, flow=(0, -99))(x)
+    down = told(network(min_synthesis=0.0, max_flow_px=4.0), share=-99, flow=(0, -99))(x)
     assert torch.allclose(down[:, :, 4:], x[:, 3:, :-4], atol=1e-4)
 
 
@@ -71,14 +71,14 @@ def test_the_latest_frame_is_moved_by_no_more_than_its_reach() -> None:
 def test_an_engine_of_half_precision_moves_pixels_to_the_right_place(precision: str) -> None:
     """Places of hundreds of pixels have no bits left in bf16 for the part behind the point."""
     shown = np.dstack([scene(512, 32, seed=i) for i in range(2)])
-    still = told(network(leak=0.0), share=-99)
+    still = told(network(min_synthesis=0.0), share=-99)
     made = TorchEngine(still, Device("cpu", "cpu"), precision)(shown[None])[0]
     assert np.abs(made.astype(int) - shown[..., 3:]).max() <= 1
 
 
 @torch.no_grad()
 def test_a_clock_is_read_at_one_pixel_and_changes_the_picture() -> None:
-    generator, x = network(6 + CHANNELS, clock=CHANNELS), frames()
+    generator, x = network(6 + CHANNELS, time_channels=CHANNELS), frames()
     at = lambda phase: torch.from_numpy(clock(phase))[None, :, None, None].expand(1, -1, 32, 48).clone()  # noqa: E731
     one, other, spoilt = at(0.1), at(0.6), at(0.1)
     spoilt[..., 1:, :] = 9
@@ -102,7 +102,7 @@ def test_the_clock_is_read_exactly_though_its_hands_are_coarse(turned: float) ->
 
 @torch.no_grad()
 def test_a_reel_lies_along_the_clip_and_both_ways_see_it_alike() -> None:
-    reel = network(6 + CHANNELS, clock=CHANNELS, reel=5).reel
+    reel = network(6 + CHANNELS, time_channels=CHANNELS, learned_frames=5).reel
     reel.pictures.weight.copy_(torch.arange(5.0)[:, None].expand_as(reel.pictures.weight))
     shown = reel(hands([0, 1 / 8, 1 / 4, 7 / 16, 1 / 2, 3 / 4, 7 / 8]))
     assert shown.shape == (7, TRACKS, *SPOOL)
@@ -114,7 +114,7 @@ def test_a_reel_lies_along_the_clip_and_both_ways_see_it_alike() -> None:
 @torch.no_grad()
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_what_a_reel_holds_is_seen_at_its_moment(precision: str) -> None:
-    generator = network(6 + CHANNELS, clock=CHANNELS, reel=9)
+    generator = network(6 + CHANNELS, time_channels=CHANNELS, learned_frames=9)
     engine = TorchEngine(generator, Device("cpu", "cpu"), precision)
     shown = np.dstack([scene(48, 32, seed=i) for i in range(2)])
     at = lambda phase: engine(with_clock(shown, phase)[None])[0].astype(int)  # noqa: E731
@@ -127,48 +127,54 @@ def test_what_a_reel_holds_is_seen_at_its_moment(precision: str) -> None:
 
 
 def test_a_reel_takes_a_clock_and_two_pictures() -> None:
-    with pytest.raises(UsageError, match=r"pairing.clock=true"):
-        network(6, reel=4)
+    with pytest.raises(UsageError, match=r"pairing.time_encoding=true"):
+        network(6, learned_frames=4)
     with pytest.raises(UsageError, match="it takes 2 at least"):
-        network(6 + CHANNELS, clock=CHANNELS, reel=1)
+        network(6 + CHANNELS, time_channels=CHANNELS, learned_frames=1)
 
 
 def test_models_without_a_reel_are_recorded_as_ever() -> None:
-    assert "reel" not in full_table(GENERATORS, "warp-mix", {}, "generator")
-    assert full_table(GENERATORS, "warp-mix", {"reel": 8, "clock": 8}, "generator")["reel"] == 8
+    assert (
+        complete_settings(GENERATORS, "warp-mix", {"learned_frames": 8, "time_channels": 8}, "generator")[
+            "learned_frames"
+        ]
+        == 8
+    )
 
 
 def test_where_there_is_no_frame_all_is_painted() -> None:
     assert [network(n).warps for n in (1, 2, 3, 12)] == [False, False, True, True]
-    assert not network(2 + CHANNELS, clock=CHANNELS).warps
+    assert not network(2 + CHANNELS, time_channels=CHANNELS).warps
 
 
 def test_it_wants_something_to_see_and_makes_no_masks() -> None:
     with pytest.raises(UsageError, match="nothing is left to see"):
-        network(8, clock=8)
-    with pytest.raises(UsageError, match="plate=false"):
+        network(8, time_channels=8)
+    with pytest.raises(UsageError, match="background_plate=false"):
         build_generator("warp-mix", {}, 6, plate=(64, 64))
 
 
 def test_training_tells_it_of_the_clock_and_the_model_file_knows() -> None:
     clip, cache = write_clip(Path("c.mp4"), moving_frames(12)), {"cache_dir": Path("cache")}
-    pairing = {"name": "next-frame", "context": 2, "clock": True}
-    dataset = {**TINY["dataset"], "hold_out": 0, "thin": False, "blur": 0}
+    pairing = {"name": "next-frame", "context_frames": 2, "time_encoding": True}
+    dataset = {**TINY["dataset"], "val_fraction": 0, "drop_duplicates": False, "min_sharpness": 0}
     api.make_dataset(clip, Path("c.dataset"), settings={"dataset": dataset, "pairing": pairing}, **cache)
     small = {
-        "generator": {"name": "warp-mix", "channels": 8, "reel": 99},
-        "training": {**TINY["training"], "steps": 3, "gan": 0.0},
+        "generator": {"name": "warp-mix", "channels": 8, "learned_frames": 99},
+        "training": {**TINY["training"], "steps": 3, "lambda_gan": 0.0},
     }
     made = api.train(Path("c.dataset"), Path("c.safetensors"), settings=small, **cache)
     record = read_record(Path("c.safetensors"))
-    assert record.generator["settings"]["clock"] == CHANNELS
-    assert record.generator["settings"]["reel"] == 12  # one picture for each of the clip's frames
+    assert record.generator["settings"]["time_channels"] == CHANNELS
+    assert record.generator["settings"]["learned_frames"] == 12  # one picture for each of the clip's frames
     assert (record.dream["positions"], record.dream["rate"]) == (22, "30")
-    assert record.dream["bank"] == bank_of([read_picture(path) for path in sorted(Path("c.dataset/c").glob("*.png"))])
+    assert record.dream["bank"] == frame_statistics(
+        [read_picture(path) for path in sorted(Path("c.dataset/c").glob("*.png"))]
+    )
     generator, _ = load_generator(Path("c.safetensors"))
     shown = with_clock(np.zeros((32, 48, 6), np.uint8), 0.5)
     assert TorchEngine(generator, Device("cpu", "cpu"))(shown[None]).shape == (1, 32, 48, 3)
     assert made["dreamt"]["frames"] == 300
-    small["generator"] |= {"clock": 4}
+    small["generator"] |= {"time_channels": 4}
     with pytest.raises(UsageError, match="that of this dataset has 8 channels"):
         api.train(Path("c.dataset"), Path("d.safetensors"), settings=small, **cache)

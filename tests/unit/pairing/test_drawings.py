@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from clips import scene
 
-from vidtrans.pairing.drawings import looks_drawn
+from vidtrans.pairing.drawings import is_drawing
 
 Kind = Literal["lines", "flats"]
 RNG = np.random.default_rng(3)
@@ -46,50 +46,50 @@ def photograph() -> np.ndarray:
 @pytest.mark.parametrize(("paper", "ink"), [(255, 0), (0, 255), (235, 40), (20, 220)])
 @pytest.mark.parametrize("size", [(640, 480), (2000, 1500), (160, 120)])
 def test_lines_on_light_or_dark_paper_are_a_drawing(paper: int, ink: int, size: tuple[int, int]) -> None:
-    assert looks_drawn(line_drawing(*size, paper, ink), "lines")
+    assert is_drawing(line_drawing(*size, paper, ink), "lines")
 
 
 def test_a_scan_is_a_drawing_in_spite_of_its_noise_and_tint() -> None:
     scan = noisy(line_drawing(paper=230, ink=60), 4)
-    assert looks_drawn(scan, "lines")
-    assert looks_drawn(np.clip(scan.astype(int) - (0, 4, 14), 0, 255).astype(np.uint8), "lines")  # yellowed
+    assert is_drawing(scan, "lines")
+    assert is_drawing(np.clip(scan.astype(int) - (0, 4, 14), 0, 255).astype(np.uint8), "lines")  # yellowed
 
 
 def test_photographs_and_noise_are_neither() -> None:
     for picture in (photograph(), noisy(np.full((480, 640, 3), 128, np.uint8), 60), scene(640, 480, 2)):
-        assert not looks_drawn(picture, "lines")
-        assert not looks_drawn(picture, "flats")
+        assert not is_drawing(picture, "lines")
+        assert not is_drawing(picture, "flats")
 
 
 def test_an_empty_page_has_nothing_drawn_on_it() -> None:
     for tone in (255, 0):
-        assert not looks_drawn(np.full((480, 640, 3), tone, np.uint8), "lines")
+        assert not is_drawing(np.full((480, 640, 3), tone, np.uint8), "lines")
 
 
 def test_a_coloured_ground_is_no_paper_and_a_shaded_one_is() -> None:
     for paper, drawn in (((255, 120, 120), False), ((128, 128, 128), True)):
         page = np.where(line_drawing() < 128, line_drawing(), np.array(paper, np.uint8)).astype(np.uint8)
-        assert looks_drawn(page, "lines") == drawn
+        assert is_drawing(page, "lines") == drawn
 
 
 def test_what_is_cut_out_on_white_is_no_stroke() -> None:
     page = np.full((480, 640, 3), 255, np.uint8)
     cv2.ellipse(page, (320, 240), (60, 90), 0, 0, 360, (60, 60, 60), -1)
-    assert not looks_drawn(page, "lines")
+    assert not is_drawing(page, "lines")
 
 
 def test_a_poster_is_flat_and_no_line_drawing() -> None:
-    assert looks_drawn(poster(), "flats")
-    assert looks_drawn(poster(1920, 1440), "flats")
-    assert not looks_drawn(poster(), "lines")
+    assert is_drawing(poster(), "flats")
+    assert is_drawing(poster(1920, 1440), "flats")
+    assert not is_drawing(poster(), "lines")
 
 
 def test_a_gradient_is_not_flat() -> None:
     ramp = np.linspace(0, 255, 640).astype(np.uint8)
     page = np.dstack([np.tile(c, (480, 1)) for c in (ramp, ramp[::-1], np.full(640, 90, np.uint8))])
-    assert not looks_drawn(page, "flats")
+    assert not is_drawing(page, "flats")
 
 
 def test_a_pairing_that_knows_no_drawings_never_sees_one() -> None:
-    assert not looks_drawn(line_drawing(), "")
-    assert not looks_drawn(poster(), "")
+    assert not is_drawing(line_drawing(), "")
+    assert not is_drawing(poster(), "")

@@ -76,8 +76,8 @@ def test_an_empty_page_has_no_ink_and_no_lines(level: int, noise: int, size: tup
     page = flat(level, *size) + generator(seed).normal(0, noise, (*size, 3))
     page = np.rint(np.clip(page, 0, 255)).astype(np.uint8)
     assert (ink(page) > 128).mean() < 0.01
-    assert (Sketch(SketchSettings()).drawn(page) < 128).mean() < 0.01
-    assert not Edges(EdgesSettings(soft=True)).drawn(page).any()
+    assert (Sketch(SketchSettings()).drawing_input(page) < 128).mean() < 0.01
+    assert not Edges(EdgesSettings(gradient_channel=True)).drawing_input(page).any()
 
 
 def test_a_wide_fill_stays_ink_and_a_shadow_does_not_become_any() -> None:
@@ -103,7 +103,7 @@ def test_pencil_is_brought_to_full_ink() -> None:
 
 @pytest.mark.parametrize("thickness", [1, 2, 4, 7, 10])
 def test_strokes_of_any_thickness_become_lines(thickness: int) -> None:
-    lines = Edges(EdgesSettings()).drawn(drawing(thickness))
+    lines = Edges(EdgesSettings()).drawing_input(drawing(thickness))
     assert lines.shape == (120, 160, 1)
     assert set(np.unique(lines)) == {0, 255}
     length = 4 * 55 + 2 * 50 + 2 * np.pi * 28  # as drawn; diagonals have fewer pixels than length
@@ -119,7 +119,7 @@ def test_strokes_of_any_thickness_become_lines(thickness: int) -> None:
 def test_what_is_filled_has_an_outline() -> None:
     page = flat(255, 96, 128)
     cv2.rectangle(page, (30, 25), (100, 75), (0, 0, 0), -1)
-    lines = Edges(EdgesSettings()).drawn(page)[..., 0]
+    lines = Edges(EdgesSettings()).drawing_input(page)[..., 0]
     assert not lines[32:69, 37:94].any()
     assert lines[50, [30, 100]].all()
     assert lines[[25, 75], 60].all()
@@ -127,7 +127,10 @@ def test_what_is_filled_has_an_outline() -> None:
 
 def test_a_drawings_soft_channel_falls_off_as_a_frames_does() -> None:
     page = drawing(2)
-    soft, hard = Edges(EdgesSettings(soft=True)).drawn(page), Edges(EdgesSettings()).drawn(page)
+    soft, hard = (
+        Edges(EdgesSettings(gradient_channel=True)).drawing_input(page),
+        Edges(EdgesSettings()).drawing_input(page),
+    )
     assert np.array_equal(soft[..., :1], hard)
     away = cv2.distanceTransform(255 - hard[..., 0], cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     order = np.argsort(away, axis=None)
@@ -139,7 +142,7 @@ def test_dust_is_no_line_and_pale_ends_of_strokes_are() -> None:
     page = drawing(3)
     page[110, [5, 90, 150]] = 0
     page[5, 5:7] = 0
-    lines = Edges(EdgesSettings()).drawn(page)[..., 0]
+    lines = Edges(EdgesSettings()).drawing_input(page)[..., 0]
     assert not lines[108:, [5, 90, 150]].any()
     assert not lines[:8, :10].any()
 
@@ -194,7 +197,7 @@ def test_shading_darkens_dark_areas_and_a_wider_pencil_draws_wider() -> None:
     assert plain[32, 10] == 255
     assert shaded[32, 10] < 180
     assert shaded[32, 55] == 255
-    fine, broad = ((Sketch(SketchSettings(width=w)).input([picture])[32] < 128).sum() for w in (0.7, 2.0))
+    fine, broad = ((Sketch(SketchSettings(sigma=w)).input([picture])[32] < 128).sum() for w in (0.7, 2.0))
     assert fine < broad
 
 
@@ -206,7 +209,7 @@ def test_every_colour_of_a_palette_is_its_own() -> None:
         table = palette(levels)
         assert len(np.unique(table.colours, axis=0)) == len(table.colours) <= 256
         page = np.repeat(np.repeat(table.colours[None], 8, axis=0), 8, axis=1)
-        assert np.array_equal(Regions(RegionsSettings(levels=levels)).drawn(page), page)
+        assert np.array_equal(Regions(RegionsSettings(levels=levels)).drawing_input(page), page)
 
 
 @repeatable
@@ -222,7 +225,7 @@ def test_a_frame_becomes_few_flat_areas_in_colours_of_the_palette(seed: int) -> 
 def test_islands_go_to_their_neighbours() -> None:
     picture = flat((180, 40, 40), 128, 128)
     picture[60:66, 60:66] = (40, 40, 180)
-    kept, gone = (Regions(RegionsSettings(smallest=s)).input([picture]) for s in (0.0001, 0.01))
+    kept, gone = (Regions(RegionsSettings(min_area=s)).input([picture]) for s in (0.0001, 0.01))
     assert len(np.unique(kept.reshape(-1, 3), axis=0)) > 1
     assert len(np.unique(gone.reshape(-1, 3), axis=0)) == 1
 
@@ -251,7 +254,7 @@ def test_a_painted_picture_keeps_its_areas_and_loses_their_soft_rims() -> None:
     cv2.rectangle(page, (0, 200), (320, 256), (60, 140, 40), -1)
     cv2.line(page, (20, 10), (20, 190), (200, 30, 30), 6)  # three pixels wide, below
     soft = cv2.resize(page, (160, 128), interpolation=cv2.INTER_AREA)
-    made = Regions(RegionsSettings()).drawn(soft)
+    made = Regions(RegionsSettings()).drawing_input(soft)
     assert len(np.unique(soft.reshape(-1, 3), axis=0)) > 3
     assert len(np.unique(made.reshape(-1, 3), axis=0)) == 4
     assert len(np.unique(made[50, 5:15], axis=0)) == 2
@@ -293,28 +296,35 @@ def test_colours_in_range_are_kept_whole_and_grey_stays_grey() -> None:
 @pytest.mark.parametrize("factor", [2, 3, 4])
 @pytest.mark.parametrize("size", [(48, 36), (47, 31), (33, 17), (1, 5)])
 def test_detail_is_lost_and_the_rest_is_not(factor: int, size: tuple[int, int]) -> None:
-    pairing = Enlarge(EnlargeSettings(factor=factor, wear=0.0))
-    assert pairing.enlarges == factor
+    pairing = Enlarge(EnlargeSettings(factor=factor, degradation=0.0))
+    assert pairing.upscale_factor == factor
     smooth = cv2.resize(scene(12, 10, 1), size, interpolation=cv2.INTER_CUBIC)
-    made = pairing.taught([smooth], generator())
+    made = pairing.training_input([smooth], generator())
     assert made.shape == smooth.shape
     small = min(size) <= 30
     assert small or np.abs(made.astype(int) - smooth).mean() < 6
     checks = ((np.indices((size[1], size[0])).sum(axis=0) % 2) * 255).astype(np.uint8)
-    lost = pairing.taught([np.repeat(checks[..., None], 3, axis=2)], generator())
+    lost = pairing.training_input([np.repeat(checks[..., None], 3, axis=2)], generator())
     assert small or lost.std() < 50 < checks.std()
 
 
 def test_wear_is_drawn_and_is_as_bad_as_it_is_set() -> None:
     frame = scene(96, 64, 2)
-    clean = Enlarge(EnlargeSettings(wear=0.0)).taught([frame], generator()).astype(int)
+    clean = Enlarge(EnlargeSettings(degradation=0.0)).training_input([frame], generator()).astype(int)
     worn = [
-        np.mean([np.abs(Enlarge(EnlargeSettings(wear=w)).taught([frame], generator(s)) - clean) for s in range(8)])
+        np.mean(
+            [
+                np.abs(Enlarge(EnlargeSettings(degradation=w)).training_input([frame], generator(s)) - clean)
+                for s in range(8)
+            ]
+        )
         for w in (0.1, 0.4, 1.0)
     ]
     assert worn == sorted(worn)
     pairing = Enlarge(EnlargeSettings())
-    assert not np.array_equal(pairing.taught([frame], generator(1)), pairing.taught([frame], generator(2)))
+    assert not np.array_equal(
+        pairing.training_input([frame], generator(1)), pairing.training_input([frame], generator(2))
+    )
 
 
 # Noise
@@ -323,23 +333,25 @@ def test_wear_is_drawn_and_is_as_bad_as_it_is_set() -> None:
 @repeatable
 @given(seeds, st.floats(1, 40), st.floats(0, 1))
 def test_noise_is_as_strong_as_it_is_set_and_moves_no_mean(seed: int, sigma: float, grain: float) -> None:
-    pairing = Denoise(DenoiseSettings(low=sigma, high=sigma, grain=grain))
-    noise = pairing.taught([flat(127, 96, 128)], generator(seed)).astype(np.float64) - 127
+    pairing = Denoise(DenoiseSettings(min_sigma=sigma, max_sigma=sigma, grain=grain))
+    noise = pairing.training_input([flat(127, 96, 128)], generator(seed)).astype(np.float64) - 127
     assert noise.std() == pytest.approx(np.hypot(sigma, 0.29), rel=0.1)
     assert abs(noise.mean()) < 0.15 * sigma
 
 
 def test_noise_ranges_are_checked_and_may_be_nothing() -> None:
     frame = scene(40, 30, 1)
-    assert np.array_equal(Denoise(DenoiseSettings(low=0, high=0)).taught([frame], generator()), frame)
+    assert np.array_equal(
+        Denoise(DenoiseSettings(min_sigma=0, max_sigma=0)).training_input([frame], generator()), frame
+    )
     with pytest.raises(UsageError, match=r"pairing\.low"):
         make_pairing(PAIRINGS, "denoise", {"low": 20, "high": 10})
 
 
 def test_coarse_grain_is_coarser() -> None:
     def neighbours(grain: float) -> float:
-        pairing = Denoise(DenoiseSettings(low=20, high=20, grain=grain))
-        made = [pairing.taught([flat(127, 96, 96)], generator(s)).astype(float) - 127 for s in range(6)]
+        pairing = Denoise(DenoiseSettings(min_sigma=20, max_sigma=20, grain=grain))
+        made = [pairing.training_input([flat(127, 96, 96)], generator(s)).astype(float) - 127 for s in range(6)]
         return float(np.mean([(n[:, 1:] * n[:, :-1]).mean() / n.var() for n in made]))
 
     assert abs(neighbours(0.0)) < 0.03
@@ -372,41 +384,43 @@ def test_holes_are_the_same_at_any_size_and_differ_with_the_seed() -> None:
 
 def test_what_is_in_a_hole_is_not_seen() -> None:
     frame = scene(64, 48, 1)
-    pairing = Inpaint(InpaintSettings(grow=0, feather=0.0))
-    for shown in (pairing.taught([frame], generator(1)), pairing.shown([frame], 9, None)):
+    pairing = Inpaint(InpaintSettings(mask_dilation=0, mask_feather=0.0))
+    for shown in (pairing.training_input([frame], generator(1)), pairing.render_input([frame], 9, None)):
         hole = shown[..., 3] > 0
         assert 0 < hole.mean() < 0.5
         assert (shown[hole][:, :3] == GREY).all()
         assert np.array_equal(shown[~hole][:, :3], frame[~hole])
     mask = np.zeros((48, 64), np.uint8)
     mask[10:20, 10:20], mask[30:40, 30:40] = 17, 16
-    assert np.array_equal(pairing.shown([frame], 9, mask)[..., 3] > 0, mask > 16)
+    assert np.array_equal(pairing.render_input([frame], 9, mask)[..., 3] > 0, mask > 16)
 
 
 def test_a_wire_is_filled_after_its_mask_was_made_smaller() -> None:
     mask = np.zeros((1080, 1920), np.uint8)
     mask[:, 900:902] = 255  # two pixels of 1920
     small = cv2.resize(mask, (455, 256), interpolation=cv2.INTER_AREA)
-    shown = Inpaint(InpaintSettings()).shown([scene(455, 256, 1)], 0, small)
+    shown = Inpaint(InpaintSettings()).render_input([scene(455, 256, 1)], 0, small)
     assert shown[..., 3].any(axis=1).all()
 
 
 def test_a_mask_grows_before_it_is_filled() -> None:
     mask = np.zeros((48, 64), np.uint8)
     mask[24, 32] = 255
-    grown = Inpaint(InpaintSettings(grow=5, feather=0.0)).shown([scene(64, 48, 1)], 0, mask)[..., 3]
+    grown = Inpaint(InpaintSettings(mask_dilation=5, mask_feather=0.0)).render_input([scene(64, 48, 1)], 0, mask)[
+        ..., 3
+    ]
     away = np.hypot(*(np.indices(mask.shape) - np.array([24, 32])[:, None, None]))
     assert grown[away <= 4].all()
     assert not grown[away > 6].any()
-    with pytest.raises(UsageError, match=r"pairing\.feather"):
-        make_pairing(PAIRINGS, "inpaint", {"grow": 2, "feather": 3.0})
+    with pytest.raises(UsageError, match=r"pairing\.mask_feather"):
+        make_pairing(PAIRINGS, "inpaint", {"mask_dilation": 2, "mask_feather": 3.0})
 
 
 @repeatable
 @given(seeds, st.sampled_from([0.0, 1.0, 3.5]), st.integers(1, 4))
 def test_outside_a_hole_the_frame_stays_and_deep_inside_it_is_filled(seed: int, feather: float, scale: int) -> None:
-    pairing = Inpaint(InpaintSettings(feather=feather))
-    shown = pairing.taught([scene(48, 36, 0)], generator(seed))
+    pairing = Inpaint(InpaintSettings(mask_feather=feather))
+    shown = pairing.training_input([scene(48, 36, 0)], generator(seed))
     large = cv2.resize(shown, (48 * scale, 36 * scale), interpolation=cv2.INTER_LINEAR)
     frame, output = (scene(48 * scale, 36 * scale, s) for s in (1, 2))
     made = pairing.finish(frame, output, large)
@@ -422,7 +436,7 @@ def test_outside_a_hole_the_frame_stays_and_deep_inside_it_is_filled(seed: int, 
 @pytest.mark.parametrize("feather", [0.0, 4.0])
 def test_without_a_hole_nothing_is_filled_and_in_nothing_but_a_hole_everything(feather: float) -> None:
     frame, output = scene(20, 16, 1), scene(20, 16, 2)
-    pairing = Inpaint(InpaintSettings(feather=feather))
+    pairing = Inpaint(InpaintSettings(mask_feather=feather))
     for level, wanted in ((0, frame), (255, output)):
-        shown = pairing.shown([frame], 0, np.full((16, 20), level, np.uint8))
+        shown = pairing.render_input([frame], 0, np.full((16, 20), level, np.uint8))
         assert np.array_equal(pairing.finish(frame, output, shown), wanted)

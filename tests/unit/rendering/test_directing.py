@@ -13,7 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from vidtrans.keyframes import parse_curve
-from vidtrans.rendering.directing import Direction, Directions, recoloured
+from vidtrans.rendering.directing import BlendCurves, FrameBlend, recoloured
 
 repeatable = hypothesis_settings(max_examples=60)
 SOURCE, LOOK = scene(40, 24, seed=1), scene(40, 24, seed=2)
@@ -34,28 +34,28 @@ def matte(value: int, like: np.ndarray = SOURCE) -> np.ndarray:
 
 @pytest.mark.parametrize("white", [None, matte(255)])
 def test_no_strength_is_the_source_and_full_strength_the_look(white: np.ndarray | None) -> None:
-    assert np.array_equal(Direction(strength=0)(SOURCE, LOOK, white), SOURCE)
-    assert np.array_equal(Direction(strength=1)(SOURCE, LOOK, white), LOOK)
-    half = Direction(strength=0.5)(SOURCE, LOOK, white)
+    assert np.array_equal(FrameBlend(strength=0)(SOURCE, LOOK, white), SOURCE)
+    assert np.array_equal(FrameBlend(strength=1)(SOURCE, LOOK, white), LOOK)
+    half = FrameBlend(strength=0.5)(SOURCE, LOOK, white)
     assert np.abs(half - (SOURCE.astype(float) + LOOK) / 2).max() <= 0.5
 
 
 def test_twice_the_strength_goes_twice_as_far_and_stays_a_picture() -> None:
-    made = Direction(strength=2)(plain(100, 100, 100), plain(120, 90, 240), None)
+    made = FrameBlend(strength=2)(plain(100, 100, 100), plain(120, 90, 240), None)
     assert made[0, 0].tolist() == [140, 80, 255]
 
 
 @pytest.mark.parametrize("strength", [0.0, 1.0, 2.0])
 @pytest.mark.parametrize("white", [None, matte(255), matte(90)])
 def test_full_mix_is_the_source_whatever_else_is_asked(strength: float, white: np.ndarray | None) -> None:
-    assert np.array_equal(Direction(strength, keep_colour=1, mix=1)(SOURCE, LOOK, white), SOURCE)
+    assert np.array_equal(FrameBlend(strength, keep_colour=1, mix=1)(SOURCE, LOOK, white), SOURCE)
 
 
 def test_the_source_is_where_the_matte_is_black_and_the_look_where_it_is_white() -> None:
     sides = matte(0)
     sides[:, 20:] = 255
     sides[:, 18:22] = 128
-    made = Direction()(SOURCE, LOOK, sides)
+    made = FrameBlend()(SOURCE, LOOK, sides)
     assert np.array_equal(made[:, :18], SOURCE[:, :18])
     assert np.array_equal(made[:, 22:], LOOK[:, 22:])
     low, high = np.minimum(SOURCE, LOOK)[:, 18:22], np.maximum(SOURCE, LOOK)[:, 18:22]
@@ -68,7 +68,7 @@ def test_the_source_is_where_the_matte_is_black_and_the_look_where_it_is_white()
 @repeatable
 @given(shares, shares, st.integers(0, 255))
 def test_up_to_full_strength_every_pixel_lies_between_source_and_look(strength: float, mix: float, grey: int) -> None:
-    made = Direction(strength, mix=mix)(SOURCE, LOOK, matte(grey)).astype(int)
+    made = FrameBlend(strength, mix=mix)(SOURCE, LOOK, matte(grey)).astype(int)
     assert (made >= np.minimum(SOURCE, LOOK)).all()
     assert (made <= np.maximum(SOURCE, LOOK)).all()
 
@@ -81,14 +81,14 @@ def test_a_darker_matte_or_more_mix_never_brings_more_of_the_look(a: float, b: f
     def distance(made: np.ndarray) -> float:
         return float(np.abs(made.astype(int) - SOURCE).sum())
 
-    assert distance(Direction(mix=more)(SOURCE, LOOK, None)) <= distance(Direction(mix=less)(SOURCE, LOOK, None))
-    dark, light = (Direction()(SOURCE, LOOK, matte(round(255 * share))) for share in (less, more))
+    assert distance(FrameBlend(mix=more)(SOURCE, LOOK, None)) <= distance(FrameBlend(mix=less)(SOURCE, LOOK, None))
+    dark, light = (FrameBlend()(SOURCE, LOOK, matte(round(255 * share))) for share in (less, more))
     assert distance(dark) <= distance(light)
 
 
 def test_kept_colours_are_the_sources_and_the_lightness_the_looks() -> None:
     soft = [np.rint(110 + (picture.astype(float) - 128) / 6).astype(np.uint8) for picture in (SOURCE, LOOK)]
-    made = lab(Direction(keep_colour=1)(*soft, None))
+    made = lab(FrameBlend(keep_colour=1)(*soft, None))
     assert np.abs(made[..., 1:] - lab(soft[0])[..., 1:]).max() < 1.5
     assert np.abs(made[..., 0] - lab(soft[1])[..., 0]).max() < 1
     assert np.abs(lab(soft[1])[..., 1:] - lab(soft[0])[..., 1:]).max() > 5  # they did differ
@@ -96,7 +96,7 @@ def test_kept_colours_are_the_sources_and_the_lightness_the_looks() -> None:
 
 def test_a_grey_look_is_coloured_in_and_half_of_it_is_half_way() -> None:
     source, look = plain(150, 100, 80), plain(90, 90, 90)
-    whole, half = (Direction(keep_colour=share)(source, look, None)[0, 0].astype(int) for share in (1.0, 0.5))
+    whole, half = (FrameBlend(keep_colour=share)(source, look, None)[0, 0].astype(int) for share in (1.0, 0.5))
     assert whole[0] > whole[1] > whole[2]
     assert np.abs(half - (whole + 90) / 2).max() <= 1
 
@@ -111,8 +111,8 @@ def test_without_light_there_is_no_colour_and_values_stay_in_range() -> None:
 
 def test_strength_comes_before_colour() -> None:
     source, look = plain(120, 110, 100), plain(140, 150, 160)
-    made = lab(Direction(strength=2, keep_colour=1)(source, look, None))[0, 0]
-    strengthened = lab(Direction(strength=2)(source, look, None))[0, 0]
+    made = lab(FrameBlend(strength=2, keep_colour=1)(source, look, None))[0, 0]
+    strengthened = lab(FrameBlend(strength=2)(source, look, None))[0, 0]
     assert made[0] == pytest.approx(strengthened[0], abs=1)  # the lightness of what was made twice as strong
     assert made[1:] == pytest.approx(lab(source)[0, 0, 1:], abs=1.5)  # and none of its colour
 
@@ -121,32 +121,32 @@ def test_the_matte_comes_after_strength_and_mix_last() -> None:
     source, look = plain(100, 100, 100), plain(200, 200, 200)
     half = np.full((4, 6), 128, np.uint8)
     # Twice the strength ends at white, 255; a matte taken before it would end at 200.
-    assert abs(int(Direction(strength=2)(source, look, half)[0, 0, 0]) - 178) <= 1
+    assert abs(int(FrameBlend(strength=2)(source, look, half)[0, 0, 0]) - 178) <= 1
     # The mix is a share of what the matte left: 178 → 139.
-    assert abs(int(Direction(strength=2, mix=0.5)(source, look, half)[0, 0, 0]) - 139) <= 1
+    assert abs(int(FrameBlend(strength=2, mix=0.5)(source, look, half)[0, 0, 0]) - 139) <= 1
 
 
 def test_a_direction_leaves_what_it_is_given_alone() -> None:
     source, look, grey = SOURCE.copy(), LOOK.copy(), matte(77)
-    Direction(1.5, 0.5, 0.25)(source, look, grey)
+    FrameBlend(1.5, 0.5, 0.25)(source, look, grey)
     assert np.array_equal(source, SOURCE)
     assert np.array_equal(look, LOOK)
     assert (grey == 77).all()
 
 
-def curves(**texts: str) -> Directions:
+def curves(**texts: str) -> BlendCurves:
     given = {"strength": "1", "keep_colour": "0", "mix": "0"} | texts
     parsed = {name: parse_curve(text, name, 0, 2) for name, text in given.items()}
-    return Directions(parsed, [10 * i for i in range(11)], lambda moment: Fraction(10 * (moment.frame or 0)))
+    return BlendCurves(parsed, [10 * i for i in range(11)], lambda moment: Fraction(10 * (moment.frame or 0)))
 
 
 def test_each_frame_has_its_own_direction() -> None:
     directions = curves(strength="0: 0, 10: 1", mix="5: 0, 5: 1")
     assert [directions(i) for i in (0, 4, 5, 10)] == [
-        Direction(0.0, 0.0, 0.0),
-        Direction(0.4, 0.0, 0.0),
-        Direction(0.5, 0.0, 1.0),
-        Direction(1.0, 0.0, 1.0),
+        FrameBlend(0.0, 0.0, 0.0),
+        FrameBlend(0.4, 0.0, 0.0),
+        FrameBlend(0.5, 0.0, 1.0),
+        FrameBlend(1.0, 0.0, 1.0),
     ]
 
 

@@ -22,7 +22,7 @@ from vidtrans.errors import VidtransError
 from vidtrans.events import Note, silent
 from vidtrans.files import digest_file, digest_of, remove
 from vidtrans.store import digests
-from vidtrans.store.cache import HOLD, Cache, Entry
+from vidtrans.store.cache import PIN_PREFIX, Cache, CacheEntry
 from vidtrans.store.chunks import ChunkStore
 from vidtrans.store.digests import Digests
 from vidtrans.store.stages import (
@@ -208,7 +208,7 @@ def test_a_locked_entry_is_not_entered_nor_deleted(tmp_path: Path) -> None:
     assert not entry.folder.exists()
 
 
-def named(cache: Cache, stage: str, name: str) -> Entry:
+def named(cache: Cache, stage: str, name: str) -> CacheEntry:
     """Return the entry whose key is the digest of ``name``."""
     return cache.entry(stage, digest_of(name))
 
@@ -223,7 +223,7 @@ def test_an_entry_that_is_held_for_a_moment_is_waited_for(tmp_path: Path) -> Non
     """Trimming and cleaning take the lock of each entry, if only to see that it is in use."""
     entry = Cache(tmp_path, silent).entry("filter", "k")
     with entry.locked():
-        hold = entry.hold()
+        hold = entry.pin()
     moment = FileLock(entry.folder / ".lock", thread_local=False)
     moment.acquire()
     release = threading.Timer(0.5, moment.release)
@@ -275,7 +275,7 @@ def test_what_is_in_use_stays_whatever_the_limit(tmp_path: Path) -> None:
         fill(cache, "infer", key, 1)
     locked, held = named(cache, "infer", "locked"), named(cache, "infer", "held")
     with held.locked():
-        holds = [held.hold(), held.hold()]
+        holds = [held.pin(), held.pin()]
     with locked.locked():
         cache.trim(0)
         assert {e.key for e in cache.entries()} == {locked.key, held.key}
@@ -386,9 +386,9 @@ def test_damage_is_told_once_and_another_damage_too(tmp_path: Path) -> None:
 def test_a_hold_of_a_killed_process_is_free(tmp_path: Path) -> None:
     entry = Cache(tmp_path, silent).entry("filter", "k")
     with entry.locked():
-        (entry.folder / f"{HOLD}1-1").touch()  # what is left of one
-        hold = entry.hold()
-        assert len(list(entry.folder.glob(f"{HOLD}*"))) == 1
+        (entry.folder / f"{PIN_PREFIX}1-1").touch()  # what is left of one
+        hold = entry.pin()
+        assert len(list(entry.folder.glob(f"{PIN_PREFIX}*"))) == 1
     assert not entry.delete()
     hold.release()
     assert entry.delete()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from vidtrans.store.chunking import Chunk, chunk_of, cut_into_chunks, spans
+from vidtrans.store.chunking import Chunk, chunk_of, cut_into_chunks, read_ranges
 
 repeatable = hypothesis_settings(max_examples=150)
 
@@ -66,7 +66,7 @@ def test_spans_hold_the_missing_chunks_and_what_the_filter_looks_at(
     first, stop, shots, length = clip
     chunks = cut_into_chunks(first, stop, shots, length)
     missing = [c.number for c in chunks if mask >> (c.number % 40) & 1]
-    found = spans(chunks, missing, radius)
+    found = read_ranges(chunks, missing, radius)
     assert [c for run, _, _ in found for c in run] == [chunks[n] for n in missing]
     for run, lo, hi in found:
         assert [b.number - a.number for a, b in pairwise(run)] == [1] * (len(run) - 1)
@@ -94,9 +94,9 @@ def test_a_chunk_sees_the_same_frames_whatever_else_is_missing(
     def window(lo: int, hi: int, chunk: Chunk, frame: int) -> tuple[int, int]:
         return max(lo, chunk.shot_first, frame - radius), min(hi, chunk.shot_stop, frame + radius + 1)
 
-    for run, lo, hi in spans(chunks, missing, radius):
+    for run, lo, hi in read_ranges(chunks, missing, radius):
         for chunk in run:
-            [(_, alone_lo, alone_hi)] = spans(chunks, [chunk.number], radius)
+            [(_, alone_lo, alone_hi)] = read_ranges(chunks, [chunk.number], radius)
             for frame in range(chunk.first, chunk.stop):
                 assert window(lo, hi, chunk, frame) == window(alone_lo, alone_hi, chunk, frame)
 
@@ -110,8 +110,8 @@ def test_a_clip_of_two_shots_by_hand() -> None:
         (70, 90, 40, 90),
         (90, 100, 90, 100),
     ]
-    assert [(lo, hi) for _, lo, hi in spans(chunks, [0, 3, 4], 4)] == [(5, 39), (66, 100)]
-    assert spans(chunks, [], 4) == []
+    assert [(lo, hi) for _, lo, hi in read_ranges(chunks, [0, 3, 4], 4)] == [(5, 39), (66, 100)]
+    assert read_ranges(chunks, [], 4) == []
 
 
 @pytest.mark.parametrize("length", [1, 1000])

@@ -15,7 +15,7 @@ from shoot import lossless
 from vidtrans import api
 from vidtrans.events import Event, Note
 from vidtrans.rendering import runner as filling
-from vidtrans.store.disk_forecast import Room
+from vidtrans.store.disk_forecast import DiskForecast
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -30,13 +30,13 @@ def test_what_is_needed_goes_by_what_was_written(
     for folder in folders:
         folder.mkdir()
         (folder / "before").write_bytes(bytes(700))
-    room = Room(folders, made + left)
+    room = DiskForecast(folders, made + left)
     (folders[0] / "a").write_bytes(bytes(raw))
     (folders[1] / "b").write_bytes(bytes(shown))
     needed = (raw + shown) / made * left + shown / made * (made + left)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shutil, "disk_usage", lambda path: Usage(0, 0, free))
-        assert (room.lacking(made) is not None) == (needed > free)
+        assert (room.shortfall(made) is not None) == (needed > free)
 
 
 @pytest.mark.usefixtures("in_turns")  # what is written at a frame is known

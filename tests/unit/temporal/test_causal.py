@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from vidtrans.events import silent
 from vidtrans.store.cache import Cache
 from vidtrans.store.chunks import StateStore
-from vidtrans.temporal.stream import Recursive, Sample
+from vidtrans.temporal.stream import RecursiveFilter, Sample
 
 repeatable = hypothesis_settings(max_examples=20)
 COUNT, CUT = 24, 10
@@ -70,7 +70,7 @@ def test_nothing_before_a_cut_is_looked_at_and_all_of_the_shot_is() -> None:
 @given(st.integers(0, COUNT), st.booleans(), st.sampled_from([1, 3, 12, 64]))
 def test_from_its_state_at_any_frame_it_goes_on_exactly(frame: int, deep: bool, history: int) -> None:
     method = causal(history=history)
-    assert isinstance(method, Recursive)
+    assert isinstance(method, RecursiveFilter)
     whole = run(causal(history=history), fresh(deep))
     assert alike(run(method, fresh(deep)[:frame]), whole[:frame])
     state = {name: value.copy() for name, value in method.state().items()}
@@ -116,15 +116,15 @@ def test_a_state_is_read_as_it_was_written_and_the_one_before_it_is_gone(tmp_pat
     entry = Cache(tmp_path, silent).entry("render", "k")
     with entry.locked():
         store = StateStore(entry)
-        assert store.after(0) is None
+        assert store.load(0) is None
         for number in range(3):
-            store.keep(number, state_of(number + 2))
-        read = store.after(2)
+            store.save(number, state_of(number + 2))
+        read = store.load(2)
         assert read is not None
         assert {n: (v.dtype, v.tobytes()) for n, v in read.items()} == {
             n: (v.dtype, v.tobytes()) for n, v in state_of(4).items()
         }
-        assert store.after(0) is store.after(1) is None
+        assert store.load(0) is store.load(1) is None
         assert {p.name for p in entry.folder.glob("state*")} == {"state-000002.npz", "state-000002.json"}
         store.clear()
         assert not list(entry.folder.glob("state*"))
@@ -139,14 +139,14 @@ def test_a_state_that_is_damaged_anywhere_is_none(
     entry = Cache(tmp_path_factory.mktemp("cache"), silent).entry("render", "k")
     with entry.locked():
         store = StateStore(entry)
-        store.keep(0, {"mean": np.arange(24, dtype=np.float32).reshape(2, 3, 4), "count": np.ones((1, 2), np.float32)})
+        store.save(0, {"mean": np.arange(24, dtype=np.float32).reshape(2, 3, 4), "count": np.ones((1, 2), np.float32)})
         (path,) = entry.folder.glob(f"state*{suffix}")
         data = bytearray(path.read_bytes())
         at %= len(data)
         if flip:
             data[at] ^= flip
         path.write_bytes(data if flip else data[:at])
-        read = store.after(0)
+        read = store.load(0)
         whole = np.arange(24, dtype=np.float32).tobytes()
         # The other bytes of the JSON are only its form.
         assert read is None or (suffix == ".json" and read["mean"].tobytes() == whole)

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 
 from vidtrans.temporal import FILTERS
 from vidtrans.temporal.off import NoFilter, OffSettings
-from vidtrans.temporal.shared import Tracker
-from vidtrans.temporal.stream import Filter, Recursive, Sample, Window, filtered
+from vidtrans.temporal.shared import FlowTracker
+from vidtrans.temporal.stream import Filter, RecursiveFilter, Sample, Window, filter_samples
 
 repeatable = hypothesis_settings(max_examples=60)
 # Sizes at which a grid has one row, one column, or one place.
@@ -79,7 +79,7 @@ def around(count: int, cuts: set[int], radius: int) -> list[tuple[int, list[int]
 @given(st.integers(0, 6), st.integers(0, 30), st.sets(st.integers(1, 29)))
 def test_each_window_is_the_shot_around_its_frame(radius: int, count: int, cuts: set[int]) -> None:
     method = Recorder(radius)
-    made = [s.index for s, _ in filtered(blank(count, cuts), method)]
+    made = [s.index for s, _ in filter_samples(blank(count, cuts), method)]
     assert made == list(range(count))
     assert method.seen == around(count, cuts, radius)
     assert method.expected == [(i - 1, i) for i in range(1, count) if i not in cuts]
@@ -90,15 +90,15 @@ def test_each_window_is_the_shot_around_its_frame(radius: int, count: int, cuts:
 def test_only_frames_that_are_wanted_are_filtered(radius: int, cuts: set[int], first: int, count: int) -> None:
     wanted = range(first, min(20, first + count))
     method = Recorder(radius)
-    assert [s.index for s, _ in filtered(blank(20, cuts), method, wanted)] == list(wanted)
+    assert [s.index for s, _ in filter_samples(blank(20, cuts), method, wanted)] == list(wanted)
     assert method.seen == [entry for entry in around(20, cuts, radius) if entry[0] in wanted]
 
 
 def test_a_recursive_filter_sees_the_frames_before_those_that_are_wanted_too() -> None:
     method = RecursiveRecorder(0)
-    assert isinstance(method, Recursive)
-    assert not isinstance(Recorder(0), Recursive)
-    assert [s.index for s, _ in filtered(blank(9, {4}), method, range(5, 7))] == [5, 6]
+    assert isinstance(method, RecursiveFilter)
+    assert not isinstance(Recorder(0), RecursiveFilter)
+    assert [s.index for s, _ in filter_samples(blank(9, {4}), method, range(5, 7))] == [5, 6]
     assert [i for i, _ in method.seen] == list(range(9))
 
 
@@ -111,7 +111,7 @@ def test_frames_come_out_as_soon_as_their_window_is_full_and_the_next_is_begun(r
             read.append(sample.index)
             yield sample
 
-    for sample, _ in filtered(source(), Recorder(radius)):  # type: ignore[arg-type]
+    for sample, _ in filter_samples(source(), Recorder(radius)):  # type: ignore[arg-type]
         assert read[-1] == min(sample.index + lag, 11)
 
 
@@ -189,7 +189,7 @@ def test_no_strength_and_no_radius_change_nothing(make: Callable[..., Any], sett
 
 @pytest.mark.parametrize(("short_side", "wanted"), [(24, (24, 32)), (0, (48, 64)), (540, (48, 64))])
 def test_flow_is_estimated_at_the_size_that_was_asked_for(short_side: int, wanted: tuple[int, int]) -> None:
-    tracker = Tracker("dis", short_side, 0.16)
+    tracker = FlowTracker("dis", short_side, 0.16)
     [sample] = samples([scene(64, 48, 0)])
     assert tracker._estimator.prepare(sample.guide).shape == wanted
 

@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from vidtrans.store.chunking import cut_into_chunks, spans
-from vidtrans.temporal import detail
+from vidtrans.store.chunking import cut_into_chunks, read_ranges
+from vidtrans.temporal import fine_detail
 from vidtrans.temporal import shared as tracks
 from vidtrans.temporal import window as temporal_window
-from vidtrans.temporal.stream import Sample, Window, filtered
+from vidtrans.temporal.stream import Sample, Window, filter_samples
 from vidtrans.temporal.window import WindowFilter
 
 repeatable = hypothesis_settings(max_examples=25)
@@ -81,7 +81,7 @@ def test_missing_chunks_are_made_again_the_same(radius: int, cuts: set[int], len
     chunks = cut_into_chunks(0, COUNT, [0, *sorted(cuts)], length)
     missing = sorted(data.draw(st.sets(st.sampled_from(range(len(chunks))), min_size=1)))
     method = window(radius=radius)
-    for run_of, lo, hi in spans(chunks, missing, method.radius):
+    for run_of, lo, hi in read_ranges(chunks, missing, method.radius):
         wanted = range(run_of[0].first, run_of[-1].stop)
         made = run(method, samples(guides, outputs, {0, *cuts})[lo:hi], wanted)
         assert alike(made, whole[wanted.start : wanted.stop])
@@ -178,7 +178,7 @@ def arrays(value: Any) -> list[np.ndarray]:
 def test_what_is_kept_of_a_long_clip_does_not_grow(radius: int) -> None:
     guides, outputs = busy(4 * radius + 24, (24, 16))
     method = Weighed(window(radius=radius))
-    list(filtered(samples(guides, outputs), method))
+    list(filter_samples(samples(guides, outputs), method))
     full = 2 * radius + 1
     assert max(method.num_bytes[full:]) <= max(method.num_bytes[:full])
     steady = method.num_bytes[full : -radius - 1]
@@ -198,7 +198,7 @@ class Count:
         self.method, self.radius, self.expect = method, method.radius, method.expect
         self.made: Counter[tuple[int, Any]] = Counter()
         self.most: Counter[str] = Counter()
-        for module in (tracks, detail, temporal_window):
+        for module in (tracks, fine_detail, temporal_window):
             monkeypatch.setattr(module, "kept", self._kept)
 
     def _kept(self, sample: Sample, key: Any, make: Any) -> Any:
@@ -272,7 +272,7 @@ KEPT: dict[int, dict[str, tuple[int, int]]] = {
 def test_no_more_is_made_or_kept_than_is_needed(radius: int, monkeypatch: pytest.MonkeyPatch) -> None:
     guides, outputs = busy(3 * radius + 12, (24, 16))
     method = Count(window(radius=radius), monkeypatch)
-    list(filtered(samples(guides, outputs), method))
+    list(filter_samples(samples(guides, outputs), method))
     made: Counter[str] = Counter()
     for (_, key), times in method.made.items():
         made[kind_of(key)] += times

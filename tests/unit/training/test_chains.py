@@ -23,19 +23,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vidtrans.data.dataset import Pair, open_dataset
-from vidtrans.data.loading import Batch, Loader
+from vidtrans.data.loading import Loader, TrainingBatch
 from vidtrans.data.split import split_roles
 from vidtrans.events import silent
 from vidtrans.pairing.clock import CHANNELS
 from vidtrans.pairing.next_frame import NextFrame, NextFrameSettings
 from vidtrans.settings import Table
 from vidtrans.training.checkpoint import load_checkpoint
-from vidtrans.training.feedback.chains import (
+from vidtrans.training.feedback.rollout_pool import (
     POOL,
     RUN,
     SHORTEST,
-    Chains,
-    OwnFrames,
+    NextFrameFeedback,
+    RolloutPool,
     _with_a_run,
     round_trip,
     successors,
@@ -47,7 +47,7 @@ def pairs_of(shots: Sequence[Sequence[str]], pairing: NextFrame) -> list[Pair]:
     """The pairs of shots of frames with the given roles, as a dataset makes them: of one role throughout."""
     found = []
     for shot, roles in enumerate(shots):
-        for place, step in enumerate(pairing.steps(len(roles))):
+        for place, step in enumerate(pairing.pair_positions(len(roles))):
             used = {roles[i] for i in (*step.inputs, step.target)}
             if used in ({"train"}, {"held-out"}):
                 inputs = tuple(Path(f"{shot}/{i}") for i in step.inputs)
@@ -85,7 +85,7 @@ def test_what_follows_a_pair_has_its_target_as_the_latest_frame(
 
 @given(st.integers(2, 60), st.integers(1, 4))
 def test_a_whole_shot_on_a_clock_has_no_end(length: int, step: int) -> None:
-    pairing = NextFrame(NextFrameSettings(step, 1, clock=True))
+    pairing = NextFrame(NextFrameSettings(step, 1, time_encoding=True))
     pairs = pairs_of([["train"] * length], pairing)
     assert len(pairs) == (0 if length < pairing.min_frames else 2 * (length - 1))
     assert None not in successors(pairs, step)
@@ -105,22 +105,24 @@ def loader_of(files: list[Path], pairing: NextFrame, batch: int = 4) -> Loader:
     def pair(place: int, step: Any) -> Pair:
         return Pair(tuple(files[i] for i in step.inputs), files[step.target], "train", (0, 0), place, step.phase)
 
-    pairs = [pair(place, step) for place, step in enumerate(pairing.steps(len(files)))]
+    pairs = [pair(place, step) for place, step in enumerate(pairing.pair_positions(len(files)))]
     return Loader(pairs, pairing, batch=batch, seed=0, multiple=16, crop=None, jitter=1.0, flip=True)
 
 
-def chains_of(loader: Loader, **settings: Any) -> Chains:
+def chains_of(loader: Loader, **settings: Any) -> RolloutPool:
     pairing: Any = loader.pairing
-    return Chains(loader, OwnFrames(pairing.settings.context), TrainingSettings(chains=0.5, **settings))
+    return RolloutPool(
+        loader, NextFrameFeedback(pairing.settings.context_frames), TrainingSettings(rollout_fraction=0.5, **settings)
+    )
 
 
-def painted(batch: Batch, step: int) -> torch.Tensor:
+def painted(batch: TrainingBatch, step: int) -> torch.Tensor:
     """Outputs near enough to their targets, and each like no other."""
     rng = np.random.default_rng(step)
     return torch.from_numpy((batch.targets + rng.uniform(-0.1, 0.1, batch.targets.shape)).astype(np.float32))
 
 
-def run(chains: Chains, steps: range, progress: float = 1.0) -> list[Batch]:
+def run(chains: RolloutPool, steps: range, progress: float = 1.0) -> list[TrainingBatch]:
     made = []
     for step in steps:
         batch = chains.mixed(chains.loader.make(step), step, progress)
@@ -175,7 +177,7 @@ def test_chains_begin_late_and_grow_with_the_run() -> None:
     assert all(chain is None or chain.age == 1 for chain in early.slots)
 
     def oldest(progress: float) -> int:
-        chains, found = chains_of(loader, chain_length=20), 0
+        chains, found = chains_of(loader, max_rollout_length=20), 0
         for step in range(150):
             run(chains, range(step, step + 1), progress)
             found = max(found, *(chain.age for chain in chains.slots if chain is not None))
@@ -187,7 +189,9 @@ def test_chains_begin_late_and_grow_with_the_run() -> None:
 
 @pytest.mark.parametrize(("progress", "longest"), [(0.0, 4), (0.1, 4), (0.2, 8), (0.3, 12), (0.5, 20), (1.0, 20)])
 def test_chains_grow_evenly_between_a_tenth_and_half_of_the_run(progress: float, longest: int) -> None:
-    chains = chains_of(loader_of(dataset(Path("d"), 6), NextFrame(NextFrameSettings(1, 1, True))), chain_length=20)
+    chains = chains_of(
+        loader_of(dataset(Path("d"), 6), NextFrame(NextFrameSettings(1, 1, True))), max_rollout_length=20
+    )
     chains.mixed(chains.loader.make(0), 0, progress)
     assert chains._longest == longest
 
@@ -195,7 +199,7 @@ def test_chains_grow_evenly_between_a_tenth_and_half_of_the_run(progress: float,
 @pytest.mark.parametrize("longest", [5, 9])
 def test_a_chain_is_used_as_often_as_it_may(longest: int) -> None:
     pairing = NextFrame(NextFrameSettings(1, 1, True))
-    chains, oldest = chains_of(loader_of(dataset(Path("d")), pairing), chain_length=longest), 0
+    chains, oldest = chains_of(loader_of(dataset(Path("d")), pairing), max_rollout_length=longest), 0
     for step in range(120):
         run(chains, range(step, step + 1))
         oldest = max(oldest, *(chain.age for chain in chains.slots if chain is not None))
@@ -264,13 +268,13 @@ def test_a_chain_ends_where_the_clip_does_and_where_it_is_lost() -> None:
 
 @pytest.mark.parametrize("clock", [True, False])
 def test_a_restored_pool_goes_on_exactly(clock: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    landed, land = [0], Chains._landed
+    landed, land = [0], RolloutPool._landed
 
     def counted(*given: Any) -> Any:
         landed[0] += 1
         return land(*given)
 
-    monkeypatch.setattr(Chains, "_landed", counted)
+    monkeypatch.setattr(RolloutPool, "_landed", counted)
     loader = loader_of(dataset(Path("d")), NextFrame(NextFrameSettings(1, 2, clock)))
     whole = chains_of(loader)
     run(whole, range(40))
@@ -307,13 +311,23 @@ def test_a_chain_lands_on_pictures_of_its_size() -> None:
 # The chain of commands
 
 NETWORK = ("--set=generator.name=warp-mix", "--set=generator.channels=8", "--set=generator.blocks=[0,0,0]")
-LEARN = ("--set=training.chains=0.5", "--set=training.noise=0.05", "--set=training.gan_from=0.6", "--set=gan=0.1")
-HOLD = ("--set=dataset.hold_out=0.2", "--set=dataset.block=14", "--set=dataset.gap=1", "--set=dataset.blur=0")
+LEARN = (
+    "--set=training.rollout_fraction=0.5",
+    "--set=training.input_noise=0.05",
+    "--set=training.gan_start=0.6",
+    "--set=lambda_gan=0.1",
+)
+HOLD = (
+    "--set=dataset.val_fraction=0.2",
+    "--set=dataset.val_block_size=14",
+    "--set=dataset.val_gap=1",
+    "--set=dataset.min_sharpness=0",
+)
 
 
 def train_flags(steps: int = 60) -> list[str]:
     more = tiny_flags("training") + tiny_flags("discriminator")
-    return ["train", "c.dataset", *NETWORK, *more, *LEARN, f"--set=training.steps={steps}", "--set=ema=0.9"]
+    return ["train", "c.dataset", *NETWORK, *more, *LEARN, f"--set=training.steps={steps}", "--set=ema_decay=0.9"]
 
 
 def make(capsys: pytest.CaptureFixture[str], *flags: str, shots: Sequence[int] = (0,)) -> None:
@@ -323,7 +337,7 @@ def make(capsys: pytest.CaptureFixture[str], *flags: str, shots: Sequence[int] =
 
 def test_a_run_is_scored_by_what_it_makes_of_its_own_frames(capsys: pytest.CaptureFixture[str]) -> None:
     make(capsys, *HOLD)
-    table = said_json(capsys, *train_flags(), "--set=training.score_every=30")
+    table = said_json(capsys, *train_flags(), "--set=training.val_interval=30")
     dreamt = table["dreamt"]
     assert dreamt["horizons"].keys() == dreamt["copy_last"].keys() == {"1", "5", "10"}
     assert dreamt.keys() >= {"nn", "drift", "sharpness", "m1", "m4", "uniq", "uniq_real"}
@@ -344,9 +358,9 @@ def test_chains_made_otherwise_are_another_run(
         return len(list(Path(".vidtrans/train").iterdir()))
 
     make(capsys, *HOLD)
-    without = ("--set=training.chains=0", "--set=training.noise=0")
+    without = ("--set=training.rollout_fraction=0", "--set=training.input_noise=0")
     assert [runs("a.safetensors"), runs("b.safetensors", *without), runs("c.safetensors")] == [1, 2, 2]
-    monkeypatch.setattr("vidtrans.training.settings.FILMS_VERSION", 99)
+    monkeypatch.setattr("vidtrans.training.settings.ROLLOUT_VERSION", 99)
     assert [runs("d.safetensors"), runs("e.safetensors", *without)] == [3, 3]
     assert "other inputs or options" in said(capsys, 2, *train_flags(2), "-o", "a.safetensors")
 
@@ -408,7 +422,9 @@ def test_a_chain_lands_where_it_can_go_on(lengths: list[int]) -> None:
 def test_chains_are_for_next_frame_alone(capsys: pytest.CaptureFixture[str]) -> None:
     write_clip(Path("c.mp4"), moving_frames(12))
     said(capsys, 0, "make-dataset", "c.mp4", *tiny_flags("dataset"))
-    told = said(capsys, 2, "train", "c.dataset", *tiny_flags("generator", "training"), "--set=training.chains=0.5")
+    told = said(
+        capsys, 2, "train", "c.dataset", *tiny_flags("generator", "training"), "--set=training.rollout_fraction=0.5"
+    )
     assert "no output becomes an input" in told
 
 
@@ -475,5 +491,5 @@ def test_kill_at_random_moments_gives_the_same_bytes(capsys: pytest.CaptureFixtu
 
 
 def test_the_dataset_says_how_quickly_frames_follow_each_other(capsys: pytest.CaptureFixture[str]) -> None:
-    make(capsys, *HOLD, "--set=dataset.every=2", "--set=thin=false")
+    make(capsys, *HOLD, "--set=dataset.frame_step=2", "--set=drop_duplicates=false")
     assert open_dataset(Path("c.dataset")).sources[0]["rate"] == "15"

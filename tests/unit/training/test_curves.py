@@ -18,10 +18,10 @@ from vidtrans.training.report.curves import (
     RIGHT,
     TOP,
     Axis,
-    Curve,
-    Marks,
-    Panel,
-    Words,
+    LossCurve,
+    LossPanel,
+    ScoreLabel,
+    StepMarks,
     axis_for,
     figure,
     short,
@@ -29,15 +29,15 @@ from vidtrans.training.report.curves import (
     window_of,
 )
 from vidtrans.training.report.page import TrainingReport, render
-from vidtrans.training.report.rollouts import HOLDING, Dreamt
+from vidtrans.training.report.rollout_summary import HOLDING, RolloutSummary
 
 
-def curve(*values: float) -> Curve:
+def curve(*values: float) -> LossCurve:
     found = np.array(values)
-    return Curve(np.arange(1.0, len(found) + 1), found, found, found)
+    return LossCurve(np.arange(1.0, len(found) + 1), found, found, found)
 
 
-def drawn(panel: Panel) -> str:
+def drawn(panel: LossPanel) -> str:
     """The panel as the page shows it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(page, "_loss_panels", lambda report: [panel])
@@ -49,7 +49,7 @@ def drawn(panel: Panel) -> str:
     ("aim", "best"), [(math.inf, 3.0), (-math.inf, -2.0), (1.0, 0.5), (0.0, 0.5), (2.8, 3.0), (None, None)]
 )
 def test_the_best_is_nearest_to_what_is_aimed_at(aim: float | None, best: float | None) -> None:
-    words = Words("a", "b", "c", aim)
+    words = ScoreLabel("a", "b", "c", aim)
     assert words.best([3.0, -2.0, 0.5]) == best
     assert words.best([]) is None
 
@@ -99,8 +99,8 @@ def test_values_lie_between_the_bottom_and_the_top(axis: Axis, middle: float) ->
 
 
 def test_a_panel_draws_its_line_band_dots_level_and_warnings_where_they_are() -> None:
-    run = Marks(last=4, best=2, warnings=[(2, "<slow>")])
-    text = drawn(Panel(Words("A", "u", "h"), curve(1.0, 2.0, 3.0, 4.0), run, "k", level=(5.0, "draw")))
+    run = StepMarks(last=4, best=2, warnings=[(2, "<slow>")])
+    text = drawn(LossPanel(ScoreLabel("A", "u", "h"), curve(1.0, 2.0, 3.0, 4.0), run, "k", level=(5.0, "draw")))
     half = (LEFT + RIGHT) / 2
     assert f'class="warned" d="M{half:.1f} {TOP}V{BOTTOM}"' in text
     assert "step 2: &lt;slow&gt;" in text
@@ -118,17 +118,17 @@ def test_a_panel_draws_its_line_band_dots_level_and_warnings_where_they_are() ->
 
 
 def test_a_panel_tells_its_unit_and_its_scale_where_there_is_one() -> None:
-    plain = drawn(Panel(Words("a", "", "c"), curve(1.0, 2.0), Marks(20), "loss"))
+    plain = drawn(LossPanel(ScoreLabel("a", "", "c"), curve(1.0, 2.0), StepMarks(20), "loss"))
     assert "<small></small>" in plain
     assert plain.count('class="note"') == 1  # "steps"
-    told = drawn(Panel(Words("a", "dB", "c"), curve(1.0, 2000.0), Marks(20), "loss"))
+    told = drawn(LossPanel(ScoreLabel("a", "dB", "c"), curve(1.0, 2000.0), StepMarks(20), "loss"))
     assert "<small>log scale</small>" in told
     assert told.count('class="note"') == 2
     assert ">dB</text>" in told
 
 
 def test_the_last_step_is_written_to_the_left_of_the_end() -> None:
-    text = drawn(Panel(Words("a", "", "c"), curve(1.0, 2.0), Marks(20), "loss"))
+    text = drawn(LossPanel(ScoreLabel("a", "", "c"), curve(1.0, 2.0), StepMarks(20), "loss"))
     anchors = re.findall(rf'<text x="([0-9.]+)" y="{BOTTOM + 17}" text-anchor="(\w+)">(\w+)</text>', text)
     assert [anchor for _, anchor, _ in anchors] == ["middle"] * (len(anchors) - 1) + ["end"]
     assert [int(step) for *_, step in anchors] == [0, 5, 10, 15, 20]
@@ -136,7 +136,9 @@ def test_the_last_step_is_written_to_the_left_of_the_end() -> None:
 
 def test_a_curve_of_one_score_before_the_first_step_is_drawn() -> None:
     before = np.zeros(1)
-    text = drawn(Panel(Words("a", "", "c"), Curve(before, before, before, before), Marks(0), "score", dots=True))
+    text = drawn(
+        LossPanel(ScoreLabel("a", "", "c"), LossCurve(before, before, before, before), StepMarks(0), "score", dots=True)
+    )
     assert 'data-last="1"' in text
 
 
@@ -148,7 +150,9 @@ def test_a_score_has_two_decimals_from_2_on_and_four_below(value: float, text: s
 
 
 def test_dots_mark_the_best_and_the_last() -> None:
-    text = drawn(Panel(Words("A", "", "h"), curve(1.0, 2.0, 3.0, 4.0), Marks(last=4, best=2), "k", dots=True))
+    text = drawn(
+        LossPanel(ScoreLabel("A", "", "h"), curve(1.0, 2.0, 3.0, 4.0), StepMarks(last=4, best=2), "k", dots=True)
+    )
     assert 'class="band"' not in text
     assert re.findall(r'<circle class="(\w+)"', text) == ["dot", "best", "dot", "dot", "dot"]
     assert re.findall(r'class="dot"[^>]* r="([\d.]+)"', text) == ["2.2", "4", "2.2", "4"]
@@ -192,7 +196,7 @@ DREAM = {"frames": 90, "nn": 21.0, "drift": 3.0, "sharpness": 0.8, "m1": 1.1, "m
 
 def rollout(scores: dict[str, Any], *numbers: int) -> str:
     """The part of a report that shows a rollout."""
-    dreamt = Dreamt(scores, [(number, np.zeros((2, 2, 3), np.uint8)) for number in numbers])
+    dreamt = RolloutSummary(scores, [(number, np.zeros((2, 2, 3), np.uint8)) for number in numbers])
     [found] = re.findall(r'<section id="dream">.*?</section>', render(TrainingReport("t", dreamt=dreamt)), re.DOTALL)
     return str(found)
 

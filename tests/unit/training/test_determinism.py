@@ -25,7 +25,7 @@ from vidtrans.inference.device import Device, resolve_device
 from vidtrans.models.model_file import read_record
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import build_discriminator, build_generator
-from vidtrans.networks.layers import mirrored_rim
+from vidtrans.networks.layers import reflect_pad
 from vidtrans.training.determinism import deterministic, nondeterministic_operation
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
@@ -202,7 +202,7 @@ def test_the_gradients_of_every_generator_add_up_in_a_fixed_order_but_of_those_t
 
 @pytest.mark.parametrize("name", DISCRIMINATORS)
 def test_the_gradients_of_every_discriminator_add_up_in_a_fixed_order(name: str, on_no_cpu: None) -> None:
-    table = least(DISCRIMINATORS, name, layers=2)
+    table = least(DISCRIMINATORS, name, num_layers=2)
     judged = build_discriminator(name, table, 6).train().judge(torch.zeros(2, 6, 64, 64))
     assert not set().union(*(steps_back(features) for scale in judged for features in scale)) & NO_FIXED_ORDER
 
@@ -225,7 +225,7 @@ def test_a_generator_that_is_named_has_such_steps_and_so_has_padding_that_is_not
 def test_a_mirrored_rim_is_torchs_to_the_bit_and_has_its_gradients(width: int, size: tuple[int, int]) -> None:
     ours = torch.rand(2, 3, *size, dtype=torch.float64, requires_grad=True)
     theirs = ours.detach().clone().requires_grad_()
-    made, expected = mirrored_rim(ours, width), F.pad(theirs, (width,) * 4, mode="reflect")
+    made, expected = reflect_pad(ours, width), F.pad(theirs, (width,) * 4, mode="reflect")
     assert torch.equal(made, expected)
     weights = torch.rand_like(made)
     (made * weights).sum().backward()
@@ -233,7 +233,7 @@ def test_a_mirrored_rim_is_torchs_to_the_bit_and_has_its_gradients(width: int, s
     assert ours.grad is not None
     assert theirs.grad is not None
     torch.testing.assert_close(ours.grad, theirs.grad)
-    assert mirrored_rim(ours.to(memory_format=torch.channels_last), width).is_contiguous(
+    assert reflect_pad(ours.to(memory_format=torch.channels_last), width).is_contiguous(
         memory_format=torch.channels_last
     )
 
@@ -251,7 +251,7 @@ class Disordered(nn.Conv2d):
 
 def test_a_step_keeps_what_it_used_and_a_checkpoint_brings_it_back(two_gpus: None) -> None:
     def model(kind: type[nn.Conv2d]) -> Pix2Pix:
-        settings = TrainingSettings(gan=0.0)
+        settings = TrainingSettings(lambda_gan=0.0)
         return Pix2Pix(kind(3, 3, 3, padding=1), None, settings, resolve_device("cuda:1"), "fp32")
 
     disordered, orderly = model(Disordered), model(nn.Conv2d)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import fields
 from math import exp, log
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -19,16 +20,16 @@ from vidtrans.errors import ModelError, UsageError
 from vidtrans.files import digest_file
 from vidtrans.settings import from_table
 from vidtrans.training import ADVERSARIAL
-from vidtrans.training.health import LEAST_VARIATION, PICTURES, WINDOW, Glimpses, concerns, relative_variation
+from vidtrans.training.health import LEAST_VARIATION, PICTURES, WINDOW, OutputVariation, concerns, relative_variation
 from vidtrans.training.losses import perceptual
 from vidtrans.training.losses.adversarial import discriminator_loss, generator_loss
-from vidtrans.training.losses.detail import detail
 from vidtrans.training.losses.feature_matching import feature_matching
 from vidtrans.training.losses.l1 import weighted_l1
 from vidtrans.training.losses.perceptual import Perceptual, feature_distance
 from vidtrans.training.losses.rarity import rarity, weigh
 from vidtrans.training.losses.temporal import temporal
-from vidtrans.training.settings import LONGEST_PAST, TrainingSettings
+from vidtrans.training.losses.texture import texture_distance
+from vidtrans.training.settings import MAX_RECURRENT_LENGTH, TrainingSettings
 
 
 def logits(*values: float) -> torch.Tensor:
@@ -137,19 +138,20 @@ def test_rarity_is_that_of_all_pictures_together() -> None:
 
 
 def test_variation_is_that_of_the_last_pictures() -> None:
-    glimpses = Glimpses()
+    variation_tracker = OutputVariation()
     shades = torch.linspace(-1, 1, PICTURES).view(-1, 1, 1, 1).expand(-1, 3, 16, 16)
-    glimpses.add(shades, shades)
-    assert glimpses.variation() == pytest.approx(1)
-    glimpses.add(torch.zeros_like(shades), shades)
-    assert glimpses.variation() == 0
+    variation_tracker.add(shades, shades)
+    assert variation_tracker.variation() == pytest.approx(1)
+    variation_tracker.add(torch.zeros_like(shades), shades)
+    assert variation_tracker.variation() == 0
 
 
 @pytest.mark.parametrize(
-    ("table", "wanted"), [({}, False), ({"chains": 0.5}, True), ({"noise": 0.1}, True), ({"memory": True}, True)]
+    ("table", "wanted"),
+    [({}, False), ({"rollout_fraction": 0.5}, True), ({"input_noise": 0.1}, True), ({"recurrent": True}, True)],
 )
 def test_keys_tell_of_films_where_any_of_it_is_on(table: dict[str, Any], wanted: bool) -> None:
-    assert bool(TrainingSettings(**table).films) == wanted
+    assert bool(TrainingSettings(**table).rollout_version) == wanted
 
 
 def test_rarity_is_one_over_the_smoothed_share_mixed_with_the_same_for_all() -> None:
@@ -237,9 +239,9 @@ def test_vgg_is_the_sum_of_its_layers_distances(vgg_weights: Path) -> None:
     assert fake.grad is not None
     assert loss(target, target).item() == 0
     assert not any(p.requires_grad for p in loss.parameters())
-    through_vgg = TrainingSettings(perceptual=1.0, perceptual_network="vgg19")
+    through_vgg = TrainingSettings(lambda_perceptual=1.0, perceptual_network="vgg19")
     assert Perceptual.identity(through_vgg) == f"vgg19 {digest_file(vgg_weights)}"
-    assert Perceptual.identity(TrainingSettings(perceptual=1.0)) == ""
+    assert Perceptual.identity(TrainingSettings(lambda_perceptual=1.0)) == ""
 
 
 def test_vgg_that_is_not_there_is_told_of_in_one_line(vgg_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,23 +285,23 @@ def test_a_generator_that_has_collapsed_is_told_of() -> None:
 
 
 def test_glimpses_wait_for_enough_pictures() -> None:
-    glimpses = Glimpses()
+    variation_tracker = OutputVariation()
     for _ in range(PICTURES // 2):
-        assert glimpses.variation() is None
+        assert variation_tracker.variation() is None
         targets = torch.randn(2, 3, 1, 1).expand(2, 3, 16, 24)
-        glimpses.add(targets * 0.5, targets)
-    assert glimpses.variation() == pytest.approx(0.5, rel=1e-4)
+        variation_tracker.add(targets * 0.5, targets)
+    assert variation_tracker.variation() == pytest.approx(0.5, rel=1e-4)
 
 
 @pytest.mark.parametrize(
     ("table", "said"),
     [
-        ({"l1": 0, "gan": 0}, "nothing to learn from"),
-        ({"gan": 0, "feature_matching": 10}, "training.feature_matching"),
-        ({"gan": 0, "perceptual": 1}, "training.perceptual"),
-        ({"l1": 0, "rebalance": True}, "training.rebalance"),
-        ({"accumulate": 4}, "training.accumulate = 4 parts cannot be made of training.batch = 1"),
-        ({"adversarial": "wgan"}, "bce, least-squares, hinge"),
+        ({"lambda_l1": 0, "lambda_gan": 0}, "nothing to learn from"),
+        ({"lambda_gan": 0, "lambda_feature_matching": 10}, "training.lambda_feature_matching"),
+        ({"lambda_gan": 0, "lambda_perceptual": 1}, "training.lambda_perceptual"),
+        ({"lambda_l1": 0, "colour_rebalancing": True}, "training.colour_rebalancing"),
+        ({"grad_accum_steps": 4}, "training.grad_accum_steps = 4 is more than training.batch_size = 1"),
+        ({"gan_mode": "wgan"}, "bce, least-squares, hinge"),
     ],
 )
 def test_settings_that_cannot_be_are_one_line(table: dict[str, Any], said: str) -> None:
@@ -309,14 +311,13 @@ def test_settings_that_cannot_be_are_one_line(table: dict[str, Any], said: str) 
 
 
 def test_l2_alone_is_enough_to_learn_from() -> None:
-    assert TrainingSettings(l1=0, gan=0, l2=1).l2 == 1
+    assert TrainingSettings(lambda_l1=0, lambda_gan=0, lambda_l2=1).lambda_l2 == 1
 
 
-def test_what_was_trained_before_a_setting_was_there_is_found_as_ever() -> None:
-    before = "steps batch lr beta1 beta2 l1 gan schedule warmup crop jitter flip precision channels_last"
-    assert set(TrainingSettings().for_key()) == set(before.split())
-    assert TrainingSettings(ema=0.9).for_key()["ema"] == 0.9
-    assert TrainingSettings(freeze=("down",)).for_key()["freeze"] == ["down"]
+def test_keys_hold_all_settings_but_the_intervals_of_checkpoints_and_previews() -> None:
+    found = TrainingSettings(freeze=("down",)).for_key()
+    assert {f.name for f in fields(TrainingSettings)} - found.keys() == {"checkpoint_seconds", "preview_seconds"}
+    assert found["freeze"] == ["down"]
 
 
 def test_detail_by_hand() -> None:
@@ -324,11 +325,11 @@ def test_detail_by_hand() -> None:
     target = torch.zeros(1, 1, 16, 16)
     bright = target.clone()
     bright[..., 6, 6] = 1  # in each of the four places that are looked at
-    assert detail(bright, target).item() == pytest.approx(2 / 64)
-    assert detail(bright, bright).item() == 0
+    assert texture_distance(bright, target).item() == pytest.approx(2 / 64)
+    assert texture_distance(bright, bright).item() == 0
     at_the_end = torch.zeros(1, 1, 16, 16)
     at_the_end[..., 2, 2] = 1  # in the first place only
-    assert detail(target, at_the_end).item() == pytest.approx(2 / 64 / 4)
+    assert texture_distance(target, at_the_end).item() == pytest.approx(2 / 64 / 4)
 
 
 def test_temporal_by_hand() -> None:
@@ -352,34 +353,40 @@ def test_features_of_several_scales_and_layers_count_alike() -> None:
     ("table", "share", "longest"),
     [
         ({}, 0.0, 120),
-        ({"chains": 0.3, "chain_length": 5}, 0.3, 5),
-        ({"memory": True, "past": 0.7, "chain_length": 5}, 0.7, 5),
-        ({"memory": True, "past": 0.7, "chain_length": 1000}, 0.7, LONGEST_PAST),
-        ({"chains": 0.3, "chain_length": 1000}, 0.3, 1000),
+        ({"rollout_fraction": 0.3, "max_rollout_length": 5}, 0.3, 5),
+        ({"recurrent": True, "recurrent_fraction": 0.7, "max_rollout_length": 5}, 0.7, 5),
+        ({"recurrent": True, "recurrent_fraction": 0.7, "max_rollout_length": 1000}, 0.7, MAX_RECURRENT_LENGTH),
+        ({"rollout_fraction": 0.3, "max_rollout_length": 1000}, 0.3, 1000),
     ],
 )
 def test_how_much_goes_on_from_own_outputs_and_how_long(table: dict[str, Any], share: float, longest: int) -> None:
     settings = TrainingSettings(**table)
-    assert (settings.continued, settings.longest_chain) == (share, longest)
+    assert (settings.own_output_fraction, settings.max_own_outputs) == (share, longest)
 
 
 def test_the_best_state_is_delivered_where_it_is_wanted_or_waited_for() -> None:
-    wanted = [TrainingSettings(), TrainingSettings(deliver="best"), TrainingSettings(patience=1)]
-    assert [settings.delivers_best for settings in wanted] == [False, True, True]
+    wanted = [TrainingSettings(), TrainingSettings(final_weights="best"), TrainingSettings(patience=1)]
+    assert [settings.exports_best for settings in wanted] == [False, True, True]
 
 
 def test_vgg_is_looked_through_only_where_it_is_weighed() -> None:
-    tables: list[dict[str, Any]] = [{}, {"perceptual": 1.0}, {"perceptual": 0.5, "perceptual_network": "vgg19"}]
-    assert [TrainingSettings(**table).looks_through_vgg for table in tables] == [False, False, True]
-    assert not TrainingSettings(perceptual_network="vgg19").looks_through_vgg
+    tables: list[dict[str, Any]] = [
+        {},
+        {"lambda_perceptual": 1.0},
+        {"lambda_perceptual": 0.5, "perceptual_network": "vgg19"},
+    ]
+    assert [TrainingSettings(**table).uses_vgg for table in tables] == [False, False, True]
+    assert not TrainingSettings(perceptual_network="vgg19").uses_vgg
 
 
 def test_detail_asks_for_as_much_texture_as_there_is_wherever_it_lies() -> None:
     generator = torch.Generator().manual_seed(0)
     target = torch.rand(1, 3, 40, 48, generator=generator) * 2 - 1
     other = torch.rand(1, 3, 40, 48, generator=generator) * 2 - 1
-    assert float(detail(target, target)) == 0
+    assert float(texture_distance(target, target)) == 0
     blurred = torch.nn.functional.avg_pool2d(target, 3, 1, 1)
-    found = {n: float(detail(p, target)) for n, p in (("other", other), ("soft", blurred), ("noisy", 2 * target))}
+    found = {
+        n: float(texture_distance(p, target)) for n, p in (("other", other), ("soft", blurred), ("noisy", 2 * target))
+    }
     assert found["other"] < 0.2 * min(found["soft"], found["noisy"])  # as rough, and nowhere the same
-    assert float(detail(torch.zeros(1, 3, 4, 4), torch.ones(1, 3, 4, 4))) == 0  # flat, and small
+    assert float(texture_distance(torch.zeros(1, 3, 4, 4), torch.ones(1, 3, 4, 4))) == 0  # flat, and small

@@ -13,13 +13,13 @@ from clips import scene
 
 from vidtrans.data.dataset import Pair
 from vidtrans.training import monitor as watched
-from vidtrans.training.monitor import Watched, film_steps
+from vidtrans.training.monitor import TrainingMonitor, film_steps
 from vidtrans.training.report import previews as sheets
 from vidtrans.training.report.previews import (
     CHART,
     COLOURS,
-    Timeline,
-    forget_beyond,
+    ProgressSheet,
+    delete_later_steps,
     loss_chart,
     numbered,
     preview_sheet,
@@ -28,10 +28,10 @@ from vidtrans.video.images.picture import read_picture, write_picture
 from vidtrans.video.plots.layout import GAP
 
 PAIRING: Any = SimpleNamespace(
-    taught=lambda frames, rng: frames[0],
+    training_input=lambda frames, rng: frames[0],
     offsets=(0,),
     finishes=False,
-    visible=lambda shown: 255 - shown,
+    preview=lambda shown: 255 - shown,
     agreement=lambda s, o: None,
 )
 
@@ -72,7 +72,7 @@ def test_files_of_later_steps_are_forgotten_and_strange_ones_stay(tmp_path: Path
     for name in ("00000009.png", "00000010.png", "00000011.png", "notes.png", "00000012.txt"):
         (tmp_path / name).touch()
     assert [p.name for p in numbered(tmp_path, ".png")] == ["00000009.png", "00000010.png", "00000011.png"]
-    forget_beyond(10, tmp_path, ".png")
+    delete_later_steps(10, tmp_path, ".png")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["00000009.png", "00000010.png", "00000012.txt", "notes.png"]
 
 
@@ -89,12 +89,12 @@ def test_a_preview_shows_input_output_and_target_of_a_few_pairs(drawn: list[tupl
 
 @pytest.mark.parametrize(("total", "wanted"), [(1000, [20, 60, 150, 400, 1000]), (10, [1, 2, 4, 10]), (1, [1])])
 def test_outputs_are_kept_at_shares_of_the_run(total: int, wanted: list[int]) -> None:
-    assert Timeline(Path("f"), PAIRING, pairs_of((32, 24)), total).milestones == wanted
+    assert ProgressSheet(Path("f"), PAIRING, pairs_of((32, 24)), total).milestones == wanted
 
 
 def test_what_a_timeline_keeps_is_found_again_and_drawn(drawn: list[tuple[Any, ...]]) -> None:
     pairs = pairs_of((32, 24), (48, 24), (32, 24))
-    timeline = Timeline(Path("f"), PAIRING, pairs, 10)
+    timeline = ProgressSheet(Path("f"), PAIRING, pairs, 10)
     timeline.add(4, lambda shown, deep: darker(shown))
     timeline.add(10, lambda shown, deep: shown)
     write_picture(Path("f/steps/00000005.png"), scene(8, 8, 0))  # of another run
@@ -117,7 +117,7 @@ def test_what_a_timeline_keeps_is_found_again_and_drawn(drawn: list[tuple[Any, .
 
 
 def test_a_timeline_without_losses_or_scores_has_neither(drawn: list[tuple[Any, ...]]) -> None:
-    timeline = Timeline(Path("f"), PAIRING, pairs_of((32, 24)), 10)
+    timeline = ProgressSheet(Path("f"), PAIRING, pairs_of((32, 24)), 10)
     timeline.draw(("gan", "l1"), [], {})
     assert drawn[-1][4] == ""
     assert read_picture(timeline.sheet).shape == (4, 400, 3)
@@ -125,7 +125,7 @@ def test_a_timeline_without_losses_or_scores_has_neither(drawn: list[tuple[Any, 
 
 @pytest.mark.parametrize("columns", [("l1",), ("l1", "l2"), ("gan", "l1", "discriminator", "l2")])
 def test_a_timeline_has_a_chart_for_each_of_the_first_columns(columns: tuple[str, ...]) -> None:
-    timeline = Timeline(Path("f"), PAIRING, pairs_of((32, 24)), 10)
+    timeline = ProgressSheet(Path("f"), PAIRING, pairs_of((32, 24)), 10)
     timeline.draw(columns, [[1.0] * len(columns)] * 4, {})
     expected = [(read_picture(timeline.sheet) == colour).all(axis=2).any() for colour in COLOURS]
     assert expected == [True] * min(3, len(columns)) + [False] * (3 - min(3, len(columns)))
@@ -159,12 +159,12 @@ class Run(SimpleNamespace):
         return b"step\n"
 
 
-def watched_run(**more: Any) -> Watched:
+def watched_run(**more: Any) -> TrainingMonitor:
     settings = SimpleNamespace(best_by="l1")
     model = SimpleNamespace(columns=["gan", "l1", "discriminator"], balance=0.7, settings=settings)
     run = Run(step=2, total=10, rows=[[0.0, 1.0, 0.0]], scores=[], warnings=[(1, "x: y")], chains=None, model=model)
     vars(run).update(more)
-    return Watched(Path("of.train"), PAIRING, pairs_of((32, 24), (32, 24)), run, lambda: darker, {"a": 1})  # type: ignore[arg-type]
+    return TrainingMonitor(Path("of.train"), PAIRING, pairs_of((32, 24), (32, 24)), run, lambda: darker, {"a": 1})  # type: ignore[arg-type]
 
 
 def test_milestones_keep_outputs_and_shoot_the_film() -> None:

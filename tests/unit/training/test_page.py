@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from vidtrans.training.report import page as report_module
-from vidtrans.training.report.curves import BOTTOM, MAX_POINTS, TOP, Curve, axis_for, thin
+from vidtrans.training.report.curves import BOTTOM, MAX_POINTS, TOP, LossCurve, axis_for, thin
 from vidtrans.training.report.page import (
     FILM_BYTES,
     MAX_FILM,
@@ -197,7 +197,7 @@ def test_what_is_no_number_is_left_out_and_told() -> None:
 @pytest.mark.parametrize("values", [[0.0], [5.0, 5.0], [-3.0, 9.0], [1e-6, 2.0, 1e3], [0.0, 1e-9], [1e-300, 1.0]])
 def test_an_axis_holds_its_curve(values: list[float]) -> None:
     ys = np.array(values)
-    curve = Curve(np.arange(1.0, len(ys) + 1), ys, ys, ys)
+    curve = LossCurve(np.arange(1.0, len(ys) + 1), ys, ys, ys)
     for from_zero in (False, True):
         axis = axis_for(curve, 0.5, from_zero)
         places = axis.place(ys)

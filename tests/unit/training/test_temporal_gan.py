@@ -26,18 +26,18 @@ from vidtrans.models.model_file import read_record
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
 from vidtrans.training.adversary import Adversary
 from vidtrans.training.checkpoint import load_checkpoint
-from vidtrans.training.feedback.chains import Chains
-from vidtrans.training.feedback.own_outputs import OwnPast
+from vidtrans.training.feedback.recurrent_feedback import RecurrentFeedback
+from vidtrans.training.feedback.rollout_pool import RolloutPool
 from vidtrans.training.losses.adversarial import generator_loss
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.triples import CHANNELS, Earlier
+from vidtrans.training.triples import CHANNELS, PrecedingFrames
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 CPU = Device("cpu", "cpu")
-ON: dict[str, Any] = {"memory": True, "temporal_gan": 1.0}
-PATCHES = {"layers": 1, "channels": 8, "norm": "none"}
+ON: dict[str, Any] = {"recurrent": True, "lambda_temporal_gan": 1.0}
+PATCHES = {"num_layers": 1, "channels": 8, "norm": "none"}
 SHADE = 0.9  # of a target, an output that is none other's
 
 
@@ -57,14 +57,16 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def chains_of(folder: Path, *, drifting: float = 0.3, **settings: Any) -> Chains:
+def chains_of(folder: Path, *, drifting: float = 0.3, **settings: Any) -> RolloutPool:
     dataset = open_dataset(folder / "clip.dataset")
     options: dict[str, Any] = {"batch": 4, "seed": 0, "multiple": 16, "jitter": 1.3, "flip": True, "remembers": True}
     loader = Loader(dataset.role("train"), dataset.pairing, **options)
-    return Chains(loader, OwnPast(loader, "dis", drifting), TrainingSettings(past=0.8, **(ON | settings)))
+    return RolloutPool(
+        loader, RecurrentFeedback(loader, "dis", drifting), TrainingSettings(recurrent_fraction=0.8, **(ON | settings))
+    )
 
 
-def before(chains: Chains, example: Example) -> Example:
+def before(chains: RolloutPool, example: Example) -> Example:
     """What came right before it: the same picture a step less far, or the frame before, cut out alike."""
     drift = example.geometry.drift
     if drift:
@@ -98,7 +100,7 @@ def test_a_triple_is_of_the_two_frames_right_before_the_older_first(seen: Path, 
 
 
 def test_what_is_kept_for_it_changes_no_input(seen: Path) -> None:
-    on, off = chains_of(seen), chains_of(seen, temporal_gan=0.0)
+    on, off = chains_of(seen), chains_of(seen, lambda_temporal_gan=0.0)
     for step in range(20):
         a, b = (chains.mixed(chains.loader.make(step), step, 1.0) for chains in (on, off))
         assert np.array_equal(a.inputs, b.inputs)
@@ -149,7 +151,7 @@ def film(count: int, seed: int, flicker: float) -> torch.Tensor:
 @pytest.mark.parametrize("adversarial", ["bce", "least-squares", "hinge"])
 def test_a_flickering_film_is_told_from_a_steady_one(adversarial: str) -> None:
     def learned(flicker: float) -> tuple[Adversary, float]:
-        gan = judge(adversarial=adversarial)
+        gan = judge(gan_mode=adversarial)
         losses = []
         for step in range(150):
             fake, real = film(8, 2 * step, flicker), film(8, 2 * step + 1, 0.0)
@@ -168,7 +170,7 @@ def test_a_flickering_film_is_told_from_a_steady_one(adversarial: str) -> None:
 def test_a_generator_learns_by_the_last_frame_of_its_triples_alone() -> None:
     gan = judge()
     outputs = noise(4, 3, 16, 16).requires_grad_(True)
-    earlier = Earlier(torch.tensor([1, 3]), noise(2, 6, 16, 16, seed=2), noise(2, 6, 16, 16, seed=3))
+    earlier = PrecedingFrames(torch.tensor([1, 3]), noise(2, 6, 16, 16, seed=2), noise(2, 6, 16, 16, seed=3))
     assert torch.equal(earlier.fake(outputs), torch.cat([earlier.painted, outputs[[1, 3]]], 1))
     assert torch.equal(earlier.real(outputs), torch.cat([earlier.targets, outputs[[1, 3]]], 1))
     generator_loss(gan.objective, gan.judge(earlier.fake(outputs))[0]).backward()
@@ -177,7 +179,7 @@ def test_a_generator_learns_by_the_last_frame_of_its_triples_alone() -> None:
 
 
 def test_triples_go_to_the_device_with_all_that_they_hold() -> None:
-    earlier = Earlier(torch.tensor([1, 3]), noise(2, 6, 4, 4), noise(2, 6, 4, 4), 0.5)
+    earlier = PrecedingFrames(torch.tensor([1, 3]), noise(2, 6, 4, 4), noise(2, 6, 4, 4), 0.5)
     placed = earlier.placed(torch.device("meta"), torch.channels_last)
     held = (placed.rows, placed.painted, placed.targets)
     assert [t.device.type for t in held] == ["meta"] * 3
@@ -200,7 +202,7 @@ def step(learner: Pix2Pix, rows: list[int], **options: Any) -> dict[str, float]:
     """One on five made-up pictures with a sure past, of which ``rows`` end a triple."""
     x, y = noise(5, 7, 32, 32), noise(5, 3, 32, 32, seed=2)
     count = len(rows)
-    earlier = Earlier(torch.tensor(rows), noise(count, 6, 32, 32, seed=3), noise(count, 6, 32, 32, seed=4))
+    earlier = PrecedingFrames(torch.tensor(rows), noise(count, 6, 32, 32, seed=3), noise(count, 6, 32, 32, seed=4))
     return learner.step(x, y, lr=1e-3, seed=0, earlier=earlier if rows else None, **options)
 
 
@@ -209,7 +211,7 @@ def weights(network: torch.nn.Module) -> torch.Tensor:
 
 
 def test_it_learns_in_steps_that_have_triples_when_the_gan_is_on() -> None:
-    learner = model(batch=5, gan_from=0.5)
+    learner = model(batch_size=5, gan_start=0.5)
     network = learner.networks["temporal_discriminator"]
     assert learner.columns == ["gan", "l1", "discriminator", "temporal", "temporal_gan", "temporal_discriminator"]
     first = weights(network)
@@ -224,7 +226,7 @@ def test_it_learns_in_steps_that_have_triples_when_the_gan_is_on() -> None:
 
 
 def test_it_changes_the_generator_by_its_weight() -> None:
-    one, other, none = model(batch=5), model(batch=5, temporal_gan=30.0), model(batch=5)
+    one, other, none = model(batch_size=5), model(batch_size=5, lambda_temporal_gan=30.0), model(batch_size=5)
     for learner, rows in ((one, [0, 2]), (other, [0, 2]), (none, [])):
         step(learner, rows)
     found = [torch.cat([p.grad.flatten() for p in m.generator.parameters()]) for m in (one, other, none)]  # type: ignore
@@ -235,7 +237,7 @@ def test_it_changes_the_generator_by_its_weight() -> None:
 @pytest.mark.parametrize("parts", [2, 3, 5])
 @pytest.mark.parametrize("rows", [[4], [0, 2], [0, 1, 2, 3, 4]])
 def test_parts_of_a_batch_give_the_gradient_of_the_whole(parts: int, rows: list[int]) -> None:
-    whole, split = model(batch=5), model(batch=5, accumulate=parts)
+    whole, split = model(batch_size=5), model(batch_size=5, grad_accum_steps=parts)
     a, b = step(whole, rows), step(split, rows)
     assert list(b.values()) == pytest.approx(list(a.values()), rel=1e-4)
     for p, q in zip(whole.generator.parameters(), split.generator.parameters(), strict=True):
@@ -247,7 +249,7 @@ def test_parts_of_a_batch_give_the_gradient_of_the_whole(parts: int, rows: list[
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 def test_a_restored_one_goes_on_exactly(precision: str) -> None:
-    one, other = model(precision, batch=5), model(precision, seed=7, batch=5)
+    one, other = model(precision, batch_size=5), model(precision, seed=7, batch_size=5)
     for rows in ([0], [1, 2]):
         step(one, rows)
     torch.save(one.state(), "state.pt")
@@ -257,11 +259,11 @@ def test_a_restored_one_goes_on_exactly(precision: str) -> None:
     assert one.is_finite()
     torch.nn.init.constant_(next(one.networks["temporal_discriminator"].parameters()), torch.nan)
     assert not one.is_finite()
-    assert "temporal_gan" not in Pix2Pix(one.generator, None, TrainingSettings(gan=0.0), CPU, "fp32").state()
+    assert "temporal_gan" not in Pix2Pix(one.generator, None, TrainingSettings(lambda_gan=0.0), CPU, "fp32").state()
 
 
 def test_a_restored_one_scales_its_gradients_as_before() -> None:
-    one, other = model("fp16", batch=5), model("fp16", seed=7, batch=5)
+    one, other = model("fp16", batch_size=5), model("fp16", seed=7, batch_size=5)
     step(one, [0])
     assert one.d_v is not None
     assert other.d_v is not None
@@ -274,28 +276,29 @@ PROGRAM = """
 import sys, torch
 from vidtrans.inference.device import Device
 from vidtrans.networks.init import build_discriminator, initialise
-from vidtrans.training.distributed import assembled
+from vidtrans.training.distributed import distributed_context
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.adversary import Adversary
 from vidtrans.training.triples import CHANNELS, Earlier
 
 torch.manual_seed(1)
 outputs, targets = torch.rand(6, 3, 16, 16), torch.rand(6, 3, 16, 16)
-with assembled() as team:
-    network = build_discriminator("patchgan", {"layers": 1, "channels": 8, "norm": "none"}, CHANNELS)
+with distributed_context() as dist:
+    network = build_discriminator("patchgan", {"num_layers": 1, "channels": 8, "norm": "none"}, CHANNELS)
     initialise(network, 0)
-    gan = Adversary(network, TrainingSettings(memory=True, temporal_gan=1.0), Device("cpu", "cpu"), "fp32", team)
-    own = team.share(6)
+    settings = TrainingSettings(recurrent=True, lambda_temporal_gan=1.0)
+    gan = Adversary(network, settings, Device("cpu", "cpu"), "fp32", dist)
+    own = dist.share(6)
     for rows in ([0, 1, 2], [1, 4, 5], [3, 5]):  # the first process alone has any, both have, the other
         earlier = Earlier(torch.tensor(rows), torch.rand(len(rows), 6, 16, 16), torch.rand(len(rows), 6, 16, 16))
         mine = earlier.within(own.start, own.stop, of=1)
-        count = team.mean([float(len(mine.rows)) if mine else 0.0])[0]
+        count = dist.mean([float(len(mine.rows)) if mine else 0.0])[0]
         mine = earlier.within(own.start, own.stop, of=count)
         fake, real = outputs[own.start:own.stop], targets[own.start:own.stop]
         shown = [(mine.fake(fake), mine.real(real), mine.share)] if mine else []
-        loss = team.mean([gan.update(shown, 1e-3).item()])[0]
-    torch.save({"weights": network.state_dict(), "loss": loss}, f"{sys.argv[1]}-{team.rank}-of-{team.size}.pt")
-    team.wait()
+        loss = dist.mean([gan.update(shown, 1e-3).item()])[0]
+    torch.save({"weights": network.state_dict(), "loss": loss}, f"{sys.argv[1]}-{dist.rank}-of-{dist.size}.pt")
+    dist.barrier()
 """
 
 
@@ -320,7 +323,13 @@ STEPS = 40
 
 def train(folder: Path, output: str = "m.safetensors", *, settings: dict[str, Any], **options: Any) -> None:
     tables = quick_training(STEPS)
-    tables["training"] |= {"memory": True, "drift": 0.3, "batch": 4, "past": 0.6, "checkpoint_seconds": 0.0} | settings
+    tables["training"] |= {
+        "recurrent": True,
+        "synthetic_motion_fraction": 0.3,
+        "batch_size": 4,
+        "recurrent_fraction": 0.6,
+        "checkpoint_seconds": 0.0,
+    } | settings
     api.train(folder / "clip.dataset", output, settings=tables, **options)
 
 
@@ -331,16 +340,16 @@ def losses_of(name: str) -> list[dict[str, float]]:
 
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"accumulate": 2}, {"ema": 0.9, "gan_from": 0.3, "channels_last": True, "precision": "bf16"}],
+    [{}, {"grad_accum_steps": 2}, {"ema_decay": 0.9, "gan_start": 0.3, "channels_last": True, "precision": "bf16"}],
     ids=["plain", "parts", "more"],
 )
 def test_training_that_was_stopped_or_crashed_ends_byte_identical(seen: Path, settings: dict[str, Any]) -> None:
-    settings = {"temporal_gan": 2.0, **settings}
+    settings = {"lambda_temporal_gan": 2.0, **settings}
     train(seen, "whole.safetensors", settings=settings, cache_dir="other")
     rows = losses_of("whole")
     judged = [row["step"] for row in rows if row["generator_temporal_gan"] > 0]
     assert len(judged) > 8
-    assert min(judged) > STEPS * settings.get("gan_from", 0.0)
+    assert min(judged) > STEPS * settings.get("gan_start", 0.0)
     assert [row["step"] for row in rows if row["temporal_discriminator"] > 0] == judged
 
     class Crash(Exception):
@@ -370,23 +379,23 @@ def test_training_that_was_stopped_or_crashed_ends_byte_identical(seen: Path, se
 
 
 def test_without_it_all_is_as_it_was(seen: Path) -> None:
-    off = TrainingSettings(memory=True)
-    assert off.temporal_gan == 0
-    assert "temporal_gan" not in off.for_key()
-    assert TrainingSettings(**ON).for_key() == off.for_key() | {"temporal_gan": 1.0}
+    off = TrainingSettings(recurrent=True)
+    assert off.lambda_temporal_gan == 0
+    assert TrainingSettings(**ON).for_key() == off.for_key() | {"lambda_temporal_gan": 1.0}
 
     def report(event: Event) -> None:
         assert not isinstance(event, Progress) or event.task != "training"
 
     train(seen, settings={})
-    train(seen, "same.safetensors", settings={"temporal_gan": 0.0}, report=report)  # there it is, in the cache
+    train(seen, "same.safetensors", settings={"lambda_temporal_gan": 0.0}, report=report)  # there it is, in the cache
     assert "temporal_gan" not in Path("m.train/losses.csv").read_text()
-    assert "temporal_gan" not in read_record(Path("m.safetensors")).training["settings"]
 
 
-@pytest.mark.parametrize(("other", "why"), [("memory=false", "memory is off"), ("gan=0", "gan is 0")])
+@pytest.mark.parametrize(
+    ("other", "why"), [("recurrent=false", "recurrent, which is off"), ("lambda_gan=0", "lambda_gan, which is 0")]
+)
 def test_what_it_needs_is_said(seen: Path, other: str, why: str, capsys: pytest.CaptureFixture[str]) -> None:
-    flags = ("--set=memory=true", "--set=temporal_gan=1", f"--set=training.{other}")
+    flags = ("--set=recurrent=true", "--set=lambda_temporal_gan=1", f"--set=training.{other}")
     assert f"training.{why}" in said(capsys, 2, "train", seen / "clip.dataset", *flags)
-    with pytest.raises(ValueError, match="memory is off"):
-        TrainingSettings(temporal_gan=1.0)
+    with pytest.raises(ValueError, match="recurrent, which is off"):
+        TrainingSettings(lambda_temporal_gan=1.0)

@@ -12,15 +12,15 @@ import pytest
 import torch
 from torch import nn
 
-from vidtrans.data.loading import Batch
+from vidtrans.data.loading import TrainingBatch
 from vidtrans.errors import Interrupted
 from vidtrans.events import Note, Progress, Stop, silent
 from vidtrans.inference.device import Device
 from vidtrans.training import ADVERSARIAL, health, trainer
-from vidtrans.training.distributed import Team
+from vidtrans.training.distributed import DistContext
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.trainer import Diverged, Run, steps_for, train
+from vidtrans.training.trainer import Diverged, TrainingState, steps_for, train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 CPU = Device("cpu", "cpu")
@@ -31,18 +31,18 @@ class Numbers:
 
     crop = (8, 8)
 
-    def make(self, step: int) -> Batch:
+    def make(self, step: int) -> TrainingBatch:
         x = np.random.default_rng(step).uniform(-1, 1, (2, 3, 8, 8)).astype(np.float32)
-        return Batch(x, -x)
+        return TrainingBatch(x, -x)
 
     def stream(self, first: int, stop: int) -> Any:
         return (self.make(step) for step in range(first, stop))
 
 
-def run_of(folder: Path, total: int = 8, **settings: Any) -> Run:
+def run_of(folder: Path, total: int = 8, **settings: Any) -> TrainingState:
     torch.manual_seed(0)
-    model = Pix2Pix(nn.Conv2d(3, 3, 1), None, TrainingSettings(gan=0.0, **settings), CPU, "fp32")
-    return Run(folder, model, Numbers(), 0, [total])  # type: ignore[arg-type]
+    model = Pix2Pix(nn.Conv2d(3, 3, 1), None, TrainingSettings(lambda_gan=0.0, **settings), CPU, "fp32")
+    return TrainingState(folder, model, Numbers(), 0, [total])  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -81,17 +81,17 @@ def test_a_run_that_is_stopped_saves_and_shows_what_it_has(tmp_path: Path, saved
 
 
 def test_only_the_first_of_several_processes_saves_and_shows(tmp_path: Path, saved: list[int]) -> None:
-    class Second(Team):
+    class Second(DistContext):
         def mean(self, values: Any) -> list[float]:
             return list(values)
 
     run, shown = run_of(tmp_path, checkpoint_seconds=0.0, preview_seconds=0.0), []
-    train(run, silent, Stop(), refresh=lambda r: shown.append(r.step), team=Second(1, 2))
+    train(run, silent, Stop(), refresh=lambda r: shown.append(r.step), dist=Second(1, 2))
     assert (run.step, saved, shown) == (8, [], [])
     stop = Stop()
     stop.request(143)
     with pytest.raises(Interrupted) as raised:
-        train(run_of(tmp_path), silent, stop, team=Second(1, 2))
+        train(run_of(tmp_path), silent, stop, dist=Second(1, 2))
     assert raised.value.exit_status == 143
     assert saved == []
 
@@ -99,7 +99,7 @@ def test_only_the_first_of_several_processes_saves_and_shows(tmp_path: Path, sav
 def test_milestones_are_called_when_their_step_is_done_and_may_end_the_run(tmp_path: Path, saved: list[int]) -> None:
     run, called = run_of(tmp_path, checkpoint_seconds=1e9), []
 
-    def enough(run: Run) -> None:
+    def enough(run: TrainingState) -> None:
         called.append(run.step)
         run.enough = run.step == 5
 
@@ -138,7 +138,7 @@ def test_a_checkpoint_holds_all_that_was_found_and_said(tmp_path: Path) -> None:
 
 
 def test_losses_are_a_table_with_a_line_for_each_step(tmp_path: Path) -> None:
-    run = run_of(tmp_path, l2=1.0)
+    run = run_of(tmp_path, lambda_l2=1.0)
     run.rows = [[0.0, 0.123456789, 0.0, 1e-9], [1.0, 2.0, 3.0, 4.0]]
     assert run.losses_csv().decode().split("\n") == [
         "step,generator_gan,generator_l1,discriminator,generator_l2",
@@ -152,7 +152,7 @@ def test_losses_are_a_table_with_a_line_for_each_step(tmp_path: Path) -> None:
 def test_a_weight_that_is_no_number_ends_it_and_says_what_is_kept(tmp_path: Path, saves: bool, kept: str) -> None:
     run = run_of(tmp_path, checkpoint_seconds=0.0 if saves else 1e9)
 
-    def poison(run: Run) -> None:
+    def poison(run: TrainingState) -> None:
         next(run.model.learned.parameters()).data.fill_(torch.inf)
 
     with pytest.raises(Diverged, match=f"at step {4 if saves else 5}; {kept}") as raised:
@@ -205,7 +205,7 @@ def test_how_many_steps_fit_in_some_minutes(
 ) -> None:
     """A step takes 4 s with the adversarial loss and 1 s without."""
     monkeypatch.setattr(trainer, "_trial", lambda run, step, progress: 4.0 if progress else 1.0)
-    run = run_of(tmp_path, gan_from=gan_from)
+    run = run_of(tmp_path, gan_start=gan_from)
     assert steps_for(run, 3.0) == round(180 / seconds)
     assert steps_for(run, 0.001) == 1
 
@@ -213,8 +213,8 @@ def test_how_many_steps_fit_in_some_minutes(
 def test_each_step_and_each_process_draws_a_noise_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[torch.Tensor] = []
     for rank in (0, 0, 1):
-        run = replace(run_of(tmp_path, 2, noise=0.5), pictures=3)
-        run.model.team = Team(rank, 1)
+        run = replace(run_of(tmp_path, 2, input_noise=0.5), pictures=3)
+        run.model.dist = DistContext(rank, 1)
         take = run.model.step
         monkeypatch.setattr(
             run.model, "step", lambda x, y, take=take, **more: seen.append(x.clone()) or take(x, y, **more)

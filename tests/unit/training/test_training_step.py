@@ -17,35 +17,35 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import vidtrans as api
-from vidtrans.data.loading import Batch
+from vidtrans.data.loading import TrainingBatch
 from vidtrans.errors import UsageError
 from vidtrans.events import Note, Stop, silent
 from vidtrans.inference.device import Device, Precision
 from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.training import ADVERSARIAL, health
-from vidtrans.training.average import Average
-from vidtrans.training.descent import Learner
-from vidtrans.training.distributed import Team
+from vidtrans.training.distributed import DistContext
+from vidtrans.training.learner import Learner
 from vidtrans.training.losses.rarity import weigh
 from vidtrans.training.methods.parts import split
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.precision import resolve_precisions
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.trainer import Run, train
+from vidtrans.training.trainer import TrainingState, train
+from vidtrans.training.weight_average import WeightAverage
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 CPU = Device("cpu", "cpu")
 # Everything that a step can do at once.
 ALL: dict[str, Any] = {
-    "l2": 5.0,
-    "feature_matching": 10.0,
-    "perceptual": 1.0,
-    "rebalance": True,
-    "accumulate": 2,
-    "ema": 0.9,
+    "lambda_l2": 5.0,
+    "lambda_feature_matching": 10.0,
+    "lambda_perceptual": 1.0,
+    "colour_rebalancing": True,
+    "grad_accum_steps": 2,
+    "ema_decay": 0.9,
     "freeze": ("first",),
-    "batch": 3,
+    "batch_size": 3,
 }
 
 
@@ -85,8 +85,8 @@ def model(
 ) -> Pix2Pix:
     torch.manual_seed(seed)
     g = Generator(dropout, norm)
-    d = Discriminator(norm) if settings.get("gan", 1.0) else None
-    rarity = torch.rand(23, 23) + 0.5 if settings.get("rebalance") else None
+    d = Discriminator(norm) if settings.get("lambda_gan", 1.0) else None
+    rarity = torch.rand(23, 23) + 0.5 if settings.get("colour_rebalancing") else None
     return Pix2Pix(g, d, TrainingSettings(**settings), CPU, precision, rarity)
 
 
@@ -98,17 +98,17 @@ class Pictures:
     def __init__(self, batch: int = 3, only: int | None = None) -> None:
         self.batch, self.only = batch, only
 
-    def make(self, step: int) -> Batch:
+    def make(self, step: int) -> TrainingBatch:
         rng = np.random.default_rng(step if self.only is None else self.only)
         x = rng.uniform(-1, 1, (self.batch, 1, 16, 16)).astype(np.float32)
-        return Batch(x, np.concatenate([x, -x, x * x], 1))
+        return TrainingBatch(x, np.concatenate([x, -x, x * x], 1))
 
     def stream(self, first: int, stop: int) -> Any:
         return (self.make(s) for s in range(first, stop))
 
 
 def steps(of: Pix2Pix, count: int, *, lr: float = 2e-3, only: int | None = None) -> list[list[float]]:
-    loader = Pictures(of.settings.batch, only)
+    loader = Pictures(of.settings.batch_size, only)
     batches = [loader.make(s) for s in range(count)]
     return [
         list(of.step(torch.from_numpy(b.inputs), torch.from_numpy(b.targets), lr=lr, seed=s).values())
@@ -118,17 +118,17 @@ def steps(of: Pix2Pix, count: int, *, lr: float = 2e-3, only: int | None = None)
 
 EXTRAS: list[dict[str, Any]] = [
     {},
-    {"l2": 100.0, "l1": 0.0},
-    {"feature_matching": 10.0},
-    {"perceptual": 1.0},
-    {"rebalance": True},
-    {"ema": 0.99},
+    {"lambda_l2": 100.0, "lambda_l1": 0.0},
+    {"lambda_feature_matching": 10.0},
+    {"lambda_perceptual": 1.0},
+    {"colour_rebalancing": True},
+    {"ema_decay": 0.99},
 ]
 
 
 @pytest.mark.parametrize(("name", "extra"), list(itertools.product(ADVERSARIAL, EXTRAS)), ids=str)
 def test_every_loss_trains_and_falls_on_one_batch(name: str, extra: dict[str, Any]) -> None:
-    learner = model(adversarial=name, batch=2, **extra)
+    learner = model(gan_mode=name, batch_size=2, **extra)
     rows = np.array(steps(learner, 60, only=0))
     assert np.isfinite(rows).all()
     assert learner.is_finite()
@@ -139,7 +139,7 @@ def test_every_loss_trains_and_falls_on_one_batch(name: str, extra: dict[str, An
 
 
 def test_what_is_recorded_is_what_was_minimised_unweighted() -> None:
-    learner = model(batch=2, l2=3.0, feature_matching=2.0, perceptual=1.0)
+    learner = model(batch_size=2, lambda_l2=3.0, lambda_feature_matching=2.0, lambda_perceptual=1.0)
     assert learner.columns == ["gan", "l1", "discriminator", "l2", "feature_matching", "perceptual"]
     batch = Pictures(2).make(0)
     x, y = torch.from_numpy(batch.inputs), torch.from_numpy(batch.targets)
@@ -205,8 +205,14 @@ def test_the_defaults_are_the_plain_loop_to_the_bit(precision: Precision) -> Non
 @pytest.mark.parametrize("parts", [2, 3, 5])
 def test_parts_of_a_batch_give_the_gradient_of_the_whole(name: str, parts: int) -> None:
     """Without BatchNorm, which looks at what it is shown at once; 5 pictures do not split evenly."""
-    options: dict[str, Any] = {"adversarial": name, "batch": 5, "feature_matching": 10.0, "l2": 1.0, "rebalance": True}
-    whole, apart = model(**options), model(accumulate=parts, **options)
+    options: dict[str, Any] = {
+        "gan_mode": name,
+        "batch_size": 5,
+        "lambda_feature_matching": 10.0,
+        "lambda_l2": 1.0,
+        "colour_rebalancing": True,
+    }
+    whole, apart = model(**options), model(grad_accum_steps=parts, **options)
     batch = Pictures(5).make(0)
     x, y = torch.from_numpy(batch.inputs), torch.from_numpy(batch.targets)
     rows = [m.step(x, y, lr=1e-3, seed=0) for m in (whole, apart)]
@@ -221,15 +227,15 @@ def test_parts_of_a_batch_give_the_gradient_of_the_whole(name: str, parts: int) 
 
 
 def test_dropout_is_drawn_once_for_both_updates() -> None:
-    learner = model(dropout=0.5, batch=4, accumulate=2)
+    learner = model(dropout=0.5, batch_size=4, grad_accum_steps=2)
     part = split(torch.rand(4, 1, 16, 16), torch.rand(4, 3, 16, 16), None, 2, 7)[1]
     learner.generator.train()
     assert torch.equal(learner._paint(part).output, learner._paint(part).output)
 
 
-def run_of(folder: Path, total: int, **settings: Any) -> Run:
+def run_of(folder: Path, total: int, **settings: Any) -> TrainingState:
     learner = model(dropout=0.5, norm=True, checkpoint_seconds=0.0, **settings)
-    return Run(folder, learner, Pictures(3), 0, [total])
+    return TrainingState(folder, learner, Pictures(3), 0, [total])
 
 
 def states(value: Any) -> list[Any]:
@@ -243,14 +249,14 @@ def states(value: Any) -> list[Any]:
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 def test_killed_at_any_step_and_resumed_it_is_the_same_bytes(name: str, precision: Precision, tmp_path: Path) -> None:
     total, at = 9, random.Random(f"{name} {precision}").randrange(1, 9)
-    options = ALL | {"adversarial": name, "precision": precision}
+    options = ALL | {"gan_mode": name, "precision": precision}
     whole = run_of(tmp_path / "whole", total, **options)
     train(whole, silent, Stop())
 
     class Killed(Exception):
         pass
 
-    def kill(run: Run) -> None:
+    def kill(run: TrainingState) -> None:
         raise Killed
 
     killed = run_of(tmp_path / "killed", total, **options)
@@ -276,7 +282,7 @@ def test_the_average_follows_the_weights_and_takes_the_statistics_as_they_are() 
     network = nn.Sequential(nn.Linear(1, 1, bias=False), nn.BatchNorm1d(1, affine=False))
     weight: Any = network[0].weight
     nn.init.constant_(weight, 1.0)
-    average = Average(network, 0.2)
+    average = WeightAverage(network, 0.2)
     values = []
     for value in (2.0, 3.0, 4.0):
         nn.init.constant_(weight, value)
@@ -290,7 +296,7 @@ def test_the_average_follows_the_weights_and_takes_the_statistics_as_they_are() 
     assert torch.equal(average.network[1].running_mean, network[1].running_mean)  # type: ignore[index]
 
 
-class Recorded(Team):
+class Recorded(DistContext):
     """One of several processes whose batches are all alike. ``averaged``: the networks, with a gradient of each."""
 
     def average_gradients(self, network: nn.Module) -> None:
@@ -305,14 +311,14 @@ averaged: list[nn.Module] = []
 def test_processes_exchange_the_gradients_of_both_networks_before_each_step() -> None:
     averaged.clear()
     alone = model()
-    shared = Pix2Pix(alone.generator, alone.discriminator, alone.settings, CPU, "fp32", team=Recorded())
+    shared = Pix2Pix(alone.generator, alone.discriminator, alone.settings, CPU, "fp32", dist=Recorded())
     steps(shared, 2)
     assert averaged == [shared.discriminator, shared.generator] * 2
 
 
 def test_each_process_draws_a_dropout_of_its_own_and_none_of_another_part() -> None:
-    made = [model(dropout=0.5, gan=0.0) for _ in range(3)]
-    made[1].team = replace(made[1].team, rank=1)
+    made = [model(dropout=0.5, lambda_gan=0.0) for _ in range(3)]
+    made[1].dist = replace(made[1].dist, rank=1)
     for learner in made:
         steps(learner, 1)
     assert torch.equal(made[0].painted, made[2].painted)
@@ -320,7 +326,7 @@ def test_each_process_draws_a_dropout_of_its_own_and_none_of_another_part() -> N
 
 
 def test_a_step_is_taken_in_training_mode_and_glimpsed_at() -> None:
-    learner = model(norm=True, batch=8)
+    learner = model(norm=True, batch_size=8)
     learner.generator.eval()
     assert learner.discriminator is not None
     learner.discriminator.eval()
@@ -329,7 +335,7 @@ def test_a_step_is_taken_in_training_mode_and_glimpsed_at() -> None:
         norm = next(m for m in network.modules() if isinstance(m, nn.BatchNorm2d))
         assert norm.num_batches_tracked is not None
         assert norm.num_batches_tracked > 0
-    assert learner.glimpses.variation() is not None
+    assert learner.variation_tracker.variation() is not None
 
 
 @pytest.mark.parametrize("channels_last", [False, True])
@@ -343,7 +349,7 @@ def test_networks_and_pictures_lie_in_memory_as_asked(channels_last: bool) -> No
 
 
 def test_weights_of_motion_and_of_rare_colours_multiply() -> None:
-    learner = model(rebalance=True, gan=0.0)
+    learner = model(colour_rebalancing=True, lambda_gan=0.0)
     assert learner.rarity is not None
     batch = Pictures().make(0)
     x, y = torch.from_numpy(batch.inputs), torch.from_numpy(batch.targets)
@@ -352,7 +358,7 @@ def test_weights_of_motion_and_of_rare_colours_multiply() -> None:
         fake = learner.generator(x)
     wanted = (weights * weigh(y, learner.rarity) * (fake - y).abs()).mean()
     assert learner.step(x, y, lr=0.0, seed=0, weights=weights)["l1"] == pytest.approx(float(wanted), rel=1e-5)
-    plain = model(gan=0.0)
+    plain = model(lambda_gan=0.0)
     wanted = (weights * (fake - y).abs()).mean()
     assert plain.step(x, y, lr=0.0, seed=0, weights=weights)["l1"] == pytest.approx(float(wanted), rel=1e-5)
 
@@ -360,7 +366,7 @@ def test_weights_of_motion_and_of_rare_colours_multiply() -> None:
 @pytest.mark.parametrize("rebalance", [False, True])
 def test_rare_colours_are_weighed_only_where_that_is_wanted_and_known(rebalance: bool) -> None:
     table = torch.ones(23, 23)
-    settings = TrainingSettings(gan=0.0, rebalance=rebalance)
+    settings = TrainingSettings(lambda_gan=0.0, colour_rebalancing=rebalance)
     with_table, without = (Pix2Pix(Generator(), None, settings, CPU, "fp32", rarity) for rarity in (table, None))
     assert (with_table.rarity is not None) == rebalance
     assert without.rarity is None
@@ -368,7 +374,7 @@ def test_rare_colours_are_weighed_only_where_that_is_wanted_and_known(rebalance:
 
 @pytest.mark.parametrize("judged", [False, True])
 def test_a_discriminator_learns_only_in_steps_in_which_it_takes_part(judged: bool) -> None:
-    learner, batch = model(gan_from=0.5), Pictures().make(0)
+    learner, batch = model(gan_start=0.5), Pictures().make(0)
     assert learner.discriminator is not None
     before = copy.deepcopy(learner.discriminator.state_dict())
     x, y = torch.from_numpy(batch.inputs), torch.from_numpy(batch.targets)
@@ -399,14 +405,17 @@ def test_only_running_out_of_memory_is_told_as_such(monkeypatch: pytest.MonkeyPa
 
 
 def test_what_is_learned_is_the_average_where_there_is_one() -> None:
-    plain, averaged = model(), model(ema=0.9)
+    plain, averaged = model(), model(ema_decay=0.9)
     assert plain.learned is plain.generator
     assert averaged.learned is not averaged.generator
     assert steps(plain, 4) == steps(averaged, 4)  # it only watches
     assert not torch.equal(averaged.learned.last.weight, averaged.generator.last.weight)  # type: ignore
 
 
-@pytest.mark.parametrize("extra", [{"feature_matching": 10.0}, {"perceptual": 1.0}, {"l2": 5.0}, {"detail": 5.0}])
+@pytest.mark.parametrize(
+    "extra",
+    [{"lambda_feature_matching": 10.0}, {"lambda_perceptual": 1.0}, {"lambda_l2": 5.0}, {"lambda_texture": 5.0}],
+)
 def test_a_further_loss_comes_to_the_others_and_takes_the_place_of_none(extra: dict[str, Any]) -> None:
     """The discriminator's update comes first: the generator's losses of the first step are those without it."""
     [alone] = steps(model(), 1)
@@ -414,7 +423,7 @@ def test_a_further_loss_comes_to_the_others_and_takes_the_place_of_none(extra: d
     [row] = steps(further, 1)
     found = dict(zip(further.columns, row, strict=True))
     assert [found[name] for name in ("gan", "l1", "discriminator")] == pytest.approx(alone[:3])
-    assert found[next(iter(extra))] > 0
+    assert found[next(iter(extra)).removeprefix("lambda_")] > 0
 
 
 def test_frozen_parts_keep_their_weights_and_the_rest_learns() -> None:
@@ -431,13 +440,13 @@ def test_frozen_parts_keep_their_weights_and_the_rest_learns() -> None:
 
 
 def test_fp16_skips_a_step_whose_gradients_overflow_and_remembers_the_scale() -> None:
-    learner = model(precision="fp16", l1=1e6)
+    learner = model(precision="fp16", lambda_l1=1e6)
     scale = learner.g.scaler.get_scale()
     before = copy.deepcopy(learner.generator.state_dict())
     steps(learner, 1)
     assert all(torch.equal(v, before[k]) for k, v in learner.generator.state_dict().items())
     assert learner.g.scaler.get_scale() == scale / 2
-    other = model(precision="fp16", l1=1e6, seed=1)
+    other = model(precision="fp16", lambda_l1=1e6, seed=1)
     other.restore(copy.deepcopy(learner.state()))
     assert other.g.scaler.get_scale() == scale / 2
 
@@ -454,7 +463,7 @@ def test_a_discriminator_that_has_won_is_said_once(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(health, "WINDOW", 20)
     monkeypatch.setattr(health, "EVERY", 10)
     monkeypatch.setattr(health, "WON", 100.0)
-    run = Run(tmp_path, model(checkpoint_seconds=1e9, batch=3), Pictures(), 0, [60])
+    run = TrainingState(tmp_path, model(checkpoint_seconds=1e9, batch_size=3), Pictures(), 0, [60])
     heard: list[Any] = []
     train(run, heard.append, Stop())
     [warning] = [e for e in heard if isinstance(e, Note)]
@@ -466,7 +475,7 @@ def test_a_model_is_fine_tuned_with_all_of_it(clip: Path) -> None:
     api.make_dataset(clip, settings=TINY)
     tables = quick_training()
     api.train("clip.dataset", "first.safetensors", settings=tables)
-    more = {k: v for k, v in ALL.items() if k != "batch"} | {"freeze": ["stem"], "adversarial": "hinge"}
+    more = {k: v for k, v in ALL.items() if k != "batch_size"} | {"freeze": ["stem"], "gan_mode": "hinge"}
     tables["training"] = tables["training"] | more
     with pytest.raises(UsageError, match="give --from MODEL"):
         api.train("clip.dataset", "second.safetensors", settings=tables)

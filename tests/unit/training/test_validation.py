@@ -11,7 +11,7 @@ import pytest
 from clips import scene
 
 from vidtrans.data.dataset import Pair
-from vidtrans.metrics.picture import sharpness, ssim
+from vidtrans.metrics.picture_quality import sharpness, ssim
 from vidtrans.training.validation import MAX_SCORED, evenly, score
 from vidtrans.video.images.picture import write_picture
 
@@ -25,7 +25,9 @@ def pairs_of(*pictures: np.ndarray) -> list[Pair]:
 
 
 def pairing(agreement: Any = lambda shown, output: None) -> Any:
-    return SimpleNamespace(taught=lambda frames, rng: frames[0], offsets=(0,), finishes=False, agreement=agreement)
+    return SimpleNamespace(
+        training_input=lambda frames, rng: frames[0], offsets=(0,), finishes=False, agreement=agreement
+    )
 
 
 def flat(value: int, side: int = 16) -> np.ndarray:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from vidtrans.video.io.clock import MAX_REORDER, repaired
+from vidtrans.video.io.timestamps import MAX_REORDER, repair_timestamps
 
 repeatable = hypothesis_settings(max_examples=200)
 
@@ -38,7 +38,7 @@ def shuffled(draw: st.DrawFn) -> tuple[list[int], list[int]]:
 @repeatable
 @given(anything, st.integers(-5, 1000))
 def test_the_result_always_increases_and_the_changes_are_counted(stamps: list[int | None], nominal: int) -> None:
-    result, changed = repaired(stamps, nominal)
+    result, changed = repair_timestamps(stamps, nominal)
     assert len(result) == len(stamps)
     assert all(a < b for a, b in pairwise(result))
     assert all(type(stamp) is int for stamp in result)
@@ -48,14 +48,14 @@ def test_the_result_always_increases_and_the_changes_are_counted(stamps: list[in
 @repeatable
 @given(increasing(), nominals)
 def test_what_increases_is_left_alone(stamps: list[int], nominal: int) -> None:
-    assert repaired(stamps, nominal) == (tuple(stamps), 0)
+    assert repair_timestamps(stamps, nominal) == (tuple(stamps), 0)
 
 
 @repeatable
 @given(anything, nominals)
 def test_what_was_put_right_once_is_right(stamps: list[int | None], nominal: int) -> None:
-    once, _ = repaired(stamps, nominal)
-    assert repaired(once, nominal) == (once, 0)
+    once, _ = repair_timestamps(stamps, nominal)
+    assert repair_timestamps(once, nominal) == (once, 0)
 
 
 @repeatable
@@ -63,8 +63,8 @@ def test_what_was_put_right_once_is_right(stamps: list[int | None], nominal: int
 def test_where_a_clock_begins_makes_no_difference(stamps: list[int | None], nominal: int, later: int) -> None:
     if all(s is None for s in stamps):
         return
-    moved, changed = repaired([None if s is None else s + later for s in stamps], nominal)
-    here, changed_here = repaired(stamps, nominal)
+    moved, changed = repair_timestamps([None if s is None else s + later for s in stamps], nominal)
+    here, changed_here = repair_timestamps(stamps, nominal)
     assert moved == tuple(s + later for s in here)
     assert changed == changed_here
 
@@ -74,7 +74,7 @@ def test_where_a_clock_begins_makes_no_difference(stamps: list[int | None], nomi
 def test_stamps_in_the_order_of_decoding_are_sorted(both: tuple[list[int], list[int]], nominal: int) -> None:
     in_order, given_order = both
     moved = sum(a != b for a, b in zip(in_order, given_order, strict=True))
-    assert repaired(given_order, nominal) == (tuple(in_order), moved)
+    assert repair_timestamps(given_order, nominal) == (tuple(in_order), moved)
 
 
 @pytest.mark.parametrize("b_frames", [1, 2, 3, 7])
@@ -83,13 +83,13 @@ def test_times_of_packets_of_b_frames_are_those_of_their_frames(b_frames: int) -
     order = [0]
     for first in range(1, 90, b_frames + 1):
         order += [first + b_frames, *range(first, first + b_frames)]
-    assert repaired([n * 40 for n in order], 40)[0] == tuple(n * 40 for n in range(len(order)))
+    assert repair_timestamps([n * 40 for n in order], 40)[0] == tuple(n * 40 for n in range(len(order)))
 
 
 @repeatable
 @given(st.integers(0, 80), nominals)
 def test_without_any_times_frames_follow_at_the_rate(count: int, nominal: int) -> None:
-    assert repaired([None] * count, nominal) == (tuple(range(0, count * nominal, nominal)), count)
+    assert repair_timestamps([None] * count, nominal) == (tuple(range(0, count * nominal, nominal)), count)
 
 
 @repeatable
@@ -98,14 +98,14 @@ def test_the_first_times_are_counted_back_from_the_first_that_is_known(
     stamps: list[int], missing: int, nominal: int
 ) -> None:
     before = tuple(stamps[0] - (missing - i) * nominal for i in range(missing))
-    assert repaired([*[None] * missing, *stamps], nominal) == (before + tuple(stamps), missing)
+    assert repair_timestamps([*[None] * missing, *stamps], nominal) == (before + tuple(stamps), missing)
 
 
 @repeatable
 @given(increasing(least=1), st.integers(1, 40), nominals)
 def test_the_last_times_go_on_at_the_rate(stamps: list[int], missing: int, nominal: int) -> None:
     after = tuple(stamps[-1] + (i + 1) * nominal for i in range(missing))
-    assert repaired([*stamps, *[None] * missing], nominal) == (tuple(stamps) + after, missing)
+    assert repair_timestamps([*stamps, *[None] * missing], nominal) == (tuple(stamps) + after, missing)
 
 
 @st.composite
@@ -120,7 +120,7 @@ def with_holes(draw: st.DrawFn, longest: int) -> list[int | None]:
 
 
 def check_filled(stamps: list[int | None], nominal: int) -> None:
-    result, changed = repaired(stamps, nominal)
+    result, changed = repair_timestamps(stamps, nominal)
     assert [now for was, now in zip(stamps, result, strict=True) if was is not None] == [
         s for s in stamps if s is not None
     ]
@@ -147,14 +147,14 @@ def test_at_the_rate_missing_times_are_exactly_those_that_were_lost(holes: list[
     stamps: list[int | None] = [0]
     for hole in holes:
         stamps += [*[None] * hole, (len(stamps) + hole) * nominal]
-    assert repaired(stamps, nominal)[0] == tuple(range(0, len(stamps) * nominal, nominal))
+    assert repair_timestamps(stamps, nominal)[0] == tuple(range(0, len(stamps) * nominal, nominal))
 
 
 def test_repeated_times_are_put_between_their_neighbours() -> None:
-    assert repaired([0, 10, 10, 10, 40, 50], 10) == ((0, 10, 20, 30, 40, 50), 2)
-    assert repaired([0, 40, 40, 80, 80, 120, 120], 20) == ((0, 40, 60, 80, 100, 120, 140), 3)
+    assert repair_timestamps([0, 10, 10, 10, 40, 50], 10) == ((0, 10, 20, 30, 40, 50), 2)
+    assert repair_timestamps([0, 40, 40, 80, 80, 120, 120], 20) == ((0, 40, 60, 80, 100, 120, 140), 3)
     # There is less room than the rate would want.
-    result, changed = repaired([0, 10, 10, 10, 19, 29], 10)
+    result, changed = repair_timestamps([0, 10, 10, 10, 19, 29], 10)
     assert (result[:2], result[4:], changed) == ((0, 10), (19, 29), 2)
 
 
@@ -163,17 +163,17 @@ def test_repeated_times_are_put_between_their_neighbours() -> None:
 def test_a_clock_that_jumps_back_goes_on_at_the_rate(stamps: list[int], count: int, nominal: int) -> None:
     again = [stamps[0] - 10**6 + nominal * i for i in range(max(count, MAX_REORDER + 1))]
     after = tuple(stamps[-1] + nominal * (i + 1) for i in range(len(again)))
-    assert repaired([*stamps, *again], nominal) == (tuple(stamps) + after, len(again))
+    assert repair_timestamps([*stamps, *again], nominal) == (tuple(stamps) + after, len(again))
 
 
 def test_a_clock_that_begins_anew_goes_on() -> None:
     """Two short takes one after the other, each from 0: all stamps are there twice."""
     take = [0, 40, 80, 120, 160]
-    assert repaired(take * 3, 40) == (tuple(range(0, 600, 40)), 10)
+    assert repair_timestamps(take * 3, 40) == (tuple(range(0, 600, 40)), 10)
 
 
 def test_the_same_time_for_every_frame_is_no_time() -> None:
-    assert repaired([700] * 30, 40) == (tuple(range(700, 700 + 30 * 40, 40)), 29)
+    assert repair_timestamps([700] * 30, 40) == (tuple(range(700, 700 + 30 * 40, 40)), 29)
 
 
 @pytest.mark.parametrize(
@@ -192,6 +192,6 @@ def test_the_same_time_for_every_frame_is_no_time() -> None:
 )
 def test_two_hours_of_frames_take_a_moment(stamps: list[int | None]) -> None:
     began = time.process_time()
-    result, _ = repaired(stamps, 40)
+    result, _ = repair_timestamps(stamps, 40)
     assert time.process_time() - began < 2
     assert all(a < b for a, b in pairwise(result))

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 import vidtrans.video.external.program as module
 from vidtrans.errors import Interrupted, MediaError, UsageError
 from vidtrans.events import Progress, Stop
-from vidtrans.video.external.ffmpeg import Pass, check_encoder, parse_options, run_pass
+from vidtrans.video.external.ffmpeg import FFmpegJob, check_encoder, parse_options, run_ffmpeg_job
 from vidtrans.video.external.program import encoders, find_program, program_version
 
 PATH_HAS = shutil.which("ffmpeg")
@@ -86,7 +86,7 @@ def at(pts: Sequence[int]) -> list[Fraction]:
 
 @pytest.mark.parametrize("graph", ["", "hflip", " [in]hflip[out] ", "split[a][b];[a]hflip,[b]overlay=x=W"])
 def test_every_frame_comes_out_at_its_own_time(program: Path, source: Path, graph: str) -> None:
-    run_pass(source, OUT, Pass(graph))
+    run_ffmpeg_job(source, OUT, FFmpegJob(graph))
     flipped = graph.strip() in ("hflip", "[in]hflip[out]")  # the overlay lies outside of the picture
     expected = [f[:, ::-1] for f in source_frames()] if flipped else source_frames()
     assert times(OUT) == at(PTS)
@@ -95,7 +95,7 @@ def test_every_frame_comes_out_at_its_own_time(program: Path, source: Path, grap
 
 
 def test_frames_that_a_graph_keeps_keep_their_times(program: Path, source: Path) -> None:
-    run_pass(source, OUT, Pass("select='not(mod(n,2))'"))
+    run_ffmpeg_job(source, OUT, FFmpegJob("select='not(mod(n,2))'"))
     assert times(OUT) == at(PTS[::2])
     assert np.array_equal(decode(OUT)[2], source_frames()[::2])
 
@@ -104,7 +104,7 @@ def test_frames_that_a_graph_keeps_keep_their_times(program: Path, source: Path)
 @pytest.mark.parametrize("rate", [Fraction(25), Fraction(30_000, 1001), Fraction(7)])
 def test_times_that_a_graph_makes_are_exact(program: Path, source: Path, rate: Fraction, encoder: str) -> None:
     """They are no whole numbers of the source's 1/15360 s."""
-    run_pass(source, OUT, Pass(f"fps={rate}", encoder))
+    run_ffmpeg_job(source, OUT, FFmpegJob(f"fps={rate}", encoder))
     got = times(OUT)
     first = round(PTS[0] * BASE * rate)
     assert got == [(first + i) / rate for i in range(len(got))]
@@ -112,7 +112,7 @@ def test_times_that_a_graph_makes_are_exact(program: Path, source: Path, rate: F
 
 
 def test_a_graph_may_change_the_size(program: Path, source: Path) -> None:
-    run_pass(source, OUT, Pass("scale=32:24"))
+    run_ffmpeg_job(source, OUT, FFmpegJob("scale=32:24"))
     assert {f.shape for f in decode(OUT)[2]} == {(24, 32, 3)}
     assert times(OUT) == at(PTS)
 
@@ -125,14 +125,14 @@ def planes(path: Path) -> list[list[bytes]]:
 @pytest.mark.parametrize("deep", [False, True])
 @pytest.mark.parametrize("alpha", [False, True])
 def test_every_depth_and_alpha_come_through(program: Path, tmp_path: Path, deep: bool, alpha: bool) -> None:
-    job, rng, made = Pass("null", deep=deep, alpha=alpha), np.random.default_rng(1), []
+    job, rng, made = FFmpegJob("null", deep=deep, alpha=alpha), np.random.default_rng(1), []
     for _ in range(3):
         picture = av.VideoFrame(64, 48, job.pix_fmt)
         for plane in picture.planes:
             plane.update(rng.bytes(plane.buffer_size))
         made.append(picture)
     source = write_nut(tmp_path / "source.nut", made, PTS[:3])
-    run_pass(source, OUT, job)
+    run_ffmpeg_job(source, OUT, job)
     with closing(av.open(str(OUT))) as container:
         assert container.streams.video[0].codec_context.pix_fmt == job.pix_fmt
     assert np.array_equal(decode(OUT)[2], decode(source)[2])
@@ -147,7 +147,7 @@ TAGGED = "scale=out_color_matrix=bt709:out_range=tv,format=yuv444p,setparams=col
 def test_colours_outlive_a_graph_that_works_in_yuv(program: Path, tmp_path: Path) -> None:
     source = write_nut(tmp_path / "source.nut", [as_bgr0(patches())] * COUNT)
     for graph in ("format=yuv444p", TAGGED):
-        run_pass(source, OUT, Pass(graph))
+        run_ffmpeg_job(source, OUT, FFmpegJob(graph))
         assert np.abs(decode(OUT)[2][0].astype(int) - patches()).max() <= 3, graph
 
 
@@ -162,16 +162,16 @@ def patches() -> np.ndarray:
     return picture
 
 
-def good_encoder(program: Path) -> Pass:
+def good_encoder(program: Path) -> FFmpegJob:
     if "libx264" in encoders(program):
-        return Pass("", "libx264", (("crf", "8"), ("preset", "veryfast"), ("bf", "2")))
-    return Pass("", "mpeg4", (("q:v", "2"),))
+        return FFmpegJob("", "libx264", (("crf", "8"), ("preset", "veryfast"), ("bf", "2")))
+    return FFmpegJob("", "mpeg4", (("q:v", "2"),))
 
 
 @pytest.mark.parametrize("graph", ["", "null", "[in]null[out]", "format=yuv444p"])
 def test_an_encoder_makes_bt709_that_is_tagged(program: Path, tmp_path: Path, graph: str) -> None:
     source, encoder = write_nut(tmp_path / "source.nut", [as_bgr0(patches())] * COUNT), good_encoder(program)
-    run_pass(source, OUT, Pass(graph, encoder.encoder, encoder.options))
+    run_ffmpeg_job(source, OUT, FFmpegJob(graph, encoder.encoder, encoder.options))
     assert times(OUT) == at(PTS)
     with closing(av.open(str(OUT))) as container:
         frame = next(container.decode(video=0))
@@ -193,31 +193,31 @@ def test_a_start_is_kept_by_encoders_that_reorder(program: Path, tmp_path: Path,
     """Such an encoder decodes its first frame before the time at which it is shown, so before 0 here."""
     pts = [start + p - PTS[0] for p in PTS]
     source = write_nut(tmp_path / "source.nut", [as_bgr0(f) for f in source_frames()], pts)
-    for job in (Pass(), good_encoder(program), Pass("", "mpeg4", (("bf", "2"),))):
-        run_pass(source, OUT, job)
+    for job in (FFmpegJob(), good_encoder(program), FFmpegJob("", "mpeg4", (("bf", "2"),))):
+        run_ffmpeg_job(source, OUT, job)
         assert times(OUT) == at(pts)
 
 
 def test_an_encoder_takes_the_pixel_format_that_it_is_given(program: Path, source: Path) -> None:
-    run_pass(source, OUT, Pass("hflip", "ffv1", (("pix_fmt", "bgr0"),)))
+    run_ffmpeg_job(source, OUT, FFmpegJob("hflip", "ffv1", (("pix_fmt", "bgr0"),)))
     assert np.array_equal(decode(OUT)[2], [f[:, ::-1] for f in source_frames()])
-    run_pass(source, OUT, Pass("", "ffv1", (("pix_fmt:v", "yuv444p"),)))
+    run_ffmpeg_job(source, OUT, FFmpegJob("", "ffv1", (("pix_fmt:v", "yuv444p"),)))
     with closing(av.open(str(OUT))) as container:
         assert container.streams.video[0].codec_context.pix_fmt == "yuv444p"
 
 
 def test_equal_jobs_give_equal_bytes(program: Path, source: Path) -> None:
-    for job in (Pass("hflip"), Pass("scale=96:64", "mpeg4", (("q:v", "3"),)), good_encoder(program)):
+    for job in (FFmpegJob("hflip"), FFmpegJob("scale=96:64", "mpeg4", (("q:v", "3"),)), good_encoder(program)):
         made = set()
         for _ in range(2):
-            run_pass(source, OUT, job)
+            run_ffmpeg_job(source, OUT, job)
             made.add(OUT.read_bytes())
         assert len(made) == 1, job
 
 
 def test_what_is_done_is_reported(program: Path, source: Path) -> None:
     seen: list[Any] = []
-    run_pass(source, OUT, Pass("null"), report=seen.append, num_frames=COUNT)
+    run_ffmpeg_job(source, OUT, FFmpegJob("null"), report=seen.append, num_frames=COUNT)
     assert seen[-1] == Progress("filtering", COUNT, COUNT)
     assert [e.done for e in seen] == sorted({e.done for e in seen})
 
@@ -252,7 +252,7 @@ def test_any_name_will_do(program: Path, source: Path, tmp_path_factory: Any, na
     for place in (folder / "in", folder / "out"):
         place.mkdir()
     odd = shutil.copyfile(source, folder / "in" / name)
-    run_pass(odd, folder / "out" / name, Pass("null"))
+    run_ffmpeg_job(odd, folder / "out" / name, FFmpegJob("null"))
     assert [p.name for p in (folder / "out").iterdir()] == [name]
     shutil.move(folder / "out" / name, "plain.nut")
     assert times(Path("plain.nut")) == at(PTS)
@@ -261,32 +261,32 @@ def test_any_name_will_do(program: Path, source: Path, tmp_path_factory: Any, na
 @pytest.mark.parametrize("name", ODD)
 def test_a_name_need_not_be_a_whole_path(program: Path, source: Path, name: str) -> None:
     source.rename(name)
-    run_pass(Path(name), OUT, Pass("null"))
+    run_ffmpeg_job(Path(name), OUT, FFmpegJob("null"))
     assert times(OUT) == at(PTS)
 
 
 # What goes wrong
 
 WRONG = {
-    "no-filter": (Pass("foo"), r"filter graph 'foo': .*(No such filter|foo)"),
-    "no-filter-option": (Pass("hflip,scale=bogus=3"), r"filter graph 'hflip,scale=bogus=3': .*'bogus'"),
-    "bad-value": (Pass("crop=1000:1000"), r"filter graph .*too big"),
-    "two-outputs": (Pass("split"), r"filter graph 'split': .* output"),
-    "empty-filter": (Pass("hflip,,"), r"filter graph 'hflip,,': No such filter: ''"),
-    "no-file": (Pass("movie=gone.mp4[a];[in][a]overlay"), r"filter graph .*'gone\.mp4'"),
-    "no-frames": (Pass("select=0"), r"filter graph 'select=0': no frame comes out of it"),
-    "no-encoder": (Pass("", "nope"), r"encoder nope: ffmpeg has no .* — `ffmpeg -encoders`"),
-    "sound-encoder": (Pass("", "aac"), r"encoder aac: ffmpeg has no video encoder of that name"),
+    "no-filter": (FFmpegJob("foo"), r"filter graph 'foo': .*(No such filter|foo)"),
+    "no-filter-option": (FFmpegJob("hflip,scale=bogus=3"), r"filter graph 'hflip,scale=bogus=3': .*'bogus'"),
+    "bad-value": (FFmpegJob("crop=1000:1000"), r"filter graph .*too big"),
+    "two-outputs": (FFmpegJob("split"), r"filter graph 'split': .* output"),
+    "empty-filter": (FFmpegJob("hflip,,"), r"filter graph 'hflip,,': No such filter: ''"),
+    "no-file": (FFmpegJob("movie=gone.mp4[a];[in][a]overlay"), r"filter graph .*'gone\.mp4'"),
+    "no-frames": (FFmpegJob("select=0"), r"filter graph 'select=0': no frame comes out of it"),
+    "no-encoder": (FFmpegJob("", "nope"), r"encoder nope: ffmpeg has no .* — `ffmpeg -encoders`"),
+    "sound-encoder": (FFmpegJob("", "aac"), r"encoder aac: ffmpeg has no video encoder of that name"),
     "no-option": (
-        Pass("null", "mpeg4", (("foo", "3"),)),
+        FFmpegJob("null", "mpeg4", (("foo", "3"),)),
         r"encoder option foo: mpeg4 has none .*`ffmpeg -h encoder=mpeg4`",
     ),
-    "another-encoders": (Pass("", "mpeg4", (("crf", "20"),)), r"encoder option crf: mpeg4 has none"),
-    "flag": (Pass("", "mpeg4", (("an", "stray.nut"),)), r"encoder option an: mpeg4 has none"),
-    "back-in-time": (Pass("setpts=9-N"), r"filter graph 'setpts=9-N': .*(DTS|pts)"),
-    "below-0": (Pass("setpts=N-900"), r"filter graph 'setpts=N-900': Negative pts"),
-    "bad-option": (Pass("", "mpeg4", (("qmin", "x"),)), r"encoder mpeg4: "),
-    "no-format": (Pass("", "mpeg4", (("pix_fmt", "abc"),)), r"encoder mpeg4: Unknown pixel format .*abc"),
+    "another-encoders": (FFmpegJob("", "mpeg4", (("crf", "20"),)), r"encoder option crf: mpeg4 has none"),
+    "flag": (FFmpegJob("", "mpeg4", (("an", "stray.nut"),)), r"encoder option an: mpeg4 has none"),
+    "back-in-time": (FFmpegJob("setpts=9-N"), r"filter graph 'setpts=9-N': .*(DTS|pts)"),
+    "below-0": (FFmpegJob("setpts=N-900"), r"filter graph 'setpts=N-900': Negative pts"),
+    "bad-option": (FFmpegJob("", "mpeg4", (("qmin", "x"),)), r"encoder mpeg4: "),
+    "no-format": (FFmpegJob("", "mpeg4", (("pix_fmt", "abc"),)), r"encoder mpeg4: Unknown pixel format .*abc"),
 }
 
 
@@ -294,7 +294,7 @@ WRONG = {
 def test_a_mistake_is_one_line_and_leaves_nothing(program: Path, source: Path, name: str) -> None:
     job, says = WRONG[name]
     with pytest.raises(UsageError, match=says) as caught:
-        run_pass(source, OUT, job)
+        run_ffmpeg_job(source, OUT, job)
     assert "\n" not in str(caught.value)
     assert "0x" not in str(caught.value)
     assert [p.name for p in Path.cwd().iterdir()] == [source.name]
@@ -304,7 +304,7 @@ def test_an_odd_size_is_the_encoders_to_refuse(program: Path, source: Path) -> N
     if "libx264" not in encoders(program):
         pytest.skip("this ffmpeg has no libx264")
     with pytest.raises(UsageError, match=r"encoder libx264: .*not divisible by 2"):
-        run_pass(source, OUT, Pass("scale=63:47", "libx264"))
+        run_ffmpeg_job(source, OUT, FFmpegJob("scale=63:47", "libx264"))
 
 
 def test_a_damaged_source_is_no_result(program: Path, source: Path) -> None:
@@ -312,7 +312,7 @@ def test_a_damaged_source_is_no_result(program: Path, source: Path) -> None:
     for damaged in (whole[: len(whole) * 2 // 3], b"", b"not a video"):
         source.write_bytes(damaged)
         with pytest.raises(MediaError, match=r"source\.nut: ffmpeg failed"):
-            run_pass(source, OUT, Pass("null"))
+            run_ffmpeg_job(source, OUT, FFmpegJob("null"))
         assert not OUT.exists()
 
 
@@ -347,7 +347,7 @@ def test_a_stop_ends_the_program(program: Path, tmp_path: Path, started: list, e
         stop.request(143)
 
     with pytest.raises(Interrupted) as caught:
-        run_pass(slow(tmp_path), OUT, Pass("realtime=limit=10000", encoder), stop, report)
+        run_ffmpeg_job(slow(tmp_path), OUT, FFmpegJob("realtime=limit=10000", encoder), stop, report)
     assert caught.value.exit_status == 143
     assert seen
     assert not OUT.exists()
@@ -359,7 +359,7 @@ def test_an_exception_ends_the_program(program: Path, tmp_path: Path, started: l
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_pass(slow(tmp_path), OUT, Pass("realtime=limit=10000"), report=report)
+        run_ffmpeg_job(slow(tmp_path), OUT, FFmpegJob("realtime=limit=10000"), report=report)
     assert not OUT.exists()
     assert started[-1].returncode < 0
 
@@ -368,7 +368,7 @@ def test_a_stop_before_the_start_starts_nothing_that_stays(program: Path, source
     stop = Stop()
     stop.request(130)
     with pytest.raises(Interrupted):
-        run_pass(source, OUT, Pass("null"), stop)
+        run_ffmpeg_job(source, OUT, FFmpegJob("null"), stop)
     assert not OUT.exists()
 
 
@@ -402,7 +402,7 @@ def test_whatever_a_program_does(
 ) -> None:
     pretend(tmp_path, monkeypatch, body)
     with pytest.raises(error, match=says):
-        run_pass(source, OUT, Pass())
+        run_ffmpeg_job(source, OUT, FFmpegJob())
     assert not OUT.exists()
 
 
@@ -438,21 +438,21 @@ def test_options_of_every_kind_are_known(program: Path) -> None:
         "mpv_flags",
         "force_key_frames",
     )
-    check_encoder(program, Pass("", "mpeg4", tuple((name, "1") for name in given)))
-    check_encoder(program, Pass("hflip"))
+    check_encoder(program, FFmpegJob("", "mpeg4", tuple((name, "1") for name in given)))
+    check_encoder(program, FFmpegJob("hflip"))
 
 
 def test_without_a_program_it_says_what_to_do(tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
     with pytest.raises(UsageError, match=r"no ffmpeg .* — install ffmpeg, or: pip install imageio-ffmpeg"):
-        run_pass(source, OUT, Pass("null"))
+        run_ffmpeg_job(source, OUT, FFmpegJob("null"))
     assert not OUT.exists()
 
 
 def test_a_place_that_cannot_be_written_is_the_systems_to_refuse(program: Path, source: Path, tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError):
-        run_pass(source, tmp_path, Pass("null"))
+        run_ffmpeg_job(source, tmp_path, FFmpegJob("null"))
     assert source.exists()
 
 
@@ -502,4 +502,4 @@ def test_options_come_back(options: dict[str, str]) -> None:
 )
 def test_jobs_that_contradict_themselves_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
-        Pass(**wrong)
+        FFmpegJob(**wrong)

@@ -16,7 +16,7 @@ from references import FRAMES, Server, copied, in_another_file, referring, servi
 import vidtrans
 from vidtrans.errors import MediaError
 from vidtrans.video.io import container
-from vidtrans.video.io.container import open_made, open_media
+from vidtrans.video.io.container import open_generated, open_media
 
 # What each would be without limits: frames that are read, and what is asked of the server.
 KINDS = {
@@ -118,8 +118,8 @@ def test_a_movie_whose_pictures_lie_in_another_file_has_none(
 def test_what_lies_in_a_strangers_cache_is_limited_likewise(parts: Path, server: Server) -> None:
     path = referring("concat", parts, server)
     with pytest.raises((av.error.FFmpegError, OSError)):
-        open_made(path)
-    with closing(open_made(parts / "clip.mp4")) as opened:
+        open_generated(path)
+    with closing(open_generated(parts / "clip.mp4")) as opened:
         assert sum(1 for _ in opened.decode(video=0)) == FRAMES
 
 

@@ -19,7 +19,7 @@ import vidtrans as api
 from vidtrans.data.dataset import open_dataset
 from vidtrans.errors import MediaError
 from vidtrans.settings import Size
-from vidtrans.video.form import Form
+from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import write_picture
 from vidtrans.video.io.pictures import natural_order, open_reader, pictures_in
 
@@ -28,7 +28,7 @@ SIZES = [(64, 48), (40, 40), (48, 64)]
 
 
 def read(path: Path, size: Size | None = None) -> list[np.ndarray]:
-    with open_reader(path, Form(size or Size())) as reader:
+    with open_reader(path, FrameFormat(size or Size())) as reader:
         return [f.rgb for f in reader.frames()]
 
 
@@ -103,7 +103,7 @@ def test_a_folder_that_changed_while_it_was_read_is_refused(tmp_path: Path, chan
 def test_a_dataset_of_a_folder_holds_its_pictures() -> None:
     frames = moving_frames(12)
     write_folder(Path("in"), frames)
-    table = api.make_dataset("in", settings={"dataset": {"size": "source", "block": 2, "gap": 1}})
+    table = api.make_dataset("in", settings={"dataset": {"size": "source", "val_block_size": 2, "val_gap": 1}})
     dataset = open_dataset(Path("in.dataset"))
     assert (table["frames"], table["shots"]) == (12, 1)
     assert [r.index for r in dataset.records] == list(range(12))
@@ -113,7 +113,7 @@ def test_a_dataset_of_a_folder_holds_its_pictures() -> None:
 def test_a_model_is_taught_by_a_folder_of_photographs_of_several_sizes() -> None:
     sizes = [(96, 64), (48, 48), (64, 96), (40, 56), (80, 48)]
     write_folder(Path("in"), [scene(*size, seed=i) for i, size in enumerate(sizes)])
-    settings = {**TINY, "dataset": {**TINY["dataset"], "hold_out": 0.0}}
+    settings = {**TINY, "dataset": {**TINY["dataset"], "val_fraction": 0.0}}
     table = api.make_dataset("in", settings=settings)
     assert (table["frames"], table["shots"], table["pairs"]) == (5, 5, 5)
     assert api.train("in.dataset", settings=quick_training())["steps"] == 3

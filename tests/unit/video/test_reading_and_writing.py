@@ -18,14 +18,14 @@ from hypothesis import strategies as st
 
 from vidtrans.errors import MediaError
 from vidtrans.settings import Size
-from vidtrans.video.form import Form
-from vidtrans.video.io.carry import Carried
+from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.io.clip import ClipIndex, Frame
 from vidtrans.video.io.encoder import SegmentWriter
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 from vidtrans.video.io.join import Timing, join
 from vidtrans.video.io.orientation import Orientation, orientation_from_matrix
 from vidtrans.video.io.reader import ClipReader
+from vidtrans.video.io.stream_copy import StreamCopy
 
 repeatable = hypothesis_settings(max_examples=12)
 B_FRAMES = {"crf": "12", "preset": "medium", "g": "12", "bf": "3"}
@@ -116,9 +116,9 @@ def test_the_index_knows_how_long_each_frame_is_shown(tmp_path: Path) -> None:
 
 
 def test_frames_come_at_the_size_that_was_asked_for(clip: Path) -> None:
-    with ClipReader(clip, Form(Size(exact=(30, 20)))) as reader:
+    with ClipReader(clip, FrameFormat(Size(exact=(30, 20)))) as reader:
         assert next(reader.frames()).rgb.shape == (20, 30, 3)
-    with ClipReader(clip, Form(Size(short=24))) as reader:
+    with ClipReader(clip, FrameFormat(Size(short=24))) as reader:
         assert {f.rgb.shape for f in reader.frames(0, 3)} == {(24, 32, 3)}
         assert (reader.info.width, reader.info.height) == (64, 48)
 
@@ -137,7 +137,7 @@ def test_a_turned_clip_comes_out_upright(tmp_path: Path, degrees: int) -> None:
     assert frame.rgb.shape == expected.shape
     assert np.abs(frame.rgb.astype(int) - expected).mean() < 6
     assert (index.width, index.height) == expected.shape[1::-1]
-    with ClipReader(path, Form(Size(short=24))) as reader:
+    with ClipReader(path, FrameFormat(Size(short=24))) as reader:
         assert next(reader.frames()).rgb.shape[:2] == tuple(s // 2 for s in expected.shape[:2])
 
 
@@ -215,7 +215,7 @@ def test_what_is_joined_keeps_times_and_sound(
     segments = write_segments(read(source), length, picture_format(index), tmp_path)
     output = tmp_path / f"out{suffix}"
     timing = Timing(index.pts, index.durations(), index.time_base)
-    num_packets = join(segments, timing, output, Carried(source))
+    num_packets = join(segments, timing, output, StreamCopy(source))
     assert times(output) == times(source)
     assert index_of(output).durations()[:-1] == index.durations()[:-1]
     assert name not in ("cfr", "late") or index_of(output).last_duration == index.last_duration
@@ -264,7 +264,7 @@ def test_trimmed_sound_is_what_overlaps_moved_to_the_start(tmp_path: Path, clip:
     segments = write_segments(read(clip)[15:30], 60, picture_format(index), tmp_path)
     timing = Timing([512 * i for i in range(15)], [512] * 15, index.time_base)
     output = tmp_path / f"out{suffix}"
-    join(segments, timing, output, Carried(clip, Fraction(1, 2), Fraction(1), -Fraction(1, 2)))
+    join(segments, timing, output, StreamCopy(clip, Fraction(1, 2), Fraction(1), -Fraction(1, 2)))
     kept, step = sound_packets(output), Fraction(1024, 44_100)
     expected = [(t, b) for t, b in sound_packets(clip) if t + step > Fraction(1, 2) and t < 1]
     assert [b for _, b in kept] == [b for _, b in expected]

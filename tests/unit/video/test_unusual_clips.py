@@ -50,7 +50,7 @@ from vidtrans.errors import MediaError
 from vidtrans.events import Event, Note
 from vidtrans.session import Context
 from vidtrans.settings import Size
-from vidtrans.video.form import PLAIN, Form
+from vidtrans.video.frame_format import DEFAULT_FORMAT, FrameFormat
 from vidtrans.video.io.clip import Frame
 from vidtrans.video.io.pictures import open_reader
 from vidtrans.video.io.reader import ClipReader
@@ -70,7 +70,7 @@ def opened(path: Path, **options: Any) -> tuple[Clip, list[str]]:
 
 
 def frames_of(
-    clip: Clip, start: int = 0, stop: int | None = None, *, form: Form = PLAIN, threads: int = 1
+    clip: Clip, start: int = 0, stop: int | None = None, *, form: FrameFormat = DEFAULT_FORMAT, threads: int = 1
 ) -> list[Frame]:
     with clip.reader(form, threads) as reader, closing(reader.frames(start, stop, clip.index)) as frames:
         return list(frames)
@@ -316,14 +316,14 @@ def wanted_cut_outs(kind: str) -> list[np.ndarray]:
 ALPHA = ["vp9", "vp8", "prores4444", "ffv1", "png", "gif"]
 
 
-def read_cut_outs(path: Path, form: Form) -> list[Frame]:
+def read_cut_outs(path: Path, form: FrameFormat) -> list[Frame]:
     with open_reader(path, form) as reader, closing(reader.frames()) as frames:
         return list(frames)
 
 
 @pytest.mark.parametrize("kind", ALPHA)
 def test_transparency_is_kept_where_it_is_wanted(kind: str, cut_out_clips: dict[str, Path]) -> None:
-    frames = read_cut_outs(cut_out_clips[kind], Form(alpha="kept"))
+    frames = read_cut_outs(cut_out_clips[kind], FrameFormat(alpha="kept"))
     assert len(frames) == 6
     ground = 255 if kind == "png" else 0
     for frame, wanted in zip(frames, wanted_cut_outs(kind), strict=True):
@@ -337,7 +337,7 @@ def test_transparency_is_kept_where_it_is_wanted(kind: str, cut_out_clips: dict[
 @pytest.mark.parametrize("kind", ALPHA)
 def test_what_is_transparent_lies_on_paper_or_on_black(kind: str, cut_out_clips: dict[str, Path]) -> None:
     ground = 255 if kind == "png" else 0
-    for form, expected in ((PLAIN, [ground] * 3), (Form(background=(10, 200, 90)), [10, 200, 90])):
+    for form, expected in ((DEFAULT_FORMAT, [ground] * 3), (FrameFormat(background=(10, 200, 90)), [10, 200, 90])):
         frame = read_cut_outs(cut_out_clips[kind], form)[2]
         assert frame.alpha is None
         assert np.abs(frame.rgb[2, 60].astype(int) - expected).max() == 0
@@ -346,7 +346,7 @@ def test_what_is_transparent_lies_on_paper_or_on_black(kind: str, cut_out_clips:
 
 @pytest.mark.parametrize("kind", ALPHA)
 def test_a_matte_is_the_transparency(kind: str, cut_out_clips: dict[str, Path]) -> None:
-    frames = read_cut_outs(cut_out_clips[kind], Form(alpha="matte"))
+    frames = read_cut_outs(cut_out_clips[kind], FrameFormat(alpha="matte"))
     for frame, wanted in zip(frames, wanted_cut_outs(kind), strict=True):
         assert np.abs(frame.rgb.astype(int) - wanted[..., 3:]).mean() < 1
         assert (frame.rgb[24, 20] == 255).all()
@@ -359,11 +359,11 @@ def test_no_colour_bleeds_in_from_what_is_not_seen(
     kind: str, size: tuple[int, int], cut_out_clips: dict[str, Path]
 ) -> None:
     sized = Size(exact=size)
-    for frame in read_cut_outs(cut_out_clips[kind], Form(sized)):
+    for frame in read_cut_outs(cut_out_clips[kind], FrameFormat(sized)):
         rgb = frame.rgb.astype(int)
         assert rgb.shape[:2] == size[::-1]
         assert (rgb[..., 1] - rgb[..., 0]).max() <= 12  # on black or white no pixel is greener than the disc
-    for frame in read_cut_outs(cut_out_clips[kind], Form(sized, alpha="kept")):
+    for frame in read_cut_outs(cut_out_clips[kind], FrameFormat(sized, alpha="kept")):
         assert frame.alpha is not None
         seen = frame.rgb[frame.alpha > 40].astype(int)
         assert np.abs(seen - (220, 100, 30)).max() <= (40 if kind in ("vp8", "vp9") else 16)
@@ -401,7 +401,7 @@ def test_a_ramp_of_10_bits_is_read_at_its_full_depth_or_rounded(kind: str) -> No
     assert clip.index.findings.depth == 10
     exact = (codes[32].astype(float) - 64) / (940 - 64)
     for deep, full, dtype in ((True, 65535, np.uint16), (False, 255, np.uint8)):
-        for frame in frames_of(clip, form=Form(deep=deep)):
+        for frame in frames_of(clip, form=FrameFormat(deep=deep)):
             assert frame.rgb.dtype == dtype
             line = frame.rgb[32].astype(float)
             assert np.ptp(line, axis=1).max() <= full * 0.003
@@ -409,7 +409,7 @@ def test_a_ramp_of_10_bits_is_read_at_its_full_depth_or_rounded(kind: str) -> No
             assert np.abs(line[:, 1] / full - exact).max() <= 2 / 876 + 0.5 / full
             assert abs(line.mean() / full - exact.mean()) < (2e-4 if deep else 1e-3)
             assert (line[0].max(), line[-1].min()) == (0, full)
-        for frame in frames_of(clip, form=Form(Size(exact=(512, 32)), deep=deep)):
+        for frame in frames_of(clip, form=FrameFormat(Size(exact=(512, 32)), deep=deep)):
             assert len(np.unique(frame.rgb[16, :, 1])) >= (480 if deep else 250)
 
 
@@ -418,14 +418,14 @@ def test_16_bits_of_rgb_are_read_exactly_or_rounded(deep: bool) -> None:
     picture = np.random.default_rng(2).integers(0, 65536, (32, 48, 3), dtype=np.uint16)
     clip, _ = opened(write_frames(Path("a.mkv"), [picture] * 2, "ffv1", "gbrp16le"))
     assert clip.index.findings.depth == 16
-    for frame in frames_of(clip, form=Form(deep=deep)):
+    for frame in frames_of(clip, form=FrameFormat(deep=deep)):
         assert np.array_equal(frame.rgb, picture if deep else np.rint(picture / 257).astype(np.uint8))
 
 
 def test_eight_bits_that_are_read_deep_are_the_same() -> None:
     path = write_clip(Path("a.mkv"), moving_frames(3), codec="libx264rgb", pix_fmt="rgb24", options={"qp": "0"})
     clip, _ = opened(path)
-    deep, plain = frames_of(clip, form=Form(deep=True)), frames_of(clip)
+    deep, plain = frames_of(clip, form=FrameFormat(deep=True)), frames_of(clip)
     assert all(np.array_equal(d.rgb, p.rgb.astype(np.uint16) * 257) for d, p in zip(deep, plain, strict=True))
     assert clip.index.findings.depth == 8
 
@@ -564,7 +564,7 @@ def test_hdr_is_mapped_and_said(transfer: int, name: str, white: float) -> None:
     assert (clip.index.width, clip.index.height, clip.index.findings.depth) == (32, 256, 10)
     assert sum(f"HDR ({name}): mapped to SDR, BT.709" in line for line in told) == 1
     for deep, full in ((False, 255), (True, 65535)):
-        rgb = frames_of(clip, form=Form(deep=deep))[1].rgb.swapaxes(0, 1) / full
+        rgb = frames_of(clip, form=FrameFormat(deep=deep))[1].rgb.swapaxes(0, 1) / full
         line = rgb[28].mean(axis=1)
         assert line[:3].max() < 0.02
         assert line[-1] > 0.98

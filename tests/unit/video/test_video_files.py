@@ -15,7 +15,7 @@ import pytest
 from clips import moving_frames, scene, write_clip
 
 from vidtrans.errors import MediaError, UsageError
-from vidtrans.video.colour.conversion import FromRGB, ToRGB, sixteen_bit
+from vidtrans.video.colour.conversion import FromRGB, ToRGB, to_uint16
 from vidtrans.video.images.picture import encode_png, read_picture, resize, write_picture
 from vidtrans.video.io.codecs import CODECS
 from vidtrans.video.io.container import open_media, probe
@@ -61,7 +61,7 @@ def test_colours_come_back_as_they_were(tmp_path: Path, codec: str, size: tuple[
     pictures = [patches(*size), cv2.GaussianBlur(scene(*size, seed=2), (0, 0), 4)]
     for number, picture in enumerate(pictures):
         path = tmp_path / f"{number}{settings.default_suffix(single=False)}"
-        encode(path, [picture if depth == 8 else sixteen_bit(picture)] * 3, settings, size, source_depth=depth)
+        encode(path, [picture if depth == 8 else to_uint16(picture)] * 3, settings, size, source_depth=depth)
         for back in read(path):
             error = np.abs(back.astype(int) - picture)
             assert error.mean() <= (0 if codec == "ffv1" else 2)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
-from vidtrans.errors import Interrupted, in_words
+from vidtrans.errors import Interrupted, describe_error
 from vidtrans.events import Report
 from vidtrans.session import Context
 from vidtrans.settings import Table
@@ -84,7 +84,7 @@ def run_task(task: Task, context: Context) -> TaskResult:
     except Interrupted:
         return TaskResult("stopped")
     except Exception as error:
-        words = in_words(error)
+        words = describe_error(error)
         if words is None:
             what = f"a bug in vidtrans: {type(error).__name__}: {error}"
             return TaskResult("failed", error=what, exit_status=1, traceback=traceback.format_exc().rstrip())

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vidtrans.errors import ModelError
-from vidtrans.files import check_ordinary
+from vidtrans.files import check_regular_file
 from vidtrans.registry import Entry, Registry
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ FORMATS = Registry(
 
 def format_of(path: Path) -> str:
     """Return the name of a model file's format. Raises ModelError where it has none, or cannot be read."""
-    check_ordinary(path, ModelError)
+    check_regular_file(path, ModelError)
     try:
         with path.open("rb"):
             found = next((name for name in FORMATS if load_format(name).detect(path)), "")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vidtrans.errors import ModelError
-from vidtrans.files import complete, naming_disk_errors
+from vidtrans.files import naming_disk_errors, write_atomically
 from vidtrans.models.formats.base import ModelFormat
 from vidtrans.models.model_record import ModelRecord, in_short, parse_record
 from vidtrans.models.weights import build_with_weights, weights_digest, weights_of
@@ -58,7 +58,7 @@ class NativeFormat(ModelFormat):
 
         weights = weights_of(generator)
         record = replace(record, weights=weights_digest(weights))
-        with complete(path) as temporary:
+        with write_atomically(path) as temporary:
             temporary.touch()
             mode = temporary.stat().st_mode
             with naming_disk_errors(temporary):

@@ -69,7 +69,7 @@ def discriminator_loss(objective: Adversarial, on_fake: Judgement, on_real: Judg
 
 
 def generator_loss(objective: Adversarial, on_fake: Judgement) -> Tensor:
-    """What G minimises of D's judgement, the mean over its scales."""
+    """Return G's loss on D's logits, the mean over its scales."""
     return mean_of([objective.generator(scale[-1].float()) for scale in on_fake])
 
 

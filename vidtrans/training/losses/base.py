@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from vidtrans.training import LOSSES
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.triples import Earlier
+from vidtrans.training.triples import PrecedingFrames
 
 # What a discriminator says of a picture: for each scale its layers' features (N, C, h, w), last the logits.
 Judgement = list[list[Tensor]]
@@ -35,7 +35,7 @@ class LossContext:
     judge_triples: Judge | None = None  # what D_V says of three frames in a row, (M, 9, H, W); None without D_V
     pixel_weights: Tensor | None = None  # (N, 1, H, W), of the L1
     past: Tensor | None = None  # the output before as this frame inherits it, a ``flow.history`` (N, 4, H, W)
-    earlier: Earlier | None = None  # the two frames before some of the pictures
+    earlier: PrecedingFrames | None = None  # the two frames before some of the pictures
     autocast: Callable[[], AbstractContextManager[object]] = nullcontext  # the precision of networks
 
     @cached_property

@@ -1,4 +1,4 @@
-"""The adversarial loss, in the form that ``training.adversarial`` names."""
+"""The adversarial loss, in the form that ``training.gan_mode`` names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class GAN(Term):
 
     def __init__(self, settings: TrainingSettings) -> None:
         super().__init__(settings)
-        self.objective = ADVERSARIAL.load(settings.adversarial)
+        self.objective = ADVERSARIAL.load(settings.gan_mode)
 
     def forward(self, step: LossContext) -> Tensor | None:
         return generator_loss(self.objective, step.on_fake)

@@ -12,6 +12,7 @@ class L1(Term):
     """|y − G(x)|, its pixels weighed by what moves and by how rare their colour is, as the settings ask."""
 
     def forward(self, step: LossContext) -> Tensor:
+        """Return the loss."""
         weights = step.pixel_weights
         if weights is None:
             return step.over_pictures(lambda picture: F.l1_loss(picture, step.target))

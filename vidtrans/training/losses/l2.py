@@ -12,4 +12,5 @@ class L2(Term):
     """(y − G(x))²."""
 
     def forward(self, step: LossContext) -> Tensor:
+        """Return the loss."""
         return F.mse_loss(step.painted, step.target)

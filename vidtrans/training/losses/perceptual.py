@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vidtrans.files import digest_file
-from vidtrans.pretrained import find_weights, torchvision_module, with_weights
+from vidtrans.pretrained import find_weights, load_weights, torchvision_module
 from vidtrans.training.losses.base import Judgement, LossContext, Term, mean_of
 from vidtrans.training.settings import TrainingSettings
 
@@ -32,15 +32,16 @@ class Perceptual(Term):
 
     def __init__(self, settings: TrainingSettings) -> None:
         super().__init__(settings)
-        self.vgg = VGG() if settings.looks_through_vgg else None
+        self.vgg = VGG() if settings.uses_vgg else None
         self.ask_d = self.vgg is None
 
     @staticmethod
     def identity(settings: TrainingSettings) -> str:
         """Return the network with the digest of its weights, where it is VGG. Raises UsageError as VGG does."""
-        return f"vgg19 {digest_file(_find_weights()[0])}" if settings.looks_through_vgg else ""
+        return f"vgg19 {digest_file(_find_weights()[0])}" if settings.uses_vgg else ""
 
     def forward(self, step: LossContext) -> Tensor:
+        """Return the loss."""
         if self.vgg is None:
             return feature_distance(step.on_fake, step.on_real)
         with step.autocast():
@@ -78,7 +79,7 @@ class VGG(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         path, address = _find_weights()
-        network = with_weights(_torchvision().vgg19(weights=None), path, address)
+        network = load_weights(_torchvision().vgg19(weights=None), path, address)
         self.layers = network.features[: max(LAYERS) + 1]
         self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(_STD).view(1, 3, 1, 1))

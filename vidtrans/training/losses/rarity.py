@@ -1,9 +1,8 @@
-"""Colours that are rare count more: class rebalancing of Zhang, Isola and Efros, "Colorful Image Colorization"
-(ECCV 2016, section 2.2).
+"""Class rebalancing by colour rarity (Zhang, Isola and Efros, "Colorful Image Colorization", ECCV 2016, section 2.2).
 
 The paper weighs the classes that its network chooses among, bins of CIELAB's ab plane. The generators here give RGB,
 so what is weighed is the L1 of each pixel, by the bin of its target. The weights' mean over the training pictures
-is 1: ``training.l1`` keeps its meaning.
+is 1: ``training.lambda_l1`` keeps its meaning.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ def weigh(targets: Tensor, weights: Tensor) -> Tensor:
 
 
 def _bins_of(targets: Tensor) -> tuple[Tensor, Tensor]:
-    """The two bin numbers (N, H, W) of each pixel."""
+    """Return the two bin numbers (N, H, W) of each pixel."""
     rgb = (targets.float() + 1) / 2
     linear = torch.where(rgb <= 0.04045, rgb / 12.92, ((rgb.clamp(min=0.04045) + 0.055) / 1.055) ** 2.4)
     matrix = torch.tensor(_TO_XYZ, device=rgb.device) / torch.tensor(_WHITE, device=rgb.device)[:, None]

@@ -12,6 +12,7 @@ class Temporal(Term):
     """The L1 between an output and the one before, brought here."""
 
     def forward(self, step: LossContext) -> Tensor | None:
+        """Return the loss."""
         return None if step.past is None else temporal(step.output, step.past)
 
 

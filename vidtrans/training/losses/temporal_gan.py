@@ -1,9 +1,8 @@
-"""vid2vid's temporal discriminator, D_V (Wang et al., "Video-to-Video Synthesis", NeurIPS 2018, section 3.2): it judges
-three frames in a row, a triple, of the output against that of the target.
+"""vid2vid's temporal discriminator D_V, which compares triples: three consecutive frames of output and target.
 
-Where a film flickers, each of its frames may well be like one of the target's, and a triple is not. Unlike there, it is
-not told the motion, and the generator learns by the last frame: the two before were made in earlier steps, see
-``chains``.
+Wang et al., "Video-to-Video Synthesis", NeurIPS 2018, section 3.2. Each frame of a flickering video may resemble the
+target; a triple does not. Unlike the paper's, this D_V does not see the motion, and the generator learns by the last
+frame only: the two before come from earlier steps, see ``rollout_pool``.
 """
 
 from __future__ import annotations

@@ -16,10 +16,10 @@ from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import Pairing
 from vidtrans.settings import Table
 from vidtrans.training.determinism import deterministic
-from vidtrans.training.distributed import Team
+from vidtrans.training.distributed import DistContext
 from vidtrans.training.precision import TrainingPrecision
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.triples import Earlier
+from vidtrans.training.triples import PrecedingFrames
 from vidtrans.training.validation import score
 
 
@@ -33,10 +33,11 @@ class Setup(Protocol):
     settings: TrainingSettings
     device: Device
     precision: TrainingPrecision
-    team: Team
+    dist: DistContext
 
     @property
-    def in_channels(self) -> int: ...
+    def in_channels(self) -> int:
+        """Return the channels of the generator's input."""
 
     def make_generator(self, number: int = 0) -> Any:
         """Build the recipe's generator, with the weights of ``--from`` where there are any. Raises UsageError."""
@@ -55,7 +56,7 @@ class TrainingMethod(Protocol):
     """A way of training a generator. A subclass says what it does not do as most methods do."""
 
     settings: TrainingSettings
-    team: Team  # the processes that share every batch with this one
+    dist: DistContext  # the processes that share every batch with this one
     nondeterministic: set[str]  # operations of the steps so far that the device has no fixed order for
     painted: Tensor  # what the last step painted, (N, 3, H, W) float32 without its graph
     columns: list[str]  # the names of a step's losses
@@ -92,7 +93,7 @@ class TrainingMethod(Protocol):
         seed: int,
         progress: float = 1.0,
         weights: Tensor | None = None,
-        earlier: Earlier | None = None,
+        earlier: PrecedingFrames | None = None,
     ) -> dict[str, float]:
         """Take one step, and return its losses, unweighted, by their columns.
 
@@ -119,7 +120,7 @@ class TrainingMethod(Protocol):
         ...
 
     def validate(self, engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Table:
-        """Score held-out pairs as ``engine`` paints them; ``best_by`` and ``patience`` go by these scores."""
+        """Score held-out pairs as ``engine`` paints them; ``best_metric`` and ``patience`` go by these scores."""
         return score(engine, pairing, pairs)
 
     def describe(self, losses: Mapping[str, float]) -> str:
@@ -146,5 +147,5 @@ def taking_a_step(device: Device, nondeterministic: set[str]) -> Iterator[None]:
     except Exception as error:
         if not out_of_memory(error):
             raise
-        remedy = "lower --set training.batch or training.crop, raise training.accumulate, or use --device cpu"
+        remedy = "lower training.batch_size or training.crop_size, raise training.grad_accum_steps, or use --device cpu"
         raise DeviceError(device.name, "out of memory while training", remedy) from None

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vidtrans.training.triples import Earlier
+from vidtrans.training.triples import PrecedingFrames
 
 
 class Picture(NamedTuple):
@@ -18,6 +18,7 @@ class Picture(NamedTuple):
     painted: Tensor
 
     def without_graph(self) -> Picture:
+        """Return the same tensors, detached."""
         return Picture(*(t.detach() for t in self))
 
 
@@ -30,7 +31,7 @@ class Part:
     share: float
     seed: int
     weights: Tensor | None = None
-    earlier: Earlier | None = None  # what came right before some of it
+    earlier: PrecedingFrames | None = None  # what came right before some of it
     picture: Picture | None = None  # with its graph, where it is kept
     constant: Picture | None = None  # without
 
@@ -42,7 +43,7 @@ def split(x: Tensor, y: Tensor, weights: Tensor | None, count: int, seed: int) -
     return [Part(a, b, len(a) / len(x), seed + i, w) for i, (a, b, w) in enumerate(cut) if len(a)]
 
 
-def share_triples(parts: list[Part], earlier: Earlier, count: float, layout: torch.memory_format) -> None:
+def share_triples(parts: list[Part], earlier: PrecedingFrames, count: float, layout: torch.memory_format) -> None:
     """Give each part what came right before its pictures; ``count``: how many triples the step has."""
     first = 0
     for part in parts:

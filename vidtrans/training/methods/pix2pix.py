@@ -1,5 +1,7 @@
-"""pix2pix: conditional GAN plus λ·L1 (Isola et al., "Image-to-Image Translation with Conditional Adversarial
-Networks", CVPR 2017). Reads like the paper: G maps x to y, D judges (x, y) against (x, G(x)).
+"""pix2pix: conditional GAN plus λ·L1.
+
+Isola et al., "Image-to-Image Translation with Conditional Adversarial Networks", CVPR 2017. Reads like the paper:
+G maps x to y, D judges (x, y) against (x, G(x)).
 """
 
 from __future__ import annotations
@@ -13,22 +15,22 @@ import torch
 from torch import Tensor, nn
 
 from vidtrans.flow.history import CHANNELS
-from vidtrans.inference.device import Device, sent
-from vidtrans.networks.init import painter_of
-from vidtrans.networks.recurrent import Remembering
+from vidtrans.inference.device import Device, to_device
+from vidtrans.networks.init import inner_generator
+from vidtrans.networks.recurrent import RecurrentGenerator
 from vidtrans.training import ADVERSARIAL, LOSSES, health, triples
 from vidtrans.training.adversary import Adversary
-from vidtrans.training.average import Average
-from vidtrans.training.descent import Learner, autocast
-from vidtrans.training.distributed import ALONE, Team
+from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
 from vidtrans.training.freeze import freeze
+from vidtrans.training.learner import Learner, autocast
 from vidtrans.training.losses.base import GeneratorLoss, Judgement, LossContext
 from vidtrans.training.losses.rarity import weigh
 from vidtrans.training.methods.base import Setup, TrainingMethod, taking_a_step
 from vidtrans.training.methods.parts import Part, Picture, share_triples, split
 from vidtrans.training.precision import TrainingPrecision
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.triples import Earlier
+from vidtrans.training.triples import PrecedingFrames
+from vidtrans.training.weight_average import WeightAverage
 
 OTHER_DROPOUT = 1009  # between the seeds of two processes: further than a batch has parts
 
@@ -48,25 +50,25 @@ class Pix2Pix(TrainingMethod):
         device: Device,
         precision: TrainingPrecision,
         rarity: Tensor | None = None,
-        team: Team = ALONE,
+        dist: DistContext = SINGLE_PROCESS,
         of_triples: nn.Module | None = None,
     ) -> None:
-        self.settings, self.device, self.precision, self.team = settings, device, precision, team
+        self.settings, self.device, self.precision, self.dist = settings, device, precision, dist
         self.layout = torch.channels_last if settings.channels_last else torch.contiguous_format
-        self.remembers = isinstance(generator, Remembering)
-        freeze(painter_of(generator), settings.freeze)
+        self.remembers = isinstance(generator, RecurrentGenerator)
+        freeze(inner_generator(generator), settings.freeze)
         made = {"generator": generator, "discriminator": discriminator, "temporal_discriminator": of_triples}
         self.networks = {name: self._place(network) for name, network in made.items() if network is not None}
         self.generator, self.discriminator = self.networks["generator"], self.networks.get("discriminator")
-        run = (settings, device, precision, team)
+        run = (settings, device, precision, dist)
         self.g = Learner(self.generator, *run)
         self.d = None if self.discriminator is None else Adversary(self.discriminator, *run)
         self.d_v = None if of_triples is None else Adversary(self.networks["temporal_discriminator"], *run)
-        self.objective = ADVERSARIAL.load(settings.adversarial)
+        self.objective = ADVERSARIAL.load(settings.gan_mode)
         self.loss: GeneratorLoss = self._place(GeneratorLoss(settings))
-        self.rarity = None if rarity is None or not settings.rebalance else rarity.to(device.torch)
-        self.average = Average(self.generator, settings.ema) if settings.ema else None
-        self.glimpses = health.Glimpses()
+        self.rarity = None if rarity is None or not settings.colour_rebalancing else rarity.to(device.torch)
+        self.average = WeightAverage(self.generator, settings.ema_decay) if settings.ema_decay else None
+        self.variation_tracker = health.OutputVariation()
         self.nondeterministic = set()
         self.painted = torch.empty(0)
         first = [name for name in self.loss.weights if LOSSES[name].reported]
@@ -75,13 +77,14 @@ class Pix2Pix(TrainingMethod):
 
     @classmethod
     def make(cls, setup: Setup) -> Self:
+        """Build the networks and the method."""
         settings = setup.settings
         generator, d, d_v = setup.make_generator(), None, None
         if settings.weights["gan"]:
             d = setup.make_discriminator(3 + (setup.in_channels if settings.conditional else 0), 1)
         if settings.weights["temporal_gan"]:
             d_v = setup.make_discriminator(triples.CHANNELS, 2)
-        return cls(generator, d, settings, setup.device, setup.precision, setup.find_rarity(), setup.team, d_v)
+        return cls(generator, d, settings, setup.device, setup.precision, setup.find_rarity(), setup.dist, d_v)
 
     @property
     def learned(self) -> nn.Module:
@@ -90,6 +93,7 @@ class Pix2Pix(TrainingMethod):
 
     @property
     def balance(self) -> float | None:
+        """Return D's loss where it cannot tell fake from real; None without D."""
         return self.objective.balance if self.discriminator is not None else None
 
     def _place(self, network: nn.Module) -> Any:
@@ -104,17 +108,17 @@ class Pix2Pix(TrainingMethod):
         seed: int,
         progress: float = 1.0,
         weights: Tensor | None = None,
-        earlier: Earlier | None = None,
+        earlier: PrecedingFrames | None = None,
     ) -> dict[str, float]:
-        """Update D, then G. Discriminators take part from ``settings.gan_from`` of the run on."""
-        judged = self.d is not None and progress >= self.settings.gan_from
+        """Update D, then G. Discriminators take part from ``settings.gan_start`` of the run on."""
+        judged = self.d is not None and progress >= self.settings.gan_start
         with taking_a_step(self.device, self.nondeterministic):
-            x, y = (sent(given, self.device).to(memory_format=self.layout) for given in (inputs, targets))
-            weighed = None if weights is None else sent(weights, self.device)
-            parts = split(x, y, weighed, self.settings.accumulate, seed + OTHER_DROPOUT * self.team.rank)
+            x, y = (to_device(given, self.device).to(memory_format=self.layout) for given in (inputs, targets))
+            weighed = None if weights is None else to_device(weights, self.device)
+            parts = split(x, y, weighed, self.settings.grad_accum_steps, seed + OTHER_DROPOUT * self.dist.rank)
             return self._step(parts, earlier, lr, judged)
 
-    def _step(self, parts: list[Part], earlier: Earlier | None, lr: float, judged: bool) -> dict[str, float]:
+    def _step(self, parts: list[Part], earlier: PrecedingFrames | None, lr: float, judged: bool) -> dict[str, float]:
         self.generator.train()
         has_triples = judged and self._share_triples(parts, earlier)
         if len(parts) == 1:
@@ -131,11 +135,11 @@ class Pix2Pix(TrainingMethod):
         row = torch.stack([losses[name] for name in self.columns]).tolist()
         return dict(zip(self.columns, row, strict=True))
 
-    def _share_triples(self, parts: list[Part], earlier: Earlier | None) -> bool:
+    def _share_triples(self, parts: list[Part], earlier: PrecedingFrames | None) -> bool:
         """Give each part what came right before its pictures. Return whether the step has triples in any process."""
         if self.d_v is None:
             return False
-        count = self.team.mean([float(len(earlier.rows)) if earlier else 0.0])[0]
+        count = self.dist.mean([float(len(earlier.rows)) if earlier else 0.0])[0]
         if earlier:
             share_triples(parts, earlier, count, self.layout)
         return count > 0
@@ -144,8 +148,8 @@ class Pix2Pix(TrainingMethod):
         """Paint G(x), with the same dropout every time."""
         torch.manual_seed(part.seed)
         with autocast(self.device, self.precision):
-            if isinstance(self.generator, Remembering):
-                output, anew = self.generator.both(part.x)
+            if isinstance(self.generator, RecurrentGenerator):
+                output, anew = self.generator.forward_with_repaint(part.x)
                 painted = anew.float()
                 return Picture(painted if output is anew else output.float(), painted)
             fake = self.generator(part.x).float()
@@ -158,30 +162,30 @@ class Pix2Pix(TrainingMethod):
         return self.d.update(((see(p.x, self._constant(p).painted), see(p.x, p.y), p.share) for p in parts), lr)
 
     def _update_d_v(self, parts: list[Part], lr: float) -> Tensor:
-        """Take the same for three frames in a row, wherever there are."""
+        """Update the temporal discriminator where the batch has triples."""
         assert self.d_v is not None
         shown = ((p, p.earlier) for p in parts if p.earlier)
         return self.d_v.update(((e.fake(self._constant(p).output), e.real(p.y), e.share) for p, e in shown), lr)
 
     def _update_g(self, parts: list[Part], lr: float, judged: bool) -> dict[str, Tensor]:
         """Take max log D(x, G(x)) and min λ·|y − G(x)|, with what else the settings weigh; return the losses."""
-        self.g.forget_gradients()
+        self.g.zero_grad()
         totals = {name: torch.zeros((), device=self.device.torch) for name in self.loss.weights}
         painted = []
         for part in parts:
             picture = self._paint(part) if part.picture is None else part.picture
             painted.append(picture.output.detach())
-            self.glimpses.add(picture.output, part.y)
+            self.variation_tracker.add(picture.output, part.y)
             losses = self.loss(self._context(part, picture, judged))
             self.g.backward(self.loss.total(losses) * part.share)
             for name, loss in losses.items():
                 totals[name] += loss.detach() * part.share
         self.painted = torch.cat(painted)
-        self.g.descend(lr)
+        self.g.optimizer_step(lr)
         return totals
 
     def _context(self, part: Part, picture: Picture, judged: bool) -> LossContext:
-        """Return what the losses look at."""
+        """Return the inputs of the losses."""
         weights = part.weights
         if self.rarity is not None:
             rare = weigh(part.y, self.rarity)
@@ -201,7 +205,7 @@ class Pix2Pix(TrainingMethod):
         )
 
     def _judge(self, x: Tensor, picture: Tensor) -> Judgement:
-        """Return what D says of a picture, knowing x where it is conditional."""
+        """Return D's judgement of a picture, given x where it is conditional."""
         assert self.d is not None
         return self.d.judge(self._with_input(x, picture))[0]
 
@@ -210,9 +214,7 @@ class Pix2Pix(TrainingMethod):
         return self.d_v.judge(frames)[0]
 
     def _with_input(self, x: Tensor, picture: Tensor) -> Tensor:
-        """What D sees. It does not know the past: there is no keeping it without being seen, and that would teach to
-        paint anew.
-        """
+        """Return D's input, without the history: D would detect what is kept of it, and teach G to repaint all."""
         x = x[:, :-CHANNELS] if self.remembers else x
         return torch.cat([x, picture], 1) if self.settings.conditional else picture
 
@@ -224,28 +226,31 @@ class Pix2Pix(TrainingMethod):
         return part.constant
 
     def state(self) -> dict[str, Any]:
+        """Return all that a step changes."""
         learners = {name: part.state() for name, part in self._learners.items()}
         return learners | {"nondeterministic": sorted(self.nondeterministic)}
 
     def restore(self, state: dict[str, Any]) -> None:
+        """Restore what ``state`` returned."""
         self.nondeterministic = set(state["nondeterministic"])
         for name, part in self._learners.items():
             part.restore(state[name])
 
     @property
-    def _learners(self) -> dict[str, Learner | Average]:
+    def _learners(self) -> dict[str, Learner | WeightAverage]:
         """Return all that a step changes."""
         parts = {"generator": self.g, "discriminator": self.d, "temporal_gan": self.d_v, "average": self.average}
         return {name: part for name, part in parts.items() if part is not None}
 
     def describe(self, losses: Mapping[str, float]) -> str:
+        """Return the losses for the progress line."""
         return f"G {losses['gan']:.2f}  L1 {losses['l1']:.3f}  D {losses['discriminator']:.2f}"
 
     def concerns(self, rows: Sequence[Sequence[float]], total: int) -> list[str]:
         """Return whether D has won, or G paints the same picture of everything."""
         judged: list[float] = []
         if self.discriminator is not None:
-            began = math.ceil(self.settings.gan_from * total)  # before that, D's loss is 0 and says nothing
+            began = math.ceil(self.settings.gan_start * total)  # before that, D's loss is 0 and says nothing
             at = self.columns.index("discriminator")
             judged = [row[at] for row in rows[began:][-health.WINDOW :]]
-        return health.concerns(judged, self.objective.balance, self.glimpses.variation())
+        return health.concerns(judged, self.objective.balance, self.variation_tracker.variation())

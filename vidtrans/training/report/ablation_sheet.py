@@ -16,7 +16,7 @@ from vidtrans.settings import Table
 from vidtrans.training.report.curves import SCORES, figure
 from vidtrans.training.validation import apply, evenly, shown_of
 from vidtrans.video.images.picture import read_picture, write_picture
-from vidtrans.video.plots.layout import FAINT, INK, Sheet, beside, cell_size, text_band
+from vidtrans.video.plots.layout import FAINT, INK, Sheet, cell_size, join_row, text_band
 
 ROWS = 4
 CELL, NARROWEST = 280, 200  # pixels: of a picture's long side; and of a column, for the words over it
@@ -27,7 +27,7 @@ def draw_sheet(path: Path, title: str, rows: Sequence[Table], dataset: Dataset, 
     pairing = dataset.pairing
     held_out = dataset.role("held-out")
     pairs = evenly(held_out or dataset.role("train"), ROWS)
-    columns = [[pairing.visible(shown_of(pairing, pair)) for pair in pairs]]
+    columns = [[pairing.preview(shown_of(pairing, pair)) for pair in pairs]]
     for row in rows:
         engine = TorchEngine(load_generator(Path(row["model"]))[0], resolve_device(context.device), batch=1)
         columns.append([apply(engine, pairing, pair)[1] for pair in pairs])
@@ -50,15 +50,15 @@ def _cell(picture: np.ndarray) -> tuple[int, int]:
 
 
 def _names(rows: Sequence[Table]) -> list[str]:
-    """The scores that all of them have, but for their number."""
+    """Return the names of the scores that all variants have, without ``pairs``."""
     return [n for n in SCORES if all(row["held_out"].get(n) is not None for row in rows)]
 
 
 def _scores(name: str, values: Sequence[float], width: int) -> np.ndarray:
-    """A line of the table: what it is, and a value under each variant, the best of them bright."""
+    """Draw a line of the table: a name and a value under each variant, the best one bright."""
     words = SCORES[name]
     best = words.best(values)
     # The font of pictures has no ×.
     bands = [text_band(f"{words.name} {words.unit.replace('×', 'x')}".strip(), width, colour=INK)]
     bands += [text_band(figure(v), width, colour=INK if v == best else FAINT) for v in values]
-    return beside([*bands, text_band("", width)])
+    return join_row([*bands, text_band("", width)])

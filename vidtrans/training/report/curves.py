@@ -20,7 +20,7 @@ WIDTH, HEIGHT = 320, 200
 LEFT, RIGHT, TOP, BOTTOM = 44, 308, 22, 168
 
 
-class Words(NamedTuple):
+class ScoreLabel(NamedTuple):
     """What a curve is called, its unit, and what it tells. ``aim``: what values are best near to, may be ±∞."""
 
     name: str
@@ -29,7 +29,7 @@ class Words(NamedTuple):
     aim: float | None = None
 
     def best(self, values: Sequence[float]) -> float | None:
-        """The best of them; None where there are none, or it is not known which that is."""
+        """Return the best value; None without values, or where no direction is better."""
         if self.aim is None or not values:
             return None
         if math.isinf(self.aim):
@@ -41,24 +41,26 @@ class Words(NamedTuple):
 _LABELS = {name: loss.label for name, loss in tables.LOSSES.items()}
 for _method in tables.METHODS.values():
     _LABELS |= _method.curves
-LOSSES = {name: Words(label.name, label.unit, label.hint) for name, label in _LABELS.items()}
-CHAINS = Words("Chains", "frames", "How many of its own frames an input goes back to: the dreams it learns from.")
+LOSSES = {name: ScoreLabel(label.name, label.unit, label.hint) for name, label in _LABELS.items()}
+CHAINS = ScoreLabel("Chains", "frames", "How many of its own frames an input goes back to: the dreams it learns from.")
 SCORES = {
-    "l1": Words("L1", "", "Mean distance to the target, where colours are from 0 to 1; lower is better.", -math.inf),
-    "psnr": Words("PSNR", "dB", "Closeness, pixel by pixel; higher is better. It favours what is blurred.", math.inf),
-    "ssim": Words("SSIM", "", "Likeness of local structure, at most 1; higher is better.", math.inf),
-    "sharpness": Words("Sharpness", "× target", "1 is as sharp as the targets; what is below is softer.", 1.0),
-    "horizon": Words("Ten frames on", "dB", "Closeness of the tenth frame that is made of its own.", math.inf),
-    "segmentation": Words("Re-segmentation", "", "Share of the map that can be read back; higher is better.", math.inf),
+    "l1": ScoreLabel("L1", "", "Mean distance to the target; colours are from 0 to 1. Lower is better.", -math.inf),
+    "psnr": ScoreLabel("PSNR", "dB", "Closeness of pixels; higher is better. It favours blurred pictures.", math.inf),
+    "ssim": ScoreLabel("SSIM", "", "Likeness of local structure, at most 1; higher is better.", math.inf),
+    "sharpness": ScoreLabel("Sharpness", "× target", "1 is as sharp as the targets; what is below is softer.", 1.0),
+    "horizon": ScoreLabel("Ten frames on", "dB", "Closeness of the tenth frame that is made of its own.", math.inf),
+    "segmentation": ScoreLabel(
+        "Re-segmentation", "", "Share of the map that can be recovered; higher is better.", math.inf
+    ),
 }
 
 
 def figure(value: float) -> str:
-    """A score as it is shown."""
+    """Format a score."""
     return f"{value:.2f}" if abs(value) >= 2 else f"{value:.4f}"
 
 
-class Marks(NamedTuple):
+class StepMarks(NamedTuple):
     """What all panels of a run have in common: its last step, the best one, and warnings with their steps."""
 
     last: int
@@ -66,7 +68,7 @@ class Marks(NamedTuple):
     warnings: Sequence[tuple[int, str]] = ()
 
 
-class Curve(NamedTuple):
+class LossCurve(NamedTuple):
     """A thinned history: (N,) each. ``low`` and ``high`` are the extremes of the steps that a point stands for."""
 
     steps: np.ndarray
@@ -80,20 +82,20 @@ def window_of(count: int) -> int:
     return max(1, count // WINDOW)
 
 
-def thin(values: np.ndarray, most: int = MAX_POINTS) -> Curve:
+def thin(values: np.ndarray, most: int = MAX_POINTS) -> LossCurve:
     """(N,) values of steps 1 to N → at most ``most`` points. No extreme is lost; what is not finite is left out."""
     steps = np.flatnonzero(np.isfinite(values)) + 1.0
     values = values[np.isfinite(values)]
     count = min(most, len(values))
     if not count:
-        return Curve(*[np.zeros(0)] * 4)
+        return LossCurve(*[np.zeros(0)] * 4)
     edges = np.linspace(0, len(values), count + 1).astype(int)
     starts, ends = edges[:-1], edges[1:]
     middle, half = (starts + ends - 1) // 2, window_of(len(values)) // 2
     sums = np.concatenate(([0.0], np.cumsum(values)))
     first, behind = np.maximum(0, middle - half), np.minimum(len(values), middle + half + 1)
     low, high = np.minimum.reduceat(values, starts), np.maximum.reduceat(values, starts)
-    return Curve((steps[starts] + steps[ends - 1]) / 2, low, high, (sums[behind] - sums[first]) / (behind - first))
+    return LossCurve((steps[starts] + steps[ends - 1]) / 2, low, high, (sums[behind] - sums[first]) / (behind - first))
 
 
 class Axis(NamedTuple):
@@ -110,6 +112,7 @@ class Axis(NamedTuple):
         return BOTTOM - (BOTTOM - TOP) * (change(values) - low) / (high - low)
 
     def ticks(self) -> list[float]:
+        """Return the values of the grid lines."""
         if not self.log:
             return round_values(self.low, self.high, 4)
         decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
@@ -119,8 +122,8 @@ class Axis(NamedTuple):
         return [v for v in found if self.low <= v <= self.high]
 
 
-def axis_for(curve: Curve, level: float | None = None, from_zero: bool = False) -> Axis:
-    """An axis on which all of the curve is seen; logarithmic where its values differ by much and are above 0."""
+def axis_for(curve: LossCurve, level: float | None = None, from_zero: bool = False) -> Axis:
+    """Return an axis that holds all of the curve; logarithmic for positive values over a wide range."""
     low, high = float(curve.low.min()), float(curve.high.max())
     if level is not None:
         low, high = min(low, level), max(high, level)
@@ -134,16 +137,16 @@ def axis_for(curve: Curve, level: float | None = None, from_zero: bool = False) 
 
 
 @dataclass(frozen=True)
-class Panel:
+class LossPanel:
     """A plot as ``page.html`` draws it, in pixels of a picture of ``WIDTH`` x ``HEIGHT``.
 
     ``kind`` is its CSS class; ``dots``: a line through single values, not a mean in a band; ``level``: a value to
     compare with, and its name.
     """
 
-    words: Words
-    curve: Curve
-    run: Marks
+    words: ScoreLabel
+    curve: LossCurve
+    run: StepMarks
     kind: str
     dots: bool = False
     level: tuple[float, str] | None = None
@@ -155,6 +158,7 @@ class Panel:
 
     @cached_property
     def axis(self) -> Axis:
+        """Return the vertical axis."""
         return axis_for(self.curve, self.level[0] if self.level else None, from_zero=not self.dots)
 
     def x(self, steps: np.ndarray | float) -> np.ndarray:

@@ -19,8 +19,19 @@ from jinja2 import Environment, StrictUndefined, Template
 
 from vidtrans.files import write_bytes
 from vidtrans.training.report import curves
-from vidtrans.training.report.curves import CHAINS, LOSSES, SCORES, Curve, Marks, Panel, Words, figure, thin, window_of
-from vidtrans.training.report.rollouts import HOLDING, Dreamt
+from vidtrans.training.report.curves import (
+    CHAINS,
+    LOSSES,
+    SCORES,
+    LossCurve,
+    LossPanel,
+    ScoreLabel,
+    StepMarks,
+    figure,
+    thin,
+    window_of,
+)
+from vidtrans.training.report.rollout_summary import HOLDING, RolloutSummary
 from vidtrans.video.images.picture import resize
 from vidtrans.video.plots.layout import cell_size
 
@@ -59,7 +70,7 @@ class TrainingReport:
     best: int | None = None
     warnings: Sequence[tuple[int, str]] = ()
     ages: Sequence[tuple[int, int, float, int]] = ()
-    dreamt: Dreamt | None = None
+    dreamt: RolloutSummary | None = None
     sheets: Sequence[tuple[int, np.ndarray]] = ()
     film: Sequence[tuple[int, np.ndarray]] = ()
     shown: np.ndarray | None = None
@@ -119,7 +130,7 @@ def render(report: TrainingReport) -> str:
 
 
 def _film(report: TrainingReport) -> dict[str, object]:
-    """The steps and pictures of the film, and the last one between input and target; {} where there is no film."""
+    """Return the film's steps and pictures, and the last one between input and target; {} without a film."""
     if not report.film:
         return {}
     film = _spread(report.film, MAX_FILM)
@@ -132,36 +143,38 @@ def _film(report: TrainingReport) -> dict[str, object]:
     return {"steps": [step for step, _ in film], "pictures": pictures, "figures": figures}
 
 
-def _score_panels(report: TrainingReport) -> list[Panel]:
+def _score_panels(report: TrainingReport) -> list[LossPanel]:
     panels = []
     for name in _score_names(report):
         points = [(step, value) for step, table in report.scores if _is_number(value := table.get(name))]
         xs, ys = np.array(points, float).T
         level = (1.0, "as sharp") if name == "sharpness" else None
-        panels.append(Panel(_words(name), Curve(xs, ys, ys, ys), _marks(report), "score", dots=True, level=level))
+        panels.append(
+            LossPanel(_words(name), LossCurve(xs, ys, ys, ys), _marks(report), "score", dots=True, level=level)
+        )
     return panels
 
 
 def _best_values(report: TrainingReport) -> dict[str, float | None]:
-    """The best value of each score; None where it is not known which that is."""
+    """Return the best value of each score; None where no direction is better."""
     return {
         name: _words(name).best([v for _, table in report.scores if _is_number(v := table.get(name))])
         for name in _score_names(report)
     }
 
 
-def _loss_panels(report: TrainingReport) -> list[Panel]:
-    """A panel for each loss: a mean over many steps, and an envelope in which every step lies."""
+def _loss_panels(report: TrainingReport) -> list[LossPanel]:
+    """Return a panel for each loss: the mean over many steps, and an envelope of all steps."""
     panels = []
     for at, name in enumerate(report.columns):
         values = np.array([row[at] for row in report.rows], np.float64)
         if np.isfinite(values).any() and values.any():  # a discriminator that there is not has only zeros
             level = (report.balance, "a draw") if name == "discriminator" and report.balance is not None else None
             kind = name if name in ("gan", "l1", "discriminator") else "other"
-            panels.append(Panel(_words(name, LOSSES), thin(values), _marks(report), kind, level=level))
+            panels.append(LossPanel(_words(name, LOSSES), thin(values), _marks(report), kind, level=level))
     if panels and report.ages:
         steps, low, mean, high = np.array(report.ages, float).T
-        panels.append(Panel(CHAINS, Curve(steps, low, high, mean), _marks(report), "other"))
+        panels.append(LossPanel(CHAINS, LossCurve(steps, low, high, mean), _marks(report), "other"))
     return panels
 
 
@@ -203,8 +216,8 @@ def _spread(pictures: Sequence[tuple[int, np.ndarray]], most: int) -> list[tuple
     return [pictures[round(i)] for i in np.linspace(0, len(pictures) - 1, most)]
 
 
-def _marks(report: TrainingReport) -> Marks:
-    return Marks(report.last, report.best, report.warnings)
+def _marks(report: TrainingReport) -> StepMarks:
+    return StepMarks(report.last, report.best, report.warnings)
 
 
 def _score_names(report: TrainingReport) -> list[str]:
@@ -217,8 +230,8 @@ def _is_number(value: float | None) -> TypeGuard[float]:
     return value is not None and math.isfinite(value)
 
 
-def _words(name: str, table: Mapping[str, Words] = SCORES) -> Words:
-    return table.get(name) or Words(name.replace("_", " "), "", "")
+def _words(name: str, table: Mapping[str, ScoreLabel] = SCORES) -> ScoreLabel:
+    return table.get(name) or ScoreLabel(name.replace("_", " "), "", "")
 
 
 def _figure(value: float | None) -> str:

@@ -15,8 +15,8 @@ from vidtrans.settings import Table
 from vidtrans.training.report.curves import LOSSES, thin
 from vidtrans.training.validation import apply, evenly, shown_of
 from vidtrans.video.images.picture import read_picture, write_picture
-from vidtrans.video.plots.chart import Chart, Colour, Curve
-from vidtrans.video.plots.layout import GAP, Sheet, beside, cell_size, plain
+from vidtrans.video.plots.chart import Chart, ChartCurve, Colour
+from vidtrans.video.plots.layout import GAP, Sheet, blank, cell_size, join_row
 
 ROWS = 4
 CELL = 320  # pixels on a cell's long side
@@ -30,24 +30,24 @@ def preview_sheet(engine: Engine, pairing: Pairing, pairs: Sequence[Pair], title
     rows = []
     for pair in evenly(pairs, ROWS):
         shown, output, target = apply(engine, pairing, pair)
-        rows.append([pairing.visible(shown), output, target])
+        rows.append([pairing.preview(shown), output, target])
     sheet = Sheet(title, rows, cell_size(rows[0][2], CELL), ("input", "output", "target"))
     write_picture(path, sheet.draw())
 
 
 def numbered(folder: Path, suffix: str) -> list[Path]:
-    """The files of a folder that are named after a step, in its order."""
+    """Return the files of a folder that are named after a step, in order."""
     return sorted(f for f in folder.glob(f"*{suffix}") if f.stem.isdecimal())
 
 
-def forget_beyond(step: int, folder: Path, suffix: str) -> None:
+def delete_later_steps(step: int, folder: Path, suffix: str) -> None:
     """Delete those that are of later steps."""
     for file in numbered(folder, suffix):
         if int(file.stem) > step:
             remove(file)
 
 
-class Timeline:
+class ProgressSheet:
     """How training went, in ``folder``: the same few pairs at milestones of the run, and the losses.
 
     ``steps/`` holds a strip of outputs for each milestone, so that a resumed run goes on with the sheet.
@@ -59,6 +59,7 @@ class Timeline:
 
     @property
     def sheet(self) -> Path:
+        """Return the path of the sheet."""
         return self.folder / "training.png"
 
     def _strip(self, step: int) -> Path:
@@ -66,7 +67,7 @@ class Timeline:
 
     def begin(self, step: int) -> None:
         """Forget what an earlier run left beyond ``step``."""
-        forget_beyond(step, self.folder / "steps", ".png")
+        delete_later_steps(step, self.folder / "steps", ".png")
 
     def add(self, step: int, engine: Engine) -> None:
         """Keep the outputs of this step."""
@@ -93,7 +94,7 @@ class Timeline:
         kept = self.kept()
         pairs = self._alike(read_picture(self.pairs[0].target).shape)
         rows = [
-            [self.pairing.visible(shown), *(cells[i] for _, cells in kept), target]
+            [self.pairing.preview(shown), *(cells[i] for _, cells in kept), target]
             for i, (shown, target) in enumerate(pairs)
         ]
         headings = ("input", *(f"step {step}" for step, _ in kept), "target")
@@ -103,9 +104,9 @@ class Timeline:
         width = max(sheet.shape[1] // len(COLOURS) - 2 * GAP, CHART[0])
         curves = zip(columns, zip(*losses, strict=True), COLOURS, strict=False)
         charts = [loss_chart(name, values, colour, width) for name, values, colour in curves]
-        parts = [sheet, beside(charts)] if charts else [sheet]
+        parts = [sheet, join_row(charts)] if charts else [sheet]
         wide = max(part.shape[1] for part in parts)
-        write_picture(self.sheet, np.vstack([np.hstack([p, plain(wide - p.shape[1], len(p))]) for p in parts]))
+        write_picture(self.sheet, np.vstack([np.hstack([p, blank(wide - p.shape[1], len(p))]) for p in parts]))
 
 
 def loss_chart(name: str, values: Sequence[float], colour: Colour, width: int) -> np.ndarray:
@@ -114,4 +115,4 @@ def loss_chart(name: str, values: Sequence[float], colour: Colour, width: int) -
     steps = np.arange(1, len(values) + 1)
     mean: list[float] = np.interp(steps, curve.steps, curve.mean).tolist() if len(curve.steps) else []
     title = f"{LOSSES[name].name} (last: {mean[-1]:.3g})" if mean else LOSSES[name].name
-    return Chart(title, [Curve("", [None, *mean], colour, 2)]).draw(width, CHART[1])
+    return Chart(title, [ChartCurve("", [None, *mean], colour, 2)]).draw(width, CHART[1])

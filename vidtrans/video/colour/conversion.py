@@ -17,7 +17,7 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoRef
 
 if TYPE_CHECKING:
     from vidtrans.video.colour.hdr import ToneMap
-    from vidtrans.video.form import Form
+    from vidtrans.video.frame_format import FrameFormat
 
 HD_LINES = 720
 # BITEXACT and ACCURATE_RND make the conversion the same on every processor.
@@ -56,12 +56,12 @@ def has_alpha(frame: av.VideoFrame) -> bool:
     return any(c.is_alpha for c in frame.format.components)
 
 
-def eight_bit(picture: np.ndarray) -> np.ndarray:
+def to_uint8(picture: np.ndarray) -> np.ndarray:
     """uint8 or uint16 → uint8, rounded."""
     return picture if picture.dtype == np.uint8 else cv2.convertScaleAbs(picture, alpha=1 / 257)
 
 
-def sixteen_bit(picture: np.ndarray) -> np.ndarray:
+def to_uint16(picture: np.ndarray) -> np.ndarray:
     """uint8 or uint16 → uint16; 255 becomes 65535."""
     return picture if picture.dtype == np.uint16 else picture.astype(np.uint16) * np.uint16(257)
 
@@ -73,30 +73,34 @@ def with_alpha(rgb: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
     return np.dstack([rgb, alpha])
 
 
-def unlaid(colours: np.ndarray, alpha: np.ndarray, background: tuple[int, int, int]) -> np.ndarray:
+def fill_transparent(colours: np.ndarray, alpha: np.ndarray, background: tuple[int, int, int]) -> np.ndarray:
     """Straight colours, with the ``background`` where nothing is seen at all. (H, W, 3) and (H, W) of one dtype."""
     ground = np.array(background, colours.dtype) * colours.dtype.type(np.iinfo(colours.dtype).max // 255)
     return np.where(alpha[..., None] == 0, ground, colours)
 
 
-def formed(
-    rgb: np.ndarray, alpha: np.ndarray | None, form: Form, usual: tuple[int, int, int], *, cut_out: bool
+def apply_format(
+    rgb: np.ndarray, alpha: np.ndarray | None, frame_format: FrameFormat, usual: tuple[int, int, int], *, cut_out: bool
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """The picture as ``form`` wants it, and its alpha where that is to be kept; of equal sizes and dtypes.
+    """The picture as ``frame_format`` wants it, and its alpha where that is to be kept; of equal sizes and dtypes.
 
     ``usual``: what lies under it if the form does not say. ``cut_out``: something is transparent in the clip, so that
     an opaque picture of it is a white matte.
     """
     full = np.iinfo(rgb.dtype).max
-    if form.alpha == "matte" and cut_out:
+    if frame_format.alpha == "matte" and cut_out:
         return (np.full_like(rgb, full) if alpha is None else np.repeat(alpha[..., None], 3, axis=2)), None
-    if alpha is None or (form.alpha != "kept" and alpha.min() == full):
+    if alpha is None or (frame_format.alpha != "kept" and alpha.min() == full):
         return rgb, None
-    ground = form.ground(usual)
-    return (unlaid(rgb, alpha, ground), alpha) if form.alpha == "kept" else (laid(rgb, alpha, ground), None)
+    ground = frame_format.background_or(usual)
+    return (
+        (fill_transparent(rgb, alpha, ground), alpha)
+        if frame_format.alpha == "kept"
+        else (composite_over(rgb, alpha, ground), None)
+    )
 
 
-def laid(colours: np.ndarray, alpha: np.ndarray, background: tuple[int, int, int]) -> np.ndarray:
+def composite_over(colours: np.ndarray, alpha: np.ndarray, background: tuple[int, int, int]) -> np.ndarray:
     """Straight colours laid on the ``background``. (H, W, 3) and (H, W) of one dtype, uint8 or uint16."""
     full = np.iinfo(colours.dtype).max
     share = (alpha.astype(np.float32) / full)[..., None]
@@ -130,7 +134,7 @@ class ToRGB:
         mapping = self._mapping(frame)
         rgb = self._converted(frame, ("gbrp", "gbrp16le"), mapping is not None, self.width, self.height)
         rgb = mapping(rgb) if mapping else rgb
-        return rgb if self.deep else eight_bit(rgb)
+        return rgb if self.deep else to_uint8(rgb)
 
     def with_alpha(self, frame: av.VideoFrame) -> np.ndarray:
         """The same of a frame whose format has alpha: (height, width, 4), its colours straight."""
@@ -138,7 +142,7 @@ class ToRGB:
         stored = self._converted(frame, ("rgba", "gbrap16le"), mapping is not None, frame.width, frame.height)
         if mapping is not None:
             stored = with_alpha(mapping(np.ascontiguousarray(stored[..., :3])), stored[..., 3])
-        stored = stored if self.deep else eight_bit(stored)
+        stored = stored if self.deep else to_uint8(stored)
         return resize_alpha(stored, self.width, self.height)
 
     def _mapping(self, frame: av.VideoFrame) -> ToneMap | None:
@@ -177,7 +181,7 @@ class ToRGB:
         made = converted.to_ndarray() if deep else _interleaved(converted)
         if deep:
             return _to_full(made, bits or 8, depth_of(frame))
-        return sixteen_bit(made) if self.deep or exact else made
+        return to_uint16(made) if self.deep or exact else made
 
 
 def _interleaved(frame: av.VideoFrame) -> np.ndarray:

@@ -65,7 +65,7 @@ class ToneMap:
         self._source_luminance = to_xyz[1:2].astype(np.float32)
         self._to_709 = (np.linalg.inv(_to_xyz(BT709)) @ to_xyz).astype(np.float32)
         self._luminance = _to_xyz(BT709)[1:2].astype(np.float32)
-        self._curve = _Curve(max(1.0, _peak_nits(transfer, peak_nits) / WHITE_NITS))
+        self._curve = _ToneCurve(max(1.0, _peak_nits(transfer, peak_nits) / WHITE_NITS))
 
     def __call__(self, rgb: np.ndarray) -> np.ndarray:
         """Return (H, W, 3) uint16: BT.709 SDR codes. ``rgb``: (H, W, 3) uint16, the source's non-linear full-range RGB.
@@ -106,7 +106,7 @@ class ToneMap:
         return together
 
 
-class _Curve:
+class _ToneCurve:
     """Light in, light out, both in units of SDR white; out at most 1. A table above the knee, the identity below."""
 
     def __init__(self, peak: float) -> None:

@@ -18,10 +18,10 @@ import av
 
 from vidtrans.errors import MediaError, UsageError
 from vidtrans.events import NEVER, Progress, Report, Stop, silent
-from vidtrans.video.external.program import Running, ask, encoders, find_program, keeps_time_base
+from vidtrans.video.external.program import RunningProgram, encoders, find_program, keeps_time_base, query_program
 
 THREADS = 4  # encoders' bytes depend on it, so it never follows the machine's
-KEPT_LINES = 200
+MAX_ERROR_LINES = 200
 # Options of encoders that would undo what this file settles, or that ffmpeg takes for its own.
 _SETTLED = re.compile(r"(color_\w+|colorspace|sws_flags|aspect|stats|passlogfile)(:.*)?")
 # Options of ffmpeg's own that shape what an encoder makes.
@@ -40,12 +40,12 @@ _TAGS = {"colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709"
 _TIME_BASE = re.compile(r"config in time_base: (\d+/\d+)")  # what the filter 'showinfo' says before the first frame
 
 
-class NothingCameOut(UsageError):
+class NoFramesError(UsageError):
     """A graph that took every frame and gave none."""
 
 
 @dataclass(frozen=True)
-class Pass:
+class FFmpegJob:
     """One whole-file job. Without an ``encoder`` the output is FFV1 in full-range RGB, lossless.
 
     ``graph`` is a filter graph with one input and one output, the last chain's. Raises UsageError where parts of the
@@ -103,7 +103,7 @@ def parse_options(text: str) -> tuple[tuple[str, str], ...]:
     return tuple(found.items())
 
 
-def check_encoder(program: Path, job: Pass) -> None:
+def check_encoder(program: Path, job: FFmpegJob) -> None:
     """Raises UsageError where the program lacks the job's encoder, or the encoder one of its options.
 
     The program itself only mutters about another encoder's option, and takes what follows a flag, such as 'an', for
@@ -113,8 +113,8 @@ def check_encoder(program: Path, job: Pass) -> None:
         why = "ffmpeg has no video encoder of that name"
         raise UsageError(f"encoder {job.encoder}", why, "`ffmpeg -encoders` lists them")
     if job.options:
-        general = _GENERAL.search(ask(program, "-hide_banner", "-h", "full"))
-        said = ask(program, "-hide_banner", "-h", f"encoder={job.encoder}") + (general[1] if general else "")
+        general = _GENERAL.search(query_program(program, "-hide_banner", "-h", "full"))
+        said = query_program(program, "-hide_banner", "-h", f"encoder={job.encoder}") + (general[1] if general else "")
         known = _SHAPING.union(_ENCODER_OPTION.findall(said))
         for name, _ in job.options:
             if name.partition(":")[0] not in known:
@@ -122,10 +122,10 @@ def check_encoder(program: Path, job: Pass) -> None:
                 raise UsageError(f"encoder option {name}", f"{job.encoder} has none of that name", remedy)
 
 
-def run_pass(
+def run_ffmpeg_job(
     source: Path,
     output: Path,
-    job: Pass,
+    job: FFmpegJob,
     stop: Stop = NEVER,
     report: Report = silent,
     num_frames: int | None = None,
@@ -143,8 +143,8 @@ def run_pass(
     try:
         frame_times = _frame_times(program, source, job, stop)
         command = _command(program, source, f"file:{output}", _output_options(job) | frame_times)
-        done, errors = 0, deque[str](maxlen=KEPT_LINES)
-        with Running(command) as running:
+        done, errors = 0, deque[str](maxlen=MAX_ERROR_LINES)
+        with RunningProgram(command) as running:
             for is_error, line in running.lines(stop):
                 if is_error:
                     errors.append(line)
@@ -156,7 +156,7 @@ def run_pass(
         if status:
             raise _failure(job, status, errors, source, output)
         if not done:
-            raise NothingCameOut(_named(job.graph), "no frame comes out of it", "change the graph")
+            raise NoFramesError(_named(job.graph), "no frame comes out of it", "change the graph")
     except BaseException:
         output.unlink(missing_ok=True)
         raise
@@ -179,7 +179,7 @@ def _command(program: Path, source: Path, output: str, options: dict[str, str | 
     return [str(program), *(part.encode("latin-1").decode("utf-8", "surrogatepass") for part in parts)]
 
 
-def _output_options(job: Pass) -> dict[str, str | None]:
+def _output_options(job: FFmpegJob) -> dict[str, str | None]:
     """All but how frames are timed. ffmpeg-python takes None for a flag."""
     graph = _then(job.graph, _TO_BT709) if job.to_bt709 else job.graph.strip()
     options: dict[str, str | None] = {"format": "nut", "bitexact": None, "sws_flags": _SCALING}
@@ -194,12 +194,12 @@ def _output_options(job: Pass) -> dict[str, str | None]:
     return options | {"pix_fmt": job.pix_fmt}
 
 
-def _frame_times(program: Path, source: Path, job: Pass, stop: Stop) -> dict[str, str | None]:
+def _frame_times(program: Path, source: Path, job: FFmpegJob, stop: Stop) -> dict[str, str | None]:
     """Options with which every frame that leaves the graph is written once, in the graph's own time base."""
     if keeps_time_base(program):
         return {"fps_mode": "passthrough", "enc_time_base": "filter"}
     graph = _then(_output_options(job).get("vf") or "", "showinfo")
-    with Running(_command(program, source, "-", {"format": "null", "vf": graph})) as running:
+    with RunningProgram(_command(program, source, "-", {"format": "null", "vf": graph})) as running:
         for _, line in running.lines(stop):
             if match := _TIME_BASE.search(line):
                 return {"vsync": "passthrough", "enc_time_base": match[1]}
@@ -237,7 +237,7 @@ def _named(graph: str) -> str:
     return f"filter graph '{graph.strip()}'" if graph.strip() else "ffmpeg"
 
 
-def _failure(job: Pass, status: int, errors: Sequence[str], source: Path, output: Path) -> Exception:
+def _failure(job: FFmpegJob, status: int, errors: Sequence[str], source: Path, output: Path) -> Exception:
     """What to raise, from the last line that is a cause."""
     if status < 0:
         why = f"the program was killed (signal {-status})"

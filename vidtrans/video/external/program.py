@@ -17,7 +17,7 @@ from vidtrans.errors import UsageError
 from vidtrans.events import Stop
 
 POLL_S = 0.1  # how soon a stop is seen
-ASK_S = 60.0
+QUERY_TIMEOUT_S = 60.0
 # ffmpeg 7: it keeps a graph's time base when told to, and -vsync is on its way out (gone in 9).
 _LIBAVCODEC_7 = 61
 
@@ -45,7 +45,7 @@ def find_program() -> Path:
 
 def program_version(program: Path) -> str:
     """As its first line has it: '5.1.9-0+deb12u1'. Raises UsageError where the program does not run."""
-    match = re.match(r"ffmpeg version (\S+)", ask(program, "-version"))
+    match = re.match(r"ffmpeg version (\S+)", query_program(program, "-version"))
     if not match:
         raise UsageError(str(program), "it is not ffmpeg", "install ffmpeg")
     return match[1]
@@ -53,32 +53,34 @@ def program_version(program: Path) -> str:
 
 def encoders(program: Path) -> frozenset[str]:
     """Names of the program's video encoders. Raises UsageError where it does not run."""
-    rows = ask(program, "-hide_banner", "-encoders").partition("------")[2].splitlines()
+    rows = query_program(program, "-hide_banner", "-encoders").partition("------")[2].splitlines()
     return frozenset(row.split()[1] for row in rows if re.match(r" V\S* \S", row))
 
 
-def ask(program: Path, *arguments: str) -> str:
+def query_program(program: Path, *arguments: str) -> str:
     """What it prints when it is run with these arguments. Raises UsageError where it does not run."""
     command = [str(program), *arguments]
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=ASK_S, check=True)
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=QUERY_TIMEOUT_S, check=True
+        )
     except (OSError, subprocess.SubprocessError) as error:
-        raise does_not_run(program, error) from None
+        raise cannot_run(program, error) from None
     return done.stdout.decode("utf-8", "replace")
 
 
-def does_not_run(program: Path, error: Exception) -> UsageError:
+def cannot_run(program: Path, error: Exception) -> UsageError:
     why = str(getattr(error, "strerror", None) or error).lower()
     return UsageError(str(program), f"the program does not run ({why})", "install ffmpeg anew")
 
 
 def keeps_time_base(program: Path) -> bool:
     """Whether it keeps a graph's time base when told to."""
-    match = re.search(r"^libavcodec .*/ *(\d+)\.", ask(program, "-version"), re.MULTILINE)
+    match = re.search(r"^libavcodec .*/ *(\d+)\.", query_program(program, "-version"), re.MULTILINE)
     return not match or int(match[1]) >= _LIBAVCODEC_7
 
 
-class Running:
+class RunningProgram:
     """A running program. Threads read what it says, as a full pipe would stop it; it is killed on the way out."""
 
     def __init__(self, command: Sequence[str]) -> None:
@@ -86,7 +88,7 @@ class Running:
         try:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe)
         except OSError as error:
-            raise does_not_run(Path(command[0]), error) from None
+            raise cannot_run(Path(command[0]), error) from None
         self._said: SimpleQueue[tuple[bool, str] | None] = SimpleQueue()
         streams = (False, self._process.stdout), (True, self._process.stderr)
         self._threads = [Thread(target=self._read, args=stream, daemon=True) for stream in streams]
@@ -114,7 +116,7 @@ class Running:
     def status(self) -> int:
         return self._process.wait()
 
-    def __enter__(self) -> Running:
+    def __enter__(self) -> RunningProgram:
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 
 from vidtrans.errors import MediaError
-from vidtrans.files import check_ordinary, write_bytes
-from vidtrans.video.colour.conversion import eight_bit, laid
-from vidtrans.video.form import PAPER
+from vidtrans.files import check_regular_file, write_bytes
+from vidtrans.video.colour.conversion import composite_over, to_uint8
+from vidtrans.video.frame_format import PAPER
 from vidtrans.video.limits import MAX_PICTURE_BYTES, MAX_PIXELS
 
 # It writes lines of its own about broken pictures; ours is the one that counts.
@@ -30,8 +30,8 @@ def read_picture(path: Path) -> np.ndarray:
     Raises MediaError.
     """
     rgb, alpha = read_layers(path)
-    rgb = eight_bit(rgb)
-    return rgb if alpha is None else laid(rgb, eight_bit(alpha), PAPER)
+    rgb = to_uint8(rgb)
+    return rgb if alpha is None else composite_over(rgb, to_uint8(alpha), PAPER)
 
 
 def read_layers(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
@@ -51,7 +51,7 @@ def read_header(path: Path) -> tuple[tuple[int, int], bool]:
     """((width, height), whether it has alpha) of a picture, from its header alone. Raises MediaError."""
     from PIL import Image, UnidentifiedImageError
 
-    check_ordinary(path)
+    check_regular_file(path)
     if path.suffix.lower() == EXR:
         from vidtrans.video.images.exr_file import read_header as read_exr_header
 
@@ -146,7 +146,7 @@ def write_picture(path: Path, rgb: np.ndarray) -> None:
     write_bytes(path, encode_png(rgb))
 
 
-def covering(width: int, height: int, size: tuple[int, int]) -> tuple[tuple[int, int], slice, slice]:
+def cover_crop(width: int, height: int, size: tuple[int, int]) -> tuple[tuple[int, int], slice, slice]:
     """How a picture fills another (width, height), its middle being kept: its own size then, its rows and columns."""
     scale = max(size[0] / width, size[1] / height)
     whole = max(size[0], round(width * scale)), max(size[1], round(height * scale))

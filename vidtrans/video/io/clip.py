@@ -121,7 +121,7 @@ class ClipIndex:
         return [b - a for a, b in zip(self.pts, self.pts[1:], strict=False)] + [self.last_duration]
 
 
-class Follower:
+class FrameCursor:
     """One frame after another of those that ``read`` gives from a number on; a frame may be asked for several times.
 
     Asked for an earlier one, it reads anew from there.
@@ -179,7 +179,7 @@ class Reader(Protocol):
         ...
 
 
-def pick(reader: Reader, index: ClipIndex, numbers: Sequence[int]) -> Iterator[Frame]:
+def read_frames(reader: Reader, index: ClipIndex, numbers: Sequence[int]) -> Iterator[Frame]:
     """The frames of these increasing numbers, in one pass from the first to the last."""
     wanted = set(numbers)
     with closing(reader.frames(numbers[0], numbers[-1] + 1, index)) as frames:

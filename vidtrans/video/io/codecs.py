@@ -137,11 +137,11 @@ PICTURES = ("png", "exr")
 ENDINGS = (*CONTAINERS, *PICTURES, "gif")
 
 
-def keeping_alpha() -> list[str]:
+def codecs_with_alpha() -> list[str]:
     """The codecs that keep transparency."""
     return [name for name, codec in CODECS.items() if any(alpha for _, alpha in codec.formats)]
 
 
-def keeping_depth() -> list[str]:
+def codecs_with_depth() -> list[str]:
     """The codecs that, by themselves, keep more than 8 bits a channel."""
     return [name for name, codec in CODECS.items() if name != "h264" and max(codec.depths) > 8]

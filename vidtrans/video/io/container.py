@@ -16,7 +16,7 @@ from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
 from vidtrans.errors import MediaError
-from vidtrans.files import check_ordinary
+from vidtrans.files import check_regular_file
 from vidtrans.video.limits import MAX_PIXELS
 
 # Demuxers of single files. Playlists (hls, dash, concat …) open other files or the network and are left out.
@@ -107,7 +107,7 @@ def open_media(path: Path) -> Iterator[InputContainer]:
         raise MediaError(str(path), "no such file", "check the name")
     if path.is_dir():
         raise MediaError(str(path), "it is a folder, not a video", "give a video file")
-    check_ordinary(path)
+    check_regular_file(path)
     try:
         container = av.open(f"file:{path}", options=dict(SAFE), metadata_errors="replace")
     except PermissionError:
@@ -121,7 +121,7 @@ def open_media(path: Path) -> Iterator[InputContainer]:
         container.close()
 
 
-def open_made(path: Path, kind: str | None = None) -> InputContainer:
+def open_generated(path: Path, kind: str | None = None) -> InputContainer:
     """Open a file that vidtrans, or the user's ffmpeg, wrote, as what it is (``kind``, where that is known).
 
     The same limits apply: a cache folder may have come with a stranger's files. Raises av.error.FFmpegError, OSError.

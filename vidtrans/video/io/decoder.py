@@ -15,19 +15,19 @@ from av.video.stream import VideoStream
 
 from vidtrans.errors import MediaError
 from vidtrans.video.io.container import describe, open_media, packets_of, picture_stream
-from vidtrans.video.io.deinterlace import deinterlaced
+from vidtrans.video.io.deinterlace import deinterlace
 from vidtrans.video.limits import MAX_PIXELS
 
 # Those of the demuxers that list every frame of a file, so that one which is not there is known to be missing.
 LISTS_FRAMES = "mov,mp4,m4a,3gp,3g2,mj2"
 # Of damage that the demuxer stumbles over, so often in a row is tried to read on behind it.
-MAX_STUMBLES = 64
+MAX_DEMUX_ERRORS = 64
 # A header may round, and a track end a little early.
 SHORT_S, SHORT_SHARE = 0.5, 0.02
 
 
 @dataclass
-class Losses:
+class DecodeLosses:
     """What a tolerant reading lost, and when it began to."""
 
     lost: int = 0  # packets
@@ -69,7 +69,7 @@ class Decoder:
         except BaseException:
             self.container.close()
             raise
-        self.losses = Losses()
+        self.losses = DecodeLosses()
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -95,7 +95,7 @@ class Decoder:
             if first is None:
                 return
             interlaced, frames = first.interlaced_frame, chain([first], frames)
-        yield from deinterlaced(frames) if interlaced else frames
+        yield from deinterlace(frames) if interlaced else frames
 
     @property
     def num_missing(self) -> int:
@@ -163,7 +163,7 @@ class Decoder:
             except (av.error.FFmpegError, OSError) as error:
                 self._lose(None, error, self.losses.packets)
                 stumbles += 1
-                if stumbles > MAX_STUMBLES:
+                if stumbles > MAX_DEMUX_ERRORS:
                     return
 
     def _count(self, packet: Any) -> None:

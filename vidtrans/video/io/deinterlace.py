@@ -14,7 +14,7 @@ from av.filter import Graph
 REACH = 1
 
 
-def deinterlaced(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+def deinterlace(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
     """Yield a progressive frame for each: FFmpeg's bwdif where its flag says interlaced, else the frame itself."""
     graph: Graph | None = None
     kind: tuple[Any, ...] = ()

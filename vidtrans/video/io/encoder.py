@@ -18,7 +18,7 @@ from vidtrans.errors import MediaError
 from vidtrans.files import naming_disk_errors
 from vidtrans.video.colour.conversion import FromRGB, tag_bt709
 from vidtrans.video.io.codecs import CODECS
-from vidtrans.video.io.container import open_made
+from vidtrans.video.io.container import open_generated
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 
 # Ticks, and so frames at least, that lie between decoding and showing; no encoder reorders so far.
@@ -42,7 +42,7 @@ class SegmentWriter:
     """
 
     def __init__(self, path: Path, picture: PictureFormat, settings: EncodingSettings) -> None:
-        codec = settings.kept_as
+        codec = settings.chunk_codec
         pix_fmt = codec.pix_fmt(picture.depth, picture.alpha, picture.width, picture.height)
         options = settings.encoder_options()
         if codec.encoder == "libx264":
@@ -151,7 +151,7 @@ _ARRAYS_OF = {"bgr0": "rgb24", "bgra": "rgba", "gbrp": "rgb24", "gbrp16le": "rgb
 def read_lossless(path: Path) -> Iterator[np.ndarray]:
     """The pictures of a lossless segment, bit for bit: (height, width, 3 or 4) uint8 or uint16 each."""
     try:
-        with closing(open_made(path, "nut")) as container:
+        with closing(open_generated(path, "nut")) as container:
             for frame in container.decode(video=0):
                 yield frame.to_ndarray(format=_ARRAYS_OF[frame.format.name])
     except (av.error.FFmpegError, OSError) as error:

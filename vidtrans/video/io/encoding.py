@@ -13,14 +13,14 @@ import av.error
 
 from vidtrans.errors import UsageError
 from vidtrans.files import NUMBER
-from vidtrans.registry import unknown
+from vidtrans.registry import unknown_name
 from vidtrans.settings import Table, parse_rate, setting
 from vidtrans.video.images.picture import PICTURE_SUFFIXES
 from vidtrans.video.io.codecs import CODECS, CONTAINERS, ENDINGS, PICTURES, SPEEDS, Codec
 
 AUTO = "auto"
 # A codec of the user's own ffmpeg program: ffmpeg:h264_nvenc.
-USERS = "ffmpeg:"
+FFMPEG_PREFIX = "ffmpeg:"
 # SVT-AV1 counts its presets the other way round.
 SVT_SPEEDS = dict(zip(SPEEDS, ("12", "11", "10", "9", "8", "7", "5", "4", "3"), strict=True))
 
@@ -42,7 +42,7 @@ class EncodingSettings:
         "codec of the result, or ffmpeg:NAME for an encoder of your own ffmpeg; auto: what the output's ending asks "
         "for, else png for pictures and h264 for videos",
     )
-    depth: str = setting(
+    bit_depth: str = setting(
         AUTO, "bits a channel; auto: more than 8 where source and codec have them", choices=(AUTO, "8", "10", "16")
     )
     crf: int | None = setting(None, "quality: lower is better and bigger; none: the codec's usual", low=0, high=63)
@@ -53,28 +53,28 @@ class EncodingSettings:
     filter: str = setting("", "a filter graph of your own ffmpeg, laid over the result")
 
     def __post_init__(self) -> None:
-        if self.codec == USERS:
+        if self.codec == FFMPEG_PREFIX:
             raise UsageError("--codec ffmpeg:", "it names no encoder", "as in --codec ffmpeg:h264_nvenc")
-        if self.codec != AUTO and not self.is_users and self.codec not in CODECS:
-            raise unknown("codec", self.codec, [AUTO, *CODECS])
+        if self.codec != AUTO and not self.is_ffmpeg_encoder and self.codec not in CODECS:
+            raise unknown_name("codec", self.codec, [AUTO, *CODECS])
         if self.crf is not None and self.codec in CODECS and self.crf > CODECS[self.codec].worst_crf:
             raise UsageError(f"crf {self.crf}", f"{self.codec} ends at {CODECS[self.codec].worst_crf}", "take less")
-        if self.options and not self.is_users:
+        if self.options and not self.is_ffmpeg_encoder:
             raise UsageError("encoding.options", "they are for --codec ffmpeg:NAME", "leave them out")
         self.rate  # noqa: B018  (a wrong one is said at once)
 
     @property
-    def is_users(self) -> bool:
+    def is_ffmpeg_encoder(self) -> bool:
         """Whether the encoder is the user's own ffmpeg's."""
-        return self.codec.startswith(USERS)
+        return self.codec.startswith(FFMPEG_PREFIX)
 
     @property
     def needs_program(self) -> bool:
         """Whether the user's own ffmpeg has a part in it."""
-        return self.is_users or bool(self.filter)
+        return self.is_ffmpeg_encoder or bool(self.filter)
 
     @property
-    def kept_as(self) -> Codec:
+    def chunk_codec(self) -> Codec:
         """What the chunks are encoded with: losslessly where more is to be done with them."""
         return CODECS["ffv1" if self.needs_program else self.codec]
 
@@ -95,13 +95,13 @@ class EncodingSettings:
 
     def for_key(self) -> Table:
         """What of the settings decides the bytes of the result."""
-        own = {"codec": self.codec, "depth": self.depth, "fps": str(self.rate), "sound": self.sound}
+        own = {"codec": self.codec, "depth": self.bit_depth, "fps": str(self.rate), "sound": self.sound}
         asked = {name: getattr(self, name) for name in ("options", "filter") if getattr(self, name)}
-        return own | asked | self._graded(None if self.is_users else CODECS[self.codec])
+        return own | asked | self._graded(None if self.is_ffmpeg_encoder else CODECS[self.codec])
 
     def chunk_key(self, picture: PictureFormat) -> Table:
         """What of the settings decides the bytes of a chunk, besides its pictures."""
-        codec = self.kept_as
+        codec = self.chunk_codec
         return {
             "encoder": codec.encoder,
             "pix_fmt": codec.pix_fmt(picture.depth, picture.alpha, picture.width, picture.height),
@@ -116,7 +116,7 @@ class EncodingSettings:
 
     def encoder_options(self) -> dict[str, str]:
         """Of the encoder, for a chunk."""
-        codec = self.kept_as
+        codec = self.chunk_codec
         options = dict(codec.options)
         if codec.crf is not None:
             options["crf"] = str(codec.crf if self.crf is None else self.crf)
@@ -134,14 +134,16 @@ class EncodingSettings:
 
     def depth_for(self, source: int) -> int:
         """Bits a channel of the result, for a source of so many. Raises UsageError."""
-        if self.is_users:
+        if self.is_ffmpeg_encoder:
             return self._users_depth()
         depths = CODECS[self.codec].depths
-        if self.depth != AUTO:
-            if int(self.depth) not in depths:
+        if self.bit_depth != AUTO:
+            if int(self.bit_depth) not in depths:
                 has = " and ".join(map(str, depths))
-                raise UsageError(f"encoding.depth {self.depth}", f"{self.codec} has {has} bits", f"use one of {has}")
-            return int(self.depth)
+                raise UsageError(
+                    f"encoding.bit_depth {self.bit_depth}", f"{self.codec} has {has} bits", f"use one of {has}"
+                )
+            return int(self.bit_depth)
         # Ten bits of H.264 play almost nowhere: only who asks for them gets them.
         deepest = 8 if self.codec == "h264" else max(depths)
         return deepest if source > 8 else min(depths)
@@ -155,7 +157,7 @@ class EncodingSettings:
 
     def check_size(self, picture: PictureSize) -> None:
         """Raises UsageError where the codec cannot hold pictures of this (width, height)."""
-        if self.is_users:
+        if self.is_ffmpeg_encoder:
             return
         codec, shown = CODECS[self.codec], f"{picture.width}x{picture.height}"
         if picture.width < codec.smallest[0] or picture.height < codec.smallest[1]:
@@ -172,17 +174,17 @@ class EncodingSettings:
         """The ending of a result; a folder of pictures has none."""
         if self.makes_pictures and not single:
             return ""
-        return "." + ("mp4" if self.is_users else CODECS[self.codec].containers[0])
+        return "." + ("mp4" if self.is_ffmpeg_encoder else CODECS[self.codec].containers[0])
 
     def check_container(self, output: Path, *, single: bool) -> None:
         """Raises UsageError where ``output``'s container cannot hold the codec; ``single``: it is one picture."""
-        if self.crf is not None and not self.is_users and CODECS[self.codec].crf is None:
+        if self.crf is not None and not self.is_ffmpeg_encoder and CODECS[self.codec].crf is None:
             raise UsageError("encoding.crf", f"{self.codec} has no such setting", "leave it out")
         ending = output.suffix.lower().lstrip(".")
         if self.makes_pictures:
             self._check_pictures(output, ending, single)
             return
-        containers = tuple(CONTAINERS) if self.is_users else CODECS[self.codec].containers
+        containers = tuple(CONTAINERS) if self.is_ffmpeg_encoder else CODECS[self.codec].containers
         if ending not in containers:
             names = ", ".join("." + c for c in containers)
             where = f"to '{output.suffix}'" if output.suffix else "without an ending"

@@ -18,9 +18,9 @@ from av.container import InputContainer
 
 from vidtrans.errors import DISK, MediaError
 from vidtrans.events import NEVER, Report, Stop, silent
-from vidtrans.video.io.carry import Carried, add_tracks, packets, write_tags
 from vidtrans.video.io.codecs import CONTAINERS
-from vidtrans.video.io.container import open_made, open_media
+from vidtrans.video.io.container import open_generated, open_media
+from vidtrans.video.io.stream_copy import StreamCopy, add_tracks, copied_packets, write_tags
 
 LEAST_SCALE, MAX_SCALE = 90_000, 2**31 - 1
 
@@ -38,7 +38,7 @@ def join(
     segments: Sequence[Path],
     timing: Timing,
     output: Path,
-    carried: Carried | None = None,
+    carried: StreamCopy | None = None,
     report: Report = silent,
     stop: Stop = NEVER,
     *,
@@ -58,7 +58,7 @@ def join(
         source = stack.enter_context(open_media(carried.source)) if carried else None
         options = _muxing(kind, timing.time_base, source)
         out = stack.enter_context(closing(av.open(f"file:{output}", "w", format=kind, options=options)))
-        first = stack.enter_context(closing(open_made(segments[0])))
+        first = stack.enter_context(closing(open_generated(segments[0])))
         # Opaque: copied, whatever encoder or decoder there is for it.
         video: Any = out.add_stream_from_template(first.streams.video[0], opaque=True)
         if tag and kind in ("mp4", "mov"):
@@ -74,7 +74,7 @@ def join(
             write_tags(out, video, source, carried, report)
             tracks = add_tracks(out, source, carried, report)
             if tracks:
-                streams.append(packets(source, tracks, carried, copied))
+                streams.append(copied_packets(source, tracks, carried, copied))
         try:
             for _, _, packet in heapq.merge(*streams, key=lambda item: item[:2]):
                 out.mux(packet)
@@ -85,9 +85,7 @@ def join(
                 # No fault of the container.
                 raise OSError(error.errno, error.strerror, error.filename or str(output)) from None
             raise MediaError(
-                str(output),
-                f"cannot be written as {kind} ({error})",
-                "try -o with .mkv, it holds every kind of sound",
+                str(output), f"cannot be written as {kind} ({error})", "try -o with .mkv, it holds every kind of sound"
             ) from None
     return copied[0]
 
@@ -104,15 +102,11 @@ def _muxing(kind: str, time_base: Fraction, source: InputContainer | None) -> di
     fine = lcm(scale, *(a.time_base.denominator for a in source.streams.audio if a.time_base) if source else ())
     fine = fine if fine <= MAX_SCALE else scale
     movie = fine * max(1, LEAST_SCALE // fine)
-    return options | {
-        "movflags": "+faststart",
-        "video_track_timescale": str(scale),
-        "movie_timescale": str(movie),
-    }
+    return options | {"movflags": "+faststart", "video_track_timescale": str(scale), "movie_timescale": str(movie)}
 
 
 @dataclass(frozen=True)
-class Made:
+class EncodedVideo:
     """What a file of a user's program holds: times of presentation, ascending, in ``time_base``; size; pixel aspect."""
 
     pts: Sequence[int]
@@ -121,19 +115,19 @@ class Made:
     sample_aspect_ratio: Fraction
 
 
-def look_at(path: Path) -> Made:
+def read_encoded_video(path: Path) -> EncodedVideo:
     """What is in a file with one video."""
-    with closing(open_made(path)) as container:
+    with closing(open_generated(path)) as container:
         stream = container.streams.video[0]
         stamps = sorted(p.pts for p in container.demux(stream) if p.pts is not None)
         context = stream.codec_context
         aspect = Fraction(stream.sample_aspect_ratio or 1) or Fraction(1)
-        return Made(stamps, stream.time_base or Fraction(1, 1000), (context.width, context.height), aspect)
+        return EncodedVideo(stamps, stream.time_base or Fraction(1, 1000), (context.width, context.height), aspect)
 
 
 def _presentation_order(segment: Path) -> array[int]:
     """For each packet in decoding order, the number of its frame within the segment."""
-    with closing(open_made(segment)) as container:
+    with closing(open_generated(segment)) as container:
         stamps = [p.pts for p in container.demux(video=0) if p.pts is not None]
     rank = {pts: i for i, pts in enumerate(sorted(stamps))}
     return array("l", (rank[pts] for pts in stamps))
@@ -153,9 +147,7 @@ class _DecodeTimes:
         count = sum(map(len, self._orders))
         if count != len(timing.pts):
             raise MediaError(
-                "joining",
-                f"{count} encoded frames for {len(timing.pts)} timestamps",
-                "run again with a clean cache",
+                "joining", f"{count} encoded frames for {len(timing.pts)} timestamps", "run again with a clean cache"
             )
         self._timing = timing
         self._delay = max((i - rank for order in self._orders for i, rank in enumerate(order)), default=0)
@@ -179,9 +171,9 @@ def _video_packets(
     segments: Sequence[Path], timing: Timing, decode_times: _DecodeTimes, stream: Any
 ) -> Iterator[tuple[float, int, av.Packet[Any]]]:
     for segment, rows in zip(segments, decode_times, strict=True):
-        with closing(open_made(segment)) as container:
-            packets = (p for p in container.demux(video=0) if p.pts is not None)
-            for packet, (number, dts) in zip(packets, rows, strict=True):
+        with closing(open_generated(segment)) as container:
+            copied_packets = (p for p in container.demux(video=0) if p.pts is not None)
+            for packet, (number, dts) in zip(copied_packets, rows, strict=True):
                 packet.time_base = timing.time_base
                 packet.pts, packet.dts = timing.pts[number], dts
                 packet.duration = timing.durations[number]

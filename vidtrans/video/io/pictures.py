@@ -13,8 +13,8 @@ import numpy as np
 
 from vidtrans.errors import MediaError
 from vidtrans.files import NUMBER
-from vidtrans.video.colour.conversion import eight_bit, formed, resize_alpha, sixteen_bit, with_alpha
-from vidtrans.video.form import PAPER, PLAIN, Form
+from vidtrans.video.colour.conversion import apply_format, resize_alpha, to_uint8, to_uint16, with_alpha
+from vidtrans.video.frame_format import DEFAULT_FORMAT, PAPER, FrameFormat
 from vidtrans.video.images.picture import PICTURE_SUFFIXES, read_layers, resize
 from vidtrans.video.io.clip import ClipIndex, Findings, Frame, Reader
 from vidtrans.video.io.reader import ClipReader
@@ -45,17 +45,17 @@ def is_pattern(path: Path) -> bool:
     return bool(NUMBER.search(path.name)) and is_picture(path) and not path.exists()
 
 
-def is_stills(path: Path) -> bool:
+def is_picture_source(path: Path) -> bool:
     """Whether a source is made of pictures: one, a folder, or a pattern."""
     return is_picture(path) or path.is_dir()
 
 
-def holds_several(path: Path) -> bool:
+def is_picture_sequence(path: Path) -> bool:
     """Whether it stands for any number of pictures: a folder, or a pattern."""
     return path.is_dir() or is_pattern(path)
 
 
-def place_number(pattern: str, number: int) -> str:
+def format_number(pattern: str, number: int) -> str:
     """The name of the picture of this number."""
 
     def written(found: re.Match[str]) -> str:
@@ -64,7 +64,7 @@ def place_number(pattern: str, number: int) -> str:
     return NUMBER.sub(written, pattern, count=1)
 
 
-def numbered(pattern: Path) -> list[Path]:
+def pattern_files(pattern: Path) -> list[Path]:
     """The pictures that a pattern stands for, by their numbers."""
     number = NUMBER.search(pattern.name)
     assert number is not None
@@ -84,7 +84,7 @@ def picture_files(path: Path) -> list[Path]:
     """The pictures that a source is made of, in order: itself, those of a folder, or those of a pattern."""
     if path.is_dir():
         return pictures_in(path)
-    return numbered(path) if is_pattern(path) else [path]
+    return pattern_files(path) if is_pattern(path) else [path]
 
 
 def pictures_in(folder: Path) -> list[Path]:
@@ -96,8 +96,8 @@ def pictures_in(folder: Path) -> list[Path]:
 class PictureReader:
     """A picture, or the pictures of a folder in natural order (or of a pattern), 25 a second."""
 
-    def __init__(self, path: Path, form: Form = PLAIN) -> None:
-        self.path, self.form = Path(path), form
+    def __init__(self, path: Path, frame_format: FrameFormat = DEFAULT_FORMAT) -> None:
+        self.path, self.frame_format = Path(path), frame_format
         self._sizes: set[tuple[int, int]] = set()
         self._first: tuple[int, int] | None = None
         self._deep = self._transparent = False
@@ -132,21 +132,21 @@ class PictureReader:
             yield self._frame(number, file)
 
     def _frame(self, number: int, file: Path) -> Frame:
-        form = self.form
+        frame_format = self.frame_format
         rgb, alpha = read_layers(file)
         self._deep = self._deep or rgb.dtype == np.uint16
-        as_wanted = sixteen_bit if form.deep else eight_bit
+        as_wanted = to_uint16 if frame_format.deep else to_uint8
         rgb, alpha = as_wanted(rgb), None if alpha is None else as_wanted(alpha)
         size = (rgb.shape[1], rgb.shape[0])
         self._sizes.add(size)
         self._first = self._first or size
         self._transparent = self._transparent or alpha is not None
         if alpha is None:
-            rgb = resize(rgb, *form.size.of(*size))
+            rgb = resize(rgb, *frame_format.size.of(*size))
         else:
-            rgba = resize_alpha(with_alpha(rgb, alpha), *form.size.of(*size))
+            rgba = resize_alpha(with_alpha(rgb, alpha), *frame_format.size.of(*size))
             rgb, alpha = np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3])
-        rgb, kept = formed(rgb, alpha, form, PAPER, cut_out=self._transparent)
+        rgb, kept = apply_format(rgb, alpha, frame_format, PAPER, cut_out=self._transparent)
         return Frame(number, number, rgb, alpha=kept)
 
     def is_doubtful(self) -> bool:
@@ -205,9 +205,15 @@ class GuideReader:
     """
 
     def __init__(
-        self, path: Path, names: Sequence[str], form: Form = PLAIN, *, threads: int = 0, tolerant: bool = False
+        self,
+        path: Path,
+        names: Sequence[str],
+        frame_format: FrameFormat = DEFAULT_FORMAT,
+        *,
+        threads: int = 0,
+        tolerant: bool = False,
     ) -> None:
-        self.path, self.names, self.form = Path(path), list(names), form
+        self.path, self.names, self.frame_format = Path(path), list(names), frame_format
         self.threads, self.tolerant = threads, tolerant
 
     def __enter__(self) -> GuideReader:
@@ -216,7 +222,9 @@ class GuideReader:
         found = choose_guides(self.path, self.names)
         with ExitStack() as stack:
             self._readers = [
-                stack.enter_context(open_reader(found[n], self.form, threads=self.threads, tolerant=self.tolerant))
+                stack.enter_context(
+                    open_reader(found[n], self.frame_format, threads=self.threads, tolerant=self.tolerant)
+                )
                 for n in self.names
             ]
             self._stack = stack.pop_all()
@@ -279,7 +287,7 @@ def media_files(path: Path, guides: Sequence[str] = ()) -> list[tuple[str, Path]
 
     Raises MediaError where a guide is missing.
     """
-    if not holds_several(path):
+    if not is_picture_sequence(path):
         return [("", path)]
     if not guides:
         return [(p.name, p) for p in picture_files(path)]
@@ -288,14 +296,19 @@ def media_files(path: Path, guides: Sequence[str] = ()) -> list[tuple[str, Path]
 
 
 def open_reader(
-    path: Path, form: Form = PLAIN, *, threads: int = 0, guides: Sequence[str] = (), tolerant: bool = False
+    path: Path,
+    frame_format: FrameFormat = DEFAULT_FORMAT,
+    *,
+    threads: int = 0,
+    guides: Sequence[str] = (),
+    tolerant: bool = False,
 ) -> Reader:
     """The reader for what ``path`` is: a video, a picture, those of a folder or pattern, or (with ``guides``) guides.
 
     ``tolerant``: damage in a video is counted, and no error.
     """
     if guides:
-        return GuideReader(path, guides, form, threads=threads, tolerant=tolerant)
+        return GuideReader(path, guides, frame_format, threads=threads, tolerant=tolerant)
     if path.is_dir() or is_picture(path):
-        return PictureReader(path, form)
-    return ClipReader(path, form, threads=threads, tolerant=tolerant)
+        return PictureReader(path, frame_format)
+    return ClipReader(path, frame_format, threads=threads, tolerant=tolerant)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vidtrans.video.colour.conversion import HD_LINES
 from vidtrans.video.io.clip import ClipIndex
-from vidtrans.video.io.codecs import keeping_alpha, keeping_depth
+from vidtrans.video.io.codecs import codecs_with_alpha, codecs_with_depth
 from vidtrans.video.io.container import MediaInfo
 
 COLOURS = {
@@ -14,7 +14,7 @@ COLOURS = {
 }
 
 
-def applied(index: ClipIndex) -> list[str]:
+def describe_conversions(index: ClipIndex) -> list[str]:
     """What had to be decided to read a clip: each is worth a warning whenever the clip is used."""
     found, told = index.findings, []
     if found.damage:
@@ -40,7 +40,7 @@ def applied(index: ClipIndex) -> list[str]:
     return told
 
 
-def noteworthy(info: MediaInfo, index: ClipIndex) -> list[str]:
+def describe_properties(info: MediaInfo, index: ClipIndex) -> list[str]:
     """Return what else an artist may want to know of a video before it is used."""
     return [*_of_frames(index), *_of_file(info, index)]
 
@@ -68,9 +68,9 @@ def _of_file(info: MediaInfo, index: ClipIndex) -> list[str]:
     """Return what is unusual about formats, colours and tracks."""
     found, told = index.findings, []
     if found.alpha:
-        told.append(f"has transparency: kept by --codec {', '.join(keeping_alpha())}, else laid on black")
+        told.append(f"has transparency: kept by --codec {', '.join(codecs_with_alpha())}, else laid on black")
     if found.depth > 8:
-        told.append(f"{found.depth} bits a channel: kept by --codec {', '.join(keeping_depth())}")
+        told.append(f"{found.depth} bits a channel: kept by --codec {', '.join(codecs_with_depth())}")
     if index.width % 2 or index.height % 2:
         told.append("odd size: H.264 and H.265 become 4:4:4, which not every player shows")
     if found.matrix == "untagged" and not info.is_rgb:

@@ -13,27 +13,29 @@ import av
 import numpy as np
 
 from vidtrans.errors import MediaError
-from vidtrans.video.colour.conversion import ToRGB, colour_of, depth_of, formed, has_alpha
-from vidtrans.video.form import BLACK, PLAIN, Form
+from vidtrans.video.colour.conversion import ToRGB, apply_format, colour_of, depth_of, has_alpha
+from vidtrans.video.frame_format import BLACK, DEFAULT_FORMAT, FrameFormat
 from vidtrans.video.io.clip import ClipIndex, Findings, Frame
-from vidtrans.video.io.clock import repaired
 from vidtrans.video.io.container import MediaInfo, space_name
 from vidtrans.video.io.decoder import Decoder
 from vidtrans.video.io.deinterlace import REACH
 from vidtrans.video.io.orientation import UPRIGHT, orientation_of
+from vidtrans.video.io.timestamps import repair_timestamps
 
 
 class ClipReader:
-    """Reads one video file. Use as a context manager; ``frames`` may be called more than once.
+    """Read one video file. Use as a context manager; ``frames`` may be called more than once.
 
-    Parameters: ``form`` of the frames; ``threads`` for the decoder (0: as many as the machine has; the pictures are the
-    same whatever the number); ``tolerant``: damage is counted, and no error.
+    ``threads``: of the decoder; 0: as many as the machine has. The pictures are the same whatever the number.
+    ``tolerant``: count damage instead of raising.
     """
 
-    def __init__(self, path: Path, form: Form = PLAIN, *, threads: int = 0, tolerant: bool = False) -> None:
+    def __init__(
+        self, path: Path, frame_format: FrameFormat = DEFAULT_FORMAT, *, threads: int = 0, tolerant: bool = False
+    ) -> None:
         self.path = Path(path)
-        self.form, self.threads, self.tolerant = form, threads, tolerant
-        self._pictures = Pictures(form)
+        self.frame_format, self.threads, self.tolerant = frame_format, threads, tolerant
+        self._pictures = FrameConverter(frame_format)
         self._stamps: list[int | None] = []
         self._last_duration = 0
 
@@ -171,7 +173,7 @@ class ClipReader:
         if not self._stamps:
             raise MediaError(info.path, "no frame could be decoded", "give a video with pictures in it")
         nominal = _step(self._stamps, info)
-        pts, num_rebuilt = repaired(self._stamps, nominal)
+        pts, num_rebuilt = repair_timestamps(self._stamps, nominal)
         rate = _measured(pts, info)
         missing, lost = self._decoder.num_missing, self._decoder.num_lost(len(pts))
         holes = _holes(pts)
@@ -246,14 +248,14 @@ def _has_no_side_data(frame: av.VideoFrame) -> bool:
         return False
 
 
-class Pictures:
-    """Decoded frames as upright arrays of one form, and what was seen of them on the way.
+class FrameConverter:
+    """Decoded frames as upright arrays of one frame_format, and what was seen of them on the way.
 
     The first frame decides the size: one of another size is scaled to it.
     """
 
-    def __init__(self, form: Form) -> None:
-        self.form = form
+    def __init__(self, frame_format: FrameFormat) -> None:
+        self.frame_format = frame_format
         self.depth, self.colour, self.transparent, self.num_resized = 0, "", False, 0
         self.matrix = "untagged"
         self.first_size = (0, 0)
@@ -264,7 +266,7 @@ class Pictures:
     def expect(self, index: ClipIndex) -> None:
         """Go by the clip's own size, wherever the reading begins."""
         self.first_size, self.transparent = (index.width, index.height), index.findings.alpha
-        self._upright = self.form.size.of(*self.first_size)
+        self._upright = self.frame_format.size.of(*self.first_size)
 
     def __call__(self, decoded: av.VideoFrame, index: int, pts: int) -> Frame:
         orientation = UPRIGHT if _has_no_side_data(decoded) else orientation_of(decoded)
@@ -272,21 +274,21 @@ class Pictures:
         size = orientation.size(decoded.width, decoded.height) if turned else (decoded.width, decoded.height)
         if self._upright is None:
             self.first_orientation, self.first_size = orientation, size
-            self._upright = self.form.size.of(*size)
+            self._upright = self.frame_format.size.of(*size)
             self.matrix = space_name(int(decoded.colorspace))
         self.num_resized += size != self.first_size
         self.depth = max(self.depth, depth_of(decoded))
         self.colour = self.colour or colour_of(decoded)
         stored = orientation.size(*self._upright) if turned else self._upright
         if self._to_rgb is None or (self._to_rgb.width, self._to_rgb.height) != stored:
-            self._to_rgb = ToRGB(*stored, deep=self.form.deep)
+            self._to_rgb = ToRGB(*stored, deep=self.frame_format.deep)
         if not has_alpha(decoded):
             rgb = self._to_rgb(decoded)
             rgb = orientation.apply(rgb) if turned else np.ascontiguousarray(rgb)
-            rgb, _ = formed(rgb, None, self.form, BLACK, cut_out=self.transparent)
+            rgb, _ = apply_format(rgb, None, self.frame_format, BLACK, cut_out=self.transparent)
             return Frame(index, pts, rgb)
         rgba = orientation.apply(self._to_rgb.with_alpha(decoded))
         rgb, alpha = np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3])
         self.transparent = self.transparent or bool(alpha.min() < np.iinfo(alpha.dtype).max)
-        rgb, kept = formed(rgb, alpha, self.form, BLACK, cut_out=self.transparent)
+        rgb, kept = apply_format(rgb, alpha, self.frame_format, BLACK, cut_out=self.transparent)
         return Frame(index, pts, rgb, alpha=kept)

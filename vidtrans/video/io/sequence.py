@@ -11,7 +11,7 @@ from vidtrans.errors import MediaError
 from vidtrans.events import NEVER, Progress, Report, Stop, silent
 from vidtrans.video.images.picture import encode_png
 from vidtrans.video.io.encoder import read_lossless
-from vidtrans.video.io.pictures import place_number
+from vidtrans.video.io.pictures import format_number
 
 
 def unpack(
@@ -27,7 +27,7 @@ def unpack(
     Without ``names`` there is one frame, and ``output`` is its file. Raises MediaError where the numbers differ,
     Interrupted when asked to stop.
     """
-    encode = encoder_of(codec)
+    encode = picture_encoder(codec)
     frames = (picture for segment in segments for picture in read_lossless(segment))
     if names is not None:
         output.mkdir()
@@ -43,7 +43,7 @@ def unpack(
         raise MediaError(str(output), f"{written} frames for {len(places)} pictures", "run again with a clean cache")
 
 
-def encoder_of(codec: str) -> Callable[[np.ndarray], bytes]:
+def picture_encoder(codec: str) -> Callable[[np.ndarray], bytes]:
     """What makes the bytes of a picture, "png" or "exr"."""
     if codec == "exr":
         from vidtrans.video.images.exr import encode_exr
@@ -57,7 +57,7 @@ def picture_names(sources: Sequence[str], frames: range, codec: str = "png", pat
     from, else by their number.
     """
     if pattern:
-        return [place_number(pattern, n) for n in frames]
+        return [format_number(pattern, n) for n in frames]
     if not sources:
         return [f"{n:06d}.{codec}" for n in frames]
     stems = [Path(sources[n]).stem for n in frames]

@@ -15,7 +15,7 @@ from vidtrans.video.io.container import open_media
 RATE_HZ = 22_050
 
 
-def blocks(path: Path) -> Generator[np.ndarray, None, None]:
+def read_blocks(path: Path) -> Generator[np.ndarray, None, None]:
     """Yield the samples in order, (n,) float32 in [-1, 1] at ``RATE_HZ``; the first is at 0 s.
 
     What lies before 0 is left out, and what is missing between two packets is silence. Raises MediaError where there is

@@ -28,7 +28,7 @@ def advance(timecode: str, frames: int, rate: Fraction) -> str:
     return _written(count + frames, base, dropped)
 
 
-def recounted(timecode: str, rate: Fraction, new_rate: Fraction) -> str:
+def convert_rate(timecode: str, rate: Fraction, new_rate: Fraction) -> str:
     """The timecode of the same moment where another number of frames is counted a second.
 
     Drop-frame stays so where the new rate has it. Raises ValueError as ``advance`` does.

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
-from vidtrans.video.plots.layout import FAINT, INK, PAPER, TEXT_PX, font, plain
+from vidtrans.video.plots.layout import FAINT, INK, PAPER, TEXT_PX, blank, font
 
 GRID, CUT = (52, 52, 56), (104, 104, 112)
 LEFT, RIGHT, TOP, BOTTOM = 58, 14, 54, 40  # pixels around the curves, for text
@@ -26,7 +26,7 @@ Colour = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
-class Curve:
+class ChartCurve:
     """A value for each frame, or None where there is none; ``thick`` is its width in pixels."""
 
     name: str
@@ -44,7 +44,7 @@ class Chart:
     """
 
     title: str
-    curves: Sequence[Curve]
+    curves: Sequence[ChartCurve]
     seconds: Sequence[float] = ()
     cuts: Sequence[int] = ()
     marks: Sequence[int] = ()
@@ -63,7 +63,7 @@ class _Drawing:
         self.count = max((len(curve.values) for curve in chart.curves), default=0)
         values = [0.0, *(v for curve in chart.curves for v in curve.values if v is not None)]
         self.levels = round_values(min(values), max(values), 4, around=True)
-        self.canvas = plain(width, height)
+        self.canvas = blank(width, height)
 
     def x(self, frame: float) -> float:
         return LEFT + self.across * (frame + 0.5) / max(1, self.count)
@@ -99,7 +99,7 @@ class _Drawing:
         red, green, blue = self.chart.curves[-1].colour
         return red // 2, green // 2, blue // 2
 
-    def _line(self, run: Sequence[tuple[float, float]], curve: Curve) -> None:
+    def _line(self, run: Sequence[tuple[float, float]], curve: ChartCurve) -> None:
         points = np.array([(self.x(frame), self.y(value)) for frame, value in run])
         places = np.rint(points * 2**SUBPIXEL).astype(np.int32)
         if len(places) == 1:
@@ -122,7 +122,7 @@ class _Drawing:
         for text, colour, down in (("frame" if seconds else "step", INK, 6), ("time" if seconds else "", FAINT, 22)):
             words.text((4, y + down), text, fill=colour, font=font(SMALL))
         for frame in map(int, round_values(0, self.count - 1, max(1, self.across // TICK), whole=True)):
-            x, time = self.x(frame), spoken(seconds[frame]) if seconds else ""
+            x, time = self.x(frame), format_seconds(seconds[frame]) if seconds else ""
             words.line([(x, y), (x, y + 4)], fill=FAINT)
             for text, colour, down in ((str(frame), INK, 6), (time, FAINT, 22)):
                 middle = min(x, self.width - 2 - font(SMALL).getlength(text) / 2)
@@ -132,7 +132,7 @@ class _Drawing:
         """The numbers of the marked frames over the curves, each joined to the top of its line."""
         frames = sorted(self.chart.marks)
         widths = [round(font(SMALL).getlength(str(frame))) + 10 for frame in frames]
-        middles = apart([self.x(frame) for frame in frames], widths, self.width - RIGHT)
+        middles = separate_labels([self.x(frame) for frame in frames], widths, self.width - RIGHT)
         for frame, middle, wide in zip(frames, middles, widths, strict=True):
             words.line([(middle, TOP - 8), (self.x(frame), TOP)], fill=self._dark)
             box = (middle - wide / 2, TOP - 26, middle + wide / 2, TOP - 8)
@@ -140,7 +140,7 @@ class _Drawing:
             words.text((middle, TOP - 17), str(frame), fill=PAPER, font=font(SMALL), anchor="mm")
 
 
-def spoken(seconds: float) -> str:
+def format_seconds(seconds: float) -> str:
     """Return ``4.50 s``, and from a minute on ``1:04.5``."""
     if seconds < 60:
         return f"{seconds:.2f} s"
@@ -178,7 +178,7 @@ def runs(points: Iterable[tuple[float, float | None]]) -> list[list[tuple[float,
     return [[(frame, value) for frame, value in group if value is not None] for known, group in groups if known]
 
 
-def apart(xs: Sequence[float], widths: Sequence[int], stop: float) -> list[float]:
+def separate_labels(xs: Sequence[float], widths: Sequence[int], stop: float) -> list[float]:
     """Return middles of boxes near ``xs``, which ascend: none on another, and all left of ``stop``."""
     middles: list[float] = []
     left = 0.0

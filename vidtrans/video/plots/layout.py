@@ -39,14 +39,14 @@ class Sheet:
         bands = [text_band(self.title, whole, size=TEXT_PX + 4)] if self.title else []
         if self.columns:
             headings = [text_band(h, width, colour=FAINT) for h in (*self.columns, *[""] * (count - len(self.columns)))]
-            bands.append(beside(headings))
+            bands.append(join_row(headings))
         for at, row in enumerate(self.rows):
             cells = [fit(p, width, height) for p in (*row, *[None] * (count - len(row)))]
-            bands.append(beside(cells))
+            bands.append(join_row(cells))
             if self.notes:
                 words = (*self.notes[at], *[""] * (count - len(self.notes[at])))
-                bands.append(beside([text_band(w, width, colour=FAINT, size=TEXT_PX - 2) for w in words]))
-            bands.append(plain(whole, GAP))
+                bands.append(join_row([text_band(w, width, colour=FAINT, size=TEXT_PX - 2) for w in words]))
+            bands.append(blank(whole, GAP))
         if self.foot:
             bands += [text_band(line, whole, colour=FAINT, size=TEXT_PX - 2) for line in self.foot.splitlines()]
         return np.vstack(bands)
@@ -59,14 +59,14 @@ def cell_size(picture: np.ndarray, wanted: int) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def plain(width: int, height: int) -> np.ndarray:
+def blank(width: int, height: int) -> np.ndarray:
     """Empty paper."""
     return np.full((height, width, 3), PAPER, np.uint8)
 
 
 def fit(picture: np.ndarray | None, width: int, height: int) -> np.ndarray:
     """The picture as large as it goes into the box, in its middle."""
-    box = plain(width, height)
+    box = blank(width, height)
     if picture is None:
         return box
     scale = min(width / picture.shape[1], height / picture.shape[0])
@@ -94,9 +94,9 @@ def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 
-def beside(pictures: Sequence[np.ndarray]) -> np.ndarray:
+def join_row(pictures: Sequence[np.ndarray]) -> np.ndarray:
     """Pictures of one height in a line, with a gap on every side of each."""
-    gap = plain(GAP, pictures[0].shape[0])
+    gap = blank(GAP, pictures[0].shape[0])
     parts = [gap]
     for picture in pictures:
         parts += [picture, gap]

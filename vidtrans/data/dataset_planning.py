@@ -13,11 +13,11 @@ import numpy as np
 from vidtrans.clips.cut_list import AUTO, OFF, cuts_for_key, with_cuts
 from vidtrans.clips.indexing import Clip, content_digest, open_clip
 from vidtrans.config.recipe import Recipe
-from vidtrans.data.building import Plan, Source, plan_dataset
+from vidtrans.data.building import DatasetPlan, Source, plan_dataset
 from vidtrans.data.dataset import Dataset, DatasetSettings
 from vidtrans.data.sources import ClipSource, FolderSource, check_shapes, find_pairs
 from vidtrans.errors import MediaError, UsageError
-from vidtrans.files import digest_of, plain_name
+from vidtrans.files import base_name, digest_of
 from vidtrans.flow.survey import VERSION as SURVEY_VERSION
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import Pairing, make_pairing, pairing_record
@@ -25,7 +25,7 @@ from vidtrans.pairing.stack import Stack, StackSettings
 from vidtrans.session import Context
 from vidtrans.settings import Size, Table, Time, parse_size
 from vidtrans.store.stages import DatasetStage, media_libraries
-from vidtrans.video.form import Form
+from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.io.clip import ClipIndex
 from vidtrans.video.io.pictures import find_guides, open_reader
 
@@ -35,28 +35,29 @@ GREY_SPREAD = 2  # levels between channels that a codec may add to a grey pictur
 
 
 def default_output(videos: Sequence[Path]) -> Path:
-    return Path(plain_name(videos[0]) + SUFFIX)
+    """Return the folder of a dataset whose output was not named."""
+    return Path(base_name(videos[0]) + SUFFIX)
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedDataset:
     """A dataset before its pictures are written."""
 
     dataset: Dataset
-    plan: Plan
+    plan: DatasetPlan
     sources: list[Source]
     settings: DatasetSettings
     stage: DatasetStage
 
     def first_pictures(self) -> Iterator[Sequence[np.ndarray]]:
-        """The pictures of the first chunk, frame by frame: picture, guides, target."""
+        """Yield the pictures of the first chunk, frame by frame: picture, guides, target."""
         first = self.plan.chunks[0]
         source = self.sources[first[0].source]
         return iter(source.pictures([r.index for r in first], parse_size(self.settings.size)))
 
 
 @dataclass(frozen=True)
-class Request:
+class DatasetSpec:
     """What a dataset is asked to be. Raises UsageError where it cannot be."""
 
     videos: Sequence[Path]
@@ -72,6 +73,7 @@ class Request:
 
     @property
     def settings(self) -> DatasetSettings:
+        """Return the settings of [dataset]."""
         return self.recipe.settings("dataset", DatasetSettings)
 
     def _pairing(self) -> Pairing:
@@ -106,7 +108,7 @@ class Request:
         )
 
     def _check_cuts(self) -> None:
-        """Raises UsageError where a list of cuts has no one clip that it could be of."""
+        """Raise UsageError where a list of cuts does not belong to exactly one clip."""
         if self.settings.cuts in (AUTO, OFF):
             return
         what = f"--cuts {self.settings.cuts}"
@@ -118,9 +120,11 @@ class Request:
             )
 
     def is_pair_folder(self, video: Path) -> bool:
+        """Return whether a source is a folder of pairs."""
         return video.is_dir() and self._pairing().needs_target and self.target is None
 
     def pair_folder(self, folder: Path) -> FolderSource:
+        """Return the pairs of a folder."""
         return find_pairs(folder, getattr(self._pairing().settings, "direction", "AtoB"))
 
     def source_digest(self, context: Context, video: Path) -> str:
@@ -130,7 +134,7 @@ class Request:
         files = [p for pair in self.pair_folder(video).pairs for p in pair if p]
         return digest_of([[p.relative_to(video).as_posix(), context.cache.digest(p)] for p in files])
 
-    def plan(self, output: Path, context: Context) -> Planned:
+    def plan(self, output: Path, context: Context) -> PlannedDataset:
         """Open the sources and lay out the frames. Raises UsageError, MediaError."""
         pairing, settings = self.pairing, self.settings
         sources, described = _open_sources(self, pairing, context)
@@ -148,11 +152,11 @@ class Request:
         _check_pairs(dataset, pairing)
         keyed = settings.for_key()
         stage = DatasetStage(described, pairing_record(pairing), keyed, SURVEY_VERSION, media_libraries())
-        return Planned(dataset, plan, sources, settings, stage)
+        return PlannedDataset(dataset, plan, sources, settings, stage)
 
 
 def _check_inputs(videos: Sequence[Path], target: Path | None, pairing: Pairing) -> None:
-    """Raises UsageError where the inputs do not suit the pairing."""
+    """Raise UsageError where the inputs do not suit the pairing."""
     others = [v for v in videos if not v.is_dir()]
     if pairing.needs_target and target is None and (others or isinstance(pairing, Stack)):
         raise UsageError(
@@ -167,7 +171,7 @@ def _check_inputs(videos: Sequence[Path], target: Path | None, pairing: Pairing)
 
 
 def _with_guides(pairing: Pairing, folder: Path, target: Path | None) -> Pairing:
-    """A stack that was told no guides takes all that are in its folder, the grey ones as one channel each.
+    """Return the pairing; a stack without named guides takes all in its folder, grey ones as one channel each.
 
     The target may lie among them, and is none.
     """
@@ -184,11 +188,14 @@ def _with_guides(pairing: Pairing, folder: Path, target: Path | None) -> Pairing
 
 def _is_grey(guide: Path) -> bool:
     """Whether no frame of a guide has colour: it is one channel then. The first may be black, so all are looked at."""
-    with open_reader(guide, Form(Size(short=GREY_SIDE)), tolerant=True) as reader, closing(reader.frames()) as frames:
+    with (
+        open_reader(guide, FrameFormat(Size(short=GREY_SIDE)), tolerant=True) as reader,
+        closing(reader.frames()) as frames,
+    ):
         return all(int(np.ptp(frame.rgb.astype(np.int16), axis=2).max()) <= GREY_SPREAD for frame in frames)
 
 
-def _open_sources(request: Request, pairing: Pairing, context: Context) -> tuple[list[Source], list[Table]]:
+def _open_sources(request: DatasetSpec, pairing: Pairing, context: Context) -> tuple[list[Source], list[Table]]:
     sources: list[Source] = []
     described: list[Table] = []
     for video in request.videos:
@@ -212,7 +219,7 @@ def _open_sources(request: Request, pairing: Pairing, context: Context) -> tuple
                 clip.survey,
                 first,
                 stop,
-                request.settings.every,
+                request.settings.frame_step,
                 request.target,
                 other.index if other else None,
                 pairing.guides,
@@ -225,7 +232,7 @@ def _open_sources(request: Request, pairing: Pairing, context: Context) -> tuple
                 "first": first,
                 "stop": stop,
                 "target": other.digest if other else None,
-                "rate": str(clip.index.rate / request.settings.every),
+                "rate": str(clip.index.rate / request.settings.frame_step),
                 **({} if request.settings.cuts == AUTO else {"cuts": [s for s in clip.shots if s > 0]}),
             }
         )
@@ -238,7 +245,7 @@ def _shape(index: ClipIndex) -> tuple[int, int]:
 
 
 def _with_named_cuts(clip: Clip, cuts: str) -> Clip:
-    """The clip with its shots where the user has them. Raises UsageError where pictures change their size in a shot."""
+    """Return the clip with the user's shots. Raises UsageError where pictures change their size within a shot."""
     if cuts != AUTO and not clip.index.same_size:
         why = f"the pictures of {clip.name} are of several sizes, and a shot has one"
         raise UsageError(f"--cuts {cuts}", why, "leave it out, or bring them to one size")
@@ -258,7 +265,7 @@ def _common_stop(clip: Clip, other: Clip, first: int, stop: int, context: Contex
 
 
 def _check_pairs(planned: Dataset, pairing: Pairing) -> None:
-    """Raises MediaError where no shot is long enough to give a pair."""
+    """Raise MediaError where no shot is long enough for a pair."""
     if planned.pairs:
         return
     names = ", ".join(s["name"] for s in planned.sources)
@@ -267,5 +274,6 @@ def _check_pairs(planned: Dataset, pairing: Pairing) -> None:
         names,
         f"pairing '{pairing.name}' needs {pairing.min_frames} frames in a row, and no shot has as many"
         + (f" ({thinned} frames are blurred, or look just like others)" if thinned else ""),
-        "give a longer clip" + (", or keep all with --set dataset.thin=false --set dataset.blur=0" if thinned else ""),
+        "give a longer clip"
+        + (", or keep all with --set dataset.drop_duplicates=false --set dataset.min_sharpness=0" if thinned else ""),
     )

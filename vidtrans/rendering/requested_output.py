@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from vidtrans.errors import UsageError
-from vidtrans.files import digest_of, finish_replacing, link_target, plain_name
+from vidtrans.files import base_name, digest_of, finish_replacing, link_target
 from vidtrans.flow.survey import VERSION as SURVEY_VERSION
 from vidtrans.models.loaded_model import RenderSettings
 from vidtrans.models.model_file import SUFFIX
@@ -22,11 +22,11 @@ from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.store.stages import FilterStage, InferStage, RenderStage
 from vidtrans.video.io.encoding import EncodingSettings, split_pattern
-from vidtrans.video.io.pictures import holds_several, is_stills
+from vidtrans.video.io.pictures import is_picture_sequence, is_picture_source
 
 
 @dataclass(frozen=True)
-class Place:
+class OutputTarget:
     """Where a result goes: a file, or a ``folder`` of pictures, which are numbered where there is a ``pattern``."""
 
     output: Path
@@ -35,7 +35,7 @@ class Place:
     encoding: EncodingSettings
 
     @classmethod
-    def find(cls, output: Path, encoding: EncodingSettings, *, one_picture: bool = False) -> Place:
+    def find(cls, output: Path, encoding: EncodingSettings, *, one_picture: bool = False) -> OutputTarget:
         """``one_picture``: the source is one, and so is the result. Raises UsageError where it is no place for it."""
         output, pattern = split_pattern(output)
         if output.name in ("", ".."):
@@ -45,7 +45,7 @@ class Place:
         return cls(output, pattern, folder, encoding)
 
     def check_holds(self, num_frames: int) -> None:
-        """Raises UsageError where it is one picture, and the frames are several."""
+        """Raise UsageError where the output is one picture and there are several frames."""
         if self.folder or not self.encoding.makes_pictures or num_frames == 1:
             return
         numbered = self.output.with_name(f"%05d{self.output.suffix}")
@@ -57,41 +57,43 @@ class Place:
 def default_output(video: Path, model: str, settings: EncodingSettings) -> Path:
     """``in.x.mp4``; a picture gives a picture, a folder of pictures a folder."""
     name = Path(model).name.removesuffix(SUFFIX)
-    return Path(f"{plain_name(video)}.{name}{settings.default_suffix(single=is_one_picture(video))}")
+    return Path(f"{base_name(video)}.{name}{settings.default_suffix(single=is_one_picture(video))}")
 
 
 def is_one_picture(video: Path) -> bool:
     """Whether a source is a single picture, so that its result is one too."""
-    return is_stills(video) and not holds_several(video)
+    return is_picture_source(video) and not is_picture_sequence(video)
 
 
-class Job(Protocol):
+class DryRunJob(Protocol):
     """What of a job a dry run needs."""
 
-    def summary(self, output: Path) -> Table: ...
+    def summary(self, output: Path) -> Table:
+        """Return the table that describes the job."""
 
-    def estimate(self) -> Table: ...
+    def estimate(self) -> Table:
+        """Return the estimated cost."""
 
 
 @dataclass(frozen=True)
-class Order:
+class RequestedOutput:
     """A render that was asked for: its place, the digest of all that decides it, and what it is made of.
 
     ``began``: when, in seconds of ``time.monotonic``.
     """
 
-    place: Place
+    place: OutputTarget
     request: str
     sources: Sequence[Path]
     context: Context
     began: float
 
     def check(self) -> None:
-        """Raises UsageError where the place is one of the sources, or of the wrong kind."""
+        """Raise UsageError where the output is one of the sources, or of the wrong kind."""
         check_place(self.place.output, self.sources, folder=self.place.folder)
 
     def held(self) -> Table | None:
-        """What was said of the result, where it is there already. Raises UsageError where something else is."""
+        """Return the recorded table if the output is up to date. Raises UsageError where another file is there."""
         self.check()
         context, place = self.context, self.place
         if not context.dry_run:
@@ -100,19 +102,21 @@ class Order:
             context.cache, place.output, self.request, self.sources, context.overwrite, folder=place.folder
         )
 
-    def forecast(self, job: Job) -> Table:
-        """What a dry run says."""
+    def forecast(self, job: DryRunJob) -> Table:
+        """Return the table of a dry run."""
         estimate = after(time.monotonic() - self.began, job.estimate())
         return job.summary(self.place.output) | {"dry_run": True} | estimate
 
     def told(self, result: Table, *, cached: bool) -> Table:
-        """What is said of a result in the end."""
+        """Complete a result table with output, seconds and ``cached``."""
         seconds = round(time.monotonic() - self.began, 3)
         return result | {"output": str(self.place.output), "seconds": seconds, "cached": cached}
 
 
-def request_digest(own: Table, settings: RenderSettings, place: Place, *, stills: bool, masked: bool = False) -> str:
-    """The digest of all that decides a result. ``own``: the command, and what only it knows.
+def request_digest(
+    own: Table, settings: RenderSettings, place: OutputTarget, *, stills: bool, masked: bool = False
+) -> str:
+    """Return the digest of all that decides a result. ``own``: the command and its own values.
 
     Raises UsageError where a program or a file of cuts is missing.
     """
@@ -128,7 +132,7 @@ def request_digest(own: Table, settings: RenderSettings, place: Place, *, stills
 
 
 def program_of(encoding: EncodingSettings, source_filter: str = "") -> str:
-    """The version of the user's ffmpeg, where it has a part in the result. Raises UsageError where there is none."""
+    """Return the version of the user's ffmpeg if the result needs it, else ''. Raises UsageError without ffmpeg."""
     if not encoding.needs_program and not source_filter:
         return ""
     from vidtrans.video.external.program import find_program, program_version

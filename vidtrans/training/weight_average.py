@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 
-class Average:
+class WeightAverage:
     """``network`` is a copy of the generator with averaged weights.
 
     Early on the decay is (1 + n) / (10 + n) after n updates, so that the first weights are soon forgotten. What is no
@@ -31,8 +31,10 @@ class Average:
             mine.copy_(its)
 
     def state(self) -> dict[str, Any]:
+        """Return the averaged weights and the number of updates."""
         return {"weights": self.network.state_dict(), "updates": self.updates}
 
     def restore(self, state: dict[str, Any]) -> None:
+        """Restore what ``state`` returned."""
         self.network.load_state_dict(state["weights"])
         self.updates = int(state["updates"])

@@ -9,7 +9,7 @@ from itertools import pairwise
 MAX_REORDER = 16
 
 
-def repaired(stamps: Sequence[int | None], nominal: int) -> tuple[tuple[int, ...], int]:
+def repair_timestamps(stamps: Sequence[int | None], nominal: int) -> tuple[tuple[int, ...], int]:
     """Strictly increasing timestamps for frames in order of presentation, and how many had to be changed.
 
     What increases is left alone. Stamps that only stand in the wrong order (some containers number packets, and

@@ -16,7 +16,7 @@ from vidtrans.inference.torch_engine import TorchEngine
 Run = Callable[[Tensor], Tensor]
 
 
-class ForeignEngine(TorchEngine):
+class ExternalEngine(TorchEngine):
     """``called``: what has to be installed, in words. ``modules``: its modules, the last of which runs the network.
 
     Raises UsageError where one is not installed, and on other devices.

@@ -16,11 +16,11 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from vidtrans.data.augment import Drift, Geometry
+from vidtrans.data.augment import Geometry, SyntheticMotion
 from vidtrans.data.dataset import Pair
-from vidtrans.data.loading import Batch, Example, Loader
+from vidtrans.data.loading import Example, Loader, TrainingBatch
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.triples import BEFORE, Earlier
+from vidtrans.training.triples import BEFORE, PrecedingFrames
 from vidtrans.video.images.picture import picture_size
 
 DEPTH_BEGINS, DEPTH_ENDS = 0.1, 0.5  # of the run: between them chains may grow to their full length
@@ -31,15 +31,16 @@ WORST = 0.35  # mean |output − target| in [−1, 1] at which a chain is lost, 
 
 
 class Feedback(Protocol):
-    """How own outputs become a part of the input. ``keeps``: how many of the latest it needs; ``lands``: where nothing
-    follows, a chain goes on elsewhere.
+    """How own outputs become a part of the input.
+
+    ``keeps``: the number of latest outputs that it needs. ``lands``: at the end of a shot, a rollout moves elsewhere.
     """
 
     keeps: int
     lands: bool
 
     def input(self, shown: np.ndarray, outputs: Sequence[np.ndarray], example: Example) -> np.ndarray:
-        """The input (C, H, W) of a pair, as the loader makes it, with own ``outputs`` (3, H, W), the oldest first.
+        """Return a pair's input (C, H, W), as the loader makes it, with own ``outputs`` (3, H, W), the oldest first.
 
         They are what was made of the pairs just before (or, where a chain has landed, what stands for it), at most
         ``keeps``. float32 in [−1, 1]; a new array.
@@ -47,11 +48,11 @@ class Feedback(Protocol):
         ...
 
     def following(self, example: Example, successor: int | None, age: int, rng: np.random.Generator) -> Example | None:
-        """What a chain goes on with after ``example``, its ``age``-th, or None; ``successor``: what follows in time."""
+        """Return the next example of a rollout of length ``age``, or None; ``successor`` follows in time."""
         ...
 
 
-class OwnFrames:
+class NextFrameFeedback:
     """Next-frame prediction: own outputs stand for the latest of the context's frames."""
 
     lands = True
@@ -60,18 +61,20 @@ class OwnFrames:
         self.keeps = context
 
     def input(self, shown: np.ndarray, outputs: Sequence[np.ndarray], example: Example) -> np.ndarray:
+        """See ``Feedback.input``."""
         del example
         made = shown.copy()
         made[3 * (self.keeps - len(outputs)) : 3 * self.keeps] = np.concatenate(outputs)
         return made
 
     def following(self, example: Example, successor: int | None, age: int, rng: np.random.Generator) -> Example | None:
+        """See ``Feedback.following``."""
         del age, rng
         return None if successor is None else replace(example, index=successor)
 
 
 @dataclass(frozen=True)
-class Chain:
+class PooledRollout:
     """A chain under way: the ``example`` that comes next, own ``outputs`` (the oldest first), how many it has had.
 
     ``targets``: of the outputs, where they are judged in triples.
@@ -83,26 +86,26 @@ class Chain:
     targets: tuple[np.ndarray, ...] = ()
 
 
-class Chains:
-    """The pool of one process: ``settings.continued`` of a batch goes on from it, ``settings.longest_chain`` times.
+class RolloutPool:
+    """The pool of one process: ``settings.own_output_fraction`` of a batch continues rollouts from it.
 
     ``mixed`` before a step, ``keep`` after it; both are functions of seed and state.
     """
 
     def __init__(self, loader: Loader, feedback: Feedback, settings: TrainingSettings) -> None:
         self.loader, self.feedback = loader, feedback
-        self.share, self.longest = settings.continued, settings.longest_chain
+        self.share, self.longest = settings.own_output_fraction, settings.max_own_outputs
         self._in_triples = settings.weights["temporal_gan"] > 0
         self._kept = max(feedback.keeps, BEFORE if self._in_triples else 0)
-        self.slots: list[Chain | None] = [None] * POOL
+        self.slots: list[PooledRollout | None] = [None] * POOL
         self.ages: list[tuple[int, int, float, int]] = []  # (step, youngest, mean, oldest) along the run
         self._after = successors(loader.pairs, loader.pairing.stride)
         self._taken: list[int | None] = []  # of each example of the batch, the slot that it came from
         self._longest = SHORTEST
         self._rng = np.random.default_rng(0)  # of the step
 
-    def mixed(self, batch: Batch, seed: int, progress: float) -> Batch:
-        """The batch, some of its examples replaced by what follows own outputs. ``progress``: of the run, 0 to 1."""
+    def mixed(self, batch: TrainingBatch, seed: int, progress: float) -> TrainingBatch:
+        """Replace some examples of a batch by continued rollouts. ``progress``: of the run, 0 to 1."""
         rng = self._rng = np.random.Generator(np.random.Philox(key=(seed << 64) + 1))
         grown = min(1.0, max(0.0, (progress - DEPTH_BEGINS) / (DEPTH_ENDS - DEPTH_BEGINS)))
         self._longest = round(SHORTEST + grown * (self.longest - SHORTEST))
@@ -126,8 +129,8 @@ class Chains:
             examples[k] = chain.example
         return replace(batch, inputs=inputs, targets=targets, weights=weights, examples=tuple(examples))
 
-    def earlier(self) -> Earlier | None:
-        """What came right before the examples of the ``mixed`` batch, those that have it. None where none has."""
+    def earlier(self) -> PrecedingFrames | None:
+        """Return the frames right before the examples of the ``mixed`` batch that have them; None where none has."""
         chains = [None if slot is None else self.slots[slot] for slot in self._taken]
         known = {k: chain for k, chain in enumerate(chains) if chain is not None and len(chain.targets) == BEFORE}
         if not known:
@@ -136,9 +139,9 @@ class Chains:
             torch.from_numpy(np.stack([np.concatenate(row) for row in rows]))
             for rows in ([c.outputs[-BEFORE:] for c in known.values()], [c.targets for c in known.values()])
         )
-        return Earlier(torch.tensor(list(known)), painted, targets)
+        return PrecedingFrames(torch.tensor(list(known)), painted, targets)
 
-    def keep(self, batch: Batch, painted: torch.Tensor) -> None:
+    def keep(self, batch: TrainingBatch, painted: torch.Tensor) -> None:
         """Take up what was made of a ``mixed`` batch, (N, 3, H, W) float32."""
         pictures = painted.cpu().numpy()
         for example, slot, picture, target in zip(batch.examples, self._taken, pictures, batch.targets, strict=True):
@@ -148,8 +151,10 @@ class Chains:
             if slot is not None:
                 self.slots[slot] = self._longer(example, chain, picture, target)
 
-    def _longer(self, example: Example, chain: Chain | None, picture: np.ndarray, target: np.ndarray) -> Chain | None:
-        """The chain with one output more; None where it has come to its end."""
+    def _longer(
+        self, example: Example, chain: PooledRollout | None, picture: np.ndarray, target: np.ndarray
+    ) -> PooledRollout | None:
+        """Return the rollout with one more output; None where it ends."""
         age = (chain.age if chain else 0) + 1
         following = self.feedback.following(example, self._after[example.index], age, self._rng)
         apart = float(np.abs(picture - target).mean())
@@ -159,7 +164,7 @@ class Chains:
             return self._landed(example, picture - target, age) if self.feedback.lands else None
         outputs = (*(chain.outputs if chain else ()), picture.copy())[-self._kept :]
         targets = (*(chain.targets if chain else ()), target.copy())[-BEFORE:] if self._in_triples else ()
-        return Chain(following, outputs, age, targets)
+        return PooledRollout(following, outputs, age, targets)
 
     @cached_property
     def _landings(self) -> dict[tuple[int, int], list[int]]:
@@ -175,8 +180,8 @@ class Chains:
     def _size(self, index: int) -> tuple[int, int]:
         return picture_size(self.loader.pairs[index].target)
 
-    def _landed(self, example: Example, wrong: np.ndarray, age: int) -> Chain | None:
-        """The chain elsewhere: what was wrong with its last output lies on the true frames of another place.
+    def _landed(self, example: Example, wrong: np.ndarray, age: int) -> PooledRollout | None:
+        """Move a rollout elsewhere: the error of its last output is added to the true frames of another place.
 
         Held-out blocks leave stretches of a second or two, and a film that lasts has to bear more than what goes wrong
         in them. Its own output would not do: what follows there does not follow from it.
@@ -187,7 +192,7 @@ class Chains:
         elsewhere = replace(example, index=places[self._rng.integers(len(places))])
         shown, _, _ = self.loader.pictures(elsewhere, self._rng)
         frames = np.split(shown[: 3 * self.feedback.keeps], self.feedback.keeps)
-        return Chain(elsewhere, tuple(np.clip(frame + wrong, -1, 1) for frame in frames), age)
+        return PooledRollout(elsewhere, tuple(np.clip(frame + wrong, -1, 1) for frame in frames), age)
 
     def log(self, step: int) -> None:
         """Keep the ages for people: a pool whose chains end early teaches nothing of late frames."""
@@ -200,6 +205,7 @@ class Chains:
         return {"slots": [None if c is None else _packed(c) for c in self.slots], "ages": self.ages}
 
     def restore(self, state: dict[str, Any]) -> None:
+        """Restore what ``state`` returned."""
         self.slots = [None if held is None else _unpacked(held) for held in state["slots"]]
         self.ages = [tuple(row) for row in state["ages"]]
 
@@ -216,7 +222,7 @@ def successors(pairs: Sequence[Pair], stride: int) -> list[int | None]:
 
 
 def _with_a_run(after: Sequence[int | None]) -> list[int]:
-    """The pairs that at least RUN others follow."""
+    """Return the pairs that at least RUN others follow."""
     found = []
     for index in range(len(after)):
         count, at = 0, after[index]
@@ -232,7 +238,7 @@ def round_trip(pairs: Sequence[Pair], shot: tuple[int, int]) -> int:
     return next(round(p.place / p.phase) for p in pairs if p.shot == shot and p.phase)
 
 
-def _packed(chain: Chain) -> dict[str, Any]:
+def _packed(chain: PooledRollout) -> dict[str, Any]:
     geometry = chain.example.geometry
     return {
         "index": chain.example.index,
@@ -243,9 +249,9 @@ def _packed(chain: Chain) -> dict[str, Any]:
     } | ({"targets": [torch.from_numpy(picture) for picture in chain.targets]} if chain.targets else {})
 
 
-def _unpacked(held: dict[str, Any]) -> Chain:
+def _unpacked(held: dict[str, Any]) -> PooledRollout:
     width, height, x, y, across, down, mirrored = held["geometry"]
-    drift = Drift(tuple(held["drift"][:6]), held["drift"][6]) if held["drift"] else None
+    drift = SyntheticMotion(tuple(held["drift"][:6]), held["drift"][6]) if held["drift"] else None
     geometry = Geometry((width, height), x, y, (across, down), bool(mirrored), drift)
     outputs, targets = (tuple(p.numpy() for p in held.get(name, ())) for name in ("outputs", "targets"))
-    return Chain(Example(held["index"], geometry), outputs, held["age"], targets)
+    return PooledRollout(Example(held["index"], geometry), outputs, held["age"], targets)

@@ -14,7 +14,18 @@ import numpy as np
 
 from vidtrans.flow.dis import grey
 from vidtrans.flow.warping import warp
-from vidtrans.temporal.shared import LOW, Tracker, at_grid, blurred, grid_size, grown, kept, sampled, shrunk, unit
+from vidtrans.temporal.shared import (
+    LOW,
+    FlowTracker,
+    at_grid,
+    blur,
+    compute_once,
+    grid_size,
+    grow,
+    sample_grid,
+    shrink,
+    unit,
+)
 from vidtrans.temporal.stream import Sample, Window
 
 FINEST = 0.8  # σ in pixels between the bands
@@ -50,16 +61,16 @@ class Changes:
 
     def gains(self, made: np.ndarray) -> np.ndarray:
         """By what the averaged bands, (h, w, 2) luma at the grid's places, must be multiplied to look like a frame."""
-        left = blurred(made**2, POOL)
+        left = blur(made**2, POOL)
         gain = np.clip(np.sqrt((self.energy + 1e-6) / (left + 1e-6)), 1 / MOST, MOST)
         restored = 1 + RESTORE * (np.clip(np.sqrt(self.lost), 1, 1.5) - 1) * self.beyond(FLICKERS)
         return gain * restored
 
 
-class Detail:
+class FineDetail:
     """The correction of fine structure. ``follow`` and ``contrast`` are the window's settings."""
 
-    def __init__(self, tracker: Tracker, follow: float, contrast: float) -> None:
+    def __init__(self, tracker: FlowTracker, follow: float, contrast: float) -> None:
         self._tracker, self._follow, self._contrast = tracker, follow, contrast
 
     def __call__(self, window: Window, at: int, averages: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -72,24 +83,24 @@ class Detail:
         changes = self._changes(window, at)
         change = mean - here
         if longer is not mean:
-            boils = grown(np.maximum(*cv2.split(changes.beyond(BOILS))), full)
+            boils = grow(np.maximum(*cv2.split(changes.beyond(BOILS))), full)
             cv2.accumulateProduct(longer - mean, cv2.merge([boils] * 4), change)
         slopes = cv2.split(self._follow * changes.slope * (1 - changes.beyond(FLICKERS)))
         colours = cv2.split(change - low(change))[:3]  # by planes: numpy is slow on a last axis of three
         # The bands of luma and guide; those of the colours are not told apart, the correction takes them all.
         moved = [cv2.split(band) for band in bands(cv2.merge([luma(change), change[..., 3]]))]
-        explained = [grown(slope, full) * source for slope, (_, source) in zip(slopes, moved, strict=True)]
+        explained = [grow(slope, full) * source for slope, (_, source) in zip(slopes, moved, strict=True)]
         own = cv2.split(self._bands(window.samples[at]))[:2]
         averaged = [a + b - c for a, (b, _), c in zip(own, moved, explained, strict=True)]
-        gains = changes.gains(cv2.merge([sampled(plane) for plane in averaged]))
-        given_back = [grown(gain, full) for gain in cv2.split(self._contrast * (gains - 1))]
+        gains = changes.gains(cv2.merge([sample_grid(plane) for plane in averaged]))
+        given_back = [grow(gain, full) for gain in cv2.split(self._contrast * (gains - 1))]
         grey_change = sum(a * b - c for a, b, c in zip(given_back, averaged, explained, strict=True))
         return cv2.merge([plane + grey_change for plane in colours]), slopes[1]
 
     def _changes(self, window: Window, at: int) -> Changes:
         """How frame ``at`` differs from those up to two frames away, along the motion."""
         sample = window.samples[at]
-        here = sampled(self._bands(sample))
+        here = sample_grid(self._bands(sample))
         own = self._energy(sample)
         energy, kept_energy = planes(here)[:2] ** 2, planes(own)
         both, guide, near_both, near_guide, near_look = (np.zeros_like(energy) for _ in range(5))
@@ -116,11 +127,11 @@ class Detail:
                 near_guide += products[1]
                 near_look += trust * look**2
                 near_weight += trust
-        slope = np.clip(pooled(both) / (pooled(guide) + NOISE * count), -STEEPEST, STEEPEST)
-        unexplained = pooled(near_look) - 2 * slope * pooled(near_both) + slope**2 * pooled(near_guide)
-        flicker = 0.5 * np.maximum(unexplained, 0) / (blurred(near_weight, POOL)[..., None] + 1e-3)
-        mean, honest = pooled(energy / weight), cv2.merge(list(kept_energy / weight))
-        lost = (blurred(honest, WIDE) + TINY) / (blurred(mean, WIDE) + TINY)
+        slope = np.clip(pool(both) / (pool(guide) + NOISE * count), -STEEPEST, STEEPEST)
+        unexplained = pool(near_look) - 2 * slope * pool(near_both) + slope**2 * pool(near_guide)
+        flicker = 0.5 * np.maximum(unexplained, 0) / (blur(near_weight, POOL)[..., None] + 1e-3)
+        mean, honest = pool(energy / weight), cv2.merge(list(kept_energy / weight))
+        lost = (blur(honest, WIDE) + TINY) / (blur(mean, WIDE) + TINY)
         return Changes(slope, flicker, mean, lost)
 
     def _bands(self, sample: Sample) -> np.ndarray:
@@ -131,11 +142,11 @@ class Detail:
             (a, c), (b, d) = cv2.split(finer), cv2.split(coarser)
             return cv2.merge([a, b, c, d])
 
-        return kept(sample, "bands", split)
+        return compute_once(sample, "bands", split)
 
     def _energy(self, sample: Sample) -> np.ndarray:
         """The look's energy in each band, pooled around each place of the grid: (h, w, 2) float32."""
-        return kept(sample, "energy", lambda: pooled(planes(sampled(self._bands(sample)))[:2] ** 2))
+        return compute_once(sample, "energy", lambda: pool(planes(sample_grid(self._bands(sample)))[:2] ** 2))
 
 
 def planes(picture: np.ndarray) -> np.ndarray:
@@ -143,21 +154,21 @@ def planes(picture: np.ndarray) -> np.ndarray:
     return np.stack(cv2.split(picture))
 
 
-def pooled(statistic: np.ndarray) -> np.ndarray:
+def pool(statistic: np.ndarray) -> np.ndarray:
     """What was found at places of the grid, (C, h, w), around each of them: (h, w, C)."""
-    return blurred(cv2.merge(list(statistic)), POOL)
+    return blur(cv2.merge(list(statistic)), POOL)
 
 
 def bands(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The finer and the coarser band of a picture (H, W[, C]) float32."""
-    smooth = blurred(picture, FINEST)
+    smooth = blur(picture, FINEST)
     return picture - smooth, smooth - low(picture)
 
 
 def low(picture: np.ndarray) -> np.ndarray:
     """What is in neither band."""
-    small = shrunk(picture, grid_size(*picture.shape[:2]))
-    return grown(blurred(small, LOW), (picture.shape[1], picture.shape[0]))
+    small = shrink(picture, grid_size(*picture.shape[:2]))
+    return grow(blur(small, LOW), (picture.shape[1], picture.shape[0]))
 
 
 def luma(picture: np.ndarray) -> np.ndarray:

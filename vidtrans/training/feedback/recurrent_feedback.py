@@ -9,11 +9,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from vidtrans.data.augment import draw_drift
+from vidtrans.data.augment import draw_synthetic_motion
 from vidtrans.data.dataset import Pair
 from vidtrans.data.loading import Example, Loader
-from vidtrans.flow.history import CHANNELS, Tracer, Trail, history, signed
-from vidtrans.training.feedback.chains import successors
+from vidtrans.flow.history import CHANNELS, BackwardFlow, BackwardFlowEstimator, history, to_signed_range
+from vidtrans.training.feedback.rollout_pool import successors
 from vidtrans.video.images.picture import picture_size
 
 TRAIL_BYTES = 12  # of a pixel
@@ -21,7 +21,7 @@ CACHE_BYTES = 1 << 29  # of trails: those of 680 pictures of 256x256 pixels
 LONGEST_DRIFT = 6  # steps, in which a third of the picture may leave
 
 
-class OwnPast:
+class RecurrentFeedback:
     """The feedback of a generator that remembers; ``flow`` is the method by which its past comes to it.
 
     ``drifting``: the share of examples that go on as a motion given to the one picture. All do that have no successor
@@ -35,11 +35,12 @@ class OwnPast:
         self.loader, self.drifting = loader, drifting
         after = successors(loader.pairs, loader.pairing.stride)
         self._before = {following: i for i, following in enumerate(after) if following is not None}
-        self._tracer = Tracer(flow)
-        self._trails: OrderedDict[int, Future[Trail]] = OrderedDict()
+        self._tracer = BackwardFlowEstimator(flow)
+        self._trails: OrderedDict[int, Future[BackwardFlow]] = OrderedDict()
         self._worker = ThreadPoolExecutor(1, "trails")
 
     def input(self, shown: np.ndarray, outputs: Sequence[np.ndarray], example: Example) -> np.ndarray:
+        """See ``Feedback.input``."""
         geometry = example.geometry
         drift = geometry.drift
         trail = drift.trail(*shown.shape[1:]) if drift else geometry.trail(self._trail(example.index).result())
@@ -48,11 +49,12 @@ class OwnPast:
         return made
 
     def following(self, example: Example, successor: int | None, age: int, rng: np.random.Generator) -> Example | None:
+        """See ``Feedback.following``."""
         drift = example.geometry.drift
         if drift:
             longer = replace(drift, steps=drift.steps + 1)
         elif age == 1 and (rng.random() < self.drifting or self._stands_alone(example.index, successor)):
-            longer = draw_drift(rng, example.geometry.crop)
+            longer = draw_synthetic_motion(rng, example.geometry.crop)
         else:
             if successor is None:
                 return None
@@ -63,18 +65,18 @@ class OwnPast:
         return replace(example, geometry=replace(example.geometry, drift=longer))
 
     def of_pair(self, index: int, paint: Callable[[Pair], np.ndarray]) -> np.ndarray | None:
-        """The history of a whole pair, (H, W, 4) float32, if ``paint`` makes (H, W, 3) uint8 of the pair before it.
+        """Return the history of a whole pair, (H, W, 4) float32; ``paint`` renders the pair before it, (H, W, 3) uint8.
 
         None where there is no pair before it.
         """
         if index not in self._before:
             return None
-        return history(signed(paint(self.loader.pairs[self._before[index]])), self._trail(index).result())
+        return history(to_signed_range(paint(self.loader.pairs[self._before[index]])), self._trail(index).result())
 
     def _stands_alone(self, index: int, successor: int | None) -> bool:
         return successor is None and index not in self._before
 
-    def _trail(self, index: int) -> Future[Trail]:
+    def _trail(self, index: int) -> Future[BackwardFlow]:
         """From a pair's frame back to the one before it, as they are stored; begun if it is not known.
 
         One thread finds them, ahead of when they are needed: OpenCV lets go of the interpreter.
@@ -88,6 +90,6 @@ class OwnPast:
         self._trails[index] = self._worker.submit(self._find, index)
         return self._trails[index]
 
-    def _find(self, index: int) -> Trail:
+    def _find(self, index: int) -> BackwardFlow:
         frames = [self.loader.read(self.loader.pairs[i].inputs[0]) for i in (self._before[index], index)]
         return self._tracer(*frames)

@@ -75,7 +75,7 @@ def measured(picture: Tensor) -> np.ndarray:
     return np.concatenate([mean, deviation, cells, np.sqrt(found[-1:])])
 
 
-def bank_of(pictures: Iterable[np.ndarray]) -> Table:
+def frame_statistics(pictures: Iterable[np.ndarray]) -> Table:
     """(H, W, 3) uint8 each → the statistics that a model file keeps of its training frames, as plain numbers.
 
     Of each part: the ``low``est and the ``high``est that was seen, the ``mean``, and the ``spread``, a standard
@@ -94,7 +94,7 @@ def bank_of(pictures: Iterable[np.ndarray]) -> Table:
 
 
 @dataclass(frozen=True)
-class Bank:
+class FrameStatistics:
     """The band of each number of ``measured``, (55,) float32 each; ``typical`` is its mean in training."""
 
     low: np.ndarray
@@ -102,8 +102,8 @@ class Bank:
     typical: np.ndarray
 
     @classmethod
-    def of(cls, table: Table) -> Bank:
-        """Raises ModelError where it is none."""
+    def of(cls, table: Table) -> FrameStatistics:
+        """Read the statistics of a model file. Raises ModelError where they are damaged."""
         try:
             parts = [table[name] for name in (*_PARTS, "detail")]
             low, high, typical, spread = (
@@ -121,7 +121,7 @@ class Bank:
             low[at] = np.maximum(low[at], 0)
         return cls(low, high, typical)
 
-    def loosened(self, *, places: bool, channels: bool) -> Bank:
+    def loosened(self, *, places: bool, channels: bool) -> FrameStatistics:
         """Where a camera carries things to other ``places``, and turns their hues: bands that ignore either."""
         low, high = self.low.copy(), self.high.copy()
         of_cells = _PARTS["cells"]
@@ -141,10 +141,10 @@ class Bank:
         return self.typical[_PARTS["mean"]], self.typical[_PARTS["deviation"]]
 
 
-class Governor:
+class DriftCorrector:
     """Pulls pictures into the bank's band. ``strength``: 0 leaves them, 1 brings them there wholly."""
 
-    def __init__(self, bank: Bank, strength: float) -> None:
+    def __init__(self, bank: FrameStatistics, strength: float) -> None:
         self.bank, self.strength = bank, strength
 
     def __call__(self, picture: Tensor) -> tuple[Tensor, bool]:

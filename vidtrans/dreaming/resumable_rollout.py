@@ -10,13 +10,13 @@ from torch import Tensor
 
 from vidtrans.dreaming.rollout import Rollout
 from vidtrans.dreaming.timeline import Loop
-from vidtrans.inference.torch_engine import as_pictures
+from vidtrans.inference.torch_engine import to_pictures
 from vidtrans.store.chunks import StateStore
 
 LEAD = "lead"  # in the state before a loop's first frame: the frames that its end passes into
 
 
-class Course:
+class ResumableRollout:
     """``begin`` gives the dream before its first frame, of a loop before its run-in; ``passed`` hears of each frame."""
 
     def __init__(
@@ -32,7 +32,7 @@ class Course:
             self._run_in(self._loop)
         here = None if self._rollout is None else self._rollout.frame
         if here != frame:
-            known = self._states.latest(frame)
+            known = self._states.load_latest(frame)
             if here is None or here > frame or (known and known[0] > here):
                 self._rollout = self._begin()
                 if known:
@@ -46,7 +46,7 @@ class Course:
         return self._rollout
 
     def next(self) -> Tensor:
-        """The next frame, (3, H, W) float32 in [-1, 1]."""
+        """Return the next frame, (3, H, W) float32 in [-1, 1]."""
         frame, made = self._now.frame, self._step()
         share = self._loop.share(frame) if self._loop else 0.0
         if self._loop is None or self._lead is None or share == 0.0:
@@ -60,19 +60,20 @@ class Course:
         return made
 
     def state(self) -> Mapping[str, np.ndarray]:
+        """Return the state of the rollout."""
         return self._now.state()
 
     def _run_in(self, loop: Loop) -> None:
-        """What comes before a loop, whose last frames its end needs: kept with the state at its first frame."""
-        held = self._states.after(0)
+        """Predict the frames before a loop; the last ones, which its end fades into, are saved with its first state."""
+        held = self._states.load(0)
         if held is None:
             self._rollout = self._begin()
             lead: list[np.ndarray] = []
             while self._now.frame < 0:
                 number, made = self._now.frame, self._step()
                 if number >= -loop.fade:
-                    lead.append(as_pictures(made[None], deep=True)[0])
+                    lead.append(to_pictures(made[None], deep=True)[0])
             height, width = made.shape[1:]
             held = {**self.state(), LEAD: np.stack(lead) if lead else np.zeros((0, height, width, 3), np.uint16)}
-            self._states.keep(0, held)
+            self._states.save(0, held)
         self._lead = held[LEAD]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from vidtrans.inference.device import Device
-from vidtrans.training.distributed import ALONE, Team
+from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
 from vidtrans.training.precision import TrainingPrecision
 from vidtrans.training.settings import TrainingSettings
 
@@ -16,11 +16,12 @@ _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def autocast(device: Device, precision: TrainingPrecision) -> torch.autocast:
+    """Return the context in which a network is computed at a precision."""
     return torch.autocast(device.kind, _DTYPES[precision], enabled=precision != "fp32")
 
 
 class Learner:
-    """A network with its optimizer, which takes what of it is not frozen. ``team``: who shares every batch with it."""
+    """A network with its optimizer, which takes what of it is not frozen. ``dist``: who shares every batch with it."""
 
     def __init__(
         self,
@@ -28,25 +29,26 @@ class Learner:
         settings: TrainingSettings,
         device: Device,
         precision: TrainingPrecision,
-        team: Team = ALONE,
+        dist: DistContext = SINGLE_PROCESS,
     ) -> None:
-        self.network, self.settings, self.device, self.precision, self.team = network, settings, device, precision, team
+        self.network, self.settings, self.device, self.precision, self.dist = network, settings, device, precision, dist
         learning = [p for p in network.parameters() if p.requires_grad]
         betas = (settings.beta1, settings.beta2)
         self.optimizer = torch.optim.Adam(learning, lr=settings.lr, betas=betas, fused=True)
         # In fp16, gradients would be lost below 6e-8: the loss is scaled up by what they can bear.
         self.scaler = torch.amp.GradScaler(device.kind, enabled=precision == "fp16")
 
-    def forget_gradients(self) -> None:
+    def zero_grad(self) -> None:
+        """Discard the gradients."""
         self.optimizer.zero_grad(set_to_none=True)
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of a loss to those that are there."""
         self.scaler.scale(loss).backward()
 
-    def descend(self, lr: float) -> None:
-        """Take one step down the team's gradients; in fp16 none, where one of them was too large."""
-        self.team.average_gradients(self.network)
+    def optimizer_step(self, lr: float) -> None:
+        """Take one step down the dist's gradients; in fp16 none, where one of them was too large."""
+        self.dist.average_gradients(self.network)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         self.scaler.step(self.optimizer)
@@ -57,5 +59,6 @@ class Learner:
         return {part: getattr(self, part).state_dict() for part in ("network", "optimizer", "scaler")}
 
     def restore(self, state: dict[str, Any]) -> None:
+        """Restore what ``state`` returned."""
         for part, held in state.items():
             getattr(self, part).load_state_dict(held)

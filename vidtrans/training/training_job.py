@@ -12,34 +12,34 @@ import torch
 
 from vidtrans.config.recipe import Recipe
 from vidtrans.data.augment import crop_size
-from vidtrans.data.background_plate import Plate
+from vidtrans.data.background_plate import BackgroundPlate
 from vidtrans.data.dataset import Dataset, Pair, check_sizes
 from vidtrans.data.loading import Batches, Loader, NoiseLoader
-from vidtrans.data.motion_weight import find_motion
+from vidtrans.data.motion_weight import find_motion_weights
 from vidtrans.errors import UsageError
 from vidtrans.files import digest_of, read_small_json, write_json
 from vidtrans.flow.history import METHOD
 from vidtrans.inference.device import resolve_device
 from vidtrans.models.model_record import Card
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
-from vidtrans.networks.init import build_discriminator, build_generator, full_table, initialise
+from vidtrans.networks.init import build_discriminator, build_generator, complete_settings, initialise
 from vidtrans.pairing.base import pairing_record
 from vidtrans.pairing.clock import CHANNELS, picture_channels
 from vidtrans.pairing.next_frame import NextFrame
-from vidtrans.rendering.scene import planned, plate_of
+from vidtrans.rendering.scene import placeholder_plate, require_background_plate
 from vidtrans.session import Context
 from vidtrans.settings import Table, to_table
 from vidtrans.store.stages import TrainStage, libraries
 from vidtrans.training import LOSSES, METHODS
 from vidtrans.training.allocator import ask_for_huge_pages
-from vidtrans.training.distributed import ALONE, Team
-from vidtrans.training.feedback.chains import Chains, OwnFrames, round_trip
-from vidtrans.training.feedback.own_outputs import OwnPast
+from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
+from vidtrans.training.feedback.recurrent_feedback import RecurrentFeedback
+from vidtrans.training.feedback.rollout_pool import NextFrameFeedback, RolloutPool, round_trip
 from vidtrans.training.losses.rarity import rarity
 from vidtrans.training.methods.base import TrainingMethod
 from vidtrans.training.precision import resolve_precisions
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.trainer import Run, steps_for
+from vidtrans.training.trainer import TrainingState, steps_for
 from vidtrans.training.validation import evenly
 from vidtrans.training.warm_start import start_with
 from vidtrans.video.images.picture import read_picture
@@ -47,11 +47,11 @@ from vidtrans.video.images.picture import read_picture
 NORMALISATION = "uint8 / 127.5 - 1"
 # BatchNorm statistics are averages over at most this many training pictures.
 NORM_PICTURES = 64
-# What the first process of a team tells the others to take part in, before it tells them what to train.
+# What the first process of a dist tells the others to take part in, before it tells them what to train.
 TRIAL = "trial"
 
 
-class TrainJob:
+class TrainingJob:
     """One training job: its networks, its loader, its place in the cache.
 
     ``picture_size`` (width, height): the dataset is only planned, and a trial is made with noise.
@@ -65,20 +65,20 @@ class TrainJob:
         start: Path | None,
         context: Context,
         picture_size: tuple[int, int] | None = None,
-        team: Team = ALONE,
+        dist: DistContext = SINGLE_PROCESS,
     ) -> None:
         ask_for_huge_pages()
-        self.team = team
+        self.dist = dist
         self.picture_size = picture_size
         self.dataset, self.recipe, self.settings = dataset, recipe, settings
         self.start, self.context = start, context
         self.pairing = dataset.pairing
         self.pairs = dataset.role("train")
-        if self.pairing.clocked:
+        if self.pairing.has_clock:
             self.pairs = self._one_shot()
         if picture_size is None:
             check_sizes([*self.pairs, *dataset.role("held-out")])
-        self.device = resolve_device(team.device(context.device))
+        self.device = resolve_device(dist.device(context.device))
         self.precision, self.shown_precision = resolve_precisions(settings.precision, self.device)
         if settings.freeze and start is None:
             remedy = "give --from MODEL, or leave it out"
@@ -89,7 +89,7 @@ class TrainJob:
         self.threads = torch.get_num_threads() if self.device.kind == "cpu" else 0
 
     def _one_shot(self) -> list[Pair]:
-        """The pairs of the longest shot: there is one clock, and it does not tell one shot from another."""
+        """Return the pairs of the longest shot: the time encoding does not distinguish shots."""
         shots: dict[tuple[int, int], list[Pair]] = {}
         for pair in self.pairs:
             shots.setdefault(pair.shot, []).append(pair)
@@ -99,47 +99,65 @@ class TrainJob:
         return longest
 
     def _tell_of_clock(self) -> None:
-        """A generator that reads a clock has to know whether there is one. Raises UsageError where told otherwise.
+        """Give the generator the dataset's number of time channels. Raises UsageError where the user gave another.
 
         Its reel has no more pictures than the clip has frames: then each lies on its own.
         """
         known = {f.name for f in fields(GENERATORS.load(self.generator_name).Settings)}
         table = self.generator_table
-        if "clock" in known:
-            has = CHANNELS if self.pairing.clocked else 0
-            if (told := table.setdefault("clock", has)) != has:
-                raise UsageError(f"generator.clock={told}", f"that of this dataset has {has} channels", "leave it out")
-        if "reel" in known and isinstance(most := table.get("reel"), int) and self.pairing.clocked and self.pairs:
-            table["reel"] = min(most, round_trip(self.pairs, self.pairs[0].shot) // 2 + 1)
+        if "time_channels" in known:
+            has = CHANNELS if self.pairing.has_clock else 0
+            if (told := table.setdefault("time_channels", has)) != has:
+                raise UsageError(
+                    f"generator.time_channels={told}", f"that of this dataset has {has} channels", "leave it out"
+                )
+        if (
+            "learned_frames" in known
+            and isinstance(most := table.get("learned_frames"), int)
+            and self.pairing.has_clock
+            and self.pairs
+        ):
+            table["learned_frames"] = min(most, round_trip(self.pairs, self.pairs[0].shot) // 2 + 1)
 
     @cached_property
-    def plate(self) -> Plate | None:
+    def plate(self) -> BackgroundPlate | None:
         """What is painted on, where that is asked for. Raises MediaError where the camera does not stand still."""
-        if not self.settings.plate:
+        if not self.settings.background_plate:
             return None
-        return planned(self.picture_size) if self.picture_size else plate_of(self.dataset, self.pairs)
+        return (
+            placeholder_plate(self.picture_size)
+            if self.picture_size
+            else require_background_plate(self.dataset, self.pairs)
+        )
 
     @property
     def memory(self) -> Table:
         """What the model file says of a memory; empty where there is none."""
-        return {"flow": METHOD} if self.settings.memory else {}
+        return {"flow": METHOD} if self.settings.recurrent else {}
 
     def build(self) -> Any:
-        """The generator, with whatever weights it is made with."""
+        """Build the generator, before its weights are initialised."""
         plate = self.plate
         size = (plate.picture.shape[1], plate.picture.shape[0]) if plate else None
         generator = build_generator(
-            self.generator_name, self.generator_table, self.pairing.in_channels, plate=size, memory=self.settings.memory
+            self.generator_name,
+            self.generator_table,
+            self.pairing.in_channels,
+            plate=size,
+            memory=self.settings.recurrent,
         )
         if plate:
-            generator.hang(plate.picture, plate.scene)
+            generator.set_plate(plate.picture, plate.scene)
         return generator
 
     def stage(self, total: int, dataset: str, fresh: bool) -> TrainStage:
         # The steps have a field of their own; the precision is in the engine, resolved.
+        """Return the cache stage of the run."""
         table = {k: v for k, v in self.settings.for_key().items() if k not in ("steps", "precision")}
-        generator = full_table(GENERATORS, self.generator_name, self.generator_table, "generator")
-        discriminator = full_table(DISCRIMINATORS, self.discriminator_name, self.discriminator_table, "discriminator")
+        generator = complete_settings(GENERATORS, self.generator_name, self.generator_table, "generator")
+        discriminator = complete_settings(
+            DISCRIMINATORS, self.discriminator_name, self.discriminator_table, "discriminator"
+        )
         return TrainStage(
             dataset=dataset,
             pairing=pairing_record(self.pairing),
@@ -152,19 +170,19 @@ class TrainJob:
                 "device": self.device.kind,
                 "precision": self.precision,
                 "threads": self.threads,
-                "world_size": self.team.size,
+                "world_size": self.dist.size,
             }
             | self._identities(),
             libraries={"torch": torch.__version__.partition("+")[0]}
             | libraries("opencv-python-headless")
-            | self.settings.films,
+            | self.settings.rollout_version,
             steps=total,
             fresh=fresh,
             card=to_table(self.recipe.settings("card", Card)),
         )
 
     def _identities(self) -> Table:
-        """What decides the result beside settings and pairs. Raises UsageError where a file for it is not there."""
+        """Return what decides the result beside settings and pairs. Raises UsageError where a file is missing."""
         names = {name: LOSSES.load(name) for name in self.settings.loss_weights} | {"method": self._method}
         return {name: found for name, cls in names.items() if (found := cls.identity(self.settings))}
 
@@ -173,8 +191,8 @@ class TrainJob:
         method: type[TrainingMethod] = METHODS.load(self.settings.method)
         return method
 
-    def make_run(self, folder: Path, total: int) -> Run:
-        """A run at step 0: networks with their first weights, and the loader."""
+    def make_run(self, folder: Path, total: int) -> TrainingState:
+        """Return the state at step 0: networks with their first weights, and the loader."""
         method = self._method.make(self)
         loader = self._loader(method.networks["generator"].multiple)
         for kind, network in method.networks.items():
@@ -182,10 +200,12 @@ class TrainJob:
                 raise UsageError(
                     f"training on {loader.crop[0]}x{loader.crop[1]} pixels",
                     f"this {kind} needs {network.smallest} a side",
-                    "train on larger pictures (--size never enlarges), raise training.crop, or take fewer layers",
+                    "train on larger pictures (--size never enlarges), raise training.crop_size, or take fewer layers",
                 )
-        pictures = picture_channels(self.pairing.in_channels, self.pairing.clocked)
-        return Run(folder, method, loader, self.context.seed, [total], chains=self._chains(loader), pictures=pictures)
+        pictures = picture_channels(self.pairing.in_channels, self.pairing.has_clock)
+        return TrainingState(
+            folder, method, loader, self.context.seed, [total], chains=self._chains(loader), pictures=pictures
+        )
 
     @property
     def in_channels(self) -> int:
@@ -208,55 +228,65 @@ class TrainJob:
         return network
 
     def find_rarity(self) -> torch.Tensor | None:
-        """What the colours of the training pictures weigh; a dataset that is only planned has none."""
-        if not self.settings.rebalance or self.picture_size is not None:
+        """Return the weights of colours in the training pictures; None for a dataset that is only planned."""
+        if not self.settings.colour_rebalancing or self.picture_size is not None:
             return None
         return rarity(read_picture(pair.target) for pair in evenly(self.pairs, NORM_PICTURES))
 
-    def _chains(self, loader: Batches) -> Chains | None:
-        """What lets own outputs become inputs, if that is asked for; not in a trial with noise. Raises UsageError."""
+    def _chains(self, loader: Batches) -> RolloutPool | None:
+        """Return the rollout pool if the settings ask for one; not in a trial with noise. Raises UsageError."""
         pairing, settings = self.pairing, self.settings
-        if not settings.continued:
+        if not settings.own_output_fraction:
             return None
-        if settings.memory and isinstance(pairing, NextFrame):
-            why = "next-frame goes on from its own outputs as it is"
-            raise UsageError("training.memory", why, "use --set training.chains=0.5")
-        if settings.chains and not isinstance(pairing, NextFrame):
+        if settings.recurrent and isinstance(pairing, NextFrame):
+            why = "next-frame feeds back its outputs with rollout_fraction"
+            raise UsageError("training.recurrent", why, "use --set training.rollout_fraction=0.5")
+        if settings.rollout_fraction and not isinstance(pairing, NextFrame):
             why = f"in '{pairing.name}' no output becomes an input"
-            raise UsageError("training.chains", why, "leave it out, or learn from a dataset of --pairing next-frame")
-        if self.team.size > 1:
-            name, off = ("memory", "false") if settings.memory else ("chains", "0")
-            why = "own outputs are kept in one process, and several share this run"
+            raise UsageError(
+                "training.rollout_fraction", why, "leave it out, or learn from a dataset of --pairing next-frame"
+            )
+        if self.dist.size > 1:
+            name, off = ("recurrent", "false") if settings.recurrent else ("rollout_fraction", "0")
+            why = "rollouts are not supported with several processes"
             raise UsageError(f"training.{name}", why, f"train in one process, or with --set training.{name}={off}")
         if not isinstance(loader, Loader):
             return None
-        own = OwnFrames(pairing.settings.context) if isinstance(pairing, NextFrame) else None
-        return Chains(loader, own or OwnPast(loader, METHOD, settings.drift), settings)
+        own = NextFrameFeedback(pairing.settings.context_frames) if isinstance(pairing, NextFrame) else None
+        return RolloutPool(
+            loader, own or RecurrentFeedback(loader, METHOD, settings.synthetic_motion_fraction), settings
+        )
 
     def _loader(self, multiple: int) -> Batches:
         settings = self.settings
         if self.picture_size is not None:
-            size = crop_size([self.picture_size], settings.crop, multiple)
+            size = crop_size([self.picture_size], settings.crop_size, multiple)
             return NoiseLoader(
-                size, self.pairing, batch=settings.batch, plated=settings.plate, remembers=settings.memory
+                size,
+                self.pairing,
+                batch=settings.batch_size,
+                plated=settings.background_plate,
+                remembers=settings.recurrent,
             )
         return Loader(
             self.pairs,
             self.pairing,
-            batch=settings.batch,
+            batch=settings.batch_size,
             seed=self.context.seed,
             multiple=multiple,
-            crop=settings.crop,
+            crop=settings.crop_size,
             jitter=settings.jitter,
             flip=settings.flip,
-            share=self.team.share(settings.batch),
+            share=self.dist.share(settings.batch_size),
             plate=self.plate.picture if self.plate else None,
-            motion=find_motion(self.dataset, self.pairs, settings.motion) if settings.motion else None,
-            remembers=settings.memory,
+            motion=find_motion_weights(self.dataset, self.pairs, settings.motion_weight)
+            if settings.motion_weight
+            else None,
+            remembers=settings.recurrent,
         )
 
     def steps_for(self, minutes: float, request: str, at_most: int | None = None) -> int:
-        """What ``--minutes`` comes to: measured once, and remembered before the first step."""
+        """Return the steps that fit into ``--minutes``, measured once and recorded before the first step."""
         memo = self.context.cache.root / "resolved" / f"{request}.json"
         if memo.exists():
             with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -264,7 +294,7 @@ class TrainJob:
                 if held.get("sha256") in (None, digest_of([request, held["steps"]])):  # those of old have none
                     return int(held["steps"])
             self.context.note(f"what {minutes:g} minutes come to was damaged in the cache; measured again", "warning")
-        self.team.tell(TRIAL)
+        self.dist.broadcast(TRIAL)
         steps = steps_for(self.make_run(Path(), 1), minutes)
         if at_most is not None and steps > at_most:
             steps = at_most
@@ -277,6 +307,7 @@ class TrainJob:
         return steps
 
     def summary(self, output: Path, total: int) -> Table:
+        """Return the table that describes the run."""
         return {
             "output": str(output),
             "frames": len(self.dataset.files()),

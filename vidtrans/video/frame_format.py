@@ -15,7 +15,7 @@ BLACK = (0, 0, 0)
 
 
 @dataclass(frozen=True)
-class Form:
+class FrameFormat:
     """In what form frames are delivered.
 
     ``size`` of the upright picture; ``deep``: in 16 bits a channel rather than 8; ``alpha``: what becomes of
@@ -34,8 +34,8 @@ class Form:
         """What becomes of it, for cache keys."""
         return f"{self.alpha} {self.background or 'usual'}"
 
-    def ground(self, usual: tuple[int, int, int]) -> tuple[int, int, int]:
+    def background_or(self, usual: tuple[int, int, int]) -> tuple[int, int, int]:
         return usual if self.background is None else self.background
 
 
-PLAIN = Form()
+DEFAULT_FORMAT = FrameFormat()

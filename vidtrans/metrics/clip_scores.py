@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 NOTICEABLE = (1 / 255) ** 2  # warping error: one 8-bit level, as an RMS
-OF_THE_WORST = 0.1  # share of the worst moment's error that makes another one worth a look
-HARDLY_LESS = 0.95  # of the per-frame's error: what the source itself has when there is nothing to remove
+SHARE_OF_WORST = 0.1  # share of the worst moment's error that makes another one worth a look
+MAX_SOURCE_RATIO = 0.95  # of the per-frame's error: what the source itself has when there is nothing to remove
 
 Series = tuple[float | None, ...]
 
@@ -36,7 +36,7 @@ class Scores:
             for own, given in zip(self.series["warping_error"], self.series["warping_error_source"], strict=True)
         ]
         apart = max(4, min(24, self.frames // 20), self.frames // 100)
-        least = max(NOTICEABLE, OF_THE_WORST * max(excess, default=0.0))
+        least = max(NOTICEABLE, SHARE_OF_WORST * max(excess, default=0.0))
         found: list[int] = []
         for at in sorted(range(self.frames), key=lambda i: (-excess[i], i)):
             if excess[at] < least or len(found) == count:
@@ -47,11 +47,11 @@ class Scores:
 
     def table(self) -> dict[str, Any]:
         """As JSON has it."""
-        summary = {name: rounded(value) for name, value in self.summary.items()}
+        summary = {name: round_digits(value) for name, value in self.summary.items()}
         return {"pairs": self.pairs, "scored_at": list(self.size), "compared_with": self.compared_with, **summary}
 
 
-def rounded(value: float | None) -> float | None:
+def round_digits(value: float | None) -> float | None:
     """Five digits: more of them say nothing."""
     return None if value is None else float(f"{value:.5g}")
 
@@ -62,16 +62,16 @@ def mean(values: Sequence[float | None]) -> float | None:
     return sum(held) / len(held) if held else None
 
 
-def quotient(value: float | None, of: float | None) -> float | None:
+def divide(value: float | None, of: float | None) -> float | None:
     """None where it is not defined."""
     return None if value is None or not of else value / of
 
 
-def removed(ratio: float | None, floor: float | None) -> float | None:
+def flicker_removed(ratio: float | None, floor: float | None) -> float | None:
     """The share of the flicker that is gone, (1 − E) / (1 − E_source): E is the warping error of the output, E_source
     that of the source, both relative to the per-frame video's. 0: nothing, 1: as steady as the source. None where the
     per-frame video hardly flickers more than the source.
     """
-    if ratio is None or floor is None or floor > HARDLY_LESS:
+    if ratio is None or floor is None or floor > MAX_SOURCE_RATIO:
         return None
     return (1 - ratio) / (1 - floor)

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 MOST_POSITIONS = 256  # of a batch, at the smaller of the two sizes
 
 
-def pays(x: Tensor, positions: int) -> bool:
+def is_faster(x: Tensor, positions: int) -> bool:
     """Whether it is worth it, while training on ``x`` with so many positions."""
     return (
         x.device.type == "cpu"
@@ -25,7 +25,7 @@ def pays(x: Tensor, positions: int) -> bool:
     )
 
 
-class Halving(nn.Conv2d):
+class MatmulConv(nn.Conv2d):
     """``nn.Conv2d(…, 4, 2, 1)``."""
 
     def __init__(self, inputs: int, outputs: int, *, bias: bool = True) -> None:
@@ -33,14 +33,14 @@ class Halving(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[2] // 2, x.shape[3] // 2
-        if not self.training or not pays(x, len(x) * height * width):
+        if not self.training or not is_faster(x, len(x) * height * width):
             return super().forward(x)
         columns = F.unfold(x, 4, padding=1, stride=2).transpose(1, 2)
         made = F.linear(columns, self.weight.flatten(1), self.bias)
         return made.transpose(1, 2).unflatten(2, (height, width))
 
 
-class Doubling(nn.ConvTranspose2d):
+class MatmulConvTranspose(nn.ConvTranspose2d):
     """``nn.ConvTranspose2d(…, 4, 2, 1)``."""
 
     def __init__(self, inputs: int, outputs: int, *, bias: bool = True) -> None:
@@ -48,7 +48,7 @@ class Doubling(nn.ConvTranspose2d):
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         height, width = x.shape[2:]
-        if not self.training or output_size is not None or not pays(x, len(x) * height * width):
+        if not self.training or output_size is not None or not is_faster(x, len(x) * height * width):
             return super().forward(x, output_size)
         columns = torch.matmul(x.flatten(2).transpose(1, 2), self.weight.flatten(1))
         made = F.fold(columns.transpose(1, 2), (2 * height, 2 * width), 4, padding=1, stride=2)

@@ -21,12 +21,12 @@ from vidtrans.video.io import timecode
 from vidtrans.video.io.container import open_media, packets_of, timecode_of
 
 # Tags that say how the source itself was written.
-OF_THE_FILE = {"timecode", "encoder", "major_brand", "minor_version", "compatible_brands", "duration"}
-OF_A_TRACK = ("language", "title", "handler_name")
+FILE_TAGS = {"timecode", "encoder", "major_brand", "minor_version", "compatible_brands", "duration"}
+TRACK_TAGS = ("language", "title", "handler_name")
 
 
 @dataclass(frozen=True)
-class Carried:
+class StreamCopy:
     """The part of ``source`` that is carried over: what overlaps [``start_s``, ``end_s``), moved by ``shift_s``.
 
     ``frames_before``: how many frames, at ``rate``, lie before the first picture: the timecode is advanced by these.
@@ -44,7 +44,7 @@ class Carried:
     only_sound: bool = False
 
 
-def add_tracks(out: OutputContainer, source: InputContainer, carried: Carried, report: Report) -> dict[int, Any]:
+def add_tracks(out: OutputContainer, source: InputContainer, carried: StreamCopy, report: Report) -> dict[int, Any]:
     """Add a track to ``out`` for each one of the source that it can hold, by their number there; tell of the others.
 
     Raises UsageError where it cannot hold the sound: a film without it is not what was asked for.
@@ -69,7 +69,7 @@ def add_tracks(out: OutputContainer, source: InputContainer, carried: Carried, r
                 raise UsageError(str(carried.source), why, remedy) from None
             report(Note(f"{name}: a {kind} ({codec}) is left out, {where} cannot hold it", "warning"))
             continue
-        for key in OF_A_TRACK:
+        for key in TRACK_TAGS:
             if key in stream.metadata:
                 track.metadata[key] = stream.metadata[key]
         with suppress(AttributeError, ValueError):
@@ -81,15 +81,15 @@ def add_tracks(out: OutputContainer, source: InputContainer, carried: Carried, r
 def check_sound(source: Path, kind: str) -> None:
     """Raises UsageError where a container (FFmpeg's name for it) cannot hold the source's sound. Writes nothing."""
     with open_media(source) as container, closing(av.open(BytesIO(), "w", format=kind)) as out:
-        add_tracks(out, container, Carried(source), silent)
+        add_tracks(out, container, StreamCopy(source), silent)
 
 
 def _kind(stream: Any) -> str:
     return "sound track" if stream.type == "audio" else "subtitle track"
 
 
-def packets(
-    source: InputContainer, tracks: dict[int, Any], carried: Carried, copied: list[int]
+def copied_packets(
+    source: InputContainer, tracks: dict[int, Any], carried: StreamCopy, copied: list[int]
 ) -> Iterator[tuple[float, int, av.Packet[Any]]]:
     """The packets of these tracks that overlap, moved, as (decoding time in s, 1, packet). Counts those of sound."""
     for packet in packets_of(source, [source.streams[i] for i in tracks]):
@@ -114,12 +114,12 @@ def packets(
         yield float(packet.dts * base), 1, packet
 
 
-def write_tags(out: OutputContainer, video: Any, source: InputContainer, carried: Carried, report: Report) -> None:
+def write_tags(out: OutputContainer, video: Any, source: InputContainer, carried: StreamCopy, report: Report) -> None:
     """Titles, chapters and timecode of the source; must be called before the first packet."""
     if carried.only_sound:
         return
     for key, value in source.metadata.items():
-        if key.lower() not in OF_THE_FILE:
+        if key.lower() not in FILE_TAGS:
             out.metadata[key] = value
     for stream in source.streams.video[:1]:
         if "language" in stream.metadata:
@@ -130,7 +130,7 @@ def write_tags(out: OutputContainer, video: Any, source: InputContainer, carried
             first = timecode.advance(started, carried.frames_before, carried.rate)
             rate = carried.new_rate or carried.rate
             if rate != carried.rate:
-                first = timecode.recounted(first, carried.rate, rate)
+                first = timecode.convert_rate(first, carried.rate, rate)
             video.metadata["timecode"] = first
             video.codec_context.framerate = rate  # a QuickTime timecode track has to know how it counts
         except ValueError as error:
@@ -140,7 +140,7 @@ def write_tags(out: OutputContainer, video: Any, source: InputContainer, carried
         out.set_chapters(chapters)
 
 
-def _moved(chapter: Any, carried: Carried) -> Any:
+def _moved(chapter: Any, carried: StreamCopy) -> Any:
     """A chapter where it is in the result; None if it is not in it."""
     base = Fraction(chapter["time_base"])
     begins, ends = chapter["start"] * base, chapter["end"] * base

@@ -8,18 +8,19 @@ from torch.nn import functional as F
 from vidtrans.training.losses.base import LossContext, Term
 
 
-class Detail(Term):
-    """How much less, or more, fine texture there is than in the target."""
+class Texture(Term):
+    """The difference in the amount of fine texture."""
 
     def forward(self, step: LossContext) -> Tensor:
-        return step.over_pictures(lambda picture: detail(picture, step.target))
+        """Return the loss."""
+        return step.over_pictures(lambda picture: texture_distance(picture, step.target))
 
 
-def detail(fake: Tensor, target: Tensor) -> Tensor:
-    """Return how much less, or more, fine texture there is around each place: of (N, C, H, W), both.
+def texture_distance(fake: Tensor, target: Tensor) -> Tensor:
+    """Return the mean difference of the Laplacian's magnitude, averaged over 8×8 pixels every 4: of (N, C, H, W), both.
 
-    The mean difference of the Laplacian's size, averaged over 8×8 pixels every 4. Where texture cannot be known, the L1
-    asks for none of it and the GAN for any; this asks for as much as there is, wherever in its place it lies.
+    Where texture cannot be predicted, the L1 asks for none and the GAN for any. This loss asks for as much as the
+    target has around each place, wherever exactly it lies.
     """
     return F.l1_loss(_roughness(fake), _roughness(target))
 
