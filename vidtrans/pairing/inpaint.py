@@ -33,8 +33,8 @@ class InpaintSettings:
     def __post_init__(self) -> None:
         if self.mask_feather > self.mask_dilation:
             raise ValueError(
-                f"pairing.mask_feather = {self.mask_feather} is more than pairing.mask_dilation = {self.mask_dilation}: "
-                "what is removed would shine through at the rim"
+                f"pairing.mask_feather = {self.mask_feather} is more than pairing.mask_dilation = "
+                f"{self.mask_dilation}: what is removed would shine through at the rim"
             )
 
 
