@@ -208,7 +208,7 @@ def test_a_step_without_a_past_teaches_what_it_would_without_a_memory(precision:
     without.load_state_dict(with_memory.state_dict())
     x, y = seen(2, -1.0), torch.rand(2, 3, 32, 32)
     learner = Pix2Pix(with_memory, None, settings, CPU, precision)
-    alone = Pix2Pix(without.painter, None, replace(settings, memory=False), CPU, precision)
+    alone = Pix2Pix(without.painter, None, replace(settings, recurrent=False), CPU, precision)
     kept, plain = learner.step(x, y, lr=1e-3, seed=0), alone.step(x[:, :3], y, lr=1e-3, seed=0)
     names = ("l1", "texture")
     assert [kept[n] for n in names] == pytest.approx([plain[n] for n in names], rel=1e-5)

@@ -95,7 +95,7 @@ def test_a_move_and_its_inverse_are_no_move(move: CameraMove) -> None:
 @given(st.floats(1.01, 1.3), st.integers(1, 6))
 def test_zooming_in_and_out_again_is_resampled_once(zoom: float, times: int) -> None:
     path = [CameraMove(zoom=zoom)] * times + [CameraMove(zoom=1 / zoom)] * times
-    held = rollout_module.Held(smooth())
+    held = rollout_module.HistoryFrame(smooth())
     for move in path:
         held = held.moved(move.view(48, 36), move.colours())
     assert torch.allclose(held.seen(), smooth(), atol=2e-3)

@@ -160,7 +160,7 @@ class Run(SimpleNamespace):
 
 
 def watched_run(**more: Any) -> TrainingMonitor:
-    settings = SimpleNamespace(best_by="l1")
+    settings = SimpleNamespace(best_metric="l1")
     model = SimpleNamespace(columns=["gan", "l1", "discriminator"], balance=0.7, settings=settings)
     run = Run(step=2, total=10, rows=[[0.0, 1.0, 0.0]], scores=[], warnings=[(1, "x: y")], chains=None, model=model)
     vars(run).update(more)

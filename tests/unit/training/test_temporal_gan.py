@@ -279,7 +279,7 @@ from vidtrans.networks.init import build_discriminator, initialise
 from vidtrans.training.distributed import distributed_context
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.adversary import Adversary
-from vidtrans.training.triples import CHANNELS, Earlier
+from vidtrans.training.triples import CHANNELS, PrecedingFrames
 
 torch.manual_seed(1)
 outputs, targets = torch.rand(6, 3, 16, 16), torch.rand(6, 3, 16, 16)
@@ -290,7 +290,7 @@ with distributed_context() as dist:
     gan = Adversary(network, settings, Device("cpu", "cpu"), "fp32", dist)
     own = dist.share(6)
     for rows in ([0, 1, 2], [1, 4, 5], [3, 5]):  # the first process alone has any, both have, the other
-        earlier = Earlier(torch.tensor(rows), torch.rand(len(rows), 6, 16, 16), torch.rand(len(rows), 6, 16, 16))
+        earlier = PrecedingFrames(torch.tensor(rows), torch.rand(len(rows), 6, 16, 16), torch.rand(len(rows), 6, 16, 16))
         mine = earlier.within(own.start, own.stop, of=1)
         count = dist.mean([float(len(mine.rows)) if mine else 0.0])[0]
         mine = earlier.within(own.start, own.stop, of=count)
