@@ -69,7 +69,7 @@ def test_a_run_leaves_a_report_a_film_and_its_best_state(dataset: str) -> None:
     assert scored_at(Path()) == [4, 8, 12]
     assert table["best"] in (4, 8, 12)
     page = Path(table["report"]).read_text("utf-8")
-    for told in ("clip.dataset", "One picture learning", "Held-out scores", "Previews", "unet-small", "score every"):
+    for told in ("clip.dataset", "One picture learning", "Held-out scores", "Previews", "unet-small", "val interval"):
         assert told in page.replace("_", " "), told
     assert "<img" in page
     assert "://" not in page.replace("http://www.w3.org", "")  # all that it needs is inside
@@ -177,7 +177,7 @@ def test_another_recipe_for_a_stopped_run_is_named(dataset: str) -> None:
         dataset, "a.safetensors", settings=tables(lambda_l1=50.0, batch_size=1), report=lambda e: heard.append(str(e))
     )
     [told] = [text for text in heard if "stopped on its way" in text]
-    assert "settings.batch, settings.l1" in told
+    assert "settings.batch_size, settings.lambda_l1" in told
 
 
 def test_what_cannot_be_scored_cannot_be_stopped_by_scores(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:

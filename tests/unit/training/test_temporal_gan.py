@@ -290,7 +290,8 @@ with distributed_context() as dist:
     gan = Adversary(network, settings, Device("cpu", "cpu"), "fp32", dist)
     own = dist.share(6)
     for rows in ([0, 1, 2], [1, 4, 5], [3, 5]):  # the first process alone has any, both have, the other
-        earlier = PrecedingFrames(torch.tensor(rows), torch.rand(len(rows), 6, 16, 16), torch.rand(len(rows), 6, 16, 16))
+        pictures = [torch.rand(len(rows), 6, 16, 16) for _ in range(2)]
+        earlier = PrecedingFrames(torch.tensor(rows), *pictures)
         mine = earlier.within(own.start, own.stop, of=1)
         count = dist.mean([float(len(mine.rows)) if mine else 0.0])[0]
         mine = earlier.within(own.start, own.stop, of=count)
