@@ -12,7 +12,8 @@ from pathlib import Path
 from vidtrans.errors import MediaError, UsageError
 from vidtrans.events import Progress
 from vidtrans.files import digest_of
-from vidtrans.flow.survey import ANALYSIS_SHORT_SIDE, VERSION, Survey, Surveyor
+from vidtrans.flow.cuts import ANALYSIS_SHORT_SIDE
+from vidtrans.flow.survey import VERSION, Survey, Surveyor
 from vidtrans.session import Context
 from vidtrans.settings import Size, Table, Time, to_table
 from vidtrans.store.cache import CachePin
