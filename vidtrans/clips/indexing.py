@@ -21,13 +21,13 @@ from vidtrans.store.stages import IndexStage, media_libraries
 from vidtrans.video.frame_format import BLACK, PAPER, FrameFormat
 from vidtrans.video.io.clip import ClipIndex, Findings, Frame, FrameCursor, Reader
 from vidtrans.video.io.pictures import (
-    GuideReader,
     is_pattern,
     is_picture,
     is_picture_sequence,
     is_picture_source,
     media_files,
     open_reader,
+    unequal_guides,
 )
 from vidtrans.video.io.policy import describe_conversions
 
@@ -160,10 +160,8 @@ def survey_clip(context: Context, path: Path, guides: Sequence[str] = ()) -> Cli
                 entry.finish(held)
         context.cache.save_digests()
     index = _index_from(held["index"])
-    if guides:
-        with GuideReader(path, guides) as reader:
-            if told := reader.unequal():
-                context.note(f"{path.name}: {told}", "warning")
+    if guides and (unequal := unequal_guides(path, guides)):
+        context.note(f"{path.name}: {unequal}", "warning")
     if is_picture(path) and not is_pattern(path):  # its name is not in the digest of its content
         index = replace(index, names=(path.name,))
     return Clip(path, digest, index, Survey.of(held["survey"]), tuple(guides))
