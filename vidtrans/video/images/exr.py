@@ -19,8 +19,8 @@ import cv2
 import numpy as np
 
 from vidtrans.errors import MediaError
+from vidtrans.video.frame_format import MAX_PICTURE_BYTES, MAX_PIXELS
 from vidtrans.video.images.exr_file import check_chunks, read_header, unreadable
-from vidtrans.video.limits import MAX_PICTURE_BYTES, MAX_PIXELS
 
 _MOST = 65504.0  # of a half; stands for infinity until it is clipped
 _STRIP = 64  # lines at a time: what is between the file and the picture stays small

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from vidtrans.errors import MediaError
-from vidtrans.video.limits import MAX_PIXELS
+from vidtrans.video.frame_format import MAX_PIXELS
 
 MAGIC = b"\x76\x2f\x31\x01"
 _TILED, _MULTIPART = 0x200, 0x1000  # flags beside the version

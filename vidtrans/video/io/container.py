@@ -20,7 +20,7 @@ from av.video.stream import VideoStream
 
 from vidtrans.errors import MediaError
 from vidtrans.files import check_regular_file
-from vidtrans.video.limits import MAX_PIXELS
+from vidtrans.video.frame_format import MAX_PIXELS
 
 # Demuxers of single files. Playlists (hls, dash, concat …) open other files or the network and are left out.
 FORMATS = (

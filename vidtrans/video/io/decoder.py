@@ -16,9 +16,9 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from vidtrans.errors import MediaError
+from vidtrans.video.frame_format import MAX_PIXELS
 from vidtrans.video.io.container import describe, open_media, packets_of, picture_stream
 from vidtrans.video.io.deinterlace import deinterlace
-from vidtrans.video.limits import MAX_PIXELS
 
 # Those of the demuxers that list every frame of a file, so that one which is not there is known to be missing.
 LISTS_FRAMES = "mov,mp4,m4a,3gp,3g2,mj2"
