@@ -40,10 +40,11 @@ class Codec:
         return tuple(sorted({depth for depth, _ in self.formats}))
 
     def has_alpha(self, depth: int) -> bool:
+        """Return whether it keeps alpha at this depth."""
         return (depth, True) in self.formats
 
     def pix_fmt(self, depth: int, alpha: bool, width: int, height: int) -> str:
-        """The pixel format for pictures of this kind."""
+        """Return the pixel format for pictures of this kind."""
         if (width % 2 or height % 2) and depth in self.odd:
             return self.odd[depth]
         return self.formats[depth, alpha]
@@ -138,10 +139,10 @@ ENDINGS = (*CONTAINERS, *PICTURES, "gif")
 
 
 def codecs_with_alpha() -> list[str]:
-    """The codecs that keep transparency."""
+    """Return the codecs that keep transparency."""
     return [name for name, codec in CODECS.items() if any(alpha for _, alpha in codec.formats)]
 
 
 def codecs_with_depth() -> list[str]:
-    """The codecs that, by themselves, keep more than 8 bits a channel."""
+    """Return the codecs that keep more than 8 bits a channel without being asked to."""
     return [name for name, codec in CODECS.items() if name != "h264" and max(codec.depths) > 8]
