@@ -7,7 +7,8 @@ Out: pixels are converted to BT.709, limited range, and tagged so (tags without 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import Any
 
 import av
 import cv2
@@ -15,9 +16,8 @@ import numpy as np
 from av.codec.context import CodecContext
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
-if TYPE_CHECKING:
-    from vidtrans.video.colour.hdr import ToneMap
-    from vidtrans.video.frame_format import FrameFormat
+from vidtrans.video.colour.hdr import ToneMap
+from vidtrans.video.frame_format import FrameFormat
 
 HD_LINES = 720
 # BITEXACT and ACCURATE_RND make the conversion the same on every processor.
@@ -120,33 +120,22 @@ class ToRGB:
     def __init__(self, width: int, height: int, *, deep: bool = False) -> None:
         self.width, self.height, self.deep = width, height, deep
         self._reformatter = VideoReformatter()
-        self._maps: dict[tuple[int, int], ToneMap] = {}
 
     def __call__(self, frame: av.VideoFrame) -> np.ndarray:
         """Return (height, width, 3) uint8, full range; uint16 where it is to be ``deep``."""
-        mapping = self._mapping(frame)
+        mapping = _tone_map_of(frame)
         rgb = self._converted(frame, ("gbrp", "gbrp16le"), mapping is not None, self.width, self.height)
         rgb = mapping(rgb) if mapping else rgb
         return rgb if self.deep else to_uint8(rgb)
 
     def with_alpha(self, frame: av.VideoFrame) -> np.ndarray:
         """Return the same of a frame whose format has alpha: (height, width, 4), its colours straight."""
-        mapping = self._mapping(frame)
+        mapping = _tone_map_of(frame)
         stored = self._converted(frame, ("rgba", "gbrap16le"), mapping is not None, frame.width, frame.height)
         if mapping is not None:
             stored = with_alpha(mapping(np.ascontiguousarray(stored[..., :3])), stored[..., 3])
         stored = stored if self.deep else to_uint8(stored)
         return resize_alpha(stored, self.width, self.height)
-
-    def _mapping(self, frame: av.VideoFrame) -> ToneMap | None:
-        if not colour_of(frame):
-            return None
-        of = (int(frame.color_trc), int(frame.color_primaries))
-        if of not in self._maps:
-            from vidtrans.video.colour.hdr import ToneMap
-
-            self._maps[of] = ToneMap(*of)
-        return self._maps[of]
 
     def _converted(
         self, frame: av.VideoFrame, formats: tuple[str, str], exact: bool, width: int, height: int
@@ -175,6 +164,15 @@ class ToRGB:
             return _to_full(converted.to_ndarray(), bits or 8, depth_of(frame))
         interleaved = _interleaved(converted)
         return to_uint16(interleaved) if self.deep or exact else interleaved
+
+
+def _tone_map_of(frame: av.VideoFrame) -> ToneMap | None:
+    return _tone_map(int(frame.color_trc), int(frame.color_primaries)) if colour_of(frame) else None
+
+
+@lru_cache(maxsize=4)
+def _tone_map(transfer: int, primaries: int) -> ToneMap:
+    return ToneMap(transfer, primaries)
 
 
 def _interleaved(frame: av.VideoFrame) -> np.ndarray:
