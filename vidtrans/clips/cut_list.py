@@ -1,4 +1,4 @@
-"""Where shots begin, as the user says: found, nowhere, or listed in a file."""
+"""Where shots begin: as detected, nowhere, or as the user lists in a file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ AUTO, OFF = "auto", "off"
 
 
 def with_cuts(clip: Clip, cuts: str) -> Clip:
-    """The clip with its shots where ``cuts`` has them: ``auto`` (as found), ``off``, or a file. Raises UsageError."""
+    """Return the clip with its shots by ``cuts``: ``auto`` (as detected), ``off``, or a file. Raises UsageError."""
     if cuts == AUTO:
         return clip
     starts = {0} if cuts == OFF else {0, *_listed(clip, Path(cuts))}
@@ -24,7 +24,7 @@ def with_cuts(clip: Clip, cuts: str) -> Clip:
 
 
 def cuts_for_key(cuts: str) -> str:
-    """What decides a result: a file's content, wherever it is. Raises UsageError."""
+    """Return what decides a result: a file's content, wherever it is. Raises UsageError."""
     return cuts if cuts in (AUTO, OFF) else digest_file(_file(Path(cuts)))
 
 
@@ -37,7 +37,7 @@ def _file(path: Path) -> Path:
 
 
 def _listed(clip: Clip, path: Path) -> list[int]:
-    """A frame number or a time on each line; what follows a # is a remark."""
+    """Read a frame number or a time from each line; a # starts a comment."""
     try:
         lines = _file(path).read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
@@ -49,7 +49,10 @@ def _listed(clip: Clip, path: Path) -> list[int]:
             continue
         where = f"--cuts {path}, line {number}"
         try:
-            frame = clip.frame_at(_early(parse_time(text)))
+            time = parse_time(text)
+            if time.seconds is not None:  # where a frame's time is listed (by ``probe``), it may have been rounded up
+                time = Time(seconds=max(Fraction(0), time.seconds - Fraction(1, 2000)))
+            frame = clip.frame_at(time)
         except UsageError:
             why = f"'{text}' is no frame and no time"
             raise UsageError(where, why, "use a frame number from 0, 12.5s or HH:MM:SS.mmm") from None
@@ -57,8 +60,3 @@ def _listed(clip: Clip, path: Path) -> list[int]:
             raise UsageError(where, f"'{text}' is after the end of {clip.name}", "list moments within the clip")
         found.append(frame)
     return found
-
-
-def _early(time: Time) -> Time:
-    """Half a millisecond: what lists a frame's time (``probe`` does) may have rounded it up."""
-    return time if time.seconds is None else Time(seconds=max(Fraction(0), time.seconds - Fraction(1, 2000)))

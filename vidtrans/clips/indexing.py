@@ -1,7 +1,8 @@
-"""A clip with its index and shots: read from end to end once, and cached."""
+"""A clip with its index and shots: read to its end once, and cached."""
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,8 @@ from pathlib import Path
 from vidtrans.errors import MediaError, UsageError
 from vidtrans.events import Progress
 from vidtrans.files import digest_of
-from vidtrans.flow.survey import ANALYSIS_SHORT_SIDE, VERSION, Survey, Surveyor
+from vidtrans.flow.cuts import ANALYSIS_SHORT_SIDE
+from vidtrans.flow.survey import VERSION, Survey, Surveyor
 from vidtrans.session import Context
 from vidtrans.settings import Size, Table, Time, to_table
 from vidtrans.store.cache import CachePin
@@ -20,22 +22,22 @@ from vidtrans.store.stages import IndexStage, media_libraries
 from vidtrans.video.frame_format import BLACK, PAPER, FrameFormat
 from vidtrans.video.io.clip import ClipIndex, Findings, Frame, FrameCursor, Reader
 from vidtrans.video.io.pictures import (
-    GuideReader,
     is_pattern,
     is_picture,
     is_picture_sequence,
     is_picture_source,
     media_files,
     open_reader,
+    unequal_guides,
 )
 from vidtrans.video.io.policy import describe_conversions
 
 
 @dataclass(frozen=True)
 class Clip:
-    """A source with its content digest, its index, and what a first look at it showed.
+    """A source with its content digest, its index and its survey.
 
-    ``origin``: the clip that this one was made from, whose sound goes along, and ``offset_s`` how much later than there
+    ``origin``: the clip that this one was made from, whose sound is copied, and ``offset_s`` how much later than there
     its times are; None where that is the clip itself. ``is_part``: it is a part of that one only. ``pin``: what keeps
     its file from deletion, where that lies in the cache.
     """
@@ -52,22 +54,26 @@ class Clip:
 
     @property
     def name(self) -> str:
+        """The file name of the source."""
         return (self.origin or self).path.name
 
     @property
     def shots(self) -> tuple[int, ...]:
+        """The first frame of each shot."""
         return self.survey.shots
 
     @property
     def is_pictures(self) -> bool:
+        """Whether it is made of pictures."""
         return bool(self.index.names)
 
     @property
     def default_background(self) -> tuple[int, int, int]:
-        """What lies under its transparent pixels where a ``FrameFormat`` does not say."""
+        """The background of its transparent pixels where a ``FrameFormat`` has none."""
         return PAPER if self.is_pictures else BLACK
 
     def reader(self, frame_format: FrameFormat, threads: int) -> Reader:
+        """Return a reader of its file."""
         return open_reader(self.path, frame_format, threads=threads, guides=self.guides)
 
     def frames(
@@ -78,11 +84,11 @@ class Clip:
             yield from reader.frames(start, stop, self.index)
 
     def cursor(self, frame_format: FrameFormat, threads: int) -> FrameCursor:
-        """Any of its frames by number; those of numbers that do not go back are read in one pass."""
+        """Return a cursor, which reads any of its frames by number."""
         return FrameCursor(partial(self.frames, frame_format, threads))
 
     def trim(self, start: Time | None, end: Time | None) -> tuple[int, int]:
-        """The frames [first, stop) between two times; ``end`` is exclusive. Raises UsageError where none are."""
+        """Return the frames [first, stop) between two times; ``end`` is exclusive. Raises UsageError for none."""
         first = 0 if start is None else self.frame_at(start)
         stop = self.index.num_frames if end is None else self.frame_at(end)
         if first >= stop:
@@ -94,15 +100,13 @@ class Clip:
         return first, stop
 
     def frame_at(self, time: Time) -> int:
-        """The first frame at or after ``time``."""
+        """Return the first frame at or after ``time``."""
         if time.frame is not None:
             return min(time.frame, self.index.num_frames)
-        origin = self.index.pts[0]
-        wanted = (time.seconds or Fraction(0)) / self.index.time_base
-        return next((i for i, pts in enumerate(self.index.pts) if pts - origin >= wanted), self.index.num_frames)
+        return bisect_left(self.index.pts, self.pts_of(time))
 
     def pts_of(self, time: Time) -> Fraction:
-        """Where a moment lies, in units of the time base; one past the end goes on at the last frame's pace."""
+        """Return a moment in units of the time base; past the end, by the duration of the last frame."""
         index = self.index
         if time.frame is None:
             return index.pts[0] + (time.seconds or Fraction(0)) / index.time_base
@@ -111,9 +115,9 @@ class Clip:
 
 
 def content_digest(context: Context, path: Path, guides: Sequence[str] = ()) -> str:
-    """SHA-256 of a source: of a file, or of the pictures of a folder with their names, or of its guides.
+    """Return the SHA-256 of all that a reader of the source reads: a file, or pictures and guides with their names.
 
-    It says all that a reader of the source reads, and nothing else. Raises MediaError where it cannot be read.
+    Raises MediaError where it cannot be read.
     """
     if not path.exists() and not is_pattern(path):
         raise MediaError(str(path), "no such file", "check the name")
@@ -126,7 +130,7 @@ def content_digest(context: Context, path: Path, guides: Sequence[str] = ()) -> 
 
 
 def open_clip(context: Context, path: Path, guides: Sequence[str] = ()) -> Clip:
-    """The clip with its index, from the cache or by reading it once.
+    """Return the clip with its index, from the cache or by reading it once.
 
     ``path`` is a video, a picture, a folder or pattern of pictures, or (with ``guides``) a folder of guides. Raises
     MediaError, also where it is damaged and that was not allowed.
@@ -135,44 +139,42 @@ def open_clip(context: Context, path: Path, guides: Sequence[str] = ()) -> Clip:
     damage = clip.index.findings.damage
     if not context.allow_damaged and damage:
         raise MediaError(str(path), f"damaged: {damage}", "repair it, or take what is left with --allow-damaged")
-    for told in describe_conversions(clip.index):
-        context.warn_once(f"{path.name}: {told}", path)
+    for conversion in describe_conversions(clip.index):
+        context.warn_once(f"{path.name}: {conversion}", path)
     return clip
 
 
 def survey_clip(context: Context, path: Path, guides: Sequence[str] = ()) -> Clip:
-    """The clip with its index, however damaged it is. Raises MediaError where nothing of it can be read."""
+    """Return the clip with its index, however damaged it is. Raises MediaError where nothing of it can be read."""
     digest = content_digest(context, path, guides)
     stage = IndexStage(digest, list(guides), VERSION, media_libraries())
     entry = context.cache.entry(stage.name, stage.key)
-    held = entry.read()
-    if held is None:
-        with open_reader(path, guides=guides):  # what is no clip leaves no trace in the cache
+    cached = entry.read()
+    if cached is None:
+        with open_reader(path, guides=guides):  # what is no clip gets no cache entry
             pass
         if context.dry_run:
             index, survey = _scan(context, path, guides)
             return Clip(path, digest, index, survey, tuple(guides))
         with entry.locked(wait_for=f"another run that reads {path.name}"):
-            if (held := entry.read()) is None:  # else another run was reading the same clip
+            if (cached := entry.read()) is None:  # else another run was reading the same clip
                 index, survey = _scan(context, path, guides)
-                held = {"index": _index_table(index), "survey": to_table(survey)}
-                entry.finish(held)
+                cached = {"index": _index_table(index), "survey": to_table(survey)}
+                entry.finish(cached)
         context.cache.save_digests()
-    index = _index_from(held["index"])
-    if guides:
-        with GuideReader(path, guides) as reader:
-            if told := reader.unequal():
-                context.note(f"{path.name}: {told}", "warning")
+    index = _index_from(cached["index"])
+    if guides and (unequal := unequal_guides(path, guides)):
+        context.note(f"{path.name}: {unequal}", "warning")
     if is_picture(path) and not is_pattern(path):  # its name is not in the digest of its content
         index = replace(index, names=(path.name,))
-    return Clip(path, digest, index, Survey.of(held["survey"]), tuple(guides))
+    return Clip(path, digest, index, Survey.of(cached["survey"]), tuple(guides))
 
 
 def _scan(context: Context, path: Path, guides: Sequence[str]) -> tuple[ClipIndex, Survey]:
-    """Read a clip from end to end, small, for its timestamps and what there is to see in it.
+    """Read a clip to its end, small, for its index and its survey.
 
-    Where something seems to be lost it is read once more, tolerantly and slowly, and what is damaged is counted: fast
-    decoders pass over damage, not always with a word, and not twice in the same way.
+    Where something seems to be lost it is read once more, tolerantly and slowly, and damage is counted: fast decoders
+    pass over damage, not always with an error, and not twice in the same way.
     """
     problem: MediaError | None = None
     try:

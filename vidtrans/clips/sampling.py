@@ -9,20 +9,17 @@ from vidtrans.session import Context
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.io.clip import Frame, read_frames
 
+DEFAULT_COUNT = 24
+MAX_SKIPPED = 12  # frames on average, which are decoded sooner than a seek
+
 
 def segment_centres(total: int, count: int) -> list[int]:
-    """The middles of ``count`` equal stretches of ``total``."""
+    """Return the middles of ``count`` equal stretches of ``total``."""
     return [(2 * k + 1) * total // (2 * count) for k in range(count)]
 
 
-DENSE = 12  # frames that are decoded and dropped sooner than sought
-
-
-DEFAULT_COUNT = 24
-
-
 def spread_numbers(total: int, count: int | None, default: int = DEFAULT_COUNT) -> list[int]:
-    """At most ``count`` numbers below ``total`` (0: all of them), spread evenly, none at the very ends."""
+    """Return at most ``count`` numbers below ``total`` (0: all of them), spread evenly, none at the very ends."""
     wanted = default if count is None else count
     if wanted == 0 or total <= wanted:
         return list(range(total))
@@ -32,9 +29,9 @@ def spread_numbers(total: int, count: int | None, default: int = DEFAULT_COUNT) 
 def read_clip_frames(
     clip: Clip, numbers: Sequence[int], frame_format: FrameFormat, context: Context
 ) -> Iterator[Frame]:
-    """These frames of a clip, in order: one pass where they lie close together, else the reader seeks to each."""
-    close = len(numbers) * DENSE >= numbers[-1] - numbers[0]
+    """Yield these frames of a clip, in order: in one pass where they lie close together, else seeking to each."""
+    in_one_pass = len(numbers) * MAX_SKIPPED >= numbers[-1] - numbers[0]
     with clip.reader(frame_format, context.decode_threads) as reader:
-        for together in [numbers] if close else [[n] for n in numbers]:
-            yield from read_frames(reader, clip.index, together)
+        for group in [numbers] if in_one_pass else [[n] for n in numbers]:
+            yield from read_frames(reader, clip.index, group)
             context.stop.check()

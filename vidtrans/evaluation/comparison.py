@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from vidtrans.clips.indexing import Clip
-from vidtrans.clips.matte import match_frames
+from vidtrans.clips.mask import match_frames
 from vidtrans.clips.sampling import spread_numbers
 from vidtrans.errors import UsageError
 from vidtrans.evaluation.scoring import AlignedSource

@@ -12,7 +12,7 @@ from itertools import repeat
 import numpy as np
 
 from vidtrans.clips.indexing import Clip
-from vidtrans.clips.matte import match_frames, same_shape
+from vidtrans.clips.mask import match_frames, same_shape
 from vidtrans.errors import UsageError
 from vidtrans.events import Progress
 from vidtrans.metrics import SCORING_FLOW

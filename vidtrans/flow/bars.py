@@ -15,30 +15,20 @@ WHOLE: Part = (slice(None), slice(None))
 
 
 def extents(thumbnail: np.ndarray) -> Extents:
-    """Return the least and the largest colour of each row and of each column: (h, 2, 3) and (w, 2, 3).
-
-    Args:
-        thumbnail: (h, w, 3), in grey levels from 0 to 255.
-    """
+    """Return the least and the largest colour of each row and column of (h, w, 3): (h, 2, 3) and (w, 2, 3)."""
     rows, columns = ((thumbnail.min(axis), thumbnail.max(axis)) for axis in (1, 0))
     return np.stack(rows, 1), np.stack(columns, 1)
 
 
 def part_within_bars(frames: Iterable[Extents], height: int, width: int) -> Part:
-    """Return the part of a picture that is left without the borders that are flat and alike in all frames.
-
-    Args:
-        frames: the extents of each frame.
-        height: of the picture that the part is taken from, in pixels.
-        width: likewise.
-    """
+    """Return the part of pictures of this size that is left without the borders that are flat and alike in all."""
     rows, columns = zip(*frames, strict=True)
     part = _inner(np.stack(rows), height), _inner(np.stack(columns), width)
     return part if None not in part else WHOLE  # type: ignore[return-value]
 
 
 def _inner(lines: np.ndarray, length: int) -> slice | None:
-    """``lines``: (frames, n, 2, 3). None where hardly anything is left."""
+    """Return the inner part of ``lines`` (frames, n, 2, 3), scaled to ``length``; None where hardly any is left."""
     lowest, highest = lines[:, :, 0].min(0), lines[:, :, 1].max(0)
     alive = np.flatnonzero((highest - lowest > FLAT).any(1))
     if len(alive) == 0 or alive[-1] + 1 - alive[0] < min(SMALLEST, len(lowest)):

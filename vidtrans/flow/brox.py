@@ -27,7 +27,7 @@ class Brox:
         self._solver.setFixedPointIterations(3)
 
     def __call__(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """(H, W) uint8 twice → (H, W, 2) float32 pixels."""
+        """Return the flow between two pictures (H, W) uint8: (H, W, 2) float32 pixels."""
         sizes = _sizes(*first.shape)
         flow = np.zeros((sizes[-1][1], sizes[-1][0], 2), np.float32)
         for width, height in reversed(sizes):

@@ -18,7 +18,8 @@ The constants were chosen on joined shots of seven clips and scored on others: `
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -48,7 +49,7 @@ LONGEST_FLASH = 3  # frames
 SHARE_AFTER_FLASH = 0.3
 CHANGE_AFTER_FLASH = 0.5  # of the step into the flash
 LARGEST_CHANGE_AFTER_FLASH = 0.9  # of the same step, where something has moved meanwhile
-ONE_WAY = 0.95  # of the pixels: light makes a picture brighter, or darker, everywhere
+ONE_WAY = 0.95  # of the pixels: a light makes a picture brighter, or darker, everywhere
 STRUCTURE_IN_NEW_LIGHT = 0.45  # at most 0.45 at cuts one way, and more for 55 of 56 lamps that are switched
 STRUCTURE_SIZE = 9  # pixels, of the squares in which structure is compared
 BLEND = (0.15, 0.85)  # the weights at which a frame is a mixture of its neighbours
@@ -59,35 +60,32 @@ LEAST_CONTRAST = 0.25  # of the other frame's: below it a frame is not stretched
 GREYS = 40.0  # grey levels of one unit of contrast in what the flow method sees
 
 
-@dataclass(frozen=True)
 class _Frame:
-    """A frame, or what of it lies within bars. ``rgb``: (H, W, 3) uint8. ``thumbnail``: (h, w, 3) float32, grey levels.
+    """A frame, or what of it lies within bars.
 
-    ``contrast``: standard deviation of the luma. ``deviation``: mean absolute deviation from the ``mean`` colour, (3,):
-    it grows with the number of pixels that deviate, as a change does, and with noise, as a thumbnail's change does not.
+    ``thumbnail``: (h, w, 3) float32, grey levels. ``contrast``: standard deviation of the luma. ``deviation``: mean
+    absolute deviation from the ``mean`` colour, (3,): it grows with the number of pixels that deviate, as a change
+    does, and with noise, as a thumbnail's change does not.
     """
 
-    rgb: np.ndarray
-    thumbnail: np.ndarray
-    contrast: float
-    deviation: float
-    mean: np.ndarray
+    def __init__(self, rgb: np.ndarray) -> None:
+        height, width = rgb.shape[:2]
+        size = (max(1, width // THUMBNAIL), max(1, height // THUMBNAIL))
+        self.rgb = rgb
+        self.thumbnail = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+        self.contrast = float(grey(rgb).std())
+        self.mean: np.ndarray = rgb.mean((0, 1), dtype=np.float32)
+        self.deviation = float(np.abs(rgb - self.mean).mean())
+
+    @cached_property
+    def extents(self) -> Extents:
+        return extents(self.thumbnail)
+
+    def crop(self, part: Part) -> _Frame:
+        return self if part == WHOLE else _Frame(self.rgb[part])
 
 
-@dataclass(frozen=True)
-class _Whole:
-    """A frame with its bars, if it has any, and the ``extents`` of its thumbnail."""
-
-    frame: _Frame
-    extents: Extents
-
-    def within(self, part: Part) -> _Frame:
-        """Return a part of the frame."""
-        return self.frame if part == WHOLE else _frame(self.frame.rgb[part])
-
-
-@dataclass(frozen=True)
-class Match:
+class _Match(NamedTuple):
     """How far a frame is found again in another, along the flow.
 
     ``share``: 0 to 1, of what deviates from the usual colour. ``structure``: the correlation, −1 to 1, of the luma
@@ -99,30 +97,30 @@ class Match:
 
 
 class CutDetector:
-    """Feed the frames of a clip in order with ``add``; ``shots`` then says which begin a shot.
+    """Detect cuts: add the frames of a clip in order, (H, W, 3) uint8, then ask for the ``shots``.
 
-    Frames are (H, W, 3) uint8; short sides near ``ANALYSIS_SHORT_SIDE`` are best. A frame of another size than the
-    one before (pictures in a folder) starts a shot. No more than 2 · ``REACH`` + 3 frames are held.
+    Short sides near ``ANALYSIS_SHORT_SIDE`` are best. A frame of another size than the one before (pictures in a
+    folder) starts a shot. No more than 2 · ``REACH`` + 3 frames are in memory.
     """
 
     def __init__(self) -> None:
         self._flow = DISFast()
-        self._whole: dict[int, _Whole] = {}
+        self._full: dict[int, _Frame] = {}
         self._frames: dict[int, _Frame] = {}  # what of them lies within the bars
         self._part = WHOLE
-        self._matches: dict[tuple[int, int], Match] = {}
+        self._matches: dict[tuple[int, int], _Match] = {}
         self._count = 0
         self._decided = 0  # every frame before it has been looked at
         self._first = 0  # of the frames of this size
         self._shots: list[int] = []
 
     def add(self, rgb: np.ndarray) -> None:
-        last = self._whole.get(self._count - 1)
-        if last is None or last.frame.rgb.shape != rgb.shape:
-            self._start_anew()
-        frame = _frame(rgb)
-        self._whole[self._count] = whole = _Whole(frame, extents(frame.thumbnail))
-        self._frames[self._count] = whole.within(self._part)
+        """Add the next frame."""
+        last = self._full.get(self._count - 1)
+        if last is None or last.rgb.shape != rgb.shape:
+            self._start_shot()
+        self._full[self._count] = frame = _Frame(rgb)
+        self._frames[self._count] = frame.crop(self._part)
         self._count += 1
         if self._decided + REACH + 2 <= self._count:
             self._decide()
@@ -132,11 +130,10 @@ class CutDetector:
         self._decide_all()
         return tuple(self._shots)
 
-    def _start_anew(self) -> None:
+    def _start_shot(self) -> None:
+        """Forget all frames, since those that follow have another size."""
         self._decide_all()
-        self._whole.clear()
-        self._frames.clear()
-        self._matches.clear()
+        self._forget(self._count)
         self._part = WHOLE
         self._shots.append(self._count)
         self._first = self._count
@@ -150,7 +147,7 @@ class CutDetector:
         """Look at the first frame that is undecided, and forget what no later one needs."""
         number = self._decided
         self._decided += 1
-        self._leave_out_bars()
+        self._crop_bars()
         if self._is_step(number - 1, number, SHARE_AT_CUT):
             flash = self._flash(number - 1, number)
             if flash:
@@ -160,18 +157,20 @@ class CutDetector:
         elif (weight := self._blend(number)) is not None and self._is_step(number - 1, number + 1, SHARE_AT_BLEND):
             self._shots.append(number if weight >= 0.5 else number + 1)
             self._decided = number + 2
-        oldest = self._decided - REACH - 2
-        self._whole = {n: whole for n, whole in self._whole.items() if n >= oldest}
+        self._forget(self._decided - REACH - 2)
+
+    def _forget(self, oldest: int) -> None:
+        self._full = {n: frame for n, frame in self._full.items() if n >= oldest}
         self._frames = {n: frame for n, frame in self._frames.items() if n >= oldest}
         self._matches = {pair: match for pair, match in self._matches.items() if pair[0] >= oldest}
 
-    def _leave_out_bars(self) -> None:
-        """Look at the part of the frames in which something changes; it seldom becomes another one."""
-        height, width = self._whole[self._count - 1].frame.rgb.shape[:2]
-        part = part_within_bars((whole.extents for whole in self._whole.values()), height, width)
+    def _crop_bars(self) -> None:
+        """Crop the frames to the part in which something changes; it seldom becomes another one."""
+        height, width = self._full[self._count - 1].rgb.shape[:2]
+        part = part_within_bars((frame.extents for frame in self._full.values()), height, width)
         if part != self._part:
             self._part = part
-            self._frames = {n: whole.within(part) for n, whole in self._whole.items()}
+            self._frames = {n: frame.crop(part) for n, frame in self._full.items()}
             self._matches.clear()
 
     def _is_step(self, first: int, second: int, largest_share: float) -> bool:
@@ -203,9 +202,8 @@ class CutDetector:
         """
         a, b = self._frames[first], self._frames[second]
         low, high = sorted((a.contrast, b.contrast))
-        if low < LEAST_CONTRAST * high or _share_one_way(a, b) <= ONE_WAY:
-            return False
-        return self._match(first, second).structure > STRUCTURE_IN_NEW_LIGHT
+        is_one_way = low >= LEAST_CONTRAST * high and _share_one_way(a, b) > ONE_WAY
+        return is_one_way and self._match(first, second).structure > STRUCTURE_IN_NEW_LIGHT
 
     def _around(self, first: int, second: int, reach: int) -> list[_Frame]:
         """Return the frames of this shot that show what was before a step, and what comes after it."""
@@ -216,9 +214,7 @@ class CutDetector:
         """Return how many frames from ``first`` on are a flash, after which frame ``before`` is seen again; or 0."""
         a, b = self._frames[before], self._frames[first]
         low = CHANGE_AFTER_FLASH * _change(a, b) if _share_one_way(a, b) > ONE_WAY else 0.0
-        for length in range(1, LONGEST_FLASH + 1):
-            if first + length >= self._count:
-                break
+        for length in range(1, min(LONGEST_FLASH + 1, self._count - first)):
             change = _change(a, self._frames[first + length])
             if change >= LARGEST_CHANGE_AFTER_FLASH * _change(a, b):
                 continue  # what has not gone back is no flash: titles on one ground have most of it in common
@@ -245,22 +241,12 @@ class CutDetector:
 
     def _share(self, first: int, second: int) -> float:
         """Return the share of one frame that is found again in the other; 1 where the clip has no such frame."""
-        if first < self._first or second >= self._count:
-            return 1.0
-        return self._match(first, second).share
+        return self._match(first, second).share if self._first <= first and second < self._count else 1.0
 
-    def _match(self, first: int, second: int) -> Match:
+    def _match(self, first: int, second: int) -> _Match:
         if (first, second) not in self._matches:
-            self._matches[first, second] = match(self._flow, self._frames[first], self._frames[second])
+            self._matches[first, second] = _match_frames(self._flow, self._frames[first], self._frames[second])
         return self._matches[first, second]
-
-
-def _frame(rgb: np.ndarray) -> _Frame:
-    height, width = rgb.shape[:2]
-    size = (max(1, width // THUMBNAIL), max(1, height // THUMBNAIL))
-    thumbnail = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA).astype(np.float32)
-    mean: np.ndarray = rgb.mean((0, 1), dtype=np.float32)
-    return _Frame(rgb, thumbnail, float(grey(rgb).std()), float(np.abs(rgb - mean).mean()), mean)
 
 
 def _change(a: _Frame, b: _Frame) -> float:
@@ -275,15 +261,15 @@ def _share_one_way(a: _Frame, b: _Frame) -> float:
     return max(brighter, darker) / (brighter + darker) if brighter + darker else 0.5
 
 
-def match(method: DISFast, a: _Frame, b: _Frame) -> Match:
+def _match_frames(method: DISFast, a: _Frame, b: _Frame) -> _Match:
     """Return how far ``a`` is found again in ``b`` along the flow.
 
-    In the share a pixel counts by how far it is from its frame's usual colour, the median: to a black frame any flow is
-    consistent, and most of a title is its ground.
+    In the share a pixel counts by how far it is from its frame's usual colour, the median, since any flow is consistent
+    with a plain ground.
     """
     largest = max(NOISE, a.contrast, b.contrast)
     if np.abs(a.mean - b.mean).max() > PLAIN * largest:
-        return Match(0.0, 0.0)
+        return _Match(0.0, 0.0)
     contrast = max(NOISE, LEAST_CONTRAST * largest)
     first, second = _normalised(a, contrast), _normalised(b, contrast)
     grey_first, grey_second = (np.clip(n.mean(-1) * GREYS + 128, 0, 255).astype(np.uint8) for n in (first, second))
@@ -293,19 +279,15 @@ def match(method: DISFast, a: _Frame, b: _Frame) -> Match:
     second = warp(second, flow)
     found = reliable & (cv2.absdiff(first, second).max(-1) < SAME_COLOUR)
     weight = deviation + np.abs(second - usual).max(-1) + np.float32(0.02)
-    return Match(float((found * weight).sum() / weight.sum()), _structure(first.mean(-1), second.mean(-1)))
+    return _Match(float((found * weight).sum() / weight.sum()), _structure(first.mean(-1), second.mean(-1)))
 
 
 def _structure(first: np.ndarray, second: np.ndarray) -> float:
     """Return the correlation, −1 to 1, of two pictures (H, W) float32 about their means in small squares.
 
-    Where one has structure and the other none, it is lower: titles on a plain ground have little in common with
-    anything.
+    Where only one has structure it is lower: a title on a plain ground has little in common with anything.
     """
-
-    def mean(picture: np.ndarray) -> np.ndarray:
-        return cv2.blur(picture, (STRUCTURE_SIZE, STRUCTURE_SIZE))
-
+    mean = partial(cv2.blur, ksize=(STRUCTURE_SIZE, STRUCTURE_SIZE))
     means = mean(first), mean(second)
     covariance = mean(first * second) - means[0] * means[1]
     variances = [np.maximum(mean(p * p) - m * m, 0).sum() for p, m in zip((first, second), means, strict=True)]
@@ -313,6 +295,6 @@ def _structure(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _normalised(frame: _Frame, least_contrast: float) -> np.ndarray:
-    """(H, W, 3) float32: zero mean in each channel, and a contrast of 1 unless the frame has less than the least."""
+    """Return the frame, (H, W, 3) float32, with zero mean in each channel and a contrast of 1, or less in flat ones."""
     rgb = frame.rgb.astype(np.float32)
     return (rgb - rgb.mean((0, 1))) / np.float32(max(frame.contrast, least_contrast))

@@ -35,7 +35,7 @@ class DISMedium:
         self._refinement.setFixedPointIterations(self.refinements_at_full_size)
 
     def __call__(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """(H, W) uint8 twice → (H, W, 2) float32 pixels. Small pictures are padded for the search."""
+        """Return the flow between two pictures (H, W) uint8: (H, W, 2) float32 pixels. Small ones are padded."""
         height, width = first.shape
         below, right = max(0, NARROWEST - height), max(0, NARROWEST - width)
         if below or right:
@@ -71,5 +71,5 @@ class DISFine(DISMedium):
 
 
 def grey(rgb: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8 RGB → (H, W) uint8, the input that most flow methods take."""
+    """Return an RGB picture in grey, (H, W): the input that most flow methods take."""
     return cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)

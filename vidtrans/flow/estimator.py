@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -10,21 +10,19 @@ import numpy as np
 from vidtrans.flow import FLOWS
 from vidtrans.flow.dis import grey
 from vidtrans.settings import Size
+from vidtrans.video.colour.conversion import to_uint8
 
-
-class FlowMethod(Protocol):
-    """What a registered class makes; see ``vidtrans.flow``."""
-
-    def __call__(self, first: np.ndarray, second: np.ndarray) -> np.ndarray: ...
+# An instance of a registered class, (first, second) → flow; ``vidtrans.flow`` describes it.
+FlowMethod = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def runs_on_device(method: str) -> bool:
-    """Whether a method of the table is a network, that a device other than the CPU may run. Raises UsageError."""
+    """Return whether a method of the table is a network, which may run on a GPU. Raises UsageError."""
     return hasattr(FLOWS.load(method), "identity")
 
 
 def flow_identity(method: str, device: str = "cpu") -> str:
-    """What decides a method's flow besides the pictures and OpenCV; '' for OpenCV's own.
+    """Return what decides a method's flow besides the pictures and OpenCV; '' for OpenCV's own.
 
     Raises UsageError for an unknown method or one that is not installed.
     """
@@ -45,21 +43,18 @@ class FlowEstimator:
         self._method: FlowMethod = FLOWS.load(method)(device)
 
     def prepare(self, rgb: np.ndarray) -> np.ndarray:
-        """A frame, (H, W, 3) uint8 or uint16 → what the method takes: uint8, at the working size. Once a frame."""
+        """Return what the method takes of a frame (H, W, 3) uint8 or uint16: uint8, at the working size."""
         picture = grey(rgb) if self._takes == "grey" else rgb
         height, width = picture.shape[:2]
         if self._short_side is not None and min(width, height) > self._short_side:
             size = Size(short=self._short_side).of(width, height)
             picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-        if picture.dtype == np.uint16:
-            picture = cv2.convertScaleAbs(picture, alpha=255 / 65535)
-        return np.ascontiguousarray(picture)
+        return np.ascontiguousarray(to_uint8(picture))
 
     def estimate_both(self, first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Flow from one prepared picture to another and back: (H, W, 2) float32 each, in pixels of the working size.
+        """Return the flow from one prepared picture to another and back: (H, W, 2) float32 each, in its own pixels.
 
-        Between two pictures that are the same there is none at all: what is held, still or black costs nothing.
-        ``warp.resize_flow`` brings a flow to the frames' own size or another.
+        Between two equal pictures it is zero, at no cost. ``warping.resize_flow`` brings a flow to another size.
         """
         if np.array_equal(first, second):
             still = np.zeros((*first.shape[:2], 2), np.float32)

@@ -16,7 +16,7 @@ class Farneback:
         del device
 
     def __call__(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """(H, W) uint8 twice → (H, W, 2) float32 pixels."""
+        """Return the flow between two pictures (H, W) uint8: (H, W, 2) float32 pixels."""
         return cv2.calcOpticalFlowFarneback(
             first, second, None, pyr_scale=0.5, levels=3, winsize=15, iterations=3, poly_n=5, poly_sigma=1.2, flags=0
         )

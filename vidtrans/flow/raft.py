@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 import cv2
 import numpy as np
@@ -37,7 +37,7 @@ class Raft:
 
     @classmethod
     def identity(cls, device: str = "cpu") -> str:
-        """What besides the pictures decides the flow: versions, the weights' content, the kind of device.
+        """Return what besides the pictures decides the flow: versions, the weights' content, the kind of device.
 
         Raises UsageError as the class does.
         """
@@ -51,21 +51,21 @@ class Raft:
 
     @classmethod
     def _find_weights(cls) -> tuple[Path, str]:
-        """Where the weights lie in torch's cache, and where torchvision has them from. Raises UsageError."""
+        """Return where the weights lie in torch's cache, and where torchvision gets them. Raises UsageError."""
         address: str = getattr(_torchvision(cls.name), cls.weights).DEFAULT.url
         what = f"the weights of the flow method '{cls.name}' are not installed"
         return find_weights(address, what, INSTEAD), address
 
     @torch.inference_mode()
     def __call__(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """(H, W, 3) uint8 RGB twice → (H, W, 2) float32 pixels. Padded to what the network can take."""
+        """Return the flow between two pictures (H, W, 3) uint8 RGB: (H, W, 2) float32 pixels."""
         height, width = first.shape[:2]
         a, b = (self._tensor(picture) for picture in (first, second))
         flow = self._network(a, b)[-1][0, :, :height, :width]
         return np.ascontiguousarray(flow.permute(1, 2, 0).float().cpu().numpy())
 
     def _tensor(self, picture: np.ndarray) -> torch.Tensor:
-        """(1, 3, H', W') float32 in [-1, 1]."""
+        """Return a picture as (1, 3, H', W') float32 in [-1, 1], padded to what the network can take."""
         height, width = picture.shape[:2]
         below, right = (max(SMALLEST_SIDE, side + -side % MULTIPLE) - side for side in (height, width))
         padded = cv2.copyMakeBorder(picture, 0, below, 0, right, cv2.BORDER_REPLICATE)
@@ -78,6 +78,6 @@ class RaftSmall(Raft):
     name, network, weights = "raft-small", "raft_small", "Raft_Small_Weights"
 
 
-def _torchvision(name: str) -> Any:
-    """torchvision's module of flow networks."""
+def _torchvision(name: str) -> ModuleType:
+    """Return torchvision's module of flow networks."""
     return torchvision_module("models.optical_flow", f"the flow method '{name}' is not installed", INSTEAD)

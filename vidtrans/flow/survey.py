@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from vidtrans.flow.cuts import ANALYSIS_SHORT_SIDE, CutDetector
+from vidtrans.flow.cuts import CutDetector
+from vidtrans.flow.dis import grey
 from vidtrans.settings import Table
-
-__all__ = ["ANALYSIS_SHORT_SIDE", "VERSION", "Survey", "Surveyor"]
 
 # Bump when a measure or a threshold changes: what is cached of every clip depends on it.
 VERSION = 5
@@ -34,43 +33,41 @@ class Survey:
 
     @classmethod
     def of(cls, table: Table) -> Survey:
+        """Return the survey that a cache entry has as a table."""
         return cls(**{name: tuple(values) for name, values in table.items()})
 
 
 class Surveyor:
-    """Feed it the frames of a clip in order, (H, W, 3) uint8, short sides near ``ANALYSIS_SHORT_SIDE``."""
+    """Survey the frames of a clip in order, (H, W, 3) uint8, short sides near ``cuts.ANALYSIS_SHORT_SIDE``."""
 
     def __init__(self) -> None:
         self._cuts = CutDetector()
-        self._kept: np.ndarray | None = None
+        self._reference: np.ndarray | None = None  # the first frame of those that look like the last one
         self._looks: list[int] = []
         self._sharpness: list[float] = []
 
     def add(self, rgb: np.ndarray) -> None:
+        """Survey the next frame."""
         self._cuts.add(rgb)
-        if self._kept is None or self._kept.shape != rgb.shape or largest_change(self._kept, rgb) >= SAME_PATCH:
-            self._kept = rgb
+        last = self._reference
+        if last is None or last.shape != rgb.shape or largest_change(last, rgb) >= SAME_PATCH:
+            self._reference = rgb
             self._looks.append(len(self._looks))
         else:
             self._looks.append(self._looks[-1])
-        grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-        self._sharpness.append(round(float(np.abs(cv2.Laplacian(grey, cv2.CV_32F)).mean()), 3))
+        self._sharpness.append(round(float(np.abs(cv2.Laplacian(grey(rgb), cv2.CV_32F)).mean()), 3))
 
     def survey(self) -> Survey:
+        """Return the survey of all frames that were added. The first frame of a shot looks like none before it."""
         shots = self._cuts.shots()
-        return Survey(shots, _within_shots(self._looks, shots), tuple(self._sharpness))
-
-
-def _within_shots(looks: list[int], shots: tuple[int, ...]) -> tuple[int, ...]:
-    """``looks``, with the first frame of a shot never one that looks like another."""
-    firsts = (shots[bisect_right(shots, number) - 1] for number in range(len(looks)))
-    return tuple(max(look, first) for look, first in zip(looks, firsts, strict=True))
+        looks = tuple(max(look, shots[bisect_right(shots, n) - 1]) for n, look in enumerate(self._looks))
+        return Survey(shots, looks, tuple(self._sharpness))
 
 
 def largest_change(first: np.ndarray, second: np.ndarray) -> float:
-    """The largest mean difference, in grey levels, of any patch of 8×8 pixels: something small may have moved.
+    """Return the largest mean difference, in grey levels, of any patch of 8×8 pixels of two (H, W, 3) uint8.
 
-    Both (H, W, 3) uint8. A mean over the picture would call a room in which one hand moves a still.
+    A mean over the whole picture would miss a hand that moves in a still room.
     """
     difference = cv2.absdiff(first, second).mean(axis=2, dtype=np.float32)
     size = (max(1, difference.shape[1] // PATCH), max(1, difference.shape[0] // PATCH))
@@ -78,7 +75,7 @@ def largest_change(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def find_near_duplicates(looks: tuple[int, ...], numbers: list[int]) -> set[int]:
-    """Those of ``numbers`` that look just like one before them that is in ``numbers`` too."""
+    """Return those of ``numbers`` that look just like one before them that is in ``numbers`` too."""
     seen: set[int] = set()
     found = set()
     for number in numbers:
@@ -89,7 +86,7 @@ def find_near_duplicates(looks: tuple[int, ...], numbers: list[int]) -> set[int]
 
 
 def find_blurred(sharpness: tuple[float, ...], numbers: list[int], share: float, reach: int = 12) -> set[int]:
-    """Those of ``numbers`` (of one shot) whose sharpness is below ``share`` of the median around them."""
+    """Return those of ``numbers`` (of one shot) whose sharpness is below ``share`` of the median around them."""
     values = [sharpness[n] for n in numbers]
     return {
         number

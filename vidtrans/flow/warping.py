@@ -17,10 +17,11 @@ _SECOND_DIFFERENCES = np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]], np.float32)
 
 @lru_cache(maxsize=8)
 def grid(height: int, width: int) -> np.ndarray:
+    """Return the place (x, y) of each pixel, (H, W, 2) float32, read-only."""
     ys, xs = np.mgrid[0:height, 0:width].astype(np.float32)
-    grid = np.dstack([xs, ys])
-    grid.setflags(write=False)
-    return grid
+    places = np.dstack([xs, ys])
+    places.setflags(write=False)
+    return places
 
 
 def warp(picture: np.ndarray, flow: np.ndarray, *, bicubic: bool = False) -> np.ndarray:
@@ -54,12 +55,12 @@ def sample_sharp(picture: np.ndarray, places: np.ndarray) -> np.ndarray:
 
 
 def compose(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """The flow A→C from A→B and B→C: f(p) + g(p + f(p)). (H, W, 2) float32 pixels each."""
+    """Return the flow A→C from A→B and B→C: f(p) + g(p + f(p)). (H, W, 2) float32 pixels each."""
     return first + warp(second, first)
 
 
 def resize_flow(flow: np.ndarray, width: int, height: int) -> np.ndarray:
-    """A flow (H, W, 2) float32 on another grid, in the new grid's pixels: (height, width, 2). Itself at its own size.
+    """Return a flow (H, W, 2) float32 on another grid, in the new grid's pixels: (height, width, 2).
 
     Pixels are squares, so their centres lie at halves and the corners of both grids coincide. Shrunk, each vector is
     the mean over its pixel's area; enlarged, vectors are interpolated.
@@ -73,7 +74,7 @@ def resize_flow(flow: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 def squared_length(vectors: np.ndarray) -> np.ndarray:
-    """(H, W, C) float32 → (H, W): the sum of squares over channels. By planes: numpy's own sum takes 4 times longer."""
+    """Return the sum of squares over channels, (H, W). By planes: numpy's own sum takes 4 times longer."""
     planes = cv2.split(vectors)
     total = cv2.multiply(planes[0], planes[0])
     for plane in planes[1:]:
@@ -82,7 +83,7 @@ def squared_length(vectors: np.ndarray) -> np.ndarray:
 
 
 def forward_backward(flow: np.ndarray, back: np.ndarray) -> np.ndarray:
-    """The consistency test of Sundaram et al. (ECCV 2010): (H, W) bool, True where the flow is reliable.
+    """Return where a flow is reliable, (H, W) bool, by the consistency test of Sundaram et al. (ECCV 2010).
 
     Unreliable where |f + f̂|² ≥ 0.01 (|f|² + |f̂|²) + 0.5, with f̂ the backward flow sampled at p + f(p), and
     where p + f(p) leaves the picture. Flows are (H, W, 2) float32, in pixels of the full-size picture.
@@ -92,7 +93,7 @@ def forward_backward(flow: np.ndarray, back: np.ndarray) -> np.ndarray:
 
 
 def agreement(flow: np.ndarray, back: np.ndarray, slack: float = 8.0) -> np.ndarray:
-    """How far a flow and the one back agree: (H, W) float32 in [0, 1], s / (s + |f + f̂|²), 0 outside the picture.
+    """Return how far a flow and the one back agree: (H, W) float32 in [0, 1], s / (s + |f + f̂|²), 0 outside.
 
     The forward–backward test with a soft edge: s = 0.01 (|f|² + |f̂|²) + ``slack`` (pixels²) is where it is ½. For
     weights that are not alone in deciding: a hard test of 0.5 pixels² throws away much that fits well. The picture
@@ -104,33 +105,20 @@ def agreement(flow: np.ndarray, back: np.ndarray, slack: float = 8.0) -> np.ndar
 
 
 def _gap(flow: np.ndarray, back: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """|f + f̂|², and |f|² + |f̂|²."""
+    """Return |f + f̂|², and |f|² + |f̂|²."""
     returned = warp(back, flow)
     return squared_length(flow + returned), squared_length(flow) + squared_length(returned)
 
 
 def inside(flow: np.ndarray, margin: float) -> np.ndarray:
-    """Where p + f(p) is within the picture, or at most ``margin`` pixels outside."""
+    """Return where p + f(p) is within the picture, or at most ``margin`` pixels outside: (H, W) bool."""
     height, width = flow.shape[:2]
     low, high = (-margin, -margin), (width - 1 + margin, height - 1 + margin)
     return cv2.inRange(grid(height, width) + flow, low, high) > 0
 
 
-def motion_boundaries(flow: np.ndarray) -> np.ndarray:
-    """Where the flow jumps (Ruder et al., GCPR 2016): (H, W) bool, True at |∇u|² + |∇v|² > 0.01 |f|² + 0.002.
-
-    ``flow`` is (H, W, 2) float32 in pixels; ∇ are central differences, the border repeated. Ruder et al. leave such
-    pixels out, since a flow is blurred there and what it leads to is part of one thing and part of another.
-    """
-    along_x, along_y = (
-        cv2.Sobel(flow, cv2.CV_32F, dx, 1 - dx, ksize=1, scale=0.5, borderType=cv2.BORDER_REPLICATE) for dx in (1, 0)
-    )
-    change = squared_length(along_x) + squared_length(along_y)
-    return change > 0.01 * squared_length(flow) + 0.002
-
-
 def photometric(first: np.ndarray, second_warped: np.ndarray, sigma: float = 0.1) -> np.ndarray:
-    """How far two pictures agree, exp(−‖A − W(B, f)‖² / (2σ²)): (H, W) float32 in [0, 1].
+    """Return how far two pictures agree, exp(−‖A − W(B, f)‖² / (2σ²)): (H, W) float32 in [0, 1].
 
     ``first`` and ``second_warped``, the second sampled along the flow, are (H, W, 3) RGB, float32 in [0, 1], or uint8
     or uint16 over their full range. ``sigma`` is a length in RGB of [0, 1]; vid2vid (Wang et al., 2018) has instead the

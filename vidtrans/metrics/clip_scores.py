@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from vidtrans.settings import Table
 
 NOTICEABLE = (1 / 255) ** 2  # warping error: one 8-bit level, as an RMS
 SHARE_OF_WORST = 0.1  # share of the worst moment's error that makes another one worth a look
@@ -15,7 +16,7 @@ Series = tuple[float | None, ...]
 
 @dataclass(frozen=True)
 class Scores:
-    """Of ``frames`` frames, of which ``pairs`` could be followed from one to the next.
+    """The scores of ``frames`` frames, for ``pairs`` of which the motion from one to the next is known.
 
     ``size`` is the (width, height) that was scored at. ``compared_with`` is "reference", "per-frame" or None.
     ``summary`` has a number, or None, for each measure. Each of ``series`` has one for each frame; a pair's value
@@ -30,7 +31,7 @@ class Scores:
     series: dict[str, Series]
 
     def worst(self, count: int = 5) -> list[int]:
-        """The frames at which the video jumps most beyond what its source does, worst first, none near another."""
+        """Return the frames at which the video jumps most beyond what its source does, worst first, not near others."""
         excess = [
             0.0 if own is None or given is None else own - given
             for own, given in zip(self.series["warping_error"], self.series["warping_error_source"], strict=True)
@@ -45,32 +46,33 @@ class Scores:
                 found.append(at)
         return found
 
-    def table(self) -> dict[str, Any]:
-        """As JSON has it."""
+    def table(self) -> Table:
+        """Return the scores as JSON has them."""
         summary = {name: round_digits(value) for name, value in self.summary.items()}
         return {"pairs": self.pairs, "scored_at": list(self.size), "compared_with": self.compared_with, **summary}
 
 
 def round_digits(value: float | None) -> float | None:
-    """Five digits: more of them say nothing."""
+    """Round to five digits; more of them say nothing."""
     return None if value is None else float(f"{value:.5g}")
 
 
 def mean(values: Sequence[float | None]) -> float | None:
-    """Of those that are there; None where none is."""
-    held = [v for v in values if v is not None]
-    return sum(held) / len(held) if held else None
+    """Return the mean of those that are not None; None where all are."""
+    known = [v for v in values if v is not None]
+    return sum(known) / len(known) if known else None
 
 
 def divide(value: float | None, of: float | None) -> float | None:
-    """None where it is not defined."""
+    """Return ``value / of``; None where that is not defined."""
     return None if value is None or not of else value / of
 
 
 def flicker_removed(ratio: float | None, floor: float | None) -> float | None:
-    """The share of the flicker that is gone, (1 − E) / (1 − E_source): E is the warping error of the output, E_source
-    that of the source, both relative to the per-frame video's. 0: nothing, 1: as steady as the source. None where the
-    per-frame video hardly flickers more than the source.
+    """Return the share of the flicker that is gone: 0 for none, 1 where the output is as steady as the source.
+
+    (1 − E) / (1 − E_source), with the warping errors of output (``ratio``) and source (``floor``) relative to the
+    per-frame video's. None where the per-frame video hardly flickers more than the source.
     """
     if ratio is None or floor is None or floor > MAX_SOURCE_RATIO:
         return None

@@ -1,4 +1,4 @@
-"""Scores a video frame by frame: how steady it is, how near to what it should be, whether old pictures shine through.
+"""Score a video frame by frame: how steady it is, how near to what it should be, whether old pictures shine through.
 
 Flow comes from the source alone, and the same pixels of the same pairs are scored in every video, so that their errors
 can be divided by each other.
@@ -12,8 +12,7 @@ from vidtrans.flow import FLOWS
 from vidtrans.flow.dis import grey
 from vidtrans.metrics import SCORING_FLOW, SHORT_SIDE
 from vidtrans.metrics.clip_scores import Scores, Series, divide, flicker_removed
-from vidtrans.metrics.frame_scores import Ghosting, Nearness, ScoreSeries, Steadiness, Summary
-from vidtrans.metrics.ghosts import measure_ghost
+from vidtrans.metrics.frame_scores import Ghosting, Nearness, ScoreSeries, Steadiness, Summary, measure_ghost
 from vidtrans.metrics.motion import FlowPair
 from vidtrans.metrics.picture_quality import sharpness
 from vidtrans.settings import Size
@@ -26,7 +25,7 @@ NEAR_WITHOUT_REFERENCE = {"": ("output", "per-frame")}
 
 
 class Scorer:
-    """Feed it the frames of a clip in order; it holds two of them, however long the clip is.
+    """Score the frames of a clip in order; two of them are in memory, however long the clip is.
 
     Pictures are (H, W, 3) uint8 and need not be of one size: they are brought to the output's, and scored at most at
     ``SHORT_SIDE``; sharpness alone is measured at the output's full size, since shrinking hides blur. ``flow`` is the
@@ -43,7 +42,7 @@ class Scorer:
         self._videos: set[str] = set()
         self._size = (0, 0)
         self._grey: np.ndarray | None = None
-        self._followed: np.ndarray | None = None
+        self._reliable: np.ndarray | None = None  # where the flow from the last frame to the one before it is
 
     def add(
         self,
@@ -54,7 +53,7 @@ class Scorer:
         *,
         starts_shot: bool = False,
     ) -> None:
-        """One frame of each video; ``starts_shot``: it does not follow the one before.
+        """Add one frame of each video; ``starts_shot``: it does not follow the one before.
 
         Raises ValueError where the output's size has changed, or a video is missing that was there before.
         """
@@ -76,7 +75,7 @@ class Scorer:
         self._frames += 1
 
     def scores(self) -> Scores:
-        """Of all frames that were added."""
+        """Return the scores of all frames that were added."""
         tracks: list[tuple[str, ScoreSeries]] = [*self._steady.items(), *self._near.items(), ("", self._ghosts)]
         summary: Summary = {}
         series: dict[str, Series] = {}
@@ -98,15 +97,13 @@ class Scorer:
             raise ValueError(f"first {self._shape} of {sorted(self._videos)}, then {shape} of {sorted(videos)}")
 
     def _motion(self, source: np.ndarray, starts_shot: bool) -> FlowPair | None:
-        """From the last frame to this one; None where this one does not follow it."""
+        """Return the motion from the last frame to this one; None where this one does not follow it."""
         before, self._grey = self._grey, grey(source)
         return None if before is None or starts_shot else FlowPair.between(before, self._grey, self._method)
 
     def _add_steadiness(self, small: dict[str, np.ndarray], motion: FlowPair | None) -> None:
-        both = None
-        if motion is not None and self._followed is not None:
-            both = motion.reliable & self._followed
-        self._followed = None if motion is None else motion.reliable_back
+        both = None if motion is None or self._reliable is None else motion.reliable & self._reliable
+        self._reliable = None if motion is None else motion.reliable_back
         for suffix, video in STEADY.items():
             if video in small:
                 self._steady[suffix].add(small[video].astype(np.float32) / 255, motion, both)

@@ -2,32 +2,44 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import Protocol
 
+import cv2
 import numpy as np
 
 from vidtrans.flow.warping import warp
 from vidtrans.metrics.clip_scores import Series, divide, mean
-from vidtrans.metrics.ghosts import Ghost, combine_ghosts
 from vidtrans.metrics.motion import FlowPair
 from vidtrans.metrics.picture_quality import PSNR_CAP, SSIM_WINDOW, psnr_of, squared_error, ssim
-from vidtrans.metrics.steadiness import masked_error, stabilised_flicker
+
+FEWEST = 0.01  # share of the picture in which the flow has to be reliable; from less nothing can be said
+# What is finer than this share of the short side the eye does not see flicker (Kelly 1979: at 5 Hz and more, contrast
+# along the motion is seen up to some 3 periods a degree; a picture seen from three times its height is 19° high).
+FINEST = 1 / 256
+INDEPENDENT = math.sqrt(2 / 3)  # makes frames that each lie s beside the truth, independently, read s
 
 Summary = dict[str, float | None]
 
 
 class ScoreSeries(Protocol):
-    """Holds what was measured of each frame."""
+    """The measurements of each frame of a video."""
 
     def summary(self) -> Summary:
-        """A number for each measure, None where there is none."""
+        """Return a number for each measure, None where there is none."""
 
     def series(self) -> dict[str, Series]:
-        """A value for each frame, of the measures that there are."""
+        """Return a value for each frame, of the measures that there are."""
 
 
 class Steadiness:
-    """A video along the motion of its source."""
+    """How much a video changes along the motion of its source.
+
+    The warping error is E of Lai et al. (ECCV 2018), ``Σ m (W(second) − first)² / (3 Σ m)`` in units of full scale
+    squared, 0 to 1: m are the pixels where the source's flow is reliable. Sampling is bilinear, as in the published
+    evaluator: it blurs all videos alike, and does not overshoot at edges as bicubic sampling does.
+    """
 
     def __init__(self) -> None:
         self.errors: list[float | None] = []
@@ -35,9 +47,9 @@ class Steadiness:
         self._last = self._before = np.empty(0, np.float32)
 
     def add(self, picture: np.ndarray, motion: FlowPair | None, both: np.ndarray | None) -> None:
-        """The next frame, (H, W, 3) float32 in [0, 1], and the motion that leads to it; None at the start of a shot.
+        """Add a frame, (H, W, 3) float32 in [0, 1], and the motion that leads to it; None at the start of a shot.
 
-        ``both`` (H, W) bool: what of the frame before it is followed to either side.
+        ``both`` (H, W) bool: where the flow from the frame before it is reliable to either side.
         """
         self.errors.append(None)
         self.flickers.append(None)
@@ -50,14 +62,48 @@ class Steadiness:
         self._last = picture
 
     def summary(self) -> Summary:
+        """Return the mean of each measure."""
         return {"warping_error": mean(self.errors), "flicker": mean(self.flickers)}
 
     def series(self) -> dict[str, Series]:
+        """Return the values of each frame."""
         return {"warping_error": tuple(self.errors), "flicker": tuple(self.flickers)} if self.errors else {}
 
 
+def masked_error(a: np.ndarray, b: np.ndarray, mask: np.ndarray) -> float | None:
+    """Return the mean squared difference over a mask (H, W) bool; None where that holds hardly any pixels."""
+    return None if mask.mean() < FEWEST else float(_mean_square(a - b, mask))
+
+
+def stabilised_flicker(before: np.ndarray, here: np.ndarray, after: np.ndarray, reliable: np.ndarray) -> float | None:
+    """Return the flicker that the eye sees once motion is taken out, in 8-bit levels.
+
+    ``before`` and ``after`` are the neighbours of ``here`` (H, W, 3) float32 in [0, 1], warped to its pixels along the
+    motion of the source; ``reliable`` (H, W) bool says where both flows are. None where that is hardly anywhere. The
+    second difference, here − (before + after) / 2, is nothing for a steady fade and largest for what alternates from
+    frame to frame, as the eye has it at 24 to 30 frames a second. It is smoothed in space, since fine flicker is not
+    seen; then its RMS over pixels and channels is taken. Frames whose brightness lies s levels beside the truth, each
+    independently, read s.
+    """
+    if reliable.mean() < FEWEST:
+        return None
+    weight = reliable.astype(np.float32)
+    jump = (here - (before + after) / 2) * weight[..., None]
+    sigma = max(1.0, FINEST * min(here.shape[:2]))
+    # Smoothed over the reliable pixels alone: each counts as much as it lies within.
+    share = np.maximum(cv2.GaussianBlur(weight, (0, 0), sigma), 1e-6)
+    smooth = cv2.GaussianBlur(jump, (0, 0), sigma) / share[..., None]
+    return 255 * INDEPENDENT * math.sqrt(_mean_square(smooth, reliable))
+
+
+def _mean_square(difference: np.ndarray, mask: np.ndarray) -> float:
+    """Return the mean square over the pixels of a mask, and over channels."""
+    squares = np.einsum("hwc,hwc->hw", difference, difference)
+    return float(squares[mask].mean(dtype=np.float64)) / difference.shape[2]
+
+
 class Nearness:
-    """A video against the one that it should be."""
+    """How near a video is to the one that it should be."""
 
     def __init__(self) -> None:
         self._errors: list[float] = []
@@ -65,13 +111,13 @@ class Nearness:
         self._sharp: list[tuple[float, float]] = []
 
     def add(self, picture: np.ndarray, wanted: np.ndarray, sharp: float, wanted_sharp: float) -> None:
-        """A frame of each, (H, W, 3) uint8, and how sharp each is."""
+        """Add a frame of each, (H, W, 3) uint8, and how sharp each is."""
         self._errors.append(squared_error(picture, wanted))
         self._similar.append(ssim(picture, wanted) if min(picture.shape[:2]) >= SSIM_WINDOW else None)
         self._sharp.append((sharp, wanted_sharp))
 
     def summary(self) -> Summary:
-        """PSNR is that of the whole clip's error: a frame that is equal does not lift it."""
+        """Return the scores of the clip; PSNR is that of its whole error, so that an equal frame does not lift it."""
         error = mean(self._errors)
         own, wanted = (sum(column) for column in zip(*self._sharp or [(0.0, 0.0)], strict=True))
         return {
@@ -81,6 +127,7 @@ class Nearness:
         }
 
     def series(self) -> dict[str, Series]:
+        """Return the scores of each frame."""
         if not self._errors:
             return {}
         return {
@@ -90,16 +137,37 @@ class Nearness:
         }
 
 
+def _capped(error: float) -> float:
+    """Return the PSNR in dB; JSON knows no infinity."""
+    return min(PSNR_CAP, psnr_of(error))
+
+
+@dataclass(frozen=True)
+class Ghost:
+    """Mean differences of a frame, in 8-bit levels, in the ``pixels`` that are new and in all others."""
+
+    uncovered: float
+    elsewhere: float
+    pixels: int
+
+    @property
+    def excess(self) -> float:
+        """How much further off the new pixels are than the others."""
+        return self.uncovered - self.elsewhere
+
+
 class Ghosting:
-    """What shines through in a video."""
+    """Old pictures that shine through in a video where something was uncovered."""
 
     def __init__(self) -> None:
         self._ghosts: list[Ghost | None] = []
 
     def add(self, ghost: Ghost | None) -> None:
+        """Add what was measured of the next frame."""
         self._ghosts.append(ghost)
 
     def summary(self) -> Summary:
+        """Return the scores of the clip."""
         found = combine_ghosts([g for g in self._ghosts if g])
         return {
             "ghosting": found.excess if found else None,
@@ -108,9 +176,29 @@ class Ghosting:
         }
 
     def series(self) -> dict[str, Series]:
+        """Return the ghosting of each frame."""
         return {"ghosting": tuple(g.excess if g else None for g in self._ghosts)} if any(self._ghosts) else {}
 
 
-def _capped(error: float) -> float:
-    """In dB; JSON knows no infinity."""
-    return min(PSNR_CAP, psnr_of(error))
+def measure_ghost(output: np.ndarray, wanted: np.ndarray, uncovered: np.ndarray) -> Ghost | None:
+    """Measure how far a frame is from the one wanted, where something was uncovered since the last one and elsewhere.
+
+    ``output`` and ``wanted`` (the per-frame picture, or a reference) are (H, W, 3) uint8, ``uncovered`` (H, W) bool. A
+    filter that averages over time changes all of the picture; where it averages over what was not there yet, it
+    changes it more, and an old picture shines through. None where nothing is new, or everything.
+    """
+    pixels = int(np.count_nonzero(uncovered))
+    if not 0 < pixels < uncovered.size:
+        return None
+    off = cv2.absdiff(output, wanted).mean(axis=2, dtype=np.float32)
+    total, new = off.sum(dtype=np.float64), off[uncovered].sum(dtype=np.float64)
+    return Ghost(float(new / pixels), float((total - new) / (uncovered.size - pixels)), pixels)
+
+
+def combine_ghosts(ghosts: list[Ghost]) -> Ghost | None:
+    """Combine those of a clip: every new pixel counts alike, so a frame has the weight of what is new in it."""
+    pixels = sum(g.pixels for g in ghosts)
+    if not pixels:
+        return None
+    uncovered, elsewhere = (sum(getattr(g, k) * g.pixels for g in ghosts) / pixels for k in ("uncovered", "elsewhere"))
+    return Ghost(uncovered, elsewhere, pixels)

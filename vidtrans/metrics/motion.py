@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 import cv2
 import numpy as np
 
+from vidtrans.flow.estimator import FlowMethod
 from vidtrans.flow.warping import forward_backward
-
-FlowMethod = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
 class FlowPair:
-    """Between two frames that follow each other in a shot.
+    """The motion between two frames that follow each other in a shot.
 
     ``there`` lies on the first frame's pixels and leads to the second, ``back`` on the second's and leads to the first:
     (H, W, 2) float32, in pixels.
@@ -27,7 +25,7 @@ class FlowPair:
 
     @classmethod
     def between(cls, first: np.ndarray, second: np.ndarray, method: FlowMethod) -> FlowPair:
-        """Of two grey pictures, (H, W) uint8."""
+        """Estimate it between two grey pictures, (H, W) uint8."""
         return cls(method(first, second), method(second, first))
 
     @cached_property
@@ -44,8 +42,7 @@ class FlowPair:
     def uncovered(self) -> np.ndarray:
         """(H, W) bool: what the second frame shows and the first does not, and one pixel around it.
 
-        What something that moved has uncovered, and what came in over the border: for a filter it has no past. Where
-        a flow method goes astray counts too: nobody can tell it from outside.
+        Something moved away from it, or it came in over the border; where a flow method fails looks the same.
         """
         unseen = (~self._returns_back).astype(np.uint8)
         return cv2.dilate(unseen, np.ones((3, 3), np.uint8)).astype(bool)
@@ -60,11 +57,10 @@ class FlowPair:
 
 
 def motion_boundary(flow: np.ndarray) -> np.ndarray:
-    """Where neighbours move differently (Ruder et al. 2016): (H, W) bool of a flow (H, W, 2) float32 in pixels.
+    """Return where neighbours move differently (Ruder et al. 2016): (H, W) bool of a flow (H, W, 2) in pixels.
 
-    ``|∇u|² + |∇v|² > 0.01 |f|² + 0.002``, with differences to the next pixel: so does the evaluator that Lai et al.
-    (ECCV 2018) published. ``flow.warping.motion_boundaries`` is the same test with central differences: it marks
-    both sides of a jump, and a jump has to be twice as high.
+    ``|∇u|² + |∇v|² > 0.01 |f|² + 0.002``, with differences to the next pixel, as in the evaluator that Lai et al.
+    (ECCV 2018) published.
     """
     down, right = np.zeros_like(flow), np.zeros_like(flow)
     down[:-1], right[:, :-1] = flow[1:] - flow[:-1], flow[:, 1:] - flow[:, :-1]

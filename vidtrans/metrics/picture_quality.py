@@ -12,27 +12,27 @@ PSNR_CAP = 99.0  # dB that stand for equal pictures, where a number is needed
 
 
 def l1(a: np.ndarray, b: np.ndarray) -> float:
-    """Mean absolute difference, in units of full scale (0 to 1)."""
+    """Return the mean absolute difference, in units of full scale (0 to 1)."""
     return float(np.abs(a.astype(np.float32) - b.astype(np.float32)).mean() / 255)
 
 
 def squared_error(a: np.ndarray, b: np.ndarray) -> float:
-    """Mean squared difference, in 8-bit levels squared."""
+    """Return the mean squared difference, in 8-bit levels squared."""
     return float(np.square(cv2.absdiff(a, b), dtype=np.uint32).mean())
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
-    """Peak signal-to-noise ratio in dB; infinite for equal pictures."""
+    """Return the peak signal-to-noise ratio in dB; infinite for equal pictures."""
     return psnr_of(squared_error(a, b))
 
 
 def psnr_of(error: float) -> float:
-    """The PSNR in dB of a mean squared difference in 8-bit levels; infinite for none."""
+    """Return the PSNR in dB of a mean squared difference in 8-bit levels; infinite for none."""
     return math.inf if error == 0 else 10 * math.log10(255**2 / error)
 
 
 def ssim(a: np.ndarray, b: np.ndarray) -> float:
-    """Structural similarity (Wang et al. 2004) with its Gaussian window, −1 to 1, as a mean over the three channels.
+    """Return the structural similarity (Wang et al. 2004) with its Gaussian window, −1 to 1, the mean over channels.
 
     Raises ValueError where a picture is smaller than its window of 11 pixels.
     """
@@ -57,6 +57,6 @@ def ssim(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def sharpness(picture: np.ndarray) -> float:
-    """Mean |Laplacian| of the grey picture, in grey levels; compare only pictures of one size."""
+    """Return the mean |Laplacian| of the grey picture, in grey levels; compare only pictures of one size."""
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
     return float(np.abs(cv2.Laplacian(grey, cv2.CV_32F)).mean())

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vidtrans.clips.matte import MatteReader
+from vidtrans.clips.mask import MatteReader
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import Pairing
 from vidtrans.rendering.batching import BatchQueue, RenderCount

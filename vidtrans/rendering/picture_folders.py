@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vidtrans.clips.indexing import Clip, open_clip
-from vidtrans.clips.matte import match_frames
+from vidtrans.clips.mask import match_frames
 from vidtrans.config.recipe import Recipe
 from vidtrans.config.rendering import RenderingSettings
 from vidtrans.errors import BatchError, MediaError, UsageError

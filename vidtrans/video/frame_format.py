@@ -7,11 +7,11 @@ from typing import Literal
 
 from vidtrans.settings import AS_STORED, Size
 
-# What lies under transparent pixels: paper is white, and video is black.
-PAPER = (255, 255, 255)
-
-
-BLACK = (0, 0, 0)
+# The default background of transparent pixels: white for pictures, black for videos.
+PAPER, BLACK = (255, 255, 255), (0, 0, 0)
+# What is larger is refused before memory is taken for it.
+MAX_PIXELS = 8192 * 8192
+MAX_PICTURE_BYTES = 512 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class FrameFormat:
 
     ``size`` of the upright picture; ``deep``: in 16 bits a channel rather than 8; ``alpha``: what becomes of
     transparency. "laid": the picture lies on ``background`` (None: white for pictures, black for videos). "kept":
-    straight colours, ``background`` where nothing is seen, and the alpha beside them. "matte": alpha is the picture, as
-    grey, where anything is transparent.
+    straight colours, ``background`` where all is transparent, and the alpha beside them. "matte": alpha is the picture,
+    as grey, where anything is transparent.
     """
 
     size: Size = AS_STORED
@@ -35,6 +35,7 @@ class FrameFormat:
         return f"{self.alpha} {self.background or 'usual'}"
 
     def background_or(self, usual: tuple[int, int, int]) -> tuple[int, int, int]:
+        """Return its background, or ``usual`` where it has none."""
         return usual if self.background is None else self.background
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from vidtrans.flow.warping import forward_backward, motion_boundaries, photometric, warp
+from vidtrans.flow.warping import forward_backward, photometric, warp
 
 repeatable = hypothesis_settings(max_examples=40)
 
@@ -45,49 +45,6 @@ def test_a_flow_that_is_not_a_number_is_not_reliable() -> None:
     kept = forward_backward(flow, np.zeros_like(flow))
     assert not kept[1, 2]
     assert kept.sum() == 19
-
-
-# Motion boundaries
-
-
-def test_a_boundary_is_where_two_motions_meet() -> None:
-    flow = np.zeros((12, 20, 2), np.float32)
-    flow[:, 10:] = (2, -1)
-    found = motion_boundaries(flow)
-    assert found.dtype == bool
-    assert found.shape == (12, 20)
-    # Central differences see the jump from either side.
-    assert np.array_equal(np.flatnonzero(found.any(axis=0)), [9, 10])
-    assert found[:, 9:11].all()
-
-
-@pytest.mark.parametrize(("slope", "found"), [(0.0447, False), (0.0448, True)])
-def test_the_bound_is_that_of_ruder(slope: float, found: bool) -> None:
-    """slope² against 0.01 |f|² + 0.002, where the flow is nearly nothing."""
-    flow = np.zeros((3, 3, 2), np.float32)
-    flow[..., 0] = slope * (np.arange(3) - 1)
-    assert motion_boundaries(flow)[1, 1] == found
-    assert motion_boundaries(flow[..., ::-1].copy())[1, 1] == found
-    assert motion_boundaries(np.ascontiguousarray(flow.swapaxes(0, 1)))[1, 1] == found
-
-
-def test_a_boundary_at_the_border_counts_the_border_repeated() -> None:
-    flow = np.zeros((8, 8, 2), np.float32)
-    flow[:, 0] = 10
-    found = motion_boundaries(flow)
-    assert found[:, :2].all()
-    assert not found[:, 2:].any()
-
-
-def test_a_long_flow_may_change_more() -> None:
-    zoom = affine(30, 30, np.eye(2) * 1.05, np.zeros(2))
-    assert motion_boundaries(zoom)[14:16, 14:16].all()  # 2 · 0.05² > 0.002, where nothing moves
-    assert not motion_boundaries(zoom + np.float32((8, 0))).any()
-
-
-@pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 1), (2, 2)])
-def test_small_flows_have_no_boundaries_unless_they_jump(size: tuple[int, int]) -> None:
-    assert not motion_boundaries(np.full((*size, 2), 3.0, np.float32)).any()
 
 
 # Photometric confidence

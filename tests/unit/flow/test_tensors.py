@@ -48,37 +48,6 @@ def test_warping_is_that_of_opencv(size: tuple[int, int], reach: float, device: 
 
 
 @devices
-def test_flows_and_masks_are_those_of_opencv(device: str) -> None:
-    for seed in range(4):
-        flow = flow_of(60, 80, seed, 4)
-        back = -warping.warp(flow, -flow) + flow_of(60, 80, seed + 10, 0.9)
-        there, returned = tensor(flow, device), tensor(back, device)
-        assert np.abs(array(tensors.compose(there, returned)) - warping.compose(flow, back)).max() < 1 / 64
-        kept = warping.forward_backward(flow, back)
-        assert 0.1 < kept.mean() < 0.95
-        found = tensors.forward_backward(there, returned)
-        assert found.dtype == torch.bool
-        assert found.shape == (1, 1, 60, 80)
-        assert (array(found)[..., 0] != kept).mean() < 0.002  # a pixel may lie on the bound
-        agreed = array(tensors.agreement(there, returned))[..., 0]
-        wanted = warping.agreement(flow, back)
-        assert 0.05 < (wanted > 0.5).mean() < 0.99
-        assert (np.abs(agreed - wanted) > 1e-3).mean() < 0.002  # a pixel may lie on the picture's edge
-        edges = warping.motion_boundaries(flow / 2)
-        assert 0.05 < edges.mean() < 0.99
-        assert (array(tensors.motion_boundaries(there / 2))[..., 0] != edges).mean() < 0.002
-
-
-@devices
-def test_confidence_is_that_of_pictures(device: str) -> None:
-    a, b = picture(20, 30, 1), picture(20, 30, 2)
-    found = array(tensors.photometric(tensor(a, device), tensor(b, device)))
-    assert np.allclose(found[..., 0], warping.photometric(a, b), atol=1e-5)
-    found = array(tensors.photometric(tensor(a, device), tensor(b, device), sigma=0.4))
-    assert np.allclose(found[..., 0], warping.photometric(a, b, sigma=0.4), atol=1e-5)
-
-
-@devices
 def test_a_shift_by_whole_pixels_moves_values_and_repeats_the_border(device: str) -> None:
     image = np.random.default_rng(3).random((7, 9, 3)).astype(np.float32)
     flow = np.broadcast_to(np.float32((2, -3)), (7, 9, 2)).copy()
@@ -107,7 +76,7 @@ def test_halves_are_sampled_in_full_and_come_back_as_halves() -> None:
 def test_a_warped_picture_and_its_flow_can_be_learned_from() -> None:
     image = tensor(picture(8, 8, 1), "cpu").double().requires_grad_()
     flow = tensor(flow_of(8, 8, 2, 1.5), "cpu").double().requires_grad_()
-    tensors.photometric(image.detach() * 0.9, tensors.warp(image, flow)).sum().backward()
+    (image.detach() * 0.9 - tensors.warp(image, flow)).square().sum().backward()
     for leaf in (image, flow):
         assert leaf.grad is not None
         assert leaf.grad.abs().sum() > 0

@@ -21,10 +21,9 @@ from vidtrans.errors import UsageError
 from vidtrans.flow.warping import warp
 from vidtrans.metrics.clip_scores import Scores, flicker_removed
 from vidtrans.metrics.consistency import Scorer
-from vidtrans.metrics.ghosts import Ghost, combine_ghosts, measure_ghost
+from vidtrans.metrics.frame_scores import Ghost, combine_ghosts, masked_error, measure_ghost, stabilised_flicker
 from vidtrans.metrics.motion import FlowPair, motion_boundary
 from vidtrans.metrics.picture_quality import psnr, squared_error
-from vidtrans.metrics.steadiness import masked_error, stabilised_flicker, warping_error
 
 repeatable = hypothesis_settings(max_examples=25)
 Frames = list[np.ndarray]
@@ -57,6 +56,10 @@ def floats(seed: int) -> np.ndarray:
 
 
 # Warping error
+
+
+def warping_error(first: np.ndarray, second: np.ndarray, flow: np.ndarray, mask: np.ndarray) -> float | None:
+    return masked_error(warp(second, flow), first, mask)
 
 
 @repeatable

@@ -1,4 +1,4 @@
-"""Colour: what an untagged video is taken for, and how every output is made and tagged.
+"""Convert colours: what an untagged video is taken for, and how outputs are converted and tagged.
 
 Policy. In: tags are honoured; an untagged YUV video is BT.709 from 720 lines up, else BT.601, limited range
 unless its pixel format says full; HDR (PQ, HLG) and BT.2020 colours become those of BT.709 (``video/colour/hdr.py``).
@@ -7,7 +7,8 @@ Out: pixels are converted to BT.709, limited range, and tagged so (tags without 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import Any
 
 import av
 import cv2
@@ -15,19 +16,18 @@ import numpy as np
 from av.codec.context import CodecContext
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
-if TYPE_CHECKING:
-    from vidtrans.video.colour.hdr import ToneMap
-    from vidtrans.video.frame_format import FrameFormat
+from vidtrans.video.colour.hdr import ToneMap
+from vidtrans.video.frame_format import FrameFormat
 
 HD_LINES = 720
 # BITEXACT and ACCURATE_RND make the conversion the same on every processor.
 _EXACT = Interpolation.ACCURATE_RND | Interpolation.BITEXACT | Interpolation.FULL_CHR_H_INT
-SHRINK = Interpolation.AREA | _EXACT  # averages, as OpenCV's INTER_AREA
-GROW = Interpolation.BICUBIC | _EXACT
+_SHRINK = Interpolation.AREA | _EXACT  # averages, as OpenCV's INTER_AREA
+_GROW = Interpolation.BICUBIC | _EXACT
 
 # Of ISO 23091-2: transfers of HDR, and the primaries of BT.2020.
-HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
-WIDE_PRIMARIES = 9
+_HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
+_BT2020_PRIMARIES = 9
 
 _SOURCE_SPACE = {
     1: Colorspace.ITU709,
@@ -41,67 +41,60 @@ _SOURCE_SPACE = {
 
 
 def colour_of(frame: av.VideoFrame) -> str:
-    """What of a frame's colours has to be made BT.709: "PQ", "HLG" or "wide"; '' where nothing has."""
-    wide = "wide" if int(frame.color_primaries) == WIDE_PRIMARIES else ""
-    return HDR_TRANSFERS.get(int(frame.color_trc), wide)
+    """Return what of a frame's colours has to be made BT.709: "PQ", "HLG" or "wide"; '' where nothing has."""
+    wide = "wide" if int(frame.color_primaries) == _BT2020_PRIMARIES else ""
+    return _HDR_TRANSFERS.get(int(frame.color_trc), wide)
 
 
 def depth_of(frame: av.VideoFrame) -> int:
-    """Bits a channel of what a decoder hands over."""
+    """Return the bits a channel of a decoded frame."""
     return max((c.bits for c in frame.format.components), default=8)
 
 
 def has_alpha(frame: av.VideoFrame) -> bool:
-    """Whether its pixel format has alpha; something transparent need not be in it."""
+    """Return whether its pixel format has alpha; all of it may be opaque."""
     return any(c.is_alpha for c in frame.format.components)
 
 
 def to_uint8(picture: np.ndarray) -> np.ndarray:
-    """uint8 or uint16 → uint8, rounded."""
+    """Return a picture of uint8 or uint16 as uint8, rounded."""
     return picture if picture.dtype == np.uint8 else cv2.convertScaleAbs(picture, alpha=1 / 257)
 
 
 def to_uint16(picture: np.ndarray) -> np.ndarray:
-    """uint8 or uint16 → uint16; 255 becomes 65535."""
+    """Return a picture of uint8 or uint16 as uint16; 255 becomes 65535."""
     return picture if picture.dtype == np.uint16 else picture.astype(np.uint16) * np.uint16(257)
 
 
 def with_alpha(rgb: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
-    """(H, W, 3) and (H, W) of one dtype → (H, W, 4); None is opaque."""
+    """Return (H, W, 3) and (H, W) of one dtype as (H, W, 4); None is opaque."""
     if alpha is None:
         alpha = np.full(rgb.shape[:2], np.iinfo(rgb.dtype).max, rgb.dtype)
     return np.dstack([rgb, alpha])
 
 
-def fill_transparent(colours: np.ndarray, alpha: np.ndarray, background: tuple[int, int, int]) -> np.ndarray:
-    """Straight colours, with the ``background`` where nothing is seen at all. (H, W, 3) and (H, W) of one dtype."""
-    ground = np.array(background, colours.dtype) * colours.dtype.type(np.iinfo(colours.dtype).max // 255)
-    return np.where(alpha[..., None] == 0, ground, colours)
-
-
 def apply_format(
     rgb: np.ndarray, alpha: np.ndarray | None, frame_format: FrameFormat, usual: tuple[int, int, int], *, cut_out: bool
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """The picture as ``frame_format`` wants it, and its alpha where that is to be kept; of equal sizes and dtypes.
+    """Return the picture as ``frame_format`` wants it, and its alpha where it wants that; of equal sizes and dtypes.
 
-    ``usual``: what lies under it if the form does not say. ``cut_out``: something is transparent in the clip, so that
-    an opaque picture of it is a white matte.
+    ``usual``: the background if the format has none. ``cut_out``: something is transparent in the clip, so that an
+    opaque picture of it is a white matte.
     """
     full = np.iinfo(rgb.dtype).max
     if frame_format.alpha == "matte" and cut_out:
         return (np.full_like(rgb, full) if alpha is None else np.repeat(alpha[..., None], 3, axis=2)), None
     if alpha is None or (frame_format.alpha != "kept" and alpha.min() == full):
         return rgb, None
-    ground = frame_format.background_or(usual)
-    return (
-        (fill_transparent(rgb, alpha, ground), alpha)
-        if frame_format.alpha == "kept"
-        else (composite_over(rgb, alpha, ground), None)
-    )
+    background = frame_format.background_or(usual)
+    if frame_format.alpha != "kept":
+        return composite_over(rgb, alpha, background), None
+    ground = np.array(background, rgb.dtype) * rgb.dtype.type(full // 255)
+    return np.where(alpha[..., None] == 0, ground, rgb), alpha
 
 
 def composite_over(colours: np.ndarray, alpha: np.ndarray, background: tuple[int, int, int]) -> np.ndarray:
-    """Straight colours laid on the ``background``. (H, W, 3) and (H, W) of one dtype, uint8 or uint16."""
+    """Lay straight colours on the ``background``. (H, W, 3) and (H, W) of one dtype, uint8 or uint16."""
     full = np.iinfo(colours.dtype).max
     share = (alpha.astype(np.float32) / full)[..., None]
     ground = np.array(background, np.float32) * (full / 255)
@@ -109,58 +102,47 @@ def composite_over(colours: np.ndarray, alpha: np.ndarray, background: tuple[int
 
 
 def resize_alpha(rgba: np.ndarray, width: int, height: int) -> np.ndarray:
-    """(H, W, 4) uint8 or uint16, straight, to another size, without the colours of what is not seen bleeding in."""
+    """Resize straight (H, W, 4) uint8 or uint16 without the colours of transparent pixels bleeding in."""
     if rgba.shape[1] == width and rgba.shape[0] == height:
         return rgba
     full = np.iinfo(rgba.dtype).max
     premultiplied = rgba.astype(np.float32)
     premultiplied[..., :3] *= premultiplied[..., 3:] / full
     shrinks = width < rgba.shape[1]
-    made = cv2.resize(premultiplied, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    made[..., :3] *= full / np.maximum(made[..., 3:], 1e-3)
-    return np.rint(np.clip(made, 0, full)).astype(rgba.dtype)
+    resized = cv2.resize(premultiplied, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    resized[..., :3] *= full / np.maximum(resized[..., 3:], 1e-3)
+    return np.rint(np.clip(resized, 0, full)).astype(rgba.dtype)
 
 
 class ToRGB:
-    """Decoded frames to arrays at one size, in the stored orientation. One swscale context is kept for all frames."""
+    """Convert decoded frames to arrays of one size, in the stored orientation, with one swscale context for all."""
 
     def __init__(self, width: int, height: int, *, deep: bool = False) -> None:
         self.width, self.height, self.deep = width, height, deep
         self._reformatter = VideoReformatter()
-        self._maps: dict[tuple[int, int], ToneMap] = {}
 
     def __call__(self, frame: av.VideoFrame) -> np.ndarray:
         """Return (height, width, 3) uint8, full range; uint16 where it is to be ``deep``."""
-        mapping = self._mapping(frame)
+        mapping = _tone_map_of(frame)
         rgb = self._converted(frame, ("gbrp", "gbrp16le"), mapping is not None, self.width, self.height)
         rgb = mapping(rgb) if mapping else rgb
         return rgb if self.deep else to_uint8(rgb)
 
     def with_alpha(self, frame: av.VideoFrame) -> np.ndarray:
-        """The same of a frame whose format has alpha: (height, width, 4), its colours straight."""
-        mapping = self._mapping(frame)
+        """Return the same of a frame whose format has alpha: (height, width, 4), its colours straight."""
+        mapping = _tone_map_of(frame)
         stored = self._converted(frame, ("rgba", "gbrap16le"), mapping is not None, frame.width, frame.height)
         if mapping is not None:
             stored = with_alpha(mapping(np.ascontiguousarray(stored[..., :3])), stored[..., 3])
         stored = stored if self.deep else to_uint8(stored)
         return resize_alpha(stored, self.width, self.height)
 
-    def _mapping(self, frame: av.VideoFrame) -> ToneMap | None:
-        if not colour_of(frame):
-            return None
-        of = (int(frame.color_trc), int(frame.color_primaries))
-        if of not in self._maps:
-            from vidtrans.video.colour.hdr import ToneMap
-
-            self._maps[of] = ToneMap(*of)
-        return self._maps[of]
-
     def _converted(
         self, frame: av.VideoFrame, formats: tuple[str, str], exact: bool, width: int, height: int
     ) -> np.ndarray:
-        """In the first of ``formats``, of 8 bits, or in the second, of 16 (``exact``: for further work).
+        """Convert to the first of ``formats``, of 8 bits, or the second, of 16 (``exact``: for further work).
 
-        Planar ones: packed RGB takes swscale twice the time, and its 16 bits are wrong for subsampled chroma.
+        Both are planar: packed RGB takes swscale twice the time, and its 16 bits are wrong for subsampled chroma.
         """
         default = Colorspace.ITU709 if frame.height >= HD_LINES else Colorspace.ITU601
         full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
@@ -175,17 +157,26 @@ class ToRGB:
             src_colorspace=_SOURCE_SPACE.get(int(frame.colorspace), default),
             src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
             dst_color_range=ColorRange.JPEG,
-            interpolation=GROW if width > frame.width else SHRINK,
+            interpolation=_GROW if width > frame.width else _SHRINK,
             threads=1,
         )
-        made = converted.to_ndarray() if deep else _interleaved(converted)
         if deep:
-            return _to_full(made, bits or 8, depth_of(frame))
-        return to_uint16(made) if self.deep or exact else made
+            return _to_full(converted.to_ndarray(), bits or 8, depth_of(frame))
+        interleaved = _interleaved(converted)
+        return to_uint16(interleaved) if self.deep or exact else interleaved
+
+
+def _tone_map_of(frame: av.VideoFrame) -> ToneMap | None:
+    return _tone_map(int(frame.color_trc), int(frame.color_primaries)) if colour_of(frame) else None
+
+
+@lru_cache(maxsize=4)
+def _tone_map(transfer: int, primaries: int) -> ToneMap:
+    return ToneMap(transfer, primaries)
 
 
 def _interleaved(frame: av.VideoFrame) -> np.ndarray:
-    """What ``to_ndarray`` gives of 8 bits, planar or not; of planes in a third of its time."""
+    """Return ``to_ndarray`` of 8 bits, planar or not; of planes in a third of its time."""
     if frame.format.name != "gbrp":
         return frame.to_ndarray()
     planes: Any = frame.planes
@@ -193,8 +184,8 @@ def _interleaved(frame: av.VideoFrame) -> np.ndarray:
     return cv2.merge([red, green, blue])
 
 
-# To swscale, n bits of RGB fill 16 with zeros below, and so does white from YUV, like one of 8 bits.
 def _to_full(picture: np.ndarray, bits: int, alpha_bits: int) -> np.ndarray:
+    """Stretch to the full range: swscale fills n bits of RGB with zeros to 16, and white from YUV like 8 bits."""
     colours = _stretched(picture[..., :3], bits)
     return colours if picture.shape[2] == 3 else with_alpha(colours, _stretched(picture[..., 3], alpha_bits))
 
@@ -204,28 +195,23 @@ def _stretched(channels: np.ndarray, bits: int) -> np.ndarray:
     return channels if white == 65535 else cv2.addWeighted(channels, 65535 / white, channels, 0, 0)
 
 
-def _from_full(picture: np.ndarray) -> np.ndarray:
-    colours = cv2.addWeighted(picture[..., :3], 256 / 257, picture[..., :3], 0, 0)
-    return colours if picture.shape[2] == 3 else with_alpha(colours, picture[..., 3])
-
-
 _ARRAYS = {(8, 3): "rgb24", (8, 4): "rgba", (16, 3): "rgb48le", (16, 4): "rgba64le"}
 
 
 class FromRGB:
-    """Arrays to frames for an encoder, scaled to the output's size in the same step."""
+    """Convert arrays to frames for an encoder, scaled to the output's size in the same step."""
 
     def __init__(self, width: int, height: int, pix_fmt: str) -> None:
         self.width, self.height, self.pix_fmt = width, height, pix_fmt
         self._reformatter = VideoReformatter()
 
     def __call__(self, picture: np.ndarray) -> av.VideoFrame:
-        """``picture``: (h, w, 3), or 4 with alpha, uint8 or uint16, of any size."""
+        """Convert a picture (h, w, 3), or 4 with alpha, uint8 or uint16, of any size."""
         bits = 8 * picture.dtype.itemsize
-        if bits == 16 and self.pix_fmt.startswith("yuv"):
-            picture = _from_full(picture)
+        if bits == 16 and self.pix_fmt.startswith("yuv"):  # the reverse of _to_full
+            colours = cv2.addWeighted(picture[..., :3], 256 / 257, picture[..., :3], 0, 0)
+            picture = colours if picture.shape[2] == 3 else with_alpha(colours, picture[..., 3])
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format=_ARRAYS[bits, picture.shape[2]])
-        grows = self.width > picture.shape[1]
         return self._reformatter.reformat(
             frame,
             self.width,
@@ -237,7 +223,7 @@ class FromRGB:
             # ProRes takes its tags from the frames.
             dst_color_trc=1,
             dst_color_primaries=1,
-            interpolation=GROW if grows else SHRINK,
+            interpolation=_GROW if self.width > picture.shape[1] else _SHRINK,
             threads=1,
         )
 

@@ -1,4 +1,4 @@
-"""High dynamic range and wide gamut, brought to what the house works in: BT.709 primaries, SDR, code values.
+"""Map high dynamic range and wide gamut to what vidtrans works in: BT.709 primaries, SDR, code values.
 
 Policy, in the order of the steps:
 
@@ -6,7 +6,7 @@ Policy, in the order of the steps:
    PQ by the EOTF of SMPTE ST 2084. HLG by the inverse OETF of ITU-R BT.2100 and its OOTF for a display of
    1000 cd/m² (gamma 1.2). Everything else by the gamma 2.4 of ITU-R BT.1886.
 2. Primaries to BT.709 by a matrix in linear light (ITU-R BT.2407). A colour that BT.709 has is left as it is. Of one
-   that it lacks, what is negative becomes 0 and the rest is scaled to the luminance that was: red stays red. (Mixing
+   that it lacks, what is negative becomes 0 and the rest is scaled to the original luminance: red stays red. (Mixing
    with grey until it fits is nearer by the numbers, but turns vivid red to pink and green to teal.)
 3. Brightness by the EETF of ITU-R BT.2390, from the source's peak to SDR white, with a longer shoulder: what is
    darker than its knee (60 cd/m² for a peak of 1000) passes untouched, 203 cd/m² land at 86 % of the code.
@@ -25,8 +25,7 @@ import numpy as np
 PQ, HLG = 16, 18  # transfer characteristics, ISO/IEC 23091-2
 BT709, UNSPECIFIED, BT2020, P3_D65 = 1, 2, 9, 12  # colour primaries, the same
 WHITE_NITS = 203.0
-DEFAULT_PEAK_NITS = 1000.0
-MAX_PEAK_NITS = 4000.0  # no mastering display goes further: who claims more would only get a dim picture
+PQ_PEAK_NITS = 1000.0  # assumed
 HLG_DISPLAY_NITS, HLG_GAMMA = 1000.0, 1.2
 SDR_GAMMA = 2.4
 # BT.2390 has 0.5 here, which leaves a tenth of the code above 203 cd/m²: too little for clouds and metal in real films.
@@ -47,17 +46,14 @@ _D65 = (0.3127, 0.3290)
 
 
 class ToneMap:
-    """Maps pictures of one kind to SDR in BT.709; the module's docstring states how.
+    """Map pictures of one kind to SDR in BT.709; the module's docstring states how.
 
     ``transfer`` and ``primaries``: numbers of ISO/IEC 23091-2. HDR without primaries is taken for BT.2020; primaries
-    other than BT.2020, P3-D65 and BT.709 are taken for BT.709. ``peak_nits``: the brightest that the source means to
-    show, cd/m², from its mastering or content light metadata, at most 4000; 1000 where it is None or makes no sense.
-    Of a source that is not PQ it is ignored.
+    other than BT.2020, P3-D65 and BT.709 are taken for BT.709. PQ is taken to be mastered for 1000 cd/m².
     """
 
-    def __init__(self, transfer: int, primaries: int, peak_nits: float | None = None) -> None:
-        hdr = transfer in (PQ, HLG)
-        if hdr and primaries == UNSPECIFIED:
+    def __init__(self, transfer: int, primaries: int) -> None:
+        if transfer in (PQ, HLG) and primaries == UNSPECIFIED:
             primaries = BT2020
         self._is_hlg = transfer == HLG
         self._light = _light_of_codes(transfer)
@@ -65,7 +61,8 @@ class ToneMap:
         self._source_luminance = to_xyz[1:2].astype(np.float32)
         self._to_709 = (np.linalg.inv(_to_xyz(BT709)) @ to_xyz).astype(np.float32)
         self._luminance = _to_xyz(BT709)[1:2].astype(np.float32)
-        self._curve = _ToneCurve(max(1.0, _peak_nits(transfer, peak_nits) / WHITE_NITS))
+        peak_nits = {PQ: PQ_PEAK_NITS, HLG: HLG_DISPLAY_NITS}.get(transfer, WHITE_NITS)
+        self._curve = _ToneCurve(peak_nits / WHITE_NITS)
 
     def __call__(self, rgb: np.ndarray) -> np.ndarray:
         """Return (H, W, 3) uint16: BT.709 SDR codes. ``rgb``: (H, W, 3) uint16, the source's non-linear full-range RGB.
@@ -88,10 +85,10 @@ class ToneMap:
         return np.rint(light * np.float32(_CODES - 1)).astype(np.uint16)
 
     def _fit_gamut(self, light: np.ndarray) -> np.ndarray:
-        """Take negative R, G and B to 0 and scale what is left to the luminance that was."""
+        """Clip negative R, G and B to 0 and scale the rest to the original luminance."""
         inside = np.maximum(light, 0)
-        was, became = cv2.transform(light, self._luminance), cv2.transform(inside, self._luminance)
-        inside *= (was / np.maximum(became, _TINY))[..., None]
+        luminance, clipped = (cv2.transform(part, self._luminance) for part in (light, inside))
+        inside *= (luminance / np.maximum(clipped, _TINY))[..., None]
         return inside
 
     def _roll_off(self, light: np.ndarray) -> np.ndarray:
@@ -110,9 +107,9 @@ class _ToneCurve:
     """Light in, light out, both in units of SDR white; out at most 1. A table above the knee, the identity below."""
 
     def __init__(self, peak: float) -> None:
-        self.knee = knee_of(peak)
+        self.knee = _knee_of(peak)
         # Even steps of the square root: the curve bends most at the knee.
-        table = bt2390(self.knee + (peak - self.knee) * np.linspace(0, 1, _CODES) ** 2, peak)
+        table = _bt2390(self.knee + (peak - self.knee) * np.linspace(0, 1, _CODES) ** 2, peak)
         self._table = table.astype(np.float32)
         self._scale = np.float32(1 / (peak - self.knee)) if peak > self.knee else np.float32(0)
 
@@ -121,18 +118,18 @@ class _ToneCurve:
         return np.where(light < self.knee, light, self._table[np.rint(steps).astype(np.int32)])
 
 
-def knee_of(peak: float) -> float:
-    """The light up to which the EETF leaves everything as it is; 1 for a peak of 1. Units of SDR white."""
+def _knee_of(peak: float) -> float:
+    """Return the light up to which the EETF changes nothing; 1 for a peak of 1. Units of SDR white."""
     top, white = pq_of_nits(np.array([peak, 1.0]) * WHITE_NITS)
     return float(nits_of_pq((1 + KNEE_OFFSET) * white - KNEE_OFFSET * top)) / WHITE_NITS
 
 
-def bt2390(light: np.ndarray, peak: float) -> np.ndarray:
-    """The EETF of ITU-R BT.2390 (annex 5) from ``peak`` down to 1, for light from the knee to the peak.
+def _bt2390(light: np.ndarray, peak: float) -> np.ndarray:
+    """Apply the EETF of ITU-R BT.2390 (annex 5), from ``peak`` down to 1, to light from the knee to the peak.
 
     Everything is in units of SDR white, in float64.
     """
-    top, white, start = pq_of_nits(np.array([peak, 1.0, knee_of(peak)]) * WHITE_NITS)
+    top, white, start = pq_of_nits(np.array([peak, 1.0, _knee_of(peak)]) * WHITE_NITS)
     start, target = start / top, white / top
     t = np.clip((pq_of_nits(light * WHITE_NITS) / top - start) / max(1 - start, 1e-9), 0, 1)
     spline = (2 * t**3 - 3 * t**2 + 1) * start + (t**3 - 2 * t**2 + t) * (1 - start) + (-2 * t**3 + 3 * t**2) * target
@@ -140,45 +137,33 @@ def bt2390(light: np.ndarray, peak: float) -> np.ndarray:
 
 
 def nits_of_pq(code: np.ndarray) -> np.ndarray:
-    """The EOTF of SMPTE ST 2084: code values 0 … 1 to cd/m², 0 … 10,000, in float64."""
+    """Apply the EOTF of SMPTE ST 2084: code values 0 … 1 to cd/m², 0 … 10,000, in float64."""
     power = np.power(code, 1 / _M2)
     return 10000 * np.power(np.maximum(power - _C1, 0) / (_C2 - _C3 * power), 1 / _M1)
 
 
 def pq_of_nits(nits: np.ndarray) -> np.ndarray:
-    """The inverse EOTF of SMPTE ST 2084."""
+    """Apply the inverse EOTF of SMPTE ST 2084."""
     power = np.power(nits / 10000, _M1)
     return np.power((_C1 + _C2 * power) / (1 + _C3 * power), _M2)
 
 
-def scene_of_hlg(code: np.ndarray) -> np.ndarray:
-    """The inverse OETF of HLG (ITU-R BT.2100): code values 0 … 1 to scene light, 0 … 1, in float64."""
-    a, b, c = 0.17883277, 0.28466892, 0.55991073
-    return np.where(code <= 0.5, code**2 / 3, (np.exp((code - c) / a) + b) / 12)
-
-
 def _light_of_codes(transfer: int) -> np.ndarray:
-    """For each of the 65,536 codes its light (float32): display light, of HLG α^(1/γ) times scene light."""
+    """Return the light (float32) of each of the 65,536 codes: display light, of HLG α^(1/γ) times scene light."""
     code = np.linspace(0, 1, _CODES)
     if transfer == PQ:
         light = nits_of_pq(code) / WHITE_NITS
-    elif transfer == HLG:
-        light = scene_of_hlg(code) * (HLG_DISPLAY_NITS / WHITE_NITS) ** (1 / HLG_GAMMA)
+    elif transfer == HLG:  # the inverse OETF of ITU-R BT.2100
+        a, b, c = 0.17883277, 0.28466892, 0.55991073
+        scene = np.where(code <= 0.5, code**2 / 3, (np.exp((code - c) / a) + b) / 12)
+        light = scene * (HLG_DISPLAY_NITS / WHITE_NITS) ** (1 / HLG_GAMMA)
     else:
         light = code**SDR_GAMMA
     return light.astype(np.float32)
 
 
-def _peak_nits(transfer: int, from_metadata: float | None) -> float:
-    if transfer == HLG:
-        return HLG_DISPLAY_NITS
-    if transfer != PQ:
-        return WHITE_NITS
-    return min(from_metadata, MAX_PEAK_NITS) if from_metadata and from_metadata > 0 else DEFAULT_PEAK_NITS
-
-
 def _to_xyz(primaries: int) -> np.ndarray:
-    """(3, 3) float64, linear RGB to CIE XYZ (SMPTE RP 177); its second row is the luminance."""
+    """Return the matrix from linear RGB to CIE XYZ (SMPTE RP 177), (3, 3) float64; row 2 is the luminance."""
     x, y = np.array(_CHROMATICITIES.get(primaries, _CHROMATICITIES[BT709])).T
     columns = np.stack([x / y, np.ones(3), (1 - x - y) / y])
     white = np.array([_D65[0] / _D65[1], 1, (1 - _D65[0] - _D65[1]) / _D65[1]])

@@ -1,7 +1,7 @@
 """Whole-file jobs of the user's own ffmpeg program: filter graphs, and encoders that PyAV's build lacks.
 
-What goes in and what comes out are NUT files with one video stream: they hold any codec and every timestamp exactly.
-The one place that knows ffmpeg-python, which writes the command line. Nothing is run through a shell.
+Sources and results are NUT files with one video stream: they hold any codec and every timestamp exactly. This is the
+only module that uses ffmpeg-python, which writes the command line. Nothing is run through a shell.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ _TIME_BASE = re.compile(r"config in time_base: (\d+/\d+)")  # what the filter 's
 
 
 class NoFramesError(UsageError):
-    """A graph that took every frame and gave none."""
+    """No frame comes out of a graph."""
 
 
 @dataclass(frozen=True)
 class FFmpegJob:
     """One whole-file job. Without an ``encoder`` the output is FFV1 in full-range RGB, lossless.
 
-    ``graph`` is a filter graph with one input and one output, the last chain's. Raises UsageError where parts of the
-    job contradict each other, or an option would undo what keeps times and colours right.
+    ``graph`` is a filter graph with one input and one output. Raises UsageError where parts of the job contradict each
+    other, or an option would override what keeps times and colours right.
     """
 
     graph: str = ""
@@ -73,7 +73,7 @@ class FFmpegJob:
 
     @property
     def pix_fmt(self) -> str:
-        """What is written; an encoder that does not know it takes what is nearest."""
+        """The pixel format of the output; an encoder that lacks it takes the nearest one."""
         if not self.encoder:
             return ("gbrap16le" if self.alpha else "gbrp16le") if self.deep else ("bgra" if self.alpha else "bgr0")
         given = dict(self.options)
@@ -90,7 +90,7 @@ class FFmpegJob:
 
 
 def parse_options(text: str) -> tuple[tuple[str, str], ...]:
-    """An encoder's options from 'q:v=65,profile:v=high'; values may hold '='. Raises UsageError."""
+    """Return an encoder's options from 'q:v=65,profile:v=high'; values may hold '='. Raises UsageError."""
     found: dict[str, str] = {}
     for item in text.split(",") if text.strip() else []:
         match = _OPTION.fullmatch(item)
@@ -104,18 +104,18 @@ def parse_options(text: str) -> tuple[tuple[str, str], ...]:
 
 
 def check_encoder(program: Path, job: FFmpegJob) -> None:
-    """Raises UsageError where the program lacks the job's encoder, or the encoder one of its options.
+    """Raise UsageError where the program lacks the job's encoder, or the encoder one of its options.
 
-    The program itself only mutters about another encoder's option, and takes what follows a flag, such as 'an', for
-    one more file to write.
+    The program itself only warns about another encoder's option, and takes the value of a flag, such as 'an', for one
+    more file to write.
     """
     if job.encoder and job.encoder not in encoders(program):
         why = "ffmpeg has no video encoder of that name"
         raise UsageError(f"encoder {job.encoder}", why, "`ffmpeg -encoders` lists them")
     if job.options:
         general = _GENERAL.search(query_program(program, "-hide_banner", "-h", "full"))
-        said = query_program(program, "-hide_banner", "-h", f"encoder={job.encoder}") + (general[1] if general else "")
-        known = _SHAPING.union(_ENCODER_OPTION.findall(said))
+        listed = query_program(program, "-hide_banner", "-h", f"encoder={job.encoder}")
+        known = _SHAPING.union(_ENCODER_OPTION.findall(listed + (general[1] if general else "")))
         for name, _ in job.options:
             if name.partition(":")[0] not in known:
                 remedy = f"`ffmpeg -h encoder={job.encoder}` lists its options"
@@ -139,7 +139,7 @@ def run_ffmpeg_job(
     """
     program = find_program()
     check_encoder(program, job)
-    output.open("wb").close()  # so that what is wrong with the place is said by the system, as everywhere
+    output.open("wb").close()  # raises the system's error where it cannot be written
     try:
         frame_times = _frame_times(program, source, job, stop)
         command = _command(program, source, f"file:{output}", _output_options(job) | frame_times)
@@ -163,25 +163,25 @@ def run_ffmpeg_job(
 
 
 def _command(program: Path, source: Path, output: str, options: dict[str, str | None]) -> list[str]:
-    """'file:' keeps colons, dashes and percent signs of names from meaning anything; -f, what is in from guesses."""
+    """Return the command line. 'file:' and -f keep names, and what is in the files, from meaning anything else."""
     import ffmpeg
 
     def utf8(text: str) -> str:
-        """Its bytes, as ffmpeg-python refuses the surrogates that stand for a name's bytes that are no UTF-8."""
+        """Return its bytes: ffmpeg-python refuses the surrogates that stand for bytes of a name that are no UTF-8."""
         return text.encode("utf-8", "surrogatepass").decode("latin-1")
 
     picture = ffmpeg.input(utf8(f"file:{source}"), format="nut", protocol_whitelist="file")["v:0"]
-    made = ffmpeg.output(picture, utf8(output), **{utf8(k): v and utf8(v) for k, v in options.items()})
+    job = ffmpeg.output(picture, utf8(output), **{utf8(k): v and utf8(v) for k, v in options.items()})
     every = ("-nostdin", "-hide_banner", "-nostats", "-copyts", "-xerror", "-loglevel")
-    # What is said about the graph is said as information.
+    # What is logged about the graph is logged as information.
     level = ("info",) if options["format"] == "null" else ("error", "-progress", "pipe:1")
-    parts = made.global_args(*every, *level).compile(overwrite_output=True)[1:]
+    parts = job.global_args(*every, *level).compile(overwrite_output=True)[1:]
     return [str(program), *(part.encode("latin-1").decode("utf-8", "surrogatepass") for part in parts)]
 
 
 def _output_options(job: FFmpegJob) -> dict[str, str | None]:
-    """All but how frames are timed. ffmpeg-python takes None for a flag."""
-    graph = _then(job.graph, _TO_BT709) if job.to_bt709 else job.graph.strip()
+    """Return all options but those of times. ffmpeg-python takes None for a flag."""
+    graph = _append_filters(job.graph, _TO_BT709) if job.to_bt709 else job.graph.strip()
     options: dict[str, str | None] = {"format": "nut", "bitexact": None, "sws_flags": _SCALING}
     options |= {"avoid_negative_ts": "disabled"}  # B-frames are decoded before 0, and everything would move
     options |= {"threads": str(THREADS)}
@@ -195,10 +195,10 @@ def _output_options(job: FFmpegJob) -> dict[str, str | None]:
 
 
 def _frame_times(program: Path, source: Path, job: FFmpegJob, stop: Stop) -> dict[str, str | None]:
-    """Options with which every frame that leaves the graph is written once, in the graph's own time base."""
+    """Return options with which every frame of the graph is written once, in the graph's own time base."""
     if keeps_time_base(program):
         return {"fps_mode": "passthrough", "enc_time_base": "filter"}
-    graph = _then(_output_options(job).get("vf") or "", "showinfo")
+    graph = _append_filters(_output_options(job).get("vf") or "", "showinfo")
     with RunningProgram(_command(program, source, "-", {"format": "null", "vf": graph})) as running:
         for _, line in running.lines(stop):
             if match := _TIME_BASE.search(line):
@@ -206,16 +206,14 @@ def _frame_times(program: Path, source: Path, job: FFmpegJob, stop: Stop) -> dic
     return {"vsync": "passthrough", "enc_time_base": "-1"}  # it failed; so will the job, and say why
 
 
-def _then(graph: str, more: str) -> str:
-    """``graph`` with more filters after its output, which may be named: 'hflip[out]'."""
+def _append_filters(graph: str, filters: str) -> str:
+    """Append filters to a graph's output, which may be named: 'hflip[out]'."""
     graph = graph.strip()
     if not graph:
-        return more
-    named = re.search(r"\[[^\[\]]*\]$", graph)
-    return f"{graph};{named[0]}{more}" if named else f"{graph},{more}"
+        return filters
+    label = re.search(r"\[[^\[\]]*\]$", graph)
+    return f"{graph};{label[0]}{filters}" if label else f"{graph},{filters}"
 
-
-# What went wrong
 
 # How lines begin that follow from an earlier one, which says more.
 _CONSEQUENCE = re.compile(
@@ -238,23 +236,20 @@ def _named(graph: str) -> str:
 
 
 def _failure(job: FFmpegJob, status: int, errors: Sequence[str], source: Path, output: Path) -> Exception:
-    """What to raise, from the last line that is a cause."""
+    """Return what to raise, from the last line that is a cause."""
     if status < 0:
         why = f"the program was killed (signal {-status})"
         return MediaError("ffmpeg", why, "there may be too little memory: use a smaller size")
     for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         if any(os.strerror(code) in line for line in errors):
             return OSError(code, os.strerror(code), str(output))
-    said = (
-        [line for line in errors if not _CONSEQUENCE.match(_PREFIX.sub("", line))]
-        or [*errors]
-        or [f"exit status {status}"]
-    )
-    why = _PREFIX.sub("", said[-1]).strip()
-    if job.graph and _OF_THE_GRAPH.search(said[-1]):
+    causes = [line for line in errors if not _CONSEQUENCE.match(_PREFIX.sub("", line))] or errors
+    line = causes[-1] if causes else f"exit status {status}"
+    why = _PREFIX.sub("", line).strip()
+    if job.graph and _OF_THE_GRAPH.search(line):
         remedy = "`ffmpeg -filters` lists filters; a graph has one input, and one output at its end"
         return UsageError(_named(job.graph), why, remedy)
-    if job.encoder and (job.encoder in said[-1] or _OF_THE_ENCODER.search(why)):
+    if job.encoder and (job.encoder in line or _OF_THE_ENCODER.search(why)):
         remedy = f"`ffmpeg -h encoder={job.encoder}` lists its options; or choose another"
         return UsageError(f"encoder {job.encoder}", why, remedy)
     return MediaError(str(source), f"ffmpeg failed ({why})", "run the command again")

@@ -1,4 +1,4 @@
-"""A user's own ffmpeg program: where it is, what it can do, and how it is run and stopped."""
+"""Find, query, run and stop a user's own ffmpeg program."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _LIBAVCODEC_7 = 61
 
 
 def find_program() -> Path:
-    """The user's own ffmpeg, else the one that the package imageio-ffmpeg brings. Raises UsageError.
+    """Return the user's own ffmpeg, else that of the package imageio-ffmpeg. Raises UsageError.
 
-    Never one that lies in the current folder: a place on the PATH that depends on it (".") is passed over, and so is
-    the folder itself, in which Windows would look first.
+    Never one in the current folder: relative places on the PATH (".") are ignored, and so is the folder itself, in
+    which Windows would look first.
     """
     name = "ffmpeg.exe" if os.name == "nt" else "ffmpeg"
     folders = [folder for folder in os.get_exec_path() if os.path.isabs(folder)]
@@ -44,7 +44,7 @@ def find_program() -> Path:
 
 
 def program_version(program: Path) -> str:
-    """As its first line has it: '5.1.9-0+deb12u1'. Raises UsageError where the program does not run."""
+    """Return its version, as '5.1.9-0+deb12u1'. Raises UsageError where the program does not run."""
     match = re.match(r"ffmpeg version (\S+)", query_program(program, "-version"))
     if not match:
         raise UsageError(str(program), "it is not ffmpeg", "install ffmpeg")
@@ -52,44 +52,44 @@ def program_version(program: Path) -> str:
 
 
 def encoders(program: Path) -> frozenset[str]:
-    """Names of the program's video encoders. Raises UsageError where it does not run."""
+    """Return the names of the program's video encoders. Raises UsageError where it does not run."""
     rows = query_program(program, "-hide_banner", "-encoders").partition("------")[2].splitlines()
     return frozenset(row.split()[1] for row in rows if re.match(r" V\S* \S", row))
 
 
 def query_program(program: Path, *arguments: str) -> str:
-    """What it prints when it is run with these arguments. Raises UsageError where it does not run."""
+    """Return what it prints when it is run with these arguments. Raises UsageError where it does not run."""
     command = [str(program), *arguments]
     try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=QUERY_TIMEOUT_S, check=True
+        output = subprocess.check_output(
+            command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=QUERY_TIMEOUT_S
         )
     except (OSError, subprocess.SubprocessError) as error:
-        raise cannot_run(program, error) from None
-    return done.stdout.decode("utf-8", "replace")
+        raise _cannot_run(program, error) from None
+    return output.decode("utf-8", "replace")
 
 
-def cannot_run(program: Path, error: Exception) -> UsageError:
+def _cannot_run(program: Path, error: Exception) -> UsageError:
     why = str(getattr(error, "strerror", None) or error).lower()
     return UsageError(str(program), f"the program does not run ({why})", "install ffmpeg anew")
 
 
 def keeps_time_base(program: Path) -> bool:
-    """Whether it keeps a graph's time base when told to."""
+    """Return whether it has an option to keep a graph's time base."""
     match = re.search(r"^libavcodec .*/ *(\d+)\.", query_program(program, "-version"), re.MULTILINE)
     return not match or int(match[1]) >= _LIBAVCODEC_7
 
 
 class RunningProgram:
-    """A running program. Threads read what it says, as a full pipe would stop it; it is killed on the way out."""
+    """A running program, killed on exit. Threads read its output, since it would wait at a full pipe."""
 
     def __init__(self, command: Sequence[str]) -> None:
         pipe = subprocess.PIPE
         try:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe)
         except OSError as error:
-            raise cannot_run(Path(command[0]), error) from None
-        self._said: SimpleQueue[tuple[bool, str] | None] = SimpleQueue()
+            raise _cannot_run(Path(command[0]), error) from None
+        self._output: SimpleQueue[tuple[bool, str] | None] = SimpleQueue()
         streams = (False, self._process.stdout), (True, self._process.stderr)
         self._threads = [Thread(target=self._read, args=stream, daemon=True) for stream in streams]
         for thread in self._threads:
@@ -98,22 +98,22 @@ class RunningProgram:
     def _read(self, is_error: bool, stream: IO[bytes]) -> None:
         with stream:
             for line in stream:
-                self._said.put((is_error, line.decode("utf-8", "replace").rstrip()))
-        self._said.put(None)
+                self._output.put((is_error, line.decode("utf-8", "replace").rstrip()))
+        self._output.put(None)
 
     def lines(self, stop: Stop) -> Iterator[tuple[bool, str]]:
-        """(is it from stderr, line) until the program ends. Raises Interrupted where ``stop`` was requested."""
-        ended = 0
-        while ended < len(self._threads):
+        """Yield (is it from stderr, line) until the program ends. Raises Interrupted where ``stop`` was requested."""
+        num_open = len(self._threads)
+        while num_open:
             stop.check()
             with suppress(Empty):
-                said = self._said.get(timeout=POLL_S)
-                if said is None:
-                    ended += 1
+                if item := self._output.get(timeout=POLL_S):
+                    yield item
                 else:
-                    yield said
+                    num_open -= 1
 
     def status(self) -> int:
+        """Wait for the program's end and return its exit status."""
         return self._process.wait()
 
     def __enter__(self) -> RunningProgram:

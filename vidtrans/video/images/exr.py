@@ -1,9 +1,9 @@
-"""OpenEXR pictures: scene light in half floats, as compositing programs take and give them.
+"""Read and write OpenEXR pictures: scene light in half floats, as compositing programs use them.
 
-Policy. Light is linear with BT.709 primaries (OpenEXR's own default; chromaticities in a file are not looked at), and
-the curve between light and the house's codes is that of sRGB (IEC 61966-2-1): code 1.0 is light 1.0, brighter light
-is clipped. As OpenEXR prescribes, colours in a file are multiplied by alpha; the house's are straight. What is wholly
-transparent therefore loses its colour on the way out. Alpha itself is coverage, and linear on both sides.
+Policy. Light is linear with BT.709 primaries (OpenEXR's own default; chromaticities in a file are ignored), and the
+curve between light and our codes is that of sRGB (IEC 61966-2-1): code 1.0 is light 1.0, brighter light is clipped. As
+OpenEXR prescribes, colours in a file are multiplied by alpha; ours are straight. What is wholly transparent therefore
+loses its colour in a file. Alpha itself is coverage, and linear on both sides.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import cv2
 import numpy as np
 
 from vidtrans.errors import MediaError
+from vidtrans.video.frame_format import MAX_PICTURE_BYTES, MAX_PIXELS
 from vidtrans.video.images.exr_file import check_chunks, read_header, unreadable
-from vidtrans.video.limits import MAX_PICTURE_BYTES, MAX_PIXELS
 
 _MOST = 65504.0  # of a half; stands for infinity until it is clipped
 _STRIP = 64  # lines at a time: what is between the file and the picture stays small
@@ -29,7 +29,7 @@ _PLANES = {"gbrp": (2, 0, 1), "gbrap": (2, 0, 1, 3), "gray": (0, 0, 0)}
 
 
 def encode_exr(picture: np.ndarray) -> bytes:
-    """The bytes of an OpenEXR file in half floats, ZIP-compressed: the same for the same picture.
+    """Encode an OpenEXR file in half floats, ZIP-compressed: equal pictures give equal bytes.
 
     ``picture``: (H, W, 3) or (H, W, 4) uint8 or uint16 display codes, alpha straight.
     """
@@ -37,8 +37,7 @@ def encode_exr(picture: np.ndarray) -> bytes:
     if picture.shape[2] == 4:
         alpha = picture[..., 3:] / np.float32(np.iinfo(picture.dtype).max)
         light = np.concatenate([light * alpha, alpha], axis=2)
-    # The encoder cuts what halves cannot hold; here it is rounded.
-    light = light.astype(np.float16).astype(np.float32)
+    light = light.astype(np.float16).astype(np.float32)  # rounded, where the encoder would truncate
     pix_fmt = "gbrapf32le" if picture.shape[2] == 4 else "gbrpf32le"
     context = av.CodecContext.create("exr", "w")
     context.height, context.width, context.pix_fmt = *picture.shape[:2], pix_fmt
@@ -50,11 +49,11 @@ def encode_exr(picture: np.ndarray) -> bytes:
 
 
 def read_exr(path: Path) -> np.ndarray:
-    """(H, W, 3) or (H, W, 4) uint16 display codes, alpha straight; grey becomes RGB. Raises MediaError.
+    """Read (H, W, 3) or (H, W, 4) uint16 display codes, alpha straight; grey becomes RGB. Raises MediaError.
 
     Light above 1 and infinity become the highest code, light below 0 and what is not a number become 0. A picture
-    with too many pixels is refused before it is decoded, and so is a file that is cut short or damaged: FFmpeg would
-    return what there is of it.
+    with too many pixels is refused before it is decoded, and so is a file that is cut short or damaged, which FFmpeg
+    would read in part.
     """
     try:
         header = read_header(path)
@@ -86,7 +85,7 @@ def _decoded(data: bytes, path: Path) -> av.VideoFrame:
 
 
 def _planes(frame: av.VideoFrame, path: Path) -> list[np.ndarray]:
-    """R, G, B and maybe alpha, each (H, W) of float16 or float32."""
+    """Return R, G, B and maybe alpha, each (H, W) of float16 or float32."""
     name = frame.format.name
     if not name.endswith(("f16le", "f32le")):
         raise MediaError(str(path), f"it holds whole numbers ({name}), not light", "save it with half floats")
@@ -99,11 +98,11 @@ def _planes(frame: av.VideoFrame, path: Path) -> list[np.ndarray]:
 
 
 def _codes(light: np.ndarray) -> np.ndarray:
-    """(H, W, 3 or 4) float32 as in the file → uint16 codes, alpha straight."""
+    """Return the uint16 codes, alpha straight, of light (H, W, 3 or 4) float32 as in the file."""
     light = np.nan_to_num(light, nan=0.0, posinf=_MOST, neginf=0.0)
     if light.shape[2] == 4:
         alpha = np.clip(light[..., 3:], 0, 1)
-        # What glows without covering anything keeps its colour.
+        # Light without coverage keeps its colour.
         with np.errstate(over="ignore"):  # infinity is clipped below
             light = np.concatenate([light[..., :3] / np.where(alpha > 0, alpha, 1), alpha], axis=2)
     light = np.clip(light, 0, 1)
@@ -113,13 +112,13 @@ def _codes(light: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=2)
 def _light_of_codes(dtype: str) -> np.ndarray:
-    """For each code of uint8 or uint16 its light, float32, by the curve of sRGB."""
+    """Return the light, float32, of each code of uint8 or uint16, by the curve of sRGB."""
     code = np.linspace(0, 1, np.iinfo(dtype).max + 1)
     light = np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4)
     return light.astype(np.float32)
 
 
 def _code_of_light(light: np.ndarray) -> np.ndarray:
-    """The inverse, on float32, 0 … 1."""
+    """Apply the inverse to float32, 0 … 1."""
     bright = cv2.pow(np.maximum(light, np.float32(0.0031308)), 1 / 2.4) * np.float32(1.055) - np.float32(0.055)
     return np.where(light <= 0.0031308, light * np.float32(12.92), bright)

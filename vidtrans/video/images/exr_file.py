@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from vidtrans.errors import MediaError
-from vidtrans.video.limits import MAX_PIXELS
+from vidtrans.video.frame_format import MAX_PIXELS
 
 MAGIC = b"\x76\x2f\x31\x01"
 _TILED, _MULTIPART = 0x200, 0x1000  # flags beside the version
@@ -26,9 +26,10 @@ _LONGEST_VALUE = 1 << 20
 
 @dataclass(frozen=True)
 class Header:
-    """``window``: left, top, right, bottom of what is stored, the last two inclusive; sizes are of what is shown.
+    """The attributes of an EXR file that matter here.
 
-    ``channels``: bytes per pixel by name. ``end``: where the table of chunks begins, in bytes.
+    ``window``: left, top, right, bottom of what is stored, the last two inclusive; ``width`` and ``height`` are those
+    of the display window. ``channels``: bytes per pixel by name. ``end``: where the table of chunks begins, in bytes.
     """
 
     width: int
@@ -39,13 +40,9 @@ class Header:
     flags: int
     end: int
 
-    @property
-    def has_alpha(self) -> bool:
-        return "A" in self.channels
-
 
 def read_header(path: Path) -> Header:
-    """The header of the file's first part. Raises MediaError, of pictures above MAX_PIXELS too."""
+    """Read the header of the file's first part. Raises MediaError, also for pictures above MAX_PIXELS."""
     try:
         with path.open("rb") as stream:
             magic, flags = struct.unpack("<4sI", stream.read(8))
@@ -53,59 +50,58 @@ def read_header(path: Path) -> Header:
             while flags & _MULTIPART and dict(_attributes(stream)):
                 pass
             end = stream.tell()
-        stored, shown = (struct.unpack("<4i", found[name]) for name in ("dataWindow", "displayWindow"))
+        windows = [struct.unpack("<4i", found[name]) for name in ("dataWindow", "displayWindow")]
+        sizes = [(right - left + 1, bottom - top + 1) for left, top, right, bottom in windows]
         channels = dict(_channels(found["channels"]))
         compression = found["compression"][0]
     except OSError as error:
         raise MediaError(str(path), (error.strerror or "cannot be read").lower(), "check the name") from None
     except (ValueError, LookupError, struct.error):
         raise unreadable(path) from None
-    if magic != MAGIC:
+    if magic != MAGIC or min(map(min, sizes)) < 1:
         raise unreadable(path)
-    for left, top, right, bottom in (stored, shown):
-        width, height = right - left + 1, bottom - top + 1
-        if width < 1 or height < 1:
-            raise unreadable(path)
+    for width, height in sizes:
         if width * height > MAX_PIXELS:
             raise MediaError(str(path), f"the picture is too large ({width}x{height})", "make it smaller")
     if "Y" not in channels and not channels.keys() >= {"R", "G", "B"}:
         raise MediaError(str(path), "it has no channels R, G, B nor Y", "save the layer that is the picture by itself")
-    return Header(width, height, stored, channels, compression, flags, end)
+    return Header(width, height, windows[0], channels, compression, flags, end)
 
 
 def check_chunks(header: Header, data: bytes, path: Path) -> None:
     """Raise MediaError where a chunk lies beyond the end of ``data``, the whole file, or fails its checksum.
 
-    A file that is still being written, or was never finished, has chunks without a place. Only the compressions ZIP
-    and ZIPS have checksums; damage inside of others stays unseen.
+    A file that is still being written, or was never finished, has chunks with an offset of 0. Only the compressions ZIP
+    and ZIPS have checksums; damage inside of others is not detected.
     """
+    # Before a chunk's size: its tile or its line, and the number of its part.
+    before_size = (16 if header.flags & _TILED else 4) + (4 if header.flags & _MULTIPART else 0)
+    has_checksums = header.compression in _ZIP_LINES and not header.flags & (_TILED | _MULTIPART)
     try:
-        places = _places(header.end, data)
-        lengths = struct.calcsize("<4i" if header.flags & _TILED else "<i") + (4 if header.flags & _MULTIPART else 0)
-        for place in places:
-            (size,) = struct.unpack_from("<I", data, place + lengths)
-            begin = place + lengths + 4
-            if place < header.end or begin + size > len(data):
+        for offset in _chunk_offsets(header.end, data):
+            (size,) = struct.unpack_from("<I", data, offset + before_size)
+            begin = offset + before_size + 4
+            if offset < header.end or begin + size > len(data):
                 raise ValueError("the file is cut short")
-            if header.compression in _ZIP_LINES and not header.flags & (_TILED | _MULTIPART):
-                _check_zip(header, struct.unpack_from("<i", data, place)[0], data[begin : begin + size])
+            if has_checksums:
+                _check_zip(header, struct.unpack_from("<i", data, offset)[0], data[begin : begin + size])
     except (ValueError, struct.error, zlib.error):
         raise MediaError(str(path), "the file is cut short or damaged", "write it again, or delete it") from None
 
 
-def _places(begin: int, data: bytes) -> list[int]:
-    """The table of chunks: it ends where the first of them begins."""
-    places: list[int] = []
+def _chunk_offsets(begin: int, data: bytes) -> list[int]:
+    """Return the table of chunks, which ends where the first of them begins. Raises ValueError."""
+    offsets: list[int] = []
     first = len(data)
-    while (at := begin + 8 * len(places)) < first:
-        (place,) = struct.unpack_from("<Q", data, at)
-        if place > len(data):
+    while (at := begin + 8 * len(offsets)) < first:
+        (offset,) = struct.unpack_from("<Q", data, at)
+        if offset > len(data):
             raise ValueError("the file is cut short")
-        places.append(place)
-        first = min(first, place)
-    if not places:
+        offsets.append(offset)
+        first = min(first, offset)
+    if not offsets:
         raise ValueError("no chunks")
-    return places
+    return offsets
 
 
 def _check_zip(header: Header, line: int, chunk: bytes) -> None:
@@ -120,7 +116,7 @@ def _check_zip(header: Header, line: int, chunk: bytes) -> None:
 
 
 def _attributes(stream: BinaryIO) -> Iterator[tuple[str, bytes]]:
-    """A header's attributes by name; values that nobody asks for, previews and manifests, are passed over."""
+    """Yield a header's attributes by name, with the values of _WANTED; previews and manifests can be large."""
     while name := _text(stream):
         _text(stream)  # its type
         (size,) = struct.unpack("<I", stream.read(4))
@@ -132,7 +128,7 @@ def _attributes(stream: BinaryIO) -> Iterator[tuple[str, bytes]]:
 
 
 def _text(stream: BinaryIO) -> str:
-    """Text up to its closing zero."""
+    """Read text up to its closing zero."""
     text = bytearray()
     while (byte := stream.read(1)) != b"\0":
         if not byte or len(text) > _LONGEST_NAME:
@@ -142,7 +138,7 @@ def _text(stream: BinaryIO) -> str:
 
 
 def _channels(value: bytes) -> Iterator[tuple[str, int]]:
-    """(name, bytes per pixel) of a header's list of channels. An entry: name, zero, type, flags, sampling."""
+    """Yield (name, bytes per pixel) of a header's list of channels. An entry: name, zero, type, flags, sampling."""
     while (end := value.index(b"\0")) > 0:
         (kind,) = struct.unpack_from("<i", value, end + 1)
         yield value[:end].decode("latin-1"), _HALF if kind == 1 else _OTHER
@@ -150,4 +146,5 @@ def _channels(value: bytes) -> Iterator[tuple[str, int]]:
 
 
 def unreadable(path: Path) -> MediaError:
+    """Return the error of a file that is no picture."""
     return MediaError(str(path), "not a picture that can be read", "delete or replace it")

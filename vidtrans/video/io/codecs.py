@@ -15,9 +15,9 @@ class Codec:
     """One choice: ``formats`` are pixel formats by (bits a channel, with alpha).
 
     ``odd``: formats for sizes that the codec's chroma subsampling cannot hold. ``segments``: the container of a chunk's
-    file. ``unpacked``: chunks are kept lossless and become pictures, or a GIF, when all are there. ``crf``: its quality
-    where none is asked for, None where it has no such thing. ``tag``: how QuickTime wants the codec
-    named. ``smallest``: the least (width, height) that it takes. ``even``: it takes no odd sizes.
+    file. ``unpacked``: chunks are lossless and become pictures, or a GIF, when all are there. ``crf``: its default
+    quality, None where it has no such option. ``tag``: QuickTime's name for the codec. ``smallest``: the least (width,
+    height) that it takes. ``even``: it takes no odd sizes.
     """
 
     encoder: str
@@ -40,17 +40,22 @@ class Codec:
         return tuple(sorted({depth for depth, _ in self.formats}))
 
     def has_alpha(self, depth: int) -> bool:
+        """Return whether it keeps alpha at this depth."""
         return (depth, True) in self.formats
 
     def pix_fmt(self, depth: int, alpha: bool, width: int, height: int) -> str:
-        """The pixel format for pictures of this kind."""
+        """Return the pixel format for pictures of this kind."""
         if (width % 2 or height % 2) and depth in self.odd:
             return self.odd[depth]
         return self.formats[depth, alpha]
 
 
 _FFV1 = (("level", "3"), ("slices", "4"), ("threads", "1"))
-_RGB = {(8, False): "bgr0", (8, True): "bgra", (16, False): "gbrp16le", (16, True): "gbrap16le"}
+_RGB_8 = {(8, False): "bgr0", (8, True): "bgra"}
+_RGB_16 = {(16, False): "gbrp16le", (16, True): "gbrap16le"}
+_RGB = _RGB_8 | _RGB_16
+_420 = {(8, False): "yuv420p", (10, False): "yuv420p10le"}
+_444 = {8: "yuv444p", 10: "yuv444p10le"}
 
 # What an encoder's bytes depend on (threads, the processor's instructions) is fixed, and never follows the machine.
 CODECS = {
@@ -58,8 +63,8 @@ CODECS = {
         "libx264",
         "plays everywhere",
         ("mp4", "mov", "mkv"),
-        {(8, False): "yuv420p", (10, False): "yuv420p10le"},
-        odd={8: "yuv444p", 10: "yuv444p10le"},
+        _420,
+        odd=_444,
         options=(("threads", "4"),),
         crf=18,
     ),
@@ -67,8 +72,8 @@ CODECS = {
         "libx265",
         "half of H.264's size, slower to make; 8 or 10 bits",
         ("mp4", "mov", "mkv"),
-        {(8, False): "yuv420p", (10, False): "yuv420p10le"},
-        odd={8: "yuv444p", 10: "yuv444p10le"},
+        _420,
+        odd=_444,
         # Frame threads change its decisions, and by default there are as many as the machine has cores.
         options=(("x265-params", "log-level=error:frame-threads=1:pools=2"),),
         crf=20,
@@ -78,7 +83,7 @@ CODECS = {
         "libsvtav1",
         "smallest files, for the web; 8 or 10 bits",
         ("mp4", "mkv", "webm"),
-        {(8, False): "yuv420p", (10, False): "yuv420p10le"},
+        _420,
         options=(("svtav1-params", "lp=2"),),
         crf=26,
         worst_crf=63,
@@ -119,18 +124,11 @@ CODECS = {
         "ffv1",
         "an OpenEXR picture a frame, linear light, half floats, with alpha",
         ("exr",),
-        {key: name for key, name in _RGB.items() if key[0] == 16},
+        _RGB_16,
         options=_FFV1,
         unpacked=True,
     ),
-    "gif": Codec(
-        "ffv1",
-        "an animated GIF, 256 colours, for the web",
-        ("gif",),
-        {key: name for key, name in _RGB.items() if key[0] == 8},
-        options=_FFV1,
-        unpacked=True,
-    ),
+    "gif": Codec("ffv1", "an animated GIF, 256 colours, for the web", ("gif",), _RGB_8, options=_FFV1, unpacked=True),
 }
 PICTURES = ("png", "exr")
 # Endings of results, each of which stands for a codec or a container.
@@ -138,10 +136,10 @@ ENDINGS = (*CONTAINERS, *PICTURES, "gif")
 
 
 def codecs_with_alpha() -> list[str]:
-    """The codecs that keep transparency."""
+    """Return the codecs that keep transparency."""
     return [name for name, codec in CODECS.items() if any(alpha for _, alpha in codec.formats)]
 
 
 def codecs_with_depth() -> list[str]:
-    """The codecs that, by themselves, keep more than 8 bits a channel."""
+    """Return the codecs that keep more than 8 bits a channel without being asked to."""
     return [name for name, codec in CODECS.items() if name != "h264" and max(codec.depths) > 8]

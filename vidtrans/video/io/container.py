@@ -1,9 +1,9 @@
-"""Opening media that may be hostile, choosing the stream that is the picture, and describing it."""
+"""Open media that may be hostile, choose the video stream, and describe it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -11,13 +11,16 @@ from typing import Any
 
 import av
 import av.error
+from av.audio.stream import AudioStream
 from av.container import InputContainer
-from av.stream import Discard, Disposition
+from av.packet import Packet
+from av.stream import Discard, Disposition, Stream
+from av.subtitles.stream import SubtitleStream
 from av.video.stream import VideoStream
 
 from vidtrans.errors import MediaError
 from vidtrans.files import check_regular_file
-from vidtrans.video.limits import MAX_PIXELS
+from vidtrans.video.frame_format import MAX_PIXELS
 
 # Demuxers of single files. Playlists (hls, dash, concat …) open other files or the network and are left out.
 FORMATS = (
@@ -32,6 +35,8 @@ SAFE = {**SINGLE_FILE, "max_pixels": str(MAX_PIXELS)}
 
 @dataclass(frozen=True)
 class AudioTrack:
+    """What the headers say of a sound track."""
+
     codec: str
     sample_rate_hz: int
     channels: int
@@ -41,10 +46,10 @@ class AudioTrack:
 
 @dataclass(frozen=True)
 class MediaInfo:
-    """What the headers say.
+    """What the headers of a video say.
 
-    ``width`` × ``height`` is the stored size, before rotation. ``offset_s``: when pictures begin, from the first sound
-    on; None without sound. ``subtitles``: their codecs.
+    ``width`` × ``height`` is the stored size, before rotation. ``offset_s``: from the start of the first sound to that
+    of the pictures; None without sound. ``timecode``: of the first frame, or ''. ``subtitles``: their codecs.
     """
 
     path: str
@@ -76,33 +81,24 @@ class MediaInfo:
         return self.average_rate or Fraction(25)
 
 
-def _why(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error).lower()
+def packets_of(container: InputContainer, streams: Sequence[Stream] = ()) -> Iterator[Packet[Any]]:
+    """Yield the packets of these streams (none: of all), without the empty ones at the end.
 
-
-def packets_of(container: InputContainer, *streams: Any) -> Iterator[Any]:
-    """The packets of these streams (none: of all), without the empty ones at the end.
-
-    PyAV stumbles, after the last one, over a track that turned up in mid-stream.
+    PyAV raises IndexError, after the last one, where a track turned up in mid-stream.
     """
     with suppress(IndexError):
-        yield from (packet for packet in container.demux(*streams) if packet.size)
-
-
-def check_name(path: Path) -> None:
-    """Raises MediaError where FFmpeg cannot be told a file's name."""
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        shown = str(path).encode(errors="backslashreplace").decode()
-        raise MediaError(shown, "its name is no UTF-8", "rename it") from None
+        yield from (packet for packet in container.demux(streams) if packet.size)
 
 
 @contextmanager
 def open_media(path: Path) -> Iterator[InputContainer]:
     """Open a media file for reading, local files only, and close it whatever happens. Raises MediaError."""
     path = Path(path)
-    check_name(path)
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:  # FFmpeg's names are UTF-8
+        name = str(path).encode(errors="backslashreplace").decode()
+        raise MediaError(name, "its name is no UTF-8", "rename it") from None
     if not path.exists():
         raise MediaError(str(path), "no such file", "check the name")
     if path.is_dir():
@@ -113,12 +109,11 @@ def open_media(path: Path) -> Iterator[InputContainer]:
     except PermissionError:
         raise MediaError(str(path), "permission denied", "make the file readable") from None
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        why = "the file is empty" if path.stat().st_size == 0 else f"not a video that can be read ({_why(error)})"
+        reason = str(getattr(error, "strerror", None) or error).lower()
+        why = "the file is empty" if path.stat().st_size == 0 else f"not a video that can be read ({reason})"
         raise MediaError(str(path), why, "give a video file, or convert it first") from None
-    try:
+    with closing(container):
         yield container
-    finally:
-        container.close()
 
 
 def open_generated(path: Path, kind: str | None = None) -> InputContainer:
@@ -130,8 +125,8 @@ def open_generated(path: Path, kind: str | None = None) -> InputContainer:
 
 
 def picture_stream(container: InputContainer, path: Path) -> VideoStream:
-    """The stream that is the film: never cover art; the default one, else the largest. Raises MediaError."""
-    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    """Return the video stream: never cover art; the default one, else the largest. Raises MediaError."""
+    streams = _video_streams(container)
     if not streams:
         cover, sound = bool(container.streams.video), bool(container.streams.audio)
         why = "no video stream" + (" (only cover art)" if cover else " (only sound)" if sound else "")
@@ -148,14 +143,14 @@ def picture_stream(container: InputContainer, path: Path) -> VideoStream:
     return best
 
 
+def _video_streams(container: InputContainer) -> list[VideoStream]:
+    return [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+
+
 def describe(container: InputContainer, stream: VideoStream, path: Path) -> MediaInfo:
-    """What the headers say of an open file."""
+    """Return what the headers say of an open file."""
     context = stream.codec_context
-    duration = None
-    if stream.duration and stream.time_base:
-        duration = float(stream.duration * stream.time_base)
-    elif container.duration:
-        duration = container.duration / av.time_base
+    whole_s = container.duration / av.time_base if container.duration else None
     return MediaInfo(
         path=str(path),
         format=container.format.name,
@@ -165,43 +160,46 @@ def describe(container: InputContainer, stream: VideoStream, path: Path) -> Medi
         pix_fmt=context.pix_fmt or "unknown",
         average_rate=stream.average_rate,
         time_base=stream.time_base or Fraction(1, 1000),
-        duration_s=duration,
+        duration_s=whole_s if (duration_s := _duration_s(stream)) is None else duration_s,
         num_frames_from_header=stream.frames,
         sample_aspect_ratio=Fraction(stream.sample_aspect_ratio or 1) or Fraction(1),
         colour_space=space_name(int(context.colorspace)),
         colour_range=_RANGES.get(int(context.color_range), "untagged"),
         colour_transfer=_TRANSFERS.get(int(context.color_trc), f"other ({int(context.color_trc)})"),
         is_rgb=context.format is not None and context.format.is_rgb,
-        num_video_streams=sum(not s.disposition & Disposition.attached_pic for s in container.streams.video),
+        num_video_streams=len(_video_streams(container)),
         stream_index=stream.index,
         offset_s=_offset(container, stream),
         timecode=timecode_of(container),
         chapters=len(container.chapters()),
-        subtitles=tuple(
-            s.codec_context.name if s.codec_context else "unknown"
-            for s in container.streams.subtitles
-            if s.discard != Discard.all
-        ),
+        subtitles=tuple(_codec_name(s) for s in container.streams.subtitles if s.discard != Discard.all),
         audio=tuple(
             AudioTrack(
-                codec=a.codec_context.name if a.codec_context else "unknown",
+                codec=_codec_name(a),
                 sample_rate_hz=a.sample_rate if a.codec_context else 0,
                 channels=a.channels if a.codec_context else 0,
                 language=a.language,
-                duration_s=float(a.duration * a.time_base) if a.duration and a.time_base else None,
+                duration_s=_duration_s(a),
             )
             for a in container.streams.audio
         ),
     )
 
 
+def _codec_name(stream: AudioStream | SubtitleStream) -> str:
+    return stream.codec_context.name if stream.codec_context else "unknown"
+
+
+def _duration_s(stream: Stream) -> float | None:
+    return float(stream.duration * stream.time_base) if stream.duration and stream.time_base else None
+
+
 def space_name(space: int) -> str:
-    """A colour space of ISO 23091-2 in words; "untagged"."""
+    """Return the name of a colour space of ISO 23091-2, or "untagged"."""
     return _SPACES.get(space, f"other ({space})")
 
 
 def _offset(container: InputContainer, stream: VideoStream) -> float | None:
-    """Seconds from the start of the first sound track to that of the pictures."""
     starts = [s.start_time * s.time_base for s in container.streams.audio if s.start_time is not None and s.time_base]
     if not starts or stream.start_time is None or not stream.time_base:
         return None
@@ -209,13 +207,13 @@ def _offset(container: InputContainer, stream: VideoStream) -> float | None:
 
 
 def timecode_of(container: InputContainer) -> str:
-    """SMPTE timecode of the first frame; '' where there is none."""
-    held = [container.metadata, *(s.metadata for s in (*container.streams.video, *container.streams.data))]
-    return next((tags[key] for tags in held for key in ("timecode", "TIMECODE") if tags.get(key)), "")
+    """Return the SMPTE timecode of the first frame; '' where there is none."""
+    tables = [container.metadata, *(s.metadata for s in (*container.streams.video, *container.streams.data))]
+    return next((tags[key] for tags in tables for key in ("timecode", "TIMECODE") if tags.get(key)), "")
 
 
 def probe(path: Path) -> MediaInfo:
-    """What a video's headers say. Raises MediaError where the file cannot be opened or has no picture."""
+    """Return what a video's headers say. Raises MediaError where it cannot be opened or has no picture."""
     with open_media(path) as container:
         return describe(container, picture_stream(container, path), path)
 

@@ -1,8 +1,9 @@
-"""One open video file and the pictures that its decoder hands over, in order of presentation."""
+"""One open video file and its decoded frames, in order of presentation."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -10,84 +11,79 @@ from typing import Any
 
 import av
 import av.error
-from av.container import InputContainer
+from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from vidtrans.errors import MediaError
+from vidtrans.video.frame_format import MAX_PIXELS
 from vidtrans.video.io.container import describe, open_media, packets_of, picture_stream
 from vidtrans.video.io.deinterlace import deinterlace
-from vidtrans.video.limits import MAX_PIXELS
 
 # Those of the demuxers that list every frame of a file, so that one which is not there is known to be missing.
 LISTS_FRAMES = "mov,mp4,m4a,3gp,3g2,mj2"
-# Of damage that the demuxer stumbles over, so often in a row is tried to read on behind it.
-MAX_DEMUX_ERRORS = 64
+MAX_DEMUX_ERRORS = 64  # in a row, after which reading ends
 # A header may round, and a track end a little early.
 SHORT_S, SHORT_SHARE = 0.5, 0.02
 
 
 @dataclass
 class DecodeLosses:
-    """What a tolerant reading lost, and when it began to."""
+    """What a tolerant reading lost, counted in the same pass as all packets and interlaced frames."""
 
     lost: int = 0  # packets
     flawed: int = 0  # frames
-    interlaced: int = 0  # frames; no loss, but counted in the same pass
+    interlaced: int = 0  # frames; no loss
     packets: int = 0
     hidden: int = 0  # packets that an edit list leaves out
     headless: int = 0  # packets before the first keyframe
     gaps: int = 0  # places where the container misses something
-    at_s: float | None = None
+    at_s: float | None = None  # of the first damage
 
-    def note(self, packet_or_frame: Any) -> None:
-        """Remember where the first damage is."""
-        if self.at_s is None and packet_or_frame is not None and packet_or_frame.pts is not None:
-            self.at_s = float(packet_or_frame.pts * packet_or_frame.time_base)
+    def set_start(self, damaged: Packet[Any] | av.VideoFrame) -> None:
+        """Set the time of the first damage."""
+        if self.at_s is None and damaged.pts is not None and damaged.time_base is not None:
+            self.at_s = float(damaged.pts * damaged.time_base)
 
 
 class Decoder:
-    """Decodes the picture stream of a file. Use as a context manager.
+    """Decodes the video stream of a file. Use as a context manager.
 
-    ``threads`` for the decoder (0: as many as the machine has). ``tolerant``: what cannot be decoded is passed over and
-    counted in ``losses``; else it raises MediaError. A tolerant decoder uses one thread: what becomes of
-    damage depends on how many there are.
+    ``threads`` for the decoder (0: as many as the machine has). ``tolerant``: count what cannot be decoded in
+    ``losses`` instead of raising MediaError, in one thread, since the number of threads decides what becomes of damage.
     """
 
     def __init__(self, path: Path, threads: int = 0, *, tolerant: bool = False) -> None:
         self.path, self.threads, self.tolerant = path, threads, tolerant
 
     def __enter__(self) -> Decoder:
-        self._media = open_media(self.path)
-        self.container: InputContainer = self._media.__enter__()
-        try:
-            self.stream: VideoStream = picture_stream(self.container, self.path)
+        with ExitStack() as stack:
+            self.container = stack.enter_context(open_media(self.path))
+            self.stream = picture_stream(self.container, self.path)
             self.info = describe(self.container, self.stream, self.path)
-            self._alpha = _alpha_decoder(self.stream)
-            context = self._alpha or self.stream.codec_context
-            context.thread_type = "AUTO"
-            context.thread_count = 1 if self.tolerant else self.threads
-        except BaseException:
-            self.container.close()
-            raise
-        self.losses = DecodeLosses()
+            self._context = _alpha_decoder(self.stream) or self.stream.codec_context
+            self._context.thread_type = "AUTO"
+            self._context.thread_count = 1 if self.tolerant else self.threads
+            self.losses = DecodeLosses()
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._media.__exit__(None, None, None)
+        self._stack.close()
 
     def seek(self, pts: int) -> bool:
-        """Go to the keyframe before ``pts``; whether the container could."""
+        """Go to the keyframe before ``pts``. Return whether the container could."""
         try:
             self.container.seek(pts, stream=self.stream, backward=True)
-            (self._alpha or self.stream.codec_context).flush_buffers()
+            self._context.flush_buffers()
             return True
         except (av.error.FFmpegError, OSError):
             return False
 
     def pictures(self, *, interlaced: bool | None = None) -> Iterator[av.VideoFrame]:
-        """Yield what is decoded from here on, woven lines taken apart.
+        """Yield the frames from here on, deinterlaced. Raises MediaError.
 
-        ``interlaced``: whether there are any in the clip; None looks at the first frame. Raises MediaError.
+        ``interlaced``: whether any frame of the clip is; None looks at the first one from here.
         """
         frames = self._decoded()
         if interlaced is None:
@@ -104,22 +100,22 @@ class Decoder:
             return 0
         return max(0, self.info.num_frames_from_header - self.losses.packets)
 
-    def num_lost(self, shown: int) -> int:
-        """Packets that gave no frame, when ``shown`` ones were read from end to end: damaged, or before a keyframe.
+    def num_lost(self, num_frames: int) -> int:
+        """Return the packets that gave no frame, of a clip of ``num_frames``: damaged, or before a keyframe.
 
-        The latter are passed over by decoders without a word.
+        Decoders pass over the latter without an error.
         """
-        return self.losses.lost + max(0, min(self.losses.headless, self.num_silent(shown)))
+        return self.losses.lost + max(0, min(self.losses.headless, self.num_silent(num_frames)))
 
-    def num_silent(self, shown: int) -> int:
-        """Packets that gave no frame and no error. VP8 has some that are made for others to be made from."""
+    def num_silent(self, num_frames: int) -> int:
+        """Return the packets that gave no frame and no error, but for the reference frames of VP8."""
         losses = self.losses
-        return 0 if self.info.codec == "vp8" else losses.packets - losses.hidden - losses.lost - shown
+        return 0 if self.info.codec == "vp8" else losses.packets - losses.hidden - losses.lost - num_frames
 
     def short_s(self, last_pts: int) -> float:
-        """Seconds at the end that the header promises and no track reaches; Matroska's knows, others guess.
+        """Return the seconds at the end that Matroska's header promises and no track reaches; other headers guess.
 
-        A film may be shorter than its sound: only where it seems cut off are the other tracks looked at.
+        A film may be shorter than its sound: only where it seems cut off are the other tracks read.
         """
         promised = self.container.duration
         if "matroska" not in self.info.format or not promised:
@@ -136,7 +132,7 @@ class Decoder:
         count = 0
         for packet in self._packets():
             try:
-                frames = self._alpha.decode(packet) if self._alpha else packet.decode()
+                frames = self._context.decode(packet)
             except (av.error.FFmpegError, OSError) as error:
                 self._lose(packet, error, count)
                 continue
@@ -144,29 +140,27 @@ class Decoder:
                 count += 1
                 if frame.is_corrupt:
                     self.losses.flawed += 1
-                    self.losses.note(frame)
+                    self.losses.set_start(frame)
                 self.losses.interlaced += frame.interlaced_frame
                 yield frame
 
-    def _packets(self) -> Iterator[Any]:
-        """The stream's packets, and the empty one that empties the decoder at the end."""
-        stumbles = 0
-        while True:
+    def _packets(self) -> Iterator[Packet[VideoStream]]:
+        """Yield the stream's packets, and the empty one that flushes the decoder at the end."""
+        errors = 0
+        while errors <= MAX_DEMUX_ERRORS:
             try:
                 for packet in self.container.demux(self.stream):
                     self._count(packet)
-                    stumbles = 0
+                    errors = 0
                     yield packet
                 return
-            except IndexError:  # as in packets_of: after the last packet, and ours is emptied by then
+            except IndexError:  # as in packets_of: after the last packet, and ours is flushed by then
                 return
             except (av.error.FFmpegError, OSError) as error:
                 self._lose(None, error, self.losses.packets)
-                stumbles += 1
-                if stumbles > MAX_DEMUX_ERRORS:
-                    return
+                errors += 1
 
-    def _count(self, packet: Any) -> None:
+    def _count(self, packet: Packet[VideoStream]) -> None:
         losses = self.losses
         losses.packets += packet.size > 0
         losses.hidden += packet.is_discard
@@ -174,32 +168,32 @@ class Decoder:
         if losses.headless == losses.packets - 1 and packet.size and not packet.is_keyframe:
             losses.headless += 1
 
-    def _lose(self, packet: Any, error: Exception, count: int) -> None:
+    def _lose(self, packet: Packet[VideoStream] | None, error: Exception, count: int) -> None:
         if not self.tolerant:
-            why = "no frame could be decoded" if not count else f"damaged after frame {count - 1}"
-            told = f"{why} ({getattr(error, 'strerror', None) or error})"
-            raise MediaError(str(self.path), told, "repair or convert it, or take what is left with --allow-damaged")
+            what = "no frame could be decoded" if not count else f"damaged after frame {count - 1}"
+            why = f"{what} ({getattr(error, 'strerror', None) or error})"
+            raise MediaError(str(self.path), why, "repair or convert it, or take what is left with --allow-damaged")
         self.losses.lost += 1
-        self.losses.note(packet)
+        if packet is not None:
+            self.losses.set_start(packet)
 
 
 def _last_time(path: Path) -> float:
-    """When the last packet of any track ends, in seconds."""
+    """Return when the last packet of any track that can be read ends, in seconds."""
     last = 0.0
-    with open_media(path) as container:
-        try:
-            for packet in packets_of(container):
-                if packet.pts is not None:
-                    last = max(last, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-        except (av.error.FFmpegError, OSError):
-            pass  # as far as it can be read
+    with open_media(path) as container, suppress(av.error.FFmpegError, OSError):
+        for packet in packets_of(container):
+            if packet.pts is not None:
+                last = max(last, float((packet.pts + (packet.duration or 0)) * packet.time_base))
     return last
 
 
-def _alpha_decoder(stream: VideoStream) -> Any:
-    """The decoder that also reads the alpha of a VP8 or VP9 stream, which FFmpeg's own leave out; None elsewhere."""
-    if stream.metadata.get("alpha_mode") != "1" or stream.codec_context.name not in ("vp8", "vp9"):
+def _alpha_decoder(stream: VideoStream) -> VideoCodecContext | None:
+    """Return the decoder that also reads the alpha of VP8 and VP9, which FFmpeg's own leave out; None elsewhere."""
+    name = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(stream.codec_context.name)
+    if name is None or stream.metadata.get("alpha_mode") != "1":
         return None
-    context = av.CodecContext.create("libvpx" if stream.codec_context.name == "vp8" else "libvpx-vp9", "r")
+    context = av.CodecContext.create(name, "r")
+    assert isinstance(context, VideoCodecContext)
     context.options = {"max_pixels": str(MAX_PIXELS)}
     return context

@@ -1,13 +1,14 @@
-"""Interlaced video: two moments in the lines of one frame. One progressive frame is made of each, at its own time."""
+"""Make one progressive frame of each interlaced one, whose lines are of two moments."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from typing import Any
+from contextlib import suppress
+from fractions import Fraction
+from itertools import groupby
 
 import av
-import av.error
 from av.filter import Graph
 
 # A frame is made with those beside it, so reading from the middle of a clip has to begin this many earlier.
@@ -16,43 +17,39 @@ REACH = 1
 
 def deinterlace(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
     """Yield a progressive frame for each: FFmpeg's bwdif where its flag says interlaced, else the frame itself."""
+    for _, alike in groupby(frames, lambda frame: (frame.format.name, frame.width, frame.height)):
+        yield from _filtered(alike)
+
+
+def _filtered(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+    """Yield the filter's frames for those of one size. It doubles the time base, so each gets its own time again."""
     graph: Graph | None = None
-    kind: tuple[Any, ...] = ()
-    waiting: deque[tuple[int | None, Any]] = deque()
-
-    def finished(given: av.VideoFrame | None) -> Iterator[av.VideoFrame]:
-        """What the filter hands over; it doubles the time base, so every frame gets its own time back."""
-        assert graph is not None
-        graph.push(given)
-        while True:
-            try:
-                made: Any = graph.pull()
-            except (av.error.BlockingIOError, av.error.EOFError):
-                return
-            made.pts, made.time_base = waiting.popleft()
-            yield made
-
+    times: deque[tuple[int | None, Fraction | None]] = deque()
     for number, frame in enumerate(frames):
-        own = (frame.format.name, frame.width, frame.height)
-        if own != kind:
-            if graph is not None:
-                yield from finished(None)
-            graph, kind = _bwdif(frame), own
-        waiting.append((frame.pts, frame.time_base))
-        # The filter orders by time, and a frame may have none.
-        frame.pts = number
-        yield from finished(frame)
+        graph = graph or _bwdif(frame)
+        times.append((frame.pts, frame.time_base))
+        frame.pts = number  # the filter orders by time, and a frame may have none
+        graph.push(frame)
+        yield from _pull(graph, times)
     if graph is not None:
-        yield from finished(None)
+        graph.push(None)
+        yield from _pull(graph, times)
+
+
+def _pull(graph: Graph, times: deque[tuple[int | None, Fraction | None]]) -> Iterator[av.VideoFrame]:
+    with suppress(BlockingIOError, EOFError):  # it needs more frames, or has ended
+        while True:
+            frame = graph.vpull()
+            frame.pts, frame.time_base = times.popleft()
+            yield frame
 
 
 def _bwdif(frame: av.VideoFrame) -> Graph:
     graph = Graph()
     graph.threads = 1
-    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base)
-    made = graph.add("bwdif", "mode=send_frame:deint=interlaced")
-    sink = graph.add("buffersink")
-    source.link_to(made)
-    made.link_to(sink)
-    graph.configure()
+    graph.link_nodes(
+        graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base),
+        graph.add("bwdif", "mode=send_frame:deint=interlaced"),
+        graph.add("buffersink"),
+    ).configure()
     return graph

@@ -1,4 +1,4 @@
-"""Encoding frames into segments, and the lossless store of raw outputs."""
+"""Encode frames into segments, and raw outputs into lossless files."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import av
 import av.error
 import cv2
 import numpy as np
+from av.container import OutputContainer
+from av.video.stream import VideoStream
 
 from vidtrans.errors import MediaError
 from vidtrans.files import naming_disk_errors
@@ -35,10 +36,20 @@ def _reproducible_x264() -> dict[str, str]:
     return {"x264-params": "asm=AVX2"} if cv2.checkHardwareSupport(_AVX_512F) else {}
 
 
-class SegmentWriter:
-    """Encodes one chunk as a stream of its own, starting with a keyframe, into a file of the codec's ``segments`` kind.
+def _add_stream(
+    container: OutputContainer, encoder: str, rate: Fraction, options: dict[str, str], frames: FromRGB
+) -> VideoStream:
+    stream = container.add_stream(encoder, rate=rate, options=options)
+    assert isinstance(stream, VideoStream)
+    stream.width, stream.height, stream.pix_fmt = frames.width, frames.height, frames.pix_fmt
+    stream.codec_context.flags |= 1 << 23  # bitexact: no version stamps
+    return stream
 
-    Timestamps in the file count from the chunk's start; ``join`` puts the clip's own back.
+
+class SegmentWriter:
+    """Encode one chunk as a stream of its own, starting with a keyframe, into a file of the codec's ``segments`` kind.
+
+    Timestamps in the file count from the chunk's start; ``join`` sets the clip's own.
     """
 
     def __init__(self, path: Path, picture: PictureFormat, settings: EncodingSettings) -> None:
@@ -53,29 +64,23 @@ class SegmentWriter:
         if codec.segments == "mov":
             muxing["video_track_timescale"] = str(picture.time_base.denominator)
         if codec.encoder == "libsvtav1":
-            os.environ.setdefault("SVT_LOG", "1")  # errors only: else it tells its settings on standard error
+            os.environ.setdefault("SVT_LOG", "1")  # errors only: else it prints its settings on standard error
         self._path = path
         self._first: int | None = None
         self._count = 0
         self._from_rgb = FromRGB(picture.width, picture.height, pix_fmt)
+        self._time_base = picture.time_base
         self._container = av.open(f"file:{path}", "w", format=codec.segments, options=muxing)
-        try:
-            stream: Any = self._container.add_stream(codec.encoder, rate=picture.rate, options=options)
-            stream.width, stream.height, stream.pix_fmt = picture.width, picture.height, pix_fmt
-            stream.codec_context.time_base = picture.time_base
-            stream.codec_context.sample_aspect_ratio = picture.sample_aspect_ratio
-            stream.codec_context.flags |= 1 << 23  # bitexact: no version stamps
-            if pix_fmt.startswith("yuv"):
-                tag_bt709(stream.codec_context)
-        except BaseException:
-            self._container.close()
-            raise
-        self._stream, self._time_base = stream, picture.time_base
+        self._stream = _add_stream(self._container, codec.encoder, picture.rate, options, self._from_rgb)
+        context = self._stream.codec_context
+        context.time_base, context.sample_aspect_ratio = picture.time_base, picture.sample_aspect_ratio
+        if pix_fmt.startswith("yuv"):
+            tag_bt709(context)
 
     def write(self, picture: np.ndarray, *stamps: int) -> None:
-        """Encode one (h, w, 3 or 4) uint8 or uint16 picture, scaled to the output's size.
+        """Encode one (h, w, 3 or 4) uint8 or uint16 picture, scaled to the output's size, at each of these times.
 
-        ``stamps``: the times, in ticks, at each of which it is shown; they increase from call to call.
+        ``stamps``: in ticks, increasing from call to call.
         """
         for pts in stamps:
             if self._first is None:
@@ -90,7 +95,7 @@ class SegmentWriter:
         except av.error.FFmpegError as error:
             raise MediaError("encoding", str(error.strerror).lower(), "try another --codec or --size") from None
         for packet in packets:
-            # What an encoder says here is random where it is given fewer frames than it reorders; ``join`` sets it.
+            # An encoder's own are random where it gets fewer frames than it reorders; ``join`` sets them.
             packet.dts = self._count - DECODED_BEFORE
             self._count += 1
             try:
@@ -100,48 +105,49 @@ class SegmentWriter:
                     raise
 
     def close(self) -> None:
-        """Write what the encoder still holds and close the file."""
+        """Flush the encoder and close the file."""
         if self._first is not None:
             self._mux(None)
         with naming_disk_errors(self._path):
             self._container.close()
 
     def abandon(self) -> None:
+        """Close the file, incomplete as it is."""
         self._container.close()
 
 
 class LosslessWriter:
-    """Raw outputs of the model, kept so that another filter or codec never infers again.
+    """Encode raw outputs of the model, so that another filter or codec needs no new inference.
 
     8 bits: H.264 in RGB at quantiser 0: lossless, and measured at a fifth of FFV1's time and half of its size.
-    16 bits (``deep``): FFV1, as H.264 has no such thing.
+    16 bits (``deep``): FFV1, since H.264 has no 16 bits.
     """
 
     def __init__(self, path: Path, width: int, height: int, *, deep: bool = False) -> None:
         self._container = av.open(f"file:{path}", "w", format="nut", options={"fflags": "+bitexact"})
-        encoder, self._pix_fmt = ("ffv1", "gbrp16le") if deep else ("libx264rgb", "rgb24")
-        options = dict(CODECS["ffv1"].options)
-        if not deep:
+        if deep:
+            encoder, pix_fmt, options = "ffv1", "gbrp16le", dict(CODECS["ffv1"].options)
+        else:
+            encoder, pix_fmt = "libx264rgb", "rgb24"
             options = {"qp": "0", "preset": "ultrafast", "threads": "1"} | _reproducible_x264()
-        stream: Any = self._container.add_stream(encoder, rate=Fraction(25), options=options)
-        stream.width, stream.height, stream.pix_fmt = width, height, self._pix_fmt
-        stream.codec_context.flags |= 1 << 23
-        self._stream = stream
-        self._from_rgb = FromRGB(width, height, self._pix_fmt)
+        self._from_rgb = FromRGB(width, height, pix_fmt)
+        self._stream = _add_stream(self._container, encoder, Fraction(25), options, self._from_rgb)
         self._count = 0
 
     def write(self, rgb: np.ndarray) -> None:
-        """(height, width, 3) uint8, or uint16 where it is ``deep``."""
+        """Encode a picture (height, width, 3), uint8 or (``deep``) uint16."""
         frame = self._from_rgb(rgb)
         frame.pts = self._count
         self._count += 1
         self._container.mux(self._stream.encode(frame))
 
     def close(self) -> None:
+        """Flush the encoder and close the file."""
         self._container.mux(self._stream.encode(None))
         self._container.close()
 
     def abandon(self) -> None:
+        """Close the file, incomplete as it is."""
         self._container.close()
 
 
@@ -149,7 +155,7 @@ _ARRAYS_OF = {"bgr0": "rgb24", "bgra": "rgba", "gbrp": "rgb24", "gbrp16le": "rgb
 
 
 def read_lossless(path: Path) -> Iterator[np.ndarray]:
-    """The pictures of a lossless segment, bit for bit: (height, width, 3 or 4) uint8 or uint16 each."""
+    """Yield the pictures of a lossless segment, bit for bit: (height, width, 3 or 4) uint8 or uint16."""
     try:
         with closing(open_generated(path, "nut")) as container:
             for frame in container.decode(video=0):

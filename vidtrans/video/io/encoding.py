@@ -1,4 +1,4 @@
-"""How a result is written: the settings of ``[encoding]``, and what the name of an output says."""
+"""How a result is written: the settings of ``[encoding]``, and the names of outputs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
 
 import av
 import av.error
@@ -25,12 +24,22 @@ FFMPEG_PREFIX = "ffmpeg:"
 SVT_SPEEDS = dict(zip(SPEEDS, ("12", "11", "10", "9", "8", "7", "5", "4", "3"), strict=True))
 
 
-class PictureSize(Protocol):
-    @property
-    def width(self) -> int: ...
+@dataclass(frozen=True)
+class PictureFormat:
+    """Size, pixel aspect and time base of what is written, bits a channel, and whether there is alpha."""
+
+    width: int
+    height: int
+    sample_aspect_ratio: Fraction
+    time_base: Fraction
+    rate: Fraction
+    depth: int = 8
+    alpha: bool = False
 
     @property
-    def height(self) -> int: ...
+    def is_odd(self) -> bool:
+        """Whether a side is odd."""
+        return bool(self.width % 2 or self.height % 2)
 
 
 @dataclass(frozen=True)
@@ -61,7 +70,7 @@ class EncodingSettings:
             raise UsageError(f"crf {self.crf}", f"{self.codec} ends at {CODECS[self.codec].worst_crf}", "take less")
         if self.options and not self.is_ffmpeg_encoder:
             raise UsageError("encoding.options", "they are for --codec ffmpeg:NAME", "leave them out")
-        self.rate  # noqa: B018  (a wrong one is said at once)
+        self.rate  # noqa: B018  (it raises)
 
     @property
     def is_ffmpeg_encoder(self) -> bool:
@@ -70,12 +79,12 @@ class EncodingSettings:
 
     @property
     def needs_program(self) -> bool:
-        """Whether the user's own ffmpeg has a part in it."""
+        """Whether the user's own ffmpeg is run."""
         return self.is_ffmpeg_encoder or bool(self.filter)
 
     @property
     def chunk_codec(self) -> Codec:
-        """What the chunks are encoded with: losslessly where more is to be done with them."""
+        """What the chunks are encoded with: lossless where ffmpeg processes them further."""
         return CODECS["ffv1" if self.needs_program else self.codec]
 
     @property
@@ -94,13 +103,15 @@ class EncodingSettings:
         )
 
     def for_key(self) -> Table:
-        """What of the settings decides the bytes of the result."""
-        own = {"codec": self.codec, "depth": self.bit_depth, "fps": str(self.rate), "sound": self.sound}
-        asked = {name: getattr(self, name) for name in ("options", "filter") if getattr(self, name)}
-        return own | asked | self._graded(None if self.is_ffmpeg_encoder else CODECS[self.codec])
+        """Return what of the settings decides the bytes of the result."""
+        key: Table = {"codec": self.codec, "depth": self.bit_depth, "fps": str(self.rate), "sound": self.sound}
+        key |= {name: getattr(self, name) for name in ("options", "filter") if getattr(self, name)}
+        if not self.is_ffmpeg_encoder and (usual := CODECS[self.codec].crf) is not None:
+            key |= {"crf": usual if self.crf is None else self.crf, "preset": self.preset}
+        return key
 
     def chunk_key(self, picture: PictureFormat) -> Table:
-        """What of the settings decides the bytes of a chunk, besides its pictures."""
+        """Return what of the settings decides the bytes of a chunk, besides its pictures."""
         codec = self.chunk_codec
         return {
             "encoder": codec.encoder,
@@ -109,13 +120,8 @@ class EncodingSettings:
             "fps": str(self.rate),
         }
 
-    def _graded(self, codec: Codec | None) -> Table:
-        if codec is None or codec.crf is None:
-            return {}
-        return {"crf": codec.crf if self.crf is None else self.crf, "preset": self.preset}
-
     def encoder_options(self) -> dict[str, str]:
-        """Of the encoder, for a chunk."""
+        """Return the options of the encoder, for a chunk."""
         codec = self.chunk_codec
         options = dict(codec.options)
         if codec.crf is not None:
@@ -124,7 +130,7 @@ class EncodingSettings:
         return options
 
     def resolved(self, *, pictures: bool, output: Path | None) -> EncodingSettings:
-        """With a codec in place of ``auto``: what the output's ending asks for, else what suits the source."""
+        """Return them with a codec in place of ``auto``: by the output's ending, else what suits the source."""
         if self.codec != AUTO:
             return self
         ending = output.suffix.lower().lstrip(".") if output else ""
@@ -133,9 +139,9 @@ class EncodingSettings:
         return replace(self, codec=of_ending.get(ending, usual))
 
     def depth_for(self, source: int) -> int:
-        """Bits a channel of the result, for a source of so many. Raises UsageError."""
+        """Return the bits a channel of the result, for a source of so many. Raises UsageError."""
         if self.is_ffmpeg_encoder:
-            return self._users_depth()
+            return self._ffmpeg_depth()
         depths = CODECS[self.codec].depths
         if self.bit_depth != AUTO:
             if int(self.bit_depth) not in depths:
@@ -144,40 +150,41 @@ class EncodingSettings:
                     f"encoding.bit_depth {self.bit_depth}", f"{self.codec} has {has} bits", f"use one of {has}"
                 )
             return int(self.bit_depth)
-        # Ten bits of H.264 play almost nowhere: only who asks for them gets them.
+        # Few players support 10 bits of H.264, so they have to be asked for.
         deepest = 8 if self.codec == "h264" else max(depths)
         return deepest if source > 8 else min(depths)
 
-    def _users_depth(self) -> int:
-        """Of the user's own encoder, which takes 8 bits unless its options name a pixel format."""
-        wanted = dict(item.partition("=")[::2] for item in self.options.split(",")).get("pix_fmt", "yuv420p")
+    def _ffmpeg_depth(self) -> int:
+        """Return the depth of ffmpeg's encoder: 8 bits unless its options name a pixel format."""
+        name = dict(item.partition("=")[::2] for item in self.options.split(",")).get("pix_fmt", "yuv420p")
         with suppress(ValueError):  # the program may know it
-            return max(c.bits for c in av.VideoFormat(wanted).components)
+            return max(c.bits for c in av.VideoFormat(name).components)
         return 8
 
-    def check_size(self, picture: PictureSize) -> None:
-        """Raises UsageError where the codec cannot hold pictures of this (width, height)."""
+    def check_size(self, picture: PictureFormat) -> None:
+        """Raise UsageError where the codec cannot hold pictures of this size."""
         if self.is_ffmpeg_encoder:
             return
-        codec, shown = CODECS[self.codec], f"{picture.width}x{picture.height}"
+        codec, size = CODECS[self.codec], f"{picture.width}x{picture.height}"
         if picture.width < codec.smallest[0] or picture.height < codec.smallest[1]:
             least = "x".join(map(str, codec.smallest))
-            raise UsageError(f"--codec {self.codec}", f"it takes {least} and more, not {shown}", "use prores, or ffv1")
-        if codec.even and (picture.width % 2 or picture.height % 2):
-            raise UsageError(f"--codec {self.codec}", f"it takes even sizes, not {shown}", "use prores4444, or ffv1")
+            raise UsageError(f"--codec {self.codec}", f"it takes {least} and more, not {size}", "use prores, or ffv1")
+        if codec.even and picture.is_odd:
+            raise UsageError(f"--codec {self.codec}", f"it takes even sizes, not {size}", "use prores4444, or ffv1")
 
     @property
     def makes_pictures(self) -> bool:
+        """Whether the result is pictures."""
         return self.codec in PICTURES
 
     def default_suffix(self, *, single: bool) -> str:
-        """The ending of a result; a folder of pictures has none."""
+        """Return the ending of a result; a folder of pictures has none."""
         if self.makes_pictures and not single:
             return ""
         return "." + ("mp4" if self.is_ffmpeg_encoder else CODECS[self.codec].containers[0])
 
     def check_container(self, output: Path, *, single: bool) -> None:
-        """Raises UsageError where ``output``'s container cannot hold the codec; ``single``: it is one picture."""
+        """Raise UsageError where ``output``'s container cannot hold the codec; ``single``: it is one picture."""
         if self.crf is not None and not self.is_ffmpeg_encoder and CODECS[self.codec].crf is None:
             raise UsageError("encoding.crf", f"{self.codec} has no such setting", "leave it out")
         ending = output.suffix.lower().lstrip(".")
@@ -203,13 +210,13 @@ class EncodingSettings:
 
 
 def _as_broadcast(rate: Fraction) -> Fraction:
-    """29.97 is meant for 30000/1001, and so with the others of that family."""
+    """Return the exact rate of NTSC for its rounded form: 30000/1001 for 29.97."""
     exact = round(rate) * Fraction(1000, 1001)
     return exact if rate.denominator > 1 and abs(rate - exact) < Fraction(5, 1000) else rate
 
 
 def split_pattern(output: Path) -> tuple[Path, str]:
-    """The folder and the pattern of ``frames/%05d.png``; the output itself and '' where it is no pattern.
+    """Return the folder and the pattern of ``frames/%05d.png``; the output itself and '' where it is no pattern.
 
     Raises UsageError where its folder is the current one: a result's folder is its own.
     """
@@ -220,20 +227,3 @@ def split_pattern(output: Path) -> tuple[Path, str]:
     if output.parent.name in ("", ".."):
         raise UsageError(str(output), "numbered pictures go into a folder of their own", f"use -o frames/{output.name}")
     return output.parent, output.name
-
-
-@dataclass(frozen=True)
-class PictureFormat:
-    """Size, pixel aspect and time base of what is written, bits a channel, and whether there is alpha."""
-
-    width: int
-    height: int
-    sample_aspect_ratio: Fraction
-    time_base: Fraction
-    rate: Fraction
-    depth: int = 8
-    alpha: bool = False
-
-    @property
-    def is_odd(self) -> bool:
-        return bool(self.width % 2 or self.height % 2)

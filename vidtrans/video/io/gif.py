@@ -1,8 +1,8 @@
-"""Animated GIF: one palette for the whole clip, and areas that do not move hold still.
+"""Write an animated GIF with one palette for the whole clip, in which areas that do not move do not flicker.
 
-A clip is gone through twice: once for the 255 colours that suit all of it, once to draw with them. The colours between
+The clip is read twice: once for the 255 colours that suit all of it, once to draw with them. The colours between
 are dithered by an ordered pattern, in which a pixel depends on its own colour and place alone. Error diffusion draws
-finer, but a change anywhere sets everything right of and below it crawling.
+finer, but a change anywhere changes everything right of and below it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from fractions import Fraction
-from itertools import chain, pairwise
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,12 @@ import av
 import cv2
 import numpy as np
 from av.filter import Graph
+from av.filter.context import FilterContext
 
 TIME_BASE = Fraction(1, 100)  # GIF counts in centiseconds
 SHORTEST_CS = 2  # browsers show what is shorter for 10
 LONGEST_CS = 65535
-OPAQUE_FROM = 128  # a pixel of a GIF is seen or not
+OPAQUE_FROM = 128  # a pixel of a GIF is either opaque or transparent
 TRANSPARENT = 255  # its place in palettegen's palettes
 # From 0, a coarse pattern, to 5, hardly any.
 DITHER = "bayer:bayer_scale=3"
@@ -41,55 +42,53 @@ def write_gif(frames: Frames, times_s: Sequence[Fraction], durations_s: Sequence
     The same frames give the same bytes. ``output`` is written as it is; an OSError of the disk goes up. ValueError
     where the numbers of frames, times and durations differ, or are 0.
     """
-    shown, last_cs = schedule(times_s, durations_s)
+    starts_cs, last_cs = schedule(times_s, durations_s)
     pictures = frames()
     first = next(pictures, None)
     if first is None:
         raise ValueError(f"no frames for {len(times_s)} times")
     height, width, channels = first.shape
     see_through = channels == 4
-    palette = _palette(_picked(chain([first], pictures), shown, _seen))
+    palette = _palette(_timed(chain([first], pictures), starts_cs, _visible))
     options = {"loop": "0", "final_delay": str(last_cs), "fflags": "+bitexact"}
     with closing(av.open(f"file:{output}", "w", format="gif", options=options)) as container:
         # Each frame in full where something may be transparent; else what differs from the one before.
         stream: Any = container.add_stream("gif", rate=100, options={"gifflags": "0"} if see_through else {})
         stream.width, stream.height, stream.pix_fmt = width, height, "pal8"
         stream.codec_context.time_base = TIME_BASE
-        for frame in _drawn(_picked(frames(), shown, _bgra), palette):
+        for frame in _drawn(_timed(frames(), starts_cs, _bgra), palette):
             for packet in stream.encode(frame):
                 container.mux(_cleared(packet) if see_through else packet)
         container.mux(stream.encode(None))
 
 
 def schedule(times_s: Sequence[Fraction], durations_s: Sequence[Fraction]) -> tuple[list[list[int]], int]:
-    """When each frame is shown, in centiseconds from the first: never, once, or again where GIF cannot count so far.
+    """Return when each frame starts, in centiseconds from the first, and how long the last one is shown.
 
-    Second: how long the last one is shown. Raises ValueError where there are no times, or not as many durations.
+    A frame starts never, once, or again where GIF cannot count so far. Raises ValueError where there are no times, or
+    not as many durations.
     """
     if not times_s or len(times_s) != len(durations_s):
         raise ValueError(f"{len(times_s)} times and {len(durations_s)} durations")
-    shown: list[list[int]] = []
-    ends = [*times_s[1:], times_s[-1] + durations_s[-1]]
+    ends = [round((t - times_s[0]) / TIME_BASE) for t in (*times_s[1:], times_s[-1] + durations_s[-1])]
+    starts: list[list[int]] = []
     at = 0
-    for end in ends:
-        until = round((end - times_s[0]) / TIME_BASE)
-        if len(shown) == len(ends) - 1:
-            until = max(until, at + SHORTEST_CS)
-        if until - at < SHORTEST_CS:
-            shown.append([])
-            continue
-        shown.append(list(range(at, until, LONGEST_CS)))
-        at = until
-    return shown, at - shown[-1][-1]
+    for end in ends[:-1]:
+        is_long_enough = end - at >= SHORTEST_CS
+        starts.append(list(range(at, end, LONGEST_CS)) if is_long_enough else [])
+        at = end if is_long_enough else at
+    end = max(ends[-1], at + SHORTEST_CS)
+    starts.append(list(range(at, end, LONGEST_CS)))
+    return starts, end - starts[-1][-1]
 
 
-def _picked(
-    pictures: Iterable[np.ndarray], shown: list[list[int]], prepared: Callable[[np.ndarray], np.ndarray]
+def _timed(
+    pictures: Iterable[np.ndarray], starts_cs: list[list[int]], convert: Callable[[np.ndarray], np.ndarray]
 ) -> Iterator[av.VideoFrame]:
-    """The frames that are shown, at their times. Raises ValueError where there are not as many as times."""
-    for picture, starts in zip(pictures, shown, strict=True):
+    """Yield the frames at their times. Raises ValueError where there are not as many as times."""
+    for picture, starts in zip(pictures, starts_cs, strict=True):
         for start in starts:
-            frame = av.VideoFrame.from_ndarray(prepared(picture), format="bgra")
+            frame = av.VideoFrame.from_ndarray(convert(picture), format="bgra")
             frame.pts, frame.time_base = start, TIME_BASE
             yield frame
 
@@ -102,52 +101,47 @@ def _bgra(picture: np.ndarray) -> np.ndarray:
     return bgra
 
 
-def _seen(picture: np.ndarray) -> np.ndarray:
-    """For the palette, which would count what is transparent too: what is seen, over and over until it is filled."""
+def _visible(picture: np.ndarray) -> np.ndarray:
+    """Return a frame of its visible pixels alone, repeated to fill it: palettegen counts transparent ones too."""
     bgra = _bgra(picture)
-    seen = bgra[bgra[..., 3] > 0]
-    return np.resize(seen, bgra.shape) if len(seen) else np.zeros_like(bgra)
+    visible = bgra[bgra[..., 3] > 0]
+    return np.resize(visible, bgra.shape) if len(visible) else np.zeros_like(bgra)
 
 
 def _palette(frames: Iterator[av.VideoFrame]) -> av.VideoFrame:
-    """The 255 colours and one for nothing, as FFmpeg's palettegen lays them out: 16 × 16 pixels."""
-    graph, source = Graph(), None
-    for frame in frames:
-        if source is None:
-            source = _source(graph, frame)
-            _chain(source, graph.add("palettegen"), graph.add("buffersink"))
-            graph.configure()
+    """Return the 255 colours and a transparent one, as FFmpeg's palettegen lays them out: 16 × 16 pixels."""
+    graph = Graph()
+    first = next(frames)
+    source = _source(graph, first)
+    graph.link_nodes(source, graph.add("palettegen"), graph.add("buffersink")).configure()
+    for frame in chain([first], frames, [None]):
         source.push(frame)
-    assert source is not None
-    source.push(None)
     return graph.vpull()
 
 
 def _drawn(frames: Iterator[av.VideoFrame], palette: av.VideoFrame) -> Iterator[av.VideoFrame]:
-    """The frames in the palette's colours."""
-    graph, source = Graph(), None
-    for frame in frames:
-        if source is None:
-            source, colours = _source(graph, frame), _source(graph, palette)
-            draw = graph.add("paletteuse", f"dither={DITHER}")
-            colours.link_to(draw, 0, 1)
-            _chain(source, draw, graph.add("buffersink"))
-            graph.configure()
-            palette.pts, palette.time_base = 0, TIME_BASE
-            colours.push(palette)
-            colours.push(None)
+    """Yield the frames in the palette's colours."""
+    graph = Graph()
+    first = next(frames)
+    source, colours = _source(graph, first), _source(graph, palette)
+    draw = graph.add("paletteuse", f"dither={DITHER}")
+    colours.link_to(draw, 0, 1)
+    graph.link_nodes(source, draw, graph.add("buffersink")).configure()
+    palette.pts, palette.time_base = 0, TIME_BASE
+    colours.push(palette)
+    colours.push(None)
+    for frame in chain([first], frames, [None]):
         source.push(frame)
-        yield from _pulled(graph)
-    assert source is not None
-    source.push(None)
-    yield from _pulled(graph)
+        with suppress(BlockingIOError, EOFError):  # it needs more frames, or has ended
+            while True:
+                yield graph.vpull()
 
 
 def _cleared(packet: av.Packet[Any]) -> av.Packet[Any]:
-    """The packet, with the order to clear what it drew before the next is drawn (GIF89a, 23: disposal method 2).
+    """Return a packet whose picture is cleared before the next is drawn (GIF89a, 23: disposal method 2).
 
-    FFmpeg gives it to frames that have something transparent alone, so that an opaque one would show through. Some
-    viewers clear to the background's colour unless the frame names a transparent one.
+    FFmpeg sets that only for frames with transparency, so that an opaque one would show through. Some viewers clear to
+    the background's colour unless the frame names a transparent one.
     """
     data = bytearray(bytes(packet))
     control = 13 + 3 * 2 ** ((data[10] & 7) + 1) if data.startswith(b"GIF") else 0
@@ -158,17 +152,5 @@ def _cleared(packet: av.Packet[Any]) -> av.Packet[Any]:
     return packet
 
 
-def _source(graph: Graph, frame: av.VideoFrame) -> Any:
+def _source(graph: Graph, frame: av.VideoFrame) -> FilterContext:
     return graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=TIME_BASE)
-
-
-def _chain(*filters: Any) -> None:
-    for one, following in pairwise(filters):
-        one.link_to(following)
-
-
-def _pulled(graph: Graph) -> Iterator[av.VideoFrame]:
-    """What is ready. It has none where BlockingIOError asks for more, and EOFError says that this was all."""
-    with suppress(BlockingIOError, EOFError):
-        while True:
-            yield graph.vpull()

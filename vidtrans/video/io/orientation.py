@@ -1,4 +1,4 @@
-"""Upright frames: the display matrix that phones write, as one of the eight turns and mirrors."""
+"""The display matrix that phones write, as one of the eight turns and mirrors."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ class Orientation:
 
     @property
     def swaps_sides(self) -> bool:
+        """Whether the upright width is the stored height."""
         return self.quarter_turns % 2 == 1
 
     def size(self, width: int, height: int) -> tuple[int, int]:
-        """The upright (width, height) of a stored size, and the stored one of an upright one."""
+        """Return the upright (width, height) of a stored size, or the stored one of an upright one."""
         return (height, width) if self.swaps_sides else (width, height)
 
     def apply(self, picture: np.ndarray) -> np.ndarray:
-        """(H, W, …) stored → upright, contiguous."""
+        """Return a stored picture (H, W, …) upright and contiguous."""
         if self.quarter_turns:
             picture = np.rot90(picture, -self.quarter_turns)
         if self.mirrored:
@@ -52,8 +53,10 @@ def orientation_from_matrix(matrix: np.ndarray) -> Orientation:
 
 
 def orientation_of(frame: av.VideoFrame) -> Orientation:
-    """The orientation that a decoded frame carries; upright where it carries none."""
+    """Return the orientation that a decoded frame carries; upright where it carries none."""
     try:
+        if len(frame.side_data) == 0:  # as in most frames; this is quicker
+            return UPRIGHT
         side_data: Any = frame.side_data.get(Type.DISPLAYMATRIX.name)
     except ValueError:  # a kind of side data that PyAV has no name for hides all the others
         return Orientation(-frame.rotation // 90 % 4)

@@ -7,6 +7,7 @@ from collections.abc import Generator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from vidtrans.video.images.picture import PICTURE_SUFFIXES, read_layers, resize
 from vidtrans.video.io.clip import ClipIndex, Findings, Frame, Reader
 from vidtrans.video.io.reader import ClipReader
 
-# What stands among guides and is none of these is somebody's notes.
+# Other files in a folder of guides are ignored.
 VIDEO_SUFFIXES = (
     *(".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mxf", ".mpg", ".mpeg", ".ts", ".ogv", ".wmv", ".flv"),
     *(".nut", ".gif"),
@@ -29,80 +30,70 @@ RATE = Fraction(25)
 
 
 def is_picture(path: Path) -> bool:
-    """By its name: whether it is a kind of file that holds one picture."""
+    """Return whether a file's name is that of a picture."""
     return path.suffix.lower() in PICTURE_SUFFIXES
 
 
 def natural_order(path: Path) -> list[tuple[int, int | str]]:
-    """A sort key in which frame2.png comes before frame10.png."""
+    """Return a sort key by which frame2.png comes before frame10.png."""
     parts = re.split(r"([0-9]+)", path.name)
     # The name itself comes last, so that 1.png and 01.png have an order too, the same on every file system.
     return [*((0, int(p)) if p.isdecimal() else (1, p.lower()) for p in parts if p), (2, path.name)]
 
 
 def is_pattern(path: Path) -> bool:
-    """Whether it is a pattern of numbered pictures, frames/%05d.png, and no file of that very name."""
+    """Return whether it is a pattern of numbered pictures, frames/%05d.png, and no file of that very name."""
     return bool(NUMBER.search(path.name)) and is_picture(path) and not path.exists()
 
 
 def is_picture_source(path: Path) -> bool:
-    """Whether a source is made of pictures: one, a folder, or a pattern."""
+    """Return whether a source is made of pictures: one, a folder, or a pattern."""
     return is_picture(path) or path.is_dir()
 
 
 def is_picture_sequence(path: Path) -> bool:
-    """Whether it stands for any number of pictures: a folder, or a pattern."""
+    """Return whether it stands for any number of pictures: a folder, or a pattern."""
     return path.is_dir() or is_pattern(path)
 
 
 def format_number(pattern: str, number: int) -> str:
-    """The name of the picture of this number."""
-
-    def written(found: re.Match[str]) -> str:
-        return str(number).zfill(int(found["digits"] or 1))
-
-    return NUMBER.sub(written, pattern, count=1)
+    """Return the name of the picture of this number."""
+    return NUMBER.sub(lambda found: str(number).zfill(int(found["digits"] or 1)), pattern, count=1)
 
 
-def pattern_files(pattern: Path) -> list[Path]:
-    """The pictures that a pattern stands for, by their numbers."""
+def _pattern_files(pattern: Path) -> list[Path]:
     number = NUMBER.search(pattern.name)
     assert number is not None
     least = int(number["digits"] or 1)
     before, after = re.escape(pattern.name[: number.start()]), re.escape(pattern.name[number.end() :])
-    name = re.compile(f"{before}([0-9]{{{least},}}){after}")
-    found = []
-    if pattern.parent.is_dir():
-        for path in pattern.parent.iterdir():
-            match = name.fullmatch(path.name)
-            if match and (len(match[1]) == least or match[1][0] != "0"):
-                found.append((int(match[1]), path))
-    return [path for _, path in sorted(found)]
+    name = re.compile(f"{before}([0-9]{{{least}}}|[1-9][0-9]{{{least},}}){after}")
+    files = pattern.parent.iterdir() if pattern.parent.is_dir() else ()
+    found = sorted((int(match[1]), path) for path in files if (match := name.fullmatch(path.name)))
+    return [path for _, path in found]
 
 
 def picture_files(path: Path) -> list[Path]:
-    """The pictures that a source is made of, in order: itself, those of a folder, or those of a pattern."""
+    """Return the pictures that a source is made of, in order: itself, those of a folder, or those of a pattern."""
     if path.is_dir():
         return pictures_in(path)
-    return pattern_files(path) if is_pattern(path) else [path]
+    return _pattern_files(path) if is_pattern(path) else [path]
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """The pictures that lie in a folder, in natural order; hidden files are passed over."""
+    """Return the pictures of a folder in natural order, without hidden files."""
     found = (p for p in folder.iterdir() if is_picture(p) and p.is_file() and not p.name.startswith("."))
     return sorted(found, key=natural_order)
 
 
-class PictureReader:
+class _PictureReader:
     """A picture, or the pictures of a folder in natural order (or of a pattern), 25 a second."""
 
-    def __init__(self, path: Path, frame_format: FrameFormat = DEFAULT_FORMAT) -> None:
+    def __init__(self, path: Path, frame_format: FrameFormat) -> None:
         self.path, self.frame_format = Path(path), frame_format
-        self._sizes: set[tuple[int, int]] = set()
-        self._first: tuple[int, int] | None = None
+        self._sizes: list[tuple[int, int]] = []
         self._deep = self._transparent = False
 
-    def __enter__(self) -> PictureReader:
+    def __enter__(self) -> _PictureReader:
         self.files = picture_files(self.path)
         if not self.files:
             if self.path.is_dir():
@@ -123,7 +114,6 @@ class PictureReader:
     def frames(
         self, start: int = 0, stop: int | None = None, index: ClipIndex | None = None
     ) -> Generator[Frame, None, None]:
-        """Yield the pictures ``start`` … ``stop − 1``. Raises MediaError."""
         if index is not None and index.names != tuple(f.name for f in self.files):
             raise MediaError(str(self.path), "the folder changed while it was read", "run the command again")
         if index is not None:
@@ -135,25 +125,23 @@ class PictureReader:
         frame_format = self.frame_format
         rgb, alpha = read_layers(file)
         self._deep = self._deep or rgb.dtype == np.uint16
-        as_wanted = to_uint16 if frame_format.deep else to_uint8
-        rgb, alpha = as_wanted(rgb), None if alpha is None else as_wanted(alpha)
-        size = (rgb.shape[1], rgb.shape[0])
-        self._sizes.add(size)
-        self._first = self._first or size
         self._transparent = self._transparent or alpha is not None
+        self._sizes.append((rgb.shape[1], rgb.shape[0]))
+        size = frame_format.size.of(*self._sizes[-1])
+        to_depth = to_uint16 if frame_format.deep else to_uint8
         if alpha is None:
-            rgb = resize(rgb, *frame_format.size.of(*size))
+            rgb = resize(to_depth(rgb), *size)
         else:
-            rgba = resize_alpha(with_alpha(rgb, alpha), *frame_format.size.of(*size))
+            rgba = resize_alpha(with_alpha(to_depth(rgb), to_depth(alpha)), *size)
             rgb, alpha = np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3])
-        rgb, kept = apply_format(rgb, alpha, frame_format, PAPER, cut_out=self._transparent)
-        return Frame(number, number, rgb, alpha=kept)
+        rgb, alpha = apply_format(rgb, alpha, frame_format, PAPER, cut_out=self._transparent)
+        return Frame(number, number, rgb, alpha=alpha)
 
     def is_doubtful(self) -> bool:
         return False
 
     def index(self) -> ClipIndex:
-        width, height = self._first or (0, 0)
+        width, height = self._sizes[0]
         return ClipIndex(
             pts=tuple(range(len(self.files))),
             time_base=1 / RATE,
@@ -165,31 +153,31 @@ class PictureReader:
             num_rebuilt_pts=0,
             num_frames_from_header=len(self.files),
             names=tuple(f.name for f in self.files),
-            same_size=len(self._sizes) == 1,
+            same_size=len(set(self._sizes)) == 1,
             findings=Findings(depth=16 if self._deep else 8, alpha=self._transparent),
         )
 
 
 def find_guides(folder: Path) -> dict[str, Path]:
-    """The guides of a folder: each subfolder of pictures, and each video, under its name. Sorted.
+    """Return the guides of a folder by name, sorted: each subfolder of pictures, and each video.
 
     Raises MediaError where a folder and a video, or two videos, have one name.
     """
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.name.startswith("."):
+        is_video = path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES
+        if path.name.startswith(".") or not (is_video or (path.is_dir() and pictures_in(path))):
             continue
-        if (path.is_dir() and pictures_in(path)) or (path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES):
-            name = path.stem if path.is_file() else path.name
-            if name in found:
-                why = f"'{found[name].name}' and '{path.name}' would both be guide '{name}'"
-                raise MediaError(str(folder), why, "rename or move one of them")
-            found[name] = path
+        name = path.stem if is_video else path.name
+        if name in found:
+            why = f"'{found[name].name}' and '{path.name}' would both be guide '{name}'"
+            raise MediaError(str(folder), why, "rename or move one of them")
+        found[name] = path
     return found
 
 
-def choose_guides(folder: Path, names: Sequence[str]) -> dict[str, Path]:
-    """The guides of these names, in this order. Raises MediaError where one is missing."""
+def _choose_guides(folder: Path, names: Sequence[str]) -> dict[str, Path]:
+    """Return the guides of these names, in this order. Raises MediaError where one is missing."""
     found = find_guides(folder) if folder.is_dir() else {}
     for name in names:
         if name not in found:
@@ -198,35 +186,34 @@ def choose_guides(folder: Path, names: Sequence[str]) -> dict[str, Path]:
     return {name: found[name] for name in names}
 
 
-class GuideReader:
+def unequal_guides(folder: Path, names: Sequence[str]) -> str:
+    """Return which guides have how many frames, by their headers, where the numbers differ; else ''."""
+    with ExitStack() as stack:
+        readers = {n: stack.enter_context(open_reader(p)) for n, p in _choose_guides(folder, names).items()}
+        counts = {n: count for n, reader in readers.items() if (count := reader.num_frames_expected)}
+    if len(set(counts.values())) < 2:
+        return ""
+    return f"{', '.join(f'{n} has {c} frames' for n, c in counts.items())}: the first {min(counts.values())} are used"
+
+
+class _GuideReader:
     """A folder of guides, each a folder of pictures or a video, read in step.
 
     The first of ``names`` is the frame, the others are its ``guides``, at the first one's size.
     """
 
     def __init__(
-        self,
-        path: Path,
-        names: Sequence[str],
-        frame_format: FrameFormat = DEFAULT_FORMAT,
-        *,
-        threads: int = 0,
-        tolerant: bool = False,
+        self, path: Path, names: Sequence[str], frame_format: FrameFormat, *, threads: int, tolerant: bool
     ) -> None:
-        self.path, self.names, self.frame_format = Path(path), list(names), frame_format
-        self.threads, self.tolerant = threads, tolerant
+        self.path, self.names = Path(path), names
+        self._open = partial(open_reader, frame_format=frame_format, threads=threads, tolerant=tolerant)
 
-    def __enter__(self) -> GuideReader:
+    def __enter__(self) -> _GuideReader:
         if not self.path.is_dir():
             raise MediaError(str(self.path), "not a folder of guides", f"give one that holds {', '.join(self.names)}")
-        found = choose_guides(self.path, self.names)
         with ExitStack() as stack:
-            self._readers = [
-                stack.enter_context(
-                    open_reader(found[n], self.frame_format, threads=self.threads, tolerant=self.tolerant)
-                )
-                for n in self.names
-            ]
+            guides = _choose_guides(self.path, self.names).values()
+            self._readers = [stack.enter_context(self._open(guide)) for guide in guides]
             self._stack = stack.pop_all()
         return self
 
@@ -240,13 +227,12 @@ class GuideReader:
     def frames(
         self, start: int = 0, stop: int | None = None, index: ClipIndex | None = None
     ) -> Generator[Frame, None, None]:
-        """Yield the frames ``start`` … ``stop − 1``, as long as every guide has one. Raises MediaError."""
         stop = stop if index is None else min(stop or index.num_frames, index.num_frames)
         self._count = start
         self._ended: list[Reader] = []
         with ExitStack() as stack:
             streams = [stack.enter_context(closing(r.frames(start, stop))) for r in self._readers]
-            while not self._ended:
+            while True:
                 together = [next(stream, None) for stream in streams]
                 self._ended = [r for r, frame in zip(self._readers, together, strict=True) if frame is None]
                 if self._ended:
@@ -261,7 +247,7 @@ class GuideReader:
         return any(reader.is_doubtful() for reader in self._ended)
 
     def index(self) -> ClipIndex:
-        """The index of as many frames as every guide has."""
+        """Return the index of as many frames as every guide has."""
         count = self._count
         found = [reader.index() for reader in self._readers]
         first, pts, names = found[0], found[0].pts[:count], found[0].names[:count]
@@ -273,17 +259,9 @@ class GuideReader:
         findings = replace(first.findings, alpha=False, missing=missing, short_s=short_s, damaged_at=at, **losses)
         return replace(first, pts=pts, names=names, num_frames_from_header=count, findings=findings)
 
-    def unequal(self) -> str:
-        """Which guides have how many frames, where they do not have the same number; else nothing."""
-        counts = dict(zip(self.names, (r.num_frames_expected for r in self._readers), strict=True))
-        known = {n: c for n, c in counts.items() if c}
-        if len(set(known.values())) < 2:
-            return ""
-        return f"{', '.join(f'{n} has {c} frames' for n, c in known.items())}: the first {min(known.values())} are used"
-
 
 def media_files(path: Path, guides: Sequence[str] = ()) -> list[tuple[str, Path]]:
-    """The files that a reader of ``path`` reads, in order, each with its place below it.
+    """Return the files that a reader of ``path`` reads, in order, each with its place below it.
 
     Raises MediaError where a guide is missing.
     """
@@ -291,7 +269,7 @@ def media_files(path: Path, guides: Sequence[str] = ()) -> list[tuple[str, Path]
         return [("", path)]
     if not guides:
         return [(p.name, p) for p in picture_files(path)]
-    chosen = choose_guides(path, guides)
+    chosen = _choose_guides(path, guides)
     return [(f"{name}/{below}", file) for name, guide in chosen.items() for below, file in media_files(guide)]
 
 
@@ -303,12 +281,12 @@ def open_reader(
     guides: Sequence[str] = (),
     tolerant: bool = False,
 ) -> Reader:
-    """The reader for what ``path`` is: a video, a picture, those of a folder or pattern, or (with ``guides``) guides.
+    """Return the reader of a video, a picture, those of a folder or pattern, or (with ``guides``) a folder of guides.
 
-    ``tolerant``: damage in a video is counted, and no error.
+    ``tolerant``: count damage in a video instead of raising.
     """
     if guides:
-        return GuideReader(path, guides, frame_format, threads=threads, tolerant=tolerant)
+        return _GuideReader(path, guides, frame_format, threads=threads, tolerant=tolerant)
     if path.is_dir() or is_picture(path):
-        return PictureReader(path, frame_format)
+        return _PictureReader(path, frame_format)
     return ClipReader(path, frame_format, threads=threads, tolerant=tolerant)

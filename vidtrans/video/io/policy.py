@@ -1,4 +1,4 @@
-"""What is unusual about a clip, and what is done about it: one place where every policy is stated."""
+"""What is unusual about a clip, and what is done about it: every policy is stated here."""
 
 from __future__ import annotations
 
@@ -15,29 +15,28 @@ COLOURS = {
 
 
 def describe_conversions(index: ClipIndex) -> list[str]:
-    """What had to be decided to read a clip: each is worth a warning whenever the clip is used."""
-    found, told = index.findings, []
+    """Return what had to be decided to read a clip: warnings for each use of it."""
+    found, lines = index.findings, []
     if found.damage:
-        told.append(f"damaged: {found.damage}; what is left is used, and each frame keeps its time")
+        lines.append(f"damaged: {found.damage}; what is left is used, and each frame keeps its time")
     if index.num_rebuilt_pts:
-        told.append(
-            f"{_frames(index.num_rebuilt_pts)} had no time, or a wrong one: put right from the others and the rate"
-        )
+        frames = _frames(index.num_rebuilt_pts)
+        lines.append(f"{frames} had no time, or a wrong one: put right from the others and the rate")
     promised = index.num_frames_from_header
     if not found.damage and not found.hidden and not index.names and 0 < index.num_frames < promised:
-        told.append(f"its header promises {promised} frames, it has {index.num_frames}")
+        lines.append(f"its header promises {promised} frames, it has {index.num_frames}")
     if found.gaps and not found.damage:
         places = "1 place" if found.gaps == 1 else f"{found.gaps} places"
-        told.append(f"something is missing in {places}, or takes were joined there: each frame keeps its time")
+        lines.append(f"something is missing in {places}, or takes were joined there: each frame keeps its time")
     if found.holes and not found.damage and not found.gaps:
-        told.append(f"its times have room for {_frames(found.holes)} more: dropped by the camera, or lost since")
+        lines.append(f"its times have room for {_frames(found.holes)} more: dropped by the camera, or lost since")
     if found.colour:
-        told.append(COLOURS[found.colour])
+        lines.append(COLOURS[found.colour])
     if found.interlaced:
-        told.append(f"interlaced ({_frames(found.interlaced)}): one progressive frame is made of each (bwdif)")
+        lines.append(f"interlaced ({_frames(found.interlaced)}): one progressive frame is made of each (bwdif)")
     if found.resized:
-        told.append(f"{_frames(found.resized)} of another size than the first: scaled to {index.width}x{index.height}")
-    return told
+        lines.append(f"{_frames(found.resized)} of another size than the first: scaled to {index.width}x{index.height}")
+    return lines
 
 
 def describe_properties(info: MediaInfo, index: ClipIndex) -> list[str]:
@@ -47,49 +46,44 @@ def describe_properties(info: MediaInfo, index: ClipIndex) -> list[str]:
 
 def _of_frames(index: ClipIndex) -> list[str]:
     """Return what is unusual about times and shapes of frames."""
-    found, told = index.findings, []
-    if not found.damage and not found.holes and _varies(index):
-        gaps = index.durations()[:-1]
+    found, lines = index.findings, []
+    gaps = index.durations()[:-1] or [0]
+    spread = max(gaps) - min(gaps)
+    # More than a time base rounds.
+    if not found.damage and not found.holes and spread > 1 and spread > 0.01 * max(gaps):
         slowest, fastest = (1 / float(gap * index.time_base) for gap in (max(gaps), min(gaps)))
         rates = f"{slowest:.2f} to {fastest:.2f} frames/s"
-        told.append(f"variable frame rate ({rates}): every frame keeps its time; --fps N makes it constant")
+        lines.append(f"variable frame rate ({rates}): every frame keeps its time; --fps N makes it constant")
     if found.turned:
-        told.append("stored turned or mirrored: read upright, and written so")
+        lines.append("stored turned or mirrored: read upright, and written so")
     if index.sample_aspect_ratio != 1:
         aspect = index.sample_aspect_ratio
         shown = round(index.width * aspect)
-        told.append(f"its pixels are not square ({aspect}): shown {shown}x{index.height}, the aspect is kept")
+        lines.append(f"its pixels are not square ({aspect}): shown {shown}x{index.height}, the aspect is kept")
     if found.hidden:
-        told.append(f"its edit list leaves out {_frames(found.hidden)}, here as in a player")
-    return told
+        lines.append(f"its edit list leaves out {_frames(found.hidden)}, here as in a player")
+    return lines
 
 
 def _of_file(info: MediaInfo, index: ClipIndex) -> list[str]:
     """Return what is unusual about formats, colours and tracks."""
-    found, told = index.findings, []
+    found, lines = index.findings, []
     if found.alpha:
-        told.append(f"has transparency: kept by --codec {', '.join(codecs_with_alpha())}, else laid on black")
+        lines.append(f"has transparency: kept by --codec {', '.join(codecs_with_alpha())}, else laid on black")
     if found.depth > 8:
-        told.append(f"{found.depth} bits a channel: kept by --codec {', '.join(codecs_with_depth())}")
+        lines.append(f"{found.depth} bits a channel: kept by --codec {', '.join(codecs_with_depth())}")
     if index.width % 2 or index.height % 2:
-        told.append("odd size: H.264 and H.265 become 4:4:4, which not every player shows")
+        lines.append("odd size: H.264 and H.265 become 4:4:4, which not every player shows")
     if found.matrix == "untagged" and not info.is_rgb:
         taken = "BT.709" if info.height >= HD_LINES else "BT.601"
-        told.append(f"its colours are not tagged: taken for {taken}, limited range unless its pixel format says full")
+        lines.append(f"its colours are not tagged: taken for {taken}, limited range unless its pixel format says full")
     if info.num_video_streams > 1:
-        told.append(f"{info.num_video_streams} video tracks: number {info.stream_index} is used")
+        lines.append(f"{info.num_video_streams} video tracks: number {info.stream_index} is used")
     if info.offset_s and abs(info.offset_s) >= 0.001:
-        told.append(f"pictures begin {info.offset_s:+.3f} s from the sound: kept")
+        lines.append(f"pictures begin {info.offset_s:+.3f} s from the sound: kept")
     if index.num_frames == 1 and not index.names:
-        told.append("a single frame: enough to render, not to learn motion from")
-    return told
-
-
-def _varies(index: ClipIndex) -> bool:
-    """Whether frames are shown for different lengths of time, by more than what a time base rounds."""
-    gaps = index.durations()[:-1]
-    spread = max(gaps, default=0) - min(gaps, default=0)
-    return spread > 1 and spread > 0.01 * max(gaps)
+        lines.append("a single frame: enough to render, not to learn motion from")
+    return lines
 
 
 def _frames(count: int) -> str:

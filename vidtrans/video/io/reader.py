@@ -1,4 +1,4 @@
-"""Reading a video: every frame a player would show, once, upright, in RGB, with its timestamp."""
+"""Read a video: every frame that a player would show, once, upright, in RGB, with its timestamp."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from fractions import Fraction
-from itertools import pairwise
+from itertools import chain, islice, pairwise
 from pathlib import Path
 
 import av
@@ -35,7 +35,7 @@ class ClipReader:
     ) -> None:
         self.path = Path(path)
         self.frame_format, self.threads, self.tolerant = frame_format, threads, tolerant
-        self._pictures = FrameConverter(frame_format)
+        self._convert = _FrameConverter(frame_format)
         self._stamps: list[int | None] = []
         self._last_duration = 0
 
@@ -46,6 +46,7 @@ class ClipReader:
 
     @property
     def num_frames_expected(self) -> int | None:
+        """The number of frames that the headers promise."""
         return self.info.num_frames_from_header or None
 
     def __enter__(self) -> ClipReader:
@@ -59,10 +60,10 @@ class ClipReader:
         self._decoder = Decoder(self.path, self.threads, tolerant=tolerant).__enter__()
         self._used = False
 
-    def _anew(self, tolerant: bool) -> Decoder:
-        """A decoder at the first frame.
+    def _restart(self, tolerant: bool) -> Decoder:
+        """Return a decoder at the first frame.
 
-        The file is opened anew rather than rewound: a seek to the start lands on a keyframe, and where an edit
+        The file is opened again rather than rewound: a seek to the start lands on a keyframe, and where an edit
         list begins before one, frames would be lost.
         """
         if self._used or tolerant != self._decoder.tolerant:
@@ -86,50 +87,49 @@ class ClipReader:
             self._stamps = []
             with closing(self._decoded(start, stop, None)) as decoded:
                 for number, frame in decoded:
-                    yield self._pictures(frame, number, -1 if frame.pts is None else frame.pts)
+                    yield self._convert(frame, number, -1 if frame.pts is None else frame.pts)
             return
         last = index.num_frames if stop is None else min(stop, index.num_frames)
         if start >= last:
             return
-        self._pictures.expect(index)
+        self._convert.expect(index)
         following = start
         reliable = index.num_rebuilt_pts == 0
         source = self._from_keyframe(start, last, index) if start and reliable and not index.findings.damage else None
         for number, frame in source if source is not None else self._decoded(start, last, index):
             if reliable and frame.pts != index.pts[number]:
                 raise MediaError(str(self.path), "the file changed while it was read", "run the command again")
-            yield self._pictures(frame, number, index.pts[number])
+            yield self._convert(frame, number, index.pts[number])
             following = number + 1
         if following < last:
             raise MediaError(str(self.path), f"ended at frame {following} of {last}", "is the file still complete?")
 
     def near(self, seconds: Fraction, count: int) -> list[Frame]:
-        """The first frame at or after a moment, counted from the clip's start, and those before it: at most ``count``.
+        """Return the first frame at or after a moment of the clip and those before it: at most ``count``.
 
         No index is needed, so the frames' numbers are not known: 0 is the first of them. Where the clip ends before
         the moment, its last frames are returned. Raises MediaError.
         """
-        stream = self._decoder.stream
-        wanted = (stream.start_time or 0) + int(seconds / (stream.time_base or Fraction(1, 1000)))
-        held: deque[av.VideoFrame] = deque(maxlen=count)
         decoder = self._decoder
+        wanted = (decoder.stream.start_time or 0) + int(seconds / decoder.info.time_base)
+        latest: deque[av.VideoFrame] = deque(maxlen=count)
         if not decoder.seek(wanted):
-            decoder = self._anew(self.tolerant)
+            decoder = self._restart(self.tolerant)
         self._used = True
         for frame in decoder.pictures():
-            held.append(frame)
+            latest.append(frame)
             if frame.pts is not None and frame.pts >= wanted:
                 break
         if decoder.losses.flawed and not self.tolerant:
             why = f"damaged near {float(seconds):.3f} s"
             raise MediaError(str(self.path), why, "repair it, or take what is left with --allow-damaged")
-        return [self._pictures(frame, i, frame.pts or 0) for i, frame in enumerate(held)]
+        return [self._convert(frame, i, frame.pts or 0) for i, frame in enumerate(latest)]
 
     def _decoded(
         self, start: int, stop: int | None, index: ClipIndex | None
     ) -> Generator[tuple[int, av.VideoFrame], None, None]:
         """Decode from the first frame and count."""
-        decoder = self._anew(self.tolerant or bool(index and index.findings.damage))
+        decoder = self._restart(self.tolerant or bool(index and index.findings.damage))
         interlaced = index.findings.interlaced > 0 if index else None
         for number, frame in enumerate(decoder.pictures(interlaced=interlaced)):
             if stop is not None and number >= stop:
@@ -140,7 +140,7 @@ class ClipReader:
                 yield number, frame
 
     def _from_keyframe(self, start: int, stop: int, index: ClipIndex) -> Iterator[tuple[int, av.VideoFrame]] | None:
-        """Seek to the keyframe before ``start``; None if the seek did not land before it."""
+        """Decode from the keyframe before ``start``; None if the seek did not land before it."""
         interlaced = index.findings.interlaced > 0
         first = max(0, start - REACH) if interlaced else start
         self._used = True
@@ -151,48 +151,39 @@ class ClipReader:
             if frame.pts is None or frame.pts > index.pts[first]:
                 return None
             if frame.pts == index.pts[first]:
-                return self._rest(frame, decoded, first, start, stop)
+                return islice(enumerate(chain([frame], decoded), first), start - first, stop - first)
         return None
 
-    def _rest(
-        self, frame: av.VideoFrame | None, others: Iterator[av.VideoFrame], number: int, start: int, stop: int
-    ) -> Iterator[tuple[int, av.VideoFrame]]:
-        while frame is not None and number < stop:
-            if number >= start:
-                yield number, frame
-            number += 1
-            frame = next(others, None) if number < stop else None
-
     def is_doubtful(self) -> bool:
-        """Whether packets gave no frame, and no error, in a reading from end to end."""
+        """Return whether packets gave no frame, and no error, when the clip was read to its end."""
         return self._decoder.num_silent(len(self._stamps)) > 0
 
     def index(self) -> ClipIndex:
-        """The index of the clip, after it was read from end to end. Raises MediaError where there were no frames."""
-        info, losses, seen = self.info, self._decoder.losses, self._pictures
+        """Return the index of the clip, after it was read to its end. Raises MediaError where it has no frames."""
+        info, losses, seen = self.info, self._decoder.losses, self._convert
         if not self._stamps:
             raise MediaError(info.path, "no frame could be decoded", "give a video with pictures in it")
-        nominal = _step(self._stamps, info)
+        nominal = _nominal_step(self._stamps, info)
+        last_duration = max(1, self._last_duration or nominal)
         pts, num_rebuilt = repair_timestamps(self._stamps, nominal)
-        rate = _measured(pts, info)
         missing, lost = self._decoder.num_missing, self._decoder.num_lost(len(pts))
-        holes = _holes(pts)
+        holes = _num_holes(pts)
         if not missing and (lost or losses.flawed):  # what the container does not list shows in the times
             missing, holes = max(0, holes - lost), 0
-        last_s = float((pts[-1] + max(1, self._last_duration or nominal)) * info.time_base)
-        at_s = losses.at_s
-        if missing and (at_s is None or last_s < at_s):
-            at_s = last_s
+        damaged_at = losses.at_s
+        if missing:
+            end_s = float((pts[-1] + last_duration) * info.time_base)
+            damaged_at = end_s if damaged_at is None else min(damaged_at, end_s)
         width, height = seen.first_size
         aspect = info.sample_aspect_ratio
         return ClipIndex(
             pts=pts,
             time_base=info.time_base,
-            last_duration=max(1, self._last_duration or nominal),
+            last_duration=last_duration,
             width=width,
             height=height,
             sample_aspect_ratio=1 / aspect if seen.first_orientation.swaps_sides else aspect,
-            rate=rate,
+            rate=_average_rate(pts, info),
             num_rebuilt_pts=num_rebuilt,
             num_frames_from_header=info.num_frames_from_header,
             findings=Findings(
@@ -210,13 +201,13 @@ class ClipReader:
                 short_s=self._decoder.short_s(pts[-1]),
                 gaps=losses.gaps,
                 holes=holes if not missing else 0,
-                damaged_at=at_s,
+                damaged_at=damaged_at,
             ),
         )
 
 
-def _step(stamps: Sequence[int | None], info: MediaInfo) -> int:
-    """From one frame to the next, in units of the time base: by the rate that the headers claim, if the times agree."""
+def _nominal_step(stamps: Sequence[int | None], info: MediaInfo) -> int:
+    """Return the step between frames in units of the time base: of the headers' rate, if the times agree."""
     claimed = 1 / (info.rate * info.time_base)
     known = [s for s in stamps if s is not None]
     gaps = sorted(b - a for a, b in pairwise(known) if b > a)
@@ -224,32 +215,24 @@ def _step(stamps: Sequence[int | None], info: MediaInfo) -> int:
     return max(1, round(claimed if usual / 2 < claimed < usual * 2 else usual))
 
 
-def _holes(pts: Sequence[int]) -> int:
-    """How many frames there is room for between those of a constant rate; 0 where the rate varies."""
+def _num_holes(pts: Sequence[int]) -> int:
+    """Return how many frames there is room for between those of a constant rate; 0 where the rate varies."""
     gaps = [b - a for a, b in pairwise(pts)]
     usual = sorted(gaps)[len(gaps) // 2] if gaps else 0
     constant = sum(abs(gap - usual) <= 1 + usual // 50 for gap in gaps)
     return sum(round(gap / usual) - 1 for gap in gaps if gap > usual) if usual and constant >= 0.95 * len(gaps) else 0
 
 
-def _measured(pts: Sequence[int], info: MediaInfo) -> Fraction:
-    """The rate that the headers claim, or where that is far from the truth, the average one."""
+def _average_rate(pts: Sequence[int], info: MediaInfo) -> Fraction:
+    """Return the rate that the headers claim, or the measured one where that is far from it."""
     if len(pts) < 2:
         return info.rate
     average = 1 / (Fraction(pts[-1] - pts[0], len(pts) - 1) * info.time_base)
     return info.rate if average / 2 < info.rate < average * 2 else average.limit_denominator(1001)
 
 
-def _has_no_side_data(frame: av.VideoFrame) -> bool:
-    """Return whether a frame carries nothing beside its pixels, as most do: then it is upright."""
-    try:
-        return len(frame.side_data) == 0
-    except ValueError:  # a kind of side data that PyAV has no name for
-        return False
-
-
-class FrameConverter:
-    """Decoded frames as upright arrays of one frame_format, and what was seen of them on the way.
+class _FrameConverter:
+    """Convert decoded frames to upright arrays of one format, and count what is unusual about them.
 
     The first frame decides the size: one of another size is scaled to it.
     """
@@ -264,14 +247,13 @@ class FrameConverter:
         self._to_rgb: ToRGB | None = None
 
     def expect(self, index: ClipIndex) -> None:
-        """Go by the clip's own size, wherever the reading begins."""
+        """Use the clip's own size, wherever the reading begins."""
         self.first_size, self.transparent = (index.width, index.height), index.findings.alpha
         self._upright = self.frame_format.size.of(*self.first_size)
 
     def __call__(self, decoded: av.VideoFrame, index: int, pts: int) -> Frame:
-        orientation = UPRIGHT if _has_no_side_data(decoded) else orientation_of(decoded)
-        turned = orientation != UPRIGHT
-        size = orientation.size(decoded.width, decoded.height) if turned else (decoded.width, decoded.height)
+        orientation = orientation_of(decoded)
+        size = orientation.size(decoded.width, decoded.height)
         if self._upright is None:
             self.first_orientation, self.first_size = orientation, size
             self._upright = self.frame_format.size.of(*size)
@@ -279,16 +261,14 @@ class FrameConverter:
         self.num_resized += size != self.first_size
         self.depth = max(self.depth, depth_of(decoded))
         self.colour = self.colour or colour_of(decoded)
-        stored = orientation.size(*self._upright) if turned else self._upright
+        stored = orientation.size(*self._upright)
         if self._to_rgb is None or (self._to_rgb.width, self._to_rgb.height) != stored:
             self._to_rgb = ToRGB(*stored, deep=self.frame_format.deep)
         if not has_alpha(decoded):
-            rgb = self._to_rgb(decoded)
-            rgb = orientation.apply(rgb) if turned else np.ascontiguousarray(rgb)
-            rgb, _ = apply_format(rgb, None, self.frame_format, BLACK, cut_out=self.transparent)
-            return Frame(index, pts, rgb)
-        rgba = orientation.apply(self._to_rgb.with_alpha(decoded))
-        rgb, alpha = np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3])
-        self.transparent = self.transparent or bool(alpha.min() < np.iinfo(alpha.dtype).max)
-        rgb, kept = apply_format(rgb, alpha, self.frame_format, BLACK, cut_out=self.transparent)
-        return Frame(index, pts, rgb, alpha=kept)
+            rgb, alpha = orientation.apply(self._to_rgb(decoded)), None
+        else:
+            rgba = orientation.apply(self._to_rgb.with_alpha(decoded))
+            rgb, alpha = np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3])
+            self.transparent = self.transparent or bool(alpha.min() < np.iinfo(alpha.dtype).max)
+        rgb, alpha = apply_format(rgb, alpha, self.frame_format, BLACK, cut_out=self.transparent)
+        return Frame(index, pts, rgb, alpha=alpha)

@@ -1,8 +1,9 @@
-"""Encoded segments unpacked into pictures: one, or a folder of them."""
+"""Write encoded segments as pictures: one, or a folder of them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -28,23 +29,21 @@ def unpack(
     Interrupted when asked to stop.
     """
     encode = picture_encoder(codec)
-    frames = (picture for segment in segments for picture in read_lossless(segment))
     if names is not None:
         output.mkdir()
-    places = [output] if names is None else [output / name for name in names]
-    written = 0
-    for picture in frames:
-        if written < len(places):
-            places[written].write_bytes(encode(picture))
-        written += 1
-        report(Progress("writing pictures", written, len(places)))
+    files = [output] if names is None else [output / name for name in names]
+    count = 0
+    for count, picture in enumerate(chain.from_iterable(map(read_lossless, segments)), 1):
+        if count <= len(files):
+            files[count - 1].write_bytes(encode(picture))
+        report(Progress("writing pictures", count, len(files)))
         stop.check()
-    if written != len(places):
-        raise MediaError(str(output), f"{written} frames for {len(places)} pictures", "run again with a clean cache")
+    if count != len(files):
+        raise MediaError(str(output), f"{count} frames for {len(files)} pictures", "run again with a clean cache")
 
 
 def picture_encoder(codec: str) -> Callable[[np.ndarray], bytes]:
-    """What makes the bytes of a picture, "png" or "exr"."""
+    """Return the function that encodes a picture as "png" or "exr"."""
     if codec == "exr":
         from vidtrans.video.images.exr import encode_exr
 
@@ -53,9 +52,7 @@ def picture_encoder(codec: str) -> Callable[[np.ndarray], bytes]:
 
 
 def picture_names(sources: Sequence[str], frames: range, codec: str = "png", pattern: str = "") -> list[str]:
-    """What the pictures of these frames are called: by a ``pattern`` (%05d.png), else like the pictures they were made
-    from, else by their number.
-    """
+    """Return the names of pictures: by a ``pattern`` (%05d.png), else like their ``sources``, else by frame number."""
     if pattern:
         return [format_number(pattern, n) for n in frames]
     if not sources:

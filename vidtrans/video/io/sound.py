@@ -1,4 +1,4 @@
-"""Sound as samples: the first track of a file, mixed to one channel."""
+"""Read sound as samples: the first track of a file, mixed to one channel."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _GAP = RATE_HZ // 50
 
 
 def _placed(samples: np.ndarray, first: int, at: int) -> np.ndarray:
-    """Samples whose first is number ``first``, to follow on number ``at``."""
+    """Return samples whose first is number ``first``, with silence from number ``at`` on, without what is below 0."""
     if at == 0 and first < 0:
         return samples[-first:]
     if first - at > _GAP:

@@ -1,4 +1,4 @@
-"""What of a source goes along with its new pictures: sound, subtitles, chapters, timecode and tags."""
+"""Copy what a source has besides its pictures: sound, subtitles, chapters, timecode and tags."""
 
 from __future__ import annotations
 
@@ -8,17 +8,22 @@ from dataclasses import dataclass
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import av
 import av.error
 from av.container import InputContainer, OutputContainer
+from av.packet import Packet
 from av.stream import Discard
+from av.video.stream import VideoStream
 
 from vidtrans.errors import UsageError
 from vidtrans.events import Note, Report, silent
 from vidtrans.video.io import timecode
 from vidtrans.video.io.container import open_media, packets_of, timecode_of
+
+if TYPE_CHECKING:
+    from av.container.core import Chapter
 
 # Tags that say how the source itself was written.
 FILE_TAGS = {"timecode", "encoder", "major_brand", "minor_version", "compatible_brands", "duration"}
@@ -27,10 +32,10 @@ TRACK_TAGS = ("language", "title", "handler_name")
 
 @dataclass(frozen=True)
 class StreamCopy:
-    """The part of ``source`` that is carried over: what overlaps [``start_s``, ``end_s``), moved by ``shift_s``.
+    """The part of ``source`` that is copied: what overlaps [``start_s``, ``end_s``), moved by ``shift_s``.
 
     ``frames_before``: how many frames, at ``rate``, lie before the first picture: the timecode is advanced by these.
-    ``new_rate``: that of the new pictures, where it is another one. ``only_sound``: nothing but sound goes along.
+    ``new_rate``: that of the new pictures, where it is another one. ``only_sound``: nothing but sound is copied.
     """
 
     source: Path
@@ -45,16 +50,17 @@ class StreamCopy:
 
 
 def add_tracks(out: OutputContainer, source: InputContainer, carried: StreamCopy, report: Report) -> dict[int, Any]:
-    """Add a track to ``out`` for each one of the source that it can hold, by their number there; tell of the others.
+    """Add a track to ``out`` for each one of the source that it can hold, by their number there; report the others.
 
     Raises UsageError where it cannot hold the sound: a film without it is not what was asked for.
     """
     tracks: dict[int, Any] = {}
+    name = carried.source.name
     sound = source.streams.audio if carried.sound else ()
     for stream in (*sound, *(() if carried.only_sound else source.streams.subtitles)):
-        if stream.discard == Discard.all:  # the text of chapters, which are written anew
+        if stream.discard == Discard.all:  # the text of chapters, which ``write_tags`` copies
             continue
-        kind, name = _kind(stream), carried.source.name
+        kind = "sound track" if stream.type == "audio" else "subtitle track"
         if stream.codec_context is None:
             report(Note(f"{name}: a {kind} of unknown codec is left out", "warning"))
             continue
@@ -69,9 +75,7 @@ def add_tracks(out: OutputContainer, source: InputContainer, carried: StreamCopy
                 raise UsageError(str(carried.source), why, remedy) from None
             report(Note(f"{name}: a {kind} ({codec}) is left out, {where} cannot hold it", "warning"))
             continue
-        for key in TRACK_TAGS:
-            if key in stream.metadata:
-                track.metadata[key] = stream.metadata[key]
+        track.metadata.update({key: stream.metadata[key] for key in TRACK_TAGS if key in stream.metadata})
         with suppress(AttributeError, ValueError):
             track.disposition = stream.disposition
         tracks[stream.index] = track
@@ -79,20 +83,16 @@ def add_tracks(out: OutputContainer, source: InputContainer, carried: StreamCopy
 
 
 def check_sound(source: Path, kind: str) -> None:
-    """Raises UsageError where a container (FFmpeg's name for it) cannot hold the source's sound. Writes nothing."""
+    """Raise UsageError where a container (FFmpeg's name for it) cannot hold the source's sound. Write nothing."""
     with open_media(source) as container, closing(av.open(BytesIO(), "w", format=kind)) as out:
         add_tracks(out, container, StreamCopy(source), silent)
 
 
-def _kind(stream: Any) -> str:
-    return "sound track" if stream.type == "audio" else "subtitle track"
-
-
 def copied_packets(
-    source: InputContainer, tracks: dict[int, Any], carried: StreamCopy, copied: list[int]
-) -> Iterator[tuple[float, int, av.Packet[Any]]]:
-    """The packets of these tracks that overlap, moved, as (decoding time in s, 1, packet). Counts those of sound."""
-    for packet in packets_of(source, [source.streams[i] for i in tracks]):
+    source: InputContainer, tracks: dict[int, Any], carried: StreamCopy
+) -> Iterator[tuple[float, Packet[Any]]]:
+    """Yield the packets of these tracks that overlap, moved, with their decoding time in s."""
+    for packet in packets_of(source, [source.streams[i] for i in tracks]) if tracks else ():
         if packet.dts is None or packet.pts is None:
             continue
         base = packet.time_base
@@ -102,32 +102,30 @@ def copied_packets(
         if carried.end_s is not None and begins >= carried.end_s:
             continue
         shift = round(carried.shift_s / base)
-        is_sound = packet.stream.type == "audio"
-        if not is_sound and carried.end_s is not None and ends > carried.end_s:
-            packet.duration = max(1, int((carried.end_s - begins) / base))  # words do not outlast the pictures
-        if not is_sound and packet.pts + shift < 0:  # words that were there already are there from the start
-            packet.duration = max(1, (packet.duration or 0) + packet.pts + shift)
-            packet.pts = packet.dts = -shift
+        if packet.stream.type != "audio":
+            if carried.end_s is not None and ends > carried.end_s:
+                packet.duration = max(1, int((carried.end_s - begins) / base))  # text ends with the pictures
+            if packet.pts + shift < 0:  # text from before the first picture is there from the start
+                packet.duration = max(1, (packet.duration or 0) + packet.pts + shift)
+                packet.pts = packet.dts = -shift
         packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
         packet.stream = tracks[packet.stream_index]
-        copied[0] += is_sound
-        yield float(packet.dts * base), 1, packet
+        yield float(packet.dts * base), packet
 
 
-def write_tags(out: OutputContainer, video: Any, source: InputContainer, carried: StreamCopy, report: Report) -> None:
-    """Titles, chapters and timecode of the source; must be called before the first packet."""
+def write_tags(
+    out: OutputContainer, video: VideoStream, source: InputContainer, carried: StreamCopy, report: Report
+) -> None:
+    """Write titles, chapters and timecode of the source; must be called before the first packet."""
     if carried.only_sound:
         return
-    for key, value in source.metadata.items():
-        if key.lower() not in FILE_TAGS:
-            out.metadata[key] = value
+    out.metadata.update({key: value for key, value in source.metadata.items() if key.lower() not in FILE_TAGS})
     for stream in source.streams.video[:1]:
         if "language" in stream.metadata:
             video.metadata["language"] = stream.metadata["language"]
-    started = timecode_of(source)
-    if started:
+    if first := timecode_of(source):
         try:
-            first = timecode.advance(started, carried.frames_before, carried.rate)
+            first = timecode.advance(first, carried.frames_before, carried.rate)
             rate = carried.new_rate or carried.rate
             if rate != carried.rate:
                 first = timecode.convert_rate(first, carried.rate, rate)
@@ -135,18 +133,16 @@ def write_tags(out: OutputContainer, video: Any, source: InputContainer, carried
             video.codec_context.framerate = rate  # a QuickTime timecode track has to know how it counts
         except ValueError as error:
             report(Note(f"{carried.source.name}: its timecode is left out ({error})", "warning"))
-    chapters = [c for c in (_moved(c, carried) for c in source.chapters()) if c is not None]
-    if chapters:
-        out.set_chapters(chapters)
+    out.set_chapters([moved for chapter in source.chapters() if (moved := _moved(chapter, carried))])
 
 
-def _moved(chapter: Any, carried: StreamCopy) -> Any:
-    """A chapter where it is in the result; None if it is not in it."""
-    base = Fraction(chapter["time_base"])
+def _moved(chapter: Chapter, carried: StreamCopy) -> Chapter | None:
+    """Return a chapter where it is in the result; None if it is not in it."""
+    base = Fraction(chapter["time_base"] or 1)
     begins, ends = chapter["start"] * base, chapter["end"] * base
     first = begins if carried.start_s is None else max(begins, carried.start_s)
     last = ends if carried.end_s is None else min(ends, carried.end_s)
     if first >= last:
         return None
     start, end = (max(0, round((t + carried.shift_s) / base)) for t in (first, last))
-    return chapter | {"start": start, "end": max(end, start + 1)}
+    return {**chapter, "start": start, "end": max(end, start + 1)}

@@ -1,7 +1,7 @@
 """Timecode as SMPTE ST 12-1 counts it: HH:MM:SS:FF, and HH:MM:SS;FF where frame numbers are dropped.
 
-At 30000/1001 frames a second a count of 30 falls behind the clock by 3.6 s an hour. Drop-frame makes up for it by
-leaving out the numbers 00 and 01 (at 60000/1001: 00 to 03) at the start of every minute but each tenth. No picture is
+At 30000/1001 frames a second a count of 30 falls behind the clock by 3.6 s an hour. Drop-frame corrects that: the
+numbers 00 and 01 (at 60000/1001: 00 to 03) are left out at the start of every minute but each tenth. No picture is
 dropped, only a number.
 """
 
@@ -16,7 +16,7 @@ _DROPPED = {30: 2, 60: 4}  # so many numbers are left out a minute
 
 
 def advance(timecode: str, frames: int, rate: Fraction) -> str:
-    """The timecode ``frames`` later (or earlier, below 0); after 24 hours it begins anew.
+    """Return the timecode ``frames`` later (or earlier, below 0); after 24 hours it starts again from 0.
 
     ``rate``: frames a second; the count goes to the nearest whole number (30 for 30000/1001). Raises ValueError where
     ``timecode`` is none, has a number that its rate does not have, or drops frames at another rate than 29.97 or
@@ -29,7 +29,7 @@ def advance(timecode: str, frames: int, rate: Fraction) -> str:
 
 
 def convert_rate(timecode: str, rate: Fraction, new_rate: Fraction) -> str:
-    """The timecode of the same moment where another number of frames is counted a second.
+    """Return the timecode of the same moment where another number of frames is counted a second.
 
     Drop-frame stays so where the new rate has it. Raises ValueError as ``advance`` does.
     """
@@ -43,7 +43,7 @@ def convert_rate(timecode: str, rate: Fraction, new_rate: Fraction) -> str:
 
 
 def _parsed(timecode: str, rate: Fraction) -> tuple[int, int, int, int, int, int]:
-    """Hours, minutes, seconds, frame; how many frames are counted a second, and numbers dropped a minute."""
+    """Return hours, minutes, seconds, frame; the frames counted a second, and the numbers dropped a minute."""
     match = _FORM.fullmatch(timecode)
     if match is None:
         raise ValueError(f"{timecode!r} is no timecode: it reads HH:MM:SS:FF, or HH:MM:SS;FF with drop-frame")
@@ -66,9 +66,9 @@ def _base(rate: Fraction) -> int:
 
 
 def _dropped(rate: Fraction) -> int:
-    """How many numbers a minute lacks at this rate; 0 where there is no drop-frame."""
+    """Return how many numbers a minute lacks at this rate; 0 where there is no drop-frame."""
     base = _base(rate)
-    # Containers round rates: 2997/100 is meant for 30000/1001.
+    # Containers round rates: 2997/100 means 30000/1001.
     is_ntsc = abs(rate - base * Fraction(1000, 1001)) <= Fraction(1, 100)
     return _DROPPED.get(base, 0) if is_ntsc else 0
 

@@ -1,4 +1,4 @@
-"""Timestamps that can be relied on, made from those that a file has."""
+"""Repair the timestamps of a file."""
 
 from __future__ import annotations
 
@@ -10,18 +10,17 @@ MAX_REORDER = 16
 
 
 def repair_timestamps(stamps: Sequence[int | None], nominal: int) -> tuple[tuple[int, ...], int]:
-    """Strictly increasing timestamps for frames in order of presentation, and how many had to be changed.
+    """Return strictly increasing timestamps for frames in order of presentation, and how many had to be changed.
 
-    What increases is left alone. Stamps that only stand in the wrong order (some containers number packets, and
-    decoders hand frames over in another order) are sorted. Missing and repeated ones are put between their neighbours,
-    ``nominal`` apart where there is room, and so are single ones that are far ahead; a clock that jumps back goes on at
-    the ``nominal`` rate.
+    Increasing ones stay. Stamps in the wrong order (some containers number packets, and decoders return frames in
+    another order) are sorted. Missing and repeated ones are put between their neighbours, ``nominal`` apart where there
+    is room, and so are single ones that are far too late; after a jump back they continue at the ``nominal`` rate.
     """
     nominal = max(1, nominal)
     known = [s for s in stamps if s is not None]
     if len(known) == len(stamps) and all(a < b for a, b in pairwise(known)):
         return tuple(known), 0
-    wanted = _in_order(stamps, known) or _tamed(stamps, nominal)
+    wanted = _sorted(stamps, known) or _without_outliers(stamps, nominal)
     later = _next_known(wanted)
     result: list[int] = []
     for i, stamp in enumerate(wanted):
@@ -34,20 +33,20 @@ def repair_timestamps(stamps: Sequence[int | None], nominal: int) -> tuple[tuple
     return tuple(result), sum(a != b for a, b in zip(result, stamps, strict=True))
 
 
-def _tamed(stamps: Sequence[int | None], nominal: int) -> list[int | None]:
-    """Without single times far ahead of those around them, which would push all that follows behind them."""
-    tamed = list(stamps)
+def _without_outliers(stamps: Sequence[int | None], nominal: int) -> list[int | None]:
+    """Remove single times far later than those around them, which would delay all that follow."""
+    result = list(stamps)
     for i in range(1, len(stamps) - 1):
-        before, stamp, after = tamed[i - 1], stamps[i], stamps[i + 1]
+        before, stamp, after = result[i - 1], stamps[i], stamps[i + 1]
         if before is None or stamp is None or after is None:
             continue
         if before < after < stamp and stamp - after > MAX_REORDER * nominal:
-            tamed[i] = None
-    return tamed
+            result[i] = None
+    return result
 
 
-def _in_order(stamps: Sequence[int | None], known: list[int]) -> list[int | None] | None:
-    """Sorted; None if one would move further than decoders reorder, or many are repeated: then the clock began anew."""
+def _sorted(stamps: Sequence[int | None], known: list[int]) -> list[int | None] | None:
+    """Sort them; None if one would move further than decoders reorder, or many are repeated: the clock restarted."""
     order = sorted(range(len(known)), key=lambda i: (known[i], i))
     near = all(abs(place - i) <= MAX_REORDER for place, i in enumerate(order))
     if not near or 10 * len(set(known)) < 9 * len(known):
@@ -57,13 +56,13 @@ def _in_order(stamps: Sequence[int | None], known: list[int]) -> list[int | None
 
 
 def _before(stamps: Sequence[int | None], nominal: int) -> int:
-    """The first frame's time, counted back from the first one that is known."""
+    """Return the first frame's time, counted back from the first one that is known."""
     first = next((i for i, s in enumerate(stamps) if s is not None), None)
     return 0 if first is None else (stamps[first] or 0) - first * nominal
 
 
 def _next_known(stamps: Sequence[int | None]) -> list[int]:
-    """For each place, the first one behind it whose time is known, or the end."""
+    """Return for each place the first one behind it whose time is known, or the end."""
     later, found = [len(stamps)] * len(stamps), len(stamps)
     for i in reversed(range(len(stamps))):
         later[i] = found
@@ -72,10 +71,9 @@ def _next_known(stamps: Sequence[int | None]) -> list[int]:
 
 
 def _step(last: int, at: int, stamps: Sequence[int | None], later: Sequence[int], nominal: int) -> int:
-    """How far to go from ``last`` so that what is to be filled in before the next known later stamp fits."""
+    """Return the step from ``last`` with which the stamps to fill in fit before the next known later one."""
     place = later[at]
     while place < len(stamps) and (stamps[place] or 0) <= last and place - at < MAX_REORDER:
         place = later[place]
-    if place >= len(stamps) or (stamps[place] or 0) <= last:
-        return nominal
-    return max(1, min(nominal, ((stamps[place] or 0) - last) // (place - at + 1)))
+    room = (stamps[place] or 0) - last if place < len(stamps) else 0
+    return nominal if room <= 0 else max(1, min(nominal, room // (place - at + 1)))

@@ -1,6 +1,6 @@
-"""Values over the frames of a clip, or the steps of a run, as a picture: (H, W, 3) uint8 RGB.
+"""Draw values over the frames of a clip, or the steps of a run: (H, W, 3) uint8 RGB.
 
-Drawn here, because a plotting library takes 0.6 s to start and 75 MB (matplotlib 3.11), and is no shorter to use.
+A plotting library would take 0.6 s to start and 75 MB (matplotlib 3.11), and is no shorter to use.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class _Drawing:
             cv2.polylines(self.canvas, [places], False, curve.colour, curve.thick, cv2.LINE_AA, SUBPIXEL)
 
     def _legend(self, words: ImageDraw.ImageDraw) -> None:
-        """The names of the curves, from the right."""
+        """Draw the names of the curves, from the right."""
         right = self.width - RIGHT
         for curve in reversed([c for c in self.chart.curves if c.name]):
             right -= round(font(SMALL).getlength(curve.name))
@@ -117,7 +117,7 @@ class _Drawing:
             right -= 36
 
     def _ticks(self, words: ImageDraw.ImageDraw) -> None:
-        """Numbers of frames below the curves, and below these their times."""
+        """Draw the numbers of frames below the curves, and below these their times."""
         seconds, y = self.chart.seconds, self.bottom
         for text, colour, down in (("frame" if seconds else "step", INK, 6), ("time" if seconds else "", FAINT, 22)):
             words.text((4, y + down), text, fill=colour, font=font(SMALL))
@@ -129,7 +129,7 @@ class _Drawing:
                 words.text((middle, y + down), text, fill=colour, font=font(SMALL), anchor="ma")
 
     def _marks(self, words: ImageDraw.ImageDraw) -> None:
-        """The numbers of the marked frames over the curves, each joined to the top of its line."""
+        """Draw the numbers of the marked frames over the curves, each joined to the top of its line."""
         frames = sorted(self.chart.marks)
         widths = [round(font(SMALL).getlength(str(frame))) + 10 for frame in frames]
         middles = separate_labels([self.x(frame) for frame in frames], widths, self.width - RIGHT)

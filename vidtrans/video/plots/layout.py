@@ -1,4 +1,4 @@
-"""Pictures side by side with words on them: sheets, comparisons, grids. Everything is (H, W, 3) uint8 RGB."""
+"""Lay out labelled pictures: sheets, comparisons, grids. Everything is (H, W, 3) uint8 RGB."""
 
 from __future__ import annotations
 
@@ -32,40 +32,40 @@ class Sheet:
     foot: str = ""
 
     def draw(self) -> np.ndarray:
-        """The sheet as a picture."""
+        """Return the sheet as a picture."""
         width, height = self.cell
         count = max(len(row) for row in self.rows)
         whole = count * width + (count + 1) * GAP
         bands = [text_band(self.title, whole, size=TEXT_PX + 4)] if self.title else []
         if self.columns:
-            headings = [text_band(h, width, colour=FAINT) for h in (*self.columns, *[""] * (count - len(self.columns)))]
-            bands.append(join_row(headings))
+            bands.append(self._text_row(self.columns, count, TEXT_PX))
         for at, row in enumerate(self.rows):
-            cells = [fit(p, width, height) for p in (*row, *[None] * (count - len(row)))]
-            bands.append(join_row(cells))
+            bands.append(join_row([fit(p, width, height) for p in (*row, *[None] * (count - len(row)))]))
             if self.notes:
-                words = (*self.notes[at], *[""] * (count - len(self.notes[at])))
-                bands.append(join_row([text_band(w, width, colour=FAINT, size=TEXT_PX - 2) for w in words]))
+                bands.append(self._text_row(self.notes[at], count, TEXT_PX - 2))
             bands.append(blank(whole, GAP))
-        if self.foot:
-            bands += [text_band(line, whole, colour=FAINT, size=TEXT_PX - 2) for line in self.foot.splitlines()]
+        bands += [text_band(line, whole, colour=FAINT, size=TEXT_PX - 2) for line in self.foot.splitlines()]
         return np.vstack(bands)
+
+    def _text_row(self, texts: Sequence[str], count: int, size: int) -> np.ndarray:
+        padded = (*texts, *[""] * (count - len(texts)))
+        return join_row([text_band(text, self.cell[0], colour=FAINT, size=size) for text in padded])
 
 
 def cell_size(picture: np.ndarray, wanted: int) -> tuple[int, int]:
-    """The (width, height) of cells that suit a picture: ``wanted`` pixels on its long side, never enlarged."""
+    """Return the (width, height) of a picture's cell: ``wanted`` pixels on its long side, never enlarged."""
     height, width = picture.shape[:2]
     scale = min(1.0, wanted / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 def blank(width: int, height: int) -> np.ndarray:
-    """Empty paper."""
+    """Return an empty background."""
     return np.full((height, width, 3), PAPER, np.uint8)
 
 
 def fit(picture: np.ndarray | None, width: int, height: int) -> np.ndarray:
-    """The picture as large as it goes into the box, in its middle."""
+    """Return the picture as large as it fits into a box, in its middle."""
     box = blank(width, height)
     if picture is None:
         return box
@@ -79,25 +79,22 @@ def fit(picture: np.ndarray | None, width: int, height: int) -> np.ndarray:
 def text_band(
     text: str, width: int, *, colour: tuple[int, int, int] = INK, size: int = TEXT_PX, margin: int = 4
 ) -> np.ndarray:
-    """A strip of paper with one line of text; what is too long ends in an ellipsis."""
+    """Return a strip with one line of text; what is too long ends in an ellipsis."""
     face = font(size)
-    shown = text
-    while shown and face.getlength(shown) > width - 2 * margin:
-        shown = shown[:-2].rstrip() + "…" if len(shown) > 2 else ""
+    while text and face.getlength(text) > width - 2 * margin:
+        text = text[:-2].rstrip() + "…" if len(text) > 2 else ""
     band = Image.new("RGB", (width, size + 8), PAPER)
-    ImageDraw.Draw(band).text((margin, 2), shown, fill=colour, font=face)
+    ImageDraw.Draw(band).text((margin, 2), text, fill=colour, font=face)
     return np.asarray(band)
 
 
 @lru_cache(maxsize=8)
 def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Return Pillow's own font."""
     return ImageFont.load_default(size)
 
 
 def join_row(pictures: Sequence[np.ndarray]) -> np.ndarray:
-    """Pictures of one height in a line, with a gap on every side of each."""
+    """Return pictures of one height in a row, with a gap on either side of each."""
     gap = blank(GAP, pictures[0].shape[0])
-    parts = [gap]
-    for picture in pictures:
-        parts += [picture, gap]
-    return np.hstack(parts)
+    return np.hstack([gap, *(part for picture in pictures for part in (picture, gap))])
