@@ -17,7 +17,7 @@ from vidtrans.flow import GREY_FLOWS
 from vidtrans.metrics import SCORING_FLOW
 
 if TYPE_CHECKING:
-    from vidtrans.batch.jobs import Options
+    from vidtrans.batch.jobs import BatchOptions
     from vidtrans.config.recipe import Recipe
     from vidtrans.settings import Time
 
@@ -199,7 +199,7 @@ class RunRequest:
     recipe: Recipe
     target: Path | None = None
     minutes: float | None = None
-    batch: Options | None = None
+    batch: BatchOptions | None = None
 
     def __post_init__(self) -> None:
         check_minutes(self.minutes)

@@ -19,7 +19,7 @@ from dreams import POSITIONS, jumps, make_dreamer, toy, toys
 
 import vidtrans as api
 from vidtrans.cli.command import flags_of
-from vidtrans.cli.dream import dream as command
+from vidtrans.cli.dream_command import dream as command
 from vidtrans.dreaming.bands import loudness
 from vidtrans.dreaming.controls import DreamControls
 from vidtrans.dreaming.dream_job import DreamJob

@@ -22,7 +22,7 @@ from vidtrans.settings import Table
 
 
 @dataclass(frozen=True)
-class Options:
+class BatchOptions:
     """How a batch is run. Raises UsageError.
 
     ``executor``: where, as NAME[://ADDRESS]. ``jobs``: how many at a time, None for one on each device. ``shard``:
@@ -45,7 +45,7 @@ class Options:
             raise UsageError(f"--executor inline --jobs {self.jobs}", why, "leave --jobs out, or choose local")
 
     @property
-    def takes_some(self) -> bool:
+    def is_partial(self) -> bool:
         """Whether it may be that this run does not take all of the clips, be it one."""
         return bool(self.shard) or self.retry
 
@@ -56,11 +56,11 @@ class Options:
         return self.executor == "inline"
 
 
-ALONE = Options()
+SEQUENTIAL = BatchOptions()
 
 
 def run_batch(
-    items: Sequence[Item], command: str, folder: Path, options: Options, context: Context
+    items: Sequence[Item], command: str, folder: Path, options: BatchOptions, context: Context
 ) -> tuple[list[Outcome], Path]:
     """Do the jobs of a ``command``; return how each went, and where that is written: in ``folder``.
 
@@ -87,7 +87,7 @@ def run_batch(
     return outcomes, summary.path
 
 
-def run_spread(item: Item, options: Options, context: Context) -> Table:
+def run_spread(item: Item, options: BatchOptions, context: Context) -> Table:
     """Do one job, divided between workers, and return what is reported of it. Raises what it raised, in words."""
     outcomes = [Outcome(item)]
     with closing(make_executor(options.executor, context, options.jobs)) as executor:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vidtrans.clips.indexing import Clip
 from vidtrans.concurrency.threads import BackgroundQueue, buffer_capacity
-from vidtrans.config.rendering import RenderingSettings
+from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.dreaming.controls import DreamControls
 from vidtrans.dreaming.predictors import positions_of
 from vidtrans.dreaming.resumable_rollout import ResumableRollout

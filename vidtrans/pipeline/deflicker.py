@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from vidtrans.batch.inputs import counterparts, gathered, items_for, without_results
-from vidtrans.batch.jobs import Options, run_batch
+from vidtrans.batch.jobs import BatchOptions, run_batch
 from vidtrans.batch.summary import Outcome
 from vidtrans.clips.indexing import content_digest, open_clip
 from vidtrans.config.programs import tell_programs
@@ -68,7 +68,7 @@ def deflicker(request: DeflickerRequest, context: Context) -> Table:
 
 
 def deflicker_batch(
-    given: Sequence[Path], request: DeflickerRequest, batch: Options, context: Context
+    given: Sequence[Path], request: DeflickerRequest, batch: BatchOptions, context: Context
 ) -> tuple[list[Outcome], Path]:
     """Filter several clips, each along the source of its name, into the request's output folder.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vidtrans.clips.indexing import content_digest
 from vidtrans.config.programs import tell_programs
-from vidtrans.config.rendering import DREAM_READS, RenderingSettings
+from vidtrans.config.rendering_settings import DREAM_READS, RenderingSettings
 from vidtrans.dreaming.predictors import NOISE, check_clock, find_looks
 from vidtrans.dreaming.settings import DreamingSettings
 from vidtrans.files import base_name, digest_of

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from vidtrans.batch.inputs import counterparts, gathered, items_for
-from vidtrans.batch.jobs import Options, run_batch
+from vidtrans.batch.jobs import BatchOptions, run_batch
 from vidtrans.batch.summary import Outcome
 from vidtrans.clips.indexing import Clip, content_digest, open_clip
 from vidtrans.evaluation.dream_scores import VERSION as DREAM_VERSION
@@ -44,7 +44,7 @@ def evaluate(request: EvaluateRequest, context: Context) -> Table:
 
 
 def evaluate_batch(
-    given: Sequence[Path], request: EvaluateRequest, batch: Options, context: Context
+    given: Sequence[Path], request: EvaluateRequest, batch: BatchOptions, context: Context
 ) -> tuple[list[Outcome], Path]:
     """Score several renders, each beside the clips of its name; ``result`` is a folder of plots.
 

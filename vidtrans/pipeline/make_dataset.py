@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from vidtrans.batch.inputs import counterparts, gathered, items_for
-from vidtrans.batch.jobs import Options, run_batch
+from vidtrans.batch.jobs import BatchOptions, run_batch
 from vidtrans.batch.summary import Outcome
 from vidtrans.config.recipe import Recipe
 from vidtrans.data.dataset import Dataset, open_dataset, write_index
@@ -57,7 +57,7 @@ def make_dataset(request: MakeDatasetRequest, context: Context) -> Table:
     return _result(open_dataset(output), output, began, cached=False)
 
 
-def make_datasets(request: MakeDatasetRequest, batch: Options, context: Context) -> tuple[list[Outcome], Path]:
+def make_datasets(request: MakeDatasetRequest, batch: BatchOptions, context: Context) -> tuple[list[Outcome], Path]:
     """Make a dataset of each video, in the output folder; ``target`` may be a folder of clips of their names.
 
     Raises UsageError, Interrupted.

@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from vidtrans.batch.jobs import ALONE
+from vidtrans.batch.jobs import SEQUENTIAL
 from vidtrans.batch.summary import Outcome
 from vidtrans.data.dataset_planning import default_output
 from vidtrans.errors import UsageError
@@ -53,7 +53,7 @@ def run(request: RunRequest, context: Context) -> tuple[Table, list[Outcome], Pa
     summary = None
     requests = renders(request, model)
     if many:
-        outcomes, summary = stylize_batch(requests, output, request.batch or ALONE, context)
+        outcomes, summary = stylize_batch(requests, output, request.batch or SEQUENTIAL, context)
         done = [outcome.table for outcome in outcomes if outcome.state == "done"]
     else:
         done = [stylize(requests[0], context)]

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from vidtrans.batch.inputs import Dividing, Item, bytes_of, check_folder, gathered, named, without_results
-from vidtrans.batch.jobs import Options, run_batch, run_spread
+from vidtrans.batch.jobs import BatchOptions, run_batch, run_spread
 from vidtrans.batch.summary import Outcome
 from vidtrans.errors import UsageError
 from vidtrans.files import base_name
@@ -27,13 +27,13 @@ from vidtrans.video.io.pictures import is_picture_source
 
 
 def stylize_batch(
-    requests: Sequence[StylizeRequest], folder: Path, options: Options, context: Context
+    requests: Sequence[StylizeRequest], folder: Path, options: BatchOptions, context: Context
 ) -> tuple[list[Outcome], Path]:
     """Render them into ``folder``; how each went, and where that is written. Raises UsageError, Interrupted."""
     return run_batch(plan(requests, folder), "stylize", folder, options, context)
 
 
-def stylize_one(request: StylizeRequest, options: Options, context: Context) -> Table:
+def stylize_one(request: StylizeRequest, options: BatchOptions, context: Context) -> Table:
     """Render one clip, spread over all devices, or as many processes as were asked for. Raises as ``stylize`` does."""
     if is_one_picture(request.video) or context.dry_run or options.is_inline(context.device):
         return stylize(request, context)

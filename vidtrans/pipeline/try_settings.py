@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from vidtrans.clips.indexing import content_digest
-from vidtrans.config.rendering import RenderingSettings
+from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.files import base_name
 from vidtrans.models.loaded_model import find_look
 from vidtrans.output.target import produce, refuse_link

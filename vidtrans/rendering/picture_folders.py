@@ -9,7 +9,7 @@ from pathlib import Path
 from vidtrans.clips.indexing import Clip, open_clip
 from vidtrans.clips.matte import match_frames
 from vidtrans.config.recipe import Recipe
-from vidtrans.config.rendering import RenderingSettings
+from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.errors import BatchError, MediaError, UsageError
 from vidtrans.output.target import refuse_link
 from vidtrans.rendering.cost import add_up

@@ -11,7 +11,7 @@ from typing import Literal
 from vidtrans.clips.aligned_clip import AlignedClip
 from vidtrans.clips.indexing import Clip
 from vidtrans.clips.mask import Mask
-from vidtrans.config.rendering import RenderingSettings
+from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.errors import UsageError
 from vidtrans.inference.engine import Engine
 from vidtrans.models.loaded_model import Look, RenderSettings

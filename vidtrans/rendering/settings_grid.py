@@ -14,7 +14,7 @@ import numpy as np
 from vidtrans.clips.indexing import Clip, open_clip
 from vidtrans.clips.mask import treat_as_drawing
 from vidtrans.clips.sampling import read_clip_frames, spread_numbers
-from vidtrans.config.rendering import RenderingSettings
+from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.errors import UsageError
 from vidtrans.events import Progress
 from vidtrans.inference.engine import Engine

@@ -1,4 +1,4 @@
-"""``vidtrans stylize``."""
+"""``vidtrans stylize`` and ``vidtrans deflicker``."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vidtrans.cli.batch import batch_options, show_batch
 from vidtrans.cli.command import Flags, command_options
 from vidtrans.cli.console import Console
 from vidtrans.cli.options import (
-    KEEPING,
+    CACHING,
+    batch_options,
     codec_option,
     colour_option,
     cuts_option,
@@ -28,12 +28,12 @@ from vidtrans.cli.options import (
     videos_argument,
 )
 from vidtrans.cli.types import FILE, FOLDERS, MODEL, RegistryName
-from vidtrans.cli.words import rendered
+from vidtrans.cli.words import render_text, show_batch
 from vidtrans.errors import UsageError
 
 if TYPE_CHECKING:
-    from vidtrans.batch.jobs import Options
-    from vidtrans.requests import StylizeRequest
+    from vidtrans.batch.jobs import BatchOptions
+    from vidtrans.requests import DeflickerRequest, StylizeRequest
     from vidtrans.session import Context
     from vidtrans.settings import Time
 
@@ -96,7 +96,7 @@ if TYPE_CHECKING:
 @end_option()
 @click.option("--score", is_flag=True, help="Draw beside the result how steady it is, and say it: see 'evaluate'.")
 @batch_options
-@command_options(*KEEPING, "device", tables=("pairing", "rendering", "temporal", "encoding"))
+@command_options(*CACHING, "device", tables=("pairing", "rendering", "temporal", "encoding"))
 def stylize(
     videos: tuple[Path, ...],
     model: str | None,
@@ -105,7 +105,7 @@ def stylize(
     start: Time | None,
     end: Time | None,
     score: bool,
-    batch: Options,
+    batch: BatchOptions,
     flags: Flags,
     context: Context,
     console: Console,
@@ -133,15 +133,15 @@ def stylize(
         requests = clip_list.read_clip_list(videos[0], template, flags.preset, flags.tables, context, folder)
     else:
         requests = requests_for(videos, template, context, folder)
-        if len(requests) == 1 and not batch.takes_some:
-            table = stylize_one(replace(requests[0], output=_result_of(requests[0], output)), batch, context)
-            console.result(table, rendered(table))
+        if len(requests) == 1 and not batch.is_partial:
+            table = stylize_one(replace(requests[0], output=_output_of(requests[0], output)), batch, context)
+            console.result(table, render_text(table))
             return 0
     outcomes, summary = stylize_batch(requests, folder, batch, context)
     return show_batch(console, outcomes, summary, {"output": str(folder)})
 
 
-def _result_of(request: StylizeRequest, output: Path | None) -> Path | None:
+def _output_of(request: StylizeRequest, output: Path | None) -> Path | None:
     """Where one clip's result goes.
 
     A folder that is there takes a video's result in; the result of a folder of pictures is itself a folder.
@@ -155,3 +155,67 @@ def _result_of(request: StylizeRequest, output: Path | None) -> Path | None:
     gives_folder = is_picture_sequence(request.video) or makes_pictures
     is_folder = output and (output.is_dir() or output in click.get_current_context().meta.get(FOLDERS, ()))
     return refuse_link(output / usual_output(request)) if output and is_folder and not gives_folder else output
+
+
+class _FilterCommand(click.Command):
+    """Its help lists the settings of all filters."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from dataclasses import fields
+
+        from vidtrans.temporal import FILTERS
+
+        names = dict.fromkeys(f.name for name in FILTERS for f in fields(FILTERS.load(name).Settings))
+        formatter.write_paragraph()
+        formatter.write_text(f"Settings of filters, for --set temporal.KEY=VALUE: {', '.join(names)}.")
+        super().format_epilog(ctx, formatter)
+
+
+@click.command(
+    "deflicker",
+    cls=_FilterCommand,
+    epilog="Settings for --set rendering.KEY=VALUE: strength, mix, keep_colour, rate, cuts, chunk_frames. Other "
+    "settings of [rendering] in a preset or in vidtrans.toml are for models, and are ignored.",
+)
+@click.argument("processed", nargs=-1, required=True, type=FILE, metavar="PROCESSED...")
+@click.option(
+    "--source",
+    type=FILE,
+    metavar="VIDEO",
+    help="What PROCESSED was made from: its motion is followed, and what changes in it is kept. Without it PROCESSED "
+    "guides itself: its flicker disturbs the motion that is seen in it, changes of light are taken for flicker and "
+    "the reverse, and strong flicker may look like cuts. Of several: the source of all, or a folder of clips of their "
+    "names (in.mov for in.x.mp4).",
+)
+@start_option("Where in a longer source PROCESSED begins.")
+@output_option("The result; a folder for several.  [default: PROCESSED.deflickered.mp4, for pictures a folder]")
+@temporal_option
+@cuts_option("nothing is averaged", "They are counted in the source, from its beginning on; without one in PROCESSED.")
+@codec_option
+@filter_option
+@batch_options
+@command_options(
+    *CACHING,
+    "device",
+    request="DeflickerRequest",
+    tables=("rendering", "temporal", "encoding"),
+    reads="DEFLICKER_READS",
+)
+def deflicker(
+    request: DeflickerRequest, processed: tuple[Path, ...], batch: BatchOptions, context: Context, console: Console
+) -> int:
+    """Take the flicker out of PROCESSED: what a style network, a colouriser, a diffusion model made of a video.
+
+    Both may be videos, folders of pictures, or numbered pictures (frames/%05d.png); they go together frame by frame
+    where they have as many, else by time. PROCESSED keeps its frames, times, size and sound; a video that has
+    no sound gets its source's. A folder of videos, or a pattern ('renders/*.mp4'), stands for each that it holds.
+    """
+    from vidtrans.batch.inputs import is_batch
+    from vidtrans.pipeline import deflicker as command
+
+    if is_batch(processed) or batch.is_partial:
+        outcomes, summary = command.deflicker_batch(processed, request, batch, context)
+        return show_batch(console, outcomes, summary, {"output": str(request.output or Path())})
+    table = command.deflicker(request, context)
+    console.result(table, render_text(table))
+    return 0
