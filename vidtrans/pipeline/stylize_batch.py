@@ -15,9 +15,9 @@ from vidtrans.errors import UsageError
 from vidtrans.files import base_name
 from vidtrans.models.loaded_model import find_look
 from vidtrans.output.target import check_place, refuse_link
-from vidtrans.pipeline.stylize import Render, stylize
+from vidtrans.pipeline.stylize import RequestedRender, stylize
 from vidtrans.rendering.division import Division, divide_render, render_part
-from vidtrans.rendering.planning import makes_folder
+from vidtrans.rendering.render_planning import makes_folder
 from vidtrans.rendering.requested_output import default_output, is_one_picture
 from vidtrans.requests import StylizeRequest
 from vidtrans.session import Context
@@ -29,7 +29,10 @@ from vidtrans.video.io.pictures import is_picture_source
 def stylize_batch(
     requests: Sequence[StylizeRequest], folder: Path, options: BatchOptions, context: Context
 ) -> tuple[list[Outcome], Path]:
-    """Render them into ``folder``; how each went, and where that is written. Raises UsageError, Interrupted."""
+    """Render clips into ``folder``; return the outcomes, and the file of their summary.
+
+    Raises UsageError, Interrupted.
+    """
     return run_batch(plan(requests, folder), "stylize", folder, options, context)
 
 
@@ -49,23 +52,20 @@ def requests_for(
     """
     look = find_look(template.model, context, template.recipe.pairing_changes)
     look.check_renders()
-    found = gathered(given, whole_folders=bool(look.pairing.guides))
-    requests = [replace(template, video=source) for source in found]
-    if found == list(given):  # each was named
-        return requests
-    kept = set(without_results(found, lambda source: folder / usual_output(replace(template, video=source))))
-    return [request for request in requests if request.video in kept]
+    sources = gathered(given, whole_folders=bool(look.pairing.guides))
+    if sources != list(given):  # else each was named
+        sources = without_results(sources, lambda video: folder / usual_output(replace(template, video=video)))
+    return [replace(template, video=source) for source in sources]
 
 
-def encoding_of(request: StylizeRequest) -> EncodingSettings:
-    """Return how the result is written, with the codec that the source and the output ask for."""
+def _encoding_of(request: StylizeRequest) -> EncodingSettings:
     wanted = request.recipe.settings("encoding", EncodingSettings)
     return wanted.resolved(pictures=is_picture_source(request.video), output=request.output)
 
 
 def usual_output(request: StylizeRequest) -> Path:
     """Return the name of a result that has no other."""
-    return default_output(request.video, request.model, encoding_of(request))
+    return default_output(request.video, request.model, _encoding_of(request))
 
 
 def plan(requests: Sequence[StylizeRequest], folder: Path) -> list[Item]:
@@ -81,7 +81,7 @@ def plan(requests: Sequence[StylizeRequest], folder: Path) -> list[Item]:
     seen: set[Path] = set()
     for request, place in zip(requests, places, strict=True):
         if place.resolve() in taken:  # no clip's result may be another's source
-            check_place(place, sources, folder=makes_folder(encoding_of(request), place))
+            check_place(place, sources, folder=makes_folder(_encoding_of(request), place))
         if place in seen:
             raise UsageError(str(place), "two clips have this output", "give each a name of its own")
         seen.add(place)
@@ -94,19 +94,19 @@ def divide(request: StylizeRequest, context: Context, count: int) -> Division | 
 
     Raises as ``stylize`` does.
     """
-    render = Render(request, context, time.monotonic())
-    render.order.check()
+    render = RequestedRender(request, context, time.monotonic())
+    render.requested.check()
     if context.dry_run or is_one_picture(request.video):
         return None
     clip = render.open()
-    if not clip.index.same_size or render.order.held() is not None:
+    if not clip.index.same_size or render.requested.existing() is not None:
         return None
     return divide_render(render.job(clip), count)
 
 
 def make_part(request: StylizeRequest, context: Context, part: tuple[int, int]) -> Table:
     """Make the chunks [first, stop) of a render that was divided."""
-    render = Render(request, context, time.monotonic())
+    render = RequestedRender(request, context, time.monotonic())
     return render_part(render.job(render.open()), *part)
 
 

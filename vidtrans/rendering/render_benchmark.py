@@ -35,7 +35,7 @@ from vidtrans.models.model_file import IDENTITY, load_generator
 from vidtrans.pairing.base import input_frames
 from vidtrans.rendering.bench_clip import write_clip
 from vidtrans.rendering.composite import Composer
-from vidtrans.rendering.planning import plan_render
+from vidtrans.rendering.render_planning import plan_render
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.temporal.stream import Sample, filter_samples
