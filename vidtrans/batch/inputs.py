@@ -26,8 +26,10 @@ MAGIC = re.compile(r"[*?\[]")
 
 @dataclass(frozen=True)
 class Dividing:
-    """How an item is divided: ``divide(context, count=…)`` plans so many parts, or None to leave it whole;
-    ``make_part(context, part=…)`` makes one of the division's parts. Both are picklable.
+    """How an item is divided, in two picklable functions.
+
+    ``divide(context, count=…)`` plans so many parts, or None to leave it whole; ``make_part(context, part=…)`` makes
+    one of the division's parts.
     """
 
     divide: Callable[..., Division | None]
@@ -50,20 +52,20 @@ class Item:
 
 
 def is_batch(given: Sequence[Path]) -> bool:
-    """Whether what was given may be several sources."""
+    """Return whether ``given`` may be several sources."""
     return len(given) > 1 or any(map(_stands_for_many, given))
 
 
 def _stands_for_many(path: Path) -> bool:
-    return (path.is_dir() and bool(videos_in(path))) or _is_glob(path)
+    return (path.is_dir() and bool(_videos_in(path))) or _is_glob(path)
 
 
 def _is_glob(path: Path) -> bool:
     return bool(MAGIC.search(str(path))) and not path.exists() and not is_pattern(path)
 
 
-def videos_in(folder: Path) -> list[Path]:
-    """Return the videos that lie in a folder, in natural order; hidden files are passed over."""
+def _videos_in(folder: Path) -> list[Path]:
+    """The videos that lie in a folder, in natural order, without hidden files."""
     found = (p for p in folder.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES and not p.name.startswith("."))
     return sorted((p for p in found if p.is_file()), key=natural_order)
 
@@ -84,17 +86,14 @@ def gathered(given: Sequence[Path], *, whole_folders: bool = False) -> list[Path
 
 def _sources_of(path: Path, whole_folders: bool) -> list[Path]:
     if path.is_dir() and not whole_folders:
-        return videos_in(path) or [path]
+        return _videos_in(path) or [path]
     if not _is_glob(path):
         return [path]
-    matched = sorted(map(Path, glob.glob(str(path), recursive=True)), key=lambda p: (*map(natural_order, _parts(p)),))
+    found = map(Path, glob.glob(str(path), recursive=True))
+    matched = sorted(found, key=lambda p: [natural_order(Path(part)) for part in p.parts])
     if not matched:
         raise UsageError(str(path), "nothing matches it", "check the name; ** reaches into folders within folders")
     return [source for match in matched for source in _sources_of(match, whole_folders)]
-
-
-def _parts(path: Path) -> list[Path]:
-    return [Path(part) for part in path.parts]
 
 
 def without_results(sources: Sequence[Path], output_of: Callable[[Path], Path]) -> list[Path]:
@@ -104,24 +103,24 @@ def without_results(sources: Sequence[Path], output_of: Callable[[Path], Path]) 
 
 
 def bytes_of(source: Path) -> int:
-    """How large a source is: a file, or the files of a folder; 0 where it cannot be seen."""
+    """Return how large a source is: a file, or the files of a folder; 0 where it cannot be read."""
     try:
         return sum(p.stat().st_size for p in source.iterdir()) if source.is_dir() else source.stat().st_size
     except OSError:
         return 0
 
 
-def counterparts(made: Sequence[Path], given: Path, what: str) -> list[Path]:
-    """Return of each of ``made`` the clip that it was made from.
+def counterparts(outputs: Sequence[Path], given: Path, what: str) -> list[Path]:
+    """Return of each of ``outputs`` the clip that it was made from.
 
     That is the one that was ``given``, or of a folder or a glob of them the one whose name its own begins with, the
     longest such (in.x.mp4 and in.mov). Raises UsageError where none is.
     """
     if not _stands_for_many(given):
-        return [given] * len(made)
+        return [given] * len(outputs)
     known = gathered([given])
     found = []
-    for path in made:
+    for path in outputs:
         name = base_name(path)
         fitting = [clip for clip in known if _begins(name, base_name(clip)) and clip.resolve() != path.resolve()]
         if not fitting:
@@ -196,7 +195,7 @@ def _plain(name: str) -> str:
 
 
 def parse_shard(text: str) -> tuple[int, int]:
-    """``"2/8"`` → (2, 8). Raises UsageError."""
+    """Return (2, 8) for ``"2/8"``. Raises UsageError."""
     match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text.strip())
     number, count = (int(match[1]), int(match[2])) if match else (0, 0)
     if not 1 <= number <= count:

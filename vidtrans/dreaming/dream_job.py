@@ -118,7 +118,7 @@ class DreamJob:
             self.context.report(Progress("joining", 0, None))
             with write_atomically(link_target(output)) as temporary:
                 held = [store.path(c.number) for c in self.chunks]
-                assembly = replace(self.delivery.assembly(folder), carried=self._carried())
+                assembly = replace(self.delivery.assembly(folder), copied=self._carried())
                 written = assembly.write(held, temporary, entry.folder, self.context)
                 result = self.summary(output) | counts | written
                 record(cache, output, temporary, request, result)

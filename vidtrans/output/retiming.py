@@ -14,7 +14,7 @@ FINEST = 2**31 - 1
 
 
 class Retiming:
-    """The timestamps at which each of a run of frames is written: none for one that is dropped, several to hold it.
+    """The timestamps at which each of a run of frames is written: none where it is dropped, several where it repeats.
 
     ``pts`` and ``durations`` are those of the run, in ``time_base`` units; frames are counted from its first. ``rate``:
     constant frames a second; None keeps every frame and its own time. On the grid a moment shows the last frame that
@@ -42,11 +42,12 @@ class Retiming:
         self.timing = Timing(tuple(grid), (step,) * count, base)
 
     def stamps(self, number: int) -> tuple[int, ...]:
-        """When frame ``number`` of the run is shown."""
+        """Return when frame ``number`` of the run is shown."""
         return (self.timing.pts[number],) if self.rate is None else tuple(self._stamps[number])
 
     @property
     def num_written(self) -> int:
+        """Return how many frames are written."""
         return len(self.timing.pts)
 
 

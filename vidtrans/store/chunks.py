@@ -117,6 +117,7 @@ class ChunkFinder:
         self._chunks, self._last = chunks, chunks[0]
 
     def __call__(self, frame: int) -> Chunk:
+        """Return the chunk that holds a frame."""
         if not self._last.first <= frame < self._last.stop:
             self._last = chunk_of(self._chunks, frame)
         return self._last

@@ -1,4 +1,4 @@
-"""A worker process: it runs the tasks that it is given, one after another, and says how each ended.
+"""A worker process: it runs the tasks that it receives, one after another, and sends their results.
 
 ``local`` starts it. Pickled messages come on standard input and go out where standard output was: what libraries print
 there does not disturb them. It ends with the process that started it, whatever becomes of that.
@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 import time
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from vidtrans.batch.executors.base import Task, run_task
 from vidtrans.events import Event, Progress, Stop
@@ -21,13 +21,13 @@ from vidtrans.events import Event, Progress, Stop
 REPORT_S = 0.2  # seconds between two progress reports
 
 
-class MessageWriter:
-    """Where messages go out. Safe to share between threads."""
+class _MessageWriter:
+    """Writes pickled messages. Threads may share it."""
 
     def __init__(self, out: BinaryIO) -> None:
         self._out, self._lock, self._reported = out, threading.Lock(), 0.0
 
-    def send(self, message: Any) -> None:
+    def send(self, message: object) -> None:
         with self._lock:
             pickle.dump(message, self._out)
             self._out.flush()
@@ -43,8 +43,9 @@ class MessageWriter:
 
 
 def main() -> None:
+    """Run tasks until standard input is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that gives the tasks says when to stop
-    writer = MessageWriter(os.fdopen(os.dup(1), "wb"))
+    writer = _MessageWriter(os.fdopen(os.dup(1), "wb"))
     os.dup2(2, 1)
     given = sys.stdin.buffer
     from vidtrans.session import Context
