@@ -119,10 +119,7 @@ class StylizeRequest:
 
 @dataclass(frozen=True)
 class DeflickerRequest:
-    """A ``processed`` clip filtered along the motion of the ``source`` that it was made from, from ``start`` on.
-
-    Without a source it guides itself.
-    """
+    """A ``processed`` clip filtered along the motion of its ``source``, from ``start`` on, or of its own."""
 
     processed: Path
     source: Path | None
@@ -208,8 +205,7 @@ class EvaluateRequest:
 
     ``per_frame``: the same render without a temporal filter. ``reference``: what it should be. These two cover the same
     part of the source, or are as long as the render. ``result``: a plot (.png) or all values (.json) to write; of
-    several renders a folder of plots.
-    ``dream``: it is a dream of a model that learned ``source``.
+    several renders a folder of plots. ``dream``: it is a dream of a model that was trained on ``source``.
     """
 
     output: Path

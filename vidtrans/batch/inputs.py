@@ -51,9 +51,9 @@ class Item:
     dividing: Dividing | None = field(default=None, repr=False)
 
 
-def is_batch(given: Sequence[Path]) -> bool:
-    """Return whether ``given`` may be several sources."""
-    return len(given) > 1 or any(map(_stands_for_many, given))
+def is_batch(paths: Sequence[Path]) -> bool:
+    """Return whether ``paths`` may stand for several sources."""
+    return len(paths) > 1 or any(map(_stands_for_many, paths))
 
 
 def _stands_for_many(path: Path) -> bool:
@@ -70,18 +70,18 @@ def _videos_in(folder: Path) -> list[Path]:
     return sorted((p for p in found if p.is_file()), key=natural_order)
 
 
-def gathered(given: Sequence[Path], *, whole_folders: bool = False) -> list[Path]:
+def expand_sources(paths: Sequence[Path], *, whole_folders: bool = False) -> list[Path]:
     """Return the sources that files, folders and globs stand for, in their order, each once.
 
     A folder with videos stands for these, another for itself: a folder of pictures is one source. ``whole_folders``:
     every folder is. A glob stands for what it matches, as a shell would have it. Raises UsageError where that is
     nothing.
     """
-    found: dict[Path, Path] = {}
-    for path in given:
+    sources: dict[Path, Path] = {}
+    for path in paths:
         for source in _sources_of(path, whole_folders):
-            found.setdefault(source.resolve(), source)
-    return list(found.values())
+            sources.setdefault(source.resolve(), source)
+    return list(sources.values())
 
 
 def _sources_of(path: Path, whole_folders: bool) -> list[Path]:
@@ -89,14 +89,14 @@ def _sources_of(path: Path, whole_folders: bool) -> list[Path]:
         return _videos_in(path) or [path]
     if not _is_glob(path):
         return [path]
-    found = map(Path, glob.glob(str(path), recursive=True))
-    matched = sorted(found, key=lambda p: [natural_order(Path(part)) for part in p.parts])
+    matches = map(Path, glob.glob(str(path), recursive=True))
+    matched = sorted(matches, key=lambda p: [natural_order(Path(part)) for part in p.parts])
     if not matched:
         raise UsageError(str(path), "nothing matches it", "check the name; ** reaches into folders within folders")
     return [source for match in matched for source in _sources_of(match, whole_folders)]
 
 
-def without_results(sources: Sequence[Path], output_of: Callable[[Path], Path]) -> list[Path]:
+def exclude_results(sources: Sequence[Path], output_of: Callable[[Path], Path]) -> list[Path]:
     """Return the sources without those that lie where another one's result goes: an earlier run has put them there."""
     results = {output_of(source).resolve() for source in sources}
     return [source for source in sources if source.resolve() not in results]
@@ -118,7 +118,7 @@ def counterparts(outputs: Sequence[Path], given: Path, what: str) -> list[Path]:
     """
     if not _stands_for_many(given):
         return [given] * len(outputs)
-    known = gathered([given])
+    known = expand_sources([given])
     found = []
     for path in outputs:
         name = base_name(path)
@@ -134,7 +134,7 @@ def _begins(name: str, start: str) -> bool:
     return name.startswith(start) and not name[len(start) : len(start) + 1].isalnum()
 
 
-def items_for(
+def make_items(
     sources: Sequence[Path],
     folder: Path,
     endings: Sequence[str],
@@ -145,7 +145,7 @@ def items_for(
     Raises UsageError.
     """
     check_folder(folder)
-    places = [refuse_link(folder / name) for name in named(sources, endings)]
+    places = [refuse_link(folder / name) for name in result_names(sources, endings)]
     return [Item(s, p, work(s, p), bytes_of(s)) for s, p in zip(sources, places, strict=True)]
 
 
@@ -156,7 +156,7 @@ def check_folder(folder: Path) -> None:
         raise UsageError(str(folder), "with several clips -o is a folder", "give a folder name")
 
 
-def named(sources: Sequence[Path], endings: Sequence[str]) -> list[str]:
+def result_names(sources: Sequence[Path], endings: Sequence[str]) -> list[str]:
     """Return a name for each source's result: the source's, and an ending. No two are the same on any system.
 
     Those that would be have the source's own ending in their names too (a-mov.x.mp4), or its folder (cam1-a.x.mp4), or

@@ -147,14 +147,14 @@ def _output_of(request: StylizeRequest, output: Path | None) -> Path | None:
     A folder that is there takes a video's result in; the result of a folder of pictures is itself a folder.
     """
     from vidtrans.output.target import refuse_link
-    from vidtrans.pipeline.stylize_batch import usual_output
+    from vidtrans.pipeline.stylize_batch import default_output_of
     from vidtrans.video.io.encoding import EncodingSettings
     from vidtrans.video.io.pictures import is_picture_sequence
 
     makes_pictures = request.recipe.settings("encoding", EncodingSettings).makes_pictures
     gives_folder = is_picture_sequence(request.video) or makes_pictures
     is_folder = output and (output.is_dir() or output in click.get_current_context().meta.get(FOLDERS, ()))
-    return refuse_link(output / usual_output(request)) if output and is_folder and not gives_folder else output
+    return refuse_link(output / default_output_of(request)) if output and is_folder and not gives_folder else output
 
 
 class _FilterCommand(click.Command):

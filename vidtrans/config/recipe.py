@@ -124,9 +124,9 @@ class Recipe:
 
     def settings(self, name: str, cls: type[T]) -> T:
         """Return table ``name`` as its settings class ``cls``."""
-        found = self._settings.get(name) or cls()
-        assert isinstance(found, cls)
-        return found
+        settings = self._settings.get(name) or cls()
+        assert isinstance(settings, cls)
+        return settings
 
     def value(self, table: str, key: str) -> object:
         """Return one setting, or with ``key`` "name" what was chosen."""
@@ -233,12 +233,12 @@ def render_recipe(
     nothing. A preset and ``vidtrans.toml`` are for all commands: what they say beyond these is dropped. Raises
     UsageError.
     """
-    made = make_recipe(preset, None, {name: table for name, table in flags.items() if name != "pairing"})
+    recipe = make_recipe(preset, None, {name: table for name, table in flags.items() if name != "pairing"})
     for key in flags.get("rendering", {}) if command else ():
         if key not in read:
             remedy = f"leave it out; of [rendering] it reads {', '.join(read)}"
             raise UsageError(f"rendering.{key}", f"'{command}' does not read it", remedy)
-    if command and "rendering" in made.tables:
-        rendering = {k: v for k, v in made.tables["rendering"].items() if k in read}
-        made = replace(made, tables={**made.tables, "rendering": rendering})
-    return replace(made, pairing_changes=dict(flags.get("pairing", {})))
+    if command and "rendering" in recipe.tables:
+        rendering = {k: v for k, v in recipe.tables["rendering"].items() if k in read}
+        recipe = replace(recipe, tables={**recipe.tables, "rendering": rendering})
+    return replace(recipe, pairing_changes=dict(flags.get("pairing", {})))

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from vidtrans.batch.inputs import counterparts, gathered, items_for, without_results
+from vidtrans.batch.inputs import counterparts, exclude_results, expand_sources, make_items
 from vidtrans.batch.jobs import BatchOptions, run_batch
 from vidtrans.batch.summary import Outcome
 from vidtrans.clips.indexing import content_digest, open_clip
@@ -77,15 +77,15 @@ def deflicker(request: DeflickerRequest, context: Context) -> Table:
 
 
 def deflicker_batch(
-    given: Sequence[Path], request: DeflickerRequest, batch: BatchOptions, context: Context
+    paths: Sequence[Path], request: DeflickerRequest, batch: BatchOptions, context: Context
 ) -> tuple[list[Outcome], Path]:
     """Filter several clips, each along the source of its name, into the request's output folder.
 
     Raises UsageError, Interrupted.
     """
-    found, folder = gathered(given), request.output or Path()
-    sources = counterparts(found, request.source, "--source") if request.source else [None] * len(found)
-    source_of = dict(zip(found, sources, strict=True))
+    clips, folder = expand_sources(paths), request.output or Path()
+    sources = counterparts(clips, request.source, "--source") if request.source else [None] * len(clips)
+    source_of = dict(zip(clips, sources, strict=True))
 
     def ending(processed: Path) -> str:
         return _default_ending(processed, request.recipe)
@@ -93,8 +93,9 @@ def deflicker_batch(
     def work(processed: Path, place: Path) -> partial[Table]:
         return partial(deflicker, replace(request, processed=processed, source=source_of[processed], output=place))
 
-    kept = found if found == list(given) else without_results(found, lambda p: folder / f"{base_name(p)}{ending(p)}")
-    items = items_for(kept, folder, [ending(p) for p in kept], work)
+    if clips != list(paths):  # else each was named
+        clips = exclude_results(clips, lambda p: folder / f"{base_name(p)}{ending(p)}")
+    items = make_items(clips, folder, [ending(p) for p in clips], work)
     return run_batch(items, "deflicker", folder, batch, context)
 
 

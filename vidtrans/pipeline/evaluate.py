@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from vidtrans.batch.inputs import counterparts, gathered, items_for
+from vidtrans.batch.inputs import counterparts, expand_sources, make_items
 from vidtrans.batch.jobs import BatchOptions, run_batch
 from vidtrans.batch.summary import Outcome
 from vidtrans.clips.indexing import content_digest, open_clip
@@ -43,13 +43,13 @@ def evaluate(request: EvaluateRequest, context: Context) -> Table:
 
 
 def evaluate_batch(
-    given: Sequence[Path], request: EvaluateRequest, batch: BatchOptions, context: Context
+    paths: Sequence[Path], request: EvaluateRequest, batch: BatchOptions, context: Context
 ) -> tuple[list[Outcome], Path]:
     """Score several renders, each beside the clips of its name; ``result`` is a folder of plots.
 
     Raises UsageError, Interrupted.
     """
-    outputs, folder = gathered(given), request.result
+    outputs, folder = expand_sources(paths), request.result
     beside: dict[str, dict[Path, Path]] = {}  # by a video's name, of each output its clip
     for name in VIDEOS[1:]:
         if (path := getattr(request, name)) is not None:
@@ -60,7 +60,7 @@ def evaluate_batch(
         own: Table = {name: clips[output] for name, clips in beside.items()}
         return partial(evaluate, replace(request, output=output, result=place if folder else None, **own))
 
-    items = items_for(outputs, folder or Path(), [".scores.png"] * len(outputs), work)
+    items = make_items(outputs, folder or Path(), [".scores.png"] * len(outputs), work)
     if folder is None:
         items = [replace(item, output=None) for item in items]
     return run_batch(items, "evaluate", folder or Path(), batch, context)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from vidtrans.batch.inputs import counterparts, gathered, items_for
+from vidtrans.batch.inputs import counterparts, expand_sources, make_items
 from vidtrans.batch.jobs import BatchOptions, run_batch
 from vidtrans.batch.summary import Outcome
 from vidtrans.config.recipe import Recipe
@@ -70,12 +70,12 @@ def make_datasets(request: MakeDatasetRequest, batch: BatchOptions, context: Con
         return partial(make_dataset, own)
 
     folder = request.output or Path()
-    return run_batch(items_for(videos, folder, [SUFFIX] * len(videos), work), "make-dataset", folder, batch, context)
+    return run_batch(make_items(videos, folder, [SUFFIX] * len(videos), work), "make-dataset", folder, batch, context)
 
 
-def clips_for(given: Sequence[Path], recipe: Recipe) -> list[Path]:
+def clips_for(paths: Sequence[Path], recipe: Recipe) -> list[Path]:
     """Return the clips that files, folders and globs stand for; a folder of guides is one. Raises UsageError."""
-    return gathered(given, whole_folders=recipe.choice("pairing")[0] == "stack")
+    return expand_sources(paths, whole_folders=recipe.choice("pairing")[0] == "stack")
 
 
 def _report(dataset: Dataset, output: Path, began: float, *, cached: bool) -> Table:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from vidtrans.batch.inputs import Dividing, Item, bytes_of, check_folder, gathered, named, without_results
+from vidtrans.batch.inputs import Dividing, Item, bytes_of, check_folder, exclude_results, expand_sources, result_names
 from vidtrans.batch.jobs import BatchOptions, run_batch, run_spread
 from vidtrans.batch.summary import Outcome
 from vidtrans.errors import UsageError
@@ -40,11 +40,11 @@ def stylize_one(request: StylizeRequest, options: BatchOptions, context: Context
     """Render one clip, spread over all devices, or as many processes as were asked for. Raises as ``stylize`` does."""
     if is_one_picture(request.video) or context.dry_run or options.is_inline(context.device):
         return stylize(request, context)
-    return run_spread(_item(request, request.output or usual_output(request)), options, context)
+    return run_spread(_item(request, request.output or default_output_of(request)), options, context)
 
 
 def requests_for(
-    given: Sequence[Path], template: StylizeRequest, context: Context, folder: Path
+    paths: Sequence[Path], template: StylizeRequest, context: Context, folder: Path
 ) -> list[StylizeRequest]:
     """Return a request like ``template`` for each clip that files, folders and globs stand for.
 
@@ -52,9 +52,9 @@ def requests_for(
     """
     look = find_look(template.model, context, template.recipe.pairing_changes)
     look.check_renders()
-    sources = gathered(given, whole_folders=bool(look.pairing.guides))
-    if sources != list(given):  # else each was named
-        sources = without_results(sources, lambda video: folder / usual_output(replace(template, video=video)))
+    sources = expand_sources(paths, whole_folders=bool(look.pairing.guides))
+    if sources != list(paths):  # else each was named
+        sources = exclude_results(sources, lambda video: folder / default_output_of(replace(template, video=video)))
     return [replace(template, video=source) for source in sources]
 
 
@@ -63,7 +63,7 @@ def _encoding_of(request: StylizeRequest) -> EncodingSettings:
     return wanted.resolved(pictures=is_picture_source(request.video), output=request.output)
 
 
-def usual_output(request: StylizeRequest) -> Path:
+def default_output_of(request: StylizeRequest) -> Path:
     """Return the name of a result that has no other."""
     return default_output(request.video, request.model, _encoding_of(request))
 
@@ -71,9 +71,9 @@ def usual_output(request: StylizeRequest) -> Path:
 def plan(requests: Sequence[StylizeRequest], folder: Path) -> list[Item]:
     """Return a job for each, with a place in ``folder`` that no other has. Raises UsageError."""
     check_folder(folder)
-    endings = [usual_output(r).name.removeprefix(base_name(r.video)) for r in requests]
+    endings = [default_output_of(r).name.removeprefix(base_name(r.video)) for r in requests]
     unnamed = [n for n, request in enumerate(requests) if request.output is None]
-    own = iter(named([requests[n].video for n in unnamed], [endings[n] for n in unnamed]))
+    own = iter(result_names([requests[n].video for n in unnamed], [endings[n] for n in unnamed]))
     places = [refuse_link(folder / (request.output or next(own))) for request in requests]
     sources = [request.video for request in requests]
     taken = {s.resolve() for s in sources} | {parent for s in sources for parent in s.resolve().parents}

@@ -34,14 +34,14 @@ class FrameBlend:
         full = np.iinfo(look.dtype).max
         blended = np.clip(frame + self.strength * (look - frame), 0, full)
         if self.keep_colour:
-            blended += self.keep_colour * (recoloured(blended, frame, full) - blended)
+            blended += self.keep_colour * (transfer_colour(blended, frame, full) - blended)
         share: np.ndarray | float = 1 - self.mix
         if matte is not None:
             share = (matte.astype(np.float32) * (share / 255))[..., None]
         return np.rint(frame + share * (blended - frame)).astype(look.dtype)
 
 
-def recoloured(picture: np.ndarray, colours: np.ndarray, full: int = 255) -> np.ndarray:
+def transfer_colour(picture: np.ndarray, colours: np.ndarray, full: int = 255) -> np.ndarray:
     """Combine the lightness of one picture and the colours of another, in CIE Lab; (H, W, 3) float32, 0 to ``full``.
 
     (Gatys et al., "Preserving Color in Neural Artistic Style Transfer", 2016: luminance-only transfer.)

@@ -11,13 +11,13 @@ from typing import NamedTuple
 import numpy as np
 
 from vidtrans.clips.matte import MatteReader
+from vidtrans.flow.history import BackwardFlowEstimator, from_signed_range, history, no_history, to_signed_range
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import Pairing
 from vidtrans.rendering.batching import BatchQueue, RenderCount
 from vidtrans.rendering.flow_propagation import Draft, FlowPropagator
-from vidtrans.rendering.recurrence import Recurrence
 from vidtrans.temporal.stream import Sample
-from vidtrans.video.colour.conversion import to_uint8
+from vidtrans.video.colour.conversion import to_uint8, to_uint16
 from vidtrans.video.io.clip import Frame
 
 
@@ -50,6 +50,32 @@ class Inputs:
         """Close the mask's file."""
         if self._mattes is not None:
             self._mattes.close()
+
+
+class Recurrence:
+    """Holds the last sample of a shot. ``flow``: the method by which it is warped to the next frame."""
+
+    def __init__(self, flow: str) -> None:
+        self._estimate = BackwardFlowEstimator(flow)
+        self._last: Sample | None = None
+
+    def with_history(self, model_input: np.ndarray, sample: Sample) -> np.ndarray:
+        """Append the history to the input of ``sample``, (H, W, C) uint8 or uint16: C + 4 channels.
+
+        The result is uint16 where the last output is.
+        """
+        last = self._last
+        if last is None or sample.starts_shot or last.guide.shape != sample.guide.shape:
+            nothing = no_history(*model_input.shape[:2])
+            return np.dstack([model_input, nothing if model_input.dtype == np.uint8 else to_uint16(nothing)])
+        if last.output.dtype == np.uint16:
+            model_input = to_uint16(model_input)
+        past = history(to_signed_range(last.output), self._estimate(last.guide, sample.guide))
+        return np.dstack([model_input, from_signed_range(past, model_input.dtype)])
+
+    def keep(self, sample: Sample) -> None:
+        """Store the output that the next frame's history is computed from."""
+        self._last = sample
 
 
 class Prepared(NamedTuple):

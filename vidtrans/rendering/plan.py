@@ -19,8 +19,7 @@ from vidtrans.pairing.base import Pairing
 from vidtrans.rendering.batching import RenderCount
 from vidtrans.rendering.directing import BlendCurves
 from vidtrans.rendering.flow_propagation import Draft
-from vidtrans.rendering.frame_renderer import FrameRenderer, Inputs
-from vidtrans.rendering.recurrence import Recurrence
+from vidtrans.rendering.frame_renderer import FrameRenderer, Inputs, Recurrence
 from vidtrans.settings import Size
 from vidtrans.store.chunking import Chunk, cut_into_chunks
 from vidtrans.video.frame_format import PAPER, FrameFormat

@@ -37,7 +37,7 @@ def num_frames(chunks: Iterable[Chunk]) -> int:
 class ChunkRenderer:
     """Renders the missing chunks of a plan.
 
-    ``raw`` holds what the ``engine`` makes of it; ``count`` says how much it made.
+    ``raw`` holds the outputs of the ``engine``; ``count`` says how many it rendered.
     """
 
     def __init__(self, plan: RenderPlan, engine: Engine, raw: RawOutputs, context: Context) -> None:
@@ -46,9 +46,9 @@ class ChunkRenderer:
         self._capacity = capacity_beside(self._kind, *plan.size)  # between stages; 0: they take turns
         self._chunk_of = ChunkFinder(plan.chunks)
 
-    def counts(self, made: Sequence[int]) -> Table:
-        """Return what is reported when the chunks of these numbers were made."""
-        encoded = num_frames(self.plan.chunks[n] for n in made)
+    def counts(self, rendered: Sequence[int]) -> Table:
+        """Return what is reported when the chunks of these numbers were rendered."""
+        encoded = num_frames(self.plan.chunks[n] for n in rendered)
         table: Table = {"frames_inferred": self.count.inferred, "frames_encoded": encoded}
         return table | ({"frames_spared": self.count.skipped} if self.count.skipped else {})
 

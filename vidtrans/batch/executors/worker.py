@@ -47,23 +47,23 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that gives the tasks says when to stop
     writer = _MessageWriter(os.fdopen(os.dup(1), "wb"))
     os.dup2(2, 1)
-    given = sys.stdin.buffer
+    messages = sys.stdin.buffer
     from vidtrans.session import Context
 
     stop, tasks = Stop(), queue.Queue[Task]()
-    context = Context(report=writer.report, stop=stop, **pickle.load(given))
-    threading.Thread(target=_listen, args=(given, tasks, stop), daemon=True).start()
+    context = Context(report=writer.report, stop=stop, **pickle.load(messages))
+    threading.Thread(target=_listen, args=(messages, tasks, stop), daemon=True).start()
     writer.send("ready")
     while True:
         writer.send(run_task(tasks.get(), context))
 
 
-def _listen(given: BinaryIO, tasks: queue.Queue[Task], stop: Stop) -> None:
+def _listen(messages: BinaryIO, tasks: queue.Queue[Task], stop: Stop) -> None:
     while True:
         try:
-            message = pickle.load(given)
+            message = pickle.load(messages)
         except Exception:
-            os._exit(1)  # nobody is left to work for; what is complete is on the disk
+            os._exit(1)  # the parent has ended; finished chunks are on the disk
         if isinstance(message, int):
             stop.request(message)
         else:
