@@ -163,9 +163,9 @@ def settings_page() -> str:
     for table in recipe.TABLES:
         text += f"\n## [{table}]\n"
         if table in recipe.SETTINGS:
-            text += f"\n{_settings(recipe._load(recipe.SETTINGS[table]))}"
+            text += f"\n{_settings(recipe.SETTINGS[table].load())}"
             continue
-        registry = recipe._load({**recipe.REGISTRIES, **recipe.NETWORKS}[table])
+        registry = recipe.REGISTRIES[table].load()
         text += f"\n`name` chooses one of those below; the default is `{recipe.CHOICES[table]}`. The other keys are "
         text += "the settings of the choice.\n"
         for name, entry in registry.items():
@@ -227,7 +227,7 @@ def registries() -> Iterator[tuple[str, Registry]]:
 
 def registries_page() -> str:
     """Return the page with every entry of every registry, the codecs and the presets."""
-    from vidtrans.config.recipe import preset_cost, preset_names, preset_summary
+    from vidtrans.config.recipe import preset_names, preset_text
     from vidtrans.video.io.codecs import CODECS
 
     text = (
@@ -243,7 +243,7 @@ def registries_page() -> str:
     text += "\n## Codec: `vidtrans.video.io.codecs.CODECS`\n\n" + _table(
         ["name", "what it is", "containers", "encoder"], rows
     )
-    rows = [[_code(name), _cell(preset_summary(name)), _cell(preset_cost(name))] for name in preset_names()]
+    rows = [[_code(name), *(_cell(preset_text(name, key)) for key in ("summary", "cost"))] for name in preset_names()]
     return text + "\n## Presets: `presets/`\n\n" + _table(["name", "what it is for", "what training costs"], rows)
 
 

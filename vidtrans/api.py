@@ -13,7 +13,7 @@ from typing import TypedDict, Unpack
 
 from vidtrans import requests
 from vidtrans.config.recipe import dataset_recipe, render_recipe
-from vidtrans.config.rendering import DEFLICKER_READS, DREAM_READS
+from vidtrans.config.rendering_settings import DEFLICKER_READS, DREAM_READS
 from vidtrans.data.folder import train_recipe
 from vidtrans.dreaming.predictors import NOISE
 from vidtrans.errors import BatchError, UsageError
@@ -36,7 +36,7 @@ Paths = PathLike | Sequence[PathLike]
 Settings = Mapping[str, Table]
 
 
-class Options(TypedDict, total=False):
+class ContextOptions(TypedDict, total=False):
     """What every function takes besides its own arguments: fields of the ``Context``."""
 
     cache_dir: Path
@@ -51,7 +51,7 @@ class Options(TypedDict, total=False):
     stop: Stop
 
 
-def probe(video: PathLike, **options: Unpack[Options]) -> Table:
+def probe(video: PathLike, **options: Unpack[ContextOptions]) -> Table:
     """``vidtrans probe``: what a clip holds, its ``cuts`` and ``findings``, and ``warnings`` about what is unusual."""
     return _probe.probe(requests.ProbeRequest(Path(video)), Context(**options))
 
@@ -67,7 +67,7 @@ def make_dataset(
     end: str | None = None,
     restore: bool = False,
     settings: Settings | None = None,
-    **options: Unpack[Options],
+    **options: Unpack[ContextOptions],
 ) -> Table:
     """``vidtrans make-dataset``: videos (or a folder of pairs) → a dataset folder."""
     tables = dict(settings or {})
@@ -90,7 +90,7 @@ def train(
     start_from: str | None = None,
     fresh: bool = False,
     settings: Settings | None = None,
-    **options: Unpack[Options],
+    **options: Unpack[ContextOptions],
 ) -> Table:
     """``vidtrans train``: a dataset → a model file."""
     recipe = train_recipe(Path(dataset), preset, _with_steps(settings, steps, minutes))
@@ -107,7 +107,7 @@ def ablate(
     steps: int | None = None,
     minutes: float | None = None,
     settings: Settings | None = None,
-    **options: Unpack[Options],
+    **options: Unpack[ContextOptions],
 ) -> Table:
     """``vidtrans train --ablate KIND``: a dataset → a folder of models, a picture of them, and their scores."""
     recipe = train_recipe(Path(dataset), preset, _with_steps(settings, steps, minutes))
@@ -126,7 +126,7 @@ def stylize(
     mask: PathLike | None = None,
     score: bool = False,
     settings: Settings | None = None,
-    **options: Unpack[Options],
+    **options: Unpack[ContextOptions],
 ) -> Table:
     """``vidtrans stylize``: one video (picture, folder) and a model → the stylised video, with its sound.
 
@@ -147,7 +147,7 @@ def deflicker(
     preset: str | None = None,
     start: str | None = None,
     settings: Settings | None = None,
-    **options: Unpack[Options],
+    **options: Unpack[ContextOptions],
 ) -> Table:
     """``vidtrans deflicker``: take the flicker out of what any tool has made of ``source``.
 
@@ -169,7 +169,7 @@ def dream(
     blend: PathLike | None = None,
     sound: PathLike | None = None,
     settings: Settings | None = None,
-    **options: Unpack[Options],
+    **options: Unpack[ContextOptions],
 ) -> Table:
     """``vidtrans dream``: a video, a picture or "noise", and one or more models that predict frames → a dream.
 
@@ -194,7 +194,7 @@ def evaluate(
     start: str | None = None,
     end: str | None = None,
     dream: bool = False,
-    **options: Unpack[Options],
+    **options: Unpack[ContextOptions],
 ) -> Table:
     """``vidtrans evaluate``: scores of a render. ``result``: a plot (.png), or a table of every frame (.json).
 
@@ -215,7 +215,7 @@ def run(
     steps: int | None = None,
     minutes: float | None = None,
     settings: Settings | None = None,
-    **options: Unpack[Options],
+    **options: Unpack[ContextOptions],
 ) -> Table:
     """``vidtrans run``: dataset, model and every clip it is applied to. Raises BatchError where some failed."""
     recipe = dataset_recipe(preset, _with_steps(settings, steps, minutes))

@@ -1,4 +1,4 @@
-"""What PyTorch's launcher says of this process, read without torch."""
+"""The role that PyTorch's launcher gave this process, read without torch."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import os
 
 
 def is_distributed() -> bool:
-    """Whether it was started as one of several that do one job."""
+    """Return whether this process is one of several that do one job."""
     return os.environ.get("WORLD_SIZE", "1") != "1"
 
 
 def is_secondary_rank() -> bool:
-    """Whether it is one of several, and not the first: that one speaks for all."""
+    """Return whether it is one of several, and not the first, which reports for all."""
     return is_distributed() and os.environ.get("RANK", "0") != "0"

@@ -1,14 +1,14 @@
 """Requests: what each command is asked to do.
 
-The command line, the Python API and lists of clips build them alike, and ``pipeline/`` carries them out. They are
-frozen, picklable (workers of a batch receive them), and checked when they are made, as far as that needs no file: a
-mistake raises UsageError. Paths that are None take the command's usual name. This module imports nothing heavy.
+The command line, the Python API and lists of clips build them, and ``pipeline/`` carries them out. They are frozen,
+picklable (workers of a batch receive them), and checked when they are built, as far as that needs no file: a mistake
+raises UsageError. Paths that are None take the command's usual name. This module imports nothing heavy.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from vidtrans.flow import GREY_FLOWS
 from vidtrans.metrics import SCORING_FLOW
 
 if TYPE_CHECKING:
-    from vidtrans.batch.jobs import Options
+    from vidtrans.batch.jobs import BatchOptions
     from vidtrans.config.recipe import Recipe
     from vidtrans.settings import Time
 
@@ -32,14 +32,12 @@ def check_suffix(output: Path | None, what: str, *suffixes: str) -> None:
         raise UsageError(str(output), f"{what} is a {' or '.join(suffixes)} file", f"use {remedy}")
 
 
-def check_minutes(minutes: float | None) -> None:
-    """Raise UsageError where the minutes of a training are not above 0."""
+def _check_minutes(minutes: float | None) -> None:
     if minutes is not None and not 0 < minutes < float("inf"):
         raise UsageError("--minutes", f"it must be greater than 0 (got {minutes:g})", "give a number above 0")
 
 
-def check_counts(**counts: int | None) -> None:
-    """Raise UsageError for a number of things that is below 1."""
+def _check_counts(**counts: int | None) -> None:
     for name, count in counts.items():
         if count is not None and count < 1:
             raise UsageError(f"--{name} {count}", "it must be at least 1", "give a larger number")
@@ -77,11 +75,10 @@ class TrainRequest:
         if self.output and self.output.suffix != MODEL_SUFFIX:
             remedy = f"use -o {self.output.name}{MODEL_SUFFIX}"
             raise UsageError(str(self.output), "a model is one .safetensors file", remedy)
-        check_minutes(self.minutes)
+        _check_minutes(self.minutes)
         if self.start_from and self.fresh:
-            raise UsageError(
-                "--from and --fresh", "one starts from a model, the other from nothing", "give one of them"
-            )
+            why = "one starts from a model, the other from nothing"
+            raise UsageError("--from and --fresh", why, "give one of them")
 
 
 @dataclass(frozen=True)
@@ -95,7 +92,7 @@ class AblateRequest:
     minutes: float | None = None
 
     def __post_init__(self) -> None:
-        check_minutes(self.minutes)
+        _check_minutes(self.minutes)
         if self.output and self.output.suffix == MODEL_SUFFIX:
             remedy = f"use -o {self.output.with_suffix('')}"
             raise UsageError(str(self.output), "--ablate makes several models, in a folder", remedy)
@@ -122,10 +119,7 @@ class StylizeRequest:
 
 @dataclass(frozen=True)
 class DeflickerRequest:
-    """A ``processed`` clip filtered along the motion of the ``source`` that it was made from, from ``start`` on.
-
-    Without a source it guides itself.
-    """
+    """A ``processed`` clip filtered along the motion of its ``source``, from ``start`` on, or of its own."""
 
     processed: Path
     source: Path | None
@@ -158,7 +152,7 @@ class DreamRequest:
     def __post_init__(self) -> None:
         from vidtrans.dreaming.settings import DreamingSettings, flag_of
 
-        check_counts(frames=self.frames)
+        _check_counts(frames=self.frames)
         amount = self.recipe.settings("dreaming", DreamingSettings).blend_amount
         if self.blend is None and amount != DreamingSettings.blend_amount:
             raise UsageError(flag_of("blend_amount"), "there is no driving video", "give one with --blend VIDEO")
@@ -186,12 +180,12 @@ class TryRequest:
 
     def __post_init__(self) -> None:
         check_suffix(self.output, "a grid", ".png")
-        check_counts(frames=self.frames)
+        _check_counts(frames=self.frames)
 
 
 @dataclass(frozen=True)
 class RunRequest:
-    """The whole chain: taught from ``video``, rendered onto each of ``apply``. ``batch``: how several are run."""
+    """The whole chain: trained on ``video``, rendered onto each of ``apply``. ``batch``: how several are run."""
 
     video: Path
     apply: Sequence[Path]
@@ -199,10 +193,10 @@ class RunRequest:
     recipe: Recipe
     target: Path | None = None
     minutes: float | None = None
-    batch: Options | None = None
+    batch: BatchOptions | None = None
 
     def __post_init__(self) -> None:
-        check_minutes(self.minutes)
+        _check_minutes(self.minutes)
 
 
 @dataclass(frozen=True)
@@ -211,8 +205,7 @@ class EvaluateRequest:
 
     ``per_frame``: the same render without a temporal filter. ``reference``: what it should be. These two cover the same
     part of the source, or are as long as the render. ``result``: a plot (.png) or all values (.json) to write; of
-    several renders a folder of plots.
-    ``dream``: it is a dream of a model that learned ``source``.
+    several renders a folder of plots. ``dream``: it is a dream of a model that was trained on ``source``.
     """
 
     output: Path
@@ -251,7 +244,7 @@ class CompareRequest:
     end: Time | None = None
 
     def __post_init__(self) -> None:
-        check_counts(columns=self.columns, frames=self.frames)
+        _check_counts(columns=self.columns, frames=self.frames)
         if len(self.labels) > len(self.clips):
             why = f"{len(self.labels)} labels for {len(self.clips)} clips"
             raise UsageError("--label", why, "give one a clip, in order")
@@ -300,7 +293,7 @@ class DemoRequest:
     """A first result from the clip that ships, trained for so many ``minutes``."""
 
     output: Path | None = None
-    minutes: float = field(default=2.0)
+    minutes: float = 2.0
 
     def __post_init__(self) -> None:
-        check_minutes(self.minutes)
+        _check_minutes(self.minutes)

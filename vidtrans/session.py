@@ -28,7 +28,7 @@ class Context:
     report: Report = silent
     stop: Stop = field(default_factory=Stop)
     engines: dict[tuple[str, ...], Any] = field(default_factory=dict, repr=False)  # loaded ones, by what they run
-    told: set[tuple[str, Path | None]] = field(default_factory=set, repr=False)
+    warned: set[tuple[str, Path | None]] = field(default_factory=set, repr=False)
 
     def __post_init__(self) -> None:
         check_device_name(self.device)
@@ -39,10 +39,11 @@ class Context:
 
     @property
     def device_kind(self) -> str:
-        """'cuda', 'mps' or 'cpu': what of ``device`` decides results."""
+        """Return 'cuda', 'mps' or 'cpu': what of ``device`` decides results."""
         return device_kind(self.device)
 
     def note(self, text: str, level: str = "info") -> None:
+        """Report a text; ``level`` is 'info' or 'warning'."""
         self.report(Note(text, level))
 
     def trim_cache(self) -> None:
@@ -50,7 +51,7 @@ class Context:
         self.cache.trim(int(self.cache_limit_gb * 1e9))
 
     def warn_once(self, text: str, about: Path | None = None) -> None:
-        """A warning about a source, however often the source is opened; without one it is about the whole command."""
-        if (text, about) not in self.told:
-            self.told.add((text, about))
+        """Warn about a source, once however often it is opened; without one, about the whole command."""
+        if (text, about) not in self.warned:
+            self.warned.add((text, about))
             self.report(Note(text, "warning", general=about is None))

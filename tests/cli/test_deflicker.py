@@ -16,8 +16,8 @@ from clips import decode, moving_frames, pictures_of, sound_packets, times, writ
 from flicker import Frames, alike, drifting, flickering, look, rms, unsteadiness
 from shoot import lossless
 
-from vidtrans.config.rendering import DEFLICKER_READS as READ
-from vidtrans.config.rendering import RenderingSettings
+from vidtrans.config.rendering_settings import DEFLICKER_READS as READ
+from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.errors import UsageError
 from vidtrans.temporal import FILTERS
 

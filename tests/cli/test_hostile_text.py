@@ -18,8 +18,8 @@ import vidtrans as api
 from vidtrans.batch.inputs import parse_shard
 from vidtrans.batch.summary import Summary
 from vidtrans.cli.main import COMMANDS, cli, run
-from vidtrans.cli.types import ModelName, PresetName
-from vidtrans.config.recipe import Recipe, make_recipe, preset_summary, read_tables
+from vidtrans.cli.types import FileOrName
+from vidtrans.config.recipe import Recipe, make_recipe, preset_text, read_tables
 from vidtrans.data.dataset import INDEX, open_dataset
 from vidtrans.errors import VidtransError
 from vidtrans.expressions import parse_animation
@@ -129,7 +129,7 @@ def test_in_a_preset(form: str, text: str, tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     path = strange_file(form, text)
     check_refused_in_a_line(lambda: read_tables(path))
-    check_refused_in_a_line(lambda: preset_summary(str(path)))
+    check_refused_in_a_line(lambda: preset_text(str(path), "summary"))
     check_refused_in_a_line(lambda: make_recipe(str(path), None, {}))
     path.rename("vidtrans.toml")
     check_refused_in_a_line(lambda: make_recipe(None, None, {}))
@@ -217,7 +217,7 @@ NEEDED: dict[str, list[str]] = {
     "bench": ["--dry-run"],
     "doctor": [],
 }
-FILES = (click.Path, ModelName, PresetName)  # a name of 5,000 letters is no text that is parsed
+FILES = (click.Path, FileOrName)  # a name of 5,000 letters is no text that is parsed
 FREE = ("--label",)
 
 

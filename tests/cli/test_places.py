@@ -370,7 +370,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_work(
     make: Callable[[], Path], why: str, source: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
 ) -> None:
     output, before = make(), source.read_bytes()
-    monkeypatch.setattr(api.rendering.job.RenderJob, "render", None)
+    monkeypatch.setattr(api.rendering.render_job.RenderJob, "render", None)
     for command in (("stylize", source, "--model", "identity"), ("deflicker", source)):
         line = refuse(capsys, 2, *command, "-o", output, "--overwrite")
         assert why in line

@@ -19,7 +19,7 @@ from under_test import put_first
 from vidtrans.batch.executors import EXECUTORS, make_executor
 from vidtrans.batch.executors.base import SHARED, Task, TaskResult, run_task, shared_options
 from vidtrans.batch.inputs import Dividing, Item
-from vidtrans.batch.jobs import Options, run_batch, run_spread
+from vidtrans.batch.jobs import BatchOptions, run_batch, run_spread
 from vidtrans.batch.summary import Outcome
 from vidtrans.config.recipe import render_recipe
 from vidtrans.errors import Interrupted, UsageError, VidtransError
@@ -49,7 +49,7 @@ def items(*whats: str, dividing: bool = False) -> list[Item]:
 
 def run(folder: Path, executor: str, *whats: str, jobs: int | None = None, **more: Any) -> list[Outcome]:
     """A batch of ``batch_jobs.job``, of clips that are called what shall happen to them."""
-    options, dividing = Options(executor=executor, jobs=jobs), more.pop("dividing", False)
+    options, dividing = BatchOptions(executor=executor, jobs=jobs), more.pop("dividing", False)
     context = Context(cache_dir=folder / "cache", device="cpu", **more)
     return run_batch(items(*whats, dividing=dividing), "job", folder, options, context)[0]
 
@@ -107,7 +107,7 @@ def test_a_divided_item_is_the_same(executor: str, whats: tuple[str, ...], tmp_p
 
 def test_one_divided_job_raises_what_it_raised(executor: str, tmp_path: Path) -> None:
     context = Context(cache_dir=tmp_path / "cache", device="cpu")
-    options = Options(executor=executor, jobs=None if executor == "inline" else 2)
+    options = BatchOptions(executor=executor, jobs=None if executor == "inline" else 2)
     good, bad = items("good", "bad", dividing=True)
     table = run_spread(good, options, context)
     assert table.get("frames_encoded", 4) == 4
@@ -173,12 +173,12 @@ def test_slips_are_told(flags: tuple[str, ...], why: str, capsys: pytest.Capture
 
 
 def test_one_clip_is_made_in_this_process_where_one_worker_would_make_it() -> None:
-    assert Options().is_inline("cpu")
-    assert not Options(jobs=2).is_inline("cpu")
-    assert not Options(executor="local").is_inline("cpu")
-    assert Options(executor="inline").is_inline("cpu")
+    assert BatchOptions().is_inline("cpu")
+    assert not BatchOptions(jobs=2).is_inline("cpu")
+    assert not BatchOptions(executor="local").is_inline("cpu")
+    assert BatchOptions(executor="inline").is_inline("cpu")
     with pytest.raises(UsageError, match="unknown executor"):
-        Options(executor="nowhere")
+        BatchOptions(executor="nowhere")
 
 
 def test_the_registries_and_their_cheap_parts_load_no_torch() -> None:

@@ -25,7 +25,7 @@ from vidtrans.session import Context
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-OPTIONS = {f.name for f in fields(Context)} - {"report", "stop", "engines", "told", "decode_threads"}
+OPTIONS = {f.name for f in fields(Context)} - {"report", "stop", "engines", "warned", "decode_threads"}
 # What wrappers take, and hand over as one: the console, a batch's options.
 WRAPPED = {"as_json", "quiet", "verbose", "jobs", "executor", "shard", "retry", "halt"}
 TRAINED = tuple(tiny_flags("generator", "discriminator"))

@@ -12,7 +12,7 @@ import torch
 from clips import scene
 
 from vidtrans.batch.executors import EXECUTORS
-from vidtrans.config.rendering import RenderingSettings
+from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.data.dataset import DatasetSettings
 from vidtrans.dreaming.settings import DreamingSettings
 from vidtrans.errors import UsageError

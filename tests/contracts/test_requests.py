@@ -14,7 +14,7 @@ import pytest
 
 import vidtrans
 from vidtrans import requests
-from vidtrans.batch.jobs import Options
+from vidtrans.batch.jobs import BatchOptions
 from vidtrans.config.recipe import make_recipe
 from vidtrans.errors import UsageError
 from vidtrans.requests import (
@@ -56,7 +56,7 @@ REQUESTS = [
     DeflickerRequest(A, B, Path("o.mp4"), RECIPE, START),
     DreamRequest(A, ["m"], B, 30, RECIPE, START, Path("blend.mp4"), Path("sound.wav")),
     TryRequest(A, ["flower"], Path("t.png"), RECIPE, ["strength=1"], 2, [START]),
-    RunRequest(A, [B], Path("o.mp4"), RECIPE, Path("t.mp4"), 2.0, Options(jobs=2)),
+    RunRequest(A, [B], Path("o.mp4"), RECIPE, Path("t.mp4"), 2.0, BatchOptions(jobs=2)),
     EvaluateRequest(A, B, Path("p.mp4"), Path("r.mp4"), Path("s.png"), "brox", START, END),
     CompareRequest([A, B], Path("c.png"), ["a"], "flower", 2, 3, START, END),
     SheetRequest(A, Path("s.png"), 5, ["edges"], START, END),

@@ -55,9 +55,9 @@ def test_every_command_and_option_is_there_with_its_help(generator: Any) -> None
 def test_every_setting_is_there(table: str) -> None:
     text = page("settings").split(f"\n## [{table}]\n")[1].split("\n## ")[0]
     if table in recipe.SETTINGS:
-        parts = {recipe._load(recipe.SETTINGS[table]): text}
+        parts = {recipe.SETTINGS[table].load(): text}
     else:
-        registry = recipe._load({**recipe.REGISTRIES, **recipe.NETWORKS}[table])
+        registry = recipe.REGISTRIES[table].load()
         titles = {name: f"### {table}.name = {name}\n" for name in registry}
         parts = {registry.load(name).Settings: text.split(titles[name])[1].split("\n### ")[0] for name in registry}
     for cls, part in parts.items():

@@ -24,7 +24,7 @@ from under_test import put_first
 from vidtrans import machine
 from vidtrans.batch.executors.local import devices_for
 from vidtrans.batch.inputs import Item
-from vidtrans.batch.jobs import ALONE, Options, run_batch
+from vidtrans.batch.jobs import SEQUENTIAL, BatchOptions, run_batch
 from vidtrans.batch.summary import Outcome
 from vidtrans.errors import Interrupted, UsageError, VidtransError
 from vidtrans.events import BatchStatus, Event, Note, Stop
@@ -36,7 +36,7 @@ def batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list
     """Runs a batch of ``batch_jobs.job``, of clips that are called what shall happen to them."""
     put_first(monkeypatch, Path(__file__).parents[1] / "support")
 
-    def run(*whats: str, options: Options = ALONE, **context: Any) -> list[Outcome]:
+    def run(*whats: str, options: BatchOptions = SEQUENTIAL, **context: Any) -> list[Outcome]:
         sources = [Path(f"{n} {what}") for n, what in enumerate(whats)]
         items = [Item(s, None, partial(batch_jobs.job, s, w), 1) for s, w in zip(sources, whats, strict=True)]
         made = Context(cache_dir=tmp_path / "cache", device="cpu", **context)
@@ -80,7 +80,7 @@ def test_a_process_that_is_lost_takes_nothing_along(batch: Callable[..., list[Ou
 
 
 def test_it_halts_where_that_was_asked_for_and_where_the_disk_is_full(batch: Callable[..., list[Outcome]]) -> None:
-    assert states(batch("good", "bad", "good", options=Options(halt=True))) == ["done", "failed", "pending"]
+    assert states(batch("good", "bad", "good", options=BatchOptions(halt=True))) == ["done", "failed", "pending"]
     full = batch("good", "full", "good", "good")
     assert states(full) == ["done", "failed", "pending", "pending"]
     assert "free some space" in full[1].error
@@ -88,16 +88,16 @@ def test_it_halts_where_that_was_asked_for_and_where_the_disk_is_full(batch: Cal
 
 def test_only_what_failed_is_tried_again(batch: Callable[..., list[Outcome]], tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no summary"):
-        batch("good", options=Options(retry=True))
+        batch("good", options=BatchOptions(retry=True))
     batch("good", "bad", "good")
-    again = batch("good", "bad", "good", options=Options(retry=True))
+    again = batch("good", "bad", "good", options=BatchOptions(retry=True))
     assert [o.item.source.name for o in again] == ["1 bad"]
     assert log(tmp_path) == ["0 good", "1 bad", "2 good", "1 bad"]
 
 
 def test_a_batch_in_parts(batch: Callable[..., list[Outcome]], tmp_path: Path) -> None:
     for n in (1, 2):
-        batch("good", "good", "good", options=Options(shard=f"{n}/2"))
+        batch("good", "good", "good", options=BatchOptions(shard=f"{n}/2"))
     assert sorted(log(tmp_path)) == ["0 good", "1 good", "2 good"]
     assert {p.name for p in tmp_path.glob("*.json")} == {
         "vidtrans-batch.1-of-2.json",
@@ -107,7 +107,7 @@ def test_a_batch_in_parts(batch: Callable[..., list[Outcome]], tmp_path: Path) -
 
 def test_several_at_a_time_and_how_far_it_is(batch: Callable[..., list[Outcome]]) -> None:
     events: list[Event] = []
-    outcomes = batch(*["good"] * 12, options=Options(jobs=3), report=events.append)
+    outcomes = batch(*["good"] * 12, options=BatchOptions(jobs=3), report=events.append)
     assert states(outcomes) == ["done"] * 12
     assert len({o.table["pid"] for o in outcomes}) in (2, 3)  # the first may be quicker than the last begins
     shown = [e for e in events if isinstance(e, BatchStatus)]
@@ -117,7 +117,7 @@ def test_several_at_a_time_and_how_far_it_is(batch: Callable[..., list[Outcome]]
 
 
 def test_a_stop_lets_each_save_and_leaves_no_process(batch: Callable[..., list[Outcome]], tmp_path: Path) -> None:
-    stop, busy = Stop(), []
+    stop, busy = Stop(), list[str]()
 
     def after_a_while(event: Event) -> None:
         if isinstance(event, BatchStatus) and any(doing for _, doing in event.workers):

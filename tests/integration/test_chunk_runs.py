@@ -18,7 +18,7 @@ from processes import workers
 from shoot import lossless
 
 from vidtrans.batch.scheduler import Scheduler
-from vidtrans.rendering.division import LEAST, cut
+from vidtrans.rendering.division import MIN_PART_FRAMES, cut
 from vidtrans.store.chunking import Chunk
 
 LENGTHS = st.lists(st.tuples(st.integers(1, 300), st.booleans()), max_size=30)
@@ -38,7 +38,7 @@ def test_parts_are_what_is_missing_in_order_and_worth_their_while(chunks: list[t
     assert len(parts) <= count
     frames = [sum(c.stop - c.first for c in missing if first <= c.number < stop) for first, stop in parts]
     longest = max((c.stop - c.first for c in missing), default=0)
-    least = LEAST - longest if len(parts) > 1 else 0
+    least = MIN_PART_FRAMES - longest if len(parts) > 1 else 0
     assert all(least <= number <= sum(frames) / len(parts) + longest for number in frames)
 
 

@@ -19,8 +19,8 @@ from vidtrans import api
 from vidtrans.errors import UsageError
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import make_pairing
-from vidtrans.rendering.batching import RenderCount, alike
-from vidtrans.rendering.flow_propagation import CHECKED, Draft
+from vidtrans.rendering.batching import RenderCount, is_similar
+from vidtrans.rendering.flow_propagation import CHECK_INTERVAL, Draft
 from vidtrans.rendering.frame_renderer import FrameRenderer, Inputs
 from vidtrans.temporal.stream import Sample
 from vidtrans.video.io.clip import Frame
@@ -56,7 +56,9 @@ def samples_of(pictures: list[np.ndarray], engine: Any, **options: Any) -> list[
     renderer = FrameRenderer(Inputs(make_pairing(PAIRINGS, "aligned", {})), engine, **options)
     made: list[Sample] = []
     for i, picture in enumerate(pictures):
-        made += renderer.push(Frame(i, i, picture), (0, len(pictures)), known(i), restarts=restarts(i))
+        made += renderer.render(
+            renderer.prepare(Frame(i, i, picture), (0, len(pictures)), known(i), restarts=restarts(i))
+        )
     return [*made, *renderer.flush()]
 
 
@@ -71,14 +73,14 @@ def test_what_is_shown_again_is_painted_once_and_comes_out_the_same(order: list[
     assert all(np.array_equal(s.output, 255 - p) for s, p in zip(made, pictures, strict=True))
     changes = 1 + sum(a != b for a, b in pairwise(order))
     assert engine.asked == changes
-    assert (count.inferred, count.spared) == (changes, len(order) - changes)
+    assert (count.inferred, count.skipped) == (changes, len(order) - changes)
 
 
 def test_a_clip_that_never_moves_does_not_pile_up() -> None:
     engine = Counting(4)
     renderer, made = FrameRenderer(Inputs(make_pairing(PAIRINGS, "aligned", {})), engine), 0
     for number in range(500):
-        made += len(renderer.push(Frame(number, number, texture(16, 16)), (0, 500)))
+        made += len(list(renderer.render(renderer.prepare(Frame(number, number, texture(16, 16)), (0, 500)))))
         assert number + 1 - made <= 4 * 4
     assert engine.asked == 1
 
@@ -89,11 +91,11 @@ def test_a_threshold_lets_noise_pass_and_not_a_small_thing_that_moves() -> None:
     moved = still.copy()
     moved[8:16, 8:16] = 255 - moved[8:16, 8:16]
     assert np.abs(moved.astype(float) - still).mean() < np.abs(noisy.astype(float) - still).mean() * 2
-    assert alike(noisy, still, 3.0)
-    assert not alike(noisy, still, 0.0)
-    assert not alike(moved, still, 3.0)
-    assert not alike(still[:32], still, 3.0)
-    assert alike(noisy.astype(np.uint16) * 257, still.astype(np.uint16) * 257, 3.0)
+    assert is_similar(noisy, still, 3.0)
+    assert not is_similar(noisy, still, 0.0)
+    assert not is_similar(moved, still, 3.0)
+    assert not is_similar(still[:32], still, 3.0)
+    assert is_similar(noisy.astype(np.uint16) * 257, still.astype(np.uint16) * 257, 3.0)
 
 
 def test_with_a_threshold_every_chunk_begins_with_a_painted_frame() -> None:
@@ -122,7 +124,7 @@ def test_what_a_draft_needs_begins_and_ends_with_painted_frames(every: int, leng
     assert draft.is_key(end - 1, first, stop) or draft.is_key(hi - 1, first, stop)
     checked = [n for n in range(first, stop) if draft.is_checked(n, first, stop)]
     assert not any(draft.is_key(n, first, stop) for n in checked)
-    assert len(checked) <= length // (every * CHECKED) + 1
+    assert len(checked) <= length // (every * CHECK_INTERVAL) + 1
 
 
 def test_a_draft_carries_what_it_does_not_paint_to_where_it_belongs() -> None:
@@ -131,7 +133,7 @@ def test_a_draft_carries_what_it_does_not_paint_to_where_it_belongs() -> None:
     made = samples_of(pictures, engine, draft=Draft(4), count=count)
     assert [s.index for s in made] == list(range(25))
     assert engine.asked == 7 + 1  # every fourth, and one to compare
-    assert (count.inferred, count.spared) == (engine.asked, 25 - engine.asked)
+    assert (count.inferred, count.skipped) == (engine.asked, 25 - engine.asked)
     for sample, picture in zip(made, pictures, strict=True):
         apart = np.abs(sample.output.astype(float) - (255 - picture))[4:-4, 10:-10]
         assert apart.mean() < (0.01 if sample.index % 4 == 0 else 4)

@@ -23,7 +23,7 @@ import vidtrans as api
 from vidtrans.batch import summary as batch_summary
 from vidtrans.batch.executors import local
 from vidtrans.batch.inputs import Item
-from vidtrans.batch.jobs import Options, Outcome, Summary, run_batch
+from vidtrans.batch.jobs import BatchOptions, Outcome, Summary, run_batch
 from vidtrans.cli.main import run
 from vidtrans.errors import describe_error
 from vidtrans.events import silent
@@ -274,7 +274,7 @@ def test_a_batch_whose_summary_cannot_be_written_does_not_begin(
     items = [Item(tmp_path / "a.mp4", None, dict)]
     context = Context(cache_dir=tmp_path / "cache")
     with pytest.raises(OSError, match="file"):
-        run_batch(items, "job", tmp_path / "file", Options(), context)
+        run_batch(items, "job", tmp_path / "file", BatchOptions(), context)
     assert begun == []
 
 

@@ -18,10 +18,10 @@ COUNTS = ("frames_inferred", "frames_encoded", "frames_spared")
 
 
 class DividedItems:
-    """Locks what the parts of an item share until all of them have ended, and adds up what they made.
+    """Locks what the parts of an item share until all of them have ended, and adds up their counts.
 
-    Then the item is done as any other: nothing is missing. Until it is, all that is kept from deletion, as nobody
-    else does that between two tasks.
+    Then the whole item is made as any other, and nothing is missing. Until that is done, the parts' cache entries are
+    pinned: between two tasks nobody else keeps them from deletion.
     """
 
     def __init__(self, cache: Cache) -> None:
@@ -29,10 +29,10 @@ class DividedItems:
         self._parts: Counter[int] = Counter()  # of an item, those that have not ended
         self._counts: dict[int, Counter[str]] = {}
         self._locks: dict[int, ExitStack] = {}
-        self._holds: dict[int, ExitStack] = {}
+        self._pins: dict[int, ExitStack] = {}
 
     def __contains__(self, number: int) -> bool:
-        """Return whether it was decided already whether an item is divided."""
+        """Return whether it is decided already if an item is divided."""
         return number in self._counts
 
     def begin(self, number: int, division: Division | None) -> bool:
@@ -44,23 +44,23 @@ class DividedItems:
         self._counts[number] = Counter()
         if division is None:
             return False
-        with ExitStack() as locks, ExitStack() as holds:
+        with ExitStack() as locks, ExitStack() as pins:
             try:
                 for entry in (self._cache.entry(*names) for names in division.entries):
                     locks.enter_context(entry.locked(wait_s=0))
-                    holds.callback(entry.pin().release)
+                    pins.callback(entry.pin().release)
                 for entry in (self._cache.entry(*names) for names in division.sources):
                     with entry.locked(wait_s=0):
-                        holds.callback(entry.pin().release)
+                        pins.callback(entry.pin().release)
             except VidtransError:
                 return False
-            self._locks[number], self._holds[number] = locks.pop_all(), holds.pop_all()
+            self._locks[number], self._pins[number] = locks.pop_all(), pins.pop_all()
         self._parts[number] = len(division.parts)
         return True
 
-    def end_part(self, number: int, made: Mapping[str, int]) -> bool:
-        """Add what a part has made, nothing if it failed. Return whether it was the last; then all is unlocked."""
-        self._counts[number].update(made)
+    def end_part(self, number: int, counts: Mapping[str, int]) -> bool:
+        """Add the counts of a part, none if it failed. Return whether it was the last; then all is unlocked."""
+        self._counts[number].update(counts)
         self._parts[number] -= 1
         if self._parts[number]:
             return False
@@ -68,15 +68,16 @@ class DividedItems:
         return True
 
     def end_item(self, number: int) -> None:
-        """Keep nothing of it any more."""
-        if holds := self._holds.pop(number, None):
-            holds.close()
+        """Release its cache entries."""
+        if pins := self._pins.pop(number, None):
+            pins.close()
 
     def with_counts(self, number: int, table: Table) -> Table:
-        """Return an item's table with what its parts have made."""
-        made = self._counts.get(number, Counter())
-        return table | {key: table.get(key, 0) + made[key] for key in COUNTS if made[key]}
+        """Return an item's table with the counts of its parts added."""
+        counts = self._counts.get(number, Counter())
+        return table | {key: table.get(key, 0) + counts[key] for key in COUNTS if counts[key]}
 
     def close(self) -> None:
-        for kept in (*self._locks.values(), *self._holds.values()):
-            kept.close()
+        """Unlock and release everything."""
+        for stack in (*self._locks.values(), *self._pins.values()):
+            stack.close()

@@ -26,8 +26,10 @@ MAGIC = re.compile(r"[*?\[]")
 
 @dataclass(frozen=True)
 class Dividing:
-    """How an item is divided: ``divide(context, count=…)`` plans so many parts, or None to leave it whole;
-    ``make_part(context, part=…)`` makes one of the division's parts. Both are picklable.
+    """How an item is divided, in two picklable functions.
+
+    ``divide(context, count=…)`` plans so many parts, or None to leave it whole; ``make_part(context, part=…)`` makes
+    one of the division's parts.
     """
 
     divide: Callable[..., Division | None]
@@ -49,79 +51,76 @@ class Item:
     dividing: Dividing | None = field(default=None, repr=False)
 
 
-def is_batch(given: Sequence[Path]) -> bool:
-    """Whether what was given may be several sources."""
-    return len(given) > 1 or any(map(_stands_for_many, given))
+def is_batch(paths: Sequence[Path]) -> bool:
+    """Return whether ``paths`` may stand for several sources."""
+    return len(paths) > 1 or any(map(_stands_for_many, paths))
 
 
 def _stands_for_many(path: Path) -> bool:
-    return (path.is_dir() and bool(videos_in(path))) or _is_glob(path)
+    return (path.is_dir() and bool(_videos_in(path))) or _is_glob(path)
 
 
 def _is_glob(path: Path) -> bool:
     return bool(MAGIC.search(str(path))) and not path.exists() and not is_pattern(path)
 
 
-def videos_in(folder: Path) -> list[Path]:
-    """Return the videos that lie in a folder, in natural order; hidden files are passed over."""
+def _videos_in(folder: Path) -> list[Path]:
+    """The videos that lie in a folder, in natural order, without hidden files."""
     found = (p for p in folder.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES and not p.name.startswith("."))
     return sorted((p for p in found if p.is_file()), key=natural_order)
 
 
-def gathered(given: Sequence[Path], *, whole_folders: bool = False) -> list[Path]:
+def expand_sources(paths: Sequence[Path], *, whole_folders: bool = False) -> list[Path]:
     """Return the sources that files, folders and globs stand for, in their order, each once.
 
     A folder with videos stands for these, another for itself: a folder of pictures is one source. ``whole_folders``:
     every folder is. A glob stands for what it matches, as a shell would have it. Raises UsageError where that is
     nothing.
     """
-    found: dict[Path, Path] = {}
-    for path in given:
+    sources: dict[Path, Path] = {}
+    for path in paths:
         for source in _sources_of(path, whole_folders):
-            found.setdefault(source.resolve(), source)
-    return list(found.values())
+            sources.setdefault(source.resolve(), source)
+    return list(sources.values())
 
 
 def _sources_of(path: Path, whole_folders: bool) -> list[Path]:
     if path.is_dir() and not whole_folders:
-        return videos_in(path) or [path]
+        return _videos_in(path) or [path]
     if not _is_glob(path):
         return [path]
-    matched = sorted(map(Path, glob.glob(str(path), recursive=True)), key=lambda p: (*map(natural_order, _parts(p)),))
+    matches = map(Path, glob.glob(str(path), recursive=True))
+    matched = sorted(matches, key=lambda p: [natural_order(Path(part)) for part in p.parts])
     if not matched:
         raise UsageError(str(path), "nothing matches it", "check the name; ** reaches into folders within folders")
     return [source for match in matched for source in _sources_of(match, whole_folders)]
 
 
-def _parts(path: Path) -> list[Path]:
-    return [Path(part) for part in path.parts]
-
-
-def without_results(sources: Sequence[Path], output_of: Callable[[Path], Path]) -> list[Path]:
+def exclude_results(sources: Sequence[Path], output_of: Callable[[Path], Path]) -> list[Path]:
     """Return the sources without those that lie where another one's result goes: an earlier run has put them there."""
     results = {output_of(source).resolve() for source in sources}
     return [source for source in sources if source.resolve() not in results]
 
 
 def bytes_of(source: Path) -> int:
-    """How large a source is: a file, or the files of a folder; 0 where it cannot be seen."""
+    """Return how large a source is: a file, or the files of a folder; 0 where it cannot be read."""
     try:
         return sum(p.stat().st_size for p in source.iterdir()) if source.is_dir() else source.stat().st_size
     except OSError:
         return 0
 
 
-def counterparts(made: Sequence[Path], given: Path, what: str) -> list[Path]:
-    """Return of each of ``made`` the clip that it was made from.
+def counterparts(outputs: Sequence[Path], given: Path, what: str) -> list[Path]:
+    """Return of each of ``outputs`` the clip that it was made from.
 
     That is the one that was ``given``, or of a folder or a glob of them the one whose name its own begins with, the
     longest such (in.x.mp4 and in.mov). Raises UsageError where none is.
     """
     if not _stands_for_many(given):
-        return [given] * len(made)
-    known = gathered([given])
+        return [given] * len(outputs)
+    known = expand_sources([given])
     found = []
-    for path in made:
+    for path in outputs:
         name = base_name(path)
         fitting = [clip for clip in known if _begins(name, base_name(clip)) and clip.resolve() != path.resolve()]
         if not fitting:
@@ -135,7 +134,7 @@ def _begins(name: str, start: str) -> bool:
     return name.startswith(start) and not name[len(start) : len(start) + 1].isalnum()
 
 
-def items_for(
+def make_items(
     sources: Sequence[Path],
     folder: Path,
     endings: Sequence[str],
@@ -146,7 +145,7 @@ def items_for(
     Raises UsageError.
     """
     check_folder(folder)
-    places = [refuse_link(folder / name) for name in named(sources, endings)]
+    places = [refuse_link(folder / name) for name in result_names(sources, endings)]
     return [Item(s, p, work(s, p), bytes_of(s)) for s, p in zip(sources, places, strict=True)]
 
 
@@ -157,7 +156,7 @@ def check_folder(folder: Path) -> None:
         raise UsageError(str(folder), "with several clips -o is a folder", "give a folder name")
 
 
-def named(sources: Sequence[Path], endings: Sequence[str]) -> list[str]:
+def result_names(sources: Sequence[Path], endings: Sequence[str]) -> list[str]:
     """Return a name for each source's result: the source's, and an ending. No two are the same on any system.
 
     Those that would be have the source's own ending in their names too (a-mov.x.mp4), or its folder (cam1-a.x.mp4), or
@@ -196,7 +195,7 @@ def _plain(name: str) -> str:
 
 
 def parse_shard(text: str) -> tuple[int, int]:
-    """``"2/8"`` → (2, 8). Raises UsageError."""
+    """Return (2, 8) for ``"2/8"``. Raises UsageError."""
     match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text.strip())
     number, count = (int(match[1]), int(match[2])) if match else (0, 0)
     if not 1 <= number <= count:

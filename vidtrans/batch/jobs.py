@@ -1,7 +1,7 @@
-"""Many jobs, overnight: given to an executor one by one; one that fails does not end the others.
+"""Batches: jobs that an executor runs one by one; one that fails does not end the others.
 
-What is done is found again by the results themselves, so that a batch that was ended anywhere goes on. Beside them lies
-a summary, which says of each how it went.
+A batch that was stopped continues: results that are up to date are not made again. Beside them lies a summary with the
+outcome of each job.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from vidtrans.settings import Table
 
 
 @dataclass(frozen=True)
-class Options:
+class BatchOptions:
     """How a batch is run. Raises UsageError.
 
     ``executor``: where, as NAME[://ADDRESS]. ``jobs``: how many at a time, None for one on each device. ``shard``:
@@ -45,8 +45,8 @@ class Options:
             raise UsageError(f"--executor inline --jobs {self.jobs}", why, "leave --jobs out, or choose local")
 
     @property
-    def takes_some(self) -> bool:
-        """Whether it may be that this run does not take all of the clips, be it one."""
+    def is_partial(self) -> bool:
+        """Return whether this run may leave out some of the clips, or the only one."""
         return bool(self.shard) or self.retry
 
     def is_inline(self, device: str) -> bool:
@@ -56,13 +56,13 @@ class Options:
         return self.executor == "inline"
 
 
-ALONE = Options()
+SEQUENTIAL = BatchOptions()
 
 
 def run_batch(
-    items: Sequence[Item], command: str, folder: Path, options: Options, context: Context
+    items: Sequence[Item], command: str, folder: Path, options: BatchOptions, context: Context
 ) -> tuple[list[Outcome], Path]:
-    """Do the jobs of a ``command``; return how each went, and where that is written: in ``folder``.
+    """Run the jobs of a ``command``; return the outcomes, and the file of their summary, in ``folder``.
 
     Raises UsageError; Interrupted when asked to stop, after all that were running have saved.
     """
@@ -74,7 +74,7 @@ def run_batch(
         chosen = [item for item in chosen if item.source.resolve() in failed]
     outcomes = [Outcome(item) for item in chosen]
     if not context.dry_run:
-        summary.save(outcomes)  # where it cannot be written, that is better known before the work
+        summary.save(outcomes)  # raises before the work where it cannot be written
     save = None if context.dry_run else summary.refresh
     try:
         with closing(make_executor(options.executor, context, options.jobs)) as executor:
@@ -87,19 +87,19 @@ def run_batch(
     return outcomes, summary.path
 
 
-def run_spread(item: Item, options: Options, context: Context) -> Table:
-    """Do one job, divided between workers, and return what is reported of it. Raises what it raised, in words."""
+def run_spread(item: Item, options: BatchOptions, context: Context) -> Table:
+    """Run one job, divided between workers, and return its table. Raises JobFailedError with the error's text."""
     outcomes = [Outcome(item)]
     with closing(make_executor(options.executor, context, options.jobs)) as executor:
         Scheduler(outcomes, context, executor).run()
     if outcomes[0].state == "failed":
-        raise Failed(outcomes[0].error, outcomes[0].exit_status)
+        raise JobFailedError(outcomes[0].error, outcomes[0].exit_status)
     context.trim_cache()
     return outcomes[0].table
 
 
-class Failed(VidtransError):
-    """What a job raised, maybe in another process."""
+class JobFailedError(VidtransError):
+    """The error of a job that ran in another process."""
 
     def __init__(self, what: str, exit_status: int) -> None:
         super().__init__(what)

@@ -1,4 +1,4 @@
-"""A batch under way: which task comes next, and what becomes of an item when one ends."""
+"""Scheduling of a batch: which task runs next, and the outcome of each item."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from vidtrans.batch.divided_items import DividedItems
 from vidtrans.batch.executors.base import Executor, Task, TaskResult
 from vidtrans.batch.inputs import Item
-from vidtrans.batch.progress import BatchProgress, TaskProgress
 from vidtrans.batch.summary import Outcome
 from vidtrans.errors import VidtransError
-from vidtrans.events import Event, Note, Progress
+from vidtrans.events import BatchStatus, Event, Note, Progress
 from vidtrans.session import Context
 
 if TYPE_CHECKING:
@@ -24,8 +23,63 @@ if TYPE_CHECKING:
     from vidtrans.settings import Table
 
 TRIM_S = 30.0  # how often raw outputs are trimmed while a batch runs
-SHOW_S = 0.2
-TRIES = 2  # of a task whose worker was lost
+REPORT_S = 0.2  # between two reports of progress
+MAX_TRIES = 2  # of a task whose worker was lost
+
+
+@dataclass
+class _TaskProgress:
+    """The last progress of a running task, and the first and last of its rendering."""
+
+    last: Progress | None = None
+    rendered: tuple[Progress, Progress] | None = None
+
+    def update(self, progress: Progress) -> None:
+        self.last = progress
+        if progress.task.startswith("rendering"):
+            self.rendered = self.rendered[0] if self.rendered else progress, progress
+
+    @property
+    def frames(self) -> int:
+        return self.rendered[1].done - self.rendered[0].done if self.rendered else 0
+
+    @property
+    def share(self) -> float:
+        """How much of the item this task has rendered, 0 to 1."""
+        total = self.rendered[1].total if self.rendered else None
+        return min(1.0, self.frames / total) if total else 0.0
+
+
+class _BatchProgress:
+    """Adds up what tasks report. Time is estimated by bytes of sources: frames are not counted before they are read."""
+
+    def __init__(self, items: Sequence[Item]) -> None:
+        self.items = items
+        self.ended = self.failed = self.frames = 0
+        self.running: dict[Task, _TaskProgress] = {}
+        self._began = time.monotonic()
+        self._bytes = {"all": sum(item.size for item in items), "done": 0, "skipped": 0}
+
+    def end_item(self, outcome: Outcome) -> None:
+        self.ended += 1
+        self.failed += outcome.state == "failed"
+        is_new = outcome.state == "done" and not outcome.table.get("cached")
+        self._bytes["done" if is_new else "skipped"] += outcome.item.size
+
+    def event(self) -> BatchStatus:
+        elapsed, running = time.monotonic() - self._began, dict(self.running)
+        done = self._bytes["done"] + sum(p.share * self.items[task.number].size for task, p in running.items())
+        total = self._bytes["all"] - self._bytes["skipped"]
+        frames = self.frames + sum(p.frames for p in running.values())
+        return BatchStatus(
+            self.ended,
+            self.failed,
+            len(self.items),
+            frames,
+            frames / elapsed if elapsed > 0 else 0.0,
+            elapsed * (total - done) / done if done > 0 else None,
+            tuple((str(self.items[task.number].source), p.last) for task, p in running.items()),
+        )
 
 
 class Scheduler:
@@ -46,12 +100,12 @@ class Scheduler:
     ) -> None:
         self.outcomes, self.context, self.executor = outcomes, context, executor
         self.divided = DividedItems(context.cache)
-        self.progress = BatchProgress([outcome.item for outcome in outcomes])
+        self.progress = _BatchProgress([outcome.item for outcome in outcomes])
         self._halt, self._save = halt, save
         self._waiting = deque(self._whole(number) for number in range(len(outcomes)))
         self._halted = self._stopping = False
-        self._shown, self._trimmed = 0.0, time.monotonic()
-        self._looking = threading.Lock()
+        self._reported, self._trimmed = 0.0, time.monotonic()
+        self._update_lock = threading.Lock()
 
     def _whole(self, number: int) -> Task:
         return Task(number, "whole", self.outcomes[number].item.work)
@@ -61,8 +115,8 @@ class Scheduler:
         try:
             self._submit()
             while self.progress.running:
-                ended = self.executor.receive(SHOW_S)
-                self._look_up()
+                ended = self.executor.receive(REPORT_S)
+                self._update()
                 if ended:
                     self._end_task(*ended)
                     self._submit()
@@ -78,24 +132,24 @@ class Scheduler:
             dividing = self.outcomes[task.number].item.dividing
             if dividing and spare > 0 and task.kind == "whole" and task.number not in self.divided:
                 task = Task(task.number, "divide", partial(dividing.divide, count=spare + 1))
-            self.progress.running[task] = TaskProgress()
-            self.executor.submit(task, partial(self._hear, task))
+            self.progress.running[task] = _TaskProgress()
+            self.executor.submit(task, partial(self._receive_event, task))
 
     # While a task runs, in any thread
 
-    def _hear(self, task: Task, event: Event) -> None:
+    def _receive_event(self, task: Task, event: Event) -> None:
         if isinstance(event, Progress):
             if running := self.progress.running.get(task):
                 running.update(event)
-            self._look_up()  # an inline executor returns to ``run`` only after a whole task
+            self._update()  # an inline executor returns to ``run`` only after a whole task
         elif isinstance(event, Note) and event.general:
             self.context.warn_once(event.text)
         elif isinstance(event, Note):
             self.context.note(_about(self.outcomes[task.number].item, event.text), event.level)
 
-    def _look_up(self) -> None:
-        """Look whether to stop; every ``SHOW_S`` show progress, and save. In one thread at a time."""
-        if not self._looking.acquire(blocking=False):
+    def _update(self) -> None:
+        """Stop where that was requested; every ``REPORT_S`` report progress, and save. In one thread at a time."""
+        if not self._update_lock.acquire(blocking=False):
             return
         try:
             status = self.context.stop.exit_status
@@ -103,9 +157,9 @@ class Scheduler:
                 self._halted = self._stopping = True
                 self.executor.stop(status)
             now = time.monotonic()
-            if now - self._shown < SHOW_S:
+            if now - self._reported < REPORT_S:
                 return
-            self._shown = now
+            self._reported = now
             self.context.report(self.progress.event())
             if self._save:
                 self._save(self.outcomes)
@@ -113,25 +167,25 @@ class Scheduler:
                 self._trimmed = now
                 self.context.trim_cache()
         finally:
-            self._looking.release()
+            self._update_lock.release()
 
     # When a task ends
 
     def _end_task(self, task: Task, result: TaskResult) -> None:
         del self.progress.running[task]
         if result.state == "done":
-            self._done(task, result.value)
+            self._end_work(task, result.value)
         elif result.state == "stopped":
             self._waiting.appendleft(task)
         elif result.state == "lost":
-            self._lost(task, result.error)
+            self._retry(task, result.error)
         else:
             if result.traceback:
                 self.context.note(result.traceback, "warning")
             self._halted = self._halted or result.disk_full
             self._fail(task, result.error, result.exit_status)
 
-    def _done(self, task: Task, value: Table | Division | None) -> None:
+    def _end_work(self, task: Task, value: Table | Division | None) -> None:
         number, dividing = task.number, self.outcomes[task.number].item.dividing
         if not isinstance(value, dict):
             parts = value.parts if self.divided.begin(number, value) and value else []
@@ -147,15 +201,15 @@ class Scheduler:
             table = self.divided.with_counts(number, value)
             self._end_item(number, Outcome(self.outcomes[number].item, "done", table))
 
-    def _lost(self, task: Task, fate: str) -> None:
+    def _retry(self, task: Task, fate: str) -> None:
         """Begin the task of a lost worker again, once."""
         if self._stopping:
             return
-        if task.tries + 1 < TRIES:
+        if task.tries + 1 < MAX_TRIES:
             self.context.note(f"{self.outcomes[task.number].item.source}: {fate}; it is begun again", "warning")
             self._waiting.appendleft(replace(task, tries=task.tries + 1))
         else:
-            why = f"{fate}, {TRIES} times — memory may not do: use fewer --jobs, or a smaller --size"
+            why = f"{fate}, {MAX_TRIES} times — memory may not do: use fewer --jobs, or a smaller --size"
             self._fail(task, why, VidtransError.exit_status)
 
     def _fail(self, task: Task, error: str, exit_status: int) -> None:
@@ -177,10 +231,10 @@ class Scheduler:
             self.context.note(f"{place} failed: {_about(item, outcome.error)}", "warning")
             self._halted = self._halted or self._halt
         elif not self.context.dry_run:
-            took = "up to date" if table.get("cached") else f"{table.get('seconds', 0):.1f} s"
-            self.context.note(f"{place} {item.output or item.source}: {table.get('frames', 0)} frames, {took}")
+            timing = "up to date" if table.get("cached") else f"{table.get('seconds', 0):.1f} s"
+            self.context.note(f"{place} {item.output or item.source}: {table.get('frames', 0)} frames, {timing}")
 
 
 def _about(item: Item, text: str) -> str:
-    """Return what is said of an item, with its name."""
+    """A text about an item, with its name."""
     return text if item.source.name in text else f"{item.source}: {text}"

@@ -1,4 +1,4 @@
-"""How each job of a batch went, and the file that says so."""
+"""The outcome of each job of a batch, and the file that lists them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PLAIN = (int, float, str, bool, type(None))
 
 @dataclass
 class Outcome:
-    """How an item went: what was reported of it, or why it failed."""
+    """How an item ended: with the table that was reported of it, or with an error."""
 
     item: Item
     state: State = "pending"
@@ -31,14 +31,11 @@ class Outcome:
     exit_status: int = 0
 
     def row(self) -> Table:
-        """For the summary."""
-        row: Table = {"source": str(self.item.source), "output": _text(self.item.output), "state": self.state}
+        """Return its row of the summary."""
+        output = None if self.item.output is None else str(self.item.output)
+        row: Table = {"source": str(self.item.source), "output": output, "state": self.state}
         row |= {k: v for k, v in self.table.items() if k not in row and isinstance(v, PLAIN)}
         return row | ({"error": self.error, "exit_status": self.exit_status} if self.state == "failed" else {})
-
-
-def _text(path: Path | None) -> str | None:
-    return None if path is None else str(path)
 
 
 class Summary:
@@ -59,12 +56,13 @@ class Summary:
             raise UsageError(f"--retry-failed: {self.path}", why, "leave it out") from None
 
     def refresh(self, outcomes: Sequence[Outcome]) -> None:
-        """Write it every few seconds. One that cannot be written takes nothing along: the last one is what counts."""
+        """Write it every few seconds. Write errors are ignored here and raised by the final ``save``."""
         if time.monotonic() - self._saved >= SAVE_S:
             with suppress(OSError):
                 self.save(outcomes)
 
     def save(self, outcomes: Sequence[Outcome]) -> None:
+        """Write it. Raises OSError."""
         self._saved = time.monotonic()
         rows = [outcome.row() for outcome in outcomes]
         counts = {state: sum(row["state"] == state for row in rows) for state in ("done", "failed", "pending")}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +14,7 @@ from vidtrans.cli.words import count
 if TYPE_CHECKING:
     from vidtrans.requests import BenchRequest
     from vidtrans.session import Context
+    from vidtrans.settings import Table
 
 
 @click.command("bench")
@@ -37,8 +38,8 @@ def bench(request: BenchRequest, context: Context, console: Console) -> None:
 
     table, frames = measure(request, context), request.frames
     if table.get("dry_run"):
-        told = f"would measure '{table['model']}' in {table['rounds']} rounds of {count(frames, 'frame')}"
-        console.result(table, f"{told}; 16 of 256 pixels take about half a minute on two CPU cores")
+        plan = f"would measure '{table['model']}' in {table['rounds']} rounds of {count(frames, 'frame')}"
+        console.result(table, f"{plan}; 16 of 256 pixels take about half a minute on two CPU cores")
         return
     console.figures(("", "frames/s", "spread", "ms a frame", ""), _rates(table))
     machine, (width, height) = table["machine"], table["working_size"]
@@ -52,26 +53,24 @@ def bench(request: BenchRequest, context: Context, console: Console) -> None:
     console.result(table, "\n".join(lines))
 
 
-def _rates(table: dict[str, Any]) -> list[tuple[str, ...]]:
+def _rates(table: Table) -> list[tuple[str, ...]]:
     """Rows for a person: the steps in the order of a render, every engine, and what comes of them together."""
-    steps, auto, source = table["steps"], table["auto"], "x".join(map(str, table["source_size"]))
-    before = {f"decode {source}": "decode", "input of the network": "input"}
-    after = {"flow, both ways": "flow", "window filter": "filter", f"encode {source}": "encode"}
-    engines = {f"engine {name} (auto)" if name == auto else f"engine {name}": name for name in table["engines"]}
-    together = {"filter with its flow": "filter_with_flow", "stylize": "stylize"}
-    rates = {label: steps[name] for label, name in before.items()}
-    rates |= {label: table["engines"][name] for label, name in engines.items()}
-    rates |= {label: steps[name] for label, name in after.items()}
-    rates |= {label: table["together"][name] for label, name in together.items()}
-    rates["stylize --temporal off"] = table["together"]["stylize_unfiltered"]
-    step_of = {**before, **after, f"engine {auto} (auto)": "engine"}
-    return [
-        (
-            label,
-            f"{rate['fps']:.1f}",
-            f"{rate['slowest']:.1f} to {rate['fastest']:.1f}",
-            f"{1000 / rate['fps']:.1f}",
-            "bottleneck" if step_of.get(label) == table["bottleneck"] else "",
-        )
-        for label, rate in rates.items()
-    ]
+    steps, together, source = table["steps"], table["together"], "x".join(map(str, table["source_size"]))
+    rows: list[tuple[str, ...]] = []
+
+    def add(label: str, rate: Table, step: str = "") -> None:
+        spread = f"{rate['slowest']:.1f} to {rate['fastest']:.1f}"
+        mark = "bottleneck" if step == table["bottleneck"] else ""
+        rows.append((label, f"{rate['fps']:.1f}", spread, f"{1000 / rate['fps']:.1f}", mark))
+
+    for label, step in ((f"decode {source}", "decode"), ("input of the network", "input")):
+        add(label, steps[step], step)
+    for name, rate in table["engines"].items():
+        is_auto = name == table["auto"]
+        add(f"engine {name} (auto)" if is_auto else f"engine {name}", rate, "engine" if is_auto else "")
+    for label, step in (("flow, both ways", "flow"), ("window filter", "filter"), (f"encode {source}", "encode")):
+        add(label, steps[step], step)
+    add("filter with its flow", together["filter_with_flow"])
+    add("stylize", together["stylize"])
+    add("stylize --temporal off", together["stylize_unfiltered"])
+    return rows

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from vidtrans.cli.command import console_options
 from vidtrans.cli.console import Console
 from vidtrans.cli.types import FILE
+
+if TYPE_CHECKING:
+    from vidtrans.settings import Table
+    from vidtrans.store.cache import Cache
+
+
+def _open_cache(folder: Path | None, console: Console) -> Cache:
+    from vidtrans.store.cache import Cache
+    from vidtrans.store.cache_folder import FOLDER
+
+    return Cache(folder or Path(FOLDER), console.report)
+
 
 cache_dir = click.option(
     "--cache-dir",
@@ -29,21 +42,18 @@ def cache() -> None:
 @console_options
 def cache_list(cache_dir: Path | None, console: Console) -> None:
     """What is kept, by stage."""
-    from vidtrans.store.cache import Cache
-    from vidtrans.store.cache_folder import FOLDER
     from vidtrans.store.stages import STAGES
 
-    held = Cache(cache_dir or Path(FOLDER), console.report)
-    rows = [
+    store = _open_cache(cache_dir, console)
+    rows: list[Table] = [
         {"stage": e.stage, "key": e.key, "bytes": e.size, "complete": (e.folder / "meta.json").is_file()}
-        for e in held.entries()
+        for e in store.entries()
     ]
     lines = []
     for name in STAGES:
-        of_stage = [r for r in rows if r["stage"] == name]
-        size = sum(int(str(r["bytes"])) for r in of_stage)
-        lines.append(f"{name:8} {len(of_stage):4} entries {size / 1e6:10.1f} MB   {STAGES[name].summary}")
-    console.result({"output": str(held.root), "entries": rows}, "\n".join(lines))
+        sizes = [row["bytes"] for row in rows if row["stage"] == name]
+        lines.append(f"{name:8} {len(sizes):4} entries {sum(sizes) / 1e6:10.1f} MB   {STAGES[name].summary}")
+    console.result({"output": str(store.root), "entries": rows}, "\n".join(lines))
 
 
 @cache.command("clean")
@@ -52,22 +62,20 @@ def cache_list(cache_dir: Path | None, console: Console) -> None:
 @console_options
 def cache_clean(stage: tuple[str, ...], cache_dir: Path | None, console: Console) -> None:
     """Delete what is kept. Results, datasets and models stay; what a run is using stays too."""
-    from vidtrans.store.cache import Cache
-    from vidtrans.store.cache_folder import FOLDER
     from vidtrans.store.stages import STAGES
 
     for name in stage:
         STAGES[name]  # an unknown stage is an error
-    held = Cache(cache_dir or Path(FOLDER), console.report)
-    freed = deleted = kept = 0
-    for entry in held.entries():
+    store = _open_cache(cache_dir, console)
+    freed = deleted = in_use = 0
+    for entry in store.entries():
         if stage and entry.stage not in stage:
             continue
         size = entry.size
         if entry.delete():
             freed, deleted = freed + size, deleted + 1
         else:
-            kept += 1
-    busy = f", {kept} in use were kept" if kept else ""
-    table = {"output": str(held.root), "deleted": deleted, "bytes": freed, "kept": kept}
+            in_use += 1
+    busy = f", {in_use} in use were kept" if in_use else ""
+    table = {"output": str(store.root), "deleted": deleted, "bytes": freed, "kept": in_use}
     console.result(table, f"{deleted} entries deleted, {freed / 1e6:.1f} MB freed{busy}")

@@ -11,8 +11,8 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, fields
 from functools import wraps
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vidtrans.cli.console import Console
-from vidtrans.cli.options import CONTEXT_OPTIONS, SettingOption, preset_option, set_option
+from vidtrans.cli.options import CONTEXT_OPTIONS, Decorator, Function, SettingOption, preset_option, set_option
 from vidtrans.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from vidtrans.events import Stop
     from vidtrans.session import Context
 
-Function = Callable[..., Any]  # of a command: its arguments are its parameters
+Arguments = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def command_options(
     tables: Sequence[str] = (),
     recipe: str = "render_recipe",
     reads: str = "",
-) -> Callable[[Function], Function]:
+) -> Decorator:
     """Add the options that a long command reads. Its function is called with what becomes of them.
 
     Args:
@@ -56,57 +56,58 @@ def command_options(
         tables: the tables of a recipe that the command reads; ``--preset`` and ``--set`` are added. The request's
             recipe is made by the function ``recipe`` of ``config.recipe``; without a request the function gets
             ``flags``.
-        reads: the tuple in ``config.rendering`` with the settings of [rendering] that the command reads; "" for all.
+        reads: the tuple in ``config.rendering_settings`` with the settings of [rendering] that the command reads; ""
+            for all.
     """
 
     def add(function: Function) -> Function:
         @wraps(function)
-        def wrapped(*, console: Console, **given: Any) -> Any:
+        def wrapped(*, console: Console, **arguments: object) -> object:
             click_context = click.get_current_context()
-            own = {name: value for name in context_fields if (value := given.pop(name)) is not None}
-            with _made_context(click_context, console, own) as context:
-                flags = _take_flags(click_context, given, tables) if tables else None
+            own = {name: value for name in context_fields if (value := arguments.pop(name)) is not None}
+            with _open_context(click_context, console, own) as context:
+                flags = _take_flags(click_context, arguments, tables) if tables else None
                 if request:
-                    made = _recipe(recipe, flags, click_context.info_name, reads) if flags else None
-                    given = _with_request(request, given, made)
+                    merged = _recipe(recipe, flags, click_context.info_name, reads) if flags else None
+                    arguments = _with_request(request, arguments, merged)
                 elif flags:
-                    given["flags"] = flags
-                return function(**given, context=context, console=console)
+                    arguments["flags"] = flags
+                return function(**arguments, context=context, console=console)
 
         wrapped.__dict__.update(request=request, tables=tables)  # for the test that every option is read
-        made = console_options(wrapped)
+        command = console_options(wrapped)
         for name in reversed([name for name in CONTEXT_OPTIONS if name in context_fields]):
-            made = CONTEXT_OPTIONS[name](made)
-        return preset_option(set_option(made)) if tables else made
+            command = CONTEXT_OPTIONS[name](command)
+        return preset_option(set_option(command)) if tables else command
 
     return add
 
 
-def _with_request(name: str, given: dict[str, Any], recipe: Recipe | None) -> dict[str, Any]:
+def _with_request(name: str, arguments: Arguments, recipe: Recipe | None) -> Arguments:
     """The arguments, of which those that are fields of a request become one. Raises UsageError."""
     cls = getattr(importlib.import_module("vidtrans.requests"), name)
-    values: dict[str, Any] = {} if recipe is None else {"recipe": recipe}
-    rest = dict(given)
+    values: Arguments = {} if recipe is None else {"recipe": recipe}
+    rest = dict(arguments)
     for field in fields(cls):
-        if field.name in given:
-            several = isinstance(given[field.name], tuple) and field.type == "Path"
-            values[field.name] = given[field.name][0] if several else rest.pop(field.name)
+        if field.name in arguments:
+            several = isinstance(arguments[field.name], tuple) and field.type == "Path"
+            values[field.name] = arguments[field.name][0] if several else rest.pop(field.name)
     return {"request": cls(**values), **rest}
 
 
 def _recipe(function: str, flags: Flags, command: str | None, reads: str) -> Recipe:
-    from vidtrans.config import recipe, rendering
+    from vidtrans.config import recipe, rendering_settings
 
-    more = (command, getattr(rendering, reads)) if reads else ()
-    made: Recipe = getattr(recipe, function)(flags.preset, flags.tables, *more)
-    return made
+    limits = (command, getattr(rendering_settings, reads)) if reads else ()
+    merged: Recipe = getattr(recipe, function)(flags.preset, flags.tables, *limits)
+    return merged
 
 
-def _take_flags(context: click.Context, given: dict[str, Any], tables: Sequence[str]) -> Flags:
-    """What of the parameters makes up a recipe; it is taken out of ``given``. Raises UsageError."""
-    flags = Flags(given.pop("preset"), flags_of(context, *tables))
+def _take_flags(context: click.Context, arguments: Arguments, tables: Sequence[str]) -> Flags:
+    """Take the parameters that make up a recipe out of the arguments. Raises UsageError."""
+    flags = Flags(arguments.pop("preset"), flags_of(context, *tables))
     for name in [p.name for p in context.command.params if isinstance(p, SettingOption)] + ["assignments"]:
-        given.pop(str(name))
+        arguments.pop(str(name))
     return flags
 
 
@@ -115,21 +116,17 @@ def flags_of(context: click.Context, *tables_read: str) -> dict[str, dict[str, A
 
     Raises UsageError on an assignment to a table that the command does not read: it would do nothing.
     """
+    from vidtrans.config.recipe import table_of
     from vidtrans.registry import unknown_name
     from vidtrans.settings import parse_assignment
 
     tables: dict[str, dict[str, Any]] = {}
     for parameter in context.command.params:
-        if isinstance(parameter, SettingOption) and parameter.name:
-            value = context.params.get(parameter.name)
-            if value is not None:
-                tables.setdefault(parameter.table, {})[parameter.key] = value
+        if isinstance(parameter, SettingOption) and (value := context.params.get(str(parameter.name))) is not None:
+            tables.setdefault(parameter.table, {})[parameter.key] = value
     for text in context.params.get("assignments") or ():
         table, key, value = parse_assignment(text)
-        if not table:
-            from vidtrans.config.recipe import table_of
-
-            table = table_of(key, tables_read)
+        table = table or table_of(key, tables_read)
         if table not in tables_read:
             raise unknown_name(f"table '{table}' for '{context.command.name}': table", table, list(tables_read))
         tables.setdefault(table, {})[key] = value
@@ -151,22 +148,22 @@ def console_options(function: Function) -> Function:
     @click.option("-q", "--quiet", is_flag=True, help="Warnings and errors only.")
     @click.option("-v", "--verbose", is_flag=True, help="Keep the traceback of every error.")
     @wraps(function)
-    def wrapped(*, as_json: bool, quiet: bool, verbose: bool, **given: Any) -> Any:
-        with Console(as_json=as_json, quiet=quiet, verbose=verbose) as console:
-            click.get_current_context().find_root().obj.append(console)  # errors are told through it
-            return function(**given, console=console)
+    def wrapped(*, as_json: bool, quiet: bool, verbose: bool, **arguments: object) -> object:
+        with closing(Console(as_json=as_json, quiet=quiet, verbose=verbose)) as console:
+            click.get_current_context().find_root().obj.append(console)  # main.run reports errors through it
+            return function(**arguments, console=console)
 
     return wrapped
 
 
 @contextmanager
-def _made_context(click_context: click.Context, console: Console, given: dict[str, Any]) -> Iterator[Context]:
+def _open_context(click_context: click.Context, console: Console, values: Arguments) -> Iterator[Context]:
     from vidtrans.events import Stop
     from vidtrans.session import Context
 
     stop = Stop()
     _stop_on_signals(stop)
-    context = Context(report=console.report, stop=stop, **given)
+    context = Context(report=console.report, stop=stop, **values)
     for name in _unknown_variables(click_context):
         context.note(f"the variable {name} is none of this command's; it changes nothing", "warning")
     try:
@@ -190,7 +187,6 @@ def _stop_on_signals(stop: Stop) -> None:
     """The first Ctrl-C or TERM finishes the frame and saves; a second one ends at once."""
 
     def handler(number: int, frame: object) -> None:
-        del frame
         if stop.requested:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)

@@ -8,9 +8,9 @@ import click
 
 from vidtrans.cli.command import command_options
 from vidtrans.cli.console import Console
-from vidtrans.cli.options import MAKING, end_option, output_option, start_option
+from vidtrans.cli.options import WRITING, end_option, output_option, start_option
 from vidtrans.cli.types import FILE, MODEL
-from vidtrans.cli.words import drawn
+from vidtrans.cli.words import sheet_text
 
 if TYPE_CHECKING:
     from vidtrans.requests import CompareRequest
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 @click.option("--frames", type=click.IntRange(1, 100), help="Of a .png: how many.  [default: 4]")
 @start_option("Where in A it begins: HH:MM:SS.mmm, 12.5s, or a frame number from 0.")
 @end_option("The first moment of A that is left out.")
-@command_options(*MAKING, request="CompareRequest")
+@command_options(*WRITING, request="CompareRequest")
 def compare(request: CompareRequest, context: Context, console: Console) -> None:
     """Clips side by side under their names, in step, with A's timing and sound."""
-    from vidtrans.pipeline.compare import compare as draw
+    from vidtrans.pipeline.compare import compare as make_comparison
 
-    table = draw(request, context)
-    console.result(table, drawn(table))
+    table = make_comparison(request, context)
+    console.result(table, sheet_text(table))

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from types import TracebackType
 from typing import Any
 
 from vidtrans.events import BatchStatus, Event, Note, Progress
@@ -18,7 +17,7 @@ BATCH_INTERVAL_S = 60.0  # each clip of a batch has a line of its own
 
 
 class Console:
-    """Shows what jobs report: a live line on a terminal, a plain line now and then in a pipe."""
+    """Shows what jobs report: a live line on a terminal, a plain line now and then in a pipe. Close it."""
 
     def __init__(self, *, as_json: bool = False, quiet: bool = False, verbose: bool = False) -> None:
         self.as_json, self.quiet, self.verbose = as_json, quiet, verbose
@@ -27,35 +26,27 @@ class Console:
         self._live: Any = None
         self._task: Any = None
         self._name = ""
-        self._began = self._last = 0.0
+        self._began = self._printed = 0.0
         self._first = 0
 
-    def __enter__(self) -> Console:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._end_task()
-
     def report(self, event: Event) -> None:
-        if self._mute:
+        """Show what a job reports; of a quiet command only warnings."""
+        is_warning = isinstance(event, Note) and event.level == "warning"
+        if self._mute or (self.quiet and not is_warning):
             return
         if isinstance(event, Note):
-            if event.level == "warning" or not self.quiet:
-                self._line(f"warning: {event.text}" if event.level == "warning" else event.text)
+            self._line(f"warning: {event.text}" if is_warning else event.text)
         elif isinstance(event, BatchStatus):
-            if not self.quiet:
-                self._batch(event)
-        elif not self.quiet:
+            self._batch(event)
+        else:
             self._progress(event)
 
     def result(self, table: dict[str, Any], line: str) -> None:
-        """The end of a command that went well: one JSON object, or one line for a person."""
-        self._end_task()
+        """Print the result of a command that succeeded: one JSON object, or one line for a person."""
+        self.close()
         if self._mute:
             return
-        with _naming_standard_output():
+        with _errors_name_standard_output():
             if self.as_json:
                 self._json(table)
             elif not self.quiet:
@@ -63,8 +54,8 @@ class Console:
             sys.stdout.flush()
 
     def figures(self, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """A table for a person, before the result's line: names on the left, figures on the right."""
-        self._end_task()
+        """Print a table for a person, before the result's line: names on the left, figures on the right."""
+        self.close()
         if self.as_json or self.quiet:
             return
         from rich import box
@@ -79,23 +70,23 @@ class Console:
         Rich(markup=False, highlight=False).print(table)
 
     def text(self, text: str) -> None:
-        """Text that was asked for (lists, shows)."""
-        with _naming_standard_output():
+        """Print text that is the result itself."""
+        with _errors_name_standard_output():
             sys.stdout.write(text.rstrip("\n") + "\n")
             sys.stdout.flush()
 
-    def failure(self, line: str, exit_status: int, **more: Any) -> None:
-        """The end of a command that failed."""
-        self._end_task()
+    def failure(self, line: str, exit_status: int, table: Mapping[str, object] | None = None) -> None:
+        """Print the error line of a command that failed, and with --json an object with it."""
+        self.close()
         if self._mute:
             return
         if self.as_json:
             with suppress(OSError):  # it may be what has failed
-                self._json(more | {"error": line, "exit_status": exit_status})
+                self._json({**(table or {}), "error": line, "exit_status": exit_status})
         _log(f"error: {line}" if exit_status not in (130, 143) else line)
 
     def _json(self, table: dict[str, Any]) -> None:
-        """The one object that --json promises, with the keys that are always there."""
+        """Print the one object that --json promises, with the keys that are always there."""
         seconds = round(time.monotonic() - self._started, 3)
         always = {"output": None, "frames": 0, "seconds": seconds, "cached": False}
         sys.stdout.write(json.dumps(always | table) + "\n")
@@ -110,35 +101,26 @@ class Console:
     def _progress(self, event: Progress) -> None:
         now = time.monotonic()
         if event.task != self._name:
-            self._end_task()
-            self._name, self._began, self._last, self._first = event.task, now, now, max(0, event.done - 1)
+            self.close()
+            self._name, self._began, self._printed, self._first = event.task, now, now, max(0, event.done - 1)
             if sys.stderr.isatty():
                 self._start_live(event)
         if self._live is not None:
-            self._live.update(
-                self._task,
-                completed=event.done,
-                total=event.total,
-                detail=event.detail,
-                rate=self._rate(event, now),
-            )
-        elif now - self._last >= PLAIN_INTERVAL_S:
-            self._last = now
+            rate = self._rate(event, now)
+            self._live.update(self._task, completed=event.done, total=event.total, detail=event.detail, rate=rate)
+        elif self._is_due(now, PLAIN_INTERVAL_S):
             of = f"/{event.total}" if event.total else ""
             detail = f"  {event.detail}" if event.detail else ""
             self._line(f"{event.task}: {event.done}{of} {event.unit}  {self._rate(event, now)}{detail}")
 
     def _batch(self, event: BatchStatus) -> None:
-        """The whole on one line, and on a terminal below it what each process does."""
+        """Show the state of a batch on one line, and on a terminal below it what each process does."""
         failed = f", {event.failed} failed" if event.failed else ""
         left = f"  {_clock(event.left_s)} left" if event.left_s is not None else ""
         whole = f"{event.done}/{event.total} clips{failed}  {event.frames} frames  {event.rate:.1f} frames/s{left}"
         now = time.monotonic()
         if self._live is None and not sys.stderr.isatty():
-            if not self._last:
-                self._last = now
-            if now - self._last >= BATCH_INTERVAL_S:
-                self._last = now
+            if self._is_due(now, BATCH_INTERVAL_S):
                 self._line(whole)
             return
         from rich.console import Console as Rich
@@ -155,12 +137,22 @@ class Console:
             table.add_column(no_wrap=True)
         clips, *rest = whole.split("  ", 2)
         table.add_row(clips, ProgressBar(max(1, event.total), event.done, 24), *rest)
-        for name, doing in event.workers:
-            of = f"{doing.done}/{doing.total or '?'} {doing.unit}" if doing else ""
-            bar = ProgressBar(max(1, doing.total or 1), min(doing.done, doing.total or 0), 24) if doing else ""
-            what = (doing.task.removesuffix(name.rpartition("/")[2]).strip() if doing else "") or "begins"
-            table.add_row(f"  {name}", bar, of, what)
+        for name, progress in event.workers:
+            if progress is None:
+                table.add_row(f"  {name}", "", "", "begins")
+                continue
+            bar = ProgressBar(max(1, progress.total or 1), min(progress.done, progress.total or 0), 24)
+            task = progress.task.removesuffix(name.rpartition("/")[2]).strip() or "begins"
+            table.add_row(f"  {name}", bar, f"{progress.done}/{progress.total or '?'} {progress.unit}", task)
         self._live.update(table, refresh=True)
+
+    def _is_due(self, now: float, interval_s: float) -> bool:
+        """Whether a plain line may be printed; the first one after an interval."""
+        self._printed = self._printed or now
+        if now - self._printed < interval_s:
+            return False
+        self._printed = now
+        return True
 
     def _rate(self, event: Progress, now: float) -> str:
         seconds = now - self._began
@@ -189,7 +181,8 @@ class Console:
         self._live.start()
         self._task = self._live.add_task(event.task, total=event.total, detail="", rate="")
 
-    def _end_task(self) -> None:
+    def close(self) -> None:
+        """End the live line; what is reported next begins a new one."""
         if self._live is not None:
             self._live.stop()
         self._live = self._task = None
@@ -197,7 +190,7 @@ class Console:
 
 
 def _log(text: str) -> None:
-    """A line on standard error. A log on a full disk takes no job along."""
+    """Print a line on standard error. A full disk below a log file ends no job."""
     try:
         sys.stderr.write(text + "\n")
         sys.stderr.flush()
@@ -208,7 +201,7 @@ def _log(text: str) -> None:
 
 
 @contextmanager
-def _naming_standard_output() -> Iterator[None]:
+def _errors_name_standard_output() -> Iterator[None]:
     try:
         yield
     except OSError as error:

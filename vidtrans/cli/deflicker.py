@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vidtrans.cli.batch import batch_options, show_batch
 from vidtrans.cli.command import command_options
 from vidtrans.cli.console import Console
 from vidtrans.cli.options import (
-    KEEPING,
+    CACHING,
+    batch_options,
     codec_option,
     cuts_option,
     filter_option,
@@ -20,15 +20,15 @@ from vidtrans.cli.options import (
     temporal_option,
 )
 from vidtrans.cli.types import FILE
-from vidtrans.cli.words import rendered
+from vidtrans.cli.words import render_text, show_batch
 
 if TYPE_CHECKING:
-    from vidtrans.batch.jobs import Options
+    from vidtrans.batch.jobs import BatchOptions
     from vidtrans.requests import DeflickerRequest
     from vidtrans.session import Context
 
 
-class FilterCommand(click.Command):
+class _FilterCommand(click.Command):
     """Its help lists the settings of all filters."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -44,7 +44,7 @@ class FilterCommand(click.Command):
 
 @click.command(
     "deflicker",
-    cls=FilterCommand,
+    cls=_FilterCommand,
     epilog="Settings for --set rendering.KEY=VALUE: strength, mix, keep_colour, picture_fps, cuts, chunk_frames. Other "
     "settings of [rendering] in a preset or in vidtrans.toml are for models, and are ignored.",
 )
@@ -66,14 +66,14 @@ class FilterCommand(click.Command):
 @filter_option
 @batch_options
 @command_options(
-    *KEEPING,
+    *CACHING,
     "device",
     request="DeflickerRequest",
     tables=("rendering", "temporal", "encoding"),
     reads="DEFLICKER_READS",
 )
 def deflicker(
-    request: DeflickerRequest, processed: tuple[Path, ...], batch: Options, context: Context, console: Console
+    request: DeflickerRequest, processed: tuple[Path, ...], batch: BatchOptions, context: Context, console: Console
 ) -> int:
     """Take the flicker out of PROCESSED: what a style network, a colouriser, a diffusion model made of a video.
 
@@ -82,12 +82,11 @@ def deflicker(
     no sound gets its source's. A folder of videos, or a pattern ('renders/*.mp4'), stands for each that it holds.
     """
     from vidtrans.batch.inputs import is_batch
-    from vidtrans.pipeline.deflicker import deflicker as make
-    from vidtrans.pipeline.deflicker import deflicker_batch
+    from vidtrans.pipeline import deflicker as command
 
-    if is_batch(processed) or batch.takes_some:
-        outcomes, summary = deflicker_batch(processed, request, batch, context)
+    if is_batch(processed) or batch.is_partial:
+        outcomes, summary = command.deflicker_batch(processed, request, batch, context)
         return show_batch(console, outcomes, summary, {"output": str(request.output or Path())})
-    table = make(request, context)
-    console.result(table, rendered(table))
+    table = command.deflicker(request, context)
+    console.result(table, render_text(table))
     return 0

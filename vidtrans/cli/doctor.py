@@ -26,7 +26,7 @@ def doctor(console: Console) -> int:
     wrong = [f.name for f in findings if f.state == "wrong"]
     table = {"findings": [f.__dict__ for f in findings], "wrong": wrong}
     if wrong:
-        console.failure(f"not everything is as it should be: {', '.join(wrong)}", 1, **table)
+        console.failure(f"not everything is as it should be: {', '.join(wrong)}", 1, table)
         return 1
     console.result(table, "all is well")
     return 0

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from vidtrans.cli.command import Flags, command_options
 from vidtrans.cli.console import Console
 from vidtrans.cli.options import (
-    KEEPING,
+    CACHING,
+    Decorator,
     codec_option,
     filter_option,
     output_option,
@@ -19,14 +20,14 @@ from vidtrans.cli.options import (
     start_option,
 )
 from vidtrans.cli.types import FILE, MODEL
-from vidtrans.cli.words import rendered
+from vidtrans.cli.words import render_text
 from vidtrans.errors import UsageError
 
 if TYPE_CHECKING:
     from vidtrans.session import Context
     from vidtrans.settings import Time
 
-ENDING = ".safetensors"
+SUFFIX = ".safetensors"
 EXPRESSIONS = (
     "A VALUE is an expression of t (seconds), f (the frame's number), pi and, with --sound, of low, mid, high and loud "
     "(0 to 1), with + - * / ^ and sin cos abs sqrt exp floor mod min max clamp: '1.01 + 0.004*sin(t)'. It may have "
@@ -34,14 +35,14 @@ EXPRESSIONS = (
 )
 
 
-def _camera(flag: str, key: str, help: str) -> Any:
+def _value_option(flag: str, key: str, help: str) -> Decorator:
     return setting_option(flag, "dreaming", key, help, metavar="VALUE")
 
 
-def seed_and_models(given: tuple[str, ...], models: tuple[str, ...]) -> tuple[str, list[str]]:
+def _seed_and_models(names: tuple[str, ...], models: tuple[str, ...]) -> tuple[str, list[str]]:
     """The seed, and the models with those that a shell made of ``--model *.safetensors``. Raises UsageError."""
-    more = [name for name in given if name.endswith(ENDING)]
-    seeds = [name for name in given if not name.endswith(ENDING)]
+    more = [name for name in names if name.endswith(SUFFIX)]
+    seeds = [name for name in names if not name.endswith(SUFFIX)]
     if len(seeds) != 1:
         why = f"{len(seeds)} were given ({', '.join(seeds)})" if seeds else "there is none"
         raise UsageError("SEED", why, "give one video, one picture, or the word noise")
@@ -51,7 +52,7 @@ def seed_and_models(given: tuple[str, ...], models: tuple[str, ...]) -> tuple[st
 
 
 @click.command("dream", epilog=EXPRESSIONS)
-@click.argument("given", nargs=-1, required=True, metavar="SEED")
+@click.argument("names", nargs=-1, required=True, metavar="SEED")
 @click.option(
     "--model",
     "models",
@@ -65,12 +66,12 @@ def seed_and_models(given: tuple[str, ...], models: tuple[str, ...]) -> tuple[st
 @output_option("The result.  [default: SEED.MODEL.dream.mp4]")
 @start_option("Where in a video the seed is.")
 @size_option
-@_camera("--zoom", "zoom", "How many times larger the picture gets each frame.")
-@_camera("--rotate", "rotate", "Degrees that it turns each frame, anticlockwise.")
-@_camera("--pan-x", "pan_x", "Share of its width that it moves right each frame.")
-@_camera("--pan-y", "pan_y", "Share of its height that it moves down each frame.")
-@_camera("--hue", "hue", "Degrees that hues turn each frame.")
-@_camera("--speed", "speed", "Of the model's clock: 0 stands, -1 goes backwards.")
+@_value_option("--zoom", "zoom", "How many times larger the picture gets each frame.")
+@_value_option("--rotate", "rotate", "Degrees that it turns each frame, anticlockwise.")
+@_value_option("--pan-x", "pan_x", "Share of its width that it moves right each frame.")
+@_value_option("--pan-y", "pan_y", "Share of its height that it moves down each frame.")
+@_value_option("--hue", "hue", "Degrees that hues turn each frame.")
+@_value_option("--speed", "speed", "Of the model's clock: 0 stands, -1 goes backwards.")
 @setting_option(
     "--position",
     "dreaming",
@@ -80,7 +81,7 @@ def seed_and_models(given: tuple[str, ...], models: tuple[str, ...]) -> tuple[st
 )
 @setting_option("--loop", "dreaming", "loop", "The end meets the start.", is_flag=True, flag_value=True, type=bool)
 @click.option("--blend", type=FILE, metavar="VIDEO", help="A driving video, mixed into what is fed back.")
-@_camera("--blend-amount", "blend_amount", "Its share, 0 to 1.")
+@_value_option("--blend-amount", "blend_amount", "Its share, 0 to 1.")
 @click.option("--sound", type=FILE, help="What expressions may listen to; it becomes the result's sound.")
 @setting_option(
     "--governor",
@@ -104,9 +105,9 @@ def seed_and_models(given: tuple[str, ...], models: tuple[str, ...]) -> tuple[st
     "--fps", "encoding", "fps", "Frames a second; source: the seed's, else those that were learned from.", metavar="N"
 )
 @filter_option
-@command_options(*KEEPING, "device", "seed", tables=("dreaming", "rendering", "encoding"))
+@command_options(*CACHING, "device", "seed", tables=("dreaming", "rendering", "encoding"))
 def dream(
-    given: tuple[str, ...],
+    names: tuple[str, ...],
     models: tuple[str, ...],
     frames: int,
     output: Path | None,
@@ -122,13 +123,13 @@ def dream(
     Stop it at any moment; the same command goes on. With more --frames, and --overwrite, it goes on from what is there.
     """
     from vidtrans.config.recipe import render_recipe
-    from vidtrans.config.rendering import DREAM_READS
+    from vidtrans.config.rendering_settings import DREAM_READS
     from vidtrans.dreaming.predictors import NOISE
-    from vidtrans.pipeline.dream import dream as make
+    from vidtrans.pipeline.dream import dream as render
     from vidtrans.requests import DreamRequest
 
-    seed, named = seed_and_models(given, models)
+    seed, all_models = _seed_and_models(names, models)
     source = None if seed == NOISE else FILE.convert(seed, None, click.get_current_context())
     recipe = render_recipe(flags.preset, flags.tables, "dream", DREAM_READS)
-    table = make(DreamRequest(source, named, output, frames, recipe, start, blend, sound), context)
-    console.result(table, rendered(table))
+    table = render(DreamRequest(source, all_models, output, frames, recipe, start, blend, sound), context)
+    console.result(table, render_text(table))

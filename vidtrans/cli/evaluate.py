@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from vidtrans.cli.batch import batch_options, show_batch
 from vidtrans.cli.command import command_options
 from vidtrans.cli.console import Console
-from vidtrans.cli.options import KEEPING, end_option, start_option
+from vidtrans.cli.options import CACHING, batch_options, end_option, start_option
 from vidtrans.cli.types import FILE, RegistryName
-from vidtrans.cli.words import count, timing
+from vidtrans.cli.words import count, show_batch, timing
 from vidtrans.metrics import SCORING_FLOW, SHORT_SIDE
 
 if TYPE_CHECKING:
-    from vidtrans.batch.jobs import Options
+    from vidtrans.batch.jobs import BatchOptions
     from vidtrans.batch.summary import Outcome
     from vidtrans.requests import EvaluateRequest
     from vidtrans.session import Context
+    from vidtrans.settings import Table
 
 MEASURES = ("warping_error", "ratio", "psnr", "ssim", "sharpness", "nn", "drift", "m4", "uniq")
-VIDEOS = ("", "_per_frame", "_source")
+VIDEOS = {"": "output", "_per_frame": "per frame", "_source": "source"}  # by the ends of their keys
 
 
 @click.command(
@@ -72,123 +72,111 @@ VIDEOS = ("", "_per_frame", "_source")
     "For several: a folder of plots.",
 )
 @batch_options
-@command_options(*KEEPING, request="EvaluateRequest")
+@command_options(*CACHING, request="EvaluateRequest")
 def evaluate(
-    request: EvaluateRequest, output: tuple[Path, ...], batch: Options, context: Context, console: Console
+    request: EvaluateRequest, output: tuple[Path, ...], batch: BatchOptions, context: Context, console: Console
 ) -> int:
     """How steady a render is, how sharp, how near to what it should be, and when it is worst."""
     from vidtrans.batch.inputs import is_batch
-    from vidtrans.pipeline.evaluate import evaluate as score
-    from vidtrans.pipeline.evaluate import evaluate_batch
+    from vidtrans.pipeline import evaluate as command
 
-    if is_batch(output) or batch.takes_some:
-        outcomes, summary = evaluate_batch(output, request, batch, context)
-        headings, rows = _figures(outcomes)
+    if is_batch(output) or batch.is_partial:
+        outcomes, summary = command.evaluate_batch(output, request, batch, context)
+        headings, rows = _scores(outcomes)
         if rows:
             console.figures(headings, rows)
         result = str(request.result) if request.result else None
         return show_batch(console, outcomes, summary, {"output": result})
-    table = score(request, context)
-    told = _planned if table.get("dry_run") else _dreamt if request.dream else _report
-    console.result(table, "\n".join(told(table)))
+    table = command.evaluate(request, context)
+    console.result(table, _text(table, dream=request.dream))
     return 0
 
 
-def _figures(outcomes: Sequence[Outcome]) -> tuple[list[str], list[list[str]]]:
-    """A row for each that was scored, with those measures that any of them has."""
+def _scores(outcomes: Sequence[Outcome]) -> tuple[list[str], list[list[str]]]:
+    """Headings, and a row for each clip that was scored, with those measures that any of them has."""
     tables = [outcome.table for outcome in outcomes if outcome.state == "done"]
     names = [name for name in MEASURES if any(table.get(name) is not None for table in tables)]
-    rows = [[table["path"], *(_figure(table.get(name)) for name in names)] for table in tables]
+    rows = []
+    for table in tables:
+        values = [table.get(name) for name in names]
+        rows.append([table["path"], *("–" if value is None else f"{value:.3g}" for value in values)])
     return ["", *(name.replace("_", " ") for name in names)], rows
 
 
-def _figure(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3g}"
-
-
-def _planned(table: dict[str, Any]) -> list[str]:
-    what = f", and write {table['output']}" if table["output"] else ""
-    return [f"would score {table['path']}: {count(table['frames'], 'frame')}{what}"]
-
-
-def _report(table: dict[str, Any]) -> list[str]:
-    """A table of all measures, and what they say."""
+def _text(table: Table, *, dream: bool) -> str:
+    frames = count(table["frames"], "frame")
+    if table.get("dry_run"):
+        return f"would score {table['path']}: {frames}" + (f", and write {table['output']}" if table["output"] else "")
+    if dream:
+        lines = [f"{table['path']}: {frames}{timing(table)}", *_dream_rows(table)]
+        return "\n".join([*lines, *([f"  {'written':14}{table['output']}"] if table["output"] else [])])
     from vidtrans.evaluation.verdicts import compared_with, verdict
 
     pairs = f"{count(table['pairs'], 'pair')} scored at {'x'.join(map(str, table['scored_at']))}"
-    lines = [f"{table['path']}: {count(table['frames'], 'frame')}, {pairs}{timing(table)}"]
-    if table["pairs"]:
-        heading = ("output", "per frame", "source")
-        shown = [i for i, v in enumerate(VIDEOS) if table[f"warping_error{v}"] is not None]
-        lines.append(_row("", [heading[i] for i in shown]))
-        for name, key, form, note in (
-            ("warping error", "warping_error", ".3g", _share(table)),
-            ("flicker", "flicker", ".2f", "8-bit levels"),
-        ):
-            values = [table[key + VIDEOS[i]] for i in shown]
-            if None not in values:
-                lines.append(_row(name, [f"{v:{form}}" for v in values], note))
+    lines = [f"{table['path']}: {frames}, {pairs}{timing(table)}", *_flicker_rows(table)]
     if table["compared_with"]:
-        lines += _nearness(table, compared_with(table))
-    worst = ", ".join(f"frame {w['frame']} ({w['seconds']:.2f} s)" for w in table["worst"])
-    lines += [f"  {'worst':14}{worst}"] if worst else []
-    lines += (
-        [f"  {'plot' if table['output'].lower().endswith('.png') else 'table':14}{table['output']}"]
-        if table["output"]
-        else []
-    )
-    return [*lines, verdict(table)]
+        lines += _fidelity_rows(table, compared_with(table))
+    if worst := ", ".join(f"frame {w['frame']} ({w['seconds']:.2f} s)" for w in table["worst"]):
+        lines.append(f"  {'worst':14}{worst}")
+    if output := table["output"]:
+        lines.append(f"  {'plot' if output.lower().endswith('.png') else 'table':14}{output}")
+    return "\n".join([*lines, verdict(table)])
 
 
-def _dreamt(table: dict[str, Any]) -> list[str]:
+def _flicker_rows(table: Table) -> list[str]:
+    """The warping error and the flicker of each video that was given; nothing without pairs of frames."""
+    if not table["pairs"]:
+        return []
+    share = "" if table["ratio"] is None else f"{table['ratio']:.2f} of the per-frame video's"
+    given = [suffix for suffix in VIDEOS if table[f"warping_error{suffix}"] is not None]
+    errors = [f"{table[f'warping_error{suffix}']:.3g}" for suffix in given]
+    rows = [_row("", [VIDEOS[suffix] for suffix in given]), _row("warping error", errors, share)]
+    flicker = [table[f"flicker{suffix}"] for suffix in given]
+    if None not in flicker:
+        rows.append(_row("flicker", [f"{value:.2f}" for value in flicker], "8-bit levels"))
+    return rows
+
+
+def _dream_rows(table: Table) -> list[str]:
     """How a dream holds, and, where that is known, how well it foretells."""
-    lines = [f"{table['path']}: {count(table['frames'], 'frame')}{timing(table)}"]
-    of_clip = "of the clip's"
-    for name, value, note in (
-        ("nearest", f"{table['nn']:.1f}", "dB, its last frames to the clip's nearest ones"),
-        ("drift", f"{table['drift']:.1f}", "levels of 255 outside of the clip's colours"),
-        ("sharpness", f"{table['sharpness']:.2f}", of_clip),
-    ):
-        lines.append(_row(name, [value], note))
+    rows = [
+        _row("nearest", [f"{table['nn']:.1f}"], "dB, its last frames to the clip's nearest ones"),
+        _row("drift", [f"{table['drift']:.1f}"], "levels of 255 outside of the clip's colours"),
+        _row("sharpness", [f"{table['sharpness']:.2f}"], "of the clip's"),
+    ]
     if table["m4"] is not None:
-        lines.append(_row("motion", [f"{table['m4']:.2f}"], f"{of_clip} over 4 frames, {table['m1']:.2f} over one"))
+        rows.append(_row("motion", [f"{table['m4']:.2f}"], f"of the clip's over 4 frames, {table['m1']:.2f} over one"))
     if table["uniq"] is not None:
         note = f"frames of the clip that it comes near to, of {table['uniq_real']}"
-        lines.append(_row("different", [f"{table['uniq']}"], note))
+        rows.append(_row("different", [f"{table['uniq']}"], note))
     for after, value in table.get("horizons", {}).items():
-        name = f"{after} frame{'s' if after != '1' else ''} on"
-        lines.append(
-            _row(name, [f"{value:.1f}"], f"dB to the true one; the last, copied: {table['copy_last'][after]:.1f}")
-        )
-    return [*lines, *([f"  {'written':14}{table['output']}"] if table["output"] else [])]
+        note = f"dB to the true one; the last, copied: {table['copy_last'][after]:.1f}"
+        rows.append(_row(f"{count(int(after), 'frame')} on", [f"{value:.1f}"], note))
+    return rows
 
 
-def _nearness(table: dict[str, Any], name: str) -> list[str]:
+def _fidelity_rows(table: Table, name: str) -> list[str]:
     """PSNR and the rest, against what is compared with; with a reference also what the per-frame video has."""
     suffixes = ["", "_per_frame"] if table["psnr_per_frame"] is not None else [""]
-    lines = [_row("", ["output", "per frame"][: len(suffixes)], f"to the {name}")]
+    rows = [_row("", [VIDEOS[suffix] for suffix in suffixes], f"to the {name}")]
     for label, key, form, unit in (
         ("PSNR", "psnr", ".2f", "dB"),
         ("SSIM", "ssim", ".4f", ""),
         ("sharpness", "sharpness", ".2f", ""),
     ):
         if table[key] is not None:
-            lines.append(_row(label, [f"{table[key + s]:{form}}" for s in suffixes], unit))
+            rows.append(_row(label, [f"{table[key + s]:{form}}" for s in suffixes], unit))
     if table["ghosting"] is not None:
-        off, rest = table["error_uncovered"], table["error_elsewhere"]
-        note = f"{off:.1f} levels off where something was uncovered, {rest:.1f} elsewhere"
-        lines.append(_row("ghosting", [f"{table['ghosting']:.2f}"], note))
+        uncovered, rest = table["error_uncovered"], table["error_elsewhere"]
+        note = f"{uncovered:.1f} levels off where something was uncovered, {rest:.1f} elsewhere"
+        rows.append(_row("ghosting", [f"{table['ghosting']:.2f}"], note))
     if table["psnr_to_per_frame"] is not None:
-        psnr, ssim, sharp = (table[f"{key}_to_per_frame"] for key in ("psnr", "ssim", "sharpness"))
-        similar = "" if ssim is None else f", SSIM {ssim:.4f}"
-        sharper = "" if sharp is None else f", sharpness {sharp:.2f}"
-        lines.append(f"  {'to per frame':14}  PSNR {psnr:.2f} dB{similar}{sharper}")
-    return lines
+        psnr, ssim, sharpness = (table[f"{key}_to_per_frame"] for key in ("psnr", "ssim", "sharpness"))
+        text = f"PSNR {psnr:.2f} dB" + ("" if ssim is None else f", SSIM {ssim:.4f}")
+        text += "" if sharpness is None else f", sharpness {sharpness:.2f}"
+        rows.append(f"  {'to per frame':14}  {text}")
+    return rows
 
 
 def _row(name: str, values: list[str], note: str = "") -> str:
     return f"  {name:14}" + "".join(f"{v:>13}" for v in values) + (f"   {note}" if note else "")
-
-
-def _share(table: dict[str, Any]) -> str:
-    return "" if table["ratio"] is None else f"{table['ratio']:.2f} of the per-frame video's"

@@ -8,7 +8,6 @@ import os
 import sys
 import traceback
 from contextlib import suppress
-from typing import Any
 
 import click
 
@@ -17,29 +16,29 @@ from vidtrans.cli.console import Console
 from vidtrans.errors import describe_error, shorten
 from vidtrans.launcher import is_distributed
 
-# Name → module:function and the line that --help shows; a command's module loads when it is used.
+# Name → module of this folder, whose function has the same name, and the line that --help shows. A module loads on use.
 COMMANDS = {
-    "demo": ("vidtrans.cli.demo:demo", "See a result in minutes; needs no file of yours."),
-    "make-dataset": ("vidtrans.cli.make_dataset:make_dataset", "Videos in, a dataset of pairs out."),
-    "train": ("vidtrans.cli.train:train", "A dataset in, a model out."),
-    "stylize": ("vidtrans.cli.stylize:stylize", "Render a model onto videos."),
-    "deflicker": ("vidtrans.cli.deflicker:deflicker", "Take the flicker out of what any tool has made of a video."),
-    "dream": ("vidtrans.cli.dream:dream", "Let a model that predicts frames go on from a seed."),
-    "try": ("vidtrans.cli.try_settings:try_out", "A grid of settings on a few frames, in seconds."),
-    "run": ("vidtrans.cli.run:run", "The whole chain in one resumable command."),
-    "evaluate": ("vidtrans.cli.evaluate:evaluate", "How steady, sharp and true a render is, and when it is worst."),
-    "compare": ("vidtrans.cli.compare:compare", "Clips side by side, labelled."),
-    "sheet": ("vidtrans.cli.sheet:sheet", "Frames of a clip, or pairs of a dataset, on one page."),
-    "probe": ("vidtrans.cli.probe:probe", "What a video holds."),
-    "model": ("vidtrans.cli.model:model", "List and show models."),
-    "preset": ("vidtrans.cli.preset:preset", "List and show presets."),
-    "cache": ("vidtrans.cli.cache:cache", "List and clean what is kept between runs."),
-    "doctor": ("vidtrans.cli.doctor:doctor", "Is everything here that a render needs?"),
-    "bench": ("vidtrans.cli.bench:bench", "How fast it is here, step by step, and what holds it up."),
+    "demo": ("demo", "See a result in minutes; needs no file of yours."),
+    "make-dataset": ("make_dataset", "Videos in, a dataset of pairs out."),
+    "train": ("train", "A dataset in, a model out."),
+    "stylize": ("stylize", "Render a model onto videos."),
+    "deflicker": ("deflicker", "Take the flicker out of what any tool has made of a video."),
+    "dream": ("dream", "Let a model that predicts frames go on from a seed."),
+    "try": ("try_out", "A grid of settings on a few frames, in seconds."),
+    "run": ("run", "The whole chain in one resumable command."),
+    "evaluate": ("evaluate", "How steady, sharp and true a render is, and when it is worst."),
+    "compare": ("compare", "Clips side by side, labelled."),
+    "sheet": ("sheet", "Frames of a clip, or pairs of a dataset, on one page."),
+    "probe": ("probe", "What a video holds."),
+    "model": ("model", "List and show models."),
+    "preset": ("preset", "List and show presets."),
+    "cache": ("cache", "List and clean what is kept between runs."),
+    "doctor": ("doctor", "Is everything here that a render needs?"),
+    "bench": ("bench", "How fast it is here, step by step, and what holds it up."),
 }
 
 
-class LazyGroup(click.Group):
+class _LazyGroup(click.Group):
     """Commands by name; ``--help`` needs none of their modules."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -48,15 +47,17 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module, _, name = COMMANDS[cmd_name][0].partition(":")
-        command: click.Command = getattr(importlib.import_module(module), name)
+        name = COMMANDS[cmd_name][0]
+        command: click.Command = getattr(importlib.import_module(f"vidtrans.cli.{name}"), name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         from difflib import get_close_matches
 
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
@@ -66,7 +67,7 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "VIDTRANS"})
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "VIDTRANS"})
 @click.version_option(__version__, prog_name="vidtrans")
 def cli() -> None:
     """Teach a look from video; render it onto video; without flicker.
@@ -81,8 +82,7 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 failure, 2 usage, 3 media or model, 4 device, 5 part of a batch."""
-    given = sys.argv[1:] if arguments is None else arguments
-    status = run(given or ["--help"])
+    status = run((sys.argv[1:] if arguments is None else arguments) or ["--help"])
     if is_distributed():
         # One in twenty aborts when C++ takes down gloo's threads, and the launcher says that what is done has failed.
         with suppress(OSError, ValueError):
@@ -99,29 +99,29 @@ def main(arguments: list[str] | None = None) -> None:
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 
-def run(given: list[str]) -> int:
+def run(arguments: list[str]) -> int:
     """Run a command and return its exit status. A bug keeps its traceback."""
-    spoken: list[Console] = [Console(as_json="--json" in given, verbose="-v" in given or "--verbose" in given)]
+    consoles = [Console(as_json="--json" in arguments, verbose="-v" in arguments or "--verbose" in arguments)]
     try:
-        result = cli.main(args=given, prog_name="vidtrans", standalone_mode=False, obj=spoken)
+        result = cli.main(args=arguments, prog_name="vidtrans", standalone_mode=False, obj=consoles)
         return result if isinstance(result, int) else 0
     except BrokenPipeError:
         sys.stderr.close()
         return 1
     except (Exception, KeyboardInterrupt) as error:
-        console = spoken[-1]  # the command's own, if it came so far
-        told = _tell(error)
-        if told is None:
+        console = consoles[-1]  # the command's own, if it came so far
+        described = _describe(error)
+        if described is None:
             if console.as_json:
                 console.failure(f"a bug in vidtrans: {type(error).__name__}: {error}", 1)
             raise
         if console.verbose:
             traceback.print_exc()
-        console.failure(*told)
-        return told[1]
+        console.failure(*described)
+        return described[1]
 
 
-def _tell(error: BaseException) -> tuple[str, int] | None:
+def _describe(error: BaseException) -> tuple[str, int] | None:
     """The line and the exit status of an error; None for a bug."""
     if isinstance(error, click.UsageError):
         where = f" (see '{error.ctx.command_path} --help')" if error.ctx else ""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from vidtrans.cli.batch import batch_options, show_batch
 from vidtrans.cli.command import command_options
 from vidtrans.cli.console import Console
 from vidtrans.cli.options import (
-    KEEPING,
+    CACHING,
+    batch_options,
     cuts_option,
     end_option,
     output_option,
@@ -21,13 +22,14 @@ from vidtrans.cli.options import (
     target_option,
     videos_argument,
 )
-from vidtrans.cli.words import costs, count, timing, typed
+from vidtrans.cli.words import cost_text, count, shell_path, show_batch, timing
 from vidtrans.errors import UsageError
 
 if TYPE_CHECKING:
-    from vidtrans.batch.jobs import Options
+    from vidtrans.batch.jobs import BatchOptions
     from vidtrans.requests import MakeDatasetRequest
     from vidtrans.session import Context
+    from vidtrans.settings import Table
 
 
 @click.command("make-dataset")
@@ -43,40 +45,40 @@ if TYPE_CHECKING:
 @cuts_option("no pair reaches", table="dataset")
 @click.option("--restore", is_flag=True, help="Bring back pictures that were deleted from the dataset.")
 @batch_options
-@command_options(*KEEPING, request="MakeDatasetRequest", tables=("pairing", "dataset"), recipe="dataset_recipe")
-def make_dataset(request: MakeDatasetRequest, each: bool, batch: Options, context: Context, console: Console) -> int:
+@command_options(*CACHING, request="MakeDatasetRequest", tables=("pairing", "dataset"), recipe="dataset_recipe")
+def make_dataset(
+    request: MakeDatasetRequest, each: bool, batch: BatchOptions, context: Context, console: Console
+) -> int:
     """Make a dataset of pairs from videos, or from a folder of pairs (A/ + B/, or A|B pictures).
 
     A folder of videos, or a pattern ('clips/*.mov'), stands for all that it holds.
 
     The dataset is a folder of pictures that you can look through: delete a picture, and its pairs are gone.
     """
-    from dataclasses import replace
-
-    from vidtrans.batch.jobs import ALONE
-    from vidtrans.pipeline.make_dataset import clips_for, make_datasets
-    from vidtrans.pipeline.make_dataset import make_dataset as make
+    from vidtrans.batch.jobs import SEQUENTIAL
+    from vidtrans.pipeline import make_dataset as command
 
     if each:
-        outcomes, summary = make_datasets(request, batch, context)
+        outcomes, summary = command.make_datasets(request, batch, context)
         return show_batch(console, outcomes, summary, {"output": str(request.output or Path())})
-    if batch != ALONE:
+    if batch != SEQUENTIAL:
         raise UsageError(
             "--jobs, --executor, --shard, --retry-failed, --halt-on-error", "one dataset is one job", "give --each"
         )
-    table = make(replace(request, videos=clips_for(request.videos, request.recipe)), context)
-    console.result(table, _line(table))
+    videos = command.clips_for(request.videos, request.recipe)
+    table = command.make_dataset(replace(request, videos=videos), context)
+    console.result(table, _dataset_text(table))
     return 0
 
 
-def _line(table: dict[str, Any]) -> str:
+def _dataset_text(table: Table) -> str:
     frames = count(table["frames"], "frame")
     if table.get("dry_run"):
-        return f"would make {table['output']}: {frames} in {count(table['shots'], 'shot')}{costs(table)}"
+        return f"would make {table['output']}: {frames} in {count(table['shots'], 'shot')}{cost_text(table)}"
     return (
         f"{table['output']}: {count(table['pairs'] - table['held_out'], 'pair')} to train on and "
         f"{table['held_out']} held out, from {frames}"
         + (f" ({table['left_out']} blurred or repeated ones left out)" if table["left_out"] else "")
-        + f"{timing(table)}\nnext: vidtrans sheet {typed(table['output'])}"
-        f"\n      vidtrans train {typed(table['output'])}"
+        + f"{timing(table)}\nnext: vidtrans sheet {shell_path(table['output'])}"
+        f"\n      vidtrans train {shell_path(table['output'])}"
     )

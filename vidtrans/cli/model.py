@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from vidtrans.cli.command import console_options
 from vidtrans.cli.console import Console
 from vidtrans.errors import strip_controls
+
+if TYPE_CHECKING:
+    from vidtrans.settings import Table
 
 
 @click.group("model")
@@ -46,7 +49,7 @@ def model_show(name: str, console: Console) -> None:
     kind = format_of(path)
     record = load_format(kind).read_record(path)
     training = record.training
-    names = training.get("nondeterministic")  # operations, in files of ours
+    operations = training.get("nondeterministic")  # in files of our own format
     lines = [
         f"{path}: {record.generator['name']}, pairing '{record.pairing['name']}', trained at {record.size} px",
         f"  format     {kind}",
@@ -55,7 +58,7 @@ def model_show(name: str, console: Console) -> None:
         f"  training   {' + '.join(map(str, training.get('steps') or [0]))} steps on {training.get('pairs')} pairs, "
         f"preset '{training.get('preset')}'",
         f"  held out   {_settings(training.get('held_out') or {}) or 'nothing was held out'}",
-        *([f"  repeatable not to the byte: {', '.join(map(str, names))}"] if isinstance(names, list) else []),
+        *([f"  repeatable not to the byte: {', '.join(map(str, operations))}"] if isinstance(operations, list) else []),
         *([f"  plate      {_plate(record.plate)}"] if record.plate else []),
         *([f"  dream      {_dream(record.dream)}"] if record.dream else []),
         *([f"  memory     its last output, brought along by flow ({record.memory['flow']})"] if record.memory else []),
@@ -64,17 +67,15 @@ def model_show(name: str, console: Console) -> None:
     console.result({"output": str(path), "format": kind, **record.__dict__}, "\n".join(map(strip_controls, lines)))
 
 
-def _plate(table: dict[str, Any]) -> str:
-    width, height = table["size"]
-    return (
-        f"{width}x{height}, {100 * table['still']:.0f} % of it stays in place: for clips of this camera position only"
-    )
+def _plate(table: Table) -> str:
+    size, share = "x".join(map(str, table["size"])), 100 * table["still"]
+    return f"{size}, {share:.0f} % of it stays in place: for clips of this camera position only"
 
 
-def _dream(table: dict[str, Any]) -> str:
+def _dream(table: Table) -> str:
     clock = f"a clock of {table['positions']} places, there and back" if table["positions"] else "no clock"
     return f"{clock}; learned at {table['rate']} frames a second"
 
 
-def _settings(table: dict[str, Any]) -> str:
+def _settings(table: Table) -> str:
     return ", ".join(f"{k} {v}" for k, v in table.items())

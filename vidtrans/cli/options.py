@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -11,47 +12,48 @@ import click
 
 from vidtrans.cli.types import FILE, PRESET, TIME, RegistryName
 
-Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+Function = Callable[..., Any]  # of a command: its arguments are its parameters
+Decorator = Callable[[Function], Function]
 
 
-class SettingOption(click.Option):
-    """A flag for ``table.key`` of a recipe. Its default is shown, never held: it lives in the settings class."""
-
-    def __init__(self, *args: Any, table: str, key: str, **kwargs: Any) -> None:
-        self.table, self.key = table, key
-        super().__init__(*args, **kwargs)
-        self.plain_help = self.help or ""
+class _DefaultOption(click.Option):
+    """An option whose help ends with the default in force, which is defined elsewhere."""
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        text = self.help
         with suppress(Exception):  # help is shown even where vidtrans.toml is broken
-            in_force = self.resolve_envvar_value(ctx) or self._from_recipe()
-            self.help = f"{self.plain_help}  [default: {in_force or 'none'}]"
-        return super().get_help_record(ctx)
+            self.help = f"{text}  [default: {self.default_in_force(ctx)}]"
+        record = super().get_help_record(ctx)
+        self.help = text
+        return record
 
-    def _from_recipe(self) -> object:
+    def default_in_force(self, ctx: click.Context) -> object:
+        from vidtrans.session import Context
+
+        return getattr(Context, str(self.name))
+
+
+class SettingOption(_DefaultOption):
+    """A flag for ``table.key`` of a recipe; without the flag it is None."""
+
+    def __init__(self, *names: object, table: str, key: str, **attributes: object) -> None:
+        self.table, self.key = table, key
+        super().__init__(*names, **attributes)  # type: ignore[arg-type]  # click.Option checks them
+
+    def default_in_force(self, ctx: click.Context) -> object:
+        """Return the value without the flag: a variable's, else that of the recipe."""
         from vidtrans.config.recipe import dataset_recipe, make_recipe
 
         renders = self.table in ("rendering", "temporal", "dreaming", "encoding")
-        return (make_recipe(None, None, {}) if renders else dataset_recipe(None, {})).value(self.table, self.key)
+        if variable := self.resolve_envvar_value(ctx):
+            return variable
+        recipe = make_recipe(None, None, {}) if renders else dataset_recipe(None, {})
+        return recipe.value(self.table, self.key) or "none"
 
 
-class ContextOption(click.Option):
-    """A flag for a field of the ``Context``, whose default it shows."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.plain_help = self.help or ""
-
-    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
-        from vidtrans.session import Context
-
-        self.help = f"{self.plain_help}  [default: {getattr(Context, str(self.name))}]"
-        return super().get_help_record(ctx)
-
-
-def _context_option(flag: str, *names: str, help: str, type: Any = None) -> Decorator:
+def _context_option(flag: str, *names: str, help: str, type: click.ParamType | None = None) -> Decorator:
     variable = "VIDTRANS_" + flag.strip("-").replace("-", "_").upper()
-    return click.option(flag, *names, cls=ContextOption, default=None, envvar=variable, type=type, help=help)
+    return click.option(flag, *names, cls=_DefaultOption, default=None, envvar=variable, type=type, help=help)
 
 
 # The options for fields of the Context, by the fields' names.
@@ -70,14 +72,15 @@ CONTEXT_OPTIONS: dict[str, Decorator] = {
     ),
     "dry_run": click.option("--dry-run", is_flag=True, help="Say what would be done; touch nothing."),
 }
-READING = ("cache_dir", "allow_damaged", "dry_run")  # of what reads clips
-MAKING = (*READING, "overwrite")  # of what writes results too
-KEEPING = (*MAKING, "cache_limit_gb")  # of what keeps more than a little in the cache
+# Fields of the Context that commands read: those that read clips, also write results, and also fill the cache.
+READING = ("cache_dir", "allow_damaged", "dry_run")
+WRITING = (*READING, "overwrite")
+CACHING = (*WRITING, "cache_limit_gb")
 
 
-def setting_option(flag: str, table: str, key: str, help: str, **kwargs: Any) -> Decorator:
+def setting_option(flag: str, table: str, key: str, help: str, **attributes: object) -> Decorator:
     """Return an option for one setting of the recipe."""
-    return click.option(flag, cls=SettingOption, table=table, key=key, default=None, help=help, **kwargs)
+    return click.option(flag, cls=SettingOption, table=table, key=key, default=None, help=help, **attributes)
 
 
 def output_option(help: str, *names: str, required: bool = False) -> Decorator:
@@ -165,3 +168,28 @@ temporal_option = setting_option(
     "Temporal filter.",
     type=RegistryName("vidtrans.temporal:FILTERS", "temporal filter"),
 )
+
+
+def batch_options(function: Function) -> Function:
+    """Add the options of a batch; the command gets ``batch``, its ``BatchOptions``."""
+
+    @click.option(
+        "--jobs", type=click.IntRange(1, 1024), help="Clips at a time, of several.  [default: one on each device]"
+    )
+    @click.option(
+        "--executor",
+        type=RegistryName("vidtrans.batch.executors:EXECUTORS", "executor", "auto", has_address=True),
+        default="auto",
+        help="Where clips are made: in this process, or in worker processes.  [default: auto, one clip on one device "
+        "inline, else local]",
+    )
+    @click.option("--shard", metavar="I/N", default="", help="Only the I-th of N parts of the clips, for job arrays.")
+    @click.option("--retry-failed", "retry", is_flag=True, help="Only the clips that failed the last time.")
+    @click.option("--halt-on-error", "halt", is_flag=True, help="Begin no further clip when one has failed.")
+    @wraps(function)
+    def wrapped(*, jobs: int | None, executor: str, shard: str, retry: bool, halt: bool, **arguments: object) -> object:
+        from vidtrans.batch.jobs import BatchOptions
+
+        return function(**arguments, batch=BatchOptions(jobs, shard, halt, retry, executor))
+
+    return wrapped

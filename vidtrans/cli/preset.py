@@ -17,12 +17,12 @@ def preset() -> None:
 @console_options
 def preset_list(console: Console) -> None:
     """The presets that ship: what each is for, and what training with it costs."""
-    from vidtrans.config.recipe import preset_cost, preset_names, preset_summary
+    from vidtrans.config.recipe import preset_names, preset_text
 
-    found = {name: preset_summary(name) for name in preset_names()}
-    costs = {name: preset_cost(name) for name in found}
-    lines = [f"{name:12} {text}\n{'':12} {costs[name]}".rstrip() for name, text in found.items()]
-    console.result({"presets": found, "costs": costs}, "\n".join(lines))
+    summaries = {name: preset_text(name, "summary") for name in preset_names()}
+    costs = {name: preset_text(name, "cost") for name in summaries}
+    lines = [f"{name:12} {text}\n{'':12} {costs[name]}".rstrip() for name, text in summaries.items()]
+    console.result({"presets": summaries, "costs": costs}, "\n".join(lines))
 
 
 @preset.command("show")
@@ -30,8 +30,8 @@ def preset_list(console: Console) -> None:
 @console_options
 def preset_show(name: str, console: Console) -> None:
     """A preset's file, comments and all: copy it, change it, give it to --preset."""
-    from vidtrans.config.recipe import preset_cost, preset_path, preset_summary, read_tables
+    from vidtrans.config.recipe import preset_path, preset_text, read_tables
 
     path = preset_path(name)
-    told = {"preset": name, "summary": preset_summary(name), "cost": preset_cost(name)}
-    console.result(told | {"tables": read_tables(path)}, path.read_text().rstrip())
+    table = {"preset": name, "summary": preset_text(name, "summary"), "cost": preset_text(name, "cost")}
+    console.result(table | {"tables": read_tables(path)}, path.read_text().rstrip())

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vidtrans.cli.batch import batch_options, show_batch
 from vidtrans.cli.command import command_options, refuse_both
 from vidtrans.cli.console import Console
 from vidtrans.cli.options import (
-    KEEPING,
+    CACHING,
+    batch_options,
     codec_option,
     colour_option,
     minutes_option,
@@ -23,7 +23,7 @@ from vidtrans.cli.options import (
     temporal_option,
 )
 from vidtrans.cli.types import FILE
-from vidtrans.cli.words import costs, count, timing
+from vidtrans.cli.words import cost_text, count, show_batch, timing
 from vidtrans.config.recipe import CHAIN
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 @colour_option
 @codec_option
 @batch_options
-@command_options(*KEEPING, "device", "seed", request="RunRequest", tables=CHAIN, recipe="dataset_recipe")
+@command_options(*CACHING, "device", "seed", request="RunRequest", tables=CHAIN, recipe="dataset_recipe")
 def run(request: RunRequest, context: Context, console: Console) -> int:
     """Teach a look from VIDEO and render it onto other clips: dataset, model and renders, each found again."""
     from vidtrans.pipeline.run import run as run_chain
@@ -63,8 +63,8 @@ def run(request: RunRequest, context: Context, console: Console) -> int:
     if summary is not None:
         return show_batch(console, outcomes, summary, table)
     if context.dry_run:
-        made = f"would make {count(table['pairs'], 'pair')}, train {count(table['steps'], 'step')}"
-        line = f"{made}, and render {request.output}{costs(table)}"
+        line = f"would make {count(table['pairs'], 'pair')}, train {count(table['steps'], 'step')}"
+        line += f", and render {request.output}{cost_text(table)}"
     else:
         line = f"{table['output']}: {count(table['frames'], 'frame')}, model {table['model']}{timing(table)}"
     console.result(table, line)

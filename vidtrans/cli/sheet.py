@@ -8,9 +8,9 @@ import click
 
 from vidtrans.cli.command import command_options
 from vidtrans.cli.console import Console
-from vidtrans.cli.options import MAKING, end_option, output_option, start_option
+from vidtrans.cli.options import WRITING, end_option, output_option, start_option
 from vidtrans.cli.types import FILE, RegistryName
-from vidtrans.cli.words import drawn
+from vidtrans.cli.words import sheet_text
 
 if TYPE_CHECKING:
     from vidtrans.requests import SheetRequest
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 )
 @start_option()
 @end_option()
-@command_options(*MAKING, request="SheetRequest")
+@command_options(*WRITING, request="SheetRequest")
 def sheet(request: SheetRequest, context: Context, console: Console) -> None:
     """Frames of a clip, or pairs of a dataset, on one page, to look them over."""
     from vidtrans.pipeline.sheet import make_sheet
 
     table = make_sheet(request, context)
-    console.result(table, drawn(table))
+    console.result(table, sheet_text(table))

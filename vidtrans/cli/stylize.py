@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vidtrans.cli.batch import batch_options, show_batch
 from vidtrans.cli.command import Flags, command_options
 from vidtrans.cli.console import Console
 from vidtrans.cli.options import (
-    KEEPING,
+    CACHING,
+    batch_options,
     codec_option,
     colour_option,
     cuts_option,
@@ -28,11 +28,11 @@ from vidtrans.cli.options import (
     videos_argument,
 )
 from vidtrans.cli.types import FILE, FOLDERS, MODEL, RegistryName
-from vidtrans.cli.words import rendered
+from vidtrans.cli.words import render_text, show_batch
 from vidtrans.errors import UsageError
 
 if TYPE_CHECKING:
-    from vidtrans.batch.jobs import Options
+    from vidtrans.batch.jobs import BatchOptions
     from vidtrans.requests import StylizeRequest
     from vidtrans.session import Context
     from vidtrans.settings import Time
@@ -96,7 +96,7 @@ if TYPE_CHECKING:
 @end_option()
 @click.option("--score", is_flag=True, help="Draw beside the result how steady it is, and say it: see 'evaluate'.")
 @batch_options
-@command_options(*KEEPING, "device", tables=("pairing", "rendering", "temporal", "encoding"))
+@command_options(*CACHING, "device", tables=("pairing", "rendering", "temporal", "encoding"))
 def stylize(
     videos: tuple[Path, ...],
     model: str | None,
@@ -105,7 +105,7 @@ def stylize(
     start: Time | None,
     end: Time | None,
     score: bool,
-    batch: Options,
+    batch: BatchOptions,
     flags: Flags,
     context: Context,
     console: Console,
@@ -133,25 +133,25 @@ def stylize(
         requests = clip_list.read_clip_list(videos[0], template, flags.preset, flags.tables, context, folder)
     else:
         requests = requests_for(videos, template, context, folder)
-        if len(requests) == 1 and not batch.takes_some:
-            table = stylize_one(replace(requests[0], output=_result_of(requests[0], output)), batch, context)
-            console.result(table, rendered(table))
+        if len(requests) == 1 and not batch.is_partial:
+            table = stylize_one(replace(requests[0], output=_output_of(requests[0], output)), batch, context)
+            console.result(table, render_text(table))
             return 0
     outcomes, summary = stylize_batch(requests, folder, batch, context)
     return show_batch(console, outcomes, summary, {"output": str(folder)})
 
 
-def _result_of(request: StylizeRequest, output: Path | None) -> Path | None:
+def _output_of(request: StylizeRequest, output: Path | None) -> Path | None:
     """Where one clip's result goes.
 
     A folder that is there takes a video's result in; the result of a folder of pictures is itself a folder.
     """
     from vidtrans.output.target import refuse_link
-    from vidtrans.pipeline.stylize_batch import usual_output
+    from vidtrans.pipeline.stylize_batch import default_output_of
     from vidtrans.video.io.encoding import EncodingSettings
     from vidtrans.video.io.pictures import is_picture_sequence
 
     makes_pictures = request.recipe.settings("encoding", EncodingSettings).makes_pictures
     gives_folder = is_picture_sequence(request.video) or makes_pictures
     is_folder = output and (output.is_dir() or output in click.get_current_context().meta.get(FOLDERS, ()))
-    return refuse_link(output / usual_output(request)) if output and is_folder and not gives_folder else output
+    return refuse_link(output / default_output_of(request)) if output and is_folder and not gives_folder else output

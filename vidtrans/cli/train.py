@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from vidtrans.cli.command import Flags, command_options, refuse_both
 from vidtrans.cli.console import Console
-from vidtrans.cli.options import minutes_option, output_option, steps_option
+from vidtrans.cli.options import (
+    minutes_option,
+    output_option,
+    steps_option,
+)
 from vidtrans.cli.types import FILE, MODEL, RegistryName
-from vidtrans.cli.words import costs, count, timing, typed, what_next
+from vidtrans.cli.words import cost_text, count, next_command, shell_path, timing
 from vidtrans.errors import UsageError
 
 if TYPE_CHECKING:
     from vidtrans.requests import AblateRequest
     from vidtrans.session import Context
+    from vidtrans.settings import Table
 
 
 @click.command("train")
@@ -64,45 +69,38 @@ def train(
         _show_ablation(AblateRequest(dataset, ablate, output, recipe, minutes), context, console)
         return
     request = TrainRequest(dataset, output, recipe, minutes, start_from=start_from, fresh=fresh)
-    if table := train_model(request, context):  # else another process speaks for all
-        console.result(table, _line(table))
+    if table := train_model(request, context):  # else another process reports for all
+        console.result(table, _model_text(table))
 
 
-def _line(table: dict[str, Any]) -> str:
+def _model_text(table: Table) -> str:
     steps = count(table["steps"], "step")
     if table.get("dry_run"):
         where = f"{table['device']} {table['precision']}"
-        return f"would train {table['output']}: {steps} on {count(table['pairs'], 'pair')}, {where}{costs(table)}"
+        return f"would train {table['output']}: {steps} on {count(table['pairs'], 'pair')}, {where}{cost_text(table)}"
     scores = table.get("held_out") or {}
-    shown = f", held out {scores['psnr']:.1f} dB" if scores else ""
+    score = f", held out {scores['psnr']:.1f} dB" if scores else ""
     return (
-        f"{table['output']}: {steps}{shown}{timing(table)}\n"
-        f"how it learnt: {typed(table['report'])}\n"
-        f"next: {what_next(table['output'], 'dreamt' in table)}"
+        f"{table['output']}: {steps}{score}{timing(table)}\n"
+        f"how it learnt: {shell_path(table['report'])}\n"
+        f"next: {next_command(table['output'], dreams='dreamt' in table)}"
     )
 
 
 def _show_ablation(request: AblateRequest, context: Context, console: Console) -> None:
-    """Train the variants, and print how they came out."""
+    """Train the variants, and print their held-out scores, where pairs were held out."""
     from vidtrans.pipeline.ablate import ablate
+    from vidtrans.training.report.curves import SCORES, figure
 
     table = ablate(request, context)
     models = f"{count(len(table['rows']), 'model')} of {count(table['steps'], 'step')}"
     if table.get("dry_run"):
-        console.result(table, f"would train {models} into {table['output']}{costs(table)}")
+        console.result(table, f"would train {models} into {table['output']}{cost_text(table)}")
         return
-    _figures(console, table["rows"])
-    best = table["rows"][-1]
+    rows = table["rows"]
+    if names := [n for n in SCORES if all(row["held_out"].get(n) is not None for row in rows)]:
+        headings = ["", *(f"{SCORES[n].name}\n{SCORES[n].unit}".rstrip() for n in names)]
+        console.figures(headings, [[row["label"], *(figure(row["held_out"][n]) for n in names)] for row in rows])
+    best = rows[-1]
     line = f"{table['output']}: {models}{timing(table)}\npicture: {table['picture']}"
-    console.result(table, f"{line}\nnext: {what_next(best['model'], 'dreamt' in best)}")
-
-
-def _figures(console: Console, rows: list[dict[str, Any]]) -> None:
-    """The held-out scores, where pairs were held out."""
-    from vidtrans.training.report.curves import SCORES, figure
-
-    names = [n for n in SCORES if all(row["held_out"].get(n) is not None for row in rows)]
-    if not names:
-        return
-    headings = ["", *(f"{SCORES[n].name}\n{SCORES[n].unit}".rstrip() for n in names)]
-    console.figures(headings, [[row["label"], *(figure(row["held_out"][n]) for n in names)] for row in rows])
+    console.result(table, f"{line}\nnext: {next_command(best['model'], dreams='dreamt' in best)}")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import click
 from click.shell_completion import CompletionItem
@@ -17,27 +17,27 @@ from vidtrans.errors import UsageError
 FOLDERS = "vidtrans.folders"
 
 
-class AnyPath(click.Path):
+class _AnyPath(click.Path):
     """A path; whether it is there and of the right kind, the pipeline says better."""
 
     def __init__(self) -> None:
         super().__init__(path_type=Path, readable=False)
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         if value == "":  # an unset variable of the shell, as a rule; Path("") would be the current folder
             raise UsageError("an empty path", "nothing was given where a file is expected", "name the file")
-        path = super().convert(value, param, ctx)
+        path = cast(Path, super().convert(cast(str, value), param, ctx))
         if ctx is not None and str(value).endswith(("/", os.sep)):
             ctx.meta.setdefault(FOLDERS, set()).add(path)
         return path
 
 
-class Moment(click.ParamType):
+class _TimeOnClip(click.ParamType):
     """A time on a clip; "" is none."""
 
     name = "time"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> object:
         from vidtrans.settings import parse_time
 
         return (parse_time(value) if value else None) if isinstance(value, str) else value
@@ -46,62 +46,60 @@ class Moment(click.ParamType):
 class RegistryName(click.ParamType):
     """A name of a registry, "module:REGISTRY", which is not read before it is needed, or of ``others``.
 
-    ``prefix``: what begins with it is taken as it is.
+    ``prefix``: what begins with it is taken as it is. ``has_address``: an address may follow, as in NAME://ADDRESS.
     """
 
     name = "name"
 
-    def __init__(self, path: str, kind: str, *others: str, prefix: str = "") -> None:
-        self.path, self.kind, self.others, self.prefix = path, kind, others, prefix
+    def __init__(self, path: str, kind: str, *others: str, prefix: str = "", has_address: bool = False) -> None:
+        self.path, self.kind, self.others = path, kind, others
+        self.prefix, self.has_address = prefix, has_address
 
-    def names(self) -> Sequence[str]:
+    def _names(self) -> Sequence[str]:
         module, _, name = self.path.partition(":")
         return [*self.others, *getattr(importlib.import_module(module), name)]
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
-        return "[" + "|".join(self.names()) + "]"
+        """Return all names, as the help shows them."""
+        return "[" + "|".join(self._names()) + "]"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the value. Raises UsageError where it is not one of the names."""
         from vidtrans.registry import unknown_name
 
-        if value not in self.names() and not (self.prefix and value.startswith(self.prefix)):
-            raise unknown_name(self.kind, value, [*self.names(), *([self.prefix + "NAME"] if self.prefix else [])])
+        name, names = value.partition("://")[0] if self.has_address else value, self._names()
+        if name not in names and not (self.prefix and name.startswith(self.prefix)):
+            raise unknown_name(self.kind, name, [*names, *([self.prefix + "NAME"] if self.prefix else [])])
         return value
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        return [CompletionItem(name) for name in self.names() if name.startswith(incomplete)]
+        """Return the names that begin with ``incomplete``."""
+        return [CompletionItem(name) for name in self._names() if name.startswith(incomplete)]
 
 
-class ExecutorName(RegistryName):
-    """An executor's name, and for some an address."""
+class FileOrName(click.ParamType):
+    """A file, or one of the names that ``names`` returns."""
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        super().convert(value.partition("://")[0], param, ctx)
-        return value
-
-
-class ModelName(click.ParamType):
-    """A model's file or name."""
-
-    name = "model"
+    def __init__(self, name: str, names: Callable[[], list[str]]) -> None:
+        self.name, self._names = name, names
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        from vidtrans.models.model_file import IDENTITY, known_models
-
-        names = [CompletionItem(name) for name in [*known_models(), IDENTITY] if name.startswith(incomplete)]
+        """Return the names that begin with ``incomplete``; without any, the shell completes a file's."""
+        names = [CompletionItem(name) for name in self._names() if name.startswith(incomplete)]
         return names or [CompletionItem(incomplete, type="file")]
 
 
-class PresetName(click.ParamType):
-    """A preset's name or file."""
+def _model_names() -> list[str]:
+    from vidtrans.models.model_file import IDENTITY, known_models
 
-    name = "preset"
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        from vidtrans.config.recipe import preset_names
-
-        names = [CompletionItem(name) for name in preset_names() if name.startswith(incomplete)]
-        return names or [CompletionItem(incomplete, type="file")]
+    return [*known_models(), IDENTITY]
 
 
-FILE, TIME, MODEL, PRESET = AnyPath(), Moment(), ModelName(), PresetName()
+def _preset_names() -> list[str]:
+    from vidtrans.config.recipe import preset_names
+
+    return preset_names()
+
+
+FILE, TIME = _AnyPath(), _TimeOnClip()
+MODEL, PRESET = FileOrName("model", _model_names), FileOrName("preset", _preset_names)

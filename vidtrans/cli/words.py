@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import shlex
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vidtrans.cli.console import Console
+
+if TYPE_CHECKING:
+    from vidtrans.batch.summary import Outcome
+    from vidtrans.settings import Table
+
+FAILED_NAMED = 5  # failed clips that are named in a line
 
 
-def rendered(table: dict[str, Any]) -> str:
+def render_text(table: Table) -> str:
+    """Return what is said of a video or picture that was rendered, or would be."""
     frames = count(table["frames"], "frame")
     if table.get("dry_run"):
         width, height = table["working_size"]
         chunks = count(table["chunks"], "chunk")
-        return f"would render {table['output']}: {frames} at {width}x{height} in {chunks}{costs(table)}"
-    score = table.get("score")
-    scored = f"\n{score['verdict']}\nscore: {score['output']}" if score else ""
-    drafted = ""
+        return f"would render {table['output']}: {frames} at {width}x{height} in {chunks}{cost_text(table)}"
+    text = f"{table['output']}: {frames}{timing(table)}"
     if "draft_psnr" in table:
-        drafted = f"\na draft: what was carried is {table['draft_psnr']:.1f} dB from what the model paints there"
-    return f"{table['output']}: {frames}{timing(table)}{drafted}{scored}"
+        text += f"\na draft: what was carried is {table['draft_psnr']:.1f} dB from what the model paints there"
+    if score := table.get("score"):
+        text += f"\n{score['verdict']}\nscore: {score['output']}"
+    return text
 
 
-def drawn(table: dict[str, Any]) -> str:
+def sheet_text(table: Table) -> str:
+    """Return what is said of a sheet, a grid or a comparison."""
     if table.get("dry_run"):
         return f"would make {table['output']}"
     what = "picture" if table["output"].endswith(".png") else "frame"
@@ -32,23 +44,57 @@ def count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
-def costs(table: dict[str, Any]) -> str:
-    """What a dry run expects, in words."""
+def cost_text(table: Table) -> str:
+    """Return what a dry run expects, in words."""
     from vidtrans.rendering.cost import format_cost
 
     return f"; {format_cost(table)}"
 
 
-def timing(table: dict[str, Any]) -> str:
+def timing(table: Table) -> str:
+    """Return how long a command took, or that there was nothing to do."""
     return ", up to date" if table["cached"] else f", {table['seconds']:.1f} s"
 
 
-def what_next(model: str, dreams: bool) -> str:
-    """The command that a model is for."""
-    name = typed(model)
+def next_command(model: str, *, dreams: bool) -> str:
+    """Return the command that a model is for."""
+    name = shell_path(model)
     return f"vidtrans dream VIDEO --model {name} --frames 300" if dreams else f"vidtrans stylize VIDEO --model {name}"
 
 
-def typed(path: str) -> str:
-    """A path as it has to be typed."""
+def shell_path(path: str) -> str:
+    """Return a path as it has to be typed."""
     return shlex.quote(f"./{path}" if path.startswith("-") else path)
+
+
+def show_batch(console: Console, outcomes: Sequence[Outcome], summary: Path, base: Table) -> int:
+    """Show how a batch ended, and return its exit status: 0, or 5 if some items failed."""
+    done = [o.table for o in outcomes if o.state == "done"]
+    failed = {str(o.item.source): o.error for o in outcomes if o.state == "failed"}
+    pending = [str(o.item.source) for o in outcomes if o.state == "pending"]
+    planned = any(table.get("dry_run") for table in done)
+    table = base | {
+        "frames": sum(t["frames"] for t in done),
+        "cached": bool(done) and not failed and not pending and all(t.get("cached") for t in done),
+        "items": done,
+        "failed": failed,
+        "pending": pending,
+        "summary": None if planned else str(summary),
+    }
+    if planned and not console.as_json:
+        for item in done:
+            console.text(render_text(item))
+    if not failed:
+        line = f"{count(len(done), 'clip')}, {count(table['frames'], 'frame')}"
+        console.result(table, line + ("" if planned else f"; what became of each is in {summary}"))
+        return 0
+    names = ", ".join(list(failed)[:FAILED_NAMED])
+    names += f" and {len(failed) - FAILED_NAMED} more" if len(failed) > FAILED_NAMED else ""
+    line = f"{len(failed)} of {count(len(outcomes), 'clip')} failed: {names}"
+    line += f"; {len(pending)} not begun" if pending else ""
+    if summary.exists():
+        remedy = f"see {summary}; the same command goes on, with --retry-failed only with these"
+    else:  # a dry run leaves none
+        remedy, table["summary"] = f"the first of them: {next(iter(failed.values()))}", None
+    console.failure(f"{line} — {remedy}", 5, table)
+    return 5

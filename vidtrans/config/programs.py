@@ -76,7 +76,7 @@ def tell_programs(
     from vidtrans.video.external.program import find_program
 
     program = Path("ffmpeg")
-    with suppress(UsageError):  # there is none: the job itself says so
+    with suppress(UsageError):  # there is none: the job itself raises
         program = find_program()
     for setting in settings:
         if setting.name.partition(".")[0] in tables:

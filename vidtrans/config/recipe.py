@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from vidtrans.config.programs import ProgramSetting, programs_from, refuse_programs
 from vidtrans.errors import UsageError
@@ -24,36 +24,36 @@ DEFAULT_PRESET = "edges"
 # The tables of a preset. Those with a name choose from a registry; their other keys are that choice's settings.
 CHOICES = {"pairing": "edges", "generator": "unet-256", "discriminator": "patchgan", "temporal": "window"}
 SETTINGS = {
-    "dataset": "vidtrans.data.dataset:DatasetSettings",
-    "training": "vidtrans.training.settings:TrainingSettings",
-    "rendering": "vidtrans.config.rendering:RenderingSettings",
-    "dreaming": "vidtrans.dreaming.settings:DreamingSettings",
-    "encoding": "vidtrans.video.io.encoding:EncodingSettings",
-    "card": "vidtrans.models.model_record:Card",
+    "dataset": Entry("vidtrans.data.dataset:DatasetSettings", ""),
+    "training": Entry("vidtrans.training.settings:TrainingSettings", ""),
+    "rendering": Entry("vidtrans.config.rendering_settings:RenderingSettings", ""),
+    "dreaming": Entry("vidtrans.dreaming.settings:DreamingSettings", ""),
+    "encoding": Entry("vidtrans.video.io.encoding:EncodingSettings", ""),
+    "card": Entry("vidtrans.models.model_record:Card", ""),
 }
-REGISTRIES = {"pairing": "vidtrans.pairing:PAIRINGS", "temporal": "vidtrans.temporal:FILTERS"}
-NETWORKS = {"generator": "vidtrans.networks:GENERATORS", "discriminator": "vidtrans.networks:DISCRIMINATORS"}
+REGISTRIES = {
+    "pairing": Entry("vidtrans.pairing:PAIRINGS", ""),
+    "temporal": Entry("vidtrans.temporal:FILTERS", ""),
+    "generator": Entry("vidtrans.networks:GENERATORS", ""),  # their settings are checked where the network is built
+    "discriminator": Entry("vidtrans.networks:DISCRIMINATORS", ""),
+}
 TABLES = (*CHOICES, *SETTINGS)
 CHAIN = tuple(name for name in TABLES if name != "dreaming")  # what the steps from a video to a render read
 
 
-def _load(path: str) -> Any:
-    return Entry(path, "").load()
-
-
-def preset_folder() -> Path:
+def _preset_folder() -> Path:
     """Where the presets are: inside an installed package, beside it in a checkout."""
-    package = PACKAGE
-    installed = package / "_presets"
-    return installed if installed.is_dir() else package.parent / "presets"
+    installed = PACKAGE / "_presets"
+    return installed if installed.is_dir() else PACKAGE.parent / "presets"
 
 
 def preset_names() -> list[str]:
-    return sorted(p.stem for p in preset_folder().glob("*.toml"))
+    """Return the names of the presets that ship."""
+    return sorted(p.stem for p in _preset_folder().glob("*.toml"))
 
 
 def preset_path(name: str) -> Path:
-    """The file of a preset: a name, or a path to a TOML file. Raises UsageError."""
+    """Return the file of a preset: a name, or a path to a TOML file. Raises UsageError."""
     if name.endswith(".toml"):
         check_regular_file(Path(name), UsageError)
         if Path(name).is_file():
@@ -61,33 +61,22 @@ def preset_path(name: str) -> Path:
         raise UsageError(f"preset '{name}'", "no such file", "see 'vidtrans preset list'")
     if name not in preset_names():
         raise unknown_name("preset", name, preset_names())
-    return preset_folder() / f"{name}.toml"
+    return _preset_folder() / f"{name}.toml"
 
 
 def read_tables(path: Path) -> dict[str, Table]:
-    """The tables of a preset or project file; unknown tables are refused. Raises UsageError."""
-    value = read_toml(path)
-    for words in ("summary", "cost"):
-        value.pop(words, None)
-    for name, table in value.items():
+    """Return the tables of a preset or project file. Raises UsageError, also on unknown tables."""
+    tables = {name: table for name, table in read_toml(path).items() if name not in ("summary", "cost")}
+    for name, table in tables.items():
         if name not in TABLES:
             raise unknown_name(f"table [{name}] in {path}: table", name, list(TABLES))
         if not isinstance(table, dict):
             raise UsageError(f"'{name}' in {path}", "it must be a table", f"write [{name}]")
-    return value
+    return tables
 
 
-def preset_summary(name: str) -> str:
-    """What a preset says it is for, in a line."""
-    return _words(name, "summary")
-
-
-def preset_cost(name: str) -> str:
-    """What a preset says that training with it costs, in a line; '' where it does not."""
-    return _words(name, "cost")
-
-
-def _words(name: str, key: str) -> str:
+def preset_text(name: str, key: Literal["summary", "cost"]) -> str:
+    """Return a line of a preset: what it is for, or what training with it costs; '' where it has none."""
     return str(read_toml(preset_path(name)).get(key, ""))
 
 
@@ -117,10 +106,10 @@ class Recipe:
     _settings: dict[str, Any] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        found = {n: from_table(_load(SETTINGS[n]), t, n) for n, t in self.tables.items() if n in SETTINGS}
-        for name in self.tables.keys() & REGISTRIES.keys():
+        found = {n: from_table(SETTINGS[n].load(), t, n) for n, t in self.tables.items() if n in SETTINGS}
+        for name in self.tables.keys() & {"pairing", "temporal"}:
             chosen, table = self.choice(name)
-            found[name] = from_table(_load(REGISTRIES[name]).load(chosen).Settings, table, name)
+            found[name] = from_table(REGISTRIES[name].load().load(chosen).Settings, table, name)
         object.__setattr__(self, "_settings", found)
 
     def choice(self, name: str) -> tuple[str, Table]:
@@ -131,19 +120,19 @@ class Recipe:
     def choice_settings(self, name: str) -> tuple[str, Any]:
         """Return the chosen name of a table with choices, and the choice's settings; not for networks."""
         chosen, _ = self.choice(name)
-        return chosen, self._settings.get(name) or _load(REGISTRIES[name]).load(chosen).Settings()
+        return chosen, self._settings.get(name) or REGISTRIES[name].load().load(chosen).Settings()
 
     def settings(self, name: str, cls: type[T]) -> T:
         """Return table ``name`` as its settings class ``cls``."""
-        found = self._settings.get(name) or cls()
-        assert isinstance(found, cls)
-        return found
+        settings = self._settings.get(name) or cls()
+        assert isinstance(settings, cls)
+        return settings
 
     def value(self, table: str, key: str) -> object:
         """Return one setting, or with ``key`` "name" what was chosen."""
         if key == "name":
             return self.choice(table)[0]
-        return getattr(self.settings(table, _load(SETTINGS[table])), key)
+        return getattr(self.settings(table, SETTINGS[table].load()), key)
 
     def under(self, tables: Mapping[str, Table]) -> Recipe:
         """Return this recipe with ``tables`` laid over its own. Raises UsageError."""
@@ -155,16 +144,15 @@ class Recipe:
 
 
 def table_of(key: str, among: Sequence[str]) -> str:
-    """The one of the tables ``among`` that has a setting ``key``, in whatever choice. Raises UsageError.
+    """Return the one of the tables ``among`` that has a setting ``key``, in whatever choice. Raises UsageError.
 
     To know those of networks takes torch.
     """
     known = {table: _keys(table) for table in among}
     found = [table for table in among if key in known[table]]
     if len(found) > 1:
-        raise UsageError(
-            f"--set {key}", f"{len(found)} tables have it", f"use {' or '.join(f'{t}.{key}' for t in found)}"
-        )
+        remedy = f"use {' or '.join(f'{table}.{key}' for table in found)}"
+        raise UsageError(f"--set {key}", f"{len(found)} tables have it", remedy)
     if not found:
         raise unknown_name("setting", key, sorted(set().union(*known.values())))
     return found[0]
@@ -172,12 +160,12 @@ def table_of(key: str, among: Sequence[str]) -> str:
 
 def _keys(table: str) -> set[str]:
     if table in SETTINGS:
-        return {f.name for f in fields(_load(SETTINGS[table]))}
-    registry = _load({**REGISTRIES, **NETWORKS}[table])
+        return {f.name for f in fields(SETTINGS[table].load())}
+    registry = REGISTRIES[table].load()
     return {"name"} | {f.name for choice in registry for f in fields(registry.load(choice).Settings)}
 
 
-def project_tables() -> dict[str, Table]:
+def _project_tables() -> dict[str, Table]:
     """The tables of ``vidtrans.toml`` in the current folder; none where there is none. Raises UsageError."""
     check_regular_file(Path(PROJECT_FILE), UsageError)
     tables = read_tables(Path(PROJECT_FILE)) if Path(PROJECT_FILE).is_file() else {}
@@ -197,7 +185,7 @@ def make_recipe(
     ``implied_tables`` are the implied preset's as they were (a dataset remembers its own). ``flags`` are tables
     from flags and variables. Raises UsageError.
     """
-    from_file = project_tables()
+    from_file = _project_tables()
     named = preset or implied
     if preset is None and implied_tables is not None:
         from_preset = {n: dict(t) for n, t in implied_tables.items()}
@@ -216,24 +204,22 @@ def make_recipe(
 
 
 def overlaid(*layers: Mapping[str, Mapping[str, Any]]) -> dict[str, Table]:
-    """Tables laid over each other, the last on top."""
+    """Return tables laid over each other, the last on top.
+
+    Another choice does not inherit the settings of the one that it replaces.
+    """
     merged: dict[str, Table] = {}
     for layer in layers:
         for name, table in layer.items():
-            merged[name] = _overlay(merged.get(name, {}), table)
+            below = merged.get(name, {})
+            replaces = "name" in table and table["name"] != below.get("name", table["name"])
+            merged[name] = dict(table) if replaces else {**below, **table}
     return merged
 
 
-def _overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> Table:
-    """``above`` over ``below``; another choice does not inherit the settings of the one that it replaces."""
-    if "name" in above and above["name"] != below.get("name", above["name"]):
-        return dict(above)
-    return {**below, **above}
-
-
 def dataset_recipe(preset: str | None, flags: Mapping[str, Mapping[str, Any]]) -> Recipe:
-    """The recipe that a dataset begins with: without ``preset``, the one named like the pairing, if there is one."""
-    pairing = flags.get("pairing", {}).get("name") or project_tables().get("pairing", {}).get("name")
+    """Return the recipe of a dataset: without ``preset``, that of the preset named like the pairing, if any."""
+    pairing = flags.get("pairing", {}).get("name") or _project_tables().get("pairing", {}).get("name")
     implied = pairing if pairing in preset_names() else None if pairing else DEFAULT_PRESET
     return make_recipe(preset, implied, flags)
 
@@ -247,12 +233,12 @@ def render_recipe(
     nothing. A preset and ``vidtrans.toml`` are for all commands: what they say beyond these is dropped. Raises
     UsageError.
     """
-    made = make_recipe(preset, None, {name: table for name, table in flags.items() if name != "pairing"})
+    recipe = make_recipe(preset, None, {name: table for name, table in flags.items() if name != "pairing"})
     for key in flags.get("rendering", {}) if command else ():
         if key not in read:
             remedy = f"leave it out; of [rendering] it reads {', '.join(read)}"
             raise UsageError(f"rendering.{key}", f"'{command}' does not read it", remedy)
-    if command and "rendering" in made.tables:
-        rendering = {k: v for k, v in made.tables["rendering"].items() if k in read}
-        made = replace(made, tables={**made.tables, "rendering": rendering})
-    return replace(made, pairing_changes=dict(flags.get("pairing", {})))
+    if command and "rendering" in recipe.tables:
+        rendering = {k: v for k, v in recipe.tables["rendering"].items() if k in read}
+        recipe = replace(recipe, tables={**recipe.tables, "rendering": rendering})
+    return replace(recipe, pairing_changes=dict(flags.get("pairing", {})))

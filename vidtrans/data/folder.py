@@ -91,7 +91,7 @@ class PictureMarks:
         except FileNotFoundError:
             return False
         except (OSError, ValueError) as error:
-            self.entry.damaged(f"chunk {chunk}: {error}")
+            self.entry.warn_damaged(f"chunk {chunk}: {error}")
             return False
 
     def mark(self, chunk: int) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vidtrans.clips.indexing import Clip
 from vidtrans.concurrency.threads import BackgroundQueue, buffer_capacity
-from vidtrans.config.rendering import RenderingSettings
+from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.dreaming.controls import DreamControls
 from vidtrans.dreaming.predictors import positions_of
 from vidtrans.dreaming.resumable_rollout import ResumableRollout
@@ -32,7 +32,7 @@ from vidtrans.inference.torch_engine import to_pictures
 from vidtrans.output.delivery import Delivery
 from vidtrans.output.target import record, up_to_date
 from vidtrans.rendering.cost import TRIAL_FRAMES, estimate
-from vidtrans.rendering.planning import makes_folder
+from vidtrans.rendering.render_planning import makes_folder
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.store.chunking import Chunk
@@ -79,7 +79,7 @@ class DreamJob:
         ends = [(a, min(a + length, plan.frames)) for a in starts]
         self.chunks = [Chunk(stop, first, stop, 0, plan.frames) for first, stop in ends]
         self.delivery = Delivery(self._as_clip(), range(plan.frames), plan.encoding, pattern=plan.pattern)
-        self.delivery.tell(context)
+        self.delivery.report_changes(context)
         self.num_dreamt = 0
 
     def _as_clip(self) -> Clip:
@@ -118,7 +118,7 @@ class DreamJob:
             self.context.report(Progress("joining", 0, None))
             with write_atomically(link_target(output)) as temporary:
                 held = [store.path(c.number) for c in self.chunks]
-                assembly = replace(self.delivery.assembly(folder), carried=self._carried())
+                assembly = replace(self.delivery.assembly(folder), copied=self._carried())
                 written = assembly.write(held, temporary, entry.folder, self.context)
                 result = self.summary(output) | counts | written
                 record(cache, output, temporary, request, result)
@@ -155,7 +155,7 @@ class DreamJob:
     def _waiting(self) -> int:
         """How many pictures may wait to be encoded."""
         width, height = self.plan.seed.size
-        if self.delivery.kept.width * self.delivery.kept.height <= AT_ONCE_PIXELS:
+        if self.delivery.stored.width * self.delivery.stored.height <= AT_ONCE_PIXELS:
             return 0
         return buffer_capacity(width, height)
 
@@ -212,7 +212,7 @@ class DreamJob:
         return picture
 
     def _segment(self, path: Path) -> SegmentWriter:
-        return SegmentWriter(path, self.delivery.kept, self.plan.encoding)
+        return SegmentWriter(path, self.delivery.stored, self.plan.encoding)
 
     def _stage(self) -> DreamStage:
         plan = self.plan
@@ -227,8 +227,8 @@ class DreamJob:
             blend={"source": plan.driver.clip.digest} if plan.driver else {},
             sound=plan.direction.sound_for_key(),
             chunk_frames=plan.rendering.chunk_frames,
-            encoding=plan.encoding.chunk_key(self.delivery.kept),
-            picture={k: str(v) for k, v in self.delivery.kept.__dict__.items()},
+            encoding=plan.encoding.chunk_key(self.delivery.stored),
+            picture={k: str(v) for k, v in self.delivery.stored.__dict__.items()},
             engine=dict(plan.cast(0).engine.identity),
             libraries=media_libraries(),
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
-from vidtrans.config.rendering import RenderingSettings
+from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.dreaming.bands import Loudness, loudness
 from vidtrans.dreaming.controls import DreamControls
 from vidtrans.dreaming.dream_job import DreamPlan

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from vidtrans.config.rendering import RenderingSettings
+from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.dreaming.drift_correction import DriftCorrector, FrameStatistics
 from vidtrans.dreaming.predictors import positions_of
 from vidtrans.dreaming.rollout import RolloutModel

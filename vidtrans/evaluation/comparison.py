@@ -106,7 +106,7 @@ def write_video(
             [segment],
             delivery.times.timing,
             path,
-            delivery.assembly(folder=False).carried,
+            delivery.assembly(folder=False).copied,
             context.report,
             context.stop,
         )

@@ -13,8 +13,8 @@ from vidtrans.evaluation.verdicts import verdict
 from vidtrans.files import base_name
 from vidtrans.metrics import SCORING_FLOW
 from vidtrans.output.target import produce
-from vidtrans.rendering.job import RenderJob
 from vidtrans.rendering.plan import RenderPlan
+from vidtrans.rendering.render_job import RenderJob
 from vidtrans.session import Context
 from vidtrans.settings import Table, Time
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from vidtrans.clips.cut_list import cuts_for_key
 from vidtrans.config.recipe import Recipe
-from vidtrans.config.rendering import RenderingSettings
+from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.errors import ModelError, UsageError
 from vidtrans.flow.estimator import flow_identity, runs_on_device
 from vidtrans.flow.history import VERSION

@@ -1,1 +1,1 @@
-"""Where results go: names, delivery, assembling, retiming."""
+"""Where results go: names, delivery, assembling."""

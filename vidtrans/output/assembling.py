@@ -1,4 +1,4 @@
-"""From encoded chunks to the result: a video with its sound, pictures, or a GIF; by way of the user's ffmpeg."""
+"""From encoded chunks to the result: a video with its sound, pictures, or a GIF; with the user's ffmpeg if asked."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Assembly:
     encoding: EncodingSettings
     picture: PictureFormat
     timing: Timing
-    carried: StreamCopy | None
+    copied: StreamCopy | None
     names: Callable[[int], list[str]] | None
 
     def write(self, segments: Sequence[Path], output: Path, scratch: Path, context: Context) -> Table:
@@ -47,23 +47,23 @@ class Assembly:
         Raises MediaError, UsageError.
         """
         if not self.encoding.needs_program:
-            return {"sound_packets": self._finish(segments, self.timing, output, self.carried, context)}
-        passed = scratch / "passed.nut"
+            return {"sound_packets": self._finish(segments, self.timing, output, self.copied, context)}
+        processed = scratch / "passed.nut"
         try:
-            timing, size = self._through_program(segments, passed, scratch, context)
-            carried = self.carried
-            if carried is not None and len(timing.pts) != len(self.timing.pts):
-                carried = replace(carried, new_rate=_rate_of(timing))
-            packets = self._finish([passed], timing, output, carried, context)
-            seconds = float((timing.pts[-1] + timing.durations[-1] - timing.pts[0]) * timing.time_base)
-            made = {"frames": len(timing.pts), "size": list(size), "duration_s": round(seconds, 3)}
-            return made | {"sound_packets": packets}
+            timing, size = self._run_program(segments, processed, scratch, context)
+            copied = self.copied
+            if copied is not None and len(timing.pts) != len(self.timing.pts):
+                copied = replace(copied, new_rate=_rate_of(timing))
+            packets = self._finish([processed], timing, output, copied, context)
+            seconds = round(float(_duration_s(timing)), 3)
+            return {"frames": len(timing.pts), "size": list(size), "duration_s": seconds, "sound_packets": packets}
         finally:
-            passed.unlink(missing_ok=True)
+            processed.unlink(missing_ok=True)
 
     def _finish(
-        self, segments: Sequence[Path], timing: Timing, output: Path, carried: StreamCopy | None, context: Context
+        self, segments: Sequence[Path], timing: Timing, output: Path, copied: StreamCopy | None, context: Context
     ) -> int:
+        """Write the result; return the number of packets of sound."""
         codec = self.encoding.codec
         if codec == "gif":
             _write_gif(segments, timing, output, context)
@@ -73,12 +73,12 @@ class Assembly:
             unpack(segments, names, output, codec, context.report, context.stop)
             return 0
         tag = "" if self.encoding.is_ffmpeg_encoder else CODECS[codec].tag
-        return join(segments, timing, output, carried, context.report, context.stop, tag=tag)
+        return join(segments, timing, output, copied, context.report, context.stop, tag=tag)
 
-    def _through_program(
-        self, segments: Sequence[Path], passed: Path, scratch: Path, context: Context
+    def _run_program(
+        self, segments: Sequence[Path], processed: Path, scratch: Path, context: Context
     ) -> tuple[Timing, tuple[int, int]]:
-        """All segments through the user's ffmpeg, in one go, and encoded: the file ``passed``; its times and size."""
+        """Put all segments through the user's ffmpeg, and encode them into ``processed``; return its times and size."""
         from vidtrans.video.external.ffmpeg import run_ffmpeg_job
 
         settings = self.encoding
@@ -87,56 +87,61 @@ class Assembly:
         ours = not settings.is_ffmpeg_encoder and not CODECS[settings.codec].unpacked
         try:
             join(segments, self.timing, whole, stop=context.stop, kind="nut")
-            run_ffmpeg_job(whole, filtered if ours else passed, job, context.stop, context.report, len(self.timing.pts))
-            made = read_encoded_video(filtered if ours else passed)
-            timing = self._timing_of(made)
+            result = filtered if ours else processed
+            run_ffmpeg_job(whole, result, job, context.stop, context.report, len(self.timing.pts))
+            video = read_encoded_video(result)
+            timing = self._timing_of(video)
             if ours:
-                self._encode(filtered, made, timing, passed, context)
-            return timing, made.size
+                self._encode(filtered, video, timing, processed, context)
+            return timing, video.size
         finally:
             whole.unlink(missing_ok=True)
             filtered.unlink(missing_ok=True)
 
-    def _encode(self, filtered: Path, made: EncodedVideo, timing: Timing, passed: Path, context: Context) -> None:
+    def _encode(self, filtered: Path, video: EncodedVideo, timing: Timing, output: Path, context: Context) -> None:
         """Encode what came out of the program, with the size, aspect and times that its graph made."""
-        width, height = made.size
+        width, height = video.size
         form = replace(
             self.picture,
             width=width,
             height=height,
-            sample_aspect_ratio=made.sample_aspect_ratio,
+            sample_aspect_ratio=video.sample_aspect_ratio,
             time_base=timing.time_base,
             rate=_rate_of(timing),
         )
         self.encoding.check_size(form)
-        with closing(SegmentWriter(passed, form, replace(self.encoding, filter=""))) as writer:
+        with closing(SegmentWriter(output, form, replace(self.encoding, filter=""))) as writer:
             for number, (picture, pts) in enumerate(zip(read_lossless(filtered), timing.pts, strict=True), 1):
                 writer.write(picture, pts)
                 context.stop.check()
                 context.report(Progress("encoding", number, len(timing.pts)))
 
-    def _timing_of(self, made: EncodedVideo) -> Timing:
-        """The times of what a program made. The last frame is shown until the source ends, or as long as another."""
-        pts = tuple(made.pts)
+    def _timing_of(self, video: EncodedVideo) -> Timing:
+        """The times of a program's output. The last frame is shown until the source ends, or as long as another."""
+        pts = tuple(video.pts)
         if not pts:
             raise UsageError("--filter", "no frame comes out of it", "change the graph")
         steps = [b - a for a, b in pairwise(pts)]
         given = self.timing
-        end = (given.pts[-1] + given.durations[-1]) * given.time_base / made.time_base
-        usual = steps[-1] if steps else 1 / (self.picture.rate * made.time_base)
+        end = (given.pts[-1] + given.durations[-1]) * given.time_base / video.time_base
+        usual = steps[-1] if steps else 1 / (self.picture.rate * video.time_base)
         last = round(end - pts[-1]) if len(pts) == len(given.pts) or end - pts[-1] > 0 else round(usual)
-        return Timing(pts, (*steps, max(1, last)), made.time_base)
+        return Timing(pts, (*steps, max(1, last)), video.time_base)
 
 
 def _rate_of(timing: Timing) -> Fraction:
     """Frames a second, on average."""
-    return Fraction(len(timing.pts)) / ((timing.pts[-1] + timing.durations[-1] - timing.pts[0]) * timing.time_base)
+    return len(timing.pts) / _duration_s(timing)
+
+
+def _duration_s(timing: Timing) -> Fraction:
+    return (timing.pts[-1] + timing.durations[-1] - timing.pts[0]) * timing.time_base
 
 
 def _write_gif(segments: Sequence[Path], timing: Timing, output: Path, context: Context) -> None:
     from vidtrans.video.io.gif import write_gif
 
-    total = 2 * len(timing.pts)  # the clip is gone through twice
+    total = 2 * len(timing.pts)  # the clip is read twice
     done = 0
 
     def frames() -> Iterator[np.ndarray]:
@@ -153,7 +158,7 @@ def _write_gif(segments: Sequence[Path], timing: Timing, output: Path, context: 
 
 
 def pass_of(settings: EncodingSettings, picture: PictureFormat) -> FFmpegJob:
-    """What the user's ffmpeg has to do: filter, encode, or both. Raises UsageError."""
+    """Return what the user's ffmpeg has to do: filter, encode, or both. Raises UsageError."""
     from vidtrans.video.external.ffmpeg import FFmpegJob, parse_options
 
     if settings.is_ffmpeg_encoder:
@@ -162,7 +167,7 @@ def pass_of(settings: EncodingSettings, picture: PictureFormat) -> FFmpegJob:
 
 
 def try_pass(job: FFmpegJob, picture: PictureFormat, context: Context) -> tuple[int, int] | None:
-    """Say before the work what the user's ffmpeg would say after it; a few black frames go through.
+    """Try the user's ffmpeg on a few black frames, so that its errors come before the work.
 
     Returns the (width, height) of what comes out; None where nothing does, a graph may wait for more. Raises
     UsageError.

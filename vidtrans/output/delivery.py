@@ -2,18 +2,71 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import replace
+from fractions import Fraction
+from math import gcd
 from pathlib import Path
 
 from vidtrans.clips.indexing import Clip
 from vidtrans.output.assembling import Assembly, pass_of, try_pass
-from vidtrans.output.retiming import Retiming
 from vidtrans.session import Context
 from vidtrans.video.io.codecs import CODECS, CONTAINERS, codecs_with_alpha
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
+from vidtrans.video.io.join import Timing
 from vidtrans.video.io.sequence import picture_names
 from vidtrans.video.io.stream_copy import StreamCopy, check_sound
+
+# The finest time base that an MP4 holds.
+FINEST = 2**31 - 1
+
+
+class Retiming:
+    """The timestamps at which each of a run of frames is written: none where it is dropped, several where it repeats.
+
+    ``pts`` and ``durations`` are those of the run, in ``time_base`` units; frames are counted from its first. ``rate``:
+    constant frames a second; None keeps every frame and its own time. On the grid a moment shows the last frame that
+    has begun by then, or begins within half a step.
+    """
+
+    def __init__(
+        self, pts: Sequence[int], durations: Sequence[int], time_base: Fraction, rate: Fraction | None = None
+    ) -> None:
+        self.rate = rate
+        self._stamps: list[list[int]] = []
+        if rate is None:
+            self.timing = Timing(pts, durations, time_base)
+            return
+        begin = pts[0] * time_base
+        base = _common(begin, 1 / rate)
+        step = int(1 / rate / base)
+        count = max(1, round((pts[-1] + durations[-1] - pts[0]) * time_base * rate))
+        half = 1 / (2 * rate * time_base)
+        grid = [round(begin / base) + k * step for k in range(count)]
+        self._stamps = [[] for _ in pts]
+        for stamp in grid:
+            shown = bisect_left(pts, stamp * base / time_base + half) - 1
+            self._stamps[max(0, shown)].append(stamp)
+        self.timing = Timing(tuple(grid), (step,) * count, base)
+
+    def stamps(self, number: int) -> tuple[int, ...]:
+        """Return when frame ``number`` of the run is shown."""
+        return (self.timing.pts[number],) if self.rate is None else tuple(self._stamps[number])
+
+    @property
+    def num_written(self) -> int:
+        """Return how many frames are written."""
+        return len(self.timing.pts)
+
+
+def _common(a: Fraction, b: Fraction) -> Fraction:
+    """The coarsest time base that holds both moments exactly; where it would be too fine, that of ``b`` in 1000ths."""
+    numerator = gcd(a.numerator * b.denominator, b.numerator * a.denominator)
+    base = Fraction(numerator, a.denominator * b.denominator)
+    # An MP4's time base is one over a whole number.
+    base = Fraction(1, base.denominator)
+    return base if base.denominator <= FINEST else Fraction(1, b.denominator * 1000)
 
 
 class Delivery:
@@ -45,14 +98,12 @@ class Delivery:
 
     def _times(self) -> Retiming:
         """When each frame is shown; a trimmed clip starts at 0."""
-        index, encoding = self.clip.index, self.encoding
-        begin = self.begin
-        own = self._own(index.pts)
-        pts = [p - begin for p in own] if begin else own
-        return Retiming(pts, self._own(index.durations()), index.time_base, encoding.rate)
+        index = self.clip.index
+        pts = [p - self._begin for p in self._own(index.pts)]
+        return Retiming(pts, self._own(index.durations()), index.time_base, self.encoding.rate)
 
     @property
-    def begin(self) -> int:
+    def _begin(self) -> int:
         """What becomes 0: a part's first frame, and one before 0, which containers would cut off."""
         index = self.clip.index
         return index.pts[self.numbers.start] if self.trimmed else index.before_zero
@@ -61,7 +112,7 @@ class Delivery:
         """What is written: as deep as source and codec are, with alpha where both have it."""
         index, encoding = self.clip.index, self.encoding
         depth = encoding.depth_for(index.findings.depth)
-        own = None if encoding.is_ffmpeg_encoder else CODECS[encoding.codec]
+        codec = None if encoding.is_ffmpeg_encoder else CODECS[encoding.codec]
         return PictureFormat(
             index.width * factor,
             index.height * factor,
@@ -69,60 +120,60 @@ class Delivery:
             self.times.timing.time_base,
             encoding.rate or index.rate,
             depth,
-            index.findings.alpha and own is not None and own.has_alpha(depth) and not self.drawn,
+            index.findings.alpha and codec is not None and codec.has_alpha(depth) and not self.drawn,
         )
 
     @property
-    def kept(self) -> PictureFormat:
-        """The format of the chunks, which may be kept in another one than the result's."""
+    def stored(self) -> PictureFormat:
+        """Return the format of the chunks, which may be stored in another one than the result's."""
         depths = self.encoding.chunk_codec.depths
         return self.picture if self.picture.depth in depths else replace(self.picture, depth=self.depth)
 
-    def tell(self, context: Context) -> None:
-        """Say what the codec does to this source. Raises UsageError where it, or the user's ffmpeg, cannot do it."""
+    def report_changes(self, context: Context) -> None:
+        """Warn of what the codec does to this source. Raises UsageError where it or the user's ffmpeg cannot do it."""
         encoding, picture, clip = self.encoding, self.picture, self.clip
         if clip.index.findings.alpha and not picture.alpha and not self.drawn:
             ground = "white" if clip.is_pictures else "black"
-            told = f"{clip.name}: {encoding.codec} has no transparency, what is transparent lies on {ground}"
-            context.warn_once(f"{told} ({', '.join(codecs_with_alpha())} keep it)", clip.path)
+            text = f"{clip.name}: {encoding.codec} has no transparency, what is transparent lies on {ground}"
+            context.warn_once(f"{text} ({', '.join(codecs_with_alpha())} keep it)", clip.path)
         size: tuple[int, int] | None = (picture.width, picture.height)
         if encoding.needs_program:
             size = try_pass(pass_of(encoding, picture), picture, context)
         if size is None or encoding.is_ffmpeg_encoder:
             return
-        made = replace(picture, width=size[0], height=size[1])
-        encoding.check_size(made)
-        if made.is_odd and CODECS[encoding.codec].odd:
-            shown = f"{size[0]}x{size[1]} is odd, {encoding.codec} is written as 4:4:4, which not all players show"
-            context.warn_once(f"{clip.name}: {shown}", clip.path)
+        result = replace(picture, width=size[0], height=size[1])
+        encoding.check_size(result)
+        if result.is_odd and CODECS[encoding.codec].odd:
+            text = f"{size[0]}x{size[1]} is odd, {encoding.codec} is written as 4:4:4, which not all players show"
+            context.warn_once(f"{clip.name}: {text}", clip.path)
 
     def check_sound(self, output: Path) -> None:
-        """Raises UsageError where ``output``'s container cannot hold the sound that goes along."""
+        """Raise UsageError where ``output``'s container cannot hold the sound that is copied."""
         kind = CONTAINERS.get(output.suffix.lower().lstrip("."))
         if kind and self.encoding.sound == "copy" and not self.clip.is_pictures and not self.clip.guides:
             check_sound((self.clip.origin or self.clip).path, kind)
 
     def assembly(self, folder: bool) -> Assembly:
-        """How the chunks become the result; a trimmed clip takes its sound along to 0."""
+        """Return how the chunks become the result; the sound of a trimmed clip starts at 0, too."""
         encoding = self.encoding
         names = self._names if encoding.makes_pictures and folder else None
-        carried = None if self.clip.is_pictures or self.clip.guides else self._carried()
-        return Assembly(encoding, self.picture, self.times.timing, carried, names)
+        copied = None if self.clip.is_pictures or self.clip.guides else self._stream_copy()
+        return Assembly(encoding, self.picture, self.times.timing, copied, names)
 
-    def _carried(self) -> StreamCopy:
-        """What goes along from the file that the clip was made from, in its own time."""
+    def _stream_copy(self) -> StreamCopy:
+        """What is copied from the file that the clip was made from, in its own time."""
         index, origin = self.clip.index, self.clip.origin or self.clip
-        begin = self.begin * index.time_base - self.clip.offset_s
+        begin = self._begin * index.time_base - self.clip.offset_s
         new_rate = self.times.rate or (index.rate if index.rate != origin.index.rate else None)
         sound = self.encoding.sound == "copy"
-        carried = StreamCopy(origin.path, shift_s=-begin, rate=origin.index.rate, new_rate=new_rate, sound=sound)
+        copied = StreamCopy(origin.path, shift_s=-begin, rate=origin.index.rate, new_rate=new_rate, sound=sound)
         if not self.trimmed and not self.clip.is_part:
-            return carried
+            return copied
         start = self._own(index.pts)[0] * index.time_base - self.clip.offset_s
         end = start + sum(self._own(index.durations())) * index.time_base
         first = origin.index.pts[0] * origin.index.time_base
         before = round((start - first) * origin.index.rate)
-        return replace(carried, start_s=start, end_s=end, frames_before=before)
+        return replace(copied, start_s=start, end_s=end, frames_before=before)
 
     def _names(self, count: int) -> list[str]:
         """Of so many pictures: after those they were made from; numbered, where a rate or a graph changed them."""
@@ -132,11 +183,11 @@ class Delivery:
         return picture_names((), range(count), codec, self.pattern)
 
     def stamps(self, number: int) -> Sequence[int]:
-        """When the clip's frame of this number is shown."""
+        """Return when the clip's frame of this number is shown."""
         return self.times.stamps(number - self.numbers.start)
 
     def num_written(self, numbers: range) -> int:
-        """How many frames of the result come of these: none where a constant rate drops them all."""
+        """Return how many frames of the result come of these: none where a constant rate drops them all."""
         return sum(len(self.stamps(n)) for n in numbers)
 
     def _own(self, values: Sequence[int]) -> Sequence[int]:

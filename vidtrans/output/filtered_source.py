@@ -27,7 +27,7 @@ FILTERED = "filtered.nut"
 
 
 def filtered_clip(clip: Clip, graph: str, context: Context) -> Clip:
-    """The clip that comes out of ``graph``, upright and in RGB, made once and kept in the cache.
+    """Return the clip that comes out of ``graph``, upright and in RGB, made once and kept in the cache.
 
     The graph sees frames as a model would: colours, turns and damage are dealt with. Raises UsageError, MediaError.
     """

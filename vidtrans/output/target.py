@@ -1,6 +1,4 @@
-"""Results that a user keeps: never half-written, never overwritten unasked, and known again when they are made
-a second time.
-"""
+"""Results: never half-written, never overwritten unless asked, and recognised when they are asked for again."""
 
 from __future__ import annotations
 
@@ -12,7 +10,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from vidtrans.errors import Interrupted, UsageError
 from vidtrans.files import (
@@ -42,8 +39,7 @@ def _record_path(cache: Cache, output: Path) -> Path:
 def _read(cache: Cache, output: Path) -> Table:
     """The record of an output. Raises ValueError (as JSON does), KeyError or OSError where there is no whole one."""
     value: Table = read_small_json(_record_path(cache, output))
-    said = value.pop("sha256", None)
-    if said is not None and said != digest_of(value):  # those of old have none
+    if value.pop("sha256") != digest_of(value):
         raise ValueError("the record changed")
     return value
 
@@ -56,8 +52,8 @@ def _is_known(cache: Cache, folder: Path) -> bool:
     return False
 
 
-def recorded(cache: Cache, output: Path) -> dict[str, Any] | None:
-    """What is on record of an output, if its content is still what was written."""
+def recorded(cache: Cache, output: Path) -> Table | None:
+    """Return the record of an output, if its content is still what was written."""
     if special_file_kind(output):
         return None
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -73,7 +69,7 @@ def _names(folder: Path) -> list[str]:
 
 
 def _digest(output: Path, of_file: Callable[[Path], str]) -> str:
-    """Of a result's content: a file's, or that of a folder of pictures, whatever else was put there included."""
+    """The digest of a file, or of all files in a folder of pictures."""
     if output.is_dir():
         return digest_of([[name, of_file(output / name)] for name in _names(output)])
     return of_file(output)
@@ -82,11 +78,11 @@ def _digest(output: Path, of_file: Callable[[Path], str]) -> str:
 def record(cache: Cache, output: Path, written: Path, request: str, result: Table) -> None:
     """Remember that ``request`` made ``output``, and what was reported of it.
 
-    Called when the content is whole and still has its temporary name, ``written``: a run that is killed after
-    the rename is known, and a record without its output harms nobody.
+    Call it when the content is whole and still has its temporary name, ``written``: a run that is killed after the
+    rename has its record, and a record without an output does no harm.
     """
     cache.prepare()
-    # The temporary name is not worth remembering: no digest from the cache here.
+    # Not with the cache's digests: they would remember the temporary name.
     value: Table = {"digest": _digest(written, digest_file), "request": request, "result": result}
     if written.is_dir():
         value["names"] = _names(written)
@@ -96,7 +92,7 @@ def record(cache: Cache, output: Path, written: Path, request: str, result: Tabl
 
 
 def check_place(output: Path, sources: Sequence[Path], *, folder: bool = False) -> None:
-    """Raises UsageError where a file (or a ``folder``) cannot be written there, or is one of the sources."""
+    """Raise UsageError where a file (or a ``folder``) cannot be written there, or is one of the sources."""
     check_parents(output)
     for source in sources:
         if output.exists() and source.exists() and output.samefile(source):
@@ -128,14 +124,13 @@ def refuse_link(output: Path) -> Path:
 
 
 def check_parents(output: Path) -> None:
-    """Raises UsageError where a file stands in the place of a folder, or a name or a link cannot be followed."""
-    check_name(output)
+    """Raise UsageError where a file stands in the place of a folder, or a name or a link cannot be followed."""
+    _check_name(output)
     place = link_target(output)
     if output.is_symlink() and not place.parent.exists():
         # An unmounted disk, as a rule: no folder is made in its place.
-        raise UsageError(
-            str(output), f"a link into '{place.parent}', which is not there", "choose another place with -o"
-        )
+        why = f"a link into '{place.parent}', which is not there"
+        raise UsageError(str(output), why, "choose another place with -o")
     for parent in place.absolute().parents:
         if parent.is_symlink() and not parent.exists():
             raise UsageError(str(output), f"'{parent}' is a link to nothing", "choose another place with -o")
@@ -143,8 +138,8 @@ def check_parents(output: Path) -> None:
             raise UsageError(str(output), f"'{parent}' is a file, not a folder", "choose another place with -o")
 
 
-def check_name(output: Path) -> None:
-    """Raises UsageError where a name is longer than the file system allows, or links lead back to themselves."""
+def _check_name(output: Path) -> None:
+    """Raise UsageError where a name is longer than the file system allows, or links lead back to themselves."""
     limit = name_limit(output.parent)
     for part in output.parts:
         if name_length(part) > limit:
@@ -160,16 +155,13 @@ def check_name(output: Path) -> None:
 
 
 def _check_replaceable(cache: Cache, output: Path) -> None:
-    """Raises UsageError where --overwrite would delete what is no result, so that it is not advised either.
-
-    A folder is replaced whole.
-    """
+    """Raise UsageError where --overwrite would delete files that are no result: a folder is replaced whole."""
     if output.is_dir() and not _is_known(cache, output):
         raise UsageError(str(output), "it holds files that are no result of this command", "choose another with -o")
 
 
 def check_foreign(cache: Cache, output: Path, overwrite: bool) -> None:
-    """Raises UsageError where the output is something that is not on record, before work is spent on it."""
+    """Raise UsageError where the output is something that is not on record, before work is spent on it."""
     check_parents(output)
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return
@@ -181,7 +173,7 @@ def check_foreign(cache: Cache, output: Path, overwrite: bool) -> None:
 def up_to_date(
     cache: Cache, output: Path, request: str, sources: Sequence[Path], overwrite: bool, *, folder: bool = False
 ) -> Table | None:
-    """The recorded result, if ``output`` is just what ``request`` makes; None if it has to be made.
+    """Return the recorded result, if ``output`` is what ``request`` makes; None if it has to be made.
 
     ``folder``: the output is a folder of pictures. Raises UsageError where it is one of the sources, is of the wrong
     kind, or is something else that exists and ``overwrite`` was not asked for.
@@ -189,14 +181,14 @@ def up_to_date(
     check_place(output, sources, folder=folder)
     if not output.exists() or (folder and not any(output.iterdir())):
         return None
-    held = recorded(cache, output)
-    if held and held["request"] == request:
-        result: Table = held["result"]
+    existing = recorded(cache, output)
+    if existing and existing["request"] == request:
+        result: Table = existing["result"]
         return result | {k: 0 for k in result if k in ("frames_inferred", "frames_spared", "frames_encoded")}
     _check_replaceable(cache, output)
     if overwrite:
         return None
-    why = "it exists, made with other inputs or options" if held else "it exists"
+    why = "it exists, made with other inputs or options" if existing else "it exists"
     raise UsageError(str(output), why, "use --overwrite, or another name with -o")
 
 
@@ -215,16 +207,16 @@ def produce(
     if split_pattern(output)[1]:
         raise UsageError(str(output), "this is one picture", "leave the number out")
     digest = digest_of(request)
-    held = up_to_date(context.cache, output, digest, sources, context.overwrite)
-    cached = held is not None
-    if held is None:
+    table = up_to_date(context.cache, output, digest, sources, context.overwrite)
+    cached = table is not None
+    if table is None:
         if context.dry_run:
             return {"output": str(output), "frames": 0, "seconds": 0.0, "cached": False, "dry_run": True}
         try:
             with write_atomically(link_target(output)) as temporary:
-                held = make(temporary)
-                record(context.cache, output, temporary, digest, held)
+                table = make(temporary)
+                record(context.cache, output, temporary, digest, table)
         except Interrupted as error:
             error.why = "nothing was written"  # it takes seconds, and begins anew
             raise
-    return held | {"output": str(output), "seconds": round(time.monotonic() - began, 3), "cached": cached}
+    return table | {"output": str(output), "seconds": round(time.monotonic() - began, 3), "cached": cached}

@@ -28,10 +28,6 @@ from vidtrans.training.settings import TrainingSettings
 PICTURE = "table.png"
 
 
-def default_output(folder: Path, kind: str) -> Path:
-    return Path(f"{folder.resolve().name.removesuffix(DATASET_SUFFIX)}.ablate-{kind}")
-
-
 def ablate(request: AblateRequest, context: Context) -> Table:
     """Train every variant of a kind on a dataset, and return what is reported of all of them.
 
@@ -46,8 +42,11 @@ def ablate(request: AblateRequest, context: Context) -> Table:
         raise UsageError(f"--ablate {kind}", why, "start it without torchrun")
     dataset = open_dataset(folder)
     find: Variants = ABLATIONS.load(kind)
-    output = request.output or refuse_link(default_output(folder, kind))
-    _check_output(output, folder)
+    default_output = Path(f"{folder.resolve().name.removesuffix(DATASET_SUFFIX)}.ablate-{kind}")
+    output = request.output or refuse_link(default_output)
+    if output.exists() and not output.is_dir():
+        raise UsageError(str(output), "it is a file, and the models go to a folder", "choose another with -o")
+    check_place(output, [folder / INDEX], folder=True)
     variants = find(recipe, dataset, context)
     recipes = [recipe.under(v.tables) for v in variants]
     models = [output / f"{v.name}{SUFFIX}" for v in variants]
@@ -67,26 +66,25 @@ def ablate(request: AblateRequest, context: Context) -> Table:
     ]
     table: Table = {"ablation": kind, "frames": trained[0]["frames"], "steps": trained[0]["steps"], "rows": rows}
     estimates = [t for t in trained if "estimate" in t]
-    drawn = {"dry_run": True} if estimates else _draw(output, rows, table, dataset, context)
-    if "dry_run" in drawn:
+    picture = {"dry_run": True} if estimates else _draw(output, rows, table, dataset, context)
+    if "dry_run" in picture:
         return {"output": str(output), **table, "cached": False, "dry_run": True} | add_up(estimates)
     return {
         "output": str(output),
         **table,
-        "picture": drawn["output"],
+        "picture": picture["output"],
         "seconds": round(time.monotonic() - began, 3),
-        "cached": drawn["cached"] and all(t["cached"] for t in trained),
+        "cached": picture["cached"] and all(t["cached"] for t in trained),
     }
 
 
 def _draw(output: Path, rows: Sequence[Table], table: Table, dataset: Dataset, context: Context) -> Table:
-    """The picture, unless it is there."""
+    """Draw the picture, unless it is there."""
     models = [Path(row["model"]) for row in rows]
-    made_here = all(m.is_file() for m in models)  # not so where this is a dry run
     request = {
         "command": "ablate",
         "dataset": dataset_digest(context, dataset),
-        "models": [context.cache.digest(m) for m in models] if made_here else [],
+        "models": [context.cache.digest(m) for m in models] if all(m.is_file() for m in models) else [],  # a dry run
         "rows": [[row["label"], row["held_out"]] for row in rows],
     }
 
@@ -100,23 +98,16 @@ def _draw(output: Path, rows: Sequence[Table], table: Table, dataset: Dataset, c
     return produce(context, output / PICTURE, request, models, make)
 
 
-def _check_output(output: Path, folder: Path) -> None:
-    """Raises UsageError where no folder of models can be there."""
-    if output.exists() and not output.is_dir():
-        raise UsageError(str(output), "it is a file, and the models go to a folder", "choose another with -o")
-    check_place(output, [folder / INDEX], folder=True)
-
-
 def _steps(dataset: Dataset, recipes: Sequence[Recipe], minutes: float, context: Context) -> int:
     """How many steps fit into ``minutes`` for the slowest, measured once and remembered."""
     from vidtrans.training.training_job import TrainingJob
 
-    quiet, found = replace(context, report=silent), []
+    quiet, fitting = replace(context, report=silent), []
     for recipe in recipes:
         settings = recipe.settings("training", TrainingSettings)
         networks = recipe.only("generator", "discriminator")
-        asked = ["ablate", dataset_digest(context, dataset), networks, settings.for_key(), minutes]
+        key = ["ablate", dataset_digest(context, dataset), networks, settings.for_key(), minutes]
         job = TrainingJob(dataset, recipe, settings, None, quiet)
-        found.append(job.steps_for(minutes, digest_of([*asked, context.seed, context.device_kind])))
-    context.note(f"{minutes:g} minutes are about {min(found)} steps here for the slowest; each takes as many")
-    return min(found)
+        fitting.append(job.steps_for(minutes, digest_of([*key, context.seed, context.device_kind])))
+    context.note(f"{minutes:g} minutes are about {min(fitting)} steps here for the slowest; each takes as many")
+    return min(fitting)

@@ -1,6 +1,6 @@
-"""How fast is it here? The steps of a render, each by itself and then all together, in frames per second.
+"""Measure the steps of a render, each by itself and then all together, in frames per second.
 
-``vidtrans.toml`` is passed over: rates of two machines compare.
+``vidtrans.toml`` is not read: rates of two machines have to compare.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from vidtrans.events import Progress, silent
 from vidtrans.inference.device import resolve_device
 from vidtrans.models.loaded_model import find_look
 from vidtrans.pipeline.stylize import stylize
-from vidtrans.rendering.workbench import ROUNDS, Workbench, machine, measure
+from vidtrans.rendering.render_benchmark import ROUNDS, RenderBenchmark, machine, measure
 from vidtrans.requests import BenchRequest, StylizeRequest
 from vidtrans.session import Context
 from vidtrans.settings import Table, Time
@@ -31,35 +31,35 @@ def bench(request: BenchRequest, context: Context) -> Table:
     slowest of the steps. Raises ModelError, UsageError, DeviceError, Interrupted; MediaError for a model that paints
     one scene only.
     """
-    with tempfile.TemporaryDirectory(prefix="vidtrans-") as place:
-        folder = Path(place)
+    with tempfile.TemporaryDirectory(prefix="vidtrans-") as temporary:
+        folder = Path(temporary)
         own = replace(context, cache_dir=folder / "cache", report=silent, dry_run=False, overwrite=False)
         look, device = find_look(request.model, own), resolve_device(context.device)
         look.check_renders()
         if look.pairing.guides:
             raise UsageError(f"model '{look.name}'", "it goes by guides, the clip has none", "measure another model")
-        told: Table = {"output": None, "frames": request.frames, "rounds": ROUNDS, "model": look.name, "cached": False}
+        table: Table = {"output": None, "frames": request.frames, "rounds": ROUNDS, "model": look.name, "cached": False}
         if context.dry_run:
-            return told | {"dry_run": True}
+            return table | {"dry_run": True}
         context.report(Progress("making a clip", 0, None))
-        work = Workbench(look, own, device, folder, request.size, request.frames, _stylize)
-        engines, skipped = work.engines(request.slow)
+        benchmark = RenderBenchmark(look, own, device, folder, request.size, request.frames, _stylize)
+        engines, skipped = benchmark.engines(request.slow)
         try:
-            rates = measure(work.steps(engines), request.frames, context)
+            rates = measure(benchmark.steps(engines), request.frames, context)
         except Interrupted as error:
             error.why = "nothing was written"
             raise
-        auto, of = work.auto, {name: rate.__dict__ for name, rate in rates.items()}
-        steps = {name: of[f"engine {auto}" if name == "engine" else name] for name in STEPS}
-        return told | {
-            "source_size": [work.plan.clip.index.width, work.plan.clip.index.height],
-            "working_size": list(work.plan.size),
+        auto, plan = benchmark.auto, benchmark.plan
+        steps = {name: rates[f"engine {auto}" if name == "engine" else name] for name in STEPS}
+        return table | {
+            "source_size": [plan.clip.index.width, plan.clip.index.height],
+            "working_size": list(plan.size),
             "machine": machine(device),
             "steps": steps,
-            "engines": {name: of[f"engine {name}"] for name in engines},
+            "engines": {name: rates[f"engine {name}"] for name in engines},
             "skipped": skipped,
             "auto": auto,
-            "together": {name: of[name] for name in ("filter_with_flow", "stylize", "stylize_unfiltered")},
+            "together": {name: rates[name] for name in ("filter_with_flow", "stylize", "stylize_unfiltered")},
             "bottleneck": min(steps, key=lambda name: steps[name]["fps"]),
         }
 

@@ -17,8 +17,8 @@ from vidtrans.session import Context
 from vidtrans.settings import Table, Time, parse_time, read_toml
 
 SUFFIX = ".toml"
-OF_A_CLIP = ("source", "output", "model", "preset", "start", "end", "mask")
-OF_ALL = ("model", "preset")
+CLIP_KEYS = ("source", "output", "model", "preset", "start", "end", "mask")
+LIST_KEYS = ("model", "preset")
 TEXTS = ("output", "model", "preset", "mask")
 
 
@@ -39,34 +39,34 @@ def read_clip_list(
     clips = table.pop("clips", None)
     if not isinstance(clips, list) or not clips or not all(isinstance(clip, dict) for clip in clips):
         raise UsageError(str(path), "it lists no clips", 'write [[clips]], and source = "…" below it')
-    _check_keys(table, OF_ALL, str(path), "clips")
-    found: list[StylizeRequest] = []
+    _check_keys(table, LIST_KEYS, str(path), "clips")
+    requests: list[StylizeRequest] = []
     for number, clip in enumerate(clips, 1):
         where = f"clip {number} of {path}"
-        _check_keys(clip, OF_A_CLIP, where)
+        _check_keys(clip, CLIP_KEYS, where)
         sources = _sources(clip, where, path.parent)
-        chosen = template.model or clip.get("model") or table.get("model")
-        if not chosen:
+        model = template.model or clip.get("model") or table.get("model")
+        if not model:
             raise UsageError(where, "no model", 'write model = "…", or give --model')
         in_list = overlaid(*({n: t for n, t in layer.items() if n in TABLES} for layer in (table, clip)))
         recipe = render_recipe(preset or clip.get("preset") or table.get("preset"), overlaid(in_list, flags))
         programs = programs_from(f"list {path}", in_list, flags)
         own = replace(
             template,
-            model=chosen,
+            model=model,
             recipe=replace(recipe, programs=(*recipe.programs, *programs)),
             start=template.start or _time(clip, "start"),
             end=template.end or _time(clip, "end"),
             mask=template.mask or (path.parent / clip["mask"] if "mask" in clip else None),
         )
-        requests = requests_for(sources, own, context, folder)
+        of_clip = requests_for(sources, own, context, folder)
         if "output" in clip:
-            if len(requests) > 1:
-                why = f"one output for {len(requests)} sources"
+            if len(of_clip) > 1:
+                why = f"one output for {len(of_clip)} sources"
                 raise UsageError(where, why, "leave it out, or list each by itself")
-            requests = [replace(requests[0], output=Path(clip["output"]))]
-        found += requests
-    return found
+            of_clip = [replace(of_clip[0], output=Path(clip["output"]))]
+        requests += of_clip
+    return requests
 
 
 def _time(clip: Table, key: str) -> Time | None:
@@ -85,8 +85,8 @@ def _check_keys(table: Table, own: Sequence[str], where: str, *more: str) -> Non
 
 
 def _sources(clip: Table, where: str, folder: Path) -> list[Path]:
-    given = clip.get("source")
-    texts: list[Any] = given if isinstance(given, list) else [given]
+    source = clip.get("source")
+    texts: list[object] = source if isinstance(source, list) else [source]
     if not texts or not all(isinstance(text, str) and text for text in texts):
         raise UsageError(where, "no source", 'write source = "…": a file, a folder or a pattern, or a list of them')
-    return [folder / text for text in texts]
+    return [folder / str(text) for text in texts]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from vidtrans.clips.indexing import content_digest, open_clip
@@ -20,17 +19,14 @@ from vidtrans.video.io.pictures import is_picture_source
 VERSION = 1
 
 
-def default_output(clips: Sequence[Path]) -> Path:
-    return Path(f"{base_name(clips[0])}.compare{'.png' if is_picture_source(clips[0]) else '.mp4'}")
-
-
 def compare(request: CompareRequest, context: Context) -> Table:
     """Write a labelled comparison of clips and return what is reported of it.
 
     Frames go together by number where there are as many, else by time. Raises UsageError, MediaError, ModelError.
     """
     clips, start, end = request.clips, request.start, request.end
-    output = request.output or refuse_link(default_output(clips))
+    suffix = ".png" if is_picture_source(clips[0]) else ".mp4"
+    output = request.output or refuse_link(Path(f"{base_name(clips[0])}.compare{suffix}"))
     as_sheet = output.suffix.lower() == ".png"
     encoding = EncodingSettings(codec="h264")
     if not as_sheet:

@@ -8,8 +8,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from vidtrans.batch.inputs import counterparts, gathered, items_for, without_results
-from vidtrans.batch.jobs import Options, run_batch
+from vidtrans.batch.inputs import counterparts, exclude_results, expand_sources, make_items
+from vidtrans.batch.jobs import BatchOptions, run_batch
 from vidtrans.batch.summary import Outcome
 from vidtrans.clips.indexing import content_digest, open_clip
 from vidtrans.config.programs import tell_programs
@@ -20,8 +20,8 @@ from vidtrans.files import base_name
 from vidtrans.models.loaded_model import RenderSettings, find_look
 from vidtrans.models.model_file import IDENTITY
 from vidtrans.output.target import refuse_link
-from vidtrans.rendering.job import RenderJob
-from vidtrans.rendering.planning import at_rate, plan_render
+from vidtrans.rendering.render_job import RenderJob
+from vidtrans.rendering.render_planning import at_rate, plan_render
 from vidtrans.rendering.requested_output import OutputTarget, RequestedOutput, request_digest
 from vidtrans.requests import DeflickerRequest
 from vidtrans.session import Context
@@ -41,74 +41,65 @@ def deflicker(request: DeflickerRequest, context: Context) -> Table:
     if is_picture_source(processed) and not is_picture_sequence(processed):
         raise UsageError(str(processed), "one picture cannot flicker", "give a video or a folder of pictures")
     look = find_look(IDENTITY, context)
-    settings = RenderSettings.of(_own(request.recipe), look, context.device)
+    # The recipe names its filter, as nothing else is asked for here; the result is as large as the clip.
+    temporal = {"name": request.recipe.choice("temporal")[0]}
+    recipe = request.recipe.under({"temporal": temporal, "rendering": {"size": "source"}})
+    settings = RenderSettings.of(recipe, look, context.device)
     settings = settings.resolved(is_picture_source(processed), request.output)
-    output = request.output or refuse_link(Path(base_name(processed) + _ending(processed, request.recipe)))
-    place = OutputTarget.find(output, settings.encoding)
-    digest = _digest(request, settings, place, context)
-    order = RequestedOutput(place, digest, [p for p in (processed, request.source) if p], context, began)
-    if (held := order.held()) is not None:
-        return order.told(held, cached=True)
+    output = request.output or refuse_link(Path(base_name(processed) + _default_ending(processed, request.recipe)))
+    target = OutputTarget.find(output, settings.encoding)
+    own = {
+        "command": "deflicker",
+        "processed": content_digest(context, processed),
+        "source": content_digest(context, request.source) if request.source else "",
+        "start": str(request.start),
+    }
+    digest = request_digest(own, settings, target, stills=is_picture_source(processed))
+    requested = RequestedOutput(target, digest, [p for p in (processed, request.source) if p], context, began)
+    if (table := requested.existing()) is not None:
+        return requested.report(table, cached=True)
     clip = at_rate(open_clip(context, processed), settings.rendering.picture_fps)
     if not clip.index.same_size:
         raise UsageError(str(processed), "its pictures are not of one size", "give pictures of one size")
-    place.check_holds(clip.index.num_frames)
+    target.check_holds(clip.index.num_frames)
     guide = None
     if request.source is not None:
         clip, guide = find_guide(clip, request.source, settings.rendering.cuts, request.start, context)
         clip = with_sound_of(clip, guide)
     tell_programs(request.recipe.programs, context, ("encoding",))
-    job = RenderJob(plan_render(clip, look, settings, context, pattern=place.pattern, guide=guide), context)
-    job.plan.delivery.check_sound(place.output)
+    job = RenderJob(plan_render(clip, look, settings, context, pattern=target.pattern, guide=guide), context)
+    job.plan.delivery.check_sound(target.output)
     if context.dry_run:
-        return order.forecast(job)
-    result = job.render(place.output, digest)
+        return requested.forecast(job)
+    table = job.render(target.output, digest)
     context.trim_cache()
-    return order.told(result, cached=False)
+    return requested.report(table, cached=False)
 
 
 def deflicker_batch(
-    given: Sequence[Path], request: DeflickerRequest, batch: Options, context: Context
+    paths: Sequence[Path], request: DeflickerRequest, batch: BatchOptions, context: Context
 ) -> tuple[list[Outcome], Path]:
     """Filter several clips, each along the source of its name, into the request's output folder.
 
     Raises UsageError, Interrupted.
     """
-    found, folder = gathered(given), request.output or Path()
-    sources = counterparts(found, request.source, "--source") if request.source else [None] * len(found)
-    source_of = dict(zip(found, sources, strict=True))
+    clips, folder = expand_sources(paths), request.output or Path()
+    sources = counterparts(clips, request.source, "--source") if request.source else [None] * len(clips)
+    source_of = dict(zip(clips, sources, strict=True))
 
     def ending(processed: Path) -> str:
-        return _ending(processed, request.recipe)
+        return _default_ending(processed, request.recipe)
 
     def work(processed: Path, place: Path) -> partial[Table]:
         return partial(deflicker, replace(request, processed=processed, source=source_of[processed], output=place))
 
-    kept = found if found == list(given) else without_results(found, lambda p: folder / f"{base_name(p)}{ending(p)}")
-    items = items_for(kept, folder, [ending(p) for p in kept], work)
+    if clips != list(paths):  # else each was named
+        clips = exclude_results(clips, lambda p: folder / f"{base_name(p)}{ending(p)}")
+    items = make_items(clips, folder, [ending(p) for p in clips], work)
     return run_batch(items, "deflicker", folder, batch, context)
 
 
-def _ending(processed: Path, recipe: Recipe) -> str:
-    """The end of the name of a result that has no other."""
-    encoding = recipe.settings("encoding", EncodingSettings).resolved(
-        pictures=is_picture_source(processed), output=None
-    )
+def _default_ending(processed: Path, recipe: Recipe) -> str:
+    wanted = recipe.settings("encoding", EncodingSettings)
+    encoding = wanted.resolved(pictures=is_picture_source(processed), output=None)
     return f".deflickered{encoding.default_suffix(single=False)}"
-
-
-def _own(recipe: Recipe) -> Recipe:
-    """A recipe that names its filter, as nothing else is asked for here; the result is as large as the clip."""
-    name, _ = recipe.choice("temporal")
-    return recipe.under({"temporal": {"name": name}, "rendering": {"size": "source"}})
-
-
-def _digest(request: DeflickerRequest, settings: RenderSettings, place: OutputTarget, context: Context) -> str:
-    """The digest of all that decides a result. Raises UsageError, MediaError where something cannot be read."""
-    own = {
-        "command": "deflicker",
-        "processed": content_digest(context, request.processed),
-        "source": content_digest(context, request.source) if request.source else "",
-        "start": str(request.start),
-    }
-    return request_digest(own, settings, place, stills=is_picture_source(request.processed))

@@ -49,7 +49,7 @@ def demo(request: DemoRequest, context: Context) -> Table:
     if not clip.is_file():
         with write_atomically(clip) as temporary:
             shutil.copyfile(CLIP, temporary)
-    made = make_dataset(MakeDatasetRequest([clip], dataset, recipe), context)
+    dataset_table = make_dataset(MakeDatasetRequest([clip], dataset, recipe), context)
     trained = train(TrainRequest(dataset, model, recipe, request.minutes, at_most=MOST_STEPS), context)
     rendered = stylize(StylizeRequest(clip, str(model), render, recipe), context)
     labels = ("the clip", "painted from its lines by the model")
@@ -67,5 +67,5 @@ def demo(request: DemoRequest, context: Context) -> Table:
         "steps": trained["steps"],
         "held_out": trained["held_out"],
         "seconds": round(time.monotonic() - began, 3),
-        "cached": all(t["cached"] for t in (made, trained, rendered, video, sheet)),
+        "cached": all(t["cached"] for t in (dataset_table, trained, rendered, video, sheet)),
     }

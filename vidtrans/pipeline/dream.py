@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vidtrans.clips.indexing import content_digest
 from vidtrans.config.programs import tell_programs
-from vidtrans.config.rendering import DREAM_READS, RenderingSettings
+from vidtrans.config.rendering_settings import DREAM_READS, RenderingSettings
 from vidtrans.dreaming.predictors import NOISE, check_clock, find_looks
 from vidtrans.dreaming.settings import DreamingSettings
 from vidtrans.files import base_name, digest_of
@@ -38,38 +38,32 @@ def dream(request: DreamRequest, context: Context) -> Table:
     dreaming = recipe.settings("dreaming", DreamingSettings)
     check_clock(looks, dreaming)
     if sound is not None and (encoding.makes_pictures or encoding.codec == "gif"):
-        silent = f"expressions hear {sound.name}, and the result is silent: use -o with .mp4 or .mkv to keep it"
-        context.note(silent, "warning")
-    place = OutputTarget.find(request.output or refuse_link(default_output(request.source, looks, encoding)), encoding)
-    digest = _digest(request, looks, place, context)
-    order = RequestedOutput(
-        place, digest, [*request.paths, *(look.path for look in looks if look.path)], context, began
-    )
-    if (held := order.held()) is not None:
-        return order.told(held, cached=True)
-    place.check_holds(request.frames)
+        text = f"expressions hear {sound.name}, and the result is silent: use -o with .mp4 or .mkv to keep it"
+        context.note(text, "warning")
+    seed = base_name(request.source) if request.source else NOISE
+    name = f"{seed}.{looks[0].name.removesuffix(SUFFIX)}.dream{encoding.default_suffix(single=False)}"
+    target = OutputTarget.find(request.output or refuse_link(Path(name)), encoding)
+    digest = _digest(request, looks, target, context)
+    sources = [*request.paths, *(look.path for look in looks if look.path)]
+    requested = RequestedOutput(target, digest, sources, context, began)
+    if (table := requested.existing()) is not None:
+        return requested.report(table, cached=True)
+    target.check_holds(request.frames)
     tell_programs(recipe.programs, context, ("encoding",))
     from vidtrans.dreaming.dream_job import DreamJob  # torch
     from vidtrans.dreaming.planning import Wish, plan_dream
 
     rendering = recipe.settings("rendering", RenderingSettings)
     wish = Wish(request.source, request.frames, request.start, request.blend, sound, dreaming, rendering, encoding)
-    job = DreamJob(plan_dream(wish, looks, place, context), context)
+    job = DreamJob(plan_dream(wish, looks, target, context), context)
     if context.dry_run:
-        return order.forecast(job)
-    result = job.render(place.output, digest)
+        return requested.forecast(job)
+    table = job.render(target.output, digest)
     context.trim_cache()
-    return order.told(result, cached=False)
+    return requested.report(table, cached=False)
 
 
-def default_output(source: Path | None, looks: Sequence[Look], encoding: EncodingSettings) -> Path:
-    """``in.x.dream.mp4``."""
-    seed = base_name(source) if source else NOISE
-    name = looks[0].name.removesuffix(SUFFIX)
-    return Path(f"{seed}.{name}.dream{encoding.default_suffix(single=False)}")
-
-
-def _digest(request: DreamRequest, looks: Sequence[Look], place: OutputTarget, context: Context) -> str:
+def _digest(request: DreamRequest, looks: Sequence[Look], target: OutputTarget, context: Context) -> str:
     """The digest of all that decides a result. Raises UsageError, MediaError where something cannot be read."""
     files = {"source": request.source, "blend": request.blend, "sound": request.sound}
     rendering = request.recipe.settings("rendering", RenderingSettings)
@@ -82,10 +76,10 @@ def _digest(request: DreamRequest, looks: Sequence[Look], place: OutputTarget, c
             "start": str(request.start),
             "dreaming": request.recipe.settings("dreaming", DreamingSettings).for_key(),
             "rendering": {name: getattr(rendering, name) for name in DREAM_READS},
-            "encoding": place.encoding.for_key(),
-            "pattern": place.pattern,
+            "encoding": target.encoding.for_key(),
+            "pattern": target.pattern,
             "versions": [DreamStage.id(), SURVEY_VERSION, ASSEMBLY_VERSION],
-            "program": program_of(place.encoding),
+            "program": program_of(target.encoding),
             "device": context.device_kind,
             **{name: content_digest(context, path) if path else "" for name, path in files.items()},
         }

@@ -8,10 +8,10 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from vidtrans.batch.inputs import counterparts, gathered, items_for
-from vidtrans.batch.jobs import Options, run_batch
+from vidtrans.batch.inputs import counterparts, expand_sources, make_items
+from vidtrans.batch.jobs import BatchOptions, run_batch
 from vidtrans.batch.summary import Outcome
-from vidtrans.clips.indexing import Clip, content_digest, open_clip
+from vidtrans.clips.indexing import content_digest, open_clip
 from vidtrans.evaluation.dream_scores import VERSION as DREAM_VERSION
 from vidtrans.evaluation.dream_scores import score_dream
 from vidtrans.evaluation.reporting import VERSION, score
@@ -28,11 +28,10 @@ def evaluate(request: EvaluateRequest, context: Context) -> Table:
     """Score a render and return what is reported of it. Raises UsageError, MediaError, Interrupted."""
     began = time.monotonic()
     check_suffix(request.result, "a plot or a table of scores", *SCORE_SUFFIXES)
-    videos = _videos(request)
-    sources = list(videos.values())
+    sources = list(_videos(request).values())
     if request.result is not None:
-        made = partial(_score, request, context)
-        table = produce(context, request.result, _for_key(request, request.result, context), sources, made)
+        key = _for_key(request, request.result, context)
+        table = produce(context, request.result, key, sources, partial(_score, request, context))
     else:
         table = {"dry_run": True} if context.dry_run else _score(request, context, None)
         table |= {"output": None, "seconds": round(time.monotonic() - began, 3), "cached": False}
@@ -44,22 +43,24 @@ def evaluate(request: EvaluateRequest, context: Context) -> Table:
 
 
 def evaluate_batch(
-    given: Sequence[Path], request: EvaluateRequest, batch: Options, context: Context
+    paths: Sequence[Path], request: EvaluateRequest, batch: BatchOptions, context: Context
 ) -> tuple[list[Outcome], Path]:
     """Score several renders, each beside the clips of its name; ``result`` is a folder of plots.
 
     Raises UsageError, Interrupted.
     """
-    found, folder = gathered(given), request.result
-    paths = {name: path for name in VIDEOS[1:] if (path := getattr(request, name)) is not None}
-    beside = {name: counterparts(found, path, f"--{name.replace('_', '-')}") for name, path in paths.items()}
-    number = {path: n for n, path in enumerate(found)}
+    outputs, folder = expand_sources(paths), request.result
+    beside: dict[str, dict[Path, Path]] = {}  # by a video's name, of each output its clip
+    for name in VIDEOS[1:]:
+        if (path := getattr(request, name)) is not None:
+            clips = counterparts(outputs, path, f"--{name.replace('_', '-')}")
+            beside[name] = dict(zip(outputs, clips, strict=True))
 
     def work(output: Path, place: Path) -> partial[Table]:
-        own: Table = {name: paths[number[output]] for name, paths in beside.items()}
+        own: Table = {name: clips[output] for name, clips in beside.items()}
         return partial(evaluate, replace(request, output=output, result=place if folder else None, **own))
 
-    items = items_for(found, folder or Path(), [".scores.png"] * len(found), work)
+    items = make_items(outputs, folder or Path(), [".scores.png"] * len(outputs), work)
     if folder is None:
         items = [replace(item, output=None) for item in items]
     return run_batch(items, "evaluate", folder or Path(), batch, context)
@@ -86,15 +87,13 @@ def _for_key(request: EvaluateRequest, result: Path, context: Context) -> Table:
 def _score(request: EvaluateRequest, context: Context, result: Path | None) -> Table:
     """Score, and write what was asked for."""
     clips = {name: open_clip(context, path) for name, path in _videos(request).items()}
-    shown = clips.pop("output")
+    output = clips.pop("output")
     if request.dream:
-        return score_dream(shown, clips["source"], request.start, result, context)
-    found = {name: _beside(request, clip, name, shown, context) for name, clip in clips.items()}
-    return score(shown, found.pop("source"), request.flow, result, context, **found)
-
-
-def _beside(request: EvaluateRequest, clip: Clip, name: str, shown: Clip, context: Context) -> AlignedSource:
-    """In step; what another render or a reference has as many frames of is the same part, wherever it begins."""
-    if name != "source" and clip.index.num_frames == shown.index.num_frames:
-        return AlignedSource.find(clip, shown, context)
-    return AlignedSource.find(clip, shown, context, request.start, request.end)
+        return score_dream(output, clips["source"], request.start, result, context)
+    aligned = {}
+    for name, clip in clips.items():
+        # Another render or a reference with as many frames is the same part of the source, wherever that begins.
+        is_part = name != "source" and clip.index.num_frames == output.index.num_frames
+        span = (None, None) if is_part else (request.start, request.end)
+        aligned[name] = AlignedSource.find(clip, output, context, *span)
+    return score(output, aligned.pop("source"), request.flow, result, context, **aligned)

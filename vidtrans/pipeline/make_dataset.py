@@ -8,8 +8,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from vidtrans.batch.inputs import counterparts, gathered, items_for
-from vidtrans.batch.jobs import Options, run_batch
+from vidtrans.batch.inputs import counterparts, expand_sources, make_items
+from vidtrans.batch.jobs import BatchOptions, run_batch
 from vidtrans.batch.summary import Outcome
 from vidtrans.config.recipe import Recipe
 from vidtrans.data.dataset import Dataset, open_dataset, write_index
@@ -38,54 +38,53 @@ def make_dataset(request: MakeDatasetRequest, context: Context) -> Table:
     wanted = DatasetSpec(request.videos, request.recipe, request.target, request.start, request.end)
     if not context.dry_run:
         finish_replacing(link_target(output))
-    held = existing_dataset(output, wanted.digest(context), context) if output.exists() else None
-    if held is not None and (held.preset, held.recipe) != (preset, wanted.taught) and not context.dry_run:
-        held = replace(held, preset=preset, recipe=wanted.taught)
-        write_index(output, held)
+    existing = existing_dataset(output, wanted.digest(context), context) if output.exists() else None
+    if existing is not None and (existing.preset, existing.recipe) != (preset, wanted.taught) and not context.dry_run:
+        existing = replace(existing, preset=preset, recipe=wanted.taught)
+        write_index(output, existing)
         context.note(f"the pictures are the same; training will follow preset '{preset}'")
-    if held is not None and not (request.restore and held.num_missing):
-        if held.num_missing:
-            context.note(f"{held.num_missing} deleted pictures stay deleted (--restore brings them back)")
-        return _result(held, output, began, cached=True)
+    if existing is not None and not (request.restore and existing.num_missing):
+        if existing.num_missing:
+            context.note(f"{existing.num_missing} deleted pictures stay deleted (--restore brings them back)")
+        return _report(existing, output, began, cached=True)
     planned = wanted.plan(output, context)
     if context.dry_run:
         reading = time.monotonic() - began
         costs = after(reading, estimate_pictures(planned.first_pictures(), planned.plan.num_stored))
-        return _result(planned.dataset, output, began, cached=False) | {"dry_run": True} | costs
-    write_dataset(planned, output, held, context)
+        return _report(planned.dataset, output, began, cached=False) | {"dry_run": True} | costs
+    write_dataset(planned, output, existing, context)
     context.trim_cache()
-    return _result(open_dataset(output), output, began, cached=False)
+    return _report(open_dataset(output), output, began, cached=False)
 
 
-def make_datasets(request: MakeDatasetRequest, batch: Options, context: Context) -> tuple[list[Outcome], Path]:
+def make_datasets(request: MakeDatasetRequest, batch: BatchOptions, context: Context) -> tuple[list[Outcome], Path]:
     """Make a dataset of each video, in the output folder; ``target`` may be a folder of clips of their names.
 
     Raises UsageError, Interrupted.
     """
-    found, target = clips_for(request.videos, request.recipe), request.target
-    targets = dict(zip(found, counterparts(found, target, "--target"), strict=True)) if target else {}
+    videos, target = clips_for(request.videos, request.recipe), request.target
+    targets = dict(zip(videos, counterparts(videos, target, "--target"), strict=True)) if target else {}
 
     def work(video: Path, place: Path) -> partial[Table]:
         own = replace(request, videos=(video,), output=place, target=targets.get(video))
         return partial(make_dataset, own)
 
     folder = request.output or Path()
-    return run_batch(items_for(found, folder, [SUFFIX] * len(found), work), "make-dataset", folder, batch, context)
+    return run_batch(make_items(videos, folder, [SUFFIX] * len(videos), work), "make-dataset", folder, batch, context)
 
 
-def clips_for(given: Sequence[Path], recipe: Recipe) -> list[Path]:
+def clips_for(paths: Sequence[Path], recipe: Recipe) -> list[Path]:
     """Return the clips that files, folders and globs stand for; a folder of guides is one. Raises UsageError."""
-    return gathered(given, whole_folders=recipe.choice("pairing")[0] == "stack")
+    return expand_sources(paths, whole_folders=recipe.choice("pairing")[0] == "stack")
 
 
-def _result(dataset: Dataset, output: Path, began: float, *, cached: bool) -> Table:
-    held_out = len(dataset.role("held-out"))
+def _report(dataset: Dataset, output: Path, began: float, *, cached: bool) -> Table:
     return {
         "output": str(output),
         "frames": sum(bool(r.names) for r in dataset.records) - dataset.num_missing,
         "left_out": sum(r.role == "thinned" for r in dataset.records),
         "pairs": len(dataset.pairs),
-        "held_out": held_out,
+        "held_out": len(dataset.role("held-out")),
         "shots": len({(r.source, r.shot) for r in dataset.records}),
         "pairing": dataset.pairing_table["name"],
         "seconds": round(time.monotonic() - began, 3),

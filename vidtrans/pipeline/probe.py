@@ -1,4 +1,4 @@
-"""What a clip holds, as an artist wants to know it: read from end to end, with all that is unusual about it."""
+"""What a clip holds: read from end to end, with all that is unusual about it."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ from vidtrans.clips.indexing import survey_clip
 from vidtrans.requests import ProbeRequest
 from vidtrans.session import Context
 from vidtrans.settings import Table
-from vidtrans.video.io.container import MediaInfo
 from vidtrans.video.io.container import probe as read_headers
 from vidtrans.video.io.pictures import is_picture_source
 from vidtrans.video.io.policy import describe_conversions, describe_properties
 
 
 def probe(request: ProbeRequest, context: Context) -> Table:
-    """Frames, times, shots, tracks and colours of a clip, and its warnings: what is done about what is unusual.
+    """Return frames, times, shots, tracks and colours of a clip, and warnings: what is done about what is unusual.
 
-    The clip is read once, and what was found is kept for the commands that come. Damage is told and no error. Raises
+    The clip is read once, and its index is cached for later commands. Damage is reported, and is no error. Raises
     MediaError where nothing can be read.
     """
     path = request.video
@@ -41,16 +40,14 @@ def probe(request: ProbeRequest, context: Context) -> Table:
         return table | {"format": "pictures", "warnings": describe_conversions(index)}
     info = read_headers(path)
     warnings = [*describe_conversions(index), *describe_properties(info, index)]
-    return table | _headers(info) | {"colour_space": index.findings.matrix, "warnings": warnings}
-
-
-def _headers(info: MediaInfo) -> Table:
-    """The table of what the headers say."""
-    better_known = ("path", "width", "height", "time_base", "sample_aspect_ratio")
-    plain: Table = {k: v for k, v in info.__dict__.items() if k not in better_known}
-    return plain | {
+    headers = {k: v for k, v in info.__dict__.items() if k not in table}
+    return {
+        **table,
+        **headers,
         "average_rate": str(info.average_rate),
         "subtitles": list(info.subtitles),
         "audio": [dict(track.__dict__) for track in info.audio],
         "stored_size": [info.width, info.height],
+        "colour_space": index.findings.matrix,
+        "warnings": warnings,
     }

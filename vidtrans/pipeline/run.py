@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from vidtrans.batch.jobs import ALONE
+from vidtrans.batch.jobs import SEQUENTIAL
 from vidtrans.batch.summary import Outcome
 from vidtrans.data.dataset_planning import default_output
 from vidtrans.errors import UsageError
@@ -41,7 +41,7 @@ def run(request: RunRequest, context: Context) -> tuple[Table, list[Outcome], Pa
         table = forecast(request, dataset, model, context)
         return table | {"output": str(output), "seconds": round(time.monotonic() - began, 3)}, [], None
     try:
-        made = make_dataset(MakeDatasetRequest([request.video], dataset, recipe, request.target), context)
+        dataset_table = make_dataset(MakeDatasetRequest([request.video], dataset, recipe, request.target), context)
         if recipe.settings("training", TrainingSettings).background_plate and not many:
             check_scene(dataset, request.apply[0], model, context)
         trained = train(TrainRequest(dataset, model, recipe, request.minutes), context)
@@ -53,7 +53,7 @@ def run(request: RunRequest, context: Context) -> tuple[Table, list[Outcome], Pa
     summary = None
     requests = renders(request, model)
     if many:
-        outcomes, summary = stylize_batch(requests, output, request.batch or ALONE, context)
+        outcomes, summary = stylize_batch(requests, output, request.batch or SEQUENTIAL, context)
         done = [outcome.table for outcome in outcomes if outcome.state == "done"]
     else:
         done = [stylize(requests[0], context)]
@@ -64,6 +64,6 @@ def run(request: RunRequest, context: Context) -> tuple[Table, list[Outcome], Pa
         "model": str(model),
         "held_out": trained.get("held_out"),
         "seconds": round(time.monotonic() - began, 3),
-        "cached": all(r["cached"] for r in (made, trained, *done)),
+        "cached": all(r["cached"] for r in (dataset_table, trained, *done)),
     }
     return table, outcomes, summary

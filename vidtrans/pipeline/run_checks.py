@@ -1,4 +1,4 @@
-"""What of a whole chain is known before it begins: what would be wrong after the training, and what it would cost."""
+"""Checks and cost of a whole chain, before it begins: what would fail only after the training."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import make_pairing
 from vidtrans.pipeline.stylize_batch import plan
 from vidtrans.rendering.cost import add_up, estimate_pictures
-from vidtrans.rendering.job import RenderJob
 from vidtrans.rendering.picture_folders import refuse_video
-from vidtrans.rendering.planning import makes_folder, plan_render
+from vidtrans.rendering.render_job import RenderJob
+from vidtrans.rendering.render_planning import makes_folder, plan_render
 from vidtrans.rendering.requested_output import is_one_picture
 from vidtrans.rendering.scene import Scene, require_background_plate
 from vidtrans.requests import RunRequest, StylizeRequest
@@ -65,12 +65,11 @@ def forecast(request: RunRequest, dataset: Path, model: Path, context: Context) 
         opened = open_clip(context, one.video, look.pairing.guides)
         render = RenderSettings.of(recipe, look, context.device).resolved(is_picture_source(one.video), one.output)
         estimates.append(RenderJob(plan_render(opened, look, render, context), context).estimate(engine))
-    held_out = len(planned.dataset.role("held-out"))
     return {
         "dry_run": True,
         "frames": planned.plan.num_stored,
         "pairs": len(planned.dataset.pairs),
-        "held_out": held_out,
+        "held_out": len(planned.dataset.role("held-out")),
         "steps": total,
         "dataset": str(dataset),
         "model": str(model),
@@ -80,7 +79,7 @@ def forecast(request: RunRequest, dataset: Path, model: Path, context: Context) 
 
 
 def check_run(request: RunRequest, model: Path, context: Context) -> None:
-    """Say before the training what would be wrong after it. Raises UsageError, MediaError."""
+    """Raise UsageError, MediaError before the training for what would fail after it."""
     recipe, apply = request.recipe, request.apply
     sources = [request.video, *apply, *([request.target] if request.target else [])]
     if make_pairing(PAIRINGS, *recipe.choice("pairing")).has_clock:
@@ -97,9 +96,9 @@ def check_run(request: RunRequest, model: Path, context: Context) -> None:
         encoding.check_container(place / pattern, single=single)
         outputs = [place]
     for clip, place in zip(apply, outputs, strict=True):
-        made = encoding.resolved(pictures=is_picture_source(clip), output=place)
-        folder = makes_folder(made, place)
-        if made.makes_pictures and not folder and not is_one_picture(clip):
+        own = encoding.resolved(pictures=is_picture_source(clip), output=place)
+        folder = makes_folder(own, place)
+        if own.makes_pictures and not folder and not is_one_picture(clip):
             raise UsageError(str(place), f"one picture cannot hold all frames of {clip.name}", "give a folder name")
         check_place(place, sources, folder=folder)
         check_foreign(context.cache, place, context.overwrite)
@@ -114,9 +113,9 @@ def _check_clip(clip: Path, place: Path, recipe: Recipe, encoding: EncodingSetti
             refuse_video(clip, encoding.resolved(pictures=True, output=place))
         return
     with open_reader(clip):  # raises where it is none
-        made = encoding.resolved(pictures=is_picture_source(clip), output=place)
-        made.depth_for(8)
-        if made.needs_program:
+        own = encoding.resolved(pictures=is_picture_source(clip), output=place)
+        own.depth_for(8)
+        if own.needs_program:
             tell_programs(recipe.programs, context, ("encoding",))
             picture = PictureFormat(64, 48, Fraction(1), Fraction(1, 25), Fraction(25))
-            try_pass(pass_of(made, picture), picture, context)
+            try_pass(pass_of(own, picture), picture, context)

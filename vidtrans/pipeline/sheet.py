@@ -18,13 +18,8 @@ from vidtrans.requests import SheetRequest
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.video.images.picture import write_picture
-from vidtrans.video.plots.layout import Sheet
 
 VERSION = 1
-
-
-def default_output(source: Path) -> Path:
-    return Path(f"{base_name(source).removesuffix('.dataset')}.sheet.png")
 
 
 def make_sheet(request: SheetRequest, context: Context) -> Table:
@@ -33,7 +28,7 @@ def make_sheet(request: SheetRequest, context: Context) -> Table:
     Raises UsageError, MediaError.
     """
     source, start, end = request.source, request.start, request.end
-    output = request.output or refuse_link(default_output(source))
+    output = request.output or refuse_link(Path(f"{base_name(source).removesuffix('.dataset')}.sheet.png"))
     is_dataset = (source / INDEX).is_file()
     pairings = [make_pairing(PAIRINGS, name, {}) for name in request.pairings]
     for pairing in pairings:
@@ -52,17 +47,16 @@ def make_sheet(request: SheetRequest, context: Context) -> Table:
         **({"span": [str(start), str(end)]} if start or end else {}),
     }
 
-    def draw() -> Sheet:
-        if is_dataset:
-            return dataset_sheet(open_dataset(source), request.count)
-        clip = open_clip(context, source)
-        span = range(*clip.trim(start, end))
-        if pairings:
-            return pairing_sheet(clip, pairings, span, request.count, context)
-        return clip_sheet(clip, span, request.count, context)
-
     def make(path: Path) -> Table:
-        sheet = draw()
+        if is_dataset:
+            sheet = dataset_sheet(open_dataset(source), request.count)
+        else:
+            clip = open_clip(context, source)
+            span = range(*clip.trim(start, end))
+            if pairings:
+                sheet = pairing_sheet(clip, pairings, span, request.count, context)
+            else:
+                sheet = clip_sheet(clip, span, request.count, context)
         write_picture(path, sheet.draw())
         return {"frames": sum(len(row) for row in sheet.rows)}
 

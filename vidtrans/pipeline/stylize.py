@@ -16,9 +16,9 @@ from vidtrans.evaluation.rendered import check_scorable, score_path, score_rende
 from vidtrans.models.loaded_model import Look, RenderSettings, find_look
 from vidtrans.output.target import check_foreign, refuse_link
 from vidtrans.pairing.base import pairing_record
-from vidtrans.rendering.job import RenderJob
-from vidtrans.rendering.picture_folders import one_by_one
-from vidtrans.rendering.planning import at_rate, plan_render
+from vidtrans.rendering.picture_folders import render_pictures
+from vidtrans.rendering.render_job import RenderJob
+from vidtrans.rendering.render_planning import at_rate, plan_render
 from vidtrans.rendering.requested_output import (
     OutputTarget,
     RequestedOutput,
@@ -38,33 +38,34 @@ def stylize(request: StylizeRequest, context: Context) -> Table:
     Every frame keeps its timestamp, sound is copied packet for packet. Raises UsageError, MediaError, ModelError,
     DeviceError, Interrupted.
     """
-    render = Render(request, context, time.monotonic())
-    order = render.order
-    order.check()
+    render = RequestedRender(request, context, time.monotonic())
+    requested = render.requested
+    requested.check()
     clip = render.open() if is_picture_sequence(request.video) else None
     if clip is not None and not clip.index.same_size:
         return _stylize_pictures(clip, render)
-    held = order.held()
-    if held is not None and not request.score:
-        return order.told(held, cached=True)
+    existing = requested.existing()
+    if existing is not None and not request.score:
+        return requested.report(existing, cached=True)
     if render.look.path is not None:
-        begin_import("torch")  # most of a second, while the clip is looked through
+        begin_import("torch")  # most of a second, while the clip is indexed
     job = render.job(clip or render.open())
+    output = requested.target.output
     if request.score:
         check_scorable(job.plan)
-        check_foreign(context.cache, refuse_link(score_path(order.place.output)), context.overwrite)
+        check_foreign(context.cache, refuse_link(score_path(output)), context.overwrite)
     if context.dry_run:
-        return order.forecast(job)
-    result = held or job.render(order.place.output, order.request)
+        return requested.forecast(job)
+    table = existing or job.render(output, requested.request)
     if request.score:
-        result |= {"score": score_render(job, order.place.output, order.request, context)}
+        table |= {"score": score_render(job, output, requested.request, context)}
     if not request.in_batch:
         context.trim_cache()
-    return order.told(result, cached=held is not None)
+    return requested.report(table, cached=existing is not None)
 
 
 @dataclass(frozen=True)
-class Render:
+class RequestedRender:
     """A request, and what follows from it before the source is read. Raises UsageError, ModelError."""
 
     request: StylizeRequest
@@ -73,25 +74,28 @@ class Render:
 
     @cached_property
     def look(self) -> Look:
+        """Return the model, with the changes to its pairing."""
         look = find_look(self.request.model, self.context, self.request.recipe.pairing_changes)
         look.check_renders()
         return look
 
     @cached_property
     def settings(self) -> RenderSettings:
-        made = RenderSettings.of(self.request.recipe, self.look, self.context.device)
-        return made.resolved(is_picture_source(self.request.video), self.request.output)
+        """Return the settings, with the codec that the source and the output ask for."""
+        settings = RenderSettings.of(self.request.recipe, self.look, self.context.device)
+        return settings.resolved(is_picture_source(self.request.video), self.request.output)
 
     @cached_property
-    def order(self) -> RequestedOutput:
+    def requested(self) -> RequestedOutput:
+        """Return where the result goes, and the digest of all that decides it."""
         request, encoding = self.request, self.settings.encoding
         wanted = request.output or refuse_link(default_output(request.video, request.model, encoding))
-        place = OutputTarget.find(wanted, encoding, one_picture=is_one_picture(request.video))
+        target = OutputTarget.find(wanted, encoding, one_picture=is_one_picture(request.video))
         sources = [p for p in (request.video, self.look.path, request.mask) if p]
-        return RequestedOutput(place, self._digest(place), sources, self.context, self.began)
+        return RequestedOutput(target, self._digest(target), sources, self.context, self.began)
 
-    def _digest(self, place: OutputTarget) -> str:
-        """The digest of all that decides a result. Raises UsageError, MediaError where something cannot be read."""
+    def _digest(self, target: OutputTarget) -> str:
+        """Raises UsageError, MediaError where something cannot be read."""
         request, look, context = self.request, self.look, self.context
         own = {
             "command": "stylize",
@@ -102,49 +106,41 @@ class Render:
             "span": [str(request.start), str(request.end)],
             "device": context.device_kind if look.path else "",
         }
-        return request_digest(
-            own, self.settings, place, stills=is_picture_source(request.video), masked=request.mask is not None
-        )
+        stills, masked = is_picture_source(request.video), request.mask is not None
+        return request_digest(own, self.settings, target, stills=stills, masked=masked)
 
     def open(self) -> Clip:
-        """Raises MediaError."""
+        """Return the source. Raises MediaError."""
         return open_clip(self.context, self.request.video, self.look.pairing.guides)
 
     def job(self, clip: Clip) -> RenderJob:
-        """Raises UsageError, MediaError."""
-        request, place = self.request, self.order.place
+        """Return the job that renders the source. Raises UsageError, MediaError."""
+        request, target = self.request, self.requested.target
         tell_programs(request.recipe.programs, self.context)
         if graph := self.settings.rendering.source_filter:
             from vidtrans.output.filtered_source import filtered_clip
 
             clip = filtered_clip(clip, graph, self.context)
-        plan = plan_render(
-            clip,
-            self.look,
-            self.settings,
-            self.context,
-            start=request.start,
-            end=request.end,
-            mask=request.mask,
-            pattern=place.pattern,
-        )
-        place.check_holds(plan.num_frames)
-        plan.delivery.check_sound(place.output)
+        span, pattern = (request.start, request.end), target.pattern
+        plan = plan_render(clip, self.look, self.settings, self.context, span, mask=request.mask, pattern=pattern)
+        target.check_holds(plan.num_frames)
+        plan.delivery.check_sound(target.output)
         return RenderJob(plan, self.context)
 
 
-def _stylize_pictures(clip: Clip, render: Render) -> Table:
+def _stylize_pictures(clip: Clip, render: RequestedRender) -> Table:
     """Render each picture of a folder whose pictures are of several sizes."""
     request, context = render.request, render.context
     if request.score:
         raise UsageError("--score", "pictures of several sizes are no film", "leave it out")
     clip = at_rate(clip, render.settings.rendering.picture_fps)
 
-    def one(picture: Path, output: Path, recipe: Recipe, mask: Path | None) -> Table:
+    def render_one(picture: Path, output: Path, recipe: Recipe, mask: Path | None) -> Table:
         own = replace(request, video=picture, output=output, recipe=recipe, mask=mask, start=None, end=None)
         return stylize(replace(own, in_batch=True), context)
 
     span = clip.trim(request.start, request.end)
-    table = one_by_one(clip, render.order.place, request.recipe, context, one, span, request.mask)
+    target = render.requested.target
+    table = render_pictures(clip, target, request.recipe, context, render_one, span, request.mask)
     context.trim_cache()
     return table

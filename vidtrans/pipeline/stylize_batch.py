@@ -8,16 +8,16 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from vidtrans.batch.inputs import Dividing, Item, bytes_of, check_folder, gathered, named, without_results
-from vidtrans.batch.jobs import Options, run_batch, run_spread
+from vidtrans.batch.inputs import Dividing, Item, bytes_of, check_folder, exclude_results, expand_sources, result_names
+from vidtrans.batch.jobs import BatchOptions, run_batch, run_spread
 from vidtrans.batch.summary import Outcome
 from vidtrans.errors import UsageError
 from vidtrans.files import base_name
 from vidtrans.models.loaded_model import find_look
 from vidtrans.output.target import check_place, refuse_link
-from vidtrans.pipeline.stylize import Render, stylize
+from vidtrans.pipeline.stylize import RequestedRender, stylize
 from vidtrans.rendering.division import Division, divide_render, render_part
-from vidtrans.rendering.planning import makes_folder
+from vidtrans.rendering.render_planning import makes_folder
 from vidtrans.rendering.requested_output import default_output, is_one_picture
 from vidtrans.requests import StylizeRequest
 from vidtrans.session import Context
@@ -27,21 +27,24 @@ from vidtrans.video.io.pictures import is_picture_source
 
 
 def stylize_batch(
-    requests: Sequence[StylizeRequest], folder: Path, options: Options, context: Context
+    requests: Sequence[StylizeRequest], folder: Path, options: BatchOptions, context: Context
 ) -> tuple[list[Outcome], Path]:
-    """Render them into ``folder``; how each went, and where that is written. Raises UsageError, Interrupted."""
+    """Render clips into ``folder``; return the outcomes, and the file of their summary.
+
+    Raises UsageError, Interrupted.
+    """
     return run_batch(plan(requests, folder), "stylize", folder, options, context)
 
 
-def stylize_one(request: StylizeRequest, options: Options, context: Context) -> Table:
+def stylize_one(request: StylizeRequest, options: BatchOptions, context: Context) -> Table:
     """Render one clip, spread over all devices, or as many processes as were asked for. Raises as ``stylize`` does."""
     if is_one_picture(request.video) or context.dry_run or options.is_inline(context.device):
         return stylize(request, context)
-    return run_spread(_item(request, request.output or usual_output(request)), options, context)
+    return run_spread(_item(request, request.output or default_output_of(request)), options, context)
 
 
 def requests_for(
-    given: Sequence[Path], template: StylizeRequest, context: Context, folder: Path
+    paths: Sequence[Path], template: StylizeRequest, context: Context, folder: Path
 ) -> list[StylizeRequest]:
     """Return a request like ``template`` for each clip that files, folders and globs stand for.
 
@@ -49,31 +52,28 @@ def requests_for(
     """
     look = find_look(template.model, context, template.recipe.pairing_changes)
     look.check_renders()
-    found = gathered(given, whole_folders=bool(look.pairing.guides))
-    requests = [replace(template, video=source) for source in found]
-    if found == list(given):  # each was named
-        return requests
-    kept = set(without_results(found, lambda source: folder / usual_output(replace(template, video=source))))
-    return [request for request in requests if request.video in kept]
+    sources = expand_sources(paths, whole_folders=bool(look.pairing.guides))
+    if sources != list(paths):  # else each was named
+        sources = exclude_results(sources, lambda video: folder / default_output_of(replace(template, video=video)))
+    return [replace(template, video=source) for source in sources]
 
 
-def encoding_of(request: StylizeRequest) -> EncodingSettings:
-    """Return how the result is written, with the codec that the source and the output ask for."""
+def _encoding_of(request: StylizeRequest) -> EncodingSettings:
     wanted = request.recipe.settings("encoding", EncodingSettings)
     return wanted.resolved(pictures=is_picture_source(request.video), output=request.output)
 
 
-def usual_output(request: StylizeRequest) -> Path:
+def default_output_of(request: StylizeRequest) -> Path:
     """Return the name of a result that has no other."""
-    return default_output(request.video, request.model, encoding_of(request))
+    return default_output(request.video, request.model, _encoding_of(request))
 
 
 def plan(requests: Sequence[StylizeRequest], folder: Path) -> list[Item]:
     """Return a job for each, with a place in ``folder`` that no other has. Raises UsageError."""
     check_folder(folder)
-    endings = [usual_output(r).name.removeprefix(base_name(r.video)) for r in requests]
+    endings = [default_output_of(r).name.removeprefix(base_name(r.video)) for r in requests]
     unnamed = [n for n, request in enumerate(requests) if request.output is None]
-    own = iter(named([requests[n].video for n in unnamed], [endings[n] for n in unnamed]))
+    own = iter(result_names([requests[n].video for n in unnamed], [endings[n] for n in unnamed]))
     places = [refuse_link(folder / (request.output or next(own))) for request in requests]
     sources = [request.video for request in requests]
     taken = {s.resolve() for s in sources} | {parent for s in sources for parent in s.resolve().parents}
@@ -81,7 +81,7 @@ def plan(requests: Sequence[StylizeRequest], folder: Path) -> list[Item]:
     seen: set[Path] = set()
     for request, place in zip(requests, places, strict=True):
         if place.resolve() in taken:  # no clip's result may be another's source
-            check_place(place, sources, folder=makes_folder(encoding_of(request), place))
+            check_place(place, sources, folder=makes_folder(_encoding_of(request), place))
         if place in seen:
             raise UsageError(str(place), "two clips have this output", "give each a name of its own")
         seen.add(place)
@@ -94,19 +94,19 @@ def divide(request: StylizeRequest, context: Context, count: int) -> Division | 
 
     Raises as ``stylize`` does.
     """
-    render = Render(request, context, time.monotonic())
-    render.order.check()
+    render = RequestedRender(request, context, time.monotonic())
+    render.requested.check()
     if context.dry_run or is_one_picture(request.video):
         return None
     clip = render.open()
-    if not clip.index.same_size or render.order.held() is not None:
+    if not clip.index.same_size or render.requested.existing() is not None:
         return None
     return divide_render(render.job(clip), count)
 
 
 def make_part(request: StylizeRequest, context: Context, part: tuple[int, int]) -> Table:
     """Make the chunks [first, stop) of a render that was divided."""
-    render = Render(request, context, time.monotonic())
+    render = RequestedRender(request, context, time.monotonic())
     return render_part(render.job(render.open()), *part)
 
 

@@ -28,37 +28,33 @@ if TYPE_CHECKING:
     from vidtrans.training.training_job import TrainingJob
 
 
-def default_output(folder: Path) -> Path:
-    return Path(folder.resolve().name.removesuffix(DATASET_SUFFIX) + SUFFIX)
-
-
 def train(request: TrainRequest, context: Context) -> Table:
     """Train a model on a dataset and return what is reported of it.
 
     A run that was stopped goes on; asking for more steps continues a finished run, unless ``fresh``. Of several
-    processes that PyTorch's launcher has started, the first one does all this, and the others what it tells them: they
+    processes that PyTorch's launcher has started, the first one does all this, and the others take the same steps: they
     return {}. Raises UsageError, MediaError, ModelError, DeviceError, Diverged, Interrupted.
     """
-    order = _Order.of(request)
-    if not order.dataset.role("train"):
+    run = _RequestedRun.of(request)
+    if not run.dataset.role("train"):
         why = "it has no training pairs left"
         raise MediaError(str(request.dataset), why, "make it again, or --restore its pictures")
     if not is_distributed():
-        return _lead(order, context, None)
+        return _train(run, context, None)
     from vidtrans.training.distributed import distributed_context
 
     with distributed_context() as dist:
         if dist.is_main:
-            return _lead(order, context, dist)
+            return _train(run, context, dist)
         if not context.dry_run:
             from vidtrans.training.training_run import follow_leader
 
-            follow_leader(order.job(context, dist))
+            follow_leader(run.job(context, dist))
         return {}
 
 
 @dataclass(frozen=True)
-class _Order:
+class _RequestedRun:
     """A request, its dataset, and where the model goes."""
 
     request: TrainRequest
@@ -67,12 +63,13 @@ class _Order:
     start: Path | None
 
     @classmethod
-    def of(cls, request: TrainRequest) -> _Order:
+    def of(cls, request: TrainRequest) -> _RequestedRun:
         """Raises UsageError, MediaError, ModelError."""
         start = find_model(request.start_from) if request.start_from else None
         if request.start_from and start is None:
             raise UsageError(f"--from {request.start_from}", "it has no weights to start from", "give a model file")
-        output = request.output or refuse_link(default_output(request.dataset))
+        default_output = Path(request.dataset.resolve().name.removesuffix(DATASET_SUFFIX) + SUFFIX)
+        output = request.output or refuse_link(default_output)
         return cls(request, open_dataset(request.dataset), output, start)
 
     @property
@@ -80,14 +77,12 @@ class _Order:
         return self.request.recipe.settings("training", TrainingSettings)
 
     def job(self, context: Context, dist: DistContext) -> TrainingJob:
-        from vidtrans.training.training_job import (
-            TrainingJob,  # torch is imported only when there is something to train
-        )
+        from vidtrans.training.training_job import TrainingJob  # imports torch
 
         return TrainingJob(self.dataset, self.request.recipe, self.settings, self.start, context, dist=dist)
 
     def digest(self, context: Context, pictures: str) -> str:
-        """The digest of all that decides the model."""
+        """Return the digest of all that decides the model."""
         request = self.request
         return digest_of(
             {
@@ -107,23 +102,24 @@ class _Order:
         )
 
 
-def _lead(order: _Order, context: Context, dist: DistContext | None) -> Table:
+def _train(run: _RequestedRun, context: Context, dist: DistContext | None) -> Table:
+    """Train in a single process, or in the first of several."""
     began = time.monotonic()
-    request, output = order.request, order.output
-    pictures = dataset_digest(context, order.dataset)
-    digest = order.digest(context, pictures)
-    sources = [order.start] if order.start else []
-    if (held := up_to_date(context.cache, output, digest, sources, context.overwrite)) is not None:
+    request, output = run.request, run.output
+    pictures = dataset_digest(context, run.dataset)
+    digest = run.digest(context, pictures)
+    sources = [run.start] if run.start else []
+    if (existing := up_to_date(context.cache, output, digest, sources, context.overwrite)) is not None:
         if dist:
             dist.broadcast(None)
-        return held | {"output": str(output), "seconds": round(time.monotonic() - began, 3), "cached": True}
-    watched = refuse_link(output.with_suffix(".train"))
-    if watched.exists() and not watched.is_dir():
-        raise UsageError(str(watched), "it is a file; previews would go to a folder of this name", "move it away")
+        return existing | {"output": str(output), "seconds": round(time.monotonic() - began, 3), "cached": True}
+    previews = refuse_link(output.with_suffix(".train"))
+    if previews.exists() and not previews.is_dir():
+        raise UsageError(str(previews), "it is a file; previews would go to a folder of this name", "move it away")
     from vidtrans.training.distributed import SINGLE_PROCESS
 
-    job = order.job(context, dist if dist and not context.dry_run else SINGLE_PROCESS)
-    total = job.steps_for(request.minutes, digest, request.at_most) if request.minutes else order.settings.steps
+    job = run.job(context, dist if dist and not context.dry_run else SINGLE_PROCESS)
+    total = job.steps_for(request.minutes, digest, request.at_most) if request.minutes else run.settings.steps
     if context.dry_run:
         from vidtrans.training.trial import estimate_training
 
@@ -135,7 +131,7 @@ def _lead(order: _Order, context: Context, dist: DistContext | None) -> Table:
     with entry.locked():
         meta = entry.read()
         if meta is None:
-            meta = TrainingRun(job, entry, stage, output, watched)()
+            meta = TrainingRun(job, entry, stage, output, previews)()
         else:
             job.dist.broadcast(None)
         result: Table = meta["result"] | {"output": str(output)}

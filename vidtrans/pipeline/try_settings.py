@@ -1,11 +1,11 @@
-"""A grid of settings on a few frames, in seconds: nobody has to render a clip to learn what a setting does."""
+"""A grid of settings on a few frames, in seconds: what a setting does, before a whole clip is rendered."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from vidtrans.clips.indexing import content_digest
-from vidtrans.config.rendering import RenderingSettings
+from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.files import base_name
 from vidtrans.models.loaded_model import find_look
 from vidtrans.output.target import produce, refuse_link
@@ -18,23 +18,19 @@ from vidtrans.settings import Table
 VERSION = 1
 
 
-def default_output(video: Path) -> Path:
-    return Path(f"{base_name(video)}.try.png")
-
-
 def try_out(request: TryRequest, context: Context) -> Table:
     """Write a labelled grid, a row for each of a few frames and a column for each setting; return what is reported.
 
     Raises UsageError, MediaError, ModelError, DeviceError.
     """
     video, recipe = request.video, request.recipe
-    output = request.output or refuse_link(default_output(video))
+    output = request.output or refuse_link(Path(f"{base_name(video)}.try.png"))
     looks = [find_look(name, context, recipe.pairing_changes) for name in request.models]
     rendering = recipe.settings("rendering", RenderingSettings)
-    asked = [variation for text in request.vary for variation in parse_variations(text)]
+    variations = [variation for text in request.vary for variation in parse_variations(text)]
     for look in looks:
         look.check_renders()
-        check_variations(look, rendering, asked)
+        check_variations(look, rendering, variations)
     key = {
         "command": "try",
         "version": VERSION,
@@ -49,6 +45,6 @@ def try_out(request: TryRequest, context: Context) -> Table:
 
     def make(path: Path) -> Table:
         models = [(look, rendering) for look in looks]
-        return draw_grid(path, video, models, asked, request.frames, request.at, context)
+        return draw_grid(path, video, models, variations, request.frames, request.at, context)
 
     return produce(context, output, key, [p for p in (video, *(x.path for x in looks)) if p], make)

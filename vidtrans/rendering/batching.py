@@ -13,23 +13,23 @@ from vidtrans.inference.engine import Engine
 from vidtrans.temporal.stream import Sample
 
 CELL = 16  # pixels a side, about, over which inputs are compared
-WAITING = 4  # batches: of samples that wait for a batch of inputs, as drafts and repeated frames do
+MAX_WAITING = 4  # batches of samples that wait for a batch of inputs, as those of drafts and repeated frames do
 
 
 @dataclass
 class RenderCount:
-    """Frames that the model rendered, and those that it was ``spared``: their output is another's, or propagated.
+    """Frames that the model rendered, and those that it ``skipped``: their output is another's, or propagated.
 
     ``losses``: of propagated frames that were rendered too, the mean squared differences, in [0, 1]².
     """
 
     inferred: int = 0
-    spared: int = 0
+    skipped: int = 0
     losses: list[float] = field(default_factory=list)
 
     @property
     def psnr(self) -> float | None:
-        """Of propagated frames against rendered ones, in dB; None where none were compared."""
+        """Return that of propagated frames against rendered ones, in dB; None where none were compared."""
         return float(-10 * np.log10(max(float(np.mean(self.losses)), 1e-10))) if self.losses else None
 
 
@@ -44,59 +44,60 @@ class BatchQueue:
         self._inputs: list[np.ndarray] = []
         self._waiting: deque[tuple[Sample, int | None]] = deque()  # with the place of its input
         self._last: np.ndarray | None = None  # the last input that took no other's output
-        self._made: np.ndarray | None = None  # and its output, unless it waits
+        self._last_output: np.ndarray | None = None  # None while it waits
 
-    def add(self, sample: Sample, shown: np.ndarray | None) -> None:
+    def add(self, sample: Sample, model_input: np.ndarray | None) -> None:
         """Put in a sample with its input; None where it has its output."""
         place: int | None = None
-        if shown is not None and self._last is not None and alike(shown, self._last, self._reuse):
-            self._count.spared += 1
-            place = len(self._inputs) - 1 if self._made is None else None
-            if self._made is not None:
-                _set_output(sample, self._made)
-        elif shown is not None:
+        if model_input is not None and self._last is not None and is_similar(model_input, self._last, self._reuse):
+            self._count.skipped += 1
+            if self._last_output is None:
+                place = len(self._inputs) - 1
+            else:
+                _set_output(sample, self._last_output)
+        elif model_input is not None:
             self._count.inferred += 1
-            place, self._last, self._made = len(self._inputs), shown, None
-            self._inputs.append(shown)
+            place, self._last, self._last_output = len(self._inputs), model_input, None
+            self._inputs.append(model_input)
         self._waiting.append((sample, place))
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Render the next input, whatever it is."""
         self._last = None
 
     @property
     def is_full(self) -> bool:
-        """Whether there is a batch; or so many wait for a part of one that it has to do."""
+        """Return whether there is a batch, or too many samples wait for a part of one."""
         count = len(self._inputs)
-        return count >= self._engine.batch or (count > 0 and len(self._waiting) >= WAITING * self._engine.batch)
+        return count >= self._engine.batch or (count > 0 and len(self._waiting) >= MAX_WAITING * self._engine.batch)
 
-    def taken(self) -> Iterator[Sample]:
+    def ready(self) -> Iterator[Sample]:
         """Yield the samples that wait for nothing."""
         while self._waiting and not self._inputs:
             yield self._waiting.popleft()[0]
 
     def flush(self) -> Iterator[Sample]:
         """Run the engine; yield all samples."""
-        made = list(self._engine(np.stack(self._inputs), deep=self._deep)) if self._inputs else []
-        if made:
-            self._made = made[-1]
+        outputs = list(self._engine(np.stack(self._inputs), deep=self._deep)) if self._inputs else []
+        if outputs:
+            self._last_output = outputs[-1]
         self._inputs.clear()
         while self._waiting:
             sample, place = self._waiting.popleft()
             if place is not None:
-                _set_output(sample, made[place])
+                _set_output(sample, outputs[place])
             yield sample
 
 
 def _set_output(sample: Sample, output: np.ndarray) -> None:
-    """Of a sample that is propagated, what was rendered is kept to be compared."""
+    """Give a sample its output; of one that is propagated it is kept only to be compared."""
     if "propagated" in sample.extras:
         sample.extras["rendered"] = output
     else:
         sample.output = output
 
 
-def alike(one: np.ndarray, other: np.ndarray, levels: float) -> bool:
+def is_similar(one: np.ndarray, other: np.ndarray, levels: float) -> bool:
     """Return whether two inputs, (H, W, C), are the same, or nearly.
 
     ``levels``, 255ths of full scale, is the most by which the mean over any cell of about 16×16 pixels may differ.
@@ -106,6 +107,6 @@ def alike(one: np.ndarray, other: np.ndarray, levels: float) -> bool:
     if not levels:
         return np.array_equal(one, other)
     height, width = one.shape[:2]
-    apart = np.abs(one.astype(np.float32) - other).max(axis=2)
-    cells = cv2.resize(apart, (-(-width // CELL), -(-height // CELL)), interpolation=cv2.INTER_AREA)
+    difference = np.abs(one.astype(np.float32) - other).max(axis=2)
+    cells = cv2.resize(difference, (-(-width // CELL), -(-height // CELL)), interpolation=cv2.INTER_AREA)
     return float(cells.max()) <= levels * np.iinfo(one.dtype).max / 255

@@ -1,4 +1,4 @@
-"""The clip that ``bench`` measures on: as much to see, to follow and to encode as a hand-held camera gives."""
+"""The clip that ``bench`` measures on: detail, motion and grain as of a hand-held camera."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ RATE = Fraction(25)
 OCTAVES = (4, 12, 36, 108)  # patches of the texture along its short side
 FADE = 0.5  # of each finer set beside the one before: with more of it a network finds lines everywhere
 GRAIN = 2.0  # σ in 8-bit levels
-PACE = 1 / 240  # of the short side, by which the camera moves in a frame: 3 pixels of 720
-ORBIT = 1 / 12  # the radius of its way: it comes round, and a clip may be of any length
+STEP = 1 / 240  # of the short side, by which the camera moves in a frame: 3 pixels of 720
+ORBIT = 1 / 12  # the radius of its circle: a clip may be of any length
 
 
 def write_clip(path: Path, short_side: int, frames: int) -> Path:
@@ -36,7 +36,7 @@ def write_clip(path: Path, short_side: int, frames: int) -> Path:
 
 
 def pictures(width: int, height: int, frames: int) -> Iterator[np.ndarray]:
-    """(height, width, 3) uint8 each: the camera circles over a texture, a disc of another one goes the other way."""
+    """Yield (height, width, 3) uint8: the camera circles over a texture, a disc of another goes the other way."""
     rng = np.random.default_rng(0)
     radius = height * ORBIT
     margin = int(radius) + 1
@@ -44,7 +44,7 @@ def pictures(width: int, height: int, frames: int) -> Iterator[np.ndarray]:
     grain = rng.normal(0, GRAIN, (height + 64, width + 64, 1)).astype(np.float32)
     y, x = np.mgrid[:height, :width].astype(np.float32)
     for number in range(frames):
-        angle = number * PACE / ORBIT
+        angle = number * STEP / ORBIT
         across, down = round(radius * np.cos(angle)), round(radius * np.sin(angle))
         left, top = margin + across, margin + down
         picture = ground[top : top + height, left : left + width].copy()
@@ -62,5 +62,5 @@ def _texture(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
         coarse = rng.random((patches, round(patches * width / height), 3), dtype=np.float32)
         total += FADE**level * cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
     low, high = total.min(), total.max()
-    made: np.ndarray = 16 + 224 * (total - low) / (high - low)
-    return made
+    texture: np.ndarray = 16 + 224 * (total - low) / (high - low)
+    return texture

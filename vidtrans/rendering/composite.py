@@ -1,4 +1,4 @@
-"""The pictures of the result: the filtered output put together with the source and the mask, at full size."""
+"""The pictures of the result: the filtered output composed with the source and the mask, at full size."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from vidtrans.video.io.clip import Frame
 
 def finish(
     pairing: Pairing,
-    direction: FrameBlend,
+    blend: FrameBlend,
     source: np.ndarray,
     output: np.ndarray,
-    shown: np.ndarray | None = None,
+    model_input: np.ndarray | None = None,
     matte: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Put what the pairing knows better back into a model's output, and direct it.
+    """Put what the pairing knows better back into a model's output, and blend it with the source.
 
     Args:
         source: the frame at the size of the result, (H, W, 3) uint8 or uint16.
         output: the model's, of any size and the same dtype.
-        shown: what the network saw; only for pairings that finish.
+        model_input: what the network saw; only for pairings that finish.
         matte: (H, W) uint8, white where the look is.
 
     Returns:
@@ -37,9 +37,9 @@ def finish(
     height, width = source.shape[:2]
     picture = resize(output, width, height)
     if pairing.finishes:
-        assert shown is not None
-        picture = pairing.finish(source, picture, resize(shown, width, height))
-    return direction(source, picture, matte)
+        assert model_input is not None
+        picture = pairing.finish(source, picture, resize(model_input, width, height))
+    return blend(source, picture, matte)
 
 
 class Composer:
@@ -48,7 +48,7 @@ class Composer:
     def __init__(self, plan: RenderPlan, first: int, stop: int) -> None:
         self.plan = plan
         size = (plan.picture.width, plan.picture.height)
-        # A pairing that looks at the mask fills it, a little beyond its edge even; nothing is left to cut out.
+        # A pairing that uses the mask fills it, even a little beyond its edge; nothing is left to cut out.
         mask = plan.mask if not plan.pairing.uses_mask else None
         with ExitStack() as stack:
             reader = stack.enter_context(plan.clip.reader(plan.form(size), plan.threads))
@@ -62,10 +62,10 @@ class Composer:
     def __call__(self, sample: Sample, picture: np.ndarray) -> np.ndarray:
         """Return the frame of the result, (H, W, 3), or 4 with alpha, from the sample's filtered picture."""
         plan, frame = self.plan, next(self._sources)
-        shown = self._inputs([Frame(sample.index, sample.pts, sample.guide)]) if plan.pairing.finishes else None
+        model_input = self._inputs([Frame(sample.index, sample.pts, sample.guide)]) if plan.pairing.finishes else None
         matte = self._mattes(sample.index) if self._mattes else None
-        made = finish(plan.pairing, plan.directions(sample.index), frame.rgb, picture, shown, matte)
-        return with_alpha(made, frame.alpha) if plan.picture.alpha else made
+        result = finish(plan.pairing, plan.directions(sample.index), frame.rgb, picture, model_input, matte)
+        return with_alpha(result, frame.alpha) if plan.picture.alpha else result
 
     def close(self) -> None:
         """Close the files that it reads."""

@@ -1,6 +1,6 @@
-"""What ``--dry-run`` says beforehand: time, disk and memory, from a short trial on the first frames.
+"""The cost that ``--dry-run`` estimates: time, disk and memory, from a short trial on the first frames.
 
-Nothing is left behind: what a trial writes goes to the system's temporary folder, and is deleted.
+What a trial writes goes to the system's temporary folder, and is deleted.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ def estimate(seconds: float, disk_bytes: float, cache_bytes: float = 0, held_byt
 
 def after(seconds: float, table: Table) -> Table:
     """Add the seconds of reading the clip before the trial to an estimate: the job spends them too."""
-    found = table["estimate"]
-    return {"estimate": found | {"seconds": round(found["seconds"] + seconds, 1)}}
+    cost = table["estimate"]
+    return {"estimate": cost | {"seconds": round(cost["seconds"] + seconds, 1)}}
 
 
 def add_up(tables: Sequence[Table]) -> Table:
@@ -71,25 +71,24 @@ def peak_memory() -> int | None:
 
 
 def estimate_pictures(frames: Iterator[Sequence[np.ndarray]], num_frames: int) -> Table:
-    """Of a dataset: ``frames`` yields the pictures that are stored of each."""
-    began, count, size = time.perf_counter(), 0, 0
-    for pictures in islice(frames, TRIAL_FRAMES):
-        count += 1
-        size += sum(len(encode_png(p)) for p in pictures)
-    share = num_frames / max(1, count)
-    return estimate((time.perf_counter() - began) * share, size * share)
+    """Estimate the cost of a dataset: ``frames`` yields the pictures that are stored of each."""
+    began = time.perf_counter()
+    sizes = [sum(len(encode_png(p)) for p in pictures) for pictures in islice(frames, TRIAL_FRAMES)]
+    share = num_frames / max(1, len(sizes))
+    return estimate((time.perf_counter() - began) * share, sum(sizes) * share)
 
 
 def estimate_render(plan: RenderPlan, engine: Engine) -> Table:
-    """Of a render: the first frames go through all of it, in a temporary folder."""
-    encoding, size = plan.settings.encoding, plan.picture
+    """Estimate the cost of a render: the first frames go through all of it, in a temporary folder."""
+    encoding, form, (width, height) = plan.settings.encoding, plan.picture, plan.size
     encode = picture_encoder(encoding.codec) if encoding.makes_pictures else None
     count = min(plan.num_frames, TRIAL_FRAMES)
     stop = plan.first + count
-    engine(_blank_batch(plan, engine))  # what the first call costs, it costs once
+    # What the first call costs, it costs once.
+    engine(np.zeros((engine.batch, height, width, plan.pairing.in_channels), np.uint8))
     began, unpacked = time.perf_counter(), 0
-    with tempfile.TemporaryDirectory(prefix="vidtrans-") as place, ExitStack() as stack:
-        folder = Path(place)
+    with tempfile.TemporaryDirectory(prefix="vidtrans-") as temporary, ExitStack() as stack:
+        folder = Path(temporary)
         reader = stack.enter_context(plan.clip.reader(plan.form(plan.size), plan.threads))
         frames = stack.enter_context(closing(reader.frames(plan.first, stop, plan.clip.index)))
         renderer = stack.enter_context(closing(plan.renderer(engine)))
@@ -101,29 +100,24 @@ def estimate_render(plan: RenderPlan, engine: Engine) -> Table:
             samples = renderer.stream(renderer.prepare(frame, (plan.first, stop)) for frame in frames)
             for sample, picture in filter_samples(samples, plan.settings.make_filter()):
                 raw.write(sample.output)
-                made = picture if compose is None else compose(sample, picture)
-                segment.write(made, sample.pts)
+                result = picture if compose is None else compose(sample, picture)
+                segment.write(result, sample.pts)
                 if encode:
-                    unpacked += len(encode(resize(made, size.width, size.height)))
+                    unpacked += len(encode(resize(result, form.width, form.height)))
         seconds = time.perf_counter() - began
-        encoded, kept = ((folder / n).stat().st_size for n in ("segment.nut", "raw.nut"))
+        encoded, raw_bytes = ((folder / n).stat().st_size for n in ("segment.nut", "raw.nut"))
     share = plan.num_frames / count
-    return estimate(seconds * share, (unpacked or encoded) * share, (encoded + kept) * share)
-
-
-def _blank_batch(plan: RenderPlan, engine: Engine) -> np.ndarray:
-    width, height = plan.size
-    return np.zeros((engine.batch, height, width, plan.pairing.in_channels), np.uint8)
+    return estimate(seconds * share, (unpacked or encoded) * share, (encoded + raw_bytes) * share)
 
 
 def format_cost(table: Table) -> str:
     """Return an estimate in words."""
-    found = table["estimate"]
-    parts = [f"about {duration(found['seconds'])}", f"{size(found['disk_bytes'])} on disk"]
-    if found["cache_bytes"]:
-        parts.append(f"{size(found['cache_bytes'])} of cache")
-    if found["memory_bytes"]:
-        parts.append(f"{size(found['memory_bytes'])} of memory")
+    cost = table["estimate"]
+    parts = [f"about {duration(cost['seconds'])}", f"{size(cost['disk_bytes'])} on disk"]
+    if cost["cache_bytes"]:
+        parts.append(f"{size(cost['cache_bytes'])} of cache")
+    if cost["memory_bytes"]:
+        parts.append(f"{size(cost['memory_bytes'])} of memory")
     return ", ".join(parts)
 
 

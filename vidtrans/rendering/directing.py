@@ -1,4 +1,4 @@
-"""What an artist directs: how strong the look is, where it is, and what of the source is kept."""
+"""How source and look are blended: how strong the look is, where it is, and what of the source is kept."""
 
 from __future__ import annotations
 
@@ -23,30 +23,25 @@ class FrameBlend:
     keep_colour: float = 0.0
     mix: float = 0.0
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether the look is taken as it is."""
-        return self == FrameBlend()
-
     def __call__(self, source: np.ndarray, look: np.ndarray, matte: np.ndarray | None) -> np.ndarray:
         """Blend source and look, (H, W, 3) uint8 or uint16, of one size and dtype.
 
         ``matte`` (H, W) uint8 is white where the look is. In order: strength, colour, matte, mix.
         """
-        if self.is_plain and matte is None:
+        if self == FrameBlend() and matte is None:
             return look
         frame = source.astype(np.float32)
         full = np.iinfo(look.dtype).max
-        made = np.clip(frame + self.strength * (look - frame), 0, full)
+        blended = np.clip(frame + self.strength * (look - frame), 0, full)
         if self.keep_colour:
-            made += self.keep_colour * (recoloured(made, frame, full) - made)
+            blended += self.keep_colour * (transfer_colour(blended, frame, full) - blended)
         share: np.ndarray | float = 1 - self.mix
         if matte is not None:
             share = (matte.astype(np.float32) * (share / 255))[..., None]
-        return np.rint(frame + share * (made - frame)).astype(look.dtype)
+        return np.rint(frame + share * (blended - frame)).astype(look.dtype)
 
 
-def recoloured(picture: np.ndarray, colours: np.ndarray, full: int = 255) -> np.ndarray:
+def transfer_colour(picture: np.ndarray, colours: np.ndarray, full: int = 255) -> np.ndarray:
     """Combine the lightness of one picture and the colours of another, in CIE Lab; (H, W, 3) float32, 0 to ``full``.
 
     (Gatys et al., "Preserving Color in Neural Artistic Style Transfer", 2016: luminance-only transfer.)
@@ -58,7 +53,7 @@ def recoloured(picture: np.ndarray, colours: np.ndarray, full: int = 255) -> np.
 
 
 class BlendCurves:
-    """The direction of each frame of a clip."""
+    """The blend of each frame of a clip. ``always_plain``: the look is taken as it is in all of them."""
 
     def __init__(
         self, curves: dict[str, KeyframeCurve], pts: Sequence[int], pts_of: Callable[[Time], Fraction]

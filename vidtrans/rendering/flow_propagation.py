@@ -14,8 +14,8 @@ from vidtrans.temporal.stream import Sample
 
 PROPAGATION_VERSION = "1"
 FLOW, SHORT_SIDE = "dis-fast", 540
-CHECKED = 16  # of every so many groups, the middle frame is rendered too, to measure what propagation loses
-MIN_TRUST = 0.02  # where nothing can be followed: the mixture weighed by time is what is left
+CHECK_INTERVAL = 16  # of every so many groups, the middle frame is rendered too, to measure what propagation loses
+MIN_TRUST = 0.02  # where flow is not reliable the frames are mixed by their distance in time
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Draft:
         if self.is_key(frame, shot_first, shot_stop):
             return False
         group, place = divmod(frame - shot_first, self.every)
-        return group % CHECKED == 0 and place == self.every // 2
+        return group % CHECK_INTERVAL == 0 and place == self.every // 2
 
     def reach(self, lo: int, hi: int, shot_first: int, shot_stop: int) -> tuple[int, int]:
         """Return the frames [lo, hi) of a shot with those around them that they are propagated from."""
@@ -46,7 +46,7 @@ class _Key:
     """A sample, and its guide as the flow method takes it."""
 
     sample: Sample
-    seen: np.ndarray
+    prepared: np.ndarray
 
 
 class FlowPropagator:
@@ -98,7 +98,7 @@ class FlowPropagator:
 
     def _warped(self, key: _Key, to: _Key) -> tuple[np.ndarray, np.ndarray]:
         """Return what was rendered at ``key``, warped to another frame, (H, W, 3) float32, and trust in it, (H, W)."""
-        there, back = self._flow.estimate_both(to.seen, key.seen)
+        there, back = self._flow.estimate_both(to.prepared, key.prepared)
         height, width = to.sample.guide.shape[:2]
         trust = cv2.resize(agreement(there, back), (width, height), interpolation=cv2.INTER_LINEAR)
         picture = warp(key.sample.output.astype(np.float32), resize_flow(there, width, height), bicubic=True)

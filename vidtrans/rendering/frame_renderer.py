@@ -11,13 +11,13 @@ from typing import NamedTuple
 import numpy as np
 
 from vidtrans.clips.mask import MatteReader
+from vidtrans.flow.history import BackwardFlowEstimator, from_signed_range, history, no_history, to_signed_range
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import Pairing
 from vidtrans.rendering.batching import BatchQueue, RenderCount
 from vidtrans.rendering.flow_propagation import Draft, FlowPropagator
-from vidtrans.rendering.recurrence import Recurrence
 from vidtrans.temporal.stream import Sample
-from vidtrans.video.colour.conversion import to_uint8
+from vidtrans.video.colour.conversion import to_uint8, to_uint16
 from vidtrans.video.io.clip import Frame
 
 
@@ -52,6 +52,32 @@ class Inputs:
             self._mattes.close()
 
 
+class Recurrence:
+    """Holds the last sample of a shot. ``flow``: the method by which it is warped to the next frame."""
+
+    def __init__(self, flow: str) -> None:
+        self._estimate = BackwardFlowEstimator(flow)
+        self._last: Sample | None = None
+
+    def with_history(self, model_input: np.ndarray, sample: Sample) -> np.ndarray:
+        """Append the history to the input of ``sample``, (H, W, C) uint8 or uint16: C + 4 channels.
+
+        The result is uint16 where the last output is.
+        """
+        last = self._last
+        if last is None or sample.starts_shot or last.guide.shape != sample.guide.shape:
+            nothing = no_history(*model_input.shape[:2])
+            return np.dstack([model_input, nothing if model_input.dtype == np.uint8 else to_uint16(nothing)])
+        if last.output.dtype == np.uint16:
+            model_input = to_uint16(model_input)
+        past = history(to_signed_range(last.output), self._estimate(last.guide, sample.guide))
+        return np.dstack([model_input, from_signed_range(past, model_input.dtype)])
+
+    def keep(self, sample: Sample) -> None:
+        """Store the output that the next frame's history is computed from."""
+        self._last = sample
+
+
 class Prepared(NamedTuple):
     """A sample with the network's ``input``, which is None where its output is known, or is to be propagated.
 
@@ -64,9 +90,9 @@ class Prepared(NamedTuple):
 
 
 class FrameRenderer:
-    """Frames are pushed in, in order; out come samples with the model's output, in the same order, some frames later.
+    """Frames go in, in order; samples with the model's output come out, in the same order, some frames later.
 
-    ``push`` is ``prepare``, the pairing's part, and ``render``, the engine's: two threads may share them.
+    A frame goes through ``prepare``, the pairing's part, and ``render``, the engine's: two threads may share them.
 
     Args:
         inputs: makes the network's input.
@@ -74,7 +100,7 @@ class FrameRenderer:
         deep: outputs are uint16, not uint8.
         recurrence: what a recurrent model knows of the frame before; such a model renders frames one by one.
         reuse: where the input differs by no more than this from the last one that was rendered, in levels of 255 (see
-            ``batching.alike``), its output is taken again.
+            ``batching.is_similar``), its output is taken again.
         draft: which frames are rendered; the others are propagated from those along the motion.
         count: where it is counted what was rendered; its own by default.
     """
@@ -115,8 +141,7 @@ class FrameRenderer:
         start, stop = shot
         self._past[frame.index] = frame
         numbers = [max(start, frame.index + offset) for offset in self._offsets]
-        for old in [n for n in self._past if n < numbers[0]]:
-            del self._past[old]
+        self._past = {n: kept for n, kept in self._past.items() if n >= numbers[0]}
         guide = to_uint8(frame.rgb)
         sample = Sample(frame.index, frame.pts, guide, guide, starts_shot=frame.index == start)
         if known is not None:
@@ -131,21 +156,13 @@ class FrameRenderer:
 
     def render(self, prepared: Prepared) -> Iterator[Sample]:
         """Yield the samples that have their output now."""
-        if self._propagator is None:
-            return self._rendered(prepared)
         return self._propagated(self._rendered(prepared))
 
     def flush(self) -> Iterator[Sample]:
         """Yield the samples that still waited."""
-        if self._propagator is None:
-            return self._queue.flush()
-        return self._propagated_to_the_end()
-
-    def push(
-        self, frame: Frame, shot: tuple[int, int], known: np.ndarray | None = None, *, restarts: bool = False
-    ) -> list[Sample]:
-        """Take the next frame, as ``prepare`` does; return the samples that have their output now."""
-        return list(self.render(self.prepare(frame, shot, known, restarts=restarts)))
+        yield from self._propagated(self._queue.flush())
+        if self._propagator is not None:
+            yield from self._propagator.flush()
 
     def stream(self, prepared: Iterable[Prepared]) -> Generator[Sample, None, None]:
         """Yield all samples of a stream of frames, in order."""
@@ -153,47 +170,45 @@ class FrameRenderer:
             yield from self.render(one)
         yield from self.flush()
 
-    def picture(self, shown: np.ndarray, source: np.ndarray | None = None) -> np.ndarray:
-        """Render one input that was made elsewhere, say of a training pair, beside the frames that are pushed.
+    def picture(self, model_input: np.ndarray, source: np.ndarray | None = None) -> np.ndarray:
+        """Render one input that was made elsewhere, say of a training pair, whatever waits.
 
         Args:
-            shown: (H, W, in_channels) uint8 or uint16.
+            model_input: (H, W, in_channels) uint8 or uint16.
             source: (H, W, 3) of the output's dtype, where the pairing puts back what it knows better of it.
 
         Returns:
             (H, W, 3) uint8, or uint16 of a deep renderer.
         """
-        output = self.engine(shown[None], deep=self._deep)[0]
+        output = self.engine(model_input[None], deep=self._deep)[0]
         pairing = self.inputs.pairing
-        return output if source is None or not pairing.finishes else pairing.finish(source, output, shown)
+        return output if source is None or not pairing.finishes else pairing.finish(source, output, model_input)
 
     def close(self) -> None:
         """Close what the inputs hold open."""
         self.inputs.close()
 
     def _rendered(self, prepared: Prepared) -> Iterator[Sample]:
-        sample, shown, restarts = prepared
-        self.count.spared += shown is None and "propagated" in sample.extras
+        sample, model_input, restarts = prepared
+        self.count.skipped += model_input is None and "propagated" in sample.extras
         if self._recurrence is not None:
-            if shown is not None:
+            if model_input is not None:
                 self.count.inferred += 1
-                sample.output = self.engine(self._recurrence.beside(shown, sample)[None], deep=self._deep)[0]
+                with_history = self._recurrence.with_history(model_input, sample)
+                sample.output = self.engine(with_history[None], deep=self._deep)[0]
             self._recurrence.keep(sample)
             yield sample
             return
         if self._reuse and restarts:
-            self._queue.forget()
-        self._queue.add(sample, shown)
+            self._queue.reset()
+        self._queue.add(sample, model_input)
         if self._queue.is_full:
             yield from self._queue.flush()
-        yield from self._queue.taken()
+        yield from self._queue.ready()
 
     def _propagated(self, samples: Iterable[Sample]) -> Iterator[Sample]:
-        assert self._propagator is not None
+        if self._propagator is None:
+            yield from samples
+            return
         for sample in samples:
             yield from self._propagator.push(sample)
-
-    def _propagated_to_the_end(self) -> Iterator[Sample]:
-        assert self._propagator is not None
-        yield from self._propagated(self._queue.flush())
-        yield from self._propagator.flush()

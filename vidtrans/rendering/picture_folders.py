@@ -1,4 +1,4 @@
-"""Folders whose pictures are of several sizes: no clip, but as many renders as there are pictures."""
+"""Folders whose pictures are of several sizes: each picture is a render of its own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from vidtrans.clips.indexing import Clip, open_clip
 from vidtrans.clips.mask import match_frames
 from vidtrans.config.recipe import Recipe
-from vidtrans.config.rendering import RenderingSettings
+from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.errors import BatchError, MediaError, UsageError
 from vidtrans.output.target import refuse_link
 from vidtrans.rendering.cost import add_up
@@ -22,16 +22,16 @@ from vidtrans.video.io.pictures import is_picture, is_picture_sequence, picture_
 from vidtrans.video.io.sequence import picture_names
 
 # Renders a picture to a path, by a recipe and with a mask, and returns what is reported of it.
-Render = Callable[[Path, Path, Recipe, Path | None], Table]
+RenderPicture = Callable[[Path, Path, Recipe, Path | None], Table]
 SUMMED = ("frames_inferred", "frames_spared", "frames_encoded", "sound_packets")
 
 
-def one_by_one(
+def render_pictures(
     clip: Clip,
-    place: OutputTarget,
+    output: OutputTarget,
     recipe: Recipe,
     context: Context,
-    render: Render,
+    render: RenderPicture,
     span: tuple[int, int],
     mask: Path | None,
 ) -> Table:
@@ -40,25 +40,24 @@ def one_by_one(
     ``span``: the first picture, and the one after the last. Keyframes count pictures. Raises UsageError where a video
     was asked for, BatchError where some pictures failed.
     """
-    _check(clip, place.encoding, recipe)
+    _check(clip, output.encoding, recipe)
     began = time.monotonic()
-    output, encoding, names = place.output, place.encoding, clip.index.names
     pictures = picture_files(clip.path)[slice(*span)]
-    places = [refuse_link(output / name) for name in picture_names(names, range(*span), encoding.codec, place.pattern)]
+    names = picture_names(clip.index.names, range(*span), output.encoding.codec, output.pattern)
+    results = [refuse_link(output.output / name) for name in names]
     masks = _masks_of(mask, clip, span, context)
     done: list[Table] = []
     failed: list[str] = []
-    recipes = _recipes_of(recipe, clip, span)
-    for picture, target, own, at in zip(pictures, places, masks, recipes, strict=True):
+    for picture, result, own, own_mask in zip(pictures, results, _recipes_of(recipe, clip, span), masks, strict=True):
         context.stop.check()
         try:
-            done.append(render(picture, target, at, own))
+            done.append(render(picture, result, own, own_mask))
         except (UsageError, MediaError) as error:
             failed.append(str(error))
     if failed:
         raise BatchError(f"{len(failed)} of {len(pictures)} pictures failed", "; ".join(failed))
     table = {
-        "output": str(output),
+        "output": str(output.output),
         "frames": len(done),
         "model": done[0]["model"],
         "items": done,
@@ -90,21 +89,20 @@ def refuse_video(folder: Path, encoding: EncodingSettings) -> None:
 
 
 def _recipes_of(recipe: Recipe, clip: Clip, span: tuple[int, int]) -> list[Recipe]:
-    """Return the recipe of each picture: a curve over the folder has one value there."""
+    """The recipe of each picture: a curve over the folder has one value there."""
     rendering = recipe.settings("rendering", RenderingSettings)
-    directions = BlendCurves(rendering.curves(), clip.index.pts, clip.pts_of)
-    return [recipe.under({"rendering": directions(number).__dict__}) for number in range(*span)]
+    blends = BlendCurves(rendering.curves(), clip.index.pts, clip.pts_of)
+    return [recipe.under({"rendering": blends(number).__dict__}) for number in range(*span)]
 
 
 def _masks_of(mask: Path | None, clip: Clip, span: tuple[int, int], context: Context) -> list[Path | None]:
-    """Return the mask of each picture: one for all, or its own from a folder. Raises UsageError for a video."""
+    """The mask of each picture: one for all, or its own from a folder. Raises UsageError for a video."""
     if mask is None or (is_picture(mask) and not is_picture_sequence(mask)):
         return [mask] * (span[1] - span[0])
     if not is_picture_sequence(mask):
         raise UsageError(str(mask), "a video is no mask for pictures of several sizes", "give a folder of pictures")
-    held = open_clip(context, mask)
-    steps, told = match_frames(clip.index, held.index, *span)
-    if told:
-        context.note(f"mask {mask.name}: {told}", "warning")
+    steps, warning = match_frames(clip.index, open_clip(context, mask).index, *span)
+    if warning:
+        context.note(f"mask {mask.name}: {warning}", "warning")
     files = picture_files(mask)
     return [files[step] for step in steps]

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 from vidtrans.clips.aligned_clip import AlignedClip
 from vidtrans.clips.indexing import Clip
 from vidtrans.clips.mask import Mask
-from vidtrans.config.rendering import RenderingSettings
+from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.errors import UsageError
 from vidtrans.inference.engine import Engine
 from vidtrans.models.loaded_model import Look, RenderSettings
@@ -20,8 +19,7 @@ from vidtrans.pairing.base import Pairing
 from vidtrans.rendering.batching import RenderCount
 from vidtrans.rendering.directing import BlendCurves
 from vidtrans.rendering.flow_propagation import Draft
-from vidtrans.rendering.frame_renderer import FrameRenderer, Inputs
-from vidtrans.rendering.recurrence import Recurrence
+from vidtrans.rendering.frame_renderer import FrameRenderer, Inputs, Recurrence
 from vidtrans.settings import Size
 from vidtrans.store.chunking import Chunk, cut_into_chunks
 from vidtrans.video.frame_format import PAPER, FrameFormat
@@ -56,17 +54,17 @@ class RenderPlan:
     threads: int = 0
 
     def __post_init__(self) -> None:
-        side, shown = max(self.size), f"{self.size[0]}x{self.size[1]}"
+        side, size = max(self.size), f"{self.size[0]}x{self.size[1]}"
         if self.model.record is not None and side > MAX_SIDE_RENDERED:
             why = f"a look is rendered up to {MAX_SIDE_RENDERED} pixels a side"
-            raise UsageError(shown, why, "choose a smaller --size")
+            raise UsageError(size, why, "choose a smaller --size")
         if self.settings.filter_name != "off" and side > MAX_SIDE_FILTERED:
             why = f"flicker is filtered up to {MAX_SIDE_FILTERED} pixels a side"
-            raise UsageError(shown, why, "choose --temporal off, or give smaller pictures")
+            raise UsageError(size, why, "choose --temporal off, or give smaller pictures")
         if self.draft and self.model.remembers:
             why = f"'{self.model.name}' paints each frame from the one before"
             raise UsageError(f"--draft {self.rendering.draft_step}", why, "render all frames: leave it out")
-        self.directions, self.delivery  # noqa: B018  (what does not fit is said at once)
+        self.directions, self.delivery  # noqa: B018  (what does not fit is reported at once)
 
     @property
     def rendering(self) -> RenderingSettings:
@@ -80,7 +78,7 @@ class RenderPlan:
 
     @cached_property
     def size(self) -> tuple[int, int]:
-        """(width, height) of the network's pictures."""
+        """Return the (width, height) of the network's pictures."""
         return self.model.working_size(self.rendering.size, (self.clip.index.width, self.clip.index.height))
 
     @cached_property
@@ -90,12 +88,12 @@ class RenderPlan:
 
     @cached_property
     def directions(self) -> BlendCurves:
-        """What an artist directs, frame by frame."""
+        """Return how source and look are blended, frame by frame."""
         return BlendCurves(self.rendering.curves(), self.clip.index.pts, self.clip.pts_of)
 
     @cached_property
     def delivery(self) -> Delivery:
-        """What is written, and when it is shown."""
+        """Return what is written, and when it is shown."""
         return Delivery(
             self.clip,
             range(self.first, self.stop),
@@ -113,7 +111,7 @@ class RenderPlan:
 
     @property
     def is_deep(self) -> bool:
-        """Whether pictures have 16 bits a channel on their way."""
+        """Return whether pictures have 16 bits a channel until they are encoded."""
         return self.delivery.depth > 8
 
     @property
@@ -128,18 +126,18 @@ class RenderPlan:
 
     @property
     def input_mask(self) -> Mask | None:
-        """The mask, where the pairing shows it to the network."""
+        """Return the mask, where it is a part of the network's input."""
         return self.mask if self.pairing.uses_mask else None
 
     @property
     def is_composed(self) -> bool:
-        """Whether the result is made of more than the model's picture: the source is then read again, at full size."""
+        """Return whether the result is more than the model's picture: the source is then read again, at full size."""
         composed = self.mask is not None or not self.directions.always_plain or self.pairing.finishes
         return composed or self.picture.alpha
 
     @property
     def source_frames(self) -> list[int] | None:
-        """Which of the clip's frames each one of the result shows; None where a graph of the user's decides."""
+        """Return which of the clip's frames each one of the result shows; None where a graph of the user's decides."""
         if self.settings.encoding.filter:
             return None
         return [n for n in range(self.first, self.stop) for _ in self.delivery.stamps(n)]
@@ -167,7 +165,6 @@ class RenderPlan:
             count=count,
         )
 
-    @property
-    def segment(self) -> Callable[[Path], SegmentWriter]:
-        """What begins to encode a chunk into a file."""
-        return partial(SegmentWriter, picture=self.delivery.kept, settings=self.settings.encoding)
+    def segment(self, path: Path) -> SegmentWriter:
+        """Return what encodes a chunk into a file. Close it."""
+        return SegmentWriter(path, self.delivery.stored, self.settings.encoding)

@@ -1,4 +1,4 @@
-"""What a render begins and ends with: where its result goes, whether it is there already, and what is said of it."""
+"""What a render begins and ends with: where its result goes, whether it is there already, and what is reported."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vidtrans.output.assembling import VERSION as ASSEMBLY_VERSION
 from vidtrans.output.target import check_place, up_to_date
 from vidtrans.rendering.cost import after
 from vidtrans.rendering.directing import VERSION as DIRECTING_VERSION
-from vidtrans.rendering.planning import makes_folder
+from vidtrans.rendering.render_planning import makes_folder
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.store.stages import FilterStage, InferStage, RenderStage
@@ -61,28 +61,24 @@ def default_output(video: Path, model: str, settings: EncodingSettings) -> Path:
 
 
 def is_one_picture(video: Path) -> bool:
-    """Whether a source is a single picture, so that its result is one too."""
+    """Return whether a source is a single picture, so that its result is one too."""
     return is_picture_source(video) and not is_picture_sequence(video)
 
 
-class DryRunJob(Protocol):
-    """What of a job a dry run needs."""
+class _Job(Protocol):
+    def summary(self, output: Path) -> Table: ...
 
-    def summary(self, output: Path) -> Table:
-        """Return the table that describes the job."""
-
-    def estimate(self) -> Table:
-        """Return the estimated cost."""
+    def estimate(self) -> Table: ...
 
 
 @dataclass(frozen=True)
 class RequestedOutput:
-    """A render that was asked for: its place, the digest of all that decides it, and what it is made of.
+    """A render that was asked for: where it goes, the digest of all that decides it, and what it is made of.
 
     ``began``: when, in seconds of ``time.monotonic``.
     """
 
-    place: OutputTarget
+    target: OutputTarget
     request: str
     sources: Sequence[Path]
     context: Context
@@ -90,31 +86,29 @@ class RequestedOutput:
 
     def check(self) -> None:
         """Raise UsageError where the output is one of the sources, or of the wrong kind."""
-        check_place(self.place.output, self.sources, folder=self.place.folder)
+        check_place(self.target.output, self.sources, folder=self.target.folder)
 
-    def held(self) -> Table | None:
+    def existing(self) -> Table | None:
         """Return the recorded table if the output is up to date. Raises UsageError where another file is there."""
         self.check()
-        context, place = self.context, self.place
+        context, output, folder = self.context, self.target.output, self.target.folder
         if not context.dry_run:
-            finish_replacing(link_target(place.output))
-        return up_to_date(
-            context.cache, place.output, self.request, self.sources, context.overwrite, folder=place.folder
-        )
+            finish_replacing(link_target(output))
+        return up_to_date(context.cache, output, self.request, self.sources, context.overwrite, folder=folder)
 
-    def forecast(self, job: DryRunJob) -> Table:
+    def forecast(self, job: _Job) -> Table:
         """Return the table of a dry run."""
         estimate = after(time.monotonic() - self.began, job.estimate())
-        return job.summary(self.place.output) | {"dry_run": True} | estimate
+        return job.summary(self.target.output) | {"dry_run": True} | estimate
 
-    def told(self, result: Table, *, cached: bool) -> Table:
-        """Complete a result table with output, seconds and ``cached``."""
+    def report(self, table: Table, *, cached: bool) -> Table:
+        """Complete the table of a result with output, seconds and ``cached``."""
         seconds = round(time.monotonic() - self.began, 3)
-        return result | {"output": str(self.place.output), "seconds": seconds, "cached": cached}
+        return table | {"output": str(self.target.output), "seconds": seconds, "cached": cached}
 
 
 def request_digest(
-    own: Table, settings: RenderSettings, place: OutputTarget, *, stills: bool, masked: bool = False
+    own: Table, settings: RenderSettings, target: OutputTarget, *, stills: bool, masked: bool = False
 ) -> str:
     """Return the digest of all that decides a result. ``own``: the command and its own values.
 
@@ -122,7 +116,7 @@ def request_digest(
     """
     shared = {
         "settings": settings.for_key(stills=stills, masked=masked),
-        "pattern": place.pattern,
+        "pattern": target.pattern,
         "versions": [DIRECTING_VERSION, SURVEY_VERSION],
         "stages": [FilterStage.id(), InferStage.id(), RenderStage.id()],
         "assembly": ASSEMBLY_VERSION,

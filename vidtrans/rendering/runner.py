@@ -25,8 +25,8 @@ from vidtrans.store.chunks import ChunkFinder, ChunkStore, ChunkWriter, RawOutpu
 from vidtrans.store.disk_forecast import DiskForecast
 from vidtrans.temporal.stream import Filter, RecursiveFilter, Sample, filter_samples
 
-# Frames after which it is looked whether the disk will do: three chunks by default, of which two are written for sure.
-LOOK_AHEAD = 200
+# Frames after which the disk use is estimated: three chunks by default, of which two are written for sure.
+FORECAST_FRAMES = 200
 
 
 def num_frames(chunks: Iterable[Chunk]) -> int:
@@ -37,7 +37,7 @@ def num_frames(chunks: Iterable[Chunk]) -> int:
 class ChunkRenderer:
     """Renders the missing chunks of a plan.
 
-    ``raw`` holds what the ``engine`` makes of it; ``count`` says how much it made.
+    ``raw`` holds the outputs of the ``engine``; ``count`` says how many it rendered.
     """
 
     def __init__(self, plan: RenderPlan, engine: Engine, raw: RawOutputs, context: Context) -> None:
@@ -46,11 +46,11 @@ class ChunkRenderer:
         self._capacity = capacity_beside(self._kind, *plan.size)  # between stages; 0: they take turns
         self._chunk_of = ChunkFinder(plan.chunks)
 
-    def counts(self, made: Sequence[int]) -> Table:
-        """Return what is reported when the chunks of these numbers were made."""
-        encoded = num_frames(self.plan.chunks[n] for n in made)
+    def counts(self, rendered: Sequence[int]) -> Table:
+        """Return what is reported when the chunks of these numbers were rendered."""
+        encoded = num_frames(self.plan.chunks[n] for n in rendered)
         table: Table = {"frames_inferred": self.count.inferred, "frames_encoded": encoded}
-        return table | ({"frames_spared": self.count.spared} if self.count.spared else {})
+        return table | ({"frames_spared": self.count.skipped} if self.count.skipped else {})
 
     def render(self, store: ChunkStore, states: StateStore, missing: Sequence[int]) -> None:
         """Render the missing chunks, in runs of neighbours, in one pass over the frames of each run."""
@@ -59,7 +59,7 @@ class ChunkRenderer:
         total = plan.num_frames
         done = begun_at = total - num_frames(plan.chunks[n] for n in missing)
         raw = [self.raw.store.entry.folder] if self.raw.store else []
-        room = DiskForecast([*raw, store.entry.folder], total - done)
+        forecast = DiskForecast([*raw, store.entry.folder], total - done)
         task = f"rendering {plan.clip.name}"
         for run, lo, hi in read_ranges(plan.chunks, missing, method.radius):
             if isinstance(method, RecursiveFilter):
@@ -68,11 +68,10 @@ class ChunkRenderer:
                 for _ in frames:
                     done += 1
                     context.report(Progress(task, done, total))
-                    if done - begun_at == LOOK_AHEAD and (lacking := room.shortfall(LOOK_AHEAD)):
-                        told = f"the disk will be full before {plan.clip.name} is done: {lacking}"
-                        context.note(f"{told} — free some space, or stop and give another --cache-dir", "warning")
-                    if context.stop.requested:
-                        context.stop.check()
+                    if done - begun_at == FORECAST_FRAMES and (shortfall := forecast.shortfall(FORECAST_FRAMES)):
+                        text = f"the disk will be full before {plan.clip.name} is done: {shortfall}"
+                        context.note(f"{text} — free some space, or stop and give another --cache-dir", "warning")
+                    context.stop.check()
 
     def _render_run(
         self, store: ChunkStore, states: StateStore, method: Filter, run: Sequence[Chunk], lo: int, hi: int
@@ -93,13 +92,13 @@ class ChunkRenderer:
             queue = stack.enter_context(closing(BackgroundQueue(self._capacity)))
 
             def encode(sample: Sample, picture: np.ndarray) -> None:
-                made = picture if compose is None else compose(sample, picture)
-                writer.write(sample.index, made, *stamps[sample.index - wanted.start])
+                result = picture if compose is None else compose(sample, picture)
+                writer.write(sample.index, result, *stamps[sample.index - wanted.start])
 
             for sample, picture in self._filtered(samples, method, wanted):
                 queue.put(partial(encode, sample, picture))
                 if isinstance(method, RecursiveFilter):
-                    self._keep(method, states, sample.index, queue)
+                    self._save_state(method, states, sample.index, queue)
                 yield
             queue.finish()
 
@@ -118,7 +117,7 @@ class ChunkRenderer:
         method.resume(state)
         return chunk.first
 
-    def _keep(self, method: RecursiveFilter, states: StateStore, frame: int, queue: BackgroundQueue) -> None:
+    def _save_state(self, method: RecursiveFilter, states: StateStore, frame: int, queue: BackgroundQueue) -> None:
         """Save a filter's state at the end of a chunk, once that is written."""
         chunk = self._chunk_of(frame)
         if frame == chunk.stop - 1 and chunk.stop < chunk.shot_stop:
@@ -145,7 +144,7 @@ class ChunkRenderer:
             queue.finish()
 
     def _prepared(self, renderer: FrameRenderer, begin: int, first: int, stop: int) -> Generator[Prepared, None, None]:
-        """Read the frames [begin, stop); those before ``first`` are only looked back to."""
+        """Read the frames [begin, stop); of those before ``first`` only inputs are made."""
         plan, chunk_of = self.plan, ChunkFinder(self.plan.chunks)
         with (
             plan.clip.reader(plan.form(plan.size), plan.threads) as reader,
@@ -167,7 +166,7 @@ class ChunkRenderer:
             first, _ = draft.reach(first, hi, *self._shot_of(first))
             _, stop = draft.reach(lo, hi, *self._shot_of(hi - 1))
         if plan.rendering.duplicate_threshold and not plan.model.remembers:
-            # What is taken again depends on all that its chunk has rendered before.
+            # Which outputs are reused depends on all that the chunk has rendered before.
             first = self._chunk_of(first).first
             first = draft.reach(first, hi, *self._shot_of(first))[0] if draft else first
         return first, stop
@@ -189,7 +188,7 @@ class ChunkRenderer:
         return frame if self.raw.has(frame) else chunk.first
 
     def _guides(self, start: int, stop: int) -> Generator[np.ndarray | None, None, None]:
-        """Yield what guides the filter at the frames [start, stop), where they do not do it themselves."""
+        """Yield what guides the filter at the frames [start, stop); None where they do it themselves."""
         if self.plan.guide is None:
             yield from repeat(None, stop - start)
         else:

@@ -1,4 +1,4 @@
-"""The plate of a model: found in a dataset whose camera stands still, and painted on no other scene.
+"""The background plate of a model: found in a dataset with a still camera; clips of other scenes are refused.
 
 What a plate is, and what "the same scene" means, is in ``data/background_plate.py``.
 """
@@ -22,7 +22,7 @@ from vidtrans.settings import Size, Table
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.io.clip import Frame
 
-LOOKED_AT = 5  # frames of a shot
+FRAMES_PER_SHOT = 5  # that are compared
 FORM = FrameFormat(Size(short=256))  # they are compared at half of that
 
 
@@ -55,21 +55,21 @@ def plate_hint(pairs: Sequence[Pair], dataset: Dataset, generator: Table) -> str
 
 
 def placeholder_plate(size: tuple[int, int]) -> BackgroundPlate:
-    """One that costs what a real one costs, before there are pictures of that (width, height)."""
+    """Return a plate of that (width, height) for an estimate of costs, before there are pictures."""
     grey = np.full((size[1], size[0], 3), 128, np.uint8)
     return BackgroundPlate(grey, grey, 1.0)
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What the frames of a clip must look like that the model ``name`` can be rendered onto: (H, W, 3) uint8."""
+    """What frames must look like for the model ``name`` to be rendered onto them: ``picture``, (H, W, 3) uint8."""
 
     name: str
     picture: np.ndarray
 
     @classmethod
     def of(cls, look: Look) -> Scene | None:
-        """None for a look without a plate."""
+        """Return the scene of a model; None for one without a plate."""
         if look.record is None or not look.record.plate or look.path is None:
             return None
         from safetensors import safe_open
@@ -81,7 +81,7 @@ class Scene:
         """Raise MediaError where a shot of the frames [first, stop) shows another scene."""
         starts = sorted({first, *(s for s in clip.shots if first < s < stop)})
         for begin, end in zip(starts, [*starts[1:], stop], strict=True):
-            numbers = [begin + n for n in segment_centres(end - begin, min(LOOKED_AT, end - begin))]
+            numbers = [begin + n for n in segment_centres(end - begin, min(FRAMES_PER_SHOT, end - begin))]
             where = f"frame {begin}" if end - begin == 1 else f"frames {begin} to {end - 1}"
             self.check(list(read_clip_frames(clip, numbers, FORM, context)), f"{clip.name}: {where}")
 

@@ -21,8 +21,8 @@ def lossless_round_trip_is_exact() -> bool:
     """Return whether pictures that are written losslessly come back as they were."""
     frames = np.random.default_rng(0).integers(0, 256, (3, 48, 64, 3), dtype=np.uint8)
     form = PictureFormat(64, 48, Fraction(1), Fraction(1, 25), Fraction(25))
-    with tempfile.TemporaryDirectory(prefix="vidtrans-") as place:
-        path = Path(place) / "a.nut"
+    with tempfile.TemporaryDirectory(prefix="vidtrans-") as folder:
+        path = Path(folder) / "a.nut"
         with closing(SegmentWriter(path, form, EncodingSettings(codec="ffv1"))) as writer:
             for number, frame in enumerate(frames):
                 writer.write(frame, number)
@@ -30,7 +30,7 @@ def lossless_round_trip_is_exact() -> bool:
 
 
 def model_rate(name: str, width: int, height: int) -> float:
-    """Return how many frames a second a model that ships paints here. Raises ModelError, DeviceError."""
+    """Return how many frames a second a model that ships renders here. Raises ModelError, DeviceError."""
     path = find_model(name)
     assert path is not None
     generator, record = load_generator(path)

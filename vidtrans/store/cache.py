@@ -28,7 +28,7 @@ META = "meta.json"
 PIN_PREFIX = ".lock-held-"  # begins the names of the locks of those who read an entry
 SHORT_WAIT_S = 2.0  # at least this long an entry is waited for: to clean and to trim, others lock it for a moment
 RUN_WAIT_S = 24 * 3600.0  # the longest wait for another run that makes the same
-STOP_CHECK_S = 0.5  # seconds between two looks at whether to stop, while another run holds an entry
+STOP_CHECK_S = 0.5  # between two checks of a request to stop, while another run holds an entry
 TAG = (
     "Signature: 8a477f597d28d172789f06886806bc55\n"
     "# This folder holds what vidtrans can make again. See https://bford.info/cachedir/\n"
@@ -36,7 +36,7 @@ TAG = (
 
 
 class Cache:
-    """The cache folder. ``report`` hears of damage; ``stop`` is looked at where it takes long.
+    """The cache folder. ``report`` gets warnings of damage; ``stop`` is checked where it takes long.
 
     Raises UsageError where the folder is something else.
     """
@@ -45,7 +45,7 @@ class Cache:
         check_cache_folder(root)
         self.root, self.report, self.stop = root, report, stop
         self._digests = Digests(root, stop)
-        self._told: set[str] = set()
+        self._warned: set[str] = set()
 
     def prepare(self) -> None:
         """Make the folder with its tag; called before anything is written."""
@@ -53,32 +53,35 @@ class Cache:
             write_bytes(self.root / TAG_FILE, TAG.encode())
 
     def warn_once(self, text: str) -> None:
-        if text not in self._told:
-            self._told.add(text)
+        """Report a warning, unless it was reported before."""
+        if text not in self._warned:
+            self._warned.add(text)
             self.report(Note(text, "warning"))
 
     def entry(self, stage: str, key: str) -> CacheEntry:
+        """Return the entry of a stage's key, whether it is there or not."""
         return CacheEntry(self.root / stage / key, self)
 
     def entries(self) -> list[CacheEntry]:
         """Return every entry of every stage, the least recently used first; nothing else that lies there."""
         folders = [lock.parent for stage in STAGES for lock in self.root.glob(f"{stage}/*/.lock")]
         found = [CacheEntry(folder, self) for folder in folders if KEY.fullmatch(folder.name)]
-        return sorted((e for e in found if not e.is_elsewhere()), key=lambda e: e.last_used)
+        return sorted((e for e in found if not e.is_linked()), key=lambda e: e.last_used)
 
     def digest(self, path: Path) -> str:
-        """SHA-256 of a file's content, remembered by size, times of modification and change, and inode."""
+        """Return the SHA-256 of a file's content, remembered by size, times of modification and change, and inode."""
         return self._digests.of(path)
 
     def save_digests(self) -> None:
-        """Write what was remembered; losing it costs time, never correctness."""
+        """Write the digests that were remembered; losing them costs time, never correctness."""
         self._digests.save()
 
     def trim(self, limit_bytes: int) -> None:
-        """Delete entries until all of them fit, those that cost least to lose first, and of these the least recently
-        used; those in use stay.
+        """Delete entries until the others fit, those that cost least to lose first, but none in use.
+
+        Of those that cost the same, the least recently used is deleted first.
         """
-        entries = sorted(self.entries(), key=_worth)
+        entries = sorted(self.entries(), key=_rank)
         sizes = {e.folder: e.size for e in entries}
         excess = sum(sizes.values()) - limit_bytes
         for entry in entries:
@@ -88,8 +91,8 @@ class Cache:
                 excess -= sizes[entry.folder]
 
 
-def _worth(entry: CacheEntry) -> int:
-    """The rank in which entries are deleted: what only saves time, what is unfinished, and what was learned."""
+def _rank(entry: CacheEntry) -> int:
+    """The order in which entries are deleted: what only saves time, what is unfinished, and what was trained."""
     unfinished = not (entry.folder / META).is_file()
     if entry.stage == "train":
         return 4 if unfinished else 3  # a stopped run goes on from it, and a finished one with more steps
@@ -107,23 +110,27 @@ class CacheEntry:
 
     @property
     def stage(self) -> str:
+        """Return the name of its stage."""
         return self.folder.parent.name
 
     @property
     def key(self) -> str:
+        """Return its key."""
         return self.folder.name
 
-    def is_elsewhere(self) -> bool:
+    def is_linked(self) -> bool:
         """Return whether its folder, or its stage's, is a link: what is written or deleted there is not the cache's."""
         inside = os.path.join(os.path.realpath(self.cache.root), self.stage, self.key)
         return os.path.realpath(self.folder) != inside
 
     @property
     def size(self) -> int:
+        """Return its size in bytes."""
         return folder_bytes(self.folder)
 
     @property
     def last_used(self) -> float:
+        """Return when it was last locked, in seconds since the epoch; 0 where nobody knows."""
         with suppress(OSError):
             return (self.folder / ".lock").stat().st_mtime
         return 0.0
@@ -132,8 +139,8 @@ class CacheEntry:
     def locked(self, wait_s: float = SHORT_WAIT_S, *, wait_for: str = "") -> Iterator[None]:
         """Hold the entry, waiting for it up to ``wait_s``. A killed run's lock is free.
 
-        ``wait_for``: what another run may be doing with it that is worth a wait of hours, "a run that …"; the user is
-        told of it when a moment has passed. Raises VidtransError where another run holds it, or a link is in its place,
+        ``wait_for``: what another run may be doing with it that is worth a wait of hours, "a run that …"; it is
+        reported when a moment has passed. Raises VidtransError where another run holds it, or a link is in its place,
         Interrupted.
         """
         self._check_links()
@@ -147,11 +154,8 @@ class CacheEntry:
                     break
                 lock.release()  # the entry was deleted between opening its lock and getting it
         except Timeout:
-            raise VidtransError(
-                f"cache entry {self.stage}/{self.key[:12]}",
-                "in use by another run",
-                "wait for it, or give this one its own --cache-dir",
-            ) from None
+            remedy = "wait for it, or give this one its own --cache-dir"
+            raise VidtransError(self._label, "in use by another run", remedy) from None
         try:
             with suppress(OSError):
                 (self.folder / ".lock").touch()
@@ -159,27 +163,27 @@ class CacheEntry:
         finally:
             lock.release()
 
-    def _check_links(self) -> None:
-        """Refuse links, of which vidtrans makes none: to fill or to empty the entry would change what they lead to.
+    @property
+    def _label(self) -> str:
+        return f"cache entry {self.stage}/{self.key[:12]}"
 
-        Raises:
-            VidtransError: where the entry, its stage or a thing in it is a link.
+    def _check_links(self) -> None:
+        """Raise VidtransError where the entry, its stage or a file in it is a link.
+
+        vidtrans makes none, and to fill or to empty the entry would change what they lead to.
         """
-        link: Path | None = self.folder if self.is_elsewhere() else None
+        link: Path | None = self.folder if self.is_linked() else None
         if link is None and self.folder.is_dir():
             with os.scandir(self.folder) as children:
                 link = next((Path(child.path) for child in children if child.is_symlink()), None)
         if link is not None:
-            raise VidtransError(
-                f"cache entry {self.stage}/{self.key[:12]}",
-                f"'{link}' is a link, or lies in a linked folder",
-                "delete the link, or give another --cache-dir",
-            )
+            why = f"'{link}' is a link, or lies in a linked folder"
+            raise VidtransError(self._label, why, "delete the link, or give another --cache-dir")
 
     def pin(self) -> CachePin:
-        """Keep the entry from deletion for as long as what is returned lives; others may read it at the same time.
+        """Keep the entry from deletion for as long as the pin lives; others may read it at the same time.
 
-        Call it while the entry is locked. A killed run's hold is free.
+        Call it while the entry is locked. A killed run's pin is free.
         """
         for path in self._pins():
             _is_free(path)  # else they would pile up
@@ -206,7 +210,7 @@ class CacheEntry:
             self.cache.stop.check()
 
     def read(self) -> dict[str, Any] | None:
-        """The metadata of a complete entry; None where it is not complete, or (with a warning) damaged."""
+        """Return the metadata of a complete entry; None where it is not complete, or (with a warning) damaged."""
         try:
             value = read_small_json(self.folder / META)
             if value["key"] != self.key:
@@ -220,15 +224,14 @@ class CacheEntry:
             return meta
         except (FileNotFoundError, NotADirectoryError) as error:
             if Path(str(error.filename)).name != META:
-                self.damaged(error)
-            return None
+                self.warn_damaged(error)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            self.damaged(error)
-            return None
+            self.warn_damaged(error)
+        return None
 
-    def damaged(self, error: object) -> None:
-        """Say so, once."""
-        self.cache.warn_once(f"cache entry {self.stage}/{self.key[:12]} is damaged ({error}); made again")
+    def warn_damaged(self, error: object) -> None:
+        """Report that the entry is damaged, once."""
+        self.cache.warn_once(f"{self._label} is damaged ({error}); made again")
 
     def finish(self, meta: Mapping[str, Any], files: tuple[str, ...] = ()) -> None:
         """Mark the entry complete; ``files`` are those whose content ``read`` shall verify."""
@@ -243,7 +246,7 @@ class CacheEntry:
                 remove(child)
 
     def delete(self) -> bool:
-        """Remove the entry unless a run holds it; says whether it did."""
+        """Delete the entry unless a run uses it; return whether it was deleted."""
         doomed = self.folder.with_name(f".{self.key}.{os.getpid()}.deleted")
         try:
             with self.locked(wait_s=0):
@@ -262,17 +265,18 @@ class CacheEntry:
 
 @dataclass(frozen=True)
 class CachePin:
-    """What keeps an entry from deletion until it is released, or nobody has it any more."""
+    """Keeps an entry from deletion until it is released, or its process has ended."""
 
     entry: CacheEntry
     lock: FileLock
 
     def release(self) -> None:
+        """Let the entry be deleted again."""
         self.lock.release()
 
 
 def _is_free(pin: Path) -> bool:
-    """Whether nobody has this hold any more; then it is removed."""
+    """Whether nobody has this pin any more; then it is removed."""
     lock = FileLock(pin)
     try:
         lock.acquire(timeout=0)

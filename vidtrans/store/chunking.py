@@ -1,4 +1,4 @@
-"""Cutting a clip into chunks: at its shots, and long shots at fixed lengths. The same whatever was interrupted."""
+"""Cut a clip into chunks: at its shots, and long shots at fixed lengths."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Chunk:
 
 
 def cut_into_chunks(first: int, stop: int, shots: Sequence[int], length: int) -> list[Chunk]:
-    """The chunks of frames [first, stop); ``shots`` are the first frames of the clip's shots."""
+    """Return the chunks of frames [first, stop); ``shots`` are the first frames of the clip's shots."""
     starts = sorted({first, *(s for s in shots if first < s < stop)})
     chunks: list[Chunk] = []
     for a, b in zip(starts, [*starts[1:], stop], strict=True):
@@ -29,12 +29,12 @@ def cut_into_chunks(first: int, stop: int, shots: Sequence[int], length: int) ->
 
 
 def chunk_of(chunks: Sequence[Chunk], frame: int) -> Chunk:
-    """The chunk that holds ``frame``."""
+    """Return the chunk that holds ``frame``."""
     return chunks[bisect_right(chunks, frame, key=lambda c: c.first) - 1]
 
 
 def read_ranges(chunks: Sequence[Chunk], missing: Sequence[int], radius: int) -> list[tuple[list[Chunk], int, int]]:
-    """Runs of neighbouring missing chunks, each with the frames [lo, hi) that must be seen to filter them.
+    """Return runs of neighbouring missing chunks, each with the frames [lo, hi) that are read to filter them.
 
     A filter of ``radius`` needs that many frames on either side, and none from another shot.
     """

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
 
 from vidtrans.files import digest_file, read_small_json, remove, write_atomically, write_json
 from vidtrans.store.cache import CacheEntry
 from vidtrans.store.chunking import Chunk, chunk_of
-from vidtrans.video.io.encoder import LosslessWriter, read_lossless
+from vidtrans.video.io.encoder import LosslessWriter, SegmentWriter, read_lossless
 
 
 class ChunkStore:
@@ -23,31 +22,32 @@ class ChunkStore:
         self._checked: dict[int, bool] = {}
 
     def path(self, number: int) -> Path:
+        """Return the file of a chunk."""
         return self.entry.folder / f"chunk-{number:06d}{self.suffix}"
 
-    def _note(self, number: int) -> Path:
+    def _digest_path(self, number: int) -> Path:
         return self.entry.folder / f"chunk-{number:06d}.json"
 
     def is_done(self, number: int) -> bool:
-        """Whether the chunk is there and undamaged; its content is read once to be sure."""
+        """Return whether the chunk is there and undamaged; its content is read once for that."""
         if number not in self._checked:
             self._checked[number] = self._verify(number)
         return self._checked[number]
 
     def _verify(self, number: int) -> bool:
         try:
-            wanted = read_small_json(self._note(number))["sha256"]
+            wanted = read_small_json(self._digest_path(number))["sha256"]
             if digest_file(self.path(number)) == wanted:
                 return True
             why: object = "its content changed"
         except FileNotFoundError:
-            if not self._note(number).exists():
+            if not self._digest_path(number).exists():
                 return False
             why = "its file is missing"
         except (OSError, ValueError, KeyError, TypeError) as error:
             why = error
-        self.entry.damaged(f"chunk {number}: {why}")
-        remove(self._note(number))
+        self.entry.warn_damaged(f"chunk {number}: {why}")
+        remove(self._digest_path(number))
         return False
 
     @contextmanager
@@ -55,54 +55,53 @@ class ChunkStore:
         """Yield a temporary path; the chunk is done when the block ends without an error."""
         with write_atomically(self.path(number)) as temporary:
             yield temporary
-        write_json(self._note(number), {"sha256": digest_file(self.path(number))})
+        write_json(self._digest_path(number), {"sha256": digest_file(self.path(number))})
         self._checked[number] = True
 
 
 class StateStore:
-    """What a recursive filter, or a dream, remembers at the ends of chunks, to go on from there.
+    """States of a recursive filter, or of a dream, at the ends of chunks, to resume from.
 
-    That of the last one before what is missing is needed. A state that is lost or damaged costs time only: what was
-    before is done again. ``stays(number)``: which are kept when there is a later one.
+    That of the last one before what is missing is needed. A state that is lost or damaged only costs time: the chunks
+    before it are filtered again. ``is_permanent(number)``: whether one is kept when there is a later one.
     """
 
-    def __init__(self, entry: CacheEntry, stays: Callable[[int], bool] = lambda number: False) -> None:
-        self.entry, self.stays = entry, stays
+    def __init__(self, entry: CacheEntry, is_permanent: Callable[[int], bool] = lambda number: False) -> None:
+        self.entry, self.is_permanent = entry, is_permanent
 
     def _paths(self, number: int) -> tuple[Path, Path]:
-        """Its file, and the note of its SHA-256."""
+        """The state's file, and that of its SHA-256."""
         name = f"state-{number:06d}"
         return self.entry.folder / f"{name}.npz", self.entry.folder / f"{name}.json"
 
     def save(self, number: int, state: Mapping[str, np.ndarray]) -> None:
-        """The state after chunk ``number``; those before it are not needed any more."""
-        path, note = self._paths(number)
+        """Save the state after chunk ``number``; delete those before it."""
+        path, digest_path = self._paths(number)
         with write_atomically(path) as temporary, temporary.open("wb") as file:
             np.savez(file, allow_pickle=False, **state)
-        write_json(note, {"sha256": digest_file(path)})
+        write_json(digest_path, {"sha256": digest_file(path)})
         for old in self.entry.folder.glob("state-*"):
-            if old.stem < path.stem and not self.stays(_number(old)):
+            if old.stem < path.stem and not self.is_permanent(_number(old)):
                 old.unlink()
 
     def load(self, number: int) -> Mapping[str, np.ndarray] | None:
-        """The state after chunk ``number``, if it is there and whole."""
-        path, note = self._paths(number)
+        """Return the state after chunk ``number``; None where it is missing or damaged."""
+        path, digest_path = self._paths(number)
         with suppress(OSError, ValueError, KeyError, TypeError):
-            if digest_file(path) == read_small_json(note)["sha256"]:
+            if digest_file(path) == read_small_json(digest_path)["sha256"]:
                 with np.load(path, allow_pickle=False) as file:
                     return {name: file[name] for name in file.files}
         return None
 
     def load_latest(self, number: int) -> tuple[int, Mapping[str, np.ndarray]] | None:
-        """The last whole state after a chunk of at most this number, with that number; None where there is none."""
-        held = sorted({_number(p) for p in self.entry.folder.glob("state-*.npz")}, reverse=True)
-        for known in (n for n in held if n <= number):
-            if (state := self.load(known)) is not None:
-                return known, state
+        """Return the last undamaged state after a chunk of at most this number, with that number."""
+        for saved in sorted(map(_number, self.entry.folder.glob("state-*.npz")), reverse=True):
+            if saved <= number and (state := self.load(saved)) is not None:
+                return saved, state
         return None
 
     def clear(self) -> None:
-        """When all chunks are there none is needed."""
+        """Delete all states."""
         for path in self.entry.folder.glob("state-*"):
             path.unlink()
 
@@ -118,78 +117,70 @@ class ChunkFinder:
         self._chunks, self._last = chunks, chunks[0]
 
     def __call__(self, frame: int) -> Chunk:
+        """Return the chunk that holds a frame."""
         if not self._last.first <= frame < self._last.stop:
             self._last = chunk_of(self._chunks, frame)
         return self._last
 
 
-class FrameWriter(Protocol):
-    """What fills a chunk's file, frame by frame."""
-
-    def write(self, *frame: Any) -> None: ...
-
-    def close(self) -> None: ...
-
-    def abandon(self) -> None: ...
-
-
 class ChunkWriter:
     """Writes frames, given in order, into the chunk that each belongs to.
 
-    A chunk is stored when all of its frames were written; one that is entered in its middle is passed over.
+    A chunk is stored when all of its frames were written; one whose first frames were not given is not stored.
     """
 
-    def __init__(self, store: ChunkStore, chunks: Sequence[Chunk], start: Callable[[Path], FrameWriter]) -> None:
+    def __init__(
+        self, store: ChunkStore, chunks: Sequence[Chunk], start: Callable[[Path], SegmentWriter | LosslessWriter]
+    ) -> None:
         self.store, self.start, self._chunk_of = store, start, ChunkFinder(chunks)
-        self._open: ExitStack | None = None
-        self._writer: FrameWriter | None = None
+        self._open: tuple[SegmentWriter | LosslessWriter, ExitStack] | None = None
 
-    def write(self, frame: int, *content: Any) -> None:
-        """Write the frame of this number; ``content`` goes to the chunk's writer."""
+    def write(self, frame: int, picture: np.ndarray, *stamps: int) -> None:
+        """Write the frame of this number; a segment has it at each of its ``stamps``."""
         chunk = self._chunk_of(frame)
         if frame == chunk.first:
             with ExitStack() as stack:
-                self._writer = self.start(stack.enter_context(self.store.writing(chunk.number)))
-                self._open = stack.pop_all()
-        if self._writer is None or self._open is None:
+                writer = self.start(stack.enter_context(self.store.writing(chunk.number)))
+                self._open = writer, stack.pop_all()
+        if self._open is None:
             return
+        writer, stack = self._open
         try:
-            self._writer.write(*content)
+            writer.write(picture, *stamps)
             if frame == chunk.stop - 1:
-                self._writer.close()
+                writer.close()
         except BaseException as error:
             self._drop(error)  # raises one of the disk anew, with the chunk's name
             raise
         if frame == chunk.stop - 1:
-            self._open.close()
-            self._open = self._writer = None
+            stack.close()
+            self._open = None
 
     def close(self) -> None:
         """Drop a chunk that was not finished; may be called more than once."""
         self._drop(RuntimeError("the chunk was not finished"))
 
     def _drop(self, error: BaseException) -> None:
-        if self._writer is None or self._open is None:
+        if self._open is None:
             return
-        writer, opened = self._writer, self._open
-        self._open = self._writer = None
-        with suppress(OSError):  # what is dropped need not be whole, and what went wrong before is told
+        (writer, stack), self._open = self._open, None
+        with suppress(OSError):  # a dropped chunk need not be whole, and the first error is raised
             writer.abandon()
-        opened.__exit__(type(error), error, error.__traceback__)
+        stack.__exit__(type(error), error, error.__traceback__)
 
 
 class RawOutputs:
     """A model's raw outputs, (H, W, 3) uint8: read back where their chunk is stored, stored where it is not.
 
-    ``deep``: they are uint16. Frames are asked for and kept in order. Without a ``store`` nothing is known and nothing
-    is kept. One thread may ask while another keeps what comes of it.
+    ``deep``: they are uint16. Frames are read and written in order. Without a ``store`` nothing is. One thread may
+    read while another writes.
     """
 
     def __init__(
         self, store: ChunkStore | None, chunks: Sequence[Chunk], size: tuple[int, int], *, deep: bool = False
     ) -> None:
         self.store = store
-        self._asked, self._kept = ChunkFinder(chunks), ChunkFinder(chunks)  # by one thread each
+        self._read_chunk, self._written_chunk = ChunkFinder(chunks), ChunkFinder(chunks)  # for one thread each
         self._writer: ChunkWriter | None = None
         if store is not None:
             self._writer = ChunkWriter(store, chunks, lambda path: LosslessWriter(path, *size, deep=deep))
@@ -197,13 +188,14 @@ class RawOutputs:
         self._next = -1
 
     def has(self, frame: int) -> bool:
-        """Whether the chunk of a frame is stored."""
-        return self.store is not None and self.store.is_done(self._asked(frame).number)
+        """Return whether the chunk of a frame is stored."""
+        return self.store is not None and self.store.is_done(self._read_chunk(frame).number)
 
     def read(self, frame: int) -> np.ndarray | None:
+        """Return the output of a frame; None where its chunk is not stored."""
         if self.store is None or not self.has(frame):
             return None
-        chunk = self._asked(frame)
+        chunk = self._read_chunk(frame)
         if self._reading is None or self._next != frame or frame == chunk.first:
             self._reading = read_lossless(self.store.path(chunk.number))
             for _ in range(frame - chunk.first):
@@ -212,10 +204,12 @@ class RawOutputs:
         return next(self._reading)
 
     def write(self, frame: int, output: np.ndarray) -> None:
-        if self._writer and not self._writer.store.is_done(self._kept(frame).number):
+        """Write the output of a frame, unless its chunk is stored."""
+        if self._writer and not self._writer.store.is_done(self._written_chunk(frame).number):
             self._writer.write(frame, output)
 
     def close(self) -> None:
+        """Drop a chunk that was not finished; may be called more than once."""
         self._reading = None
         if self._writer:
             self._writer.close()

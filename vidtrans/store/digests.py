@@ -1,4 +1,4 @@
-"""Digests of files, remembered so that a big file is not read twice, however many there are and whoever else does."""
+"""Digests of files, remembered so that a large file is not read twice."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAME = "digests.jsonl"
 SETTLED_NS = 2_000_000_000
 # Not what a link leads to, which may be a user's file, and no pipe, which could be waited for.
 ITS_OWN_FILE = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-CROWDED = 1000  # lines that say nothing any more from which on the file is written anew
+MAX_STALE_LINES = 1000  # with more of them the file is rewritten
 
 
 class Digests:
@@ -28,8 +28,7 @@ class Digests:
     anew at each mount only cost a second reading.
 
     Lines are appended to a file in ``root``, so that several runs may do so at once. A line that is damaged, which its
-    own digest shows, is as if it had never been; to lose one costs time, never correctness. ``stop``: looked at while
-    a file is read, however large it is.
+    own digest shows, is ignored; to lose one costs time, never correctness. ``stop``: checked while a file is read.
     """
 
     def __init__(self, root: Path, stop: Stop = NEVER) -> None:
@@ -38,12 +37,13 @@ class Digests:
         self._new: list[str] = []
 
     def of(self, path: Path) -> str:
-        """Raises OSError where it cannot be read, MediaError where it is no file, Interrupted."""
+        """Return the digest of a file. Raises OSError, MediaError where it is no file, Interrupted."""
         check_regular_file(path)
-        stamp = _stamp(path)
-        name, known = str(path.resolve()), self._held()
-        if (held := known.get(name)) and held[:-1] == stamp:
-            return str(held[-1])
+        stat = path.stat()
+        stamp = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
+        name, known = str(path.resolve()), self._load()
+        if (entry := known.get(name)) and entry[:-1] == stamp:
+            return str(entry[-1])
         digest = digest_file(path, self._stop.check)
         if time.time_ns() - max(stamp[1:3]) > SETTLED_NS:
             known[name] = [*stamp, digest]
@@ -62,26 +62,21 @@ class Digests:
                 os.close(handle)
         self._new.clear()
 
-    def _held(self) -> dict[str, list[Any]]:
+    def _load(self) -> dict[str, list[Any]]:
         if self._known is None:
             self._known, count = {}, 0
             with suppress(OSError, ValueError):
                 for line in read_small_file(self.path).decode("utf-8", errors="replace").splitlines():
                     count += 1
                     with suppress(ValueError, TypeError):
-                        name, held, check = parse_json(line)
-                        if isinstance(held, list) and check == digest_of([name, held])[:16]:
-                            self._known[name] = held
-                if count > 2 * len(self._known) + CROWDED:
-                    write_bytes(self.path, "".join(_line(n, h) for n, h in self._known.items()).encode())
+                        name, entry, check = parse_json(line)
+                        if isinstance(entry, list) and check == digest_of([name, entry])[:16]:
+                            self._known[name] = entry
+                if count > 2 * len(self._known) + MAX_STALE_LINES:
+                    write_bytes(self.path, "".join(_line(n, e) for n, e in self._known.items()).encode())
         return self._known
 
 
-def _stamp(path: Path) -> list[int]:
-    stat = path.stat()
-    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
-
-
-def _line(name: str, held: list[Any]) -> str:
+def _line(name: str, entry: list[Any]) -> str:
     # ASCII, so that no file name can spoil it.
-    return json.dumps([name, held, digest_of([name, held])[:16]]) + "\n"
+    return json.dumps([name, entry, digest_of([name, entry])[:16]]) + "\n"

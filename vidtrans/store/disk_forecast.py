@@ -1,4 +1,4 @@
-"""Whether the disk will do, said while there is time."""
+"""Estimate the remaining disk use, to warn before the disk fills."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ GB = 1e9
 
 
 class DiskForecast:
-    """What is written below ``folders`` while ``frames`` are made, and then the result, as large as the last one."""
+    """Measures ``folders`` while ``frames`` are made; the result that follows is as large as the last folder."""
 
     def __init__(self, folders: Sequence[Path], frames: int) -> None:
         self.folders, self.frames = folders, frames
@@ -23,7 +23,7 @@ class DiskForecast:
         return [folder_bytes(folder) for folder in self.folders]
 
     def shortfall(self, made: int) -> str | None:
-        """After ``made`` frames: what is needed for the rest and what there is, in words; None where that does."""
+        """Return, after ``made`` frames, the bytes needed and free, in words; None where the disk is large enough."""
         with suppress(OSError):
             grown = [now - before for now, before in zip(self._sizes(), self._before, strict=True)]
             needed = sum(grown) / made * (self.frames - made) + grown[-1] / made * self.frames

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib.metadata import version
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from vidtrans.files import digest_of
 from vidtrans.registry import Entry, Registry
@@ -32,18 +32,15 @@ STAGES = Registry(
 
 
 def libraries(*names: str) -> Table:
-    """Versions of the libraries that decide a stage's result, found without importing them."""
+    """Return the versions of the libraries that decide a stage's result, found without importing them."""
     return {name: _version(name) for name in names}
 
 
-@cache
-def _version(name: str) -> str:
-    """Its record is parsed each time that it is asked for: a tenth of the time that a tiny clip takes."""
-    return version(name)
+_version = cache(version)  # to parse a package's record each time would be a tenth of the time of a tiny clip
 
 
 def media_libraries() -> Table:
-    """The versions that decide how frames are read, worked on and written."""
+    """Return the versions that decide how frames are read, processed and written."""
     return libraries("av", "opencv-python-headless")
 
 
@@ -56,19 +53,23 @@ class Stage:
 
     @property
     def key(self) -> str:
+        """Return the key of its cache entry."""
         return digest_of({"stage": self.name, "version": self.version, **self.parameters()})
 
     @classmethod
     def id(cls) -> str:
-        """Name and version, for the record of what made an output."""
+        """Return name and version, for the record of what made an output."""
         return f"{cls.name} {cls.version}"
 
-    def parameters(self) -> dict[str, Any]:
+    def parameters(self) -> Table:
+        """Return what the key is made of, besides name and version."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class IndexStage(Stage):
+    """Timestamps and shots of a clip."""
+
     name: ClassVar[str] = "index"
     version: ClassVar[int] = 2
     source: str  # content digest
@@ -79,6 +80,8 @@ class IndexStage(Stage):
 
 @dataclass(frozen=True)
 class FilterStage(Stage):
+    """A source through a filter graph of the user's ffmpeg."""
+
     name: ClassVar[str] = "filter"
     source: str
     graph: str
@@ -88,6 +91,8 @@ class FilterStage(Stage):
 
 @dataclass(frozen=True)
 class DatasetStage(Stage):
+    """Pictures of a dataset that is being written."""
+
     name: ClassVar[str] = "dataset"
     version: ClassVar[int] = 2
     sources: list[Table]  # name, content digest, first, stop, target digest
@@ -99,6 +104,8 @@ class DatasetStage(Stage):
 
 @dataclass(frozen=True)
 class TrainStage(Stage):
+    """Checkpoints and the model of a training run."""
+
     name: ClassVar[str] = "train"
     version: ClassVar[int] = 3
     dataset: str  # content digest of the dataset
@@ -115,17 +122,19 @@ class TrainStage(Stage):
     card: Table
 
     def description(self) -> Table:
-        """Return what a run is known by to others: checkpoints of another version have other content."""
+        """Return what another run compares: checkpoints of another version have other content."""
         return {"version": self.version, **self.parameters()}
 
     @property
     def run_key(self) -> str:
-        """Equal for runs that one can go on from another: number of steps and card are not in it."""
+        """Return a digest that is equal for runs that can continue one another, whatever their steps and card."""
         return digest_of({k: v for k, v in self.description().items() if k not in ("steps", "fresh", "card")})
 
 
 @dataclass(frozen=True)
 class InferStage(Stage):
+    """A model's raw outputs."""
+
     name: ClassVar[str] = "infer"
     version: ClassVar[int] = 2
     source: str
@@ -144,13 +153,15 @@ class InferStage(Stage):
     libraries: Table
     memory: Table = field(default_factory=dict)  # by what the past comes to a frame, where the model remembers
 
-    def parameters(self) -> dict[str, Any]:
-        """Without a memory, those of before there was any."""
+    def parameters(self) -> Table:
+        """Return them without an empty memory: keys without one are those of before there was any."""
         return {k: v for k, v in super().parameters().items() if k != "memory" or v}
 
 
 @dataclass(frozen=True)
 class RenderStage(Stage):
+    """Filtered and encoded segments of a render."""
+
     name: ClassVar[str] = "render"
     version: ClassVar[int] = 3
     outputs: str  # key of the infer stage

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vidtrans.batch.inputs import Item, gathered, named, parse_shard, shard_of, without_results
+from vidtrans.batch.inputs import Item, exclude_results, expand_sources, parse_shard, result_names, shard_of
 from vidtrans.errors import UsageError
 
 NAMES = st.text("aAäÄb .-_", min_size=1, max_size=3).map(lambda s: f"x{s}")
@@ -33,7 +33,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def told(*given: str, **options: bool) -> list[str]:
-    return [p.as_posix() for p in gathered([Path(g) for g in given], **options)]
+    return [p.as_posix() for p in expand_sources([Path(g) for g in given], **options)]
 
 
 def test_folders_of_videos_stand_for_these_and_others_for_themselves(place: Path) -> None:
@@ -68,26 +68,26 @@ def test_what_is_given_twice_is_taken_once_and_a_name_with_signs_is_a_name(place
 def test_results_beside_their_sources_are_no_sources(place: Path) -> None:
     for name in ("b2.x.mp4", "b10.x.mp4", "own.x.mp4"):
         (place / "clips" / name).touch()
-    found = gathered([Path("clips")])
-    kept = without_results(found, lambda p: Path("clips") / f"{p.stem}.x.mp4")
+    found = expand_sources([Path("clips")])
+    kept = exclude_results(found, lambda p: Path("clips") / f"{p.stem}.x.mp4")
     assert [p.name for p in kept] == ["a.MP4", "b2.mov", "b10.mov", "own.x.mp4"]
 
 
 @settings(max_examples=300)
 @given(st.lists(PATHS, min_size=1, max_size=8, unique=True))
 def test_no_two_results_have_one_name_and_the_order_decides_nothing(sources: list[Path]) -> None:
-    names = named(sources, [".x.mp4"] * len(sources))
+    names = result_names(sources, [".x.mp4"] * len(sources))
     plain = [unicodedata.normalize("NFC", name).casefold() for name in names]
     assert len(set(plain)) == len(sources)
     assert all(name.endswith(".x.mp4") and "/" not in name for name in names)
-    backwards = named(sources[::-1], [".x.mp4"] * len(sources))[::-1]
+    backwards = result_names(sources[::-1], [".x.mp4"] * len(sources))[::-1]
     numbered = any(name.removesuffix(".x.mp4")[-2:] in {f"-{n}" for n in range(2, 9)} for name in names)
     assert numbered or backwards == names
 
 
 def test_clips_of_one_name_are_called_by_what_tells_them_apart() -> None:
     sources = [Path(p) for p in ("/day/cam1/a.mov", "/day/cam2/a.mov", "/day/cam1/b.mov", "/day/cam1/b.mp4", "/c.mov")]
-    assert named(sources, [".x.mp4"] * 5) == [
+    assert result_names(sources, [".x.mp4"] * 5) == [
         "cam1-a.x.mp4",
         "cam2-a.x.mp4",
         "b-mov.x.mp4",

@@ -11,11 +11,10 @@ from vidtrans.config.recipe import (
     TABLES,
     dataset_recipe,
     make_recipe,
-    preset_cost,
     preset_names,
-    preset_summary,
+    preset_text,
 )
-from vidtrans.config.rendering import RenderingSettings
+from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.data.dataset import DatasetSettings
 from vidtrans.dreaming.settings import DreamingSettings
 from vidtrans.errors import UsageError
@@ -41,8 +40,8 @@ REGISTRIES = {"pairing": PAIRINGS, "generator": GENERATORS, "discriminator": DIS
 
 @pytest.mark.parametrize("name", preset_names())
 def test_every_preset_loads_and_fills_every_settings_class(name: str) -> None:
-    assert preset_summary(name)
-    assert "two CPU cores" in preset_cost(name)
+    assert preset_text(name, "summary")
+    assert "two CPU cores" in preset_text(name, "cost")
     recipe = make_recipe(name, None, {})
     for table, cls in SETTINGS.items():
         recipe.settings(table, cls)

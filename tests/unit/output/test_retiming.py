@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from vidtrans.output.retiming import Retiming
+from vidtrans.output.delivery import Retiming
 
 repeatable = hypothesis_settings(max_examples=200)
 

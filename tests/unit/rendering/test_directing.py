@@ -13,7 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from vidtrans.keyframes import parse_curve
-from vidtrans.rendering.directing import BlendCurves, FrameBlend, recoloured
+from vidtrans.rendering.directing import BlendCurves, FrameBlend, transfer_colour
 
 repeatable = hypothesis_settings(max_examples=60)
 SOURCE, LOOK = scene(40, 24, seed=1), scene(40, 24, seed=2)
@@ -104,7 +104,7 @@ def test_a_grey_look_is_coloured_in_and_half_of_it_is_half_way() -> None:
 def test_without_light_there_is_no_colour_and_values_stay_in_range() -> None:
     vivid = plain(255, 0, 0).astype(np.float32)
     for grey in (0, 255):
-        made = recoloured(plain(grey, grey, grey).astype(np.float32), vivid)
+        made = transfer_colour(plain(grey, grey, grey).astype(np.float32), vivid)
         assert made.min() >= 0
         assert made.max() <= 255
 

@@ -495,7 +495,7 @@ def test_a_damaged_line_of_digests_is_forgotten(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("later")
 def test_digests_that_say_nothing_any_more_are_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(digests, "CROWDED", 3)
+    monkeypatch.setattr(digests, "MAX_STALE_LINES", 3)
     for n in range(8):
         run = Digests(tmp_path)
         run.of(file_with(tmp_path / "f", bytes(n)))

@@ -93,8 +93,8 @@ def test_bytes_that_are_no_text_spoil_only_their_own_line(tmp_path: Path, monkey
 def test_the_file_is_written_anew_when_most_lines_say_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, useless: int, dropped: bool
 ) -> None:
-    """More than as many as there are that say something, and CROWDED."""
-    monkeypatch.setattr(digests, "CROWDED", 5)
+    """More than as many as there are that say something, and MAX_STALE_LINES."""
+    monkeypatch.setattr(digests, "MAX_STALE_LINES", 5)
     run = Digests(tmp_path)
     files = [written(tmp_path / f"{n}", b"x") for n in range(2)]
     wanted = [run.of(file) for file in files]

@@ -45,7 +45,7 @@ def test_a_render_warns_while_there_is_time(
     free: int, warns: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lossless(tmp_path / "clip.mov", moving_frames(40))
-    monkeypatch.setattr(filling, "LOOK_AHEAD", 20)
+    monkeypatch.setattr(filling, "FORECAST_FRAMES", 20)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(0, 0, free))
     events: list[Event] = []
     settings = {"rendering": {"chunk_frames": 5}}

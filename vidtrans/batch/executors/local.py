@@ -1,4 +1,4 @@
-"""Processes of this machine: started when there is work, replaced when one is lost, and none left behind."""
+"""Worker processes on this machine: started when there is work, replaced when one is lost."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ class Worker:
 
     @property
     def fate(self) -> str:
-        """How a process that is gone ended, in words."""
+        """Return how a process that is gone ended, in words."""
         status = self._process.returncode
         how = f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
         said = f": {self._lines[-1]}" if self._lines else ""

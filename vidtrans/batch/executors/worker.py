@@ -1,4 +1,4 @@
-"""A worker process: it runs the tasks that it is given, one after another, and says how each ended.
+"""A worker process: it runs the tasks that it receives, one after another, and sends their results.
 
 ``local`` starts it. Pickled messages come on standard input and go out where standard output was: what libraries print
 there does not disturb them. It ends with the process that started it, whatever becomes of that.
@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 import time
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from vidtrans.batch.executors.base import Task, run_task
 from vidtrans.events import Event, Progress, Stop
@@ -21,13 +21,13 @@ from vidtrans.events import Event, Progress, Stop
 REPORT_S = 0.2  # seconds between two progress reports
 
 
-class MessageWriter:
-    """Where messages go out. Safe to share between threads."""
+class _MessageWriter:
+    """Writes pickled messages. Threads may share it."""
 
     def __init__(self, out: BinaryIO) -> None:
         self._out, self._lock, self._reported = out, threading.Lock(), 0.0
 
-    def send(self, message: Any) -> None:
+    def send(self, message: object) -> None:
         with self._lock:
             pickle.dump(message, self._out)
             self._out.flush()
@@ -43,26 +43,27 @@ class MessageWriter:
 
 
 def main() -> None:
+    """Run tasks until standard input is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that gives the tasks says when to stop
-    writer = MessageWriter(os.fdopen(os.dup(1), "wb"))
+    writer = _MessageWriter(os.fdopen(os.dup(1), "wb"))
     os.dup2(2, 1)
-    given = sys.stdin.buffer
+    messages = sys.stdin.buffer
     from vidtrans.session import Context
 
     stop, tasks = Stop(), queue.Queue[Task]()
-    context = Context(report=writer.report, stop=stop, **pickle.load(given))
-    threading.Thread(target=_listen, args=(given, tasks, stop), daemon=True).start()
+    context = Context(report=writer.report, stop=stop, **pickle.load(messages))
+    threading.Thread(target=_listen, args=(messages, tasks, stop), daemon=True).start()
     writer.send("ready")
     while True:
         writer.send(run_task(tasks.get(), context))
 
 
-def _listen(given: BinaryIO, tasks: queue.Queue[Task], stop: Stop) -> None:
+def _listen(messages: BinaryIO, tasks: queue.Queue[Task], stop: Stop) -> None:
     while True:
         try:
-            message = pickle.load(given)
+            message = pickle.load(messages)
         except Exception:
-            os._exit(1)  # nobody is left to work for; what is complete is on the disk
+            os._exit(1)  # the parent has ended; finished chunks are on the disk
         if isinstance(message, int):
             stop.request(message)
         else:

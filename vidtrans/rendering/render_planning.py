@@ -1,4 +1,4 @@
-"""From a clip, a model and settings to the plan of a render: what has to be looked up in pictures is looked up here."""
+"""From a clip, a model and settings to the plan of a render: what takes pictures to know is found out here."""
 
 from __future__ import annotations
 
@@ -24,9 +24,8 @@ def plan_render(
     model: Look,
     settings: RenderSettings,
     context: Context,
+    span: tuple[Time | None, Time | None] = (None, None),
     *,
-    start: Time | None = None,
-    end: Time | None = None,
     mask: Path | None = None,
     pattern: str = "",
     guide: AlignedClip | None = None,
@@ -35,6 +34,7 @@ def plan_render(
 
     Args:
         clip: the source; its pictures are of one size.
+        span: the first moment that is rendered, and the first after it that is not.
         mask: a video or picture that is white where the look is.
         pattern: how the pictures of the result are called; "" for names after the source's.
         guide: the clip along whose motion is filtered; it decides the shots, too.
@@ -46,7 +46,7 @@ def plan_render(
     clip = at_rate(clip, settings.rendering.picture_fps)
     if guide is None:
         clip = with_cuts(clip, settings.rendering.cuts)
-    first, stop = clip.trim(start, end)
+    first, stop = clip.trim(*span)
     drawn = treat_as_drawing(clip, model.pairing, settings.rendering.drawing, context)
     plan = RenderPlan(
         clip,
@@ -57,13 +57,13 @@ def plan_render(
         drawn,
         Mask.open(mask, clip, first, stop, context) if mask else None,
         guide,
-        trimmed=start is not None or end is not None,
+        trimmed=span != (None, None),
         pattern=pattern,
         threads=context.decode_threads,
     )
     if not drawn and (scene := Scene.of(model)):  # drawings have no background
         scene.check_clip(clip, first, stop, context)
-    plan.delivery.tell(context)
+    plan.delivery.report_changes(context)
     return plan
 
 

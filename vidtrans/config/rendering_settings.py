@@ -53,13 +53,13 @@ class RenderingSettings:
         self.curves()
 
     def curve(self, name: str) -> KeyframeCurve:
-        """The value of ``strength``, ``mix`` or ``keep_colour`` over time. Raises UsageError."""
+        """Return the value of ``strength``, ``mix`` or ``keep_colour`` over time. Raises UsageError."""
         return parse_curve(getattr(self, name), "--" + name.replace("_", "-"), 0.0, CURVES[name])
 
     def curves(self) -> dict[str, KeyframeCurve]:
-        """All three. Raises UsageError."""
+        """Return all three curves. Raises UsageError."""
         return {name: self.curve(name) for name in CURVES}
 
     def for_key(self) -> Table:
-        """What decides the result; a curve in one way of writing it."""
+        """Return what decides the result; a curve in one way of writing it."""
         return to_table(self) | {name: str(curve) for name, curve in self.curves().items()}

@@ -1,7 +1,6 @@
-"""The steps of a render, each by itself and then all together, on a clip that is made for it: frames per second.
+"""The rates of the steps of a render, each by itself and then all together, on a generated clip.
 
-What is measured is what ``stylize`` runs. All of it lies in a folder for temporary files; what an engine compiles it
-keeps for itself, as in any render.
+What is measured is what ``stylize`` runs. All files are temporary, but for what an engine compiles and keeps.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, wait
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -35,7 +34,7 @@ from vidtrans.models.model_file import IDENTITY, load_generator
 from vidtrans.pairing.base import input_frames
 from vidtrans.rendering.bench_clip import write_clip
 from vidtrans.rendering.composite import Composer
-from vidtrans.rendering.planning import plan_render
+from vidtrans.rendering.render_planning import plan_render
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.temporal.stream import Sample, filter_samples
@@ -49,22 +48,13 @@ Step = Callable[[int], float]  # does its work on so many frames, and returns ho
 Stylize = Callable[[Path, str, Path, Recipe, int, Context], object]
 
 
-@dataclass(frozen=True)
-class Rate:
-    """Frames per second: the median of all rounds, the slowest and the fastest of them."""
+def measure(steps: Mapping[str, Step], frames: int, context: Context) -> dict[str, Table]:
+    """Measure all steps in turn, round by round, so that a disturbance of the machine does not always hit one step.
 
-    fps: float
-    slowest: float
-    fastest: float
-
-    @classmethod
-    def of(cls, rounds: list[float]) -> Rate:
-        return cls(median(rounds), min(rounds), max(rounds))
-
-
-def measure(steps: Mapping[str, Step], frames: int, context: Context) -> dict[str, Rate]:
-    """Measure all steps in turn, round by round, so that what disturbs the machine disturbs none of them always."""
-    found: dict[str, list[float]] = {name: [] for name in steps}
+    Returns:
+        Of each step ``fps``, the median of all rounds in frames per second, the ``slowest`` and the ``fastest``.
+    """
+    rates: dict[str, list[float]] = {name: [] for name in steps}
     done, total = 0, len(steps) * (ROUNDS + 1)
     for number in range(ROUNDS + 1):
         for name, step in steps.items():
@@ -72,39 +62,39 @@ def measure(steps: Mapping[str, Step], frames: int, context: Context) -> dict[st
             context.report(Progress("measuring", done, total, "measurements", name.replace("_", " ")))
             rate = step(frames if number else min(frames, WARM_UP))
             if number:
-                found[name].append(rate)
+                rates[name].append(rate)
             done += 1
-    return {name: Rate.of(rounds) for name, rounds in found.items()}
+    return {name: {"fps": median(r), "slowest": min(r), "fastest": max(r)} for name, r in rates.items()}
 
 
-class Workbench:
-    """A render job on a clip of its own, and all that its steps take, made beforehand."""
+class RenderBenchmark:
+    """A render job on a clip of its own, with the inputs of each of its steps."""
 
     def __init__(
         self, look: Look, context: Context, device: Device, folder: Path, size: int, frames: int, stylize: Stylize
     ) -> None:
-        self._stylize = stylize
+        self._stylize_clip = stylize
         self.look, self.context, self.device, self.folder = look, context, device, folder
         clip = open_clip(context, write_clip(folder / "bench.mp4", max(size, SHORT_SIDE), frames))
         self._recipe = Recipe("", {"rendering": {"size": str(size)}, "temporal": {"name": "window"}})
         settings = RenderSettings.of(self._recipe, look, context.device).resolved(False, None)
         self.plan = plan_render(clip, look, settings, context)
         self._frames = list(self._decoded(frames))
-        self._inputs = self._shown(frames)
+        self._inputs = self._make_inputs(frames)
         wanted, precision = settings.rendering.engine, settings.rendering.precision
         self.auto = choose_engine(wanted, device, precision) if look.path else IDENTITY
         engine = load_engine(look, settings.rendering, context)  # kept in the context, for stylize
-        outputs = [made for part in _batches(self._inputs, engine.batch) for made in engine(np.stack(part))]
+        outputs = [output for batch in _batches(self._inputs, engine.batch) for output in engine(batch)]
         pairs = zip(self._frames, outputs, strict=False)
-        self._samples = [Sample(f.index, f.pts, f.rgb, made, starts_shot=f.index == 0) for f, made in pairs]
-        self._engine, self._filter = engine, settings.make_filter()
-        self._filtered = list(filter_samples(self._fresh(frames), self._filter))
+        self._samples = [Sample(f.index, f.pts, f.rgb, output, starts_shot=f.index == 0) for f, output in pairs]
+        self._engine, self._temporal = engine, settings.make_filter()
+        self._filtered = list(filter_samples(self._new_samples(frames), self._temporal))
         method, side = settings.filter_settings.flow, settings.filter_settings.flow_size or None
-        self._flow = FlowEstimator(method, side, device.name if runs_on_device(method) else "cpu")
+        self._estimator = FlowEstimator(method, side, device.name if runs_on_device(method) else "cpu")
 
     def engines(self, slow: bool) -> tuple[dict[str, Engine], dict[str, str]]:
-        """Those that run here, warm, and why others do not. Raises UsageError where the one of ``auto`` is of them."""
-        found, skipped = {self.auto: self._engine}, {}
+        """Return the engines that run here, warm, and why others do not. Raises UsageError without that of ``auto``."""
+        engines, skipped = {self.auto: self._engine}, {}
         generator = load_generator(self.look.path)[0] if self.look.path else None
         for name in ENGINES if generator else ():
             if name != self.auto and ENGINES.load(name).slow_to_start and not slow:
@@ -112,29 +102,29 @@ class Workbench:
             elif name != self.auto:
                 try:
                     engine = ENGINES.load(name)(generator, self.device, self.plan.rendering.precision)
-                    self.run(engine, 1)  # some find out only here that they cannot
-                    found[name] = engine
+                    self._infer(engine, 1)  # some find out only here that they cannot
+                    engines[name] = engine
                 except VidtransError as error:
                     skipped[name] = error.why
                 except Exception as error:  # a library's own: the others are measured all the same
                     skipped[name] = str(error).partition("\n")[0] or type(error).__name__
-        return found, skipped
+        return engines, skipped
 
     def steps(self, engines: Mapping[str, Engine]) -> dict[str, Step]:
-        """What is measured, in the order of a render."""
+        """Return what is measured, in the order of a render."""
         return {
-            "decode": self.decode,
-            "input": self.input,
-            **{f"engine {name}": partial(self.run, engine) for name, engine in engines.items()},
-            "flow": self.flow,
-            "filter": partial(self.filter, with_flow=False),
-            "filter_with_flow": partial(self.filter, with_flow=True),
-            "encode": self.encode,
-            "stylize": partial(self.stylize, "window"),
-            "stylize_unfiltered": partial(self.stylize, "off"),
+            "decode": self._decode,
+            "input": self._input,
+            **{f"engine {name}": partial(self._infer, engine) for name, engine in engines.items()},
+            "flow": self._flow,
+            "filter": partial(self._filter, with_flow=False),
+            "filter_with_flow": partial(self._filter, with_flow=True),
+            "encode": self._encode,
+            "stylize": partial(self._stylize, "window"),
+            "stylize_unfiltered": partial(self._stylize, "off"),
         }
 
-    def decode(self, count: int) -> float:
+    def _decode(self, count: int) -> float:
         """From the file to RGB at the working size."""
         began = time.perf_counter()
         return _rate(sum(1 for _ in self._decoded(count)), began)
@@ -143,63 +133,62 @@ class Workbench:
         with self.plan.clip.reader(self.plan.form(self.plan.size), self.context.decode_threads) as reader:
             yield from reader.frames(0, count, self.plan.clip.index)
 
-    def input(self, count: int) -> float:
-        """What the pairing makes of frames, for the network."""
+    def _input(self, count: int) -> float:
         began = time.perf_counter()
-        return _rate(len(self._shown(count)), began)
+        return _rate(len(self._make_inputs(count)), began)
 
-    def _shown(self, count: int) -> list[np.ndarray]:
+    def _make_inputs(self, count: int) -> list[np.ndarray]:
         with closing(self.plan.inputs()) as inputs:
             pairing = self.plan.pairing
             return [inputs([self._frames[n] for n in input_frames(pairing, i, 0)]) for i in range(count)]
 
-    def run(self, engine: Engine, count: int) -> float:
-        """Whole batches: what the last one is filled up with would be no frame of a long clip."""
-        batches = [np.stack(part) for part in _batches(self._inputs[:count], engine.batch)]
+    def _infer(self, engine: Engine, count: int) -> float:
+        """Whole batches: a last one that is not full would be no part of a long clip."""
+        batches = list(_batches(self._inputs[:count], engine.batch))
         began = time.perf_counter()
         for batch in batches:
             engine(batch)
         return _rate(sum(map(len, batches)), began)
 
-    def flow(self, count: int) -> float:
+    def _flow(self, count: int) -> float:
         """A frame is prepared once, and there is a pair for each but the first."""
         began = time.perf_counter()
-        for first, second in pairwise(map(self._flow.prepare, (f.rgb for f in self._frames[:count]))):
-            self._flow.estimate_both(first, second)
+        for first, second in pairwise(map(self._estimator.prepare, (f.rgb for f in self._frames[:count]))):
+            self._estimator.estimate_both(first, second)
         return _rate(count - 1, began)
 
-    def filter(self, count: int, *, with_flow: bool) -> float:
-        """Without: what the filter would begin in the background is there before the clock runs."""
-        samples = self._fresh(count)
+    def _filter(self, count: int, *, with_flow: bool) -> float:
+        """Without flow: what the filter would begin in the background is there before the clock runs."""
+        samples = self._new_samples(count)
         if not with_flow:
             for before, after in pairwise(samples):
-                self._filter.expect(before, after)
-            wait([made for s in samples for made in s.extras.values() if isinstance(made, Future)])
+                self._temporal.expect(before, after)
+            wait([future for s in samples for future in s.extras.values() if isinstance(future, Future)])
         began = time.perf_counter()
-        return _rate(sum(1 for _ in filter_samples(samples, self._filter)), began)
+        return _rate(sum(1 for _ in filter_samples(samples, self._temporal)), began)
 
-    def _fresh(self, count: int) -> list[Sample]:
+    def _new_samples(self, count: int) -> list[Sample]:
         """Samples of which nothing is derived yet."""
         return [replace(sample, extras={}) for sample in self._samples[:count]]
 
-    def encode(self, count: int) -> float:
+    def _encode(self, count: int) -> float:
         """From the working size to a segment of the source's, its last frames flushed."""
         plan, began = self.plan, time.perf_counter()
         with ExitStack() as stack:
             segment = stack.enter_context(closing(plan.segment(self.folder / "segment.nut")))
             compose = stack.enter_context(closing(Composer(plan, 0, count))) if plan.is_composed else None
             for sample, picture in self._filtered[:count]:
-                made = picture if compose is None else compose(sample, picture)
-                segment.write(made, *plan.delivery.stamps(sample.index))
+                result = picture if compose is None else compose(sample, picture)
+                segment.write(result, *plan.delivery.stamps(sample.index))
         return _rate(count, began)
 
-    def stylize(self, method: str, count: int) -> float:
-        """As the command does it with a new clip, but the network is loaded: long clips hardly notice that."""
-        with tempfile.TemporaryDirectory(dir=self.folder) as place:
-            own = replace(self.context, cache_dir=Path(place) / "cache")
+    def _stylize(self, method: str, count: int) -> float:
+        """As the command does it with a new clip, but the network is loaded, which hardly matters for long clips."""
+        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+            own = replace(self.context, cache_dir=Path(folder) / "cache")
             recipe, name = self._recipe.under({"temporal": {"name": method}}), str(self.look.path or IDENTITY)
             began = time.perf_counter()
-            self._stylize(self.plan.clip.path, name, Path(place) / "out.mp4", recipe, count, own)
+            self._stylize_clip(self.plan.clip.path, name, Path(folder) / "out.mp4", recipe, count, own)
             return _rate(count, began)
 
 
@@ -207,10 +196,10 @@ def _rate(count: int, began: float) -> float:
     return count / (time.perf_counter() - began)
 
 
-def _batches(inputs: list[np.ndarray], batch: int) -> Iterator[list[np.ndarray]]:
+def _batches(inputs: list[np.ndarray], batch: int) -> Iterator[np.ndarray]:
     """All inputs, in whole batches: the last is filled up with those from the beginning."""
     for first in range(0, len(inputs), batch):
-        yield [inputs[n % len(inputs)] for n in range(first, first + batch)]
+        yield np.stack([inputs[n % len(inputs)] for n in range(first, first + batch)])
 
 
 def machine(device: Device) -> Table:

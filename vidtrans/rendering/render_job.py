@@ -16,11 +16,11 @@ from vidtrans.files import link_target, write_atomically
 from vidtrans.inference.engine import Engine
 from vidtrans.models.loaded_model import load_engine
 from vidtrans.output.target import record, up_to_date
+from vidtrans.rendering.cache_entries import RenderEntries
 from vidtrans.rendering.composite import Composer
 from vidtrans.rendering.cost import estimate_render
-from vidtrans.rendering.places import RenderEntries
 from vidtrans.rendering.plan import RenderPlan
-from vidtrans.rendering.planning import makes_folder
+from vidtrans.rendering.render_planning import makes_folder
 from vidtrans.rendering.runner import ChunkRenderer
 from vidtrans.session import Context
 from vidtrans.settings import Table
@@ -31,7 +31,7 @@ from vidtrans.video.colour.conversion import composite_over, to_uint8
 
 @dataclass(frozen=True)
 class RenderJob:
-    """A ``plan`` and what it is carried out with."""
+    """A ``plan``, and the context in which it is carried out."""
 
     plan: RenderPlan
     context: Context
@@ -40,33 +40,33 @@ class RenderJob:
         """Load the model. Raises ModelError, DeviceError, UsageError."""
         return load_engine(self.plan.model, self.plan.rendering, self.context)
 
-    def places(self, engine: Engine) -> RenderEntries:
-        """Return where the cache holds what this job makes."""
+    def entries(self, engine: Engine) -> RenderEntries:
+        """Return the cache entries that this job fills."""
         return RenderEntries.find(self.plan, engine, self.context.cache)
 
     def render(self, output: Path, request: str) -> Table:
         """Make what is missing of every chunk, join the segments and the sound, record and name the result."""
         plan, engine = self.plan, self.engine()
-        places = self.places(engine)
+        entries = self.entries(engine)
         with ExitStack() as stack:
-            stack.enter_context(self._locked(places.segments))
-            store, missing = places.store, places.missing()
-            if missing and places.raw_store is not None:
-                stack.enter_context(self._locked(places.raw))
-            states = StateStore(places.segments)
-            chunks = ChunkRenderer(plan, engine, places.raw_outputs(), self.context)
+            stack.enter_context(self._locked(entries.segments))
+            store, missing, raw_store = entries.store, entries.missing(), entries.raw_store
+            if missing and raw_store is not None:
+                stack.enter_context(self._locked(entries.raw))
+            states = StateStore(entries.segments)
+            chunks = ChunkRenderer(plan, engine, entries.raw_outputs(), self.context)
             if missing:
                 chunks.render(store, states, missing)
-                if places.raw_store is not None and all(places.raw_store.is_done(c.number) for c in places.written):
-                    places.raw.finish({"frames": plan.num_frames})
-            counts = chunks.counts(missing) | self._told(engine, chunks)
-            result = self._joined(places, output, request, counts)
+                if raw_store is not None and all(raw_store.is_done(c.number) for c in entries.written):
+                    entries.raw.finish({"frames": plan.num_frames})
+            counts = chunks.counts(missing) | self._engine_table(engine, chunks)
+            result = self._join(entries, output, request, counts)
             store.entry.finish({"frames": plan.num_frames})
             states.clear()
         return result
 
-    def _told(self, engine: Engine, chunks: ChunkRenderer) -> Table:
-        """Return what is reported of the engine and its outputs."""
+    def _engine_table(self, engine: Engine, chunks: ChunkRenderer) -> Table:
+        """What is reported of the engine and its outputs."""
         table: Table = {"engine": " ".join(engine.identity[k] for k in ("engine", "precision") if k in engine.identity)}
         if chunks.count.inferred and (tile := getattr(engine, "tile", None)):
             table["tile"] = tile
@@ -75,16 +75,16 @@ class RenderJob:
             table["draft_psnr"] = round(psnr, 2)
         return table
 
-    def _joined(self, places: RenderEntries, output: Path, request: str, counts: Table) -> Table:
-        plan, context, store = self.plan, self.context, places.store
+    def _join(self, entries: RenderEntries, output: Path, request: str, counts: Table) -> Table:
+        plan, context, store = self.plan, self.context, entries.store
         # Another run may have put something there meanwhile.
         folder = makes_folder(plan.settings.encoding, output)
         up_to_date(context.cache, output, request, [plan.clip.path], context.overwrite, folder=folder)
         context.report(Progress("joining", 0, None))
         with write_atomically(link_target(output)) as temporary:
-            segments = [store.path(c.number) for c in places.written]
-            distributed_context = plan.delivery.assembly(folder).write(segments, temporary, store.entry.folder, context)
-            result = self.summary(output) | counts | distributed_context
+            segments = [store.path(c.number) for c in entries.written]
+            assembled = plan.delivery.assembly(folder).write(segments, temporary, store.entry.folder, context)
+            result = self.summary(output) | counts | assembled
             record(context.cache, output, temporary, request, result)
         return result
 
@@ -94,20 +94,21 @@ class RenderJob:
         What is transparent lies on the ``ground``. The model's outputs stay locked until this is closed.
         """
         plan, engine = self.plan, self.engine()
-        places = self.places(engine)
+        entries = self.entries(engine)
         with ExitStack() as stack:
-            if places.raw_store is not None:
-                stack.enter_context(self._locked(places.raw))
-            chunks = ChunkRenderer(plan, engine, places.raw_outputs(), self.context)
+            if entries.raw_store is not None:
+                stack.enter_context(self._locked(entries.raw))
+            chunks = ChunkRenderer(plan, engine, entries.raw_outputs(), self.context)
             samples = stack.enter_context(closing(chunks.samples(plan.first, plan.stop)))
             compose = stack.enter_context(closing(Composer(plan, plan.first, plan.stop))) if plan.is_composed else None
             for sample in samples:
-                made = to_uint8(sample.output if compose is None else compose(sample, sample.output))
-                shown = made if made.shape[2] == 3 else composite_over(made[..., :3], made[..., 3], ground)
-                yield from repeat(shown, len(plan.delivery.stamps(sample.index)))
+                picture = to_uint8(sample.output if compose is None else compose(sample, sample.output))
+                if picture.shape[2] == 4:
+                    picture = composite_over(picture[..., :3], picture[..., 3], ground)
+                yield from repeat(picture, len(plan.delivery.stamps(sample.index)))
 
     def _locked(self, entry: CacheEntry) -> AbstractContextManager[None]:
-        """Lock an entry. A run that fills the same one, say for another strength or filter, is waited for."""
+        """Lock an entry, or wait for a run that fills the same one, say for another strength or filter."""
         return entry.locked(wait_for=f"another run that renders {self.plan.clip.name}")
 
     def estimate(self, engine: Engine | None = None) -> Table:

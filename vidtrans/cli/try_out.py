@@ -8,9 +8,9 @@ import click
 
 from vidtrans.cli.command import command_options
 from vidtrans.cli.console import Console
-from vidtrans.cli.options import MAKING, output_option, size_option
+from vidtrans.cli.options import WRITING, output_option, size_option
 from vidtrans.cli.types import FILE, MODEL, TIME
-from vidtrans.cli.words import drawn
+from vidtrans.cli.words import sheet_text
 
 if TYPE_CHECKING:
     from vidtrans.requests import TryRequest
@@ -38,10 +38,10 @@ if TYPE_CHECKING:
 )
 @click.option("--frames", type=click.IntRange(1, 12), default=3, show_default=True, help="How many, over the clip.")
 @click.option("--at", multiple=True, type=TIME, metavar="TIME", help="These moments instead; may be repeated.")
-@command_options(*MAKING, "device", request="TryRequest", tables=("pairing", "rendering"))
+@command_options(*WRITING, "device", request="TryRequest", tables=("pairing", "rendering"))
 def try_out(request: TryRequest, context: Context, console: Console) -> None:
     """A grid of settings on a few frames, in seconds: what a flag does, before a whole clip is rendered with it."""
-    from vidtrans.pipeline.try_settings import try_out as draw
+    from vidtrans.pipeline.try_settings import try_out as make_grid
 
-    table = draw(request, context)
-    console.result(table, drawn(table))
+    table = make_grid(request, context)
+    console.result(table, sheet_text(table))

@@ -1,4 +1,4 @@
-"""Where the cache holds what a render makes on its way, and the keys of these places."""
+"""The cache entries that a render fills, and their keys."""
 
 from __future__ import annotations
 
@@ -29,7 +29,15 @@ class RenderEntries:
     def find(cls, plan: RenderPlan, engine: Engine, cache: Cache) -> RenderEntries:
         """Return those of a plan that an engine renders."""
         infer = _infer_stage(plan, engine)
-        render = _render_stage(plan, infer)
+        render = RenderStage(
+            outputs=infer.key,
+            filter=plan.settings.filter_record(),
+            guide=plan.guide.for_key() if plan.guide else {},
+            directing=_blend_key(plan) if plan.is_composed else {},
+            encoding=plan.settings.encoding.chunk_key(plan.delivery.stored),
+            picture={k: str(v) for k, v in plan.delivery.stored.__dict__.items()},
+            libraries=media_libraries(),
+        )
         return cls(plan, cache.entry(infer.name, infer.key), cache.entry(render.name, render.key))
 
     @cached_property
@@ -39,12 +47,12 @@ class RenderEntries:
 
     @cached_property
     def raw_store(self) -> ChunkStore | None:
-        """Of raw outputs. What the identity model returns is the source: nothing to keep."""
+        """Return the store of raw outputs; None for the identity model, which returns the source."""
         return None if self.plan.model.record is None else ChunkStore(self.raw, ".nut")
 
     @cached_property
     def written(self) -> list[Chunk]:
-        """The chunks of which anything is written: a constant rate may drop all frames of one."""
+        """Return the chunks of which anything is written: a constant rate may drop all frames of one."""
         return [c for c in self.plan.chunks if self.plan.delivery.num_written(range(c.first, c.stop))]
 
     def missing(self) -> list[int]:
@@ -70,32 +78,20 @@ def _infer_stage(plan: RenderPlan, engine: Engine) -> InferStage:
         size=list(plan.size),
         depth=plan.delivery.depth,
         transparency=plan.form(plan.size).transparency,
-        engine=dict(engine.identity) | _not_rendered(plan),
+        engine=dict(engine.identity) | _skipping_key(plan),
         libraries=media_libraries(),
         memory=plan.model.memory_for_key(),
     )
 
 
-def _not_rendered(plan: RenderPlan) -> dict[str, str]:
-    """Return the settings that decide which frames the model does not render."""
+def _skipping_key(plan: RenderPlan) -> dict[str, str]:
+    """The settings that decide which frames the model does not render."""
     reuses = plan.rendering.duplicate_threshold and not plan.model.remembers
     reuse = {"reuse": str(plan.rendering.duplicate_threshold)} if reuses else {}
     return reuse | ({"draft": str(plan.rendering.draft_step), "carried": PROPAGATION_VERSION} if plan.draft else {})
 
 
-def _render_stage(plan: RenderPlan, infer: InferStage) -> RenderStage:
-    return RenderStage(
-        outputs=infer.key,
-        filter=plan.settings.filter_record(),
-        guide=plan.guide.for_key() if plan.guide else {},
-        directing=_directing(plan) if plan.is_composed else {},
-        encoding=plan.settings.encoding.chunk_key(plan.delivery.kept),
-        picture={k: str(v) for k, v in plan.delivery.kept.__dict__.items()},
-        libraries=media_libraries(),
-    )
-
-
-def _directing(plan: RenderPlan) -> Table:
+def _blend_key(plan: RenderPlan) -> Table:
     return {
         "version": DIRECTING_VERSION,
         "curves": {name: str(curve) for name, curve in plan.rendering.curves().items()},
