@@ -28,7 +28,7 @@ from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.metrics.consistency import Scorer
 from vidtrans.metrics.picture_quality import l1
 from vidtrans.models.model_file import load_generator
-from vidtrans.rendering.recurrence import Recurrence
+from vidtrans.rendering.frame_renderer import Recurrence
 from vidtrans.settings import Size, Table
 from vidtrans.temporal.stream import Sample
 from vidtrans.training.allocator import ask_for_huge_pages
