@@ -199,9 +199,9 @@ class Count:
         self.made: Counter[tuple[int, Any]] = Counter()
         self.most: Counter[str] = Counter()
         for module in (tracks, fine_detail, temporal_window):
-            monkeypatch.setattr(module, "kept", self._kept)
+            monkeypatch.setattr(module, "compute_once", self._compute_once)
 
-    def _kept(self, sample: Sample, key: Any, make: Any) -> Any:
+    def _compute_once(self, sample: Sample, key: Any, make: Any) -> Any:
         if key not in sample.extras:
             self.made[sample.index, key] += 1
             sample.extras[key] = make()
