@@ -161,7 +161,7 @@ def load_engine(look: Look, settings: RenderingSettings, context: Context) -> En
     """Return the engine that runs the look. Raises ModelError, DeviceError, UsageError."""
     if look.path is None:
         return IdentityEngine()
-    from vidtrans.inference.choice import choose_engine
+    from vidtrans.inference.compiled import choose_engine
     from vidtrans.inference.device import resolve_device
 
     device = resolve_device(context.device)

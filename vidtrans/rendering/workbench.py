@@ -26,7 +26,7 @@ from vidtrans.errors import VidtransError
 from vidtrans.events import Progress
 from vidtrans.flow.estimator import FlowEstimator, runs_on_device
 from vidtrans.inference import ENGINES
-from vidtrans.inference.choice import choose_engine
+from vidtrans.inference.compiled import choose_engine
 from vidtrans.inference.device import Device, resolve_precision
 from vidtrans.inference.engine import Engine
 from vidtrans.machine import cores, processor
