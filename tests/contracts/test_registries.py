@@ -29,7 +29,8 @@ from vidtrans.registry import Registry
 from vidtrans.settings import from_table, setting, to_table
 from vidtrans.store.stages import STAGES, Stage
 from vidtrans.temporal import FILTERS
-from vidtrans.temporal.stream import RecursiveFilter, Sample, filter_samples
+from vidtrans.temporal.stream import RecursiveFilter, Sample
+from vidtrans.temporal.window import filter_samples
 from vidtrans.training import ADVERSARIAL, LOSSES, METHODS
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.io.encoding import EncodingSettings

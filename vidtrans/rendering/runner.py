@@ -23,7 +23,8 @@ from vidtrans.settings import Table
 from vidtrans.store.chunking import Chunk, read_ranges
 from vidtrans.store.chunks import ChunkFinder, ChunkStore, ChunkWriter, RawOutputs, StateStore
 from vidtrans.store.disk_forecast import DiskForecast
-from vidtrans.temporal.stream import Filter, RecursiveFilter, Sample, filter_samples
+from vidtrans.temporal.stream import Filter, RecursiveFilter, Sample
+from vidtrans.temporal.window import filter_samples
 
 # Frames after which it is looked whether the disk will do: three chunks by default, of which two are written for sure.
 LOOK_AHEAD = 200

@@ -38,7 +38,8 @@ from vidtrans.rendering.composite import Composer
 from vidtrans.rendering.planning import plan_render
 from vidtrans.session import Context
 from vidtrans.settings import Table
-from vidtrans.temporal.stream import Sample, filter_samples
+from vidtrans.temporal.stream import Sample
+from vidtrans.temporal.window import filter_samples
 from vidtrans.video.io.clip import Frame
 
 ROUNDS = 3
