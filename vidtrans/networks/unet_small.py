@@ -102,7 +102,8 @@ class UNetSmall(nn.Module):
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        shown = x
+        """(N, in, H, W) → (N, out, H, W)."""
+        inputs = x
         x = self.stem(F.pixel_unshuffle(x, 2))
         skips = []
         for down in self.down:
@@ -110,5 +111,5 @@ class UNetSmall(nn.Module):
             x = down(x)
         for up in self.up:
             x = up(x, skips.pop())
-        made: Tensor = self.head(x)
-        return (shown[:, : made.shape[1]] + made).clamp(-1, 1) if self.residual else torch.tanh(made)
+        y: Tensor = self.head(x)
+        return (inputs[:, : y.shape[1]] + y).clamp(-1, 1) if self.residual else torch.tanh(y)
