@@ -236,7 +236,7 @@ def test_a_pairings_history_never_reaches_before_the_shot(pairing: Any) -> None:
 @every_pairing
 def test_a_pairing_is_made_again_from_its_record(pairing: Any) -> None:
     record = json.loads(canonical_json(pairing_record(pairing)))
-    made = make_pairing(PAIRINGS, record["name"], record["settings"])
+    made = make_pairing(record["name"], record["settings"])
     assert type(made) is type(pairing)
     assert made.settings == pairing.settings
     assert PAIRINGS.load(pairing.name) is type(pairing)

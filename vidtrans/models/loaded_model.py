@@ -17,7 +17,6 @@ from vidtrans.inference import ENGINES
 from vidtrans.inference.engine import Engine, IdentityEngine
 from vidtrans.models.model_file import IDENTITY, find_model, load_generator, read_record
 from vidtrans.models.model_record import ModelRecord
-from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import Pairing, make_pairing
 from vidtrans.session import Context
 from vidtrans.settings import AS_STORED, Size, Table, parse_size, to_table
@@ -43,8 +42,8 @@ class Look:
     def pairing(self) -> Pairing:
         """How the input is made from a raw frame; the identity model takes the frame itself. Raises UsageError."""
         if self.record is None:
-            return make_pairing(PAIRINGS, "aligned", dict(self.changes))
-        made = make_pairing(PAIRINGS, self.record.pairing["name"], {**self.record.pairing["settings"], **self.changes})
+            return make_pairing("aligned", dict(self.changes))
+        made = make_pairing(self.record.pairing["name"], {**self.record.pairing["settings"], **self.changes})
         if made.in_channels != self.record.in_channels:
             raise UsageError(
                 f"--set pairing.… {self.changes}",

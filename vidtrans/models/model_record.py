@@ -12,7 +12,6 @@ from typing import Any
 from vidtrans.errors import ModelError, UsageError
 from vidtrans.files import canonical_json
 from vidtrans.flow import FLOWS
-from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import make_pairing
 from vidtrans.settings import Table, setting
 
@@ -112,7 +111,7 @@ def _check(record: ModelRecord) -> None:
             raise ValueError(f"no {name}")
     if not all(type(n) is int for n in (record.in_channels, record.out_channels, record.size)):
         raise ValueError("channels or size are no numbers")
-    if make_pairing(PAIRINGS, record.pairing["name"], record.pairing["settings"]).in_channels != record.in_channels:
+    if make_pairing(record.pairing["name"], record.pairing["settings"]).in_channels != record.in_channels:
         raise ValueError("its pairing makes pictures of other channels than its network takes")
     if not 1 <= record.in_channels <= 64 or record.out_channels != 3 or not 1 <= record.size <= 8192:
         raise ValueError("channels or size out of bounds")

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from vidtrans.registry import Registry
+from vidtrans.pairing import PAIRINGS
 from vidtrans.settings import Table, from_table, record_table
 
 DrawingKind = Literal["", "lines", "flats"]
@@ -122,9 +122,9 @@ def input_frames(pairing: Pairing, position: int, first: int) -> tuple[int, ...]
     return tuple(max(first, position + offset) for offset in pairing.offsets)
 
 
-def make_pairing(registry: Registry[Any], name: str, table: Table) -> Pairing:
+def make_pairing(name: str, table: Table) -> Pairing:
     """Return the pairing ``name`` with the settings of ``table``. Raises UsageError on unknown names and keys."""
-    cls = registry.load(name)
+    cls = PAIRINGS.load(name)
     made: Pairing = cls(from_table(cls.Settings, table, "pairing"))
     return made
 
