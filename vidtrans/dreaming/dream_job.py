@@ -201,7 +201,7 @@ class DreamJob:
         if position is not None:
             return position / 2  # there, and the same way back
         settings = look.pairing.settings
-        return float((settings.context - 1) * settings.step / positions)
+        return float((settings.context_frames - 1) * settings.step / positions)
 
     def _strayed(self, frame: int) -> None:
         told = f"frame {frame}: the dream had strayed too far from what was learned, it begins again from the seed"

@@ -29,13 +29,13 @@ def find_looks(models: Sequence[str], context: Context) -> list[Look]:
 
 def positions_of(look: Look) -> int:
     """Places of its clock's timeline; 0 where it has none."""
-    clocked = look.record is not None and look.pairing.settings.clock
+    clocked = look.record is not None and look.pairing.settings.time_encoding
     return int(look.record.dream["positions"]) if clocked and look.record else 0
 
 
 def context_of(looks: Sequence[Look]) -> int:
     """How many past frames any of them sees."""
-    return max(look.pairing.settings.context for look in looks)
+    return max(look.pairing.settings.context_frames for look in looks)
 
 
 def check_clock(looks: Sequence[Look], settings: DreamingSettings) -> None:

@@ -76,7 +76,7 @@ class ModelSequencer:
             look = self.looks[number]
             settings, positions = look.pairing.settings, positions_of(look)
             engine, governor = self._engine(number, share), self._governors[number]
-            self._players[number] = RolloutModel(engine, settings.context, settings.step, positions, governor)
+            self._players[number] = RolloutModel(engine, settings.context_frames, settings.step, positions, governor)
         player = self._players[number]
         return replace(player, engine=self._engine(number, share)) if self.settings.morph else player
 
