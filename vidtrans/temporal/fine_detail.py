@@ -15,8 +15,7 @@ from typing import TypeVar
 import cv2
 import numpy as np
 
-from vidtrans.flow.dis import grey
-from vidtrans.flow.estimator import FlowEstimator
+from vidtrans.flow.estimator import FlowEstimator, grey
 from vidtrans.flow.warping import (
     agreement,
     at_grid,
