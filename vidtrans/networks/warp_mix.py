@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from vidtrans.errors import UsageError
 from vidtrans.flow.tensors import warp
+from vidtrans.networks.unet_small import SmallResidual
 from vidtrans.settings import setting
 
 # A learned picture: channels, of which the first three are a picture, height and width, whatever the frames' size.
@@ -89,16 +90,6 @@ class _ModulatedConv(nn.Module):
             scale, shift = film.chunk(2, dim=1)
             x = x * (1 + scale) + shift
         return F.relu(x) if self.activate else x
-
-
-class _WarpMixResidual(nn.Module):
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = _ModulatedConv(channels, channels)
-        self.second = _ModulatedConv(channels, channels, activate=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.relu(x + self.second(self.first(x)))
 
 
 class _WarpMixUp(nn.Module):
@@ -200,7 +191,10 @@ class WarpMix(nn.Module):
         self.smallest = 2 * self.multiple
         self.stem = _ModulatedConv(4 * frame_channels, width)
         self.down = nn.ModuleList(
-            nn.Sequential(_ModulatedConv(a, b, stride=2), *(_WarpMixResidual(b) for _ in range(n)))
+            nn.Sequential(
+                _ModulatedConv(a, b, stride=2),
+                *(SmallResidual(_ModulatedConv(b, b), _ModulatedConv(b, b, activate=False)) for _ in range(n)),
+            )
             for a, b, n in zip(widths, widths[1:], settings.blocks, strict=False)
         )
         self.up = nn.ModuleList(_WarpMixUp(b, a) for a, b in reversed(list(itertools.pairwise(widths))))

@@ -37,7 +37,7 @@ def divide_render(job: RenderJob, count: int) -> Division | None:
     A filter, or a model, that goes on from the frame before has no parts; a draft tells its loss for the whole.
     """
     plan = job.plan
-    if plan.draft or plan.model.remembers or isinstance(plan.settings.make_filter(), RecursiveFilter):
+    if plan.draft or plan.model.is_recurrent or isinstance(plan.settings.make_filter(), RecursiveFilter):
         return None
     places = job.places(job.engine())
     parts = cut([plan.chunks[n] for n in places.missing()], count)

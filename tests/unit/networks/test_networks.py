@@ -18,7 +18,7 @@ from vidtrans.networks.init import build_discriminator, build_generator, complet
 from vidtrans.networks.layers import Attention, ResidualBlock, SqueezeExcitation, upsampling
 from vidtrans.networks.spade import SpadeSettings, _Spade
 from vidtrans.networks.unet import UNet256, UNetSettings
-from vidtrans.networks.unet_small import _SmallResidual
+from vidtrans.networks.unet_small import SmallResidual
 
 
 def num_parameters(network: nn.Module) -> int:
@@ -155,7 +155,7 @@ def test_the_skips_carry_detail_past_the_bottleneck() -> None:
 def test_the_small_unet_takes_each_head_and_any_number_of_blocks(head: str, blocks: list[int]) -> None:
     network = build_generator("unet-small", {"channels": 8, "head": head, "blocks": blocks}, 2, 3).eval()
     assert network(noise(1, 2, 32, 48)).shape == (1, 3, 32, 48)
-    residuals = sum(isinstance(m, _SmallResidual) for m in network.modules())
+    residuals = sum(isinstance(m, SmallResidual) for m in network.modules())
     assert residuals == sum(blocks)
 
 
