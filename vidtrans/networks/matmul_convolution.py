@@ -37,8 +37,8 @@ class MatmulConv(nn.Conv2d):
         if not self.training or not is_faster(x, len(x) * height * width):
             return super().forward(x)
         columns = F.unfold(x, 4, padding=1, stride=2).transpose(1, 2)
-        made = F.linear(columns, self.weight.flatten(1), self.bias)
-        return made.transpose(1, 2).unflatten(2, (height, width))
+        product = F.linear(columns, self.weight.flatten(1), self.bias)
+        return product.transpose(1, 2).unflatten(2, (height, width))
 
 
 class MatmulConvTranspose(nn.ConvTranspose2d):
@@ -53,5 +53,5 @@ class MatmulConvTranspose(nn.ConvTranspose2d):
         if not self.training or output_size is not None or not is_faster(x, len(x) * height * width):
             return super().forward(x, output_size)
         columns = torch.matmul(x.flatten(2).transpose(1, 2), self.weight.flatten(1))
-        made = F.fold(columns.transpose(1, 2), (2 * height, 2 * width), 4, padding=1, stride=2)
-        return made if self.bias is None else made + self.bias[:, None, None]
+        product = F.fold(columns.transpose(1, 2), (2 * height, 2 * width), 4, padding=1, stride=2)
+        return product if self.bias is None else product + self.bias[:, None, None]

@@ -50,19 +50,19 @@ class RecurrentGenerator(nn.Module):
         """
         anew = self.painter(x[:, :-4])
         if not torch.is_grad_enabled():
-            return self._kept(anew, x), anew
+            return self._compose(anew, x), anew
         rows = _has_history(x).nonzero()[:, 0]  # in training, half of a batch has none
         if not len(rows):
             return anew, anew
         painted = anew.detach()
-        return painted.index_copy(0, rows, self._kept(painted[rows], x[rows])), anew
+        return painted.index_copy(0, rows, self._compose(painted[rows], x[rows])), anew
 
-    def _kept(self, anew: Tensor, x: Tensor) -> Tensor:
+    def _compose(self, anew: Tensor, x: Tensor) -> Tensor:
         """With s the trust in the past, h = s · what it brings and k the share to keep: (1 − s·k) · anew + k · h."""
         keep = self.keeper(torch.cat([anew, x], 1))
         sure, brought = (x[:, -1:] + 1) / 2, x[:, -4:-1]
-        made: Tensor = (1 - sure * keep) * anew + keep * brought
-        return made.to(anew.dtype)
+        composed: Tensor = (1 - sure * keep) * anew + keep * brought
+        return composed.to(anew.dtype)
 
 
 def _has_history(x: Tensor) -> Tensor:

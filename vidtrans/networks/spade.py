@@ -46,8 +46,8 @@ class _Spade(nn.Module):
     def forward(self, x: Tensor, areas: Tensor) -> Tensor:
         """(N, channels, h, w), the map at any size (N, map_channels, H, W) → as ``x``."""
         seen = self.look(F.interpolate(areas, x.shape[-2:], mode="nearest"))
-        made: Tensor = self.norm(x) * (1 + self.scale(seen)) + self.shift(seen)
-        return made
+        modulated: Tensor = self.norm(x) * (1 + self.scale(seen)) + self.shift(seen)
+        return modulated
 
 
 class _SpadeBlock(nn.Module):
@@ -67,13 +67,13 @@ class _SpadeBlock(nn.Module):
             )
 
     def forward(self, x: Tensor, areas: Tensor) -> Tensor:
-        made = x
+        y = x
         for norm, conv in zip(self.norms, self.convs, strict=True):
-            made = conv(F.leaky_relu(norm(made, areas), 0.2))
+            y = conv(F.leaky_relu(norm(y, areas), 0.2))
         if self.shortcut:
             norm, conv = self.shortcut
             x = conv(norm(x, areas))
-        return x + made
+        return x + y
 
 
 class SpadeGenerator(nn.Module):
@@ -98,10 +98,10 @@ class SpadeGenerator(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, in, H, W) → (N, out, H, W)."""
         height, width = (side >> self.halvings for side in x.shape[-2:])
-        made = self.start(F.interpolate(x, (height, width), mode="nearest"))
-        made = run_stages((self.first,), made, x, checkpointing=self.checkpointing)
+        y = self.start(F.interpolate(x, (height, width), mode="nearest"))
+        y = run_stages((self.first,), y, x, checkpointing=self.checkpointing)
         for i, block in enumerate(self.blocks):
-            made = made if i == 1 else F.interpolate(made, scale_factor=2.0, mode="nearest")
-            made = run_stages((block,), made, x, checkpointing=self.checkpointing)
-        picture: Tensor = self.head(made)
+            y = y if i == 1 else F.interpolate(y, scale_factor=2.0, mode="nearest")
+            y = run_stages((block,), y, x, checkpointing=self.checkpointing)
+        picture: Tensor = self.head(y)
         return picture

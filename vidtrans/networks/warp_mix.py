@@ -71,8 +71,8 @@ class _SingleNorm(nn.InstanceNorm2d):
     def forward(self, x: Tensor) -> Tensor:
         if x.device.type != "cpu":
             return torch.instance_norm(x, self.weight, self.bias, None, None, True, 0.0, self.eps, True)
-        made = [torch.batch_norm(p, self.weight, self.bias, None, None, True, 0.0, self.eps, True) for p in x.split(1)]
-        return made[0] if len(made) == 1 else torch.cat(made)
+        parts = [torch.batch_norm(p, self.weight, self.bias, None, None, True, 0.0, self.eps, True) for p in x.split(1)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 class _ModulatedConv(nn.Module):
@@ -224,18 +224,18 @@ class WarpMix(nn.Module):
         for up, first, second in zip(self.up, film[1::2], film[2::2], strict=True):
             y = up(y, skips.pop(), first, second)
         if self.reel is None or self.recall is None:
-            made: Tensor = self.head(y)
+            painted: Tensor = self.head(y)
         else:
             known = self.reel(x[:, -self.clock :, 0, 0])
-            made = self.head(y + self.recall(_fitted(known, y)))
-            made = torch.cat([made[:, :3] + _fitted(known[:, :3], made), made[:, 3:]], 1)
-        return self._mix(frames[:, -3:], made) if self.warps else torch.tanh(made)
+            painted = self.head(y + self.recall(_fitted(known, y)))
+            painted = torch.cat([painted[:, :3] + _fitted(known[:, :3], painted), painted[:, 3:]], 1)
+        return self._mix(frames[:, -3:], painted) if self.warps else torch.tanh(painted)
 
-    def _mix(self, latest: Tensor, made: Tensor) -> Tensor:
+    def _mix(self, latest: Tensor, painted: Tensor) -> Tensor:
         """In float32 whatever the layers have: a place in half precision is off by pixels."""
-        with torch.autocast(made.device.type, enabled=False):
+        with torch.autocast(painted.device.type, enabled=False):
             # Each by itself: tanh of what lies between other channels takes seven times as long.
-            direct, share, flow = made.float().contiguous().split([3, 1, 2], dim=1)
+            direct, share, flow = painted.float().contiguous().split([3, 1, 2], dim=1)
             moved = warp(latest.float(), self.reach * torch.tanh(flow))
             alpha = self.leak + (1 - self.leak) * torch.sigmoid(share)
             mixed: Tensor = moved + alpha * (torch.tanh(direct) - moved)

@@ -125,8 +125,8 @@ def input_frames(pairing: Pairing, position: int, first: int) -> tuple[int, ...]
 def make_pairing(name: str, table: Table) -> Pairing:
     """Return the pairing ``name`` with the settings of ``table``. Raises UsageError on unknown names and keys."""
     cls = PAIRINGS.load(name)
-    made: Pairing = cls(from_table(cls.Settings, table, "pairing"))
-    return made
+    pairing: Pairing = cls(from_table(cls.Settings, table, "pairing"))
+    return pairing
 
 
 def pairing_record(pairing: Pairing) -> Table:

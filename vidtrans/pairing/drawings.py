@@ -102,11 +102,11 @@ def _surface(small: np.ndarray) -> np.ndarray:
     basis = np.stack([ones, gx, gy, gx * gx, gx * gy, gy * gy], axis=-1).reshape(-1, 6)
     values = small.reshape(-1)
     # Starts from above the median, so that ink has no say; then each fit throws out what lies far below it.
-    kept = values >= np.median(values)
+    is_paper = values >= np.median(values)
     for _ in range(3):
-        fitted = basis @ np.linalg.lstsq(basis[kept], values[kept], rcond=None)[0]
-        kept = values >= 0.9 * fitted
-        if kept.sum() < 0.1 * kept.size:
+        fitted = basis @ np.linalg.lstsq(basis[is_paper], values[is_paper], rcond=None)[0]
+        is_paper = values >= 0.9 * fitted
+        if is_paper.sum() < 0.1 * is_paper.size:
             break
     return np.asarray(np.clip(fitted, 0, 255), np.float32).reshape(small.shape)
 

@@ -94,9 +94,9 @@ def _strokes(inked: np.ndarray) -> np.ndarray:
     count, parts, stats, _ = cv2.connectedComponentsWithStats((inked >= FAINT).astype(np.uint8), connectivity=8)
     strongest = np.zeros(count, np.uint8)
     np.maximum.at(strongest, parts, inked)
-    kept = (strongest >= STROKE) & (stats[:, cv2.CC_STAT_AREA] >= SPECK)
-    kept[0] = False  # the paper
-    return np.where(kept[parts], 255, 0).astype(np.uint8)
+    is_stroke = (strongest >= STROKE) & (stats[:, cv2.CC_STAT_AREA] >= SPECK)
+    is_stroke[0] = False  # the paper
+    return np.where(is_stroke[parts], 255, 0).astype(np.uint8)
 
 
 def _thinned(strokes: np.ndarray) -> np.ndarray:

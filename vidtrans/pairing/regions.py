@@ -173,6 +173,6 @@ def _without_islands(labels: np.ndarray, smallest: float) -> np.ndarray:
     _, nearest = cv2.distanceTransformWithLabels(
         island.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
     )
-    kept = np.zeros(nearest.max() + 1, np.uint8)
-    kept[nearest[~island]] = labels[~island]
-    return kept[nearest]
+    nearest_label = np.zeros(nearest.max() + 1, np.uint8)
+    nearest_label[nearest[~island]] = labels[~island]
+    return nearest_label[nearest]

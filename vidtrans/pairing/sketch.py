@@ -31,7 +31,7 @@ SQRT = np.sqrt(np.arange(256, dtype=np.float32) / 255)  # contrast counts in the
 
 @dataclass(frozen=True)
 class SketchSettings:
-    """How the pencil is held."""
+    """How strokes are drawn."""
 
     sigma: float = setting(
         0.9, "σ in pixels of the finer Gaussian: strokes are about twice as wide", low=0.3, high=10.0
