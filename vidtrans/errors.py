@@ -17,18 +17,16 @@ import errno
 import re
 
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_MAX_PART = 1000  # characters of one part of a message
 
 
-MAX_PART_LENGTH = 1000  # characters of one part of a message
-
-
-def shorten(text: str, most: int = MAX_PART_LENGTH) -> str:
+def shorten(text: str, most: int = _MAX_PART) -> str:
     """Return a text with its middle left out where it is longer than ``most`` characters."""
     return text if len(text) <= most else f"{text[: most // 2]} … {text[-most // 2 :]}"
 
 
 def strip_controls(text: str) -> str:
-    """Text of a stranger's, without what would steer the terminal that shows it."""
+    """Return a text without the control characters that would steer a terminal."""
     return _CONTROLS.sub("�", text)
 
 
@@ -52,22 +50,32 @@ class VidtransError(Exception):
 
 
 class UsageError(VidtransError):
+    """The command or a setting is wrong."""
+
     exit_status = 2
 
 
 class MediaError(VidtransError):
+    """A video, picture or dataset cannot be used."""
+
     exit_status = 3
 
 
 class ModelError(VidtransError):
+    """A model file cannot be used."""
+
     exit_status = 3
 
 
 class DeviceError(VidtransError):
+    """The device is missing or out of memory."""
+
     exit_status = 4
 
 
 class BatchError(VidtransError):
+    """Some items of a batch failed."""
+
     exit_status = 5
 
 
@@ -137,7 +145,7 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 def describe_error(error: BaseException) -> tuple[str, int] | None:
-    """The line and the exit status of an error that a person can act on; None for a bug."""
+    """Return the line and the exit status of an error that a person can act on; None for a bug."""
     if isinstance(error, VidtransError):
         return str(error), error.exit_status
     if out_of_memory(error):

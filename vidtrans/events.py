@@ -33,8 +33,9 @@ class Note:
 
 @dataclass(frozen=True)
 class BatchStatus:
-    """How far a batch is: ``done`` items of ``total``, of which ``failed`` did; the ``frames`` that were made, and how
-    many a second; the seconds that are left, None where nobody knows; and what each process does.
+    """Progress of a batch: ``done`` items of ``total``, of which ``failed`` did, and what each process does.
+
+    ``frames`` rendered so far, at ``rate`` a second; ``left_s`` is the estimated rest in seconds, None where unknown.
     """
 
     done: int
@@ -65,6 +66,7 @@ class Stop:
         self.exit_status: int | None = None
 
     def request(self, exit_status: int) -> None:
+        """Ask the loops to stop."""
         self.requested, self.exit_status = True, exit_status
 
     def check(self) -> None:

@@ -18,34 +18,34 @@ from vidtrans.errors import MediaError, VidtransError
 
 PACKAGE = Path(__file__).parent  # what ships lies in it
 PARTIAL = ".partial"
-PID_DIGITS = 10
-SMALL_BYTES = 1 << 28  # no JSON file of vidtrans's own is larger
-TOO_DEEP = "it is nested too deeply"
-USUAL_LIMIT = 255  # of a name's length, where the system does not tell
-LONGEST_SUFFIX = 32  # a name's ending that is longer says nothing of a file's kind
+_PID_DIGITS = 10
+_SMALL_BYTES = 1 << 28  # no JSON file of vidtrans's own is larger
+_BLOCK_BYTES = 1 << 20
+_TOO_DEEP = "it is nested too deeply"
+_USUAL_LIMIT = 255  # of a name's length, where the system gives none
+_LONGEST_SUFFIX = 32  # a name's ending that is longer says nothing of a file's kind
+_NEARLY_FULL = 1 << 20  # a write that fails with fewer bytes free has failed for lack of space
+# Only a write fails with these; the system does not say of which file.
+_WRITE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 # In a pattern, what stands for a picture's number: %d, or %05d with at least five digits.
 NUMBER = re.compile("%(?:0(?P<digits>[0-9]{1,2}))?d(?![A-Za-z])")
 
 
-def canonical_json(value: Any) -> str:
-    """JSON with sorted keys and no spaces: equal values give equal text.
-
-    Raises:
-        ValueError: on NaN and infinity, and where the value is nested too deeply.
-    """
+def canonical_json(value: object) -> str:
+    """Return JSON in which equal values give equal text. Raises ValueError on NaN, infinity and deep nesting."""
     try:
         return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     except RecursionError:
-        raise ValueError(TOO_DEEP) from None
+        raise ValueError(_TOO_DEEP) from None
 
 
-def digest_of(value: Any) -> str:
-    """SHA-256 (hex) of a value's canonical JSON."""
+def digest_of(value: object) -> str:
+    """Return the SHA-256 (hex) of a value's canonical JSON."""
     return hashlib.sha256(canonical_json(value).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def base_name(path: Path) -> str:
-    """What a file or folder is called, without a file's ending; or a pattern, without its number."""
+    """Return the name of a file or folder, without a file's ending; or of a pattern, without its number."""
     path = path.resolve()
     if path.is_dir():
         return path.name
@@ -60,16 +60,12 @@ def special_file_kind(path: Path) -> str:
         mode = path.stat().st_mode
     except (OSError, ValueError):
         return ""
-    kinds = ((stat.S_ISFIFO, "a pipe"), (stat.S_ISCHR, "a device"), (stat.S_ISBLK, "a device"))
-    return next((name for is_kind, name in (*kinds, (stat.S_ISSOCK, "a socket")) if is_kind(mode)), "")
+    kinds = {stat.S_IFIFO: "a pipe", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device", stat.S_IFSOCK: "a socket"}
+    return kinds.get(stat.S_IFMT(mode), "")
 
 
 def check_regular_file(path: Path, error: type[VidtransError] = MediaError) -> None:
-    """Refuse pipes, devices and sockets as inputs: to open or read one may wait, or go on, for ever.
-
-    Raises:
-        VidtransError: of the class ``error``.
-    """
+    """Refuse pipes, devices and sockets as inputs: to open or read one may never end. Raises ``error``."""
     if kind := special_file_kind(path):
         raise error(str(path), f"it is {kind}, not a file", "save its content to a file, and give that")
 
@@ -87,9 +83,6 @@ def digest_file(path: Path, check: Callable[[], None] | None = None) -> str:
     return sha256.hexdigest()
 
 
-_BLOCK_BYTES = 1 << 20
-
-
 def _open_without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
@@ -97,52 +90,38 @@ def _open_without_waiting(path: str, flags: int) -> int:
 def read_small_file(path: Path) -> bytes:
     """Return the content of a small file, as vidtrans itself writes them.
 
-    Raises:
-        OSError: where it cannot be read.
-        ValueError: where it is no ordinary file, which could be waited for without end, or is too large.
+    Raises OSError where it cannot be read, and ValueError where it is no ordinary file or is too large.
     """
     if kind := special_file_kind(path):
         raise ValueError(f"it is {kind}, not a file")
     with open(path, "rb", opener=_open_without_waiting) as stream:
-        content = stream.read(SMALL_BYTES + 1)
-    if len(content) > SMALL_BYTES:
+        content = stream.read(_SMALL_BYTES + 1)
+    if len(content) > _SMALL_BYTES:
         raise ValueError("it is too large")
     return content
 
 
-def parse_json(text: str | bytes) -> Any:
-    """Return the value of a JSON text.
-
-    Raises:
-        ValueError: where it is none, or is nested too deeply.
-    """
+def parse_json(text: str | bytes) -> Any:  # noqa: ANN401  (JSON)
+    """Return the value of a JSON text. Raises ValueError where it is none, or is nested too deeply."""
     try:
         return json.loads(text)
     except RecursionError:
-        raise ValueError(TOO_DEEP) from None
+        raise ValueError(_TOO_DEEP) from None
 
 
-def read_small_json(path: Path) -> Any:
-    """Return the value of a small JSON file.
-
-    Raises:
-        OSError: where it cannot be read.
-        ValueError: where it is damaged: no ordinary file, too large, or no JSON.
-    """
+def read_small_json(path: Path) -> Any:  # noqa: ANN401  (JSON)
+    """Return the value of a small JSON file. Raises as ``read_small_file`` and ``parse_json``."""
     return parse_json(read_small_file(path))
 
 
 def sync_folder(folder: Path) -> None:
     """Make a rename in ``folder`` survive a power cut, where the system lets a folder be synced."""
     with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        sync_file(folder)
 
 
 def sync_file(path: Path) -> None:
+    """Write what the system holds of a file to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -168,7 +147,7 @@ def name_limit(folder: Path) -> int:
     for place in (folder, *folder.absolute().parents):
         with suppress(OSError, ValueError, AttributeError):  # Windows does not tell
             return os.pathconf(place, "PC_NAME_MAX")
-    return USUAL_LIMIT
+    return _USUAL_LIMIT
 
 
 def _hidden_name(target: Path, stem: str, ending: str) -> str:
@@ -184,14 +163,14 @@ def _hidden_name(target: Path, stem: str, ending: str) -> str:
 
 def _partial_name(target: Path) -> tuple[str, str]:
     """Return what stands before and after the number of a process in the name of ``partial_path``."""
-    suffix = target.suffix if name_length(target.suffix) <= LONGEST_SUFFIX else ""
+    suffix = target.suffix if name_length(target.suffix) <= _LONGEST_SUFFIX else ""
     after = f"{PARTIAL}{suffix}"
     stem = target.name[: len(target.name) - len(suffix)]
-    return _hidden_name(target, stem, f".{'0' * PID_DIGITS}{after}") + ".", after
+    return _hidden_name(target, stem, f".{'0' * _PID_DIGITS}{after}") + ".", after
 
 
 def partial_path(target: Path) -> Path:
-    """The hidden name beside ``target`` under which it is written (the same folder, so a rename is atomic)."""
+    """Return the hidden name beside ``target`` under which it is written (the same folder, so a rename is atomic)."""
     before, after = _partial_name(target)
     return target.with_name(f"{before}{os.getpid()}{after}")
 
@@ -199,28 +178,25 @@ def partial_path(target: Path) -> Path:
 def remove_stale_partials(target: Path) -> None:
     """Delete what killed processes left of earlier tries at ``target``; those of living ones stay."""
     before, after = _partial_name(target)
-    with os.scandir(target.parent) as entries:  # there may be ten thousand
-        names = [e.name for e in entries if e.name.startswith(before) and e.name.endswith(after)]
-    for name in names:
+    for name in os.listdir(target.parent):
         number = name[len(before) : -len(after)]
-        if number.isdecimal() and (int(number) == os.getpid() or not _is_alive(int(number))):
+        if name != f"{before}{number}{after}" or not number.isdecimal():
+            continue
+        if int(number) == os.getpid() or not _is_alive(int(number)):
             remove(target.with_name(name))
 
 
 def _is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # it is somebody else's
-        return True
+    except OSError as error:
+        return not isinstance(error, ProcessLookupError)  # otherwise it is another user's
     return True
 
 
 def _replaced(target: Path) -> Path:
-    """Where an old folder waits while the new one gets its name."""
-    ending = ".replaced"
-    return target.with_name(_hidden_name(target, target.name, ending) + ending)
+    """Return where an old folder waits while the new one gets its name."""
+    return target.with_name(_hidden_name(target, target.name, ".replaced") + ".replaced")
 
 
 def move_into_place(made: Path, target: Path) -> None:
@@ -245,83 +221,65 @@ def finish_replacing(target: Path) -> None:
     remove(old)
 
 
-# A write that fails with less than this left has failed for it.
-NEARLY_FULL = 1 << 20
-# What only a write fails with; the system does not say of which file.
-OF_A_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-
-
 @contextmanager
 def write_atomically(target: Path) -> Iterator[Path]:
     """Yield a temporary path; on success fsync it and rename it to ``target``, on failure remove it.
 
-    An OSError of the disk speaks of ``target``: nobody has heard of the temporary name.
+    An OSError of the disk names ``target``, since the user does not know the temporary name.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = partial_path(target)
     remove_stale_partials(target)
     try:
         yield temporary
-        if temporary.is_dir():
-            for child in temporary.rglob("*"):
-                if child.is_file():
-                    sync_file(child)
-        else:
-            sync_file(temporary)
+        for path in filter(Path.is_file, temporary.rglob("*")) if temporary.is_dir() else (temporary,):
+            sync_file(path)
         move_into_place(temporary, target)
     except BaseException as error:
         remove(temporary)
-        if isinstance(error, OSError) and _is_about(error, temporary):
-            raise OSError(error.errno, error.strerror, str(target)) from error
+        if isinstance(error, OSError):
+            named = str(error.filename or "").removeprefix("file:")  # FFmpeg's names
+            if temporary.name in Path(named).parts if named else error.errno in _WRITE_ERRORS:
+                raise OSError(error.errno, error.strerror, str(target)) from error
         raise
-
-
-def _is_about(error: OSError, temporary: Path) -> bool:
-    """Whether it says that this file, or one in this folder, cannot be written."""
-    named = str(error.filename or "").removeprefix("file:")  # FFmpeg's names
-    return temporary.name in Path(named).parts if named else error.errno in OF_A_WRITE
 
 
 @contextmanager
 def naming_disk_errors(path: Path) -> Iterator[None]:
-    """While ``path`` is written: an OSError of the disk names it.
-
-    Libraries have errors of their own: where it was the disk, that OSError is raised instead.
-    """
+    """Name ``path`` in an OSError of the disk, also where a library raised an error of its own for it."""
     try:
         yield
-    except OSError as error:
-        if error.filename or error.errno not in OF_A_WRITE:
-            raise
-        raise OSError(error.errno, error.strerror, str(path)) from error
     except Exception as error:
         code = _disk_error(error, path)
         if code is None:
             raise
-        raise OSError(code, os.strerror(code), str(path)) from error
+        raise OSError(code, getattr(error, "strerror", "") or os.strerror(code), str(path)) from error
 
 
 def _disk_error(error: Exception, path: Path) -> int | None:
-    """The system's number for what a library could not write; None where it was something else."""
-    if shutil.disk_usage(path.parent).free < NEARLY_FULL:
+    """Return the system's number of a write error that names no file; None where it was something else."""
+    if isinstance(error, OSError):
+        return None if error.filename or error.errno not in _WRITE_ERRORS else error.errno
+    if shutil.disk_usage(path.parent).free < _NEARLY_FULL:
         return errno.ENOSPC
-    if told := re.search(r"\(os error (\d+)\)", str(error)):  # safetensors
-        return int(told[1])
+    if match := re.search(r"\(os error (\d+)\)", str(error)):  # safetensors
+        return int(match[1])
     if not isinstance(error, RuntimeError) or "inline_container" not in str(error):  # torch's writer of archives
         return None
-    # It tells in words why a file cannot be opened, and keeps to itself why it cannot be written.
+    # Its message says why a file cannot be opened, and not why it cannot be written.
     return next((code for code in errno.errorcode if os.strerror(code) in str(error)), errno.EIO)
 
 
 def write_bytes(target: Path, data: bytes) -> None:
+    """Write a file, complete or not at all."""
     with write_atomically(target) as temporary:
         temporary.write_bytes(data)
 
 
-def write_json(target: Path, value: Any, *, indent: int | None = None) -> None:
-    # ASCII, so that no file name and no system's own encoding can spoil it.
-    compact: dict[str, Any] = {"sort_keys": True, "separators": (",", ":")}
-    text = json.dumps(value, allow_nan=False, **(compact if indent is None else {"indent": indent}))
+def write_json(target: Path, value: object, *, indent: int | None = None) -> None:
+    """Write a JSON file in ASCII, which no encoding spoils: indented, or compact with sorted keys."""
+    separators = (",", ":") if indent is None else None
+    text = json.dumps(value, allow_nan=False, indent=indent, sort_keys=indent is None, separators=separators)
     write_bytes(target, (text + "\n").encode("ascii"))
 
 
@@ -334,7 +292,7 @@ def remove(path: Path) -> None:
 
 
 def folder_bytes(folder: Path) -> int:
-    """Sum of the sizes of the files below ``folder``; files that vanish meanwhile count as 0."""
+    """Return the sum of the sizes of the files below ``folder``; files that vanish meanwhile count as 0."""
     total = 0
     for child in folder.rglob("*"):
         with suppress(OSError):

@@ -18,12 +18,12 @@ ROOT = Path("/")  # where the system shows its devices
 
 
 def cores() -> int:
-    """Processors that this process may use."""
+    """Return the number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def processor() -> str:
-    """The processor's name, as the system tells it."""
+    """Return the processor's name, as the system gives it."""
     with suppress(OSError, StopIteration):
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
@@ -45,7 +45,7 @@ def device_kind(name: str) -> str:
 
 def cuda_devices() -> int:
     """Return the number of GPUs of NVIDIA, or of AMD with ROCm, that the installed torch may use."""
-    if not torch_has_cuda():
+    if not _torch_build():
         return 0
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
@@ -59,11 +59,6 @@ def cuda_devices() -> int:
         entries.append(entry)
     # CUDA shows a process one part of a divided GPU, however many are named.
     return 1 if entries and entries[0].startswith("MIG-") else len(entries)
-
-
-def torch_has_cuda() -> bool:
-    """Return whether the installed torch was built for GPUs, as its version file says."""
-    return bool(_torch_build())
 
 
 def _torch_build() -> str:

@@ -1,7 +1,7 @@
-"""Networks of torchvision and their weights, for whoever has them.
+"""Networks of torchvision and their weights.
 
-Nothing is ever downloaded. torchvision would do that by itself; here the weights have to lie where it would put them,
-and whoever misses them is told the address.
+Nothing is ever downloaded, as torchvision would by itself: the weights have to lie where it would put them, and the
+error for missing ones gives their address.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import torch
 from vidtrans.errors import ModelError, UsageError
 
 
-def torchvision_module(name: str, what: str, instead: str) -> Any:
-    """``torchvision.NAME``. Raises UsageError about ``what`` needs it; ``instead``: what to choose without it."""
+def torchvision_module(name: str, what: str, instead: str) -> Any:  # noqa: ANN401  (a module)
+    """Return ``torchvision.NAME``. Raises UsageError: ``what`` needs it, and ``instead`` is what to choose."""
     try:
         return importlib.import_module(f"torchvision.{name}")
     except ImportError as error:
@@ -29,7 +29,7 @@ def torchvision_module(name: str, what: str, instead: str) -> Any:
 
 
 def find_weights(address: str, what: str, instead: str, *, lacking: str = "") -> Path:
-    """Where the weights of an ``address`` lie in torch's cache. Raises UsageError, as above, where they do not.
+    """Return where the weights of an ``address`` lie in torch's cache. Raises UsageError, as above, where they do not.
 
     ``lacking``: what its reason begins with.
     """
@@ -40,8 +40,8 @@ def find_weights(address: str, what: str, instead: str, *, lacking: str = "") ->
     return path
 
 
-def load_weights(network: Any, path: Path, address: str) -> Any:
-    """The network with the weights of a file; ``address`` is where torchvision has them from. Raises ModelError."""
+def load_weights(network: Any, path: Path, address: str) -> Any:  # noqa: ANN401  (of torchvision)
+    """Load a file's weights, which torchvision has from ``address``, into the network. Raises ModelError."""
     try:
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     except (OSError, EOFError, RuntimeError, ValueError, TypeError, AttributeError, pickle.UnpicklingError) as error:

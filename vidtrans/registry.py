@@ -22,7 +22,8 @@ class Entry:
     path: str
     summary: str
 
-    def load(self) -> Any:
+    def load(self) -> Any:  # noqa: ANN401  (whatever the path names)
+        """Import and return what the path names."""
         module, _, name = self.path.partition(":")
         return getattr(importlib.import_module(module), name)
 
@@ -31,7 +32,7 @@ E = TypeVar("E", bound=Entry)
 
 
 class Registry(Mapping[str, E], Generic[E]):
-    """A read-only mapping of names to entries, that knows how to complain about unknown names."""
+    """A read-only mapping of names to entries, whose error for an unknown name lists the valid ones."""
 
     def __init__(self, kind: str, entries: Mapping[str, E]) -> None:
         self.kind = kind
@@ -51,13 +52,13 @@ class Registry(Mapping[str, E], Generic[E]):
     def __contains__(self, name: object) -> bool:
         return name in self._entries
 
-    def load(self, name: str) -> Any:
+    def load(self, name: str) -> Any:  # noqa: ANN401  (whatever the entry names)
         """Import the entry's module and return what it names. Raises UsageError on an unknown name."""
         return self[name].load()
 
 
 def unknown_name(kind: str, name: object, choices: Mapping[str, Any] | list[str]) -> UsageError:
-    """The error for a name that is not among ``choices``, with the nearest one if it looks like a slip."""
+    """Return the error for a name that is not among ``choices``, with the nearest one if it looks like a typo."""
     names = sorted(choices)
     near = get_close_matches(str(name), names, n=1)
     hint = f"did you mean '{near[0]}'? " if near else ""

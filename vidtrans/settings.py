@@ -29,8 +29,8 @@ _RATE = re.compile(r"[0-9]{0,12}(\.[0-9]{0,12})?(/[0-9]{1,12})?", re.ASCII)
 Table = dict[str, Any]
 
 
-def setting(default: Any, help: str, **checks: Any) -> Any:
-    """A dataclass field with its description and bounds: ``low``, ``high``, ``choices``."""
+def setting(default: Any, help: str, **checks: Any) -> Any:  # noqa: ANN401  (as dataclasses.field)
+    """Return a dataclass field with its description and bounds: ``low``, ``high``, ``choices``."""
     return dataclasses.field(default=default, metadata={"help": help, **checks})
 
 
@@ -50,18 +50,18 @@ def from_table(cls: type[T], table: Mapping[str, Any], where: str) -> T:
         raise UsageError(f"settings in [{where}] do not fit together", str(error)) from None
 
 
-def to_table(settings: Any) -> Table:
-    """The settings as a JSON-able table, defaults included; tuples become lists."""
+def to_table(settings: Any) -> Table:  # noqa: ANN401  (of any settings class)
+    """Return the settings as a JSON-able table, defaults included; tuples become lists."""
     return {f.name: list(v) if isinstance(v := getattr(settings, f.name), tuple) else v for f in fields(settings)}
 
 
-def record_table(settings: Any) -> Table:
+def record_table(settings: Any) -> Table:  # noqa: ANN401  (of any settings class)
     """Return the table for records and cache keys, without the fields in ``unrecorded``, which change no result."""
     unrecorded = getattr(type(settings), "unrecorded", ())
     return {name: value for name, value in to_table(settings).items() if name not in unrecorded}
 
 
-def _coerce(value: Any, hint: Any, name: str) -> Any:
+def _coerce(value: Any, hint: Any, name: str) -> Any:  # noqa: ANN401  (types of TOML values)
     options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     for option in options:
         if option is type(None):
@@ -76,19 +76,12 @@ def _coerce(value: Any, hint: Any, name: str) -> Any:
         elif option is str and type(value) is int:
             return str(value)  # size = 256
         elif type(value) is option:
-            return _fitting(value, name)
+            return value
     wanted = " or ".join(getattr(o, "__name__", str(o)).replace("NoneType", '"none"') for o in options)
-    raise UsageError(f"{name} = {_shown(value)}", f"it must be {wanted}", "see 'vidtrans preset show'")
+    raise UsageError(f"{name} = {_quote(value)}", f"it must be {wanted}", "see 'vidtrans preset show'")
 
 
-def _fitting(value: Any, name: str) -> Any:
-    """Return the value. Raises UsageError for a whole number that TOML could not hold."""
-    if type(value) is int and abs(value) > LARGEST_INT:
-        raise UsageError(f"{name} = {_shown(value)}", "out of bounds", "choose a smaller number")
-    return value
-
-
-def _shown(value: Any) -> str:
+def _quote(value: object) -> str:
     """Return a value as messages show it: Python writes out no number of thousands of digits, and no deep nesting."""
     try:
         return repr(value)
@@ -98,10 +91,12 @@ def _shown(value: Any) -> str:
         return "a deeply nested value"
 
 
-def _check(value: Any, checks: Mapping[str, Any], name: str) -> None:
+def _check(value: Any, checks: Mapping[str, Any], name: str) -> None:  # noqa: ANN401  (a coerced value)
     for one in value if isinstance(value, tuple) else (value,):
         if one is None:
             continue
+        if type(one) is int and abs(one) > LARGEST_INT:
+            raise UsageError(f"{name} = {_quote(one)}", "out of bounds", "choose a smaller number")
         if "choices" in checks and one not in checks["choices"]:
             raise UsageError(f"{name} = {one!r}", "", f"choose from: {', '.join(map(str, checks['choices']))}")
         low, high = checks.get("low"), checks.get("high")
@@ -162,7 +157,7 @@ def _parse_toml(text: str) -> Table:
     return table
 
 
-def parse_value(text: str) -> Any:
+def parse_value(text: str) -> Any:  # noqa: ANN401  (a TOML value)
     """Return a value as TOML writes it; what is none is text. Raises UsageError for one that nothing could hold."""
     import tomllib
 
@@ -223,7 +218,7 @@ class Size:
     exact: tuple[int, int] | None = None
 
     def of(self, width: int, height: int) -> tuple[int, int]:
-        """The (width, height) for a picture of the given size; a short side is never scaled up past it."""
+        """Return the (width, height) for a picture of the given size; a short side is never scaled up past it."""
         if self.exact:
             return self.exact
         if self.short is None or min(width, height) <= self.short:

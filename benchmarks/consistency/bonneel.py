@@ -25,7 +25,7 @@ import cv2
 import numpy as np
 
 from vidtrans.flow import FLOWS
-from vidtrans.flow.dis import grey
+from vidtrans.flow.estimator import grey
 from vidtrans.flow.warping import forward_backward, squared_length, warp
 
 ALPHA = 50.0  # for squared differences summed over RGB in [0, 1]

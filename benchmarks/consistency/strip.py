@@ -14,7 +14,7 @@ from benchmarks.consistency.store import Store
 from benchmarks.consistency.trained import SHIPPED, render
 from vidtrans.evaluation.plots import WHITE, changes
 from vidtrans.flow import FLOWS
-from vidtrans.flow.dis import grey
+from vidtrans.flow.estimator import grey
 from vidtrans.metrics.motion import FlowPair
 from vidtrans.models.model_file import find_model
 from vidtrans.video.plots.layout import GAP, Sheet, blank

@@ -33,14 +33,13 @@ def run_generator(model: str, before: Path, after: Path) -> None:
     from PIL import Image
 
     from vidtrans.models.model_file import find_model, load_generator
-    from vidtrans.pairing import PAIRINGS
     from vidtrans.pairing.base import make_pairing
     from vidtrans.settings import Size
 
     path = find_model(model)
     assert path is not None
     generator, record = load_generator(path)
-    pairing = make_pairing(PAIRINGS, record.pairing["name"], record.pairing["settings"])
+    pairing = make_pairing(record.pairing["name"], record.pairing["settings"])
     for file in sorted(before.iterdir()):
         picture = Image.open(file).convert("RGB")
         width, height = Size(short=record.size).of(*picture.size)

@@ -32,7 +32,6 @@ from vidtrans.models.model_file import load_generator, save_model
 from vidtrans.models.model_record import ModelRecord
 from vidtrans.networks import GENERATORS
 from vidtrans.networks.init import build_generator, complete_settings, initialise
-from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import make_pairing, pairing_record
 from vidtrans.pairing.clock import CHANNELS
 from vidtrans.settings import parse_value
@@ -41,7 +40,7 @@ from vidtrans.settings import parse_value
 def make_model(preset: str, size: int, path: Path) -> None:
     """A model as the preset builds it, with a bank of what it paints itself: nothing strays."""
     recipe = make_recipe(preset, None, {})
-    pairing = make_pairing(PAIRINGS, *recipe.choice("pairing"))
+    pairing = make_pairing(*recipe.choice("pairing"))
     name, table = recipe.choice("generator")
     if clock := getattr(pairing.settings, "time_encoding", False):
         table = {**table, "time_channels": CHANNELS}

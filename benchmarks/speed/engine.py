@@ -25,7 +25,6 @@ from vidtrans.inference import ENGINES
 from vidtrans.inference.device import resolve_device
 from vidtrans.inference.torch_engine import to_pictures
 from vidtrans.models.model_file import load_generator
-from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import make_pairing
 
 COUNT = 8  # pictures a round
@@ -46,7 +45,7 @@ def main() -> None:
     source = clip_in(options.data)
     clip = lambda: clip_of(source, 256, 10, options.cache / "clip-256-10.mp4")  # noqa: E731
     generator, record = load_generator(model_of(options.model, clip, options.cache))
-    pairing = make_pairing(PAIRINGS, record.pairing["name"], record.pairing["settings"])
+    pairing = make_pairing(record.pairing["name"], record.pairing["settings"])
     device = resolve_device("auto")
     print(machine())
     for side in map(int, options.sizes.split(",")):

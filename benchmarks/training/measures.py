@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from vidtrans.flow import FLOWS
-from vidtrans.flow.dis import grey
+from vidtrans.flow.estimator import grey
 from vidtrans.flow.warping import warp
 from vidtrans.metrics import SCORING_FLOW
 from vidtrans.metrics.motion import FlowPair

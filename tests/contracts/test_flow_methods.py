@@ -12,7 +12,7 @@ from clips import scene
 
 from vidtrans.errors import UsageError
 from vidtrans.flow import FLOWS
-from vidtrans.flow.dis import DISMedium, grey
+from vidtrans.flow.estimator import DISMedium, grey
 
 SIZES = [(1, 1), (2, 2), (3, 1), (1, 40), (16, 16), (33, 17), (9, 90), (600, 5), (5, 600), (131, 64)]
 

@@ -17,7 +17,6 @@ from vidtrans.data.dataset import Pair
 from vidtrans.inference.device import Device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
-from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import make_pairing
 from vidtrans.training import LOSSES, METHODS
 from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
@@ -147,7 +146,7 @@ def test_held_out_pairs_are_scored(name: str, tmp_path: Path) -> None:
     write_picture(picture, scene(SIDE, SIDE, 0))
     pair = Pair((picture,), picture, (0, 0), 0)
     engine = TorchEngine(method.learned, Networks.device, "fp32", batch=1)
-    scores = method.validate(engine, make_pairing(PAIRINGS, "edges", {}), [pair])
+    scores = method.validate(engine, make_pairing("edges", {}), [pair])
     assert scores["pairs"] == 1
 
 

@@ -29,7 +29,8 @@ from vidtrans.registry import Registry
 from vidtrans.settings import from_table, setting, to_table
 from vidtrans.store.stages import STAGES, Stage
 from vidtrans.temporal import FILTERS
-from vidtrans.temporal.stream import RecursiveFilter, Sample, filter_samples
+from vidtrans.temporal.stream import RecursiveFilter, Sample
+from vidtrans.temporal.window import filter_samples
 from vidtrans.training import ADVERSARIAL, LOSSES, METHODS
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.io.encoding import EncodingSettings
@@ -235,7 +236,7 @@ def test_a_pairings_history_never_reaches_before_the_shot(pairing: Any) -> None:
 @every_pairing
 def test_a_pairing_is_made_again_from_its_record(pairing: Any) -> None:
     record = json.loads(canonical_json(pairing_record(pairing)))
-    made = make_pairing(PAIRINGS, record["name"], record["settings"])
+    made = make_pairing(record["name"], record["settings"])
     assert type(made) is type(pairing)
     assert made.settings == pairing.settings
     assert PAIRINGS.load(pairing.name) is type(pairing)

@@ -148,7 +148,7 @@ def test_an_empty_batch_is_none(batch: Callable[..., list[Outcome]]) -> None:
 
 
 def test_one_process_for_each_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "torch_has_cuda", lambda: True)
+    monkeypatch.setattr(machine, "_torch_build", lambda: "cuda")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     assert devices_for("auto", None) == ["cuda:0", "cuda:1"]
     assert devices_for("auto", 3) == ["cuda:0", "cuda:1", "cuda:0"]

@@ -76,10 +76,9 @@ def test_a_render_on_a_plate_keeps_the_background_and_needs_nothing_but_the_mode
 
 
 def api_input(record: Any, frame: np.ndarray) -> np.ndarray:
-    from vidtrans.pairing import PAIRINGS
     from vidtrans.pairing.base import make_pairing
 
-    made: np.ndarray = make_pairing(PAIRINGS, record.pairing["name"], record.pairing["settings"]).input([frame])
+    made: np.ndarray = make_pairing(record.pairing["name"], record.pairing["settings"]).input([frame])
     return made
 
 

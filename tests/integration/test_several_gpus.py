@@ -130,7 +130,7 @@ def test_the_kind_of_a_device_is_what_comes_before_its_number(name: str, kind: s
 
 def test_auto_is_of_the_kind_that_torch_resolves_it_to() -> None:
     assert machine.device_kind("auto") == resolve_device("auto").kind
-    assert machine.torch_has_cuda() == (torch.version.cuda is not None or torch.version.hip is not None)
+    assert bool(machine._torch_build()) == (torch.version.cuda is not None or torch.version.hip is not None)
 
 
 def test_auto_and_the_device_that_it_is_are_one_request(
@@ -150,16 +150,16 @@ def test_auto_and_the_device_that_it_is_are_one_request(
     ],
 )
 def test_the_gpus_are_those_that_cuda_shows(visible: str, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "torch_has_cuda", lambda: True)
+    monkeypatch.setattr(machine, "_torch_build", lambda: "cuda")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert machine.cuda_devices() == count
-    monkeypatch.setattr(machine, "torch_has_cuda", lambda: False)
+    monkeypatch.setattr(machine, "_torch_build", lambda: "")
     assert machine.cuda_devices() == 0  # this torch could not use them
 
 
 def test_the_gpus_are_those_that_the_driver_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.setattr(machine, "torch_has_cuda", lambda: True)
+    monkeypatch.setattr(machine, "_torch_build", lambda: "cuda")
     program = tmp_path / "nvidia-smi"
     program.write_text("#!/bin/sh\necho 'GPU 0: NVIDIA A (UUID: GPU-1)'\necho 'GPU 1: NVIDIA A (UUID: GPU-2)'\n")
     program.chmod(0o755)
@@ -194,7 +194,6 @@ def test_gpus_are_found_without_the_driver_s_program(
     for name in files:
         (tmp_path / name).mkdir(parents=True)
     monkeypatch.setattr(machine, "ROOT", tmp_path, raising=False)
-    monkeypatch.setattr(machine, "torch_has_cuda", lambda: True)
     monkeypatch.setattr(machine, "_torch_build", lambda: build, raising=False)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -220,9 +219,8 @@ def test_what_a_torch_was_built_for_is_read_from_its_version(
     spec = type("Spec", (), {"origin": str(tmp_path / "__init__.py")})
     monkeypatch.setattr(machine, "find_spec", lambda name: spec)
     assert machine._torch_build() == build
-    assert machine.torch_has_cuda() == (build != "")
     monkeypatch.setattr(machine, "find_spec", lambda name: None)
-    assert machine.torch_has_cuda() is False
+    assert machine._torch_build() == ""
 
 
 def test_a_device_is_shown_to_torch_by_its_name() -> None:

@@ -18,7 +18,6 @@ from vidtrans.data.dataset import open_dataset
 from vidtrans.errors import MediaError, UsageError
 from vidtrans.events import Note
 from vidtrans.models.model_file import read_record
-from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import make_pairing
 from vidtrans.settings import Size
 from vidtrans.video.frame_format import FrameFormat
@@ -75,7 +74,7 @@ def make(shot: Path, *guides: str, target: str = "beauty", **options: Any) -> di
 
 
 def test_grey_guides_are_one_channel_and_the_others_three_in_the_order_of_the_settings() -> None:
-    pairing = make_pairing(PAIRINGS, "stack", {"guides": ["normals", "depth:1", "labels:3"]})
+    pairing = make_pairing("stack", {"guides": ["normals", "depth:1", "labels:3"]})
     assert (pairing.guides, pairing.in_channels) == (("normals", "depth", "labels"), 7)
     normals, grey, labels = scene(8, 6, 1), depth(0, (8, 6)), scene(8, 6, 2)
     made = pairing.input([normals, grey, labels])
@@ -86,7 +85,7 @@ def test_grey_guides_are_one_channel_and_the_others_three_in_the_order_of_the_se
 @pytest.mark.parametrize("guides", [["a", "a"], ["a:1", "a"], [":1"], [""]])
 def test_each_guide_has_a_name_of_its_own(guides: list[str]) -> None:
     with pytest.raises(UsageError, match="each needs a name of its own"):
-        make_pairing(PAIRINGS, "stack", {"guides": guides})
+        make_pairing("stack", {"guides": guides})
 
 
 # Guides on disk

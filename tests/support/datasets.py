@@ -8,7 +8,6 @@ from pathlib import Path
 from clips import scene
 
 from vidtrans.data.dataset import Dataset, FrameRecord, write_index
-from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import make_pairing, pairing_record
 from vidtrans.video.images.picture import write_picture
 
@@ -20,7 +19,7 @@ def put(path: Path, seed: int = 0, size: tuple[int, int] = (20, 16)) -> Path:
 
 def make_dataset(folder: Path, pairing: str = "next-frame", frames: int = 12, size: tuple[int, int] = (40, 32)) -> Path:
     """Two shots of six frames, the last two of them held out."""
-    made, table = make_pairing(PAIRINGS, pairing, {}), []
+    made, table = make_pairing(pairing, {}), []
     for i in range(frames):
         name = put(folder / "clip" / f"{i:06d}.png", i, size).relative_to(folder).as_posix()
         target = put(folder / "clip.target" / f"{i:06d}.png", i, size) if made.needs_target else None

@@ -9,8 +9,8 @@ import numpy as np
 from clips import scene
 
 from vidtrans.temporal.causal import CausalFilter, CausalSettings
-from vidtrans.temporal.stream import Filter, Sample, filter_samples
-from vidtrans.temporal.window import WindowFilter, WindowSettings
+from vidtrans.temporal.stream import Filter, Sample
+from vidtrans.temporal.window import WindowFilter, WindowSettings, filter_samples
 
 Frames = list[np.ndarray]
 Make = Callable[..., Filter]

@@ -20,7 +20,6 @@ from typing import Any
 from vidtrans.data.split import Role
 from vidtrans.errors import MediaError, UsageError
 from vidtrans.files import write_json
-from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import Pairing, make_pairing
 from vidtrans.settings import Table, parse_rate, setting, to_table
 from vidtrans.video.images.picture import picture_size
@@ -109,7 +108,7 @@ class Dataset:
     @property
     def pairing(self) -> Pairing:
         """Return the pairing that the dataset was made with."""
-        return make_pairing(PAIRINGS, self.pairing_table["name"], self.pairing_table["settings"])
+        return make_pairing(self.pairing_table["name"], self.pairing_table["settings"])
 
     def role(self, role: Role) -> list[Pair]:
         """Return the pairs of a role."""

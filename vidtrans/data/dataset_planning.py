@@ -19,7 +19,6 @@ from vidtrans.data.sources import ClipSource, FolderSource, check_shapes, find_p
 from vidtrans.errors import MediaError, UsageError
 from vidtrans.files import base_name, digest_of
 from vidtrans.flow.survey import VERSION as SURVEY_VERSION
-from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import Pairing, make_pairing, pairing_record
 from vidtrans.pairing.stack import Stack, StackSettings
 from vidtrans.session import Context
@@ -78,7 +77,7 @@ class DatasetSpec:
 
     def _pairing(self) -> Pairing:
         name, table = self.recipe.choice("pairing")
-        return make_pairing(PAIRINGS, name, table)
+        return make_pairing(name, table)
 
     @cached_property
     def pairing(self) -> Pairing:

@@ -14,7 +14,7 @@ from vidtrans.clips.sampling import read_clip_frames
 from vidtrans.evaluation.scoring import AlignedSource, seconds
 from vidtrans.evaluation.verdicts import figures, verdict
 from vidtrans.flow import FLOWS
-from vidtrans.flow.dis import grey
+from vidtrans.flow.estimator import grey
 from vidtrans.flow.warping import warp
 from vidtrans.metrics.clip_scores import Scores
 from vidtrans.metrics.motion import FlowPair

@@ -29,12 +29,14 @@ class FlowEntry(Entry):
 FLOWS = Registry(
     "flow method",
     {
-        "dis": FlowEntry("vidtrans.flow.dis:DISMedium", "dense inverse search, refined at full size: the default"),
+        "dis": FlowEntry(
+            "vidtrans.flow.estimator:DISMedium", "dense inverse search, refined at full size: the default"
+        ),
         "dis-fast": FlowEntry(
-            "vidtrans.flow.dis:DISFast", "dense inverse search, fast: a fifth of the time, less exact"
+            "vidtrans.flow.estimator:DISFast", "dense inverse search, fast: a fifth of the time, less exact"
         ),
         "dis-fine": FlowEntry(
-            "vidtrans.flow.dis:DISFine", "dense inverse search at full size: three times the time, finer"
+            "vidtrans.flow.estimator:DISFine", "dense inverse search at full size: three times the time, finer"
         ),
         "farneback": FlowEntry("vidtrans.flow.farneback:Farneback", "polynomial expansion: smooth, for small motion"),
         "brox": FlowEntry("vidtrans.flow.brox:Brox", "variational, no patches: slow; to score what used another"),

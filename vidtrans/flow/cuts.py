@@ -25,7 +25,7 @@ import cv2
 import numpy as np
 
 from vidtrans.flow.bars import WHOLE, Extents, Part, extents, part_within_bars
-from vidtrans.flow.dis import DISFast, grey
+from vidtrans.flow.estimator import DISFast, grey
 from vidtrans.flow.warping import forward_backward, warp
 
 ANALYSIS_SHORT_SIDE = 128

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from vidtrans.flow.cuts import CutDetector
-from vidtrans.flow.dis import grey
+from vidtrans.flow.estimator import grey
 from vidtrans.settings import Table
 
 # Bump when a measure or a threshold changes: what is cached of every clip depends on it.

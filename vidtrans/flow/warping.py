@@ -12,6 +12,7 @@ BORDER = cv2.BORDER_REPLICATE
 # cubic convolution (Keys 1981) with a = −½ puts back; three quarters are what OpenCV's does in the middle (a = −¾),
 # and keep the energy of structure as fine as a pixel within a tenth.
 CURVATURE = 0.75
+GRID_SHORT_SIDE = 270  # the filters' grid is at least twice as coarse as the picture, and no finer than this
 _SECOND_DIFFERENCES = np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]], np.float32)
 
 
@@ -127,3 +128,52 @@ def photometric(first: np.ndarray, second_warped: np.ndarray, sigma: float = 0.1
     difference = cv2.subtract(first, second_warped, dtype=cv2.CV_32F)
     full = np.iinfo(first.dtype).max if first.dtype.kind == "u" else 1.0
     return np.exp(squared_length(difference) * np.float32(-0.5 / (sigma * full) ** 2))
+
+
+# A grid coarser than the picture, on which flow is kept: its values lie at the first pixel of each cell
+
+
+def grid_factor(height: int, width: int) -> int:
+    """Return how many pixels of a picture are one of its grid."""
+    return max(2, -(-min(height, width) // GRID_SHORT_SIDE))
+
+
+def grid_size(height: int, width: int) -> tuple[int, int]:
+    """Return (width, height) of a picture's grid."""
+    factor = grid_factor(height, width)
+    return -(-width // factor), -(-height // factor)
+
+
+def sample_grid(picture: np.ndarray) -> np.ndarray:
+    """Return a picture's values at the first pixel of each cell of its grid."""
+    factor = grid_factor(*picture.shape[:2])
+    return np.ascontiguousarray(picture[::factor, ::factor])
+
+
+def at_grid(picture: np.ndarray, flow: np.ndarray) -> np.ndarray:
+    """Return a picture's values, (H, W, 4) float32, where a flow of the grid leads from each cell's first pixel."""
+    factor = grid_factor(*picture.shape[:2])
+    (height, width), (rows, columns) = picture.shape[:2], flow.shape[:2]
+    scale = np.array([width / columns, height / rows], np.float32)  # the last cells may be narrower
+    return sample_sharp(picture, grid(rows, columns) * np.float32(factor) + flow * scale)
+
+
+def enlarge_flow(flow: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Return a flow of the grid at full size, its vectors in full-size pixels."""
+    scale = np.array([width / flow.shape[1], height / flow.shape[0]], np.float32)
+    return grow(flow * scale, (width, height))
+
+
+def shrink(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return a picture's mean in each cell of a coarser grid of (width, height) ``size``."""
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+
+
+def grow(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return a picture of a coarse grid at a larger (width, height) ``size``, interpolated linearly."""
+    return cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR)
+
+
+def blur(picture: np.ndarray, sigma: float) -> np.ndarray:
+    """Return a picture convolved with a Gaussian of σ pixels; the border is mirrored."""
+    return cv2.GaussianBlur(picture, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101)

@@ -1,9 +1,16 @@
-"""torch.compile: its kernels are made for one size, and kept for the next time."""
+"""Engines that compile the network for one size: torch.compile, ONNX Runtime and OpenVINO; and the choice of ``auto``.
+
+ONNX Runtime and OpenVINO are for processors on which torch comes without oneDNN.
+"""
 
 from __future__ import annotations
 
+import importlib
+import io
 import os
-from collections.abc import Callable
+import warnings
+from importlib.util import find_spec
+from types import ModuleType
 from typing import ClassVar
 
 import torch
@@ -11,7 +18,24 @@ from platformdirs import user_cache_path
 from torch import Tensor, nn
 
 from vidtrans.errors import UsageError
-from vidtrans.inference.torch_engine import TorchEngine
+from vidtrans.inference.device import Device, Precision, resolve_precision
+from vidtrans.inference.packed import can_pack
+from vidtrans.inference.torch_engine import Run, TorchEngine
+
+
+def choose_engine(name: str, device: Device, precision: str) -> str:
+    """Return the name of an engine: ``name``, or for ``auto`` the fastest one that was measured and is installed.
+
+    On a CPU torch with packed convolutions is as fast as compiled, and starts at once; OpenVINO and ONNX Runtime took
+    1.7 and 2.5 times as long. On a GPU ``auto`` is torch: how much ``compile`` gains there, and from how many frames
+    on, has not been measured.
+    """
+    if name != "auto":
+        return name
+    if device.kind != "cpu" or can_pack(device, resolve_precision(precision, device)):
+        return "torch"
+    engines = (OpenVINOEngine, OnnxEngine)  # the faster one first
+    return next((engine.name for engine in engines if all(map(find_spec, engine.modules))), "torch")
 
 
 class CompiledEngine(TorchEngine):
@@ -20,9 +44,9 @@ class CompiledEngine(TorchEngine):
     name: ClassVar[str] = "compile"
     slow_to_start: ClassVar[bool] = True
 
-    def _prepared(self, network: nn.Module) -> Callable[[Tensor], Tensor]:
+    def _prepare(self, network: nn.Module) -> Run:
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(user_cache_path("vidtrans") / "inductor"))
-        compiled: Callable[[Tensor], Tensor] = torch.compile(network, dynamic=False, options={"freezing": True})
+        compiled: Run = torch.compile(network, dynamic=False, options={"freezing": True})
 
         def run(x: Tensor) -> Tensor:
             try:
@@ -32,3 +56,98 @@ class CompiledEngine(TorchEngine):
             raise UsageError("--engine compile", f"it cannot compile here ({why})", "use --engine torch")
 
         return run
+
+
+class ExternalEngine(TorchEngine):
+    """An engine of another library, for CPUs.
+
+    ``needs``: what has to be installed, in words. ``modules``: its modules, the last of which runs the network. Raises
+    UsageError where one is not installed, and on other devices.
+    """
+
+    needs: ClassVar[str]
+    modules: ClassVar[tuple[str, ...]]
+
+    def _resolve(self, precision: str) -> Precision:
+        if self.device.kind != "cpu":
+            remedy = "use --device cpu, or --engine torch"
+            raise UsageError(f"--engine {self.name}", "here it runs on a CPU only", remedy)
+        return super()._resolve(precision)
+
+    def _prepare(self, network: nn.Module) -> Run:
+        try:
+            library = [importlib.import_module(name) for name in self.modules][-1]
+        except ImportError:
+            remedy = f"pip install 'vidtrans[{self.name}]', or use --engine torch"
+            raise UsageError(f"--engine {self.name}", f"{self.needs} is not installed", remedy) from None
+        self.identity[self.modules[-1]] = library.__version__
+        # These libraries take weights in fp32, whatever precision they compute in.
+        network.to(dtype=torch.float32, memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        compiled: dict[torch.Size, Run] = {}  # for the last size only
+
+        def run(x: Tensor) -> Tensor:
+            x = x.to(torch.float32).contiguous()
+            if x.shape not in compiled:
+                compiled.clear()
+                compiled[x.shape] = self._compile(x, network, library)
+            return compiled[x.shape](x)
+
+        return run
+
+    def _compile(self, x: Tensor, network: nn.Module, library: ModuleType) -> Run:
+        """Return what runs the network on inputs of the shape of ``x``, (N, C, H, W) float32."""
+        raise NotImplementedError
+
+
+class OnnxEngine(ExternalEngine):
+    """ONNX Runtime, in fp32. Raises UsageError for bf16."""
+
+    name: ClassVar[str] = "onnx"
+    needs: ClassVar[str] = "ONNX Runtime, or onnx,"  # torch's exporter asks for the latter
+    modules: ClassVar[tuple[str, ...]] = ("onnx", "onnxruntime")
+
+    def _resolve(self, precision: str) -> Precision:
+        super()._resolve(precision)
+        if precision == "bf16":
+            raise UsageError("--engine onnx", "it has no bf16", "leave precision at auto, or use --engine torch")
+        return "fp32"
+
+    def _compile(self, x: Tensor, network: nn.Module, library: ModuleType) -> Run:
+        options = library.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        file = io.BytesIO()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch calls the exporter that needs no package but onnx the old one
+            torch.onnx.export(
+                network,
+                (x,),
+                file,  # type: ignore[arg-type]
+                input_names=["x"],
+                output_names=["y"],
+                opset_version=17,  # the first with all that the networks are made of
+                dynamo=False,
+            )
+        session = library.InferenceSession(file.getvalue(), options, providers=["CPUExecutionProvider"])
+        return lambda x: torch.from_numpy(session.run(None, {"x": x.numpy()})[0])
+
+
+class OpenVINOEngine(ExternalEngine):
+    """OpenVINO, for Intel processors, in torch's precision: compiled in seconds, and cached on disk."""
+
+    name: ClassVar[str] = "openvino"
+    needs: ClassVar[str] = "OpenVINO"
+    modules: ClassVar[tuple[str, ...]] = ("openvino",)
+
+    def _compile(self, x: Tensor, network: nn.Module, library: ModuleType) -> Run:
+        options = {
+            "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[self.precision],
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+            "CACHE_DIR": str(user_cache_path("vidtrans") / "openvino"),
+        }
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of branches that depend on a size, which is given
+            model = library.convert_model(network, example_input=x)
+        model.reshape(list(x.shape))
+        compiled = library.Core().compile_model(model, "CPU", options)
+        return lambda x: torch.from_numpy(compiled([x.numpy()])[0].copy())

@@ -1,4 +1,4 @@
-"""Which device, and in which precision."""
+"""The devices and precisions that networks run in."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ class Device:
 
     @property
     def torch(self) -> torch.device:
+        """The device for torch's functions."""
         return torch.device(self.name)
 
 
 def resolve_device(name: str) -> Device:
-    """``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``. Raises UsageError, or DeviceError where it is absent."""
+    """Return the device of a ``--device``. Raises UsageError, or DeviceError where it is absent."""
     check_device_name(name)
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
@@ -50,7 +51,7 @@ def resolve_device(name: str) -> Device:
 
 
 def resolve_precision(wanted: str, device: Device) -> Precision:
-    """``auto`` takes bf16 where the device has it in hardware; else what was asked for."""
+    """Return the precision to use: ``auto`` is bf16 where the device has it in hardware."""
     if wanted == "bf16" or wanted == "fp32":
         return "bf16" if wanted == "bf16" else "fp32"
     if device.kind == "cuda":
@@ -61,12 +62,13 @@ def resolve_precision(wanted: str, device: Device) -> Precision:
 
 
 def to_device(tensor: torch.Tensor, device: Device) -> torch.Tensor:
-    """On the device. To a GPU it goes beside what that is doing, which takes memory that does not move."""
+    """Return a copy on the device, made while a GPU computes: that takes pinned memory."""
     tensor = tensor.pin_memory() if device.kind == "cuda" else tensor
     return tensor.to(device.torch, non_blocking=True)
 
 
 def torch_dtype(precision: Precision) -> torch.dtype:
+    """Return torch's type for a precision."""
     return torch.bfloat16 if precision == "bf16" else torch.float32
 
 

@@ -14,14 +14,16 @@ from vidtrans.video.images.picture import resize
 class Engine(Protocol):
     """Maps (N, H, W, C) uint8 or uint16 inputs to (N, H, W, 3) pictures, uint16 if ``deep``, of any H and W.
 
-    ``batch`` is how many inputs it likes at once; a picture never depends on its neighbours in a batch.
+    ``batch`` is how many inputs it takes at once; a picture never depends on its neighbours in a batch.
     ``identity`` is what of the engine decides the results, for cache keys.
     """
 
     batch: int
     identity: dict[str, str]
 
-    def __call__(self, inputs: np.ndarray, *, deep: bool = False) -> np.ndarray: ...
+    def __call__(self, inputs: np.ndarray, *, deep: bool = False) -> np.ndarray:
+        """Return the pictures of these inputs."""
+        ...
 
 
 class IdentityEngine:
@@ -31,19 +33,20 @@ class IdentityEngine:
     identity = {"engine": "identity"}  # noqa: RUF012
 
     def __call__(self, inputs: np.ndarray, *, deep: bool = False) -> np.ndarray:
+        """Return the inputs themselves."""
         return to_uint16(inputs) if deep else to_uint8(inputs)
 
 
 def with_plate(inputs: np.ndarray, plate: np.ndarray) -> np.ndarray:
-    """(N, H, W, C) uint8 or uint16 → (N, H, W, C + 3): the plate, (h, w, 3) uint8, at their size."""
-    shown = resize(plate, inputs.shape[2], inputs.shape[1])
+    """Return (N, H, W, C) uint8 or uint16 inputs with the plate, (h, w, 3) uint8, as three more channels."""
+    picture = resize(plate, inputs.shape[2], inputs.shape[1])
     if inputs.dtype == np.uint16:
-        shown = to_uint16(shown)
-    return np.concatenate([inputs, np.broadcast_to(shown, (len(inputs), *shown.shape))], axis=3)
+        picture = to_uint16(picture)
+    return np.concatenate([inputs, np.broadcast_to(picture, (len(inputs), *picture.shape))], axis=3)
 
 
 def with_history(inputs: np.ndarray, in_channels: int) -> np.ndarray:
-    """(N, H, W, in_channels) uint8 or uint16 → with no history beside them; as they are where they have one."""
+    """Return (N, H, W, in_channels) uint8 or uint16 inputs with an empty history; unchanged where they have one."""
     if inputs.shape[3] > in_channels:
         return inputs
     nothing = no_history(*inputs.shape[1:3])

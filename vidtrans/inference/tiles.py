@@ -1,4 +1,4 @@
-"""A picture in overlapping tiles, one after the other through the network: for when memory does not do for the whole.
+"""Run a network on overlapping tiles, one after the other: used when a full picture does not fit in memory.
 
 Tiles begin where the network's own grid has a cell, so that a pixel falls on the same place of it as in the whole
 picture; a tile of no more than one cell is the exception, for it could not overlap. What a network cannot see beyond a
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,14 +27,14 @@ NormStatistics = dict[nn.Module, tuple[Tensor, Tensor]]  # mean and variance, (N
 
 
 def next_tile_side(side: int, multiple: int) -> int | None:
-    """The next smaller side of tiles, a multiple; None where that would be below ``SMALLEST``, or no smaller."""
+    """Return the next smaller side of tiles, a multiple; None where that would be below ``SMALLEST``, or no smaller."""
     half = max(SMALLEST, side // 2)
     half += -half % multiple
     return half if half < side else None
 
 
 def tile_starts(length: int, tile: int, multiple: int) -> list[int]:
-    """Where tiles begin that cover a length evenly, ``OVERLAP`` or more overlapping; both sizes are multiples."""
+    """Return where tiles begin that cover a length evenly, with ``OVERLAP`` or more; both sizes are multiples."""
     if tile >= length:
         return [0]
     grid = multiple if tile > multiple else 1
@@ -45,7 +44,7 @@ def tile_starts(length: int, tile: int, multiple: int) -> list[int]:
 
 
 def ramp(overlap: int) -> Tensor:
-    """The share of the later of two tiles where they overlap, (overlap,) float32: it rises in the middle quarter."""
+    """Return the later tile's share where two overlap, (overlap,) float32: it rises in the middle quarter."""
     rim = 3 * overlap // 8
     t = (torch.arange(overlap, dtype=torch.float64) - rim + 0.5) / (overlap - 2 * rim)
     t = t.clamp(0, 1)
@@ -53,7 +52,7 @@ def ramp(overlap: int) -> Tensor:
 
 
 def blend_tiles(parts: Iterable[Tensor], at: Sequence[int], length: int, side: int) -> Tensor:
-    """Parts of equal size → one tensor of that length along ``side``, 2 (rows) or 3 (columns).
+    """Return one tensor of that length along ``side``, 2 (rows) or 3 (columns), from parts of equal size.
 
     Each fades into what there is, so that the weights add up to one whatever the rounding: where all parts agree,
     nothing changes.
@@ -75,7 +74,7 @@ def blend_tiles(parts: Iterable[Tensor], at: Sequence[int], length: int, side: i
 def run_tiled(
     network: Callable[[Tensor], Tensor], x: Tensor, side: int, multiple: int, whole: Sequence[GlobalLayer] = ()
 ) -> Tensor:
-    """(N, C, H, W) → (N, 3, H, W) as ``network`` makes it, in tiles of at most ``side`` pixels a side.
+    """Run ``network``, (N, C, H, W) → (N, 3, H, W), in tiles of at most ``side`` pixels a side.
 
     H, W and ``side`` are multiples. ``whole`` is what of the network looks at the whole picture.
     """
@@ -87,51 +86,51 @@ def run_tiled(
         parts = (network(x[:, :, top : top + tall, left : left + wide]) for left in columns)
         return blend_tiles(parts, columns, width, 3)
 
-    found: NormStatistics = {}
+    statistics: NormStatistics = {}
     if whole:
-        with record_statistics(whole) as found:
+        with record_statistics(whole) as statistics:
             network(F.interpolate(x, (tall, wide), mode="area"))
-    with use_statistics(found):
+    with use_statistics(statistics):
         return blend_tiles(map(strip, rows), rows, height, 2)
 
 
 @contextmanager
 def record_statistics(modules: Iterable[nn.Module]) -> Iterator[NormStatistics]:
-    """What these modules see in it, filled as they run."""
-    found: NormStatistics = {}
+    """Yield the statistics of what these modules take in, filled as they run."""
+    statistics: NormStatistics = {}
 
-    def look(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    def record(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         variance, mean = torch.var_mean(inputs[0].to(torch.float32), (2, 3), correction=0)
-        found[module] = mean, variance
+        statistics[module] = mean, variance
 
     with ExitStack() as stack:
         for module in modules:
-            stack.callback(module.register_forward_pre_hook(look).remove)
-        yield found
+            stack.callback(module.register_forward_pre_hook(record).remove)
+        yield statistics
 
 
 @contextmanager
-def use_statistics(found: NormStatistics) -> Iterator[None]:
-    """In it, modules go by what was found, whatever they see."""
+def use_statistics(statistics: NormStatistics) -> Iterator[None]:
+    """Let modules use recorded statistics instead of those of their input."""
     with ExitStack() as stack:
-        for module, (mean, variance) in found.items():
-            vars(module)["forward"] = _by(module, mean, variance)
+        for module, (mean, variance) in statistics.items():
+            vars(module)["forward"] = _forward_with(module, mean, variance)
             stack.callback(vars(module).pop, "forward")
         yield
 
 
-def _by(module: Any, mean: Tensor, variance: Tensor) -> Callable[[Tensor], Tensor]:
-    def squeeze(x: Tensor) -> Tensor:
-        weighed: Tensor = x * module.weigh(mean.to(x.dtype)[..., None, None])
-        return weighed
+def _forward_with(module: nn.Module, mean: Tensor, variance: Tensor) -> Callable[[Tensor], Tensor]:
+    if isinstance(module, SqueezeExcitation):
+        return lambda x: x * module.weigh(mean.to(x.dtype)[..., None, None])
+    assert isinstance(module, nn.InstanceNorm2d)
 
     def norm(x: Tensor) -> Tensor:
         # Weights as the statistics are, whatever the pictures: this is what torch takes together.
         weight, bias = (None if p is None else p.to(mean.dtype) for p in (module.weight, module.bias))
-        made = [
+        normed = [
             F.batch_norm(p, m, v, weight, bias, False, 0.0, module.eps)
             for p, m, v in zip(x.split(1), mean, variance, strict=True)
         ]
-        return made[0] if len(made) == 1 else torch.cat(made)
+        return normed[0] if len(normed) == 1 else torch.cat(normed)
 
-    return squeeze if isinstance(module, SqueezeExcitation) else norm
+    return norm

@@ -32,6 +32,7 @@ from vidtrans.networks.plate_generator import PlateGenerator
 from vidtrans.networks.recurrent import RecurrentGenerator
 from vidtrans.video.images.picture import resize
 
+Run = Callable[[Tensor], Tensor]
 BATCH = {"cpu": 4, "cuda": 16, "mps": 4}
 MAX_PACKED_PIXELS = 1 << 17  # pixels that packed layers take at once: above it a U-Net's do not stay in the cache
 
@@ -45,28 +46,22 @@ def fold_norm(network: nn.Module) -> nn.Module:
         for first, second in itertools.pairwise(names):
             conv, norm = module._modules[first], module._modules[second]
             if isinstance(conv, nn.Conv2d | nn.ConvTranspose2d) and isinstance(norm, nn.BatchNorm2d):
-                transposed = isinstance(conv, nn.ConvTranspose2d)
-                module._modules[first] = _fused(conv, norm, transposed)
-                module._modules[second] = nn.Identity()
+                fused: Any = copy_sharing_weights(conv)
+                statistics = norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
+                both: Any = (conv.weight, conv.bias, *statistics, isinstance(conv, nn.ConvTranspose2d))
+                fused.weight, fused.bias = fuse_conv_bn_weights(*both)
+                module._modules[first], module._modules[second] = fused, nn.Identity()
     return network
 
 
-def _fused(conv: Any, norm: nn.BatchNorm2d, transposed: bool) -> nn.Module:
-    fused: Any = copy_sharing_weights(conv)
-    statistics = norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
-    both: Any = (conv.weight, conv.bias, *statistics, transposed)
-    fused.weight, fused.bias = fuse_conv_bn_weights(*both)
-    return fused
-
-
 def copy_sharing_weights(network: nn.Module) -> nn.Module:
-    """A copy that shares its weights until they are replaced, as ``to`` and ``fold_norm`` do: copying takes a while."""
+    """Return a copy that shares its weights until they are replaced, as ``to`` and ``fold_norm`` do: it is quick."""
     memo: dict[int, Any] = {id(p): nn.Parameter(p.detach(), requires_grad=False) for p in network.parameters()}
     return copy.deepcopy(network, memo | {id(b): b for b in network.buffers()})
 
 
 def pad_by_mirroring(x: Tensor, multiple: int) -> Tensor:
-    """(N, C, H, W) → the sides grown to a multiple, right and below, by mirroring."""
+    """Return (N, C, H, W) with its sides grown to a multiple, right and below, by mirroring."""
     for side in (2, 3):
         length = x.shape[side]
         if length % multiple:
@@ -75,10 +70,10 @@ def pad_by_mirroring(x: Tensor, multiple: int) -> Tensor:
     return x
 
 
-def to_pictures(made: Tensor, *, deep: bool) -> np.ndarray:
-    """(N, 3, H, W) float32 in [-1, 1] → (N, H, W, 3) uint8, or uint16 if ``deep``, rounded."""
+def to_pictures(output: Tensor, *, deep: bool) -> np.ndarray:
+    """Return (N, 3, H, W) float32 in [-1, 1] as (N, H, W, 3) uint8, or uint16 if ``deep``, rounded."""
     top = 65535 if deep else 255
-    levels = ((made + 1) * (top / 2)).round_().clamp_(0, top).to(torch.int32 if deep else torch.uint8)
+    levels = ((output + 1) * (top / 2)).round_().clamp_(0, top).to(torch.int32 if deep else torch.uint8)
     pictures: np.ndarray = levels.permute(0, 2, 3, 1).cpu().numpy()
     return pictures.astype(np.uint16) if deep else pictures
 
@@ -86,9 +81,9 @@ def to_pictures(made: Tensor, *, deep: bool) -> np.ndarray:
 class TorchEngine:
     """Runs a generator that has ``multiple``; pads its input by mirroring and cuts the padding off again.
 
-    One that paints on a plate gets it beside the input. One that remembers takes one picture at a time, with or
-    without a history beside it. Where memory does not do, fewer pictures go through at once, and one in tiles. Raises
-    UsageError where this engine cannot be had here. Any exception may mean that memory ran out (ONNX Runtime's are not
+    A generator with a plate gets it beside the input. A recurrent one takes one picture at a time, with or without a
+    history beside it. Where memory runs out, fewer pictures go through at once, and one in tiles. Raises UsageError
+    where this engine cannot be used here. Any exception may mean that memory ran out (ONNX Runtime's are not
     RuntimeErrors): ``errors.out_of_memory`` tells.
 
     ``tile`` is the longest side in pixels of the last picture's tiles, None when it went through whole.
@@ -97,18 +92,23 @@ class TorchEngine:
     name: ClassVar[str] = "torch"
     slow_to_start: ClassVar[bool] = False  # bench measures such an engine only with --all
 
-    def __init__(self, generator: Any, device: Device, precision: str = "auto", batch: int | None = None) -> None:
+    def __init__(
+        self,
+        generator: Any,  # noqa: ANN401  (a generator as ``vidtrans.networks`` describes it)
+        device: Device,
+        precision: str = "auto",
+        batch: int | None = None,
+    ) -> None:
         self.device = device
         self.precision = self._resolve(precision)
-        self._remembers = generator.in_channels if isinstance(generator, RecurrentGenerator) else None
-        self.batch = 1 if self._remembers else batch or BATCH[device.kind]
-        self._width = self.batch  # pictures that go through the network at once
+        self._recurrent_channels = generator.in_channels if isinstance(generator, RecurrentGenerator) else None
+        self.batch = 1 if self._recurrent_channels else batch or BATCH[device.kind]
         self.multiple: int = generator.multiple
         self._plate = generator.picture if isinstance(generator, PlateGenerator) else None
         self._dtype = torch_dtype(self.precision)
         network: Any = fold_norm(copy_sharing_weights(generator).eval())
         network = network.to(device.torch, self._dtype).to(memory_format=torch.channels_last)
-        self._together: int | None = None
+        self._max_pixels: int | None = None  # that go through the network at once
         self.tile: int | None = None
         self._sides: dict[tuple[int, int], int] = {}  # what tiles fit, by the height and width of the picture
         self._whole = [m for m in network.modules() if isinstance(m, GlobalLayer)]
@@ -122,74 +122,66 @@ class TorchEngine:
             # How a sum is split between threads decides its rounding.
             "threads": str(torch.get_num_threads()) if device.kind == "cpu" else "",
         }
-        self._network = self._prepared(network)
+        self._network = self._prepare(network)
         if self._whole and self._network is not network:
             self._whole_only = True  # the modules are not what runs, and could not be told the picture's statistics
 
     def _resolve(self, precision: str) -> Precision:
-        """The precision that was asked for, as this engine has it."""
+        """Return the precision that this engine uses for a ``rendering.precision``."""
         return resolve_precision(precision, self.device)
 
-    def _prepared(self, network: nn.Module) -> Callable[[Tensor], Tensor]:
-        """What runs the network, which is in place, on (N, C, H, W) of its precision, channels last."""
+    def _prepare(self, network: nn.Module) -> Run:
+        """Return what runs the network, which is on its device, on (N, C, H, W) of its precision, channels last."""
         if not can_pack(self.device, self.precision):
             return network
-        self._together = MAX_PACKED_PIXELS
+        self._max_pixels = MAX_PACKED_PIXELS
         self.identity["engine"] = "torch-packed"
         return pack(network)
 
     @property
     def place(self) -> torch.device:
-        """Where ``predict`` expects its input."""
+        """The device on which ``predict`` expects its input."""
         return self.device.torch
 
     @torch.inference_mode()
-    def predict(self, shown: Tensor) -> Tensor:
-        """(N, C, H, W) float32 in [-1, 1] → (N, 3, H, W) float32, on the device, as the network made it.
+    def predict(self, inputs: Tensor) -> Tensor:
+        """Run (N, C, H, W) float32 in [-1, 1] → (N, 3, H, W) float32, on the device, as the network made it.
 
-        Raises DeviceError when memory does not do even for tiles.
+        Raises DeviceError when a single picture does not fit in memory, even in tiles.
         """
-        given, (height, width) = shown, shown.shape[2:]
+        x, (height, width) = inputs, inputs.shape[2:]
         if self._plate is not None:
-            plate = torch.from_numpy(resize(self._plate, width, height)).to(shown).permute(2, 0, 1) / 127.5 - 1
-            shown = torch.cat([shown, plate.expand(len(shown), -1, -1, -1)], dim=1)
+            plate = torch.from_numpy(resize(self._plate, width, height)).to(x).permute(2, 0, 1) / 127.5 - 1
+            x = torch.cat([x, plate.expand(len(x), -1, -1, -1)], dim=1)
         try:
-            return self._through(pad_by_mirroring(shown, self.multiple))[..., :height, :width].contiguous()
+            return self._run_fitting(pad_by_mirroring(x, self.multiple))[..., :height, :width].contiguous()
         except Exception as error:
             if not out_of_memory(error):
                 raise
         release_cached_memory(self.device)
-        if len(given) == 1:
-            raise self._no_room()
-        return torch.cat([self.predict(one) for one in given.split(1)])
+        if len(inputs) == 1:
+            raise self._memory_error()
+        return torch.cat([self.predict(one) for one in inputs.split(1)])
 
     def __call__(self, inputs: np.ndarray, *, deep: bool = False) -> np.ndarray:
-        """(N, H, W, C) uint8 or uint16 → (N, H, W, 3) uint8, or uint16 if ``deep``.
+        """Run (N, H, W, C) uint8 or uint16 → (N, H, W, 3) uint8, or uint16 if ``deep``.
 
-        Raises DeviceError when memory does not do for one picture even in tiles.
+        Raises DeviceError when a single picture does not fit in memory, even in tiles.
         """
         height, width = inputs.shape[1:3]
-        if self._remembers is not None:
-            inputs = with_history(inputs, self._remembers)
+        if self._recurrent_channels is not None:
+            inputs = with_history(inputs, self._recurrent_channels)
         elif self._plate is not None:
             inputs = with_plate(inputs, self._plate)
-        made: list[np.ndarray] = []
-        while (done := sum(map(len, made))) < len(inputs):
-            at_once = self._at_once(height + -height % self.multiple, width + -width % self.multiple)
-            made.append(self._full_batch(inputs[done : done + at_once], deep, at_once))
-        return np.concatenate(made)
-
-    def _at_once(self, height: int, width: int) -> int:
-        """How many pictures of a size go through the network at once."""
-        return self._width if self._together is None else min(self._width, max(1, self._together // (height * width)))
-
-    def _full_batch(self, pictures: np.ndarray, deep: bool, at_once: int) -> np.ndarray:
-        """Always the same number at once: kernels are chosen by batch size, and may round differently."""
-        missing = at_once - len(pictures)
-        if missing == 0:
-            return self._run(pictures, deep)
-        filled = np.concatenate([pictures, np.repeat(pictures[-1:], missing, axis=0)])
-        return self._run(filled, deep)[: len(pictures)]
+        pixels = (height + -height % self.multiple) * (width + -width % self.multiple)
+        outputs: list[np.ndarray] = []
+        while len(inputs):
+            count = min(self.batch, max(1, self._max_pixels // pixels)) if self._max_pixels else self.batch
+            part, inputs = inputs[:count], inputs[count:]
+            # Always the same number at once: kernels are chosen by batch size, and may round differently.
+            filled = np.concatenate([part, np.repeat(part[-1:], count - len(part), axis=0)])
+            outputs.append(self._run(filled, deep)[: len(part)])
+        return np.concatenate(outputs)
 
     def _run(self, inputs: np.ndarray, deep: bool) -> np.ndarray:
         try:
@@ -199,39 +191,38 @@ class TorchEngine:
                 raise
         release_cached_memory(self.device)
         if len(inputs) == 1:
-            raise self._no_room()
+            raise self._memory_error()
         half = len(inputs) // 2
-        self.batch = self._width = half  # and keep to what fits
+        self.batch = half  # and keep to what fits
         return np.concatenate([self._run(part, deep) for part in (inputs[:half], inputs[half:])])
 
-    def _no_room(self) -> DeviceError:
+    def _memory_error(self) -> DeviceError:
         return DeviceError(self.device.name, "out of memory for one frame", "use a smaller --size, or --device cpu")
 
-    def _through(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) float32, sides multiples → (N, 3, H, W) float32; a single picture in tiles if it has to be.
+    def _run_fitting(self, x: Tensor) -> Tensor:
+        """Run (N, C, H, W) float32, sides multiples → (N, 3, H, W) float32; a single picture in tiles where it must.
 
-        Raises DeviceError when memory does not do for the smallest.
+        Raises DeviceError when not even the smallest tiles fit in memory.
         """
         height, width = x.shape[2:]
         while True:
             self.tile = self._sides.get((height, width))
             try:
                 if self.tile is None:
-                    return self._piece(x)
-                return run_tiled(self._piece, x, self.tile, self.multiple, self._whole)
+                    return self._run_network(x)
+                return run_tiled(self._run_network, x, self.tile, self.multiple, self._whole)
             except Exception as error:
                 if len(x) > 1 or not out_of_memory(error):
                     raise
             release_cached_memory(self.device)
             side = None if self._whole_only else next_tile_side(self.tile or max(height, width), self.multiple)
             if side is None:
-                raise self._no_room()
+                raise self._memory_error()
             self._sides[height, width] = side  # and keep to what fits
 
-    def _piece(self, x: Tensor) -> Tensor:
-        """A whole picture or a tile: (N, C, H, W) float32, sides multiples → (N, 3, H, W) float32."""
-        made: Tensor = self._network(x.to(self._dtype, memory_format=torch.channels_last)).to(torch.float32)
-        return made
+    def _run_network(self, x: Tensor) -> Tensor:
+        """Run whole pictures or tiles: (N, C, H, W) float32, sides multiples → (N, 3, H, W) float32."""
+        return self._network(x.to(self._dtype, memory_format=torch.channels_last)).to(torch.float32)
 
     @torch.inference_mode()
     def _forward(self, inputs: np.ndarray, deep: bool) -> np.ndarray:
@@ -239,5 +230,5 @@ class TorchEngine:
         # torch has no arithmetic on uint16.
         x = torch.from_numpy(inputs.astype(np.int32) if inputs.dtype == np.uint16 else inputs)
         x = (x if self.device.kind == "cpu" else to_device(x, self.device)).permute(0, 3, 1, 2)
-        y = self._through(pad_by_mirroring(x, self.multiple).to(torch.float32) / middle - 1)
+        y = self._run_fitting(pad_by_mirroring(x, self.multiple).to(torch.float32) / middle - 1)
         return to_pictures(y[..., :height, :width], deep=deep)

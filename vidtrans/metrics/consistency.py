@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from vidtrans.flow import FLOWS
-from vidtrans.flow.dis import grey
+from vidtrans.flow.estimator import grey
 from vidtrans.metrics import SCORING_FLOW, SHORT_SIDE
 from vidtrans.metrics.clip_scores import Scores, Series, divide, flicker_removed
 from vidtrans.metrics.frame_scores import Ghosting, Nearness, ScoreSeries, Steadiness, Summary, measure_ghost

@@ -17,7 +17,6 @@ from vidtrans.inference import ENGINES
 from vidtrans.inference.engine import Engine, IdentityEngine
 from vidtrans.models.model_file import IDENTITY, find_model, load_generator, read_record
 from vidtrans.models.model_record import ModelRecord
-from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import Pairing, make_pairing
 from vidtrans.session import Context
 from vidtrans.settings import AS_STORED, Size, Table, parse_size, to_table
@@ -43,8 +42,8 @@ class Look:
     def pairing(self) -> Pairing:
         """How the input is made from a raw frame; the identity model takes the frame itself. Raises UsageError."""
         if self.record is None:
-            return make_pairing(PAIRINGS, "aligned", dict(self.changes))
-        made = make_pairing(PAIRINGS, self.record.pairing["name"], {**self.record.pairing["settings"], **self.changes})
+            return make_pairing("aligned", dict(self.changes))
+        made = make_pairing(self.record.pairing["name"], {**self.record.pairing["settings"], **self.changes})
         if made.in_channels != self.record.in_channels:
             raise UsageError(
                 f"--set pairing.… {self.changes}",
@@ -54,22 +53,22 @@ class Look:
         return made
 
     def check_renders(self) -> None:
-        """Raises UsageError for a model whose pictures come from a clock: a clip has none."""
+        """Refuse a model whose pictures depend on a clock, which a clip has none of. Raises UsageError."""
         if self.pairing.has_clock:
             why = "it goes by a clock of its own, not by the frames of a clip"
             raise UsageError(f"model '{self.name}'", why, "use vidtrans dream, or a model of --preset next-frame")
 
     @property
-    def remembers(self) -> bool:
-        """Whether it paints each frame from the one before."""
+    def is_recurrent(self) -> bool:
+        """Whether its last output is a part of its next input."""
         return bool(self.record and self.record.memory)
 
     def memory_for_key(self) -> Table:
-        """What decides what is remembered."""
+        """Return what decides a recurrent model's past, for cache keys."""
         return {**self.record.memory, "version": VERSION} if self.record and self.record.memory else {}
 
     def working_size(self, wanted: str, source: tuple[int, int]) -> tuple[int, int]:
-        """(width, height) at which the model runs on a ``source`` of that size, for a ``rendering.size``."""
+        """Return the (width, height) at which the model runs on a ``source`` of that size, for a ``rendering.size``."""
         factor = self.pairing.upscale_factor
         if wanted == "trained":
             size = Size(short=self.record.size) if self.record and not self.pairing.at_source_size else AS_STORED
@@ -80,7 +79,7 @@ class Look:
 
 
 def find_look(name: str, context: Context, changes: Mapping[str, Any] | None = None) -> Look:
-    """Raises ModelError where there is no such model, or its file is none; UsageError on changes that do not fit."""
+    """Find a model. Raises ModelError where there is no valid one, UsageError on changes that do not fit."""
     path = find_model(name)
     own = dict(changes or {})
     try:
@@ -90,15 +89,15 @@ def find_look(name: str, context: Context, changes: Mapping[str, Any] | None = N
             look = Look(path, context.cache.digest(path), path.stem, read_record(path), own)
     except PermissionError:
         raise ModelError(str(path), "permission denied", "make the file readable") from None
-    look.pairing  # noqa: B018  (an unknown setting is said at once)
+    look.pairing  # noqa: B018  (raises at once for an unknown setting)
     return look
 
 
 @dataclass(frozen=True)
 class RenderSettings:
-    """The recipe of a render, resolved for a look. ``device``, as ``--device`` has it, is where the filter's flow runs.
+    """The recipe of a render, resolved for a look.
 
-    Only where that is a network's: OpenCV's methods know the CPU only.
+    ``device``, as ``--device`` has it, runs the filter's flow method where that is a network; OpenCV's run on the CPU.
     """
 
     rendering: RenderingSettings
@@ -109,7 +108,7 @@ class RenderSettings:
 
     @classmethod
     def of(cls, recipe: Recipe, look: Look, device: str) -> RenderSettings:
-        """The identity model is for checking, and is filtered only when that is asked for. Raises UsageError."""
+        """Read the settings of a recipe; the identity model has no filter by default. Raises UsageError."""
         name, settings = recipe.choice_settings("temporal")
         if look.path is None and "name" not in recipe.tables.get("temporal", {}):
             name, settings = "off", FILTERS.load("off").Settings()
@@ -117,41 +116,38 @@ class RenderSettings:
         return cls(rendering, recipe.settings("encoding", EncodingSettings), name, settings, device)
 
     def resolved(self, pictures: bool, output: Path | None) -> RenderSettings:
-        """With the codec that the source and the output ask for."""
+        """Return these settings with the codec that the source and the output need."""
         return replace(self, encoding=self.encoding.resolved(pictures=pictures, output=output))
 
     def make_filter(self) -> Filter:
-        """Raises UsageError or ModelError where its flow method cannot be had, DeviceError where its device is not."""
+        """Make the filter. Raises UsageError, ModelError or DeviceError where its flow method cannot run."""
         made: Filter = FILTERS.load(self.filter_name)(self.filter_settings, self._flow_device())
         return made
 
     def filter_record(self) -> Table:
-        """What decides what the filter does. Raises as ``make_filter``."""
+        """Return what decides the filter's result, for cache keys. Raises as ``make_filter``."""
         version = FILTERS.load(self.filter_name).version
         made = {"name": self.filter_name, "version": version, "settings": to_table(self.filter_settings)}
-        flow = flow_identity(self._flow, self._flow_device()) if self._flow else ""
+        method = getattr(self.filter_settings, "flow", "")
+        flow = flow_identity(method, self._flow_device()) if method else ""
         return made | ({"flow": flow} if flow else {})
 
-    @property
-    def _flow(self) -> str:
-        """The filter's flow method; '' where it has none."""
-        return str(getattr(self.filter_settings, "flow", ""))
-
     def _flow_device(self) -> str:
-        """Where the filter's flow runs."""
-        if not self._flow or not runs_on_device(self._flow):
+        """Return the device of the filter's flow method; 'cpu' without one."""
+        method = getattr(self.filter_settings, "flow", "")
+        if not method or not runs_on_device(method):
             return "cpu"
         from vidtrans.inference.device import resolve_device
 
         return resolve_device(self.device).name
 
     def for_key(self, *, stills: bool, masked: bool) -> Table:
-        """What decides a result: the rate only where pictures may become a video, the feather only of a mask."""
+        """Return what decides a result: the rate only where pictures may become a video, the feather only of a mask."""
         without = [] if stills else ["picture_fps"]
         without += [] if masked else ["mask_feather"]
+        rendering = {k: v for k, v in self.rendering.for_key().items() if k not in without}
         return {
-            "rendering": {k: v for k, v in self.rendering.for_key().items() if k not in without}
-            | {"cuts": cuts_for_key(self.rendering.cuts)},
+            "rendering": rendering | {"cuts": cuts_for_key(self.rendering.cuts)},
             "encoding": self.encoding.for_key(),
             "filter": self.filter_record(),
         }
@@ -161,7 +157,7 @@ def load_engine(look: Look, settings: RenderingSettings, context: Context) -> En
     """Return the engine that runs the look. Raises ModelError, DeviceError, UsageError."""
     if look.path is None:
         return IdentityEngine()
-    from vidtrans.inference.choice import choose_engine
+    from vidtrans.inference.compiled import choose_engine
     from vidtrans.inference.device import resolve_device
 
     device = resolve_device(context.device)

@@ -64,6 +64,6 @@ def load_generator(path: Path) -> tuple[Any, ModelRecord]:
     return generator.eval(), record
 
 
-def save_model(path: Path, generator: Any, record: ModelRecord) -> None:
+def save_model(path: Path, generator: Any, record: ModelRecord) -> None:  # noqa: ANN401  (no torch here)
     """Write a model file, complete or not at all. Weights are stored in float32 on the CPU."""
     load_format(NATIVE).save(path, generator, record)

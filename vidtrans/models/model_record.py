@@ -12,7 +12,6 @@ from typing import Any
 from vidtrans.errors import ModelError, UsageError
 from vidtrans.files import canonical_json
 from vidtrans.flow import FLOWS
-from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import make_pairing
 from vidtrans.settings import Table, setting
 
@@ -20,7 +19,7 @@ FORMAT, WITH_PLATE, WITH_MEMORY = 1, 2, 3
 MAX_BYTES = 4 << 20  # of a record's JSON
 MAX_POSITIONS = 10_000_000
 RATE = re.compile(r"[0-9]{1,12}(/[0-9]{1,12})?")
-SHOWN = 200  # characters of what a library says of a file: a stranger wrote some of them
+MAX_QUOTED = 200  # characters of what a library says of a file: a stranger wrote some of them
 TABLES = ("generator", "pairing", "training", "card", "plate", "dream", "memory")
 
 
@@ -61,11 +60,11 @@ class ModelRecord:
 
     @property
     def plate_size(self) -> tuple[int, int] | None:
-        """(width, height)."""
+        """The plate's (width, height); None without a plate."""
         return (self.plate["size"][0], self.plate["size"][1]) if self.plate else None
 
     def to_json(self) -> str:
-        """Without a plate, a memory, or what dreams need, it is what it was before there were any."""
+        """Return the record as JSON; an empty plate, memory or dream is left out, as in the first format."""
         known = {k: v for k, v in self.__dict__.items() if k not in ("plate", "dream", "memory") or v}
         written = WITH_MEMORY if self.memory else WITH_PLATE if self.plate else FORMAT
         return canonical_json({"format": written, **known})
@@ -79,20 +78,20 @@ def parse_record(text: str, path: Path) -> ModelRecord:
         value: dict[str, Any] = json.loads(text, object_pairs_hook=_each_once)
         found = value.pop("format")
         if found not in (FORMAT, WITH_PLATE, WITH_MEMORY):
-            why = f"model format {str(found)[:SHOWN]} is not known here"
+            why = f"model format {str(found)[:MAX_QUOTED]} is not known here"
             raise ModelError(str(path), why, "update vidtrans, or train again")
         record = ModelRecord(**value)
         _check(record)
     except (UsageError, ValueError, TypeError, KeyError, AttributeError, ZeroDivisionError, RecursionError) as error:
-        why = f"its metadata is damaged ({in_short(error)})"
+        why = f"its metadata is damaged ({first_line(error)})"
         raise ModelError(str(path), why, "train or copy it again") from None
     return record
 
 
-def in_short(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     """Return the first line of what went wrong, and not all of that where it is long."""
     line = (str(error).splitlines() or [type(error).__name__])[0]
-    return line if len(line) <= SHOWN else f"{line[:SHOWN]}…"
+    return line if len(line) <= MAX_QUOTED else f"{line[:MAX_QUOTED]}…"
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> Table:
@@ -112,7 +111,7 @@ def _check(record: ModelRecord) -> None:
             raise ValueError(f"no {name}")
     if not all(type(n) is int for n in (record.in_channels, record.out_channels, record.size)):
         raise ValueError("channels or size are no numbers")
-    if make_pairing(PAIRINGS, record.pairing["name"], record.pairing["settings"]).in_channels != record.in_channels:
+    if make_pairing(record.pairing["name"], record.pairing["settings"]).in_channels != record.in_channels:
         raise ValueError("its pairing makes pictures of other channels than its network takes")
     if not 1 <= record.in_channels <= 64 or record.out_channels != 3 or not 1 <= record.size <= 8192:
         raise ValueError("channels or size out of bounds")

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from vidtrans.errors import ModelError, UsageError
-from vidtrans.models.model_record import SHOWN, ModelRecord, in_short
+from vidtrans.models.model_record import MAX_QUOTED, ModelRecord, first_line
 
 
-def weights_of(generator: Any) -> dict[str, Any]:
+def weights_of(generator: Any) -> dict[str, Any]:  # noqa: ANN401  (no torch here)
     """Return a generator's weights as contiguous tensors on the CPU, by name."""
     return {k: v.detach().to("cpu").contiguous() for k, v in generator.state_dict().items()}
 
@@ -29,7 +29,7 @@ def weights_digest(weights: Mapping[str, Any]) -> str:
     return whole.hexdigest()
 
 
-def build_with_weights(path: Path, record: ModelRecord, read: Callable[[Path], Mapping[str, Any]]) -> Any:
+def build_with_weights(path: Path, record: ModelRecord, read: Callable[[Path], Mapping[str, Any]]) -> Any:  # noqa: ANN401  (no torch here)
     """Return the generator of a record with the weights that ``read`` returns of the file, tensors on the CPU by name.
 
     Raises ModelError where they do not fit it, are not those that were saved, or are not finite; ``read`` may raise
@@ -48,11 +48,13 @@ def build_with_weights(path: Path, record: ModelRecord, read: Callable[[Path], M
         _check_kinds(weights, built.state_dict())
         built.load_state_dict(weights, assign=True)
     except (UsageError, RuntimeError, OSError, ValueError, TypeError, OverflowError) as error:
-        why = f"its weights do not fit its architecture ({in_short(error)})"
+        why = f"its weights do not fit its architecture ({first_line(error)})"
         raise ModelError(str(path), why, "train or copy it again") from None
     with ThreadPoolExecutor(1, "vidtrans-digest") as beside:
         digest = beside.submit(weights_digest, weights)
-        bad = [name for name, tensor in weights.items() if tensor.is_floating_point() and not _is_finite(tensor)]
+        floats = {k: v for k, v in weights.items() if v.is_floating_point() and v.numel()}
+        # Extremes show in a tenth of the time whether all values are finite.
+        bad = [name for name, tensor in floats.items() if not all(map(math.isfinite, tensor.aminmax()))]
     if digest.result() != record.weights:
         raise ModelError(str(path), "its weights are damaged (not those that were saved)", "copy it again")
     if bad:
@@ -64,9 +66,4 @@ def _check_kinds(weights: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     """Raise ValueError where a tensor's numbers are of another kind than the generator's (half as wide, say)."""
     for name, tensor in weights.items():
         if name in wanted and tensor.dtype != wanted[name].dtype:
-            raise ValueError(f"'{name[:SHOWN]}' holds {tensor.dtype}, it needs {wanted[name].dtype}")
-
-
-def _is_finite(tensor: Any) -> bool:
-    """Return whether a tensor of floats holds numbers only. Its extremes say so, in a tenth of the time."""
-    return tensor.numel() == 0 or all(math.isfinite(extreme) for extreme in tensor.aminmax())
+            raise ValueError(f"'{name[:MAX_QUOTED]}' holds {tensor.dtype}, it needs {wanted[name].dtype}")

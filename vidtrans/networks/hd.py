@@ -1,9 +1,8 @@
-"""The coarse-to-fine generator of pix2pixHD: Wang et al., "High-Resolution Image Synthesis and Semantic Manipulation
-with Conditional GANs" (CVPR 2018).
+"""The coarse-to-fine generator of pix2pixHD (Wang et al., CVPR 2018).
 
-Trained as in the paper in turns: first with ``enhancers`` 0, at half the size; then with 1 at the full size, begun by
-``load_coarser`` (``--from`` does it), at first with the coarser one (what ``coarser_prefixes`` names) frozen; then all
-of it.
+"High-Resolution Image Synthesis and Semantic Manipulation with Conditional GANs". Trained as in the paper in turns:
+first with ``enhancers`` 0, at half the size; then with 1 at the full size, begun by ``load_coarser`` (``--from`` does
+it), at first with the coarser one frozen; then all of it.
 
 Names in the state dict: ``whole.`` is the global network up to its last features, ``enhancers.0.`` the enhancer at
 twice its size, ``enhancers.1.`` at four times; ``head.`` makes the picture of the finest features.
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vidtrans.errors import UsageError
-from vidtrans.networks.layers import norm_setting, run_stage
+from vidtrans.networks.layers import norm_setting, run_stages
 from vidtrans.networks.residual import (
     BlockSettings,
     ResidualBody,
@@ -61,12 +60,8 @@ class Enhancer(nn.Module):
 
     def forward(self, x: Tensor, coarser: Tensor) -> Tensor:
         """(N, inputs, H, W), (N, 2·channels, H/2, W/2) → (N, channels, H, W)."""
-        for stage in (self.entrance, self.down):
-            x = run_stage(stage, x, wanted=self.checkpointing)
-        x = x + coarser
-        for stage in (*self.blocks, self.up):
-            x = run_stage(stage, x, wanted=self.checkpointing)
-        return x
+        x = run_stages((self.entrance, self.down), x, checkpointing=self.checkpointing)
+        return run_stages((*self.blocks, self.up), x + coarser, checkpointing=self.checkpointing)
 
 
 class HD(nn.Module):
@@ -86,34 +81,29 @@ class HD(nn.Module):
         self.head = picture_head(widths[-1], out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, in, H, W) → (N, out, H, W)."""
         sizes = [x]
         for _ in self.enhancers:
             sizes.append(F.avg_pool2d(sizes[-1], 3, 2, 1, count_include_pad=False))
         features = self.whole(sizes.pop())
         for enhancer in self.enhancers:
             features = enhancer(sizes.pop(), features)
-        return run_stage(self.head, features, wanted=self.checkpointing)
-
-
-def coarser_prefixes(generator: HD) -> tuple[str, ...]:
-    """What the names of all weights below the finest enhancer begin with; none without an enhancer."""
-    below = len(generator.enhancers) - 1
-    return () if below < 0 else ("whole.", *(f"enhancers.{i}." for i in range(below)))
+        return run_stages((self.head,), features, checkpointing=self.checkpointing)
 
 
 def is_coarser(table: Table, other: Table) -> bool:
-    """Whether ``load_coarser`` takes a generator with the settings ``other`` into one with ``table``, both full.
+    """Return whether ``load_coarser`` takes a generator with the settings ``other`` into one with ``table``.
 
-    All has to be equal, but for fewer enhancers; where ``other`` has none, it does not matter what they are like.
+    Both tables are complete. All has to be equal, but for fewer enhancers; without any, their settings do not matter.
     """
     own = ("enhancers",) if other["enhancers"] else ("enhancers", "enhancer_blocks")
     return other["enhancers"] < table["enhancers"] and {**other, **{k: table[k] for k in own}} == table
 
 
-def load_coarser(generator: HD, state: Mapping[str, Tensor]) -> list[str]:
+def load_coarser(generator: HD, state: Mapping[str, Tensor]) -> None:
     """Put a trained coarser one's ``state`` dict into ``generator``: all but its head, which was for its own size.
 
-    Returns the names of what was put in. Raises UsageError where the weights do not fit, and changes nothing.
+    Raises UsageError where the weights do not fit, and changes nothing.
     """
     own = generator.state_dict()
     given = {k: v for k, v in state.items() if not k.startswith("head.")}
@@ -122,4 +112,3 @@ def load_coarser(generator: HD, state: Mapping[str, Tensor]) -> list[str]:
         why = f"'{unfit[0]}' has no place in it" if unfit else "it has no global network"
         raise UsageError("a coarser hd generator", why, "use the same generator settings, but for more enhancers")
     generator.load_state_dict(given, strict=False)
-    return sorted(given)

@@ -6,7 +6,7 @@ convolution there is folded into it when rendering.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -19,36 +19,33 @@ from torch.utils.checkpoint import checkpoint
 from vidtrans.networks.matmul_convolution import MatmulConvTranspose
 from vidtrans.settings import setting
 
-NORMS = ("batch", "instance", "none")
-UPSAMPLINGS = ("transposed", "resize", "bilinear", "pixel-shuffle")
 
-
-def norm_setting(default: str) -> Any:
-    """The setting that ``normalise`` takes; the default is the paper's."""
+def norm_setting(default: str) -> Any:  # noqa: ANN401  (a dataclass field)
+    """Return the setting that ``normalise`` takes; the default is the paper's."""
     return setting(
         default,
         "batch: statistics learnt, steady brightness in video; instance: each picture's own, may pump; none",
-        choices=NORMS,
+        choices=("batch", "instance", "none"),
     )
 
 
-def upsample_setting() -> Any:
-    """The setting that ``upsampling`` takes; all of the papers transpose."""
+def upsample_setting() -> Any:  # noqa: ANN401  (a dataclass field)
+    """Return the setting that ``upsampling`` takes; all of the papers transpose."""
     return setting(
         "transposed",
         "how sizes double: transposed convolution (may show a grid); resize (nearest) or bilinear, then convolve "
         "(no grid, softer, slower); pixel-shuffle",
-        choices=UPSAMPLINGS,
+        choices=("transposed", "resize", "bilinear", "pixel-shuffle"),
     )
 
 
-def checkpointing_setting() -> Any:
-    """The setting that ``recomputed`` takes."""
+def checkpointing_setting() -> Any:  # noqa: ANN401  (a dataclass field)
+    """Return the setting that ``run_stages`` takes."""
     return setting(False, "forget what training keeps inside the layers and compute it again: less memory, slower")
 
 
 def normalise(channels: int, norm: str) -> list[nn.Module]:
-    """The norm, a list of one; for 'none' an empty list."""
+    """Return the norm, a list of one; for 'none' an empty list."""
     if norm == "none":
         return []
     return [nn.BatchNorm2d(channels) if norm == "batch" else nn.InstanceNorm2d(channels, affine=True)]
@@ -62,6 +59,7 @@ class ReflectPad(nn.Module):
         self.width = width
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) → (N, C, H + 2·width, W + 2·width)."""
         if min(x.shape[-2:]) <= self.width:
             return F.pad(x, (self.width,) * 4, mode="replicate")
         if not x.is_cpu and torch.are_deterministic_algorithms_enabled():
@@ -93,7 +91,7 @@ def convolution(
     mirror: bool = False,
     activate: bool = True,
 ) -> list[nn.Module]:
-    """Convolution that keeps the size (but for its stride) – norm – ReLU. Padded by zeros, or ``mirror``ed."""
+    """Return a convolution that keeps the size (but for its stride) – norm – ReLU, padded by zeros or by mirroring."""
     padding = dilation * (kernel // 2)
     conv = nn.Conv2d(inputs, outputs, kernel, stride, 0 if mirror else padding, dilation=dilation, bias=norm == "none")
     return [
@@ -105,7 +103,7 @@ def convolution(
 
 
 def upsampling(inputs: int, outputs: int, how: str, *, kernel: int = 3, bias: bool = True) -> list[nn.Module]:
-    """(N, inputs, h, w) → (N, outputs, 2h, 2w). ``kernel`` is the transposed convolution's; the others take 3×3.
+    """Return layers (N, inputs, h, w) → (N, outputs, 2h, 2w). ``kernel`` is that of a transposed convolution.
 
     A transposed kernel covers its output unevenly, which shows as a checkerboard (Odena et al., "Deconvolution and
     Checkerboard Artifacts", 2016); pixel shuffle is Shi et al.'s (CVPR 2016).
@@ -131,6 +129,7 @@ class SqueezeExcitation(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) → the same shape."""
         weighed: Tensor = x * self.weigh(x.mean((2, 3), keepdim=True))
         return weighed
 
@@ -146,6 +145,7 @@ class Attention(nn.Module):
         self.gate = nn.Parameter(torch.zeros(1))
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) → the same shape."""
         size = x.shape[-2:]
         query, key, value = self.inner(x).flatten(2).transpose(1, 2).chunk(3, dim=2)
         # Never the whole (h·w)² table at once; the paper does not scale its products.
@@ -169,6 +169,7 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) → the same shape."""
         summed: Tensor = x + self.branch(x)
         return summed
 
@@ -176,7 +177,7 @@ class ResidualBlock(nn.Module):
 class SpectralNorm(nn.Module):
     """A weight divided by its largest singular value, found by power iteration (Miyato et al., ICLR 2018).
 
-    A parametrisation: it moves on at every use in training, and stands still in eval mode.
+    A parametrisation: it iterates at every use in training, and not in eval mode.
     """
 
     def __init__(self, weight: Tensor) -> None:
@@ -189,10 +190,10 @@ class SpectralNorm(nn.Module):
     def restart(self, weight: Tensor) -> None:
         """Forget the weights before. Nothing is drawn: the same weights have the same norm, whatever the seed."""
         nn.init.ones_(self.left)
-        self.iterate(weight, times=5)
+        self._iterate(weight, times=5)
 
     @torch.no_grad()
-    def iterate(self, weight: Tensor, times: int = 1) -> None:
+    def _iterate(self, weight: Tensor, times: int = 1) -> None:
         matrix, left = weight.float().flatten(1), self.left.float()
         for _ in range(times):
             right = F.normalize(matrix.T @ left, dim=0)
@@ -201,17 +202,18 @@ class SpectralNorm(nn.Module):
             self.left.copy_(left)
 
     def forward(self, weight: Tensor) -> Tensor:
+        """Return the weight, divided."""
         kind = weight.device.type
         with nullcontext() if kind == "meta" else torch.autocast(kind, enabled=False):
             if self.training:
-                self.iterate(weight)
+                self._iterate(weight)
             # Copies: the buffers move on before the gradients are taken.
             left, right = (v.to(torch.float32, copy=True) for v in (self.left, self.right))
             return weight / torch.dot(left, weight.float().flatten(1) @ right).to(weight.dtype)
 
 
 def spectral(conv: nn.Conv2d, wanted: bool = True) -> nn.Conv2d:
-    """``conv``, its weight spectrally normalised if ``wanted``.
+    """Return ``conv``, its weight spectrally normalised if ``wanted``.
 
     Not for a convolution that a BatchNorm follows in a generator: it could not be folded.
     """
@@ -220,21 +222,24 @@ def spectral(conv: nn.Conv2d, wanted: bool = True) -> nn.Conv2d:
     return conv
 
 
-def run_stage(stage: nn.Module, *inputs: Tensor, wanted: bool) -> Tensor:
-    """``stage(*inputs)``. If ``wanted``, what its gradients need is computed again when they do (Chen et al.,
-    "Training Deep Nets with Sublinear Memory Cost", 2016); outputs, gradients and statistics stay the same.
+def run_stages(stages: Iterable[nn.Module], x: Tensor, *others: Tensor, checkpointing: bool) -> Tensor:
+    """Run stages one after the other; all get the ``others`` too.
+
+    With ``checkpointing``, what their gradients need is computed again then (Chen et al., "Training Deep Nets with
+    Sublinear Memory Cost", 2016); outputs, gradients and statistics stay the same.
     """
-    if not (wanted and torch.is_grad_enabled()):
-        made: Tensor = stage(*inputs)
-        return made
-    contexts = lambda: (nullcontext(), _second_time(stage))  # noqa: E731
-    again: Tensor = checkpoint(stage, *inputs, use_reentrant=False, context_fn=contexts)
-    return again
+    for stage in stages:
+        if checkpointing and torch.is_grad_enabled():
+            contexts = lambda stage=stage: (nullcontext(), _recomputation(stage))  # noqa: E731
+            x = checkpoint(stage, x, *others, use_reentrant=False, context_fn=contexts)
+        else:
+            x = stage(x, *others)
+    return x
 
 
 @contextmanager
-def _second_time(stage: nn.Module) -> Iterator[None]:
-    """In it, no BatchNorm counts the pictures that it has counted, and no spectral norm moves on."""
+def _recomputation(stage: nn.Module) -> Iterator[None]:
+    """Keep BatchNorms from counting pictures twice, and spectral norms from iterating."""
     norms = [m for m in stage.modules() if isinstance(m, nn.BatchNorm2d) and m.training]
     moving = [m for m in stage.modules() if isinstance(m, SpectralNorm) and m.training]
     counted = [dict(norm._buffers) for norm in norms]

@@ -16,7 +16,7 @@ MOST_POSITIONS = 256  # of a batch, at the smaller of the two sizes
 
 
 def is_faster(x: Tensor, positions: int) -> bool:
-    """Whether it is worth it, while training on ``x`` with so many positions."""
+    """Return whether the product is faster, while training on ``x`` with so many positions."""
     return (
         x.device.type == "cpu"
         and positions <= MOST_POSITIONS
@@ -32,12 +32,13 @@ class MatmulConv(nn.Conv2d):
         super().__init__(inputs, outputs, 4, 2, 1, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, inputs, H, W) → (N, outputs, H/2, W/2)."""
         height, width = x.shape[2] // 2, x.shape[3] // 2
         if not self.training or not is_faster(x, len(x) * height * width):
             return super().forward(x)
         columns = F.unfold(x, 4, padding=1, stride=2).transpose(1, 2)
-        made = F.linear(columns, self.weight.flatten(1), self.bias)
-        return made.transpose(1, 2).unflatten(2, (height, width))
+        product = F.linear(columns, self.weight.flatten(1), self.bias)
+        return product.transpose(1, 2).unflatten(2, (height, width))
 
 
 class MatmulConvTranspose(nn.ConvTranspose2d):
@@ -47,9 +48,10 @@ class MatmulConvTranspose(nn.ConvTranspose2d):
         super().__init__(inputs, outputs, 4, 2, 1, bias=bias)
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """(N, inputs, h, w) → (N, outputs, 2h, 2w)."""
         height, width = x.shape[2:]
         if not self.training or output_size is not None or not is_faster(x, len(x) * height * width):
             return super().forward(x, output_size)
         columns = torch.matmul(x.flatten(2).transpose(1, 2), self.weight.flatten(1))
-        made = F.fold(columns.transpose(1, 2), (2 * height, 2 * width), 4, padding=1, stride=2)
-        return made if self.bias is None else made + self.bias[:, None, None]
+        product = F.fold(columns.transpose(1, 2), (2 * height, 2 * width), 4, padding=1, stride=2)
+        return product if self.bias is None else product + self.bias[:, None, None]

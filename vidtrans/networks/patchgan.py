@@ -1,6 +1,4 @@
-"""The PatchGAN discriminator of Isola et al. (CVPR 2017), conditional on the input; and, on several scales, that of
-pix2pixHD (Wang et al., CVPR 2018).
-"""
+"""PatchGAN discriminators: of Isola et al. (CVPR 2017), and on several scales of pix2pixHD (Wang et al., CVPR 2018)."""
 
 from __future__ import annotations
 
@@ -68,15 +66,16 @@ class PatchGAN(nn.Module):
         return logits
 
     def features(self, x: Tensor) -> list[Tensor]:
-        """(N, in + out, H, W) in [−1, 1] → what each layer makes of it, last the logits."""
-        made = []
+        """Return each layer's features of (N, in + out, H, W) in [−1, 1], last the logits."""
+        features = []
         for layer in self.net:
             x = layer(x)
             if isinstance(layer, nn.LeakyReLU):
-                made.append(x)
-        return [*made, x]
+                features.append(x)
+        return [*features, x]
 
     def judge(self, x: Tensor) -> list[list[Tensor]]:
+        """Return the features of the one scale."""
         return [self.features(x)]
 
 
@@ -96,6 +95,7 @@ class MultiScale(nn.Module):
         return [features[-1] for features in self.judge(x)]
 
     def judge(self, x: Tensor) -> list[list[Tensor]]:
+        """Return the features of each scale, the full size first."""
         judged = []
         scale: Any
         for i, scale in enumerate(self.scales):

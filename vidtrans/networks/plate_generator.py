@@ -1,4 +1,4 @@
-"""A generator that knows the plate of its scene, and paints only what stands before it.
+"""A generator that is given the background plate of its scene, and paints only what stands before it.
 
 The plate comes as three more channels of the input, cut and mirrored as the pair is; a fourth channel of the output, m,
 says where something is painted: m·rgb + (1 − m)·plate.
@@ -25,7 +25,7 @@ class PlateGenerator(nn.Module):
     plate: Tensor
     scene: Tensor
 
-    def __init__(self, painter: Any, size: tuple[int, int]) -> None:
+    def __init__(self, painter: Any, size: tuple[int, int]) -> None:  # noqa: ANN401  (a generator)
         super().__init__()
         if getattr(painter, "residual", False):
             why = "the generator adds to the frame that it is given, and so keeps its background already"
@@ -42,8 +42,8 @@ class PlateGenerator(nn.Module):
         """(N, in + 3, H, W), last the plate, → (N, 3, H, W)."""
         painted, plate = self.painter(x), x[:, -3:]
         share = (painted[:, 3:] + 1) / 2
-        made: Tensor = plate + share * (painted[:, :3] - plate)
-        return made
+        composed: Tensor = plate + share * (painted[:, :3] - plate)
+        return composed
 
     @property
     def picture(self) -> np.ndarray:

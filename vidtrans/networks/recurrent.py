@@ -1,11 +1,11 @@
-"""A generator that remembers: it knows what it painted for the frame before, and keeps what still holds.
+"""A recurrent generator: it is given its last output, and keeps the parts of it that are still valid.
 
 vid2vid's composition (Wang et al., "Video-to-Video Synthesis", NeurIPS 2018, section 3.1) with the flow given: the
 output is the last one, brought here along the source's motion, where a mask says so, and painted anew elsewhere. Unlike
-there, the painter itself does not see the past, and is the generator that it would be without: every example teaches it
-to paint, and a small network beside it, the keeper, what to keep. Two things made it paint worse for as many steps: to
-see the past (half as fast: where it is known, it tells nearly everything), and to learn from what was kept (it is
-easier to keep what is soft; held-out L1 8 % higher).
+there, the painter does not see the past: every example trains it to paint, and a small network beside it, the keeper,
+to choose what to keep. Two things made it paint worse after as many steps: to see the past (half as fast, for the past
+gives most of the answer), and to get gradients through what was kept (it is easier to keep what is soft; held-out L1
+8 % higher).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ WIDTH = 8
 class RecurrentGenerator(nn.Module):
     """``painter`` is any generator, of (N, ``in_channels``, H, W)."""
 
-    def __init__(self, painter: Any, in_channels: int) -> None:
+    def __init__(self, painter: Any, in_channels: int) -> None:  # noqa: ANN401  (a generator)
         super().__init__()
         self.painter = painter
         self.in_channels = in_channels
@@ -44,28 +44,27 @@ class RecurrentGenerator(nn.Module):
         return self.forward_with_repaint(x)[0]
 
     def forward_with_repaint(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The output, and what is painted anew, which it is without a past: (N, 3, H, W) each.
+        """Return the output, and what is painted anew: (N, 3, H, W) each, one tensor where there is no past.
 
-        The painter does not learn from the output: it would learn to paint what is easily kept, and that is soft. The
-        two are one tensor where no past is known.
+        The painter gets no gradients from the output: it would learn to paint what is easily kept, and that is soft.
         """
         anew = self.painter(x[:, :-4])
         if not torch.is_grad_enabled():
-            return self._kept(anew, x), anew
-        rows = has_history(x).nonzero()[:, 0]  # in training, half of a batch has none
+            return self._compose(anew, x), anew
+        rows = _has_history(x).nonzero()[:, 0]  # in training, half of a batch has none
         if not len(rows):
             return anew, anew
         painted = anew.detach()
-        return painted.index_copy(0, rows, self._kept(painted[rows], x[rows])), anew
+        return painted.index_copy(0, rows, self._compose(painted[rows], x[rows])), anew
 
-    def _kept(self, anew: Tensor, x: Tensor) -> Tensor:
+    def _compose(self, anew: Tensor, x: Tensor) -> Tensor:
         """With s the trust in the past, h = s · what it brings and k the share to keep: (1 − s·k) · anew + k · h."""
         keep = self.keeper(torch.cat([anew, x], 1))
         sure, brought = (x[:, -1:] + 1) / 2, x[:, -4:-1]
-        made: Tensor = (1 - sure * keep) * anew + keep * brought
-        return made.to(anew.dtype)
+        composed: Tensor = (1 - sure * keep) * anew + keep * brought
+        return composed.to(anew.dtype)
 
 
-def has_history(x: Tensor) -> Tensor:
-    """(N,) bool: whether there is any trust in the past of an input, (N, in + 4, H, W)."""
+def _has_history(x: Tensor) -> Tensor:
+    """Return (N,) bool: whether there is any trust in the past of an input, (N, in + 4, H, W)."""
     return (x[:, -1] > -1).flatten(1).any(1)

@@ -1,5 +1,6 @@
-"""The residual generator of Johnson et al., "Perceptual Losses for Real-Time Style Transfer and Super-Resolution"
-(ECCV 2016), with the mirrored borders of CycleGAN (Zhu et al., ICCV 2017).
+"""The residual generator of Johnson et al. (ECCV 2016), with the mirrored borders of CycleGAN (Zhu et al., ICCV 2017).
+
+"Perceptual Losses for Real-Time Style Transfer and Super-Resolution".
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from vidtrans.networks.layers import (
     convolution,
     norm_setting,
     normalise,
-    run_stage,
+    run_stages,
     upsample_setting,
     upsampling,
 )
@@ -52,17 +53,17 @@ class ResidualSettings(BlockSettings):
 
 
 def first_layer(inputs: int, outputs: int, norm: str) -> nn.Sequential:
-    """The 7×7 layer at full size (c7s1-k)."""
+    """Return the 7×7 layer at full size (c7s1-k)."""
     return nn.Sequential(*convolution(inputs, outputs, 7, norm=norm, mirror=True))
 
 
 def downsample_layer(inputs: int, outputs: int, norm: str) -> nn.Sequential:
-    """A strided 3×3 layer (dk)."""
+    """Return a strided 3×3 layer (dk)."""
     return nn.Sequential(*convolution(inputs, outputs, norm=norm, stride=2))
 
 
 def upsample_layer(inputs: int, outputs: int, settings: BlockSettings) -> nn.Sequential:
-    """The way back (uk)."""
+    """Return a layer that doubles the size (uk)."""
     norm = settings.norm
     return nn.Sequential(
         *upsampling(inputs, outputs, settings.upsample, bias=norm == "none"), *normalise(outputs, norm), nn.ReLU()
@@ -70,7 +71,7 @@ def upsample_layer(inputs: int, outputs: int, settings: BlockSettings) -> nn.Seq
 
 
 def residual_blocks(channels: int, count: int, settings: BlockSettings) -> nn.ModuleList:
-    """Residual blocks (Rk), and attention after the first half of them if it is wanted."""
+    """Return residual blocks (Rk), with attention after the first half of them if the settings ask for it."""
     blocks: list[nn.Module] = [
         ResidualBlock(channels, norm=settings.norm, dilation=settings.dilation, squeeze=settings.squeeze_excitation)
         for _ in range(count)
@@ -81,12 +82,12 @@ def residual_blocks(channels: int, count: int, settings: BlockSettings) -> nn.Mo
 
 
 def picture_head(channels: int, out_channels: int) -> nn.Sequential:
-    """Features at full size → a picture in [−1, 1]."""
+    """Return what maps features at full size to a picture in [−1, 1]."""
     return nn.Sequential(ReflectPad(3), nn.Conv2d(channels, out_channels, 7), nn.Tanh())
 
 
 def multiple_of(halvings: int, norm: str) -> int:
-    """What sides must be multiples of; an instance norm over a single value would give zero."""
+    """Return what sides must be multiples of; an instance norm over a single value would give zero."""
     return 2 ** (halvings + (norm == "instance"))
 
 
@@ -105,9 +106,8 @@ class ResidualBody(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs, H, W) → (N, channels, H, W)."""
-        for stage in (self.entrance, *self.down, *self.blocks, *self.up):
-            x = run_stage(stage, x, wanted=self.checkpointing)
-        return x
+        stages = (self.entrance, *self.down, *self.blocks, *self.up)
+        return run_stages(stages, x, checkpointing=self.checkpointing)
 
 
 class Residual(nn.Module):
@@ -123,5 +123,6 @@ class Residual(nn.Module):
         self.head = picture_head(settings.channels, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, in, H, W) → (N, out, H, W)."""
         picture: Tensor = self.head(self.body(x))
         return picture

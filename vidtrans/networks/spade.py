@@ -13,7 +13,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vidtrans.networks.layers import checkpointing_setting, norm_setting, run_stage, spectral
+from vidtrans.networks.layers import checkpointing_setting, norm_setting, run_stages, spectral
 from vidtrans.networks.residual import multiple_of
 from vidtrans.settings import setting
 
@@ -32,7 +32,7 @@ class SpadeSettings:
     unrecorded: ClassVar[tuple[str, ...]] = ("grad_checkpointing",)
 
 
-class Spade(nn.Module):
+class _Spade(nn.Module):
     """A norm without weights of its own, scaled and shifted at every place by what the map holds there."""
 
     def __init__(self, channels: int, map_channels: int, settings: SpadeSettings) -> None:
@@ -46,34 +46,34 @@ class Spade(nn.Module):
     def forward(self, x: Tensor, areas: Tensor) -> Tensor:
         """(N, channels, h, w), the map at any size (N, map_channels, H, W) → as ``x``."""
         seen = self.look(F.interpolate(areas, x.shape[-2:], mode="nearest"))
-        made: Tensor = self.norm(x) * (1 + self.scale(seen)) + self.shift(seen)
-        return made
+        modulated: Tensor = self.norm(x) * (1 + self.scale(seen)) + self.shift(seen)
+        return modulated
 
 
-class SpadeBlock(nn.Module):
+class _SpadeBlock(nn.Module):
     """Two times SPADE – LeakyReLU – 3×3 convolution, beside a shortcut, which is learnt where channels change."""
 
     def __init__(self, inputs: int, outputs: int, map_channels: int, settings: SpadeSettings) -> None:
         super().__init__()
         inner, bound = min(inputs, outputs), settings.spectral
-        self.norms = nn.ModuleList(Spade(c, map_channels, settings) for c in (inputs, inner))
+        self.norms = nn.ModuleList(_Spade(c, map_channels, settings) for c in (inputs, inner))
         self.convs = nn.ModuleList(
             spectral(nn.Conv2d(a, b, 3, 1, 1), bound) for a, b in ((inputs, inner), (inner, outputs))
         )
         self.shortcut = nn.ModuleList()
         if inputs != outputs:
             self.shortcut = nn.ModuleList(
-                [Spade(inputs, map_channels, settings), spectral(nn.Conv2d(inputs, outputs, 1, bias=False), bound)]
+                [_Spade(inputs, map_channels, settings), spectral(nn.Conv2d(inputs, outputs, 1, bias=False), bound)]
             )
 
     def forward(self, x: Tensor, areas: Tensor) -> Tensor:
-        made = x
+        y = x
         for norm, conv in zip(self.norms, self.convs, strict=True):
-            made = conv(F.leaky_relu(norm(made, areas), 0.2))
+            y = conv(F.leaky_relu(norm(y, areas), 0.2))
         if self.shortcut:
             norm, conv = self.shortcut
             x = conv(norm(x, areas))
-        return x + made
+        return x + y
 
 
 class SpadeGenerator(nn.Module):
@@ -89,18 +89,19 @@ class SpadeGenerator(nn.Module):
         self.halvings, self.checkpointing = doublings, settings.grad_checkpointing
         widths = [settings.channels * min(16, 2 ** (doublings - i)) for i in range(doublings + 1)]
         self.start = nn.Conv2d(in_channels, widths[0], 3, 1, 1)
-        self.first = SpadeBlock(widths[0], widths[0], in_channels, settings)
+        self.first = _SpadeBlock(widths[0], widths[0], in_channels, settings)
         # One block after each doubling, and, as in the paper, two after the first.
         steps = [widths[:2], [widths[1]] * 2, *map(list, itertools.pairwise(widths[1:]))]
-        self.blocks = nn.ModuleList(SpadeBlock(a, b, in_channels, settings) for a, b in steps)
+        self.blocks = nn.ModuleList(_SpadeBlock(a, b, in_channels, settings) for a, b in steps)
         self.head = nn.Sequential(nn.LeakyReLU(0.2), nn.Conv2d(widths[-1], out_channels, 3, 1, 1), nn.Tanh())
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, in, H, W) → (N, out, H, W)."""
         height, width = (side >> self.halvings for side in x.shape[-2:])
-        made = self.start(F.interpolate(x, (height, width), mode="nearest"))
-        made = run_stage(self.first, made, x, wanted=self.checkpointing)
+        y = self.start(F.interpolate(x, (height, width), mode="nearest"))
+        y = run_stages((self.first,), y, x, checkpointing=self.checkpointing)
         for i, block in enumerate(self.blocks):
-            made = made if i == 1 else F.interpolate(made, scale_factor=2.0, mode="nearest")
-            made = run_stage(block, made, x, wanted=self.checkpointing)
-        picture: Tensor = self.head(made)
+            y = y if i == 1 else F.interpolate(y, scale_factor=2.0, mode="nearest")
+            y = run_stages((block,), y, x, checkpointing=self.checkpointing)
+        picture: Tensor = self.head(y)
         return picture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ from vidtrans.networks.layers import (
     checkpointing_setting,
     norm_setting,
     normalise,
-    run_stage,
+    run_stages,
     upsample_setting,
     upsampling,
 )
@@ -20,39 +20,22 @@ from vidtrans.networks.matmul_convolution import MatmulConv
 from vidtrans.settings import setting
 
 
+def _downsamplings(default: int) -> Any:  # noqa: ANN401  (a dataclass field)
+    return setting(default, "how often the picture is halved", low=3, high=9)
+
+
 @dataclass(frozen=True)
 class UNetSettings:
     """The paper's values are the defaults."""
 
     channels: int = setting(64, "channels after the first layer", low=4, high=256)
-    downsamplings: int = setting(8, "how often the picture is halved", low=3, high=9)
+    downsamplings: int = _downsamplings(8)
     dropout: float = setting(0.5, "dropout in the three innermost decoder layers, while training", low=0.0, high=0.9)
     skip_connections: bool = setting(True, "layers of one size are joined; false is the paper's plain encoder-decoder")
     upsample: str = upsample_setting()
     norm: str = norm_setting("batch")
     grad_checkpointing: bool = checkpointing_setting()
     unrecorded: ClassVar[tuple[str, ...]] = ("grad_checkpointing",)
-
-
-@dataclass(frozen=True)
-class UNet64Settings(UNetSettings):
-    """Of the U-Net for 64 pixels."""
-
-    downsamplings: int = setting(6, "how often the picture is halved", low=3, high=9)
-
-
-@dataclass(frozen=True)
-class UNet128Settings(UNetSettings):
-    """Of the U-Net for 128 pixels."""
-
-    downsamplings: int = setting(7, "how often the picture is halved", low=3, high=9)
-
-
-@dataclass(frozen=True)
-class UNet512Settings(UNetSettings):
-    """Of the U-Net for 512 pixels."""
-
-    downsamplings: int = setting(9, "how often the picture is halved", low=3, high=9)
 
 
 class _UNetDown(nn.Sequential):
@@ -111,13 +94,14 @@ class UNet(nn.Module):
         self.head = nn.Sequential(nn.ReLU(), *head, nn.Tanh())
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, in, H, W) → (N, out, H, W)."""
         skips = []
         for down in self.down:
-            x = run_stage(down, x, wanted=self.checkpointing)
+            x = run_stages((down,), x, checkpointing=self.checkpointing)
             skips.append(x)
         skips.pop()
         for up in self.up:
-            x, skip = run_stage(up, x, wanted=self.checkpointing), skips.pop()
+            x, skip = run_stages((up,), x, checkpointing=self.checkpointing), skips.pop()
             x = torch.cat([x, skip], 1) if self.skips else x
         picture: Tensor = self.head(x)
         return picture
@@ -126,13 +110,21 @@ class UNet(nn.Module):
 class UNet64(UNet):
     """The U-Net for pictures from 64 pixels up: 6 downsamplings."""
 
-    Settings = UNet64Settings
+    @dataclass(frozen=True)
+    class Settings(UNetSettings):
+        """Of the U-Net for 64 pixels."""
+
+        downsamplings: int = _downsamplings(6)
 
 
 class UNet128(UNet):
     """The U-Net for pictures from 128 pixels up: 7 downsamplings."""
 
-    Settings = UNet128Settings
+    @dataclass(frozen=True)
+    class Settings(UNetSettings):
+        """Of the U-Net for 128 pixels."""
+
+        downsamplings: int = _downsamplings(7)
 
 
 class UNet256(UNet):
@@ -142,4 +134,8 @@ class UNet256(UNet):
 class UNet512(UNet):
     """The U-Net for pictures from 512 pixels up: 9 downsamplings."""
 
-    Settings = UNet512Settings
+    @dataclass(frozen=True)
+    class Settings(UNetSettings):
+        """Of the U-Net for 512 pixels."""
+
+        downsamplings: int = _downsamplings(9)

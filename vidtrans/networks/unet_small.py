@@ -39,13 +39,15 @@ def _conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, *, activa
     return nn.Sequential(*convolution(inputs, outputs, kernel, norm="batch", stride=stride, activate=activate))
 
 
-class _SmallResidual(nn.Module):
-    def __init__(self, channels: int) -> None:
+class SmallResidual(nn.Module):
+    """relu(x + second(first(x)))."""
+
+    def __init__(self, first: nn.Module, second: nn.Module) -> None:
         super().__init__()
-        self.first = _conv(channels, channels)
-        self.second = _conv(channels, channels, activate=False)
+        self.first, self.second = first, second
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) → the same shape."""
         return F.relu(x + self.second(self.first(x)))
 
 
@@ -84,7 +86,9 @@ class UNetSmall(nn.Module):
         self.smallest = 2 * self.multiple  # BatchNorm needs more than one value to train on
         self.stem = _conv(4 * in_channels, width)
         self.down = nn.ModuleList(
-            nn.Sequential(_conv(a, b, stride=2), *(_SmallResidual(b) for _ in range(n)))
+            nn.Sequential(
+                _conv(a, b, stride=2), *(SmallResidual(_conv(b, b), _conv(b, b, activate=False)) for _ in range(n))
+            )
             for a, b, n in zip(widths, widths[1:], settings.blocks, strict=False)
         )
         self.up = nn.ModuleList(
@@ -102,7 +106,8 @@ class UNetSmall(nn.Module):
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        shown = x
+        """(N, in, H, W) → (N, out, H, W)."""
+        inputs = x
         x = self.stem(F.pixel_unshuffle(x, 2))
         skips = []
         for down in self.down:
@@ -110,5 +115,5 @@ class UNetSmall(nn.Module):
             x = down(x)
         for up in self.up:
             x = up(x, skips.pop())
-        made: Tensor = self.head(x)
-        return (shown[:, : made.shape[1]] + made).clamp(-1, 1) if self.residual else torch.tanh(made)
+        y: Tensor = self.head(x)
+        return (inputs[:, : y.shape[1]] + y).clamp(-1, 1) if self.residual else torch.tanh(y)

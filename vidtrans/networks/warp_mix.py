@@ -1,4 +1,4 @@
-"""A generator for next-frame prediction: it moves the latest frame, and mixes in a picture painted anew.
+"""A generator for next-frame prediction: it moves the latest frame, and mixes in a newly painted picture.
 
 (1 − α)·warp(latest, flow) + α·direct. What is moved keeps its detail (as in Finn et al., "Unsupervised Learning for
 Physical Interaction through Video Prediction", NIPS 2016); what is painted restores what moving cannot, and since α
@@ -18,9 +18,10 @@ from torch.nn import functional as F
 
 from vidtrans.errors import UsageError
 from vidtrans.flow.tensors import warp
+from vidtrans.networks.unet_small import SmallResidual
 from vidtrans.settings import setting
 
-# What is known by heart: channels, of which the first three are a picture, height and width, whatever the frames' size.
+# A learned picture: channels, of which the first three are a picture, height and width, whatever the frames' size.
 TRACKS, SPOOL = 4, (48, 80)
 EAGER = 1 / 20  # for each picture: the more there are, the fewer steps see one, and in these it learns the more
 HIDDEN = 128  # between the clock and what it modulates
@@ -70,8 +71,8 @@ class _SingleNorm(nn.InstanceNorm2d):
     def forward(self, x: Tensor) -> Tensor:
         if x.device.type != "cpu":
             return torch.instance_norm(x, self.weight, self.bias, None, None, True, 0.0, self.eps, True)
-        made = [torch.batch_norm(p, self.weight, self.bias, None, None, True, 0.0, self.eps, True) for p in x.split(1)]
-        return made[0] if len(made) == 1 else torch.cat(made)
+        parts = [torch.batch_norm(p, self.weight, self.bias, None, None, True, 0.0, self.eps, True) for p in x.split(1)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 class _ModulatedConv(nn.Module):
@@ -89,16 +90,6 @@ class _ModulatedConv(nn.Module):
             scale, shift = film.chunk(2, dim=1)
             x = x * (1 + scale) + shift
         return F.relu(x) if self.activate else x
-
-
-class _WarpMixResidual(nn.Module):
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = _ModulatedConv(channels, channels)
-        self.second = _ModulatedConv(channels, channels, activate=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.relu(x + self.second(self.first(x)))
 
 
 class _WarpMixUp(nn.Module):
@@ -129,7 +120,7 @@ class _Film(nn.Module):
 
 
 class _Reel(nn.Module):
-    """The clip by heart: small pictures along it, (N, hands) → (N, TRACKS, *SPOOL). What lies between two is mixed.
+    """Learned small pictures along the clip, (N, hands) → (N, TRACKS, *SPOOL). What lies between two is mixed.
 
     NeRV (Chen et al., NeurIPS 2021) makes a frame of its number alone, HNeRV (Chen et al., CVPR 2023) of a small
     picture, an encoder's; here these are weights. The clock goes to and fro through the clip: both ways see the same.
@@ -181,8 +172,8 @@ class WarpMix(nn.Module):
                 "it makes pictures, and no masks",
                 "train with --set training.background_plate=false",
             )
-        seen = in_channels - settings.time_channels
-        if seen < 1:
+        frame_channels = in_channels - settings.time_channels
+        if frame_channels < 1:
             why = f"of {in_channels} input channels nothing is left to see"
             raise UsageError(
                 f"generator.time_channels={settings.time_channels}", why, "leave it out: the dataset has it"
@@ -193,14 +184,17 @@ class WarpMix(nn.Module):
                 f"generator.learned_frames={settings.learned_frames}", "there is no clock that could turn it", remedy
             )
         self.reach, self.leak, self.clock = settings.max_flow_px, settings.min_synthesis, settings.time_channels
-        self.warps = seen >= out_channels
+        self.warps = frame_channels >= out_channels
         width = settings.channels
         widths = [width, 2 * width, 3 * width, 4 * width]
         self.multiple = 2 ** len(widths)
         self.smallest = 2 * self.multiple
-        self.stem = _ModulatedConv(4 * seen, width)
+        self.stem = _ModulatedConv(4 * frame_channels, width)
         self.down = nn.ModuleList(
-            nn.Sequential(_ModulatedConv(a, b, stride=2), *(_WarpMixResidual(b) for _ in range(n)))
+            nn.Sequential(
+                _ModulatedConv(a, b, stride=2),
+                *(SmallResidual(_ModulatedConv(b, b), _ModulatedConv(b, b, activate=False)) for _ in range(n)),
+            )
             for a, b, n in zip(widths, widths[1:], settings.blocks, strict=False)
         )
         self.up = nn.ModuleList(_WarpMixUp(b, a) for a, b in reversed(list(itertools.pairwise(widths))))
@@ -211,36 +205,37 @@ class WarpMix(nn.Module):
             else None
         )
         self.reel = _Reel(settings.learned_frames) if settings.learned_frames else None
-        self.recall = _ModulatedConv(TRACKS, width, activate=False) if self.reel else None  # what it tells the painter
+        self.recall = _ModulatedConv(TRACKS, width, activate=False) if self.reel else None
         painted = out_channels + (3 if self.warps else 0)  # and how much of it there is, and the flow
         self.head = nn.Sequential(nn.Conv2d(width, 4 * painted, 3, 1, 1), nn.PixelShuffle(2))
 
     def forward(self, x: Tensor) -> Tensor:
-        seen = x[:, : x.shape[1] - self.clock]
-        told: list[Tensor | None] = [None] * (1 + 2 * len(self.up))
+        """(N, in, H, W) → (N, 3, H, W)."""
+        frames = x[:, : x.shape[1] - self.clock]
+        film: list[Tensor | None] = [None] * (1 + 2 * len(self.up))
         if self.film is not None:
-            told = self.film(x[:, -self.clock :, 0, 0])  # the same everywhere: one pixel says it all
-        y = self.stem(F.pixel_unshuffle(seen, 2))
+            film = self.film(x[:, -self.clock :, 0, 0])  # the same everywhere: one pixel says it all
+        y = self.stem(F.pixel_unshuffle(frames, 2))
         skips = []
         for stage in self.down:
             skips.append(y)
             y = stage(y)
-        y = self.bottom(y, told[0])
-        for up, first, second in zip(self.up, told[1::2], told[2::2], strict=True):
+        y = self.bottom(y, film[0])
+        for up, first, second in zip(self.up, film[1::2], film[2::2], strict=True):
             y = up(y, skips.pop(), first, second)
         if self.reel is None or self.recall is None:
-            made: Tensor = self.head(y)
+            painted: Tensor = self.head(y)
         else:
             known = self.reel(x[:, -self.clock :, 0, 0])
-            made = self.head(y + self.recall(_fitted(known, y)))
-            made = torch.cat([made[:, :3] + _fitted(known[:, :3], made), made[:, 3:]], 1)
-        return self._mixed(seen[:, -3:], made) if self.warps else torch.tanh(made)
+            painted = self.head(y + self.recall(_fitted(known, y)))
+            painted = torch.cat([painted[:, :3] + _fitted(known[:, :3], painted), painted[:, 3:]], 1)
+        return self._mix(frames[:, -3:], painted) if self.warps else torch.tanh(painted)
 
-    def _mixed(self, latest: Tensor, made: Tensor) -> Tensor:
+    def _mix(self, latest: Tensor, painted: Tensor) -> Tensor:
         """In float32 whatever the layers have: a place in half precision is off by pixels."""
-        with torch.autocast(made.device.type, enabled=False):
+        with torch.autocast(painted.device.type, enabled=False):
             # Each by itself: tanh of what lies between other channels takes seven times as long.
-            direct, share, flow = made.float().contiguous().split([3, 1, 2], dim=1)
+            direct, share, flow = painted.float().contiguous().split([3, 1, 2], dim=1)
             moved = warp(latest.float(), self.reach * torch.tanh(flow))
             alpha = self.leak + (1 - self.leak) * torch.sigmoid(share)
             mixed: Tensor = moved + alpha * (torch.tanh(direct) - moved)

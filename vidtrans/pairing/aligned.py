@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from vidtrans.pairing.base import FramePairing
+from vidtrans.pairing.base import Pairing
 from vidtrans.settings import setting
 
 
@@ -20,7 +17,7 @@ class AlignedSettings:
     )
 
 
-class Aligned(FramePairing):
+class Aligned(Pairing):
     """The raw frame is the input; the target comes from the second clip or folder."""
 
     name = "aligned"
@@ -28,11 +25,3 @@ class Aligned(FramePairing):
     needs_target = True
     deep = True
     Settings = AlignedSettings
-    in_channels = 3
-
-    def __init__(self, settings: AlignedSettings) -> None:
-        self.settings = settings
-
-    def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        """((H, W, 3) uint8,) → the same."""
-        return frames[0]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from vidtrans.registry import Registry
+from vidtrans.pairing import PAIRINGS
 from vidtrans.settings import Table, from_table, record_table
 
 DrawingKind = Literal["", "lines", "flats"]
@@ -26,158 +26,92 @@ class PairPositions:
     phase: float | None = None
 
 
-class Pairing(Protocol):
-    """A way of making pairs. Instances are made from their ``Settings`` and keep no state.
-
-    ``version`` is raised by hand when the pictures that it makes change.
-    ``needs_target``: the target comes from a second clip or folder, not from the frame itself.
-    ``min_frames``: the shortest shot that gives a pair.
-    ``at_source_size``: it is about single pixels, so it is rendered at the source's size unless told otherwise.
-    ``deep``: it takes frames of 16 bits too, and shows them with all of these (else they are brought to 8 first).
-    ``uses_mask``: what ``shown`` makes depends on the mask. ``draws``: what kind of drawing ``drawn``
-    takes, 'lines' on paper or 'flats'; '' for none.
-    ``enlarges``: how many times larger than its source a render is. ``guides``: the names of the pictures that stand
-    for a frame, where a source is a folder of guides; a frame is then one picture of each. ``main_setting``: the
-    setting to try first when a render does not look right; '' for none. ``stride``: how many of ``steps`` further on
-    lies the pair that follows one in time. ``offsets``: the frames that make an input, relative to the one that is
-    rendered, oldest first: (0,) is that frame alone. ``clocked``: the network sees a clock beside its pictures, see
-    ``clock``.
+class Pairing:
+    """A way of making pairs, made from its ``Settings``; it has no state.
 
     All pictures are uint8 (or uint16, see ``deep`` and ``finish``), the same size within a call; frames and outputs are
-    (H, W, 3), what a network sees is (H, W, in_channels), masks are (H, W).
+    (H, W, 3), the network's input is (H, W, in_channels), masks are (H, W). What is not overridden is right for a
+    pairing whose input is the frame itself.
+
+    Attributes:
+        name: The one in the table.
+        version: Raised by hand when the pictures that it makes change.
+        Settings: The class of its settings.
+        needs_target: The target comes from a second clip or folder, not from the frame itself.
+        uses_mask: ``render_input`` depends on the mask.
+        at_source_size: It is about single pixels, so it is rendered at the source's size unless the user sets another.
+        deep: It takes frames of 16 bits too; otherwise they are brought to 8 bits first.
+        finishes: It overrides ``finish``.
+        drawing_kind: The drawings that ``drawing_input`` takes, 'lines' on paper or 'flats'; '' for none.
+        main_setting: The setting to try first when a render does not look right; '' for none.
+        in_channels: Channels of the network's input.
+        min_frames: The shortest shot that gives a pair.
+        upscale_factor: How many times larger than its source a render is.
+        guides: The names of the pictures that stand for a frame, where a source is a folder of guides.
+        offsets: The frames that make an input, relative to the rendered one, oldest first.
+        stride: Frames between a pair and the one that follows it in time.
+        has_clock: The network sees a clock beside its pictures, see ``clock``.
     """
 
     name: ClassVar[str]
     version: ClassVar[int]
-    needs_target: ClassVar[bool]
-    uses_mask: ClassVar[bool]
-    at_source_size: ClassVar[bool]
-    deep: ClassVar[bool]
-    drawing_kind: ClassVar[DrawingKind]
-    main_setting: ClassVar[str]
-    finishes: ClassVar[bool]
     Settings: ClassVar[type]
-    settings: Any
-
-    def __init__(self, settings: Any) -> None: ...
-
-    @property
-    def in_channels(self) -> int:
-        """Channels of what the network sees."""
-        ...
-
-    @property
-    def min_frames(self) -> int: ...
-
-    @property
-    def upscale_factor(self) -> int: ...
-
-    @property
-    def guides(self) -> tuple[str, ...]: ...
-
-    @property
-    def offsets(self) -> tuple[int, ...]: ...
-
-    @property
-    def stride(self) -> int: ...
-
-    @property
-    def has_clock(self) -> bool: ...
-
-    def pair_positions(self, num_frames: int) -> Iterator[PairPositions]:
-        """The pairs of a shot of ``num_frames`` frames."""
-        ...
-
-    def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        """Raw frames, oldest first → what the network sees. The same every time."""
-        ...
-
-    def training_input(self, frames: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
-        """What the network sees in training, where that is not the raw frame's input: noise and holes are drawn."""
-        ...
-
-    def render_input(self, frames: Sequence[np.ndarray], number: int, mask: np.ndarray | None) -> np.ndarray:
-        """What the network sees of frame ``number`` of a clip when it is rendered, under the render's mask."""
-        ...
-
-    def drawing_input(self, picture: np.ndarray) -> np.ndarray:
-        """A drawing → what the network sees, without looking for what is drawn already."""
-        ...
-
-    def finish(self, frame: np.ndarray, output: np.ndarray, shown: np.ndarray) -> np.ndarray:
-        """The network's output with what is known better from the frame put back; both uint8, or both uint16."""
-        ...
-
-    def preview(self, shown: np.ndarray) -> np.ndarray:
-        """What the network sees, as a picture for people."""
-        ...
-
-    def agreement(self, shown: np.ndarray, output: np.ndarray) -> float | None:
-        """How much of what the network saw can be read back from its output, 0 to 1; None where that says nothing."""
-        ...
-
-
-class BasePairing:
-    """The answers of a pairing that has nothing special to say."""
-
     needs_target: ClassVar[bool] = False
     uses_mask: ClassVar[bool] = False
     at_source_size: ClassVar[bool] = False
     deep: ClassVar[bool] = False
+    finishes: ClassVar[bool] = False
     drawing_kind: ClassVar[DrawingKind] = ""
     main_setting: ClassVar[str] = ""
-    finishes: ClassVar[bool] = False
+    in_channels = 3
+    min_frames = 1
     upscale_factor = 1
     guides: tuple[str, ...] = ()
     offsets: tuple[int, ...] = (0,)
+    stride = 1
+    has_clock = False
 
-    @property
-    def stride(self) -> int:
-        return 1
+    def __init__(self, settings: Any) -> None:  # noqa: ANN401  (of the class Settings)
+        self.settings = settings
 
-    @property
-    def has_clock(self) -> bool:
-        return False
+    def pair_positions(self, num_frames: int) -> Iterator[PairPositions]:
+        """Yield the pairs of a shot of ``num_frames`` frames."""
+        for position in range(num_frames):
+            yield PairPositions((position,), position)
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        """(H, W, 3) uint8 frames, oldest first → (H, W, in_channels) uint8."""
-        raise NotImplementedError
+        """Return the network's input for raw frames, oldest first; the same every time."""
+        return frames[0]
 
     def training_input(self, frames: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
-        del rng
+        """Return the network's input in training, where that differs: noise and holes are drawn."""
         return self.input(frames)
 
     def render_input(self, frames: Sequence[np.ndarray], number: int, mask: np.ndarray | None) -> np.ndarray:
-        del number, mask
+        """Return the network's input for frame ``number`` of a clip that is rendered, under the render's mask."""
         return self.input(frames)
 
     def drawing_input(self, picture: np.ndarray) -> np.ndarray:
+        """Return the network's input for a drawing, without looking for what is drawn already."""
         raise NotImplementedError
 
-    def finish(self, frame: np.ndarray, output: np.ndarray, shown: np.ndarray) -> np.ndarray:
-        del frame, shown
+    def finish(self, frame: np.ndarray, output: np.ndarray, net_input: np.ndarray) -> np.ndarray:
+        """Return the network's output with what is known better from the frame put back; both uint8, or both uint16."""
         return output
 
-    def preview(self, shown: np.ndarray) -> np.ndarray:
-        """Grey from its first channel, or its first three, or, of several frames, the latest."""
-        channels = shown.shape[2]
+    def preview(self, net_input: np.ndarray) -> np.ndarray:
+        """Return the network's input as a picture for people.
+
+        Grey from its first channel, or its first three, or, of several frames, the latest.
+        """
+        channels = net_input.shape[2]
         if channels < 3:
-            return np.repeat(shown[..., :1], 3, axis=2)
-        return shown[..., -3:] if channels % 3 == 0 else shown[..., :3]
+            return np.repeat(net_input[..., :1], 3, axis=2)
+        return net_input[..., -3:] if channels % 3 == 0 else net_input[..., :3]
 
-    def agreement(self, shown: np.ndarray, output: np.ndarray) -> float | None:
-        del shown, output
+    def agreement(self, net_input: np.ndarray, output: np.ndarray) -> float | None:
+        """Return how much of the input can be read back from the output, 0 to 1; None where that says nothing."""
         return None
-
-
-class FramePairing(BasePairing):
-    """Shared by pairings in which a frame's input is made from that frame alone."""
-
-    min_frames = 1
-
-    def pair_positions(self, num_frames: int) -> Iterator[PairPositions]:
-        for position in range(num_frames):
-            yield PairPositions((position,), position)
 
 
 def input_frames(pairing: Pairing, position: int, first: int) -> tuple[int, ...]:
@@ -188,13 +122,13 @@ def input_frames(pairing: Pairing, position: int, first: int) -> tuple[int, ...]
     return tuple(max(first, position + offset) for offset in pairing.offsets)
 
 
-def make_pairing(registry: Registry[Any], name: str, table: Table) -> Pairing:
-    """The pairing ``name`` with the settings of ``table``. Raises UsageError on unknown names and keys."""
-    cls = registry.load(name)
-    made: Pairing = cls(from_table(cls.Settings, table, "pairing"))
-    return made
+def make_pairing(name: str, table: Table) -> Pairing:
+    """Return the pairing ``name`` with the settings of ``table``. Raises UsageError on unknown names and keys."""
+    cls = PAIRINGS.load(name)
+    pairing: Pairing = cls(from_table(cls.Settings, table, "pairing"))
+    return pairing
 
 
 def pairing_record(pairing: Pairing) -> Table:
-    """What datasets, model files and cache keys say of a pairing: name, version and settings."""
+    """Return what datasets, model files and cache keys say of a pairing: name, version and settings."""
     return {"name": pairing.name, "version": pairing.version, "settings": record_table(pairing.settings)}

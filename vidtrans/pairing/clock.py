@@ -22,9 +22,9 @@ def clock(phase: float) -> np.ndarray:
     return np.stack([np.sin(turns), np.cos(turns)], axis=1).reshape(-1).astype(np.float32)
 
 
-def with_clock(shown: np.ndarray, phase: float | None) -> np.ndarray:
+def with_clock(picture: np.ndarray, phase: float | None) -> np.ndarray:
     """(H, W, C) uint8 or uint16 → (H, W, C + CHANNELS), the clock as planes of full scale for −1 … 1; as is without."""
     if phase is None:
-        return shown
-    hands = np.rint((clock(phase) + 1) * (np.iinfo(shown.dtype).max / 2)).astype(shown.dtype)
-    return np.dstack([shown, np.broadcast_to(hands, (*shown.shape[:2], CHANNELS))])
+        return picture
+    planes = np.rint((clock(phase) + 1) * (np.iinfo(picture.dtype).max / 2)).astype(picture.dtype)
+    return np.dstack([picture, np.broadcast_to(planes, (*picture.shape[:2], CHANNELS))])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from vidtrans.pairing.base import FramePairing
+from vidtrans.pairing.base import Pairing
 
 LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)  # Y′ of BT.601, as in COLOR_RGB2GRAY
 
@@ -18,7 +18,7 @@ class ColorizeSettings:
     """There is nothing to choose: grey is grey."""
 
 
-class Colorize(FramePairing):
+class Colorize(Pairing):
     """The frame's luma is the input; of the output only the chroma is kept."""
 
     name = "colorize"
@@ -28,19 +28,15 @@ class Colorize(FramePairing):
     Settings = ColorizeSettings
     in_channels = 1
 
-    def __init__(self, settings: ColorizeSettings) -> None:
-        self.settings = settings
-
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
         """((H, W, 3) uint8,) → (H, W, 1) uint8, its luma."""
         return cv2.cvtColor(frames[0], cv2.COLOR_RGB2GRAY)[..., None]
 
-    def finish(self, frame: np.ndarray, output: np.ndarray, shown: np.ndarray) -> np.ndarray:
+    def finish(self, frame: np.ndarray, output: np.ndarray, net_input: np.ndarray) -> np.ndarray:
         """(H, W, 3) uint8 or uint16 each → the same: the frame's luma within a grey level, the output's chroma.
 
         Where a colour cannot be as light or dark as the frame it is made paler, and its hue is kept.
         """
-        del shown
         luma = cv2.transform(frame.astype(np.float32), LUMA)
         colour = output.astype(np.float32)
         chroma = colour - cv2.transform(colour, LUMA)[..., None]

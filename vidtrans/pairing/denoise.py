@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from vidtrans.pairing.base import FramePairing
+from vidtrans.pairing.base import Pairing
 from vidtrans.settings import setting
 
 
@@ -27,22 +27,15 @@ class DenoiseSettings:
             raise ValueError(f"pairing.min_sigma = {self.min_sigma} lies above pairing.max_sigma = {self.max_sigma}")
 
 
-class Denoise(FramePairing):
-    """The frame is the target; in training the input is the frame with noise of a strength drawn each time."""
+class Denoise(Pairing):
+    """The frame is the target, and the input; in training noise of a strength drawn each time is added to the input."""
 
     name = "denoise"
     version = 1
     at_source_size = True
     deep = True
     Settings = DenoiseSettings
-    in_channels = 3
-
-    def __init__(self, settings: DenoiseSettings) -> None:
-        self.settings = settings
-
-    def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        """((H, W, 3) uint8,) → the same: what is rendered is noisy already."""
-        return frames[0]
+    settings: DenoiseSettings
 
     def training_input(self, frames: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
         """((H, W, 3) uint8,) → the same with noise.

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from vidtrans.pairing.base import FramePairing
-from vidtrans.pairing.paper import ink
+from vidtrans.pairing.base import Pairing
+from vidtrans.pairing.drawings import ink
 from vidtrans.settings import setting
 
 SOBEL_GAIN = 8  # Sobel's 3×3 kernel sums to 8 times the slope
@@ -38,7 +38,7 @@ class EdgesSettings:
     )
 
 
-class Edges(FramePairing):
+class Edges(Pairing):
     """One binary channel of lines, and a soft one of gradient strength where the settings ask for it."""
 
     name = "edges"
@@ -46,13 +46,11 @@ class Edges(FramePairing):
     drawing_kind = "lines"
     main_setting = "density"
     Settings = EdgesSettings
+    settings: EdgesSettings
 
     def __init__(self, settings: EdgesSettings) -> None:
-        self.settings = settings
-
-    @property
-    def in_channels(self) -> int:
-        return 2 if self.settings.gradient_channel else 1
+        super().__init__(settings)
+        self.in_channels = 2 if settings.gradient_channel else 1
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
         """((H, W, 3) uint8,) → (H, W, 1 or 2) uint8; lines are 255 on 0."""
@@ -96,9 +94,9 @@ def _strokes(inked: np.ndarray) -> np.ndarray:
     count, parts, stats, _ = cv2.connectedComponentsWithStats((inked >= FAINT).astype(np.uint8), connectivity=8)
     strongest = np.zeros(count, np.uint8)
     np.maximum.at(strongest, parts, inked)
-    kept = (strongest >= STROKE) & (stats[:, cv2.CC_STAT_AREA] >= SPECK)
-    kept[0] = False  # the paper
-    return np.where(kept[parts], 255, 0).astype(np.uint8)
+    is_stroke = (strongest >= STROKE) & (stats[:, cv2.CC_STAT_AREA] >= SPECK)
+    is_stroke[0] = False  # the paper
+    return np.where(is_stroke[parts], 255, 0).astype(np.uint8)
 
 
 def _thinned(strokes: np.ndarray) -> np.ndarray:

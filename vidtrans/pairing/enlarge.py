@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from vidtrans.pairing.base import FramePairing
+from vidtrans.pairing.base import Pairing
 from vidtrans.settings import setting
 from vidtrans.video.images.picture import resize
 
 
 @dataclass(frozen=True)
 class EnlargeSettings:
-    """How much larger, and how worn the small footage is."""
+    """How much larger, and how degraded the small footage is."""
 
     factor: int = setting(2, "how many times larger a render is than its source", low=2, high=4)
     degradation: float = setting(
@@ -23,43 +23,36 @@ class EnlargeSettings:
     )
 
 
-class Enlarge(FramePairing):
-    """A frame, shrunk and brought back to size by interpolation, is the input; when rendering nothing is shrunk."""
+class Enlarge(Pairing):
+    """A frame, shrunk and interpolated back to its size, is the input; a render interpolates its source."""
 
     name = "enlarge"
     version = 1
     at_source_size = True
     deep = True
     Settings = EnlargeSettings
-    in_channels = 3
+    settings: EnlargeSettings
 
     def __init__(self, settings: EnlargeSettings) -> None:
-        self.settings = settings
-
-    @property
-    def upscale_factor(self) -> int:  # type: ignore[override]
-        return self.settings.factor
-
-    def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        """((H, W, 3) uint8,), enlarged by the renderer → the same."""
-        return frames[0]
+        super().__init__(settings)
+        self.upscale_factor = settings.factor
 
     def training_input(self, frames: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
-        """((H, W, 3) uint8,) → the same size with the detail of ``1 / factor`` of it, worn as ``rng`` draws."""
+        """Return a frame, (H, W, 3) uint8, with the detail of ``1 / factor`` of its size, degraded as ``rng`` draws."""
         height, width = frames[0].shape[:2]
         small = [max(1, round(n / self.settings.factor)) for n in (width, height)]
         shrunk = cv2.resize(frames[0], small, interpolation=cv2.INTER_AREA)
         if self.settings.degradation > 0:
-            shrunk = _worn(shrunk, self.settings.degradation, rng)
+            shrunk = _degraded(shrunk, self.settings.degradation, rng)
         return resize(shrunk, width, height)
 
 
-def _worn(picture: np.ndarray, wear: float, rng: np.random.Generator) -> np.ndarray:
+def _degraded(picture: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
     """(h, w, 3) uint8 → the same after a soft lens, a noisy sensor and a compressing camera, each drawn by itself.
 
     The order is that in which footage suffers them (as in Wang et al., "Real-ESRGAN", 2021).
     """
-    blur, noise, loss = wear * rng.random(3)
+    blur, noise, loss = strength * rng.random(3)
     softened = cv2.GaussianBlur(picture, (0, 0), 0.2 + blur, borderType=cv2.BORDER_REFLECT_101)
     grain = rng.standard_normal(picture.shape, np.float32) * np.float32(10 * noise)
     grainy = np.rint(np.clip(softened + grain, 0, 255)).astype(np.uint8)

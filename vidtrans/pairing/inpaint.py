@@ -9,7 +9,7 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
-from vidtrans.pairing.base import FramePairing
+from vidtrans.pairing.base import Pairing
 from vidtrans.settings import setting
 
 GREY = 127  # what is seen in a hole: 0 to the network, whose range is −1 to 1
@@ -38,7 +38,7 @@ class InpaintSettings:
             )
 
 
-class Inpaint(FramePairing):
+class Inpaint(Pairing):
     """The frame with grey in its holes, and the holes, are the input; outside them the frame stays as it is."""
 
     name = "inpaint"
@@ -47,10 +47,8 @@ class Inpaint(FramePairing):
     finishes = True
     main_setting = "mask_dilation"
     Settings = InpaintSettings
+    settings: InpaintSettings
     in_channels = 4
-
-    def __init__(self, settings: InpaintSettings) -> None:
-        self.settings = settings
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
         """((H, W, 3) uint8,) → (H, W, 4) uint8, with the holes of frame 0."""
@@ -78,9 +76,9 @@ class Inpaint(FramePairing):
             hole = cv2.dilate(hole, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
         return _with_hole(frames[0], hole)
 
-    def finish(self, frame: np.ndarray, output: np.ndarray, shown: np.ndarray) -> np.ndarray:
-        """(H, W, 3) uint8 twice, (H, W, 4) uint8 → (H, W, 3) uint8: the frame, filled where ``shown`` has holes."""
-        hole = (shown[..., 3] > 127).astype(np.uint8)
+    def finish(self, frame: np.ndarray, output: np.ndarray, net_input: np.ndarray) -> np.ndarray:
+        """(H, W, 3) uint8 twice, (H, W, 4) uint8 → (H, W, 3) uint8: the frame, filled where ``net_input`` has holes."""
+        hole = (net_input[..., 3] > 127).astype(np.uint8)
         finished = frame.copy()
         if not hole.any():
             return finished
@@ -105,11 +103,11 @@ def _with_hole(frame: np.ndarray, hole: np.ndarray) -> np.ndarray:
 
 
 def holes(height: int, width: int, number: int, seed: int, share: float) -> np.ndarray:
-    """(height, width) uint8, 255 in holes that cover ``share`` of the picture: blobs and brush strokes (free-form
-    masks: Yu et al., "Free-form image inpainting with gated convolution", 2019) that drift with the frame number.
+    """Return (height, width) uint8, 255 in holes that cover ``share`` of the picture and drift with the frame number.
 
-    A pure function of its arguments. Shapes are level sets of a distance from their skeletons, and the level is the
-    one that covers ``share``: it moves smoothly, and so do they.
+    Blobs and brush strokes (free-form masks: Yu et al., "Free-form image inpainting with gated convolution", 2019),
+    a pure function of the arguments. Shapes are level sets of a distance from their skeletons, and the level is the one
+    that covers ``share``: it moves smoothly, and so do they.
     """
     scale = LATTICE / min(height, width)
     tall, wide = (max(2, round(n * scale)) for n in (height, width))

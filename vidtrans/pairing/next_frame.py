@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
-from vidtrans.pairing.base import BasePairing, PairPositions
+from vidtrans.pairing.base import Pairing, PairPositions
 from vidtrans.pairing.clock import CHANNELS
 from vidtrans.settings import setting
 
@@ -24,38 +23,30 @@ class NextFrameSettings:
     )
 
 
-class NextFrame(BasePairing):
+class NextFrame(Pairing):
     """Pairs never span a cut: they are made within a shot.
 
     With a clock, the pairs of a shot of L frames are 2 (L − 1), for each place of a timeline that goes forwards through
     the shot and back again. With as many frames left out as ``step`` jumps over, it still closes.
     """
 
-    name: ClassVar[str] = "next-frame"
-    version: ClassVar[int] = 1
-    Settings: ClassVar[type] = NextFrameSettings
+    name = "next-frame"
+    version = 1
     deep = True
+    Settings = NextFrameSettings
+    settings: NextFrameSettings
 
     def __init__(self, settings: NextFrameSettings) -> None:
-        self.settings = settings
-
-    @property
-    def in_channels(self) -> int:
-        return 3 * self.settings.context_frames + (CHANNELS if self.settings.time_encoding else 0)
-
-    @property
-    def has_clock(self) -> bool:
-        return self.settings.time_encoding
-
-    @property
-    def stride(self) -> int:
-        return self.settings.step
-
-    @property
-    def min_frames(self) -> int:
-        return (self.settings.context_frames - 1) * self.settings.step + self.settings.step + 1
+        super().__init__(settings)
+        step, context = settings.step, settings.context_frames
+        self.in_channels = 3 * context + (CHANNELS if settings.time_encoding else 0)
+        self.has_clock = settings.time_encoding
+        self.stride = step
+        self.min_frames = context * step + 1
+        self.offsets = tuple(-k * step for k in reversed(range(context)))
 
     def pair_positions(self, num_frames: int) -> Iterator[PairPositions]:
+        """Yield the pairs of a shot; none for a shot that is too short."""
         step, reach = self.settings.step, self.settings.context_frames * self.settings.step
         if not self.settings.time_encoding:
             for target in range(reach, num_frames):
@@ -68,13 +59,9 @@ class NextFrame(BasePairing):
                 tuple(frame(p) for p in range(place - reach, place, step)), frame(place), place / places
             )
 
-    def preview(self, shown: np.ndarray) -> np.ndarray:
-        """The latest frame."""
-        return shown[..., 3 * (self.settings.context_frames - 1) : 3 * self.settings.context_frames]
-
-    @property
-    def offsets(self) -> tuple[int, ...]:  # type: ignore[override]
-        return tuple(-k * self.settings.step for k in reversed(range(self.settings.context_frames)))
+    def preview(self, net_input: np.ndarray) -> np.ndarray:
+        """Return the latest frame."""
+        return net_input[..., 3 * (self.settings.context_frames - 1) : 3 * self.settings.context_frames]
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
         """``context`` frames (H, W, 3) uint8, oldest first → (H, W, 3·context) uint8."""

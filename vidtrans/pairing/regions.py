@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from skimage.measure import label as connected
 
-from vidtrans.pairing.base import FramePairing
+from vidtrans.pairing.base import Pairing
 from vidtrans.settings import setting
 
 # The palette's colours at each lightness: (chroma, hue in degrees) in CIELAB, and grey. Hues of natural pictures
@@ -55,7 +55,7 @@ class Palette:
     colours: np.ndarray
 
 
-class Regions(FramePairing):
+class Regions(Pairing):
     """Three channels: the picture in the flat colours of a fixed palette."""
 
     name = "regions"
@@ -63,10 +63,7 @@ class Regions(FramePairing):
     drawing_kind = "flats"
     main_setting = "smoothing"
     Settings = RegionsSettings
-    in_channels = 3
-
-    def __init__(self, settings: RegionsSettings) -> None:
-        self.settings = settings
+    settings: RegionsSettings
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
         """((H, W, 3) uint8,) → the same, flat."""
@@ -86,12 +83,12 @@ class Regions(FramePairing):
         labels = _vote(table.labels[_indices(picture)], np.where(ramp, 8, 255).astype(np.uint8), 0.8)
         return table.colours[labels]
 
-    def agreement(self, shown: np.ndarray, output: np.ndarray) -> float:
+    def agreement(self, net_input: np.ndarray, output: np.ndarray) -> float:
         """The share of the pixels of ``output`` that fall into the region that was asked for there.
 
         What the FCN-score of Isola et al. (CVPR 2017) asks, by this pairing's own eyes. A frame's own share is 1.
         """
-        return float((self.input([output]) == shown).all(axis=2).mean())
+        return float((self.input([output]) == net_input).all(axis=2).mean())
 
 
 @lru_cache(maxsize=8)
@@ -176,6 +173,6 @@ def _without_islands(labels: np.ndarray, smallest: float) -> np.ndarray:
     _, nearest = cv2.distanceTransformWithLabels(
         island.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
     )
-    kept = np.zeros(nearest.max() + 1, np.uint8)
-    kept[nearest[~island]] = labels[~island]
-    return kept[nearest]
+    nearest_label = np.zeros(nearest.max() + 1, np.uint8)
+    nearest_label[nearest[~island]] = labels[~island]
+    return nearest_label[nearest]

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from vidtrans.pairing.base import FramePairing
-from vidtrans.pairing.paper import ink
+from vidtrans.pairing.base import Pairing
+from vidtrans.pairing.drawings import ink
 from vidtrans.settings import setting
 
 RATIO = 1.6  # of the two Gaussians: the difference then resembles the Laplacian (Marr and Hildreth 1980)
@@ -31,7 +31,7 @@ SQRT = np.sqrt(np.arange(256, dtype=np.float32) / 255)  # contrast counts in the
 
 @dataclass(frozen=True)
 class SketchSettings:
-    """How the pencil is held."""
+    """How strokes are drawn."""
 
     sigma: float = setting(
         0.9, "σ in pixels of the finer Gaussian: strokes are about twice as wide", low=0.3, high=10.0
@@ -42,7 +42,7 @@ class SketchSettings:
     shading: float = setting(0.0, "0 draws lines alone; more lays a tone over dark areas", low=0.0, high=1.0)
 
 
-class Sketch(FramePairing):
+class Sketch(Pairing):
     """One channel: dark strokes on white paper."""
 
     name = "sketch"
@@ -50,10 +50,8 @@ class Sketch(FramePairing):
     drawing_kind = "lines"
     main_setting = "sigma"
     Settings = SketchSettings
+    settings: SketchSettings
     in_channels = 1
-
-    def __init__(self, settings: SketchSettings) -> None:
-        self.settings = settings
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
         """((H, W, 3) uint8,) → (H, W, 1) uint8, strokes towards 0 on 255."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from vidtrans.pairing.base import FramePairing
+from vidtrans.pairing.base import Pairing
 from vidtrans.settings import setting
 
 
@@ -28,21 +28,19 @@ class StackSettings:
             raise ValueError("pairing.guides: 'target' is what the guides lead to; give it with --target")
 
 
-class Stack(FramePairing):
+class Stack(Pairing):
     """Depth, normals, labels, mattes: one picture of each a frame, grey ones as one channel, the others as three."""
 
     name = "stack"
     version = 1
     needs_target = True
     Settings = StackSettings
+    settings: StackSettings
 
     def __init__(self, settings: StackSettings) -> None:
-        self.settings = settings
+        super().__init__(settings)
+        self.in_channels = sum(1 if g.endswith(":1") else 3 for g in settings.guides) or 3
         self.guides = tuple(g.removesuffix(":1").removesuffix(":3") for g in settings.guides)
-
-    @property
-    def in_channels(self) -> int:
-        return sum(1 if g.endswith(":1") else 3 for g in self.settings.guides) or 3
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
         """One (H, W, 3) uint8 picture a guide, in order → (H, W, in_channels) uint8."""
@@ -53,13 +51,13 @@ class Stack(FramePairing):
         ]
         return np.concatenate(channels, axis=2)
 
-    def preview(self, shown: np.ndarray) -> np.ndarray:
+    def preview(self, net_input: np.ndarray) -> np.ndarray:
         """The guides in strips from left to right, each as it is: (H, W, 3) uint8."""
-        kinds, width = self.settings.guides or ("",), shown.shape[1]
-        picture, channel = np.empty((*shown.shape[:2], 3), np.uint8), 0
+        kinds, width = self.settings.guides or ("",), net_input.shape[1]
+        picture, channel = np.empty((*net_input.shape[:2], 3), np.uint8), 0
         for at, kind in enumerate(kinds):
             count = 1 if kind.endswith(":1") else 3
             strip = slice(at * width // len(kinds), (at + 1) * width // len(kinds))
-            picture[:, strip] = shown[:, strip, channel : channel + count]
+            picture[:, strip] = net_input[:, strip, channel : channel + count]
             channel += count
         return picture

@@ -14,7 +14,6 @@ from vidtrans.errors import UsageError
 from vidtrans.models.loaded_model import RenderSettings
 from vidtrans.output.assembling import pass_of, try_pass
 from vidtrans.output.target import check_foreign, check_place
-from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import make_pairing
 from vidtrans.pipeline.stylize_batch import plan
 from vidtrans.rendering.cost import add_up, estimate_pictures
@@ -82,7 +81,7 @@ def check_run(request: RunRequest, model: Path, context: Context) -> None:
     """Raise UsageError, MediaError before the training for what would fail after it."""
     recipe, apply = request.recipe, request.apply
     sources = [request.video, *apply, *([request.target] if request.target else [])]
-    if make_pairing(PAIRINGS, *recipe.choice("pairing")).has_clock:
+    if make_pairing(*recipe.choice("pairing")).has_clock:
         why = "its model goes by a clock of its own, and not by the frames of a clip"
         what = f"--preset {recipe.preset}" if recipe.preset else "pairing.time_encoding"
         raise UsageError(what, why, "use make-dataset, train and dream")

@@ -12,7 +12,6 @@ from vidtrans.evaluation.contact_sheet import clip_sheet, dataset_sheet, pairing
 from vidtrans.files import base_name
 from vidtrans.flow.survey import VERSION as SURVEY_VERSION
 from vidtrans.output.target import produce, refuse_link
-from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import make_pairing, pairing_record
 from vidtrans.requests import SheetRequest
 from vidtrans.session import Context
@@ -30,7 +29,7 @@ def make_sheet(request: SheetRequest, context: Context) -> Table:
     source, start, end = request.source, request.start, request.end
     output = request.output or refuse_link(Path(f"{base_name(source).removesuffix('.dataset')}.sheet.png"))
     is_dataset = (source / INDEX).is_file()
-    pairings = [make_pairing(PAIRINGS, name, {}) for name in request.pairings]
+    pairings = [make_pairing(name, {}) for name in request.pairings]
     for pairing in pairings:
         if pairing.needs_target:
             why = "its input is not made of the frame"

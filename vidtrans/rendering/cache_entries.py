@@ -86,7 +86,7 @@ def _infer_stage(plan: RenderPlan, engine: Engine) -> InferStage:
 
 def _skipping_key(plan: RenderPlan) -> dict[str, str]:
     """The settings that decide which frames the model does not render."""
-    reuses = plan.rendering.duplicate_threshold and not plan.model.remembers
+    reuses = plan.rendering.duplicate_threshold and not plan.model.is_recurrent
     reuse = {"reuse": str(plan.rendering.duplicate_threshold)} if reuses else {}
     return reuse | ({"draft": str(plan.rendering.draft_step), "carried": PROPAGATION_VERSION} if plan.draft else {})
 

@@ -19,7 +19,7 @@ from vidtrans.inference.engine import Engine
 from vidtrans.rendering.composite import Composer
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.settings import Table
-from vidtrans.temporal.stream import filter_samples
+from vidtrans.temporal.window import filter_samples
 from vidtrans.video.images.picture import encode_png, resize
 from vidtrans.video.io.encoder import LosslessWriter
 from vidtrans.video.io.sequence import picture_encoder

@@ -37,7 +37,7 @@ def divide_render(job: RenderJob, count: int) -> Division | None:
     A recursive filter or a recurrent model has no parts; the loss of a draft is measured over the whole.
     """
     plan = job.plan
-    if plan.draft or plan.model.remembers or isinstance(plan.settings.make_filter(), RecursiveFilter):
+    if plan.draft or plan.model.is_recurrent or isinstance(plan.settings.make_filter(), RecursiveFilter):
         return None
     entries = job.entries(job.engine())
     parts = cut([plan.chunks[n] for n in entries.missing()], count)

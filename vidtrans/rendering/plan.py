@@ -61,7 +61,7 @@ class RenderPlan:
         if self.settings.filter_name != "off" and side > MAX_SIDE_FILTERED:
             why = f"flicker is filtered up to {MAX_SIDE_FILTERED} pixels a side"
             raise UsageError(size, why, "choose --temporal off, or give smaller pictures")
-        if self.draft and self.model.remembers:
+        if self.draft and self.model.is_recurrent:
             why = f"'{self.model.name}' paints each frame from the one before"
             raise UsageError(f"--draft {self.rendering.draft_step}", why, "render all frames: leave it out")
         self.directions, self.delivery  # noqa: B018  (what does not fit is reported at once)

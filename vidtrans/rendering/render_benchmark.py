@@ -25,7 +25,7 @@ from vidtrans.errors import VidtransError
 from vidtrans.events import Progress
 from vidtrans.flow.estimator import FlowEstimator, runs_on_device
 from vidtrans.inference import ENGINES
-from vidtrans.inference.choice import choose_engine
+from vidtrans.inference.compiled import choose_engine
 from vidtrans.inference.device import Device, resolve_precision
 from vidtrans.inference.engine import Engine
 from vidtrans.machine import cores, processor
@@ -37,7 +37,8 @@ from vidtrans.rendering.composite import Composer
 from vidtrans.rendering.render_planning import plan_render
 from vidtrans.session import Context
 from vidtrans.settings import Table
-from vidtrans.temporal.stream import Sample, filter_samples
+from vidtrans.temporal.stream import Sample
+from vidtrans.temporal.window import filter_samples
 from vidtrans.video.io.clip import Frame
 
 ROUNDS = 3

@@ -23,7 +23,8 @@ from vidtrans.settings import Table
 from vidtrans.store.chunking import Chunk, read_ranges
 from vidtrans.store.chunks import ChunkFinder, ChunkStore, ChunkWriter, RawOutputs, StateStore
 from vidtrans.store.disk_forecast import DiskForecast
-from vidtrans.temporal.stream import Filter, RecursiveFilter, Sample, filter_samples
+from vidtrans.temporal.stream import Filter, RecursiveFilter, Sample
+from vidtrans.temporal.window import filter_samples
 
 # Frames after which the disk use is estimated: three chunks by default, of which two are written for sure.
 FORECAST_FRAMES = 200
@@ -161,11 +162,11 @@ class ChunkRenderer:
     def _extent(self, lo: int, hi: int) -> tuple[int, int]:
         """Return the frames that have to be rendered, or known, for the outputs of the frames [lo, hi)."""
         plan, draft = self.plan, self.plan.draft
-        first, stop = self._recurrent_from(lo) if plan.model.remembers else lo, hi
+        first, stop = self._recurrent_from(lo) if plan.model.is_recurrent else lo, hi
         if draft:
             first, _ = draft.reach(first, hi, *self._shot_of(first))
             _, stop = draft.reach(lo, hi, *self._shot_of(hi - 1))
-        if plan.rendering.duplicate_threshold and not plan.model.remembers:
+        if plan.rendering.duplicate_threshold and not plan.model.is_recurrent:
             # Which outputs are reused depends on all that the chunk has rendered before.
             first = self._chunk_of(first).first
             first = draft.reach(first, hi, *self._shot_of(first))[0] if draft else first

@@ -18,6 +18,6 @@ FILTERS = Registry(
             "vidtrans.temporal.window:WindowFilter", "averages along the motion, over frames on both sides"
         ),
         "causal": Entry("vidtrans.temporal.causal:CausalFilter", "over the frames before only, for live use"),
-        "off": Entry("vidtrans.temporal.off:NoFilter", "each frame as the model made it"),
+        "off": Entry("vidtrans.temporal.stream:NoFilter", "each frame as the model made it"),
     },
 )

@@ -1,4 +1,4 @@
-"""The causal filter, for live use: a frame is averaged with all that was seen of it before, and nothing ahead.
+"""The causal filter, for live use: a frame is averaged with what earlier frames show of it, and no later one.
 
 The mean of the model's own outputs is carried along the motion, with how many frames it is made of at each place:
 α = H/(H + 1) for H frames of history (TEMPORAL: 8 to 16). Results are never fed back, so nothing drifts. The source's
@@ -13,21 +13,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from vidtrans.flow.warping import warp
+from vidtrans.flow.warping import enlarge_flow, grid_size, grow, shrink, warp
 from vidtrans.settings import setting
-from vidtrans.temporal.fine_detail import FineDetail
-from vidtrans.temporal.shared import (
-    DeflickerSettings,
-    FlowTracker,
-    apply_correction,
-    enlarge_flow,
-    grid_size,
-    grow,
-    low_correction,
-    pack_channels,
-    shrink,
-)
-from vidtrans.temporal.stream import Sample, Window
+from vidtrans.temporal.fine_detail import FineDetail, FlowTracker, pack_channels
+from vidtrans.temporal.stream import DeflickerSettings, Sample, Window
+from vidtrans.temporal.window import apply_correction, low_correction
 
 
 @dataclass(frozen=True)
@@ -46,16 +36,17 @@ class CausalFilter:
 
     def __init__(self, settings: CausalSettings, device: str = "cpu") -> None:
         self.settings = settings
-        self._tracker = FlowTracker(settings.flow, settings.flow_size, settings.colour_sigma, device)
-        self._detail = FineDetail(self._tracker, settings.keep_source_changes, settings.texture_gain)
+        self._tracker = FlowTracker(settings, device)
+        self._detail = FineDetail(self._tracker, settings)
         self._last: Sample | None = None
         self._mean = np.empty(0)  # (H, W, 4) float32: the look's RGB and the guide's luma
         self._count = np.empty(0)  # (h, w) float32: of how many frames
 
     def expect(self, before: Sample, after: Sample) -> None:
-        """Nothing is ahead."""
+        """Begin nothing: no frame is ahead."""
 
     def __call__(self, window: Window) -> np.ndarray:
+        """Return the one frame of the window without flicker."""
         (sample,) = window.samples
         here = pack_channels(sample)
         height, width = here.shape[:2]
@@ -65,10 +56,9 @@ class CausalFilter:
             self._mean, self._count = here, np.ones(size[::-1], np.float32)
             return sample.output
         both = Window((last, sample), 1)
-        way = self._tracker.way(both, 1, -1)
-        assert way is not None
-        count = warp(self._count, way.flow) * self._tracker.trust(both, 1, -1)
-        before = warp(self._mean, enlarge_flow(way.flow, width, height), bicubic=True)
+        ((_, flow, trust),) = self._tracker.neighbours(both, 1, (-1,))
+        count = warp(self._count, flow) * trust
+        before = warp(self._mean, enlarge_flow(flow, width, height), bicubic=True)
         weight = grow(count / (count + 1), (width, height))
         self._mean = here + cv2.merge([weight] * 4) * (before - here)
         self._count = np.minimum(count + 1, self.settings.history)
@@ -78,12 +68,12 @@ class CausalFilter:
         return apply_correction(sample.output, low, fine, self.settings)
 
     def state(self) -> Mapping[str, np.ndarray]:
-        """The last frame, and what is remembered of those before it."""
+        """Return the last frame, and the mean of those before it."""
         if self._last is None:
             return {}
         return {"guide": self._last.guide, "output": self._last.output, "mean": self._mean, "count": self._count}
 
     def resume(self, state: Mapping[str, np.ndarray]) -> None:
-        """Go on from ``state``; an empty one is none."""
+        """Continue from ``state``; an empty one is none."""
         self._last = Sample(-1, 0, state["guide"], state["output"], False) if state else None
         self._mean, self._count = (state["mean"], state["count"]) if state else (np.empty(0), np.empty(0))

@@ -1,15 +1,15 @@
-"""From a stream of per-frame outputs to the windows that filters see; at a cut all history is dropped."""
+"""What filters see, and what they are: samples, windows of them, protocols, settings, and the filter that is none."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-LOOKAHEAD = 1  # samples that are taken before windows need them: what a filter expects is then made beside its work
+from vidtrans.flow import FLOWS
+from vidtrans.settings import setting
 
 
 @dataclass
@@ -42,10 +42,10 @@ class Filter(Protocol):
     radius: int
 
     def expect(self, before: Sample, after: Sample) -> None:
-        """Two neighbours of a shot are there: what windows will need of them may be begun in the background."""
+        """Begin in the background what windows will need of two neighbours of a shot."""
 
     def __call__(self, window: Window) -> np.ndarray:
-        """The filtered picture of the window's centre, of its output's shape and dtype."""
+        """Return the filtered picture of the window's centre, of its output's shape and dtype."""
 
 
 @runtime_checkable
@@ -53,43 +53,47 @@ class RecursiveFilter(Protocol):
     """A filter that carries a state from frame to frame: it takes frames in order, each once, with a radius of 0."""
 
     def state(self) -> Mapping[str, np.ndarray]:
-        """All that the next frame depends on. To go on from it is to go on exactly."""
+        """Return all that the next frame depends on."""
 
     def resume(self, state: Mapping[str, np.ndarray]) -> None:
-        """Take up a state that ``state`` gave."""
+        """Continue exactly from what ``state`` returned."""
 
 
-def filter_samples(
-    samples: Iterable[Sample], method: Filter, wanted: range | None = None
-) -> Iterator[tuple[Sample, np.ndarray]]:
-    """Yield each sample with its filtered picture, ``method.radius`` frames behind the input, or one more, unless 0.
+@dataclass(frozen=True)
+class DeflickerSettings:
+    """How much a filter may change, and what counts as flicker."""
 
-    ``wanted``: the numbers of the frames that are asked for; the others are only neighbours. A recursive filter sees
-    all of them.
-    """
-    ahead = method.radius + LOOKAHEAD if method.radius else 0  # one that has no window may be live: it must not wait
-    held: deque[Sample] = deque(maxlen=method.radius + 1 + ahead)
-    waiting = 0  # how many of the last held samples have not been filtered yet
+    strength: float = setting(1.0, "share of the correction that is applied", low=0.0, high=1.0)
+    texture_strength: float = setting(
+        1.0, "share of it in fine texture, which may boil; 0 steadies tones only", low=0.0, high=1.0
+    )
+    keep_source_changes: float = setting(1.0, "how far changes that the source explains are kept", low=0.0, high=1.0)
+    texture_gain: float = setting(1.1, "how much of the texture that averaging pales is given back", low=0.0, high=2.0)
+    colour_sigma: float = setting(
+        0.16, "σ of the source's colour difference that is the same place", low=0.01, high=1.0
+    )
+    flow: str = setting("dis", "flow method", choices=tuple(FLOWS))
+    flow_size: int = setting(540, "short side at which flow is estimated in larger pictures; 0: their own", low=0)
 
-    def flush(keep: int) -> Iterator[tuple[Sample, np.ndarray]]:
-        nonlocal waiting
-        while waiting > keep:
-            at = len(held) - waiting
-            first = max(0, at - method.radius)
-            asked = wanted is None or held[at].index in wanted
-            if asked or isinstance(method, RecursiveFilter):
-                picture = method(Window(tuple(held)[first : at + method.radius + 1], at - first))
-                if asked:
-                    yield held[at], picture
-            waiting -= 1
 
-    for sample in samples:
-        if sample.starts_shot:
-            yield from flush(0)
-            held.clear()
-        if held:
-            method.expect(held[-1], sample)
-        held.append(sample)
-        waiting += 1
-        yield from flush(ahead)
-    yield from flush(0)
+@dataclass(frozen=True)
+class OffSettings:
+    """Nothing to set."""
+
+
+class NoFilter:
+    """Returns the model's own output."""
+
+    version = 1
+    radius = 0
+    Settings = OffSettings
+
+    def __init__(self, settings: OffSettings, device: str = "cpu") -> None:
+        pass
+
+    def expect(self, before: Sample, after: Sample) -> None:
+        """Begin nothing."""
+
+    def __call__(self, window: Window) -> np.ndarray:
+        """Return the output of the window's centre."""
+        return window.samples[window.centre].output

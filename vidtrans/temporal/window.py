@@ -19,30 +19,23 @@ A frame depends on ``radius`` neighbours on each side and on no more: a clip may
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 
-from vidtrans.flow.warping import grid, sample_sharp, warp
+from vidtrans.flow.warping import blur, enlarge_flow, grid, grid_size, grow, sample_sharp, shrink, warp
 from vidtrans.settings import setting
-from vidtrans.temporal.fine_detail import FineDetail
-from vidtrans.temporal.shared import (
-    DeflickerSettings,
-    FlowTracker,
-    apply_correction,
-    compute_once,
-    enlarge_flow,
-    grid_size,
-    grow,
-    low_correction,
-    pack_channels,
-    shrink,
-)
-from vidtrans.temporal.stream import Sample, Window
+from vidtrans.temporal.fine_detail import LOW, FineDetail, FlowTracker, compute_once, pack_channels
+from vidtrans.temporal.stream import DeflickerSettings, Filter, RecursiveFilter, Sample, Window
 
 FULL_LEVELS = 3  # steps at full size; those beyond are for low frequencies only
+LOOKAHEAD = 1  # samples that are taken before windows need them, so that ``Filter.expect`` gains time
+SURE = 0.5  # share of all frames that could be averaged that suffices to be sure of low frequencies
+AROUND = 8  # grid pixels over which the correction is taken from around
 
 
 @dataclass(frozen=True)
@@ -65,49 +58,50 @@ class WindowFilter:
         self._levels = (settings.radius + 1).bit_length() - 1
         self.radius = 2**self._levels - 1
         self._full_levels = min(FULL_LEVELS, self._levels)
-        self._tracker = FlowTracker(settings.flow, settings.flow_size, settings.colour_sigma, device)
-        self._detail = FineDetail(self._tracker, settings.keep_source_changes, settings.texture_gain)
+        self._tracker = FlowTracker(settings, device)
+        self._detail = FineDetail(self._tracker, settings)
         self._stale = self._find_stale()
 
     def expect(self, before: Sample, after: Sample) -> None:
-        """The flow between neighbours is begun beside the filter."""
+        """Begin the flow between two neighbours."""
         if self.radius and self.settings.strength:
             self._tracker.expect(before, after)
 
     def __call__(self, window: Window) -> np.ndarray:
+        """Return the window's centre without flicker."""
         sample = window.samples[window.centre]
         if len(window.samples) == 1 or not self.settings.strength:
             return sample.output
-        self._look_ahead(window)
+        self._average_ahead(window)
         fine, slope = sample.extras.pop("fine")
-        made = apply_correction(sample.output, self._low(window, slope), fine, self.settings)
-        self._let_go(window)
-        return made
+        picture = apply_correction(sample.output, self._low(window, slope), fine, self.settings)
+        self._drop_stale(window)
+        return picture
 
     # Averages, level by level: 2^level − 1 frames each way
 
     def _lead(self, level: int) -> int:
-        """How far ahead of the centre averages of a level are needed, in frames."""
+        """Return how far ahead of the centre averages of a level are needed, in frames."""
         return self.radius - (2**level - 1)
 
-    def _look_ahead(self, window: Window) -> None:
-        """Make what is needed of the frames ahead, in their order."""
+    def _average_ahead(self, window: Window) -> None:
+        """Compute what is needed of the frames ahead, in their order."""
         for level in range(self._full_levels, max(self._levels, self._full_levels + 1)):
             first, last = window.centre - self._lead(level), window.centre + self._lead(level)
             for at in range(max(0, first), min(len(window.samples), last + 1)):
-                made = window.samples[at].extras
-                if made.get("made", 0) < level:
+                extras = window.samples[at].extras
+                if extras.get("done", 0) < level:
                     self._coarse(window, at, level)
                     self._share(window, at, level)
-                    made["made"] = level
+                    extras["done"] = level
 
-    def _let_go(self, window: Window) -> None:
+    def _drop_stale(self, window: Window) -> None:
         for key, ahead in self._stale:
             for sample in window.samples[: max(0, window.centre + ahead + 1)]:
                 sample.extras.pop(key, None)
 
     def _find_stale(self) -> list[tuple[Any, int]]:
-        """What is not needed any more when a frame is done, and how far ahead of that frame; behind, where negative.
+        """Return what is not needed when a frame is done, and how far ahead of that frame; behind, where negative.
 
         A step of averaging at level n takes frames 2^(n − 1) away; statistics are of frames up to 2 away.
         """
@@ -119,37 +113,41 @@ class WindowFilter:
             step = 2 ** (n - 1)
             used = min(leads[n], leads[top]) if n <= 2 else leads[n]
             for way in (step, -step):
-                stale += [(("trust", way), used), (("way", way), min(used, leads[n + 1] - step if n < levels else 0))]
+                stale += [(("trust", way), used), (("path", way), min(used, leads[n + 1] - step if n < levels else 0))]
             stale += [(("share", n), leads[n + 1] - 2**n if n < levels else 0)]
             stale += [(("low", n), leads[n + 1] - 2**n)] if top <= n < levels else []
         reach = 2 ** (levels - 1)
         return [*stale, (("low", levels), 0), (("low", 0), 0), ("guide", -reach)]
 
+    def _neighbours(self, window: Window, at: int, level: int) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        """Yield position, flow and trust of the frames that a level averages frame ``at`` with."""
+        step = 2 ** (level - 1)
+        return self._tracker.neighbours(window, at, (step, -step))
+
+    def _average(self, window: Window, at: int, level: int, lower: Callable[[int], np.ndarray]) -> np.ndarray:
+        """Average (1, 2, 1)/4 along the motion: ``lower`` returns a frame's (H, W, 4) float32 of the level below."""
+        total = 2 * lower(at)
+        height, width = total.shape[:2]
+        weight = np.full((height, width), 2, np.float32)
+        for place, path, sure in self._neighbours(window, at, level):
+            on_grid = path.shape[:2] == (height, width)
+            flow = path if on_grid else enlarge_flow(path, width, height)
+            trust = sure if on_grid else grow(sure, (width, height))
+            weight += trust
+            there = sample_sharp(lower(place), grid(height, width) + flow)
+            cv2.accumulateProduct(cv2.merge([trust] * 4), there, total)
+        return cv2.divide(total, cv2.merge([weight] * 4), dst=total)
+
     def _level(self, window: Window, at: int, level: int) -> np.ndarray:
-        """The average at full size: (H, W, 4) float32 in [0, 1], the look's RGB and the guide's luma."""
+        """Return the average at full size: (H, W, 4) float32 in [0, 1], the look's RGB and the guide's luma."""
         sample = window.samples[at]
         if level == 0:
             return compute_once(sample, ("level", 0), lambda: pack_channels(sample))
-
-        def average() -> np.ndarray:
-            total = 2 * self._level(window, at, level - 1)
-            height, width = total.shape[:2]
-            weight = np.full((height, width), 2, np.float32)
-            for step in (2 ** (level - 1), -(2 ** (level - 1))):
-                way = self._tracker.way(window, at, step)
-                if way is None:
-                    continue
-                trust = grow(self._tracker.trust(window, at, step), (width, height))
-                weight += trust
-                places = grid(height, width) + enlarge_flow(way.flow, width, height)
-                there = sample_sharp(self._level(window, at + step, level - 1), places)
-                cv2.accumulateProduct(cv2.merge([trust] * 4), there, total)
-            return cv2.divide(total, cv2.merge([weight] * 4), dst=total)
-
-        return compute_once(sample, ("level", level), average)
+        lower = lambda place: self._level(window, place, level - 1)  # noqa: E731
+        return compute_once(sample, ("level", level), lambda: self._average(window, at, level, lower))
 
     def _fine(self, window: Window, at: int) -> None:
-        """Put down the correction of fine structure, (H, W, 3), with the slope of coarser detail, (h, w): "fine".
+        """Store the correction of fine structure, (H, W, 3), with the slope of coarser detail, (h, w): "fine".
 
         The longest average at full size goes on from here on the grid only, for low frequencies.
         """
@@ -162,48 +160,97 @@ class WindowFilter:
         del sample.extras["level", top]
 
     def _coarse(self, window: Window, at: int, level: int) -> np.ndarray:
-        """The average on the grid: (h, w, 4) float32."""
+        """Return the average on the grid: (h, w, 4) float32."""
         sample = window.samples[at]
         if level == self._full_levels and ("low", level) not in sample.extras:
             self._fine(window, at)
-
-        def average() -> np.ndarray:
-            total = 2 * self._coarse(window, at, level - 1)
-            weight = np.full(total.shape[:2], 2, np.float32)
-            for step in (2 ** (level - 1), -(2 ** (level - 1))):
-                way = self._tracker.way(window, at, step)
-                if way is None:
-                    continue
-                trust = self._tracker.trust(window, at, step)
-                weight += trust
-                places = grid(*weight.shape) + way.flow
-                there = sample_sharp(self._coarse(window, at + step, level - 1), places)
-                cv2.accumulateProduct(cv2.merge([trust] * 4), there, total)
-            return cv2.divide(total, cv2.merge([weight] * 4), dst=total)
-
-        return compute_once(sample, ("low", level), average)
+        lower = lambda place: self._coarse(window, place, level - 1)  # noqa: E731
+        return compute_once(sample, ("low", level), lambda: self._average(window, at, level, lower))
 
     def _share(self, window: Window, at: int, level: int) -> np.ndarray:
-        """How much of a full window an average is made of: (h, w) float32 in [2^−level, 1]."""
+        """Return how much of a full window an average is made of: (h, w) float32 in [2^−level, 1]."""
         if level == 0:
             width, height = grid_size(*window.samples[at].guide.shape[:2])
             return np.ones((height, width), np.float32)
 
         def count() -> np.ndarray:
             total = 2 * self._share(window, at, level - 1)
-            for step in (2 ** (level - 1), -(2 ** (level - 1))):
-                way = self._tracker.way(window, at, step)
-                if way is not None:
-                    there = warp(self._share(window, at + step, level - 1), way.flow)
-                    total += self._tracker.trust(window, at, step) * there
+            for place, flow, trust in self._neighbours(window, at, level):
+                total += trust * warp(self._share(window, place, level - 1), flow)
             return total / 4
 
         return compute_once(window.samples[at], ("share", level), count)
 
     def _low(self, window: Window, slope: np.ndarray) -> np.ndarray:
-        """The correction on the grid, of which low frequencies are taken: (h, w, 3) float32."""
+        """Return the correction on the grid, of which low frequencies are taken: (h, w, 3) float32."""
         at = window.centre
         change = self._coarse(window, at, self._levels) - window.samples[at].extras["low", 0]
         alone = 2.0**-self._levels
         others = (self._share(window, at, self._levels) - alone) / (1 - alone)
         return low_correction(change, others, slope)
+
+
+def low_correction(change: np.ndarray, others: np.ndarray, slope: np.ndarray) -> np.ndarray:
+    """Return the correction on the grid, of which low frequencies are taken: (h, w, 3) float32 in [−1, 1].
+
+    ``change``: (h, w, 4), by how much the average of the look (RGB) and of the guide (luma) differ from the frame;
+    ``slope`` (h, w) of the look over the guide; ``others`` (h, w): the share, 0 to 1, that other frames have in the
+    average. Where that is small the correction is that of the surroundings: lighting flickers in places, too, that were
+    hidden a moment ago.
+    """
+    wanted = change[..., :3] - slope[..., None] * change[..., 3:]
+    others = np.clip(others, 0, 1)
+    height, width = others.shape
+    size = (max(1, width // AROUND), max(1, height // AROUND))
+    near, weight = (blur(shrink(x, size), 1) for x in (wanted * others[..., None], others))
+    around = grow(near / (weight[..., None] + 0.002), (width, height))
+    lacking = 1 - np.clip(others / SURE, 0, 1)
+    return wanted + lacking[..., None] * (around - wanted)
+
+
+def apply_correction(output: np.ndarray, low: np.ndarray, fine: np.ndarray, settings: DeflickerSettings) -> np.ndarray:
+    """Return a frame with its corrections, of its dtype: ``low`` on the grid, ``fine`` (H, W, 3) at full size."""
+    height, width = output.shape[:2]
+    correction = grow(blur(low, LOW), (width, height))
+    if settings.texture_strength:
+        correction += settings.texture_strength * fine
+    full = np.iinfo(output.dtype).max
+    correction *= full * settings.strength
+    correction += output
+    return np.clip(np.rint(correction, out=correction), 0, full, out=correction).astype(output.dtype)
+
+
+def filter_samples(
+    samples: Iterable[Sample], method: Filter, wanted: range | None = None
+) -> Iterator[tuple[Sample, np.ndarray]]:
+    """Yield each sample with its filtered picture, ``method.radius`` frames behind the input, or one more, unless 0.
+
+    At a cut all history is dropped. ``wanted``: the numbers of the frames that are asked for; the others are only
+    neighbours. A recursive filter sees all of them.
+    """
+    ahead = method.radius + LOOKAHEAD if method.radius else 0  # one that has no window may be live: it must not wait
+    recent: deque[Sample] = deque(maxlen=method.radius + 1 + ahead)
+    waiting = 0  # how many of the last samples have not been filtered yet
+
+    def flush(keep: int) -> Iterator[tuple[Sample, np.ndarray]]:
+        nonlocal waiting
+        while waiting > keep:
+            at = len(recent) - waiting
+            first = max(0, at - method.radius)
+            is_wanted = wanted is None or recent[at].index in wanted
+            if is_wanted or isinstance(method, RecursiveFilter):
+                picture = method(Window(tuple(recent)[first : at + method.radius + 1], at - first))
+                if is_wanted:
+                    yield recent[at], picture
+            waiting -= 1
+
+    for sample in samples:
+        if sample.starts_shot:
+            yield from flush(0)
+            recent.clear()
+        if recent:
+            method.expect(recent[-1], sample)
+        recent.append(sample)
+        waiting += 1
+        yield from flush(ahead)
+    yield from flush(0)

@@ -24,7 +24,7 @@ def environment(log: Path) -> dict[str, str]:
 
 def of_machine(machine: Any) -> Iterator[tuple[Any, str, Any]]:
     """Yield what to set in ``vidtrans.machine``: (object, attribute, value)."""
-    yield machine, "torch_has_cuda", lambda: True
+    yield machine, "_torch_build", lambda: "cuda"
 
 
 def of_torch(device: Any) -> Iterator[tuple[Any, str, Any]]:

@@ -56,7 +56,7 @@ def test_the_recipe_of_every_pairing_is_the_preset_of_its_name_if_there_is_one()
         assert recipe.preset == (pairing if pairing in preset_names() else "")
         chosen, settings = recipe.choice("pairing")
         assert chosen == pairing
-        make_pairing(PAIRINGS, chosen, settings)
+        make_pairing(chosen, settings)
 
 
 def test_the_tables_have_settings() -> None:

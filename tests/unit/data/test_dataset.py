@@ -23,7 +23,6 @@ from vidtrans.data.split import split_roles
 from vidtrans.errors import Interrupted, MediaError
 from vidtrans.events import Stop, silent
 from vidtrans.flow.survey import Survey
-from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import make_pairing
 from vidtrans.settings import Size
 from vidtrans.video.images.picture import write_picture
@@ -111,7 +110,7 @@ def test_train_val_and_test_folders_say_the_role(tmp_path: Path, layout: str) ->
         ("2.png", "train"),
         ("3.png", "held-out"),
     ]
-    plan = plan_dataset([found], make_pairing(PAIRINGS, "aligned", {}), DatasetSettings())
+    plan = plan_dataset([found], make_pairing("aligned", {}), DatasetSettings())
     assert [r.role for r in plan.records] == list(found.roles)
     assert len({r.shot for r in plan.records}) == 4
 
@@ -136,7 +135,7 @@ def clip_source(stop: int = 100, **rest: Any) -> ClipSource:
 @pytest.mark.parametrize("every", [1, 3])
 def test_a_plan_lays_out_every_frame_once_in_chunks_of_one_source(every: int) -> None:
     sources = [clip_source(every=every), clip_source(every=every, path="other/clip.mp4"), clip_source(path="ä b.mp4")]
-    plan = plan_dataset(sources, make_pairing(PAIRINGS, "edges", {}), DatasetSettings())
+    plan = plan_dataset(sources, make_pairing("edges", {}), DatasetSettings())
     assert [r.index for r in plan.records] == [n for s in sources for n in s.numbers()]
     assert len({r.file for r in plan.records}) == plan.num_stored == len(plan.records)
     assert {Path(r.file).parent.name for r in plan.records} == {"clip", "clip-2", "ä_b"}
@@ -151,7 +150,7 @@ def test_a_stopped_build_goes_on_where_it_was(tmp_path: Path) -> None:
         put(tmp_path / "in" / f"{i:03}.png", i, (32, 16))
     source, pairing, settings = (
         find_pairs(tmp_path / "in", "AtoB"),
-        make_pairing(PAIRINGS, "aligned", {}),
+        make_pairing("aligned", {}),
         DatasetSettings(),
     )
     plan, stop, done = plan_dataset([source], pairing, settings), Stop(), []

@@ -14,8 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from vidtrans.errors import UsageError
-from vidtrans.flow.dis import NARROWEST, DISMedium, grey
-from vidtrans.flow.estimator import FlowEstimator
+from vidtrans.flow.estimator import NARROWEST, DISMedium, FlowEstimator, grey
 from vidtrans.flow.warping import resize_flow, warp
 
 repeatable = hypothesis_settings(max_examples=60)

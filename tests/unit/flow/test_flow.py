@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from vidtrans.flow.dis import DISMedium, grey
+from vidtrans.flow.estimator import DISMedium, grey
 from vidtrans.flow.warping import compose, forward_backward, grid, resize_flow, sample_sharp, squared_length, warp
 
 repeatable = hypothesis_settings(max_examples=40)

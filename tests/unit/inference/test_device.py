@@ -10,7 +10,7 @@ import torch
 from clips import scene
 
 from vidtrans.errors import DeviceError, MediaError, describe_error, out_of_memory
-from vidtrans.inference import choice
+from vidtrans.inference import compiled
 from vidtrans.inference.device import Device, release_cached_memory
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.networks.init import build_generator, initialise
@@ -100,10 +100,10 @@ SOMETHING_ELSE = {
 
 
 def test_auto_is_torch_on_a_gpu_even_where_compile_could_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choice, "find_spec", lambda name: object())  # as if triton and all else were installed
+    monkeypatch.setattr(compiled, "find_spec", lambda name: object())  # as if triton and all else were installed
     for device in (Device("cuda", "cuda"), Device("cuda:1", "cuda"), Device("mps", "mps")):
-        assert choice.choose_engine("auto", device, "fp32") == "torch"
-        assert choice.choose_engine("compile", device, "fp32") == "compile"
+        assert compiled.choose_engine("auto", device, "fp32") == "torch"
+        assert compiled.choose_engine("compile", device, "fp32") == "compile"
 
 
 @pytest.mark.parametrize("error", OUT_OF_MEMORY.values(), ids=OUT_OF_MEMORY)
@@ -133,7 +133,7 @@ def engine_that_raises(error: Exception, monkeypatch: pytest.MonkeyPatch) -> Tor
     """Return an engine whose network raises this for more than 288×288 pixels, of all pictures together."""
     engine = TorchEngine(small_generator(), CPU, "fp32", batch=4)
     network: Any = engine._network
-    monkeypatch.setattr(engine, "_together", None)  # as on a GPU: a packed network takes fewer pictures at once
+    monkeypatch.setattr(engine, "_max_pixels", None)  # as on a GPU: a packed network takes fewer pictures at once
 
     def small_device(x: torch.Tensor) -> torch.Tensor:
         if x.shape[0] * x.shape[2] * x.shape[3] > 288**2:

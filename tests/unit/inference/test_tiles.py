@@ -101,7 +101,7 @@ def test_sides_halve_down_to_the_smallest_tile(longest: int, multiple: int) -> N
 
 @given(st.integers(1, 700), st.integers(1, 700), st.sampled_from([64, 128, 256]), st.integers(0, 99))
 @settings(max_examples=30)
-def test_tiles_of_equal_size_weigh_one_together_at_every_pixel(height: int, width: int, side: int, seed: int) -> None:
+def test_tiles_of_equal_size_weigh_one_max_pixels_at_every_pixel(height: int, width: int, side: int, seed: int) -> None:
     height, width = (length + -length % 16 for length in (height, width))
     x = torch.rand(1, 1, height, width, generator=torch.Generator().manual_seed(seed))
     sizes: list[torch.Size] = []
@@ -191,11 +191,11 @@ def test_the_batch_is_halved_first_then_the_picture_and_no_frame_is_lost() -> No
     frames = np.stack([scene(320, 300, seed) for seed in range(5)])
     wanted = TorchEngine(generator, CPU, "fp32")(frames)
     halved = engine_with_room(generator, 320 * 304, batch=4)
-    halved._together = None  # as where convolutions are not packed
+    halved._max_pixels = None  # as where convolutions are not packed
     assert np.abs(halved(frames).astype(int) - wanted).max() <= 1
     assert (halved.batch, halved.tile) == (1, None)
     engine = engine_with_room(generator, 256 * 256, batch=4)
-    engine._together = None
+    engine._max_pixels = None
     made = engine(frames)
     assert made.shape == wanted.shape
     assert engine.tile == 256
@@ -267,7 +267,7 @@ def test_what_shows_the_network_where_it_is_in_the_picture_is_not_tiled() -> Non
 class OtherEngine(TorchEngine):
     """Runs the network by other means, which no module's statistics reach."""
 
-    def _prepared(self, network: nn.Module) -> Callable[[Tensor], Tensor]:
+    def _prepare(self, network: nn.Module) -> Callable[[Tensor], Tensor]:
         def run(x: Tensor) -> Tensor:
             if x.shape[2] * x.shape[3] > 256 * 256:
                 raise torch.OutOfMemoryError("no room")

@@ -13,12 +13,12 @@ from torch import nn
 
 from vidtrans.errors import UsageError
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
-from vidtrans.networks.hd import coarser_prefixes, load_coarser
+from vidtrans.networks.hd import load_coarser
 from vidtrans.networks.init import build_discriminator, build_generator, complete_settings, initialise
 from vidtrans.networks.layers import Attention, ResidualBlock, SqueezeExcitation, upsampling
-from vidtrans.networks.spade import Spade, SpadeSettings
+from vidtrans.networks.spade import SpadeSettings, _Spade
 from vidtrans.networks.unet import UNet256, UNetSettings
-from vidtrans.networks.unet_small import _SmallResidual
+from vidtrans.networks.unet_small import SmallResidual
 
 
 def num_parameters(network: nn.Module) -> int:
@@ -155,7 +155,7 @@ def test_the_skips_carry_detail_past_the_bottleneck() -> None:
 def test_the_small_unet_takes_each_head_and_any_number_of_blocks(head: str, blocks: list[int]) -> None:
     network = build_generator("unet-small", {"channels": 8, "head": head, "blocks": blocks}, 2, 3).eval()
     assert network(noise(1, 2, 32, 48)).shape == (1, 3, 32, 48)
-    residuals = sum(isinstance(m, _SmallResidual) for m in network.modules())
+    residuals = sum(isinstance(m, SmallResidual) for m in network.modules())
     assert residuals == sum(blocks)
 
 
@@ -304,7 +304,7 @@ TINY_HD = {"channels": 8, "downsamplings": 2, "blocks": 1, "enhancer_blocks": 1}
 @pytest.mark.parametrize(("scale", "shift"), [(0.0, 0.0), (0.5, 0.0), (-1.0, 0.25)])
 def test_spade_normalises_then_scales_by_one_plus_gamma_and_shifts_by_beta(scale: float, shift: float) -> None:
     """Equation 1 of the paper; as in its code, γ of 0 changes nothing."""
-    spade = Spade(4, 3, SpadeSettings(hidden=8, norm="instance"))
+    spade = _Spade(4, 3, SpadeSettings(hidden=8, norm="instance"))
     for layer, value in ((spade.scale, scale), (spade.shift, shift)):
         nn.init.zeros_(layer.weight)
         nn.init.constant_(layer.bias, value)
@@ -313,7 +313,7 @@ def test_spade_normalises_then_scales_by_one_plus_gamma_and_shifts_by_beta(scale
 
 
 def test_spade_scales_where_the_map_says_so() -> None:
-    spade = Spade(4, 1, SpadeSettings(hidden=8, norm="none"))
+    spade = _Spade(4, 1, SpadeSettings(hidden=8, norm="none"))
     areas = torch.zeros(1, 1, 32, 32)
     areas[..., :16] = 1
     nn.init.constant_(spade.look[0].weight, 1.0)
@@ -330,9 +330,7 @@ def test_a_trained_coarse_generator_is_put_into_a_finer_one() -> None:
     for seed, network in enumerate((coarse, fine, finest)):
         initialise(network, seed)
     before = fine.head[1].weight.clone()
-    put = load_coarser(fine, coarse.state_dict())
-    assert put
-    assert all(n.startswith(coarser_prefixes(fine)) for n in put)
+    load_coarser(fine, coarse.state_dict())
     assert torch.equal(fine.head[1].weight, before)
     x = noise(1, 3, 64, 64)
     with torch.no_grad():
@@ -340,11 +338,9 @@ def test_a_trained_coarse_generator_is_put_into_a_finer_one() -> None:
         # With the enhancer's own view silent, what is left is the coarser one's features.
         fine.enhancers[0].down.register_forward_hook(lambda m, i, o: torch.zeros_like(o))
         assert not torch.equal(fine(x), torch.zeros(1, 3, 64, 64))
-    put = load_coarser(finest, fine.state_dict())
-    assert {n.split(".")[0] for n in put} == {"whole", "enhancers"}
-    below = [n for n in finest.state_dict() if n.startswith(coarser_prefixes(finest))]
-    assert set(put) == set(below)
-    assert coarser_prefixes(coarse) == ()
+    load_coarser(finest, fine.state_dict())
+    given, own = fine.state_dict(), finest.state_dict()
+    assert all(torch.equal(own[n], given[n]) for n in own if n.startswith(("whole.", "enhancers.0.")))
 
 
 def test_a_coarse_generator_of_another_kind_is_refused_and_changes_nothing() -> None:

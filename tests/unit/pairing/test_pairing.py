@@ -144,27 +144,27 @@ def test_an_aligned_input_is_the_frame_itself() -> None:
 
 @pytest.mark.parametrize("name", PAIRINGS)
 def test_a_pairing_is_made_by_name_with_the_settings_of_a_table(name: str) -> None:
-    made = make_pairing(PAIRINGS, name, {})
+    made = make_pairing(name, {})
     assert made.name == name
     assert pairing_record(made)["name"] == name
     with pytest.raises(UsageError, match=r"pairing\.sofft"):
-        make_pairing(PAIRINGS, name, {"sofft": True})
+        make_pairing(name, {"sofft": True})
 
 
 def test_a_pairings_table_is_checked() -> None:
-    assert make_pairing(PAIRINGS, "edges", {"gradient_channel": True}).in_channels == 2
+    assert make_pairing("edges", {"gradient_channel": True}).in_channels == 2
     with pytest.raises(UsageError, match=r"pairing\.context_frames = 5"):
-        make_pairing(PAIRINGS, "next-frame", {"context_frames": 5})
+        make_pairing("next-frame", {"context_frames": 5})
     with pytest.raises(UsageError, match="AtoB, BtoA"):
-        make_pairing(PAIRINGS, "aligned", {"direction": "AtoC"})
+        make_pairing("aligned", {"direction": "AtoC"})
     with pytest.raises(UsageError, match="did you mean 'edges'"):
-        make_pairing(PAIRINGS, "edge", {})
+        make_pairing("edge", {})
 
 
 @pytest.mark.parametrize("name", list(PAIRINGS))
 def test_the_input_does_not_depend_on_where_in_memory_the_frame_lies(name: str) -> None:
     """OpenCV's magnitude did: a render differed from run to run in one frame of a hundred."""
-    pairing = make_pairing(PAIRINGS, name, {"gradient_channel": True} if name == "edges" else {})
+    pairing = make_pairing(name, {"gradient_channel": True} if name == "edges" else {})
     frame = moving_frames(1, size=(171, 96))[0]
     wanted = pairing.input([frame])
     for offset in range(64):
@@ -179,7 +179,7 @@ def test_the_input_does_not_depend_on_where_in_memory_the_frame_lies(name: str) 
 @pytest.mark.parametrize("name", list(PAIRINGS))
 def test_the_input_does_not_depend_on_the_number_of_threads(name: str) -> None:
     """Edges did, in one of these pictures: OpenCV's Canny rounds thresholds otherwise where it has a single thread."""
-    pairing, rng, before = make_pairing(PAIRINGS, name, {}), np.random.default_rng(2), cv2.getNumThreads()
+    pairing, rng, before = make_pairing(name, {}), np.random.default_rng(2), cv2.getNumThreads()
     noise = rng.integers(0, 256, (24, 180, 276, 3), np.uint8)
     frames = [cv2.GaussianBlur(n, (0, 0), 0.3 + i / 6) for i, n in enumerate(noise)]
     try:

@@ -11,14 +11,13 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from vidtrans.errors import UsageError
-from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import make_pairing
 from vidtrans.pairing.colorize import LUMA, Colorize, ColorizeSettings
 from vidtrans.pairing.denoise import Denoise, DenoiseSettings
+from vidtrans.pairing.drawings import ink
 from vidtrans.pairing.edges import Edges, EdgesSettings
 from vidtrans.pairing.enlarge import Enlarge, EnlargeSettings
 from vidtrans.pairing.inpaint import GREY, Inpaint, InpaintSettings, holes
-from vidtrans.pairing.paper import ink
 from vidtrans.pairing.regions import Regions, RegionsSettings, palette
 from vidtrans.pairing.sketch import Sketch, SketchSettings
 
@@ -345,7 +344,7 @@ def test_noise_ranges_are_checked_and_may_be_nothing() -> None:
         Denoise(DenoiseSettings(min_sigma=0, max_sigma=0)).training_input([frame], generator()), frame
     )
     with pytest.raises(UsageError, match=r"pairing\.low"):
-        make_pairing(PAIRINGS, "denoise", {"low": 20, "high": 10})
+        make_pairing("denoise", {"low": 20, "high": 10})
 
 
 def test_coarse_grain_is_coarser() -> None:
@@ -413,7 +412,7 @@ def test_a_mask_grows_before_it_is_filled() -> None:
     assert grown[away <= 4].all()
     assert not grown[away > 6].any()
     with pytest.raises(UsageError, match=r"pairing\.mask_feather"):
-        make_pairing(PAIRINGS, "inpaint", {"mask_dilation": 2, "mask_feather": 3.0})
+        make_pairing("inpaint", {"mask_dilation": 2, "mask_feather": 3.0})
 
 
 @repeatable

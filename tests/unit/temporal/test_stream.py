@@ -19,9 +19,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from vidtrans.temporal import FILTERS
-from vidtrans.temporal.off import NoFilter, OffSettings
-from vidtrans.temporal.shared import FlowTracker
-from vidtrans.temporal.stream import Filter, RecursiveFilter, Sample, Window, filter_samples
+from vidtrans.temporal.fine_detail import FlowTracker
+from vidtrans.temporal.stream import DeflickerSettings, Filter, NoFilter, OffSettings, RecursiveFilter, Sample, Window
+from vidtrans.temporal.window import filter_samples
 
 repeatable = hypothesis_settings(max_examples=60)
 # Sizes at which a grid has one row, one column, or one place.
@@ -189,7 +189,7 @@ def test_no_strength_and_no_radius_change_nothing(make: Callable[..., Any], sett
 
 @pytest.mark.parametrize(("short_side", "wanted"), [(24, (24, 32)), (0, (48, 64)), (540, (48, 64))])
 def test_flow_is_estimated_at_the_size_that_was_asked_for(short_side: int, wanted: tuple[int, int]) -> None:
-    tracker = FlowTracker("dis", short_side, 0.16)
+    tracker = FlowTracker(DeflickerSettings(flow_size=short_side), "cpu")
     [sample] = samples([scene(64, 48, 0)])
     assert tracker._estimator.prepare(sample.guide).shape == wanted
 

@@ -17,10 +17,9 @@ from hypothesis import strategies as st
 
 from vidtrans.store.chunking import cut_into_chunks, read_ranges
 from vidtrans.temporal import fine_detail
-from vidtrans.temporal import shared as tracks
 from vidtrans.temporal import window as temporal_window
-from vidtrans.temporal.stream import Sample, Window, filter_samples
-from vidtrans.temporal.window import WindowFilter
+from vidtrans.temporal.stream import Sample, Window
+from vidtrans.temporal.window import WindowFilter, filter_samples
 
 repeatable = hypothesis_settings(max_examples=25)
 radii = st.sampled_from(WIDTHS)
@@ -198,10 +197,10 @@ class Count:
         self.method, self.radius, self.expect = method, method.radius, method.expect
         self.made: Counter[tuple[int, Any]] = Counter()
         self.most: Counter[str] = Counter()
-        for module in (tracks, fine_detail, temporal_window):
-            monkeypatch.setattr(module, "compute_once", self._kept)
+        for module in (fine_detail, temporal_window):
+            monkeypatch.setattr(module, "compute_once", self._compute_once)
 
-    def _kept(self, sample: Sample, key: Any, make: Any) -> Any:
+    def _compute_once(self, sample: Sample, key: Any, make: Any) -> Any:
         if key not in sample.extras:
             self.made[sample.index, key] += 1
             sample.extras[key] = make()
@@ -221,10 +220,10 @@ KEPT: dict[int, dict[str, tuple[int, int]]] = {
         "energy": (3, 15),
         "guide": (2, 15),
         "level": (2, 30),
-        "made": (2, 0),
+        "done": (2, 0),
         "pair": (3, 0),
         "share": (0, 15),
-        "shown": (1, 15),
+        "prepared": (1, 15),
         "trust": (0, 28),
     },
     3: {
@@ -232,24 +231,24 @@ KEPT: dict[int, dict[str, tuple[int, int]]] = {
         "energy": (4, 21),
         "guide": (5, 21),
         "level": (6, 65),
-        "made": (4, 0),
+        "done": (4, 0),
         "pair": (6, 0),
         "share": (4, 42),
-        "shown": (1, 21),
+        "prepared": (1, 21),
         "trust": (4, 78),
-        "way": (0, 38),
+        "path": (0, 38),
     },
     7: {
         "bands": (4, 33),
         "energy": (4, 33),
         "guide": (11, 33),
         "level": (14, 151),
-        "made": (8, 0),
+        "done": (8, 0),
         "pair": (10, 0),
         "share": (12, 103),
-        "shown": (1, 33),
+        "prepared": (1, 33),
         "trust": (20, 187),
-        "way": (12, 120),
+        "path": (12, 120),
     },
     15: {
         "bands": (4, 57),
@@ -258,12 +257,12 @@ KEPT: dict[int, dict[str, tuple[int, int]]] = {
         "guide": (23, 57),
         "level": (14, 228),
         "low": (24, 57),
-        "made": (24, 0),
+        "done": (24, 0),
         "pair": (10, 0),
         "share": (28, 228),
-        "shown": (1, 57),
+        "prepared": (1, 57),
         "trust": (20, 426),
-        "way": (36, 314),
+        "path": (36, 314),
     },
 }
 

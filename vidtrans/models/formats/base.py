@@ -29,6 +29,6 @@ class ModelFormat:
         """Return a detected file's generator, a torch module on the CPU, and its record. Raises ModelError."""
         raise NotImplementedError
 
-    def save(self, path: Path, generator: Any, record: ModelRecord) -> None:
+    def save(self, path: Path, generator: Any, record: ModelRecord) -> None:  # noqa: ANN401  (no torch here)
         """Write a model file, complete or not at all; the same model gives the same bytes. Optional."""
         raise UsageError(str(path), "files of this format are only read", "choose another format")

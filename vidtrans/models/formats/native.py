@@ -14,7 +14,7 @@ from typing import Any
 from vidtrans.errors import ModelError
 from vidtrans.files import naming_disk_errors, write_atomically
 from vidtrans.models.formats.base import ModelFormat
-from vidtrans.models.model_record import ModelRecord, in_short, parse_record
+from vidtrans.models.model_record import ModelRecord, first_line, parse_record
 from vidtrans.models.weights import build_with_weights, weights_digest, weights_of
 
 METADATA_KEY = "vidtrans"
@@ -44,7 +44,7 @@ class NativeFormat(ModelFormat):
             with safe_open(str(path), framework="numpy") as file:
                 text = (file.metadata() or {})[METADATA_KEY]
         except (SafetensorError, OSError, ValueError, KeyError) as error:
-            raise ModelError(str(path), f"it is damaged ({in_short(error)})", "train or copy it again") from None
+            raise ModelError(str(path), f"it is damaged ({first_line(error)})", "train or copy it again") from None
         return parse_record(text, path)
 
     def load(self, path: Path) -> tuple[Any, ModelRecord]:
@@ -52,7 +52,7 @@ class NativeFormat(ModelFormat):
         record = self.read_record(path)
         return build_with_weights(path, record, _read_weights), record
 
-    def save(self, path: Path, generator: Any, record: ModelRecord) -> None:
+    def save(self, path: Path, generator: Any, record: ModelRecord) -> None:  # noqa: ANN401  (no torch here)
         """Write weights and record. Weights are stored in float32."""
         from safetensors.torch import save_file
 
