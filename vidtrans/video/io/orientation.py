@@ -55,8 +55,6 @@ def orientation_from_matrix(matrix: np.ndarray) -> Orientation:
 def orientation_of(frame: av.VideoFrame) -> Orientation:
     """Return the orientation that a decoded frame carries; upright where it carries none."""
     try:
-        if len(frame.side_data) == 0:  # as in most frames; this is quicker
-            return UPRIGHT
         side_data: Any = frame.side_data.get(Type.DISPLAYMATRIX.name)
     except ValueError:  # a kind of side data that PyAV has no name for hides all the others
         return Orientation(-frame.rotation // 90 % 4)

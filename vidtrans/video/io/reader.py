@@ -231,6 +231,14 @@ def _average_rate(pts: Sequence[int], info: MediaInfo) -> Fraction:
     return info.rate if average / 2 < info.rate < average * 2 else average.limit_denominator(1001)
 
 
+def _has_no_side_data(frame: av.VideoFrame) -> bool:
+    """Return whether a frame has nothing beside its pixels, as most have: then it is upright."""
+    try:
+        return len(frame.side_data) == 0
+    except ValueError:  # a kind of side data that PyAV has no name for
+        return False
+
+
 class _FrameConverter:
     """Convert decoded frames to upright arrays of one format, and count what is unusual about them.
 
@@ -252,8 +260,9 @@ class _FrameConverter:
         self._upright = self.frame_format.size.of(*self.first_size)
 
     def __call__(self, decoded: av.VideoFrame, index: int, pts: int) -> Frame:
-        orientation = orientation_of(decoded)
-        size = orientation.size(decoded.width, decoded.height)
+        orientation = UPRIGHT if _has_no_side_data(decoded) else orientation_of(decoded)
+        turned = orientation != UPRIGHT
+        size = orientation.size(decoded.width, decoded.height) if turned else (decoded.width, decoded.height)
         if self._upright is None:
             self.first_orientation, self.first_size = orientation, size
             self._upright = self.frame_format.size.of(*size)
@@ -261,11 +270,12 @@ class _FrameConverter:
         self.num_resized += size != self.first_size
         self.depth = max(self.depth, depth_of(decoded))
         self.colour = self.colour or colour_of(decoded)
-        stored = orientation.size(*self._upright)
+        stored = orientation.size(*self._upright) if turned else self._upright
         if self._to_rgb is None or (self._to_rgb.width, self._to_rgb.height) != stored:
             self._to_rgb = ToRGB(*stored, deep=self.frame_format.deep)
         if not has_alpha(decoded):
-            rgb, alpha = orientation.apply(self._to_rgb(decoded)), None
+            rgb, alpha = self._to_rgb(decoded), None
+            rgb = orientation.apply(rgb) if turned else np.ascontiguousarray(rgb)
         else:
             rgba = orientation.apply(self._to_rgb.with_alpha(decoded))
             rgb, alpha = np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3])
