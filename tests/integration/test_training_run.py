@@ -69,7 +69,7 @@ def test_a_run_leaves_a_report_a_film_and_its_best_state(dataset: str) -> None:
     assert scored_at(Path()) == [4, 8, 12]
     assert table["best"] in (4, 8, 12)
     page = Path(table["report"]).read_text("utf-8")
-    for told in ("clip.dataset", "One picture learning", "Held-out scores", "Previews", "unet-small", "score every"):
+    for told in ("clip.dataset", "One picture learning", "Held-out scores", "Previews", "unet-small", "val interval"):
         assert told in page.replace("_", " "), told
     assert "<img" in page
     assert "://" not in page.replace("http://www.w3.org", "")  # all that it needs is inside

@@ -99,10 +99,10 @@ def _show_ablation(request: AblateRequest, context: Context, console: Console) -
 
 def _figures(console: Console, rows: list[dict[str, Any]]) -> None:
     """The held-out scores, where pairs were held out."""
-    from vidtrans.training.report.curves import SCORES, figure
+    from vidtrans.training.report.curves import SCORE_LABELS, figure
 
-    names = [n for n in SCORES if all(row["held_out"].get(n) is not None for row in rows)]
+    names = [n for n in SCORE_LABELS if all(row["held_out"].get(n) is not None for row in rows)]
     if not names:
         return
-    headings = ["", *(f"{SCORES[n].name}\n{SCORES[n].unit}".rstrip() for n in names)]
+    headings = ["", *(f"{SCORE_LABELS[n].name}\n{SCORE_LABELS[n].unit}".rstrip() for n in names)]
     console.figures(headings, [[row["label"], *(figure(row["held_out"][n]) for n in names)] for row in rows])

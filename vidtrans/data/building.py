@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from vidtrans.data.dataset import DatasetSettings, FrameRecord
+from vidtrans.clips.sampling import segment_centres
+from vidtrans.data.dataset import DatasetSettings, FrameRecord, Role
 from vidtrans.data.sources import ClipSource, FolderSource
-from vidtrans.data.split import split_roles
 from vidtrans.events import Progress, Report, Stop
 from vidtrans.files import naming_disk_errors, sync_file, sync_folder
 from vidtrans.flow.survey import Survey, find_blurred, find_near_duplicates
@@ -58,7 +58,7 @@ def _records(source: Source, settings: DatasetSettings, *, thin: bool) -> Iterat
     if isinstance(source, FolderSource):
         # Pairs without an order in time: single ones are held out, and no gap is needed.
         drawn = split_roles(len(numbers), settings.val_fraction, 1, 0)
-        known = any(r == "held-out" for r in source.roles)
+        known = any(r == "val" for r in source.roles)
         for i in numbers:
             role = source.roles[i] if known and source.roles[i] else drawn[i]
             yield FrameRecord("", 0, i, i, i, role or "train")
@@ -75,7 +75,24 @@ def _records(source: Source, settings: DatasetSettings, *, thin: bool) -> Iterat
             )
         )
         for n in inside:
-            yield FrameRecord("", 0, n, source.index.pts[n], shot, roles.get(n, "thinned"))
+            yield FrameRecord("", 0, n, source.index.pts[n], shot, roles.get(n, "dropped"))
+
+
+def split_roles(num_frames: int, fraction: float, block: int, gap: int) -> list[Role]:
+    """Return the role of each frame of a shot.
+
+    About ``fraction`` of the frames are held out, in blocks of ``block`` with ``gap`` unused frames on either
+    side, middles evenly. A shot too short to spare a block and its gaps is all for training.
+    """
+    roles: list[Role] = ["train"] * num_frames
+    span = block + 2 * gap
+    # At least half of every stretch stays for training.
+    count = min(round(num_frames * fraction / block) or 1, num_frames // (2 * span)) if fraction > 0 else 0
+    for middle in segment_centres(num_frames, count):
+        first = middle - span // 2
+        for i in range(first, first + span):
+            roles[i] = "val" if gap <= i - first < gap + block else "gap"
+    return roles
 
 
 def thinned(survey: Survey, numbers: list[int], settings: DatasetSettings) -> set[int]:

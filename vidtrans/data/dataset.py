@@ -15,9 +15,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from vidtrans.data.split import Role
 from vidtrans.errors import MediaError, UsageError
 from vidtrans.files import write_json
 from vidtrans.pairing import PAIRINGS
@@ -27,6 +26,8 @@ from vidtrans.video.images.picture import picture_size
 
 FORMAT = 1
 INDEX = "dataset.json"
+# 'dropped' frames are on record and not stored: the frames on either side of them are no neighbours.
+Role = Literal["train", "val", "gap", "dropped"]
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class FrameRecord:
     @property
     def names(self) -> tuple[str, ...]:
         """Every picture that is stored of the frame."""
-        if self.role == "thinned":
+        if self.role == "dropped":
             return ()
         return self.inputs if self.target is None else (*self.inputs, self.target)
 
@@ -207,7 +208,7 @@ def _pairs(dataset: Dataset, present: set[str]) -> list[Pair]:
             if (
                 target is None
                 or len(roles) != 1
-                or not roles <= {"train", "held-out"}
+                or not roles <= {"train", "val"}
                 or not present.issuperset({*names, target})
             ):
                 continue

@@ -269,7 +269,7 @@ def _check_pairs(planned: Dataset, pairing: Pairing) -> None:
     if planned.pairs:
         return
     names = ", ".join(s["name"] for s in planned.sources)
-    thinned = sum(r.role == "thinned" for r in planned.records)
+    thinned = sum(r.role == "dropped" for r in planned.records)
     raise MediaError(
         names,
         f"pairing '{pairing.name}' needs {pairing.min_frames} frames in a row, and no shot has as many"

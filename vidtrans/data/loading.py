@@ -101,10 +101,10 @@ class NoiseLoader:
     """Batches of noise, for trials before there are pictures: they cost what real ones cost."""
 
     def __init__(
-        self, size: tuple[int, int], pairing: Pairing, *, batch: int, plated: bool = False, remembers: bool = False
+        self, size: tuple[int, int], pairing: Pairing, *, batch: int, plate: bool = False, recurrent: bool = False
     ) -> None:
         self.crop, self.pairing, self.batch = size, pairing, batch
-        self.plated, self.remembers = plated, remembers
+        self.plate, self.recurrent = plate, recurrent
 
     def make(self, step: int) -> TrainingBatch:
         """Return the batch of a step."""
@@ -114,9 +114,9 @@ class NoiseLoader:
         for _ in range(self.batch):
             frames = [rng.integers(0, 256, (self.crop[1], self.crop[0], 3), dtype=np.uint8) for _ in range(count)]
             shown = with_clock(self.pairing.training_input(frames, rng), 0.0 if self.pairing.has_clock else None)
-            if self.plated:
+            if self.plate:
                 shown = np.dstack([shown, frames[-1]])
-            if self.remembers:
+            if self.recurrent:
                 shown = np.dstack([shown, no_history(*shown.shape[:2])])
             rows.append((to_signed(shown), to_signed(frames[-1])))
         return TrainingBatch(np.stack([x for x, _ in rows]), np.stack([y for _, y in rows]))
@@ -133,7 +133,7 @@ class Loader:
     as in ``draw_geometry``; ``multiple``: what the network's sides must be multiples of; ``share``: which of a step's
     pairs are made, where several processes share them (all, unless said); ``plate`` (H, W, 3) uint8, of the pairs'
     size, stands beside each input, cut and mirrored as that is; ``motion`` gives the weights;
-    ``remembers``: beside each input there is room for a history, and none in it.
+    ``recurrent``: adds channels of an empty history to each input.
     """
 
     def __init__(
@@ -150,11 +150,11 @@ class Loader:
         share: range | None = None,
         plate: np.ndarray | None = None,
         motion: MotionWeights | None = None,
-        remembers: bool = False,
+        recurrent: bool = False,
     ) -> None:
         self.share = range(batch) if share is None else share
         self.pairs, self.pairing, self.batch, self.seed = list(pairs), pairing, batch, seed
-        self.jitter, self.flip, self.plate, self.motion, self.remembers = jitter, flip, plate, motion, remembers
+        self.jitter, self.flip, self.plate, self.motion, self.recurrent = jitter, flip, plate, motion, recurrent
         self.read = PictureCache()
         self.crop = crop_size(self._sizes(), crop, multiple)
 
@@ -192,7 +192,7 @@ class Loader:
         shown = with_clock(self.pairing.training_input([geometry.apply(f) for f in frames], rng), pair.phase)
         if self.plate is not None:
             shown = np.dstack([shown, geometry.apply(self.plate)])
-        if self.remembers:
+        if self.recurrent:
             shown = np.dstack([shown, no_history(*shown.shape[:2])])
         target = geometry.apply(target)
         weights = self.motion(pair, geometry, target) if self.motion else None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vidtrans.data.split import Role
+from vidtrans.data.dataset import Role
 from vidtrans.errors import MediaError
 from vidtrans.files import base_name
 from vidtrans.flow.survey import Survey
@@ -147,7 +147,7 @@ def find_pairs(folder: Path, direction: str) -> FolderSource:
 
 
 def _role(part: str) -> Role | None:
-    return "held-out" if part in HELD_OUT_FOLDERS else "train" if part else None
+    return "val" if part in HELD_OUT_FOLDERS else "train" if part else None
 
 
 def _two_folders(a: Path, b: Path) -> list[tuple[Path, Path | None]]:

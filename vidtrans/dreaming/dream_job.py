@@ -19,12 +19,11 @@ from vidtrans.concurrency.threads import BackgroundQueue, buffer_capacity
 from vidtrans.config.rendering import RenderingSettings
 from vidtrans.dreaming.controls import DreamControls
 from vidtrans.dreaming.predictors import positions_of
-from vidtrans.dreaming.resumable_rollout import ResumableRollout
+from vidtrans.dreaming.resumable_rollout import Loop, ResumableRollout
 from vidtrans.dreaming.rollout import Rollout, RolloutControls
 from vidtrans.dreaming.seeds import Driver, Seed
 from vidtrans.dreaming.sequencer import ModelSequencer, statistics_in
 from vidtrans.dreaming.settings import DreamingSettings
-from vidtrans.dreaming.timeline import Loop
 from vidtrans.events import Progress
 from vidtrans.files import link_target, write_atomically
 from vidtrans.flow.survey import Survey

@@ -83,7 +83,7 @@ def frame_statistics(pictures: Iterable[np.ndarray]) -> Table:
     """
     rows = [measured(torch.from_numpy(p).permute(2, 0, 1).to(torch.float32) / 127.5 - 1) for p in pictures]
     if not rows:
-        raise ValueError("a bank needs pictures")
+        raise ValueError("statistics need pictures")
     table = np.stack(rows).astype(np.float64)
     found = {"low": table.min(0), "high": table.max(0), "mean": table.mean(0), "spread": table.std(0)}
     places = _PARTS | {"detail": slice(_DETAIL, _COUNT)}
@@ -112,9 +112,9 @@ class FrameStatistics:
             )
             whole = np.stack([low, high, typical, spread])
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise ModelError("the model's bank", f"it is damaged ({error})", "train or copy it again") from None
+            raise ModelError("the model's frame statistics", f"damaged ({error})", "train or copy it again") from None
         if whole.shape != (4, _COUNT) or not np.isfinite(whole).all() or (low > high).any():
-            raise ModelError("the model's bank", "it is damaged", "train or copy it again")
+            raise ModelError("the model's frame statistics", "damaged", "train or copy it again")
         # A clip shows less than its scene holds: just beyond what was seen is no drift yet.
         low, high = low - spread / 2 - ROUNDING, high + spread / 2 + ROUNDING
         for at in (_PARTS["deviation"], slice(_DETAIL, _COUNT)):

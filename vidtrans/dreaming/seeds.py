@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from vidtrans.clips.indexing import Clip, open_clip
 from vidtrans.dreaming.drift_correction import FrameStatistics
-from vidtrans.dreaming.noise import smooth_noise
 from vidtrans.dreaming.predictors import NOISE
 from vidtrans.errors import MediaError, UsageError
 from vidtrans.models.loaded_model import Look
@@ -20,6 +20,9 @@ from vidtrans.session import Context
 from vidtrans.settings import Size, Table, Time, parse_size
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import cover_crop, resize
+
+OCTAVES = 4
+UNKNOWN = np.zeros(3, np.float32), np.full(3, 0.3, np.float32)  # mean and deviation where there is no bank
 
 
 @dataclass(frozen=True)
@@ -133,3 +136,17 @@ class Driver:
             return levelled(rgb[rows, columns])
 
         return picture, follow.close
+
+
+def smooth_noise(width: int, height: int, seed: int, bank: FrameStatistics | None) -> np.ndarray:
+    """(3, H, W) float32 in [-1, 1]: normal noise of ``OCTAVES`` scales, the coarsest strongest."""
+    rng = np.random.default_rng(seed)
+    made = np.zeros((height, width, 3), np.float32)
+    short = min(width, height)
+    for octave in range(OCTAVES):
+        cell = max(1, short // (4 * 2**octave))
+        coarse = rng.standard_normal((-(-height // cell) + 1, -(-width // cell) + 1, 3)).astype(np.float32)
+        made += cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC) / 2**octave
+    made = (made - made.mean((0, 1))) / np.maximum(made.std((0, 1)), 1e-6)
+    mean, deviation = UNKNOWN if bank is None else bank.mean_and_deviation()
+    return np.ascontiguousarray((made * deviation + mean).clip(-1, 1).transpose(2, 0, 1), np.float32)

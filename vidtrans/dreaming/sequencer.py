@@ -24,7 +24,7 @@ from vidtrans.settings import Table
 
 def statistics_in(look: Look) -> FrameStatistics | None:
     """Return the statistics of a model's training frames; None without any. Raises ModelError."""
-    table = look.record.dream.get("bank") if look.record else None
+    table = look.record.dream.get("statistics") if look.record else None
     return FrameStatistics.of(table) if table else None
 
 

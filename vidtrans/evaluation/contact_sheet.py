@@ -13,7 +13,7 @@ from vidtrans.errors import MediaError
 from vidtrans.pairing.base import Pairing, input_frames
 from vidtrans.session import Context
 from vidtrans.settings import Size
-from vidtrans.training.validation import evenly, shown_of
+from vidtrans.training.validation import evenly, pair_input
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import read_picture, resize
 from vidtrans.video.plots.layout import Sheet, cell_size
@@ -65,7 +65,7 @@ def dataset_sheet(dataset: Dataset, count: int | None) -> Sheet:
     cells, notes = [], []
     for pair in evenly(dataset.pairs, wanted):
         target = read_picture(pair.target)
-        cell = np.hstack([pairing.preview(shown_of(pairing, pair)), target])
+        cell = np.hstack([pairing.preview(pair_input(pairing, pair)), target])
         cells.append(resize(cell, *cell_size(cell, 2 * CELL)))
         name = pair.target.relative_to(dataset.folder).as_posix()
         notes.append(name if pair.role == "train" else f"{name}  (held out)")

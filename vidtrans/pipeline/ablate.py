@@ -110,6 +110,7 @@ def _check_output(output: Path, folder: Path) -> None:
 def _steps(dataset: Dataset, recipes: Sequence[Recipe], minutes: float, context: Context) -> int:
     """How many steps fit into ``minutes`` for the slowest, measured once and remembered."""
     from vidtrans.training.training_job import TrainingJob
+    from vidtrans.training.trial import find_steps
 
     quiet, found = replace(context, report=silent), []
     for recipe in recipes:
@@ -117,6 +118,6 @@ def _steps(dataset: Dataset, recipes: Sequence[Recipe], minutes: float, context:
         networks = recipe.only("generator", "discriminator")
         asked = ["ablate", dataset_digest(context, dataset), networks, settings.for_key(), minutes]
         job = TrainingJob(dataset, recipe, settings, None, quiet)
-        found.append(job.steps_for(minutes, digest_of([*asked, context.seed, context.device_kind])))
+        found.append(find_steps(job, minutes, digest_of([*asked, context.seed, context.device_kind])))
     context.note(f"{minutes:g} minutes are about {min(found)} steps here for the slowest; each takes as many")
     return min(found)

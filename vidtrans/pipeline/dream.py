@@ -50,7 +50,7 @@ def dream(request: DreamRequest, context: Context) -> Table:
     place.check_holds(request.frames)
     tell_programs(recipe.programs, context, ("encoding",))
     from vidtrans.dreaming.dream_job import DreamJob  # torch
-    from vidtrans.dreaming.planning import Wish, plan_dream
+    from vidtrans.dreaming.dream_planning import Wish, plan_dream
 
     rendering = recipe.settings("rendering", RenderingSettings)
     wish = Wish(request.source, request.frames, request.start, request.blend, sound, dreaming, rendering, encoding)

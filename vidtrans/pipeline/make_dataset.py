@@ -79,11 +79,11 @@ def clips_for(given: Sequence[Path], recipe: Recipe) -> list[Path]:
 
 
 def _result(dataset: Dataset, output: Path, began: float, *, cached: bool) -> Table:
-    held_out = len(dataset.role("held-out"))
+    held_out = len(dataset.role("val"))
     return {
         "output": str(output),
         "frames": sum(bool(r.names) for r in dataset.records) - dataset.num_missing,
-        "left_out": sum(r.role == "thinned" for r in dataset.records),
+        "left_out": sum(r.role == "dropped" for r in dataset.records),
         "pairs": len(dataset.pairs),
         "held_out": held_out,
         "shots": len({(r.source, r.shot) for r in dataset.records}),

@@ -121,12 +121,11 @@ def _lead(order: _Order, context: Context, dist: DistContext | None) -> Table:
     if watched.exists() and not watched.is_dir():
         raise UsageError(str(watched), "it is a file; previews would go to a folder of this name", "move it away")
     from vidtrans.training.distributed import SINGLE_PROCESS
+    from vidtrans.training.trial import estimate_training, find_steps
 
     job = order.job(context, dist if dist and not context.dry_run else SINGLE_PROCESS)
-    total = job.steps_for(request.minutes, digest, request.at_most) if request.minutes else order.settings.steps
+    total = find_steps(job, request.minutes, digest, request.at_most) if request.minutes else order.settings.steps
     if context.dry_run:
-        from vidtrans.training.trial import estimate_training
-
         return job.summary(output, total) | {"dry_run": True} | estimate_training(job, total)
     from vidtrans.training.training_run import MODEL_FILE, TrainingRun
 

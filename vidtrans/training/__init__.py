@@ -10,7 +10,8 @@ on_real)`` is what D minimises, ``generator(on_fake)`` what G minimises; both ar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -19,11 +20,21 @@ from vidtrans.settings import setting
 
 
 class Label(NamedTuple):
-    """What a curve is called, what it tells, and its unit."""
+    """The name of a curve, what it tells, and its unit. ``aim``: what values are best near to, may be ±∞."""
 
     name: str
     hint: str
     unit: str = ""
+    aim: float | None = None
+
+    def best(self, values: Sequence[float]) -> float | None:
+        """Return the best value; None without values, or where no direction is better."""
+        if self.aim is None or not values:
+            return None
+        if math.isinf(self.aim):
+            return max(values) if self.aim > 0 else min(values)
+        aim = self.aim
+        return min(values, key=lambda v: abs(v - aim))
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ def evenly(pairs: Sequence[Pair], count: int) -> list[Pair]:
     return [pairs[i] for i in segment_centres(len(pairs), count)]
 
 
-def shown_of(pairing: Pairing, pair: Pair) -> np.ndarray:
+def pair_input(pairing: Pairing, pair: Pair) -> np.ndarray:
     """Return the network's input of a pair; noise and holes are drawn, the same every time."""
     rng = np.random.Generator(np.random.Philox(key=crc32(pair.target.name.encode())))
     return with_clock(pairing.training_input([read_picture(p) for p in pair.inputs], rng), pair.phase)
@@ -35,7 +35,7 @@ def shown_of(pairing: Pairing, pair: Pair) -> np.ndarray:
 
 def apply(engine: Engine, pairing: Pairing, pair: Pair) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(input, output, target) of one pair at its stored size, uint8; the output as it would be rendered."""
-    shown, target = shown_of(pairing, pair), read_picture(pair.target)
+    shown, target = pair_input(pairing, pair), read_picture(pair.target)
     # What a frame's own input puts back is known of the target too.
     return shown, FrameRenderer(Inputs(pairing), engine).picture(shown, target), target
 

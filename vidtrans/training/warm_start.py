@@ -1,9 +1,12 @@
-"""``--from``: what a generator begins with."""
+"""What a generator begins with: the weights of ``--from``, and which of them ``training.freeze`` keeps."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from torch import nn
 
 from vidtrans.errors import UsageError
 from vidtrans.models.model_file import load_generator, read_record
@@ -11,6 +14,7 @@ from vidtrans.networks import GENERATORS
 from vidtrans.networks.hd import is_coarser, load_coarser
 from vidtrans.networks.init import complete_settings, inner_generator
 from vidtrans.networks.recurrent import RecurrentGenerator
+from vidtrans.registry import unknown_name
 from vidtrans.settings import Table
 
 
@@ -58,3 +62,19 @@ def _check(start: Path, name: str, table: Table, channels: int, plate: bool) -> 
             + (f" and --set generator.name={its}" if name != its else ""),
         )
     return coarser
+
+
+def freeze(generator: nn.Module, names: Sequence[str]) -> None:
+    """Turn off the gradients of the modules ``names``, as in 'down' or 'down.0', and of all inside them.
+
+    BatchNorm's statistics still follow the new pictures. Raises UsageError on an unknown name, and where nothing is
+    left to learn.
+    """
+    parts = [name for name, _ in generator.named_modules() if name]
+    for name in names:
+        if name not in parts:
+            # Deeper names are valid too; these are enough to choose from.
+            raise unknown_name("part of the generator", name, [p for p in parts if p.count(".") < 2])
+        generator.get_submodule(name).requires_grad_(False)
+    if not any(p.requires_grad for p in generator.parameters()):
+        raise UsageError(f"training.freeze = {list(names)}", "nothing of the generator is left to learn", "name fewer")

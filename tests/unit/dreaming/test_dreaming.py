@@ -24,9 +24,9 @@ from vidtrans.dreaming.drift_correction import (
     frame_statistics,
     measured,
 )
-from vidtrans.dreaming.noise import smooth_noise
+from vidtrans.dreaming.resumable_rollout import Loop
 from vidtrans.dreaming.rollout import Rollout, RolloutControls, RolloutModel
-from vidtrans.dreaming.timeline import Loop
+from vidtrans.dreaming.seeds import smooth_noise
 from vidtrans.errors import ModelError, UsageError
 from vidtrans.expressions import BANDS
 from vidtrans.files import canonical_json
@@ -95,7 +95,7 @@ def test_a_move_and_its_inverse_are_no_move(move: CameraMove) -> None:
 @given(st.floats(1.01, 1.3), st.integers(1, 6))
 def test_zooming_in_and_out_again_is_resampled_once(zoom: float, times: int) -> None:
     path = [CameraMove(zoom=zoom)] * times + [CameraMove(zoom=1 / zoom)] * times
-    held = rollout_module.Held(smooth())
+    held = rollout_module.HistoryFrame(smooth())
     for move in path:
         held = held.moved(move.view(48, 36), move.colours())
     assert torch.allclose(held.seen(), smooth(), atol=2e-3)
@@ -353,7 +353,7 @@ def test_a_dream_that_has_strayed_begins_again_from_its_seed_once(lost: str) -> 
 def test_a_damaged_bank_is_no_bank(spoil: object) -> None:
     bank = json.loads(json.dumps(BANK))
     spoil(bank)  # type: ignore[operator]
-    with pytest.raises(ModelError, match="bank"):
+    with pytest.raises(ModelError, match="statistics"):
         FrameStatistics.of(bank)
 
 

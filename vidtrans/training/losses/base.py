@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -15,11 +15,45 @@ from torch import Tensor, nn
 
 from vidtrans.training import LOSSES
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.triples import PrecedingFrames
 
 # What a discriminator says of a picture: for each scale its layers' features (N, C, h, w), last the logits.
 Judgement = list[list[Tensor]]
 Judge = Callable[[Tensor], Judgement]
+NUM_PRECEDING = 2  # frames of a triple before the last
+TRIPLE_CHANNELS = 3 * (NUM_PRECEDING + 1)
+
+
+@dataclass(frozen=True)
+class PrecedingFrames:
+    """The two frames before some pictures of a batch: its ``rows`` (M,), and what was ``painted`` and the ``targets``.
+
+    Both (M, 6, H, W) float32 in [−1, 1], the older frame first. ``share``: of all triples of a step.
+    """
+
+    rows: Tensor
+    painted: Tensor
+    targets: Tensor
+    share: float = 1.0
+
+    def to(self, device: torch.device, layout: torch.memory_format) -> PrecedingFrames:
+        """Return the same on a device."""
+        painted, targets = (t.to(device, memory_format=layout) for t in (self.painted, self.targets))
+        return replace(self, rows=self.rows.to(device), painted=painted, targets=targets)
+
+    def within(self, first: int, stop: int, of: float) -> PrecedingFrames | None:
+        """Return those of the batch's rows [first, stop), counted from there, as a share ``of`` so many."""
+        inside = (self.rows >= first) & (self.rows < stop)
+        if not (count := int(inside.sum())):
+            return None
+        return PrecedingFrames(self.rows[inside] - first, self.painted[inside], self.targets[inside], count / of)
+
+    def fake(self, outputs: Tensor) -> Tensor:
+        """Return triples (M, 9, H, W), whose last frames are of the batch's outputs, (N, 3, H, W)."""
+        return torch.cat([self.painted, outputs[self.rows]], 1)
+
+    def real(self, targets: Tensor) -> Tensor:
+        """Return the same triples of the targets."""
+        return torch.cat([self.targets, targets[self.rows]], 1)
 
 
 @dataclass

@@ -17,9 +17,9 @@ from vidtrans.pairing.base import Pairing
 from vidtrans.settings import Table
 from vidtrans.training.determinism import deterministic
 from vidtrans.training.distributed import DistContext
-from vidtrans.training.precision import TrainingPrecision
+from vidtrans.training.losses.base import PrecedingFrames
+from vidtrans.training.network_trainer import TrainingPrecision
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.triples import PrecedingFrames
 from vidtrans.training.validation import score
 
 

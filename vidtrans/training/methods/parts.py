@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vidtrans.training.triples import PrecedingFrames
+from vidtrans.training.losses.base import PrecedingFrames
 
 
 class Picture(NamedTuple):
@@ -48,5 +48,5 @@ def share_triples(parts: list[Part], earlier: PrecedingFrames, count: float, lay
     first = 0
     for part in parts:
         inside = earlier.within(first, first + len(part.x), of=count)
-        part.earlier = inside and inside.placed(part.x.device, layout)
+        part.earlier = inside and inside.to(part.x.device, layout)
         first += len(part.x)

@@ -18,18 +18,15 @@ from vidtrans.flow.history import CHANNELS
 from vidtrans.inference.device import Device, to_device
 from vidtrans.networks.init import inner_generator
 from vidtrans.networks.recurrent import RecurrentGenerator
-from vidtrans.training import ADVERSARIAL, LOSSES, health, triples
-from vidtrans.training.adversary import Adversary
+from vidtrans.training import ADVERSARIAL, LOSSES, health
 from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
-from vidtrans.training.freeze import freeze
-from vidtrans.training.learner import Learner, autocast
-from vidtrans.training.losses.base import GeneratorLoss, Judgement, LossContext
+from vidtrans.training.losses.base import TRIPLE_CHANNELS, GeneratorLoss, Judgement, LossContext, PrecedingFrames
 from vidtrans.training.losses.rarity import weigh
 from vidtrans.training.methods.base import Setup, TrainingMethod, taking_a_step
 from vidtrans.training.methods.parts import Part, Picture, share_triples, split
-from vidtrans.training.precision import TrainingPrecision
+from vidtrans.training.network_trainer import DiscriminatorTrainer, NetworkTrainer, TrainingPrecision, autocast
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.triples import PrecedingFrames
+from vidtrans.training.warm_start import freeze
 from vidtrans.training.weight_average import WeightAverage
 
 OTHER_DROPOUT = 1009  # between the seeds of two processes: further than a batch has parts
@@ -61,9 +58,9 @@ class Pix2Pix(TrainingMethod):
         self.networks = {name: self._place(network) for name, network in made.items() if network is not None}
         self.generator, self.discriminator = self.networks["generator"], self.networks.get("discriminator")
         run = (settings, device, precision, dist)
-        self.g = Learner(self.generator, *run)
-        self.d = None if self.discriminator is None else Adversary(self.discriminator, *run)
-        self.d_v = None if of_triples is None else Adversary(self.networks["temporal_discriminator"], *run)
+        self.g = NetworkTrainer(self.generator, *run)
+        self.d = None if self.discriminator is None else DiscriminatorTrainer(self.discriminator, *run)
+        self.d_v = None if of_triples is None else DiscriminatorTrainer(self.networks["temporal_discriminator"], *run)
         self.objective = ADVERSARIAL.load(settings.gan_mode)
         self.loss: GeneratorLoss = self._place(GeneratorLoss(settings))
         self.rarity = None if rarity is None or not settings.colour_rebalancing else rarity.to(device.torch)
@@ -83,7 +80,7 @@ class Pix2Pix(TrainingMethod):
         if settings.weights["gan"]:
             d = setup.make_discriminator(3 + (setup.in_channels if settings.conditional else 0), 1)
         if settings.weights["temporal_gan"]:
-            d_v = setup.make_discriminator(triples.CHANNELS, 2)
+            d_v = setup.make_discriminator(TRIPLE_CHANNELS, 2)
         return cls(generator, d, settings, setup.device, setup.precision, setup.find_rarity(), setup.dist, d_v)
 
     @property
@@ -237,7 +234,7 @@ class Pix2Pix(TrainingMethod):
             part.restore(state[name])
 
     @property
-    def _learners(self) -> dict[str, Learner | WeightAverage]:
+    def _learners(self) -> dict[str, NetworkTrainer | WeightAverage]:
         """Return all that a step changes."""
         parts = {"generator": self.g, "discriminator": self.d, "temporal_gan": self.d_v, "average": self.average}
         return {name: part for name, part in parts.items() if part is not None}

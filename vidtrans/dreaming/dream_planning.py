@@ -12,10 +12,10 @@ from vidtrans.dreaming.bands import Loudness, loudness
 from vidtrans.dreaming.controls import DreamControls
 from vidtrans.dreaming.dream_job import DreamPlan
 from vidtrans.dreaming.predictors import context_of, positions_of
+from vidtrans.dreaming.resumable_rollout import Loop
 from vidtrans.dreaming.seeds import Driver, find_seed
 from vidtrans.dreaming.sequencer import ModelSequencer
 from vidtrans.dreaming.settings import DreamingSettings
-from vidtrans.dreaming.timeline import Loop
 from vidtrans.errors import UsageError
 from vidtrans.models.loaded_model import Look
 from vidtrans.rendering.requested_output import OutputTarget
