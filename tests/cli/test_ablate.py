@@ -193,7 +193,7 @@ def test_losses_that_are_no_part_of_the_table_are_left_out_and_that_is_said(
 ) -> None:
     more = ("--set", "training.lambda_feature_matching=10", "--set", "training.lambda_l2=1")
     told = said(capsys, 0, "train", dataset, "--ablate", "loss", "--steps", 1, *FLAGS, *more)
-    assert "besides L1 and GAN is left out: l2, feature_matching" in told
+    assert "besides L1 and GAN is left out: lambda_l2, lambda_feature_matching" in told
 
 
 def test_several_processes_are_refused(

@@ -139,7 +139,7 @@ def test_a_file_where_a_folder_should_be(clip: Path) -> None:
 
 def test_the_python_defaults_are_the_papers() -> None:
     paper = TrainingSettings()
-    assert (paper.lr, paper.beta1, paper.beta2, paper.l1, paper.batch) == (2e-4, 0.5, 0.999, 100.0, 1)
+    assert (paper.lr, paper.beta1, paper.beta2, paper.lambda_l1, paper.batch_size) == (2e-4, 0.5, 0.999, 100.0, 1)
     assert (paper.crop, paper.jitter, paper.flip, paper.schedule) == (256, 286 / 256, True, "linear")
 
 

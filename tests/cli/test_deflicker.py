@@ -351,11 +351,11 @@ def test_the_api_refuses_what_would_do_nothing_too() -> None:
 
 def test_what_a_preset_says_to_models_is_passed_over(capsys: pytest.CaptureFixture[str]) -> None:
     plain = deflicker(capsys, "p.mp4", "--source", "s.mp4")
-    Path("look.toml").write_text('[rendering]\nsize = "32"\nsource_filter = "hflip"\ndrawn = "yes"\n')
+    Path("look.toml").write_text('[rendering]\nsize = "32"\nsource_filter = "hflip"\ndrawing = "yes"\n')
     assert alike(deflicker(capsys, "p.mp4", "--source", "s.mp4", "--preset", "look.toml"), plain)
     told = said(capsys, 0, "deflicker", "p.mp4", "--source", "s.mp4", "-o", "o.mkv", *LOSSLESS, "--preset", "look.toml")
     assert "is run with" not in told  # as the graph is not run
-    Path("vidtrans.toml").write_text('[rendering]\nsize = "32"\ndrawn = "yes"\n')
+    Path("vidtrans.toml").write_text('[rendering]\nsize = "32"\ndrawing = "yes"\n')
     assert said_json(capsys, "deflicker", "p.mp4", "--source", "s.mp4", "-o", "o.mkv", *LOSSLESS)["cached"]
 
 

@@ -194,7 +194,7 @@ def test_a_dataset_cannot_name_a_program(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_a_dataset_made_with_a_preset_that_names_a_program_trains(capsys: pytest.CaptureFixture[str]) -> None:
-    Path("mine.toml").write_text(FILTERS + "[dataset]\nblock = 1\ngap = 0\nsize = 32\n")
+    Path("mine.toml").write_text(FILTERS + "[dataset]\nval_block_size = 1\nval_gap = 0\nsize = 32\n")
     assert "is run with" not in said(capsys, 0, "make-dataset", "clip.mkv", "--preset", "mine.toml")
     assert api.train("clip.dataset", settings=quick_training())["steps"] == 3
 

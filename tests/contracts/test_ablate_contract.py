@@ -128,4 +128,6 @@ def test_what_is_left_out_of_a_row_is_said(place: Path) -> None:
     context = Context(cache_dir=place / ".vidtrans", report=lambda event: heard.append(getattr(event, "text", "")))
     recipe = make_recipe(None, None, {"training": {"motion_weight": 4.0, "recurrent": True, "lambda_texture": 1.0}})
     ABLATIONS.load("loss")(recipe, open_dataset(place / "clip.dataset"), context)
-    assert heard == ["what the recipe has besides L1 and GAN is left out: detail, temporal, motion, memory"]
+    assert heard == [
+        "what the recipe has besides L1 and GAN is left out: lambda_texture, lambda_temporal, motion_weight, recurrent"
+    ]

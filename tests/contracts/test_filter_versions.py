@@ -49,7 +49,7 @@ CLIPS = {"passing": passing, "fading": fading, "clean": clean}
 FILTERS: dict[str, Callable[[], Filter]] = {
     "window": lambda: window(radius=7),
     "window, wide": lambda: window(radius=15),
-    "window, short": lambda: window(radius=3, boil=0.5, contrast=0.5, follow=0.5),
+    "window, short": lambda: window(radius=3, texture_strength=0.5, texture_gain=0.5, keep_source_changes=0.5),
     "causal": causal,
 }
 

@@ -187,7 +187,7 @@ def test_a_pairing_that_takes_drawings_takes_any(pairing: Any, size: tuple[int, 
     assert pairing.drawing_kind in ("", "lines", "flats")
     page = np.full((size[1], size[0], 3), 255, np.uint8)
     for picture in (scene(*size, seed=1), page, page * 0, page // 2) if pairing.drawing_kind else ():
-        made = unharmed(pairing.drawn, picture)
+        made = unharmed(pairing.drawing_input, picture)
         assert made.shape == (size[1], size[0], pairing.in_channels)
         assert np.array_equal(made, pairing.drawing_input(picture.copy()))
 

@@ -63,7 +63,7 @@ def test_a_loss(tree: Path) -> None:
     assert all(row["generator_edges"] > 0 for row in rows)
     assert "G: edges" in Path("sharp.train/report.html").read_text()
     training = read_record(Path("sharp.safetensors")).training
-    assert training["settings"]["edges"] == 10
+    assert training["settings"]["lambda_edges"] == 10
     assert training["losses"].keys() == {"gan", "l1", "discriminator", "edges"}
 
 

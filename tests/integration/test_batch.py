@@ -117,17 +117,17 @@ def test_several_at_a_time_and_how_far_it_is(batch: Callable[..., list[Outcome]]
 
 
 def test_a_stop_lets_each_save_and_leaves_no_process(batch: Callable[..., list[Outcome]], tmp_path: Path) -> None:
-    stop, workers = Stop(), []
+    stop, busy = Stop(), []
 
     def after_a_while(event: Event) -> None:
         if isinstance(event, BatchStatus) and any(doing for _, doing in event.workers):
-            workers.extend(name for name, _ in event.workers)
+            busy.extend(name for name, _ in event.workers)
             stop.request(143)
 
     with pytest.raises(Interrupted) as raised:
         batch("good", "slow", "good", report=after_a_while, stop=stop)
     assert raised.value.exit_status == 143
-    assert set(workers) == {"1 slow"}
+    assert set(busy) == {"1 slow"}
     summary = json.loads((tmp_path / "vidtrans-batch.json").read_text())
     assert [row["state"] for row in summary["items"]] == ["done", "pending", "pending"]
     assert not workers()

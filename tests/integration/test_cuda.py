@@ -229,7 +229,7 @@ def test_every_way_to_double_sizes_trains_to_the_same_weights(upsample: str, gpu
 
 
 def test_one_that_remembers_trains_to_the_same_weights(gpu: Gpu) -> None:
-    model = check_repeatable(generator_of(memory=True), gpu, memory=True, temporal=3.0)
+    model = check_repeatable(generator_of(memory=True), gpu, recurrent=True, lambda_temporal=3.0)
     assert model.nondeterministic == set()
 
 
@@ -241,7 +241,7 @@ def test_one_that_knows_a_clip_by_heart_trains(gpu: Gpu) -> None:
 
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_in_fp16_it_trains_to_the_same_weights_and_brings_its_scale_along(accumulate: int, gpu: Gpu) -> None:
-    model = check_repeatable(generator_of(), gpu, precision="fp16", accumulate=accumulate)
+    model = check_repeatable(generator_of(), gpu, precision="fp16", grad_accum_steps=accumulate)
     assert model.g.scaler.is_enabled()
     assert model.g.scaler.get_scale() > 0
 

@@ -47,7 +47,7 @@ from vidtrans.training.losses.temporal import temporal
 from vidtrans.training.losses.texture import texture_distance
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.video.images.picture import picture_size, write_picture
+from vidtrans.video.images.picture import write_picture
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 repeatable = hypothesis_settings(max_examples=40)
@@ -208,7 +208,7 @@ def test_a_step_without_a_past_teaches_what_it_would_without_a_memory(precision:
     without.load_state_dict(with_memory.state_dict())
     x, y = seen(2, -1.0), torch.rand(2, 3, 32, 32)
     learner = Pix2Pix(with_memory, None, settings, CPU, precision)
-    alone = Pix2Pix(without.painter, None, replace(settings, memory=False), CPU, precision)
+    alone = Pix2Pix(without.painter, None, replace(settings, recurrent=False), CPU, precision)
     kept, plain = learner.step(x, y, lr=1e-3, seed=0), alone.step(x[:, :3], y, lr=1e-3, seed=0)
     names = ("l1", "texture")
     assert [kept[n] for n in names] == pytest.approx([plain[n] for n in names], rel=1e-5)
@@ -353,19 +353,18 @@ def test_an_example_may_drift_instead_and_only_so_long(taught: Path) -> None:
 def test_trails_are_found_once_and_the_oldest_unused_is_forgotten(
     taught: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loader, past = own_past(taught / "clip.dataset", 0.0)
-    size = picture_size(loader.pairs[0].inputs[0])
-    monkeypatch.setattr("vidtrans.training.feedback.recurrent_feedback.CACHE_BYTES", 3 * FLOW_BYTES * size[0] * size[1])
+    loader, _ = own_past(taught / "clip.dataset", 0.0)
+    limit = "vidtrans.training.feedback.recurrent_feedback.CACHE_BYTES"
+    monkeypatch.setattr(limit, 3 * FLOW_BYTES * loader.max_pixels)
     found: list[int] = []
-    monkeypatch.setattr(past, "_find", found.append)
+    monkeypatch.setattr(RecurrentFeedback, "_estimate", lambda self, index: found.append(index))
+    _, past = own_past(taught / "clip.dataset", 0.0)
     for index in (1, 2, 3, 1, 4, 1, 2):  # 4 takes the place of 2
         past._flow(index).result()
     assert found == [1, 2, 3, 4, 2]
-    monkeypatch.setattr(
-        "vidtrans.training.feedback.recurrent_feedback.CACHE_BYTES", 1
-    )  # too little for any: one is held
-    past._flow(5)
-    assert len(past._flows) == 1
+    monkeypatch.setattr(limit, 1)  # too little for any: one is cached
+    _, past = own_past(taught / "clip.dataset", 0.0)
+    assert past._flow.cache_info().maxsize == 1  # type: ignore[attr-defined]
 
 
 def test_a_chain_begins_to_drift_at_once_or_never(taught: Path) -> None:

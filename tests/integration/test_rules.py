@@ -171,7 +171,7 @@ SHORT = {"training": {"batch_size": 2, "crop_size": "none", "jitter": 1.0}}
 def test_the_same_pictures_with_another_preset_follow_it(clip: Path) -> None:
     api.make_dataset(clip, preset="edges", settings=TINY)
     pictures = {k: v for k, v in snapshot(Path("clip.dataset")).items() if k.endswith(".png")}
-    Path("mine.toml").write_text("[training]\nsteps = 5\n[pairing]\nsoft = true\n")
+    Path("mine.toml").write_text("[training]\nsteps = 5\n[pairing]\ngradient_channel = true\n")
     table = api.make_dataset(clip, preset="mine.toml", settings=TINY)
     assert table["cached"] is True
     assert open_dataset(Path("clip.dataset")).recipe == {"training": {"steps": 5}}

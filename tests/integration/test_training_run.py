@@ -173,9 +173,11 @@ def test_a_dataset_that_changed_under_a_stopped_run_is_named(dataset: str) -> No
 def test_another_recipe_for_a_stopped_run_is_named(dataset: str) -> None:
     stopped_after(5, dataset, "a.safetensors", settings=tables())
     heard: list[str] = []
-    api.train(dataset, "a.safetensors", settings=tables(lambda_l1=50.0, batch=1), report=lambda e: heard.append(str(e)))
+    api.train(
+        dataset, "a.safetensors", settings=tables(lambda_l1=50.0, batch_size=1), report=lambda e: heard.append(str(e))
+    )
     [told] = [text for text in heard if "stopped on its way" in text]
-    assert "settings.batch, settings.l1" in told
+    assert "settings.batch_size, settings.lambda_l1" in told
 
 
 def test_what_cannot_be_scored_cannot_be_stopped_by_scores(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:

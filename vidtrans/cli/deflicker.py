@@ -45,7 +45,7 @@ class FilterCommand(click.Command):
 @click.command(
     "deflicker",
     cls=FilterCommand,
-    epilog="Settings for --set rendering.KEY=VALUE: strength, mix, keep_colour, rate, cuts, chunk_frames. Other "
+    epilog="Settings for --set rendering.KEY=VALUE: strength, mix, keep_colour, picture_fps, cuts, chunk_frames. Other "
     "settings of [rendering] in a preset or in vidtrans.toml are for models, and are ignored.",
 )
 @click.argument("processed", nargs=-1, required=True, type=FILE, metavar="PROCESSED...")

@@ -113,7 +113,7 @@ def _planned(table: dict[str, Any]) -> list[str]:
 
 def _report(table: dict[str, Any]) -> list[str]:
     """A table of all measures, and what they say."""
-    from vidtrans.evaluation.verdicts import compared_with, verdict
+    from vidtrans.evaluation.score_report import compared_with, verdict
 
     pairs = f"{count(table['pairs'], 'pair')} scored at {'x'.join(map(str, table['scored_at']))}"
     lines = [f"{table['path']}: {count(table['frames'], 'frame')}, {pairs}{timing(table)}"]

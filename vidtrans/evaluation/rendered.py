@@ -7,9 +7,8 @@ from pathlib import Path
 
 from vidtrans.clips.indexing import content_digest, open_clip
 from vidtrans.errors import UsageError
-from vidtrans.evaluation.reporting import VERSION, score
+from vidtrans.evaluation.score_report import VERSION, score, verdict
 from vidtrans.evaluation.scoring import AlignedSource
-from vidtrans.evaluation.verdicts import verdict
 from vidtrans.files import base_name
 from vidtrans.metrics import SCORING_FLOW
 from vidtrans.output.target import produce

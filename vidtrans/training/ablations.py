@@ -17,6 +17,7 @@ from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.registry import Entry, Registry
 from vidtrans.session import Context
 from vidtrans.settings import Table
+from vidtrans.training import weight_key
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.images.picture import picture_size
 
@@ -70,7 +71,7 @@ def patches(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]
     network = DISCRIMINATORS.load(name)
     found = []
     for layers, patch in PATCHES.items():
-        smallest = network(6, network.Settings(channels=4, layers=layers)).smallest
+        smallest = network(6, network.Settings(channels=4, num_layers=layers)).smallest
         if smallest <= side:
             label = f"{patch}x{patch} patches"
             found.append(Variant(f"patch-{patch}", label, {"discriminator": {**table, "num_layers": layers}}))
@@ -102,13 +103,15 @@ def skips(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]:
 def _terms(recipe: Recipe, *, l1: bool, gan: bool, conditional: bool = True) -> dict[str, Table]:
     """[training] with these losses and no other, weighed as the recipe does; what it leaves out, as the paper does."""
     own, paper = recipe.settings("training", TrainingSettings), TrainingSettings()
-    weights = {n: (own.weights[n] or paper.weights[n]) if on else 0.0 for n, on in (("l1", l1), ("gan", gan))}
+    weights = {
+        weight_key(n): (own.weights[n] or paper.weights[n]) if on else 0.0 for n, on in (("l1", l1), ("gan", gan))
+    }
     return {"training": {**_others(own), **weights, "conditional": conditional}}
 
 
 def _others(own: TrainingSettings) -> Table:
     """What turns off all that the settings do to the loss besides L1 and GAN."""
-    return {name: 0.0 for name in own.loss_weights if name not in ("l1", "gan")} | own.loss_changes
+    return {weight_key(name): 0.0 for name in own.loss_weights if name not in ("l1", "gan")} | own.loss_changes
 
 
 def _say_left_out(recipe: Recipe, context: Context) -> None:

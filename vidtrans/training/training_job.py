@@ -12,10 +12,9 @@ import torch
 
 from vidtrans.config.recipe import Recipe
 from vidtrans.data.augment import crop_size
-from vidtrans.data.background_plate import BackgroundPlate
+from vidtrans.data.background_plate import BackgroundPlate, find_motion_weights
 from vidtrans.data.dataset import Dataset, Pair, check_sizes
 from vidtrans.data.loading import Batches, Loader, NoiseLoader
-from vidtrans.data.motion_weight import find_motion_weights
 from vidtrans.errors import UsageError
 from vidtrans.flow.history import METHOD
 from vidtrans.inference.device import resolve_device

@@ -165,9 +165,9 @@ def test_repeats_and_blurred_frames_are_on_record_and_not_stored() -> None:
 
 def test_all_can_be_kept() -> None:
     frames = [*with_blur(14, {9}), *[moving_frames(14)[-1]] * 6]
-    assert make(frames, thin=False)[0]["left_out"] == 1
-    assert make(frames, blur=0)[0]["left_out"] == 6
-    made, dataset = make(frames, thin=False, blur=0)
+    assert make(frames, drop_duplicates=False)[0]["left_out"] == 1
+    assert make(frames, min_sharpness=0)[0]["left_out"] == 6
+    made, dataset = make(frames, drop_duplicates=False, min_sharpness=0)
     assert (made["left_out"], made["frames"]) == (0, 20)
     assert "dropped" not in {r.role for r in dataset.records}
 
@@ -189,7 +189,9 @@ def test_a_thinned_frame_is_not_missing_and_restoring_brings_back_no_more_than_w
 
 def test_next_frame_pairs_never_span_a_thinned_frame() -> None:
     still = moving_frames(8)[-1]
-    made, dataset = make([*moving_frames(8), still, still, *moving_frames(16)[8:]], "next-frame", hold_out=0, blur=0)
+    made, dataset = make(
+        [*moving_frames(8), still, still, *moving_frames(16)[8:]], "next-frame", val_fraction=0, min_sharpness=0
+    )
     assert numbers(dataset, "dropped") == [8, 9]
     pairs = [tuple(int(path.stem) for path in (*p.inputs, p.target)) for p in dataset.pairs]
     assert pairs == [(n, n + 1, n + 2) for n in (*range(6), *range(10, 16))]

@@ -32,7 +32,7 @@ def learn(layer: nn.Module, x: Tensor) -> list[Tensor]:
 def _always() -> Iterator[None]:
     """Whatever the device can do: whether it pays is another question."""
     patch = pytest.MonkeyPatch()
-    patch.setattr(matmul_convolution, "pays", lambda x, positions: True)
+    patch.setattr(matmul_convolution, "is_faster", lambda x, positions: True)
     yield
     patch.undo()
 

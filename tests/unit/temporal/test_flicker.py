@@ -100,7 +100,7 @@ def test_motion_by_parts_of_a_pixel_costs_little_sharpness(make: Make, least: fl
     shifts = [np.float32([[1, 0, -0.3 * i], [0, 1, 0]]) for i in range(40)]  # type: ignore[arg-type]
     guides = [cv2.warpAffine(big, s, (64, 48), flags=cv2.INTER_LANCZOS4) for s in shifts]
     looks = [look(g) for g in guides]
-    made = run(make(contrast=0), samples(guides, flickering(looks, 6)))
+    made = run(make(texture_gain=0), samples(guides, flickering(looks, 6)))
     assert least < sharpness(made[20:32]) / sharpness(looks[20:32]) < 1.03
 
 
@@ -120,7 +120,7 @@ def test_a_boiling_grain_is_averaged_and_with_boil_0_it_is_kept(make: Make, step
     looks = [look(g) for g in guides]
     outputs, noise = grainy(looks)
     assert restlessness(looks, step) == 0
-    made, half, kept = (run(make(boil=b), samples(guides, outputs)) for b in (1.0, 0.5, 0.0))
+    made, half, kept = (run(make(texture_strength=b), samples(guides, outputs)) for b in (1.0, 0.5, 0.0))
     own = restlessness(outputs[8:], step)
     assert restlessness(made[8:], step) < 0.2 * own
     assert 0.4 * own < restlessness(half[8:], step) < 0.65 * own
@@ -142,7 +142,7 @@ def jittering(count: int) -> tuple[Frames, Frames]:
 def test_the_contrast_that_averaging_takes_is_given_back(make: Make) -> None:
     guides, outputs = jittering(24)
     own = sharpness(outputs[MIDDLE])
-    pale, given_back, more = (sharpness(run(make(contrast=c), samples(guides, outputs))[MIDDLE]) for c in (0, 1, 2))
+    pale, given_back, more = (sharpness(run(make(texture_gain=c), samples(guides, outputs))[MIDDLE]) for c in (0, 1, 2))
     assert pale < 0.8 * own
     assert 1.1 * pale < given_back < own
     assert given_back < more < 1.1 * own
@@ -173,7 +173,7 @@ def pulse() -> Frames:
 def test_changes_that_the_source_makes_are_kept(source: Callable[[], Frames], most: float, share: float) -> None:
     guides = source()
     looks = [look(g) for g in guides]
-    made, unfollowed = (run(window(follow=f), samples(guides, looks))[8:-8] for f in (1.0, 0.0))
+    made, unfollowed = (run(window(keep_source_changes=f), samples(guides, looks))[8:-8] for f in (1.0, 0.0))
     assert rms(made, looks[8:-8]) < most
     assert rms(made, looks[8:-8]) < share * rms(unfollowed, looks[8:-8])
 

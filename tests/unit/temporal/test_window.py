@@ -199,7 +199,7 @@ class Count:
         self.made: Counter[tuple[int, Any]] = Counter()
         self.most: Counter[str] = Counter()
         for module in (tracks, fine_detail, temporal_window):
-            monkeypatch.setattr(module, "kept", self._kept)
+            monkeypatch.setattr(module, "compute_once", self._kept)
 
     def _kept(self, sample: Sample, key: Any, make: Any) -> Any:
         if key not in sample.extras:

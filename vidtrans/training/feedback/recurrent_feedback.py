@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -14,7 +14,6 @@ from vidtrans.data.dataset import Pair
 from vidtrans.data.loading import Example, Loader
 from vidtrans.flow.history import CHANNELS, BackwardFlow, BackwardFlowEstimator, history, to_signed_range
 from vidtrans.training.feedback.rollout_pool import successors
-from vidtrans.video.images.picture import picture_size
 
 FLOW_BYTES = 12  # of a pixel
 CACHE_BYTES = 1 << 29  # of flows: those of 680 pictures of 256x256 pixels
@@ -36,8 +35,14 @@ class RecurrentFeedback:
         after = successors(loader.pairs, loader.pairing.stride)
         self._before = {following: i for i, following in enumerate(after) if following is not None}
         self._estimator = BackwardFlowEstimator(flow)
-        self._flows: OrderedDict[int, Future[BackwardFlow]] = OrderedDict()
-        self._worker = ThreadPoolExecutor(1, "flows")
+        # One thread estimates flows before they are needed: OpenCV releases the interpreter lock.
+        worker, size = ThreadPoolExecutor(1, "flows"), CACHE_BYTES // (FLOW_BYTES * loader.max_pixels)
+
+        @lru_cache(max(1, size))
+        def backward_flow(index: int) -> Future[BackwardFlow]:
+            return worker.submit(self._estimate, index)
+
+        self._flow = backward_flow
 
     def input(self, given: np.ndarray, outputs: Sequence[np.ndarray], example: Example) -> np.ndarray:
         """See ``Feedback.input``."""
@@ -78,20 +83,7 @@ class RecurrentFeedback:
     def _stands_alone(self, index: int, successor: int | None) -> bool:
         return successor is None and index not in self._before
 
-    def _flow(self, index: int) -> Future[BackwardFlow]:
-        """Return the flow from a pair's stored frame back to the one before it; start its estimation if it is unknown.
-
-        One thread estimates flows before they are needed: OpenCV releases the interpreter lock.
-        """
-        if index in self._flows:
-            self._flows.move_to_end(index)
-            return self._flows[index]
-        width, height = picture_size(self.loader.pairs[index].inputs[0])
-        while len(self._flows) >= max(1, CACHE_BYTES // (FLOW_BYTES * width * height)):
-            self._flows.popitem(last=False)
-        self._flows[index] = self._worker.submit(self._estimate, index)
-        return self._flows[index]
-
     def _estimate(self, index: int) -> BackwardFlow:
+        """Return the flow from a pair's stored frame back to the one before it."""
         frames = [self.loader.read(self.loader.pairs[i].inputs[0]) for i in (self._before[index], index)]
         return self._estimator(*frames)

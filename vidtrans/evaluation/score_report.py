@@ -1,4 +1,4 @@
-"""The scores of a render over time, and the moments at which it is worst."""
+"""The scores of a clip as a table, a line of text, a JSON file, or a plot with the worst moments."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 
 from vidtrans.clips.indexing import Clip
 from vidtrans.clips.sampling import read_clip_frames
-from vidtrans.evaluation.scoring import AlignedSource, seconds
-from vidtrans.evaluation.verdicts import figures, verdict
+from vidtrans.evaluation.scoring import AlignedSource, Pictures, score_clips, seconds
+from vidtrans.files import write_json
 from vidtrans.flow import FLOWS
 from vidtrans.flow.dis import grey
 from vidtrans.flow.warping import warp
-from vidtrans.metrics.clip_scores import Scores
+from vidtrans.metrics.clip_scores import Scores, round_digits
 from vidtrans.metrics.motion import FlowPair
 from vidtrans.session import Context
 from vidtrans.settings import Table
@@ -25,6 +25,9 @@ from vidtrans.video.images.picture import resize, write_picture
 from vidtrans.video.plots.chart import Chart, ChartCurve, Colour
 from vidtrans.video.plots.layout import FAINT, GAP, TEXT_PX, Sheet, blank, text_band
 
+VERSION = 2
+VISIBLE_GHOST = 2.0  # 8-bit levels
+BLURRED = 0.85  # of the sharpness that should be
 CELL = 392  # pixels, the width of one of three pictures in a row
 WIDTH = 3 * CELL + 4 * GAP
 TALLEST = 300  # pixels, of a picture
@@ -46,6 +49,106 @@ CURVES: dict[str, tuple[str, Colour, int]] = {
     "_source": ("source", (92, 160, 255), 1),
     "": ("output", (255, 190, 70), 2),
 }
+
+
+def score(
+    shown: Clip,
+    seen: AlignedSource,
+    flow: str,
+    result: Path | None,
+    context: Context,
+    *,
+    per_frame: Pictures | None = None,
+    reference: Pictures | None = None,
+) -> Table:
+    """Score a render that is ``shown``, and write a plot (.png) or all values (.json) if there is a ``result``.
+
+    Raises UsageError, MediaError, Interrupted.
+    """
+    scores = score_clips(shown, seen, context, per_frame=per_frame, reference=reference, flow=flow)
+    table = {"path": str(shown.path), "flow": flow} | score_table(scores, shown)
+    if result is not None and result.suffix.lower() == ".json":
+        write_json(result, table | {"series": series_table(scores, shown)}, indent=1)
+    elif result is not None:
+        write_sheet(result, scores, table, shown, seen, flow, context)
+    return table
+
+
+def score_table(scores: Scores, clip: Clip) -> Table:
+    """Return the measures of a clip, as in the JSON; ``worst`` lists the moments to look at."""
+    errors, floor = scores.series["warping_error"], scores.series["warping_error_source"]
+    worst = [
+        {
+            "frame": n,
+            "seconds": round(seconds(clip, n), 3),
+            "warping_error": round_digits(errors[n]),
+            "warping_error_source": round_digits(floor[n]),
+        }
+        for n in scores.worst()
+    ]
+    return {"frames": scores.frames, **scores.table(), "worst": worst}
+
+
+def series_table(scores: Scores, clip: Clip) -> Table:
+    """Return a column for each measure, a value (or null) for each frame. A pair's is at its second frame."""
+    numbers = range(scores.frames)
+    columns = {name: [round_digits(v) for v in values] for name, values in scores.series.items()}
+    return {"frame": list(numbers), "seconds": [round(seconds(clip, n), 3) for n in numbers]} | columns
+
+
+def verdict(table: Table) -> str:
+    """Summarise the scores in a line."""
+    said = [_steadiness(table)]
+    if table["sharpness"] is not None:
+        blurred = "blurred: " if table["sharpness"] < BLURRED else ""
+        said.append(f"{blurred}{table['sharpness']:.2f} as sharp as the {compared_with(table)}")
+    if (table["ghosting"] or 0) > VISIBLE_GHOST:
+        said.append("ghosts where something was uncovered")
+    if table["worst"]:
+        worst = table["worst"][0]
+        said.append(f"worst at frame {worst['frame']} ({worst['seconds']:.1f} s)")
+    return "; ".join(said)
+
+
+def compared_with(table: Table) -> str:
+    """Return what the render was compared with."""
+    return {"per-frame": "per-frame video"}.get(table["compared_with"], str(table["compared_with"]))
+
+
+def figures(table: Table) -> str:
+    """Return the available measures in a line."""
+    said = []
+    for name, key, form in (
+        ("warping error", "warping_error", ".3g"),
+        ("per frame", "warping_error_per_frame", ".3g"),
+        ("source", "warping_error_source", ".3g"),
+        ("ratio", "ratio", ".2f"),
+        ("flicker", "flicker", ".1f"),
+        ("PSNR", "psnr", ".1f"),
+        ("SSIM", "ssim", ".3f"),
+        ("sharpness", "sharpness", ".2f"),
+        ("ghosting", "ghosting", ".1f"),
+    ):
+        if table[key] is not None:
+            said.append(f"{name} {table[key]:{form}}")
+    return "   ".join(said)
+
+
+def _steadiness(table: Table) -> str:
+    own, floor, ratio, gone = (table[k] for k in ("warping_error", "warping_error_source", "ratio", "removed"))
+    if own is None:
+        why = "it has one frame" if table["frames"] == 1 else "no frame can be followed to the next"
+        return f"nothing to say about its steadiness, {why}"
+    if gone is not None and gone > 1:
+        return "all of the per-frame flicker is gone, it is steadier than the source itself"
+    if gone is not None and gone >= 0:
+        return f"{100 * gone:.0f} % of the per-frame flicker is gone"
+    if ratio is not None:
+        why = "" if gone is not None else ", which is hardly less steady than the source"
+        return f"its warping error is {ratio:.2f} of the per-frame video's{why}"
+    if not own:
+        return "it does not flicker at all"
+    return f"its warping error is {own / floor:.2f} times the source's" if floor else "it flickers, the source does not"
 
 
 def write_sheet(
