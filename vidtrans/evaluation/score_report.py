@@ -52,8 +52,8 @@ CURVES: dict[str, tuple[str, Colour, int]] = {
 
 
 def score(
-    shown: Clip,
-    seen: AlignedSource,
+    clip: Clip,
+    source: AlignedSource,
     flow: str,
     result: Path | None,
     context: Context,
@@ -61,20 +61,20 @@ def score(
     per_frame: Pictures | None = None,
     reference: Pictures | None = None,
 ) -> Table:
-    """Score a render that is ``shown``, and write a plot (.png) or all values (.json) if there is a ``result``.
+    """Score a render, and write a plot (.png) or all values (.json) if there is a ``result``.
 
     Raises UsageError, MediaError, Interrupted.
     """
-    scores = score_clips(shown, seen, context, per_frame=per_frame, reference=reference, flow=flow)
-    table = {"path": str(shown.path), "flow": flow} | score_table(scores, shown)
+    scores = score_clips(clip, source, context, per_frame=per_frame, reference=reference, flow=flow)
+    table = {"path": str(clip.path), "flow": flow} | _score_table(scores, clip)
     if result is not None and result.suffix.lower() == ".json":
-        write_json(result, table | {"series": series_table(scores, shown)}, indent=1)
+        write_json(result, table | {"series": _series_table(scores, clip)}, indent=1)
     elif result is not None:
-        write_sheet(result, scores, table, shown, seen, flow, context)
+        _write_sheet(result, scores, table, clip, source, flow, context)
     return table
 
 
-def score_table(scores: Scores, clip: Clip) -> Table:
+def _score_table(scores: Scores, clip: Clip) -> Table:
     """Return the measures of a clip, as in the JSON; ``worst`` lists the moments to look at."""
     errors, floor = scores.series["warping_error"], scores.series["warping_error_source"]
     worst = [
@@ -89,7 +89,7 @@ def score_table(scores: Scores, clip: Clip) -> Table:
     return {"frames": scores.frames, **scores.table(), "worst": worst}
 
 
-def series_table(scores: Scores, clip: Clip) -> Table:
+def _series_table(scores: Scores, clip: Clip) -> Table:
     """Return a column for each measure, a value (or null) for each frame. A pair's is at its second frame."""
     numbers = range(scores.frames)
     columns = {name: [round_digits(v) for v in values] for name, values in scores.series.items()}
@@ -98,16 +98,16 @@ def series_table(scores: Scores, clip: Clip) -> Table:
 
 def verdict(table: Table) -> str:
     """Summarise the scores in a line."""
-    said = [_steadiness(table)]
+    parts = [_flicker(table)]
     if table["sharpness"] is not None:
         blurred = "blurred: " if table["sharpness"] < BLURRED else ""
-        said.append(f"{blurred}{table['sharpness']:.2f} as sharp as the {compared_with(table)}")
+        parts.append(f"{blurred}{table['sharpness']:.2f} as sharp as the {compared_with(table)}")
     if (table["ghosting"] or 0) > VISIBLE_GHOST:
-        said.append("ghosts where something was uncovered")
+        parts.append("ghosts where something was uncovered")
     if table["worst"]:
         worst = table["worst"][0]
-        said.append(f"worst at frame {worst['frame']} ({worst['seconds']:.1f} s)")
-    return "; ".join(said)
+        parts.append(f"worst at frame {worst['frame']} ({worst['seconds']:.1f} s)")
+    return "; ".join(parts)
 
 
 def compared_with(table: Table) -> str:
@@ -117,7 +117,7 @@ def compared_with(table: Table) -> str:
 
 def figures(table: Table) -> str:
     """Return the available measures in a line."""
-    said = []
+    parts = []
     for name, key, form in (
         ("warping error", "warping_error", ".3g"),
         ("per frame", "warping_error_per_frame", ".3g"),
@@ -130,11 +130,11 @@ def figures(table: Table) -> str:
         ("ghosting", "ghosting", ".1f"),
     ):
         if table[key] is not None:
-            said.append(f"{name} {table[key]:{form}}")
-    return "   ".join(said)
+            parts.append(f"{name} {table[key]:{form}}")
+    return "   ".join(parts)
 
 
-def _steadiness(table: Table) -> str:
+def _flicker(table: Table) -> str:
     own, floor, ratio, gone = (table[k] for k in ("warping_error", "warping_error_source", "ratio", "removed"))
     if own is None:
         why = "it has one frame" if table["frames"] == 1 else "no frame can be followed to the next"
@@ -151,26 +151,26 @@ def _steadiness(table: Table) -> str:
     return f"its warping error is {own / floor:.2f} times the source's" if floor else "it flickers, the source does not"
 
 
-def write_sheet(
-    path: Path, scores: Scores, table: Table, shown: Clip, seen: AlignedSource, flow: str, context: Context
+def _write_sheet(
+    path: Path, scores: Scores, table: Table, clip: Clip, source: AlignedSource, flow: str, context: Context
 ) -> None:
-    """Charts over time, and below them three pictures of each of the worst moments."""
-    bands = [text_band(f"{shown.name} along the motion of {seen.clip.name}", WIDTH, size=TEXT_PX + 4)]
+    """Draw charts over time, and below them three pictures of each of the worst moments."""
+    bands = [text_band(f"{clip.name} along the motion of {source.clip.name}", WIDTH, size=TEXT_PX + 4)]
     bands += [text_band(line, WIDTH, colour=FAINT) for line in (verdict(table), figures(table))]
     marks = [moment["frame"] for moment in table["worst"]]
-    times = [seconds(shown, n) for n in range(scores.frames)]
-    cuts = [n for n in range(1, scores.frames) if seen.starts_shot(n)]
+    times = [seconds(clip, n) for n in range(scores.frames)]
+    cuts = [n for n in range(1, scores.frames) if source.starts_shot(n)]
     for name, height, title in CHARTS:
         if name in scores.series:
             chart = Chart(title, _curves(name, scores), times, cuts, marks)
             bands += [blank(WIDTH, GAP), chart.draw(WIDTH, height)]
     if marks:
-        bands.append(_moments(marks, scores, shown, seen, flow, context))
+        bands.append(_moments(marks, scores, clip, source, flow, context))
     write_picture(path, np.vstack(bands))
 
 
 def _curves(name: str, scores: Scores) -> list[ChartCurve]:
-    """Warping errors as their roots: these show small errors beside large ones, where squares would not."""
+    """Return the curves of a chart; warping errors as roots, which show small errors beside large ones."""
     found = []
     for suffix, (label, colour, thick) in CURVES.items():
         if name + suffix in scores.series:
@@ -187,31 +187,29 @@ def _levels(error: float | None) -> float:
 
 
 def _moments(
-    marks: Sequence[int], scores: Scores, shown: Clip, seen: AlignedSource, flow: str, context: Context
+    marks: Sequence[int], scores: Scores, clip: Clip, source: AlignedSource, flow: str, context: Context
 ) -> np.ndarray:
     """Draw a row for each moment: the frame before it, the frame, and where it changed."""
     method = FLOWS.load(flow)()
     wanted = sorted({n for mark in marks for n in (mark - 1, mark)})
-    own = {f.index: resize(f.rgb, *scores.size) for f in read_clip_frames(shown, wanted, FrameFormat(), context)}
-    steps, on_ground = sorted({seen.steps[n] for n in wanted}), FrameFormat(background=shown.default_background)
-    source = {
-        f.index: grey(resize(f.rgb, *scores.size)) for f in read_clip_frames(seen.clip, steps, on_ground, context)
-    }
+    own = {f.index: resize(f.rgb, *scores.size) for f in read_clip_frames(clip, wanted, FrameFormat(), context)}
+    steps, form = sorted({source.steps[n] for n in wanted}), FrameFormat(background=clip.default_background)
+    greys = {f.index: grey(resize(f.rgb, *scores.size)) for f in read_clip_frames(source.clip, steps, form, context)}
     rows, notes = [], []
     for mark in marks:
-        first, second = (source[seen.steps[n]] for n in (mark - 1, mark))
+        first, second = (greys[source.steps[n]] for n in (mark - 1, mark))
         motion = FlowPair.between(first, second, method)
         rows.append([own[mark - 1], own[mark], changes(own[mark - 1], own[mark], motion)])
         error, floor = (_levels(scores.series[k][mark]) for k in ("warping_error", "warping_error_source"))
-        said = f"changes by {error:.1f} levels where the source changes by {floor:.1f}"
-        notes.append([f"frame {mark - 1}", f"frame {mark}, {seconds(shown, mark):.2f} s", said])
+        note = f"changes by {error:.1f} levels where the source changes by {floor:.1f}"
+        notes.append([f"frame {mark - 1}", f"frame {mark}, {seconds(clip, mark):.2f} s", note])
     height = max(1, min(TALLEST, round(CELL * scores.size[1] / scores.size[0])))
     headings = ("before the jump", "after it", f"what changed (white: {WHITE} levels; slate: not scored)")
     return Sheet("", rows, (CELL, height), headings, notes).draw()
 
 
 def changes(before: np.ndarray, after: np.ndarray, motion: FlowPair) -> np.ndarray:
-    """Where two frames differ along the motion, (H, W, 3) uint8: black nowhere, white by ``WHITE`` levels."""
+    """Draw the difference of two frames along the motion, (H, W, 3) uint8: white is ``WHITE`` levels."""
     off = cv2.absdiff(warp(after, motion.there), before).max(axis=2)
     heat = np.clip(off.astype(np.float32) * (255 / WHITE), 0, 255).astype(np.uint8)
     picture = cv2.cvtColor(cv2.applyColorMap(heat, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)

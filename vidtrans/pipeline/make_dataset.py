@@ -39,8 +39,8 @@ def make_dataset(request: MakeDatasetRequest, context: Context) -> Table:
     if not context.dry_run:
         finish_replacing(link_target(output))
     held = existing_dataset(output, wanted.digest(context), context) if output.exists() else None
-    if held is not None and (held.preset, held.recipe) != (preset, wanted.taught) and not context.dry_run:
-        held = replace(held, preset=preset, recipe=wanted.taught)
+    if held is not None and (held.preset, held.recipe) != (preset, wanted.training_tables) and not context.dry_run:
+        held = replace(held, preset=preset, recipe=wanted.training_tables)
         write_index(output, held)
         context.note(f"the pictures are the same; training will follow preset '{preset}'")
     if held is not None and not (request.restore and held.num_missing):

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vidtrans.errors import UsageError
 from vidtrans.inference.device import Device, Precision, resolve_precision
@@ -41,7 +41,7 @@ class NetworkTrainer:
 
     def __init__(
         self,
-        network: Any,
+        network: nn.Module,
         settings: TrainingSettings,
         device: Device,
         precision: TrainingPrecision,
@@ -91,8 +91,9 @@ class DiscriminatorTrainer(NetworkTrainer):
 
     def judge(self, *pictures: Tensor) -> list[Judgement]:
         """Return the judgements of pictures (N, C, H, W). In one autocast, so that weights are converted once."""
+        judge: Any = self.network.judge
         with autocast(self.device, self.precision):
-            return [self.network.judge(picture) for picture in pictures]
+            return [judge(picture) for picture in pictures]
 
     def update(self, pairs: Iterable[tuple[Tensor, Tensor, float]], lr: float) -> Tensor:
         """Take one step to tell fake from real: max log D(real) + log(1 − D(fake)), or another objective's loss.

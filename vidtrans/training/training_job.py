@@ -24,6 +24,7 @@ from vidtrans.networks.init import build_discriminator, build_generator, complet
 from vidtrans.pairing.base import pairing_record
 from vidtrans.pairing.clock import CHANNELS, picture_channels
 from vidtrans.pairing.next_frame import NextFrame
+from vidtrans.registry import Entry, Registry
 from vidtrans.rendering.scene import placeholder_plate, require_background_plate
 from vidtrans.session import Context
 from vidtrans.settings import Table, to_table
@@ -119,12 +120,12 @@ class TrainingJob:
         """Return the model file's table for a recurrent generator; empty for another."""
         return {"flow": METHOD} if self.settings.recurrent else {}
 
-    def build(self) -> Any:
+    def build(self) -> torch.nn.Module:
         """Build the generator, before its weights are initialised."""
         plate, name, table = self.plate, self.generator_name, self.generator_table
         size = (plate.picture.shape[1], plate.picture.shape[0]) if plate else None
         channels, recurrent = self.pairing.in_channels, self.settings.recurrent
-        generator = build_generator(name, table, channels, plate=size, memory=recurrent)
+        generator: Any = build_generator(name, table, channels, plate=size, memory=recurrent)
         if plate:
             generator.set_plate(plate.picture, plate.scene)
         return generator
@@ -188,7 +189,7 @@ class TrainingJob:
         """Return the channels of a generator's input, with a background plate and without a history."""
         return self.pairing.in_channels + (3 if self.plate else 0)
 
-    def make_generator(self, number: int = 0) -> Any:
+    def make_generator(self, number: int = 0) -> torch.nn.Module:
         """Build the recipe's generator, with its first weights or those of ``--from``; see ``methods.base.Setup``."""
         generator = self.build()
         initialise(generator, self.context.seed + number)
@@ -197,9 +198,9 @@ class TrainingJob:
             start_with(generator, self.start, name, table, channels, plate=bool(self.plate))
         return generator
 
-    def make_discriminator(self, channels: int, number: int) -> Any:
+    def make_discriminator(self, channels: int, number: int) -> torch.nn.Module:
         """Build a discriminator of the recipe's kind with its first weights."""
-        network = build_discriminator(self.discriminator_name, self.discriminator_table, channels)
+        network: torch.nn.Module = build_discriminator(self.discriminator_name, self.discriminator_table, channels)
         initialise(network, self.context.seed + number)
         return network
 
@@ -275,5 +276,5 @@ def use_huge_pages() -> None:
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 
-def _network(registry: Any, name: str, table: Table, kind: str) -> Table:
+def _network(registry: Registry[Entry], name: str, table: Table, kind: str) -> Table:
     return {"name": name, "settings": complete_settings(registry, name, table, kind)}

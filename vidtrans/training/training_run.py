@@ -49,7 +49,7 @@ def follow_leader(job: TrainingJob) -> None:
     """Take the same steps as the main process, silently, in another process of a distributed run."""
     while (plan := job.dist.broadcast()) == TRIAL:
         seconds_per_step(job.make_run(Path(), 1))
-    if plan is None:
+    if not isinstance(plan, dict):
         return
     run = job.make_run(Path(plan["folder"]), plan["steps"])
     if plan["continued"]:
@@ -214,22 +214,23 @@ class TrainingRun:
         if last_good.load(self.context.report):
             self.context.note(f"the last good state: {self._save('last-good.safetensors', last_good)}", "warning")
 
-    def _engine(self, generator: Any) -> TorchEngine:
+    def _engine(self, generator: torch.nn.Module) -> TorchEngine:
         return TorchEngine(generator, self.job.device, self.job.render_precision, batch=1)
 
     def _latest(self) -> TorchEngine:
         return self._engine(self.run.model.learned)
 
-    def _finalised(self, generator: Any) -> Any:
+    def _finalised(self, generator: torch.nn.Module) -> torch.nn.Module:
         """Return a copy for rendering, with BatchNorm statistics of whole training pictures."""
         engine = self._engine(generator)  # paints histories with the statistics of training
         generator = copy.deepcopy(generator)
+        multiple: Any = generator.multiple
 
         def inputs() -> Iterator[torch.Tensor]:
             for index in segment_centres(len(self.job.pairs), min(len(self.job.pairs), NORM_PICTURES)):
                 for picture in self._inputs(index, engine):
                     x = torch.from_numpy(np.ascontiguousarray(picture[None].transpose(0, 3, 1, 2)))
-                    yield pad_by_mirroring(x, generator.multiple).to(self.job.device.torch)
+                    yield pad_by_mirroring(x, multiple).to(self.job.device.torch)
 
         reestimate(generator, inputs())
         return generator

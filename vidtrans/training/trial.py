@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -50,7 +49,7 @@ def estimate_training(job: TrainingJob, total: int) -> Table:
     run = job.make_run(Path(), 1)
     seconds = seconds_per_step(run) * total
     weights = _num_bytes(run.model.learned.state_dict())
-    # The new checkpoint is written before the old one is deleted, and the finished model lies beside it.
+    # The new checkpoint is written before the old one is deleted, and the finished model is there too.
     cache = 2 * _num_bytes(run.model.state()) + weights
     width, height = run.loader.crop
     memory = min(CACHE_BYTES, 3 * width * height * len(job.dataset.names()))
@@ -76,7 +75,7 @@ def untrained(job: TrainingJob, output: Path, size: int) -> tuple[Look, TorchEng
     return Look(output, "", output.stem, record), TorchEngine(job.build(), job.device)
 
 
-def _num_bytes(state: Any) -> int:
+def _num_bytes(state: object) -> int:
     if isinstance(state, torch.Tensor):
         return state.numel() * state.element_size()
     values = state.values() if isinstance(state, dict) else state if isinstance(state, list | tuple) else ()

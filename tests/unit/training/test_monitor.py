@@ -13,13 +13,13 @@ from clips import scene
 
 from vidtrans.data.dataset import Pair
 from vidtrans.training import monitor as watched
-from vidtrans.training.monitor import TrainingMonitor, film_steps
-from vidtrans.training.report import previews as sheets
-from vidtrans.training.report.previews import (
+from vidtrans.training.monitor import (
     CHART_HEIGHT,
     COLOURS,
     MIN_CHART_WIDTH,
     ProgressSheet,
+    TrainingMonitor,
+    film_steps,
     loss_chart,
     numbered_files,
     preview_sheet,
@@ -67,7 +67,7 @@ SHEET = Path("f/training.png")
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     Recorded.made = []
-    monkeypatch.setattr(sheets, "Sheet", Recorded)
+    monkeypatch.setattr(watched, "Sheet", Recorded)
     return Recorded.made
 
 

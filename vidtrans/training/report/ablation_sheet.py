@@ -1,4 +1,4 @@
-"""The picture of an ablation: what each variant paints of held-out frames, and its scores under it."""
+"""The sheet of an ablation: outputs of each variant for held-out frames, and its scores below."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CELL, NARROWEST = 280, 200  # pixels: of a picture's long side; and of a column,
 
 
 def draw_sheet(path: Path, title: str, rows: Sequence[Table], dataset: Dataset, context: Context) -> None:
-    """Write it: a column for each of ``rows`` (``label``, ``model``, ``held_out``), between input and target."""
+    """Draw a column for each of ``rows`` (``label``, ``model``, ``held_out``), between input and target."""
     pairing = dataset.pairing
     held_out = dataset.role("val")
     pairs = evenly(held_out or dataset.role("train"), ROWS)
@@ -35,15 +35,15 @@ def draw_sheet(path: Path, title: str, rows: Sequence[Table], dataset: Dataset, 
     columns.append([read_picture(pair.target) for pair in pairs])
     cell = _cell(columns[-1][0])
     headings = ("input", *(row["label"] for row in rows), "target")
-    told = "None of these frames was learned from" if held_out else "Nothing was held out: all of these were learned"
-    foot = f"{told}. One run each, with one seed: small differences may be chance."
+    note = "None of these frames was learned from" if held_out else "Nothing was held out: all of these were learned"
+    foot = f"{note}. One run each, with one seed: small differences may be chance."
     pictures = Sheet(title, list(zip(*columns, strict=True)), cell, headings).draw()
     scored = [_scores(name, [row["held_out"].get(name) for row in rows], cell[0]) for name in _names(rows)]
     write_picture(path, np.vstack([pictures, *scored, text_band(foot, pictures.shape[1], colour=FAINT)]))
 
 
 def _cell(picture: np.ndarray) -> tuple[int, int]:
-    """(width, height) of the places for pictures; small ones are enlarged, so that there is room for words."""
+    """Return the (width, height) of cells; small pictures are enlarged, so that text fits."""
     width, height = cell_size(picture, CELL)
     scale = max(1.0, NARROWEST / width)
     return round(width * scale), round(height * scale)
@@ -55,7 +55,7 @@ def _names(rows: Sequence[Table]) -> list[str]:
 
 
 def _scores(name: str, values: Sequence[float], width: int) -> np.ndarray:
-    """Draw a line of the table: a name and a value under each variant, the best one bright."""
+    """Draw a line of the table: a name and a value below each variant, the best one bright."""
     label = SCORE_LABELS[name]
     best = label.best(values)
     # The font of pictures has no ×.
