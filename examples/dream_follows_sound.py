@@ -12,7 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import vidtrans
-from vidtrans.dreaming.bands import loudness
+from vidtrans.dreaming.controls import loudness
 from vidtrans.events import Event, Note, Progress
 from vidtrans.video.io.sound import RATE_HZ, read_blocks
 

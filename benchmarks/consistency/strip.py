@@ -12,7 +12,7 @@ from benchmarks.consistency.measure import FLOW
 from benchmarks.consistency.methods import own
 from benchmarks.consistency.store import Store
 from benchmarks.consistency.trained import SHIPPED, render
-from vidtrans.evaluation.plots import WHITE, changes
+from vidtrans.evaluation.score_report import WHITE, changes
 from vidtrans.flow import FLOWS
 from vidtrans.flow.estimator import grey
 from vidtrans.metrics.motion import FlowPair

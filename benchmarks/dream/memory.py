@@ -31,8 +31,8 @@ from vidtrans.models.model_file import load_generator
 from vidtrans.rendering.frame_renderer import Recurrence
 from vidtrans.settings import Size, Table
 from vidtrans.temporal.stream import Sample
-from vidtrans.training.allocator import ask_for_huge_pages
-from vidtrans.training.validation import shown_of
+from vidtrans.training.training_job import use_huge_pages
+from vidtrans.training.validation import pair_input
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import read_picture
 from vidtrans.video.io.encoder import LosslessWriter
@@ -76,7 +76,7 @@ def blocks(trained: Trained) -> tuple[float, float]:
             pair = trained.pairs[i]
             frame = read_picture(pair.inputs[0])
             sample = Sample(i, i, frame, frame, starts_shot=i == stretch.start)
-            sample.output = engine(memory.beside(shown_of(trained.pairing, pair), sample)[None])[0]
+            sample.output = engine(memory.beside(pair_input(trained.pairing, pair), sample)[None])[0]
             memory.keep(sample)
             found.append(l1(sample.output, read_picture(pair.target)))
     return statistics.mean(found), alone
@@ -145,7 +145,7 @@ def goals(found: dict[str, list[Table]]) -> list[str]:
 
 
 def main() -> int:
-    ask_for_huge_pages()
+    use_huge_pages()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--cache", type=Path, required=True)

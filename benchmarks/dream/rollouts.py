@@ -31,7 +31,7 @@ from vidtrans.errors import VidtransError
 from vidtrans.files import digest_of, write_json
 from vidtrans.metrics.dreams import STRIP_FRAMES
 from vidtrans.settings import Table
-from vidtrans.training.allocator import ask_for_huge_pages
+from vidtrans.training.training_job import use_huge_pages
 from vidtrans.video.images.picture import read_picture, resize, write_picture
 from vidtrans.video.plots.layout import Sheet
 
@@ -272,7 +272,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help=f"contenders, of {', '.join(c.name for c in CONTENDERS)}")
     options = parser.parse_args()
     options.only = [name for name in options.only.split(",") if name]
-    ask_for_huge_pages()
+    use_huge_pages()
     torch.set_num_threads(options.threads)
     bench, told = Bench(options), []
     for clip, file in CLIPS.items():

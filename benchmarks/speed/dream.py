@@ -50,7 +50,7 @@ def make_model(preset: str, size: int, path: Path) -> None:
     noise = torch.from_numpy(rng.uniform(-1, 1, (8, pairing.in_channels, 64, 64)).astype(np.float32))
     with torch.inference_mode():
         painted = to_pictures(generator.eval()(noise), deep=False)
-    dream = {"positions": 200 if clock else 0, "rate": "25", "bank": frame_statistics(painted)}
+    dream = {"positions": 200 if clock else 0, "rate": "25", "statistics": frame_statistics(painted)}
     settings = complete_settings(GENERATORS, name, table, "generator")
     record = ModelRecord(
         {"name": name, "settings": settings},

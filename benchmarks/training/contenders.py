@@ -27,7 +27,7 @@ from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.model_file import load_generator
 from vidtrans.pairing.base import Pairing
 from vidtrans.settings import Table
-from vidtrans.training.validation import shown_of
+from vidtrans.training.validation import pair_input
 from vidtrans.video.images.picture import read_picture
 
 SIZE = 128  # pixels, of the short side
@@ -87,7 +87,7 @@ class Trained:
 
     def outputs(self, mode: str) -> list[np.ndarray]:
         run = painted if mode == "train" else rendered
-        return run(self.model, [shown_of(self.pairing, pair) for pair in self.pairs])
+        return run(self.model, [pair_input(self.pairing, pair) for pair in self.pairs])
 
     @property
     def targets(self) -> list[np.ndarray]:
@@ -161,7 +161,7 @@ def train(case: Case, contender: Contender, seed: int, seconds: float, cache: Pa
         timed.unlink(missing_ok=True)
     taken = kept(timed, run)["seconds"]
     dataset = open_dataset(folder)
-    return Trained(model, steps, taken, dataset.role("held-out"), dataset.pairing)
+    return Trained(model, steps, taken, dataset.role("val"), dataset.pairing)
 
 
 def rendered(model: Path, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:

@@ -37,8 +37,8 @@ from benchmarks.training.contenders import (
 from benchmarks.training.measures import scores
 from vidtrans.errors import VidtransError
 from vidtrans.settings import Table
-from vidtrans.training.allocator import ask_for_huge_pages
-from vidtrans.training.validation import shown_of
+from vidtrans.training.training_job import use_huge_pages
+from vidtrans.training.validation import pair_input
 from vidtrans.video.images.picture import resize, write_picture
 from vidtrans.video.io.pictures import open_reader
 from vidtrans.video.plots.layout import Sheet, cell_size
@@ -148,7 +148,7 @@ def draw(case: Case, options: argparse.Namespace) -> None:
         trained = train(case, contender, 0, options.seconds, options.cache)
         chosen = [(2 * k + 1) * len(trained.pairs) // (2 * ROWS) for k in range(ROWS)]
         if not columns:
-            shown = [shown_of(trained.pairing, trained.pairs[i]) for i in chosen]
+            shown = [pair_input(trained.pairing, trained.pairs[i]) for i in chosen]
             columns["input"] = [trained.pairing.preview(picture) for picture in shown]
         for label, mode in contender.modes:
             outputs = trained.outputs(mode)
@@ -195,7 +195,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="contenders, of paper, fast, plate, aligned")
     options = parser.parse_args()
     options.only = [name for name in options.only.split(",") if name]
-    ask_for_huge_pages()
+    use_huge_pages()
     torch.set_num_threads(options.threads)
     results: dict[str, Found] = {}
     for case in cases(options.data, [name for name in options.clips.split(",") if name]):

@@ -26,10 +26,10 @@ from torch.nn import functional as F
 from vidtrans.inference.device import resolve_device
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
 from vidtrans.networks.matmul_convolution import MatmulConv, MatmulConvTranspose
-from vidtrans.training.allocator import ask_for_huge_pages
 from vidtrans.training.methods.pix2pix import Pix2Pix
-from vidtrans.training.precision import resolve_precisions
+from vidtrans.training.network_trainer import resolve_precisions
 from vidtrans.training.settings import TrainingSettings
+from vidtrans.training.training_job import use_huge_pages
 
 LR = 2e-4
 Step = Callable[[Tensor, Tensor, int], tuple[float, float, float]]
@@ -95,7 +95,7 @@ def main() -> None:
     parser.add_argument("--precision", default="auto", choices=("auto", "fp32", "bf16"))
     parser.add_argument("--channels-last", action="store_true")
     arguments = parser.parse_args()
-    ask_for_huge_pages()  # of both: they share a process
+    use_huge_pages()  # of both: they share a process
     torch.set_num_threads(arguments.threads)
     g, d = build_generator("unet-256", {}, 1), build_discriminator("patchgan", {}, 4)
     initialise(g, 0)

@@ -20,8 +20,7 @@ from dreams import POSITIONS, jumps, make_dreamer, toy, toys
 import vidtrans as api
 from vidtrans.cli.command import flags_of
 from vidtrans.cli.dream import dream as command
-from vidtrans.dreaming.bands import loudness
-from vidtrans.dreaming.controls import DreamControls
+from vidtrans.dreaming.controls import DreamControls, loudness
 from vidtrans.dreaming.dream_job import DreamJob
 from vidtrans.dreaming.settings import DreamingSettings
 from vidtrans.events import Event, Note
@@ -422,7 +421,7 @@ def test_what_is_there_is_not_overwritten_unasked(
 def test_an_error_while_encoding_is_told_where_it_belongs(
     beside: bool, seed: Path, dreamer: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vidtrans.dreaming.dream_job.AT_ONCE_PIXELS", 0 if beside else 10_000)
+    monkeypatch.setattr("vidtrans.dreaming.dream_job.SYNCHRONOUS_PIXELS", 0 if beside else 10_000)
 
     class Full:
         def write(self, picture: np.ndarray, stamp: int) -> None:

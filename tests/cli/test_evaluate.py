@@ -20,9 +20,8 @@ from shoot import Frames, lossless
 
 import vidtrans as api
 from vidtrans.clips.indexing import open_clip
-from vidtrans.evaluation.plots import CURVES, UNSCORED, WIDTH, changes
+from vidtrans.evaluation.score_report import CURVES, UNSCORED, WIDTH, changes, verdict
 from vidtrans.evaluation.scoring import AlignedSource, score_clips
-from vidtrans.evaluation.verdicts import verdict
 from vidtrans.events import Note, Progress, Stop
 from vidtrans.flow import FLOWS, GREY_FLOWS
 from vidtrans.metrics.motion import FlowPair

@@ -17,7 +17,7 @@ from vidtrans.metrics.dreams import ping_pong
 from vidtrans.video.images.picture import read_picture, write_picture
 
 CLIP = moving_frames(40)
-CONTRACT = {"warping_error", "warping_error_per_frame", "ratio", "psnr", "ssim"}
+COMMON_KEYS = {"warping_error", "warping_error_per_frame", "ratio", "psnr", "ssim"}
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def test_the_clip_itself_holds_and_foretells_perfectly(source: Path, capsys: pyt
         assert found[name] == pytest.approx(1, abs=0.05)
     assert found["horizons"] == {"1": 99.0, "5": 99.0, "10": 99.0, "30": 99.0}
     assert found["copy_last"]["1"] > found["copy_last"]["5"]
-    assert all(found[name] is None for name in CONTRACT)
+    assert all(found[name] is None for name in COMMON_KEYS)
 
 
 def test_a_frozen_film_and_noise_are_told_apart(source: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,11 +14,10 @@ from vidtrans.inference.device import Device
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
 from vidtrans.settings import from_table
 from vidtrans.training import LOSSES, weight_key
-from vidtrans.training.losses.base import GeneratorLoss, LossContext, Term
+from vidtrans.training.losses.base import TRIPLE_CHANNELS, GeneratorLoss, LossContext, PrecedingFrames, Term
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.report import curves
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.triples import CHANNELS, PrecedingFrames
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 every_loss = pytest.mark.parametrize("name", LOSSES)
@@ -46,7 +45,11 @@ def discriminator(channels: int) -> Any:
 def context(painted: Tensor, **more: Any) -> LossContext:
     """All that a term may look at, of pictures without a past of their own."""
     count = len(painted)
-    x, d, d_v = noise(1, 3, SIDE, SIDE, seed=2).expand(count, -1, -1, -1), discriminator(6), discriminator(CHANNELS)
+    x, d, d_v = (
+        noise(1, 3, SIDE, SIDE, seed=2).expand(count, -1, -1, -1),
+        discriminator(6),
+        discriminator(TRIPLE_CHANNELS),
+    )
     y = noise(1, 3, SIDE, SIDE, seed=3).expand(count, -1, -1, -1)
     earlier = noise(1, 6, SIDE, SIDE, seed=4).expand(count, -1, -1, -1)
     given = {
@@ -164,7 +167,7 @@ def test_a_loss_that_is_on_by_default_counts_only_with_what_it_needs(name: str) 
 @every_loss
 def test_a_loss_has_a_curve_with_a_label_of_its_own(name: str) -> None:
     label = LOSSES[name].label
-    assert curves.LOSSES[name].name == label.name != ""
+    assert curves.LOSS_LABELS[name].name == label.name != ""
     assert label.hint.endswith(".")
     assert [other.label.name for other in LOSSES.values()].count(label.name) == 1
 
@@ -173,7 +176,9 @@ def test_columns_are_in_the_order_of_the_table_behind_those_of_the_paper() -> No
     everything = dict.fromkeys(map(weight_key, LOSSES), 1.0)
     g = build_generator("unet-small", {"channels": 8}, 3, memory=True)
     settings = TrainingSettings(recurrent=True, **everything)
-    model = Pix2Pix(g, discriminator(6), settings, Device("cpu", "cpu"), "fp32", of_triples=discriminator(CHANNELS))
+    model = Pix2Pix(
+        g, discriminator(6), settings, Device("cpu", "cpu"), "fp32", of_triples=discriminator(TRIPLE_CHANNELS)
+    )
     assert model.columns[:3] == ["gan", "l1", "discriminator"]
     assert [name for name in model.columns if name in LOSSES] == list(LOSSES)
     assert set(model.columns) - set(LOSSES) == {"discriminator", "temporal_discriminator"}

@@ -108,7 +108,7 @@ def test_every_column_has_a_curve_with_a_label(name: str) -> None:
     assert not set(own) & set(LOSSES)
     for column in made(name).columns:
         label = LOSSES[column].label if column in LOSSES else own[column]
-        assert curves.LOSSES[column].name == label.name != ""
+        assert curves.LOSS_LABELS[column].name == label.name != ""
 
 
 @every_method

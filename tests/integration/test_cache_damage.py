@@ -125,7 +125,7 @@ def test_a_render_makes_again_what_cannot_be_read(
 def test_a_training_begins_again_where_what_it_saved_cannot_be_read(
     harm: Harm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vidtrans.training.training_job.steps_for", lambda run, minutes: 3)
+    monkeypatch.setattr("vidtrans.training.trial.steps_for", lambda run, minutes: 3)
     clip = write_clip(Path("clip.mp4"), moving_frames(6))
     api.make_dataset(clip, settings=TINY)
     tables = {k: TINY[k] for k in ("generator", "discriminator", "training")}

@@ -53,7 +53,7 @@ def test_stopped_at_random_frames_it_goes_on_to_the_same_bytes(
     beside: bool, material: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dream(43, "whole.mp4", "other")
-    monkeypatch.setattr("vidtrans.dreaming.dream_job.AT_ONCE_PIXELS", 0 if beside else 10_000)
+    monkeypatch.setattr("vidtrans.dreaming.dream_job.SYNCHRONOUS_PIXELS", 0 if beside else 10_000)
     rng, stops, inferred = random.Random(0), 0, 0
     for _ in range(12):
         stop, wanted = Stop(), rng.randrange(1, 14)

@@ -41,13 +41,13 @@ from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.networks.init import build_generator, initialise
 from vidtrans.networks.recurrent import RecurrentGenerator
-from vidtrans.training.feedback.recurrent_feedback import LONGEST_DRIFT, TRAIL_BYTES, RecurrentFeedback
+from vidtrans.training.feedback.recurrent_feedback import FLOW_BYTES, MAX_MOTION_STEPS, RecurrentFeedback
 from vidtrans.training.feedback.rollout_pool import RolloutPool
 from vidtrans.training.losses.temporal import temporal
 from vidtrans.training.losses.texture import texture_distance
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.video.images.picture import picture_size, write_picture
+from vidtrans.video.images.picture import write_picture
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 repeatable = hypothesis_settings(max_examples=40)
@@ -139,7 +139,7 @@ def test_a_trail_leads_where_the_cut_and_mirrored_pictures_do(
     here = np.ascontiguousarray(wide[8 + shift[1] : 72 + shift[1], 8 + shift[0] : 104 + shift[0]])
     geometry = draw_geometry(np.random.default_rng(seed), (96, 64), crop, jitter, flip)
     flow = np.broadcast_to(np.array(shift, np.float32), (64, 96, 2)).copy()
-    trail = geometry.trail(BackwardFlow(flow, np.ones((64, 96), np.float32)).within())
+    trail = geometry.apply_to_flow(BackwardFlow(flow, np.ones((64, 96), np.float32)).within())
     assert trail.flow.shape == (crop[1], crop[0], 2)
     first, second = (geometry.apply(p).astype(np.float32) for p in (before, here))
     known = trail.confidence > 0.99
@@ -148,14 +148,14 @@ def test_a_trail_leads_where_the_cut_and_mirrored_pictures_do(
 
 
 @repeatable
-@given(st.integers(0, 10**6), st.integers(1, LONGEST_DRIFT - 1), st.booleans())
+@given(st.integers(0, 10**6), st.integers(1, MAX_MOTION_STEPS - 1), st.booleans())
 def test_a_drift_goes_on_from_step_to_step(seed: int, steps: int, mirrored: bool) -> None:
     picture = scene(64, 48, seed % 50)
     drift = replace(draw_synthetic_motion(np.random.default_rng(seed), (64, 48)), steps=steps)
     geometry = Geometry((64, 48), 0, 0, (64, 48), mirrored, drift)
-    further = replace(geometry, drift=replace(drift, steps=steps + 1))
+    further = replace(geometry, motion=replace(drift, steps=steps + 1))
     first, second = (g.apply(picture).astype(np.float32) for g in (geometry, further))
-    trail = drift.trail(48, 64)
+    trail = drift.backward_flow(48, 64)
     known = trail.confidence > 0
     assert known.mean() > 0.8
     inner = known & (np.indices((48, 64)) > 6).all(0) & (np.indices((48, 64))[:, ::-1, ::-1] > 6).all(0)
@@ -318,7 +318,7 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def own_past(folder: Path, drifting: float) -> tuple[Loader, RecurrentFeedback]:
     dataset = open_dataset(folder)
-    loader = Loader(dataset.role("train"), dataset.pairing, batch=2, seed=0, multiple=16, remembers=True)
+    loader = Loader(dataset.role("train"), dataset.pairing, batch=2, seed=0, multiple=16, recurrent=True)
     return loader, RecurrentFeedback(loader, "dis", drifting)
 
 
@@ -329,7 +329,7 @@ def test_a_chain_goes_on_in_time_and_ends_at_cuts_and_gaps(taught: Path) -> None
     numbers = [int(p.target.stem) for p in loader.pairs]
     example = Example(0, draw_geometry(rng, loader.crop, loader.crop, 1.0, False))
     for i, number in enumerate(numbers):
-        following = past.following(replace(example, index=i), chains._after[i], 3, rng)
+        following = past.following(replace(example, index=i), chains._successors[i], 3, rng)
         goes_on = number + 1 in numbers and number + 1 != CUT
         assert (following and numbers[following.index]) == (number + 1 if goes_on else None)
 
@@ -345,29 +345,26 @@ def test_an_example_may_drift_instead_and_only_so_long(taught: Path) -> None:
         if example is None:
             break
         assert example.index == 0
-        assert example.geometry.drift is not None
-        steps.append(example.geometry.drift.steps)
-    assert steps == list(range(1, LONGEST_DRIFT + 1))
+        assert example.geometry.motion is not None
+        steps.append(example.geometry.motion.steps)
+    assert steps == list(range(1, MAX_MOTION_STEPS + 1))
 
 
 def test_trails_are_found_once_and_the_oldest_unused_is_forgotten(
     taught: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loader, past = own_past(taught / "clip.dataset", 0.0)
-    size = picture_size(loader.pairs[0].inputs[0])
-    monkeypatch.setattr(
-        "vidtrans.training.feedback.recurrent_feedback.CACHE_BYTES", 3 * TRAIL_BYTES * size[0] * size[1]
-    )
+    loader, _ = own_past(taught / "clip.dataset", 0.0)
+    limit = "vidtrans.training.feedback.recurrent_feedback.CACHE_BYTES"
+    monkeypatch.setattr(limit, 3 * FLOW_BYTES * loader.max_pixels)
     found: list[int] = []
-    monkeypatch.setattr(past, "_find", found.append)
+    monkeypatch.setattr(RecurrentFeedback, "_estimate", lambda self, index: found.append(index))
+    _, past = own_past(taught / "clip.dataset", 0.0)
     for index in (1, 2, 3, 1, 4, 1, 2):  # 4 takes the place of 2
-        past._trail(index).result()
+        past._flow(index).result()
     assert found == [1, 2, 3, 4, 2]
-    monkeypatch.setattr(
-        "vidtrans.training.feedback.recurrent_feedback.CACHE_BYTES", 1
-    )  # too little for any: one is held
-    past._trail(5)
-    assert len(past._trails) == 1
+    monkeypatch.setattr(limit, 1)  # too little for any: one is cached
+    _, past = own_past(taught / "clip.dataset", 0.0)
+    assert past._flow.cache_info().maxsize == 1  # type: ignore[attr-defined]
 
 
 def test_a_chain_begins_to_drift_at_once_or_never(taught: Path) -> None:
@@ -377,7 +374,7 @@ def test_a_chain_begins_to_drift_at_once_or_never(taught: Path) -> None:
         example = Example(3, draw_geometry(rng, loader.crop, loader.crop, 1.0, False))
         following = past.following(example, 4, age, rng)
         assert following is not None
-        assert (following.geometry.drift is not None, following.index) == (drifts, 3 if drifts else 4)
+        assert (following.geometry.motion is not None, following.index) == (drifts, 3 if drifts else 4)
 
 
 def test_photographs_all_drift() -> None:
@@ -390,12 +387,12 @@ def test_photographs_all_drift() -> None:
     loader, past = own_past(Path("photos.dataset"), 0.0)
     chains = RolloutPool(loader, past, TrainingSettings(recurrent=True))
     rng = np.random.default_rng(0)
-    alone = [i for i in range(len(loader.pairs)) if chains._after[i] is None and i not in past._before]
+    alone = [i for i in range(len(loader.pairs)) if chains._successors[i] is None and i not in past._before]
     assert alone
     for i in alone:
         following = past.following(Example(i, loader.make(0).examples[0].geometry), None, 1, rng)
         assert following is not None
-        assert following.geometry.drift is not None
+        assert following.geometry.motion is not None
 
 
 def test_what_follows_sees_the_output_where_the_source_went(taught: Path) -> None:

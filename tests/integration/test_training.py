@@ -24,12 +24,11 @@ from vidtrans.inference.device import Device, resolve_device, resolve_precision
 from vidtrans.inference.torch_engine import TorchEngine, fold_norm
 from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
-from vidtrans.training.batchnorm import reestimate
 from vidtrans.training.checkpoint import load_checkpoint, save_checkpoint
 from vidtrans.training.methods.pix2pix import Pix2Pix
-from vidtrans.training.schedule import learning_rate, step_seed
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.trainer import Diverged, TrainingState, one_step, train
+from vidtrans.training.trainer import Diverged, TrainingState, learning_rate, one_step, step_seed, train
+from vidtrans.training.weight_average import reestimate
 
 CPU = Device("cpu", "cpu")
 

@@ -23,7 +23,7 @@ def make_dataset(folder: Path, pairing: str = "next-frame", frames: int = 12, si
     for i in range(frames):
         name = put(folder / "clip" / f"{i:06d}.png", i, size).relative_to(folder).as_posix()
         target = put(folder / "clip.target" / f"{i:06d}.png", i, size) if made.needs_target else None
-        role = "held-out" if i >= frames - 2 else "train"
+        role = "val" if i >= frames - 2 else "train"
         record = FrameRecord(name, 0, i, i * 512, int(i >= 6), role)
         table.append(replace(record, target=target.relative_to(folder).as_posix()) if target else record)
     source = {"name": "clip.mp4"}

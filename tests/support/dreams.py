@@ -85,7 +85,7 @@ def make_dreamer(
     dream = {
         "positions": POSITIONS if settings.get("time_encoding") else 0,
         "rate": "20",
-        "bank": frame_statistics(moving_frames(10)),
+        "statistics": frame_statistics(moving_frames(10)),
     }
     pairing_table = {"name": "next-frame", "settings": settings}
     record = ModelRecord(chosen, pairing_table, channels, 3, size, "[-1, 1]", {}, {}, dream=dream)

@@ -110,7 +110,7 @@ def _text(table: Table, *, dream: bool) -> str:
     if dream:
         lines = [f"{table['path']}: {frames}{timing(table)}", *_dream_rows(table)]
         return "\n".join([*lines, *([f"  {'written':14}{table['output']}"] if table["output"] else [])])
-    from vidtrans.evaluation.verdicts import compared_with, verdict
+    from vidtrans.evaluation.score_report import compared_with, verdict
 
     pairs = f"{count(table['pairs'], 'pair')} scored at {'x'.join(map(str, table['scored_at']))}"
     lines = [f"{table['path']}: {frames}, {pairs}{timing(table)}", *_flicker_rows(table)]

@@ -90,7 +90,7 @@ def _model_text(table: Table) -> str:
 def _show_ablation(request: AblateRequest, context: Context, console: Console) -> None:
     """Train the variants, and print their held-out scores, where pairs were held out."""
     from vidtrans.pipeline.ablate import ablate
-    from vidtrans.training.report.curves import SCORES, figure
+    from vidtrans.training.report.curves import SCORE_LABELS, figure
 
     table = ablate(request, context)
     models = f"{count(len(table['rows']), 'model')} of {count(table['steps'], 'step')}"
@@ -98,8 +98,8 @@ def _show_ablation(request: AblateRequest, context: Context, console: Console) -
         console.result(table, f"would train {models} into {table['output']}{cost_text(table)}")
         return
     rows = table["rows"]
-    if names := [n for n in SCORES if all(row["held_out"].get(n) is not None for row in rows)]:
-        headings = ["", *(f"{SCORES[n].name}\n{SCORES[n].unit}".rstrip() for n in names)]
+    if names := [n for n in SCORE_LABELS if all(row["held_out"].get(n) is not None for row in rows)]:
+        headings = ["", *(f"{SCORE_LABELS[n].name}\n{SCORE_LABELS[n].unit}".rstrip() for n in names)]
         console.figures(headings, [[row["label"], *(figure(row["held_out"][n]) for n in names)] for row in rows])
     best = rows[-1]
     line = f"{table['output']}: {models}{timing(table)}\npicture: {table['picture']}"

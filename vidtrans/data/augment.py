@@ -1,7 +1,4 @@
-"""The paper's jitter and flip: drawn from (seed, position) alone, so that a resumed run draws the same.
-
-And a motion that a picture is given: where nothing moves, or a picture is a photograph, it stands for that of a video.
-"""
+"""Augmentation: the paper's jitter and flip, and a synthetic motion that stands for that of a video."""
 
 from __future__ import annotations
 
@@ -15,13 +12,13 @@ from vidtrans.flow.history import BackwardFlow
 from vidtrans.flow.warping import grid, resize_flow
 from vidtrans.video.images.picture import resize
 
-# Of a drift, for each step: a shift by at most so much of the short side, a turn in radians, a change of size.
-SHIFT, TURN, ZOOM = 0.02, 0.02, 0.02
+# Limits of a synthetic motion for each step: share of the short side, radians, change of size.
+MAX_SHIFT, MAX_TURN, MAX_ZOOM = 0.02, 0.02, 0.02
 
 
 @dataclass(frozen=True)
 class SyntheticMotion:
-    """A motion given to a picture: after ``steps`` steps its pixels come from where ``matrix`` led so many times.
+    """A motion given to a picture: ``matrix``, applied ``steps`` times.
 
     ``matrix`` holds the two rows of an affine map from a frame's pixels to those of the frame before.
     """
@@ -30,14 +27,14 @@ class SyntheticMotion:
     steps: int
 
     def apply(self, picture: np.ndarray) -> np.ndarray:
-        """(H, W, C) uint8 → the same, moved; what comes in over the border is the mirrored picture."""
+        """Move a picture (H, W, C) uint8; beyond the border it is mirrored."""
         height, width = picture.shape[:2]
         moved = np.linalg.matrix_power(np.vstack([self._rows, (0, 0, 1)]), self.steps)[:2]
-        how = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-        return cv2.warpAffine(picture, moved, (width, height), flags=how, borderMode=cv2.BORDER_REFLECT_101)
+        flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+        return cv2.warpAffine(picture, moved, (width, height), flags=flags, borderMode=cv2.BORDER_REFLECT_101)
 
-    def trail(self, height: int, width: int) -> BackwardFlow:
-        """From any of its steps back to the one before."""
+    def backward_flow(self, height: int, width: int) -> BackwardFlow:
+        """Return the flow from any of its steps back to the one before."""
         places = grid(height, width)
         flow = places @ self._rows[:, :2].T.astype(np.float32) + self._rows[:, 2].astype(np.float32) - places
         return BackwardFlow(flow, np.ones((height, width), np.float32)).within()
@@ -49,7 +46,7 @@ class SyntheticMotion:
 
 def draw_synthetic_motion(rng: np.random.Generator, size: tuple[int, int]) -> SyntheticMotion:
     """Draw one step of a slow shift, rotation and zoom about the centre, for pictures of (width, height)."""
-    x, y, turn, zoom = rng.uniform(-1, 1, 4) * (SHIFT * min(size), SHIFT * min(size), TURN, ZOOM)
+    x, y, turn, zoom = rng.uniform(-1, 1, 4) * (MAX_SHIFT * min(size), MAX_SHIFT * min(size), MAX_TURN, MAX_ZOOM)
     across, along = (1 + zoom) * np.cos(turn), (1 + zoom) * np.sin(turn)
     linear = np.array([[across, -along], [along, across]])
     middle = (np.array(size) - 1) / 2
@@ -61,7 +58,7 @@ def draw_synthetic_motion(rng: np.random.Generator, size: tuple[int, int]) -> Sy
 class Geometry:
     """One draw: the pictures are resized to ``scaled``, the box at (x, y) is cut out, and mirrored or not.
 
-    Sizes are (width, height) in pixels. ``drift``: a motion that comes after that.
+    Sizes are (width, height) in pixels. ``motion`` comes after that.
     """
 
     scaled: tuple[int, int]
@@ -69,36 +66,34 @@ class Geometry:
     y: int
     crop: tuple[int, int]
     mirrored: bool
-    drift: SyntheticMotion | None = None
+    motion: SyntheticMotion | None = None
 
     def apply(self, picture: np.ndarray) -> np.ndarray:
-        """(H, W, 3) uint8 → (crop height, crop width, 3); what lies outside is the mirrored picture."""
+        """Transform (H, W, 3) uint8 to (crop height, crop width, 3); what lies outside is the mirrored picture."""
         picture = resize(picture, *self.scaled)
-        below, right = self._lacking(picture)
-        if below or right:
-            picture = cv2.copyMakeBorder(picture, 0, below, 0, right, cv2.BORDER_REFLECT)
-        picture = self._cut(picture)
-        return self.drift.apply(picture) if self.drift else picture
+        picture = self._cropped(self._padded(picture))
+        return self.motion.apply(picture) if self.motion else picture
 
-    def trail(self, trail: BackwardFlow) -> BackwardFlow:
-        """Transform a trail between two whole pictures as ``apply`` transforms them, without the synthetic motion."""
-        flow, sure = resize_flow(trail.flow, *self.scaled), cv2.resize(trail.confidence, self.scaled)
-        below, right = self._lacking(flow)
-        if below or right:
-            (height, width), flow = flow.shape[:2], cv2.copyMakeBorder(flow, 0, below, 0, right, cv2.BORDER_REFLECT)
-            flow[height:, :, 1] *= -1  # in the mirror they go the other way
-            flow[:, width:, 0] *= -1
-            sure = cv2.copyMakeBorder(sure, 0, below, 0, right, cv2.BORDER_REFLECT)
-        flow, sure = self._cut(flow), self._cut(sure)
+    def apply_to_flow(self, backward: BackwardFlow) -> BackwardFlow:
+        """Transform the flow between two whole pictures as ``apply`` transforms them, without the synthetic motion."""
+        flow, confidence = resize_flow(backward.flow, *self.scaled), cv2.resize(backward.confidence, self.scaled)
+        height, width = flow.shape[:2]
+        flow = self._padded(flow)
+        flow[height:, :, 1] *= -1  # the padding is mirrored, and so is its motion
+        flow[:, width:, 0] *= -1
+        flow, confidence = self._cropped(flow), self._cropped(self._padded(confidence))
         if self.mirrored:
             flow = flow * np.array([-1, 1], np.float32)
-        return BackwardFlow(flow, sure).within()
+        return BackwardFlow(flow, confidence).within()
 
-    def _lacking(self, picture: np.ndarray) -> tuple[int, int]:
-        """By how many pixels it is lower and narrower than the crop."""
-        return max(0, self.crop[1] - picture.shape[0]), max(0, self.crop[0] - picture.shape[1])
+    def _padded(self, picture: np.ndarray) -> np.ndarray:
+        """Mirror what is lower or narrower than the crop."""
+        below, right = max(0, self.crop[1] - picture.shape[0]), max(0, self.crop[0] - picture.shape[1])
+        if not below and not right:
+            return picture
+        return cv2.copyMakeBorder(picture, 0, below, 0, right, cv2.BORDER_REFLECT)
 
-    def _cut(self, picture: np.ndarray) -> np.ndarray:
+    def _cropped(self, picture: np.ndarray) -> np.ndarray:
         picture = picture[self.y : self.y + self.crop[1], self.x : self.x + self.crop[0]]
         return np.ascontiguousarray(picture[:, ::-1] if self.mirrored else picture)
 
@@ -106,7 +101,7 @@ class Geometry:
 def draw_geometry(
     rng: np.random.Generator, size: tuple[int, int], crop: tuple[int, int], jitter: float, flip: bool
 ) -> Geometry:
-    """Resize by ``jitter`` (286/256 in the paper), then a random crop and a random left-right flip."""
+    """Draw a random crop, after resizing by ``jitter`` (286/256 in the paper), and a random left-right flip."""
     scaled = (round(size[0] * jitter), round(size[1] * jitter))
     x = int(rng.integers(0, max(1, scaled[0] - crop[0] + 1)))
     y = int(rng.integers(0, max(1, scaled[1] - crop[1] + 1)))
@@ -116,9 +111,7 @@ def draw_geometry(
 def crop_size(sizes: Sequence[tuple[int, int]], wanted: int | None, multiple: int) -> tuple[int, int]:
     """Return the (width, height) of a training step: ``wanted``, rounded down to a multiple of ``multiple``.
 
-    Without ``wanted`` it is the largest that fits in every picture, so that next to nothing is cut away.
+    Without ``wanted`` it is the largest that fits in every picture.
     """
-    narrow, low = min(w for w, _ in sizes), min(h for _, h in sizes)
-    if wanted is not None:
-        narrow, low = min(wanted, narrow), min(wanted, low)
-    return max(multiple, narrow // multiple * multiple), max(multiple, low // multiple * multiple)
+    width, height = (min(side) if wanted is None else min(wanted, *side) for side in zip(*sizes, strict=True))
+    return max(multiple, width // multiple * multiple), max(multiple, height // multiple * multiple)

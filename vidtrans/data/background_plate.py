@@ -1,27 +1,30 @@
-"""The plate: what a locked-off camera sees when nothing stands before it, and whether a picture shows that scene.
+"""The background plate of a still camera, whether a picture shows its scene, and L1 weights where something moves.
 
-A plate is a median over frames, (H, W, 3) uint8. It is the background of these frames and of no others: painted into
-footage of another place it would show the old place there.
+A plate is a median over frames, (H, W, 3) uint8, and valid for footage of this scene only. A moving object is small and
+counts little in a mean over the picture, so pixels are weighted by how far they are from the plate of their shot.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
 
 from vidtrans.clips.sampling import segment_centres
-from vidtrans.data.dataset import Pair
+from vidtrans.data.augment import Geometry
+from vidtrans.data.dataset import Dataset, Pair
 from vidtrans.settings import Table
 from vidtrans.video.images.picture import picture_size, read_picture, resize
 
-MOST = 61  # pictures that a median is taken of, an odd number: it is one of the values that were there
-FEWEST = 5  # of fewer a median is no background
+MAX_PICTURES = 61  # of a median, an odd number, so that it is one of the values
+MIN_PICTURES = 5  # the median of fewer is no background
 SIDE = 128  # pixels, of the short side that pictures are compared at
 BLOCKS = 12  # over the short side
-CONTRAST = 3.0  # grey levels (RMS) from which on a block has something to be recognised by
+CONTRAST = 3.0  # grey levels (RMS) from which on a block can be recognised
 CORRELATION = 0.7
 FLAT, ALIKE = 0.02, 24.0  # share of blocks with contrast below which colours decide; levels between these
 
@@ -33,6 +36,10 @@ STILL = 0.5
 # The same shots: in the medians of the other 24 no frame has more than 0.24; in its own plate half of a still clip's
 # frames have at least 0.68, and on four of them from 0.28 to 0.53 once the camera is shifted by four of 128 pixels.
 SAME_SCENE = 0.4
+
+FULL_MOTION = 40.0  # levels of 255 from the plate at which a pixel counts as moving
+BLUR = 1 / 64  # σ, of the short side: the surroundings of motion count too
+MAX_PICTURES_OF_SHOTS = 1200  # pictures, of all shots together
 
 
 @dataclass(frozen=True)
@@ -58,9 +65,9 @@ class BackgroundPlate:
 
 def find_background_plate(pairs: Sequence[Pair]) -> BackgroundPlate | None:
     """Return the plate of a dataset's pairs; None where they have several sizes, or are too few."""
-    if len(pairs) < FEWEST or len({picture_size(p.target) for p in pairs}) > 1:
+    if len(pairs) < MIN_PICTURES or len({picture_size(p.target) for p in pairs}) > 1:
         return None
-    chosen = [pairs[i] for i in segment_centres(len(pairs), min(len(pairs), MOST))]
+    chosen = [pairs[i] for i in segment_centres(len(pairs), min(len(pairs), MAX_PICTURES))]
     targets = [read_picture(p.target) for p in chosen]
     frames = targets
     if any(p.inputs[0] != p.target for p in chosen):
@@ -72,12 +79,12 @@ def find_background_plate(pairs: Sequence[Pair]) -> BackgroundPlate | None:
 
 
 def stillness(frames: Sequence[np.ndarray], plate: np.ndarray) -> float:
-    """How much of the plate is seen in the frames, 0 to 1: a tenth of them show less."""
+    """Return the share of the plate that is visible in the frames, 0 to 1; a tenth of them show less."""
     return round(float(np.quantile([agreement(f, plate) for f in frames], 0.1)), 3)
 
 
 def median(pictures: Iterable[np.ndarray]) -> np.ndarray:
-    """Pictures (H, W, 3) uint8 of one size → their median, pixel by pixel; of an even number, the lower middle one."""
+    """Return the median of pictures (H, W, 3) uint8, pixel by pixel; of an even number, the lower middle one."""
     stack = np.stack(list(pictures))
     middle = (len(stack) - 1) // 2
     return np.ascontiguousarray(np.partition(stack, middle, axis=0)[middle])
@@ -86,8 +93,8 @@ def median(pictures: Iterable[np.ndarray]) -> np.ndarray:
 def agreement(picture: np.ndarray, plate: np.ndarray) -> float:
     """Return the share of a picture's blocks, 0 to 1, that match the plate. Both are (H, W, 3) uint8, of any size.
 
-    Light and contrast may differ; what neither has structure in says nothing. Of two pictures without any, those of
-    like colours agree.
+    Light and contrast may differ; blocks without structure in both are ignored. Pictures without structure are compared
+    by their colours.
     """
     scale = SIDE / min(plate.shape[:2])
     size = (max(1, round(plate.shape[1] * scale)), max(1, round(plate.shape[0] * scale)))
@@ -95,11 +102,11 @@ def agreement(picture: np.ndarray, plate: np.ndarray) -> float:
     means = np.abs(a.mean(1) - b.mean(1))
     a, b = (blocks - blocks.mean(1, keepdims=True) for blocks in (a, b))
     rms = [np.sqrt(np.square(blocks).mean(1)) for blocks in (a, b)]
-    told = np.maximum(*rms) >= CONTRAST
-    if told.mean() < FLAT:
+    has_structure = np.maximum(*rms) >= CONTRAST
+    if has_structure.mean() < FLAT:
         return float((means <= ALIKE).mean())
     correlation = (a * b).mean(1) / np.maximum(rms[0] * rms[1], 1e-6)
-    return float((correlation[told] >= CORRELATION).mean())
+    return float((correlation[has_structure] >= CORRELATION).mean())
 
 
 def _grey(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -108,8 +115,57 @@ def _grey(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _blocks(grey: np.ndarray) -> np.ndarray:
-    """(H, W) → (blocks, pixels of one)."""
     side = min(grey.shape) // BLOCKS
     rows, columns = (s // side for s in grey.shape)
     cut = grey[: rows * side, : columns * side].reshape(rows, side, columns, side)
     return cut.transpose(0, 2, 1, 3).reshape(rows * columns, side * side)
+
+
+class MotionWeights:
+    """The L1 weights of a dataset's pairs.
+
+    ``plates``: for each target in a shot with a still camera, its plate and the mean of its weights.
+    """
+
+    def __init__(self, weight: float, plates: Mapping[Path, tuple[np.ndarray, float]]) -> None:
+        self.weight, self.plates = weight, plates
+
+    def __call__(self, pair: Pair, geometry: Geometry, target: np.ndarray) -> np.ndarray:
+        """Return weights (1, H, W) float32 for a pair's transformed ``target`` (H, W, 3) uint8; a shot's mean is 1.
+
+        All are 1 where the camera moves.
+        """
+        if pair.target not in self.plates:
+            return np.ones((1, *target.shape[:2]), np.float32)
+        plate, mean = self.plates[pair.target]
+        sigma = BLUR * min(geometry.scaled)
+        return (_weights(target, geometry.apply(plate), sigma, self.weight) / np.float32(mean))[None]
+
+
+def find_motion_weights(dataset: Dataset, pairs: Sequence[Pair], weight: float) -> MotionWeights:
+    """Compute a plate for each shot that has one picture size and a still camera."""
+    shots_of = {dataset.folder / (r.target or r.file): (r.source, r.shot) for r in dataset.records}
+    targets_of: dict[tuple[int, int], list[Path]] = defaultdict(list)
+    for pair in pairs:
+        targets_of[shots_of[pair.target]].append(pair.target)
+    most = min(MAX_PICTURES, max(MIN_PICTURES, MAX_PICTURES_OF_SHOTS // max(1, len(targets_of))))
+    plates: dict[Path, tuple[np.ndarray, float]] = {}
+    for targets in targets_of.values():
+        if len(targets) < MIN_PICTURES or len({picture_size(t) for t in targets}) > 1:
+            continue
+        frames = [read_picture(targets[i]) for i in segment_centres(len(targets), min(len(targets), most))]
+        plate = median(frames)
+        if stillness(frames, plate) < STILL:
+            continue
+        sigma = BLUR * min(plate.shape[:2])
+        mean = float(np.mean([_weights(f, plate, sigma, weight).mean() for f in frames]))
+        plates |= dict.fromkeys(targets, (plate, mean))
+    return MotionWeights(weight, plates)
+
+
+def _weights(picture: np.ndarray, plate: np.ndarray, sigma: float, weight: float) -> np.ndarray:
+    """Return weights from 1 to 1 + ``weight``, (H, W) float32."""
+    difference = cv2.absdiff(picture, plate).mean(axis=2, dtype=np.float32)
+    moving = cv2.GaussianBlur(difference, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101) / FULL_MOTION
+    weights: np.ndarray = 1 + np.float32(weight) * np.minimum(moving, 1)
+    return weights

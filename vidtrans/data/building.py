@@ -1,4 +1,4 @@
-"""Writes a dataset folder, a chunk of pictures at a time, so that a stopped build goes on where it was."""
+"""Write a dataset folder chunk by chunk, so that a stopped build can continue."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from vidtrans.data.dataset import DatasetSettings, FrameRecord
+from vidtrans.clips.sampling import segment_centres
+from vidtrans.data.dataset import DatasetSettings, FrameRecord, Role
 from vidtrans.data.sources import ClipSource, FolderSource
-from vidtrans.data.split import split_roles
 from vidtrans.events import Progress, Report, Stop
 from vidtrans.files import naming_disk_errors, sync_file, sync_folder
 from vidtrans.flow.survey import Survey, find_blurred, find_near_duplicates
@@ -41,7 +41,7 @@ def plan_dataset(sources: Sequence[Source], pairing: Pairing, settings: DatasetS
     chunks: list[tuple[FrameRecord, ...]] = []
     for number, (source, folder) in enumerate(zip(sources, _folder_names(sources), strict=True)):
         own: list[FrameRecord] = []
-        for record in _records(source, settings, thin=not pairing.needs_target):
+        for record in _records(source, settings, may_drop=not pairing.needs_target):
             name = f"{record.index:06d}.png"
             target = f"{folder}.target/{name}" if pairing.needs_target else None
             first, *others = [f"{folder}.{g}/{name}" for g in source.guides] or [f"{folder}/{name}"]
@@ -52,44 +52,52 @@ def plan_dataset(sources: Sequence[Source], pairing: Pairing, settings: DatasetS
     return DatasetPlan(tuple(records), tuple(chunks))
 
 
-def _records(source: Source, settings: DatasetSettings, *, thin: bool) -> Iterator[FrameRecord]:
+def _records(source: Source, settings: DatasetSettings, *, may_drop: bool) -> Iterator[FrameRecord]:
     """Yield the source's frames with shot and role; the plan adds names and source number."""
-    numbers = source.numbers()
     if isinstance(source, FolderSource):
         # Pairs without an order in time: single ones are held out, and no gap is needed.
-        drawn = split_roles(len(numbers), settings.val_fraction, 1, 0)
-        known = any(r == "held-out" for r in source.roles)
-        for i in numbers:
-            role = source.roles[i] if known and source.roles[i] else drawn[i]
-            yield FrameRecord("", 0, i, i, i, role or "train")
+        roles = split_roles(len(source.pairs), settings.val_fraction, 1, 0)
+        has_val = "val" in source.roles
+        for i, (given, drawn) in enumerate(zip(source.roles, roles, strict=True)):
+            yield FrameRecord("", 0, i, i, i, given if has_val and given else drawn)
         return
     for shot, inside in enumerate(source.shots()):
-        # Where the target comes from elsewhere it may move while the source rests: nothing is left out then.
-        left_out = thinned(source.survey, inside, settings) if thin else set()
-        kept = [n for n in inside if n not in left_out]
-        roles = dict(
-            zip(
-                kept,
-                split_roles(len(kept), settings.val_fraction, settings.val_block_size, settings.val_gap),
-                strict=True,
-            )
-        )
+        # A separate target may move while the source rests, so nothing is dropped then.
+        dropped = _dropped(source.survey, inside, settings) if may_drop else set()
+        stored = [n for n in inside if n not in dropped]
+        roles = split_roles(len(stored), settings.val_fraction, settings.val_block_size, settings.val_gap)
+        by_number = dict(zip(stored, roles, strict=True))
         for n in inside:
-            yield FrameRecord("", 0, n, source.index.pts[n], shot, roles.get(n, "thinned"))
+            yield FrameRecord("", 0, n, source.index.pts[n], shot, by_number.get(n, "dropped"))
 
 
-def thinned(survey: Survey, numbers: list[int], settings: DatasetSettings) -> set[int]:
-    """Those of ``numbers``, frames of one shot, that are left out: repeats and blurred ones."""
-    found: set[int] = set()
-    if settings.drop_duplicates:
-        found = find_near_duplicates(survey.looks, numbers)
+def split_roles(num_frames: int, fraction: float, block: int, gap: int) -> list[Role]:
+    """Return the role of each frame of a shot: evenly spaced blocks of ``block`` are held out, about ``fraction``.
+
+    Neighbouring frames are nearly the same picture, so ``gap`` frames on either side of a block are unused. A shot too
+    short for a block and its gaps is all for training.
+    """
+    roles: list[Role] = ["train"] * num_frames
+    span = block + 2 * gap
+    # At least half of every stretch stays for training.
+    count = min(round(num_frames * fraction / block) or 1, num_frames // (2 * span)) if fraction > 0 else 0
+    for middle in segment_centres(num_frames, count):
+        first = middle - span // 2
+        for i in range(first, first + span):
+            roles[i] = "val" if gap <= i - first < gap + block else "gap"
+    return roles
+
+
+def _dropped(survey: Survey, numbers: list[int], settings: DatasetSettings) -> set[int]:
+    """Return the repeats and the blurred frames among ``numbers``, frames of one shot."""
+    dropped = find_near_duplicates(survey.looks, numbers) if settings.drop_duplicates else set()
     if settings.min_sharpness:
-        found |= find_blurred(survey.sharpness, [n for n in numbers if n not in found], settings.min_sharpness)
-    return found
+        dropped |= find_blurred(survey.sharpness, [n for n in numbers if n not in dropped], settings.min_sharpness)
+    return dropped
 
 
 def _folder_names(sources: Sequence[Source]) -> list[str]:
-    """One folder a source, named after it; equal names are numbered."""
+    """Return a folder for each source, named after it; equal names are numbered."""
     names: list[str] = []
     for source in sources:
         plain = "".join(c if c.isalnum() or c in "-_" else "_" for c in source.name).strip("_") or "clip"

@@ -1,11 +1,11 @@
-"""The dataset's format on disk, and the pairs that come out of it.
+"""The dataset's format on disk, and its pairs.
 
     flower.dataset/
       dataset.json            pairing and its settings, sources, one record a frame
-      flower/000000.png …     the frames, each stored once whatever number of pairs use it
-      flower.target/ …        for pairings whose target comes from elsewhere
+      flower/000000.png …     the frames, each stored once, whatever the number of pairs
+      flower.target/ …        for pairings with separate targets
 
-Delete a picture and its pairs are gone; nothing brings it back unless asked.
+Deleting a picture removes its pairs.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from vidtrans.data.split import Role
 from vidtrans.errors import MediaError, UsageError
 from vidtrans.files import write_json
 from vidtrans.pairing.base import Pairing, make_pairing
@@ -26,11 +25,13 @@ from vidtrans.video.images.picture import picture_size
 
 FORMAT = 1
 INDEX = "dataset.json"
+# 'dropped' frames are on record and not stored: the frames on either side of them are no neighbours.
+Role = Literal["train", "val", "gap", "dropped"]
 
 
 @dataclass(frozen=True)
 class DatasetSettings:
-    """What ``make-dataset`` stores and what it holds out."""
+    """The frames that ``make-dataset`` stores, and those that it holds out."""
 
     size: str = setting("256", "short side in pixels, or WxH, or source")
     frame_step: int = setting(1, "take every n-th frame", low=1, high=10_000)
@@ -44,7 +45,7 @@ class DatasetSettings:
     )
 
     def for_key(self) -> Table:
-        """Return the settings that decide pictures and roles, without the cuts: of a file the content counts."""
+        """Return the settings that decide pictures and roles, without the cuts, whose content counts."""
         return {name: value for name, value in to_table(self).items() if name != "cuts"}
 
 
@@ -68,18 +69,17 @@ class FrameRecord:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every picture that is stored of the frame."""
-        if self.role == "thinned":
+        """Return every stored picture of the frame."""
+        if self.role == "dropped":
             return ()
         return self.inputs if self.target is None else (*self.inputs, self.target)
 
 
 @dataclass(frozen=True)
 class Pair:
-    """The pictures of one training example: those that make the input (oldest first), and the target.
+    """The pictures of a training example: those of the input (oldest first), and the target.
 
-    ``shot`` (source, shot) and ``place`` say where on a shot's timeline the target lies, ``phase``, in [0, 1), where on
-    a clock's, for pairings that have one.
+    ``place``: of the target on the timeline of its ``shot`` (source, shot); ``phase``: in [0, 1), on that of a clock.
     """
 
     inputs: tuple[Path, ...]
@@ -115,11 +115,11 @@ class Dataset:
         return [p for p in self.pairs if p.role == role]
 
     def names(self) -> list[str]:
-        """Every picture of the dataset, relative to the folder, in order."""
+        """Return every picture of the dataset, relative to the folder, in order."""
         return list(dict.fromkeys(n for r in self.records for n in r.names))
 
     def files(self) -> list[str]:
-        """Those that are there."""
+        """Return the existing pictures."""
         return [n for n in self.names() if (self.folder / n).is_file()]
 
     def with_all_pictures(self) -> Dataset:
@@ -128,7 +128,7 @@ class Dataset:
 
 
 def check_sizes(pairs: Sequence[Pair]) -> None:
-    """Raise MediaError where the pictures of a pair are no longer of one size: somebody has edited one."""
+    """Raise MediaError where the pictures of a pair are of several sizes, because the user has edited one."""
     sizes = {path: picture_size(path) for pair in pairs for path in (*pair.inputs, pair.target)}
     for pair in pairs:
         width, height = sizes[pair.target]
@@ -206,7 +206,7 @@ def _pairs(dataset: Dataset, present: set[str]) -> list[Pair]:
             if (
                 target is None
                 or len(roles) != 1
-                or not roles <= {"train", "held-out"}
+                or not roles <= {"train", "val"}
                 or not present.issuperset({*names, target})
             ):
                 continue

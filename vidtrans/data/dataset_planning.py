@@ -1,4 +1,4 @@
-"""What a dataset will be: its sources opened and reconciled, its frames laid out. Nothing is written here."""
+"""The plan of a dataset: its sources opened and checked, its frames laid out. Nothing is written here."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class PlannedDataset:
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """What a dataset is asked to be. Raises UsageError where it cannot be."""
+    """A requested dataset. Raises UsageError where it is not possible."""
 
     videos: Sequence[Path]
     recipe: Recipe
@@ -67,7 +67,7 @@ class DatasetSpec:
 
     def __post_init__(self) -> None:
         parse_size(self.settings.size)
-        _check_inputs(self.videos, self.target, self._pairing())
+        self._check_inputs()
         self._check_cuts()
 
     @property
@@ -75,28 +75,28 @@ class DatasetSpec:
         """Return the settings of [dataset]."""
         return self.recipe.settings("dataset", DatasetSettings)
 
-    def _pairing(self) -> Pairing:
+    @cached_property
+    def _named_pairing(self) -> Pairing:
         name, table = self.recipe.choice("pairing")
         return make_pairing(name, table)
 
     @cached_property
     def pairing(self) -> Pairing:
-        """With its guides found: those of a stack are read for that, once."""
-        return _with_guides(self._pairing(), self.videos[0], self.target)
+        """Return the pairing; the guides of a stack are found and read for that."""
+        return _with_guides(self._named_pairing, self.videos[0], self.target)
 
     @property
-    def taught(self) -> dict[str, Table]:
-        """The preset's tables for the training to come."""
-        wanted = ("generator", "discriminator", "training")
-        return {n: t for n, t in self.recipe.from_preset.items() if n in wanted}
+    def training_tables(self) -> dict[str, Table]:
+        """Return the preset's tables for training."""
+        return {n: t for n, t in self.recipe.from_preset.items() if n in ("generator", "discriminator", "training")}
 
     def digest(self, context: Context) -> str:
-        """Equal for requests that make the same pictures. Raises UsageError where a file of cuts is missing."""
+        """Return a digest that is equal for equal pictures. Raises UsageError where a file of cuts is missing."""
         cuts = self.settings.cuts
         return digest_of(
             {
                 "command": "make-dataset",
-                "sources": [self.source_digest(context, v) for v in self.videos],
+                "sources": [self._source_digest(context, v) for v in self.videos],
                 "target": content_digest(context, self.target) if self.target else None,
                 "pairing": pairing_record(self.pairing),
                 "settings": self.settings.for_key(),
@@ -106,6 +106,20 @@ class DatasetSpec:
             }
         )
 
+    def _check_inputs(self) -> None:
+        """Raise UsageError where the inputs do not suit the pairing."""
+        pairing, target = self._named_pairing, self.target
+        has_clips = any(not v.is_dir() for v in self.videos)
+        if pairing.needs_target and target is None and (has_clips or isinstance(pairing, Stack)):
+            remedy = "add --target VIDEO, or give a folder of pairs"
+            if not has_clips:
+                remedy = "add --target VIDEO or a folder of pictures"
+            raise UsageError(f"pairing '{pairing.name}'", "it needs a second clip", remedy)
+        if target is not None and not pairing.needs_target:
+            raise UsageError("--target", f"pairing '{pairing.name}' makes its own targets", "use --pairing aligned")
+        if target is not None and len(self.videos) > 1:
+            raise UsageError("--target", "one target clip fits one video", "make a dataset for each pair of clips")
+
     def _check_cuts(self) -> None:
         """Raise UsageError where a list of cuts does not belong to exactly one clip."""
         if self.settings.cuts in (AUTO, OFF):
@@ -113,80 +127,97 @@ class DatasetSpec:
         what = f"--cuts {self.settings.cuts}"
         if len(self.videos) > 1:
             raise UsageError(what, "one list fits one video", "make a dataset of each clip, or leave it out")
-        if self.is_pair_folder(self.videos[0]):
-            raise UsageError(
-                what, f"the pairs of {self.videos[0]} are in no order, so there are no cuts", "leave it out"
-            )
+        if self._is_pair_folder(self.videos[0]):
+            why = f"the pairs of {self.videos[0]} are in no order, so there are no cuts"
+            raise UsageError(what, why, "leave it out")
 
-    def is_pair_folder(self, video: Path) -> bool:
-        """Return whether a source is a folder of pairs."""
-        return video.is_dir() and self._pairing().needs_target and self.target is None
+    def _is_pair_folder(self, video: Path) -> bool:
+        return video.is_dir() and self._named_pairing.needs_target and self.target is None
 
-    def pair_folder(self, folder: Path) -> FolderSource:
-        """Return the pairs of a folder."""
-        return find_pairs(folder, getattr(self._pairing().settings, "direction", "AtoB"))
+    def _pair_folder(self, folder: Path) -> FolderSource:
+        return find_pairs(folder, getattr(self._named_pairing.settings, "direction", "AtoB"))
 
-    def source_digest(self, context: Context, video: Path) -> str:
-        """Of all that is read of a source. Raises MediaError."""
-        if not self.is_pair_folder(video):
+    def _source_digest(self, context: Context, video: Path) -> str:
+        """Return the digest of all that is read of a source. Raises MediaError."""
+        if not self._is_pair_folder(video):
             return content_digest(context, video, self.pairing.guides)
-        files = [p for pair in self.pair_folder(video).pairs for p in pair if p]
+        files = [p for pair in self._pair_folder(video).pairs for p in pair if p]
         return digest_of([[p.relative_to(video).as_posix(), context.cache.digest(p)] for p in files])
 
     def plan(self, output: Path, context: Context) -> PlannedDataset:
         """Open the sources and lay out the frames. Raises UsageError, MediaError."""
         pairing, settings = self.pairing, self.settings
-        sources, described = _open_sources(self, pairing, context)
+        opened = [self._open(video, context) for video in self.videos]
+        sources, described = [source for source, _ in opened], [table for _, table in opened]
         plan = plan_dataset(sources, pairing, settings)
         dataset = Dataset(
             folder=output,
             key=self.digest(context),
             preset=self.recipe.preset,
-            recipe=self.taught,
+            recipe=self.training_tables,
             size=settings.size,
             pairing_table=pairing_record(pairing),
             sources=tuple(described),
             records=plan.records,
         ).with_all_pictures()
         _check_pairs(dataset, pairing)
-        keyed = settings.for_key()
-        stage = DatasetStage(described, pairing_record(pairing), keyed, SURVEY_VERSION, media_libraries())
+        libraries = media_libraries()
+        stage = DatasetStage(described, pairing_record(pairing), settings.for_key(), SURVEY_VERSION, libraries)
         return PlannedDataset(dataset, plan, sources, settings, stage)
 
-
-def _check_inputs(videos: Sequence[Path], target: Path | None, pairing: Pairing) -> None:
-    """Raise UsageError where the inputs do not suit the pairing."""
-    others = [v for v in videos if not v.is_dir()]
-    if pairing.needs_target and target is None and (others or isinstance(pairing, Stack)):
-        raise UsageError(
-            f"pairing '{pairing.name}'",
-            "it needs a second clip",
-            "add --target VIDEO, or give a folder of pairs" if others else "add --target VIDEO or a folder of pictures",
+    def _open(self, video: Path, context: Context) -> tuple[Source, Table]:
+        """Return a source, and its table in the dataset's index."""
+        if self._is_pair_folder(video):
+            folder = self._pair_folder(video)
+            digest = self._source_digest(context, video)
+            return folder, {"name": folder.name, "digest": digest, "pairs": len(folder.pairs)}
+        settings = self.settings
+        clip = open_clip(context, video, self.pairing.guides)
+        if settings.cuts != AUTO and not clip.index.same_size:
+            why = f"the pictures of {clip.name} are of several sizes, and a shot has one"
+            raise UsageError(f"--cuts {settings.cuts}", why, "leave it out, or bring them to one size")
+        clip = with_cuts(clip, settings.cuts)
+        first, stop = clip.trim(self.start, self.end)
+        other = open_clip(context, self.target) if self.target else None
+        if other is not None:
+            stop = _common_stop(clip, other, first, stop, context)
+        source = ClipSource(
+            video,
+            clip.index,
+            clip.survey,
+            first,
+            stop,
+            settings.frame_step,
+            self.target,
+            other.index if other else None,
+            self.pairing.guides,
         )
-    if target is not None and not pairing.needs_target:
-        raise UsageError("--target", f"pairing '{pairing.name}' makes its own targets", "use --pairing aligned")
-    if target is not None and len(videos) > 1:
-        raise UsageError("--target", "one target clip fits one video", "make a dataset for each pair of clips")
+        return source, {
+            "name": video.name,
+            "digest": clip.digest,
+            "first": first,
+            "stop": stop,
+            "target": other.digest if other else None,
+            "rate": str(clip.index.rate / settings.frame_step),
+            **({} if settings.cuts == AUTO else {"cuts": [s for s in clip.shots if s > 0]}),
+        }
 
 
 def _with_guides(pairing: Pairing, folder: Path, target: Path | None) -> Pairing:
-    """Return the pairing; a stack without named guides takes all in its folder, grey ones as one channel each.
-
-    The target may lie among them, and is none.
-    """
+    """Return the pairing; a stack without named guides takes all in its folder, grey ones as one channel."""
     if not isinstance(pairing, Stack) or pairing.guides:
         return pairing
-    taught = target.resolve() if target else None
-    found = find_guides(folder) if folder.is_dir() else {}
-    found = {name: path for name, path in found.items() if path.resolve() != taught and name != "target"}
-    if not found:
+    target = target.resolve() if target else None
+    guides = find_guides(folder) if folder.is_dir() else {}
+    guides = {name: path for name, path in guides.items() if path.resolve() != target and name != "target"}
+    if not guides:
         remedy = "give a folder with a folder of pictures for each guide: depth/, normals/ …"
         raise UsageError(str(folder), "no guides in it", remedy)
-    return Stack(StackSettings(tuple(f"{name}:1" if _is_grey(path) else name for name, path in found.items())))
+    return Stack(StackSettings(tuple(f"{name}:1" if _is_grey(path) else name for name, path in guides.items())))
 
 
 def _is_grey(guide: Path) -> bool:
-    """Whether no frame of a guide has colour: it is one channel then. The first may be black, so all are looked at."""
+    """Return whether no frame of a guide has colour. All are read, as the first may be black."""
     with (
         open_reader(guide, FrameFormat(Size(short=GREY_SIDE)), tolerant=True) as reader,
         closing(reader.frames()) as frames,
@@ -194,64 +225,17 @@ def _is_grey(guide: Path) -> bool:
         return all(int(np.ptp(frame.rgb.astype(np.int16), axis=2).max()) <= GREY_SPREAD for frame in frames)
 
 
-def _open_sources(request: DatasetSpec, pairing: Pairing, context: Context) -> tuple[list[Source], list[Table]]:
-    sources: list[Source] = []
-    described: list[Table] = []
-    for video in request.videos:
-        if request.is_pair_folder(video):
-            folder = request.pair_folder(video)
-            sources.append(folder)
-            digest = request.source_digest(context, video)
-            described.append({"name": folder.name, "digest": digest, "pairs": len(folder.pairs)})
-            continue
-        clip = _with_named_cuts(open_clip(context, video, pairing.guides), request.settings.cuts)
-        first, stop = clip.trim(request.start, request.end)
-        other = open_clip(context, request.target) if request.target else None
-        if other is not None and clip.index.same_size and other.index.same_size:
-            check_shapes(video, _shape(clip.index), _shape(other.index))
-        if other is not None and other.index.num_frames != clip.index.num_frames:
-            stop = _common_stop(clip, other, first, stop, context)
-        sources.append(
-            ClipSource(
-                video,
-                clip.index,
-                clip.survey,
-                first,
-                stop,
-                request.settings.frame_step,
-                request.target,
-                other.index if other else None,
-                pairing.guides,
-            )
-        )
-        described.append(
-            {
-                "name": video.name,
-                "digest": clip.digest,
-                "first": first,
-                "stop": stop,
-                "target": other.digest if other else None,
-                "rate": str(clip.index.rate / request.settings.frame_step),
-                **({} if request.settings.cuts == AUTO else {"cuts": [s for s in clip.shots if s > 0]}),
-            }
-        )
-    return sources, described
-
-
 def _shape(index: ClipIndex) -> tuple[int, int]:
-    """(width, height) with square pixels."""
+    """Return (width, height) with square pixels."""
     return round(index.width * index.sample_aspect_ratio), index.height
 
 
-def _with_named_cuts(clip: Clip, cuts: str) -> Clip:
-    """Return the clip with the user's shots. Raises UsageError where pictures change their size within a shot."""
-    if cuts != AUTO and not clip.index.same_size:
-        why = f"the pictures of {clip.name} are of several sizes, and a shot has one"
-        raise UsageError(f"--cuts {cuts}", why, "leave it out, or bring them to one size")
-    return with_cuts(clip, cuts)
-
-
 def _common_stop(clip: Clip, other: Clip, first: int, stop: int, context: Context) -> int:
+    """Return where the shorter of clip and target ends. Raises MediaError where they do not match."""
+    if clip.index.same_size and other.index.same_size:
+        check_shapes(clip.path, _shape(clip.index), _shape(other.index))
+    if other.index.num_frames == clip.index.num_frames:
+        return stop
     common = min(stop, other.index.num_frames)
     if common <= first:
         raise MediaError(str(other.path), f"it has only {other.index.num_frames} frames", "give a clip in step")
@@ -263,16 +247,13 @@ def _common_stop(clip: Clip, other: Clip, first: int, stop: int, context: Contex
     return common
 
 
-def _check_pairs(planned: Dataset, pairing: Pairing) -> None:
+def _check_pairs(dataset: Dataset, pairing: Pairing) -> None:
     """Raise MediaError where no shot is long enough for a pair."""
-    if planned.pairs:
+    if dataset.pairs:
         return
-    names = ", ".join(s["name"] for s in planned.sources)
-    thinned = sum(r.role == "thinned" for r in planned.records)
-    raise MediaError(
-        names,
-        f"pairing '{pairing.name}' needs {pairing.min_frames} frames in a row, and no shot has as many"
-        + (f" ({thinned} frames are blurred, or look just like others)" if thinned else ""),
-        "give a longer clip"
-        + (", or keep all with --set dataset.drop_duplicates=false --set dataset.min_sharpness=0" if thinned else ""),
-    )
+    why = f"pairing '{pairing.name}' needs {pairing.min_frames} frames in a row, and no shot has as many"
+    remedy = "give a longer clip"
+    if dropped := sum(r.role == "dropped" for r in dataset.records):
+        why += f" ({dropped} frames are blurred, or look just like others)"
+        remedy += ", or keep all with --set dataset.drop_duplicates=false --set dataset.min_sharpness=0"
+    raise MediaError(", ".join(s["name"] for s in dataset.sources), why, remedy)

@@ -1,4 +1,4 @@
-"""A dataset's folder: made whole, found again, its deleted pictures restored, and its digest."""
+"""A dataset's folder: written at once, found again, its deleted pictures restored, and its digest."""
 
 from __future__ import annotations
 
@@ -36,28 +36,25 @@ def train_recipe(folder: Path, preset: str | None, flags: dict[str, Table]) -> R
 
 
 def existing_dataset(output: Path, key: str, context: Context) -> Dataset | None:
-    """Return the dataset that is there, if it has this ``key``; None where it may be replaced.
-
-    Raises UsageError on anything else.
-    """
+    """Return the existing dataset, if it has this ``key``; None if it may be replaced. Otherwise raise UsageError."""
     if not output.is_dir():
         raise UsageError(str(output), "it exists and is a file", "choose another folder with -o")
-    held: Dataset | None = None
+    existing: Dataset | None = None
     with suppress(MediaError):
-        held = open_dataset(output)
-    if held is not None and held.key == key:
-        return held
+        existing = open_dataset(output)
+    if existing is not None and existing.key == key:
+        return existing
     if not (output / INDEX).exists() and any(output.iterdir()):
-        # Never delete a folder that is not known to be a dataset, whatever was asked for.
+        # Never delete a folder that is not known to be a dataset, not even with --overwrite.
         raise UsageError(str(output), "it exists and is not a dataset", "choose another folder with -o")
     if not context.overwrite and any(output.iterdir()):
-        why = "it exists, made from other inputs or options" if held else "it exists, and is damaged"
+        why = "it exists, made from other inputs or options" if existing else "it exists, and is damaged"
         raise UsageError(str(output), why, "use --overwrite, or another name with -o")
     return None
 
 
-def write_dataset(planned: PlannedDataset, output: Path, held: Dataset | None, context: Context) -> None:
-    """Write the pictures into the cache, and move them to their place; to ``held``, only what it lacks."""
+def write_dataset(planned: PlannedDataset, output: Path, existing: Dataset | None, context: Context) -> None:
+    """Write the pictures into the cache, and move them to their place; an ``existing`` dataset gets what it lacks."""
     plan = planned.plan
     entry = context.cache.entry(planned.stage.name, planned.stage.key)
     with entry.locked():
@@ -66,8 +63,8 @@ def write_dataset(planned: PlannedDataset, output: Path, held: Dataset | None, c
         write_pictures(
             planned.sources, plan, planned.settings, folder, marks.is_done, marks.mark, context.report, context.stop
         )
-        if held is not None:
-            _restore(folder, planned.dataset, output, held)
+        if existing is not None:
+            _restore(folder, planned.dataset, output, existing)
         else:
             write_index(folder, planned.dataset)
             _move(folder, link_target(output))
@@ -76,7 +73,7 @@ def write_dataset(planned: PlannedDataset, output: Path, held: Dataset | None, c
 
 
 class PictureMarks:
-    """Which chunks of pictures are safely written: a small file a chunk, with each picture's SHA-256."""
+    """The chunks that are safely written: a small file a chunk, with each picture's SHA-256."""
 
     def __init__(self, entry: CacheEntry, names: list[list[str]]) -> None:
         self.entry, self.names = entry, names
@@ -85,9 +82,9 @@ class PictureMarks:
         return self.entry.folder / f"chunk-{chunk:06d}.json"
 
     def is_done(self, chunk: int) -> bool:
+        """Return whether a chunk is written and undamaged."""
         try:
-            held = read_small_json(self._path(chunk))
-            return bool(held == self._digests(chunk))
+            return bool(read_small_json(self._path(chunk)) == self._digests(chunk))
         except FileNotFoundError:
             return False
         except (OSError, ValueError) as error:
@@ -95,6 +92,7 @@ class PictureMarks:
             return False
 
     def mark(self, chunk: int) -> None:
+        """Record that a chunk is written."""
         write_json(self._path(chunk), self._digests(chunk))
 
     def _digests(self, chunk: int) -> dict[str, Any]:
@@ -105,16 +103,14 @@ def _move(folder: Path, output: Path) -> None:
     """Give a finished folder its final name in one step; on another disk it is copied beside it first."""
     output.parent.mkdir(parents=True, exist_ok=True)
     if os.stat(folder).st_dev != os.stat(output.parent).st_dev:
-        beside = partial_path(output)
         remove_stale_partials(output)
-        shutil.copytree(folder, beside)
-        folder = beside
+        folder = Path(shutil.copytree(folder, partial_path(output)))
     move_into_place(folder, output)
 
 
-def _restore(folder: Path, made: Dataset, output: Path, held: Dataset) -> None:
-    """Put back the pictures that were deleted, and only those, under the names that they had."""
-    for old, new in zip(held.records, made.records, strict=True):
+def _restore(folder: Path, planned: Dataset, output: Path, existing: Dataset) -> None:
+    """Restore the deleted pictures, and only those, under their old names."""
+    for old, new in zip(existing.records, planned.records, strict=True):
         for name, source in zip(old.names, new.names, strict=True):
             if not (output / name).is_file():
                 with write_atomically(output / name) as temporary:
@@ -122,11 +118,6 @@ def _restore(folder: Path, made: Dataset, output: Path, held: Dataset) -> None:
 
 
 def dataset_digest(context: Context, dataset: Dataset) -> str:
-    """Return the digest of what training depends on: the index and the content of the pictures that are there."""
-    index = dataset.folder / INDEX
-    return digest_of(
-        [
-            context.cache.digest(index),
-            *([n, context.cache.digest(dataset.folder / n)] for n in dataset.files()),
-        ]
-    )
+    """Return the digest of the index and of the existing pictures, on which training depends."""
+    pictures = [[n, context.cache.digest(dataset.folder / n)] for n in dataset.files()]
+    return digest_of([context.cache.digest(dataset.folder / INDEX), *pictures])

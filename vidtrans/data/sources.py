@@ -1,4 +1,4 @@
-"""Where frames come from: clips, and the pair folders of other tools (A/ + B/, or A|B side by side)."""
+"""Sources of frames: clips, and the pair folders of other tools (A/ + B/, or A|B side by side)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vidtrans.data.split import Role
+from vidtrans.data.dataset import Role
 from vidtrans.errors import MediaError
 from vidtrans.files import base_name
 from vidtrans.flow.survey import Survey
@@ -46,14 +46,10 @@ class ClipSource:
         """Return the source's name."""
         return base_name(self.path)
 
-    def numbers(self) -> list[int]:
-        """Return the numbers of the frames that are taken."""
-        return list(range(self.first, self.stop, self.every))
-
     def shots(self) -> list[list[int]]:
-        """Return the frames of each shot."""
+        """Return the numbers of each shot's frames."""
         starts = sorted({self.first, *(s for s in self.survey.shots if self.first < s < self.stop)})
-        numbers = self.numbers()
+        numbers = range(self.first, self.stop, self.every)
         return [[n for n in numbers if a <= n < b] for a, b in itertools.pairwise([*starts, self.stop])]
 
     def pictures(self, numbers: list[int], size: Size) -> Iterator[tuple[np.ndarray, ...]]:
@@ -87,7 +83,7 @@ SHAPE_TOLERANCE = 0.02
 
 @dataclass(frozen=True)
 class FolderSource:
-    """A folder of pairs that have no order in time: each pair is a shot of its own."""
+    """A folder of pairs without an order in time: each pair is a shot."""
 
     path: Path
     pairs: tuple[tuple[Path, Path | None], ...]  # (A, B), or one side-by-side picture
@@ -99,10 +95,6 @@ class FolderSource:
     def name(self) -> str:
         """Return the source's name."""
         return base_name(self.path)
-
-    def numbers(self) -> list[int]:
-        """Return the numbers of the frames that are taken."""
-        return list(range(len(self.pairs)))
 
     def pictures(self, numbers: list[int], size: Size) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """For each pair of ``numbers``: input and target, (H, W, 3) uint8, of one size."""
@@ -126,31 +118,28 @@ def find_pairs(folder: Path, direction: str) -> FolderSource:
     """
     pairs: list[tuple[Path, Path | None]] = []
     roles: list[Role | None] = []
-    parts = [p for p in SPLIT_FOLDERS if (folder / p).is_dir()]
     a, b = folder / "A", folder / "B"
-    if a.is_dir() and b.is_dir():
-        nested = [p for p in SPLIT_FOLDERS if (a / p).is_dir() and (b / p).is_dir()]
-        for part in nested or [""]:
-            found = _two_folders(a / part, b / part)
-            pairs += found
-            roles += [_role(part)] * len(found)
-    else:
-        for part in parts or [""]:
-            root = folder / part
-            two = (root / "A").is_dir() and (root / "B").is_dir()
-            found = _two_folders(root / "A", root / "B") if two else [(p, None) for p in pictures_in(root)]
-            pairs += found
-            roles += [_role(part)] * len(found)
+    two = a.is_dir() and b.is_dir()
+    parts = [p for p in SPLIT_FOLDERS if ((a / p).is_dir() and (b / p).is_dir() if two else (folder / p).is_dir())]
+    for part in parts or [""]:
+        found = _pairs_of(a / part, b / part) if two else _pairs_in(folder / part)
+        pairs += found
+        roles += [_role(part)] * len(found)
     if not pairs:
         raise MediaError(str(folder), "no pairs in it", "it needs A/ and B/ with equal names, or A|B pictures")
     return FolderSource(folder, tuple(pairs), tuple(roles), direction == "AtoB")
 
 
 def _role(part: str) -> Role | None:
-    return "held-out" if part in HELD_OUT_FOLDERS else "train" if part else None
+    return "val" if part in HELD_OUT_FOLDERS else "train" if part else None
 
 
-def _two_folders(a: Path, b: Path) -> list[tuple[Path, Path | None]]:
+def _pairs_in(folder: Path) -> list[tuple[Path, Path | None]]:
+    a, b = folder / "A", folder / "B"
+    return _pairs_of(a, b) if a.is_dir() and b.is_dir() else [(p, None) for p in pictures_in(folder)]
+
+
+def _pairs_of(a: Path, b: Path) -> list[tuple[Path, Path | None]]:
     others = {p.stem: p for p in pictures_in(b)}
     pairs = [(p, others[p.stem]) for p in pictures_in(a) if p.stem in others]
     for one, other in pairs:

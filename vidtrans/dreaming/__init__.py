@@ -1,1 +1,1 @@
-"""Dreams: next-frame prediction fed back on itself, with a camera, a clock and a governor."""
+"""Dreams: next-frame prediction fed back on itself, with a camera, a clock and drift correction."""

@@ -1,65 +1,74 @@
-"""What an artist directs, frame by frame: the camera, the clock's speed, and how much a driving video counts."""
+"""The artist's controls, frame by frame, and the loudness of a sound that expressions may use."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
-from vidtrans.dreaming.bands import VERSION, Loudness
+import numpy as np
+
 from vidtrans.dreaming.camera import CameraMove
-from vidtrans.dreaming.settings import ANIMATED, STILL, DreamingSettings, flag_of
+from vidtrans.dreaming.settings import ANIMATED, NO_MOVE, DreamingSettings, flag_of
 from vidtrans.errors import UsageError
 from vidtrans.expressions import BANDS, Values
 from vidtrans.settings import Table
 
+VERSION = 1
+EDGES_HZ = (250.0, 2000.0)  # between low and mid, mid and high
+WINDOW, HOP = 1024, 256  # samples
+SMOOTHING_S = 0.06  # σ of the loudness over time: shows a beat, and no ripple of a tone
+FULL_PERCENTILE = 95  # counts as 1
+
 
 class DreamControls:
-    """The values at each frame, of which there are ``rate`` a second.
+    """The values at each frame, of ``rate`` a second; ``sound`` is the content digest of what has ``loudness``.
 
-    ``loudness`` is that of a sound, ``sound`` its content digest. Raises UsageError where an expression listens and
-    there is none, or keyframes are not in order.
+    Raises UsageError where an expression uses the loudness and there is none, or keyframes are not in order.
     """
 
     def __init__(
         self, settings: DreamingSettings, rate: Fraction, loudness: Loudness | None = None, sound: str = ""
     ) -> None:
-        self._made = settings.animations()
+        self._animations = settings.animations()
         self._sound = sound
-        for name, animation in self._made.items():
-            if loudness is None and (heard := animation.names & set(BANDS)):
-                why = f"'{min(heard)}' is the loudness of a sound, and there is none"
+        for name, animation in self._animations.items():
+            if loudness is None and (bands := animation.names & set(BANDS)):
+                why = f"'{min(bands)}' is the loudness of a sound, and there is none"
                 raise UsageError(f"{flag_of(name)} '{animation}'", why, "give one with --sound FILE")
-        self.listens = any(animation.names & set(BANDS) for animation in self._made.values())
+        self.uses_sound = any(animation.names & set(BANDS) for animation in self._animations.values())
 
         @lru_cache(maxsize=4)
         def values(frame: int) -> Values:
             seconds = float(frame / rate)
-            own = {"t": seconds, "f": float(frame)}
-            return own | (loudness.at(seconds) if loudness and self.listens else {})
+            time: dict[str, float] = {"t": seconds, "f": float(frame)}
+            return time | (loudness.at(seconds) if loudness and self.uses_sound else {})
 
         self._at = {
-            name: animation.over(rate, flag_of(name), ANIMATED[name], values) for name, animation in self._made.items()
+            name: animation.over(rate, flag_of(name), ANIMATED[name], values)
+            for name, animation in self._animations.items()
         }
-        changes = any(self._made[name].constant is None for name in STILL)
-        self._always = None if changes else self._move(0)
+        is_animated = any(self._animations[name].constant is None for name in NO_MOVE)
+        self._constant_move = None if is_animated else self._move(0)
 
     def check(self, num_frames: int) -> None:
         """Raise UsageError where a value is out of bounds, or not a number, at any of so many frames."""
-        for name, animation in self._made.items():
+        for name, animation in self._animations.items():
             for frame in range(num_frames if animation.constant is None else 1):
                 self._at[name](frame)
 
     @property
     def speed_constant(self) -> float | None:
-        """The speed, where it never changes."""
-        return self._made["speed"].constant
+        """Return the speed, where it never changes."""
+        return self._animations["speed"].constant
 
     def move(self, frame: int) -> CameraMove:
         """Return the camera's move before a frame."""
-        return self._always or self._move(frame)
+        return self._constant_move or self._move(frame)
 
     def _move(self, frame: int) -> CameraMove:
-        return CameraMove(**{name: self._at[name](frame) for name in STILL})
+        return CameraMove(**{name: self._at[name](frame) for name in NO_MOVE})
 
     def speed(self, frame: int) -> float:
         """Return the clock's speed at a frame."""
@@ -71,8 +80,69 @@ class DreamControls:
 
     def for_key(self) -> Table:
         """Return the values that decide the result."""
-        return {name: str(animation) for name, animation in self._made.items()}
+        return {name: str(animation) for name, animation in self._animations.items()}
 
     def sound_for_key(self) -> Table:
-        """Where it is heard it decides the pictures."""
-        return {"source": self._sound, "version": VERSION} if self.listens else {}
+        """Return the values of the sound that decide the result; {} where no expression uses it."""
+        return {"source": self._sound, "version": VERSION} if self.uses_sound else {}
+
+
+@dataclass(frozen=True)
+class Loudness:
+    """``levels`` of ``BANDS``, (4, n) float64 from 0 to 1, every ``hop_s`` seconds from ``first_s`` on."""
+
+    levels: np.ndarray
+    first_s: float
+    hop_s: float
+    duration_s: Fraction
+
+    def at(self, seconds: float) -> dict[str, float]:
+        """Return the interpolated values by name; beyond the ends those at the ends."""
+        last = self.levels.shape[1] - 1
+        place = min(max((seconds - self.first_s) / self.hop_s, 0.0), float(last))
+        before = max(0, min(int(place), last - 1))
+        after = min(before + 1, last)
+        values = self.levels[:, before] + (place - before) * (self.levels[:, after] - self.levels[:, before])
+        return dict(zip(BANDS, map(float, values), strict=True))
+
+
+def loudness(blocks: Iterable[np.ndarray], rate_hz: int) -> Loudness:
+    """Return the short-time root mean square of each band, smoothed, relative to its 95th percentile, at most 1.
+
+    ``blocks``: (n,) float32 each, one after another. Silence gives 0.
+    """
+    powers, waiting, count = [], np.zeros(0, np.float32), 0
+    shares = _shares(rate_hz)
+    for block in blocks:
+        count += len(block)
+        waiting = np.concatenate([waiting, block])
+        if len(waiting) >= 64 * HOP:
+            powers.append(_powers(waiting, shares))
+            waiting = waiting[powers[-1].shape[1] * HOP :]
+    last = np.concatenate([waiting, np.zeros(max(0, WINDOW - len(waiting)), np.float32)])
+    powers.append(_powers(last, shares))
+    levels = np.sqrt(_smoothed(np.concatenate(powers, axis=1), SMOOTHING_S * rate_hz / HOP))
+    full = np.percentile(levels, FULL_PERCENTILE, axis=1, keepdims=True)
+    levels = np.where(full > 1e-6, np.minimum(levels / np.maximum(full, 1e-6), 1.0), 0.0)
+    return Loudness(levels, WINDOW / 2 / rate_hz, HOP / rate_hz, Fraction(count, rate_hz))
+
+
+def _shares(rate_hz: int) -> np.ndarray:
+    """Return the bands of each bin of a spectrum, (bins, 4) of 0 and 1."""
+    hertz = np.fft.rfftfreq(WINDOW, 1 / rate_hz)
+    low, mid = hertz < EDGES_HZ[0], (hertz >= EDGES_HZ[0]) & (hertz <= EDGES_HZ[1])
+    return np.stack([low, mid, hertz > EDGES_HZ[1], np.ones_like(low)], axis=1).astype(np.float64)
+
+
+def _powers(samples: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Return the power of every whole window, (4, n), by Parseval."""
+    windows = np.lib.stride_tricks.sliding_window_view(samples, WINDOW)[::HOP]
+    spectrum = np.fft.rfft(windows * np.hanning(WINDOW), axis=1)
+    return (np.square(np.abs(spectrum)) @ shares).T / WINDOW**2
+
+
+def _smoothed(powers: np.ndarray, sigma: float) -> np.ndarray:
+    reach = int(4 * sigma)
+    kernel = np.exp(-0.5 * np.square(np.arange(-reach, reach + 1) / sigma))
+    padded = np.pad(powers, ((0, 0), (reach, reach)), mode="edge")
+    return np.stack([np.convolve(row, kernel / kernel.sum(), mode="valid") for row in padded])

@@ -1,79 +1,117 @@
-"""A dream's frames in order, from wherever it can be taken up."""
+"""A rollout that can start at any frame from saved states, and closes a loop."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from vidtrans.dreaming.rollout import Rollout
-from vidtrans.dreaming.timeline import Loop
+from vidtrans.errors import UsageError
 from vidtrans.inference.torch_engine import to_pictures
+from vidtrans.settings import Table
 from vidtrans.store.chunks import StateStore
 
-LEAD = "lead"  # in the state before a loop's first frame: the frames that its end passes into
+MAX_FADE = 12  # frames: half a second
+MIN_RUN_IN = 48  # frames, after which the seed has no more influence
+LEAD = "lead"  # in the state before a loop's first frame: the frames that its end fades into
+
+
+@dataclass(frozen=True)
+class Loop:
+    """``frames`` in which the clock turns ``rounds`` times (below 0: backwards), at ``speed``.
+
+    ``run_in`` frames are predicted before the first one; the loop's end fades into the last ``fade`` of these.
+    """
+
+    frames: int
+    rounds: int
+    speed: float
+    run_in: int
+    fade: int
+
+    @classmethod
+    def nearest(cls, frames: int, speed: float, step: int, positions: int) -> Loop:
+        """Return the loop whose speed is nearest to ``speed``. Raises UsageError at speed 0."""
+        if speed == 0:
+            raise UsageError("--loop", "at speed 0 the clock never comes round", "choose another --speed")
+        turns = frames * speed * step / positions
+        rounds = max(1, round(abs(turns))) * (1 if turns > 0 else -1)
+        a_round = -(-frames // abs(rounds))
+        fade = min(frames // 4, a_round, MAX_FADE)
+        return cls(frames, rounds, rounds * positions / (frames * step), max(a_round, MIN_RUN_IN), fade)
+
+    def share(self, frame: int) -> float:
+        """Return the share of the run-in in a frame: 0, and rising towards the end."""
+        into = frame - (self.frames - self.fade)
+        return (into + 1) / (self.fade + 1) if into >= 0 else 0.0
+
+    def for_key(self) -> Table:
+        """Return the values that decide the loop."""
+        return {"frames": self.frames, "rounds": self.rounds, "run_in": self.run_in, "fade": self.fade}
 
 
 class ResumableRollout:
-    """``begin`` gives the dream before its first frame, of a loop before its run-in; ``passed`` hears of each frame."""
+    """``begin`` makes the rollout before its first frame or run-in; ``on_step`` is called after each prediction."""
 
     def __init__(
-        self, begin: Callable[[], Rollout], states: StateStore, loop: Loop | None, passed: Callable[[], None]
+        self, begin: Callable[[], Rollout], states: StateStore, loop: Loop | None, on_step: Callable[[], None]
     ) -> None:
-        self._begin, self._states, self._loop, self._passed = begin, states, loop, passed
-        self._rollout: Rollout | None = None
+        self._begin, self._states, self._loop, self._on_step = begin, states, loop, on_step
+        self._started: Rollout | None = None
         self._lead: np.ndarray | None = None
 
+    @property
+    def _rollout(self) -> Rollout:
+        if self._started is None:
+            self._started = self._begin()
+        return self._started
+
     def go_to(self, frame: int) -> None:
-        """Make ``frame`` the next one: from the nearest state before it, or from where the dream is."""
+        """Make ``frame`` the next one: from the nearest state before it, or from the current position."""
         if self._loop is not None and self._lead is None:
             self._run_in(self._loop)
-        here = None if self._rollout is None else self._rollout.frame
+        here = None if self._started is None else self._started.frame
         if here != frame:
             known = self._states.load_latest(frame)
             if here is None or here > frame or (known and known[0] > here):
-                self._rollout = self._begin()
+                self._started = self._begin()
                 if known:
-                    self._rollout.resume(known[1])
-        while self._now.frame < frame:
+                    self._started.restore(known[1])
+        while self._rollout.frame < frame:
             self.next()
-
-    @property
-    def _now(self) -> Rollout:
-        assert self._rollout is not None  # ``go_to`` comes first
-        return self._rollout
 
     def next(self) -> Tensor:
         """Return the next frame, (3, H, W) float32 in [-1, 1]."""
-        frame, made = self._now.frame, self._step()
+        frame, picture = self._rollout.frame, self._step()
         share = self._loop.share(frame) if self._loop else 0.0
         if self._loop is None or self._lead is None or share == 0.0:
-            return made
+            return picture
         lead = torch.from_numpy(self._lead[frame - (self._loop.frames - self._loop.fade)].astype(np.float32))
-        return torch.lerp(made, (lead.permute(2, 0, 1) / 32767.5 - 1).to(made), share)
+        return torch.lerp(picture, (lead.permute(2, 0, 1) / 32767.5 - 1).to(picture), share)
 
     def _step(self) -> Tensor:
-        made = self._now.step()
-        self._passed()
-        return made
+        picture = self._rollout.step()
+        self._on_step()
+        return picture
 
     def state(self) -> Mapping[str, np.ndarray]:
         """Return the state of the rollout."""
-        return self._now.state()
+        return self._rollout.state()
 
     def _run_in(self, loop: Loop) -> None:
         """Predict the frames before a loop; the last ones, which its end fades into, are saved with its first state."""
-        held = self._states.load(0)
-        if held is None:
-            self._rollout = self._begin()
+        state = self._states.load(0)
+        if state is None:
             lead: list[np.ndarray] = []
-            while self._now.frame < 0:
-                number, made = self._now.frame, self._step()
+            while self._rollout.frame < 0:
+                number, picture = self._rollout.frame, self._step()
                 if number >= -loop.fade:
-                    lead.append(to_pictures(made[None], deep=True)[0])
-            height, width = made.shape[1:]
-            held = {**self.state(), LEAD: np.stack(lead) if lead else np.zeros((0, height, width, 3), np.uint16)}
-            self._states.save(0, held)
-        self._lead = held[LEAD]
+                    lead.append(to_pictures(picture[None], deep=True)[0])
+            height, width = picture.shape[1:]
+            state = {**self.state(), LEAD: np.stack(lead) if lead else np.zeros((0, height, width, 3), np.uint16)}
+            self._states.save(0, state)
+        self._lead = state[LEAD]

@@ -1,18 +1,19 @@
-"""What a dream begins with: a video, a picture, or noise; and the video that drives it on."""
+"""The start of a rollout: a video, a picture, or noise; and its driving video."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from vidtrans.clips.indexing import Clip, open_clip
 from vidtrans.dreaming.drift_correction import FrameStatistics
-from vidtrans.dreaming.noise import smooth_noise
 from vidtrans.dreaming.predictors import NOISE
 from vidtrans.errors import MediaError, UsageError
 from vidtrans.models.loaded_model import Look
@@ -21,18 +22,22 @@ from vidtrans.settings import Size, Table, Time, parse_size
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import cover_crop, resize
 
+OCTAVES = 4
+# Mean and deviation without statistics of training frames.
+UNKNOWN = np.zeros(3, np.float32), np.full(3, 0.3, np.float32)
+
 
 @dataclass(frozen=True)
 class Seed:
-    """``clip`` (None: noise) and the numbers of its frames, oldest first; working size and result's, (width, height).
+    """Frames of a ``clip`` (None: noise), oldest first, the working ``size`` and the ``output_size``, (width, height).
 
-    ``rate``: frames a second of a video, None of others.
+    ``rate``: frames a second of a video, None otherwise.
     """
 
     clip: Clip | None
     frames: tuple[int, ...]
     size: tuple[int, int]
-    shown: tuple[int, int]
+    output_size: tuple[int, int]
     sample_aspect_ratio: Fraction
     rate: Fraction | None
 
@@ -41,16 +46,13 @@ class Seed:
         """Return the clip's name, or ``noise``."""
         return self.clip.name if self.clip else NOISE
 
-    def pictures(self, context: Context, bank: FrameStatistics | None) -> list[np.ndarray]:
-        """(3, H, W) float32 in [-1, 1] each, at the working size."""
+    def pictures(self, context: Context, statistics: FrameStatistics | None) -> list[np.ndarray]:
+        """Return the pictures, (3, H, W) float32 in [-1, 1] each, at the working size."""
         if self.clip is None:
-            return [smooth_noise(*self.size, context.seed, bank)] * len(self.frames)
+            return [smooth_noise(*self.size, context.seed, statistics)] * len(self.frames)
         form = FrameFormat(Size(exact=self.size), deep=self.clip.index.findings.depth > 8)
-        follow = self.clip.cursor(form, context.decode_threads)
-        try:
-            return [levelled(follow(number).rgb) for number in self.frames]
-        finally:
-            follow.close()
+        with closing(self.clip.cursor(form, context.decode_threads)) as cursor:
+            return [_to_signed(cursor(number).rgb) for number in self.frames]
 
     def for_key(self, context: Context) -> Table:
         """Return the values that decide the seed."""
@@ -59,16 +61,16 @@ class Seed:
         return {"source": self.clip.digest, "frames": list(self.frames)}
 
 
-def levelled(picture: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8 or uint16 → (3, H, W) float32 in [-1, 1]."""
+def _to_signed(picture: np.ndarray) -> np.ndarray:
+    """Convert (H, W, 3) uint8 or uint16 to (3, H, W) float32 in [-1, 1]."""
     middle = np.float32(np.iinfo(picture.dtype).max / 2)
     return np.ascontiguousarray((picture.astype(np.float32) / middle - 1).transpose(2, 0, 1))
 
 
 def find_seed(source: Path | None, look: Look, count: int, wanted: str, start: Time | None, context: Context) -> Seed:
-    """``count`` frames, as far apart as the model's ``step``, from ``start`` on; ``wanted`` is a working size.
+    """Find ``count`` frames, the model's ``step`` apart, from ``start`` on; ``wanted`` is a working size.
 
-    Raises UsageError, MediaError where it cannot be one.
+    Raises UsageError, MediaError.
     """
     if source is None:
         size = _noise_size(look, wanted, start)
@@ -93,9 +95,9 @@ def find_seed(source: Path | None, look: Look, count: int, wanted: str, start: T
         context.warn_once(
             f"{clip.name}: a cut, at frame {cut}, lies within the seed: --start {cut} begins after it", source
         )
-    shown = index.width, index.height
+    output_size = index.width, index.height
     rate = None if clip.is_pictures else index.rate
-    return Seed(clip, numbers, look.working_size(wanted, shown), shown, index.sample_aspect_ratio, rate)
+    return Seed(clip, numbers, look.working_size(wanted, output_size), output_size, index.sample_aspect_ratio, rate)
 
 
 def _noise_size(look: Look, wanted: str, start: Time | None) -> tuple[int, int]:
@@ -111,25 +113,39 @@ def _noise_size(look: Look, wanted: str, start: Time | None) -> tuple[int, int]:
 
 
 class Driver:
-    """A driving video, by the dream's frames: cut to the dream's shape, its last frame stays when it has ended."""
+    """A driving video at a rollout's times, cropped to its shape; after its end the last frame is repeated."""
 
     def __init__(self, path: Path, size: tuple[int, int], rate: Fraction, num_frames: int, context: Context) -> None:
         self.clip, self.size, self.rate = open_clip(context, path), size, rate
         index = self.clip.index
         if not index.same_size:
             raise UsageError(str(path), "its pictures are not of one size", "give pictures of one size")
-        moments = [(p - index.pts[0]) * index.time_base for p in index.pts]
-        self._steps = [bisect_right(moments, n / rate) - 1 for n in range(num_frames)]
-        if index.num_frames > 1 and num_frames / rate > moments[-1] + index.last_duration * index.time_base:
+        times = [(p - index.pts[0]) * index.time_base for p in index.pts]
+        self._steps = [bisect_right(times, n / rate) - 1 for n in range(num_frames)]
+        if index.num_frames > 1 and num_frames / rate > times[-1] + index.last_duration * index.time_base:
             context.warn_once(f"{path.name} ends after {index.duration_s:.2f} s: its last frame stays", path)
 
     def pictures(self, threads: int) -> tuple[Callable[[int], np.ndarray], Callable[[], None]]:
         """Return a function from a frame's number to (3, H, W) float32 in [-1, 1], and one that closes the video."""
         whole, rows, columns = cover_crop(self.clip.index.width, self.clip.index.height, self.size)
-        follow = self.clip.cursor(FrameFormat(Size(exact=whole)), threads)
+        cursor = self.clip.cursor(FrameFormat(Size(exact=whole)), threads)
 
         def picture(frame: int) -> np.ndarray:
-            rgb = resize(follow(self._steps[frame]).rgb, *whole)
-            return levelled(rgb[rows, columns])
+            rgb = resize(cursor(self._steps[frame]).rgb, *whole)
+            return _to_signed(rgb[rows, columns])
 
-        return picture, follow.close
+        return picture, cursor.close
+
+
+def smooth_noise(width: int, height: int, seed: int, statistics: FrameStatistics | None) -> np.ndarray:
+    """Return normal noise of ``OCTAVES`` scales, the coarsest strongest, (3, H, W) float32 in [-1, 1]."""
+    rng = np.random.default_rng(seed)
+    noise = np.zeros((height, width, 3), np.float32)
+    short = min(width, height)
+    for octave in range(OCTAVES):
+        cell = max(1, short // (4 * 2**octave))
+        coarse = rng.standard_normal((-(-height // cell) + 1, -(-width // cell) + 1, 3)).astype(np.float32)
+        noise += cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC) / 2**octave
+    noise = (noise - noise.mean((0, 1))) / np.maximum(noise.std((0, 1)), 1e-6)
+    mean, deviation = UNKNOWN if statistics is None else statistics.mean_and_deviation()
+    return np.ascontiguousarray((noise * deviation + mean).clip(-1, 1).transpose(2, 0, 1), np.float32)

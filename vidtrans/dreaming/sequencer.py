@@ -1,4 +1,4 @@
-"""Who dreams: one model, several in turn, or several that pass into one another."""
+"""Which model predicts which frame: one model, several in turn, or several that morph into one another."""
 
 from __future__ import annotations
 
@@ -24,16 +24,12 @@ from vidtrans.settings import Table
 
 def statistics_in(look: Look) -> FrameStatistics | None:
     """Return the statistics of a model's training frames; None without any. Raises ModelError."""
-    table = look.record.dream.get("bank") if look.record else None
+    table = look.record.dream.get("statistics") if look.record else None
     return FrameStatistics.of(table) if table else None
 
 
 class ModelSequencer:
-    """The models of a dream of so many frames; ``moves`` and ``colours``: whether a camera carries what is seen away.
-
-    In turn they come again from the first on; where they pass into one another, the last one stays. Raises UsageError
-    where they cannot.
-    """
+    """The model at each frame. In turn they repeat from the first; in a morph the last one stays. Raises UsageError."""
 
     def __init__(
         self,
@@ -49,39 +45,34 @@ class ModelSequencer:
             flag = "--morph" if settings.morph else "--every"
             raise UsageError(flag, "there is one model only", "give --model several times, or leave it out")
         self.every = (settings.frames_per_model or -(-num_frames // parts)) if len(looks) > 1 else num_frames
-        if settings.morph:
-            self._check_alike()
-        self._governors = [self._governor(look) for look in looks]
-        self._players: dict[int, RolloutModel] = {}
+        for look in looks[1:] if settings.morph else ():
+            if _architecture(look) != _architecture(looks[0]):
+                both = f"'{looks[0].name}' and '{look.name}'"
+                raise UsageError("--morph", f"{both} are built differently", "take models of one training run")
+        self._correctors = [self._corrector(look) for look in looks]
+        self._models: dict[int, RolloutModel] = {}
         self._morph: Morph | None = None
 
-    def _check_alike(self) -> None:
-        first = _architecture(self.looks[0])
-        for look in self.looks[1:]:
-            if _architecture(look) != first:
-                both = f"'{self.looks[0].name}' and '{look.name}'"
-                raise UsageError("--morph", f"{both} are built differently", "take models of one training run")
-
-    def _governor(self, look: Look) -> DriftCorrector | None:
-        bank = statistics_in(look)
-        if bank is None or self.settings.drift_correction == 0:
+    def _corrector(self, look: Look) -> DriftCorrector | None:
+        statistics = statistics_in(look)
+        if statistics is None or self.settings.drift_correction == 0:
             return None
-        loose = bank.loosened(places=self.settings.moves(), channels=self.settings.colours())
-        return DriftCorrector(loose, self.settings.drift_correction)
+        loosened = statistics.loosened(places=self.settings.moves(), channels=self.settings.colours())
+        return DriftCorrector(loosened, self.settings.drift_correction)
 
     def __call__(self, frame: int) -> RolloutModel:
-        """Who dreams this frame. Raises ModelError, DeviceError."""
+        """Return the model of a frame. Raises ModelError, DeviceError."""
         number, share = self._place(frame)
-        if number not in self._players:
+        if number not in self._models:
             look = self.looks[number]
             settings, positions = look.pairing.settings, positions_of(look)
-            engine, governor = self._engine(number, share), self._governors[number]
-            self._players[number] = RolloutModel(engine, settings.context_frames, settings.step, positions, governor)
-        player = self._players[number]
-        return replace(player, engine=self._engine(number, share)) if self.settings.morph else player
+            engine, corrector = self._engine(number, share), self._correctors[number]
+            self._models[number] = RolloutModel(engine, settings.context_frames, settings.step, positions, corrector)
+        model = self._models[number]
+        return replace(model, engine=self._engine(number, share)) if self.settings.morph else model
 
     def _place(self, frame: int) -> tuple[int, float]:
-        """Which model, and how far it has become the next."""
+        """Return the number of the model, and the share of the next one in it."""
         turn, into = divmod(frame, self.every)
         if not self.settings.morph:
             return turn % len(self.looks), 0.0
@@ -94,14 +85,10 @@ class ModelSequencer:
             assert isinstance(engine, TorchEngine)  # the identity model predicts nothing
             return engine
         if self._morph is None:
+            paths = [look.path for look in self.looks if look.path]  # all have one
             device = resolve_device(self.context.device)
-            self._morph = Morph(self._generator, device, self.rendering.precision)
+            self._morph = Morph(lambda n: load_generator(paths[n])[0], device, self.rendering.precision)
         return self._morph.at(number, share)
-
-    def _generator(self, number: int) -> object:
-        path = self.looks[number].path
-        assert path is not None
-        return load_generator(path)[0]
 
     def for_key(self) -> Table:
         """Return the values that decide which model predicts which frame; {} for one model."""

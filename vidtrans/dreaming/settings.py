@@ -1,4 +1,4 @@
-"""How a model that predicts frames dreams."""
+"""Settings of a rollout: camera, clock, models, driving video and drift correction."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from vidtrans.expressions import Animation, parse_animation
 from vidtrans.settings import Table, setting, to_table
 
-# The values that may change over a dream, and their bounds.
+# The values that may be animated, and their bounds.
 ANIMATED = {
     "zoom": (0.25, 4.0),
     "rotate": (-360.0, 360.0),
@@ -17,9 +17,9 @@ ANIMATED = {
     "speed": (-1000.0, 1000.0),
     "blend_amount": (0.0, 1.0),
 }
-STILL = {"zoom": 1.0, "rotate": 0.0, "pan_x": 0.0, "pan_y": 0.0, "hue": 0.0}  # a camera that does nothing
-# Best of four by measurement where a model strays, and nothing lost where it does not: docs/guides/dreaming.md.
-GOVERNOR = 0.5
+NO_MOVE = {"zoom": 1.0, "rotate": 0.0, "pan_x": 0.0, "pan_y": 0.0, "hue": 0.0}  # a camera that does nothing
+# Measured: best of four where a model drifts, and nothing lost where it does not: docs/guides/dreaming.md.
+DRIFT_CORRECTION = 0.5
 
 
 def flag_of(name: str) -> str:
@@ -29,7 +29,7 @@ def flag_of(name: str) -> str:
 
 @dataclass(frozen=True)
 class DreamingSettings:
-    """Camera and colour between two frames, the clock, other models, a driving video, and the governor."""
+    """Camera and colour between two frames, the clock, several models, a driving video, and drift correction."""
 
     zoom: str | float = setting(1.0, "how many times larger the picture gets each frame; an expression, or keyframes")
     rotate: str | float = setting(0.0, "degrees that it turns each frame, anticlockwise")
@@ -47,7 +47,7 @@ class DreamingSettings:
     loop: bool = setting(False, "of a model with a clock: the end meets the start")
     blend_amount: str | float = setting(0.5, "share of the driving video in what is fed back, 0 to 1")
     drift_correction: float = setting(
-        GOVERNOR, "how far what is fed back is pulled to what was seen in training, 0 to 1", low=0.0, high=1.0
+        DRIFT_CORRECTION, "how far what is fed back is pulled to what was seen in training, 0 to 1", low=0.0, high=1.0
     )
     frames_per_model: int | None = setting(
         None, "frames that each of several models dreams; none: all come in turn once", low=1, high=1_000_000
@@ -58,18 +58,18 @@ class DreamingSettings:
         self.animations()
 
     def animations(self) -> dict[str, Animation]:
-        """All values that may change. Raises UsageError."""
+        """Return all values that may change. Raises UsageError."""
         return {name: parse_animation(getattr(self, name), flag_of(name)) for name in ANIMATED}
 
     def moves(self) -> bool:
-        """Whether the camera may do anything but turn hues."""
-        made = self.animations()
-        return any(made[name].constant != STILL[name] for name in STILL if name != "hue")
+        """Return whether the camera may move."""
+        animations = self.animations()
+        return any(animations[name].constant != NO_MOVE[name] for name in NO_MOVE if name != "hue")
 
     def colours(self) -> bool:
-        """Whether hues may turn."""
-        return self.animations()["hue"].constant != STILL["hue"]
+        """Return whether hues may turn."""
+        return self.animations()["hue"].constant != NO_MOVE["hue"]
 
     def for_key(self) -> Table:
         """Return the settings that decide the result; expressions are normalised."""
-        return to_table(self) | {name: str(made) for name, made in self.animations().items()}
+        return to_table(self) | {name: str(animation) for name, animation in self.animations().items()}

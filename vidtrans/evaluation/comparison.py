@@ -1,4 +1,4 @@
-"""Clips beside each other: panels with names over them, drawn as a video in the first clip's time, or as a sheet."""
+"""Clips side by side: labelled panels, as a video with the first clip's times, or as a sheet."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ SHEET_FRAMES = 4
 
 @dataclass(frozen=True)
 class Panel:
-    """One place of a comparison: ``frames`` yields its picture for each frame of the first clip."""
+    """A place of a comparison: ``frames`` yields its picture for each frame of the first clip."""
 
     label: str
     frames: Callable[[list[int]], Generator[np.ndarray, None, None]]
 
 
 def clip_panel(clip: Clip, first: Clip, span: range, label: str, context: Context) -> Panel:
-    """Return a panel with a clip, in step with the frames ``span`` of the first one."""
-    steps, told = match_frames(first.index, clip.index, span.start, span.stop, name=first.path.name)
-    if told:
-        context.note(f"{clip.path.name}: {told}", "warning")
+    """Return a panel with a clip, aligned with the frames ``span`` of the first one."""
+    steps, note = match_frames(first.index, clip.index, span.start, span.stop, name=first.path.name)
+    if note:
+        context.note(f"{clip.path.name}: {note}", "warning")
 
     def frames(numbers: list[int]) -> Generator[np.ndarray, None, None]:
         return AlignedSource(clip, [steps[n - span.start] for n in numbers]).pictures(context)
@@ -53,7 +53,7 @@ def clip_panel(clip: Clip, first: Clip, span: range, label: str, context: Contex
 
 
 def input_panel(clip: Clip, look: Look, context: Context) -> Panel:
-    """Return a panel with what a network sees of the clip at the size that it was trained at. Raises UsageError."""
+    """Return a panel with a network's input from the clip, at its training size. Raises UsageError."""
     pairing = look.pairing
     if len(pairing.offsets) > 1 or pairing.guides:
         why = f"pairing '{pairing.name}' shows it more than the frame"
@@ -89,8 +89,8 @@ def write_video(
 ) -> Table:
     """Write the panels in a grid, with the timestamps and the sound of the first clip's frames ``span``."""
     index, numbers = first.index, list(span)
-    layout = Grid.of((index.width, index.height), [p.label for p in panels], columns)
-    # Times and sound as a render of the first clip has them; how its pictures are encoded is no matter here.
+    layout = _Grid.of((index.width, index.height), [p.label for p in panels], columns)
+    # For the times and the sound of a render of the first clip; this codec is not used.
     delivery = Delivery(first, span, EncodingSettings(codec="ffv1"), trimmed=len(span) < index.num_frames)
     with tempfile.TemporaryDirectory(prefix="vidtrans-") as place, ExitStack() as stack:
         segment = Path(place) / "segment.nut"
@@ -102,28 +102,21 @@ def write_video(
             context.stop.check()
             context.report(Progress("comparing", done + 1, len(numbers)))
         stack.close()
-        join(
-            [segment],
-            delivery.times.timing,
-            path,
-            delivery.assembly(folder=False).copied,
-            context.report,
-            context.stop,
-        )
+        copied = delivery.assembly(folder=False).copied
+        join([segment], delivery.times.timing, path, copied, context.report, context.stop)
     return {"frames": len(numbers), "panels": len(panels), "size": list(layout.size)}
 
 
 @dataclass(frozen=True)
-class Grid:
-    """Where panels go: ``cell`` is (width, height) of a panel's picture; ``bands`` are the labels over them."""
+class _Grid:
+    """The layout of panels: ``cell`` is (width, height) of a panel's picture; ``bands`` are the labels above."""
 
     cell: tuple[int, int]
     columns: int
     bands: tuple[np.ndarray, ...]
 
     @classmethod
-    def of(cls, picture: tuple[int, int], labels: Sequence[str], columns: int) -> Grid:
-        """For panels as large as ``picture`` (width, height), or smaller where the whole would grow too wide."""
+    def of(cls, picture: tuple[int, int], labels: Sequence[str], columns: int) -> _Grid:
         columns = max(1, min(columns, len(labels)))
         width = min(picture[0], (WIDEST - GAP) // columns - GAP)
         height = max(1, round(picture[1] * width / picture[0]))
@@ -131,14 +124,13 @@ class Grid:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(width, height) of the whole, even in both."""
+        """Return the even (width, height) of the whole."""
         rows = -(-len(self.bands) // self.columns)
         width = self.columns * (self.cell[0] + GAP) + GAP
         height = rows * (self.cell[1] + self.bands[0].shape[0] + GAP)
         return width + width % 2, height + height % 2
 
     def draw(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
-        """One (H, W, 3) uint8 picture a panel → the whole."""
         whole = blank(*self.size)
         label_height = self.bands[0].shape[0]
         for at, (picture, band) in enumerate(zip(pictures, self.bands, strict=True)):

@@ -1,4 +1,4 @@
-"""Contact sheets: of a clip's frames, of what pairings make of them, of a dataset's pairs."""
+"""Contact sheets of a clip's frames, of pairings' inputs, and of a dataset's pairs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vidtrans.errors import MediaError
 from vidtrans.pairing.base import Pairing, input_frames
 from vidtrans.session import Context
 from vidtrans.settings import Size
-from vidtrans.training.validation import evenly, shown_of
+from vidtrans.training.validation import evenly, pair_input
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import read_picture, resize
 from vidtrans.video.plots.layout import Sheet, cell_size
@@ -28,7 +28,7 @@ def clip_sheet(clip: Clip, span: range, count: int | None, context: Context) -> 
     numbers = [span[n] for n in spread_numbers(len(span), count)]
     pictures, notes = [], []
     for frame in read_clip_frames(clip, numbers, FrameFormat(), context):
-        pictures.append(resize(frame.rgb, *cell_size(frame.rgb, CELL)))  # at once: a long sheet holds many
+        pictures.append(resize(frame.rgb, *cell_size(frame.rgb, CELL)))
         notes.append(_moment(clip, frame.index))
     index = clip.index
     title = f"{clip.path.name}: {index.num_frames} frames, {index.width}x{index.height}, {len(clip.shots)} shots"
@@ -44,15 +44,19 @@ def _moment(clip: Clip, number: int) -> str:
 
 
 def pairing_sheet(clip: Clip, pairings: Sequence[Pairing], span: range, count: int | None, context: Context) -> Sheet:
-    """Draw a few frames, and beside each what a network would see of it, trained with each of the pairings."""
+    """Draw a few frames, and beside each its input with each of the pairings."""
     rows, notes = [], []
     for number in (span[n] for n in spread_numbers(len(span), count, 3)):
         shot = max(s for s in clip.shots if s <= number)
         wanted = sorted({n for p in pairings for n in input_frames(p, number, shot)} | {number})
-        seen = {f.index: f.rgb for f in read_clip_frames(clip, wanted, FrameFormat(Size(short=PAIRING_SIDE)), context)}
+        frames = {
+            f.index: f.rgb for f in read_clip_frames(clip, wanted, FrameFormat(Size(short=PAIRING_SIDE)), context)
+        }
         rng = np.random.Generator(np.random.Philox(key=number))
-        shown = [p.preview(p.training_input([seen[n] for n in input_frames(p, number, shot)], rng)) for p in pairings]
-        rows.append([seen[number], *shown])
+        inputs = [
+            p.preview(p.training_input([frames[n] for n in input_frames(p, number, shot)], rng)) for p in pairings
+        ]
+        rows.append([frames[number], *inputs])
         notes.append([_moment(clip, number)])
     columns = ("frame", *(p.name for p in pairings))
     return Sheet(f"{clip.path.name}: what a network sees", rows, cell_size(rows[0][0], 300), columns, notes)
@@ -65,7 +69,7 @@ def dataset_sheet(dataset: Dataset, count: int | None) -> Sheet:
     cells, notes = [], []
     for pair in evenly(dataset.pairs, wanted):
         target = read_picture(pair.target)
-        cell = np.hstack([pairing.preview(shown_of(pairing, pair)), target])
+        cell = np.hstack([pairing.preview(pair_input(pairing, pair)), target])
         cells.append(resize(cell, *cell_size(cell, 2 * CELL)))
         name = pair.target.relative_to(dataset.folder).as_posix()
         notes.append(name if pair.role == "train" else f"{name}  (held out)")

@@ -1,4 +1,4 @@
-"""A film that a model made of its own frames, scored against the clip that it learned."""
+"""Scores of a rollout against the model's training clip."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from vidtrans.video.images.picture import cover_crop, resize, write_picture
 from vidtrans.video.plots.layout import Sheet, cell_size
 
 VERSION = 1
-CONTRACT = ("warping_error", "warping_error_per_frame", "ratio", "psnr", "ssim")  # keys of every ``evaluate``
-LEAST = {"m1": 2, "m4": 5, "uniq": dreams.LATE_FRAMES.start + 1}  # frames of a film that it takes to say so
-OTHER_SHAPE = 1.05  # so much larger one side would be
+COMMON_KEYS = ("warping_error", "warping_error_per_frame", "ratio", "psnr", "ssim")  # keys of every ``evaluate``
+MIN_FRAMES = {"m1": 2, "m4": 5, "uniq": dreams.LATE_FRAMES.start + 1}  # of a film, for these scores
+SHAPE_TOLERANCE_FACTOR = 1.05  # ratio of the sides above which a crop is reported
 CELL = 320  # pixels, the long side of one of them
 
 
@@ -46,33 +46,33 @@ def score_dream(film: Clip, source: Clip, start: Time | None, result: Path | Non
     total = film.index.num_frames
     first = max(0, total - dreams.ROLLOUT_FRAMES)
     reader = _Reader(film, context)
-    made = reader(film, range(first, total))
-    numbers = _as_quick(source, film)
+    frames = reader(film, range(first, total))
+    numbers = _at_film_rate(source, film)
     some = [numbers[i] for i in segment_centres(len(numbers), min(dreams.MAX_TRAINING_FRAMES, len(numbers)))]
     wanted = sorted({*some, *numbers[: dreams.ROLLOUT_FRAMES]})
     learned = dict(zip(wanted, reader(source, wanted), strict=True))
     known = [learned[i] for i in some]
     scores = dreams.score_rollout(
-        made, known, dreams.ping_pong([learned[i] for i in numbers[: dreams.ROLLOUT_FRAMES]], len(made))
+        frames, known, dreams.ping_pong([learned[i] for i in numbers[: dreams.ROLLOUT_FRAMES]], len(frames))
     )
-    table = {"path": str(film.path), **dict.fromkeys(CONTRACT), **scores}
+    table = {"path": str(film.path), **dict.fromkeys(COMMON_KEYS), **scores}
     table["frames"] = total
-    table |= {name: None for name, least in LEAST.items() if len(made) < least}
+    table |= {name: None for name, least in MIN_FRAMES.items() if len(frames) < least}
     if start is not None:
         table |= _horizons(film, source, start, reader)
     if result is not None:
-        near = dreams.nearest(made, known)
-        values = [min(psnr(a, known[k]), PSNR_CAP) for a, k in zip(made, near, strict=True)]
+        near = dreams.nearest(frames, known)
+        values = [min(psnr(a, known[k]), PSNR_CAP) for a, k in zip(frames, near, strict=True)]
         if result.suffix.lower() == ".json":
             series = {"frame": list(range(first, total)), "nn": [round(v, 3) for v in values]}
             write_json(result, table | {"series": series}, indent=1)
         else:
-            _draw(result, film, made, [known[k] for k in near], first)
+            _draw(result, film, frames, [known[k] for k in near], first)
     return table
 
 
 class _Reader:
-    """Frames of any clip, (H, W, 3) uint8, of the film's shape, at its size or smaller: what sticks out is cut off."""
+    """Reads frames of any clip, (H, W, 3) uint8, cropped to the film's shape, at its size or smaller."""
 
     def __init__(self, film: Clip, context: Context) -> None:
         self._size = Size(short=SHORT_SIDE).of(film.index.width, film.index.height)
@@ -81,31 +81,31 @@ class _Reader:
     def __call__(self, clip: Clip, numbers: Sequence[int]) -> list[np.ndarray]:
         context, found = self._context, []
         whole, rows, columns = cover_crop(clip.index.width, clip.index.height, self._size)
-        if max(whole[0] / self._size[0], whole[1] / self._size[1]) > OTHER_SHAPE:
+        if max(whole[0] / self._size[0], whole[1] / self._size[1]) > SHAPE_TOLERANCE_FACTOR:
             context.warn_once(f"{clip.name} has another shape than the dream: what sticks out is cut off", clip.path)
         form = FrameFormat(Size(exact=whole), background=self._ground)
-        with closing(clip.cursor(form, context.decode_threads)) as follow:
+        with closing(clip.cursor(form, context.decode_threads)) as cursor:
             for done, number in enumerate(numbers, start=1):
-                found.append(resize(follow(number).rgb, *whole)[rows, columns])
+                found.append(resize(cursor(number).rgb, *whole)[rows, columns])
                 context.stop.check()
                 context.report(Progress(f"reading {clip.name}", done, len(numbers)))
         return found
 
 
 def _times(clip: Clip) -> list[Fraction]:
-    """When each frame is due, from the first on, in seconds."""
+    """Return the times of frames from the first one on, in seconds."""
     index = clip.index
     return [(pts - index.pts[0]) * index.time_base for pts in index.pts]
 
 
-def _as_quick(source: Clip, film: Clip) -> list[int]:
-    """Frames of the source that lie as far apart in time as the film's do, all if it is slower."""
+def _at_film_rate(source: Clip, film: Clip) -> list[int]:
+    """Return frames of the source as far apart in time as the film's, all if it is slower."""
     apart = 1 if source.is_pictures or film.is_pictures else max(1, round(source.index.rate / film.index.rate))
     return list(range(0, source.index.num_frames, apart))
 
 
 def _horizons(film: Clip, source: Clip, start: Time, reader: _Reader) -> Table:
-    """How near the film is to what truly followed, by time. Raises UsageError where nothing lies before or after."""
+    """Return the horizons of the film and of copies of the last frame, by time. Raises UsageError."""
     begin = source.frame_at(start)
     if not 0 < begin < source.index.num_frames:
         why = f"it is where {source.name} truly goes on, and {'nothing lies before' if not begin else 'it has ended'}"
@@ -118,8 +118,8 @@ def _horizons(film: Clip, source: Clip, start: Time, reader: _Reader) -> Table:
         due = [times[begin] + time for time in _times(film)[:reach]]
         ends = times[-1] + source.index.last_duration * source.index.time_base
         numbers = [max(begin, _nearest(times, time)) for time in due if time < ends]
-    truth, made = reader(source, [begin - 1, *numbers]), reader(film, range(len(numbers)))
-    both = {"horizons": dreams.horizons(made, truth[1:]), "copy_last": dreams.copy_last(truth[0], truth[1:])}
+    truth, predicted = reader(source, [begin - 1, *numbers]), reader(film, range(len(numbers)))
+    both = {"horizons": dreams.horizons(predicted, truth[1:]), "copy_last": dreams.copy_last(truth[0], truth[1:])}
     return {name: {str(h): round(v, 2) for h, v in found.items()} for name, found in both.items()}
 
 

@@ -1,4 +1,4 @@
-"""The score of a render, drawn beside it: how much of the flicker is gone, at what price, and where to look."""
+"""The score of a render and its plot beside the output."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from pathlib import Path
 
 from vidtrans.clips.indexing import content_digest, open_clip
 from vidtrans.errors import UsageError
-from vidtrans.evaluation.reporting import VERSION, score
+from vidtrans.evaluation.score_report import VERSION, score, verdict
 from vidtrans.evaluation.scoring import AlignedSource
-from vidtrans.evaluation.verdicts import verdict
 from vidtrans.files import base_name
 from vidtrans.metrics import SCORING_FLOW
 from vidtrans.output.target import produce
@@ -20,11 +19,11 @@ from vidtrans.settings import Table, Time
 
 
 def score_path(output: Path) -> Path:
-    """Where the score of a render is drawn: ``out.mp4`` has ``out.score.png``."""
+    """Return the path of a render's score: ``out.mp4`` has ``out.score.png``."""
     return output.with_name(f"{base_name(output)}.score.png")
 
 
-def scoring_flow(plan: RenderPlan) -> str:
+def _scoring_flow(plan: RenderPlan) -> str:
     """Return a flow method other than the filter's, which would not see its own errors."""
     return "brox" if getattr(plan.settings.filter_settings, "flow", None) == SCORING_FLOW else SCORING_FLOW
 
@@ -36,22 +35,22 @@ def check_scorable(plan: RenderPlan) -> None:
 
 
 def score_render(job: RenderJob, output: Path, request: str, context: Context) -> Table:
-    """Score a finished render against the model's own pictures, and draw how it went.
+    """Score a finished render against the unfiltered outputs and draw a plot; return ``evaluate``'s table and verdict.
 
-    Returns the table of ``vidtrans evaluate`` with its ``verdict``. Raises UsageError, MediaError, Interrupted.
+    Raises UsageError, MediaError, Interrupted.
     """
     plan = job.plan
 
     def make(path: Path) -> Table:
-        shown, flow, steps = open_clip(context, output), scoring_flow(plan), plan.source_frames
-        if steps is None or len(steps) != shown.index.num_frames:  # a graph, or a GIF, has other frames
-            seen = AlignedSource.find(plan.clip, shown, context, Time(frame=plan.first))
-            table = score(shown, seen, flow, path, context)
+        clip, flow, steps = open_clip(context, output), _scoring_flow(plan), plan.source_frames
+        if steps is None or len(steps) != clip.index.num_frames:  # a graph, or a GIF, has other frames
+            source = AlignedSource.find(plan.clip, clip, context, Time(frame=plan.first))
+            table = score(clip, source, flow, path, context)
         else:
-            with closing(job.unfiltered(shown.default_background)) as pictures:
-                table = score(shown, AlignedSource(plan.clip, steps), flow, path, context, per_frame=pictures)
+            with closing(job.unfiltered(clip.default_background)) as pictures:
+                table = score(clip, AlignedSource(plan.clip, steps), flow, path, context, per_frame=pictures)
         return table | {"verdict": verdict(table)}
 
     place = score_path(output)
-    made = {"command": "score", "version": VERSION, "render": request, "output": content_digest(context, output)}
-    return produce(context, place, made, [plan.clip.path, output], make)
+    key = {"command": "score", "version": VERSION, "render": request, "output": content_digest(context, output)}
+    return produce(context, place, key, [plan.clip.path, output], make)

@@ -1,4 +1,4 @@
-"""Clips in step with a render, and the render scored against them."""
+"""Clips aligned with a render, and its scores against them; the source that guides a filter over a clip."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from collections.abc import Generator, Iterable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import repeat
+from itertools import pairwise, repeat
+from pathlib import Path
 
 import numpy as np
 
-from vidtrans.clips.indexing import Clip
+from vidtrans.clips.aligned_clip import AlignedClip, with_shots_of
+from vidtrans.clips.cut_list import with_cuts
+from vidtrans.clips.indexing import Clip, open_clip
 from vidtrans.clips.mask import match_frames, same_shape
 from vidtrans.errors import UsageError
 from vidtrans.events import Progress
@@ -22,11 +25,12 @@ from vidtrans.session import Context
 from vidtrans.settings import Time
 from vidtrans.video.frame_format import DEFAULT_FORMAT, FrameFormat
 from vidtrans.video.io.clip import ClipIndex
+from vidtrans.video.io.container import probe
 
 
 @dataclass(frozen=True)
 class AlignedSource:
-    """A clip in step with another: ``steps`` says which of its frames goes with each of the other's."""
+    """A clip aligned with another: ``steps`` has the number of its frame for each of the other's."""
 
     clip: Clip
     steps: Sequence[int]
@@ -35,12 +39,10 @@ class AlignedSource:
     def find(
         cls, clip: Clip, output: Clip, context: Context, start: Time | None = None, end: Time | None = None
     ) -> AlignedSource:
-        """Put a clip in step with a render of its frames from ``start`` to ``end``, and say how.
+        """Align a clip with a render of its frames from ``start`` to ``end`` (by default as long as the render).
 
-        Without an ``end`` the part of the clip lasts as long as the render.
-
-        From their beginnings, clips of as many frames go together by number, whatever their times: most tools keep
-        frames, and not all of them times. Else by time, and pictures by number; one picture is held. Raises UsageError.
+        From their beginnings, clips with as many frames are matched by number, whatever their times: most tools keep
+        frames, and not all of them times. Otherwise by time, and pictures by number. Raises UsageError.
         """
         index, total = clip.index, output.index.num_frames
         if index.num_frames == 1:
@@ -48,34 +50,34 @@ class AlignedSource:
         first, stop = clip.trim(start, end)
         if end is None and first == 0 and index.num_frames == total:
             if not _at_equal_times(index, output.index):
-                told = f"its frames have other times than those of {output.name}: matched by number, there are as many"
-                context.warn_once(f"{clip.name}: {told}", clip.path)
+                note = f"its frames have other times than those of {output.name}: matched by number, there are as many"
+                context.warn_once(f"{clip.name}: {note}", clip.path)
             return cls(clip, range(total))
         part = _part(index, output.index, first, stop if end else None)
-        steps, told = match_frames(output.index, part, 0, total, name=output.name)
-        if told and first:
-            told = f"from frame {first} on {told}"
-        if not told and start is None and end is None:
-            told = f"it goes on for {index.num_frames - total} frames after {output.name} ends; "
-            told += "if that is not how they go together, say with --start where it begins"
-        if told:
-            context.warn_once(f"{clip.name}: {told}", clip.path)
+        steps, note = match_frames(output.index, part, 0, total, name=output.name)
+        if note and first:
+            note = f"from frame {first} on {note}"
+        if not note and start is None and end is None:
+            note = f"it goes on for {index.num_frames - total} frames after {output.name} ends; "
+            note += "if that is not how they go together, say with --start where it begins"
+        if note:
+            context.warn_once(f"{clip.name}: {note}", clip.path)
         return cls(clip, [first + step for step in steps])
 
     def starts_shot(self, number: int) -> bool:
-        """Whether the clip was cut since the frame before this one."""
+        """Return whether there is a cut of the clip between this frame and the one before."""
         shots = self.clip.shots
         return number == 0 or bisect_right(shots, self.steps[number]) != bisect_right(shots, self.steps[number - 1])
 
     def pictures(self, context: Context, form: FrameFormat = DEFAULT_FORMAT) -> Generator[np.ndarray, None, None]:
-        """All frames in step, (H, W, 3)."""
-        with closing(self.clip.cursor(form, context.decode_threads)) as follow:
+        """Yield all frames in step, (H, W, 3)."""
+        with closing(self.clip.cursor(form, context.decode_threads)) as cursor:
             for step in self.steps:
-                yield follow(step).rgb
+                yield cursor(step).rgb
 
 
 def _at_equal_times(index: ClipIndex, other: ClipIndex) -> bool:
-    """Whether the frames of two clips of as many are due at the same times, to half a frame; pictures have none."""
+    """Return whether frames of two clips have equal times, to half a frame; pictures have none."""
     if index.names or other.names:
         return True
     step = (other.pts[-1] - other.pts[0] + other.last_duration) * other.time_base / other.num_frames
@@ -83,7 +85,7 @@ def _at_equal_times(index: ClipIndex, other: ClipIndex) -> bool:
     return all(abs(a - b) < step / 2 for a, b in zip(own, others, strict=True))
 
 
-# What a render can be compared with: a clip in step, or (H, W, 3) uint8 RGB for each of its frames, in order.
+# A render is compared with an aligned clip, or with (H, W, 3) uint8 RGB for each of its frames, in order.
 Pictures = AlignedSource | Iterable[np.ndarray]
 
 
@@ -96,7 +98,7 @@ def score_clips(
     reference: Pictures | None = None,
     flow: str = SCORING_FLOW,
 ) -> Scores:
-    """Score a render that is open. What is transparent lies on the render's ground in all of them.
+    """Score an open render. Transparent areas of all inputs are put on the render's background.
 
     Raises UsageError, MediaError, Interrupted; ValueError where there are fewer pictures than frames.
     """
@@ -105,7 +107,7 @@ def score_clips(
         raise UsageError(output.path.name, why, "evaluate pictures of one size")
     total = output.index.num_frames
     given = (source, AlignedSource(output, range(total)), per_frame, reference)
-    _tell_sizes(output, [b.clip for b in given if isinstance(b, AlignedSource)], context)
+    _warn_sizes(output, [b.clip for b in given if isinstance(b, AlignedSource)], context)
     scorer, form = Scorer(flow), FrameFormat(background=output.default_background)
     with ExitStack() as stack:
         streams = [stack.enter_context(closing(_stream(b, form, total, context))) for b in given]
@@ -119,13 +121,11 @@ def score_clips(
 
 
 def _part(index: ClipIndex, output: ClipIndex, first: int, stop: int | None) -> ClipIndex:
-    """The frames [first, stop) of a clip; without ``stop``, as long as the render, pictures by number."""
+    """Return the index of frames [first, stop); without ``stop``, as long as the render, pictures by number."""
     by_number = bool(index.names or output.names)
-    if stop is not None:
-        pass
-    elif by_number:
+    if stop is None and by_number:
         stop = first + output.num_frames
-    else:
+    elif stop is None:
         begin, lasts = index.pts[first], (output.pts[-1] - output.pts[0] + Fraction(output.last_duration, 2))
         times = [(p - begin) * index.time_base for p in index.pts]
         stop = sum(t < lasts * output.time_base for t in times)
@@ -136,7 +136,7 @@ def _part(index: ClipIndex, output: ClipIndex, first: int, stop: int | None) -> 
 def _stream(
     source: Pictures | None, form: FrameFormat, total: int, context: Context
 ) -> Generator[np.ndarray | None, None, None]:
-    """``total`` pictures, or as often None. Raises ValueError where there are fewer."""
+    """Yield ``total`` pictures, or as often None. Raises ValueError where there are fewer."""
     if isinstance(source, AlignedSource):
         yield from source.pictures(context, form)
         return
@@ -148,20 +148,55 @@ def _stream(
             raise ValueError(f"{number} pictures for {total} frames") from None
 
 
-def _tell_sizes(output: Clip, others: Sequence[Clip], context: Context) -> None:
-    """One warning about all clips that are not of the render's size."""
+def _warn_sizes(output: Clip, others: Sequence[Clip], context: Context) -> None:
+    """Warn about all clips that are not of the render's size."""
     width, height = output.index.width, output.index.height
     unequal = [c for c in others if (c.index.width, c.index.height) != (width, height)]
-    if not unequal:
-        return
-    said = [
+    sizes = [
         f"{c.name} is {c.index.width}x{c.index.height}" + ("" if same_shape(output.index, c.index) else ", stretched")
         for c in unequal
     ]
-    context.warn_once(f"{'; '.join(said)}: compared at {width}x{height}, the size of {output.name}", output.path)
+    if sizes:
+        context.warn_once(f"{'; '.join(sizes)}: compared at {width}x{height}, the size of {output.name}", output.path)
 
 
 def seconds(clip: Clip, frame: int) -> float:
-    """When a frame is shown, counted from the first."""
+    """Return the time of a frame, counted from the first."""
     index = clip.index
     return float((index.pts[frame] - index.pts[0]) * index.time_base)
+
+
+def find_guide(clip: Clip, source: Path, cuts: str, start: Time | None, context: Context) -> tuple[Clip, AlignedClip]:
+    """Return the clip with its source's cuts, and the source aligned with it from ``start`` on. Raises UsageError."""
+    opened = with_cuts(open_clip(context, source), cuts)
+    beside = AlignedSource.find(opened, clip, context, start)
+    guide = AlignedClip(opened, tuple(_within(beside.steps, opened, clip)))
+    guide.warn_mismatch(clip, context)
+    return with_shots_of(clip, guide), guide
+
+
+def _within(steps: Sequence[int], guide: Clip, clip: Clip) -> list[int | None]:
+    """Return the steps, but None where the guide has ended and its last frame would stand for a moving picture."""
+    last, index = guide.index.num_frames - 1, clip.index
+    if last == 0 or steps[-1] < last or list(steps).count(last) == 1:
+        return list(steps)
+    first = list(steps).index(last)
+    times = [(p - index.pts[first]) * index.time_base for p in index.pts]
+    duration = (
+        Fraction(0) if guide.is_pictures or clip.is_pictures else guide.index.last_duration * guide.index.time_base
+    )
+    # Containers round times: a frame just before the end counts as after it.
+    ends = duration - min(b - a for a, b in pairwise(times)) / 4
+    return [
+        step if i <= first or time < ends else None for i, (step, time) in enumerate(zip(steps, times, strict=True))
+    ]
+
+
+def with_sound_of(clip: Clip, guide: AlignedClip) -> Clip:
+    """Return the clip with its own sound, or else with its source's."""
+    source, first = guide.clip, guide.steps[0]
+    if clip.is_pictures or source.is_pictures or first is None or probe(clip.path).audio:
+        return clip
+    later = clip.index.pts[0] * clip.index.time_base - source.index.pts[first] * source.index.time_base
+    is_part = first > 0 or source.index.num_frames != clip.index.num_frames
+    return replace(clip, origin=source, offset_s=Fraction(later), is_part=is_part)

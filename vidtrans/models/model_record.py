@@ -40,7 +40,7 @@ class ModelRecord:
     trained at, in pixels; ``training`` and ``card`` are for people. ``plate`` holds the ``size`` (width, height) of the
     plate that the generator paints on, which lies beside the weights as 'plate' and 'scene', and how ``still`` the
     camera was; it is empty where there is none. ``dream`` is for models that predict frames: ``positions`` of the clock
-    (0: none), the ``rate`` of what was learned, and the ``bank`` of statistics that its frames had.
+    (0: none), the ``rate`` of what was learned, and the ``statistics`` of its training frames.
     ``memory`` says by which ``flow`` method its own last output comes to a generator that remembers; it is empty where
     none does.
     """

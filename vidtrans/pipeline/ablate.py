@@ -101,6 +101,7 @@ def _draw(output: Path, rows: Sequence[Table], table: Table, dataset: Dataset, c
 def _steps(dataset: Dataset, recipes: Sequence[Recipe], minutes: float, context: Context) -> int:
     """How many steps fit into ``minutes`` for the slowest, measured once and remembered."""
     from vidtrans.training.training_job import TrainingJob
+    from vidtrans.training.trial import find_steps
 
     quiet, fitting = replace(context, report=silent), []
     for recipe in recipes:
@@ -108,6 +109,6 @@ def _steps(dataset: Dataset, recipes: Sequence[Recipe], minutes: float, context:
         networks = recipe.only("generator", "discriminator")
         key = ["ablate", dataset_digest(context, dataset), networks, settings.for_key(), minutes]
         job = TrainingJob(dataset, recipe, settings, None, quiet)
-        fitting.append(job.steps_for(minutes, digest_of([*key, context.seed, context.device_kind])))
+        fitting.append(find_steps(job, minutes, digest_of([*key, context.seed, context.device_kind])))
     context.note(f"{minutes:g} minutes are about {min(fitting)} steps here for the slowest; each takes as many")
     return min(fitting)

@@ -15,7 +15,7 @@ from vidtrans.clips.indexing import content_digest, open_clip
 from vidtrans.config.programs import tell_programs
 from vidtrans.config.recipe import Recipe
 from vidtrans.errors import UsageError
-from vidtrans.evaluation.guiding import find_guide, with_sound_of
+from vidtrans.evaluation.scoring import find_guide, with_sound_of
 from vidtrans.files import base_name
 from vidtrans.models.loaded_model import RenderSettings, find_look
 from vidtrans.models.model_file import IDENTITY

@@ -50,12 +50,12 @@ def dream(request: DreamRequest, context: Context) -> Table:
         return requested.report(table, cached=True)
     target.check_holds(request.frames)
     tell_programs(recipe.programs, context, ("encoding",))
-    from vidtrans.dreaming.dream_job import DreamJob  # torch
-    from vidtrans.dreaming.planning import Wish, plan_dream
+    from vidtrans.dreaming.dream_job import DreamJob, DreamSpec  # torch
+    from vidtrans.dreaming.dream_planning import plan_dream
 
     rendering = recipe.settings("rendering", RenderingSettings)
-    wish = Wish(request.source, request.frames, request.start, request.blend, sound, dreaming, rendering, encoding)
-    job = DreamJob(plan_dream(wish, looks, target, context), context)
+    spec = DreamSpec(request.source, request.frames, request.start, request.blend, sound, dreaming, rendering, encoding)
+    job = DreamJob(plan_dream(spec, looks, target, context), context)
     if context.dry_run:
         return requested.forecast(job)
     table = job.render(target.output, digest)

@@ -14,7 +14,7 @@ from vidtrans.batch.summary import Outcome
 from vidtrans.clips.indexing import content_digest, open_clip
 from vidtrans.evaluation.dream_scores import VERSION as DREAM_VERSION
 from vidtrans.evaluation.dream_scores import score_dream
-from vidtrans.evaluation.reporting import VERSION, score
+from vidtrans.evaluation.score_report import VERSION, score
 from vidtrans.evaluation.scoring import AlignedSource
 from vidtrans.output.target import produce
 from vidtrans.requests import SCORE_SUFFIXES, EvaluateRequest, check_suffix

@@ -39,8 +39,12 @@ def make_dataset(request: MakeDatasetRequest, context: Context) -> Table:
     if not context.dry_run:
         finish_replacing(link_target(output))
     existing = existing_dataset(output, wanted.digest(context), context) if output.exists() else None
-    if existing is not None and (existing.preset, existing.recipe) != (preset, wanted.taught) and not context.dry_run:
-        existing = replace(existing, preset=preset, recipe=wanted.taught)
+    if (
+        existing is not None
+        and (existing.preset, existing.recipe) != (preset, wanted.training_tables)
+        and not context.dry_run
+    ):
+        existing = replace(existing, preset=preset, recipe=wanted.training_tables)
         write_index(output, existing)
         context.note(f"the pictures are the same; training will follow preset '{preset}'")
     if existing is not None and not (request.restore and existing.num_missing):
@@ -82,9 +86,9 @@ def _report(dataset: Dataset, output: Path, began: float, *, cached: bool) -> Ta
     return {
         "output": str(output),
         "frames": sum(bool(r.names) for r in dataset.records) - dataset.num_missing,
-        "left_out": sum(r.role == "thinned" for r in dataset.records),
+        "left_out": sum(r.role == "dropped" for r in dataset.records),
         "pairs": len(dataset.pairs),
-        "held_out": len(dataset.role("held-out")),
+        "held_out": len(dataset.role("val")),
         "shots": len({(r.source, r.shot) for r in dataset.records}),
         "pairing": dataset.pairing_table["name"],
         "seconds": round(time.monotonic() - began, 3),

@@ -48,7 +48,7 @@ def check_scene(folder: Path, clip: Path, model: Path, context: Context) -> None
 def forecast(request: RunRequest, dataset: Path, model: Path, context: Context) -> Table:
     """Return what the whole chain would take: each step is tried for a moment, the model with random weights."""
     from vidtrans.training.training_job import TrainingJob
-    from vidtrans.training.trial import estimate_training, untrained
+    from vidtrans.training.trial import estimate_training, find_steps, untrained
 
     recipe, minutes = request.recipe, request.minutes
     planned = DatasetSpec([request.video], recipe, request.target).plan(dataset, context)
@@ -57,7 +57,7 @@ def forecast(request: RunRequest, dataset: Path, model: Path, context: Context) 
     settings = recipe.settings("training", TrainingSettings)
     size = (first.shape[1], first.shape[0])
     job = TrainingJob(planned.dataset, recipe, settings, None, context, picture_size=size)
-    total = job.steps_for(minutes, "") if minutes else settings.steps
+    total = find_steps(job, minutes, "") if minutes else settings.steps
     look, engine = untrained(job, model, min(size))
     estimates = []
     for one in renders(request, model):
@@ -68,7 +68,7 @@ def forecast(request: RunRequest, dataset: Path, model: Path, context: Context) 
         "dry_run": True,
         "frames": planned.plan.num_stored,
         "pairs": len(planned.dataset.pairs),
-        "held_out": len(planned.dataset.role("held-out")),
+        "held_out": len(planned.dataset.role("val")),
         "steps": total,
         "dataset": str(dataset),
         "model": str(model),

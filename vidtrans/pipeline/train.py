@@ -117,12 +117,11 @@ def _train(run: _RequestedRun, context: Context, dist: DistContext | None) -> Ta
     if previews.exists() and not previews.is_dir():
         raise UsageError(str(previews), "it is a file; previews would go to a folder of this name", "move it away")
     from vidtrans.training.distributed import SINGLE_PROCESS
+    from vidtrans.training.trial import estimate_training, find_steps
 
     job = run.job(context, dist if dist and not context.dry_run else SINGLE_PROCESS)
-    total = job.steps_for(request.minutes, digest, request.at_most) if request.minutes else run.settings.steps
+    total = find_steps(job, request.minutes, digest, request.at_most) if request.minutes else run.settings.steps
     if context.dry_run:
-        from vidtrans.training.trial import estimate_training
-
         return job.summary(output, total) | {"dry_run": True} | estimate_training(job, total)
     from vidtrans.training.training_run import MODEL_FILE, TrainingRun
 

@@ -1,7 +1,7 @@
-"""Teaching a look: methods of training and what they minimise, with exact resume.
+"""Training methods and their losses, with exact resume.
 
-A method is a ``methods.base.TrainingMethod``, a loss a ``losses.base.Term``. What has to be known of them without torch
-is in their lines here: settings, record, ``losses.csv``, curves, ablations and docs follow from it.
+A method is a ``methods.base.TrainingMethod``, a loss a ``losses.base.Term``. Settings, records, ``losses.csv``, curves,
+ablations and docs follow from their entries here, which need no torch.
 
 An adversarial objective is a class with two static methods on logits of any shape: ``discriminator(on_fake,
 on_real)`` is what D minimises, ``generator(on_fake)`` what G minimises; both are means and give a scalar.
@@ -10,8 +10,9 @@ on_real)`` is what D minimises, ``generator(on_fake)`` what G minimises; both ar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import Field, dataclass, field
 from typing import Any, NamedTuple
 
 from vidtrans.registry import Entry, Registry
@@ -19,11 +20,21 @@ from vidtrans.settings import setting
 
 
 class Label(NamedTuple):
-    """What a curve is called, what it tells, and its unit."""
+    """The name of a curve, what it tells, and its unit. ``aim``: what values are best near to, may be ±∞."""
 
     name: str
     hint: str
     unit: str = ""
+    aim: float | None = None
+
+    def best(self, values: Sequence[float]) -> float | None:
+        """Return the best value; None without values, or where no direction is better."""
+        if self.aim is None or not values:
+            return None
+        if math.isinf(self.aim):
+            return max(values) if self.aim > 0 else min(values)
+        aim = self.aim
+        return min(values, key=lambda v: abs(v - aim))
 
 
 @dataclass(frozen=True)
@@ -33,17 +44,18 @@ class Loss(Entry):
     label: Label
     weight: float = 0.0  # the setting's default
     needs: tuple[str, ...] = ()  # settings that have to be on
-    alone: bool = True  # it says what to paint, so that it can be the only loss
-    reported: bool = False  # it has a column in losses.csv even where it weighs nothing
+    alone: bool = True  # it can be the only loss
+    reported: bool = False  # it has a column in losses.csv even with weight 0
 
-    def setting(self) -> Any:
+    def setting(self) -> Field[float]:
         """Return the field of the weight."""
-        return setting(self.weight, f"weight of {self.summary}", low=0.0)
+        weight: Field[float] = setting(self.weight, f"weight of {self.summary}", low=0.0)
+        return weight
 
 
 @dataclass(frozen=True)
 class Method(Entry):
-    """A way of training. ``curves``: labels of its columns beside the losses'; ``settings``: fields of its own."""
+    """A way of training. ``curves``: labels of its columns besides the losses'; ``settings``: fields of its own."""
 
     curves: Mapping[str, Label] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)

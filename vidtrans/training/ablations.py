@@ -1,7 +1,6 @@
-"""What an ablation varies: a recipe several times, each with another part of it changed.
+"""Ablations: a recipe several times, each time with another part changed.
 
-The tables are those of Isola et al. (CVPR 2017), on the user's own pictures: what each loss does (their table 1), what
-the size of D's patches (table 3), and what the skips of the U-Net (table 2).
+These are the tables of Isola et al. (CVPR 2017): losses (table 1), skips of the U-Net (2), size of D's patches (3).
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from vidtrans.training import weight_key
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.images.picture import picture_size
 
-PATCHES = {0: 1, 1: 16, 3: 70, 5: 286}  # side in pixels of the patches that a PatchGAN of so many layers judges
+PATCHES = {0: 1, 1: 16, 3: 70, 5: 286}  # number of layers of a PatchGAN: side of its patches in pixels
 SKIPS = "skip_connections"  # the setting of generators that have them
 
 
@@ -46,9 +45,9 @@ ABLATIONS = Registry(
 
 
 def losses(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]:
-    """L1 and the adversarial loss, the latter with and without the input before D's eyes."""
+    """Return variants with L1 and the adversarial loss, with and without the input for D."""
     del dataset
-    _say_left_out(recipe, context)
+    _note_left_out(recipe, context)
     return [
         Variant("l1", "L1", _terms(recipe, l1=True, gan=False)),
         Variant("gan", "GAN", _terms(recipe, l1=False, gan=True, conditional=False)),
@@ -59,7 +58,7 @@ def losses(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]:
 
 
 def patches(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]:
-    """PatchGANs of several depths; those that the pictures are too small for are left out. Raises UsageError."""
+    """Return PatchGANs of several depths, without those that need larger pictures. Raises UsageError."""
     name, table = recipe.choice("discriminator")
     if name != "patchgan":
         why = f"it varies the patches of 'patchgan', and this recipe has '{name}'"
@@ -81,14 +80,14 @@ def patches(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]
 
 
 def skips(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]:
-    """The U-Net and the encoder-decoder that it is without its skips, each with two losses. Raises UsageError."""
+    """Return variants with and without skips, each with two losses. Raises UsageError."""
     del dataset
     name, _ = recipe.choice("generator")
-    having = [n for n in GENERATORS if SKIPS in {f.name for f in fields(GENERATORS.load(n).Settings)}]
-    if name not in having:
-        remedy = f"use --set generator.name={having[0]} (of {', '.join(having)})"
+    with_skips = [n for n in GENERATORS if SKIPS in {f.name for f in fields(GENERATORS.load(n).Settings)}]
+    if name not in with_skips:
+        remedy = f"use --set generator.name={with_skips[0]} (of {', '.join(with_skips)})"
         raise UsageError("--ablate skips", f"'{name}' has no skips to leave out", remedy)
-    _say_left_out(recipe, context)
+    _note_left_out(recipe, context)
     return [
         Variant(
             f"{'' if joined else 'no-'}skips-{'l1-cgan' if gan else 'l1'}",
@@ -101,7 +100,7 @@ def skips(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]:
 
 
 def _terms(recipe: Recipe, *, l1: bool, gan: bool, conditional: bool = True) -> dict[str, Table]:
-    """[training] with these losses and no other, weighed as the recipe does; what it leaves out, as the paper does."""
+    """Return [training] with these losses only, with the recipe's weights, or else the paper's."""
     own, paper = recipe.settings("training", TrainingSettings), TrainingSettings()
     weights = {
         weight_key(n): (own.weights[n] or paper.weights[n]) if on else 0.0 for n, on in (("l1", l1), ("gan", gan))
@@ -110,17 +109,17 @@ def _terms(recipe: Recipe, *, l1: bool, gan: bool, conditional: bool = True) -> 
 
 
 def _others(own: TrainingSettings) -> Table:
-    """What turns off all that the settings do to the loss besides L1 and GAN."""
+    """Return the settings that turn off all losses besides L1 and GAN."""
     return {weight_key(name): 0.0 for name in own.loss_weights if name not in ("l1", "gan")} | own.loss_changes
 
 
-def _say_left_out(recipe: Recipe, context: Context) -> None:
+def _note_left_out(recipe: Recipe, context: Context) -> None:
     if on := _others(recipe.settings("training", TrainingSettings)):
         context.note(f"what the recipe has besides L1 and GAN is left out: {', '.join(on)}")
 
 
 def _shortest_side(recipe: Recipe, dataset: Dataset) -> int:
-    """Of what a training step sees, in pixels."""
+    """Return the shorter side of a training step's pictures, in pixels."""
     import torch
 
     from vidtrans.networks.init import build_generator

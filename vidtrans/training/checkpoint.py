@@ -1,4 +1,4 @@
-"""Checkpoints that are there whole or not at all, and are known to be undamaged when they are read."""
+"""Checkpoints, written atomically and read with a check for damage."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ POINTER = "checkpoint.json"
 
 
 def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
-    """Write ``step-N.pt``, then point to it, then delete the others: a kill at any moment leaves a whole one."""
+    """Write ``step-N.pt``, then point to it, then delete the others: a kill at any moment leaves a complete one."""
     name = f"step-{step:08d}.pt"
     with write_atomically(folder / name) as temporary, naming_disk_errors(temporary):
         torch.save(state, temporary)

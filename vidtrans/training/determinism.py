@@ -1,9 +1,8 @@
-"""Training steps that give the same bytes again, as far as the device has deterministic algorithms.
+"""Deterministic training steps, as far as the device has deterministic algorithms.
 
-On a CPU every operation that is used here is deterministic. On CUDA gradients that add up in no fixed order are not.
-For most of them torch has other, slower algorithms, which are taken here. Where it has none it says so in a warning,
-and the names of such operations are kept, so that a model's record tells what was not deterministic. See
-``torch.use_deterministic_algorithms``. For MPS torch promises nothing.
+On a CPU every operation that is used here is deterministic. On CUDA some sums of gradients are not: torch has slower,
+deterministic algorithms for most of them, and warns where it has none. The names of such operations go into the
+model's record. See ``torch.use_deterministic_algorithms``. For MPS torch promises nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ import torch.utils.deterministic
 
 from vidtrans.inference.device import Device
 
-# What torch warns of where it was asked for deterministic algorithms and has none (or, for attention, takes none).
+# Warnings of torch where it has no deterministic algorithm (or, for attention, uses none).
 _WARNINGS = (
     re.compile(r"^(\S+) does not have a deterministic implementation"),
     re.compile(r"^(.+? [Aa]ttention) defaults to a non-deterministic algorithm"),
@@ -34,17 +33,15 @@ def nondeterministic_operation(message: str) -> str | None:
 
 @contextmanager
 def deterministic(device: Device, operations: set[str]) -> Iterator[None]:
-    """Take deterministic algorithms on CUDA, and add the names of ``operations`` that have none.
+    """Use deterministic algorithms on CUDA, and add the names of ``operations`` that have none.
 
-    Not for rendering: nothing there needs it, and some of the algorithms are slower without gradients, too.
+    Not for rendering, which does not need it: some of the algorithms are slower.
     """
     if device.kind != "cuda":
         yield
         return
-    enabled, warn_only = (
-        torch.are_deterministic_algorithms_enabled(),
-        torch.is_deterministic_algorithms_warn_only_enabled(),
-    )
+    enabled = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     memory: Any = torch.utils.deterministic
     fills, always = memory.fill_uninitialized_memory, torch.is_warn_always_enabled()
     torch.use_deterministic_algorithms(True, warn_only=True)
@@ -61,13 +58,13 @@ def deterministic(device: Device, operations: set[str]) -> Iterator[None]:
 
 @contextmanager
 def _collecting(operations: set[str]) -> Iterator[None]:
-    """Take the warnings of nondeterministic operations out of all that come; the others go on as they would."""
+    """Record warnings of nondeterministic operations; show the others as usual."""
     with warnings.catch_warnings():
         show: Callable[..., Any] = warnings.showwarning
         for pattern in _WARNINGS:
             warnings.filterwarnings("always", message=f".*{pattern.pattern.lstrip('^')}")
 
-        def collect(message: Warning | str, *further: Any, **more: Any) -> None:
+        def collect(message: Warning | str, *further: object, **more: object) -> None:
             if operation := nondeterministic_operation(str(message)):
                 operations.add(operation)
             else:

@@ -1,4 +1,4 @@
-"""What a training run may go on from that is not its own: shorter runs, and runs in another number of processes."""
+"""Runs that a training run may continue: shorter ones, and those in another number of processes."""
 
 from __future__ import annotations
 
@@ -17,17 +17,16 @@ from vidtrans.settings import Table
 from vidtrans.store.cache import CacheEntry
 from vidtrans.store.stages import TrainStage
 from vidtrans.training.checkpoint import POINTER, load_checkpoint
-from vidtrans.training.schedule import learning_rate
-from vidtrans.training.trainer import TrainingState
+from vidtrans.training.trainer import TrainingState, learning_rate
 
 DESCRIPTION = "run.json"
 BEST_FILE = "best.safetensors"
-# Of the engine, what may change while a run is stopped: the same batches are dealt out otherwise.
+# Parameters of the engine that may change while a run is stopped: only the sharing of batches differs.
 ELASTIC = ("threads", "world_size")
 
 
 def describe(entry: CacheEntry, stage: TrainStage, output: Path) -> None:
-    """Write into the entry what its run is, for others that look for what they can go on from."""
+    """Write the run's parameters into its entry, for later runs that look for one to continue."""
     write_json(entry.folder / DESCRIPTION, {"output": _place(entry, output), "parameters": stage.description()})
 
 
@@ -36,26 +35,21 @@ def _place(entry: CacheEntry, output: Path) -> str:
 
 
 def with_other_processes(entry: CacheEntry, stage: TrainStage, run: TrainingState, context: Context) -> Path | None:
-    """Take up the furthest run of the same recipe and length that another number of processes left unfinished."""
+    """Continue the furthest run of the same recipe and length that another number of processes left unfinished."""
     wanted = _elastic(stage.description())
     found = [
-        (int(state["step"]), other, state, parameters)
+        (state, other, parameters)
         for other, parameters, _ in _unfinished(entry)
         if _elastic(parameters) == wanted and (state := load_checkpoint(other.folder, context.report))
     ]
     if not found:
         return None
-    _, other, state, parameters = max(found, key=lambda f: f[0])
-    run.adopt(state)
-    run.history = [int(n) for n in state["history"]]
+    state, other, parameters = max(found, key=lambda f: int(f[0]["step"]))
+    run.restore(state)
     before, now = (p["engine"]["world_size"] for p in (parameters, stage.parameters()))
-    told = f"{_processes(before)}, now it is {now}" if before != now else "another number of threads"
-    context.note(f"going on with what was begun by {told}")
+    processes = f"{before} process{'es' * (before > 1)}, now it is {now}"
+    context.note(f"going on with what was begun by {processes if before != now else 'another number of threads'}")
     return other.folder
-
-
-def _processes(count: int) -> str:
-    return f"{count} process{'es' * (count > 1)}"
 
 
 def _elastic(parameters: Table) -> str:
@@ -64,15 +58,15 @@ def _elastic(parameters: Table) -> str:
 
 
 def _unfinished(entry: CacheEntry) -> Iterator[tuple[CacheEntry, Table, str]]:
-    """(entry, parameters, output) of the other training runs that were stopped on their way."""
+    """Yield (entry, parameters, output) of the other training runs that were stopped on their way."""
     for other in entry.cache.entries():
         if other.stage == entry.stage and other.key != entry.key and other.read() is None:
             with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-                held: dict[str, Any] = read_small_json(other.folder / DESCRIPTION)
-                yield other, held["parameters"] | {"engine": dict(held["parameters"]["engine"])}, str(held["output"])
+                run: dict[str, Any] = read_small_json(other.folder / DESCRIPTION)
+                yield other, run["parameters"] | {"engine": dict(run["parameters"]["engine"])}, str(run["output"])
 
 
-def tell_of_another(entry: CacheEntry, stage: TrainStage, output: Path, context: Context) -> None:
+def note_other_run(entry: CacheEntry, stage: TrainStage, output: Path, context: Context) -> None:
     """Say that a run for the same model was stopped on its way, and why this one is not its continuation."""
     for _, parameters, place in _unfinished(entry):
         if place != _place(entry, output):
@@ -84,37 +78,37 @@ def tell_of_another(entry: CacheEntry, stage: TrainStage, output: Path, context:
             changed, remedy = ["version of vidtrans"], ""
         if last.is_file():
             remedy = f" (--from {last} starts from its weights)"
-        told = f"a run for {output} was stopped on its way, and had another {', '.join(changed)}"
-        context.note(f"{told}: this one starts anew{remedy}", "warning")
+        difference = f"a run for {output} was stopped on its way, and had another {', '.join(changed)}"
+        context.note(f"{difference}: this one starts anew{remedy}", "warning")
         return
 
 
 def _changed(before: Table, now: Table, above: str = "") -> list[str]:
-    """Which parameters differ, by their names."""
+    """Return the names of the parameters that differ."""
     names: list[str] = []
     for key in sorted(before.keys() | now.keys()):
         old, new = before.get(key), now.get(key)
-        if old == new:
-            continue
         if isinstance(old, dict) and isinstance(new, dict):
             names += _changed(old, new, f"{above}{key}.")
-        else:
+        elif old != new:
             names.append(above + key)
     return names
 
 
-def shorter(entry: CacheEntry, stage: TrainStage, run: TrainingState, context: Context) -> Path | None:
-    """Start from the longest finished run that differs in its number of steps, or its card, alone."""
-    best = max(_finished(stage, entry), key=lambda found: found[0], default=None)
-    if best is None:
+def continue_shorter(entry: CacheEntry, stage: TrainStage, run: TrainingState, context: Context) -> Path | None:
+    """Continue the longest finished run that differs in its number of steps, or its card, alone."""
+    finished = [
+        (meta["steps"], other.folder)
+        for other in entry.cache.entries()
+        if other.stage == stage.name and other.key != entry.key and (meta := other.read())
+        if meta["run_key"] == stage.run_key and meta["steps"] <= stage.steps
+    ]
+    _, folder = max(finished, key=lambda found: found[0], default=(0, None))
+    if folder is None or (state := load_checkpoint(folder, context.report)) is None:
         return None
-    state = load_checkpoint(best[1].folder, context.report)
-    if state is None:
-        return None
-    run.adopt(state)
-    run.history = [int(n) for n in state["history"]]
+    run.restore(state)
     if run.step == stage.steps:
-        return best[1].folder  # only the card is another
+        return folder  # only the card is another
     run.history.append(stage.steps)
     run.enough = False
     before = learning_rate(max(0, run.step - 1), run.step, run.model.settings)
@@ -123,7 +117,7 @@ def shorter(entry: CacheEntry, stage: TrainStage, run: TrainingState, context: C
         f"going on from the finished run of {run.step} steps; its learning rate had come down to {before:.2g}, "
         f"now it decays anew over {run.total} steps, from {after:.2g} (--fresh starts from nothing)"
     )
-    return best[1].folder
+    return folder
 
 
 def check_best(entry: CacheEntry, context: Context) -> None:
@@ -135,7 +129,7 @@ def check_best(entry: CacheEntry, context: Context) -> None:
         remove(entry.folder / POINTER)
 
 
-def bring_best(folder: Path, entry: CacheEntry, run: TrainingState, context: Context) -> None:
+def copy_best(folder: Path, entry: CacheEntry, run: TrainingState, context: Context) -> None:
     """Copy the best state of the continued run, which may stay the best."""
     if not run.scores:
         return
@@ -153,12 +147,3 @@ def _is_whole(model: Path) -> bool:
     except ModelError:
         return False
     return True
-
-
-def _finished(stage: TrainStage, entry: CacheEntry) -> Iterator[tuple[int, CacheEntry]]:
-    for other in entry.cache.entries():
-        if other.stage != stage.name or other.key == entry.key:
-            continue
-        meta = other.read()
-        if meta and meta["run_key"] == stage.run_key and meta["steps"] <= stage.steps:
-            yield meta["steps"], other

@@ -1,4 +1,4 @@
-"""Whether both networks still learn from each other: what is said when one of them no longer does."""
+"""Warnings where a GAN's networks no longer learn from each other."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-WINDOW = 300  # steps that D must have been winning for
+WINDOW = 300  # steps for which D must have won
 WON = 0.1  # of D's loss where it cannot tell one from the other
-PICTURES = 64  # outputs whose variation is looked at
+PICTURES = 64  # outputs whose variation is measured
 COLLAPSED = 0.1  # of the targets' variation
 LEAST_VARIATION = 0.01  # of targets in [−1, 1]: below it, all of them are nearly the same picture
-EVERY = 50  # steps between two looks
+EVERY = 50  # steps between two checks
 _SIDE = 8
 
 
@@ -28,32 +28,29 @@ class OutputVariation:
 
     @torch.no_grad()
     def add(self, outputs: Tensor, targets: Tensor) -> None:
-        """(N, 3, H, W) in [−1, 1] twice. They stay on their device: nothing waits for them."""
+        """Add (N, 3, H, W) in [−1, 1] twice. They stay on their device, so nothing waits for them."""
         self._outputs.extend(F.adaptive_avg_pool2d(outputs.float(), _SIDE))
         self._targets.extend(F.adaptive_avg_pool2d(targets.float(), _SIDE))
 
     def variation(self) -> float | None:
-        """How much the outputs differ from each other, relative to the targets; see ``relative_variation``."""
+        """Return how much the outputs differ from each other, relative to the targets; None before there are enough."""
         if len(self._outputs) < PICTURES:
             return None
-        outputs, targets = (torch.stack(list(kept)).cpu().numpy() for kept in (self._outputs, self._targets))
+        outputs, targets = (torch.stack(list(pictures)).cpu().numpy() for pictures in (self._outputs, self._targets))
         return relative_variation(outputs, targets)
 
 
 def relative_variation(outputs: np.ndarray, targets: np.ndarray) -> float | None:
-    """(N, …) twice → the standard deviation from picture to picture of the first over that of the second.
-
-    None where the targets hardly differ themselves.
-    """
-    made, wanted = (float(np.sqrt(pictures.var(0).mean())) for pictures in (outputs, targets))
-    return made / wanted if wanted >= LEAST_VARIATION else None
+    """Return the ratio of the standard deviations from picture to picture; None where the targets hardly differ."""
+    of_outputs, of_targets = (float(np.sqrt(pictures.var(0).mean())) for pictures in (outputs, targets))
+    return of_outputs / of_targets if of_targets >= LEAST_VARIATION else None
 
 
 def concerns(discriminator: Sequence[float], balance: float, variation: float | None) -> list[str]:
     """Return the problems of a training run, one line each.
 
-    ``discriminator``: D's losses of all steps so far, empty where there is none; ``balance``: its loss where it
-    cannot tell one from the other; ``variation``: of the last outputs, relative to the targets'.
+    ``discriminator``: D's losses so far; ``balance``: its loss where it cannot tell fake from real; ``variation``: see
+    ``OutputVariation``.
     """
     found = []
     recent = discriminator[-WINDOW:]

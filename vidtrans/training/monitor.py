@@ -1,7 +1,7 @@
-"""The folder beside a model in which a person watches it learn.
+"""The folder beside a model that shows the progress of its training.
 
 ``preview.png`` and ``losses.csv`` are refreshed by the clock. ``steps/`` (a few pairs at milestones) and ``film/`` (one
-picture, often) are for ``training.png`` and ``report.html``, and to be used: a film is a folder of numbered pictures.
+picture, often) are shown in ``training.png`` and ``report.html``.
 """
 
 from __future__ import annotations
@@ -12,27 +12,32 @@ from pathlib import Path
 import numpy as np
 
 from vidtrans.data.dataset import Pair
-from vidtrans.files import write_bytes
+from vidtrans.files import remove, write_bytes
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import Pairing
 from vidtrans.settings import Table
-from vidtrans.training.report.page import TrainingReport, film_steps, write_report
-from vidtrans.training.report.previews import ProgressSheet, delete_later_steps, numbered, preview_sheet
-from vidtrans.training.report.rollout_summary import RolloutSummary
+from vidtrans.training.report.curves import LOSS_LABELS, thin
+from vidtrans.training.report.page import RolloutSummary, TrainingReport, film_steps, write_report
 from vidtrans.training.stopping import best_of
 from vidtrans.training.trainer import TrainingState
-from vidtrans.training.validation import apply, evenly, shown_of
+from vidtrans.training.validation import apply, evenly, pair_input
 from vidtrans.video.images.picture import read_picture, write_picture
+from vidtrans.video.plots.chart import Chart, ChartCurve, Colour
+from vidtrans.video.plots.layout import GAP, Sheet, blank, cell_size, join_row
 
-# One picture of a film costs about what half a step does.
-FILM, STEPS_A_PICTURE = 72, 5
+FILM_PICTURES, STEPS_PER_PICTURE = 72, 5  # a picture of a film costs about half a step
+ROWS = 4
+CELL = 320  # pixels on a cell's long side
+MILESTONES = (0.02, 0.06, 0.15, 0.4, 1.0)  # shares of the run at which outputs are saved
+COLOURS = ((255, 190, 90), (120, 200, 255), (200, 140, 255))  # of the curves of a run's first columns
+MIN_CHART_WIDTH, CHART_HEIGHT = 280, 200  # pixels
 
 
 class TrainingMonitor:
-    """What is shown of a run in ``folder``.
+    """Previews and report of a run in ``folder``.
 
-    ``pairs``: of which some are shown, never trained on where there are any held out; ``engine``: the run's generator
-    as it is. ``facts``: what the report says of the run, in this order.
+    ``pairs``: some of them are shown, held-out ones if there are any; ``engine`` returns the current generator;
+    ``facts``: the report's table.
     """
 
     def __init__(
@@ -48,30 +53,22 @@ class TrainingMonitor:
         self.engine = engine
         self.timeline = ProgressSheet(folder, pairing, pairs, run.total)
         [self.subject] = evenly(pairs, 1)
-        self.filmed = film_steps(run.total, max(8, min(FILM, run.total // STEPS_A_PICTURE)))
+        self.film_steps = film_steps(run.total, max(8, min(FILM_PICTURES, run.total // STEPS_PER_PICTURE)))
 
-    @property
-    def film(self) -> Path:
-        """Return the folder of the film."""
-        return self.folder / "film"
-
-    @property
-    def report(self) -> Path:
-        """Return the path of the report."""
-        return self.folder / "report.html"
+        self.film, self.report = folder / "film", folder / "report.html"
 
     def begin(self) -> None:
-        """Forget what an earlier run left that this one will not write again."""
-        step = self.run.step
-        self.timeline.begin(step)
-        delete_later_steps(step, self.film, ".png")
-        delete_later_steps(step, self.folder / "snapshots", ".safetensors")
+        """Delete what an earlier run left of later steps."""
+        for name in ("steps", "film", "snapshots"):
+            for file in numbered_files(self.folder / name):
+                if int(file.stem) > self.run.step:
+                    remove(file)
 
     def milestones(self) -> dict[int, list[Callable[[], None]]]:
         """Return the functions to call after each step."""
-        due: dict[int, list[Callable[[], None]]] = {step: [self._shoot] for step in self.filmed}
+        due: dict[int, list[Callable[[], None]]] = {step: [self._add_to_film] for step in self.film_steps}
         for step in self.timeline.milestones:
-            due.setdefault(step, []).append(self._keep)
+            due.setdefault(step, []).append(self._add_to_timeline)
         return due
 
     def refresh(self) -> None:
@@ -81,25 +78,22 @@ class TrainingMonitor:
         title = f"step {run.step} of {run.total}"
         preview_sheet(self.engine(), self.pairing, self.pairs, title, self.folder / "preview.png")
 
-    def _keep(self) -> None:
+    def _add_to_timeline(self) -> None:
         self.timeline.add(self.run.step, self.engine())
         self.timeline.draw(self.run.model.columns, self.run.rows, {})
 
-    def _shoot(self) -> None:
+    def _add_to_film(self) -> None:
         output = apply(self.engine(), self.pairing, self.subject)[1]
         write_picture(self.film / f"{self.run.step:08d}.png", output)
 
-    def draw(self, scores: Table, dreamt: RolloutSummary | None = None) -> None:
-        """Both pages as far as the run came.
-
-        ``scores``: of the model that came of it, {} while there is none; ``dreamt``: what that makes of its own frames.
-        """
+    def draw(self, scores: Table, rollout: RolloutSummary | None = None) -> None:
+        """Draw the sheet and the report so far. ``scores`` and ``rollout``: of the final model, once there is one."""
         run = self.run
         self.timeline.draw(run.model.columns, run.rows, scores)
-        if dreamt is not None:
-            write_picture(self.folder / "dream.png", np.hstack([picture for _, picture in dreamt.strip]))
+        if rollout is not None:
+            write_picture(self.folder / "dream.png", np.hstack([picture for _, picture in rollout.strip]))
         target = read_picture(self.subject.target)
-        pictures = [(int(f.stem), read_picture(f)) for f in numbered(self.film, ".png")]
+        pictures = [(int(f.stem), read_picture(f)) for f in numbered_files(self.film)]
         write_report(
             self.report,
             TrainingReport(
@@ -111,11 +105,84 @@ class TrainingMonitor:
                 scores=run.scores,
                 best=best_of(run.scores, run.model.settings.best_metric),
                 warnings=run.warnings,
-                ages=run.chains.ages if run.chains else (),
-                dreamt=dreamt,
-                sheets=[(step, np.hstack(cells)) for step, cells in self.timeline.kept()],
+                ages=run.rollouts.ages if run.rollouts else (),
+                rollout=rollout,
+                sheets=[(step, np.hstack(cells)) for step, cells in self.timeline.strips()],
                 film=[(step, picture) for step, picture in pictures if picture.shape == target.shape],
-                shown=self.pairing.preview(shown_of(self.pairing, self.subject)),
+                input=self.pairing.preview(pair_input(self.pairing, self.subject)),
                 target=target,
             ),
         )
+
+
+def preview_sheet(engine: Engine, pairing: Pairing, pairs: Sequence[Pair], title: str, path: Path) -> None:
+    """Write a sheet of a few pairs: input, output, target."""
+    rows = []
+    for pair in evenly(pairs, ROWS):
+        given, output, target = apply(engine, pairing, pair)
+        rows.append([pairing.preview(given), output, target])
+    sheet = Sheet(title, rows, cell_size(rows[0][2], CELL), ("input", "output", "target"))
+    write_picture(path, sheet.draw())
+
+
+def numbered_files(folder: Path) -> list[Path]:
+    """Return the files of a folder that are named after a step, in order."""
+    return sorted(f for f in folder.glob("*.*") if f.stem.isdecimal())
+
+
+class ProgressSheet:
+    """``training.png`` in ``folder``: the same few pairs at milestones of the run, and the losses.
+
+    ``steps/`` holds a strip of outputs for each milestone, so that a resumed run continues the sheet.
+    """
+
+    def __init__(self, folder: Path, pairing: Pairing, pairs: Sequence[Pair], total: int) -> None:
+        self.folder, self.pairing, self.pairs = folder, pairing, evenly(pairs, ROWS)
+        self.milestones = sorted({max(1, round(share * total)) for share in MILESTONES})
+
+    def add(self, step: int, engine: Engine) -> None:
+        """Save the outputs of this step."""
+        cells = [apply(engine, self.pairing, pair)[1] for pair in self.pairs]
+        same_size = [c for c in cells if c.shape == cells[0].shape]
+        write_picture(self.folder / "steps" / f"{step:08d}.png", np.vstack(same_size))
+
+    def strips(self) -> list[tuple[int, list[np.ndarray]]]:
+        """Return (step, outputs) of every saved strip whose pictures are as large as the first pair's."""
+        pairs = self._pairs()
+        count, (height, width) = len(pairs), pairs[0][1].shape[:2]
+        found = [(int(f.stem), read_picture(f)) for f in numbered_files(self.folder / "steps")]
+        return [(step, np.split(s, count)) for step, s in found if s.shape == (height * count, width, 3)]
+
+    def _pairs(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return (input, target) of the pairs that are as large as the first one: a sheet has one size."""
+        pairs = [(pair_input(self.pairing, p), read_picture(p.target)) for p in self.pairs]
+        return [p for p in pairs if p[1].shape == pairs[0][1].shape]
+
+    def draw(self, columns: Sequence[str], losses: Sequence[Sequence[float]], scores: Table) -> None:
+        """Write the sheet; ``losses`` are the values of the columns at each step."""
+        strips, pairs = self.strips(), self._pairs()
+        rows = [
+            [self.pairing.preview(given), *(cells[i] for _, cells in strips), target]
+            for i, (given, target) in enumerate(pairs)
+        ]
+        headings = ("input", *(f"step {step}" for step, _ in strips), "target")
+        words = ", ".join(f"{name} {value:.4g}" for name, value in scores.items() if value is not None)
+        foot = f"held out: {words}" if words else ""
+        sheet = Sheet("how training went", rows, cell_size(pairs[0][1], CELL), headings, foot=foot).draw()
+        width = max(sheet.shape[1] // len(COLOURS) - 2 * GAP, MIN_CHART_WIDTH)
+        curves = zip(columns, zip(*losses, strict=True), COLOURS, strict=False)
+        charts = [loss_chart(name, values, colour, width) for name, values, colour in curves]
+        parts = [sheet, join_row(charts)] if charts else [sheet]
+        wide = max(part.shape[1] for part in parts)
+        write_picture(
+            self.folder / "training.png", np.vstack([np.hstack([p, blank(wide - p.shape[1], len(p))]) for p in parts])
+        )
+
+
+def loss_chart(name: str, values: Sequence[float], colour: Colour, width: int) -> np.ndarray:
+    """Return the running mean of a loss over steps from 1 on, as a picture."""
+    curve = thin(np.array(values, np.float64))
+    steps = np.arange(1, len(values) + 1)
+    mean: list[float] = np.interp(steps, curve.steps, curve.mean).tolist() if len(curve.steps) else []
+    title = LOSS_LABELS[name].name + (f" (last: {mean[-1]:.3g})" if mean else "")
+    return Chart(title, [ChartCurve("", [None, *mean], colour, 2)]).draw(width, CHART_HEIGHT)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import ClassVar, TypeVar
+from dataclasses import Field, dataclass, fields
+from typing import Any, ClassVar, TypeVar
 
 from vidtrans.settings import Table, record_table, setting
 from vidtrans.training import ADVERSARIAL, LOSSES, METHODS, weight_key
@@ -15,7 +15,7 @@ MAX_RECURRENT_LENGTH = 24  # frames: the memory of a recurrent model fades withi
 
 def _with_tables(cls: type[T]) -> type[T]:
     """Add the settings of the tables: the weight of each loss, and those of each method."""
-    more = {weight_key(name): loss.setting() for name, loss in LOSSES.items()}
+    more: dict[str, Field[Any]] = {weight_key(name): loss.setting() for name, loss in LOSSES.items()}
     for method in METHODS.values():
         more |= method.settings
     for name, field in more.items():

@@ -1,19 +1,19 @@
-"""Knowing when to stop: when held-out pairs are scored, which state was the best, and when no better one comes."""
+"""Early stopping: when held-out pairs are scored, which state is the best, and when to stop."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-TIMES = 20  # scorings of a run, unless said otherwise
-APART = 200  # steps between two of them, at least: scoring is to cost a few percent of the steps
-WORSE = 1.02  # times the best held-out L1: what lies above it is worth a word
+TIMES = 20  # scorings of a run by default
+APART = 200  # steps between two of them, at least, so that scoring costs a few percent
+WORSE = 1.02  # times the best held-out L1, above which there is advice
 
 Score = Mapping[str, float | None]
 Scores = Sequence[tuple[int, Score]]
 
 
 def score_steps(total: int, every: int = 0) -> list[int]:
-    """At which steps of a run of ``total`` held-out pairs are scored: ``every`` so many, and the last."""
+    """Return the steps, of ``total``, at which held-out pairs are scored: ``every`` so many, and the last."""
     every = every or max(APART, -(-total // TIMES))
     return sorted({*range(every, total, every), total})
 
@@ -28,7 +28,7 @@ def best_of(scores: Scores, name: str) -> int | None:
 
 
 def is_enough(scores: Scores, name: str, patience: int) -> bool:
-    """Whether the last ``patience`` scorings brought nothing better than what was there before; never with 0."""
+    """Return whether the last ``patience`` scorings were no better than one before; never with 0."""
     best = best_of(scores, name)
     return patience > 0 and best is not None and sum(step > best for step, _ in scores) >= patience
 

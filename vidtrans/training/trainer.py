@@ -1,8 +1,9 @@
-"""The training loop: batches in, checkpoints and previews out, and the same result whatever interrupts it."""
+"""The training loop, with checkpoints and previews; an interrupted run ends with the same result."""
 
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import math
 import statistics
@@ -23,20 +24,20 @@ from vidtrans.training.checkpoint import load_checkpoint, save_checkpoint
 from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
 from vidtrans.training.feedback.rollout_pool import RolloutPool
 from vidtrans.training.methods.base import TrainingMethod
-from vidtrans.training.schedule import learning_rate, step_seed
+from vidtrans.training.settings import TrainingSettings
 
-# A trial of what a step takes: some to warm up, then as many as fit, but no fewer and no more than so many.
+# A timing trial: steps to warm up, then as many as fit into the seconds, within the range.
 WARM_UP, TRIAL_SECONDS, TRIAL_STEPS = 3, 4.0, (8, 60)
+COSINE_FLOOR = 0.02  # of the learning rate, at the end of a cosine schedule
 
 
 @dataclass
 class TrainingState:
-    """A training run that lives in ``folder``: where it is, and how it got there.
+    """The state of a training run whose checkpoints are in ``folder``.
 
-    ``history`` holds the step counts it was asked for so far: raising ``--steps`` later adds one. ``rows``: the losses
-    of every step; ``scores``: (step, held-out scores); ``warnings``: (step, text). ``enough``: it is to stop here.
-    ``chains``: where own outputs become inputs. ``pictures``: how many of the input's channels, the first, are of
-    pictures, and take noise.
+    ``history``: the step counts that were asked for so far; raising ``--steps`` later adds one. ``rows``: the losses of
+    every step; ``scores``: (step, held-out scores); ``warnings``: (step, text). ``enough``: it stops here.
+    ``picture_channels``: the number of input channels, the first ones, that take noise.
     """
 
     folder: Path
@@ -49,8 +50,8 @@ class TrainingState:
     scores: list[tuple[int, Table]] = field(default_factory=list)
     warnings: list[tuple[int, str]] = field(default_factory=list)
     enough: bool = False
-    chains: RolloutPool | None = None
-    pictures: int = 0
+    rollouts: RolloutPool | None = None
+    picture_channels: int = 0
 
     @property
     def total(self) -> int:
@@ -61,29 +62,27 @@ class TrainingState:
         """Write a checkpoint, unless a weight is no longer a number: then the last good state stays."""
         if not self.model.is_finite():
             return False
-        rows = torch.tensor(self.rows, dtype=torch.float32).reshape(-1, len(self.model.columns))
-        told = {"scores": self.scores, "warnings": self.warnings, "enough": self.enough}
-        state = {"step": self.step, "history": self.history, "rows": rows, **told, "method": self.model.state()}
-        if self.chains:
-            state["chains"] = self.chains.state()
+        state = {name: getattr(self, name) for name in ("step", "history", "scores", "warnings", "enough")}
+        state["rows"] = torch.tensor(self.rows, dtype=torch.float32).reshape(-1, len(self.model.columns))
+        state["method"] = self.model.state()
+        if self.rollouts:
+            state["rollouts"] = self.rollouts.state()
         save_checkpoint(self.folder, self.step, state)
         return True
 
     def load(self, report: Report) -> bool:
-        """Go on from the folder's checkpoint, with the history that it began with, if it has a whole one."""
+        """Restore the folder's checkpoint, if it has a complete one."""
         state = load_checkpoint(self.folder, report)
-        if state is None:
-            return False
-        self.adopt(state)
-        self.history = [int(n) for n in state["history"]]
-        return True
+        if state is not None:
+            self.restore(state)
+        return state is not None
 
-    def adopt(self, state: dict[str, Any]) -> None:
+    def restore(self, state: dict[str, Any]) -> None:
         """Restore a checkpoint's state."""
         self.model.restore(state["method"])
-        if self.chains:
-            self.chains.restore(state["chains"])
-        self.step, self.rows = int(state["step"]), state["rows"].tolist()
+        if self.rollouts:
+            self.rollouts.restore(state["rollouts"])
+        self.step, self.rows, self.history = int(state["step"]), state["rows"].tolist(), list(state["history"])
         self.scores, self.warnings, self.enough = state["scores"], state["warnings"], state["enough"]
 
     def losses_csv(self) -> bytes:
@@ -100,7 +99,6 @@ class Diverged(VidtransError):
     """A loss is no longer a number. ``step`` is the last good one, whose state is kept."""
 
     def __init__(self, step: int, at: int) -> None:
-        self.step = step
         super().__init__(
             "training",
             f"a loss or a weight became infinite or NaN at step {at}; "
@@ -120,13 +118,12 @@ def train(
 ) -> None:
     """Train ``run`` to its total, or until it has enough. Checkpoints and ``refresh`` are timed, and change no result.
 
-    ``milestones``: what is called when a step is done. ``dist``: of several processes, only the first saves, calls and
-    reports.
+    ``milestones``: functions to call after a step. ``dist``: of several processes, only the first saves and reports.
 
     Raises Interrupted (after saving) when asked to stop, and Diverged on a loss that is not a number.
     """
     settings = run.model.settings
-    saved, shown = clock(), -math.inf  # the first preview comes with the first step
+    saved_at, refreshed_at = clock(), -math.inf  # the first preview comes with the first step
     refresh = refresh if refresh and dist.is_main else _nothing
     saved_step = run.step
     if run.step:
@@ -141,17 +138,17 @@ def train(
         run.step += 1
         report(Progress("training", run.step, run.total, "steps", _detail(run)))
         if run.step % health.EVERY == 0:
-            _take_stock(run, report)
+            _check_health(run, report)
         if milestones and run.step in milestones:
             milestones[run.step](run)
         if dist.any(run.enough):
             break
-        if dist.is_main and clock() - saved >= settings.checkpoint_seconds and run.step < run.total:
+        if dist.is_main and clock() - saved_at >= settings.checkpoint_seconds and run.step < run.total:
             _save(run, saved_step)
-            saved, saved_step = clock(), run.step
-        if clock() - shown >= settings.preview_seconds:
+            saved_at, saved_step = clock(), run.step
+        if clock() - refreshed_at >= settings.preview_seconds:
             refresh(run)
-            shown = clock()
+            refreshed_at = clock()
     if dist.is_main:
         _save(run, saved_step)
     refresh(run)
@@ -172,13 +169,6 @@ def _save(run: TrainingState, saved_step: int) -> None:
         raise Diverged(saved_step, run.step)
 
 
-def _take_stock(run: TrainingState, report: Report) -> None:
-    """Warn about networks that do not learn, and log how deep chains have grown."""
-    _warn(run, report)
-    if run.chains:
-        run.chains.log(run.step)
-
-
 def _nothing(run: TrainingState) -> None:
     del run
 
@@ -189,13 +179,31 @@ def _detail(run: TrainingState) -> str:
     return detail if psnr is None else f"{detail}  held out {psnr:.1f} dB"
 
 
-def _warn(run: TrainingState, report: Report) -> None:
-    """Say what is wrong with the networks, each thing once."""
-    heard = {text.partition(":")[0] for _, text in run.warnings}
+def _check_health(run: TrainingState, report: Report) -> None:
+    """Report the problems of the networks, each once, and record the ages of rollouts."""
+    if run.rollouts:
+        run.rollouts.log(run.step)
+    known = {text.partition(":")[0] for _, text in run.warnings}
     for concern in run.model.concerns(run.rows, run.total):
-        if concern.partition(":")[0] not in heard:
+        if concern.partition(":")[0] not in known:
             run.warnings.append((run.step, concern))
             report(Note(f"step {run.step}: {concern}", "warning"))
+
+
+def learning_rate(step: int, total: int, settings: TrainingSettings) -> float:
+    """Return the learning rate at ``step`` (from 0) of ``total``."""
+    rate = settings.lr
+    if step < settings.lr_warmup_steps:
+        rate *= (step + 1) / settings.lr_warmup_steps
+    if settings.lr_schedule == "cosine":
+        return rate * (COSINE_FLOOR + (1 - COSINE_FLOOR) * 0.5 * (1 + math.cos(math.pi * step / total)))
+    half = total // 2
+    return rate if step < half else rate * (total - step) / max(1, total - half)
+
+
+def step_seed(seed: int, step: int) -> int:
+    """Return the seed of all random numbers of a step (dropout), the same in a resumed run."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{step}".encode()).digest()[:8], "little") >> 1
 
 
 def one_step(run: TrainingState, batch: TrainingBatch) -> dict[str, float]:
@@ -206,56 +214,52 @@ def one_step(run: TrainingState, batch: TrainingBatch) -> dict[str, float]:
 
 def _take(run: TrainingState, batch: TrainingBatch, *, lr: float, seed: int, progress: float) -> dict[str, float]:
     earlier = None
-    if run.chains:
-        batch = run.chains.mixed(batch, seed, progress)
-        earlier = run.chains.earlier()
+    if run.rollouts:
+        batch = run.rollouts.mix(batch, seed, progress)
+        earlier = run.rollouts.preceding()
     settings = run.model.settings
     inputs, targets = torch.from_numpy(batch.inputs), torch.from_numpy(batch.targets)
     if settings.input_noise:
-        inputs = _noisy(inputs, settings.input_noise, run.pictures, seed + run.model.dist.rank)
+        inputs = _noisy(inputs, settings.input_noise, run.picture_channels, seed + run.model.dist.rank)
     weights = None if batch.weights is None else torch.from_numpy(batch.weights)
     losses = run.model.step(inputs, targets, lr=lr, seed=seed, progress=progress, weights=weights, earlier=earlier)
-    if run.chains:
-        run.chains.keep(batch, run.model.painted)
+    if run.rollouts:
+        run.rollouts.update(batch, run.model.painted)
     return losses
 
 
-def _noisy(inputs: torch.Tensor, most: float, pictures: int, seed: int) -> torch.Tensor:
-    """(N, C, H, W) with normal noise on its first channels; those of a clock stay as they are.
+def _noisy(inputs: torch.Tensor, max_sigma: float, channels: int, seed: int) -> torch.Tensor:
+    """Add normal noise to the first channels of (N, C, H, W); the others hold no pictures.
 
-    Each example has its own deviation, from 0 to ``most``: what is made is cleaner than what was learned to go on from,
-    and one who had seen noise alone would go on smoothing where there is none.
+    Each example has its own deviation, from 0 to ``max_sigma``: outputs are cleaner than noisy inputs, and a network
+    that has seen only noisy ones would smooth clean ones too.
     """
     generator = torch.Generator().manual_seed(seed)
-    drawn = torch.randn((len(inputs), pictures, *inputs.shape[2:]), generator=generator)
-    drawn *= most * torch.rand((len(inputs), 1, 1, 1), generator=generator)
-    return torch.cat([inputs[:, :pictures] + drawn, inputs[:, pictures:]], dim=1)
+    noise = torch.randn((len(inputs), channels, *inputs.shape[2:]), generator=generator)
+    noise *= max_sigma * torch.rand((len(inputs), 1, 1, 1), generator=generator)
+    return torch.cat([inputs[:, :channels] + noise, inputs[:, channels:]], dim=1)
 
 
 def steps_for(run: TrainingState, minutes: float) -> int:
-    """How many steps fit in ``minutes``, from a short trial; ``run`` is spent by it."""
+    """Return how many steps fit in ``minutes``, by a short trial that changes ``run``."""
     return max(1, round(minutes * 60 / seconds_per_step(run)))
 
 
 def seconds_per_step(run: TrainingState) -> float:
-    """From a short trial, by which ``run`` is spent: what a step takes most of the time.
-
-    All processes of a dist take it together, as many steps each.
-    """
-    dist, alone = run.model.dist, run.model.settings.gan_start
+    """Return the typical seconds of a step, by a short trial that changes ``run``, in all processes together."""
+    dist, without_gan = run.model.dist, run.model.settings.gan_start
     for step in range(WARM_UP):
         seconds = _trial(run, step, 1.0)
     fits = TRIAL_SECONDS / max(seconds, 1e-4)
     count = round(dist.mean([min(max(fits, TRIAL_STEPS[0]), TRIAL_STEPS[1])])[0])
     seconds = 0.0
-    for share, progress in ((alone, 0.0), (1 - alone, 1.0)):  # before and after the adversarial loss begins
+    for share, progress in ((without_gan, 0.0), (1 - without_gan, 1.0)):
         if share:
             seconds += share * statistics.median(_trial(run, WARM_UP + at, progress) for at in range(count))
     return dist.mean([seconds])[0]
 
 
 def _trial(run: TrainingState, step: int, progress: float) -> float:
-    """Measure the seconds of a step."""
     began = time.perf_counter()
     _take(run, run.loader.make(step), lr=run.model.settings.lr, seed=step, progress=progress)
     return time.perf_counter() - began

@@ -1,8 +1,8 @@
-"""The part of the training step that needs torch."""
+"""A training job: what a dataset and a recipe make of networks, batches, cache stage and state at step 0."""
 
 from __future__ import annotations
 
-from contextlib import suppress
+import os
 from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
@@ -12,12 +12,10 @@ import torch
 
 from vidtrans.config.recipe import Recipe
 from vidtrans.data.augment import crop_size
-from vidtrans.data.background_plate import BackgroundPlate
+from vidtrans.data.background_plate import BackgroundPlate, find_motion_weights
 from vidtrans.data.dataset import Dataset, Pair, check_sizes
 from vidtrans.data.loading import Batches, Loader, NoiseLoader
-from vidtrans.data.motion_weight import find_motion_weights
 from vidtrans.errors import UsageError
-from vidtrans.files import digest_of, read_small_json, write_json
 from vidtrans.flow.history import METHOD
 from vidtrans.inference.device import resolve_device
 from vidtrans.models.model_record import Card
@@ -26,20 +24,20 @@ from vidtrans.networks.init import build_discriminator, build_generator, complet
 from vidtrans.pairing.base import pairing_record
 from vidtrans.pairing.clock import CHANNELS, picture_channels
 from vidtrans.pairing.next_frame import NextFrame
+from vidtrans.registry import Entry, Registry
 from vidtrans.rendering.scene import placeholder_plate, require_background_plate
 from vidtrans.session import Context
 from vidtrans.settings import Table, to_table
 from vidtrans.store.stages import TrainStage, libraries
 from vidtrans.training import LOSSES, METHODS
-from vidtrans.training.allocator import ask_for_huge_pages
 from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
 from vidtrans.training.feedback.recurrent_feedback import RecurrentFeedback
 from vidtrans.training.feedback.rollout_pool import NextFrameFeedback, RolloutPool, round_trip
 from vidtrans.training.losses.rarity import rarity
 from vidtrans.training.methods.base import TrainingMethod
-from vidtrans.training.precision import resolve_precisions
+from vidtrans.training.network_trainer import resolve_precisions
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.trainer import TrainingState, steps_for
+from vidtrans.training.trainer import TrainingState
 from vidtrans.training.validation import evenly
 from vidtrans.training.warm_start import start_with
 from vidtrans.video.images.picture import read_picture
@@ -47,14 +45,12 @@ from vidtrans.video.images.picture import read_picture
 NORMALISATION = "uint8 / 127.5 - 1"
 # BatchNorm statistics are averages over at most this many training pictures.
 NORM_PICTURES = 64
-# What the first process of a dist tells the others to take part in, before it tells them what to train.
-TRIAL = "trial"
 
 
 class TrainingJob:
     """One training job: its networks, its loader, its place in the cache.
 
-    ``picture_size`` (width, height): the dataset is only planned, and a trial is made with noise.
+    ``picture_size`` (width, height): the dataset is only planned, and timed with noise.
     """
 
     def __init__(
@@ -67,112 +63,88 @@ class TrainingJob:
         picture_size: tuple[int, int] | None = None,
         dist: DistContext = SINGLE_PROCESS,
     ) -> None:
-        ask_for_huge_pages()
-        self.dist = dist
-        self.picture_size = picture_size
-        self.dataset, self.recipe, self.settings = dataset, recipe, settings
-        self.start, self.context = start, context
+        use_huge_pages()
+        self.dataset, self.recipe, self.settings, self.start = dataset, recipe, settings, start
+        self.context, self.picture_size, self.dist = context, picture_size, dist
         self.pairing = dataset.pairing
-        self.pairs = dataset.role("train")
-        if self.pairing.has_clock:
-            self.pairs = self._one_shot()
+        self.pairs = self._longest_shot() if self.pairing.has_clock else dataset.role("train")
         if picture_size is None:
-            check_sizes([*self.pairs, *dataset.role("held-out")])
+            check_sizes([*self.pairs, *dataset.role("val")])
         self.device = resolve_device(dist.device(context.device))
-        self.precision, self.shown_precision = resolve_precisions(settings.precision, self.device)
+        self.precision, self.render_precision = resolve_precisions(settings.precision, self.device)
         if settings.freeze and start is None:
             remedy = "give --from MODEL, or leave it out"
             raise UsageError("training.freeze", "there are no weights to keep in a run that starts anew", remedy)
         self.generator_name, self.generator_table = recipe.choice("generator")
-        self._tell_of_clock()
+        self._set_clock()
         self.discriminator_name, self.discriminator_table = recipe.choice("discriminator")
         self.threads = torch.get_num_threads() if self.device.kind == "cpu" else 0
 
-    def _one_shot(self) -> list[Pair]:
-        """Return the pairs of the longest shot: the time encoding does not distinguish shots."""
+    def _longest_shot(self) -> list[Pair]:
+        """Return the training pairs of the longest shot: the time encoding does not distinguish shots."""
         shots: dict[tuple[int, int], list[Pair]] = {}
-        for pair in self.pairs:
+        for pair in self.dataset.role("train"):
             shots.setdefault(pair.shot, []).append(pair)
         longest = max(shots.values(), key=len, default=[])
         if len(shots) > 1:
             self.context.note(f"a clock goes through one shot: the longest of {len(shots)} is learned, the rest is not")
         return longest
 
-    def _tell_of_clock(self) -> None:
+    def _set_clock(self) -> None:
         """Give the generator the dataset's number of time channels. Raises UsageError where the user gave another.
 
-        Its reel has no more pictures than the clip has frames: then each lies on its own.
+        Learned frames are limited to the number of frames of the clip.
         """
         known = {f.name for f in fields(GENERATORS.load(self.generator_name).Settings)}
-        table = self.generator_table
+        table, has_clock = self.generator_table, self.pairing.has_clock
         if "time_channels" in known:
-            has = CHANNELS if self.pairing.has_clock else 0
-            if (told := table.setdefault("time_channels", has)) != has:
-                raise UsageError(
-                    f"generator.time_channels={told}", f"that of this dataset has {has} channels", "leave it out"
-                )
-        if (
-            "learned_frames" in known
-            and isinstance(most := table.get("learned_frames"), int)
-            and self.pairing.has_clock
-            and self.pairs
-        ):
-            table["learned_frames"] = min(most, round_trip(self.pairs, self.pairs[0].shot) // 2 + 1)
+            channels = CHANNELS if has_clock else 0
+            if (given := table.setdefault("time_channels", channels)) != channels:
+                why = f"that of this dataset has {channels} channels"
+                raise UsageError(f"generator.time_channels={given}", why, "leave it out")
+        learned = table.get("learned_frames")
+        if "learned_frames" in known and isinstance(learned, int) and has_clock and self.pairs:
+            table["learned_frames"] = min(learned, round_trip(self.pairs, self.pairs[0].shot) // 2 + 1)
 
     @cached_property
     def plate(self) -> BackgroundPlate | None:
-        """What is painted on, where that is asked for. Raises MediaError where the camera does not stand still."""
+        """Return the background plate, if the settings ask for one. Raises MediaError where the camera moves."""
         if not self.settings.background_plate:
             return None
-        return (
-            placeholder_plate(self.picture_size)
-            if self.picture_size
-            else require_background_plate(self.dataset, self.pairs)
-        )
+        if self.picture_size:
+            return placeholder_plate(self.picture_size)
+        return require_background_plate(self.dataset, self.pairs)
 
     @property
     def memory(self) -> Table:
-        """What the model file says of a memory; empty where there is none."""
+        """Return the model file's table for a recurrent generator; empty for another."""
         return {"flow": METHOD} if self.settings.recurrent else {}
 
-    def build(self) -> Any:
+    def build(self) -> torch.nn.Module:
         """Build the generator, before its weights are initialised."""
-        plate = self.plate
+        plate, name, table = self.plate, self.generator_name, self.generator_table
         size = (plate.picture.shape[1], plate.picture.shape[0]) if plate else None
-        generator = build_generator(
-            self.generator_name,
-            self.generator_table,
-            self.pairing.in_channels,
-            plate=size,
-            memory=self.settings.recurrent,
-        )
+        channels, recurrent = self.pairing.in_channels, self.settings.recurrent
+        generator: Any = build_generator(name, table, channels, plate=size, memory=recurrent)
         if plate:
             generator.set_plate(plate.picture, plate.scene)
         return generator
 
     def stage(self, total: int, dataset: str, fresh: bool) -> TrainStage:
-        # The steps have a field of their own; the precision is in the engine, resolved.
         """Return the cache stage of the run."""
+        # The steps have a field of their own; the precision is in the engine, resolved.
         table = {k: v for k, v in self.settings.for_key().items() if k not in ("steps", "precision")}
-        generator = complete_settings(GENERATORS, self.generator_name, self.generator_table, "generator")
-        discriminator = complete_settings(
-            DISCRIMINATORS, self.discriminator_name, self.discriminator_table, "discriminator"
-        )
+        engine: Table = {"device": self.device.kind, "precision": self.precision}
+        engine |= {"threads": self.threads, "world_size": self.dist.size}
         return TrainStage(
             dataset=dataset,
             pairing=pairing_record(self.pairing),
-            generator={"name": self.generator_name, "settings": generator},
-            discriminator={"name": self.discriminator_name, "settings": discriminator},
+            generator=_network(GENERATORS, self.generator_name, self.generator_table, "generator"),
+            discriminator=_network(DISCRIMINATORS, self.discriminator_name, self.discriminator_table, "discriminator"),
             settings=table,
             seed=self.context.seed,
             start=self.context.cache.digest(self.start) if self.start else "",
-            engine={
-                "device": self.device.kind,
-                "precision": self.precision,
-                "threads": self.threads,
-                "world_size": self.dist.size,
-            }
-            | self._identities(),
+            engine=engine | self._identities(),
             libraries={"torch": torch.__version__.partition("+")[0]}
             | libraries("opencv-python-headless")
             | self.settings.rollout_version,
@@ -202,17 +174,22 @@ class TrainingJob:
                     f"this {kind} needs {network.smallest} a side",
                     "train on larger pictures (--size never enlarges), raise training.crop_size, or take fewer layers",
                 )
-        pictures = picture_channels(self.pairing.in_channels, self.pairing.has_clock)
         return TrainingState(
-            folder, method, loader, self.context.seed, [total], chains=self._chains(loader), pictures=pictures
+            folder,
+            method,
+            loader,
+            self.context.seed,
+            [total],
+            rollouts=self._rollout_pool(loader),
+            picture_channels=picture_channels(self.pairing.in_channels, self.pairing.has_clock),
         )
 
     @property
     def in_channels(self) -> int:
-        """Of what a generator sees, a plate included and a past not."""
+        """Return the channels of a generator's input, with a background plate and without a history."""
         return self.pairing.in_channels + (3 if self.plate else 0)
 
-    def make_generator(self, number: int = 0) -> Any:
+    def make_generator(self, number: int = 0) -> torch.nn.Module:
         """Build the recipe's generator, with its first weights or those of ``--from``; see ``methods.base.Setup``."""
         generator = self.build()
         initialise(generator, self.context.seed + number)
@@ -221,9 +198,9 @@ class TrainingJob:
             start_with(generator, self.start, name, table, channels, plate=bool(self.plate))
         return generator
 
-    def make_discriminator(self, channels: int, number: int) -> Any:
+    def make_discriminator(self, channels: int, number: int) -> torch.nn.Module:
         """Build a discriminator of the recipe's kind with its first weights."""
-        network = build_discriminator(self.discriminator_name, self.discriminator_table, channels)
+        network: torch.nn.Module = build_discriminator(self.discriminator_name, self.discriminator_table, channels)
         initialise(network, self.context.seed + number)
         return network
 
@@ -233,7 +210,7 @@ class TrainingJob:
             return None
         return rarity(read_picture(pair.target) for pair in evenly(self.pairs, NORM_PICTURES))
 
-    def _chains(self, loader: Batches) -> RolloutPool | None:
+    def _rollout_pool(self, loader: Batches) -> RolloutPool | None:
         """Return the rollout pool if the settings ask for one; not in a trial with noise. Raises UsageError."""
         pairing, settings = self.pairing, self.settings
         if not settings.own_output_fraction:
@@ -243,31 +220,25 @@ class TrainingJob:
             raise UsageError("training.recurrent", why, "use --set training.rollout_fraction=0.5")
         if settings.rollout_fraction and not isinstance(pairing, NextFrame):
             why = f"in '{pairing.name}' no output becomes an input"
-            raise UsageError(
-                "training.rollout_fraction", why, "leave it out, or learn from a dataset of --pairing next-frame"
-            )
+            remedy = "leave it out, or learn from a dataset of --pairing next-frame"
+            raise UsageError("training.rollout_fraction", why, remedy)
         if self.dist.size > 1:
             name, off = ("recurrent", "false") if settings.recurrent else ("rollout_fraction", "0")
             why = "rollouts are not supported with several processes"
             raise UsageError(f"training.{name}", why, f"train in one process, or with --set training.{name}={off}")
         if not isinstance(loader, Loader):
             return None
-        own = NextFrameFeedback(pairing.settings.context_frames) if isinstance(pairing, NextFrame) else None
-        return RolloutPool(
-            loader, own or RecurrentFeedback(loader, METHOD, settings.synthetic_motion_fraction), settings
-        )
+        if isinstance(pairing, NextFrame):
+            return RolloutPool(loader, NextFrameFeedback(pairing.settings.context_frames), settings)
+        return RolloutPool(loader, RecurrentFeedback(loader, METHOD, settings.synthetic_motion_fraction), settings)
 
     def _loader(self, multiple: int) -> Batches:
         settings = self.settings
         if self.picture_size is not None:
             size = crop_size([self.picture_size], settings.crop_size, multiple)
-            return NoiseLoader(
-                size,
-                self.pairing,
-                batch=settings.batch_size,
-                plated=settings.background_plate,
-                remembers=settings.recurrent,
-            )
+            plate, recurrent = settings.background_plate, settings.recurrent
+            return NoiseLoader(size, self.pairing, batch=settings.batch_size, plate=plate, recurrent=recurrent)
+        weight = settings.motion_weight
         return Loader(
             self.pairs,
             self.pairing,
@@ -279,32 +250,9 @@ class TrainingJob:
             flip=settings.flip,
             share=self.dist.share(settings.batch_size),
             plate=self.plate.picture if self.plate else None,
-            motion=find_motion_weights(self.dataset, self.pairs, settings.motion_weight)
-            if settings.motion_weight
-            else None,
-            remembers=settings.recurrent,
+            motion=find_motion_weights(self.dataset, self.pairs, weight) if weight else None,
+            recurrent=settings.recurrent,
         )
-
-    def steps_for(self, minutes: float, request: str, at_most: int | None = None) -> int:
-        """Return the steps that fit into ``--minutes``, measured once and recorded before the first step."""
-        memo = self.context.cache.root / "resolved" / f"{request}.json"
-        if memo.exists():
-            with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-                held = read_small_json(memo)
-                if held.get("sha256") in (None, digest_of([request, held["steps"]])):  # those of old have none
-                    return int(held["steps"])
-            self.context.note(f"what {minutes:g} minutes come to was damaged in the cache; measured again", "warning")
-        self.dist.broadcast(TRIAL)
-        steps = steps_for(self.make_run(Path(), 1), minutes)
-        if at_most is not None and steps > at_most:
-            steps = at_most
-            self.context.note(f"{steps} steps, fewer than fit in {minutes:g} minutes here")
-        else:
-            self.context.note(f"{minutes:g} minutes are about {steps} steps here")
-        if not self.context.dry_run:
-            self.context.cache.prepare()
-            write_json(memo, {"steps": steps, "sha256": digest_of([request, steps])})
-        return steps
 
     def summary(self, output: Path, total: int) -> Table:
         """Return the table that describes the run."""
@@ -317,3 +265,16 @@ class TrainingJob:
             "device": self.device.kind,
             "precision": self.precision,
         }
+
+
+def use_huge_pages() -> None:
+    """Let torch put CPU tensors on huge pages, where the system offers them; the results stay the same.
+
+    A step frees and asks for hundreds of megabytes, and in pages of 4 kB that is a fifth of U-Net 256's CPU time.
+    Torch reads this variable when it first needs memory; a value that the user has set stays.
+    """
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+
+
+def _network(registry: Registry[Entry], name: str, table: Table, kind: str) -> Table:
+    return {"name": name, "settings": complete_settings(registry, name, table, kind)}

@@ -1,4 +1,4 @@
-"""A training run from its first step to the model file: where it goes on from, what it leaves, what it delivers."""
+"""A training run from its first step, or the checkpoint that it continues, to the model file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ from vidtrans.settings import Table
 from vidtrans.store.cache import CacheEntry
 from vidtrans.store.stages import TrainStage
 from vidtrans.training import earlier_runs
-from vidtrans.training.batchnorm import reestimate
 from vidtrans.training.checkpoint import load_checkpoint
 from vidtrans.training.feedback.recurrent_feedback import RecurrentFeedback
 from vidtrans.training.monitor import TrainingMonitor
@@ -33,89 +32,93 @@ from vidtrans.training.report.page import film_steps
 from vidtrans.training.rollout_scores import rollout_scorer
 from vidtrans.training.stopping import advice, best_of, is_enough, score_steps
 from vidtrans.training.trainer import Diverged, TrainingState, seconds_per_step, train
-from vidtrans.training.training_job import NORM_PICTURES, NORMALISATION, TRIAL, TrainingJob
-from vidtrans.training.validation import evenly, shown_of
+from vidtrans.training.training_job import NORM_PICTURES, NORMALISATION, TrainingJob
+from vidtrans.training.trial import TRIAL
+from vidtrans.training.validation import evenly, pair_input
+from vidtrans.training.weight_average import reestimate
 from vidtrans.video.images.picture import read_picture
 
 MODEL_FILE = "model.safetensors"
-# Along the way, fewer pictures do: scores are to be compared with each other.
-SCORED_ON_THE_WAY = 16
+VAL_PAIRS = 16  # scored during training: scores are only compared with each other
 NOT_REPEATABLE = (
     "the same training again gives a slightly different model: CUDA has no deterministic form of what it used"
 )
 
 
 def follow_leader(job: TrainingJob) -> None:
-    """Take part, in another process of a team, in what the first one does: the same steps, silently."""
+    """Take the same steps as the main process, silently, in another process of a distributed run."""
     while (plan := job.dist.broadcast()) == TRIAL:
         seconds_per_step(job.make_run(Path(), 1))
-    if plan is None:
+    if not isinstance(plan, dict):
         return
     run = job.make_run(Path(plan["folder"]), plan["steps"])
-    if plan["goes_on"]:
-        state = load_checkpoint(Path(plan["goes_on"]), silent)
-        assert state is not None, "the first process has just read it"
-        run.adopt(state)
-    job.dist.barrier()  # the first one may now replace that checkpoint
+    if plan["continued"]:
+        state = load_checkpoint(Path(plan["continued"]), silent)
+        assert state is not None, "the main process has just read it"
+        run.restore(state)
+        run.history.append(plan["steps"])
+    job.dist.barrier()  # the main process may now replace that checkpoint
     train(run, silent, job.context.stop, dist=job.dist)
 
 
 class TrainingRun:
-    """One run in a cache entry, watched in the folder ``watched``."""
+    """One run in a cache entry; ``folder`` is that of its previews and its report."""
 
-    def __init__(self, job: TrainingJob, entry: CacheEntry, stage: TrainStage, output: Path, watched: Path) -> None:
+    def __init__(self, job: TrainingJob, entry: CacheEntry, stage: TrainStage, output: Path, folder: Path) -> None:
         self.job, self.entry, self.stage, self.output = job, entry, stage, output
         self.context, self.pairing, self.settings = job.context, job.pairing, job.settings
-        self.held_out = job.dataset.role("held-out")
+        self.held_out = job.dataset.role("val")
         self.run = job.make_run(entry.folder, stage.steps)
         if self.settings.exports_best and not self.held_out:
             remedy = "make it with --set dataset.val_fraction=0.1, or leave it out"
             wanted = "patience" if self.settings.patience else "final_weights"
             raise UsageError(f"training.{wanted}", "the dataset has no held-out pairs to score", remedy)
-        networks = self.run.model.networks
-        facts = {
+        self.rollouts = rollout_scorer(job.dataset, job.pairs)
+        pairs = self.held_out or job.pairs
+        self.monitor = TrainingMonitor(folder, self.pairing, pairs, self.run, self._latest, self._facts())
+
+    def _facts(self) -> Table:
+        """Return the table of the report."""
+        job, networks = self.job, self.run.model.networks
+        names = {"generator": job.generator_name, "discriminator": job.discriminator_name}
+        return {
             "dataset": job.dataset.folder.name,
             "pairs": f"{len(job.pairs):,}, and {len(self.held_out):,} held out",
             "preset": job.recipe.preset or None,
             "pairing": self.pairing.name,
-            "generator": f"{job.generator_name}, {_millions(networks['generator'])}",
-            "discriminator": f"{job.discriminator_name}, {_millions(networks['discriminator'])}"
-            if "discriminator" in networks
-            else None,
+            **{kind: f"{n}, {_millions(networks[kind])}" if kind in networks else None for kind, n in names.items()},
             "device": f"{job.device.kind} {job.precision}" + (f" × {job.dist.size}" if job.dist.size > 1 else ""),
-            "seed": stage.seed,
-        } | {name: value for name, value in self.settings.for_key().items() if name not in ("steps", "precision")}
-        self.rollouts = rollout_scorer(job.dataset, job.pairs)
-        pairs = self.held_out or job.pairs
-        self.watched = TrainingMonitor(watched, self.pairing, pairs, self.run, self._latest, facts)
+            "seed": self.stage.seed,
+            **self.stage.settings,
+        }
 
     def __call__(self) -> Table:
         """Train to the end (from a checkpoint, or from a shorter run), write the model into the entry."""
-        run, watched, context = self.run, self.watched, self.context
-        goes_on = self._begin()
+        run, monitor, context = self.run, self.monitor, self.context
+        continued = self._begin()
         self.job.dist.broadcast(
-            {"folder": str(self.entry.folder), "steps": self.stage.steps, "goes_on": str(goes_on or "")}
+            {"folder": str(self.entry.folder), "steps": self.stage.steps, "continued": str(continued or "")}
         )
         self.job.dist.barrier()
-        if not self.job.plate and (told := plate_hint(self.job.pairs, self.job.dataset, self.job.generator_table)):
-            context.note(told)
-        context.note(f"watch it learn: {watched.folder / 'preview.png'}")
-        watched.begin()
+        if not self.job.plate and (hint := plate_hint(self.job.pairs, self.job.dataset, self.job.generator_table)):
+            context.note(hint)
+        context.note(f"watch it learn: {monitor.folder / 'preview.png'}")
+        monitor.begin()
         try:
-            train(run, context.report, context.stop, lambda _: watched.refresh(), self._milestones(), self.job.dist)
+            train(run, context.report, context.stop, lambda _: monitor.refresh(), self._milestones(), self.job.dist)
         except Diverged:
-            self._keep_last_good()
-            watched.draw({})
+            self._save_last_good()
+            monitor.draw({})
             raise
         except Interrupted:
             if run.step:
-                save_model(watched.folder / "last.safetensors", *self._finished(run.model.learned))
-                watched.draw({})
+                self._save("last.safetensors", run)
+                monitor.draw({})
             raise
         return self._deliver()
 
     def _begin(self) -> Path | None:
-        """Load what the run goes on from; its folder. None where it starts from nothing."""
+        """Load the checkpoint to continue, and return its folder; None where the run starts from nothing."""
         run, stage = self.run, self.stage
         earlier_runs.describe(self.entry, stage, self.output)
         if self.settings.exports_best:
@@ -125,16 +128,16 @@ class TrainingRun:
         if stage.fresh:
             return None
         folder = earlier_runs.with_other_processes(self.entry, stage, run, self.context)
-        folder = folder or earlier_runs.shorter(self.entry, stage, run, self.context)
+        folder = folder or earlier_runs.continue_shorter(self.entry, stage, run, self.context)
         if folder is None:
-            earlier_runs.tell_of_another(self.entry, stage, self.output, self.context)
+            earlier_runs.note_other_run(self.entry, stage, self.output, self.context)
         else:
-            earlier_runs.bring_best(folder, self.entry, run, self.context)
+            earlier_runs.copy_best(folder, self.entry, run, self.context)
         return folder
 
     def _milestones(self) -> dict[int, Callable[[TrainingState], None]]:
-        """Return the functions to call after each step; the film shows the current weights, not the average."""
-        due = self.watched.milestones()
+        """Return the functions to call after each step."""
+        due = self.monitor.milestones()
         if self.settings.snapshots:
             for step in film_steps(self.run.total, self.settings.snapshots):
                 due.setdefault(step, []).append(self._snapshot)
@@ -142,34 +145,36 @@ class TrainingRun:
             for step in score_steps(self.run.total, self.settings.val_interval):
                 due.setdefault(step, []).append(self._score)
 
-        def work_off(run: TrainingState) -> None:
+        def call_all(run: TrainingState) -> None:
             for task in due[run.step]:
                 task()
 
-        return dict.fromkeys(due, work_off)
+        return dict.fromkeys(due, call_all)
 
     def _snapshot(self) -> None:
-        path = self.watched.folder / "snapshots" / f"{self.run.step:08d}.safetensors"
-        save_model(path, *self._finished(self.run.model.learned))
+        self._save(f"snapshots/{self.run.step:08d}.safetensors", self.run)
+
+    def _save(self, name: str, run: TrainingState) -> Path:
+        """Save the current state as a model without scores beside the model."""
+        path = self.monitor.folder / name
+        save_model(path, self._finalised(run.model.learned), self._record({}))
+        return path
 
     def _score(self) -> None:
         run, settings = self.run, self.settings
-        generator = self._ready(run.model.learned)
+        generator = self._finalised(run.model.learned)
         engine = self._engine(generator)
-        scores = run.model.validate(engine, self.pairing, evenly(self.held_out, SCORED_ON_THE_WAY))
+        scores = run.model.validate(engine, self.pairing, evenly(self.held_out, VAL_PAIRS))
         if self.rollouts:
-            scores |= self.rollouts.on_the_way(engine)
+            scores |= self.rollouts.quick_score(engine)
         run.scores.append((run.step, scores))
         if best_of(run.scores, settings.best_metric) == run.step:
             save_model(self.entry.folder / earlier_runs.BEST_FILE, generator, self._record(scores))
-            self._show_best()
+            with write_atomically(self.monitor.folder / earlier_runs.BEST_FILE) as temporary:
+                shutil.copyfile(self.entry.folder / earlier_runs.BEST_FILE, temporary)
         run.enough = run.step < run.total and is_enough(run.scores, settings.best_metric, settings.patience)
-        if run.step < run.total and not run.enough:  # else the end draws it
-            self.watched.draw({})
-
-    def _show_best(self) -> None:
-        with write_atomically(self.watched.folder / earlier_runs.BEST_FILE) as temporary:
-            shutil.copyfile(self.entry.folder / earlier_runs.BEST_FILE, temporary)
+        if run.step < run.total and not run.enough:  # otherwise the end of the run draws it
+            self.monitor.draw({})
 
     def _deliver(self) -> Table:
         """Write the model file of the wanted state, and return its table."""
@@ -178,82 +183,73 @@ class TrainingRun:
         if run.enough:
             note(f"stopped at step {run.step} of {run.total}: {settings.patience} scorings brought nothing better")
         delivered: Any = run.model.learned
-        last = self.watched.folder / "last.safetensors"
+        last = self.monitor.folder / "last.safetensors"
         step = best if settings.exports_best else run.step
         if step != run.step:
-            save_model(last, *self._finished(delivered))
+            self._save(last.name, run)
             delivered = load_generator(self.entry.folder / earlier_runs.BEST_FILE)[0].to(self.job.device.torch)
             note(f"the model is the best state, of step {best}; the last one is {last}")
         else:
-            remove(last)  # of a run that was stopped, and has now come to its end
-            if advised := advice(run.scores):
-                note(f"{advised}; the best state is {self.watched.folder / earlier_runs.BEST_FILE}")
+            remove(last)  # of this run, when it was stopped
+            if text := advice(run.scores):
+                note(f"{text}; the best state is {self.monitor.folder / earlier_runs.BEST_FILE}")
         if run.model.nondeterministic:
             note(f"{NOT_REPEATABLE} ({', '.join(sorted(run.model.nondeterministic))})")
-        generator = self._ready(delivered)
+        generator = self._finalised(delivered)
         scores = {}
         if self.held_out:
             scores = run.model.validate(self._engine(generator), self.pairing, self.held_out)
-        dreamt = self.rollouts.score(self._engine(generator)) if self.rollouts else None
-        told = {"dreamt": dreamt.scores} if dreamt else {}
-        save_model(self.entry.folder / MODEL_FILE, generator, self._record(scores, step, told))
-        self.watched.draw(scores, dreamt)
+        rollout = self.rollouts.score(self._engine(generator)) if self.rollouts else None
+        more = {"dreamt": rollout.scores} if rollout else {}
+        save_model(self.entry.folder / MODEL_FILE, generator, self._record(scores, step, more))
+        self.monitor.draw(scores, rollout)
         result = self.job.summary(self.output, run.step) | {"history": run.history, "held_out": scores, "best": best}
-        result |= told
-        result["report"] = str(self.watched.report)
+        result |= more | {"report": str(self.monitor.report)}
         meta = {"run_key": self.stage.run_key, "steps": self.stage.steps, "result": result}
         self.entry.finish(meta, (MODEL_FILE,))
         return meta
 
-    def _keep_last_good(self) -> None:
+    def _save_last_good(self) -> None:
         last_good = self.job.make_run(self.entry.folder, self.stage.steps)
         if last_good.load(self.context.report):
-            path = self.watched.folder / "last-good.safetensors"
-            save_model(path, *self._finished(last_good.model.learned))
-            self.context.note(f"the last good state: {path}", "warning")
+            self.context.note(f"the last good state: {self._save('last-good.safetensors', last_good)}", "warning")
 
-    def _engine(self, generator: Any) -> TorchEngine:
-        return TorchEngine(generator, self.job.device, self.job.shown_precision, batch=1)
+    def _engine(self, generator: torch.nn.Module) -> TorchEngine:
+        return TorchEngine(generator, self.job.device, self.job.render_precision, batch=1)
 
     def _latest(self) -> TorchEngine:
         return self._engine(self.run.model.learned)
 
-    def _finished(self, generator: Any) -> tuple[Any, ModelRecord]:
-        """Save the current state as a model without scores."""
-        return self._ready(generator), self._record({})
-
-    def _ready(self, generator: Any) -> Any:
+    def _finalised(self, generator: torch.nn.Module) -> torch.nn.Module:
         """Return a copy for rendering, with BatchNorm statistics of whole training pictures."""
-        engine = self._engine(generator)  # with the statistics that it has: it paints what is remembered
+        engine = self._engine(generator)  # paints histories with the statistics of training
         generator = copy.deepcopy(generator)
+        multiple: Any = generator.multiple
 
         def inputs() -> Iterator[torch.Tensor]:
             for index in segment_centres(len(self.job.pairs), min(len(self.job.pairs), NORM_PICTURES)):
-                for shown in self._shown(index, engine):
-                    x = torch.from_numpy(np.ascontiguousarray(shown[None].transpose(0, 3, 1, 2)))
-                    yield pad_by_mirroring(x, generator.multiple).to(self.job.device.torch)
+                for picture in self._inputs(index, engine):
+                    x = torch.from_numpy(np.ascontiguousarray(picture[None].transpose(0, 3, 1, 2)))
+                    yield pad_by_mirroring(x, multiple).to(self.job.device.torch)
 
         reestimate(generator, inputs())
         return generator
 
-    def _shown(self, index: int, engine: TorchEngine) -> Iterator[np.ndarray]:
-        """Yield a generator's inputs of training pairs, (H, W, C) float32; a recurrent one's without and with history.
-
-        In training it sees either as often.
-        """
+    def _inputs(self, index: int, engine: TorchEngine) -> Iterator[np.ndarray]:
+        """Yield a pair's inputs, (H, W, C) float32; of a recurrent generator without and with history."""
         plate = self.job.plate
-        shown = shown_of(self.pairing, self.job.pairs[index])
-        feedback = self.run.chains.feedback if self.run.chains else None
+        given = pair_input(self.pairing, self.job.pairs[index])
+        feedback = self.run.rollouts.feedback if self.run.rollouts else None
         if not isinstance(feedback, RecurrentFeedback):
-            yield to_signed_range(with_plate(shown[None], plate.picture)[0] if plate else shown)
+            yield to_signed_range(with_plate(given[None], plate.picture)[0] if plate else given)
             return
-        yield to_signed_range(with_history(shown[None], self.pairing.in_channels)[0])
-        past = feedback.of_pair(index, lambda pair: engine(shown_of(self.pairing, pair)[None])[0])
+        yield to_signed_range(with_history(given[None], self.pairing.in_channels)[0])
+        past = feedback.pair_history(index, lambda pair: engine(pair_input(self.pairing, pair)[None])[0])
         if past is not None:
-            yield np.dstack([to_signed_range(shown), past])
+            yield np.dstack([to_signed_range(given), past])
 
     def _record(self, scores: Table, step: int | None = None, more: Table | None = None) -> ModelRecord:
-        """Of the state of ``step``, unless said otherwise the one that the run is at. ``more`` is told of training."""
+        """Return the record of the state of ``step``, by default the current one; ``more`` is about its training."""
         run, stage, job = self.run, self.stage, self.job
         first = read_picture(job.pairs[0].target)
         tail = run.rows[-100:]

@@ -1,35 +1,62 @@
-"""What a training run would cost, and what its model would cost to render, before there is one."""
+"""Timing trials before a run: its number of steps, its cost, and that of rendering with its model."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from vidtrans.data.loading import CACHE_BYTES
+from vidtrans.files import digest_of, read_small_json, write_json
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.loaded_model import Look
 from vidtrans.models.model_record import ModelRecord
 from vidtrans.rendering.cost import estimate
 from vidtrans.settings import Table
-from vidtrans.training.feedback import recurrent_feedback as own_past
-from vidtrans.training.trainer import seconds_per_step
+from vidtrans.training.feedback import recurrent_feedback
+from vidtrans.training.trainer import seconds_per_step, steps_for
 from vidtrans.training.training_job import NORMALISATION, TrainingJob
+
+TRIAL = "trial"  # broadcast by the main process to time steps in all processes, before the plan of the run
+
+
+def find_steps(job: TrainingJob, minutes: float, request: str, at_most: int | None = None) -> int:
+    """Return the steps that fit into ``--minutes``, measured once and recorded before the first step."""
+    context = job.context
+    memo = context.cache.root / "resolved" / f"{request}.json"
+    if memo.exists():
+        with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+            value = read_small_json(memo)
+            if value["sha256"] == digest_of([request, value["steps"]]):
+                return int(value["steps"])
+        context.note(f"what {minutes:g} minutes come to was damaged in the cache; measured again", "warning")
+    job.dist.broadcast(TRIAL)
+    steps = steps_for(job.make_run(Path(), 1), minutes)
+    if at_most is not None and steps > at_most:
+        steps = at_most
+        context.note(f"{steps} steps, fewer than fit in {minutes:g} minutes here")
+    else:
+        context.note(f"{minutes:g} minutes are about {steps} steps here")
+    if not context.dry_run:
+        context.cache.prepare()
+        write_json(memo, {"steps": steps, "sha256": digest_of([request, steps])})
+    return steps
 
 
 def estimate_training(job: TrainingJob, total: int) -> Table:
-    """Time, disk and memory that ``total`` steps take, from a short trial."""
+    """Return time, disk and memory that ``total`` steps take, from a short trial."""
     run = job.make_run(Path(), 1)
     seconds = seconds_per_step(run) * total
     weights = _num_bytes(run.model.learned.state_dict())
-    # The new checkpoint is written before the old one goes, and the finished model is kept beside it.
+    # The new checkpoint is written before the old one is deleted, and the finished model is there too.
     cache = 2 * _num_bytes(run.model.state()) + weights
     width, height = run.loader.crop
-    held = min(CACHE_BYTES, 3 * width * height * len(job.dataset.names()))
+    memory = min(CACHE_BYTES, 3 * width * height * len(job.dataset.names()))
     if job.memory:
-        held += min(own_past.CACHE_BYTES, own_past.TRAIL_BYTES * width * height * len(job.pairs))
-    return estimate(seconds, weights, cache, held)
+        flows = recurrent_feedback.FLOW_BYTES * width * height * len(job.pairs)
+        memory += min(recurrent_feedback.CACHE_BYTES, flows)
+    return estimate(seconds, weights, cache, memory)
 
 
 def untrained(job: TrainingJob, output: Path, size: int) -> tuple[Look, TorchEngine]:
@@ -48,8 +75,7 @@ def untrained(job: TrainingJob, output: Path, size: int) -> tuple[Look, TorchEng
     return Look(output, "", output.stem, record), TorchEngine(job.build(), job.device)
 
 
-def _num_bytes(state: Any) -> int:
-    """Of all tensors in a nested state."""
+def _num_bytes(state: object) -> int:
     if isinstance(state, torch.Tensor):
         return state.numel() * state.element_size()
     values = state.values() if isinstance(state, dict) else state if isinstance(state, list | tuple) else ()

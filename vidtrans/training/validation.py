@@ -1,4 +1,4 @@
-"""How good a generator is: scores on held-out pairs."""
+"""Scores of a generator on held-out pairs."""
 
 from __future__ import annotations
 
@@ -21,38 +21,37 @@ MAX_SCORED = 64
 
 
 def evenly(pairs: Sequence[Pair], count: int) -> list[Pair]:
-    """At most ``count`` pairs, middles over all."""
+    """Return at most ``count`` pairs, evenly spaced."""
     if len(pairs) <= count:
         return list(pairs)
     return [pairs[i] for i in segment_centres(len(pairs), count)]
 
 
-def shown_of(pairing: Pairing, pair: Pair) -> np.ndarray:
-    """Return the network's input of a pair; noise and holes are drawn, the same every time."""
+def pair_input(pairing: Pairing, pair: Pair) -> np.ndarray:
+    """Return the network's input of a pair; its random parts are the same every time."""
     rng = np.random.Generator(np.random.Philox(key=crc32(pair.target.name.encode())))
     return with_clock(pairing.training_input([read_picture(p) for p in pair.inputs], rng), pair.phase)
 
 
 def apply(engine: Engine, pairing: Pairing, pair: Pair) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(input, output, target) of one pair at its stored size, uint8; the output as it would be rendered."""
-    shown, target = shown_of(pairing, pair), read_picture(pair.target)
-    # What a frame's own input puts back is known of the target too.
-    return shown, FrameRenderer(Inputs(pairing), engine).picture(shown, target), target
+    """Return (input, output, target) of one pair at its stored size, uint8; the output as it would be rendered."""
+    given, target = pair_input(pairing, pair), read_picture(pair.target)
+    return given, FrameRenderer(Inputs(pairing), engine).picture(given, target), target
 
 
 def score(engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Table:
-    """Mean L1 (0 to 1), PSNR in dB, SSIM, and sharpness relative to the targets', over held-out pairs.
+    """Return mean L1 (0 to 1), PSNR in dB, SSIM, and sharpness relative to the targets', over held-out pairs.
 
-    SSIM is None where a picture is smaller than its window. ``segmentation``, what of the input can be read back from
-    the output, is there for pairings that tell.
+    SSIM is None where a picture is smaller than its window. ``segmentation``: agreement of the input with one
+    recovered from the output, for pairings that have it.
     """
     rows = []
     for pair in evenly(pairs, MAX_SCORED):
-        shown, output, target = apply(engine, pairing, pair)
+        given, output, target = apply(engine, pairing, pair)
         similar = ssim(output, target) if min(target.shape[:2]) >= SSIM_WINDOW else None
         relative = sharpness(output) / max(sharpness(target), 1e-6)
         found = (l1(output, target), min(psnr(output, target), 99.0), similar, relative)
-        agreed = pairing.agreement(shown, output)
+        agreed = pairing.agreement(given, output)
         rows.append(found if agreed is None else (*found, agreed))
     names = ("l1", "psnr", "ssim", "sharpness", "segmentation")[: len(rows[0])]
     columns = dict(zip(names, zip(*rows, strict=True), strict=True))

@@ -1,9 +1,12 @@
-"""``--from``: what a generator begins with."""
+"""What a generator begins with: the weights of ``--from``, and which of them ``training.freeze`` keeps."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from torch import nn
 
 from vidtrans.errors import UsageError
 from vidtrans.models.model_file import load_generator, read_record
@@ -11,50 +14,63 @@ from vidtrans.networks import GENERATORS
 from vidtrans.networks.hd import is_coarser, load_coarser
 from vidtrans.networks.init import complete_settings, inner_generator
 from vidtrans.networks.recurrent import RecurrentGenerator
+from vidtrans.registry import unknown_name
 from vidtrans.settings import Table
 
 
-def start_with(generator: Any, start: Path, name: str, table: Table, channels: int, *, plate: bool = False) -> None:
-    """Put the weights of the model ``start`` into ``generator``, a ``name`` with the settings ``table``.
+def start_with(
+    generator: nn.Module, start: Path, name: str, table: Table, channels: int, *, plate: bool = False
+) -> None:
+    """Load the weights of the model ``start`` into ``generator``, a ``name`` with the settings ``table``.
 
-    ``plate``: it paints onto one; the model has to as well. A memory begins anew where the model has none.
-
-    They fill it, or, where it is an hd generator and the model a coarser one of its kind, all but what is finer. Raises
-    UsageError where the model is of another architecture or takes another input than ``channels``, ModelError.
+    Both have a background ``plate`` or none. An hd generator may start with a coarser one, and a recurrent one with one
+    that is not. Raises UsageError where the architecture or the number of input ``channels`` differs, ModelError.
     """
     coarser = _check(start, name, complete_settings(GENERATORS, name, table, "generator"), channels, plate)
-    held = load_generator(start)[0]
-    painter: Any = inner_generator(generator)
-    weights = inner_generator(held).state_dict()
+    model = load_generator(start)[0]
+    inner: Any = inner_generator(generator)
+    weights = inner_generator(model).state_dict()
     if coarser:
-        load_coarser(painter, weights)
+        load_coarser(inner, weights)
     else:
-        painter.load_state_dict(weights)
-    if isinstance(generator, RecurrentGenerator) and isinstance(held, RecurrentGenerator):
-        generator.keeper.load_state_dict(held.keeper.state_dict())
+        inner.load_state_dict(weights)
+    if isinstance(generator, RecurrentGenerator) and isinstance(model, RecurrentGenerator):
+        generator.keeper.load_state_dict(model.keeper.state_dict())
 
 
 def _check(start: Path, name: str, table: Table, channels: int, plate: bool) -> bool:
-    """Whether it is a coarser hd generator; where it is neither that nor the same, UsageError."""
-    held = read_record(start)
-    its = held.generator["name"]
-    # A model from before a setting was there has that setting's default.
-    settings = complete_settings(GENERATORS, its, held.generator["settings"], "generator")
+    """Return whether the model is a coarser hd generator. Raises UsageError where it is neither that nor the same."""
+    record = read_record(start)
+    its = record.generator["name"]
+    # A model from before a setting was added has that setting's default.
+    settings = complete_settings(GENERATORS, its, record.generator["settings"], "generator")
     coarser = name == its == "hd" and is_coarser(table, settings)
     if name == its and settings != table and not coarser:
         remedy = "use the same --set generator.KEY=VALUE"
         remedy += ", but for more generator.enhancers" if name == "hd" else ""
         raise UsageError(f"--from {start}", f"its generator's settings are {settings}", remedy)
-    if bool(held.plate) != plate:
-        has = "a plate" if held.plate else "no plate"
-        raise UsageError(
-            f"--from {start}", f"it has {has}", f"use --set background_plate={str(bool(held.plate)).lower()}"
-        )
-    if name != its or held.in_channels != channels:
-        raise UsageError(
-            f"--from {start}",
-            f"it is a {its} with {held.in_channels} input channels, this run trains a {name} with {channels}",
-            f"use a dataset of pairing {held.pairing['name']}"
-            + (f" and --set generator.name={its}" if name != its else ""),
-        )
+    if bool(record.plate) != plate:
+        why = "it has a plate" if record.plate else "it has no plate"
+        raise UsageError(f"--from {start}", why, f"use --set background_plate={str(bool(record.plate)).lower()}")
+    if name != its or record.in_channels != channels:
+        why = f"it is a {its} with {record.in_channels} input channels, this run trains a {name} with {channels}"
+        remedy = f"use a dataset of pairing {record.pairing['name']}"
+        remedy += f" and --set generator.name={its}" if name != its else ""
+        raise UsageError(f"--from {start}", why, remedy)
     return coarser
+
+
+def freeze(generator: nn.Module, names: Sequence[str]) -> None:
+    """Turn off the gradients of the modules ``names``, as in 'down' or 'down.0', and of all inside them.
+
+    BatchNorm's statistics still follow the new pictures. Raises UsageError on an unknown name, and where nothing is
+    left to learn.
+    """
+    parts = [name for name, _ in generator.named_modules() if name]
+    for name in names:
+        if name not in parts:
+            # Deeper names are valid too; these are enough to choose from.
+            raise unknown_name("part of the generator", name, [p for p in parts if p.count(".") < 2])
+        generator.get_submodule(name).requires_grad_(False)
+    if not any(p.requires_grad for p in generator.parameters()):
+        raise UsageError(f"training.freeze = {list(names)}", "nothing of the generator is left to learn", "name fewer")

@@ -1,20 +1,20 @@
-"""An exponential moving average of the generator's weights: what a render shows, while training goes on unsteadily."""
+"""Averages that make the final model: of weights over steps, and of BatchNorm statistics over pictures."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class WeightAverage:
-    """``network`` is a copy of the generator with averaged weights.
+    """``network``: a copy of the generator with an exponential moving average of its weights.
 
-    Early on the decay is (1 + n) / (10 + n) after n updates, so that the first weights are soon forgotten. What is no
-    weight (BatchNorm's running statistics) is copied as it is: averaged weights have statistics of their own, which
-    are estimated anew before the model is written.
+    Early on the decay is (1 + n) / (10 + n) after n updates, so that the first weights are soon forgotten. Buffers are
+    copied: BatchNorm statistics are estimated anew before the model is written, see ``reestimate``.
     """
 
     def __init__(self, generator: nn.Module, decay: float) -> None:
@@ -23,12 +23,12 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, generator: nn.Module) -> None:
-        """After a step of ``generator``."""
+        """Average in the weights after a step of ``generator``."""
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         self.updates += 1
         torch._foreach_lerp_(list(self.network.parameters()), list(generator.parameters()), 1 - decay)
-        for mine, its in zip(self.network.buffers(), generator.buffers(), strict=True):
-            mine.copy_(its)
+        for own, new in zip(self.network.buffers(), generator.buffers(), strict=True):
+            own.copy_(new)
 
     def state(self) -> dict[str, Any]:
         """Return the averaged weights and the number of updates."""
@@ -38,3 +38,26 @@ class WeightAverage:
         """Restore what ``state`` returned."""
         self.network.load_state_dict(state["weights"])
         self.updates = int(state["updates"])
+
+
+@torch.no_grad()
+def reestimate(generator: nn.Module, inputs: Iterable[Tensor]) -> None:
+    """Replace BatchNorm's running statistics by plain averages over ``inputs``, batches (N, C, H, W) in [−1, 1].
+
+    The running averages of training lag behind the weights and were taken from crops. Per-frame statistics, as in the
+    paper's own test mode, would make the brightness of a video pump.
+    """
+    norms = [m for m in generator.modules() if isinstance(m, nn.BatchNorm2d)]
+    if not norms:
+        return
+    momenta = [n.momentum for n in norms]
+    generator.eval()  # no dropout; only the norms are in train mode
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None
+        norm.train()
+    for batch in inputs:
+        generator(batch)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    generator.eval()

@@ -18,10 +18,17 @@ from plates import SIZE, before, dataset_of, panned
 
 import vidtrans as api
 from vidtrans.data.augment import draw_geometry
-from vidtrans.data.background_plate import SAME_SCENE, STILL, agreement, find_background_plate, median
+from vidtrans.data.background_plate import (
+    SAME_SCENE,
+    STILL,
+    MotionWeights,
+    agreement,
+    find_background_plate,
+    find_motion_weights,
+    median,
+)
 from vidtrans.data.dataset import open_dataset
 from vidtrans.data.loading import Loader
-from vidtrans.data.motion_weight import MotionWeights, find_motion_weights
 from vidtrans.errors import ModelError
 from vidtrans.inference.device import resolve_device
 from vidtrans.inference.engine import with_plate

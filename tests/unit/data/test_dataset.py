@@ -16,10 +16,9 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from vidtrans.data.building import plan_dataset, write_pictures
+from vidtrans.data.building import plan_dataset, split_roles, write_pictures
 from vidtrans.data.dataset import INDEX, Dataset, DatasetSettings, open_dataset, write_index
 from vidtrans.data.sources import ClipSource, find_pairs
-from vidtrans.data.split import split_roles
 from vidtrans.errors import Interrupted, MediaError
 from vidtrans.events import Stop, silent
 from vidtrans.flow.survey import Survey
@@ -39,7 +38,7 @@ repeatable = hypothesis_settings(max_examples=80)
 def test_held_out_frames_come_in_whole_blocks_with_gaps_around(n: int, fraction: float, block: int, gap: int) -> None:
     roles = split_roles(n, fraction, block, gap)
     assert len(roles) == n
-    line = "".join({"train": ".", "gap": "g", "held-out": "H"}[r] for r in roles)
+    line = "".join({"train": ".", "gap": "g", "val": "H"}[r] for r in roles)
     span = "g" * gap + "H" * block + "g" * gap
     assert set(line.replace(span, "")) <= {"."}
     assert line.count(".") >= n / 2
@@ -50,7 +49,7 @@ def test_held_out_frames_come_in_whole_blocks_with_gaps_around(n: int, fraction:
 @pytest.mark.parametrize("n", [320, 800, 1600])
 def test_about_the_asked_share_is_held_out_and_spread(n: int) -> None:
     roles = split_roles(n, 0.1, 8, 4)
-    held = [i for i, r in enumerate(roles) if r == "held-out"]
+    held = [i for i, r in enumerate(roles) if r == "val"]
     assert abs(len(held) - n / 10) <= 8
     halves = sum(i < n / 2 for i in held), sum(i >= n / 2 for i in held)
     assert abs(halves[0] - halves[1]) <= 8
@@ -58,12 +57,12 @@ def test_about_the_asked_share_is_held_out_and_spread(n: int) -> None:
 
 def test_a_single_block_lies_in_the_middle() -> None:
     line = "".join(r[0] for r in split_roles(32, 0.1, 8, 4))
-    assert line == "t" * 8 + "g" * 4 + "h" * 8 + "g" * 4 + "t" * 8
+    assert line == "t" * 8 + "g" * 4 + "v" * 8 + "g" * 4 + "t" * 8
 
 
 def test_a_shot_too_short_to_spare_a_block_is_all_for_training() -> None:
     assert set(split_roles(31, 0.5, 8, 4)) == {"train"}
-    assert "held-out" in split_roles(32, 0.01, 8, 4)
+    assert "val" in split_roles(32, 0.01, 8, 4)
     assert set(split_roles(1000, 0.0, 8, 4)) == {"train"}
 
 
@@ -105,10 +104,10 @@ def test_train_val_and_test_folders_say_the_role(tmp_path: Path, layout: str) ->
             put(tmp_path / path.replace("A", "B"))
     found = find_pairs(tmp_path, "AtoB")
     assert sorted(zip((p.name for p, _ in found.pairs), found.roles, strict=True)) == [
-        ("1.png", "held-out"),
         ("1.png", "train"),
+        ("1.png", "val"),
         ("2.png", "train"),
-        ("3.png", "held-out"),
+        ("3.png", "val"),
     ]
     plan = plan_dataset([found], make_pairing("aligned", {}), DatasetSettings())
     assert [r.role for r in plan.records] == list(found.roles)
@@ -185,7 +184,7 @@ def test_a_dataset_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert dataset.pairing.name == "next-frame"
     # No pair spans the cut at 6, and none mixes roles.
     train = [*range(5), 6, 7, 8]
-    assert places(dataset) == [*(([i], i + 1, "train") for i in train), ([10], 11, "held-out")]
+    assert places(dataset) == [*(([i], i + 1, "train") for i in train), ([10], 11, "val")]
     assert len(dataset.role("train")) == 8
     again = tmp_path / "again"
     again.mkdir()

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from clips import scene
-from datasets import make_dataset, put
+from datasets import make_dataset
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 from vidtrans.data import loading as loader_module
 from vidtrans.data.augment import crop_size, draw_geometry
 from vidtrans.data.dataset import open_dataset
-from vidtrans.data.loading import Loader, PictureCache, TrainingBatch, order, to_signed
+from vidtrans.data.loading import Loader, TrainingBatch, order, to_signed
 from vidtrans.errors import MediaError
+from vidtrans.video.images.picture import picture_size
 
 repeatable = hypothesis_settings(max_examples=80)
 
@@ -87,7 +88,7 @@ def test_a_picture_that_vanishes_while_training_is_a_media_error(tmp_path: Path)
     made = loader(tmp_path / "a")
     for path in (tmp_path / "a" / "clip").iterdir():
         path.unlink()
-    made.read = PictureCache()
+    made.read.cache_clear()
     with pytest.raises(MediaError, match=r"\.png: no such file"):
         next(made.stream(0, 2))
 
@@ -171,14 +172,11 @@ def test_the_crop_is_a_multiple_that_fits_where_it_can(
         assert side == multiple or room - multiple < side <= room
 
 
-def test_the_picture_cache_stays_within_its_bytes(tmp_path: Path) -> None:
-    paths = [put(tmp_path / f"{i}.png", i) for i in range(5)]
-    cache = PictureCache(limit=2 * 20 * 16 * 3)
-    for path in (*paths, *paths[::-1]):
-        assert np.array_equal(cache(path), scene(20, 16, int(path.stem)))
-        assert cache._bytes == sum(p.nbytes for p in cache._held.values()) <= cache.limit
-    paths[0].unlink()
-    assert np.array_equal(cache(paths[0]), scene(20, 16, 0))  # held, and not read again
+def test_pictures_are_cached_up_to_a_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vidtrans.data.loading.CACHE_BYTES", 2 * 16 * 20 * 3 + 1)
+    made = loader(tmp_path)
+    width, height = picture_size(made.pairs[0].target)
+    assert made.read.cache_info().maxsize == max(1, (2 * 16 * 20 * 3 + 1) // (3 * width * height))
 
 
 def test_pictures_become_numbers_from_minus_one_to_one() -> None:

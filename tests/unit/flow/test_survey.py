@@ -154,11 +154,11 @@ def numbers(dataset: Dataset, *roles: str) -> list[int]:
 
 def test_repeats_and_blurred_frames_are_on_record_and_not_stored() -> None:
     made, dataset = make([*with_blur(14, {9}), *[moving_frames(14)[-1]] * 6])
-    assert numbers(dataset, "thinned") == [9, *range(14, 20)]
+    assert numbers(dataset, "dropped") == [9, *range(14, 20)]
     assert (made["frames"], made["left_out"]) == (13, 7)
     assert len(dataset.records) == 20
     stored = sorted(int(p.stem) for p in Path("c.dataset/c").iterdir())
-    assert stored == [n for n in range(20) if n not in numbers(dataset, "thinned")]
+    assert stored == [n for n in range(20) if n not in numbers(dataset, "dropped")]
     assert dataset.num_missing == 0
     assert {int(p.target.stem) for p in dataset.pairs} <= set(stored)
 
@@ -169,7 +169,7 @@ def test_all_can_be_kept() -> None:
     assert make(frames, min_sharpness=0)[0]["left_out"] == 6
     made, dataset = make(frames, drop_duplicates=False, min_sharpness=0)
     assert (made["left_out"], made["frames"]) == (0, 20)
-    assert "thinned" not in {r.role for r in dataset.records}
+    assert "dropped" not in {r.role for r in dataset.records}
 
 
 def test_of_a_clip_without_motion_one_frame_is_kept() -> None:
@@ -192,7 +192,7 @@ def test_next_frame_pairs_never_span_a_thinned_frame() -> None:
     made, dataset = make(
         [*moving_frames(8), still, still, *moving_frames(16)[8:]], "next-frame", val_fraction=0, min_sharpness=0
     )
-    assert numbers(dataset, "thinned") == [8, 9]
+    assert numbers(dataset, "dropped") == [8, 9]
     pairs = [tuple(int(path.stem) for path in (*p.inputs, p.target)) for p in dataset.pairs]
     assert pairs == [(n, n + 1, n + 2) for n in (*range(6), *range(10, 16))]
     assert made["pairs"] == len(pairs)

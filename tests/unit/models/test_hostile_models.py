@@ -100,5 +100,5 @@ def test_a_bank_of_numbers_that_no_float_holds_is_refused() -> None:
     whole = frame_statistics([np.zeros((32, 32, 3), np.uint8)])
     FrameStatistics.of(whole)
     whole["detail"]["low"][0] = 10**400
-    with pytest.raises(ModelError, match="bank"):
+    with pytest.raises(ModelError, match="statistics"):
         FrameStatistics.of(whole)

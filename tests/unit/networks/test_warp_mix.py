@@ -168,7 +168,7 @@ def test_training_tells_it_of_the_clock_and_the_model_file_knows() -> None:
     assert record.generator["settings"]["time_channels"] == CHANNELS
     assert record.generator["settings"]["learned_frames"] == 12  # one picture for each of the clip's frames
     assert (record.dream["positions"], record.dream["rate"]) == (22, "30")
-    assert record.dream["bank"] == frame_statistics(
+    assert record.dream["statistics"] == frame_statistics(
         [read_picture(path) for path in sorted(Path("c.dataset/c").glob("*.png"))]
     )
     generator, _ = load_generator(Path("c.safetensors"))

@@ -22,21 +22,21 @@ from clips import moving_frames, scene, write_clip
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vidtrans.data.building import split_roles
 from vidtrans.data.dataset import Pair, open_dataset
 from vidtrans.data.loading import Loader, TrainingBatch
-from vidtrans.data.split import split_roles
 from vidtrans.events import silent
 from vidtrans.pairing.clock import CHANNELS
 from vidtrans.pairing.next_frame import NextFrame, NextFrameSettings
 from vidtrans.settings import Table
 from vidtrans.training.checkpoint import load_checkpoint
 from vidtrans.training.feedback.rollout_pool import (
-    POOL,
-    RUN,
-    SHORTEST,
+    MIN_LENGTH,
+    POOL_SIZE,
+    RELOCATION_RUN,
     NextFrameFeedback,
     RolloutPool,
-    _with_a_run,
+    _followed_by_a_run,
     round_trip,
     successors,
 )
@@ -49,7 +49,7 @@ def pairs_of(shots: Sequence[Sequence[str]], pairing: NextFrame) -> list[Pair]:
     for shot, roles in enumerate(shots):
         for place, step in enumerate(pairing.pair_positions(len(roles))):
             used = {roles[i] for i in (*step.inputs, step.target)}
-            if used in ({"train"}, {"held-out"}):
+            if used in ({"train"}, {"val"}):
                 inputs = tuple(Path(f"{shot}/{i}") for i in step.inputs)
                 found.append(
                     Pair(inputs, Path(f"{shot}/{step.target}"), roles[step.target], (0, shot), place, step.phase)
@@ -125,8 +125,8 @@ def painted(batch: TrainingBatch, step: int) -> torch.Tensor:
 def run(chains: RolloutPool, steps: range, progress: float = 1.0) -> list[TrainingBatch]:
     made = []
     for step in steps:
-        batch = chains.mixed(chains.loader.make(step), step, progress)
-        chains.keep(batch, painted(batch, step))
+        batch = chains.mix(chains.loader.make(step), step, progress)
+        chains.update(batch, painted(batch, step))
         made.append(batch)
     return made
 
@@ -139,8 +139,8 @@ def test_own_frames_stand_where_the_true_ones_were_and_the_target_stays_true(clo
     for step in range(40):
         plain = chains.loader.make(step)
         before = list(chains.slots)
-        batch = chains.mixed(plain, step, 1.0)
-        for k, slot in enumerate(chains._taken):
+        batch = chains.mix(plain, step, 1.0)
+        for k, slot in enumerate(chains._drawn_slots):
             chain = None if slot is None else before[slot]
             assert np.array_equal(batch.inputs[k], plain.inputs[k]) == (chain is None)
             if chain is None:
@@ -154,7 +154,7 @@ def test_own_frames_stand_where_the_true_ones_were_and_the_target_stays_true(clo
             assert np.array_equal(batch.inputs[k, 6:], true[6:])  # the clock is that of the true place
             assert batch.inputs.shape[1] == 6 + (CHANNELS if clock else 0)
             assert np.abs(chain.outputs[-1] - true[3:6]).max() <= 0.11  # mirrored as it was
-        chains.keep(batch, painted(batch, step))
+        chains.update(batch, painted(batch, step))
     assert max(ages) > 3
 
 
@@ -162,9 +162,9 @@ def test_no_chain_is_taken_twice_in_a_step_and_the_pool_holds_so_many() -> None:
     chains = chains_of(loader_of(dataset(Path("d")), NextFrame(NextFrameSettings(1, 1, True)), batch=8))
     for step in range(30):
         run(chains, range(step, step + 1))
-        taken = [slot for slot in chains._taken if slot is not None]
+        taken = [slot for slot in chains._drawn_slots if slot is not None]
         assert len(taken) == len(set(taken))
-        assert len(chains.slots) == POOL
+        assert len(chains.slots) == POOL_SIZE
     assert all(chain is not None for chain in chains.slots)
 
 
@@ -183,8 +183,8 @@ def test_chains_begin_late_and_grow_with_the_run() -> None:
             found = max(found, *(chain.age for chain in chains.slots if chain is not None))
         return found
 
-    assert oldest(0.1) == SHORTEST
-    assert SHORTEST < oldest(0.3) < oldest(0.6) == 20
+    assert oldest(0.1) == MIN_LENGTH
+    assert MIN_LENGTH < oldest(0.3) < oldest(0.6) == 20
 
 
 @pytest.mark.parametrize(("progress", "longest"), [(0.0, 4), (0.1, 4), (0.2, 8), (0.3, 12), (0.5, 20), (1.0, 20)])
@@ -192,8 +192,8 @@ def test_chains_grow_evenly_between_a_tenth_and_half_of_the_run(progress: float,
     chains = chains_of(
         loader_of(dataset(Path("d"), 6), NextFrame(NextFrameSettings(1, 1, True))), max_rollout_length=20
     )
-    chains.mixed(chains.loader.make(0), 0, progress)
-    assert chains._longest == longest
+    chains.mix(chains.loader.make(0), 0, progress)
+    assert chains._max_length == longest
 
 
 @pytest.mark.parametrize("longest", [5, 9])
@@ -212,8 +212,8 @@ def test_every_place_of_the_pool_has_its_turn() -> None:
     taken: set[int | None] = set()
     for step in range(200):
         run(chains, range(step, step + 1))
-        taken.update(chains._taken)
-    assert taken == {None, *range(POOL)}
+        taken.update(chains._drawn_slots)
+    assert taken == {None, *range(POOL_SIZE)}
 
 
 def test_the_ages_of_the_pool_are_the_youngest_the_mean_and_the_oldest() -> None:
@@ -224,7 +224,7 @@ def test_the_ages_of_the_pool_are_the_youngest_the_mean_and_the_oldest() -> None
         held = chains.slots[slot]
         assert held is not None
         chains.slots[slot] = replace(held, age=age)
-    chains.slots[3:] = [None] * (POOL - 3)
+    chains.slots[3:] = [None] * (POOL_SIZE - 3)
     chains.log(7)
     assert chains.ages == [(7, 1, 4.0, 8)]
 
@@ -243,10 +243,10 @@ def test_weights_of_what_goes_on_are_those_of_its_own_picture() -> None:
     found, wanted = [], []
     for step in range(5):
         batch = loader.make(step)
-        mixed = chains.mixed(replace(batch, weights=np.zeros((4, 1, 32, 32), np.float32)), step, 1.0)
+        mixed = chains.mix(replace(batch, weights=np.zeros((4, 1, 32, 32), np.float32)), step, 1.0)
         assert mixed.weights is not None
         found += [float(w.mean()) for w in mixed.weights]
-        taken = zip(chains._taken, mixed.examples, strict=True)
+        taken = zip(chains._drawn_slots, mixed.examples, strict=True)
         wanted += [0 if slot is None else 100 + example.index for slot, example in taken]
     assert found == wanted
     assert any(wanted)
@@ -259,22 +259,22 @@ def test_a_chain_ends_where_the_clip_does_and_where_it_is_lost() -> None:
     last = len(chains.loader.pairs) - 1
     assert all(chain is None or chain.example.index <= last for chain in chains.slots)
     assert max(chain.age for chain in chains.slots if chain is not None) <= last
-    batch = chains.mixed(chains.loader.make(99), 99, 1.0)
-    taken = [slot for slot in chains._taken if slot is not None]
+    batch = chains.mix(chains.loader.make(99), 99, 1.0)
+    taken = [slot for slot in chains._drawn_slots if slot is not None]
     assert taken
-    chains.keep(batch, torch.full_like(torch.from_numpy(batch.targets), float("nan")))
+    chains.update(batch, torch.full_like(torch.from_numpy(batch.targets), float("nan")))
     assert all(chains.slots[slot] is None for slot in taken)
 
 
 @pytest.mark.parametrize("clock", [True, False])
 def test_a_restored_pool_goes_on_exactly(clock: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    landed, land = [0], RolloutPool._landed
+    landed, land = [0], RolloutPool._relocated
 
     def counted(*given: Any) -> Any:
         landed[0] += 1
         return land(*given)
 
-    monkeypatch.setattr(RolloutPool, "_landed", counted)
+    monkeypatch.setattr(RolloutPool, "_relocated", counted)
     loader = loader_of(dataset(Path("d")), NextFrame(NextFrameSettings(1, 2, clock)))
     whole = chains_of(loader)
     run(whole, range(40))
@@ -303,7 +303,7 @@ def test_a_chain_lands_on_pictures_of_its_size() -> None:
     for step in range(120):
         batch = chains.loader.make(step)
         for example in batch.examples:
-            chain = chains._landed(example, np.zeros_like(batch.targets[0]), 3)
+            chain = chains._relocated(example, np.zeros_like(batch.targets[0]), 3)
             assert chain is not None
             assert pairs[chain.example.index].shot == pairs[example.index].shot
 
@@ -342,7 +342,7 @@ def test_a_run_is_scored_by_what_it_makes_of_its_own_frames(capsys: pytest.Captu
     assert dreamt["horizons"].keys() == dreamt["copy_last"].keys() == {"1", "5", "10"}
     assert dreamt.keys() >= {"nn", "drift", "sharpness", "m1", "m4", "uniq", "uniq_real"}
     page = Path("c.train/report.html").read_text()
-    for words in ("Rollout", "the last frame, copied", "frame 300", "Chains", "Ten frames on"):
+    for words in ("Rollout", "the last frame, copied", "frame 300", "Rollouts", "Ten frames on"):
         assert words in page, words
     assert Path("c.train/dream.png").is_file()
     shown = said(capsys, 0, "model", "show", "c.safetensors", "--json")
@@ -387,11 +387,13 @@ def test_at_the_clips_end_what_is_wrong_goes_on_elsewhere() -> None:
     chains = chains_of(loader_of(dataset(Path("d")), NextFrame(NextFrameSettings(1, 2))))
     pairs, landed = chains.loader.pairs, 0
     for step in range(160):
-        batch = chains.mixed(chains.loader.make(step), step, 1.0)
+        batch = chains.mix(chains.loader.make(step), step, 1.0)
         before = list(chains.slots)
         made = painted(batch, step)
-        chains.keep(batch, made)
-        for example, slot, picture, target in zip(batch.examples, chains._taken, made, batch.targets, strict=True):
+        chains.update(batch, made)
+        for example, slot, picture, target in zip(
+            batch.examples, chains._drawn_slots, made, batch.targets, strict=True
+        ):
             chain = None if slot is None else chains.slots[slot]
             if chain is None or slot is None or example.index != len(pairs) - 1:
                 continue
@@ -403,7 +405,7 @@ def test_at_the_clips_end_what_is_wrong_goes_on_elsewhere() -> None:
             wrong = picture.numpy() - target
             for frame, output in zip((true[:3], true[3:6]), chain.outputs, strict=True):
                 assert np.allclose(output, np.clip(frame + wrong, -1, 1), atol=1e-6)
-            assert len(pairs) - 1 - chain.example.index >= RUN
+            assert len(pairs) - 1 - chain.example.index >= RELOCATION_RUN
     assert landed > 3
     assert max(chain.age for chain in chains.slots if chain) > len(pairs)
 
@@ -414,9 +416,9 @@ def test_a_chain_lands_where_it_can_go_on(lengths: list[int]) -> None:
     after = successors(pairs_of([["train"] * n for n in lengths], pairing), 1)
     wanted, first = [], 0
     for n in lengths:
-        wanted += range(first, first + max(0, n - 1 - RUN))
+        wanted += range(first, first + max(0, n - 1 - RELOCATION_RUN))
         first += n - 1
-    assert _with_a_run(after) == wanted
+    assert _followed_by_a_run(after) == wanted
 
 
 def test_chains_are_for_next_frame_alone(capsys: pytest.CaptureFixture[str]) -> None:
@@ -484,7 +486,7 @@ def test_kill_at_random_moments_gives_the_same_bytes(capsys: pytest.CaptureFixtu
     for step in (rng.randrange(30, 80), rng.randrange(90, 150)):
         state = killed_under_way(command, step, rng.random() / 10)
         assert not Path("c.safetensors").exists()
-        depths += [chain["age"] for chain in state["chains"]["slots"] if chain]
+        depths += [chain["age"] for chain in state["rollouts"]["slots"] if chain]
     said(capsys, 0, *command)
     assert Path("c.safetensors").read_bytes() == wanted
     assert max(depths) > 1, "no run was stopped with chains under way"

@@ -11,16 +11,17 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from vidtrans.training import Label
 from vidtrans.training.report import page
 from vidtrans.training.report.curves import (
     BOTTOM,
     LEFT,
     RIGHT,
+    ROLLOUT_LABELS,
     TOP,
     Axis,
     LossCurve,
     LossPanel,
-    ScoreLabel,
     StepMarks,
     axis_for,
     figure,
@@ -28,8 +29,7 @@ from vidtrans.training.report.curves import (
     thin,
     window_of,
 )
-from vidtrans.training.report.page import TrainingReport, render
-from vidtrans.training.report.rollout_summary import HOLDING, RolloutSummary
+from vidtrans.training.report.page import RolloutSummary, TrainingReport, render
 
 
 def curve(*values: float) -> LossCurve:
@@ -49,7 +49,7 @@ def drawn(panel: LossPanel) -> str:
     ("aim", "best"), [(math.inf, 3.0), (-math.inf, -2.0), (1.0, 0.5), (0.0, 0.5), (2.8, 3.0), (None, None)]
 )
 def test_the_best_is_nearest_to_what_is_aimed_at(aim: float | None, best: float | None) -> None:
-    words = ScoreLabel("a", "b", "c", aim)
+    words = Label("a", "c", "b", aim)
     assert words.best([3.0, -2.0, 0.5]) == best
     assert words.best([]) is None
 
@@ -100,7 +100,7 @@ def test_values_lie_between_the_bottom_and_the_top(axis: Axis, middle: float) ->
 
 def test_a_panel_draws_its_line_band_dots_level_and_warnings_where_they_are() -> None:
     run = StepMarks(last=4, best=2, warnings=[(2, "<slow>")])
-    text = drawn(LossPanel(ScoreLabel("A", "u", "h"), curve(1.0, 2.0, 3.0, 4.0), run, "k", level=(5.0, "draw")))
+    text = drawn(LossPanel(Label("A", "h", "u"), curve(1.0, 2.0, 3.0, 4.0), run, "k", level=(5.0, "draw")))
     half = (LEFT + RIGHT) / 2
     assert f'class="warned" d="M{half:.1f} {TOP}V{BOTTOM}"' in text
     assert "step 2: &lt;slow&gt;" in text
@@ -118,17 +118,17 @@ def test_a_panel_draws_its_line_band_dots_level_and_warnings_where_they_are() ->
 
 
 def test_a_panel_tells_its_unit_and_its_scale_where_there_is_one() -> None:
-    plain = drawn(LossPanel(ScoreLabel("a", "", "c"), curve(1.0, 2.0), StepMarks(20), "loss"))
+    plain = drawn(LossPanel(Label("a", "c", ""), curve(1.0, 2.0), StepMarks(20), "loss"))
     assert "<small></small>" in plain
     assert plain.count('class="note"') == 1  # "steps"
-    told = drawn(LossPanel(ScoreLabel("a", "dB", "c"), curve(1.0, 2000.0), StepMarks(20), "loss"))
+    told = drawn(LossPanel(Label("a", "c", "dB"), curve(1.0, 2000.0), StepMarks(20), "loss"))
     assert "<small>log scale</small>" in told
     assert told.count('class="note"') == 2
     assert ">dB</text>" in told
 
 
 def test_the_last_step_is_written_to_the_left_of_the_end() -> None:
-    text = drawn(LossPanel(ScoreLabel("a", "", "c"), curve(1.0, 2.0), StepMarks(20), "loss"))
+    text = drawn(LossPanel(Label("a", "c", ""), curve(1.0, 2.0), StepMarks(20), "loss"))
     anchors = re.findall(rf'<text x="([0-9.]+)" y="{BOTTOM + 17}" text-anchor="(\w+)">(\w+)</text>', text)
     assert [anchor for _, anchor, _ in anchors] == ["middle"] * (len(anchors) - 1) + ["end"]
     assert [int(step) for *_, step in anchors] == [0, 5, 10, 15, 20]
@@ -137,7 +137,7 @@ def test_the_last_step_is_written_to_the_left_of_the_end() -> None:
 def test_a_curve_of_one_score_before_the_first_step_is_drawn() -> None:
     before = np.zeros(1)
     text = drawn(
-        LossPanel(ScoreLabel("a", "", "c"), LossCurve(before, before, before, before), StepMarks(0), "score", dots=True)
+        LossPanel(Label("a", "c", ""), LossCurve(before, before, before, before), StepMarks(0), "score", dots=True)
     )
     assert 'data-last="1"' in text
 
@@ -150,9 +150,7 @@ def test_a_score_has_two_decimals_from_2_on_and_four_below(value: float, text: s
 
 
 def test_dots_mark_the_best_and_the_last() -> None:
-    text = drawn(
-        LossPanel(ScoreLabel("A", "", "h"), curve(1.0, 2.0, 3.0, 4.0), StepMarks(last=4, best=2), "k", dots=True)
-    )
+    text = drawn(LossPanel(Label("A", "h", ""), curve(1.0, 2.0, 3.0, 4.0), StepMarks(last=4, best=2), "k", dots=True))
     assert 'class="band"' not in text
     assert re.findall(r'<circle class="(\w+)"', text) == ["dot", "best", "dot", "dot", "dot"]
     assert re.findall(r'class="dot"[^>]* r="([\d.]+)"', text) == ["2.2", "4", "2.2", "4"]
@@ -197,7 +195,7 @@ DREAM = {"frames": 90, "nn": 21.0, "drift": 3.0, "sharpness": 0.8, "m1": 1.1, "m
 def rollout(scores: dict[str, Any], *numbers: int) -> str:
     """The part of a report that shows a rollout."""
     dreamt = RolloutSummary(scores, [(number, np.zeros((2, 2, 3), np.uint8)) for number in numbers])
-    [found] = re.findall(r'<section id="dream">.*?</section>', render(TrainingReport("t", dreamt=dreamt)), re.DOTALL)
+    [found] = re.findall(r'<section id="dream">.*?</section>', render(TrainingReport("t", rollout=dreamt)), re.DOTALL)
     return str(found)
 
 
@@ -206,7 +204,7 @@ def test_a_rollout_is_shown_with_its_frames_and_scores() -> None:
     assert re.findall(r'src="data:.*?" alt="(.*?)"', told) == ["frame 1", "frame 90"]
     assert "90 frames, each predicted from the model's own frames before it" in told
     values = re.findall(r"<dt>(.*?)</dt><dd>(.*?) <small>(.*?)</small>", told)
-    assert [name for name, *_ in values] == [words.name for words in HOLDING.values()]
+    assert [name for name, *_ in values] == [words.name for words in ROLLOUT_LABELS.values()]
     assert [value for _, value, _ in values] == ["21.00", "3.00", "0.8000", "1.1000", "0.9000", "12 of 40"]
     assert values[0][2] == "dB"
     assert "frames ahead" not in told

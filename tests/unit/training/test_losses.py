@@ -23,8 +23,9 @@ from vidtrans.training import ADVERSARIAL
 from vidtrans.training.health import LEAST_VARIATION, PICTURES, WINDOW, OutputVariation, concerns, relative_variation
 from vidtrans.training.losses import perceptual
 from vidtrans.training.losses.adversarial import discriminator_loss, generator_loss
+from vidtrans.training.losses.base import LossContext
 from vidtrans.training.losses.feature_matching import feature_matching
-from vidtrans.training.losses.l1 import weighted_l1
+from vidtrans.training.losses.l1 import L1
 from vidtrans.training.losses.perceptual import Perceptual, feature_distance
 from vidtrans.training.losses.rarity import rarity, weigh
 from vidtrans.training.losses.temporal import temporal
@@ -110,8 +111,10 @@ def test_targets_features_are_not_learned_from(loss: Callable[..., torch.Tensor]
 def test_weighted_l1_by_hand() -> None:
     fake, target = torch.zeros(1, 3, 1, 2), torch.tensor([1.0, 0.5]).expand(1, 3, 1, 2)
     weights = torch.tensor([2.0, 1.0]).view(1, 1, 1, 2)
-    assert weighted_l1(fake, target, weights).item() == pytest.approx((2 * 1 + 0.5) / 2)
-    assert weighted_l1(fake, target, torch.ones(1, 1, 1, 2)).item() == pytest.approx(0.75)
+    step = LossContext(fake, target, fake, fake, pixel_weights=weights)
+    assert L1(TrainingSettings())(step).item() == pytest.approx((2 * 1 + 0.5) / 2)
+    step.pixel_weights = torch.ones(1, 1, 1, 2)
+    assert L1(TrainingSettings())(step).item() == pytest.approx(0.75)
 
 
 def test_rare_colours_weigh_more_and_all_weights_together_as_much_as_none() -> None:

@@ -13,15 +13,15 @@ from clips import scene
 
 from vidtrans.data.dataset import Pair
 from vidtrans.training import monitor as watched
-from vidtrans.training.monitor import TrainingMonitor, film_steps
-from vidtrans.training.report import previews as sheets
-from vidtrans.training.report.previews import (
-    CHART,
+from vidtrans.training.monitor import (
+    CHART_HEIGHT,
     COLOURS,
+    MIN_CHART_WIDTH,
     ProgressSheet,
-    delete_later_steps,
+    TrainingMonitor,
+    film_steps,
     loss_chart,
-    numbered,
+    numbered_files,
     preview_sheet,
 )
 from vidtrans.video.images.picture import read_picture, write_picture
@@ -61,19 +61,20 @@ class Recorded:
         return np.zeros((4, 400, 3), np.uint8)
 
 
+SHEET = Path("f/training.png")
+
+
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     Recorded.made = []
-    monkeypatch.setattr(sheets, "Sheet", Recorded)
+    monkeypatch.setattr(watched, "Sheet", Recorded)
     return Recorded.made
 
 
-def test_files_of_later_steps_are_forgotten_and_strange_ones_stay(tmp_path: Path) -> None:
-    for name in ("00000009.png", "00000010.png", "00000011.png", "notes.png", "00000012.txt"):
+def test_files_of_steps_are_found_in_order(tmp_path: Path) -> None:
+    for name in ("00000009.png", "00000011.png", "00000010.png", "notes.png"):
         (tmp_path / name).touch()
-    assert [p.name for p in numbered(tmp_path, ".png")] == ["00000009.png", "00000010.png", "00000011.png"]
-    delete_later_steps(10, tmp_path, ".png")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["00000009.png", "00000010.png", "00000012.txt", "notes.png"]
+    assert [p.name for p in numbered_files(tmp_path)] == ["00000009.png", "00000010.png", "00000011.png"]
 
 
 def test_a_preview_shows_input_output_and_target_of_a_few_pairs(drawn: list[tuple[Any, ...]]) -> None:
@@ -99,7 +100,7 @@ def test_what_a_timeline_keeps_is_found_again_and_drawn(drawn: list[tuple[Any, .
     timeline.add(10, lambda shown, deep: shown)
     write_picture(Path("f/steps/00000005.png"), scene(8, 8, 0))  # of another run
     same = [read_picture(pairs[i].target) for i in (0, 2)]
-    kept = timeline.kept()
+    kept = timeline.strips()
     assert [step for step, _ in kept] == [4, 10]
     for cells, made in zip([cells for _, cells in kept], [darker, np.array], strict=True):
         assert [np.array_equal(cell, made(target)) for cell, target in zip(cells, same, strict=True)] == [True, True]
@@ -110,24 +111,21 @@ def test_what_a_timeline_keeps_is_found_again_and_drawn(drawn: list[tuple[Any, .
     assert np.array_equal(rows[1][0], 255 - same[1])
     assert np.array_equal(rows[1][-1], same[1])
     assert foot == "held out: l1 0.1235"
-    assert timeline.sheet == Path("f/training.png")
-    assert read_picture(timeline.sheet).shape == (4 + CHART[1], 3 * CHART[0] + 4 * GAP, 3)
-    timeline.begin(4)
-    assert [step for step, _ in timeline.kept()] == [4]
+    assert read_picture(SHEET).shape == (4 + CHART_HEIGHT, 3 * MIN_CHART_WIDTH + 4 * GAP, 3)
 
 
 def test_a_timeline_without_losses_or_scores_has_neither(drawn: list[tuple[Any, ...]]) -> None:
     timeline = ProgressSheet(Path("f"), PAIRING, pairs_of((32, 24)), 10)
     timeline.draw(("gan", "l1"), [], {})
     assert drawn[-1][4] == ""
-    assert read_picture(timeline.sheet).shape == (4, 400, 3)
+    assert read_picture(SHEET).shape == (4, 400, 3)
 
 
 @pytest.mark.parametrize("columns", [("l1",), ("l1", "l2"), ("gan", "l1", "discriminator", "l2")])
 def test_a_timeline_has_a_chart_for_each_of_the_first_columns(columns: tuple[str, ...]) -> None:
     timeline = ProgressSheet(Path("f"), PAIRING, pairs_of((32, 24)), 10)
     timeline.draw(columns, [[1.0] * len(columns)] * 4, {})
-    expected = [(read_picture(timeline.sheet) == colour).all(axis=2).any() for colour in COLOURS]
+    expected = [(read_picture(SHEET) == colour).all(axis=2).any() for colour in COLOURS]
     assert expected == [True] * min(3, len(columns)) + [False] * (3 - min(3, len(columns)))
 
 
@@ -162,7 +160,7 @@ class Run(SimpleNamespace):
 def watched_run(**more: Any) -> TrainingMonitor:
     settings = SimpleNamespace(best_metric="l1")
     model = SimpleNamespace(columns=["gan", "l1", "discriminator"], balance=0.7, settings=settings)
-    run = Run(step=2, total=10, rows=[[0.0, 1.0, 0.0]], scores=[], warnings=[(1, "x: y")], chains=None, model=model)
+    run = Run(step=2, total=10, rows=[[0.0, 1.0, 0.0]], scores=[], warnings=[(1, "x: y")], rollouts=None, model=model)
     vars(run).update(more)
     return TrainingMonitor(Path("of.train"), PAIRING, pairs_of((32, 24), (32, 24)), run, lambda: darker, {"a": 1})  # type: ignore[arg-type]
 
@@ -170,11 +168,11 @@ def watched_run(**more: Any) -> TrainingMonitor:
 def test_milestones_keep_outputs_and_shoot_the_film() -> None:
     watching = watched_run()
     due = watching.milestones()
-    assert set(due) == {*watching.filmed, *watching.timeline.milestones}
+    assert set(due) == {*watching.film_steps, *watching.timeline.milestones}
     for action in due[10]:
         action()
-    assert [p.name for p in numbered(Path("of.train/film"), ".png")] == ["00000002.png"]
-    assert [p.name for p in numbered(Path("of.train/steps"), ".png")] == ["00000002.png"]
+    assert [p.name for p in numbered_files(Path("of.train/film"))] == ["00000002.png"]
+    assert [p.name for p in numbered_files(Path("of.train/steps"))] == ["00000002.png"]
     shot = read_picture(Path("of.train/film/00000002.png"))
     assert np.array_equal(shot, darker(read_picture(watching.subject.target)))
     assert Path("of.train/training.png").is_file()
@@ -185,17 +183,21 @@ def test_milestones_keep_outputs_and_shoot_the_film() -> None:
     for step in (2, 3):
         Path(f"of.train/snapshots/{step:08d}.safetensors").touch()
         write_picture(Path(f"of.train/film/{step:08d}.png"), shot)
+        write_picture(Path(f"of.train/steps/{step:08d}.png"), shot)
+        Path("of.train/film/notes.png").touch()
     watching.begin()
-    assert [p.name for p in numbered(Path("of.train/snapshots"), ".safetensors")] == ["00000002.safetensors"]
-    assert [p.name for p in numbered(Path("of.train/film"), ".png")] == ["00000002.png"]
+    assert [p.name for p in numbered_files(Path("of.train/steps"))] == ["00000002.png"]
+    assert Path("of.train/film/notes.png").exists()
+    assert [p.name for p in numbered_files(Path("of.train/snapshots"))] == ["00000002.safetensors"]
+    assert [p.name for p in numbered_files(Path("of.train/film"))] == ["00000002.png"]
 
 
 def test_the_report_is_told_of_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[Any] = []
     monkeypatch.setattr(watched, "write_report", lambda path, report: told.append((path, report)))
-    watching = watched_run(scores=[(1, {"l1": 0.2}), (2, {"l1": 0.3})], chains=SimpleNamespace(ages=[(1, 1, 1.0, 1)]))
-    watching._keep()
-    watching._shoot()
+    watching = watched_run(scores=[(1, {"l1": 0.2}), (2, {"l1": 0.3})], rollouts=SimpleNamespace(ages=[(1, 1, 1.0, 1)]))
+    watching._add_to_timeline()
+    watching._add_to_film()
     write_picture(Path("of.train/film/00000001.png"), scene(8, 8, 0))  # of another size
     dreamt: Any = SimpleNamespace(strip=[(0, scene(8, 8, 1)), (5, scene(8, 8, 2))])
     watching.draw({"l1": 0.3}, dreamt)
@@ -206,7 +208,7 @@ def test_the_report_is_told_of_everything(monkeypatch: pytest.MonkeyPatch) -> No
     assert (report.columns, report.rows, report.best) == (watching.run.model.columns, watching.run.rows, 1)
     assert report.balance == 0.7
     assert (report.scores, report.warnings) == (watching.run.scores, [(1, "x: y")])
-    assert (report.ages, report.dreamt) == ([(1, 1, 1.0, 1)], dreamt)
+    assert (report.ages, report.rollout) == ([(1, 1, 1.0, 1)], dreamt)
     [(step, sheet)] = report.sheets
     assert (step, sheet.shape) == (2, (24, 64, 3))
     [(step, picture)] = report.film
@@ -214,5 +216,5 @@ def test_the_report_is_told_of_everything(monkeypatch: pytest.MonkeyPatch) -> No
     assert step == 2
     assert np.array_equal(picture, darker(target))
     assert np.array_equal(report.target, target)
-    assert np.array_equal(report.shown, 255 - target)
+    assert np.array_equal(report.input, 255 - target)
     assert read_picture(Path("of.train/dream.png")).shape == (8, 16, 3)

@@ -88,7 +88,7 @@ def a_report(**changes: Any) -> TrainingReport:
         "warnings": [(700, "the discriminator has won")],
         "sheets": [(s, picture(s, (90, 120))) for s in (40, 2000)],
         "film": [(s, picture(s)) for s in film_steps(2000)],
-        "shown": picture(1),
+        "input": picture(1),
         "target": picture(2),
     }
     return TrainingReport(**(table | changes))
@@ -296,7 +296,7 @@ def shades(uri: str) -> np.ndarray:
 
 def test_the_film_lies_between_the_input_and_the_target_and_begins_at_its_end() -> None:
     film = [(step, np.full((48, 64, 3), (200 - step, 10, step), np.uint8)) for step in (1, 50, 90)]
-    report = a_report(film=film, shown=np.full((48, 64, 3), 30, np.uint8), target=np.full((48, 64, 3), 220, np.uint8))
+    report = a_report(film=film, input=np.full((48, 64, 3), 30, np.uint8), target=np.full((48, 64, 3), 220, np.uint8))
     text = render(report)
     page = Page(text)
     pictures = {image["alt"]: shades(str(image["src"])) for image in page.all("img") if image["alt"] in NAMES}
@@ -311,7 +311,7 @@ def test_the_film_lies_between_the_input_and_the_target_and_begins_at_its_end() 
     [slider] = page.all("input")
     assert (slider["max"], slider["value"]) == ("2", "2")
     assert "step 90" in page.text
-    alone = Page(render(a_report(shown=None)))
+    alone = Page(render(a_report(input=None)))
     assert [figure.get("class") for figure in alone.all("figure")][:2] == ["output", "target"]
 
 
@@ -346,13 +346,6 @@ def test_a_film_is_taken_at_first_and_at_last() -> None:
         assert (steps[0], steps[-1]) == (1, total)
         assert len(steps) <= 72
     assert film_steps(1000, 5) == [1, 31, 177, 487, 1000]  # 1000 · (n / 4)^2.5
-
-
-def test_what_cannot_be_drawn_is_refused() -> None:
-    with pytest.raises(ValueError, match="needs 2 values"):
-        TrainingReport("x", columns=["gan", "l1"], rows=[[1.0]])
-    with pytest.raises(ValueError, match="not \\(H, W, 3\\) uint8"):
-        TrainingReport("x", film=[(1, np.zeros((4, 4), np.uint8))])
 
 
 PROBE = """<script>

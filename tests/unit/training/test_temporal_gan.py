@@ -24,14 +24,14 @@ from vidtrans.events import Event, Progress, Stop, silent
 from vidtrans.inference.device import Device
 from vidtrans.models.model_file import read_record
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
-from vidtrans.training.adversary import Adversary
 from vidtrans.training.checkpoint import load_checkpoint
 from vidtrans.training.feedback.recurrent_feedback import RecurrentFeedback
 from vidtrans.training.feedback.rollout_pool import RolloutPool
 from vidtrans.training.losses.adversarial import generator_loss
+from vidtrans.training.losses.base import TRIPLE_CHANNELS, PrecedingFrames
 from vidtrans.training.methods.pix2pix import Pix2Pix
+from vidtrans.training.network_trainer import DiscriminatorTrainer
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.triples import CHANNELS, PrecedingFrames
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -59,7 +59,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def chains_of(folder: Path, *, drifting: float = 0.3, **settings: Any) -> RolloutPool:
     dataset = open_dataset(folder / "clip.dataset")
-    options: dict[str, Any] = {"batch": 4, "seed": 0, "multiple": 16, "jitter": 1.3, "flip": True, "remembers": True}
+    options: dict[str, Any] = {"batch": 4, "seed": 0, "multiple": 16, "jitter": 1.3, "flip": True, "recurrent": True}
     loader = Loader(dataset.role("train"), dataset.pairing, **options)
     return RolloutPool(
         loader, RecurrentFeedback(loader, "dis", drifting), TrainingSettings(recurrent_fraction=0.8, **(ON | settings))
@@ -68,10 +68,10 @@ def chains_of(folder: Path, *, drifting: float = 0.3, **settings: Any) -> Rollou
 
 def before(chains: RolloutPool, example: Example) -> Example:
     """What came right before it: the same picture a step less far, or the frame before, cut out alike."""
-    drift = example.geometry.drift
+    drift = example.geometry.motion
     if drift:
         shorter = replace(drift, steps=drift.steps - 1) if drift.steps > 1 else None
-        return replace(example, geometry=replace(example.geometry, drift=shorter))
+        return replace(example, geometry=replace(example.geometry, motion=shorter))
     numbers = [int(pair.target.stem) for pair in chains.loader.pairs]
     return replace(example, index=numbers.index(numbers[example.index] - 1))
 
@@ -82,9 +82,9 @@ def test_a_triple_is_of_the_two_frames_right_before_the_older_first(seen: Path, 
     rng = np.random.default_rng(0)
     drifts = []
     for step in range(40):
-        batch = chains.mixed(chains.loader.make(step), step, 1.0)
-        ages = [0 if slot is None else getattr(chains.slots[slot], "age", 0) for slot in chains._taken]
-        earlier = chains.earlier()
+        batch = chains.mix(chains.loader.make(step), step, 1.0)
+        ages = [0 if slot is None else getattr(chains.slots[slot], "age", 0) for slot in chains._drawn_slots]
+        earlier = chains.preceding()
         assert (earlier.rows.tolist() if earlier else []) == [k for k, age in enumerate(ages) if age >= 2]
         for k, painted, targets in zip(earlier.rows, earlier.painted, earlier.targets, strict=True) if earlier else ():
             example = batch.examples[k]
@@ -93,8 +93,8 @@ def test_a_triple_is_of_the_two_frames_right_before_the_older_first(seen: Path, 
             assert np.array_equal(targets, np.concatenate(shown))
             assert np.allclose(painted, SHADE * targets, atol=1e-6)
             assert not np.array_equal(shown[0], shown[1])
-            drifts.append(example.geometry.drift is not None)
-        chains.keep(batch, SHADE * torch.from_numpy(batch.targets))
+            drifts.append(example.geometry.motion is not None)
+        chains.update(batch, SHADE * torch.from_numpy(batch.targets))
     assert len(drifts) > 20
     assert np.mean(drifts) == {0.0: 0, 1.0: 1}.get(drifting, pytest.approx(0.5, abs=0.4))
 
@@ -102,14 +102,14 @@ def test_a_triple_is_of_the_two_frames_right_before_the_older_first(seen: Path, 
 def test_what_is_kept_for_it_changes_no_input(seen: Path) -> None:
     on, off = chains_of(seen), chains_of(seen, lambda_temporal_gan=0.0)
     for step in range(20):
-        a, b = (chains.mixed(chains.loader.make(step), step, 1.0) for chains in (on, off))
+        a, b = (chains.mix(chains.loader.make(step), step, 1.0) for chains in (on, off))
         assert np.array_equal(a.inputs, b.inputs)
-        assert off.earlier() is None
+        assert off.preceding() is None
         for chains in (on, off):
-            chains.keep(a, SHADE * torch.from_numpy(a.targets))
+            chains.update(a, SHADE * torch.from_numpy(a.targets))
     held = [slot for slot in off.state()["slots"] if slot]
     assert held
-    assert all(set(slot) == {"index", "geometry", "drift", "outputs", "age"} for slot in held)
+    assert not any(slot["targets"] for slot in held)
     assert {len(slot["outputs"]) for slot in held} == {1}
 
 
@@ -121,24 +121,24 @@ def test_a_restored_pool_has_the_same_triples(seen: Path) -> None:
             torch.save(whole.state(), "pool.pt")
             other.restore(torch.load("pool.pt", weights_only=True))
         pools = (whole, other) if step >= 12 else (whole,)
-        batches = [chains.mixed(chains.loader.make(step), step, 1.0) for chains in pools]
-        earlier = [pool.earlier() for pool in pools]
+        batches = [chains.mix(chains.loader.make(step), step, 1.0) for chains in pools]
+        earlier = [pool.preceding() for pool in pools]
         triples = [tuple(getattr(e, name) for name in ("rows", "painted", "targets")) for e in earlier if e]
         assert len(triples) in (0, len(pools))
         assert all(torch.equal(a, b) for a, b in zip(*triples[:1], *triples[-1:], strict=True))
         found += sum(len(rows) for rows, *_ in triples[:1]) if step >= 12 else 0
         for chains, batch in zip(pools, batches, strict=True):
-            chains.keep(batch, SHADE * torch.from_numpy(batch.targets))
+            chains.update(batch, SHADE * torch.from_numpy(batch.targets))
     assert found > 10
 
 
 # What it tells apart
 
 
-def judge(seed: int = 0, **settings: Any) -> Adversary:
-    network = build_discriminator("patchgan", PATCHES, CHANNELS)
+def judge(seed: int = 0, **settings: Any) -> DiscriminatorTrainer:
+    network = build_discriminator("patchgan", PATCHES, TRIPLE_CHANNELS)
     initialise(network, seed)
-    return Adversary(network, TrainingSettings(**(ON | settings)), CPU, "fp32")
+    return DiscriminatorTrainer(network, TrainingSettings(**(ON | settings)), CPU, "fp32")
 
 
 def film(count: int, seed: int, flicker: float) -> torch.Tensor:
@@ -150,7 +150,7 @@ def film(count: int, seed: int, flicker: float) -> torch.Tensor:
 
 @pytest.mark.parametrize("adversarial", ["bce", "least-squares", "hinge"])
 def test_a_flickering_film_is_told_from_a_steady_one(adversarial: str) -> None:
-    def learned(flicker: float) -> tuple[Adversary, float]:
+    def learned(flicker: float) -> tuple[DiscriminatorTrainer, float]:
         gan = judge(gan_mode=adversarial)
         losses = []
         for step in range(150):
@@ -180,7 +180,7 @@ def test_a_generator_learns_by_the_last_frame_of_its_triples_alone() -> None:
 
 def test_triples_go_to_the_device_with_all_that_they_hold() -> None:
     earlier = PrecedingFrames(torch.tensor([1, 3]), noise(2, 6, 4, 4), noise(2, 6, 4, 4), 0.5)
-    placed = earlier.placed(torch.device("meta"), torch.channels_last)
+    placed = earlier.to(torch.device("meta"), torch.channels_last)
     held = (placed.rows, placed.painted, placed.targets)
     assert [t.device.type for t in held] == ["meta"] * 3
     assert all(t.is_contiguous(memory_format=torch.channels_last) for t in held[1:])
@@ -192,7 +192,7 @@ def test_triples_go_to_the_device_with_all_that_they_hold() -> None:
 
 def model(precision: Any = "fp32", seed: int = 0, **settings: Any) -> Pix2Pix:
     generator = build_generator("residual", {"channels": 8, "blocks": 1, "norm": "none"}, 3, memory=True)
-    judges = [build_discriminator("patchgan", PATCHES, channels) for channels in (6, CHANNELS)]
+    judges = [build_discriminator("patchgan", PATCHES, channels) for channels in (6, TRIPLE_CHANNELS)]
     for more, network in enumerate((generator, *judges)):
         initialise(network, seed + more)
     return Pix2Pix(generator, judges[0], TrainingSettings(**(ON | settings)), CPU, precision, of_triples=judges[1])
@@ -278,20 +278,20 @@ from vidtrans.inference.device import Device
 from vidtrans.networks.init import build_discriminator, initialise
 from vidtrans.training.distributed import distributed_context
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.adversary import Adversary
-from vidtrans.training.triples import CHANNELS, PrecedingFrames
+from vidtrans.training.network_trainer import DiscriminatorTrainer
+from vidtrans.training.losses.base import TRIPLE_CHANNELS, PrecedingFrames
 
 torch.manual_seed(1)
 outputs, targets = torch.rand(6, 3, 16, 16), torch.rand(6, 3, 16, 16)
 with distributed_context() as dist:
-    network = build_discriminator("patchgan", {"num_layers": 1, "channels": 8, "norm": "none"}, CHANNELS)
+    network = build_discriminator("patchgan", {"num_layers": 1, "channels": 8, "norm": "none"}, TRIPLE_CHANNELS)
     initialise(network, 0)
     settings = TrainingSettings(recurrent=True, lambda_temporal_gan=1.0)
-    gan = Adversary(network, settings, Device("cpu", "cpu"), "fp32", dist)
+    gan = DiscriminatorTrainer(network, settings, Device("cpu", "cpu"), "fp32", dist)
     own = dist.share(6)
     for rows in ([0, 1, 2], [1, 4, 5], [3, 5]):  # the first process alone has any, both have, the other
-        pictures = [torch.rand(len(rows), 6, 16, 16) for _ in range(2)]
-        earlier = PrecedingFrames(torch.tensor(rows), *pictures)
+        painted, real = torch.rand(len(rows), 6, 16, 16), torch.rand(len(rows), 6, 16, 16)
+        earlier = PrecedingFrames(torch.tensor(rows), painted, real)
         mine = earlier.within(own.start, own.stop, of=1)
         count = dist.mean([float(len(mine.rows)) if mine else 0.0])[0]
         mine = earlier.within(own.start, own.stop, of=count)
@@ -370,7 +370,7 @@ def test_training_that_was_stopped_or_crashed_ends_byte_identical(seen: Path, se
         [pointer] = Path(".vidtrans/train").glob("*/checkpoint.json")
         state = load_checkpoint(pointer.parent, silent)
         assert state is not None
-        assert any(len(slot.get("targets", ())) == 2 for slot in state["chains"]["slots"] if slot)
+        assert any(len(slot.get("targets", ())) == 2 for slot in state["rollouts"]["slots"] if slot)
     train(seen, settings=settings)
     assert Path("m.safetensors").read_bytes() == Path("whole.safetensors").read_bytes()
     assert Path("m.train/losses.csv").read_bytes() == Path("whole.train/losses.csv").read_bytes()

@@ -24,11 +24,10 @@ from vidtrans.inference.device import Device, Precision
 from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.training import ADVERSARIAL, health
 from vidtrans.training.distributed import DistContext
-from vidtrans.training.learner import Learner
 from vidtrans.training.losses.rarity import weigh
 from vidtrans.training.methods.parts import split
 from vidtrans.training.methods.pix2pix import Pix2Pix
-from vidtrans.training.precision import resolve_precisions
+from vidtrans.training.network_trainer import NetworkTrainer, resolve_precisions
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.trainer import TrainingState, train
 from vidtrans.training.weight_average import WeightAverage
@@ -387,7 +386,7 @@ def test_a_discriminator_learns_only_in_steps_in_which_it_takes_part(judged: boo
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_gradients_are_scaled_in_half_precision_only(precision: Any) -> None:
     def scales(precision: Any) -> bool:
-        return Learner(Generator(), TrainingSettings(), CPU, precision).scaler.is_enabled()
+        return NetworkTrainer(Generator(), TrainingSettings(), CPU, precision).scaler.is_enabled()
 
     assert not scales(precision)
     assert scales("fp16")

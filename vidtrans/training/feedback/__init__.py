@@ -1,1 +1,1 @@
-"""A network's own outputs as inputs in training."""
+"""Own outputs as inputs in training."""

@@ -1,11 +1,11 @@
-"""Memory in training: a model's own output for the frame before, brought to this one, is a part of its input."""
+"""The feedback of a recurrent generator: its previous output, warped to this frame, is part of its input."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -14,82 +14,76 @@ from vidtrans.data.dataset import Pair
 from vidtrans.data.loading import Example, Loader
 from vidtrans.flow.history import CHANNELS, BackwardFlow, BackwardFlowEstimator, history, to_signed_range
 from vidtrans.training.feedback.rollout_pool import successors
-from vidtrans.video.images.picture import picture_size
 
-TRAIL_BYTES = 12  # of a pixel
-CACHE_BYTES = 1 << 29  # of trails: those of 680 pictures of 256x256 pixels
-LONGEST_DRIFT = 6  # steps, in which a third of the picture may leave
+FLOW_BYTES = 12  # of a pixel
+CACHE_BYTES = 1 << 29  # of flows: those of 680 pictures of 256x256 pixels
+MAX_MOTION_STEPS = 6  # in which a third of the picture may leave
 
 
 class RecurrentFeedback:
-    """The feedback of a generator that remembers; ``flow`` is the method by which its past comes to it.
+    """The feedback of a recurrent generator; ``flow`` is the method that warps its previous output.
 
-    ``drifting``: the share of examples that go on as a motion given to the one picture. All do that have no successor
-    in time, but for those at the end of a shot.
+    ``motion_fraction``: the share of examples that continue with a synthetic motion of the one picture. All do that
+    have no successor in time, but for those at the end of a shot.
     """
 
-    keeps = 1
-    lands = False
+    num_outputs = 1
+    relocates = False
 
-    def __init__(self, loader: Loader, flow: str, drifting: float) -> None:
-        self.loader, self.drifting = loader, drifting
+    def __init__(self, loader: Loader, flow: str, motion_fraction: float) -> None:
+        self.loader, self.motion_fraction = loader, motion_fraction
         after = successors(loader.pairs, loader.pairing.stride)
         self._before = {following: i for i, following in enumerate(after) if following is not None}
-        self._tracer = BackwardFlowEstimator(flow)
-        self._trails: OrderedDict[int, Future[BackwardFlow]] = OrderedDict()
-        self._worker = ThreadPoolExecutor(1, "trails")
+        self._estimator = BackwardFlowEstimator(flow)
+        # One thread estimates flows before they are needed: OpenCV releases the interpreter lock.
+        worker, size = ThreadPoolExecutor(1, "flows"), CACHE_BYTES // (FLOW_BYTES * loader.max_pixels)
 
-    def input(self, shown: np.ndarray, outputs: Sequence[np.ndarray], example: Example) -> np.ndarray:
+        @lru_cache(max(1, size))
+        def backward_flow(index: int) -> Future[BackwardFlow]:
+            return worker.submit(self._estimate, index)
+
+        self._flow = backward_flow
+
+    def input(self, given: np.ndarray, outputs: Sequence[np.ndarray], example: Example) -> np.ndarray:
         """See ``Feedback.input``."""
         geometry = example.geometry
-        drift = geometry.drift
-        trail = drift.trail(*shown.shape[1:]) if drift else geometry.trail(self._trail(example.index).result())
-        made = shown.copy()
-        made[-CHANNELS:] = history(outputs[-1].transpose(1, 2, 0), trail).transpose(2, 0, 1)
-        return made
+        if geometry.motion:
+            flow = geometry.motion.backward_flow(*given.shape[1:])
+        else:
+            flow = geometry.apply_to_flow(self._flow(example.index).result())
+        result = given.copy()
+        result[-CHANNELS:] = history(outputs[-1].transpose(1, 2, 0), flow).transpose(2, 0, 1)
+        return result
 
     def following(self, example: Example, successor: int | None, age: int, rng: np.random.Generator) -> Example | None:
         """See ``Feedback.following``."""
-        drift = example.geometry.drift
-        if drift:
-            longer = replace(drift, steps=drift.steps + 1)
-        elif age == 1 and (rng.random() < self.drifting or self._stands_alone(example.index, successor)):
+        motion = example.geometry.motion
+        if motion:
+            longer = replace(motion, steps=motion.steps + 1)
+        elif age == 1 and (rng.random() < self.motion_fraction or self._stands_alone(example.index, successor)):
             longer = draw_synthetic_motion(rng, example.geometry.crop)
         else:
             if successor is None:
                 return None
-            self._trail(successor)
+            self._flow(successor)
             return replace(example, index=successor)
-        if longer.steps > LONGEST_DRIFT:
+        if longer.steps > MAX_MOTION_STEPS:
             return None
-        return replace(example, geometry=replace(example.geometry, drift=longer))
+        return replace(example, geometry=replace(example.geometry, motion=longer))
 
-    def of_pair(self, index: int, paint: Callable[[Pair], np.ndarray]) -> np.ndarray | None:
+    def pair_history(self, index: int, paint: Callable[[Pair], np.ndarray]) -> np.ndarray | None:
         """Return the history of a whole pair, (H, W, 4) float32; ``paint`` renders the pair before it, (H, W, 3) uint8.
 
         None where there is no pair before it.
         """
         if index not in self._before:
             return None
-        return history(to_signed_range(paint(self.loader.pairs[self._before[index]])), self._trail(index).result())
+        return history(to_signed_range(paint(self.loader.pairs[self._before[index]])), self._flow(index).result())
 
     def _stands_alone(self, index: int, successor: int | None) -> bool:
         return successor is None and index not in self._before
 
-    def _trail(self, index: int) -> Future[BackwardFlow]:
-        """From a pair's frame back to the one before it, as they are stored; begun if it is not known.
-
-        One thread finds them, ahead of when they are needed: OpenCV lets go of the interpreter.
-        """
-        if index in self._trails:
-            self._trails.move_to_end(index)
-            return self._trails[index]
-        width, height = picture_size(self.loader.pairs[index].inputs[0])
-        while len(self._trails) >= max(1, CACHE_BYTES // (TRAIL_BYTES * width * height)):
-            self._trails.popitem(last=False)
-        self._trails[index] = self._worker.submit(self._find, index)
-        return self._trails[index]
-
-    def _find(self, index: int) -> BackwardFlow:
+    def _estimate(self, index: int) -> BackwardFlow:
+        """Return the flow from a pair's stored frame back to the one before it."""
         frames = [self.loader.read(self.loader.pairs[i].inputs[0]) for i in (self._before[index], index)]
-        return self._tracer(*frames)
+        return self._estimator(*frames)

@@ -1,1 +1,1 @@
-"""What the networks minimise."""
+"""Losses of the networks."""

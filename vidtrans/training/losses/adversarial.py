@@ -1,4 +1,4 @@
-"""What D and G minimise of each other. Every loss is a mean: it does not depend on size, batch or number of scales."""
+"""Adversarial losses of D and G. Each is a mean: it does not depend on size, batch or number of scales."""
 
 from __future__ import annotations
 

@@ -1,13 +1,10 @@
-"""Terms of the generator's loss, what they look at, and their weighted sum.
-
-A term is a file here and a line of ``LOSSES``. Pictures are (N, 3, H, W) float32 in [−1, 1].
-"""
+"""Terms of the generator's loss, their inputs and their weighted sum. Pictures are (N, 3, H, W) float32 in [−1, 1]."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -15,53 +12,84 @@ from torch import Tensor, nn
 
 from vidtrans.training import LOSSES
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.triples import PrecedingFrames
 
-# What a discriminator says of a picture: for each scale its layers' features (N, C, h, w), last the logits.
+# A discriminator's output for a picture: for each scale its layers' features (N, C, h, w), last the logits.
 Judgement = list[list[Tensor]]
 Judge = Callable[[Tensor], Judgement]
+NUM_PRECEDING = 2  # frames of a triple before the last
+TRIPLE_CHANNELS = 3 * (NUM_PRECEDING + 1)
+
+
+@dataclass(frozen=True)
+class PrecedingFrames:
+    """The two frames before some pictures of a batch: its ``rows`` (M,), and what was ``painted`` and the ``targets``.
+
+    Both (M, 6, H, W) float32 in [−1, 1], the older frame first. ``share``: of all triples of a step.
+    """
+
+    rows: Tensor
+    painted: Tensor
+    targets: Tensor
+    share: float = 1.0
+
+    def to(self, device: torch.device, layout: torch.memory_format) -> PrecedingFrames:
+        """Return the same on a device."""
+        painted, targets = (t.to(device, memory_format=layout) for t in (self.painted, self.targets))
+        return replace(self, rows=self.rows.to(device), painted=painted, targets=targets)
+
+    def within(self, first: int, stop: int, of: float) -> PrecedingFrames | None:
+        """Return those of the batch's rows [first, stop), counted from there, as a share ``of`` so many."""
+        inside = (self.rows >= first) & (self.rows < stop)
+        if not (count := int(inside.sum())):
+            return None
+        return PrecedingFrames(self.rows[inside] - first, self.painted[inside], self.targets[inside], count / of)
+
+    def fake(self, outputs: Tensor) -> Tensor:
+        """Return triples (M, 9, H, W), whose last frames are of the batch's outputs, (N, 3, H, W)."""
+        return torch.cat([self.painted, outputs[self.rows]], 1)
+
+    def real(self, targets: Tensor) -> Tensor:
+        """Return the same triples of the targets."""
+        return torch.cat([self.targets, targets[self.rows]], 1)
 
 
 @dataclass
 class LossContext:
-    """What a term may look at, of one part of a step's batch."""
+    """The inputs of the terms, for one part of a step's batch."""
 
     input: Tensor  # what G saw, (N, C, H, W)
     target: Tensor
     painted: Tensor  # G's picture
-    output: Tensor  # what is shown: the same tensor, unless G has a memory and kept some of its past
+    output: Tensor  # the same tensor, unless G is recurrent and keeps some of its past
     share: float = 1.0  # of the step's pictures
     judge: Judge | None = None  # what D says of a picture beside the input; None in steps without D
     judge_triples: Judge | None = None  # what D_V says of three frames in a row, (M, 9, H, W); None without D_V
     pixel_weights: Tensor | None = None  # (N, 1, H, W), of the L1
-    past: Tensor | None = None  # the output before as this frame inherits it, a ``flow.history`` (N, 4, H, W)
+    past: Tensor | None = None  # the previous output warped to this frame, a ``flow.history`` (N, 4, H, W)
     earlier: PrecedingFrames | None = None  # the two frames before some of the pictures
     autocast: Callable[[], AbstractContextManager[object]] = nullcontext  # the precision of networks
 
     @cached_property
     def on_fake(self) -> Judgement:
-        """Return what D says of what G painted, to a term that asks it."""
+        """Return D's judgement of G's picture."""
         assert self.judge is not None
         return self.judge(self.painted)
 
     @cached_property
     def on_real(self) -> Judgement:
-        """Return what D says of the target, which is not learned from, to a term that asks it."""
+        """Return D's judgement of the target, without gradients."""
         assert self.judge is not None
         with torch.no_grad():
             return self.judge(self.target)
 
     def over_pictures(self, loss: Callable[[Tensor], Tensor]) -> Tensor:
-        """Return the loss of what G painted, and beside it that of the output where it is another picture."""
+        """Return the loss of G's picture, plus that of the output where it is another picture."""
         of_painted = loss(self.painted)
         return of_painted if self.output is self.painted else of_painted + loss(self.output)
 
 
 class Term(nn.Module):
-    """A term of the generator's loss, made once for a run. What it keeps goes to the run's device with it.
-
-    ``ask_d``: it looks at what D says, and is left out of steps in which D takes no part.
-    """
+    """A term of the generator's loss, made once for a run. ``ask_d``: it uses D, and is left out of steps without D."""
 
     ask_d = False
 
@@ -70,7 +98,7 @@ class Term(nn.Module):
 
     @staticmethod
     def identity(settings: TrainingSettings) -> str:
-        """Return what decides the term beside the settings, such as the digest of a file; it is in the run's key."""
+        """Return what decides the result beside the settings, such as a file's digest; it is in the run's key."""
         del settings
         return ""
 
@@ -80,14 +108,14 @@ class Term(nn.Module):
 
 
 class GeneratorLoss(nn.Module):
-    """The weighted sum of the losses that are on. ``weights``: of these, and of those that are always reported."""
+    """The weighted sum of the losses with a weight. ``weights``: theirs, and those of losses always reported."""
 
     def __init__(self, settings: TrainingSettings) -> None:
         super().__init__()
         on = settings.loss_weights
         self.weights = {n: w for n, w in settings.weights.items() if n in on or LOSSES[n].reported}
         self.terms = nn.ModuleDict({name: LOSSES.load(name)(settings) for name in self.weights})
-        # The order in which floats are added up decides the last bits: those that ask D come first.
+        # The order of a sum decides its last bits: terms that use D come first.
         self._order = sorted(self.terms, key=lambda name: not self.terms[name].ask_d)
 
     def forward(self, step: LossContext) -> dict[str, Tensor]:

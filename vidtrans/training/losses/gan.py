@@ -20,4 +20,5 @@ class GAN(Term):
         self.objective = ADVERSARIAL.load(settings.gan_mode)
 
     def forward(self, step: LossContext) -> Tensor | None:
+        """Return the loss."""
         return generator_loss(self.objective, step.on_fake)

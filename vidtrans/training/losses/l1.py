@@ -9,16 +9,11 @@ from vidtrans.training.losses.base import LossContext, Term
 
 
 class L1(Term):
-    """|y − G(x)|, its pixels weighed by what moves and by how rare their colour is, as the settings ask."""
+    """|y − G(x)|, with pixel weights for motion and for rare colours, where the settings ask for them."""
 
     def forward(self, step: LossContext) -> Tensor:
         """Return the loss."""
         weights = step.pixel_weights
         if weights is None:
             return step.over_pictures(lambda picture: F.l1_loss(picture, step.target))
-        return step.over_pictures(lambda picture: weighted_l1(picture, step.target, weights))
-
-
-def weighted_l1(fake: Tensor, target: Tensor, weights: Tensor) -> Tensor:
-    """Return the mean of ``weights`` (N, 1, H, W) times |target − fake|, both (N, C, H, W)."""
-    return (weights * (fake - target).abs()).mean()
+        return step.over_pictures(lambda picture: (weights * (picture - step.target).abs()).mean())

@@ -1,13 +1,13 @@
-"""Perceptual losses: output and target as a network sees them, either the run's discriminator or VGG-19.
+"""Perceptual losses: the distance of output and target in the features of the run's discriminator or of VGG-19.
 
-With VGG-19 (Johnson et al., ECCV 2016) it is for whoever has torchvision and its weights; ``pretrained`` says where
-they have to lie. Layers and what they weigh are those of pix2pixHD (Wang et al., CVPR 2018, section 3.3).
+VGG-19 (Johnson et al., ECCV 2016) needs torchvision and its weights, see ``pretrained``. Layers and their weights are
+those of pix2pixHD (Wang et al., CVPR 2018, section 3.3).
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 import torch
 from torch import Tensor, nn
@@ -50,10 +50,9 @@ class Perceptual(Term):
 
 
 def feature_distance(on_fake: Judgement, on_real: Judgement) -> Tensor:
-    """Return the squared distance between D's features, each pixel's made a unit vector first: 0 to 4.
+    """Return the squared distance between D's features, normalised at each pixel: 0 to 4, the mean over all layers.
 
-    What LPIPS does with features of a trained network (Zhang et al., CVPR 2018, equation 1, all channels weighing the
-    same): what a feature says counts, and how loudly D's weights say it does not. The mean over layers and scales.
+    As LPIPS (Zhang et al., CVPR 2018, equation 1, with equal channel weights): the scale of D's weights has no effect.
     """
     layers = [
         (_unit(a) - _unit(b.detach())).square().sum(1).mean()
@@ -86,31 +85,27 @@ class VGG(nn.Module):
         self.eval().requires_grad_(False)
 
     def forward(self, fake: Tensor, target: Tensor) -> Tensor:
-        """(N, 3, H, W) in [−1, 1] twice → a scalar; learns from ``fake`` alone."""
+        """Return the distance of (N, 3, H, W) in [−1, 1] twice; only ``fake`` has a gradient."""
         with torch.no_grad():
-            wanted = self._features(target)
-        got = self._features(fake)
-        weighed = zip(LAYERS.values(), got, wanted, strict=True)
-        return torch.stack([weight * F.l1_loss(a.float(), b.float()) for weight, a, b in weighed]).sum()
+            of_target = self._features(target)
+        layers = zip(LAYERS.values(), self._features(fake), of_target, strict=True)
+        return torch.stack([weight * F.l1_loss(a.float(), b.float()) for weight, a, b in layers]).sum()
 
     def _features(self, picture: Tensor) -> list[Tensor]:
         x = ((picture + 1) / 2 - self.mean) / self.std
-        kept = []
-        for at, layer in enumerate(self.layers):
+        features = []
+        for number, layer in enumerate(self.layers):
             x = layer(x)
-            if at in LAYERS:
-                # torchvision's ReLUs work in place, and so does nothing on what is kept: a pooling comes next, or a
-                # convolution.
-                kept.append(x)
-        return kept
+            if number in LAYERS:  # the next layer is no in-place ReLU, so the features stay
+                features.append(x)
+        return features
 
 
 def _find_weights() -> tuple[Path, str]:
-    """Where the weights lie in torch's cache, and where torchvision has them from. Raises UsageError."""
+    """Return the path of the weights and their address. Raises UsageError."""
     address: str = _torchvision().VGG19_Weights.DEFAULT.url
     return find_weights(address, WHAT, INSTEAD, lacking="its weights are not installed: "), address
 
 
-def _torchvision() -> Any:
-    """torchvision's module of classifiers."""
+def _torchvision() -> ModuleType:
     return torchvision_module("models", WHAT, INSTEAD)

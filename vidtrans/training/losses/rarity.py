@@ -25,7 +25,7 @@ _WHITE = (0.950456, 1.0, 1.088754)
 
 
 def rarity(pictures: Iterable[np.ndarray]) -> Tensor:
-    """(H, W, 3) uint8 pictures → (SIDE, SIDE) float32: what a pixel of each ab bin weighs."""
+    """Return the weight of a pixel in each ab bin, (SIDE, SIDE) float32, by the colours of pictures (H, W, 3) uint8."""
     counts = np.zeros((SIDE, SIDE))
     for picture in pictures:
         a, b = _bins(picture)
@@ -42,7 +42,7 @@ def rarity(pictures: Iterable[np.ndarray]) -> Tensor:
 
 
 def weigh(targets: Tensor, weights: Tensor) -> Tensor:
-    """(N, 3, H, W) RGB in [−1, 1] → (N, 1, H, W): each pixel's weight in ``rarity``'s table."""
+    """Return each pixel's weight in ``rarity``'s table, (N, 1, H, W), for RGB (N, 3, H, W) in [−1, 1]."""
     a, b = _bins_of(targets)
     return weights[a, b][:, None]
 
@@ -68,7 +68,7 @@ def _bins(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @cache
 def _gamut() -> np.ndarray:
-    """Which bins RGB colours fall in."""
+    """Return the bins that contain RGB colours."""
     levels = np.linspace(0, 255, 52).round().astype(np.uint8)
     grid = np.stack(np.meshgrid(levels, levels, levels), -1).reshape(1, -1, 3)
     inside = np.zeros((SIDE, SIDE), bool)

@@ -1,4 +1,4 @@
-"""Steadiness: the output of a generator with a memory is to be what it showed before, where the source is the same."""
+"""Temporal consistency: a recurrent generator's output equals its previous one where the source is the same."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from vidtrans.training.losses.base import LossContext, Term
 
 
 class Temporal(Term):
-    """The L1 between an output and the one before, brought here."""
+    """The L1 between an output and the previous one, warped to this frame."""
 
     def forward(self, step: LossContext) -> Tensor | None:
         """Return the loss."""
@@ -17,10 +17,9 @@ class Temporal(Term):
 
 
 def temporal(fake: Tensor, past: Tensor) -> Tensor:
-    """Return how far (N, 3, H, W) is from its ``past`` (N, 4, H, W), a ``flow.history``: the mean of s·|fake − p|.
+    """Return the mean of s·|fake − p|, of (N, 3, H, W) and a ``flow.history`` (N, 4, H, W): p with its confidence s.
 
-    s is how sure the past p is. vid2vid's discriminators judge that (Wang et al., NeurIPS 2018); Lai et al. (ECCV 2018)
-    have this loss. The past is not learned from.
+    The loss of Lai et al. (ECCV 2018); vid2vid (Wang et al., NeurIPS 2018) has discriminators for it.
     """
-    sure = (past[:, 3:] + 1) / 2
-    return F.l1_loss(sure * fake, past[:, :3])
+    confidence = (past[:, 3:] + 1) / 2
+    return F.l1_loss(confidence * fake, past[:, :3])

@@ -1,4 +1,4 @@
-"""Fine texture: as much of it as the target has around each place."""
+"""Fine texture: the same amount as the target has around each place."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Training methods, one file each; ``METHODS`` in the room's ``__init__`` is their table."""
+"""Training methods, one file each, registered in ``METHODS``."""

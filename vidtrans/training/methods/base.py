@@ -1,4 +1,4 @@
-"""What every training method offers to the trainer, the run and its monitor."""
+"""The interface of training methods."""
 
 from __future__ import annotations
 
@@ -17,18 +17,14 @@ from vidtrans.pairing.base import Pairing
 from vidtrans.settings import Table
 from vidtrans.training.determinism import deterministic
 from vidtrans.training.distributed import DistContext
-from vidtrans.training.precision import TrainingPrecision
+from vidtrans.training.losses.base import PrecedingFrames
+from vidtrans.training.network_trainer import TrainingPrecision
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.triples import PrecedingFrames
 from vidtrans.training.validation import score
 
 
 class Setup(Protocol):
-    """What a run gives to its method: settings, where to compute, and networks of the recipe's kinds.
-
-    ``in_channels``: of what a generator sees, without a past. ``number`` decides a network's first weights: two of one
-    kind take two numbers.
-    """
+    """The parts of a run for its method. ``number`` decides a network's first weights: each of a kind has its own."""
 
     settings: TrainingSettings
     device: Device
@@ -37,30 +33,30 @@ class Setup(Protocol):
 
     @property
     def in_channels(self) -> int:
-        """Return the channels of the generator's input."""
+        """Return the channels of the generator's input, without a history."""
 
-    def make_generator(self, number: int = 0) -> Any:
+    def make_generator(self, number: int = 0) -> nn.Module:
         """Build the recipe's generator, with the weights of ``--from`` where there are any. Raises UsageError."""
         ...
 
-    def make_discriminator(self, channels: int, number: int) -> Any:
+    def make_discriminator(self, channels: int, number: int) -> nn.Module:
         """Build a discriminator of the recipe's kind, of (N, channels, H, W). Raises UsageError."""
         ...
 
     def find_rarity(self) -> Tensor | None:
-        """Measure how rare colours are, a table of ``losses.rarity``; None where that is not asked for."""
+        """Return the table of ``losses.rarity``; None where the settings do not need it."""
         ...
 
 
 class TrainingMethod(Protocol):
-    """A way of training a generator. A subclass says what it does not do as most methods do."""
+    """A way of training a generator. A subclass overrides the defaults that do not fit."""
 
     settings: TrainingSettings
     dist: DistContext  # the processes that share every batch with this one
-    nondeterministic: set[str]  # operations of the steps so far that the device has no fixed order for
-    painted: Tensor  # what the last step painted, (N, 3, H, W) float32 without its graph
+    nondeterministic: set[str]  # operations so far for which the device has no deterministic algorithm
+    painted: Tensor  # the pictures of the last step, (N, 3, H, W) float32, detached
     columns: list[str]  # the names of a step's losses
-    networks: dict[str, Any]  # all that learn, ``generator`` first; they have ``smallest``, and that one ``multiple``
+    networks: dict[str, Any]  # all that are trained, ``generator`` first; with ``smallest``, and that one ``multiple``
 
     @classmethod
     def make(cls, setup: Setup) -> Self:
@@ -128,7 +124,7 @@ class TrainingMethod(Protocol):
         return "  ".join(f"{name} {value:.3f}" for name, value in losses.items())
 
     def concerns(self, rows: Sequence[Sequence[float]], total: int) -> list[str]:
-        """Return what is wrong, by the losses of all steps so far of ``total``. What it is stands before a colon."""
+        """Return the problems, by the losses of all steps so far of ``total``. Each has its name before a colon."""
         del rows, total
         return []
 
@@ -140,7 +136,7 @@ class TrainingMethod(Protocol):
 
 @contextmanager
 def taking_a_step(device: Device, nondeterministic: set[str]) -> Iterator[None]:
-    """Ask for a fixed order of sums, and tell in words where the memory is too small. Raises DeviceError."""
+    """Compute deterministically; raise DeviceError where the memory is too small."""
     try:
         with deterministic(device, nondeterministic):
             yield

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,28 +18,27 @@ from vidtrans.flow.history import CHANNELS
 from vidtrans.inference.device import Device, to_device
 from vidtrans.networks.init import inner_generator
 from vidtrans.networks.recurrent import RecurrentGenerator
-from vidtrans.training import ADVERSARIAL, LOSSES, health, triples
-from vidtrans.training.adversary import Adversary
+from vidtrans.training import ADVERSARIAL, LOSSES, health
 from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
-from vidtrans.training.freeze import freeze
-from vidtrans.training.learner import Learner, autocast
-from vidtrans.training.losses.base import GeneratorLoss, Judgement, LossContext
+from vidtrans.training.losses.base import TRIPLE_CHANNELS, GeneratorLoss, Judgement, LossContext, PrecedingFrames
 from vidtrans.training.losses.rarity import weigh
 from vidtrans.training.methods.base import Setup, TrainingMethod, taking_a_step
 from vidtrans.training.methods.parts import Part, Picture, share_triples, split
-from vidtrans.training.precision import TrainingPrecision
+from vidtrans.training.network_trainer import DiscriminatorTrainer, NetworkTrainer, TrainingPrecision, autocast
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.triples import PrecedingFrames
+from vidtrans.training.warm_start import freeze
 from vidtrans.training.weight_average import WeightAverage
 
-OTHER_DROPOUT = 1009  # between the seeds of two processes: further than a batch has parts
+SEED_STRIDE = 1009  # between the seeds of two processes: more than a batch has parts
+
+
+M = TypeVar("M", bound=nn.Module)
 
 
 class Pix2Pix(TrainingMethod):
     """G and D, each with its optimizer. A step is one update of D, then one of G.
 
-    Discriminators offer ``judge``, see ``networks``. ``rarity``: the table of ``rarity.rarity``, where the settings
-    ask for rebalancing. ``of_triples``: D_V of vid2vid, which judges three frames in a row.
+    ``rarity``: the table of ``rarity.rarity`` for rebalancing. ``of_triples``: D_V of vid2vid.
     """
 
     def __init__(
@@ -55,15 +54,17 @@ class Pix2Pix(TrainingMethod):
     ) -> None:
         self.settings, self.device, self.precision, self.dist = settings, device, precision, dist
         self.layout = torch.channels_last if settings.channels_last else torch.contiguous_format
-        self.remembers = isinstance(generator, RecurrentGenerator)
+        self.is_recurrent = isinstance(generator, RecurrentGenerator)
         freeze(inner_generator(generator), settings.freeze)
-        made = {"generator": generator, "discriminator": discriminator, "temporal_discriminator": of_triples}
-        self.networks = {name: self._place(network) for name, network in made.items() if network is not None}
+        networks = {"generator": generator, "discriminator": discriminator, "temporal_discriminator": of_triples}
+        self.networks = {name: self._place(network) for name, network in networks.items() if network is not None}
         self.generator, self.discriminator = self.networks["generator"], self.networks.get("discriminator")
         run = (settings, device, precision, dist)
-        self.g = Learner(self.generator, *run)
-        self.d = None if self.discriminator is None else Adversary(self.discriminator, *run)
-        self.d_v = None if of_triples is None else Adversary(self.networks["temporal_discriminator"], *run)
+        self.g = NetworkTrainer(self.generator, *run)
+        discriminators = {
+            name: DiscriminatorTrainer(n, *run) for name, n in self.networks.items() if name != "generator"
+        }
+        self.d, self.d_v = (discriminators.get(name) for name in ("discriminator", "temporal_discriminator"))
         self.objective = ADVERSARIAL.load(settings.gan_mode)
         self.loss: GeneratorLoss = self._place(GeneratorLoss(settings))
         self.rarity = None if rarity is None or not settings.colour_rebalancing else rarity.to(device.torch)
@@ -83,12 +84,12 @@ class Pix2Pix(TrainingMethod):
         if settings.weights["gan"]:
             d = setup.make_discriminator(3 + (setup.in_channels if settings.conditional else 0), 1)
         if settings.weights["temporal_gan"]:
-            d_v = setup.make_discriminator(triples.CHANNELS, 2)
+            d_v = setup.make_discriminator(TRIPLE_CHANNELS, 2)
         return cls(generator, d, settings, setup.device, setup.precision, setup.find_rarity(), setup.dist, d_v)
 
     @property
     def learned(self) -> nn.Module:
-        """Return the generator that training is for: the averaged one, where one is kept."""
+        """Return the averaged generator, or the generator without averaging."""
         return self.average.network if self.average else self.generator
 
     @property
@@ -96,7 +97,7 @@ class Pix2Pix(TrainingMethod):
         """Return D's loss where it cannot tell fake from real; None without D."""
         return self.objective.balance if self.discriminator is not None else None
 
-    def _place(self, network: nn.Module) -> Any:
+    def _place(self, network: M) -> M:
         return network.to(device=self.device.torch, memory_format=self.layout)  # type: ignore[call-overload]
 
     def step(
@@ -115,14 +116,14 @@ class Pix2Pix(TrainingMethod):
         with taking_a_step(self.device, self.nondeterministic):
             x, y = (to_device(given, self.device).to(memory_format=self.layout) for given in (inputs, targets))
             weighed = None if weights is None else to_device(weights, self.device)
-            parts = split(x, y, weighed, self.settings.grad_accum_steps, seed + OTHER_DROPOUT * self.dist.rank)
+            parts = split(x, y, weighed, self.settings.grad_accum_steps, seed + SEED_STRIDE * self.dist.rank)
             return self._step(parts, earlier, lr, judged)
 
     def _step(self, parts: list[Part], earlier: PrecedingFrames | None, lr: float, judged: bool) -> dict[str, float]:
         self.generator.train()
         has_triples = judged and self._share_triples(parts, earlier)
         if len(parts) == 1:
-            # One pass serves both updates. Of several parts, memory holds but one: they are painted twice.
+            # One pass serves both updates. Several parts are painted twice, to hold one in memory at a time.
             parts[0].picture = self._paint(parts[0])
         none = torch.zeros((), device=self.device.torch)
         loss_d = self._update_d(parts, lr) if judged else none
@@ -131,12 +132,12 @@ class Pix2Pix(TrainingMethod):
         if self.average:
             self.average.update(self.generator)
         losses |= {"discriminator": loss_d, "temporal_discriminator": loss_d_v}
-        # One look at the device's numbers a step: each one waits for all that it has to do.
+        # One transfer a step: each one waits for the device to finish.
         row = torch.stack([losses[name] for name in self.columns]).tolist()
         return dict(zip(self.columns, row, strict=True))
 
     def _share_triples(self, parts: list[Part], earlier: PrecedingFrames | None) -> bool:
-        """Give each part what came right before its pictures. Return whether the step has triples in any process."""
+        """Give each part its preceding frames. Return whether the step has triples in any process."""
         if self.d_v is None:
             return False
         count = self.dist.mean([float(len(earlier.rows)) if earlier else 0.0])[0]
@@ -158,17 +159,17 @@ class Pix2Pix(TrainingMethod):
     def _update_d(self, parts: list[Part], lr: float) -> Tensor:
         """Take max log D(x, y) + log(1 − D(x, G(x))), halved to slow D relative to G; or another objective's step."""
         assert self.d is not None
-        see = self._with_input
-        return self.d.update(((see(p.x, self._constant(p).painted), see(p.x, p.y), p.share) for p in parts), lr)
+        pair = self._with_input
+        return self.d.update(((pair(p.x, self._detached(p).painted), pair(p.x, p.y), p.share) for p in parts), lr)
 
     def _update_d_v(self, parts: list[Part], lr: float) -> Tensor:
         """Update the temporal discriminator where the batch has triples."""
         assert self.d_v is not None
-        shown = ((p, p.earlier) for p in parts if p.earlier)
-        return self.d_v.update(((e.fake(self._constant(p).output), e.real(p.y), e.share) for p, e in shown), lr)
+        triples = ((p, p.earlier) for p in parts if p.earlier)
+        return self.d_v.update(((e.fake(self._detached(p).output), e.real(p.y), e.share) for p, e in triples), lr)
 
     def _update_g(self, parts: list[Part], lr: float, judged: bool) -> dict[str, Tensor]:
-        """Take max log D(x, G(x)) and min λ·|y − G(x)|, with what else the settings weigh; return the losses."""
+        """Take max log D(x, G(x)) and min λ·|y − G(x)|, with the other losses of the settings; return the losses."""
         self.g.zero_grad()
         totals = {name: torch.zeros((), device=self.device.torch) for name in self.loss.weights}
         painted = []
@@ -214,16 +215,16 @@ class Pix2Pix(TrainingMethod):
         return self.d_v.judge(frames)[0]
 
     def _with_input(self, x: Tensor, picture: Tensor) -> Tensor:
-        """Return D's input, without the history: D would detect what is kept of it, and teach G to repaint all."""
-        x = x[:, :-CHANNELS] if self.remembers else x
+        """Return D's input, without the history: D would detect what G keeps of it, and G would repaint all."""
+        x = x[:, :-CHANNELS] if self.is_recurrent else x
         return torch.cat([x, picture], 1) if self.settings.conditional else picture
 
     @torch.no_grad()
-    def _constant(self, part: Part) -> Picture:
-        """Return G(x) as discriminators learn from it: G does not."""
-        if part.constant is None:
-            part.constant = self._paint(part) if part.picture is None else part.picture.without_graph()
-        return part.constant
+    def _detached(self, part: Part) -> Picture:
+        """Return G(x) without its graph."""
+        if part.detached is None:
+            part.detached = self._paint(part) if part.picture is None else part.picture.detach()
+        return part.detached
 
     def state(self) -> dict[str, Any]:
         """Return all that a step changes."""
@@ -237,7 +238,7 @@ class Pix2Pix(TrainingMethod):
             part.restore(state[name])
 
     @property
-    def _learners(self) -> dict[str, Learner | WeightAverage]:
+    def _learners(self) -> dict[str, NetworkTrainer | WeightAverage]:
         """Return all that a step changes."""
         parts = {"generator": self.g, "discriminator": self.d, "temporal_gan": self.d_v, "average": self.average}
         return {name: part for name, part in parts.items() if part is not None}
@@ -247,10 +248,10 @@ class Pix2Pix(TrainingMethod):
         return f"G {losses['gan']:.2f}  L1 {losses['l1']:.3f}  D {losses['discriminator']:.2f}"
 
     def concerns(self, rows: Sequence[Sequence[float]], total: int) -> list[str]:
-        """Return whether D has won, or G paints the same picture of everything."""
+        """Warn where D has won, or G paints the same picture of everything."""
         judged: list[float] = []
         if self.discriminator is not None:
-            began = math.ceil(self.settings.gan_start * total)  # before that, D's loss is 0 and says nothing
+            began = math.ceil(self.settings.gan_start * total)  # before that, D's loss is 0
             at = self.columns.index("discriminator")
             judged = [row[at] for row in rows[began:][-health.WINDOW :]]
         return health.concerns(judged, self.objective.balance, self.variation_tracker.variation())

@@ -1,1 +1,1 @@
-"""What a run shows of itself: the report page, curves, previews."""
+"""The report page of a run, its curves, and the sheet of an ablation."""

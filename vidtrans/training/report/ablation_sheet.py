@@ -1,4 +1,4 @@
-"""The picture of an ablation: what each variant paints of held-out frames, and its scores under it."""
+"""The sheet of an ablation: outputs of each variant for held-out frames, and its scores below."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.model_file import load_generator
 from vidtrans.session import Context
 from vidtrans.settings import Table
-from vidtrans.training.report.curves import SCORES, figure
-from vidtrans.training.validation import apply, evenly, shown_of
+from vidtrans.training.report.curves import SCORE_LABELS, figure
+from vidtrans.training.validation import apply, evenly, pair_input
 from vidtrans.video.images.picture import read_picture, write_picture
 from vidtrans.video.plots.layout import FAINT, INK, Sheet, cell_size, join_row, text_band
 
@@ -23,11 +23,11 @@ CELL, NARROWEST = 280, 200  # pixels: of a picture's long side; and of a column,
 
 
 def draw_sheet(path: Path, title: str, rows: Sequence[Table], dataset: Dataset, context: Context) -> None:
-    """Write it: a column for each of ``rows`` (``label``, ``model``, ``held_out``), between input and target."""
+    """Draw a column for each of ``rows`` (``label``, ``model``, ``held_out``), between input and target."""
     pairing = dataset.pairing
-    held_out = dataset.role("held-out")
+    held_out = dataset.role("val")
     pairs = evenly(held_out or dataset.role("train"), ROWS)
-    columns = [[pairing.preview(shown_of(pairing, pair)) for pair in pairs]]
+    columns = [[pairing.preview(pair_input(pairing, pair)) for pair in pairs]]
     for row in rows:
         engine = TorchEngine(load_generator(Path(row["model"]))[0], resolve_device(context.device), batch=1)
         columns.append([apply(engine, pairing, pair)[1] for pair in pairs])
@@ -35,15 +35,15 @@ def draw_sheet(path: Path, title: str, rows: Sequence[Table], dataset: Dataset, 
     columns.append([read_picture(pair.target) for pair in pairs])
     cell = _cell(columns[-1][0])
     headings = ("input", *(row["label"] for row in rows), "target")
-    told = "None of these frames was learned from" if held_out else "Nothing was held out: all of these were learned"
-    foot = f"{told}. One run each, with one seed: small differences may be chance."
+    note = "None of these frames was learned from" if held_out else "Nothing was held out: all of these were learned"
+    foot = f"{note}. One run each, with one seed: small differences may be chance."
     pictures = Sheet(title, list(zip(*columns, strict=True)), cell, headings).draw()
     scored = [_scores(name, [row["held_out"].get(name) for row in rows], cell[0]) for name in _names(rows)]
     write_picture(path, np.vstack([pictures, *scored, text_band(foot, pictures.shape[1], colour=FAINT)]))
 
 
 def _cell(picture: np.ndarray) -> tuple[int, int]:
-    """(width, height) of the places for pictures; small ones are enlarged, so that there is room for words."""
+    """Return the (width, height) of cells; small pictures are enlarged, so that text fits."""
     width, height = cell_size(picture, CELL)
     scale = max(1.0, NARROWEST / width)
     return round(width * scale), round(height * scale)
@@ -51,14 +51,14 @@ def _cell(picture: np.ndarray) -> tuple[int, int]:
 
 def _names(rows: Sequence[Table]) -> list[str]:
     """Return the names of the scores that all variants have, without ``pairs``."""
-    return [n for n in SCORES if all(row["held_out"].get(n) is not None for row in rows)]
+    return [n for n in SCORE_LABELS if all(row["held_out"].get(n) is not None for row in rows)]
 
 
 def _scores(name: str, values: Sequence[float], width: int) -> np.ndarray:
-    """Draw a line of the table: a name and a value under each variant, the best one bright."""
-    words = SCORES[name]
-    best = words.best(values)
+    """Draw a line of the table: a name and a value below each variant, the best one bright."""
+    label = SCORE_LABELS[name]
+    best = label.best(values)
     # The font of pictures has no ×.
-    bands = [text_band(f"{words.name} {words.unit.replace('×', 'x')}".strip(), width, colour=INK)]
+    bands = [text_band(f"{label.name} {label.unit.replace('×', 'x')}".strip(), width, colour=INK)]
     bands += [text_band(figure(v), width, colour=INK if v == best else FAINT) for v in values]
     return join_row([*bands, text_band("", width)])

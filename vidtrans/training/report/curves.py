@@ -1,4 +1,4 @@
-"""Curves of a run: thinned so that no extreme is lost, and laid out in pixels for the SVG in ``page.html``."""
+"""Curves of a run: resampled without losing extremes, and laid out in pixels for the SVG in ``page.html``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vidtrans import training as tables
+from vidtrans.training import LOSSES, METHODS, Label
 from vidtrans.video.plots.chart import round_values
 
 MAX_POINTS = 300  # a curve's, and its envelope's above and below
@@ -20,38 +20,25 @@ WIDTH, HEIGHT = 320, 200
 LEFT, RIGHT, TOP, BOTTOM = 44, 308, 22, 168
 
 
-class ScoreLabel(NamedTuple):
-    """What a curve is called, its unit, and what it tells. ``aim``: what values are best near to, may be ±∞."""
-
-    name: str
-    unit: str
-    hint: str
-    aim: float | None = None
-
-    def best(self, values: Sequence[float]) -> float | None:
-        """Return the best value; None without values, or where no direction is better."""
-        if self.aim is None or not values:
-            return None
-        if math.isinf(self.aim):
-            return max(values) if self.aim > 0 else min(values)
-        aim = self.aim
-        return min(values, key=lambda v: abs(v - aim))
-
-
-_LABELS = {name: loss.label for name, loss in tables.LOSSES.items()}
-for _method in tables.METHODS.values():
-    _LABELS |= _method.curves
-LOSSES = {name: ScoreLabel(label.name, label.unit, label.hint) for name, label in _LABELS.items()}
-CHAINS = ScoreLabel("Chains", "frames", "How many of its own frames an input goes back to: the dreams it learns from.")
-SCORES = {
-    "l1": ScoreLabel("L1", "", "Mean distance to the target; colours are from 0 to 1. Lower is better.", -math.inf),
-    "psnr": ScoreLabel("PSNR", "dB", "Closeness of pixels; higher is better. It favours blurred pictures.", math.inf),
-    "ssim": ScoreLabel("SSIM", "", "Likeness of local structure, at most 1; higher is better.", math.inf),
-    "sharpness": ScoreLabel("Sharpness", "× target", "1 is as sharp as the targets; what is below is softer.", 1.0),
-    "horizon": ScoreLabel("Ten frames on", "dB", "Closeness of the tenth frame that is made of its own.", math.inf),
-    "segmentation": ScoreLabel(
-        "Re-segmentation", "", "Share of the map that can be recovered; higher is better.", math.inf
-    ),
+LOSS_LABELS = {name: loss.label for name, loss in LOSSES.items()}
+for _method in METHODS.values():
+    LOSS_LABELS |= _method.curves
+ROLLOUT_AGE_LABEL = Label("Rollouts", "How many of its own frames an input goes back to.", "frames")
+SCORE_LABELS = {
+    "l1": Label("L1", "Mean distance to the target; colours are from 0 to 1. Lower is better.", aim=-math.inf),
+    "psnr": Label("PSNR", "Closeness of pixels; higher is better. It favours blurred pictures.", "dB", math.inf),
+    "ssim": Label("SSIM", "Likeness of local structure, at most 1; higher is better.", aim=math.inf),
+    "sharpness": Label("Sharpness", "1 is as sharp as the targets; what is below is softer.", "× target", 1.0),
+    "horizon": Label("Ten frames on", "Closeness of the tenth frame that is made of its own.", "dB", math.inf),
+    "segmentation": Label("Re-segmentation", "Share of the map that can be recovered; higher is better.", aim=math.inf),
+}
+ROLLOUT_LABELS = {
+    "nn": Label("Nearest frame", "closeness of the last frames to the nearest training frame", "dB"),
+    "drift": Label("Drift", "how far the colours of the last frames lie outside of the clip's", "levels of 255"),
+    "sharpness": Label("Sharpness", "of the last frames", "× clip"),
+    "m1": Label("Motion, 1 frame", "flicker counts as motion here", "× clip"),
+    "m4": Label("Motion, 4 frames", "0 is a film that has frozen", "× clip"),
+    "uniq": Label("Different frames", "how many of the learned frames its second half comes near to"),
 }
 
 
@@ -61,7 +48,7 @@ def figure(value: float) -> str:
 
 
 class StepMarks(NamedTuple):
-    """What all panels of a run have in common: its last step, the best one, and warnings with their steps."""
+    """Marks in all panels of a run: its last step, the best one, and warnings with their steps."""
 
     last: int
     best: int | None = None
@@ -69,7 +56,7 @@ class StepMarks(NamedTuple):
 
 
 class LossCurve(NamedTuple):
-    """A thinned history: (N,) each. ``low`` and ``high`` are the extremes of the steps that a point stands for."""
+    """A resampled history: (N,) each. ``low`` and ``high`` are the extremes of the steps that a point stands for."""
 
     steps: np.ndarray
     low: np.ndarray
@@ -78,12 +65,12 @@ class LossCurve(NamedTuple):
 
 
 def window_of(count: int) -> int:
-    """Over how many of ``count`` steps a curve's mean is taken."""
+    """Return over how many of ``count`` steps a curve's mean is taken."""
     return max(1, count // WINDOW)
 
 
 def thin(values: np.ndarray, most: int = MAX_POINTS) -> LossCurve:
-    """(N,) values of steps 1 to N → at most ``most`` points. No extreme is lost; what is not finite is left out."""
+    """Resample (N,) values of steps 1 to N to ``most`` points; keep every extreme, leave out what is not finite."""
     steps = np.flatnonzero(np.isfinite(values)) + 1.0
     values = values[np.isfinite(values)]
     count = min(most, len(values))
@@ -93,32 +80,33 @@ def thin(values: np.ndarray, most: int = MAX_POINTS) -> LossCurve:
     starts, ends = edges[:-1], edges[1:]
     middle, half = (starts + ends - 1) // 2, window_of(len(values)) // 2
     sums = np.concatenate(([0.0], np.cumsum(values)))
-    first, behind = np.maximum(0, middle - half), np.minimum(len(values), middle + half + 1)
+    first, stop = np.maximum(0, middle - half), np.minimum(len(values), middle + half + 1)
     low, high = np.minimum.reduceat(values, starts), np.maximum.reduceat(values, starts)
-    return LossCurve((steps[starts] + steps[ends - 1]) / 2, low, high, (sums[behind] - sums[first]) / (behind - first))
+    return LossCurve((steps[starts] + steps[ends - 1]) / 2, low, high, (sums[stop] - sums[first]) / (stop - first))
 
 
 class Axis(NamedTuple):
-    """The range of values that is shown."""
+    """The range of a vertical axis."""
 
     low: float
     high: float
     log: bool
 
-    def place(self, values: np.ndarray) -> np.ndarray:
-        """Values → pixels from the top."""
-        change = np.log10 if self.log else np.asarray
-        low, high = change(self.low), change(self.high)
-        return BOTTOM - (BOTTOM - TOP) * (change(values) - low) / (high - low)
+    def place(self, values: np.ndarray | float) -> np.ndarray:
+        """Return the pixels from the top."""
+        scale = np.log10 if self.log else np.asarray
+        low, high = scale(self.low), scale(self.high)
+        return BOTTOM - (BOTTOM - TOP) * (scale(values) - low) / (high - low)
 
     def ticks(self) -> list[float]:
         """Return the values of the grid lines."""
         if not self.log:
             return round_values(self.low, self.high, 4)
         decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
-        few = len(decades) <= 4
-        every = -(-len(decades) // 5)
-        found = [m * 10.0**d for d in (decades if few else decades[::every]) for m in ((1, 2, 5) if few else (1,))]
+        if len(decades) > 4:
+            found = [10.0**d for d in decades[:: -(-len(decades) // 5)]]
+        else:
+            found = [m * 10.0**d for d in decades for m in (1, 2, 5)]
         return [v for v in found if self.low <= v <= self.high]
 
 
@@ -132,8 +120,8 @@ def axis_for(curve: LossCurve, level: float | None = None, from_zero: bool = Fal
         return Axis(low / 1.1, high * 1.1, log=True)
     if from_zero and low >= 0:
         low = 0.0
-    room = 0.06 * (high - low) or max(abs(high), 1.0) * 0.05
-    return Axis(low if from_zero and low == 0 else low - room, high + room, log=False)
+    margin = 0.06 * (high - low) or max(abs(high), 1.0) * 0.05
+    return Axis(low if from_zero and low == 0 else low - margin, high + margin, log=False)
 
 
 @dataclass(frozen=True)
@@ -144,17 +132,17 @@ class LossPanel:
     compare with, and its name.
     """
 
-    words: ScoreLabel
+    label: Label
     curve: LossCurve
-    run: StepMarks
+    marks: StepMarks
     kind: str
     dots: bool = False
     level: tuple[float, str] | None = None
 
     @property
     def last(self) -> int:
-        """The step at the right end."""
-        return max(1, self.run.last)
+        """Return the step at the right end."""
+        return max(1, self.marks.last)
 
     @cached_property
     def axis(self) -> Axis:
@@ -167,7 +155,7 @@ class LossPanel:
 
     def y(self, values: np.ndarray | float) -> np.ndarray:
         """Return the pixels from the top."""
-        return self.axis.place(np.asarray(values))
+        return self.axis.place(values)
 
     def steps(self) -> list[float]:
         """Return the ticks of the x axis."""

@@ -1,0 +1,71 @@
+"""The plan of a dream: its seed, models, rate, sound, loop and driving video."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+
+from vidtrans.dreaming.controls import DreamControls, Loudness, loudness
+from vidtrans.dreaming.dream_job import DreamPlan, DreamSpec
+from vidtrans.dreaming.predictors import context_of, positions_of
+from vidtrans.dreaming.resumable_rollout import Loop
+from vidtrans.dreaming.seeds import Driver, find_seed
+from vidtrans.dreaming.sequencer import ModelSequencer
+from vidtrans.errors import UsageError
+from vidtrans.models.loaded_model import Look
+from vidtrans.rendering.requested_output import OutputTarget
+from vidtrans.session import Context
+from vidtrans.video.io.codecs import CONTAINERS
+from vidtrans.video.io.sound import RATE_HZ, read_blocks
+from vidtrans.video.io.stream_copy import check_sound
+
+
+def plan_dream(spec: DreamSpec, looks: Sequence[Look], place: OutputTarget, context: Context) -> DreamPlan:
+    """Open all inputs and return the plan of a dream. Raises UsageError, MediaError, ModelError, DeviceError."""
+    models = ModelSequencer(looks, spec.dreaming, spec.rendering, context, spec.frames)
+    seed = find_seed(spec.source, looks[0], context_of(looks), spec.rendering.size, spec.start, context)
+    rate = _rate(spec, looks[0], seed.rate)
+    levels = _read_loudness(spec, rate, place) if spec.sound else None
+    controls = DreamControls(spec.dreaming, rate, levels, context.cache.digest(spec.sound) if spec.sound else "")
+    controls.check(spec.frames)
+    loop = _loop(spec, looks, controls.speed_constant, context) if spec.dreaming.loop else None
+    driver = Driver(spec.blend, seed.size, rate, spec.frames, context) if spec.blend else None
+    spec = replace(spec, encoding=replace(spec.encoding, fps="source"))  # the rate of the dream itself
+    return DreamPlan(spec, seed, rate, models, controls, loop, driver, place.pattern)
+
+
+def _rate(spec: DreamSpec, look: Look, seed_rate: Fraction | None) -> Fraction:
+    """Return frames a second: as requested, the seed's, the training clip's, or the default of pictures."""
+    learned = look.record.dream.get("rate") if look.record else None
+    default = Fraction(learned) if learned else Fraction(spec.rendering.picture_fps).limit_denominator(1001)
+    return spec.encoding.rate or seed_rate or default
+
+
+def _read_loudness(spec: DreamSpec, rate: Fraction, place: OutputTarget) -> Loudness:
+    """Return the loudness of the sound. Raises UsageError where it is too short, or the container cannot hold it."""
+    assert spec.sound is not None
+    kind = CONTAINERS.get(place.output.suffix.lower().lstrip("."))
+    if kind and spec.encoding.sound == "copy":
+        check_sound(spec.sound, kind)
+    levels = loudness(read_blocks(spec.sound), RATE_HZ)
+    needed = spec.frames / rate
+    if levels.duration_s < needed - 1 / rate:
+        lasts = f"it lasts {float(levels.duration_s):.2f} s, the dream {float(needed):.2f} s"
+        remedy = f"use --frames {max(1, int(levels.duration_s * rate))}, or a longer sound"
+        raise UsageError(str(spec.sound), lasts, remedy)
+    return levels
+
+
+def _loop(spec: DreamSpec, looks: Sequence[Look], speed: float | None, context: Context) -> Loop:
+    """Return the loop. Raises UsageError where the speed changes, or the models' clocks differ."""
+    if speed is None:
+        raise UsageError("--loop", "a loop has one speed", "give one number with --speed")
+    clocks = {(look.pairing.settings.step, positions_of(look)) for look in looks}
+    if len(clocks) > 1:
+        raise UsageError("--loop", "the models' clocks differ", "take models of one training run")
+    [(step, positions)] = clocks
+    loop = Loop.nearest(spec.frames, speed, step, positions)
+    times = "once" if abs(loop.rounds) == 1 else f"{abs(loop.rounds)} times"
+    context.note(f"the loop goes through the clip and back {times} in {spec.frames} frames: speed {loop.speed:.3g}")
+    return loop

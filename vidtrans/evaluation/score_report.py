@@ -1,0 +1,217 @@
+"""The scores of a clip as a table, a line of text, a JSON file, or a plot with the worst moments."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from vidtrans.clips.indexing import Clip
+from vidtrans.clips.sampling import read_clip_frames
+from vidtrans.evaluation.scoring import AlignedSource, Pictures, score_clips, seconds
+from vidtrans.files import write_json
+from vidtrans.flow import FLOWS
+from vidtrans.flow.estimator import grey
+from vidtrans.flow.warping import warp
+from vidtrans.metrics.clip_scores import Scores, round_digits
+from vidtrans.metrics.motion import FlowPair
+from vidtrans.session import Context
+from vidtrans.settings import Table
+from vidtrans.video.frame_format import FrameFormat
+from vidtrans.video.images.picture import resize, write_picture
+from vidtrans.video.plots.chart import Chart, ChartCurve, Colour
+from vidtrans.video.plots.layout import FAINT, GAP, TEXT_PX, Sheet, blank, text_band
+
+VERSION = 2
+VISIBLE_GHOST = 2.0  # 8-bit levels
+BLURRED = 0.85  # of the sharpness that should be
+CELL = 392  # pixels, the width of one of three pictures in a row
+WIDTH = 3 * CELL + 4 * GAP
+TALLEST = 300  # pixels, of a picture
+WHITE = 48  # 8-bit levels of difference that are shown as white
+UNSCORED = (58, 66, 76)
+# What is charted, how high, and under which words.
+CHARTS = (
+    (
+        "warping_error",
+        320,
+        "change from frame to frame along the motion (RMS, 8-bit levels: the root of warping error)",
+    ),
+    ("flicker", 210, "stabilised flicker (8-bit levels)"),
+    ("ghosting", 190, "ghosts: how much further off it is where something was uncovered (8-bit levels)"),
+)
+# The curves of a chart, in the order in which they are drawn: the render on top.
+CURVES: dict[str, tuple[str, Colour, int]] = {
+    "_per_frame": ("per frame", (222, 104, 150), 1),
+    "_source": ("source", (92, 160, 255), 1),
+    "": ("output", (255, 190, 70), 2),
+}
+
+
+def score(
+    clip: Clip,
+    source: AlignedSource,
+    flow: str,
+    result: Path | None,
+    context: Context,
+    *,
+    per_frame: Pictures | None = None,
+    reference: Pictures | None = None,
+) -> Table:
+    """Score a render, and write a plot (.png) or all values (.json) if there is a ``result``.
+
+    Raises UsageError, MediaError, Interrupted.
+    """
+    scores = score_clips(clip, source, context, per_frame=per_frame, reference=reference, flow=flow)
+    table = {"path": str(clip.path), "flow": flow} | _score_table(scores, clip)
+    if result is not None and result.suffix.lower() == ".json":
+        write_json(result, table | {"series": _series_table(scores, clip)}, indent=1)
+    elif result is not None:
+        _write_sheet(result, scores, table, clip, source, flow, context)
+    return table
+
+
+def _score_table(scores: Scores, clip: Clip) -> Table:
+    """Return the measures of a clip, as in the JSON; ``worst`` lists the moments to look at."""
+    errors, floor = scores.series["warping_error"], scores.series["warping_error_source"]
+    worst = [
+        {
+            "frame": n,
+            "seconds": round(seconds(clip, n), 3),
+            "warping_error": round_digits(errors[n]),
+            "warping_error_source": round_digits(floor[n]),
+        }
+        for n in scores.worst()
+    ]
+    return {"frames": scores.frames, **scores.table(), "worst": worst}
+
+
+def _series_table(scores: Scores, clip: Clip) -> Table:
+    """Return a column for each measure, a value (or null) for each frame. A pair's is at its second frame."""
+    numbers = range(scores.frames)
+    columns = {name: [round_digits(v) for v in values] for name, values in scores.series.items()}
+    return {"frame": list(numbers), "seconds": [round(seconds(clip, n), 3) for n in numbers]} | columns
+
+
+def verdict(table: Table) -> str:
+    """Summarise the scores in a line."""
+    parts = [_flicker(table)]
+    if table["sharpness"] is not None:
+        blurred = "blurred: " if table["sharpness"] < BLURRED else ""
+        parts.append(f"{blurred}{table['sharpness']:.2f} as sharp as the {compared_with(table)}")
+    if (table["ghosting"] or 0) > VISIBLE_GHOST:
+        parts.append("ghosts where something was uncovered")
+    if table["worst"]:
+        worst = table["worst"][0]
+        parts.append(f"worst at frame {worst['frame']} ({worst['seconds']:.1f} s)")
+    return "; ".join(parts)
+
+
+def compared_with(table: Table) -> str:
+    """Return what the render was compared with."""
+    return {"per-frame": "per-frame video"}.get(table["compared_with"], str(table["compared_with"]))
+
+
+def figures(table: Table) -> str:
+    """Return the available measures in a line."""
+    parts = []
+    for name, key, form in (
+        ("warping error", "warping_error", ".3g"),
+        ("per frame", "warping_error_per_frame", ".3g"),
+        ("source", "warping_error_source", ".3g"),
+        ("ratio", "ratio", ".2f"),
+        ("flicker", "flicker", ".1f"),
+        ("PSNR", "psnr", ".1f"),
+        ("SSIM", "ssim", ".3f"),
+        ("sharpness", "sharpness", ".2f"),
+        ("ghosting", "ghosting", ".1f"),
+    ):
+        if table[key] is not None:
+            parts.append(f"{name} {table[key]:{form}}")
+    return "   ".join(parts)
+
+
+def _flicker(table: Table) -> str:
+    own, floor, ratio, gone = (table[k] for k in ("warping_error", "warping_error_source", "ratio", "removed"))
+    if own is None:
+        why = "it has one frame" if table["frames"] == 1 else "no frame can be followed to the next"
+        return f"nothing to say about its steadiness, {why}"
+    if gone is not None and gone > 1:
+        return "all of the per-frame flicker is gone, it is steadier than the source itself"
+    if gone is not None and gone >= 0:
+        return f"{100 * gone:.0f} % of the per-frame flicker is gone"
+    if ratio is not None:
+        why = "" if gone is not None else ", which is hardly less steady than the source"
+        return f"its warping error is {ratio:.2f} of the per-frame video's{why}"
+    if not own:
+        return "it does not flicker at all"
+    return f"its warping error is {own / floor:.2f} times the source's" if floor else "it flickers, the source does not"
+
+
+def _write_sheet(
+    path: Path, scores: Scores, table: Table, clip: Clip, source: AlignedSource, flow: str, context: Context
+) -> None:
+    """Draw charts over time, and below them three pictures of each of the worst moments."""
+    bands = [text_band(f"{clip.name} along the motion of {source.clip.name}", WIDTH, size=TEXT_PX + 4)]
+    bands += [text_band(line, WIDTH, colour=FAINT) for line in (verdict(table), figures(table))]
+    marks = [moment["frame"] for moment in table["worst"]]
+    times = [seconds(clip, n) for n in range(scores.frames)]
+    cuts = [n for n in range(1, scores.frames) if source.starts_shot(n)]
+    for name, height, title in CHARTS:
+        if name in scores.series:
+            chart = Chart(title, _curves(name, scores), times, cuts, marks)
+            bands += [blank(WIDTH, GAP), chart.draw(WIDTH, height)]
+    if marks:
+        bands.append(_moments(marks, scores, clip, source, flow, context))
+    write_picture(path, np.vstack(bands))
+
+
+def _curves(name: str, scores: Scores) -> list[ChartCurve]:
+    """Return the curves of a chart; warping errors as roots, which show small errors beside large ones."""
+    found = []
+    for suffix, (label, colour, thick) in CURVES.items():
+        if name + suffix in scores.series:
+            values = [None if v is None else max(0.0, v) for v in scores.series[name + suffix]]
+            if name == "warping_error":
+                values = [None if v is None else _levels(v) for v in values]
+            found.append(ChartCurve(label, values, colour, thick))
+    return found
+
+
+def _levels(error: float | None) -> float:
+    """Return the root of a warping error, in 8-bit levels."""
+    return 255 * math.sqrt(error or 0.0)
+
+
+def _moments(
+    marks: Sequence[int], scores: Scores, clip: Clip, source: AlignedSource, flow: str, context: Context
+) -> np.ndarray:
+    """Draw a row for each moment: the frame before it, the frame, and where it changed."""
+    method = FLOWS.load(flow)()
+    wanted = sorted({n for mark in marks for n in (mark - 1, mark)})
+    own = {f.index: resize(f.rgb, *scores.size) for f in read_clip_frames(clip, wanted, FrameFormat(), context)}
+    steps, form = sorted({source.steps[n] for n in wanted}), FrameFormat(background=clip.default_background)
+    greys = {f.index: grey(resize(f.rgb, *scores.size)) for f in read_clip_frames(source.clip, steps, form, context)}
+    rows, notes = [], []
+    for mark in marks:
+        first, second = (greys[source.steps[n]] for n in (mark - 1, mark))
+        motion = FlowPair.between(first, second, method)
+        rows.append([own[mark - 1], own[mark], changes(own[mark - 1], own[mark], motion)])
+        error, floor = (_levels(scores.series[k][mark]) for k in ("warping_error", "warping_error_source"))
+        note = f"changes by {error:.1f} levels where the source changes by {floor:.1f}"
+        notes.append([f"frame {mark - 1}", f"frame {mark}, {seconds(clip, mark):.2f} s", note])
+    height = max(1, min(TALLEST, round(CELL * scores.size[1] / scores.size[0])))
+    headings = ("before the jump", "after it", f"what changed (white: {WHITE} levels; slate: not scored)")
+    return Sheet("", rows, (CELL, height), headings, notes).draw()
+
+
+def changes(before: np.ndarray, after: np.ndarray, motion: FlowPair) -> np.ndarray:
+    """Draw the difference of two frames along the motion, (H, W, 3) uint8: white is ``WHITE`` levels."""
+    off = cv2.absdiff(warp(after, motion.there), before).max(axis=2)
+    heat = np.clip(off.astype(np.float32) * (255 / WHITE), 0, 255).astype(np.uint8)
+    picture = cv2.cvtColor(cv2.applyColorMap(heat, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
+    picture[~motion.reliable] = UNSCORED
+    return picture

@@ -1,0 +1,118 @@
+"""One network with its optimizer: a gradient step, the precision it is computed in, and the step of a discriminator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from vidtrans.errors import UsageError
+from vidtrans.inference.device import Device, Precision, resolve_precision
+from vidtrans.training import ADVERSARIAL
+from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
+from vidtrans.training.losses.adversarial import Adversarial, discriminator_loss
+from vidtrans.training.losses.base import Judgement
+from vidtrans.training.settings import TrainingSettings
+
+TrainingPrecision = Literal["fp32", "bf16", "fp16"]
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def resolve_precisions(wanted: str, device: Device) -> tuple[TrainingPrecision, Precision]:
+    """Return the precision of training steps and that of previews and scores. Raises UsageError for fp16 off CUDA."""
+    if wanted != "fp16":
+        precision = resolve_precision(wanted, device)
+        return precision, precision
+    if device.kind != "cuda":
+        raise UsageError("training.precision = 'fp16'", f"it is for CUDA, this is {device.kind}", "choose auto or bf16")
+    return "fp16", resolve_precision("auto", device)
+
+
+def autocast(device: Device, precision: TrainingPrecision) -> torch.autocast:
+    """Return the context in which a network is computed at a precision."""
+    return torch.autocast(device.kind, _DTYPES[precision], enabled=precision != "fp32")
+
+
+class NetworkTrainer:
+    """A network with an Adam optimizer for its parameters that are not frozen; ``dist`` shares every batch."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        settings: TrainingSettings,
+        device: Device,
+        precision: TrainingPrecision,
+        dist: DistContext = SINGLE_PROCESS,
+    ) -> None:
+        self.network, self.settings, self.device, self.precision, self.dist = network, settings, device, precision, dist
+        trained = [p for p in network.parameters() if p.requires_grad]
+        betas = (settings.beta1, settings.beta2)
+        self.optimizer = torch.optim.Adam(trained, lr=settings.lr, betas=betas, fused=True)
+        # In fp16, gradients would be lost below 6e-8: the loss is scaled up by what they can bear.
+        self.scaler = torch.amp.GradScaler(device.kind, enabled=precision == "fp16")
+
+    def zero_grad(self) -> None:
+        """Discard the gradients."""
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def backward(self, loss: Tensor) -> None:
+        """Accumulate the gradients of a loss."""
+        self.scaler.scale(loss).backward()
+
+    def optimizer_step(self, lr: float) -> None:
+        """Take one optimizer step with gradients averaged over processes; in fp16 skip it where one overflowed."""
+        self.dist.average_gradients(self.network)
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+
+    def state(self) -> dict[str, Any]:
+        """Return all that a step changes."""
+        return {part: getattr(self, part).state_dict() for part in ("network", "optimizer", "scaler")}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Restore what ``state`` returned."""
+        for part, value in state.items():
+            getattr(self, part).load_state_dict(value)
+
+
+class DiscriminatorTrainer(NetworkTrainer):
+    """A discriminator with its optimizer. ``network`` offers ``judge``, see ``networks``."""
+
+    @cached_property
+    def objective(self) -> Adversarial:
+        """Return the objective that ``training.gan_mode`` names."""
+        objective: Adversarial = ADVERSARIAL.load(self.settings.gan_mode)
+        return objective
+
+    def judge(self, *pictures: Tensor) -> list[Judgement]:
+        """Return the judgements of pictures (N, C, H, W). In one autocast, so that weights are converted once."""
+        judge: Any = self.network.judge
+        with autocast(self.device, self.precision):
+            return [judge(picture) for picture in pictures]
+
+    def update(self, pairs: Iterable[tuple[Tensor, Tensor, float]], lr: float) -> Tensor:
+        """Take one step to tell fake from real: max log D(real) + log(1 − D(fake)), or another objective's loss.
+
+        Args:
+            pairs: Fake, real, and what share of the step's loss these make up.
+            lr: The learning rate.
+
+        Returns:
+            The loss of the step, a scalar.
+        """
+        self.network.train().requires_grad_(True)
+        self.zero_grad()
+        total = torch.zeros((), device=self.device.torch)
+        for fake, real, share in pairs:
+            on_fake, on_real = self.judge(fake, real)
+            loss = discriminator_loss(self.objective, on_fake, on_real) * share
+            self.backward(loss)
+            total += loss.detach()
+        self.optimizer_step(lr)
+        self.network.requires_grad_(False)  # the generator's step must not change it
+        return total
