@@ -1,4 +1,4 @@
-"""Everything that vidtrans raises on purpose.
+"""The errors that vidtrans raises on purpose, and their descriptions.
 
     VidtransError                exit 1   a step failed
      ├─ UsageError               exit 2   the command or a setting is wrong

@@ -1,4 +1,4 @@
-"""Files that appear under their final name only when they are complete."""
+"""Write files atomically, digest them, and name them in errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values that change over a clip: a number, or keyframes between which it moves in a straight line."""
+"""Values that change over a clip: a number, or keyframes with linear interpolation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The role that PyTorch's launcher gave this process, read without torch."""
+"""The rank that PyTorch's launcher gave this process, read without torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What this machine has, found without importing torch."""
+"""Find cores, memory and device kinds of this machine without importing torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings: frozen dataclasses filled from tables, and the small languages of the command line.
+"""Settings: frozen dataclasses filled from tables, and the parsers of times, sizes, rates and assignments.
 
 A settings class is a frozen dataclass whose fields are str, int, float, bool, tuples of these, or one
 of them ``| None``. Field metadata ``{"help": ...}`` is the one description that help, presets and docs

@@ -1,4 +1,4 @@
-"""Items whose chunks several workers make side by side."""
+"""Batch items whose chunks several workers render side by side."""
 
 from __future__ import annotations
 

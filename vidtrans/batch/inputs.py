@@ -1,4 +1,4 @@
-"""What a batch is made of: which sources, what each result is called, and which of them are this run's."""
+"""The inputs of a batch: its sources, the names of the results, and the items of this run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches: jobs that an executor runs one by one; one that fails does not end the others.
+"""Run the jobs of a batch with an executor; one that fails does not end the others.
 
 A batch that was stopped continues: results that are up to date are not made again. Beside them lies a summary with the
 outcome of each job.

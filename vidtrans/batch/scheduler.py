@@ -1,4 +1,4 @@
-"""Scheduling of a batch: which task runs next, and the outcome of each item."""
+"""Schedule a batch: choose the next task, and collect the outcome of each item."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a command line to a request: what is typed becomes a command's request, its context and its console.
+"""Turn a command line into a request, a context and a console.
 
 A parameter is a field of the request, a setting of its recipe, a field of the context, or an argument of the command's
 function; there is nothing else that it could be lost in.

@@ -1,4 +1,4 @@
-"""The only place that prints. Progress and notes go to standard error, results to standard output."""
+"""Print: progress and notes to standard error, results to standard output. Nothing else in the package prints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``vidtrans``: the entry point, and the one place that turns errors into lines and exit statuses."""
+"""The entry point `vidtrans`, and the one place that turns errors into messages and exit statuses."""
 
 from __future__ import annotations
 

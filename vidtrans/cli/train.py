@@ -1,4 +1,4 @@
-"""``vidtrans train``, and with ``--ablate`` several trainings in a table."""
+"""``vidtrans train``; with ``--ablate`` several trainings in a table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may stand after an option: paths, times, and names of registries, models and presets."""
+"""Types of option values: paths, times, and names of registries, models and presets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How results are put into words."""
+"""Describe results in words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where shots begin: as detected, nowhere, or as the user lists in a file."""
+"""Where shots begin: detected, nowhere, or listed in a file by the user."""
 
 from __future__ import annotations
 

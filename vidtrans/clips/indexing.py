@@ -1,4 +1,4 @@
-"""A clip with its index and shots: read to its end once, and cached."""
+"""A clip with its index and shots: read to its end once, then cached."""
 
 from __future__ import annotations
 

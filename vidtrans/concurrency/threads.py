@@ -1,4 +1,4 @@
-"""Threads between the stages of a chain: one runs a generator ahead of its user, one runs jobs behind it."""
+"""Prefetch a generator in a background thread, and run jobs in a background queue, both bounded."""
 
 from __future__ import annotations
 

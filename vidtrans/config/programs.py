@@ -1,4 +1,4 @@
-"""Who may run the user's own ffmpeg, and with what.
+"""Decide which settings may run the user's own ffmpeg, and report what is run.
 
 A filter graph can read and write any file, and so can some options of encoders. They are taken from flags and
 variables, and from a preset or a list that was named on the command line, which is then told; never from a file that

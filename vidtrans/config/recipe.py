@@ -1,4 +1,4 @@
-"""Presets, ``vidtrans.toml``, and which of them wins.
+"""Recipes: presets, ``vidtrans.toml``, variables and flags, in their order of precedence.
 
 From low to high: defaults, the preset, ``vidtrans.toml`` in the folder, ``VIDTRANS_*`` variables, flags. A preset
 named on the command line outranks the file. What runs the user's ffmpeg may not come from the file (``programs.py``).

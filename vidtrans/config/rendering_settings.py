@@ -1,4 +1,4 @@
-"""How a model is rendered onto a video."""
+"""The settings of a render."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The score of a render and its plot beside the output."""
+"""Score a render, and write the plot beside it."""
 
 from __future__ import annotations
 

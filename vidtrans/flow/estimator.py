@@ -1,4 +1,4 @@
-"""From frames to flow both ways, at a size of its own; and dense inverse search, the default method."""
+"""Estimate flow in both directions at a working size; dense inverse search, the default method, is here."""
 
 from __future__ import annotations
 

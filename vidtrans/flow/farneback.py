@@ -1,4 +1,4 @@
-"""Polynomial expansion (Farnebäck, SCIA 2003), as OpenCV has it."""
+"""Polynomial expansion (Farnebäck, SCIA 2003), by OpenCV."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RAFT (Teed and Deng, ECCV 2020), as torchvision has it: for whoever has installed it and its weights.
+"""RAFT (Teed and Deng, ECCV 2020) from torchvision, where it and its weights are installed.
 
 ``pretrained`` says where the weights have to lie.
 """

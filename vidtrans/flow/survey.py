@@ -1,4 +1,4 @@
-"""A first look at a clip, while its timestamps are read: shots, how sharp each frame is, which hardly change."""
+"""Survey a clip while its timestamps are read: shots, sharpness of each frame, near-duplicates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sampling a picture along a flow, and where a flow can be believed. ``W(x, f)`` samples x at p + f(p)."""
+"""Sample a picture along a flow, and test how reliable a flow is. ``W(x, f)`` samples x at p + f(p)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The small interface that every engine has, and the identity model."""
+"""The interface of engines, and the identity model."""
 
 from __future__ import annotations
 

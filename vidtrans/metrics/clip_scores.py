@@ -1,4 +1,4 @@
-"""What came out of scoring a video: a value for each frame, and their summary."""
+"""The scores of a video: a value for each frame, and their summary."""
 
 from __future__ import annotations
 

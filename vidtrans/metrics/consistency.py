@@ -1,4 +1,4 @@
-"""Score a video frame by frame: how steady it is, how near to what it should be, whether old pictures shine through.
+"""Score a video frame by frame: flicker, fidelity, ghosts of earlier frames.
 
 Flow comes from the source alone, and the same pixels of the same pairs are scored in every video, so that their errors
 can be divided by each other.

@@ -1,4 +1,4 @@
-"""Scores of the film that a next-frame model makes from its own frames.
+"""Score the rollout of a next-frame model.
 
 Films and clips are lists of (H, W, 3) uint8 pictures, all of one size; ``training`` are the frames that the model
 was trained on, in any order. No score says it all: each can mislead, and all are to be read together.

@@ -1,4 +1,4 @@
-"""How near a picture is to the one it should be. Pictures are (H, W, 3) uint8."""
+"""Compare a picture with its reference. Pictures are (H, W, 3) uint8."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model that is rendered with: found, opened, and the recipe that it is rendered by."""
+"""A model ready to render: found by name, opened, with the recipe that it is rendered by."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Model files: found by name, and read by the format that each is of."""
+"""Find model files by name, and read each with its format."""
 
 from __future__ import annotations
 

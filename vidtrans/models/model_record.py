@@ -1,4 +1,4 @@
-"""What a model file says of itself, whatever its format."""
+"""The metadata of a model file: parsed, checked and written, whatever its format."""
 
 from __future__ import annotations
 

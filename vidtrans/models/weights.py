@@ -1,4 +1,4 @@
-"""Weights of a model file: put into the generator that its record describes, and checked."""
+"""Put the weights of a model file into the generator that its metadata describes, and check them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weights to start from, and building networks by name."""
+"""Build networks by name and initialise their weights."""
 
 from __future__ import annotations
 

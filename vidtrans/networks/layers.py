@@ -1,4 +1,4 @@
-"""What the networks are built of: norms, convolutions, ways to double the size, blocks, and how to save memory.
+"""Layers of the networks: norms, convolutions, upsampling, residual blocks, gradient checkpointing.
 
 Functions that give layers give lists, to be put into one ``nn.Sequential``: a BatchNorm that directly follows its
 convolution there is folded into it when rendering.

@@ -1,4 +1,4 @@
-"""A generator that is given the background plate of its scene, and paints only what stands before it.
+"""A generator that paints the foreground onto the background plate of its scene.
 
 The plate comes as three more channels of the input, cut and mirrored as the pair is; a fourth channel of the output, m,
 says where something is painted: m·rgb + (1 − m)·plate.

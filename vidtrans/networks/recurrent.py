@@ -1,4 +1,4 @@
-"""A recurrent generator: it is given its last output, and keeps the parts of it that are still valid.
+"""A recurrent generator: it sees its last output, warped along the motion, and keeps the parts that are valid.
 
 vid2vid's composition (Wang et al., "Video-to-Video Synthesis", NeurIPS 2018, section 3.1) with the flow given: the
 output is the last one, brought here along the source's motion, where a mask says so, and painted anew elsewhere. Unlike

@@ -1,4 +1,4 @@
-"""From encoded chunks to the result: a video with its sound, pictures, or a GIF; with the user's ffmpeg if asked."""
+"""Assemble encoded chunks into the result: a video with its sound, pictures, or a GIF; run the user's ffmpeg last."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of a render is written, and when it is shown: the format of the result, and the way there from its chunks."""
+"""Decide the format and the times of what a render writes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A source through a filter graph of the user's own ffmpeg, before a model sees it."""
+"""Run a filter graph of the user's own ffmpeg over a source, before a model sees it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results: never half-written, never overwritten unless asked, and recognised when they are asked for again."""
+"""Results: never half-written, never overwritten unless asked, recognised when they are asked for again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A picture → its counterpart: two clips in step, or the pair folders of other tools."""
+"""A picture → its counterpart: two aligned clips, or the pair folders of other tools."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every pairing offers to the dataset builder, the loader and the renderer."""
+"""The interface of pairings, for the dataset builder, the loader and the renderer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The clock of next-frame prediction: where on the timeline of the clip that was learned the predicted frame lies.
+"""The time encoding of next-frame prediction: the position of the predicted frame on the training clip.
 
 The timeline goes through the shot forwards and back again ("ping-pong"), so that it closes without a jump.
 """

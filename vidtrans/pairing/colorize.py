@@ -1,4 +1,4 @@
-"""Grey → colour: the network gives the colours, the light stays the frame's own."""
+"""Grey → colour: the network predicts colours, the luma stays the frame's own."""
 
 from __future__ import annotations
 

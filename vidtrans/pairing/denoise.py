@@ -1,4 +1,4 @@
-"""Noisy → clean: in training noise is drawn onto clean frames, when rendering noisy ones are cleaned."""
+"""Noisy → clean: noise is added in training; noisy frames are cleaned when rendering."""
 
 from __future__ import annotations
 

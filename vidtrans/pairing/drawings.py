@@ -1,4 +1,4 @@
-"""Drawings: told from photographs, and those on paper, scanned or photographed, brought to ink on white.
+"""Drawings: detected, and scans or photographs of paper converted to ink on white.
 
 Paper is what there is most of, and its light changes slowly: a smooth surface is fitted to it (as for uneven
 illumination in document pictures) and ink is what lies below that surface.

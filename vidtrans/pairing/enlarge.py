@@ -1,4 +1,4 @@
-"""Small → large: super-resolution. In training the frame is shrunk first and its own detail is what is learnt."""
+"""Small → large: super-resolution. In training the frame is shrunk first."""
 
 from __future__ import annotations
 

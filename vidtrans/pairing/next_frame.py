@@ -1,4 +1,4 @@
-"""Frames → the one that follows them: the dataset of next-frame prediction."""
+"""Past frames → the next frame."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Flat areas → frame: a poster of few colours with clean outlines, as a label map is or a child paints.
+"""Flat regions → frame: a picture of few colours with clean outlines.
 
 Smoothing that keeps edges, then a fixed palette (as Winnemöller, Olsen and Gooch, "Real-time video abstraction",
 2006, do in lightness), then votes among neighbours and the removal of islands. Colours are never chosen from the

@@ -1,4 +1,4 @@
-"""Guides from a 3D program or elsewhere, stacked as channels → the picture that belongs to them."""
+"""Guides from a 3D program or elsewhere, stacked as channels → the picture."""
 
 from __future__ import annotations
 

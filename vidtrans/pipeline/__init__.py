@@ -1,1 +1,1 @@
-"""Stages, cache, resume: what runs and what is reused."""
+"""One file for each command: check the request, find an existing result, run the job, report."""

@@ -1,4 +1,4 @@
-"""Ablations: one training several times, each with another part of it changed, in a table with pictures."""
+"""``vidtrans train --ablate``: several trainings with one thing varied, in a table with pictures."""
 
 from __future__ import annotations
 

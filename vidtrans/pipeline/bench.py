@@ -1,4 +1,4 @@
-"""Measure the steps of a render, each by itself and then all together, in frames per second.
+"""``vidtrans bench``: the rates of the steps of a render, each alone and all together.
 
 ``vidtrans.toml`` is not read: rates of two machines have to compare.
 """

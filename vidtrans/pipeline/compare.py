@@ -1,4 +1,4 @@
-"""Clips side by side, with names over them: a video with the first one's timing and sound, or a sheet of frames."""
+"""``vidtrans compare``: labelled clips side by side, as a video or a sheet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The filter alone: the flicker is taken out of what any tool has made of a video."""
+"""``vidtrans deflicker``: filter the flicker out of the result of any tool."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A first result from a bare machine: the clip that ships is made into pairs, learned, rendered, and compared."""
+"""``vidtrans demo``: pairs, training, render and comparison from the clip that ships."""
 
 from __future__ import annotations
 

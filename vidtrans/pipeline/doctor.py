@@ -1,4 +1,4 @@
-"""Check that everything is here that a render needs; name what is missing, and what to do."""
+"""``vidtrans doctor``: check what renders and trainings need, and say what to do where it is missing."""
 
 from __future__ import annotations
 

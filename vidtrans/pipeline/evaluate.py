@@ -1,4 +1,4 @@
-"""How steady a render is, how near to what it should be, and when it is worst."""
+"""``vidtrans evaluate``: score the flicker and fidelity of a render."""
 
 from __future__ import annotations
 

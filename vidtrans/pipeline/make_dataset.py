@@ -1,4 +1,4 @@
-"""The first step: videos in, a dataset folder out."""
+"""``vidtrans make-dataset``: videos in, a dataset folder out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a clip holds: read from end to end, with all that is unusual about it."""
+"""``vidtrans probe``: read a clip to its end and report what it contains."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole chain in one command: dataset, model, and every clip that it is applied to."""
+"""``vidtrans run``: dataset, model and renders in one resumable command."""
 
 from __future__ import annotations
 

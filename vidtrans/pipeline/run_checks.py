@@ -1,4 +1,4 @@
-"""Checks and cost of a whole chain, before it begins: what would fail only after the training."""
+"""Check a whole chain and estimate its cost before it begins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contact sheets, to look frames or pairs over."""
+"""``vidtrans sheet``: contact sheets of frames or pairs."""
 
 from __future__ import annotations
 

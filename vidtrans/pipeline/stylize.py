@@ -1,4 +1,4 @@
-"""The third step: a video and a model in, the stylised video with its sound out."""
+"""``vidtrans stylize``: a video and a model in, the stylised video with its sound out."""
 
 from __future__ import annotations
 

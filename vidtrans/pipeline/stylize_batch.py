@@ -1,4 +1,4 @@
-"""Several clips, each with its request to ``stylize``: given on the command line, or listed in a file."""
+"""``vidtrans stylize`` on several clips, given on the command line or listed in a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The second step: a dataset in, a model file out."""
+"""``vidtrans train``: a dataset in, a model file out."""
 
 from __future__ import annotations
 

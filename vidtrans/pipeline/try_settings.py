@@ -1,4 +1,4 @@
-"""A grid of settings on a few frames, in seconds: what a setting does, before a whole clip is rendered."""
+"""``vidtrans try``: a grid of settings on a few frames."""
 
 from __future__ import annotations
 

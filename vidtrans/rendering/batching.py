@@ -1,4 +1,4 @@
-"""Inputs of a network in whole batches; an input that is like the last one takes its output."""
+"""Batch the inputs of a network; a near-duplicate of the last input reuses its output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From frames to a model's pictures: the pairing makes the input, the engine runs it, the next frame goes on from it.
+"""Render frames: the pairing makes the input, the engine the output; a recurrent model sees its last output.
 
 One object for all who render: a clip's chunks, a grid of trials, a measurement, a live camera.
 """

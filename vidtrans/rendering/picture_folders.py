@@ -1,4 +1,4 @@
-"""Folders whose pictures are of several sizes: each picture is a render of its own."""
+"""Render folders of pictures of several sizes, each picture by itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plan of a render: one clip, one model, one set of settings. Everything that can be known without a picture."""
+"""The plan of a render: one clip, one model, one set of settings. It reads no pixels."""
 
 from __future__ import annotations
 

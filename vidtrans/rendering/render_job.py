@@ -1,4 +1,4 @@
-"""A planned render, carried out: what is missing of its chunks is made, and all of them are joined."""
+"""Carry out a planned render: make its missing chunks and join all of them."""
 
 from __future__ import annotations
 

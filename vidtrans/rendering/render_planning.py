@@ -1,4 +1,4 @@
-"""From a clip, a model and settings to the plan of a render: what takes pictures to know is found out here."""
+"""Make the plan of a render from a clip, a model and settings; what needs pixels is decided here."""
 
 from __future__ import annotations
 

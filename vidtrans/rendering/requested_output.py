@@ -1,4 +1,4 @@
-"""What a render begins and ends with: where its result goes, whether it is there already, and what is reported."""
+"""The output of a request: where it goes, whether it exists already, and the final report."""
 
 from __future__ import annotations
 

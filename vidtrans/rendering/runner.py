@@ -1,4 +1,4 @@
-"""The chunks of a render that are missing: read, rendered, filtered and encoded, side by side where that pays."""
+"""Make the missing chunks of a render: read, render, filter and encode, in threads where that is faster."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A grid of settings on a few frames: each column changes one setting, and shows what a render makes of it."""
+"""A grid of settings on a few frames: each column changes one setting."""
 
 from __future__ import annotations
 

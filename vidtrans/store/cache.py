@@ -1,4 +1,4 @@
-"""The cache: ``.vidtrans/<stage>/<key>/``, marked with CACHEDIR.TAG, locked while in use.
+"""The cache: ``.vidtrans/STAGE/KEY/``, marked with CACHEDIR.TAG, locked while in use.
 
 An entry is complete when its ``meta.json`` is there. Chunks inside an entry are written under a temporary
 name, fsynced and renamed, then described by a small file with their SHA-256: a damaged chunk is a warning and

@@ -1,4 +1,4 @@
-"""Which folder may be a cache: one that is new, empty or vidtrans's own."""
+"""Check that a folder may be a cache: new, empty, or made by vidtrans."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chunks on disk: written whole or not at all, checked when they are read, and read back in order."""
+"""Chunks on disk: written atomically, verified when read, read back in order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The causal filter, for live use: a frame is averaged with what earlier frames show of it, and no later one.
+"""The causal filter, for live use: a frame is averaged with earlier frames along the motion.
 
 The mean of the model's own outputs is carried along the motion, with how many frames it is made of at each place:
 α = H/(H + 1) for H frames of history (TEMPORAL: 8 to 16). Results are never fed back, so nothing drifts. The source's

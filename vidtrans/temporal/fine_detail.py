@@ -1,4 +1,4 @@
-"""Fine structure along the motion: which changes the source explains, what flickers, how much contrast a mean has lost.
+"""Fine structure along the motion: changes that the source explains, flicker, and the contrast lost by averaging.
 
 Two bands: structure finer than about a pixel, and what lies between that and the low frequencies. Statistics are taken
 on their luma, at the places of a coarser grid, between a frame and its neighbours along the motion, and pooled around

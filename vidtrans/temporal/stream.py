@@ -1,4 +1,4 @@
-"""What filters see, and what they are: samples, windows of them, protocols, settings, and the filter that is none."""
+"""The interface of filters: samples, windows, protocols, settings, and the filter ``off``."""
 
 from __future__ import annotations
 

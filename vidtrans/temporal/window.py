@@ -1,4 +1,4 @@
-"""The bounded window: a frame is averaged with its neighbours along the motion; nothing is handed on.
+"""The window filter: a frame is averaged with its neighbours along the motion. It has no state.
 
 Three things keep it from being a blur.
 

@@ -1,4 +1,4 @@
-"""A training job: what a dataset and a recipe make of networks, batches, cache stage and state at step 0."""
+"""A training job: the networks, batches, cache stage and initial state of a dataset and a recipe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a generator begins with: the weights of ``--from``, and which of them ``training.freeze`` keeps."""
+"""Initial weights of a generator: those of ``--from``, and which of them ``training.freeze`` keeps fixed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""In what form a reader delivers frames: size, depth, and what becomes of transparency."""
+"""The format in which a reader delivers frames: size, bit depth, transparency."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an executor offers, what it is given, and how each task is run."""
+"""The interface of executors: the tasks they receive and the results they return."""
 
 from __future__ import annotations
 

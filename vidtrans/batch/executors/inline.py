@@ -1,4 +1,4 @@
-"""This process: to debug, and where another one would only cost its start."""
+"""Run tasks in this process: for debugging, and where starting another process costs more than it saves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Worker processes on this machine: started when there is work, replaced when one is lost."""
+"""Run tasks in worker processes on this machine, started on demand and replaced when one dies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A worker process: it runs the tasks that it receives, one after another, and sends their results.
+"""A worker process: receive tasks, run them one after another, send their results.
 
 ``local`` starts it. Pickled messages come on standard input and go out where standard output was: what libraries print
 there does not disturb them. It ends with the process that started it, whatever becomes of that.

@@ -1,4 +1,4 @@
-"""What a model format does."""
+"""The interface of model formats."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Own outputs as inputs in training."""
+"""A generator's own outputs as inputs in training."""

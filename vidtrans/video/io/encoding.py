@@ -1,4 +1,4 @@
-"""How a result is written: the settings of ``[encoding]``, and the names of outputs."""
+"""The settings of ``[encoding]``, and the names of outputs."""
 
 from __future__ import annotations
 

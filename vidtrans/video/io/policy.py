@@ -1,4 +1,4 @@
-"""What is unusual about a clip, and what is done about it: every policy is stated here."""
+"""Report what is unusual about a clip and how it is handled: every policy is stated here."""
 
 from __future__ import annotations
 
