@@ -115,7 +115,7 @@ def commands_page() -> str:
             record = option.get_help_record(context)
             if record and "--help" not in option.opts:
                 words, default = _without_default(record[1])
-                rows.append([_code(record[0]), default, words, _code(_variable(context, option))])
+                rows.append([_code(record[0]), default, words, _code(_variable(option))])
         if rows:
             text += "\n" + _table(["option", "default", "what it does", "variable"], rows)
         if command.epilog:
@@ -123,13 +123,9 @@ def commands_page() -> str:
     return text
 
 
-def _variable(context: Any, option: Any) -> str:
+def _variable(option: Any) -> str:
     """Return the environment variable that stands for an option; '' where there is none."""
-    if option.envvar:
-        return str(option.envvar)
-    if not getattr(option, "allow_from_autoenv", False) or not context.auto_envvar_prefix:
-        return ""
-    return f"{context.auto_envvar_prefix}_{option.name.upper()}"
+    return str(option.envvar or "")
 
 
 def _without_default(text: str) -> tuple[str, str]:

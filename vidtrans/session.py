@@ -33,7 +33,7 @@ class Context:
     def __post_init__(self) -> None:
         check_device_name(self.device)
         if not 0 <= self.cache_limit_gb < float("inf"):
-            raise UsageError(f"--cache-limit {self.cache_limit_gb}", "it is no size", "give a number of gigabytes")
+            raise UsageError(f"--cache-limit {self.cache_limit_gb}", "it is not a size", "give a number of gigabytes")
         self.cache_dir = Path(self.cache_dir).absolute()
         self.cache = Cache(self.cache_dir, self.report, self.stop)
 

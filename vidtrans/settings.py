@@ -12,7 +12,7 @@ import re
 import sys
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from pathlib import Path
@@ -29,9 +29,19 @@ _RATE = re.compile(r"[0-9]{0,12}(\.[0-9]{0,12})?(/[0-9]{1,12})?", re.ASCII)
 Table = dict[str, Any]
 
 
-def setting(default: Any, help: str, **checks: Any) -> Any:  # noqa: ANN401  (as dataclasses.field)
-    """Return a dataclass field with its description and bounds: ``low``, ``high``, ``choices``."""
-    return dataclasses.field(default=default, metadata={"help": help, **checks})
+def setting(
+    default: Any,  # noqa: ANN401
+    help: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: Collection[str] | None = None,
+    loss: bool = False,
+) -> Any:  # noqa: ANN401
+    """Return a dataclass field with its description, bounds and choices. ``loss``: it changes what the losses are."""
+    checks = {"low": low, "high": high, "choices": choices, "loss": loss or None}
+    metadata = {"help": help} | {name: value for name, value in checks.items() if value is not None}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 def from_table(cls: type[T], table: Mapping[str, Any], where: str) -> T:

@@ -142,7 +142,7 @@ class Bench:
         return self.kept(name, run) | {"strip": str(self.cache / f"{name}.train" / "dream.png")}
 
     def governed(self, clip: str, contender: Contender, strength: float) -> Table:
-        """The scores of a dream of the first seed's model, held by the governor so far. Raises VidtransError."""
+        """The scores of a dream of the first seed's model, with drift correction. Raises VidtransError."""
         steps = self.steps(clip)[contender.name]
         name = f"{self.name(clip, contender)}-{steps}-0"
 
@@ -197,7 +197,7 @@ def governing(clip: str, bench: Bench) -> str:
         for strength in STRENGTHS:
             scores = bench.governed(clip, contender, strength)
             rows.append([contender.name, f"{strength:g}", *(figure([scores[c]]) for c in columns)])
-    return table([clip, "governor", *columns], rows)
+    return table([clip, "drift correction", *columns], rows)
 
 
 def foretelling(clip: str, found: Found) -> str:
@@ -266,7 +266,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=0, help="of each training, instead of its wall time")
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--size", default="", help="pixels of the short side, instead of 80 or, of water, 96")
-    parser.add_argument("--governor", action="store_true", help="also dream with the governor, at several strengths")
+    parser.add_argument("--drift-correction", action="store_true", help="also with it, at several strengths")
     parser.add_argument("--threads", type=int, default=2, help="of torch")
     parser.add_argument("--clips", default="", help=f"of {', '.join(CLIPS)}; all, unless said")
     parser.add_argument("--only", default="", help=f"contenders, of {', '.join(c.name for c in CONTENDERS)}")
@@ -288,7 +288,7 @@ def main() -> None:
             continue
         draw(options.cache / f"{clip}.png", found)
         print(f"{holding(clip, found)}\n{foretelling(clip, found)}", flush=True)
-        if options.governor:
+        if options.drift_correction:
             print(governing(clip, bench), flush=True)
         told += goals(clip, found)
     print("\n".join(told))

@@ -5,7 +5,8 @@
 
 The bare generator is its network alone, on an input that lies ready in the engine's precision: as torch runs it (norm
 folded, channels last), and as our engine does. The dream is all of it,
-from its first frame to the finished file: what is fed back, clock, governor, pictures, H.264 beside it, the kept state.
+from its first frame to the finished file: what is fed back, clock, drift correction,
+pictures, H.264 beside it, the kept state.
 Random weights paint noise, which takes a video encoder longer than a film does: ``--model`` takes trained ones. Prints
 milliseconds a frame (medians) and the median of the rounds' ratios: by the clock, and of processor time, which says
 more on a busy machine (with OMP_NUM_THREADS=1: threads that wait count).

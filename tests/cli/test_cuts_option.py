@@ -164,12 +164,12 @@ def test_pictures_have_cuts_too(capsys: pytest.CaptureFixture[str]) -> None:
 
 BAD = {
     "no list": (None, "--cuts cuts.txt", "there is no such file, and it is not auto or off"),
-    "no time": ("4\n\nthe end\n", "--cuts cuts.txt, line 3", "'the end' is no frame and no time"),
-    "negative": ("-4\n", "--cuts cuts.txt, line 1", "'-4' is no frame and no time"),
-    "two on a line": ("4 5\n", "--cuts cuts.txt, line 1", "'4 5' is no frame and no time"),
+    "no time": ("4\n\nthe end\n", "--cuts cuts.txt, line 3", "'the end' is neither a frame nor a time"),
+    "negative": ("-4\n", "--cuts cuts.txt, line 1", "'-4' is neither a frame nor a time"),
+    "two on a line": ("4 5\n", "--cuts cuts.txt, line 1", "'4 5' is neither a frame nor a time"),
     "after the end": ("4\n30\n", "--cuts cuts.txt, line 2", "'30' is after the end of"),
     "a time after the end": ("# x\n1.001s", "--cuts cuts.txt, line 2", "'1.001s' is after the end of"),
-    "binary": (b"\x89PNG\r\n\x1a\n\xff\xfe\x00\x01", "--cuts cuts.txt", "it is no text"),
+    "binary": (b"\x89PNG\r\n\x1a\n\xff\xfe\x00\x01", "--cuts cuts.txt", "it is not a text file"),
 }
 
 

@@ -202,4 +202,4 @@ def test_a_drawing_is_taken_as_it_is_only_where_it_is_one(tiny_model: Path, caps
     assert not np.array_equal(found, as_photo)
     said(capsys, 0, "stylize", "d.png", "--model", tiny_model, "--drawn", "yes", "-o", "yes.png")
     assert np.array_equal(pictures_of(Path("yes.png"))["yes.png"], found)
-    assert "knows no drawings" in refuse(capsys, 2, "stylize", "p.png", "--model", "identity", "--drawn", "yes")
+    assert "takes no drawings" in refuse(capsys, 2, "stylize", "p.png", "--model", "identity", "--drawn", "yes")

@@ -186,7 +186,7 @@ def test_a_dry_run_tells_and_touches_nothing(seed: Path, dreamer: Path, capsys: 
 def test_the_camera_changes_the_dream_from_the_frame_at_which_it_moves(
     flags: tuple[str, str], seed: Path, dreamer: Path, dream: Callable[..., Frames]
 ) -> None:
-    model = ("--model", dreamer, "--frames", 6, "--governor", 0)
+    model = ("--model", dreamer, "--frames", 6, "--drift-correction", 0)
     plain = dream(seed, *model)
     neutral = "1" if flags[0] == "--zoom" else "0"
     later = dream(seed, *model, flags[0], f"2: {neutral}, 3: {flags[1]}")
@@ -214,7 +214,7 @@ def test_a_sound_is_heard_by_expressions_and_becomes_the_results(
     seed: Path, dreamer: Path, dream: Callable[..., Frames], capsys: pytest.CaptureFixture[str]
 ) -> None:
     sound = write_wave(Path("beat.wav"), 1.0)
-    model = ("--model", dreamer, "--frames", 24, "--governor", 0)
+    model = ("--model", dreamer, "--frames", 24, "--drift-correction", 0)
     plain = dream(seed, *model)
     heard = dream(seed, *model, "--sound", sound, "--zoom", "1 + clamp(low - 0.01, 0, 1)")
     assert same(plain[:8], heard[:8])  # silence
@@ -233,7 +233,7 @@ def test_a_sound_is_heard_by_expressions_and_becomes_the_results(
     assert sound_packets(Path("none.mp4")) == []
 
 
-def test_the_governor_keeps_a_dream_that_would_stray(
+def test_drift_correction_keeps_a_dream_that_would_stray(
     seed: Path, dreamer: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     told: list[str] = []
@@ -254,10 +254,10 @@ def test_the_governor_keeps_a_dream_that_would_stray(
 
 def test_a_flat_dream_begins_again_and_says_so(seed: Path, toys: None, capsys: pytest.CaptureFixture[str]) -> None:
     model = toy(Path("grey.safetensors"), leak=0.7, time_encoding=False)  # everything becomes grey
-    told = said(capsys, 0, "dream", seed, "--model", model, "--frames", 40, "--governor", 0.05, "-o", "a.mp4")
+    told = said(capsys, 0, "dream", seed, "--model", model, "--frames", 40, "--drift-correction", 0.05, "-o", "a.mp4")
     assert 1 <= told.count("it begins again from the seed") <= 3
     assert "frame 1" in told
-    free = said(capsys, 0, "dream", seed, "--model", model, "--frames", 40, "--governor", 0, "-o", "b.mp4")
+    free = said(capsys, 0, "dream", seed, "--model", model, "--frames", 40, "--drift-correction", 0, "-o", "b.mp4")
     assert "begins again" not in free
 
 
@@ -295,7 +295,7 @@ def test_a_clocked_dream_is_where_it_should_be(
     flags: tuple[str, ...], phase: Callable[[int], float], toys: None, dream: Callable[..., Frames]
 ) -> None:
     model = toy(Path("toy.safetensors"), leak=1.0)
-    found = phases(dream("noise", "--model", model, "--frames", 9, "--governor", 0, *flags))
+    found = phases(dream("noise", "--model", model, "--frames", 9, "--drift-correction", 0, *flags))
     assert all(turns_apart(a, phase(n)) < 0.02 for n, a in enumerate(found)), found
 
 
@@ -335,7 +335,7 @@ def test_models_come_in_turn_as_often_as_told(seed: Path, dream: Callable[..., F
 
 def test_models_pass_into_one_another(seed: Path, toys: None, dream: Callable[..., Frames]) -> None:
     still, grey = (toy(Path(f"{n}.safetensors"), leak=leak, time_encoding=False) for n, leak in enumerate((0.0, 0.5)))
-    plain = ("--frames", 9, "--governor", 0)
+    plain = ("--frames", 9, "--drift-correction", 0)
     one = dream(seed, "--model", still, *plain)
     made = dream(seed, "--model", still, "--model", grey, *plain, "--morph", "--every", 4)
     # 0: as the first, 4 and after: as the second; the share that goes to grey grows evenly in between.

@@ -79,7 +79,7 @@ def test_a_process_that_is_lost_costs_its_part(long: Path) -> None:
         time.sleep(0.01)
     told = process.communicate()[1]
     assert process.returncode == 0, told
-    assert ("begun again" in told) == lost
+    assert ("started again" in told) == lost
     assert Path("two.mp4").read_bytes() == Path("one.mp4").read_bytes()
     assert not workers()
 

@@ -206,10 +206,10 @@ class Scheduler:
         if self._stopping:
             return
         if task.tries + 1 < MAX_TRIES:
-            self.context.note(f"{self.outcomes[task.number].item.source}: {fate}; it is begun again", "warning")
+            self.context.note(f"{self.outcomes[task.number].item.source}: {fate}; it is started again", "warning")
             self._waiting.appendleft(replace(task, tries=task.tries + 1))
         else:
-            why = f"{fate}, {MAX_TRIES} times — memory may not do: use fewer --jobs, or a smaller --size"
+            why = f"{fate}, {MAX_TRIES} times — perhaps out of memory: use fewer --jobs, or a smaller --size"
             self._fail(task, why, VidtransError.exit_status)
 
     def _fail(self, task: Task, error: str, exit_status: int) -> None:

@@ -179,7 +179,7 @@ def _open_context(click_context: click.Context, console: Console, values: Argume
 def _unknown_variables(context: click.Context) -> list[str]:
     """Variables that are named after this command and one of its flags, but there is no such flag."""
     prefix = f"{context.auto_envvar_prefix}_"
-    known = {prefix + str(p.name).upper() for p in context.command.params if getattr(p, "allow_from_autoenv", True)}
+    known = {p.envvar for p in context.command.params}
     return sorted(name for name in os.environ if name.startswith(prefix) and name not in known)
 
 

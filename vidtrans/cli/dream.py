@@ -79,15 +79,23 @@ def _seed_and_models(names: tuple[str, ...], models: tuple[str, ...]) -> tuple[s
     "Where on the model's clip it begins, 0 to 1; none: after the seed, as if that were the clip's start.",
     type=click.FloatRange(0, 1),
 )
-@setting_option("--loop", "dreaming", "loop", "The end meets the start.", is_flag=True, flag_value=True, type=bool)
+@setting_option(
+    "--loop",
+    "dreaming",
+    "loop",
+    "Make the last frame lead back into the first.",
+    is_flag=True,
+    flag_value=True,
+    type=bool,
+)
 @click.option("--blend", type=FILE, metavar="VIDEO", help="A driving video, mixed into what is fed back.")
 @_value_option("--blend-amount", "blend_amount", "Its share, 0 to 1.")
 @click.option("--sound", type=FILE, help="What expressions may listen to; it becomes the result's sound.")
 @setting_option(
-    "--governor",
+    "--drift-correction",
     "dreaming",
     "drift_correction",
-    "How far the dream is kept to what was seen in training, 0 to 1.",
+    "Strength of the correction towards the training frames, 0 to 1.",
     type=click.FloatRange(0, 1),
 )
 @setting_option(
@@ -98,7 +106,7 @@ def _seed_and_models(names: tuple[str, ...], models: tuple[str, ...]) -> tuple[s
     type=click.IntRange(1),
 )
 @setting_option(
-    "--morph", "dreaming", "morph", "Models pass into one another.", is_flag=True, flag_value=True, type=bool
+    "--morph", "dreaming", "morph", "Interpolate the models' weights.", is_flag=True, flag_value=True, type=bool
 )
 @codec_option
 @setting_option(

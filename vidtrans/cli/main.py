@@ -38,6 +38,15 @@ COMMANDS = {
 }
 
 
+def _with_variables(command: click.Command, name: str) -> click.Command:
+    """Name the variable of each option after its flag; click names it after the parameter."""
+    for option in command.params:
+        flags = [flag for flag in option.opts if flag.startswith("--")]
+        if isinstance(option, click.Option) and option.allow_from_autoenv and option.envvar is None and flags:
+            option.envvar = f"VIDTRANS_{name}_{flags[0][2:]}".replace("-", "_").upper()
+    return command
+
+
 class _LazyGroup(click.Group):
     """Commands by name; ``--help`` needs none of their modules."""
 
@@ -49,7 +58,7 @@ class _LazyGroup(click.Group):
             return None
         name = COMMANDS[cmd_name][0]
         command: click.Command = getattr(importlib.import_module(f"vidtrans.cli.{name}"), name)
-        return command
+        return _with_variables(command, name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -48,7 +48,10 @@ class SettingOption(_DefaultOption):
         if variable := self.resolve_envvar_value(ctx):
             return variable
         recipe = make_recipe(None, None, {}) if renders else dataset_recipe(None, {})
-        return recipe.value(self.table, self.key) or "none"
+        value = recipe.value(self.table, self.key)
+        if self.is_flag:
+            return "yes" if value else "no"
+        return "none" if value in (None, "") else value
 
 
 def _context_option(flag: str, *names: str, help: str, type: click.ParamType | None = None) -> Decorator:
@@ -59,7 +62,7 @@ def _context_option(flag: str, *names: str, help: str, type: click.ParamType | N
 # The options for fields of the Context, by the fields' names.
 CONTEXT_OPTIONS: dict[str, Decorator] = {
     "device": _context_option("--device", help="auto, cuda, cuda:N, mps or cpu."),
-    "seed": _context_option("--seed", type=click.IntRange(0, 2**63 - 1), help="Of everything random."),
+    "seed": _context_option("--seed", type=click.IntRange(0, 2**63 - 1), help="Random seed."),
     "cache_dir": _context_option(
         "--cache-dir", type=click.Path(path_type=Path), help="Where stages are kept: a folder with no other files."
     ),

@@ -94,7 +94,7 @@ if TYPE_CHECKING:
 )
 @start_option()
 @end_option()
-@click.option("--score", is_flag=True, help="Draw beside the result how steady it is, and say it: see 'evaluate'.")
+@click.option("--score", is_flag=True, help="Measure flicker and save a plot next to the output: see 'evaluate'.")
 @batch_options
 @command_options(*CACHING, "device", tables=("pairing", "rendering", "temporal", "encoding"))
 def stylize(

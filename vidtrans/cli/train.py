@@ -101,6 +101,6 @@ def _show_ablation(request: AblateRequest, context: Context, console: Console) -
     if names := [n for n in SCORE_LABELS if all(row["held_out"].get(n) is not None for row in rows)]:
         headings = ["", *(f"{SCORE_LABELS[n].name}\n{SCORE_LABELS[n].unit}".rstrip() for n in names)]
         console.figures(headings, [[row["label"], *(figure(row["held_out"][n]) for n in names)] for row in rows])
-    best = rows[-1]
+    last = rows[-1]
     line = f"{table['output']}: {models}{timing(table)}\npicture: {table['picture']}"
-    console.result(table, f"{line}\nnext: {next_command(best['model'], dreams='dreamt' in best)}")
+    console.result(table, f"{line}\nnext: {next_command(last['model'], dreams='dreamt' in last)}")

@@ -41,7 +41,7 @@ def _listed(clip: Clip, path: Path) -> list[int]:
     try:
         lines = _file(path).read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
-        raise UsageError(f"--cuts {path}", "it is no text", "list one frame or time a line") from None
+        raise UsageError(f"--cuts {path}", "it is not a text file", "list one frame or time a line") from None
     found = []
     for number, line in enumerate(lines, 1):
         text = line.partition("#")[0].strip()
@@ -54,7 +54,7 @@ def _listed(clip: Clip, path: Path) -> list[int]:
                 time = Time(seconds=max(Fraction(0), time.seconds - Fraction(1, 2000)))
             frame = clip.frame_at(time)
         except UsageError:
-            why = f"'{text}' is no frame and no time"
+            why = f"'{text}' is neither a frame nor a time"
             raise UsageError(where, why, "use a frame number from 0, 12.5s or HH:MM:SS.mmm") from None
         if frame >= clip.index.num_frames:
             raise UsageError(where, f"'{text}' is after the end of {clip.name}", "list moments within the clip")

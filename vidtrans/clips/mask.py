@@ -131,7 +131,7 @@ class MatteReader:
 def treat_as_drawing(clip: Clip, pairing: Pairing, wanted: str, context: Context) -> bool:
     """Return whether the source is taken as a drawing. Raises UsageError where the pairing knows no drawings."""
     if wanted == "yes" and not pairing.drawing_kind:
-        raise UsageError("--drawn yes", f"pairing '{pairing.name}' knows no drawings", "leave it out")
+        raise UsageError("--drawn yes", f"pairing '{pairing.name}' takes no drawings", "leave it out")
     if wanted != "auto" or not pairing.drawing_kind:
         return wanted == "yes"
     if not clip.is_pictures:

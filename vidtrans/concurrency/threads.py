@@ -25,7 +25,7 @@ def buffer_capacity(width: int, height: int) -> int:
     return max(2, min(32, BUFFERED_BYTES // (3 * width * height)))
 
 
-def capacity_beside(kind: str, width: int, height: int) -> int:
+def stage_buffer_capacity(kind: str, width: int, height: int) -> int:
     """Return the same for stages beside a network on a device of a ``kind``; 0 where they take turns.
 
     Beside a network on a GPU most cores would stand idle. Even one on a CPU, which fills two by itself, leaves gaps:
@@ -34,7 +34,7 @@ def capacity_beside(kind: str, width: int, height: int) -> int:
     return 0 if kind == "cpu" and cores() < 2 else buffer_capacity(width, height)
 
 
-def begin_import(name: str) -> None:
+def import_in_background(name: str) -> None:
     """Import a module in a thread; an import of it elsewhere waits until that is done.
 
     The garbage collector is off meanwhile: what is imported stays, and collecting takes a tenth of the time.
@@ -55,7 +55,7 @@ def begin_import(name: str) -> None:
 
 
 @contextmanager
-def sharing_cores(kind: str) -> Iterator[None]:
+def limit_opencv_threads(kind: str) -> Iterator[None]:
     """Give OpenCV's threads half of the cores beside a network on a CPU: with more they wait for each other."""
     before = cv2.getNumThreads()
     try:

@@ -45,7 +45,7 @@ class TrainingBatch:
     examples: tuple[Example, ...] = ()
 
     def __repr__(self) -> str:
-        return f"Batch(inputs={self.inputs.shape}, targets={self.targets.shape})"
+        return f"TrainingBatch(inputs={self.inputs.shape}, targets={self.targets.shape})"
 
 
 @lru_cache(maxsize=4)

@@ -210,7 +210,7 @@ class DreamJob:
         return float((settings.context_frames - 1) * settings.step / positions)
 
     def _warn_restart(self, frame: int) -> None:
-        text = f"frame {frame}: the dream had strayed too far from what was learned, it begins again from the seed"
+        text = f"frame {frame}: the dream drifted too far from the training frames, it starts again from the seed"
         self.context.note(text, "warning")
 
     def _picture(self, frame: Tensor) -> np.ndarray:

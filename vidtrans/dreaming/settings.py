@@ -44,10 +44,13 @@ class DreamingSettings:
         low=0.0,
         high=1.0,
     )
-    loop: bool = setting(False, "of a model with a clock: the end meets the start")
+    loop: bool = setting(False, "of a model with a clock: the last frame leads back into the first")
     blend_amount: str | float = setting(0.5, "share of the driving video in what is fed back, 0 to 1")
     drift_correction: float = setting(
-        DRIFT_CORRECTION, "how far what is fed back is pulled to what was seen in training, 0 to 1", low=0.0, high=1.0
+        DRIFT_CORRECTION,
+        "strength of the correction towards the training frames, 0 to 1",
+        low=0.0,
+        high=1.0,
     )
     frames_per_model: int | None = setting(
         None, "frames that each of several models dreams; none: all come in turn once", low=1, high=1_000_000

@@ -51,7 +51,7 @@ class RecurrentGenerator(nn.Module):
         anew = self.painter(x[:, :-4])
         if not torch.is_grad_enabled():
             return self._compose(anew, x), anew
-        rows = _has_history(x).nonzero()[:, 0]  # in training, half of a batch has none
+        rows = _has_history(x).nonzero()[:, 0]  # in training, only a share of a batch has one
         if not len(rows):
             return anew, anew
         painted = anew.detach()

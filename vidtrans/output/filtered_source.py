@@ -32,7 +32,7 @@ def filtered_clip(clip: Clip, graph: str, context: Context) -> Clip:
     The graph sees frames as a model would: colours, turns and damage are dealt with. Raises UsageError, MediaError.
     """
     if clip.is_pictures or clip.guides:
-        raise UsageError("--filter-source", f"{clip.path.name} is no video", "filter the pictures first")
+        raise UsageError("--filter-source", f"{clip.path.name} is not a video", "filter the pictures first")
     stage = FilterStage(clip.digest, graph, program_version(find_program()), media_libraries())
     entry = context.cache.entry(stage.name, stage.key)
     picture, known, hold = _picture(clip.index), entry.read() is not None, None

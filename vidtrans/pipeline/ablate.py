@@ -26,6 +26,7 @@ from vidtrans.training.ablations import ABLATIONS, Variants
 from vidtrans.training.settings import TrainingSettings
 
 PICTURE = "table.png"
+SHEET_VERSION = 1
 
 
 def ablate(request: AblateRequest, context: Context) -> Table:
@@ -61,7 +62,9 @@ def ablate(request: AblateRequest, context: Context) -> Table:
             context.note(f"{at} of {len(variants)}: {variant.label}")
         trained.append(train(TrainRequest(folder, path, own, fresh=True), context))
     rows = [
-        {"name": v.name, "label": v.label, "model": str(p)} | {k: t.get(k) for k in ("held_out", "cached", "seconds")}
+        {"name": v.name, "label": v.label, "model": str(p)}
+        | {k: t.get(k) for k in ("held_out", "cached", "seconds")}
+        | ({"dreamt": t["dreamt"]} if "dreamt" in t else {})
         for v, p, t in zip(variants, models, trained, strict=True)
     ]
     table: Table = {"ablation": kind, "frames": trained[0]["frames"], "steps": trained[0]["steps"], "rows": rows}
@@ -83,6 +86,7 @@ def _draw(output: Path, rows: Sequence[Table], table: Table, dataset: Dataset, c
     models = [Path(row["model"]) for row in rows]
     request = {
         "command": "ablate",
+        "version": SHEET_VERSION,
         "dataset": dataset_digest(context, dataset),
         "models": [context.cache.digest(m) for m in models] if all(m.is_file() for m in models) else [],  # a dry run
         "rows": [[row["label"], row["held_out"]] for row in rows],

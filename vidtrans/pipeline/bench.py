@@ -37,7 +37,7 @@ def bench(request: BenchRequest, context: Context) -> Table:
         look, device = find_look(request.model, own), resolve_device(context.device)
         look.check_renders()
         if look.pairing.guides:
-            raise UsageError(f"model '{look.name}'", "it goes by guides, the clip has none", "measure another model")
+            raise UsageError(f"model '{look.name}'", "its input is guide passes", "measure another model")
         table: Table = {"output": None, "frames": request.frames, "rounds": ROUNDS, "model": look.name, "cached": False}
         if context.dry_run:
             return table | {"dry_run": True}

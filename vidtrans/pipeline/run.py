@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -47,7 +48,7 @@ def run(request: RunRequest, context: Context) -> tuple[Table, list[Outcome], Pa
         trained = train(TrainRequest(dataset, model, recipe, request.minutes), context)
     except UsageError as error:
         # Dataset and model lie beside the output: another name for it would not help.
-        error.remedy = error.remedy.replace("another name with -o", "an -o in another folder")
+        error.remedy = re.sub(r"another( name| place)? with -o", "an -o in another folder", error.remedy)
         raise
     outcomes: list[Outcome] = []
     summary = None

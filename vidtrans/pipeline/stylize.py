@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from vidtrans.clips.indexing import Clip, content_digest, open_clip
-from vidtrans.concurrency.threads import begin_import
+from vidtrans.concurrency.threads import import_in_background
 from vidtrans.config.programs import tell_programs
 from vidtrans.config.recipe import Recipe
 from vidtrans.errors import UsageError
@@ -48,7 +48,7 @@ def stylize(request: StylizeRequest, context: Context) -> Table:
     if existing is not None and not request.score:
         return requested.report(existing, cached=True)
     if render.look.path is not None:
-        begin_import("torch")  # most of a second, while the clip is indexed
+        import_in_background("torch")  # most of a second, while the clip is indexed
     job = render.job(clip or render.open())
     output = requested.target.output
     if request.score:

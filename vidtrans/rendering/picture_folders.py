@@ -78,7 +78,7 @@ def _check(clip: Clip, encoding: EncodingSettings, recipe: Recipe) -> None:
         raise UsageError(str(clip.path), why, "bring them to one size")
     refuse_video(clip.path, encoding)
     if recipe.settings("rendering", RenderingSettings).source_filter:
-        raise UsageError("--filter-source", f"{clip.path.name} is no video", "filter the pictures first")
+        raise UsageError("--filter-source", f"{clip.path.name} is not a video", "filter the pictures first")
 
 
 def refuse_video(folder: Path, encoding: EncodingSettings) -> None:
@@ -100,7 +100,7 @@ def _masks_of(mask: Path | None, clip: Clip, span: tuple[int, int], context: Con
     if mask is None or (is_picture(mask) and not is_picture_sequence(mask)):
         return [mask] * (span[1] - span[0])
     if not is_picture_sequence(mask):
-        raise UsageError(str(mask), "a video is no mask for pictures of several sizes", "give a folder of pictures")
+        raise UsageError(str(mask), "a video cannot mask pictures of several sizes", "give a folder of pictures")
     steps, warning = match_frames(clip.index, open_clip(context, mask).index, *span)
     if warning:
         context.note(f"mask {mask.name}: {warning}", "warning")

@@ -70,7 +70,7 @@ class RenderJob:
         table: Table = {"engine": " ".join(engine.identity[k] for k in ("engine", "precision") if k in engine.identity)}
         if chunks.count.inferred and (tile := getattr(engine, "tile", None)):
             table["tile"] = tile
-            self.context.note(f"memory did not do for whole frames: they were painted in tiles of {tile} pixels")
+            self.context.note(f"not enough memory for whole frames: they were rendered in tiles of {tile} pixels")
         if (psnr := chunks.count.psnr) is not None:
             table["draft_psnr"] = round(psnr, 2)
         return table

@@ -10,7 +10,7 @@ from itertools import repeat
 
 import numpy as np
 
-from vidtrans.concurrency.threads import BackgroundQueue, Prefetcher, capacity_beside, sharing_cores
+from vidtrans.concurrency.threads import BackgroundQueue, Prefetcher, limit_opencv_threads, stage_buffer_capacity
 from vidtrans.events import Progress
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import input_frames
@@ -44,7 +44,7 @@ class ChunkRenderer:
     def __init__(self, plan: RenderPlan, engine: Engine, raw: RawOutputs, context: Context) -> None:
         self.plan, self.engine, self.raw, self.context, self.count = plan, engine, raw, context, RenderCount()
         self._kind = engine.identity.get("device", "cpu")
-        self._capacity = capacity_beside(self._kind, *plan.size)  # between stages; 0: they take turns
+        self._capacity = stage_buffer_capacity(self._kind, *plan.size)  # between stages; 0: they take turns
         self._chunk_of = ChunkFinder(plan.chunks)
 
     def counts(self, rendered: Sequence[int]) -> Table:
@@ -84,7 +84,7 @@ class ChunkRenderer:
         plan, wanted = self.plan, range(run[0].first, run[-1].stop)
         stamps = [plan.delivery.stamps(number) for number in wanted]
         with ExitStack() as stack:
-            stack.enter_context(sharing_cores(self._kind))
+            stack.enter_context(limit_opencv_threads(self._kind))
             samples = stack.enter_context(closing(Prefetcher(self.samples(lo, hi), self._capacity, "network")))
             compose = Composer(plan, wanted.start, wanted.stop) if plan.is_composed else None
             if compose is not None:

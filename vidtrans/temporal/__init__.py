@@ -4,7 +4,7 @@ A filter is a class with a frozen settings dataclass ``Settings``, a ``version``
 with its settings (``flow`` among them names the flow method, where it has one) and the name of the device that this
 method runs on (``"cpu"`` unless said). Called with the ``Window`` around one frame, it returns that frame's picture. It
 keeps no state from frame to frame, so that a chunk needs ``radius`` frames on either side and nothing else; or it is
-``Recursive``, and its state can be taken from it at the end of a chunk and given back.
+``RecursiveFilter``, and its state can be taken from it at the end of a chunk and given back.
 """
 
 from __future__ import annotations

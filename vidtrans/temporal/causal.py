@@ -1,7 +1,7 @@
 """The causal filter, for live use: a frame is averaged with earlier frames along the motion.
 
 The mean of the model's own outputs is carried along the motion, with how many frames it is made of at each place:
-α = H/(H + 1) for H frames of history (TEMPORAL: 8 to 16). Results are never fed back, so nothing drifts. The source's
+α = H/(H + 1) for H frames of history. Results are never fed back, so nothing drifts. The source's
 luma goes through the same resampling, which tells detail that it cost from detail that flickers.
 """
 

@@ -73,7 +73,7 @@ METHODS = Registry(
             "vidtrans.training.methods.pix2pix:Pix2Pix",
             "pairs, a generator and a discriminator: Isola et al., CVPR 2017",
             curves={
-                "discriminator": Label("D", "Near 0 D has won, and G hears little from it."),
+                "discriminator": Label("D", "Near 0 D has won: it gives G almost no gradient."),
                 "temporal_discriminator": Label("D: three frames", "That of three in a row; 0 in steps without any."),
             },
         ),

@@ -96,7 +96,7 @@ class TrainingState:
 
 
 class Diverged(VidtransError):
-    """A loss is no longer a number. ``step`` is the last good one, whose state is kept."""
+    """A loss or a weight became infinite or NaN at step ``at``. The last saved state: that of ``step``, 0 for none."""
 
     def __init__(self, step: int, at: int) -> None:
         super().__init__(
@@ -247,13 +247,13 @@ def steps_for(run: TrainingState, minutes: float) -> int:
 
 def seconds_per_step(run: TrainingState) -> float:
     """Return the typical seconds of a step, by a short trial that changes ``run``, in all processes together."""
-    dist, without_gan = run.model.dist, run.model.settings.gan_start
+    dist, gan_start = run.model.dist, run.model.settings.gan_start
     for step in range(WARM_UP):
         seconds = _trial(run, step, 1.0)
     fits = TRIAL_SECONDS / max(seconds, 1e-4)
     count = round(dist.mean([min(max(fits, TRIAL_STEPS[0]), TRIAL_STEPS[1])])[0])
     seconds = 0.0
-    for share, progress in ((without_gan, 0.0), (1 - without_gan, 1.0)):
+    for share, progress in ((gan_start, 0.0), (1 - gan_start, 1.0)):
         if share:
             seconds += share * statistics.median(_trial(run, WARM_UP + at, progress) for at in range(count))
     return dist.mean([seconds])[0]

@@ -22,7 +22,7 @@ from shoot import lossless
 
 from vidtrans import api
 from vidtrans.concurrency import threads
-from vidtrans.concurrency.threads import Prefetcher, buffer_capacity, capacity_beside, sharing_cores
+from vidtrans.concurrency.threads import Prefetcher, buffer_capacity, limit_opencv_threads, stage_buffer_capacity
 from vidtrans.errors import Interrupted, MediaError
 from vidtrans.events import Event, Progress, Stop
 from vidtrans.video.io.reader import ClipReader
@@ -81,10 +81,10 @@ def test_it_is_never_further_ahead_than_there_is_room_and_closes_its_source(take
 
 def test_on_one_core_steps_take_turns_with_a_network_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threads, "cores", lambda: 1)
-    assert capacity_beside("cpu", 256, 256) == 0
-    assert capacity_beside("cuda", 256, 256) == buffer_capacity(256, 256) == 32
+    assert stage_buffer_capacity("cpu", 256, 256) == 0
+    assert stage_buffer_capacity("cuda", 256, 256) == buffer_capacity(256, 256) == 32
     monkeypatch.setattr(threads, "cores", lambda: 8)
-    assert capacity_beside("cpu", 7680, 4320) == 2
+    assert stage_buffer_capacity("cpu", 7680, 4320) == 2
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_beside_a_network_on_the_cpu_opencv_has_half_of_the_cores(
     before = cv2.getNumThreads()
     try:
         cv2.setNumThreads(5)
-        with sharing_cores(kind):
+        with limit_opencv_threads(kind):
             assert cv2.getNumThreads() == expected
         assert cv2.getNumThreads() == 5
     finally:
@@ -110,11 +110,11 @@ def test_what_is_imported_beside_is_waited_for_and_what_is_wrong_with_it_is_hear
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "slow_to_import.py").write_text("import gc, time\ntime.sleep(0.3)\nlooked_through = gc.isenabled()\n")
     (tmp_path / "breaks_when_imported.py").write_text("raise OSError('a library is missing')\n")
-    threads.begin_import("slow_to_import")
+    threads.import_in_background("slow_to_import")
     while "slow_to_import" not in sys.modules:
         time.sleep(0.001)
     assert not importlib.import_module("slow_to_import").looked_through
-    threads.begin_import("breaks_when_imported")
+    threads.import_in_background("breaks_when_imported")
     for thread in threading.enumerate():
         if thread.name == "vidtrans-import":
             thread.join()

@@ -247,7 +247,7 @@ def test_at_speed_0_there_is_no_loop() -> None:
         Loop.nearest(100, 0.0, 1, 40)
 
 
-# The governor
+# Drift correction
 
 FRAMES = moving_frames(12, size=(40, 32))
 BANK = frame_statistics(FRAMES)

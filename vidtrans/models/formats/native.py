@@ -2,7 +2,7 @@
 
 Its one metadata key, ``vidtrans``, is canonical JSON (with several keys the bytes would differ from run to
 run): format, architecture and settings, pairing and settings, size, normalisation, training record, card, the
-weights' digest. No times and no paths: the same training gives the same bytes (docs/training.md says on which devices).
+weights' digest. No times and no paths: the same training gives the same bytes (where: docs/guides/training.md).
 """
 
 from __future__ import annotations

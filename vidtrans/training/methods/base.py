@@ -135,7 +135,7 @@ class TrainingMethod(Protocol):
 
 
 @contextmanager
-def taking_a_step(device: Device, nondeterministic: set[str]) -> Iterator[None]:
+def training_step(device: Device, nondeterministic: set[str]) -> Iterator[None]:
     """Compute deterministically; raise DeviceError where the memory is too small."""
     try:
         with deterministic(device, nondeterministic):

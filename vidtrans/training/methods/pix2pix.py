@@ -22,7 +22,7 @@ from vidtrans.training import ADVERSARIAL, LOSSES, health
 from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
 from vidtrans.training.losses.base import TRIPLE_CHANNELS, GeneratorLoss, Judgement, LossContext, PrecedingFrames
 from vidtrans.training.losses.rarity import weigh
-from vidtrans.training.methods.base import Setup, TrainingMethod, taking_a_step
+from vidtrans.training.methods.base import Setup, TrainingMethod, training_step
 from vidtrans.training.methods.parts import Part, Picture, share_triples, split
 from vidtrans.training.network_trainer import DiscriminatorTrainer, NetworkTrainer, TrainingPrecision, autocast
 from vidtrans.training.settings import TrainingSettings
@@ -113,7 +113,7 @@ class Pix2Pix(TrainingMethod):
     ) -> dict[str, float]:
         """Update D, then G. Discriminators take part from ``settings.gan_start`` of the run on."""
         judged = self.d is not None and progress >= self.settings.gan_start
-        with taking_a_step(self.device, self.nondeterministic):
+        with training_step(self.device, self.nondeterministic):
             x, y = (to_device(given, self.device).to(memory_format=self.layout) for given in (inputs, targets))
             weighed = None if weights is None else to_device(weights, self.device)
             parts = split(x, y, weighed, self.settings.grad_accum_steps, seed + SEED_STRIDE * self.dist.rank)

@@ -98,7 +98,7 @@ def open_media(path: Path) -> Iterator[InputContainer]:
         str(path).encode()
     except UnicodeEncodeError:  # FFmpeg's names are UTF-8
         name = str(path).encode(errors="backslashreplace").decode()
-        raise MediaError(name, "its name is no UTF-8", "rename it") from None
+        raise MediaError(name, "its name is not UTF-8", "rename it") from None
     if not path.exists():
         raise MediaError(str(path), "no such file", "check the name")
     if path.is_dir():

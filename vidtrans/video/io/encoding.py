@@ -204,7 +204,7 @@ class EncodingSettings:
         if not single and ending in ENDINGS:
             if "%" in output.name:
                 remedy = f"write it as {output.parent / '%05d'}{output.suffix}"
-                raise UsageError(str(output), "it is no pattern for numbered pictures", remedy)
+                raise UsageError(str(output), "it is not a pattern for numbered pictures", remedy)
             why = "several pictures go into a folder"
             raise UsageError(str(output), why, f"use -o {output.with_suffix('')}")
 
