@@ -11,8 +11,8 @@ under_test.share_package()  # before anything imports vidtrans
 
 from chain import TINY, quick_training, said
 from clips import decode, moving_frames, write_clip
+from directed_clip import COUNT, EXACT, Frames, Shoot, lossless, same
 from hypothesis import settings
-from shoot import COUNT, EXACT, Frames, Shoot, lossless, same
 
 import vidtrans as api
 from vidtrans.concurrency import threads

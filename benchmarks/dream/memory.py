@@ -28,7 +28,7 @@ from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.metrics.consistency import Scorer
 from vidtrans.metrics.picture_quality import l1
 from vidtrans.models.model_file import load_generator
-from vidtrans.rendering.frame_renderer import Recurrence
+from vidtrans.rendering.frame_renderer import RecurrentHistory
 from vidtrans.settings import Size, Table
 from vidtrans.temporal.stream import Sample
 from vidtrans.training.training_job import use_huge_pages
@@ -71,7 +71,7 @@ def blocks(trained: Trained) -> tuple[float, float]:
         return alone, alone
     engine, found = TorchEngine(generator, resolve_device("cpu")), []
     for stretch in runs(trained.pairs):
-        memory = Recurrence(record.memory["flow"])
+        memory = RecurrentHistory(record.memory["flow"])
         for i in stretch:
             pair = trained.pairs[i]
             frame = read_picture(pair.inputs[0])

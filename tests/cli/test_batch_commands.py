@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from chain import refuse, vidtrans, vidtrans_json
 from clips import moving_frames
+from directed_clip import lossless
 from flicker import flickering
-from shoot import lossless
 
 from vidtrans.batch.inputs import counterparts
 from vidtrans.errors import UsageError

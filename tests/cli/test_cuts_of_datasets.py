@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from chain import refuse, said, said_json, tiny_flags
 from clips import moving_frames, write_folder
-from shoot import lossless
+from directed_clip import lossless
 
 from vidtrans.data.dataset import open_dataset
 from vidtrans.errors import Interrupted

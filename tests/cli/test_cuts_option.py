@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from chain import refuse, said, said_json
 from clips import decode, moving_frames, scene, write_folder
+from directed_clip import lossless
 from flicker import alike, flickering, look
-from shoot import lossless
 
 from vidtrans.clips.cut_list import with_cuts
 from vidtrans.clips.indexing import open_clip

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from chain import refuse, said, said_json, snapshot
 from clips import decode, moving_frames, pictures_of, sound_packets, times, write_folder
+from directed_clip import lossless
 from flicker import Frames, alike, drifting, flickering, look, rms, unsteadiness
-from shoot import lossless
 
 from vidtrans.config.rendering_settings import DEFLICKER_READS as READ
 from vidtrans.config.rendering_settings import RenderingSettings

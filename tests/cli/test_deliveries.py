@@ -27,6 +27,7 @@ from clips import (
     write_clip,
     write_folder,
 )
+from directed_clip import COUNT, PICTURES, Frames, Shoot, halves, lossless, same
 from filelock import FileLock
 from oddities import (
     BT2020,
@@ -43,7 +44,6 @@ from oddities import (
     write_frames,
 )
 from PIL import Image
-from shoot import COUNT, PICTURES, Frames, Shoot, halves, lossless, same
 from streams import stream_of, timecode_track
 
 import vidtrans as api

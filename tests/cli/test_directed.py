@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from chain import refuse, said, said_json
 from clips import decode, moving_frames, pictures_of
-from shoot import COUNT, EXACT, Frames, Shoot, halves, lossless, same
+from directed_clip import COUNT, EXACT, Frames, Shoot, halves, lossless, same
 
 import vidtrans as api
 from vidtrans.errors import Interrupted

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from chain import refuse, said, said_json, snapshot, vidtrans_json
 from clips import scene, write_folder
+from directed_clip import Frames, lossless
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from shoot import Frames, lossless
 
 import vidtrans as api
 from vidtrans.clips.indexing import open_clip

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from chain import refuse, said, said_json
 from clips import decode, moving_frames, pictures_of, scene, write_folder
-from shoot import COUNT, PICTURES, Frames, Shoot, directed, halves, lossless, same
+from directed_clip import COUNT, PICTURES, Frames, Shoot, directed, halves, lossless, same
 
 import vidtrans as api
 from vidtrans.errors import UsageError

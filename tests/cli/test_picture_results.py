@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from chain import refuse, said, said_json, snapshot
 from clips import decode, moving_frames, pictures_of, scene, sound_packets, times, write_folder
-from shoot import same
+from directed_clip import same
 
 import vidtrans as api
 from vidtrans.errors import MediaError, UsageError

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from chain import TINY, quick_training, refuse, said, tiny_flags
 from clips import decode, moving_frames
+from directed_clip import lossless
 from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from shoot import lossless
 
 import vidtrans as api
 import vidtrans.pipeline.demo

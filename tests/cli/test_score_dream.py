@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from chain import refuse, said, said_json
 from clips import moving_frames, write_folder
-from shoot import Frames, lossless
+from directed_clip import Frames, lossless
 
 from vidtrans.evaluation.dream_scores import _nearest
 from vidtrans.metrics.dreams import ping_pong

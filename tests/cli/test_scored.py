@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from chain import said, said_json
 from clips import decode, scene, write_folder
+from directed_clip import Frames, lossless
 from filelock import FileLock
 from oddities import cut_outs, write_frames
 from PIL import Image
-from shoot import Frames, lossless
 
 import vidtrans as api
 from vidtrans.errors import Interrupted, VidtransError

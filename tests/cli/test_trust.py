@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from chain import TINY, quick_training, refuse, said
 from clips import decode, moving_frames
+from directed_clip import lossless, same
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
-from shoot import lossless, same
 
 import vidtrans as api
 from vidtrans.config.programs import programs_in

@@ -12,13 +12,13 @@ from typing import Any
 import batch_jobs
 import pytest
 from chain import refuse, said_json
+from directed_clip import three_clips
 from processes import states, workers
-from shoot import three_clips
 from under_test import put_first
 
 from vidtrans.batch.executors import EXECUTORS, make_executor
 from vidtrans.batch.executors.base import SHARED, Task, TaskResult, run_task, shared_options
-from vidtrans.batch.inputs import Dividing, Item
+from vidtrans.batch.inputs import Divider, Item
 from vidtrans.batch.jobs import BatchOptions, run_batch, run_spread
 from vidtrans.batch.summary import Outcome
 from vidtrans.config.recipe import render_recipe
@@ -42,7 +42,7 @@ def items(*whats: str, dividing: bool = False) -> list[Item]:
     found = []
     for n, what in enumerate(whats):
         source = Path(f"{n} {what}")
-        given = Dividing(*(partial(f, source, what) for f in (batch_jobs.divide, batch_jobs.make_part)))
+        given = Divider(*(partial(f, source, what) for f in (batch_jobs.divide, batch_jobs.make_part)))
         found.append(Item(source, None, partial(batch_jobs.job, source, what), 1, given if dividing else None))
     return found
 

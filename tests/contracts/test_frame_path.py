@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from clips import moving_frames
-from shoot import lossless
+from directed_clip import lossless
 
 # Counts calls of functions of the package between pictures that the encoder gets, in the middle third of the clip.
 COUNT = """

@@ -10,7 +10,7 @@ import pytest
 import torch
 from chain import refuse, said, said_json
 from clips import decode, moving_frames, write_clip
-from strangers import bad_models
+from hostile_models import bad_models
 
 from vidtrans.errors import ModelError
 from vidtrans.models.formats import FORMATS, NATIVE, format_of, load_format
@@ -33,9 +33,9 @@ FOREIGN = {
 
 
 @pytest.fixture(scope="module")
-def strangers(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+def hostile_models(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Bad models, each a file."""
-    folder, here = tmp_path_factory.mktemp("strangers"), Path.cwd()
+    folder, here = tmp_path_factory.mktemp("hostile_models"), Path.cwd()
     os.chdir(folder)
     try:
         return [path.absolute() for path in bad_models(tiny_model)]
@@ -89,20 +89,20 @@ def test_a_file_cut_off_anywhere_is_a_model_error(writable: str, tiny_model: Pat
 
 @pytest.mark.parametrize("every", FORMATS)
 def test_bad_files_are_not_detected_unless_they_say_that_they_are_of_the_format(
-    every: str, strangers: list[Path]
+    every: str, hostile_models: list[Path]
 ) -> None:
-    assert len(strangers) > 70
-    assert {path.stem for path in strangers} > FOREIGN
-    for path in strangers:
+    assert len(hostile_models) > 70
+    assert {path.stem for path in hostile_models} > FOREIGN
+    for path in hostile_models:
         claims = every == NATIVE and path.stem not in FOREIGN
         assert load_format(every).detect(path) is claims, path.name
 
 
 @pytest.mark.parametrize("name", sorted(FOREIGN))
 def test_a_file_of_no_format_is_refused_with_those_that_are_known(
-    name: str, strangers: list[Path], capsys: pytest.CaptureFixture[str]
+    name: str, hostile_models: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (path,) = (path for path in strangers if path.stem == name)
+    (path,) = (path for path in hostile_models if path.stem == name)
     line = refuse(capsys, 3, "model", "show", path)
     assert all(f"{known} ({FORMATS[known].summary})" in line for known in FORMATS)
 

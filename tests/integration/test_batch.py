@@ -17,8 +17,8 @@ from typing import Any
 import batch_jobs
 import pytest
 from chain import refuse, vidtrans, vidtrans_json
+from directed_clip import three_clips
 from processes import states, workers
-from shoot import three_clips
 from under_test import put_first
 
 from vidtrans import machine

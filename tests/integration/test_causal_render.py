@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from chain import said_json
 from clips import moving_frames
+from directed_clip import lossless
 from flicker import flickering, look
-from shoot import lossless
 
 import vidtrans as api
 from vidtrans.errors import Interrupted

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from chain import said, said_json, vidtrans, vidtrans_json
 from clips import moving_frames
+from directed_clip import lossless
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from processes import workers
-from shoot import lossless
 
 from vidtrans.batch.scheduler import Scheduler
 from vidtrans.rendering.division import MIN_PART_FRAMES, cut

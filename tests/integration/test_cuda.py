@@ -22,7 +22,7 @@ import pytest
 import torch
 from chain import TINY, quick_training, tiny_flags, vidtrans
 from clips import moving_frames, scene
-from shoot import lossless
+from directed_clip import lossless
 from variants import least
 
 from vidtrans import api

@@ -11,8 +11,8 @@ import pytest
 import torch
 from chain import TINY, refuse, said, said_json, tiny_flags
 from clips import decode, moving_frames, pictures_of, scene, write_clip, write_folder
+from directed_clip import FLAGS, lossless
 from plates import SIZE, before, dataset_of, panned
-from shoot import FLAGS, lossless
 
 import vidtrans as api
 from vidtrans.data.dataset import open_dataset

@@ -15,10 +15,10 @@ import pytest
 import torch
 from chain import TINY, quick_training, refuse, said, said_json
 from clips import decode, moving_frames, scene, write_clip
+from directed_clip import lossless
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from shoot import lossless
 
 import vidtrans as api
 from vidtrans.data.augment import Geometry, draw_geometry, draw_synthetic_motion

@@ -10,8 +10,8 @@ import pytest
 import torch
 from chain import TINY, quick_training, refuse, said_json, vidtrans
 from clips import moving_frames, write_clip
+from directed_clip import three_clips
 from dreams import make_dreamer
-from shoot import three_clips
 from two_gpus import pretend
 
 import vidtrans as api

@@ -11,16 +11,16 @@ import cv2
 import numpy as np
 import pytest
 from chain import quick_training, vidtrans, vidtrans_json
+from directed_clip import lossless
 from hypothesis import given
 from hypothesis import strategies as st
-from shoot import lossless
 
 from vidtrans import api
 from vidtrans.errors import UsageError
 from vidtrans.pairing.base import make_pairing
 from vidtrans.rendering.batching import RenderCount, is_similar
 from vidtrans.rendering.flow_propagation import CHECK_INTERVAL, Draft
-from vidtrans.rendering.frame_renderer import FrameRenderer, Inputs
+from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
 from vidtrans.temporal.stream import Sample
 from vidtrans.video.io.clip import Frame
 
@@ -52,7 +52,7 @@ class Counting:
 def samples_of(pictures: list[np.ndarray], engine: Any, **options: Any) -> list[Sample]:
     known: Callable[[int], np.ndarray | None] = options.pop("known", lambda _: None)
     restarts: Callable[[int], bool] = options.pop("restarts", lambda _: False)
-    renderer = FrameRenderer(Inputs(make_pairing("aligned", {})), engine, **options)
+    renderer = FrameRenderer(ModelInputs(make_pairing("aligned", {})), engine, **options)
     made: list[Sample] = []
     for i, picture in enumerate(pictures):
         made += renderer.render(
@@ -77,7 +77,7 @@ def test_what_is_shown_again_is_painted_once_and_comes_out_the_same(order: list[
 
 def test_a_clip_that_never_moves_does_not_pile_up() -> None:
     engine = Counting(4)
-    renderer, made = FrameRenderer(Inputs(make_pairing("aligned", {})), engine), 0
+    renderer, made = FrameRenderer(ModelInputs(make_pairing("aligned", {})), engine), 0
     for number in range(500):
         made += len(list(renderer.render(renderer.prepare(Frame(number, number, texture(16, 16)), (0, 500)))))
         assert number + 1 - made <= 4 * 4

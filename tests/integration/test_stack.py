@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from chain import TINY, quick_training, refuse, said
 from clips import decode, moving_frames, pictures_of, scene, times, write_folder
-from shoot import lossless
+from directed_clip import lossless
 
 import vidtrans as api
 from vidtrans.data.dataset import open_dataset

@@ -25,7 +25,7 @@ MAGIC = re.compile(r"[*?\[]")
 
 
 @dataclass(frozen=True)
-class Dividing:
+class Divider:
     """How an item is divided, in two picklable functions.
 
     ``divide(context, count=…)`` plans so many parts, or None to leave it whole; ``make_part(context, part=…)`` makes
@@ -48,7 +48,7 @@ class Item:
     output: Path | None
     work: Callable[[Context], Table] = field(repr=False)
     size: int = 0
-    dividing: Dividing | None = field(default=None, repr=False)
+    dividing: Divider | None = field(default=None, repr=False)
 
 
 def is_batch(paths: Sequence[Path]) -> bool:

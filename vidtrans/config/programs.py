@@ -66,7 +66,7 @@ def programs_from(source: str, tables: Tables, above: Tables) -> tuple[ProgramSe
     return tuple(ProgramSetting(source, k, v) for k, v in programs_in(tables).items() if k not in given)
 
 
-def tell_programs(
+def warn_about_programs(
     settings: Iterable[ProgramSetting], context: Context, tables: Sequence[str] = ("encoding", "rendering")
 ) -> None:
     """Warn, once for each setting, which program is run for a preset or a list: called just before that.

@@ -13,7 +13,7 @@ from vidtrans.dreaming.resumable_rollout import Loop
 from vidtrans.dreaming.seeds import Driver, find_seed
 from vidtrans.dreaming.sequencer import ModelSequencer
 from vidtrans.errors import UsageError
-from vidtrans.models.loaded_model import Look
+from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.rendering.requested_output import OutputTarget
 from vidtrans.session import Context
 from vidtrans.video.io.codecs import CONTAINERS
@@ -21,7 +21,7 @@ from vidtrans.video.io.sound import RATE_HZ, read_blocks
 from vidtrans.video.io.stream_copy import check_sound
 
 
-def plan_dream(spec: DreamSpec, looks: Sequence[Look], place: OutputTarget, context: Context) -> DreamPlan:
+def plan_dream(spec: DreamSpec, looks: Sequence[LoadedModel], place: OutputTarget, context: Context) -> DreamPlan:
     """Open all inputs and return the plan of a dream. Raises UsageError, MediaError, ModelError, DeviceError."""
     models = ModelSequencer(looks, spec.dreaming, spec.rendering, context, spec.frames)
     seed = find_seed(spec.source, looks[0], context_of(looks), spec.rendering.size, spec.start, context)
@@ -35,7 +35,7 @@ def plan_dream(spec: DreamSpec, looks: Sequence[Look], place: OutputTarget, cont
     return DreamPlan(spec, seed, rate, models, controls, loop, driver, place.pattern)
 
 
-def _rate(spec: DreamSpec, look: Look, seed_rate: Fraction | None) -> Fraction:
+def _rate(spec: DreamSpec, look: LoadedModel, seed_rate: Fraction | None) -> Fraction:
     """Return frames a second: as requested, the seed's, the training clip's, or the default of pictures."""
     learned = look.record.dream.get("rate") if look.record else None
     default = Fraction(learned) if learned else Fraction(spec.rendering.picture_fps).limit_denominator(1001)
@@ -57,7 +57,7 @@ def _read_loudness(spec: DreamSpec, rate: Fraction, place: OutputTarget) -> Loud
     return levels
 
 
-def _loop(spec: DreamSpec, looks: Sequence[Look], speed: float | None, context: Context) -> Loop:
+def _loop(spec: DreamSpec, looks: Sequence[LoadedModel], speed: float | None, context: Context) -> Loop:
     """Return the loop. Raises UsageError where the speed changes, or the models' clocks differ."""
     if speed is None:
         raise UsageError("--loop", "a loop has one speed", "give one number with --speed")

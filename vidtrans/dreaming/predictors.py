@@ -6,16 +6,16 @@ from collections.abc import Sequence
 
 from vidtrans.dreaming.settings import DreamingSettings
 from vidtrans.errors import ModelError, UsageError
-from vidtrans.models.loaded_model import Look, find_look
+from vidtrans.models.loaded_model import LoadedModel, load_model
 from vidtrans.pairing.next_frame import NextFrame
 from vidtrans.session import Context
 
 NOISE = "noise"  # the seed that is no file
 
 
-def find_looks(models: Sequence[str], context: Context) -> list[Look]:
+def load_models(models: Sequence[str], context: Context) -> list[LoadedModel]:
     """Return models that predict frames. Raises ModelError where one is missing, or is for something else."""
-    looks = [find_look(name, context) for name in models]
+    looks = [load_model(name, context) for name in models]
     for look in looks:
         if look.record is None or not isinstance(look.pairing, NextFrame):
             purpose = f"it learned '{look.record.pairing['name']}'" if look.record else "it returns its input"
@@ -27,18 +27,18 @@ def find_looks(models: Sequence[str], context: Context) -> list[Look]:
     return looks
 
 
-def positions_of(look: Look) -> int:
+def positions_of(look: LoadedModel) -> int:
     """Return the places of a clock's timeline; 0 without a clock."""
     clocked = look.record is not None and look.pairing.settings.time_encoding
     return int(look.record.dream["positions"]) if clocked and look.record else 0
 
 
-def context_of(looks: Sequence[Look]) -> int:
+def context_of(looks: Sequence[LoadedModel]) -> int:
     """Return the largest number of past frames that a model needs."""
     return max(look.pairing.settings.context_frames for look in looks)
 
 
-def check_clock(looks: Sequence[Look], settings: DreamingSettings) -> None:
+def check_clock(looks: Sequence[LoadedModel], settings: DreamingSettings) -> None:
     """Raise UsageError where an option needs a model with a clock and this one has none."""
     options = {
         "--loop": settings.loop,

@@ -16,7 +16,7 @@ from vidtrans.clips.indexing import Clip, open_clip
 from vidtrans.dreaming.drift_correction import FrameStatistics
 from vidtrans.dreaming.predictors import NOISE
 from vidtrans.errors import MediaError, UsageError
-from vidtrans.models.loaded_model import Look
+from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.session import Context
 from vidtrans.settings import Size, Table, Time, parse_size
 from vidtrans.video.frame_format import FrameFormat
@@ -67,7 +67,9 @@ def _to_signed(picture: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray((picture.astype(np.float32) / middle - 1).transpose(2, 0, 1))
 
 
-def find_seed(source: Path | None, look: Look, count: int, wanted: str, start: Time | None, context: Context) -> Seed:
+def find_seed(
+    source: Path | None, look: LoadedModel, count: int, wanted: str, start: Time | None, context: Context
+) -> Seed:
     """Find ``count`` frames, the model's ``step`` apart, from ``start`` on; ``wanted`` is a working size.
 
     Raises UsageError, MediaError.
@@ -100,7 +102,7 @@ def find_seed(source: Path | None, look: Look, count: int, wanted: str, start: T
     return Seed(clip, numbers, look.working_size(wanted, output_size), output_size, index.sample_aspect_ratio, rate)
 
 
-def _noise_size(look: Look, wanted: str, start: Time | None) -> tuple[int, int]:
+def _noise_size(look: LoadedModel, wanted: str, start: Time | None) -> tuple[int, int]:
     if start is not None:
         raise UsageError(f"--start {start}", "noise begins nowhere", "leave it out")
     assert look.record is not None

@@ -15,14 +15,14 @@ from vidtrans.files import digest_of
 from vidtrans.inference.device import resolve_device
 from vidtrans.inference.morph import Morph
 from vidtrans.inference.torch_engine import TorchEngine
-from vidtrans.models.loaded_model import Look, load_engine
+from vidtrans.models.loaded_model import LoadedModel, load_engine
 from vidtrans.models.model_file import load_generator
 from vidtrans.pairing.base import pairing_record
 from vidtrans.session import Context
 from vidtrans.settings import Table
 
 
-def statistics_in(look: Look) -> FrameStatistics | None:
+def statistics_in(look: LoadedModel) -> FrameStatistics | None:
     """Return the statistics of a model's training frames; None without any. Raises ModelError."""
     table = look.record.dream.get("statistics") if look.record else None
     return FrameStatistics.of(table) if table else None
@@ -33,7 +33,7 @@ class ModelSequencer:
 
     def __init__(
         self,
-        looks: Sequence[Look],
+        looks: Sequence[LoadedModel],
         settings: DreamingSettings,
         rendering: RenderingSettings,
         context: Context,
@@ -53,7 +53,7 @@ class ModelSequencer:
         self._models: dict[int, RolloutModel] = {}
         self._morph: Morph | None = None
 
-    def _corrector(self, look: Look) -> DriftCorrector | None:
+    def _corrector(self, look: LoadedModel) -> DriftCorrector | None:
         statistics = statistics_in(look)
         if statistics is None or self.settings.drift_correction == 0:
             return None
@@ -99,7 +99,7 @@ class ModelSequencer:
         return [{"digest": look.digest, "pairing": pairing_record(look.pairing)} for look in self.looks]
 
 
-def _architecture(look: Look) -> str:
+def _architecture(look: LoadedModel) -> str:
     record = look.record
     assert record is not None
     clock = record.dream.get("positions", 0)

@@ -16,9 +16,9 @@ from vidtrans.clips.sampling import spread_numbers
 from vidtrans.errors import UsageError
 from vidtrans.evaluation.scoring import AlignedSource
 from vidtrans.events import Progress
-from vidtrans.models.loaded_model import Look
+from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.output.delivery import Delivery
-from vidtrans.rendering.frame_renderer import Inputs
+from vidtrans.rendering.frame_renderer import ModelInputs
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.video.images.picture import resize, write_picture
@@ -52,13 +52,13 @@ def clip_panel(clip: Clip, first: Clip, span: range, label: str, context: Contex
     return Panel(label, frames)
 
 
-def input_panel(clip: Clip, look: Look, context: Context) -> Panel:
+def input_panel(clip: Clip, look: LoadedModel, context: Context) -> Panel:
     """Return a panel with a network's input from the clip, at its training size. Raises UsageError."""
     pairing = look.pairing
     if len(pairing.offsets) > 1 or pairing.guides:
         why = f"pairing '{pairing.name}' shows it more than the frame"
         raise UsageError("--input", why, "compare without it")
-    size, inputs = look.working_size("trained", (clip.index.width, clip.index.height)), Inputs(pairing)
+    size, inputs = look.working_size("trained", (clip.index.width, clip.index.height)), ModelInputs(pairing)
 
     def frames(numbers: list[int]) -> Generator[np.ndarray, None, None]:
         for number, rgb in zip(numbers, AlignedSource(clip, numbers).pictures(context), strict=True):

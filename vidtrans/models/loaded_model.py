@@ -26,7 +26,7 @@ from vidtrans.video.io.encoding import EncodingSettings
 
 
 @dataclass(frozen=True)
-class Look:
+class LoadedModel:
     """A model that was found: its file (None for identity), digest, name and record.
 
     ``changes`` are settings of its pairing that the render sets otherwise.
@@ -78,15 +78,15 @@ class Look:
         return width * factor, height * factor
 
 
-def find_look(name: str, context: Context, changes: Mapping[str, Any] | None = None) -> Look:
+def load_model(name: str, context: Context, changes: Mapping[str, Any] | None = None) -> LoadedModel:
     """Find a model. Raises ModelError where there is no valid one, UsageError on changes that do not fit."""
     path = find_model(name)
     own = dict(changes or {})
     try:
         if path is None:
-            look = Look(None, IDENTITY, IDENTITY, None, own)
+            look = LoadedModel(None, IDENTITY, IDENTITY, None, own)
         else:
-            look = Look(path, context.cache.digest(path), path.stem, read_record(path), own)
+            look = LoadedModel(path, context.cache.digest(path), path.stem, read_record(path), own)
     except PermissionError:
         raise ModelError(str(path), "permission denied", "make the file readable") from None
     look.pairing  # noqa: B018  (raises at once for an unknown setting)
@@ -94,7 +94,7 @@ def find_look(name: str, context: Context, changes: Mapping[str, Any] | None = N
 
 
 @dataclass(frozen=True)
-class RenderSettings:
+class ResolvedRenderSettings:
     """The recipe of a render, resolved for a look.
 
     ``device``, as ``--device`` has it, runs the filter's flow method where that is a network; OpenCV's run on the CPU.
@@ -107,7 +107,7 @@ class RenderSettings:
     device: str
 
     @classmethod
-    def of(cls, recipe: Recipe, look: Look, device: str) -> RenderSettings:
+    def of(cls, recipe: Recipe, look: LoadedModel, device: str) -> ResolvedRenderSettings:
         """Read the settings of a recipe; the identity model has no filter by default. Raises UsageError."""
         name, settings = recipe.choice_settings("temporal")
         if look.path is None and "name" not in recipe.tables.get("temporal", {}):
@@ -115,7 +115,7 @@ class RenderSettings:
         rendering = recipe.settings("rendering", RenderingSettings)
         return cls(rendering, recipe.settings("encoding", EncodingSettings), name, settings, device)
 
-    def resolved(self, pictures: bool, output: Path | None) -> RenderSettings:
+    def resolved(self, pictures: bool, output: Path | None) -> ResolvedRenderSettings:
         """Return these settings with the codec that the source and the output need."""
         return replace(self, encoding=self.encoding.resolved(pictures=pictures, output=output))
 
@@ -153,7 +153,7 @@ class RenderSettings:
         }
 
 
-def load_engine(look: Look, settings: RenderingSettings, context: Context) -> Engine:
+def load_engine(look: LoadedModel, settings: RenderingSettings, context: Context) -> Engine:
     """Return the engine that runs the look. Raises ModelError, DeviceError, UsageError."""
     if look.path is None:
         return IdentityEngine()

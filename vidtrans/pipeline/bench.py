@@ -13,7 +13,7 @@ from vidtrans.config.recipe import Recipe
 from vidtrans.errors import Interrupted, UsageError
 from vidtrans.events import Progress, silent
 from vidtrans.inference.device import resolve_device
-from vidtrans.models.loaded_model import find_look
+from vidtrans.models.loaded_model import load_model
 from vidtrans.pipeline.stylize import stylize
 from vidtrans.rendering.render_benchmark import ROUNDS, RenderBenchmark, machine, measure
 from vidtrans.requests import BenchRequest, StylizeRequest
@@ -34,7 +34,7 @@ def bench(request: BenchRequest, context: Context) -> Table:
     with tempfile.TemporaryDirectory(prefix="vidtrans-") as temporary:
         folder = Path(temporary)
         own = replace(context, cache_dir=folder / "cache", report=silent, dry_run=False, overwrite=False)
-        look, device = find_look(request.model, own), resolve_device(context.device)
+        look, device = load_model(request.model, own), resolve_device(context.device)
         look.check_renders()
         if look.pairing.guides:
             raise UsageError(f"model '{look.name}'", "its input is guide passes", "measure another model")

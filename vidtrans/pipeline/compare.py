@@ -7,7 +7,7 @@ from pathlib import Path
 from vidtrans.clips.indexing import content_digest, open_clip
 from vidtrans.evaluation.comparison import clip_panel, draw_sheet, input_panel, write_video
 from vidtrans.files import base_name
-from vidtrans.models.loaded_model import find_look
+from vidtrans.models.loaded_model import load_model
 from vidtrans.output.target import produce, refuse_link
 from vidtrans.pairing.base import pairing_record
 from vidtrans.requests import CompareRequest
@@ -31,7 +31,7 @@ def compare(request: CompareRequest, context: Context) -> Table:
     encoding = EncodingSettings(codec="h264")
     if not as_sheet:
         encoding.check_container(output, single=False)
-    look = find_look(request.input_of, context) if request.input_of else None
+    look = load_model(request.input_of, context) if request.input_of else None
     labels = [*request.labels, *(c.name for c in clips[len(request.labels) :])]
     key: Table = {
         "command": "compare",

@@ -12,16 +12,16 @@ from vidtrans.batch.inputs import counterparts, exclude_results, expand_sources,
 from vidtrans.batch.jobs import BatchOptions, run_batch
 from vidtrans.batch.summary import Outcome
 from vidtrans.clips.indexing import content_digest, open_clip
-from vidtrans.config.programs import tell_programs
+from vidtrans.config.programs import warn_about_programs
 from vidtrans.config.recipe import Recipe
 from vidtrans.errors import UsageError
 from vidtrans.evaluation.scoring import find_guide, with_sound_of
 from vidtrans.files import base_name
-from vidtrans.models.loaded_model import RenderSettings, find_look
+from vidtrans.models.loaded_model import ResolvedRenderSettings, load_model
 from vidtrans.models.model_file import IDENTITY
 from vidtrans.output.target import refuse_link
 from vidtrans.rendering.render_job import RenderJob
-from vidtrans.rendering.render_planning import at_rate, plan_render
+from vidtrans.rendering.render_planning import plan_render, with_picture_fps
 from vidtrans.rendering.requested_output import OutputTarget, RequestedOutput, request_digest
 from vidtrans.requests import DeflickerRequest
 from vidtrans.session import Context
@@ -40,11 +40,11 @@ def deflicker(request: DeflickerRequest, context: Context) -> Table:
     processed = request.processed
     if is_picture_source(processed) and not is_picture_sequence(processed):
         raise UsageError(str(processed), "one picture cannot flicker", "give a video or a folder of pictures")
-    look = find_look(IDENTITY, context)
+    look = load_model(IDENTITY, context)
     # The recipe names its filter, as nothing else is asked for here; the result is as large as the clip.
     temporal = {"name": request.recipe.choice("temporal")[0]}
     recipe = request.recipe.under({"temporal": temporal, "rendering": {"size": "source"}})
-    settings = RenderSettings.of(recipe, look, context.device)
+    settings = ResolvedRenderSettings.of(recipe, look, context.device)
     settings = settings.resolved(is_picture_source(processed), request.output)
     output = request.output or refuse_link(Path(base_name(processed) + _default_ending(processed, request.recipe)))
     target = OutputTarget.find(output, settings.encoding)
@@ -58,7 +58,7 @@ def deflicker(request: DeflickerRequest, context: Context) -> Table:
     requested = RequestedOutput(target, digest, [p for p in (processed, request.source) if p], context, began)
     if (table := requested.existing()) is not None:
         return requested.report(table, cached=True)
-    clip = at_rate(open_clip(context, processed), settings.rendering.picture_fps)
+    clip = with_picture_fps(open_clip(context, processed), settings.rendering.picture_fps)
     if not clip.index.same_size:
         raise UsageError(str(processed), "its pictures are not of one size", "give pictures of one size")
     target.check_holds(clip.index.num_frames)
@@ -66,7 +66,7 @@ def deflicker(request: DeflickerRequest, context: Context) -> Table:
     if request.source is not None:
         clip, guide = find_guide(clip, request.source, settings.rendering.cuts, request.start, context)
         clip = with_sound_of(clip, guide)
-    tell_programs(request.recipe.programs, context, ("encoding",))
+    warn_about_programs(request.recipe.programs, context, ("encoding",))
     job = RenderJob(plan_render(clip, look, settings, context, pattern=target.pattern, guide=guide), context)
     job.plan.delivery.check_sound(target.output)
     if context.dry_run:

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vidtrans.clips.indexing import content_digest
-from vidtrans.config.programs import tell_programs
+from vidtrans.config.programs import warn_about_programs
 from vidtrans.config.rendering_settings import DREAM_READS, RenderingSettings
-from vidtrans.dreaming.predictors import NOISE, check_clock, find_looks
+from vidtrans.dreaming.predictors import NOISE, check_clock, load_models
 from vidtrans.dreaming.settings import DreamingSettings
 from vidtrans.files import base_name, digest_of
 from vidtrans.flow.survey import VERSION as SURVEY_VERSION
-from vidtrans.models.loaded_model import Look
+from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.model_file import SUFFIX
 from vidtrans.output.assembling import VERSION as ASSEMBLY_VERSION
 from vidtrans.output.target import refuse_link
@@ -33,7 +33,7 @@ def dream(request: DreamRequest, context: Context) -> Table:
     """
     began = time.monotonic()
     recipe, sound = request.recipe, request.sound
-    looks = find_looks(request.models, context)
+    looks = load_models(request.models, context)
     encoding = recipe.settings("encoding", EncodingSettings).resolved(pictures=False, output=request.output)
     dreaming = recipe.settings("dreaming", DreamingSettings)
     check_clock(looks, dreaming)
@@ -49,7 +49,7 @@ def dream(request: DreamRequest, context: Context) -> Table:
     if (table := requested.existing()) is not None:
         return requested.report(table, cached=True)
     target.check_holds(request.frames)
-    tell_programs(recipe.programs, context, ("encoding",))
+    warn_about_programs(recipe.programs, context, ("encoding",))
     from vidtrans.dreaming.dream_job import DreamJob, DreamSpec  # torch
     from vidtrans.dreaming.dream_planning import plan_dream
 
@@ -63,7 +63,7 @@ def dream(request: DreamRequest, context: Context) -> Table:
     return requested.report(table, cached=False)
 
 
-def _digest(request: DreamRequest, looks: Sequence[Look], target: OutputTarget, context: Context) -> str:
+def _digest(request: DreamRequest, looks: Sequence[LoadedModel], target: OutputTarget, context: Context) -> str:
     """The digest of all that decides a result. Raises UsageError, MediaError where something cannot be read."""
     files = {"source": request.source, "blend": request.blend, "sound": request.sound}
     rendering = request.recipe.settings("rendering", RenderingSettings)

@@ -6,12 +6,12 @@ from fractions import Fraction
 from pathlib import Path
 
 from vidtrans.clips.indexing import open_clip
-from vidtrans.config.programs import tell_programs
+from vidtrans.config.programs import warn_about_programs
 from vidtrans.config.recipe import Recipe
 from vidtrans.data.dataset import open_dataset
 from vidtrans.data.dataset_planning import DatasetSpec
 from vidtrans.errors import UsageError
-from vidtrans.models.loaded_model import RenderSettings
+from vidtrans.models.loaded_model import ResolvedRenderSettings
 from vidtrans.output.assembling import pass_of, try_pass
 from vidtrans.output.target import check_foreign, check_place
 from vidtrans.pairing.base import make_pairing
@@ -62,7 +62,9 @@ def forecast(request: RunRequest, dataset: Path, model: Path, context: Context) 
     estimates = []
     for one in renders(request, model):
         opened = open_clip(context, one.video, look.pairing.guides)
-        render = RenderSettings.of(recipe, look, context.device).resolved(is_picture_source(one.video), one.output)
+        render = ResolvedRenderSettings.of(recipe, look, context.device).resolved(
+            is_picture_source(one.video), one.output
+        )
         estimates.append(RenderJob(plan_render(opened, look, render, context), context).estimate(engine))
     return {
         "dry_run": True,
@@ -115,6 +117,6 @@ def _check_clip(clip: Path, place: Path, recipe: Recipe, encoding: EncodingSetti
         own = encoding.resolved(pictures=is_picture_source(clip), output=place)
         own.depth_for(8)
         if own.needs_program:
-            tell_programs(recipe.programs, context, ("encoding",))
+            warn_about_programs(recipe.programs, context, ("encoding",))
             picture = PictureFormat(64, 48, Fraction(1), Fraction(1, 25), Fraction(25))
             try_pass(pass_of(own, picture), picture, context)

@@ -9,16 +9,16 @@ from pathlib import Path
 
 from vidtrans.clips.indexing import Clip, content_digest, open_clip
 from vidtrans.concurrency.threads import import_in_background
-from vidtrans.config.programs import tell_programs
+from vidtrans.config.programs import warn_about_programs
 from vidtrans.config.recipe import Recipe
 from vidtrans.errors import UsageError
 from vidtrans.evaluation.rendered import check_scorable, score_path, score_render
-from vidtrans.models.loaded_model import Look, RenderSettings, find_look
+from vidtrans.models.loaded_model import LoadedModel, ResolvedRenderSettings, load_model
 from vidtrans.output.target import check_foreign, refuse_link
 from vidtrans.pairing.base import pairing_record
 from vidtrans.rendering.picture_folders import render_pictures
 from vidtrans.rendering.render_job import RenderJob
-from vidtrans.rendering.render_planning import at_rate, plan_render
+from vidtrans.rendering.render_planning import plan_render, with_picture_fps
 from vidtrans.rendering.requested_output import (
     OutputTarget,
     RequestedOutput,
@@ -73,16 +73,16 @@ class RequestedRender:
     began: float
 
     @cached_property
-    def look(self) -> Look:
+    def look(self) -> LoadedModel:
         """Return the model, with the changes to its pairing."""
-        look = find_look(self.request.model, self.context, self.request.recipe.pairing_changes)
+        look = load_model(self.request.model, self.context, self.request.recipe.pairing_changes)
         look.check_renders()
         return look
 
     @cached_property
-    def settings(self) -> RenderSettings:
+    def settings(self) -> ResolvedRenderSettings:
         """Return the settings, with the codec that the source and the output ask for."""
-        settings = RenderSettings.of(self.request.recipe, self.look, self.context.device)
+        settings = ResolvedRenderSettings.of(self.request.recipe, self.look, self.context.device)
         return settings.resolved(is_picture_source(self.request.video), self.request.output)
 
     @cached_property
@@ -116,7 +116,7 @@ class RequestedRender:
     def job(self, clip: Clip) -> RenderJob:
         """Return the job that renders the source. Raises UsageError, MediaError."""
         request, target = self.request, self.requested.target
-        tell_programs(request.recipe.programs, self.context)
+        warn_about_programs(request.recipe.programs, self.context)
         if graph := self.settings.rendering.source_filter:
             from vidtrans.output.filtered_source import filtered_clip
 
@@ -133,7 +133,7 @@ def _stylize_pictures(clip: Clip, render: RequestedRender) -> Table:
     request, context = render.request, render.context
     if request.score:
         raise UsageError("--score", "pictures of several sizes are no film", "leave it out")
-    clip = at_rate(clip, render.settings.rendering.picture_fps)
+    clip = with_picture_fps(clip, render.settings.rendering.picture_fps)
 
     def render_one(picture: Path, output: Path, recipe: Recipe, mask: Path | None) -> Table:
         own = replace(request, video=picture, output=output, recipe=recipe, mask=mask, start=None, end=None)

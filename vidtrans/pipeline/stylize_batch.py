@@ -8,12 +8,12 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from vidtrans.batch.inputs import Dividing, Item, bytes_of, check_folder, exclude_results, expand_sources, result_names
+from vidtrans.batch.inputs import Divider, Item, bytes_of, check_folder, exclude_results, expand_sources, result_names
 from vidtrans.batch.jobs import BatchOptions, run_batch, run_spread
 from vidtrans.batch.summary import Outcome
 from vidtrans.errors import UsageError
 from vidtrans.files import base_name
-from vidtrans.models.loaded_model import find_look
+from vidtrans.models.loaded_model import load_model
 from vidtrans.output.target import check_place, refuse_link
 from vidtrans.pipeline.stylize import RequestedRender, stylize
 from vidtrans.rendering.division import Division, divide_render, render_part
@@ -50,7 +50,7 @@ def requests_for(
 
     Raises UsageError, ModelError, once where all are wrong.
     """
-    look = find_look(template.model, context, template.recipe.pairing_changes)
+    look = load_model(template.model, context, template.recipe.pairing_changes)
     look.check_renders()
     sources = expand_sources(paths, whole_folders=bool(look.pairing.guides))
     if sources != list(paths):  # else each was named
@@ -111,5 +111,5 @@ def make_part(request: StylizeRequest, context: Context, part: tuple[int, int]) 
 
 
 def _item(request: StylizeRequest, place: Path) -> Item:
-    dividing = Dividing(partial(divide, request), partial(make_part, request))
+    dividing = Divider(partial(divide, request), partial(make_part, request))
     return Item(request.video, place, partial(stylize, request), bytes_of(request.video), dividing)

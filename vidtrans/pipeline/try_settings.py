@@ -7,7 +7,7 @@ from pathlib import Path
 from vidtrans.clips.indexing import content_digest
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.files import base_name
-from vidtrans.models.loaded_model import find_look
+from vidtrans.models.loaded_model import load_model
 from vidtrans.output.target import produce, refuse_link
 from vidtrans.pairing.base import pairing_record
 from vidtrans.rendering.settings_grid import check_variations, draw_grid, parse_variations
@@ -25,7 +25,7 @@ def try_out(request: TryRequest, context: Context) -> Table:
     """
     video, recipe = request.video, request.recipe
     output = request.output or refuse_link(Path(f"{base_name(video)}.try.png"))
-    looks = [find_look(name, context, recipe.pairing_changes) for name in request.models]
+    looks = [load_model(name, context, recipe.pairing_changes) for name in request.models]
     rendering = recipe.settings("rendering", RenderingSettings)
     variations = [variation for text in request.vary for variation in parse_variations(text)]
     for look in looks:

@@ -21,7 +21,7 @@ from vidtrans.video.colour.conversion import to_uint8, to_uint16
 from vidtrans.video.io.clip import Frame
 
 
-class Inputs:
+class ModelInputs:
     """What the network sees of frames: the pairing's input, or, of a drawing, the drawing itself.
 
     ``mattes``: the mask of each frame at the working size, for pairings that look at it.
@@ -52,7 +52,7 @@ class Inputs:
             self._mattes.close()
 
 
-class Recurrence:
+class RecurrentHistory:
     """Holds the last sample of a shot. ``flow``: the method by which it is warped to the next frame."""
 
     def __init__(self, flow: str) -> None:
@@ -78,7 +78,7 @@ class Recurrence:
         self._last = sample
 
 
-class Prepared(NamedTuple):
+class PreparedFrame(NamedTuple):
     """A sample with the network's ``input``, which is None where its output is known, or is to be propagated.
 
     ``restarts``: nothing that was rendered before it is taken again.
@@ -107,11 +107,11 @@ class FrameRenderer:
 
     def __init__(
         self,
-        inputs: Inputs,
+        inputs: ModelInputs,
         engine: Engine,
         *,
         deep: bool = False,
-        recurrence: Recurrence | None = None,
+        recurrence: RecurrentHistory | None = None,
         reuse: float = 0.0,
         draft: Draft | None = None,
         count: RenderCount | None = None,
@@ -129,7 +129,7 @@ class FrameRenderer:
 
     def prepare(
         self, frame: Frame, shot: tuple[int, int], known: np.ndarray | None = None, *, restarts: bool = False
-    ) -> Prepared:
+    ) -> PreparedFrame:
         """Make the input of a frame, unless its output is ``known``.
 
         Args:
@@ -152,9 +152,9 @@ class FrameRenderer:
         elif self._draft is not None and is_rendered:
             sample.extras["propagated"] = True
             is_rendered = self._draft.is_checked(frame.index, start, stop)
-        return Prepared(sample, self.inputs([self._past[n] for n in numbers]) if is_rendered else None, restarts)
+        return PreparedFrame(sample, self.inputs([self._past[n] for n in numbers]) if is_rendered else None, restarts)
 
-    def render(self, prepared: Prepared) -> Iterator[Sample]:
+    def render(self, prepared: PreparedFrame) -> Iterator[Sample]:
         """Yield the samples that have their output now."""
         return self._propagated(self._rendered(prepared))
 
@@ -164,7 +164,7 @@ class FrameRenderer:
         if self._propagator is not None:
             yield from self._propagator.flush()
 
-    def stream(self, prepared: Iterable[Prepared]) -> Generator[Sample, None, None]:
+    def stream(self, prepared: Iterable[PreparedFrame]) -> Generator[Sample, None, None]:
         """Yield all samples of a stream of frames, in order."""
         for one in prepared:
             yield from self.render(one)
@@ -188,7 +188,7 @@ class FrameRenderer:
         """Close what the inputs hold open."""
         self.inputs.close()
 
-    def _rendered(self, prepared: Prepared) -> Iterator[Sample]:
+    def _rendered(self, prepared: PreparedFrame) -> Iterator[Sample]:
         sample, model_input, restarts = prepared
         self.count.skipped += model_input is None and "propagated" in sample.extras
         if self._recurrence is not None:

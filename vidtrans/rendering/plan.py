@@ -13,13 +13,13 @@ from vidtrans.clips.mask import Mask
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.errors import UsageError
 from vidtrans.inference.engine import Engine
-from vidtrans.models.loaded_model import Look, RenderSettings
+from vidtrans.models.loaded_model import LoadedModel, ResolvedRenderSettings
 from vidtrans.output.delivery import Delivery
 from vidtrans.pairing.base import Pairing
 from vidtrans.rendering.batching import RenderCount
 from vidtrans.rendering.directing import BlendCurves
 from vidtrans.rendering.flow_propagation import Draft
-from vidtrans.rendering.frame_renderer import FrameRenderer, Inputs, Recurrence
+from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs, RecurrentHistory
 from vidtrans.settings import Size
 from vidtrans.store.chunking import Chunk, cut_into_chunks
 from vidtrans.video.frame_format import PAPER, FrameFormat
@@ -42,8 +42,8 @@ class RenderPlan:
     """
 
     clip: Clip
-    model: Look
-    settings: RenderSettings
+    model: LoadedModel
+    settings: ResolvedRenderSettings
     first: int
     stop: int
     drawn: bool = False
@@ -147,10 +147,10 @@ class RenderPlan:
         kind: Literal["kept", "laid"] = "kept" if self.picture.alpha else "laid"
         return FrameFormat(Size(exact=size), deep=self.is_deep, alpha=kind, background=PAPER if self.drawn else None)
 
-    def inputs(self) -> Inputs:
+    def inputs(self) -> ModelInputs:
         """Return what makes the network's input, of frames in order. Close it."""
         mattes = self.input_mask.mattes(self.size, self.threads) if self.input_mask else None
-        return Inputs(self.pairing, drawn=self.drawn, mattes=mattes)
+        return ModelInputs(self.pairing, drawn=self.drawn, mattes=mattes)
 
     def renderer(self, engine: Engine, count: RenderCount | None = None) -> FrameRenderer:
         """Return what makes the model's pictures, of frames in order. Close it."""
@@ -159,7 +159,7 @@ class RenderPlan:
             self.inputs(),
             engine,
             deep=self.is_deep,
-            recurrence=Recurrence(record.memory["flow"]) if record and record.memory else None,
+            recurrence=RecurrentHistory(record.memory["flow"]) if record and record.memory else None,
             reuse=self.rendering.duplicate_threshold,
             draft=self.draft,
             count=count,

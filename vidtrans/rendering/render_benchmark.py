@@ -29,7 +29,7 @@ from vidtrans.inference.compiled import choose_engine
 from vidtrans.inference.device import Device, resolve_precision
 from vidtrans.inference.engine import Engine
 from vidtrans.machine import cores, processor
-from vidtrans.models.loaded_model import Look, RenderSettings, load_engine
+from vidtrans.models.loaded_model import LoadedModel, ResolvedRenderSettings, load_engine
 from vidtrans.models.model_file import IDENTITY, load_generator
 from vidtrans.pairing.base import input_frames
 from vidtrans.rendering.bench_clip import write_clip
@@ -72,13 +72,20 @@ class RenderBenchmark:
     """A render job on a clip of its own, with the inputs of each of its steps."""
 
     def __init__(
-        self, look: Look, context: Context, device: Device, folder: Path, size: int, frames: int, stylize: Stylize
+        self,
+        look: LoadedModel,
+        context: Context,
+        device: Device,
+        folder: Path,
+        size: int,
+        frames: int,
+        stylize: Stylize,
     ) -> None:
         self._stylize_clip = stylize
         self.look, self.context, self.device, self.folder = look, context, device, folder
         clip = open_clip(context, write_clip(folder / "bench.mp4", max(size, SHORT_SIDE), frames))
         self._recipe = Recipe("", {"rendering": {"size": str(size)}, "temporal": {"name": "window"}})
-        settings = RenderSettings.of(self._recipe, look, context.device).resolved(False, None)
+        settings = ResolvedRenderSettings.of(self._recipe, look, context.device).resolved(False, None)
         self.plan = plan_render(clip, look, settings, context)
         self._frames = list(self._decoded(frames))
         self._inputs = self._make_inputs(frames)

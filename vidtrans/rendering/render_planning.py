@@ -10,7 +10,7 @@ from vidtrans.clips.aligned_clip import AlignedClip
 from vidtrans.clips.cut_list import with_cuts
 from vidtrans.clips.indexing import Clip
 from vidtrans.clips.mask import Mask, treat_as_drawing
-from vidtrans.models.loaded_model import Look, RenderSettings
+from vidtrans.models.loaded_model import LoadedModel, ResolvedRenderSettings
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.scene import Scene
 from vidtrans.session import Context
@@ -21,8 +21,8 @@ from vidtrans.video.io.encoding import EncodingSettings
 
 def plan_render(
     clip: Clip,
-    model: Look,
-    settings: RenderSettings,
+    model: LoadedModel,
+    settings: ResolvedRenderSettings,
     context: Context,
     span: tuple[Time | None, Time | None] = (None, None),
     *,
@@ -43,7 +43,7 @@ def plan_render(
         UsageError: settings do not go together, or the codec cannot hold the result.
         MediaError: the mask cannot be read, or the clip shows another scene than the model's background plate.
     """
-    clip = at_rate(clip, settings.rendering.picture_fps)
+    clip = with_picture_fps(clip, settings.rendering.picture_fps)
     if guide is None:
         clip = with_cuts(clip, settings.rendering.cuts)
     first, stop = clip.trim(*span)
@@ -67,7 +67,7 @@ def plan_render(
     return plan
 
 
-def at_rate(clip: Clip, rate: float) -> Clip:
+def with_picture_fps(clip: Clip, rate: float) -> Clip:
     """Return pictures, which have no times of their own, shown at a ``rate``, frames a second; a video as it is."""
     if not clip.is_pictures:
         return clip

@@ -11,7 +11,7 @@ from typing import Protocol
 from vidtrans.errors import UsageError
 from vidtrans.files import base_name, digest_of, finish_replacing, link_target
 from vidtrans.flow.survey import VERSION as SURVEY_VERSION
-from vidtrans.models.loaded_model import RenderSettings
+from vidtrans.models.loaded_model import ResolvedRenderSettings
 from vidtrans.models.model_file import SUFFIX
 from vidtrans.output.assembling import VERSION as ASSEMBLY_VERSION
 from vidtrans.output.target import check_place, up_to_date
@@ -108,7 +108,7 @@ class RequestedOutput:
 
 
 def request_digest(
-    own: Table, settings: RenderSettings, target: OutputTarget, *, stills: bool, masked: bool = False
+    own: Table, settings: ResolvedRenderSettings, target: OutputTarget, *, stills: bool, masked: bool = False
 ) -> str:
     """Return the digest of all that decides a result. ``own``: the command and its own values.
 

@@ -16,7 +16,7 @@ from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import input_frames
 from vidtrans.rendering.batching import RenderCount
 from vidtrans.rendering.composite import Composer
-from vidtrans.rendering.frame_renderer import FrameRenderer, Prepared
+from vidtrans.rendering.frame_renderer import FrameRenderer, PreparedFrame
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.session import Context
 from vidtrans.settings import Table
@@ -144,7 +144,9 @@ class ChunkRenderer:
                 yield sample if guide is None else replace(sample, guide=guide)
             queue.finish()
 
-    def _prepared(self, renderer: FrameRenderer, begin: int, first: int, stop: int) -> Generator[Prepared, None, None]:
+    def _prepared(
+        self, renderer: FrameRenderer, begin: int, first: int, stop: int
+    ) -> Generator[PreparedFrame, None, None]:
         """Read the frames [begin, stop); of those before ``first`` only inputs are made."""
         plan, chunk_of = self.plan, ChunkFinder(self.plan.chunks)
         with (

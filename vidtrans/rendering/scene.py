@@ -15,7 +15,7 @@ from vidtrans.clips.sampling import read_clip_frames, segment_centres
 from vidtrans.data.background_plate import SAME_SCENE, BackgroundPlate, agreement, find_background_plate
 from vidtrans.data.dataset import Dataset, Pair
 from vidtrans.errors import MediaError
-from vidtrans.models.loaded_model import Look
+from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.pairing.next_frame import NextFrame
 from vidtrans.session import Context
 from vidtrans.settings import Size, Table
@@ -68,7 +68,7 @@ class Scene:
     picture: np.ndarray
 
     @classmethod
-    def of(cls, look: Look) -> Scene | None:
+    def of(cls, look: LoadedModel) -> Scene | None:
         """Return the scene of a model; None for one without a plate."""
         if look.record is None or not look.record.plate or look.path is None:
             return None

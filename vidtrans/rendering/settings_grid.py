@@ -18,11 +18,11 @@ from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.errors import UsageError
 from vidtrans.events import Progress
 from vidtrans.inference.engine import Engine
-from vidtrans.models.loaded_model import Look, load_engine
+from vidtrans.models.loaded_model import LoadedModel, load_engine
 from vidtrans.registry import unknown_name
 from vidtrans.rendering.composite import finish
 from vidtrans.rendering.directing import FrameBlend
-from vidtrans.rendering.frame_renderer import FrameRenderer, Inputs
+from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
 from vidtrans.rendering.scene import Scene
 from vidtrans.session import Context
 from vidtrans.settings import Table, Time, from_table, parse_value, to_table
@@ -36,7 +36,7 @@ from vidtrans.video.plots.layout import Sheet, cell_size
 MAX_WIDTH = 2400  # pixels, of the whole grid
 MAX_CELL = 480
 VARIED = ("strength", "mix", "keep_colour", "size")
-Models = Sequence[tuple[Look, RenderingSettings]]  # each with the settings that it is rendered by
+Models = Sequence[tuple[LoadedModel, RenderingSettings]]  # each with the settings that it is rendered by
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Variation:
     key: str
     value: object
 
-    def apply(self, look: Look, rendering: RenderingSettings) -> tuple[Look, RenderingSettings]:
+    def apply(self, look: LoadedModel, rendering: RenderingSettings) -> tuple[LoadedModel, RenderingSettings]:
         """Return the model and the settings with this change. Raises UsageError."""
         if self.table == "pairing":
             look = replace(look, changes={**look.changes, self.key: self.value})
@@ -117,7 +117,7 @@ def draw_grid(
     return {"frames": len(chosen), "columns": labels}
 
 
-def check_variations(look: Look, rendering: RenderingSettings, asked: Sequence[Variation]) -> None:
+def check_variations(look: LoadedModel, rendering: RenderingSettings, asked: Sequence[Variation]) -> None:
     """Raise UsageError before any work for what would fail after it."""
     look.working_size(rendering.size, (640, 360))  # raises where it is no size
     for name, curve in rendering.curves().items():
@@ -169,7 +169,7 @@ def parse_variations(text: str) -> list[Variation]:
     return variations
 
 
-def _suggested(look: Look, rendering: RenderingSettings, *, alone: bool) -> list[Variation]:
+def _suggested(look: LoadedModel, rendering: RenderingSettings, *, alone: bool) -> list[Variation]:
     """What is worth trying: strength, the pairing's main setting, and size; less for several models."""
     texts = ["strength=0.5,1.5"] if alone else ["strength=0.5"]
     if main_setting := look.pairing.main_setting:
@@ -189,17 +189,17 @@ def _suggested(look: Look, rendering: RenderingSettings, *, alone: bool) -> list
     return variations
 
 
-def _is_drawn(look: Look, rendering: RenderingSettings, video: Path, context: Context) -> bool:
+def _is_drawn(look: LoadedModel, rendering: RenderingSettings, video: Path, context: Context) -> bool:
     if not is_picture_source(video):
         return False
     return treat_as_drawing(open_clip(context, video, look.pairing.guides), look.pairing, rendering.drawing, context)
 
 
 def _render(
-    look: Look, rendering: RenderingSettings, engine: Engine, drawn: bool, chosen: Sequence[_GridFrame]
+    look: LoadedModel, rendering: RenderingSettings, engine: Engine, drawn: bool, chosen: Sequence[_GridFrame]
 ) -> list[np.ndarray]:
     """Render frames as a clip would be without its temporal filter."""
-    pairing, renderer = look.pairing, FrameRenderer(Inputs(look.pairing, drawn=drawn), engine)
+    pairing, renderer = look.pairing, FrameRenderer(ModelInputs(look.pairing, drawn=drawn), engine)
     prepared = []
     for frame in chosen:
         *past, current = frame.resized(*look.working_size(rendering.size, frame.source.shape[1::-1]))

@@ -19,7 +19,7 @@ from vidtrans.metrics import dreams
 from vidtrans.metrics.picture_quality import PSNR_CAP, psnr
 from vidtrans.pairing.clock import with_clock
 from vidtrans.pairing.next_frame import NextFrame
-from vidtrans.rendering.frame_renderer import FrameRenderer, Inputs
+from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
 from vidtrans.settings import Table
 from vidtrans.training.feedback.rollout_pool import round_trip, successors
 from vidtrans.training.report.page import RolloutSummary
@@ -84,7 +84,7 @@ class RolloutScorer:
     def _roll_out(self, engine: Engine, start: _Start) -> Iterator[np.ndarray]:
         """Yield predicted frames, (H, W, 3) uint8, without an end; own frames are fed back in 16 bits."""
         frames, place = [to_uint16(read_picture(path)) for path in start.pair.inputs], start.pair.place
-        renderer = FrameRenderer(Inputs(self.pairing), engine, deep=True)
+        renderer = FrameRenderer(ModelInputs(self.pairing), engine, deep=True)
         while True:
             phase = place % self.positions / self.positions if self.positions else None
             frame = renderer.picture(with_clock(self.pairing.input(frames), phase))

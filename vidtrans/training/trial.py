@@ -10,7 +10,7 @@ import torch
 from vidtrans.data.loading import CACHE_BYTES
 from vidtrans.files import digest_of, read_small_json, write_json
 from vidtrans.inference.torch_engine import TorchEngine
-from vidtrans.models.loaded_model import Look
+from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.model_record import ModelRecord
 from vidtrans.rendering.cost import estimate
 from vidtrans.settings import Table
@@ -59,7 +59,7 @@ def estimate_training(job: TrainingJob, total: int) -> Table:
     return estimate(seconds, weights, cache, memory)
 
 
-def untrained(job: TrainingJob, output: Path, size: int) -> tuple[Look, TorchEngine]:
+def untrained(job: TrainingJob, output: Path, size: int) -> tuple[LoadedModel, TorchEngine]:
     """Return an untrained model like the job's, at ``size``: it costs as much to render."""
     record = ModelRecord(
         generator={"name": job.generator_name, "settings": job.generator_table},
@@ -72,7 +72,7 @@ def untrained(job: TrainingJob, output: Path, size: int) -> tuple[Look, TorchEng
         card={},
         memory=job.memory,
     )
-    return Look(output, "", output.stem, record), TorchEngine(job.build(), job.device)
+    return LoadedModel(output, "", output.stem, record), TorchEngine(job.build(), job.device)
 
 
 def _num_bytes(state: object) -> int:

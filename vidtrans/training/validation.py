@@ -13,7 +13,7 @@ from vidtrans.inference.engine import Engine
 from vidtrans.metrics.picture_quality import SSIM_WINDOW, l1, psnr, sharpness, ssim
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.clock import with_clock
-from vidtrans.rendering.frame_renderer import FrameRenderer, Inputs
+from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
 from vidtrans.settings import Table
 from vidtrans.video.images.picture import read_picture
 
@@ -36,7 +36,7 @@ def pair_input(pairing: Pairing, pair: Pair) -> np.ndarray:
 def apply(engine: Engine, pairing: Pairing, pair: Pair) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return (input, output, target) of one pair at its stored size, uint8; the output as it would be rendered."""
     given, target = pair_input(pairing, pair), read_picture(pair.target)
-    return given, FrameRenderer(Inputs(pairing), engine).picture(given, target), target
+    return given, FrameRenderer(ModelInputs(pairing), engine).picture(given, target), target
 
 
 def score(engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Table:

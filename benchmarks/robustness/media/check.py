@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from benchmarks.robustness.media.look import (
-    Look,
+    LoadedModel,
     NoLook,
     alignment,
     increases,
@@ -81,7 +81,7 @@ def _judge_error(row: Row, probe: Ran, ran: Ran) -> None:
         row.notes.append("probe: exit 0")
 
 
-def _judge_result(row: Row, place: Place, expected: Expected, probe: Ran, ran: Ran, output: Path) -> Look | None:
+def _judge_result(row: Row, place: Place, expected: Expected, probe: Ran, ran: Ran, output: Path) -> LoadedModel | None:
     """Returns the independent look at the source, where there is one."""
     damaged = ran.status == MEDIA_ERROR
     if damaged:
@@ -115,7 +115,7 @@ def _stream_of(probe: Ran) -> int | None:
     return next((probe.table[k] for k in STREAM_KEYS if isinstance(probe.table.get(k), int)), None)
 
 
-def _judge_damaged(row: Row, before: Look, after: Look) -> None:
+def _judge_damaged(row: Row, before: LoadedModel, after: LoadedModel) -> None:
     """Decoders differ in what they save of a damaged file: no count is the right one."""
     row.times = "increase" if after.orderly else ""
     if not after.orderly:
@@ -126,7 +126,7 @@ def _judge_damaged(row: Row, before: Look, after: Look) -> None:
         row.notes.append(f"{len(set(after.times_s) - known)} times that {before.by} does not have")
 
 
-def _judge_times(row: Row, source: Path, before: Look, after: Look, milliseconds: bool) -> Look:
+def _judge_times(row: Row, source: Path, before: LoadedModel, after: LoadedModel, milliseconds: bool) -> LoadedModel:
     """Returns the look that the result was held against: a second decoder's where the first one's is another."""
     other = _second_opinion(source, before, after, milliseconds)
     if other is not None:
@@ -147,7 +147,7 @@ def _judge_times(row: Row, source: Path, before: Look, after: Look, milliseconds
     return before
 
 
-def _judge_orderly_times(row: Row, before: Look, after: Look, milliseconds: bool) -> None:
+def _judge_orderly_times(row: Row, before: LoadedModel, after: LoadedModel, milliseconds: bool) -> None:
     moved = [a - b for a, b in zip(after.times_s, before.times_s, strict=True) if a is not None and b is not None]
     largest = max((abs(m) for m in moved), default=Fraction(0))
     row.exact = _equal(before, after, milliseconds)
@@ -161,14 +161,14 @@ def _judge_orderly_times(row: Row, before: Look, after: Look, milliseconds: bool
         row.differs.append(f"{sum(m != 0 for m in moved)} times differ, by up to {float(largest) * 1000:.3f} ms")
 
 
-def _equal(before: Look, after: Look, milliseconds: bool) -> bool:
+def _equal(before: LoadedModel, after: LoadedModel, milliseconds: bool) -> bool:
     if len(before.times_s) != len(after.times_s) or not before.orderly or not after.orderly:
         return False
     slack = HALF_A_MS if milliseconds else Fraction(0)
     return all(abs(a - b) <= slack for a, b in zip(after.times_s, before.times_s, strict=True))  # type: ignore[operator]
 
 
-def _second_opinion(source: Path, before: Look, after: Look, milliseconds: bool) -> Look | None:
+def _second_opinion(source: Path, before: LoadedModel, after: LoadedModel, milliseconds: bool) -> LoadedModel | None:
     """PyAV's times, or those of another picture stream, where they are the result's and ffprobe's are not."""
     if _equal(before, after, milliseconds) or (not before.orderly and len(before.times_s) == len(after.times_s)):
         return None
@@ -184,7 +184,7 @@ def _second_opinion(source: Path, before: Look, after: Look, milliseconds: bool)
     return None
 
 
-def _judge_shape(row: Row, before: Look, after: Look) -> None:
+def _judge_shape(row: Row, before: LoadedModel, after: LoadedModel) -> None:
     """Upright, and as wide to its height as the source is shown."""
     if after.rotation:
         row.differs.append(f"the result is turned by {after.rotation} once more")
@@ -193,7 +193,7 @@ def _judge_shape(row: Row, before: Look, after: Look) -> None:
         row.differs.append(f"the result's aspect is {shapes}")
 
 
-def _judge_sound(row: Row, before: Look, after: Look) -> None:
+def _judge_sound(row: Row, before: LoadedModel, after: LoadedModel) -> None:
     if before.by == "PyAV" and not before.tracks and not after.tracks:
         return
     counts = [len(t) for t in before.tracks], [len(t) for t in after.tracks]
@@ -214,7 +214,7 @@ def _judge_sound(row: Row, before: Look, after: Look) -> None:
         row.differs.append(f"sound moved by {row.av_ms:.3f} ms")
 
 
-def _judge_pixels(row: Row, place: Place, before: Look) -> None:
+def _judge_pixels(row: Row, place: Place, before: LoadedModel) -> None:
     """Hold a lossless render against the ffmpeg program's decode of the source."""
     output = place.out / "lossless.mkv"
     render = ("stylize", "--model", "identity", "--codec", "ffv1", "-o", str(output))

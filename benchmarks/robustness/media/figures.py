@@ -30,7 +30,15 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from benchmarks.robustness.media.look import Look, NoLook, alignment, ffprobe, in_own_process, look_at, picture_streams
+from benchmarks.robustness.media.look import (
+    LoadedModel,
+    NoLook,
+    alignment,
+    ffprobe,
+    in_own_process,
+    look_at,
+    picture_streams,
+)
 from benchmarks.robustness.media.pixels import decode_rgb
 from benchmarks.robustness.media.running import guard, machine, run_vidtrans
 
@@ -77,7 +85,7 @@ def figures_av(work: Path, options: argparse.Namespace) -> Iterator[Figure]:
 
 
 def _av(
-    what: str, source: Path, before: Look, output: Path, part: tuple[int, int] | None = None, rate: int = 1
+    what: str, source: Path, before: LoadedModel, output: Path, part: tuple[int, int] | None = None, rate: int = 1
 ) -> Iterator[Figure]:
     """Render a clip, or a ``part`` of it (frames, at ``rate`` a second), which then begins at 0."""
     more = ("--start", f"{part[0] // rate}s", "--end", f"{part[1] // rate}s") if part else ()
@@ -110,7 +118,7 @@ def _av(
         yield Figure(f"{what}: {name}", f"{ms:+.3f} ms", f"≤ {GOAL_MS:g} ms", abs(ms) <= GOAL_MS)
 
 
-def _num_packets(look: Look, start_s: Fraction, end_s: Fraction) -> int:
+def _num_packets(look: LoadedModel, start_s: Fraction, end_s: Fraction) -> int:
     """The sound packets of the first track that are heard between two moments."""
     times = [p.time_s for p in look.tracks[0] if p.time_s is not None]
     return sum(a < end_s and b > start_s for a, b in itertools.pairwise([*times, times[-1] + 1]))

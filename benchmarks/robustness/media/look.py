@@ -33,7 +33,7 @@ class Packet:
 
 
 @dataclass(frozen=True)
-class Look:
+class LoadedModel:
     """What an independent decoder showed: ``times_s`` in order of presentation, None where a frame has no time."""
 
     by: str
@@ -80,7 +80,7 @@ def ffprobe(path: Path, *options: str) -> dict[str, Any]:
     return told
 
 
-def look_at(path: Path, stream: int | None = None, *, pictures: bool = True, by_pyav: bool = False) -> Look:
+def look_at(path: Path, stream: int | None = None, *, pictures: bool = True, by_pyav: bool = False) -> LoadedModel:
     """Decode a file's picture stream and read its sound packets. Raises NoLook.
 
     ``stream``: its number in the file; without it the first one that is no cover art. ``pictures``: whether to
@@ -134,7 +134,7 @@ def num_picture_streams(path: Path) -> int:
         return 0
 
 
-def _nothing(path: Path) -> Look:
+def _nothing(path: Path) -> LoadedModel:
     raise NoLook(f"ffprobe finds no picture stream in {path.name}")
 
 
@@ -151,11 +151,11 @@ def _frames(path: Path, stream: dict[str, Any]) -> list[dict[str, Any]]:
     return [f for f in told.get("frames", []) if f.get("media_type", "video") == "video"]
 
 
-def _described(stream: dict[str, Any]) -> Look:
+def _described(stream: dict[str, Any]) -> LoadedModel:
     turns = [s["rotation"] for s in stream.get("side_data_list", []) if "rotation" in s]
     aspect = stream.get("sample_aspect_ratio", "1:1").replace(":", "/")
     exact = Fraction(aspect) if not aspect.endswith("/0") else Fraction(0)
-    return Look(
+    return LoadedModel(
         by="ffprobe",
         stream=stream["index"],
         times_s=(),
@@ -186,10 +186,10 @@ def _sound(path: Path, streams: Sequence[dict[str, Any]]) -> tuple[tuple[Packet,
     return tuple(tuple(packets) for packets in tracks.values())
 
 
-def _by_pyav(path: Path, stream: int) -> Look:
+def _by_pyav(path: Path, stream: int) -> LoadedModel:
     told = in_own_process(Path(__file__), str(path), str(stream))
     times = tuple(_time(pts, told["time_base"]) for pts in told["pts"])
-    return Look("PyAV", told["stream"], times, told["width"], told["height"])
+    return LoadedModel("PyAV", told["stream"], times, told["width"], told["height"])
 
 
 def _decode_plainly(path: str, number: int) -> dict[str, Any]:
@@ -213,7 +213,7 @@ class Alignment:
     drift_ms: float  # by how much that change grew until the last packet and frame
 
 
-def alignment(source: Look, output: Look, track: int = 0, first: int = 0) -> Alignment | None:
+def alignment(source: LoadedModel, output: LoadedModel, track: int = 0, first: int = 0) -> Alignment | None:
     """Compare one sound track; ``first``: the source's frame that is the output's first. None: nothing to compare.
 
     Packets are found again by their bytes, so it does not matter what a container says of a track's start.

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.robustness.media.look import LIMIT_S, Look, NoLook, in_own_process
+from benchmarks.robustness.media.look import LIMIT_S, LoadedModel, NoLook, in_own_process
 
 CHROMA_STEPS = {"yuv420p": (2, 2), "yuv422p": (2, 1), "yuv444p": (1, 1)}  # across, down
 RGB_PLACES = {"rgb24": (3, 0, 1, 2), "bgr24": (3, 2, 1, 0), "bgr0": (4, 2, 1, 0)}
@@ -22,7 +22,7 @@ MATRICES = {"bt709": "bt709", "smpte170m": "bt601", "bt470bg": "bt601", "bt2020n
 RED_BLUE = {"bt709": (0.2126, 0.0722), "bt601": (0.299, 0.114), "bt2020": (0.2627, 0.0593), "fcc": (0.30, 0.11)}
 
 
-def pixel_difference(source: Path, before: Look, output: Path, after: Look) -> float | None:
+def pixel_difference(source: Path, before: LoadedModel, output: Path, after: LoadedModel) -> float | None:
     """The largest mean difference, of 255, over three frames decoded by the ffmpeg program; None: not comparable."""
     plain = all(matrix_of(look) for look in (before, after)) and not before.rotation and not before.interlaced
     if not plain or (before.width, before.height) != (after.width, after.height) or not shutil.which("ffmpeg"):
@@ -33,7 +33,7 @@ def pixel_difference(source: Path, before: Look, output: Path, after: Look) -> f
     return float(in_own_process(Path(__file__), json.dumps(numbers), *files[0], *files[1])["mean"])
 
 
-def matrix_of(look: Look) -> str | None:
+def matrix_of(look: LoadedModel) -> str | None:
     """The matrix to decode 8-bit pictures with: of the tag, else by the number of lines; None: other pictures."""
     if look.pix_fmt in RGB_PLACES:
         return "rgb"
@@ -43,13 +43,13 @@ def matrix_of(look: Look) -> str | None:
     return untagged if look.colour[0] in ("unknown", "unspecified", "reserved") else MATRICES.get(look.colour[0])
 
 
-def _colours(look: Look) -> dict[str, Any]:
+def _colours(look: LoadedModel) -> dict[str, Any]:
     full = look.colour[1] == "pc" or look.pix_fmt.startswith("yuvj")
     size = {"stream": look.stream, "width": look.width, "height": look.height}
     return {"matrix": matrix_of(look), "full": full, "pix_fmt": look.pix_fmt, **size}
 
 
-def decode_rgb(path: Path, look: Look, numbers: Sequence[int]) -> Any:
+def decode_rgb(path: Path, look: LoadedModel, numbers: Sequence[int]) -> Any:
     """Frames of these numbers: (n, H, W, 3) float in 0 … 255. The ffmpeg program decodes, nothing of it converts.
 
     The matrix and the range are those of the file's tags, the arithmetic is that of the standards, chroma lies where

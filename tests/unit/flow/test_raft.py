@@ -13,8 +13,8 @@ import pytest
 import torch
 from chain import refuse, said_json
 from clips import scene
+from directed_clip import lossless
 from flicker import drifting, flickering, look
-from shoot import lossless
 
 from vidtrans.errors import ModelError, UsageError
 from vidtrans.flow import FLOWS

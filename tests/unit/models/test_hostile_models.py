@@ -1,4 +1,4 @@
-"""Model files from strangers: refused with the reason, within seconds, without code run or memory taken."""
+"""Model files from hostile_models: refused with the reason, within seconds, without code run or memory taken."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from chain import refuse, said
 from clips import moving_frames, write_clip
-from strangers import bad_models, parts_of, written
+from hostile_models import bad_models, parts_of, written
 
 from vidtrans.errors import ModelError
 
@@ -43,9 +43,9 @@ print(json.dumps([found, peak / 1e6]))
 
 
 @pytest.fixture(scope="module")
-def strangers(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def hostile_models(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of bad models."""
-    folder, here = tmp_path_factory.mktemp("strangers"), Path.cwd()
+    folder, here = tmp_path_factory.mktemp("hostile_models"), Path.cwd()
     os.chdir(folder)
     try:
         bad_models(tiny_model)
@@ -54,8 +54,10 @@ def strangers(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return folder
 
 
-def test_each_is_refused_in_a_line_soon_and_in_little_memory(strangers: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", LOADS], cwd=strangers, capture_output=True, text=True, timeout=300)
+def test_each_is_refused_in_a_line_soon_and_in_little_memory(hostile_models: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LOADS], cwd=hostile_models, capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, done.stderr
     found, peak_mb = json.loads(done.stdout)
     assert len(found) > 70
@@ -64,23 +66,23 @@ def test_each_is_refused_in_a_line_soon_and_in_little_memory(strangers: Path) ->
     wrong += [f"{n}: {seconds:.0f} s" for n, (_, _, seconds) in found.items() if seconds > SOON_S]
     assert not wrong, "\n".join(wrong)
     assert peak_mb < PEAK_MB
-    assert not (strangers / "exploded").exists()
+    assert not (hostile_models / "exploded").exists()
 
 
 @pytest.mark.parametrize(
     "name",
     ["deep-nesting", "a-pickle-of-torch", "a-header-of-90-MB", "wrong-setting-of-its-pairing", "bfloat16,-signed"],
 )
-def test_the_command_line_says_why(name: str, strangers: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_line_says_why(name: str, hostile_models: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_clip(Path("clip.mp4"), moving_frames(3))
-    assert name in refuse(capsys, 3, "stylize", "clip.mp4", "--model", strangers / f"{name}.safetensors", "-q")
+    assert name in refuse(capsys, 3, "stylize", "clip.mp4", "--model", hostile_models / f"{name}.safetensors", "-q")
 
 
 @pytest.mark.parametrize("name", ["steps-that-are-no-list", "scores-that-are-no-table", "text-for-a-table"])
 def test_what_is_shown_of_a_model_is_looked_at_first(
-    name: str, strangers: Path, capsys: pytest.CaptureFixture[str]
+    name: str, hostile_models: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert name in refuse(capsys, 3, "model", "show", strangers / f"{name}.safetensors")
+    assert name in refuse(capsys, 3, "model", "show", hostile_models / f"{name}.safetensors")
 
 
 def test_a_card_cannot_steer_the_terminal(tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from clips import moving_frames
+from directed_clip import lossless
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from shoot import lossless
 
 from vidtrans import api
 from vidtrans.events import Event, Note

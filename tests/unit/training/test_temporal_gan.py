@@ -14,7 +14,7 @@ import pytest
 import torch
 from chain import TINY, quick_training, said
 from clips import moving_frames
-from shoot import lossless
+from directed_clip import lossless
 
 import vidtrans as api
 from vidtrans.data.dataset import open_dataset

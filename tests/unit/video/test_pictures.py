@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from chain import TINY, quick_training
 from clips import decode, moving_frames, pictures_of, scene, write_clip, write_folder
+from directed_clip import same
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from shoot import same
 
 import vidtrans as api
 from vidtrans.data.dataset import open_dataset

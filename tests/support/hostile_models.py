@@ -1,4 +1,4 @@
-"""Model files from strangers: everything that one who means harm, or a bad disk, may put into one."""
+"""Model files from hostile_models: everything that one who means harm, or a bad disk, may put into one."""
 
 from __future__ import annotations
 

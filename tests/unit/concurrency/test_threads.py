@@ -16,9 +16,9 @@ import cv2
 import pytest
 from chain import quick_training
 from clips import moving_frames
+from directed_clip import lossless
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from shoot import lossless
 
 from vidtrans import api
 from vidtrans.concurrency import threads
