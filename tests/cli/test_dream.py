@@ -255,10 +255,10 @@ def test_drift_correction_keeps_a_dream_that_would_stray(
 def test_a_flat_dream_begins_again_and_says_so(seed: Path, toys: None, capsys: pytest.CaptureFixture[str]) -> None:
     model = toy(Path("grey.safetensors"), leak=0.7, time_encoding=False)  # everything becomes grey
     told = said(capsys, 0, "dream", seed, "--model", model, "--frames", 40, "--drift-correction", 0.05, "-o", "a.mp4")
-    assert 1 <= told.count("it begins again from the seed") <= 3
+    assert 1 <= told.count("it starts again from the seed") <= 3
     assert "frame 1" in told
     free = said(capsys, 0, "dream", seed, "--model", model, "--frames", 40, "--drift-correction", 0, "-o", "b.mp4")
-    assert "begins again" not in free
+    assert "starts again" not in free
 
 
 # The clock
