@@ -332,7 +332,7 @@ def rooms() -> str:
             if path.name != "__init__.py" or (line and path.parent != room):
                 rows.append([_code(path.relative_to(PACKAGE).as_posix()), _cell(line.replace("``", "`"))])
         about = ast.get_docstring(ast.parse((room / "__init__.py").read_text(encoding="utf-8"))) or ""
-        title = "Leaves" if room == PACKAGE else f"{room.name}/"
+        title = "Single files" if room == PACKAGE else f"{room.name}/"
         about = "" if room == PACKAGE else f"{about.split(chr(10))[0].replace('``', '`')}\n\n"
         text += f"### {title}\n\n{about if about.strip() else ''}" + _table(["file", "what it does"], rows) + "\n"
     return text

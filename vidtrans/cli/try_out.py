@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 @command_options(*WRITING, "device", request="TryRequest", tables=("pairing", "rendering"))
 def try_out(request: TryRequest, context: Context, console: Console) -> None:
     """A grid of settings on a few frames, in seconds: what a flag does, before a whole clip is rendered with it."""
-    from vidtrans.pipeline.try_settings import try_out as make_grid
+    from vidtrans.pipeline.try_out import try_out as make_grid
 
     table = make_grid(request, context)
     console.result(table, sheet_text(table))
