@@ -10,13 +10,17 @@ from vidtrans.errors import Interrupted
 
 @dataclass(frozen=True)
 class Progress:
-    """``done`` of ``total`` units of ``task`` are finished; ``total`` is None where it is not known."""
+    """``done`` of ``total`` units of ``task`` are finished; ``total`` is None where it is not known.
+
+    ``renders``: the units are frames of a render, from which a batch estimates its rate.
+    """
 
     task: str
     done: int
     total: int | None
     unit: str = "frames"
     detail: str = ""
+    renders: bool = False
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,7 @@ def raw_entries() -> list[Any]:
 
 def is_free(entry: Any) -> bool:
     try:
-        with entry.locked():
+        with entry.locked(wait_s=0):
             return True
     except VidtransError:
         return False

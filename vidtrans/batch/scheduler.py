@@ -36,7 +36,7 @@ class _TaskProgress:
 
     def update(self, progress: Progress) -> None:
         self.last = progress
-        if progress.task.startswith("rendering"):
+        if progress.renders:
             self.rendered = self.rendered[0] if self.rendered else progress, progress
 
     @property

@@ -225,10 +225,11 @@ class DreamJob:
         return DreamStage(
             seed=plan.seed.for_key(self.context),
             models=plan.models.models_for_key(),
-            cast=plan.models.for_key(),
+            sequence=plan.models.for_key(),
             size=list(plan.seed.size),
             rate=str(plan.rate),
-            directing=plan.controls.for_key() | {"governor": spec.dreaming.drift_correction, "phase": self._phase},
+            controls=plan.controls.for_key()
+            | {"drift_correction": spec.dreaming.drift_correction, "phase": self._phase},
             loop=plan.loop.for_key() if plan.loop else {},
             blend={"source": plan.driver.clip.digest} if plan.driver else {},
             sound=plan.controls.sound_for_key(),

@@ -180,10 +180,10 @@ class DreamStage(Stage):
     name: ClassVar[str] = "dream"
     seed: Table  # content digest and frames, or the noise
     models: list[Table]  # content digest and pairing of each
-    cast: Table  # how several models follow one another
+    sequence: Table  # how several models follow one another
     size: list[int]  # width, height
     rate: str
-    directing: Table
+    controls: Table
     loop: Table
     blend: Table  # content digest of the driving video
     sound: Table  # content digest, where an expression hears it

@@ -204,7 +204,7 @@ def test_shading_darkens_dark_areas_and_a_wider_pencil_draws_wider() -> None:
 
 
 def test_every_colour_of_a_palette_is_its_own() -> None:
-    for levels in range(2, 13):
+    for levels in (2, 3, 5, 9, 12):
         table = palette(levels)
         assert len(np.unique(table.colours, axis=0)) == len(table.colours) <= 256
         page = np.repeat(np.repeat(table.colours[None], 8, axis=0), 8, axis=1)

@@ -90,10 +90,10 @@ EXAMPLES: dict[str, Stage] = {
     "dream": DreamStage(
         seed={"source": "00", "frames": [0, 1]},
         models=[{"digest": "11", "pairing": {"name": "next-frame"}}],
-        cast={},
+        sequence={},
         size=[144, 80],
         rate="25",
-        directing={"zoom": "1.0"},
+        controls={"zoom": "1.0"},
         loop={},
         blend={},
         sound={},
@@ -112,7 +112,7 @@ GOLDEN = {
     "train": "a060b375cd3ac35b",
     "infer": "0071feb61c1c07ed",
     "render": "69fa1245cfbc93ac",
-    "dream": "13df90e800196384",
+    "dream": "58dac500dcd73b27",
 }
 
 
