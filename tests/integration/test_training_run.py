@@ -252,7 +252,7 @@ def test_two_processes_train_one_model_and_another_number_goes_on_with_it(datase
     # Once more, longer: two processes that are stopped, and one that goes on.
     with launched(2, dataset, *recipe, "--set=training.steps=200", "--overwrite") as process:
         try:
-            wait_for_checkpoint(process, least=8)
+            wait_for_checkpoint(process, least=20)
         finally:
             process.terminate()
             process.communicate(timeout=60)
