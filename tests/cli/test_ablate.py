@@ -92,6 +92,14 @@ def test_every_variant_is_a_model_and_all_are_in_one_picture(
     assert made["frames"] == 20
 
 
+def test_variants_of_a_model_that_predicts_frames_dream(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", moving_frames(20))
+    api.make_dataset(clip, tmp_path / "next.dataset", pairing="next-frame", settings=TINY)
+    command = ("train", "next.dataset", "--ablate", "skips", "--steps", 2, *FLAGS)
+    assert "next: vidtrans dream" in said(capsys, 0, *command)
+    assert all(row["dreamt"] for row in said_json(capsys, *command)["rows"])
+
+
 def test_a_variant_is_the_ordinary_training_that_its_settings_say(dataset: Path) -> None:
     table = api.ablate(dataset, "loss", steps=3, settings=SETTINGS)
     alone = SETTINGS | {"training": SETTINGS["training"] | {"lambda_gan": 0.0}}

@@ -322,6 +322,12 @@ def test_a_variable_with_a_slip_in_its_name_is_told(clip: Path) -> None:
     assert "warning" in done.stderr
 
 
+def test_the_variable_of_a_command_whose_module_has_another_name_is_read(clip: Path) -> None:
+    done = vidtrans("try", clip, "--model", "identity", "--frames", "1", env={"VIDTRANS_TRY_VARY": "strength=1"})
+    assert "VIDTRANS_TRY_VARY" not in done.stderr
+    assert Path("clip.try.png").is_file(), done.stdout
+
+
 def test_training_leaves_a_sheet_of_how_it_went(clip: Path) -> None:
     vidtrans("make-dataset", clip, *tiny_flags("dataset"))
     vidtrans("train", "clip.dataset", *tiny_flags("generator", "discriminator", "training"))

@@ -154,6 +154,17 @@ def is_read(option: click.Parameter, command: str, used: set[str], tables: Seque
     return by_context or option.name in used | WRAPPED
 
 
+COMMON_VARIABLES = {f"VIDTRANS_{name}" for name in ("DEVICE", "SEED", "CACHE_DIR", "CACHE_LIMIT")}  # of all commands
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_variables_are_named_after_command_and_flag(name: str) -> None:
+    for option in FOUND[name].params:
+        if isinstance(option, click.Option) and option.envvar not in COMMON_VARIABLES:
+            flag = next(flag for flag in option.opts if flag.startswith("--"))
+            assert option.envvar == f"VIDTRANS {name} {flag[2:]}".replace(" ", "_").replace("-", "_").upper()
+
+
 REQUESTS = [cls for name, cls in vars(requests).items() if name.endswith("Request")]
 
 

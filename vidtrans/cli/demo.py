@@ -8,9 +8,7 @@ import click
 
 from vidtrans.cli.command import command_options
 from vidtrans.cli.console import Console
-from vidtrans.cli.options import (
-    output_option,
-)
+from vidtrans.cli.options import output_option
 
 if TYPE_CHECKING:
     from vidtrans.requests import DemoRequest

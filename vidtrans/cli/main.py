@@ -38,12 +38,18 @@ COMMANDS = {
 }
 
 
-def _with_variables(command: click.Command, name: str) -> click.Command:
-    """Name the variable of each option after its flag; click names it after the parameter."""
+_VARIABLES = "VIDTRANS"
+
+
+def _with_variables(command: click.Command, prefix: str) -> click.Command:
+    """Name the variable of each option, of subcommands too, after its flag; click names it after the parameter."""
     for option in command.params:
         flags = [flag for flag in option.opts if flag.startswith("--")]
         if isinstance(option, click.Option) and option.allow_from_autoenv and option.envvar is None and flags:
-            option.envvar = f"VIDTRANS_{name}_{flags[0][2:]}".replace("-", "_").upper()
+            option.envvar = f"{prefix}_{flags[0][2:]}".replace("-", "_").upper()
+    if isinstance(command, click.Group):
+        for name, sub in command.commands.items():
+            _with_variables(sub, f"{prefix}_{name}")
     return command
 
 
@@ -58,7 +64,7 @@ class _LazyGroup(click.Group):
             return None
         name = COMMANDS[cmd_name][0]
         command: click.Command = getattr(importlib.import_module(f"vidtrans.cli.{name}"), name)
-        return _with_variables(command, name)
+        return _with_variables(command, f"{_VARIABLES}_{cmd_name}")
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -76,7 +82,7 @@ class _LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "VIDTRANS"})
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": _VARIABLES})
 @click.version_option(__version__, prog_name="vidtrans")
 def cli() -> None:
     """Teach a look from video; render it onto video; without flicker.

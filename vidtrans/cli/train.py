@@ -9,11 +9,7 @@ import click
 
 from vidtrans.cli.command import Flags, command_options, refuse_both
 from vidtrans.cli.console import Console
-from vidtrans.cli.options import (
-    minutes_option,
-    output_option,
-    steps_option,
-)
+from vidtrans.cli.options import minutes_option, output_option, steps_option
 from vidtrans.cli.types import FILE, MODEL, RegistryName
 from vidtrans.cli.words import cost_text, count, next_command, shell_path, timing
 from vidtrans.errors import UsageError

@@ -14,13 +14,7 @@ from vidtrans.pipeline.compare import compare
 from vidtrans.pipeline.make_dataset import make_dataset
 from vidtrans.pipeline.stylize import stylize
 from vidtrans.pipeline.train import train
-from vidtrans.requests import (
-    CompareRequest,
-    DemoRequest,
-    MakeDatasetRequest,
-    StylizeRequest,
-    TrainRequest,
-)
+from vidtrans.requests import CompareRequest, DemoRequest, MakeDatasetRequest, StylizeRequest, TrainRequest
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.store.cache_folder import FOLDER

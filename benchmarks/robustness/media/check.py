@@ -8,14 +8,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
-from benchmarks.robustness.media.look import (
-    LoadedModel,
-    NoLook,
-    alignment,
-    increases,
-    look_at,
-    num_picture_streams,
-)
+from benchmarks.robustness.media.look import LoadedModel, NoLook, alignment, increases, look_at, num_picture_streams
 from benchmarks.robustness.media.pixels import pixel_difference
 from benchmarks.robustness.media.place import Expected, Place, Row
 from benchmarks.robustness.media.running import Ran

@@ -6,14 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vidtrans.config.recipe import (
-    CHOICES,
-    TABLES,
-    dataset_recipe,
-    make_recipe,
-    preset_names,
-    preset_text,
-)
+from vidtrans.config.recipe import CHOICES, TABLES, dataset_recipe, make_recipe, preset_names, preset_text
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.data.dataset import DatasetSettings
 from vidtrans.dreaming.settings import DreamingSettings
