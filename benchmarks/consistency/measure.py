@@ -94,7 +94,7 @@ def measure(case: Case, pictures: Sequence[np.ndarray]) -> Score:
 
 SOURCES = (
     *(PRODUCT / "metrics").glob("*.py"),
-    *(PRODUCT / "flow" / f"{name}.py" for name in ("dis", "reliability", "warp")),
+    *(PRODUCT / "flow" / f"{name}.py" for name in ("estimator", "warping")),
 )
 
 

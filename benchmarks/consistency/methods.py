@@ -80,7 +80,7 @@ def poissons() -> list[Method]:
             found[case.digest] = correspondences(case.guides, OPPONENTS_FLOW)
         return bonneel(case.guides, case.processed, lam, steps=found[case.digest])
 
-    sources = (HERE / "bonneel.py", *(PRODUCT / "flow" / f"{m}.py" for m in ("dis", "reliability", "warp")))
+    sources = (HERE / "bonneel.py", *(PRODUCT / "flow" / f"{m}.py" for m in ("estimator", "warping")))
     return [
         Method(f"bonneel-{lam:g}", lambda case, lam=lam: run(case, lam), sources, OPPONENTS_FLOW) for lam in LAMBDAS
     ]
