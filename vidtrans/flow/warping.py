@@ -39,20 +39,30 @@ def warp(picture: np.ndarray, flow: np.ndarray, *, bicubic: bool = False) -> np.
     return cv2.remap(picture, places, None, method, borderMode=BORDER)
 
 
-def sample_sharp(picture: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Sample ``picture`` (H, W, 4) float32 at ``places`` (h, w, 2), about as sharply as bicubic in half the time.
+class SharpPicture:
+    """A picture (H, W, 4) float32 that is sampled about as sharply as bicubic does, in half the time.
 
     Bilinear sampling, quick for four channels, of the picture and of its second differences, which say what lacks
     between pixels. Those of both axes are weighed alike, so that structure across a motion by half a pixel is raised
     by up to a third: well for an average of a few, not for a filter that goes on and on from its own result.
     """
-    x, y = cv2.split(places)
-    x -= np.floor(x)
-    y -= np.floor(y)
-    lacking = (x * (x - 1) + y * (y - 1)) * np.float32(CURVATURE / 2)
-    curved = cv2.filter2D(picture, -1, _SECOND_DIFFERENCES, borderType=BORDER)
-    curved, found = (cv2.remap(p, places, None, cv2.INTER_LINEAR, borderMode=BORDER) for p in (curved, picture))
-    return cv2.accumulateProduct(curved, cv2.merge([lacking] * 4), found)
+
+    def __init__(self, picture: np.ndarray) -> None:
+        self.picture = picture
+        self._differences = cv2.filter2D(picture, -1, _SECOND_DIFFERENCES, borderType=BORDER)
+
+    def sample(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Return the picture at places ``x``, ``y``, (h, w) float32 each: (h, w, 4)."""
+        found, curved = (
+            cv2.remap(p, x, y, cv2.INTER_LINEAR, borderMode=BORDER) for p in (self.picture, self._differences)
+        )
+        return cv2.accumulateProduct(curved, cv2.merge([_lacking(x) + _lacking(y)] * 4), found)
+
+
+def _lacking(places: np.ndarray) -> np.ndarray:
+    """Return the weight of the second differences along one axis, by the distance to the next pixels."""
+    between = places - np.floor(places)
+    return (between - 1) * between * np.float32(CURVATURE / 2)
 
 
 def compose(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -150,12 +160,13 @@ def sample_grid(picture: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(picture[::factor, ::factor])
 
 
-def at_grid(picture: np.ndarray, flow: np.ndarray) -> np.ndarray:
-    """Return a picture's values, (H, W, 4) float32, where a flow of the grid leads from each cell's first pixel."""
-    factor = grid_factor(*picture.shape[:2])
-    (height, width), (rows, columns) = picture.shape[:2], flow.shape[:2]
-    scale = np.array([width / columns, height / rows], np.float32)  # the last cells may be narrower
-    return sample_sharp(picture, grid(rows, columns) * np.float32(factor) + flow * scale)
+def at_grid(picture: SharpPicture, flow: np.ndarray) -> np.ndarray:
+    """Return a picture's values, (h, w, 4) float32, where a flow of its grid leads from each cell's first pixel."""
+    (height, width), (rows, columns) = picture.picture.shape[:2], flow.shape[:2]
+    factor = np.float32(grid_factor(height, width))
+    # The last cells may be narrower.
+    x, y = cv2.split(flow * np.array([width / columns, height / rows], np.float32) + grid(rows, columns) * factor)
+    return picture.sample(x, y)
 
 
 def enlarge_flow(flow: np.ndarray, width: int, height: int) -> np.ndarray:

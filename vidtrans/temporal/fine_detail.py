@@ -17,6 +17,7 @@ import numpy as np
 
 from vidtrans.flow.estimator import FlowEstimator, grey
 from vidtrans.flow.warping import (
+    SharpPicture,
     agreement,
     at_grid,
     blur,
@@ -130,7 +131,7 @@ class FlowTracker:
 
 @dataclass(frozen=True)
 class _Changes:
-    """The statistics around each place of the grid.
+    """The statistics around each place, (2, h, w) float32, one for each band, at half the grid's size.
 
     ``slope``: of the look's changes over the source's. ``flicker``: variance of the look's changes that it leaves
     unexplained. ``energy``: of the look along the motion; ``lost`` ≥ 1: how much less that is than in the frames.
@@ -146,8 +147,8 @@ class _Changes:
         return np.clip(self.flicker / (share * self.energy + TINY), 0, 1)
 
     def gains(self, averaged: np.ndarray) -> np.ndarray:
-        """Return the factors that give averaged bands, (h, w, 2) luma at the grid's places, a frame's contrast."""
-        left = blur(averaged**2, POOL)
+        """Return the factors that give averaged bands, (2, h, w) luma at the grid's places, a frame's contrast."""
+        left = _pool(averaged**2)
         gain = np.clip(np.sqrt((self.energy + 1e-6) / (left + 1e-6)), 1 / MOST, MOST)
         restored = 1 + RESTORE * (np.clip(np.sqrt(self.lost), 1, 1.5) - 1) * self.beyond(FLICKERS)
         return gain * restored
@@ -162,75 +163,82 @@ class FineDetail:
     def __call__(self, window: Window, at: int, averages: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Correct frame ``at``, whose ``averages`` are itself, and means over more and more frames: (H, W, 4) float32.
 
-        Returns the correction, (H, W, 3) float32, and the slope of the coarser band, (h, w).
+        Returns the correction, (H, W, 4) float32, of which the last channel is the guide's and nothing, and the slope
+        of the coarser band, (h, w).
         """
         here, mean, longer = averages[0], averages[1], averages[-1]
-        full = (here.shape[1], here.shape[0])
+        height, width = here.shape[:2]
+        full = (width, height)
         changes = self._changes(window, at)
-        change = mean - here
+        change = cv2.subtract(mean, here)
         if longer is not mean:
-            boils = grow(np.maximum(*cv2.split(changes.beyond(BOILS))), full)
-            cv2.accumulateProduct(longer - mean, cv2.merge([boils] * 4), change)
-        slopes = cv2.split(self._settings.keep_source_changes * changes.slope * (1 - changes.beyond(FLICKERS)))
-        colours = cv2.split(change - _low(change))[:3]  # by planes: numpy is slow on a last axis of three
+            boils = grow(changes.beyond(BOILS).max(axis=0), full)
+            cv2.accumulateProduct(cv2.subtract(longer, mean), cv2.merge([boils] * 4), change)
+        slopes = self._settings.keep_source_changes * changes.slope * (1 - changes.beyond(FLICKERS))
         # The bands of luma and guide; those of the colours are not told apart, the correction takes them all.
-        moved = [cv2.split(band) for band in _bands(cv2.merge([_luma(change), change[..., 3]]))]
-        explained = [grow(slope, full) * source for slope, (_, source) in zip(slopes, moved, strict=True)]
-        own = cv2.split(_frame_bands(window.samples[at]))[:2]
-        averaged = [a + b - c for a, (b, _), c in zip(own, moved, explained, strict=True)]
-        gains = changes.gains(cv2.merge([sample_grid(plane) for plane in averaged]))
-        given_back = [grow(gain, full) for gain in cv2.split(self._settings.texture_gain * (gains - 1))]
-        grey_change = sum(a * b - c for a, b, c in zip(given_back, averaged, explained, strict=True))
-        return cv2.merge([plane + grey_change for plane in colours]), slopes[1]
+        detail = cv2.subtract(change, _low(change))
+        lumas, guides = ([part(p) for p in (change, detail)] for part in (_luma, _guide))
+        correction = np.zeros((height, width), np.float32)
+        averaged = []
+        own = _frame_bands(window.samples[at]).picture
+        for band, (slope, look, source) in enumerate(zip(slopes, _bands(*lumas), _bands(*guides), strict=True)):
+            explained = grow(slope, full) * source
+            averaged.append(cv2.extractChannel(own, band) + look - explained)
+            correction -= explained
+        gains = changes.gains(np.stack([sample_grid(plane) for plane in averaged]))
+        for gain, plane in zip(self._settings.texture_gain * (gains - 1), averaged, strict=True):
+            cv2.accumulateProduct(grow(gain, full), plane, correction)
+        return cv2.add(detail, cv2.merge([correction] * 4)), grow(slopes[1], grid_size(height, width))
 
     def _changes(self, window: Window, at: int) -> _Changes:
         """Return how frame ``at`` differs from those up to two frames away, along the motion."""
-        sample = window.samples[at]
-        here = sample_grid(_frame_bands(sample))
-        own = _energy(sample)
-        energy, frame_energy = _planes(here)[:2] ** 2, _planes(own)
-        both, guide, near_both, near_guide, near_look = (np.zeros_like(energy) for _ in range(5))
-        weight, near_weight, count = np.ones(own.shape[:2], np.float32), np.zeros(own.shape[:2], np.float32), 0
+        own, frame_energy = _bands_on_grid(window.samples[at]), _energy(window.samples[at]).copy()
+        energy = own[:2] ** 2
+        total, near = np.zeros_like(own), np.zeros_like(own)  # of the look's changes times the guide's, and of those²
+        near_look = np.zeros_like(energy)
+        weight, near_weight, count = np.ones(own.shape[1:], np.float32), np.zeros(own.shape[1:], np.float32), 0
         for place, flow, trust in self._tracker.neighbours(window, at, (1, -1, 2, -2)):
             other = window.samples[place]
-            there = at_grid(_frame_bands(other), flow)
-            change = _planes(there - here)
-            look, source = change[:2], change[2:]
-            weighed = trust * source
-            products = weighed * look, weighed * source
-            both += products[0]
-            guide += products[1]
-            energy += trust * _planes(there)[:2] ** 2
-            frame_energy += trust * _planes(warp(_energy(other), flow))
+            there = _planes(at_grid(_frame_bands(other), flow))
+            change = there - own
+            products = (trust * change[2:] * change.reshape(2, *energy.shape)).reshape(own.shape)
+            total += products
+            energy += trust * there[:2] ** 2
+            frame_energy += _on_half_grid(trust) * _along(_energy(other), flow)
             weight += trust
             count += 1
             if abs(place - at) == 1:
-                near_both += products[0]
-                near_guide += products[1]
-                near_look += trust * look**2
+                near += products
+                near_look += trust * change[:2] ** 2
                 near_weight += trust
-        slope = np.clip(_pool(both) / (_pool(guide) + NOISE * count), -STEEPEST, STEEPEST)
-        unexplained = _pool(near_look) - 2 * slope * _pool(near_both) + slope**2 * _pool(near_guide)
-        flicker = 0.5 * np.maximum(unexplained, 0) / (blur(near_weight, POOL)[..., None] + 1e-3)
-        mean, honest = _pool(energy / weight), cv2.merge(list(frame_energy / weight))
-        lost = (blur(honest, WIDE) + TINY) / (blur(mean, WIDE) + TINY)
+        both, guide = np.split(_pool(total), 2)
+        slope = np.clip(both / (guide + NOISE * count), -STEEPEST, STEEPEST)
+        near_both, near_guide = np.split(_pool(near), 2)
+        unexplained = _pool(near_look) - 2 * slope * near_both + slope**2 * near_guide
+        flicker = 0.5 * np.maximum(unexplained, 0) / (_pool(near_weight[None]) + 1e-3)
+        mean, honest = _pool(energy / weight), frame_energy / _on_half_grid(weight)
+        lost = (_each(blur, honest, WIDE / 2) + TINY) / (_each(blur, mean, WIDE / 2) + TINY)
         return _Changes(slope, flicker, mean, lost)
 
 
-def _frame_bands(sample: Sample) -> np.ndarray:
-    """Return (H, W, 4) float32: the look's luma in the finer band and the coarser one, then the guide's."""
+def _frame_bands(sample: Sample) -> SharpPicture:
+    """Return (H, W, 4): the look's luma in the finer band and the coarser one, then the guide's."""
 
-    def split() -> np.ndarray:
-        finer, coarser = _bands(cv2.merge([_luma(_unit(sample.output)), _unit(grey(sample.guide))]))
-        (a, c), (b, d) = cv2.split(finer), cv2.split(coarser)
-        return cv2.merge([a, b, c, d])
+    def split() -> SharpPicture:
+        lumas = [_unit(grey(picture)) for picture in (sample.output, sample.guide)]
+        return SharpPicture(cv2.merge([band for luma in lumas for band in _bands(luma, luma - _low(luma))]))
 
     return compute_once(sample, "bands", split)
 
 
+def _bands_on_grid(sample: Sample) -> np.ndarray:
+    """Return a frame's bands at the places of the grid, (4, h, w)."""
+    return compute_once(sample, "bands on grid", lambda: _planes(sample_grid(_frame_bands(sample).picture)))
+
+
 def _energy(sample: Sample) -> np.ndarray:
-    """Return the look's energy in each band, pooled around each place of the grid: (h, w, 2) float32."""
-    return compute_once(sample, "energy", lambda: _pool(_planes(sample_grid(_frame_bands(sample)))[:2] ** 2))
+    """Return the look's energy in each band, pooled around each place: (2, h, w) float32."""
+    return compute_once(sample, "energy", lambda: _pool(_bands_on_grid(sample)[:2] ** 2))
 
 
 def _planes(picture: np.ndarray) -> np.ndarray:
@@ -238,15 +246,32 @@ def _planes(picture: np.ndarray) -> np.ndarray:
     return np.stack(cv2.split(picture))
 
 
-def _pool(statistic: np.ndarray) -> np.ndarray:
-    """Return statistics at places of the grid, (C, h, w), pooled around each of them: (h, w, C)."""
-    return blur(cv2.merge(list(statistic)), POOL)
+def _each(function: Callable[..., np.ndarray], planes: np.ndarray, *arguments: object) -> np.ndarray:
+    """Return what a function makes of each plane of (C, h, w)."""
+    return np.stack([function(plane, *arguments) for plane in planes])
 
 
-def _bands(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the finer and the coarser band of a picture (H, W[, C]) float32."""
-    smooth = blur(picture, FINEST)
-    return picture - smooth, smooth - _low(picture)
+def _on_half_grid(plane: np.ndarray) -> np.ndarray:
+    """Return a plane of the grid at half its size."""
+    height, width = plane.shape
+    return shrink(plane, (-(-width // 2), -(-height // 2)))
+
+
+def _along(planes: np.ndarray, flow: np.ndarray) -> np.ndarray:
+    """Return planes (C, h, w) of half the grid's size sampled along a flow of the grid."""
+    small = resize_flow(flow, *planes.shape[:0:-1])
+    return _each(warp, planes, small)
+
+
+def _pool(statistics: np.ndarray) -> np.ndarray:
+    """Return statistics at places of the grid, (C, h, w), pooled around each of them, at half the grid's size."""
+    return _each(lambda plane: blur(_on_half_grid(plane), POOL / 2), statistics)
+
+
+def _bands(picture: np.ndarray, detail: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the finer and the coarser band of a picture (H, W) float32; ``detail`` is both of them."""
+    finer = picture - blur(picture, FINEST)
+    return finer, detail - finer
 
 
 def _low(picture: np.ndarray) -> np.ndarray:
@@ -256,9 +281,13 @@ def _low(picture: np.ndarray) -> np.ndarray:
 
 
 def _luma(picture: np.ndarray) -> np.ndarray:
-    """(H, W, 3 or more) float32, RGB first → (H, W), ITU-R BT.601's weights."""
-    weights = np.array([[0.299, 0.587, 0.114] + [0.0] * (picture.shape[2] - 3)], np.float32)
-    return cv2.transform(picture, weights)
+    """Return the luma (H, W) of the first three channels of (H, W, 4) float32 by the weights of ITU-R BT.601."""
+    return cv2.cvtColor(picture, cv2.COLOR_RGBA2GRAY)
+
+
+def _guide(picture: np.ndarray) -> np.ndarray:
+    """Return the last channel of (H, W, 4)."""
+    return cv2.extractChannel(picture, 3)
 
 
 def _unit(picture: np.ndarray) -> np.ndarray:
@@ -268,4 +297,7 @@ def _unit(picture: np.ndarray) -> np.ndarray:
 
 def pack_channels(sample: Sample) -> np.ndarray:
     """Return (H, W, 4) float32 in [0, 1]: the look's RGB and the guide's luma, so that one resampling serves both."""
-    return cv2.merge([*cv2.split(_unit(sample.output)), _unit(grey(sample.guide))])
+    look, guide = cv2.cvtColor(sample.output, cv2.COLOR_RGB2RGBA), grey(sample.guide)
+    if look.dtype == guide.dtype:
+        return _unit(cv2.insertChannel(guide, look, 3))
+    return cv2.insertChannel(_unit(guide), _unit(look), 3)

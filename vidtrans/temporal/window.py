@@ -27,8 +27,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from vidtrans.flow.warping import blur, enlarge_flow, grid, grid_size, grow, sample_sharp, shrink, warp
+from vidtrans.flow.warping import blur, grid_size, grow, shrink, warp
 from vidtrans.settings import setting
+from vidtrans.temporal.averaging import average_along
 from vidtrans.temporal.fine_detail import LOW, FineDetail, FlowTracker, compute_once, pack_channels
 from vidtrans.temporal.stream import DeflickerSettings, Filter, RecursiveFilter, Sample, Window
 
@@ -126,17 +127,8 @@ class WindowFilter:
 
     def _average(self, window: Window, at: int, level: int, lower: Callable[[int], np.ndarray]) -> np.ndarray:
         """Average (1, 2, 1)/4 along the motion: ``lower`` returns a frame's (H, W, 4) float32 of the level below."""
-        total = 2 * lower(at)
-        height, width = total.shape[:2]
-        weight = np.full((height, width), 2, np.float32)
-        for place, path, sure in self._neighbours(window, at, level):
-            on_grid = path.shape[:2] == (height, width)
-            flow = path if on_grid else enlarge_flow(path, width, height)
-            trust = sure if on_grid else grow(sure, (width, height))
-            weight += trust
-            there = sample_sharp(lower(place), grid(height, width) + flow)
-            cv2.accumulateProduct(cv2.merge([trust] * 4), there, total)
-        return cv2.divide(total, cv2.merge([weight] * 4), dst=total)
+        others = [(lower(place), flow, trust) for place, flow, trust in self._neighbours(window, at, level)]
+        return average_along(lower(at), others)
 
     def _level(self, window: Window, at: int, level: int) -> np.ndarray:
         """Return the average at full size: (H, W, 4) float32 in [0, 1], the look's RGB and the guide's luma."""
@@ -147,7 +139,7 @@ class WindowFilter:
         return compute_once(sample, ("level", level), lambda: self._average(window, at, level, lower))
 
     def _fine(self, window: Window, at: int) -> None:
-        """Store the correction of fine structure, (H, W, 3), with the slope of coarser detail, (h, w): "fine".
+        """Store the correction of fine structure, (H, W, 4), with the slope of coarser detail, (h, w): "fine".
 
         The longest average at full size goes on from here on the grid only, for low frequencies.
         """
@@ -209,15 +201,19 @@ def low_correction(change: np.ndarray, others: np.ndarray, slope: np.ndarray) ->
 
 
 def apply_correction(output: np.ndarray, low: np.ndarray, fine: np.ndarray, settings: DeflickerSettings) -> np.ndarray:
-    """Return a frame with its corrections, of its dtype: ``low`` on the grid, ``fine`` (H, W, 3) at full size."""
+    """Return a frame with its corrections, of its dtype: ``low`` on the grid, ``fine`` (H, W, 4) at full size.
+
+    Of ``fine`` the last channel is not used.
+    """
     height, width = output.shape[:2]
-    correction = grow(blur(low, LOW), (width, height))
+    correction = cv2.cvtColor(grow(blur(low, LOW), (width, height)), cv2.COLOR_RGB2RGBA)
     if settings.texture_strength:
-        correction += settings.texture_strength * fine
+        correction = cv2.scaleAdd(fine, settings.texture_strength, correction)
     full = np.iinfo(output.dtype).max
-    correction *= full * settings.strength
-    correction += output
-    return np.clip(np.rint(correction, out=correction), 0, full, out=correction).astype(output.dtype)
+    kept = cv2.cvtColor(output, cv2.COLOR_RGB2RGBA).astype(np.float32)
+    depth = cv2.CV_8U if output.dtype == np.uint8 else cv2.CV_16U
+    corrected = cv2.addWeighted(correction, full * settings.strength, kept, 1, 0, dtype=depth)
+    return cv2.cvtColor(corrected, cv2.COLOR_RGBA2RGB)
 
 
 def filter_samples(
