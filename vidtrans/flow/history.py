@@ -14,7 +14,7 @@ from vidtrans.flow.estimator import FlowEstimator
 from vidtrans.flow.warping import agreement, inside, photometric, warp
 
 METHOD = "dis"
-VERSION = 1  # of what follows, for the keys of what is made with it
+VERSION = 2  # of what follows, for the keys of what is made with it
 CHANNELS = 4  # of a history: a picture, and its confidence
 SLACK = 1.0  # pixels² between a flow and the one back at which the confidence is ½
 TOLERANCE = 0.16  # σ of the source's colour difference that is the same place, as the filters have it

@@ -25,6 +25,15 @@ def grid(height: int, width: int) -> np.ndarray:
     return places
 
 
+@lru_cache(maxsize=8)
+def grid_axes(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return x and y of each pixel, (H, W) float32 each, read-only."""
+    axes = cv2.split(grid(height, width))
+    for axis in axes:
+        axis.setflags(write=False)
+    return axes[0], axes[1]
+
+
 def warp(picture: np.ndarray, flow: np.ndarray, *, bicubic: bool = False) -> np.ndarray:
     """Sample ``picture`` (H, W[, C]; uint8, uint16 or float32) at p + flow(p); the border is repeated.
 
@@ -56,13 +65,21 @@ class SharpPicture:
         found, curved = (
             cv2.remap(p, x, y, cv2.INTER_LINEAR, borderMode=BORDER) for p in (self.picture, self._differences)
         )
-        return cv2.accumulateProduct(curved, cv2.merge([_lacking(x) + _lacking(y)] * 4), found)
+        # The second differences weigh t(1 − t)/2 along each axis, t from the pixel before: ((t − ½)² − ¼)/2, negative.
+        lacking = _squared_distance(x)
+        lacking += _squared_distance(y)
+        lacking -= 0.5
+        lacking *= CURVATURE / 2
+        return cv2.accumulateProduct(curved, cv2.merge([lacking] * 4), found)
 
 
-def _lacking(places: np.ndarray) -> np.ndarray:
-    """Return the weight of the second differences along one axis, by the distance to the next pixels."""
-    between = places - np.floor(places)
-    return (between - 1) * between * np.float32(CURVATURE / 2)
+def _squared_distance(places: np.ndarray) -> np.ndarray:
+    """Return (t − ½)² of places along one axis that are t, 0 to 1, behind a pixel."""
+    between = np.floor(places)
+    np.subtract(places, between, out=between)
+    between -= 0.5
+    between *= between
+    return between
 
 
 def compose(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -158,21 +175,6 @@ def sample_grid(picture: np.ndarray) -> np.ndarray:
     """Return a picture's values at the first pixel of each cell of its grid."""
     factor = grid_factor(*picture.shape[:2])
     return np.ascontiguousarray(picture[::factor, ::factor])
-
-
-def at_grid(picture: SharpPicture, flow: np.ndarray) -> np.ndarray:
-    """Return a picture's values, (h, w, 4) float32, where a flow of its grid leads from each cell's first pixel."""
-    (height, width), (rows, columns) = picture.picture.shape[:2], flow.shape[:2]
-    factor = np.float32(grid_factor(height, width))
-    # The last cells may be narrower.
-    x, y = cv2.split(flow * np.array([width / columns, height / rows], np.float32) + grid(rows, columns) * factor)
-    return picture.sample(x, y)
-
-
-def enlarge_flow(flow: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Return a flow of the grid at full size, its vectors in full-size pixels."""
-    scale = np.array([width / flow.shape[1], height / flow.shape[0]], np.float32)
-    return grow(flow * scale, (width, height))
 
 
 def shrink(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:

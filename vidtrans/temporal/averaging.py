@@ -2,47 +2,60 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from itertools import pairwise
 
 import cv2
 import numpy as np
 
-from vidtrans.flow.warping import SharpPicture, enlarge_flow, grid, grow
+from vidtrans.flow.warping import SharpPicture, grid_axes, grow
+from vidtrans.temporal.tracking import FlowPath
 
-STRIP = 65536  # pixels that are worked on at a time: what is made of them on the way stays in the processor's cache
+STRIP = 32768  # pixels that are worked on at a time: what is made of them on the way stays in the processor's cache
 
 
-def average_along(here: np.ndarray, others: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> np.ndarray:
-    """Return the mean of a picture, with weight 2, and of others sampled along flows: (H, W, 4) float32.
+Moved = tuple[np.ndarray, tuple[np.ndarray, np.ndarray], np.ndarray]  # a picture, the flow there, a weight
 
-    ``others``: each a picture of the same shape, the flow there (h, w, 2), of the picture's size or of its grid, and
-    the weight (h, w), 0 to 1.
+
+def average_along(here: np.ndarray, others: Sequence[tuple[np.ndarray, FlowPath, np.ndarray]]) -> np.ndarray:
+    """Return the mean of a picture, with weight 2, and of others sampled along paths: (H, W, 4) float32.
+
+    ``others``: each a picture of the same shape, the path there, and the weight (h, w), 0 to 1. Paths and weights are
+    of the picture's size or of its grid.
     """
     height, width = here.shape[:2]
-    moved = []
-    for picture, flow, trust in others:
-        if flow.shape[:2] != (height, width):
-            flow, trust = enlarge_flow(flow, width, height), grow(trust, (width, height))
-        moved.append((picture, flow, trust))
+    moved: list[Moved] = []
+    for picture, path, trust in others:
+        on_grid = trust.shape == (height, width)
+        flow = (path.u, path.v) if on_grid else path.full_size(width, height)
+        moved.append((picture, flow, trust if on_grid else grow(trust, (width, height))))
     total = np.empty_like(here)
-    for rows in _strips(height, width):
-        np.multiply(here[rows], 2, out=total[rows])
-        _add_strip(moved, rows, total[rows])
+    list(_workers().map(lambda rows: _average_rows(here, moved, rows, total[rows]), _strips(height, width)))
     return total
+
+
+@lru_cache(maxsize=1)
+def _workers() -> ThreadPoolExecutor:
+    """Return threads for strips: OpenCV's own have nothing to do in small pictures, and numpy has none."""
+    return ThreadPoolExecutor(os.cpu_count(), "strips")
 
 
 def _strips(height: int, width: int) -> Iterator[slice]:
     number = max(1, round(height * width / STRIP))
     edges = [height * at // number for at in range(number + 1)]
-    return (slice(top, bottom) for top, bottom in zip(edges, edges[1:], strict=False) if top < bottom)
+    return (slice(top, bottom) for top, bottom in pairwise(edges) if top < bottom)
 
 
-def _add_strip(moved: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], rows: slice, total: np.ndarray) -> None:
-    """Turn twice the picture in some rows, ``total``, into the mean."""
+def _average_rows(here: np.ndarray, moved: Sequence[Moved], rows: slice, total: np.ndarray) -> None:
+    """Write the mean in some rows to ``total``; flows and weights are of the picture's size."""
+    np.multiply(here[rows], 2, out=total)
     weight = np.full(total.shape[:2], 2, np.float32)
     for picture, flow, trust in moved:
         height, width = picture.shape[:2]
-        x, y = cv2.split(flow[rows] + grid(height, width)[rows])
+        x, y = (of_pixel[rows] + by[rows] for of_pixel, by in zip(grid_axes(height, width), flow, strict=True))
         first = min(max(int(y.min()) - 2, 0), height - 1)
         last = max(min(int(y.max()) + 3, height), first + 1)
         y -= first

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from vidtrans.flow.warping import enlarge_flow, grid_size, grow, shrink, warp
+from vidtrans.flow.warping import grid_size, grow, shrink, warp
 from vidtrans.settings import setting
-from vidtrans.temporal.fine_detail import FineDetail, FlowTracker, pack_channels
+from vidtrans.temporal.fine_detail import FineDetail, pack_channels
 from vidtrans.temporal.stream import DeflickerSettings, Sample, Window
+from vidtrans.temporal.tracking import FlowTracker
 from vidtrans.temporal.window import apply_correction, low_correction
 
 
@@ -30,7 +31,7 @@ class CausalSettings(DeflickerSettings):
 class CausalFilter:
     """The filter of ``--temporal causal``. Frames come in order; each is the first of a shot, or follows the last."""
 
-    version = 2
+    version = 3
     radius = 0
     Settings = CausalSettings
 
@@ -56,9 +57,9 @@ class CausalFilter:
             self._mean, self._count = here, np.ones(size[::-1], np.float32)
             return sample.output
         both = Window((last, sample), 1)
-        ((_, flow, trust),) = self._tracker.neighbours(both, 1, (-1,))
-        count = warp(self._count, flow) * trust
-        before = warp(self._mean, enlarge_flow(flow, width, height), bicubic=True)
+        ((_, path, trust),) = self._tracker.neighbours(both, 1, (-1,))
+        count = path.sample(self._count) * trust
+        before = warp(self._mean, cv2.merge(path.full_size(width, height)), bicubic=True)
         weight = grow(count / (count + 1), (width, height))
         self._mean = here + cv2.merge([weight] * 4) * (before - here)
         self._count = np.minimum(count + 1, self.settings.history)

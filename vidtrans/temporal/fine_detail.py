@@ -7,36 +7,18 @@ each place: (h, w, 2), a channel for each band. What is derived from a frame is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
 
 import cv2
 import numpy as np
 
-from vidtrans.flow.estimator import FlowEstimator, grey
-from vidtrans.flow.warping import (
-    SharpPicture,
-    agreement,
-    at_grid,
-    blur,
-    compose,
-    grid_factor,
-    grid_size,
-    grow,
-    photometric,
-    resize_flow,
-    sample_grid,
-    shrink,
-    warp,
-)
-from vidtrans.temporal.stream import DeflickerSettings, Sample, Window
-
-T = TypeVar("T")
+from vidtrans.flow.estimator import grey
+from vidtrans.flow.warping import BORDER, SharpPicture, blur, grid_axes, grid_size, grow, sample_grid, shrink
+from vidtrans.temporal.stream import DeflickerSettings, Sample, Window, unit
+from vidtrans.temporal.tracking import FlowPath, FlowTracker, compute_once
 
 LOW = 1.25  # σ in grid pixels at which low frequencies begin
-SLACK = 8.0  # pixels² of the frame between a path there and back
 FINEST = 0.8  # σ in pixels between the bands
 POOL = 3.0  # σ in grid pixels over which statistics are taken
 WIDE = 8.0  # … and those that must not waver
@@ -49,84 +31,6 @@ BOILS = 0.1  # from here on over the longer window
 MOST = 2.0  # times by which contrast is raised at most, and lowered
 RESTORE = 2.5  # resampling costs most at the upper end of a band, its energy is measured over all of it
 TINY = 1e-7
-
-
-def compute_once(sample: Sample, key: Hashable, compute: Callable[[], T]) -> T:
-    """Return what ``compute`` returns, called once for a sample."""
-    if key not in sample.extras:
-        sample.extras[key] = compute()
-    value: T = sample.extras[key]
-    return value
-
-
-@dataclass(frozen=True)
-class _FlowPath:
-    """From one frame to another, on the grid: ``flow`` in its pixels, and how ``reliable`` that is, 0 to 1."""
-
-    flow: np.ndarray
-    reliable: np.ndarray
-
-
-class FlowTracker:
-    """Flow between the frames of a window, on the grid, and how far it can be trusted."""
-
-    def __init__(self, settings: DeflickerSettings, device: str) -> None:
-        self._estimator = FlowEstimator(settings.flow, settings.flow_size or None, device)
-        self._tolerance = settings.colour_sigma
-        self._worker = ThreadPoolExecutor(1, "flow")  # beside the filter: OpenCV lets go of the interpreter
-
-    def expect(self, before: Sample, after: Sample) -> None:
-        """Begin the flow between neighbours in the background."""
-        if "pair" not in before.extras:
-            before.extras["pair"] = self._worker.submit(self._estimate, before, after)
-
-    def neighbours(self, window: Window, at: int, steps: Iterable[int]) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-        """Yield, for each step from frame ``at`` that stays in the window, a position, the flow there and its trust.
-
-        Steps are powers of 2, either way. The flow is (h, w, 2), on the grid; the trust (h, w), 0 to 1, says how far
-        that frame shows the same thing at each place.
-        """
-        for step in steps:
-            if 0 <= at + step < len(window.samples):
-                path = self._path(window, at, step)
-                yield at + step, path.flow, self._trust(window, at, step, path)
-
-    def _path(self, window: Window, at: int, step: int) -> _FlowPath:
-        if abs(step) == 1:
-            before, after = window.samples[min(at, at + step)], window.samples[max(at, at + step)]
-            self.expect(before, after)
-            pair: Future[tuple[_FlowPath, _FlowPath]] = before.extras["pair"]
-            return pair.result()[0 if step > 0 else 1]
-
-        def join() -> _FlowPath:
-            """Make a long path of two that are half as long."""
-            first, second = self._path(window, at, step // 2), self._path(window, at + step // 2, step // 2)
-            reliable = first.reliable * warp(second.reliable, first.flow)
-            return _FlowPath(compose(first.flow, second.flow), reliable)
-
-        return compute_once(window.samples[at], ("path", step), join)
-
-    def _trust(self, window: Window, at: int, step: int, path: _FlowPath) -> np.ndarray:
-        def compare() -> np.ndarray:
-            here, there = (self._guide(window.samples[i]) for i in (at, at + step))
-            return path.reliable * photometric(here, warp(there, path.flow), self._tolerance)
-
-        return compute_once(window.samples[at], ("trust", step), compare)
-
-    def _estimate(self, before: Sample, after: Sample) -> tuple[_FlowPath, _FlowPath]:
-        first, second = (self._prepare(sample) for sample in (before, after))
-        before.extras.pop("prepared")  # each frame is the second of a pair, and then the first of one
-        height, width = before.guide.shape[:2]
-        size, slack = grid_size(height, width), SLACK / grid_factor(height, width) ** 2
-        there, back = (resize_flow(f, *size) for f in self._estimator.estimate_both(first, second))
-        return _FlowPath(there, agreement(there, back, slack)), _FlowPath(back, agreement(back, there, slack))
-
-    def _prepare(self, sample: Sample) -> np.ndarray:
-        return compute_once(sample, "prepared", lambda: self._estimator.prepare(sample.guide))
-
-    @staticmethod
-    def _guide(sample: Sample) -> np.ndarray:
-        return compute_once(sample, "guide", lambda: shrink(sample.guide, grid_size(*sample.guide.shape[:2])))
 
 
 @dataclass(frozen=True)
@@ -197,14 +101,16 @@ class FineDetail:
         total, near = np.zeros_like(own), np.zeros_like(own)  # of the look's changes times the guide's, and of those²
         near_look = np.zeros_like(energy)
         weight, near_weight, count = np.ones(own.shape[1:], np.float32), np.zeros(own.shape[1:], np.float32), 0
-        for place, flow, trust in self._tracker.neighbours(window, at, (1, -1, 2, -2)):
+        for place, path, trust in self._tracker.neighbours(window, at, (1, -1, 2, -2)):
             other = window.samples[place]
-            there = _planes(at_grid(_frame_bands(other), flow))
+            bands = _frame_bands(other)
+            height, width = bands.picture.shape[:2]
+            there = _planes(bands.sample(*path.from_cells(width, height)))
             change = there - own
             products = (trust * change[2:] * change.reshape(2, *energy.shape)).reshape(own.shape)
             total += products
             energy += trust * there[:2] ** 2
-            frame_energy += _on_half_grid(trust) * _along(_energy(other), flow)
+            frame_energy += _on_half_grid(trust) * _along(_energy(other), path)
             weight += trust
             count += 1
             if abs(place - at) == 1:
@@ -225,7 +131,7 @@ def _frame_bands(sample: Sample) -> SharpPicture:
     """Return (H, W, 4): the look's luma in the finer band and the coarser one, then the guide's."""
 
     def split() -> SharpPicture:
-        lumas = [_unit(grey(picture)) for picture in (sample.output, sample.guide)]
+        lumas = [grey(unit(sample.output)), unit(grey(sample.guide))]  # of the look not rounded to 8 bits
         return SharpPicture(cv2.merge([band for luma in lumas for band in _bands(luma, luma - _low(luma))]))
 
     return compute_once(sample, "bands", split)
@@ -257,10 +163,13 @@ def _on_half_grid(plane: np.ndarray) -> np.ndarray:
     return shrink(plane, (-(-width // 2), -(-height // 2)))
 
 
-def _along(planes: np.ndarray, flow: np.ndarray) -> np.ndarray:
-    """Return planes (C, h, w) of half the grid's size sampled along a flow of the grid."""
-    small = resize_flow(flow, *planes.shape[:0:-1])
-    return _each(warp, planes, small)
+def _along(planes: np.ndarray, path: FlowPath) -> np.ndarray:
+    """Return planes (C, h, w) of half the grid's size sampled along a path on the grid."""
+    rows, columns = planes.shape[1:]
+    x, y = grid_axes(rows, columns)
+    x = x + _on_half_grid(path.u) * np.float32(columns / path.u.shape[1])
+    y = y + _on_half_grid(path.v) * np.float32(rows / path.u.shape[0])
+    return _each(cv2.remap, planes, x, y, cv2.INTER_LINEAR, None, BORDER)
 
 
 def _pool(statistics: np.ndarray) -> np.ndarray:
@@ -290,14 +199,9 @@ def _guide(picture: np.ndarray) -> np.ndarray:
     return cv2.extractChannel(picture, 3)
 
 
-def _unit(picture: np.ndarray) -> np.ndarray:
-    """uint8 or uint16 → float32 in [0, 1]."""
-    return picture.astype(np.float32) * np.float32(1 / np.iinfo(picture.dtype).max)
-
-
 def pack_channels(sample: Sample) -> np.ndarray:
     """Return (H, W, 4) float32 in [0, 1]: the look's RGB and the guide's luma, so that one resampling serves both."""
     look, guide = cv2.cvtColor(sample.output, cv2.COLOR_RGB2RGBA), grey(sample.guide)
     if look.dtype == guide.dtype:
-        return _unit(cv2.insertChannel(guide, look, 3))
-    return cv2.insertChannel(_unit(guide), _unit(look), 3)
+        return unit(cv2.insertChannel(guide, look, 3))
+    return cv2.insertChannel(unit(guide), unit(look), 3)

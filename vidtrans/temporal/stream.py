@@ -36,6 +36,11 @@ class Window:
     centre: int
 
 
+def unit(picture: np.ndarray) -> np.ndarray:
+    """Return a picture of uint8 or uint16 as float32 in [0, 1]."""
+    return picture.astype(np.float32) * np.float32(1 / np.iinfo(picture.dtype).max)
+
+
 class Filter(Protocol):
     """A frame depends on ``radius`` neighbours on each side, and on nothing else."""
 

@@ -27,11 +27,12 @@ from typing import Any
 import cv2
 import numpy as np
 
-from vidtrans.flow.warping import blur, grid_size, grow, shrink, warp
+from vidtrans.flow.warping import blur, grid_size, grow, shrink
 from vidtrans.settings import setting
 from vidtrans.temporal.averaging import average_along
-from vidtrans.temporal.fine_detail import LOW, FineDetail, FlowTracker, compute_once, pack_channels
+from vidtrans.temporal.fine_detail import LOW, FineDetail, pack_channels
 from vidtrans.temporal.stream import DeflickerSettings, Filter, RecursiveFilter, Sample, Window
+from vidtrans.temporal.tracking import FlowPath, FlowTracker, compute_once
 
 FULL_LEVELS = 3  # steps at full size; those beyond are for low frequencies only
 LOOKAHEAD = 1  # samples that are taken before windows need them, so that ``Filter.expect`` gains time
@@ -51,7 +52,7 @@ class WindowSettings(DeflickerSettings):
 class WindowFilter:
     """The filter of ``--temporal window``."""
 
-    version = 3
+    version = 4
     Settings = WindowSettings
 
     def __init__(self, settings: WindowSettings, device: str = "cpu") -> None:
@@ -109,7 +110,7 @@ class WindowFilter:
         top, levels = self._full_levels, self._levels
         leads = [self._lead(n) for n in range(levels + 1)] + [0]
         stale: list[tuple[Any, int]] = [(("level", n), leads[n + 1] - 2**n) for n in range(top)]
-        stale += [("pair", leads[top] - 3), ("bands", leads[top] - 2), ("energy", leads[top] - 2)]
+        stale += [("pair", leads[top] - 3), *((key, leads[top] - 2) for key in ("bands", "bands on grid", "energy"))]
         for n in range(1, levels + 1):
             step = 2 ** (n - 1)
             used = min(leads[n], leads[top]) if n <= 2 else leads[n]
@@ -120,14 +121,14 @@ class WindowFilter:
         reach = 2 ** (levels - 1)
         return [*stale, (("low", levels), 0), (("low", 0), 0), ("guide", -reach)]
 
-    def _neighbours(self, window: Window, at: int, level: int) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-        """Yield position, flow and trust of the frames that a level averages frame ``at`` with."""
+    def _neighbours(self, window: Window, at: int, level: int) -> Iterator[tuple[int, FlowPath, np.ndarray]]:
+        """Yield position, path and trust of the frames that a level averages frame ``at`` with."""
         step = 2 ** (level - 1)
         return self._tracker.neighbours(window, at, (step, -step))
 
     def _average(self, window: Window, at: int, level: int, lower: Callable[[int], np.ndarray]) -> np.ndarray:
         """Average (1, 2, 1)/4 along the motion: ``lower`` returns a frame's (H, W, 4) float32 of the level below."""
-        others = [(lower(place), flow, trust) for place, flow, trust in self._neighbours(window, at, level)]
+        others = [(lower(place), path, trust) for place, path, trust in self._neighbours(window, at, level)]
         return average_along(lower(at), others)
 
     def _level(self, window: Window, at: int, level: int) -> np.ndarray:
@@ -167,8 +168,8 @@ class WindowFilter:
 
         def count() -> np.ndarray:
             total = 2 * self._share(window, at, level - 1)
-            for place, flow, trust in self._neighbours(window, at, level):
-                total += trust * warp(self._share(window, place, level - 1), flow)
+            for place, path, trust in self._neighbours(window, at, level):
+                total += trust * path.sample(self._share(window, place, level - 1))
             return total / 4
 
         return compute_once(window.samples[at], ("share", level), count)

@@ -10,7 +10,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from vidtrans.flow.estimator import DISMedium, grey
-from vidtrans.flow.warping import compose, forward_backward, grid, resize_flow, sample_sharp, squared_length, warp
+from vidtrans.flow.warping import SharpPicture, compose, forward_backward, grid, resize_flow, squared_length, warp
 
 repeatable = hypothesis_settings(max_examples=40)
 sides = st.integers(2, 24)
@@ -50,11 +50,11 @@ def test_sharp_sampling_puts_three_quarters_of_the_curvature_back(x: float, y: f
     """Of p², bilinear sampling is too high by t(1 − t), and the second difference is 2."""
     position = np.indices((16, 16), dtype=np.float32)[along]
     picture = np.dstack([position**2, 3 * position**2, position, np.full_like(position, 7)])
-    places = np.dstack([np.indices((16, 16))[1] + x, np.indices((16, 16))[0] + y]).astype(np.float32)
+    rows, columns = np.indices((16, 16), dtype=np.float32)
     t = (y, x)[along]
     linear = picture[..., 0] + t * (2 * position + 1)
     bent = 0.75 * (x * (1 - x) + y * (1 - y))
-    found = sample_sharp(picture, places.copy())[2:-2, 2:-2]
+    found = SharpPicture(picture).sample(columns + np.float32(x), rows + np.float32(y))[2:-2, 2:-2]
     assert np.allclose(found[..., 0], (linear - bent)[2:-2, 2:-2], atol=1e-3)
     assert np.allclose(found[..., 1], 3 * (linear - bent)[2:-2, 2:-2], atol=1e-3)
     assert np.allclose(found[..., 2], (position + t)[2:-2, 2:-2], atol=1e-4)
@@ -66,10 +66,10 @@ def test_sharp_sampling_puts_three_quarters_of_the_curvature_back(x: float, y: f
 def test_sharp_sampling_repeats_the_border(x: float, y: float) -> None:
     picture = np.random.default_rng(3).random((12, 16, 4), dtype=np.float32)
     wide = np.pad(picture, ((6, 6), (6, 6), (0, 0)), mode="edge")
-    place = np.array([[[x, y]]], np.float32)
-    assert np.allclose(sample_sharp(picture, place.copy()), sample_sharp(wide, place + 6), atol=2e-3)
-    flat = np.full((12, 16, 4), 5, np.float32)
-    assert np.allclose(sample_sharp(flat, place - 9), 5)
+    across, down = (np.full((1, 1), at, np.float32) for at in (x, y))
+    inner, outer = SharpPicture(picture).sample(across, down), SharpPicture(wide).sample(across + 6, down + 6)
+    assert np.allclose(inner, outer, atol=2e-3)
+    assert np.allclose(SharpPicture(np.full((12, 16, 4), 5, np.float32)).sample(across - 9, down - 9), 5)
 
 
 def test_the_grid_that_all_share_cannot_be_changed() -> None:

@@ -19,7 +19,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from vidtrans.temporal import FILTERS
-from vidtrans.temporal.fine_detail import FlowTracker
+from vidtrans.temporal.tracking import FlowTracker
 from vidtrans.temporal.stream import DeflickerSettings, Filter, NoFilter, OffSettings, RecursiveFilter, Sample, Window
 from vidtrans.temporal.window import filter_samples
 

@@ -16,7 +16,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from vidtrans.store.chunking import cut_into_chunks, read_ranges
-from vidtrans.temporal import fine_detail
+from vidtrans.temporal import fine_detail, tracking
 from vidtrans.temporal import window as temporal_window
 from vidtrans.temporal.stream import Sample, Window
 from vidtrans.temporal.window import WindowFilter, filter_samples
@@ -197,7 +197,7 @@ class Count:
         self.method, self.radius, self.expect = method, method.radius, method.expect
         self.made: Counter[tuple[int, Any]] = Counter()
         self.most: Counter[str] = Counter()
-        for module in (fine_detail, temporal_window):
+        for module in (fine_detail, temporal_window, tracking):
             monkeypatch.setattr(module, "compute_once", self._compute_once)
 
     def _compute_once(self, sample: Sample, key: Any, make: Any) -> Any:
@@ -217,6 +217,7 @@ class Count:
 KEPT: dict[int, dict[str, tuple[int, int]]] = {
     1: {
         "bands": (3, 15),
+        "bands on grid": (3, 15),
         "energy": (3, 15),
         "guide": (2, 15),
         "level": (2, 30),
@@ -228,6 +229,7 @@ KEPT: dict[int, dict[str, tuple[int, int]]] = {
     },
     3: {
         "bands": (4, 21),
+        "bands on grid": (4, 21),
         "energy": (4, 21),
         "guide": (5, 21),
         "level": (6, 65),
@@ -240,6 +242,7 @@ KEPT: dict[int, dict[str, tuple[int, int]]] = {
     },
     7: {
         "bands": (4, 33),
+        "bands on grid": (4, 33),
         "energy": (4, 33),
         "guide": (11, 33),
         "level": (14, 151),
@@ -252,6 +255,7 @@ KEPT: dict[int, dict[str, tuple[int, int]]] = {
     },
     15: {
         "bands": (4, 57),
+        "bands on grid": (4, 57),
         "energy": (4, 57),
         "fine": (8, 0),
         "guide": (23, 57),

@@ -1,0 +1,142 @@
+"""Flow between the frames of a window, and how far it can be trusted. What is derived from a frame stays with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeVar
+
+import cv2
+import numpy as np
+
+from vidtrans.flow.estimator import FlowEstimator
+from vidtrans.flow.warping import BORDER, agreement, grid_axes, grid_factor, grid_size, grow, resize_flow, shrink
+from vidtrans.temporal.stream import DeflickerSettings, Sample, Window, unit
+
+T = TypeVar("T")
+
+SLACK = 8.0  # pixels² of the frame between a path there and back
+
+
+def compute_once(sample: Sample, key: Hashable, compute: Callable[[], T]) -> T:
+    """Return what ``compute`` returns, called once for a sample."""
+    if key not in sample.extras:
+        sample.extras[key] = compute()
+    value: T = sample.extras[key]
+    return value
+
+
+@dataclass(frozen=True)
+class FlowPath:
+    """From one frame to another, on the grid: the flow (``u``, ``v``) in the grid's pixels, and how ``reliable`` it is.
+
+    All are (h, w) float32; ``reliable`` is 0 to 1.
+    """
+
+    u: np.ndarray
+    v: np.ndarray
+    reliable: np.ndarray
+
+    def sample(self, picture: np.ndarray) -> np.ndarray:
+        """Return a picture of the grid, (h, w) or (h, w, 4) float32, at the places where the path leads."""
+        return cv2.remap(picture, *self.places, cv2.INTER_LINEAR, borderMode=BORDER)
+
+    def join(self, second: FlowPath) -> FlowPath:
+        """Return the path that goes on with another one."""
+        u, v, reliable, _ = cv2.split(self.sample(second._packed))
+        return FlowPath(u + self.u, v + self.v, reliable * self.reliable)
+
+    def full_size(self, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the flow at full size, in full-size pixels: (height, width) each."""
+        rows, columns = self.u.shape
+        scaled = self.u * np.float32(width / columns), self.v * np.float32(height / rows)
+        return grow(scaled[0], (width, height)), grow(scaled[1], (width, height))
+
+    def from_cells(self, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return where the first pixel of each cell leads to in a full-size picture: x and y, (h, w) each."""
+        (rows, columns), factor = self.u.shape, np.float32(grid_factor(height, width))
+        x, y = grid_axes(rows, columns)
+        # The last cells may be narrower than the factor.
+        return x * factor + self.u * np.float32(width / columns), y * factor + self.v * np.float32(height / rows)
+
+    @cached_property
+    def places(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where it leads to on the grid: x and y."""
+        x, y = grid_axes(*self.u.shape)
+        return x + self.u, y + self.v
+
+    @cached_property
+    def _packed(self) -> np.ndarray:
+        """All of it in four channels, which are sampled as quickly as one."""
+        return cv2.merge([self.u, self.v, self.reliable, self.reliable])
+
+
+class FlowTracker:
+    """Flow between the frames of a window, on the grid, and how far it can be trusted."""
+
+    def __init__(self, settings: DeflickerSettings, device: str) -> None:
+        self._estimator = FlowEstimator(settings.flow, settings.flow_size or None, device)
+        self._tolerance = settings.colour_sigma
+        self._worker = ThreadPoolExecutor(1, "flow")  # beside the filter: OpenCV lets go of the interpreter
+
+    def expect(self, before: Sample, after: Sample) -> None:
+        """Begin the flow between neighbours in the background."""
+        if "pair" not in before.extras:
+            before.extras["pair"] = self._worker.submit(self._estimate, before, after)
+
+    def neighbours(self, window: Window, at: int, steps: Iterable[int]) -> Iterator[tuple[int, FlowPath, np.ndarray]]:
+        """Yield, for each step from frame ``at`` that stays in the window, a position, the path there and its trust.
+
+        Steps are powers of 2, either way. The trust, (h, w) float32 from 0 to 1 on the grid, says how far that frame
+        shows the same thing at each place.
+        """
+        for step in steps:
+            if 0 <= at + step < len(window.samples):
+                path = self._path(window, at, step)
+                yield at + step, path, self._trust(window, at, step, path)
+
+    def _path(self, window: Window, at: int, step: int) -> FlowPath:
+        if abs(step) == 1:
+            before, after = window.samples[min(at, at + step)], window.samples[max(at, at + step)]
+            self.expect(before, after)
+            pair: Future[tuple[FlowPath, FlowPath]] = before.extras["pair"]
+            return pair.result()[0 if step > 0 else 1]
+
+        def join() -> FlowPath:
+            return self._path(window, at, step // 2).join(self._path(window, at + step // 2, step // 2))
+
+        return compute_once(window.samples[at], ("path", step), join)
+
+    def _trust(self, window: Window, at: int, step: int, path: FlowPath) -> np.ndarray:
+        def compare() -> np.ndarray:
+            here, there = (self._guide(window.samples[i]) for i in (at, at + step))
+            difference = cv2.subtract(path.sample(there), here)
+            difference *= difference
+            distance = (difference.reshape(-1, 4) @ np.ones(4, np.float32)).reshape(path.u.shape)
+            return path.reliable * cv2.exp(distance * np.float32(-0.5 / self._tolerance**2))
+
+        return compute_once(window.samples[at], ("trust", step), compare)
+
+    def _estimate(self, before: Sample, after: Sample) -> tuple[FlowPath, FlowPath]:
+        first, second = (self._prepare(sample) for sample in (before, after))
+        before.extras.pop("prepared")  # each frame is the second of a pair, and then the first of one
+        height, width = before.guide.shape[:2]
+        size, slack = grid_size(height, width), SLACK / grid_factor(height, width) ** 2
+        there, back = (resize_flow(f, *size) for f in self._estimator.estimate_both(first, second))
+        forward = FlowPath(there[..., 0].copy(), there[..., 1].copy(), agreement(there, back, slack))
+        return forward, FlowPath(back[..., 0].copy(), back[..., 1].copy(), agreement(back, there, slack))
+
+    def _prepare(self, sample: Sample) -> np.ndarray:
+        return compute_once(sample, "prepared", lambda: self._estimator.prepare(sample.guide))
+
+    @staticmethod
+    def _guide(sample: Sample) -> np.ndarray:
+        """Return the input on the grid: (h, w, 4) float32 in [0, 1], the last channel 0."""
+
+        def pack() -> np.ndarray:
+            small = unit(shrink(sample.guide, grid_size(*sample.guide.shape[:2])))
+            return cv2.merge([*cv2.split(small), np.zeros(small.shape[:2], np.float32)])
+
+        return compute_once(sample, "guide", pack)
