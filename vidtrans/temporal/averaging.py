@@ -33,7 +33,8 @@ def average_along(here: np.ndarray, others: Sequence[tuple[np.ndarray, FlowPath,
         flow = (path.u, path.v) if on_grid else path.full_size(width, height)
         moved.append((picture, flow, trust if on_grid else grow(trust, (width, height))))
     total = np.empty_like(here)
-    list(_workers().map(lambda rows: _average_rows(here, moved, rows, total[rows]), _strips(height, width)))
+    each = map if cv2.getNumThreads() == 1 else _workers().map  # one where other stages have the other cores
+    list(each(lambda rows: _average_rows(here, moved, rows, total[rows]), _strips(height, width)))
     return total
 
 
