@@ -35,22 +35,13 @@ def refine(first: np.ndarray, second: np.ndarray, flow: np.ndarray) -> np.ndarra
     change -= grow(blur(shrink(change, half), LIGHTING), (width, height))
     sure = cv2.multiply(change, change, scale=OUTLIER**-2)
     sure += 1
-    weighed = [cv2.divide(gradient, sure) for gradient in (across, down)]
-    products = [
-        (weighed[0], across),
-        (weighed[0], down),
-        (weighed[1], down),
-        (weighed[0], change),
-        (weighed[1], change),
-    ]
-    xx, xy, yy, xt, yt = (blur(shrink(cv2.multiply(a, b), half), AROUND) for a, b in products)
+    sure_across, sure_down = cv2.divide(across, sure), cv2.divide(down, sure)
+    products = [(sure_across, across), (sure_across, down), (sure_across, change), (sure_down, change)]
+    packed = cv2.merge([cv2.multiply(a, b) for a, b in products])  # four channels take little longer than one
+    xx, xy, xt, yt = cv2.split(blur(shrink(packed, half), AROUND))
+    yy = blur(shrink(cv2.multiply(sure_down, down), half), AROUND)
     xx += DAMPING
     yy += DAMPING
     determinant = xx * yy - xy * xy
     steps = [(xy * yt - yy * xt) / determinant, (xy * xt - xx * yt) / determinant]
     return cv2.add(flow, grow(cv2.merge([np.clip(step, -LONGEST, LONGEST) for step in steps]), (width, height)))
-
-
-def _pool(weighed: np.ndarray, by: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Return the mean of a product around each place of half the size."""
-    return blur(shrink(cv2.multiply(weighed, by), size), AROUND)

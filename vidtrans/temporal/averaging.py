@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from itertools import pairwise
 
 import cv2
@@ -33,15 +30,9 @@ def average_along(here: np.ndarray, others: Sequence[tuple[np.ndarray, FlowPath,
         flow = (path.u, path.v) if on_grid else path.full_size(width, height)
         moved.append((picture, flow, trust if on_grid else grow(trust, (width, height))))
     total = np.empty_like(here)
-    each = map if cv2.getNumThreads() == 1 else _workers().map  # one where other stages have the other cores
-    list(each(lambda rows: _average_rows(here, moved, rows, total[rows]), _strips(height, width)))
+    for rows in _strips(height, width):
+        _average_rows(here, moved, rows, total[rows])
     return total
-
-
-@lru_cache(maxsize=1)
-def _workers() -> ThreadPoolExecutor:
-    """Return threads for strips: OpenCV's own have nothing to do in small pictures, and numpy has none."""
-    return ThreadPoolExecutor(os.cpu_count(), "strips")
 
 
 def _strips(height: int, width: int) -> Iterator[slice]:

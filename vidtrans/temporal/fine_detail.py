@@ -7,7 +7,7 @@ each place: (h, w, 2), a channel for each band. What is derived from a frame is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import cv2
@@ -16,7 +16,7 @@ import numpy as np
 from vidtrans.flow.estimator import grey
 from vidtrans.flow.warping import BORDER, SharpPicture, blur, grid_axes, grid_size, grow, sample_grid, shrink
 from vidtrans.temporal.stream import DeflickerSettings, Sample, Window, unit
-from vidtrans.temporal.tracking import FlowPath, FlowTracker, compute_once
+from vidtrans.temporal.tracking import FlowPath, FlowTracker
 
 LOW = 1.25  # σ in grid pixels at which low frequencies begin
 FINEST = 0.8  # σ in pixels between the bands
@@ -58,11 +58,43 @@ class _Changes:
         return gain * restored
 
 
+@dataclass(frozen=True)
+class _FrameBands:
+    """A frame's bands, (H, W, 4): the look's luma in the finer one and the coarser one, then the guide's.
+
+    ``on_grid``: at the places of the grid, (4, h, w). ``energy``: of the look in each band, pooled around each place of
+    half the grid, (2, h, w). All are float32.
+    """
+
+    sharp: SharpPicture
+    on_grid: np.ndarray
+    energy: np.ndarray
+
+    @classmethod
+    def of(cls, sample: Sample) -> _FrameBands:
+        """Return the bands of a frame."""
+        lumas = [grey(unit(sample.output)), unit(grey(sample.guide))]  # of the look not rounded to 8 bits
+        picture = cv2.merge([band for luma in lumas for band in _bands(luma, luma - _low(luma))])
+        on_grid = _planes(sample_grid(picture))
+        return cls(SharpPicture(picture), on_grid, _pool(on_grid[:2] ** 2))
+
+
 class FineDetail:
     """The correction of fine structure."""
 
     def __init__(self, tracker: FlowTracker, settings: DeflickerSettings) -> None:
         self._tracker, self._settings = tracker, settings
+        self._worker = ThreadPoolExecutor(1, "bands")  # beside the filter
+
+    def expect(self, sample: Sample) -> None:
+        """Begin in the background what only a frame itself decides."""
+        if "bands" not in sample.extras:
+            sample.extras["bands"] = self._worker.submit(_FrameBands.of, sample)
+
+    def _bands(self, sample: Sample) -> _FrameBands:
+        self.expect(sample)
+        bands: _FrameBands = sample.extras["bands"].result()
+        return bands
 
     def __call__(self, window: Window, at: int, averages: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Correct frame ``at``, whose ``averages`` are itself, and means over more and more frames: (H, W, 4) float32.
@@ -84,7 +116,7 @@ class FineDetail:
         lumas, guides = ([part(p) for p in (change, detail)] for part in (_luma, _guide))
         correction = np.zeros((height, width), np.float32)
         averaged = []
-        own = _frame_bands(window.samples[at]).picture
+        own = self._bands(window.samples[at]).sharp.picture
         for band, (slope, look, source) in enumerate(zip(slopes, _bands(*lumas), _bands(*guides), strict=True)):
             explained = grow(slope, full) * source
             averaged.append(cv2.extractChannel(own, band) + look - explained)
@@ -96,21 +128,21 @@ class FineDetail:
 
     def _changes(self, window: Window, at: int) -> _Changes:
         """Return how frame ``at`` differs from those up to two frames away, along the motion."""
-        own, frame_energy = _bands_on_grid(window.samples[at]), _energy(window.samples[at]).copy()
+        here = self._bands(window.samples[at])
+        own, frame_energy = here.on_grid, here.energy.copy()
         energy = own[:2] ** 2
         total, near = np.zeros_like(own), np.zeros_like(own)  # of the look's changes times the guide's, and of those²
         near_look = np.zeros_like(energy)
         weight, near_weight, count = np.ones(own.shape[1:], np.float32), np.zeros(own.shape[1:], np.float32), 0
         for place, path, trust in self._tracker.neighbours(window, at, (1, -1, 2, -2)):
-            other = window.samples[place]
-            bands = _frame_bands(other)
-            height, width = bands.picture.shape[:2]
-            there = _planes(bands.sample(*path.from_cells(width, height)))
+            other = self._bands(window.samples[place])
+            height, width = other.sharp.picture.shape[:2]
+            there = _planes(other.sharp.sample(*path.from_cells(width, height)))
             change = there - own
             products = (trust * change[2:] * change.reshape(2, *energy.shape)).reshape(own.shape)
             total += products
             energy += trust * there[:2] ** 2
-            frame_energy += _on_half_grid(trust) * _along(_energy(other), path)
+            frame_energy += _half_size(trust) * _along(other.energy, path)
             weight += trust
             count += 1
             if abs(place - at) == 1:
@@ -122,59 +154,38 @@ class FineDetail:
         near_both, near_guide = np.split(_pool(near), 2)
         unexplained = _pool(near_look) - 2 * slope * near_both + slope**2 * near_guide
         flicker = 0.5 * np.maximum(unexplained, 0) / (_pool(near_weight[None]) + 1e-3)
-        mean, honest = _pool(energy / weight), frame_energy / _on_half_grid(weight)
-        lost = (_each(blur, honest, WIDE / 2) + TINY) / (_each(blur, mean, WIDE / 2) + TINY)
+        mean, honest = _pool(energy / weight), frame_energy / _half_size(weight)
+        wide = _planes(blur(cv2.merge([*honest, *mean]), WIDE / 2)) + TINY
+        lost = wide[:2] / wide[2:]
         return _Changes(slope, flicker, mean, lost)
 
 
-def _frame_bands(sample: Sample) -> SharpPicture:
-    """Return (H, W, 4): the look's luma in the finer band and the coarser one, then the guide's."""
-
-    def split() -> SharpPicture:
-        lumas = [grey(unit(sample.output)), unit(grey(sample.guide))]  # of the look not rounded to 8 bits
-        return SharpPicture(cv2.merge([band for luma in lumas for band in _bands(luma, luma - _low(luma))]))
-
-    return compute_once(sample, "bands", split)
-
-
-def _bands_on_grid(sample: Sample) -> np.ndarray:
-    """Return a frame's bands at the places of the grid, (4, h, w)."""
-    return compute_once(sample, "bands on grid", lambda: _planes(sample_grid(_frame_bands(sample).picture)))
-
-
-def _energy(sample: Sample) -> np.ndarray:
-    """Return the look's energy in each band, pooled around each place: (2, h, w) float32."""
-    return compute_once(sample, "energy", lambda: _pool(_bands_on_grid(sample)[:2] ** 2))
-
-
 def _planes(picture: np.ndarray) -> np.ndarray:
-    """(H, W, C) → (C, H, W): numpy is slow on a last axis of few."""
+    """(H, W[, C]) → (C, H, W): numpy is slow on a last axis of few."""
     return np.stack(cv2.split(picture))
 
 
-def _each(function: Callable[..., np.ndarray], planes: np.ndarray, *arguments: object) -> np.ndarray:
-    """Return what a function makes of each plane of (C, h, w)."""
-    return np.stack([function(plane, *arguments) for plane in planes])
-
-
-def _on_half_grid(plane: np.ndarray) -> np.ndarray:
-    """Return a plane of the grid at half its size."""
-    height, width = plane.shape
-    return shrink(plane, (-(-width // 2), -(-height // 2)))
+def _half_size(picture: np.ndarray) -> np.ndarray:
+    """Return a picture of the grid at half its size."""
+    height, width = picture.shape[:2]
+    return shrink(picture, (-(-width // 2), -(-height // 2)))
 
 
 def _along(planes: np.ndarray, path: FlowPath) -> np.ndarray:
-    """Return planes (C, h, w) of half the grid's size sampled along a path on the grid."""
+    """Return two planes (2, h, w) of half the grid's size sampled along a path on the grid."""
     rows, columns = planes.shape[1:]
-    x, y = grid_axes(rows, columns)
-    x = x + _on_half_grid(path.u) * np.float32(columns / path.u.shape[1])
-    y = y + _on_half_grid(path.v) * np.float32(rows / path.u.shape[0])
-    return _each(cv2.remap, planes, x, y, cv2.INTER_LINEAR, None, BORDER)
+    flow = (
+        _half_size(path.u) * np.float32(columns / path.u.shape[1]),
+        _half_size(path.v) * np.float32(rows / path.v.shape[0]),
+    )
+    x, y = (axis + part for axis, part in zip(grid_axes(rows, columns), flow, strict=True))
+    # OpenCV 5 rounds the places of two channels, and of no other number, to 1/32 pixel.
+    return _planes(cv2.remap(cv2.merge([*planes, *planes]), x, y, cv2.INTER_LINEAR, borderMode=BORDER))[:2]
 
 
 def _pool(statistics: np.ndarray) -> np.ndarray:
     """Return statistics at places of the grid, (C, h, w), pooled around each of them, at half the grid's size."""
-    return _each(lambda plane: blur(_on_half_grid(plane), POOL / 2), statistics)
+    return _planes(blur(_half_size(cv2.merge(list(statistics))), POOL / 2))
 
 
 def _bands(picture: np.ndarray, detail: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

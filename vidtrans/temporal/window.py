@@ -68,6 +68,7 @@ class WindowFilter:
         """Begin the flow between two neighbours."""
         if self.radius and self.settings.strength:
             self._tracker.expect(before, after)
+            self._detail.expect(after)
 
     def __call__(self, window: Window) -> np.ndarray:
         """Return the window's centre without flicker."""
@@ -110,7 +111,7 @@ class WindowFilter:
         top, levels = self._full_levels, self._levels
         leads = [self._lead(n) for n in range(levels + 1)] + [0]
         stale: list[tuple[Any, int]] = [(("level", n), leads[n + 1] - 2**n) for n in range(top)]
-        stale += [("pair", leads[top] - 3), *((key, leads[top] - 2) for key in ("bands", "bands on grid", "energy"))]
+        stale += [("pair", leads[top] - 3), ("bands", leads[top] - 2)]
         for n in range(1, levels + 1):
             step = 2 ** (n - 1)
             used = min(leads[n], leads[top]) if n <= 2 else leads[n]
