@@ -18,6 +18,7 @@ from vidtrans.flow.warping import BORDER, SharpPicture, blur, grid_axes, grid_si
 from vidtrans.temporal.stream import DeflickerSettings, Sample, Window, unit
 from vidtrans.temporal.tracking import FlowPath, FlowTracker
 
+REACH = 2  # frames on each side that statistics are of
 LOW = 1.25  # σ in grid pixels at which low frequencies begin
 FINEST = 0.8  # σ in pixels between the bands
 POOL = 3.0  # σ in grid pixels over which statistics are taken
@@ -59,7 +60,7 @@ class _Changes:
 
 
 @dataclass(frozen=True)
-class _FrameBands:
+class FrameBands:
     """A frame's bands, (H, W, 4): the look's luma in the finer one and the coarser one, then the guide's.
 
     ``on_grid``: at the places of the grid, (4, h, w). ``energy``: of the look in each band, pooled around each place of
@@ -71,7 +72,7 @@ class _FrameBands:
     energy: np.ndarray
 
     @classmethod
-    def of(cls, sample: Sample) -> _FrameBands:
+    def of(cls, sample: Sample) -> FrameBands:
         """Return the bands of a frame."""
         lumas = [grey(unit(sample.output)), unit(grey(sample.guide))]  # of the look not rounded to 8 bits
         picture = cv2.merge([band for luma in lumas for band in _bands(luma, luma - _low(luma))])
@@ -89,11 +90,11 @@ class FineDetail:
     def expect(self, sample: Sample) -> None:
         """Begin in the background what only a frame itself decides."""
         if "bands" not in sample.extras:
-            sample.extras["bands"] = self._worker.submit(_FrameBands.of, sample)
+            sample.extras["bands"] = self._worker.submit(FrameBands.of, sample)
 
-    def _bands(self, sample: Sample) -> _FrameBands:
+    def _bands(self, sample: Sample) -> FrameBands:
         self.expect(sample)
-        bands: _FrameBands = sample.extras["bands"].result()
+        bands: FrameBands = sample.extras["bands"].result()
         return bands
 
     def __call__(self, window: Window, at: int, averages: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TypeVar
 
 import cv2
@@ -41,11 +40,13 @@ class FlowPath:
 
     def sample(self, picture: np.ndarray) -> np.ndarray:
         """Return a picture of the grid, (h, w) or (h, w, 4) float32, at the places where the path leads."""
-        return cv2.remap(picture, *self.places, cv2.INTER_LINEAR, borderMode=BORDER)
+        x, y = grid_axes(*self.u.shape)
+        return cv2.remap(picture, x + self.u, y + self.v, cv2.INTER_LINEAR, borderMode=BORDER)
 
     def join(self, second: FlowPath) -> FlowPath:
         """Return the path that goes on with another one."""
-        u, v, reliable, _ = cv2.split(self.sample(second._packed))
+        packed = cv2.merge([second.u, second.v, second.reliable, second.reliable])  # sampled as quickly as one channel
+        u, v, reliable, _ = cv2.split(self.sample(packed))
         return FlowPath(u + self.u, v + self.v, reliable * self.reliable)
 
     def full_size(self, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
@@ -60,17 +61,6 @@ class FlowPath:
         x, y = grid_axes(rows, columns)
         # The last cells may be narrower than the factor.
         return x * factor + self.u * np.float32(width / columns), y * factor + self.v * np.float32(height / rows)
-
-    @cached_property
-    def places(self) -> tuple[np.ndarray, np.ndarray]:
-        """Where it leads to on the grid: x and y."""
-        x, y = grid_axes(*self.u.shape)
-        return x + self.u, y + self.v
-
-    @cached_property
-    def _packed(self) -> np.ndarray:
-        """All of it in four channels, which are sampled as quickly as one."""
-        return cv2.merge([self.u, self.v, self.reliable, self.reliable])
 
 
 class FlowTracker:

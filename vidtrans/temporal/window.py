@@ -29,8 +29,8 @@ import numpy as np
 
 from vidtrans.flow.warping import blur, grid_size, grow, shrink
 from vidtrans.settings import setting
-from vidtrans.temporal.averaging import average_along
-from vidtrans.temporal.fine_detail import LOW, FineDetail, pack_channels
+from vidtrans.temporal.averaging import average_along, from_16_bits, to_16_bits
+from vidtrans.temporal.fine_detail import LOW, REACH, FineDetail, pack_channels
 from vidtrans.temporal.stream import DeflickerSettings, Filter, RecursiveFilter, Sample, Window
 from vidtrans.temporal.tracking import FlowPath, FlowTracker, compute_once
 
@@ -68,7 +68,6 @@ class WindowFilter:
         """Begin the flow between two neighbours."""
         if self.radius and self.settings.strength:
             self._tracker.expect(before, after)
-            self._detail.expect(after)
 
     def __call__(self, window: Window) -> np.ndarray:
         """Return the window's centre without flicker."""
@@ -77,7 +76,7 @@ class WindowFilter:
             return sample.output
         self._average_ahead(window)
         fine, slope = sample.extras.pop("fine")
-        picture = apply_correction(sample.output, self._low(window, slope), fine, self.settings)
+        picture = apply_correction(sample.output, self._low(window, slope), from_16_bits(fine), self.settings)
         self._drop_stale(window)
         return picture
 
@@ -89,6 +88,9 @@ class WindowFilter:
 
     def _average_ahead(self, window: Window) -> None:
         """Compute what is needed of the frames ahead, in their order."""
+        soon = window.centre + self._lead(self._full_levels) + REACH + 1
+        if soon < len(window.samples):
+            self._detail.expect(window.samples[soon])
         for level in range(self._full_levels, max(self._levels, self._full_levels + 1)):
             first, last = window.centre - self._lead(level), window.centre + self._lead(level)
             for at in range(max(0, first), min(len(window.samples), last + 1)):
@@ -111,7 +113,7 @@ class WindowFilter:
         top, levels = self._full_levels, self._levels
         leads = [self._lead(n) for n in range(levels + 1)] + [0]
         stale: list[tuple[Any, int]] = [(("level", n), leads[n + 1] - 2**n) for n in range(top)]
-        stale += [("pair", leads[top] - 3), ("bands", leads[top] - 2)]
+        stale += [("pair", leads[top] - 3), ("bands", leads[top] - REACH)]
         for n in range(1, levels + 1):
             step = 2 ** (n - 1)
             used = min(leads[n], leads[top]) if n <= 2 else leads[n]
@@ -133,24 +135,26 @@ class WindowFilter:
         return average_along(lower(at), others)
 
     def _level(self, window: Window, at: int, level: int) -> np.ndarray:
-        """Return the average at full size: (H, W, 4) float32 in [0, 1], the look's RGB and the guide's luma."""
+        """Return the average at full size, in 16 bits: (H, W, 4), the look's RGB and the guide's luma."""
         sample = window.samples[at]
         if level == 0:
-            return compute_once(sample, ("level", 0), lambda: pack_channels(sample))
+            return compute_once(sample, ("level", 0), lambda: to_16_bits(pack_channels(sample)))
         lower = lambda place: self._level(window, place, level - 1)  # noqa: E731
         return compute_once(sample, ("level", level), lambda: self._average(window, at, level, lower))
 
     def _fine(self, window: Window, at: int) -> None:
-        """Store the correction of fine structure, (H, W, 4), with the slope of coarser detail, (h, w): "fine".
+        """Store "fine": the correction of fine structure, (H, W, 4) in 16 bits, and the slope of coarser detail.
 
         The longest average at full size goes on from here on the grid only, for low frequencies.
         """
         sample, top = window.samples[at], self._full_levels
-        levels = [pack_channels(sample), *(self._level(window, at, n) for n in sorted({min(2, top), top}))]
+        means = (from_16_bits(self._level(window, at, n)) for n in sorted({min(2, top), top}))
+        levels = [pack_channels(sample), *means]
         size = grid_size(*levels[0].shape[:2])
         sample.extras["low", 0] = shrink(levels[0], size)
         sample.extras["low", top] = shrink(levels[-1], size)
-        sample.extras["fine"] = self._detail(window, at, levels)
+        fine, slope = self._detail(window, at, levels)
+        sample.extras["fine"] = to_16_bits(fine), slope
         del sample.extras["level", top]
 
     def _coarse(self, window: Window, at: int, level: int) -> np.ndarray:

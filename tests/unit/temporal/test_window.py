@@ -197,8 +197,15 @@ class Count:
         self.method, self.radius, self.expect = method, method.radius, method.expect
         self.made: Counter[tuple[int, Any]] = Counter()
         self.most: Counter[str] = Counter()
-        for module in (fine_detail, temporal_window, tracking):
+        for module in (temporal_window, tracking):
             monkeypatch.setattr(module, "compute_once", self._compute_once)
+        make_bands = fine_detail.FrameBands.of
+
+        def bands_of(sample: Sample) -> fine_detail.FrameBands:
+            self.made[sample.index, "bands"] += 1
+            return make_bands(sample)
+
+        monkeypatch.setattr(fine_detail.FrameBands, "of", bands_of)
 
     def _compute_once(self, sample: Sample, key: Any, make: Any) -> Any:
         if key not in sample.extras:
@@ -217,8 +224,6 @@ class Count:
 KEPT: dict[int, dict[str, tuple[int, int]]] = {
     1: {
         "bands": (3, 15),
-        "bands on grid": (3, 15),
-        "energy": (3, 15),
         "guide": (2, 15),
         "level": (2, 30),
         "done": (2, 0),
@@ -228,9 +233,7 @@ KEPT: dict[int, dict[str, tuple[int, int]]] = {
         "trust": (0, 28),
     },
     3: {
-        "bands": (4, 21),
-        "bands on grid": (4, 21),
-        "energy": (4, 21),
+        "bands": (5, 21),
         "guide": (5, 21),
         "level": (6, 65),
         "done": (4, 0),
@@ -241,9 +244,7 @@ KEPT: dict[int, dict[str, tuple[int, int]]] = {
         "path": (0, 38),
     },
     7: {
-        "bands": (4, 33),
-        "bands on grid": (4, 33),
-        "energy": (4, 33),
+        "bands": (5, 33),
         "guide": (11, 33),
         "level": (14, 151),
         "done": (8, 0),
@@ -254,9 +255,7 @@ KEPT: dict[int, dict[str, tuple[int, int]]] = {
         "path": (12, 120),
     },
     15: {
-        "bands": (4, 57),
-        "bands on grid": (4, 57),
-        "energy": (4, 57),
+        "bands": (5, 57),
         "fine": (8, 0),
         "guide": (23, 57),
         "level": (14, 228),
