@@ -111,7 +111,7 @@ class PatchSearch:
         return torch.bmm((products.flip((1, 2)) * signs).div_(determinant[:, None, None]), patches)
 
     def _difference(self, displacement: torch.Tensor, every: int = 1) -> torch.Tensor:
-        """Return second − first on every ``every``-th pixel of patches, (B, C, P, n), for displacements (B, C, P, 2)."""
+        """Return second − first on each ``every``-th pixel of patches, (B, C, P, n), for displacements (B, C, P, 2)."""
         layout, side = self.layout, PATCH // every
         places = torch.addcmul(layout.places[every], displacement[..., None, :], layout.scale)
         places = places.view(self._batch, -1, side**2, 2)
