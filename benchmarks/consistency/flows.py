@@ -3,9 +3,10 @@
     python -m benchmarks.consistency.flows ../shared/data [--chairs DIR] [--cases real-bedroom_256,... --cache DIR]
 
 Exactness is the mean error in pixels, everywhere and where the forward-backward test keeps the flow, and the share
-that it keeps: on pairs of FlyingChairs (flow_gt in the data, and NUMBER-img0.ppm, NUMBER-img1.ppm, NUMBER-gt.flo in DIR), and
-on frames of real clips that are moved in known ways, with noise. --cases: the window filter's warping error along each
-method's flow over that along the default's, scored along another flow. Methods that are not installed are left out.
+that it keeps: on pairs of FlyingChairs (flow_gt in the data, and NUMBER-img0.ppm, NUMBER-img1.ppm, NUMBER-gt.flo in
+DIR), and on frames of real clips that are moved in known ways, with noise. --cases: the window filter's warping error
+along each method's flow over that along the default's, scored along another flow. Methods that are not installed are
+left out.
 """
 
 from __future__ import annotations
