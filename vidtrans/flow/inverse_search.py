@@ -16,7 +16,7 @@ from vidtrans.flow.variational import Refinement, gradients
 
 NARROWEST = 64  # pixels; smaller pictures are padded
 COARSEST = 20  # pixels of the shorter side at the coarsest level, at least
-FINEST_JUMPS = (1,)
+FINEST_JUMPS = (1,)  # of the patch search, at the finest level
 STEPS = 4  # of the refinement, each time that it is linearised
 WARPS = 2  # how often that is at the finest level; once at the others
 

@@ -2,9 +2,9 @@
 
 The energy is that of Brox et al. (ECCV 2004): brightness and gradients stay what they are along the flow, and the flow
 is smooth but for few places. Differences are divided by their gradients (Zimmer et al., IJCV 2011), so that they are
-displacements in pixels; the equations are averaged over 3 × 3 pixels (Bruhn et al., IJCV 2005). A flow is compared with
-its mean over 3 × 3 pixels, weighed by its gradient: a Jacobi step is one pooling and two products, and Chebyshev's
-weights (Golub and Varga, 1961) make four of them worth a dozen.
+displacements in pixels, and the equations are averaged around each pixel (Bruhn et al., IJCV 2005). A flow is compared
+with its mean over 3 × 3 pixels, weighed by its gradient: a Jacobi step is one pooling and one product, and Chebyshev's
+weights (Golub and Varga, 1961) make four of them worth more.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 
 SMOOTHNESS = 4.0  # of the flow beside the data
+WINDOW = 5  # pixels, over which the data's equations are averaged
 DATA_EPSILON = 0.05  # pixels, below which data terms are quadratic
 FLOW_EPSILON = 0.01  # the same of the flow's gradient, in pixels a pixel
 LEAST_GRADIENT = 1.0  # squared grey levels
@@ -53,7 +54,7 @@ class Refinement:
         robust = lacking.square().mul_(self._norm).add_(DATA_EPSILON**2).rsqrt_()
         matrix = (self._terms[:, :3] * robust[:, None]).sum(2)
         side = (self._terms[:, 3:] * robust.mul_(lacking)[:, None]).sum(2)
-        return _mean(matrix), _mean(side)
+        return _mean(matrix, WINDOW), _mean(side, WINDOW)
 
     def _solve(self, flow: torch.Tensor, steps: int) -> torch.Tensor:
         """Return by how much a flow is changed, (B, 2, h, w)."""
@@ -98,9 +99,9 @@ def _differences(picture: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return across, padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]
 
 
-def _mean(picture: torch.Tensor) -> torch.Tensor:
-    """Return the mean over the 3 × 3 pixels around each."""
-    return F.avg_pool2d(picture, 3, stride=1, padding=1, count_include_pad=False)
+def _mean(picture: torch.Tensor, side: int = 3) -> torch.Tensor:
+    """Return the mean over the ``side`` × ``side`` pixels around each."""
+    return F.avg_pool2d(picture, side, stride=1, padding=side // 2, count_include_pad=False)
 
 
 def _product(matrix: torch.Tensor, vector: torch.Tensor, more: torch.Tensor | None = None) -> torch.Tensor:
