@@ -6,7 +6,7 @@ its line says so, (H, W, 3) RGB. It returns (H, W, 2) float32: for each pixel of
 pixels to its place in ``second``. It gives the same flow whatever it was asked before; it is not for two threads at
 once. ``estimator.FlowEstimator`` prepares the pictures.
 
-Those of OpenCV need no more than it does, and its version is all that decides their flow. A method that is a network
+Those of OpenCV need no more than it does, and its version is all that decides their flow. A method that runs in torch
 has a class method ``identity(device)`` as well: in words, what else decides its flow, for the keys of what is made with
 it. ``raft`` needs torchvision and its weights, which are the user's to get: ``raft.Raft`` says how.
 """
@@ -37,6 +37,9 @@ FLOWS = Registry(
         ),
         "dis-fine": FlowEntry(
             "vidtrans.flow.estimator:DISFine", "dense inverse search at full size: three times the time, finer"
+        ),
+        "dis-torch": FlowEntry(
+            "vidtrans.flow.inverse_search:TorchDIS", "dense inverse search in torch: for GPUs, where it batches pairs"
         ),
         "farneback": FlowEntry("vidtrans.flow.farneback:Farneback", "polynomial expansion: smooth, for small motion"),
         "brox": FlowEntry("vidtrans.flow.brox:Brox", "variational, no patches: slow; to score what used another"),

@@ -17,7 +17,7 @@ FlowMethod = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def runs_on_device(method: str) -> bool:
-    """Return whether a method of the table is a network, which may run on a GPU. Raises UsageError."""
+    """Return whether a method of the table runs in torch, and so on any device. Raises UsageError."""
     return hasattr(FLOWS.load(method), "identity")
 
 
@@ -33,7 +33,7 @@ class FlowEstimator:
     """A flow method of the table, and the size that it works at.
 
     ``short_side``: in pixels, or None for the frames' own size; frames are never enlarged. ``device``: 'cpu', 'cuda:0'
-    and the like, for methods that are networks. Not for two threads at once. Raises UsageError for an unknown method or
+    and the like, for methods that run in torch. Not for two threads at once. Raises UsageError for an unknown method or
     one that is not installed.
     """
 

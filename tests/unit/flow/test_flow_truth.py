@@ -34,12 +34,14 @@ def errors(method: str, first: np.ndarray, second: np.ndarray, truth: np.ndarray
     return Errors(float(off.mean()), float(off[kept].mean()), float(kept.mean()))
 
 
-# Measured with OpenCV 5: fast 6.6 / 1.27, dis 5.8 / 1.04, fine 5.7 / .98, Farnebäck 7.8 / 3.7, Brox 6.9 / 1.12.
+# Measured with OpenCV 5: fast 6.6 / 1.27, dis 5.8 / 1.04, torch 5.6 / .71, fine 5.7 / .98, Farnebäck 7.8 / 3.7, Brox
+# 6.9 / 1.12.
 @pytest.mark.parametrize(
     ("method", "everywhere", "kept", "share"),
     [
         ("dis-fast", 9.0, 1.8, 0.45),
         ("dis", 8.5, 1.5, 0.55),
+        ("dis-torch", 8.5, 1.2, 0.5),
         ("dis-fine", 8.5, 1.4, 0.6),
         ("farneback", 9.0, 4.5, 0.55),
         ("brox", 8.5, 1.6, 0.6),
@@ -79,13 +81,13 @@ def motion(kind: str, height: int, width: int) -> np.ndarray:
     return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC) * 2
 
 
-# Measured, the worst of all: .15, .10 and .10.
+# Measured, the worst of all: .15, .10, .17 and .10.
 @pytest.mark.parametrize("kind", ["zoom", "turn", "local"])
-@pytest.mark.parametrize("method", ["dis", "dis-fine", "brox"])
+@pytest.mark.parametrize("method", ["dis", "dis-fine", "dis-torch", "brox"])
 def test_on_known_motion_of_real_frames(frames: list[np.ndarray], method: str, kind: str) -> None:
     for second in frames:
         truth = motion(kind, *second.shape[:2])
         first = warp(second, truth, bicubic=True)  # p + truth(p) in the second is what is at p in the first
         found = errors(method, first, second, truth)
         assert found.share > 0.8
-        assert found.kept < {"dis": 0.25, "dis-fine": 0.17, "brox": 0.2}[method]
+        assert found.kept < {"dis": 0.25, "dis-fine": 0.17, "dis-torch": 0.25, "brox": 0.2}[method]

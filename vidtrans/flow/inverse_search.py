@@ -1,0 +1,112 @@
+"""Dense inverse search (Kroeger et al., ECCV 2016) in torch, for frames that are on a GPU: many pairs at once.
+
+From coarse to fine, down to half size: patches are searched for (``patch_search``), the dense flow that they make is
+refined (``variational``). All pairs and both directions go through each operation together, none depends on data, so
+that nothing waits for the device.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from vidtrans.flow.patch_search import JUMPS, STRIDE, PatchSearch
+from vidtrans.flow.variational import Refinement, gradients
+
+NARROWEST = 64  # pixels; smaller pictures are padded
+COARSEST = 20  # pixels of the shorter side at the coarsest level, at least
+FINEST_JUMPS = (1,)  # of the patch search, at the finest level
+STEPS = 4  # of the refinement, each time that it is linearised
+WARPS = 2  # how often that is at the finest level; once at the others
+
+
+class TorchDIS:
+    """Patches down to half size, as ``estimator.DISMedium`` has them; no refinement at full size.
+
+    It launches about 750 kernels at 720p and 1080p, 470 at 256 × 256, however many pairs there are, and holds up to 180
+    bytes for each pixel of a pair, both ways: whoever calls it bounds the number of pairs.
+    """
+
+    def __init__(self, device: str = "cpu") -> None:
+        self._device = torch.device(device)
+
+    @staticmethod
+    def identity(device: str = "cpu") -> str:
+        """Return what besides the pictures decides the flow: torch's version and the kind of device."""
+        kind = torch.device(device).type
+        # How a sum is split between threads decides its rounding.
+        threads = [f"{torch.get_num_threads()} threads"] if kind == "cpu" else []
+        return ", ".join([f"torch {torch.__version__.partition('+')[0]}", kind, *threads])
+
+    def __call__(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """Return the flow between two pictures (H, W) uint8: (H, W, 2) float32 pixels."""
+        a, b = (torch.from_numpy(picture)[None, None].to(self._device) for picture in (first, second))
+        return np.ascontiguousarray(self.estimate(a, b)[0].permute(1, 2, 0).cpu().numpy())
+
+    @torch.inference_mode()
+    def estimate(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+        """Return the flow from each of ``first`` to its ``second``: (N, 2, H, W) float32 pixels.
+
+        Both are (N, 1, H, W), uint8 or float32 in [0, 255], on one device.
+        """
+        with torch.autocast(first.device.type, enabled=False):
+            half = _coarse_to_fine(_pyramid(first), _pyramid(second))
+            return _full_size(half, *first.shape[-2:])
+
+    @torch.inference_mode()
+    def estimate_both(self, first: torch.Tensor, second: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the flow there and the flow back of each pair, as ``estimate`` does, in fewer operations."""
+        with torch.autocast(first.device.type, enabled=False):
+            levels = _pyramid(torch.cat((first, second)))
+            half = _coarse_to_fine(levels, [level.roll(len(first), 0) for level in levels])
+            there, back = _full_size(half, *first.shape[-2:]).chunk(2)
+            return there, back
+
+
+def _pyramid(pictures: torch.Tensor) -> list[torch.Tensor]:
+    """Return the features of pictures (B, 1, H, W), their grey levels and gradients, from half size on.
+
+    Each level is (B, 3, h, w) float32; its sides are multiples of ``STRIDE``, padded below and on the right.
+    """
+    height, width = pictures.shape[-2:]
+    level = _pad(pictures.float(), max(0, NARROWEST - height), max(0, NARROWEST - width))
+    levels: list[torch.Tensor] = []
+    while not levels or min(level.shape[-2:]) >= 2 * COARSEST:
+        level = F.avg_pool2d(level, 2, ceil_mode=True)
+        level = _pad(level, -level.shape[-2] % STRIDE, -level.shape[-1] % STRIDE)
+        levels.append(torch.cat((level, gradients(level)), dim=1))
+    return levels
+
+
+def _coarse_to_fine(first: list[torch.Tensor], second: list[torch.Tensor]) -> torch.Tensor:
+    """Return the flow at the finest level: (B, 2, h, w) in its pixels."""
+    flow = None
+    for level in reversed(range(len(first))):
+        here, there = first[level], second[level]
+        search = PatchSearch(here[:, :1], there[:, :1], here[:, 1:])
+        if flow is None:
+            start = here.new_zeros(len(here), search.layout.count, 2)
+        else:
+            start = _at_patches(flow, search.layout.rows, search.layout.columns)
+        flow = search(start, JUMPS if level else FINEST_JUMPS)
+        flow = Refinement(here, there)(flow, warps=1 if level else WARPS, steps=STEPS)
+    assert flow is not None  # a pyramid has a level
+    return flow
+
+
+def _at_patches(flow: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
+    """Return the flow of the coarser level at the centres of patches, in pixels of this one: (B, P, 2)."""
+    # A centre lies between four pixels; their sum over 2 is twice their mean.
+    centres = F.avg_pool2d(flow[..., 1:, 1:], 2, divisor_override=2)[..., :rows, :columns]
+    return centres.permute(0, 2, 3, 1).reshape(len(flow), rows * columns, 2)
+
+
+def _full_size(flow: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """Return a flow of half size, whose pixels it is in, at full size."""
+    large = F.interpolate(flow, scale_factor=2.0, mode="bilinear", align_corners=False)
+    return large[..., :height, :width] * 2
+
+
+def _pad(picture: torch.Tensor, below: int, right: int) -> torch.Tensor:
+    return F.pad(picture, (0, right, 0, below), mode="replicate") if below or right else picture
