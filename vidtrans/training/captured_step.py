@@ -22,14 +22,16 @@ def is_recording() -> bool:
     return torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()
 
 
-def record(body: Callable[[], tuple[Tensor, ...]]) -> tuple[Callable[[], None], tuple[Tensor, ...]]:
-    """Record what ``body`` launches on the GPU; return what replays it, and the tensors that a replay fills.
+def record(
+    body: Callable[[], tuple[Tensor, ...]], device: torch.device
+) -> tuple[Callable[[], None], tuple[Tensor, ...]]:
+    """Record what ``body`` launches on a GPU; return what replays it, and the tensors that a replay fills.
 
     Raises RuntimeError where something cannot be recorded, such as a wait for the device.
     """
     graph = torch.cuda.CUDAGraph()
     # Another thread uploads batches meanwhile.
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+    with torch.cuda.graph(graph, stream=torch.cuda.Stream(device), capture_error_mode="thread_local"):
         outputs = body()
     return graph.replay, outputs
 
@@ -40,8 +42,8 @@ class CapturedStep:
     ``state``: returns the tensors that a step changes in place, always the same ones in the same order.
     """
 
-    def __init__(self, state: Callable[[], Sequence[Tensor]]) -> None:
-        self._state = state
+    def __init__(self, state: Callable[[], Sequence[Tensor]], device: torch.device) -> None:
+        self._state, self._device = state, device
         self.refusal = ""
         self.forget()
 
@@ -85,7 +87,7 @@ class CapturedStep:
         after = _copied(self._state())
         try:
             own = tuple(_copied(inputs))
-            replay, outputs = record(partial(body, *own))
+            replay, outputs = record(partial(body, *own), self._device)
             _restore(self._state(), before)
             torch.manual_seed(seed)
             replay()

@@ -19,7 +19,7 @@ from vidtrans.inference.device import Device, to_device
 from vidtrans.networks.init import inner_generator
 from vidtrans.networks.recurrent import RecurrentGenerator
 from vidtrans.training import ADVERSARIAL, LOSSES, health
-from vidtrans.training.captured_step import CapturedStep
+from vidtrans.training.captured_step import Body, CapturedStep
 from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
 from vidtrans.training.losses.base import TRIPLE_CHANNELS, GeneratorLoss, Judgement, LossContext, PrecedingFrames
 from vidtrans.training.losses.rarity import weigh
@@ -76,7 +76,7 @@ class Pix2Pix(TrainingMethod):
         self.loss: GeneratorLoss = self._place(GeneratorLoss(settings))
         self.rarity = None if rarity is None or not settings.colour_rebalancing else rarity.to(device.torch)
         self.average = WeightAverage(self.generator, settings.ema_decay) if settings.ema_decay else None
-        self.captured = CapturedStep(self._tensors) if self._can_capture() else None
+        self.captured = CapturedStep(self._tensors, device.torch) if self._can_capture() else None
         # A float32 on CUDA in any case, so that a replayed step and another one are equal.
         self._rate = torch.zeros((), device=device.torch) if device.kind == "cuda" else None
         self.variation_tracker = health.OutputVariation()
@@ -136,7 +136,8 @@ class Pix2Pix(TrainingMethod):
             rate: float | Tensor = lr if self._rate is None else self._rate.fill_(lr)
             if self.captured:
                 given = (x, y) if weighed is None else (x, y, weighed)
-                row, self.painted = self.captured(judged, partial(self._replayable, rate, judged), given, seed)
+                body: Body = lambda x, y, w=None: self._step([Part(x, y, 1.0, None, w)], None, rate, judged)  # noqa: E731
+                row, self.painted = self.captured(judged, body, given, seed)
             else:
                 parts = split(x, y, weighed, self.settings.grad_accum_steps, seed)
                 row, self.painted = self._step(parts, earlier, rate, judged)
@@ -145,11 +146,6 @@ class Pix2Pix(TrainingMethod):
                 self.average.update(self.generator)
             # One transfer a step: each one waits for the device to finish.
             return dict(zip(self.columns, row.tolist(), strict=True))
-
-    def _replayable(
-        self, rate: float | Tensor, judged: bool, x: Tensor, y: Tensor, weights: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        return self._step([Part(x, y, 1.0, None, weights)], None, rate, judged)
 
     def _step(
         self, parts: list[Part], earlier: PrecedingFrames | None, rate: float | Tensor, judged: bool
