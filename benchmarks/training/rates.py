@@ -139,9 +139,7 @@ def main() -> None:
     reference = networks.eager()
     for _ in range(WARM_UP_STEPS):
         reference()
-    print(
-        f"{given.generator} at {given.size}, {device.name}, medians of {given.rounds} rounds; ratios to eager fp32 batch 1"
-    )
+    print(f"{given.generator} at {given.size}, {device.name}: ratios to eager fp32 batch 1, medians of {given.rounds}")
     for configuration in configurations(device, batches, precisions, given.compile):
         try:
             step, model = networks.ours(configuration)

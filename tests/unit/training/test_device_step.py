@@ -21,6 +21,7 @@ from vidtrans.errors import UsageError
 from vidtrans.inference.device import CPU, Device, to_device
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
 from vidtrans.pairing import PAIRINGS
+from vidtrans.pairing.base import make_pairing
 from vidtrans.training import captured_step
 from vidtrans.training.batch_upload import upload, uploads
 from vidtrans.training.captured_step import WARM_UP, CapturedStep
@@ -101,6 +102,16 @@ def test_pairings_that_look_around_a_pixel_or_draw_are_augmented_by_the_loader(t
     plain, later = loaders(tmp_path / "a", "edges")
     assert not later.whole
     assert np.array_equal(plain.make(3).inputs, later.make(3).inputs)
+
+
+@pytest.mark.parametrize("name", [name for name in PAIRINGS if PAIRINGS.load(name).pointwise])
+def test_pointwise_inputs_may_be_cut_and_mirrored_instead_of_the_frames(name: str) -> None:
+    pairing, rng = make_pairing(name, {}), np.random.default_rng(0)
+    frames = [scene(64, 48, seed=n) for n in pairing.offsets]
+    geometry = Geometry((64, 48), 5, 9, (32, 24), True)
+    cut = pairing.training_input([geometry.apply(f) for f in frames], rng)
+    assert np.array_equal(geometry.apply(pairing.training_input(frames, rng)), cut)
+    assert rng.bit_generator.state == np.random.default_rng(0).bit_generator.state  # nothing was drawn
 
 
 # Upload
