@@ -10,15 +10,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from chain import TINY, quick_training
 from clips import scene
 from datasets import make_dataset
 from torch import Tensor, nn
 
+import vidtrans as api
 from vidtrans.data.augment import Geometry, draw_geometry
 from vidtrans.data.dataset import open_dataset
 from vidtrans.data.loading import Loader, signed_planes, to_planes, to_signed
-from vidtrans.errors import UsageError
-from vidtrans.inference.device import CPU, Device, to_device
+from vidtrans.errors import Interrupted, UsageError
+from vidtrans.events import Event, Progress, Stop
+from vidtrans.inference.device import CPU, Device, resolve_device, to_device
+from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import make_pairing
@@ -147,10 +151,10 @@ def test_batches_arrive_in_order_and_errors_too(kind: str, two_gpus: None, tmp_p
 
 @needs_cuda
 def test_what_a_stream_of_its_own_uploads_is_complete_when_it_is_used(tmp_path: Path) -> None:
-    loader = loaders(tmp_path / "a", "aligned")[1]
-    found = list(uploads(loader.stream(0, 30), CUDA))
+    loader, device = loaders(tmp_path / "a", "aligned")[1], resolve_device("cuda")
+    found = list(uploads(loader.stream(0, 30), device))
     for step, batch in enumerate(found):
-        expected = upload(loader.make(step), CUDA)
+        expected = upload(loader.make(step), device)
         assert all(map(torch.equal, images(batch), images(expected)))
 
 
@@ -286,7 +290,8 @@ def test_what_is_not_one_pass_is_not_replayed(settings: dict[str, Any], two_gpus
 @needs_cuda
 @pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
 def test_a_gpu_replays_steps_to_the_same_bits(precision: Any) -> None:
-    plain, replayed = model(CUDA, cuda_graph=False), model(CUDA)
+    device = resolve_device("cuda")
+    plain, replayed = model(device, cuda_graph=False), model(device)
     plain.precision = plain.g.precision = replayed.precision = replayed.g.precision = precision
     assert take(plain, range(12)) == take(replayed, range(12))
     assert equal_weights(plain, replayed)
@@ -308,6 +313,46 @@ def test_a_step_sees_new_inputs_of_the_same_shape_and_another_shape_records_anew
         expected += seed * side + float(torch.rand(1))
         assert float(steps("kind", body, (torch.full((side,), float(seed)),), seed)[0]) == pytest.approx(expected)
     assert replays == ["recorded", "replayed", "replayed"]
+
+
+# The chain
+
+
+def test_a_run_whose_pictures_the_device_augments_goes_on_to_the_same_weights(
+    replays: list[str], clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api.make_dataset(clip, "clip.dataset", pairing="colorize", settings=TINY)
+    tables = quick_training(9)
+    tables["training"] |= {"jitter": 1.2, "flip": True, "crop_size": 32, "batch_size": 0, "precision": "fp32"}
+    seen: list[tuple[int, ...]] = []
+    step = Pix2Pix.step
+
+    def counted(self: Pix2Pix, inputs: Tensor, *further: Any, **more: Any) -> dict[str, float]:
+        seen.append(tuple(inputs.shape))
+        return step(self, inputs, *further, **more)
+
+    monkeypatch.setattr(Pix2Pix, "step", counted)
+
+    def run(name: str, cache: str, until: int = 0) -> None:
+        stop = Stop()
+
+        def hear(event: Event) -> None:
+            if isinstance(event, Progress) and event.task == "training" and event.done == until:
+                stop.request(130)
+
+        api.train("clip.dataset", name, settings=tables, device="cuda:1", cache_dir=cache, stop=stop, report=hear)
+
+    run("whole.safetensors", "one")
+    assert set(seen) == {(16, 1, 32, 32)}
+    assert "replayed" in replays
+    with pytest.raises(Interrupted):
+        run("parts.safetensors", "other", until=5)
+    run("parts.safetensors", "other")
+    whole, parts = (load_generator(Path(f"{n}.safetensors"))[0].state_dict() for n in ("whole", "parts"))
+    assert all(map(torch.equal, whole.values(), parts.values()))
+    record = read_record(Path("whole.safetensors")).training
+    assert record["settings"]["batch_size"] == 16
+    assert record["engine"]["step"] == 2
 
 
 # Settings
