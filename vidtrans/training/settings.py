@@ -10,7 +10,7 @@ from vidtrans.training import ADVERSARIAL, LOSSES, METHODS, weight_key
 
 T = TypeVar("T")
 ROLLOUT_VERSION = 3  # of training on a model's own outputs and on noisy inputs
-# Pairs in a step where batch_size is 0: with 4, a small network's kernels would not fill a GPU.
+# Pairs in a step where batch_size is 0. That of CUDA is chosen, not measured: no GPU was at hand.
 SMALLEST_AUTO_BATCH, AUTO_BATCH = 4, {"cuda": 16}
 MAX_RECURRENT_LENGTH = 24  # frames: the memory of a recurrent model fades within a few
 
@@ -125,7 +125,7 @@ class TrainingSettings:
     precision: str = setting(
         "auto",
         "auto takes bf16 where the device has it; fp16 is for CUDA devices that do not; tf32, for CUDA: fp32 whose "
-        "products are rounded to 10 bits",
+        "factors are rounded to 10 bits",
         choices=("auto", "fp32", "bf16", "fp16", "tf32"),
     )
     channels_last: bool = setting(
