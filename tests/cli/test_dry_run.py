@@ -88,6 +88,14 @@ def test_a_person_reads_it_in_words(name: str, tiny_model: Path, capsys: pytest.
     assert "; about " in told
     assert "on disk" in told
     assert told.endswith("of memory")
+    assert ("pictures a second" in told) == (name == "train")
+
+
+@pytest.mark.usefixtures("ready")
+def test_the_rate_of_a_training_is_what_its_length_comes_from(capsys: pytest.CaptureFixture[str]) -> None:
+    found = said_json(capsys, *DRY["train"], "--set=training.steps=90000", "--dry-run")
+    batch = TINY["training"]["batch_size"]
+    assert found["pictures_per_second"] * found["estimate"]["seconds"] == pytest.approx(90000 * batch, rel=0.02)
 
 
 def test_the_estimate_is_near_what_it_comes_to(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -52,7 +52,7 @@ OF_THE_RUN = {"rollout_fraction", "max_rollout_length", "input_noise", "gan_star
     *("checkpoint_seconds", "preview_seconds", "lr_schedule", "lr_warmup_steps", "crop_size", "jitter", "flip"),
 }
 # Of every case.
-ALWAYS = {"batch_size", "lr", "beta1", "beta2", "precision", "channels_last"}
+ALWAYS = {"batch_size", "lr", "beta1", "beta2", "precision", "channels_last", "cuda_graph", "compile"}
 
 
 CASES = list(

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 import vidtrans as api
 from vidtrans.data.augment import Geometry, draw_geometry, draw_synthetic_motion
 from vidtrans.data.dataset import open_dataset
-from vidtrans.data.loading import Example, Loader
+from vidtrans.data.loading import Example, Loader, signed_planes
 from vidtrans.errors import Interrupted
 from vidtrans.events import Event, Progress, Stop
 from vidtrans.flow.history import (
@@ -400,8 +400,8 @@ def test_what_follows_sees_the_output_where_the_source_went(taught: Path) -> Non
     loader, past = own_past(taught / "clip.dataset", 0.0)
     example = Example(1, loader.make(0).examples[0].geometry)
     rng = np.random.default_rng(0)
-    _, before, _ = loader.pictures(replace(example, index=0), rng)
-    shown, target, _ = loader.pictures(example, rng)
+    before = signed_planes(loader.pictures(replace(example, index=0), rng)[1])
+    shown, target = map(signed_planes, loader.pictures(example, rng)[:2])
     made = past.input(shown, [before], example)
     assert np.array_equal(made[:-CHANNELS], shown[:-CHANNELS])
     assert (shown[-1] == -1).all()

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 import vidtrans as api
 from vidtrans.data.dataset import open_dataset
-from vidtrans.data.loading import Loader, TrainingBatch
+from vidtrans.data.loading import Loader, TrainingBatch, signed_planes
 from vidtrans.errors import Interrupted
 from vidtrans.events import Note, Progress, Stop, silent
 from vidtrans.inference.device import Device, resolve_device, resolve_precision
@@ -45,7 +45,7 @@ def paper_losses(g: nn.Module, d: nn.Module, batches: list[TrainingBatch], total
         for adam in (adam_g, adam_d):
             adam.param_groups[0]["lr"] = lr
         torch.manual_seed(step_seed(seed, step))
-        x, y = torch.from_numpy(batch.inputs), torch.from_numpy(batch.targets)
+        x, y = (torch.from_numpy(signed_planes(planes)) for planes in (batch.inputs, batch.targets))
         fake = g(x)
         on_fake = d(torch.cat([x, fake.detach()], 1))
         on_real = d(torch.cat([x, y], 1))

@@ -73,7 +73,9 @@ def _model_text(table: Table) -> str:
     steps = count(table["steps"], "step")
     if table.get("dry_run"):
         where = f"{table['device']} {table['precision']}"
-        return f"would train {table['output']}: {steps} on {count(table['pairs'], 'pair')}, {where}{cost_text(table)}"
+        rate = f"{table['pictures_per_second']:.3g} pictures a second"
+        what = f"{steps} on {count(table['pairs'], 'pair')}, {where}, {rate}"
+        return f"would train {table['output']}: {what}{cost_text(table)}"
     scores = table.get("held_out") or {}
     score = f", held out {scores['psnr']:.1f} dB" if scores else ""
     return (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -34,15 +34,17 @@ class Example:
 
 @dataclass(frozen=True)
 class TrainingBatch:
-    """``inputs`` (N, C, H, W) and ``targets`` (N, 3, H, W), float32 in [−1, 1].
+    """``inputs`` (N, C, H, W) and ``targets`` (N, 3, H, W), uint8, or float32 in [−1, 1].
 
     ``weights`` (N, 1, H, W) float32: of each pixel's L1, where they differ. ``examples``: empty for noise.
+    ``whole``: the pictures are as they are stored, and have yet to be transformed as ``examples`` say.
     """
 
     inputs: np.ndarray
     targets: np.ndarray
     weights: np.ndarray | None = None
     examples: tuple[Example, ...] = ()
+    whole: bool = False
 
     def __repr__(self) -> str:
         return f"TrainingBatch(inputs={self.inputs.shape}, targets={self.targets.shape})"
@@ -87,7 +89,7 @@ class NoiseLoader:
             frames = [rng.integers(0, 256, (self.crop[1], self.crop[0], 3), dtype=np.uint8) for _ in range(count)]
             given = with_clock(self.pairing.training_input(frames, rng), 0.0 if self.pairing.has_clock else None)
             given = _extended(given, frames[-1] if self.plate else None, self.recurrent)
-            rows.append((to_signed(given), to_signed(frames[-1])))
+            rows.append((to_planes(given), to_planes(frames[-1])))
         return TrainingBatch(np.stack([x for x, _ in rows]), np.stack([y for _, y in rows]))
 
     def stream(self, first: int, stop: int) -> Iterator[TrainingBatch]:
@@ -101,7 +103,8 @@ class Loader:
     Parameters: ``batch`` pairs a step; ``crop`` in pixels or None for whole pictures; ``jitter`` ≥ 1 and ``flip``
     as in ``draw_geometry``; ``multiple``: what the network's sides must be multiples of; ``share``: the pairs of a step
     that this process makes (by default all); ``plate`` (H, W, 3) uint8, of the pairs' size, is added to each input;
-    ``motion`` gives the weights; ``recurrent``: adds channels of an empty history to each input.
+    ``motion`` gives the weights; ``recurrent``: adds channels of an empty history to each input; ``whole``: leaves
+    jitter, crop and flip to the device, where ``can_transform_later`` allows it.
     """
 
     def __init__(
@@ -119,6 +122,7 @@ class Loader:
         plate: np.ndarray | None = None,
         motion: MotionWeights | None = None,
         recurrent: bool = False,
+        whole: bool = False,
     ) -> None:
         self.share = range(batch) if share is None else share
         self.pairs, self.pairing, self.batch, self.seed = list(pairs), pairing, batch, seed
@@ -126,6 +130,7 @@ class Loader:
         sizes = sorted({picture_size(p.target) for p in self.pairs})  # photographs in a folder are of several sizes
         self.crop = crop_size(sizes, crop, multiple)
         self.max_pixels = max(width * height for width, height in sizes)
+        self.whole = whole and len(sizes) == 1 and can_transform_later(pairing, motion)
         self.read = lru_cache(max(1, CACHE_BYTES // (3 * self.max_pixels)))(read_picture)
 
     def indices(self, step: int) -> list[int]:
@@ -141,7 +146,7 @@ class Loader:
         examples, pictures = zip(*drawn, strict=True)
         inputs, targets, weights = zip(*pictures, strict=True)
         pixel_weights = None if self.motion is None else np.stack(weights)
-        return TrainingBatch(np.stack(inputs), np.stack(targets), pixel_weights, examples)
+        return TrainingBatch(np.stack(inputs), np.stack(targets), pixel_weights, examples, self.whole)
 
     def _draw(self, index: int, position: int) -> tuple[Example, tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
         rng = np.random.Generator(np.random.Philox(key=(self.seed << 64) + (1 << 63) + position))
@@ -151,14 +156,15 @@ class Loader:
         return example, self.pictures(example, rng)
 
     def pictures(self, example: Example, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """Return the input (C, H, W), the target (3, H, W) and the weights of an example, as in a ``TrainingBatch``."""
+        """Return the input (C, H, W) uint8, the target (3, H, W) uint8 and the weights of an example."""
         pair, geometry = self.pairs[example.index], example.geometry
+        place: Callable[[np.ndarray], np.ndarray] = (lambda picture: picture) if self.whole else geometry.apply
         frames, target = [self.read(p) for p in pair.inputs], self.read(pair.target)
-        given = with_clock(self.pairing.training_input([geometry.apply(f) for f in frames], rng), pair.phase)
-        given = _extended(given, None if self.plate is None else geometry.apply(self.plate), self.recurrent)
-        target = geometry.apply(target)
+        given = with_clock(self.pairing.training_input([place(f) for f in frames], rng), pair.phase)
+        given = _extended(given, None if self.plate is None else place(self.plate), self.recurrent)
+        target = place(target)
         weights = self.motion(pair, geometry, target) if self.motion else None
-        return to_signed(given), to_signed(target), weights
+        return to_planes(given), to_planes(target), weights
 
     def stream(self, first: int, stop: int) -> Iterator[TrainingBatch]:
         """Yield the batches of the steps [first, stop), prefetched by threads, more of them where a step waits."""
@@ -185,6 +191,26 @@ def _extended(given: np.ndarray, plate: np.ndarray | None, recurrent: bool) -> n
     return np.dstack([given, no_history(*given.shape[:2])]) if recurrent else given
 
 
+def can_transform_later(pairing: Pairing, motion: MotionWeights | None) -> bool:
+    """Return whether a network's input may be jittered, cropped and flipped instead of the frames that it is made of.
+
+    Only where the pairing looks at single pixels; weights of motion are blurred.
+    """
+    return pairing.pointwise and motion is None
+
+
+def to_planes(picture: np.ndarray) -> np.ndarray:
+    """Return (H, W, C) as (C, H, W), a new array."""
+    return np.array(picture.transpose(2, 0, 1), order="C")
+
+
 def to_signed(picture: np.ndarray) -> np.ndarray:
     """Convert (H, W, C) uint8 to (C, H, W) float32 in [−1, 1]."""
-    return np.ascontiguousarray(picture.transpose(2, 0, 1), np.float32) / np.float32(127.5) - np.float32(1)
+    return signed_planes(to_planes(picture))
+
+
+def signed_planes(planes: np.ndarray) -> np.ndarray:
+    """Return uint8 as float32 in [−1, 1], and a copy of float32; of any shape."""
+    if planes.dtype != np.uint8:
+        return planes.copy()
+    return planes.astype(np.float32) / np.float32(127.5) - np.float32(1)

@@ -27,6 +27,9 @@ class Device:
         return torch.device(self.name)
 
 
+CPU = Device("cpu", "cpu")
+
+
 def resolve_device(name: str) -> Device:
     """Return the device of a ``--device``. Raises UsageError, or DeviceError where it is absent."""
     check_device_name(name)
@@ -62,8 +65,8 @@ def resolve_precision(wanted: str, device: Device) -> Precision:
 
 
 def to_device(tensor: torch.Tensor, device: Device) -> torch.Tensor:
-    """Return a copy on the device, made while a GPU computes: that takes pinned memory."""
-    tensor = tensor.pin_memory() if device.kind == "cuda" else tensor
+    """Return a tensor on the device, copied while a GPU computes: that takes pinned memory."""
+    tensor = tensor.pin_memory() if device.kind == "cuda" and tensor.device.type == "cpu" else tensor
     return tensor.to(device.torch, non_blocking=True)
 
 

@@ -23,5 +23,6 @@ class Aligned(Pairing):
     name = "aligned"
     version = 1
     needs_target = True
+    pointwise = True
     deep = True
     Settings = AlignedSettings

@@ -39,6 +39,7 @@ class Pairing:
         Settings: The class of its settings.
         needs_target: The target comes from a second clip or folder, not from the frame itself.
         uses_mask: ``render_input`` depends on the mask.
+        pointwise: In training, a pixel of its input depends on that pixel of the frames alone, and nothing is drawn.
         at_source_size: It is about single pixels, so it is rendered at the source's size unless the user sets another.
         deep: It takes frames of 16 bits too; otherwise they are brought to 8 bits first.
         finishes: It overrides ``finish``.
@@ -58,6 +59,7 @@ class Pairing:
     Settings: ClassVar[type]
     needs_target: ClassVar[bool] = False
     uses_mask: ClassVar[bool] = False
+    pointwise: ClassVar[bool] = False
     at_source_size: ClassVar[bool] = False
     deep: ClassVar[bool] = False
     finishes: ClassVar[bool] = False

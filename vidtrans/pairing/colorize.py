@@ -24,6 +24,7 @@ class Colorize(Pairing):
     name = "colorize"
     version = 1
     finishes = True
+    pointwise = True
     deep = True
     Settings = ColorizeSettings
     in_channels = 1

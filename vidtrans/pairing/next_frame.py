@@ -32,6 +32,7 @@ class NextFrame(Pairing):
 
     name = "next-frame"
     version = 1
+    pointwise = True
     deep = True
     Settings = NextFrameSettings
     settings: NextFrameSettings

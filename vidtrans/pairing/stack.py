@@ -34,6 +34,7 @@ class Stack(Pairing):
     name = "stack"
     version = 1
     needs_target = True
+    pointwise = True
     Settings = StackSettings
     settings: StackSettings
 

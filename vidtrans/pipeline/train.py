@@ -89,7 +89,7 @@ class _RequestedRun:
                 "command": "train",
                 "dataset": pictures,
                 "networks": request.recipe.only("generator", "discriminator", "card"),
-                "settings": self.settings.for_key(),
+                "settings": self.settings.on(context.device_kind).for_key(),
                 "minutes": [request.minutes, request.at_most],
                 "from": context.cache.digest(self.start) if self.start else "",
                 "fresh": request.fresh,

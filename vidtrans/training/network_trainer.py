@@ -2,38 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
+from platformdirs import user_cache_path
 from torch import Tensor, nn
 
 from vidtrans.errors import UsageError
 from vidtrans.inference.device import Device, Precision, resolve_precision
 from vidtrans.training import ADVERSARIAL
+from vidtrans.training.captured_step import is_recording
 from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
 from vidtrans.training.losses.adversarial import Adversarial, discriminator_loss
 from vidtrans.training.losses.base import Judgement
 from vidtrans.training.settings import TrainingSettings
 
-TrainingPrecision = Literal["fp32", "bf16", "fp16"]
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+T = TypeVar("T")
+TrainingPrecision = Literal["fp32", "tf32", "bf16", "fp16"]
+_AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def resolve_precisions(wanted: str, device: Device) -> tuple[TrainingPrecision, Precision]:
-    """Return the precision of training steps and that of previews and scores. Raises UsageError for fp16 off CUDA."""
-    if wanted != "fp16":
+    """Return the precision of training steps and that of previews and scores.
+
+    Raises UsageError for fp16 and tf32 off CUDA.
+    """
+    if wanted not in ("fp16", "tf32"):
         precision = resolve_precision(wanted, device)
         return precision, precision
     if device.kind != "cuda":
-        raise UsageError("training.precision = 'fp16'", f"it is for CUDA, this is {device.kind}", "choose auto or bf16")
+        raise UsageError(
+            f"training.precision = '{wanted}'", f"it is for CUDA, this is {device.kind}", "choose auto or bf16"
+        )
+    if wanted == "tf32":
+        return "tf32", "fp32"
     return "fp16", resolve_precision("auto", device)
 
 
 def autocast(device: Device, precision: TrainingPrecision) -> torch.autocast:
     """Return the context in which a network is computed at a precision."""
-    return torch.autocast(device.kind, _DTYPES[precision], enabled=precision != "fp32")
+    return torch.autocast(device.kind, _AUTOCAST.get(precision), enabled=precision in _AUTOCAST)
+
+
+@contextmanager
+def tensor_float32(precision: TrainingPrecision) -> Iterator[None]:
+    """Let CUDA round the factors of products to TF32 where that is the precision, and only in here."""
+    if precision != "tf32":
+        yield
+        return
+    backends: Any = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    before = [backend.allow_tf32 for backend in backends]
+    for backend in backends:
+        backend.allow_tf32 = True
+    try:
+        yield
+    finally:
+        for backend, allowed in zip(backends, before, strict=True):
+            backend.allow_tf32 = allowed
 
 
 class NetworkTrainer:
@@ -54,6 +83,14 @@ class NetworkTrainer:
         # In fp16, gradients would be lost below 6e-8: the loss is scaled up by what they can bear.
         self.scaler = torch.amp.GradScaler(device.kind, enabled=precision == "fp16")
 
+    def compiled(self, function: Callable[[Tensor], T]) -> Callable[[Tensor], T]:
+        """Return a function of the network as the settings have it run: compiled, or as it is."""
+        if not self.settings.compile:
+            return function
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(user_cache_path("vidtrans") / "inductor"))
+        compiled: Callable[[Tensor], T] = torch.compile(function, dynamic=False)
+        return compiled
+
     def zero_grad(self) -> None:
         """Discard the gradients."""
         self.optimizer.zero_grad(set_to_none=True)
@@ -62,13 +99,23 @@ class NetworkTrainer:
         """Accumulate the gradients of a loss."""
         self.scaler.scale(loss).backward()
 
-    def optimizer_step(self, lr: float) -> None:
-        """Take one optimizer step with gradients averaged over processes; in fp16 skip it where one overflowed."""
+    def optimizer_step(self, lr: float | Tensor) -> None:
+        """Take one optimizer step with gradients averaged over processes; in fp16 skip it where one overflowed.
+
+        ``lr``: a scalar tensor where the step is replayed with another learning rate.
+        """
         self.dist.average_gradients(self.network)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
+            # Torch records an optimizer on this condition. The fused one does the same either way.
+            group["capturable"] = is_recording()
         self.scaler.step(self.optimizer)
         self.scaler.update()
+
+    def tensors(self) -> list[Tensor]:
+        """Return the tensors that a step changes in place: weights, statistics of norms, and the optimizer's."""
+        network = [*self.network.parameters(), *self.network.buffers()]
+        return network + [t for kept in self.optimizer.state.values() for t in kept.values() if isinstance(t, Tensor)]
 
     def state(self) -> dict[str, Any]:
         """Return all that a step changes."""
@@ -89,18 +136,23 @@ class DiscriminatorTrainer(NetworkTrainer):
         objective: Adversarial = ADVERSARIAL.load(self.settings.gan_mode)
         return objective
 
+    @cached_property
+    def _judge(self) -> Callable[[Tensor], Judgement]:
+        network: Any = self.network
+        judge: Callable[[Tensor], Judgement] = self.compiled(network.judge)
+        return judge
+
     def judge(self, *pictures: Tensor) -> list[Judgement]:
         """Return the judgements of pictures (N, C, H, W). In one autocast, so that weights are converted once."""
-        judge: Any = self.network.judge
         with autocast(self.device, self.precision):
-            return [judge(picture) for picture in pictures]
+            return [self._judge(picture) for picture in pictures]
 
-    def update(self, pairs: Iterable[tuple[Tensor, Tensor, float]], lr: float) -> Tensor:
+    def update(self, pairs: Iterable[tuple[Tensor, Tensor, float]], lr: float | Tensor) -> Tensor:
         """Take one step to tell fake from real: max log D(real) + log(1 − D(fake)), or another objective's loss.
 
         Args:
             pairs: Fake, real, and what share of the step's loss these make up.
-            lr: The learning rate.
+            lr: The learning rate, see ``optimizer_step``.
 
         Returns:
             The loss of the step, a scalar.

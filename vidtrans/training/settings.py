@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import Field, dataclass, fields
+from dataclasses import Field, dataclass, fields, replace
 from typing import Any, ClassVar, TypeVar
 
 from vidtrans.settings import Table, record_table, setting
@@ -10,6 +10,8 @@ from vidtrans.training import ADVERSARIAL, LOSSES, METHODS, weight_key
 
 T = TypeVar("T")
 ROLLOUT_VERSION = 3  # of training on a model's own outputs and on noisy inputs
+# Pairs in a step where batch_size is 0. That of CUDA is chosen, not measured: no GPU was at hand.
+SMALLEST_AUTO_BATCH, AUTO_BATCH = 4, {"cuda": 16}
 MAX_RECURRENT_LENGTH = 24  # frames: the memory of a recurrent model fades within a few
 
 
@@ -34,7 +36,7 @@ class TrainingSettings:
 
     method: str = setting("pix2pix", "the training method", choices=tuple(METHODS))
     steps: int = setting(80_000, "updates of the generator (the paper: 200 epochs of 400 pictures)", low=1)
-    batch_size: int = setting(1, "pairs in a step", low=1, high=256)
+    batch_size: int = setting(1, "pairs in a step; 0: 4, and 16 on a CUDA device", low=0, high=256)
     grad_accum_steps: int = setting(
         1, "parts of a batch whose gradients are added up: less memory, more time", low=1, high=256
     )
@@ -122,12 +124,19 @@ class TrainingSettings:
     flip: bool = setting(True, "mirror half of the pairs, left to right")
     precision: str = setting(
         "auto",
-        "auto takes bf16 where the device has it; fp16 is for CUDA devices that do not",
-        choices=("auto", "fp32", "bf16", "fp16"),
+        "auto takes bf16 where the device has it; fp16 is for CUDA devices that do not; tf32, for CUDA: fp32 whose "
+        "factors are rounded to 10 bits",
+        choices=("auto", "fp32", "bf16", "fp16", "tf32"),
     )
     channels_last: bool = setting(
         False,
         "memory layout; measured on a CPU: a quarter faster with the small U-Net, 0.6 times as fast with U-Net 256",
+    )
+    cuda_graph: bool = setting(
+        True, "on a CUDA device: record a step and replay it at once, where a first replay gives the same numbers"
+    )
+    compile: bool = setting(
+        False, "compile the networks with torch.compile: other rounding, and minutes before the first step"
     )
     val_interval: int = setting(
         0, "steps between two scorings of held-out pairs; 0 for twenty a run, 200 apart at least", low=0
@@ -147,7 +156,7 @@ class TrainingSettings:
     checkpoint_seconds: float = setting(30.0, "seconds between checkpoints: the work that a crash may cost", low=0.0)
     preview_seconds: float = setting(15.0, "seconds between updates of the preview sheet", low=0.0)
 
-    unrecorded: ClassVar[tuple[str, ...]] = ("checkpoint_seconds", "preview_seconds")
+    unrecorded: ClassVar[tuple[str, ...]] = ("checkpoint_seconds", "preview_seconds", "cuda_graph")
 
     @property
     def weights(self) -> dict[str, float]:
@@ -196,8 +205,13 @@ class TrainingSettings:
         return self.final_weights == "best" or self.patience > 0
 
     def for_key(self) -> Table:
-        """Return the settings that decide the result."""
-        return record_table(self)
+        """Return the settings that decide the result; ``compile`` only where it is on, as in runs before it existed."""
+        table = record_table(self)
+        return table if self.compile else {name: value for name, value in table.items() if name != "compile"}
+
+    def on(self, kind: str) -> TrainingSettings:
+        """Return the settings with the batch size of a run on a kind of device."""
+        return replace(self, batch_size=self.batch_size or AUTO_BATCH.get(kind, SMALLEST_AUTO_BATCH))
 
     def _lacks(self, loss: str) -> str:
         """Return the first setting that a loss needs and that is off; '' where none is."""
@@ -212,12 +226,15 @@ class TrainingSettings:
                 raise ValueError(f"training.{weight_key(name)} needs training.{lacking}, which is {is_off}: turn it on")
         if self.weights["perceptual"] and not self.weights["gan"] and self.perceptual_network == "discriminator":
             raise ValueError("training.lambda_perceptual compares D's features, and training.lambda_gan is 0")
+        if self.recurrent and self.compile:
+            raise ValueError("training.compile is for networks without a history: turn training.recurrent off")
         if self.recurrent and (self.background_plate or self.rollout_fraction):
             other = "background_plate" if self.background_plate else "rollout_fraction"
             raise ValueError(f"training.recurrent and training.{other} exclude each other: choose one of them")
         for name in ("colour_rebalancing", "motion_weight"):
             if getattr(self, name) and not self.weights["l1"]:
                 raise ValueError(f"training.{name} weighs the L1, and training.lambda_l1 is 0")
-        if self.grad_accum_steps > self.batch_size:
-            parts, size = self.grad_accum_steps, self.batch_size
+        size = self.batch_size or SMALLEST_AUTO_BATCH
+        if self.grad_accum_steps > size:
+            parts = self.grad_accum_steps
             raise ValueError(f"training.grad_accum_steps = {parts} is more than training.batch_size = {size}")

@@ -8,7 +8,7 @@ import io
 import math
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,10 @@ import torch
 from vidtrans.data.loading import Batches, TrainingBatch
 from vidtrans.errors import Interrupted, VidtransError
 from vidtrans.events import Note, Progress, Report, Stop
+from vidtrans.inference.device import CPU, Device
 from vidtrans.settings import Table
 from vidtrans.training import LOSSES, health
+from vidtrans.training.batch_upload import DeviceBatch, upload, uploads
 from vidtrans.training.checkpoint import load_checkpoint, save_checkpoint
 from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
 from vidtrans.training.feedback.rollout_pool import RolloutPool
@@ -37,7 +39,7 @@ class TrainingState:
 
     ``history``: the step counts that were asked for so far; raising ``--steps`` later adds one. ``rows``: the losses of
     every step; ``scores``: (step, held-out scores); ``warnings``: (step, text). ``enough``: it stops here.
-    ``picture_channels``: the number of input channels, the first ones, that take noise.
+    ``picture_channels``: the number of input channels, the first ones, that take noise. ``device``: where batches go.
     """
 
     folder: Path
@@ -52,6 +54,7 @@ class TrainingState:
     enough: bool = False
     rollouts: RolloutPool | None = None
     picture_channels: int = 0
+    device: Device = CPU
 
     @property
     def total(self) -> int:
@@ -128,7 +131,7 @@ def train(
     saved_step = run.step
     if run.step:
         report(Note(f"going on from step {run.step} of {run.total}"))
-    for batch in run.loader.stream(run.step, run.step if run.enough else run.total):
+    for batch in _batches(run, run.step, run.step if run.enough else run.total):
         _stop_if_asked(run, stop, dist, refresh)
         losses = one_step(run, batch)
         row = dist.mean(list(losses.values()))
@@ -206,25 +209,36 @@ def step_seed(seed: int, step: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}:{step}".encode()).digest()[:8], "little") >> 1
 
 
-def one_step(run: TrainingState, batch: TrainingBatch) -> dict[str, float]:
+def _batches(run: TrainingState, first: int, stop: int) -> Iterator[TrainingBatch | DeviceBatch]:
+    """Yield the batches of the steps [first, stop), on the device where own outputs have no part in them."""
+    batches = run.loader.stream(first, stop)
+    return batches if run.rollouts else uploads(batches, run.device)
+
+
+def one_step(run: TrainingState, batch: TrainingBatch | DeviceBatch) -> dict[str, float]:
     """Take step ``run.step``."""
     rate = learning_rate(run.step, run.total, run.model.settings)
     return _take(run, batch, lr=rate, seed=step_seed(run.seed, run.step), progress=run.step / run.total)
 
 
-def _take(run: TrainingState, batch: TrainingBatch, *, lr: float, seed: int, progress: float) -> dict[str, float]:
-    earlier = None
-    if run.rollouts:
-        batch = run.rollouts.mix(batch, seed, progress)
-        earlier = run.rollouts.preceding()
-    settings = run.model.settings
-    inputs, targets = torch.from_numpy(batch.inputs), torch.from_numpy(batch.targets)
+def _take(
+    run: TrainingState, batch: TrainingBatch | DeviceBatch, *, lr: float, seed: int, progress: float
+) -> dict[str, float]:
+    mixed, earlier = None, None
+    if isinstance(batch, TrainingBatch):
+        if run.rollouts:
+            batch = mixed = run.rollouts.mix(batch, seed, progress)
+            earlier = run.rollouts.preceding()
+        batch = upload(batch, run.device)
+    inputs, settings = batch.inputs, run.model.settings
     if settings.input_noise:
         inputs = _noisy(inputs, settings.input_noise, run.picture_channels, seed + run.model.dist.rank)
-    weights = None if batch.weights is None else torch.from_numpy(batch.weights)
-    losses = run.model.step(inputs, targets, lr=lr, seed=seed, progress=progress, weights=weights, earlier=earlier)
-    if run.rollouts:
-        run.rollouts.update(batch, run.model.painted)
+    weights = batch.weights
+    losses = run.model.step(
+        inputs, batch.targets, lr=lr, seed=seed, progress=progress, weights=weights, earlier=earlier
+    )
+    if run.rollouts and mixed:
+        run.rollouts.update(mixed, run.model.painted)
     return losses
 
 
@@ -237,7 +251,7 @@ def _noisy(inputs: torch.Tensor, max_sigma: float, channels: int, seed: int) -> 
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn((len(inputs), channels, *inputs.shape[2:]), generator=generator)
     noise *= max_sigma * torch.rand((len(inputs), 1, 1, 1), generator=generator)
-    return torch.cat([inputs[:, :channels] + noise, inputs[:, channels:]], dim=1)
+    return torch.cat([inputs[:, :channels] + noise.to(inputs.device), inputs[:, channels:]], dim=1)
 
 
 def steps_for(run: TrainingState, minutes: float) -> int:
@@ -248,18 +262,21 @@ def steps_for(run: TrainingState, minutes: float) -> int:
 def seconds_per_step(run: TrainingState) -> float:
     """Return the typical seconds of a step, by a short trial that changes ``run``, in all processes together."""
     dist, gan_start = run.model.dist, run.model.settings.gan_start
-    for step in range(WARM_UP):
-        seconds = _trial(run, step, 1.0)
+    batches = enumerate(_batches(run, 0, WARM_UP + 2 * TRIAL_STEPS[1]))
+    for _ in range(WARM_UP):
+        seconds = _trial(run, batches, 1.0)
     fits = TRIAL_SECONDS / max(seconds, 1e-4)
     count = round(dist.mean([min(max(fits, TRIAL_STEPS[0]), TRIAL_STEPS[1])])[0])
     seconds = 0.0
     for share, progress in ((gan_start, 0.0), (1 - gan_start, 1.0)):
         if share:
-            seconds += share * statistics.median(_trial(run, WARM_UP + at, progress) for at in range(count))
+            seconds += share * statistics.median(_trial(run, batches, progress) for _ in range(count))
     return dist.mean([seconds])[0]
 
 
-def _trial(run: TrainingState, step: int, progress: float) -> float:
+def _trial(run: TrainingState, batches: Iterator[tuple[int, TrainingBatch | DeviceBatch]], progress: float) -> float:
+    """Take a step, and return its seconds, with those that it waited for its batch."""
     began = time.perf_counter()
-    _take(run, run.loader.make(step), lr=run.model.settings.lr, seed=step, progress=progress)
+    step, batch = next(batches)
+    _take(run, batch, lr=run.model.settings.lr, seed=step, progress=progress)
     return time.perf_counter() - began

@@ -45,6 +45,7 @@ from vidtrans.video.images.picture import read_picture
 NORMALISATION = "uint8 / 127.5 - 1"
 # BatchNorm statistics are averages over at most this many training pictures.
 NORM_PICTURES = 64
+CUDA_STEP_VERSION = 2  # of what a GPU computes beside the networks: augmentation, and the learning rate's rounding
 
 
 class TrainingJob:
@@ -64,13 +65,14 @@ class TrainingJob:
         dist: DistContext = SINGLE_PROCESS,
     ) -> None:
         use_huge_pages()
-        self.dataset, self.recipe, self.settings, self.start = dataset, recipe, settings, start
+        self.dataset, self.recipe, self.start = dataset, recipe, start
         self.context, self.picture_size, self.dist = context, picture_size, dist
         self.pairing = dataset.pairing
         self.pairs = self._longest_shot() if self.pairing.has_clock else dataset.role("train")
         if picture_size is None:
             check_sizes([*self.pairs, *dataset.role("val")])
         self.device = resolve_device(dist.device(context.device))
+        self.settings = settings = settings.on(self.device.kind)
         self.precision, self.render_precision = resolve_precisions(settings.precision, self.device)
         if settings.freeze and start is None:
             remedy = "give --from MODEL, or leave it out"
@@ -136,6 +138,8 @@ class TrainingJob:
         table = {k: v for k, v in self.settings.for_key().items() if k not in ("steps", "precision")}
         engine: Table = {"device": self.device.kind, "precision": self.precision}
         engine |= {"threads": self.threads, "world_size": self.dist.size}
+        if self.device.kind == "cuda":
+            engine["step"] = CUDA_STEP_VERSION
         return TrainStage(
             dataset=dataset,
             pairing=pairing_record(self.pairing),
@@ -182,6 +186,7 @@ class TrainingJob:
             [total],
             rollouts=self._rollout_pool(loader),
             picture_channels=picture_channels(self.pairing.in_channels, self.pairing.has_clock),
+            device=self.device,
         )
 
     @property
@@ -252,6 +257,7 @@ class TrainingJob:
             plate=self.plate.picture if self.plate else None,
             motion=find_motion_weights(self.dataset, self.pairs, weight) if weight else None,
             recurrent=settings.recurrent,
+            whole=self.device.kind == "cuda" and not settings.own_output_fraction,
         )
 
     def summary(self, output: Path, total: int) -> Table:

@@ -45,9 +45,10 @@ def find_steps(job: TrainingJob, minutes: float, request: str, at_most: int | No
 
 
 def estimate_training(job: TrainingJob, total: int) -> Table:
-    """Return time, disk and memory that ``total`` steps take, from a short trial."""
+    """Return time, disk and memory that ``total`` steps take, and the rate, from a short trial that writes nothing."""
     run = job.make_run(Path(), 1)
-    seconds = seconds_per_step(run) * total
+    step_seconds = seconds_per_step(run)
+    seconds = step_seconds * total
     weights = _num_bytes(run.model.learned.state_dict())
     # The new checkpoint is written before the old one is deleted, and the finished model is there too.
     cache = 2 * _num_bytes(run.model.state()) + weights
@@ -56,7 +57,8 @@ def estimate_training(job: TrainingJob, total: int) -> Table:
     if job.memory:
         flows = recurrent_feedback.FLOW_BYTES * width * height * len(job.pairs)
         memory += min(recurrent_feedback.CACHE_BYTES, flows)
-    return estimate(seconds, weights, cache, memory)
+    rate = job.settings.batch_size / step_seconds
+    return estimate(seconds, weights, cache, memory) | {"pictures_per_second": round(rate, 2)}
 
 
 def untrained(job: TrainingJob, output: Path, size: int) -> tuple[LoadedModel, TorchEngine]:

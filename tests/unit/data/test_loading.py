@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from vidtrans.data import loading as loader_module
 from vidtrans.data.augment import crop_size, draw_geometry
 from vidtrans.data.dataset import open_dataset
-from vidtrans.data.loading import Loader, TrainingBatch, order, to_signed
+from vidtrans.data.loading import Loader, TrainingBatch, order, signed_planes, to_signed
 from vidtrans.errors import MediaError
 from vidtrans.video.images.picture import picture_size
 
@@ -115,8 +115,10 @@ def test_every_pair_is_seen_once_an_epoch_across_batches(tmp_path: Path) -> None
 def test_batches_are_in_range_and_of_the_sizes_asked_for(tmp_path: Path) -> None:
     batch = loader(tmp_path / "a", "edges").make(0)
     assert (batch.inputs.shape, batch.targets.shape) == ((3, 1, 16, 16), (3, 3, 16, 16))
-    assert batch.inputs.dtype == batch.targets.dtype == np.float32
-    assert -1 <= batch.targets.min() < batch.targets.max() <= 1
+    assert batch.inputs.dtype == batch.targets.dtype == np.uint8
+    signed = signed_planes(batch.targets)
+    assert signed.dtype == np.float32
+    assert -1 <= signed.min() < signed.max() <= 1
     whole = loader(tmp_path / "b", crop=None, jitter=1.0, multiple=16).make(0)
     assert whole.targets.shape == (3, 3, 32, 32)
 

@@ -317,9 +317,11 @@ def test_l2_alone_is_enough_to_learn_from() -> None:
     assert TrainingSettings(lambda_l1=0, lambda_gan=0, lambda_l2=1).lambda_l2 == 1
 
 
-def test_keys_hold_all_settings_but_the_intervals_of_checkpoints_and_previews() -> None:
+def test_keys_hold_all_settings_that_change_the_result() -> None:
     found = TrainingSettings(freeze=("down",)).for_key()
-    assert {f.name for f in fields(TrainingSettings)} - found.keys() == {"checkpoint_seconds", "preview_seconds"}
+    unrecorded = {"checkpoint_seconds", "preview_seconds", "cuda_graph"}
+    assert {f.name for f in fields(TrainingSettings)} - found.keys() == unrecorded | {"compile"}
+    assert TrainingSettings(compile=True).for_key() == TrainingSettings().for_key() | {"compile": True}
     assert found["freeze"] == ["down"]
 
 

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from vidtrans.data.building import split_roles
 from vidtrans.data.dataset import Pair, open_dataset
-from vidtrans.data.loading import Loader, TrainingBatch
+from vidtrans.data.loading import Loader, TrainingBatch, signed_planes
 from vidtrans.events import silent
 from vidtrans.pairing.clock import CHANNELS
 from vidtrans.pairing.next_frame import NextFrame, NextFrameSettings
@@ -142,12 +142,12 @@ def test_own_frames_stand_where_the_true_ones_were_and_the_target_stays_true(clo
         batch = chains.mix(plain, step, 1.0)
         for k, slot in enumerate(chains._drawn_slots):
             chain = None if slot is None else before[slot]
-            assert np.array_equal(batch.inputs[k], plain.inputs[k]) == (chain is None)
+            assert np.array_equal(batch.inputs[k], signed_planes(plain.inputs[k])) == (chain is None)
             if chain is None:
                 continue
             ages.add(chain.age)
             assert np.array_equal(batch.inputs[k, 3:6], chain.outputs[-1])
-            true, target, _ = chains.loader.pictures(chain.example, np.random.default_rng(0))
+            true, target = map(signed_planes, chains.loader.pictures(chain.example, np.random.default_rng(0))[:2])
             assert np.array_equal(batch.targets[k], target)
             older = chain.outputs[-2] if len(chain.outputs) == 2 else true[:3]
             assert np.array_equal(batch.inputs[k, :3], older)
@@ -172,7 +172,8 @@ def test_chains_begin_late_and_grow_with_the_run() -> None:
     loader = loader_of(dataset(Path("d")), NextFrame(NextFrameSettings(1, 1, True)))
     early = chains_of(loader)
     assert all(
-        np.array_equal(mixed.inputs, loader.make(step).inputs) for step, mixed in enumerate(run(early, range(20), 0.05))
+        np.array_equal(mixed.inputs, signed_planes(loader.make(step).inputs))
+        for step, mixed in enumerate(run(early, range(20), 0.05))
     )
     assert all(chain is None or chain.age == 1 for chain in early.slots)
 
@@ -401,7 +402,7 @@ def test_at_the_clips_end_what_is_wrong_goes_on_elsewhere() -> None:
             was = before[slot]
             assert was is not None
             assert chain.age == was.age + 1
-            true, _, _ = chains.loader.pictures(chain.example, np.random.default_rng(0))
+            true = signed_planes(chains.loader.pictures(chain.example, np.random.default_rng(0))[0])
             wrong = picture.numpy() - target
             for frame, output in zip((true[:3], true[3:6]), chain.outputs, strict=True):
                 assert np.allclose(output, np.clip(frame + wrong, -1, 1), atol=1e-6)

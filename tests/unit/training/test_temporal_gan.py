@@ -18,7 +18,7 @@ from directed_clip import lossless
 
 import vidtrans as api
 from vidtrans.data.dataset import open_dataset
-from vidtrans.data.loading import Example, Loader
+from vidtrans.data.loading import Example, Loader, signed_planes
 from vidtrans.errors import Interrupted
 from vidtrans.events import Event, Progress, Stop, silent
 from vidtrans.inference.device import Device
@@ -89,7 +89,7 @@ def test_a_triple_is_of_the_two_frames_right_before_the_older_first(seen: Path, 
         for k, painted, targets in zip(earlier.rows, earlier.painted, earlier.targets, strict=True) if earlier else ():
             example = batch.examples[k]
             nearer = before(chains, example)
-            shown = [chains.loader.pictures(e, rng)[1] for e in (before(chains, nearer), nearer)]
+            shown = [signed_planes(chains.loader.pictures(e, rng)[1]) for e in (before(chains, nearer), nearer)]
             assert np.array_equal(targets, np.concatenate(shown))
             assert np.allclose(painted, SHADE * targets, atol=1e-6)
             assert not np.array_equal(shown[0], shown[1])

@@ -203,7 +203,7 @@ def test_how_many_steps_fit_in_some_minutes(
     gan_from: float, seconds: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A step takes 4 s with the adversarial loss and 1 s without."""
-    monkeypatch.setattr(trainer, "_trial", lambda run, step, progress: 4.0 if progress else 1.0)
+    monkeypatch.setattr(trainer, "_trial", lambda run, batches, progress: 4.0 if progress else 1.0)
     run = run_of(tmp_path, gan_start=gan_from)
     assert steps_for(run, 3.0) == round(180 / seconds)
     assert steps_for(run, 0.001) == 1

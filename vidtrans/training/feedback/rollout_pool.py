@@ -18,7 +18,7 @@ import torch
 
 from vidtrans.data.augment import Geometry, SyntheticMotion
 from vidtrans.data.dataset import Pair
-from vidtrans.data.loading import Example, Loader, TrainingBatch
+from vidtrans.data.loading import Example, Loader, TrainingBatch, signed_planes
 from vidtrans.training.losses.base import NUM_PRECEDING, PrecedingFrames
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.images.picture import picture_size
@@ -116,14 +116,16 @@ class RolloutPool:
             ready.pop() if progress >= GROWTH_START and rng.random() < fraction and ready else None
             for _ in batch.examples
         ]
-        inputs, targets = batch.inputs.copy(), batch.targets.copy()
+        inputs, targets = signed_planes(batch.inputs), signed_planes(batch.targets)
         weights = None if batch.weights is None else batch.weights.copy()
         examples = list(batch.examples)
         for k, rollout in enumerate(self._drawn()):
             if rollout is None:
                 continue
-            given, targets[k], pixel_weights = self.loader.pictures(rollout.example, rng)
-            inputs[k] = self.feedback.input(given, rollout.outputs[-self.feedback.num_outputs :], rollout.example)
+            given, target, pixel_weights = self.loader.pictures(rollout.example, rng)
+            targets[k] = signed_planes(target)
+            outputs = rollout.outputs[-self.feedback.num_outputs :]
+            inputs[k] = self.feedback.input(signed_planes(given), outputs, rollout.example)
             if weights is not None:
                 weights[k] = pixel_weights
             examples[k] = rollout.example
@@ -195,7 +197,7 @@ class RolloutPool:
             return None
         moved = replace(example, index=places[self._rng.integers(len(places))])
         given, _, _ = self.loader.pictures(moved, self._rng)
-        frames = np.split(given[: 3 * self.feedback.num_outputs], self.feedback.num_outputs)
+        frames = np.split(signed_planes(given[: 3 * self.feedback.num_outputs]), self.feedback.num_outputs)
         return PooledRollout(moved, tuple(np.clip(frame + error, -1, 1) for frame in frames), age)
 
     def log(self, step: int) -> None:

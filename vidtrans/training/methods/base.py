@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from vidtrans.data.dataset import Pair
-from vidtrans.errors import DeviceError, out_of_memory
+from vidtrans.errors import DeviceError, UsageError, out_of_memory
 from vidtrans.inference.device import Device
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import Pairing
@@ -21,6 +21,8 @@ from vidtrans.training.losses.base import PrecedingFrames
 from vidtrans.training.network_trainer import TrainingPrecision
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.validation import score
+
+_COMPILERS = ("torch._dynamo", "torch._inductor")  # modules of errors of torch.compile
 
 
 class Setup(Protocol):
@@ -136,11 +138,14 @@ class TrainingMethod(Protocol):
 
 @contextmanager
 def training_step(device: Device, nondeterministic: set[str]) -> Iterator[None]:
-    """Compute deterministically; raise DeviceError where the memory is too small."""
+    """Compute deterministically; raise DeviceError where the memory is too small, UsageError where none can compile."""
     try:
         with deterministic(device, nondeterministic):
             yield
     except Exception as error:
+        if type(error).__module__.startswith(_COMPILERS):
+            why = str(error).strip().splitlines()[0]
+            raise UsageError("training.compile", f"it cannot compile here ({why})", "turn it off") from None
         if not out_of_memory(error):
             raise
         remedy = "lower training.batch_size or training.crop_size, raise training.grad_accum_steps, or use --device cpu"

@@ -24,12 +24,15 @@ class Picture(NamedTuple):
 
 @dataclass
 class Part:
-    """``share`` of a step's batch. ``seed`` decides the dropout, ``weights`` are of each pixel's L1."""
+    """``share`` of a step's batch; ``weights`` are of each pixel's L1.
+
+    ``seed`` decides the dropout; None where torch has been seeded for this one part.
+    """
 
     x: Tensor
     y: Tensor
     share: float
-    seed: int
+    seed: int | None
     weights: Tensor | None = None
     earlier: PrecedingFrames | None = None
     picture: Picture | None = None  # with its graph

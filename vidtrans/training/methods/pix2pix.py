@@ -7,8 +7,8 @@ G maps x to y, D judges (x, y) against (x, G(x)).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
 from typing import Any, Self, TypeVar
 
 import torch
@@ -19,12 +19,19 @@ from vidtrans.inference.device import Device, to_device
 from vidtrans.networks.init import inner_generator
 from vidtrans.networks.recurrent import RecurrentGenerator
 from vidtrans.training import ADVERSARIAL, LOSSES, health
+from vidtrans.training.captured_step import Body, CapturedStep
 from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
 from vidtrans.training.losses.base import TRIPLE_CHANNELS, GeneratorLoss, Judgement, LossContext, PrecedingFrames
 from vidtrans.training.losses.rarity import weigh
 from vidtrans.training.methods.base import Setup, TrainingMethod, training_step
 from vidtrans.training.methods.parts import Part, Picture, share_triples, split
-from vidtrans.training.network_trainer import DiscriminatorTrainer, NetworkTrainer, TrainingPrecision, autocast
+from vidtrans.training.network_trainer import (
+    DiscriminatorTrainer,
+    NetworkTrainer,
+    TrainingPrecision,
+    autocast,
+    tensor_float32,
+)
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.warm_start import freeze
 from vidtrans.training.weight_average import WeightAverage
@@ -69,6 +76,9 @@ class Pix2Pix(TrainingMethod):
         self.loss: GeneratorLoss = self._place(GeneratorLoss(settings))
         self.rarity = None if rarity is None or not settings.colour_rebalancing else rarity.to(device.torch)
         self.average = WeightAverage(self.generator, settings.ema_decay) if settings.ema_decay else None
+        self.captured = CapturedStep(self._tensors, device.torch) if self._can_capture() else None
+        # A float32 on CUDA in any case, so that a replayed step and another one are equal.
+        self._rate = torch.zeros((), device=device.torch) if device.kind == "cuda" else None
         self.variation_tracker = health.OutputVariation()
         self.nondeterministic = set()
         self.painted = torch.empty(0)
@@ -97,6 +107,12 @@ class Pix2Pix(TrainingMethod):
         """Return D's loss where it cannot tell fake from real; None without D."""
         return self.objective.balance if self.discriminator is not None else None
 
+    def _can_capture(self) -> bool:
+        """Return whether a step may be replayed: its tensors are always of one size, and only this process's."""
+        settings = self.settings
+        is_plain = settings.grad_accum_steps == 1 and not self.is_recurrent and self.dist.size == 1
+        return settings.cuda_graph and self.device.kind == "cuda" and is_plain and self.precision != "fp16"
+
     def _place(self, network: M) -> M:
         return network.to(device=self.device.torch, memory_format=self.layout)  # type: ignore[call-overload]
 
@@ -113,28 +129,39 @@ class Pix2Pix(TrainingMethod):
     ) -> dict[str, float]:
         """Update D, then G. Discriminators take part from ``settings.gan_start`` of the run on."""
         judged = self.d is not None and progress >= self.settings.gan_start
-        with training_step(self.device, self.nondeterministic):
+        seed += SEED_STRIDE * self.dist.rank
+        with training_step(self.device, self.nondeterministic), tensor_float32(self.precision):
             x, y = (to_device(given, self.device).to(memory_format=self.layout) for given in (inputs, targets))
             weighed = None if weights is None else to_device(weights, self.device)
-            parts = split(x, y, weighed, self.settings.grad_accum_steps, seed + SEED_STRIDE * self.dist.rank)
-            return self._step(parts, earlier, lr, judged)
+            rate: float | Tensor = lr if self._rate is None else self._rate.fill_(lr)
+            if self.captured:
+                given = (x, y) if weighed is None else (x, y, weighed)
+                body: Body = lambda x, y, w=None: self._step([Part(x, y, 1.0, None, w)], None, rate, judged)  # noqa: E731
+                row, self.painted = self.captured(judged, body, given, seed)
+            else:
+                parts = split(x, y, weighed, self.settings.grad_accum_steps, seed)
+                row, self.painted = self._step(parts, earlier, rate, judged)
+            self.variation_tracker.add(self.painted, y)
+            if self.average:
+                self.average.update(self.generator)
+            # One transfer a step: each one waits for the device to finish.
+            return dict(zip(self.columns, row.tolist(), strict=True))
 
-    def _step(self, parts: list[Part], earlier: PrecedingFrames | None, lr: float, judged: bool) -> dict[str, float]:
+    def _step(
+        self, parts: list[Part], earlier: PrecedingFrames | None, rate: float | Tensor, judged: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Return the losses in the order of the columns, and what was painted."""
         self.generator.train()
         has_triples = judged and self._share_triples(parts, earlier)
         if len(parts) == 1:
             # One pass serves both updates. Several parts are painted twice, to hold one in memory at a time.
             parts[0].picture = self._paint(parts[0])
         none = torch.zeros((), device=self.device.torch)
-        loss_d = self._update_d(parts, lr) if judged else none
-        loss_d_v = self._update_d_v(parts, lr) if has_triples else none
-        losses = self._update_g(parts, lr, judged)
-        if self.average:
-            self.average.update(self.generator)
+        loss_d = self._update_d(parts, rate) if judged else none
+        loss_d_v = self._update_d_v(parts, rate) if has_triples else none
+        losses, painted = self._update_g(parts, rate, judged)
         losses |= {"discriminator": loss_d, "temporal_discriminator": loss_d_v}
-        # One transfer a step: each one waits for the device to finish.
-        row = torch.stack([losses[name] for name in self.columns]).tolist()
-        return dict(zip(self.columns, row, strict=True))
+        return torch.stack([losses[name] for name in self.columns]), painted
 
     def _share_triples(self, parts: list[Part], earlier: PrecedingFrames | None) -> bool:
         """Give each part its preceding frames. Return whether the step has triples in any process."""
@@ -147,43 +174,49 @@ class Pix2Pix(TrainingMethod):
 
     def _paint(self, part: Part) -> Picture:
         """Paint G(x), with the same dropout every time."""
-        torch.manual_seed(part.seed)
+        if part.seed is not None:
+            torch.manual_seed(part.seed)
         with autocast(self.device, self.precision):
             if isinstance(self.generator, RecurrentGenerator):
                 output, anew = self.generator.forward_with_repaint(part.x)
                 painted = anew.float()
                 return Picture(painted if output is anew else output.float(), painted)
-            fake = self.generator(part.x).float()
+            fake = self._generate(part.x).float()
         return Picture(fake, fake)
 
-    def _update_d(self, parts: list[Part], lr: float) -> Tensor:
+    @cached_property
+    def _generate(self) -> Callable[[Tensor], Tensor]:
+        return self.g.compiled(self.generator)
+
+    def _update_d(self, parts: list[Part], lr: float | Tensor) -> Tensor:
         """Take max log D(x, y) + log(1 − D(x, G(x))), halved to slow D relative to G; or another objective's step."""
         assert self.d is not None
         pair = self._with_input
         return self.d.update(((pair(p.x, self._detached(p).painted), pair(p.x, p.y), p.share) for p in parts), lr)
 
-    def _update_d_v(self, parts: list[Part], lr: float) -> Tensor:
+    def _update_d_v(self, parts: list[Part], lr: float | Tensor) -> Tensor:
         """Update the temporal discriminator where the batch has triples."""
         assert self.d_v is not None
         triples = ((p, p.earlier) for p in parts if p.earlier)
         return self.d_v.update(((e.fake(self._detached(p).output), e.real(p.y), e.share) for p, e in triples), lr)
 
-    def _update_g(self, parts: list[Part], lr: float, judged: bool) -> dict[str, Tensor]:
-        """Take max log D(x, G(x)) and min λ·|y − G(x)|, with the other losses of the settings; return the losses."""
+    def _update_g(self, parts: list[Part], lr: float | Tensor, judged: bool) -> tuple[dict[str, Tensor], Tensor]:
+        """Take max log D(x, G(x)) and min λ·|y − G(x)|, with the other losses of the settings.
+
+        Return the losses, and what was painted.
+        """
         self.g.zero_grad()
         totals = {name: torch.zeros((), device=self.device.torch) for name in self.loss.weights}
         painted = []
         for part in parts:
             picture = self._paint(part) if part.picture is None else part.picture
             painted.append(picture.output.detach())
-            self.variation_tracker.add(picture.output, part.y)
             losses = self.loss(self._context(part, picture, judged))
             self.g.backward(self.loss.total(losses) * part.share)
             for name, loss in losses.items():
                 totals[name] += loss.detach() * part.share
-        self.painted = torch.cat(painted)
         self.g.optimizer_step(lr)
-        return totals
+        return totals, torch.cat(painted)
 
     def _context(self, part: Part, picture: Picture, judged: bool) -> LossContext:
         """Return the inputs of the losses."""
@@ -236,6 +269,12 @@ class Pix2Pix(TrainingMethod):
         self.nondeterministic = set(state["nondeterministic"])
         for name, part in self._learners.items():
             part.restore(state[name])
+        if self.captured:
+            self.captured.forget()
+
+    def _tensors(self) -> list[Tensor]:
+        """Return the tensors that a replayed step changes; the average is updated after it."""
+        return [t for trainer in (self.g, self.d) if trainer for t in trainer.tensors()]
 
     @property
     def _learners(self) -> dict[str, NetworkTrainer | WeightAverage]:
@@ -248,10 +287,13 @@ class Pix2Pix(TrainingMethod):
         return f"G {losses['gan']:.2f}  L1 {losses['l1']:.3f}  D {losses['discriminator']:.2f}"
 
     def concerns(self, rows: Sequence[Sequence[float]], total: int) -> list[str]:
-        """Warn where D has won, or G paints the same picture of everything."""
+        """Warn where D has won, or G paints the same picture of everything, and where steps cannot be replayed."""
         judged: list[float] = []
         if self.discriminator is not None:
             began = math.ceil(self.settings.gan_start * total)  # before that, D's loss is 0
             at = self.columns.index("discriminator")
             judged = [row[at] for row in rows[began:][-health.WINDOW :]]
-        return health.concerns(judged, self.objective.balance, self.variation_tracker.variation())
+        found = health.concerns(judged, self.objective.balance, self.variation_tracker.variation())
+        if self.captured and self.captured.refusal:
+            found.append(f"steps are not replayed as a CUDA graph, so they take longer: {self.captured.refusal}")
+        return found

@@ -1,0 +1,404 @@
+"""What a GPU does beside the networks, on the CPU: batches are uploaded and augmented, and steps are replayed."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from chain import TINY, quick_training
+from clips import scene
+from datasets import make_dataset
+from torch import Tensor, nn
+
+import vidtrans as api
+from vidtrans.data.augment import Geometry, draw_geometry
+from vidtrans.data.dataset import open_dataset
+from vidtrans.data.loading import Loader, signed_planes, to_planes, to_signed
+from vidtrans.errors import Interrupted, UsageError
+from vidtrans.events import Event, Progress, Stop
+from vidtrans.inference.device import CPU, Device, resolve_device, to_device
+from vidtrans.models.model_file import load_generator, read_record
+from vidtrans.networks.init import build_discriminator, build_generator, initialise
+from vidtrans.pairing import PAIRINGS
+from vidtrans.pairing.base import make_pairing
+from vidtrans.training import captured_step
+from vidtrans.training.batch_upload import upload, uploads
+from vidtrans.training.captured_step import WARM_UP, CapturedStep
+from vidtrans.training.device_augmentation import transform
+from vidtrans.training.methods.base import training_step
+from vidtrans.training.methods.pix2pix import Pix2Pix
+from vidtrans.training.network_trainer import resolve_precisions, tensor_float32
+from vidtrans.training.settings import TrainingSettings
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+devices = pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=needs_cuda)])
+CUDA = Device("cuda", "cuda")  # with ``two_gpus`` the CPU does its work
+
+
+# Augmentation
+
+
+@devices
+@pytest.mark.parametrize("jitter", [1.0, 286 / 256, 1.5])
+@pytest.mark.parametrize("crop", [(32, 24), (64, 48), (80, 96), (160, 200)])
+def test_the_device_transforms_as_the_loader_does(crop: tuple[int, int], jitter: float, device: str) -> None:
+    """To the bit where nothing is enlarged, else to a level of OpenCV's rounding."""
+    rng = np.random.default_rng(0)
+    pictures = [np.dstack([scene(64, 48, seed=n), scene(64, 48, seed=n + 9)[..., :1]]) for n in range(6)]
+    geometries = [draw_geometry(rng, (64, 48), crop, jitter, True) for _ in pictures]
+    assert len({(g.x, g.y, g.mirrored) for g in geometries}) > (1 if jitter > 1 or crop == (32, 24) else 0)
+    expected = np.stack([to_planes(g.apply(p)) for g, p in zip(geometries, pictures, strict=True)])
+    found = transform(torch.from_numpy(np.stack([to_planes(p) for p in pictures])).to(device), geometries)
+    assert found.dtype == torch.uint8
+    assert found.is_contiguous()
+    off = np.abs(found.cpu().numpy().astype(int) - expected)
+    assert off.max() <= (1 if jitter > 1 else 0)
+    assert off.mean() < 0.02
+
+
+def test_a_mirrored_crop_is_the_mirrored_crop() -> None:
+    """By hand: columns 2 to 4 of a row, from right to left."""
+    picture = torch.arange(6, dtype=torch.uint8).view(1, 1, 1, 6)
+    assert transform(picture, [Geometry((6, 1), 2, 0, (3, 1), True)]).flatten().tolist() == [4, 3, 2]
+    assert transform(picture, [Geometry((6, 1), 4, 0, (4, 2), False)]).tolist() == [[[[4, 5, 5, 4]] * 2]]
+
+
+def loaders(folder: Path, pairing: str) -> tuple[Loader, Loader]:
+    dataset = open_dataset(make_dataset(folder, pairing))
+    made = [
+        Loader(dataset.pairs, dataset.pairing, batch=3, seed=5, multiple=8, crop=16, jitter=1.2, flip=True, whole=whole)
+        for whole in (False, True)
+    ]
+    return made[0], made[1]
+
+
+@pytest.mark.parametrize("pairing", ["aligned", "next-frame", "colorize"])
+def test_a_batch_that_is_transformed_on_the_device_is_the_loaders(pairing: str, tmp_path: Path) -> None:
+    plain, later = loaders(tmp_path / "a", pairing)
+    assert later.whole
+    for step in range(4):
+        expected, given = plain.make(step), later.make(step)
+        assert given.whole
+        assert given.targets.shape[2:] == (32, 40)  # as stored
+        assert [e.geometry for e in given.examples] == [e.geometry for e in expected.examples]
+        for made, wanted in zip(images(upload(given, CPU)), (expected.inputs, expected.targets), strict=True):
+            assert made.shape == wanted.shape
+            assert np.abs((made.numpy() + 1) * 127.5 - wanted).max() <= 1.01
+
+
+def images(batch: Any) -> tuple[Tensor, Tensor]:
+    return batch.inputs, batch.targets
+
+
+def test_pairings_that_look_around_a_pixel_or_draw_are_augmented_by_the_loader(tmp_path: Path) -> None:
+    assert {name for name in PAIRINGS if PAIRINGS.load(name).pointwise} == {
+        "aligned",
+        "colorize",
+        "next-frame",
+        "stack",
+    }
+    plain, later = loaders(tmp_path / "a", "edges")
+    assert not later.whole
+    assert np.array_equal(plain.make(3).inputs, later.make(3).inputs)
+
+
+@pytest.mark.parametrize("name", [name for name in PAIRINGS if PAIRINGS.load(name).pointwise])
+def test_pointwise_inputs_may_be_cut_and_mirrored_instead_of_the_frames(name: str) -> None:
+    pairing, rng = make_pairing(name, {}), np.random.default_rng(0)
+    frames = [scene(64, 48, seed=n) for n in pairing.offsets]
+    geometry = Geometry((64, 48), 5, 9, (32, 24), True)
+    cut = pairing.training_input([geometry.apply(f) for f in frames], rng)
+    assert np.array_equal(geometry.apply(pairing.training_input(frames, rng)), cut)
+    assert rng.bit_generator.state == np.random.default_rng(0).bit_generator.state  # nothing was drawn
+
+
+# Upload
+
+
+def test_conversion_after_the_upload_has_the_bits_of_that_before_it() -> None:
+    levels = np.arange(256, dtype=np.uint8).repeat(3).reshape(16, 16, 3)
+    batch = type("Batch", (), {"inputs": to_planes(levels)[None], "targets": to_planes(levels)[None]})
+    batch.weights, batch.whole = None, False  # type: ignore[attr-defined]
+    made = upload(batch, CPU)  # type: ignore[arg-type]
+    assert made.inputs.numpy().tobytes() == to_signed(levels)[None].tobytes()
+    assert made.inputs.min() == -1
+    assert made.inputs.max() == 1
+
+
+@pytest.mark.parametrize("kind", ["cpu", "cuda"])
+def test_batches_arrive_in_order_and_errors_too(kind: str, two_gpus: None, tmp_path: Path) -> None:
+    loader = loaders(tmp_path / "a", "aligned")[0]
+    device = Device(kind, kind)
+
+    def broken() -> Iterator[Any]:
+        for step in range(3):
+            yield loader.make(step)
+        raise UsageError("the fourth", "it is not there")
+
+    taken = []
+    with pytest.raises(UsageError, match="the fourth"):
+        taken.extend(uploads(broken(), device))
+    assert len(taken) == 3
+    for step, batch in enumerate(taken):
+        assert np.array_equal(batch.inputs.numpy(), signed_planes(loader.make(step).inputs))
+
+
+@needs_cuda
+def test_what_a_stream_of_its_own_uploads_is_complete_when_it_is_used(tmp_path: Path) -> None:
+    loader, device = loaders(tmp_path / "a", "aligned")[1], resolve_device("cuda")
+    found = list(uploads(loader.stream(0, 30), device))
+    for step, batch in enumerate(found):
+        expected = upload(loader.make(step), device)
+        assert all(map(torch.equal, images(batch), images(expected)))
+
+
+@needs_cuda
+def test_a_tensor_on_the_device_stays_there() -> None:
+    there = torch.zeros(3, device="cuda")
+    assert to_device(there, CUDA) is there
+
+
+# Replayed steps
+
+
+def model(device: Device, **settings: Any) -> Pix2Pix:
+    made = TrainingSettings(**({"batch_size": 2} | settings))
+    generator = build_generator("unet-64", {"channels": 4}, 3)  # it has dropout
+    discriminator = build_discriminator("patchgan", {"num_layers": 1, "channels": 8}, 6)
+    initialise(generator, 0)
+    initialise(discriminator, 1)
+    return Pix2Pix(generator, discriminator, made, device, "fp32")
+
+
+def take(learner: Pix2Pix, steps: range, progress: Callable[[int], float] = lambda step: 1.0) -> list[list[float]]:
+    rows = []
+    for step in steps:
+        x, y = (torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(2 * step + i)) * 2 - 1 for i in (0, 1))
+        losses = learner.step(x, y, lr=2e-3 / (1 + step), seed=step, progress=progress(step))
+        rows.append([*losses.values(), float(learner.painted.sum())])
+    return rows
+
+
+def equal_weights(a: Pix2Pix, b: Pix2Pix) -> bool:
+    return all(map(torch.equal, a.learned.state_dict().values(), b.learned.state_dict().values())) and all(
+        map(torch.equal, a._tensors(), b._tensors())
+    )
+
+
+@pytest.fixture
+def replays(monkeypatch: pytest.MonkeyPatch, two_gpus: None) -> list[str]:
+    """Graphs that run on the CPU, with tensors of their own as those of a GPU; the list says what was done."""
+    done: list[str] = []
+
+    def record(
+        body: Callable[[], tuple[Tensor, ...]], device: torch.device
+    ) -> tuple[Callable[[], None], tuple[Tensor, ...]]:
+        done.append("recorded")
+        outputs = tuple(t.clone() for t in body())
+
+        def replay() -> None:
+            done.append("replayed")
+            for own, made in zip(outputs, body(), strict=True):
+                own.copy_(made)
+
+        return replay, outputs
+
+    monkeypatch.setattr(captured_step, "record", record)
+    return done
+
+
+def test_replayed_steps_are_the_steps(replays: list[str]) -> None:
+    plain, replayed = model(CUDA, cuda_graph=False, ema_decay=0.9), model(CUDA, ema_decay=0.9)
+    assert plain.captured is None
+    assert take(plain, range(9)) == take(replayed, range(9))
+    assert equal_weights(plain, replayed)
+    assert replays == ["recorded", *["replayed"] * (9 - WARM_UP)]
+    assert not replayed.concerns([], 9)
+
+
+def test_a_run_that_is_resumed_records_again_and_ends_the_same(replays: list[str]) -> None:
+    whole, first, second = model(CUDA), model(CUDA), model(CUDA)
+    take(whole, range(12))
+    take(first, range(6))
+    state = copy.deepcopy(first.state())
+    take(second, range(40, 46))  # it has a graph, of other tensors than those that are restored
+    second.restore(state)
+    replays.clear()
+    take(second, range(6, 12))
+    assert replays == ["recorded", *["replayed"] * 3]
+    assert equal_weights(whole, second)
+
+
+def test_a_graph_is_of_one_kind_of_step(replays: list[str]) -> None:
+    """Where D begins to take part, other kernels run."""
+    begins: Callable[[int], float] = lambda step: step / 12  # noqa: E731
+    plain, replayed = model(CUDA, gan_start=0.5, cuda_graph=False), model(CUDA, gan_start=0.5)
+    assert take(plain, range(12), begins) == take(replayed, range(12), begins)
+    assert equal_weights(plain, replayed)
+    assert replays.count("recorded") == 2
+
+
+def test_a_replay_with_other_numbers_is_dropped_and_nothing_is_lost(
+    replays: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = captured_step.record
+
+    def wrong(body: Any, device: Any) -> Any:
+        replay, outputs = record(body, device)
+        weight = replayed._tensors()[0]
+
+        def twice() -> None:
+            replay()
+            with torch.no_grad():
+                weight.add_(1e-3)
+
+        return twice, outputs
+
+    monkeypatch.setattr(captured_step, "record", wrong)
+    plain, replayed = model(CUDA, cuda_graph=False), model(CUDA)
+    assert take(plain, range(7)) == take(replayed, range(7))
+    assert equal_weights(plain, replayed)
+    assert replays == ["recorded", "replayed"]
+    assert ["other numbers" in text for text in replayed.concerns([], 7)] == [True]
+
+
+def test_where_nothing_can_be_recorded_steps_go_on_and_it_is_said(
+    monkeypatch: pytest.MonkeyPatch, two_gpus: None
+) -> None:
+    def refuse(body: Any, device: Any) -> Any:
+        raise RuntimeError("operation not permitted\nwhen stream is capturing")
+
+    monkeypatch.setattr(captured_step, "record", refuse)
+    plain, other = model(CUDA, cuda_graph=False), model(CUDA)
+    assert take(plain, range(6)) == take(other, range(6))
+    assert equal_weights(plain, other)
+    assert [text.rpartition(": ")[2] for text in other.concerns([], 6)] == ["operation not permitted"]
+
+
+@pytest.mark.parametrize("settings", [{"grad_accum_steps": 2}, {"cuda_graph": False}])
+def test_what_is_not_one_pass_is_not_replayed(settings: dict[str, Any], two_gpus: None) -> None:
+    assert model(CUDA, **settings).captured is None
+    assert model(CPU).captured is None
+
+
+@needs_cuda
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
+def test_a_gpu_replays_steps_to_the_same_bits(precision: Any) -> None:
+    device = resolve_device("cuda")
+    plain, replayed = model(device, cuda_graph=False), model(device)
+    plain.precision = plain.g.precision = replayed.precision = replayed.g.precision = precision
+    assert take(plain, range(12)) == take(replayed, range(12))
+    assert equal_weights(plain, replayed)
+    assert replayed.captured
+    assert replayed.captured.refusal == ""
+
+
+def test_a_step_sees_new_inputs_of_the_same_shape_and_another_shape_records_anew(replays: list[str]) -> None:
+    total = torch.zeros(1)
+
+    def body(x: Tensor) -> tuple[Tensor, ...]:
+        total.add_(x.sum() + torch.rand(1))
+        return (total.clone(),)
+
+    steps = CapturedStep(lambda: [total], torch.device("cpu"))
+    expected = 0.0
+    for seed, side in enumerate((2, 2, 2, 2, 2, 3, 3)):
+        torch.manual_seed(seed)
+        expected += seed * side + float(torch.rand(1))
+        assert float(steps("kind", body, (torch.full((side,), float(seed)),), seed)[0]) == pytest.approx(expected)
+    assert replays == ["recorded", "replayed", "replayed"]
+
+
+# The chain
+
+
+def test_a_run_whose_pictures_the_device_augments_goes_on_to_the_same_weights(
+    replays: list[str], clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api.make_dataset(clip, "clip.dataset", pairing="colorize", settings=TINY)
+    tables = quick_training(9)
+    tables["training"] |= {"jitter": 1.2, "flip": True, "crop_size": 32, "batch_size": 0, "precision": "fp32"}
+    seen: list[tuple[int, ...]] = []
+    step = Pix2Pix.step
+
+    def counted(self: Pix2Pix, inputs: Tensor, *further: Any, **more: Any) -> dict[str, float]:
+        seen.append(tuple(inputs.shape))
+        return step(self, inputs, *further, **more)
+
+    monkeypatch.setattr(Pix2Pix, "step", counted)
+
+    def run(name: str, cache: str, until: int = 0) -> None:
+        stop = Stop()
+
+        def hear(event: Event) -> None:
+            if isinstance(event, Progress) and event.task == "training" and event.done == until:
+                stop.request(130)
+
+        api.train("clip.dataset", name, settings=tables, device="cuda:1", cache_dir=cache, stop=stop, report=hear)
+
+    run("whole.safetensors", "one")
+    assert set(seen) == {(16, 1, 32, 32)}
+    assert "replayed" in replays
+    with pytest.raises(Interrupted):
+        run("parts.safetensors", "other", until=5)
+    run("parts.safetensors", "other")
+    whole, parts = (load_generator(Path(f"{n}.safetensors"))[0].state_dict() for n in ("whole", "parts"))
+    assert all(map(torch.equal, whole.values(), parts.values()))
+    record = read_record(Path("whole.safetensors")).training
+    assert record["settings"]["batch_size"] == 16
+    assert record["engine"]["step"] == 2
+
+
+# Settings
+
+
+def test_a_batch_is_larger_on_a_gpu_unless_it_was_said() -> None:
+    automatic = TrainingSettings(batch_size=0, grad_accum_steps=4)
+    assert [automatic.on(kind).batch_size for kind in ("cpu", "mps", "cuda")] == [4, 4, 16]
+    assert TrainingSettings(batch_size=3).on("cuda").batch_size == 3
+    assert automatic.on("cpu").for_key() == TrainingSettings(batch_size=4, grad_accum_steps=4).for_key()
+    with pytest.raises(ValueError, match=r"grad_accum_steps = 5 is more than training\.batch_size = 4"):
+        TrainingSettings(batch_size=0, grad_accum_steps=5)
+
+
+def test_tf32_is_for_cuda_and_ends_with_the_step() -> None:
+    with pytest.raises(UsageError, match="it is for CUDA"):
+        resolve_precisions("tf32", CPU)
+    assert resolve_precisions("tf32", CUDA) == ("tf32", "fp32")
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    try:
+        with tensor_float32("fp32"):
+            assert not torch.backends.cudnn.allow_tf32
+        with tensor_float32("tf32"):
+            assert torch.backends.cuda.matmul.allow_tf32
+            assert torch.backends.cudnn.allow_tf32
+        assert not torch.backends.cuda.matmul.allow_tf32
+        assert not torch.backends.cudnn.allow_tf32
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+
+
+def test_compiled_networks_are_asked_for_and_errors_of_the_compiler_are_the_users(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compiled: list[Any] = []
+
+    def compiler(function: Any, *, dynamic: bool) -> Any:
+        compiled.append(function)
+        return function
+
+    monkeypatch.setattr(torch, "compile", compiler)
+    expected = take(model(CPU), range(2))
+    assert not compiled
+    assert take(model(CPU, compile=True), range(2)) == expected
+    assert [isinstance(function, nn.Module) for function in compiled] == [True, False]  # G, and what D judges with
+    failure = type("BackendCompilerFailed", (RuntimeError,), {"__module__": "torch._dynamo.exc"})
+    with pytest.raises(UsageError, match="it cannot compile here \\(no compiler\\)"), training_step(CPU, set()):
+        raise failure("no compiler\nand much more")

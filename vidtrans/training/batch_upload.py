@@ -1,0 +1,84 @@
+"""Batches on the device: uploaded as 8 bits, transformed there where they are whole, and converted to [−1, 1] there.
+
+On a GPU a thread does that with the next batches while the network learns from this one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vidtrans.concurrency.threads import Prefetcher
+from vidtrans.data.loading import TrainingBatch
+from vidtrans.inference.device import Device, to_device
+from vidtrans.training.device_augmentation import transform
+
+UPLOADS_AHEAD = 2  # batches on the device that no step has taken yet
+
+
+@dataclass(frozen=True)
+class DeviceBatch:
+    """A batch on the device: ``inputs`` (N, C, H, W), ``targets`` (N, 3, H, W), float32 in [−1, 1], and ``weights``.
+
+    ``ready``: on CUDA, the event after which they are complete.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    weights: Tensor | None
+    ready: torch.cuda.Event | None = None
+
+    def wait(self) -> None:
+        """Let what is computed from now on wait for the upload, which ran on a stream of its own."""
+        if self.ready is None:
+            return
+        stream = torch.cuda.current_stream(self.inputs.device)
+        stream.wait_event(self.ready)
+        for tensor in (self.inputs, self.targets, self.weights):
+            if tensor is not None:
+                tensor.record_stream(stream)
+
+
+def upload(batch: TrainingBatch, device: Device) -> DeviceBatch:
+    """Return a batch on the device. Host memory is free to change when this returns."""
+    inputs, targets = (to_device(torch.from_numpy(planes), device) for planes in (batch.inputs, batch.targets))
+    if batch.whole:
+        geometries = [example.geometry for example in batch.examples]
+        # Together, so that both are transformed alike.
+        both = transform(torch.cat([inputs, targets], dim=1), geometries)
+        inputs, targets = both[:, : inputs.shape[1]], both[:, inputs.shape[1] :]
+    weights = None if batch.weights is None else to_device(torch.from_numpy(batch.weights), device)
+    return DeviceBatch(_signed(inputs), _signed(targets), weights)
+
+
+def _signed(planes: Tensor) -> Tensor:
+    """Return uint8 as float32 in [−1, 1], on a CPU the same bits as ``signed_planes``; float32 as it is."""
+    return planes.to(torch.float32).div_(127.5).sub_(1) if planes.dtype == torch.uint8 else planes
+
+
+def uploads(batches: Iterator[TrainingBatch], device: Device) -> Iterator[DeviceBatch]:
+    """Yield batches on the device; on a GPU they are uploaded in the background."""
+    if device.kind != "cuda":
+        yield from (upload(batch, device) for batch in batches)
+        return
+    uploaded = Prefetcher(_uploads_on_stream(batches, device), UPLOADS_AHEAD, "uploads")
+    try:
+        for batch in uploaded:
+            batch.wait()
+            yield batch
+    finally:
+        uploaded.close()
+
+
+def _uploads_on_stream(batches: Iterator[TrainingBatch], device: Device) -> Generator[DeviceBatch, None, None]:
+    """Yield batches uploaded on a CUDA stream of their own, each with the event of its end."""
+    stream = torch.cuda.Stream(device.torch) if device.torch.type == "cuda" else None
+    for batch in batches:
+        with torch.cuda.stream(stream) if stream else nullcontext():
+            made = upload(batch, device)
+            ready = stream.record_event() if stream else None
+        yield DeviceBatch(made.inputs, made.targets, made.weights, ready)
