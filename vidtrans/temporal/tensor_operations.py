@@ -1,0 +1,201 @@
+"""OpenCV's resizing, blurring and sampling on batches of torch tensors, (N, C, H, W) float32 on any device.
+
+Each is equal to the function of ``flow.warping`` of that name within rounding. What is computed of a picture does not
+depend on the others of its batch: neither matrix products nor dense convolutions are used, whose order of summation
+changes with the number of pictures.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from vidtrans.flow.warping import CURVATURE
+
+LUMA = (0.299, 0.587, 0.114)  # of ITU-R BT.601
+Size = tuple[int, int]  # height, width
+
+
+def as_floats(pictures: torch.Tensor) -> torch.Tensor:
+    """Return pictures of uint8, or 16 bits in int16, as (N, 3, H, W) float32 of their own range, from (N, H, W, 3)."""
+    planes = pictures.permute(0, 3, 1, 2)
+    return planes.float() if pictures.dtype == torch.uint8 else (planes.int() & 0xFFFF).float()
+
+
+def grey_levels(pictures: torch.Tensor) -> torch.Tensor:
+    """Return the luma of (N, 3, H, W) in whole levels of 8 or 16 bits, as OpenCV rounds it: (N, H, W)."""
+    # OpenCV's weights in 2^-15; all sums of 8 bits are exact in float32.
+    total = torch.mul(pictures[:, 1], 19235).add_(pictures[:, 0], alpha=9798).add_(pictures[:, 2], alpha=3735)
+    return total.add_(16384).mul_(1 / 32768).floor_()
+
+
+def luma_into(result: torch.Tensor, pictures: torch.Tensor) -> None:
+    """Write the luma of the first three channels of (N, 4, H, W) and the fourth channel to ``result`` (N, 2, H, W)."""
+    luma = torch.mul(pictures[:, 0], LUMA[0], out=result[:, 0])
+    luma.add_(pictures[:, 1], alpha=LUMA[1]).add_(pictures[:, 2], alpha=LUMA[2])
+    result[:, 1].copy_(pictures[:, 3])
+
+
+# Other sizes
+
+
+def grow(pictures: torch.Tensor, size: Size) -> torch.Tensor:
+    """Return pictures of a coarse grid at a larger size, interpolated linearly."""
+    return F.interpolate(pictures, size, mode="bilinear", align_corners=False)
+
+
+def shrink(pictures: torch.Tensor, size: Size) -> torch.Tensor:
+    """Return the mean of pictures in each cell of a coarser grid."""
+    height, width = pictures.shape[-2:]
+    rows, columns = size
+    if height % rows == 0 and width % columns == 0:
+        return F.avg_pool2d(pictures, (height // rows, width // columns))
+    places, weights, taps = _cells(height, width, rows, columns, pictures.device)
+    found = sample(pictures, places.expand(len(pictures), -1, -1, -1))
+    return F.avg_pool2d(found.mul_(weights), taps, divisor_override=1)
+
+
+@lru_cache(maxsize=16)
+def _cells(
+    height: int, width: int, rows: int, columns: int, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor, Size]:
+    """Return places at which to sample linearly, (1, h, w, 2), the weights (h, w), and how many make up a cell.
+
+    The edges of cells lie within pixels. A linear sample between two pixels weighs both of them.
+    """
+    y, down, below = _cell_axis(height, rows)
+    x, across, beside = _cell_axis(width, columns)
+    places = np.stack(np.broadcast_arrays(_normalised(x, width)[None], _normalised(y, height)[:, None]), -1)
+    weights = torch.from_numpy((down[:, None] * across[None]).astype(np.float32))
+    return torch.from_numpy(places.astype(np.float32))[None].to(device), weights.to(device), (below, beside)
+
+
+def _cell_axis(length: int, cells: int) -> tuple[np.ndarray, np.ndarray, int]:
+    """Return places along one axis, their weights, and how many of them are a cell's."""
+    edges = np.arange(cells + 1) * (length / cells)
+    pairs = int(np.ceil((np.ceil(length / cells) + 1) / 2))
+    first = np.floor(edges[:-1] + 1e-9)
+    pixels = first[:, None] + np.arange(2 * pairs)
+    inside = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
+    inside = np.clip(inside, 0, 1).reshape(cells, pairs, 2) * cells / length
+    weight = inside.sum(2)
+    shift = np.divide(inside[..., 1], weight, out=np.zeros_like(weight), where=weight > 0)
+    return (pixels[:, ::2] + shift).ravel(), weight.ravel(), pairs
+
+
+def _normalised(places: np.ndarray, length: int) -> np.ndarray:
+    return 2 * places / max(length - 1, 1) - 1
+
+
+def blur(pictures: torch.Tensor, sigma: float) -> torch.Tensor:
+    """Return pictures of two channels or more convolved with a Gaussian of σ pixels; the border is mirrored."""
+    kernel = _gaussian(sigma, pictures.shape[1], pictures.device)
+    margin = kernel.shape[-1] // 2
+    padded = _mirror(pictures, margin)
+    # A channel by itself is a convolution of another kind, which other libraries compute.
+    rows = F.conv2d(padded, kernel, groups=pictures.shape[1])
+    return F.conv2d(rows, kernel.transpose(2, 3), groups=pictures.shape[1])
+
+
+def _mirror(pictures: torch.Tensor, margin: int) -> torch.Tensor:
+    height, width = pictures.shape[-2:]
+    if min(height, width) > margin:
+        return F.pad(pictures, (margin,) * 4, mode="reflect")
+    rows, columns = (_mirrored(length, margin, pictures.device) for length in (height, width))
+    return pictures[..., rows[:, None], columns]  # mirrored again and again
+
+
+@lru_cache(maxsize=16)
+def _mirrored(length: int, margin: int, device: torch.device) -> torch.Tensor:
+    places = [
+        cv2.borderInterpolate(at, length, cv2.BORDER_REFLECT_101) if length > 1 else 0
+        for at in range(-margin, length + margin)
+    ]
+    return torch.tensor(places, device=device)
+
+
+@lru_cache(maxsize=32)
+def _gaussian(sigma: float, channels: int, device: torch.device) -> torch.Tensor:
+    """Return OpenCV's kernel for float32 as the weights of a convolution of each channel: (C, 1, 1, taps)."""
+    taps = round(sigma * 8 + 1) | 1
+    kernel = torch.from_numpy(cv2.getGaussianKernel(taps, sigma, cv2.CV_32F)).view(1, 1, 1, taps)
+    return kernel.repeat(channels, 1, 1, 1).to(device)
+
+
+# Sampling
+
+
+def sample(pictures: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    """Return pictures at ``places`` (N, h, w, 2), as grid_sample counts, linearly; the border is repeated."""
+    return F.grid_sample(pictures, places, "bilinear", padding_mode="border", align_corners=True)
+
+
+def places_along(moves: torch.Tensor, size: Size) -> torch.Tensor:
+    """Return where ``moves`` (N, 2, h, w), in pixels, lead to from each pixel of a picture: (N, h, w, 2).
+
+    Pixels of another size than the moves' lie at equal distances from the first one.
+    """
+    base, scale = _base_places(size, (1, 1), tuple(moves.shape[-2:]), moves.device)  # type: ignore[arg-type]
+    return torch.addcmul(base, moves, scale).permute(0, 2, 3, 1)
+
+
+def sharp_places(moves: torch.Tensor, size: Size, step: int = 1) -> torch.Tensor:
+    """Return where ``sample_sharply`` samples pictures of a size along ``moves`` (…, 2, h, w), in pixels.
+
+    From each ``step``-th pixel. Returns (…, 1, h, w, 3); ``moves`` are overwritten.
+    """
+    base, scale = _base_places(size, (step, step), tuple(moves.shape[-2:]), moves.device)  # type: ignore[arg-type]
+    places = moves.new_empty((*moves.shape[:-3], 3, *moves.shape[-2:]))
+    torch.addcmul(base, moves, scale, out=places[..., :2, :, :])
+    # The second differences weigh t(1 − t) along each axis, t from the pixel before.
+    between = moves.remainder_(1)
+    between.addcmul_(between, between, value=-1)
+    torch.add(between[..., 0, :, :], between[..., 1, :, :], out=places[..., 2, :, :])
+    return places.movedim(-3, -1).unsqueeze(-4)
+
+
+@lru_cache(maxsize=16)
+def _base_places(size: Size, step: Size, shape: Size, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the places of each ``step``-th pixel, (2, h, w), and what one pixel is, (2, 1, 1), for grid_sample."""
+    (height, width), (rows, columns) = size, shape
+    x = _normalised(np.arange(columns) * step[1], width).astype(np.float32)
+    y = _normalised(np.arange(rows) * step[0], height).astype(np.float32)
+    base = torch.from_numpy(np.stack(np.broadcast_arrays(x[None], y[:, None]))).to(device)
+    scale = torch.tensor([2 / max(width - 1, 1), 2 / max(height - 1, 1)], device=device).view(2, 1, 1)
+    return base, scale
+
+
+def sharp_pictures(padded: torch.Tensor) -> torch.Tensor:
+    """Return what ``sample_sharply`` samples: (N, C, 2, H, W) of (N, C, H + 2, W + 2) with repeated borders.
+
+    A picture less and plus its second differences, so that a third coordinate between them says how much of these is
+    added: both are sampled at once.
+    """
+    channels = padded.shape[1]
+    made = F.conv2d(padded, _curvatures(channels, padded.device), groups=channels)
+    return made.unflatten(1, (channels, 2))
+
+
+@lru_cache(maxsize=8)
+def _curvatures(channels: int, device: torch.device) -> torch.Tensor:
+    ring = torch.tensor([[0.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, 0.0]]) * (CURVATURE / 2)
+    same = torch.zeros(3, 3)
+    same[1, 1] = 1
+    return torch.stack((same + ring, same - ring))[:, None].repeat(channels, 1, 1, 1).to(device)
+
+
+def sample_sharply(pictures: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    """Return pictures as ``warping.SharpPicture`` samples them, at ``sharp_places``: (N, C, h, w)."""
+    return F.grid_sample(pictures, places, "bilinear", padding_mode="border", align_corners=True).squeeze(2)
+
+
+def repeat_border(padded: torch.Tensor) -> None:
+    """Write the border of (N, C, H + 2, W + 2): that of the picture inside."""
+    padded[..., 0].copy_(padded[..., 1])
+    padded[..., -1].copy_(padded[..., -2])
+    padded[..., 0, :].copy_(padded[..., 1, :])
+    padded[..., -1, :].copy_(padded[..., -2, :])
