@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from vidtrans.flow.warping import grid_factor
+from vidtrans.temporal.batch_tracking import BACK, FLOW, THERE, TRUST, neighbours
 from vidtrans.temporal.fine_detail import BOILS, FINEST, FLICKERS, LOW, MOST, NOISE, POOL, RESTORE, STEEPEST, TINY, WIDE
 from vidtrans.temporal.rolling_buffer import RollingBuffer
 from vidtrans.temporal.stream import DeflickerSettings
@@ -17,13 +18,15 @@ from vidtrans.temporal.tensor_operations import (
     Size,
     blur,
     grow,
+    interior,
     luma_into,
-    places_along,
-    sample,
+    ratio,
+    sample_along,
     sample_sharply,
     sharp_pictures,
     sharp_places,
     shrink,
+    write_places,
 )
 
 TERMS = 9  # channels of sums over neighbours: see ``BatchDetail._terms``
@@ -43,34 +46,6 @@ class BatchChanges:
         return (self.flicker / (self.energy * share).add_(TINY)).clamp_(0, 1)
 
 
-def interior(padded: torch.Tensor) -> torch.Tensor:
-    """Return (…, H, W) of (…, H + 2, W + 2)."""
-    return padded[..., 1:-1, 1:-1]
-
-
-@dataclass(frozen=True)
-class Neighbours:
-    """Some frames of a batch, the same frame on the other side of a step for each, and the way there (n, 4, h, w)."""
-
-    part: slice  # of the batch
-    there: slice  # of the shot
-    way: torch.Tensor
-
-
-def neighbours(ways: RollingBuffer, step: int, way: int, frames: slice, stop: int) -> Neighbours | None:
-    """Return the frames of a range that have a neighbour ``step`` frames after (``way`` 0) or before (1) them, if any.
-
-    ``stop``: the end of the shot, or of the frames that are known of it, which ends no range before its neighbours.
-    """
-    shift = step if way == 0 else -step
-    first = max(frames.start, -shift)
-    last = min(frames.stop, stop - shift)
-    if first >= last:
-        return None
-    part, there = (slice(first - by, last - by) for by in (frames.start, -shift))
-    return Neighbours(part, there, ways[slice(first, last) if way == 0 else there][:, way])
-
-
 class BatchDetail:
     """Bands, their statistics, and the correction of fine structure, for pictures of one size."""
 
@@ -80,15 +55,14 @@ class BatchDetail:
         self._factor = grid_factor(*size)
         self.half = (-(-grid[0] // 2), -(-grid[1] // 2))
 
-    def split(self, picture: torch.Tensor, small: torch.Tensor, bands: torch.Tensor) -> None:
-        """Write the bands of pictures (n, 4, H, W) to ``bands``; ``small`` is their mean on the grid."""
+    def split(self, picture: torch.Tensor, bands: torch.Tensor) -> None:
+        """Write the bands of pictures (n, 4, H, W) to ``bands``."""
         lumas = picture.new_empty((len(picture), 2, *self._size))
         luma_into(lumas, picture)
-        low = small.new_empty((len(small), 2, *self._grid))
-        luma_into(low, small)
+        low = blur(shrink(lumas, self._grid), LOW)
         fine = blur(lumas, FINEST)
         torch.sub(lumas, fine, out=bands[:, 0::2])
-        torch.sub(fine, grow(blur(low, LOW), self._size), out=bands[:, 1::2])
+        torch.sub(fine, grow(low, self._size), out=bands[:, 1::2])
 
     def energy(self, bands: torch.Tensor) -> torch.Tensor:
         """Return the look's energy in each band, pooled around each place: (n, 2, h/2, w/2)."""
@@ -108,22 +82,22 @@ class BatchDetail:
         first, last = max(0, frames.start - reach), min(frames.stop + reach, bands.stop)
         sharp = sharp_pictures(bands[first:last])
         own = self._at_places(interior(bands[frames])).contiguous()
-        near = own.new_zeros((len(own), TERMS, *self._grid))
+        sums = own.new_zeros((len(own), 2 * TERMS, *self._grid))
+        near, total = sums.chunk(2, 1)  # of the frames next to it, and of all
         frame_energy = energy[frames].clone()
         count = own.new_zeros((len(own), 1, 1, 1))
-        total = near
         for step in self._steps:
-            total = near if step == 1 else near.clone()
-            for way in (0, 1):
+            target = near if step == self._steps[0] else total
+            for way in (THERE, BACK):
                 found = neighbours(ways[step], step, way, frames, bands.stop)
-                if found is None:
-                    continue
-                there = slice(found.there.start - first, found.there.stop - first)
-                terms = self._terms(sharp[there], own[found.part], found.way)
-                total[found.part].addcmul_(terms, found.way[:, 3:])
-                self._add_energy(frame_energy[found.part], energy[found.there], found.way)
-                count[found.part] += 1
-        return self._statistics(near, total, own, frame_energy, count)
+                if found:
+                    there = slice(found.there.start - first, found.there.stop - first)
+                    terms = self._terms(sharp[there], own[found.part], found.way)
+                    target[found.part].addcmul_(terms, found.way[:, TRUST, None])
+                    self._add_energy(frame_energy[found.part], energy[found.there], found.way)
+                    count[found.part] += 1
+        total += near
+        return self._statistics(sums, own, frame_energy, count)
 
     def _terms(self, sharp: torch.Tensor, own: torch.Tensor, way: torch.Tensor) -> torch.Tensor:
         """Return what is summed over neighbours, (n, TERMS, h, w).
@@ -131,40 +105,36 @@ class BatchDetail:
         The look's changes times the guide's (2), the guide's squared (2), the look's squared (2), the other frame's
         energy (2), and 1.
         """
-        scale = way.new_tensor([self._size[1] / self._grid[1], self._size[0] / self._grid[0]]).view(2, 1, 1)
-        there = sample_sharply(sharp, sharp_places(way[:, :2] * scale, self._size, self._factor))
+        moves = way[:, FLOW] * ratio(self._grid, self._size, way.device)
+        there = sample_sharply(sharp, sharp_places(moves, self._size, self._factor))
         terms = own.new_empty((len(own), TERMS, *self._grid))
         torch.square(there[:, :2], out=terms[:, 6:8])
         change = there.sub_(own)
-        guide = change[:, None, 2:]
-        torch.mul(change.unflatten(1, (2, 2)), guide, out=terms[:, :4].unflatten(1, (2, 2)))
+        torch.mul(change.unflatten(1, (2, 2)), change[:, None, 2:], out=terms[:, :4].unflatten(1, (2, 2)))
         torch.square(change[:, :2], out=terms[:, 4:6])
         terms[:, 8] = 1
         return terms
 
     def _add_energy(self, total: torch.Tensor, energy: torch.Tensor, way: torch.Tensor) -> None:
         """Add the other frame's energy along the motion."""
-        scale = way.new_tensor([self.half[1] / self._grid[1], self.half[0] / self._grid[0]]).view(2, 1, 1)
-        half = shrink(way, self.half)
-        there = sample(energy, places_along(half[:, :2] * scale, self.half))
-        total.addcmul_(there, half[:, 3:])
+        half = shrink(way[:, FLOW.start :], self.half)
+        places = half[:, :2].mul_(ratio(self._grid, self.half, way.device))
+        write_places(places, places)
+        total.addcmul_(sample_along(energy, places), half[:, 3:])
 
     def _statistics(
-        self,
-        near: torch.Tensor,
-        total: torch.Tensor,
-        own: torch.Tensor,
-        frame_energy: torch.Tensor,
-        count: torch.Tensor,
+        self, sums: torch.Tensor, own: torch.Tensor, frame_energy: torch.Tensor, count: torch.Tensor
     ) -> BatchChanges:
-        weight = total[:, 8:] + 1
-        mean = own[:, :2].square().add_(total[:, 6:8]).div_(weight)
-        small = shrink(torch.cat((near, total[:, :4], mean, weight), 1), self.half)
-        pooled = blur(small[:, :-1], POOL / 2)
-        near_both, near_guide, near_look, near_weight = (pooled[:, a:b] for a, b in ((0, 2), (2, 4), (4, 6), (8, 9)))
-        both, guide, mean = (pooled[:, a:b] for a, b in ((9, 11), (11, 13), (13, 15)))
-        slope = (both / (guide + NOISE * count)).clamp_(-STEEPEST, STEEPEST)
-        unexplained = near_look - slope * (2 * near_both - slope * near_guide)
+        mean, weight = sums[:, TERMS + 6 : TERMS + 8], sums[:, TERMS + 8 :]
+        weight += 1
+        mean.addcmul_(own[:, :2], own[:, :2]).div_(weight)
+        small = shrink(sums, self.half)
+        pooled = blur(small, POOL / 2)
+        near, total = pooled.chunk(2, 1)
+        near_both, near_guide, near_look, near_weight = (near[:, a:b] for a, b in ((0, 2), (2, 4), (4, 6), (8, 9)))
+        both, guide, mean = total[:, :2], total[:, 2:4], total[:, 6:8]
+        slope = both.div(guide.add_(count, alpha=NOISE)).clamp_(-STEEPEST, STEEPEST)
+        unexplained = torch.addcmul(near_look, slope, (slope * near_guide).sub_(near_both, alpha=2))
         flicker = unexplained.clamp_(min=0).mul_(0.5).div_(near_weight + 1e-3)
         honest = frame_energy.div_(small[:, -1:])
         wide = blur(torch.cat((honest, mean), 1), WIDE / 2).add_(TINY)
@@ -189,7 +159,7 @@ class BatchDetail:
             mean = torch.lerp(mean, longer, boils)
         small = shrink(mean, self._grid)
         bands = torch.empty_like(own)
-        self.split(mean, small, bands)
+        self.split(mean, bands)
         slopes = self._settings.keep_source_changes * changes.slope * (1 - changes.beyond(FLICKERS))
         source = bands[:, 2:].sub_(own[:, 2:])
         averaged = torch.addcmul(bands[:, :2], grow(slopes, self._size), source, value=-1)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 
-from vidtrans.temporal.batch_detail import Neighbours, interior, neighbours
+from vidtrans.temporal.batch_tracking import BACK, FLOW, PLACES, THERE, TRUST, Neighbours, neighbours
 from vidtrans.temporal.rolling_buffer import RollingBuffer
 from vidtrans.temporal.tensor_operations import (
     Size,
     grow,
-    places_along,
+    interior,
+    ratio,
     repeat_border,
-    sample,
+    sample_along,
     sample_sharply,
     sharp_pictures,
     sharp_places,
@@ -40,7 +43,8 @@ def average_along(
         return sample_sharply(sharp[there], places[other.part, way])
 
     alone = after.part.stop if after else 0  # from here on no frame is after them
-    result[alone:].copy_(own[alone:])
+    if alone < len(own):
+        result[alone:].copy_(own[alone:])
     if after:
         torch.lerp(moved(after, 0), own[after.part], maps[after.part, 4:5].reciprocal(), out=result[after.part])
     if before:
@@ -57,24 +61,26 @@ def _maps(
 
     Where there is no such frame it has no weight.
     """
-    rows, columns = ways.shape[-2:]
-    maps = torch.zeros((count, 6, rows, columns), device=ways.device)
-    maps[:, 4:] = 1
-    scale = maps.new_tensor([size[1] / columns, size[0] / rows]).view(2, 1, 1)
+    grid: Size = ways.shape[-2:]  # type: ignore[assignment]
+    maps = _no_neighbours(ways.device).expand(count, -1, *grid).clone(memory_format=torch.contiguous_format)
     for way, found in enumerate((after, before)):
         if found:
-            torch.mul(found.way[:, :2], scale, out=maps[found.part, 2 * way : 2 * way + 2])
-            maps[found.part, 4 + way :].add_(found.way[:, 3:], alpha=0.5)
-    return maps if (rows, columns) == size else grow(maps, size)
+            moves = maps[found.part, 2 * way : 2 * way + 2]
+            torch.mul(found.way[:, FLOW], ratio(grid, size, ways.device), out=moves)
+            maps[found.part, 4 + way :].add_(found.way[:, TRUST, None], alpha=0.5)
+    return maps if grid == size else grow(maps, size)
 
 
-def share_along(lower: RollingBuffer, ways: RollingBuffer, step: int, frames: slice) -> torch.Tensor:
-    """Return how much of a full window averages are made of: (n, 1, h, w) float32."""
-    total = lower[frames] * 2
-    size: Size = tuple(total.shape[-2:])  # type: ignore[assignment]
-    for way in (0, 1):
+@lru_cache(maxsize=8)
+def _no_neighbours(device: torch.device) -> torch.Tensor:
+    return torch.tensor([0.0, 0, 0, 0, 1, 1], device=device).view(1, 6, 1, 1)
+
+
+def write_shares(lower: RollingBuffer, ways: RollingBuffer, step: int, frames: slice, total: torch.Tensor) -> None:
+    """Write how much of a full window averages are made of: (n, 1, h, w) float32."""
+    torch.mul(lower[frames], 0.5, out=total)
+    for way in (THERE, BACK):
         found = neighbours(ways, step, way, frames, lower.stop)
         if found:
-            there = sample(lower[found.there], places_along(found.way[:, :2], size))
-            total[found.part].addcmul_(there, found.way[:, 3:])
-    return total.mul_(0.25)
+            there = sample_along(lower[found.there], found.way[:, PLACES])
+            total[found.part].addcmul_(there, found.way[:, TRUST, None], value=0.25)

@@ -7,12 +7,21 @@ from collections.abc import Callable, Iterator
 import torch
 
 from vidtrans.flow.warping import grid_size
-from vidtrans.temporal.batch_detail import BatchDetail, interior
-from vidtrans.temporal.batch_levels import average_along, share_along
+from vidtrans.temporal.batch_detail import BatchDetail
+from vidtrans.temporal.batch_levels import average_along, write_shares
 from vidtrans.temporal.batch_tracking import BatchTracker
 from vidtrans.temporal.fine_detail import LOW
 from vidtrans.temporal.rolling_buffer import RollingBuffer
-from vidtrans.temporal.tensor_operations import Size, as_floats, blur, grey_levels, grow, repeat_border, shrink
+from vidtrans.temporal.tensor_operations import (
+    Size,
+    as_floats,
+    blur,
+    grey_levels,
+    grow,
+    interior,
+    repeat_border,
+    shrink,
+)
 from vidtrans.temporal.window import AROUND, FULL_LEVELS, SURE, WindowSettings
 
 
@@ -69,9 +78,8 @@ class ShotStages:
         repeat_border(padded)
         low = at["low 0"].reserve(count)
         interior(low).copy_(shrink(picture, self._grid))
-        repeat_border(low)
         bands = at["bands"].reserve(count)
-        self._detail.split(picture, interior(low), interior(bands))
+        self._detail.split(picture, interior(bands))
         repeat_border(bands)
         energy = self._detail.energy(interior(bands))
         parts = {"raw": outputs, "prepared": prepared, "guide": on_grid, "energy": energy}
@@ -116,12 +124,16 @@ class ShotStages:
 
     def _first_ways(self, frames: slice, step: int) -> None:
         at, both = self.buffers, slice(frames.start, frames.stop + step)
-        at["way 1"].append(self._tracker.first_ways(at["prepared"][both], at["guide"][both]))
+        ways = at["way 1"].reserve(frames.stop - frames.start)
+        self._tracker.write_first(at["prepared"][both], at["guide"][both], ways)
+        at["way 1"].commit(len(ways))
 
     def _join(self, frames: slice, step: int) -> None:
         at, half = self.buffers, step // 2
         ways = at[f"way {half}"][frames.start : frames.stop + half]
-        at[f"way {step}"].append(self._tracker.join(ways, at["guide"][frames.start : frames.stop + step], half))
+        joined = at[f"way {step}"].reserve(frames.stop - frames.start)
+        self._tracker.write_joined(ways, at["guide"][frames.start : frames.stop + step], half, joined)
+        at[f"way {step}"].commit(len(joined))
 
     def _level(self, frames: slice, level: int) -> None:
         at, step, count = self.buffers, 2 ** (level - 1), frames.stop - frames.start
@@ -142,7 +154,9 @@ class ShotStages:
 
     def _share(self, frames: slice, level: int) -> None:
         at, step = self.buffers, 2 ** (level - 1)
-        at[f"share {level}"].append(share_along(at[f"share {level - 1}"], at[f"way {step}"], step, frames))
+        shares = at[f"share {level}"].reserve(frames.stop - frames.start)
+        write_shares(at[f"share {level - 1}"], at[f"way {step}"], step, frames, shares)
+        at[f"share {level}"].commit(len(shares))
 
     def _fine(self, frames: slice, top: int) -> None:
         at, count = self.buffers, frames.stop - frames.start

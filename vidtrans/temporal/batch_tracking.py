@@ -1,12 +1,15 @@
 """Flow between the frames of a shot for the batched filter, and how far it can be trusted, as ``tracking`` has it.
 
-A *way* leads from each frame ``i`` to the frame ``i + step``, and one back: (n, 2, 4, h, w) float32, there and back,
-each the flow (u, v) in the grid's pixels, how reliable it is, and the trust in it. It is kept under the number ``i``.
+A *way* leads from each frame ``i`` to the frame ``i + step``, and one back: (n, 2, 6, h, w) float32, there and back,
+each the place that it leads to (as grid_sample counts), the flow (u, v) in the grid's pixels, how reliable it is, and
+the trust in it. It is kept under the number ``i``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -16,12 +19,14 @@ from vidtrans.flow.estimator import FlowMethod
 from vidtrans.flow.warping import grid_factor
 from vidtrans.settings import Size as PictureSize
 from vidtrans.temporal.rolling_buffer import RollingBuffer
-from vidtrans.temporal.tensor_operations import Size, grey_levels, grow, places_along, sample, shrink
+from vidtrans.temporal.tensor_operations import Size, grow, ratio, sample_along, shrink, write_places
 from vidtrans.temporal.tracking import SLACK
 
 # From (N, C, H, W) float32 in [0, 255], grey or RGB, and as many second pictures, to (N, 2, H, W) float32 in pixels.
 BatchFlow = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-HERE, BACK = 0, 1
+THERE, BACK = 0, 1
+CHANNELS = 6
+PLACES, FLOW, RELIABLE, TRUST = slice(0, 2), slice(2, 4), 4, 5
 
 
 def load_batch_flow(name: str, device: torch.device) -> BatchFlow:
@@ -29,6 +34,29 @@ def load_batch_flow(name: str, device: torch.device) -> BatchFlow:
     method = FLOWS.load(name)(str(device))
     estimate: BatchFlow | None = getattr(method, "estimate", None)
     return estimate if estimate is not None else _PairByPair(method)
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Some frames of a batch, the same frame on the other side of a step for each, and the way there (n, 6, h, w)."""
+
+    part: slice  # of the batch
+    there: slice  # of the shot
+    way: torch.Tensor
+
+
+def neighbours(ways: RollingBuffer, step: int, way: int, frames: slice, stop: int) -> Neighbours | None:
+    """Return the frames of a range that have a neighbour ``step`` frames after (``way`` 0) or before (1) them, if any.
+
+    ``stop``: the end of the shot, or of the frames that are known of it, which ends no range before its neighbours.
+    """
+    shift = step if way == 0 else -step
+    first = max(frames.start, -shift)
+    last = min(frames.stop, stop - shift)
+    if first >= last:
+        return None
+    part, there = (slice(first - by, last - by) for by in (frames.start, -shift))
+    return Neighbours(part, there, ways[slice(first, last) if way == 0 else there][:, way])
 
 
 class _PairByPair:
@@ -62,7 +90,7 @@ class BatchTracker:
     def buffers(self, device: torch.device) -> dict[str, RollingBuffer]:
         """Return what is kept of frames: prepared pictures, the input on the grid, and the ways of each step."""
         channels = 1 if self._takes == "grey" else 3
-        ways = {f"way {step}": RollingBuffer(2, 4, *self._grid, device=device) for step in self.steps}
+        ways = {f"way {step}": RollingBuffer(2, CHANNELS, *self._grid, device=device) for step in self.steps}
         prepared = RollingBuffer(channels, *self._working, dtype=torch.uint8, device=device)
         return {"prepared": prepared, "guide": RollingBuffer(3, *self._grid, device=device), **ways}
 
@@ -78,49 +106,48 @@ class BatchTracker:
             picture = _rounded(picture * (255 / full))
         return picture.byte(), _rounded(shrink(guide, self._grid)).mul_(1 / full)
 
-    def first_ways(self, prepared: torch.Tensor, guide: torch.Tensor) -> torch.Tensor:
-        """Return the ways between neighbours, for n + 1 frames: (n, 2, 4, h, w)."""
+    def write_first(self, prepared: torch.Tensor, guide: torch.Tensor, ways: torch.Tensor) -> None:
+        """Write the ways between neighbours, (n, 2, 6, h, w), for n + 1 frames."""
         pictures = prepared.float()
         before, after = pictures[:-1], pictures[1:]
         flow = self._flow(torch.cat((before, after)), torch.cat((after, before)))
-        moved = (before != after).flatten(1).any(1).to(flow.dtype)[:, None, None, None]
-        there, back = (self._on_grid(part * moved) for part in flow.chunk(2))
-        ways = there.new_empty((len(there), 2, 4, *self._grid))
-        for way, (flow, other) in enumerate(((there, back), (back, there))):
-            ways[:, way, :2] = flow
-            ways[:, way, 2] = _agreement(flow, other, self._slack)
-        return self._trust(ways, guide[:-1], guide[1:])
+        moved = (before != after).flatten(1).any(1).to(flow.dtype).repeat(2)
+        flow = self._on_grid(flow.mul(moved[:, None, None, None])).unflatten(0, (2, -1))
+        ways[:, :, FLOW] = flow.transpose(0, 1)
+        write_places(ways[:, :, FLOW], ways[:, :, PLACES])
+        for way in (THERE, BACK):
+            back = sample_along(flow[1 - way], ways[:, way, PLACES])
+            ways[:, way, RELIABLE] = _agreement(ways[:, way], back, self._slack)
+        self._trust(ways, guide[:-1], guide[1:])
 
-    def join(self, ways: torch.Tensor, guide: torch.Tensor, step: int) -> torch.Tensor:
-        """Return ways of twice the step, (n, 2, 4, h, w), from those of ``step``, for ``step`` more frames.
+    def write_joined(self, ways: torch.Tensor, guide: torch.Tensor, step: int, joined: torch.Tensor) -> None:
+        """Write ways of twice the step, (n, 2, 6, h, w), from those of ``step``, for ``step`` more frames.
 
         ``guide``: of the frames that ways begin and end at, 2 · ``step`` more.
         """
         near, far = ways[:-step], ways[step:]
-        joined = torch.empty_like(near)
-        for way, first, second in ((HERE, near, far), (BACK, far, near)):
-            flow = first[:, way, :2]
-            found = sample(second[:, way, :3], places_along(flow, self._grid))
-            torch.add(flow, found[:, :2], out=joined[:, way, :2])
-            torch.mul(first[:, way, 2], found[:, 2], out=joined[:, way, 2])
-        return self._trust(joined, guide[: -2 * step], guide[2 * step :])
+        for way, first, second in ((THERE, near, far), (BACK, far, near)):
+            found = sample_along(second[:, way, FLOW.start : TRUST], first[:, way, PLACES])
+            torch.add(first[:, way, FLOW], found[:, :2], out=joined[:, way, FLOW])
+            torch.mul(first[:, way, RELIABLE], found[:, 2], out=joined[:, way, RELIABLE])
+        write_places(joined[:, :, FLOW], joined[:, :, PLACES])
+        self._trust(joined, guide[: -2 * step], guide[2 * step :])
 
-    def _trust(self, ways: torch.Tensor, here: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
+    def _trust(self, ways: torch.Tensor, here: torch.Tensor, there: torch.Tensor) -> None:
         """Write how far the other frame shows the same thing at each place."""
+        difference = ways.new_empty((len(ways), 2, 3, *self._grid))
         for way, (own, other) in enumerate(((here, there), (there, here))):
-            difference = sample(other, places_along(ways[:, way, :2], self._grid)).sub_(own)
-            distance = difference.square_().sum(1)
-            torch.mul(distance.mul_(-0.5 / self._tolerance**2).exp_(), ways[:, way, 2], out=ways[:, way, 3])
-        return ways
+            torch.sub(sample_along(other, ways[:, way, PLACES]), own, out=difference[:, way])
+        distance = difference.square_().sum(2)
+        torch.mul(distance.mul_(-0.5 / self._tolerance**2).exp_(), ways[:, :, RELIABLE], out=ways[:, :, TRUST])
 
     def _on_grid(self, flow: torch.Tensor) -> torch.Tensor:
         """Return a flow on the grid, in its pixels, as ``warping.resize_flow`` does it."""
-        (rows, columns), (height, width) = self._grid, flow.shape[-2:]
-        if (height, width) == self._grid:
+        working: Size = tuple(flow.shape[-2:])  # type: ignore[assignment]
+        if working == self._grid:
             return flow
-        scale = torch.tensor([columns / width, rows / height], device=flow.device)
-        smaller = max(columns / width, rows / height) <= 1
-        return (shrink if smaller else grow)(flow, self._grid) * scale.view(2, 1, 1)
+        smaller = self._grid[0] <= working[0] and self._grid[1] <= working[1]
+        return (shrink if smaller else grow)(flow, self._grid).mul_(ratio(working, self._grid, flow.device))
 
 
 def _rounded(pictures: torch.Tensor) -> torch.Tensor:
@@ -128,16 +155,19 @@ def _rounded(pictures: torch.Tensor) -> torch.Tensor:
     return pictures.add_(0.5).floor_()
 
 
-def _agreement(flow: torch.Tensor, back: torch.Tensor, slack: float) -> torch.Tensor:
-    """Return how far flows and those back agree, (n, h, w), as ``warping.agreement`` has it."""
-    returned = sample(back, places_along(flow, tuple(flow.shape[-2:])))  # type: ignore[arg-type]
-    scale = torch.add(flow.square().sum(1), returned.square().sum(1)).mul_(0.01).add_(slack)
+def _agreement(way: torch.Tensor, returned: torch.Tensor, slack: float) -> torch.Tensor:
+    """Return how far the flow of a way and that back agree, (n, h, w), as ``warping.agreement`` has it."""
+    flow, places = way[:, FLOW], way[:, PLACES]
+    scale = torch.addcmul(flow.square(), returned, returned).sum(1).mul_(0.01).add_(slack)
     gap = returned.add_(flow).square_().sum(1)
-    height, width = flow.shape[-2:]
-    x = torch.arange(width, device=flow.device) + flow[:, 0]
-    y = torch.arange(height, device=flow.device)[:, None] + flow[:, 1]
-    inside = (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
-    return scale / gap.add_(scale) * inside
+    low, high = _edges(*way.shape[-2:], way.device)
+    inside = ((places >= low) & (places <= high)).all(1)
+    return scale.mul(inside).div_(gap.add_(scale))
 
 
-__all__ = ["BatchFlow", "BatchTracker", "grey_levels", "load_batch_flow"]
+@lru_cache(maxsize=8)
+def _edges(height: int, width: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the least and the largest places that are in the picture, (2, 1, 1) each: half a pixel outside it."""
+    sides = np.array([width, height])
+    low, high = (2 * at / np.maximum(sides - 1, 1) - 1 for at in (-0.5, sides - 0.5))
+    return tuple(torch.from_numpy(at.astype(np.float32)).view(2, 1, 1).to(device) for at in (low, high))  # type: ignore[return-value]

@@ -40,6 +40,11 @@ def luma_into(result: torch.Tensor, pictures: torch.Tensor) -> None:
     result[:, 1].copy_(pictures[:, 3])
 
 
+def interior(padded: torch.Tensor) -> torch.Tensor:
+    """Return (…, H, W) of (…, H + 2, W + 2)."""
+    return padded[..., 1:-1, 1:-1]
+
+
 # Other sizes
 
 
@@ -134,13 +139,16 @@ def sample(pictures: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
     return F.grid_sample(pictures, places, "bilinear", padding_mode="border", align_corners=True)
 
 
-def places_along(moves: torch.Tensor, size: Size) -> torch.Tensor:
-    """Return where ``moves`` (N, 2, h, w), in pixels, lead to from each pixel of a picture: (N, h, w, 2).
+def write_places(moves: torch.Tensor, places: torch.Tensor) -> None:
+    """Write to ``places`` (…, 2, h, w) where ``moves`` (…, 2, h, w), in pixels, lead to, as grid_sample counts."""
+    size: Size = tuple(moves.shape[-2:])  # type: ignore[assignment]
+    base, scale = _base_places(size, (1, 1), size, moves.device)
+    torch.addcmul(base, moves, scale, out=places)
 
-    Pixels of another size than the moves' lie at equal distances from the first one.
-    """
-    base, scale = _base_places(size, (1, 1), tuple(moves.shape[-2:]), moves.device)  # type: ignore[arg-type]
-    return torch.addcmul(base, moves, scale).permute(0, 2, 3, 1)
+
+def sample_along(pictures: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    """Return pictures at ``places`` (N, 2, h, w), linearly; the border is repeated."""
+    return sample(pictures, places.permute(0, 2, 3, 1))
 
 
 def sharp_places(moves: torch.Tensor, size: Size, step: int = 1) -> torch.Tensor:
@@ -195,7 +203,12 @@ def sample_sharply(pictures: torch.Tensor, places: torch.Tensor) -> torch.Tensor
 
 def repeat_border(padded: torch.Tensor) -> None:
     """Write the border of (N, C, H + 2, W + 2): that of the picture inside."""
-    padded[..., 0].copy_(padded[..., 1])
-    padded[..., -1].copy_(padded[..., -2])
-    padded[..., 0, :].copy_(padded[..., 1, :])
-    padded[..., -1, :].copy_(padded[..., -2, :])
+    height, width = padded.shape[-2] - 2, padded.shape[-1] - 2
+    padded[..., :: width + 1].copy_(padded[..., 1 : width + 1 : max(1, width - 1)])
+    padded[..., :: height + 1, :].copy_(padded[..., 1 : height + 1 : max(1, height - 1), :])
+
+
+@lru_cache(maxsize=32)
+def ratio(size: Size, other: Size, device: torch.device) -> torch.Tensor:
+    """Return what a pixel of a size is in pixels of another, along x and y: (2, 1, 1)."""
+    return torch.tensor([other[1] / size[1], other[0] / size[0]], device=device).view(2, 1, 1)
