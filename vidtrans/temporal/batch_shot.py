@@ -36,7 +36,7 @@ class ShotStages:
     def __init__(self, settings: WindowSettings, tracker: BatchTracker, size: Size, full: int, device: torch.device):
         """``size``: of the pictures; ``full``: the largest value of the look's, 255 or 65535."""
         self._settings, self._tracker, self._size, self._full = settings, tracker, size, full
-        self._grid: Size = grid_size(*size)[::-1]  # type: ignore[assignment]
+        self._grid: Size = grid_size(*size)[::-1]
         self._levels = len(tracker.steps)
         self._top = min(FULL_LEVELS, self._levels)
         self._detail = BatchDetail(settings, size, self._grid, tracker.steps[:2])

@@ -141,7 +141,7 @@ def _release_memory(device: torch.device) -> None:
 def _to_batch(pictures: list[Picture], device: torch.device) -> torch.Tensor:
     """Return pictures (H, W, 3) in one tensor on the device, (n, H, W, 3) uint8, or 16 bits in int16: one upload."""
     if isinstance(pictures[0], np.ndarray):
-        stacked = np.stack(pictures)  # type: ignore[arg-type]
+        stacked = np.stack(pictures)
         batch = torch.from_numpy(stacked.view(np.int16) if stacked.dtype == np.uint16 else stacked)
         return batch.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else batch.to(device)
     batch = torch.stack(pictures).to(device)  # type: ignore[arg-type]

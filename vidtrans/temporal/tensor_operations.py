@@ -156,7 +156,7 @@ def sharp_places(moves: torch.Tensor, size: Size, step: int = 1) -> torch.Tensor
 
     From each ``step``-th pixel. Returns (…, 1, h, w, 3); ``moves`` are overwritten.
     """
-    base, scale = _base_places(size, (step, step), tuple(moves.shape[-2:]), moves.device)  # type: ignore[arg-type]
+    base, scale = _base_places(size, (step, step), tuple(moves.shape[-2:]), moves.device)
     places = moves.new_empty((*moves.shape[:-3], 3, *moves.shape[-2:]))
     torch.addcmul(base, moves, scale, out=places[..., :2, :, :])
     # The second differences weigh t(1 − t) along each axis, t from the pixel before.
@@ -198,7 +198,15 @@ def _curvatures(channels: int, device: torch.device) -> torch.Tensor:
 
 def sample_sharply(pictures: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
     """Return pictures as ``warping.SharpPicture`` samples them, at ``sharp_places``: (N, C, h, w)."""
+    if pictures.device.type == "mps":
+        return sample_each(pictures, places)
     return F.grid_sample(pictures, places, "bilinear", padding_mode="border", align_corners=True).squeeze(2)
+
+
+def sample_each(pictures: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    """Return what ``sample_sharply`` does where torch samples in two dimensions only, as on Apple's GPUs before 2.9."""
+    found = sample(pictures.flatten(1, 2), places[:, 0, ..., :2]).unflatten(1, pictures.shape[1:3])
+    return torch.lerp(found[:, :, 0], found[:, :, 1], (places[:, ..., 2] + 1) / 2)
 
 
 def repeat_border(padded: torch.Tensor) -> None:
