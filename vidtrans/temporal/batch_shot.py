@@ -14,11 +14,11 @@ from vidtrans.temporal.fine_detail import LOW
 from vidtrans.temporal.rolling_buffer import RollingBuffer
 from vidtrans.temporal.tensor_operations import (
     Size,
-    as_floats,
     blur,
     grey_levels,
     grow,
     interior,
+    planes,
     repeat_border,
     shrink,
 )
@@ -67,13 +67,12 @@ class ShotStages:
     def take(self, guides: torch.Tensor, outputs: torch.Tensor) -> None:
         """Take the next frames, (n, H, W, 3) each, of 8 bits or, in int16, of 16."""
         at, count = self.buffers, len(outputs)
-        guide = as_floats(guides)
         full = 255 if guides.dtype == torch.uint8 else 65535
-        grey = grey_levels(guide)
-        prepared, on_grid = self._tracker.prepare(guide, grey, full)
+        grey = grey_levels(planes(guides))
+        prepared, on_grid = self._tracker.prepare(planes(guides).float(), grey, full)
         padded = at["level 0"].reserve(count)
         picture = interior(padded)
-        torch.mul(as_floats(outputs), 1 / self._full, out=picture[:, :3])
+        torch.mul(planes(outputs), 1 / self._full, out=picture[:, :3])
         torch.mul(grey, 1 / full, out=picture[:, 3])
         repeat_border(padded)
         low = at["low 0"].reserve(count)
@@ -182,7 +181,7 @@ class ShotStages:
         full = self._full * settings.strength
         result = grow(blur(low, LOW).mul_(full).add_(0.5), self._size)
         result.add_(at["fine"][frames], alpha=full * settings.texture_strength)
-        result.add_(as_floats(at["raw"][frames])).clamp_(0, self._full)
+        result.add_(planes(at["raw"][frames])).clamp_(0, self._full)
         whole = result.permute(0, 2, 3, 1)
         return whole.to(torch.uint8) if self._full == 255 else whole.to(torch.int32).to(torch.int16)
 

@@ -20,17 +20,18 @@ LUMA = (0.299, 0.587, 0.114)  # of ITU-R BT.601
 Size = tuple[int, int]  # height, width
 
 
-def as_floats(pictures: torch.Tensor) -> torch.Tensor:
-    """Return pictures of uint8, or 16 bits in int16, as (N, 3, H, W) float32 of their own range, from (N, H, W, 3)."""
-    planes = pictures.permute(0, 3, 1, 2)
-    return planes.float() if pictures.dtype == torch.uint8 else (planes.int() & 0xFFFF).float()
+def planes(pictures: torch.Tensor) -> torch.Tensor:
+    """Return pictures (N, H, W, 3) as (N, 3, H, W): uint8 as they are, 16 bits (in int16) as float32."""
+    found = pictures.permute(0, 3, 1, 2)
+    return found if pictures.dtype == torch.uint8 else (found.int() & 0xFFFF).float()
 
 
 def grey_levels(pictures: torch.Tensor) -> torch.Tensor:
-    """Return the luma of (N, 3, H, W) in whole levels of 8 or 16 bits, as OpenCV rounds it: (N, H, W)."""
+    """Return the luma of (N, 3, H, W) in whole levels of 8 or 16 bits, as OpenCV rounds it: (N, H, W) float32."""
     # OpenCV's weights in 2^-15; all sums of 8 bits are exact in float32.
-    total = torch.mul(pictures[:, 1], 19235).add_(pictures[:, 0], alpha=9798).add_(pictures[:, 2], alpha=3735)
-    return total.add_(16384).mul_(1 / 32768).floor_()
+    red, green, blue = (weight / 32768 for weight in (9798, 19235, 3735))
+    total = torch.mul(pictures[:, 1], green).add_(pictures[:, 0], alpha=red).add_(pictures[:, 2], alpha=blue)
+    return total.add_(0.5).floor_()
 
 
 def luma_into(result: torch.Tensor, pictures: torch.Tensor) -> None:
