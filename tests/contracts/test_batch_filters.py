@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from chain import said
+from clips import decode
+from directed_clip import lossless
 from flicker import Frames, alike, busy, run, samples, window
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from launches import LaunchCounter
 
+from vidtrans.config.rendering_settings import RenderingSettings
+from vidtrans.inference.device import Device
+from vidtrans.models.loaded_model import ResolvedRenderSettings
 from vidtrans.store.chunking import cut_into_chunks, read_ranges
-from vidtrans.temporal import FILTERS, batch_shot
+from vidtrans.temporal import FILTERS, FilterEntry, batch_shot
 from vidtrans.temporal.batch_window import BATCH, BatchWindowFilter, affordable_batch, needed_bytes
-from vidtrans.temporal.stream import BatchFilter
-from vidtrans.temporal.window import WindowSettings
+from vidtrans.temporal.stream import BatchFilter, NoFilter
+from vidtrans.temporal.window import WindowFilter, WindowSettings
+from vidtrans.video.io.encoding import EncodingSettings
 
 LEAST = 70.0  # dB
 COUNT = 24
@@ -257,10 +265,61 @@ def test_a_filter_for_gpus_has_the_settings_of_the_other(name: str) -> None:
     assert not entry.is_batched("cpu")
     if entry.is_batched("cuda"):
         made = entry.load_for("cuda")
-        assert made.Settings is entry.load().Settings
         method = made(made.Settings(), "cpu")
+        assert made.Settings is entry.load().Settings
         assert isinstance(method, BatchFilter)
         assert method.radius == entry.load()(made.Settings()).radius
+
+
+def render_settings(device: str, name: str = "window") -> ResolvedRenderSettings:
+    made = FILTERS.load(name).Settings()
+    return ResolvedRenderSettings(RenderingSettings(), EncodingSettings(), name, made, device)
+
+
+def test_renders_on_a_gpu_take_the_one_for_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def resolve(device: str) -> Device:
+        asked.append(device)
+        return Device("cpu", "cpu")  # or it could not be made here
+
+    monkeypatch.setattr("vidtrans.inference.device.resolve_device", resolve)
+    assert isinstance(render_settings("cpu").make_filter(), WindowFilter)
+    assert asked == []
+    assert isinstance(render_settings("cuda:1").make_filter(), BatchWindowFilter)
+    assert isinstance(render_settings("mps").make_filter(), BatchWindowFilter)
+    assert asked == ["cuda:1", "mps"]
+    assert isinstance(render_settings("cuda", "off").make_filter(), NoFilter)
+
+
+def test_keys_tell_which_filter_made_a_picture_and_on_what_kind_of_device() -> None:
+    on_cpu, *on_gpus = (render_settings(device).filter_record() for device in ("cpu", "cuda", "mps"))
+    assert on_cpu == {"name": "window", "version": WindowFilter.version, "settings": on_cpu["settings"]}
+    for kind, record in zip(("cuda", "mps"), on_gpus, strict=True):
+        assert record == on_cpu | {"batched": BatchWindowFilter.version, "device": kind}
+    assert render_settings("cuda:1").filter_record() == on_gpus[0]
+    assert render_settings("cuda", "causal").filter_record() == render_settings("cpu", "causal").filter_record()
+
+
+def test_a_command_makes_the_same_with_either(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All of a render but the GPU; and in chunks of any length."""
+    guides, outputs = busy(COUNT, (64, 48))
+    lossless(Path("source.mp4"), guides)
+    lossless(Path("look.mp4"), outputs)
+
+    def deflicker(chunk_frames: int) -> Frames:
+        flags = ("--source", "source.mp4", "--codec", "ffv1", "--overwrite", "--device", "cpu")
+        said(capsys, 0, "deflicker", "look.mp4", "-o", "o.mkv", *flags, f"--set=chunk_frames={chunk_frames}")
+        return decode(Path("o.mkv"))[2]
+
+    wanted = deflicker(60)
+    monkeypatch.setattr(FilterEntry, "is_batched", lambda entry, _: bool(entry.on_gpu))
+    whole = deflicker(60)
+    assert not alike(whole, outputs)
+    assert psnr(whole, wanted) >= LEAST
+    assert alike(deflicker(7), whole)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")

@@ -12,6 +12,7 @@ from collections import deque
 import numpy as np
 import torch
 
+from vidtrans.errors import out_of_memory
 from vidtrans.flow import FLOWS
 from vidtrans.flow.warping import grid_size
 from vidtrans.temporal.batch_shot import ShotStages
@@ -77,8 +78,8 @@ class BatchWindowFilter:
             try:
                 self._take_and_compute(made, ended=ended)
                 break
-            except torch.OutOfMemoryError:
-                if self.batch_size == 1:
+            except Exception as error:  # of many kinds
+                if self.batch_size == 1 or not out_of_memory(error):
                     raise
             # Outside of the handler, whose traceback holds on to what was computed. No stage is left half done.
             self.batch_size //= 2
