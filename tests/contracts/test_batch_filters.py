@@ -1,4 +1,4 @@
-"""The window filter in numpy and in torch: one arithmetic. And what the one for batches promises by itself."""
+"""The filters in numpy and in torch: one arithmetic. And what the one for batches promises by itself."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from chain import said
 from clips import decode
 from directed_clip import lossless
-from flicker import Frames, alike, busy, run, samples, window
+from flicker import Frames, alike, busy, causal, run, samples, window
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -23,7 +23,9 @@ from vidtrans.inference.device import Device
 from vidtrans.models.loaded_model import ResolvedRenderSettings
 from vidtrans.store.chunking import cut_into_chunks, read_ranges
 from vidtrans.temporal import FILTERS, FilterEntry, batch_shot
+from vidtrans.temporal.batch_causal import BatchCausalFilter
 from vidtrans.temporal.batch_window import BATCH, BatchWindowFilter, affordable_batch, needed_bytes
+from vidtrans.temporal.causal import CausalSettings
 from vidtrans.temporal.stream import BatchFilter, NoFilter
 from vidtrans.temporal.window import WindowFilter, WindowSettings
 from vidtrans.video.io.encoding import EncodingSettings
@@ -113,6 +115,43 @@ def test_both_filters_make_the_same_of_a_large_picture() -> None:
 def test_both_filters_make_the_same_where_the_source_stands_still() -> None:
     guides, outputs = busy(8, (64, 48))
     assert_equal([guides[0]] * 8, outputs, radius=7)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize(
+    "settings", [{}, {"history": 1}, {"history": 3, "strength": 0.5}, {"texture_strength": 0.3}], ids=str
+)
+@pytest.mark.parametrize("size", [(64, 48), (65, 33), (1, 9)], ids=str)
+def test_both_causal_filters_make_the_same(size: tuple[int, int], settings: dict[str, Any], bits: int) -> None:
+    guides, outputs = busy(COUNT, size)
+    shown, cuts = outputs if bits == 8 else deep(outputs), (0, 15)
+    numpy_ones = run(causal(**settings), samples(guides, shown, cuts))
+    torch_ones = run(BatchCausalFilter(CausalSettings(**settings)), samples(guides, shown, cuts))
+    assert psnr(torch_ones, numpy_ones) >= LEAST
+    assert psnr(numpy_ones, shown) < LEAST - 20
+
+
+@pytest.mark.parametrize("frame", [1, 8, 15, 20])
+def test_the_causal_filter_goes_on_exactly_from_a_state(frame: int) -> None:
+    guides, outputs = busy(COUNT, (65, 33))
+    given = samples(guides, deep(outputs), (0, 15))
+    whole = run(BatchCausalFilter(CausalSettings()), given)
+    before, after = BatchCausalFilter(CausalSettings()), BatchCausalFilter(CausalSettings())
+    run(before, given[:frame])
+    state = before.state()
+    assert {name: part.dtype.name for name, part in state.items()} == {
+        "guide": "uint8",
+        "output": "uint16",
+        "mean": "float32",
+        "count": "float32",
+    }
+    after.resume(state)
+    assert alike(run(after, given[frame:]), whole[frame:])
+    after.resume({})
+    assert after.state() == {}
+    numpy_one = causal()
+    numpy_one.resume(state)  # in the same form
+    assert psnr(run(numpy_one, given[frame:]), whole[frame:]) >= LEAST
 
 
 # Cut anywhere, in batches of any size: bit by bit
@@ -298,11 +337,13 @@ def test_keys_tell_which_filter_made_a_picture_and_on_what_kind_of_device() -> N
     for kind, record in zip(("cuda", "mps"), on_gpus, strict=True):
         assert record == on_cpu | {"batched": BatchWindowFilter.version, "device": kind}
     assert render_settings("cuda:1").filter_record() == on_gpus[0]
-    assert render_settings("cuda", "causal").filter_record() == render_settings("cpu", "causal").filter_record()
+    assert render_settings("cuda", "off").filter_record() == render_settings("cpu", "off").filter_record()
+    assert render_settings("cuda", "causal").filter_record()["device"] == "cuda"
 
 
+@pytest.mark.parametrize("name", ["window", "causal"])
 def test_a_command_makes_the_same_with_either(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """All of a render but the GPU; and in chunks of any length."""
     guides, outputs = busy(COUNT, (64, 48))
@@ -310,7 +351,7 @@ def test_a_command_makes_the_same_with_either(
     lossless(Path("look.mp4"), outputs)
 
     def deflicker(chunk_frames: int) -> Frames:
-        flags = ("--source", "source.mp4", "--codec", "ffv1", "--overwrite", "--device", "cpu")
+        flags = ("--source", "source.mp4", "--codec", "ffv1", "--overwrite", "--device", "cpu", "--temporal", name)
         said(capsys, 0, "deflicker", "look.mp4", "-o", "o.mkv", *flags, f"--set=chunk_frames={chunk_frames}")
         return decode(Path("o.mkv"))[2]
 

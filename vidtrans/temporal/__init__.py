@@ -41,7 +41,11 @@ FILTERS = Registry(
             "averages along the motion, over frames on both sides",
             on_gpu="vidtrans.temporal.batch_window:BatchWindowFilter",
         ),
-        "causal": FilterEntry("vidtrans.temporal.causal:CausalFilter", "over the frames before only, for live use"),
+        "causal": FilterEntry(
+            "vidtrans.temporal.causal:CausalFilter",
+            "over the frames before only, for live use",
+            on_gpu="vidtrans.temporal.batch_causal:BatchCausalFilter",
+        ),
         "off": FilterEntry("vidtrans.temporal.stream:NoFilter", "each frame as the model made it"),
     },
 )

@@ -12,6 +12,7 @@ from vidtrans.temporal.batch_levels import average_along, write_shares
 from vidtrans.temporal.batch_tracking import BatchTracker
 from vidtrans.temporal.fine_detail import LOW
 from vidtrans.temporal.rolling_buffer import RollingBuffer
+from vidtrans.temporal.stream import DeflickerSettings
 from vidtrans.temporal.tensor_operations import (
     Size,
     blur,
@@ -67,13 +68,9 @@ class ShotStages:
     def take(self, guides: torch.Tensor, outputs: torch.Tensor) -> None:
         """Take the next frames, (n, H, W, 3) each, of 8 bits or, in int16, of 16."""
         at, count = self.buffers, len(outputs)
-        full = 255 if guides.dtype == torch.uint8 else 65535
-        grey = grey_levels(planes(guides))
-        prepared, on_grid = self._tracker.prepare(planes(guides).float(), grey, full)
         padded = at["level 0"].reserve(count)
         picture = interior(padded)
-        torch.mul(planes(outputs), 1 / self._full, out=picture[:, :3])
-        torch.mul(grey, 1 / full, out=picture[:, 3])
+        prepared, on_grid = write_picture(self._tracker, guides, outputs, picture)
         repeat_border(padded)
         low = at["low 0"].reserve(count)
         interior(low).copy_(shrink(picture, self._grid))
@@ -176,14 +173,7 @@ class ShotStages:
         others = at[f"share {self._levels}"][frames].sub(alone).mul_(1 / (1 - alone)).clamp_(0, 1)
         lacking = at["lacking"][frames]
         low = low_correction(change, others, lacking[:, 3:])
-        low.sub_(lacking[:, :3], alpha=settings.texture_strength)
-        # Half a level more, and what is behind the point cut off: rounded.
-        full = self._full * settings.strength
-        result = grow(blur(low, LOW).mul_(full).add_(0.5), self._size)
-        result.add_(at["fine"][frames], alpha=full * settings.texture_strength)
-        result.add_(planes(at["raw"][frames])).clamp_(0, self._full)
-        whole = result.permute(0, 2, 3, 1)
-        return whole.to(torch.uint8) if self._full == 255 else whole.to(torch.int32).to(torch.int16)
+        return apply_corrections(at["raw"][frames], low, lacking[:, :3], at["fine"][frames], settings)
 
     def _drop(self) -> None:
         """Forget what no stage needs any more."""
@@ -222,3 +212,34 @@ def low_correction(change: torch.Tensor, others: torch.Tensor, slope: torch.Tens
     around = grow(near[:, :3] / (near[:, 3:] + 0.002), (height, width))
     lacking = others.mul(1 / SURE).clamp_(0, 1).neg_().add_(1)
     return torch.lerp(wanted, around, lacking)
+
+
+def write_picture(
+    tracker: BatchTracker, guides: torch.Tensor, outputs: torch.Tensor, picture: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Write frames to ``picture`` (n, 4, H, W), in [0, 1]: the look's RGB and the guide's luma.
+
+    Returns what ``BatchTracker.prepare`` does.
+    """
+    full, deepest = (255 if part.dtype == torch.uint8 else 65535 for part in (guides, outputs))
+    grey = grey_levels(planes(guides))
+    torch.mul(planes(outputs), 1 / deepest, out=picture[:, :3])
+    torch.mul(grey, 1 / full, out=picture[:, 3])
+    return tracker.prepare(planes(guides).float(), grey, full)
+
+
+def apply_corrections(
+    outputs: torch.Tensor, low: torch.Tensor, lacking: torch.Tensor, fine: torch.Tensor, settings: DeflickerSettings
+) -> torch.Tensor:
+    """Return frames (n, H, W, 3) with their corrections: ``low`` on the grid, ``fine`` (n, 3, H, W) at full size.
+
+    ``lacking`` (n, 3, h, w): the mean of ``fine`` before its low frequencies, which are taken out of it here.
+    """
+    full = 255 if outputs.dtype == torch.uint8 else 65535
+    scale = full * settings.strength
+    low = low.sub(lacking, alpha=settings.texture_strength)
+    # Half a level more, and what is behind the point cut off: rounded.
+    result = grow(blur(low, LOW).mul_(scale).add_(0.5), (outputs.shape[1], outputs.shape[2]))
+    result.add_(fine, alpha=scale * settings.texture_strength)
+    whole = result.add_(planes(outputs)).clamp_(0, full).permute(0, 2, 3, 1)
+    return whole.to(torch.uint8) if full == 255 else whole.to(torch.int32).to(torch.int16)

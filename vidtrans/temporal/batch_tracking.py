@@ -19,6 +19,7 @@ from vidtrans.flow.estimator import FlowMethod
 from vidtrans.flow.warping import grid_factor
 from vidtrans.settings import Size as PictureSize
 from vidtrans.temporal.rolling_buffer import RollingBuffer
+from vidtrans.temporal.stream import DeflickerSettings
 from vidtrans.temporal.tensor_operations import Size, grow, ratio, sample_along, shrink, write_places
 from vidtrans.temporal.tracking import SLACK
 
@@ -76,11 +77,10 @@ class _PairByPair:
 class BatchTracker:
     """Ways between the frames of a shot."""
 
-    def __init__(
-        self, flow: BatchFlow, takes: str, size: Size, grid: Size, flow_size: int, colour_sigma: float, steps: int
-    ) -> None:
-        """``takes``: "grey" or "rgb"; ``flow_size``: short side at which flow is estimated; ``steps``: how many."""
-        self._flow, self._takes, self._tolerance = flow, takes, colour_sigma
+    def __init__(self, settings: DeflickerSettings, flow: BatchFlow, size: Size, grid: Size, steps: int) -> None:
+        """``flow`` takes the pictures that the settings' method takes; ``steps``: 1, 2, 4, …, so many of them."""
+        self._flow, self._takes, self._tolerance = flow, FLOWS[settings.flow].takes, settings.colour_sigma
+        flow_size = settings.flow_size
         self._size, self._grid = size, grid
         width, height = PictureSize(short=flow_size).of(*size[::-1]) if 0 < flow_size < min(size) else size[::-1]
         self._working = (height, width)

@@ -13,15 +13,14 @@ import numpy as np
 import torch
 
 from vidtrans.errors import out_of_memory
-from vidtrans.flow import FLOWS
 from vidtrans.flow.warping import grid_size
 from vidtrans.temporal.batch_shot import ShotStages
 from vidtrans.temporal.batch_tracking import BatchFlow, BatchTracker, load_batch_flow
+from vidtrans.temporal.device_pictures import Picture, from_batch, to_batch
 from vidtrans.temporal.stream import Sample
 from vidtrans.temporal.window import WindowSettings
 
 BATCH = 16  # frames, where memory allows
-Picture = np.ndarray | torch.Tensor
 
 
 class BatchWindowFilter:
@@ -94,12 +93,12 @@ class BatchWindowFilter:
             batch = list(self._samples)[self._num_taken : self._num_taken + self.batch_size]
             if batch:
                 guides, outputs = ([getattr(s, part) for s in batch] for part in ("guide", "output"))
-                stages.take(_to_batch(guides, self._device), _to_batch(outputs, self._device))
+                stages.take(to_batch(guides, self._device), to_batch(outputs, self._device))
                 self._num_taken += len(batch)
             is_last = self._num_taken == len(self._samples)
             for pictures in stages.advance(self.batch_size, ended=ended and is_last):
                 first = self._samples[0].output
-                for picture in _from_batch(pictures, first):
+                for picture in from_batch(pictures, first):
                     made.append((self._samples.popleft(), picture))
                     self._num_taken -= 1
             if is_last:
@@ -109,10 +108,7 @@ class BatchWindowFilter:
         settings = self.settings
         height, width = sample.guide.shape[:2]
         grid = grid_size(height, width)[::-1]
-        takes = FLOWS[settings.flow].takes
-        tracker = BatchTracker(
-            self._flow, takes, (height, width), grid, settings.flow_size, settings.colour_sigma, self._levels
-        )
+        tracker = BatchTracker(settings, self._flow, (height, width), grid, self._levels)
         full = 255 if sample.output.dtype in (np.uint8, torch.uint8) else 65535
         self.batch_size = min(self.batch_size, affordable_batch(height, width, self.radius, self._device))
         return ShotStages(settings, tracker, (height, width), full, self._device)
@@ -140,21 +136,3 @@ def _release_memory(device: torch.device) -> None:
         torch.cuda.empty_cache()
     elif device.type == "mps":
         torch.mps.empty_cache()
-
-
-def _to_batch(pictures: list[Picture], device: torch.device) -> torch.Tensor:
-    """Return pictures (H, W, 3) in one tensor on the device, (n, H, W, 3) uint8, or 16 bits in int16: one upload."""
-    if isinstance(pictures[0], np.ndarray):
-        stacked = np.stack(pictures)
-        batch = torch.from_numpy(stacked.view(np.int16) if stacked.dtype == np.uint16 else stacked)
-        return batch.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else batch.to(device)
-    batch = torch.stack(pictures).to(device)  # type: ignore[arg-type]
-    return batch.view(torch.int16) if batch.dtype == torch.uint16 else batch
-
-
-def _from_batch(pictures: torch.Tensor, like: Picture) -> list[Picture]:
-    """Return the pictures of a batch as they came: one download."""
-    if isinstance(like, np.ndarray):
-        fetched = pictures.contiguous().cpu().numpy()
-        return list(fetched.view(like.dtype))
-    return list(pictures.contiguous().view(like.dtype).to(like.device))
