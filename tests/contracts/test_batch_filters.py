@@ -339,6 +339,7 @@ def test_keys_tell_which_filter_made_a_picture_and_on_what_kind_of_device() -> N
     assert render_settings("cuda:1").filter_record() == on_gpus[0]
     assert render_settings("cuda", "off").filter_record() == render_settings("cpu", "off").filter_record()
     assert render_settings("cuda", "causal").filter_record()["device"] == "cuda"
+    assert render_settings("mps", "causal").filter_record() == render_settings("cpu", "causal").filter_record()
 
 
 @pytest.mark.parametrize("name", ["window", "causal"])

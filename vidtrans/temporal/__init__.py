@@ -20,9 +20,10 @@ from vidtrans.registry import Entry, Registry
 
 @dataclass(frozen=True)
 class FilterEntry(Entry):
-    """A filter. ``on_gpu``: path of a ``BatchFilter`` of the same arithmetic, where there is one."""
+    """A filter. ``on_gpu``: path of a ``BatchFilter`` of the same arithmetic, where there is one, for these ``gpus``."""
 
     on_gpu: str = ""
+    gpus: tuple[str, ...] = ("cuda", "mps")
 
     def load_for(self, device_kind: str) -> Any:  # noqa: ANN401  (whatever the path names)
         """Return the class for renders on a device of a kind ('cuda', 'mps', 'cpu')."""
@@ -30,7 +31,7 @@ class FilterEntry(Entry):
 
     def is_batched(self, device_kind: str) -> bool:
         """Return whether frames are filtered on the device, many at once."""
-        return bool(self.on_gpu) and device_kind != "cpu"
+        return bool(self.on_gpu) and device_kind in self.gpus
 
 
 FILTERS = Registry(
@@ -45,6 +46,7 @@ FILTERS = Registry(
             "vidtrans.temporal.causal:CausalFilter",
             "over the frames before only, for live use",
             on_gpu="vidtrans.temporal.batch_causal:BatchCausalFilter",
+            gpus=("cuda",),  # bicubic sampling on Apple's GPUs has not been tried
         ),
         "off": FilterEntry("vidtrans.temporal.stream:NoFilter", "each frame as the model made it"),
     },
