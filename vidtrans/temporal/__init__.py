@@ -20,7 +20,7 @@ from vidtrans.registry import Entry, Registry
 
 @dataclass(frozen=True)
 class FilterEntry(Entry):
-    """A filter. ``on_gpu``: path of a ``BatchFilter`` of the same arithmetic, where there is one, for these ``gpus``."""
+    """A filter. ``on_gpu``: path of a ``BatchFilter`` of the same arithmetic, where there is one, for some ``gpus``."""
 
     on_gpu: str = ""
     gpus: tuple[str, ...] = ("cuda", "mps")
