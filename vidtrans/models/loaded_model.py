@@ -15,13 +15,14 @@ from vidtrans.flow.estimator import flow_identity, runs_on_device
 from vidtrans.flow.history import VERSION
 from vidtrans.inference import ENGINES
 from vidtrans.inference.engine import Engine, IdentityEngine
+from vidtrans.machine import device_kind
 from vidtrans.models.model_file import IDENTITY, find_model, load_generator, read_record
 from vidtrans.models.model_record import ModelRecord
 from vidtrans.pairing.base import Pairing, make_pairing
 from vidtrans.session import Context
 from vidtrans.settings import AS_STORED, Size, Table, parse_size, to_table
 from vidtrans.temporal import FILTERS
-from vidtrans.temporal.stream import Filter
+from vidtrans.temporal.stream import BatchFilter, Filter
 from vidtrans.video.io.encoding import EncodingSettings
 
 
@@ -97,7 +98,8 @@ def load_model(name: str, context: Context, changes: Mapping[str, Any] | None = 
 class ResolvedRenderSettings:
     """The recipe of a render, resolved for a look.
 
-    ``device``, as ``--device`` has it, runs the filter's flow method where that is a network; OpenCV's run on the CPU.
+    ``device``, as ``--device`` has it, runs the filter where it is a GPU and the filter can run on one, and the
+    filter's flow method where that is a network; OpenCV's run on the CPU.
     """
 
     rendering: RenderingSettings
@@ -119,18 +121,34 @@ class ResolvedRenderSettings:
         """Return these settings with the codec that the source and the output need."""
         return replace(self, encoding=self.encoding.resolved(pictures=pictures, output=output))
 
-    def make_filter(self) -> Filter:
+    def make_filter(self) -> Filter | BatchFilter:
         """Make the filter. Raises UsageError, ModelError or DeviceError where its flow method cannot run."""
-        made: Filter = FILTERS.load(self.filter_name)(self.filter_settings, self._flow_device())
+        device = self._flow_device()
+        if self._is_batched:
+            from vidtrans.inference.device import resolve_device
+
+            device = resolve_device(self.device).name
+        made: Filter | BatchFilter = self._filter_class(self.filter_settings, device)
         return made
 
     def filter_record(self) -> Table:
         """Return what decides the filter's result, for cache keys. Raises as ``make_filter``."""
         version = FILTERS.load(self.filter_name).version
         made = {"name": self.filter_name, "version": version, "settings": to_table(self.filter_settings)}
+        if self._is_batched:
+            made |= {"batched": self._filter_class.version, "device": device_kind(self.device)}
         method = getattr(self.filter_settings, "flow", "")
         flow = flow_identity(method, self._flow_device()) if method else ""
         return made | ({"flow": flow} if flow else {})
+
+    @property
+    def _is_batched(self) -> bool:
+        """Whether the filter runs on the device, in torch; on a CPU numpy and OpenCV are faster."""
+        return FILTERS[self.filter_name].is_batched(device_kind(self.device))
+
+    @property
+    def _filter_class(self) -> Any:  # noqa: ANN401  (of the registry)
+        return FILTERS[self.filter_name].load_for(device_kind(self.device))
 
     def _flow_device(self) -> str:
         """Return the device of the filter's flow method; 'cpu' without one."""

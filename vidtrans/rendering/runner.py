@@ -23,7 +23,7 @@ from vidtrans.settings import Table
 from vidtrans.store.chunking import Chunk, read_ranges
 from vidtrans.store.chunks import ChunkFinder, ChunkStore, ChunkWriter, RawOutputs, StateStore
 from vidtrans.store.disk_forecast import DiskForecast
-from vidtrans.temporal.stream import Filter, RecursiveFilter, Sample
+from vidtrans.temporal.stream import BatchFilter, Filter, RecursiveFilter, Sample
 from vidtrans.temporal.window import filter_samples
 
 # Frames after which the disk use is estimated: three chunks by default, of which two are written for sure.
@@ -75,7 +75,13 @@ class ChunkRenderer:
                     context.stop.check()
 
     def _render_run(
-        self, store: ChunkStore, states: StateStore, method: Filter, run: Sequence[Chunk], lo: int, hi: int
+        self,
+        store: ChunkStore,
+        states: StateStore,
+        method: Filter | BatchFilter,
+        run: Sequence[Chunk],
+        lo: int,
+        hi: int,
     ) -> Generator[None, None, None]:
         """Render a run of chunks from the frames [lo, hi): reading, the network, the filter and encoding side by side.
 
@@ -104,7 +110,7 @@ class ChunkRenderer:
             queue.finish()
 
     def _filtered(
-        self, samples: Iterator[Sample], method: Filter, wanted: range
+        self, samples: Iterator[Sample], method: Filter | BatchFilter, wanted: range
     ) -> Iterator[tuple[Sample, np.ndarray]]:
         if self.plan.settings.filter_name == "off":
             return ((sample, sample.output) for sample in samples)

@@ -5,19 +5,49 @@ with its settings (``flow`` among them names the flow method, where it has one) 
 method runs on (``"cpu"`` unless said). Called with the ``Window`` around one frame, it returns that frame's picture. It
 keeps no state from frame to frame, so that a chunk needs ``radius`` frames on either side and nothing else; or it is
 ``RecursiveFilter``, and its state can be taken from it at the end of a chunk and given back.
+
+A filter may have a second class for GPUs, ``on_gpu``, a ``BatchFilter`` with the same settings and the same arithmetic
+within rounding: it is made with the device's name, and computes many frames at once there.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 from vidtrans.registry import Entry, Registry
+
+
+@dataclass(frozen=True)
+class FilterEntry(Entry):
+    """A filter. ``on_gpu``: path of a ``BatchFilter`` of the same arithmetic, where there is one, for some ``gpus``."""
+
+    on_gpu: str = ""
+    gpus: tuple[str, ...] = ("cuda", "mps")
+
+    def load_for(self, device_kind: str) -> Any:  # noqa: ANN401  (whatever the path names)
+        """Return the class for renders on a device of a kind ('cuda', 'mps', 'cpu')."""
+        return Entry(self.on_gpu, self.summary).load() if self.is_batched(device_kind) else self.load()
+
+    def is_batched(self, device_kind: str) -> bool:
+        """Return whether frames are filtered on the device, many at once."""
+        return bool(self.on_gpu) and device_kind in self.gpus
+
 
 FILTERS = Registry(
     "temporal filter",
     {
-        "window": Entry(
-            "vidtrans.temporal.window:WindowFilter", "averages along the motion, over frames on both sides"
+        "window": FilterEntry(
+            "vidtrans.temporal.window:WindowFilter",
+            "averages along the motion, over frames on both sides",
+            on_gpu="vidtrans.temporal.batch_window:BatchWindowFilter",
         ),
-        "causal": Entry("vidtrans.temporal.causal:CausalFilter", "over the frames before only, for live use"),
-        "off": Entry("vidtrans.temporal.stream:NoFilter", "each frame as the model made it"),
+        "causal": FilterEntry(
+            "vidtrans.temporal.causal:CausalFilter",
+            "over the frames before only, for live use",
+            on_gpu="vidtrans.temporal.batch_causal:BatchCausalFilter",
+            gpus=("cuda",),  # bicubic sampling on Apple's GPUs has not been tried
+        ),
+        "off": FilterEntry("vidtrans.temporal.stream:NoFilter", "each frame as the model made it"),
     },
 )

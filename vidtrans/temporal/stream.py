@@ -41,6 +41,22 @@ def unit(picture: np.ndarray) -> np.ndarray:
     return picture.astype(np.float32) * np.float32(1 / np.iinfo(picture.dtype).max)
 
 
+@runtime_checkable
+class BatchFilter(Protocol):
+    """A filter that takes frames one by one and computes many at once: a ``Filter`` with a rhythm of its own."""
+
+    radius: int
+
+    def begin(self) -> None:
+        """Drop all frames."""
+
+    def push(self, sample: Sample) -> list[tuple[Sample, Any]]:
+        """Take the next frame of a shot; return those that are done, in order, with their pictures."""
+
+    def flush(self) -> list[tuple[Sample, Any]]:
+        """End the shot: return the rest of its frames."""
+
+
 class Filter(Protocol):
     """A frame depends on ``radius`` neighbours on each side, and on nothing else."""
 

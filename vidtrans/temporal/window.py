@@ -31,7 +31,7 @@ from vidtrans.flow.warping import blur, grid_size, grow, shrink
 from vidtrans.settings import setting
 from vidtrans.temporal.averaging import average_along, from_16_bits, to_16_bits
 from vidtrans.temporal.fine_detail import LOW, REACH, FineDetail, pack_channels
-from vidtrans.temporal.stream import DeflickerSettings, Filter, RecursiveFilter, Sample, Window
+from vidtrans.temporal.stream import BatchFilter, DeflickerSettings, Filter, RecursiveFilter, Sample, Window
 from vidtrans.temporal.tracking import FlowPath, FlowTracker, compute_once
 
 FULL_LEVELS = 3  # steps at full size; those beyond are for low frequencies only
@@ -223,13 +223,16 @@ def apply_correction(output: np.ndarray, low: np.ndarray, fine: np.ndarray, sett
 
 
 def filter_samples(
-    samples: Iterable[Sample], method: Filter, wanted: range | None = None
+    samples: Iterable[Sample], method: Filter | BatchFilter, wanted: range | None = None
 ) -> Iterator[tuple[Sample, np.ndarray]]:
     """Yield each sample with its filtered picture, ``method.radius`` frames behind the input, or one more, unless 0.
 
     At a cut all history is dropped. ``wanted``: the numbers of the frames that are asked for; the others are only
-    neighbours. A recursive filter sees all of them.
+    neighbours. A recursive filter sees all of them. A filter of batches may be a batch further behind.
     """
+    if isinstance(method, BatchFilter):
+        yield from _filter_in_batches(samples, method, wanted)
+        return
     ahead = method.radius + LOOKAHEAD if method.radius else 0  # one that has no window may be live: it must not wait
     recent: deque[Sample] = deque(maxlen=method.radius + 1 + ahead)
     waiting = 0  # how many of the last samples have not been filtered yet
@@ -256,3 +259,14 @@ def filter_samples(
         waiting += 1
         yield from flush(ahead)
     yield from flush(0)
+
+
+def _filter_in_batches(
+    samples: Iterable[Sample], method: BatchFilter, wanted: range | None
+) -> Iterator[tuple[Sample, np.ndarray]]:
+    method.begin()
+    for sample in samples:
+        done = method.flush() if sample.starts_shot else []
+        done += method.push(sample)
+        yield from ((s, picture) for s, picture in done if wanted is None or s.index in wanted)
+    yield from ((s, picture) for s, picture in method.flush() if wanted is None or s.index in wanted)

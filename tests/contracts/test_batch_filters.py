@@ -1,0 +1,376 @@
+"""The filters in numpy and in torch: one arithmetic. And what the one for batches promises by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from chain import said
+from clips import decode
+from directed_clip import lossless
+from flicker import Frames, alike, busy, causal, run, samples, window
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from launches import LaunchCounter
+
+from vidtrans.config.rendering_settings import RenderingSettings
+from vidtrans.inference.device import Device
+from vidtrans.models.loaded_model import ResolvedRenderSettings
+from vidtrans.store.chunking import cut_into_chunks, read_ranges
+from vidtrans.temporal import FILTERS, FilterEntry, batch_shot
+from vidtrans.temporal.batch_causal import BatchCausalFilter
+from vidtrans.temporal.batch_window import BATCH, BatchWindowFilter, affordable_batch, needed_bytes
+from vidtrans.temporal.causal import CausalSettings
+from vidtrans.temporal.stream import BatchFilter, NoFilter
+from vidtrans.temporal.window import WindowFilter, WindowSettings
+from vidtrans.video.io.encoding import EncodingSettings
+
+LEAST = 70.0  # dB
+COUNT = 24
+LAUNCHES, BYTES = 30, 4300  # a frame, and a frame's pixel; without the flow
+
+
+def batched(batch_size: int = 5, **settings: Any) -> BatchWindowFilter:
+    return BatchWindowFilter(WindowSettings(**settings), batch_size=batch_size)
+
+
+def deep(frames: Frames) -> Frames:
+    return [f.astype(np.uint16) * 257 + np.uint16(3) * (f > 128) for f in frames]
+
+
+def psnr(made: Frames, wanted: Frames) -> float:
+    full = float(np.iinfo(wanted[0].dtype).max)
+    error = np.mean([np.mean((a.astype(float) - b) ** 2) for a, b in zip(made, wanted, strict=True)])
+    return float(10 * np.log10(full**2 / max(error, 1e-12)))
+
+
+def assert_equal(guides: Frames, outputs: Frames, cuts: tuple[int, ...] = (0,), **settings: Any) -> None:
+    numpy_ones = run(window(**settings), samples(guides, outputs, cuts))
+    torch_ones = run(batched(**settings), samples(guides, outputs, cuts))
+    assert [p.dtype for p in torch_ones] == [p.dtype for p in outputs]
+    assert psnr(torch_ones, numpy_ones) >= LEAST
+    changed = settings.get("radius", 15) and settings.get("strength", 1.0) and len(guides) > 1
+    # The test would say nothing of a filter that changes nothing.
+    assert not changed or psnr(numpy_ones, outputs) < LEAST - 20
+
+
+# Equal to numpy's
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("radius", [0, 1, 3, 7, 15, 31])
+def test_both_filters_make_the_same_at_every_radius_and_across_cuts(radius: int, bits: int) -> None:
+    guides, outputs = busy(COUNT, (64, 48))
+    assert_equal(guides, outputs if bits == 8 else deep(outputs), (0, 14), radius=radius)
+
+
+@pytest.mark.parametrize(
+    "size", [(1, 1), (1, 9), (9, 1), (2, 3), (7, 5), (65, 33), (71, 23), (128, 72), (3, 60), (1000, 2)]
+)
+def test_both_filters_make_the_same_at_every_size(size: tuple[int, int]) -> None:
+    """16 bits: in a few pixels, one that is rounded the other way would be much."""
+    guides, outputs = busy(8, size)
+    assert_equal(guides, deep(outputs), radius=7)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 6])
+def test_both_filters_make_the_same_of_few_frames(count: int) -> None:
+    guides, outputs = busy(count, (64, 48))
+    assert_equal(guides, outputs, radius=15)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"strength": 0.0},
+        {"strength": 0.4},
+        {"texture_strength": 0.0},
+        {"texture_strength": 0.5, "texture_gain": 2.0},
+        {"keep_source_changes": 0.0, "texture_gain": 0.0},
+        {"colour_sigma": 0.02},
+        {"flow": "farneback"},
+        {"flow_size": 24},
+    ],
+    ids=str,
+)
+def test_both_filters_make_the_same_with_every_setting(settings: dict[str, Any]) -> None:
+    assert_equal(*busy(COUNT, (64, 48)), radius=7, **settings)
+
+
+def test_both_filters_make_the_same_of_a_large_picture() -> None:
+    """Its grid is more than twice as coarse, and its last cells are narrower.
+
+    Flow at full size: where pictures are shrunk for it, 0.02 % of their levels are rounded the other way, and OpenCV's
+    flow of that is another one.
+    """
+    guides, outputs = busy(5, (770, 613))
+    assert_equal(guides, outputs, radius=3, flow_size=0)
+
+
+def test_both_filters_make_the_same_where_the_source_stands_still() -> None:
+    guides, outputs = busy(8, (64, 48))
+    assert_equal([guides[0]] * 8, outputs, radius=7)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize(
+    "settings", [{}, {"history": 1}, {"history": 3, "strength": 0.5}, {"texture_strength": 0.3}], ids=str
+)
+@pytest.mark.parametrize("size", [(64, 48), (65, 33), (1, 9)], ids=str)
+def test_both_causal_filters_make_the_same(size: tuple[int, int], settings: dict[str, Any], bits: int) -> None:
+    guides, outputs = busy(COUNT, size)
+    shown, cuts = outputs if bits == 8 else deep(outputs), (0, 15)
+    numpy_ones = run(causal(**settings), samples(guides, shown, cuts))
+    torch_ones = run(BatchCausalFilter(CausalSettings(**settings)), samples(guides, shown, cuts))
+    assert psnr(torch_ones, numpy_ones) >= LEAST
+    assert psnr(numpy_ones, shown) < LEAST - 20
+
+
+@pytest.mark.parametrize("frame", [1, 8, 15, 20])
+def test_the_causal_filter_goes_on_exactly_from_a_state(frame: int) -> None:
+    guides, outputs = busy(COUNT, (65, 33))
+    given = samples(guides, deep(outputs), (0, 15))
+    whole = run(BatchCausalFilter(CausalSettings()), given)
+    before, after = BatchCausalFilter(CausalSettings()), BatchCausalFilter(CausalSettings())
+    run(before, given[:frame])
+    state = before.state()
+    assert {name: part.dtype.name for name, part in state.items()} == {
+        "guide": "uint8",
+        "output": "uint16",
+        "mean": "float32",
+        "count": "float32",
+    }
+    after.resume(state)
+    assert alike(run(after, given[frame:]), whole[frame:])
+    after.resume({})
+    assert after.state() == {}
+    numpy_one = causal()
+    numpy_one.resume(state)  # in the same form
+    assert psnr(run(numpy_one, given[frame:]), whole[frame:]) >= LEAST
+
+
+# Cut anywhere, in batches of any size: bit by bit
+
+
+@hypothesis_settings(max_examples=15)
+@given(st.sampled_from([1, 3, 7, 15]), st.integers(1, 40), st.sampled_from([(64, 48), (37, 29), (5, 66)]))
+def test_the_number_of_frames_in_a_batch_changes_no_bit(radius: int, batch_size: int, size: tuple[int, int]) -> None:
+    guides, outputs = busy(COUNT, size)
+    made = run(batched(batch_size, radius=radius), samples(guides, deep(outputs), (0, 16)))
+    assert alike(made, run(batched(BATCH, radius=radius), samples(guides, deep(outputs), (0, 16))))
+
+
+@hypothesis_settings(max_examples=15)
+@given(st.sampled_from([1, 3, 7]), st.integers(1, 15), st.integers(1, 9), st.data())
+def test_missing_chunks_are_made_again_the_same(radius: int, length: int, batch: int, data: st.DataObject) -> None:
+    guides, outputs = busy(COUNT, (37, 29))
+    outputs, cuts = deep(outputs), (0, 9)
+    whole = run(batched(radius=radius), samples(guides, outputs, cuts))
+    chunks = cut_into_chunks(0, COUNT, list(cuts), length)
+    missing = sorted(data.draw(st.sets(st.sampled_from(range(len(chunks))), min_size=1)))
+    method = batched(batch, radius=radius)
+    for chunk_run, lo, hi in read_ranges(chunks, missing, method.radius):
+        wanted = range(chunk_run[0].first, chunk_run[-1].stop)
+        made = run(method, samples(guides, outputs, cuts)[lo:hi], wanted)
+        assert alike(made, whole[wanted.start : wanted.stop])
+
+
+@pytest.mark.parametrize("radius", [1, 3, 7])
+def test_a_frame_depends_on_its_neighbours_and_on_no_frame_beyond(radius: int) -> None:
+    guides, outputs = busy(COUNT, (64, 48))
+    whole = run(batched(radius=radius), samples(guides, deep(outputs)))[12]
+    for far, matters in ((12 - radius, True), (12 + radius, True), (11 - radius, False), (13 + radius, False)):
+        others = [np.full_like(o, 40000) if i == far else o for i, o in enumerate(deep(outputs))]
+        shown = [255 - g if i == far and not matters else g for i, g in enumerate(guides)]
+        changed = run(batched(radius=radius), samples(shown, others))[12]
+        assert np.array_equal(changed, whole) != matters
+
+
+def test_a_stream_that_was_left_in_the_middle_leaves_nothing_behind() -> None:
+    guides, outputs = busy(COUNT, (64, 48))
+    method = batched(radius=3)
+    wanted = run(method, samples(guides, outputs))
+    for sample in samples(guides[::-1], outputs[::-1])[:7]:
+        method.push(sample)
+    assert alike(run(method, samples(guides, outputs)), wanted)
+
+
+# Where pictures lie
+
+
+@pytest.mark.parametrize("make", [list, deep], ids=["8 bits", "16 bits"])
+def test_tensors_are_filtered_as_arrays_are_and_come_back_as_tensors(make: Callable[[Frames], Frames]) -> None:
+    guides, outputs = busy(9, (64, 48))
+    arrays = run(batched(radius=3), samples(guides, make(outputs)))
+    given = samples([torch.from_numpy(g) for g in guides], [torch.from_numpy(o) for o in make(outputs)])  # type: ignore[misc]
+    found: list[Any] = run(batched(radius=3), given)
+    assert all(isinstance(p, torch.Tensor) for p in found)
+    assert alike([p.numpy() for p in found], arrays)
+
+
+# What it costs
+
+
+def no_motion(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    return torch.zeros(len(first), 2, *first.shape[-2:])
+
+
+def counted(batch_size: int, size: tuple[int, int], radius: int = 15) -> tuple[LaunchCounter, int, LaunchCounter]:
+    """One batch in the middle of a long shot: what it took, its frames; and all until then."""
+    guides, outputs = busy(4, size)
+    method = BatchWindowFilter(WindowSettings(radius=radius), flow=no_motion, batch_size=batch_size)
+    count = batch_size * (-(-(2 * radius + 1) // batch_size) + 2)
+    given = samples([guides[i % 4] for i in range(count)], [outputs[i % 4] for i in range(count)])
+    before, last, made = LaunchCounter(), LaunchCounter(), 0
+    with before:
+        for sample in given[:-batch_size]:
+            method.push(sample)
+    with last:
+        for sample in given[-batch_size:]:
+            made += len(method.push(sample))
+    assert made == batch_size
+    return last, made, before
+
+
+def test_a_batch_of_sixteen_takes_few_launches_and_bytes() -> None:
+    last, frames, _ = counted(16, (128, 128))
+    assert sum(last.kernels.values()) / frames <= LAUNCHES
+    assert sum(last.moved.values()) / frames / 128**2 <= BYTES
+
+
+@pytest.mark.parametrize(("radius", "batch_size"), [(1, 4), (7, 16), (15, 1), (15, 4), (15, 16), (31, 8)])
+def test_memory_stays_within_what_is_reckoned(radius: int, batch_size: int) -> None:
+    _, _, before = counted(batch_size, (128, 128), radius)
+    reckoned = needed_bytes(128, 128, radius, batch_size)
+    assert 0.5 * reckoned <= before.peak <= reckoned
+
+
+def test_a_batch_fits_into_the_memory_that_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu = torch.device("cuda")
+    for name in ("memory_reserved", "memory_allocated"):
+        monkeypatch.setattr(torch.cuda, name, lambda _: 0)
+    fitting = []
+    for free in (10**6, 4 * 10**9, 16 * 10**9, 10**12):
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _, free=free: (free, free))
+        fitting.append(affordable_batch(1080, 1920, 15, gpu))
+        assert fitting[-1] == 1 or needed_bytes(1080, 1920, 15, fitting[-1]) <= free / 2
+    assert fitting[0] == 1 < fitting[-1] == BATCH
+    assert fitting == sorted(fitting)
+
+
+@pytest.mark.parametrize("place", ["take", "_level", "_fine", "_finish", "_first_ways"])
+def test_where_memory_is_short_batches_become_smaller_and_pictures_stay_the_same(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guides, outputs = busy(COUNT, (37, 29))
+    wanted = run(batched(2, radius=7), samples(guides, deep(outputs)))
+    original, refused = getattr(batch_shot.ShotStages, place), []
+
+    def short(self: Any, frames: Any, *rest: Any) -> Any:
+        count = frames.stop - frames.start if isinstance(frames, slice) else len(frames)
+        if count > 2:
+            refused.append(count)
+            raise torch.OutOfMemoryError("for the test")
+        return original(self, frames, *rest)
+
+    monkeypatch.setattr(batch_shot.ShotStages, place, short)
+    method = batched(8, radius=7)
+    assert alike(run(method, samples(guides, deep(outputs))), wanted)
+    assert refused
+    assert method.batch_size == 2
+
+
+def test_where_not_even_one_frame_fits_the_error_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    def short(*_: Any) -> None:
+        raise torch.OutOfMemoryError("for the test")
+
+    monkeypatch.setattr(batch_shot.ShotStages, "take", short)
+    with pytest.raises(torch.OutOfMemoryError):
+        run(batched(8, radius=7), samples(*busy(3, (37, 29))))
+
+
+# Which is chosen
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_a_filter_for_gpus_has_the_settings_of_the_other(name: str) -> None:
+    entry = FILTERS[name]
+    assert entry.load_for("cpu") is entry.load()
+    assert not entry.is_batched("cpu")
+    if entry.is_batched("cuda"):
+        made = entry.load_for("cuda")
+        method = made(made.Settings(), "cpu")
+        assert made.Settings is entry.load().Settings
+        assert isinstance(method, BatchFilter)
+        assert method.radius == entry.load()(made.Settings()).radius
+
+
+def render_settings(device: str, name: str = "window") -> ResolvedRenderSettings:
+    made = FILTERS.load(name).Settings()
+    return ResolvedRenderSettings(RenderingSettings(), EncodingSettings(), name, made, device)
+
+
+def test_renders_on_a_gpu_take_the_one_for_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def resolve(device: str) -> Device:
+        asked.append(device)
+        return Device("cpu", "cpu")  # or it could not be made here
+
+    monkeypatch.setattr("vidtrans.inference.device.resolve_device", resolve)
+    assert isinstance(render_settings("cpu").make_filter(), WindowFilter)
+    assert asked == []
+    assert isinstance(render_settings("cuda:1").make_filter(), BatchWindowFilter)
+    assert isinstance(render_settings("mps").make_filter(), BatchWindowFilter)
+    assert asked == ["cuda:1", "mps"]
+    assert isinstance(render_settings("cuda", "off").make_filter(), NoFilter)
+
+
+def test_keys_tell_which_filter_made_a_picture_and_on_what_kind_of_device() -> None:
+    on_cpu, *on_gpus = (render_settings(device).filter_record() for device in ("cpu", "cuda", "mps"))
+    assert on_cpu == {"name": "window", "version": WindowFilter.version, "settings": on_cpu["settings"]}
+    for kind, record in zip(("cuda", "mps"), on_gpus, strict=True):
+        assert record == on_cpu | {"batched": BatchWindowFilter.version, "device": kind}
+    assert render_settings("cuda:1").filter_record() == on_gpus[0]
+    assert render_settings("cuda", "off").filter_record() == render_settings("cpu", "off").filter_record()
+    assert render_settings("cuda", "causal").filter_record()["device"] == "cuda"
+    assert render_settings("mps", "causal").filter_record() == render_settings("cpu", "causal").filter_record()
+
+
+@pytest.mark.parametrize("name", ["window", "causal"])
+def test_a_command_makes_the_same_with_either(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All of a render but the GPU; and in chunks of any length."""
+    guides, outputs = busy(COUNT, (64, 48))
+    lossless(Path("source.mp4"), guides)
+    lossless(Path("look.mp4"), outputs)
+
+    def deflicker(chunk_frames: int) -> Frames:
+        flags = ("--source", "source.mp4", "--codec", "ffv1", "--overwrite", "--device", "cpu", "--temporal", name)
+        said(capsys, 0, "deflicker", "look.mp4", "-o", "o.mkv", *flags, f"--set=chunk_frames={chunk_frames}")
+        return decode(Path("o.mkv"))[2]
+
+    wanted = deflicker(60)
+    monkeypatch.setattr(FilterEntry, "is_batched", lambda entry, _: bool(entry.on_gpu))
+    whole = deflicker(60)
+    assert not alike(whole, outputs)
+    assert psnr(whole, wanted) >= LEAST
+    assert alike(deflicker(7), whole)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_on_a_gpu_both_filters_make_the_same_in_batches_of_any_size() -> None:
+    guides, outputs = busy(COUNT, (130, 90))
+    wanted = run(window(radius=7), samples(guides, deep(outputs)))
+    made = [
+        run(BatchWindowFilter(WindowSettings(radius=7), "cuda", batch_size=n), samples(guides, deep(outputs)))
+        for n in (1, 5, 16)
+    ]
+    assert psnr(made[0], wanted) >= LEAST
+    assert all(alike(m, made[0]) for m in made)

@@ -1,0 +1,147 @@
+"""The causal filter in torch, for renders whose frames lie on a GPU: the arithmetic of ``causal``, frame by frame."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from vidtrans.flow.warping import grid_size
+from vidtrans.temporal.batch_detail import BatchDetail
+from vidtrans.temporal.batch_shot import apply_corrections, low_correction, write_picture
+from vidtrans.temporal.batch_tracking import BACK, FLOW, PLACES, TRUST, BatchFlow, BatchTracker, load_batch_flow
+from vidtrans.temporal.causal import CausalSettings
+from vidtrans.temporal.device_pictures import Picture, from_batch, to_batch
+from vidtrans.temporal.rolling_buffer import RollingBuffer
+from vidtrans.temporal.stream import Sample
+from vidtrans.temporal.tensor_operations import (
+    Size,
+    grow,
+    interior,
+    ratio,
+    repeat_border,
+    sample_along,
+    shrink,
+    write_places,
+)
+
+
+class BatchCausalFilter:
+    """The filter of ``--temporal causal`` on a GPU. Each frame is the first of a shot, or follows the last.
+
+    A ``BatchFilter`` whose batches are of one frame, and a ``RecursiveFilter``.
+    """
+
+    version = 1
+    radius = 0
+    Settings = CausalSettings
+
+    def __init__(self, settings: CausalSettings, device: str = "cpu", *, flow: BatchFlow | None = None) -> None:
+        """``flow``: instead of the settings' flow method, for the same pictures."""
+        self.settings = settings
+        self._device = torch.device(device)
+        self._flow = flow or load_batch_flow(settings.flow, self._device)
+        self._stages: _Stages | None = None
+
+    def begin(self) -> None:
+        """Keep the state: it is what was resumed, or it ends with the next shot."""
+
+    def flush(self) -> list[tuple[Sample, Picture]]:
+        """Return nothing: no frame waits."""
+        return []
+
+    @torch.inference_mode()
+    def push(self, sample: Sample) -> list[tuple[Sample, Picture]]:
+        """Take a frame; return it with its picture."""
+        guide, output = (to_batch([part], self._device) for part in (sample.guide, sample.output))
+        stages = self._stages
+        if stages is None or sample.starts_shot or stages.guide.shape != guide.shape:
+            self._stages = _Stages(self.settings, self._flow, guide, output)
+            return [(sample, sample.output)]
+        (picture,) = from_batch(stages.advance(guide, output), sample.output)
+        return [(sample, picture)]
+
+    def state(self) -> Mapping[str, np.ndarray]:
+        """Return the last frame, and the mean of those before it."""
+        if self._stages is None:
+            return {}
+        stages = self._stages
+        (output,) = from_batch(stages.output, np.empty(0, np.uint8 if stages.full == 255 else np.uint16))
+        (guide,) = from_batch(stages.guide, np.empty(0, np.uint8 if stages.guide.dtype == torch.uint8 else np.uint16))
+        mean, count = (part[0].cpu().numpy() for part in (stages.mean, stages.count))
+        return {"guide": guide, "output": output, "mean": mean.transpose(1, 2, 0).copy(), "count": count[0]}
+
+    @torch.inference_mode()
+    def resume(self, state: Mapping[str, np.ndarray]) -> None:
+        """Continue from ``state``; an empty one is none."""
+        self._stages = None
+        if state:
+            guide, output = (to_batch([state[part]], self._device) for part in ("guide", "output"))
+            self._stages = _Stages(self.settings, self._flow, guide, output)
+            self._stages.mean = torch.from_numpy(state["mean"]).to(self._device).permute(2, 0, 1)[None].contiguous()
+            self._stages.count = torch.from_numpy(state["count"]).to(self._device)[None, None]
+
+
+class _Stages:
+    """What is kept of the last frame of a shot, and what follows from it and the next one."""
+
+    def __init__(self, settings: CausalSettings, flow: BatchFlow, guide: torch.Tensor, output: torch.Tensor) -> None:
+        self._settings, self.full = settings, 255 if output.dtype == torch.uint8 else 65535
+        self._size: Size = tuple(output.shape[1:3])  # type: ignore[assignment]
+        self._grid: Size = grid_size(*self._size)[::-1]
+        self._tracker = BatchTracker(settings, flow, self._size, self._grid, 1)
+        self._detail = BatchDetail(settings, self._size, self._grid, [1])
+        device = output.device
+        padded = (4, self._size[0] + 2, self._size[1] + 2)
+        self._kept = {
+            **self._tracker.buffers(device),
+            "bands": RollingBuffer(*padded, device=device),
+            "energy": RollingBuffer(2, *self._detail.half, device=device),
+        }
+        self.mean = self._add(guide, output)
+        self.count = torch.ones((1, 1, *self._grid), device=device)
+
+    def _add(self, guide: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+        """Add a frame; return it as (1, 4, H, W), the look's RGB and the guide's luma."""
+        self.guide, self.output = guide, output
+        picture = torch.empty((1, 4, *self._size), device=output.device)
+        prepared, on_grid = write_picture(self._tracker, guide, output, picture)
+        bands = self._kept["bands"].reserve(1)
+        self._detail.split(picture, interior(bands))
+        repeat_border(bands)
+        parts = {"prepared": prepared, "guide": on_grid, "energy": self._detail.energy(interior(bands))}
+        for name, part in parts.items():
+            self._kept[name].append(part)
+        self._kept["bands"].commit(1)
+        return picture
+
+    def advance(self, guide: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+        """Take the next frame; return its picture, (1, H, W, 3)."""
+        kept, settings = self._kept, self._settings
+        here = self._add(guide, output)
+        at = slice(kept["bands"].stop - 1, kept["bands"].stop)
+        both = slice(at.start - 1, at.stop)
+        ways = kept["way 1"].reserve(1)
+        self._tracker.write_first(kept["prepared"][both], kept["guide"][both], ways)
+        kept["way 1"].commit(1)
+        back = ways[:, BACK]
+        count = sample_along(self.count, back[:, PLACES]).mul_(back[:, TRUST, None])
+        places = grow(back[:, FLOW] * ratio(self._grid, self._size, back.device), self._size)
+        write_places(places, places)
+        before = F.grid_sample(
+            self.mean, places.permute(0, 2, 3, 1), "bicubic", padding_mode="border", align_corners=True
+        )
+        self.mean = torch.lerp(here, before, grow(count / (count + 1), self._size))
+        self.count = (count + 1).clamp_(max=settings.history)
+        changes = self._detail.changes(kept["bands"], kept["energy"], {1: kept["way 1"]}, at)
+        fine = here.new_empty((1, 3, *self._size))
+        lacking = self._detail.correct(here, self.mean, None, interior(kept["bands"][at]), changes, fine)
+        small = shrink(here, self._grid)
+        lacking[:, :3].sub_(small[:, :3])
+        change = shrink(self.mean, self._grid).sub_(small)
+        low = low_correction(change, (count / max(1, settings.history - 1)).clamp_(0, 1), lacking[:, 3:])
+        for buffer in kept.values():
+            buffer.drop(at.start)
+        return apply_corrections(output, low, lacking[:, :3], fine, settings)

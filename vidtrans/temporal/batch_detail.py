@@ -1,0 +1,178 @@
+"""Fine structure along the motion for a batch of frames: the arithmetic of ``fine_detail``, in torch.
+
+Bands have four channels: the look's luma in the finer band and the coarser one, then the guide's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from vidtrans.flow.warping import grid_factor
+from vidtrans.temporal.batch_tracking import BACK, FLOW, THERE, TRUST, neighbours
+from vidtrans.temporal.fine_detail import BOILS, FINEST, FLICKERS, LOW, MOST, NOISE, POOL, RESTORE, STEEPEST, TINY, WIDE
+from vidtrans.temporal.rolling_buffer import RollingBuffer
+from vidtrans.temporal.stream import DeflickerSettings
+from vidtrans.temporal.tensor_operations import (
+    Size,
+    blur,
+    grow,
+    interior,
+    luma_into,
+    ratio,
+    sample_along,
+    sample_sharply,
+    sharp_pictures,
+    sharp_places,
+    shrink,
+    write_places,
+)
+
+TERMS = 9  # channels of sums over neighbours: see ``BatchDetail._terms``
+
+
+@dataclass(frozen=True)
+class BatchChanges:
+    """The statistics around each place, (n, 2, h/2, w/2) float32, as in ``fine_detail``."""
+
+    slope: torch.Tensor
+    flicker: torch.Tensor
+    energy: torch.Tensor
+    lost: torch.Tensor
+
+    def beyond(self, share: float) -> torch.Tensor:
+        """Return 0 to 1, which is reached where ``share`` of the energy changes unexplained."""
+        return (self.flicker / (self.energy * share).add_(TINY)).clamp_(0, 1)
+
+
+class BatchDetail:
+    """Bands, their statistics, and the correction of fine structure, for pictures of one size."""
+
+    def __init__(self, settings: DeflickerSettings, size: Size, grid: Size, steps: list[int]) -> None:
+        """``steps``: how many frames away the statistics look, each way."""
+        self._settings, self._size, self._grid, self._steps = settings, size, grid, steps
+        self._factor = grid_factor(*size)
+        self.half = (-(-grid[0] // 2), -(-grid[1] // 2))
+
+    def split(self, picture: torch.Tensor, bands: torch.Tensor) -> None:
+        """Write the bands of pictures (n, 4, H, W) to ``bands``."""
+        lumas = picture.new_empty((len(picture), 2, *self._size))
+        luma_into(lumas, picture)
+        low = blur(shrink(lumas, self._grid), LOW)
+        fine = blur(lumas, FINEST)
+        torch.sub(lumas, fine, out=bands[:, 0::2])
+        torch.sub(fine, grow(low, self._size), out=bands[:, 1::2])
+
+    def energy(self, bands: torch.Tensor) -> torch.Tensor:
+        """Return the look's energy in each band, pooled around each place: (n, 2, h/2, w/2)."""
+        return self._pool(self._at_places(bands[:, :2]).square())
+
+    def _at_places(self, bands: torch.Tensor) -> torch.Tensor:
+        return bands[..., :: self._factor, :: self._factor]
+
+    def _pool(self, statistics: torch.Tensor) -> torch.Tensor:
+        return blur(shrink(statistics, self.half), POOL / 2)
+
+    def changes(
+        self, bands: RollingBuffer, energy: RollingBuffer, ways: dict[int, RollingBuffer], frames: slice
+    ) -> BatchChanges:
+        """Return how frames differ from those up to two frames away, along the motion."""
+        reach = self._steps[-1]
+        first, last = max(0, frames.start - reach), min(frames.stop + reach, bands.stop)
+        sharp = sharp_pictures(bands[first:last])
+        own = self._at_places(interior(bands[frames])).contiguous()
+        sums = own.new_zeros((len(own), 2 * TERMS, *self._grid))
+        near, total = sums.chunk(2, 1)  # of the frames next to it, and of all
+        frame_energy = energy[frames].clone()
+        count = own.new_zeros((len(own), 1, 1, 1))
+        for step in self._steps:
+            target = near if step == self._steps[0] else total
+            for way in (THERE, BACK):
+                found = neighbours(ways[step], step, way, frames, bands.stop)
+                if found:
+                    there = slice(found.there.start - first, found.there.stop - first)
+                    terms = self._terms(sharp[there], own[found.part], found.way)
+                    target[found.part].addcmul_(terms, found.way[:, TRUST, None])
+                    self._add_energy(frame_energy[found.part], energy[found.there], found.way)
+                    count[found.part] += 1
+        total += near
+        return self._statistics(sums, own, frame_energy, count)
+
+    def _terms(self, sharp: torch.Tensor, own: torch.Tensor, way: torch.Tensor) -> torch.Tensor:
+        """Return what is summed over neighbours, (n, TERMS, h, w).
+
+        The look's changes times the guide's (2), the guide's squared (2), the look's squared (2), the other frame's
+        energy (2), and 1.
+        """
+        moves = way[:, FLOW] * ratio(self._grid, self._size, way.device)
+        there = sample_sharply(sharp, sharp_places(moves, self._size, self._factor))
+        terms = own.new_empty((len(own), TERMS, *self._grid))
+        torch.square(there[:, :2], out=terms[:, 6:8])
+        change = there.sub_(own)
+        torch.mul(change.unflatten(1, (2, 2)), change[:, None, 2:], out=terms[:, :4].unflatten(1, (2, 2)))
+        torch.square(change[:, :2], out=terms[:, 4:6])
+        terms[:, 8] = 1
+        return terms
+
+    def _add_energy(self, total: torch.Tensor, energy: torch.Tensor, way: torch.Tensor) -> None:
+        """Add the other frame's energy along the motion."""
+        half = shrink(way[:, FLOW.start :], self.half)
+        places = half[:, :2].mul_(ratio(self._grid, self.half, way.device))
+        write_places(places, places)
+        total.addcmul_(sample_along(energy, places), half[:, 3:])
+
+    def _statistics(
+        self, sums: torch.Tensor, own: torch.Tensor, frame_energy: torch.Tensor, count: torch.Tensor
+    ) -> BatchChanges:
+        mean, weight = sums[:, TERMS + 6 : TERMS + 8], sums[:, TERMS + 8 :]
+        weight += 1
+        mean.addcmul_(own[:, :2], own[:, :2]).div_(weight)
+        small = shrink(sums, self.half)
+        pooled = blur(small, POOL / 2)
+        near, total = pooled.chunk(2, 1)
+        near_both, near_guide, near_look, near_weight = (near[:, a:b] for a, b in ((0, 2), (2, 4), (4, 6), (8, 9)))
+        both, guide, mean = total[:, :2], total[:, 2:4], total[:, 6:8]
+        slope = both.div(guide.add_(count, alpha=NOISE)).clamp_(-STEEPEST, STEEPEST)
+        unexplained = torch.addcmul(near_look, slope, (slope * near_guide).sub_(near_both, alpha=2))
+        flicker = unexplained.clamp_(min=0).mul_(0.5).div_(near_weight + 1e-3)
+        honest = frame_energy.div_(small[:, -1:])
+        wide = blur(torch.cat((honest, mean), 1), WIDE / 2).add_(TINY)
+        return BatchChanges(slope, flicker, mean, wide[:, :2] / wide[:, 2:])
+
+    def correct(
+        self,
+        here: torch.Tensor,
+        mean: torch.Tensor,
+        longer: torch.Tensor | None,
+        own: torch.Tensor,
+        changes: BatchChanges,
+        fine: torch.Tensor,
+    ) -> torch.Tensor:
+        """Write the correction of frames to ``fine`` (n, 3, H, W), all but its low frequencies.
+
+        ``here``, ``mean`` and ``longer`` are the frames and their averages, (n, 4, H, W), ``own`` the frames' bands.
+        Returns what lacks on the grid (n, 4, h, w): the correction whose low frequencies are left out, and the slope.
+        """
+        if longer is not None:
+            boils = grow(changes.beyond(BOILS).amax(1, keepdim=True), self._size)
+            mean = torch.lerp(mean, longer, boils)
+        small = shrink(mean, self._grid)
+        bands = torch.empty_like(own)
+        self.split(mean, bands)
+        slopes = self._settings.keep_source_changes * changes.slope * (1 - changes.beyond(FLICKERS))
+        source = bands[:, 2:].sub_(own[:, 2:])
+        averaged = torch.addcmul(bands[:, :2], grow(slopes, self._size), source, value=-1)
+        gains = self._gains(changes, self._at_places(averaged))
+        raised = grow((gains - 1) * self._settings.texture_gain + 1, self._size)
+        lacking = torch.addcmul(bands[:, :2], raised, averaged, value=-1).sum(1, keepdim=True)
+        torch.sub(mean[:, :3], here[:, :3], out=fine).sub_(lacking)
+        small[:, 3:] = grow(slopes[:, 1:], self._grid)
+        return small
+
+    def _gains(self, changes: BatchChanges, averaged: torch.Tensor) -> torch.Tensor:
+        """Return the factors that give averaged bands (n, 2, h, w) a frame's contrast."""
+        left = self._pool(averaged.square())
+        gain = (changes.energy + 1e-6).div_(left.add_(1e-6)).sqrt_().clamp_(1 / MOST, MOST)
+        lost = changes.lost.sqrt().clamp_(1, 1.5).sub_(1)
+        return gain * lost.mul_(changes.beyond(FLICKERS)).mul_(RESTORE).add_(1)

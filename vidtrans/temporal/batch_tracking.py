@@ -1,0 +1,173 @@
+"""Flow between the frames of a shot for the batched filter, and how far it can be trusted, as ``tracking`` has it.
+
+A *way* leads from each frame ``i`` to the frame ``i + step``, and one back: (n, 2, 6, h, w) float32, there and back,
+each the place that it leads to (as grid_sample counts), the flow (u, v) in the grid's pixels, how reliable it is, and
+the trust in it. It is kept under the number ``i``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+
+from vidtrans.flow import FLOWS
+from vidtrans.flow.estimator import FlowMethod
+from vidtrans.flow.warping import grid_factor
+from vidtrans.settings import Size as PictureSize
+from vidtrans.temporal.rolling_buffer import RollingBuffer
+from vidtrans.temporal.stream import DeflickerSettings
+from vidtrans.temporal.tensor_operations import Size, grow, ratio, sample_along, shrink, write_places
+from vidtrans.temporal.tracking import SLACK
+
+# From (N, C, H, W) float32 in [0, 255], grey or RGB, and as many second pictures, to (N, 2, H, W) float32 in pixels.
+BatchFlow = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+THERE, BACK = 0, 1
+CHANNELS = 6
+PLACES, FLOW, RELIABLE, TRUST = slice(0, 2), slice(2, 4), 4, 5
+
+
+def load_batch_flow(name: str, device: torch.device) -> BatchFlow:
+    """Return a flow method of the table for batches; one that takes single pictures is called for each pair."""
+    method = FLOWS.load(name)(str(device))
+    estimate: BatchFlow | None = getattr(method, "estimate", None)
+    return estimate if estimate is not None else _PairByPair(method)
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Some frames of a batch, the same frame on the other side of a step for each, and the way there (n, 6, h, w)."""
+
+    part: slice  # of the batch
+    there: slice  # of the shot
+    way: torch.Tensor
+
+
+def neighbours(ways: RollingBuffer, step: int, way: int, frames: slice, stop: int) -> Neighbours | None:
+    """Return the frames of a range that have a neighbour ``step`` frames after (``way`` 0) or before (1) them, if any.
+
+    ``stop``: the end of the shot, or of the frames that are known of it, which ends no range before its neighbours.
+    """
+    shift = step if way == 0 else -step
+    first = max(frames.start, -shift)
+    last = min(frames.stop, stop - shift)
+    if first >= last:
+        return None
+    part, there = (slice(first - by, last - by) for by in (frames.start, -shift))
+    return Neighbours(part, there, ways[slice(first, last) if way == 0 else there][:, way])
+
+
+class _PairByPair:
+    """A flow method of numpy pictures, on pictures that are fetched from the device."""
+
+    def __init__(self, method: FlowMethod) -> None:
+        self._method = method
+
+    def __call__(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+        pictures = [np.ascontiguousarray(p.byte().movedim(1, -1).cpu().numpy()) for p in (first, second)]
+        if first.shape[1] == 1:
+            pictures = [p[..., 0] for p in pictures]
+        flows = np.stack([self._method(a, b) for a, b in zip(*pictures, strict=True)])
+        return torch.from_numpy(flows).movedim(-1, 1).to(first.device)
+
+
+class BatchTracker:
+    """Ways between the frames of a shot."""
+
+    def __init__(self, settings: DeflickerSettings, flow: BatchFlow, size: Size, grid: Size, steps: int) -> None:
+        """``flow`` takes the pictures that the settings' method takes; ``steps``: 1, 2, 4, …, so many of them."""
+        self._flow, self._takes, self._tolerance = flow, FLOWS[settings.flow].takes, settings.colour_sigma
+        flow_size = settings.flow_size
+        self._size, self._grid = size, grid
+        width, height = PictureSize(short=flow_size).of(*size[::-1]) if 0 < flow_size < min(size) else size[::-1]
+        self._working = (height, width)
+        self._slack = SLACK / grid_factor(*size) ** 2
+        self.steps = [2**n for n in range(steps)]
+
+    def buffers(self, device: torch.device) -> dict[str, RollingBuffer]:
+        """Return what is kept of frames: prepared pictures, the input on the grid, and the ways of each step."""
+        channels = 1 if self._takes == "grey" else 3
+        ways = {f"way {step}": RollingBuffer(2, CHANNELS, *self._grid, device=device) for step in self.steps}
+        prepared = RollingBuffer(channels, *self._working, dtype=torch.uint8, device=device)
+        return {"prepared": prepared, "guide": RollingBuffer(3, *self._grid, device=device), **ways}
+
+    def prepare(self, guide: torch.Tensor, grey: torch.Tensor, full: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return what the flow method takes of frames, and the input on the grid, (n, 3, h, w) in [0, 1].
+
+        ``guide`` (n, 3, H, W) and its luma ``grey`` (n, H, W) are in whole levels up to ``full``.
+        """
+        picture = grey[:, None] if self._takes == "grey" else guide
+        if self._working != self._size:
+            picture = _rounded(shrink(picture, self._working))
+        if full > 255:
+            picture = _rounded(picture * (255 / full))
+        return picture.byte(), _rounded(shrink(guide, self._grid)).mul_(1 / full)
+
+    def write_first(self, prepared: torch.Tensor, guide: torch.Tensor, ways: torch.Tensor) -> None:
+        """Write the ways between neighbours, (n, 2, 6, h, w), for n + 1 frames."""
+        pictures = prepared.float()
+        before, after = pictures[:-1], pictures[1:]
+        flow = self._flow(torch.cat((before, after)), torch.cat((after, before)))
+        moved = (before != after).flatten(1).any(1).to(flow.dtype).repeat(2)
+        flow = self._on_grid(flow.mul(moved[:, None, None, None])).unflatten(0, (2, -1))
+        ways[:, :, FLOW] = flow.transpose(0, 1)
+        write_places(ways[:, :, FLOW], ways[:, :, PLACES])
+        for way in (THERE, BACK):
+            back = sample_along(flow[1 - way], ways[:, way, PLACES])
+            ways[:, way, RELIABLE] = _agreement(ways[:, way], back, self._slack)
+        self._trust(ways, guide[:-1], guide[1:])
+
+    def write_joined(self, ways: torch.Tensor, guide: torch.Tensor, step: int, joined: torch.Tensor) -> None:
+        """Write ways of twice the step, (n, 2, 6, h, w), from those of ``step``, for ``step`` more frames.
+
+        ``guide``: of the frames that ways begin and end at, 2 · ``step`` more.
+        """
+        near, far = ways[:-step], ways[step:]
+        for way, first, second in ((THERE, near, far), (BACK, far, near)):
+            found = sample_along(second[:, way, FLOW.start : TRUST], first[:, way, PLACES])
+            torch.add(first[:, way, FLOW], found[:, :2], out=joined[:, way, FLOW])
+            torch.mul(first[:, way, RELIABLE], found[:, 2], out=joined[:, way, RELIABLE])
+        write_places(joined[:, :, FLOW], joined[:, :, PLACES])
+        self._trust(joined, guide[: -2 * step], guide[2 * step :])
+
+    def _trust(self, ways: torch.Tensor, here: torch.Tensor, there: torch.Tensor) -> None:
+        """Write how far the other frame shows the same thing at each place."""
+        difference = ways.new_empty((len(ways), 2, 3, *self._grid))
+        for way, (own, other) in enumerate(((here, there), (there, here))):
+            torch.sub(sample_along(other, ways[:, way, PLACES]), own, out=difference[:, way])
+        distance = difference.square_().sum(2)
+        torch.mul(distance.mul_(-0.5 / self._tolerance**2).exp_(), ways[:, :, RELIABLE], out=ways[:, :, TRUST])
+
+    def _on_grid(self, flow: torch.Tensor) -> torch.Tensor:
+        """Return a flow on the grid, in its pixels, as ``warping.resize_flow`` does it."""
+        working: Size = tuple(flow.shape[-2:])  # type: ignore[assignment]
+        if working == self._grid:
+            return flow
+        smaller = self._grid[0] <= working[0] and self._grid[1] <= working[1]
+        return (shrink if smaller else grow)(flow, self._grid).mul_(ratio(working, self._grid, flow.device))
+
+
+def _rounded(pictures: torch.Tensor) -> torch.Tensor:
+    """Return pictures in whole levels."""
+    return pictures.add_(0.5).floor_()
+
+
+def _agreement(way: torch.Tensor, returned: torch.Tensor, slack: float) -> torch.Tensor:
+    """Return how far the flow of a way and that back agree, (n, h, w), as ``warping.agreement`` has it."""
+    flow, places = way[:, FLOW], way[:, PLACES]
+    scale = torch.addcmul(flow.square(), returned, returned).sum(1).mul_(0.01).add_(slack)
+    gap = returned.add_(flow).square_().sum(1)
+    low, high = _edges(*way.shape[-2:], way.device)
+    inside = ((places >= low) & (places <= high)).all(1)
+    return scale.mul(inside).div_(gap.add_(scale))
+
+
+@lru_cache(maxsize=8)
+def _edges(height: int, width: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the least and the largest places that are in the picture, (2, 1, 1) each: half a pixel outside it."""
+    sides = np.array([width, height])
+    low, high = (2 * at / np.maximum(sides - 1, 1) - 1 for at in (-0.5, sides - 0.5))
+    return tuple(torch.from_numpy(at.astype(np.float32)).view(2, 1, 1).to(device) for at in (low, high))  # type: ignore[return-value]

@@ -1,0 +1,223 @@
+"""OpenCV's resizing, blurring and sampling on batches of torch tensors, (N, C, H, W) float32 on any device.
+
+Each is equal to the function of ``flow.warping`` of that name within rounding. What is computed of a picture does not
+depend on the others of its batch: neither matrix products nor dense convolutions are used, whose order of summation
+changes with the number of pictures.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from vidtrans.flow.warping import CURVATURE
+
+LUMA = (0.299, 0.587, 0.114)  # of ITU-R BT.601
+Size = tuple[int, int]  # height, width
+
+
+def planes(pictures: torch.Tensor) -> torch.Tensor:
+    """Return pictures (N, H, W, 3) as (N, 3, H, W): uint8 as they are, 16 bits (in int16) as float32."""
+    found = pictures.permute(0, 3, 1, 2)
+    return found if pictures.dtype == torch.uint8 else (found.int() & 0xFFFF).float()
+
+
+def grey_levels(pictures: torch.Tensor) -> torch.Tensor:
+    """Return the luma of (N, 3, H, W) in whole levels of 8 or 16 bits, as OpenCV rounds it: (N, H, W) float32."""
+    # OpenCV's weights in 2^-15; all sums of 8 bits are exact in float32.
+    red, green, blue = (weight / 32768 for weight in (9798, 19235, 3735))
+    total = torch.mul(pictures[:, 1], green).add_(pictures[:, 0], alpha=red).add_(pictures[:, 2], alpha=blue)
+    return total.add_(0.5).floor_()
+
+
+def luma_into(result: torch.Tensor, pictures: torch.Tensor) -> None:
+    """Write the luma of the first three channels of (N, 4, H, W) and the fourth channel to ``result`` (N, 2, H, W)."""
+    luma = torch.mul(pictures[:, 0], LUMA[0], out=result[:, 0])
+    luma.add_(pictures[:, 1], alpha=LUMA[1]).add_(pictures[:, 2], alpha=LUMA[2])
+    result[:, 1].copy_(pictures[:, 3])
+
+
+def interior(padded: torch.Tensor) -> torch.Tensor:
+    """Return (…, H, W) of (…, H + 2, W + 2)."""
+    return padded[..., 1:-1, 1:-1]
+
+
+# Other sizes
+
+
+def grow(pictures: torch.Tensor, size: Size) -> torch.Tensor:
+    """Return pictures of a coarse grid at a larger size, interpolated linearly."""
+    return F.interpolate(pictures, size, mode="bilinear", align_corners=False)
+
+
+def shrink(pictures: torch.Tensor, size: Size) -> torch.Tensor:
+    """Return the mean of pictures in each cell of a coarser grid."""
+    height, width = pictures.shape[-2:]
+    rows, columns = size
+    if height % rows == 0 and width % columns == 0:
+        return F.avg_pool2d(pictures, (height // rows, width // columns))
+    places, weights, taps = _cells(height, width, rows, columns, pictures.device)
+    found = sample(pictures, places.expand(len(pictures), -1, -1, -1))
+    return F.avg_pool2d(found.mul_(weights), taps, divisor_override=1)
+
+
+@lru_cache(maxsize=16)
+def _cells(
+    height: int, width: int, rows: int, columns: int, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor, Size]:
+    """Return places at which to sample linearly, (1, h, w, 2), the weights (h, w), and how many make up a cell.
+
+    The edges of cells lie within pixels. A linear sample between two pixels weighs both of them.
+    """
+    y, down, below = _cell_axis(height, rows)
+    x, across, beside = _cell_axis(width, columns)
+    places = np.stack(np.broadcast_arrays(_normalised(x, width)[None], _normalised(y, height)[:, None]), -1)
+    weights = torch.from_numpy((down[:, None] * across[None]).astype(np.float32))
+    return torch.from_numpy(places.astype(np.float32))[None].to(device), weights.to(device), (below, beside)
+
+
+def _cell_axis(length: int, cells: int) -> tuple[np.ndarray, np.ndarray, int]:
+    """Return places along one axis, their weights, and how many of them are a cell's."""
+    edges = np.arange(cells + 1) * (length / cells)
+    pairs = int(np.ceil((np.ceil(length / cells) + 1) / 2))
+    first = np.floor(edges[:-1] + 1e-9)
+    pixels = first[:, None] + np.arange(2 * pairs)
+    inside = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
+    inside = np.clip(inside, 0, 1).reshape(cells, pairs, 2) * cells / length
+    weight = inside.sum(2)
+    shift = np.divide(inside[..., 1], weight, out=np.zeros_like(weight), where=weight > 0)
+    return (pixels[:, ::2] + shift).ravel(), weight.ravel(), pairs
+
+
+def _normalised(places: np.ndarray, length: int) -> np.ndarray:
+    return 2 * places / max(length - 1, 1) - 1
+
+
+def blur(pictures: torch.Tensor, sigma: float) -> torch.Tensor:
+    """Return pictures of two channels or more convolved with a Gaussian of σ pixels; the border is mirrored."""
+    kernel = _gaussian(sigma, pictures.shape[1], pictures.device)
+    margin = kernel.shape[-1] // 2
+    padded = _mirror(pictures, margin)
+    # A channel by itself is a convolution of another kind, which other libraries compute.
+    rows = F.conv2d(padded, kernel, groups=pictures.shape[1])
+    return F.conv2d(rows, kernel.transpose(2, 3), groups=pictures.shape[1])
+
+
+def _mirror(pictures: torch.Tensor, margin: int) -> torch.Tensor:
+    height, width = pictures.shape[-2:]
+    if min(height, width) > margin:
+        return F.pad(pictures, (margin,) * 4, mode="reflect")
+    rows, columns = (_mirrored(length, margin, pictures.device) for length in (height, width))
+    return pictures[..., rows[:, None], columns]  # mirrored again and again
+
+
+@lru_cache(maxsize=16)
+def _mirrored(length: int, margin: int, device: torch.device) -> torch.Tensor:
+    places = [
+        cv2.borderInterpolate(at, length, cv2.BORDER_REFLECT_101) if length > 1 else 0
+        for at in range(-margin, length + margin)
+    ]
+    return torch.tensor(places, device=device)
+
+
+@lru_cache(maxsize=32)
+def _gaussian(sigma: float, channels: int, device: torch.device) -> torch.Tensor:
+    """Return OpenCV's kernel for float32 as the weights of a convolution of each channel: (C, 1, 1, taps)."""
+    taps = round(sigma * 8 + 1) | 1
+    kernel = torch.from_numpy(cv2.getGaussianKernel(taps, sigma, cv2.CV_32F)).view(1, 1, 1, taps)
+    return kernel.repeat(channels, 1, 1, 1).to(device)
+
+
+# Sampling
+
+
+def sample(pictures: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    """Return pictures at ``places`` (N, h, w, 2), as grid_sample counts, linearly; the border is repeated."""
+    return F.grid_sample(pictures, places, "bilinear", padding_mode="border", align_corners=True)
+
+
+def write_places(moves: torch.Tensor, places: torch.Tensor) -> None:
+    """Write to ``places`` (…, 2, h, w) where ``moves`` (…, 2, h, w), in pixels, lead to, as grid_sample counts."""
+    size: Size = tuple(moves.shape[-2:])  # type: ignore[assignment]
+    base, scale = _base_places(size, (1, 1), size, moves.device)
+    torch.addcmul(base, moves, scale, out=places)
+
+
+def sample_along(pictures: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    """Return pictures at ``places`` (N, 2, h, w), linearly; the border is repeated."""
+    return sample(pictures, places.permute(0, 2, 3, 1))
+
+
+def sharp_places(moves: torch.Tensor, size: Size, step: int = 1) -> torch.Tensor:
+    """Return where ``sample_sharply`` samples pictures of a size along ``moves`` (…, 2, h, w), in pixels.
+
+    From each ``step``-th pixel. Returns (…, 1, h, w, 3); ``moves`` are overwritten.
+    """
+    base, scale = _base_places(size, (step, step), tuple(moves.shape[-2:]), moves.device)
+    places = moves.new_empty((*moves.shape[:-3], 3, *moves.shape[-2:]))
+    torch.addcmul(base, moves, scale, out=places[..., :2, :, :])
+    # The second differences weigh t(1 − t) along each axis, t from the pixel before.
+    between = moves.remainder_(1)
+    between.addcmul_(between, between, value=-1)
+    torch.add(between[..., 0, :, :], between[..., 1, :, :], out=places[..., 2, :, :])
+    return places.movedim(-3, -1).unsqueeze(-4)
+
+
+@lru_cache(maxsize=16)
+def _base_places(size: Size, step: Size, shape: Size, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the places of each ``step``-th pixel, (2, h, w), and what one pixel is, (2, 1, 1), for grid_sample."""
+    (height, width), (rows, columns) = size, shape
+    x = _normalised(np.arange(columns) * step[1], width).astype(np.float32)
+    y = _normalised(np.arange(rows) * step[0], height).astype(np.float32)
+    base = torch.from_numpy(np.stack(np.broadcast_arrays(x[None], y[:, None]))).to(device)
+    scale = torch.tensor([2 / max(width - 1, 1), 2 / max(height - 1, 1)], device=device).view(2, 1, 1)
+    return base, scale
+
+
+def sharp_pictures(padded: torch.Tensor) -> torch.Tensor:
+    """Return what ``sample_sharply`` samples: (N, C, 2, H, W) of (N, C, H + 2, W + 2) with repeated borders.
+
+    A picture less and plus its second differences, so that a third coordinate between them says how much of these is
+    added: both are sampled at once.
+    """
+    channels = padded.shape[1]
+    made = F.conv2d(padded, _curvatures(channels, padded.device), groups=channels)
+    return made.unflatten(1, (channels, 2))
+
+
+@lru_cache(maxsize=8)
+def _curvatures(channels: int, device: torch.device) -> torch.Tensor:
+    ring = torch.tensor([[0.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, 0.0]]) * (CURVATURE / 2)
+    same = torch.zeros(3, 3)
+    same[1, 1] = 1
+    return torch.stack((same + ring, same - ring))[:, None].repeat(channels, 1, 1, 1).to(device)
+
+
+def sample_sharply(pictures: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    """Return pictures as ``warping.SharpPicture`` samples them, at ``sharp_places``: (N, C, h, w)."""
+    if pictures.device.type == "mps":
+        return sample_each(pictures, places)
+    return F.grid_sample(pictures, places, "bilinear", padding_mode="border", align_corners=True).squeeze(2)
+
+
+def sample_each(pictures: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    """Return what ``sample_sharply`` does where torch samples in two dimensions only, as on Apple's GPUs before 2.9."""
+    found = sample(pictures.flatten(1, 2), places[:, 0, ..., :2]).unflatten(1, pictures.shape[1:3])
+    return torch.lerp(found[:, :, 0], found[:, :, 1], (places[:, ..., 2] + 1) / 2)
+
+
+def repeat_border(padded: torch.Tensor) -> None:
+    """Write the border of (N, C, H + 2, W + 2): that of the picture inside."""
+    height, width = padded.shape[-2] - 2, padded.shape[-1] - 2
+    padded[..., :: width + 1].copy_(padded[..., 1 : width + 1 : max(1, width - 1)])
+    padded[..., :: height + 1, :].copy_(padded[..., 1 : height + 1 : max(1, height - 1), :])
+
+
+@lru_cache(maxsize=32)
+def ratio(size: Size, other: Size, device: torch.device) -> torch.Tensor:
+    """Return what a pixel of a size is in pixels of another, along x and y: (2, 1, 1)."""
+    return torch.tensor([other[1] / size[1], other[0] / size[0]], device=device).view(2, 1, 1)
