@@ -17,6 +17,7 @@ from clips import moving_frames, write_clip
 import vidtrans as api
 from vidtrans.config.recipe import make_recipe
 from vidtrans.data.dataset import Dataset, open_dataset
+from vidtrans.data.loading import signed_planes
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.training.ablations import ABLATIONS, Variant
@@ -38,8 +39,8 @@ BESIDE: dict[str, Table] = {
     "grad_accum_steps": {"batch_size": 2},
     "lambda_gan": {"lambda_l1": 7.0},
 }
-# For a dataset of another pairing, a model to start from, weights that have to be installed.
-ELSEWHERE = {"rollout_fraction", "freeze", "perceptual_network", "method"}
+# For a dataset of another pairing, a model to start from, weights that have to be installed, minutes of compiling.
+ELSEWHERE = {"rollout_fraction", "freeze", "perceptual_network", "method", "compile"}
 
 
 def other_value(field: Field[Any]) -> Any:
@@ -78,7 +79,7 @@ def first_step(dataset: Dataset, recipe: Any, context: Context) -> tuple[Trainin
     run = job.make_run(Path(), 10)
     batch = run.loader.make(0)
     losses = one_step(run, batch)
-    plain = (run.model.painted - torch.from_numpy(batch.targets)).abs().mean().item()
+    plain = (run.model.painted - torch.from_numpy(signed_planes(batch.targets))).abs().mean().item()
     return run, losses, plain
 
 
