@@ -18,9 +18,12 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from launches import LaunchCounter
 
+from vidtrans.config.recipe import make_recipe
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.inference.device import Device
-from vidtrans.models.loaded_model import ResolvedRenderSettings
+from vidtrans.models.loaded_model import ResolvedRenderSettings, load_model
+from vidtrans.models.model_file import IDENTITY
+from vidtrans.session import Context
 from vidtrans.store.chunking import cut_into_chunks, read_ranges
 from vidtrans.temporal import FILTERS, FilterEntry, batch_shot
 from vidtrans.temporal.batch_causal import BatchCausalFilter
@@ -342,6 +345,21 @@ def test_keys_tell_which_filter_made_a_picture_and_on_what_kind_of_device() -> N
     assert render_settings("mps", "causal").filter_record() == render_settings("cpu", "causal").filter_record()
 
 
+@pytest.mark.parametrize(
+    ("device", "given", "wanted"),
+    [
+        ("cpu", "dis", "dis"),
+        ("cuda", "dis", "dis-torch"),
+        ("mps", "dis", "dis-torch"),
+        ("cuda", "dis-fine", "dis-fine"),
+    ],
+)
+def test_a_filter_on_a_gpu_follows_the_flow_that_runs_there(device: str, given: str, wanted: str) -> None:
+    recipe = make_recipe(None, None, {"temporal": {"name": "window", "flow": given}})
+    resolved = ResolvedRenderSettings.of(recipe, load_model(IDENTITY, Context()), device)
+    assert resolved.filter_settings.flow == wanted
+
+
 @pytest.mark.parametrize("name", ["window", "causal"])
 def test_a_command_makes_the_same_with_either(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -353,7 +371,8 @@ def test_a_command_makes_the_same_with_either(
 
     def deflicker(chunk_frames: int) -> Frames:
         flags = ("--source", "source.mp4", "--codec", "ffv1", "--overwrite", "--device", "cpu", "--temporal", name)
-        said(capsys, 0, "deflicker", "look.mp4", "-o", "o.mkv", *flags, f"--set=chunk_frames={chunk_frames}")
+        settings = (f"--set=chunk_frames={chunk_frames}", "--set=temporal.flow=dis-fine")  # the same flow for both
+        said(capsys, 0, "deflicker", "look.mp4", "-o", "o.mkv", *flags, *settings)
         return decode(Path("o.mkv"))[2]
 
     wanted = deflicker(60)

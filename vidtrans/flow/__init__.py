@@ -21,16 +21,23 @@ from vidtrans.registry import Entry, Registry
 
 @dataclass(frozen=True)
 class FlowEntry(Entry):
-    """A flow method. ``takes``: the pictures that it is called with; those that take "grey" can score renders."""
+    """A flow method.
+
+    ``takes``: the pictures that it is called with; those that take "grey" can score renders. ``on_gpu``: the method in
+    its place for filters that run on a GPU.
+    """
 
     takes: Literal["grey", "rgb"] = "grey"
+    on_gpu: str = ""
 
 
 FLOWS = Registry(
     "flow method",
     {
         "dis": FlowEntry(
-            "vidtrans.flow.estimator:DISMedium", "dense inverse search, refined at full size: the default"
+            "vidtrans.flow.estimator:DISMedium",
+            "dense inverse search, refined at full size: the default; filters on a GPU take dis-torch for it",
+            on_gpu="dis-torch",
         ),
         "dis-fast": FlowEntry(
             "vidtrans.flow.estimator:DISFast", "dense inverse search, fast: a fifth of the time, less exact"

@@ -11,6 +11,7 @@ from vidtrans.clips.cut_list import cuts_for_key
 from vidtrans.config.recipe import Recipe
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.errors import ModelError, UsageError
+from vidtrans.flow import FLOWS
 from vidtrans.flow.estimator import flow_identity, runs_on_device
 from vidtrans.flow.history import VERSION
 from vidtrans.inference import ENGINES
@@ -114,6 +115,8 @@ class ResolvedRenderSettings:
         name, settings = recipe.choice_settings("temporal")
         if look.path is None and "name" not in recipe.tables.get("temporal", {}):
             name, settings = "off", FILTERS.load("off").Settings()
+        if (flow := getattr(settings, "flow", "")) and FILTERS[name].is_batched(device_kind(device)):
+            settings = replace(settings, flow=FLOWS[flow].on_gpu or flow)
         rendering = recipe.settings("rendering", RenderingSettings)
         return cls(rendering, recipe.settings("encoding", EncodingSettings), name, settings, device)
 
