@@ -1,4 +1,4 @@
-"""Refine flows at full size by one step of Lucas and Kanade's method, as ``lucas_kanade`` does, for many pairs at once."""
+"""Refine many flows at full size by one step of Lucas and Kanade's method, as ``lucas_kanade`` does."""
 
 from __future__ import annotations
 

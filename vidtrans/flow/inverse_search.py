@@ -25,7 +25,7 @@ WARPS = 2  # how often that is at the finest level; once at the others
 class TorchDIS:
     """Patches down to half size, then a Lucas–Kanade step at full size, as ``estimator.DISMedium`` has them.
 
-    It launches about 750 kernels at 720p and 1080p, 470 at 256 × 256, however many pairs there are, and holds up to 180
+    It launches about 780 kernels at 720p and 1080p, 500 at 256 × 256, however many pairs there are, and holds up to 180
     bytes for each pixel of a pair, both ways: whoever calls it bounds the number of pairs.
     """
 

@@ -115,7 +115,7 @@ def test_narrow_pictures_have_a_flow_of_their_size_both_ways(size: tuple[int, in
         assert flow.isfinite().all()
 
 
-@pytest.mark.parametrize(("side", "most"), [(256, 480), (656, 770)])  # five levels, as 720p and 1080p have
+@pytest.mark.parametrize(("side", "most"), [(256, 510), (656, 805)])  # five levels, as 720p and 1080p have
 def test_the_number_of_launches_does_not_grow_with_the_batch(side: int, most: int) -> None:
     counts = []
     for pairs in (1, 2):
