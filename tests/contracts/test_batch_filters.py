@@ -305,12 +305,11 @@ def test_a_filter_for_gpus_has_the_settings_of_the_other(name: str) -> None:
     entry = FILTERS[name]
     assert entry.load_for("cpu") is entry.load()
     assert not entry.is_batched("cpu")
-    if entry.is_batched("cuda"):
-        made = entry.load_for("cuda")
-        method = made(made.Settings(), "cpu")
-        assert made.Settings is entry.load().Settings
-        assert isinstance(method, BatchFilter)
-        assert method.radius == entry.load()(made.Settings()).radius
+    made = entry.load_for("cuda")
+    method = made(made.Settings(), "cpu")
+    assert made.Settings is entry.load().Settings
+    assert isinstance(method, BatchFilter) == entry.is_batched("cuda")
+    assert method.radius == entry.load()(made.Settings()).radius
 
 
 def render_settings(device: str, name: str = "window") -> ResolvedRenderSettings:

@@ -159,11 +159,12 @@ COMMON_VARIABLES = {f"VIDTRANS_{name}" for name in ("DEVICE", "SEED", "CACHE_DIR
 
 @pytest.mark.parametrize("name", FOUND)
 def test_variables_are_named_after_command_and_flag(name: str) -> None:
-    for option in FOUND[name].params:
-        has_its_own = isinstance(option, click.Option) and option.allow_from_autoenv
-        if has_its_own and option.envvar not in COMMON_VARIABLES:
-            flag = next(flag for flag in option.opts if flag.startswith("--"))
-            assert option.envvar == f"VIDTRANS {name} {flag[2:]}".replace(" ", "_").replace("-", "_").upper()
+    named = [p for p in FOUND[name].params if isinstance(p, click.Option) and p.allow_from_autoenv]
+    own = {
+        p.envvar: [flag for flag in p.opts if flag.startswith("--")] for p in named if p.envvar not in COMMON_VARIABLES
+    }
+    wanted = [f"VIDTRANS {name} {flags[0][2:]}".replace(" ", "_").replace("-", "_").upper() for flags in own.values()]
+    assert list(own) == wanted
 
 
 REQUESTS = [cls for name, cls in vars(requests).items() if name.endswith("Request")]
