@@ -13,8 +13,6 @@ from vidtrans.temporal.tracking import FlowPath
 
 _STEPS = 21845.0  # of 16 bits from 0 to 1
 STRIP = 32768  # pixels that are worked on at a time: what is made of them on the way stays in the processor's cache
-
-
 Moved = tuple[np.ndarray, tuple[np.ndarray, np.ndarray], np.ndarray]  # a picture, the flow there, a weight
 
 

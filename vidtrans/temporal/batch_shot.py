@@ -10,7 +10,7 @@ from vidtrans.flow.warping import grid_size
 from vidtrans.temporal.batch_detail import BatchDetail
 from vidtrans.temporal.batch_levels import average_along, write_shares
 from vidtrans.temporal.batch_tracking import BatchTracker
-from vidtrans.temporal.fine_detail import LOW
+from vidtrans.temporal.fine_detail import LOW, REACH
 from vidtrans.temporal.rolling_buffer import RollingBuffer
 from vidtrans.temporal.stream import DeflickerSettings
 from vidtrans.temporal.tensor_operations import (
@@ -185,7 +185,7 @@ class ShotStages:
 
         need: dict[str, int] = {"raw": self.done, "fine": self.done, "lacking": self.done, "low 0": self.done}
         need |= {"prepared": at["way 1"].stop, "guide": min(at[f"way {s}"].stop for s in steps)}
-        need |= {"bands": fine - 2, "energy": fine - 2}
+        need |= {"bands": fine - REACH, "energy": fine - REACH}
         for n in range(top + 1):
             used = [level(n + 1) - 2**n] if n < top else [fine]
             need[f"level {n}"] = min([*used, fine] if n in (0, min(2, top)) else used)
@@ -196,7 +196,7 @@ class ShotStages:
             need[f"share {n}"] = at[f"share {n + 1}"].stop - 2**n if n < levels else self.done
         for n, step in enumerate(steps):
             used = [level(n + 1) - step, at[f"share {n + 1}"].stop - step]
-            used += [fine - step] if step <= 2 else []
+            used += [fine - step] if step <= REACH else []
             used += [at[f"way {2 * step}"].stop] if n + 1 < len(steps) else []
             need[f"way {step}"] = min(used)
         for name, frame in need.items():

@@ -2,7 +2,7 @@
 
 Two bands: structure finer than about a pixel, and what lies between that and the low frequencies. Statistics are taken
 on their luma, at the places of a coarser grid, between a frame and its neighbours along the motion, and pooled around
-each place: (h, w, 2), a channel for each band. What is derived from a frame is kept with its sample.
+each place of half that grid: (2, h, w), one for each band. What is derived from a frame is kept with its sample.
 """
 
 from __future__ import annotations

@@ -2,34 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import cv2
 import numpy as np
 import pytest
 import torch
 from clips import scene
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from launches import LaunchCounter
 
 from vidtrans.flow.estimator import flow_identity, grey, runs_on_device
 from vidtrans.flow.inverse_search import TorchDIS
 from vidtrans.flow.patch_search import PatchSearch
 from vidtrans.flow.variational import Refinement, gradients
 from vidtrans.flow.warping import warp
-
-
-class Launches(TorchDispatchMode):
-    """Count the operations that compute something: all but those whose result is a view of what they were given."""
-
-    count = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        given = {x.untyped_storage().data_ptr() for x in tree_leaves((args, kwargs)) if isinstance(x, torch.Tensor)}
-        result = func(*args, **(kwargs or {}))
-        made = {x.untyped_storage().data_ptr() for x in tree_leaves(result) if isinstance(x, torch.Tensor)}
-        self.count += func._schema.is_mutable or not made <= given
-        return result
 
 
 def moved(truth: np.ndarray, seed: int = 5) -> tuple[np.ndarray, np.ndarray]:
@@ -121,9 +105,9 @@ def test_the_number_of_launches_does_not_grow_with_the_batch(side: int, most: in
     for pairs in (1, 2):
         pictures = torch.zeros(pairs, 1, side, side, dtype=torch.uint8)
         TorchDIS().estimate_both(pictures, pictures)  # what depends on the size only is made once
-        with Launches() as launches:
+        with LaunchCounter() as launches:
             TorchDIS().estimate_both(pictures, pictures)
-        counts.append(launches.count)
+        counts.append(launches.kernels.total())
     assert counts[0] == counts[1]
     assert 100 < counts[0] <= most
 
