@@ -1,11 +1,11 @@
-"""Refine many flows at full size by one step of Lucas and Kanade's method, as ``lucas_kanade`` does."""
+"""Refine many flows at full size by one step of Lucas and Kanade's method, as ``estimator.refine`` does."""
 
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
 
-from vidtrans.flow.lucas_kanade import DAMPING, LONGEST, OUTLIER
+from vidtrans.flow.estimator import DAMPING, LONGEST, OUTLIER
 from vidtrans.flow.tensors import warp
 
 # Boxes instead of Gaussians: their sides in pixels of half the size, which have about the same σ.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -13,7 +15,11 @@ BORDER = cv2.BORDER_REPLICATE
 # and keep the energy of structure as fine as a pixel within a tenth.
 CURVATURE = 0.75
 GRID_SHORT_SIDE = 270  # the filters' grid is at least twice as coarse as the picture, and no finer than this
+_STEPS = 21845.0  # of 16 bits from 0 to 1
+STRIP = 32768  # pixels that are worked on at a time: what is made of them on the way stays in the processor's cache
 _SECOND_DIFFERENCES = np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]], np.float32)
+
+Moved = tuple[np.ndarray, tuple[np.ndarray, np.ndarray], np.ndarray]  # a picture, the flow there, a weight
 
 
 @lru_cache(maxsize=8)
@@ -80,6 +86,59 @@ def _squared_distance(places: np.ndarray) -> np.ndarray:
     between -= 0.5
     between *= between
     return between
+
+
+def to_16_bits(picture: np.ndarray) -> np.ndarray:
+    """Return a picture of float32 in [−1, 2] as int16, which takes half the memory and is as good as exact."""
+    return cv2.addWeighted(picture, _STEPS, picture, 0, -_STEPS / 2, dtype=cv2.CV_16S)
+
+
+def from_16_bits(picture: np.ndarray) -> np.ndarray:
+    """Return what ``to_16_bits`` was given; float32 is returned as it is."""
+    if picture.dtype == np.float32:
+        return picture
+    exact = picture.astype(np.float32)
+    exact *= np.float32(1 / _STEPS)
+    exact += np.float32(0.5)
+    return exact
+
+
+def average_along(here: np.ndarray, others: Sequence[Moved]) -> np.ndarray:
+    """Return the mean of a picture, with weight 2, and of others sampled along flows: (H, W, 4).
+
+    ``here`` is float32, or int16 of ``to_16_bits``; so is the result. ``others``: each a picture of the same kind, the
+    flow there, (H, W) float32 for each axis, and the weight, 0 to 1, (H, W) or of the picture's grid.
+    """
+    height, width = here.shape[:2]
+    moved = [
+        (*other, trust if trust.shape == (height, width) else grow(trust, (width, height))) for *other, trust in others
+    ]
+    total = np.empty_like(here)
+    for rows in _strips(height, width):
+        mean = _average_rows(from_16_bits(here[rows]), moved, rows)
+        total[rows] = mean if here.dtype == np.float32 else to_16_bits(mean)
+    return total
+
+
+def _strips(height: int, width: int) -> Iterator[slice]:
+    number = max(1, round(height * width / STRIP))
+    edges = [height * at // number for at in range(number + 1)]
+    return (slice(top, bottom) for top, bottom in pairwise(edges) if top < bottom)
+
+
+def _average_rows(here: np.ndarray, moved: Sequence[Moved], rows: slice) -> np.ndarray:
+    """Return the mean in some rows, which are ``here``; flows and weights are of the picture's size."""
+    total, weight = here * 2, np.full(here.shape[:2], 2, np.float32)
+    for picture, flow, trust in moved:
+        height, width = picture.shape[:2]
+        x, y = (of_pixel[rows] + by[rows] for of_pixel, by in zip(grid_axes(height, width), flow, strict=True))
+        first = min(max(int(y.min()) - 2, 0), height - 1)
+        last = max(min(int(y.max()) + 3, height), first + 1)
+        y -= first
+        there = SharpPicture(from_16_bits(picture[first:last])).sample(x, y)
+        weight += trust[rows]
+        cv2.accumulateProduct(cv2.merge([trust[rows]] * 4), there, total)
+    return cv2.divide(total, cv2.merge([weight] * 4), dst=total)
 
 
 def compose(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -180,6 +239,12 @@ def sample_grid(picture: np.ndarray) -> np.ndarray:
 def shrink(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Return a picture's mean in each cell of a coarser grid of (width, height) ``size``."""
     return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+
+
+def halve(picture: np.ndarray) -> np.ndarray:
+    """Return a picture's mean in each square of two pixels."""
+    height, width = picture.shape[:2]
+    return shrink(picture, (-(-width // 2), -(-height // 2)))
 
 
 def grow(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -126,12 +126,7 @@ class ResolvedRenderSettings:
 
     def make_filter(self) -> Filter | BatchFilter:
         """Make the filter. Raises UsageError, ModelError or DeviceError where its flow method cannot run."""
-        device = self._flow_device()
-        if self._is_batched:
-            from vidtrans.inference.device import resolve_device
-
-            device = resolve_device(self.device).name
-        made: Filter | BatchFilter = self._filter_class(self.filter_settings, device)
+        made: Filter | BatchFilter = self._filter_class(self.filter_settings, self._filter_device())
         return made
 
     def filter_record(self) -> Table:
@@ -141,7 +136,7 @@ class ResolvedRenderSettings:
         if self._is_batched:
             made |= {"batched": self._filter_class.version, "device": device_kind(self.device)}
         method = getattr(self.filter_settings, "flow", "")
-        flow = flow_identity(method, self._flow_device()) if method else ""
+        flow = flow_identity(method, self._filter_device()) if method else ""
         return made | ({"flow": flow} if flow else {})
 
     @property
@@ -153,14 +148,14 @@ class ResolvedRenderSettings:
     def _filter_class(self) -> Any:  # noqa: ANN401  (of the registry)
         return FILTERS[self.filter_name].load_for(device_kind(self.device))
 
-    def _flow_device(self) -> str:
-        """Return the device of the filter's flow method; 'cpu' without one."""
+    def _filter_device(self) -> str:
+        """Return torch's name of the device of the filter, or of its flow method; 'cpu' where neither runs in torch."""
         method = getattr(self.filter_settings, "flow", "")
-        if not method or not runs_on_device(method):
+        if not self._is_batched and not (method and runs_on_device(method)):
             return "cpu"
         from vidtrans.inference.device import resolve_device
 
-        return resolve_device(self.device).name
+        return str(resolve_device(self.device).torch)
 
     def for_key(self, *, stills: bool, masked: bool) -> Table:
         """Return what decides a result: the rate only where pictures may become a video, the feather only of a mask."""

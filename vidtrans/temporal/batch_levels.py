@@ -1,4 +1,4 @@
-"""Averages along the motion for a batch of frames, level by level: the arithmetic of ``averaging``, in torch."""
+"""Averages along the motion for a batch of frames, level by level: the arithmetic of ``warping.average_along``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Flow between the frames of a shot for the batched filter, and how far it can be trusted, as ``tracking`` has it.
+"""Flow between the frames of a shot for the batched filter, and how far it can be trusted, as ``FlowTracker`` has it.
 
 A *way* leads from each frame ``i`` to the frame ``i + step``, and one back: (n, 2, 6, h, w) float32, there and back,
 each the place that it leads to (as grid_sample counts), the flow (u, v) in the grid's pixels, how reliable it is, and
@@ -18,10 +18,10 @@ from vidtrans.flow import FLOWS
 from vidtrans.flow.estimator import FlowMethod
 from vidtrans.flow.warping import grid_factor
 from vidtrans.settings import Size as PictureSize
+from vidtrans.temporal.fine_detail import SLACK
 from vidtrans.temporal.rolling_buffer import RollingBuffer
 from vidtrans.temporal.stream import DeflickerSettings
 from vidtrans.temporal.tensor_operations import Size, grow, ratio, sample_along, shrink, write_places
-from vidtrans.temporal.tracking import SLACK
 
 # From (N, C, H, W) float32 in [0, 255], grey or RGB, and as many second pictures, to (N, 2, H, W) float32 in pixels.
 BatchFlow = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]

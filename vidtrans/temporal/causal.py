@@ -15,10 +15,9 @@ import numpy as np
 
 from vidtrans.flow.warping import grid_size, grow, shrink, warp
 from vidtrans.settings import setting
-from vidtrans.temporal.fine_detail import FineDetail, pack_channels
+from vidtrans.temporal.fine_detail import FineDetail, FlowTracker
 from vidtrans.temporal.stream import DeflickerSettings, Sample, Window
-from vidtrans.temporal.tracking import FlowTracker
-from vidtrans.temporal.window import apply_correction, low_correction
+from vidtrans.temporal.window import apply_correction, low_correction, pack_channels
 
 
 @dataclass(frozen=True)

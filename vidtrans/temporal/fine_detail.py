@@ -1,4 +1,4 @@
-"""Fine structure along the motion: changes that the source explains, flicker, and the contrast lost by averaging.
+"""Motion between the frames of a window, and fine structure along it: flicker, what the source explains, lost contrast.
 
 Two bands: structure finer than about a pixel, and what lies between that and the low frequencies. Statistics are taken
 on their luma, at the places of a coarser grid, between a frame and its neighbours along the motion, and pooled around
@@ -7,17 +7,35 @@ each place of half that grid: (2, h, w), one for each band. What is derived from
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
 
-from vidtrans.flow.estimator import grey
-from vidtrans.flow.warping import BORDER, SharpPicture, blur, grid_axes, grid_size, grow, sample_grid, shrink
-from vidtrans.temporal.stream import DeflickerSettings, Sample, Window, unit
-from vidtrans.temporal.tracking import FlowPath, FlowTracker
+from vidtrans.flow.estimator import FlowEstimator, FlowPath, grey
+from vidtrans.flow.warping import (
+    BORDER,
+    SharpPicture,
+    agreement,
+    blur,
+    grid_axes,
+    grid_factor,
+    grid_size,
+    grow,
+    halve,
+    resize_flow,
+    sample_grid,
+    shrink,
+)
+from vidtrans.temporal.stream import DeflickerSettings, Sample, Window
+from vidtrans.video.colour.conversion import unit
 
+T = TypeVar("T")
+
+SLACK = 8.0  # pixels² of the frame between a path there and back
 REACH = 2  # frames on each side that statistics are of
 LOW = 1.25  # σ in grid pixels at which low frequencies begin
 FINEST = 0.8  # σ in pixels between the bands
@@ -32,6 +50,83 @@ BOILS = 0.1  # from here on over the longer window
 MOST = 2.0  # times by which contrast is raised at most, and lowered
 RESTORE = 2.5  # resampling costs most at the upper end of a band, its energy is measured over all of it
 TINY = 1e-7
+
+
+def compute_once(sample: Sample, key: Hashable, compute: Callable[[], T]) -> T:
+    """Return what ``compute`` returns, called once for a sample."""
+    if key not in sample.extras:
+        sample.extras[key] = compute()
+    value: T = sample.extras[key]
+    return value
+
+
+class FlowTracker:
+    """Flow between the frames of a window, on the grid, and how far it can be trusted."""
+
+    def __init__(self, settings: DeflickerSettings, device: str) -> None:
+        self._estimator = FlowEstimator(settings.flow, settings.flow_size or None, device)
+        self._tolerance = settings.colour_sigma
+        self._worker = ThreadPoolExecutor(1, "flow")  # beside the filter: OpenCV lets go of the interpreter
+
+    def expect(self, before: Sample, after: Sample) -> None:
+        """Begin the flow between neighbours in the background."""
+        if "pair" not in before.extras:
+            before.extras["pair"] = self._worker.submit(self._estimate, before, after)
+
+    def neighbours(self, window: Window, at: int, steps: Iterable[int]) -> Iterator[tuple[int, FlowPath, np.ndarray]]:
+        """Yield, for each step from frame ``at`` that stays in the window, a position, the path there and its trust.
+
+        Steps are powers of 2, either way. The trust, (h, w) float32 from 0 to 1 on the grid, says how far that frame
+        shows the same thing at each place.
+        """
+        for step in steps:
+            if 0 <= at + step < len(window.samples):
+                path = self._path(window, at, step)
+                yield at + step, path, self._trust(window, at, step, path)
+
+    def _path(self, window: Window, at: int, step: int) -> FlowPath:
+        if abs(step) == 1:
+            before, after = window.samples[min(at, at + step)], window.samples[max(at, at + step)]
+            self.expect(before, after)
+            pair: Future[tuple[FlowPath, FlowPath]] = before.extras["pair"]
+            return pair.result()[0 if step > 0 else 1]
+
+        def join() -> FlowPath:
+            return self._path(window, at, step // 2).join(self._path(window, at + step // 2, step // 2))
+
+        return compute_once(window.samples[at], ("path", step), join)
+
+    def _trust(self, window: Window, at: int, step: int, path: FlowPath) -> np.ndarray:
+        def compare() -> np.ndarray:
+            here, there = (self._guide(window.samples[i]) for i in (at, at + step))
+            difference = cv2.subtract(path.sample(there), here)
+            difference *= difference
+            distance = (difference.reshape(-1, 4) @ np.ones(4, np.float32)).reshape(path.u.shape)
+            return path.reliable * cv2.exp(distance * np.float32(-0.5 / self._tolerance**2))
+
+        return compute_once(window.samples[at], ("trust", step), compare)
+
+    def _estimate(self, before: Sample, after: Sample) -> tuple[FlowPath, FlowPath]:
+        first, second = (self._prepare(sample) for sample in (before, after))
+        before.extras.pop("prepared")  # each frame is the second of a pair, and then the first of one
+        height, width = before.guide.shape[:2]
+        size, slack = grid_size(height, width), SLACK / grid_factor(height, width) ** 2
+        there, back = (resize_flow(f, *size) for f in self._estimator.estimate_both(first, second))
+        forward = FlowPath(there[..., 0].copy(), there[..., 1].copy(), agreement(there, back, slack))
+        return forward, FlowPath(back[..., 0].copy(), back[..., 1].copy(), agreement(back, there, slack))
+
+    def _prepare(self, sample: Sample) -> np.ndarray:
+        return compute_once(sample, "prepared", lambda: self._estimator.prepare(sample.guide))
+
+    @staticmethod
+    def _guide(sample: Sample) -> np.ndarray:
+        """Return the input on the grid: (h, w, 4) float32 in [0, 1], the last channel 0."""
+
+        def pack() -> np.ndarray:
+            small = unit(shrink(sample.guide, grid_size(*sample.guide.shape[:2])))
+            return cv2.merge([*cv2.split(small), np.zeros(small.shape[:2], np.float32)])
+
+        return compute_once(sample, "guide", pack)
 
 
 @dataclass(frozen=True)
@@ -143,7 +238,7 @@ class FineDetail:
             products = (trust * change[2:] * change.reshape(2, *energy.shape)).reshape(own.shape)
             total += products
             energy += trust * there[:2] ** 2
-            frame_energy += _half_size(trust) * _along(other.energy, path)
+            frame_energy += halve(trust) * _along(other.energy, path)
             weight += trust
             count += 1
             if abs(place - at) == 1:
@@ -155,7 +250,7 @@ class FineDetail:
         near_both, near_guide = np.split(_pool(near), 2)
         unexplained = _pool(near_look) - 2 * slope * near_both + slope**2 * near_guide
         flicker = 0.5 * np.maximum(unexplained, 0) / (_pool(near_weight[None]) + 1e-3)
-        mean, honest = _pool(energy / weight), frame_energy / _half_size(weight)
+        mean, honest = _pool(energy / weight), frame_energy / halve(weight)
         wide = _planes(blur(cv2.merge([*honest, *mean]), WIDE / 2)) + TINY
         lost = wide[:2] / wide[2:]
         return _Changes(slope, flicker, mean, lost)
@@ -166,18 +261,12 @@ def _planes(picture: np.ndarray) -> np.ndarray:
     return np.stack(cv2.split(picture))
 
 
-def _half_size(picture: np.ndarray) -> np.ndarray:
-    """Return a picture of the grid at half its size."""
-    height, width = picture.shape[:2]
-    return shrink(picture, (-(-width // 2), -(-height // 2)))
-
-
 def _along(planes: np.ndarray, path: FlowPath) -> np.ndarray:
     """Return two planes (2, h, w) of half the grid's size sampled along a path on the grid."""
     rows, columns = planes.shape[1:]
     flow = (
-        _half_size(path.u) * np.float32(columns / path.u.shape[1]),
-        _half_size(path.v) * np.float32(rows / path.v.shape[0]),
+        halve(path.u) * np.float32(columns / path.u.shape[1]),
+        halve(path.v) * np.float32(rows / path.v.shape[0]),
     )
     x, y = (axis + part for axis, part in zip(grid_axes(rows, columns), flow, strict=True))
     # OpenCV 5 rounds the places of two channels, and of no other number, to 1/32 pixel.
@@ -186,7 +275,7 @@ def _along(planes: np.ndarray, path: FlowPath) -> np.ndarray:
 
 def _pool(statistics: np.ndarray) -> np.ndarray:
     """Return statistics at places of the grid, (C, h, w), pooled around each of them, at half the grid's size."""
-    return _planes(blur(_half_size(cv2.merge(list(statistics))), POOL / 2))
+    return _planes(blur(halve(cv2.merge(list(statistics))), POOL / 2))
 
 
 def _bands(picture: np.ndarray, detail: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -209,11 +298,3 @@ def _luma(picture: np.ndarray) -> np.ndarray:
 def _guide(picture: np.ndarray) -> np.ndarray:
     """Return the last channel of (H, W, 4)."""
     return cv2.extractChannel(picture, 3)
-
-
-def pack_channels(sample: Sample) -> np.ndarray:
-    """Return (H, W, 4) float32 in [0, 1]: the look's RGB and the guide's luma, so that one resampling serves both."""
-    look, guide = cv2.cvtColor(sample.output, cv2.COLOR_RGB2RGBA), grey(sample.guide)
-    if look.dtype == guide.dtype:
-        return unit(cv2.insertChannel(guide, look, 3))
-    return cv2.insertChannel(unit(guide), unit(look), 3)

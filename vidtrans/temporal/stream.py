@@ -36,11 +36,6 @@ class Window:
     centre: int
 
 
-def unit(picture: np.ndarray) -> np.ndarray:
-    """Return a picture of uint8 or uint16 as float32 in [0, 1]."""
-    return picture.astype(np.float32) * np.float32(1 / np.iinfo(picture.dtype).max)
-
-
 @runtime_checkable
 class BatchFilter(Protocol):
     """A filter that takes frames one by one and computes many at once: a ``Filter`` with a rhythm of its own."""

@@ -27,12 +27,12 @@ from typing import Any
 import cv2
 import numpy as np
 
-from vidtrans.flow.warping import blur, grid_size, grow, shrink
+from vidtrans.flow.estimator import FlowPath, grey
+from vidtrans.flow.warping import average_along, blur, from_16_bits, grid_size, grow, shrink, to_16_bits
 from vidtrans.settings import setting
-from vidtrans.temporal.averaging import average_along, from_16_bits, to_16_bits
-from vidtrans.temporal.fine_detail import LOW, REACH, FineDetail, pack_channels
+from vidtrans.temporal.fine_detail import LOW, REACH, FineDetail, FlowTracker, compute_once
 from vidtrans.temporal.stream import BatchFilter, DeflickerSettings, Filter, RecursiveFilter, Sample, Window
-from vidtrans.temporal.tracking import FlowPath, FlowTracker, compute_once
+from vidtrans.video.colour.conversion import unit
 
 FULL_LEVELS = 3  # steps at full size; those beyond are for low frequencies only
 LOOKAHEAD = 1  # samples that are taken before windows need them, so that ``Filter.expect`` gains time
@@ -131,8 +131,10 @@ class WindowFilter:
 
     def _average(self, window: Window, at: int, level: int, lower: Callable[[int], np.ndarray]) -> np.ndarray:
         """Average (1, 2, 1)/4 along the motion: ``lower`` returns a frame's (H, W, 4) float32 of the level below."""
-        others = [(lower(place), path, trust) for place, path, trust in self._neighbours(window, at, level)]
-        return average_along(lower(at), others)
+        here = lower(at)
+        height, width = here.shape[:2]
+        neighbours = self._neighbours(window, at, level)
+        return average_along(here, [(lower(i), path.full_size(width, height), trust) for i, path, trust in neighbours])
 
     def _level(self, window: Window, at: int, level: int) -> np.ndarray:
         """Return the average at full size, in 16 bits: (H, W, 4), the look's RGB and the guide's luma."""
@@ -186,6 +188,14 @@ class WindowFilter:
         alone = 2.0**-self._levels
         others = (self._share(window, at, self._levels) - alone) / (1 - alone)
         return low_correction(change, others, slope)
+
+
+def pack_channels(sample: Sample) -> np.ndarray:
+    """Return (H, W, 4) float32 in [0, 1]: the look's RGB and the guide's luma, so that one resampling serves both."""
+    look, guide = cv2.cvtColor(sample.output, cv2.COLOR_RGB2RGBA), grey(sample.guide)
+    if look.dtype == guide.dtype:
+        return unit(cv2.insertChannel(guide, look, 3))
+    return cv2.insertChannel(unit(guide), unit(look), 3)
 
 
 def low_correction(change: np.ndarray, others: np.ndarray, slope: np.ndarray) -> np.ndarray:

@@ -201,7 +201,7 @@ def test_it_runs_on_the_device_that_was_asked_for(
     assert used == ["cpu:0"]
 
 
-def test_a_device_that_is_not_there_is_missed_by_networks_only(
+def test_a_device_that_is_not_there_is_missed_by_all_that_would_run_there(
     weights: Callable[[str], Path],
     deflicker: tuple[object, ...],
     capsys: pytest.CaptureFixture[str],
@@ -210,7 +210,8 @@ def test_a_device_that_is_not_there_is_missed_by_networks_only(
     shift_by(weights("raft_large"), 1.0)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert "no CUDA device here" in refuse(capsys, 4, *deflicker, "--device", "cuda")
-    assert said_json(capsys, *deflicker, "--set=temporal.flow=dis", "--device", "cuda")["frames"] == 8
+    assert "no CUDA device here" in refuse(capsys, 4, *deflicker, "--set=temporal.flow=dis", "--device", "cuda")
+    assert said_json(capsys, *deflicker, "--set=temporal.flow=dis", "--device", "cpu")["frames"] == 8
 
 
 def test_without_it_nothing_is_begun(

@@ -19,8 +19,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from vidtrans.temporal import FILTERS
+from vidtrans.temporal.fine_detail import FlowTracker
 from vidtrans.temporal.stream import DeflickerSettings, Filter, NoFilter, OffSettings, RecursiveFilter, Sample, Window
-from vidtrans.temporal.tracking import FlowTracker
 from vidtrans.temporal.window import filter_samples
 
 repeatable = hypothesis_settings(max_examples=60)

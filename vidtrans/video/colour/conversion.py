@@ -66,6 +66,11 @@ def to_uint16(picture: np.ndarray) -> np.ndarray:
     return picture if picture.dtype == np.uint16 else picture.astype(np.uint16) * np.uint16(257)
 
 
+def unit(picture: np.ndarray) -> np.ndarray:
+    """Return a picture of uint8 or uint16 as float32 in [0, 1]."""
+    return picture.astype(np.float32) * np.float32(1 / np.iinfo(picture.dtype).max)
+
+
 def with_alpha(rgb: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
     """Return (H, W, 3) and (H, W) of one dtype as (H, W, 4); None is opaque."""
     if alpha is None:
