@@ -36,7 +36,7 @@ FLOWS = Registry(
     {
         "dis": FlowEntry(
             "vidtrans.flow.estimator:DISMedium",
-            "dense inverse search, refined at full size: the default; filters on a GPU take dis-torch for it",
+            "dense inverse search: the default; filters on a GPU take dis-torch for it",
             on_gpu="dis-torch",
         ),
         "dis-fast": FlowEntry(

@@ -18,7 +18,7 @@ FlowMethod = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def runs_on_device(method: str) -> bool:
-    """Return whether a method of the table runs in torch, and so on any device. Raises UsageError."""
+    """Return whether a method of the table runs in torch, on any device that has it. Raises UsageError."""
     return hasattr(FLOWS.load(method), "identity")
 
 

@@ -111,7 +111,8 @@ def average_along(here: np.ndarray, others: Sequence[Moved]) -> np.ndarray:
     """
     height, width = here.shape[:2]
     moved = [
-        (*other, trust if trust.shape == (height, width) else grow(trust, (width, height))) for *other, trust in others
+        (picture, flow, trust if trust.shape == (height, width) else grow(trust, (width, height)))
+        for picture, flow, trust in others
     ]
     total = np.empty_like(here)
     for rows in _strips(height, width):

@@ -126,7 +126,10 @@ class ResolvedRenderSettings:
 
     def make_filter(self) -> Filter | BatchFilter:
         """Make the filter. Raises UsageError, ModelError or DeviceError where its flow method cannot run."""
-        made: Filter | BatchFilter = self._filter_class(self.filter_settings, self._filter_device())
+        in_torch = self._is_batched or self._flow_in_torch
+        made: Filter | BatchFilter = self._filter_class(
+            self.filter_settings, self._torch_device() if in_torch else "cpu"
+        )
         return made
 
     def filter_record(self) -> Table:
@@ -135,9 +138,16 @@ class ResolvedRenderSettings:
         made = {"name": self.filter_name, "version": version, "settings": to_table(self.filter_settings)}
         if self._is_batched:
             made |= {"batched": self._filter_class.version, "device": device_kind(self.device)}
-        method = getattr(self.filter_settings, "flow", "")
-        flow = flow_identity(method, self._filter_device()) if method else ""
-        return made | ({"flow": flow} if flow else {})
+        return made | ({"flow": flow_identity(self._flow, self._torch_device())} if self._flow_in_torch else {})
+
+    @property
+    def _flow(self) -> str:
+        """The filter's flow method; '' where it has none."""
+        return str(getattr(self.filter_settings, "flow", ""))
+
+    @property
+    def _flow_in_torch(self) -> bool:
+        return self._flow != "" and runs_on_device(self._flow)
 
     @property
     def _is_batched(self) -> bool:
@@ -148,11 +158,8 @@ class ResolvedRenderSettings:
     def _filter_class(self) -> Any:  # noqa: ANN401  (of the registry)
         return FILTERS[self.filter_name].load_for(device_kind(self.device))
 
-    def _filter_device(self) -> str:
-        """Return torch's name of the device of the filter, or of its flow method; 'cpu' where neither runs in torch."""
-        method = getattr(self.filter_settings, "flow", "")
-        if not self._is_batched and not (method and runs_on_device(method)):
-            return "cpu"
+    def _torch_device(self) -> str:
+        """Return torch's name of the device. Raises DeviceError where it is absent."""
         from vidtrans.inference.device import resolve_device
 
         return str(resolve_device(self.device).torch)

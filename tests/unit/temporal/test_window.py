@@ -16,7 +16,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from vidtrans.store.chunking import cut_into_chunks, read_ranges
-from vidtrans.temporal import fine_detail, tracking
+from vidtrans.temporal import fine_detail
 from vidtrans.temporal import window as temporal_window
 from vidtrans.temporal.stream import Sample, Window
 from vidtrans.temporal.window import WindowFilter, filter_samples
@@ -197,7 +197,7 @@ class Count:
         self.method, self.radius, self.expect = method, method.radius, method.expect
         self.made: Counter[tuple[int, Any]] = Counter()
         self.most: Counter[str] = Counter()
-        for module in (temporal_window, tracking):
+        for module in (temporal_window, fine_detail):
             monkeypatch.setattr(module, "compute_once", self._compute_once)
         make_bands = fine_detail.FrameBands.of
 
