@@ -17,7 +17,7 @@ import cv2
 from vidtrans.machine import cores
 
 T = TypeVar("T")
-BUFFERED_BYTES = 1 << 26  # of pictures, at most, between two stages
+BUFFERED_BYTES = 1 << 24  # of pictures, at most, between two stages
 
 
 def buffer_capacity(width: int, height: int) -> int:

@@ -17,7 +17,8 @@ CURVATURE = 0.75
 GRID_SHORT_SIDE = 270  # the filters' grid is at least twice as coarse as the picture, and no finer than this
 _STEPS = 21845.0  # of 16 bits from 0 to 1
 STRIP = 32768  # pixels that are worked on at a time: what is made of them on the way stays in the processor's cache
-_SECOND_DIFFERENCES = np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]], np.float32)
+# A quarter of the sum of those along both axes, which is of the size of the picture's own values.
+_SECOND_DIFFERENCES = np.array([[0, 0.25, 0], [0.25, -1, 0.25], [0, 0.25, 0]], np.float32)
 
 Moved = tuple[np.ndarray, tuple[np.ndarray, np.ndarray], np.ndarray]  # a picture, the flow there, a weight
 
@@ -60,22 +61,22 @@ class SharpPicture:
     Bilinear sampling, quick for four channels, of the picture and of its second differences, which say what lacks
     between pixels. Those of both axes are weighed alike, so that structure across a motion by half a pixel is raised
     by up to a third: well for an average of a few, not for a filter that goes on and on from its own result.
+    ``compact``: keep it in 16 bits, as ``to_16_bits`` does.
     """
 
-    def __init__(self, picture: np.ndarray) -> None:
-        self.picture = picture
-        self._differences = cv2.filter2D(picture, -1, _SECOND_DIFFERENCES, borderType=BORDER)
+    def __init__(self, picture: np.ndarray, *, compact: bool = False) -> None:
+        both = picture, cv2.filter2D(picture, -1, _SECOND_DIFFERENCES, borderType=BORDER)
+        self.picture, self._differences = (to_16_bits(both[0]), to_16_bits(both[1])) if compact else both
 
     def sample(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Return the picture at places ``x``, ``y``, (h, w) float32 each: (h, w, 4)."""
-        found, curved = (
-            cv2.remap(p, x, y, cv2.INTER_LINEAR, borderMode=BORDER) for p in (self.picture, self._differences)
-        )
+        """Return the picture at places ``x``, ``y``, (h, w) float32 each: (h, w, 4) float32."""
+        both = self.picture, self._differences
+        found, curved = (from_16_bits(cv2.remap(p, x, y, cv2.INTER_LINEAR, borderMode=BORDER)) for p in both)
         # The second differences weigh t(1 − t)/2 along each axis, t from the pixel before: ((t − ½)² − ¼)/2, negative.
         lacking = _squared_distance(x)
         lacking += _squared_distance(y)
         lacking -= 0.5
-        lacking *= CURVATURE / 2
+        lacking *= CURVATURE * 2
         return cv2.accumulateProduct(curved, cv2.merge([lacking] * 4), found)
 
 
@@ -89,8 +90,8 @@ def _squared_distance(places: np.ndarray) -> np.ndarray:
 
 
 def to_16_bits(picture: np.ndarray) -> np.ndarray:
-    """Return a picture of float32 in [−1, 2] as int16, which takes half the memory and is as good as exact."""
-    return cv2.addWeighted(picture, _STEPS, picture, 0, -_STEPS / 2, dtype=cv2.CV_16S)
+    """Return a picture of float32 in [−1, 2] as uint16, which takes half the memory and is as good as exact."""
+    return cv2.addWeighted(picture, _STEPS, picture, 0, _STEPS, dtype=cv2.CV_16U)
 
 
 def from_16_bits(picture: np.ndarray) -> np.ndarray:
@@ -99,14 +100,14 @@ def from_16_bits(picture: np.ndarray) -> np.ndarray:
         return picture
     exact = picture.astype(np.float32)
     exact *= np.float32(1 / _STEPS)
-    exact += np.float32(0.5)
+    exact -= np.float32(1)
     return exact
 
 
 def average_along(here: np.ndarray, others: Sequence[Moved]) -> np.ndarray:
     """Return the mean of a picture, with weight 2, and of others sampled along flows: (H, W, 4).
 
-    ``here`` is float32, or int16 of ``to_16_bits``; so is the result. ``others``: each a picture of the same kind, the
+    ``here`` is float32, or uint16 of ``to_16_bits``; so is the result. ``others``: each a picture of the same kind, the
     flow there, (H, W) float32 for each axis, and the weight, 0 to 1, (H, W) or of the picture's grid.
     """
     height, width = here.shape[:2]
@@ -116,8 +117,7 @@ def average_along(here: np.ndarray, others: Sequence[Moved]) -> np.ndarray:
     ]
     total = np.empty_like(here)
     for rows in _strips(height, width):
-        mean = _average_rows(from_16_bits(here[rows]), moved, rows)
-        total[rows] = mean if here.dtype == np.float32 else to_16_bits(mean)
+        _average_rows(here[rows], moved, rows, total[rows])
     return total
 
 
@@ -127,19 +127,20 @@ def _strips(height: int, width: int) -> Iterator[slice]:
     return (slice(top, bottom) for top, bottom in pairwise(edges) if top < bottom)
 
 
-def _average_rows(here: np.ndarray, moved: Sequence[Moved], rows: slice) -> np.ndarray:
-    """Return the mean in some rows, which are ``here``; flows and weights are of the picture's size."""
-    total, weight = here * 2, np.full(here.shape[:2], 2, np.float32)
+def _average_rows(here: np.ndarray, moved: Sequence[Moved], rows: slice, mean: np.ndarray) -> None:
+    """Write the mean in some rows, which are ``here``; flows and weights are of the picture's size."""
+    total, weight = here * np.float32(2), np.full(here.shape[:2], 2, np.float32)
     for picture, flow, trust in moved:
         height, width = picture.shape[:2]
         x, y = (of_pixel[rows] + by[rows] for of_pixel, by in zip(grid_axes(height, width), flow, strict=True))
         first = min(max(int(y.min()) - 2, 0), height - 1)
         last = max(min(int(y.max()) + 3, height), first + 1)
         y -= first
-        there = SharpPicture(from_16_bits(picture[first:last])).sample(x, y)
+        there = SharpPicture(picture[first:last].astype(np.float32, copy=False)).sample(x, y)
         weight += trust[rows]
         cv2.accumulateProduct(cv2.merge([trust[rows]] * 4), there, total)
-    return cv2.divide(total, cv2.merge([weight] * 4), dst=total)
+    depth = cv2.CV_32F if mean.dtype == np.float32 else cv2.CV_16U
+    cv2.divide(total, cv2.merge([weight] * 4), dst=mean, dtype=depth)
 
 
 def compose(first: np.ndarray, second: np.ndarray) -> np.ndarray:

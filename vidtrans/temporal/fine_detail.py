@@ -21,6 +21,7 @@ from vidtrans.flow.warping import (
     SharpPicture,
     agreement,
     blur,
+    from_16_bits,
     grid_axes,
     grid_factor,
     grid_size,
@@ -156,10 +157,10 @@ class _Changes:
 
 @dataclass(frozen=True)
 class FrameBands:
-    """A frame's bands, (H, W, 4): the look's luma in the finer one and the coarser one, then the guide's.
+    """A frame's bands, (H, W, 4), in 16 bits: the look's luma in the finer one and the coarser one, then the guide's.
 
     ``on_grid``: at the places of the grid, (4, h, w). ``energy``: of the look in each band, pooled around each place of
-    half the grid, (2, h, w). All are float32.
+    half the grid, (2, h, w). These are float32.
     """
 
     sharp: SharpPicture
@@ -172,7 +173,7 @@ class FrameBands:
         lumas = [grey(unit(sample.output)), unit(grey(sample.guide))]  # of the look not rounded to 8 bits
         picture = cv2.merge([band for luma in lumas for band in _bands(luma, luma - _low(luma))])
         on_grid = _planes(sample_grid(picture))
-        return cls(SharpPicture(picture), on_grid, _pool(on_grid[:2] ** 2))
+        return cls(SharpPicture(picture, compact=True), on_grid, _pool(on_grid[:2] ** 2))
 
 
 class FineDetail:
@@ -215,7 +216,7 @@ class FineDetail:
         own = self._bands(window.samples[at]).sharp.picture
         for band, (slope, look, source) in enumerate(zip(slopes, _bands(*lumas), _bands(*guides), strict=True)):
             explained = grow(slope, full) * source
-            averaged.append(cv2.extractChannel(own, band) + look - explained)
+            averaged.append(from_16_bits(cv2.extractChannel(own, band)) + look - explained)
             correction -= explained
         gains = changes.gains(np.stack([sample_grid(plane) for plane in averaged]))
         for gain, plane in zip(self._settings.texture_gain * (gains - 1), averaged, strict=True):
@@ -226,8 +227,11 @@ class FineDetail:
         """Return how frame ``at`` differs from those up to two frames away, along the motion."""
         here = self._bands(window.samples[at])
         own, frame_energy = here.on_grid, here.energy.copy()
-        energy = own[:2] ** 2
-        total, near = np.zeros_like(own), np.zeros_like(own)  # of the look's changes times the guide's, and of those²
+        energy, total, near = (
+            own[:2] ** 2,
+            np.zeros_like(own),
+            np.zeros_like(own),
+        )  # of the look's changes times the guide's, and of those²
         near_look = np.zeros_like(energy)
         weight, near_weight, count = np.ones(own.shape[1:], np.float32), np.zeros(own.shape[1:], np.float32), 0
         for place, path, trust in self._tracker.neighbours(window, at, (1, -1, 2, -2)):
