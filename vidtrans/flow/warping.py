@@ -65,8 +65,10 @@ class SharpPicture:
     """
 
     def __init__(self, picture: np.ndarray, *, compact: bool = False) -> None:
-        both = picture, cv2.filter2D(picture, -1, _SECOND_DIFFERENCES, borderType=BORDER)
-        self.picture, self._differences = (to_16_bits(both[0]), to_16_bits(both[1])) if compact else both
+        self.picture = picture
+        self._differences = cv2.filter2D(picture, -1, _SECOND_DIFFERENCES, borderType=BORDER)
+        if compact:
+            self.picture, self._differences = to_16_bits(picture), to_16_bits(self._differences)
 
     def sample(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Return the picture at places ``x``, ``y``, (h, w) float32 each: (h, w, 4) float32."""

@@ -227,17 +227,13 @@ class FineDetail:
         """Return how frame ``at`` differs from those up to two frames away, along the motion."""
         here = self._bands(window.samples[at])
         own, frame_energy = here.on_grid, here.energy.copy()
-        energy, total, near = (
-            own[:2] ** 2,
-            np.zeros_like(own),
-            np.zeros_like(own),
-        )  # of the look's changes times the guide's, and of those²
+        energy = own[:2] ** 2
+        total, near = np.zeros_like(own), np.zeros_like(own)  # of the look's changes times the guide's, and of those²
         near_look = np.zeros_like(energy)
         weight, near_weight, count = np.ones(own.shape[1:], np.float32), np.zeros(own.shape[1:], np.float32), 0
         for place, path, trust in self._tracker.neighbours(window, at, (1, -1, 2, -2)):
             other = self._bands(window.samples[place])
-            height, width = other.sharp.picture.shape[:2]
-            there = _planes(other.sharp.sample(*path.from_cells(width, height)))
+            there = _planes(other.sharp.sample(*path.from_cells(*other.sharp.picture.shape[1::-1])))
             change = there - own
             products = (trust * change[2:] * change.reshape(2, *energy.shape)).reshape(own.shape)
             total += products

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -26,6 +26,11 @@ class Sample:
     output: np.ndarray
     starts_shot: bool
     extras: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    def without_pictures(self) -> Sample:
+        """Return the same with its extras, and black pictures that take no memory."""
+        guide, output = (np.broadcast_to(np.zeros((), p.dtype), p.shape) for p in (self.guide, self.output))
+        return replace(self, guide=guide, output=output)
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,10 @@ class BatchFilter(Protocol):
 
 
 class Filter(Protocol):
-    """A frame depends on ``radius`` neighbours on each side, and on nothing else."""
+    """A frame depends on ``radius`` neighbours on each side, and on nothing else.
+
+    One whose class has a true attribute ``needs_no_past_pictures`` takes only extras of frames before the centre.
+    """
 
     radius: int
 

@@ -53,6 +53,7 @@ class WindowFilter:
     """The filter of ``--temporal window``."""
 
     version = 4
+    needs_no_past_pictures = True
     Settings = WindowSettings
 
     def __init__(self, settings: WindowSettings, device: str = "cpu") -> None:
@@ -91,12 +92,12 @@ class WindowFilter:
         soon = window.centre + self._lead(self._full_levels) + REACH + 1
         if soon < len(window.samples):
             self._detail.expect(window.samples[soon])
-        for level in range(self._full_levels, max(self._levels, self._full_levels + 1)):
+        for level in range(1, max(self._levels, self._full_levels + 1)):
             first, last = window.centre - self._lead(level), window.centre + self._lead(level)
             for at in range(max(0, first), min(len(window.samples), last + 1)):
                 extras = window.samples[at].extras
                 if extras.get("done", 0) < level:
-                    self._coarse(window, at, level)
+                    (self._level if level < self._full_levels else self._coarse)(window, at, level)
                     self._share(window, at, level)
                     extras["done"] = level
 
@@ -245,6 +246,7 @@ def filter_samples(
         return
     ahead = method.radius + LOOKAHEAD if method.radius else 0  # one that has no window may be live: it must not wait
     recent: deque[Sample] = deque(maxlen=method.radius + 1 + ahead)
+    drops_pictures = getattr(method, "needs_no_past_pictures", False)
     waiting = 0  # how many of the last samples have not been filtered yet
 
     def flush(keep: int) -> Iterator[tuple[Sample, np.ndarray]]:
@@ -257,6 +259,8 @@ def filter_samples(
                 picture = method(Window(tuple(recent)[first : at + method.radius + 1], at - first))
                 if is_wanted:
                     yield recent[at], picture
+                for past in range(at + 1) if drops_pictures else ():
+                    recent[past] = recent[past].without_pictures()
             waiting -= 1
 
     for sample in samples:
