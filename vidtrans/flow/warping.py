@@ -15,7 +15,8 @@ BORDER = cv2.BORDER_REPLICATE
 # and keep the energy of structure as fine as a pixel within a tenth.
 CURVATURE = 0.75
 GRID_SHORT_SIDE = 270  # the filters' grid is at least twice as coarse as the picture, and no finer than this
-_STEPS = 21845.0  # of 16 bits from 0 to 1
+_STEPS = 32767.0  # of 16 bits from 0 to 1
+PICTURE, CHANGE = -0.5, -1.0  # where the values of a picture begin, with what sampling overshoots, and of a difference
 STRIP = 32768  # pixels that are worked on at a time: what is made of them on the way stays in the processor's cache
 # A quarter of the sum of those along both axes, which is of the size of the picture's own values.
 _SECOND_DIFFERENCES = np.array([[0, 0.25, 0], [0.25, -1, 0.25], [0, 0.25, 0]], np.float32)
@@ -61,19 +62,19 @@ class SharpPicture:
     Bilinear sampling, quick for four channels, of the picture and of its second differences, which say what lacks
     between pixels. Those of both axes are weighed alike, so that structure across a motion by half a pixel is raised
     by up to a third: well for an average of a few, not for a filter that goes on and on from its own result.
-    ``compact``: keep it in 16 bits, as ``to_16_bits`` does.
+    ``compact``: keep it, of values from −1 to 1, in 16 bits.
     """
 
     def __init__(self, picture: np.ndarray, *, compact: bool = False) -> None:
         self.picture = picture
         self._differences = cv2.filter2D(picture, -1, _SECOND_DIFFERENCES, borderType=BORDER)
         if compact:
-            self.picture, self._differences = to_16_bits(picture), to_16_bits(self._differences)
+            self.picture, self._differences = (to_16_bits(p, CHANGE) for p in (picture, self._differences))
 
     def sample(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Return the picture at places ``x``, ``y``, (h, w) float32 each: (h, w, 4) float32."""
         both = self.picture, self._differences
-        found, curved = (from_16_bits(cv2.remap(p, x, y, cv2.INTER_LINEAR, borderMode=BORDER)) for p in both)
+        found, curved = (from_16_bits(cv2.remap(p, x, y, cv2.INTER_LINEAR, borderMode=BORDER), CHANGE) for p in both)
         # The second differences weigh t(1 − t)/2 along each axis, t from the pixel before: ((t − ½)² − ¼)/2, negative.
         lacking = _squared_distance(x)
         lacking += _squared_distance(y)
@@ -91,18 +92,18 @@ def _squared_distance(places: np.ndarray) -> np.ndarray:
     return between
 
 
-def to_16_bits(picture: np.ndarray) -> np.ndarray:
-    """Return a picture of float32 in [−1, 2] as uint16, which takes half the memory and is as good as exact."""
-    return cv2.addWeighted(picture, _STEPS, picture, 0, _STEPS, dtype=cv2.CV_16U)
+def to_16_bits(picture: np.ndarray, lowest: float) -> np.ndarray:
+    """Return a picture of float32, from ``lowest`` to 2 more, as uint16: half the memory, and as good as exact."""
+    return cv2.addWeighted(picture, _STEPS, picture, 0, -lowest * _STEPS, dtype=cv2.CV_16U)
 
 
-def from_16_bits(picture: np.ndarray) -> np.ndarray:
+def from_16_bits(picture: np.ndarray, lowest: float) -> np.ndarray:
     """Return what ``to_16_bits`` was given; float32 is returned as it is."""
     if picture.dtype == np.float32:
         return picture
     exact = picture.astype(np.float32)
     exact *= np.float32(1 / _STEPS)
-    exact -= np.float32(1)
+    exact += np.float32(lowest)
     return exact
 
 

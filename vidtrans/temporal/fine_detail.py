@@ -18,6 +18,7 @@ import numpy as np
 from vidtrans.flow.estimator import FlowEstimator, FlowPath, grey
 from vidtrans.flow.warping import (
     BORDER,
+    CHANGE,
     SharpPicture,
     agreement,
     blur,
@@ -121,11 +122,10 @@ class FlowTracker:
 
     @staticmethod
     def _guide(sample: Sample) -> np.ndarray:
-        """Return the input on the grid: (h, w, 4) float32 in [0, 1], the last channel 0."""
+        """Return the input on the grid: (h, w, 4) float32 in [0, 1], the last channel 1."""
 
         def pack() -> np.ndarray:
-            small = unit(shrink(sample.guide, grid_size(*sample.guide.shape[:2])))
-            return cv2.merge([*cv2.split(small), np.zeros(small.shape[:2], np.float32)])
+            return cv2.cvtColor(unit(shrink(sample.guide, grid_size(*sample.guide.shape[:2]))), cv2.COLOR_RGB2RGBA)
 
         return compute_once(sample, "guide", pack)
 
@@ -216,7 +216,7 @@ class FineDetail:
         own = self._bands(window.samples[at]).sharp.picture
         for band, (slope, look, source) in enumerate(zip(slopes, _bands(*lumas), _bands(*guides), strict=True)):
             explained = grow(slope, full) * source
-            averaged.append(from_16_bits(cv2.extractChannel(own, band)) + look - explained)
+            averaged.append(from_16_bits(cv2.extractChannel(own, band), CHANGE) + look - explained)
             correction -= explained
         gains = changes.gains(np.stack([sample_grid(plane) for plane in averaged]))
         for gain, plane in zip(self._settings.texture_gain * (gains - 1), averaged, strict=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -26,11 +26,6 @@ class Sample:
     output: np.ndarray
     starts_shot: bool
     extras: dict[Any, Any] = field(default_factory=dict, repr=False)
-
-    def without_pictures(self) -> Sample:
-        """Return the same with its extras, and black pictures that take no memory."""
-        guide, output = (np.broadcast_to(np.zeros((), p.dtype), p.shape) for p in (self.guide, self.output))
-        return replace(self, guide=guide, output=output)
 
 
 @dataclass(frozen=True)
