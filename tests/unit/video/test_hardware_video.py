@@ -238,6 +238,18 @@ def test_without_a_gpu_one_note_says_so_and_the_bytes_are_the_same(capsys: pytes
     assert table["cached"]  # no key says who decoded
 
 
+@needs_no_gpu(NO_NVDEC)
+def test_a_gpu_that_opens_no_file_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where its memory is taken: by the real call, which fails here."""
+    path = shoot()
+    on_cpu = frames_of(opened(path)[0])
+    monkeypatch.setattr("vidtrans.clips.indexing.decoder_problem", lambda name, device: "")
+    clip, told = opened(path, decoder="nvdec")
+    assert same(frames_of(clip), on_cpu)
+    assert same(frames_of(clip), on_cpu)
+    assert told == ["clip.mp4: not decoded by nvdec, but by the CPU: the GPU cannot open it"]
+
+
 def test_a_render_whose_source_a_gpu_decodes_has_the_same_bytes(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

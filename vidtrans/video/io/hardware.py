@@ -103,9 +103,11 @@ class HardwareDecoder:
             return None
         try:
             return stack.enter_context(open_accelerated(path, HARDWARE_DECODERS[self.name], self.device))
-        except (MediaError, *_MISSING) as error:
-            self.give_up(str(error))
-            return None
+        except MediaError:  # its text is about the file, which the CPU has opened
+            self.give_up("the GPU cannot open it")
+        except _MISSING as error:
+            self.give_up(_reason(self.name, error))
+        return None
 
     def give_up(self, why: str) -> None:
         """Leave the clip to the CPU from now on."""
