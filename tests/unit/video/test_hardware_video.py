@@ -34,6 +34,7 @@ from vidtrans.video.io.container import open_media, picture_stream
 from vidtrans.video.io.encoder import SegmentWriter
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 from vidtrans.video.io.join import Timing, join
+from vidtrans.video.io.reader import ClipReader
 
 COUNT = 30
 B_FRAMES = {"crf": "12", "preset": "medium", "g": "12", "bf": "3"}
@@ -175,12 +176,24 @@ def test_what_a_gpu_fails_to_decode_the_cpu_does_and_one_note_says_so(
 ) -> None:
     path = shoot()
     on_cpu = frames_of(opened(path)[0])
-    gpu = PretendedGPU(monkeypatch, fails_at=fails_at if start == 0 else min(fails_at, 6))
+    gpu = PretendedGPU(monkeypatch, fails_at=fails_at if start == 0 else min(fails_at, 15))
     clip, told = opened(path, decoder="nvdec")
     assert same(frames_of(clip, start=start), on_cpu[start:])
     assert same(frames_of(clip, start=start), on_cpu[start:])
     assert told == ["clip.mp4: not decoded by nvdec, but by the CPU: out of memory"]
     assert gpu.opened == 1  # and is not tried again
+
+
+def test_what_a_failed_gpu_has_counted_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = shoot()
+    PretendedGPU(monkeypatch, fails_at=9)
+    indices = []
+    for device in (hardware.HardwareDecoder("nvdec", "", lambda why: None), None):
+        with ClipReader(path, hardware=device) as reader:
+            assert len(list(reader.frames())) == COUNT
+            assert not reader.is_doubtful()
+            indices.append(reader.index())
+    assert indices[0] == indices[1]
 
 
 @pytest.mark.parametrize("drops", [0, 11, COUNT - 1])
