@@ -46,6 +46,7 @@ class ContextOptions(TypedDict, total=False):
     dry_run: bool
     allow_damaged: bool
     decode_threads: int
+    decoder: str
     cache_limit_gb: float
     report: Report
     stop: Stop

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from vidtrans.errors import UsageError
 from vidtrans.events import Note, Report, Stop, silent
 from vidtrans.machine import check_device_name, device_kind
+from vidtrans.registry import unknown_name
 from vidtrans.store.cache import Cache
 from vidtrans.store.cache_folder import FOLDER
+from vidtrans.video.io.codecs import CPU, HARDWARE_DECODERS
 
 
 @dataclass
 class Context:
-    """Options common to all commands. ``decode_threads`` 0 takes what the machine has; it changes no result."""
+    """Options common to all commands.
+
+    ``decode_threads`` 0 takes what the machine has. ``decoder``: "cpu", or a GPU's, of ``HARDWARE_DECODERS``. Neither
+    changes a result.
+    """
 
     cache_dir: Path = Path(FOLDER)
     device: str = "auto"
@@ -24,6 +31,7 @@ class Context:
     dry_run: bool = False
     allow_damaged: bool = False
     decode_threads: int = 0
+    decoder: str = CPU
     cache_limit_gb: float = 20.0
     report: Report = silent
     stop: Stop = field(default_factory=Stop)
@@ -32,8 +40,11 @@ class Context:
 
     def __post_init__(self) -> None:
         check_device_name(self.device)
+        if self.decoder not in (CPU, *HARDWARE_DECODERS):
+            raise unknown_name("decoder", self.decoder, [CPU, *HARDWARE_DECODERS])
         if not 0 <= self.cache_limit_gb < float("inf"):
             raise UsageError(f"--cache-limit {self.cache_limit_gb}", "it is not a size", "give a number of gigabytes")
+        self._lock = Lock()
         self.cache_dir = Path(self.cache_dir).absolute()
         self.cache = Cache(self.cache_dir, self.report, self.stop)
 
@@ -52,6 +63,8 @@ class Context:
 
     def warn_once(self, text: str, about: Path | None = None) -> None:
         """Warn about a source, once however often it is opened; without one, about the whole command."""
-        if (text, about) not in self.warned:
+        with self._lock:  # threads that decode warn, too
+            known = (text, about) in self.warned
             self.warned.add((text, about))
+        if not known:
             self.report(Note(text, "warning", general=about is None))

@@ -37,9 +37,11 @@ from streams import stream_of, timecode_track
 from vidtrans.video.io.codecs import CODECS
 from vidtrans.video.io.encoder import SegmentWriter
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
+from vidtrans.video.io.hardware import encoder_problem
 
 IDENTITY = ("--model", "identity", "--set=rendering.chunk_frames=7")
-VIDEOS = [name for name, codec in CODECS.items() if not codec.unpacked]
+# A GPU's where they work; test_hardware_video.py has what becomes of them elsewhere.
+VIDEOS = [n for n, codec in CODECS.items() if not codec.unpacked and not (codec.software and encoder_problem(n))]
 PAIRS = [(name, ending) for name in VIDEOS for ending in CODECS[name].containers]
 SIZE = (256, 128)
 COUNT = 20

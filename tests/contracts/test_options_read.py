@@ -154,7 +154,8 @@ def is_read(option: click.Parameter, command: str, used: set[str], tables: Seque
     return by_context or option.name in used | WRAPPED
 
 
-COMMON_VARIABLES = {f"VIDTRANS_{name}" for name in ("DEVICE", "SEED", "CACHE_DIR", "CACHE_LIMIT")}  # of all commands
+COMMON_OPTIONS = ("DEVICE", "DECODER", "SEED", "CACHE_DIR", "CACHE_LIMIT")  # of all commands
+COMMON_VARIABLES = {f"VIDTRANS_{name}" for name in COMMON_OPTIONS}
 
 
 @pytest.mark.parametrize("name", FOUND)

@@ -68,6 +68,7 @@ class _FilterCommand(click.Command):
 @command_options(
     *CACHING,
     "device",
+    "decoder",
     request="DeflickerRequest",
     tables=("rendering", "temporal", "encoding"),
     reads="DEFLICKER_READS",

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from vidtrans.cli.types import FILE, PRESET, TIME, RegistryName
+from vidtrans.video.io.codecs import CPU, HARDWARE_DECODERS
 
 Function = Callable[..., Any]  # of a command: its arguments are its parameters
 Decorator = Callable[[Function], Function]
@@ -62,6 +63,11 @@ def _context_option(flag: str, *names: str, help: str, type: click.ParamType | N
 # The options for fields of the Context, by the fields' names.
 CONTEXT_OPTIONS: dict[str, Decorator] = {
     "device": _context_option("--device", help="auto, cuda, cuda:N, mps or cpu."),
+    "decoder": _context_option(
+        "--decoder",
+        type=click.Choice((CPU, *HARDWARE_DECODERS)),
+        help="What decodes the source: the CPU, or an NVIDIA GPU (nvdec), where it can. The frames are the same.",
+    ),
     "seed": _context_option("--seed", type=click.IntRange(0, 2**63 - 1), help="Random seed."),
     "cache_dir": _context_option(
         "--cache-dir", type=click.Path(path_type=Path), help="Where stages are kept: a folder with no other files."

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 @colour_option
 @codec_option
 @batch_options
-@command_options(*CACHING, "device", "seed", request="RunRequest", tables=CHAIN, recipe="dataset_recipe")
+@command_options(*CACHING, "device", "decoder", "seed", request="RunRequest", tables=CHAIN, recipe="dataset_recipe")
 def run(request: RunRequest, context: Context, console: Console) -> int:
     """Teach a look from VIDEO and render it onto other clips: dataset, model and renders, each found again."""
     from vidtrans.pipeline.run import run as run_chain

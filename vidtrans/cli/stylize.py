@@ -96,7 +96,7 @@ if TYPE_CHECKING:
 @end_option()
 @click.option("--score", is_flag=True, help="Measure flicker and save a plot next to the output: see 'evaluate'.")
 @batch_options
-@command_options(*CACHING, "device", tables=("pairing", "rendering", "temporal", "encoding"))
+@command_options(*CACHING, "device", "decoder", tables=("pairing", "rendering", "temporal", "encoding"))
 def stylize(
     videos: tuple[Path, ...],
     model: str | None,

@@ -21,6 +21,8 @@ from vidtrans.store.cache import CachePin
 from vidtrans.store.stages import IndexStage, media_libraries
 from vidtrans.video.frame_format import BLACK, PAPER, FrameFormat
 from vidtrans.video.io.clip import ClipIndex, Findings, Frame, FrameCursor, Reader
+from vidtrans.video.io.codecs import CPU
+from vidtrans.video.io.hardware import HardwareDecoder, decoder_problem
 from vidtrans.video.io.pictures import (
     is_pattern,
     is_picture,
@@ -39,7 +41,7 @@ class Clip:
 
     ``origin``: the clip that this one was made from, whose sound is copied, and ``offset_s`` how much later than there
     its times are; None where that is the clip itself. ``is_part``: it is a part of that one only. ``pin``: what keeps
-    its file from deletion, where that lies in the cache.
+    its file from deletion, where that lies in the cache. ``hardware``: what decodes it in place of the CPU.
     """
 
     path: Path
@@ -51,6 +53,7 @@ class Clip:
     offset_s: Fraction = Fraction(0)
     is_part: bool = False
     pin: CachePin | None = field(default=None, repr=False, compare=False)
+    hardware: HardwareDecoder | None = field(default=None, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -74,7 +77,7 @@ class Clip:
 
     def reader(self, frame_format: FrameFormat, threads: int) -> Reader:
         """Return a reader of its file."""
-        return open_reader(self.path, frame_format, threads=threads, guides=self.guides)
+        return open_reader(self.path, frame_format, threads=threads, guides=self.guides, hardware=self.hardware)
 
     def frames(
         self, frame_format: FrameFormat, threads: int, start: int = 0, stop: int | None = None
@@ -141,7 +144,31 @@ def open_clip(context: Context, path: Path, guides: Sequence[str] = ()) -> Clip:
         raise MediaError(str(path), f"damaged: {damage}", "repair it, or take what is left with --allow-damaged")
     for conversion in describe_conversions(clip.index):
         context.warn_once(f"{path.name}: {conversion}", path)
-    return clip
+    return clip if context.decoder == CPU else replace(clip, hardware=_hardware_for(clip, context))
+
+
+def _hardware_for(clip: Clip, context: Context) -> HardwareDecoder | None:
+    """Return the GPU's decoder that was asked for; None, with a warning, where it cannot be used.
+
+    Its frames are the CPU's, so no cache key says who decoded: the formats' standards fix every sample. No standard
+    covers what is damaged, or has wrong times; fields of interlaced frames are separated in the CPU's layout. To know
+    all that, a clip is always surveyed on the CPU.
+    """
+    path, name, found = clip.path, context.decoder, clip.index.findings
+    if clip.is_pictures or clip.guides:
+        return None
+    device = context.device.partition(":")[2]
+    if why := decoder_problem(name, device):
+        context.warn_once(f"--decoder {name} cannot be used here ({why}): the CPU decodes")
+        return None
+
+    def report(why: str) -> None:
+        context.warn_once(f"{path.name}: not decoded by {name}, but by the CPU: {why}", path)
+
+    if found.damage or found.interlaced or found.resized or clip.index.num_rebuilt_pts:
+        report("it is damaged, interlaced, or without regular times")
+        return None
+    return HardwareDecoder(name, device, report)
 
 
 def survey_clip(context: Context, path: Path, guides: Sequence[str] = ()) -> Clip:

@@ -11,6 +11,7 @@ from vidtrans.clips.cut_list import cuts_for_key
 from vidtrans.config.recipe import Recipe
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.errors import ModelError, UsageError
+from vidtrans.events import Report, silent
 from vidtrans.flow import FLOWS
 from vidtrans.flow.estimator import flow_identity, runs_on_device
 from vidtrans.flow.history import VERSION
@@ -120,9 +121,9 @@ class ResolvedRenderSettings:
         rendering = recipe.settings("rendering", RenderingSettings)
         return cls(rendering, recipe.settings("encoding", EncodingSettings), name, settings, device)
 
-    def resolved(self, pictures: bool, output: Path | None) -> ResolvedRenderSettings:
-        """Return these settings with the codec that the source and the output need."""
-        return replace(self, encoding=self.encoding.resolved(pictures=pictures, output=output))
+    def resolved(self, pictures: bool, output: Path | None, report: Report = silent) -> ResolvedRenderSettings:
+        """Return these settings with the codec that the source, the output and this machine need."""
+        return replace(self, encoding=self.encoding.resolved(pictures=pictures, output=output, report=report))
 
     def make_filter(self) -> Filter | BatchFilter:
         """Make the filter. Raises UsageError, ModelError or DeviceError where its flow method cannot run."""

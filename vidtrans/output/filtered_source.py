@@ -48,7 +48,8 @@ def filtered_clip(clip: Clip, graph: str, context: Context) -> Clip:
                 entry.finish({"graph": graph}, files=(FILTERED,))
             hold = entry.pin()
     made = open_clip(context, entry.folder / FILTERED)
-    return replace(made, pin=hold, origin=clip, offset_s=-clip.index.before_zero * clip.index.time_base)
+    offset_s = -clip.index.before_zero * clip.index.time_base
+    return replace(made, pin=hold, origin=clip, offset_s=offset_s, hardware=None)  # no GPU decodes what is lossless
 
 
 def _picture(index: ClipIndex) -> PictureFormat:

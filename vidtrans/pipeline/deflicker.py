@@ -45,7 +45,7 @@ def deflicker(request: DeflickerRequest, context: Context) -> Table:
     temporal = {"name": request.recipe.choice("temporal")[0]}
     recipe = request.recipe.under({"temporal": temporal, "rendering": {"size": "source"}})
     settings = ResolvedRenderSettings.of(recipe, look, context.device)
-    settings = settings.resolved(is_picture_source(processed), request.output)
+    settings = settings.resolved(is_picture_source(processed), request.output, context.report)
     output = request.output or refuse_link(Path(base_name(processed) + _default_ending(processed, request.recipe)))
     target = OutputTarget.find(output, settings.encoding)
     own = {

@@ -39,6 +39,7 @@ def examine() -> Iterator[Finding]:
         "libraries": _libraries,
         "device": _device,
         "video": _video,
+        "hardware video": _hardware_video,
         "model": _model,
         "folder": _folder,
         "ffmpeg program": _ffmpeg_program,
@@ -99,12 +100,23 @@ def _video() -> Result:
     from vidtrans.rendering.self_test import lossless_round_trip_is_exact
     from vidtrans.video.io.codecs import CODECS
 
-    if missing := sorted({c.encoder for c in CODECS.values()} - codecs_available):
+    own = {name: codec for name, codec in CODECS.items() if not codec.software}
+    if missing := sorted({c.encoder for c in own.values()} - codecs_available):
         return "wrong", f"this FFmpeg cannot encode {', '.join(missing)}", "pip install av (its wheel)"
     if not lossless_round_trip_is_exact():
         return "wrong", "what is written losslessly comes back changed", REINSTALL_AV
     library = ".".join(map(str, av.library_versions["libavcodec"]))
-    return "ok", f"libavcodec {library}; writes {', '.join(sorted(CODECS))}; a lossless round trip is exact"
+    return "ok", f"libavcodec {library}; writes {', '.join(sorted(own))}; a lossless round trip is exact"
+
+
+def _hardware_video() -> Result:
+    from vidtrans.rendering.self_test import hardware_codecs
+
+    decoded, encoded, why = hardware_codecs()
+    if not decoded and not encoded:
+        return "ok", f"none ({why}), and none is needed: the CPU decodes and encodes"
+    reads = f"--decoder nvdec reads {', '.join(decoded) or 'nothing'}"
+    return "ok", f"{reads}; --codec writes {', '.join(encoded) or 'nothing with it'}"
 
 
 def _model() -> Result:

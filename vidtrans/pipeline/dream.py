@@ -34,7 +34,8 @@ def dream(request: DreamRequest, context: Context) -> Table:
     began = time.monotonic()
     recipe, sound = request.recipe, request.sound
     looks = load_models(request.models, context)
-    encoding = recipe.settings("encoding", EncodingSettings).resolved(pictures=False, output=request.output)
+    encoding = recipe.settings("encoding", EncodingSettings)
+    encoding = encoding.resolved(pictures=False, output=request.output, report=context.report)
     dreaming = recipe.settings("dreaming", DreamingSettings)
     check_clock(looks, dreaming)
     if sound is not None and (encoding.makes_pictures or encoding.codec == "gif"):

@@ -83,7 +83,7 @@ class RequestedRender:
     def settings(self) -> ResolvedRenderSettings:
         """Return the settings, with the codec that the source and the output ask for."""
         settings = ResolvedRenderSettings.of(self.request.recipe, self.look, self.context.device)
-        return settings.resolved(is_picture_source(self.request.video), self.request.output)
+        return settings.resolved(is_picture_source(self.request.video), self.request.output, self.context.report)
 
     @cached_property
     def requested(self) -> RequestedOutput:

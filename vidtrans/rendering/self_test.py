@@ -1,4 +1,4 @@
-"""Short tests of an installation: a lossless round trip through the encoder, and the rate of a model."""
+"""Short tests of an installation: a lossless round trip, a GPU's decoders and encoders, and the rate of a model."""
 
 from __future__ import annotations
 
@@ -8,13 +8,22 @@ from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
+from av.video.stream import VideoStream
 
 from vidtrans.inference.device import resolve_device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.model_file import find_model, load_generator
+from vidtrans.rendering.bench_clip import pictures
+from vidtrans.video.io.codecs import CODECS
 from vidtrans.video.io.encoder import SegmentWriter, read_lossless
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
+from vidtrans.video.io.hardware import HardwareDecoder, decoder_problem, encoder_problem
+from vidtrans.video.io.reader import ClipReader
+
+# Encoders that make clips of the codecs that NVDEC may decode.
+ENCODERS = {"h264": "libx264", "hevc": "libx265", "vp9": "libvpx-vp9"}
 
 
 def lossless_round_trip_is_exact() -> bool:
@@ -27,6 +36,37 @@ def lossless_round_trip_is_exact() -> bool:
             for number, frame in enumerate(frames):
                 writer.write(frame, number)
         return all(np.array_equal(a, b) for a, b in zip(frames, read_lossless(path), strict=True))
+
+
+def hardware_codecs() -> tuple[list[str], list[str], str]:
+    """Return the codecs that NVDEC decodes here as the CPU does, the choices of --codec that NVENC has, why it is none.
+
+    Found by trial: that FFmpeg was built with them says nothing of the GPU and its driver.
+    """
+    encoded = [name for name, codec in CODECS.items() if codec.software and not encoder_problem(name)]
+    if why := decoder_problem("nvdec"):
+        return [], encoded, why
+    with tempfile.TemporaryDirectory(prefix="vidtrans-") as folder:
+        decoded = [codec for codec, encoder in ENCODERS.items() if _is_decoded_alike(Path(folder) / codec, encoder)]
+    return decoded, encoded, "no codec passed a trial"
+
+
+def _is_decoded_alike(clip: Path, encoder: str) -> bool:
+    """Return whether NVDEC decodes a small clip, and to the frames that the CPU makes of it."""
+    options = {"x265-params": "log-level=error"} if encoder == "libx265" else {}
+    with closing(av.open(str(clip), "w", format="matroska")) as out:
+        stream = out.add_stream(encoder, rate=25, options=options)
+        assert isinstance(stream, VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 256, 144, "yuv420p"
+        for picture in pictures(256, 144, 8):
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
+        out.mux(stream.encode(None))
+    failures: list[str] = []
+    hardware = HardwareDecoder("nvdec", "", failures.append)
+    with ClipReader(clip, hardware=hardware) as on_gpu, ClipReader(clip) as on_cpu:
+        pairs = zip(on_gpu.frames(), on_cpu.frames(), strict=True)
+        alike = all(a.pts == b.pts and np.array_equal(a.rgb, b.rgb) for a, b in pairs)
+    return alike and not failures
 
 
 def model_rate(name: str, width: int, height: int) -> float:

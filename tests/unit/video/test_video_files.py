@@ -52,7 +52,7 @@ def read(path: Path) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("depth", [8, 16])
-@pytest.mark.parametrize("codec", [name for name, codec in CODECS.items() if not codec.unpacked])
+@pytest.mark.parametrize("codec", [name for name, codec in CODECS.items() if not codec.unpacked and not codec.software])
 @pytest.mark.parametrize("size", [(560, 128), (561, 129)])
 def test_colours_come_back_as_they_were(tmp_path: Path, codec: str, size: tuple[int, int], depth: int) -> None:
     if CODECS[codec].even and size[0] % 2:

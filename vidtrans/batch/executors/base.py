@@ -16,7 +16,7 @@ from vidtrans.settings import Table
 if TYPE_CHECKING:
     from vidtrans.rendering.division import Division
 
-SHARED = ("cache_dir", "seed", "overwrite", "dry_run", "allow_damaged", "decode_threads", "cache_limit_gb")
+SHARED = ("cache_dir", "seed", "overwrite", "dry_run", "allow_damaged", "decode_threads", "decoder", "cache_limit_gb")
 
 
 @dataclass(frozen=True, eq=False)

@@ -56,6 +56,11 @@ def has_alpha(frame: av.VideoFrame) -> bool:
     return any(c.is_alpha for c in frame.format.components)
 
 
+def is_yuv(pix_fmt: str) -> bool:
+    """Return whether a pixel format that is written holds YUV; the others hold RGB."""
+    return pix_fmt.startswith(("yuv", "p010"))
+
+
 def to_uint8(picture: np.ndarray) -> np.ndarray:
     """Return a picture of uint8 or uint16 as uint8, rounded."""
     return picture if picture.dtype == np.uint8 else cv2.convertScaleAbs(picture, alpha=1 / 257)
@@ -213,7 +218,7 @@ class FromRGB:
     def __call__(self, picture: np.ndarray) -> av.VideoFrame:
         """Convert a picture (h, w, 3), or 4 with alpha, uint8 or uint16, of any size."""
         bits = 8 * picture.dtype.itemsize
-        if bits == 16 and self.pix_fmt.startswith("yuv"):  # the reverse of _to_full
+        if bits == 16 and is_yuv(self.pix_fmt):  # the reverse of _to_full
             colours = cv2.addWeighted(picture[..., :3], 256 / 257, picture[..., :3], 0, 0)
             picture = colours if picture.shape[2] == 3 else with_alpha(colours, picture[..., 3])
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format=_ARRAYS[bits, picture.shape[2]])

@@ -1,4 +1,7 @@
-"""The choices of ``--codec``: which encoder each is, in which pixel formats, and which containers may hold it."""
+"""The choices of ``--codec``: which encoder each is, in which pixel formats, and which containers may hold it.
+
+And those of ``--decoder``. This module imports no FFmpeg.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,12 @@ from dataclasses import dataclass, field
 # Containers by the endings of their names, with FFmpeg's names for them.
 CONTAINERS = {"mp4": "mp4", "mov": "mov", "mkv": "matroska", "webm": "webm"}
 SPEEDS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
+# The names of these for other encoders than x264 and x265. SVT-AV1 counts its presets the other way round.
+SVT_SPEEDS = ("12", "11", "10", "9", "8", "7", "5", "4", "3")
+NVENC_SPEEDS = ("p1", "p1", "p2", "p3", "p3", "p4", "p5", "p6", "p7")
+# The choices of ``--decoder``: the CPU's decoders, and those of devices, with FFmpeg's names for these.
+CPU = "cpu"
+HARDWARE_DECODERS = {"nvdec": "cuda"}
 
 
 @dataclass(frozen=True)
@@ -16,8 +25,10 @@ class Codec:
 
     ``odd``: formats for sizes that the codec's chroma subsampling cannot hold. ``segments``: the container of a chunk's
     file. ``unpacked``: chunks are lossless and become pictures, or a GIF, when all are there. ``crf``: its default
-    quality, None where it has no such option. ``tag``: QuickTime's name for the codec. ``smallest``: the least (width,
-    height) that it takes. ``even``: it takes no odd sizes.
+    quality, None where it has no such option; it lies between ``best_crf`` and ``worst_crf``. ``quality``: the option
+    that the encoder has for it. ``speeds``: its names for ``SPEEDS``. ``tag``: QuickTime's name for the codec.
+    ``smallest``: the least (width, height) that it takes. ``even``: it takes no odd sizes. ``software``: the codec of
+    this table that stands in for one of a GPU, where that cannot be used.
     """
 
     encoder: str
@@ -29,10 +40,14 @@ class Codec:
     segments: str = "nut"
     unpacked: bool = False
     crf: int | None = None
+    best_crf: int = 0
     worst_crf: int = 51
+    quality: str = "crf"
+    speeds: tuple[str, ...] = SPEEDS
     tag: str = ""
     smallest: tuple[int, int] = (1, 1)
     even: bool = False
+    software: str = ""
 
     @property
     def depths(self) -> tuple[int, ...]:
@@ -56,6 +71,34 @@ _RGB_16 = {(16, False): "gbrp16le", (16, True): "gbrap16le"}
 _RGB = _RGB_8 | _RGB_16
 _420 = {(8, False): "yuv420p", (10, False): "yuv420p10le"}
 _444 = {8: "yuv444p", 10: "yuv444p10le"}
+
+
+def _nvenc(software: str, encoder: str, crf: int, *, worst_crf: int = 51, tag: str = "") -> Codec:
+    """Return NVENC's encoder of the format that ``software`` has, for 4:2:0 pictures of even sizes.
+
+    Constant quality: a variable rate without a limit or a mean. A segment begins with an IDR frame and refers to
+    nothing before it; the length of its GOPs is x264's. Without a look-ahead NVENC begins no GOP at a cut. Its number
+    of B frames would follow preset and driver; before Turing it has none in H.265. H.264 of 10 bits is left out: few
+    GPUs have it. On one GPU with one driver the same pictures are to give the same bytes.
+    """
+    b_frames = "2" if software == "h264" else "0"
+    return Codec(
+        encoder,
+        f"{software} by an NVIDIA GPU's encoder: quick; without one, {software} itself",
+        ("mp4", "mkv", "webm") if software == "av1" else ("mp4", "mov", "mkv"),
+        {(8, False): "yuv420p"} if software == "h264" else {(8, False): "yuv420p", (10, False): "p010le"},
+        options=(("tune", "hq"), ("rc", "vbr"), ("b", "0"), ("g", "250"), ("bf", b_frames), ("rc-lookahead", "0")),
+        crf=crf,
+        best_crf=1,  # 0 is NVENC's own choice
+        worst_crf=worst_crf,
+        quality="cq",
+        speeds=NVENC_SPEEDS,
+        tag=tag,
+        smallest=(192, 128),  # the least differs from GPU to GPU
+        even=True,
+        software=software,
+    )
+
 
 # What an encoder's bytes depend on (threads, the processor's instructions) is fixed, and never follows the machine.
 CODECS = {
@@ -87,7 +130,11 @@ CODECS = {
         options=(("svtav1-params", "lp=2"),),
         crf=26,
         worst_crf=63,
+        speeds=SVT_SPEEDS,
     ),
+    "h264-nvenc": _nvenc("h264", "h264_nvenc", 19),
+    "h265-nvenc": _nvenc("h265", "hevc_nvenc", 21, tag="hvc1"),
+    "av1-nvenc": _nvenc("av1", "av1_nvenc", 26, worst_crf=63),
     "prores": Codec(
         "prores_ks",
         "ProRes 422 HQ, 10 bits, for editing",
@@ -142,4 +189,4 @@ def codecs_with_alpha() -> list[str]:
 
 def codecs_with_depth() -> list[str]:
     """Return the codecs that keep more than 8 bits a channel without being asked to."""
-    return [name for name, codec in CODECS.items() if name != "h264" and max(codec.depths) > 8]
+    return [name for name, codec in CODECS.items() if name != "h264" and not codec.software and max(codec.depths) > 8]

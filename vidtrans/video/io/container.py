@@ -12,6 +12,7 @@ from typing import Any
 import av
 import av.error
 from av.audio.stream import AudioStream
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Discard, Disposition, Stream
@@ -91,8 +92,11 @@ def packets_of(container: InputContainer, streams: Sequence[Stream] = ()) -> Ite
 
 
 @contextmanager
-def open_media(path: Path) -> Iterator[InputContainer]:
-    """Open a media file for reading, local files only, and close it whatever happens. Raises MediaError."""
+def open_media(path: Path, hwaccel: HWAccel | None = None) -> Iterator[InputContainer]:
+    """Open a media file for reading, local files only, and close it whatever happens. Raises MediaError.
+
+    With ``hwaccel`` its streams are decoded on a device, where PyAV finds that they can be, and what it raises goes on.
+    """
     path = Path(path)
     try:
         str(path).encode()
@@ -105,7 +109,7 @@ def open_media(path: Path) -> Iterator[InputContainer]:
         raise MediaError(str(path), "it is a folder, not a video", "give a video file")
     check_regular_file(path)
     try:
-        container = av.open(f"file:{path}", options=dict(SAFE), metadata_errors="replace")
+        container = av.open(f"file:{path}", options=dict(SAFE), metadata_errors="replace", hwaccel=hwaccel)
     except PermissionError:
         raise MediaError(str(path), "permission denied", "make the file readable") from None
     except (av.error.FFmpegError, OSError, ValueError) as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from vidtrans.errors import MediaError
 from vidtrans.video.frame_format import MAX_PIXELS
 from vidtrans.video.io.container import describe, open_media, packets_of, picture_stream
 from vidtrans.video.io.deinterlace import deinterlace
+from vidtrans.video.io.hardware import HardwareDecodeError, HardwareDecoder, decode_accelerated
 
 # Those of the demuxers that list every frame of a file, so that one which is not there is known to be missing.
 LISTS_FRAMES = "mov,mp4,m4a,3gp,3g2,mj2"
@@ -51,31 +52,59 @@ class Decoder:
 
     ``threads`` for the decoder (0: as many as the machine has). ``tolerant``: count what cannot be decoded in
     ``losses`` instead of raising MediaError, in one thread, since the number of threads decides what becomes of damage.
+    ``hardware``: decodes in place of the CPU as long as it can. Where it fails, the CPU repeats what it did, so that
+    frames, and what is said of damage, are the CPU's.
     """
 
-    def __init__(self, path: Path, threads: int = 0, *, tolerant: bool = False) -> None:
+    def __init__(
+        self, path: Path, threads: int = 0, *, tolerant: bool = False, hardware: HardwareDecoder | None = None
+    ) -> None:
         self.path, self.threads, self.tolerant = path, threads, tolerant
+        self._hardware = None if tolerant else hardware  # who counts damage needs the CPU's errors
 
     def __enter__(self) -> Decoder:
         with ExitStack() as stack:
             self.container = stack.enter_context(open_media(self.path))
             self.stream = picture_stream(self.container, self.path)
             self.info = describe(self.container, self.stream, self.path)
-            self._context = _alpha_decoder(self.stream) or self.stream.codec_context
+            with_alpha = _alpha_decoder(self.stream)
+            self._context = with_alpha or self.stream.codec_context
             self._context.thread_type = "AUTO"
             self._context.thread_count = 1 if self.tolerant else self.threads
             self.losses = DecodeLosses()
+            self._software = (self.container, self.stream, self._context)
+            self._sought: int | None = None
+            self.is_accelerated = False
+            if self._hardware and not with_alpha:
+                self._accelerate(self._hardware, stack)
             self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *exc: object) -> None:
         self._stack.close()
 
+    def _accelerate(self, hardware: HardwareDecoder, stack: ExitStack) -> None:
+        """Open the file a second time, for the device; the first is where the CPU begins if it has to."""
+        if opened := hardware.open(self.path, self.info.codec, self.info.pix_fmt, stack):
+            self.container, self.stream = opened
+            self._context = self.stream.codec_context
+            self.is_accelerated = True
+
+    def leave_hardware(self, why: str) -> None:
+        """Let the CPU decode from here on, from where this reading began."""
+        assert self._hardware is not None
+        self._hardware.give_up(why)
+        self.container, self.stream, self._context = self._software
+        self.is_accelerated, self.losses = False, DecodeLosses()
+        if self._sought is not None:
+            self.seek(self._sought)
+
     def seek(self, pts: int) -> bool:
         """Go to the keyframe before ``pts``. Return whether the container could."""
         try:
             self.container.seek(pts, stream=self.stream, backward=True)
             self._context.flush_buffers()
+            self._sought = pts
             return True
         except (av.error.FFmpegError, OSError):
             return False
@@ -132,7 +161,11 @@ class Decoder:
         count = 0
         for packet in self._packets():
             try:
-                frames = self._context.decode(packet)
+                frames = self._decode(packet)
+            except HardwareDecodeError as error:
+                self.leave_hardware(str(error))
+                yield from islice(self._decoded(), count, None)
+                return
             except (av.error.FFmpegError, OSError) as error:
                 self._lose(packet, error, count)
                 continue
@@ -143,6 +176,11 @@ class Decoder:
                     self.losses.set_start(frame)
                 self.losses.interlaced += frame.interlaced_frame
                 yield frame
+
+    def _decode(self, packet: Packet[VideoStream]) -> list[av.VideoFrame]:
+        if self.is_accelerated:
+            return decode_accelerated(self._context, packet, (self.info.width, self.info.height))
+        return self._context.decode(packet)
 
     def _packets(self) -> Iterator[Packet[VideoStream]]:
         """Yield the stream's packets, and the empty one that flushes the decoder at the end."""

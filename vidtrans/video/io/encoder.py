@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 
 from vidtrans.errors import MediaError
 from vidtrans.files import naming_disk_errors
-from vidtrans.video.colour.conversion import FromRGB, tag_bt709
+from vidtrans.video.colour.conversion import FromRGB, is_yuv, tag_bt709
 from vidtrans.video.io.codecs import CODECS
 from vidtrans.video.io.container import open_generated
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
@@ -74,7 +74,7 @@ class SegmentWriter:
         self._stream = _add_stream(self._container, codec.encoder, picture.rate, options, self._from_rgb)
         context = self._stream.codec_context
         context.time_base, context.sample_aspect_ratio = picture.time_base, picture.sample_aspect_ratio
-        if pix_fmt.startswith("yuv"):
+        if is_yuv(pix_fmt):
             tag_bt709(context)
 
     def write(self, picture: np.ndarray, *stamps: int) -> None:

@@ -11,17 +11,17 @@ import av
 import av.error
 
 from vidtrans.errors import UsageError
+from vidtrans.events import Note, Report, silent
 from vidtrans.files import NUMBER
 from vidtrans.registry import unknown_name
 from vidtrans.settings import Table, parse_rate, setting
 from vidtrans.video.images.picture import PICTURE_SUFFIXES
 from vidtrans.video.io.codecs import CODECS, CONTAINERS, ENDINGS, PICTURES, SPEEDS, Codec
+from vidtrans.video.io.hardware import encoder_problem
 
 AUTO = "auto"
 # A codec of the user's own ffmpeg program: ffmpeg:h264_nvenc.
 FFMPEG_PREFIX = "ffmpeg:"
-# SVT-AV1 counts its presets the other way round.
-SVT_SPEEDS = dict(zip(SPEEDS, ("12", "11", "10", "9", "8", "7", "5", "4", "3"), strict=True))
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,12 @@ class EncodingSettings:
             raise UsageError("--codec ffmpeg:", "it names no encoder", "as in --codec ffmpeg:h264_nvenc")
         if self.codec != AUTO and not self.is_ffmpeg_encoder and self.codec not in CODECS:
             raise unknown_name("codec", self.codec, [AUTO, *CODECS])
-        if self.crf is not None and self.codec in CODECS and self.crf > CODECS[self.codec].worst_crf:
-            raise UsageError(f"crf {self.crf}", f"{self.codec} ends at {CODECS[self.codec].worst_crf}", "take less")
+        if self.crf is not None and self.codec in CODECS:
+            best, worst = CODECS[self.codec].best_crf, CODECS[self.codec].worst_crf
+            if self.crf > worst:
+                raise UsageError(f"crf {self.crf}", f"{self.codec} ends at {worst}", "take less")
+            if self.crf < best:
+                raise UsageError(f"crf {self.crf}", f"{self.codec} begins at {best}", "take more")
         if self.options and not self.is_ffmpeg_encoder:
             raise UsageError("encoding.options", "they are for --codec ffmpeg:NAME", "leave them out")
         self.rate  # noqa: B018  (it raises)
@@ -125,14 +129,23 @@ class EncodingSettings:
         codec = self.chunk_codec
         options = dict(codec.options)
         if codec.crf is not None:
-            options["crf"] = str(codec.crf if self.crf is None else self.crf)
-            options["preset"] = SVT_SPEEDS[self.preset] if codec.encoder == "libsvtav1" else self.preset
+            options[codec.quality] = str(codec.crf if self.crf is None else self.crf)
+            options["preset"] = codec.speeds[SPEEDS.index(self.preset)]
         return options
 
-    def resolved(self, *, pictures: bool, output: Path | None) -> EncodingSettings:
-        """Return them with a codec in place of ``auto``: by the output's ending, else what suits the source."""
+    def resolved(self, *, pictures: bool, output: Path | None, report: Report = silent) -> EncodingSettings:
+        """Return them with the codec that is used: for ``auto`` by the output's ending, else what suits the source.
+
+        Where a GPU's encoder cannot be used, the CPU's of the same format takes its place before any key is made of
+        the settings, and ``report`` is told.
+        """
         if self.codec != AUTO:
-            return self
+            codec = CODECS.get(self.codec)
+            if codec is None or not codec.software or not (why := encoder_problem(self.codec)):
+                return self
+            text = f"--codec {self.codec} cannot be used here ({why}): {codec.software} is used"
+            report(Note(text, "warning", general=True))
+            return replace(self, codec=codec.software)
         ending = output.suffix.lower().lstrip(".") if output else ""
         of_ending = {"exr": "exr", "png": "png", "gif": "gif", "webm": "av1"}
         usual = "png" if pictures and ending not in CONTAINERS else "h264"
@@ -168,9 +181,11 @@ class EncodingSettings:
         codec, size = CODECS[self.codec], f"{picture.width}x{picture.height}"
         if picture.width < codec.smallest[0] or picture.height < codec.smallest[1]:
             least = "x".join(map(str, codec.smallest))
-            raise UsageError(f"--codec {self.codec}", f"it takes {least} and more, not {size}", "use prores, or ffv1")
+            other = codec.software or "prores, or ffv1"
+            raise UsageError(f"--codec {self.codec}", f"it takes {least} and more, not {size}", f"use {other}")
         if codec.even and picture.is_odd:
-            raise UsageError(f"--codec {self.codec}", f"it takes even sizes, not {size}", "use prores4444, or ffv1")
+            other = codec.software or "prores4444, or ffv1"
+            raise UsageError(f"--codec {self.codec}", f"it takes even sizes, not {size}", f"use {other}")
 
     @property
     def makes_pictures(self) -> bool:

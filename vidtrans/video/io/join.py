@@ -130,13 +130,21 @@ def read_encoded_video(path: Path) -> EncodedVideo:
 
 
 def _presentation_orders(segments: Sequence[Path], timing: Timing) -> list[array[int]]:
-    """Return for each segment's packets, in decoding order, the number of the frame within it. Raises MediaError."""
+    """Return for each segment's packets, in decoding order, the number of the frame within it. Raises MediaError.
+
+    The result has one header, the first segment's: another driver of a GPU's encoder may have written another.
+    """
     orders = []
+    headers = set()
     for segment in segments:
         with closing(open_generated(segment)) as container:
+            context = container.streams.video[0].codec_context
+            headers.add(context.extradata if context else None)
             stamps = [p.pts for p in container.demux(video=0) if p.pts is not None]
         rank = {pts: i for i, pts in enumerate(sorted(stamps))}
         orders.append(array("l", (rank[pts] for pts in stamps)))
+    if len(headers) > 1:
+        raise MediaError("joining", "the chunks come from different encoders", "run again with a clean cache")
     count = sum(map(len, orders))
     if count != len(timing.pts):
         raise MediaError(

@@ -18,6 +18,7 @@ from vidtrans.video.colour.conversion import apply_format, resize_alpha, to_uint
 from vidtrans.video.frame_format import DEFAULT_FORMAT, PAPER, FrameFormat
 from vidtrans.video.images.picture import PICTURE_SUFFIXES, read_layers, resize
 from vidtrans.video.io.clip import ClipIndex, Findings, Frame, Reader
+from vidtrans.video.io.hardware import HardwareDecoder
 from vidtrans.video.io.reader import ClipReader
 
 # Other files in a folder of guides are ignored.
@@ -280,13 +281,14 @@ def open_reader(
     threads: int = 0,
     guides: Sequence[str] = (),
     tolerant: bool = False,
+    hardware: HardwareDecoder | None = None,
 ) -> Reader:
     """Return the reader of a video, a picture, those of a folder or pattern, or (with ``guides``) a folder of guides.
 
-    ``tolerant``: count damage in a video instead of raising.
+    ``tolerant``: count damage in a video instead of raising. ``hardware``: decodes a video as long as it can.
     """
     if guides:
         return _GuideReader(path, guides, frame_format, threads=threads, tolerant=tolerant)
     if path.is_dir() or is_picture(path):
         return _PictureReader(path, frame_format)
-    return ClipReader(path, frame_format, threads=threads, tolerant=tolerant)
+    return ClipReader(path, frame_format, threads=threads, tolerant=tolerant, hardware=hardware)

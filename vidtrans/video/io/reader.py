@@ -19,6 +19,7 @@ from vidtrans.video.io.clip import ClipIndex, Findings, Frame
 from vidtrans.video.io.container import MediaInfo, space_name
 from vidtrans.video.io.decoder import Decoder
 from vidtrans.video.io.deinterlace import REACH
+from vidtrans.video.io.hardware import HardwareDecoder
 from vidtrans.video.io.orientation import UPRIGHT, orientation_of
 from vidtrans.video.io.timestamps import repair_timestamps
 
@@ -27,14 +28,21 @@ class ClipReader:
     """Read one video file. Use as a context manager; ``frames`` may be called more than once.
 
     ``threads``: of the decoder; 0: as many as the machine has. The pictures are the same whatever the number.
-    ``tolerant``: count damage instead of raising.
+    ``tolerant``: count damage instead of raising. ``hardware``: decodes in place of the CPU as long as it can.
     """
 
     def __init__(
-        self, path: Path, frame_format: FrameFormat = DEFAULT_FORMAT, *, threads: int = 0, tolerant: bool = False
+        self,
+        path: Path,
+        frame_format: FrameFormat = DEFAULT_FORMAT,
+        *,
+        threads: int = 0,
+        tolerant: bool = False,
+        hardware: HardwareDecoder | None = None,
     ) -> None:
         self.path = Path(path)
         self.frame_format, self.threads, self.tolerant = frame_format, threads, tolerant
+        self._hardware = hardware
         self._convert = _FrameConverter(frame_format)
         self._stamps: list[int | None] = []
         self._last_duration = 0
@@ -57,7 +65,8 @@ class ClipReader:
         self._decoder.__exit__()
 
     def _open(self, tolerant: bool) -> None:
-        self._decoder = Decoder(self.path, self.threads, tolerant=tolerant).__enter__()
+        decoder = Decoder(self.path, self.threads, tolerant=tolerant, hardware=self._hardware)
+        self._decoder = decoder.__enter__()
         self._used = False
 
     def _restart(self, tolerant: bool) -> Decoder:
@@ -98,10 +107,15 @@ class ClipReader:
         source = self._from_keyframe(start, last, index) if start and reliable and not index.findings.damage else None
         for number, frame in source if source is not None else self._decoded(start, last, index):
             if reliable and frame.pts != index.pts[number]:
+                if self._decoder.is_accelerated:
+                    break
                 raise MediaError(str(self.path), "the file changed while it was read", "run the command again")
             yield self._convert(frame, number, index.pts[number])
             following = number + 1
-        if following < last:
+        if following < last and self._decoder.is_accelerated:
+            self._decoder.leave_hardware(f"its frame {following} is not the CPU's")
+            yield from self.frames(following, stop, index)
+        elif following < last:
             raise MediaError(str(self.path), f"ended at frame {following} of {last}", "is the file still complete?")
 
     def near(self, seconds: Fraction, count: int) -> list[Frame]:

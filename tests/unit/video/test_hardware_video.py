@@ -1,0 +1,406 @@
+"""A GPU's decoder and encoder: pretended here, at the seam to PyAV. What is decoded is the same, what lacks is told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import av.codec
+import numpy as np
+import pytest
+from chain import check_described
+from clips import decode, moving_frames, number_in, numbered, times, write_clip
+
+from vidtrans.cli.main import run
+from vidtrans.clips.indexing import Clip, open_clip
+from vidtrans.errors import MediaError, UsageError
+from vidtrans.events import Event, Note
+from vidtrans.pipeline.doctor import _hardware_video
+from vidtrans.rendering import self_test
+from vidtrans.session import Context
+from vidtrans.settings import Size
+from vidtrans.video.colour.conversion import FromRGB, ToRGB
+from vidtrans.video.frame_format import DEFAULT_FORMAT, FrameFormat
+from vidtrans.video.io import hardware
+from vidtrans.video.io.clip import Frame
+from vidtrans.video.io.codecs import CODECS, SPEEDS
+from vidtrans.video.io.container import open_media, picture_stream
+from vidtrans.video.io.encoder import SegmentWriter
+from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
+from vidtrans.video.io.join import Timing, join
+from vidtrans.video.io.reader import ClipReader
+
+COUNT = 30
+B_FRAMES = {"crf": "12", "preset": "medium", "g": "12", "bf": "3"}
+LAYOUT_OF = {"yuv420p": "nv12", "yuvj420p": "nv12", "yuv420p10le": "p010le"}
+IDENTITY = ("--model", "identity", "--set=rendering.chunk_frames=7")
+NVENC = ("h264-nvenc", "h265-nvenc", "av1-nvenc")
+
+
+@pytest.fixture(autouse=True)
+def no_trial_is_remembered() -> Iterator[None]:
+    hardware.encoder_problem.cache_clear()
+    hardware.decoder_problem.cache_clear()
+    yield
+    hardware.encoder_problem.cache_clear()
+    hardware.decoder_problem.cache_clear()
+
+
+def samples(plane: Any, dtype: str, width: int) -> np.ndarray:
+    return np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size).view(dtype)[:, :width]
+
+
+def as_from_a_gpu(frame: av.VideoFrame) -> av.VideoFrame:
+    """The same samples as NVDEC lays them out: chroma interleaved, 10 bits in the upper ones of 16."""
+    layout = LAYOUT_OF[frame.format.name]
+    dtype, shift = ("<u2", 6) if layout == "p010le" else ("u1", 0)
+    made = frame.reformat(format=layout)  # as PyAV's own frames from a device, it takes over place of chroma and tags
+    y, u, v = (samples(p, dtype, p.width) for p in frame.planes)
+    chroma = np.stack([u, v], axis=-1).reshape(u.shape[0], -1)
+    for plane, values in zip(made.planes, (y, chroma), strict=True):
+        rows = np.zeros((plane.height, plane.line_size // np.dtype(dtype).itemsize), dtype)
+        rows[:, : values.shape[1]] = values << shift
+        plane.update(rows.tobytes())
+    if frame.time_base is not None:
+        made.pts, made.time_base = frame.pts, frame.time_base
+    for tag in ("colorspace", "color_range", "color_primaries", "color_trc"):
+        setattr(made, tag, getattr(frame, tag))
+    return made
+
+
+class PretendedGPU:
+    """Stands for the device in ``vidtrans.video.io.hardware``: decodes in software, and counts what it decoded.
+
+    ``fails_at``: the packet that it does not decode; ``drops``: the frame that it loses.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, fails_at: int = -1, drops: int = -1) -> None:
+        self.packets = self.frames = self.opened = 0
+        self.fails_at, self.drops = fails_at, drops
+        monkeypatch.setattr(hardware, "open_accelerated", self.open)
+        monkeypatch.setattr("vidtrans.video.io.decoder.decode_accelerated", self.decode)
+        monkeypatch.setattr("vidtrans.clips.indexing.decoder_problem", lambda name, device: "")
+
+    @contextmanager
+    def open(self, path: Path, device_type: str, device: str) -> Iterator[Any]:
+        assert device_type == "cuda"
+        self.opened += 1
+        with open_media(path) as container:
+            yield container, picture_stream(container, path)
+
+    def decode(self, context: Any, packet: Any, size: tuple[int, int]) -> list[av.VideoFrame]:
+        self.packets += 1
+        if self.packets == self.fails_at + 1:
+            raise hardware.HardwareDecodeError("out of memory")
+        decoded = [as_from_a_gpu(frame) for frame in context.decode(packet)]
+        kept = [frame for n, frame in enumerate(decoded, self.frames) if n != self.drops]
+        self.frames += len(decoded)
+        return kept
+
+
+def opened(path: Path, **options: Any) -> tuple[Clip, list[str]]:
+    told: list[str] = []
+
+    def report(event: Event) -> None:
+        if isinstance(event, Note):
+            told.append(event.text)
+
+    return open_clip(Context(cache_dir=Path("cache"), report=report, **options), path), told
+
+
+def frames_of(clip: Clip, frame_format: FrameFormat = DEFAULT_FORMAT, start: int = 0) -> list[Frame]:
+    return list(clip.frames(frame_format, 1, start))
+
+
+def same(a: list[Frame], b: list[Frame]) -> bool:
+    alike = ((x.index, x.pts) == (y.index, y.pts) and np.array_equal(x.rgb, y.rgb) for x, y in zip(a, b, strict=True))
+    return len(a) > 0 and all(alike)
+
+
+def shoot(name: str = "clip.mp4", **options: Any) -> Path:
+    return write_clip(Path(name), numbered(moving_frames(COUNT)), options=B_FRAMES, **options)
+
+
+def told_json(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[dict[str, Any], list[str]]:
+    """Run with --json; return the object, and the warnings."""
+    capsys.readouterr()
+    assert run([*map(str, arguments), "--json"]) == 0
+    captured = capsys.readouterr()
+    warnings = [line.removeprefix("warning: ") for line in captured.err.splitlines() if line.startswith("warning: ")]
+    return check_described(arguments, json.loads(captured.out)), warnings
+
+
+FORMATS = [DEFAULT_FORMAT, FrameFormat(Size(short=24)), FrameFormat(Size(exact=(96, 80))), FrameFormat(deep=True)]
+
+
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuvj420p", "yuv420p10le"])
+@pytest.mark.parametrize("frame_format", FORMATS, ids=["stored", "smaller", "larger", "deep"])
+def test_what_a_gpu_decodes_is_to_the_bit_what_the_cpu_does(
+    pix_fmt: str, frame_format: FrameFormat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = shoot(pix_fmt=pix_fmt)
+    on_cpu = frames_of(opened(path)[0], frame_format)
+    gpu = PretendedGPU(monkeypatch)
+    clip, told = opened(path, decoder="nvdec")
+    assert same(frames_of(clip, frame_format), on_cpu)
+    assert same(frames_of(clip, frame_format, 17), on_cpu[17:])  # by a seek
+    assert (told, gpu.opened) == ([], 2)
+    assert gpu.frames >= COUNT + 13
+
+
+@pytest.mark.parametrize("size", [(64, 48), (63, 47), (130, 34)])
+@pytest.mark.parametrize("planes", ["yuv420p", "yuv420p10le"])
+@pytest.mark.parametrize("tags", [(1, 1), (5, 2), (2, 0), (9, 1)], ids=str)
+def test_every_matrix_and_range_is_read_alike_from_a_gpus_layout(
+    size: tuple[int, int], planes: str, tags: tuple[int, int]
+) -> None:
+    rgb = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    frame = FromRGB(*size, planes)(rgb)
+    frame.colorspace, frame.color_range = tags
+    for width, height in (size, (40, 20), (200, 150)):
+        for deep in (False, True):
+            convert = ToRGB(width, height, deep=deep)
+            assert np.array_equal(convert(frame), convert(as_from_a_gpu(frame)))
+
+
+@pytest.mark.parametrize("fails_at", [0, 9, 25])
+@pytest.mark.parametrize("start", [0, 17])
+def test_what_a_gpu_fails_to_decode_the_cpu_does_and_one_note_says_so(
+    fails_at: int, start: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = shoot()
+    on_cpu = frames_of(opened(path)[0])
+    gpu = PretendedGPU(monkeypatch, fails_at=fails_at if start == 0 else min(fails_at, 15))
+    clip, told = opened(path, decoder="nvdec")
+    assert same(frames_of(clip, start=start), on_cpu[start:])
+    assert same(frames_of(clip, start=start), on_cpu[start:])
+    assert told == ["clip.mp4: not decoded by nvdec, but by the CPU: out of memory"]
+    assert gpu.opened == 1  # and is not tried again
+
+
+def test_what_a_failed_gpu_has_counted_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = shoot()
+    PretendedGPU(monkeypatch, fails_at=9)
+    indices = []
+    for device in (hardware.HardwareDecoder("nvdec", "", lambda why: None), None):
+        with ClipReader(path, hardware=device) as reader:
+            assert len(list(reader.frames())) == COUNT
+            assert not reader.is_doubtful()
+            indices.append(reader.index())
+    assert indices[0] == indices[1]
+
+
+@pytest.mark.parametrize("drops", [0, 11, COUNT - 1])
+def test_a_gpu_that_loses_a_frame_is_not_believed(drops: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = shoot()
+    on_cpu = frames_of(opened(path)[0])
+    PretendedGPU(monkeypatch, drops=drops)
+    clip, told = opened(path, decoder="nvdec")
+    assert same(frames_of(clip), on_cpu)
+    assert told == [f"clip.mp4: not decoded by nvdec, but by the CPU: its frame {drops} is not the CPU's"]
+
+
+def test_a_clip_that_no_gpu_decodes_alike_is_left_to_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MPEG-4's transform is rounded as each decoder likes, and 4:4:4 has a layout that nobody has compared."""
+    gpu = PretendedGPU(monkeypatch)
+    old = write_clip(Path("old.mp4"), moving_frames(5), codec="mpeg4")
+    full = write_clip(Path("full.mp4"), moving_frames(5), pix_fmt="yuv444p")
+    for path, what in ((old, "mpeg4, yuv420p"), (full, "h264, yuv444p")):
+        clip, told = opened(path, decoder="nvdec")
+        assert len(frames_of(clip)) == 5
+        assert told == [f"{path.name}: not decoded by nvdec, but by the CPU: it is {what}"]
+    assert gpu.opened == 0
+
+
+def test_damage_is_counted_by_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = shoot()
+    data = bytearray(path.read_bytes())
+    middle = data.index(b"mdat") + 4 + (len(data) - data.index(b"mdat")) // 2
+    data[middle : middle + 400] = bytes(400)
+    path.write_bytes(data)
+    plain = opened(path, allow_damaged=True)[0]
+    gpu = PretendedGPU(monkeypatch)
+    clip, told = opened(path, allow_damaged=True, decoder="nvdec")
+    assert clip.index.findings.damage
+    assert same(frames_of(clip), frames_of(plain))
+    assert gpu.opened == 0
+    assert any("not decoded by nvdec" in text for text in told)
+
+
+def needs_no_gpu(why: str) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(not why, reason="there is a GPU here, that can")
+
+
+NO_NVDEC, NO_NVENC = hardware.decoder_problem("nvdec"), hardware.encoder_problem("h264-nvenc")
+
+
+@needs_no_gpu(NO_NVDEC)
+def test_without_a_gpu_one_note_says_so_and_the_bytes_are_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    command = ("stylize", shoot(), *IDENTITY)
+    told_json(capsys, *command, "-o", "cpu.mp4", "--cache-dir", "one")
+    _, told = told_json(capsys, *command, "-o", "gpu.mp4", "--cache-dir", "two", "--decoder", "nvdec")
+    assert told == [f"--decoder nvdec cannot be used here ({NO_NVDEC}): the CPU decodes"]
+    assert Path("cpu.mp4").read_bytes() == Path("gpu.mp4").read_bytes()
+    table, _ = told_json(capsys, *command, "-o", "cpu.mp4", "--cache-dir", "one", "--decoder", "nvdec")
+    assert table["cached"]  # no key says who decoded
+
+
+@needs_no_gpu(NO_NVDEC)
+def test_a_gpu_that_opens_no_file_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where its memory is taken: by the real call, which fails here."""
+    path = shoot()
+    on_cpu = frames_of(opened(path)[0])
+    monkeypatch.setattr("vidtrans.clips.indexing.decoder_problem", lambda name, device: "")
+    clip, told = opened(path, decoder="nvdec")
+    assert same(frames_of(clip), on_cpu)
+    assert same(frames_of(clip), on_cpu)
+    assert told == ["clip.mp4: not decoded by nvdec, but by the CPU: the GPU cannot open it"]
+
+
+def test_a_render_whose_source_a_gpu_decodes_has_the_same_bytes(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ("stylize", shoot(), *IDENTITY)
+    told_json(capsys, *command, "-o", "cpu.mp4", "--cache-dir", "one")
+    gpu = PretendedGPU(monkeypatch)
+    _, told = told_json(capsys, *command, "-o", "gpu.mp4", "--cache-dir", "two", "--decoder", "nvdec")
+    assert told == []
+    assert gpu.frames >= COUNT
+    assert Path("cpu.mp4").read_bytes() == Path("gpu.mp4").read_bytes()
+
+
+def test_an_unknown_decoder_is_refused() -> None:
+    with pytest.raises(UsageError, match="unknown decoder 'nvdek'"):
+        Context(decoder="nvdek")
+
+
+@needs_no_gpu(NO_NVENC)
+@pytest.mark.parametrize("codec", NVENC)
+def test_without_nvenc_the_cpus_codec_of_the_format_is_used_with_a_note_and_found_again(
+    codec: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, made, software = shoot(), Path("out.mp4"), CODECS[codec].software
+    command = ("stylize", path, *IDENTITY, "-o", made, "--codec")
+    table, told = told_json(capsys, *command, codec)
+    note = f"--codec {codec} cannot be used here ({NO_NVENC}): {software} is used"
+    assert (table["codec"], table["frames"], told) == (software, COUNT, [note])
+    assert [number_in(p) for p in decode(made)[2]] == list(range(COUNT))
+    assert times(made) == times(path)
+    assert told_json(capsys, *command, codec)[0]["cached"]
+    own, told = told_json(capsys, *command, software)
+    assert own["cached"]  # the record says who encoded it
+    assert told == []
+
+
+@pytest.fixture
+def pretended_nvenc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """h264-nvenc with x264 in the place of its encoder: what is left is its line of the table, and the chain."""
+    codec = CODECS["h264-nvenc"]
+    options = (("g", "250"), ("bf", "2"), ("threads", "4"))
+    monkeypatch.setitem(
+        CODECS,
+        "h264-nvenc",
+        replace(codec, encoder="libx264", options=options, quality="crf", speeds=CODECS["h264"].speeds),
+    )
+
+
+@pytest.mark.usefixtures("pretended_nvenc")
+def test_chunks_of_a_gpus_encoder_join(capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_clip(Path("clip.mp4"), numbered(moving_frames(COUNT, (256, 128))), options=B_FRAMES)
+    command = ("stylize", path, *IDENTITY, "-o", "out.mp4", "--codec")
+    table, told = told_json(capsys, *command, "h264-nvenc")
+    assert (table["codec"], told) == ("h264-nvenc", [])
+    assert [number_in(p) for p in decode(Path("out.mp4"))[2]] == list(range(COUNT))
+    assert times(Path("out.mp4")) == times(path)
+    assert told_json(capsys, *command, "h264-nvenc")[0]["cached"]
+    assert run([str(a) for a in (*command, "h264")]) == UsageError.exit_status  # it was made with another encoder
+
+
+def test_chunks_with_other_headers_are_not_joined() -> None:
+    """As of another driver, between a render that was stopped and the one that went on."""
+    form = PictureFormat(64, 48, Fraction(1), Fraction(1, 25), Fraction(25))
+    segments = [Path("a.nut"), Path("b.nut")]
+    for segment, preset in zip(segments, ("ultrafast", "medium"), strict=True):
+        with closing(SegmentWriter(segment, form, EncodingSettings(codec="h264", preset=preset))) as writer:
+            for number, frame in enumerate(moving_frames(3)):
+                writer.write(frame, number)
+    with pytest.raises(MediaError, match="different encoders"):
+        join(segments, Timing(range(6), [1] * 6, Fraction(1, 25)), Path("out.mp4"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "wanted"),
+    [
+        ({}, {"cq": "19", "preset": "p4", "bf": "2", "rc": "vbr"}),
+        ({"crf": 30, "preset": "veryslow"}, {"cq": "30", "preset": "p7", "g": "250"}),
+        ({"codec": "h265-nvenc", "preset": "ultrafast"}, {"cq": "21", "preset": "p1", "bf": "0"}),
+    ],
+)
+def test_quality_and_effort_in_nvencs_words(settings: dict[str, Any], wanted: dict[str, str]) -> None:
+    options = EncodingSettings(**({"codec": "h264-nvenc"} | settings)).encoder_options()
+    assert wanted.items() <= options.items()
+    assert "crf" not in options
+
+
+@pytest.mark.parametrize("codec", NVENC)
+def test_every_option_is_one_that_this_ffmpegs_encoder_has(codec: str) -> None:
+    if CODECS[codec].encoder not in av.codec.codecs_available:
+        pytest.skip("this FFmpeg was built without NVENC")
+    known = av.CodecContext.create(CODECS[codec].encoder, "w").supported_options
+    choices = {o.name: {c.name for c in o.choices} for o in (*known.generic, *known.private)}
+    for preset in SPEEDS:
+        for name, value in EncodingSettings(codec=codec, preset=preset).encoder_options().items():
+            assert name in choices
+            assert not choices[name] or value in choices[name]
+    formats = {f.name for f in av.Codec(CODECS[codec].encoder, "w").video_formats or ()}
+    assert set(CODECS[codec].formats.values()) <= formats
+
+
+def test_what_nvenc_does_not_take_is_refused_before_the_work() -> None:
+    with pytest.raises(UsageError, match="h264-nvenc begins at 1"):
+        EncodingSettings(codec="h264-nvenc", crf=0)
+    form = PictureFormat(255, 129, Fraction(1), Fraction(1, 25), Fraction(25))
+    with pytest.raises(UsageError, match=r"it takes even sizes, not 255x129 — use h264$"):
+        EncodingSettings(codec="h264-nvenc").check_size(form)
+    with pytest.raises(UsageError, match=r"it takes 192x128 and more, not 64x48 — use h265$"):
+        EncodingSettings(codec="h265-nvenc").check_size(replace(form, width=64, height=48))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_ten_bits_for_nvenc_are_those_for_the_cpus_encoders(dtype: Any) -> None:
+    picture = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (48, 64, 3)).astype(dtype)
+    wanted, made = as_from_a_gpu(FromRGB(64, 48, "yuv420p10le")(picture)), FromRGB(64, 48, "p010le")(picture)
+    for a, b in zip(wanted.planes, made.planes, strict=True):
+        assert np.array_equal(samples(a, "<u2", 64), samples(b, "<u2", 64))
+
+
+def test_a_trial_decides_whether_an_encoder_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its name in the build is not enough: one that opens, and one that does not exist."""
+    codec = replace(CODECS["h264"], software="h264")
+    monkeypatch.setitem(CODECS, "works", codec)
+    monkeypatch.setitem(CODECS, "absent", replace(codec, encoder="no_such_encoder"))
+    monkeypatch.setitem(
+        CODECS, "refuses", replace(codec, options=(("profile", "baseline"),), formats={(10, False): "yuv420p10le"})
+    )
+    assert hardware.encoder_problem("works") == ""
+    assert "no_such_encoder" in hardware.encoder_problem("absent")
+    assert hardware.encoder_problem("refuses").startswith("libx264: ")
+
+
+def test_doctor_tries_what_the_gpu_decodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    PretendedGPU(monkeypatch)
+    monkeypatch.setattr(self_test, "decoder_problem", lambda name: "")
+    monkeypatch.setattr(self_test, "encoder_problem", lambda name: "" if name == "h264-nvenc" else "none")
+    assert _hardware_video() == ("ok", "--decoder nvdec reads h264, hevc, vp9; --codec writes h264-nvenc")
+    PretendedGPU(monkeypatch, fails_at=20)  # packets of the second and of the third clip
+    assert self_test.hardware_codecs()[0] == ["h264", "hevc"]
+    monkeypatch.setattr(self_test, "decoder_problem", lambda name: "no NVIDIA driver is found")
+    monkeypatch.setattr(self_test, "encoder_problem", lambda name: "none")
+    state, text = _hardware_video()[:2]
+    assert (state, text) == ("ok", "none (no NVIDIA driver is found), and none is needed: the CPU decodes and encodes")
