@@ -29,12 +29,12 @@ def lossless_round_trip_is_exact() -> bool:
         return all(np.array_equal(a, b) for a, b in zip(frames, read_lossless(path), strict=True))
 
 
-def model_rate(name: str, width: int, height: int) -> float:
+def model_rate(name: str, width: int, height: int, device: str) -> float:
     """Return how many frames a second a model that ships renders here. Raises ModelError, DeviceError."""
     path = find_model(name)
     assert path is not None
     generator, record = load_generator(path)
-    engine = TorchEngine(generator, resolve_device("auto"))
+    engine = TorchEngine(generator, resolve_device(device))
     inputs = np.zeros((engine.batch, height, width, record.in_channels), np.uint8)
     engine(inputs)
     began = time.perf_counter()
