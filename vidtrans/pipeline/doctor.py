@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 import vidtrans
 from vidtrans.errors import UsageError, VidtransError
-from vidtrans.machine import check_device_name
 from vidtrans.self_test.findings import Finding, State
 
 if TYPE_CHECKING:
@@ -31,7 +30,6 @@ REINSTALL_AV = "pip install --force-reinstall av (its wheel brings FFmpeg along)
 
 def start_self_test(device: str) -> SelfTest:
     """Return the self-test of a device, which begins when it is iterated. Raises UsageError or DeviceError."""
-    check_device_name(device)
     from vidtrans.inference.device import resolve_device
     from vidtrans.self_test.run import SelfTest
 
@@ -39,8 +37,11 @@ def start_self_test(device: str) -> SelfTest:
 
 
 def examine(device: str = "auto") -> Iterator[Finding]:
-    """Check one thing after another. Nothing here raises but a name that is no device's: what fails is a finding."""
-    check_device_name(device)
+    """Check one thing after another. What fails is a finding; a ``device`` that is absent raises DeviceError."""
+    if device != "auto":
+        from vidtrans.inference.device import resolve_device
+
+        resolve_device(device)
     checks: dict[str, Callable[[], Result]] = {
         "python": _python,
         "libraries": _libraries,

@@ -71,7 +71,7 @@ def measure(steps: Mapping[str, Step], frames: int, context: Context) -> dict[st
 
 
 class RenderBenchmark:
-    """A render job on the first ``frames`` of a clip, at ``size`` (short side), with the inputs of each of its steps."""
+    """A render of the first ``frames`` of a clip, at ``size`` (short side), with the inputs of each of its steps."""
 
     def __init__(
         self,

@@ -1,8 +1,8 @@
 """Does each flow method find a motion that is known, the same every time, and on the device as on the CPU?
 
-A camera that pans by whole pixels: the tests of the project hold every method to a mean end-point error of 0.15 pixels
-on such a pair, inside of the rim. Between two devices the order of sums differs, and with it now and then the choice
-between two patches: 0.05 pixels in the mean leave room for that, and for no operation that computes something else.
+A camera that pans by whole pixels over a texture: the project's tests hold every method to a mean end-point error of
+0.15 pixels on such a pair, inside of the rim. Between two devices the order of sums differs, and with it now and then
+the choice between two patches: 0.05 pixels in the mean leave room for that, and for no operation that is wrong.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from vidtrans.errors import UsageError
 from vidtrans.flow import FLOWS
 from vidtrans.flow.estimator import FlowEstimator, runs_on_device
 from vidtrans.self_test.findings import Checks, Verdict
-from vidtrans.self_test.made_up import frames
+from vidtrans.self_test.made_up import texture
 from vidtrans.self_test.subject import Subject, alike
 
 MOTION = (3, -2)  # pixels, x and y
@@ -51,7 +51,7 @@ def _check(subject: Subject, name: str) -> Verdict:
 
 def pair(side: int) -> tuple[np.ndarray, np.ndarray]:
     """Return two pictures (side, side, 3) uint8 of a camera that pans by ``MOTION``."""
-    (x, y), big = MOTION, frames(side + 2 * RIM, 1)[0]
+    (x, y), big = MOTION, texture(side + 2 * RIM)
     return tuple(
         np.ascontiguousarray(big[top : top + side, left : left + side])
         for top, left in ((RIM, RIM), (RIM - y, RIM - x))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from torch import nn
@@ -19,6 +20,14 @@ FLICKER, GRAIN = 12, 6.0  # grey levels: the most of a frame's brightness, and Ï
 def frames(side: int, count: int) -> np.ndarray:
     """Return a square clip that moves, (count, side, side, 3) uint8."""
     return np.stack(list(pictures(side, side, count)))
+
+
+def texture(side: int) -> np.ndarray:
+    """Return a picture with detail everywhere, as flow methods need it: (side, side, 3) uint8."""
+    noise = np.random.default_rng(2).normal(0, 1, (side, side, 3)).astype(np.float32)
+    layers = [cv2.GaussianBlur(noise, (0, 0), sigma) for sigma in (2.0, 8.0)]
+    levels = sum(layer * (28 / layer.std()) for layer in layers) + 128
+    return np.clip(np.rint(levels), 0, 255).astype(np.uint8)
 
 
 def make_generator(name: str = GENERATOR[0], table: dict[str, Any] | None = None) -> Any:  # noqa: ANN401
