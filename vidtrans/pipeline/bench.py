@@ -45,7 +45,7 @@ def bench(request: BenchRequest, context: Context) -> Table:
         benchmark = RenderBenchmark(look, own, device, folder, clip, request.size, request.frames)
         engines, skipped = benchmark.engines(request.slow)
         try:
-            rates = measure(benchmark.steps(engines) | benchmark.renders(_stylize), request.frames, context)
+            rates = measure(benchmark.steps(engines) | benchmark.renders(stylize_frames), request.frames, context)
         except Interrupted as error:
             error.why = "nothing was written"
             raise
@@ -64,5 +64,6 @@ def bench(request: BenchRequest, context: Context) -> Table:
         }
 
 
-def _stylize(video: Path, model: str, output: Path, recipe: Recipe, frames: int, context: Context) -> None:
+def stylize_frames(video: Path, model: str, output: Path, recipe: Recipe, frames: int, context: Context) -> None:
+    """Render the first frames of a clip."""
     stylize(StylizeRequest(video, model, output, recipe, end=Time(frame=frames)), context)
