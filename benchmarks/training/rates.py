@@ -18,6 +18,7 @@ import itertools
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,8 +98,9 @@ class Networks:
             step()
         return step
 
-    def ours(self, configuration: Configuration) -> tuple[Step, Pix2Pix]:
-        """What ``train`` does."""
+    @contextmanager
+    def ours(self, configuration: Configuration) -> Iterator[tuple[Step, Pix2Pix]]:
+        """What ``train`` does; afterwards the thread that uploads ends."""
         settings = TrainingSettings(
             batch_size=configuration.batch,
             channels_last=configuration.channels_last,
@@ -107,20 +109,22 @@ class Networks:
         )
         precision = resolve_precisions(configuration.precision, self.device)[0]
         model = Pix2Pix(copy.deepcopy(self.g), copy.deepcopy(self.d), settings, self.device, precision)
-        batches, seeds = uploads(noise(configuration.batch, self.size), self.device), itertools.count()
+        seeds = itertools.count()
 
-        def step() -> None:
-            batch = next(batches)
-            model.step(batch.inputs, batch.targets, lr=2e-4, seed=next(seeds))
+        with closing(uploads(noise(configuration.batch, self.size), self.device)) as batches:
 
-        return step, model
+            def step() -> None:
+                batch = next(batches)
+                model.step(batch.inputs, batch.targets, lr=2e-4, seed=next(seeds))
+
+            yield step, model
 
 
 def seconds_of(device: Device, step: Step) -> float:
     """Of one step, until the device has finished it."""
     began = time.perf_counter()
     step()
-    if device.kind == "cuda":
+    if device.torch.type == "cuda":
         torch.cuda.synchronize(device.torch)
     return time.perf_counter() - began
 
@@ -130,13 +134,13 @@ def rates(networks: Networks, configuration: Configuration, reference: Step, rou
 
     Raises VidtransError where the device cannot train so.
     """
-    step, model = networks.ours(configuration)
-    for _ in range(WARM_UP_STEPS):
-        step()
     times: tuple[list[float], list[float]] = ([], [])
-    for _ in range(rounds):
-        for taken, one in zip(times, (reference, step), strict=True):
-            taken.append(seconds_of(networks.device, one))
+    with networks.ours(configuration) as (step, model):
+        for _ in range(WARM_UP_STEPS):
+            step()
+        for _ in range(rounds):
+            for taken, one in zip(times, (reference, step), strict=True):
+                taken.append(seconds_of(networks.device, one))
     ours, eager = configuration.batch / statistics.median(times[1]), 1 / statistics.median(times[0])
     return ours, eager, model.captured.refusal if model.captured else ""
 

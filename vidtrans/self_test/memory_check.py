@@ -106,14 +106,15 @@ def _limit(subject: Subject, share: float, needed: int) -> Iterator[None]:
         yield
         return
     device = subject.device.torch
+    index = torch.cuda.current_device() if device.index is None else device.index  # torch takes no other here
     torch.cuda.empty_cache()
     total = torch.cuda.get_device_properties(device).total_memory
     allowed = torch.cuda.memory_reserved(device) + share * needed
-    torch.cuda.set_per_process_memory_fraction(min(1.0, allowed / total), device)
+    torch.cuda.set_per_process_memory_fraction(min(1.0, allowed / total), index)
     try:
         yield
     finally:
-        torch.cuda.set_per_process_memory_fraction(1.0, device)
+        torch.cuda.set_per_process_memory_fraction(1.0, index)
 
 
 @contextmanager

@@ -291,27 +291,29 @@ def test_where_memory_did_not_run_out_that_is_said(part: str, tmp_path: Path, mo
 
 
 def test_on_cuda_the_limit_is_a_share_of_what_was_needed_and_is_lifted(monkeypatch: pytest.MonkeyPatch) -> None:
-    fractions: list[float] = []
+    fractions: list[tuple[float, int]] = []
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _: 100)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(total_memory=1000))
-    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", lambda f, _: fractions.append(f))
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", lambda f, i: fractions.append((f, i)))
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
 
     def run_out() -> None:
         with memory_check._limit(Subject(GPU, Path()), 0.5, 400):
-            assert fractions == [0.3]
+            assert fractions == [(0.3, 0)]
             raise MemoryError
 
     with pytest.raises(MemoryError):
         run_out()
-    assert fractions == [0.3, 1.0]
+    assert fractions == [(0.3, 0), (1.0, 0)]
 
 
 def test_an_engine_that_does_not_fit_in_tiles_either_is_no_missing_device(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _: 100)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(total_memory=1000))
-    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", lambda f, _: None)
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", lambda f, i: None)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
     engine: Any = None
     with (
         pytest.raises(RuntimeError, match="with 50% of the memory: cuda"),
