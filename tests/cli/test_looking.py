@@ -311,7 +311,7 @@ def test_the_self_test_fails_where_a_check_does(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("vidtrans.self_test.engine_check.LEAST_PSNR", {"fp32": 150.0, "bf16": 150.0})
-    monkeypatch.setattr("vidtrans.self_test.CHECKS._entries", {"engine": CHECKS["engine"]})
+    monkeypatch.setattr("vidtrans.self_test.run.CHECKS", {"engine": CHECKS["engine"]})
     assert run(["doctor", "--self-test", "--device", "cpu", "-q"]) == 1
     told = capsys.readouterr()
     assert "WRONG engine torch" in told.out

@@ -26,7 +26,6 @@ from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import input_frames, make_pairing, pairing_record
 from vidtrans.pairing.clock import picture_channels, with_clock
 from vidtrans.registry import Registry
-from vidtrans.self_test import CHECKS
 from vidtrans.settings import from_table, setting, to_table
 from vidtrans.store.stages import STAGES, Stage
 from vidtrans.temporal import FILTERS
@@ -38,7 +37,7 @@ from vidtrans.video.io.encoding import EncodingSettings
 
 NETWORKS = (GENERATORS, DISCRIMINATORS)
 TRAINING = (METHODS, LOSSES, ADVERSARIAL)
-ALL = (PAIRINGS, *NETWORKS, FILTERS, FLOWS, ENGINES, STAGES, *TRAINING, EXECUTORS, FORMATS, CHECKS)
+ALL = (PAIRINGS, *NETWORKS, FILTERS, FLOWS, ENGINES, STAGES, *TRAINING, EXECUTORS, FORMATS)
 WITH_SETTINGS = (PAIRINGS, *NETWORKS, FILTERS)
 ENTRIES = [pytest.param(r, n, id=f"{r.kind}-{n}".replace(" ", "-")) for r in ALL for n in r]
 SETTINGS = [

@@ -7,19 +7,14 @@ are made up, all files are temporary.
 
 from __future__ import annotations
 
-from vidtrans.registry import Entry, Registry
+from vidtrans.registry import Entry
 
-CHECKS = Registry(
-    "check",
-    {
-        "device": Entry("vidtrans.self_test.device_check:device_checks", "what the device is and has"),
-        "engine": Entry(
-            "vidtrans.self_test.engine_check:engine_checks", "engines paint what eager torch does on a CPU"
-        ),
-        "filter": Entry("vidtrans.self_test.filter_check:filter_checks", "filters on the device equal those in NumPy"),
-        "flow": Entry("vidtrans.self_test.flow_check:flow_checks", "flow methods find a motion that is known"),
-        "memory": Entry("vidtrans.self_test.memory_check:memory_checks", "memory that runs out changes no result"),
-        "training": Entry("vidtrans.self_test.training_check:training_checks", "a resumed training ends the same"),
-        "rates": Entry("vidtrans.self_test.rate_check:rate_checks", "how fast each step is"),
-    },
-)
+CHECKS = {
+    "device": Entry("vidtrans.self_test.device_check:device_checks", "what the device is and has"),
+    "engine": Entry("vidtrans.self_test.engine_check:engine_checks", "engines paint what eager torch does on a CPU"),
+    "filter": Entry("vidtrans.self_test.filter_check:filter_checks", "filters on the device equal those in NumPy"),
+    "flow": Entry("vidtrans.self_test.flow_check:flow_checks", "flow methods find a motion that is known"),
+    "memory": Entry("vidtrans.self_test.memory_check:memory_checks", "memory that runs out changes no result"),
+    "training": Entry("vidtrans.self_test.training_check:training_checks", "a resumed training ends the same"),
+    "rates": Entry("vidtrans.self_test.rate_check:rate_checks", "how fast each step is"),
+}

@@ -37,7 +37,7 @@ class SelfTest:
                 for kind in CHECKS:
                     subject = Subject(self._device, folder / kind, self._scale)
                     subject.folder.mkdir()
-                    for name, check in CHECKS.load(kind)(subject).items():
+                    for name, check in CHECKS[kind].load()(subject).items():
                         yield self._run(kind, name, check)
         self.table["seconds"] = round(time.perf_counter() - began, 1)
 

@@ -56,7 +56,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def verdict(kind: str, name: str, tmp_path: Path, device: Device = CPU) -> Verdict:
-    return CHECKS.load(kind)(Subject(device, tmp_path, SMALL))[name]()
+    return CHECKS[kind].load()(Subject(device, tmp_path, SMALL))[name]()
 
 
 def this(name: str) -> str:
