@@ -18,6 +18,7 @@ import itertools
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,8 +91,16 @@ class Networks:
         seeds = itertools.count()
         return lambda: step(batch.inputs, batch.targets, next(seeds))
 
-    def ours(self, configuration: Configuration) -> tuple[Step, Pix2Pix]:
-        """What ``train`` does."""
+    def warm_eager(self) -> Step:
+        """The same, after its first steps."""
+        step = self.eager()
+        for _ in range(WARM_UP_STEPS):
+            step()
+        return step
+
+    @contextmanager
+    def ours(self, configuration: Configuration) -> Iterator[tuple[Step, Pix2Pix]]:
+        """What ``train`` does; afterwards the thread that uploads ends."""
         settings = TrainingSettings(
             batch_size=configuration.batch,
             channels_last=configuration.channels_last,
@@ -100,22 +109,40 @@ class Networks:
         )
         precision = resolve_precisions(configuration.precision, self.device)[0]
         model = Pix2Pix(copy.deepcopy(self.g), copy.deepcopy(self.d), settings, self.device, precision)
-        batches, seeds = uploads(noise(configuration.batch, self.size), self.device), itertools.count()
+        seeds = itertools.count()
 
-        def step() -> None:
-            batch = next(batches)
-            model.step(batch.inputs, batch.targets, lr=2e-4, seed=next(seeds))
+        with closing(uploads(noise(configuration.batch, self.size), self.device)) as batches:
 
-        return step, model
+            def step() -> None:
+                batch = next(batches)
+                model.step(batch.inputs, batch.targets, lr=2e-4, seed=next(seeds))
+
+            yield step, model
 
 
 def seconds_of(device: Device, step: Step) -> float:
     """Of one step, until the device has finished it."""
     began = time.perf_counter()
     step()
-    if device.kind == "cuda":
+    if device.torch.type == "cuda":
         torch.cuda.synchronize(device.torch)
     return time.perf_counter() - began
+
+
+def rates(networks: Networks, configuration: Configuration, reference: Step, rounds: int) -> tuple[float, float, str]:
+    """Pictures a second of ours and of the warm reference, in turns, medians; and why steps are not replayed, or ''.
+
+    Raises VidtransError where the device cannot train so.
+    """
+    times: tuple[list[float], list[float]] = ([], [])
+    with networks.ours(configuration) as (step, model):
+        for _ in range(WARM_UP_STEPS):
+            step()
+        for _ in range(rounds):
+            for taken, one in zip(times, (reference, step), strict=True):
+                taken.append(seconds_of(networks.device, one))
+    ours, eager = configuration.batch / statistics.median(times[1]), 1 / statistics.median(times[0])
+    return ours, eager, model.captured.refusal if model.captured else ""
 
 
 def main() -> None:
@@ -136,24 +163,15 @@ def main() -> None:
     batches = [int(b) for b in (given.batches or ("1,4,16,64" if on_gpu else "1,4")).split(",")]
     precisions = (given.precisions or ("fp32,tf32,bf16" if on_gpu else "fp32,bf16")).split(",")
     networks = Networks(given.generator, device, given.size)
-    reference = networks.eager()
-    for _ in range(WARM_UP_STEPS):
-        reference()
+    reference = networks.warm_eager()
     print(f"{given.generator} at {given.size}, {device.name}: ratios to eager fp32 batch 1, medians of {given.rounds}")
     for configuration in configurations(device, batches, precisions, given.compile):
         try:
-            step, model = networks.ours(configuration)
-            for _ in range(WARM_UP_STEPS):
-                step()
+            ours, eager, refusal = rates(networks, configuration, reference, given.rounds)
         except VidtransError as error:
             print(f"{configuration!s:44} {error}")
             continue
-        times: tuple[list[float], list[float]] = ([], [])
-        for _ in range(given.rounds):
-            for taken, one in zip(times, (reference, step), strict=True):
-                taken.append(seconds_of(device, one))
-        ours, eager = configuration.batch / statistics.median(times[1]), 1 / statistics.median(times[0])
-        refusal = f"  not replayed: {model.captured.refusal}" if model.captured and model.captured.refusal else ""
+        refusal = refusal and f"  not replayed: {refusal}"
         print(f"{configuration!s:44} {ours:8.1f} pictures/s  {ours / eager:6.2f} ×{refusal}", flush=True)
 
 

@@ -13,7 +13,7 @@ from chain import refuse, said, said_json, snapshot, vidtrans, vidtrans_json
 from clips import decode
 
 from vidtrans.inference import ENGINES
-from vidtrans.rendering.bench_clip import pictures, write_clip
+from vidtrans.rendering.bench_clip import pictures, widescreen, write_clip
 
 FLAGS = ("--size", 64, "--frames", 4, "--device", "cpu")
 STEPS = ["decode", "input", "engine", "flow", "filter", "encode"]
@@ -103,9 +103,9 @@ def test_the_clip_moves_and_is_the_same_each_time() -> None:
     frames = list(pictures(128, 72, 4))
     assert all((a == b).all() for a, b in zip(frames, pictures(128, 72, 4), strict=True))
     assert all((a != b).mean() > 0.5 for a, b in pairwise(frames))
-    path = write_clip(Path("a.mp4"), 72, 4)
+    path = write_clip(Path("a.mp4"), widescreen(72), 4)
     pts, base, decoded = decode(path)
     assert [p * base * 25 for p in pts] == [0, 1, 2, 3]
     assert decoded[0].shape == (72, 128, 3)
     assert [p.name for p in Path().iterdir()] == ["a.mp4"]
-    assert write_clip(Path("b.mp4"), 72, 4).read_bytes() == path.read_bytes()
+    assert write_clip(Path("b.mp4"), widescreen(72), 4).read_bytes() == path.read_bytes()

@@ -10,16 +10,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from chain import TINY, snapshot, tiny_flags, vidtrans, vidtrans_json
+import torch
+from chain import TINY, refuse, said, said_json, snapshot, tiny_flags, vidtrans, vidtrans_json
 from clips import decode, moving_frames, scene, sound_packets, times, write_clip
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 import vidtrans as api
+from vidtrans.cli.main import run
 from vidtrans.clips.sampling import spread_numbers
 from vidtrans.errors import UsageError
+from vidtrans.inference import ENGINES
 from vidtrans.rendering.settings_grid import parse_variations
+from vidtrans.self_test import CHECKS
+from vidtrans.self_test.subject import Scale
 from vidtrans.video.images.picture import read_picture, write_picture
 from vidtrans.video.io.reader import ClipReader
 from vidtrans.video.plots.layout import GAP, PAPER, Sheet, cell_size, fit, text_band
@@ -274,6 +279,55 @@ def test_doctor_names_what_is_wrong_and_what_to_do(monkeypatch: pytest.MonkeyPat
     assert found["model"].state == "wrong"
     assert "no model of this name" in found["model"].detail
     assert found["video"].state == "ok"
+
+
+@pytest.fixture
+def quick_self_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small pictures, few rounds, and no engine that takes half a minute to compile."""
+    small = Scale(128, 6, 384, 64, 4, ((64, 64),), 4, 4)
+    monkeypatch.setattr("vidtrans.self_test.run.Scale", lambda: small)
+    monkeypatch.setattr("vidtrans.rendering.render_benchmark.ROUNDS", 1)
+    monkeypatch.setattr("vidtrans.training.trainer.TRIAL_SECONDS", 0.01)
+    monkeypatch.setattr("vidtrans.self_test.rate_check.PAPERS", "unet-small")
+    monkeypatch.delitem(ENGINES._entries, "compile")
+
+
+@pytest.mark.usefixtures("quick_self_test", "one_thread")
+def test_the_self_test_tells_a_line_a_check_and_gives_all_figures(capsys: pytest.CaptureFixture[str]) -> None:
+    told = said(capsys, 0, "doctor", "--self-test", "--device", "cpu")
+    for name in ("engine torch", "filter window", "flow dis-torch", "memory engine", "resume", "rates 64x64"):
+        assert re.search(rf"^ok    {name} ", told, re.MULTILINE), name
+    assert re.search(r"^note  flow raft +not here: ", told, re.MULTILINE)
+    table = said_json(capsys, "doctor", "--self-test", "--device", "cpu")
+    names = [finding["name"] for finding in table["findings"]]
+    assert names[-len(table["self_test"]["checks"]) :] == [c["name"] for c in table["self_test"]["checks"]]
+    assert len(names) == len(set(names))
+    assert table["wrong"] == []
+    assert list(Path().iterdir()) == []
+
+
+@pytest.mark.usefixtures("quick_self_test", "one_thread")
+def test_the_self_test_fails_where_a_check_does(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("vidtrans.self_test.engine_check.LEAST_PSNR", {"fp32": 150.0, "bf16": 150.0})
+    monkeypatch.setattr("vidtrans.self_test.run.CHECKS", {"engine": CHECKS["engine"]})
+    assert run(["doctor", "--self-test", "--device", "cpu", "-q"]) == 1
+    told = capsys.readouterr()
+    assert "WRONG engine torch" in told.out
+    assert "doctor --self-test --json" in told.out
+    assert "engine torch" in told.err.splitlines()[-1]
+    assert run(["doctor", "--self-test", "--device", "cpu", "--json"]) == 1
+    table = json.loads(capsys.readouterr().out)
+    assert (table["wrong"], table["exit_status"]) == (["engine torch"], 1)
+    assert table["self_test"]["checks"][0]["figures"]["psnr"]["fp32"] > 100
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is here")
+def test_a_device_that_is_absent_is_told_by_the_exit_status(capsys: pytest.CaptureFixture[str]) -> None:
+    for flags in (("--self-test",), ()):
+        assert "no CUDA device here" in refuse(capsys, 4, "doctor", *flags, "--device", "cuda")
+    assert "no such device" in refuse(capsys, 2, "doctor", "--device", "toaster")
 
 
 def test_the_demo_leaves_what_it_promises_and_is_found_again() -> None:

@@ -6,25 +6,37 @@ import click
 
 from vidtrans.cli.command import console_options
 from vidtrans.cli.console import Console
+from vidtrans.cli.options import CONTEXT_OPTIONS
 
 SIGNS = {"ok": "ok   ", "note": "note ", "wrong": "WRONG"}
 
 
 @click.command("doctor")
+@click.option(
+    "--self-test",
+    is_flag=True,
+    help="Test what the device computes and how fast, too: about a minute; with --json all figures.",
+)
+@CONTEXT_OPTIONS["device"]
 @console_options
-def doctor(console: Console) -> int:
+def doctor(self_test: bool, device: str | None, console: Console) -> int:
     """Look at device, codecs, libraries and disk, and say what to do about what is wrong."""
-    from vidtrans.pipeline.doctor import examine
+    from vidtrans.pipeline.doctor import examine, start_self_test
 
+    name = device or "auto"
+    test = start_self_test(name) if self_test else None
     findings = []
-    for finding in examine():
-        findings.append(finding)
-        if not console.as_json and not (console.quiet and finding.state == "ok"):
-            console.text(f"{SIGNS[finding.state]} {finding.name:15} {finding.detail}")
-            if finding.remedy:
-                console.text(f"{'':6}{'':15} -> {finding.remedy}")
+    for checks in (examine(name), test or ()):
+        for finding in checks:
+            findings.append(finding)
+            if not console.as_json and not (console.quiet and finding.state == "ok"):
+                console.text(f"{SIGNS[finding.state]} {finding.name:15} {finding.detail}")
+                if finding.remedy:
+                    console.text(f"{'':6}{'':15} -> {finding.remedy}")
     wrong = [f.name for f in findings if f.state == "wrong"]
     table = {"findings": [f.__dict__ for f in findings], "wrong": wrong}
+    if test is not None:
+        table["self_test"] = test.table
     if wrong:
         console.failure(f"not everything is as it should be: {', '.join(wrong)}", 1, table)
         return 1

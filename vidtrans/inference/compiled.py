@@ -9,7 +9,11 @@ import importlib
 import io
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 from typing import ClassVar
 
@@ -21,6 +25,27 @@ from vidtrans.errors import UsageError
 from vidtrans.inference.device import Device, Precision, resolve_precision
 from vidtrans.inference.packed import can_pack
 from vidtrans.inference.torch_engine import Run, TorchEngine
+
+INDUCTOR_CACHE = "TORCHINDUCTOR_CACHE_DIR"  # torch's variable
+_other_folder: ContextVar[Path | None] = ContextVar("folder of what engines compile", default=None)
+
+
+@contextmanager
+def caches_in(folder: Path) -> Iterator[None]:
+    """Let engines that compile meanwhile find nothing from before, and keep what they compile in ``folder``."""
+    before, token = os.environ.get(INDUCTOR_CACHE), _other_folder.set(folder)
+    os.environ[INDUCTOR_CACHE] = str(folder / "inductor")
+    try:
+        yield
+    finally:
+        _other_folder.reset(token)
+        os.environ.pop(INDUCTOR_CACHE)
+        if before is not None:
+            os.environ[INDUCTOR_CACHE] = before
+
+
+def _cache_folder() -> Path:
+    return _other_folder.get() or user_cache_path("vidtrans")
 
 
 def choose_engine(name: str, device: Device, precision: str) -> str:
@@ -45,7 +70,7 @@ class CompiledEngine(TorchEngine):
     slow_to_start: ClassVar[bool] = True
 
     def _prepare(self, network: nn.Module) -> Run:
-        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(user_cache_path("vidtrans") / "inductor"))
+        os.environ.setdefault(INDUCTOR_CACHE, str(_cache_folder() / "inductor"))
         compiled: Run = torch.compile(network, dynamic=False, options={"freezing": True})
 
         def run(x: Tensor) -> Tensor:
@@ -143,7 +168,7 @@ class OpenVINOEngine(ExternalEngine):
             "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[self.precision],
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-            "CACHE_DIR": str(user_cache_path("vidtrans") / "openvino"),
+            "CACHE_DIR": str(_cache_folder() / "openvino"),
         }
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of branches that depend on a size, which is given

@@ -15,12 +15,11 @@ from vidtrans.events import Progress, silent
 from vidtrans.inference.device import resolve_device
 from vidtrans.models.loaded_model import load_model
 from vidtrans.pipeline.stylize import stylize
-from vidtrans.rendering.render_benchmark import ROUNDS, RenderBenchmark, machine, measure
+from vidtrans.rendering.bench_clip import widescreen, write_clip
+from vidtrans.rendering.render_benchmark import ROUNDS, SHORT_SIDE, STEPS, RenderBenchmark, machine, measure
 from vidtrans.requests import BenchRequest, StylizeRequest
 from vidtrans.session import Context
 from vidtrans.settings import Table, Time
-
-STEPS = ("decode", "input", "engine", "flow", "filter", "encode")  # of a render: every frame takes each of them once
 
 
 def bench(request: BenchRequest, context: Context) -> Table:
@@ -42,10 +41,11 @@ def bench(request: BenchRequest, context: Context) -> Table:
         if context.dry_run:
             return table | {"dry_run": True}
         context.report(Progress("making a clip", 0, None))
-        benchmark = RenderBenchmark(look, own, device, folder, request.size, request.frames, _stylize)
+        clip = write_clip(folder / "bench.mp4", widescreen(max(request.size, SHORT_SIDE)), request.frames)
+        benchmark = RenderBenchmark(look, own, device, folder, clip, request.size, request.frames)
         engines, skipped = benchmark.engines(request.slow)
         try:
-            rates = measure(benchmark.steps(engines), request.frames, context)
+            rates = measure(benchmark.steps(engines) | benchmark.renders(stylize_frames), request.frames, context)
         except Interrupted as error:
             error.why = "nothing was written"
             raise
@@ -64,5 +64,6 @@ def bench(request: BenchRequest, context: Context) -> Table:
         }
 
 
-def _stylize(video: Path, model: str, output: Path, recipe: Recipe, frames: int, context: Context) -> None:
+def stylize_frames(video: Path, model: str, output: Path, recipe: Recipe, frames: int, context: Context) -> None:
+    """Render the first frames of a clip."""
     stylize(StylizeRequest(video, model, output, recipe, end=Time(frame=frames)), context)

@@ -1,4 +1,7 @@
-"""``vidtrans doctor``: check what renders and trainings need, and say what to do where it is missing."""
+"""``vidtrans doctor``: check what renders and trainings need, and say what to do where it is missing.
+
+This file has the quick checks of an installation; ``self_test/`` has those of what a device computes.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,18 @@ import os
 import platform
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
 import vidtrans
 from vidtrans.errors import UsageError, VidtransError
+from vidtrans.self_test.findings import Finding, State
 
-State = Literal["ok", "note", "wrong"]
+if TYPE_CHECKING:
+    from vidtrans.self_test.run import SelfTest
+
 Result = tuple[State, str] | tuple[State, str, str]  # of a check: state, detail, remedy
 LIBRARIES = ("torch", "av", "opencv-python-headless", "numpy", "scikit-image", "pillow", "safetensors", "click", "rich")
 MIN_FREE_GB = 5.0
@@ -22,25 +28,27 @@ REINSTALL = "install vidtrans anew: pip install --force-reinstall ."
 REINSTALL_AV = "pip install --force-reinstall av (its wheel brings FFmpeg along)"
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was checked; ``remedy`` says what to do where it is not as it should be."""
+def start_self_test(device: str) -> SelfTest:
+    """Return the self-test of a device, which begins when it is iterated. Raises UsageError or DeviceError."""
+    from vidtrans.inference.device import resolve_device
+    from vidtrans.self_test.run import SelfTest
 
-    name: str
-    state: State
-    detail: str
-    remedy: str = ""
+    return SelfTest(resolve_device(device))
 
 
-def examine() -> Iterator[Finding]:
-    """Check one thing after another. Nothing here raises: what fails is a finding."""
+def examine(device: str = "auto") -> Iterator[Finding]:
+    """Check one thing after another. What fails is a finding; a ``device`` that is absent raises DeviceError."""
+    if device != "auto":
+        from vidtrans.inference.device import resolve_device
+
+        resolve_device(device)
     checks: dict[str, Callable[[], Result]] = {
         "python": _python,
         "libraries": _libraries,
-        "device": _device,
+        "device": partial(_device, device),
         "video": _video,
         "hardware video": _hardware_video,
-        "model": _model,
+        "model": partial(_model, device),
         "folder": _folder,
         "ffmpeg program": _ffmpeg_program,
         "presets": _presets,
@@ -77,12 +85,12 @@ def _installed(name: str) -> bool:
     return True
 
 
-def _device() -> Result:
+def _device(name: str) -> Result:
     import torch
 
     from vidtrans.inference.device import resolve_device, resolve_precision
 
-    device = resolve_device("auto")
+    device = resolve_device(name)
     text = f"{device.name}, {resolve_precision('auto', device)}"
     if device.kind == "cuda":
         card = torch.cuda.get_device_properties(device.torch)
@@ -97,7 +105,7 @@ def _video() -> Result:
     import av
     from av.codec import codecs_available
 
-    from vidtrans.rendering.self_test import lossless_round_trip_is_exact
+    from vidtrans.self_test.installation import lossless_round_trip_is_exact
     from vidtrans.video.io.codecs import CODECS
 
     own = {name: codec for name, codec in CODECS.items() if not codec.software}
@@ -110,7 +118,7 @@ def _video() -> Result:
 
 
 def _hardware_video() -> Result:
-    from vidtrans.rendering.self_test import hardware_codecs
+    from vidtrans.self_test.installation import hardware_codecs
 
     decoded, encoded, why = hardware_codecs()
     if not decoded and not encoded:
@@ -119,10 +127,10 @@ def _hardware_video() -> Result:
     return "ok", f"{reads}; --codec writes {', '.join(encoded) or 'nothing with it'}"
 
 
-def _model() -> Result:
-    from vidtrans.rendering.self_test import model_rate
+def _model(device: str) -> Result:
+    from vidtrans.self_test.installation import model_rate
 
-    return "ok", f"'flower' runs at about {model_rate('flower', 456, 256):.0f} frames/s of 456x256"
+    return "ok", f"'flower' runs at about {model_rate('flower', 456, 256, device):.0f} frames/s of 456x256"
 
 
 def _folder() -> Result:

@@ -22,9 +22,13 @@ STEP = 1 / 240  # of the short side, by which the camera moves in a frame: 3 pix
 ORBIT = 1 / 12  # the radius of its circle: a clip may be of any length
 
 
-def write_clip(path: Path, short_side: int, frames: int) -> Path:
-    """Write an MP4 of so many frames of 16:9, in H.264, which takes even sizes only; the same each time."""
-    size = (2 * round(short_side * 8 / 9), 2 * (short_side // 2))
+def widescreen(short_side: int) -> tuple[int, int]:
+    """Return the (width, height) of 16:9 that H.264 takes: even ones only."""
+    return 2 * round(short_side * 8 / 9), 2 * (short_side // 2)
+
+
+def write_clip(path: Path, size: tuple[int, int], frames: int) -> Path:
+    """Write an MP4 of so many frames of an even (width, height), in H.264; the same each time."""
     segment = path.with_suffix(".nut")
     form = PictureFormat(*size, Fraction(1), 1 / RATE, RATE)
     with closing(SegmentWriter(segment, form, EncodingSettings(codec="h264"))) as writer:

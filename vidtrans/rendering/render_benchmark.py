@@ -32,17 +32,19 @@ from vidtrans.machine import cores, processor
 from vidtrans.models.loaded_model import LoadedModel, ResolvedRenderSettings, load_engine
 from vidtrans.models.model_file import IDENTITY, load_generator
 from vidtrans.pairing.base import input_frames
-from vidtrans.rendering.bench_clip import write_clip
 from vidtrans.rendering.composite import Composer
 from vidtrans.rendering.render_planning import plan_render
 from vidtrans.session import Context
 from vidtrans.settings import Table
+from vidtrans.temporal.batch_tracking import load_batch_flow
+from vidtrans.temporal.batch_window import BATCH
 from vidtrans.temporal.stream import BatchFilter, Sample
 from vidtrans.temporal.window import filter_samples
 from vidtrans.video.io.clip import Frame
 
 ROUNDS = 3
 WARM_UP = 4  # frames of the round before them, which does not count
+STEPS = ("decode", "input", "engine", "flow", "filter", "encode")  # of a render: every frame takes each of them once
 SHORT_SIDE = 720  # of the clip, unless it is rendered larger
 Step = Callable[[int], float]  # does its work on so many frames, and returns how many it did in a second
 # Renders the first frames of a clip: video, model, output, recipe, how many frames, context.
@@ -69,7 +71,7 @@ def measure(steps: Mapping[str, Step], frames: int, context: Context) -> dict[st
 
 
 class RenderBenchmark:
-    """A render job on a clip of its own, with the inputs of each of its steps."""
+    """A render of the first ``frames`` of a clip, at ``size`` (short side), with the inputs of each of its steps."""
 
     def __init__(
         self,
@@ -77,13 +79,12 @@ class RenderBenchmark:
         context: Context,
         device: Device,
         folder: Path,
+        video: Path,
         size: int,
         frames: int,
-        stylize: Stylize,
     ) -> None:
-        self._stylize_clip = stylize
         self.look, self.context, self.device, self.folder = look, context, device, folder
-        clip = open_clip(context, write_clip(folder / "bench.mp4", max(size, SHORT_SIDE), frames))
+        clip = open_clip(context, video)
         self._recipe = Recipe("", {"rendering": {"size": str(size)}, "temporal": {"name": "window"}})
         settings = ResolvedRenderSettings.of(self._recipe, look, context.device).resolved(False, None)
         self.plan = plan_render(clip, look, settings, context)
@@ -95,14 +96,15 @@ class RenderBenchmark:
         outputs = [output for batch in _batches(self._inputs, engine.batch) for output in engine(batch)]
         pairs = zip(self._frames, outputs, strict=False)
         self._samples = [Sample(f.index, f.pts, f.rgb, output, starts_shot=f.index == 0) for f, output in pairs]
-        self._engine, self._temporal = engine, settings.make_filter()
+        self.engine, self._temporal = engine, settings.make_filter()
         self._filtered = list(filter_samples(self._new_samples(frames), self._temporal))
         method, side = settings.filter_settings.flow, settings.filter_settings.flow_size or None
-        self._estimator = FlowEstimator(method, side, device.name if runs_on_device(method) else "cpu")
+        self._estimator = FlowEstimator(method, side, str(device.torch) if runs_on_device(method) else "cpu")
+        self._batch_flow = load_batch_flow(method, device.torch) if isinstance(self._temporal, BatchFilter) else None
 
     def engines(self, slow: bool) -> tuple[dict[str, Engine], dict[str, str]]:
         """Return the engines that run here, warm, and why others do not. Raises UsageError without that of ``auto``."""
-        engines, skipped = {self.auto: self._engine}, {}
+        engines, skipped = {self.auto: self.engine}, {}
         generator = load_generator(self.look.path)[0] if self.look.path else None
         for name in ENGINES if generator else ():
             if name != self.auto and ENGINES.load(name).slow_to_start and not slow:
@@ -119,7 +121,7 @@ class RenderBenchmark:
         return engines, skipped
 
     def steps(self, engines: Mapping[str, Engine]) -> dict[str, Step]:
-        """Return what is measured, in the order of a render."""
+        """Return the steps in the order of a render, each by itself."""
         return {
             "decode": self._decode,
             "input": self._input,
@@ -128,9 +130,12 @@ class RenderBenchmark:
             "filter": partial(self._filter, with_flow=False),
             "filter_with_flow": partial(self._filter, with_flow=True),
             "encode": self._encode,
-            "stylize": partial(self._stylize, "window"),
-            "stylize_unfiltered": partial(self._stylize, "off"),
         }
+
+    def renders(self, stylize: Stylize) -> dict[str, Step]:
+        """Return whole renders, with the window filter and without."""
+        render = partial(self._stylize, stylize)
+        return {"stylize": partial(render, "window"), "stylize_unfiltered": partial(render, "off")}
 
     def _decode(self, count: int) -> float:
         """From the file to RGB at the working size."""
@@ -151,18 +156,21 @@ class RenderBenchmark:
             return [inputs([self._frames[n] for n in input_frames(pairing, i, 0)]) for i in range(count)]
 
     def _infer(self, engine: Engine, count: int) -> float:
-        """Whole batches: a last one that is not full would be no part of a long clip."""
-        batches = list(_batches(self._inputs[:count], engine.batch))
-        began = time.perf_counter()
-        for batch in batches:
-            engine(batch)
-        return _rate(sum(map(len, batches)), began)
+        return inferred(engine, self._inputs[:count])
 
     def _flow(self, count: int) -> float:
-        """A frame is prepared once, and there is a pair for each but the first."""
+        """A frame is prepared once, and there is a pair for each but the first; a filter for batches takes many."""
         began = time.perf_counter()
-        for first, second in pairwise(map(self._estimator.prepare, (f.rgb for f in self._frames[:count]))):
-            self._estimator.estimate_both(first, second)
+        prepared = map(self._estimator.prepare, (f.rgb for f in self._frames[:count]))
+        if self._batch_flow is None:
+            for first, second in pairwise(prepared):
+                self._estimator.estimate_both(first, second)
+            return _rate(count - 1, began)
+        shown = torch.from_numpy(np.stack(list(prepared))).to(self.device.torch).float()
+        shown = shown[:, None] if shown.ndim == 3 else shown.movedim(-1, 1)
+        for before, after in zip(shown[:-1].split(BATCH), shown[1:].split(BATCH), strict=True):
+            flow = self._batch_flow(torch.cat((before, after)), torch.cat((after, before)))
+        flow.sum().item()  # waits for the device
         return _rate(count - 1, began)
 
     def _filter(self, count: int, *, with_flow: bool) -> float:
@@ -193,14 +201,26 @@ class RenderBenchmark:
                 segment.write(result, *plan.delivery.stamps(sample.index))
         return _rate(count, began)
 
-    def _stylize(self, method: str, count: int) -> float:
+    def _stylize(self, stylize: Stylize, method: str, count: int) -> float:
         """As the command does it with a new clip, but the network is loaded, which hardly matters for long clips."""
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
             own = replace(self.context, cache_dir=Path(folder) / "cache")
             recipe, name = self._recipe.under({"temporal": {"name": method}}), str(self.look.path or IDENTITY)
             began = time.perf_counter()
-            self._stylize_clip(self.plan.clip.path, name, Path(folder) / "out.mp4", recipe, count, own)
+            stylize(self.plan.clip.path, name, Path(folder) / "out.mp4", recipe, count, own)
             return _rate(count, began)
+
+
+def inferred(engine: Engine, inputs: list[np.ndarray]) -> float:
+    """Return how many pictures a second an engine makes of ``inputs``, (H, W, C) uint8 each.
+
+    Whole batches: a last one that is not full would be no part of a long clip.
+    """
+    batches = list(_batches(inputs, engine.batch))
+    began = time.perf_counter()
+    for batch in batches:
+        engine(batch)
+    return _rate(sum(map(len, batches)), began)
 
 
 def _rate(count: int, began: float) -> float:

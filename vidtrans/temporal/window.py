@@ -103,8 +103,8 @@ class WindowFilter:
         if soon < len(window.samples):
             self._detail.expect(window.samples[soon])
         for level in range(1, max(self._levels, self._full_levels + 1)):
-            first, last = window.centre - self._lead(level), window.centre + self._lead(level)
-            for at in range(max(0, first), min(len(window.samples), last + 1)):
+            lead = self._lead(level)
+            for at in range(max(0, window.centre - lead), min(len(window.samples), window.centre + lead + 1)):
                 extras = window.samples[at].extras
                 if extras.get("done", 0) < level:
                     (self._level if level < self._full_levels else self._coarse)(window, at, level)

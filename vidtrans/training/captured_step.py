@@ -47,6 +47,11 @@ class CapturedStep:
         self.refusal = ""
         self.forget()
 
+    @property
+    def is_replaying(self) -> bool:
+        """Return whether the last steps were replays."""
+        return self._replay is not None
+
     def forget(self) -> None:
         """Drop the graph: the tensors of the state are others now."""
         self._kind: Hashable = None

@@ -69,12 +69,12 @@ def _is_decoded_alike(clip: Path, encoder: str) -> bool:
     return alike and not failures
 
 
-def model_rate(name: str, width: int, height: int) -> float:
+def model_rate(name: str, width: int, height: int, device: str) -> float:
     """Return how many frames a second a model that ships renders here. Raises ModelError, DeviceError."""
     path = find_model(name)
     assert path is not None
     generator, record = load_generator(path)
-    engine = TorchEngine(generator, resolve_device("auto"))
+    engine = TorchEngine(generator, resolve_device(device))
     inputs = np.zeros((engine.batch, height, width, record.in_channels), np.uint8)
     engine(inputs)
     began = time.perf_counter()

@@ -1,0 +1,192 @@
+"""The goals for GPUs, measured: a table of goal, figure, and whether it is met.
+
+    python -m benchmarks.gpu.bench [--cache DIR] [--json FILE] [--tests] [--device cuda:0|cpu]
+
+On a CUDA device, with the paper's U-Net 256 in the precision that ``auto`` takes:
+
+- whole renders with the window filter, as ``stylize`` runs them on a new clip, against the slowest of their steps by
+  itself, at 256x256, 1280x720 and 1920x1080: at least 90 %;
+- the network alone at 256x256, from pictures to pictures: at least 400 frames a second;
+- training, the fastest of its configurations, against an eager fp32 loop of batch 1: at least 5 times the pictures;
+- with ``--tests``, the tests that need a CUDA device: all pass, and none is skipped.
+
+Exit status: 0 where all is met, 1 where it is not, 4 where there is no CUDA device. ``--device cpu`` goes the same way
+with tiny sizes and a small network: it shows that the benchmark runs, and its figures mean nothing. ``--cache`` keeps
+the trained U-Net and a clip.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.speed.things import clip_of, machine, model_of
+from benchmarks.training.rates import Networks, configurations, rates
+from vidtrans.errors import DeviceError, VidtransError
+from vidtrans.inference.device import Device, resolve_device
+from vidtrans.inference.torch_engine import TorchEngine
+from vidtrans.models.loaded_model import load_model
+from vidtrans.pipeline.bench import stylize_frames
+from vidtrans.rendering.bench_clip import write_clip
+from vidtrans.rendering.render_benchmark import STEPS, RenderBenchmark, inferred, measure
+from vidtrans.self_test.made_up import frames, make_generator
+from vidtrans.session import Context
+
+NO_DEVICE = 4  # exit status, as vidtrans has it
+ROOT = Path(__file__).resolve().parents[2]
+TESTS = ("tests/integration/test_cuda.py", "tests/integration/test_several_gpus.py")
+RENDER_SHARE, NETWORK_RATE, TRAINING_RATIO = 0.9, 400.0, 5.0  # the goals, at least
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is measured. ``clips``: width, height, frames that steps are timed on, frames of whole renders."""
+
+    clips: tuple[tuple[int, int, int, int], ...]
+    model: str
+    generator: str
+    network_frames: int
+    batches: tuple[int, ...]
+    precisions: tuple[str, ...]
+    training_rounds: int
+    side: int = 256
+
+
+FULL = Plan(
+    ((256, 256, 256, 1500), (1280, 720, 96, 600), (1920, 1080, 48, 300)),
+    "unet-256",
+    "unet-256",
+    512,
+    (16, 64),
+    ("bf16", "tf32"),
+    20,
+)
+TINY = Plan(((96, 64, 4, 8),), "flower", "unet-small", 4, (2,), ("fp32",), 1, 64)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A goal and what was measured; ``met`` is None where the figure means nothing. ``about``: what it is made of."""
+
+    name: str
+    goal: str
+    measured: str
+    met: bool | None
+    about: dict[str, Any]
+
+
+class GpuBench:
+    """The measurements, one after another, on a device."""
+
+    def __init__(self, device: Device, plan: Plan, folder: Path, cache: Path) -> None:
+        self.device, self.plan, self.folder, self.cache = device, plan, folder, cache
+
+    def _row(self, name: str, figure: float, goal: float, form: str, about: dict[str, Any]) -> Row:
+        met = figure >= goal if self.plan is FULL else None
+        return Row(name, f">= {form.format(goal)}", form.format(figure), met, about | {"figure": figure})
+
+    def render(self, width: int, height: int, timed: int, whole: int) -> Row:
+        """A whole render with the window filter against the slowest of its steps."""
+        folder = self.folder / f"{width}x{height}"
+        folder.mkdir()
+        context = Context(cache_dir=folder / "cache", device=self.device.name)
+        model = model_of(self.plan.model, lambda: clip_of(None, 256, 10, self.cache / "clip-256-10.mp4"), self.cache)
+        clip = write_clip(folder / "clip.mp4", (width, height), whole)
+        benchmark = RenderBenchmark(
+            load_model(str(model), context), context, self.device, folder, clip, min(width, height), timed
+        )
+        steps = benchmark.steps({benchmark.auto: benchmark.engine})
+        steps["engine"] = steps.pop(f"engine {benchmark.auto}")
+        alone = measure(steps, timed, context)
+        together = measure({"stylize": benchmark.renders(stylize_frames)["stylize"]}, whole, context)["stylize"]
+        slowest = min(STEPS, key=lambda name: alone[name]["fps"])
+        share = together["fps"] / alone[slowest]["fps"]
+        about = {"steps": alone, "stylize": together, "slowest": slowest, "frames": whole}
+        name = f"render {width}x{height} / its slowest step ({slowest})"
+        return self._row(name, share, RENDER_SHARE, "{:.0%}", about)
+
+    def network(self) -> Row:
+        """The generator alone, at one size, from pictures to pictures."""
+        side, name = self.plan.side, self.plan.generator
+        engine = TorchEngine(make_generator(name, {}), self.device)
+        shown = list(frames(side, engine.batch))
+        many = [shown[n % len(shown)] for n in range(self.plan.network_frames)]
+        step = lambda count: inferred(engine, many[:count])  # noqa: E731
+        rate = measure({name: step}, len(many), Context(device=self.device.name))[name]
+        about = rate | {"precision": engine.precision, "batch": engine.batch}
+        return self._row(f"{name} at {side}x{side}, frames/s", rate["fps"], NETWORK_RATE, "{:.0f}", about)
+
+    def training(self) -> Row:
+        """The fastest configuration of a training against the eager loop."""
+        plan = self.plan
+        networks = Networks(plan.generator, self.device, plan.side)
+        reference = networks.warm_eager()
+        found: dict[str, dict[str, Any]] = {}
+        for configuration in configurations(self.device, list(plan.batches), list(plan.precisions), compiled=False):
+            try:
+                ours, eager, refusal = rates(networks, configuration, reference, plan.training_rounds)
+            except VidtransError as error:
+                found[str(configuration)] = {"error": str(error)}
+                continue
+            found[str(configuration)] = {"pictures_per_second": ours, "ratio": ours / eager, "not_replayed": refusal}
+        best = max(found, key=lambda name: found[name].get("ratio", 0.0))
+        ratio = found[best].get("ratio", 0.0)
+        return self._row(f"training ({best}) / eager fp32 batch 1", ratio, TRAINING_RATIO, "{:.1f} ×", found)
+
+    def tests(self) -> Row:
+        """The tests that need a device."""
+        command = [sys.executable, "-m", "pytest", "-n", "0", "-q", *TESTS]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        last = (done.stdout.strip().splitlines() or ["no output"])[-1]
+        met = done.returncode == 0 and "skipped" not in last if self.plan is FULL else None
+        return Row("CUDA tests", "all pass", last, met, {"exit_status": done.returncode, "output": done.stdout[-4000:]})
+
+
+def run(device: Device, plan: Plan, cache: Path | None, tests: bool) -> list[Row]:
+    """Measure everything, and print each row when it is there."""
+    with tempfile.TemporaryDirectory(prefix="vidtrans-") as temporary:
+        folder = Path(temporary)
+        if cache is None:
+            cache = folder / "kept"
+        cache.mkdir(parents=True, exist_ok=True)
+        bench = GpuBench(device, plan, folder, cache)
+        jobs = [lambda clip=clip: bench.render(*clip) for clip in plan.clips]
+        print("| measured | goal | figure | met |\n|---|---|---|---|", flush=True)
+        rows = []
+        for job in [*jobs, bench.network, bench.training, *([bench.tests] if tests else [])]:
+            row = job()
+            met = {True: "yes", False: "NO", None: "–"}[row.met]
+            print(f"| {row.name} | {row.goal} | {row.measured} | {met} |", flush=True)
+            rows.append(row)
+        return rows
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cuda", help="cpu: tiny sizes, to see that it runs [default: cuda]")
+    parser.add_argument("--cache", type=lambda text: Path(text).resolve())
+    parser.add_argument("--json", type=Path, help="a file for all figures")
+    parser.add_argument("--tests", action="store_true", help="run the tests that need a CUDA device, too")
+    given = parser.parse_args(arguments)
+    try:
+        device = resolve_device(given.device)
+    except DeviceError as error:
+        print(f"nothing was measured: {error}")
+        return NO_DEVICE
+    plan = FULL if device.kind == "cuda" else TINY
+    print(machine() if plan is FULL else f"{machine()}\ntiny sizes, off CUDA: the figures mean nothing")
+    rows = run(device, plan, given.cache, given.tests)
+    if given.json:
+        table = {"machine": machine(), "device": device.name, "rows": [asdict(row) for row in rows]}
+        given.json.write_text(json.dumps(table, indent=1) + "\n")
+    return int(any(row.met is False for row in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

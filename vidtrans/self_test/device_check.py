@@ -1,0 +1,47 @@
+"""What the device is: its name, its memory, the versions below torch, what it has in hardware."""
+
+from __future__ import annotations
+
+import torch
+
+from vidtrans.inference.device import Device, resolve_precision
+from vidtrans.rendering.render_benchmark import machine
+from vidtrans.self_test.findings import Checks, Verdict
+from vidtrans.self_test.subject import Subject
+from vidtrans.settings import Table
+
+
+def device_checks(subject: Subject) -> Checks:
+    """Return the check."""
+    return {"hardware": lambda: _check(subject.device)}
+
+
+def _check(device: Device) -> Verdict:
+    figures: Table = machine(device) if device.torch.type == device.kind else {"device": device.name}
+    figures["precision"] = resolve_precision("auto", device)
+    if device.torch.type != "cuda":
+        return Verdict("ok", f"{device.name}, {figures['precision']}, {torch.get_num_threads()} threads", figures)
+    figures |= cuda_figures(device.torch)
+    gib = int(figures["memory_bytes"]) / 2**30
+    told = f"{figures['gpu']}, {gib:.0f} GiB, compute capability {figures['compute_capability']}"
+    versions = f"CUDA {figures['cuda_runtime']}, driver for CUDA {figures['cuda_driver']}, cuDNN {figures['cudnn']}"
+    bf16 = "bf16 in hardware" if figures["bf16_in_hardware"] else "no bf16 in hardware"
+    tf32 = f"TF32 {'on' if figures['tf32'] else 'off'}"
+    return Verdict("ok", f"{told}; {versions}; {bf16}; {tf32}", figures)
+
+
+def cuda_figures(device: torch.device) -> Table:
+    """Return what torch says of a CUDA device and of the libraries below it."""
+    card = torch.cuda.get_device_properties(device)
+    # The newest CUDA that the driver knows, as 12040 for 12.4; torch has no public function for it.
+    ask = getattr(torch._C, "_cuda_getDriverVersion", None)
+    driver = ask() if ask is not None else 0
+    return {
+        "memory_bytes": card.total_memory,
+        "compute_capability": f"{card.major}.{card.minor}",
+        "cuda_runtime": torch.version.cuda,
+        "cuda_driver": f"{driver // 1000}.{driver % 1000 // 10}" if driver else None,
+        "cudnn": torch.backends.cudnn.version(),
+        "bf16_in_hardware": torch.cuda.is_bf16_supported(including_emulation=False),
+        "tf32": torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32,
+    }

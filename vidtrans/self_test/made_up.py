@@ -1,0 +1,71 @@
+"""Made-up pictures and networks: the same on every machine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import nn
+
+from vidtrans.networks.init import build_generator, initialise
+from vidtrans.rendering.bench_clip import pictures
+from vidtrans.temporal.stream import Sample
+
+GENERATOR = ("unet-small", {"channels": 16})  # as most presets use
+FLICKER, GRAIN = 12, 6.0  # grey levels: the most of a frame's brightness, and σ of each pixel
+
+
+def frames(side: int, count: int) -> np.ndarray:
+    """Return a square clip that moves, (count, side, side, 3) uint8."""
+    return np.stack(list(pictures(side, side, count)))
+
+
+def texture(side: int) -> np.ndarray:
+    """Return a picture with detail everywhere, as flow methods need it: (side, side, 3) uint8."""
+    noise = np.random.default_rng(2).normal(0, 1, (side, side, 3)).astype(np.float32)
+    layers = [cv2.GaussianBlur(noise, (0, 0), sigma) for sigma in (2.0, 8.0)]
+    levels = sum(layer * (28 / layer.std()) for layer in layers) + 128
+    return np.clip(np.rint(levels), 0, 255).astype(np.uint8)
+
+
+def make_generator(name: str = GENERATOR[0], table: dict[str, Any] | None = None) -> Any:  # noqa: ANN401
+    """Return a generator of 3 channels in eval mode, with norms as after a training.
+
+    Its statistics are those of the made-up clip, so that activations are neither lost nor cut off, as they are in a
+    network with random weights alone, which then says nothing of a precision.
+    """
+    generator = build_generator(name, GENERATOR[1] if table is None else table, 3)
+    initialise(generator, 0)
+    norms = [m for m in generator.modules() if isinstance(m, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 1.0
+    with torch.no_grad():
+        generator.train()(signed(frames(256, 2)))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    return generator.eval()
+
+
+def signed(shown: np.ndarray) -> torch.Tensor:
+    """Return pictures (N, H, W, C) uint8 as networks take them, (N, C, H, W) float32 in [−1, 1]."""
+    return torch.from_numpy(shown).permute(0, 3, 1, 2).to(torch.float32) / 127.5 - 1
+
+
+def flickering(shown: np.ndarray) -> tuple[np.ndarray, list[Sample]]:
+    """Return a steady look of a clip, (N, H, W, 3) uint16, and samples in which it flickers and boils."""
+    steady = 15 + 0.8 * 255 * (shown[..., ::-1].astype(np.float32) / 255) ** 1.4
+    rng = np.random.default_rng(1)
+    brighter = rng.uniform(-FLICKER, FLICKER, (len(shown), 1, 1, 1)).astype(np.float32)
+    grain = rng.normal(0, GRAIN, (*shown.shape[:3], 1)).astype(np.float32)
+    outputs = _deep(steady + brighter + grain)
+    samples = [
+        Sample(i, i, guide, output, i == 0) for i, (guide, output) in enumerate(zip(shown, outputs, strict=True))
+    ]
+    return _deep(steady), samples
+
+
+def _deep(levels: np.ndarray) -> np.ndarray:
+    return np.rint(np.clip(levels, 0, 255) * 257).astype(np.uint16)

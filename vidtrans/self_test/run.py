@@ -1,0 +1,77 @@
+"""Run all checks, one after the other, and collect what they find."""
+
+from __future__ import annotations
+
+import platform
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import vidtrans
+from vidtrans.errors import VidtransError
+from vidtrans.inference.compiled import caches_in
+from vidtrans.inference.device import Device
+from vidtrans.self_test import CHECKS
+from vidtrans.self_test.findings import Finding, Verdict
+from vidtrans.self_test.subject import Scale, Subject
+from vidtrans.settings import Table
+
+LIBRARIES = ("torch", "torchvision", "triton", "numpy", "opencv-python-headless", "av", "onnxruntime", "openvino")
+REMEDY = "send the output of 'vidtrans doctor --self-test --json' with a report"
+
+
+class SelfTest:
+    """The checks of a device. Iterate once over it; then ``table`` holds all figures."""
+
+    def __init__(self, device: Device, scale: Scale | None = None) -> None:
+        self._device, self._scale = device, scale or Scale()
+        self.table: Table = {"device": device.name, "system": system(), "checks": []}
+
+    def __iter__(self) -> Iterator[Finding]:
+        began = time.perf_counter()
+        with tempfile.TemporaryDirectory(prefix="vidtrans-", ignore_cleanup_errors=True) as temporary:
+            folder = Path(temporary)
+            with caches_in(folder / "engines"):
+                for kind in CHECKS:
+                    subject = Subject(self._device, folder / kind, self._scale)
+                    subject.folder.mkdir()
+                    for name, check in CHECKS[kind].load()(subject).items():
+                        yield self._run(kind, name, check)
+        self.table["seconds"] = round(time.perf_counter() - began, 1)
+
+    def _run(self, kind: str, name: str, check: Callable[[], Verdict]) -> Finding:
+        """Run one check. Nothing is raised: what fails is a finding."""
+        began = time.perf_counter()
+        try:
+            verdict = check()
+        except VidtransError as error:
+            verdict = Verdict("wrong", str(error))
+        except Exception as error:
+            verdict = Verdict("wrong", f"{type(error).__name__}: {str(error).partition(chr(10))[0]}")
+        seconds = round(time.perf_counter() - began, 2)
+        own = {"kind": kind, "name": name, "state": verdict.state, "seconds": seconds, "figures": verdict.figures}
+        self.table["checks"].append(own)
+        return Finding(name, verdict.state, f"{verdict.detail} ({seconds:.1f} s)", _remedy(verdict))
+
+
+def _remedy(verdict: Verdict) -> str:
+    return verdict.remedy or (REMEDY if verdict.state == "wrong" else "")
+
+
+def system() -> Table:
+    """Return the versions that decide what the checks find."""
+    return {
+        "platform": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "python": platform.python_version(),
+        "vidtrans": vidtrans.__version__,
+        "libraries": {name: found for name in LIBRARIES if (found := _version(name))},
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""

@@ -1,0 +1,127 @@
+"""Does a training that was stopped in the middle end in the same weights, to the bit, as one that ran through?
+
+What runs is the loop of ``train``, with its checkpoint on disk, in the precision that ``auto`` takes.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from vidtrans.data.dataset import Pair
+from vidtrans.data.loading import Loader
+from vidtrans.errors import Interrupted
+from vidtrans.events import Event, Progress, Stop, silent
+from vidtrans.networks.init import build_discriminator, initialise
+from vidtrans.pairing.base import make_pairing
+from vidtrans.self_test.findings import Checks, Verdict
+from vidtrans.self_test.made_up import frames, make_generator
+from vidtrans.self_test.subject import Subject
+from vidtrans.settings import Table
+from vidtrans.training.methods.pix2pix import Pix2Pix
+from vidtrans.training.network_trainer import resolve_precisions
+from vidtrans.training.settings import TrainingSettings
+from vidtrans.training.trainer import TrainingState, train
+from vidtrans.video.images.picture import write_picture
+
+PAIRING = "denoise"  # its input is three channels, as the made-up generator takes them
+PICTURES, BATCH = 8, 4
+
+
+def training_checks(subject: Subject) -> Checks:
+    """Return the check."""
+    return {"resume": partial(_check, subject)}
+
+
+def make_training(subject: Subject, folder: Path, steps: int, side: int) -> TrainingState:
+    """Return a small training run at step 0, on a made-up clip. Its pictures and checkpoints go into ``folder``."""
+    precision = resolve_precisions("auto", subject.device)[0]
+    pairing = make_pairing(PAIRING, {})
+    settings = TrainingSettings(steps=steps, batch_size=BATCH, crop_size=side, checkpoint_seconds=1e9)
+    discriminator = build_discriminator("patchgan", {"num_layers": 1, "channels": 16}, 6)
+    initialise(discriminator, 1)
+    generator = make_generator()
+    loader = Loader(
+        _pairs(folder, side),
+        pairing,
+        batch=BATCH,
+        seed=0,
+        multiple=generator.multiple,
+        crop=side,
+        jitter=settings.jitter,
+        flip=True,
+        whole=subject.device.kind == "cuda",
+    )
+    model = Pix2Pix(generator, discriminator, settings, subject.device, precision)
+    return TrainingState(folder, model, loader, 0, [steps], picture_channels=3, device=subject.device)
+
+
+def _pairs(folder: Path, side: int) -> list[Pair]:
+    paths = [folder / f"{number:06}.png" for number in range(PICTURES)]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path, picture in zip(paths, frames(side, PICTURES), strict=True):
+        write_picture(path, picture)
+    return [Pair((path,), path, "train", place=number) for number, path in enumerate(paths)]
+
+
+def _check(subject: Subject) -> Verdict:
+    steps = subject.scale.training_steps
+    whole = make_training(subject, subject.folder / "whole", steps, subject.scale.training_side)
+    train(whole, silent, Stop())
+    resumed, stopped_at = _stopped_and_resumed(subject, steps)
+    unequal, model = differing(whole, resumed), pix2pix_of(whole)
+    graph = graph_use(model)
+    figures: Table = {"steps": steps, "stopped_at": stopped_at, "equal": not unequal, "graph": graph}
+    figures |= {"precision": model.precision, "nondeterministic": sorted(model.nondeterministic)}
+    told = f"{steps} steps in {figures['precision']}, one run stopped after {stopped_at} and resumed:"
+    if unequal:
+        return Verdict("wrong", f"{told} NOT the same weights ({len(unequal)} differ, {unequal[0]} first)", figures)
+    replay = {"": "", "replayed": "; steps are replayed as a CUDA graph"}.get(graph, f"; no CUDA graph: {graph}")
+    return Verdict("ok" if graph in ("", "replayed") else "note", f"{told} the same weights{replay}", figures)
+
+
+def _stopped_and_resumed(subject: Subject, steps: int) -> tuple[TrainingState, int]:
+    """Return a run that was stopped half-way, and went on with new networks; and after which step."""
+    stop, folder = Stop(), subject.folder / "resumed"
+
+    def stop_half_way(event: Event) -> None:
+        if isinstance(event, Progress) and event.done == steps // 2:
+            stop.request(130)
+
+    first = make_training(subject, folder, steps, subject.scale.training_side)
+    try:
+        train(first, stop_half_way, stop)
+    except Interrupted:
+        pass
+    else:
+        raise RuntimeError("the training did not stop when it was asked to")
+    second = make_training(subject, folder, steps, subject.scale.training_side)
+    if not second.load(silent):
+        raise RuntimeError("the training left no checkpoint")
+    stopped_at = second.step
+    train(second, silent, Stop())
+    return second, stopped_at
+
+
+def differing(one: TrainingState, other: TrainingState) -> list[str]:
+    """Return the names of the weights that are not equal to the bit; and 'losses' if these differ."""
+    names = []
+    for network, module in one.model.networks.items():
+        others = other.model.networks[network].state_dict()
+        names += [f"{network}.{n}" for n, w in module.state_dict().items() if not torch.equal(w, others[n])]
+    return names + (["losses"] if one.rows != other.rows else [])
+
+
+def pix2pix_of(run: TrainingState) -> Pix2Pix:
+    """Return the method of a run of ``make_training``."""
+    assert isinstance(run.model, Pix2Pix)
+    return run.model
+
+
+def graph_use(model: Pix2Pix) -> str:
+    """Return 'replayed' where steps were replayed as a CUDA graph, '' off CUDA, or why they were not."""
+    if model.captured is None:
+        return "" if model.device.kind != "cuda" else "it is off"
+    return "replayed" if model.captured.is_replaying else model.captured.refusal or "too few steps"
