@@ -24,7 +24,7 @@ from vidtrans.inference.device import (
     to_device,
     torch_dtype,
 )
-from vidtrans.inference.engine import with_history, with_plate
+from vidtrans.inference.engine import with_history
 from vidtrans.inference.packed import can_pack, pack
 from vidtrans.inference.tiles import GlobalLayer, next_tile_side, run_tiled
 from vidtrans.networks.init import inner_generator
@@ -70,12 +70,21 @@ def pad_by_mirroring(x: Tensor, multiple: int) -> Tensor:
     return x
 
 
-def to_pictures(output: Tensor, *, deep: bool) -> np.ndarray:
-    """Return (N, 3, H, W) float32 in [-1, 1] as (N, H, W, 3) uint8, or uint16 if ``deep``, rounded."""
+def to_levels(output: Tensor, *, deep: bool) -> Tensor:
+    """Return (N, 3, H, W) float32 in [-1, 1] as (N, H, W, 3) uint8, or uint16 as int16 of its bits, rounded."""
     top = 65535 if deep else 255
     levels = ((output + 1) * (top / 2)).round_().clamp_(0, top).to(torch.int32 if deep else torch.uint8)
-    pictures: np.ndarray = levels.permute(0, 2, 3, 1).cpu().numpy()
-    return pictures.astype(np.uint16) if deep else pictures
+    return (levels.to(torch.int16) if deep else levels).permute(0, 2, 3, 1).contiguous()
+
+
+def to_pictures(output: Tensor, *, deep: bool) -> np.ndarray:
+    """Return (N, 3, H, W) float32 in [-1, 1] as (N, H, W, 3) uint8, or uint16 if ``deep``, rounded."""
+    return _as_pictures(to_levels(output, deep=deep))
+
+
+def _as_pictures(levels: Tensor) -> np.ndarray:
+    pictures: np.ndarray = levels.cpu().numpy()
+    return pictures.view(np.uint16) if pictures.dtype == np.int16 else pictures
 
 
 class TorchEngine:
@@ -168,22 +177,30 @@ class TorchEngine:
 
         Raises DeviceError when a single picture does not fit in memory, even in tiles.
         """
-        height, width = inputs.shape[1:3]
         if self._recurrent_channels is not None:
             inputs = with_history(inputs, self._recurrent_channels)
-        elif self._plate is not None:
-            inputs = with_plate(inputs, self._plate)
+        # torch has no arithmetic on uint16.
+        levels = inputs.astype(np.int32) if inputs.dtype == np.uint16 else np.require(inputs, requirements=["C", "W"])
+        return _as_pictures(self.run(torch.from_numpy(levels), deep=deep))
+
+    @torch.inference_mode()
+    def run(self, inputs: Tensor, *, deep: bool = False) -> Tensor:
+        """Run (N, H, W, C) uint8, or uint16 as int32 → (N, H, W, 3) uint8, or uint16 (``deep``) as int16 of its bits.
+
+        The result lies on the engine's device; on a GPU nothing waits for it. Raises DeviceError as ``__call__``.
+        """
+        height, width = inputs.shape[1:3]
         pixels = (height + -height % self.multiple) * (width + -width % self.multiple)
-        outputs: list[np.ndarray] = []
+        outputs: list[Tensor] = []
         while len(inputs):
             count = min(self.batch, max(1, self._max_pixels // pixels)) if self._max_pixels else self.batch
             part, inputs = inputs[:count], inputs[count:]
             # Always the same number at once: kernels are chosen by batch size, and may round differently.
-            filled = np.concatenate([part, np.repeat(part[-1:], count - len(part), axis=0)])
+            filled = torch.cat([part, part[-1:].expand(count - len(part), *part.shape[1:])])
             outputs.append(self._run(filled, deep)[: len(part)])
-        return np.concatenate(outputs)
+        return torch.cat(outputs)
 
-    def _run(self, inputs: np.ndarray, deep: bool) -> np.ndarray:
+    def _run(self, inputs: Tensor, deep: bool) -> Tensor:
         try:
             return self._forward(inputs, deep)
         except Exception as error:
@@ -194,7 +211,7 @@ class TorchEngine:
             raise self._memory_error()
         half = len(inputs) // 2
         self.batch = half  # and keep to what fits
-        return np.concatenate([self._run(part, deep) for part in (inputs[:half], inputs[half:])])
+        return torch.cat([self._run(part, deep) for part in (inputs[:half], inputs[half:])])
 
     def _memory_error(self) -> DeviceError:
         return DeviceError(self.device.name, "out of memory for one frame", "use a smaller --size, or --device cpu")
@@ -224,11 +241,18 @@ class TorchEngine:
         """Run whole pictures or tiles: (N, C, H, W) float32, sides multiples → (N, 3, H, W) float32."""
         return self._network(x.to(self._dtype, memory_format=torch.channels_last)).to(torch.float32)
 
-    @torch.inference_mode()
-    def _forward(self, inputs: np.ndarray, deep: bool) -> np.ndarray:
-        (height, width), middle = inputs.shape[1:3], np.iinfo(inputs.dtype).max / 2
-        # torch has no arithmetic on uint16.
-        x = torch.from_numpy(inputs.astype(np.int32) if inputs.dtype == np.uint16 else inputs)
-        x = (x if self.device.kind == "cpu" else to_device(x, self.device)).permute(0, 3, 1, 2)
+    def _forward(self, inputs: Tensor, deep: bool) -> Tensor:
+        (height, width), middle = inputs.shape[1:3], 127.5 if inputs.dtype == torch.uint8 else 32767.5
+        x = inputs if inputs.device.type == self.device.torch.type else to_device(inputs, self.device)
+        if self._plate is not None:
+            x = torch.cat([x, _plate_as(self._plate, x)], dim=3)
+        x = x.permute(0, 3, 1, 2)
         y = self._run_fitting(pad_by_mirroring(x, self.multiple).to(torch.float32) / middle - 1)
-        return to_pictures(y[..., :height, :width], deep=deep)
+        return to_levels(y[..., :height, :width], deep=deep)
+
+
+def _plate_as(plate: np.ndarray, inputs: Tensor) -> Tensor:
+    """Return a plate, (h, w, 3) uint8, at the size of inputs, (N, H, W, C): (N, H, W, 3) of their kind and device."""
+    height, width = inputs.shape[1:3]
+    levels = torch.from_numpy(resize(plate, width, height)).to(inputs)
+    return (levels if inputs.dtype == torch.uint8 else levels * 257).expand(len(inputs), -1, -1, -1)

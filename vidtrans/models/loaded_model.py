@@ -133,14 +133,14 @@ class ResolvedRenderSettings:
         """Return what decides the filter's result, for cache keys. Raises as ``make_filter``."""
         version = FILTERS.load(self.filter_name).version
         made = {"name": self.filter_name, "version": version, "settings": to_table(self.filter_settings)}
-        if self._is_batched:
+        if self.is_batched:
             made |= {"batched": self._filter_class.version, "device": device_kind(self.device)}
         method = getattr(self.filter_settings, "flow", "")
         flow = flow_identity(method, self._filter_device()) if method else ""
         return made | ({"flow": flow} if flow else {})
 
     @property
-    def _is_batched(self) -> bool:
+    def is_batched(self) -> bool:
         """Whether the filter runs on the device, in torch; on a CPU numpy and OpenCV are faster."""
         return FILTERS[self.filter_name].is_batched(device_kind(self.device))
 
@@ -151,7 +151,7 @@ class ResolvedRenderSettings:
     def _filter_device(self) -> str:
         """Return torch's name of the device of the filter, or of its flow method; 'cpu' where neither runs in torch."""
         method = getattr(self.filter_settings, "flow", "")
-        if not self._is_batched and not (method and runs_on_device(method)):
+        if not self.is_batched and not (method and runs_on_device(method)):
             return "cpu"
         from vidtrans.inference.device import resolve_device
 

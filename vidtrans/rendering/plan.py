@@ -124,6 +124,13 @@ class RenderPlan:
         """Return the draft's sampling; None where every frame is rendered."""
         return Draft(self.rendering.draft_step) if self.rendering.draft_step > 1 else None
 
+    def stays_on_device(self, engine: Engine) -> bool:
+        """Return whether pictures stay on the engine's device from the reader to the encoder: nothing needs numpy."""
+        settings = self.settings
+        is_there = engine.identity.get("device", "cpu") != "cpu" and not self.model.is_recurrent
+        is_plain = self.draft is None and not self.rendering.duplicate_threshold
+        return is_there and is_plain and (settings.filter_name == "off" or settings.is_batched)
+
     @property
     def input_mask(self) -> Mask | None:
         """Return the mask, where it is a part of the network's input."""

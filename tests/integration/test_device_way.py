@@ -1,0 +1,227 @@
+"""Renders whose pictures stay on a GPU, which is pretended: the same files as on a CPU, however the copies are timed.
+
+The pretended GPU computes what the CPU does, so that a picture that differs took another way wrongly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from chain import TINY, quick_training
+from clips import decode, moving_frames, write_clip
+from directed_clip import EXACT, Frames, halves, lossless
+
+from vidtrans import api
+from vidtrans.concurrency.transfers import Download, Transfers, Upload, as_bits
+from vidtrans.errors import Interrupted
+from vidtrans.events import Event, Progress, Stop
+from vidtrans.rendering import device_renderer
+from vidtrans.rendering.plan import RenderPlan
+from vidtrans.temporal import FilterEntry
+
+pytestmark = pytest.mark.usefixtures("two_gpus", "one_thread")
+COUNT = 40
+OFF: dict[str, Any] = {**EXACT, "temporal": {"name": "off"}}
+WINDOW: dict[str, Any] = {**EXACT, "temporal": {"name": "window"}}
+
+
+class LateTransfers(Transfers):
+    """What was not waited for has not arrived; and a download has what is in the tensor when it arrives."""
+
+    count = 0
+
+    def upload(self, picture: np.ndarray) -> Upload:
+        type(self).count += 1
+        there = as_bits(picture.copy())
+        tensor = torch.full_like(there, 77)
+
+        class Late(Upload):
+            def wait(self) -> torch.Tensor:
+                return tensor.copy_(there)
+
+        return Late(picture, tensor)
+
+    def download(self, tensor: torch.Tensor) -> Download:
+        type(self).count += 1
+        return super().download(tensor)
+
+
+@pytest.fixture
+def late(monkeypatch: pytest.MonkeyPatch) -> type[LateTransfers]:
+    """Copies that arrive when they are waited for; it counts them."""
+    LateTransfers.count = 0
+    monkeypatch.setattr(device_renderer, "transfers_for", LateTransfers)
+    return LateTransfers
+
+
+@pytest.fixture
+def render(monkeypatch: pytest.MonkeyPatch, late: type[LateTransfers], one_thread: None) -> Callable[..., Frames]:
+    """Render a clip on the GPU, pictures on the device or, as on a CPU, not, each in a cache of its own; its frames."""
+
+    def made(clip: Path, model: Path | str, settings: dict[str, Any], *, on_device: bool, **options: Any) -> Frames:
+        output, before = Path(f"{on_device}.mkv"), late.count
+        common = {"cache_dir": Path(f"cache-{on_device}"), "device": "cuda", "overwrite": True}
+        with monkeypatch.context() as patch:
+            if not on_device:
+                patch.setattr(RenderPlan, "stays_on_device", lambda plan, engine: False)
+            make = options.pop("make", api.stylize)
+            make(clip, model, output, settings=settings, **common, **options)
+        assert (late.count > before) == on_device
+        return decode(output)[2]
+
+    return made
+
+
+def psnr(made: Frames, wanted: Frames) -> float:
+    error = np.mean([np.mean((a.astype(float) - b) ** 2) for a, b in zip(made, wanted, strict=True)])
+    return float(10 * np.log10(np.iinfo(wanted[0].dtype).max ** 2 / max(error, 1e-12)))
+
+
+@pytest.fixture
+def source() -> Path:
+    return lossless(Path("c.mp4"), moving_frames(COUNT, shots=(0, 25)))
+
+
+def with_rendering(settings: dict[str, Any], **rendering: Any) -> dict[str, Any]:
+    return {**settings, "rendering": {**settings.get("rendering", {}), **rendering}}
+
+
+@pytest.mark.parametrize(
+    ("rendering", "options"),
+    [
+        ({}, {}),
+        ({"chunk_frames": 7}, {}),
+        ({"strength": 0.6, "mix": 0.2, "keep_colour": 0.5}, {}),
+        ({}, {"start": "5", "end": "33"}),
+        ({"size": "37x29"}, {}),
+    ],
+    ids=["plain", "chunks", "mixed", "trimmed", "odd"],
+)
+def test_a_render_on_a_device_is_that_with_arrays(
+    rendering: dict[str, Any], options: dict[str, Any], source: Path, tiny_model: Path, render: Callable[..., Frames]
+) -> None:
+    settings = with_rendering(OFF, **rendering)
+    expected = render(source, tiny_model, settings, on_device=False, **options)
+    made = render(source, tiny_model, settings, on_device=True, **options)
+    assert np.array_equal(made, expected)
+    assert LateTransfers.count == 2 * len(made)  # each picture is uploaded once, and downloaded once
+
+
+@pytest.mark.parametrize("rendering", [{}, {"chunk_frames": 7, "strength": 0.7}], ids=["plain", "mixed"])
+@pytest.mark.parametrize("temporal", ["window", "causal"])
+def test_the_filter_takes_the_pictures_where_they_are(
+    temporal: str, rendering: dict[str, Any], source: Path, tiny_model: Path, render: Callable[..., Frames]
+) -> None:
+    settings = with_rendering({**EXACT, "temporal": {"name": temporal}}, **rendering)
+    expected = render(source, tiny_model, settings, on_device=False)
+    made = render(source, tiny_model, settings, on_device=True)
+    assert np.array_equal(made, expected)
+    # A frame and the network's input, which is lines, are uploaded; outputs, for the cache, and results are downloaded.
+    assert LateTransfers.count == 4 * len(made)
+
+
+def test_the_window_on_a_device_is_that_of_the_cpu(
+    source: Path, tiny_model: Path, render: Callable[..., Frames], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = render(source, tiny_model, WINDOW, on_device=True)
+    monkeypatch.setattr(FilterEntry, "is_batched", lambda entry, kind: False)
+    tables = {**WINDOW, "temporal": {"name": "window", "flow": "dis-torch"}}  # what a GPU takes for dis
+    assert psnr(made, render(source, tiny_model, tables, on_device=False)) >= 70
+
+
+def test_masks_and_what_is_outside_of_them(source: Path, tiny_model: Path, render: Callable[..., Frames]) -> None:
+    mask = lossless(Path("mask.mp4"), halves(COUNT))
+    settings = with_rendering(WINDOW, mask_feather=2.0)
+    expected = render(source, tiny_model, settings, on_device=False, mask=mask)
+    assert np.array_equal(render(source, tiny_model, settings, on_device=True, mask=mask), expected)
+
+
+@pytest.mark.parametrize("settings", [OFF, WINDOW], ids=["off", "window"])
+@pytest.mark.parametrize("name", ["colorize", "next", "tiny"])
+def test_pictures_of_sixteen_bits(
+    name: str, settings: dict[str, Any], request: pytest.FixtureRequest, render: Callable[..., Frames]
+) -> None:
+    model = request.getfixturevalue(f"{name}_model")
+    frames = [f.astype(np.uint16) * 257 + np.uint16(40) for f in moving_frames(12)]
+    clip = write_clip(Path("deep.mkv"), frames, codec="ffv1", pix_fmt="gbrp16le")
+    expected = render(clip, model, settings, on_device=False)
+    made = render(clip, model, settings, on_device=True)
+    assert made[0].dtype == np.uint16
+    assert np.array_equal(made, expected)
+
+
+@pytest.fixture(scope="session")
+def colorize_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that colours, whose pairing puts the frame's luma back."""
+    folder = tmp_path_factory.mktemp("colorize")
+    clip, cache = write_clip(folder / "c.mp4", moving_frames(12)), {"cache_dir": folder / ".vidtrans"}
+    api.make_dataset(clip, folder / "c.dataset", pairing="colorize", settings=TINY, **cache)
+    api.train(folder / "c.dataset", folder / "c.safetensors", settings=quick_training(1), **cache)
+    return folder / "c.safetensors"
+
+
+@pytest.mark.parametrize("settings", [OFF, WINDOW], ids=["off", "window"])
+def test_a_pairing_that_puts_back_what_the_frame_knows(
+    settings: dict[str, Any], source: Path, colorize_model: Path, render: Callable[..., Frames]
+) -> None:
+    expected = render(source, colorize_model, settings, on_device=False)
+    assert np.array_equal(render(source, colorize_model, settings, on_device=True), expected)
+
+
+def test_frames_that_repeat_are_rendered_once(tiny_model: Path, render: Callable[..., Frames]) -> None:
+    clip = lossless(Path("held.mp4"), [frame for frame in moving_frames(10) for _ in range(3)])
+    made = render(clip, tiny_model, OFF, on_device=True)
+    table = api.stylize(clip, tiny_model, Path("again.mkv"), settings=OFF, device="cuda", cache_dir=Path("third"))
+    assert (table["frames_inferred"], table["frames_spared"]) == (10, 20)
+    assert np.array_equal(made, render(clip, tiny_model, OFF, on_device=False))
+
+
+def test_outputs_of_an_earlier_render_go_to_the_device(
+    source: Path, tiny_model: Path, render: Callable[..., Frames]
+) -> None:
+    """Of two chunks, that a first render stored, the network paints nothing: another filter needs their outputs."""
+    expected = render(source, tiny_model, WINDOW, on_device=False)
+    render(source, tiny_model, OFF, on_device=True)
+    assert np.array_equal(render(source, tiny_model, WINDOW, on_device=True), expected)
+
+
+@pytest.mark.parametrize("settings", [OFF, WINDOW], ids=["off", "window"])
+def test_one_that_was_stopped_goes_on_to_the_same_bytes(
+    settings: dict[str, Any], source: Path, tiny_model: Path, render: Callable[..., Frames], in_turns: None
+) -> None:
+    expected = render(source, tiny_model, settings, on_device=True)
+    stop = Stop()
+
+    def report(event: Event) -> None:
+        if isinstance(event, Progress) and event.task.startswith("rendering") and event.done == 18:
+            stop.request(130)
+
+    common: dict[str, Any] = {"settings": settings, "device": "cuda", "cache_dir": Path("stopped")}
+    with pytest.raises(Interrupted):
+        api.stylize(source, tiny_model, Path("s.mkv"), report=report, stop=stop, **common)
+    table = api.stylize(source, tiny_model, Path("s.mkv"), **common)
+    assert 0 < table["frames_encoded"] < COUNT
+    assert np.array_equal(decode(Path("s.mkv"))[2], expected)
+    assert Path("s.mkv").read_bytes() == Path("True.mkv").read_bytes()
+
+
+@pytest.mark.parametrize("rendering", [{"draft_step": 3}, {"duplicate_threshold": 2.0}], ids=["draft", "tolerance"])
+def test_what_works_in_numpy_goes_the_way_of_the_cpu(
+    rendering: dict[str, Any], source: Path, tiny_model: Path, late: type[LateTransfers]
+) -> None:
+    common: dict[str, Any] = {"device": "cuda", "cache_dir": Path("cache")}
+    api.stylize(source, tiny_model, Path("o.mkv"), settings=with_rendering(OFF, **rendering), **common)
+    assert late.count == 0
+
+
+def test_a_score_is_of_arrays(source: Path, tiny_model: Path, late: type[LateTransfers]) -> None:
+    """It reads the unfiltered pictures again, which are stored."""
+    common: dict[str, Any] = {"device": "cuda", "cache_dir": Path("cache")}
+    table = api.stylize(source, tiny_model, Path("o.mkv"), settings=WINDOW, score=True, **common)
+    assert late.count == 4 * COUNT
+    assert table["score"]
