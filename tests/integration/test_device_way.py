@@ -15,6 +15,7 @@ import torch
 from chain import TINY, quick_training
 from clips import decode, moving_frames, write_clip
 from directed_clip import EXACT, Frames, halves, lossless
+from oddities import write_frames
 
 from vidtrans import api
 from vidtrans.concurrency.transfers import Download, Transfers, Upload, as_bits
@@ -63,15 +64,17 @@ def late(monkeypatch: pytest.MonkeyPatch) -> type[LateTransfers]:
 def render(monkeypatch: pytest.MonkeyPatch, late: type[LateTransfers], one_thread: None) -> Callable[..., Frames]:
     """Render a clip on the GPU, pictures on the device or, as on a CPU, not, each in a cache of its own; its frames."""
 
-    def made(clip: Path, model: Path | str, settings: dict[str, Any], *, on_device: bool, **options: Any) -> Frames:
+    def made(
+        clip: Path, model: Path | str, settings: dict[str, Any], *, on_device: bool, depth: int = 8, **options: Any
+    ) -> Frames:
         output, before = Path(f"{on_device}.mkv"), late.count
         common = {"cache_dir": Path(f"cache-{on_device}"), "device": "cuda", "overwrite": True}
         with monkeypatch.context() as patch:
             if not on_device:
                 patch.setattr(RenderPlan, "stays_on_device", lambda plan, engine: False)
-            make = options.pop("make", api.stylize)
-            make(clip, model, output, settings=settings, **common, **options)
+            table = api.stylize(clip, model, output, settings=settings, **common, **options)
         assert (late.count > before) == on_device
+        assert table["depth"] == depth
         return decode(output)[2]
 
     return made
@@ -147,12 +150,11 @@ def test_pictures_of_sixteen_bits(
     name: str, settings: dict[str, Any], request: pytest.FixtureRequest, render: Callable[..., Frames]
 ) -> None:
     model = request.getfixturevalue(f"{name}_model")
-    frames = [f.astype(np.uint16) * 257 + np.uint16(40) for f in moving_frames(12)]
-    clip = write_clip(Path("deep.mkv"), frames, codec="ffv1", pix_fmt="gbrp16le")
-    expected = render(clip, model, settings, on_device=False)
-    made = render(clip, model, settings, on_device=True)
-    assert made[0].dtype == np.uint16
-    assert np.array_equal(made, expected)
+    frames = [(f.astype(np.int32) * 257 - 40).clip(0).astype(np.uint16) for f in moving_frames(12)]
+    clip = write_frames(Path("deep.mkv"), frames, "ffv1", "gbrp16le")
+    for on_device in (False, True):
+        render(clip, model, settings, on_device=on_device, depth=16)
+    assert Path("True.mkv").read_bytes() == Path("False.mkv").read_bytes()
 
 
 @pytest.fixture(scope="session")

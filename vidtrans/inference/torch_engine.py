@@ -116,7 +116,8 @@ class TorchEngine:
         self._plate = generator.picture if isinstance(generator, PlateGenerator) else None
         self._dtype = torch_dtype(self.precision)
         network: Any = fold_norm(copy_sharing_weights(generator).eval())
-        network = network.to(device.torch, self._dtype).to(memory_format=torch.channels_last)
+        self._place = device.torch
+        network = network.to(self._place, self._dtype).to(memory_format=torch.channels_last)
         self._max_pixels: int | None = None  # that go through the network at once
         self.tile: int | None = None
         self._sides: dict[tuple[int, int], int] = {}  # what tiles fit, by the height and width of the picture
@@ -150,7 +151,7 @@ class TorchEngine:
     @property
     def place(self) -> torch.device:
         """The device on which ``predict`` expects its input."""
-        return self.device.torch
+        return self._place
 
     @torch.inference_mode()
     def predict(self, inputs: Tensor) -> Tensor:
@@ -243,7 +244,7 @@ class TorchEngine:
 
     def _forward(self, inputs: Tensor, deep: bool) -> Tensor:
         (height, width), middle = inputs.shape[1:3], 127.5 if inputs.dtype == torch.uint8 else 32767.5
-        x = inputs if inputs.device.type == self.device.torch.type else to_device(inputs, self.device)
+        x = inputs if inputs.device.type == self._place.type else to_device(inputs, self.device)
         if self._plate is not None:
             x = torch.cat([x, _plate_as(self._plate, x)], dim=3)
         x = x.permute(0, 3, 1, 2)
