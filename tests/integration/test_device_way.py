@@ -5,6 +5,7 @@ The pretended GPU computes what the CPU does, so that a picture that differs too
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,11 @@ from vidtrans import api
 from vidtrans.concurrency.transfers import Download, Transfers, Upload, as_bits
 from vidtrans.errors import Interrupted
 from vidtrans.events import Event, Progress, Stop
+from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.rendering import device_renderer
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.temporal import FilterEntry
+from vidtrans.temporal.batch_window import BatchWindowFilter
 
 pytestmark = pytest.mark.usefixtures("two_gpus", "one_thread")
 COUNT = 40
@@ -227,3 +230,30 @@ def test_a_score_is_of_arrays(source: Path, tiny_model: Path, late: type[LateTra
     table = api.stylize(source, tiny_model, Path("o.mkv"), settings=WINDOW, score=True, **common)
     assert late.count == 4 * COUNT
     assert table["score"]
+
+
+def test_in_tf32_the_filter_computes_in_the_thread_of_the_network(
+    source: Path, tiny_model: Path, render: Callable[..., Frames], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The choice is the whole process's: a filter beside the network would round as the network may."""
+    threads: dict[str, set[int]] = {"network": set(), "filter": set()}
+    run, push = TorchEngine._run_network, BatchWindowFilter.push
+
+    def running(engine: TorchEngine, x: torch.Tensor) -> torch.Tensor:
+        threads["network"].add(threading.get_ident())
+        return run(engine, x)
+
+    def pushing(method: BatchWindowFilter, sample: Any) -> Any:
+        threads["filter"].add(threading.get_ident())
+        return push(method, sample)
+
+    monkeypatch.setattr(TorchEngine, "_run_network", running)
+    monkeypatch.setattr(BatchWindowFilter, "push", pushing)
+    monkeypatch.setattr("vidtrans.concurrency.threads.cores", lambda: 2)
+    made = {}
+    for precision, shared in (("fp32", 0), ("tf32", 1)):
+        made[precision] = render(source, tiny_model, with_rendering(WINDOW, precision=precision), on_device=True)
+        assert len(threads["network"] & threads["filter"]) == shared
+        threads["network"].clear()
+        threads["filter"].clear()
+    assert np.array_equal(made["fp32"], made["tf32"])  # on the CPU, which has no TF32

@@ -43,6 +43,7 @@ class CompiledEngine(TorchEngine):
 
     name: ClassVar[str] = "compile"
     slow_to_start: ClassVar[bool] = True
+    is_recorded: ClassVar[bool] = False
 
     def _prepare(self, network: nn.Module) -> Run:
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(user_cache_path("vidtrans") / "inductor"))

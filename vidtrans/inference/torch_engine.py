@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,11 +17,13 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from vidtrans.errors import DeviceError, out_of_memory
+from vidtrans.inference.cuda_graphs import RecordedNetwork
 from vidtrans.inference.device import (
     Device,
     Precision,
     release_cached_memory,
     resolve_precision,
+    tensor_float32,
     to_device,
     torch_dtype,
 )
@@ -35,6 +38,7 @@ from vidtrans.video.images.picture import resize
 Run = Callable[[Tensor], Tensor]
 BATCH = {"cpu": 4, "cuda": 16, "mps": 4}
 MAX_PACKED_PIXELS = 1 << 17  # pixels that packed layers take at once: above it a U-Net's do not stay in the cache
+MAX_CUDA_PIXELS = 1 << 22  # that a GPU takes at once, two pictures of 1080p; it is in keys
 
 
 def fold_norm(network: nn.Module) -> nn.Module:
@@ -100,6 +104,7 @@ class TorchEngine:
 
     name: ClassVar[str] = "torch"
     slow_to_start: ClassVar[bool] = False  # bench measures such an engine only with --all
+    is_recorded: ClassVar[bool] = True  # on CUDA as a graph, see ``cuda_graphs``
 
     def __init__(
         self,
@@ -133,6 +138,11 @@ class TorchEngine:
             "threads": str(torch.get_num_threads()) if device.kind == "cpu" else "",
         }
         self._network = self._prepare(network)
+        if device.kind == "cuda":
+            # Which kernels run depends on how many pictures they get: that follows from sizes, not from free memory.
+            self._max_pixels = MAX_CUDA_PIXELS
+            self.identity["pixels"] = str(MAX_CUDA_PIXELS)
+        self._recorded = RecordedNetwork(self._run_network, self._place) if self._can_record() else None
         if self._whole and self._network is not network:
             self._whole_only = True  # the modules are not what runs, and could not be told the picture's statistics
 
@@ -147,6 +157,9 @@ class TorchEngine:
         self._max_pixels = MAX_PACKED_PIXELS
         self.identity["engine"] = "torch-packed"
         return pack(network)
+
+    def _can_record(self) -> bool:
+        return self.is_recorded and self.device.kind == "cuda"
 
     @property
     def place(self) -> torch.device:
@@ -168,7 +181,7 @@ class TorchEngine:
         except Exception as error:
             if not out_of_memory(error):
                 raise
-        release_cached_memory(self.device)
+        self._release_memory()
         if len(inputs) == 1:
             raise self._memory_error()
         return torch.cat([self.predict(one) for one in inputs.split(1)])
@@ -190,16 +203,21 @@ class TorchEngine:
 
         The result lies on the engine's device; on a GPU nothing waits for it. Raises DeviceError as ``__call__``.
         """
-        height, width = inputs.shape[1:3]
-        pixels = (height + -height % self.multiple) * (width + -width % self.multiple)
         outputs: list[Tensor] = []
         while len(inputs):
-            count = min(self.batch, max(1, self._max_pixels // pixels)) if self._max_pixels else self.batch
+            count = self.batch_for(*inputs.shape[1:3])
             part, inputs = inputs[:count], inputs[count:]
             # Always the same number at once: kernels are chosen by batch size, and may round differently.
             filled = torch.cat([part, part[-1:].expand(count - len(part), *part.shape[1:])])
             outputs.append(self._run(filled, deep)[: len(part)])
         return torch.cat(outputs)
+
+    def batch_for(self, height: int, width: int) -> int:
+        """Return how many pictures of a size go through the network at once."""
+        if self._max_pixels is None:
+            return self.batch
+        pixels = (height + -height % self.multiple) * (width + -width % self.multiple)
+        return min(self.batch, max(1, self._max_pixels // pixels))
 
     def _run(self, inputs: Tensor, deep: bool) -> Tensor:
         try:
@@ -207,12 +225,17 @@ class TorchEngine:
         except Exception as error:
             if not out_of_memory(error):
                 raise
-        release_cached_memory(self.device)
+        self._release_memory()
         if len(inputs) == 1:
             raise self._memory_error()
         half = len(inputs) // 2
         self.batch = half  # and keep to what fits
         return torch.cat([self._run(part, deep) for part in (inputs[:half], inputs[half:])])
+
+    def _release_memory(self) -> None:
+        if self._recorded is not None:
+            self._recorded.forget()
+        release_cached_memory(self.device)
 
     def _memory_error(self) -> DeviceError:
         return DeviceError(self.device.name, "out of memory for one frame", "use a smaller --size, or --device cpu")
@@ -227,12 +250,12 @@ class TorchEngine:
             self.tile = self._sides.get((height, width))
             try:
                 if self.tile is None:
-                    return self._run_network(x)
+                    return (self._recorded or self._run_network)(x)
                 return run_tiled(self._run_network, x, self.tile, self.multiple, self._whole)
             except Exception as error:
                 if len(x) > 1 or not out_of_memory(error):
                     raise
-            release_cached_memory(self.device)
+            self._release_memory()
             side = None if self._whole_only else next_tile_side(self.tile or max(height, width), self.multiple)
             if side is None:
                 raise self._memory_error()
@@ -240,7 +263,8 @@ class TorchEngine:
 
     def _run_network(self, x: Tensor) -> Tensor:
         """Run whole pictures or tiles: (N, C, H, W) float32, sides multiples → (N, 3, H, W) float32."""
-        return self._network(x.to(self._dtype, memory_format=torch.channels_last)).to(torch.float32)
+        with tensor_float32("tf32") if self.precision == "tf32" else nullcontext():
+            return self._network(x.to(self._dtype, memory_format=torch.channels_last)).to(torch.float32)
 
     def _forward(self, inputs: Tensor, deep: bool) -> Tensor:
         (height, width), middle = inputs.shape[1:3], 127.5 if inputs.dtype == torch.uint8 else 32767.5

@@ -70,7 +70,8 @@ class BatchQueue:
     def is_full(self) -> bool:
         """Return whether there is a batch, or too many samples wait for a part of one."""
         count = len(self._inputs)
-        return count >= self._engine.batch or (count > 0 and len(self._waiting) >= MAX_WAITING * self._engine.batch)
+        batch = self._batch()
+        return count >= batch or (count > 0 and len(self._waiting) >= MAX_WAITING * batch)
 
     def ready(self) -> Iterator[Sample]:
         """Yield the samples that wait for nothing."""
@@ -88,6 +89,9 @@ class BatchQueue:
             if place is not None:
                 _set_output(sample, outputs[place])
             yield sample
+
+    def _batch(self) -> int:
+        return self._engine.batch
 
     def _is_repeated(self, model_input: Any) -> bool:  # noqa: ANN401
         return is_similar(model_input, self._last, self._reuse)

@@ -104,6 +104,12 @@ class DeviceBatchQueue(BatchQueue):
     def _is_repeated(self, model_input: Uploads) -> bool:
         return all(np.array_equal(one.source, other.source) for one, other in zip(model_input, self._last, strict=True))
 
+    def _batch(self) -> int:
+        """Return what the engine takes at once of pictures of this size: more need not be on the device."""
+        if not self._inputs:
+            return self._device_engine.batch
+        return self._device_engine.batch_for(*self._inputs[0][0].source.shape[:2])
+
     @torch.inference_mode()
     def _outputs(self) -> list[Tensor]:
         pictures = [levels(torch.stack([upload.wait() for upload in part])) for part in zip(*self._inputs, strict=True)]

@@ -107,7 +107,9 @@ class ChunkRenderer:
         stamps = [plan.delivery.stamps(number) for number in wanted]
         with ExitStack() as stack:
             stack.enter_context(limit_opencv_threads(self._kind))
-            samples = stack.enter_context(closing(Prefetcher(self.samples(lo, hi), self._capacity, "network")))
+            # TF32 is chosen for the whole process: the filter may not compute while the network does.
+            ahead = 0 if self.engine.identity.get("precision") == "tf32" else self._capacity
+            samples = stack.enter_context(closing(Prefetcher(self.samples(lo, hi), ahead, "network")))
             compose = Composer(plan, wanted.start, wanted.stop) if plan.is_composed else None
             if compose is not None:
                 stack.enter_context(closing(compose))
