@@ -69,16 +69,16 @@ class StreamTransfers(Transfers):
 
     def upload(self, picture: np.ndarray) -> Upload:
         """Send a picture; it may change as soon as this returns."""
-        pinned = as_bits(picture).pin_memory()
-        with torch.cuda.stream(self._up):
+        with torch.cuda.stream(self._up):  # which chooses the device, for pinned memory too
+            pinned = as_bits(picture).pin_memory()
             tensor = pinned.to(self._device, non_blocking=True)
             return _StreamUpload(picture, tensor, self._up.record_event())
 
     def download(self, tensor: Tensor) -> Download:
         """Fetch a tensor once what was launched so far has computed it."""
         computed = torch.cuda.current_stream(self._device).record_event()
-        pinned = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
         with torch.cuda.stream(self._down):
+            pinned = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
             self._down.wait_event(computed)
             pinned.copy_(tensor, non_blocking=True)
             tensor.record_stream(self._down)  # its memory is not given to others before the copy is done

@@ -125,9 +125,12 @@ class RenderPlan:
         return Draft(self.rendering.draft_step) if self.rendering.draft_step > 1 else None
 
     def stays_on_device(self, engine: Engine) -> bool:
-        """Return whether pictures stay on the engine's device from the reader to the encoder: nothing needs numpy."""
+        """Return whether pictures stay on the engine's device from the reader to the encoder: nothing needs numpy.
+
+        On Apple's GPUs they do not: several threads on one have not been tried.
+        """
         settings = self.settings
-        is_there = engine.identity.get("device", "cpu") != "cpu" and not self.model.is_recurrent
+        is_there = engine.identity.get("device", "cpu") == "cuda" and not self.model.is_recurrent
         is_plain = self.draft is None and not self.rendering.duplicate_threshold
         return is_there and is_plain and (settings.filter_name == "off" or settings.is_batched)
 
