@@ -10,7 +10,7 @@ import torch
 
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import Pairing, make_pairing
-from vidtrans.rendering.device_renderer import eight_bits, levels
+from vidtrans.rendering.device_pixels import eight_bits, levels
 from vidtrans.video.colour.conversion import to_uint8
 
 WITH_FORM = [name for name in PAIRINGS if PAIRINGS.load(name).has_tensor_form]

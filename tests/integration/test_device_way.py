@@ -23,7 +23,7 @@ from vidtrans.concurrency.transfers import Download, Transfers, Upload, as_bits
 from vidtrans.errors import Interrupted
 from vidtrans.events import Event, Progress, Stop
 from vidtrans.inference.torch_engine import TorchEngine
-from vidtrans.rendering import device_renderer
+from vidtrans.rendering import device_renderer, runner
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.temporal import FilterEntry
 from vidtrans.temporal.batch_window import BatchWindowFilter
@@ -93,6 +93,12 @@ def source() -> Path:
     return lossless(Path("c.mp4"), moving_frames(COUNT, shots=(0, 25)))
 
 
+def sixteen_bits(frames: Frames) -> Path:
+    """A clip of frames in 16 bits, of which the lower ones say something."""
+    deep = [(f.astype(np.int32) * 257 - 40).clip(0).astype(np.uint16) for f in frames]
+    return write_frames(Path("deep.mkv"), deep, "ffv1", "gbrp16le")
+
+
 def with_rendering(settings: dict[str, Any], **rendering: Any) -> dict[str, Any]:
     return {**settings, "rendering": {**settings.get("rendering", {}), **rendering}}
 
@@ -116,6 +122,36 @@ def test_a_render_on_a_device_is_that_with_arrays(
     made = render(source, tiny_model, settings, on_device=True, **options)
     assert np.array_equal(made, expected)
     assert LateTransfers.count == 2 * len(made)  # each picture is uploaded once, and downloaded once
+
+
+class NoComposer:
+    """Where nothing is composed with arrays."""
+
+    def __init__(self, *_: Any) -> None:
+        raise AssertionError("the source is read a second time")
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("settings", [OFF, WINDOW], ids=["off", "window"])
+@pytest.mark.parametrize("depth", [8, 16])
+def test_what_has_the_size_of_the_result_is_blended_there(
+    settings: dict[str, Any],
+    masked: bool,
+    depth: int,
+    tiny_model: Path,
+    render: Callable[..., Frames],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    frames = moving_frames(COUNT, shots=(0, 25))
+    clip = lossless(Path("c.mp4"), frames) if depth == 8 else sixteen_bits(frames)
+    tables = with_rendering(settings, strength="0: 0.3, 30: 1.6", mix=0.2, mask_feather=1.5)
+    options: dict[str, Any] = {"mask": lossless(Path("mask.mp4"), halves(COUNT))} if masked else {}
+    render(clip, tiny_model, tables, on_device=False, depth=depth, **options)
+    monkeypatch.setattr(runner, "Composer", NoComposer)
+    made = render(clip, tiny_model, tables, on_device=True, depth=depth, **options)
+    assert Path("True.mkv").read_bytes() == Path("False.mkv").read_bytes()
+    # A frame and the lines in it, a matte; outputs for the cache, and results.
+    assert LateTransfers.count == (5 if masked else 4) * len(made)
 
 
 @pytest.mark.parametrize("rendering", [{}, {"chunk_frames": 7, "strength": 0.7}], ids=["plain", "mixed"])
@@ -153,8 +189,7 @@ def test_pictures_of_sixteen_bits(
     name: str, settings: dict[str, Any], request: pytest.FixtureRequest, render: Callable[..., Frames]
 ) -> None:
     model = request.getfixturevalue(f"{name}_model")
-    frames = [(f.astype(np.int32) * 257 - 40).clip(0).astype(np.uint16) for f in moving_frames(12)]
-    clip = write_frames(Path("deep.mkv"), frames, "ffv1", "gbrp16le")
+    clip = sixteen_bits(moving_frames(12))
     for on_device in (False, True):
         render(clip, model, settings, on_device=on_device, depth=16)
     assert Path("True.mkv").read_bytes() == Path("False.mkv").read_bytes()

@@ -20,6 +20,8 @@ from vidtrans.concurrency.transfers import Download, Transfers, Upload, transfer
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.pairing.base import Pairing
 from vidtrans.rendering.batching import BatchQueue, RenderCount
+from vidtrans.rendering.device_blend import SOURCE, DeviceBlend
+from vidtrans.rendering.device_pixels import eight_bits, levels
 from vidtrans.rendering.frame_renderer import HOST_GUIDE, FrameRenderer, ModelInputs, PreparedFrame
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.temporal.stream import Sample
@@ -40,6 +42,7 @@ class DeviceRenderer(FrameRenderer):
         transfers: copies to the device.
         deep: outputs have 16 bits.
         guided: samples need their guide.
+        blended: samples need the frame that they are blended with.
         count: where it is counted what was rendered.
     """
 
@@ -51,10 +54,11 @@ class DeviceRenderer(FrameRenderer):
         *,
         deep: bool,
         guided: bool,
+        blended: bool = False,
         count: RenderCount | None = None,
     ) -> None:
         super().__init__(inputs, engine, deep=deep, count=count)
-        self._transfers, self._is_guided = transfers, guided
+        self._transfers, self._is_guided, self._is_blended = transfers, guided, blended
         pairing = inputs.pairing
         self._makes_input = pairing.has_tensor_form and not inputs.is_drawn
         self._queue: BatchQueue = DeviceBatchQueue(engine, pairing if self._makes_input else None, deep, self.count)
@@ -69,6 +73,8 @@ class DeviceRenderer(FrameRenderer):
         if self.inputs.pairing.finishes:
             sample.extras[HOST_GUIDE] = sample.guide
         sample.guide = self._uploaded(frame) if self._is_guided else None
+        if self._is_blended:
+            sample.extras[SOURCE] = self._uploaded(frame)
         sample.output = None if known is None else self._transfers.upload(known)
         return prepared
 
@@ -91,6 +97,8 @@ class DeviceRenderer(FrameRenderer):
             sample.guide = eight_bits(levels(sample.guide.wait()))
         if sample.output is not None:
             sample.output = sample.output.wait()
+        if self._is_blended:
+            sample.extras[SOURCE] = sample.extras[SOURCE].wait()
         return super()._rendered(prepared)
 
 
@@ -120,16 +128,6 @@ class DeviceBatchQueue(BatchQueue):
         return list(self._device_engine.run(made, deep=self._deep))
 
 
-def levels(bits: Tensor) -> Tensor:
-    """Return pictures as torch computes with them: uint8, or int32 of uint16, which came as int16 of its bits."""
-    return bits.to(torch.int32) & 0xFFFF if bits.dtype == torch.int16 else bits
-
-
-def eight_bits(pictures: Tensor) -> Tensor:
-    """Return pictures of uint8, or of uint16 as int32, as uint8, rounded as ``conversion.to_uint8`` does."""
-    return pictures if pictures.dtype == torch.uint8 else ((pictures + 128) // 257).to(torch.uint8)
-
-
 class DeviceWay:
     """The way of a plan's pictures through the engine's device: what renders them, and what fetches the results."""
 
@@ -142,12 +140,22 @@ class DeviceWay:
         """Return what makes the model's pictures, of frames in order. Close it."""
         plan, guided = self._plan, self._is_filtered and self._plan.guide is None
         return DeviceRenderer(
-            plan.inputs(), self._engine, self._transfers, deep=plan.is_deep, guided=guided, count=self._count
+            plan.inputs(),
+            self._engine,
+            self._transfers,
+            deep=plan.is_deep,
+            guided=guided,
+            blended=plan.blends_on_device,
+            count=self._count,
         )
 
+    def blend(self) -> DeviceBlend | None:
+        """Return what makes frames of the result, given in order; None where that takes arrays. Close it."""
+        return DeviceBlend(self._plan, self._transfers) if self._plan.blends_on_device else None
+
     def fetch(self, sample: Sample, picture: Tensor) -> Download:
-        """Begin the download of a sample's output, or of its filtered picture; where these are one, once."""
-        if self._is_filtered:
+        """Begin the download of a sample's output, or of its result; where these are one, once."""
+        if self._is_filtered or picture is not sample.output:
             return self._transfers.download(picture)
         if "download" not in sample.extras:
             sample.extras["download"] = self._transfers.download(picture)

@@ -146,6 +146,16 @@ class RenderPlan:
         return composed or self.picture.alpha
 
     @property
+    def blends_on_device(self) -> bool:
+        """Return whether, where pictures stay on a device, source and look are blended there: both have one size.
+
+        Colours are kept in CIE Lab as OpenCV has it, and what a pairing puts back is found in numpy.
+        """
+        needs_arrays = self.pairing.finishes or self.picture.alpha or self.rendering.curve("keep_colour").constant != 0
+        same_size = (self.picture.width, self.picture.height) == self.size
+        return self.is_composed and same_size and not needs_arrays
+
+    @property
     def source_frames(self) -> list[int] | None:
         """Return which of the clip's frames each one of the result shows; None where a graph of the user's decides."""
         if self.settings.encoding.filter:

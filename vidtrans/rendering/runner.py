@@ -110,9 +110,12 @@ class ChunkRenderer:
             # TF32 is chosen for the whole process: the filter may not compute while the network does.
             ahead = 0 if self.engine.identity.get("precision") == "tf32" else self._capacity
             samples = stack.enter_context(closing(Prefetcher(self.samples(lo, hi), ahead, "network")))
-            compose = Composer(plan, wanted.start, wanted.stop) if plan.is_composed else None
-            if compose is not None:
-                stack.enter_context(closing(compose))
+            blend = self._device.blend() if self._device else None
+            if blend is not None:
+                stack.enter_context(closing(blend))
+            compose = None
+            if plan.is_composed and blend is None:
+                compose = stack.enter_context(closing(Composer(plan, wanted.start, wanted.stop)))
             writer = stack.enter_context(closing(ChunkWriter(store, run, plan.segment)))
             queue = stack.enter_context(closing(BackgroundQueue(self._capacity)))
 
@@ -122,8 +125,9 @@ class ChunkRenderer:
                 writer.write(sample.index, result, *stamps[sample.index - wanted.start])
 
             for sample, picture in self._filtered(samples, method, wanted):
-                fetched = picture if self._device is None else self._device.fetch(sample, picture)
-                queue.put(partial(encode, sample, fetched))
+                if self._device is not None:
+                    picture = self._device.fetch(sample, picture if blend is None else blend(sample, picture))
+                queue.put(partial(encode, sample, picture))
                 if isinstance(method, RecursiveFilter):
                     self._save_state(method, states, sample.index, queue)
                 yield
