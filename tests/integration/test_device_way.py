@@ -195,22 +195,40 @@ def test_pictures_of_sixteen_bits(
     assert Path("True.mkv").read_bytes() == Path("False.mkv").read_bytes()
 
 
-@pytest.fixture(scope="session")
-def colorize_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that colours, whose pairing puts the frame's luma back."""
-    folder = tmp_path_factory.mktemp("colorize")
+def model_of(pairing: str, folder: Path) -> Path:
     clip, cache = write_clip(folder / "c.mp4", moving_frames(12)), {"cache_dir": folder / ".vidtrans"}
-    api.make_dataset(clip, folder / "c.dataset", pairing="colorize", settings=TINY, **cache)
+    api.make_dataset(clip, folder / "c.dataset", pairing=pairing, settings=TINY, **cache)
     api.train(folder / "c.dataset", folder / "c.safetensors", settings=quick_training(1), **cache)
     return folder / "c.safetensors"
 
 
+@pytest.fixture(scope="session")
+def colorize_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that colours, whose pairing puts the frame's luma back."""
+    return model_of("colorize", tmp_path_factory.mktemp("colorize"))
+
+
+@pytest.fixture(scope="session")
+def inpaint_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that fills holes, whose pairing puts back the frame around them."""
+    return model_of("inpaint", tmp_path_factory.mktemp("inpaint"))
+
+
+@pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("settings", [OFF, WINDOW], ids=["off", "window"])
+@pytest.mark.parametrize("name", ["colorize", "inpaint"])
 def test_a_pairing_that_puts_back_what_the_frame_knows(
-    settings: dict[str, Any], source: Path, colorize_model: Path, render: Callable[..., Frames]
+    name: str,
+    settings: dict[str, Any],
+    masked: bool,
+    source: Path,
+    request: pytest.FixtureRequest,
+    render: Callable[..., Frames],
 ) -> None:
-    expected = render(source, colorize_model, settings, on_device=False)
-    assert np.array_equal(render(source, colorize_model, settings, on_device=True), expected)
+    model = request.getfixturevalue(f"{name}_model")
+    options: dict[str, Any] = {"mask": lossless(Path("mask.mp4"), halves(COUNT))} if masked else {}
+    expected = render(source, model, settings, on_device=False, **options)
+    assert np.array_equal(render(source, model, settings, on_device=True, **options), expected)
 
 
 def test_frames_that_repeat_are_rendered_once(tiny_model: Path, render: Callable[..., Frames]) -> None:

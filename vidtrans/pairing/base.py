@@ -93,9 +93,13 @@ class Pairing:
     def tensor_input(self, frames: Sequence[Tensor]) -> Tensor:
         """Return the same for batches of frames on any device, (N, H, W, 3) uint8, or int32 where they are uint16.
 
-        Asked only where ``has_tensor_form``.
+        Asked only where ``has_tensor_form``; where ``uses_mask``, the last of them is the ``mask_plane`` (N, H, W, 1).
         """
         return frames[0]
+
+    def mask_plane(self, size: tuple[int, int], number: int, mask: np.ndarray | None) -> np.ndarray:
+        """Return what ``render_input`` makes of a mask, for ``tensor_input``: (H, W, 1) uint8. ``size``: (H, W)."""
+        raise NotImplementedError
 
     def training_input(self, frames: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
         """Return the network's input in training, where that differs: noise and holes are drawn."""

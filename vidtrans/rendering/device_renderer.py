@@ -82,7 +82,8 @@ class DeviceRenderer(FrameRenderer):
         """Begin the upload of what the network's input is made of."""
         if not self._makes_input:
             return (self._transfers.upload(self.inputs(frames)),)
-        return tuple(map(self._uploaded, frames))
+        masks = [self.inputs.mask_plane(frames[-1])] if self.inputs.pairing.uses_mask else []
+        return (*map(self._uploaded, frames), *map(self._transfers.upload, masks))
 
     def _uploaded(self, frame: Frame) -> Upload:
         """Return the upload of a frame, which is made once."""

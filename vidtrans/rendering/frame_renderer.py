@@ -45,8 +45,15 @@ class ModelInputs:
             pictures = [to_uint8(picture) for picture in pictures]
         if not self.pairing.uses_mask:
             return self.pairing.input(pictures)
-        number = frames[-1].index
-        return self.pairing.render_input(pictures, number, self._mattes(number) if self._mattes else None)
+        return self.pairing.render_input(pictures, frames[-1].index, self._matte(frames[-1]))
+
+    def mask_plane(self, frame: Frame) -> np.ndarray:
+        """Return what a pairing that uses the mask makes of it for a frame, (H, W, 1) uint8."""
+        height, width = frame.rgb.shape[:2]
+        return self.pairing.mask_plane((height, width), frame.index, self._matte(frame))
+
+    def _matte(self, frame: Frame) -> np.ndarray | None:
+        return self._mattes(frame.index) if self._mattes else None
 
     def close(self) -> None:
         """Close the mask's file."""
