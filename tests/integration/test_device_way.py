@@ -5,6 +5,10 @@ The pretended GPU computes what the CPU does, so that a picture that differs too
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +21,7 @@ from chain import TINY, quick_training
 from clips import decode, moving_frames, write_clip
 from directed_clip import EXACT, Frames, halves, lossless
 from oddities import write_frames
+from two_gpus import pretend
 
 from vidtrans import api
 from vidtrans.concurrency.transfers import Download, Transfers, Upload, as_bits
@@ -266,6 +271,37 @@ def test_one_that_was_stopped_goes_on_to_the_same_bytes(
     assert 0 < table["frames_encoded"] < COUNT
     assert np.array_equal(decode(Path("s.mkv"))[2], expected)
     assert Path("s.mkv").read_bytes() == Path("True.mkv").read_bytes()
+
+
+KILLED = """
+import os, signal, sys
+import torch
+from vidtrans import api
+from vidtrans.events import Progress
+
+def report(event):
+    if isinstance(event, Progress) and event.task.startswith("rendering") and event.done == 33:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+torch.set_num_threads(1)
+options = {{"device": "cuda", "cache_dir": "killed", "report": report}}
+api.stylize(sys.argv[1], sys.argv[2], "k.mkv", settings={settings}, **options)
+"""
+
+
+@pytest.mark.parametrize("settings", [OFF, WINDOW], ids=["off", "window"])
+def test_one_that_was_killed_goes_on_to_the_same_bytes(
+    settings: dict[str, Any], source: Path, tiny_model: Path, render: Callable[..., Frames]
+) -> None:
+    render(source, tiny_model, settings, on_device=True)
+    script = [sys.executable, "-c", KILLED.format(settings=repr(settings)), str(source), str(tiny_model)]
+    environment = pretend.environment(Path("devices.log").absolute())
+    paths = os.pathsep.join([environment["PYTHONPATH"], *filter(None, sys.path)])
+    done = subprocess.run(script, env=os.environ | environment | {"PYTHONPATH": paths}, check=False)
+    assert done.returncode == -signal.SIGKILL
+    table = api.stylize(source, tiny_model, Path("k.mkv"), settings=settings, device="cuda", cache_dir=Path("killed"))
+    assert 0 < table["frames_encoded"] < COUNT
+    assert Path("k.mkv").read_bytes() == Path("True.mkv").read_bytes()
 
 
 @pytest.mark.parametrize("rendering", [{"draft_step": 3}, {"duplicate_threshold": 2.0}], ids=["draft", "tolerance"])
