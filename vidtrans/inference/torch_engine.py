@@ -208,9 +208,10 @@ class TorchEngine:
             count = self.batch_for(*inputs.shape[1:3])
             part, inputs = inputs[:count], inputs[count:]
             # Always the same number at once: kernels are chosen by batch size, and may round differently.
-            filled = torch.cat([part, part[-1:].expand(count - len(part), *part.shape[1:])])
+            missing = part[-1:].expand(count - len(part), *part.shape[1:])
+            filled = torch.cat([part, missing]) if len(missing) else part
             outputs.append(self._run(filled, deep)[: len(part)])
-        return torch.cat(outputs)
+        return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
     def batch_for(self, height: int, width: int) -> int:
         """Return how many pictures of a size go through the network at once."""
