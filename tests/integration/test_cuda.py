@@ -26,6 +26,7 @@ from directed_clip import lossless
 from variants import least
 
 from vidtrans import api
+from vidtrans.concurrency.transfers import StreamTransfers, transfers_for
 from vidtrans.errors import Interrupted, out_of_memory
 from vidtrans.events import Event, Progress, Stop
 from vidtrans.flow.history import CHANNELS as PAST
@@ -36,6 +37,7 @@ from vidtrans.models.model_file import read_record
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
 from vidtrans.pairing.clock import CHANNELS, with_clock
+from vidtrans.rendering.plan import RenderPlan
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.network_trainer import TrainingPrecision
 from vidtrans.training.settings import TrainingSettings
@@ -101,6 +103,25 @@ def test_the_device_says_that_memory_ran_out_in_words_that_are_known() -> None:
     assert out_of_memory(raised.value)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_pictures_go_there_and_back_beside_what_is_computed(dtype: Any, gpu: Gpu) -> None:
+    """Many, so that memory is used again while copies are under way."""
+    copies, rng = transfers_for(gpu.device.torch), np.random.default_rng(0)
+    assert isinstance(copies, StreamTransfers) == gpu.real
+    sent = [rng.integers(0, np.iinfo(dtype).max + 1, (270, 480, 3), dtype=dtype) for _ in range(50)]
+    uploads = [copies.upload(picture) for picture in sent]
+    downloads = []
+    for upload in uploads:
+        there = upload.wait()
+        for _ in range(5):
+            there = there + 3
+        downloads.append(copies.download(there))
+        del there
+    uploads.clear()
+    for picture, download in zip(sent, downloads, strict=True):
+        assert np.array_equal(download.wait(), picture + dtype(15))
+
+
 # Engines
 
 
@@ -129,6 +150,33 @@ def test_in_half_precision_it_paints_nearly_that(gpu: Gpu) -> None:
     made = engine(shown)
     assert np.abs(made.astype(int) - expected).max() <= 12
     assert np.array_equal(made, engine(shown))
+
+
+@pytest.mark.parametrize(("precision", "levels"), [("fp16", 4), ("tf32", 4)])
+def test_in_the_precisions_of_cuda_it_paints_nearly_that(precision: str, levels: int, gpu: Gpu) -> None:
+    generator, shown = generator_of(), pictures(5)
+    expected = TorchEngine(generator, gpu.device, "fp32")(shown).astype(int)
+    engine = TorchEngine(generator, gpu.device, precision)
+    made = engine(shown)
+    assert np.abs(made.astype(int) - expected).max() <= levels
+    assert np.array_equal(made, engine(shown))
+    assert not torch.backends.cuda.matmul.allow_tf32
+
+
+@needs_gpu
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "tf32"])
+@pytest.mark.parametrize("name", GENERATORS)
+def test_every_generator_replays_what_it_paints(name: str, precision: str) -> None:
+    generator, device = generator_of(name), resolve_device("cuda")
+    engine, plain = (TorchEngine(generator, device, precision) for _ in range(2))
+    plain._recorded = None
+    for seed in range(5):
+        shown = np.stack(
+            [scene(max(64, generator.smallest), max(64, generator.smallest), 9 * seed + n) for n in range(5)]
+        )
+        assert np.array_equal(engine(shown), plain(shown))
+    assert engine._recorded is not None
+    assert engine._recorded.refusal == ""
 
 
 def test_one_that_remembers_paints_with_a_past_what_it_paints_on_a_cpu(gpu: Gpu) -> None:
@@ -312,6 +360,23 @@ def test_one_that_moves_frames_trains_says_why_its_bytes_may_differ_and_dreams_t
         dream = {"device": "cuda", "cache_dir": tmp_path / name, "settings": {"rendering": {"size": "32"}}}
         api.dream(tmp_path / "c.mp4", ["m.safetensors"], Path(f"{name}.mp4"), frames=5, **dream)
     assert Path("a.mp4").read_bytes() == Path("b.mp4").read_bytes()
+
+
+@pytest.mark.parametrize("temporal", ["off", "window", "causal"])
+def test_pictures_that_stay_on_the_device_are_those_that_do_not(
+    temporal: str, gpu: Gpu, tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """See ``test_device_way`` for more on a device that is pretended."""
+    lossless(tmp_path / "clip.mp4", moving_frames(40, shots=(0, 25)))
+    settings = {"temporal": {"name": temporal}, "rendering": {"chunk_frames": 10, "strength": 0.8}}
+    made = []
+    for name in ("device", "host"):
+        if name == "host":
+            monkeypatch.setattr(RenderPlan, "stays_on_device", lambda plan, engine: False)
+        options: dict[str, Any] = {"device": "cuda", "cache_dir": tmp_path / name}
+        api.stylize(tmp_path / "clip.mp4", tiny_model, Path(f"{name}.mp4"), settings=settings, **options)
+        made.append(Path(f"{name}.mp4").read_bytes())
+    assert made[0] == made[1]
 
 
 def test_a_draft_is_the_same_every_time(gpu: Gpu, tmp_path: Path, tiny_model: Path) -> None:

@@ -118,7 +118,7 @@ def test_no_engine_is_known_by_the_number_of_its_device(two_gpus: None) -> None:
         one, other = (ENGINES.load(name)(generator, resolve_device(n), "fp32").identity for n in NAMES)
         assert one == other
         assert one["device"] == "cuda"
-        assert set(one) == {"engine", "torch", "precision", "device", "threads"}
+        assert set(one) == {"engine", "torch", "precision", "device", "threads", "pixels"}
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,1 @@
-"""Threads beside the main one."""
+"""Threads beside the main one, and copies to a GPU and back."""

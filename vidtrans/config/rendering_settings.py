@@ -47,7 +47,11 @@ class RenderingSettings:
         low=0.0,
         high=32.0,
     )
-    precision: str = setting("auto", "auto takes bf16 where the device has it", choices=("auto", "fp32", "bf16"))
+    precision: str = setting(
+        "auto",
+        "auto takes bf16 where the device has it; on CUDA also fp16, or tf32: fp32 with factors rounded to 10 bits",
+        choices=("auto", "fp32", "bf16", "fp16", "tf32"),
+    )
 
     def __post_init__(self) -> None:
         self.curves()

@@ -69,12 +69,12 @@ class SharpPicture:
         self.picture = picture
         self._differences = cv2.filter2D(picture, -1, _SECOND_DIFFERENCES, borderType=BORDER)
         if compact:
-            self.picture, self._differences = (to_16_bits(p, CHANGE) for p in (picture, self._differences))
+            self.picture, self._differences = (to_16bit(p, CHANGE) for p in (picture, self._differences))
 
     def sample(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Return the picture at places ``x``, ``y``, (h, w) float32 each: (h, w, 4) float32."""
         both = self.picture, self._differences
-        found, curved = (from_16_bits(cv2.remap(p, x, y, cv2.INTER_LINEAR, borderMode=BORDER), CHANGE) for p in both)
+        found, curved = (from_16bit(cv2.remap(p, x, y, cv2.INTER_LINEAR, borderMode=BORDER), CHANGE) for p in both)
         # The second differences weigh t(1 − t)/2 along each axis, t from the pixel before: ((t − ½)² − ¼)/2, negative.
         lacking = _squared_distance(x)
         lacking += _squared_distance(y)
@@ -92,13 +92,13 @@ def _squared_distance(places: np.ndarray) -> np.ndarray:
     return between
 
 
-def to_16_bits(picture: np.ndarray, lowest: float) -> np.ndarray:
+def to_16bit(picture: np.ndarray, lowest: float) -> np.ndarray:
     """Return a picture of float32, from ``lowest`` to 2 more, as uint16: half the memory, and as good as exact."""
     return cv2.addWeighted(picture, _STEPS, picture, 0, -lowest * _STEPS, dtype=cv2.CV_16U)
 
 
-def from_16_bits(picture: np.ndarray, lowest: float) -> np.ndarray:
-    """Return what ``to_16_bits`` was given; float32 is returned as it is."""
+def from_16bit(picture: np.ndarray, lowest: float) -> np.ndarray:
+    """Return what ``to_16bit`` was given; float32 is returned as it is."""
     if picture.dtype == np.float32:
         return picture
     exact = picture.astype(np.float32)
@@ -110,7 +110,7 @@ def from_16_bits(picture: np.ndarray, lowest: float) -> np.ndarray:
 def average_along(here: np.ndarray, others: Sequence[Moved]) -> np.ndarray:
     """Return the mean of a picture, with weight 2, and of others sampled along flows: (H, W, 4).
 
-    ``here`` is float32, or uint16 of ``to_16_bits``; so is the result. ``others``: each a picture of the same kind, the
+    ``here`` is float32, or uint16 of ``to_16bit``; so is the result. ``others``: each a picture of the same kind, the
     flow there, (H, W) float32 for each axis, and the weight, 0 to 1, (H, W) or of the picture's grid.
     """
     height, width = here.shape[:2]

@@ -68,6 +68,7 @@ class CompiledEngine(TorchEngine):
 
     name: ClassVar[str] = "compile"
     slow_to_start: ClassVar[bool] = True
+    is_recorded: ClassVar[bool] = False
 
     def _prepare(self, network: nn.Module) -> Run:
         os.environ.setdefault(INDUCTOR_CACHE, str(_cache_folder() / "inductor"))

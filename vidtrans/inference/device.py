@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, cast
 
 import torch
 
-from vidtrans.errors import DeviceError
+from vidtrans.errors import DeviceError, UsageError
 from vidtrans.machine import check_device_name
 
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["fp32", "tf32", "bf16", "fp16"]
+CUDA_ONLY = ("tf32", "fp16")
 
 
 @dataclass(frozen=True)
@@ -54,9 +57,14 @@ def resolve_device(name: str) -> Device:
 
 
 def resolve_precision(wanted: str, device: Device) -> Precision:
-    """Return the precision to use: ``auto`` is bf16 where the device has it in hardware."""
-    if wanted == "bf16" or wanted == "fp32":
-        return "bf16" if wanted == "bf16" else "fp32"
+    """Return the precision to use: ``auto`` is bf16 where the device has it in hardware.
+
+    Raises UsageError for fp16 and tf32 off CUDA.
+    """
+    if wanted in CUDA_ONLY and device.kind != "cuda":
+        raise UsageError(f"precision = '{wanted}'", f"it is for CUDA, this is {device.kind}", "choose auto or bf16")
+    if wanted != "auto":
+        return cast(Precision, wanted)
     if device.kind == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     if device.kind == "cpu":
@@ -72,7 +80,27 @@ def to_device(tensor: torch.Tensor, device: Device) -> torch.Tensor:
 
 def torch_dtype(precision: Precision) -> torch.dtype:
     """Return torch's type for a precision."""
-    return torch.bfloat16 if precision == "bf16" else torch.float32
+    return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision, torch.float32)
+
+
+@contextmanager
+def tensor_float32(precision: Precision) -> Iterator[None]:
+    """Let CUDA round the factors of products to TF32 where that is the precision, and only in here.
+
+    This is for the whole process: no other thread may compute meanwhile what is not to be rounded.
+    """
+    if precision != "tf32":
+        yield
+        return
+    backends: Any = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    before = [backend.allow_tf32 for backend in backends]
+    for backend in backends:
+        backend.allow_tf32 = True
+    try:
+        yield
+    finally:
+        for backend, allowed in zip(backends, before, strict=True):
+            backend.allow_tf32 = allowed
 
 
 def release_cached_memory(device: Device) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,15 +17,17 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from vidtrans.errors import DeviceError, out_of_memory
+from vidtrans.inference.cuda_graphs import RecordedNetwork
 from vidtrans.inference.device import (
     Device,
     Precision,
     release_cached_memory,
     resolve_precision,
+    tensor_float32,
     to_device,
     torch_dtype,
 )
-from vidtrans.inference.engine import with_history, with_plate
+from vidtrans.inference.engine import with_history
 from vidtrans.inference.packed import can_pack, pack
 from vidtrans.inference.tiles import GlobalLayer, next_tile_side, run_tiled
 from vidtrans.networks.init import inner_generator
@@ -35,6 +38,7 @@ from vidtrans.video.images.picture import resize
 Run = Callable[[Tensor], Tensor]
 BATCH = {"cpu": 4, "cuda": 16, "mps": 4}
 MAX_PACKED_PIXELS = 1 << 17  # pixels that packed layers take at once: above it a U-Net's do not stay in the cache
+MAX_CUDA_PIXELS = 1 << 22  # that a GPU takes at once, two pictures of 1080p; it is in keys
 
 
 def fold_norm(network: nn.Module) -> nn.Module:
@@ -70,12 +74,21 @@ def pad_by_mirroring(x: Tensor, multiple: int) -> Tensor:
     return x
 
 
-def to_pictures(output: Tensor, *, deep: bool) -> np.ndarray:
-    """Return (N, 3, H, W) float32 in [-1, 1] as (N, H, W, 3) uint8, or uint16 if ``deep``, rounded."""
+def to_levels(output: Tensor, *, deep: bool) -> Tensor:
+    """Return (N, 3, H, W) float32 in [-1, 1] as (N, H, W, 3) uint8, or uint16 as int16 of its bits, rounded."""
     top = 65535 if deep else 255
     levels = ((output + 1) * (top / 2)).round_().clamp_(0, top).to(torch.int32 if deep else torch.uint8)
-    pictures: np.ndarray = levels.permute(0, 2, 3, 1).cpu().numpy()
-    return pictures.astype(np.uint16) if deep else pictures
+    return (levels.to(torch.int16) if deep else levels).permute(0, 2, 3, 1).contiguous()
+
+
+def to_pictures(output: Tensor, *, deep: bool) -> np.ndarray:
+    """Return (N, 3, H, W) float32 in [-1, 1] as (N, H, W, 3) uint8, or uint16 if ``deep``, rounded."""
+    return _as_pictures(to_levels(output, deep=deep))
+
+
+def _as_pictures(levels: Tensor) -> np.ndarray:
+    pictures: np.ndarray = levels.cpu().numpy()
+    return pictures.view(np.uint16) if pictures.dtype == np.int16 else pictures
 
 
 class TorchEngine:
@@ -91,6 +104,7 @@ class TorchEngine:
 
     name: ClassVar[str] = "torch"
     slow_to_start: ClassVar[bool] = False  # bench measures such an engine only with --all
+    is_recorded: ClassVar[bool] = True  # on CUDA as a graph, see ``cuda_graphs``
 
     def __init__(
         self,
@@ -107,7 +121,8 @@ class TorchEngine:
         self._plate = generator.picture if isinstance(generator, PlateGenerator) else None
         self._dtype = torch_dtype(self.precision)
         network: Any = fold_norm(copy_sharing_weights(generator).eval())
-        network = network.to(device.torch, self._dtype).to(memory_format=torch.channels_last)
+        self._place = device.torch
+        network = network.to(self._place, self._dtype).to(memory_format=torch.channels_last)
         self._max_pixels: int | None = None  # that go through the network at once
         self.tile: int | None = None
         self._sides: dict[tuple[int, int], int] = {}  # what tiles fit, by the height and width of the picture
@@ -123,6 +138,11 @@ class TorchEngine:
             "threads": str(torch.get_num_threads()) if device.kind == "cpu" else "",
         }
         self._network = self._prepare(network)
+        if device.kind == "cuda":
+            # Which kernels run depends on how many pictures they get: that follows from sizes, not from free memory.
+            self._max_pixels = MAX_CUDA_PIXELS
+            self.identity["pixels"] = str(MAX_CUDA_PIXELS)
+        self._recorded = RecordedNetwork(self._run_network, self._place) if self._can_record() else None
         if self._whole and self._network is not network:
             self._whole_only = True  # the modules are not what runs, and could not be told the picture's statistics
 
@@ -138,10 +158,13 @@ class TorchEngine:
         self.identity["engine"] = "torch-packed"
         return pack(network)
 
+    def _can_record(self) -> bool:
+        return self.is_recorded and self.device.kind == "cuda"
+
     @property
     def place(self) -> torch.device:
         """The device on which ``predict`` expects its input."""
-        return self.device.torch
+        return self._place
 
     @torch.inference_mode()
     def predict(self, inputs: Tensor) -> Tensor:
@@ -158,7 +181,7 @@ class TorchEngine:
         except Exception as error:
             if not out_of_memory(error):
                 raise
-        release_cached_memory(self.device)
+        self._release_memory()
         if len(inputs) == 1:
             raise self._memory_error()
         return torch.cat([self.predict(one) for one in inputs.split(1)])
@@ -168,33 +191,52 @@ class TorchEngine:
 
         Raises DeviceError when a single picture does not fit in memory, even in tiles.
         """
-        height, width = inputs.shape[1:3]
         if self._recurrent_channels is not None:
             inputs = with_history(inputs, self._recurrent_channels)
-        elif self._plate is not None:
-            inputs = with_plate(inputs, self._plate)
-        pixels = (height + -height % self.multiple) * (width + -width % self.multiple)
-        outputs: list[np.ndarray] = []
+        # torch has no arithmetic on uint16.
+        levels = inputs.astype(np.int32) if inputs.dtype == np.uint16 else np.require(inputs, requirements=["C", "W"])
+        return _as_pictures(self.run(torch.from_numpy(levels), deep=deep))
+
+    @torch.inference_mode()
+    def run(self, inputs: Tensor, *, deep: bool = False) -> Tensor:
+        """Run (N, H, W, C) uint8, or uint16 as int32 → (N, H, W, 3) uint8, or uint16 (``deep``) as int16 of its bits.
+
+        The result lies on the engine's device; on a GPU nothing waits for it. Raises DeviceError as ``__call__``.
+        """
+        outputs: list[Tensor] = []
         while len(inputs):
-            count = min(self.batch, max(1, self._max_pixels // pixels)) if self._max_pixels else self.batch
+            count = self.batch_for(*inputs.shape[1:3])
             part, inputs = inputs[:count], inputs[count:]
             # Always the same number at once: kernels are chosen by batch size, and may round differently.
-            filled = np.concatenate([part, np.repeat(part[-1:], count - len(part), axis=0)])
+            missing = part[-1:].expand(count - len(part), *part.shape[1:])
+            filled = torch.cat([part, missing]) if len(missing) else part
             outputs.append(self._run(filled, deep)[: len(part)])
-        return np.concatenate(outputs)
+        return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
-    def _run(self, inputs: np.ndarray, deep: bool) -> np.ndarray:
+    def batch_for(self, height: int, width: int) -> int:
+        """Return how many pictures of a size go through the network at once."""
+        if self._max_pixels is None:
+            return self.batch
+        pixels = (height + -height % self.multiple) * (width + -width % self.multiple)
+        return min(self.batch, max(1, self._max_pixels // pixels))
+
+    def _run(self, inputs: Tensor, deep: bool) -> Tensor:
         try:
             return self._forward(inputs, deep)
         except Exception as error:
             if not out_of_memory(error):
                 raise
-        release_cached_memory(self.device)
+        self._release_memory()
         if len(inputs) == 1:
             raise self._memory_error()
         half = len(inputs) // 2
         self.batch = half  # and keep to what fits
-        return np.concatenate([self._run(part, deep) for part in (inputs[:half], inputs[half:])])
+        return torch.cat([self._run(part, deep) for part in (inputs[:half], inputs[half:])])
+
+    def _release_memory(self) -> None:
+        if self._recorded is not None:
+            self._recorded.forget()
+        release_cached_memory(self.device)
 
     def _memory_error(self) -> DeviceError:
         return DeviceError(self.device.name, "out of memory for one frame", "use a smaller --size, or --device cpu")
@@ -209,12 +251,12 @@ class TorchEngine:
             self.tile = self._sides.get((height, width))
             try:
                 if self.tile is None:
-                    return self._run_network(x)
+                    return (self._recorded or self._run_network)(x)
                 return run_tiled(self._run_network, x, self.tile, self.multiple, self._whole)
             except Exception as error:
                 if len(x) > 1 or not out_of_memory(error):
                     raise
-            release_cached_memory(self.device)
+            self._release_memory()
             side = None if self._whole_only else next_tile_side(self.tile or max(height, width), self.multiple)
             if side is None:
                 raise self._memory_error()
@@ -222,13 +264,21 @@ class TorchEngine:
 
     def _run_network(self, x: Tensor) -> Tensor:
         """Run whole pictures or tiles: (N, C, H, W) float32, sides multiples → (N, 3, H, W) float32."""
-        return self._network(x.to(self._dtype, memory_format=torch.channels_last)).to(torch.float32)
+        with tensor_float32("tf32") if self.precision == "tf32" else nullcontext():
+            return self._network(x.to(self._dtype, memory_format=torch.channels_last)).to(torch.float32)
 
-    @torch.inference_mode()
-    def _forward(self, inputs: np.ndarray, deep: bool) -> np.ndarray:
-        (height, width), middle = inputs.shape[1:3], np.iinfo(inputs.dtype).max / 2
-        # torch has no arithmetic on uint16.
-        x = torch.from_numpy(inputs.astype(np.int32) if inputs.dtype == np.uint16 else inputs)
-        x = (x if self.device.kind == "cpu" else to_device(x, self.device)).permute(0, 3, 1, 2)
+    def _forward(self, inputs: Tensor, deep: bool) -> Tensor:
+        (height, width), middle = inputs.shape[1:3], 127.5 if inputs.dtype == torch.uint8 else 32767.5
+        x = inputs if inputs.device.type == self._place.type else to_device(inputs, self.device)
+        if self._plate is not None:
+            x = torch.cat([x, _plate_as(self._plate, x)], dim=3)
+        x = x.permute(0, 3, 1, 2)
         y = self._run_fitting(pad_by_mirroring(x, self.multiple).to(torch.float32) / middle - 1)
-        return to_pictures(y[..., :height, :width], deep=deep)
+        return to_levels(y[..., :height, :width], deep=deep)
+
+
+def _plate_as(plate: np.ndarray, inputs: Tensor) -> Tensor:
+    """Return a plate, (h, w, 3) uint8, at the size of inputs, (N, H, W, C): (N, H, W, 3) of their kind and device."""
+    height, width = inputs.shape[1:3]
+    levels = torch.from_numpy(resize(plate, width, height)).to(inputs)
+    return (levels if inputs.dtype == torch.uint8 else levels * 257).expand(len(inputs), -1, -1, -1)

@@ -127,7 +127,7 @@ class ResolvedRenderSettings:
 
     def make_filter(self) -> Filter | BatchFilter:
         """Make the filter. Raises UsageError, ModelError or DeviceError where its flow method cannot run."""
-        in_torch = self._is_batched or self._flow_in_torch
+        in_torch = self.is_batched or self._flow_in_torch
         made: Filter | BatchFilter = self._filter_class(
             self.filter_settings, self._torch_device() if in_torch else "cpu"
         )
@@ -137,7 +137,7 @@ class ResolvedRenderSettings:
         """Return what decides the filter's result, for cache keys. Raises as ``make_filter``."""
         version = FILTERS.load(self.filter_name).version
         made = {"name": self.filter_name, "version": version, "settings": to_table(self.filter_settings)}
-        if self._is_batched:
+        if self.is_batched:
             made |= {"batched": self._filter_class.version, "device": device_kind(self.device)}
         return made | ({"flow": flow_identity(self._flow, self._torch_device())} if self._flow_in_torch else {})
 
@@ -151,7 +151,7 @@ class ResolvedRenderSettings:
         return self._flow != "" and runs_on_device(self._flow)
 
     @property
-    def _is_batched(self) -> bool:
+    def is_batched(self) -> bool:
         """Whether the filter runs on the device, in torch; on a CPU numpy and OpenCV are faster."""
         return FILTERS[self.filter_name].is_batched(device_kind(self.device))
 

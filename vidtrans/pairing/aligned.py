@@ -25,4 +25,5 @@ class Aligned(Pairing):
     needs_target = True
     pointwise = True
     deep = True
+    has_tensor_form = True
     Settings = AlignedSettings

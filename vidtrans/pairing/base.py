@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
 from vidtrans.pairing import PAIRINGS
 from vidtrans.settings import Table, from_table, record_table
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 DrawingKind = Literal["", "lines", "flats"]
 
@@ -52,6 +55,7 @@ class Pairing:
         offsets: The frames that make an input, relative to the rendered one, oldest first.
         stride: Frames between a pair and the one that follows it in time.
         has_clock: The network sees a clock beside its pictures, see ``clock``.
+        has_tensor_form: ``tensor_input`` makes of tensors what ``input`` makes of arrays, bit for bit.
     """
 
     name: ClassVar[str]
@@ -65,6 +69,7 @@ class Pairing:
     finishes: ClassVar[bool] = False
     drawing_kind: ClassVar[DrawingKind] = ""
     main_setting: ClassVar[str] = ""
+    has_tensor_form: ClassVar[bool] = False
     in_channels = 3
     min_frames = 1
     upscale_factor = 1
@@ -84,6 +89,17 @@ class Pairing:
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
         """Return the network's input for raw frames, oldest first; the same every time."""
         return frames[0]
+
+    def tensor_input(self, frames: Sequence[Tensor]) -> Tensor:
+        """Return the same for batches of frames on any device, (N, H, W, 3) uint8, or int32 where they are uint16.
+
+        Asked only where ``has_tensor_form``; where ``uses_mask``, the last of them is the ``mask_plane`` (N, H, W, 1).
+        """
+        return frames[0]
+
+    def mask_plane(self, size: tuple[int, int], number: int, mask: np.ndarray | None) -> np.ndarray:
+        """Return what ``render_input`` makes of a mask, for ``tensor_input``: (H, W, 1) uint8. ``size``: (H, W)."""
+        raise NotImplementedError
 
     def training_input(self, frames: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
         """Return the network's input in training, where that differs: noise and holes are drawn."""

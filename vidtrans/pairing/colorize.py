@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from vidtrans.pairing.base import Pairing
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)  # Y′ of BT.601, as in COLOR_RGB2GRAY
+# The same as OpenCV has it for integers: shares of 2^SHIFT, rounded.
+RED, GREEN, BLUE, SHIFT = 9798, 19235, 3735, 15
 
 
 @dataclass(frozen=True)
@@ -26,12 +32,19 @@ class Colorize(Pairing):
     finishes = True
     pointwise = True
     deep = True
+    has_tensor_form = True
     Settings = ColorizeSettings
     in_channels = 1
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
         """((H, W, 3) uint8,) → (H, W, 1) uint8, its luma."""
         return cv2.cvtColor(frames[0], cv2.COLOR_RGB2GRAY)[..., None]
+
+    def tensor_input(self, frames: Sequence[Tensor]) -> Tensor:
+        """Return ((N, H, W, 3) uint8 or int32,) → (N, H, W, 1) of the same kind, its luma in OpenCV's fixed point."""
+        red, green, blue = (c.int() for c in frames[0].split(1, dim=3))
+        luma = (red * RED + green * GREEN + blue * BLUE + (1 << (SHIFT - 1))) >> SHIFT
+        return luma.to(frames[0].dtype)
 
     def finish(self, frame: np.ndarray, output: np.ndarray, net_input: np.ndarray) -> np.ndarray:
         """(H, W, 3) uint8 or uint16 each → the same: the frame's luma within a grey level, the output's chroma.

@@ -34,6 +34,7 @@ class Denoise(Pairing):
     version = 1
     at_source_size = True
     deep = True
+    has_tensor_form = True
     Settings = DenoiseSettings
     settings: DenoiseSettings
 

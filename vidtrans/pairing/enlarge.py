@@ -30,6 +30,7 @@ class Enlarge(Pairing):
     version = 1
     at_source_size = True
     deep = True
+    has_tensor_form = True
     Settings = EnlargeSettings
     settings: EnlargeSettings
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from vidtrans.pairing.base import Pairing
 from vidtrans.settings import setting
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 GREY = 127  # what is seen in a hole: 0 to the network, whose range is −1 to 1
 FAINTEST_MASK = 16  # of 255
@@ -45,6 +49,7 @@ class Inpaint(Pairing):
     version = 1
     uses_mask = True
     finishes = True
+    has_tensor_form = True
     main_setting = "mask_dilation"
     Settings = InpaintSettings
     settings: InpaintSettings
@@ -66,15 +71,26 @@ class Inpaint(Pairing):
 
         Without a mask there are moving holes, to see what the network makes of them.
         """
+        height, width = frames[0].shape[:2]
+        return _with_hole(frames[0], self.mask_plane((height, width), number, mask)[..., 0])
+
+    def mask_plane(self, size: tuple[int, int], number: int, mask: np.ndarray | None) -> np.ndarray:
+        """Return the hole of frame ``number``, (H, W, 1) uint8, from the mask; one that moves where there is none."""
         if mask is None:
-            height, width = frames[0].shape[:2]
-            return _with_hole(frames[0], holes(height, width, number, 0, self.settings.max_hole_fraction))
+            return holes(*size, number, 0, self.settings.max_hole_fraction)[..., None]
         # A wire of a few pixels is grey in a mask that was made smaller, and is to be filled all the same.
         hole = np.where(mask > FAINTEST_MASK, 255, 0).astype(np.uint8)
         if self.settings.mask_dilation > 0:
             side = 2 * self.settings.mask_dilation + 1
             hole = cv2.dilate(hole, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
-        return _with_hole(frames[0], hole)
+        return hole[..., None]
+
+    def tensor_input(self, frames: Sequence[Tensor]) -> Tensor:
+        """Return ((N, H, W, 3), (N, H, W, 1)) uint8 → (N, H, W, 4) uint8: grey where the hole is, and the hole."""
+        import torch  # not for those who only name pairings
+
+        frame, hole = frames
+        return torch.cat([frame.masked_fill(hole > 0, GREY), hole], dim=3)
 
     def finish(self, frame: np.ndarray, output: np.ndarray, net_input: np.ndarray) -> np.ndarray:
         """(H, W, 3) uint8 twice, (H, W, 4) uint8 → (H, W, 3) uint8: the frame, filled where ``net_input`` has holes."""

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vidtrans.pairing.base import Pairing, PairPositions
 from vidtrans.pairing.clock import CHANNELS
 from vidtrans.settings import setting
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ class NextFrame(Pairing):
     version = 1
     pointwise = True
     deep = True
+    has_tensor_form = True
     Settings = NextFrameSettings
     settings: NextFrameSettings
 
@@ -67,3 +72,9 @@ class NextFrame(Pairing):
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
         """``context`` frames (H, W, 3) uint8, oldest first → (H, W, 3·context) uint8."""
         return np.concatenate(list(frames), axis=2)
+
+    def tensor_input(self, frames: Sequence[Tensor]) -> Tensor:
+        """Return ``context`` batches of frames (N, H, W, 3), oldest first → (N, H, W, 3·context)."""
+        import torch  # not for those who only name pairings
+
+        return torch.cat(list(frames), dim=3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import cv2
 import numpy as np
@@ -41,15 +42,15 @@ class BatchQueue:
 
     def __init__(self, engine: Engine, *, deep: bool, reuse: float, count: RenderCount) -> None:
         self._engine, self._deep, self._reuse, self._count = engine, deep, reuse, count
-        self._inputs: list[np.ndarray] = []
+        self._inputs: list[Any] = []
         self._waiting: deque[tuple[Sample, int | None]] = deque()  # with the place of its input
-        self._last: np.ndarray | None = None  # the last input that took no other's output
-        self._last_output: np.ndarray | None = None  # None while it waits
+        self._last: Any = None  # the last input that took no other's output
+        self._last_output: Any = None  # None while it waits
 
-    def add(self, sample: Sample, model_input: np.ndarray | None) -> None:
+    def add(self, sample: Sample, model_input: Any) -> None:  # noqa: ANN401  (an array, or what is made one later)
         """Put in a sample with its input; None where it has its output."""
         place: int | None = None
-        if model_input is not None and self._last is not None and is_similar(model_input, self._last, self._reuse):
+        if model_input is not None and self._last is not None and self._is_repeated(model_input):
             self._count.skipped += 1
             if self._last_output is None:
                 place = len(self._inputs) - 1
@@ -69,7 +70,8 @@ class BatchQueue:
     def is_full(self) -> bool:
         """Return whether there is a batch, or too many samples wait for a part of one."""
         count = len(self._inputs)
-        return count >= self._engine.batch or (count > 0 and len(self._waiting) >= MAX_WAITING * self._engine.batch)
+        batch = self._batch()
+        return count >= batch or (count > 0 and len(self._waiting) >= MAX_WAITING * batch)
 
     def ready(self) -> Iterator[Sample]:
         """Yield the samples that wait for nothing."""
@@ -78,7 +80,7 @@ class BatchQueue:
 
     def flush(self) -> Iterator[Sample]:
         """Run the engine; yield all samples."""
-        outputs = list(self._engine(np.stack(self._inputs), deep=self._deep)) if self._inputs else []
+        outputs = self._outputs() if self._inputs else []
         if outputs:
             self._last_output = outputs[-1]
         self._inputs.clear()
@@ -88,8 +90,18 @@ class BatchQueue:
                 _set_output(sample, outputs[place])
             yield sample
 
+    def _batch(self) -> int:
+        return self._engine.batch
 
-def _set_output(sample: Sample, output: np.ndarray) -> None:
+    def _is_repeated(self, model_input: Any) -> bool:  # noqa: ANN401
+        return is_similar(model_input, self._last, self._reuse)
+
+    def _outputs(self) -> list[Any]:
+        """Return the outputs of all inputs that wait."""
+        return list(self._engine(np.stack(self._inputs), deep=self._deep))
+
+
+def _set_output(sample: Sample, output: Any) -> None:  # noqa: ANN401
     """Give a sample its output; of one that is propagated it is kept only to be compared."""
     if "propagated" in sample.extras:
         sample.extras["rendered"] = output

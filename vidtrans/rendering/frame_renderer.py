@@ -6,7 +6,7 @@ One object for all who render: a clip's chunks, a grid of trials, a measurement,
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from vidtrans.rendering.flow_propagation import Draft, FlowPropagator
 from vidtrans.temporal.stream import Sample
 from vidtrans.video.colour.conversion import to_uint8, to_uint16
 from vidtrans.video.io.clip import Frame
+
+HOST_GUIDE = "host_guide"  # in a sample's extras: its guide as an array, where that lies on a device
 
 
 class ModelInputs:
@@ -43,8 +45,15 @@ class ModelInputs:
             pictures = [to_uint8(picture) for picture in pictures]
         if not self.pairing.uses_mask:
             return self.pairing.input(pictures)
-        number = frames[-1].index
-        return self.pairing.render_input(pictures, number, self._mattes(number) if self._mattes else None)
+        return self.pairing.render_input(pictures, frames[-1].index, self._matte(frames[-1]))
+
+    def mask_plane(self, frame: Frame) -> np.ndarray:
+        """Return what a pairing that uses the mask makes of it for a frame, (H, W, 1) uint8."""
+        height, width = frame.rgb.shape[:2]
+        return self.pairing.mask_plane((height, width), frame.index, self._matte(frame))
+
+    def _matte(self, frame: Frame) -> np.ndarray | None:
+        return self._mattes(frame.index) if self._mattes else None
 
     def close(self) -> None:
         """Close the mask's file."""
@@ -81,11 +90,12 @@ class RecurrentHistory:
 class PreparedFrame(NamedTuple):
     """A sample with the network's ``input``, which is None where its output is known, or is to be propagated.
 
-    ``restarts``: nothing that was rendered before it is taken again.
+    ``input`` is (H, W, in_channels); on its way to a device, what it is made of. ``restarts``: nothing that was
+    rendered before it is taken again.
     """
 
     sample: Sample
-    input: np.ndarray | None
+    input: Any
     restarts: bool = False
 
 
@@ -152,7 +162,10 @@ class FrameRenderer:
         elif self._draft is not None and is_rendered:
             sample.extras["propagated"] = True
             is_rendered = self._draft.is_checked(frame.index, start, stop)
-        return PreparedFrame(sample, self.inputs([self._past[n] for n in numbers]) if is_rendered else None, restarts)
+        return PreparedFrame(sample, self._input([self._past[n] for n in numbers]) if is_rendered else None, restarts)
+
+    def _input(self, frames: Sequence[Frame]) -> Any:  # noqa: ANN401  (see ``PreparedFrame``)
+        return self.inputs(frames)
 
     def render(self, prepared: PreparedFrame) -> Iterator[Sample]:
         """Yield the samples that have their output now."""

@@ -124,6 +124,16 @@ class RenderPlan:
         """Return the draft's sampling; None where every frame is rendered."""
         return Draft(self.rendering.draft_step) if self.rendering.draft_step > 1 else None
 
+    def stays_on_device(self, engine: Engine) -> bool:
+        """Return whether pictures stay on the engine's device from the reader to the encoder: nothing needs numpy.
+
+        On Apple's GPUs they do not: several threads on one have not been tried.
+        """
+        settings = self.settings
+        is_there = engine.identity.get("device", "cpu") == "cuda" and not self.model.is_recurrent
+        is_plain = self.draft is None and not self.rendering.duplicate_threshold
+        return is_there and is_plain and (settings.filter_name == "off" or settings.is_batched)
+
     @property
     def input_mask(self) -> Mask | None:
         """Return the mask, where it is a part of the network's input."""
@@ -134,6 +144,16 @@ class RenderPlan:
         """Return whether the result is more than the model's picture: the source is then read again, at full size."""
         composed = self.mask is not None or not self.directions.always_plain or self.pairing.finishes
         return composed or self.picture.alpha
+
+    @property
+    def blends_on_device(self) -> bool:
+        """Return whether, where pictures stay on a device, source and look are blended there: both have one size.
+
+        Colours are kept in CIE Lab as OpenCV has it, and what a pairing puts back is found in numpy.
+        """
+        needs_arrays = self.pairing.finishes or self.picture.alpha or self.rendering.curve("keep_colour").constant != 0
+        same_size = (self.picture.width, self.picture.height) == self.size
+        return self.is_composed and same_size and not needs_arrays
 
     @property
     def source_frames(self) -> list[int] | None:

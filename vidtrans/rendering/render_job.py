@@ -98,7 +98,7 @@ class RenderJob:
         with ExitStack() as stack:
             if entries.raw_store is not None:
                 stack.enter_context(self._locked(entries.raw))
-            chunks = ChunkRenderer(plan, engine, entries.raw_outputs(), self.context)
+            chunks = ChunkRenderer(plan, engine, entries.raw_outputs(), self.context, on_host=True)
             samples = stack.enter_context(closing(chunks.samples(plan.first, plan.stop)))
             compose = stack.enter_context(closing(Composer(plan, plan.first, plan.stop))) if plan.is_composed else None
             for sample in samples:

@@ -7,6 +7,7 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
 from itertools import repeat
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,6 +27,10 @@ from vidtrans.store.disk_forecast import DiskForecast
 from vidtrans.temporal.stream import BatchFilter, Filter, RecursiveFilter, Sample
 from vidtrans.temporal.window import filter_samples
 
+if TYPE_CHECKING:  # torch is imported where it is used
+    from vidtrans.concurrency.transfers import Download
+    from vidtrans.rendering.device_renderer import DeviceWay
+
 # Frames after which the disk use is estimated: three chunks by default, of which two are written for sure.
 FORECAST_FRAMES = 200
 
@@ -35,17 +40,28 @@ def num_frames(chunks: Iterable[Chunk]) -> int:
     return sum(chunk.stop - chunk.first for chunk in chunks)
 
 
+def _device_way(plan: RenderPlan, engine: Any, count: RenderCount) -> DeviceWay:  # noqa: ANN401  (a TorchEngine)
+    from vidtrans.rendering.device_renderer import DeviceWay
+
+    return DeviceWay(plan, engine, count)
+
+
 class ChunkRenderer:
     """Renders the missing chunks of a plan.
 
-    ``raw`` holds the outputs of the ``engine``; ``count`` says how many it rendered.
+    ``raw`` holds the outputs of the ``engine``; ``count`` says how many it rendered. ``on_host``: samples have arrays,
+    wherever the engine runs.
     """
 
-    def __init__(self, plan: RenderPlan, engine: Engine, raw: RawOutputs, context: Context) -> None:
+    def __init__(
+        self, plan: RenderPlan, engine: Engine, raw: RawOutputs, context: Context, *, on_host: bool = False
+    ) -> None:
         self.plan, self.engine, self.raw, self.context, self.count = plan, engine, raw, context, RenderCount()
         self._kind = engine.identity.get("device", "cpu")
         self._capacity = stage_buffer_capacity(self._kind, *plan.size)  # between stages; 0: they take turns
         self._chunk_of = ChunkFinder(plan.chunks)
+        self._written_chunk = ChunkFinder(plan.chunks)  # for the thread that samples are made in
+        self._device = None if on_host or not plan.stays_on_device(engine) else _device_way(plan, engine, self.count)
 
     def counts(self, rendered: Sequence[int]) -> Table:
         """Return what is reported when the chunks of these numbers were rendered."""
@@ -91,18 +107,26 @@ class ChunkRenderer:
         stamps = [plan.delivery.stamps(number) for number in wanted]
         with ExitStack() as stack:
             stack.enter_context(limit_opencv_threads(self._kind))
-            samples = stack.enter_context(closing(Prefetcher(self.samples(lo, hi), self._capacity, "network")))
-            compose = Composer(plan, wanted.start, wanted.stop) if plan.is_composed else None
-            if compose is not None:
-                stack.enter_context(closing(compose))
+            # TF32 is chosen for the whole process: the filter may not compute while the network does.
+            ahead = 0 if self.engine.identity.get("precision") == "tf32" else self._capacity
+            samples = stack.enter_context(closing(Prefetcher(self.samples(lo, hi), ahead, "network")))
+            blend = self._device.blend() if self._device else None
+            if blend is not None:
+                stack.enter_context(closing(blend))
+            compose = None
+            if plan.is_composed and blend is None:
+                compose = stack.enter_context(closing(Composer(plan, wanted.start, wanted.stop)))
             writer = stack.enter_context(closing(ChunkWriter(store, run, plan.segment)))
             queue = stack.enter_context(closing(BackgroundQueue(self._capacity)))
 
-            def encode(sample: Sample, picture: np.ndarray) -> None:
+            def encode(sample: Sample, picture: Any) -> None:  # noqa: ANN401  (an array, or a download)
+                picture = picture if self._device is None else picture.wait()
                 result = picture if compose is None else compose(sample, picture)
                 writer.write(sample.index, result, *stamps[sample.index - wanted.start])
 
             for sample, picture in self._filtered(samples, method, wanted):
+                if self._device is not None:
+                    picture = self._device.fetch(sample, picture if blend is None else blend(sample, picture))
                 queue.put(partial(encode, sample, picture))
                 if isinstance(method, RecursiveFilter):
                     self._save_state(method, states, sample.index, queue)
@@ -111,7 +135,7 @@ class ChunkRenderer:
 
     def _filtered(
         self, samples: Iterator[Sample], method: Filter | BatchFilter, wanted: range
-    ) -> Iterator[tuple[Sample, np.ndarray]]:
+    ) -> Iterator[tuple[Sample, Any]]:
         if self.plan.settings.filter_name == "off":
             return ((sample, sample.output) for sample in samples)
         return filter_samples(samples, method, wanted)
@@ -139,16 +163,28 @@ class ChunkRenderer:
             guides = stack.enter_context(closing(self._guides(lo, hi)))
             stack.enter_context(closing(self.raw))
             queue = stack.enter_context(closing(BackgroundQueue(self._capacity if self.raw.store else 0)))
-            renderer = stack.enter_context(closing(plan.renderer(self.engine, self.count)))
+            renderer = plan.renderer(self.engine, self.count) if self._device is None else self._device.renderer()
+            stack.enter_context(closing(renderer))
             prepared = self._prepared(renderer, begin, first, stop)
             prefetched = stack.enter_context(closing(Prefetcher(prepared, self._capacity, "frames")))
             for sample in stack.enter_context(closing(renderer.stream(prefetched))):
-                queue.put(partial(self.raw.write, sample.index, sample.output))
+                if self._device is None:
+                    queue.put(partial(self.raw.write, sample.index, sample.output))
+                elif self._is_to_store(sample.index):
+                    queue.put(partial(self._write_fetched, sample.index, self._device.fetch(sample, sample.output)))
                 if not lo <= sample.index < hi:
                     continue
                 guide = next(guides)
                 yield sample if guide is None else replace(sample, guide=guide)
             queue.finish()
+
+    def _is_to_store(self, frame: int) -> bool:
+        """Return whether the output of a frame is to be stored, and is not yet."""
+        store = self.raw.store
+        return store is not None and not store.is_done(self._written_chunk(frame).number)
+
+    def _write_fetched(self, frame: int, output: Download) -> None:
+        self.raw.write(frame, output.wait())
 
     def _prepared(
         self, renderer: FrameRenderer, begin: int, first: int, stop: int

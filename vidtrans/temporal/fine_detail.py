@@ -22,7 +22,7 @@ from vidtrans.flow.warping import (
     SharpPicture,
     agreement,
     blur,
-    from_16_bits,
+    from_16bit,
     grid_axes,
     grid_factor,
     grid_size,
@@ -216,7 +216,7 @@ class FineDetail:
         own = self._bands(window.samples[at]).sharp.picture
         for band, (slope, look, source) in enumerate(zip(slopes, _bands(*lumas), _bands(*guides), strict=True)):
             explained = grow(slope, full) * source
-            averaged.append(from_16_bits(cv2.extractChannel(own, band), CHANGE) + look - explained)
+            averaged.append(from_16bit(cv2.extractChannel(own, band), CHANGE) + look - explained)
             correction -= explained
         gains = changes.gains(np.stack([sample_grid(plane) for plane in averaged]))
         for gain, plane in zip(self._settings.texture_gain * (gains - 1), averaged, strict=True):

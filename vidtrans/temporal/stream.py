@@ -16,14 +16,15 @@ from vidtrans.settings import setting
 class Sample:
     """One frame: the ``guide`` (input), (H, W, 3) uint8, and the model's ``output``, of one size, uint8 or uint16.
 
-    ``extras`` is where a filter keeps what it derives from this frame and its neighbours, so that it is computed once
-    whatever number of windows the frame is in.
+    They are numpy arrays, or, for a ``BatchFilter``, tensors on its device, where 16 bits are in int16. ``extras`` is
+    where a filter keeps what it derives from this frame and its neighbours, so that it is computed once whatever number
+    of windows the frame is in.
     """
 
     index: int
     pts: int
-    guide: np.ndarray
-    output: np.ndarray
+    guide: Any
+    output: Any
     starts_shot: bool
     extras: dict[Any, Any] = field(default_factory=dict, repr=False)
 

@@ -28,17 +28,7 @@ import cv2
 import numpy as np
 
 from vidtrans.flow.estimator import FlowPath, grey
-from vidtrans.flow.warping import (
-    CHANGE,
-    PICTURE,
-    average_along,
-    blur,
-    from_16_bits,
-    grid_size,
-    grow,
-    shrink,
-    to_16_bits,
-)
+from vidtrans.flow.warping import CHANGE, PICTURE, average_along, blur, from_16bit, grid_size, grow, shrink, to_16bit
 from vidtrans.settings import setting
 from vidtrans.temporal.fine_detail import LOW, REACH, FineDetail, FlowTracker, compute_once
 from vidtrans.temporal.stream import BatchFilter, DeflickerSettings, Filter, RecursiveFilter, Sample, Window
@@ -87,7 +77,7 @@ class WindowFilter:
             return sample.output
         self._average_ahead(window)
         fine, slope = sample.extras.pop("fine")
-        picture = apply_correction(sample.output, self._low(window, slope), from_16_bits(fine, CHANGE), self.settings)
+        picture = apply_correction(sample.output, self._low(window, slope), from_16bit(fine, CHANGE), self.settings)
         self._drop_stale(window)
         return picture
 
@@ -151,7 +141,7 @@ class WindowFilter:
         """Return the average at full size, in 16 bits: (H, W, 4), the look's RGB and the guide's luma."""
         sample = window.samples[at]
         if level == 0:
-            return compute_once(sample, ("level", 0), lambda: to_16_bits(pack_channels(sample), PICTURE))
+            return compute_once(sample, ("level", 0), lambda: to_16bit(pack_channels(sample), PICTURE))
         lower = lambda place: self._level(window, place, level - 1)  # noqa: E731
         return compute_once(sample, ("level", level), lambda: self._average(window, at, level, lower))
 
@@ -161,13 +151,13 @@ class WindowFilter:
         The longest average at full size goes on from here on the grid only, for low frequencies.
         """
         sample, top = window.samples[at], self._full_levels
-        means = (from_16_bits(self._level(window, at, n), PICTURE) for n in sorted({min(2, top), top}))
+        means = (from_16bit(self._level(window, at, n), PICTURE) for n in sorted({min(2, top), top}))
         levels = [pack_channels(sample), *means]
         size = grid_size(*levels[0].shape[:2])
         sample.extras["low", 0] = shrink(levels[0], size)
         sample.extras["low", top] = shrink(levels[-1], size)
         fine, slope = self._detail(window, at, levels)
-        sample.extras["fine"] = to_16_bits(fine, CHANGE), slope
+        sample.extras["fine"] = to_16bit(fine, CHANGE), slope
         del sample.extras["level", top]
 
     def _coarse(self, window: Window, at: int, level: int) -> np.ndarray:

@@ -13,27 +13,10 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from vidtrans.inference.cuda_graphs import record
+
 WARM_UP = 3  # steps before one is recorded: libraries choose algorithms and allocate in them
 Body = Callable[..., tuple[Tensor, ...]]
-
-
-def is_recording() -> bool:
-    """Return whether what is computed now is recorded, not run."""
-    return torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()
-
-
-def record(
-    body: Callable[[], tuple[Tensor, ...]], device: torch.device
-) -> tuple[Callable[[], None], tuple[Tensor, ...]]:
-    """Record what ``body`` launches on a GPU; return what replays it, and the tensors that a replay fills.
-
-    Raises RuntimeError where something cannot be recorded, such as a wait for the device.
-    """
-    graph = torch.cuda.CUDAGraph()
-    # Another thread uploads batches meanwhile.
-    with torch.cuda.graph(graph, stream=torch.cuda.Stream(device), capture_error_mode="thread_local"):
-        outputs = body()
-    return graph.replay, outputs
 
 
 class CapturedStep:

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from functools import cached_property
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from platformdirs import user_cache_path
 from torch import Tensor, nn
 
 from vidtrans.errors import UsageError
-from vidtrans.inference.device import Device, Precision, resolve_precision
+from vidtrans.inference.cuda_graphs import is_recording
+from vidtrans.inference.device import CUDA_ONLY, Device, Precision, resolve_precision
 from vidtrans.training import ADVERSARIAL
-from vidtrans.training.captured_step import is_recording
 from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
 from vidtrans.training.losses.adversarial import Adversarial, discriminator_loss
 from vidtrans.training.losses.base import Judgement
 from vidtrans.training.settings import TrainingSettings
 
 T = TypeVar("T")
-TrainingPrecision = Literal["fp32", "tf32", "bf16", "fp16"]
+TrainingPrecision = Precision
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -31,7 +30,7 @@ def resolve_precisions(wanted: str, device: Device) -> tuple[TrainingPrecision, 
 
     Raises UsageError for fp16 and tf32 off CUDA.
     """
-    if wanted not in ("fp16", "tf32"):
+    if wanted not in CUDA_ONLY:
         precision = resolve_precision(wanted, device)
         return precision, precision
     if device.kind != "cuda":
@@ -46,23 +45,6 @@ def resolve_precisions(wanted: str, device: Device) -> tuple[TrainingPrecision, 
 def autocast(device: Device, precision: TrainingPrecision) -> torch.autocast:
     """Return the context in which a network is computed at a precision."""
     return torch.autocast(device.kind, _AUTOCAST.get(precision), enabled=precision in _AUTOCAST)
-
-
-@contextmanager
-def tensor_float32(precision: TrainingPrecision) -> Iterator[None]:
-    """Let CUDA round the factors of products to TF32 where that is the precision, and only in here."""
-    if precision != "tf32":
-        yield
-        return
-    backends: Any = (torch.backends.cuda.matmul, torch.backends.cudnn)
-    before = [backend.allow_tf32 for backend in backends]
-    for backend in backends:
-        backend.allow_tf32 = True
-    try:
-        yield
-    finally:
-        for backend, allowed in zip(backends, before, strict=True):
-            backend.allow_tf32 = allowed
 
 
 class NetworkTrainer:

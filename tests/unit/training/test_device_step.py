@@ -21,7 +21,7 @@ from vidtrans.data.dataset import open_dataset
 from vidtrans.data.loading import Loader, signed_planes, to_planes, to_signed
 from vidtrans.errors import Interrupted, UsageError
 from vidtrans.events import Event, Progress, Stop
-from vidtrans.inference.device import CPU, Device, resolve_device, to_device
+from vidtrans.inference.device import CPU, Device, resolve_device, tensor_float32, to_device
 from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
 from vidtrans.pairing import PAIRINGS
@@ -32,7 +32,7 @@ from vidtrans.training.captured_step import WARM_UP, CapturedStep
 from vidtrans.training.device_augmentation import transform
 from vidtrans.training.methods.base import training_step
 from vidtrans.training.methods.pix2pix import Pix2Pix
-from vidtrans.training.network_trainer import resolve_precisions, tensor_float32
+from vidtrans.training.network_trainer import resolve_precisions
 from vidtrans.training.settings import TrainingSettings
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from vidtrans.flow.history import CHANNELS
-from vidtrans.inference.device import Device, to_device
+from vidtrans.inference.device import Device, tensor_float32, to_device
 from vidtrans.networks.init import inner_generator
 from vidtrans.networks.recurrent import RecurrentGenerator
 from vidtrans.training import ADVERSARIAL, LOSSES, health
@@ -30,7 +30,6 @@ from vidtrans.training.network_trainer import (
     NetworkTrainer,
     TrainingPrecision,
     autocast,
-    tensor_float32,
 )
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.warm_start import freeze

@@ -1,0 +1,348 @@
+"""Renders whose pictures stay on a GPU, which is pretended: the same files as on a CPU, however the copies are timed.
+
+The pretended GPU computes what the CPU does, so that a picture that differs took another way wrongly.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from chain import TINY, quick_training
+from clips import decode, moving_frames, write_clip
+from directed_clip import EXACT, Frames, halves, lossless
+from oddities import write_frames
+from two_gpus import pretend
+
+from vidtrans import api
+from vidtrans.concurrency.transfers import Download, Transfers, Upload, as_bits
+from vidtrans.errors import Interrupted
+from vidtrans.events import Event, Progress, Stop
+from vidtrans.inference.torch_engine import TorchEngine
+from vidtrans.rendering import device_renderer, runner
+from vidtrans.rendering.plan import RenderPlan
+from vidtrans.temporal import FilterEntry
+from vidtrans.temporal.batch_window import BatchWindowFilter
+
+pytestmark = pytest.mark.usefixtures("two_gpus", "one_thread")
+COUNT = 40
+OFF: dict[str, Any] = {**EXACT, "temporal": {"name": "off"}}
+WINDOW: dict[str, Any] = {**EXACT, "temporal": {"name": "window"}}
+
+
+class LateTransfers(Transfers):
+    """What was not waited for has not arrived; and a download has what is in the tensor when it arrives."""
+
+    count = 0
+
+    def upload(self, picture: np.ndarray) -> Upload:
+        type(self).count += 1
+        there = as_bits(picture.copy())
+        tensor = torch.full_like(there, 77)
+
+        class Late(Upload):
+            def wait(self) -> torch.Tensor:
+                return tensor.copy_(there)
+
+        return Late(picture, tensor)
+
+    def download(self, tensor: torch.Tensor) -> Download:
+        type(self).count += 1
+        return super().download(tensor)
+
+
+@pytest.fixture
+def late(monkeypatch: pytest.MonkeyPatch) -> type[LateTransfers]:
+    """Copies that arrive when they are waited for; it counts them."""
+    LateTransfers.count = 0
+    monkeypatch.setattr(device_renderer, "transfers_for", LateTransfers)
+    return LateTransfers
+
+
+@pytest.fixture
+def render(monkeypatch: pytest.MonkeyPatch, late: type[LateTransfers], one_thread: None) -> Callable[..., Frames]:
+    """Render a clip on the GPU, pictures on the device or, as on a CPU, not, each in a cache of its own; its frames."""
+
+    def made(
+        clip: Path, model: Path | str, settings: dict[str, Any], *, on_device: bool, depth: int = 8, **options: Any
+    ) -> Frames:
+        output, before = Path(f"{on_device}.mkv"), late.count
+        common = {"cache_dir": Path(f"cache-{on_device}"), "device": "cuda", "overwrite": True}
+        with monkeypatch.context() as patch:
+            if not on_device:
+                patch.setattr(RenderPlan, "stays_on_device", lambda plan, engine: False)
+            table = api.stylize(clip, model, output, settings=settings, **common, **options)
+        assert (late.count > before) == on_device
+        assert table["depth"] == depth
+        return decode(output)[2]
+
+    return made
+
+
+def psnr(made: Frames, wanted: Frames) -> float:
+    error = np.mean([np.mean((a.astype(float) - b) ** 2) for a, b in zip(made, wanted, strict=True)])
+    return float(10 * np.log10(np.iinfo(wanted[0].dtype).max ** 2 / max(error, 1e-12)))
+
+
+@pytest.fixture
+def source() -> Path:
+    return lossless(Path("c.mp4"), moving_frames(COUNT, shots=(0, 25)))
+
+
+def sixteen_bits(frames: Frames) -> Path:
+    """A clip of frames in 16 bits, of which the lower ones say something."""
+    deep = [(f.astype(np.int32) * 257 - 40).clip(0).astype(np.uint16) for f in frames]
+    return write_frames(Path("deep.mkv"), deep, "ffv1", "gbrp16le")
+
+
+def with_rendering(settings: dict[str, Any], **rendering: Any) -> dict[str, Any]:
+    return {**settings, "rendering": {**settings.get("rendering", {}), **rendering}}
+
+
+@pytest.mark.parametrize(
+    ("rendering", "options"),
+    [
+        ({}, {}),
+        ({"chunk_frames": 7}, {}),
+        ({"strength": 0.6, "mix": 0.2, "keep_colour": 0.5}, {}),
+        ({}, {"start": "5", "end": "33"}),
+        ({"size": "37x29"}, {}),
+    ],
+    ids=["plain", "chunks", "mixed", "trimmed", "odd"],
+)
+def test_a_render_on_a_device_is_that_with_arrays(
+    rendering: dict[str, Any], options: dict[str, Any], source: Path, tiny_model: Path, render: Callable[..., Frames]
+) -> None:
+    settings = with_rendering(OFF, **rendering)
+    expected = render(source, tiny_model, settings, on_device=False, **options)
+    made = render(source, tiny_model, settings, on_device=True, **options)
+    assert np.array_equal(made, expected)
+    assert LateTransfers.count == 2 * len(made)  # each picture is uploaded once, and downloaded once
+
+
+class NoComposer:
+    """Where nothing is composed with arrays."""
+
+    def __init__(self, *_: Any) -> None:
+        raise AssertionError("the source is read a second time")
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("settings", [OFF, WINDOW], ids=["off", "window"])
+@pytest.mark.parametrize("depth", [8, 16])
+def test_what_has_the_size_of_the_result_is_blended_there(
+    settings: dict[str, Any],
+    masked: bool,
+    depth: int,
+    tiny_model: Path,
+    render: Callable[..., Frames],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    frames = moving_frames(COUNT, shots=(0, 25))
+    clip = lossless(Path("c.mp4"), frames) if depth == 8 else sixteen_bits(frames)
+    tables = with_rendering(settings, strength="0: 0.3, 30: 1.6", mix=0.2, mask_feather=1.5)
+    options: dict[str, Any] = {"mask": lossless(Path("mask.mp4"), halves(COUNT))} if masked else {}
+    render(clip, tiny_model, tables, on_device=False, depth=depth, **options)
+    monkeypatch.setattr(runner, "Composer", NoComposer)
+    made = render(clip, tiny_model, tables, on_device=True, depth=depth, **options)
+    assert Path("True.mkv").read_bytes() == Path("False.mkv").read_bytes()
+    # A frame and the lines in it, a matte; outputs for the cache, and results.
+    assert LateTransfers.count == (5 if masked else 4) * len(made)
+
+
+@pytest.mark.parametrize("rendering", [{}, {"chunk_frames": 7, "strength": 0.7}], ids=["plain", "mixed"])
+@pytest.mark.parametrize("temporal", ["window", "causal"])
+def test_the_filter_takes_the_pictures_where_they_are(
+    temporal: str, rendering: dict[str, Any], source: Path, tiny_model: Path, render: Callable[..., Frames]
+) -> None:
+    settings = with_rendering({**EXACT, "temporal": {"name": temporal}}, **rendering)
+    expected = render(source, tiny_model, settings, on_device=False)
+    made = render(source, tiny_model, settings, on_device=True)
+    assert np.array_equal(made, expected)
+    # A frame and the network's input, which is lines, are uploaded; outputs, for the cache, and results are downloaded.
+    assert LateTransfers.count == 4 * len(made)
+
+
+def test_the_window_on_a_device_is_that_of_the_cpu(
+    source: Path, tiny_model: Path, render: Callable[..., Frames], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = render(source, tiny_model, WINDOW, on_device=True)
+    monkeypatch.setattr(FilterEntry, "is_batched", lambda entry, kind: False)
+    tables = {**WINDOW, "temporal": {"name": "window", "flow": "dis-torch"}}  # what a GPU takes for dis
+    assert psnr(made, render(source, tiny_model, tables, on_device=False)) >= 70
+
+
+def test_masks_and_what_is_outside_of_them(source: Path, tiny_model: Path, render: Callable[..., Frames]) -> None:
+    mask = lossless(Path("mask.mp4"), halves(COUNT))
+    settings = with_rendering(WINDOW, mask_feather=2.0)
+    expected = render(source, tiny_model, settings, on_device=False, mask=mask)
+    assert np.array_equal(render(source, tiny_model, settings, on_device=True, mask=mask), expected)
+
+
+@pytest.mark.parametrize("settings", [OFF, WINDOW], ids=["off", "window"])
+@pytest.mark.parametrize("name", ["colorize", "next", "tiny"])
+def test_pictures_of_sixteen_bits(
+    name: str, settings: dict[str, Any], request: pytest.FixtureRequest, render: Callable[..., Frames]
+) -> None:
+    model = request.getfixturevalue(f"{name}_model")
+    clip = sixteen_bits(moving_frames(12))
+    for on_device in (False, True):
+        render(clip, model, settings, on_device=on_device, depth=16)
+    assert Path("True.mkv").read_bytes() == Path("False.mkv").read_bytes()
+
+
+def model_of(pairing: str, folder: Path) -> Path:
+    clip, cache = write_clip(folder / "c.mp4", moving_frames(12)), {"cache_dir": folder / ".vidtrans"}
+    api.make_dataset(clip, folder / "c.dataset", pairing=pairing, settings=TINY, **cache)
+    api.train(folder / "c.dataset", folder / "c.safetensors", settings=quick_training(1), **cache)
+    return folder / "c.safetensors"
+
+
+@pytest.fixture(scope="session")
+def colorize_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that colours, whose pairing puts the frame's luma back."""
+    return model_of("colorize", tmp_path_factory.mktemp("colorize"))
+
+
+@pytest.fixture(scope="session")
+def inpaint_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that fills holes, whose pairing puts back the frame around them."""
+    return model_of("inpaint", tmp_path_factory.mktemp("inpaint"))
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("settings", [OFF, WINDOW], ids=["off", "window"])
+@pytest.mark.parametrize("name", ["colorize", "inpaint"])
+def test_a_pairing_that_puts_back_what_the_frame_knows(
+    name: str,
+    settings: dict[str, Any],
+    masked: bool,
+    source: Path,
+    request: pytest.FixtureRequest,
+    render: Callable[..., Frames],
+) -> None:
+    model = request.getfixturevalue(f"{name}_model")
+    options: dict[str, Any] = {"mask": lossless(Path("mask.mp4"), halves(COUNT))} if masked else {}
+    expected = render(source, model, settings, on_device=False, **options)
+    assert np.array_equal(render(source, model, settings, on_device=True, **options), expected)
+
+
+def test_frames_that_repeat_are_rendered_once(tiny_model: Path, render: Callable[..., Frames]) -> None:
+    clip = lossless(Path("held.mp4"), [frame for frame in moving_frames(10) for _ in range(3)])
+    made = render(clip, tiny_model, OFF, on_device=True)
+    table = api.stylize(clip, tiny_model, Path("again.mkv"), settings=OFF, device="cuda", cache_dir=Path("third"))
+    assert (table["frames_inferred"], table["frames_spared"]) == (10, 20)
+    assert np.array_equal(made, render(clip, tiny_model, OFF, on_device=False))
+
+
+def test_outputs_of_an_earlier_render_go_to_the_device(
+    source: Path, tiny_model: Path, render: Callable[..., Frames]
+) -> None:
+    """Of two chunks, that a first render stored, the network paints nothing: another filter needs their outputs."""
+    expected = render(source, tiny_model, WINDOW, on_device=False)
+    render(source, tiny_model, OFF, on_device=True)
+    assert np.array_equal(render(source, tiny_model, WINDOW, on_device=True), expected)
+
+
+@pytest.mark.parametrize("settings", [OFF, WINDOW], ids=["off", "window"])
+def test_one_that_was_stopped_goes_on_to_the_same_bytes(
+    settings: dict[str, Any], source: Path, tiny_model: Path, render: Callable[..., Frames], in_turns: None
+) -> None:
+    expected = render(source, tiny_model, settings, on_device=True)
+    stop = Stop()
+
+    def report(event: Event) -> None:
+        if isinstance(event, Progress) and event.task.startswith("rendering") and event.done == 18:
+            stop.request(130)
+
+    common: dict[str, Any] = {"settings": settings, "device": "cuda", "cache_dir": Path("stopped")}
+    with pytest.raises(Interrupted):
+        api.stylize(source, tiny_model, Path("s.mkv"), report=report, stop=stop, **common)
+    table = api.stylize(source, tiny_model, Path("s.mkv"), **common)
+    assert 0 < table["frames_encoded"] < COUNT
+    assert np.array_equal(decode(Path("s.mkv"))[2], expected)
+    assert Path("s.mkv").read_bytes() == Path("True.mkv").read_bytes()
+
+
+KILLED = """
+import os, signal, sys
+import torch
+from vidtrans import api
+from vidtrans.events import Progress
+
+def report(event):
+    if isinstance(event, Progress) and event.task.startswith("rendering") and event.done == 33:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+torch.set_num_threads(1)
+options = {{"device": "cuda", "cache_dir": "killed", "report": report}}
+api.stylize(sys.argv[1], sys.argv[2], "k.mkv", settings={settings}, **options)
+"""
+
+
+@pytest.mark.parametrize("settings", [OFF, WINDOW], ids=["off", "window"])
+def test_one_that_was_killed_goes_on_to_the_same_bytes(
+    settings: dict[str, Any], source: Path, tiny_model: Path, render: Callable[..., Frames]
+) -> None:
+    render(source, tiny_model, settings, on_device=True)
+    script = [sys.executable, "-c", KILLED.format(settings=repr(settings)), str(source), str(tiny_model)]
+    environment = pretend.environment(Path("devices.log").absolute())
+    paths = os.pathsep.join([environment["PYTHONPATH"], *filter(None, sys.path)])
+    done = subprocess.run(script, env=os.environ | environment | {"PYTHONPATH": paths}, check=False)
+    assert done.returncode == -signal.SIGKILL
+    table = api.stylize(source, tiny_model, Path("k.mkv"), settings=settings, device="cuda", cache_dir=Path("killed"))
+    assert 0 < table["frames_encoded"] < COUNT
+    assert Path("k.mkv").read_bytes() == Path("True.mkv").read_bytes()
+
+
+@pytest.mark.parametrize("rendering", [{"draft_step": 3}, {"duplicate_threshold": 2.0}], ids=["draft", "tolerance"])
+def test_what_works_in_numpy_goes_the_way_of_the_cpu(
+    rendering: dict[str, Any], source: Path, tiny_model: Path, late: type[LateTransfers]
+) -> None:
+    common: dict[str, Any] = {"device": "cuda", "cache_dir": Path("cache")}
+    api.stylize(source, tiny_model, Path("o.mkv"), settings=with_rendering(OFF, **rendering), **common)
+    assert late.count == 0
+
+
+def test_a_score_is_of_arrays(source: Path, tiny_model: Path, late: type[LateTransfers]) -> None:
+    """It reads the unfiltered pictures again, which are stored."""
+    common: dict[str, Any] = {"device": "cuda", "cache_dir": Path("cache")}
+    table = api.stylize(source, tiny_model, Path("o.mkv"), settings=WINDOW, score=True, **common)
+    assert late.count == 4 * COUNT
+    assert table["score"]
+
+
+def test_in_tf32_the_filter_computes_in_the_thread_of_the_network(
+    source: Path, tiny_model: Path, render: Callable[..., Frames], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The choice is the whole process's: a filter beside the network would round as the network may."""
+    threads: dict[str, set[int]] = {"network": set(), "filter": set()}
+    run, push = TorchEngine._run_network, BatchWindowFilter.push
+
+    def running(engine: TorchEngine, x: torch.Tensor) -> torch.Tensor:
+        threads["network"].add(threading.get_ident())
+        return run(engine, x)
+
+    def pushing(method: BatchWindowFilter, sample: Any) -> Any:
+        threads["filter"].add(threading.get_ident())
+        return push(method, sample)
+
+    monkeypatch.setattr(TorchEngine, "_run_network", running)
+    monkeypatch.setattr(BatchWindowFilter, "push", pushing)
+    monkeypatch.setattr("vidtrans.concurrency.threads.cores", lambda: 2)
+    made = {}
+    for precision, shared in (("fp32", 0), ("tf32", 1)):
+        made[precision] = render(source, tiny_model, with_rendering(WINDOW, precision=precision), on_device=True)
+        assert len(threads["network"] & threads["filter"]) == shared
+        threads["network"].clear()
+        threads["filter"].clear()
+    assert np.array_equal(made["fp32"], made["tf32"])  # on the CPU, which has no TF32

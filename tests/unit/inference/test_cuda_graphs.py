@@ -1,0 +1,189 @@
+"""A network that is recorded and replayed, where the recording is pretended: the same pictures, or none of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from clips import scene
+from torch import Tensor
+
+from vidtrans.errors import UsageError
+from vidtrans.inference import ENGINES, cuda_graphs
+from vidtrans.inference.cuda_graphs import WARM_UP, RecordedNetwork
+from vidtrans.inference.device import CPU, Device, resolve_device, resolve_precision, tensor_float32
+from vidtrans.inference.torch_engine import BATCH, MAX_CUDA_PIXELS, TorchEngine
+from vidtrans.networks.init import build_generator, initialise
+
+pytestmark = pytest.mark.usefixtures("two_gpus", "one_thread")
+CUDA = Device("cuda", "cuda")  # whose work the CPU does
+RUNS = 6
+
+
+@pytest.fixture
+def replays(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Graphs that run on the CPU, with tensors of their own as those of a GPU; the list says what was done."""
+    done: list[str] = []
+
+    def record(body: Callable[[], tuple[Tensor, ...]], device: Any) -> tuple[Callable[[], None], tuple[Tensor, ...]]:
+        done.append("recorded")
+        (output,) = (t.clone() for t in body())
+
+        def replay() -> None:
+            done.append("replayed")
+            output.copy_(body()[0])
+
+        return replay, (output,)
+
+    monkeypatch.setattr(cuda_graphs, "record", record)
+    return done
+
+
+def generator() -> Any:
+    network = build_generator("unet-small", {"channels": 8, "blocks": [0, 0, 0]}, 3)
+    initialise(network, 0)
+    return network.eval()
+
+
+def pictures(seed: int, size: tuple[int, int] = (48, 32)) -> np.ndarray:
+    return np.stack([scene(*size, seed=100 * seed + n) for n in range(3)])
+
+
+def test_a_replayed_engine_paints_what_it_paints_without(replays: list[str]) -> None:
+    engine, plain = (TorchEngine(generator(), CUDA, "fp32", batch=3) for _ in range(2))
+    plain._recorded = None
+    made = [engine(pictures(n)) for n in range(RUNS)]  # all are kept: no replay may write into an earlier result
+    assert np.array_equal(made, [plain(pictures(n)) for n in range(RUNS)])
+    assert not np.array_equal(made[-1], made[-2])
+    assert replays == ["recorded", *["replayed"] * (1 + RUNS - WARM_UP)]
+    assert engine._recorded is not None
+    assert engine._recorded.refusal == ""
+
+
+def test_what_a_replay_returns_is_the_callers(replays: list[str]) -> None:
+    network = RecordedNetwork(lambda x: 2 * x, torch.device("cpu"))
+    made = [network(torch.full((1, 3, 4, 4), float(n))) for n in range(RUNS)]
+    assert [float(t.mean()) for t in made] == [2.0 * n for n in range(RUNS)]
+    assert "replayed" in replays
+
+
+def test_another_size_is_recorded_anew(replays: list[str]) -> None:
+    engine, plain = (TorchEngine(generator(), CUDA, "fp32", batch=3) for _ in range(2))
+    plain._recorded = None
+    for size in ((48, 32), (64, 48), (48, 32)):
+        for n in range(WARM_UP + 1):
+            assert np.array_equal(engine(pictures(n, size)), plain(pictures(n, size)))
+    assert replays.count("recorded") == 3
+
+
+def test_a_replay_with_other_numbers_is_dropped(replays: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    record = cuda_graphs.record
+
+    def wrong(body: Any, device: Any) -> Any:
+        replay, (output,) = record(body, device)
+
+        def off() -> None:
+            replay()
+            output.add_(1e-6)
+
+        return off, (output,)
+
+    monkeypatch.setattr(cuda_graphs, "record", wrong)
+    network = RecordedNetwork(lambda x: 2 * x, torch.device("cpu"))
+    made = [network(torch.full((2,), float(n))) for n in range(RUNS)]
+    assert [float(t[0]) for t in made] == [2.0 * n for n in range(RUNS)]
+    assert "other numbers" in network.refusal
+    assert replays == ["recorded", "replayed"]
+
+
+def test_where_nothing_can_be_recorded_it_runs_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(body: Any, device: Any) -> Any:
+        raise RuntimeError("operation not permitted\nwhen stream is capturing")
+
+    monkeypatch.setattr(cuda_graphs, "record", refuse)
+    network = RecordedNetwork(lambda x: 2 * x, torch.device("cpu"))
+    assert [float(network(torch.full((1,), float(n)))) for n in range(RUNS)] == [2.0 * n for n in range(RUNS)]
+    assert network.refusal == "operation not permitted"
+
+
+def test_where_memory_runs_out_the_graph_is_dropped(replays: list[str]) -> None:
+    engine = TorchEngine(generator(), CUDA, "fp32", batch=3)
+    expected = np.stack([engine(pictures(0)) for _ in range(WARM_UP)]).astype(int)
+    recorded: Any = engine._recorded
+
+    def full() -> None:
+        raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    recorded._replay = full
+    assert np.abs(engine(pictures(0)) - expected[0]).max() <= 1
+    assert recorded._replay is not full
+    assert engine.batch == 1
+
+
+def test_only_torch_on_a_gpu_is_recorded() -> None:
+    assert TorchEngine(generator(), CPU, "fp32")._recorded is None
+    assert ENGINES.load("compile")(generator(), CUDA, "fp32")._recorded is None
+
+
+# How many at once
+
+
+@pytest.mark.parametrize(
+    ("size", "count"), [((256, 256), 16), ((512, 512), 16), ((720, 1280), 4), ((1080, 1920), 2), ((2160, 3840), 1)]
+)
+def test_how_many_go_through_at_once_follows_from_their_size_and_is_in_the_key(
+    size: tuple[int, int], count: int
+) -> None:
+    engine = TorchEngine(generator(), CUDA, "fp32")
+    assert engine.batch_for(*size) == count
+    assert engine.batch == BATCH["cuda"]
+    assert engine.identity["pixels"] == str(MAX_CUDA_PIXELS)
+    assert "pixels" not in TorchEngine(generator(), CPU, "fp32").identity
+
+
+# Precisions
+
+
+@pytest.mark.parametrize("precision", ["fp16", "tf32"])
+def test_what_only_cuda_has_is_refused_elsewhere_in_one_line(precision: str) -> None:
+    for device in (CPU, Device("mps", "mps")):
+        with pytest.raises(UsageError, match="it is for CUDA") as raised:
+            resolve_precision(precision, device)
+        assert "\n" not in str(raised.value)
+    assert resolve_precision(precision, CUDA) == precision
+    assert TorchEngine(generator(), CUDA, precision).identity["precision"] == precision
+
+
+def test_in_fp16_it_paints_nearly_what_it_paints_in_fp32() -> None:
+    expected = TorchEngine(generator(), CUDA, "fp32")(pictures(0)).astype(int)
+    engine = TorchEngine(generator(), CUDA, "fp16")
+    made = engine(pictures(0))
+    assert next(engine._network.parameters()).dtype == torch.float16  # type: ignore[union-attr]
+    assert 0 < np.abs(made - expected).max() <= 4
+
+
+def test_tf32_is_allowed_while_its_network_runs_and_at_no_other_time() -> None:
+    resolve_device("cuda")
+    for precision, wanted in (("tf32", True), ("fp32", False)):
+        engine, seen = TorchEngine(generator(), CUDA, precision), []
+        network = engine._network
+
+        def spy(x: Tensor, network: Any = network, seen: list[bool] = seen) -> Tensor:
+            seen.append(torch.backends.cuda.matmul.allow_tf32 and torch.backends.cudnn.allow_tf32)
+            return network(x)
+
+        engine._network = spy
+        engine(pictures(0))
+        assert seen == [wanted]
+        assert not torch.backends.cuda.matmul.allow_tf32
+        assert not torch.backends.cudnn.allow_tf32
+
+
+def test_tf32_ends_after_an_error() -> None:
+    resolve_device("cuda")
+    with pytest.raises(KeyError), tensor_float32("tf32"):
+        raise KeyError
+    assert not torch.backends.cudnn.allow_tf32
