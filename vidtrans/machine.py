@@ -22,6 +22,20 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def share_one_heap() -> None:
+    """Let all threads of this process share one heap where the C library is glibc. Call it before threads begin.
+
+    Each would have a heap of its own, and keep what is freed there: measured, a render of 720p with the window filter
+    takes a sixth less memory with one, and the same time.
+    """
+    if sys.platform == "linux":
+        import ctypes  # takes milliseconds
+
+        arena_max = -8  # glibc's number of M_ARENA_MAX
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).mallopt(arena_max, 1)
+
+
 def processor() -> str:
     """Return the processor's name, as the system gives it."""
     with suppress(OSError, StopIteration):

@@ -1,0 +1,38 @@
+"""What the process asks of the machine."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+HEAPS = """
+import ctypes, tempfile, threading
+from vidtrans.machine import share_one_heap
+
+share_one_heap()
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.free.argtypes, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_void_p], [ctypes.c_size_t]
+threads = [threading.Thread(target=lambda: libc.free(libc.malloc(1000))) for _ in range(4)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+libc.fopen.restype, libc.malloc_info.argtypes = ctypes.c_void_p, [ctypes.c_int, ctypes.c_void_p]
+libc.fclose.argtypes = [ctypes.c_void_p]
+with tempfile.NamedTemporaryFile() as place:
+    file = libc.fopen(place.name.encode(), b"w")
+    libc.malloc_info(0, file)
+    libc.fclose(file)
+    print(place.read().count(b"<heap "))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc gives each thread a heap")
+def test_all_threads_share_one_heap() -> None:
+    count = [sys.executable, "-c", HEAPS]
+    assert int(subprocess.run(count, capture_output=True, text=True, check=True).stdout) == 1
+    without = [*count[:2], HEAPS.replace("\nshare_one_heap()", "")]
+    assert int(subprocess.run(without, capture_output=True, text=True, check=True).stdout) > 1
