@@ -259,8 +259,10 @@ def filter_samples(
                 picture = method(Window(tuple(recent)[first : at + method.radius + 1], at - first))
                 if is_wanted:
                     yield recent[at], picture
-                for past in range(at + 1) if drops_pictures else ():
+                past = at
+                while drops_pictures and past >= 0 and any(recent[past].output.strides):
                     recent[past] = _without_pictures(recent[past])
+                    past -= 1
             waiting -= 1
 
     for sample in samples:
