@@ -16,6 +16,7 @@ from hypothesis import settings
 
 import vidtrans as api
 from vidtrans.concurrency import threads
+from vidtrans.machine import cores
 
 # The same examples in every run; HYPOTHESIS_PROFILE=exploring looks for others.
 settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)
@@ -27,6 +28,11 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 # As the command line does it.
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: many tests wait for processes that they start."""
+    return cores() + 1
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from vidtrans.rendering.render_benchmark import STEPS, RenderBenchmark, Step, in
 from vidtrans.self_test.findings import Checks, Verdict
 from vidtrans.self_test.made_up import frames, make_generator
 from vidtrans.self_test.subject import Subject
-from vidtrans.self_test.training_check import BATCH, make_training, pix2pix_of
+from vidtrans.self_test.training_check import BATCH, make_training, method_of
 from vidtrans.session import Context
 from vidtrans.training.trainer import seconds_per_step
 
@@ -67,6 +67,6 @@ def _training(subject: Subject) -> Verdict:
     side = subject.scale.side
     run = make_training(subject, subject.folder / "rate", 1000, side)
     rate = round(BATCH / seconds_per_step(run), 2)
-    precision = pix2pix_of(run).precision
+    precision = method_of(run).precision
     told = f"a small U-Net at {side}x{side}, batch {BATCH}, {precision}: {rate:.4g} pictures/s"
     return Verdict("ok", told, {"pictures_per_second": rate, "precision": precision, "batch": BATCH})

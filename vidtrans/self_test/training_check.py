@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -20,7 +21,7 @@ from vidtrans.self_test.findings import Checks, Verdict
 from vidtrans.self_test.made_up import frames, make_generator
 from vidtrans.self_test.subject import Subject
 from vidtrans.settings import Table
-from vidtrans.training.methods.pix2pix import Pix2Pix
+from vidtrans.training import METHODS
 from vidtrans.training.network_trainer import resolve_precisions
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.trainer import TrainingState, train
@@ -54,7 +55,7 @@ def make_training(subject: Subject, folder: Path, steps: int, side: int) -> Trai
         flip=True,
         whole=subject.device.kind == "cuda",
     )
-    model = Pix2Pix(generator, discriminator, settings, subject.device, precision)
+    model = METHODS.load(settings.method)(generator, discriminator, settings, subject.device, precision)
     return TrainingState(folder, model, loader, 0, [steps], picture_channels=3, device=subject.device)
 
 
@@ -71,7 +72,7 @@ def _check(subject: Subject) -> Verdict:
     whole = make_training(subject, subject.folder / "whole", steps, subject.scale.training_side)
     train(whole, silent, Stop())
     resumed, stopped_at = _stopped_and_resumed(subject, steps)
-    unequal, model = differing(whole, resumed), pix2pix_of(whole)
+    unequal, model = differing(whole, resumed), method_of(whole)
     graph = graph_use(model)
     figures: Table = {"steps": steps, "stopped_at": stopped_at, "equal": not unequal, "graph": graph}
     figures |= {"precision": model.precision, "nondeterministic": sorted(model.nondeterministic)}
@@ -114,13 +115,12 @@ def differing(one: TrainingState, other: TrainingState) -> list[str]:
     return names + (["losses"] if one.rows != other.rows else [])
 
 
-def pix2pix_of(run: TrainingState) -> Pix2Pix:
-    """Return the method of a run of ``make_training``."""
-    assert isinstance(run.model, Pix2Pix)
+def method_of(run: TrainingState) -> Any:  # noqa: ANN401  (more than every method has: precision, captured)
+    """Return the default training method of a run of ``make_training``."""
     return run.model
 
 
-def graph_use(model: Pix2Pix) -> str:
+def graph_use(model: Any) -> str:  # noqa: ANN401  (the default method)
     """Return 'replayed' where steps were replayed as a CUDA graph, '' off CUDA, or why they were not."""
     if model.captured is None:
         return "" if model.device.kind != "cuda" else "it is off"

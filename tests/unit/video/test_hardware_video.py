@@ -22,7 +22,7 @@ from vidtrans.clips.indexing import Clip, open_clip
 from vidtrans.errors import MediaError, UsageError
 from vidtrans.events import Event, Note
 from vidtrans.pipeline.doctor import _hardware_video
-from vidtrans.rendering import self_test
+from vidtrans.self_test import installation
 from vidtrans.session import Context
 from vidtrans.settings import Size
 from vidtrans.video.colour.conversion import FromRGB, ToRGB
@@ -395,12 +395,12 @@ def test_a_trial_decides_whether_an_encoder_works(monkeypatch: pytest.MonkeyPatc
 
 def test_doctor_tries_what_the_gpu_decodes(monkeypatch: pytest.MonkeyPatch) -> None:
     PretendedGPU(monkeypatch)
-    monkeypatch.setattr(self_test, "decoder_problem", lambda name: "")
-    monkeypatch.setattr(self_test, "encoder_problem", lambda name: "" if name == "h264-nvenc" else "none")
+    monkeypatch.setattr(installation, "decoder_problem", lambda name: "")
+    monkeypatch.setattr(installation, "encoder_problem", lambda name: "" if name == "h264-nvenc" else "none")
     assert _hardware_video() == ("ok", "--decoder nvdec reads h264, hevc, vp9; --codec writes h264-nvenc")
     PretendedGPU(monkeypatch, fails_at=20)  # packets of the second and of the third clip
-    assert self_test.hardware_codecs()[0] == ["h264", "hevc"]
-    monkeypatch.setattr(self_test, "decoder_problem", lambda name: "no NVIDIA driver is found")
-    monkeypatch.setattr(self_test, "encoder_problem", lambda name: "none")
+    assert installation.hardware_codecs()[0] == ["h264", "hevc"]
+    monkeypatch.setattr(installation, "decoder_problem", lambda name: "no NVIDIA driver is found")
+    monkeypatch.setattr(installation, "encoder_problem", lambda name: "none")
     state, text = _hardware_video()[:2]
     assert (state, text) == ("ok", "none (no NVIDIA driver is found), and none is needed: the CPU decodes and encodes")
