@@ -76,7 +76,7 @@ class DISMedium:
 
     preset = cv2.DISOPTICAL_FLOW_PRESET_MEDIUM
     finest = 1
-    stride, descents, refinements = 4, 8, 3
+    stride, descents, refinements = 4, 12, 3
     refined_at_full_size = True
 
     def __init__(self, device: str = "cpu") -> None:
