@@ -36,6 +36,16 @@ def share_one_heap() -> None:
             ctypes.CDLL(None).mallopt(arena_max, 1)
 
 
+def release_cached_memory(device_kind: str) -> None:
+    """Return to a device what torch holds of its memory for later: cuBLAS and cuDNN cannot use that."""
+    import torch  # its caller has
+
+    if device_kind == "cuda":
+        torch.cuda.empty_cache()
+    elif device_kind == "mps":
+        torch.mps.empty_cache()
+
+
 def processor() -> str:
     """Return the processor's name, as the system gives it."""
     with suppress(OSError, StopIteration):

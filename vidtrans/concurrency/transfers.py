@@ -30,8 +30,7 @@ class Download:
 
     def wait(self) -> np.ndarray:
         """Return it, uint8, or uint16 where the device had int16, as soon as it has arrived."""
-        picture: np.ndarray = self._tensor.cpu().numpy()
-        return picture.view(np.uint16) if picture.dtype == np.int16 else picture
+        return from_bits(self._tensor)
 
 
 class Transfers:
@@ -58,6 +57,12 @@ def as_bits(picture: np.ndarray) -> Tensor:
     """Return a picture as a tensor on the host, of the same memory where it can be; uint16 as int16 of its bits."""
     picture = np.require(picture, requirements=["C", "W"])
     return torch.from_numpy(picture.view(np.int16) if picture.dtype == np.uint16 else picture)
+
+
+def from_bits(bits: Tensor) -> np.ndarray:
+    """Return pictures that ``as_bits`` gave to a device, uint8 or uint16, on the host."""
+    picture: np.ndarray = bits.cpu().numpy()
+    return picture.view(np.uint16) if picture.dtype == np.int16 else picture
 
 
 class StreamTransfers(Transfers):

@@ -48,6 +48,11 @@ def _cache_folder() -> Path:
     return _other_folder.get() or user_cache_path("vidtrans")
 
 
+def use_inductor_cache() -> None:
+    """Let torch.compile keep what it compiles for other processes, in the user's folder unless that is set."""
+    os.environ.setdefault(INDUCTOR_CACHE, str(_cache_folder() / "inductor"))
+
+
 def choose_engine(name: str, device: Device, precision: str) -> str:
     """Return the name of an engine: ``name``, or for ``auto`` the fastest one that was measured and is installed.
 
@@ -71,7 +76,7 @@ class CompiledEngine(TorchEngine):
     is_recorded: ClassVar[bool] = False
 
     def _prepare(self, network: nn.Module) -> Run:
-        os.environ.setdefault(INDUCTOR_CACHE, str(_cache_folder() / "inductor"))
+        use_inductor_cache()
         compiled: Run = torch.compile(network, dynamic=False, options={"freezing": True})
 
         def run(x: Tensor) -> Tensor:

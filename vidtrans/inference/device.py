@@ -10,6 +10,7 @@ from typing import Any, Literal, cast
 
 import torch
 
+from vidtrans import machine
 from vidtrans.errors import DeviceError, UsageError
 from vidtrans.machine import check_device_name
 
@@ -56,13 +57,13 @@ def resolve_device(name: str) -> Device:
     return Device(name, kind)
 
 
-def resolve_precision(wanted: str, device: Device) -> Precision:
+def resolve_precision(wanted: str, device: Device, setting: str = "precision") -> Precision:
     """Return the precision to use: ``auto`` is bf16 where the device has it in hardware.
 
-    Raises UsageError for fp16 and tf32 off CUDA.
+    Raises UsageError, which names the ``setting``, for fp16 and tf32 off CUDA.
     """
     if wanted in CUDA_ONLY and device.kind != "cuda":
-        raise UsageError(f"precision = '{wanted}'", f"it is for CUDA, this is {device.kind}", "choose auto or bf16")
+        raise UsageError(f"{setting} = '{wanted}'", f"it is for CUDA, this is {device.kind}", "choose auto or bf16")
     if wanted != "auto":
         return cast(Precision, wanted)
     if device.kind == "cuda":
@@ -104,8 +105,5 @@ def tensor_float32(precision: Precision) -> Iterator[None]:
 
 
 def release_cached_memory(device: Device) -> None:
-    """Return to the device what torch holds of its memory for later: cuBLAS and cuDNN cannot use that."""
-    if device.kind == "cuda":
-        torch.cuda.empty_cache()
-    elif device.kind == "mps":
-        torch.mps.empty_cache()
+    """Return to the device what torch holds of its memory for later."""
+    machine.release_cached_memory(device.kind)

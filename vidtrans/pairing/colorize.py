@@ -10,13 +10,12 @@ import cv2
 import numpy as np
 
 from vidtrans.pairing.base import Pairing
+from vidtrans.video.colour.conversion import INTEGER_LUMA, INTEGER_LUMA_BITS
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)  # Y′ of BT.601, as in COLOR_RGB2GRAY
-# The same as OpenCV has it for integers: shares of 2^SHIFT, rounded.
-RED, GREEN, BLUE, SHIFT = 9798, 19235, 3735, 15
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,9 @@ class Colorize(Pairing):
 
     def tensor_input(self, frames: Sequence[Tensor]) -> Tensor:
         """Return ((N, H, W, 3) uint8 or int32,) → (N, H, W, 1) of the same kind, its luma in OpenCV's fixed point."""
-        red, green, blue = (c.int() for c in frames[0].split(1, dim=3))
-        luma = (red * RED + green * GREEN + blue * BLUE + (1 << (SHIFT - 1))) >> SHIFT
+        channels = zip(frames[0].split(1, dim=3), INTEGER_LUMA, strict=True)
+        total = sum(channel.int() * share for channel, share in channels)
+        luma = (total + (1 << (INTEGER_LUMA_BITS - 1))) >> INTEGER_LUMA_BITS
         return luma.to(frames[0].dtype)
 
     def finish(self, frame: np.ndarray, output: np.ndarray, net_input: np.ndarray) -> np.ndarray:

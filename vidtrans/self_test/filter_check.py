@@ -2,7 +2,7 @@
 
 What is compared is the class that renders take on the device; on a CPU it is the one for GPUs, run there. Both get
 their flow from OpenCV, so that only the filter is compared; ``flow_check`` compares flow. 70 dB is what the project's
-tests hold both to (most cases are at 119 dB); a rounding of coordinates to half precision comes out at 7 dB.
+tests hold both to; a rounding of coordinates to half precision comes out at 7 dB.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from vidtrans.concurrency.transfers import from_bits
 from vidtrans.flow.warping import grid_size
 from vidtrans.temporal.batch_detail import BatchDetail
 from vidtrans.temporal.batch_shot import apply_corrections, low_correction, write_picture
@@ -68,8 +69,8 @@ class BatchCausalFilter:
         if self._stages is None:
             return {}
         stages = self._stages
-        (output,) = from_batch(stages.output, np.empty(0, np.uint8 if stages.full == 255 else np.uint16))
-        (guide,) = from_batch(stages.guide, np.empty(0, np.uint8 if stages.guide.dtype == torch.uint8 else np.uint16))
+        (output,) = from_bits(stages.output.contiguous())
+        (guide,) = from_bits(stages.guide.contiguous())
         mean, count = (part[0].cpu().numpy() for part in (stages.mean, stages.count))
         return {"guide": guide, "output": output, "mean": mean.transpose(1, 2, 0).copy(), "count": count[0]}
 

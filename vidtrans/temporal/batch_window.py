@@ -14,6 +14,7 @@ import torch
 
 from vidtrans.errors import out_of_memory
 from vidtrans.flow.warping import grid_size
+from vidtrans.machine import release_cached_memory
 from vidtrans.temporal.batch_shot import ShotStages
 from vidtrans.temporal.batch_tracking import BatchFlow, BatchTracker, load_batch_flow
 from vidtrans.temporal.device_pictures import Picture, from_batch, to_batch
@@ -84,7 +85,7 @@ class BatchWindowFilter:
             self.batch_size //= 2
             if self._stages is not None:
                 self._stages.trim()
-            _release_memory(self._device)
+            release_cached_memory(self._device.type)
         return made
 
     def _take_and_compute(self, made: list[tuple[Sample, Picture]], *, ended: bool) -> None:
@@ -129,10 +130,3 @@ def affordable_batch(height: int, width: int, radius: int, device: torch.device)
     free = torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     fitting = [n for n in range(1, BATCH + 1) if needed_bytes(height, width, radius, n) <= free / 2]
     return max(fitting, default=1)
-
-
-def _release_memory(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-    elif device.type == "mps":
-        torch.mps.empty_cache()

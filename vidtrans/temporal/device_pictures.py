@@ -5,14 +5,15 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from vidtrans.concurrency.transfers import as_bits, from_bits
+
 Picture = np.ndarray | torch.Tensor  # (H, W, 3) uint8 or uint16; tensors may have 16 bits in int16
 
 
 def to_batch(pictures: list[Picture], device: torch.device) -> torch.Tensor:
     """Return pictures (H, W, 3) in one tensor on the device, (n, H, W, 3) uint8, or 16 bits in int16: one upload."""
     if isinstance(pictures[0], np.ndarray):
-        stacked = np.stack(pictures)
-        batch = torch.from_numpy(stacked.view(np.int16) if stacked.dtype == np.uint16 else stacked)
+        batch = as_bits(np.stack(pictures))
         return batch.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else batch.to(device)
     batch = torch.stack(pictures).to(device)  # type: ignore[arg-type]
     return batch.view(torch.int16) if batch.dtype == torch.uint16 else batch
@@ -21,6 +22,5 @@ def to_batch(pictures: list[Picture], device: torch.device) -> torch.Tensor:
 def from_batch(pictures: torch.Tensor, like: Picture) -> list[Picture]:
     """Return the pictures of a batch as they came: one download."""
     if isinstance(like, np.ndarray):
-        fetched = pictures.contiguous().cpu().numpy()
-        return list(fetched.view(like.dtype))
+        return list(from_bits(pictures.contiguous()))
     return list(pictures.contiguous().view(like.dtype).to(like.device))

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from vidtrans.flow.warping import CURVATURE
+from vidtrans.video.colour.conversion import INTEGER_LUMA, INTEGER_LUMA_BITS
 
 LUMA = (0.299, 0.587, 0.114)  # of ITU-R BT.601
 Size = tuple[int, int]  # height, width
@@ -28,8 +29,8 @@ def planes(pictures: torch.Tensor) -> torch.Tensor:
 
 def grey_levels(pictures: torch.Tensor) -> torch.Tensor:
     """Return the luma of (N, 3, H, W) in whole levels of 8 or 16 bits, as OpenCV rounds it: (N, H, W) float32."""
-    # OpenCV's weights in 2^-15; all sums of 8 bits are exact in float32.
-    red, green, blue = (weight / 32768 for weight in (9798, 19235, 3735))
+    # All sums of 8 bits are exact in float32.
+    red, green, blue = (share / (1 << INTEGER_LUMA_BITS) for share in INTEGER_LUMA)
     total = torch.mul(pictures[:, 1], green).add_(pictures[:, 0], alpha=red).add_(pictures[:, 2], alpha=blue)
     return total.add_(0.5).floor_()
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any, TypeVar
 
 import torch
-from platformdirs import user_cache_path
 from torch import Tensor, nn
 
-from vidtrans.errors import UsageError
 from vidtrans.inference.cuda_graphs import is_recording
-from vidtrans.inference.device import CUDA_ONLY, Device, Precision, resolve_precision
+from vidtrans.inference.device import Device, Precision, resolve_precision
 from vidtrans.training import ADVERSARIAL
 from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
 from vidtrans.training.losses.adversarial import Adversarial, discriminator_loss
@@ -30,16 +27,10 @@ def resolve_precisions(wanted: str, device: Device) -> tuple[TrainingPrecision, 
 
     Raises UsageError for fp16 and tf32 off CUDA.
     """
-    if wanted not in CUDA_ONLY:
-        precision = resolve_precision(wanted, device)
-        return precision, precision
-    if device.kind != "cuda":
-        raise UsageError(
-            f"training.precision = '{wanted}'", f"it is for CUDA, this is {device.kind}", "choose auto or bf16"
-        )
-    if wanted == "tf32":
+    precision = resolve_precision(wanted, device, "training.precision")
+    if precision == "tf32":
         return "tf32", "fp32"
-    return "fp16", resolve_precision("auto", device)
+    return precision, resolve_precision("auto", device) if precision == "fp16" else precision
 
 
 def autocast(device: Device, precision: TrainingPrecision) -> torch.autocast:
@@ -69,7 +60,9 @@ class NetworkTrainer:
         """Return a function of the network as the settings have it run: compiled, or as it is."""
         if not self.settings.compile:
             return function
-        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(user_cache_path("vidtrans") / "inductor"))
+        from vidtrans.inference.compiled import use_inductor_cache  # few trainings compile
+
+        use_inductor_cache()
         compiled: Callable[[Tensor], T] = torch.compile(function, dynamic=False)
         return compiled
 

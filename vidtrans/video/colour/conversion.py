@@ -61,6 +61,10 @@ def is_yuv(pix_fmt: str) -> bool:
     return pix_fmt.startswith(("yuv", "p010"))
 
 
+# Shares of red, green and blue in the luma of whole numbers, in 2^−15: as OpenCV has them.
+INTEGER_LUMA, INTEGER_LUMA_BITS = (9798, 19235, 3735), 15
+
+
 def to_uint8(picture: np.ndarray) -> np.ndarray:
     """Return a picture of uint8 or uint16 as uint8, rounded."""
     return picture if picture.dtype == np.uint8 else cv2.convertScaleAbs(picture, alpha=1 / 257)
