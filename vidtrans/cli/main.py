@@ -15,7 +15,7 @@ from vidtrans import __version__
 from vidtrans.cli.console import Console
 from vidtrans.errors import describe_error, shorten
 from vidtrans.launcher import is_distributed
-from vidtrans.machine import share_one_heap
+from vidtrans.machine import set_up_heap
 
 # Name → module of this folder, whose function has the same name, and the line that --help shows. A module loads on use.
 COMMANDS = {
@@ -98,7 +98,7 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 failure, 2 usage, 3 media or model, 4 device, 5 part of a batch."""
-    share_one_heap()
+    set_up_heap()
     status = run((sys.argv[1:] if arguments is None else arguments) or ["--help"])
     if is_distributed():
         # One in twenty aborts when C++ takes down gloo's threads, and the launcher says that what is done has failed.

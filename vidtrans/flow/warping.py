@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
@@ -15,12 +16,15 @@ BORDER = cv2.BORDER_REPLICATE
 # and keep the energy of structure as fine as a pixel within a tenth.
 CURVATURE = 0.75
 GRID_SHORT_SIDE = 270  # the filters' grid is at least twice as coarse as the picture, and no finer than this
-_STEPS = 32767.0  # of 16 bits from 0 to 1
-PICTURE, CHANGE = -0.5, -1.0  # where the values of a picture begin, with what sampling overshoots, and of a difference
+# Ranges of what is kept in 16 bits: of pictures, with what sampling overshoots, of differences, and of sharpened bands.
+PICTURE, CHANGE, BAND = (-0.5, 1.5), (-1.0, 1.0), (-2.0, 2.0)
 STRIP = 32768  # pixels that are worked on at a time: what is made of them on the way stays in the processor's cache
-# A quarter of the sum of those along both axes, which is of the size of the picture's own values.
-_SECOND_DIFFERENCES = np.array([[0, 0.25, 0], [0.25, -1, 0.25], [0, 0.25, 0]], np.float32)
+_WHOLE = 1024.0  # a weight of 1 in blendLinear, which adds 1e-5 to the sum of weights
+# A picture less CURVATURE times a quarter of its second differences along both axes.
+_SHARPEN = np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0]], np.float32) * np.float32(CURVATURE / 4)
+_SHARPEN[1, 1] += 1
 
+Range = tuple[float, float]
 Moved = tuple[np.ndarray, tuple[np.ndarray, np.ndarray], np.ndarray]  # a picture, the flow there, a weight
 
 
@@ -56,31 +60,59 @@ def warp(picture: np.ndarray, flow: np.ndarray, *, bicubic: bool = False) -> np.
     return cv2.remap(picture, places, None, method, borderMode=BORDER)
 
 
+@dataclass(frozen=True)
 class SharpPicture:
-    """A picture (H, W, 4) float32 that is sampled about as sharply as bicubic does, in half the time.
+    """A picture (H, W, 4) that is sampled about as sharply as bicubic does, in half the time.
 
-    Bilinear sampling, quick for four channels, of the picture and of its second differences, which say what lacks
-    between pixels. Those of both axes are weighed alike, so that structure across a motion by half a pixel is raised
-    by up to a third: well for an average of a few, not for a filter that goes on and on from its own result.
-    ``compact``: keep it, of values from −1 to 1, in 16 bits.
+    Bilinear sampling, quick for four channels, of the picture and of a sharpened one, which is what it is to be in the
+    middle between four pixels. What bilinear sampling leaves out is weighed alike along both axes, so that structure
+    across a motion by half a pixel is raised by up to a third: well for an average of a few, not for a filter that goes
+    on and on from its own result. Both are float32, or in 16 bits of the range ``kept``.
     """
 
-    def __init__(self, picture: np.ndarray, *, compact: bool = False) -> None:
-        self.picture = picture
-        self._differences = cv2.filter2D(picture, -1, _SECOND_DIFFERENCES, borderType=BORDER)
-        if compact:
-            self.picture, self._differences = (to_16bit(p, CHANGE) for p in (picture, self._differences))
+    picture: np.ndarray
+    sharpened: np.ndarray
+    kept: Range = CHANGE
+
+    @classmethod
+    def of(cls, picture: np.ndarray) -> SharpPicture:
+        """Return one of a picture in float32."""
+        return cls(picture, cv2.filter2D(picture, -1, _SHARPEN, borderType=BORDER))
+
+    @classmethod
+    def of_planes(cls, planes: Sequence[np.ndarray], kept: Range) -> SharpPicture:
+        """Return one of four planes (H, W) float32, in 16 bits."""
+        height, width = planes[0].shape
+        both = cls(np.empty((height, width, 4), np.uint16), np.empty((height, width, 4), np.uint16), kept)
+        for rows in strips(height, width):
+            above, below = min(1, rows.start), min(1, height - rows.stop)
+            part = cls.of(cv2.merge([plane[rows.start - above : rows.stop + below] for plane in planes]))
+            inner = slice(above, above + rows.stop - rows.start)
+            both.picture[rows] = to_16bit(part.picture[inner], kept)
+            both.sharpened[rows] = to_16bit(part.sharpened[inner], kept)
+        return both
 
     def sample(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Return the picture at places ``x``, ``y``, (h, w) float32 each: (h, w, 4) float32."""
-        both = self.picture, self._differences
-        found, curved = (from_16bit(cv2.remap(p, x, y, cv2.INTER_LINEAR, borderMode=BORDER), CHANGE) for p in both)
-        # The second differences weigh t(1 − t)/2 along each axis, t from the pixel before: ((t − ½)² − ¼)/2, negative.
-        lacking = _squared_distance(x)
-        lacking += _squared_distance(y)
-        lacking -= 0.5
-        lacking *= CURVATURE * 2
-        return cv2.accumulateProduct(curved, cv2.merge([lacking] * 4), found)
+        plain, sharp = (from_16bit(p, self.kept) for p in self.sample_both(x, y))
+        share = plain_share(x, y)
+        return cv2.blendLinear(plain, sharp, share * _WHOLE, (1 - share) * _WHOLE)
+
+    def sample_both(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the picture and the sharpened one at places: their mean by ``plain_share`` is ``sample``."""
+        plain, sharp = (cv2.remap(p, x, y, cv2.INTER_LINEAR, borderMode=BORDER) for p in (self.picture, self.sharpened))
+        return plain, sharp
+
+
+def plain_share(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the share of the plain picture in a sharp sample at places, 0 to 1; the rest is of the sharpened one.
+
+    At t from the pixel before, second differences weigh t(1 − t)/2 along each axis: ¼ − (t − ½)², halved.
+    """
+    share = _squared_distance(x)
+    share += _squared_distance(y)
+    share *= 2
+    return share
 
 
 def _squared_distance(places: np.ndarray) -> np.ndarray:
@@ -92,19 +124,39 @@ def _squared_distance(places: np.ndarray) -> np.ndarray:
     return between
 
 
-def to_16bit(picture: np.ndarray, lowest: float) -> np.ndarray:
-    """Return a picture of float32, from ``lowest`` to 2 more, as uint16: half the memory, and as good as exact."""
-    return cv2.addWeighted(picture, _STEPS, picture, 0, -lowest * _STEPS, dtype=cv2.CV_16U)
+def to_16bit(picture: np.ndarray, kept: Range) -> np.ndarray:
+    """Return a picture of float32, within a range, as uint16: half the memory, and as good as exact.
+
+    One of uint8 or uint16 is taken as from 0 to 1.
+    """
+    low, high = kept
+    steps = 65535 / (high - low)
+    full = np.iinfo(picture.dtype).max if picture.dtype.kind == "u" else 1
+    return cv2.addWeighted(picture, steps / full, picture, 0, -low * steps, dtype=cv2.CV_16U)
 
 
-def from_16bit(picture: np.ndarray, lowest: float) -> np.ndarray:
-    """Return what ``to_16bit`` was given; float32 is returned as it is."""
+def from_16bit(picture: np.ndarray, kept: Range) -> np.ndarray:
+    """Return what ``to_16bit`` was given, as float32; float32 is returned as it is."""
     if picture.dtype == np.float32:
         return picture
+    low, high = kept
     exact = picture.astype(np.float32)
-    exact *= np.float32(1 / _STEPS)
-    exact += np.float32(lowest)
+    exact *= np.float32((high - low) / 65535)
+    exact += np.float32(low)
     return exact
+
+
+def mix(first: np.ndarray, second: np.ndarray, share: np.ndarray, kept: Range) -> np.ndarray:
+    """Return a mean of two pictures (H, W, 4), of float32, or in 16 bits of a range: (H, W, 4) float32.
+
+    ``share``: that of the second one, (H, W) float32 from 0 to 1.
+    """
+    mixed = np.empty(first.shape, np.float32)
+    for rows in strips(*first.shape[:2]):
+        one, other = (from_16bit(p[rows], kept) for p in (first, second))
+        part = share[rows] * np.float32(_WHOLE)
+        cv2.blendLinear(one, other, np.float32(_WHOLE) - part, part, dst=mixed[rows])
+    return mixed
 
 
 def average_along(here: np.ndarray, others: Sequence[Moved]) -> np.ndarray:
@@ -114,17 +166,18 @@ def average_along(here: np.ndarray, others: Sequence[Moved]) -> np.ndarray:
     flow there, (H, W) float32 for each axis, and the weight, 0 to 1, (H, W) or of the picture's grid.
     """
     height, width = here.shape[:2]
-    moved = [
-        (picture, flow, trust if trust.shape == (height, width) else grow(trust, (width, height)))
-        for picture, flow, trust in others
-    ]
+    moved = []
+    for picture, flow, trust in others:
+        weight = trust * np.float32(_WHOLE)
+        moved.append((picture, flow, weight if weight.shape == (height, width) else grow(weight, (width, height))))
     total = np.empty_like(here)
-    for rows in _strips(height, width):
+    for rows in strips(height, width):
         _average_rows(here[rows], moved, rows, total[rows])
     return total
 
 
-def _strips(height: int, width: int) -> Iterator[slice]:
+def strips(height: int, width: int) -> Iterator[slice]:
+    """Yield the rows of a picture in strips of about ``STRIP`` pixels."""
     number = max(1, round(height * width / STRIP))
     edges = [height * at // number for at in range(number + 1)]
     return (slice(top, bottom) for top, bottom in pairwise(edges) if top < bottom)
@@ -132,18 +185,23 @@ def _strips(height: int, width: int) -> Iterator[slice]:
 
 def _average_rows(here: np.ndarray, moved: Sequence[Moved], rows: slice, mean: np.ndarray) -> None:
     """Write the mean in some rows, which are ``here``; flows and weights are of the picture's size."""
-    total, weight = here * np.float32(2), np.full(here.shape[:2], 2, np.float32)
-    for picture, flow, trust in moved:
+    total, total_weight = here.astype(np.float32), np.full(here.shape[:2], 2 * _WHOLE, np.float32)
+    for picture, flow, weight in moved:
         height, width = picture.shape[:2]
         x, y = (of_pixel[rows] + by[rows] for of_pixel, by in zip(grid_axes(height, width), flow, strict=True))
         first = min(max(int(y.min()) - 2, 0), height - 1)
         last = max(min(int(y.max()) + 3, height), first + 1)
         y -= first
-        there = SharpPicture(picture[first:last].astype(np.float32, copy=False)).sample(x, y)
-        weight += trust[rows]
-        cv2.accumulateProduct(cv2.merge([trust[rows]] * 4), there, total)
+        plain, sharp = SharpPicture.of(picture[first:last].astype(np.float32, copy=False)).sample_both(x, y)
+        share = plain_share(x, y)
+        share *= weight[rows]
+        cv2.blendLinear(total, plain, total_weight, share, dst=total)
+        total_weight += share
+        np.subtract(weight[rows], share, out=share)
+        cv2.blendLinear(total, sharp, total_weight, share, dst=total)
+        total_weight += share
     depth = cv2.CV_32F if mean.dtype == np.float32 else cv2.CV_16U
-    cv2.divide(total, cv2.merge([weight] * 4), dst=mean, dtype=depth)
+    cv2.addWeighted(total, 1, total, 0, 0, dst=mean, dtype=depth)
 
 
 def compose(first: np.ndarray, second: np.ndarray) -> np.ndarray:

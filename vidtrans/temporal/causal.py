@@ -18,6 +18,7 @@ from vidtrans.settings import setting
 from vidtrans.temporal.fine_detail import FineDetail, FlowTracker
 from vidtrans.temporal.stream import DeflickerSettings, Sample, Window
 from vidtrans.temporal.window import apply_correction, low_correction, pack_channels
+from vidtrans.video.colour.conversion import unit
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class CausalSettings(DeflickerSettings):
 class CausalFilter:
     """The filter of ``--temporal causal``. Frames come in order; each is the first of a shot, or follows the last."""
 
-    version = 3
+    version = 4
     radius = 0
     Settings = CausalSettings
 
@@ -48,7 +49,7 @@ class CausalFilter:
     def __call__(self, window: Window) -> np.ndarray:
         """Return the one frame of the window without flicker."""
         (sample,) = window.samples
-        here = pack_channels(sample)
+        here = unit(pack_channels(sample))
         height, width = here.shape[:2]
         size = grid_size(height, width)
         last, self._last = self._last, sample
@@ -62,10 +63,11 @@ class CausalFilter:
         weight = grow(count / (count + 1), (width, height))
         self._mean = here + cv2.merge([weight] * 4) * (before - here)
         self._count = np.minimum(count + 1, self.settings.history)
-        fine, slope = self._detail(both, 1, [here, self._mean])
-        change = shrink(self._mean, size) - shrink(here, size)
-        low = low_correction(change, count / max(1, self.settings.history - 1), slope)
-        return apply_correction(sample.output, low, fine, self.settings)
+        small = shrink(here, size)
+        correction = self._detail(both, 1, small, self._mean, None)
+        change = shrink(self._mean, size) - small
+        low = low_correction(change, count / max(1, self.settings.history - 1), correction.slope)
+        return apply_correction(sample.output, low, correction, self.settings)
 
     def state(self) -> Mapping[str, np.ndarray]:
         """Return the last frame, and the mean of those before it."""

@@ -17,8 +17,10 @@ import numpy as np
 
 from vidtrans.flow.estimator import FlowEstimator, FlowPath, grey
 from vidtrans.flow.warping import (
+    BAND,
     BORDER,
     CHANGE,
+    PICTURE,
     SharpPicture,
     agreement,
     blur,
@@ -28,9 +30,12 @@ from vidtrans.flow.warping import (
     grid_size,
     grow,
     halve,
+    mix,
     resize_flow,
     sample_grid,
     shrink,
+    strips,
+    to_16bit,
 )
 from vidtrans.temporal.stream import DeflickerSettings, Sample, Window
 from vidtrans.video.colour.conversion import unit
@@ -171,9 +176,28 @@ class FrameBands:
     def of(cls, sample: Sample) -> FrameBands:
         """Return the bands of a frame."""
         lumas = [grey(unit(sample.output)), unit(grey(sample.guide))]  # of the look not rounded to 8 bits
-        picture = cv2.merge([band for luma in lumas for band in _bands(luma, luma - _low(luma))])
-        on_grid = _planes(sample_grid(picture))
-        return cls(SharpPicture(picture, compact=True), on_grid, _pool(on_grid[:2] ** 2))
+        size = grid_size(*lumas[0].shape)
+        bands = [band for luma in lumas for band in _bands(luma, blur(shrink(luma, size), LOW))]
+        on_grid = np.stack([sample_grid(band) for band in bands])
+        return cls(SharpPicture.of_planes(bands, BAND), on_grid, _pool(on_grid[:2] ** 2))
+
+    def guides(self) -> list[np.ndarray]:
+        """Return the guide's bands, (H, W) float32 each."""
+        return [from_16bit(cv2.extractChannel(self.sharp.picture, band), BAND) for band in (2, 3)]
+
+
+@dataclass(frozen=True)
+class Correction:
+    """A frame's correction of fine structure.
+
+    ``fine``: (H, W, 4) in 16 bits of ``CHANGE``; the last channel means nothing. Its low frequencies are no part of the
+    correction: they are taken out with ``lacking``, its mean on the grid, (h, w, 3) float32. ``slope`` (h, w): of the
+    coarser band of the look over the guide's.
+    """
+
+    fine: np.ndarray
+    lacking: np.ndarray
+    slope: np.ndarray
 
 
 class FineDetail:
@@ -193,35 +217,35 @@ class FineDetail:
         bands: FrameBands = sample.extras["bands"].result()
         return bands
 
-    def __call__(self, window: Window, at: int, averages: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Correct frame ``at``, whose ``averages`` are itself, and means over more and more frames: (H, W, 4) float32.
+    def __call__(
+        self, window: Window, at: int, low: np.ndarray, mean: np.ndarray, longer: np.ndarray | None
+    ) -> Correction:
+        """Correct frame ``at``, of which ``mean`` is an average over frames, and ``longer`` one over more of them.
 
-        Returns the correction, (H, W, 4) float32, of which the last channel is the guide's and nothing, and the slope
-        of the coarser band, (h, w).
+        Both are (H, W, 4), float32 or in 16 bits of ``PICTURE``: the look's RGB and the guide's luma. ``low`` is the
+        frame itself, (h, w, 4) float32.
         """
-        here, mean, longer = averages[0], averages[1], averages[-1]
-        height, width = here.shape[:2]
-        full = (width, height)
+        sample, full = window.samples[at], (mean.shape[1], mean.shape[0])
+        size = grid_size(*mean.shape[:2])
         changes = self._changes(window, at)
-        change = cv2.subtract(mean, here)
-        if longer is not mean:
-            boils = grow(changes.beyond(BOILS).max(axis=0), full)
-            cv2.accumulateProduct(cv2.subtract(longer, mean), cv2.merge([boils] * 4), change)
+        if longer is not None:
+            mean = mix(mean, longer, grow(changes.beyond(BOILS).max(axis=0), full), PICTURE)
+        mean = from_16bit(mean, PICTURE)
+        small = shrink(mean, size)
+        blurred = blur(small, LOW)
+        looks, guides = (_bands(part(mean), part(blurred)) for part in (_luma, _guide))
         slopes = self._settings.keep_source_changes * changes.slope * (1 - changes.beyond(FLICKERS))
-        # The bands of luma and guide; those of the colours are not told apart, the correction takes them all.
-        detail = cv2.subtract(change, _low(change))
-        lumas, guides = ([part(p) for p in (change, detail)] for part in (_luma, _guide))
-        correction = np.zeros((height, width), np.float32)
-        averaged = []
-        own = self._bands(window.samples[at]).sharp.picture
-        for band, (slope, look, source) in enumerate(zip(slopes, _bands(*lumas), _bands(*guides), strict=True)):
-            explained = grow(slope, full) * source
-            averaged.append(from_16bit(cv2.extractChannel(own, band), CHANGE) + look - explained)
-            correction -= explained
-        gains = changes.gains(np.stack([sample_grid(plane) for plane in averaged]))
-        for gain, plane in zip(self._settings.texture_gain * (gains - 1), averaged, strict=True):
-            cv2.accumulateProduct(grow(gain, full), plane, correction)
-        return cv2.add(detail, cv2.merge([correction] * 4)), grow(slopes[1], grid_size(height, width))
+        for look, guide, own, slope in zip(looks, guides, self._bands(sample).guides(), slopes, strict=True):
+            np.subtract(guide, own, out=guide)  # the change, of which the slope explains so much of the look's
+            guide *= grow(slope, full)
+            np.subtract(look, guide, out=guide)  # averaged
+        gains = self._settings.texture_gain * (changes.gains(np.stack([sample_grid(p) for p in guides])) - 1) + 1
+        lacking = looks[0] + looks[1]
+        for gain, averaged in zip(gains, guides, strict=True):
+            averaged *= grow(gain, full)
+            lacking -= averaged
+        fine = _difference(mean, sample.output, lacking)
+        return Correction(fine, (small - low)[..., :3], grow(slopes[1], size))
 
     def _changes(self, window: Window, at: int) -> _Changes:
         """Return how frame ``at`` differs from those up to two frames away, along the motion."""
@@ -278,16 +302,24 @@ def _pool(statistics: np.ndarray) -> np.ndarray:
     return _planes(blur(halve(cv2.merge(list(statistics))), POOL / 2))
 
 
-def _bands(picture: np.ndarray, detail: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the finer and the coarser band of a picture (H, W) float32; ``detail`` is both of them."""
-    finer = picture - blur(picture, FINEST)
-    return finer, detail - finer
+def _bands(picture: np.ndarray, low: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the finer and the coarser band of a picture (H, W) float32; ``low``, on the grid, is in neither."""
+    fine = blur(picture, FINEST)
+    finer = picture - fine
+    fine -= grow(low, (picture.shape[1], picture.shape[0]))
+    return finer, fine
 
 
-def _low(picture: np.ndarray) -> np.ndarray:
-    """Return what is in neither band."""
-    small = shrink(picture, grid_size(*picture.shape[:2]))
-    return grow(blur(small, LOW), (picture.shape[1], picture.shape[0]))
+def _difference(mean: np.ndarray, output: np.ndarray, lacking: np.ndarray) -> np.ndarray:
+    """Return, for red, green and blue, ``mean`` − ``output`` − ``lacking`` (H, W): (H, W, 4) in 16 bits."""
+    difference = np.empty(mean.shape, np.uint16)
+    share = -1 / np.iinfo(output.dtype).max
+    for rows in strips(*lacking.shape):
+        here = cv2.cvtColor(output[rows], cv2.COLOR_RGB2RGBA)
+        part = cv2.addWeighted(mean[rows], 1, here, share, 0, dtype=cv2.CV_32F)
+        part -= cv2.merge([lacking[rows]] * 4)
+        difference[rows] = to_16bit(part, CHANGE)
+    return difference
 
 
 def _luma(picture: np.ndarray) -> np.ndarray:

@@ -28,11 +28,22 @@ import cv2
 import numpy as np
 
 from vidtrans.flow.estimator import FlowPath, grey
-from vidtrans.flow.warping import CHANGE, PICTURE, average_along, blur, from_16bit, grid_size, grow, shrink, to_16bit
+from vidtrans.flow.warping import (
+    CHANGE,
+    PICTURE,
+    average_along,
+    blur,
+    from_16bit,
+    grid_size,
+    grow,
+    shrink,
+    strips,
+    to_16bit,
+)
 from vidtrans.settings import setting
-from vidtrans.temporal.fine_detail import LOW, REACH, FineDetail, FlowTracker, compute_once
+from vidtrans.temporal.fine_detail import LOW, REACH, Correction, FineDetail, FlowTracker, compute_once
 from vidtrans.temporal.stream import BatchFilter, DeflickerSettings, Filter, RecursiveFilter, Sample, Window
-from vidtrans.video.colour.conversion import unit
+from vidtrans.video.colour.conversion import to_uint16
 
 FULL_LEVELS = 3  # steps at full size; those beyond are for low frequencies only
 LOOKAHEAD = 1  # samples that are taken before windows need them, so that ``Filter.expect`` gains time
@@ -52,7 +63,7 @@ class WindowSettings(DeflickerSettings):
 class WindowFilter:
     """The filter of ``--temporal window``."""
 
-    version = 4
+    version = 5
     needs_no_past_pictures = True
     Settings = WindowSettings
 
@@ -76,8 +87,8 @@ class WindowFilter:
         if len(window.samples) == 1 or not self.settings.strength:
             return sample.output
         self._average_ahead(window)
-        fine, slope = sample.extras.pop("fine")
-        picture = apply_correction(sample.output, self._low(window, slope), from_16bit(fine, CHANGE), self.settings)
+        correction = sample.extras.pop("fine")
+        picture = apply_correction(sample.output, self._low(window, correction.slope), correction, self.settings)
         self._drop_stale(window)
         return picture
 
@@ -141,24 +152,25 @@ class WindowFilter:
         """Return the average at full size, in 16 bits: (H, W, 4), the look's RGB and the guide's luma."""
         sample = window.samples[at]
         if level == 0:
-            return compute_once(sample, ("level", 0), lambda: to_16bit(pack_channels(sample), PICTURE))
+            return compute_once(sample, ("level", 0), lambda: self._first(sample))
         lower = lambda place: self._level(window, place, level - 1)  # noqa: E731
         return compute_once(sample, ("level", level), lambda: self._average(window, at, level, lower))
 
+    def _first(self, sample: Sample) -> np.ndarray:
+        picture = to_16bit(pack_channels(sample), PICTURE)
+        sample.extras["low", 0] = from_16bit(shrink(picture, grid_size(*picture.shape[:2])), PICTURE)
+        return picture
+
     def _fine(self, window: Window, at: int) -> None:
-        """Store "fine": the correction of fine structure, (H, W, 4) in 16 bits, and the slope of coarser detail.
+        """Store "fine": the correction of fine structure.
 
         The longest average at full size goes on from here on the grid only, for low frequencies.
         """
-        sample, top = window.samples[at], self._full_levels
-        means = (from_16bit(self._level(window, at, n), PICTURE) for n in sorted({min(2, top), top}))
-        levels = [pack_channels(sample), *means]
-        size = grid_size(*levels[0].shape[:2])
-        sample.extras["low", 0] = shrink(levels[0], size)
-        sample.extras["low", top] = shrink(levels[-1], size)
-        fine, slope = self._detail(window, at, levels)
-        sample.extras["fine"] = to_16bit(fine, CHANGE), slope
-        del sample.extras["level", top]
+        extras, top = window.samples[at].extras, self._full_levels
+        mean, longest = (self._level(window, at, n) for n in (min(2, top), top))
+        extras["low", top] = from_16bit(shrink(longest, grid_size(*longest.shape[:2])), PICTURE)
+        extras["fine"] = self._detail(window, at, extras["low", 0], mean, longest if top > 2 else None)
+        del extras["level", top]
 
     def _coarse(self, window: Window, at: int, level: int) -> np.ndarray:
         """Return the average on the grid: (h, w, 4) float32."""
@@ -192,11 +204,11 @@ class WindowFilter:
 
 
 def pack_channels(sample: Sample) -> np.ndarray:
-    """Return (H, W, 4) float32 in [0, 1]: the look's RGB and the guide's luma, so that one resampling serves both."""
+    """Return (H, W, 4) uint8 or uint16: the look's RGB and the guide's luma, so that one resampling serves both."""
     look, guide = cv2.cvtColor(sample.output, cv2.COLOR_RGB2RGBA), grey(sample.guide)
-    if look.dtype == guide.dtype:
-        return unit(cv2.insertChannel(guide, look, 3))
-    return cv2.insertChannel(unit(guide), unit(look), 3)
+    if look.dtype != guide.dtype:
+        look, guide = to_uint16(look), to_uint16(guide)
+    return cv2.insertChannel(guide, look, 3)
 
 
 def low_correction(change: np.ndarray, others: np.ndarray, slope: np.ndarray) -> np.ndarray:
@@ -217,20 +229,23 @@ def low_correction(change: np.ndarray, others: np.ndarray, slope: np.ndarray) ->
     return wanted + lacking[..., None] * (around - wanted)
 
 
-def apply_correction(output: np.ndarray, low: np.ndarray, fine: np.ndarray, settings: DeflickerSettings) -> np.ndarray:
-    """Return a frame with its corrections, of its dtype: ``low`` on the grid, ``fine`` (H, W, 4) at full size.
-
-    Of ``fine`` the last channel is not used.
-    """
+def apply_correction(
+    output: np.ndarray, low: np.ndarray, correction: Correction, settings: DeflickerSettings
+) -> np.ndarray:
+    """Return a frame with its corrections, of its dtype: ``low`` (h, w, 3) on the grid, and that of fine structure."""
     height, width = output.shape[:2]
-    correction = cv2.cvtColor(grow(blur(low, LOW), (width, height)), cv2.COLOR_RGB2RGBA)
-    if settings.texture_strength:
-        correction = cv2.scaleAdd(fine, settings.texture_strength, correction)
+    low = blur(low - np.float32(settings.texture_strength) * correction.lacking, LOW)
+    total = grow(cv2.cvtColor(low, cv2.COLOR_RGB2RGBA), (width, height))
+    corrected = np.empty_like(output)
     full = np.iinfo(output.dtype).max
-    kept = cv2.cvtColor(output, cv2.COLOR_RGB2RGBA).astype(np.float32)
     depth = cv2.CV_8U if output.dtype == np.uint8 else cv2.CV_16U
-    corrected = cv2.addWeighted(correction, full * settings.strength, kept, 1, 0, dtype=depth)
-    return cv2.cvtColor(corrected, cv2.COLOR_RGBA2RGB)
+    for rows in strips(height, width):
+        fine = from_16bit(correction.fine[rows], CHANGE)
+        change = cv2.scaleAdd(fine, settings.texture_strength, total[rows])
+        kept = cv2.cvtColor(output[rows], cv2.COLOR_RGB2RGBA).astype(np.float32)
+        whole = cv2.addWeighted(change, full * settings.strength, kept, 1, 0, dtype=depth)
+        cv2.cvtColor(whole, cv2.COLOR_RGBA2RGB, dst=corrected[rows])
+    return corrected
 
 
 def filter_samples(

@@ -10,9 +10,9 @@ import pytest
 
 HEAPS = """
 import ctypes, tempfile, threading
-from vidtrans.machine import share_one_heap
+from vidtrans.machine import set_up_heap
 
-share_one_heap()
+set_up_heap()
 libc = ctypes.CDLL(None)
 libc.malloc.restype, libc.free.argtypes, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_void_p], [ctypes.c_size_t]
 threads = [threading.Thread(target=lambda: libc.free(libc.malloc(1000))) for _ in range(4)]
@@ -31,8 +31,8 @@ with tempfile.NamedTemporaryFile() as place:
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc gives each thread a heap")
-def test_all_threads_share_one_heap() -> None:
+def test_all_threads_set_up_heap() -> None:
     count = [sys.executable, "-c", HEAPS]
     assert int(subprocess.run(count, capture_output=True, text=True, check=True).stdout) == 1
-    without = [*count[:2], HEAPS.replace("\nshare_one_heap()", "")]
+    without = [*count[:2], HEAPS.replace("\nset_up_heap()", "")]
     assert int(subprocess.run(without, capture_output=True, text=True, check=True).stdout) > 1

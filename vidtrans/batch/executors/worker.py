@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 from vidtrans.batch.executors.base import Task, run_task
 from vidtrans.events import Event, Progress, Stop
-from vidtrans.machine import share_one_heap
+from vidtrans.machine import set_up_heap
 
 REPORT_S = 0.2  # seconds between two progress reports
 
@@ -45,7 +45,7 @@ class _MessageWriter:
 
 def main() -> None:
     """Run tasks until standard input is closed."""
-    share_one_heap()
+    set_up_heap()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that gives the tasks says when to stop
     writer = _MessageWriter(os.fdopen(os.dup(1), "wb"))
     os.dup2(2, 1)
