@@ -14,6 +14,7 @@ from benchmarks.consistency.cases import CLIPS, Missing, read_frames
 from benchmarks.consistency.known_flicker import FINE, fine_field, toned
 from benchmarks.consistency.methods import run_filter
 from benchmarks.consistency.tables import Goal, Table
+from vidtrans.machine import set_up_heap
 
 ROUNDS = 5
 GOAL = Goal("share ≤ .6", most=0.6)
@@ -24,6 +25,7 @@ def tables(data: Path, rounds: int = ROUNDS) -> list[Table]:
     """Milliseconds a frame of both. Raises Missing."""
     import torch
 
+    set_up_heap()  # as renders do
     columns = ["frames", "U-Net 256, ms a frame", "window filter and flow, ms a frame", "share", "goal"]
     table = Table(f"Cost: medians of {rounds} rounds in turns (least – most)", columns)
     for name, (side, count) in SIZES.items():
