@@ -37,7 +37,7 @@ from vidtrans.video.images.picture import resize
 
 Run = Callable[[Tensor], Tensor]
 BATCH = {"cpu": 4, "cuda": 16, "mps": 4}
-MAX_PACKED_PIXELS = 1 << 17  # pixels that packed layers take at once: above it a U-Net's do not stay in the cache
+MAX_PACKED_PIXELS = 1 << 18  # pixels that packed layers take at once: with more a U-Net's do not stay in the cache
 MAX_CUDA_PIXELS = 1 << 22  # that a GPU takes at once, two pictures of 1080p; it is in keys
 
 
