@@ -109,7 +109,7 @@ def test_what_the_layers_cannot_do_stays_as_it_is() -> None:
 def test_a_picture_does_not_depend_on_how_many_come_with_it() -> None:
     generator = generator_of("unet-small")
     engine = TorchEngine(generator, CPU)
-    side = 256
+    side = 272
     assert side * side * 4 > MAX_PACKED_PIXELS  # four at once are more than go through together
     frames = np.random.default_rng(0).integers(0, 256, (5, side, side, 3), np.uint8)
     alone = np.concatenate([TorchEngine(generator, CPU)(frame[None]) for frame in frames])
