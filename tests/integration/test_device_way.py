@@ -27,10 +27,8 @@ from vidtrans import api
 from vidtrans.concurrency.transfers import Download, Transfers, Upload, as_bits
 from vidtrans.errors import Interrupted
 from vidtrans.events import Event, Progress, Stop
-from vidtrans.flow.history import BackwardFlowEstimator
 from vidtrans.inference.torch_engine import TorchEngine
-from vidtrans.rendering import device_renderer, frame_renderer, runner
-from vidtrans.rendering.device_history import DeviceHistory
+from vidtrans.rendering import device_renderer, runner
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.temporal import FilterEntry
 from vidtrans.temporal.batch_window import BatchWindowFilter
@@ -202,37 +200,11 @@ def test_pictures_of_sixteen_bits(
     assert Path("True.mkv").read_bytes() == Path("False.mkv").read_bytes()
 
 
-def model_of(pairing: str, folder: Path, **training: Any) -> Path:
+def model_of(pairing: str, folder: Path) -> Path:
     clip, cache = write_clip(folder / "c.mp4", moving_frames(12)), {"cache_dir": folder / ".vidtrans"}
     api.make_dataset(clip, folder / "c.dataset", pairing=pairing, settings=TINY, **cache)
-    settings = quick_training(1)
-    settings["training"] |= training
-    api.train(folder / "c.dataset", folder / "c.safetensors", settings=settings, **cache)
+    api.train(folder / "c.dataset", folder / "c.safetensors", settings=quick_training(1), **cache)
     return folder / "c.safetensors"
-
-
-@pytest.fixture(scope="session")
-def memory_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A recurrent model, which was hardly taught: what it paints hangs on what it sees of the frame before."""
-    return model_of("colorize", tmp_path_factory.mktemp("memory"), recurrent=True)
-
-
-@pytest.mark.parametrize("depth", [8, 16])
-def test_what_a_recurrent_model_knows_of_the_frame_before_stays_there(
-    depth: int, memory_model: Path, render: Callable[..., Frames], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    frames = moving_frames(16, shots=(0, 10))
-    clip = lossless(Path("c.mp4"), frames) if depth == 8 else sixteen_bits(frames)
-    estimator = BackwardFlowEstimator("dis-torch")  # what a GPU takes for dis
-    monkeypatch.setattr(frame_renderer, "BackwardFlowEstimator", lambda _: estimator)
-    expected = render(clip, memory_model, OFF, on_device=False, depth=depth)
-    count = LateTransfers.count
-    made = render(clip, memory_model, OFF, on_device=True, depth=depth)
-    assert LateTransfers.count - count == 2 * len(made)
-    assert psnr(made, expected) >= 80
-    monkeypatch.setattr(DeviceHistory, "keep", lambda *_: None)
-    blind = render(clip, memory_model, with_rendering(OFF, chunk_frames=9), on_device=True, depth=depth)
-    assert psnr(blind, expected) < 65  # it was hardly taught: it sees the past, and takes little of it
 
 
 @pytest.fixture(scope="session")
@@ -281,19 +253,11 @@ def test_outputs_of_an_earlier_render_go_to_the_device(
     assert np.array_equal(render(source, tiny_model, WINDOW, on_device=True), expected)
 
 
-@pytest.mark.parametrize(
-    ("name", "settings"), [("tiny", OFF), ("tiny", WINDOW), ("memory", OFF)], ids=["off", "window", "memory"]
-)
+@pytest.mark.parametrize("settings", [OFF, WINDOW], ids=["off", "window"])
 def test_one_that_was_stopped_goes_on_to_the_same_bytes(
-    name: str,
-    settings: dict[str, Any],
-    source: Path,
-    request: pytest.FixtureRequest,
-    render: Callable[..., Frames],
-    in_turns: None,
+    settings: dict[str, Any], source: Path, tiny_model: Path, render: Callable[..., Frames], in_turns: None
 ) -> None:
-    model = request.getfixturevalue(f"{name}_model")
-    expected = render(source, model, settings, on_device=True)
+    expected = render(source, tiny_model, settings, on_device=True)
     stop = Stop()
 
     def report(event: Event) -> None:
@@ -302,8 +266,8 @@ def test_one_that_was_stopped_goes_on_to_the_same_bytes(
 
     common: dict[str, Any] = {"settings": settings, "device": "cuda", "cache_dir": Path("stopped")}
     with pytest.raises(Interrupted):
-        api.stylize(source, model, Path("s.mkv"), report=report, stop=stop, **common)
-    table = api.stylize(source, model, Path("s.mkv"), **common)
+        api.stylize(source, tiny_model, Path("s.mkv"), report=report, stop=stop, **common)
+    table = api.stylize(source, tiny_model, Path("s.mkv"), **common)
     assert 0 < table["frames_encoded"] < COUNT
     assert np.array_equal(decode(Path("s.mkv"))[2], expected)
     assert Path("s.mkv").read_bytes() == Path("True.mkv").read_bytes()

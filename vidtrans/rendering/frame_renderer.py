@@ -6,7 +6,7 @@ One object for all who render: a clip's chunks, a grid of trials, a measurement,
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -59,16 +59,6 @@ class ModelInputs:
         """Close the mask's file."""
         if self._mattes is not None:
             self._mattes.close()
-
-
-class Recurrence(Protocol):
-    """What a recurrent model knows of the frame before. Pictures are arrays, or tensors on the engine's device."""
-
-    def with_history(self, model_input: Any, sample: Sample) -> Any:  # noqa: ANN401
-        """Append the history to the input of ``sample``."""
-
-    def keep(self, sample: Sample) -> None:
-        """Store the output that the next frame's history is computed from."""
 
 
 class RecurrentHistory:
@@ -131,7 +121,7 @@ class FrameRenderer:
         engine: Engine,
         *,
         deep: bool = False,
-        recurrence: Recurrence | None = None,
+        recurrence: RecurrentHistory | None = None,
         reuse: float = 0.0,
         draft: Draft | None = None,
         count: RenderCount | None = None,
@@ -217,7 +207,8 @@ class FrameRenderer:
         if self._recurrence is not None:
             if model_input is not None:
                 self.count.inferred += 1
-                sample.output = self._remembering(self._recurrence, model_input, sample)
+                with_history = self._recurrence.with_history(model_input, sample)
+                sample.output = self.engine(with_history[None], deep=self._deep)[0]
             self._recurrence.keep(sample)
             yield sample
             return
@@ -227,11 +218,6 @@ class FrameRenderer:
         if self._queue.is_full:
             yield from self._queue.flush()
         yield from self._queue.ready()
-
-    def _remembering(self, recurrence: Recurrence, model_input: Any, sample: Sample) -> Any:  # noqa: ANN401
-        """Return a recurrent model's output of a sample, made of its input and of what it knows of the frame before."""
-        with_history = recurrence.with_history(model_input, sample)
-        return self.engine(with_history[None], deep=self._deep)[0]
 
     def _propagated(self, samples: Iterable[Sample]) -> Iterator[Sample]:
         if self._propagator is None:

@@ -130,7 +130,7 @@ class RenderPlan:
         On Apple's GPUs they do not: several threads on one have not been tried.
         """
         settings = self.settings
-        is_there = engine.identity.get("device", "cpu") == "cuda"
+        is_there = engine.identity.get("device", "cpu") == "cuda" and not self.model.is_recurrent
         is_plain = self.draft is None and not self.rendering.duplicate_threshold
         return is_there and is_plain and (settings.filter_name == "off" or settings.is_batched)
 
