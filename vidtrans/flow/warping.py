@@ -16,8 +16,8 @@ BORDER = cv2.BORDER_REPLICATE
 # and keep the energy of structure as fine as a pixel within a tenth.
 CURVATURE = 0.75
 GRID_SHORT_SIDE = 270  # the filters' grid is at least twice as coarse as the picture, and no finer than this
-# Ranges of what is kept in 16 bits: of pictures, with what sampling overshoots, of differences, and of sharpened bands.
-PICTURE, CHANGE, BAND = (-0.5, 1.5), (-1.0, 1.0), (-2.0, 2.0)
+# Ranges of what is stored in 16 bits: of pictures, with what sampling overshoots, and of differences, sharpened too.
+PICTURE, CHANGE = (-0.5, 1.5), (-2.0, 2.0)
 STRIP = 32768  # pixels that are worked on at a time: what is made of them on the way stays in the processor's cache
 _WHOLE = 1024.0  # a weight of 1 in blendLinear, which adds 1e-5 to the sum of weights
 # A picture less CURVATURE times a quarter of its second differences along both axes.
@@ -67,12 +67,12 @@ class SharpPicture:
     Bilinear sampling, quick for four channels, of the picture and of a sharpened one, which is what it is to be in the
     middle between four pixels. What bilinear sampling leaves out is weighed alike along both axes, so that structure
     across a motion by half a pixel is raised by up to a third: well for an average of a few, not for a filter that goes
-    on and on from its own result. Both are float32, or in 16 bits of the range ``kept``.
+    on and on from its own result. Both are float32, or in 16 bits of ``value_range``.
     """
 
     picture: np.ndarray
     sharpened: np.ndarray
-    kept: Range = CHANGE
+    value_range: Range | None = None
 
     @classmethod
     def of(cls, picture: np.ndarray) -> SharpPicture:
@@ -80,21 +80,23 @@ class SharpPicture:
         return cls(picture, cv2.filter2D(picture, -1, _SHARPEN, borderType=BORDER))
 
     @classmethod
-    def of_planes(cls, planes: Sequence[np.ndarray], kept: Range) -> SharpPicture:
-        """Return one of four planes (H, W) float32, in 16 bits."""
+    def of_planes(cls, planes: Sequence[np.ndarray], value_range: Range) -> SharpPicture:
+        """Return one of four planes (H, W) float32, in 16 bits of a range."""
         height, width = planes[0].shape
-        both = cls(np.empty((height, width, 4), np.uint16), np.empty((height, width, 4), np.uint16), kept)
+        both = cls(np.empty((height, width, 4), np.uint16), np.empty((height, width, 4), np.uint16), value_range)
         for rows in strips(height, width):
             above, below = min(1, rows.start), min(1, height - rows.stop)
             part = cls.of(cv2.merge([plane[rows.start - above : rows.stop + below] for plane in planes]))
             inner = slice(above, above + rows.stop - rows.start)
-            both.picture[rows] = to_16bit(part.picture[inner], kept)
-            both.sharpened[rows] = to_16bit(part.sharpened[inner], kept)
+            both.picture[rows] = to_16bit(part.picture[inner], value_range)
+            both.sharpened[rows] = to_16bit(part.sharpened[inner], value_range)
         return both
 
     def sample(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Return the picture at places ``x``, ``y``, (h, w) float32 each: (h, w, 4) float32."""
-        plain, sharp = (from_16bit(p, self.kept) for p in self.sample_both(x, y))
+        plain, sharp = self.sample_both(x, y)
+        if self.value_range is not None:
+            plain, sharp = (from_16bit(p, self.value_range) for p in (plain, sharp))
         share = plain_share(x, y)
         return cv2.blendLinear(plain, sharp, share * _WHOLE, (1 - share) * _WHOLE)
 
@@ -124,36 +126,36 @@ def _squared_distance(places: np.ndarray) -> np.ndarray:
     return between
 
 
-def to_16bit(picture: np.ndarray, kept: Range) -> np.ndarray:
-    """Return a picture of float32, within a range, as uint16: half the memory, and as good as exact.
+def to_16bit(picture: np.ndarray, value_range: Range) -> np.ndarray:
+    """Return a picture of float32 as uint16: half the memory, and as good as exact. Values outside the range saturate.
 
     One of uint8 or uint16 is taken as from 0 to 1.
     """
-    low, high = kept
+    low, high = value_range
     steps = 65535 / (high - low)
     full = np.iinfo(picture.dtype).max if picture.dtype.kind == "u" else 1
     return cv2.addWeighted(picture, steps / full, picture, 0, -low * steps, dtype=cv2.CV_16U)
 
 
-def from_16bit(picture: np.ndarray, kept: Range) -> np.ndarray:
+def from_16bit(picture: np.ndarray, value_range: Range) -> np.ndarray:
     """Return what ``to_16bit`` was given, as float32; float32 is returned as it is."""
     if picture.dtype == np.float32:
         return picture
-    low, high = kept
+    low, high = value_range
     exact = picture.astype(np.float32)
     exact *= np.float32((high - low) / 65535)
     exact += np.float32(low)
     return exact
 
 
-def mix(first: np.ndarray, second: np.ndarray, share: np.ndarray, kept: Range) -> np.ndarray:
-    """Return a mean of two pictures (H, W, 4), of float32, or in 16 bits of a range: (H, W, 4) float32.
+def mix(first: np.ndarray, second: np.ndarray, share: np.ndarray, value_range: Range) -> np.ndarray:
+    """Return a mean of two pictures (H, W, 4) in 16 bits of a range: (H, W, 4) float32.
 
     ``share``: that of the second one, (H, W) float32 from 0 to 1.
     """
     mixed = np.empty(first.shape, np.float32)
     for rows in strips(*first.shape[:2]):
-        one, other = (from_16bit(p[rows], kept) for p in (first, second))
+        one, other = (from_16bit(p[rows], value_range) for p in (first, second))
         part = share[rows] * np.float32(_WHOLE)
         cv2.blendLinear(one, other, np.float32(_WHOLE) - part, part, dst=mixed[rows])
     return mixed
@@ -184,7 +186,7 @@ def strips(height: int, width: int) -> Iterator[slice]:
 
 
 def _average_rows(here: np.ndarray, moved: Sequence[Moved], rows: slice, mean: np.ndarray) -> None:
-    """Write the mean in some rows, which are ``here``; flows and weights are of the picture's size."""
+    """Write the mean in some rows, which are ``here``; flows and weights, times ``_WHOLE``, have the picture's size."""
     total, total_weight = here.astype(np.float32), np.full(here.shape[:2], 2 * _WHOLE, np.float32)
     for picture, flow, weight in moved:
         height, width = picture.shape[:2]

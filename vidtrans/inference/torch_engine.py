@@ -155,7 +155,7 @@ class TorchEngine:
         if not can_pack(self.device, self.precision):
             return network
         self._max_pixels = MAX_PACKED_PIXELS
-        self.identity["engine"] = "torch-packed"
+        self.identity |= {"engine": "torch-packed", "pixels": str(MAX_PACKED_PIXELS)}
         return pack(network)
 
     def _can_record(self) -> bool:

@@ -17,7 +17,6 @@ import numpy as np
 
 from vidtrans.flow.estimator import FlowEstimator, FlowPath, grey
 from vidtrans.flow.warping import (
-    BAND,
     BORDER,
     CHANGE,
     PICTURE,
@@ -179,24 +178,24 @@ class FrameBands:
         size = grid_size(*lumas[0].shape)
         bands = [band for luma in lumas for band in _bands(luma, blur(shrink(luma, size), LOW))]
         on_grid = np.stack([sample_grid(band) for band in bands])
-        return cls(SharpPicture.of_planes(bands, BAND), on_grid, _pool(on_grid[:2] ** 2))
+        return cls(SharpPicture.of_planes(bands, CHANGE), on_grid, _pool(on_grid[:2] ** 2))
 
     def guides(self) -> list[np.ndarray]:
         """Return the guide's bands, (H, W) float32 each."""
-        return [from_16bit(cv2.extractChannel(self.sharp.picture, band), BAND) for band in (2, 3)]
+        return [from_16bit(cv2.extractChannel(self.sharp.picture, band), CHANGE) for band in (2, 3)]
 
 
 @dataclass(frozen=True)
 class Correction:
-    """A frame's correction of fine structure.
+    """A frame's correction of fine structure: ``fine`` less the low frequencies of ``low_change``.
 
-    ``fine``: (H, W, 4) in 16 bits of ``CHANGE``; the last channel means nothing. Its low frequencies are no part of the
-    correction: they are taken out with ``lacking``, its mean on the grid, (h, w, 3) float32. ``slope`` (h, w): of the
-    coarser band of the look over the guide's.
+    ``fine``: (H, W, 4) in 16 bits of ``CHANGE``, the average over frames, less the frame, less what bands are not to
+    change by; the last channel means nothing. ``low_change``: (h, w, 3) float32 on the grid, the average less it.
+    ``slope`` (h, w): of the coarser band of the look over the guide's.
     """
 
     fine: np.ndarray
-    lacking: np.ndarray
+    low_change: np.ndarray
     slope: np.ndarray
 
 
@@ -218,12 +217,12 @@ class FineDetail:
         return bands
 
     def __call__(
-        self, window: Window, at: int, low: np.ndarray, mean: np.ndarray, longer: np.ndarray | None
+        self, window: Window, at: int, frame_on_grid: np.ndarray, mean: np.ndarray, longer: np.ndarray | None
     ) -> Correction:
-        """Correct frame ``at``, of which ``mean`` is an average over frames, and ``longer`` one over more of them.
+        """Correct frame ``at``, of which ``mean`` is an average over frames, and ``longer``, if any, one over more.
 
-        Both are (H, W, 4), float32 or in 16 bits of ``PICTURE``: the look's RGB and the guide's luma. ``low`` is the
-        frame itself, (h, w, 4) float32.
+        Both are (H, W, 4) in 16 bits of ``PICTURE`` (``mean`` alone may be float32): the look's RGB and the guide's
+        luma. ``frame_on_grid``, (h, w, 4) float32, is the frame itself.
         """
         sample, full = window.samples[at], (mean.shape[1], mean.shape[0])
         size = grid_size(*mean.shape[:2])
@@ -235,17 +234,18 @@ class FineDetail:
         blurred = blur(small, LOW)
         looks, guides = (_bands(part(mean), part(blurred)) for part in (_luma, _guide))
         slopes = self._settings.keep_source_changes * changes.slope * (1 - changes.beyond(FLICKERS))
+        averaged = []
         for look, guide, own, slope in zip(looks, guides, self._bands(sample).guides(), slopes, strict=True):
-            np.subtract(guide, own, out=guide)  # the change, of which the slope explains so much of the look's
-            guide *= grow(slope, full)
-            np.subtract(look, guide, out=guide)  # averaged
-        gains = self._settings.texture_gain * (changes.gains(np.stack([sample_grid(p) for p in guides])) - 1) + 1
-        lacking = looks[0] + looks[1]
-        for gain, averaged in zip(gains, guides, strict=True):
-            averaged *= grow(gain, full)
-            lacking -= averaged
-        fine = _difference(mean, sample.output, lacking)
-        return Correction(fine, (small - low)[..., :3], grow(slopes[1], size))
+            explained = guide - own
+            explained *= grow(slope, full)
+            averaged.append(np.subtract(look, explained, out=explained))
+        gains = self._settings.texture_gain * (changes.gains(np.stack([sample_grid(p) for p in averaged])) - 1) + 1
+        unwanted = looks[0] + looks[1]
+        for gain, band in zip(gains, averaged, strict=True):
+            band *= grow(gain, full)
+            unwanted -= band
+        fine = _difference(mean, sample.output, unwanted)
+        return Correction(fine, (small - frame_on_grid)[..., :3], grow(slopes[1], size))
 
     def _changes(self, window: Window, at: int) -> _Changes:
         """Return how frame ``at`` differs from those up to two frames away, along the motion."""
@@ -310,14 +310,14 @@ def _bands(picture: np.ndarray, low: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return finer, fine
 
 
-def _difference(mean: np.ndarray, output: np.ndarray, lacking: np.ndarray) -> np.ndarray:
-    """Return, for red, green and blue, ``mean`` − ``output`` − ``lacking`` (H, W): (H, W, 4) in 16 bits."""
+def _difference(mean: np.ndarray, output: np.ndarray, unwanted: np.ndarray) -> np.ndarray:
+    """Return, for red, green and blue, ``mean`` − ``output`` − ``unwanted`` (H, W): (H, W, 4) in 16 bits."""
     difference = np.empty(mean.shape, np.uint16)
     share = -1 / np.iinfo(output.dtype).max
-    for rows in strips(*lacking.shape):
+    for rows in strips(*unwanted.shape):
         here = cv2.cvtColor(output[rows], cv2.COLOR_RGB2RGBA)
         part = cv2.addWeighted(mean[rows], 1, here, share, 0, dtype=cv2.CV_32F)
-        part -= cv2.merge([lacking[rows]] * 4)
+        part -= cv2.merge([unwanted[rows]] * 4)
         difference[rows] = to_16bit(part, CHANGE)
     return difference
 

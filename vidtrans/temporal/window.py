@@ -234,9 +234,9 @@ def apply_correction(
 ) -> np.ndarray:
     """Return a frame with its corrections, of its dtype: ``low`` (h, w, 3) on the grid, and that of fine structure."""
     height, width = output.shape[:2]
-    low = blur(low - np.float32(settings.texture_strength) * correction.lacking, LOW)
+    low = blur(low - np.float32(settings.texture_strength) * correction.low_change, LOW)
     total = grow(cv2.cvtColor(low, cv2.COLOR_RGB2RGBA), (width, height))
-    corrected = np.empty_like(output)
+    corrected = np.empty(output.shape, output.dtype)
     full = np.iinfo(output.dtype).max
     depth = cv2.CV_8U if output.dtype == np.uint8 else cv2.CV_16U
     for rows in strips(height, width):

@@ -31,7 +31,7 @@ with tempfile.NamedTemporaryFile() as place:
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc gives each thread a heap")
-def test_all_threads_set_up_heap() -> None:
+def test_all_threads_share_one_heap() -> None:
     count = [sys.executable, "-c", HEAPS]
     assert int(subprocess.run(count, capture_output=True, text=True, check=True).stdout) == 1
     without = [*count[:2], HEAPS.replace("\nset_up_heap()", "")]
