@@ -32,7 +32,7 @@ def clips(tmp_path: Path) -> Path:
 # A batch, in processes of its own
 
 
-def test_a_batch_over_two_gpus_runs_again_and_one_clip_of_it_alone(clips: Path, tiny_model: Path) -> None:
+def test_a_batch_over_two_gpus_runs_again_and_again_and_one_clip_of_it_alone(clips: Path, tiny_model: Path) -> None:
     log = Path("devices.log")
     env = pretend.environment(log.absolute())
     batch = ("stylize", clips, "--model", tiny_model, "-o", "out", "--size", "32")
@@ -41,7 +41,8 @@ def test_a_batch_over_two_gpus_runs_again_and_one_clip_of_it_alone(clips: Path, 
     assert "up to date" not in first.stderr
     made = {p.name: p.read_bytes() for p in Path("out").glob("*.mp4")}
     assert len(made) == 3
-    assert vidtrans(*batch, env=env).stderr.count("up to date") == 3
+    for _ in range(2):
+        assert vidtrans(*batch, env=env).stderr.count("up to date") == 3
     for name in ("auto", *NAMES):
         alone = ("stylize", clips / "1.mov", "--model", tiny_model, "-o", "out/1.tiny.mp4", "--size", "32")
         assert "up to date" in vidtrans(*alone, "--device", name, env=env).stdout

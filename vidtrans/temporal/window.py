@@ -157,6 +157,7 @@ class WindowFilter:
         return compute_once(sample, ("level", level), lambda: self._average(window, at, level, lower))
 
     def _first(self, sample: Sample) -> np.ndarray:
+        """Return a frame at full size, in 16 bits, and store it on the grid, as the lowest level there."""
         picture = to_16bit(pack_channels(sample), PICTURE)
         sample.extras["low", 0] = from_16bit(shrink(picture, grid_size(*picture.shape[:2])), PICTURE)
         return picture
