@@ -28,7 +28,7 @@ from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.metrics.consistency import Scorer
 from vidtrans.metrics.picture_quality import l1
 from vidtrans.models.model_file import load_generator
-from vidtrans.rendering.frame_renderer import RecurrentHistory
+from vidtrans.rendering.recurrence import RecurrentHistory
 from vidtrans.settings import Size, Table
 from vidtrans.temporal.stream import Sample
 from vidtrans.training.training_job import use_huge_pages
@@ -76,7 +76,7 @@ def blocks(trained: Trained) -> tuple[float, float]:
             pair = trained.pairs[i]
             frame = read_picture(pair.inputs[0])
             sample = Sample(i, i, frame, frame, starts_shot=i == stretch.start)
-            sample.output = engine(memory.beside(pair_input(trained.pairing, pair), sample)[None])[0]
+            sample.output = engine(memory.with_history(pair_input(trained.pairing, pair), sample)[None])[0]
             memory.keep(sample)
             found.append(l1(sample.output, read_picture(pair.target)))
     return statistics.mean(found), alone

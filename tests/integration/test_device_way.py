@@ -28,7 +28,8 @@ from vidtrans.concurrency.transfers import Download, Transfers, Upload, as_bits
 from vidtrans.errors import Interrupted
 from vidtrans.events import Event, Progress, Stop
 from vidtrans.inference.torch_engine import TorchEngine
-from vidtrans.rendering import device_renderer, runner
+from vidtrans.rendering import device_history, device_renderer, runner
+from vidtrans.rendering.device_history import DeviceHistory
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.temporal import FilterEntry
 from vidtrans.temporal.batch_window import BatchWindowFilter
@@ -200,11 +201,75 @@ def test_pictures_of_sixteen_bits(
     assert Path("True.mkv").read_bytes() == Path("False.mkv").read_bytes()
 
 
-def model_of(pairing: str, folder: Path) -> Path:
+def model_of(pairing: str, folder: Path, **training: Any) -> Path:
     clip, cache = write_clip(folder / "c.mp4", moving_frames(12)), {"cache_dir": folder / ".vidtrans"}
     api.make_dataset(clip, folder / "c.dataset", pairing=pairing, settings=TINY, **cache)
-    api.train(folder / "c.dataset", folder / "c.safetensors", settings=quick_training(1), **cache)
+    settings = quick_training(1)
+    settings["training"] |= training
+    api.train(folder / "c.dataset", folder / "c.safetensors", settings=settings, **cache)
     return folder / "c.safetensors"
+
+
+@pytest.fixture(scope="session")
+def memory_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recurrent model, which was hardly taught: what it paints hangs on what it sees of the frame before."""
+    return model_of("colorize", tmp_path_factory.mktemp("memory"), recurrent=True)
+
+
+@pytest.mark.parametrize(("settings", "copies"), [(OFF, 2), (WINDOW, 3)], ids=["off", "window"])
+@pytest.mark.parametrize("depth", [8, 16])
+def test_what_a_recurrent_model_knows_of_the_frame_before_stays_there(
+    depth: int,
+    settings: dict[str, Any],
+    copies: int,
+    memory_model: Path,
+    render: Callable[..., Frames],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where other frames are reused within a tolerance, too: these are not."""
+    frames = moving_frames(16, shots=(0, 10))
+    clip = lossless(Path("c.mp4"), frames) if depth == 8 else sixteen_bits(frames)
+    settings = with_rendering(settings, duplicate_threshold=2.0)
+    expected = render(clip, memory_model, settings, on_device=False, depth=depth)
+    count = LateTransfers.count
+    made = render(clip, memory_model, settings, on_device=True, depth=depth)
+    assert LateTransfers.count - count == copies * len(made)
+    assert np.array_equal(made, expected)
+    if settings["temporal"]["name"] == "off":
+        monkeypatch.setattr(DeviceHistory, "keep", lambda *_: None)
+        blind = render(clip, memory_model, with_rendering(settings, chunk_frames=9), on_device=True, depth=depth)
+        assert psnr(blind, expected) < 65  # it was hardly taught: it sees the past, and takes little of it
+
+
+@pytest.mark.parametrize("name", ["tiny", "memory"])
+def test_outputs_that_were_lost_are_made_again_with_arrays_as_they_were(
+    name: str, source: Path, request: pytest.FixtureRequest, render: Callable[..., Frames]
+) -> None:
+    """A score needs them without the filter, and paints them on the way of a CPU."""
+    model = request.getfixturevalue(f"{name}_model")
+    render(source, model, WINDOW, on_device=True)
+    lost = sorted(Path("cache-True/infer").rglob("chunk-*.nut"))
+    kept = {path: path.read_bytes() for path in lost}
+    assert len(lost) > 1
+    for path in lost[1:]:
+        path.unlink()
+    common: dict[str, Any] = {"cache_dir": Path("cache-True"), "device": "cuda", "overwrite": True}
+    api.stylize(source, model, Path("True.mkv"), settings=WINDOW, score=True, **common)
+    assert {path: path.read_bytes() for path in lost} == kept
+
+
+def test_what_finds_the_past_is_in_the_key(
+    source: Path, memory_model: Path, render: Callable[..., Frames], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    common: dict[str, Any] = {"settings": OFF, "cache_dir": Path("one"), "overwrite": True}
+
+    def inferred(device: str) -> int:
+        return int(api.stylize(source, memory_model, Path(f"{device}.mkv"), device=device, **common)["frames_inferred"])
+
+    assert inferred("cuda") == inferred("cpu") == COUNT
+    monkeypatch.setattr(device_history, "DEVICE_VERSION", 999)
+    Path("cuda.mkv").unlink()
+    assert inferred("cuda") == COUNT
 
 
 @pytest.fixture(scope="session")
@@ -253,11 +318,19 @@ def test_outputs_of_an_earlier_render_go_to_the_device(
     assert np.array_equal(render(source, tiny_model, WINDOW, on_device=True), expected)
 
 
-@pytest.mark.parametrize("settings", [OFF, WINDOW], ids=["off", "window"])
+@pytest.mark.parametrize(
+    ("name", "settings"), [("tiny", OFF), ("tiny", WINDOW), ("memory", OFF)], ids=["off", "window", "memory"]
+)
 def test_one_that_was_stopped_goes_on_to_the_same_bytes(
-    settings: dict[str, Any], source: Path, tiny_model: Path, render: Callable[..., Frames], in_turns: None
+    name: str,
+    settings: dict[str, Any],
+    source: Path,
+    request: pytest.FixtureRequest,
+    render: Callable[..., Frames],
+    in_turns: None,
 ) -> None:
-    expected = render(source, tiny_model, settings, on_device=True)
+    model = request.getfixturevalue(f"{name}_model")
+    expected = render(source, model, settings, on_device=True)
     stop = Stop()
 
     def report(event: Event) -> None:
@@ -266,8 +339,8 @@ def test_one_that_was_stopped_goes_on_to_the_same_bytes(
 
     common: dict[str, Any] = {"settings": settings, "device": "cuda", "cache_dir": Path("stopped")}
     with pytest.raises(Interrupted):
-        api.stylize(source, tiny_model, Path("s.mkv"), report=report, stop=stop, **common)
-    table = api.stylize(source, tiny_model, Path("s.mkv"), **common)
+        api.stylize(source, model, Path("s.mkv"), report=report, stop=stop, **common)
+    table = api.stylize(source, model, Path("s.mkv"), **common)
     assert 0 < table["frames_encoded"] < COUNT
     assert np.array_equal(decode(Path("s.mkv"))[2], expected)
     assert Path("s.mkv").read_bytes() == Path("True.mkv").read_bytes()

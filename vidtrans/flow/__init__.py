@@ -24,7 +24,7 @@ class FlowEntry(Entry):
     """A flow method.
 
     ``takes``: the pictures that it is called with; those that take "grey" can score renders. ``on_gpu``: the method in
-    its place for filters that run on a GPU.
+    its place where a filter, or a recurrent model's history, is computed on a GPU.
     """
 
     takes: Literal["grey", "rgb"] = "grey"
@@ -36,7 +36,7 @@ FLOWS = Registry(
     {
         "dis": FlowEntry(
             "vidtrans.flow.estimator:DISMedium",
-            "dense inverse search: the default; filters on a GPU take dis-torch for it",
+            "dense inverse search: the default; renders on a GPU take dis-torch for it",
             on_gpu="dis-torch",
         ),
         "dis-fast": FlowEntry(

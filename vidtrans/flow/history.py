@@ -1,6 +1,7 @@
 """The history of a frame: a picture made from the frame before it, warped along the motion.
 
-A recurrent model gets it beside its input, in training and in renders alike.
+A recurrent model gets it beside its input, in training and in renders alike; renders on a GPU compute it there, see
+``rendering.device_history``.
 """
 
 from __future__ import annotations

@@ -14,7 +14,6 @@ from vidtrans.errors import ModelError, UsageError
 from vidtrans.events import Report, silent
 from vidtrans.flow import FLOWS
 from vidtrans.flow.estimator import flow_identity, runs_on_device
-from vidtrans.flow.history import VERSION
 from vidtrans.inference import ENGINES
 from vidtrans.inference.engine import Engine, IdentityEngine
 from vidtrans.machine import device_kind
@@ -65,10 +64,6 @@ class LoadedModel:
     def is_recurrent(self) -> bool:
         """Whether its last output is a part of its next input."""
         return bool(self.record and self.record.memory)
-
-    def memory_for_key(self) -> Table:
-        """Return what decides a recurrent model's past, for cache keys."""
-        return {**self.record.memory, "version": VERSION} if self.record and self.record.memory else {}
 
     def working_size(self, wanted: str, source: tuple[int, int]) -> tuple[int, int]:
         """Return the (width, height) at which the model runs on a ``source`` of that size, for a ``rendering.size``."""

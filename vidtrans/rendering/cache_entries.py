@@ -10,6 +10,7 @@ from vidtrans.pairing.base import pairing_record
 from vidtrans.rendering.directing import VERSION as DIRECTING_VERSION
 from vidtrans.rendering.flow_propagation import PROPAGATION_VERSION
 from vidtrans.rendering.plan import RenderPlan
+from vidtrans.rendering.recurrence import recurrence_key
 from vidtrans.settings import Table
 from vidtrans.store.cache import Cache, CacheEntry
 from vidtrans.store.chunking import Chunk
@@ -80,7 +81,7 @@ def _infer_stage(plan: RenderPlan, engine: Engine) -> InferStage:
         transparency=plan.form(plan.size).transparency,
         engine=dict(engine.identity) | _skipping_key(plan),
         libraries=media_libraries(),
-        memory=plan.model.memory_for_key(),
+        memory=recurrence_key(plan.model.record, engine),
     )
 
 

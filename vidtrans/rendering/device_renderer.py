@@ -4,8 +4,8 @@ A frame is uploaded once, as the 8 or 16 bits that it has, while the network pai
 has a tensor form, the network's input is made of it there; otherwise the CPU makes the input, and it is uploaded, lines
 as one channel. Outputs stay where they are for the filter, and are downloaded as bits while what follows is computed.
 
-What works in numpy keeps to the way of the CPU: a recurrent model's history, drafts, inputs that are compared with a
-tolerance, filters without a form for batches. The pictures are the same, bit for bit.
+What works in numpy keeps to the way of the CPU: drafts, inputs that are compared with a tolerance, filters without a
+form for batches. The pictures are the same, bit for bit.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.pairing.base import Pairing
 from vidtrans.rendering.batching import BatchQueue, RenderCount
 from vidtrans.rendering.device_blend import SOURCE, DeviceBlend
+from vidtrans.rendering.device_history import DeviceHistory
 from vidtrans.rendering.device_pixels import eight_bits, levels
 from vidtrans.rendering.frame_renderer import HOST_GUIDE, FrameRenderer, ModelInputs, PreparedFrame
 from vidtrans.rendering.plan import RenderPlan
+from vidtrans.rendering.recurrence import Recurrence
 from vidtrans.temporal.stream import Sample
 from vidtrans.video.io.clip import Frame
 
@@ -43,6 +45,7 @@ class DeviceRenderer(FrameRenderer):
         deep: outputs have 16 bits.
         guided: samples need their guide.
         blended: samples need the frame that they are blended with.
+        recurrence: what a recurrent model knows of the frame before; it needs the guide of samples.
         count: where it is counted what was rendered.
     """
 
@@ -55,13 +58,16 @@ class DeviceRenderer(FrameRenderer):
         deep: bool,
         guided: bool,
         blended: bool = False,
+        recurrence: DeviceHistory | None = None,
         count: RenderCount | None = None,
     ) -> None:
-        super().__init__(inputs, engine, deep=deep, count=count)
-        self._transfers, self._is_guided, self._is_blended = transfers, guided, blended
+        super().__init__(inputs, engine, deep=deep, recurrence=recurrence, count=count)
+        self._transfers, self._is_blended = transfers, blended
+        self._is_guided = guided or recurrence is not None
         pairing = inputs.pairing
         self._makes_input = pairing.has_tensor_form and not inputs.is_drawn
-        self._queue: BatchQueue = DeviceBatchQueue(engine, pairing if self._makes_input else None, deep, self.count)
+        self._device_engine, self._tensor_pairing = engine, pairing if self._makes_input else None
+        self._queue: BatchQueue = DeviceBatchQueue(engine, self._tensor_pairing, deep, self.count)
         self._uploads: dict[int, Upload] = {}  # of frames that inputs are made of
 
     def prepare(
@@ -102,6 +108,23 @@ class DeviceRenderer(FrameRenderer):
             sample.extras[SOURCE] = sample.extras[SOURCE].wait()
         return super()._rendered(prepared)
 
+    @torch.inference_mode()
+    def _remembering(self, recurrence: Recurrence, model_input: Uploads, sample: Sample) -> Tensor:
+        made = make_inputs([model_input], self._tensor_pairing)
+        return self._device_engine.run(recurrence.with_history(made, sample), deep=self._deep)[0]
+
+
+def make_inputs(inputs: Sequence[Uploads], pairing: Pairing | None) -> Tensor:
+    """Return the network's inputs, (N, H, W, C) uint8, or uint16 as int32.
+
+    They are made by a pairing's tensor form of what was uploaded; where none is given, they were.
+    """
+    pictures = [levels(torch.stack([upload.wait() for upload in part])) for part in zip(*inputs, strict=True)]
+    if pairing is None:
+        (made,) = pictures
+        return made
+    return pairing.tensor_input(pictures if pairing.deep else list(map(eight_bits, pictures)))
+
 
 class DeviceBatchQueue(BatchQueue):
     """A ``BatchQueue`` of inputs that lie on a device, or are made there by the pairing where one is given."""
@@ -121,12 +144,7 @@ class DeviceBatchQueue(BatchQueue):
 
     @torch.inference_mode()
     def _outputs(self) -> list[Tensor]:
-        pictures = [levels(torch.stack([upload.wait() for upload in part])) for part in zip(*self._inputs, strict=True)]
-        if self._pairing is None:
-            (made,) = pictures
-        else:
-            made = self._pairing.tensor_input(pictures if self._pairing.deep else list(map(eight_bits, pictures)))
-        return list(self._device_engine.run(made, deep=self._deep))
+        return list(self._device_engine.run(make_inputs(self._inputs, self._pairing), deep=self._deep))
 
 
 class DeviceWay:
@@ -139,14 +157,16 @@ class DeviceWay:
 
     def renderer(self) -> DeviceRenderer:
         """Return what makes the model's pictures, of frames in order. Close it."""
-        plan, guided = self._plan, self._is_filtered and self._plan.guide is None
+        plan, record = self._plan, self._plan.model.record
+        memory = record.memory if record else {}
         return DeviceRenderer(
             plan.inputs(),
             self._engine,
             self._transfers,
             deep=plan.is_deep,
-            guided=guided,
+            guided=self._is_filtered and plan.guide is None,
             blended=plan.blends_on_device,
+            recurrence=DeviceHistory(memory["flow"], self._engine.device) if memory else None,
             count=self._count,
         )
 

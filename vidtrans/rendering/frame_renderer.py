@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vidtrans.clips.mask import MatteReader
-from vidtrans.flow.history import BackwardFlowEstimator, from_signed_range, history, no_history, to_signed_range
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import Pairing
 from vidtrans.rendering.batching import BatchQueue, RenderCount
 from vidtrans.rendering.flow_propagation import Draft, FlowPropagator
+from vidtrans.rendering.recurrence import Recurrence
 from vidtrans.temporal.stream import Sample
-from vidtrans.video.colour.conversion import to_uint8, to_uint16
+from vidtrans.video.colour.conversion import to_uint8
 from vidtrans.video.io.clip import Frame
 
 HOST_GUIDE = "host_guide"  # in a sample's extras: its guide as an array, where that lies on a device
@@ -61,32 +61,6 @@ class ModelInputs:
             self._mattes.close()
 
 
-class RecurrentHistory:
-    """Holds the last sample of a shot. ``flow``: the method by which it is warped to the next frame."""
-
-    def __init__(self, flow: str) -> None:
-        self._estimate = BackwardFlowEstimator(flow)
-        self._last: Sample | None = None
-
-    def with_history(self, model_input: np.ndarray, sample: Sample) -> np.ndarray:
-        """Append the history to the input of ``sample``, (H, W, C) uint8 or uint16: C + 4 channels.
-
-        The result is uint16 where the last output is.
-        """
-        last = self._last
-        if last is None or sample.starts_shot or last.guide.shape != sample.guide.shape:
-            nothing = no_history(*model_input.shape[:2])
-            return np.dstack([model_input, nothing if model_input.dtype == np.uint8 else to_uint16(nothing)])
-        if last.output.dtype == np.uint16:
-            model_input = to_uint16(model_input)
-        past = history(to_signed_range(last.output), self._estimate(last.guide, sample.guide))
-        return np.dstack([model_input, from_signed_range(past, model_input.dtype)])
-
-    def keep(self, sample: Sample) -> None:
-        """Store the output that the next frame's history is computed from."""
-        self._last = sample
-
-
 class PreparedFrame(NamedTuple):
     """A sample with the network's ``input``, which is None where its output is known, or is to be propagated.
 
@@ -121,7 +95,7 @@ class FrameRenderer:
         engine: Engine,
         *,
         deep: bool = False,
-        recurrence: RecurrentHistory | None = None,
+        recurrence: Recurrence | None = None,
         reuse: float = 0.0,
         draft: Draft | None = None,
         count: RenderCount | None = None,
@@ -207,8 +181,7 @@ class FrameRenderer:
         if self._recurrence is not None:
             if model_input is not None:
                 self.count.inferred += 1
-                with_history = self._recurrence.with_history(model_input, sample)
-                sample.output = self.engine(with_history[None], deep=self._deep)[0]
+                sample.output = self._remembering(self._recurrence, model_input, sample)
             self._recurrence.keep(sample)
             yield sample
             return
@@ -218,6 +191,11 @@ class FrameRenderer:
         if self._queue.is_full:
             yield from self._queue.flush()
         yield from self._queue.ready()
+
+    def _remembering(self, recurrence: Recurrence, model_input: Any, sample: Sample) -> Any:  # noqa: ANN401
+        """Return a recurrent model's output of a sample, made of its input and of what it knows of the frame before."""
+        with_history = recurrence.with_history(model_input, sample)
+        return self.engine(with_history[None], deep=self._deep)[0]
 
     def _propagated(self, samples: Iterable[Sample]) -> Iterator[Sample]:
         if self._propagator is None:

@@ -19,7 +19,8 @@ from vidtrans.pairing.base import Pairing
 from vidtrans.rendering.batching import RenderCount
 from vidtrans.rendering.directing import BlendCurves
 from vidtrans.rendering.flow_propagation import Draft
-from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs, RecurrentHistory
+from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
+from vidtrans.rendering.recurrence import recurrence
 from vidtrans.settings import Size
 from vidtrans.store.chunking import Chunk, cut_into_chunks
 from vidtrans.video.frame_format import PAPER, FrameFormat
@@ -130,8 +131,9 @@ class RenderPlan:
         On Apple's GPUs they do not: several threads on one have not been tried.
         """
         settings = self.settings
-        is_there = engine.identity.get("device", "cpu") == "cuda" and not self.model.is_recurrent
-        is_plain = self.draft is None and not self.rendering.duplicate_threshold
+        is_there = engine.identity.get("device", "cpu") == "cuda"
+        reuses = self.rendering.duplicate_threshold and not self.model.is_recurrent
+        is_plain = self.draft is None and not reuses
         return is_there and is_plain and (settings.filter_name == "off" or settings.is_batched)
 
     @property
@@ -174,12 +176,11 @@ class RenderPlan:
 
     def renderer(self, engine: Engine, count: RenderCount | None = None) -> FrameRenderer:
         """Return what makes the model's pictures, of frames in order. Close it."""
-        record = self.model.record
         return FrameRenderer(
             self.inputs(),
             engine,
             deep=self.is_deep,
-            recurrence=RecurrentHistory(record.memory["flow"]) if record and record.memory else None,
+            recurrence=recurrence(self.model.record, engine),
             reuse=self.rendering.duplicate_threshold,
             draft=self.draft,
             count=count,

@@ -1,0 +1,138 @@
+"""What a recurrent model knows of the frame before it, on a GPU: the arithmetic of ``flow.history``, in torch.
+
+Renders on an Nvidia GPU take it on every way, so that what one way stored another may go on from.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vidtrans.concurrency.transfers import as_bits
+from vidtrans.errors import DeviceError, out_of_memory
+from vidtrans.flow import FLOWS
+from vidtrans.flow.estimator import flow_identity
+from vidtrans.flow.history import CHANNELS, SLACK, TOLERANCE
+from vidtrans.flow.tensors import warp
+from vidtrans.inference.device import Device
+from vidtrans.machine import release_cached_memory
+from vidtrans.rendering.device_pixels import levels
+from vidtrans.settings import Table
+from vidtrans.temporal.batch_tracking import load_batch_flow
+from vidtrans.temporal.stream import Sample
+from vidtrans.temporal.tensor_operations import grey_levels, planes
+
+DEVICE_VERSION = 1  # of what follows, and of dis-torch, for the keys of what is made with it
+
+
+def device_key(flow: str, device: Device) -> Table:
+    """Return what decides a history that is found on a device, for cache keys. Raises UsageError."""
+    return {"on_device": DEVICE_VERSION, "found_by": flow_identity(_on_device(flow), str(device.torch))}
+
+
+def _on_device(flow: str) -> str:
+    """Return the method that takes another one's place on a GPU."""
+    return FLOWS[flow].on_gpu or flow
+
+
+class DeviceHistory:
+    """Holds the last sample of a shot, whose guide and output are tensors on the device.
+
+    ``flow``: the method that the model was taught with; what takes its place on a GPU estimates it. Raises UsageError
+    where that is not installed.
+    """
+
+    def __init__(self, flow: str, device: Device) -> None:
+        name = _on_device(flow)
+        self._device = device
+        self._estimate, self._takes = load_batch_flow(name, device.torch), FLOWS[name].takes
+        self._last: Sample | None = None
+
+    def with_history(self, model_input: Tensor, sample: Sample) -> Tensor:
+        """Append the history to the input of ``sample``, (1, H, W, C) uint8, or int32 of uint16: C + 4 channels.
+
+        The result is int32 where the last output has 16 bits. Raises DeviceError when memory does not suffice.
+        """
+        for is_second_try in (False, True):
+            try:
+                return self._with_history(model_input, sample)
+            except Exception as error:
+                if not out_of_memory(error):
+                    raise
+                if is_second_try:
+                    why, remedy = "out of memory for the motion of one frame", "use a smaller --size, or --device cpu"
+                    raise DeviceError(self._device.name, why, remedy) from error
+            release_cached_memory(self._device.kind)
+        raise AssertionError
+
+    def _with_history(self, model_input: Tensor, sample: Sample) -> Tensor:
+        last = self._last
+        if last is None or sample.starts_shot or last.guide.shape != sample.guide.shape:
+            grey = 128 if model_input.dtype == torch.uint8 else 128 * 257
+            nothing = model_input.new_full((*model_input.shape[:3], CHANNELS), grey)
+            nothing[..., -1] = 0
+            return torch.cat((model_input, nothing), dim=3)
+        full, output = (255, last.output) if last.output.dtype == torch.uint8 else (65535, levels(last.output))
+        if full > 255 and model_input.dtype == torch.uint8:
+            model_input = model_input.to(torch.int32) * 257
+        flow, confidence = self._backward(last.guide, sample.guide)
+        picture = output[None].permute(0, 3, 1, 2).float().div_(full / 2).sub_(1)
+        moved = warp(picture, flow, bicubic=True).mul_(confidence).clamp_(-1, 1)
+        past = torch.cat((moved, confidence * 2 - 1), dim=1).permute(0, 2, 3, 1)
+        top = 255 if model_input.dtype == torch.uint8 else 65535
+        return torch.cat((model_input, past.add(1).mul_(top / 2).round_().to(model_input.dtype)), dim=3)
+
+    def keep(self, sample: Sample) -> None:
+        """Store the output that the next frame's history is computed from."""
+        self._last = sample
+
+    def _backward(self, before: Tensor, here: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the flow from a frame to the one before it, (1, 2, H, W), and the confidence in it, (1, 1, H, W).
+
+        Both are (H, W, 3) uint8. ``BackwardFlowEstimator`` tells what they are.
+        """
+        guides = planes(torch.stack((before, here))).float()
+        pictures = grey_levels(guides)[:, None] if self._takes == "grey" else guides
+        moved = torch.any(pictures[0] != pictures[1])  # between equal pictures the flow is zero
+        there, back = self._estimate(pictures, pictures.flip(0)).mul(moved).split(1)
+        returned = warp(there, back)
+        lengths = back.square().sum(1, keepdim=True) + returned.square().sum(1, keepdim=True)
+        scale = 0.01 * lengths + SLACK
+        agreed = scale / (scale + (back + returned).square().sum(1, keepdim=True)) * _inside(back)
+        there_now = warp(guides[:1], back).round_()
+        distance = (guides[1:] - there_now).square_().sum(1, keepdim=True)
+        return back, agreed * distance.mul_(-0.5 / (TOLERANCE * 255) ** 2).exp_()
+
+
+def _inside(flow: Tensor) -> Tensor:
+    """Return where p + flow(p) is within the picture, or at most half a pixel outside: (N, 1, H, W) bool."""
+    height, width = flow.shape[-2:]
+    x = flow[:, :1] + torch.arange(width, device=flow.device)
+    y = flow[:, 1:] + torch.arange(height, device=flow.device)[:, None]
+    return (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
+
+
+class DeviceHistoryOfArrays:
+    """A ``DeviceHistory`` of samples whose pictures are arrays."""
+
+    def __init__(self, flow: str, device: Device) -> None:
+        self._there, self._device = DeviceHistory(flow, device), device
+
+    @torch.inference_mode()
+    def with_history(self, model_input: np.ndarray, sample: Sample) -> np.ndarray:
+        """Append the history, as ``RecurrentHistory.with_history`` does."""
+        seen = levels(self._uploaded(model_input))[None]
+        made = self._there.with_history(seen, self._on_device(sample, sample.guide))[0]
+        return made.cpu().numpy().astype(np.uint8 if made.dtype == torch.uint8 else np.uint16)
+
+    def keep(self, sample: Sample) -> None:
+        """Store the output that the next frame's history is computed from."""
+        self._there.keep(self._on_device(sample, sample.output))
+
+    def _on_device(self, sample: Sample, output: np.ndarray) -> Sample:
+        guide = self._uploaded(sample.guide)
+        return Sample(sample.index, sample.pts, guide, self._uploaded(output), sample.starts_shot)
+
+    def _uploaded(self, picture: np.ndarray) -> Tensor:
+        return as_bits(picture).to(self._device.torch)

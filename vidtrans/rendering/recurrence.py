@@ -1,0 +1,88 @@
+"""What a recurrent model knows of the frame before it, which goes into the network beside its input."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+
+from vidtrans.flow.history import (
+    VERSION,
+    BackwardFlowEstimator,
+    from_signed_range,
+    history,
+    no_history,
+    to_signed_range,
+)
+from vidtrans.inference.engine import Engine
+from vidtrans.models.model_record import ModelRecord
+from vidtrans.settings import Table
+from vidtrans.temporal.stream import Sample
+from vidtrans.video.colour.conversion import to_uint16
+
+
+class Recurrence(Protocol):
+    """What a recurrent model knows of the frame before. Pictures are arrays, or tensors on the engine's device."""
+
+    def with_history(self, model_input: Any, sample: Sample) -> Any:  # noqa: ANN401
+        """Append the history to the input of ``sample``."""
+
+    def keep(self, sample: Sample) -> None:
+        """Store the output that the next frame's history is computed from."""
+
+
+class RecurrentHistory:
+    """Holds the last sample of a shot. ``flow``: the method by which it is warped to the next frame."""
+
+    def __init__(self, flow: str) -> None:
+        self._estimate = BackwardFlowEstimator(flow)
+        self._last: Sample | None = None
+
+    def with_history(self, model_input: np.ndarray, sample: Sample) -> np.ndarray:
+        """Append the history to the input of ``sample``, (H, W, C) uint8 or uint16: C + 4 channels.
+
+        The result is uint16 where the last output is.
+        """
+        last = self._last
+        if last is None or sample.starts_shot or last.guide.shape != sample.guide.shape:
+            nothing = no_history(*model_input.shape[:2])
+            return np.dstack([model_input, nothing if model_input.dtype == np.uint8 else to_uint16(nothing)])
+        if last.output.dtype == np.uint16:
+            model_input = to_uint16(model_input)
+        past = history(to_signed_range(last.output), self._estimate(last.guide, sample.guide))
+        return np.dstack([model_input, from_signed_range(past, model_input.dtype)])
+
+    def keep(self, sample: Sample) -> None:
+        """Store the output that the next frame's history is computed from."""
+        self._last = sample
+
+
+def recurrence(record: ModelRecord | None, engine: Any) -> Recurrence | None:  # noqa: ANN401  (any engine; those on a GPU have a device)
+    """Return what a model's renders by an engine know of the frame before, of arrays; None where it has no memory.
+
+    On an Nvidia GPU it is found there, wherever the pictures are: the same history for every way that leads there.
+    Raises UsageError where the model's flow method is not installed.
+    """
+    if record is None or not record.memory:
+        return None
+    if not _is_found_on_device(engine):
+        return RecurrentHistory(record.memory["flow"])
+    from vidtrans.rendering.device_history import DeviceHistoryOfArrays
+
+    return DeviceHistoryOfArrays(record.memory["flow"], engine.device)
+
+
+def recurrence_key(record: ModelRecord | None, engine: Any) -> Table:  # noqa: ANN401
+    """Return what decides the history of a model's renders by an engine, for cache keys."""
+    if record is None or not record.memory:
+        return {}
+    key = {**record.memory, "version": VERSION}
+    if not _is_found_on_device(engine):
+        return key
+    from vidtrans.rendering.device_history import device_key
+
+    return key | device_key(record.memory["flow"], engine.device)
+
+
+def _is_found_on_device(engine: Engine) -> bool:
+    return engine.identity.get("device", "cpu") == "cuda"
