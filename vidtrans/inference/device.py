@@ -10,7 +10,6 @@ from typing import Any, Literal, cast
 
 import torch
 
-from vidtrans import machine
 from vidtrans.errors import DeviceError, UsageError
 from vidtrans.machine import check_device_name
 
@@ -102,8 +101,3 @@ def tensor_float32(precision: Precision) -> Iterator[None]:
     finally:
         for backend, allowed in zip(backends, before, strict=True):
             backend.allow_tf32 = allowed
-
-
-def release_cached_memory(device: Device) -> None:
-    """Return to the device what torch holds of its memory for later."""
-    machine.release_cached_memory(device.kind)

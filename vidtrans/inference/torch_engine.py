@@ -21,7 +21,6 @@ from vidtrans.inference.cuda_graphs import RecordedNetwork
 from vidtrans.inference.device import (
     Device,
     Precision,
-    release_cached_memory,
     resolve_precision,
     tensor_float32,
     to_device,
@@ -30,6 +29,7 @@ from vidtrans.inference.device import (
 from vidtrans.inference.engine import with_history
 from vidtrans.inference.packed import can_pack, pack
 from vidtrans.inference.tiles import GlobalLayer, next_tile_side, run_tiled
+from vidtrans.machine import release_cached_memory
 from vidtrans.networks.init import inner_generator
 from vidtrans.networks.plate_generator import PlateGenerator
 from vidtrans.networks.recurrent import RecurrentGenerator
@@ -236,7 +236,7 @@ class TorchEngine:
     def _release_memory(self) -> None:
         if self._recorded is not None:
             self._recorded.forget()
-        release_cached_memory(self.device)
+        release_cached_memory(self.device.kind)
 
     def _memory_error(self) -> DeviceError:
         return DeviceError(self.device.name, "out of memory for one frame", "use a smaller --size, or --device cpu")
