@@ -23,6 +23,7 @@ from vidtrans.pipeline import ablate as _ablate
 from vidtrans.pipeline import deflicker as _deflicker
 from vidtrans.pipeline import dream as _dream
 from vidtrans.pipeline import evaluate as _evaluate
+from vidtrans.pipeline import grade as _grade
 from vidtrans.pipeline import make_dataset as _make_dataset
 from vidtrans.pipeline import probe as _probe
 from vidtrans.pipeline import run as _run
@@ -182,6 +183,20 @@ def dream(
         seed, models, _path(output), frames, recipe, _time(start), _path(blend), _path(sound)
     )
     return _dream.dream(request, Context(**options))
+
+
+def grade(
+    before: PathLike,
+    after: PathLike,
+    output: PathLike | None = None,
+    *,
+    unpaired: bool = False,
+    size: int = 33,
+    **options: Unpack[ContextOptions],
+) -> Table:
+    """``vidtrans grade``: pictures or clips before and after a colour grade → a model, or a ``.cube`` table."""
+    request = requests.GradeRequest(Path(before), Path(after), _path(output), unpaired, size)
+    return _grade.grade(request, Context(**options))
 
 
 def evaluate(

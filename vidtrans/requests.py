@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from vidtrans.settings import Time
 
 MODEL_SUFFIX = ".safetensors"
+CUBE_SUFFIX, MAX_CUBE_SIZE = ".cube", 65
 SCORE_SUFFIXES = (".png", ".json")
 
 
@@ -266,6 +267,25 @@ class SheetRequest:
 
     def __post_init__(self) -> None:
         check_suffix(self.output, "a sheet", ".png")
+
+
+@dataclass(frozen=True)
+class GradeRequest:
+    """A grade learned of pictures or clips ``before`` and ``after`` it, as a model or a ``.cube`` table.
+
+    ``unpaired``: they show different things. ``size``: nodes a side of the table.
+    """
+
+    before: Path
+    after: Path
+    output: Path | None = None
+    unpaired: bool = False
+    size: int = 33
+
+    def __post_init__(self) -> None:
+        check_suffix(self.output, "a grade", MODEL_SUFFIX, CUBE_SUFFIX)
+        if not 2 <= self.size <= MAX_CUBE_SIZE:
+            raise UsageError(f"--nodes {self.size}", f"a table has 2 to {MAX_CUBE_SIZE}", "leave it out: 33 is usual")
 
 
 @dataclass(frozen=True)

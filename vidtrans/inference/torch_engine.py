@@ -114,7 +114,7 @@ class TorchEngine:
         batch: int | None = None,
     ) -> None:
         self.device = device
-        self.precision = self._resolve(precision)
+        self.precision = self._resolve("fp32" if getattr(generator, "needs_fp32", False) else precision)
         self._recurrent_channels = generator.in_channels if isinstance(generator, RecurrentGenerator) else None
         self.batch = 1 if self._recurrent_channels else batch or BATCH[device.kind]
         self.multiple: int = generator.multiple

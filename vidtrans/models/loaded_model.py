@@ -65,6 +65,11 @@ class LoadedModel:
         """Whether its last output is a part of its next input."""
         return bool(self.record and self.record.memory)
 
+    @property
+    def maps_colours(self) -> bool:
+        """Whether its pixels depend on the source's at the same places alone: it cannot flicker by itself."""
+        return self.record is None or self.record.generator["name"] == "colour-map"
+
     def working_size(self, wanted: str, source: tuple[int, int]) -> tuple[int, int]:
         """Return the (width, height) at which the model runs on a ``source`` of that size, for a ``rendering.size``."""
         factor = self.pairing.upscale_factor
@@ -107,9 +112,9 @@ class ResolvedRenderSettings:
 
     @classmethod
     def of(cls, recipe: Recipe, look: LoadedModel, device: str) -> ResolvedRenderSettings:
-        """Read the settings of a recipe; the identity model has no filter by default. Raises UsageError."""
+        """Read the settings of a recipe; what maps single colours has no filter by default. Raises UsageError."""
         name, settings = recipe.choice_settings("temporal")
-        if look.path is None and "name" not in recipe.tables.get("temporal", {}):
+        if look.maps_colours and "name" not in recipe.tables.get("temporal", {}):
             name, settings = "off", FILTERS.load("off").Settings()
         if (flow := getattr(settings, "flow", "")) and FILTERS[name].is_batched(device_kind(device)):
             settings = replace(settings, flow=FLOWS[flow].on_gpu or flow)

@@ -4,6 +4,8 @@ A generator is made with ``(in_channels, out_channels, settings)``, states in ``
 sides must be multiples of and in ``smallest`` how small a side it can train on, and maps (N, in, H, W) in
 [−1, 1] to (N, out, H, W) in [−1, 1].
 
+One that states ``needs_fp32`` is rendered in that precision, whatever was asked for.
+
 A discriminator is made with ``(channels, settings)``, states ``smallest`` as well, and judges the input and the
 picture, concatenated, by logits, one a patch. ``judge(x)`` gives for each scale a list of its layers' features
 (N, c, h, w), the last of which is the logits (N, 1, h, w): what feature matching compares is all but the last.
@@ -36,6 +38,9 @@ GENERATORS = Registry(
         "spade": Entry(
             "vidtrans.networks.spade:SpadeGenerator",
             "for regions: each area gets a texture of its own: 92 M, for a GPU",
+        ),
+        "colour-map": Entry(
+            "vidtrans.networks.colour_map:ColourMap", "a table of colours, for grades: each pixel by itself"
         ),
     },
 )

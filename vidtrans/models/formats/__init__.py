@@ -20,6 +20,7 @@ FORMATS = Registry(
     "model format",
     {
         NATIVE: Entry("vidtrans.models.formats.native:NativeFormat", ".safetensors made by 'vidtrans train'"),
+        "cube": Entry("vidtrans.models.formats.cube:CubeFormat", ".cube, a table of colours for grading"),
     },
 )
 

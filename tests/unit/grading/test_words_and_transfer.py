@@ -1,0 +1,53 @@
+"""What a grade is called, and colours that are brought to those of other pictures."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from vidtrans.grading.transfer import match_colours
+from vidtrans.grading.words import describe
+
+SEEN = np.random.default_rng(0).random((2000, 3)) * 0.6 + 0.2
+
+
+@pytest.mark.parametrize(
+    ("grade", "words"),
+    [
+        (lambda c: c, []),
+        (lambda c: np.clip(c * 2 ** (0.5 / 2.2), 0, 1), ["exposure +0.5"]),
+        (lambda c: np.repeat(c.mean(-1, keepdims=True), 3, -1), ["black and white"]),
+        (lambda c: np.clip(c + [0.03, 0.0, -0.03], 0, 1), ["warmer"]),
+    ],
+    ids=["nothing", "exposure", "grey", "warm"],
+)
+def test_a_grade_is_described(grade: object, words: list[str]) -> None:
+    said = describe(grade, SEEN)  # type: ignore[arg-type]
+    assert all(any(text.startswith(word) for text in said) for word in words), said
+    assert bool(said) == bool(words)
+
+
+def lab(colours: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(colours.astype(np.float32)[None], cv2.COLOR_RGB2LAB)[0]
+
+
+def test_colours_get_the_distribution_of_others() -> None:
+    rng = np.random.default_rng(1)
+    before = np.clip(rng.normal((0.5, 0.5, 0.5), 0.12, (5000, 3)), 0, 1)
+    after = np.clip(rng.normal((0.6, 0.4, 0.25), (0.1, 0.08, 0.05), (4000, 3)), 0, 1)
+    samples = match_colours(before, after)
+    made, wanted, given = lab(samples.after), lab(after), lab(samples.before)
+    assert abs(made[:, 0].mean() - wanted[:, 0].mean()) < 1.5
+    assert np.linalg.norm(made.mean(0) - wanted.mean(0)) < 0.6 * np.linalg.norm(given.mean(0) - wanted.mean(0))
+
+
+def test_greys_stay_greyer_than_colours_of_their_lightness() -> None:
+    rng = np.random.default_rng(2)
+    greys = np.repeat(rng.random((3000, 1)), 3, axis=1)
+    blues = np.clip(rng.normal((0.3, 0.4, 0.7), 0.1, (3000, 3)), 0, 1)
+    target = np.clip(rng.normal((0.8, 0.4, 0.2), 0.1, (3000, 3)), 0, 1)
+    samples = match_colours(np.concatenate([greys, blues]), target)
+    was_grey = np.ptp(samples.before, axis=1) < 0.01
+    moved = np.linalg.norm(lab(samples.after)[:, 1:] - lab(samples.before)[:, 1:], axis=1)
+    assert moved[was_grey].mean() < 0.7 * moved[~was_grey].mean()

@@ -1,0 +1,64 @@
+"""A map of colours on a lattice over the cube of all colours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+SIZE = 33  # nodes a side: what Resolve, Premiere and ffmpeg take as a matter of course
+
+
+@dataclass(frozen=True)
+class ColourLattice:
+    """Colours at the nodes of a lattice, trilinear between them.
+
+    ``nodes`` (n, n, n, 3) float64 in [0, 1], R'G'B' as stored: the first axis is blue, the last but one is red.
+    """
+
+    nodes: np.ndarray
+
+    @property
+    def size(self) -> int:
+        """The number of nodes a side."""
+        return len(self.nodes)
+
+    def __call__(self, colours: np.ndarray) -> np.ndarray:
+        """Map colours (…, 3) in [0, 1] to colours of the same shape, float64."""
+        flat = np.asarray(colours, np.float64).reshape(-1, 3)
+        mapped = interpolation(flat, self.size) @ self.nodes.reshape(-1, 3)
+        return mapped.reshape(np.shape(colours))
+
+
+def node_colours(size: int) -> np.ndarray:
+    """Return the colours of the nodes themselves, (n, n, n, 3): the lattice that changes nothing."""
+    steps = np.linspace(0.0, 1.0, size)
+    blue, green, red = np.meshgrid(steps, steps, steps, indexing="ij")
+    return np.stack((red, green, blue), axis=-1)
+
+
+def interpolation(colours: np.ndarray, size: int) -> sparse.csr_matrix:
+    """Return the trilinear weights of colours (N, 3): (N, size³), eight in each row."""
+    place = np.clip(colours, 0.0, 1.0) * (size - 1)
+    low = np.minimum(place.astype(np.int64), size - 2)
+    share = place - low
+    columns, weights = [], []
+    for corner in range(8):
+        steps = np.array([corner & 1, corner >> 1 & 1, corner >> 2])
+        at = low + steps
+        columns.append(at[:, 0] + size * (at[:, 1] + size * at[:, 2]))
+        weights.append(np.prod(np.where(steps, share, 1 - share), axis=1))
+    rows = np.tile(np.arange(len(colours)), 8)
+    entries = (np.concatenate(weights), (rows, np.concatenate(columns)))
+    return sparse.csr_matrix(entries, shape=(len(colours), size**3))
+
+
+def differences(size: int, order: int) -> sparse.csr_matrix:
+    """Return the differences of neighbouring nodes along all three axes, of order 1 or 2, stacked: (rows, size³)."""
+    stencil = {1: (-1.0, 1.0), 2: (1.0, -2.0, 1.0)}[order]
+    shape = (size - order, size)
+    line = sparse.diags_array(stencil, offsets=range(order + 1), shape=shape)
+    same = sparse.eye_array(size)
+    parts = [(same, same, line), (same, line, same), (line, same, same)]
+    return sparse.vstack([sparse.kron(sparse.kron(a, b), c) for a, b, c in parts]).tocsr()

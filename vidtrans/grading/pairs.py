@@ -1,0 +1,172 @@
+"""Pictures before and after, brought in step: of other sizes, cropped, or compressed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from vidtrans.grading.samples import ColourSamples
+from vidtrans.video.colour.conversion import to_uint8, unit
+
+FINDING_SIDE = 384  # of the short side in pixels, at which one picture is found in the other
+SAMPLING_SIDE = 512  # likewise, at which colours are compared
+SAME_SHAPE = 0.02  # of the aspect: two shapes this alike may be the same framing
+AGREES = 0.5  # correlation of structure from which two pictures show the same
+NEAR = 0.9  # of the best correlation: the whole picture is preferred to a part of it
+MIN_MATCHES = 12
+BLUR = 1.5  # σ in pixels, against grain, compression and half a pixel out of step
+FLAT = 0.03  # of full scale: the spread of colours around a sample at which it counts half
+STEP = 2  # pixels between samples
+EDGE = 0.004  # of full scale: what is this near to black or white may have been cut off
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where ``before`` lies in ``after``: a 2×3 matrix of pixel positions, and the correlation of what both show.
+
+    Positions are those of pictures whose sides are 1: (0, 0) to (1, 1).
+    """
+
+    matrix: np.ndarray
+    correlation: float
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the two show the same."""
+        return self.correlation >= AGREES
+
+
+def place(before: np.ndarray, after: np.ndarray) -> Placement:
+    """Find one picture in the other; both (H, W, 3) uint8 or uint16, of any size."""
+    small = [_fit(to_uint8(picture), FINDING_SIDE) for picture in (before, after)]
+    structure = [_structure(picture) for picture in small]
+    whole = Placement(np.eye(2, 3), 0.0)
+    shapes = [picture.shape[1] / picture.shape[0] for picture in small]
+    candidates = []
+    if abs(shapes[0] / shapes[1] - 1) <= SAME_SHAPE:
+        candidates.append(_refined(whole.matrix, structure))
+        if candidates[0].correlation >= NEAR:
+            return candidates[0]
+    found = _found_by_features(structure)
+    if found is not None:
+        candidates.append(_refined(found, structure))
+    return max(candidates, key=lambda c: c.correlation, default=whole)
+
+
+def sample_pair(before: np.ndarray, after: np.ndarray, placement: Placement) -> ColourSamples:
+    """Return colours of both pictures at the same places, the more of them counting the flatter a place is."""
+    height, width = _fitted_size(before, SAMPLING_SIDE)
+    here = cv2.resize(unit(before), (width, height), interpolation=cv2.INTER_AREA)
+    # Averaged first: a warp that shrinks would sample single pixels.
+    there = unit(after)
+    corners = placement.matrix[:, :2] @ np.eye(2)
+    scale = max(1.0, min(np.linalg.norm(corners[:, 0]) * there.shape[1] / width,
+                         np.linalg.norm(corners[:, 1]) * there.shape[0] / height))
+    size = (max(1, round(there.shape[1] / scale)), max(1, round(there.shape[0] / scale)))
+    there = cv2.resize(there, size, interpolation=cv2.INTER_AREA)
+    matrix = _in_pixels(placement.matrix, (width, height), size)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    there = cv2.warpAffine(there, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    inside = cv2.warpAffine(np.ones(size[::-1], np.float32), matrix, (width, height), flags=flags)
+    smooth = [cv2.GaussianBlur(picture, (0, 0), BLUR) for picture in (here, there)]
+    spread = sum(_spread(picture, mean) for picture, mean in zip((here, there), smooth, strict=True))
+    weights = (inside > 0.99) / (1 + spread / FLAT**2)
+    cut = np.maximum(*(np.abs(picture - 0.5).max(axis=2) for picture in smooth)) > 0.5 - EDGE
+    weights = np.where(cut, 0.3 * weights, weights)
+    some = (slice(BLURRED := 4, -BLURRED, STEP),) * 2
+    before_, after_ = (picture[some].reshape(-1, 3).astype(np.float64) for picture in smooth)
+    chosen = weights[some].ravel()
+    kept = chosen > 0
+    return ColourSamples(before_[kept], after_[kept], chosen[kept].astype(np.float64))
+
+
+def _fitted_size(picture: np.ndarray, side: int) -> tuple[int, int]:
+    height, width = picture.shape[:2]
+    scale = min(1.0, side / min(height, width))
+    return max(16, round(height * scale)), max(16, round(width * scale))
+
+
+def _fit(picture: np.ndarray, side: int) -> np.ndarray:
+    height, width = _fitted_size(picture, side)
+    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def _structure(picture: np.ndarray) -> np.ndarray:
+    """Return what of a picture a grade leaves: lightness, its local mean and contrast taken out; (H, W) float32."""
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    around = cv2.GaussianBlur(grey, (0, 0), 8)
+    detail = cv2.GaussianBlur(grey, (0, 0), 1) - around
+    size = np.sqrt(cv2.GaussianBlur(detail * detail, (0, 0), 8))
+    return detail / (size + 1.0)
+
+
+def _in_pixels(matrix: np.ndarray, size: tuple[int, int], other: tuple[int, int]) -> np.ndarray:
+    """Return a placement between pictures of these (width, height), for positions of pixel centres."""
+    to_unit = np.array([[1 / size[0], 0, 0.5 / size[0]], [0, 1 / size[1], 0.5 / size[1]], [0, 0, 1]])
+    to_pixels = np.array([[other[0], 0, -0.5], [0, other[1], -0.5], [0, 0, 1]])
+    return (to_pixels @ np.vstack([matrix, [0, 0, 1]]) @ to_unit)[:2]
+
+
+def _in_units(matrix: np.ndarray, size: tuple[int, int], other: tuple[int, int]) -> np.ndarray:
+    """Return the placement that ``_in_pixels`` makes a matrix of."""
+    to_pixels = np.array([[size[0], 0, -0.5], [0, size[1], -0.5], [0, 0, 1]])
+    to_unit = np.array([[1 / other[0], 0, 0.5 / other[0]], [0, 1 / other[1], 0.5 / other[1]], [0, 0, 1]])
+    return (to_unit @ np.vstack([matrix, [0, 0, 1]]) @ to_pixels)[:2]
+
+
+def _sizes(structure: list[np.ndarray]) -> list[tuple[int, int]]:
+    return [(picture.shape[1], picture.shape[0]) for picture in structure]
+
+
+def _refined(matrix: np.ndarray, structure: list[np.ndarray]) -> Placement:
+    """Return the placement near a first one that agrees best, by ECC (Evangelidis and Psarakis, TPAMI 2008)."""
+    first, second = structure
+    sizes = _sizes(structure)
+    start = _in_pixels(matrix, *sizes).astype(np.float32)
+    best = Placement(matrix, _correlation(first, second, start))
+    criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 60, 1e-5)
+    try:
+        _, found = cv2.findTransformECC(first, second, start.copy(), cv2.MOTION_AFFINE, criteria, None, 5)
+    except cv2.error:  # it did not converge
+        return best
+    moved = Placement(_in_units(found.astype(np.float64), *sizes), _correlation(first, second, found))
+    return max(best, moved, key=lambda p: p.correlation)
+
+
+def _correlation(first: np.ndarray, second: np.ndarray, matrix: np.ndarray) -> float:
+    """Return how far the structure of both agrees where they overlap; a negative one, of a negative, counts as well."""
+    size = (first.shape[1], first.shape[0])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    there = cv2.warpAffine(second, matrix, size, flags=flags)
+    inside = cv2.warpAffine(np.ones_like(second), matrix, size, flags=flags) > 0.5
+    if inside.mean() < 0.05:
+        return 0.0
+    a, b = first[inside], there[inside]
+    return float(abs(np.mean(a * b)) / np.sqrt(np.mean(a * a) * np.mean(b * b) + 1e-9))
+
+
+def _found_by_features(structure: list[np.ndarray]) -> np.ndarray | None:
+    """Return a placement by features that match (SIFT: Lowe, IJCV 2004); None where too few do."""
+    sift = cv2.SIFT_create(nfeatures=2000)
+    pictures = [np.clip(128 + 40 * picture, 0, 255).astype(np.uint8) for picture in structure]
+    (points, descriptors), (other_points, other_descriptors) = (sift.detectAndCompute(p, None) for p in pictures)
+    if descriptors is None or other_descriptors is None or min(len(descriptors), len(other_descriptors)) < 2:
+        return None
+    matches = cv2.BFMatcher().knnMatch(descriptors, other_descriptors, k=2)
+    good = [m[0] for m in matches if len(m) == 2 and m[0].distance < 0.75 * m[1].distance]
+    if len(good) < MIN_MATCHES:
+        return None
+    here = np.array([points[m.queryIdx].pt for m in good], np.float32)
+    there = np.array([other_points[m.trainIdx].pt for m in good], np.float32)
+    matrix, inliers = cv2.estimateAffine2D(here, there, method=cv2.RANSAC, ransacReprojThreshold=3.0)
+    if matrix is None or inliers.sum() < MIN_MATCHES:
+        return None
+    return _in_units(matrix, *_sizes(structure))
+
+
+def _spread(picture: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Return the variance of colours around each place, (H, W)."""
+    apart = picture - mean
+    return cv2.GaussianBlur(np.sum(apart * apart, axis=2), (0, 0), 2 * BLUR)

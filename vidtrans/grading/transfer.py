@@ -1,0 +1,105 @@
+"""The colours of one picture for another that shows something else: tones, casts and saturation, not hues.
+
+As Reinhard et al., "Color Transfer between Images" (2001), statistics of one picture are given to the other, in CIE Lab;
+those of lightness by quantiles, those of colour for each lightness, as split toning has it, and of colours near grey,
+where a grade shows and a parrot does not. To move whole distributions (Pitié et al., CVIU 2007) was tried: what was
+grass takes the colours of what was a parrot.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from vidtrans.grading.samples import ColourSamples
+
+COUNT = 20_000  # colours of each side
+QUANTILES = np.linspace(0.01, 0.99, 33)
+TONE_SHARE = 0.8  # of the way to the other's tones: the rest is what it shows
+SLOPES = (0.4, 2.2)  # of the curve of tones
+BANDS = np.linspace(5.0, 95.0, 7)  # of lightness, each with its cast
+BAND_WIDTH = 12.0
+NEAR_GREY = 12.0  # chroma at which a colour tells of the cast by half
+MAX_CAST = 14.0
+SATURATIONS = (0.6, 1.4)
+SKIN_HUE, SKIN_WIDTH, SKIN_CHROMA = 50.0, 25.0, (8.0, 45.0)  # degrees; chroma
+HELD_BACK = 0.6  # of the change of skin's colour
+GREY_HELD_BACK = 0.3  # likewise of greys
+
+
+def match_colours(before: np.ndarray, after: np.ndarray, seed: int = 0) -> ColourSamples:
+    """Return colours of one set, (N, 3) in [0, 1], and what becomes of them in the grade of another, (M, 3)."""
+    rng = np.random.default_rng(seed)
+    source, target = (_lab(_some(colours, rng)) for colours in (before, after))
+    light = _curve_of_tones(source[:, 0], target[:, 0])(source[:, 0])
+    cast, wanted = _casts(source), _casts(target)
+    own = _at(cast, source[:, 0])
+    change = _at(wanted, light) - own
+    change *= np.minimum(1, MAX_CAST / np.maximum(np.linalg.norm(change, axis=1, keepdims=True), 1e-6))
+    coloured = source[:, 1:] - own
+    chroma, other = (np.median(np.linalg.norm(part, axis=1)) for part in (coloured, target[:, 1:] - _at(wanted, target[:, 0])))
+    ratio = np.clip((other + 3) / (chroma + 3), *SATURATIONS)
+    skin = _skin(source)[:, None]
+    grey = np.clip(1 - np.linalg.norm(coloured, axis=1, keepdims=True) / NEAR_GREY, 0, 1)
+    held = 1 - np.maximum(HELD_BACK * skin, GREY_HELD_BACK * grey)
+    moved = own + coloured * (1 + (ratio - 1) * (1 - HELD_BACK * skin)) + change * held
+    return ColourSamples(_rgb(source), _rgb(np.column_stack([light, moved])), np.ones(len(source)))
+
+
+def _some(colours: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    chosen: np.ndarray = colours[rng.choice(len(colours), COUNT, replace=len(colours) < COUNT)]
+    return chosen
+
+
+class _Curve:
+    """A curve of tones through points, which goes on straight beyond them within [0, 100]."""
+
+    def __init__(self, at: np.ndarray, to: np.ndarray) -> None:
+        self._at, self._to = np.concatenate([[0], at, [100]]), np.concatenate([[min(to[0], at[0])], to, [max(to[-1], at[-1])]])
+
+    def __call__(self, light: np.ndarray) -> np.ndarray:
+        return np.interp(light, self._at, self._to)
+
+
+def _curve_of_tones(source: np.ndarray, target: np.ndarray) -> _Curve:
+    """Return the curve that brings the quantiles of lightness near to others, none of it too flat or too steep."""
+    at, wanted = (np.quantile(light, QUANTILES) for light in (source, target))
+    at = np.maximum.accumulate(at + np.arange(len(at)) * 1e-3)
+    to = at + TONE_SHARE * (wanted - at)
+    slopes = np.clip(np.diff(to) / np.diff(at), *SLOPES)
+    middle = len(at) // 2
+    steps = np.concatenate([[0.0], np.cumsum(slopes * np.diff(at))])
+    return _Curve(at, np.clip(to[middle] + steps - steps[middle], 0, 100))
+
+
+def _casts(lab: np.ndarray) -> np.ndarray:
+    """Return the cast, CIE Lab's a and b, of each band of lightness, (bands, 2); 0 where there are no greys."""
+    chroma = np.linalg.norm(lab[:, 1:], axis=1)
+    near = 1 / (1 + (chroma / NEAR_GREY) ** 2) ** 2
+    bands = np.exp(-0.5 * ((lab[:, :1] - BANDS) / BAND_WIDTH) ** 2) * near[:, None]
+    total = bands.sum(axis=0)[:, None]
+    # A hundredth of all colours, of no cast, against bands that hold next to nothing.
+    cast: np.ndarray = bands.T @ lab[:, 1:] / (total + 0.01 * len(lab))
+    return cast
+
+
+def _at(casts: np.ndarray, light: np.ndarray) -> np.ndarray:
+    return np.stack([np.interp(light, BANDS, casts[:, c]) for c in (0, 1)], axis=1)
+
+
+def _skin(lab: np.ndarray) -> np.ndarray:
+    """Return how much colours (N, 3) are like skin, 0 to 1."""
+    chroma = np.hypot(lab[:, 1], lab[:, 2])
+    hue = np.degrees(np.arctan2(lab[:, 2], lab[:, 1]))
+    low, high = SKIN_CHROMA
+    coloured = np.clip((chroma - low) / low, 0, 1) * np.clip((high - chroma) / low, 0, 1)
+    skin: np.ndarray = np.exp(-0.5 * ((hue - SKIN_HUE) / SKIN_WIDTH) ** 2) * coloured
+    return skin
+
+
+def _lab(colours: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(colours.astype(np.float32)[None], cv2.COLOR_RGB2LAB)[0].astype(np.float64)
+
+
+def _rgb(lab: np.ndarray) -> np.ndarray:
+    return np.clip(cv2.cvtColor(lab.astype(np.float32)[None], cv2.COLOR_LAB2RGB)[0].astype(np.float64), 0, 1)
