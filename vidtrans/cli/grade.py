@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 @click.argument("after", type=FILE)
 @output_option("The model, or a FILE.cube for other programs.  [default: AFTER.grade.safetensors]")
 @click.option("--unpaired", is_flag=True, help="AFTER shows something else, a film still say: match the colours alone.")
-@click.option("--nodes", "size", type=int, default=33, show_default=True, metavar="N", help="Nodes a side of the table.")
+@click.option(
+    "--nodes", "size", type=int, default=33, show_default=True, metavar="N", help="Nodes a side of the table."
+)
 @command_options(*WRITING, request="GradeRequest")
 def grade(request: GradeRequest, context: Context, console: Console) -> None:
     """Learn a colour grade from pictures or clips BEFORE and AFTER it.

@@ -71,9 +71,7 @@ def _stiffness(size: int) -> sparse.csr_matrix:
     step = 1 / (size - 1)
     bend, slope = differences(size, 2), differences(size, 1)
     return (
-        BEND * (0.1 / step) ** 1 * (bend.T @ bend)
-        + SLOPE * (slope.T @ slope)
-        + SIZE_OF_REST * sparse.eye_array(size**3)
+        BEND * (0.1 / step) * (bend.T @ bend) + SLOPE * (slope.T @ slope) + SIZE_OF_REST * sparse.eye_array(size**3)
     ).tocsr()
 
 
@@ -84,5 +82,7 @@ def _system(weights: sparse.csr_matrix, counts: np.ndarray, stiff: sparse.csr_ma
 def _solve(system: sparse.csr_matrix, right: np.ndarray, start: np.ndarray) -> np.ndarray:
     diagonal = system.diagonal()
     easier = LinearOperator(system.shape, lambda x: x / diagonal)
-    columns = [cg(system, right[:, c], start[:, c], rtol=TOLERANCE, maxiter=600, M=easier)[0] for c in range(right.shape[1])]
+    columns = [
+        cg(system, right[:, c], start[:, c], rtol=TOLERANCE, maxiter=600, M=easier)[0] for c in range(right.shape[1])
+    ]
     return np.stack(columns, axis=1)

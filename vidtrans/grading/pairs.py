@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,7 +19,7 @@ NEAR = 0.9  # of the best correlation: the whole picture is preferred to a part 
 MIN_MATCHES = 12
 BLUR = 1.5  # σ in pixels, against grain, compression and half a pixel out of step
 FLAT = 0.03  # of full scale: the spread of colours around a sample at which it counts half
-STEP = 2  # pixels between samples
+RIM, STEP = 4, 2  # pixels at the rim that are no samples, and between samples
 EDGE = 0.004  # of full scale: what is this near to black or white may have been cut off
 
 
@@ -61,21 +62,20 @@ def sample_pair(before: np.ndarray, after: np.ndarray, placement: Placement) -> 
     here = cv2.resize(unit(before), (width, height), interpolation=cv2.INTER_AREA)
     # Averaged first: a warp that shrinks would sample single pixels.
     there = unit(after)
-    corners = placement.matrix[:, :2] @ np.eye(2)
-    scale = max(1.0, min(np.linalg.norm(corners[:, 0]) * there.shape[1] / width,
-                         np.linalg.norm(corners[:, 1]) * there.shape[0] / height))
-    size = (max(1, round(there.shape[1] / scale)), max(1, round(there.shape[0] / scale)))
-    there = cv2.resize(there, size, interpolation=cv2.INTER_AREA)
-    matrix = _in_pixels(placement.matrix, (width, height), size)
+    full = np.array([there.shape[1], there.shape[0]])
+    scale = max(1.0, float(min(np.linalg.norm(placement.matrix[:, :2], axis=0) * full / (width, height))))
+    columns, rows = (max(1, round(side / scale)) for side in full.tolist())
+    there = cv2.resize(there, (columns, rows), interpolation=cv2.INTER_AREA)
+    matrix = _in_pixels(placement.matrix, (width, height), (columns, rows))
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     there = cv2.warpAffine(there, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    inside = cv2.warpAffine(np.ones(size[::-1], np.float32), matrix, (width, height), flags=flags)
+    inside = cv2.warpAffine(np.ones((rows, columns), np.float32), matrix, (width, height), flags=flags)
     smooth = [cv2.GaussianBlur(picture, (0, 0), BLUR) for picture in (here, there)]
     spread = sum(_spread(picture, mean) for picture, mean in zip((here, there), smooth, strict=True))
     weights = (inside > 0.99) / (1 + spread / FLAT**2)
     cut = np.maximum(*(np.abs(picture - 0.5).max(axis=2) for picture in smooth)) > 0.5 - EDGE
     weights = np.where(cut, 0.3 * weights, weights)
-    some = (slice(BLURRED := 4, -BLURRED, STEP),) * 2
+    some = (slice(RIM, -RIM, STEP),) * 2
     before_, after_ = (picture[some].reshape(-1, 3).astype(np.float64) for picture in smooth)
     chosen = weights[some].ravel()
     kept = chosen > 0
@@ -149,7 +149,7 @@ def _correlation(first: np.ndarray, second: np.ndarray, matrix: np.ndarray) -> f
 
 def _found_by_features(structure: list[np.ndarray]) -> np.ndarray | None:
     """Return a placement by features that match (SIFT: Lowe, IJCV 2004); None where too few do."""
-    sift = cv2.SIFT_create(nfeatures=2000)
+    sift: Any = cv2.SIFT.create(nfeatures=2000)  # OpenCV's stubs lack what it does
     pictures = [np.clip(128 + 40 * picture, 0, 255).astype(np.uint8) for picture in structure]
     (points, descriptors), (other_points, other_descriptors) = (sift.detectAndCompute(p, None) for p in pictures)
     if descriptors is None or other_descriptors is None or min(len(descriptors), len(other_descriptors)) < 2:

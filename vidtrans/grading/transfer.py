@@ -1,7 +1,7 @@
 """The colours of one picture for another that shows something else: tones, casts and saturation, not hues.
 
-As Reinhard et al., "Color Transfer between Images" (2001), statistics of one picture are given to the other, in CIE Lab;
-those of lightness by quantiles, those of colour for each lightness, as split toning has it, and of colours near grey,
+As Reinhard et al., "Color Transfer between Images" (2001), one picture's statistics are given to the other, in CIE
+Lab: those of lightness by quantiles, those of colour for each lightness, as split toning has it, by colours near grey,
 where a grade shows and a parrot does not. To move whole distributions (Pitié et al., CVIU 2007) was tried: what was
 grass takes the colours of what was a parrot.
 """
@@ -37,7 +37,9 @@ def match_colours(before: np.ndarray, after: np.ndarray, seed: int = 0) -> Colou
     change = _at(wanted, light) - own
     change *= np.minimum(1, MAX_CAST / np.maximum(np.linalg.norm(change, axis=1, keepdims=True), 1e-6))
     coloured = source[:, 1:] - own
-    chroma, other = (np.median(np.linalg.norm(part, axis=1)) for part in (coloured, target[:, 1:] - _at(wanted, target[:, 0])))
+    chroma, other = (
+        np.median(np.linalg.norm(c, axis=1)) for c in (coloured, target[:, 1:] - _at(wanted, target[:, 0]))
+    )
     ratio = np.clip((other + 3) / (chroma + 3), *SATURATIONS)
     skin = _skin(source)[:, None]
     grey = np.clip(1 - np.linalg.norm(coloured, axis=1, keepdims=True) / NEAR_GREY, 0, 1)
@@ -52,12 +54,14 @@ def _some(colours: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 class _Curve:
-    """A curve of tones through points, which goes on straight beyond them within [0, 100]."""
+    """A curve of tones through points, which leads on to black and white, as near as it may."""
 
     def __init__(self, at: np.ndarray, to: np.ndarray) -> None:
-        self._at, self._to = np.concatenate([[0], at, [100]]), np.concatenate([[min(to[0], at[0])], to, [max(to[-1], at[-1])]])
+        self._at = np.concatenate([[0], at, [100]])
+        self._to = np.concatenate([[min(to[0], at[0])], to, [max(to[-1], at[-1])]])
 
     def __call__(self, light: np.ndarray) -> np.ndarray:
+        """Return what becomes of lightness, (N,)."""
         return np.interp(light, self._at, self._to)
 
 

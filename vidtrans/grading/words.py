@@ -48,7 +48,8 @@ def describe(grade: Map, seen: np.ndarray, is_known: Callable[[np.ndarray], np.n
     for text, names in casts.items():
         said.append(text if len(names) == len(tones_known) > 1 else f"{text} {' and '.join(names)}")
     colours, graded = _lab(seen), _lab(grade(seen))
-    chroma, chroma_after = (np.hypot(lab[:, 1], lab[:, 2]) for lab in (colours, graded - _cast_of(tones, light, graded)))
+    graded -= _cast_of(tones, graded)
+    chroma, chroma_after = (np.hypot(lab[:, 1], lab[:, 2]) for lab in (colours, graded))
     coloured = chroma > 8
     if coloured.mean() > 0.02:
         share = float(np.median(chroma_after[coloured] / chroma[coloured]))
@@ -68,7 +69,7 @@ def _casts(a: float, b: float) -> list[str]:
     return found
 
 
-def _cast_of(tones: np.ndarray, light: np.ndarray, colours: np.ndarray) -> np.ndarray:
+def _cast_of(tones: np.ndarray, colours: np.ndarray) -> np.ndarray:
     """Return the cast that greys of the colours' lightness get, as Lab without lightness, (N, 3)."""
     order = np.argsort(tones[:, 0])
     casts = [np.interp(colours[:, 0], tones[order, 0], tones[order, c]) for c in (1, 2)]

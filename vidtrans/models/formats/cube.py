@@ -122,4 +122,3 @@ def _are_all(texts: list[str], wanted: float) -> bool:
 def _title_of(lines: list[str]) -> str:
     title = next((line[5:].strip().strip('"') for line in lines if line.split()[0] == "TITLE"), "")
     return title[:MAX_QUOTED]
-

@@ -1,0 +1,130 @@
+"""``vidtrans grade``: a grade learned, rendered, and written for other programs."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import imageio_ffmpeg
+import numpy as np
+import pytest
+from chain import refuse, said, said_json
+from clips import decode, moving_frames, write_clip
+from oddities import write_frames
+
+from vidtrans.models.formats.cube import read_cube
+
+COUNT = 6
+Frames = list[np.ndarray]
+Capsys = pytest.CaptureFixture[str]
+
+
+def film(frames: Frames) -> Frames:
+    """A grade: curves, and a little of each channel in the others."""
+    mixed = [np.clip((f / 255) @ np.array([[0.9, 0.05, 0], [0.1, 0.9, 0.1], [0, 0.05, 0.8]]), 0, 1) for f in frames]
+    return [np.rint(255 * (0.06 + 0.85 * f ** np.array([0.85, 1.0, 1.1]))).astype(np.uint8) for f in mixed]
+
+
+def pictures(folder: str, frames: Frames, ending: str = "png") -> Path:
+    Path(folder).mkdir()
+    for number, frame in enumerate(frames):
+        cv2.imwrite(f"{folder}/{number:03}.{ending}", frame[..., ::-1])
+    return Path(folder)
+
+
+def colourful(count: int = COUNT) -> Frames:
+    """Frames with many colours, and edges that show where they lie."""
+    rng = np.random.default_rng(0)
+    wide = cv2.resize(rng.random((6, 12, 3)).astype(np.float32), (320, 160), interpolation=cv2.INTER_CUBIC)
+    for _ in range(40):
+        at = (int(rng.integers(0, 320)), int(rng.integers(0, 160)))
+        cv2.circle(wide, at, int(rng.integers(3, 16)), [float(v) for v in rng.random(3)], -1, cv2.LINE_AA)
+    scene = np.rint(255 * np.clip(wide, 0, 1)).astype(np.uint8)
+    return [scene[:120, 8 * i : 8 * i + 200] for i in range(count)]
+
+
+@pytest.fixture
+def sides() -> tuple[Path, Path]:
+    frames = colourful()
+    return pictures("before", frames), pictures("after", film(frames))
+
+
+def test_pictures_before_and_after_make_a_model_that_renders(sides: tuple[Path, Path], capsys: Capsys) -> None:
+    text = said(capsys, 0, "grade", *sides)
+    assert "after.grade.safetensors: " in text
+    assert "next: vidtrans stylize VIDEO --model after.grade.safetensors" in text
+    frames = colourful(9)[6:]
+    clip = write_frames(Path("c.mkv"), frames, "ffv1", "gbrp")
+    said(capsys, 0, "stylize", clip, "--model", "after.grade.safetensors", "--codec", "ffv1", "-o", "o.mkv")
+    apart = [
+        np.abs(made.astype(int) - wanted) for made, wanted in zip(decode(Path("o.mkv"))[2], film(frames), strict=True)
+    ]
+    assert np.mean(apart) < 1.5
+    assert "up to date" in said(capsys, 0, "grade", *sides)
+
+
+def test_clips_in_step_make_a_table_that_ffmpeg_reads(sides: tuple[Path, Path], capsys: Capsys) -> None:
+    frames = colourful()
+    clips = [write_frames(Path(f"{n}.mkv"), f, "ffv1", "gbrp") for n, f in (("b", frames), ("a", film(frames)))]
+    table = said_json(capsys, "grade", *clips, "-o", "film.cube")
+    assert table["frames"] == COUNT
+    assert table["delta_e"] < 1
+    assert read_cube(Path("film.cube")).shape == (33, 33, 33, 3)
+    said(capsys, 0, "stylize", clips[0], "--model", "film", "--codec", "ffv1", "-o", "ours.mkv")
+    program = imageio_ffmpeg.get_ffmpeg_exe()
+    graph = "lut3d=film.cube"
+    subprocess.run([program, "-v", "error", "-i", "b.mkv", "-vf", graph, "-c:v", "ffv1", "theirs.mkv"], check=True)
+    ours, theirs = (np.array(decode(Path(f"{name}.mkv"))[2], float) for name in ("ours", "theirs"))
+    assert 10 * np.log10(255**2 / np.mean((ours - theirs) ** 2)) >= 45
+
+
+def test_a_grade_keeps_sixteen_bits_and_the_size_of_the_source(sides: tuple[Path, Path], capsys: Capsys) -> None:
+    said(capsys, 0, "grade", *sides, "-o", "g.safetensors")
+    ramp = np.linspace(0, 65535, 640).astype(np.uint16)
+    deep = [np.broadcast_to(ramp[None, :, None], (50, 640, 3)).copy()] * 3
+    clip = write_frames(Path("deep.mkv"), deep, "ffv1", "gbrp16le")
+    table = said_json(capsys, "stylize", clip, "--model", "g.safetensors", "--codec", "ffv1", "-o", "o.mkv")
+    assert (table["size"], table["depth"], table["temporal"]) == ([640, 50], 16, "off")
+    made = decode(Path("o.mkv"))[2][0]
+    assert len(np.unique(made[0, :, 0])) > 500
+
+
+def test_the_colours_of_a_still_that_shows_something_else(sides: tuple[Path, Path], capsys: Capsys) -> None:
+    still = np.full((60, 80, 3), (60, 80, 120), np.uint8)
+    cv2.imwrite("still.png", cv2.GaussianBlur(still, (0, 0), 3))
+    assert "do not show the same" in refuse(capsys, 2, "grade", sides[0], "still.png")
+    table = said_json(capsys, "grade", sides[0], "still.png", "--unpaired")
+    assert any("cooler" in word for word in table["words"])
+    assert "delta_e" not in table
+
+
+@pytest.mark.parametrize(
+    ("make", "status", "line"),
+    [
+        (lambda b, a: ["grade", b, "none.png"], 3, "no such file"),
+        (lambda b, a: ["grade", b, a, "-o", "g.png"], 2, "a grade is a .safetensors or .cube file"),
+        (lambda b, a: ["grade", b, a, "--nodes", "1"], 2, "a table has 2 to 65"),
+        (lambda b, a: ["grade", b / "000.png", a], 2, "give as many of both"),
+        (lambda b, a: ["grade", __file__, a], 3, "test_grade.py"),
+    ],
+)
+def test_mistakes_are_one_line(
+    make: Callable[[Path, Path], list[object]], status: int, line: str, sides: tuple[Path, Path], capsys: Capsys
+) -> None:
+    assert line in refuse(capsys, status, *make(*sides))
+
+
+def test_flat_and_black_pictures_are_no_crash(capsys: Capsys) -> None:
+    flat = [np.full((40, 60, 3), 20 * i, np.uint8) for i in range(3)]
+    sides = pictures("b", flat), pictures("a", film(flat))
+    assert "do not show the same" in refuse(capsys, 2, "grade", *sides)
+    said(capsys, 0, "grade", *sides, "--unpaired", "-o", "flat.safetensors")
+
+
+def test_a_clip_and_its_own_copy_change_nothing(capsys: Capsys) -> None:
+    clip = write_clip(Path("c.mp4"), moving_frames(8))
+    Path("d.mp4").write_bytes(clip.read_bytes())
+    table = said_json(capsys, "grade", clip, "d.mp4")
+    assert table["words"] == []
