@@ -104,6 +104,8 @@ DISK = {
 }
 
 
+TEMPORARY = "free some space, or set TMPDIR to a folder that can be written"
+
 # How libraries say that memory ran out. Those of NVIDIA have statuses of their own, and torch only passes these on.
 # CUDNN_STATUS_NOT_INITIALIZED and its like in cuBLAS are not here: a full GPU may be the cause, but so is a driver or a
 # cuDNN that does not fit, and retries with less would then end in advice that does not help. That cuDNN
@@ -150,6 +152,8 @@ def describe_error(error: BaseException) -> tuple[str, int] | None:
         return str(error), error.exit_status
     if out_of_memory(error):
         return "out of memory — use a smaller --size", 4
+    if isinstance(error, FileNotFoundError) and "No usable temporary directory" in str(error):  # of tempfile
+        return f"temporary files: no folder takes them — {TEMPORARY}", 1
     if isinstance(error, OSError) and error.errno in DISK:
         named = str(error.filename or "").removeprefix("file:")  # FFmpeg's names
         where = f"{named}: " if named else ""

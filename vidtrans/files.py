@@ -216,7 +216,9 @@ def move_into_place(made: Path, target: Path) -> None:
 def finish_replacing(target: Path) -> None:
     """Clean up after a run that was killed while it gave a new folder its name."""
     old = _replaced(target)
-    if old.exists() and not target.exists():
+    if not old.exists():
+        return
+    if not target.exists():
         os.replace(old, target)
     remove(old)
 

@@ -87,7 +87,8 @@ def _coerce(value: Any, hint: Any, name: str) -> Any:  # noqa: ANN401  (types of
             return str(value)  # size = 256
         elif type(value) is option:
             return value
-    wanted = " or ".join(getattr(o, "__name__", str(o)).replace("NoneType", '"none"') for o in options)
+    names = {float: "a finite number", types.NoneType: '"none"'}
+    wanted = " or ".join(names.get(o, getattr(o, "__name__", str(o))) for o in options)
     raise UsageError(f"{name} = {_quote(value)}", f"it must be {wanted}", "see 'vidtrans preset show'")
 
 

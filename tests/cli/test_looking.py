@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
+import signal
+import tempfile
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,7 +30,8 @@ from vidtrans.errors import UsageError
 from vidtrans.inference import ENGINES
 from vidtrans.rendering.settings_grid import parse_variations
 from vidtrans.self_test import CHECKS
-from vidtrans.self_test.subject import Scale
+from vidtrans.self_test.findings import Verdict
+from vidtrans.self_test.subject import Scale, Subject
 from vidtrans.video.images.picture import read_picture, write_picture
 from vidtrans.video.io.reader import ClipReader
 from vidtrans.video.plots.layout import GAP, PAPER, Sheet, cell_size, fit, text_band
@@ -279,6 +286,52 @@ def test_doctor_names_what_is_wrong_and_what_to_do(monkeypatch: pytest.MonkeyPat
     assert found["model"].state == "wrong"
     assert "no model of this name" in found["model"].detail
     assert found["video"].state == "ok"
+
+
+@pytest.mark.parametrize("arguments", [("doctor", "--self-test"), ("bench", "--size", "64", "--frames", "2")])
+def test_without_a_place_for_temporary_files_it_is_said_what_to_do(
+    arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def nowhere(*_: object, **__: object) -> None:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
+
+    monkeypatch.setattr(tempfile, "mkdtemp", nowhere)
+    told = said(capsys, 1, *arguments)
+    assert "temporary files: no folder takes them — free some space, or set TMPDIR" in told
+    assert "Traceback" not in told
+    assert "install vidtrans anew" not in told
+
+
+def test_doctor_tells_of_variables_that_change_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("VIDTRANS_DOCTOR_BOGUS", "1")
+    assert "the variable VIDTRANS_DOCTOR_BOGUS is none of this command's" in said(capsys, 0, "doctor")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_self_test_that_is_stopped_cleans_up(
+    number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Signalling:
+        def __call__(self, subject: Subject) -> dict[str, Callable[[], Verdict]]:
+            def check() -> Verdict:
+                os.kill(os.getpid(), number)
+                return Verdict("ok", "well")
+
+            return {"first": check, "second": check}
+
+    entry = SimpleNamespace(load=Signalling)
+    monkeypatch.setattr("vidtrans.self_test.run.CHECKS", {"signalling": entry})
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    before = signal.getsignal(number)
+    try:
+        told = said(capsys, 128 + number, "doctor", "--self-test", "--device", "cpu")
+    finally:
+        signal.signal(number, before)
+    assert "stopped" in told
+    assert "second" not in told
+    assert list(tmp_path.glob("vidtrans-*")) == []
 
 
 @pytest.fixture

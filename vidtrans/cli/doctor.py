@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from vidtrans.cli.command import console_options
+from vidtrans.cli.command import command_options
 from vidtrans.cli.console import Console
-from vidtrans.cli.options import CONTEXT_OPTIONS
+
+if TYPE_CHECKING:
+    from vidtrans.session import Context
 
 SIGNS = {"ok": "ok   ", "note": "note ", "wrong": "WRONG"}
 
@@ -15,21 +19,20 @@ SIGNS = {"ok": "ok   ", "note": "note ", "wrong": "WRONG"}
 @click.option(
     "--self-test",
     is_flag=True,
-    help="Test what the device computes and how fast, too: about a minute; with --json all figures.",
+    help="Test what the device computes and how fast, too: a minute or two; with --json all figures.",
 )
-@CONTEXT_OPTIONS["device"]
-@console_options
-def doctor(self_test: bool, device: str | None, console: Console) -> int:
+@command_options("device")
+def doctor(self_test: bool, context: Context, console: Console) -> int:
     """Look at device, codecs, libraries and disk, and say what to do about what is wrong."""
     from vidtrans.pipeline.doctor import examine, start_self_test
 
-    name = device or "auto"
-    test = start_self_test(name) if self_test else None
+    test = start_self_test(context.device) if self_test else None
     findings = []
-    for checks in (examine(name), test or ()):
+    for checks in (examine(context.device), test or ()):
         for finding in checks:
+            context.stop.check()
             findings.append(finding)
-            if not console.as_json and not (console.quiet and finding.state == "ok"):
+            if not console.as_json and not (console.quiet and finding.state != "wrong"):
                 console.text(f"{SIGNS[finding.state]} {finding.name:15} {finding.detail}")
                 if finding.remedy:
                     console.text(f"{'':6}{'':15} -> {finding.remedy}")

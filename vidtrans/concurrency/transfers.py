@@ -1,7 +1,7 @@
 """Copies of pictures between the host and a device. On a GPU of CUDA they run beside what is computed there.
 
 What is computed on the device runs on its current stream, a copy on a stream of its own. One waits for the other where
-it must, on the device, while the host goes on. Renders know of streams in this module only.
+it must, on the device, while the host goes on. Beside ``inference.cuda_graphs`` renders know of streams here only.
 """
 
 from __future__ import annotations

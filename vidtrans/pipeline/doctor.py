@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import vidtrans
-from vidtrans.errors import UsageError, VidtransError
+from vidtrans.errors import UsageError, describe_error
 from vidtrans.self_test.findings import Finding, State
 
 if TYPE_CHECKING:
@@ -56,10 +56,11 @@ def examine(device: str = "auto") -> Iterator[Finding]:
     for name, check in checks.items():
         try:
             yield Finding(name, *check())
-        except VidtransError as error:
-            yield Finding(name, "wrong", str(error))
         except Exception as error:
-            yield Finding(name, "wrong", f"{type(error).__name__}: {error}", REINSTALL)
+            if described := describe_error(error):
+                yield Finding(name, "wrong", described[0])
+            else:
+                yield Finding(name, "wrong", f"{type(error).__name__}: {error}", REINSTALL)
 
 
 def _python() -> Result:

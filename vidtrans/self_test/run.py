@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import vidtrans
-from vidtrans.errors import VidtransError
+from vidtrans.errors import TEMPORARY, describe_error
 from vidtrans.inference.compiled import caches_in
 from vidtrans.inference.device import Device
 from vidtrans.self_test import CHECKS
@@ -46,14 +46,21 @@ class SelfTest:
         began = time.perf_counter()
         try:
             verdict = check()
-        except VidtransError as error:
-            verdict = Verdict("wrong", str(error))
         except Exception as error:
-            verdict = Verdict("wrong", f"{type(error).__name__}: {str(error).partition(chr(10))[0]}")
+            verdict = _verdict_of(error)
         seconds = round(time.perf_counter() - began, 2)
         own = {"kind": kind, "name": name, "state": verdict.state, "seconds": seconds, "figures": verdict.figures}
         self.table["checks"].append(own)
         return Finding(name, verdict.state, f"{verdict.detail} ({seconds:.1f} s)", _remedy(verdict))
+
+
+def _verdict_of(error: Exception) -> Verdict:
+    described = describe_error(error)
+    if isinstance(error, OSError) and described:  # all that is written is temporary
+        return Verdict("wrong", f"it cannot be tested: {described[0]}", remedy=TEMPORARY)
+    return Verdict(
+        "wrong", described[0] if described else f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+    )
 
 
 def _remedy(verdict: Verdict) -> str:

@@ -178,6 +178,16 @@ def test_a_run_that_was_killed_between_two_renames_is_cleaned_up_after(tmp_path:
     assert names(tmp_path / "out") == ["new" if arrived else "old"]
 
 
+def test_where_nothing_can_be_removed_nothing_has_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that is only read refuses even to remove what is not there, and by a name that the user does not know."""
+
+    def refuse(path: Path) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(files, "remove", refuse)
+    files.finish_replacing(tmp_path / "out")
+
+
 # Names and errors
 
 

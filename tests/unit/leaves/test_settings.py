@@ -249,7 +249,7 @@ def test_a_toml_file_that_may_not_be_read_is_told_in_a_line(tmp_path: Path, monk
 @pytest.mark.parametrize("key", ["share", "weight"])
 def test_numbers_that_are_none_are_refused(key: str, value: float) -> None:
     """TOML has nan and inf; a key or a record could not be made of them later."""
-    with pytest.raises(UsageError, match=key):
+    with pytest.raises(UsageError, match=rf"{key}.* must be a finite number"):
         from_table(Example, {key: value}, "example")
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -411,6 +412,20 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     return folder
+
+
+def test_a_full_disk_is_no_fault_of_the_machine(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: object) -> dict[str, Callable[[], Verdict]]:
+        def check() -> Verdict:
+            raise OSError(errno.ENOSPC, "No space left on device", "step.pt")
+
+        return {"resume": check}
+
+    monkeypatch.setattr("vidtrans.self_test.run.CHECKS", {"training": SimpleNamespace(load=lambda: full)})
+    (finding,) = SelfTest(resolve_device("cpu"), SMALL)
+    assert finding.state == "wrong"
+    assert finding.detail.startswith("it cannot be tested: step.pt: no space left on device")
+    assert "TMPDIR" in finding.remedy
 
 
 @pytest.mark.parametrize("pretended", [False, True])

@@ -93,7 +93,11 @@ class SegmentWriter:
         try:
             packets = self._stream.encode(frame)
         except av.error.FFmpegError as error:
-            raise MediaError("encoding", str(error.strerror).lower(), "try another --codec or --size") from None
+            codec, size = self._stream.codec_context.name, f"{self._stream.width}x{self._stream.height}"
+            what = f"encoding {size} with {codec}"
+            raise MediaError(
+                what, str(error.strerror).lower(), "choose another --codec, or give larger pictures"
+            ) from None
         for packet in packets:
             # An encoder's own are random where it gets fewer frames than it reorders; ``join`` sets them.
             packet.dts = self._count - DECODED_BEFORE
