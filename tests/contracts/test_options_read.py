@@ -43,6 +43,7 @@ RUNS: dict[str, tuple[str, ...]] = {
     "sheet": ("clip.mp4", "-o", "sh.png", "-n", "1"),
     "probe": ("clip.mp4",),
     "bench": ("--dry-run",),
+    "doctor": (),
 }
 # What takes another run: an output that is there.
 FURTHER: dict[str, tuple[tuple[str, ...], ...]] = {
@@ -108,7 +109,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 
 def test_every_command_with_a_context_is_run_here() -> None:
     with_context = {
-        name for name, command in FOUND.items() if {"dry_run", "overwrite"} & {p.name for p in command.params}
+        name for name, command in FOUND.items() if {"dry_run", "overwrite", "device"} & {p.name for p in command.params}
     }
     assert with_context == {*RUNS, "demo"}
 
@@ -118,7 +119,7 @@ def test_what_is_offered_of_a_context_is_read(
     name: str, place: Path, read: set[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(place)
-    cache = () if name == "bench" else ("--cache-dir", f"cache-{name}")
+    cache = () if name in ("bench", "doctor") else ("--cache-dir", f"cache-{name}")
     said(capsys, 0, name, *RUNS[name], *cache)
     for more in FURTHER.get(name, ()):
         said(capsys, 0, name, *RUNS[name], *cache, *more)
