@@ -41,6 +41,7 @@ RUNS: dict[str, tuple[str, ...]] = {
     "evaluate": ("clip.mp4", "--source", "clip.mp4", "--flow", "dis-fast", "-o", "plot.png"),
     "compare": ("clip.mp4", "clip2.mp4", "-o", "c.png", "--frames", "1"),
     "sheet": ("clip.mp4", "-o", "sh.png", "-n", "1"),
+    "grade": ("clip.mp4", "clip2.mp4", "-o", "g.cube", "--unpaired", "--nodes", "5"),
     "probe": ("clip.mp4",),
     "bench": ("--dry-run",),
     "doctor": (),
