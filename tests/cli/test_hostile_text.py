@@ -212,6 +212,7 @@ NEEDED: dict[str, list[str]] = {
     "evaluate": ["CLIP", "--source", "CLIP", "--dry-run"],
     "compare": ["CLIP", "CLIP", "-o", "made.png", "--dry-run"],
     "sheet": ["CLIP", "-o", "made.png", "--dry-run"],
+    "grade": ["CLIP", "CLIP", "-o", "made.cube", "--dry-run"],
     "probe": ["CLIP"],
     "demo": ["--dry-run"],
     "bench": ["--dry-run"],

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 from scipy.ndimage import gaussian_filter
-from scipy.sparse.linalg import LinearOperator, cg
 
 from vidtrans.grading.lattice import SIZE, ColourLattice, differences, interpolation, node_colours
 from vidtrans.grading.operators import Operators, fit_operators
 from vidtrans.grading.samples import ColourSamples
 
-ROUNDS = 4  # of weights by what was left over
+LEVELS = (9, 17)  # nodes a side of the lattices that come first
+ROUNDS = 2  # at each level, of weights by what was left over
 OUTLIER = 0.015  # of full scale: from there on a sample counts less
 BEND, SLOPE, SIZE_OF_REST = 3e-2, 3e-4, 1e-5  # what the rest costs: its bends, its slopes, itself
 NEAR = 0.03  # σ, of the range of a channel, within which a sample decides what a colour becomes
 SEEN = 0.5  # a node is seen where samples decide at least this share of its value
-TOLERANCE = 1e-5
+TOLERANCE, MAX_ITERATIONS, TINY = 1e-4, 600, 1e-30
 
 
 @dataclass(frozen=True)
@@ -40,21 +40,28 @@ def fit_grade(samples: ColourSamples, size: int = SIZE) -> FittedGrade:
     """Return the smoothest lattice near to the samples. Where nothing was seen it is what the operators make."""
     samples = samples.averaged()
     operators = fit_operators(samples)
-    base = np.clip(operators(node_colours(size)), 0.0, 1.0)
-    weights = interpolation(samples.before, size)
-    rest = samples.after - weights @ base.reshape(-1, 3)
-    stiff = _stiffness(size)
     counts = samples.weights / samples.weights.mean()
-    solution = np.zeros((size**3, 3))
-    trust = np.ones(len(counts))
-    for _ in range(ROUNDS):
-        system = _system(weights, counts * trust, stiff)
-        right = weights.T @ (rest * (counts * trust)[:, None])
-        solution = _solve(system, right, solution)
-        apart = np.linalg.norm(rest - weights @ solution, axis=1)
-        trust = 1 / (1 + (apart / OUTLIER) ** 2)
-    nodes = np.clip(base + solution.reshape(base.shape), 0.0, 1.0)
+    trust, rest = np.ones(len(counts)), np.zeros((1, 3))
+    coarser = 1
+    for finer in sorted({min(size, n) for n in LEVELS} | {size}):
+        # What a coarse lattice has found is where a fine one starts: far fewer iterations.
+        rest = np.repeat(rest, finer**3, axis=0) if coarser == 1 else _resampled(rest, coarser, finer)
+        base = np.clip(operators(node_colours(finer)), 0.0, 1.0)
+        weights, stiff = interpolation(samples.before, finer), _stiffness(finer)
+        wanted = samples.after - weights @ base.reshape(-1, 3)
+        for _ in range(ROUNDS):
+            system = (weights.T @ sparse.diags_array(counts * trust) @ weights + stiff).tocsr()
+            rest = _solve(system, weights.T @ (wanted * (counts * trust)[:, None]), rest)
+            apart = np.linalg.norm(wanted - weights @ rest, axis=1)
+            trust = 1 / (1 + (apart / OUTLIER) ** 2)
+        coarser = finer
+    nodes = np.clip(base + rest.reshape(base.shape), 0.0, 1.0)
     return FittedGrade(ColourLattice(nodes), operators, _certainty(weights, size))
+
+
+def _resampled(rest: np.ndarray, size: int, finer: int) -> np.ndarray:
+    """Return values at the nodes of a lattice, (size³, 3), at those of a finer one."""
+    return interpolation(node_colours(finer).reshape(-1, 3), size) @ rest
 
 
 def _certainty(weights: sparse.csr_matrix, size: int) -> np.ndarray:
@@ -75,14 +82,26 @@ def _stiffness(size: int) -> sparse.csr_matrix:
     ).tocsr()
 
 
-def _system(weights: sparse.csr_matrix, counts: np.ndarray, stiff: sparse.csr_matrix) -> sparse.csr_matrix:
-    return (weights.T @ sparse.diags_array(counts) @ weights + stiff).tocsr()
-
-
 def _solve(system: sparse.csr_matrix, right: np.ndarray, start: np.ndarray) -> np.ndarray:
-    diagonal = system.diagonal()
-    easier = LinearOperator(system.shape, lambda x: x / diagonal)
-    columns = [
-        cg(system, right[:, c], start[:, c], rtol=TOLERANCE, maxiter=600, M=easier)[0] for c in range(right.shape[1])
-    ]
-    return np.stack(columns, axis=1)
+    """Solve for all columns at once, by conjugate gradients with the diagonal as preconditioner.
+
+    SciPy's takes one column, and its dot products wait for each other in threads: beside other work that takes twenty
+    times as long as alone.
+    """
+    easier = 1 / system.diagonal()[:, None]
+    x = start.copy()
+    residual = right - system @ x
+    step = conditioned = easier * residual
+    energy = np.einsum("nc,nc->c", residual, conditioned)
+    enough = TOLERANCE**2 * np.einsum("nc,nc->c", right, easier * right)
+    for _ in range(MAX_ITERATIONS):
+        if (energy <= enough).all():
+            break
+        along = system @ step
+        length = energy / np.maximum(np.einsum("nc,nc->c", step, along), TINY)
+        x += length * step
+        residual -= length * along
+        conditioned = easier * residual
+        before, energy = energy, np.einsum("nc,nc->c", residual, conditioned)
+        step = conditioned + energy / np.maximum(before, TINY) * step
+    return x

@@ -100,6 +100,7 @@ def test_pairings_that_look_around_a_pixel_or_draw_are_augmented_by_the_loader(t
     assert {name for name in PAIRINGS if PAIRINGS.load(name).pointwise} == {
         "aligned",
         "colorize",
+        "grade",
         "next-frame",
         "stack",
     }
