@@ -34,6 +34,9 @@ GENERATORS = Registry(
             "vidtrans.networks.residual:Residual",
             "repaints textures without skips, as CycleGAN does: 11 M, slow on a CPU",
         ),
+        "painter": Entry(
+            "vidtrans.networks.painter:Painter", "Johnson's, for looks from pictures, several in one: 0.3 M parameters"
+        ),
         "hd": Entry("vidtrans.networks.hd:HD", "pix2pixHD's, coarse to fine, for 1024 pixels and up: 182 M, for a GPU"),
         "spade": Entry(
             "vidtrans.networks.spade:SpadeGenerator",

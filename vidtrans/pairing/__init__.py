@@ -20,6 +20,7 @@ PAIRINGS = Registry(
         "next-frame": Entry("vidtrans.pairing.next_frame:NextFrame", "a frame → the one that follows it"),
         "aligned": Entry("vidtrans.pairing.aligned:Aligned", "a picture → its counterpart in a second clip or folder"),
         "grade": Entry("vidtrans.pairing.grade:Grade", "as aligned, for colours: at full size and 16 bits"),
+        "look": Entry("vidtrans.pairing.look:Look", "a frame for a painter of looks; what it paints has no target"),
         "stack": Entry("vidtrans.pairing.stack:Stack", "guides as channels (depth, normals, mattes …) → the picture"),
     },
 )

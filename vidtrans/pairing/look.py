@@ -1,0 +1,64 @@
+"""A frame and what a painter is told: which look, and how large the strokes are. There is no target but the frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vidtrans.pairing.base import Pairing
+from vidtrans.settings import setting
+
+STROKE_LEVELS = (0, 128, 255)  # of the plane that says how large strokes are; what lies between is interpolated
+MIDDLE = 1
+
+
+@dataclass(frozen=True)
+class LookSettings:
+    """The looks, in the order in which the network has them."""
+
+    looks: tuple[str, ...] = setting(("look",), "names of the looks")
+
+    def __post_init__(self) -> None:
+        if not self.looks or len(set(self.looks)) != len(self.looks):
+            raise ValueError("pairing.looks needs names, each once")
+
+
+class Look(Pairing):
+    """The frame, a plane for each look where there are several, and one for the strokes, each of one value."""
+
+    name = "look"
+    version = 1
+    Settings = LookSettings
+    settings: LookSettings
+
+    def __init__(self, settings: LookSettings) -> None:
+        super().__init__(settings)
+        self.num_looks = len(settings.looks)
+        self.in_channels = 3 + condition_planes(self.num_looks)
+
+    def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
+        """Return the frame with the first look, in strokes of the middle size."""
+        return self.conditioned(frames[0], np.eye(self.num_looks)[0], STROKE_LEVELS[MIDDLE] / 255)
+
+    def training_input(self, frames: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+        """Return the frame with a look and a size of strokes that ``rng`` draws."""
+        look, level = int(rng.integers(self.num_looks)), int(rng.integers(len(STROKE_LEVELS)))
+        return self.conditioned(frames[0], np.eye(self.num_looks)[look], STROKE_LEVELS[level] / 255)
+
+    def conditioned(self, frame: np.ndarray, shares: np.ndarray, stroke: float) -> np.ndarray:
+        """Return a frame (H, W, 3) uint8 with its planes: the ``shares`` of looks, and the ``stroke``, 0 to 1."""
+        values = [*(shares if self.num_looks > 1 else ()), stroke]
+        planes = np.empty((*frame.shape[:2], len(values)), np.uint8)
+        planes[...] = np.rint(255 * np.asarray(values)).astype(np.uint8)
+        return np.dstack([frame, planes])
+
+    def preview(self, net_input: np.ndarray) -> np.ndarray:
+        """Return the frame."""
+        return net_input[..., :3]
+
+
+def condition_planes(looks: int) -> int:
+    """Return the planes beside a frame: one for each of several looks, and one for the strokes."""
+    return 1 + (looks if looks > 1 else 0)
