@@ -48,6 +48,8 @@ def other_value(field: Field[Any]) -> Any:
     checks = field.metadata
     if isinstance(field.default, bool):
         return not field.default
+    if isinstance(field.default, tuple):
+        return ("a",)
     if "choices" in checks:
         return next(choice for choice in checks["choices"] if choice != field.default)
     if field.default is None or field.name == "crop_size":

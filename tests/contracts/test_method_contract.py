@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -55,15 +57,43 @@ class Networks:
         return None
 
 
+class LookNetworks(Networks):
+    """The same for a painter of two looks."""
+
+    in_channels = 6
+
+    def make_generator(self, number: int = 0) -> Any:
+        network = build_generator("painter", {"channels": 4, "blocks": 1, "looks": 2}, self.in_channels)
+        initialise(network, self.seed + number)
+        return network
+
+
+SETUPS: dict[str, type[Networks]] = {"look": LookNetworks}
+
+
+@cache
+def own_settings(name: str) -> dict[str, Any]:
+    """What a method cannot do without."""
+    if name != "look":
+        return {}
+    folder = Path(tempfile.mkdtemp())
+    for number in range(2):
+        write_picture(folder / f"{number}.png", scene(48, 40, number))
+    return {"look_pictures": (str(folder / "0.png"), str(folder / "1.png")), "look_measure": "patches"}
+
+
 def made(name: str, seed: int = 0, **settings: Any) -> TrainingMethod:
-    setup = Networks(TrainingSettings(method=name, batch_size=2, **settings), seed)
-    method: TrainingMethod = METHODS.load(name).make(setup)
+    given = TrainingSettings(method=name, batch_size=2, **{**own_settings(name), **settings})
+    method: TrainingMethod = METHODS.load(name).make(SETUPS.get(name, Networks)(given, seed))
     return method
 
 
 def take(method: TrainingMethod, step: int) -> dict[str, float]:
-    x = torch.rand((2, 1, SIDE, SIDE), generator=torch.Generator().manual_seed(step)) * 2 - 1
-    return method.step(x, torch.cat([x, -x, x * x], 1), lr=1e-3, seed=step, progress=step / 10)
+    random = torch.Generator().manual_seed(step)
+    count = SETUPS.get(method.settings.method, Networks).in_channels
+    x = torch.rand((2, count, SIDE, SIDE), generator=random) * 2 - 1
+    targets = torch.cat([x[:, :1], -x[:, :1], x[:, :1].square()], 1)
+    return method.step(x, targets, lr=1e-3, seed=step, progress=step / 10)
 
 
 @every_method
@@ -146,7 +176,8 @@ def test_held_out_pairs_are_scored(name: str, tmp_path: Path) -> None:
     write_picture(picture, scene(SIDE, SIDE, 0))
     pair = Pair((picture,), picture, (0, 0), 0)
     engine = TorchEngine(method.learned, Networks.device, "fp32", batch=1)
-    scores = method.validate(engine, make_pairing("edges", {}), [pair])
+    pairing = make_pairing("look", {"looks": ["a", "b"]}) if name == "look" else make_pairing("edges", {})
+    scores = method.validate(engine, pairing, [pair])
     assert scores["pairs"] == 1
 
 
@@ -155,7 +186,7 @@ def test_a_method_is_chosen_by_a_setting_whose_default_is_in_no_key(name: str) -
     settings = TrainingSettings(method=name)
     assert settings.for_key().get("method", "pix2pix") == name
     assert set(settings.method_settings) == set(METHODS[name].settings)
-    assert isinstance(METHODS.load(name).identity(settings), str)
+    assert isinstance(METHODS.load(name).identity(TrainingSettings(method=name, **own_settings(name))), str)
 
 
 def imported(path: Path) -> set[str]:

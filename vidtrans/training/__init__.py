@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from vidtrans.registry import Entry, Registry
 from vidtrans.settings import setting
+from vidtrans.training.looks import MEASURES
 
 
 class Label(NamedTuple):
@@ -75,6 +76,23 @@ METHODS = Registry(
             curves={
                 "discriminator": Label("D", "Near 0 D has won: it gives G almost no gradient."),
                 "temporal_discriminator": Label("D: three frames", "That of three in a row; 0 in steps without any."),
+            },
+        ),
+        "look": Method(
+            "vidtrans.training.methods.look:Look",
+            "a painter and style pictures: Johnson et al., ECCV 2016; see vidtrans look",
+            curves={
+                "style": Label("Style", "How far from the manner of the style pictures.", aim=-math.inf),
+                "content": Label("Content", "How far from what the frames show.", aim=-math.inf),
+                "colour": Label("Colour", "How far from the colours of the style pictures.", aim=-math.inf),
+                "steadiness": Label("Steadiness", "How much a picture changes that is moved a little.", aim=-math.inf),
+            },
+            settings={
+                "look_pictures": setting((), "style pictures, one for each look"),
+                "look_measure": setting("auto", "what compares manners", choices=("auto", *MEASURES)),
+                "look_style": setting(1.0, "weight of the style; 2 for busy pictures", low=0.0, high=1000.0),
+                "look_colour": setting(8.0, "weight of the colours", low=0.0, high=1000.0),
+                "look_steady": setting(5.0, "weight of the steadiness", low=0.0, high=1000.0),
             },
         ),
     },

@@ -21,7 +21,7 @@ def _with_tables(cls: type[T]) -> type[T]:
     for method in METHODS.values():
         more |= method.settings
     for name, field in more.items():
-        cls.__annotations__[name] = type(field.default)
+        cls.__annotations__[name] = tuple[str, ...] if isinstance(field.default, tuple) else type(field.default)
         setattr(cls, name, field)
     return cls
 
@@ -156,7 +156,7 @@ class TrainingSettings:
     checkpoint_seconds: float = setting(30.0, "seconds between checkpoints: the work that a crash may cost", low=0.0)
     preview_seconds: float = setting(15.0, "seconds between updates of the preview sheet", low=0.0)
 
-    unrecorded: ClassVar[tuple[str, ...]] = ("checkpoint_seconds", "preview_seconds", "cuda_graph")
+    unrecorded: ClassVar[tuple[str, ...]] = ("checkpoint_seconds", "preview_seconds", "cuda_graph", "look_pictures")
 
     @property
     def weights(self) -> dict[str, float]:
@@ -205,9 +205,11 @@ class TrainingSettings:
         return self.final_weights == "best" or self.patience > 0
 
     def for_key(self) -> Table:
-        """Return the settings that decide the result; ``compile`` only where it is on, as in runs before it existed."""
-        table = record_table(self)
-        return table if self.compile else {name: value for name, value in table.items() if name != "compile"}
+        """Return the settings that decide the result: those of its method only, and ``compile`` where it is on."""
+        others = {key for method in METHODS.values() for key in method.settings} - set(self.method_settings)
+        if not self.compile:
+            others.add("compile")
+        return {name: value for name, value in record_table(self).items() if name not in others}
 
     def on(self, kind: str) -> TrainingSettings:
         """Return the settings with the batch size of a run on a kind of device."""

@@ -1,0 +1,76 @@
+"""Contracts of every measure of looks that is installed. A new line of ``MEASURES`` is tested by being there."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from clips import scene
+
+from vidtrans.errors import UsageError
+from vidtrans.training.looks import MEASURES, load_measure
+from vidtrans.training.looks.measure import LookMeasure
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def signed(picture: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
+
+
+def stripes(width: int, seed: int = 0) -> torch.Tensor:
+    """A texture: stripes of two colours."""
+    colours = np.random.default_rng(seed).integers(0, 256, (2, 3))
+    x = np.arange(96) // width % 2
+    return signed(np.broadcast_to(colours[x][None], (96, 96, 3)).astype(np.uint8))
+
+
+@pytest.fixture(params=list(MEASURES))
+def measure(request: pytest.FixtureRequest) -> LookMeasure:
+    try:
+        found: LookMeasure = load_measure(request.param)
+    except UsageError as error:
+        pytest.skip(str(error))
+    return found
+
+
+def test_a_manner_is_nearest_to_itself(measure: LookMeasure) -> None:
+    manner = measure.manner(stripes(4))
+    distances = [
+        float(measure.style(measure.see(picture), manner))
+        for picture in (stripes(4), stripes(4).roll(2, 3), stripes(12), stripes(4, seed=1))
+    ]
+    assert distances[0] < 1e-6
+    assert max(distances[:2]) < min(distances[2:])
+
+
+def test_content_is_what_is_where_in_whatever_colours(measure: LookMeasure) -> None:
+    frame = signed(scene(96, 96, 3))
+    of_frame = measure.see(frame)
+    darker, other = 0.6 * frame - 0.2, frame.flip(3)
+    assert float(measure.content(measure.see(frame), of_frame)) == 0
+    same, moved = (float(measure.content(measure.see(p), of_frame)) for p in (darker, other))
+    assert same < 0.3 * moved
+
+
+def test_gradients_bring_a_picture_nearer_to_a_manner(measure: LookMeasure) -> None:
+    manner, picture = measure.manner(stripes(6)), torch.zeros(1, 3, 64, 64, requires_grad=True)
+    optimizer = torch.optim.Adam([picture], 0.05)
+    losses = []
+    for _ in range(15):
+        loss = measure.style(measure.see(picture), manner)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss))
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_one_of_several_is_as_if_it_were_alone(measure: LookMeasure) -> None:
+    manner, both = measure.manner(stripes(4)), torch.cat([stripes(6), stripes(9)])
+    alone = float(measure.style(measure.see(both[1:]), manner))
+    assert float(measure.style(measure.one(measure.see(both), 1), manner)) == pytest.approx(alone, rel=1e-4)
+
+
+def test_a_measure_has_an_identity(measure: LookMeasure) -> None:
+    assert len(measure.identity()) > 3

