@@ -23,6 +23,8 @@ __all__ = [
     "deflicker",
     "dream",
     "evaluate",
+    "grade",
+    "look",
     "make_dataset",
     "probe",
     "run",

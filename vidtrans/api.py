@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypedDict, Unpack
 
 from vidtrans import requests
-from vidtrans.config.recipe import dataset_recipe, render_recipe
+from vidtrans.config.recipe import dataset_recipe, look_recipe, render_recipe
 from vidtrans.config.rendering_settings import DEFLICKER_READS, DREAM_READS
 from vidtrans.data.folder import train_recipe
 from vidtrans.dreaming.predictors import NOISE
@@ -24,6 +24,7 @@ from vidtrans.pipeline import deflicker as _deflicker
 from vidtrans.pipeline import dream as _dream
 from vidtrans.pipeline import evaluate as _evaluate
 from vidtrans.pipeline import grade as _grade
+from vidtrans.pipeline import look as _look
 from vidtrans.pipeline import make_dataset as _make_dataset
 from vidtrans.pipeline import probe as _probe
 from vidtrans.pipeline import run as _run
@@ -183,6 +184,24 @@ def dream(
         seed, models, _path(output), frames, recipe, _time(start), _path(blend), _path(sound)
     )
     return _dream.dream(request, Context(**options))
+
+
+def look(
+    pictures: Paths,
+    output: PathLike | None = None,
+    *,
+    on: Paths = (),
+    preset: str | None = None,
+    steps: int | None = None,
+    minutes: float | None = None,
+    fresh: bool = False,
+    settings: Settings | None = None,
+    **options: Unpack[ContextOptions],
+) -> Table:
+    """``vidtrans look``: one or more pictures → a model that paints in their manner, learned ``on`` clips."""
+    recipe = look_recipe(preset, _with_steps(settings, steps, minutes))
+    request = requests.LookRequest(tuple(_paths(pictures)), recipe, tuple(_paths(on)), _path(output), minutes, fresh)
+    return _look.look(request, Context(**options))
 
 
 def grade(

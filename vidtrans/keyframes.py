@@ -90,6 +90,28 @@ def parse_curve(text: str | float, name: str, low: float, high: float) -> Keyfra
     return KeyframeCurve(tuple(values), tuple(moments))
 
 
+def parse_names(text: str, name: str) -> tuple[list[str], list[Time]]:
+    """Read ``look`` or ``"0: look, 120: other"``: names, and the moment of each; one name has none.
+
+    ``name`` is what errors call it. Raises UsageError.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) == 1 and ":" not in text:
+        return parts, []
+    names, moments = [], []
+    for part in parts:
+        moment, colon, value = part.rpartition(":")
+        remedy = f'write {name} "0: {parts[0].rpartition(":")[2].strip() or "a"}, 120: other"'
+        if not colon or not value.strip():
+            raise UsageError(f"{name} '{text}'", f"'{part}' is no moment with a name", remedy)
+        try:
+            moments.append(parse_time(moment))
+        except UsageError:
+            raise UsageError(f"{name} '{text}'", f"'{moment.strip()}' is not a moment", remedy) from None
+        names.append(value.strip())
+    return names, moments
+
+
 def _number(text: str, name: str, low: float, high: float) -> float:
     try:
         value = float(text)

@@ -100,6 +100,22 @@ class AblateRequest:
 
 
 @dataclass(frozen=True)
+class LookRequest:
+    """A model that paints in the manner of ``pictures``, learned on clips; without any, on the one that ships."""
+
+    pictures: tuple[Path, ...]
+    recipe: Recipe
+    on: tuple[Path, ...] = ()
+    output: Path | None = None
+    minutes: float | None = None
+    fresh: bool = False
+
+    def __post_init__(self) -> None:
+        check_suffix(self.output, "a model", MODEL_SUFFIX)
+        _check_minutes(self.minutes)
+
+
+@dataclass(frozen=True)
 class StylizeRequest:
     """A model rendered onto one video, picture or folder.
 

@@ -213,6 +213,7 @@ NEEDED: dict[str, list[str]] = {
     "compare": ["CLIP", "CLIP", "-o", "made.png", "--dry-run"],
     "sheet": ["CLIP", "-o", "made.png", "--dry-run"],
     "grade": ["CLIP", "CLIP", "-o", "made.cube", "--dry-run"],
+    "look": ["CLIP", "--on", "CLIP", "-o", "made.safetensors", "--dry-run"],
     "probe": ["CLIP"],
     "demo": ["--dry-run"],
     "bench": ["--dry-run"],

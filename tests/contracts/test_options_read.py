@@ -29,6 +29,7 @@ OPTIONS = {f.name for f in fields(Context)} - {"report", "stop", "engines", "war
 # What wrappers take, and hand over as one: the console, a batch's options.
 WRAPPED = {"as_json", "quiet", "verbose", "jobs", "executor", "shard", "retry", "halt"}
 TRAINED = tuple(tiny_flags("generator", "discriminator"))
+LOOKED = ("--set=dataset.size=32", "--set=generator.channels=4", "--set=training.look_measure=patches")
 # A run of each command in which all that it has of a Context is read.
 RUNS: dict[str, tuple[str, ...]] = {
     "make-dataset": ("clip.mp4", "-o", "d.dataset", "--set=dataset.size=32"),
@@ -42,6 +43,7 @@ RUNS: dict[str, tuple[str, ...]] = {
     "compare": ("clip.mp4", "clip2.mp4", "-o", "c.png", "--frames", "1"),
     "sheet": ("clip.mp4", "-o", "sh.png", "-n", "1"),
     "grade": ("clip.mp4", "clip2.mp4", "-o", "g.cube", "--unpaired", "--nodes", "5"),
+    "look": ("clip.mp4", "--on", "clip2.mp4", "-o", "l.safetensors", "--steps", "1", *LOOKED),
     "probe": ("clip.mp4",),
     "bench": ("--dry-run",),
     "doctor": (),

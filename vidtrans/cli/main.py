@@ -26,6 +26,7 @@ COMMANDS = {
     "deflicker": ("deflicker", "Take the flicker out of what any tool has made of a video."),
     "dream": ("dream", "Let a model that predicts frames go on from a seed."),
     "try": ("try_out", "A grid of settings on a few frames, in seconds."),
+    "look": ("look", "A painting in, a model that paints like it out."),
     "grade": ("grade", "A colour grade, learned from pictures before and after it."),
     "run": ("run", "The whole chain in one resumable command."),
     "evaluate": ("evaluate", "How steady, sharp and true a render is, and when it is worst."),

@@ -66,6 +66,12 @@ if TYPE_CHECKING:
 )
 @cuts_option("nothing is averaged")
 @strength_option
+@setting_option(
+    "--look", "rendering", "look", "Which look of a model with several; keyframes: '0: ink, 120: oil'.", metavar="NAME"
+)
+@setting_option(
+    "--stroke-size", "rendering", "stroke_size", "Of a look from pictures: 0 fine, 1 broad; keyframes too.", metavar="X"
+)
 @click.option("--mask", type=FILE, help="A matte, white where the look is: a video, a picture, or a folder.")
 @mix_option
 @colour_option

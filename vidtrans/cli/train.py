@@ -77,7 +77,7 @@ def _model_text(table: Table) -> str:
         what = f"{steps} on {count(table['pairs'], 'pair')}, {where}, {rate}"
         return f"would train {table['output']}: {what}{cost_text(table)}"
     scores = table.get("held_out") or {}
-    score = f", held out {scores['psnr']:.1f} dB" if scores else ""
+    score = f", held out {scores['psnr']:.1f} dB" if "psnr" in scores else ""
     return (
         f"{table['output']}: {steps}{score}{timing(table)}\n"
         f"how it learnt: {shell_path(table['report'])}\n"

@@ -224,6 +224,11 @@ def dataset_recipe(preset: str | None, flags: Mapping[str, Mapping[str, Any]]) -
     return make_recipe(preset, implied, flags)
 
 
+def look_recipe(preset: str | None, flags: Mapping[str, Mapping[str, Any]]) -> Recipe:
+    """Return the recipe of a look from pictures: without ``preset``, that of the preset 'look'."""
+    return make_recipe(preset, "look", flags)
+
+
 def render_recipe(
     preset: str | None, flags: Mapping[str, Mapping[str, Any]], command: str = "", read: Sequence[str] = ()
 ) -> Recipe:

@@ -23,6 +23,10 @@ class RenderingSettings:
     strength: str | float = setting(1.0, "0 is the source, 1 the look, 2 twice as far; keyframes: '0: 0.2, 120: 1'")
     mix: str | float = setting(0.0, "share of the source laid over the result, 0 to 1; keyframes too")
     keep_colour: str | float = setting(0.0, "share of the source's own colours that is kept, 0 to 1; keyframes too")
+    look: str = setting(
+        "", "which look of a model with several; keyframes: '0: ink, 120: oil'; the first one by itself"
+    )
+    stroke_size: str | float = setting(0.5, "strokes of a look from pictures: 0 fine, 1 broad; keyframes too")
     mask_feather: float = setting(
         0.0, "σ in pixels of the result by which the mask's edge is softened", low=0.0, high=500.0
     )
@@ -54,7 +58,11 @@ class RenderingSettings:
     )
 
     def __post_init__(self) -> None:
-        self.curves()
+        self.curves(), self.stroke_curve()
+
+    def stroke_curve(self) -> KeyframeCurve:
+        """Return the size of strokes over time. Raises UsageError."""
+        return parse_curve(self.stroke_size, "--stroke-size", 0.0, 1.0)
 
     def curve(self, name: str) -> KeyframeCurve:
         """Return the value of ``strength``, ``mix`` or ``keep_colour`` over time. Raises UsageError."""
@@ -66,4 +74,6 @@ class RenderingSettings:
 
     def for_key(self) -> Table:
         """Return what decides the result; a curve in one way of writing it."""
-        return to_table(self) | {name: str(curve) for name, curve in self.curves().items()}
+        return to_table(self) | {
+            name: str(curve) for name, curve in (self.curves() | {"stroke_size": self.stroke_curve()}).items()
+        }

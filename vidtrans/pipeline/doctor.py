@@ -49,6 +49,7 @@ def examine(device: str = "auto") -> Iterator[Finding]:
         "video": _video,
         "hardware video": _hardware_video,
         "model": partial(_model, device),
+        "looks": _looks,
         "folder": _folder,
         "ffmpeg program": _ffmpeg_program,
         "presets": _presets,
@@ -132,6 +133,16 @@ def _model(device: str) -> Result:
     from vidtrans.self_test.installation import model_rate
 
     return "ok", f"'flower' runs at about {model_rate('flower', 456, 256, device):.0f} frames/s of 456x256"
+
+
+def _looks() -> Result:
+    from vidtrans.training.looks import MEASURES, resolve_measure
+
+    found = resolve_measure("auto")
+    if found == "patches":
+        remedy = "pip install 'vidtrans[looks]': looks from pictures get more of their structure"
+        return "ok", f"'vidtrans look' compares {MEASURES[found].summary}; {remedy}"
+    return "ok", f"'vidtrans look' compares {MEASURES[found].summary}"
 
 
 def _folder() -> Result:

@@ -79,7 +79,7 @@ def _infer_stage(plan: RenderPlan, engine: Engine) -> InferStage:
         size=list(plan.size),
         depth=plan.delivery.depth,
         transparency=plan.form(plan.size).transparency,
-        engine=dict(engine.identity) | _skipping_key(plan),
+        engine=dict(engine.identity) | _skipping_key(plan) | _conditions_key(plan),
         libraries=media_libraries(),
         memory=recurrence_key(plan.model.record, engine),
     )
@@ -90,6 +90,11 @@ def _skipping_key(plan: RenderPlan) -> dict[str, str]:
     reuses = plan.rendering.duplicate_threshold and not plan.model.is_recurrent
     reuse = {"reuse": str(plan.rendering.duplicate_threshold)} if reuses else {}
     return reuse | ({"draft": str(plan.rendering.draft_step), "carried": PROPAGATION_VERSION} if plan.draft else {})
+
+
+def _conditions_key(plan: RenderPlan) -> Table:
+    """What a painter of looks is told."""
+    return {"conditions": plan.conditions.for_key()} if plan.conditions else {}
 
 
 def _blend_key(plan: RenderPlan) -> Table:

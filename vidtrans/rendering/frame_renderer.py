@@ -13,8 +13,10 @@ import numpy as np
 from vidtrans.clips.mask import MatteReader
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import Pairing
+from vidtrans.pairing.look import Look
 from vidtrans.rendering.batching import BatchQueue, RenderCount
 from vidtrans.rendering.flow_propagation import Draft, FlowPropagator
+from vidtrans.rendering.look_conditions import LookConditions
 from vidtrans.rendering.recurrence import Recurrence
 from vidtrans.temporal.stream import Sample
 from vidtrans.video.colour.conversion import to_uint8
@@ -26,11 +28,19 @@ HOST_GUIDE = "host_guide"  # in a sample's extras: its guide as an array, where 
 class ModelInputs:
     """What the network sees of frames: the pairing's input, or, of a drawing, the drawing itself.
 
-    ``mattes``: the mask of each frame at the working size, for pairings that look at it.
+    ``mattes``: the mask of each frame at the working size, for pairings that look at it. ``conditions``: what a painter
+    of looks is told of a frame, by its number.
     """
 
-    def __init__(self, pairing: Pairing, *, drawn: bool = False, mattes: MatteReader | None = None) -> None:
-        self.pairing, self.is_drawn, self._mattes = pairing, drawn, mattes
+    def __init__(
+        self,
+        pairing: Pairing,
+        *,
+        drawn: bool = False,
+        mattes: MatteReader | None = None,
+        conditions: LookConditions | None = None,
+    ) -> None:
+        self.pairing, self.is_drawn, self._mattes, self._conditions = pairing, drawn, mattes, conditions
 
     def __call__(self, frames: Sequence[Frame]) -> np.ndarray:
         """Return the input for the last of ``frames``, which begin with the oldest that the pairing looks back to.
@@ -43,6 +53,8 @@ class ModelInputs:
         pictures = [picture for frame in frames for picture in (frame.rgb, *frame.guides)]
         if not self.pairing.deep:
             pictures = [to_uint8(picture) for picture in pictures]
+        if self._conditions is not None and isinstance(self.pairing, Look):
+            return self.pairing.conditioned(pictures[-1], *self._conditions(frames[-1].index))
         if not self.pairing.uses_mask:
             return self.pairing.input(pictures)
         return self.pairing.render_input(pictures, frames[-1].index, self._matte(frames[-1]))

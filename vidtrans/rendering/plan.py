@@ -20,6 +20,7 @@ from vidtrans.rendering.batching import RenderCount
 from vidtrans.rendering.directing import BlendCurves
 from vidtrans.rendering.flow_propagation import Draft
 from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
+from vidtrans.rendering.look_conditions import LookConditions, conditions_of
 from vidtrans.rendering.recurrence import recurrence
 from vidtrans.settings import Size
 from vidtrans.store.chunking import Chunk, cut_into_chunks
@@ -65,7 +66,7 @@ class RenderPlan:
         if self.draft and self.model.is_recurrent:
             why = f"'{self.model.name}' paints each frame from the one before"
             raise UsageError(f"--draft {self.rendering.draft_step}", why, "render all frames: leave it out")
-        self.directions, self.delivery  # noqa: B018  (what does not fit is reported at once)
+        self.directions, self.conditions, self.delivery  # noqa: B018  (what does not fit is reported at once)
 
     @property
     def rendering(self) -> RenderingSettings:
@@ -91,6 +92,11 @@ class RenderPlan:
     def directions(self) -> BlendCurves:
         """Return how source and look are blended, frame by frame."""
         return BlendCurves(self.rendering.curves(), self.clip.index.pts, self.clip.pts_of)
+
+    @cached_property
+    def conditions(self) -> LookConditions | None:
+        """Return what a painter of looks is told of each frame; None for another model."""
+        return conditions_of(self.model, self.rendering, self.clip.index.pts, self.clip.pts_of)
 
     @cached_property
     def delivery(self) -> Delivery:
@@ -172,7 +178,7 @@ class RenderPlan:
     def inputs(self) -> ModelInputs:
         """Return what makes the network's input, of frames in order. Close it."""
         mattes = self.input_mask.mattes(self.size, self.threads) if self.input_mask else None
-        return ModelInputs(self.pairing, drawn=self.drawn, mattes=mattes)
+        return ModelInputs(self.pairing, drawn=self.drawn, mattes=mattes, conditions=self.conditions)
 
     def renderer(self, engine: Engine, count: RenderCount | None = None) -> FrameRenderer:
         """Return what makes the model's pictures, of frames in order. Close it."""

@@ -1,0 +1,137 @@
+"""``vidtrans look``: pictures become models that paint in their manner, several in one, which pass into each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from chain import refuse, said, said_json
+from clips import decode, moving_frames, scene, write_clip
+
+from vidtrans import api
+from vidtrans.errors import Interrupted
+from vidtrans.events import Event, Progress, Stop
+from vidtrans.models.model_file import read_record
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+Capsys = pytest.CaptureFixture[str]
+STEPS = 4
+QUICK = ["--set", "dataset.size=48", "--set", "training.crop_size=32", "--set", "generator.channels=4"]
+QUICK += ["--set", "generator.blocks=1", "--set", "training.look_measure=patches", "--set", "training.ema_decay=0"]
+EXACT = ["--codec", "ffv1", "--temporal", "off"]
+
+
+def style(name: str, seed: int) -> Path:
+    cv2.imwrite(name, scene(64, 48, seed)[..., ::-1])
+    return Path(name)
+
+
+@pytest.fixture
+def clip() -> Path:
+    return write_clip(Path("c.mp4"), moving_frames(8, size=(96, 64)))
+
+
+def frames(path: str) -> np.ndarray:
+    return np.array(decode(Path(path))[2], np.float64)
+
+
+def test_a_picture_becomes_a_model_that_renders(clip: Path, capsys: Capsys) -> None:
+    picture = style("ink.png", 1)
+    text = said(capsys, 0, "look", picture, "--on", clip, "--steps", STEPS, *QUICK)
+    assert "ink.safetensors: 4 steps" in text
+    assert "next: vidtrans stylize VIDEO --model ink.safetensors" in text
+    assert "up to date" in said(capsys, 0, "look", picture, "--on", clip, "--steps", STEPS, *QUICK)
+    record = read_record(Path("ink.safetensors"))
+    assert (record.pairing["settings"]["looks"], record.in_channels) == (["ink"], 4)
+    assert "look_pictures" not in str(record.training)
+    assert set(record.training["held_out"]) == {"pairs", "style", "content"} or record.training["held_out"] == {}
+    for stroke in ("0", "1", "0: 0, 7: 1"):
+        said(
+            capsys,
+            0,
+            "stylize",
+            clip,
+            "--model",
+            "ink",
+            "--stroke-size",
+            stroke,
+            "-o",
+            f"{stroke[:1]}{len(stroke)}.mkv",
+            *EXACT,
+        )
+    fine, broad, growing = (frames(name) for name in ("01.mkv", "11.mkv", "010.mkv"))
+    assert np.array_equal(growing[0], fine[0])
+    assert np.array_equal(growing[-1], broad[-1])
+
+
+def test_looks_of_one_model_pass_into_each_other(clip: Path, capsys: Capsys) -> None:
+    pictures = style("ink.png", 1), style("oil.jpg", 2)
+    table = said_json(capsys, "look", *pictures, "--on", clip, "--steps", STEPS, "-o", "both.safetensors", *QUICK)
+    assert table["looks"] == ["ink", "oil"]
+    for name, wanted in (("default", None), ("ink", "ink"), ("oil", "oil.jpg"), ("both", "0: ink, 7: oil")):
+        look = ["--look", wanted] if wanted else []
+        said(capsys, 0, "stylize", clip, "--model", "both", *look, "-o", f"{name}.mkv", *EXACT)
+    default, ink, oil, both = (frames(f"{name}.mkv") for name in ("default", "ink", "oil", "both"))
+    assert np.array_equal(default, ink)
+    assert not np.array_equal(ink, oil)
+    assert np.array_equal(both[0], ink[0])
+    assert np.array_equal(both[-1], oil[-1])
+    assert not np.array_equal(both[3], ink[3])
+    line = refuse(capsys, 2, "stylize", clip, "--model", "both", "--look", "inc", "-o", "x.mkv")
+    assert "did you mean 'ink'" in line
+
+
+def test_one_that_was_stopped_goes_on_to_the_same_bytes(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture, stop = style("ink.png", 1), Stop()
+    settings: dict[str, Any] = {
+        "dataset": {"size": "48"},
+        "generator": {"channels": 4, "blocks": 1},
+        "training": {"crop_size": 32, "look_measure": "patches", "steps": 6, "checkpoint_seconds": 0.0},
+    }
+
+    def stop_half_way(event: Event) -> None:
+        if isinstance(event, Progress) and event.task == "training" and event.done == 3:
+            stop.request(130)
+
+    whole = {"on": clip, "settings": settings}
+    api.look(picture, output=Path("whole/ink.safetensors"), **whole, cache_dir=Path("one"))
+    parts: dict[str, Any] = {**whole, "output": Path("parts/ink.safetensors"), "cache_dir": Path("two")}
+    with pytest.raises(Interrupted):
+        api.look(picture, report=stop_half_way, stop=stop, **parts)
+    assert not Path("parts/ink.safetensors").exists()
+    api.look(picture, **parts)
+    assert Path("parts/ink.safetensors").read_bytes() == Path("whole/ink.safetensors").read_bytes()
+
+
+def test_a_video_gives_its_middle_frame_and_the_clip_that_ships_is_learned_on(capsys: Capsys) -> None:
+    film = write_clip(Path("film.mp4"), moving_frames(6))
+    text = said(capsys, 0, "look", film, "--steps", 1, *QUICK, "--set", "dataset.frame_step=50")
+    assert "no clip was given with --on" in text
+    assert Path("film.dataset/looks/film.png").is_file()
+
+
+@pytest.mark.parametrize("kind", ["tiny", "grey", "transparent", "black", "long"])
+def test_pictures_of_all_kinds(kind: str, clip: Path, capsys: Capsys) -> None:
+    made = {
+        "tiny": scene(3, 2, 0),
+        "grey": scene(40, 30, 0)[..., 0],
+        "transparent": np.dstack([scene(40, 30, 0), np.full((30, 40), 60, np.uint8)]),
+        "black": np.zeros((30, 40, 3), np.uint8),
+        "long": scene(400, 4, 0),
+    }[kind]
+    cv2.imwrite("p.png", made)
+    said(capsys, 0, "look", "p.png", "--on", clip, "--steps", 1, *QUICK)
+
+
+def test_mistakes_are_one_line(clip: Path, capsys: Capsys) -> None:
+    picture = style("ink.png", 1)
+    assert "no such file" in refuse(capsys, 3, "look", "none.png", "--on", clip)
+    Path("other").mkdir()
+    cv2.imwrite("other/ink.png", scene(20, 20, 0))
+    assert "two pictures have this name" in refuse(capsys, 2, "look", picture, "other/ink.png", "--on", clip)
+    assert "a model is a .safetensors file" in refuse(capsys, 2, "look", picture, "-o", "m.pt")
+    assert "was not made by 'vidtrans look'" in refuse(capsys, 2, "stylize", clip, "--model", "flower", "--look", "a")
+    assert "was not made by" in refuse(capsys, 2, "stylize", clip, "--model", "flower", "--stroke-size", "1")

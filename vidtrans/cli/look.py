@@ -1,0 +1,57 @@
+"""``vidtrans look``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from vidtrans.cli.command import command_options, refuse_both
+from vidtrans.cli.console import Console
+from vidtrans.cli.options import CACHING, minutes_option, output_option, steps_option
+from vidtrans.cli.types import FILE
+from vidtrans.cli.words import count, shell_path, timing
+from vidtrans.config.recipe import CHAIN
+
+if TYPE_CHECKING:
+    from vidtrans.requests import LookRequest
+    from vidtrans.session import Context
+    from vidtrans.settings import Table
+
+
+@click.command("look")
+@click.argument("pictures", nargs=-1, required=True, type=FILE, metavar="PICTURE...")
+@click.option(
+    "--on",
+    "on",
+    multiple=True,
+    type=FILE,
+    metavar="VIDEO",
+    help="A clip to learn on, best the one that it is for; may be repeated.  [default: the one that ships]",
+)
+@output_option("The model.  [default: PICTURE.safetensors]")
+@steps_option
+@minutes_option
+@click.option("--fresh", is_flag=True, help="Start from nothing, whatever was trained before.")
+@command_options(*CACHING, "device", "seed", request="LookRequest", tables=CHAIN, recipe="look_recipe")
+def look(request: LookRequest, context: Context, console: Console) -> None:
+    """Teach a model the manner of one or more PICTURES: a painting in, films in its strokes out.
+
+    A PICTURE may be a video: its middle frame is taken. Five minutes on two cores are enough; stop it, and the same
+    command goes on.
+    """
+    from vidtrans.pipeline.look import look as learn
+
+    refuse_both("steps", "minutes")
+    table = learn(request, context)
+    console.result(table, _text(table))
+
+
+def _text(table: Table) -> str:
+    if table.get("dry_run"):
+        return f"would learn {', '.join(table['looks'])} on {count(table['frames'], 'frame')}, into {table['output']}"
+    return (
+        f"{table['output']}: {count(table['steps'], 'step')}{timing(table)}\n"
+        f"how it learnt: {shell_path(table['report'])}\n"
+        f"next: vidtrans stylize VIDEO --model {shell_path(table['output'])}"
+    )

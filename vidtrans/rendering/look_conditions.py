@@ -1,0 +1,69 @@
+"""What a painter of looks is told of each frame: the shares of its looks, and how large the strokes are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from vidtrans.config.rendering_settings import RenderingSettings
+from vidtrans.errors import UsageError
+from vidtrans.keyframes import check_order, neighbours, parse_names
+from vidtrans.models.loaded_model import LoadedModel
+from vidtrans.pairing.look import Look
+from vidtrans.registry import unknown_name
+from vidtrans.settings import Table, Time
+
+
+class LookConditions:
+    """The conditions of a clip's frames; one look passes into the next between their key frames.
+
+    ``pts_of`` places a moment among ``pts``. Raises UsageError where the model has no look of a name.
+    """
+
+    def __init__(
+        self,
+        looks: Sequence[str],
+        settings: RenderingSettings,
+        pts: Sequence[int],
+        pts_of: Callable[[Time], Fraction],
+    ) -> None:
+        wanted, moments = parse_names(settings.look or looks[0], "--look")
+        self._stroke = settings.stroke_curve().over(pts, pts_of, "--stroke-size")
+        self._shares = np.eye(len(looks))[[_number(name, looks) for name in wanted]]
+        self._keys, self._pts = [pts_of(moment) for moment in moments], pts
+        check_order(self._keys, f"--look '{settings.look}'")
+        self._for_key = {"look": [[str(m) for m in moments], wanted], "stroke": str(settings.stroke_curve())}
+
+    def __call__(self, frame: int) -> tuple[np.ndarray, float]:
+        """Return the shares of the looks, which add up to 1, and the size of strokes, 0 to 1."""
+        before, after, share = neighbours(self._keys, self._pts[frame])
+        shares: np.ndarray = (1 - share) * self._shares[before] + share * self._shares[after]
+        return shares, self._stroke(frame)
+
+    def for_key(self) -> Table:
+        """Return what decides them, for cache keys."""
+        return dict(self._for_key)
+
+
+def conditions_of(
+    model: LoadedModel, settings: RenderingSettings, pts: Sequence[int], pts_of: Callable[[Time], Fraction]
+) -> LookConditions | None:
+    """Return the conditions of a model's render; None for one that takes none. Raises UsageError where they are set."""
+    if isinstance(model.pairing, Look):
+        return LookConditions(model.pairing.settings.looks, settings, pts, pts_of)
+    for name, given in (("--look", settings.look), ("--stroke-size", settings.stroke_curve().constant != 0.5)):
+        if given:
+            why = f"'{model.name}' was not made by 'vidtrans look'"
+            raise UsageError(name, why, "leave it out")
+    return None
+
+
+def _number(name: str, looks: Sequence[str]) -> int:
+    """Return the number of a look, by its name or by the name of its picture. Raises UsageError."""
+    for candidate in (name, Path(name).stem):
+        if candidate in looks:
+            return looks.index(candidate)
+    raise unknown_name("look", name, list(looks))
