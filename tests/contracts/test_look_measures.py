@@ -62,7 +62,7 @@ def test_gradients_bring_a_picture_nearer_to_a_manner(measure: LookMeasure) -> N
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        losses.append(float(loss))
+        losses.append(loss.item())
     assert losses[-1] < 0.5 * losses[0]
 
 

@@ -19,7 +19,7 @@ from torch import nn
 from vidtrans.errors import ModelError, UsageError
 from vidtrans.files import digest_file
 from vidtrans.settings import from_table
-from vidtrans.training import ADVERSARIAL
+from vidtrans.training import ADVERSARIAL, METHODS
 from vidtrans.training.health import LEAST_VARIATION, PICTURES, WINDOW, OutputVariation, concerns, relative_variation
 from vidtrans.training.losses import perceptual
 from vidtrans.training.losses.adversarial import discriminator_loss, generator_loss
@@ -320,7 +320,8 @@ def test_l2_alone_is_enough_to_learn_from() -> None:
 def test_keys_hold_all_settings_that_change_the_result() -> None:
     found = TrainingSettings(freeze=("down",)).for_key()
     unrecorded = {"checkpoint_seconds", "preview_seconds", "cuda_graph"}
-    assert {f.name for f in fields(TrainingSettings)} - found.keys() == unrecorded | {"compile"}
+    of_other_methods = {key for name, method in METHODS.items() if name != "pix2pix" for key in method.settings}
+    assert {f.name for f in fields(TrainingSettings)} - found.keys() == unrecorded | {"compile"} | of_other_methods
     assert TrainingSettings(compile=True).for_key() == TrainingSettings().for_key() | {"compile": True}
     assert found["freeze"] == ["down"]
 
