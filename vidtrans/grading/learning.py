@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 from vidtrans.errors import UsageError
-from vidtrans.grading.fitting import FittedGrade, fit_grade
+from vidtrans.grading.fitting import SEEN, FittedGrade, fit_grade
 from vidtrans.grading.pairs import place, sample_pair
 from vidtrans.grading.samples import ColourSamples
 from vidtrans.grading.transfer import match_colours
@@ -53,10 +53,10 @@ def learn_from_pairs(pairs: Iterable[tuple[np.ndarray, np.ndarray]], size: int) 
     samples = ColourSamples.join(parts)
     grade = fit_grade(samples, size)
     learned = _learned(grade, samples, placed)
-    doubts = list(learned.doubts)
-    if strangers:
-        doubts.append(f"{strangers} of {strangers + placed} pairs do not show the same: they were left out")
-    return LearnedGrade(grade, learned.words, learned.scores, doubts, placed)
+    if not strangers:
+        return learned
+    left_out = f"{strangers} of {strangers + placed} pairs do not show the same: they were left out"
+    return replace(learned, doubts=[*learned.doubts, left_out])
 
 
 def learn_from_colours(before: Iterable[np.ndarray], after: Iterable[np.ndarray], size: int) -> LearnedGrade:
@@ -66,7 +66,7 @@ def learn_from_colours(before: Iterable[np.ndarray], after: Iterable[np.ndarray]
     grade = fit_grade(samples, size)
     learned = _learned(grade, samples, len(sides[0]))
     scores = {k: v for k, v in learned.scores.items() if k != "delta_e"}  # there is no truth to be near to
-    return LearnedGrade(grade, learned.words, scores, [], len(sides[0]))
+    return replace(learned, scores=scores, doubts=[])
 
 
 def _learned(grade: FittedGrade, samples: ColourSamples, count: int) -> LearnedGrade:
@@ -77,7 +77,7 @@ def _learned(grade: FittedGrade, samples: ColourSamples, count: int) -> LearnedG
     order = np.argsort(apart)
     share = np.cumsum(samples.weights[some][order])
     median = float(apart[order][np.searchsorted(share, share[-1] / 2)])
-    seen = float((grade.certainty >= 0.5).mean())
+    seen = float((grade.certainty >= SEEN).mean())
     doubts = []
     if median > LOOK_NOT_GRADE:
         doubts.append(

@@ -7,11 +7,12 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
+from vidtrans.grading.operators import GAMMA
+
 TONES = {"shadows": 0.2, "mid-tones": 0.45, "highlights": 0.8}
 NOTICED = 2.0  # of CIE Lab's a and b: a cast that is seen
 STOPS_NOTICED, SHARE_NOTICED = 0.1, 0.05
 ENDS_NOTICED = 4.0  # of CIE Lab's lightness
-GAMMA = 2.2
 Map = Callable[[np.ndarray], np.ndarray]
 
 

@@ -62,12 +62,11 @@ def _names(pictures: tuple[Path, ...]) -> list[str]:
 
 def _store(style: Clip, path: Path, context: Context) -> None:
     """Write a style picture, of a video its middle frame, unless it is there."""
+    import numpy as np
+
     from vidtrans.video.images.picture import read_picture, write_picture
 
     (frame,) = read_clip_frames(style, [style.index.num_frames // 2], DEFAULT_FORMAT, context)
-    if path.is_file() and (read_picture(path).shape, read_picture(path).tobytes()) == (
-        frame.rgb.shape,
-        frame.rgb.tobytes(),
-    ):
-        return
-    write_picture(path, frame.rgb)
+    stored = read_picture(path) if path.is_file() else None
+    if stored is None or not np.array_equal(stored, frame.rgb):
+        write_picture(path, frame.rgb)

@@ -13,7 +13,6 @@ import numpy as np
 from vidtrans.clips.mask import MatteReader
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import Pairing
-from vidtrans.pairing.look import Look
 from vidtrans.rendering.batching import BatchQueue, RenderCount
 from vidtrans.rendering.flow_propagation import Draft, FlowPropagator
 from vidtrans.rendering.look_conditions import LookConditions
@@ -53,8 +52,8 @@ class ModelInputs:
         pictures = [picture for frame in frames for picture in (frame.rgb, *frame.guides)]
         if not self.pairing.deep:
             pictures = [to_uint8(picture) for picture in pictures]
-        if self._conditions is not None and isinstance(self.pairing, Look):
-            return self.pairing.conditioned(pictures[-1], *self._conditions(frames[-1].index))
+        if self._conditions is not None:
+            return self._conditions.input(pictures[-1], frames[-1].index)
         if not self.pairing.uses_mask:
             return self.pairing.input(pictures)
         return self.pairing.render_input(pictures, frames[-1].index, self._matte(frames[-1]))

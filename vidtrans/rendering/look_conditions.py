@@ -25,23 +25,24 @@ class LookConditions:
 
     def __init__(
         self,
-        looks: Sequence[str],
+        pairing: Look,
         settings: RenderingSettings,
         pts: Sequence[int],
         pts_of: Callable[[Time], Fraction],
     ) -> None:
+        looks = pairing.settings.looks
         wanted, moments = parse_names(settings.look or looks[0], "--look")
-        self._stroke = settings.stroke_curve().over(pts, pts_of, "--stroke-size")
+        self._pairing, self._stroke = pairing, settings.stroke_curve().over(pts, pts_of, "--stroke-size")
         self._shares = np.eye(len(looks))[[_number(name, looks) for name in wanted]]
         self._keys, self._pts = [pts_of(moment) for moment in moments], pts
         check_order(self._keys, f"--look '{settings.look}'")
         self._for_key = {"look": [[str(m) for m in moments], wanted], "stroke": str(settings.stroke_curve())}
 
-    def __call__(self, frame: int) -> tuple[np.ndarray, float]:
-        """Return the shares of the looks, which add up to 1, and the size of strokes, 0 to 1."""
+    def input(self, picture: np.ndarray, frame: int) -> np.ndarray:
+        """Return the network's input for frame ``frame``, of its ``picture`` (H, W, 3) uint8."""
         before, after, share = neighbours(self._keys, self._pts[frame])
         shares: np.ndarray = (1 - share) * self._shares[before] + share * self._shares[after]
-        return shares, self._stroke(frame)
+        return self._pairing.conditioned(picture, shares, self._stroke(frame))
 
     def for_key(self) -> Table:
         """Return what decides them, for cache keys."""
@@ -53,7 +54,7 @@ def conditions_of(
 ) -> LookConditions | None:
     """Return the conditions of a model's render; None for one that takes none. Raises UsageError where they are set."""
     if isinstance(model.pairing, Look):
-        return LookConditions(model.pairing.settings.looks, settings, pts, pts_of)
+        return LookConditions(model.pairing, settings, pts, pts_of)
     for name, given in (("--look", settings.look), ("--stroke-size", settings.stroke_curve().constant != 0.5)):
         if given:
             why = f"'{model.name}' was not made by 'vidtrans look'"
