@@ -10,7 +10,7 @@ from vidtrans.cli.command import command_options
 from vidtrans.cli.console import Console
 from vidtrans.cli.options import WRITING, output_option
 from vidtrans.cli.types import FILE
-from vidtrans.cli.words import count, shell_path, timing
+from vidtrans.cli.words import count, next_command, timing
 
 if TYPE_CHECKING:
     from vidtrans.requests import GradeRequest
@@ -46,4 +46,4 @@ def _text(table: Table) -> str:
     what = ", ".join(table["words"]) or "it changes hardly anything"
     left = f"; ΔE {table['delta_e']:.1f} is left" if "delta_e" in table else ""
     lines = f"{output}: {what}{left}, from {count(table['frames'], 'picture')}{timing(table)}"
-    return f"{lines}\nnext: vidtrans stylize VIDEO --model {shell_path(output)}"
+    return f"{lines}\nnext: {next_command(output, dreams=False)}"

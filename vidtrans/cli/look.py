@@ -10,7 +10,7 @@ from vidtrans.cli.command import command_options, refuse_both
 from vidtrans.cli.console import Console
 from vidtrans.cli.options import CACHING, minutes_option, output_option, steps_option
 from vidtrans.cli.types import FILE
-from vidtrans.cli.words import count, shell_path, timing
+from vidtrans.cli.words import count, trained_text
 from vidtrans.config.recipe import CHAIN
 
 if TYPE_CHECKING:
@@ -50,8 +50,4 @@ def look(request: LookRequest, context: Context, console: Console) -> None:
 def _text(table: Table) -> str:
     if table.get("dry_run"):
         return f"would learn {', '.join(table['looks'])} on {count(table['frames'], 'frame')}, into {table['output']}"
-    return (
-        f"{table['output']}: {count(table['steps'], 'step')}{timing(table)}\n"
-        f"how it learnt: {shell_path(table['report'])}\n"
-        f"next: vidtrans stylize VIDEO --model {shell_path(table['output'])}"
-    )
+    return trained_text(table)

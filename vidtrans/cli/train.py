@@ -11,7 +11,7 @@ from vidtrans.cli.command import Flags, command_options, refuse_both
 from vidtrans.cli.console import Console
 from vidtrans.cli.options import minutes_option, output_option, steps_option
 from vidtrans.cli.types import FILE, MODEL, RegistryName
-from vidtrans.cli.words import cost_text, count, next_command, shell_path, timing
+from vidtrans.cli.words import cost_text, count, next_command, timing, trained_text
 from vidtrans.errors import UsageError
 
 if TYPE_CHECKING:
@@ -76,13 +76,7 @@ def _model_text(table: Table) -> str:
         rate = f"{table['pictures_per_second']:.3g} pictures a second"
         what = f"{steps} on {count(table['pairs'], 'pair')}, {where}, {rate}"
         return f"would train {table['output']}: {what}{cost_text(table)}"
-    scores = table.get("held_out") or {}
-    score = f", held out {scores['psnr']:.1f} dB" if "psnr" in scores else ""
-    return (
-        f"{table['output']}: {steps}{score}{timing(table)}\n"
-        f"how it learnt: {shell_path(table['report'])}\n"
-        f"next: {next_command(table['output'], dreams='dreamt' in table)}"
-    )
+    return trained_text(table)
 
 
 def _show_ablation(request: AblateRequest, context: Context, console: Console) -> None:

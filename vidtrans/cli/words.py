@@ -56,6 +56,17 @@ def timing(table: Table) -> str:
     return ", up to date" if table["cached"] else f", {table['seconds']:.1f} s"
 
 
+def trained_text(table: Table) -> str:
+    """Return what is said of a model that was trained."""
+    scores = table.get("held_out") or {}
+    score = f", held out {scores['psnr']:.1f} dB" if "psnr" in scores else ""
+    return (
+        f"{table['output']}: {count(table['steps'], 'step')}{score}{timing(table)}\n"
+        f"how it learnt: {shell_path(table['report'])}\n"
+        f"next: {next_command(table['output'], dreams='dreamt' in table)}"
+    )
+
+
 def next_command(model: str, *, dreams: bool) -> str:
     """Return the command that a model is for."""
     name = shell_path(model)

@@ -139,10 +139,8 @@ def _looks() -> Result:
     from vidtrans.training.looks import MEASURES, resolve_measure
 
     found = resolve_measure("auto")
-    if found == "patches":
-        remedy = "pip install 'vidtrans[looks]': looks from pictures get more of their structure"
-        return "ok", f"'vidtrans look' compares {MEASURES[found].summary}; {remedy}"
-    return "ok", f"'vidtrans look' compares {MEASURES[found].summary}"
+    advice = "; pip install 'vidtrans[looks]': looks from pictures get more of their structure"
+    return "ok", f"'vidtrans look' compares {MEASURES[found].summary}" + (advice if found == "patches" else "")
 
 
 def _folder() -> Result:
