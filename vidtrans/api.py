@@ -241,10 +241,11 @@ def evaluate(
 
 
 def run(
-    video: PathLike,
+    video: PathLike | None,
     apply: Paths,
     output: PathLike,
     *,
+    looks: Paths = (),
     preset: str | None = None,
     target: PathLike | None = None,
     steps: int | None = None,
@@ -252,9 +253,13 @@ def run(
     settings: Settings | None = None,
     **options: Unpack[ContextOptions],
 ) -> Table:
-    """``vidtrans run``: dataset, model and every clip it is applied to. Raises BatchError where some failed."""
-    recipe = dataset_recipe(preset, _with_steps(settings, steps, minutes))
-    request = requests.RunRequest(Path(video), _paths(apply), Path(output), recipe, _path(target), minutes)
+    """``vidtrans run``: dataset, model and every clip it is applied to. Raises BatchError where some failed.
+
+    ``looks``: style pictures to learn from, as ``look`` does, on the video, or where that is None on ``apply``.
+    """
+    pictures = tuple(_paths(looks))
+    recipe = (look_recipe if pictures else dataset_recipe)(preset, _with_steps(settings, steps, minutes))
+    request = requests.RunRequest(_path(video), _paths(apply), Path(output), recipe, _path(target), pictures, minutes)
     table, outcomes, _ = _run.run(request, Context(**options))
     failed = [outcome.error for outcome in outcomes if outcome.state == "failed"]
     if failed:

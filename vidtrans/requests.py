@@ -202,18 +202,36 @@ class TryRequest:
 
 @dataclass(frozen=True)
 class RunRequest:
-    """The whole chain: trained on ``video``, rendered onto each of ``apply``. ``batch``: how several are run."""
+    """The whole chain: trained on ``video``, rendered onto each of ``apply``. ``batch``: how several are run.
 
-    video: Path
+    With ``looks``, style pictures, their manner is learned, without a video on the clips of ``apply``.
+    """
+
+    video: Path | None
     apply: Sequence[Path]
     output: Path
     recipe: Recipe
     target: Path | None = None
+    looks: tuple[Path, ...] = ()
     minutes: float | None = None
     batch: BatchOptions | None = None
 
     def __post_init__(self) -> None:
         _check_minutes(self.minutes)
+        if self.video is None and not self.looks:
+            raise UsageError("run", "there is nothing to learn from", "give a VIDEO, or --look PICTURE")
+        if self.looks and self.target:
+            raise UsageError("--target", "a look is learned from its pictures alone", "leave it out, or --look")
+
+    @property
+    def learned_on(self) -> tuple[Path, ...]:
+        """Return the clips that are learned on."""
+        return (self.video,) if self.video else tuple(self.apply)
+
+    @property
+    def named_after(self) -> Path:
+        """Return the file that dataset and model are named after."""
+        return self.looks[0] if self.looks else self.learned_on[0]
 
 
 @dataclass(frozen=True)

@@ -135,3 +135,34 @@ def test_mistakes_are_one_line(clip: Path, capsys: Capsys) -> None:
     assert "a model is a .safetensors file" in refuse(capsys, 2, "look", picture, "-o", "m.pt")
     assert "was not made by 'vidtrans look'" in refuse(capsys, 2, "stylize", clip, "--model", "flower", "--look", "a")
     assert "was not made by" in refuse(capsys, 2, "stylize", clip, "--model", "flower", "--stroke-size", "1")
+
+
+def test_the_whole_chain_takes_a_picture_and_learns_on_the_clip_that_it_is_for(clip: Path, capsys: Capsys) -> None:
+    picture = style("ink.png", 1)
+    wanted = ["run", "--look", picture, "--apply", clip, "-o", "o/out.mkv", "--steps", STEPS, *QUICK, *EXACT]
+    planned = said_json(capsys, *wanted, "--dry-run")
+    assert planned["steps"] == STEPS
+    assert planned["model"] == str(Path("o/ink.safetensors"))
+    assert not Path("o").exists()
+    made = said_json(capsys, *wanted)
+    assert (made["frames"], made["model"], made["cached"]) == (8, str(Path("o/ink.safetensors")), False)
+    assert read_record(Path("o/ink.safetensors")).pairing["settings"]["looks"] == ["ink"]
+    assert said_json(capsys, *wanted)["cached"]
+    two_steps = ["look", picture, "--on", clip, "--steps", STEPS, *QUICK]
+    said(capsys, 0, *two_steps)
+    said(capsys, 0, "stylize", clip, "--model", "ink", "-o", "apart.mkv", *EXACT)
+    assert np.array_equal(frames("apart.mkv"), frames("o/out.mkv"))
+
+
+def test_a_chain_has_to_have_something_to_learn_from(clip: Path, capsys: Capsys) -> None:
+    picture = style("ink.png", 1)
+    assert "give a VIDEO, or --look PICTURE" in refuse(capsys, 2, "run", "--apply", clip, "-o", "out.mp4")
+    both = ["run", "--look", picture, "--apply", clip, "--target", clip, "-o", "out.mp4"]
+    assert "learned from its pictures alone" in refuse(capsys, 2, *both)
+
+
+def test_a_dry_run_says_what_a_look_takes(clip: Path, capsys: Capsys) -> None:
+    planned = said_json(capsys, "look", style("ink.png", 1), "--on", clip, "--steps", STEPS, *QUICK, "--dry-run")
+    assert (planned["steps"], planned["looks"]) == (STEPS, ["ink"])
+    assert planned["estimate"]["seconds"] > 0
+    assert sorted(path.name for path in Path().iterdir()) == ["c.mp4", "ink.png"]

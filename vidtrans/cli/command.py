@@ -11,7 +11,7 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, fields
 from functools import wraps
@@ -43,7 +43,7 @@ def command_options(
     *context_fields: str,
     request: str = "",
     tables: Sequence[str] = (),
-    recipe: str = "render_recipe",
+    recipe: str | Callable[[Arguments], str] = "render_recipe",
     reads: str = "",
 ) -> Decorator:
     """Add the options that a long command reads. Its function is called with what becomes of them.
@@ -54,8 +54,8 @@ def command_options(
             the function gets ``request``. Where the field is one path and several were given, it is the first, and the
             function gets all of them as well.
         tables: the tables of a recipe that the command reads; ``--preset`` and ``--set`` are added. The request's
-            recipe is made by the function ``recipe`` of ``config.recipe``; without a request the function gets
-            ``flags``.
+            recipe is made by the function ``recipe`` of ``config.recipe``, which may follow from the arguments; without
+            a request the function gets ``flags``.
         reads: the tuple in ``config.rendering_settings`` with the settings of [rendering] that the command reads; ""
             for all.
     """
@@ -68,7 +68,8 @@ def command_options(
             with _open_context(click_context, console, own) as context:
                 flags = _take_flags(click_context, arguments, tables) if tables else None
                 if request:
-                    merged = _recipe(recipe, flags, click_context.info_name, reads) if flags else None
+                    maker = recipe if isinstance(recipe, str) else recipe(arguments)
+                    merged = _recipe(maker, flags, click_context.info_name, reads) if flags else None
                     arguments = _with_request(request, arguments, merged)
                 elif flags:
                     arguments["flags"] = flags

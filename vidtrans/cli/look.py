@@ -10,7 +10,7 @@ from vidtrans.cli.command import command_options, refuse_both
 from vidtrans.cli.console import Console
 from vidtrans.cli.options import CACHING, minutes_option, output_option, steps_option
 from vidtrans.cli.types import FILE
-from vidtrans.cli.words import count, trained_text
+from vidtrans.cli.words import cost_text, count, trained_text
 from vidtrans.config.recipe import CHAIN
 
 if TYPE_CHECKING:
@@ -49,5 +49,6 @@ def look(request: LookRequest, context: Context, console: Console) -> None:
 
 def _text(table: Table) -> str:
     if table.get("dry_run"):
-        return f"would learn {', '.join(table['looks'])} on {count(table['frames'], 'frame')}, into {table['output']}"
+        learned = f"would learn {', '.join(table['looks'])} on {count(table['frames'], 'frame')}"
+        return f"{learned} in {count(table['steps'], 'step')}, into {table['output']}{cost_text(table)}"
     return trained_text(table)

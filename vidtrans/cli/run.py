@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import click
@@ -31,8 +32,21 @@ if TYPE_CHECKING:
     from vidtrans.session import Context
 
 
+def _recipe_of(arguments: Mapping[str, object]) -> str:
+    return "look_recipe" if arguments["looks"] else "dataset_recipe"
+
+
 @click.command("run")
-@click.argument("video", type=FILE)
+@click.argument("video", type=FILE, required=False)
+@click.option(
+    "--look",
+    "looks",
+    multiple=True,
+    type=FILE,
+    metavar="PICTURE",
+    help="Learn the manner of a picture instead, as 'vidtrans look' does; on VIDEO, or without one on the clips of "
+    "--apply. May be repeated.",
+)
 @click.option(
     "--apply",
     "apply",
@@ -53,9 +67,14 @@ if TYPE_CHECKING:
 @colour_option
 @codec_option
 @batch_options
-@command_options(*CACHING, "device", "decoder", "seed", request="RunRequest", tables=CHAIN, recipe="dataset_recipe")
+@command_options(*CACHING, "device", "decoder", "seed", request="RunRequest", tables=CHAIN, recipe=_recipe_of)
 def run(request: RunRequest, context: Context, console: Console) -> int:
-    """Teach a look from VIDEO and render it onto other clips: dataset, model and renders, each found again."""
+    """Teach a look from VIDEO, or from pictures, and render it onto clips; every step is found again.
+
+    vidtrans run film.mp4 --apply clip.mp4 -o out.mp4
+
+    vidtrans run --look painting.jpg --apply clip.mp4 -o out.mp4
+    """
     from vidtrans.pipeline.run import run as run_chain
 
     refuse_both("steps", "minutes")

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from vidtrans.clips.indexing import Clip, open_clip
 from vidtrans.clips.sampling import read_clip_frames
+from vidtrans.config.recipe import Recipe
+from vidtrans.data.dataset_planning import SUFFIX as DATASET_SUFFIX
+from vidtrans.data.dataset_planning import DatasetSpec
 from vidtrans.errors import UsageError
 from vidtrans.files import PACKAGE, base_name
 from vidtrans.output.target import refuse_link
 from vidtrans.pipeline.make_dataset import clips_for, make_dataset
+from vidtrans.pipeline.run_checks import forecast
 from vidtrans.pipeline.train import train
-from vidtrans.requests import MODEL_SUFFIX, LookRequest, MakeDatasetRequest, TrainRequest
+from vidtrans.requests import MODEL_SUFFIX, LookRequest, MakeDatasetRequest, StylizeRequest, TrainRequest
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.video.frame_format import DEFAULT_FORMAT
 
-CLIP = PACKAGE / "assets" / "flower.mp4"  # what is learned on where no clip is given
+FRAMES = PACKAGE / "assets" / "frames"  # what is learned on where no clip is given
 FOLDER = "looks"  # of the dataset, with the style pictures
 
 
@@ -27,29 +34,78 @@ def look(request: LookRequest, context: Context) -> Table:
     Stopped, it goes on where it was. Raises UsageError, MediaError, DeviceError, Interrupted.
     """
     began = time.monotonic()
-    names = _names(request.pictures)
-    output = request.output or refuse_link(Path(f"{names[0]}{MODEL_SUFFIX}"))
-    dataset = refuse_link(output.with_suffix(".dataset"))
-    clips = clips_for(request.on, request.recipe) if request.on else [CLIP]
-    paths = [dataset / FOLDER / f"{name}.png" for name in names]
-    recipe = request.recipe.under(
-        {
-            "pairing": {"name": "look", "looks": names},
-            "generator": {"looks": len(names)},
-            "training": {"look_pictures": [str(path) for path in paths]},
-        }
-    )
-    styles = [open_clip(context, picture) for picture in request.pictures]  # before hours are spent on the others
-    made = make_dataset(MakeDatasetRequest(clips, dataset, recipe), context)
     if context.dry_run:
-        return made | {"output": str(output), "looks": names, "seconds": round(time.monotonic() - began, 3)}
+        table = forecast_look(request, [], context)
+        output = table.pop("model")
+        both = {"looks": _names(request.pictures), "seconds": round(time.monotonic() - began, 3)}
+        return table | both | {"output": output}
+    lesson = _Lesson.of(request, context)
+    recipe = lesson.recipe(lesson.dataset / FOLDER)
+    made = make_dataset(MakeDatasetRequest(lesson.clips, lesson.dataset, recipe), context)
     if not request.on:
-        context.note("no clip was given with --on: it learns on the one that ships, for clips of any kind")
-    for style, path in zip(styles, paths, strict=True):
-        _store(style, path, context)
-    trained = train(TrainRequest(dataset, output, recipe, request.minutes, fresh=request.fresh), context)
-    both = {"dataset": str(dataset), "looks": names, "seconds": round(time.monotonic() - began, 3)}
+        context.note("no clip was given with --on: it learns on the pictures that ship, for clips of any kind")
+    lesson.store(lesson.dataset / FOLDER, context)
+    trained = train(TrainRequest(lesson.dataset, lesson.output, recipe, request.minutes, fresh=request.fresh), context)
+    both = {"dataset": str(lesson.dataset), "looks": lesson.names, "seconds": round(time.monotonic() - began, 3)}
     return trained | both | {"cached": trained["cached"] and made["cached"]}
+
+
+def forecast_look(request: LookRequest, renders: Sequence[StylizeRequest], context: Context) -> Table:
+    """Return what a look and ``renders`` with it would take: each step is tried for a moment."""
+    lesson = _Lesson.of(request, context)
+    with TemporaryDirectory() as folder:
+        lesson.store(Path(folder), context)
+        spec = DatasetSpec(lesson.clips, lesson.recipe(Path(folder)))
+        return forecast(spec, lesson.dataset, lesson.output, request.minutes, renders, context)
+
+
+@dataclass(frozen=True)
+class _Lesson:
+    """A request whose pictures were found to be readable, before hours are spent."""
+
+    request: LookRequest
+    names: list[str]
+    styles: list[Clip]
+    clips: Sequence[Path]
+    output: Path
+
+    @classmethod
+    def of(cls, request: LookRequest, context: Context) -> _Lesson:
+        """Raises UsageError, MediaError."""
+        names = _names(request.pictures)
+        output = request.output or refuse_link(Path(f"{names[0]}{MODEL_SUFFIX}"))
+        clips = clips_for(request.on, request.recipe) if request.on else [FRAMES]
+        return cls(request, names, [open_clip(context, picture) for picture in request.pictures], clips, output)
+
+    @property
+    def dataset(self) -> Path:
+        return refuse_link(self.output.with_suffix(DATASET_SUFFIX))
+
+    def recipe(self, folder: Path) -> Recipe:
+        """Return the recipe with the style pictures of a folder."""
+        paths = [str(path) for path in self._paths(folder)]
+        return self.request.recipe.under(
+            {
+                "pairing": {"name": "look", "looks": self.names},
+                "generator": {"looks": len(self.names)},
+                "training": {"look_pictures": paths},
+            }
+        )
+
+    def store(self, folder: Path, context: Context) -> None:
+        """Write the style pictures, of videos their middle frames, unless they are there."""
+        import numpy as np
+
+        from vidtrans.video.images.picture import read_picture, write_picture
+
+        for style, path in zip(self.styles, self._paths(folder), strict=True):
+            (frame,) = read_clip_frames(style, [style.index.num_frames // 2], DEFAULT_FORMAT, context)
+            stored = read_picture(path) if path.is_file() else None
+            if stored is None or not np.array_equal(stored, frame.rgb):
+                write_picture(path, frame.rgb)
+
+    def _paths(self, folder: Path) -> list[Path]:
+        return [folder / f"{name}.png" for name in self.names]
 
 
 def _names(pictures: tuple[Path, ...]) -> list[str]:
@@ -58,15 +114,3 @@ def _names(pictures: tuple[Path, ...]) -> list[str]:
     if twice := next((name for name in names if names.count(name) > 1), ""):
         raise UsageError(f"look '{twice}'", "two pictures have this name", "rename one of them")
     return names
-
-
-def _store(style: Clip, path: Path, context: Context) -> None:
-    """Write a style picture, of a video its middle frame, unless it is there."""
-    import numpy as np
-
-    from vidtrans.video.images.picture import read_picture, write_picture
-
-    (frame,) = read_clip_frames(style, [style.index.num_frames // 2], DEFAULT_FORMAT, context)
-    stored = read_picture(path) if path.is_file() else None
-    if stored is None or not np.array_equal(stored, frame.rgb):
-        write_picture(path, frame.rgb)

@@ -9,43 +9,41 @@ from pathlib import Path
 
 from vidtrans.batch.jobs import SEQUENTIAL
 from vidtrans.batch.summary import Outcome
-from vidtrans.data.dataset_planning import default_output
+from vidtrans.data.dataset_planning import DatasetSpec, default_output
 from vidtrans.errors import UsageError
 from vidtrans.files import base_name
 from vidtrans.models.model_file import SUFFIX
 from vidtrans.output.target import refuse_link
+from vidtrans.pipeline.look import forecast_look, look
 from vidtrans.pipeline.make_dataset import clips_for, make_dataset
 from vidtrans.pipeline.run_checks import check_run, check_scene, forecast, renders
 from vidtrans.pipeline.stylize import stylize
 from vidtrans.pipeline.stylize_batch import stylize_batch
 from vidtrans.pipeline.train import train
-from vidtrans.requests import MakeDatasetRequest, RunRequest, TrainRequest
+from vidtrans.requests import LookRequest, MakeDatasetRequest, RunRequest, TrainRequest
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.training.settings import TrainingSettings
 
 
 def run(request: RunRequest, context: Context) -> tuple[Table, list[Outcome], Path | None]:
-    """Teach from a video, render onto each of several files, folders and globs; every step is found again.
+    """Teach from a video, or from style pictures, and render that onto each of several files, folders and globs.
 
-    The dataset and the model are left beside the output, under the video's name. With several clips the output is a
-    folder. Returns what is reported of the whole, and of several clips how each went, and where that is written.
+    Every step is found again. The dataset and the model are left beside the output, under the name of the video or of
+    the first picture. With several clips the output is a folder. Returns what is reported of the whole, and of several clips how each went, and where that is written.
     """
     began = time.monotonic()
     request = replace(request, apply=clips_for(request.apply, request.recipe))
-    recipe, output, many = request.recipe, request.output, len(request.apply) > 1
+    output, many = request.output, len(request.apply) > 1
     folder = output if many else output.parent
-    dataset = refuse_link(folder / default_output([request.video]))
-    model = refuse_link(folder / f"{base_name(request.video)}{SUFFIX}")
+    dataset = refuse_link(folder / default_output([request.named_after]))
+    model = refuse_link(folder / f"{base_name(request.named_after)}{SUFFIX}")
     check_run(request, model, context)
     if context.dry_run:
-        table = forecast(request, dataset, model, context)
+        table = _forecast(request, dataset, model, context)
         return table | {"output": str(output), "seconds": round(time.monotonic() - began, 3)}, [], None
     try:
-        dataset_table = make_dataset(MakeDatasetRequest([request.video], dataset, recipe, request.target), context)
-        if recipe.settings("training", TrainingSettings).background_plate and not many:
-            check_scene(dataset, request.apply[0], model, context)
-        trained = train(TrainRequest(dataset, model, recipe, request.minutes), context)
+        trained = _teach(request, dataset, model, context)
     except UsageError as error:
         # Dataset and model lie beside the output: another name for it would not help.
         error.remedy = re.sub(r"another( name| place)? with -o", "an -o in another folder", error.remedy)
@@ -65,6 +63,30 @@ def run(request: RunRequest, context: Context) -> tuple[Table, list[Outcome], Pa
         "model": str(model),
         "held_out": trained.get("held_out"),
         "seconds": round(time.monotonic() - began, 3),
-        "cached": all(r["cached"] for r in (dataset_table, trained, *done)),
+        "cached": all(r["cached"] for r in (trained, *done)),
     }
     return table, outcomes, summary
+
+
+def _teach(request: RunRequest, dataset: Path, model: Path, context: Context) -> Table:
+    """Make the dataset and train the model; ``cached`` is true where both were there."""
+    if request.looks:
+        return look(_look_request(request, model), context)
+    recipe = request.recipe
+    made = make_dataset(MakeDatasetRequest(request.learned_on, dataset, recipe, request.target), context)
+    if recipe.settings("training", TrainingSettings).background_plate and len(request.apply) == 1:
+        check_scene(dataset, request.apply[0], model, context)
+    trained = train(TrainRequest(dataset, model, recipe, request.minutes), context)
+    return trained | {"cached": made["cached"] and trained["cached"]}
+
+
+def _forecast(request: RunRequest, dataset: Path, model: Path, context: Context) -> Table:
+    wanted = renders(request, model)
+    if request.looks:
+        return forecast_look(_look_request(request, model), wanted, context)
+    spec = DatasetSpec(request.learned_on, request.recipe, request.target)
+    return forecast(spec, dataset, model, request.minutes, wanted, context)
+
+
+def _look_request(request: RunRequest, model: Path) -> LookRequest:
+    return LookRequest(request.looks, request.recipe, request.learned_on, model, request.minutes)

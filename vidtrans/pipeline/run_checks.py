@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -45,13 +46,19 @@ def check_scene(folder: Path, clip: Path, model: Path, context: Context) -> None
         scene.check_clip(opened, 0, opened.index.num_frames, context)
 
 
-def forecast(request: RunRequest, dataset: Path, model: Path, context: Context) -> Table:
+def forecast(
+    wanted: DatasetSpec,
+    dataset: Path,
+    model: Path,
+    minutes: float | None,
+    renders: Sequence[StylizeRequest],
+    context: Context,
+) -> Table:
     """Return what the whole chain would take: each step is tried for a moment, the model with random weights."""
     from vidtrans.training.training_job import TrainingJob
     from vidtrans.training.trial import estimate_training, find_steps, untrained
 
-    recipe, minutes = request.recipe, request.minutes
-    planned = DatasetSpec([request.video], recipe, request.target).plan(dataset, context)
+    recipe, planned = wanted.recipe, wanted.plan(dataset, context)
     pictures = estimate_pictures(planned.first_pictures(), planned.plan.num_stored)
     first = next(iter(planned.first_pictures()))[0]
     settings = recipe.settings("training", TrainingSettings)
@@ -60,7 +67,7 @@ def forecast(request: RunRequest, dataset: Path, model: Path, context: Context) 
     total = find_steps(job, minutes, "") if minutes else settings.steps
     look, engine = untrained(job, model, min(size))
     estimates = []
-    for one in renders(request, model):
+    for one in renders:
         opened = open_clip(context, one.video, look.pairing.guides)
         render = ResolvedRenderSettings.of(recipe, look, context.device).resolved(
             is_picture_source(one.video), one.output
@@ -82,7 +89,7 @@ def forecast(request: RunRequest, dataset: Path, model: Path, context: Context) 
 def check_run(request: RunRequest, model: Path, context: Context) -> None:
     """Raise UsageError, MediaError before the training for what would fail after it."""
     recipe, apply = request.recipe, request.apply
-    sources = [request.video, *apply, *([request.target] if request.target else [])]
+    sources = [*request.learned_on, *request.looks, *apply, *([request.target] if request.target else [])]
     if make_pairing(*recipe.choice("pairing")).has_clock:
         why = "its model goes by a clock of its own, and not by the frames of a clip"
         what = f"--preset {recipe.preset}" if recipe.preset else "pairing.time_encoding"

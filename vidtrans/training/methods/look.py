@@ -42,6 +42,7 @@ MAX_SCORED = 8  # held-out frames
 MAX_ASPECT = 3  # of a style picture
 DIRECTIONS = 12  # of colours
 COLOUR_SCALES = (2, 8)  # by which pictures are averaged before their colours are compared
+SHIFTS = 16  # places of the measure's grid: in one place alone its strides print dots into the output
 MOTION, NOISE = 0.02, 0.04  # of the picture's sides; σ, where colours are from −1 to 1
 
 
@@ -124,20 +125,21 @@ class Look(TrainingMethod):
                 self.average.update(self.generator)
             return dict(zip(self.columns, torch.stack(losses).tolist(), strict=True))
 
-    def _losses(self, x: Tensor, random: torch.Generator) -> list[Tensor]:
+    def _losses(self, inputs: Tensor, random: torch.Generator) -> list[Tensor]:
         """Return style, content, colour and steadiness of inputs (N, 3 + conditions, H, W)."""
-        count, frames = len(x), x[:, :3]
+        count, frames = len(inputs), inputs[:, :3]
         grid, moved = self._moved(frames, random)
         with autocast(self.device, self.precision):
-            both = self.generator.train()(torch.cat([x, torch.cat([moved, x[:, 3:]], 1)])).float()
-            with torch.no_grad():
-                of_inputs = self.measure.see(frames)
+            both = self.generator.train()(torch.cat([inputs, torch.cat([moved, inputs[:, 3:]], 1)])).float()
             output, of_moved = both[:count], both[count:]
-            seen = self.measure.see(output)
+            y, x = torch.randint(SHIFTS, (2,), generator=random).tolist()
+            with torch.no_grad():
+                of_inputs = self.measure.see(frames[..., y:, x:])
+            seen = self.measure.see(output[..., y:, x:])
         self.painted = output.detach()
         style, colour = [], []
         for number in range(count):
-            manner, colours = self._manner_of(x[number])
+            manner, colours = self._manner_of(inputs[number])
             style.append(self.measure.style(self.measure.one(seen, number), manner))
             colour.append(_colour_distance(output[number : number + 1], colours, random))
         then = F.grid_sample(output, grid, padding_mode="reflection", align_corners=False)

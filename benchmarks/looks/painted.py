@@ -1,0 +1,123 @@
+"""What looks are benched on: frames of clips that no constant was chosen on, and models that are taught here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+import vidtrans
+from benchmarks.consistency.cases import CLIPS, SIDE, Missing, frames_of, read_frames, stylised
+from benchmarks.consistency.store import Store, digest, tell
+from vidtrans.errors import VidtransError
+from vidtrans.files import digest_file
+from vidtrans.video.images.picture import read_picture, write_picture
+
+STEPS = 1000  # of training: five minutes on two quiet cores
+LEARNED, PAINTED = 28, 24  # frames: one after the other
+
+
+@dataclass(frozen=True)
+class Way:
+    """How pictures come about: ``measure`` teaches, or '' for the published network of that style."""
+
+    name: str
+    measure: str = ""
+    on_clip: bool = True  # else on the frames that ship
+
+
+OURS, SHIPPED, PATCHES = (
+    Way("ours", "efficientnet"),
+    Way("any clip", "efficientnet", on_clip=False),
+    Way("patches", "patches"),
+)
+REAL = Way("published")
+
+
+@dataclass(frozen=True)
+class Studio:
+    """A folder of results, the clips' folder, and how long looks are taught."""
+
+    store: Store
+    data: Path
+    steps: int = STEPS
+
+    def frames(self, clip: str) -> list[np.ndarray]:
+        """The frames that are painted, none of which was learned from. Raises Missing."""
+        place = CLIPS[clip]
+        return read_frames(self.data / place.path, place.first + LEARNED, PAINTED, SIDE)
+
+    def painted(self, way: Way, style: Path, clip: str) -> list[np.ndarray]:
+        """The frames of a clip in a style, (256, 256, 3) uint8, without a filter. Raises Missing."""
+        frames = self.frames(clip)
+        if not way.measure:
+            return stylised(frames, self.data / "models" / f"{style.stem}_nc16_256x256_onnxjs013.onnx", self.store)
+        return self.paint(frames, self.model(way, (style,), clip))
+
+    def model(self, way: Way, styles: Sequence[Path], clip: str) -> Path:
+        """The file of a model; it is taught where that is not done yet. Raises Missing."""
+        styles_name = styles[0].stem if len(styles) == 1 else f"{len(styles)}-looks"
+        name = f"{styles_name}-{way.measure}-{clip if way.on_clip else 'any'}-{self.steps * len(styles)}"
+        path = self.store.folder / f"{name}.safetensors"
+        if not path.exists():
+            tell(f"teaching {name}")
+            on = [self._to_learn(clip)] if way.on_clip else []
+            try:
+                vidtrans.look(
+                    list(styles),
+                    path,
+                    on=on,
+                    steps=self.steps * len(styles),
+                    settings={"training": {"look_measure": way.measure}},
+                    cache_dir=self.store.folder / "vidtrans",
+                )
+            except VidtransError as error:
+                raise Missing(f"{name}: {error}") from None
+        return path
+
+    def paint(self, frames: Sequence[np.ndarray], model: Path, look: str = "") -> list[np.ndarray]:
+        """Each frame as a model paints it, without a filter."""
+
+        def made() -> list[np.ndarray]:
+            output = self.store.folder / f"{model.stem}.mkv"
+            vidtrans.stylize(
+                self._folder("to paint", frames),
+                model,
+                output,
+                settings={
+                    "encoding": {"codec": "ffv1"},
+                    "temporal": {"name": "off"},
+                    "rendering": {"size": "source", "look": look},
+                },
+                cache_dir=self.store.folder / "vidtrans",
+                overwrite=True,
+            )
+            return frames_of(output)
+
+        return self.store.pictures(model.stem, digest(digest_file(model), look, *frames), made)
+
+    def _to_learn(self, clip: str) -> Path:
+        place = CLIPS[clip]
+        return self._folder(f"{clip} to learn", frames_of(self.data / place.path, place.first, LEARNED))
+
+    def _folder(self, name: str, frames: Sequence[np.ndarray]) -> Path:
+        """Frames as a folder of pictures."""
+        folder = self.store.folder / name
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in folder.iterdir():
+            old.unlink()
+        for number, frame in enumerate(frames):
+            write_picture(folder / f"{number:05d}.png", frame)
+        return folder
+
+
+def read_styles(folder: Path) -> dict[str, Path]:
+    """Style pictures by name."""
+    return {path.stem: path for path in sorted(folder.iterdir()) if path.suffix in (".jpg", ".png")}
+
+
+def read_style(path: Path) -> np.ndarray:
+    """A style picture, (H, W, 3) uint8."""
+    return read_picture(path)
