@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vidtrans.training.looks.efficientnet_lite import STEM, Trunk, find_weights
-from vidtrans.training.looks.measure import FeatureMeasure, Features
+from vidtrans.perception.efficientnet_lite import STEM, Trunk, find_weights
+from vidtrans.perception.measure import FeatureMeasure, Features
 
 SIDES = (128, 181, 256, 362, 512)  # short sides of the style picture: nobody is held to one size of strokes
 

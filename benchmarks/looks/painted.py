@@ -104,10 +104,10 @@ class Studio:
 
     def _folder(self, name: str, frames: Sequence[np.ndarray]) -> Path:
         """Frames as a folder of pictures."""
-        folder = self.store.folder / name
-        folder.mkdir(parents=True, exist_ok=True)
-        for old in folder.iterdir():
-            old.unlink()
+        folder = self.store.folder / f"{name}-{digest(*frames)}"
+        if folder.exists():
+            return folder
+        folder.mkdir(parents=True)
         for number, frame in enumerate(frames):
             write_picture(folder / f"{number:05d}.png", frame)
         return folder

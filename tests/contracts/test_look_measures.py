@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from clips import scene
+from tiny_vgg import TinyVGG, install_tiny_vgg
 
 from vidtrans.errors import UsageError
-from vidtrans.training.looks import MEASURES, load_measure
-from vidtrans.training.looks.measure import LookMeasure
+from vidtrans.perception import MEASURES, load_measure
+from vidtrans.perception.measure import LookMeasure
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -26,7 +29,10 @@ def stripes(width: int, seed: int = 0) -> torch.Tensor:
 
 
 @pytest.fixture(params=list(MEASURES))
-def measure(request: pytest.FixtureRequest) -> LookMeasure:
+def measure(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> LookMeasure:
+    if request.param == "vgg19":  # random features tell textures apart as well as half a gigabyte of learned ones
+        torch.manual_seed(0)
+        torch.save(TinyVGG(12).state_dict(), install_tiny_vgg(monkeypatch, tmp_path, 12))
     try:
         found: LookMeasure = load_measure(request.param)
     except UsageError as error:

@@ -136,7 +136,7 @@ def _model(device: str) -> Result:
 
 
 def _looks() -> Result:
-    from vidtrans.training.looks import MEASURES, resolve_measure
+    from vidtrans.perception import MEASURES, resolve_measure
 
     found = resolve_measure("auto")
     advice = "; pip install 'vidtrans[looks]': looks from pictures get more of their structure"

@@ -30,7 +30,8 @@ def run(request: RunRequest, context: Context) -> tuple[Table, list[Outcome], Pa
     """Teach from a video, or from style pictures, and render that onto each of several files, folders and globs.
 
     Every step is found again. The dataset and the model are left beside the output, under the name of the video or of
-    the first picture. With several clips the output is a folder. Returns what is reported of the whole, and of several clips how each went, and where that is written.
+    the first picture. With several clips the output is a folder. Returns what is reported of the whole, and of several
+    clips how each went, and where that is written.
     """
     began = time.monotonic()
     request = replace(request, apply=clips_for(request.apply, request.recipe))

@@ -17,8 +17,8 @@ from vidtrans.errors import UsageError
 from vidtrans.networks.init import initialise
 from vidtrans.networks.painter import Painter, PainterSettings, condition_channels
 from vidtrans.pairing.look import STROKE_LEVELS, Look, LookSettings, condition_planes
-from vidtrans.training.looks import MEASURES, load_measure, resolve_measure
-from vidtrans.training.looks.efficientnet_lite import Trunk
+from vidtrans.perception import MEASURES, load_measure, resolve_measure
+from vidtrans.perception.efficientnet_lite import Trunk
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 CHANNELS = (8, 12, 12, 16)  # of the blocks of a small network with the names of EfficientNet-Lite's

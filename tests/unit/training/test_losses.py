@@ -7,14 +7,13 @@ from collections.abc import Callable
 from dataclasses import fields
 from math import exp, log
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from skimage.color import rgb2lab
-from torch import nn
+from tiny_vgg import TinyVGG, install_tiny_vgg
 
 from vidtrans.errors import ModelError, UsageError
 from vidtrans.files import digest_file
@@ -191,34 +190,10 @@ def test_colour_bins_are_those_of_cielab() -> None:
             assert (mine == np.rint(its / 10) + 11).mean() > 0.998  # the rest lies between two bins
 
 
-class TinyVGG(nn.Module):
-    """VGG-19's order of layers, at two channels."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        layers: list[nn.Module] = []
-        channels = 3
-        for block, count in enumerate((2, 2, 4, 4, 4)):
-            for _ in range(count):
-                layers += [nn.Conv2d(channels, 2, 3, 1, 1), nn.ReLU(inplace=True)]
-                channels = 2
-            if block < 4:
-                layers.append(nn.MaxPool2d(2))
-        self.features = nn.Sequential(*layers)
-
-
 @pytest.fixture
 def vgg_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A torchvision of our own; where the weights belong."""
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    models: Any = ModuleType("torchvision.models")
-    models.vgg19 = lambda weights: TinyVGG()
-    models.VGG19_Weights = SimpleNamespace(DEFAULT=SimpleNamespace(url="https://example.invalid/vgg19-12.pth"))
-    monkeypatch.setitem(sys.modules, "torchvision", ModuleType("torchvision"))
-    monkeypatch.setitem(sys.modules, "torchvision.models", models)
-    path = tmp_path / "torch/hub/checkpoints/vgg19-12.pth"
-    path.parent.mkdir(parents=True)
-    return path
+    return install_tiny_vgg(monkeypatch, tmp_path)
 
 
 def test_vgg_is_the_sum_of_its_layers_distances(vgg_weights: Path) -> None:

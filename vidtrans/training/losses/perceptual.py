@@ -6,23 +6,16 @@ those of pix2pixHD (Wang et al., CVPR 2018, section 3.3).
 
 from __future__ import annotations
 
-from pathlib import Path
-from types import ModuleType
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vidtrans.files import digest_file
-from vidtrans.pretrained import find_weights, load_weights, torchvision_module
+from vidtrans.perception.vgg import Trunk, find_vgg
 from vidtrans.training.losses.base import Judgement, LossContext, Term, mean_of
 from vidtrans.training.settings import TrainingSettings
 
-# relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1 in torchvision's numbering, and what each weighs.
-LAYERS = {1: 1 / 32, 6: 1 / 16, 11: 1 / 8, 20: 1 / 4, 29: 1.0}
-SMALLEST_SIDE = 16  # four poolings come before the last layer
-_MEAN = (0.485, 0.456, 0.406)
-_STD = (0.229, 0.224, 0.225)
+WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)  # of the layers of VGG-19
 WHAT = "training.perceptual_network = 'vgg19'"
 INSTEAD = "'discriminator'"
 
@@ -38,7 +31,7 @@ class Perceptual(Term):
     @staticmethod
     def identity(settings: TrainingSettings) -> str:
         """Return the network with the digest of its weights, where it is VGG. Raises UsageError as VGG does."""
-        return f"vgg19 {digest_file(_find_weights()[0])}" if settings.uses_vgg else ""
+        return f"vgg19 {digest_file(find_vgg(WHAT, INSTEAD)[0])}" if settings.uses_vgg else ""
 
     def forward(self, step: LossContext) -> Tensor:
         """Return the loss."""
@@ -72,40 +65,13 @@ class VGG(nn.Module):
     Raises UsageError where torchvision or the weights are not there, ModelError where the weights cannot be read.
     """
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(self) -> None:
         super().__init__()
-        path, address = _find_weights()
-        network = load_weights(_torchvision().vgg19(weights=None), path, address)
-        self.layers = network.features[: max(LAYERS) + 1]
-        self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(_STD).view(1, 3, 1, 1))
-        self.eval().requires_grad_(False)
+        self.trunk = Trunk(WHAT, INSTEAD)
 
     def forward(self, fake: Tensor, target: Tensor) -> Tensor:
         """Return the distance of (N, 3, H, W) in [−1, 1] twice; only ``fake`` has a gradient."""
         with torch.no_grad():
-            of_target = self._features(target)
-        layers = zip(LAYERS.values(), self._features(fake), of_target, strict=True)
+            of_target = self.trunk(target)
+        layers = zip(WEIGHTS, self.trunk(fake), of_target, strict=True)
         return torch.stack([weight * F.l1_loss(a.float(), b.float()) for weight, a, b in layers]).sum()
-
-    def _features(self, picture: Tensor) -> list[Tensor]:
-        x = ((picture + 1) / 2 - self.mean) / self.std
-        features = []
-        for number, layer in enumerate(self.layers):
-            x = layer(x)
-            if number in LAYERS:  # the next layer is no in-place ReLU, so the features stay
-                features.append(x)
-        return features
-
-
-def _find_weights() -> tuple[Path, str]:
-    """Return the path of the weights and their address. Raises UsageError."""
-    address: str = _torchvision().VGG19_Weights.DEFAULT.url
-    return find_weights(address, WHAT, INSTEAD, lacking="its weights are not installed: "), address
-
-
-def _torchvision() -> ModuleType:
-    return torchvision_module("models", WHAT, INSTEAD)

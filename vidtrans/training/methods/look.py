@@ -26,9 +26,9 @@ from vidtrans.inference.engine import Engine
 from vidtrans.networks.painter import Painter
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.look import STROKE_LEVELS
+from vidtrans.perception import MEASURES, load_measure, resolve_measure
 from vidtrans.settings import Table
 from vidtrans.training.distributed import DistContext
-from vidtrans.training.looks import MEASURES, load_measure, resolve_measure
 from vidtrans.training.losses.base import PrecedingFrames
 from vidtrans.training.methods.base import Setup, TrainingMethod, training_step
 from vidtrans.training.network_trainer import NetworkTrainer, autocast

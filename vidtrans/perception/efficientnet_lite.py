@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from vidtrans.errors import ModelError, UsageError
 from vidtrans.files import digest_file
-from vidtrans.training.looks.measure import FeatureMeasure, Features
+from vidtrans.perception.measure import FeatureMeasure, Features
 
 STRIDES = (1, 2, 2, 2, 1, 2, 1)  # of the first block of each stage
 EPSILON = 1e-3  # of its BatchNorms

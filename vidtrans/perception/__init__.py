@@ -14,11 +14,12 @@ MEASURES = Registry(
     "look measure",
     {
         "efficientnet": Entry(
-            "vidtrans.training.looks.efficientnet_lite:EfficientNetLite",
+            "vidtrans.perception.efficientnet_lite:EfficientNetLite",
             "features of EfficientNet-Lite0, of the extra 'looks'",
         ),
+        "vgg19": Entry("vidtrans.perception.vgg:VGG19", "features of VGG-19, where torchvision and its weights are"),
         "patches": Entry(
-            "vidtrans.training.looks.patches:Patches", "patches of pixels: needs nothing, knows nothing of things"
+            "vidtrans.perception.patches:Patches", "patches of pixels: needs nothing, knows nothing of things"
         ),
     },
 )
