@@ -18,9 +18,9 @@ MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Trunk(nn.Module):
-    """The layers up to the last of ``LAYERS``, frozen.
+    """The layers up to the last of ``LAYERS``, frozen. Nothing is downloaded, see ``pretrained``.
 
-    Nothing is downloaded, see ``pretrained``. ``what`` needs them, and ``instead`` is what to choose where torchvision or the weights are not there: raises
+    ``what`` needs them, and ``instead`` is what to choose where torchvision or the weights are not there: raises
     UsageError then, ModelError where the weights cannot be read.
     """
 
