@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -27,6 +26,7 @@ from vidtrans.networks.painter import Painter
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.look import STROKE_LEVELS
 from vidtrans.perception import MEASURES, load_measure, resolve_measure
+from vidtrans.perception.style import STROKE_SIDES, Style, middle_of, to_signed
 from vidtrans.settings import Table
 from vidtrans.training.distributed import DistContext
 from vidtrans.training.losses.base import PrecedingFrames
@@ -37,11 +37,7 @@ from vidtrans.training.validation import evenly, pair_input
 from vidtrans.training.weight_average import WeightAverage
 from vidtrans.video.images.picture import read_picture
 
-STROKE_SIDES = (128, 256, 512)  # short sides of the style picture: its scale decides the size of strokes
 MAX_SCORED = 8  # held-out frames
-MAX_ASPECT = 3  # of a style picture
-DIRECTIONS = 12  # of colours
-COLOUR_SCALES = (2, 8)  # by which pictures are averaged before their colours are compared
 SHIFTS = 16  # places of the measure's grid: in one place alone its strides print dots into the output
 MOTION, NOISE = 0.02, 0.04  # of the picture's sides; σ, where colours are from −1 to 1
 
@@ -65,11 +61,10 @@ class Look(TrainingMethod):
         self.average = WeightAverage(self.generator, self.settings.ema_decay) if self.settings.ema_decay else None
         self.nondeterministic, self.painted = set(), torch.empty(0)
         self.measure = load_measure(own["look_measure"]).to(self.device.torch)
-        self.manners = [
-            [self._manner(picture, side) for side in STROKE_SIDES] for picture in map(read_style, own["look_pictures"])
-        ]
-        if len(self.manners) != self.generator.looks:
-            why = f"{len(self.manners)} pictures for {self.generator.looks} looks"
+        pictures = [middle_of(read_picture(Path(path))) for path in own["look_pictures"]]
+        self.styles = [[Style.of(picture, side, self.measure) for side in STROKE_SIDES] for picture in pictures]
+        if len(self.styles) != self.generator.looks:
+            why = f"{len(self.styles)} pictures for {self.generator.looks} looks"
             raise UsageError("training.look_pictures", why, "give one for each look")
 
     @classmethod
@@ -88,16 +83,6 @@ class Look(TrainingMethod):
         own = settings.method_settings
         pictures = [digest_file(Path(path)) for path in own["look_pictures"]]
         return ", ".join([MEASURES.load(resolve_measure(own["look_measure"])).identity(), *pictures])
-
-    def _manner(self, picture: np.ndarray, side: int) -> tuple[Any, list[Tensor]]:
-        """Return the manner of a style picture at a short side, and its colours at each scale, (3, M)."""
-        height, width = picture.shape[:2]
-        scale = side / min(height, width)
-        size = (max(32, round(width * scale)), max(32, round(height * scale)))
-        kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-        resized = cv2.resize(picture, size, interpolation=kind)
-        x = torch.from_numpy(resized).permute(2, 0, 1)[None].to(self.device.torch).float() / 127.5 - 1
-        return self.measure.manner(x), [F.avg_pool2d(x, by).flatten(2)[0] for by in COLOUR_SCALES]
 
     def step(
         self,
@@ -132,16 +117,16 @@ class Look(TrainingMethod):
         with autocast(self.device, self.precision):
             both = self.generator.train()(torch.cat([inputs, torch.cat([moved, inputs[:, 3:]], 1)])).float()
             output, of_moved = both[:count], both[count:]
-            y, x = torch.randint(SHIFTS, (2,), generator=random).tolist()
+            y, x = torch.randint(max(1, min(SHIFTS, *(n // 8 for n in frames.shape[2:]))), (2,), generator=random)
             with torch.no_grad():
                 of_inputs = self.measure.see(frames[..., y:, x:])
             seen = self.measure.see(output[..., y:, x:])
         self.painted = output.detach()
         style, colour = [], []
         for number in range(count):
-            manner, colours = self._manner_of(inputs[number])
-            style.append(self.measure.style(self.measure.one(seen, number), manner))
-            colour.append(_colour_distance(output[number : number + 1], colours, random))
+            wanted = self._style_of(inputs[number])
+            style.append(self.measure.style(self.measure.one(seen, number), wanted.manner))
+            colour.append(wanted.colour_distance(output[number : number + 1], random))
         then = F.grid_sample(output, grid, padding_mode="reflection", align_corners=False)
         return [
             torch.stack(style).mean(),
@@ -150,12 +135,12 @@ class Look(TrainingMethod):
             F.mse_loss(then, of_moved),
         ]
 
-    def _manner_of(self, x: Tensor) -> tuple[Any, list[Tensor]]:
+    def _style_of(self, x: Tensor) -> Style:
         """Return what an example is to be painted like, by the planes of its input (3 + conditions, H, W)."""
         planes = x[3:, 0, 0].float().cpu()
         look = int(planes[:-1].argmax()) if len(planes) > 1 else 0
         levels = torch.tensor(STROKE_LEVELS) / 127.5 - 1
-        return self.manners[look][int((levels - planes[-1]).abs().argmin())]
+        return self.styles[look][int((levels - planes[-1]).abs().argmin())]
 
     def _moved(self, frames: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
         """Return a grid that moves pictures a little, and the frames moved by it, with noise."""
@@ -185,41 +170,14 @@ class Look(TrainingMethod):
         for pair in evenly(pairs, MAX_SCORED):
             given = pair_input(pairing, pair)
             output = engine(given[None])[0]
-            made, frame, x = (self._signed(p) for p in (output, given[..., :3], given))
+            made, frame, x = (to_signed(p, self.device.torch) for p in (output, given[..., :3], given))
             with torch.no_grad(), autocast(self.device, self.precision):
                 seen, of_input = self.measure.see(made), self.measure.see(frame)
-                manner, _ = self._manner_of(x[0])
+                manner = self._style_of(x[0]).manner
                 found.append([float(self.measure.style(seen, manner)), float(self.measure.content(seen, of_input))])
         style, content = np.mean(found, axis=0).tolist()
         return {"pairs": len(found), "style": round(style, 4), "content": round(content, 4)}
 
-    def _signed(self, picture: np.ndarray) -> Tensor:
-        planes = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))[None]
-        return planes.to(self.device.torch).float() / 127.5 - 1
-
     def describe(self, losses: Mapping[str, float]) -> str:
         """Return the losses for the progress line."""
         return f"style {losses['style']:.2f}  content {losses['content']:.2f}"
-
-
-def read_style(path: str) -> np.ndarray:
-    """Return a style picture, (H, W, 3) uint8, of a long one the middle. Raises MediaError."""
-    picture = read_picture(Path(path))
-    middle = [slice(max(0, (n - MAX_ASPECT * min(picture.shape[:2])) // 2), None) for n in picture.shape[:2]]
-    rows, columns = (slice(s.start, n - s.start) for s, n in zip(middle, picture.shape[:2], strict=True))
-    return np.ascontiguousarray(picture[rows, columns])
-
-
-def _colour_distance(output: Tensor, colours: list[Tensor], random: torch.Generator) -> Tensor:
-    """Return how far colours are from those of the style, of any order: the mean square along random directions.
-
-    The sliced Wasserstein distance (Bonneel et al., 2015), of averages at each of ``COLOUR_SCALES``.
-    """
-    directions = F.normalize(torch.randn(DIRECTIONS, 3, generator=random), dim=1).to(output.device)
-    total = output.new_zeros(())
-    for by, wanted in zip(COLOUR_SCALES, colours, strict=True):
-        made = (directions @ F.avg_pool2d(output, by).flatten(2)[0]).sort(1).values
-        sorted_ = (directions @ wanted).sort(1).values
-        at = torch.linspace(0, sorted_.shape[1] - 1, made.shape[1], device=output.device).long()
-        total = total + (made - sorted_[:, at]).square().mean()
-    return total

@@ -1,0 +1,76 @@
+"""A style picture as what others are compared with: its manner at a size of strokes, and its colours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+MAX_ASPECT = 3  # of a style picture
+DIRECTIONS = 12  # of colours
+COLOUR_SCALES = (2, 8)  # by which pictures are averaged before their colours are compared
+STROKE_SIDES = (128, 256, 512)  # short sides of the style picture for the finest strokes, the middle and the broadest
+SMALLEST_SIDE = 32  # pixels
+
+
+def stroke_side(size: float) -> int:
+    """Return the short side at which a style picture has strokes of a size from 0 to 1, the broadest."""
+    finest, broadest = STROKE_SIDES[0], STROKE_SIDES[-1]
+    return round(finest * (broadest / finest) ** size)
+
+
+def middle_of(picture: np.ndarray) -> np.ndarray:
+    """Return a style picture (H, W, 3), of a long one the middle."""
+    longest = MAX_ASPECT * min(picture.shape[:2])
+    starts = [max(0, (n - longest) // 2) for n in picture.shape[:2]]
+    rows, columns = (slice(s, n - s) for s, n in zip(starts, picture.shape[:2], strict=True))
+    return np.ascontiguousarray(picture[rows, columns])
+
+
+def with_short_side(picture: np.ndarray, side: int) -> np.ndarray:
+    """Return a picture (H, W, 3) uint8 scaled."""
+    height, width = picture.shape[:2]
+    scale = side / min(height, width)
+    size = (max(SMALLEST_SIDE, round(width * scale)), max(SMALLEST_SIDE, round(height * scale)))
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+
+
+def to_signed(picture: np.ndarray, device: torch.device) -> Tensor:
+    """Return a picture (H, W, 3) uint8 as (1, 3, H, W) float32 in [−1, 1]."""
+    planes = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))[None]
+    return planes.to(device).float() / 127.5 - 1
+
+
+@dataclass(frozen=True)
+class Style:
+    """The ``manner`` of a picture as a measure has it, and its ``colours`` at each of the scales, (3, M)."""
+
+    manner: Any
+    colours: list[Tensor]
+
+    @classmethod
+    def of(cls, picture: np.ndarray, side: int, measure: Any) -> Style:  # noqa: ANN401  (a ``LookMeasure`` that is a module)
+        """Return the style of a picture (H, W, 3) uint8 at a short side, on the measure's device."""
+        device = next(iter(measure.buffers()), torch.empty(0)).device
+        x = to_signed(with_short_side(picture, side), device)
+        return cls(measure.manner(x), [F.avg_pool2d(x, by).flatten(2)[0] for by in COLOUR_SCALES])
+
+    def colour_distance(self, output: Tensor, random: torch.Generator) -> Tensor:
+        """Return how far colours are from those of the style, in any order: the mean square along random directions.
+
+        The sliced Wasserstein distance (Bonneel et al., 2015) of averages at each of ``COLOUR_SCALES``. ``output`` is
+        (1, 3, H, W).
+        """
+        directions = F.normalize(torch.randn(DIRECTIONS, 3, generator=random), dim=1).to(output.device)
+        total = output.new_zeros(())
+        for by, wanted in zip(COLOUR_SCALES, self.colours, strict=True):
+            made = (directions @ F.avg_pool2d(output, by).flatten(2)[0]).sort(1).values
+            sorted_ = (directions @ wanted).sort(1).values
+            at = torch.linspace(0, sorted_.shape[1] - 1, made.shape[1], device=output.device).long()
+            total = total + (made - sorted_[:, at]).square().mean()
+        return total
