@@ -195,12 +195,18 @@ def look(
     steps: int | None = None,
     minutes: float | None = None,
     fresh: bool = False,
+    optimise: bool = False,
     settings: Settings | None = None,
     **options: Unpack[ContextOptions],
 ) -> Table:
-    """``vidtrans look``: one or more pictures → a model that paints in their manner, learned ``on`` clips."""
+    """``vidtrans look``: one or more pictures → a model that paints in their manner, learned ``on`` clips.
+
+    ``optimise``: a model that learns nothing, and optimises each frame when it renders.
+    """
     recipe = look_recipe(preset, _with_steps(settings, steps, minutes))
-    request = requests.LookRequest(tuple(_paths(pictures)), recipe, tuple(_paths(on)), _path(output), minutes, fresh)
+    request = requests.LookRequest(
+        tuple(_paths(pictures)), recipe, tuple(_paths(on)), _path(output), minutes, fresh, optimise
+    )
     return _look.look(request, Context(**options))
 
 

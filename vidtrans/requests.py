@@ -101,7 +101,10 @@ class AblateRequest:
 
 @dataclass(frozen=True)
 class LookRequest:
-    """A model that paints in the manner of ``pictures``, learned on clips; without any, on the one that ships."""
+    """A model that paints in the manner of ``pictures``, learned on clips; without any, on the pictures that ship.
+
+    ``optimise``: one that learns nothing, and optimises each frame when it renders.
+    """
 
     pictures: tuple[Path, ...]
     recipe: Recipe
@@ -109,10 +112,14 @@ class LookRequest:
     output: Path | None = None
     minutes: float | None = None
     fresh: bool = False
+    optimise: bool = False
 
     def __post_init__(self) -> None:
         check_suffix(self.output, "a model", MODEL_SUFFIX)
         _check_minutes(self.minutes)
+        given = {"--on": self.on, "--minutes": self.minutes, "--fresh": self.fresh}
+        if self.optimise and (unread := [name for name, value in given.items() if value]):
+            raise UsageError(unread[0], "nothing is learned with --optimise", "leave it out, or --optimise")
 
 
 @dataclass(frozen=True)

@@ -166,3 +166,31 @@ def test_a_dry_run_says_what_a_look_takes(clip: Path, capsys: Capsys) -> None:
     assert (planned["steps"], planned["looks"]) == (STEPS, ["ink"])
     assert planned["estimate"]["seconds"] > 0
     assert sorted(path.name for path in Path().iterdir()) == ["c.mp4", "ink.png"]
+
+
+def test_a_model_that_optimises_needs_no_training_and_goes_on_after_each_frame(clip: Path, capsys: Capsys) -> None:
+    picture = style("ink.png", 1)
+    quick = ["--set", "generator.steps=3", "--set", "generator.next_steps=2", "--set", "training.look_measure=patches"]
+    wanted = ["look", picture, "--optimise", "--set", "dataset.size=48", *quick]
+    assert "would write ink.safetensors" in said(capsys, 0, *wanted, "--dry-run")
+    assert not Path("ink.safetensors").exists()
+    text = said(capsys, 0, *wanted)
+    assert "next: vidtrans stylize VIDEO --model ink.safetensors" in text
+    assert "up to date" in said(capsys, 0, *wanted)
+    said(capsys, 0, "stylize", clip, "--model", "ink", "-o", "whole.mkv", "--cache-dir", "other", *EXACT)
+    stop = Stop()
+
+    def stop_after_two(event: Event) -> None:
+        if isinstance(event, Progress) and event.renders and event.done >= 2:
+            stop.request(130)
+
+    settings = {"encoding": {"codec": "ffv1"}, "temporal": {"name": "off"}}
+    with pytest.raises(Interrupted):
+        api.stylize(clip, "ink", "parts.mkv", settings=settings, report=stop_after_two, stop=stop)
+    made = api.stylize(clip, "ink", "parts.mkv", settings=settings)
+    assert 0 < made["frames_inferred"] < 8
+    assert Path("parts.mkv").read_bytes() == Path("whole.mkv").read_bytes()
+    assert "leave it out, or --optimise" in refuse(capsys, 2, *wanted, "--on", clip)
+    assert "optimises each frame" in refuse(
+        capsys, 2, "stylize", clip, "--model", "ink", "-o", "x.mkv", "--set", "rendering.engine=compile"
+    )

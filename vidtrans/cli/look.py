@@ -10,7 +10,7 @@ from vidtrans.cli.command import command_options, refuse_both
 from vidtrans.cli.console import Console
 from vidtrans.cli.options import CACHING, minutes_option, output_option, steps_option
 from vidtrans.cli.types import FILE
-from vidtrans.cli.words import cost_text, count, trained_text
+from vidtrans.cli.words import cost_text, count, next_command, timing, trained_text
 from vidtrans.config.recipe import CHAIN
 
 if TYPE_CHECKING:
@@ -33,6 +33,12 @@ if TYPE_CHECKING:
 @steps_option
 @minutes_option
 @click.option("--fresh", is_flag=True, help="Start from nothing, whatever was trained before.")
+@click.option(
+    "--optimise",
+    is_flag=True,
+    help="Learn nothing: a model that optimises each frame when it renders. The best likeness, at seconds to minutes a "
+    "frame: for stills and short shots.",
+)
 @command_options(*CACHING, "device", "seed", request="LookRequest", tables=CHAIN, recipe="look_recipe")
 def look(request: LookRequest, context: Context, console: Console) -> None:
     """Teach a model the manner of one or more PICTURES: a painting in, films in its strokes out.
@@ -48,6 +54,11 @@ def look(request: LookRequest, context: Context, console: Console) -> None:
 
 
 def _text(table: Table) -> str:
+    if "steps" not in table and table.get("dry_run"):
+        return f"would write {table['output']}, which optimises each frame"
+    if "steps" not in table:
+        written = f"{table['output']}: nothing to learn, each frame is optimised{timing(table)}"
+        return f"{written}\nnext: {next_command(table['output'])}"
     if table.get("dry_run"):
         learned = f"would learn {', '.join(table['looks'])} on {count(table['frames'], 'frame')}"
         return f"{learned} in {count(table['steps'], 'step')}, into {table['output']}{cost_text(table)}"

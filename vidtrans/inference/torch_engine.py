@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from vidtrans.errors import DeviceError, out_of_memory
+from vidtrans.errors import DeviceError, UsageError, out_of_memory
 from vidtrans.inference.cuda_graphs import RecordedNetwork
 from vidtrans.inference.device import (
     Device,
@@ -32,7 +32,6 @@ from vidtrans.inference.tiles import GlobalLayer, next_tile_side, run_tiled
 from vidtrans.machine import release_cached_memory
 from vidtrans.networks.init import inner_generator
 from vidtrans.networks.plate_generator import PlateGenerator
-from vidtrans.networks.recurrent import RecurrentGenerator
 from vidtrans.video.images.picture import resize
 
 Run = Callable[[Tensor], Tensor]
@@ -115,7 +114,10 @@ class TorchEngine:
     ) -> None:
         self.device = device
         self.precision = self._resolve("fp32" if getattr(generator, "needs_fp32", False) else precision)
-        self._recurrent_channels = generator.in_channels if isinstance(generator, RecurrentGenerator) else None
+        self._recurrent_channels = generator.in_channels if getattr(generator, "remembers", False) else None
+        self._needs_gradients = getattr(generator, "needs_gradients", False)
+        if self._needs_gradients and type(self) is not TorchEngine:
+            raise UsageError(f"--engine {self.name}", "this model optimises each frame", "use --engine torch")
         self.batch = 1 if self._recurrent_channels else batch or BATCH[device.kind]
         self.multiple: int = generator.multiple
         self._plate = generator.picture if isinstance(generator, PlateGenerator) else None
@@ -128,7 +130,7 @@ class TorchEngine:
         self._sides: dict[tuple[int, int], int] = {}  # what tiles fit, by the height and width of the picture
         self._whole = [m for m in network.modules() if isinstance(m, GlobalLayer)]
         # A reel's pictures are stretched over what the network sees, which would be the tile.
-        self._whole_only = getattr(inner_generator(generator), "reel", None) is not None
+        self._whole_only = getattr(inner_generator(generator), "reel", None) is not None or self._needs_gradients
         self.identity = {
             "engine": self.name,
             "torch": torch.__version__.partition("+")[0],
@@ -152,14 +154,14 @@ class TorchEngine:
 
     def _prepare(self, network: nn.Module) -> Run:
         """Return what runs the network, which is on its device, on (N, C, H, W) of its precision, channels last."""
-        if not can_pack(self.device, self.precision):
+        if self._needs_gradients or not can_pack(self.device, self.precision):
             return network
         self._max_pixels = MAX_PACKED_PIXELS
         self.identity |= {"engine": "torch-packed", "pixels": str(MAX_PACKED_PIXELS)}
         return pack(network)
 
     def _can_record(self) -> bool:
-        return self.is_recorded and self.device.kind == "cuda"
+        return self.is_recorded and self.device.kind == "cuda" and not self._needs_gradients
 
     @property
     def place(self) -> torch.device:

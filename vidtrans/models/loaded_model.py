@@ -70,6 +70,11 @@ class LoadedModel:
         """Whether its pixels depend on the source's at the same places alone: it cannot flicker by itself."""
         return self.record is None or self.record.generator["name"] == "colour-map"
 
+    @property
+    def optimises(self) -> bool:
+        """Whether it optimises each frame, for seconds or minutes."""
+        return self.record is not None and self.record.generator["name"] == "optimised"
+
     def working_size(self, wanted: str, source: tuple[int, int]) -> tuple[int, int]:
         """Return the (width, height) at which the model runs on a ``source`` of that size, for a ``rendering.size``."""
         factor = self.pairing.upscale_factor
@@ -119,6 +124,8 @@ class ResolvedRenderSettings:
         if (flow := getattr(settings, "flow", "")) and FILTERS[name].is_batched(device_kind(device)):
             settings = replace(settings, flow=FLOWS[flow].on_gpu or flow)
         rendering = recipe.settings("rendering", RenderingSettings)
+        if look.optimises and "chunk_frames" not in recipe.tables.get("rendering", {}):
+            rendering = replace(rendering, chunk_frames=1)  # each frame takes as long as many of a network's
         return cls(rendering, recipe.settings("encoding", EncodingSettings), name, settings, device)
 
     def resolved(self, pictures: bool, output: Path | None, report: Report = silent) -> ResolvedRenderSettings:

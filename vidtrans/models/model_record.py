@@ -16,6 +16,7 @@ from vidtrans.pairing.base import make_pairing
 from vidtrans.settings import Table, setting
 
 FORMAT, WITH_PLATE, WITH_MEMORY = 1, 2, 3
+NORMALISATION = "uint8 / 127.5 - 1"  # of the pictures that networks see
 MAX_BYTES = 4 << 20  # of a record's JSON
 MAX_POSITIONS = 10_000_000
 RATE = re.compile(r"[0-9]{1,12}(/[0-9]{1,12})?")

@@ -57,7 +57,7 @@ def build_generator(
     settings = from_table(cls.Settings, table, "generator")
     if plate is not None:
         return PlateGenerator(cls(in_channels + 3, out_channels + 1, settings), plate)
-    if memory:
+    if memory and not getattr(cls, "remembers", False):
         return RecurrentGenerator(cls(in_channels, out_channels, settings), in_channels)
     return cls(in_channels, out_channels, settings)
 

@@ -39,6 +39,20 @@ def condition_channels(looks: int) -> int:
     return 0 if looks == 0 else 1 if looks == 1 else looks + 1
 
 
+def read_conditions(planes: Tensor, looks: int) -> tuple[Tensor, Tensor]:
+    """Return the shares of looks, (N, looks), and the size of strokes, (N, 1) in [−1, 1], of an input's last planes."""
+    one = planes.new_ones(len(planes), 1)
+    if looks == 0:
+        return one, 0 * one
+    given = planes[:, :, 0, 0]
+    if looks == 1:
+        return one, given
+    shares = (given[:, :-1] + 1) / 2
+    total = shares.sum(1, keepdim=True)
+    even = torch.full_like(shares, 1 / looks)
+    return torch.where(total > 0.01, shares / total.clamp_min(0.01), even), given[:, -1:]
+
+
 class PlainNorm(nn.Module):
     """Instance norm with a scale and a shift of its own, whatever the conditions."""
 
@@ -125,22 +139,10 @@ class Painter(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in, H, W) → (N, out, H, W)."""
-        shares, stroke = self._read_conditions(x)
-        x = x[:, : x.shape[1] - self.conditions]
+        planes = x.shape[1] - self.conditions
+        shares, stroke = read_conditions(x[:, planes:], self.looks)
+        x = x[:, :planes]
         for layer in (self.entrance, *self.down, *self.blocks, *self.up):
             x = layer(x, shares, stroke)
         picture: Tensor = self.head(x)
         return picture
-
-    def _read_conditions(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the shares of looks, (N, looks), and the size of strokes, (N, 1)."""
-        one = x.new_ones(len(x), 1)
-        if self.looks == 0:
-            return one, 0 * one
-        given = x[:, x.shape[1] - self.conditions :, 0, 0]
-        if self.looks == 1:
-            return one, given
-        shares = (given[:, :-1] + 1) / 2
-        total = shares.sum(1, keepdim=True)
-        even = torch.full_like(shares, 1 / self.looks)
-        return torch.where(total > 0.01, shares / total.clamp_min(0.01), even), given[:, -1:]

@@ -11,7 +11,7 @@ gives most of the answer), and to get gradients through what was kept (it is eas
 from __future__ import annotations
 
 from math import lcm
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,8 @@ WIDTH = 8
 
 class RecurrentGenerator(nn.Module):
     """``painter`` is any generator, of (N, ``in_channels``, H, W)."""
+
+    remembers: ClassVar[bool] = True
 
     def __init__(self, painter: Any, in_channels: int) -> None:  # noqa: ANN401  (a generator)
         super().__init__()

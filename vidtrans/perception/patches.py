@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 SIDE, STRIDE = 7, 2  # pixels of a patch, and between two
 SCALES = (1, 2, 4)  # by which pictures are averaged
+SMALLEST = SIDE * SCALES[-1]  # pixels a side, for a patch at the coarsest scale
 DIRECTIONS = 48
 STYLE_SCALE = 20.0  # that a style far off counts about as much as with features
 LUMA = (0.2126, 0.7152, 0.0722)
@@ -41,6 +42,8 @@ class Patches(torch.nn.Module):
     def see(self, pictures: Tensor) -> tuple[Projected, list[Tensor]]:
         """Return sorted projections of patches, and normalised lightness."""
         exact = pictures.float()
+        if (side := min(exact.shape[2:])) < SMALLEST:
+            exact = F.interpolate(exact, scale_factor=SMALLEST / side, mode="bilinear", align_corners=False)
         projected = []
         for by in SCALES:
             patches = F.unfold(F.avg_pool2d(exact, by), SIDE, stride=STRIDE)

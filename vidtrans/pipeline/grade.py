@@ -86,7 +86,7 @@ def _pairs(before: Clip, after: Clip, context: Context) -> Iterator[tuple[np.nda
 
 def _save_model(path: Path, nodes: np.ndarray, title: str, scores: Table) -> None:
     from vidtrans.models.model_file import save_model
-    from vidtrans.models.model_record import ModelRecord
+    from vidtrans.models.model_record import NORMALISATION, ModelRecord
     from vidtrans.networks.colour_map import ColourMap, ColourMapSettings
 
     generator = ColourMap(3, 3, ColourMapSettings(len(nodes)))
@@ -97,7 +97,7 @@ def _save_model(path: Path, nodes: np.ndarray, title: str, scores: Table) -> Non
         in_channels=3,
         out_channels=3,
         size=256,
-        normalisation="uint8 / 127.5 - 1",
+        normalisation=NORMALISATION,
         training={"grade": scores},
         card={"notes": title},
     )

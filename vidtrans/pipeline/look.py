@@ -17,6 +17,7 @@ from vidtrans.errors import UsageError
 from vidtrans.files import PACKAGE, base_name
 from vidtrans.output.target import refuse_link
 from vidtrans.pipeline.make_dataset import clips_for, make_dataset
+from vidtrans.pipeline.optimised_look import optimised_look
 from vidtrans.pipeline.run_checks import forecast
 from vidtrans.pipeline.train import train
 from vidtrans.requests import MODEL_SUFFIX, LookRequest, MakeDatasetRequest, StylizeRequest, TrainRequest
@@ -34,6 +35,10 @@ def look(request: LookRequest, context: Context) -> Table:
     Stopped, it goes on where it was. Raises UsageError, MediaError, DeviceError, Interrupted.
     """
     began = time.monotonic()
+    if request.optimise:
+        names = _names(request.pictures)
+        output = request.output or refuse_link(Path(f"{names[0]}{MODEL_SUFFIX}"))
+        return optimised_look(request, names, output, context)
     if context.dry_run:
         table = forecast_look(request, [], context)
         output = table.pop("model")

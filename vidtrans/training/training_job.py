@@ -42,7 +42,6 @@ from vidtrans.training.validation import evenly
 from vidtrans.training.warm_start import start_with
 from vidtrans.video.images.picture import read_picture
 
-NORMALISATION = "uint8 / 127.5 - 1"
 # BatchNorm statistics are averages over at most this many training pictures.
 NORM_PICTURES = 64
 CUDA_STEP_VERSION = 2  # of what a GPU computes beside the networks: augmentation, and the learning rate's rounding

@@ -19,7 +19,7 @@ from vidtrans.flow.history import to_signed_range
 from vidtrans.inference.engine import with_history, with_plate
 from vidtrans.inference.torch_engine import TorchEngine, pad_by_mirroring
 from vidtrans.models.model_file import load_generator, save_model
-from vidtrans.models.model_record import ModelRecord
+from vidtrans.models.model_record import NORMALISATION, ModelRecord
 from vidtrans.rendering.scene import plate_hint
 from vidtrans.settings import Table
 from vidtrans.store.cache import CacheEntry
@@ -32,7 +32,7 @@ from vidtrans.training.report.page import film_steps
 from vidtrans.training.rollout_scores import rollout_scorer
 from vidtrans.training.stopping import advice, best_of, is_enough, score_steps
 from vidtrans.training.trainer import Diverged, TrainingState, seconds_per_step, train
-from vidtrans.training.training_job import NORM_PICTURES, NORMALISATION, TrainingJob
+from vidtrans.training.training_job import NORM_PICTURES, TrainingJob
 from vidtrans.training.trial import TRIAL
 from vidtrans.training.validation import evenly, pair_input
 from vidtrans.training.weight_average import reestimate

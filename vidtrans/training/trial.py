@@ -11,12 +11,12 @@ from vidtrans.data.loading import CACHE_BYTES
 from vidtrans.files import digest_of, read_small_json, write_json
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.loaded_model import LoadedModel
-from vidtrans.models.model_record import ModelRecord
+from vidtrans.models.model_record import NORMALISATION, ModelRecord
 from vidtrans.rendering.cost import estimate
 from vidtrans.settings import Table
 from vidtrans.training.feedback import recurrent_feedback
 from vidtrans.training.trainer import seconds_per_step, steps_for
-from vidtrans.training.training_job import NORMALISATION, TrainingJob
+from vidtrans.training.training_job import TrainingJob
 
 TRIAL = "trial"  # broadcast by the main process to time steps in all processes, before the plan of the run
 

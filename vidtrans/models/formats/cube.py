@@ -11,7 +11,7 @@ import numpy as np
 from vidtrans.errors import ModelError
 from vidtrans.files import write_atomically
 from vidtrans.models.formats.base import ModelFormat
-from vidtrans.models.model_record import MAX_QUOTED, ModelRecord
+from vidtrans.models.model_record import MAX_QUOTED, NORMALISATION, ModelRecord
 
 SUFFIX = ".cube"
 MAX_SIZE = 129  # nodes a side: twice what any program writes
@@ -45,7 +45,7 @@ class CubeFormat(ModelFormat):
             in_channels=3,
             out_channels=3,
             size=256,
-            normalisation="uint8 / 127.5 - 1",
+            normalisation=NORMALISATION,
             training={},
             card={"notes": title} if title else {},
         )

@@ -1,0 +1,91 @@
+"""The generator without a network: frames come nearer to a style picture, and stay near their last output."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from clips import scene
+
+from vidtrans.errors import UsageError
+from vidtrans.flow.history import no_history, to_signed_range
+from vidtrans.inference import ENGINES
+from vidtrans.inference.device import resolve_device
+from vidtrans.networks.init import build_generator
+from vidtrans.networks.optimised import OptimisedSettings
+from vidtrans.perception import load_measure
+from vidtrans.perception.style import Style, to_signed
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+CPU = torch.device("cpu")
+QUICK: dict[str, Any] = {"sizes": ["48x40"], "steps": 16, "next_steps": 8}
+
+
+def generator(*pictures: np.ndarray, **settings: Any) -> Any:
+    table = QUICK | {"sizes": [f"{p.shape[1]}x{p.shape[0]}" for p in pictures]} | settings
+    made = build_generator("optimised", table, 4 if len(pictures) == 1 else 4 + len(pictures), memory=True)
+    made.set_pictures(pictures)
+    return made
+
+
+def seen(frame: np.ndarray, *shares: float, past: torch.Tensor | None = None) -> torch.Tensor:
+    """A frame with its conditions, in strokes of the middle size, and its history."""
+    x = to_signed(frame, CPU)
+    planes = torch.tensor([*(2 * share - 1 for share in shares), 0.0]).view(1, -1, 1, 1).expand(1, -1, *x.shape[2:])
+    nothing = torch.from_numpy(to_signed_range(no_history(*frame.shape[:2]))).permute(2, 0, 1)[None]
+    return torch.cat([x, planes, nothing if past is None else past], 1)
+
+
+def test_a_frame_comes_nearer_to_the_style_and_shows_the_same() -> None:
+    style, frame = scene(48, 40, 1), scene(48, 48, 2)
+    made = generator(style, steps=40)(seen(frame))
+    measure = load_measure("patches")
+    wanted = Style.of(style, 256, measure)
+    before, after = (float(measure.style(measure.see(x), wanted.manner)) for x in (to_signed(frame, CPU), made))
+    assert after < 0.7 * before
+    others = [measure.content(measure.see(x), measure.see(to_signed(frame, CPU))) for x in (made, made.flip(3))]
+    assert float(others[0]) < 0.5 * float(others[1])
+    assert made.shape == (1, 3, 48, 48)
+    assert float(made.abs().max()) <= 1
+
+
+def test_the_same_frame_gives_the_same_picture_in_inference_mode_too() -> None:
+    made, x = generator(scene(48, 40, 1)), seen(scene(40, 40, 2))
+    first = made(x)
+    with torch.inference_mode():
+        assert torch.equal(made(x), first)
+
+
+def test_what_the_last_output_brings_is_kept_where_that_is_sure() -> None:
+    made, frame = generator(scene(48, 40, 1)), scene(48, 48, 2)
+    last = torch.rand(1, 3, 48, 48, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    sure = torch.full((1, 1, 48, 48), -1.0)
+    sure[..., :24] = 1
+    past = torch.cat([last * (sure + 1) / 2, sure], 1)
+    moved = (made(seen(frame, past=past)) - last).abs().mean(1)[0]
+    assert float(moved[:, :20].mean()) < 0.5 * float(moved[:, 28:].mean())
+
+
+def test_looks_are_told_apart_and_mixed() -> None:
+    pictures = scene(48, 40, 1), 255 - scene(48, 40, 5)
+    made, frame = generator(*pictures), scene(40, 40, 2)
+    one, other, both = (made(seen(frame, *shares)) for shares in ((1.0, 0.0), (0.0, 1.0), (0.5, 0.5)))
+    apart = float((one - other).abs().mean())
+    assert apart > 0.1
+    assert all(float((both - single).abs().mean()) < apart for single in (one, other))
+
+
+@pytest.mark.parametrize("name", [name for name in ENGINES if name != "torch"])
+def test_only_torch_can_run_it(name: str) -> None:
+    with pytest.raises(UsageError, match="optimises each frame"):
+        ENGINES.load(name)(generator(scene(48, 40, 1)), resolve_device("cpu"))
+
+
+@pytest.mark.parametrize("sizes", [[], ["40"], ["4000x40"], ["40 by 30"]])
+def test_sizes_of_style_pictures_are_checked(sizes: list[str]) -> None:
+    with pytest.raises((UsageError, ValueError)):
+        build_generator("optimised", {"sizes": sizes}, 4, memory=True)
+    with pytest.raises((UsageError, ValueError)):
+        OptimisedSettings(sizes=tuple(sizes))

@@ -1,0 +1,171 @@
+"""Paints each frame by optimising its pixels: slow, and as near to a style picture as its measure can tell.
+
+Gatys et al., "Image Style Transfer Using Convolutional Neural Networks" (CVPR 2016); of a clip as Ruder et al. have it
+("Artistic Style Transfer for Videos", GCPR 2016): each frame starts from the last output, warped along the motion, and
+is held to it where that is sure. It needs no training: the style pictures are its weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vidtrans.flow.history import CHANNELS
+from vidtrans.networks.painter import condition_channels, read_conditions
+from vidtrans.perception import load_measure
+from vidtrans.perception.style import Style, stroke_side
+from vidtrans.settings import parse_size, setting
+
+RATE, LAST_RATE = 0.06, 0.01  # of Adam, where colours are from −1 to 1
+SHIFTS = 16  # places of the measure's grid, as in training
+MAX_SIDE = 2048  # pixels of a style picture
+SMALLEST_WHOLE = 128  # pixels a side, of a frame that begins at half of its size
+
+
+@dataclass(frozen=True)
+class OptimisedSettings:
+    """What is compared, how, and for how long."""
+
+    sizes: tuple[str, ...] = setting(("64x64",), "the style pictures' sizes, WxH: one for each look")
+    measure: str = setting("patches", "what manners are compared by")
+    steps: int = setting(200, "steps of the first frame of a shot", low=1, high=10_000)
+    next_steps: int = setting(60, "steps of every other frame", low=1, high=10_000)
+    style: float = setting(2.0, "weight of the style", low=0.0, high=1000.0)
+    colour: float = setting(20.0, "weight of its colours", low=0.0, high=1000.0)
+    smooth: float = setting(4.0, "weight of differences between neighbouring pixels", low=0.0, high=1000.0)
+    steady: float = setting(20.0, "weight of what the last output brings here", low=0.0, high=1000.0)
+
+    def __post_init__(self) -> None:
+        if any(side > MAX_SIDE for size in self.shapes for side in size):
+            raise ValueError(f"generator.sizes: a style picture is at most {MAX_SIDE} pixels a side")
+
+    @property
+    def shapes(self) -> list[tuple[int, int]]:
+        """Return the (width, height) of each style picture. Raises ValueError."""
+        found = [parse_size(text).exact for text in self.sizes]
+        if not found or None in found:
+            raise ValueError(f"generator.sizes: {', '.join(self.sizes)} are not WxH")
+        return [size for size in found if size]
+
+
+class Optimised(nn.Module):
+    """A generator without a network. ``pictures`` are the styles, (3, H, W) uint8 each."""
+
+    Settings = OptimisedSettings
+    multiple = 8
+    smallest = 16
+    needs_fp32: ClassVar[bool] = True
+    needs_gradients: ClassVar[bool] = True
+    remembers: ClassVar[bool] = True
+
+    def __init__(self, in_channels: int, out_channels: int, settings: OptimisedSettings) -> None:
+        super().__init__()
+        self.in_channels, self.settings = in_channels, settings
+        self.looks = len(settings.sizes)
+        self.conditions = condition_channels(self.looks)
+        for number, (width, height) in enumerate(settings.shapes):
+            self.register_buffer(f"picture_{number}", torch.zeros(out_channels, height, width, dtype=torch.uint8))
+        self._measure: Any = None
+        self._styles: dict[tuple[int, int], Style] = {}
+
+    def set_pictures(self, pictures: Sequence[np.ndarray]) -> None:
+        """Take the style pictures, (H, W, 3) uint8 each, of the settings' sizes."""
+        for number, picture in enumerate(pictures):
+            self.get_buffer(f"picture_{number}").copy_(torch.from_numpy(picture.transpose(2, 0, 1).copy()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 3 + conditions + 4, H, W), last a ``flow.history``, → (N, 3, H, W)."""
+        with torch.inference_mode(False), torch.enable_grad():
+            return torch.cat([self._paint(one.clone()) for one in x.split(1)])
+
+    def _paint(self, x: Tensor) -> Tensor:
+        """Paint one frame: the first of a shot at half of the size before the whole."""
+        frame, past = x[:, :3].clone(), x[:, -CHANNELS:].clone()
+        conditions = x[:, 3 : 3 + self.conditions]
+        shares, stroke = read_conditions(conditions, self.looks)
+        task = _Task(self, frame, past, shares[0].tolist(), stroke_side(float(stroke[0] + 1) / 2))
+        random = torch.Generator().manual_seed(0)
+        if task.has_past:
+            return task.optimise(task.start(), self.settings.next_steps, random)
+        if min(frame.shape[2:]) < SMALLEST_WHOLE:
+            return task.optimise(task.start(), self.settings.steps, random)
+        coarse = task.at_half()
+        rough = coarse.optimise(coarse.start(), self.settings.steps // 2, random)
+        start = F.interpolate(rough, size=frame.shape[2:], mode="bilinear", align_corners=False)
+        return task.optimise(start, self.settings.steps - self.settings.steps // 2, random)
+
+    def measure_on(self, device: torch.device) -> Any:  # noqa: ANN401  (a ``LookMeasure``)
+        """Return the measure. Raises UsageError where it is not installed."""
+        if self._measure is None:
+            self._measure = load_measure(self.settings.measure).to(device)
+        return self._measure
+
+    def style(self, look: int, side: int, device: torch.device) -> Style:
+        """Return the style of a look at a short side."""
+        if (look, side) not in self._styles:
+            picture = self.get_buffer(f"picture_{look}").permute(1, 2, 0).cpu().numpy()
+            self._styles[look, side] = Style.of(picture, side, self.measure_on(device))
+        return self._styles[look, side]
+
+
+class _Task:
+    """One frame, what the last output brings here, and the looks that it is to be painted in."""
+
+    def __init__(self, network: Optimised, frame: Tensor, past: Tensor, shares: Sequence[float], side: int) -> None:
+        self.network, self.frame, self.shares, self.side = network, frame, shares, side
+        self.past = past
+        self.brought, self.sure = past[:, :3], (past[:, 3:] + 1) / 2
+        self.has_past = bool((self.sure > 0).any())
+        self.measure = network.measure_on(frame.device)
+        looks = [number for number, share in enumerate(shares) if share > 0]
+        self.styles = [(shares[look], network.style(look, side, frame.device)) for look in looks]
+
+    def at_half(self) -> _Task:
+        frame, past = (F.avg_pool2d(x, 2) for x in (self.frame, self.past))
+        return _Task(self.network, frame, past, self.shares, max(self.side // 2, 32))
+
+    def start(self) -> Tensor:
+        """The last output where that is sure, else the frame."""
+        return self.brought + (1 - self.sure) * self.frame
+
+    def optimise(self, start: Tensor, steps: int, random: torch.Generator) -> Tensor:
+        picture = start.detach().clone().requires_grad_()
+        optimizer = torch.optim.Adam([picture], RATE)
+        for step in range(steps):
+            optimizer.param_groups[0]["lr"] = RATE * (LAST_RATE / RATE) ** (step / steps)
+            optimizer.zero_grad()
+            self._loss(picture, random).backward()
+            optimizer.step()
+            with torch.no_grad():
+                picture.clamp_(-1, 1)
+        return picture.detach()
+
+    def _loss(self, picture: Tensor, random: torch.Generator) -> Tensor:
+        settings = self.network.settings
+        shift = max(1, min(SHIFTS, *(n // 8 for n in picture.shape[2:])))
+        y, x = torch.randint(shift, (2,), generator=random).tolist()
+        shifted = picture[..., y:, x:]
+        seen = self.measure.see(shifted)
+        with torch.no_grad():
+            of_frame = self.measure.see(self.frame[..., y:, x:])
+        loss: Tensor = self.measure.content(seen, of_frame)
+        for share, style in self.styles:
+            loss = loss + settings.style * share * self.measure.style(seen, style.manner)
+            loss = loss + settings.colour * share * style.colour_distance(shifted, random)
+        loss = loss + settings.smooth * _roughness(picture)
+        if self.has_past:
+            loss = loss + settings.steady * (self.sure * picture - self.brought).square().mean()
+        return loss
+
+
+def _roughness(picture: Tensor) -> Tensor:
+    """Return the mean square of the second differences, which noise has and the edge of a stroke has little of."""
+    down, across = picture.diff(n=2, dim=2), picture.diff(n=2, dim=3)
+    total: Tensor = down.square().mean() + across.square().mean()
+    return total
