@@ -73,21 +73,8 @@ def parse_curve(text: str | float, name: str, low: float, high: float) -> Keyfra
 
     ``name`` is what errors call it; values lie from ``low`` to ``high``. Raises UsageError.
     """
-    whole = str(text)
-    parts = [p.strip() for p in whole.split(",")]
-    if len(parts) == 1 and ":" not in whole:
-        return KeyframeCurve((_number(parts[0], name, low, high),))
-    moments, values = [], []
-    for part in parts:
-        moment, colon, value = part.rpartition(":")
-        if not colon:
-            raise UsageError(f"{name} '{whole}'", f"'{part}' has no moment before its value", HINT)
-        try:
-            moments.append(parse_time(moment))
-        except UsageError:
-            raise UsageError(f"{name} '{whole}'", f"'{moment.strip()}' is not a moment", HINT) from None
-        values.append(_number(value, name, low, high))
-    return KeyframeCurve(tuple(values), tuple(moments))
+    values, moments = _split(str(text), name, HINT)
+    return KeyframeCurve(tuple(_number(value, name, low, high) for value in values), tuple(moments))
 
 
 def parse_names(text: str, name: str) -> tuple[list[str], list[Time]]:
@@ -95,21 +82,29 @@ def parse_names(text: str, name: str) -> tuple[list[str], list[Time]]:
 
     ``name`` is what errors call it. Raises UsageError.
     """
+    remedy = f'give a name, or keyframes such as {name} "0: look, 120: other"'
+    names, moments = _split(text, name, remedy)
+    if not all(names):
+        raise UsageError(f"{name} '{text}'", "a name is missing", remedy)
+    return names, moments
+
+
+def _split(text: str, name: str, remedy: str) -> tuple[list[str], list[Time]]:
+    """Return the values of keyframes and the moment of each; one value alone has none. Raises UsageError."""
     parts = [part.strip() for part in text.split(",")]
     if len(parts) == 1 and ":" not in text:
         return parts, []
-    names, moments = [], []
+    values, moments = [], []
     for part in parts:
         moment, colon, value = part.rpartition(":")
-        remedy = f'write {name} "0: {parts[0].rpartition(":")[2].strip() or "a"}, 120: other"'
-        if not colon or not value.strip():
-            raise UsageError(f"{name} '{text}'", f"'{part}' is no moment with a name", remedy)
+        if not colon:
+            raise UsageError(f"{name} '{text}'", f"'{part}' has no moment before its value", remedy)
         try:
             moments.append(parse_time(moment))
         except UsageError:
             raise UsageError(f"{name} '{text}'", f"'{moment.strip()}' is not a moment", remedy) from None
-        names.append(value.strip())
-    return names, moments
+        values.append(value.strip())
+    return values, moments
 
 
 def _number(text: str, name: str, low: float, high: float) -> float:

@@ -194,3 +194,22 @@ def test_a_model_that_optimises_needs_no_training_and_goes_on_after_each_frame(c
     assert "optimises each frame" in refuse(
         capsys, 2, "stylize", clip, "--model", "ink", "-o", "x.mkv", "--set", "rendering.engine=compile"
     )
+
+
+def test_looks_and_strokes_are_tried_side_by_side(clip: Path, capsys: Capsys) -> None:
+    pictures = [style("ink.png", 1), style("oil.png", 5)]
+    said(capsys, 0, "look", *pictures, "--on", clip, "-o", "both.safetensors", "--steps", STEPS, *QUICK)
+    table = said_json(capsys, "try", clip, "--model", "both", "--vary", "look=ink,oil", "--vary", "stroke-size=0.2")
+    assert table["columns"] == ["source", "both", "--look ink", "--look oil", "--stroke-size 0.2"]
+    suggested = said_json(capsys, "try", clip, "--model", "both", "-o", "all.png", "--frames", 1)["columns"]
+    assert suggested[4:7] == ["--look oil", "--stroke-size 0", "--stroke-size 1"]
+    grids = []
+    for extra in ([], ["--set", "rendering.look=ink"], ["--set", "rendering.look=oil"]):
+        said(capsys, 0, "try", clip, "--model", "both", "-o", "g.png", "--frames", 1, "--overwrite", *extra)
+        grids.append(Path("g.png").read_bytes())
+    assert grids[0] == grids[1] != grids[2]
+    for wrong, text in (("look=inc", "did you mean 'ink'"), ("look=", "KEY=VALUE"), ("stroke-size=2", "from 0 to 1")):
+        assert text in refuse(capsys, 2, "try", clip, "--model", "both", "-o", "x.png", "--vary", wrong)
+    moving = ["try", clip, "--model", "both", "-o", "x.png", "--set", "rendering.look=0: ink, 4: oil"]
+    assert "single frames are shown" in refuse(capsys, 2, *moving)
+    assert "was not made by 'vidtrans look'" in refuse(capsys, 2, "try", clip, "--model", "flower", "--vary", "look=a")

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     "--vary",
     multiple=True,
     metavar="KEY=V,V",
-    help="Columns: strength, mix, keep-colour, size or pairing.NAME; may be repeated.  [default: suggested values]",
+    help="Columns: strength, mix, keep-colour, size, look, stroke-size or pairing.NAME; may be repeated.  [default: "
+    "suggested values]",
 )
 @click.option("--frames", type=click.IntRange(1, 12), default=3, show_default=True, help="How many, over the clip.")
 @click.option("--at", multiple=True, type=TIME, metavar="TIME", help="These moments instead; may be repeated.")

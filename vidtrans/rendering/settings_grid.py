@@ -19,10 +19,12 @@ from vidtrans.errors import UsageError
 from vidtrans.events import Progress
 from vidtrans.inference.engine import Engine
 from vidtrans.models.loaded_model import LoadedModel, load_engine
+from vidtrans.pairing.look import Look
 from vidtrans.registry import unknown_name
 from vidtrans.rendering.composite import finish
 from vidtrans.rendering.directing import FrameBlend
 from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
+from vidtrans.rendering.look_conditions import LookConditions, conditions_of
 from vidtrans.rendering.scene import Scene
 from vidtrans.session import Context
 from vidtrans.settings import Table, Time, from_table, parse_value, to_table
@@ -35,7 +37,9 @@ from vidtrans.video.plots.layout import Sheet, cell_size
 
 MAX_WIDTH = 2400  # pixels, of the whole grid
 MAX_CELL = 480
-VARIED = ("strength", "mix", "keep_colour", "size")
+VARIED = ("strength", "mix", "keep_colour", "size", "look", "stroke_size")
+MOST_LOOKS = 3  # that are suggested
+ENDLESS = range(1 << 40)  # timestamps, for conditions that never change
 Models = Sequence[tuple[LoadedModel, RenderingSettings]]  # each with the settings that it is rendered by
 
 
@@ -56,6 +60,7 @@ class Variation:
             return look, rendering
         rendering = from_table(RenderingSettings, to_table(rendering) | {self.key: self.value}, "rendering")
         look.working_size(rendering.size, (640, 360))  # raises where it is no size
+        _conditions(look, rendering)  # raises where it has no such look
         return look, rendering
 
 
@@ -120,12 +125,22 @@ def draw_grid(
 def check_variations(look: LoadedModel, rendering: RenderingSettings, asked: Sequence[Variation]) -> None:
     """Raise UsageError before any work for what would fail after it."""
     look.working_size(rendering.size, (640, 360))  # raises where it is no size
-    for name, curve in rendering.curves().items():
+    for name, curve in (rendering.curves() | {"stroke_size": rendering.stroke_curve()}).items():
         if curve.constant is None:
             why = "single frames are shown, with one value each"
             raise UsageError(f"keyframes for {name}", why, f"use --vary {name}=VALUE,VALUE")
+    _conditions(look, rendering)
     for variation in asked:
         variation.apply(look, rendering)
+
+
+def _conditions(look: LoadedModel, rendering: RenderingSettings) -> LookConditions | None:
+    """What a painter of looks is told, the same for all frames. Raises UsageError."""
+
+    def refuse(moment: Time) -> Fraction:
+        raise UsageError("keyframes for look", "single frames are shown, with one each", "use --vary look=NAME,NAME")
+
+    return conditions_of(look, rendering, ENDLESS, refuse)
 
 
 def _choose(
@@ -164,14 +179,19 @@ def parse_variations(text: str) -> list[Variation]:
         elif name == "keep_colour":
             flag = "--keep-colour" if value == "1" else f"--set rendering.keep_colour={value}"
         else:
-            flag = f"--{name} {value}"
-        variations.append(Variation(flag, table or "rendering", name, parse_value(value)))
+            flag = f"--{name.replace('_', '-')} {value}"
+        parsed = value if name == "look" else parse_value(value)
+        variations.append(Variation(flag, table or "rendering", name, parsed))
     return variations
 
 
 def _suggested(look: LoadedModel, rendering: RenderingSettings, *, alone: bool) -> list[Variation]:
-    """What is worth trying: strength, the pairing's main setting, and size; less for several models."""
+    """What is worth trying: strength, looks and strokes, the pairing's main setting, size; less for several models."""
     texts = ["strength=0.5,1.5"] if alone else ["strength=0.5"]
+    if isinstance(look.pairing, Look):
+        if names := look.pairing.settings.looks[1 : MOST_LOOKS + 1]:
+            texts.append(f"look={','.join(names)}")
+        texts.append("stroke_size=0,1")
     if main_setting := look.pairing.main_setting:
         (bounds,) = (f.metadata for f in fields(look.pairing.settings) if f.name == main_setting)
         value = getattr(look.pairing.settings, main_setting)
@@ -199,7 +219,8 @@ def _render(
     look: LoadedModel, rendering: RenderingSettings, engine: Engine, drawn: bool, chosen: Sequence[_GridFrame]
 ) -> list[np.ndarray]:
     """Render frames as a clip would be without its temporal filter."""
-    pairing, renderer = look.pairing, FrameRenderer(ModelInputs(look.pairing, drawn=drawn), engine)
+    inputs = ModelInputs(look.pairing, drawn=drawn, conditions=_conditions(look, rendering))
+    pairing, renderer = look.pairing, FrameRenderer(inputs, engine)
     prepared = []
     for frame in chosen:
         *past, current = frame.resized(*look.working_size(rendering.size, frame.source.shape[1::-1]))

@@ -90,9 +90,14 @@ METHODS = Registry(
             settings={
                 "look_pictures": setting((), "style pictures, one for each look"),
                 "look_measure": setting("auto", "what compares manners", choices=("auto", *MEASURES)),
-                "look_style": setting(1.0, "weight of the style; 2 for busy pictures", low=0.0, high=1000.0),
-                "look_colour": setting(8.0, "weight of the colours", low=0.0, high=1000.0),
-                "look_steady": setting(5.0, "weight of the steadiness", low=0.0, high=1000.0),
+                "look_style": setting(
+                    0.7,
+                    "weight of the style: 0.3 for a hint of it, 2 for more strokes than things",
+                    low=0.0,
+                    high=1000.0,
+                ),
+                "look_colour": setting(15.0, "weight of the colours", low=0.0, high=1000.0),
+                "look_steady": setting(25.0, "weight of the steadiness", low=0.0, high=1000.0),
             },
         ),
     },
