@@ -16,6 +16,7 @@ from extending import PAGES, ROOT, Page, add, copy_checkout, use
 
 import vidtrans as api
 from vidtrans.models.model_file import read_record
+from vidtrans.video.images.picture import write_picture
 
 COUNT = 16
 
@@ -30,12 +31,16 @@ def tree(tmp_path: Path, tiny_model: Path) -> Path:
     api.make_dataset(clip, settings=TINY)
     shutil.copy(tiny_model, "look.safetensors")
     tables = TINY | {"training": {**TINY["training"], "steps": 4}}
-    text = "".join(
+    Path("vidtrans.toml").write_text(recipe_text(tables))
+    return copy_checkout(tmp_path / "checkout")
+
+
+def recipe_text(tables: dict[str, dict[str, Any]]) -> str:
+    """Return tables as TOML."""
+    return "".join(
         f"[{name}]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in table.items())
         for name, table in tables.items()
     )
-    Path("vidtrans.toml").write_text(text)
-    return copy_checkout(tmp_path / "checkout")
 
 
 def do(name: str, tree: Path, before: str = "") -> list[dict[str, Any]]:
@@ -74,6 +79,15 @@ def test_a_training_method(tree: Path) -> None:
     assert rows[-1]["generator_l1"] < rows[0]["generator_l1"]
     settings = read_record(Path("plain.safetensors")).training["settings"]
     assert {"method": "sgd", "momentum": 0.5}.items() <= settings.items()
+
+
+def test_a_look_measure(tree: Path) -> None:
+    tables = {"dataset": {"size": "48"}, "training": {"steps": 4, "crop_size": 32}, "generator": {"channels": 4}}
+    Path("vidtrans.toml").write_text(recipe_text(tables))
+    write_picture(Path("painting.png"), moving_frames(1)[0])
+    [learned] = do("look-measure", tree)
+    assert learned["looks"] == ["painting"]
+    assert read_record(Path("waves.safetensors")).training["settings"]["look_measure"] == "gabor"
 
 
 def test_a_generator(tree: Path) -> None:
