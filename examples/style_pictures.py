@@ -203,8 +203,8 @@ def landscape() -> Array:
     field = np.where(clouds(shape, 9)[..., None] > 2.15, (214, 52, 40), field)  # poppies
     picture = np.where(below[..., None] > 0, field, picture)
     add_house(picture)
-    for middle, foot, tall, wide in ((0.42, 0.72, 0.42, 0.03), (0.47, 0.74, 0.3, 0.024), (0.9, 0.7, 0.24, 0.05)):
-        up = (foot - y / height) / tall
+    for middle, base, tall, wide in ((0.42, 0.72, 0.42, 0.03), (0.47, 0.74, 0.3, 0.024), (0.9, 0.7, 0.24, 0.05)):
+        up = (base - y / height) / tall
         half = wide * width * np.sin(np.pi * up.clip(0, 1) ** 0.75).clip(0) ** 0.8 * (1 + 0.18 * clouds(shape, 24))
         inside = (np.abs(x - middle * width - 8 * np.sin(y / 40)) < half) & (up > 0) & (up < 1)
         tree = mixed((20, 54, 44), (70, 120, 58), 0.5 + 0.5 * clouds(shape, 16))

@@ -11,13 +11,14 @@ learned on the frames that ship, "patches" one that was taught without features.
 steady: warping error over the input's, per frame and after the window filter; "removed" is the share of the flicker
 above that of a flicker-free look of the same colours (one smooth colour map fitted over the clip), "sharp" the
 sharpness beside the unfiltered frames.
-many: looks of one network beside single ones. speed: seconds a pixel at 1080p and at 256x256.
+many: all styles of the folder in one network beside single ones. speed: pixels a second at 1080p and at 256x256.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -30,11 +31,15 @@ from benchmarks.consistency.store import Store
 from benchmarks.looks.critic import Critic
 from benchmarks.looks.painted import OURS, PATCHES, REAL, SHIPPED, STEPS, Studio, Way, read_style, read_styles
 from vidtrans.grading.learning import learn_from_pairs
+from vidtrans.inference.device import resolve_device
+from vidtrans.inference.torch_engine import TorchEngine
+from vidtrans.models.model_file import find_model, load_generator
 
 PUBLISHED = ("candy", "mosaic")
 CLIPS = ("dog", "lynx", "bbb", "bikes", "bedroom")
 WAYS = {way.name: way for way in (REAL, OURS, SHIPPED, PATCHES)}
-MANY = 16  # looks in one network: those of the folder, and the same mirrored and with their colours turned
+SIZES = {"256x256": (256, 256), "1080p": (1080, 1920)}
+ROUNDS, SECONDS = 3, 4.0  # of the measurement of speed
 
 
 def chosen(ways: Iterable[Way], styles: dict[str, Path], clips: Iterable[str]) -> Iterable[tuple[Way, str, str]]:
@@ -80,6 +85,41 @@ def steady(studio: Studio, ways: list[Way], styles: dict[str, Path], clips: list
         print(f"| mean of {len(rows)} | | {name} | " + " | ".join(f"{v:.2f}" for v in np.mean(rows, axis=0)) + " |")
 
 
+def many(studio: Studio, ways: list[Way], styles: dict[str, Path], clips: list[str]) -> None:
+    """All styles in one network, taught as many times as long, beside a network for each."""
+    critic, names = Critic(), list(styles)
+    print("| style | clip | alone: style | content | together: style | content |\n|---|---|---|---|---|---|")
+    rows = []
+    for clip in clips:
+        frames = studio.frames(clip)
+        together = studio.model(SHIPPED, list(styles.values()), clip)
+        for style in names:
+            pictures = studio.painted(SHIPPED, styles[style], clip), studio.paint(frames, together, style)
+            picture = read_style(styles[style])
+            rows.append([score for made in pictures for score in critic.judge(frames[::4], made[::4], picture)])
+            print(f"| {style} | {clip} | " + " | ".join(f"{v:.3f}" for v in rows[-1]) + " |", flush=True)
+    print(f"| mean of {len(rows)} | | " + " | ".join(f"{v:.3f}" for v in np.mean(rows, axis=0)) + " |")
+
+
+def speed(studio: Studio, ways: list[Way], styles: dict[str, Path], clips: list[str]) -> None:
+    """Pixels a second of the engine alone, at both sizes in turn."""
+    generator, _ = load_generator(find_model("oil") or Path("oil"))
+    engine = TorchEngine(generator, resolve_device("cpu"))
+    inputs = {name: np.full((1, *size, 4), 128, np.uint8) for name, size in SIZES.items()}
+    rates: dict[str, list[float]] = {name: [] for name in SIZES}
+    for _ in range(ROUNDS):
+        for name, given in inputs.items():
+            engine(given)
+            began, count = time.perf_counter(), 0
+            while time.perf_counter() - began < SECONDS:
+                engine(given)
+                count += 1
+            rates[name].append(count * given[0, ..., 0].size / (time.perf_counter() - began))
+    for name, found in rates.items():
+        print(f"{name}: {np.median(found) / 1e6:.2f} megapixels a second")
+    print(f"ratio: {np.median(rates['1080p']) / np.median(rates['256x256']):.2f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="a folder with the clips in video/ and seq/")
@@ -103,7 +143,7 @@ def main() -> None:
 
 
 Part = Callable[[Studio, list[Way], dict[str, Path], list[str]], None]
-PARTS: dict[str, Part] = {"manner": manner, "steady": steady}
+PARTS: dict[str, Part] = {"manner": manner, "steady": steady, "many": many, "speed": speed}
 
 if __name__ == "__main__":
     main()

@@ -40,10 +40,12 @@ def demo(request: DemoRequest, context: Context, console: Console) -> None:
                 f"  {table['comparison_sheet']}        the same as a picture",
                 f"  {table['training_sheet']}   how it learned",
                 f"  {table['video']}   the video itself",
+                f"  {table['painting']}        the clip in the look of a painting",
                 "Now with a clip of yours:",
-                "  vidtrans stylize YOURS.mp4 --model flower      a model that ships; try its settings first:",
-                "  vidtrans try YOURS.mp4 --model flower          a grid of them on a few frames, in seconds",
+                "  vidtrans stylize YOURS.mp4 --model oil         a look that ships, as do ink and print",
+                "  vidtrans try YOURS.mp4 --model oil             a grid of its settings on a few frames, in seconds",
                 "  vidtrans run YOURS.mp4 --apply OTHER.mp4 -o out.mp4     teach it the look of your clip",
+                "  vidtrans run --look PAINTING.jpg --apply YOURS.mp4 -o out.mp4     or of a picture",
             )
         )
     console.result(table, line)
