@@ -1,13 +1,16 @@
-"""A frame and what a painter is told: which look, and how large the strokes are. There is no target but the frame."""
+"""A frame and what a painter is told: which look, and how large the strokes are.
+
+There is no target; in its place is the frame before, which has to be painted alike.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from vidtrans.pairing.base import Pairing
+from vidtrans.pairing.base import Pairing, PairPositions
 from vidtrans.settings import setting
 
 STROKE_LEVELS = (0, 128, 255)  # of the plane that says how large strokes are; what lies between is interpolated
@@ -29,7 +32,7 @@ class Look(Pairing):
     """The frame, a plane for each look where there are several, and one for the strokes, each of one value."""
 
     name = "look"
-    version = 1
+    version = 2
     Settings = LookSettings
     settings: LookSettings
 
@@ -37,6 +40,11 @@ class Look(Pairing):
         super().__init__(settings)
         self.num_looks = len(settings.looks)
         self.in_channels = 3 + condition_planes(self.num_looks)
+
+    def pair_positions(self, num_frames: int) -> Iterator[PairPositions]:
+        """Yield a pair for each frame; the target is the frame before it, of the first one itself."""
+        for position in range(num_frames):
+            yield PairPositions((position,), max(0, position - 1))
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
         """Return the frame with the first look, in strokes of the middle size."""

@@ -134,3 +134,25 @@ def test_shares_of_nothing_are_even() -> None:
 def test_names_of_looks_are_each_once() -> None:
     with pytest.raises(ValueError, match="each once"):
         LookSettings(("a", "a"))
+
+
+def test_the_frame_before_is_found_along_the_motion() -> None:
+    """Painted as they are, frames that move are the same where they are sure: the steadiness is that of the flow."""
+    from vidtrans.flow.history import METHOD, BackwardFlowEstimator
+    from vidtrans.training.methods.look import Look as LookMethod
+
+    method = LookMethod.__new__(LookMethod)
+    method._flow = BackwardFlowEstimator(METHOD)
+    wide = signed(scene(140, 96, 4))
+    earlier, frame = wide[..., :96, 10:138], wide[..., :96, 4:132]  # it moves by 6 pixels to the right
+    random = torch.Generator().manual_seed(0)  # whose first draw takes the clip's motion
+    found = method._elsewhere(frame, earlier, random)
+    assert torch.equal(found.frames, earlier)
+    brought = torch.nn.functional.grid_sample(frame, found.grid, align_corners=False)
+    inside = (slice(None), slice(None), slice(8, -8), slice(12, -12))
+    assert float((found.sure * (brought - earlier).abs())[inside].mean()) < 0.03
+    assert float((frame - earlier).abs()[inside].mean()) > 0.1
+    assert float(found.sure[inside].mean()) > 0.7
+    alone = method._elsewhere(frame, frame, torch.Generator().manual_seed(0))
+    assert not torch.equal(alone.frames, frame)
+    assert bool((alone.sure == 1).all())

@@ -2,15 +2,15 @@
 
 Johnson et al., "Perceptual Losses for Real-Time Style Transfer and Super-Resolution", ECCV 2016, on the frames of one
 clip; many looks as Dumoulin et al. have them (ICLR 2017). Beside these: the colours' distribution (sliced Wasserstein),
-since Gram matrices leave large flat areas free; and steadiness, by a picture that is moved a little and made noisy, as
-ReReVST (Wang et al., TIP 2020) has it.
+since Gram matrices leave large flat areas free; and steadiness: along the clip's own motion (Ruder et al., GCPR 2016),
+and by a picture that is moved a little and made noisy, as ReReVST (Wang et al., TIP 2020) has it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -20,8 +20,10 @@ from torch.nn import functional as F
 from vidtrans.data.dataset import Pair
 from vidtrans.errors import UsageError
 from vidtrans.files import digest_file
+from vidtrans.flow.history import METHOD, BackwardFlowEstimator
 from vidtrans.inference.device import tensor_float32, to_device
 from vidtrans.inference.engine import Engine
+from vidtrans.inference.torch_engine import to_levels
 from vidtrans.networks.painter import Painter
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.look import STROKE_LEVELS
@@ -39,7 +41,17 @@ from vidtrans.video.images.picture import read_picture
 
 MAX_SCORED = 8  # held-out frames
 SHIFTS = 16  # places of the measure's grid: in one place alone its strides print dots into the output
+VERSION = 2  # of what follows, for keys
+REAL_SHARE = 0.5  # of examples whose steadiness is that along the clip's own motion, where it has any
 MOTION, NOISE = 0.02, 0.04  # of the picture's sides; σ, where colours are from −1 to 1
+
+
+class _Elsewhere(NamedTuple):
+    """Frames at another moment, (N, 3, H, W), where their pixels are now, (N, H, W, 2), and how sure, (N, 1, H, W)."""
+
+    frames: Tensor
+    grid: Tensor
+    sure: Tensor
 
 
 class Look(TrainingMethod):
@@ -60,6 +72,7 @@ class Look(TrainingMethod):
         self.g = NetworkTrainer(self.generator, self.settings, self.device, self.precision, self.dist)
         self.average = WeightAverage(self.generator, self.settings.ema_decay) if self.settings.ema_decay else None
         self.nondeterministic, self.painted = set(), torch.empty(0)
+        self._flow = BackwardFlowEstimator(METHOD)
         self.measure = load_measure(own["look_measure"]).to(self.device.torch)
         pictures = [middle_of(read_picture(Path(path))) for path in own["look_pictures"]]
         self.styles = [[Style.of(picture, side, self.measure) for side in STROKE_SIDES] for picture in pictures]
@@ -82,7 +95,7 @@ class Look(TrainingMethod):
         """Return the digests of the style pictures and of the measure. Raises UsageError where it is not installed."""
         own = settings.method_settings
         pictures = [digest_file(Path(path)) for path in own["look_pictures"]]
-        return ", ".join([MEASURES.load(resolve_measure(own["look_measure"])).identity(), *pictures])
+        return ", ".join([f"look {VERSION}", MEASURES.load(resolve_measure(own["look_measure"])).identity(), *pictures])
 
     def step(
         self,
@@ -98,8 +111,8 @@ class Look(TrainingMethod):
         """Update the generator; each example has its look and size of strokes in its input's planes."""
         random = torch.Generator().manual_seed(seed + self.dist.rank)
         with training_step(self.device, self.nondeterministic), tensor_float32(self.precision):
-            x = to_device(inputs, self.device).to(memory_format=self.layout)
-            losses = self._losses(x, random)
+            x, before = (to_device(t, self.device).to(memory_format=self.layout) for t in (inputs, targets))
+            losses = self._losses(x, before, random)
             own = self.settings.method_settings
             weights_of = (own["look_style"], 1.0, own["look_colour"], own["look_steady"])
             total = torch.stack([weight * loss for weight, loss in zip(weights_of, losses, strict=True)]).sum()
@@ -110,12 +123,18 @@ class Look(TrainingMethod):
                 self.average.update(self.generator)
             return dict(zip(self.columns, torch.stack(losses).tolist(), strict=True))
 
-    def _losses(self, inputs: Tensor, random: torch.Generator) -> list[Tensor]:
-        """Return style, content, colour and steadiness of inputs (N, 3 + conditions, H, W)."""
+    def _losses(self, inputs: Tensor, earlier: Tensor, random: torch.Generator) -> list[Tensor]:
+        """Return style, content, colour and steadiness.
+
+        Args:
+            inputs: (N, 3 + conditions, H, W).
+            earlier: the frames before theirs, (N, 3, H, W).
+            random: draws the measure's grid, directions of colours, and motion.
+        """
         count, frames = len(inputs), inputs[:, :3]
-        grid, moved = self._moved(frames, random)
+        elsewhere = self._elsewhere(frames, earlier, random)
         with autocast(self.device, self.precision):
-            both = self.generator.train()(torch.cat([inputs, torch.cat([moved, inputs[:, 3:]], 1)])).float()
+            both = self.generator.train()(torch.cat([inputs, torch.cat([elsewhere.frames, inputs[:, 3:]], 1)])).float()
             output, of_moved = both[:count], both[count:]
             y, x = torch.randint(max(1, min(SHIFTS, *(n // 8 for n in frames.shape[2:]))), (2,), generator=random)
             with torch.no_grad():
@@ -127,12 +146,12 @@ class Look(TrainingMethod):
             wanted = self._style_of(inputs[number])
             style.append(self.measure.style(self.measure.one(seen, number), wanted.manner))
             colour.append(wanted.colour_distance(output[number : number + 1], random))
-        then = F.grid_sample(output, grid, padding_mode="reflection", align_corners=False)
+        brought = F.grid_sample(output, elsewhere.grid, padding_mode="reflection", align_corners=False)
         return [
             torch.stack(style).mean(),
             self.measure.content(seen, of_inputs),
             torch.stack(colour).mean(),
-            F.mse_loss(then, of_moved),
+            (elsewhere.sure * (brought - of_moved).square()).mean(),
         ]
 
     def _style_of(self, x: Tensor) -> Style:
@@ -142,15 +161,35 @@ class Look(TrainingMethod):
         levels = torch.tensor(STROKE_LEVELS) / 127.5 - 1
         return self.styles[look][int((levels - planes[-1]).abs().argmin())]
 
-    def _moved(self, frames: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Return a grid that moves pictures a little, and the frames moved by it, with noise."""
-        count = len(frames)
+    def _elsewhere(self, frames: Tensor, earlier: Tensor, random: torch.Generator) -> _Elsewhere:
+        """Return the frames as they were a moment before, where that is known, and else moved a little, with noise.
+
+        Of a picture that stands alone the frame before is the picture itself.
+        """
+        count, drawn = len(frames), torch.rand(len(frames), generator=random).tolist()
         still = torch.eye(2, 3).expand(count, 2, 3)
         motion = still + MOTION * (2 * torch.rand(count, 2, 3, generator=random) - 1)
         grid = F.affine_grid(motion.to(frames.device), list(frames.shape), align_corners=False)
-        moved = F.grid_sample(frames, grid, padding_mode="reflection", align_corners=False)
-        noise = NOISE * torch.randn(frames.shape, generator=random)
-        return grid, moved + noise.to(frames.device)
+        noise = NOISE * torch.randn(frames.shape, generator=random).to(frames.device)
+        moved = F.grid_sample(frames, grid, padding_mode="reflection", align_corners=False) + noise
+        sure = torch.ones_like(frames[:, :1])
+        for number in range(count):
+            if drawn[number] < REAL_SHARE and not torch.equal(frames[number], earlier[number]):
+                moved[number] = earlier[number]
+                grid[number], sure[number] = self._back(frames[number], earlier[number])
+        return _Elsewhere(moved, grid, sure)
+
+    def _back(self, frame: Tensor, earlier: Tensor) -> tuple[Tensor, Tensor]:
+        """Return where an earlier frame's pixels are in this one, and how sure that is.
+
+        (H, W, 2) as ``grid_sample`` has it, and (1, H, W).
+        """
+        there = self._flow(*(to_levels(x[None], deep=False)[0].cpu().numpy() for x in (frame, earlier)))
+        height, width = there.flow.shape[:2]
+        y, x = np.mgrid[:height, :width]
+        places = np.stack([x + there.flow[..., 0] + 0.5, y + there.flow[..., 1] + 0.5], -1) / (width, height)
+        grid, sure = (torch.from_numpy(a.astype(np.float32)) for a in (2 * places - 1, there.within().confidence[None]))
+        return grid.to(frame.device), sure.to(frame.device)
 
     def state(self) -> dict[str, Any]:
         """Return all that a step changes."""
