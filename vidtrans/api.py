@@ -216,7 +216,7 @@ def grade(
     output: PathLike | None = None,
     *,
     unpaired: bool = False,
-    size: int = 33,
+    size: int = requests.CUBE_SIZE,
     **options: Unpack[ContextOptions],
 ) -> Table:
     """``vidtrans grade``: pictures or clips before and after a colour grade → a model, or a ``.cube`` table."""

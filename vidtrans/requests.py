@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from vidtrans.settings import Time
 
 MODEL_SUFFIX = ".safetensors"
-CUBE_SUFFIX, MAX_CUBE_SIZE = ".cube", 65
+CUBE_SUFFIX = ".cube"
+CUBE_SIZE, MAX_CUBE_SIZE = 33, 65  # nodes a side of a table: what programs take as a matter of course, and at most
 SCORE_SUFFIXES = (".png", ".json")
 
 
@@ -321,12 +322,12 @@ class GradeRequest:
     after: Path
     output: Path | None = None
     unpaired: bool = False
-    size: int = 33
+    size: int = CUBE_SIZE
 
     def __post_init__(self) -> None:
         check_suffix(self.output, "a grade", MODEL_SUFFIX, CUBE_SUFFIX)
         if not 2 <= self.size <= MAX_CUBE_SIZE:
-            raise UsageError(f"--nodes {self.size}", f"a table has 2 to {MAX_CUBE_SIZE}", "leave it out: 33 is usual")
+            raise UsageError(f"--nodes {self.size}", f"a table has 2 to {MAX_CUBE_SIZE}", f"leave it out: {CUBE_SIZE} is usual")
 
 
 @dataclass(frozen=True)

