@@ -327,7 +327,8 @@ class GradeRequest:
     def __post_init__(self) -> None:
         check_suffix(self.output, "a grade", MODEL_SUFFIX, CUBE_SUFFIX)
         if not 2 <= self.size <= MAX_CUBE_SIZE:
-            raise UsageError(f"--nodes {self.size}", f"a table has 2 to {MAX_CUBE_SIZE}", f"leave it out: {CUBE_SIZE} is usual")
+            why = f"a table has 2 to {MAX_CUBE_SIZE}"
+            raise UsageError(f"--nodes {self.size}", why, f"leave it out: {CUBE_SIZE} is usual")
 
 
 @dataclass(frozen=True)

@@ -200,6 +200,17 @@ def test_a_model_that_optimises_needs_no_training_and_goes_on_after_each_frame(c
     )
 
 
+def test_a_model_that_optimises_runs_in_torch_where_another_engine_is_the_fastest(
+    capsys: Capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = style("ink.png", 1)
+    monkeypatch.setattr("vidtrans.inference.compiled.can_pack", lambda *_: False)
+    monkeypatch.setattr("vidtrans.inference.compiled.find_spec", lambda _: True)
+    quick = ["--set", "generator.steps=2", "--set", "training.look_measure=patches", "--set", "dataset.size=32"]
+    said(capsys, 0, "look", picture, "--optimise", *quick)
+    said(capsys, 0, "stylize", picture, "--model", "ink", "-o", "painted.png")
+
+
 def test_looks_and_strokes_are_tried_side_by_side(clip: Path, capsys: Capsys) -> None:
     pictures = [style("ink.png", 1), style("oil.png", 5)]
     said(capsys, 0, "look", *pictures, "--on", clip, "-o", "both.safetensors", "--steps", STEPS, *QUICK)

@@ -192,7 +192,8 @@ def load_engine(look: LoadedModel, settings: RenderingSettings, context: Context
     from vidtrans.inference.device import resolve_device
 
     device = resolve_device(context.device)
-    name = choose_engine(settings.engine, device, settings.precision)
+    engine_name = "torch" if look.optimises and settings.engine == "auto" else settings.engine  # no other one can
+    name = choose_engine(engine_name, device, settings.precision)
     wanted = (look.digest, device.name, settings.precision, name)
     if wanted not in context.engines:  # many pictures, one engine
         context.engines[wanted] = ENGINES.load(name)(load_generator(look.path)[0], device, settings.precision)
