@@ -22,19 +22,19 @@ CELL = (300, 210)
 COLUMNS: dict[str, tuple[str, dict[str, Any]]] = {
     "ink": ("ink", {}),
     "oil": ("oil", {}),
-    "oil --stroke-size 1": ("oil", {"stroke_size": 1.0}),
     "print": ("print", {}),
+    "ink --keep-colour 1": ("ink", {"keep_colour": 1.0}),
     "oil, optimised": ("", {}),
 }
 
 
 def fill(picture: np.ndarray) -> np.ndarray:
-    """The middle of a picture, in a cell's shape at twice its size."""
+    """A picture in a cell's shape at twice its size, cut a little above its middle."""
     width, height = (2 * side for side in CELL)
     scale = max(width / picture.shape[1], height / picture.shape[0])
     kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     whole = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=kind)
-    top, left = (whole.shape[0] - height) // 2, (whole.shape[1] - width) // 2
+    top, left = (whole.shape[0] - height) // 4, (whole.shape[1] - width) // 2
     return whole[top : top + height, left : left + width]
 
 
@@ -54,9 +54,9 @@ def main(output: Path, pictures: list[Path]) -> None:
                 row.append(read_picture(painted))
             rows.append([fill(one) for one in row])
             print(picture.name, flush=True)
-    styles = [fill(read_picture(HERE / "looks" / f"{style}.jpg")) for style in ("ink", "oil", "oil", "print", "oil")]
+    styles = [fill(read_picture(HERE / "looks" / f"{style}.jpg")) for style in ("ink", "oil", "print", "ink", "oil")]
     sheet = Sheet("", [[None, *styles], *rows], CELL, ["", *COLUMNS]).draw()
-    cv2.imwrite(str(output), sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 82])
+    cv2.imwrite(str(output), sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 75])
 
 
 if __name__ == "__main__":
