@@ -163,6 +163,14 @@ def test_a_chain_has_to_have_something_to_learn_from(clip: Path, capsys: Capsys)
     assert "give a VIDEO, or --look PICTURE" in refuse(capsys, 2, "run", "--apply", clip, "-o", "out.mp4")
     both = ["run", "--look", picture, "--apply", clip, "--target", clip, "-o", "out.mp4"]
     assert "learned from its pictures alone" in refuse(capsys, 2, *both)
+    other = ["run", "--look", picture, "--apply", clip, "--pairing", "sketch", "-o", "out.mp4"]
+    assert "learned from its pictures alone" in refuse(capsys, 2, *other)
+
+
+def test_a_frame_whose_earlier_one_was_left_out_is_learned_by_itself(capsys: Capsys) -> None:
+    twos = write_clip(Path("twos.mp4"), [frame for frame in moving_frames(6, size=(96, 64)) for _ in range(2)])
+    made = said_json(capsys, "make-dataset", twos, "--preset", "look", "--dry-run", "--set", "dataset.val_fraction=0")
+    assert made["pairs"] >= 5
 
 
 def test_a_dry_run_says_what_a_look_takes(clip: Path, capsys: Capsys) -> None:
@@ -174,7 +182,14 @@ def test_a_dry_run_says_what_a_look_takes(clip: Path, capsys: Capsys) -> None:
 
 def test_a_model_that_optimises_needs_no_training_and_goes_on_after_each_frame(clip: Path, capsys: Capsys) -> None:
     picture = style("ink.png", 1)
-    quick = ["--set", "generator.steps=3", "--set", "generator.next_steps=2", "--set", "training.look_measure=patches"]
+    quick = [
+        "--set",
+        "generator.first_steps=3",
+        "--set",
+        "generator.next_steps=2",
+        "--set",
+        "training.look_measure=patches",
+    ]
     wanted = ["look", picture, "--optimise", "--set", "dataset.size=48", *quick]
     assert "would write ink.safetensors" in said(capsys, 0, *wanted, "--dry-run")
     assert not Path("ink.safetensors").exists()
@@ -194,7 +209,14 @@ def test_a_model_that_optimises_needs_no_training_and_goes_on_after_each_frame(c
     made = api.stylize(clip, "ink", "parts.mkv", settings=settings)
     assert 0 < made["frames_inferred"] < 8
     assert Path("parts.mkv").read_bytes() == Path("whole.mkv").read_bytes()
+    assert "training   none" in said(capsys, 0, "model", "show", "ink")
     assert "leave it out, or --optimise" in refuse(capsys, 2, *wanted, "--on", clip)
+    assert "generator.first_steps=N" in refuse(capsys, 2, *wanted, "--steps", 5)
+    assert "it follows from" in refuse(capsys, 2, *wanted, "--set", "generator.measure=vgg19")
+    assert "a short side" in refuse(
+        capsys, 2, "look", picture, "--optimise", "-o", "x.safetensors", "--set", "dataset.size=64x32"
+    )
+    assert "no such file" in refuse(capsys, 3, "look", "none.png", "--optimise", "--dry-run")
     assert "optimises each frame" in refuse(
         capsys, 2, "stylize", clip, "--model", "ink", "-o", "x.mkv", "--set", "rendering.engine=compile"
     )
@@ -206,7 +228,7 @@ def test_a_model_that_optimises_runs_in_torch_where_another_engine_is_the_fastes
     picture = style("ink.png", 1)
     monkeypatch.setattr("vidtrans.inference.compiled.can_pack", lambda *_: False)
     monkeypatch.setattr("vidtrans.inference.compiled.find_spec", lambda _: True)
-    quick = ["--set", "generator.steps=2", "--set", "training.look_measure=patches", "--set", "dataset.size=32"]
+    quick = ["--set", "generator.first_steps=2", "--set", "training.look_measure=patches", "--set", "dataset.size=32"]
     said(capsys, 0, "look", picture, "--optimise", *quick)
     said(capsys, 0, "stylize", picture, "--model", "ink", "-o", "painted.png")
 

@@ -80,3 +80,11 @@ def test_one_of_several_is_as_if_it_were_alone(measure: LookMeasure) -> None:
 
 def test_a_measure_has_an_identity(measure: LookMeasure) -> None:
     assert len(measure.identity()) > 3
+
+
+@pytest.mark.parametrize("size", [(8, 8), (15, 15), (9, 200)])
+def test_pictures_may_be_tiny(measure: LookMeasure, size: tuple[int, int]) -> None:
+    tiny = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    seen = measure.see(tiny)
+    assert np.isfinite(float(measure.style(seen, measure.manner(stripes(4)))))
+    assert float(measure.content(seen, measure.see(tiny))) == 0

@@ -12,6 +12,7 @@ from vidtrans.cli.options import CACHING, minutes_option, output_option, steps_o
 from vidtrans.cli.types import FILE
 from vidtrans.cli.words import cost_text, count, next_command, timing, trained_text
 from vidtrans.config.recipe import CHAIN
+from vidtrans.errors import UsageError
 
 if TYPE_CHECKING:
     from vidtrans.requests import LookRequest
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     multiple=True,
     type=FILE,
     metavar="VIDEO",
-    help="A clip to learn on, best the one that it is for; may be repeated.  [default: the one that ships]",
+    help="A clip to learn on, best the one that it is for; may be repeated.  [default: pictures that ship]",
 )
 @output_option("The model.  [default: PICTURE.safetensors]")
 @steps_option
@@ -49,6 +50,8 @@ def look(request: LookRequest, context: Context, console: Console) -> None:
     from vidtrans.pipeline.look import look as learn
 
     refuse_both("steps", "minutes")
+    if request.optimise and click.get_current_context().params["steps"] is not None:
+        raise UsageError("--steps", "nothing is learned with --optimise", "use --set generator.first_steps=N")
     table = learn(request, context)
     console.result(table, _text(table))
 

@@ -55,9 +55,7 @@ def model_show(name: str, console: Console) -> None:
         f"  format     {kind}",
         f"  generator  {_settings(record.generator['settings'])}",
         f"  pairing    {_settings(record.pairing['settings'])}",
-        f"  training   {' + '.join(map(str, training.get('steps') or [0]))} steps on {training.get('pairs')} pairs, "
-        f"preset '{training.get('preset')}'",
-        f"  held out   {_settings(training.get('held_out') or {}) or 'nothing was held out'}",
+        *(_training_lines(training) if training.get("steps") else ["  training   none"]),
         *([f"  repeatable not to the byte: {', '.join(map(str, operations))}"] if isinstance(operations, list) else []),
         *([f"  plate      {_plate(record.plate)}"] if record.plate else []),
         *([f"  dream      {_dream(record.dream)}"] if record.dream else []),
@@ -79,3 +77,11 @@ def _dream(table: Table) -> str:
 
 def _settings(table: Table) -> str:
     return ", ".join(f"{k} {v}" for k, v in table.items())
+
+
+def _training_lines(training: Table) -> list[str]:
+    steps = " + ".join(map(str, training["steps"]))
+    return [
+        f"  training   {steps} steps on {training.get('pairs')} pairs, preset '{training.get('preset')}'",
+        f"  held out   {_settings(training.get('held_out') or {}) or 'nothing was held out'}",
+    ]

@@ -199,6 +199,8 @@ def _pairs(dataset: Dataset, present: set[str]) -> list[Pair]:
     for shot, frames in groupby(dataset.records, key=lambda r: (r.source, r.shot)):
         records = list(frames)
         for place, step in enumerate(pairing.pair_positions(len(records))):
+            if not pairing.has_target and not _belong_together(records[step.target], records[step.inputs[-1]], present):
+                step = replace(step, target=step.inputs[-1])
             used = [records[i] for i in (*step.inputs, step.target)]
             target = records[step.target].target if pairing.needs_target else records[step.target].file
             names = [n for i in step.inputs for n in records[i].inputs]
@@ -213,3 +215,7 @@ def _pairs(dataset: Dataset, present: set[str]) -> list[Pair]:
             inputs = tuple(dataset.folder / n for n in names)
             found.append(Pair(inputs, dataset.folder / target, used[0].role, shot, place, step.phase))
     return found
+
+
+def _belong_together(record: FrameRecord, other: FrameRecord, present: set[str]) -> bool:
+    return record.role == other.role and record.file in present

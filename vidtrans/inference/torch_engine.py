@@ -139,6 +139,8 @@ class TorchEngine:
             # How a sum is split between threads decides its rounding.
             "threads": str(torch.get_num_threads()) if device.kind == "cpu" else "",
         }
+        if self._needs_gradients:
+            self.identity |= generator.identity
         self._network = self._prepare(network)
         if device.kind == "cuda":
             # Which kernels run depends on how many pictures they get: that follows from sizes, not from free memory.

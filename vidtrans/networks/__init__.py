@@ -5,7 +5,8 @@ sides must be multiples of and in ``smallest`` how small a side it can train on,
 [−1, 1] to (N, out, H, W) in [−1, 1].
 
 One that states ``needs_fp32`` is rendered in that precision, whatever was asked for. One that states
-``needs_gradients`` computes some when it renders: it runs as it is, whole pictures only. One that states ``remembers``
+``needs_gradients`` computes some when it renders: it runs as it is, whole pictures only, and its ``identity`` is in
+keys. One that states ``remembers``
 takes a history of its own output (``flow.history``) beside its input, whose channels are its ``in_channels``.
 
 A discriminator is made with ``(channels, settings)``, states ``smallest`` as well, and judges the input and the
@@ -44,13 +45,17 @@ GENERATORS = Registry(
             "vidtrans.networks.spade:SpadeGenerator",
             "for regions: each area gets a texture of its own: 92 M, for a GPU",
         ),
-        "optimised": Entry(
-            "vidtrans.networks.optimised:Optimised",
-            "optimises each frame to look like pictures, untrained: slow",
-        ),
         "colour-map": Entry(
             "vidtrans.networks.colour_map:ColourMap", "a table of colours, for grades: each pixel by itself"
         ),
+    },
+)
+
+# Model files name these, and no recipe does: they are made, not trained.
+UNTRAINED = Registry(
+    "generator",
+    {
+        "optimised": Entry("vidtrans.networks.optimised:Optimised", "optimises each frame to look like pictures: slow"),
     },
 )
 

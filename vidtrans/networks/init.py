@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from vidtrans.networks import DISCRIMINATORS, GENERATORS
+from vidtrans.networks import DISCRIMINATORS, GENERATORS, UNTRAINED
 from vidtrans.networks.plate_generator import PlateGenerator
 from vidtrans.networks.recurrent import RecurrentGenerator
 from vidtrans.registry import Entry, Registry
@@ -53,7 +53,7 @@ def build_generator(
 
     Raises UsageError on unknown names and settings.
     """
-    cls = GENERATORS.load(name)
+    cls = (UNTRAINED if name in UNTRAINED else GENERATORS).load(name)
     settings = from_table(cls.Settings, table, "generator")
     if plate is not None:
         return PlateGenerator(cls(in_channels + 3, out_channels + 1, settings), plate)

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from vidtrans.flow.history import CHANNELS
 from vidtrans.networks.painter import condition_channels, read_conditions
-from vidtrans.perception import load_measure
+from vidtrans.perception import MEASURES, load_measure
 from vidtrans.perception.style import Style, stroke_side
 from vidtrans.settings import parse_size, setting
 
@@ -34,7 +34,7 @@ class OptimisedSettings:
 
     sizes: tuple[str, ...] = setting(("64x64",), "the style pictures' sizes, WxH: one for each look")
     measure: str = setting("patches", "what manners are compared by")
-    steps: int = setting(200, "steps of the first frame of a shot", low=1, high=10_000)
+    first_steps: int = setting(200, "steps of the first frame of a shot", low=1, high=10_000)
     next_steps: int = setting(60, "steps of every other frame", low=1, high=10_000)
     style: float = setting(2.0, "weight of the style", low=0.0, high=1000.0)
     colour: float = setting(20.0, "weight of its colours", low=0.0, high=1000.0)
@@ -94,11 +94,16 @@ class Optimised(nn.Module):
         if task.has_past:
             return task.optimise(task.start(), self.settings.next_steps, random)
         if min(frame.shape[2:]) < SMALLEST_WHOLE:
-            return task.optimise(task.start(), self.settings.steps, random)
+            return task.optimise(task.start(), self.settings.first_steps, random)
         coarse = task.at_half()
-        rough = coarse.optimise(coarse.start(), self.settings.steps // 2, random)
+        rough = coarse.optimise(coarse.start(), self.settings.first_steps // 2, random)
         start = F.interpolate(rough, size=frame.shape[2:], mode="bilinear", align_corners=False)
-        return task.optimise(start, self.settings.steps - self.settings.steps // 2, random)
+        return task.optimise(start, self.settings.first_steps - self.settings.first_steps // 2, random)
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """Return what beside the weights decides the result, for cache keys. Raises UsageError as ``measure_on``."""
+        return {"measure": MEASURES.load(self.settings.measure).identity()}
 
     def measure_on(self, device: torch.device) -> Any:  # noqa: ANN401  (a ``LookMeasure``)
         """Return the measure. Raises UsageError where it is not installed."""

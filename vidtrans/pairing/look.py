@@ -43,9 +43,11 @@ class Look(Pairing):
         self.in_channels = 3 + condition_planes(self.num_looks)
 
     def pair_positions(self, num_frames: int) -> Iterator[PairPositions]:
-        """Yield a pair for each frame; the target is the frame before it, of the first one itself."""
-        for position in range(num_frames):
-            yield PairPositions((position,), max(0, position - 1))
+        """Yield a pair for each frame but the first, whose target is the one before; a frame alone is its own."""
+        if num_frames == 1:
+            yield PairPositions((0,), 0)
+        for position in range(1, num_frames):
+            yield PairPositions((position,), position - 1)
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
         """Return the frame with the first look, in strokes of the middle size."""

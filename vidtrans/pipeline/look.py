@@ -77,6 +77,9 @@ class _Lesson:
     @classmethod
     def of(cls, request: LookRequest, context: Context) -> _Lesson:
         """Raises UsageError, MediaError."""
+        if (pairing := request.recipe.choice("pairing")[0]) != "look":
+            why = "a look is learned from its pictures alone"
+            raise UsageError(f"pairing '{pairing}'", why, "leave it out, or --look")
         names = _names(request.pictures)
         output = request.output or refuse_link(Path(f"{names[0]}{MODEL_SUFFIX}"))
         clips = clips_for(request.on, request.recipe) if request.on else [FRAMES]

@@ -7,6 +7,7 @@ from pathlib import Path
 from vidtrans.clips.indexing import content_digest, open_clip
 from vidtrans.clips.sampling import read_clip_frames
 from vidtrans.data.dataset import DatasetSettings
+from vidtrans.errors import UsageError
 from vidtrans.files import canonical_json
 from vidtrans.output.target import produce
 from vidtrans.requests import LookRequest
@@ -17,39 +18,47 @@ from vidtrans.video.frame_format import DEFAULT_FORMAT
 
 VERSION = 1
 LARGEST_SIDE = 512  # pixels, of a stored picture's short side: no strokes are broader
-SIZE = 288  # pixels, of the short side of renders, where the recipe says none
 
 
 def optimised_look(request: LookRequest, names: list[str], output: Path, context: Context) -> Table:
     """Write the model and return what is reported of it. Raises UsageError, MediaError."""
     recipe = request.recipe
     own = {key: value for key, value in recipe.tables.get("generator", {}).items() if key != "name"}
-    measure = recipe.settings("training", TrainingSettings).method_settings["look_measure"]
-    size = parse_size(recipe.settings("dataset", DatasetSettings).size).short or SIZE
+    for name in ("sizes", "measure"):
+        if name in own:
+            why = "it follows from the pictures, and from training.look_measure"
+            raise UsageError(f"generator.{name}", why, "leave it out")
+    wanted = recipe.settings("dataset", DatasetSettings).size
+    size = parse_size(wanted).short
+    if size is None:
+        raise UsageError(
+            f"dataset.size = '{wanted}'", "with --optimise it is a short side", "give --size when rendering"
+        )
+    from vidtrans.perception import MEASURES, resolve_measure
+
+    measure = resolve_measure(recipe.settings("training", TrainingSettings).method_settings["look_measure"])
+    clips = [open_clip(context, picture) for picture in request.pictures]
     key = {
         "command": "look --optimise",
         "version": VERSION,
         "pictures": [content_digest(context, picture) for picture in request.pictures],
         "names": names,
         "generator": canonical_json(own),
-        "measure": measure,
+        "measure": [measure, MEASURES.load(measure).identity()],
         "size": size,
     }
 
     def make(path: Path) -> Table:
-        from vidtrans.perception import resolve_measure
         from vidtrans.perception.style import middle_of, with_short_side
 
-        resolved = resolve_measure(measure)
         pictures = []
-        for picture in request.pictures:
-            clip = open_clip(context, picture)
+        for clip in clips:
             (frame,) = read_clip_frames(clip, [clip.index.num_frames // 2], DEFAULT_FORMAT, context)
             middle = middle_of(frame.rgb)
             pictures.append(with_short_side(middle, LARGEST_SIDE) if min(middle.shape[:2]) > LARGEST_SIDE else middle)
         sizes = [f"{picture.shape[1]}x{picture.shape[0]}" for picture in pictures]
-        _save_model(path, pictures, own | {"sizes": sizes, "measure": resolved}, names, size)
-        return {"frames": 0, "looks": names, "measure": resolved}
+        _save_model(path, pictures, own | {"sizes": sizes, "measure": measure}, names, size)
+        return {"frames": 0, "looks": names, "measure": measure}
 
     return produce(context, output, key, [p for p in request.pictures if p.is_file()], make)
 
@@ -58,7 +67,7 @@ def _save_model(path: Path, pictures: list, settings: Table, names: list[str], s
     from vidtrans.flow.history import METHOD
     from vidtrans.models.model_file import save_model
     from vidtrans.models.model_record import NORMALISATION, ModelRecord
-    from vidtrans.networks import GENERATORS
+    from vidtrans.networks import UNTRAINED
     from vidtrans.networks.init import build_generator, complete_settings
     from vidtrans.pairing.base import make_pairing, pairing_record
 
@@ -66,7 +75,7 @@ def _save_model(path: Path, pictures: list, settings: Table, names: list[str], s
     generator = build_generator("optimised", settings, pairing.in_channels, memory=True)
     generator.set_pictures(pictures)
     record = ModelRecord(
-        generator={"name": "optimised", "settings": complete_settings(GENERATORS, "optimised", settings, "generator")},
+        generator={"name": "optimised", "settings": complete_settings(UNTRAINED, "optimised", settings, "generator")},
         pairing=pairing_record(pairing),
         in_channels=pairing.in_channels,
         out_channels=3,

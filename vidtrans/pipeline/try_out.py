@@ -15,7 +15,7 @@ from vidtrans.requests import TryRequest
 from vidtrans.session import Context
 from vidtrans.settings import Table
 
-VERSION = 1
+VERSION = 2
 
 
 def try_out(request: TryRequest, context: Context) -> Table:

@@ -13,6 +13,7 @@ from vidtrans.errors import UsageError
 from vidtrans.flow.history import no_history, to_signed_range
 from vidtrans.inference import ENGINES
 from vidtrans.inference.device import resolve_device
+from vidtrans.networks import GENERATORS, UNTRAINED
 from vidtrans.networks.init import build_generator
 from vidtrans.networks.optimised import OptimisedSettings
 from vidtrans.perception import load_measure
@@ -20,7 +21,7 @@ from vidtrans.perception.style import Style, to_signed
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 CPU = torch.device("cpu")
-QUICK: dict[str, Any] = {"sizes": ["48x40"], "steps": 16, "next_steps": 8}
+QUICK: dict[str, Any] = {"sizes": ["48x40"], "first_steps": 16, "next_steps": 8}
 
 
 def generator(*pictures: np.ndarray, **settings: Any) -> Any:
@@ -40,7 +41,7 @@ def seen(frame: np.ndarray, *shares: float, past: torch.Tensor | None = None) ->
 
 def test_a_frame_comes_nearer_to_the_style_and_shows_the_same() -> None:
     style, frame = scene(48, 40, 1), scene(48, 48, 2)
-    made = generator(style, steps=40)(seen(frame))
+    made = generator(style, first_steps=40)(seen(frame))
     measure = load_measure("patches")
     wanted = Style.of(style, 256, measure)
     before, after = (float(measure.style(measure.see(x), wanted.manner)) for x in (to_signed(frame, CPU), made))
@@ -89,3 +90,8 @@ def test_sizes_of_style_pictures_are_checked(sizes: list[str]) -> None:
         build_generator("optimised", {"sizes": sizes}, 4, memory=True)
     with pytest.raises((UsageError, ValueError)):
         OptimisedSettings(sizes=tuple(sizes))
+
+
+def test_no_recipe_names_it() -> None:
+    assert "optimised" not in GENERATORS
+    assert "optimised" in UNTRAINED

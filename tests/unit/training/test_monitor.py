@@ -31,6 +31,7 @@ PAIRING: Any = SimpleNamespace(
     training_input=lambda frames, rng: frames[0],
     offsets=(0,),
     finishes=False,
+    has_target=True,
     preview=lambda shown: 255 - shown,
     agreement=lambda s, o: None,
 )

@@ -41,7 +41,6 @@ from vidtrans.video.images.picture import read_picture
 
 MAX_SCORED = 8  # held-out frames
 SHIFTS = 16  # places of the measure's grid: in one place alone its strides print dots into the output
-VERSION = 2  # of what follows, for keys
 REAL_SHARE = 0.5  # of examples whose steadiness is that along the clip's own motion, where it has any
 MOTION, NOISE = 0.02, 0.04  # of the picture's sides; σ, where colours are from −1 to 1
 
@@ -95,7 +94,7 @@ class Look(TrainingMethod):
         """Return the digests of the style pictures and of the measure. Raises UsageError where it is not installed."""
         own = settings.method_settings
         pictures = [digest_file(Path(path)) for path in own["look_pictures"]]
-        return ", ".join([f"look {VERSION}", MEASURES.load(resolve_measure(own["look_measure"])).identity(), *pictures])
+        return ", ".join([MEASURES.load(resolve_measure(own["look_measure"])).identity(), *pictures])
 
     def step(
         self,
@@ -166,7 +165,8 @@ class Look(TrainingMethod):
 
         Of a picture that stands alone the frame before is the picture itself.
         """
-        count, drawn = len(frames), torch.rand(len(frames), generator=random).tolist()
+        count = len(frames)
+        drawn = torch.rand(count, generator=torch.Generator().manual_seed(random.initial_seed())).tolist()
         still = torch.eye(2, 3).expand(count, 2, 3)
         motion = still + MOTION * (2 * torch.rand(count, 2, 3, generator=random) - 1)
         grid = F.affine_grid(motion.to(frames.device), list(frames.shape), align_corners=False)

@@ -32,9 +32,10 @@ def draw_sheet(path: Path, title: str, rows: Sequence[Table], dataset: Dataset, 
         engine = TorchEngine(load_generator(Path(row["model"]))[0], resolve_device(context.device), batch=1)
         columns.append([apply(engine, pairing, pair)[1] for pair in pairs])
         context.stop.check()
-    columns.append([read_picture(pair.target) for pair in pairs])
+    if pairing.has_target:
+        columns.append([read_picture(pair.target) for pair in pairs])
     cell = _cell(columns[-1][0])
-    headings = ("input", *(row["label"] for row in rows), "target")
+    headings = ("input", *(row["label"] for row in rows), "target")[: len(columns)]
     note = "None of these frames was learned from" if held_out else "Nothing was held out: all of these were learned"
     foot = f"{note}. One run each, with one seed: small differences may be chance."
     pictures = Sheet(title, list(zip(*columns, strict=True)), cell, headings).draw()
