@@ -210,6 +210,8 @@ def test_a_model_that_optimises_needs_no_training_and_goes_on_after_each_frame(c
     assert 0 < made["frames_inferred"] < 8
     assert Path("parts.mkv").read_bytes() == Path("whole.mkv").read_bytes()
     assert "training   none" in said(capsys, 0, "model", "show", "ink")
+    planned = said_json(capsys, "stylize", clip, "--model", "ink", "-o", "x.mkv", "--dry-run", *EXACT)
+    assert planned["estimate"]["seconds"] > 0
     assert "leave it out, or --optimise" in refuse(capsys, 2, *wanted, "--on", clip)
     assert "generator.first_steps=N" in refuse(capsys, 2, *wanted, "--steps", 5)
     assert "it follows from" in refuse(capsys, 2, *wanted, "--set", "generator.measure=vgg19")

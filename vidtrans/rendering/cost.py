@@ -82,10 +82,11 @@ def estimate_render(plan: RenderPlan, engine: Engine) -> Table:
     """Estimate the cost of a render: the first frames go through all of it, in a temporary folder."""
     encoding, form, (width, height) = plan.settings.encoding, plan.picture, plan.size
     encode = picture_encoder(encoding.codec) if encoding.makes_pictures else None
-    count = min(plan.num_frames, TRIAL_FRAMES)
+    optimises = plan.model.optimises
+    count = 1 if optimises else min(plan.num_frames, TRIAL_FRAMES)
     stop = plan.first + count
-    # What the first call costs, it costs once.
-    engine(np.zeros((engine.batch, height, width, plan.pairing.in_channels), np.uint8))
+    if not optimises:  # what the first call costs, it costs once
+        engine(np.zeros((engine.batch, height, width, plan.pairing.in_channels), np.uint8))
     began, unpacked = time.perf_counter(), 0
     with tempfile.TemporaryDirectory(prefix="vidtrans-") as temporary, ExitStack() as stack:
         folder = Path(temporary)
@@ -107,7 +108,19 @@ def estimate_render(plan: RenderPlan, engine: Engine) -> Table:
         seconds = time.perf_counter() - began
         encoded, raw_bytes = ((folder / n).stat().st_size for n in ("segment.nut", "raw.nut"))
     share = plan.num_frames / count
-    return estimate(seconds * share, (unpacked or encoded) * share, (encoded + raw_bytes) * share)
+    return estimate(
+        seconds * (_frames_like_the_first(plan) if optimises else share),
+        (unpacked or encoded) * share,
+        (encoded + raw_bytes) * share,
+    )
+
+
+def _frames_like_the_first(plan: RenderPlan) -> float:
+    """Return as how many first frames of a shot a render by optimisation counts: the others take fewer steps."""
+    assert plan.model.record is not None
+    settings = plan.model.record.generator["settings"]
+    shots = len({chunk.shot_first for chunk in plan.chunks})
+    return float(shots + (plan.num_frames - shots) * settings["next_steps"] / settings["first_steps"])
 
 
 def format_cost(table: Table) -> str:
