@@ -387,12 +387,12 @@ def test_the_demo_leaves_what_it_promises_and_is_found_again() -> None:
     done = vidtrans("demo", "--minutes", "0.01")
     folder = Path("vidtrans-demo")
     promised = re.findall(r"^  (vidtrans-demo/\S+)", done.stdout, re.MULTILINE)
-    assert len(promised) == 4
+    assert len(promised) == 5
     assert [p for p in promised if not Path(p).is_file()] == []
     assert len(times(folder / "comparison.mp4")) == 150
     assert sorted(p.name for p in Path().iterdir()) == ["vidtrans-demo"]
     commands = [line.strip().split() for line in done.stdout.splitlines() if line.startswith("  vidtrans ")]
-    assert [c[1] for c in commands] == ["stylize", "try", "run"]
+    assert [c[1] for c in commands] == ["stylize", "try", "run", "run"]
     before = snapshot(Path())
     table = json.loads(vidtrans("demo", "--minutes", "0.01", "--json").stdout)
     assert table["cached"]
