@@ -9,8 +9,8 @@ chosen on these clips. The judge is a network that no look is taught with.
 manner: distance from the style picture, and from what the frames show, as the judge sees it; "any clip" is a look that
 learned on the frames that ship, "patches" one that was taught without features.
 steady: warping error over the input's, per frame and after the window filter; "removed" is the share of the flicker
-above that of a flicker-free look of the same colours (one smooth colour map fitted over the clip), "sharp" the
-sharpness beside the unfiltered frames.
+above that of a flicker-free look of the same colours (one smooth colour map fitted over the clip), 1 at most; "sharp"
+the sharpness beside the unfiltered frames.
 many: all styles of the folder in one network beside single ones. speed: pixels a second at 1080p and at 256x256.
 """
 
@@ -77,7 +77,7 @@ def steady(studio: Studio, ways: list[Way], styles: dict[str, Path], clips: list
         lattice = learn_from_pairs(zip(frames[::3], painted[::3], strict=True), 33).grade.lattice
         calm = measure(case, [np.rint(255 * np.clip(lattice(f / 255), 0, 1)).astype(np.uint8) for f in frames])
         source = raw.floor * raw.error
-        removed = (raw.error - filtered.error) / max(raw.error - calm.error, 1e-9)
+        removed = min(1.0, (raw.error - filtered.error) / (raw.error - calm.error)) if raw.error > calm.error else 1.0
         row = (raw.error / source, filtered.error / source, calm.error / source, removed, filtered.sharpness)
         found.setdefault(f"{way.name}{'' if style in PUBLISHED else ', other styles'}", []).append(row)
         print(f"| {style} | {clip} | {way.name} | " + " | ".join(f"{v:.2f}" for v in row) + " |", flush=True)
