@@ -235,6 +235,15 @@ def test_a_model_that_optimises_runs_in_torch_where_another_engine_is_the_fastes
     said(capsys, 0, "stylize", picture, "--model", "ink", "-o", "painted.png")
 
 
+@pytest.mark.parametrize("shape", [(5, 5), (4, 90), (700, 640)])
+def test_a_style_picture_of_any_size_is_optimised_towards(shape: tuple[int, int], capsys: Capsys) -> None:
+    picture = np.random.default_rng(1).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    cv2.imwrite("odd.png", picture)
+    quick = ["--set", "generator.first_steps=2", "--set", "training.look_measure=patches", "--set", "dataset.size=32"]
+    said(capsys, 0, "look", "odd.png", "--optimise", *quick)
+    said(capsys, 0, "stylize", style("photo.png", 3), "--model", "odd", "-o", "painted.png")
+
+
 def test_looks_and_strokes_are_tried_side_by_side(clip: Path, capsys: Capsys) -> None:
     pictures = [style("ink.png", 1), style("oil.png", 5)]
     said(capsys, 0, "look", *pictures, "--on", clip, "-o", "both.safetensors", "--steps", STEPS, *QUICK)

@@ -25,6 +25,7 @@ from vidtrans.settings import parse_size, setting
 RATE, LAST_RATE = 0.06, 0.01  # of Adam, where colours are from −1 to 1
 SHIFTS = 16  # places of the measure's grid, as in training
 MAX_SIDE = 2048  # pixels of a style picture
+MAX_STYLES = 16  # that are held: about 1 MB each
 SMALLEST_WHOLE = 128  # pixels a side, of a frame that begins at half of its size
 
 
@@ -114,6 +115,8 @@ class Optimised(nn.Module):
     def style(self, look: int, side: int, device: torch.device) -> Style:
         """Return the style of a look at a short side."""
         if (look, side) not in self._styles:
+            if len(self._styles) >= MAX_STYLES:  # the size of strokes changes from frame to frame
+                self._styles.clear()
             picture = self.get_buffer(f"picture_{look}").permute(1, 2, 0).cpu().numpy()
             self._styles[look, side] = Style.of(picture, side, self.measure_on(device))
         return self._styles[look, side]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vidtrans.clips.indexing import content_digest, open_clip
 from vidtrans.clips.sampling import read_clip_frames
@@ -15,6 +17,9 @@ from vidtrans.session import Context
 from vidtrans.settings import Table, parse_size
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.frame_format import DEFAULT_FORMAT
+
+if TYPE_CHECKING:
+    import numpy as np
 
 VERSION = 1
 LARGEST_SIDE = 512  # pixels, of a stored picture's short side: no strokes are broader
@@ -49,13 +54,14 @@ def optimised_look(request: LookRequest, names: list[str], output: Path, context
     }
 
     def make(path: Path) -> Table:
-        from vidtrans.perception.style import middle_of, with_short_side
+        from vidtrans.perception.style import SMALLEST_SIDE, middle_of, with_short_side
 
         pictures = []
         for clip in clips:
             (frame,) = read_clip_frames(clip, [clip.index.num_frames // 2], DEFAULT_FORMAT, context)
             middle = middle_of(frame.rgb)
-            pictures.append(with_short_side(middle, LARGEST_SIDE) if min(middle.shape[:2]) > LARGEST_SIDE else middle)
+            side = min(max(min(middle.shape[:2]), SMALLEST_SIDE), LARGEST_SIDE)
+            pictures.append(with_short_side(middle, side))
         sizes = [f"{picture.shape[1]}x{picture.shape[0]}" for picture in pictures]
         _save_model(path, pictures, own | {"sizes": sizes, "measure": measure}, names, size)
         return {"frames": 0, "looks": names, "measure": measure}
@@ -63,7 +69,7 @@ def optimised_look(request: LookRequest, names: list[str], output: Path, context
     return produce(context, output, key, [p for p in request.pictures if p.is_file()], make)
 
 
-def _save_model(path: Path, pictures: list, settings: Table, names: list[str], size: int) -> None:  # type: ignore[type-arg]
+def _save_model(path: Path, pictures: Sequence[np.ndarray], settings: Table, names: list[str], size: int) -> None:
     from vidtrans.flow.history import METHOD
     from vidtrans.models.model_file import save_model
     from vidtrans.models.model_record import NORMALISATION, ModelRecord
