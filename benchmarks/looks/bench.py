@@ -29,11 +29,12 @@ from benchmarks.consistency.measure import measure
 from benchmarks.consistency.methods import run_filter
 from benchmarks.consistency.store import Store
 from benchmarks.looks.critic import Critic
-from benchmarks.looks.painted import OURS, PATCHES, REAL, SHIPPED, STEPS, Studio, Way, read_style, read_styles
+from benchmarks.looks.painted import OURS, PATCHES, REAL, SHIPPED, STEPS, Studio, Way, read_styles
 from vidtrans.grading.learning import learn_from_pairs
 from vidtrans.inference.device import resolve_device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.model_file import find_model, load_generator
+from vidtrans.video.images.picture import read_picture
 
 PUBLISHED = ("candy", "mosaic")
 CLIPS = ("dog", "lynx", "bbb", "bikes", "bedroom")
@@ -58,7 +59,7 @@ def manner(studio: Studio, ways: list[Way], styles: dict[str, Path], clips: list
     for way, style, clip in chosen(ways, styles, clips):
         frames = studio.frames(clip)
         painted = studio.painted(way, styles[style], clip)
-        judged = critic.judge(frames[::4], painted[::4], read_style(styles[style]))
+        judged = critic.judge(frames[::4], painted[::4], read_picture(styles[style]))
         found.setdefault(f"{way.name}{'' if style in PUBLISHED else ', other styles'}", []).append(judged)
         print(f"| {style} | {clip} | {way.name} | {judged[0]:.3f} | {judged[1]:.3f} |", flush=True)
     for name, rows in found.items():
@@ -95,7 +96,7 @@ def many(studio: Studio, ways: list[Way], styles: dict[str, Path], clips: list[s
         together = studio.model(SHIPPED, list(styles.values()), clip)
         for style in names:
             pictures = studio.painted(SHIPPED, styles[style], clip), studio.paint(frames, together, style)
-            picture = read_style(styles[style])
+            picture = read_picture(styles[style])
             rows.append([score for made in pictures for score in critic.judge(frames[::4], made[::4], picture)])
             print(f"| {style} | {clip} | " + " | ".join(f"{v:.3f}" for v in rows[-1]) + " |", flush=True)
     print(f"| mean of {len(rows)} | | " + " | ".join(f"{v:.3f}" for v in np.mean(rows, axis=0)) + " |")

@@ -13,7 +13,7 @@ from benchmarks.consistency.cases import CLIPS, SIDE, Missing, frames_of, read_f
 from benchmarks.consistency.store import Store, digest, tell
 from vidtrans.errors import VidtransError
 from vidtrans.files import digest_file
-from vidtrans.video.images.picture import read_picture, write_picture
+from vidtrans.video.images.picture import write_picture
 
 STEPS = 1000  # of training: five minutes on two quiet cores
 LEARNED, PAINTED = 28, 24  # frames: one after the other
@@ -116,8 +116,3 @@ class Studio:
 def read_styles(folder: Path) -> dict[str, Path]:
     """Style pictures by name."""
     return {path.stem: path for path in sorted(folder.iterdir()) if path.suffix in (".jpg", ".png")}
-
-
-def read_style(path: Path) -> np.ndarray:
-    """A style picture, (H, W, 3) uint8."""
-    return read_picture(path)

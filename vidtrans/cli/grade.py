@@ -11,6 +11,7 @@ from vidtrans.cli.console import Console
 from vidtrans.cli.options import WRITING, output_option
 from vidtrans.cli.types import FILE
 from vidtrans.cli.words import count, next_command, timing
+from vidtrans.requests import CUBE_SIZE
 
 if TYPE_CHECKING:
     from vidtrans.requests import GradeRequest
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 @output_option("The model, or a FILE.cube for other programs.  [default: AFTER.grade.safetensors]")
 @click.option("--unpaired", is_flag=True, help="AFTER shows something else, a film still say: match the colours alone.")
 @click.option(
-    "--nodes", "size", type=int, default=33, show_default=True, metavar="N", help="Nodes a side of the table."
+    "--nodes", "size", type=int, default=CUBE_SIZE, show_default=True, metavar="N", help="Nodes a side of the table."
 )
 @command_options(*WRITING, request="GradeRequest")
 def grade(request: GradeRequest, context: Context, console: Console) -> None:
@@ -46,4 +47,4 @@ def _text(table: Table) -> str:
     what = ", ".join(table["words"]) or "it changes hardly anything"
     left = f"; ΔE {table['delta_e']:.1f} is left" if "delta_e" in table else ""
     lines = f"{output}: {what}{left}, from {count(table['frames'], 'picture')}{timing(table)}"
-    return f"{lines}\nnext: {next_command(output, dreams=False)}"
+    return f"{lines}\nnext: {next_command(output)}"

@@ -35,3 +35,9 @@ def read_clip_frames(
         for group in [numbers] if in_one_pass else [[n] for n in numbers]:
             yield from read_frames(reader, clip.index, group)
             context.stop.check()
+
+
+def read_middle_frame(clip: Clip, frame_format: FrameFormat, context: Context) -> Frame:
+    """Return the frame in the middle of a clip, the only one of a picture."""
+    (frame,) = read_clip_frames(clip, [clip.index.num_frames // 2], frame_format, context)
+    return frame

@@ -75,6 +75,10 @@ class LoadedModel:
         """Whether it optimises each frame, for seconds or minutes."""
         return self.record is not None and self.record.generator["name"] == "optimised"
 
+    def engine_for(self, wanted: str) -> str:
+        """Return a ``rendering.engine``: for auto torch, where no other one can run it."""
+        return "torch" if self.optimises and wanted == "auto" else wanted
+
     def working_size(self, wanted: str, source: tuple[int, int]) -> tuple[int, int]:
         """Return the (width, height) at which the model runs on a ``source`` of that size, for a ``rendering.size``."""
         factor = self.pairing.upscale_factor
@@ -192,8 +196,7 @@ def load_engine(look: LoadedModel, settings: RenderingSettings, context: Context
     from vidtrans.inference.device import resolve_device
 
     device = resolve_device(context.device)
-    engine_name = "torch" if look.optimises and settings.engine == "auto" else settings.engine  # no other one can
-    name = choose_engine(engine_name, device, settings.precision)
+    name = choose_engine(look.engine_for(settings.engine), device, settings.precision)
     wanted = (look.digest, device.name, settings.precision, name)
     if wanted not in context.engines:  # many pictures, one engine
         context.engines[wanted] = ENGINES.load(name)(load_generator(look.path)[0], device, settings.precision)

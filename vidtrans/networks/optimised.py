@@ -19,11 +19,11 @@ from torch.nn import functional as F
 from vidtrans.flow.history import CHANNELS
 from vidtrans.networks.painter import condition_channels, read_conditions
 from vidtrans.perception import MEASURES, load_measure
+from vidtrans.perception.measure import draw_shift
 from vidtrans.perception.style import Style, stroke_side
 from vidtrans.settings import parse_size, setting
 
 RATE, LAST_RATE = 0.06, 0.01  # of Adam, where colours are from −1 to 1
-SHIFTS = 16  # places of the measure's grid, as in training
 MAX_SIDE = 2048  # pixels of a style picture
 MAX_STYLES = 16  # that are held: about 1 MB each
 SMALLEST_WHOLE = 128  # pixels a side, of a frame that begins at half of its size
@@ -156,8 +156,7 @@ class _Task:
 
     def _loss(self, picture: Tensor, random: torch.Generator) -> Tensor:
         settings = self.network.settings
-        shift = max(1, min(SHIFTS, *(n // 8 for n in picture.shape[2:])))
-        y, x = torch.randint(shift, (2,), generator=random).tolist()
+        y, x = draw_shift(picture.shape[2:], random)
         shifted = picture[..., y:, x:]
         seen = self.measure.see(shifted)
         with torch.no_grad():

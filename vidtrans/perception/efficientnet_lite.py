@@ -115,15 +115,16 @@ class _Block(nn.Module):
 
 
 class EfficientNetLite(nn.Module, FeatureMeasure):
-    """A measure by EfficientNet-Lite0's stem and blocks 0, 2, 4 and 10."""
+    """A measure by EfficientNet-Lite0's stem and blocks 0, 2, 4 and 10; a subclass may take another ``size``."""
 
+    size: ClassVar[int] = 0
     taps: ClassVar[tuple[int, ...]] = (STEM, 0, 2, 4, 10)
     style_weights = (1.0, 1.0, 1.0, 1.0, 0.5)
     content_weights = (0.0, 0.0, 0.5, 1.0, 0.0)
 
     def __init__(self) -> None:
         super().__init__()
-        self.trunk = Trunk(find_weights(0), self.taps[-1])
+        self.trunk = Trunk(find_weights(self.size), self.taps[-1])
 
     def features(self, pictures: Tensor) -> Features:
         """Return the features at the taps."""
@@ -133,4 +134,4 @@ class EfficientNetLite(nn.Module, FeatureMeasure):
     @classmethod
     def identity(cls) -> str:
         """Return the digest of the weights."""
-        return f"efficientnet-lite0 {digest_file(find_weights(0))}"
+        return f"efficientnet-lite{cls.size} {digest_file(find_weights(cls.size))}"

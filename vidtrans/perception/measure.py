@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 Features = list[Tensor]  # (N, C, h, w) each
+SHIFTS = 16  # places of a measure's grid, in pixels
 
 
 class LookMeasure(Protocol):
@@ -76,6 +78,28 @@ class FeatureMeasure:
             if weight:
                 total = total + weight * F.mse_loss(_normalised(found), _normalised(wanted))
         return total
+
+
+def enlarged(pictures: Tensor, smallest: int) -> Tensor:
+    """Return pictures (N, 3, H, W), scaled up where a side is shorter than a measure can see."""
+    if (side := min(pictures.shape[2:])) >= smallest:
+        return pictures
+    return F.interpolate(pictures, scale_factor=smallest / side, mode="bilinear", align_corners=False)
+
+
+def sorted_distance(found: Tensor, wanted: Tensor) -> Tensor:
+    """Return the mean squared distance of sorted values (..., M) from others (..., K), brought to as many."""
+    at = torch.linspace(0, wanted.shape[-1] - 1, found.shape[-1], device=found.device).long()
+    return (found - wanted[..., at]).square().mean()
+
+
+def draw_shift(size: Sequence[int], random: torch.Generator) -> tuple[int, int]:
+    """Return how many rows and columns of a picture of a size (H, W) to leave out before it is measured.
+
+    Where a measure's grid always lies in one place, its strides print dots into what is optimised.
+    """
+    y, x = torch.randint(max(1, min(SHIFTS, *(n // 8 for n in size))), (2,), generator=random).tolist()
+    return y, x
 
 
 def _statistics(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:

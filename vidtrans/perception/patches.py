@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from vidtrans.perception.measure import enlarged, sorted_distance
+
 SIDE, STRIDE = 7, 2  # pixels of a patch, and between two
 SCALES = (1, 2, 4)  # by which pictures are averaged
 SMALLEST = SIDE * SCALES[-1]  # pixels a side, for a patch at the coarsest scale
@@ -41,9 +43,7 @@ class Patches(torch.nn.Module):
 
     def see(self, pictures: Tensor) -> tuple[Projected, list[Tensor]]:
         """Return sorted projections of patches, and normalised lightness."""
-        exact = pictures.float()
-        if (side := min(exact.shape[2:])) < SMALLEST:
-            exact = F.interpolate(exact, scale_factor=SMALLEST / side, mode="bilinear", align_corners=False)
+        exact = enlarged(pictures.float(), SMALLEST)
         projected = []
         for by in SCALES:
             patches = F.unfold(F.avg_pool2d(exact, by), SIDE, stride=STRIDE)
@@ -65,8 +65,7 @@ class Patches(torch.nn.Module):
         """Return the mean squared distance of the distributions."""
         total = manner[0].new_zeros(())
         for found, wanted in zip(seen[0], manner, strict=True):
-            at = torch.linspace(0, wanted.shape[2] - 1, found.shape[2], device=found.device).long()
-            total = total + (found - wanted[:, :, at]).square().mean()
+            total = total + sorted_distance(found, wanted)
         return STYLE_SCALE * total
 
     def content(self, seen: tuple[Projected, list[Tensor]], of_inputs: tuple[Projected, list[Tensor]]) -> Tensor:

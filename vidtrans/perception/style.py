@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from vidtrans.perception.measure import sorted_distance
+from vidtrans.video.images.picture import resize
 
 MAX_ASPECT = 3  # of a style picture
 DIRECTIONS = 12  # of colours
@@ -36,8 +38,7 @@ def with_short_side(picture: np.ndarray, side: int) -> np.ndarray:
     """Return a picture (H, W, 3) uint8 scaled."""
     height, width = picture.shape[:2]
     scale = side / min(height, width)
-    size = (max(SMALLEST_SIDE, round(width * scale)), max(SMALLEST_SIDE, round(height * scale)))
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    return resize(picture, max(SMALLEST_SIDE, round(width * scale)), max(SMALLEST_SIDE, round(height * scale)))
 
 
 def to_signed(picture: np.ndarray, device: torch.device) -> Tensor:
@@ -70,7 +71,5 @@ class Style:
         total = output.new_zeros(())
         for by, wanted in zip(COLOUR_SCALES, self.colours, strict=True):
             made = (directions @ F.avg_pool2d(output, by).flatten(2)[0]).sort(1).values
-            sorted_ = (directions @ wanted).sort(1).values
-            at = torch.linspace(0, sorted_.shape[1] - 1, made.shape[1], device=output.device).long()
-            total = total + (made - sorted_[:, at]).square().mean()
+            total = total + sorted_distance(made, (directions @ wanted).sort(1).values)
         return total

@@ -8,10 +8,9 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from vidtrans.files import digest_file
-from vidtrans.perception.measure import FeatureMeasure, Features
+from vidtrans.perception.measure import FeatureMeasure, Features, enlarged
 from vidtrans.pretrained import find_weights, load_weights, torchvision_module
 
 LAYERS = (1, 6, 11, 20, 29)  # relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1 in torchvision's numbering
@@ -40,9 +39,7 @@ class Trunk(nn.Module):
 
     def forward(self, pictures: Tensor) -> Features:
         """(N, 3, H, W) in [−1, 1] → the features of each of ``LAYERS``."""
-        if (side := min(pictures.shape[2:])) < SMALLEST:
-            pictures = F.interpolate(pictures, scale_factor=SMALLEST / side, mode="bilinear", align_corners=False)
-        x = ((pictures + 1) / 2 - self.mean) / self.deviation
+        x = ((enlarged(pictures, SMALLEST) + 1) / 2 - self.mean) / self.deviation
         features = []
         for number, layer in enumerate(self.layers):
             x = layer(x)

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from vidtrans.clips.indexing import Clip, open_clip
-from vidtrans.clips.sampling import read_clip_frames
+from vidtrans.clips.sampling import read_middle_frame
 from vidtrans.config.recipe import Recipe
 from vidtrans.data.dataset_planning import SUFFIX as DATASET_SUFFIX
 from vidtrans.data.dataset_planning import DatasetSpec
@@ -37,8 +37,7 @@ def look(request: LookRequest, context: Context) -> Table:
     began = time.monotonic()
     if request.optimise:
         names = _names(request.pictures)
-        output = request.output or refuse_link(Path(f"{names[0]}{MODEL_SUFFIX}"))
-        return optimised_look(request, names, output, context)
+        return optimised_look(request, names, _output(request, names), context)
     if context.dry_run:
         table = forecast_look(request, [], context)
         output = table.pop("model")
@@ -81,9 +80,14 @@ class _Lesson:
             why = "a look is learned from its pictures alone"
             raise UsageError(f"pairing '{pairing}'", why, "leave it out, or --look")
         names = _names(request.pictures)
-        output = request.output or refuse_link(Path(f"{names[0]}{MODEL_SUFFIX}"))
         clips = clips_for(request.on, request.recipe) if request.on else [FRAMES]
-        return cls(request, names, [open_clip(context, picture) for picture in request.pictures], clips, output)
+        return cls(
+            request,
+            names,
+            [open_clip(context, picture) for picture in request.pictures],
+            clips,
+            _output(request, names),
+        )
 
     @property
     def dataset(self) -> Path:
@@ -107,13 +111,17 @@ class _Lesson:
         from vidtrans.video.images.picture import read_picture, write_picture
 
         for style, path in zip(self.styles, self._paths(folder), strict=True):
-            (frame,) = read_clip_frames(style, [style.index.num_frames // 2], DEFAULT_FORMAT, context)
+            frame = read_middle_frame(style, DEFAULT_FORMAT, context)
             stored = read_picture(path) if path.is_file() else None
             if stored is None or not np.array_equal(stored, frame.rgb):
                 write_picture(path, frame.rgb)
 
     def _paths(self, folder: Path) -> list[Path]:
         return [folder / f"{name}.png" for name in self.names]
+
+
+def _output(request: LookRequest, names: Sequence[str]) -> Path:
+    return request.output or refuse_link(Path(f"{names[0]}{MODEL_SUFFIX}"))
 
 
 def _names(pictures: tuple[Path, ...]) -> list[str]:

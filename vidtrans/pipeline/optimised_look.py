@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vidtrans.clips.indexing import content_digest, open_clip
-from vidtrans.clips.sampling import read_clip_frames
+from vidtrans.clips.sampling import read_middle_frame
 from vidtrans.data.dataset import DatasetSettings
 from vidtrans.errors import UsageError
 from vidtrans.files import canonical_json
@@ -58,8 +58,7 @@ def optimised_look(request: LookRequest, names: list[str], output: Path, context
 
         pictures = []
         for clip in clips:
-            (frame,) = read_clip_frames(clip, [clip.index.num_frames // 2], DEFAULT_FORMAT, context)
-            middle = middle_of(frame.rgb)
+            middle = middle_of(read_middle_frame(clip, DEFAULT_FORMAT, context).rgb)
             side = min(max(min(middle.shape[:2]), SMALLEST_SIDE), LARGEST_SIDE)
             pictures.append(with_short_side(middle, side))
         sizes = [f"{picture.shape[1]}x{picture.shape[0]}" for picture in pictures]

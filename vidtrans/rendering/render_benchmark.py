@@ -91,7 +91,7 @@ class RenderBenchmark:
         self._frames = list(self._decoded(frames))
         self._inputs = self._make_inputs(frames)
         wanted, precision = settings.rendering.engine, settings.rendering.precision
-        self.auto = choose_engine(wanted, device, precision) if look.path else IDENTITY
+        self.auto = choose_engine(look.engine_for(wanted), device, precision) if look.path else IDENTITY
         engine = load_engine(look, settings.rendering, context)  # kept in the context, for stylize
         outputs = [output for batch in _batches(self._inputs, engine.batch) for output in engine(batch)]
         pairs = zip(self._frames, outputs, strict=False)

@@ -28,6 +28,7 @@ from vidtrans.networks.painter import Painter
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.look import STROKE_LEVELS
 from vidtrans.perception import MEASURES, load_measure, resolve_measure
+from vidtrans.perception.measure import draw_shift
 from vidtrans.perception.style import STROKE_SIDES, Style, middle_of, to_signed
 from vidtrans.settings import Table
 from vidtrans.training.distributed import DistContext
@@ -40,7 +41,6 @@ from vidtrans.training.weight_average import WeightAverage
 from vidtrans.video.images.picture import read_picture
 
 MAX_SCORED = 8  # held-out frames
-SHIFTS = 16  # places of the measure's grid: in one place alone its strides print dots into the output
 REAL_SHARE = 0.5  # of examples whose steadiness is that along the clip's own motion, where it has any
 MOTION, NOISE = 0.02, 0.04  # of the picture's sides; σ, where colours are from −1 to 1
 
@@ -135,7 +135,7 @@ class Look(TrainingMethod):
         with autocast(self.device, self.precision):
             both = self.generator.train()(torch.cat([inputs, torch.cat([elsewhere.frames, inputs[:, 3:]], 1)])).float()
             output, of_moved = both[:count], both[count:]
-            y, x = torch.randint(max(1, min(SHIFTS, *(n // 8 for n in frames.shape[2:]))), (2,), generator=random)
+            y, x = draw_shift(frames.shape[2:], random)
             with torch.no_grad():
                 of_inputs = self.measure.see(frames[..., y:, x:])
             seen = self.measure.see(output[..., y:, x:])
