@@ -85,7 +85,11 @@ METHODS = Registry(
                 "style": Label("Style", "How far from the manner of the style pictures.", aim=-math.inf),
                 "content": Label("Content", "How far from what the frames show.", aim=-math.inf),
                 "colour": Label("Colour", "How far from the colours of the style pictures.", aim=-math.inf),
-                "steadiness": Label("Steadiness", "How much a picture changes that is moved a little.", aim=-math.inf),
+                "steadiness": Label(
+                    "Steadiness",
+                    "How far from the frame before along the motion, or from itself moved a little.",
+                    aim=-math.inf,
+                ),
             },
             settings={
                 "look_pictures": setting((), "style pictures, one for each look"),

@@ -166,7 +166,9 @@ class Look(TrainingMethod):
         Of a picture that stands alone the frame before is the picture itself.
         """
         count = len(frames)
-        drawn = torch.rand(count, generator=torch.Generator().manual_seed(random.initial_seed())).tolist()
+        # Drawn apart from the motion: which examples take it must say nothing of where it leads.
+        apart = torch.Generator().manual_seed(random.initial_seed() ^ 1)
+        drawn = torch.rand(count, generator=apart).tolist()
         still = torch.eye(2, 3).expand(count, 2, 3)
         motion = still + MOTION * (2 * torch.rand(count, 2, 3, generator=random) - 1)
         grid = F.affine_grid(motion.to(frames.device), list(frames.shape), align_corners=False)
