@@ -51,7 +51,7 @@ def test_a_picture_becomes_a_model_that_renders(clip: Path, capsys: Capsys) -> N
     record = read_record(Path("ink.safetensors"))
     assert (record.pairing["settings"]["looks"], record.in_channels) == (["ink"], 4)
     assert "look_pictures" not in str(record.training)
-    assert set(record.training["held_out"]) == {"pairs", "style", "content"} or record.training["held_out"] == {}
+    assert set(record.training["held_out"]) == {"pairs", "likeness", "content"} or record.training["held_out"] == {}
     for stroke in ("0", "1", "0: 0, 7: 1"):
         said(
             capsys,

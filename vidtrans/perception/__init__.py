@@ -24,6 +24,7 @@ MEASURES = Registry(
     },
 )
 AUTO = "auto"
+CRITIC = Entry("vidtrans.perception.efficientnet_lite:Critic", "features of EfficientNet-Lite1, of the extra 'looks'")
 
 
 def resolve_measure(name: str) -> str:
@@ -41,4 +42,23 @@ def resolve_measure(name: str) -> str:
 
 def load_measure(name: str) -> Any:  # noqa: ANN401  (a torch module, and ``measure.LookMeasure``)
     """Return a measure, frozen, in eval mode. Raises UsageError where it is not installed."""
-    return MEASURES.load(resolve_measure(name))().eval().requires_grad_(False)
+    return _frozen(MEASURES.load(resolve_measure(name)))
+
+
+def critic_of(name: str) -> Any:  # noqa: ANN401  (a class, ``measure.LookMeasure``)
+    """Return what scores pictures that a measure teaches: another network where one is installed, else the measure."""
+    critic = CRITIC.load()
+    try:
+        critic.identity()
+    except UsageError:
+        return MEASURES.load(resolve_measure(name))
+    return critic
+
+
+def load_critic(name: str) -> Any:  # noqa: ANN401  (a torch module, and ``measure.LookMeasure``)
+    """Return ``critic_of`` a measure, frozen, in eval mode."""
+    return _frozen(critic_of(name))
+
+
+def _frozen(measure: Any) -> Any:  # noqa: ANN401
+    return measure().eval().requires_grad_(False)

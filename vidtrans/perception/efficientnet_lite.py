@@ -135,3 +135,10 @@ class EfficientNetLite(nn.Module, FeatureMeasure):
     def identity(cls) -> str:
         """Return the digest of the weights."""
         return f"efficientnet-lite{cls.size} {digest_file(find_weights(cls.size))}"
+
+
+class Critic(EfficientNetLite):
+    """EfficientNet-Lite1 by the ends of the same stages: it scores what its smaller sister taught."""
+
+    size: ClassVar[int] = 1
+    taps: ClassVar[tuple[int, ...]] = (STEM, 0, 3, 6, 14)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 TIMES = 20  # scorings of a run by default
 APART = 200  # steps between two of them, at least, so that scoring costs a few percent
 WORSE = 1.02  # times the best held-out L1, above which there is advice
+RISING = 0.03  # of the likeness over the last quarter of a look's run, from which there is advice
 
 Score = Mapping[str, float | None]
 Scores = Sequence[tuple[int, Score]]
@@ -35,6 +36,8 @@ def is_enough(scores: Scores, name: str, patience: int) -> bool:
 
 def advice(scores: Scores) -> str:
     """Return advice at the end of a run; '' where its last state is about as good as the best."""
+    if rising := _rising(scores):
+        return rising
     best = best_of(scores, "l1")
     if best is None or best == scores[-1][0]:
         return ""
@@ -44,4 +47,16 @@ def advice(scores: Scores) -> str:
     return (
         f"held-out L1 was lowest at step {best} ({at_best:.4g}) and is {at_last:.4g} now: "
         "more steps learn the training pictures by heart"
+    )
+
+
+def _rising(scores: Scores) -> str:
+    """Return advice where a look was still getting nearer to its picture."""
+    known = [(step, value) for step, table in scores if (value := table.get("likeness")) is not None]
+    earlier = [found for found in known if found[0] <= known[-1][0] * 3 / 4]
+    if not earlier or known[-1][1] - earlier[-1][1] < RISING:
+        return ""
+    (before, was), (last, now) = earlier[-1], known[-1]
+    return (
+        f"the held-out likeness was still rising ({was:.0%} at step {before}, {now:.0%} at {last}): more --steps go on"
     )

@@ -192,7 +192,8 @@ class TrainingRun:
         else:
             remove(last)  # of this run, when it was stopped
             if text := advice(run.scores):
-                note(f"{text}; the best state is {self.monitor.folder / earlier_runs.BEST_FILE}")
+                kept = f"; the best state is {self.monitor.folder / earlier_runs.BEST_FILE}" if best else ""
+                note(text + kept)
         if run.model.nondeterministic:
             note(f"{NOT_REPEATABLE} ({', '.join(sorted(run.model.nondeterministic))})")
         generator = self._finalised(delivered)

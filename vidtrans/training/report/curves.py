@@ -29,6 +29,8 @@ SCORE_LABELS = {
     "psnr": Label("PSNR", "Closeness of pixels; higher is better. It favours blurred pictures.", "dB", math.inf),
     "ssim": Label("SSIM", "Likeness of local structure, at most 1; higher is better.", aim=math.inf),
     "sharpness": Label("Sharpness", "1 is as sharp as the targets; what is below is softer.", "× target", 1.0),
+    "likeness": Label("Likeness", "Share of the way from the frames to the style picture, at most 1.", aim=math.inf),
+    "content": Label("Content", "How far from what the frames show. Lower is better.", aim=-math.inf),
     "horizon": Label("Ten frames on", "Closeness of the tenth frame that is made of its own.", "dB", math.inf),
     "segmentation": Label("Re-segmentation", "Share of the map that can be recovered; higher is better.", aim=math.inf),
 }
