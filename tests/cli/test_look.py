@@ -14,6 +14,7 @@ from chain import refuse, said, said_json
 from clips import decode, moving_frames, scene, write_clip
 
 from vidtrans import api
+from vidtrans.cli.main import run
 from vidtrans.errors import Interrupted
 from vidtrans.events import Event, Progress, Stop
 from vidtrans.files import PACKAGE
@@ -121,13 +122,44 @@ def test_a_video_gives_its_middle_frame_and_the_clip_that_ships_is_learned_on(ca
 def test_pictures_of_all_kinds(kind: str, clip: Path, capsys: Capsys) -> None:
     made = {
         "tiny": scene(3, 2, 0),
-        "grey": scene(40, 30, 0)[..., 0],
-        "transparent": np.dstack([scene(40, 30, 0), np.full((30, 40), 60, np.uint8)]),
-        "black": np.zeros((30, 40, 3), np.uint8),
-        "long": scene(400, 4, 0),
+        "grey": scene(64, 48, 0)[..., 0],
+        "transparent": np.dstack([scene(64, 48, 0), np.full((48, 64), 60, np.uint8)]),
+        "black": np.zeros((48, 64, 3), np.uint8),
+        "long": scene(400, 40, 0),
     }[kind]
     cv2.imwrite("p.png", made)
-    said(capsys, 0, "look", "p.png", "--on", clip, "--steps", 1, *QUICK)
+    assert run(["look", "p.png", "--on", str(clip), "--steps", "1", *map(str, QUICK)]) == 0
+    told = capsys.readouterr().err
+    assert ("3x2 pixels have hardly any strokes" in told) == (kind == "tiny")
+    assert ("it is of one colour" in told) == (kind == "black")
+
+
+def test_more_steps_go_on_unasked_and_fewer_do_not(clip: Path, capsys: Capsys) -> None:
+    wanted = ["look", style("ink.png", 1), "--on", clip, *QUICK]
+    said(capsys, 0, *wanted, "--steps", 4, "--set", "dataset.val_fraction=0.3")
+    longer = [*wanted, "--set", "dataset.val_fraction=0.3", "--steps"]
+    assert run([*map(str, longer), "6"]) == 0
+    told = capsys.readouterr()
+    assert "6 steps" in told.out
+    assert "damaged" not in told.err
+    assert "background_plate" not in told.err
+    assert "--overwrite" in refuse(capsys, 2, *longer, 5)
+    assert "--overwrite" in refuse(capsys, 2, *longer, 7, "--set", "training.look_style=2")
+    Path("ink.safetensors").write_bytes(b"mine")
+    assert "--overwrite" in refuse(capsys, 2, *longer, 8)
+
+
+def test_nothing_is_taught_that_cannot_be_called(clip: Path, capsys: Capsys) -> None:
+    for name in ("a,b.png", "a:b.png"):
+        assert "rename the picture" in refuse(capsys, 2, "look", style(name, 1), "--on", clip)
+    plate = ["look", style("ink.png", 1), "--on", clip, "--set", "background_plate=true", *QUICK]
+    assert "a look has no background plate" in refuse(capsys, 2, *plate)
+
+
+def test_a_model_is_found_without_its_ending(clip: Path, capsys: Capsys) -> None:
+    said(capsys, 0, "look", style("ink.png", 1), "--on", clip, "-o", "deep/ink.safetensors", "--steps", 1, *QUICK)
+    said(capsys, 0, "stylize", clip, "--model", "deep/ink", "-o", "out.mkv", *EXACT)
+    assert "no such file" in refuse(capsys, 3, "stylize", clip, "--model", "deep/inc")
 
 
 def test_mistakes_are_one_line(clip: Path, capsys: Capsys) -> None:
@@ -146,11 +178,11 @@ def test_the_whole_chain_takes_a_picture_and_learns_on_the_clip_that_it_is_for(c
     wanted = ["run", "--look", picture, "--apply", clip, "-o", "o/out.mkv", "--steps", STEPS, *QUICK, *EXACT]
     planned = said_json(capsys, *wanted, "--dry-run")
     assert planned["steps"] == STEPS
-    assert planned["model"] == str(Path("o/ink.safetensors"))
+    assert planned["model"] == str(Path("o/out.safetensors"))
     assert not Path("o").exists()
     made = said_json(capsys, *wanted)
-    assert (made["frames"], made["model"], made["cached"]) == (8, str(Path("o/ink.safetensors")), False)
-    assert read_record(Path("o/ink.safetensors")).pairing["settings"]["looks"] == ["ink"]
+    assert (made["frames"], made["model"], made["cached"]) == (8, str(Path("o/out.safetensors")), False)
+    assert read_record(Path("o/out.safetensors")).pairing["settings"]["looks"] == ["ink"]
     assert said_json(capsys, *wanted)["cached"]
     two_steps = ["look", picture, "--on", clip, "--steps", STEPS, *QUICK]
     said(capsys, 0, *two_steps)

@@ -129,7 +129,7 @@ def flags_of(context: click.Context, *tables_read: str) -> dict[str, dict[str, A
         table, key, value = parse_assignment(text)
         table = table or table_of(key, tables_read)
         if table not in tables_read:
-            raise unknown_name(f"table '{table}' for '{context.command.name}': table", table, list(tables_read))
+            raise unknown_name(f"table for '{context.command.name}':", table, list(tables_read))
         tables.setdefault(table, {})[key] = value
     return tables
 

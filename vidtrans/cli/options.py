@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from vidtrans.cli.types import FILE, PRESET, TIME, RegistryName
 from vidtrans.video.io.codecs import CPU, HARDWARE_DECODERS
+
+if TYPE_CHECKING:
+    from vidtrans.config.recipe import Recipe
 
 Function = Callable[..., Any]  # of a command: its arguments are its parameters
 Decorator = Callable[[Function], Function]
@@ -35,20 +38,29 @@ class _DefaultOption(click.Option):
 
 
 class SettingOption(_DefaultOption):
-    """A flag for ``table.key`` of a recipe; without the flag it is None."""
+    """A flag for ``table.key`` of a recipe; without the flag it is None.
 
-    def __init__(self, *names: object, table: str, key: str, **attributes: object) -> None:
-        self.table, self.key = table, key
+    ``recipes``: the functions of ``config.recipe`` that decide the default, with words for all but the first.
+    """
+
+    def __init__(
+        self, *names: object, table: str, key: str, recipes: Mapping[str, str] | None = None, **attributes: object
+    ) -> None:
+        self.table, self.key, self.recipes = table, key, recipes or {"": "dataset_recipe"}
         super().__init__(*names, **attributes)  # type: ignore[arg-type]  # click.Option checks them
 
     def default_in_force(self, ctx: click.Context) -> object:
         """Return the value without the flag: a variable's, else that of the recipe."""
-        from vidtrans.config.recipe import dataset_recipe, make_recipe
+        from vidtrans.config import recipe
 
-        renders = self.table in ("rendering", "temporal", "dreaming", "encoding")
         if variable := self.resolve_envvar_value(ctx):
             return variable
-        recipe = make_recipe(None, None, {}) if renders else dataset_recipe(None, {})
+        if self.table in ("rendering", "temporal", "dreaming", "encoding"):
+            return self._words(recipe.make_recipe(None, None, {}))
+        found = [(when, self._words(getattr(recipe, name)(None, {}))) for when, name in self.recipes.items()]
+        return ", ".join(f"{when} {value}".strip() for when, value in found)
+
+    def _words(self, recipe: Recipe) -> object:
         value = recipe.value(self.table, self.key)
         if self.is_flag:
             return "yes" if value else "no"
@@ -134,9 +146,17 @@ pairing_option = setting_option(
 target_option = click.option(
     "--target", type=FILE, help="A second clip (or folder) in step, for --pairing aligned and stack."
 )
-steps_option = setting_option(
-    "--steps", "training", "steps", "Updates; raise it later to go on.", type=click.IntRange(1)
-)
+
+
+def steps_option(*, looks: str = "") -> Decorator:
+    """Return ``--steps``. ``looks``: when a look is taught, where that is not always: its default is another."""
+    recipes = {"": "look_recipe" if looks == "always" else "dataset_recipe"}
+    if looks not in ("", "always"):
+        recipes[looks] = "look_recipe"
+    help = "Updates; raise it later to go on."
+    return setting_option("--steps", "training", "steps", help, type=click.IntRange(1), recipes=recipes)
+
+
 minutes_option = click.option(
     "--minutes", type=click.FloatRange(0, 1e6, min_open=True), help="Instead of --steps: as many as fit, measured once."
 )

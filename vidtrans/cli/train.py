@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.command("train")
 @click.argument("dataset", type=FILE)
 @output_option("The model file; of --ablate, a folder.  [default: DATASET.safetensors]")
-@steps_option
+@steps_option()
 @minutes_option
 @click.option(
     "--ablate",

@@ -60,8 +60,10 @@ def trained_text(table: Table) -> str:
     """Return what is said of a model that was trained."""
     scores = table.get("held_out") or {}
     score = f", held out {scores['psnr']:.1f} dB" if "psnr" in scores else ""
-    if "likeness" in scores:
-        score = f", {scores['likeness']:.0%} of the way to the picture on held-out frames"
+    if (likeness := scores.get("likeness")) is not None:
+        score = f", {likeness:.0%} of the way to the picture on held-out frames"
+        if likeness < 0:
+            score = ", held-out frames are less like the picture than they were: it shows what they show"
     return (
         f"{table['output']}: {count(table['steps'], 'step')}{score}{timing(table)}\n"
         f"how it learnt: {shell_path(table['report'])}\n"

@@ -251,9 +251,12 @@ def _check_pairs(dataset: Dataset, pairing: Pairing) -> None:
     """Raise MediaError where no shot is long enough for a pair."""
     if dataset.pairs:
         return
+    dropped = sum(r.role == "dropped" for r in dataset.records)
     why = f"pairing '{pairing.name}' needs {pairing.min_frames} frames in a row, and no shot has as many"
     remedy = "give a longer clip"
-    if dropped := sum(r.role == "dropped" for r in dataset.records):
-        why += f" ({dropped} frames are blurred, or look just like others)"
+    if pairing.min_frames == 1:
+        why, remedy = "no frame of it can be learned from", "give a clip that shows more"
+    if dropped:
+        why += f" ({dropped} frames are flat or blurred, or look just like others)"
         remedy += ", or keep all with --set dataset.drop_duplicates=false --set dataset.min_sharpness=0"
     raise MediaError(", ".join(s["name"] for s in dataset.sources), why, remedy)

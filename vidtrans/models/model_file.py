@@ -17,8 +17,8 @@ IDENTITY = "identity"
 def find_model(name: str) -> Path | None:
     """Return the file that ``--model name`` means; None for the built-in ``identity``. Raises ModelError.
 
-    A path, or a name that is looked for in the current folder, ``models/``, the user's data folder, and among those
-    that ship.
+    A path, whose ending may be left out, or a name that is looked for in the current folder, ``models/``, the user's
+    data folder, and among those that ship.
     """
     if name == IDENTITY:
         return None
@@ -26,11 +26,14 @@ def find_model(name: str) -> Path | None:
     check_regular_file(given, ModelError)
     if given.is_file():
         return given
-    if given.suffix in suffixes() or len(given.parts) > 1:
+    if given.suffix in suffixes():
         raise ModelError(name, "no such file", "train one with 'vidtrans train DATASET'")
-    for candidate in (folder / f"{name}{suffix}" for folder in model_folders() for suffix in suffixes()):
+    folders = model_folders() if len(given.parts) == 1 else [Path()]
+    for candidate in (folder / f"{name}{suffix}" for folder in folders for suffix in suffixes()):
         if candidate.is_file():
             return candidate
+    if len(given.parts) > 1:
+        raise ModelError(name, "no such file", "train one with 'vidtrans train DATASET'")
     choices = ", ".join([*known_models(), IDENTITY])
     raise ModelError(f"model '{name}'", "no model of this name", f"give a file, or choose from: {choices}")
 

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from vidtrans.flow.history import CHANNELS
 from vidtrans.networks.painter import condition_channels, read_conditions
 from vidtrans.perception import MEASURES, load_measure
-from vidtrans.perception.measure import draw_shift
+from vidtrans.perception.measure import draw_shift, moved
 from vidtrans.perception.style import Style, stroke_side
 from vidtrans.settings import parse_size, setting
 
@@ -156,11 +156,11 @@ class _Task:
 
     def _loss(self, picture: Tensor, random: torch.Generator) -> Tensor:
         settings = self.network.settings
-        y, x = draw_shift(picture.shape[2:], random)
-        shifted = picture[..., y:, x:]
+        shift = draw_shift(picture.shape[2:], random)
+        shifted = moved(picture, shift)
         seen = self.measure.see(shifted)
         with torch.no_grad():
-            of_frame = self.measure.see(self.frame[..., y:, x:])
+            of_frame = self.measure.see(moved(self.frame, shift))
         loss: Tensor = self.measure.content(seen, of_frame)
         for share, style in self.styles:
             loss = loss + settings.style * share * self.measure.style(seen, style.manner)

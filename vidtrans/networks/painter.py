@@ -18,6 +18,7 @@ from vidtrans.networks.layers import ReflectPad
 from vidtrans.settings import setting
 
 KERNEL = 9  # of the first and the last layer: a stroke is wider than 3 pixels
+FLAT = 0.08  # σ of a frame, where colours are from −1 to 1, at which half of it is painted
 
 
 @dataclass(frozen=True)
@@ -138,11 +139,20 @@ class Painter(nn.Module):
         self.head = nn.Sequential(ReflectPad(KERNEL // 2), nn.Conv2d(widths[0], out_channels, KERNEL), nn.Tanh())
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in, H, W) → (N, out, H, W)."""
+        """(N, in, H, W) → (N, out, H, W).
+
+        Instance norms bring every frame to the same contrast, so that one that fades to black would stay as it was,
+        and noise would be painted. A painter of looks leaves a frame the more as it is the less there is to be seen.
+        """
         planes = x.shape[1] - self.conditions
         shares, stroke = read_conditions(x[:, planes:], self.looks)
-        x = x[:, :planes]
+        frame = y = x[:, :planes]
         for layer in (self.entrance, *self.down, *self.blocks, *self.up):
-            x = layer(x, shares, stroke)
-        picture: Tensor = self.head(x)
-        return picture
+            y = layer(y, shares, stroke)
+        picture: Tensor = self.head(y)
+        if self.looks == 0:
+            return picture
+        contrast = (frame.float().var((1, 2, 3), correction=0, keepdim=True) / FLAT**2).square()
+        seen = (contrast / (1 + contrast)).to(picture.dtype)
+        mixed: Tensor = seen * picture + (1 - seen) * frame
+        return mixed

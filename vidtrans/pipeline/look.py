@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
+
 from vidtrans.clips.indexing import Clip, open_clip
 from vidtrans.clips.sampling import read_middle_frame
 from vidtrans.config.recipe import Recipe
@@ -23,10 +25,12 @@ from vidtrans.pipeline.train import train
 from vidtrans.requests import MODEL_SUFFIX, LookRequest, MakeDatasetRequest, StylizeRequest, TrainRequest
 from vidtrans.session import Context
 from vidtrans.settings import Table
+from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.frame_format import DEFAULT_FORMAT
 
 FRAMES = PACKAGE / "assets" / "frames"  # what is learned on where no clip is given
 FOLDER = "looks"  # of the dataset, with the style pictures
+SMALLEST_SIDE, PLAIN = 32, 3.0  # pixels, and levels of 255, below which a style picture has hardly any style
 
 
 def look(request: LookRequest, context: Context) -> Table:
@@ -49,6 +53,7 @@ def look(request: LookRequest, context: Context) -> Table:
     if not request.on:
         context.note("no clip was given with --on: it learns on the pictures that ship, for clips of any kind")
     lesson.store(lesson.dataset / FOLDER, context)
+    _tell_measure(request.recipe, context)
     trained = train(TrainRequest(lesson.dataset, lesson.output, recipe, request.minutes, fresh=request.fresh), context)
     both = {"dataset": str(lesson.dataset), "looks": lesson.names, "seconds": round(time.monotonic() - began, 3)}
     return trained | both | {"cached": trained["cached"] and made["cached"]}
@@ -79,6 +84,8 @@ class _Lesson:
         if (pairing := request.recipe.choice("pairing")[0]) != "look":
             why = "a look is learned from its pictures alone"
             raise UsageError(f"pairing '{pairing}'", why, "leave it out, or --look")
+        if request.recipe.settings("training", TrainingSettings).background_plate:
+            raise UsageError("training.background_plate", "a look has no background plate", "leave it out")
         names = _names(request.pictures)
         clips = clips_for(request.on, request.recipe) if request.on else [FRAMES]
         return cls(
@@ -106,12 +113,11 @@ class _Lesson:
 
     def store(self, folder: Path, context: Context) -> None:
         """Write the style pictures, of videos their middle frames, unless they are there."""
-        import numpy as np
-
         from vidtrans.video.images.picture import read_picture, write_picture
 
         for style, path in zip(self.styles, self._paths(folder), strict=True):
             frame = read_middle_frame(style, DEFAULT_FORMAT, context)
+            _warn_plain(style.path, frame.rgb, context)
             stored = read_picture(path) if path.is_file() else None
             if stored is None or not np.array_equal(stored, frame.rgb):
                 write_picture(path, frame.rgb)
@@ -120,13 +126,38 @@ class _Lesson:
         return [folder / f"{name}.png" for name in self.names]
 
 
+def _tell_measure(recipe: Recipe, context: Context) -> None:
+    """Say where a look is learned without features because nothing that has some is installed."""
+    from vidtrans.perception import AUTO, resolve_measure
+
+    wanted = recipe.settings("training", TrainingSettings).method_settings["look_measure"]
+    if wanted == AUTO and resolve_measure(wanted) == "patches":
+        text = "pictures are compared by patches of pixels, which know nothing of things"
+        context.note(f"{text}: a look gets more of its strokes with pip install 'vidtrans[looks]'", "warning")
+
+
+def _warn_plain(picture: Path, rgb: np.ndarray, context: Context) -> None:
+    """Warn of a style picture with hardly anything to learn from."""
+    height, width = rgb.shape[:2]
+    if min(height, width) < SMALLEST_SIDE:
+        context.warn_once(f"{picture.name}: {width}x{height} pixels have hardly any strokes to learn from", picture)
+    elif float(rgb.std((0, 1)).max()) < PLAIN:
+        context.warn_once(f"{picture.name}: it is of one colour: there is nothing else to learn from it", picture)
+
+
 def _output(request: LookRequest, names: Sequence[str]) -> Path:
     return request.output or refuse_link(Path(f"{names[0]}{MODEL_SUFFIX}"))
 
 
 def _names(pictures: tuple[Path, ...]) -> list[str]:
-    """Return the names of looks, those of their pictures. Raises UsageError where two are alike."""
+    """Return the names of looks, those of their pictures.
+
+    Raises UsageError where two are alike, or ``--look`` could not tell one from a list.
+    """
     names = [base_name(picture) for picture in pictures]
     if twice := next((name for name in names if names.count(name) > 1), ""):
-        raise UsageError(f"look '{twice}'", "two pictures have this name", "rename one of them")
+        raise UsageError(f"look '{twice}'", "two pictures have this name", "give each once, or rename one of them")
+    if unclear := next((name for name in names if set(name) & set(",:")), ""):
+        why = "a look has the name of its picture, and --look lists names with commas and colons"
+        raise UsageError(f"look '{unclear}'", why, "rename the picture")
     return names

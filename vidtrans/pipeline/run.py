@@ -29,16 +29,17 @@ from vidtrans.training.settings import TrainingSettings
 def run(request: RunRequest, context: Context) -> tuple[Table, list[Outcome], Path | None]:
     """Teach from a video, or from style pictures, and render that onto each of several files, folders and globs.
 
-    Every step is found again. The dataset and the model are left beside the output, under the name of the video or of
-    the first picture. With several clips the output is a folder. Returns what is reported of the whole, and of several
-    clips how each went, and where that is written.
+    Every step is found again. The dataset and the model are left beside the output, under the name of the video; those
+    of a look under that of the output, and for several clips, whose output is a folder, in it, under that of the first
+    picture. Returns what is reported of the whole, and of several clips how each went, and where that is written.
     """
     began = time.monotonic()
     request = replace(request, apply=clips_for(request.apply, request.recipe))
     output, many = request.output, len(request.apply) > 1
     folder = output if many else output.parent
-    dataset = refuse_link(folder / default_output([request.named_after]))
-    model = refuse_link(folder / f"{base_name(request.named_after)}{SUFFIX}")
+    named_after = output if request.looks and not many else request.named_after
+    dataset = refuse_link(folder / default_output([named_after]))
+    model = refuse_link(folder / f"{base_name(named_after)}{SUFFIX}")
     check_run(request, model, context)
     if context.dry_run:
         table = _forecast(request, dataset, model, context)

@@ -15,7 +15,7 @@ from vidtrans.errors import MediaError, UsageError
 from vidtrans.files import digest_of, link_target, write_atomically
 from vidtrans.launcher import is_distributed
 from vidtrans.models.model_file import SUFFIX, find_model
-from vidtrans.output.target import record, refuse_link, up_to_date
+from vidtrans.output.target import record, recorded, refuse_link, up_to_date
 from vidtrans.pairing.base import pairing_record
 from vidtrans.requests import TrainRequest
 from vidtrans.session import Context
@@ -83,23 +83,35 @@ class _RequestedRun:
 
     def digest(self, context: Context, pictures: str) -> str:
         """Return the digest of all that decides the model."""
+        return digest_of(self._parameters(context, pictures))
+
+    def lineage(self, context: Context, pictures: str) -> str:
+        """Return a digest that is equal for runs of other steps which go on from one another."""
+        parameters = self._parameters(context, pictures)
+        settings = {name: value for name, value in parameters["settings"].items() if name != "steps"}
+        return digest_of(parameters | {"settings": settings, "minutes": [], "fresh": False})
+
+    def goes_on(self, context: Context, lineage: str) -> bool:
+        """Return whether the output is what fewer steps of this run have made: nothing else is replaced unasked."""
+        made = None if self.request.minutes or self.request.fresh else recorded(context.cache, self.output)
+        return made is not None and made["lineage"] == lineage and self.settings.steps > made["result"]["steps"]
+
+    def _parameters(self, context: Context, pictures: str) -> Table:
         request = self.request
-        return digest_of(
-            {
-                "command": "train",
-                "dataset": pictures,
-                "networks": request.recipe.only("generator", "discriminator", "card"),
-                "settings": self.settings.on(context.device_kind).for_key(),
-                "minutes": [request.minutes, request.at_most],
-                "from": context.cache.digest(self.start) if self.start else "",
-                "fresh": request.fresh,
-                "seed": context.seed,
-                "device": context.device_kind,
-                "pairing": pairing_record(self.dataset.pairing),
-                "stage": TrainStage.id(),
-            }
-            | self.settings.rollout_version
-        )
+        return {
+            "command": "train",
+            "dataset": pictures,
+            "networks": request.recipe.only("generator", "discriminator", "card"),
+            "settings": self.settings.on(context.device_kind).for_key(),
+            "minutes": [request.minutes, request.at_most],
+            "from": context.cache.digest(self.start) if self.start else "",
+            "fresh": request.fresh,
+            "seed": context.seed,
+            "device": context.device_kind,
+            "pairing": pairing_record(self.dataset.pairing),
+            "stage": TrainStage.id(),
+            **self.settings.rollout_version,
+        }
 
 
 def _train(run: _RequestedRun, context: Context, dist: DistContext | None) -> Table:
@@ -107,9 +119,9 @@ def _train(run: _RequestedRun, context: Context, dist: DistContext | None) -> Ta
     began = time.monotonic()
     request, output = run.request, run.output
     pictures = dataset_digest(context, run.dataset)
-    digest = run.digest(context, pictures)
-    sources = [run.start] if run.start else []
-    if (existing := up_to_date(context.cache, output, digest, sources, context.overwrite)) is not None:
+    digest, lineage = run.digest(context, pictures), run.lineage(context, pictures)
+    sources, overwrite = [run.start] if run.start else [], context.overwrite or run.goes_on(context, lineage)
+    if (existing := up_to_date(context.cache, output, digest, sources, overwrite)) is not None:
         if dist:
             dist.broadcast(None)
         return existing | {"output": str(output), "seconds": round(time.monotonic() - began, 3), "cached": True}
@@ -134,9 +146,9 @@ def _train(run: _RequestedRun, context: Context, dist: DistContext | None) -> Ta
         else:
             job.dist.broadcast(None)
         result: Table = meta["result"] | {"output": str(output)}
-        up_to_date(context.cache, output, digest, sources, context.overwrite)  # it may have appeared meanwhile
+        up_to_date(context.cache, output, digest, sources, overwrite)  # it may have appeared meanwhile
         with write_atomically(link_target(output)) as temporary:
             shutil.copyfile(entry.folder / MODEL_FILE, temporary)
-            record(context.cache, output, temporary, digest, result)
+            record(context.cache, output, temporary, digest, result, lineage)
     context.trim_cache()
     return result | {"seconds": round(time.monotonic() - began, 3), "cached": False}

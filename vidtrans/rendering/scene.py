@@ -41,9 +41,10 @@ def require_background_plate(dataset: Dataset, pairs: Sequence[Pair]) -> Backgro
 def plate_hint(pairs: Sequence[Pair], dataset: Dataset, generator: Table) -> str:
     """Return a note where a plate would help, else '': the frame's own pixels are kept anyway, or the camera moves.
 
-    What predicts frames moves, and paints nothing onto anything.
+    What predicts frames moves, and paints nothing onto anything; and a plate is made of targets.
     """
-    if dataset.pairing.finishes or generator.get("residual") or isinstance(dataset.pairing, NextFrame):
+    pairing = dataset.pairing
+    if pairing.finishes or not pairing.has_target or generator.get("residual") or isinstance(pairing, NextFrame):
         return ""
     plate = find_background_plate(pairs)
     if plate is None or not plate.is_still:

@@ -107,7 +107,7 @@ class TrainStage(Stage):
     """Checkpoints and the model of a training run."""
 
     name: ClassVar[str] = "train"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     dataset: str  # content digest of the dataset
     pairing: Table
     generator: Table
@@ -136,7 +136,7 @@ class InferStage(Stage):
     """A model's raw outputs."""
 
     name: ClassVar[str] = "infer"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     source: str
     first: int
     stop: int

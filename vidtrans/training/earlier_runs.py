@@ -17,6 +17,7 @@ from vidtrans.settings import Table
 from vidtrans.store.cache import CacheEntry
 from vidtrans.store.stages import TrainStage
 from vidtrans.training.checkpoint import POINTER, load_checkpoint
+from vidtrans.training.stopping import best_of
 from vidtrans.training.trainer import TrainingState, learning_rate
 
 DESCRIPTION = "run.json"
@@ -130,8 +131,8 @@ def check_best(entry: CacheEntry, context: Context) -> None:
 
 
 def copy_best(folder: Path, entry: CacheEntry, run: TrainingState, context: Context) -> None:
-    """Copy the best state of the continued run, which may stay the best."""
-    if not run.scores:
+    """Copy the best state of the continued run, which may stay the best; by some scores none is."""
+    if best_of(run.scores, run.model.settings.best_metric) is None:
         return
     if not _is_whole(folder / BEST_FILE):
         context.note("the best state so far is damaged; the best of those to come is taken", "warning")

@@ -109,8 +109,8 @@ GOLDEN = {
     "index": "0e8a83c04176f2c5",
     "filter": "1deb4ff29de68a31",
     "dataset": "d733031b40c55c63",
-    "train": "a060b375cd3ac35b",
-    "infer": "0071feb61c1c07ed",
+    "train": "8379e070a694d546",
+    "infer": "52201c350e9cee2a",
     "render": "69fa1245cfbc93ac",
     "dream": "58dac500dcd73b27",
 }

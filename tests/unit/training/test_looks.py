@@ -22,6 +22,7 @@ from vidtrans.networks.painter import Painter, PainterSettings, condition_channe
 from vidtrans.pairing.look import STROKE_LEVELS, Look, LookSettings, condition_planes
 from vidtrans.perception import MEASURES, critic_of, load_measure, resolve_measure
 from vidtrans.perception.efficientnet_lite import Trunk
+from vidtrans.perception.measure import moved
 from vidtrans.perception.style import Style
 from vidtrans.training.methods.look import Look as LookMethod
 from vidtrans.video.images.picture import write_picture
@@ -161,6 +162,33 @@ def test_looks_and_strokes_are_different_and_mix() -> None:
     assert np.abs(first - broad).mean() > 0.01
     nearer = np.abs(half - first).mean(), np.abs(half - second).mean()
     assert max(nearer) < np.abs(first - second).mean()
+
+
+def test_a_frame_is_left_as_it_is_the_less_there_is_to_be_seen() -> None:
+    frame = scene(32, 24, 0).astype(float)
+    given = [np.rint(frame.mean() + (frame - frame.mean()) * share).astype(np.uint8) for share in (0, 0.02, 0.1, 1)]
+    painter, pairing = told_painter(), Look(LookSettings(("a", "b")))
+    far = []
+    for picture in given:
+        x = signed(pairing.conditioned(picture, np.array((1, 0)), 0.5))
+        with torch.inference_mode():
+            far.append(float((painter(x) - x[:, :3]).abs().mean()))
+    assert far == sorted(far)
+    assert far[0] == 0
+    assert far[1] < far[3] / 20
+    plain = Painter(3, 3, PainterSettings(4, 1, 0)).eval()
+    initialise(plain, 0)
+    flat = torch.full((1, 3, 24, 32), 0.5)
+    with torch.inference_mode():
+        assert not torch.equal(plain(flat), flat)
+
+
+def test_a_picture_is_moved_and_nothing_of_it_is_lost() -> None:
+    picture = signed(scene(20, 12, 0))
+    there = moved(picture, (3, 5))
+    assert there.shape == (1, 3, 15, 25)
+    assert torch.equal(there[..., 3:, 5:], picture)
+    assert torch.equal(there[..., 0, 5:], picture[..., 3, :])
 
 
 def test_shares_of_nothing_are_even() -> None:

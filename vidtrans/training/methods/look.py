@@ -28,7 +28,7 @@ from vidtrans.networks.painter import Painter
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.look import STROKE_LEVELS
 from vidtrans.perception import MEASURES, critic_of, load_critic, load_measure, resolve_measure
-from vidtrans.perception.measure import draw_shift
+from vidtrans.perception.measure import draw_shift, moved
 from vidtrans.perception.style import STROKE_SIDES, Style, middle_of, to_signed
 from vidtrans.settings import Table
 from vidtrans.training.distributed import DistContext
@@ -143,10 +143,10 @@ class Look(TrainingMethod):
         with autocast(self.device, self.precision):
             both = self.generator.train()(torch.cat([inputs, torch.cat([elsewhere.frames, inputs[:, 3:]], 1)])).float()
             output, of_moved = both[:count], both[count:]
-            y, x = draw_shift(frames.shape[2:], random)
+            shift = draw_shift(frames.shape[2:], random)
             with torch.no_grad():
-                of_inputs = self.measure.see(frames[..., y:, x:])
-            seen = self.measure.see(output[..., y:, x:])
+                of_inputs = self.measure.see(moved(frames, shift))
+            seen = self.measure.see(moved(output, shift))
         self.painted = output.detach()
         style, colour = [], []
         for number in range(count):
@@ -174,13 +174,13 @@ class Look(TrainingMethod):
         motion = still + MOTION * (2 * torch.rand(count, 2, 3, generator=random) - 1)
         grid = F.affine_grid(motion.to(frames.device), list(frames.shape), align_corners=False)
         noise = NOISE * torch.randn(frames.shape, generator=random).to(frames.device)
-        moved = F.grid_sample(frames, grid, padding_mode="reflection", align_corners=False) + noise
+        others = F.grid_sample(frames, grid, padding_mode="reflection", align_corners=False) + noise
         sure = torch.ones_like(frames[:, :1])
         for number in range(count):
             if drawn[number] < REAL_SHARE and not torch.equal(frames[number], earlier[number]):
-                moved[number] = earlier[number]
+                others[number] = earlier[number]
                 grid[number], sure[number] = self._back(frames[number], earlier[number])
-        return _Elsewhere(moved, grid, sure)
+        return _Elsewhere(others, grid, sure)
 
     def _back(self, frame: Tensor, earlier: Tensor) -> tuple[Tensor, Tensor]:
         """Return where an earlier frame's pixels are in this one, and how sure that is.
