@@ -24,6 +24,7 @@ __all__ = [
     "dream",
     "evaluate",
     "grade",
+    "keyframes",
     "look",
     "make_dataset",
     "probe",

@@ -24,6 +24,7 @@ from vidtrans.pipeline import deflicker as _deflicker
 from vidtrans.pipeline import dream as _dream
 from vidtrans.pipeline import evaluate as _evaluate
 from vidtrans.pipeline import grade as _grade
+from vidtrans.pipeline import keyframes as _keyframes
 from vidtrans.pipeline import look as _look
 from vidtrans.pipeline import make_dataset as _make_dataset
 from vidtrans.pipeline import probe as _probe
@@ -208,6 +209,21 @@ def look(
         tuple(_paths(pictures)), recipe, tuple(_paths(on)), _path(output), minutes, fresh, optimise
     )
     return _look.look(request, Context(**options))
+
+
+def keyframes(
+    video: PathLike,
+    output: PathLike | None = None,
+    *,
+    count: int | None = None,
+    start: str | None = None,
+    end: str | None = None,
+    cuts: str = "auto",
+    **options: Unpack[ContextOptions],
+) -> Table:
+    """``vidtrans keyframes``: a clip → a folder with the frames of it that are best painted."""
+    request = requests.KeyframesRequest(Path(video), _path(output), count, _time(start), _time(end), cuts)
+    return _keyframes.keyframes(request, Context(**options))
 
 
 def grade(

@@ -20,8 +20,8 @@ from difflib import get_close_matches
 from fractions import Fraction
 from itertools import islice, pairwise
 
+from vidtrans.curves import check_order, neighbours
 from vidtrans.errors import UsageError
-from vidtrans.keyframes import check_order, neighbours
 from vidtrans.settings import Time, parse_time
 
 Values = Mapping[str, float]

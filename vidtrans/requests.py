@@ -294,6 +294,24 @@ class CompareRequest:
 
 
 @dataclass(frozen=True)
+class KeyframesRequest:
+    """The ``count`` frames of a clip, from ``start`` to ``end``, that are best painted, as pictures in a folder.
+
+    Without ``count`` one for each shot, and two at least. ``cuts``: where shots begin, as ``rendering.cuts`` has it.
+    """
+
+    video: Path
+    output: Path | None = None
+    count: int | None = None
+    start: Time | None = None
+    end: Time | None = None
+    cuts: str = "auto"
+
+    def __post_init__(self) -> None:
+        _check_counts(count=self.count)
+
+
+@dataclass(frozen=True)
 class SheetRequest:
     """A contact sheet of a clip or a dataset: ``count`` frames or pairs (0: all), a clip's from ``start`` to ``end``.
 

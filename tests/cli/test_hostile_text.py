@@ -20,11 +20,11 @@ from vidtrans.batch.summary import Summary
 from vidtrans.cli.main import COMMANDS, cli, run
 from vidtrans.cli.types import FileOrName
 from vidtrans.config.recipe import Recipe, make_recipe, preset_text, read_tables
+from vidtrans.curves import parse_curve
 from vidtrans.data.dataset import INDEX, open_dataset
 from vidtrans.errors import VidtransError
 from vidtrans.expressions import parse_animation
 from vidtrans.inference.device import resolve_device
-from vidtrans.keyframes import parse_curve
 from vidtrans.pipeline.clip_list import read_clip_list
 from vidtrans.rendering.settings_grid import parse_variations
 from vidtrans.requests import StylizeRequest
@@ -212,6 +212,7 @@ NEEDED: dict[str, list[str]] = {
     "evaluate": ["CLIP", "--source", "CLIP", "--dry-run"],
     "compare": ["CLIP", "CLIP", "-o", "made.png", "--dry-run"],
     "sheet": ["CLIP", "-o", "made.png", "--dry-run"],
+    "keyframes": ["CLIP", "-o", "made", "--dry-run"],
     "grade": ["CLIP", "CLIP", "-o", "made.cube", "--dry-run"],
     "look": ["CLIP", "--on", "CLIP", "-o", "made.safetensors", "--dry-run"],
     "probe": ["CLIP"],

@@ -27,6 +27,7 @@ COMMANDS = {
     "dream": ("dream", "Let a model that predicts frames go on from a seed."),
     "try": ("try_out", "A grid of settings on a few frames, in seconds."),
     "look": ("look", "A painting in, a model that paints like it out."),
+    "keyframes": ("keyframes", "Which frames of a clip to paint."),
     "grade": ("grade", "A colour grade, learned from pictures before and after it."),
     "run": ("run", "The whole chain in one resumable command."),
     "evaluate": ("evaluate", "How steady, sharp and true a render is, and when it is worst."),

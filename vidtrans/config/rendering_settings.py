@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vidtrans.curves import KeyframeCurve, parse_curve
 from vidtrans.inference import ENGINES
-from vidtrans.keyframes import KeyframeCurve, parse_curve
 from vidtrans.settings import Table, setting, to_table
 
 CURVES = {"strength": 2.0, "keep_colour": 1.0, "mix": 1.0}  # each from 0 to this

@@ -81,21 +81,32 @@ class DISMedium:
 
     def __init__(self, device: str = "cpu") -> None:
         del device
-        self._search = cv2.DISOpticalFlow.create(self.preset)
-        self._search.setPatchStride(self.stride)
-        self._search.setGradientDescentIterations(self.descents)
-        self._search.setVariationalRefinementIterations(self.refinements)
+        self._search, self._from_start = self._make(), self._make()
 
-    def __call__(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """Return the flow between two pictures (H, W) uint8: (H, W, 2) float32 pixels. Small ones are padded."""
+    def _make(self) -> cv2.DISOpticalFlow:
+        made = cv2.DISOpticalFlow.create(self.preset)
+        made.setPatchStride(self.stride)
+        made.setGradientDescentIterations(self.descents)
+        made.setVariationalRefinementIterations(self.refinements)
+        return made
+
+    def __call__(self, first: np.ndarray, second: np.ndarray, start: np.ndarray | None = None) -> np.ndarray:
+        """Return the flow between two pictures (H, W) uint8: (H, W, 2) float32 pixels. Small ones are padded.
+
+        ``start``: a flow to begin with, of the same shape, instead of none.
+        """
         height, width = first.shape
         below, right = max(0, NARROWEST - height), max(0, NARROWEST - width)
         if below or right:
             first, second = (cv2.copyMakeBorder(p, 0, below, 0, right, cv2.BORDER_REPLICATE) for p in (first, second))
+            if start is not None:
+                start = cv2.copyMakeBorder(start, 0, below, 0, right, cv2.BORDER_REPLICATE)
         first, second = np.ascontiguousarray(first), np.ascontiguousarray(second)
+        # One that was given a start goes on from it where it is given none.
+        search = self._search if start is None else self._from_start
         # Where a picture is too small for that scale, OpenCV chooses another, and keeps to it for all that follow.
-        self._search.setFinestScale(self.finest)
-        flow = self._search.calc(first, second, None)
+        search.setFinestScale(self.finest)
+        flow = search.calc(first, second, None if start is None else np.array(start, np.float32))
         if self.refined_at_full_size:
             flow = refine(first, second, flow)
         return np.ascontiguousarray(flow[:height, :width])

@@ -199,16 +199,19 @@ def produce(
     request: Table,
     sources: Sequence[Path],
     make: Callable[[Path], Table],
+    *,
+    folder: bool = False,
 ) -> Table:
     """Make a small result in one go, unless it is there: ``make`` writes it to the path that it is given.
 
-    ``request`` says all that decides the result. Returns what is reported of it. Raises UsageError.
+    ``request`` says all that decides the result, which is a file, or a ``folder``. Returns what is reported of it.
+    Raises UsageError.
     """
     began = time.monotonic()
     if split_pattern(output)[1]:
-        raise UsageError(str(output), "this is one picture", "leave the number out")
+        raise UsageError(str(output), f"this is one {'folder' if folder else 'picture'}", "leave the number out")
     digest = digest_of(request)
-    table = up_to_date(context.cache, output, digest, sources, context.overwrite)
+    table = up_to_date(context.cache, output, digest, sources, context.overwrite, folder=folder)
     cached = table is not None
     if table is None:
         if context.dry_run:

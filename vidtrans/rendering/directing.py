@@ -9,7 +9,7 @@ from fractions import Fraction
 import cv2
 import numpy as np
 
-from vidtrans.keyframes import KeyframeCurve
+from vidtrans.curves import KeyframeCurve
 from vidtrans.settings import Time
 
 VERSION = 1

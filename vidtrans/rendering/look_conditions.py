@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from vidtrans.config.rendering_settings import RenderingSettings
+from vidtrans.curves import check_order, neighbours, parse_names
 from vidtrans.errors import UsageError
-from vidtrans.keyframes import check_order, neighbours, parse_names
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.pairing.look import Look
 from vidtrans.registry import unknown_name

@@ -166,3 +166,15 @@ def test_what_is_found_on_a_translation_is_kept_and_what_a_square_hides_is_not()
     assert kept[background].mean() > 0.99
     # Background just left of the square, which the square covers in the second picture: x + 3 in [64, 70).
     assert kept[40:56, 62:66].mean() < 0.5
+
+
+def test_a_flow_without_a_start_is_the_same_after_one_with_a_start() -> None:
+    first, second, third = (grey(scene(96, 64, seed)) for seed in (1, 2, 3))
+    method = DISMedium()
+    wanted = method(first, second)
+    far = even(64, 96, 20, -9)
+    started = method(first, third, far)
+    assert np.array_equal(method(first, second), wanted)
+    assert np.array_equal(DISMedium()(first, third, far), started)
+    assert np.array_equal(far, even(64, 96, 20, -9))
+    assert method(first[:40, :50], second[:40, :50], far[:40, :50]).shape == (40, 50, 2)

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from vidtrans.clips.indexing import Clip
 from vidtrans.config.rendering_settings import RenderingSettings
+from vidtrans.curves import KeyframeCurve, parse_curve
 from vidtrans.errors import UsageError
 from vidtrans.flow.survey import Survey
-from vidtrans.keyframes import KeyframeCurve, parse_curve
 from vidtrans.settings import Time, from_table
 from vidtrans.video.io.clip import ClipIndex
 

@@ -1,0 +1,73 @@
+"""``vidtrans keyframes`` as a painter would use it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from chain import refuse, said, said_json
+from clips import decode, moving_frames, write_clip, write_folder
+
+Capsys = pytest.CaptureFixture[str]
+
+
+def test_the_frames_of_each_shot_are_written_at_full_size_with_a_sheet(capsys: Capsys) -> None:
+    clip = write_clip(Path("c.mkv"), moving_frames(20, shots=(0, 9)), codec="ffv1")
+    table = said_json(capsys, "keyframes", clip)
+    assert table["shots"] == 2
+    assert table["output"] == "c.keyframes"
+    first, second = table["keyframes"]
+    assert first < 9 <= second < 20
+    assert {p.name for p in Path("c.keyframes").iterdir()} == {f"{first:06d}.png", f"{second:06d}.png", "sheet.png"}
+    for number in (first, second):
+        written = cv2.imread(f"c.keyframes/{number:06d}.png")[..., ::-1].astype(int)
+        assert int(np.argmin([np.abs(written - frame).mean() for frame in decode(clip)[2]])) == number
+    assert len(table["one_more"]) == 3
+    assert table["one_more_psnr"] >= table["psnr"] > 10
+    assert "up to date" in said(capsys, 0, "keyframes", clip)
+
+
+def test_how_many_and_where(capsys: Capsys) -> None:
+    clip = write_clip(Path("c.mkv"), moving_frames(20, shots=(0, 9)))
+    text = said(capsys, 0, "keyframes", clip, "-n", 4, "-o", "four")
+    assert "four: 4 frames to paint" in text
+    assert "with one more" in text
+    part = said_json(capsys, "keyframes", clip, "-n", 1, "--start", 12, "--end", 16, "-o", "part")
+    assert part["shots"] == 1
+    assert 12 <= part["keyframes"][0] < 16
+    whole = said_json(capsys, "keyframes", clip, "-n", 1, "--cuts", "off", "-o", "whole")
+    assert whole["shots"] == 1
+    everything = said_json(capsys, "keyframes", clip, "-n", 3, "--start", 0, "--end", 3, "-o", "all")
+    assert everything["keyframes"] == [0, 1, 2]
+    assert everything["one_more"] == []
+
+
+def test_a_folder_of_pictures_is_a_clip(capsys: Capsys) -> None:
+    folder = write_folder(Path("shots"), moving_frames(6))
+    assert said_json(capsys, "keyframes", folder, "-n", 2)["output"] == "shots.keyframes"
+
+
+def test_mistakes_end_in_one_line(capsys: Capsys) -> None:
+    clip = write_clip(Path("c.mkv"), moving_frames(20, shots=(0, 9)))
+    assert "2 shots, and each needs one" in refuse(capsys, 2, "keyframes", clip, "-n", 1)
+    assert "there are 3 frames" in refuse(capsys, 2, "keyframes", clip, "-n", 4, "--start", 0, "--end", 3)
+    assert "no such file" in refuse(capsys, 3, "keyframes", "nothing.mp4")
+    cv2.imwrite("one.png", moving_frames(1)[0])
+    assert "it is one picture" in refuse(capsys, 2, "keyframes", "one.png")
+    Path("mine").mkdir()
+    Path("mine/diary.txt").write_text("dear")
+    assert "no result of this command" in refuse(capsys, 2, "keyframes", clip, "-o", "mine", "--overwrite")
+    assert Path("mine/diary.txt").read_text() == "dear"
+    assert not Path("c.keyframes").exists()
+
+
+def test_paint_is_not_overwritten_unasked(capsys: Capsys) -> None:
+    clip = write_clip(Path("c.mkv"), moving_frames(8))
+    (first, *_) = said_json(capsys, "keyframes", clip)["keyframes"]
+    painted = Path(f"c.keyframes/{first:06d}.png")
+    cv2.imwrite(str(painted), 255 - cv2.imread(str(painted)))
+    kept = painted.read_bytes()
+    assert "--overwrite" in refuse(capsys, 2, "keyframes", clip)
+    assert painted.read_bytes() == kept

@@ -1,0 +1,106 @@
+"""Which frames to paint."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from clips import scene
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vidtrans.painting.carrying import Guide, Step, carry_along
+from vidtrans.painting.choosing import (
+    BEST_DB,
+    SAMPLES,
+    Choice,
+    ShotChooser,
+    allot,
+    decibels,
+    overall,
+    sample_numbers,
+)
+
+
+def turning(count: int) -> list[np.ndarray]:
+    """Frames that show one scene and then, from a third of them on, another that comes from the right."""
+    first, second = scene(96, 64, 1), scene(96, 64, 8)
+    wide = np.hstack([first, second])
+    moves = [0] * (count // 3) + [round(96 * min(1, n / (count / 3))) for n in range(count - count // 3)]
+    return [np.ascontiguousarray(wide[:, x : x + 96]) for x in moves]
+
+
+def test_each_half_of_a_clip_that_shows_two_things_gets_its_key_frame() -> None:
+    frames = turning(24)
+    chooser = ShotChooser(range(24), frames)
+    alone, both = chooser.best(1), chooser.best(2)
+    assert both.error < alone.error / 2
+    assert both.keys[0] < 10
+    assert both.keys[1] >= 14
+
+
+def test_the_best_pair_is_no_worse_than_any_other() -> None:
+    chooser = ShotChooser(range(12), turning(12))
+    best = chooser.best(2)
+    for pair in itertools.combinations(range(12), 2):
+        assert best.error <= chooser.error(pair) + 1e-9
+
+
+def test_more_key_frames_are_never_worse_and_all_of_them_leave_nothing_to_make() -> None:
+    chooser = ShotChooser(range(9), turning(9), count=9)
+    errors = [chooser.best(n).error for n in range(1, 10)]
+    assert errors == sorted(errors, reverse=True)
+    assert errors[-1] == 0
+    assert chooser.best(50) == chooser.best(9)
+    assert decibels(0) == BEST_DB
+
+
+def test_carrying_finds_a_motion_over_many_frames_and_says_where_nothing_is_known() -> None:
+    wide = scene(260, 96, 3)
+    guides = [Guide.of(np.ascontiguousarray(wide[:, 4 * n : 4 * n + 128])) for n in range(20)]
+    steps = [Step.between(*both) for both in itertools.pairwise(guides)]
+    carried = dict(carry_along(5, guides, steps))
+    assert set(carried) == set(range(20)) - {5}
+    inside = (slice(12, -12), slice(12, 40))
+    assert np.median(carried[19].flow[(*inside, 0)]) == pytest.approx(56, abs=1)
+    assert carried[19].trust[inside].mean() > 0.5
+    assert carried[19].trust[:, 90:].mean() < 0.1  # it was not to be seen
+    assert set(dict(carry_along(5, guides, steps, reach=2))) == {3, 4, 6, 7}
+
+
+class Steps:
+    """A shot in which each key frame takes so much of the error away."""
+
+    def __init__(self, first: int, errors: list[float]) -> None:
+        self.first, self.errors, self.most = first, errors, len(errors)
+
+    def best(self, count: int) -> Choice:
+        return Choice(tuple(range(self.first, self.first + count)), self.errors[count - 1])
+
+
+@settings(max_examples=60)
+@given(st.lists(st.lists(st.floats(0, 100), min_size=1, max_size=5), min_size=1, max_size=5), st.integers(1, 30))
+def test_every_shot_has_a_key_frame_and_no_more_are_given_than_asked_for(errors: list[list[float]], count: int) -> None:
+    shots = [Steps(100 * n, sorted(e, reverse=True)) for n, e in enumerate(errors)]
+    found = allot(shots, [10] * len(shots), count)  # type: ignore[arg-type]
+    assert all(choice.keys for choice in found)
+    given_out = sum(len(choice.keys) for choice in found)
+    assert given_out == min(max(count, len(shots)), sum(shot.most for shot in shots))
+    assert overall(found, [10] * len(shots)) > 0
+
+
+def test_a_key_frame_goes_where_it_helps_most() -> None:
+    shots = [Steps(0, [100, 90, 80]), Steps(50, [100, 20, 19])]
+    assert [len(c.keys) for c in allot(shots, [10, 10], 3)] == [1, 2]  # type: ignore[list-item]
+    assert [len(c.keys) for c in allot(shots, [1000, 10], 3)] == [2, 1]  # type: ignore[list-item]
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 1000), st.integers(1, 400), st.integers(1, 60))
+def test_samples_are_frames_of_the_shot_in_order(first: int, length: int, count: int) -> None:
+    numbers = sample_numbers(first, first + length, count)
+    assert numbers == sorted(set(numbers))
+    assert first <= numbers[0]
+    assert numbers[-1] < first + length
+    assert len(numbers) == min(length, max(SAMPLES, 4 * count))

@@ -1,0 +1,123 @@
+"""``vidtrans keyframes``: a clip in, the frames out that are best painted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+from vidtrans.clips.cut_list import cuts_for_key, with_cuts
+from vidtrans.clips.indexing import Clip, content_digest, open_clip
+from vidtrans.clips.sampling import read_clip_frames
+from vidtrans.errors import UsageError
+from vidtrans.events import Progress
+from vidtrans.files import base_name
+from vidtrans.flow.survey import VERSION as SURVEY_VERSION
+from vidtrans.output.target import produce, refuse_link
+from vidtrans.painting.carrying import VERSION as CARRYING_VERSION
+from vidtrans.painting.choosing import SHORT_SIDE, ShotChooser, allot, overall, sample_numbers
+from vidtrans.requests import KeyframesRequest
+from vidtrans.session import Context
+from vidtrans.settings import Size, Table
+from vidtrans.video.frame_format import DEFAULT_FORMAT, FrameFormat
+from vidtrans.video.images.picture import resize, write_picture
+from vidtrans.video.io.pictures import is_picture_sequence, is_picture_source
+from vidtrans.video.io.sequence import picture_names
+from vidtrans.video.plots.layout import Sheet, cell_size
+
+VERSION = 1
+SUFFIX = ".keyframes"  # of the folder
+FEWEST = 2  # where nobody says how many
+SHEET, CELL, COLUMNS = "sheet.png", 360, 4
+
+
+def keyframes(request: KeyframesRequest, context: Context) -> Table:
+    """Write the frames that are best painted, and a sheet of them; return what is reported of them.
+
+    Raises UsageError, MediaError.
+    """
+    video = request.video
+    if is_picture_source(video) and not is_picture_sequence(video):
+        raise UsageError(str(video), "it is one picture", "give a video or a folder of pictures")
+    output = request.output or refuse_link(Path(base_name(video) + SUFFIX))
+    key = {
+        "command": "keyframes",
+        "version": [VERSION, CARRYING_VERSION, SURVEY_VERSION],
+        "source": content_digest(context, video),
+        "count": request.count,
+        "span": [str(request.start), str(request.end)],
+        "cuts": cuts_for_key(request.cuts),
+    }
+
+    def make(folder: Path) -> Table:
+        clip = with_cuts(open_clip(context, video), request.cuts)
+        if not clip.index.same_size:
+            raise UsageError(str(video), "its pictures are not of one size", "give pictures of one size")
+        found = _Proposal.of(clip, range(*clip.trim(request.start, request.end)), request.count, context)
+        found.write(folder, context)
+        return found.table()
+
+    return produce(context, output, key, [video] if video.is_file() else [], make, folder=True)
+
+
+class _Proposal:
+    """The ``chosen`` frames of a clip, with the PSNR that they come to, and what one more would come to."""
+
+    def __init__(self, clip: Clip, shots: Sequence[range], choosers: Sequence[ShotChooser], count: int) -> None:
+        self.clip, self.shots = clip, shots
+        lengths = [len(shot) for shot in shots]
+        both = [allot(choosers, lengths, n) for n in (count, count + 1)]
+        self.chosen, self.more = ([key for choice in choices for key in choice.keys] for choices in both)
+        self.psnr, self.more_psnr = (overall(choices, lengths) for choices in both)
+
+    @classmethod
+    def of(cls, clip: Clip, span: range, count: int | None, context: Context) -> _Proposal:
+        """Try key frames of each shot. Raises UsageError where there are fewer than shots."""
+        starts = [span.start, *(shot for shot in clip.shots if span.start < shot < span.stop), span.stop]
+        shots = [range(first, stop) for first, stop in pairwise(starts)]
+        wanted = max(FEWEST, len(shots)) if count is None else count
+        if wanted < len(shots):
+            why = f"{clip.name} has {len(shots)} shots, and each needs one"
+            raise UsageError(f"--count {wanted}", why, f"give {len(shots)} or more, or a part with --start and --end")
+        if wanted > len(span):
+            raise UsageError(f"--count {wanted}", f"there are {len(span)} frames", "give a smaller number")
+        choosers = []
+        for number, shot in enumerate(shots):
+            context.report(Progress("trying key frames", number, len(shots)))
+            numbers = sample_numbers(shot.start, shot.stop, wanted - len(shots) + 2)
+            small = FrameFormat(Size(short=min(SHORT_SIDE, clip.index.width, clip.index.height)))
+            frames = [frame.rgb for frame in read_clip_frames(clip, numbers, small, context)]
+            choosers.append(ShotChooser(numbers, frames, wanted - len(shots) + 2))
+            choosers[-1].best(1)
+        return cls(clip, shots, choosers, wanted)
+
+    def write(self, folder: Path, context: Context) -> None:
+        """Write the frames at full size, by their numbers, and the sheet."""
+        folder.mkdir()
+        cells, notes = [], []
+        names = picture_names((), range(self.clip.index.num_frames))
+        for frame in read_clip_frames(self.clip, self.chosen, DEFAULT_FORMAT, context):
+            write_picture(folder / names[frame.index], frame.rgb)
+            cells.append(resize(frame.rgb, *cell_size(frame.rgb, CELL)))
+            notes.append(f"frame {frame.index}, {self._seconds(frame.index):.2f} s")
+        rows = [cells[n : n + COLUMNS] for n in range(0, len(cells), COLUMNS)]
+        lines = [notes[n : n + COLUMNS] for n in range(0, len(notes), COLUMNS)]
+        title = f"{self.clip.name}: paint over these frames"
+        write_picture(folder / SHEET, Sheet(title, rows, cell_size(cells[0], CELL), (), lines).draw())
+
+    def table(self) -> Table:
+        """Return what is reported."""
+        more = self.more if len(self.more) > len(self.chosen) else []
+        return {
+            "frames": len(self.chosen),
+            "keyframes": self.chosen,
+            "keyframes_s": [round(self._seconds(number), 3) for number in self.chosen],
+            "psnr": round(self.psnr, 2),
+            "one_more": more,
+            "one_more_psnr": round(self.more_psnr, 2) if more else None,
+            "shots": len(self.shots),
+        }
+
+    def _seconds(self, number: int) -> float:
+        index = self.clip.index
+        return float((index.pts[number] - index.pts[0]) * index.time_base)
