@@ -61,6 +61,11 @@ class ShotChooser:
         self._choices: dict[int, Choice] = {}
 
     @property
+    def candidates(self) -> list[int]:
+        """Return the numbers of the frames of which some are chosen."""
+        return [self._numbers[place] for place in self._candidates]
+
+    @property
     def most(self) -> int:
         """Return how many key frames can be told apart."""
         return len(self._candidates)
@@ -71,10 +76,6 @@ class ShotChooser:
         if count not in self._choices:
             self._choices[count] = self._search(count)
         return self._choices[count]
-
-    def error(self, keys: Sequence[int]) -> float:
-        """Return the error with key frames by their numbers, each of which is a candidate."""
-        return self._error(tuple(self._numbers.index(key) for key in keys))
 
     def _search(self, count: int) -> Choice:
         if count <= EXHAUSTIVE:
