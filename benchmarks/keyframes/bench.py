@@ -6,29 +6,38 @@ No constant was chosen on these clips; ``--tuning`` takes those on which they we
 
 choosing: PSNR of the paintings' frames made of the two that ``vidtrans keyframes`` chooses, beside the best, the mean
 and the outermost pair of the same candidates, all at half size and carried along the motion. carried: PSNR and
-sharpness (over the truth's) of the unseen frames from the nearest key frame, and from all blended.
+sharpness (over the truth's) of the unseen frames from the nearest key frame, and from all blended. learned: the same of
+a network alone that learned the two key frames with the preset ``painted``, and of what is carried where that is sure,
+with the network elsewhere.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import shutil
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
-from benchmarks.consistency.cases import Missing
-from benchmarks.consistency.store import Store
+import vidtrans
+from benchmarks.consistency.cases import Missing, frames_of
+from benchmarks.consistency.store import Store, digest, source_digest
 from benchmarks.keyframes.cases import Case, plan
 from vidtrans.flow.warping import halve, warp
 from vidtrans.metrics.picture_quality import psnr, sharpness
 from vidtrans.painting.blending import Painting, blend
 from vidtrans.painting.carrying import Carried, Guide, Step, carry_along
 from vidtrans.painting.choosing import ShotChooser, sample_numbers, small
+from vidtrans.video.images.picture import write_picture
 
+PRESET = [Path(__file__).resolve().parents[2] / "presets" / "painted.toml"]
+STEPS = 1500
 EVERY = 6  # frames between those that a pair is scored on
 Maps = dict[int, dict[int, Carried]]  # of each key, by frame
 
@@ -85,9 +94,53 @@ def carried(case: Case) -> list[float]:
     return [float(value) for value in np.mean(rows, axis=0)]
 
 
-PARTS: dict[str, tuple[Callable[[Case], list[float]], str]] = {
-    "choosing": (choosing, "chosen | best | mean | first and last"),
-    "carried": (carried, "nearest: PSNR | sharpness | blended: PSNR | sharpness"),
+def learned(case: Case, store: Store, steps: int) -> list[float]:
+    if not case.unseen:
+        raise Missing(f"{case.name}: its paintings are not known")
+    outputs = network_outputs(case, store, steps)
+    maps = maps_of(case.frames, case.keys)
+    keys = [painting(key, rgb) for key, rgb in zip(case.keys, case.painted, strict=True)]
+    rows = []
+    for at in case.unseen:
+        truth = case.paintings[at]
+        assert truth is not None
+        brought, trust = blend(at, [(key, maps[key.frame][at]) for key in keys])
+        share = cv2.GaussianBlur(cv2.erode(np.clip(1.5 * trust, 0, 1), np.ones((3, 3))), (0, 0), 1)[..., None]
+        both = to_levels(share * brought + (1 - share) * (outputs[at].astype(np.float32) / 255))
+        sharp = sharpness(truth)
+        rows.append(
+            [psnr(outputs[at], truth), sharpness(outputs[at]) / sharp, psnr(both, truth), sharpness(both) / sharp]
+        )
+    return [float(value) for value in np.mean(rows, axis=0)]
+
+
+def network_outputs(case: Case, store: Store, steps: int) -> list[np.ndarray]:
+    """All frames as a network paints them that learned the key frames."""
+
+    def made() -> list[np.ndarray]:
+        place = store.folder / f"{case.name}-{steps}"
+        shutil.rmtree(place, ignore_errors=True)
+        for key, rgb in zip(case.keys, case.painted, strict=True):
+            write_picture(place / "source" / f"{key:05d}.png", case.frames[key])
+            write_picture(place / "target" / f"{key:05d}.png", rgb)
+        for number, frame in enumerate(case.frames):
+            write_picture(place / "clip" / f"{number:05d}.png", frame)
+        common: dict[str, Any] = {"cache_dir": place / "cache", "overwrite": True}
+        dataset = place / "d.dataset"
+        vidtrans.make_dataset(place / "source", dataset, preset="painted", target=place / "target", **common)
+        vidtrans.train(dataset, place / "m.safetensors", steps=steps, **common)
+        plain = {"encoding": {"codec": "ffv1"}, "temporal": {"name": "off"}, "rendering": {"size": "source"}}
+        vidtrans.stylize(place / "clip", place / "m.safetensors", place / "o.mkv", settings=plain, **common)
+        return frames_of(place / "o.mkv")
+
+    sources = source_digest([*Path(vidtrans.__file__).parent.glob("networks/few_shot.py"), *PRESET])
+    return store.pictures(f"{case.name}-network", digest(str(steps), sources, *case.frames, *case.painted), made)
+
+
+COLUMNS = {
+    "choosing": "chosen | best | mean | first and last",
+    "carried": "nearest: PSNR | sharpness | blended: PSNR | sharpness",
+    "learned": "network: PSNR | sharpness | with what is carried: PSNR | sharpness",
 }
 
 
@@ -95,14 +148,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--cache", type=Path, required=True, help="a folder for what is made")
-    parser.add_argument("--parts", default=",".join(PARTS))
+    parser.add_argument("--parts", default=",".join(COLUMNS))
     parser.add_argument("--only", default="", help="cases; all without")
     parser.add_argument("--tuning", action="store_true")
+    parser.add_argument("--steps", type=int, default=STEPS, help="of the network")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
-    cases = plan(arguments.data, Store(arguments.cache))["choosing" if arguments.tuning else "scored"]
+    store = Store(arguments.cache)
+    cases = plan(arguments.data, store)["choosing" if arguments.tuning else "scored"]
+    parts: dict[str, Callable[[Case], list[float]]] = {
+        "choosing": choosing,
+        "carried": carried,
+        "learned": partial(learned, store=store, steps=arguments.steps),
+    }
     for part in arguments.parts.split(","):
-        measure, columns = PARTS[part]
+        measure, columns = parts[part], COLUMNS[part]
         print(f"\n## {part}\n\n| case | {columns} |\n|---|" + "---|" * (columns.count("|") + 1))
         rows = []
         for name in arguments.only.split(",") if arguments.only else cases:

@@ -119,7 +119,7 @@ def walking(person: np.ndarray, mask: np.ndarray, frames: Sequence[np.ndarray]) 
         x = np.cos(angle) * dx + np.sin(angle) * dy + bend + person.shape[1] / 2
         y = -np.sin(angle) * dx + np.cos(angle) * dy + person.shape[0] / 2
         x, y = x.astype(np.float32), y.astype(np.float32)
-        shown = cv2.remap(person, x, y, cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
+        shown = cv2.remap(person, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
         share = cv2.remap(mask, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)[..., None]
         made.append((np.rint(shown * share + frame * (1 - share)).astype(np.uint8), share[..., 0]))
     return made

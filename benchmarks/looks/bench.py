@@ -11,7 +11,8 @@ learned on the frames that ship, "patches" one that was taught without features.
 steady: warping error over the input's, per frame and after the window filter; "removed" is the share of the flicker
 above that of a flicker-free look of the same colours (one smooth colour map fitted over the clip), 1 at most; "sharp"
 the sharpness beside the unfiltered frames.
-many: all styles of the folder in one network beside single ones. speed: pixels a second at 1080p and at 256x256.
+many: all styles of the folder in one network, taught for ``--together`` steps, beside single ones of those of
+``--only``. speed: pixels a second at 1080p and at 256x256.
 """
 
 from __future__ import annotations
@@ -87,13 +88,13 @@ def steady(studio: Studio, ways: list[Way], styles: dict[str, Path], clips: list
 
 
 def many(studio: Studio, ways: list[Way], styles: dict[str, Path], clips: list[str]) -> None:
-    """All styles in one network, taught as many times as long, beside a network for each."""
+    """All styles of the folder in one network, beside a network for each of ``styles``."""
     critic, names = Critic(), list(styles)
     print("| style | clip | alone: style | content | together: style | content |\n|---|---|---|---|---|---|")
     rows = []
     for clip in clips:
         frames = studio.frames(clip)
-        together = studio.model(SHIPPED, list(styles.values()), clip)
+        together = studio.model(SHIPPED, studio.together, clip)
         for style in names:
             pictures = studio.painted(SHIPPED, styles[style], clip), studio.paint(frames, together, style)
             picture = read_picture(styles[style])
@@ -130,10 +131,12 @@ def main() -> None:
     parser.add_argument("--ways", default=",".join(WAYS))
     parser.add_argument("--only", default="", help="styles; all without")
     parser.add_argument("--clips", default=",".join(CLIPS))
-    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--steps", type=int, default=STEPS, help="of each network")
+    parser.add_argument("--together", type=int, default=8 * STEPS, help="steps of the network of all styles")
     arguments = parser.parse_args()
-    studio = Studio(Store(arguments.cache), arguments.data, arguments.steps)
-    styles = {n: p for n, p in read_styles(arguments.styles).items() if n in (arguments.only or n).split(",")}
+    whole = read_styles(arguments.styles)
+    studio = Studio(Store(arguments.cache), arguments.data, arguments.steps, tuple(whole.values()), arguments.together)
+    styles = {n: p for n, p in whole.items() if n in (arguments.only or n).split(",")}
     ways, clips = [WAYS[name] for name in arguments.ways.split(",")], arguments.clips.split(",")
     for part in arguments.parts.split(","):
         print(f"\n## {part}\n")

@@ -38,11 +38,13 @@ REAL = Way("published")
 
 @dataclass(frozen=True)
 class Studio:
-    """A folder of results, the clips' folder, and how long looks are taught."""
+    """A folder of results, the clips' folder, how long looks are taught, and those that are taught ``together``."""
 
     store: Store
     data: Path
     steps: int = STEPS
+    together: tuple[Path, ...] = ()
+    together_steps: int = 8 * STEPS
 
     def frames(self, clip: str) -> list[np.ndarray]:
         """The frames that are painted, none of which was learned from. Raises Missing."""
@@ -59,7 +61,8 @@ class Studio:
     def model(self, way: Way, styles: Sequence[Path], clip: str) -> Path:
         """The file of a model; it is taught where that is not done yet. Raises Missing."""
         styles_name = styles[0].stem if len(styles) == 1 else f"{len(styles)}-looks"
-        name = f"{styles_name}-{way.measure}-{clip if way.on_clip else 'any'}-{self.steps * len(styles)}"
+        steps = self.steps if len(styles) == 1 else self.together_steps
+        name = f"{styles_name}-{way.measure}-{clip if way.on_clip else 'any'}-{steps}"
         path = self.store.folder / f"{name}.safetensors"
         if not path.exists():
             tell(f"teaching {name}")
@@ -69,7 +72,7 @@ class Studio:
                     list(styles),
                     path,
                     on=on,
-                    steps=self.steps * len(styles),
+                    steps=steps,
                     settings={"training": {"look_measure": way.measure}},
                     cache_dir=self.store.folder / "vidtrans",
                 )

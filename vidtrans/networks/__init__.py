@@ -40,6 +40,10 @@ GENERATORS = Registry(
         "painter": Entry(
             "vidtrans.networks.painter:Painter", "Johnson's, for looks from pictures, several in one: 0.3 M parameters"
         ),
+        "few-shot": Entry(
+            "vidtrans.networks.few_shot:FewShot",
+            "for a few painted frames: learns patches in minutes: 0.6 M",
+        ),
         "hd": Entry("vidtrans.networks.hd:HD", "pix2pixHD's, coarse to fine, for 1024 pixels and up: 182 M, for a GPU"),
         "spade": Entry(
             "vidtrans.networks.spade:SpadeGenerator",

@@ -19,9 +19,13 @@ def initialise(network: nn.Module, seed: int) -> None:
     """Draw weights as the paper does: N(0, 0.02) for convolutions, N(1, 0.02) for the scales of norms, biases 0.
 
     Embeddings are drawn as convolutions are; linear layers, which the paper has none of, from N(0, 1/√inputs): a signal
-    keeps its size. The gates of attention stay at 0. The global generator's state plays no part.
+    keeps its size. The gates of attention stay at 0. A network with ``draw_weights(generator)`` draws its own. The
+    global generator's state plays no part.
     """
     generator = torch.Generator().manual_seed(seed)
+    if draw_weights := getattr(network, "draw_weights", None):
+        draw_weights(generator)
+        return
     module: Any
     for module in network.modules():
         mean, deviation = 0.0, 0.02

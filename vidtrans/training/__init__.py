@@ -130,6 +130,11 @@ LOSSES = Registry(
             "the mean squared error: large errors count more; softer still than the L1",
             Label("G: L2", "Mean squared distance to the target.", unit="squared"),
         ),
+        "gradients": Loss(
+            "vidtrans.training.losses.gradients:Gradients",
+            "the L1 of differences between neighbouring pixels: edges; try half of lambda_l1",
+            Label("G: gradients", "Distance between the differences of neighbouring pixels."),
+        ),
         "feature_matching": Loss(
             "vidtrans.training.losses.feature_matching:FeatureMatching",
             "the L1 between D's features of output and target: sharper, steadier; try 10",

@@ -24,6 +24,7 @@ from vidtrans.training.losses import perceptual
 from vidtrans.training.losses.adversarial import discriminator_loss, generator_loss
 from vidtrans.training.losses.base import LossContext
 from vidtrans.training.losses.feature_matching import feature_matching
+from vidtrans.training.losses.gradients import Gradients
 from vidtrans.training.losses.l1 import L1
 from vidtrans.training.losses.perceptual import Perceptual, feature_distance
 from vidtrans.training.losses.rarity import rarity, weigh
@@ -71,6 +72,16 @@ def test_balance_is_the_loss_of_a_discriminator_that_cannot_tell(name: str) -> N
     answers = [[[logits(v)]] for v in np.linspace(-2, 2, 401)]
     best = min(discriminator_loss(objective, a, a).item() for a in answers)
     assert best == pytest.approx(objective.balance, abs=1e-3)
+
+
+def test_gradients_by_hand() -> None:
+    target = torch.zeros(1, 3, 2, 3)
+    painted = torch.tensor([[0.0, 1.0, 1.0], [0.0, 1.0, 3.0]]).expand(1, 3, 2, 3)
+    # Down the columns: 0, 0, 2; along the rows: 1, 0 and 1, 2.
+    step = LossContext(target, target, painted, painted)
+    assert Gradients(TrainingSettings())(step).item() == pytest.approx((2 / 3 + 1) / 2)
+    weighed = LossContext(target, target, painted, painted, pixel_weights=torch.ones(1, 1, 2, 3) / 2)
+    assert Gradients(TrainingSettings())(weighed).item() == pytest.approx((2 / 3 + 1) / 4)
 
 
 def test_feature_matching_by_hand() -> None:

@@ -1,0 +1,92 @@
+"""A small network for a few painted frames: no norms, so that what it learned of one picture holds for the next.
+
+It works at half the size and below, and learns from small patches in minutes, as few-shot patch-based training (Texler
+et al., SIGGRAPH 2020) does with a larger one.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vidtrans.settings import setting
+
+SLOPE = 0.1  # of LeakyReLU
+FAINT = 0.1  # of the first weights of what adds to a sum
+
+
+@dataclass(frozen=True)
+class FewShotSettings:
+    """Its width and depth."""
+
+    channels: int = setting(32, "channels at half the size; 2 and 3 times as many further in", low=8, high=128)
+    blocks: int = setting(2, "residual blocks at 1/8 of the size", low=1, high=9)
+
+
+class _Block(nn.Module):
+    """x + second(relu(first(relu(x)))), which begins as about x."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first, self.second = _conv(channels, channels), _conv(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.leaky_relu(self.first(F.leaky_relu(x, SLOPE)), SLOPE)
+        out: Tensor = x + self.second(y)
+        return out
+
+
+class FewShot(nn.Module):
+    """(N, in, H, W) → (N, out, H, W), both in [−1, 1]."""
+
+    Settings = FewShotSettings
+    multiple: ClassVar[int] = 8
+    smallest: ClassVar[int] = 16
+
+    def __init__(self, in_channels: int, out_channels: int, settings: FewShotSettings) -> None:
+        super().__init__()
+        half = settings.channels
+        widths = (half, 2 * half, 3 * half)
+        self.begin = _conv(4 * in_channels, half)
+        self.levels = nn.ModuleList(
+            nn.Sequential(*(_Block(width) for _ in range(settings.blocks if n == 2 else 1)))
+            for n, width in enumerate(widths)
+        )
+        self.down = nn.ModuleList(_conv(a, b, stride=2) for a, b in itertools.pairwise(widths))
+        self.up = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in itertools.pairwise(widths))
+        self.after = nn.ModuleList(_Block(width) for width in widths[:-1])
+        self.end = _conv(half, 4 * out_channels)
+
+    def draw_weights(self, generator: torch.Generator) -> None:
+        """Draw weights by He et al. (ICCV 2015); blocks begin as next to nothing: there are no norms to mend it."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, SLOPE, generator=generator)
+                assert module.bias is not None
+                nn.init.zeros_(module.bias)
+        for module in self.modules():
+            if isinstance(module, _Block):
+                module.second.weight.data *= FAINT
+        self.end.weight.data *= FAINT
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the picture."""
+        found = [self.levels[0](self.begin(F.pixel_unshuffle(x, 2)))]
+        for down, level in zip(self.down, list(self.levels)[1:], strict=True):
+            found.append(level(F.leaky_relu(down(found[-1]), SLOPE)))
+        y = found.pop()
+        for up, after in zip(reversed(self.up), reversed(self.after), strict=True):
+            skip = found.pop()
+            y = after(skip + F.interpolate(up(y), size=skip.shape[2:], mode="bilinear", align_corners=False))
+        picture = F.pixel_shuffle(self.end(F.leaky_relu(y, SLOPE)), 2)
+        # In training white may be passed: a limit has no gradient there.
+        return picture if self.training else picture.clamp(-1, 1)
+
+
+def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, 3, stride, 1, padding_mode="replicate")
