@@ -1,6 +1,6 @@
 """Painted key frames on clips whose painting is known in every frame.
 
-    python -m benchmarks.keyframes.bench DATA --cache DIR [--parts choosing,carried] [--only NAMES] [--tuning]
+    python -m benchmarks.keyframes.bench DATA --cache DIR [--parts choosing,carried,learned] [--only NAMES] [--tuning]
 
 No constant was chosen on these clips; ``--tuning`` takes those on which they were.
 
@@ -33,8 +33,9 @@ from vidtrans.flow.warping import halve, warp
 from vidtrans.metrics.picture_quality import psnr, sharpness
 from vidtrans.painting.blending import Painting, blend
 from vidtrans.painting.carrying import Carried, Guide, Step, carry_along
-from vidtrans.painting.choosing import ShotChooser, sample_numbers, small
-from vidtrans.video.images.picture import write_picture
+from vidtrans.painting.choosing import SHORT_SIDE, ShotChooser, sample_numbers
+from vidtrans.settings import Size
+from vidtrans.video.images.picture import resize, write_picture
 
 PRESET = [Path(__file__).resolve().parents[2] / "presets" / "painted.toml"]
 STEPS = 1500
@@ -61,7 +62,9 @@ def choosing(case: Case) -> list[float]:
     if any(painting is None for painting in case.paintings):
         raise Missing(f"{case.name}: its paintings are not known")
     numbers = sample_numbers(0, len(case.frames), 2)
-    chooser = ShotChooser(numbers, [small(case.frames[n]) for n in numbers])
+    height, width = case.frames[0].shape[:2]
+    size = Size(short=SHORT_SIDE).of(width, height)
+    chooser = ShotChooser(numbers, [resize(case.frames[n], *size) for n in numbers])
     frames = [halve(frame) for frame in case.frames]
     paintings = [halve(p) for p in case.paintings if p is not None]
     maps, scored = maps_of(frames, chooser.candidates), range(EVERY // 3, len(frames), EVERY)
@@ -77,11 +80,16 @@ def choosing(case: Case) -> list[float]:
     return [found[keys[0], keys[1]], max(found.values()), float(np.mean(list(found.values()))), found[first, last]]
 
 
-def carried(case: Case) -> list[float]:
+def carrying(case: Case) -> tuple[Maps, list[Painting]]:
+    """Where its frames are in its key frames, and the paintings of these. Raises Missing where none is known."""
     if not case.unseen:
         raise Missing(f"{case.name}: its paintings are not known")
-    maps = maps_of(case.frames, case.keys)
     keys = [painting(key, rgb) for key, rgb in zip(case.keys, case.painted, strict=True)]
+    return maps_of(case.frames, case.keys), keys
+
+
+def carried(case: Case) -> list[float]:
+    maps, keys = carrying(case)
     rows = []
     for at in case.unseen:
         truth = case.paintings[at]
@@ -95,11 +103,8 @@ def carried(case: Case) -> list[float]:
 
 
 def learned(case: Case, store: Store, steps: int) -> list[float]:
-    if not case.unseen:
-        raise Missing(f"{case.name}: its paintings are not known")
+    maps, keys = carrying(case)
     outputs = network_outputs(case, store, steps)
-    maps = maps_of(case.frames, case.keys)
-    keys = [painting(key, rgb) for key, rgb in zip(case.keys, case.painted, strict=True)]
     rows = []
     for at in case.unseen:
         truth = case.paintings[at]

@@ -32,6 +32,11 @@ def shares(frame: int, keys: Sequence[int]) -> np.ndarray:
     return found
 
 
+def weigh(trust: np.ndarray | np.float32, share: float) -> np.ndarray:
+    """Return how much a key counts by the trust in what it brings, (H, W) float32 or one number, and by its share."""
+    return np.asarray((trust + np.float32(LEAST_TRUST)) * np.float32(share + LEAST_SHARE))
+
+
 def blend(frame: int, brought: Sequence[tuple[Painting, Carried]]) -> tuple[np.ndarray, np.ndarray]:
     """Return a frame's picture (H, W, 3) float32 from paintings and where it is in them, and trust in it (H, W)."""
     total: np.ndarray | None = None
@@ -40,7 +45,7 @@ def blend(frame: int, brought: Sequence[tuple[Painting, Carried]]) -> tuple[np.n
         packed = np.dstack([painting.rgb * painting.cover[..., None], painting.cover]).astype(np.float32)
         moved = warp(packed, carried.flow, bicubic=True)
         cover = np.clip(moved[..., 3], 0, 1)
-        weight = (carried.trust + np.float32(LEAST_TRUST)) * np.float32(share + LEAST_SHARE)
+        weight = weigh(carried.trust, share)
         part = moved * weight[..., None]
         trust = carried.trust * cover
         total = part if total is None else total + part

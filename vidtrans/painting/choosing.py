@@ -11,12 +11,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import cv2
 import numpy as np
 
 from vidtrans.clips.sampling import segment_centres
 from vidtrans.flow.warping import warp
-from vidtrans.painting.blending import LEAST_SHARE, LEAST_TRUST, shares
+from vidtrans.painting.blending import shares, weigh
 from vidtrans.painting.carrying import Guide, Step, carry_along
 
 SHORT_SIDE = 135  # pixels, of the frames that are tried
@@ -111,7 +110,7 @@ class ShotChooser:
         weights: np.ndarray | None = None
         for key, share in zip(near, shares(self._numbers[at], [self._numbers[key] for key in near]), strict=True):
             picture, trust = self._carried[key].get(at) or (self._guides[key].rgb, np.float32(0))
-            weight = np.asarray((trust + np.float32(LEAST_TRUST)) * np.float32(share + LEAST_SHARE))[..., None]
+            weight = weigh(trust, share)[..., None]
             total = picture * weight if total is None else total + picture * weight
             weights = weight if weights is None else weights + weight
         assert total is not None
@@ -154,12 +153,3 @@ def allot(choosers: Sequence[ShotChooser], lengths: Sequence[int], count: int) -
 def overall(choices: Sequence[Choice], lengths: Sequence[int]) -> float:
     """Return the PSNR of a clip's frames made of key frames, in dB."""
     return decibels(sum(c.error * n for c, n in zip(choices, lengths, strict=True)) / sum(lengths))
-
-
-def small(rgb: np.ndarray) -> np.ndarray:
-    """Return a frame (H, W, 3) uint8 as it is tried."""
-    scale = SHORT_SIDE / min(rgb.shape[:2])
-    if scale >= 1:
-        return rgb
-    size = max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale))
-    return cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
