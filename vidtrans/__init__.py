@@ -28,6 +28,7 @@ __all__ = [
     "look",
     "make_dataset",
     "probe",
+    "propagate",
     "run",
     "stylize",
     "train",

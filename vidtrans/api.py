@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypedDict, Unpack
 
 from vidtrans import requests
-from vidtrans.config.recipe import dataset_recipe, look_recipe, render_recipe
+from vidtrans.config.recipe import dataset_recipe, look_recipe, painted_recipe, render_recipe
 from vidtrans.config.rendering_settings import DEFLICKER_READS, DREAM_READS
 from vidtrans.data.folder import train_recipe
 from vidtrans.dreaming.predictors import NOISE
@@ -28,6 +28,7 @@ from vidtrans.pipeline import keyframes as _keyframes
 from vidtrans.pipeline import look as _look
 from vidtrans.pipeline import make_dataset as _make_dataset
 from vidtrans.pipeline import probe as _probe
+from vidtrans.pipeline import propagate as _propagate
 from vidtrans.pipeline import run as _run
 from vidtrans.pipeline import stylize as _stylize
 from vidtrans.pipeline import train as _train
@@ -224,6 +225,34 @@ def keyframes(
     """``vidtrans keyframes``: a clip → a folder with the frames of it that are best painted."""
     request = requests.KeyframesRequest(Path(video), _path(output), count, _time(start), _time(end), cuts)
     return _keyframes.keyframes(request, Context(**options))
+
+
+def propagate(
+    video: PathLike,
+    keyframes: PathLike,
+    output: PathLike | None = None,
+    *,
+    preset: str | None = None,
+    steps: int | None = None,
+    minutes: float | None = None,
+    follow: str = requests.FOLLOW[0],
+    preview: bool = False,
+    start: str | None = None,
+    end: str | None = None,
+    mask: PathLike | None = None,
+    settings: Settings | None = None,
+    **options: Unpack[ContextOptions],
+) -> Table:
+    """``vidtrans propagate``: a clip and a folder of frames of it that were painted over → the whole clip painted.
+
+    ``minutes`` 0 trains no network, and carries paint along the motion alone.
+    """
+    recipe = painted_recipe(preset, _with_steps(settings, steps, minutes))
+    span = _time(start), _time(end)
+    request = requests.PropagateRequest(
+        Path(video), Path(keyframes), recipe, _path(output), minutes, follow, preview, *span, _path(mask)
+    )
+    return _propagate.propagate(request, Context(**options))
 
 
 def grade(

@@ -311,6 +311,39 @@ class KeyframesRequest:
         _check_counts(count=self.count)
 
 
+FOLLOW = ("auto", "motion", "look")
+
+
+@dataclass(frozen=True)
+class PropagateRequest:
+    """A clip painted like the pictures in the folder ``keyframes``, each of which is one of its frames, painted over.
+
+    ``minutes``: of training, in place of the recipe's steps; 0 for none. ``follow``: what is relied on, paint that is
+    carried along the motion or the network. ``mask``: where the paint is. ``preview``: also write a film of what there
+    is so far, beside the output.
+    """
+
+    video: Path
+    keyframes: Path
+    recipe: Recipe
+    output: Path | None = None
+    minutes: float | None = None
+    follow: str = FOLLOW[0]
+    preview: bool = False
+    start: Time | None = None
+    end: Time | None = None
+    mask: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.minutes != 0:
+            _check_minutes(self.minutes)
+        if self.follow not in FOLLOW:
+            raise UsageError(f"--follow {self.follow}", "unknown", f"use {', '.join(FOLLOW)}")
+        if self.follow == "look" and self.minutes == 0:
+            why = "the look is what the network learns, and --minutes 0 leaves it out"
+            raise UsageError("--follow look", why, "leave one of them out")
+
+
 @dataclass(frozen=True)
 class SheetRequest:
     """A contact sheet of a clip or a dataset: ``count`` frames or pairs (0: all), a clip's from ``start`` to ``end``.

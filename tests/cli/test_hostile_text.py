@@ -213,6 +213,7 @@ NEEDED: dict[str, list[str]] = {
     "compare": ["CLIP", "CLIP", "-o", "made.png", "--dry-run"],
     "sheet": ["CLIP", "-o", "made.png", "--dry-run"],
     "keyframes": ["CLIP", "-o", "made", "--dry-run"],
+    "propagate": ["CLIP", "--keyframes", "KEYS", "-o", "made.mp4", "--dry-run"],
     "grade": ["CLIP", "CLIP", "-o", "made.cube", "--dry-run"],
     "look": ["CLIP", "--on", "CLIP", "-o", "made.safetensors", "--dry-run"],
     "probe": ["CLIP"],

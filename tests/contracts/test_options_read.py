@@ -43,6 +43,7 @@ RUNS: dict[str, tuple[str, ...]] = {
     "compare": ("clip.mp4", "clip2.mp4", "-o", "c.png", "--frames", "1"),
     "sheet": ("clip.mp4", "-o", "sh.png", "-n", "1"),
     "keyframes": ("clip.mp4", "-o", "k", "-n", "3", "--start", "0", "--end", "9", "--cuts", "off"),
+    "propagate": ("clip.mp4", "--keyframes", "keys", "-o", "p.mp4", "--steps", "1", "--set=generator.channels=8"),
     "grade": ("clip.mp4", "clip2.mp4", "-o", "g.cube", "--unpaired", "--nodes", "5"),
     "look": ("clip.mp4", "--on", "clip2.mp4", "-o", "l.safetensors", "--steps", "1", *LOOKED),
     "probe": ("clip.mp4",),

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     help="A clip to learn on, best the one that it is for; may be repeated.  [default: pictures that ship]",
 )
 @output_option("The model.  [default: PICTURE.safetensors]")
-@steps_option(looks="always")
+@steps_option("look_recipe")
 @minutes_option
 @click.option("--fresh", is_flag=True, help="Start from nothing, whatever was trained before.")
 @click.option(

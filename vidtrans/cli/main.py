@@ -28,6 +28,7 @@ COMMANDS = {
     "try": ("try_out", "A grid of settings on a few frames, in seconds."),
     "look": ("look", "A painting in, a model that paints like it out."),
     "keyframes": ("keyframes", "Which frames of a clip to paint."),
+    "propagate": ("propagate", "Painted frames in, the whole clip painted out."),
     "grade": ("grade", "A colour grade, learned from pictures before and after it."),
     "run": ("run", "The whole chain in one resumable command."),
     "evaluate": ("evaluate", "How steady, sharp and true a render is, and when it is worst."),

@@ -148,11 +148,9 @@ target_option = click.option(
 )
 
 
-def steps_option(*, looks: str = "") -> Decorator:
-    """Return ``--steps``. ``looks``: when a look is taught, where that is not always: its default is another."""
-    recipes = {"": "look_recipe" if looks == "always" else "dataset_recipe"}
-    if looks not in ("", "always"):
-        recipes[looks] = "look_recipe"
+def steps_option(recipe: str = "dataset_recipe", **others: str) -> Decorator:
+    """Return ``--steps``. ``recipe``: the function that decides its default, and ``others`` when, in words."""
+    recipes = {"": recipe} | {words.replace("_", " "): name for words, name in others.items()}
     help = "Updates; raise it later to go on."
     return setting_option("--steps", "training", "steps", help, type=click.IntRange(1), recipes=recipes)
 

@@ -59,7 +59,7 @@ def _recipe_of(arguments: Mapping[str, object]) -> str:
 @output_option("The result; a folder for several clips.", required=True)
 @pairing_option
 @target_option
-@steps_option(looks="with --look")
+@steps_option(with_a_look="look_recipe")
 @minutes_option
 @temporal_option
 @strength_option

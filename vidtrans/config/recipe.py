@@ -229,6 +229,11 @@ def look_recipe(preset: str | None, flags: Mapping[str, Mapping[str, Any]]) -> R
     return make_recipe(preset, "look", flags)
 
 
+def painted_recipe(preset: str | None, flags: Mapping[str, Mapping[str, Any]]) -> Recipe:
+    """Return the recipe of a clip from painted key frames: without ``preset``, that of the preset 'painted'."""
+    return make_recipe(preset, "painted", flags)
+
+
 def render_recipe(
     preset: str | None, flags: Mapping[str, Mapping[str, Any]], command: str = "", read: Sequence[str] = ()
 ) -> Recipe:

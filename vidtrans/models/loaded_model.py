@@ -120,10 +120,13 @@ class ResolvedRenderSettings:
     device: str
 
     @classmethod
-    def of(cls, recipe: Recipe, look: LoadedModel, device: str) -> ResolvedRenderSettings:
-        """Read the settings of a recipe; what maps single colours has no filter by default. Raises UsageError."""
+    def of(cls, recipe: Recipe, look: LoadedModel, device: str, *, painted: bool = False) -> ResolvedRenderSettings:
+        """Read the settings of a recipe; what maps single colours has no filter by default, unless it is painted on.
+
+        Raises UsageError.
+        """
         name, settings = recipe.choice_settings("temporal")
-        if look.maps_colours and "name" not in recipe.tables.get("temporal", {}):
+        if look.maps_colours and not painted and "name" not in recipe.tables.get("temporal", {}):
             name, settings = "off", FILTERS.load("off").Settings()
         if (flow := getattr(settings, "flow", "")) and FILTERS[name].is_batched(device_kind(device)):
             settings = replace(settings, flow=FLOWS[flow].on_gpu or flow)

@@ -65,17 +65,35 @@ class Step:
         return Step(self.back, self.onward)
 
 
+class Walker:
+    """Leads away from a key frame, frame by frame.
+
+    ``there`` and ``back``: the flow from the frame that it is at to the key, and from the key to it.
+    """
+
+    def __init__(self, key: Guide, there: np.ndarray | None = None, back: np.ndarray | None = None) -> None:
+        still = Carried.nowhere(*key.grey.shape).flow
+        self.there = still if there is None else there
+        self.back = still if back is None else back
+        self._key, self._search = key, DISMedium()
+
+    def advance(self, here: Guide, step: Step) -> Carried:
+        """Return where the pixels of the next frame are in the key, with the step to that frame."""
+        key = self._key
+        self.there = self._search(here.grey, key.grey, step.back + warp(self.there, step.back))
+        self.back = self._search(key.grey, here.grey, self.back + warp(step.onward, self.back))
+        return Carried(
+            self.there, agreement(self.there, self.back, SLACK) * _same(here.rgb, warp(key.rgb, self.there))
+        )
+
+
 def carry(key: Guide, others: Iterable[tuple[Guide, Step]]) -> Iterator[Carried]:
     """Yield where the pixels of frames are in a key.
 
     ``others`` begin beside the key and lead away from it, each with the step to it.
     """
-    search = DISMedium()
-    there = back = Carried.nowhere(*key.grey.shape).flow
-    for here, step in others:
-        there = search(here.grey, key.grey, step.back + warp(there, step.back))
-        back = search(key.grey, here.grey, back + warp(step.onward, back))
-        yield Carried(there, agreement(there, back, SLACK) * _same(here.rgb, warp(key.rgb, there)))
+    walker = Walker(key)
+    return (walker.advance(here, step) for here, step in others)
 
 
 def carry_along(

@@ -48,8 +48,8 @@ class RenderEntries:
 
     @cached_property
     def raw_store(self) -> ChunkStore | None:
-        """Return the store of raw outputs; None for the identity model, which returns the source."""
-        return None if self.plan.model.record is None else ChunkStore(self.raw, ".nut")
+        """Return the store of raw outputs; None where these are the source."""
+        return ChunkStore(self.raw, ".nut") if self.plan.is_painted else None
 
     @cached_property
     def written(self) -> list[Chunk]:
@@ -79,7 +79,7 @@ def _infer_stage(plan: RenderPlan, engine: Engine) -> InferStage:
         size=list(plan.size),
         depth=plan.delivery.depth,
         transparency=plan.form(plan.size).transparency,
-        engine=dict(engine.identity) | _skipping_key(plan) | _conditions_key(plan),
+        engine=dict(engine.identity) | _skipping_key(plan) | _conditions_key(plan) | _paint_key(plan),
         libraries=media_libraries(),
         memory=recurrence_key(plan.model.record, engine),
     )
@@ -95,6 +95,11 @@ def _skipping_key(plan: RenderPlan) -> dict[str, str]:
 def _conditions_key(plan: RenderPlan) -> Table:
     """What a painter of looks is told."""
     return {"conditions": plan.conditions.for_key()} if plan.conditions else {}
+
+
+def _paint_key(plan: RenderPlan) -> Table:
+    """The key frames that are laid over the model's pictures."""
+    return {"paint": plan.paint.for_key()} if plan.paint else {}
 
 
 def _blend_key(plan: RenderPlan) -> Table:

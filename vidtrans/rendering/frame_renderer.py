@@ -12,6 +12,7 @@ import numpy as np
 
 from vidtrans.clips.mask import MatteReader
 from vidtrans.inference.engine import Engine
+from vidtrans.painting.composing import Painter
 from vidtrans.pairing.base import Pairing
 from vidtrans.rendering.batching import BatchQueue, RenderCount
 from vidtrans.rendering.flow_propagation import Draft, FlowPropagator
@@ -98,6 +99,7 @@ class FrameRenderer:
             ``batching.is_similar``), its output is taken again.
         draft: which frames are rendered; the others are propagated from those along the motion.
         count: where it is counted what was rendered; its own by default.
+        painter: lays painted key frames over the model's pictures.
     """
 
     def __init__(
@@ -110,7 +112,9 @@ class FrameRenderer:
         reuse: float = 0.0,
         draft: Draft | None = None,
         count: RenderCount | None = None,
+        painter: Painter | None = None,
     ) -> None:
+        self._painter = painter
         self.inputs, self.engine, self.count = inputs, engine, count or RenderCount()
         self._deep, self._reuse, self._recurrence, self._draft = deep, reuse, recurrence, draft
         self._queue = BatchQueue(engine, deep=deep, reuse=reuse, count=self.count)
@@ -141,6 +145,8 @@ class FrameRenderer:
         sample = Sample(frame.index, frame.pts, guide, guide, starts_shot=frame.index == start)
         if known is not None:
             sample.output = known
+        elif self._painter is not None:
+            sample.extras["bare"] = True
         is_rendered = known is None
         if self._draft is not None and self._draft.is_key(frame.index, start, stop):
             sample.extras["key"] = True
@@ -154,11 +160,11 @@ class FrameRenderer:
 
     def render(self, prepared: PreparedFrame) -> Iterator[Sample]:
         """Yield the samples that have their output now."""
-        return self._propagated(self._rendered(prepared))
+        return self._propagated(self._painted(self._rendered(prepared)))
 
     def flush(self) -> Iterator[Sample]:
         """Yield the samples that still waited."""
-        yield from self._propagated(self._queue.flush())
+        yield from self._propagated(self._painted(self._queue.flush()))
         if self._propagator is not None:
             yield from self._propagator.flush()
 
@@ -207,6 +213,12 @@ class FrameRenderer:
         """Return a recurrent model's output of a sample, made of its input and of what it knows of the frame before."""
         with_history = recurrence.with_history(model_input, sample)
         return self.engine(with_history[None], deep=self._deep)[0]
+
+    def _painted(self, samples: Iterable[Sample]) -> Iterator[Sample]:
+        for sample in samples:
+            if self._painter is not None and sample.extras.pop("bare", False):
+                sample.output = self._painter(sample.index, sample.output, sample.guide)
+            yield sample
 
     def _propagated(self, samples: Iterable[Sample]) -> Iterator[Sample]:
         if self._propagator is None:

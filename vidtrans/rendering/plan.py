@@ -15,6 +15,7 @@ from vidtrans.errors import UsageError
 from vidtrans.inference.engine import Engine
 from vidtrans.models.loaded_model import LoadedModel, ResolvedRenderSettings
 from vidtrans.output.delivery import Delivery
+from vidtrans.painting.composing import Paint
 from vidtrans.pairing.base import Pairing
 from vidtrans.rendering.batching import RenderCount
 from vidtrans.rendering.directing import BlendCurves
@@ -38,7 +39,8 @@ class RenderPlan:
 
     ``drawn``: the source is a drawing, which is the network's input itself. ``guide``: the clip along whose motion is
     filtered, where that is not this one. ``trimmed``: a part of the clip was asked for. ``pattern``: how the pictures
-    of the result are called. ``threads``: of each decoder; 0 takes what the machine has.
+    of the result are called. ``threads``: of each decoder; 0 takes what the machine has. ``paint``: painted key frames,
+    which are laid over the model's pictures.
 
     Raises UsageError where the settings do not go together, or the codec cannot hold the result.
     """
@@ -54,6 +56,7 @@ class RenderPlan:
     trimmed: bool = False
     pattern: str = ""
     threads: int = 0
+    paint: Paint | None = None
 
     def __post_init__(self) -> None:
         side, size = max(self.size), f"{self.size[0]}x{self.size[1]}"
@@ -122,6 +125,11 @@ class RenderPlan:
         return self.delivery.depth > 8
 
     @property
+    def is_painted(self) -> bool:
+        """Return whether the raw outputs are other pictures than the source's own."""
+        return self.model.record is not None or self.paint is not None
+
+    @property
     def num_frames(self) -> int:
         """Return the number of frames to render."""
         return self.stop - self.first
@@ -139,7 +147,7 @@ class RenderPlan:
         settings = self.settings
         is_there = engine.identity.get("device", "cpu") == "cuda"
         reuses = self.rendering.duplicate_threshold and not self.model.is_recurrent
-        is_plain = self.draft is None and not reuses
+        is_plain = self.draft is None and not reuses and self.paint is None
         return is_there and is_plain and (settings.filter_name == "off" or settings.is_batched)
 
     @property
@@ -190,6 +198,7 @@ class RenderPlan:
             reuse=self.rendering.duplicate_threshold,
             draft=self.draft,
             count=count,
+            painter=self.paint.painter(self.size) if self.paint else None,
         )
 
     def segment(self, path: Path) -> SegmentWriter:

@@ -44,8 +44,11 @@ class RenderJob:
         """Return the cache entries that this job fills."""
         return RenderEntries.find(self.plan, engine, self.context.cache)
 
-    def render(self, output: Path, request: str) -> Table:
-        """Make what is missing of every chunk, join the segments and the sound, record and name the result."""
+    def render(self, output: Path, request: str, facts: Table | None = None) -> Table:
+        """Make what is missing of every chunk, join the segments and the sound, record and name the result.
+
+        ``facts`` are reported with the result, and are on record with it.
+        """
         plan, engine = self.plan, self.engine()
         entries = self.entries(engine)
         with ExitStack() as stack:
@@ -59,7 +62,7 @@ class RenderJob:
                 chunks.render(store, states, missing)
                 if raw_store is not None and all(raw_store.is_done(c.number) for c in entries.written):
                     entries.raw.finish({"frames": plan.num_frames})
-            counts = chunks.counts(missing) | self._engine_table(engine, chunks)
+            counts = chunks.counts(missing) | self._engine_table(engine, chunks) | (facts or {})
             result = self._join(entries, output, request, counts)
             store.entry.finish({"frames": plan.num_frames})
             states.clear()

@@ -11,6 +11,7 @@ from vidtrans.clips.cut_list import with_cuts
 from vidtrans.clips.indexing import Clip
 from vidtrans.clips.mask import Mask, treat_as_drawing
 from vidtrans.models.loaded_model import LoadedModel, ResolvedRenderSettings
+from vidtrans.painting.composing import Paint
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.scene import Scene
 from vidtrans.session import Context
@@ -29,6 +30,7 @@ def plan_render(
     mask: Path | None = None,
     pattern: str = "",
     guide: AlignedClip | None = None,
+    paint: Paint | None = None,
 ) -> RenderPlan:
     """Return the plan of a render; report what the user should know of it.
 
@@ -38,6 +40,7 @@ def plan_render(
         mask: a video or picture that is white where the look is.
         pattern: how the pictures of the result are called; "" for names after the source's.
         guide: the clip along whose motion is filtered; it decides the shots, too.
+        paint: painted key frames of the clip.
 
     Raises:
         UsageError: settings do not go together, or the codec cannot hold the result.
@@ -60,6 +63,7 @@ def plan_render(
         trimmed=span != (None, None),
         pattern=pattern,
         threads=context.decode_threads,
+        paint=paint,
     )
     if not drawn and (scene := Scene.of(model)):  # drawings have no background
         scene.check_clip(clip, first, stop, context)

@@ -23,6 +23,7 @@ STAGES = Registry(
         "index": Entry("vidtrans.store.stages:IndexStage", "timestamps and shots of a clip"),
         "filter": Entry("vidtrans.store.stages:FilterStage", "sources through a filter graph of the user's ffmpeg"),
         "dataset": Entry("vidtrans.store.stages:DatasetStage", "pictures of a dataset being built"),
+        "carry": Entry("vidtrans.store.stages:CarryStage", "where a clip's frames are in a painted key frame"),
         "train": Entry("vidtrans.store.stages:TrainStage", "checkpoints and the model of a training run"),
         "infer": Entry("vidtrans.store.stages:InferStage", "a model's raw outputs, lossless"),
         "render": Entry("vidtrans.store.stages:RenderStage", "filtered and encoded segments"),
@@ -99,6 +100,20 @@ class DatasetStage(Stage):
     pairing: Table
     settings: Table
     survey_version: int
+    libraries: Table
+
+
+@dataclass(frozen=True)
+class CarryStage(Stage):
+    """Where the frames of a shot are in one key frame of it, on one side of it."""
+
+    name: ClassVar[str] = "carry"
+    source: str
+    size: list[int]  # width, height
+    shot: list[int]  # first, stop
+    key_frame: int
+    onward: bool
+    method: int  # version
     libraries: Table
 
 

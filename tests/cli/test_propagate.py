@@ -1,0 +1,178 @@
+"""``vidtrans propagate`` as a painter would use it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from chain import refuse, said, said_json
+from clips import decode, moving_frames, write_clip, write_folder
+
+Capsys = pytest.CaptureFixture[str]
+QUICK = ("--steps", 2, "--set=generator.channels=8", "--set=training.crop_size=32", "--set=training.batch_size=2")
+EXACT = ("--codec", "ffv1", "--temporal", "off")
+
+
+def painted(rgb: np.ndarray) -> np.ndarray:
+    """A painting of a frame."""
+    return np.ascontiguousarray((255 - rgb // 2)[..., ::-1])
+
+
+def write(path: Path, rgb: np.ndarray) -> Path:
+    """Write a picture (H, W, 3 or 4), RGB."""
+    path.parent.mkdir(exist_ok=True)
+    cv2.imwrite(str(path), rgb[..., [2, 1, 0, 3][: rgb.shape[2]]])
+    return path
+
+
+def clip_and_keys(keys: tuple[int, ...] = (2, 9), shots: tuple[int, ...] = (0,)) -> list[np.ndarray]:
+    """Write ``c.mkv`` of 12 frames, and paintings of some in ``keys``; return the frames."""
+    frames = moving_frames(12, shots=shots)
+    write_clip(Path("c.mkv"), frames, codec="ffv1", pix_fmt="bgr0")
+    for key in keys:
+        write(Path(f"keys/{key:03d}.png"), painted(frames[key]))
+    return frames
+
+
+def error(output: str, frames: list[np.ndarray], numbers: Any = range(12)) -> float:
+    made = decode(Path(output))[2]
+    return float(np.mean([np.abs(made[n].astype(float) - painted(frames[n])).mean() for n in numbers]))
+
+
+def test_two_painted_frames_paint_the_clip(capsys: Capsys) -> None:
+    frames = clip_and_keys()
+    table = said_json(capsys, "propagate", "c.mkv", "--keyframes", "keys", "--minutes", 0, "-o", "o.mkv", *EXACT)
+    assert table["keyframes"] == [2, 9]
+    assert (table["frames"], table["steps"], table["model"]) == (12, 0, None)
+    assert error("o.mkv", frames, (2, 9)) == 0
+    assert error("o.mkv", frames) < 4
+    assert "up to date" in said(
+        capsys, 0, "propagate", "c.mkv", "--keyframes", "keys", "--minutes", 0, "-o", "o.mkv", *EXACT
+    )
+
+
+def test_a_network_is_left_beside_the_result_and_paints_other_clips(capsys: Capsys) -> None:
+    clip_and_keys()
+    table = said_json(capsys, "propagate", "c.mkv", "--keyframes", "keys", *QUICK, "-o", "o.mkv", *EXACT)
+    assert table["steps"] == 2
+    assert table["model"] == "o.safetensors"
+    assert 0 <= table["reliance"] <= 1
+    assert len(list(Path("o.dataset").rglob("*.png"))) == 4
+    write_clip(Path("other.mkv"), moving_frames(3))
+    said(capsys, 0, "stylize", "other.mkv", "--model", "o", "-o", "s.mkv")
+    look = said_json(
+        capsys, "propagate", "c.mkv", "--keyframes", "keys", *QUICK, "--follow", "look", "-o", "l.mkv", *EXACT
+    )
+    assert look["reliance"] == 0
+    said(capsys, 0, "stylize", "c.mkv", "--model", "o", "--size", "source", "-o", "n.mkv", *EXACT)
+    assert np.array_equal(decode(Path("l.mkv"))[2], decode(Path("n.mkv"))[2])
+
+
+def test_nothing_passes_a_cut(capsys: Capsys) -> None:
+    frames = clip_and_keys((5, 6), shots=(0, 6))
+    ask = ("propagate", "c.mkv", "--keyframes", "keys", "--minutes", 0, *EXACT)
+    said_json(capsys, *ask, "-o", "both.mkv")
+    shutil.copytree("keys", "other")
+    write(Path("other/006.png"), frames[6] // 3)
+    said_json(capsys, "propagate", "c.mkv", "--keyframes", "other", "--minutes", 0, *EXACT, "-o", "one.mkv")
+    both, one = decode(Path("both.mkv"))[2], decode(Path("one.mkv"))[2]
+    assert np.array_equal(both[:6], one[:6])
+    assert not np.array_equal(both[6:], one[6:])
+    Path("keys/006.png").unlink()
+    table = said_json(capsys, *ask, "-o", "first.mkv")
+    assert table["shots_without"] == [6]
+    made = decode(Path("first.mkv"))[2]
+    assert np.array_equal(made[:6], both[:6])
+    assert np.array_equal(made[6:], frames[6:])
+
+
+def test_a_shot_without_a_key_frame_is_named(capsys: Capsys) -> None:
+    clip_and_keys((2,), shots=(0, 6))
+    ask = ("propagate", "c.mkv", "--keyframes", "keys", "--minutes", 0, "-o", "o.mkv")
+    assert "frames 6 to 11 has no key frame: it stays as it is" in said(capsys, 0, *ask)
+
+
+def test_what_is_clear_is_not_painted(capsys: Capsys) -> None:
+    frames = clip_and_keys(())
+    layer = np.dstack([painted(frames[4]), np.zeros((48, 64), np.uint8)])
+    layer[:24, :, 3] = 255
+    write(Path("keys/004.png"), layer)
+    said_json(capsys, "propagate", "c.mkv", "--keyframes", "keys", "--minutes", 0, "-o", "o.mkv", *EXACT)
+    made = decode(Path("o.mkv"))[2]
+    assert np.array_equal(made[4][:24], painted(frames[4])[:24])
+    for number in (0, 4, 8):
+        assert np.array_equal(made[number][32:], frames[number][32:])
+        assert np.abs(made[number][:18].astype(float) - painted(frames[number])[:18]).mean() < 6
+    write(Path("keys/009.png"), painted(frames[9]))  # one that says what is below, too
+    said_json(capsys, "propagate", "c.mkv", "--keyframes", "keys", "--minutes", 0, "-o", "both.mkv", *EXACT)
+    assert error("both.mkv", frames) < 5
+
+
+def test_pictures_without_a_number_are_found_by_what_they_show(capsys: Capsys) -> None:
+    frames = [np.roll(moving_frames(1, (160, 120))[0], 9 * n, axis=1) for n in range(8)]
+    write_clip(Path("c.mkv"), frames, codec="ffv1", pix_fmt="bgr0")
+    write(Path("keys/knight.png"), painted(frames[5]))
+    text = said(capsys, 0, "propagate", "c.mkv", "--keyframes", "keys", "--minutes", 0, "--cuts", "off", "-o", "o.mkv")
+    assert "knight.png: painted on frame 5, by what it shows" in text
+    write(Path("keys/knight.png"), np.random.default_rng(0).integers(0, 255, (120, 160, 3), np.uint8))
+    ask = ("propagate", "c.mkv", "--keyframes", "keys", "--minutes", 0, "--cuts", "off", "-o", "p.mkv")
+    assert "looks like no frame of the clip" in refuse(capsys, 3, *ask)
+
+
+def test_key_frames_of_a_folder_of_pictures_have_its_names(capsys: Capsys) -> None:
+    frames = moving_frames(6)
+    folder = write_folder(Path("shots"), frames)
+    third = sorted(folder.iterdir())[2]
+    write(Path("keys") / third.name, painted(frames[2]))
+    table = said_json(capsys, "propagate", folder, "--keyframes", "keys", "--minutes", 0, "-o", "o")
+    assert table["keyframes"] == [2]
+
+
+def test_pictures_of_other_depth_and_size(capsys: Capsys) -> None:
+    frames = clip_and_keys(())
+    deep = cv2.resize(painted(frames[3]), (128, 96), interpolation=cv2.INTER_CUBIC).astype(np.uint16) * 257
+    write(Path("keys/3.png"), deep)
+    text = said(capsys, 0, "propagate", "c.mkv", "--keyframes", "keys", "--minutes", 0, "-o", "o.mkv", *EXACT)
+    assert "128x96: scaled" in text
+    assert error("o.mkv", frames, [3]) < 6
+
+
+def test_a_part_of_a_clip_and_a_dry_run(capsys: Capsys) -> None:
+    clip_and_keys()
+    ask = ("propagate", "c.mkv", "--keyframes", "keys", "--minutes", 0, "-o", "o.mkv")
+    table = said_json(capsys, *ask, "--dry-run")
+    assert not Path("o.mkv").exists()
+    assert not Path(".vidtrans").exists()
+    assert table["estimate"]["seconds"] > 0
+    learned = said_json(capsys, "propagate", "c.mkv", "--keyframes", "keys", *QUICK, "-o", "o.mkv", "--dry-run")
+    assert learned["steps"] == 2
+    part = said_json(capsys, *ask, "--start", 6)
+    assert (part["frames"], part["keyframes"]) == (6, [9])
+    assert "no painted frame lies in this part" in refuse(capsys, 2, *ask, "--start", 10, "--overwrite")
+
+
+def test_mistakes_end_in_one_line(capsys: Capsys) -> None:
+    frames = clip_and_keys()
+    ask = ("propagate", "c.mkv", "-o", "o.mkv", "--minutes", 0, "--keyframes")
+    assert "no such folder" in refuse(capsys, 2, *ask, "nothing")
+    Path("empty").mkdir()
+    assert "no pictures in it" in refuse(capsys, 3, *ask, "empty")
+    write(Path("late/40.png"), painted(frames[3]))
+    assert "frame 40 of a clip whose last one is 11" in refuse(capsys, 3, *ask, "late")
+    for name in ("a2.png", "b2.png"):
+        write(Path("twice") / name, painted(frames[2]))
+    assert "a2.png and b2.png are both painted on frame 2" in refuse(capsys, 3, *ask, "twice")
+    write(Path("clear/2.png"), np.zeros((48, 64, 4), np.uint8))
+    assert "it is transparent all over" in refuse(capsys, 3, *ask, "clear")
+    Path("broken").mkdir()
+    Path("broken/2.png").write_bytes(b"no picture")
+    assert "not a picture that can be read" in refuse(capsys, 3, *ask, "broken")
+    assert "--minutes 0 leaves it out" in refuse(capsys, 2, *ask, "keys", "--follow", "look")
+    assert "the output folder holds one of the inputs" in refuse(
+        capsys, 2, "propagate", "c.mkv", "--keyframes", "keys", "--minutes", 0, "-o", "keys", "--codec", "png"
+    )
+    assert not Path("o.mkv").exists()

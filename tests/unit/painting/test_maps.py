@@ -1,0 +1,126 @@
+"""Where frames are in key frames: which walks are taken, what is stored, and what another run finds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from clips import moving_frames, write_clip
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vidtrans.clips.indexing import Clip, open_clip
+from vidtrans.errors import Interrupted
+from vidtrans.events import Progress
+from vidtrans.flow.warping import warp
+from vidtrans.painting.maps import BLOCK, KeyMaps, near_keys, pack, unpack, walks
+from vidtrans.session import Context
+
+
+@pytest.fixture
+def clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Clip:
+    monkeypatch.chdir(tmp_path)
+    write_clip(Path("c.mkv"), moving_frames(12), codec="ffv1")
+    return open_clip(Context(), Path("c.mkv"))
+
+
+shot_lengths = st.lists(st.integers(1, 80), min_size=1, max_size=4)
+
+
+@given(lengths=shot_lengths, data=st.data())
+def test_every_frame_is_walked_to_from_each_key_frame_that_it_is_painted_from(
+    lengths: list[int], data: st.DataObject
+) -> None:
+    edges = np.cumsum([0, *lengths]).tolist()
+    shots = [range(a, b) for a, b in zip(edges, edges[1:], strict=False)]
+    numbers = st.integers(0, edges[-1] - 1)
+    keys = sorted(data.draw(st.sets(numbers, max_size=8)))
+    always = sorted(data.draw(st.sets(st.sampled_from(keys), max_size=2))) if keys else []
+    found = {(walk.key, walk.last > walk.key): walk for walk in walks(keys, shots, always)}
+    for shot in shots:
+        for frame in shot:
+            for key in near_keys(frame, keys, shot, always):
+                assert key in shot
+                if key != frame:
+                    assert sum(frame in block for block in found[key, frame > key].blocks) == 1
+
+
+@given(key=st.integers(0, 199), stop=st.integers(1, 200), first=st.integers(0, 199))
+def test_blocks_lead_away_from_the_key_frame_and_stay_in_its_shot(key: int, stop: int, first: int) -> None:
+    if not first <= key < stop:
+        return
+    for walk in walks([key], [range(first, stop)]):
+        numbers = [number for block in walk.blocks for number in block]
+        step = 1 if walk.last > key else -1
+        assert numbers == list(range(key + step, stop if step > 0 else first - 1, step))
+        assert max(map(len, walk.blocks)) <= BLOCK
+
+
+def test_only_two_key_frames_on_either_side_count_but_for_those_that_always_do() -> None:
+    keys, shot = [2, 10, 20, 30, 40, 50], range(0, 60)
+    assert near_keys(25, keys, shot) == [10, 20, 30, 40]
+    assert near_keys(25, keys, shot, always=[2]) == [2, 10, 20, 30, 40]
+    assert near_keys(20, keys, shot) == [2, 10, 20, 30, 40]
+    assert near_keys(25, keys, range(24, 35)) == [30]
+
+
+def test_a_packed_flow_comes_back_within_a_32nd_of_its_pixels() -> None:
+    xs, ys = np.meshgrid(np.arange(31, dtype=np.float32), np.arange(21, dtype=np.float32))
+    flow = np.dstack([3.3 + 0.02 * xs, -1.7 + 0.01 * ys]).astype(np.float32)
+    back = unpack(pack(flow), 31, 21)
+    assert np.abs(back - flow)[2:-2, 2:-2].max() < 0.15
+    assert np.abs(unpack(pack(np.full((8, 8, 2), 2.5, np.float32)), 16, 16) - 5.0).max() < 1e-6
+
+
+def test_frames_are_found_in_key_frames(clip: Clip) -> None:
+    frames = moving_frames(12)
+    maps = KeyMaps(clip, (0, 12), [2, 9], Context())
+    maps.find()
+    for frame in (0, 5, 11):
+        for key, carried in maps.at(frame, 64, 48):
+            error = np.abs(warp(frames[key].astype(np.float32), carried.flow) - frames[frame])
+            assert error[carried.trust > 0.5].mean() < 4
+            assert carried.trust.mean() > 0.5
+    assert [key for key, _ in maps.at(9, 64, 48)] == [2, 9]
+    assert np.all(maps.at(9, 64, 48)[1][1].trust == 1)
+    maps.close()
+
+
+def test_what_was_interrupted_ends_in_the_same_maps(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vidtrans.painting.maps.BLOCK", 3)
+    whole = KeyMaps(clip, (0, 12), [1], Context(cache_dir=Path("whole")))
+    whole.find()
+    context = Context(cache_dir=Path("parts"))
+    seen = 0
+
+    def report(event: object) -> None:
+        nonlocal seen
+        seen += isinstance(event, Progress)
+        if seen == 6:
+            context.stop.request(130)
+
+    context.report = report
+    with pytest.raises(Interrupted):
+        KeyMaps(clip, (0, 12), [1], context).find()
+    again = KeyMaps(clip, (0, 12), [1], Context(cache_dir=Path("parts")))
+    again.find()
+    for frame in range(12):
+        for (_, one), (_, other) in zip(whole.at(frame, 64, 48), again.at(frame, 64, 48), strict=True):
+            assert np.array_equal(one.flow, other.flow)
+            assert np.array_equal(one.trust, other.trust)
+    whole.close()
+    again.close()
+
+
+def test_another_key_frame_finds_what_is_there(clip: Clip) -> None:
+    context = Context()
+    one = KeyMaps(clip, (0, 12), [2], context)
+    one.find()
+    files = {path: path.stat().st_mtime_ns for path in context.cache.root.rglob("chunk-*.npz")}
+    both = KeyMaps(clip, (0, 12), [2, 7], context)
+    both.find()
+    assert files
+    assert all(path.stat().st_mtime_ns == time for path, time in files.items())
+    one.close()
+    both.close()

@@ -1,0 +1,89 @@
+"""Where a painted picture lies on its frame."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from clips import scene
+
+from vidtrans.painting.registering import Placement, place, stretched
+
+WIDTH, HEIGHT = 320, 180
+
+
+def frame() -> np.ndarray:
+    """A frame with things to hold on to."""
+    picture = scene(WIDTH, HEIGHT, seed=3)
+    for n, (x, y) in enumerate(((60, 50), (150, 120), (250, 60), (280, 140))):
+        cv2.circle(picture, (x, y), 14 + 4 * n, (40 * n, 250 - 50 * n, 90), -1, cv2.LINE_AA)
+        cv2.rectangle(picture, (x + 5, y - 30), (x + 30, y - 12), (250, 250, 240), -1)
+    return picture
+
+
+def painted(rgb: np.ndarray) -> np.ndarray:
+    """Another picture of it: other colours, flat tones."""
+    return np.ascontiguousarray((255 - rgb // 64 * 64)[..., ::-1])
+
+
+def shift_of(placement: Placement) -> np.ndarray:
+    """Where the middle of the frame lies in the painting."""
+    return (placement.matrix @ np.array([WIDTH / 2, HEIGHT / 2, 1]))[:2]
+
+
+def test_a_painting_that_lies_right_is_left_alone_to_the_bit() -> None:
+    found = place(painted(frame()), frame())
+    assert found.words == ""
+    assert found.likeness > 0.5
+    placed, seen = found.apply(painted(frame()), (WIDTH, HEIGHT))
+    assert np.array_equal(placed, painted(frame()))
+    assert seen.all()
+
+
+@pytest.mark.parametrize("factor", [0.5, 2.0, 3.3])
+def test_another_size_is_scaled(factor: float) -> None:
+    size = round(WIDTH * factor), round(HEIGHT * factor)
+    found = place(cv2.resize(painted(frame()), size, interpolation=cv2.INTER_AREA), frame())
+    assert found.words == f"{size[0]}x{size[1]}: scaled"
+    assert np.allclose(found.matrix, stretched(size, (WIDTH, HEIGHT)))
+
+
+@pytest.mark.parametrize(("dx", "dy", "turn"), [(6, -4, 0), (-11, 3, 0), (3, 5, 2.5), (0, 0, -4)])
+def test_a_shifted_or_turned_painting_is_moved_back(dx: float, dy: float, turn: float) -> None:
+    move = cv2.getRotationMatrix2D((WIDTH / 2, HEIGHT / 2), turn, 1.0)
+    move[:, 2] += dx, dy
+    moved = cv2.warpAffine(painted(frame()), move, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REPLICATE)
+    found = place(moved, frame())
+    assert "moved" in found.words
+    assert np.abs(found.matrix[:2] - move).max() < 1.5
+    assert np.linalg.norm(shift_of(found) - (WIDTH / 2 + dx, HEIGHT / 2 + dy)) < 0.8
+    placed, seen = found.apply(moved, (WIDTH, HEIGHT))
+    assert np.abs(placed.astype(float) - painted(frame()))[seen].mean() < 12
+
+
+def test_crops_and_margins_are_told_from_scaling() -> None:
+    crop = painted(frame())[10:-10, 40:-40]
+    found = place(np.ascontiguousarray(crop), frame())
+    assert "cropped or padded" in found.words
+    assert np.linalg.norm(shift_of(found) - (WIDTH / 2 - 40, HEIGHT / 2 - 10)) < 1
+    _, seen = found.apply(crop, (WIDTH, HEIGHT))
+    assert 0.6 < seen.mean() < 0.72
+    padded = cv2.copyMakeBorder(painted(frame()), 30, 30, 0, 0, cv2.BORDER_CONSTANT, value=(255, 255, 255))
+    found = place(padded, frame())
+    placed, seen = found.apply(padded, (WIDTH, HEIGHT))
+    assert seen.all()
+    assert np.abs(placed.astype(float) - painted(frame())).mean() < 3
+
+
+@pytest.mark.parametrize("other", [np.full((HEIGHT, WIDTH, 3), 90, np.uint8), scene(WIDTH, HEIGHT, seed=99)])
+def test_what_shows_something_else_is_unlike_and_stays_where_it_is(other: np.ndarray) -> None:
+    found = place(other, frame())
+    assert found.likeness < 0.3
+    assert np.allclose(found.matrix, np.eye(3))
+
+
+def test_16_bits_stay() -> None:
+    deep = painted(frame()).astype(np.uint16) * 257
+    found = place(cv2.resize(deep, (WIDTH // 2, HEIGHT // 2)), frame())
+    placed, _ = found.apply(deep, (WIDTH, HEIGHT))
+    assert placed.dtype == np.uint16

@@ -1,0 +1,94 @@
+"""``vidtrans propagate``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from vidtrans.cli.command import command_options, refuse_both
+from vidtrans.cli.console import Console
+from vidtrans.cli.options import (
+    CACHING,
+    codec_option,
+    colour_option,
+    cuts_option,
+    end_option,
+    mix_option,
+    output_option,
+    start_option,
+    steps_option,
+    strength_option,
+    temporal_option,
+)
+from vidtrans.cli.types import FILE
+from vidtrans.cli.words import cost_text, count, timing
+from vidtrans.config.recipe import CHAIN
+from vidtrans.requests import FOLLOW
+
+if TYPE_CHECKING:
+    from vidtrans.requests import PropagateRequest
+    from vidtrans.session import Context
+    from vidtrans.settings import Table
+
+
+@click.command("propagate")
+@click.argument("video", type=FILE)
+@click.option(
+    "--keyframes",
+    required=True,
+    type=FILE,
+    metavar="DIR",
+    help="The painted frames: pictures whose names end in the frame's number, or that look like it. What is clear in "
+    "them is not painted.",
+)
+@output_option("The result.  [default: VIDEO.painted.mp4]")
+@click.option(
+    "--follow",
+    type=click.Choice(FOLLOW),
+    default=FOLLOW[0],
+    show_default=True,
+    help="What to rely on: paint carried along the motion, the look that a network learned of it, or what fits the key "
+    "frames better.",
+)
+@steps_option("painted_recipe")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(0, 1e6),
+    help="Instead of --steps: as many as fit, measured once. 0 trains nothing, and carries paint along the motion "
+    "alone.",
+)
+@click.option("--preview", is_flag=True, help="Write a film of what there is so far, after a minute, and as it learns.")
+@temporal_option
+@cuts_option("nothing is carried")
+@strength_option
+@click.option("--mask", type=FILE, help="A matte, white where the paint is: a video, a picture, or a folder.")
+@mix_option
+@colour_option
+@codec_option
+@start_option()
+@end_option()
+@command_options(
+    *CACHING, "device", "decoder", "seed", request="PropagateRequest", tables=CHAIN, recipe="painted_recipe"
+)
+def propagate(request: PropagateRequest, context: Context, console: Console) -> None:
+    """Paint over one or a few frames of VIDEO, and the others follow.
+
+    vidtrans keyframes clip.mp4, then paint over the pictures in clip.keyframes, and:
+
+    vidtrans propagate clip.mp4 --keyframes clip.keyframes
+    """
+    from vidtrans.pipeline.propagate import propagate as carry
+
+    refuse_both("steps", "minutes")
+    table = carry(request, context)
+    console.result(table, _text(table))
+
+
+def _text(table: Table) -> str:
+    if table.get("dry_run"):
+        learned = f", learn in {count(table['steps'], 'step')}" if table["steps"] else ""
+        return f"would find {count(table['frames'], 'frame')} in the key frames{learned}, and write {table['output']}{cost_text(table)}"
+    text = f"{table['output']}: {count(table['frames'], 'frame')} painted like {count(len(table['keyframes']), 'key frame')}"
+    text += timing(table)
+    return text + (f"\nthe network: {table['model']}" if table["model"] else "")

@@ -1,0 +1,150 @@
+"""Paint frames: what key frames bring where that is sure, a network's picture elsewhere."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from vidtrans.flow.warping import blur
+from vidtrans.painting.blending import Blend, Painting, blend
+from vidtrans.painting.maps import KeyMaps
+from vidtrans.settings import Table, to_table
+
+VERSION = 1
+SURE = 1.5  # times the trust: from ⅔ on nothing is left of the network
+FEATHER = 270  # lines of a frame, for each pixel by which what is sure is narrowed, and its edge softened
+LOADED = 24  # paintings in memory
+
+
+class PaintSource(Protocol):
+    """A painting that is read when it is needed."""
+
+    @property
+    def frame(self) -> int:
+        """Return the number of the frame that it was painted on."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """Return the digest of its content."""
+        ...
+
+    @property
+    def is_whole(self) -> bool:
+        """Return whether all of the frame is painted."""
+        ...
+
+    def painting(self, size: tuple[int, int]) -> Painting:
+        """Return it at a (width, height)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Reliance:
+    """How far what key frames bring is relied on.
+
+    Attributes:
+        gain: Times the trust in it: 1 as motion is found, 0 not at all.
+        has_network: Where nothing is sure a network paints; without one the best there is is taken.
+        over_source: What was not painted shows the source, in every key frame.
+    """
+
+    gain: float = 1.0
+    has_network: bool = True
+    over_source: bool = False
+
+
+class Painter:
+    """Paints the frames of a clip, of one (width, height) ``size``."""
+
+    def __init__(
+        self, sources: Sequence[PaintSource], maps: KeyMaps, size: tuple[int, int], reliance: Reliance
+    ) -> None:
+        self._sources = {source.frame: source for source in sources}
+        self._maps, self._size, self._reliance = maps, size, reliance
+        self._loaded: OrderedDict[int, Painting] = OrderedDict()
+
+    def __call__(self, frame: int, output: np.ndarray, source: np.ndarray) -> np.ndarray:
+        """Return the picture of a frame.
+
+        Args:
+            frame: Its number.
+            output: A network's picture, or without one the source: (H, W, 3) uint8 or uint16.
+            source: The frame, (H, W, 3) uint8.
+
+        Returns:
+            (H, W, 3), of the output's dtype.
+        """
+        brought = self.blend(frame, source)
+        if brought is None:
+            return output
+        share = self._share(brought)[..., None]
+        full = np.iinfo(output.dtype).max
+        picture = full * (share * brought.rgb) + (1 - share) * output
+        return np.clip(np.rint(picture), 0, full).astype(output.dtype)
+
+    def blend(self, frame: int, source: np.ndarray, without: Sequence[int] = ()) -> Blend | None:
+        """Return what key frames, but for some, bring to a frame; None where its shot has none, or none counts."""
+        if self._reliance.gain == 0:
+            return None
+        brought = [(self.painting(key), c) for key, c in self._maps.at(frame, *self._size) if key not in without]
+        under = source.astype(np.float32) / 255 if self._reliance.over_source else None
+        return blend(frame, brought, under) if brought else None
+
+    def completed(self, key: int, source: np.ndarray) -> np.ndarray:
+        """Return the painting of a key frame, (H, W, 3) float32 in [0, 1].
+
+        Where it is not painted it shows what other key frames bring there, or else the frame itself, ``source``, (H, W,
+        3) uint8.
+        """
+        painting = self.painting(key)
+        if self._sources[key].is_whole:
+            return painting.rgb
+        under = source.astype(np.float32) / 255
+        if not self._reliance.over_source and (others := self.blend(key, source, without=[key])) is not None:
+            under += others.cover[..., None] * (others.rgb - under)
+        return under + painting.cover[..., None] * (painting.rgb - under)
+
+    def _share(self, brought: Blend) -> np.ndarray:
+        """How much of what is brought is taken, (H, W)."""
+        if not self._reliance.has_network:
+            return np.ones_like(brought.cover) if self._reliance.over_source else brought.cover
+        sure = np.clip(SURE * self._reliance.gain * brought.trust, 0, 1)
+        width = max(1, round(min(sure.shape) / FEATHER))
+        eroded = cv2.erode(sure, np.ones((2 * width + 1, 2 * width + 1), np.uint8))
+        return blur(eroded, float(width))
+
+    def painting(self, key: int) -> Painting:
+        """Return the painting of a key frame."""
+        if key not in self._loaded:
+            self._loaded[key] = self._sources[key].painting(self._size)
+            while len(self._loaded) > LOADED:
+                self._loaded.popitem(last=False)
+        self._loaded.move_to_end(key)
+        return self._loaded[key]
+
+
+@dataclass(frozen=True)
+class Paint:
+    """What a clip is painted with: key frames, where its frames are in them, and how far that is relied on."""
+
+    sources: Sequence[PaintSource]
+    maps: KeyMaps
+    reliance: Reliance
+
+    def painter(self, size: tuple[int, int]) -> Painter:
+        """Return what paints frames of a (width, height)."""
+        return Painter(self.sources, self.maps, size, self.reliance)
+
+    def for_key(self) -> Table:
+        """Return what decides a result."""
+        return {
+            "version": [VERSION, *self.maps.version],
+            "pictures": [[source.frame, source.digest] for source in self.sources],
+            "reliance": to_table(self.reliance),
+        }

@@ -1,0 +1,154 @@
+"""Read painted key frames: which frame each was painted on, and where it lies on that."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from vidtrans.clips.indexing import Clip
+from vidtrans.clips.sampling import read_clip_frames
+from vidtrans.errors import MediaError, UsageError
+from vidtrans.painting.blending import Painting
+from vidtrans.painting.registering import Placement, edges, likeness, place, resized
+from vidtrans.session import Context
+from vidtrans.settings import Size
+from vidtrans.video.frame_format import DEFAULT_FORMAT, FrameFormat
+from vidtrans.video.images.picture import read_layers, read_picture
+from vidtrans.video.io.pictures import pictures_in
+
+NUMBER = re.compile(r"\d+")
+SHEET = "sheet"  # what 'vidtrans keyframes' lays beside the frames
+SOUGHT_SIDE, SOUGHT = 96, 400  # pixels, of the frames among which one is sought, and how many are looked through first
+LIKE, UNLIKE = 0.25, 0.08  # likeness of edges that tells a frame, and below which a numbered one is doubted
+PAINTED = 1 / 512  # of the frame, at least
+
+
+@dataclass(frozen=True)
+class PaintedPicture:
+    """A picture that was found, and the ``frame`` that it was painted on.
+
+    ``placement``: its place on that frame, whose (width, height) is ``full``. ``is_whole``: all of the frame is painted.
+    """
+
+    path: Path
+    digest: str
+    frame: int
+    placement: Placement
+    full: tuple[int, int]
+    is_whole: bool
+
+    def painting(self, size: tuple[int, int]) -> Painting:
+        """Return it at a (width, height). Raises MediaError."""
+        rgb, alpha = read_layers(self.path)
+        whole = np.iinfo(rgb.dtype).max
+        opaque = np.full(rgb.shape[:2], whole, rgb.dtype) if alpha is None else alpha.astype(rgb.dtype)
+        share = opaque.astype(np.float32)[..., None] / whole
+        layers = np.dstack([rgb.astype(np.float32) / whole * share, share])  # what is clear has no colour of its own
+        placed, seen = self.placement.apply(layers, self.full)
+        placed = resized(placed * seen[..., None], size)
+        cover = np.clip(placed[..., 3], 0, 1)
+        colours = np.clip(placed[..., :3] / np.maximum(placed[..., 3:], 1e-4), 0, 1)
+        return Painting(self.frame, colours, cover)
+
+
+def key_frame_files(folder: Path) -> list[Path]:
+    """Return the pictures of a folder of key frames. Raises UsageError, MediaError."""
+    if not folder.is_dir():
+        why = "it is not a folder" if folder.exists() else "no such folder"
+        raise UsageError(f"--keyframes {folder}", why, "put the painted frames into one, and name it")
+    files = [path for path in pictures_in(folder) if path.stem != SHEET]
+    if not files:
+        raise MediaError(str(folder), "there are no pictures in it", "paint some of the frames that 'vidtrans keyframes' writes")
+    return files
+
+
+def find_key_frames(files: Sequence[Path], clip: Clip, context: Context) -> list[PaintedPicture]:
+    """Find the frame of each picture, by the number in its name, else by its edges, and its place on that.
+
+    Args:
+        files: Painted pictures.
+        clip: Its pictures are of one size.
+
+    Returns:
+        The pictures in the order of their frames.
+
+    Raises:
+        MediaError: a picture cannot be read, shows no frame of the clip, is quite transparent, or two show one frame.
+    """
+    numbers = {path: number for path in files if (number := _number(path, clip)) is not None}
+    unnamed = [path for path in files if path not in numbers]
+    if unnamed:
+        numbers |= _sought(unnamed, clip, context)
+    ordered = sorted(files, key=lambda path: numbers[path])
+    for one, other in itertools.pairwise(ordered):
+        if numbers[one] == numbers[other]:
+            why = f"{one.name} and {other.name} are both painted on frame {numbers[one]}"
+            raise MediaError(str(one.parent), why, "keep one of them")
+    found = []
+    frames = read_clip_frames(clip, [numbers[path] for path in ordered], DEFAULT_FORMAT, context)
+    for path, frame in zip(ordered, frames, strict=True):
+        picture, alpha = read_layers(path)
+        if alpha is not None and float(alpha.mean()) / np.iinfo(alpha.dtype).max < PAINTED:
+            raise MediaError(str(path), "it is transparent all over", "paint it, or take it out of the folder")
+        placement = place(picture, frame.rgb)
+        if placement.words:
+            context.note(f"{path.name}: {placement.words}")
+        if path in unnamed:
+            context.note(f"{path.name}: painted on frame {frame.index}, by what it shows")
+        elif placement.likeness < UNLIKE and alpha is None:
+            text = f"{path.name}: it looks little like frame {frame.index}, whose number it has"
+            context.note(f"{text}: is it the right one?", "warning")
+        full = frame.rgb.shape[1], frame.rgb.shape[0]
+        own = PaintedPicture(path, context.cache.digest(path), frame.index, placement, full, is_whole=False)
+        found.append(replace(own, is_whole=own.painting(full).is_whole))
+    return found
+
+
+def _number(path: Path, clip: Clip) -> int | None:
+    """Return the frame that a file's name says: one of a picture of the clip, else its last number; None without one.
+
+    Raises MediaError where the clip has no such frame.
+    """
+    stems = [Path(name).stem for name in clip.index.names]
+    if path.stem in stems:
+        return stems.index(path.stem)
+    given = NUMBER.findall(path.stem)
+    if not given:
+        return None
+    number, last = int(given[-1]), clip.index.num_frames - 1
+    if number > last:
+        raise MediaError(str(path), f"frame {number} of a clip whose last one is {last}", "give it the right number")
+    return number
+
+
+def _sought(files: Sequence[Path], clip: Clip, context: Context) -> dict[Path, int]:
+    """Return the frames whose edges are most like those of painted pictures. Raises MediaError where none is."""
+    index = clip.index
+    size = Size(short=min(SOUGHT_SIDE, index.width, index.height)).of(index.width, index.height)
+    paintings = {path: edges(resized(read_picture(path), size)) for path in files}
+    everywhere = np.ones((size[1], size[0]), bool)
+
+    def scores(numbers: Sequence[int]) -> dict[Path, dict[int, float]]:
+        found: dict[Path, dict[int, float]] = {path: {} for path in files}
+        for frame in read_clip_frames(clip, numbers, FrameFormat(Size(exact=size)), context):
+            lines = edges(frame.rgb)
+            for path in files:
+                found[path][frame.index] = likeness(paintings[path], lines, everywhere)
+        return found
+
+    step = max(1, index.num_frames // SOUGHT)
+    best: dict[Path, int] = {}
+    for path, rough in scores(range(0, index.num_frames, step)).items():
+        middle = max(rough, key=lambda number: rough[number])
+        near = range(max(0, middle - step + 1), min(index.num_frames, middle + step))
+        fine = rough if step == 1 else scores(near)[path]
+        best[path] = max(fine, key=lambda number: fine[number])
+        if fine[best[path]] < LIKE:
+            why = "its name has no number, and it looks like no frame of the clip"
+            raise MediaError(str(path), why, "put the number of its frame into its name")
+    return best

@@ -1,0 +1,281 @@
+"""Where the frames of a clip are in its key frames: found once, and kept in the cache.
+
+From each key frame the motion is followed through its shot, to later frames and to earlier ones, as far as it is needed
+(see ``carrying``). What was found is stored by blocks of frames, from any of which another run goes on. Another painting
+of the same frame, or one more key frame, finds all of it again.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from vidtrans.clips.indexing import Clip
+from vidtrans.clips.sampling import read_clip_frames
+from vidtrans.events import Progress
+from vidtrans.flow.warping import grow, resize_flow
+from vidtrans.painting.carrying import VERSION, Carried, Guide, Step, Walker
+from vidtrans.session import Context
+from vidtrans.settings import Size
+from vidtrans.store.cache import CacheEntry, CachePin
+from vidtrans.store.chunks import ChunkStore
+from vidtrans.store.stages import CarryStage, media_libraries
+from vidtrans.video.frame_format import FrameFormat
+
+SHORT_SIDE = 540  # pixels, at most, of the frames that motion is found on
+BLOCK = 30  # frames that are stored at once
+NEAREST = 2  # key frames on either side, from which a frame is painted
+PRECISION = 32  # of a pixel of the stored grid, whose pixels are two of the frame's
+LOADED = 12  # blocks that are kept in memory
+STEP_BYTES = 1 << 29  # that steps between neighbours may fill
+
+
+@dataclass(frozen=True)
+class Walk:
+    """From a key frame ``key`` through its shot [first, stop), to and including the frame ``last``."""
+
+    key: int
+    last: int
+    first: int
+    stop: int
+
+    @property
+    def blocks(self) -> list[range]:
+        """Return the blocks of frames in the order in which they are walked through, whole ones of the shot."""
+        onward = self.last > self.key
+        low, high = (self.key + 1, self.stop) if onward else (self.first, self.key)
+        edges = sorted({low, high, *(n for n in range(low, high) if n % BLOCK == 0)})
+        blocks = list(itertools.starmap(range, itertools.pairwise(edges)))
+        if onward:
+            return [block for block in blocks if block.start <= self.last]
+        return [block[::-1] for block in reversed(blocks) if block.stop > self.last]
+
+
+def walks(keys: Sequence[int], shots: Sequence[range], always: Sequence[int] = ()) -> list[Walk]:
+    """Return the walks that lead from key frames to all frames that are painted from them.
+
+    Args:
+        keys: Numbers of key frames, in order.
+        shots: The frames of each shot.
+        always: Those of the key frames that all frames of their shots are painted from; the others reach to the second
+            key frame beyond them.
+    """
+    found = []
+    for shot in shots:
+        counted = [key for key in keys if key in shot and key not in always]
+        for key in (key for key in keys if key in shot):
+            ends = [shot.stop - 1, shot.start]
+            if key in counted:
+                later, earlier = counted[counted.index(key) + 1 :], counted[: counted.index(key)]
+                ends[0] = later[NEAREST - 1] if len(later) >= NEAREST else ends[0]
+                ends[1] = earlier[-NEAREST] if len(earlier) >= NEAREST else ends[1]
+            found += [Walk(key, last, shot.start, shot.stop) for last in ends if last != key]
+    return found
+
+
+def near_keys(frame: int, keys: Sequence[int], shot: range, always: Sequence[int] = ()) -> list[int]:
+    """Return the key frames that a frame is painted from, in order."""
+    counted = [key for key in keys if key in shot and key not in always]
+    before, after = ([key for key in counted if key < frame], [key for key in counted if key > frame])
+    here = [key for key in counted if key == frame]
+    return sorted([*before[-NEAREST:], *here, *after[:NEAREST], *(key for key in always if key in shot)])
+
+
+def pack(flow: np.ndarray) -> np.ndarray:
+    """Return a flow (H, W, 2) as int16 on a grid of half the size, rounded up."""
+    height, width = flow.shape[:2]
+    half = resize_flow(flow, math.ceil(width / 2), math.ceil(height / 2))
+    return np.clip(np.rint(half * PRECISION), -32768, 32767).astype(np.int16)
+
+
+def unpack(packed: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Return a packed flow at another size, (height, width, 2) float32, in pixels of that size."""
+    return resize_flow(packed.astype(np.float32) / PRECISION, width, height)
+
+
+class _Blocks:
+    """Arrays by block of frames in one entry of the cache."""
+
+    def __init__(self, entry: CacheEntry) -> None:
+        self._store = ChunkStore(entry, ".npz")
+
+    def has(self, block: range) -> bool:
+        return self._store.is_done(min(block))
+
+    def save(self, block: range, **arrays: np.ndarray) -> None:
+        with self._store.writing(min(block)) as path, path.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+
+    def load(self, block: range) -> dict[str, np.ndarray]:
+        with np.load(self._store.path(min(block)), allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+
+
+class KeyMaps:
+    """Where the frames [first, stop) of a clip are in its key frames. Close it.
+
+    Args:
+        clip: Its pictures are of one size.
+        keys: Numbers of key frames, in order.
+        always: Those of them that reach all frames of their shots, whatever lies between.
+
+    Raises:
+        MediaError: the clip cannot be read.
+        Interrupted: what was found so far is kept.
+    """
+
+    def __init__(
+        self, clip: Clip, span: tuple[int, int], keys: Sequence[int], context: Context, always: Sequence[int] = ()
+    ) -> None:
+        self._clip, self._context, self._keys, self._always = clip, context, sorted(keys), sorted(always)
+        index = clip.index
+        self._size = Size(short=min(SHORT_SIDE, index.width, index.height)).of(index.width, index.height)
+        first, stop = span
+        starts = [first, *(s for s in clip.shots if first < s < stop), stop]
+        self._shots = list(itertools.starmap(range, itertools.pairwise(starts)))
+        self._walks = {(walk.key, walk.last > walk.key): walk for walk in walks(self._keys, self._shots, self._always)}
+        self._loaded: OrderedDict[tuple[int, int], dict[str, np.ndarray]] = OrderedDict()
+        self._steps: OrderedDict[int, tuple[np.ndarray, np.ndarray]] = OrderedDict()
+        self._pins: list[CachePin] = []
+
+    def shot_of(self, frame: int) -> range:
+        """Return the shot that a frame is in."""
+        return next(shot for shot in self._shots if frame in shot)
+
+    @property
+    def version(self) -> list[object]:
+        """Return what decides the maps, besides the clip and the key frames."""
+        return [VERSION, SHORT_SIDE, BLOCK, self._always]
+
+    @property
+    def shots(self) -> list[range]:
+        """Return the frames of each shot."""
+        return self._shots
+
+    def find(self) -> None:
+        """Find what is missing, and store it."""
+        total = sum(len(block) for walk in self._walks.values() for block in walk.blocks)
+        done = 0
+        for walk in self._walks.values():
+            entry = self._entry(walk)
+            with entry.locked(wait_for=f"another run that follows the motion of {self._clip.name}"):
+                for _ in self._follow(walk, _Blocks(entry)):
+                    done += 1
+                    self._context.report(Progress("following the motion", done, total))
+                    self._context.stop.check()
+                entry.finish({"key": walk.key})
+                self._pins.append(entry.pin())
+        self._steps.clear()
+
+    def cost(self) -> tuple[float, float]:
+        """Return what finding all of it would take, in seconds and bytes, from a trial on two frames."""
+        count = sum(len(block) for walk in self._walks.values() for block in walk.blocks)
+        if not count:
+            return 0.0, 0.0
+        walk = next(iter(self._walks.values()))
+        began = time.perf_counter()
+        key = next(self._guides([walk.key]))
+        carried = Walker(key).advance(*next(self._with_steps(walk.blocks[0][:1])))
+        return (time.perf_counter() - began) * count, pack(carried.flow).nbytes * 1.25 * count
+
+    def at(self, frame: int, width: int, height: int) -> list[tuple[int, Carried]]:
+        """Return where a frame is in each key frame that it is painted from, at a size."""
+        found = []
+        for key in near_keys(frame, self._keys, self.shot_of(frame), self._always):
+            if key == frame:
+                found.append((key, Carried.nowhere(height, width)))
+                continue
+            walk = self._walks[key, frame > key]
+            block = next(block for block in walk.blocks if frame in block)
+            arrays = self._load(walk, block)
+            at = block.index(frame)
+            flow = unpack(arrays["flow"][at], width, height)
+            trust = grow(arrays["trust"][at], (width, height)).astype(np.float32) / 255
+            found.append((key, Carried(flow, trust)))
+        return found
+
+    def close(self) -> None:
+        """Let the cache's entries be deleted again."""
+        for pin in self._pins:
+            pin.release()
+        self._pins = []
+
+    def _entry(self, walk: Walk) -> CacheEntry:
+        stage = CarryStage(
+            source=self._clip.digest,
+            size=list(self._size),
+            shot=[walk.first, walk.stop],
+            key_frame=walk.key,
+            onward=walk.last > walk.key,
+            method=VERSION,
+            libraries=media_libraries(),
+        )
+        return self._context.cache.entry(stage.name, stage.key)
+
+    def _load(self, walk: Walk, block: range) -> dict[str, np.ndarray]:
+        name = (walk.key, block[0])
+        if name not in self._loaded:
+            self._loaded[name] = _Blocks(self._entry(walk)).load(block)
+            while len(self._loaded) > LOADED:
+                self._loaded.popitem(last=False)
+        self._loaded.move_to_end(name)
+        return self._loaded[name]
+
+    def _follow(self, walk: Walk, blocks: _Blocks) -> Iterator[None]:
+        """Walk through the blocks that are missing; yield after each frame."""
+        key: Guide | None = None
+        before: range | None = None
+        for block in walk.blocks:
+            if blocks.has(block):
+                yield from itertools.repeat(None, len(block))
+            else:
+                key = key or next(self._guides([walk.key]))
+                yield from self._follow_block(walk, block, before, key, blocks)
+            before = block
+
+    def _follow_block(
+        self, walk: Walk, block: range, before: range | None, key: Guide, blocks: _Blocks
+    ) -> Iterator[None]:
+        width, height = self._size
+        state = blocks.load(before) if before else None
+        walker = Walker(key)
+        if state is not None:  # as another run would find it: what was stored, not what it was rounded from
+            walker = Walker(key, unpack(state["flow"][-1], width, height), unpack(state["back"], width, height))
+        flows, trusts = [], []
+        for guide, step in self._with_steps(block):
+            carried = walker.advance(guide, step)
+            flows.append(pack(carried.flow))
+            small = cv2.resize(carried.trust, (flows[-1].shape[1], flows[-1].shape[0]), interpolation=cv2.INTER_AREA)
+            trusts.append(np.rint(255 * small).astype(np.uint8))
+            yield
+        blocks.save(block, flow=np.stack(flows), trust=np.stack(trusts), back=pack(walker.back))
+
+    def _with_steps(self, block: range) -> Iterator[tuple[Guide, Step]]:
+        """Yield the frames of a block, in its order, each with the step to it."""
+        onward = block.step > 0
+        low, high = (min(block) - 1, max(block)) if onward else (min(block), max(block) + 1)
+        guides = dict(zip(range(low, high + 1), self._guides(range(low, high + 1)), strict=True))
+        for number in block:
+            step = self._step(min(number, number - block.step), guides)
+            yield guides[number], step if onward else step.reversed()
+
+    def _step(self, number: int, guides: dict[int, Guide]) -> Step:
+        """The step from a frame to the next: several walks take it."""
+        if number not in self._steps:
+            step = Step.between(guides[number], guides[number + 1])
+            self._steps[number] = pack(step.onward), pack(step.back)
+            if len(self._steps) * 2 * self._steps[number][0].nbytes > STEP_BYTES:
+                self._steps.popitem(last=False)
+        return Step(*(unpack(flow, *self._size) for flow in self._steps[number]))
+
+    def _guides(self, numbers: Sequence[int]) -> Iterator[Guide]:
+        form = FrameFormat(Size(exact=self._size))
+        for frame in read_clip_frames(self._clip, numbers, form, self._context):
+            yield Guide.of(frame.rgb)
