@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,8 +29,10 @@ if TYPE_CHECKING:
     from vidtrans.training.training_job import TrainingJob
 
 
-def train(request: TrainRequest, context: Context) -> Table:
+def train(request: TrainRequest, context: Context, preview: Callable[[Path], None] | None = None) -> Table:
     """Train a model on a dataset and return what is reported of it.
+
+    ``preview`` is called with a model file of what was learned so far, after a minute, two, four and so on.
 
     A run that was stopped goes on; asking for more steps continues a finished run, unless ``fresh``. Of several
     processes that PyTorch's launcher has started, the first one does all this, and the others take the same steps: they
@@ -40,12 +43,12 @@ def train(request: TrainRequest, context: Context) -> Table:
         why = "it has no training pairs left"
         raise MediaError(str(request.dataset), why, "make it again, or --restore its pictures")
     if not is_distributed():
-        return _train(run, context, None)
+        return _train(run, context, None, preview)
     from vidtrans.training.distributed import distributed_context
 
     with distributed_context() as dist:
         if dist.is_main:
-            return _train(run, context, dist)
+            return _train(run, context, dist, preview)
         if not context.dry_run:
             from vidtrans.training.training_run import follow_leader
 
@@ -114,7 +117,9 @@ class _RequestedRun:
         }
 
 
-def _train(run: _RequestedRun, context: Context, dist: DistContext | None) -> Table:
+def _train(
+    run: _RequestedRun, context: Context, dist: DistContext | None, preview: Callable[[Path], None] | None
+) -> Table:
     """Train in a single process, or in the first of several."""
     began = time.monotonic()
     request, output = run.request, run.output
@@ -142,7 +147,7 @@ def _train(run: _RequestedRun, context: Context, dist: DistContext | None) -> Ta
     with entry.locked():
         meta = entry.read()
         if meta is None:
-            meta = TrainingRun(job, entry, stage, output, previews)()
+            meta = TrainingRun(job, entry, stage, output, previews, preview)()
         else:
             job.dist.broadcast(None)
         result: Table = meta["result"] | {"output": str(output)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ from vidtrans.training.weight_average import reestimate
 from vidtrans.video.images.picture import read_picture
 
 MODEL_FILE = "model.safetensors"
+FIRST_PREVIEW_S = 60.0
 VAL_PAIRS = 16  # scored during training: scores are only compared with each other
 NOT_REPEATABLE = (
     "the same training again gives a slightly different model: CUDA has no deterministic form of what it used"
@@ -62,9 +64,20 @@ def follow_leader(job: TrainingJob) -> None:
 
 
 class TrainingRun:
-    """One run in a cache entry; ``folder`` is that of its previews and its report."""
+    """One run in a cache entry; ``folder`` is that of its previews and its report.
 
-    def __init__(self, job: TrainingJob, entry: CacheEntry, stage: TrainStage, output: Path, folder: Path) -> None:
+    ``preview`` is called with a model file of the current state, after ``FIRST_PREVIEW_S`` and at times twice as late.
+    """
+
+    def __init__(
+        self,
+        job: TrainingJob,
+        entry: CacheEntry,
+        stage: TrainStage,
+        output: Path,
+        folder: Path,
+        preview: Callable[[Path], None] | None = None,
+    ) -> None:
         self.job, self.entry, self.stage, self.output = job, entry, stage, output
         self.context, self.pairing, self.settings = job.context, job.pairing, job.settings
         self.held_out = job.dataset.role("val")
@@ -75,6 +88,8 @@ class TrainingRun:
             raise UsageError(f"training.{wanted}", "the dataset has no held-out pairs to score", remedy)
         self.rollouts = rollout_scorer(job.dataset, job.pairs)
         pairs = self.held_out or job.pairs
+        self._preview, self._preview_due = preview, FIRST_PREVIEW_S
+        self._began = time.monotonic()
         self.monitor = TrainingMonitor(folder, self.pairing, pairs, self.run, self._latest, self._facts())
 
     def _facts(self) -> Table:
@@ -105,7 +120,7 @@ class TrainingRun:
         context.note(f"watch it learn: {monitor.folder / 'preview.png'}")
         monitor.begin()
         try:
-            train(run, context.report, context.stop, lambda _: monitor.refresh(), self._milestones(), self.job.dist)
+            train(run, context.report, context.stop, lambda _: self._refresh(), self._milestones(), self.job.dist)
         except Diverged:
             self._save_last_good()
             monitor.draw({})
@@ -116,6 +131,17 @@ class TrainingRun:
                 monitor.draw({})
             raise
         return self._deliver()
+
+    def _refresh(self) -> None:
+        """Show what there is so far; called by the clock."""
+        self.monitor.refresh()
+        if self._preview is not None and time.monotonic() - self._began >= self._preview_due:
+            began = time.monotonic()
+            path = self._save("preview.safetensors", self.run)
+            self._preview(path)
+            remove(path)
+            self._began += time.monotonic() - began  # that was no training
+            self._preview_due *= 2
 
     def _begin(self) -> Path | None:
         """Load the checkpoint to continue, and return its folder; None where the run starts from nothing."""
