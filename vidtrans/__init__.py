@@ -23,6 +23,7 @@ __all__ = [
     "deflicker",
     "dream",
     "evaluate",
+    "fix",
     "grade",
     "keyframes",
     "look",

@@ -23,6 +23,7 @@ from vidtrans.pipeline import ablate as _ablate
 from vidtrans.pipeline import deflicker as _deflicker
 from vidtrans.pipeline import dream as _dream
 from vidtrans.pipeline import evaluate as _evaluate
+from vidtrans.pipeline import fix as _fix
 from vidtrans.pipeline import grade as _grade
 from vidtrans.pipeline import keyframes as _keyframes
 from vidtrans.pipeline import look as _look
@@ -253,6 +254,13 @@ def propagate(
         Path(video), Path(keyframes), recipe, _path(output), minutes, follow, preview, *span, _path(mask)
     )
     return _propagate.propagate(request, Context(**options))
+
+
+def fix(
+    render: PathLike, painted: PathLike, output: PathLike | None = None, **options: Unpack[ContextOptions]
+) -> Table:
+    """``vidtrans fix``: a result, and a folder of frames of it that were painted over → the result, corrected."""
+    return _fix.fix(requests.FixRequest(Path(render), Path(painted), _path(output)), Context(**options))
 
 
 def grade(

@@ -345,6 +345,15 @@ class PropagateRequest:
 
 
 @dataclass(frozen=True)
+class FixRequest:
+    """A result made anew where frames of it were painted over: the pictures in the folder ``painted``."""
+
+    render: Path
+    painted: Path
+    output: Path | None = None
+
+
+@dataclass(frozen=True)
 class SheetRequest:
     """A contact sheet of a clip or a dataset: ``count`` frames or pairs (0: all), a clip's from ``start`` to ``end``.
 

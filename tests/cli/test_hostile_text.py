@@ -13,6 +13,7 @@ from chain import TINY, snapshot
 from clips import moving_frames, write_clip
 from hypothesis import given
 from hypothesis import strategies as st
+from paintings import painted, write
 
 import vidtrans as api
 from vidtrans.batch.inputs import parse_shard
@@ -151,6 +152,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a clip and a dataset of it."""
     folder = tmp_path_factory.mktemp("hostile")
     write_clip(folder / "clip.mp4", moving_frames(6))
+    write(folder / "keys" / "2.png", painted(moving_frames(3)[2]))
     api.make_dataset(folder / "clip.mp4", folder / "clip.dataset", settings=TINY, cache_dir=folder / ".vidtrans")
     return folder
 
@@ -214,6 +216,7 @@ NEEDED: dict[str, list[str]] = {
     "sheet": ["CLIP", "-o", "made.png", "--dry-run"],
     "keyframes": ["CLIP", "-o", "made", "--dry-run"],
     "propagate": ["CLIP", "--keyframes", "KEYS", "-o", "made.mp4", "--dry-run"],
+    "fix": ["CLIP", "--painted", "KEYS", "-o", "made.mp4", "--dry-run"],
     "grade": ["CLIP", "CLIP", "-o", "made.cube", "--dry-run"],
     "look": ["CLIP", "--on", "CLIP", "-o", "made.safetensors", "--dry-run"],
     "probe": ["CLIP"],
@@ -247,7 +250,7 @@ def test_in_an_option(
     command: str, option: str, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(place)
-    places = {"CLIP": "clip.mp4", "DATASET": "clip.dataset"}
+    places = {"CLIP": "clip.mp4", "DATASET": "clip.dataset", "KEYS": "keys"}
     arguments = [places.get(word, word) for word in NEEDED[command]]
     before = snapshot(place)
     for name in ("digits", "some digits", "hexadecimal", "large exponent", "lists"):

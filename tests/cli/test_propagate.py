@@ -11,31 +11,10 @@ import numpy as np
 import pytest
 from chain import refuse, said, said_json
 from clips import decode, moving_frames, write_clip, write_folder
+from paintings import EXACT, clip_and_keys, painted, write
 
 Capsys = pytest.CaptureFixture[str]
 QUICK = ("--steps", 2, "--set=generator.channels=8", "--set=training.crop_size=32", "--set=training.batch_size=2")
-EXACT = ("--codec", "ffv1", "--temporal", "off")
-
-
-def painted(rgb: np.ndarray) -> np.ndarray:
-    """A painting of a frame."""
-    return np.ascontiguousarray((255 - rgb // 2)[..., ::-1])
-
-
-def write(path: Path, rgb: np.ndarray) -> Path:
-    """Write a picture (H, W, 3 or 4), RGB."""
-    path.parent.mkdir(exist_ok=True)
-    cv2.imwrite(str(path), rgb[..., [2, 1, 0, 3][: rgb.shape[2]]])
-    return path
-
-
-def clip_and_keys(keys: tuple[int, ...] = (2, 9), shots: tuple[int, ...] = (0,)) -> list[np.ndarray]:
-    """Write ``c.mkv`` of 12 frames, and paintings of some in ``keys``; return the frames."""
-    frames = moving_frames(12, shots=shots)
-    write_clip(Path("c.mkv"), frames, codec="ffv1", pix_fmt="bgr0")
-    for key in keys:
-        write(Path(f"keys/{key:03d}.png"), painted(frames[key]))
-    return frames
 
 
 def error(output: str, frames: list[np.ndarray], numbers: Any = range(12)) -> float:

@@ -15,6 +15,7 @@ import click
 import pytest
 from chain import TINY, quick_training, said, tiny_flags
 from clips import moving_frames, write_clip
+from paintings import painted, write
 
 import vidtrans as api
 from vidtrans import __file__ as vidtrans_file
@@ -44,6 +45,7 @@ RUNS: dict[str, tuple[str, ...]] = {
     "sheet": ("clip.mp4", "-o", "sh.png", "-n", "1"),
     "keyframes": ("clip.mp4", "-o", "k", "-n", "3", "--start", "0", "--end", "9", "--cuts", "off"),
     "propagate": ("clip.mp4", "--keyframes", "keys", "-o", "p.mp4", "--steps", "1", "--set=generator.channels=8"),
+    "fix": ("n.mp4", "--painted", "corrections", "-o", "f.mp4"),
     "grade": ("clip.mp4", "clip2.mp4", "-o", "g.cube", "--unpaired", "--nodes", "5"),
     "look": ("clip.mp4", "--on", "clip2.mp4", "-o", "l.safetensors", "--steps", "1", *LOOKED),
     "probe": ("clip.mp4",),
@@ -84,6 +86,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("read")
     for name in ("clip", "clip2"):
         write_clip(folder / f"{name}.mp4", moving_frames(12))
+    write(folder / "keys" / "2.png", painted(moving_frames(3)[2]))
+    api.stylize(folder / "clip.mp4", "identity", folder / "n.mp4", cache_dir=folder / "cache-fix")
+    write(folder / "corrections" / "3.png", painted(moving_frames(4)[3]))
     options: dict[str, Any] = {"settings": TINY, "cache_dir": folder / ".vidtrans"}
     api.make_dataset(folder / "clip.mp4", folder / "clip.dataset", **options)
     api.make_dataset(folder / "clip.mp4", folder / "next.dataset", pairing="next-frame", **options)

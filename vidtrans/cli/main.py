@@ -29,6 +29,7 @@ COMMANDS = {
     "look": ("look", "A painting in, a model that paints like it out."),
     "keyframes": ("keyframes", "Which frames of a clip to paint."),
     "propagate": ("propagate", "Painted frames in, the whole clip painted out."),
+    "fix": ("fix", "Paint over frames of a result, and the others follow."),
     "grade": ("grade", "A colour grade, learned from pictures before and after it."),
     "run": ("run", "The whole chain in one resumable command."),
     "evaluate": ("evaluate", "How steady, sharp and true a render is, and when it is worst."),

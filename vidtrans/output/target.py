@@ -63,6 +63,12 @@ def recorded(cache: Cache, output: Path) -> Table | None:
     return None
 
 
+def replaces_own(cache: Cache, output: Path, lineage: str) -> bool:
+    """Return whether an output is of a lineage, so that what goes on from it may take its place."""
+    made = recorded(cache, output) if lineage else None
+    return made is not None and made["lineage"] == lineage
+
+
 def _names(folder: Path) -> list[str]:
     """All files below a folder."""
     return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
@@ -75,16 +81,25 @@ def _digest(output: Path, of_file: Callable[[Path], str]) -> str:
     return of_file(output)
 
 
-def record(cache: Cache, output: Path, written: Path, request: str, result: Table, lineage: str = "") -> None:
+def record(
+    cache: Cache,
+    output: Path,
+    written: Path,
+    request: str,
+    result: Table,
+    lineage: str = "",
+    made_of: Table | None = None,
+) -> None:
     """Remember that ``request`` made ``output``, and what was reported of it.
 
     Call it when the content is whole and still has its temporary name, ``written``: a run that is killed after the
     rename has its record, and a record without an output does no harm. ``lineage``: the same for requests whose results
-    go on from one another.
+    go on from one another. ``made_of``: what it takes to make it again.
     """
     cache.prepare()
     # Not with the cache's digests: they would remember the temporary name.
     value: Table = {"digest": _digest(written, digest_file), "request": request, "result": result, "lineage": lineage}
+    value["made_of"] = made_of or {}
     if written.is_dir():
         value["names"] = _names(written)
     plain = json.loads(json.dumps(value))  # as it will be read

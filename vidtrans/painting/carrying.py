@@ -82,9 +82,7 @@ class Walker:
         key = self._key
         self.there = self._search(here.grey, key.grey, step.back + warp(self.there, step.back))
         self.back = self._search(key.grey, here.grey, self.back + warp(step.onward, self.back))
-        return Carried(
-            self.there, agreement(self.there, self.back, SLACK) * _same(here.rgb, warp(key.rgb, self.there))
-        )
+        return Carried(self.there, agreement(self.there, self.back, SLACK) * _same(here.rgb, warp(key.rgb, self.there)))
 
 
 def carry(key: Guide, others: Iterable[tuple[Guide, Step]]) -> Iterator[Carried]:

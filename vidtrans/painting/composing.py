@@ -129,6 +129,24 @@ class Painter:
         return self._loaded[key]
 
 
+class Corrector:
+    """Lays corrections over the pictures of a result, as far as they can be carried; all else stays as it is."""
+
+    def __init__(self, painter: Painter) -> None:
+        self._painter = painter
+
+    def __call__(self, frame: int, picture: np.ndarray) -> np.ndarray:
+        """Return the picture of a frame, (H, W, 3 or 4) uint8 or uint16, corrected."""
+        found = self._painter.blend(frame, picture[..., :3])
+        if found is None or not found.cover.any():
+            return picture
+        full = np.iinfo(picture.dtype).max
+        share = np.minimum(found.cover, SURE * found.trust)[..., None]
+        corrected = picture.copy()
+        corrected[..., :3] = np.rint(picture[..., :3] + share * (full * found.rgb - picture[..., :3]))
+        return corrected
+
+
 @dataclass(frozen=True)
 class Paint:
     """What a clip is painted with: key frames, where its frames are in them, and how far that is relied on."""
@@ -140,6 +158,10 @@ class Paint:
     def painter(self, size: tuple[int, int]) -> Painter:
         """Return what paints frames of a (width, height)."""
         return Painter(self.sources, self.maps, size, self.reliance)
+
+    def corrector(self, size: tuple[int, int]) -> Corrector:
+        """Return what lays the paintings, as corrections, over results of a (width, height)."""
+        return Corrector(self.painter(size))
 
     def for_key(self) -> Table:
         """Return what decides a result."""

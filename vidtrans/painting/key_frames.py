@@ -32,7 +32,7 @@ PAINTED = 1 / 512  # of the frame, at least
 class PaintedPicture:
     """A picture that was found, and the ``frame`` that it was painted on.
 
-    ``placement``: its place on that frame, whose (width, height) is ``full``. ``is_whole``: all of the frame is painted.
+    ``placement``: its place on that frame, whose (width, height) is ``full``. ``is_whole``: all of that is painted.
     """
 
     path: Path
@@ -56,14 +56,14 @@ class PaintedPicture:
         return Painting(self.frame, colours, cover)
 
 
-def key_frame_files(folder: Path) -> list[Path]:
-    """Return the pictures of a folder of key frames. Raises UsageError, MediaError."""
+def key_frame_files(folder: Path, option: str = "--keyframes") -> list[Path]:
+    """Return the pictures of a folder of painted frames, which an ``option`` named. Raises UsageError, MediaError."""
     if not folder.is_dir():
         why = "it is not a folder" if folder.exists() else "no such folder"
-        raise UsageError(f"--keyframes {folder}", why, "put the painted frames into one, and name it")
+        raise UsageError(f"{option} {folder}", why, "put the painted frames into one, and name it")
     files = [path for path in pictures_in(folder) if path.stem != SHEET]
     if not files:
-        raise MediaError(str(folder), "there are no pictures in it", "paint some of the frames that 'vidtrans keyframes' writes")
+        raise MediaError(str(folder), "there are no pictures in it", "put the painted frames there")
     return files
 
 
@@ -80,33 +80,41 @@ def find_key_frames(files: Sequence[Path], clip: Clip, context: Context) -> list
     Raises:
         MediaError: a picture cannot be read, shows no frame of the clip, is quite transparent, or two show one frame.
     """
-    numbers = {path: number for path in files if (number := _number(path, clip)) is not None}
-    unnamed = [path for path in files if path not in numbers]
-    if unnamed:
-        numbers |= _sought(unnamed, clip, context)
-    ordered = sorted(files, key=lambda path: numbers[path])
-    for one, other in itertools.pairwise(ordered):
-        if numbers[one] == numbers[other]:
-            why = f"{one.name} and {other.name} are both painted on frame {numbers[one]}"
-            raise MediaError(str(one.parent), why, "keep one of them")
-    found = []
-    frames = read_clip_frames(clip, [numbers[path] for path in ordered], DEFAULT_FORMAT, context)
-    for path, frame in zip(ordered, frames, strict=True):
+    numbers, found = numbers_of(files, clip, context), []
+    frames = read_clip_frames(clip, list(numbers.values()), DEFAULT_FORMAT, context)
+    for path, frame in zip(numbers, frames, strict=True):
         picture, alpha = read_layers(path)
         if alpha is not None and float(alpha.mean()) / np.iinfo(alpha.dtype).max < PAINTED:
             raise MediaError(str(path), "it is transparent all over", "paint it, or take it out of the folder")
         placement = place(picture, frame.rgb)
         if placement.words:
             context.note(f"{path.name}: {placement.words}")
-        if path in unnamed:
-            context.note(f"{path.name}: painted on frame {frame.index}, by what it shows")
-        elif placement.likeness < UNLIKE and alpha is None:
+        if placement.likeness < UNLIKE and alpha is None:
             text = f"{path.name}: it looks little like frame {frame.index}, whose number it has"
             context.note(f"{text}: is it the right one?", "warning")
         full = frame.rgb.shape[1], frame.rgb.shape[0]
         own = PaintedPicture(path, context.cache.digest(path), frame.index, placement, full, is_whole=False)
         found.append(replace(own, is_whole=own.painting(full).is_whole))
     return found
+
+
+def numbers_of(files: Sequence[Path], clip: Clip, context: Context) -> dict[Path, int]:
+    """Return which frame of a clip each picture shows, in the order of the frames; see ``find_key_frames``.
+
+    Raises MediaError where it shows none, or two show the same.
+    """
+    numbers = {path: number for path in files if (number := _number(path, clip)) is not None}
+    unnamed = [path for path in files if path not in numbers]
+    if unnamed:
+        numbers |= _sought(unnamed, clip, context)
+        for path in unnamed:
+            context.note(f"{path.name}: painted on frame {numbers[path]}, by what it shows")
+    ordered = sorted(files, key=lambda path: numbers[path])
+    for one, other in itertools.pairwise(ordered):
+        if numbers[one] == numbers[other]:
+            why = f"{one.name} and {other.name} are both painted on frame {numbers[one]}"
+            raise MediaError(str(one.parent), why, "keep one of them")
+    return {path: numbers[path] for path in ordered}
 
 
 def _number(path: Path, clip: Clip) -> int | None:

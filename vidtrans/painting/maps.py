@@ -1,8 +1,8 @@
 """Where the frames of a clip are in its key frames: found once, and kept in the cache.
 
 From each key frame the motion is followed through its shot, to later frames and to earlier ones, as far as it is needed
-(see ``carrying``). What was found is stored by blocks of frames, from any of which another run goes on. Another painting
-of the same frame, or one more key frame, finds all of it again.
+(see ``carrying``). What was found is stored by blocks of frames, from any of which another run goes on. Another
+painting of the same frame, or one more key frame, finds all of it again.
 """
 
 from __future__ import annotations

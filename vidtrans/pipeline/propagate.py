@@ -32,25 +32,22 @@ def propagate(request: PropagateRequest, context: Context) -> Table:
         if context.dry_run:
             return requested.report(job.forecast(), cached=False)
         job.maps.find()
-        render, learned = paint(job)
-        facts = learned | job.facts(render)
-        table = render.render(requested.target.output, requested.request, facts)
+        render = painted(job)
+        table = render.render(requested.target.output, requested.request)
     context.trim_cache()
     return requested.report(table, cached=False)
 
 
-def paint(job: PaintingJob) -> tuple[RenderJob, Table]:
-    """Return the job that paints the clip, after training, and what is reported of the network."""
+def painted(job: PaintingJob) -> RenderJob:
+    """Return the job that paints the clip, after training."""
     if not job.learns:
-        return job.rough(), job.nothing_learned
+        return job.rough()
     if not job.request.preview:
-        learned = job.learn()
-        return job.finished(job.model), learned
+        return job.finished(job.learn())
     film = job.model.with_suffix(".train") / f"{PREVIEW}{job.requested.target.output.suffix}"
     _write_preview(job.rough(), film)
     job.context.note(f"what there is so far: {film}")
-    learned = job.learn(lambda model: _write_preview(job.finished(model), film))
-    return job.finished(job.model), learned
+    return job.finished(job.learn(lambda model: _write_preview(job.finished(model), film)))
 
 
 def _write_preview(job: RenderJob, film: Path) -> None:
@@ -58,4 +55,4 @@ def _write_preview(job: RenderJob, film: Path) -> None:
     check_parents(film)
     with TemporaryDirectory(prefix="vidtrans-") as temporary:
         aside = replace(job.context, cache_dir=Path(temporary) / "cache", overwrite=True)
-        replace(job, context=aside).render(film, "")
+        replace(job, context=aside, made_of={}).render(film, "")

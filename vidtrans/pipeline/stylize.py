@@ -16,6 +16,7 @@ from vidtrans.evaluation.rendered import check_scorable, score_path, score_rende
 from vidtrans.models.loaded_model import LoadedModel, ResolvedRenderSettings, load_model
 from vidtrans.output.target import check_foreign, refuse_link
 from vidtrans.pairing.base import pairing_record
+from vidtrans.pipeline.remaking import describe
 from vidtrans.rendering.picture_folders import render_pictures
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.rendering.render_planning import plan_render, with_picture_fps
@@ -125,7 +126,7 @@ class RequestedRender:
         plan = plan_render(clip, self.look, self.settings, self.context, span, mask=request.mask, pattern=pattern)
         target.check_holds(plan.num_frames)
         plan.delivery.check_sound(target.output)
-        return RenderJob(plan, self.context)
+        return RenderJob(plan, self.context, made_of=describe(request, self.context))
 
 
 def _stylize_pictures(clip: Clip, render: RequestedRender) -> Table:

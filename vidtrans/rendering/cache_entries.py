@@ -34,7 +34,7 @@ class RenderEntries:
             outputs=infer.key,
             filter=plan.settings.filter_record(),
             guide=plan.guide.for_key() if plan.guide else {},
-            directing=_blend_key(plan) if plan.is_composed else {},
+            directing=(_blend_key(plan) if plan.is_composed else {}) | _corrections_key(plan),
             encoding=plan.settings.encoding.chunk_key(plan.delivery.stored),
             picture={k: str(v) for k, v in plan.delivery.stored.__dict__.items()},
             libraries=media_libraries(),
@@ -95,6 +95,11 @@ def _skipping_key(plan: RenderPlan) -> dict[str, str]:
 def _conditions_key(plan: RenderPlan) -> Table:
     """What a painter of looks is told."""
     return {"conditions": plan.conditions.for_key()} if plan.conditions else {}
+
+
+def _corrections_key(plan: RenderPlan) -> Table:
+    """What is laid over the result."""
+    return {"corrections": plan.corrections.for_key()} if plan.corrections else {}
 
 
 def _paint_key(plan: RenderPlan) -> Table:

@@ -40,7 +40,7 @@ class RenderPlan:
     ``drawn``: the source is a drawing, which is the network's input itself. ``guide``: the clip along whose motion is
     filtered, where that is not this one. ``trimmed``: a part of the clip was asked for. ``pattern``: how the pictures
     of the result are called. ``threads``: of each decoder; 0 takes what the machine has. ``paint``: painted key frames,
-    which are laid over the model's pictures.
+    which are laid over the model's pictures. ``corrections``: what is laid over the result.
 
     Raises UsageError where the settings do not go together, or the codec cannot hold the result.
     """
@@ -57,6 +57,7 @@ class RenderPlan:
     pattern: str = ""
     threads: int = 0
     paint: Paint | None = None
+    corrections: Paint | None = None
 
     def __post_init__(self) -> None:
         side, size = max(self.size), f"{self.size[0]}x{self.size[1]}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import AbstractContextManager, ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import repeat
 from pathlib import Path
@@ -15,7 +15,7 @@ from vidtrans.events import Progress
 from vidtrans.files import link_target, write_atomically
 from vidtrans.inference.engine import Engine
 from vidtrans.models.loaded_model import load_engine
-from vidtrans.output.target import record, up_to_date
+from vidtrans.output.target import record, replaces_own, up_to_date
 from vidtrans.rendering.cache_entries import RenderEntries
 from vidtrans.rendering.composite import Composer
 from vidtrans.rendering.cost import estimate_render
@@ -31,10 +31,16 @@ from vidtrans.video.colour.conversion import composite_over, to_uint8
 
 @dataclass(frozen=True)
 class RenderJob:
-    """A ``plan``, and the context in which it is carried out."""
+    """A ``plan``, and the context in which it is carried out.
+
+    On record with the result: ``facts`` that are reported with it, its ``lineage``, and what it is ``made_of``.
+    """
 
     plan: RenderPlan
     context: Context
+    facts: Table = field(default_factory=dict)
+    lineage: str = ""
+    made_of: Table = field(default_factory=dict)
 
     def engine(self) -> Engine:
         """Load the model. Raises ModelError, DeviceError, UsageError."""
@@ -44,11 +50,8 @@ class RenderJob:
         """Return the cache entries that this job fills."""
         return RenderEntries.find(self.plan, engine, self.context.cache)
 
-    def render(self, output: Path, request: str, facts: Table | None = None) -> Table:
-        """Make what is missing of every chunk, join the segments and the sound, record and name the result.
-
-        ``facts`` are reported with the result, and are on record with it.
-        """
+    def render(self, output: Path, request: str) -> Table:
+        """Make what is missing of every chunk, join the segments and the sound, record and name the result."""
         plan, engine = self.plan, self.engine()
         entries = self.entries(engine)
         with ExitStack() as stack:
@@ -62,7 +65,7 @@ class RenderJob:
                 chunks.render(store, states, missing)
                 if raw_store is not None and all(raw_store.is_done(c.number) for c in entries.written):
                     entries.raw.finish({"frames": plan.num_frames})
-            counts = chunks.counts(missing) | self._engine_table(engine, chunks) | (facts or {})
+            counts = chunks.counts(missing) | self._engine_table(engine, chunks) | self.facts
             result = self._join(entries, output, request, counts)
             store.entry.finish({"frames": plan.num_frames})
             states.clear()
@@ -82,13 +85,14 @@ class RenderJob:
         plan, context, store = self.plan, self.context, entries.store
         # Another run may have put something there meanwhile.
         folder = makes_folder(plan.settings.encoding, output)
-        up_to_date(context.cache, output, request, [plan.clip.path], context.overwrite, folder=folder)
+        overwrite = context.overwrite or replaces_own(context.cache, output, self.lineage)
+        up_to_date(context.cache, output, request, [plan.clip.path], overwrite, folder=folder)
         context.report(Progress("joining", 0, None))
         with write_atomically(link_target(output)) as temporary:
             segments = [store.path(c.number) for c in entries.written]
             assembled = plan.delivery.assembly(folder).write(segments, temporary, store.entry.folder, context)
             result = self.summary(output) | counts | assembled
-            record(context.cache, output, temporary, request, result)
+            record(context.cache, output, temporary, request, result, self.lineage, self.made_of)
         return result
 
     def unfiltered(self, ground: tuple[int, int, int]) -> Generator[np.ndarray, None, None]:

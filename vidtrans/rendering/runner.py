@@ -116,12 +116,16 @@ class ChunkRenderer:
             compose = None
             if plan.is_composed and blend is None:
                 compose = stack.enter_context(closing(Composer(plan, wanted.start, wanted.stop)))
+            correct = None
+            if plan.corrections is not None:
+                correct = plan.corrections.corrector((plan.picture.width, plan.picture.height))
             writer = stack.enter_context(closing(ChunkWriter(store, run, plan.segment)))
             queue = stack.enter_context(closing(BackgroundQueue(self._capacity)))
 
             def encode(sample: Sample, picture: Any) -> None:  # noqa: ANN401  (an array, or a download)
                 picture = picture if self._device is None else picture.wait()
                 result = picture if compose is None else compose(sample, picture)
+                result = result if correct is None else correct(sample.index, result)
                 writer.write(sample.index, result, *stamps[sample.index - wanted.start])
 
             for sample, picture in self._filtered(samples, method, wanted):

@@ -58,7 +58,7 @@ def test_blocks_lead_away_from_the_key_frame_and_stay_in_its_shot(key: int, stop
 
 
 def test_only_two_key_frames_on_either_side_count_but_for_those_that_always_do() -> None:
-    keys, shot = [2, 10, 20, 30, 40, 50], range(0, 60)
+    keys, shot = [2, 10, 20, 30, 40, 50], range(60)
     assert near_keys(25, keys, shot) == [10, 20, 30, 40]
     assert near_keys(25, keys, shot, always=[2]) == [2, 10, 20, 30, 40]
     assert near_keys(20, keys, shot) == [2, 10, 20, 30, 40]

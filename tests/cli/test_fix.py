@@ -1,0 +1,139 @@
+"""``vidtrans fix`` as a painter would use it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from chain import refuse, said_json
+from clips import decode, moving_frames, write_clip, write_folder
+from paintings import EXACT, clip_and_keys, write
+
+Capsys = pytest.CaptureFixture[str]
+BOX = (slice(10, 20), slice(40, 54))  # beside the way of the disc
+
+
+def result(capsys: Capsys, output: str = "o.mkv") -> list[np.ndarray]:
+    """Stylise a clip with 'identity'; return the result's frames."""
+    write_clip(Path("c.mkv"), moving_frames(12), codec="ffv1", pix_fmt="bgr0")
+    said_json(capsys, "stylize", "c.mkv", "--model", "identity", "-o", output, *EXACT)
+    return decode(Path(output))[2]
+
+
+def correct(frame: np.ndarray, number: int, folder: str = "fixes", colour: int = 250) -> None:
+    """Paint a box over a frame of a result."""
+    picture = frame.copy()
+    picture[BOX] = (colour, 20, 200)
+    write(Path(f"{folder}/{number:04d}.png"), picture)
+
+
+def test_a_correction_goes_through_the_clip_and_leaves_the_rest_to_the_bit(capsys: Capsys) -> None:
+    before = result(capsys)
+    correct(before[5], 5)
+    table = said_json(capsys, "fix", "o.mkv", "--painted", "fixes")
+    assert table["output"] == "o.fixed.mkv"
+    assert (table["frames"], table["corrections"]) == (12, [5])
+    after = decode(Path("o.fixed.mkv"))[2]
+    for number, (one, other) in enumerate(zip(before, after, strict=True)):
+        inner = other[12:18, 43:51].astype(float)
+        assert np.abs(inner - (250, 20, 200)).mean() < (1 if number == 5 else 12), number
+        differs = (one != other).any(2)
+        differs[4:26, 34:60] = False
+        assert not differs.any()
+    assert said_json(capsys, "fix", "o.mkv", "--painted", "fixes")["cached"]
+
+
+def test_another_correction_takes_its_place_and_taking_all_away_undoes_them(capsys: Capsys) -> None:
+    before = result(capsys)
+    correct(before[2], 2)
+    one = said_json(capsys, "fix", "o.mkv", "--painted", "fixes", "-o", "f.mkv")
+    first = Path("f.mkv").read_bytes()
+    correct(before[9], 9, colour=90)
+    two = said_json(capsys, "fix", "o.mkv", "--painted", "fixes", "-o", "f.mkv")  # of its own making: no --overwrite
+    assert (one["corrections"], two["corrections"]) == ([2], [2, 9])
+    made = decode(Path("f.mkv"))[2]
+    assert made[2][15, 47, 0] == 250
+    assert made[9][15, 47, 0] == 90
+    Path("fixes/0009.png").unlink()
+    said_json(capsys, "fix", "o.mkv", "--painted", "fixes", "-o", "f.mkv")
+    assert Path("f.mkv").read_bytes() == first
+    Path("g.mkv").write_bytes(b"mine")
+    assert "it exists" in refuse(capsys, 2, "fix", "o.mkv", "--painted", "fixes", "-o", "g.mkv")
+
+
+def test_what_was_fixed_is_fixed_again_without_adding_up_errors(capsys: Capsys) -> None:
+    frames = result(capsys)
+    name = "o.mkv"
+    for round_ in range(3):
+        number = 3 * round_ + 1
+        picture = decode(Path(name))[2][number].copy()
+        picture[8 + 12 * round_ : 16 + 12 * round_, 42:54] = (60, 60, 200)
+        write(Path(f"fixes{round_}/{number}.png"), picture)
+        said_json(capsys, "fix", name, "--painted", f"fixes{round_}", "-o", f"f{round_}.mkv")
+        name = f"f{round_}.mkv"
+    made = decode(Path(name))[2]
+    for round_ in range(3):
+        assert np.abs(made[3 * round_ + 1][12 + 12 * round_, 46:50].astype(int) - (60, 60, 200)).max() <= 3
+    for one, other in zip(frames, made, strict=True):
+        assert np.array_equal(one[:, :34], other[:, :34])
+
+
+def test_a_painted_clip_is_fixed_with_its_network_as_it_was(capsys: Capsys) -> None:
+    clip_and_keys()
+    said_json(capsys, "propagate", "c.mkv", "--keyframes", "keys", "--minutes", 0, "-o", "o.mkv", *EXACT)
+    before = decode(Path("o.mkv"))[2]
+    correct(before[6], 6)
+    table = said_json(capsys, "fix", "o.mkv", "--painted", "fixes")
+    assert (table["corrections"], table["keyframes"]) == ([6], [2, 9])
+    after = decode(Path("o.fixed.mkv"))[2]
+    assert tuple(after[6][15, 47]) == (250, 20, 200)
+    assert np.array_equal(before[6][30:], after[6][30:])
+
+
+def test_layers_jpeg_and_other_sizes(capsys: Capsys) -> None:
+    before = result(capsys)
+    layer = np.zeros((48, 64, 4), np.uint8)
+    layer[BOX] = (250, 20, 200, 255)
+    write(Path("layer/5.png"), layer)
+    said_json(capsys, "fix", "o.mkv", "--painted", "layer", "-o", "l.mkv")
+    assert tuple(decode(Path("l.mkv"))[2][5][15, 47]) == (250, 20, 200)
+    big = cv2.resize(before[5], (128, 96), interpolation=cv2.INTER_CUBIC)
+    big[22:38, 82:106] = (250, 20, 200)
+    Path("jpeg").mkdir()
+    cv2.imwrite("jpeg/5.jpg", big[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
+    said_json(capsys, "fix", "o.mkv", "--painted", "jpeg", "-o", "j.mkv")
+    after = decode(Path("j.mkv"))[2][5]
+    assert np.abs(after[13:17, 44:50].astype(float) - (250, 20, 200)).mean() < 12
+    assert (after[30:] == before[5][30:]).all(2).mean() > 0.95
+
+
+def test_a_folder_of_pictures_and_a_dry_run(capsys: Capsys) -> None:
+    folder = write_folder(Path("shots"), moving_frames(4))
+    said_json(capsys, "stylize", folder, "--model", "identity", "-o", "out")
+    second = sorted(Path("out").iterdir())[1]
+    picture = cv2.imread(str(second))[..., ::-1].copy()
+    picture[BOX] = (250, 20, 200)
+    write(Path("fixes") / second.name, picture)
+    assert said_json(capsys, "fix", "out", "--painted", "fixes", "--dry-run")["dry_run"]
+    assert not Path("out.fixed").exists()
+    said_json(capsys, "fix", "out", "--painted", "fixes")
+    assert tuple(cv2.imread(f"out.fixed/{second.name}")[15, 47]) == (200, 20, 250)
+
+
+def test_mistakes_end_in_one_line(capsys: Capsys) -> None:
+    before = result(capsys)
+    correct(before[5], 5)
+    assert "not on record" in refuse(capsys, 2, "fix", "c.mkv", "--painted", "fixes")
+    assert "no such file" in refuse(capsys, 2, "fix", "none.mkv", "--painted", "fixes")
+    assert "no such folder" in refuse(capsys, 2, "fix", "o.mkv", "--painted", "none")
+    assert "written anew in its own format" in refuse(capsys, 2, "fix", "o.mkv", "--painted", "fixes", "-o", "f.mp4")
+    write(Path("same/5.png"), before[5])
+    assert "it changes nothing of frame 5" in refuse(capsys, 3, "fix", "o.mkv", "--painted", "same")
+    write(Path("other/5.png"), np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8))
+    assert "does not look like frame 5" in refuse(capsys, 3, "fix", "o.mkv", "--painted", "other")
+    write(Path("late/50.png"), before[5])
+    assert "frame 50 of a clip whose last one is 11" in refuse(capsys, 3, "fix", "o.mkv", "--painted", "late")
+    write_clip(Path("c.mkv"), moving_frames(12, shots=(0, 4)), codec="ffv1")
+    assert "has changed since" in refuse(capsys, 2, "fix", "o.mkv", "--painted", "fixes")

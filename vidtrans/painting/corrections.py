@@ -1,0 +1,127 @@
+"""Corrections: what an artist painted over frames of a result, found by comparing them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from vidtrans.errors import MediaError
+from vidtrans.files import digest_of
+from vidtrans.flow.warping import blur
+from vidtrans.painting.blending import Painting
+from vidtrans.painting.registering import place, resized
+from vidtrans.video.colour.conversion import to_uint8
+from vidtrans.video.images.picture import read_layers
+
+VERSION = 1
+LEAST = 5.0  # levels of 255, blurred, by which a painted pixel differs at least
+NOISE = 3.0  # times the median difference, which is that of a lossy file where little was painted
+BLUR = 1.0  # σ in pixels of the difference
+CONTRAST = 0.25  # of that of the result: by so much do pictures differ that were scaled or compressed
+LOSSY = (".jpg", ".jpeg", ".webp")
+CLOSED, SPECK = 5, 12  # pixels: holes in what was painted that are filled, and areas that are no paint
+EDGE = 1.0  # σ in pixels of the edge
+UNLIKE = 0.08  # likeness of edges below which it is no picture of that frame
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What was painted over a result, at the ``frame`` of its source.
+
+    ``rgb``: (H, W, 3) uint8 or uint16. ``cover``: (H, W) uint8, 255 where it was painted.
+    """
+
+    frame: int
+    digest: str
+    rgb: np.ndarray
+    cover: np.ndarray
+    is_whole: bool = False
+
+    def painting(self, size: tuple[int, int]) -> Painting:
+        """Return it at a (width, height)."""
+        full = np.iinfo(self.rgb.dtype).max
+        rgb = np.clip(resized(self.rgb, size).astype(np.float32) / full, 0, 1)
+        return Painting(self.frame, rgb, np.clip(resized(self.cover, size).astype(np.float32) / 255, 0, 1))
+
+
+def find_correction(path: Path, result: np.ndarray, frame: int, digest: str) -> tuple[Correction, str]:
+    """Return what a picture changes of a frame of a result, and what was done to lay it over that, in words.
+
+    Args:
+        path: The painted picture; what is transparent in it changes nothing.
+        result: (H, W, 3) uint8 or uint16.
+        frame: The source's frame that it was made from.
+        digest: Of the picture, and of the result.
+
+    Raises:
+        MediaError: it cannot be read, shows something else, or changes nothing.
+    """
+    rgb, alpha = read_layers(path)
+    height, width = result.shape[:2]
+    placement = place(rgb, to_uint8(result))
+    full = np.iinfo(result.dtype).max
+    painted, seen = placement.apply(rgb, (width, height))
+    painted = np.rint(painted.astype(np.float32) * (full / np.iinfo(rgb.dtype).max)).astype(result.dtype)
+    opacity = seen.astype(np.float32)
+    if alpha is not None:
+        placed, _ = placement.apply(np.ascontiguousarray(alpha[..., None]), (width, height))
+        opacity *= placed[..., 0].astype(np.float32) / np.iinfo(alpha.dtype).max
+        share = opacity[..., None]
+        painted = np.rint(painted * share + result * (1 - share)).astype(result.dtype)
+    elif placement.likeness < UNLIKE:
+        raise MediaError(str(path), f"it does not look like frame {frame} of the result", "paint over that very frame")
+    exact = placement.words == "" and path.suffix.lower() not in LOSSY
+    cover = changed(painted, result, exact=exact) * (opacity > 0)
+    if not cover.any():
+        raise MediaError(str(path), f"it changes nothing of frame {frame}", "paint over it, or take it away")
+    return Correction(frame, digest, painted, np.rint(255 * cover).astype(np.uint8)), placement.words
+
+
+def changed(painted: np.ndarray, result: np.ndarray, *, exact: bool = True) -> np.ndarray:
+    """Return where a picture was painted over, (H, W) float32, 0 to 1, with soft edges outside of that.
+
+    ``painted`` and ``result``: (H, W, 3), uint8 or uint16. Unless it is ``exact``, it was scaled or compressed, and
+    differs about edges.
+    """
+    scale = 255 / np.iinfo(result.dtype).max
+    apart = np.abs(painted.astype(np.float32) - result.astype(np.float32)).max(2) * scale
+    tolerance: float | np.ndarray = max(LEAST, NOISE * float(np.median(apart)))
+    if not exact:
+        tolerance = tolerance + CONTRAST * _contrast(to_uint8(result))
+    differs = blur(apart, BLUR) > tolerance
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (CLOSED, CLOSED))
+    closed = cv2.morphologyEx(differs.astype(np.uint8), cv2.MORPH_CLOSE, kernel)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(closed, connectivity=8)
+    kept = np.zeros(count, np.uint8)
+    kept[1:] = stats[1:, cv2.CC_STAT_AREA] >= SPECK
+    grown = cv2.dilate(kept[labels], kernel)
+    if not grown.any():
+        return np.zeros(grown.shape, np.float32)
+    soft: np.ndarray = np.maximum(kept[labels], np.where(grown > 0, blur(grown.astype(np.float32), EDGE), 0))
+    return soft.astype(np.float32)
+
+
+def _contrast(rgb: np.ndarray) -> np.ndarray:
+    """Return how far pixels differ from those around them, in levels of 255, (H, W)."""
+    kernel = np.ones((CLOSED, CLOSED), np.uint8)
+    spread: np.ndarray = cv2.subtract(cv2.dilate(rgb, kernel), cv2.erode(rgb, kernel)).max(2).astype(np.float32)
+    return spread
+
+
+def merge(corrections: Sequence[Correction]) -> list[Correction]:
+    """Return corrections in the order of their frames; of several of one frame the later ones lie over the others."""
+    found: dict[int, Correction] = {}
+    for one in corrections:
+        below = found.get(one.frame)
+        if below is None or below.rgb.shape != one.rgb.shape:
+            found[one.frame] = one
+            continue
+        share = (one.cover.astype(np.float32) / 255)[..., None]
+        rgb = np.rint(below.rgb + share * (one.rgb.astype(np.float32) - below.rgb)).astype(below.rgb.dtype)
+        cover = np.maximum(below.cover, one.cover)
+        found[one.frame] = Correction(one.frame, digest_of([below.digest, one.digest]), rgb, cover)
+    return [found[frame] for frame in sorted(found)]

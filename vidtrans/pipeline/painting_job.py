@@ -1,0 +1,245 @@
+"""A clip that is painted like a few of its frames: what a request comes to, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from vidtrans.clips.cut_list import with_cuts
+from vidtrans.clips.indexing import Clip, content_digest, open_clip
+from vidtrans.data.dataset_planning import SUFFIX as DATASET_SUFFIX
+from vidtrans.data.dataset_planning import DatasetSpec
+from vidtrans.errors import MediaError, UsageError
+from vidtrans.files import base_name
+from vidtrans.models.loaded_model import LoadedModel, ResolvedRenderSettings, load_engine, load_model
+from vidtrans.models.model_file import IDENTITY
+from vidtrans.output.target import refuse_link
+from vidtrans.painting.composing import Paint, Reliance
+from vidtrans.painting.following import errors, gain_of
+from vidtrans.painting.key_frames import PaintedPicture, find_key_frames, key_frame_files
+from vidtrans.painting.maps import KeyMaps
+from vidtrans.painting.pairs import write_pairs
+from vidtrans.pipeline.make_dataset import make_dataset
+from vidtrans.pipeline.remaking import describe
+from vidtrans.pipeline.run_checks import forecast
+from vidtrans.pipeline.train import train
+from vidtrans.rendering.cost import add_up, estimate
+from vidtrans.rendering.plan import RenderPlan
+from vidtrans.rendering.render_job import RenderJob
+from vidtrans.rendering.render_planning import plan_render
+from vidtrans.rendering.requested_output import OutputTarget, RequestedOutput, default_output, request_digest
+from vidtrans.requests import MODEL_SUFFIX, MakeDatasetRequest, PropagateRequest, StylizeRequest, TrainRequest
+from vidtrans.session import Context
+from vidtrans.settings import Table
+from vidtrans.video.io.clip import Frame
+from vidtrans.video.io.pictures import is_picture_sequence, is_picture_source
+
+NOTHING_LEARNED: Table = {"model": None, "steps": 0}
+NAME = "painted"  # of the result, where nobody names it: clip.painted.mp4
+
+
+@dataclass(frozen=True)
+class PaintingJob:
+    """A request, and what follows from it, as far as it is asked for. Close it.
+
+    ``began``: when, in seconds of ``time.monotonic``.
+    """
+
+    request: PropagateRequest
+    context: Context
+    began: float
+
+    @cached_property
+    def requested(self) -> RequestedOutput:
+        """Return where the result goes, and the digest of all that decides it. Raises UsageError, MediaError."""
+        request = self.request
+        if is_picture_source(request.video) and not is_picture_sequence(request.video):
+            raise UsageError(str(request.video), "it is one picture", "give a video or a folder of pictures")
+        encoding = self.settings.encoding
+        wanted = request.output or refuse_link(default_output(request.video, NAME, encoding))
+        target = OutputTarget.find(wanted, encoding)
+        sources = [path for path in (request.video, request.mask, *self.files) if path]
+        return RequestedOutput(target, self._digest(target), sources, self.context, self.began)
+
+    @cached_property
+    def files(self) -> list[Path]:
+        """Return the pictures in the folder of key frames. Raises UsageError, MediaError."""
+        return key_frame_files(self.request.keyframes)
+
+    @cached_property
+    def settings(self) -> ResolvedRenderSettings:
+        """Return how the result is rendered."""
+        request, source = self.request, load_model(IDENTITY, self.context)
+        found = ResolvedRenderSettings.of(request.recipe, source, self.context.device, painted=True)
+        return found.resolved(is_picture_source(request.video), request.output, self.context.report)
+
+    def _digest(self, target: OutputTarget) -> str:
+        request, context = self.request, self.context
+        tables = ("pairing", "dataset", "generator", "training")
+        own = {
+            "command": "propagate",
+            "source": content_digest(context, request.video),
+            "keyframes": [[path.name, context.cache.digest(path)] for path in self.files],
+            "follow": request.follow,
+            "minutes": request.minutes,
+            "networks": request.recipe.only(*tables) if self.learns else {},
+            "mask": content_digest(context, request.mask) if request.mask else "",
+            "span": [str(request.start), str(request.end)],
+            "seed": context.seed,
+            "device": context.device_kind,
+        }
+        stills = is_picture_source(request.video)
+        return request_digest(own, self.settings, target, stills=stills, masked=request.mask is not None)
+
+    @property
+    def learns(self) -> bool:
+        """Return whether a network is trained."""
+        return self.request.minutes != 0
+
+    @property
+    def model(self) -> Path:
+        """Return where the network goes: beside the result, under its name."""
+        output = self.requested.target.output
+        return refuse_link(output.parent / f"{base_name(output)}{MODEL_SUFFIX}")
+
+    @property
+    def dataset(self) -> Path:
+        """Return where the key frames go that the network learns."""
+        return refuse_link(self.model.with_suffix(DATASET_SUFFIX))
+
+    @cached_property
+    def clip(self) -> Clip:
+        """Return the source with its cuts. Raises MediaError, UsageError."""
+        clip = open_clip(self.context, self.request.video)
+        if not clip.index.same_size:
+            raise MediaError(str(self.request.video), "its pictures are not of one size", "give pictures of one size")
+        return with_cuts(clip, self.settings.rendering.cuts)
+
+    @cached_property
+    def span(self) -> tuple[int, int]:
+        """Return the frames [first, stop) that are painted. Raises UsageError."""
+        return self.clip.trim(self.request.start, self.request.end)
+
+    @cached_property
+    def pictures(self) -> list[PaintedPicture]:
+        """Return the key frames among these. Raises UsageError, MediaError."""
+        first, stop = self.span
+        found = [p for p in find_key_frames(self.files, self.clip, self.context) if first <= p.frame < stop]
+        if not found:
+            what = f"--start {self.request.start or 0} --end {self.request.end or 'end'}"
+            raise UsageError(what, "no painted frame lies in this part of the clip", "choose a part with one")
+        return found
+
+    @cached_property
+    def maps(self) -> KeyMaps:
+        """Return where frames are in key frames; they are not found yet."""
+        return KeyMaps(self.clip, self.span, [picture.frame for picture in self.pictures], self.context)
+
+    def tell_shots(self) -> None:
+        """Warn of shots that have no key frame."""
+        becomes = "is painted by the network alone" if self.learns else "stays as it is"
+        for shot in self.maps.shots:
+            if not any(picture.frame in shot for picture in self.pictures):
+                where = f"frames {shot.start} to {shot.stop - 1}" if len(shot) > 1 else f"frame {shot.start}"
+                self.context.note(f"the shot of {where} has no key frame: it {becomes}", "warning")
+
+    def paint(self, *, learned: bool, gain: float = 1.0) -> Paint:
+        """Return what the clip is painted with. Where no frame is painted all over, it shows between the paint."""
+        over_source = not any(picture.is_whole for picture in self.pictures)
+        return Paint(self.pictures, self.maps, Reliance(gain, has_network=learned, over_source=over_source))
+
+    def plan(self, model: LoadedModel, paint: Paint | None) -> RenderPlan:
+        """Return the plan of the render. Raises UsageError, MediaError."""
+        request, target = self.request, self.requested.target
+        span, pattern = (request.start, request.end), target.pattern
+        plan = plan_render(
+            self.clip, model, self.settings, self.context, span, mask=request.mask, pattern=pattern, paint=paint
+        )
+        target.check_holds(plan.num_frames)
+        plan.delivery.check_sound(target.output)
+        return plan
+
+    def rough(self) -> RenderJob:
+        """Return the job that paints without a network."""
+        return self._job(self.plan(load_model(IDENTITY, self.context), self.paint(learned=False)), NOTHING_LEARNED)
+
+    def learn(self, preview: Callable[[Path], None] | None = None) -> Path:
+        """Train the network; return its file. ``preview`` is called with what it is now and then."""
+        request, context = self.request, self.context
+        with TemporaryDirectory(prefix="vidtrans-") as temporary:
+            pairs = self._write_pairs(Path(temporary), self.paint(learned=True))
+            make_dataset(MakeDatasetRequest((pairs,), self.dataset, request.recipe), context)
+        train(TrainRequest(self.dataset, self.model, request.recipe, request.minutes), context, preview)
+        return self.model
+
+    def finished(self, model: Path) -> RenderJob:
+        """Return the job that paints with a network."""
+        look = load_model(str(model), self.context)
+        assert look.record is not None
+        learned = {"model": str(model), "steps": look.record.training["step"]}
+        return self._job(self.plan(look, self.paint(learned=True, gain=self._gain(look))), learned)
+
+    def _job(self, plan: RenderPlan, learned: Table) -> RenderJob:
+        assert plan.paint is not None
+        facts = self.facts | {"reliance": plan.paint.reliance.gain} | learned
+        return RenderJob(plan, self.context, facts, made_of=describe(self.request, self.context))
+
+    def forecast(self) -> Table:
+        """Return what it would take: each step is tried for a moment."""
+        request, output = self.request, self.requested.target.output
+        job = RenderJob(self.plan(load_model(IDENTITY, self.context), None), self.context)
+        seconds, stored = self.maps.cost()
+        costs, learned = [estimate(seconds, 0, stored)], NOTHING_LEARNED
+        if self.learns:
+            with TemporaryDirectory(prefix="vidtrans-") as temporary:
+                pairs = self._write_pairs(Path(temporary), replace(self.paint(learned=True), reliance=Reliance(0)))
+                spec = DatasetSpec((pairs,), request.recipe)
+                render = StylizeRequest(request.video, "", output, request.recipe, request.start, request.end)
+                table = forecast(spec, self.dataset, self.model, request.minutes, [render], self.context)
+            costs.append(table)
+            learned = {name: table[name] for name in ("model", "steps")}
+        else:
+            costs.append(job.estimate())
+        return job.summary(output) | self.facts | learned | {"dry_run": True} | add_up(costs)
+
+    @property
+    def facts(self) -> Table:
+        """Return what is reported of key frames."""
+        keys = [picture.frame for picture in self.pictures]
+        bare = [shot.start for shot in self.maps.shots if not any(key in shot for key in keys)]
+        return {"keyframes": keys, "shots_without": bare, "reliance": None}
+
+    def _write_pairs(self, folder: Path, paint: Paint) -> Path:
+        pairs = folder / "keyframes"  # the name is on record
+        size = self.clip.index.width, self.clip.index.height
+        keys = [picture.frame for picture in self.pictures]
+        write_pairs(pairs, self.clip, keys, paint.painter(size), self.context)
+        return pairs
+
+    def _gain(self, look: LoadedModel) -> float:
+        """Return how far to rely on what is carried along the motion."""
+        context, follow = self.context, self.request.follow
+        if follow != "auto":
+            return {"motion": 1.0, "look": 0.0}[follow]
+        plan = self.plan(look, None)
+        with closing(plan.renderer(load_engine(look, plan.rendering, context))) as renderer:
+
+            def network(rgb: np.ndarray, number: int) -> np.ndarray:
+                return renderer.picture(renderer.inputs([Frame(number, 0, rgb)]))
+
+            painter, keys = self.paint(learned=True).painter(plan.size), [picture.frame for picture in self.pictures]
+            gain = gain_of(errors(painter, self.clip, keys, plan.size, network, context))
+        if gain < 1:
+            context.note(f"the look does not follow the motion: paint that is carried along that counts {gain:.0%}")
+        return gain
+
+    def close(self) -> None:
+        """Let what is in the cache be deleted again."""
+        if "maps" in self.__dict__:
+            self.maps.close()
