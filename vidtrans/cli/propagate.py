@@ -86,9 +86,9 @@ def propagate(request: PropagateRequest, context: Context, console: Console) -> 
 
 
 def _text(table: Table) -> str:
+    frames, keys = count(table["frames"], "frame"), count(len(table["keyframes"]), "key frame")
     if table.get("dry_run"):
-        learned = f", learn in {count(table['steps'], 'step')}" if table["steps"] else ""
-        return f"would find {count(table['frames'], 'frame')} in the key frames{learned}, and write {table['output']}{cost_text(table)}"
-    text = f"{table['output']}: {count(table['frames'], 'frame')} painted like {count(len(table['keyframes']), 'key frame')}"
-    text += timing(table)
+        learned = f", learn them in {count(table['steps'], 'step')}" if table["steps"] else ""
+        return f"would paint {frames} like {keys}{learned}, into {table['output']}{cost_text(table)}"
+    text = f"{table['output']}: {frames} painted like {keys}{timing(table)}"
     return text + (f"\nthe network: {table['model']}" if table["model"] else "")

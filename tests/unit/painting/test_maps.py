@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ def test_every_frame_is_walked_to_from_each_key_frame_that_it_is_painted_from(
     lengths: list[int], data: st.DataObject
 ) -> None:
     edges = np.cumsum([0, *lengths]).tolist()
-    shots = [range(a, b) for a, b in zip(edges, edges[1:], strict=False)]
+    shots = [range(a, b) for a, b in itertools.pairwise(edges)]
     numbers = st.integers(0, edges[-1] - 1)
     keys = sorted(data.draw(st.sets(numbers, max_size=8)))
     always = sorted(data.draw(st.sets(st.sampled_from(keys), max_size=2))) if keys else []
