@@ -1,14 +1,16 @@
 """Painted key frames on clips whose painting is known in every frame.
 
-    python -m benchmarks.keyframes.bench DATA --cache DIR [--parts choosing,carried,learned] [--only NAMES] [--tuning]
+    python -m benchmarks.keyframes.bench DATA --cache DIR [--parts choosing,painted] [--only NAMES] [--tuning]
+        [--ebsynth PROGRAM] [--few-shot FOLDER]
 
 No constant was chosen on these clips; ``--tuning`` takes those on which they were.
 
 choosing: PSNR of the paintings' frames made of the two that ``vidtrans keyframes`` chooses, beside the best, the mean
-and the outermost pair of the same candidates, all at half size and carried along the motion. carried: PSNR and
-sharpness (over the truth's) of the unseen frames from the nearest key frame, and from all blended. learned: the same of
-a network alone that learned the two key frames with the preset ``painted``, and of what is carried where that is sure,
-with the network elsewhere.
+and the outermost pair of the same candidates, all at half size and carried along the motion. painted: the clip from two
+painted frames, by ``vidtrans propagate``, with and without a network, beside the nearest key frame carried along the
+motion and beside other programs (``peers``; the few-shot training gets the seconds that ours took). PSNR and sharpness
+(over the truth's) of unseen frames; warping error over the truth's, of the lynx as it is; sharpness of the lynx over
+its key frames'.
 """
 
 from __future__ import annotations
@@ -17,8 +19,9 @@ import argparse
 import itertools
 import shutil
 import sys
+import time
 from collections.abc import Callable, Sequence
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +30,12 @@ import numpy as np
 
 import vidtrans
 from benchmarks.consistency.cases import Missing, frames_of
+from benchmarks.consistency.measure import FLOW
 from benchmarks.consistency.store import Store, digest, source_digest
+from benchmarks.keyframes import peers
 from benchmarks.keyframes.cases import Case, plan
 from vidtrans.flow.warping import halve, warp
+from vidtrans.metrics.consistency import Scorer
 from vidtrans.metrics.picture_quality import psnr, sharpness
 from vidtrans.painting.blending import Painting, blend
 from vidtrans.painting.carrying import Carried, Guide, Step, carry_along
@@ -37,9 +43,14 @@ from vidtrans.painting.choosing import SHORT_SIDE, ShotChooser, sample_numbers
 from vidtrans.settings import Size
 from vidtrans.video.images.picture import resize, write_picture
 
-PRESET = [Path(__file__).resolve().parents[2] / "presets" / "painted.toml"]
-STEPS = 1500
-EVERY = 6  # frames between those that a pair is scored on
+PACKAGE = Path(vidtrans.__file__).parent
+SOURCES = [
+    *PACKAGE.glob("painting/*.py"),
+    *PACKAGE.glob("pipeline/pa*.py"),
+    PACKAGE / "networks" / "few_shot.py",
+    PACKAGE.parent / "presets" / "painted.toml",
+]
+EVERY = 6  # frames between those that a pair of key frames is scored on, and another program has to make
 Maps = dict[int, dict[int, Carried]]  # of each key, by frame
 
 
@@ -58,7 +69,10 @@ def to_levels(picture: np.ndarray) -> np.ndarray:
     return np.rint(255 * np.clip(picture, 0, 1)).astype(np.uint8)
 
 
-def choosing(case: Case) -> list[float]:
+# Which frames
+
+
+def choosing(case: Case, _: argparse.Namespace, __: Store) -> list[list[object]]:
     if any(painting is None for painting in case.paintings):
         raise Missing(f"{case.name}: its paintings are not known")
     numbers = sample_numbers(0, len(case.frames), 2)
@@ -72,114 +86,150 @@ def choosing(case: Case) -> list[float]:
     for pair in itertools.combinations(chooser.candidates, 2):
         scores = []
         for at in (n for n in scored if n not in pair):
-            made, _ = blend(at, [(painting(key, paintings[key]), maps[key][at]) for key in pair])
-            scores.append(psnr(to_levels(made), paintings[at]))
+            made = blend(at, [(painting(key, paintings[key]), maps[key][at]) for key in pair])
+            scores.append(psnr(to_levels(made.rgb), paintings[at]))
         found[pair] = float(np.mean(scores))
     first, last = chooser.candidates[0], chooser.candidates[-1]
     keys = chooser.best(2).keys
-    return [found[keys[0], keys[1]], max(found.values()), float(np.mean(list(found.values()))), found[first, last]]
+    every = list(found.values())
+    return [[case.name, found[keys[0], keys[1]], max(every), float(np.mean(every)), found[first, last]]]
 
 
-def carrying(case: Case) -> tuple[Maps, list[Painting]]:
-    """Where its frames are in its key frames, and the paintings of these. Raises Missing where none is known."""
-    if not case.unseen:
-        raise Missing(f"{case.name}: its paintings are not known")
-    keys = [painting(key, rgb) for key, rgb in zip(case.keys, case.painted, strict=True)]
-    return maps_of(case.frames, case.keys), keys
+# The clip
 
 
-def carried(case: Case) -> list[float]:
-    maps, keys = carrying(case)
-    rows = []
-    for at in case.unseen:
-        truth = case.paintings[at]
-        assert truth is not None
-        nearest = min(keys, key=lambda key: abs(key.frame - at))
-        one = to_levels(warp(nearest.rgb, maps[nearest.frame][at].flow, bicubic=True))
-        both = to_levels(blend(at, [(key, maps[key.frame][at]) for key in keys])[0])
-        sharp = sharpness(truth)
-        rows.append([psnr(one, truth), sharpness(one) / sharp, psnr(both, truth), sharpness(both) / sharp])
-    return [float(value) for value in np.mean(rows, axis=0)]
+@dataclass(frozen=True)
+class Film:
+    """What a way has made: frames by number, and the seconds that it took; None where that says nothing."""
+
+    frames: dict[int, np.ndarray]
+    seconds: float | None = None
 
 
-def learned(case: Case, store: Store, steps: int) -> list[float]:
-    maps, keys = carrying(case)
-    outputs = network_outputs(case, store, steps)
-    rows = []
-    for at in case.unseen:
-        truth = case.paintings[at]
-        assert truth is not None
-        brought, trust = blend(at, [(key, maps[key.frame][at]) for key in keys])
-        share = cv2.GaussianBlur(cv2.erode(np.clip(1.5 * trust, 0, 1), np.ones((3, 3))), (0, 0), 1)[..., None]
-        both = to_levels(share * brought + (1 - share) * (outputs[at].astype(np.float32) / 255))
-        sharp = sharpness(truth)
-        rows.append(
-            [psnr(outputs[at], truth), sharpness(outputs[at]) / sharp, psnr(both, truth), sharpness(both) / sharp]
-        )
-    return [float(value) for value in np.mean(rows, axis=0)]
+def nearest(case: Case, maps: Maps) -> Film:
+    made = {}
+    for at in range(len(case.frames)):
+        key = min(case.keys, key=lambda key: abs(key - at))
+        rgb = case.paintings[key]
+        assert rgb is not None
+        made[at] = to_levels(warp(painting(key, rgb).rgb, maps[key][at].flow, bicubic=True))
+    return Film(made)
 
 
-def network_outputs(case: Case, store: Store, steps: int) -> list[np.ndarray]:
-    """All frames as a network paints them that learned the key frames."""
+def propagated(case: Case, store: Store, **options: Any) -> Film:
+    """All frames as ``vidtrans propagate`` paints them."""
+    key = digest(str(sorted(options.items())), source_digest(SOURCES), *case.frames, *case.painted)
+    took: dict[str, Any] = {}
 
     def made() -> list[np.ndarray]:
-        place = store.folder / f"{case.name}-{steps}"
+        place = store.folder / f"{case.name}-propagated"
         shutil.rmtree(place, ignore_errors=True)
-        for key, rgb in zip(case.keys, case.painted, strict=True):
-            write_picture(place / "source" / f"{key:05d}.png", case.frames[key])
-            write_picture(place / "target" / f"{key:05d}.png", rgb)
         for number, frame in enumerate(case.frames):
             write_picture(place / "clip" / f"{number:05d}.png", frame)
-        common: dict[str, Any] = {"cache_dir": place / "cache", "overwrite": True}
-        dataset = place / "d.dataset"
-        vidtrans.make_dataset(place / "source", dataset, preset="painted", target=place / "target", **common)
-        vidtrans.train(dataset, place / "m.safetensors", steps=steps, **common)
-        plain = {"encoding": {"codec": "ffv1"}, "temporal": {"name": "off"}, "rendering": {"size": "source"}}
-        vidtrans.stylize(place / "clip", place / "m.safetensors", place / "o.mkv", settings=plain, **common)
+        for number, rgb in zip(case.keys, case.painted, strict=True):
+            write_picture(place / "keys" / f"{number:05d}.png", rgb)
+        settings = {"encoding": {"codec": "ffv1"}, "rendering": {"cuts": "off"}}
+        began = time.monotonic()
+        common: dict[str, Any] = {"cache_dir": place / "cache", "settings": settings, **options}
+        vidtrans.propagate(place / "clip", place / "keys", place / "o.mkv", **common)
+        took["seconds"] = time.monotonic() - began
         return frames_of(place / "o.mkv")
 
-    sources = source_digest([*Path(vidtrans.__file__).parent.glob("networks/few_shot.py"), *PRESET])
-    return store.pictures(f"{case.name}-network", digest(str(steps), sources, *case.frames, *case.painted), made)
+    frames = store.pictures(f"{case.name}-propagated", key, made)
+    took = store.table(f"{case.name}-seconds", key, lambda: took)
+    return Film(dict(enumerate(frames)), took.get("seconds"))
 
 
-COLUMNS = {
-    "choosing": "chosen | best | mean | first and last",
-    "carried": "nearest: PSNR | sharpness | blended: PSNR | sharpness",
-    "learned": "network: PSNR | sharpness | with what is carried: PSNR | sharpness",
+def ways(case: Case, options: argparse.Namespace, store: Store) -> dict[str, Callable[[], Film]]:
+    maps = maps_of(case.frames, case.keys)
+    chosen = [n for n in range(EVERY // 3, len(case.frames), EVERY) if n not in case.keys]
+    program = digest(options.ebsynth.read_bytes()) if options.ebsynth else ""
+    picture_key = digest(program, str(peers.GUIDES), *case.frames, *case.painted)
+    found: dict[str, Callable[[], Film]] = {
+        "nearest key frame": lambda: nearest(case, maps),
+        "motion alone": lambda: propagated(case, store, minutes=0),
+        "propagate": lambda: propagated(case, store),
+    }
+    if options.ebsynth:
+        frames = lambda: store.pictures(  # noqa: E731
+            f"{case.name}-ebsynth", picture_key, lambda: peers.ebsynth(options.ebsynth, case, maps, chosen)
+        )
+        found["ebsynth"] = lambda: Film(dict(zip(chosen, frames(), strict=True)))
+    if options.few_shot:
+
+        def trained() -> Film:
+            seconds = propagated(case, store).seconds or 300.0
+            key = digest("few-shot", f"{seconds:.0f}", *case.frames, *case.painted)
+            made = store.pictures(f"{case.name}-few-shot", key, lambda: peers.few_shot(options.few_shot, case, seconds))
+            return Film(dict(enumerate(made)), seconds)
+
+        found["few-shot training"] = trained
+    return found
+
+
+def painted(case: Case, options: argparse.Namespace, store: Store) -> list[list[object]]:
+    truth_error = None
+    if case.unseen:
+        truth_error = warping_error(case, [p for p in case.paintings if p is not None])
+    rows: list[list[object]] = []
+    for name, way in ways(case, options, store).items():
+        film = way()
+        numbers = [n for n in film.frames if n not in case.keys]
+        error = warping_error(case, list(film.frames.values())) if len(film.frames) == len(case.frames) else None
+        if case.unseen:
+            truths = {n: case.paintings[n] for n in numbers}
+            db = float(np.mean([psnr(film.frames[n], truth) for n, truth in truths.items() if truth is not None]))
+            sharp = [sharpness(film.frames[n]) / sharpness(truth) for n, truth in truths.items() if truth is not None]
+        else:
+            db = None
+            sharp = [sharpness(film.frames[n]) / np.mean([sharpness(p) for p in case.painted]) for n in numbers]
+        error = error / truth_error if error is not None and truth_error else error
+        rows.append([case.name, name, db, float(np.mean(sharp)), error, film.seconds])
+    return rows
+
+
+def warping_error(case: Case, pictures: Sequence[np.ndarray]) -> float:
+    scorer = Scorer(FLOW)
+    for number, (frame, picture) in enumerate(zip(case.frames, pictures, strict=True)):
+        scorer.add(frame, picture, None, None, starts_shot=number == 0)
+    return float(scorer.scores().summary["warping_error"] or 0)
+
+
+PARTS: dict[str, tuple[str, Callable[[Case, argparse.Namespace, Store], list[list[object]]]]] = {
+    "choosing": ("case | chosen | best | mean | first and last", choosing),
+    "painted": ("case | way | PSNR | sharpness | warping error | seconds", painted),
 }
+
+
+def cell(value: object) -> str:
+    return "–" if value is None else f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--cache", type=Path, required=True, help="a folder for what is made")
-    parser.add_argument("--parts", default=",".join(COLUMNS))
+    parser.add_argument("--parts", default=",".join(PARTS))
     parser.add_argument("--only", default="", help="cases; all without")
     parser.add_argument("--tuning", action="store_true")
-    parser.add_argument("--steps", type=int, default=STEPS, help="of the network")
-    arguments = parser.parse_args()
-    cv2.setNumThreads(1)
-    store = Store(arguments.cache)
-    cases = plan(arguments.data, store)["choosing" if arguments.tuning else "scored"]
-    parts: dict[str, Callable[[Case], list[float]]] = {
-        "choosing": choosing,
-        "carried": carried,
-        "learned": partial(learned, store=store, steps=arguments.steps),
-    }
-    for part in arguments.parts.split(","):
-        measure, columns = parts[part], COLUMNS[part]
-        print(f"\n## {part}\n\n| case | {columns} |\n|---|" + "---|" * (columns.count("|") + 1))
-        rows = []
-        for name in arguments.only.split(",") if arguments.only else cases:
+    parser.add_argument("--ebsynth", type=Path, metavar="PROGRAM")
+    parser.add_argument("--few-shot", type=Path, metavar="FOLDER", help="with the peer's programs")
+    options = parser.parse_args()
+    store = Store(options.cache)
+    cases = plan(options.data, store)["choosing" if options.tuning else "scored"]
+    for part in options.parts.split(","):
+        columns, measure = PARTS[part]
+        print(f"\n## {part}\n\n| {columns} |\n|---|" + "---|" * columns.count("|"))
+        for name in options.only.split(",") if options.only else cases:
             try:
-                rows.append(measure(cases[name]()))
+                rows = measure(cases[name](), options, store)
             except Missing as why:
                 print(f"skipped: {why}", file=sys.stderr)
                 continue
-            print(f"| {name} | " + " | ".join(f"{value:.2f}" for value in rows[-1]) + " |", flush=True)
-        if rows:
-            print("| mean | " + " | ".join(f"{value:.2f}" for value in np.mean(rows, axis=0)) + " |")
+            for row in rows:
+                print("| " + " | ".join(map(cell, row)) + " |", flush=True)
 
 
 if __name__ == "__main__":
+    cv2.setNumThreads(1)
     main()

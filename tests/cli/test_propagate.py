@@ -155,3 +155,25 @@ def test_mistakes_end_in_one_line(capsys: Capsys) -> None:
         capsys, 2, "propagate", "c.mkv", "--keyframes", "keys", "--minutes", 0, "-o", "keys", "--codec", "png"
     )
     assert not Path("o.mkv").exists()
+
+
+def test_a_preview_is_filmed_at_once_and_as_it_learns(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip_and_keys()
+    films: list[bytes] = []
+    monkeypatch.setattr("vidtrans.training.training_run.FIRST_PREVIEW_S", 0.0)
+    ask = ("propagate", "c.mkv", "--keyframes", "keys", *QUICK, "--set=training.preview_seconds=0", *EXACT)
+    film = Path("o.train/preview.mkv")
+
+    def watch(*_: object) -> None:
+        if film.exists() and film.read_bytes() not in films:
+            films.append(film.read_bytes())
+
+    monkeypatch.setattr("vidtrans.training.monitor.preview_sheet", watch)
+    table = said_json(capsys, *ask, "-o", "o.mkv", "--preview")
+    watch()
+    assert len(decode(film)[2]) == 12
+    assert len(films) >= 2  # without a network, and with what it was
+    assert not list(Path("o.train").glob("preview.safetensors"))
+    plain = said_json(capsys, *ask, "-o", "p.mkv", "--cache-dir", "other")
+    assert Path("o.mkv").read_bytes() == Path("p.mkv").read_bytes()
+    assert table["steps"] == plain["steps"]

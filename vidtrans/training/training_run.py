@@ -135,7 +135,9 @@ class TrainingRun:
     def _refresh(self) -> None:
         """Show what there is so far; called by the clock."""
         self.monitor.refresh()
-        if self._preview is not None and time.monotonic() - self._began >= self._preview_due:
+        if self._preview is None or self.context.stop.requested or self.run.step == self.run.total:
+            return
+        if time.monotonic() - self._began >= self._preview_due:
             began = time.monotonic()
             path = self._save("preview.safetensors", self.run)
             self._preview(path)
