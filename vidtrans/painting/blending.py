@@ -8,9 +8,13 @@ from functools import cached_property
 
 import numpy as np
 
-from vidtrans.flow.warping import warp
+from vidtrans.flow.warping import blur, grow, shrink, warp
 from vidtrans.painting.carrying import Carried
 
+LEAST_COVER, LEAST_WEIGHT = 1e-3, 1e-6
+LINES = 270  # of a frame, to which the next lengths in pixels belong
+DETAIL, SEAM = 1.5, 2.0  # σ of what is more than tone, and by which seams between key frames are softened
+SHARPNESS = 4  # power of the weights by which the best key frame is chosen
 LEAST_TRUST, LEAST_SHARE = 0.003, 0.02  # where no key is believed, the nearest ones are blended
 WHOLE = 0.995  # of a frame that is painted is all of it: paint programs leave seams
 
@@ -73,24 +77,52 @@ def blend(frame: int, brought: Sequence[tuple[Painting, Carried]], under: np.nda
         under: The frame itself, (H, W, 3) float32 in [0, 1], which shows where nothing is painted; None where that says
             nothing, and other key frames count alone.
     """
-    total: np.ndarray | None = None
-    weights = trusts = most = np.zeros(0, np.float32)
     left = next((1 - painting.cover for painting, _ in brought if painting.frame == frame), None)
+    colours, weights, covers, trusts = [], [], [], []
     for (painting, carried), share in zip(brought, shares(frame, [p.frame for p, _ in brought]), strict=True):
         is_here = painting.frame == frame
         moved = painting.packed if is_here else warp(painting.packed, carried.flow, bicubic=True)
+        cover = np.clip(moved[..., 3], 0, 1)
         weight = weigh(carried.trust, share)
         if left is not None and not is_here:  # the frame itself was painted: others count where it was not
             weight = weight * left
-        trust = carried.trust if under is not None else carried.trust * np.clip(moved[..., 3], 0, 1)
-        part = moved * weight[..., None]
-        total = part if total is None else total + part
-        weights = weight if weights.size == 0 else weights + weight
-        trusts = trust if trusts.size == 0 else np.maximum(trusts, trust)
-        most = moved[..., 3] if most.size == 0 else np.maximum(most, moved[..., 3])
-    assert total is not None
-    if under is None:
-        return Blend(np.clip(total[..., :3] / np.maximum(total[..., 3:], 1e-6), 0, 1), trusts, np.clip(most, 0, 1))
-    cover = np.clip(total[..., 3] / weights, 0, 1)
-    rgb = total[..., :3] / weights[..., None] + (1 - cover)[..., None] * under
-    return Blend(np.clip(rgb, 0, 1), trusts, cover)
+        if under is None:
+            colours.append(moved[..., :3] / np.maximum(moved[..., 3:], LEAST_COVER))
+            weights.append(weight * cover)
+            trusts.append(carried.trust * cover)
+        else:
+            colours.append(moved[..., :3] + (1 - cover)[..., None] * under)
+            weights.append(weight)
+            trusts.append(carried.trust)
+        covers.append(weight * cover)
+    total = np.maximum(sum(weights), LEAST_WEIGHT)
+    painted = np.clip(sum(covers) / total, 0, 1)
+    parts = [weight / total for weight in weights]
+    rgb = sum(share[..., None] * colour for colour, share in zip(colours, parts, strict=True))
+    if len(brought) > 1 and all(painting.is_whole for painting, _ in brought):  # else their edges would be softened
+        rgb = rgb + _lost_detail(rgb, colours, parts)
+    rgb = np.clip(rgb, 0, 1)
+    return Blend(rgb, np.maximum.reduce(trusts), painted if under is not None else (painted > 0).astype(np.float32))
+
+
+def _lost_detail(mean: np.ndarray, colours: Sequence[np.ndarray], weights: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the detail of the picture (H, W, 3) that weighs most, (H, W), less that of the mean.
+
+    A mean of textures that do not quite lie over one another is soft (Burt and Adelson, "A Multiresolution Spline",
+    1983).
+    """
+    scale = max(1, round(min(mean.shape[:2]) / LINES))
+    best = [blur(weight**SHARPNESS, float(SEAM * scale)) for weight in weights]
+    total = np.maximum(sum(best), LEAST_WEIGHT)
+    detail = -_detail(mean, scale)
+    for colour, share in zip(colours, best, strict=True):
+        detail += (share / total)[..., None] * _detail(colour, scale)
+    return detail
+
+
+def _detail(picture: np.ndarray, scale: int) -> np.ndarray:
+    """Return what is more than tone in a picture, at a cost that grows with its pixels alone."""
+    height, width = picture.shape[:2]
+    small = shrink(picture, (max(1, width // scale), max(1, height // scale))) if scale > 1 else picture
+    found: np.ndarray = picture - grow(blur(small, DETAIL), (width, height))
+    return found
