@@ -16,7 +16,10 @@ from vidtrans.painting.maps import KeyMaps
 from vidtrans.settings import Table, to_table
 
 VERSION = 1
-SURE = 1.5  # times the trust: from ⅔ on nothing is left of the network
+SURE = 1.5  # times the trust: from ⅔ on nothing is left of what lies below
+LEVELS = (0.0, 0.075, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.825, 0.875, 0.925, 0.9625, 1.0)  # of trust
+MOTION = tuple(min(1.0, SURE * level) for level in LEVELS)  # shares where the motion is followed
+LOOK = (0.0,) * len(LEVELS)  # and where the network alone paints
 FEATHER = 270  # lines of a frame, for each pixel by which what is sure is narrowed, and its edge softened
 LOADED = 24  # paintings in memory
 
@@ -49,12 +52,12 @@ class Reliance:
     """How far what key frames bring is relied on.
 
     Attributes:
-        gain: Times the trust in it: 1 as motion is found, 0 not at all.
-        has_network: Where nothing is sure a network paints; without one the best there is is taken.
+        shares: Of it at each of ``LEVELS`` of trust; the rest is the network's.
+        has_network: Without one the best there is is taken.
         over_source: What was not painted shows the source, in every key frame.
     """
 
-    gain: float = 1.0
+    shares: tuple[float, ...] = MOTION
     has_network: bool = True
     over_source: bool = False
 
@@ -90,7 +93,7 @@ class Painter:
 
     def blend(self, frame: int, source: np.ndarray, without: Sequence[int] = ()) -> Blend | None:
         """Return what key frames, but for some, bring to a frame; None where its shot has none, or none counts."""
-        if self._reliance.gain == 0:
+        if not any(self._reliance.shares):
             return None
         brought = [(self.painting(key), c) for key, c in self._maps.at(frame, *self._size) if key not in without]
         under = source.astype(np.float32) / 255 if self._reliance.over_source else None
@@ -114,7 +117,7 @@ class Painter:
         """How much of what is brought is taken, (H, W)."""
         if not self._reliance.has_network:
             return np.ones_like(brought.cover) if self._reliance.over_source else brought.cover
-        sure = np.clip(SURE * self._reliance.gain * brought.trust, 0, 1)
+        sure = np.interp(brought.trust, LEVELS, self._reliance.shares).astype(np.float32)
         width = max(1, round(min(sure.shape) / FEATHER))
         eroded = cv2.erode(sure, np.ones((2 * width + 1, 2 * width + 1), np.uint8))
         return blur(eroded, float(width))

@@ -1,55 +1,79 @@
-"""Whether to follow the motion or the look: measured on the key frames, whose painting is known.
+"""How far to follow the motion, and how far the look: found by comparing what key frames bring with a network's picture.
 
 Paint that is carried along the motion is sharp and steady where it is right. Where a look does not move with the things
-that it shows, or the motion is not found, a network that learned the look paints better.
+that it shows, or the motion is not found, a network that learned the look paints better. Nobody knows how wrong either
+is in a frame that was not painted. But their errors have nothing to do with each other, so that their squared
+difference is the sum of both; and where the motion is surest, what it brings is next to right, so that the difference
+there is the network's error alone. Weighing by inverse squared errors then gives each the share that it deserves, by
+the trust in the motion.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from vidtrans.clips.indexing import Clip
-from vidtrans.clips.sampling import read_clip_frames
-from vidtrans.painting.composing import Painter
+from vidtrans.clips.sampling import read_clip_frames, segment_centres
+from vidtrans.painting.composing import LEVELS, Painter
 from vidtrans.session import Context
 from vidtrans.settings import Size
 from vidtrans.video.frame_format import FrameFormat
 
 NetworkPicture = Callable[[np.ndarray, int], np.ndarray]  # of a frame (H, W, 3) uint8 and its number: uint8 or uint16
-MOTION_UNTIL, LOOK_FROM = 1.2, 2.0  # times the network's error: what is carried counts fully, and not at all
+SAMPLES = 10  # frames that are compared
+SUREST = 0.95  # trust from which on what is carried is taken as right
+CAUTION = 3.0  # power of the shares: a wrong edge that is sharp shows more than a soft one
 
 
-def errors(
-    painter: Painter, clip: Clip, keys: Sequence[int], size: tuple[int, int], network: NetworkPicture, context: Context
-) -> Iterable[tuple[float, float]]:
-    """Yield, of each key frame that others reach, the RMS error of what they bring there and that of the network.
+def calibrate(
+    painter: Painter,
+    clip: Clip,
+    frames: Sequence[int],
+    size: tuple[int, int],
+    network: NetworkPicture,
+    context: Context,
+) -> tuple[float, ...]:
+    """Return the share of what is carried along the motion at each level of trust, ``composing.LEVELS``.
 
-    Errors are in [0, 1], where the key frame is painted.
+    Args:
+        painter: Brings what is carried.
+        clip: Of which a few frames are looked at.
+        frames: The numbers among which they are chosen.
+        size: The (width, height) of pictures.
+        network: Returns its picture of a frame.
     """
-    form = FrameFormat(Size(exact=size))
-    for frame in read_clip_frames(clip, keys, form, context):
-        brought = painter.blend(frame.index, frame.rgb, without=[frame.index])
-        painting = painter.painting(frame.index)
-        if brought is None or not painting.cover.any():
+    squares, counts = np.zeros(len(LEVELS)), np.zeros(len(LEVELS))
+    chosen = sorted({frames[at] for at in segment_centres(len(frames), min(SAMPLES, len(frames)))})
+    for frame in read_clip_frames(clip, chosen, FrameFormat(Size(exact=size)), context):
+        brought = painter.blend(frame.index, frame.rgb)
+        if brought is None:
             continue
         output = network(frame.rgb, frame.index)
-        pictures = brought.rgb, output.astype(np.float32) / np.iinfo(output.dtype).max
-        carried, learned = (_error(picture, painting.rgb, painting.cover) for picture in pictures)
-        yield carried, learned
+        apart = np.square(brought.rgb - output.astype(np.float32) / np.iinfo(output.dtype).max).mean(2)
+        level = nearest_level(brought.trust)
+        seen = brought.cover.ravel()
+        squares += np.bincount(level, apart.ravel() * seen, len(LEVELS))
+        counts += np.bincount(level, seen, len(LEVELS))
+    return shares_of(squares, counts)
 
 
-def gain_of(found: Iterable[tuple[float, float]]) -> float:
-    """Return how far to rely on what is carried, 0 to 1, from pairs of errors, carried and learned; 1 without any."""
-    pairs = list(found)
-    if not pairs:
-        return 1.0
-    carried, learned = (float(np.sqrt(np.mean(np.square(side)))) for side in zip(*pairs, strict=True))
-    ratio = carried / max(learned, 1e-4)
-    return round(float(np.clip((LOOK_FROM - ratio) / (LOOK_FROM - MOTION_UNTIL), 0, 1)), 2)
+def nearest_level(trust: np.ndarray) -> np.ndarray:
+    """Return the number of the level that is nearest to each value, (N,)."""
+    middles = (np.asarray(LEVELS[1:]) + np.asarray(LEVELS[:-1])) / 2
+    return np.digitize(trust.ravel(), middles)
 
 
-def _error(picture: np.ndarray, painting: np.ndarray, cover: np.ndarray) -> float:
-    squares = np.square(picture - painting).mean(2)
-    return float(np.sqrt((squares * cover).sum() / cover.sum()))
+def shares_of(squares: np.ndarray, counts: np.ndarray) -> tuple[float, ...]:
+    """Return shares from the sums of squared differences at each level of trust, and of how many pixels they are."""
+    if not counts.any():
+        return tuple(LEVELS)
+    top = np.asarray(LEVELS) >= SUREST
+    if not counts[top].any():  # nothing is sure: the surest there is
+        top = np.arange(len(LEVELS)) == np.flatnonzero(counts)[-1]
+    error = squares[top].sum() / counts[top].sum()
+    means = squares / np.maximum(counts, 1)
+    shares = np.where(counts > 0, np.minimum(1, error / np.maximum(means, 1e-9)), 0)
+    shares = np.maximum.accumulate(shares**CAUTION)
+    return tuple(round(float(share), 3) for share in shares)

@@ -20,8 +20,8 @@ from vidtrans.files import base_name
 from vidtrans.models.loaded_model import LoadedModel, ResolvedRenderSettings, load_engine, load_model
 from vidtrans.models.model_file import IDENTITY
 from vidtrans.output.target import refuse_link
-from vidtrans.painting.composing import Paint, Reliance
-from vidtrans.painting.following import errors, gain_of
+from vidtrans.painting.composing import LOOK, MOTION, Paint, Reliance
+from vidtrans.painting.following import calibrate
 from vidtrans.painting.key_frames import PaintedPicture, find_key_frames, key_frame_files
 from vidtrans.painting.maps import KeyMaps
 from vidtrans.painting.pairs import write_pairs
@@ -149,10 +149,10 @@ class PaintingJob:
                 where = f"frames {shot.start} to {shot.stop - 1}" if len(shot) > 1 else f"frame {shot.start}"
                 self.context.note(f"the shot of {where} has no key frame: it {becomes}", "warning")
 
-    def paint(self, *, learned: bool, gain: float = 1.0) -> Paint:
+    def paint(self, *, learned: bool, shares: tuple[float, ...] = MOTION) -> Paint:
         """Return what the clip is painted with. Where no frame is painted all over, it shows between the paint."""
         over_source = not any(picture.is_whole for picture in self.pictures)
-        return Paint(self.pictures, self.maps, Reliance(gain, has_network=learned, over_source=over_source))
+        return Paint(self.pictures, self.maps, Reliance(shares, has_network=learned, over_source=over_source))
 
     def plan(self, model: LoadedModel, paint: Paint | None) -> RenderPlan:
         """Return the plan of the render. Raises UsageError, MediaError."""
@@ -183,11 +183,11 @@ class PaintingJob:
         look = load_model(str(model), self.context)
         assert look.record is not None
         learned = {"model": str(model), "steps": look.record.training["step"]}
-        return self._job(self.plan(look, self.paint(learned=True, gain=self._gain(look))), learned)
+        return self._job(self.plan(look, self.paint(learned=True, shares=self._shares(look))), learned)
 
     def _job(self, plan: RenderPlan, learned: Table) -> RenderJob:
         assert plan.paint is not None
-        facts = self.facts | {"reliance": plan.paint.reliance.gain} | learned
+        facts = self.facts | {"shares": list(plan.paint.reliance.shares)} | learned
         return RenderJob(plan, self.context, facts, made_of=describe(self.request, self.context))
 
     def forecast(self) -> Table:
@@ -198,7 +198,7 @@ class PaintingJob:
         costs, learned = [estimate(seconds, 0, stored)], NOTHING_LEARNED
         if self.learns:
             with TemporaryDirectory(prefix="vidtrans-") as temporary:
-                pairs = self._write_pairs(Path(temporary), replace(self.paint(learned=True), reliance=Reliance(0)))
+                pairs = self._write_pairs(Path(temporary), replace(self.paint(learned=True), reliance=Reliance(LOOK)))
                 spec = DatasetSpec((pairs,), request.recipe)
                 render = StylizeRequest(request.video, "", output, request.recipe, request.start, request.end)
                 table = forecast(spec, self.dataset, self.model, request.minutes, [render], self.context)
@@ -213,7 +213,7 @@ class PaintingJob:
         """Return what is reported of key frames."""
         keys = [picture.frame for picture in self.pictures]
         bare = [shot.start for shot in self.maps.shots if not any(key in shot for key in keys)]
-        return {"keyframes": keys, "shots_without": bare, "reliance": None}
+        return {"keyframes": keys, "shots_without": bare, "shares": None}
 
     def _write_pairs(self, folder: Path, paint: Paint) -> Path:
         pairs = folder / "keyframes"  # the name is on record
@@ -222,22 +222,21 @@ class PaintingJob:
         write_pairs(pairs, self.clip, keys, paint.painter(size), self.context)
         return pairs
 
-    def _gain(self, look: LoadedModel) -> float:
-        """Return how far to rely on what is carried along the motion."""
+    def _shares(self, look: LoadedModel) -> tuple[float, ...]:
+        """Return how far to rely on what is carried along the motion, at each level of trust in that."""
         context, follow = self.context, self.request.follow
         if follow != "auto":
-            return {"motion": 1.0, "look": 0.0}[follow]
+            return {"motion": MOTION, "look": LOOK}[follow]
         plan = self.plan(look, None)
         with closing(plan.renderer(load_engine(look, plan.rendering, context))) as renderer:
 
             def network(rgb: np.ndarray, number: int) -> np.ndarray:
                 return renderer.picture(renderer.inputs([Frame(number, 0, rgb)]))
 
-            painter, keys = self.paint(learned=True).painter(plan.size), [picture.frame for picture in self.pictures]
-            gain = gain_of(errors(painter, self.clip, keys, plan.size, network, context))
-        if gain < 1:
-            context.note(f"the look does not follow the motion: paint that is carried along that counts {gain:.0%}")
-        return gain
+            keys = {picture.frame for picture in self.pictures}
+            frames = [n for shot in self.maps.shots if keys & set(shot) for n in shot if n not in keys]
+            painter = self.paint(learned=True).painter(plan.size)
+            return calibrate(painter, self.clip, frames, plan.size, network, context) if frames else MOTION
 
     def close(self) -> None:
         """Let what is in the cache be deleted again."""
