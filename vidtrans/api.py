@@ -241,6 +241,7 @@ def propagate(
     start: str | None = None,
     end: str | None = None,
     mask: PathLike | None = None,
+    layer: bool = False,
     settings: Settings | None = None,
     **options: Unpack[ContextOptions],
 ) -> Table:
@@ -251,7 +252,7 @@ def propagate(
     recipe = painted_recipe(preset, _with_steps(settings, steps, minutes))
     span = _time(start), _time(end)
     request = requests.PropagateRequest(
-        Path(video), Path(keyframes), recipe, _path(output), minutes, follow, preview, *span, _path(mask)
+        Path(video), Path(keyframes), recipe, _path(output), minutes, follow, preview, *span, _path(mask), layer
     )
     return _propagate.propagate(request, Context(**options))
 

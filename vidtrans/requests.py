@@ -320,7 +320,7 @@ class PropagateRequest:
 
     ``minutes``: of training, in place of the recipe's steps; 0 for none. ``follow``: what is relied on, paint that is
     carried along the motion or the network. ``mask``: where the paint is. ``preview``: also write a film of what there
-    is so far, beside the output.
+    is so far, beside the output. ``layer``: the paint alone, transparent where nothing is painted.
     """
 
     video: Path
@@ -333,6 +333,7 @@ class PropagateRequest:
     start: Time | None = None
     end: Time | None = None
     mask: Path | None = None
+    layer: bool = False
 
     def __post_init__(self) -> None:
         if self.minutes != 0:

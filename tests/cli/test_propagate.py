@@ -177,3 +177,24 @@ def test_a_preview_is_filmed_at_once_and_as_it_learns(capsys: Capsys, monkeypatc
     plain = said_json(capsys, *ask, "-o", "p.mkv", "--cache-dir", "other")
     assert Path("o.mkv").read_bytes() == Path("p.mkv").read_bytes()
     assert table["steps"] == plain["steps"]
+
+
+def test_paint_alone_lies_over_footage_in_another_program(capsys: Capsys) -> None:
+    frames = clip_and_keys(())
+    layer = np.dstack([painted(frames[4]), np.zeros((48, 64), np.uint8)])
+    layer[:24, :, 3] = 255
+    layer[24:30, :, 3] = 128
+    write(Path("keys/004.png"), layer)
+    ask = ("propagate", "c.mkv", "--keyframes", "keys", "--minutes", 0, "--temporal", "off")
+    said_json(capsys, *ask, "-o", "whole", "--codec", "png")
+    assert said_json(capsys, *ask, "-o", "layer", "--codec", "png", "--layer")["alpha"]
+    for number, whole in enumerate(sorted(Path("whole").iterdir())):
+        made = cv2.imread(str(Path("layer") / whole.name), cv2.IMREAD_UNCHANGED)
+        alpha = made[..., 3:].astype(float) / 255
+        laid = made[..., :3] * alpha + frames[number][..., ::-1] * (1 - alpha)
+        assert np.abs(laid - cv2.imread(str(whole))).max() <= 3
+        assert made[36:, :, 3].max() == 0
+        assert made[:16, :, 3].mean() > 250
+    assert "keeps no alpha" in refuse(capsys, 2, *ask, "-o", "o.mp4", "--codec", "h264", "--layer")
+    write(Path("keys/009.png"), painted(frames[9]))
+    assert "009.png is painted all over" in refuse(capsys, 2, *ask, "-o", "other", "--codec", "png", "--layer")

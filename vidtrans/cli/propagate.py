@@ -63,6 +63,12 @@ if TYPE_CHECKING:
 @cuts_option("nothing is carried")
 @strength_option
 @click.option("--mask", type=FILE, help="A matte, white where the paint is: a video, a picture, or a folder.")
+@click.option(
+    "--layer",
+    is_flag=True,
+    help="Write the paint alone, transparent where nothing is painted, to lie over footage: with a codec that keeps "
+    "alpha.",
+)
 @mix_option
 @colour_option
 @codec_option

@@ -10,6 +10,7 @@ from math import gcd
 from pathlib import Path
 
 from vidtrans.clips.indexing import Clip
+from vidtrans.errors import UsageError
 from vidtrans.output.assembling import Assembly, pass_of, try_pass
 from vidtrans.session import Context
 from vidtrans.video.io.codecs import CODECS, CONTAINERS, codecs_with_alpha
@@ -72,9 +73,9 @@ def _common(a: Fraction, b: Fraction) -> Fraction:
 class Delivery:
     """The frames ``numbers`` of a clip as a result. Raises UsageError where the codec cannot hold it.
 
-    ``factor``: how many times larger than its source it is; ``drawn``: the source is a drawing, on paper; ``pattern``:
-    how pictures in a folder are called. ``depth``: bits a channel of the pictures that are written, 8 or 16; the
-    ``picture``'s are the result's.
+    ``layer``: with alpha, whatever the source has. ``factor``: how many times larger than its source it is; ``drawn``:
+    the source is a drawing, on paper; ``pattern``: how pictures in a folder are called. ``depth``: bits a channel of
+    the pictures that are written, 8 or 16; the ``picture``'s are the result's.
     """
 
     def __init__(
@@ -87,11 +88,15 @@ class Delivery:
         factor: int = 1,
         drawn: bool = False,
         pattern: str = "",
+        layer: bool = False,
     ) -> None:
         self.clip, self.numbers, self.encoding = clip, numbers, encoding
-        self.trimmed, self.drawn, self.pattern = trimmed, drawn, pattern
+        self.trimmed, self.drawn, self.pattern, self.layer = trimmed, drawn, pattern, layer
         self.times = self._times()
         self.picture = self._picture(factor)
+        if layer and not self.picture.alpha:
+            why = f"{encoding.codec} keeps no alpha"
+            raise UsageError("--layer", why, f"use --codec {' or '.join(codecs_with_alpha())}")
         if not encoding.filter:  # else it is seen what the graph makes of it
             encoding.check_size(self.picture)
         self.depth = 16 if self.picture.depth > 8 else 8
@@ -120,7 +125,7 @@ class Delivery:
             self.times.timing.time_base,
             encoding.rate or index.rate,
             depth,
-            index.findings.alpha and codec is not None and codec.has_alpha(depth) and not self.drawn,
+            (index.findings.alpha or self.layer) and codec is not None and codec.has_alpha(depth) and not self.drawn,
         )
 
     @property

@@ -91,7 +91,7 @@ def blend(frame: int, brought: Sequence[tuple[Painting, Carried]], under: np.nda
             weights.append(weight * cover)
             trusts.append(carried.trust * cover)
         else:
-            colours.append(moved[..., :3] + (1 - cover)[..., None] * under)
+            colours.append(np.clip(moved[..., :3], 0, cover[..., None]) + (1 - cover)[..., None] * under)
             weights.append(weight)
             trusts.append(carried.trust)
         covers.append(weight * cover)

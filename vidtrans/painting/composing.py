@@ -14,6 +14,7 @@ from vidtrans.flow.warping import blur
 from vidtrans.painting.blending import Blend, Painting, blend
 from vidtrans.painting.maps import KeyMaps
 from vidtrans.settings import Table, to_table
+from vidtrans.video.colour.conversion import to_uint8
 
 VERSION = 1
 SURE = 1.5  # times the trust: from ⅔ on nothing is left of what lies below
@@ -99,6 +100,19 @@ class Painter:
         under = source.astype(np.float32) / 255 if self._reliance.over_source else None
         return blend(frame, brought, under) if brought else None
 
+    def lift(self, frame: int, picture: np.ndarray, source: np.ndarray) -> np.ndarray:
+        """Return the paint of a painted frame alone: (H, W, 4) of its dtype, straight colours and alpha.
+
+        Laid over the ``source``, (H, W, 3) like the picture, it is the picture again.
+        """
+        full = np.iinfo(picture.dtype).max
+        found = self.blend(frame, to_uint8(source))
+        if found is None:
+            return np.dstack([picture, np.zeros(picture.shape[:2], picture.dtype)])
+        below, alpha = source.astype(np.float32), np.rint(full * found.cover)
+        colours = below + (picture - below) * (full / np.maximum(alpha, 1))[..., None]
+        return np.dstack([np.clip(np.rint(colours), 0, full), alpha]).astype(picture.dtype)
+
     def completed(self, key: int, source: np.ndarray) -> np.ndarray:
         """Return the painting of a key frame, (H, W, 3) float32 in [0, 1].
 
@@ -147,16 +161,22 @@ class Corrector:
         share = np.minimum(found.cover, SURE * found.trust)[..., None]
         corrected = picture.copy()
         corrected[..., :3] = np.rint(picture[..., :3] + share * (full * found.rgb - picture[..., :3]))
+        if picture.shape[2] == 4:  # paint is seen, whatever was transparent there
+            corrected[..., 3] = np.maximum(picture[..., 3], np.rint(full * share[..., 0]))
         return corrected
 
 
 @dataclass(frozen=True)
 class Paint:
-    """What a clip is painted with: key frames, where its frames are in them, and how far that is relied on."""
+    """What a clip is painted with: key frames, where its frames are in them, and how far that is relied on.
+
+    ``layer``: the result is the paint alone, transparent where nothing is painted.
+    """
 
     sources: Sequence[PaintSource]
     maps: KeyMaps
     reliance: Reliance
+    layer: bool = False
 
     def painter(self, size: tuple[int, int]) -> Painter:
         """Return what paints frames of a (width, height)."""

@@ -1,4 +1,4 @@
-"""How far to follow the motion, and how far the look: found by comparing what key frames bring with a network's picture.
+"""How far to follow the motion, and how far the look: found by comparing what key frames bring with a network.
 
 Paint that is carried along the motion is sharp and steady where it is right. Where a look does not move with the things
 that it shows, or the motion is not found, a network that learned the look paints better. Nobody knows how wrong either

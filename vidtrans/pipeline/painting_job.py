@@ -89,6 +89,7 @@ class PaintingJob:
             "follow": request.follow,
             "minutes": request.minutes,
             "networks": request.recipe.only(*tables) if self.learns else {},
+            "layer": request.layer,
             "mask": content_digest(context, request.mask) if request.mask else "",
             "span": [str(request.start), str(request.end)],
             "seed": context.seed,
@@ -152,7 +153,12 @@ class PaintingJob:
     def paint(self, *, learned: bool, shares: tuple[float, ...] = MOTION) -> Paint:
         """Return what the clip is painted with. Where no frame is painted all over, it shows between the paint."""
         over_source = not any(picture.is_whole for picture in self.pictures)
-        return Paint(self.pictures, self.maps, Reliance(shares, has_network=learned, over_source=over_source))
+        if self.request.layer and not over_source:
+            whole = next(picture.path.name for picture in self.pictures if picture.is_whole)
+            why = f"{whole} is painted all over, and nothing shows below"
+            raise UsageError("--layer", why, "leave it out, or paint on a transparent layer")
+        reliance = Reliance(shares, has_network=learned, over_source=over_source)
+        return Paint(self.pictures, self.maps, reliance, self.request.layer)
 
     def plan(self, model: LoadedModel, paint: Paint | None) -> RenderPlan:
         """Return the plan of the render. Raises UsageError, MediaError."""

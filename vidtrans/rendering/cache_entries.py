@@ -34,7 +34,7 @@ class RenderEntries:
             outputs=infer.key,
             filter=plan.settings.filter_record(),
             guide=plan.guide.for_key() if plan.guide else {},
-            directing=(_blend_key(plan) if plan.is_composed else {}) | _corrections_key(plan),
+            directing=(_blend_key(plan) if plan.is_composed else {}) | _paint_blend_key(plan),
             encoding=plan.settings.encoding.chunk_key(plan.delivery.stored),
             picture={k: str(v) for k, v in plan.delivery.stored.__dict__.items()},
             libraries=media_libraries(),
@@ -97,9 +97,10 @@ def _conditions_key(plan: RenderPlan) -> Table:
     return {"conditions": plan.conditions.for_key()} if plan.conditions else {}
 
 
-def _corrections_key(plan: RenderPlan) -> Table:
-    """What is laid over the result."""
-    return {"corrections": plan.corrections.for_key()} if plan.corrections else {}
+def _paint_blend_key(plan: RenderPlan) -> Table:
+    """What is laid over the result, and whether that is paint alone."""
+    corrections = {"corrections": plan.corrections.for_key()} if plan.corrections else {}
+    return corrections | ({"layer": True} if plan.is_layer else {})
 
 
 def _paint_key(plan: RenderPlan) -> Table:

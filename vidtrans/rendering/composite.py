@@ -59,6 +59,7 @@ class Composer:
             if self._mattes is not None:
                 stack.enter_context(closing(self._mattes))
             self._open = stack.pop_all()
+        self._painter = plan.paint.painter(size) if plan.paint and plan.paint.layer else None
 
     def __call__(self, sample: Sample, picture: np.ndarray) -> np.ndarray:
         """Return the frame of the result, (H, W, 3), or 4 with alpha, from the sample's filtered picture."""
@@ -67,6 +68,8 @@ class Composer:
         model_input = self._inputs([Frame(sample.index, sample.pts, guide)]) if plan.pairing.finishes else None
         matte = self._mattes(sample.index) if self._mattes else None
         result = finish(plan.pairing, plan.directions(sample.index), frame.rgb, picture, model_input, matte)
+        if self._painter is not None:
+            return self._painter.lift(sample.index, result, frame.rgb)
         return with_alpha(result, frame.alpha) if plan.picture.alpha else result
 
     def close(self) -> None:

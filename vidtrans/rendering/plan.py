@@ -113,6 +113,7 @@ class RenderPlan:
             factor=self.pairing.upscale_factor,
             drawn=self.drawn,
             pattern=self.pattern,
+            layer=self.is_layer,
         )
 
     @property
@@ -124,6 +125,11 @@ class RenderPlan:
     def is_deep(self) -> bool:
         """Return whether pictures have 16 bits a channel until they are encoded."""
         return self.delivery.depth > 8
+
+    @property
+    def is_layer(self) -> bool:
+        """Return whether the result is paint alone."""
+        return self.paint is not None and self.paint.layer
 
     @property
     def is_painted(self) -> bool:
