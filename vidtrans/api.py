@@ -258,10 +258,18 @@ def propagate(
 
 
 def fix(
-    render: PathLike, painted: PathLike, output: PathLike | None = None, **options: Unpack[ContextOptions]
+    render: PathLike,
+    painted: PathLike,
+    output: PathLike | None = None,
+    *,
+    relearn: bool = False,
+    **options: Unpack[ContextOptions],
 ) -> Table:
-    """``vidtrans fix``: a result, and a folder of frames of it that were painted over → the result, corrected."""
-    return _fix.fix(requests.FixRequest(Path(render), Path(painted), _path(output)), Context(**options))
+    """``vidtrans fix``: a result, and a folder of frames of it that were painted over → the result, corrected.
+
+    ``relearn``: its network learns the corrected frames, too, and all of it is painted anew.
+    """
+    return _fix.fix(requests.FixRequest(Path(render), Path(painted), _path(output), relearn), Context(**options))
 
 
 def grade(

@@ -347,11 +347,15 @@ class PropagateRequest:
 
 @dataclass(frozen=True)
 class FixRequest:
-    """A result made anew where frames of it were painted over: the pictures in the folder ``painted``."""
+    """A result made anew where frames of it were painted over: the pictures in the folder ``painted``.
+
+    ``relearn``: its network learns the corrected frames, too, and all of it is painted anew.
+    """
 
     render: Path
     painted: Path
     output: Path | None = None
+    relearn: bool = False
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from chain import refuse, said_json
 from clips import decode, moving_frames, write_clip, write_folder
-from paintings import EXACT, clip_and_keys, write
+from paintings import EXACT, QUICK, clip_and_keys, write
 
 Capsys = pytest.CaptureFixture[str]
 BOX = (slice(10, 20), slice(40, 54))  # beside the way of the disc
@@ -137,3 +137,23 @@ def test_mistakes_end_in_one_line(capsys: Capsys) -> None:
     assert "frame 50 of a clip whose last one is 11" in refuse(capsys, 3, "fix", "o.mkv", "--painted", "late")
     write_clip(Path("c.mkv"), moving_frames(12, shots=(0, 4)), codec="ffv1")
     assert "has changed since" in refuse(capsys, 2, "fix", "o.mkv", "--painted", "fixes")
+
+
+def test_a_network_learns_what_was_corrected(capsys: Capsys) -> None:
+    clip_and_keys()
+    said_json(capsys, "propagate", "c.mkv", "--keyframes", "keys", *QUICK, "-o", "o.mkv", *EXACT)
+    before = decode(Path("o.mkv"))[2]
+    write(Path("fixes/5.png"), 255 - before[5])
+    table = said_json(capsys, "fix", "o.mkv", "--painted", "fixes", "--relearn", "-o", "f.mkv")
+    assert (table["keyframes"], table["corrections"], table["model"]) == ([2, 5, 9], [5], "f.safetensors")
+    after = decode(Path("f.mkv"))[2]
+    assert np.array_equal(after[5], 255 - before[5])
+    assert not np.array_equal(after[4], before[4])
+    assert said_json(capsys, "fix", "o.mkv", "--painted", "fixes", "--relearn", "-o", "f.mkv")["cached"]
+    write(Path("more/1.png"), after[1] // 2)
+    twice = said_json(capsys, "fix", "f.mkv", "--painted", "more", "-o", "g.mkv")
+    assert np.array_equal(decode(Path("g.mkv"))[2][1], after[1] // 2)
+    assert twice["keyframes"] == [2, 5, 9]
+    said_json(capsys, "propagate", "c.mkv", "--keyframes", "keys", "--minutes", 0, "-o", "m.mkv", *EXACT)
+    ask = ("fix", "m.mkv", "--painted", "fixes", "--relearn", "-o", "n.mkv")
+    assert "not made by a network" in refuse(capsys, 2, *ask)

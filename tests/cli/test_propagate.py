@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 from chain import refuse, said, said_json
 from clips import decode, moving_frames, write_clip, write_folder
-from paintings import EXACT, clip_and_keys, painted, write
+from paintings import EXACT, QUICK, clip_and_keys, painted, write
 
 Capsys = pytest.CaptureFixture[str]
-QUICK = ("--steps", 2, "--set=generator.channels=8", "--set=training.crop_size=32", "--set=training.batch_size=2")
 
 
 def error(output: str, frames: list[np.ndarray], numbers: Any = range(12)) -> float:
@@ -197,4 +196,4 @@ def test_paint_alone_lies_over_footage_in_another_program(capsys: Capsys) -> Non
         assert made[:16, :, 3].mean() > 250
     assert "keeps no alpha" in refuse(capsys, 2, *ask, "-o", "o.mp4", "--codec", "h264", "--layer")
     write(Path("keys/009.png"), painted(frames[9]))
-    assert "009.png is painted all over" in refuse(capsys, 2, *ask, "-o", "other", "--codec", "png", "--layer")
+    assert "frame 9 is painted all over" in refuse(capsys, 2, *ask, "-o", "other", "--codec", "png", "--layer")

@@ -70,7 +70,7 @@ REQUESTS = [
     GradeRequest(A, B, Path("g.cube"), True, 17),
     KeyframesRequest(A, Path("k"), 3, START, END, "off"),
     PropagateRequest(A, Path("keys"), RECIPE, B, 2.0, "look", True, START, END, Path("mask.png")),
-    FixRequest(A, Path("fixes"), B),
+    FixRequest(A, Path("fixes"), B, True),
     ProbeRequest(A),
     BenchRequest("flower", 128, 4, True),
     DemoRequest(Path("demo"), 1.0),

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from clips import moving_frames, write_clip
 
+QUICK = ("--steps", 2, "--set=generator.channels=8", "--set=training.crop_size=32", "--set=training.batch_size=2")
 EXACT = ("--codec", "ffv1", "--temporal", "off")  # a result that keeps every bit of what was painted
 
 

@@ -27,6 +27,12 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="Frames of RENDER that were painted over: pictures whose names end in the frame's number in RENDER.",
 )
+@click.option(
+    "--relearn",
+    is_flag=True,
+    help="Let the network learn the corrected frames, and paint all of the clip anew: for a look that was wrong "
+    "everywhere.",
+)
 @output_option("The result.  [default: RENDER.fixed, with its ending]")
 @command_options(*CACHING, request="FixRequest")
 def fix(request: FixRequest, context: Context, console: Console) -> None:

@@ -18,7 +18,7 @@ from vidtrans.video.colour.conversion import to_uint8
 from vidtrans.video.images.picture import read_layers
 
 VERSION = 1
-LEAST = 5.0  # levels of 255, blurred, by which a painted pixel differs at least
+LEAST, MOST = 5.0, 16.0  # levels of 255, blurred, by which a painted pixel differs at least
 NOISE = 3.0  # times the median difference, which is that of a lossy file where little was painted
 BLUR = 1.0  # σ in pixels of the difference
 CONTRAST = 0.25  # of that of the result: by so much do pictures differ that were scaled or compressed
@@ -89,9 +89,9 @@ def changed(painted: np.ndarray, result: np.ndarray, *, exact: bool = True) -> n
     """
     scale = 255 / np.iinfo(result.dtype).max
     apart = np.abs(painted.astype(np.float32) - result.astype(np.float32)).max(2) * scale
-    tolerance: float | np.ndarray = max(LEAST, NOISE * float(np.median(apart)))
+    tolerance: float | np.ndarray = LEAST
     if not exact:
-        tolerance = tolerance + CONTRAST * _contrast(to_uint8(result))
+        tolerance = min(MOST, max(LEAST, NOISE * float(np.median(apart)))) + CONTRAST * _contrast(to_uint8(result))
     differs = blur(apart, BLUR) > tolerance
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (CLOSED, CLOSED))
     closed = cv2.morphologyEx(differs.astype(np.uint8), cv2.MORPH_CLOSE, kernel)

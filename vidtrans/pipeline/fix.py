@@ -8,6 +8,8 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from vidtrans.clips.indexing import open_clip
 from vidtrans.clips.sampling import read_clip_frames
 from vidtrans.errors import UsageError
@@ -41,10 +43,10 @@ def fix(request: FixRequest, context: Context) -> Table:
     lineage = digest_of(["fix", str(request.render.absolute())])
     overwrite = context.overwrite or replaces_own(context.cache, output, lineage)
     with ExitStack() as stack:
-        job = _fixed(request, replace(context, overwrite=False), stack)
+        job = _fixed(request, output, replace(context, overwrite=overwrite), stack)
         plan = job.plan
-        assert plan.corrections is not None
-        digest = digest_of({"command": "fix", "of": job.lineage, "corrections": plan.corrections.for_key()})
+        made = plan.corrections.for_key() if plan.corrections else plan.paint.for_key() if plan.paint else {}
+        digest = digest_of({"command": "fix", "of": job.lineage, "corrections": made, "model": plan.model.digest})
         sources = [request.render, plan.clip.path, *key_frame_files(request.painted, "--painted")]
         if not context.dry_run:
             finish_replacing(link_target(output))
@@ -54,7 +56,8 @@ def fix(request: FixRequest, context: Context) -> Table:
         elif context.dry_run:
             table = job.summary(output) | job.facts | {"dry_run": True} | job.estimate()
         else:
-            plan.corrections.maps.find()
+            if plan.corrections is not None:
+                plan.corrections.maps.find()
             own = replace(job, context=context, lineage=lineage, made_of=describe(request, context))
             table = own.render(output, digest)
     context.trim_cache()
@@ -74,11 +77,13 @@ def _output(request: FixRequest) -> Path:
     return output
 
 
-def _fixed(request: FixRequest, context: Context, stack: ExitStack) -> RenderJob:
-    """Return the job that makes a result with corrections; what it was made of is its ``lineage``."""
-    job = _made(request.render, context, stack)
+def _fixed(request: FixRequest, output: Path, context: Context, stack: ExitStack) -> RenderJob:
+    """Return the job that makes a result with corrections, at ``output``; what it was made of is its ``lineage``."""
+    job = _made(request.render, replace(context, overwrite=False), stack)
     plan, files = job.plan, key_frame_files(request.painted, "--painted")
     found = _corrections(request.render, files, plan, context)
+    if request.relearn:
+        return _relearned(request.render, output, job, found, context, stack)
     earlier = plan.corrections.sources if plan.corrections else []
     merged = merge([*(one for one in earlier if isinstance(one, Correction)), *found])
     keys = [one.frame for one in merged]
@@ -92,21 +97,40 @@ def _made(render: Path, context: Context, stack: ExitStack) -> RenderJob:
     request, options, digest = remake(render, context)
     own = replace(context, **options)
     if isinstance(request, FixRequest):
-        return _fixed(request, own, stack)
+        return replace(_fixed(request, render, own, stack), lineage=digest)
     if isinstance(request, StylizeRequest):
         asked = RequestedRender(request, own, time.monotonic())
-        again, job = asked.requested.request, asked.job(asked.open())
+        _check_same(render, digest, asked.requested.request)
+        job = asked.job(asked.open())
     else:
-        assert isinstance(request, PropagateRequest)
         painting = stack.enter_context(closing(PaintingJob(replace(request, preview=False), own, time.monotonic())))
-        again = painting.requested.request
-        if again == digest:
-            painting.maps.find()
-            job = painted(painting)
+        _check_same(render, digest, painting.requested.request)
+        painting.maps.find()
+        job = painted(painting)
+    return replace(job, lineage=digest)
+
+
+def _check_same(render: Path, digest: str, again: str) -> None:
+    """Raise UsageError where a result would not be made as it was."""
     if again != digest:
         why = "what it was made of has changed since: its clip, model, key frames or settings"
         raise UsageError(str(render), why, "make it anew first")
-    return replace(job, lineage=digest)
+
+
+def _relearned(
+    render: Path, output: Path, job: RenderJob, found: Sequence[Correction], context: Context, stack: ExitStack
+) -> RenderJob:
+    """Return the job that paints a clip anew, with a network that has learned corrected frames of it, too."""
+    request, options, _ = remake(render, context)
+    if not isinstance(request, PropagateRequest) or job.plan.model.path is None:
+        raise UsageError("--relearn", f"'{render.name}' was not made by a network of 'propagate'", "leave it out")
+    again = replace(request, output=output, preview=False)
+    frames = tuple(replace(one, cover=np.full_like(one.cover, 255), is_whole=True) for one in found)
+    own = PaintingJob(again, replace(context, **options), time.monotonic(), frames, job.plan.model.path)
+    painting = stack.enter_context(closing(own))
+    painting.maps.find()
+    made = painted(painting)
+    return replace(made, facts=made.facts | {"corrections": [one.frame for one in found]}, lineage=job.lineage)
 
 
 def _corrections(render: Path, files: Sequence[Path], plan: RenderPlan, context: Context) -> list[Correction]:

@@ -20,9 +20,10 @@ from vidtrans.files import base_name
 from vidtrans.models.loaded_model import LoadedModel, ResolvedRenderSettings, load_engine, load_model
 from vidtrans.models.model_file import IDENTITY
 from vidtrans.output.target import refuse_link
-from vidtrans.painting.composing import LOOK, MOTION, Paint, Reliance
+from vidtrans.painting.composing import LOOK, MOTION, Paint, PaintSource, Reliance
+from vidtrans.painting.corrections import Correction
 from vidtrans.painting.following import calibrate
-from vidtrans.painting.key_frames import PaintedPicture, find_key_frames, key_frame_files
+from vidtrans.painting.key_frames import find_key_frames, key_frame_files
 from vidtrans.painting.maps import KeyMaps
 from vidtrans.painting.pairs import write_pairs
 from vidtrans.pipeline.make_dataset import make_dataset
@@ -37,10 +38,12 @@ from vidtrans.rendering.requested_output import OutputTarget, RequestedOutput, d
 from vidtrans.requests import MODEL_SUFFIX, MakeDatasetRequest, PropagateRequest, StylizeRequest, TrainRequest
 from vidtrans.session import Context
 from vidtrans.settings import Table
+from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.io.clip import Frame
 from vidtrans.video.io.pictures import is_picture_sequence, is_picture_source
 
 NOTHING_LEARNED: Table = {"model": None, "steps": 0}
+AGAIN = 4  # times shorter is the training of a network that learns corrected frames, too
 NAME = "painted"  # of the result, where nobody names it: clip.painted.mp4
 
 
@@ -48,12 +51,15 @@ NAME = "painted"  # of the result, where nobody names it: clip.painted.mp4
 class PaintingJob:
     """A request, and what follows from it, as far as it is asked for. Close it.
 
-    ``began``: when, in seconds of ``time.monotonic``.
+    ``began``: when, in seconds of ``time.monotonic``. ``corrected``: frames of an earlier result, which are key frames,
+    too, and ``start``: its network, which goes on learning.
     """
 
     request: PropagateRequest
     context: Context
     began: float
+    corrected: tuple[Correction, ...] = ()
+    start: Path | None = None
 
     @cached_property
     def requested(self) -> RequestedOutput:
@@ -86,6 +92,8 @@ class PaintingJob:
             "command": "propagate",
             "source": content_digest(context, request.video),
             "keyframes": [[path.name, context.cache.digest(path)] for path in self.files],
+            "corrected": [[one.frame, one.digest] for one in self.corrected],
+            "start": context.cache.digest(self.start) if self.start else "",
             "follow": request.follow,
             "minutes": request.minutes,
             "networks": request.recipe.only(*tables) if self.learns else {},
@@ -128,37 +136,44 @@ class PaintingJob:
         return self.clip.trim(self.request.start, self.request.end)
 
     @cached_property
-    def pictures(self) -> list[PaintedPicture]:
-        """Return the key frames among these. Raises UsageError, MediaError."""
+    def sources(self) -> list[PaintSource]:
+        """Return the key frames among these, in order. Raises UsageError, MediaError."""
         first, stop = self.span
-        found = [p for p in find_key_frames(self.files, self.clip, self.context) if first <= p.frame < stop]
-        if not found:
+        found: dict[int, PaintSource] = {p.frame: p for p in find_key_frames(self.files, self.clip, self.context)}
+        found |= {one.frame: one for one in self.corrected}
+        inside = [found[frame] for frame in sorted(found) if first <= frame < stop]
+        if not inside:
             what = f"--start {self.request.start or 0} --end {self.request.end or 'end'}"
             raise UsageError(what, "no painted frame lies in this part of the clip", "choose a part with one")
-        return found
+        return inside
+
+    @property
+    def keys(self) -> list[int]:
+        """Return the numbers of the key frames."""
+        return [source.frame for source in self.sources]
 
     @cached_property
     def maps(self) -> KeyMaps:
         """Return where frames are in key frames; they are not found yet."""
-        return KeyMaps(self.clip, self.span, [picture.frame for picture in self.pictures], self.context)
+        return KeyMaps(self.clip, self.span, self.keys, self.context)
 
     def tell_shots(self) -> None:
         """Warn of shots that have no key frame."""
         becomes = "is painted by the network alone" if self.learns else "stays as it is"
         for shot in self.maps.shots:
-            if not any(picture.frame in shot for picture in self.pictures):
+            if not any(key in shot for key in self.keys):
                 where = f"frames {shot.start} to {shot.stop - 1}" if len(shot) > 1 else f"frame {shot.start}"
                 self.context.note(f"the shot of {where} has no key frame: it {becomes}", "warning")
 
     def paint(self, *, learned: bool, shares: tuple[float, ...] = MOTION) -> Paint:
         """Return what the clip is painted with. Where no frame is painted all over, it shows between the paint."""
-        over_source = not any(picture.is_whole for picture in self.pictures)
+        over_source = not any(source.is_whole for source in self.sources)
         if self.request.layer and not over_source:
-            whole = next(picture.path.name for picture in self.pictures if picture.is_whole)
-            why = f"{whole} is painted all over, and nothing shows below"
+            whole = next(source.frame for source in self.sources if source.is_whole)
+            why = f"frame {whole} is painted all over, and nothing shows below"
             raise UsageError("--layer", why, "leave it out, or paint on a transparent layer")
         reliance = Reliance(shares, has_network=learned, over_source=over_source)
-        return Paint(self.pictures, self.maps, reliance, self.request.layer)
+        return Paint(self.sources, self.maps, reliance, self.request.layer)
 
     def plan(self, model: LoadedModel, paint: Paint | None) -> RenderPlan:
         """Return the plan of the render. Raises UsageError, MediaError."""
@@ -181,7 +196,13 @@ class PaintingJob:
         with TemporaryDirectory(prefix="vidtrans-") as temporary:
             pairs = self._write_pairs(Path(temporary), self.paint(learned=True))
             make_dataset(MakeDatasetRequest((pairs,), self.dataset, request.recipe), context)
-        train(TrainRequest(self.dataset, self.model, request.recipe, request.minutes), context, preview)
+        asked = TrainRequest(self.dataset, self.model, request.recipe, request.minutes)
+        if self.start is not None:
+            steps = max(1, request.recipe.settings("training", TrainingSettings).steps // AGAIN)
+            minutes = request.minutes and request.minutes / AGAIN
+            recipe = request.recipe.under({"training": {"steps": steps}})
+            asked = replace(asked, recipe=recipe, minutes=minutes, start_from=str(self.start))
+        train(asked, context, preview)
         return self.model
 
     def finished(self, model: Path) -> RenderJob:
@@ -217,15 +238,13 @@ class PaintingJob:
     @property
     def facts(self) -> Table:
         """Return what is reported of key frames."""
-        keys = [picture.frame for picture in self.pictures]
-        bare = [shot.start for shot in self.maps.shots if not any(key in shot for key in keys)]
-        return {"keyframes": keys, "shots_without": bare, "shares": None}
+        bare = [shot.start for shot in self.maps.shots if not any(key in shot for key in self.keys)]
+        return {"keyframes": self.keys, "shots_without": bare, "shares": None}
 
     def _write_pairs(self, folder: Path, paint: Paint) -> Path:
         pairs = folder / "keyframes"  # the name is on record
         size = self.clip.index.width, self.clip.index.height
-        keys = [picture.frame for picture in self.pictures]
-        write_pairs(pairs, self.clip, keys, paint.painter(size), self.context)
+        write_pairs(pairs, self.clip, self.keys, paint.painter(size), self.context)
         return pairs
 
     def _shares(self, look: LoadedModel) -> tuple[float, ...]:
@@ -239,7 +258,7 @@ class PaintingJob:
             def network(rgb: np.ndarray, number: int) -> np.ndarray:
                 return renderer.picture(renderer.inputs([Frame(number, 0, rgb)]))
 
-            keys = {picture.frame for picture in self.pictures}
+            keys = set(self.keys)
             frames = [n for shot in self.maps.shots if keys & set(shot) for n in shot if n not in keys]
             painter = self.paint(learned=True).painter(plan.size)
             return calibrate(painter, self.clip, frames, plan.size, network, context) if frames else MOTION

@@ -67,8 +67,18 @@ def _plain(value: object, root: Path) -> Any:  # noqa: ANN401  (as JSON has it)
     if isinstance(value, Time):
         return {"time": str(value)}
     if isinstance(value, Recipe):
-        tables = {name: dict(table) for name, table in value.tables.items()}
-        return {"recipe": {"preset": value.preset, "tables": tables, "pairing_changes": dict(value.pairing_changes)}}
+        tables, from_preset = (
+            {name: dict(table) for name, table in found.items()} for found in (value.tables, value.from_preset)
+        )
+        changes = dict(value.pairing_changes)
+        return {
+            "recipe": {
+                "preset": value.preset,
+                "tables": tables,
+                "from_preset": from_preset,
+                "pairing_changes": changes,
+            }
+        }
     return value
 
 
