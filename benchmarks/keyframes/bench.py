@@ -9,8 +9,8 @@ choosing: PSNR of the paintings' frames made of the two that ``vidtrans keyframe
 and the outermost pair of the same candidates, all at half size and carried along the motion. painted: the clip from two
 painted frames, by ``vidtrans propagate``, with and without a network, beside the nearest key frame carried along the
 motion and beside other programs (``peers``; the few-shot training gets the seconds that ours took). PSNR and sharpness
-(over the truth's) of unseen frames; warping error over the truth's, of the lynx as it is; sharpness of the lynx over
-its key frames'.
+(over the truth's) of unseen frames, and warping error over the truth's. Of the lynx no painting is known: sharpness is
+over its key frames', and the warping error, times 1,000, of frames in a row in its middle.
 """
 
 from __future__ import annotations
@@ -46,11 +46,13 @@ from vidtrans.video.images.picture import resize, write_picture
 PACKAGE = Path(vidtrans.__file__).parent
 SOURCES = [
     *PACKAGE.glob("painting/*.py"),
+    PACKAGE / "flow" / "warping.py",
     *PACKAGE.glob("pipeline/pa*.py"),
     PACKAGE / "networks" / "few_shot.py",
     PACKAGE.parent / "presets" / "painted.toml",
 ]
 EVERY = 6  # frames between those that a pair of key frames is scored on, and another program has to make
+STEADY = 16  # frames in a row that another program has to make where no painting is known
 Maps = dict[int, dict[int, Carried]]  # of each key, by frame
 
 
@@ -142,7 +144,10 @@ def propagated(case: Case, store: Store, **options: Any) -> Film:
 
 def ways(case: Case, options: argparse.Namespace, store: Store) -> dict[str, Callable[[], Film]]:
     maps = maps_of(case.frames, case.keys)
+    middle = len(case.frames) // 2
     chosen = [n for n in range(EVERY // 3, len(case.frames), EVERY) if n not in case.keys]
+    if not case.unseen:  # nothing to compare with: how steady it is counts
+        chosen = list(range(middle - STEADY // 2, middle + STEADY // 2))
     program = digest(options.ebsynth.read_bytes()) if options.ebsynth else ""
     picture_key = digest(program, str(peers.GUIDES), *case.frames, *case.painted)
     found: dict[str, Callable[[], Film]] = {
@@ -168,14 +173,18 @@ def ways(case: Case, options: argparse.Namespace, store: Store) -> dict[str, Cal
 
 
 def painted(case: Case, options: argparse.Namespace, store: Store) -> list[list[object]]:
-    truth_error = None
+    truth_error, middle = 1e-3, len(case.frames) // 2
+    steady = range(middle - STEADY // 2, middle + STEADY // 2)
     if case.unseen:
-        truth_error = warping_error(case, [p for p in case.paintings if p is not None])
+        truth_error = warping_error(case.frames, [p for p in case.paintings if p is not None])
     rows: list[list[object]] = []
     for name, way in ways(case, options, store).items():
         film = way()
         numbers = [n for n in film.frames if n not in case.keys]
-        error = warping_error(case, list(film.frames.values())) if len(film.frames) == len(case.frames) else None
+        error = None
+        if max(numbers) - min(numbers) < len(film.frames) + len(case.keys):  # frames in a row
+            shown = sorted(set(film.frames) & set(steady)) if not case.unseen else sorted(film.frames)
+            error = warping_error([case.frames[n] for n in shown], [film.frames[n] for n in shown])
         if case.unseen:
             truths = {n: case.paintings[n] for n in numbers}
             db = float(np.mean([psnr(film.frames[n], truth) for n, truth in truths.items() if truth is not None]))
@@ -183,14 +192,14 @@ def painted(case: Case, options: argparse.Namespace, store: Store) -> list[list[
         else:
             db = None
             sharp = [sharpness(film.frames[n]) / np.mean([sharpness(p) for p in case.painted]) for n in numbers]
-        error = error / truth_error if error is not None and truth_error else error
+        error = None if error is None else error / truth_error
         rows.append([case.name, name, db, float(np.mean(sharp)), error, film.seconds])
     return rows
 
 
-def warping_error(case: Case, pictures: Sequence[np.ndarray]) -> float:
+def warping_error(frames: Sequence[np.ndarray], pictures: Sequence[np.ndarray]) -> float:
     scorer = Scorer(FLOW)
-    for number, (frame, picture) in enumerate(zip(case.frames, pictures, strict=True)):
+    for number, (frame, picture) in enumerate(zip(frames, pictures, strict=True)):
         scorer.add(frame, picture, None, None, starts_shot=number == 0)
     return float(scorer.scores().summary["warping_error"] or 0)
 

@@ -81,7 +81,7 @@ def blend(frame: int, brought: Sequence[tuple[Painting, Carried]], under: np.nda
     colours, weights, covers, trusts = [], [], [], []
     for (painting, carried), share in zip(brought, shares(frame, [p.frame for p, _ in brought]), strict=True):
         is_here = painting.frame == frame
-        moved = painting.packed if is_here else warp(painting.packed, carried.flow, bicubic=True)
+        moved = painting.packed if is_here else warp(painting.packed, carried.flow, lanczos=True)
         cover = np.clip(moved[..., 3], 0, 1)
         weight = weigh(carried.trust, share)
         if left is not None and not is_here:  # the frame itself was painted: others count where it was not

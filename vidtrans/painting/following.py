@@ -16,21 +16,26 @@ import numpy as np
 
 from vidtrans.clips.indexing import Clip
 from vidtrans.clips.sampling import read_clip_frames, segment_centres
+from vidtrans.metrics.picture_quality import sharpness
 from vidtrans.painting.composing import LEVELS, Painter
 from vidtrans.session import Context
 from vidtrans.settings import Size
+from vidtrans.video.colour.conversion import to_uint8
 from vidtrans.video.frame_format import FrameFormat
 
 NetworkPicture = Callable[[np.ndarray, int], np.ndarray]  # of a frame (H, W, 3) uint8 and its number: uint8 or uint16
 SAMPLES = 10  # frames that are compared
 SUREST = 0.95  # trust from which on what is carried is taken as right
-CAUTION = 3.0  # power of the shares: a wrong edge that is sharp shows more than a soft one
+CAUTION = 3.0  # power of the shares at most: a wrong edge shows more than a soft one
+SOFT, SHARP = 0.3, 0.8  # sharpness of the network's pictures, over the paintings', where there is no caution, and all
+KEYS = 4  # key frames that this is measured on
 
 
 def calibrate(
     painter: Painter,
     clip: Clip,
     frames: Sequence[int],
+    keys: Sequence[int],
     size: tuple[int, int],
     network: NetworkPicture,
     context: Context,
@@ -41,6 +46,7 @@ def calibrate(
         painter: Brings what is carried.
         clip: Of which a few frames are looked at.
         frames: The numbers among which they are chosen.
+        keys: Those of the key frames.
         size: The (width, height) of pictures.
         network: Returns its picture of a frame.
     """
@@ -56,7 +62,26 @@ def calibrate(
         seen = brought.cover.ravel()
         squares += np.bincount(level, apart.ravel() * seen, len(LEVELS))
         counts += np.bincount(level, seen, len(LEVELS))
-    return shares_of(squares, counts)
+    caution = caution_of(_sharpness(painter, clip, keys, size, network, context))
+    return shares_of(squares, counts, caution)
+
+
+def _sharpness(
+    painter: Painter, clip: Clip, keys: Sequence[int], size: tuple[int, int], network: NetworkPicture, context: Context
+) -> float:
+    """How sharp the network paints key frames that are painted all over, over the paintings; 1 without any."""
+    found = []
+    for frame in read_clip_frames(clip, list(keys)[:KEYS], FrameFormat(Size(exact=size)), context):
+        painting = painter.painting(frame.index)
+        if painting.is_whole:
+            sharp = sharpness(np.rint(255 * painting.rgb).astype(np.uint8))
+            found.append(sharpness(to_uint8(network(frame.rgb, frame.index))) / max(sharp, 1e-6))
+    return float(np.mean(found)) if found else 1.0
+
+
+def caution_of(sharp: float) -> float:
+    """Return the power of shares for a network of this sharpness: what it cannot hold is better carried."""
+    return float(np.clip(CAUTION * (sharp - SOFT) / (SHARP - SOFT), 0.1 * CAUTION, CAUTION))
 
 
 def nearest_level(trust: np.ndarray) -> np.ndarray:
@@ -65,8 +90,11 @@ def nearest_level(trust: np.ndarray) -> np.ndarray:
     return np.digitize(trust.ravel(), middles)
 
 
-def shares_of(squares: np.ndarray, counts: np.ndarray) -> tuple[float, ...]:
-    """Return shares from the sums of squared differences at each level of trust, and of how many pixels they are."""
+def shares_of(squares: np.ndarray, counts: np.ndarray, caution: float = CAUTION) -> tuple[float, ...]:
+    """Return shares from the sums of squared differences at each level of trust, and of how many pixels they are.
+
+    ``caution``: their power.
+    """
     if not counts.any():
         return tuple(LEVELS)
     top = np.asarray(LEVELS) >= SUREST
@@ -75,5 +103,5 @@ def shares_of(squares: np.ndarray, counts: np.ndarray) -> tuple[float, ...]:
     error = squares[top].sum() / counts[top].sum()
     means = squares / np.maximum(counts, 1)
     shares = np.where(counts > 0, np.minimum(1, error / np.maximum(means, 1e-9)), 0)
-    shares = np.maximum.accumulate(shares**CAUTION)
+    shares = np.maximum.accumulate(shares**caution)
     return tuple(round(float(share), 3) for share in shares)

@@ -258,10 +258,10 @@ class PaintingJob:
             def network(rgb: np.ndarray, number: int) -> np.ndarray:
                 return renderer.picture(renderer.inputs([Frame(number, 0, rgb)]))
 
-            keys = set(self.keys)
-            frames = [n for shot in self.maps.shots if keys & set(shot) for n in shot if n not in keys]
+            keys = self.keys
+            frames = [n for shot in self.maps.shots if set(keys) & set(shot) for n in shot if n not in keys]
             painter = self.paint(learned=True).painter(plan.size)
-            return calibrate(painter, self.clip, frames, plan.size, network, context) if frames else MOTION
+            return calibrate(painter, self.clip, frames, keys, plan.size, network, context) if frames else MOTION
 
     def close(self) -> None:
         """Let what is in the cache be deleted again."""
