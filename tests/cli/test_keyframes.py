@@ -46,7 +46,10 @@ def test_how_many_and_where(capsys: Capsys) -> None:
 
 def test_a_folder_of_pictures_is_a_clip(capsys: Capsys) -> None:
     folder = write_folder(Path("shots"), moving_frames(6))
-    assert said_json(capsys, "keyframes", folder, "-n", 2)["output"] == "shots.keyframes"
+    table = said_json(capsys, "keyframes", folder, "-n", 2)
+    assert table["output"] == "shots.keyframes"
+    own = [path.stem for path in sorted(folder.iterdir())]
+    assert {p.stem for p in Path("shots.keyframes").iterdir()} == {*(own[n] for n in table["keyframes"]), "sheet"}
 
 
 def test_mistakes_end_in_one_line(capsys: Capsys) -> None:

@@ -92,10 +92,11 @@ class _Proposal:
         return cls(clip, shots, choosers, wanted)
 
     def write(self, folder: Path, context: Context) -> None:
-        """Write the frames at full size, by their numbers, and the sheet."""
+        """Write the frames at full size, by their numbers or as their pictures are called, and the sheet."""
         folder.mkdir()
         cells, notes = [], []
-        names = picture_names((), range(self.clip.index.num_frames))
+        index = self.clip.index
+        names = [f"{Path(name).stem}.png" for name in index.names] or picture_names((), range(index.num_frames))
         for frame in read_clip_frames(self.clip, self.chosen, DEFAULT_FORMAT, context):
             write_picture(folder / names[frame.index], frame.rgb)
             cells.append(resize(frame.rgb, *cell_size(frame.rgb, CELL)))
