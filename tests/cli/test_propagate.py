@@ -197,3 +197,18 @@ def test_paint_alone_lies_over_footage_in_another_program(capsys: Capsys) -> Non
     assert "keeps no alpha" in refuse(capsys, 2, *ask, "-o", "o.mp4", "--codec", "h264", "--layer")
     write(Path("keys/009.png"), painted(frames[9]))
     assert "frame 9 is painted all over" in refuse(capsys, 2, *ask, "-o", "other", "--codec", "png", "--layer")
+
+
+def test_several_clips_each_with_its_folder(capsys: Capsys) -> None:
+    frames = clip_and_keys()
+    for name in ("a", "b"):
+        Path(f"{name}.mkv").write_bytes(Path("c.mkv").read_bytes())
+    Path("all").mkdir()
+    write(Path("all/a/2.png"), painted(frames[2]))
+    write(Path("all/b.keyframes/9.png"), painted(frames[9]))
+    ask = ("propagate", "a.mkv", "b.mkv", "--keyframes", "all", "--minutes", 0, "-o", "out", "--codec", "ffv1")
+    table = said_json(capsys, *ask)
+    assert [item["keyframes"] for item in table["items"]] == [[2], [9]]
+    assert sorted(p.name for p in Path("out").glob("*.mkv")) == ["a.painted.mkv", "b.painted.mkv"]
+    shutil.rmtree("all/b.keyframes")
+    assert "no folder 'b' or 'b.keyframes' for b.mkv" in refuse(capsys, 2, *ask)

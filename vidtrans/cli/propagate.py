@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -10,6 +11,7 @@ from vidtrans.cli.command import command_options, refuse_both
 from vidtrans.cli.console import Console
 from vidtrans.cli.options import (
     CACHING,
+    batch_options,
     codec_option,
     colour_option,
     cuts_option,
@@ -22,27 +24,28 @@ from vidtrans.cli.options import (
     temporal_option,
 )
 from vidtrans.cli.types import FILE
-from vidtrans.cli.words import cost_text, count, timing
+from vidtrans.cli.words import cost_text, count, show_batch, timing
 from vidtrans.config.recipe import CHAIN
 from vidtrans.requests import FOLLOW
 
 if TYPE_CHECKING:
+    from vidtrans.batch.jobs import BatchOptions
     from vidtrans.requests import PropagateRequest
     from vidtrans.session import Context
     from vidtrans.settings import Table
 
 
 @click.command("propagate")
-@click.argument("video", type=FILE)
+@click.argument("video", nargs=-1, required=True, type=FILE, metavar="VIDEO...")
 @click.option(
     "--keyframes",
     required=True,
     type=FILE,
     metavar="DIR",
     help="The painted frames: pictures whose names end in the frame's number, or that look like it. What is clear in "
-    "them is not painted.",
+    "them is not painted. Of several clips a folder for each, with its name.",
 )
-@output_option("The result.  [default: VIDEO.painted.mp4]")
+@output_option("The result; a folder for several.  [default: VIDEO.painted.mp4]")
 @click.option(
     "--follow",
     type=click.Choice(FOLLOW),
@@ -74,21 +77,29 @@ if TYPE_CHECKING:
 @codec_option
 @start_option()
 @end_option()
+@batch_options
 @command_options(
     *CACHING, "device", "decoder", "seed", request="PropagateRequest", tables=CHAIN, recipe="painted_recipe"
 )
-def propagate(request: PropagateRequest, context: Context, console: Console) -> None:
+def propagate(
+    request: PropagateRequest, video: tuple[Path, ...], batch: BatchOptions, context: Context, console: Console
+) -> int:
     """Paint over one or a few frames of VIDEO, and the others follow.
 
     vidtrans keyframes clip.mp4, then paint over the pictures in clip.keyframes, and:
 
     vidtrans propagate clip.mp4 --keyframes clip.keyframes
     """
-    from vidtrans.pipeline.propagate import propagate as carry
+    from vidtrans.batch.inputs import is_batch
+    from vidtrans.pipeline import propagate as command
 
     refuse_both("steps", "minutes")
-    table = carry(request, context)
+    if is_batch(video) or batch.is_partial:
+        outcomes, summary = command.propagate_batch(video, request, batch, context)
+        return show_batch(console, outcomes, summary, {"output": str(request.output or Path())})
+    table = command.propagate(request, context)
     console.result(table, _text(table))
+    return 0
 
 
 def _text(table: Table) -> str:

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from vidtrans.batch.inputs import exclude_results, expand_sources, make_items
+from vidtrans.batch.jobs import BatchOptions, run_batch
+from vidtrans.batch.summary import Outcome
+from vidtrans.errors import UsageError
+from vidtrans.files import base_name
 from vidtrans.output.target import check_parents
-from vidtrans.pipeline.painting_job import PaintingJob
+from vidtrans.pipeline.keyframes import SUFFIX as KEYFRAMES_SUFFIX
+from vidtrans.pipeline.painting_job import NAME, PaintingJob
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.requests import PropagateRequest
 from vidtrans.session import Context
 from vidtrans.settings import Table
+from vidtrans.video.io.encoding import EncodingSettings
+from vidtrans.video.io.pictures import is_picture_source
 
 PREVIEW = "preview"  # of the film beside what else training shows
 
@@ -36,6 +46,41 @@ def propagate(request: PropagateRequest, context: Context) -> Table:
         table = render.render(requested.target.output, requested.request)
     context.trim_cache()
     return requested.report(table, cached=False)
+
+
+def propagate_batch(
+    paths: Sequence[Path], request: PropagateRequest, batch: BatchOptions, context: Context
+) -> tuple[list[Outcome], Path]:
+    """Paint several clips into the request's output folder, each like the key frames in the folder of its name.
+
+    Raises UsageError, Interrupted.
+    """
+    clips, folder = expand_sources(paths), request.output or Path()
+    encoding = request.recipe.settings("encoding", EncodingSettings)
+
+    def ending(video: Path) -> str:
+        own = encoding.resolved(pictures=is_picture_source(video), output=None)
+        return f".{NAME}{own.default_suffix(single=False)}"
+
+    def work(video: Path, place: Path) -> partial[Table]:
+        own = replace(request, video=video, keyframes=keys[video], output=place)
+        return partial(propagate, own)
+
+    if clips != list(paths):  # else each was named
+        clips = exclude_results(clips, lambda video: folder / f"{base_name(video)}{ending(video)}")
+    keys = {video: _keys_of(video, request.keyframes) for video in clips}
+    items = make_items(clips, folder, [ending(video) for video in clips], work)
+    return run_batch(items, "propagate", folder, batch, context)
+
+
+def _keys_of(video: Path, folder: Path) -> Path:
+    """Return the folder of a clip's key frames among those of several. Raises UsageError."""
+    names = base_name(video), f"{base_name(video)}{KEYFRAMES_SUFFIX}"
+    found = next((folder / name for name in names if (folder / name).is_dir()), None)
+    if found is None:
+        why = f"it has no folder '{names[0]}' or '{names[1]}' for {video.name}"
+        raise UsageError(f"--keyframes {folder}", why, "put the key frames of each clip into a folder of its name")
+    return found
 
 
 def painted(job: PaintingJob) -> RenderJob:
