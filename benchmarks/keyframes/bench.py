@@ -20,7 +20,7 @@ import itertools
 import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,7 @@ def to_levels(picture: np.ndarray) -> np.ndarray:
 # Which frames
 
 
-def choosing(case: Case, _: argparse.Namespace, __: Store) -> list[list[object]]:
+def choosing(case: Case, _: argparse.Namespace, __: Store) -> Iterator[list[object]]:
     if any(painting is None for painting in case.paintings):
         raise Missing(f"{case.name}: its paintings are not known")
     numbers = sample_numbers(0, len(case.frames), 2)
@@ -94,7 +94,7 @@ def choosing(case: Case, _: argparse.Namespace, __: Store) -> list[list[object]]
     first, last = chooser.candidates[0], chooser.candidates[-1]
     keys = chooser.best(2).keys
     every = list(found.values())
-    return [[case.name, found[keys[0], keys[1]], max(every), float(np.mean(every)), found[first, last]]]
+    yield [case.name, found[keys[0], keys[1]], max(every), float(np.mean(every)), found[first, last]]
 
 
 # The clip
@@ -149,7 +149,7 @@ def ways(case: Case, options: argparse.Namespace, store: Store) -> dict[str, Cal
     if not case.unseen:  # nothing to compare with: how steady it is counts
         chosen = list(range(middle - STEADY // 2, middle + STEADY // 2))
     program = digest(options.ebsynth.read_bytes()) if options.ebsynth else ""
-    picture_key = digest(program, str(peers.GUIDES), *case.frames, *case.painted)
+    picture_key = digest(program, str(peers.GUIDES), str(chosen), *case.frames, *case.painted)
     found: dict[str, Callable[[], Film]] = {
         "nearest key frame": lambda: nearest(case, maps),
         "motion alone": lambda: propagated(case, store, minutes=0),
@@ -172,12 +172,11 @@ def ways(case: Case, options: argparse.Namespace, store: Store) -> dict[str, Cal
     return found
 
 
-def painted(case: Case, options: argparse.Namespace, store: Store) -> list[list[object]]:
+def painted(case: Case, options: argparse.Namespace, store: Store) -> Iterator[list[object]]:
     truth_error, middle = 1e-3, len(case.frames) // 2
     steady = range(middle - STEADY // 2, middle + STEADY // 2)
     if case.unseen:
         truth_error = warping_error(case.frames, [p for p in case.paintings if p is not None])
-    rows: list[list[object]] = []
     for name, way in ways(case, options, store).items():
         film = way()
         numbers = [n for n in film.frames if n not in case.keys]
@@ -193,8 +192,7 @@ def painted(case: Case, options: argparse.Namespace, store: Store) -> list[list[
             db = None
             sharp = [sharpness(film.frames[n]) / np.mean([sharpness(p) for p in case.painted]) for n in numbers]
         error = None if error is None else error / truth_error
-        rows.append([case.name, name, db, float(np.mean(sharp)), error, film.seconds])
-    return rows
+        yield [case.name, name, db, float(np.mean(sharp)), error, film.seconds]
 
 
 def warping_error(frames: Sequence[np.ndarray], pictures: Sequence[np.ndarray]) -> float:
@@ -204,7 +202,7 @@ def warping_error(frames: Sequence[np.ndarray], pictures: Sequence[np.ndarray]) 
     return float(scorer.scores().summary["warping_error"] or 0)
 
 
-PARTS: dict[str, tuple[str, Callable[[Case, argparse.Namespace, Store], list[list[object]]]]] = {
+PARTS: dict[str, tuple[str, Callable[[Case, argparse.Namespace, Store], Iterator[list[object]]]]] = {
     "choosing": ("case | chosen | best | mean | first and last", choosing),
     "painted": ("case | way | PSNR | sharpness | warping error | seconds", painted),
 }
@@ -231,12 +229,10 @@ def main() -> None:
         print(f"\n## {part}\n\n| {columns} |\n|---|" + "---|" * columns.count("|"))
         for name in options.only.split(",") if options.only else cases:
             try:
-                rows = measure(cases[name](), options, store)
+                for row in measure(cases[name](), options, store):
+                    print("| " + " | ".join(map(cell, row)) + " |", flush=True)
             except Missing as why:
                 print(f"skipped: {why}", file=sys.stderr)
-                continue
-            for row in rows:
-                print("| " + " | ".join(map(cell, row)) + " |", flush=True)
 
 
 if __name__ == "__main__":
