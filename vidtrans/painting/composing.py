@@ -12,7 +12,7 @@ import numpy as np
 
 from vidtrans.flow.warping import blur
 from vidtrans.painting.blending import Blend, Painting, blend
-from vidtrans.painting.maps import KeyMaps
+from vidtrans.painting.maps import NEAREST, KeyMaps
 from vidtrans.settings import Table, to_table
 from vidtrans.video.colour.conversion import to_uint8
 
@@ -22,7 +22,8 @@ LEVELS = (0.0, 0.075, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.825, 0.875, 0.
 MOTION = tuple(min(1.0, SURE * level) for level in LEVELS)  # shares where the motion is followed
 LOOK = (0.0,) * len(LEVELS)  # and where the network alone paints
 FEATHER = 270  # lines of a frame, for each pixel by which what is sure is narrowed, and its edge softened
-LOADED = 24  # paintings in memory
+BYTES = 32  # of a pixel of a painting
+LOADED_BYTES, LEAST_LOADED = 1 << 30, 2 * NEAREST + 1  # paintings in memory, and those that one frame needs
 
 
 class PaintSource(Protocol):
@@ -140,7 +141,9 @@ class Painter:
         """Return the painting of a key frame."""
         if key not in self._loaded:
             self._loaded[key] = self._sources[key].painting(self._size)
-            while len(self._loaded) > LOADED:
+            width, height = self._size
+            most = max(LEAST_LOADED, LOADED_BYTES // (width * height * BYTES))
+            while len(self._loaded) > most:
                 self._loaded.popitem(last=False)
         self._loaded.move_to_end(key)
         return self._loaded[key]
