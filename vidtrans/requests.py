@@ -340,6 +340,9 @@ class PropagateRequest:
             _check_minutes(self.minutes)
         if self.follow not in FOLLOW:
             raise UsageError(f"--follow {self.follow}", "unknown", f"use {', '.join(FOLLOW)}")
+        if self.follow == "look" and self.layer:
+            why = "where paint ends is carried along the motion, which this leaves out"
+            raise UsageError("--layer", why, "leave --follow look out")
         if self.follow == "look" and self.minutes == 0:
             why = "the look is what the network learns, and --minutes 0 leaves it out"
             raise UsageError("--follow look", why, "leave one of them out")

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from chain import refuse, said_json
+from chain import refuse, said_json, snapshot
 from clips import decode, moving_frames, write_clip, write_folder
 from paintings import EXACT, QUICK, clip_and_keys, write
+
+from vidtrans.cli.main import run
+from vidtrans.files import digest_of
 
 Capsys = pytest.CaptureFixture[str]
 BOX = (slice(10, 20), slice(40, 54))  # beside the way of the disc
@@ -157,3 +163,64 @@ def test_a_network_learns_what_was_corrected(capsys: Capsys) -> None:
     said_json(capsys, "propagate", "c.mkv", "--keyframes", "keys", "--minutes", 0, "-o", "m.mkv", *EXACT)
     ask = ("fix", "m.mkv", "--painted", "fixes", "--relearn", "-o", "n.mkv")
     assert "not made by a network" in refuse(capsys, 2, *ask)
+
+
+def test_the_last_correction_is_undone_too(capsys: Capsys) -> None:
+    before = result(capsys)
+    correct(before[5], 5)
+    said_json(capsys, "fix", "o.mkv", "--painted", "fixes", "-o", "f.mkv")
+    Path("fixes/0005.png").unlink()
+    assert said_json(capsys, "fix", "o.mkv", "--painted", "fixes", "-o", "f.mkv")["corrections"] == []
+    assert all(np.array_equal(one, other) for one, other in zip(before, decode(Path("f.mkv"))[2], strict=True))
+
+
+def test_a_result_that_was_rendered_small_is_corrected_at_full_size(capsys: Capsys) -> None:
+    clip_and_keys()
+    said_json(
+        capsys, "propagate", "c.mkv", "--keyframes", "keys", *QUICK, "--set=rendering.size=32", "-o", "o.mkv", *EXACT
+    )
+    before = decode(Path("o.mkv"))[2]
+    correct(before[6], 6)
+    said_json(capsys, "fix", "o.mkv", "--painted", "fixes")
+    after = decode(Path("o.fixed.mkv"))[2]
+    assert tuple(after[6][15, 47]) == (250, 20, 200)
+    assert np.abs(after[6][30:].astype(int) - before[6][30:]).max() <= 3  # another scaler
+
+
+def test_a_correction_of_what_was_corrected_otherwise_since_is_refused(capsys: Capsys) -> None:
+    before = result(capsys)
+    correct(before[5], 5)
+    said_json(capsys, "fix", "o.mkv", "--painted", "fixes", "-o", "f.mkv")
+    correct(decode(Path("f.mkv"))[2][8], 8, "more", 90)
+    correct(before[5], 5, colour=10)
+    assert "has changed since" in refuse(capsys, 2, "fix", "f.mkv", "--painted", "more")
+
+
+def test_a_record_from_elsewhere_neither_writes_elsewhere_nor_ends_in_a_traceback(capsys: Capsys) -> None:
+    clip_and_keys()
+    said_json(capsys, "propagate", "c.mkv", "--keyframes", "keys", *QUICK, "-o", "o.mkv", *EXACT)
+    correct(decode(Path("o.mkv"))[2][6], 6)
+    (record,) = (path for path in Path(".vidtrans/outputs").iterdir() if '"propagate"' in path.read_text())
+    genuine = json.loads(record.read_text())
+    before = snapshot(Path())
+
+    def forge(change: Callable[[dict[str, Any]], object]) -> None:
+        value = json.loads(json.dumps(genuine))
+        value.pop("sha256")
+        change(value["made_of"])
+        record.write_text(json.dumps(value | {"sha256": digest_of(value)}))
+
+    forge(lambda made: made["request"].update(output={"path": "../../elsewhere/x.mkv"}))
+    forge(lambda made: made["options"].update(overwrite=True, cache_dir="/nowhere"))
+    said_json(capsys, "fix", "o.mkv", "--painted", "fixes", "-o", "f.mkv")
+    assert not Path("../../elsewhere").exists()
+    assert {name for name in snapshot(Path()) if name not in before} == {"f.mkv"}
+    for change in (
+        lambda made: made["request"].pop("recipe"),
+        lambda made: made["options"].pop("seed"),
+        lambda made: made["request"].update(video={"a": 1, "b": 2}),
+        lambda made: made.update(command="fix", request={"render": {"path": "o.mkv"}, "painted": {"path": "fixes"}}),
+    ):
+        forge(change)
+        assert run(["fix", "o.mkv", "--painted", "fixes", "-o", "g.mkv"]) == 2
+        assert "Traceback" not in capsys.readouterr().err

@@ -212,3 +212,37 @@ def test_several_clips_each_with_its_folder(capsys: Capsys) -> None:
     assert sorted(p.name for p in Path("out").glob("*.mkv")) == ["a.painted.mkv", "b.painted.mkv"]
     shutil.rmtree("all/b.keyframes")
     assert "no folder 'b' or 'b.keyframes' for b.mkv" in refuse(capsys, 2, *ask)
+
+
+def test_a_preview_of_pictures_takes_the_place_of_the_one_before(
+    capsys: Capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip_and_keys()
+    monkeypatch.setattr("vidtrans.training.training_run.FIRST_PREVIEW_S", 0.0)
+    ask = ("propagate", "c.mkv", "--keyframes", "keys", *QUICK, "--set=training.preview_seconds=0", "--preview")
+    said_json(capsys, *ask, "-o", "o", "--codec", "png")
+    assert len(list(Path("o.train/preview").iterdir())) == len(list(Path("o").iterdir())) == 12
+
+
+def test_what_would_fail_after_the_training_fails_before(capsys: Capsys) -> None:
+    frames = clip_and_keys(())
+    write(Path("keys/004.png"), np.dstack([painted(frames[4]), np.full((48, 64), 128, np.uint8)]))
+    ask = ("propagate", "c.mkv", "--keyframes", "keys")
+    assert "keeps no alpha" in refuse(capsys, 2, *ask, "-o", "o.mp4", "--layer")
+    assert "one picture cannot hold 12 frames" in refuse(capsys, 2, *ask, "-o", "o.png")
+    assert not Path("o.safetensors").exists()
+
+
+def test_footage_of_16_bits_stays_so_below_paint(capsys: Capsys) -> None:
+    rng = np.random.default_rng(1)
+    frames = [rng.integers(0, 65535, (48, 64, 3), np.uint16) for _ in range(2)]
+    for number, frame in enumerate(frames):
+        write(Path(f"shots/{number}.png"), frame)
+    layer = np.zeros((48, 64, 4), np.uint16)
+    layer[:10] = 65535
+    write(Path("keys/0.png"), layer)
+    ask = ("propagate", "shots", "--keyframes", "keys", "--minutes", 0, "--cuts", "off", "-o", "o", "--codec", "png")
+    said_json(capsys, *ask)
+    made = cv2.imread("o/1.png", cv2.IMREAD_UNCHANGED)[..., ::-1]
+    assert made.dtype == np.uint16
+    assert np.array_equal(made[30:], frames[1][30:])

@@ -78,7 +78,7 @@ def blend(frame: int, brought: Sequence[tuple[Painting, Carried]], under: np.nda
             nothing, and other key frames count alone.
     """
     left = next((1 - painting.cover for painting, _ in brought if painting.frame == frame), None)
-    colours, weights, covers, trusts = [], [], [], []
+    colours, weights, covers, most, trusts = [], [], [], [], []
     for (painting, carried), share in zip(brought, shares(frame, [p.frame for p, _ in brought]), strict=True):
         is_here = painting.frame == frame
         moved = painting.packed if is_here else warp(painting.packed, carried.flow, lanczos=True)
@@ -95,14 +95,15 @@ def blend(frame: int, brought: Sequence[tuple[Painting, Carried]], under: np.nda
             weights.append(weight)
             trusts.append(carried.trust)
         covers.append(weight * cover)
+        most.append(cover)
     total = np.maximum(sum(weights), LEAST_WEIGHT)
-    painted = np.clip(sum(covers) / total, 0, 1)
     parts = [weight / total for weight in weights]
     rgb = sum(share[..., None] * colour for colour, share in zip(colours, parts, strict=True))
     if len(brought) > 1 and all(painting.is_whole for painting, _ in brought):  # else their edges would be softened
         rgb = rgb + _lost_detail(rgb, colours, parts)
     rgb = np.clip(rgb, 0, 1)
-    return Blend(rgb, np.maximum.reduce(trusts), painted if under is not None else (painted > 0).astype(np.float32))
+    painted = np.maximum.reduce(most) if under is None else np.clip(sum(covers) / total, 0, 1)
+    return Blend(rgb, np.maximum.reduce(trusts), painted)
 
 
 def _lost_detail(mean: np.ndarray, colours: Sequence[np.ndarray], weights: Sequence[np.ndarray]) -> np.ndarray:

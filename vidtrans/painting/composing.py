@@ -14,7 +14,7 @@ from vidtrans.flow.warping import blur
 from vidtrans.painting.blending import Blend, Painting, blend
 from vidtrans.painting.maps import NEAREST, KeyMaps
 from vidtrans.settings import Table, to_table
-from vidtrans.video.colour.conversion import to_uint8
+from vidtrans.video.images.picture import resize
 
 VERSION = 1
 SURE = 1.5  # times the trust: from ⅔ on nothing is left of what lies below
@@ -22,6 +22,7 @@ LEVELS = (0.0, 0.075, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.825, 0.875, 0.
 MOTION = tuple(min(1.0, SURE * level) for level in LEVELS)  # shares where the motion is followed
 LOOK = (0.0,) * len(LEVELS)  # and where the network alone paints
 FEATHER = 270  # lines of a frame, for each pixel by which what is sure is narrowed, and its edge softened
+FAINT = 8 / 255  # by which a network's picture of what is not painted may differ from the frame
 BYTES = 32  # of a pixel of a painting
 LOADED_BYTES, LEAST_LOADED = 1 << 30, 2 * NEAREST + 1  # paintings in memory, and those that one frame needs
 
@@ -71,7 +72,7 @@ class Painter:
         self, sources: Sequence[PaintSource], maps: KeyMaps, size: tuple[int, int], reliance: Reliance
     ) -> None:
         self._sources = {source.frame: source for source in sources}
-        self._maps, self._size, self._reliance = maps, size, reliance
+        self.size, self._maps, self._reliance = size, maps, reliance
         self._loaded: OrderedDict[int, Painting] = OrderedDict()
 
     def __call__(self, frame: int, output: np.ndarray, source: np.ndarray) -> np.ndarray:
@@ -80,7 +81,7 @@ class Painter:
         Args:
             frame: Its number.
             output: A network's picture, or without one the source: (H, W, 3) uint8 or uint16.
-            source: The frame, (H, W, 3) uint8.
+            source: The frame, (H, W, 3) uint8 or uint16.
 
         Returns:
             (H, W, 3), of the output's dtype.
@@ -93,37 +94,49 @@ class Painter:
         picture = full * (share * brought.rgb) + (1 - share) * output
         return np.clip(np.rint(picture), 0, full).astype(output.dtype)
 
-    def blend(self, frame: int, source: np.ndarray, without: Sequence[int] = ()) -> Blend | None:
-        """Return what key frames, but for some, bring to a frame; None where its shot has none, or none counts."""
+    def blend(self, frame: int, source: np.ndarray | None = None, without: Sequence[int] = ()) -> Blend | None:
+        """Return what key frames, but for some, bring to a frame; None where its shot has none, or none counts.
+
+        ``source``: the frame, (H, W, 3) uint8 or uint16, where it shows between the paint.
+        """
         if not any(self._reliance.shares):
             return None
-        brought = [(self.painting(key), c) for key, c in self._maps.at(frame, *self._size) if key not in without]
-        under = source.astype(np.float32) / 255 if self._reliance.over_source else None
+        brought = [(self.painting(key), c) for key, c in self._maps.at(frame, *self.size) if key not in without]
+        under = None
+        if self._reliance.over_source and source is not None:
+            under = source.astype(np.float32) / np.iinfo(source.dtype).max
         return blend(frame, brought, under) if brought else None
 
-    def lift(self, frame: int, picture: np.ndarray, source: np.ndarray) -> np.ndarray:
+    def lift(self, frame: int, picture: np.ndarray, source: np.ndarray, matte: np.ndarray | None = None) -> np.ndarray:
         """Return the paint of a painted frame alone: (H, W, 4) of its dtype, straight colours and alpha.
 
-        Laid over the ``source``, (H, W, 3) like the picture, it is the picture again.
+        Laid over the ``source``, (H, W, 3) like the picture, it is the picture again, but for what is too faint to see.
+        What a network painted beyond what key frames bring has the alpha that its colours need. ``matte``: (H, W)
+        uint8, white where paint may be.
         """
         full = np.iinfo(picture.dtype).max
-        found = self.blend(frame, to_uint8(source))
-        if found is None:
-            return np.dstack([picture, np.zeros(picture.shape[:2], picture.dtype)])
-        below, alpha = source.astype(np.float32), np.rint(full * found.cover)
-        colours = below + (picture - below) * (full / np.maximum(alpha, 1))[..., None]
+        found = self.blend(frame, source)
+        below, above = source.astype(np.float32) / full, picture.astype(np.float32) / full
+        apart = above - below
+        needed = (np.abs(apart) / np.maximum(np.where(apart > 0, 1 - below, below), 1 / full)).max(2)
+        alpha = np.clip((np.abs(apart).max(2) - FAINT) / FAINT, 0, 1) * np.clip(needed, 0, 1)
+        if found is not None:
+            cover = found.cover if matte is None else found.cover * (matte.astype(np.float32) / 255)
+            alpha = np.maximum(alpha, cover)
+        alpha = np.rint(full * alpha)
+        colours = full * (below + apart * (full / np.maximum(alpha, 1))[..., None])
         return np.dstack([np.clip(np.rint(colours), 0, full), alpha]).astype(picture.dtype)
 
     def completed(self, key: int, source: np.ndarray) -> np.ndarray:
         """Return the painting of a key frame, (H, W, 3) float32 in [0, 1].
 
         Where it is not painted it shows what other key frames bring there, or else the frame itself, ``source``, (H, W,
-        3) uint8.
+        3) uint8 or uint16.
         """
         painting = self.painting(key)
         if self._sources[key].is_whole:
             return painting.rgb
-        under = source.astype(np.float32) / 255
+        under = source.astype(np.float32) / np.iinfo(source.dtype).max
         if not self._reliance.over_source and (others := self.blend(key, source, without=[key])) is not None:
             under += others.cover[..., None] * (others.rgb - under)
         return under + painting.cover[..., None] * (painting.rgb - under)
@@ -140,8 +153,8 @@ class Painter:
     def painting(self, key: int) -> Painting:
         """Return the painting of a key frame."""
         if key not in self._loaded:
-            self._loaded[key] = self._sources[key].painting(self._size)
-            width, height = self._size
+            self._loaded[key] = self._sources[key].painting(self.size)
+            width, height = self.size
             most = max(LEAST_LOADED, LOADED_BYTES // (width * height * BYTES))
             while len(self._loaded) > most:
                 self._loaded.popitem(last=False)
@@ -156,12 +169,16 @@ class Corrector:
         self._painter = painter
 
     def __call__(self, frame: int, picture: np.ndarray) -> np.ndarray:
-        """Return the picture of a frame, (H, W, 3 or 4) uint8 or uint16, corrected."""
-        found = self._painter.blend(frame, picture[..., :3])
-        if found is None or not found.cover.any():
+        """Return the picture of a frame, (H, W, 3 or 4) uint8 or uint16; corrected, it has the corrector's size."""
+        found = self._painter.blend(frame)
+        if found is None:
             return picture
+        # Sampling rings about edges, faintly: what paint cannot be seen in stays as it is.
+        share = np.maximum(np.minimum(found.cover, SURE * found.trust) - FAINT, 0)[..., None] / (1 - FAINT)
+        if not share.any():
+            return picture
+        picture = resize(picture, *self._painter.size)
         full = np.iinfo(picture.dtype).max
-        share = np.minimum(found.cover, SURE * found.trust)[..., None]
         corrected = picture.copy()
         corrected[..., :3] = np.rint(picture[..., :3] + share * (full * found.rgb - picture[..., :3]))
         if picture.shape[2] == 4:  # paint is seen, whatever was transparent there

@@ -62,7 +62,7 @@ def find_correction(path: Path, result: np.ndarray, frame: int, digest: str) -> 
     """
     rgb, alpha = read_layers(path)
     height, width = result.shape[:2]
-    placement = place(rgb, to_uint8(result))
+    placement = place(rgb, to_uint8(result), alpha)
     full = np.iinfo(result.dtype).max
     painted, seen = placement.apply(rgb, (width, height))
     painted = np.rint(painted.astype(np.float32) * (full / np.iinfo(rgb.dtype).max)).astype(result.dtype)
@@ -78,6 +78,7 @@ def find_correction(path: Path, result: np.ndarray, frame: int, digest: str) -> 
     cover = changed(painted, result, exact=exact) * (opacity > 0)
     if not cover.any():
         raise MediaError(str(path), f"it changes nothing of frame {frame}", "paint over it, or take it away")
+    digest = digest_of([digest, VERSION])
     return Correction(frame, digest, painted, np.rint(255 * cover).astype(np.uint8)), placement.words
 
 

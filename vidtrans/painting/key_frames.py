@@ -56,13 +56,16 @@ class PaintedPicture:
         return Painting(self.frame, colours, cover)
 
 
-def key_frame_files(folder: Path, option: str = "--keyframes") -> list[Path]:
-    """Return the pictures of a folder of painted frames, which an ``option`` named. Raises UsageError, MediaError."""
+def key_frame_files(folder: Path, option: str = "--keyframes", *, needed: bool = True) -> list[Path]:
+    """Return the pictures of a folder of painted frames, which an ``option`` named.
+
+    Raises UsageError, and MediaError where there are none and some are ``needed``.
+    """
     if not folder.is_dir():
         why = "it is not a folder" if folder.exists() else "no such folder"
         raise UsageError(f"{option} {folder}", why, "put the painted frames into one, and name it")
     files = [path for path in pictures_in(folder) if path.stem != SHEET]
-    if not files:
+    if not files and needed:
         raise MediaError(str(folder), "there are no pictures in it", "put the painted frames there")
     return files
 
@@ -86,7 +89,7 @@ def find_key_frames(files: Sequence[Path], clip: Clip, context: Context) -> list
         picture, alpha = read_layers(path)
         if alpha is not None and float(alpha.mean()) / np.iinfo(alpha.dtype).max < PAINTED:
             raise MediaError(str(path), "it is transparent all over", "paint it, or take it out of the folder")
-        placement = place(picture, frame.rgb)
+        placement = place(picture, frame.rgb, alpha)
         if placement.words:
             context.note(f"{path.name}: {placement.words}")
         if placement.likeness < UNLIKE and alpha is None:

@@ -50,8 +50,11 @@ class Placement:
         return whole.reshape(height, width, -1), seen
 
 
-def place(painting: np.ndarray, frame: np.ndarray) -> Placement:
-    """Return where a painting (h, w, 3) uint8 or uint16 lies on a frame (H, W, 3) uint8."""
+def place(painting: np.ndarray, frame: np.ndarray, alpha: np.ndarray | None = None) -> Placement:
+    """Return where a painting (h, w, 3) uint8 or uint16 lies on a frame (H, W, 3) uint8.
+
+    ``alpha``: (h, w), where it is painted. A layer is not moved: strokes need not have the edges of what is below.
+    """
     height, width = frame.shape[:2]
     scale = min(1.0, SHORT_SIDE / min(height, width))
     size = max(8, round(width * scale)), max(8, round(height * scale))
@@ -59,7 +62,10 @@ def place(painting: np.ndarray, frame: np.ndarray) -> Placement:
     small = to_uint8(painting)
     found = []
     for matrix, words in _guesses((small.shape[1], small.shape[0]), (width, height)):
-        found.append(_refined(small, target, matrix @ there, words))
+        if alpha is None:
+            found.append(_refined(small, target, matrix @ there, words))
+        else:
+            found.append(_unmoved(small, alpha, target, matrix @ there, words))
     best = max(found, key=lambda placement: placement.likeness)
     return Placement(best.matrix @ np.linalg.inv(there), best.likeness, best.words)
 
@@ -119,6 +125,14 @@ def _warped(picture: np.ndarray, matrix: np.ndarray, size: Size) -> tuple[np.nda
     ones = np.ones(picture.shape[:2], np.float32)
     inside = cv2.warpAffine(ones, rows, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
     return whole, inside > 0.99
+
+
+def _unmoved(painting: np.ndarray, alpha: np.ndarray, target: np.ndarray, guess: np.ndarray, words: str) -> Placement:
+    """Return the placement of a guess, as good as edges agree where it is painted."""
+    size = target.shape[1], target.shape[0]
+    own, seen = _warped(painting, guess, size)
+    opacity, _ = _warped(alpha.astype(np.float32) / np.iinfo(alpha.dtype).max, guess, size)
+    return Placement(guess, likeness(edges(own), target, seen & (opacity > 0.5)), words)
 
 
 def _refined(painting: np.ndarray, target: np.ndarray, guess: np.ndarray, words: str) -> Placement:

@@ -43,71 +43,36 @@ def fix(request: FixRequest, context: Context) -> Table:
     lineage = digest_of(["fix", str(request.render.absolute())])
     overwrite = context.overwrite or replaces_own(context.cache, output, lineage)
     with ExitStack() as stack:
-        job = _fixed(request, output, replace(context, overwrite=overwrite), stack)
-        plan = job.plan
-        made = plan.corrections.for_key() if plan.corrections else plan.paint.for_key() if plan.paint else {}
-        digest = digest_of({"command": "fix", "of": job.lineage, "corrections": made, "model": plan.model.digest})
-        sources = [request.render, plan.clip.path, *key_frame_files(request.painted, "--painted")]
+        making = _Making(replace(context, overwrite=overwrite), stack)
+        job = making.fixed(request, output)
+        digest = _digest(job)
+        sources = [request.render, job.plan.clip.path, *key_frame_files(request.painted, "--painted", needed=False)]
         if not context.dry_run:
             finish_replacing(link_target(output))
         existing = up_to_date(context.cache, output, digest, sources, overwrite, folder=folder)
         if existing is not None:
             table = existing
         elif context.dry_run:
-            table = job.summary(output) | job.facts | {"dry_run": True} | job.estimate()
+            plain = replace(job, plan=replace(job.plan, paint=None, corrections=None))
+            table = job.summary(output) | job.facts | {"dry_run": True} | (making.forecast or plain.estimate())
         else:
-            if plan.corrections is not None:
-                plan.corrections.maps.find()
-            own = replace(job, context=context, lineage=lineage, made_of=describe(request, context))
-            table = own.render(output, digest)
-    context.trim_cache()
+            if job.plan.corrections is not None:
+                job.plan.corrections.maps.find()
+            own = replace(job.context, overwrite=overwrite)
+            made_of = describe(request, context)
+            table = replace(job, context=own, lineage=lineage, made_of=made_of).render(output, digest)
+    if not context.dry_run:
+        context.trim_cache()
     seconds = round(time.monotonic() - began, 3)
     return table | {"output": str(output), "seconds": seconds, "cached": existing is not None}
 
 
-def _output(request: FixRequest) -> Path:
-    """Return where the result goes. Raises UsageError."""
-    render = request.render
-    if render.is_dir():
-        return request.output or refuse_link(render.with_name(f"{render.name}.{FIXED}"))
-    output = request.output or refuse_link(render.with_name(f"{render.stem}.{FIXED}{render.suffix}"))
-    if output.suffix.lower() != render.suffix.lower():
-        remedy = f"use -o {output.with_suffix(render.suffix)}"
-        raise UsageError(str(output), f"'{render.name}' is written anew in its own format", remedy)
-    return output
-
-
-def _fixed(request: FixRequest, output: Path, context: Context, stack: ExitStack) -> RenderJob:
-    """Return the job that makes a result with corrections, at ``output``; what it was made of is its ``lineage``."""
-    job = _made(request.render, replace(context, overwrite=False), stack)
-    plan, files = job.plan, key_frame_files(request.painted, "--painted")
-    found = _corrections(request.render, files, plan, context)
-    if request.relearn:
-        return _relearned(request.render, output, job, found, context, stack)
-    earlier = plan.corrections.sources if plan.corrections else []
-    merged = merge([*(one for one in earlier if isinstance(one, Correction)), *found])
-    keys = [one.frame for one in merged]
-    maps = stack.enter_context(closing(KeyMaps(plan.clip, (plan.first, plan.stop), keys, context, always=keys)))
-    facts = job.facts | {"corrections": keys}
-    return replace(job, plan=replace(plan, corrections=Paint(merged, maps, Reliance())), facts=facts)
-
-
-def _made(render: Path, context: Context, stack: ExitStack) -> RenderJob:
-    """Return the job that has made a result. Raises UsageError where that cannot be made again."""
-    request, options, digest = remake(render, context)
-    own = replace(context, **options)
-    if isinstance(request, FixRequest):
-        return replace(_fixed(request, render, own, stack), lineage=digest)
-    if isinstance(request, StylizeRequest):
-        asked = RequestedRender(request, own, time.monotonic())
-        _check_same(render, digest, asked.requested.request)
-        job = asked.job(asked.open())
-    else:
-        painting = stack.enter_context(closing(PaintingJob(replace(request, preview=False), own, time.monotonic())))
-        _check_same(render, digest, painting.requested.request)
-        painting.maps.find()
-        job = painted(painting)
-    return replace(job, lineage=digest)
+def _digest(job: RenderJob) -> str:
+    """Return the digest of all that decides a corrected result; of what it is made, its ``lineage`` has the digest."""
+    plan = job.plan
+    paint = plan.corrections or plan.paint
+    made = {"corrections": paint.for_key() if paint else {}, "again": plan.corrections is None}
+    return digest_of({"command": "fix", "of": job.lineage, **made, "model": plan.model.digest})
 
 
 def _check_same(render: Path, digest: str, again: str) -> None:
@@ -117,20 +82,89 @@ def _check_same(render: Path, digest: str, again: str) -> None:
         raise UsageError(str(render), why, "make it anew first")
 
 
-def _relearned(
-    render: Path, output: Path, job: RenderJob, found: Sequence[Correction], context: Context, stack: ExitStack
-) -> RenderJob:
-    """Return the job that paints a clip anew, with a network that has learned corrected frames of it, too."""
-    request, options, _ = remake(render, context)
-    if not isinstance(request, PropagateRequest) or job.plan.model.path is None:
-        raise UsageError("--relearn", f"'{render.name}' was not made by a network of 'propagate'", "leave it out")
-    again = replace(request, output=output, preview=False)
-    frames = tuple(replace(one, cover=np.full_like(one.cover, 255), is_whole=True) for one in found)
-    own = PaintingJob(again, replace(context, **options), time.monotonic(), frames, job.plan.model.path)
-    painting = stack.enter_context(closing(own))
-    painting.maps.find()
-    made = painted(painting)
-    return replace(made, facts=made.facts | {"corrections": [one.frame for one in found]}, lineage=job.lineage)
+def _output(request: FixRequest) -> Path:
+    """Return where the result goes. Raises UsageError."""
+    render = request.render if request.render.name not in ("", "..") else request.render.resolve()
+    if render.is_dir():
+        return request.output or refuse_link(render.with_name(f"{render.name}.{FIXED}"))
+    output = request.output or refuse_link(render.with_name(f"{render.stem}.{FIXED}{render.suffix}"))
+    if output.suffix.lower() != render.suffix.lower():
+        remedy = f"use -o {output.with_suffix(render.suffix)}"
+        raise UsageError(str(output), f"'{render.name}' is written anew in its own format", remedy)
+    return output
+
+
+class _Making:
+    """Makes the jobs that results were made by. ``stack`` closes what they hold."""
+
+    def __init__(self, context: Context, stack: ExitStack) -> None:
+        self.context, self._stack, self._met = context, stack, set[Path]()
+        self.forecast: Table = {}
+
+    def fixed(self, request: FixRequest, output: Path) -> RenderJob:
+        """Return the job that makes a result with corrections, at ``output``; its ``lineage`` is what it is made of."""
+        job = self.made(request.render)
+        files = key_frame_files(request.painted, "--painted", needed=request.relearn)
+        found = _corrections(request.render, files, job.plan, self.context) if files else []
+        facts = {"corrections": [one.frame for one in found]}
+        if request.relearn:
+            again = self._relearned(request.render, output, job, found)
+            return replace(again, facts=again.facts | facts, lineage=job.lineage)
+        plan = job.plan
+        earlier = plan.corrections.sources if plan.corrections else []
+        merged = merge([*(one for one in earlier if isinstance(one, Correction)), *found])
+        if not merged:
+            return replace(job, facts=job.facts | facts)
+        keys = [one.frame for one in merged]
+        maps = KeyMaps(plan.clip, (plan.first, plan.stop), keys, self.context, always=keys)
+        self._stack.enter_context(closing(maps))
+        corrected = replace(plan, corrections=Paint(merged, maps, Reliance()))
+        return replace(job, plan=corrected, facts=job.facts | {"corrections": keys})
+
+    def made(self, render: Path) -> RenderJob:
+        """Return the job that has made a result. Raises UsageError where that cannot be made again."""
+        if render.resolve() in self._met:
+            raise UsageError(str(render), "by its record it was made of itself", "make it anew first")
+        self._met.add(render.resolve())
+        request, options, digest = remake(render, self.context)
+        own = replace(self.context, overwrite=False, **options)
+        if isinstance(request, FixRequest):
+            job = self.fixed(request, render)
+            again = _digest(job)
+        elif isinstance(request, StylizeRequest):
+            asked = RequestedRender(request, own, time.monotonic())
+            again, job = asked.requested.request, asked.job(asked.open())
+        else:
+            painting = self._stack.enter_context(closing(PaintingJob(request, own, time.monotonic())))
+            again = painting.requested.request
+            _check_same(render, digest, again)  # before a network is trained
+            job = self._painted(painting)
+        _check_same(render, digest, again)
+        return replace(job, lineage=digest)
+
+    def _relearned(self, render: Path, output: Path, job: RenderJob, found: Sequence[Correction]) -> RenderJob:
+        """Return the job that paints a clip anew, with a network that has learned corrected frames of it, too."""
+        request, options, _ = remake(render, self.context)
+        model = job.plan.model.path
+        if not isinstance(request, PropagateRequest) or (not request.minutes and request.minutes is not None):
+            why = f"'{render.name}' was not made by a network of 'propagate'"
+            raise UsageError("--relearn", why, "leave it out")
+        if request.layer:
+            raise UsageError("--relearn", f"'{render.name}' is a layer, and shows no frame", "leave it out")
+        frames = tuple(replace(one, cover=np.full_like(one.cover, 255), is_whole=True) for one in found)
+        own = replace(self.context, **options)
+        painting = PaintingJob(replace(request, output=output), own, time.monotonic(), frames, model)
+        self._stack.enter_context(closing(painting))
+        if self.context.dry_run:
+            self.forecast = painting.forecast()
+        return self._painted(painting)
+
+    def _painted(self, painting: PaintingJob) -> RenderJob:
+        """Return the job of a painted clip; of a dry run that of one without a network."""
+        if self.context.dry_run:
+            return painting.rough()
+        painting.maps.find()
+        return painted(painting)
 
 
 def _corrections(render: Path, files: Sequence[Path], plan: RenderPlan, context: Context) -> list[Correction]:

@@ -21,6 +21,7 @@ from vidtrans.models.loaded_model import LoadedModel, ResolvedRenderSettings, lo
 from vidtrans.models.model_file import IDENTITY
 from vidtrans.output.target import refuse_link
 from vidtrans.painting.composing import LOOK, MOTION, Paint, PaintSource, Reliance
+from vidtrans.painting.composing import VERSION as COMPOSING
 from vidtrans.painting.corrections import Correction
 from vidtrans.painting.following import calibrate
 from vidtrans.painting.key_frames import find_key_frames, key_frame_files
@@ -38,6 +39,7 @@ from vidtrans.rendering.requested_output import OutputTarget, RequestedOutput, d
 from vidtrans.requests import MODEL_SUFFIX, MakeDatasetRequest, PropagateRequest, StylizeRequest, TrainRequest
 from vidtrans.session import Context
 from vidtrans.settings import Table
+from vidtrans.store.stages import CarryStage, DatasetStage, TrainStage
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.io.clip import Frame
 from vidtrans.video.io.pictures import is_picture_sequence, is_picture_source
@@ -87,7 +89,7 @@ class PaintingJob:
 
     def _digest(self, target: OutputTarget) -> str:
         request, context = self.request, self.context
-        tables = ("pairing", "dataset", "generator", "training")
+        tables = ("pairing", "dataset", "generator", "discriminator", "training", "card")
         own = {
             "command": "propagate",
             "source": content_digest(context, request.video),
@@ -100,6 +102,7 @@ class PaintingJob:
             "layer": request.layer,
             "mask": content_digest(context, request.mask) if request.mask else "",
             "span": [str(request.start), str(request.end)],
+            "versions": [COMPOSING, CarryStage.id(), DatasetStage.id(), TrainStage.id()],
             "seed": context.seed,
             "device": context.device_kind,
         }
@@ -185,6 +188,10 @@ class PaintingJob:
         target.check_holds(plan.num_frames)
         plan.delivery.check_sound(target.output)
         return plan
+
+    def check(self) -> None:
+        """Raise UsageError, MediaError before the training for what would fail after it."""
+        self.plan(load_model(IDENTITY, self.context), self.paint(learned=self.learns))
 
     def rough(self) -> RenderJob:
         """Return the job that paints without a network."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Sequence
 from contextlib import closing
@@ -14,8 +15,8 @@ from vidtrans.batch.inputs import exclude_results, expand_sources, make_items
 from vidtrans.batch.jobs import BatchOptions, run_batch
 from vidtrans.batch.summary import Outcome
 from vidtrans.errors import UsageError
-from vidtrans.files import base_name
-from vidtrans.output.target import check_parents
+from vidtrans.files import base_name, remove
+from vidtrans.output.target import check_parents, refuse_link
 from vidtrans.pipeline.keyframes import SUFFIX as KEYFRAMES_SUFFIX
 from vidtrans.pipeline.painting_job import NAME, PaintingJob
 from vidtrans.rendering.render_job import RenderJob
@@ -38,6 +39,7 @@ def propagate(request: PropagateRequest, context: Context) -> Table:
         requested.check()
         if (existing := requested.existing()) is not None:
             return requested.report(existing, cached=True)
+        job.check()
         job.tell_shots()
         if context.dry_run:
             return requested.report(job.forecast(), cached=False)
@@ -97,7 +99,10 @@ def painted(job: PaintingJob) -> RenderJob:
 
 def _write_preview(job: RenderJob, film: Path) -> None:
     """Render a film of what there is so far, in the place of an earlier one."""
-    check_parents(film)
+    check_parents(refuse_link(film))
     with TemporaryDirectory(prefix="vidtrans-") as temporary:
-        aside = replace(job.context, cache_dir=Path(temporary) / "cache", overwrite=True)
-        replace(job, context=aside, made_of={}).render(film, "")
+        aside, made = replace(job.context, cache_dir=Path(temporary) / "cache"), Path(temporary) / film.name
+        replace(job, context=aside, made_of={}).render(made, "")
+        film.parent.mkdir(parents=True, exist_ok=True)
+        remove(film)
+        shutil.move(made, film)

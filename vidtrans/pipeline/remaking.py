@@ -6,7 +6,8 @@ Paths are relative to the folder that the cache lies in: a working folder that i
 from __future__ import annotations
 
 import os
-from dataclasses import fields
+from collections.abc import Mapping
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from vidtrans.output.target import recorded
 from vidtrans.requests import FixRequest, PropagateRequest, StylizeRequest
 from vidtrans.session import Context
 from vidtrans.settings import Table, Time, parse_time
+from vidtrans.video.io.encoding import split_pattern
 
+AUTO, OFF = "auto", "off"  # of rendering.cuts: no file
 REQUESTS: dict[str, type[Any]] = {"stylize": StylizeRequest, "propagate": PropagateRequest, "fix": FixRequest}
 Remade = StylizeRequest | PropagateRequest | FixRequest
 
@@ -28,14 +31,15 @@ def describe(request: Remade, context: Context) -> Table:
     name = next(name for name, cls in REQUESTS.items() if isinstance(request, cls))
     values = {field.name: _plain(getattr(request, field.name), _root(context)) for field in fields(request)}
     if isinstance(request, StylizeRequest) and (model := find_model(request.model)) is not None:
-        values["model"] = _plain(model, _root(context))["path"]
+        values["model"] = _relative(model, _root(context))
     return {"command": name, "request": values, "options": {"seed": context.seed, "device": context.device}}
 
 
 def remake(output: Path, context: Context) -> tuple[Remade, Table, str]:
     """Return the request that made an output, its options, ``seed`` and ``device``, and the digest of all of that.
 
-    Raises UsageError where that is not on record, or it would run a program.
+    What is on record may come from somebody else: nothing of it says where to write, or runs a program. Raises
+    UsageError where it is not on record, or not to be made again.
     """
     if not output.exists():
         raise UsageError(str(output), "no such file or folder", "give a result of 'stylize' or 'propagate'")
@@ -43,42 +47,60 @@ def remake(output: Path, context: Context) -> tuple[Remade, Table, str]:
     if value is None:
         why = "it is not on record as a result, or it was changed since"
         raise UsageError(str(output), why, "give what 'stylize' or 'propagate' has written, and their --cache-dir")
-    made_of = value["made_of"]
-    if made_of.get("command") not in REQUESTS:
+    made_of = value.get("made_of") or {}
+    if not isinstance(made_of, dict) or made_of.get("command") not in REQUESTS:
         raise UsageError(str(output), "no result of 'stylize' or 'propagate'", "give one")
-    root, cls = _root(context), REQUESTS[made_of["command"]]
+    try:
+        request = _request(made_of, output, _root(context))
+        options = {"seed": int(made_of["options"]["seed"]), "device": str(made_of["options"]["device"])}
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise UsageError(str(output), f"what is on record of it is damaged ({error})", "make it anew first") from None
+    if not isinstance(request, FixRequest):
+        refuse_programs(request.recipe.tables, f"the record of {output.name}")
+    return request, options, str(value["request"])
+
+
+def _request(made_of: Table, output: Path, root: Path) -> Remade:
     values = {name: _restored(given, root) for name, given in made_of["request"].items()}
+    cls = REQUESTS[made_of["command"]]
     if cls is StylizeRequest and values["model"] != IDENTITY:
         values["model"] = os.path.relpath(root / str(values["model"]))
-    recipe = values.get("recipe")
-    if isinstance(recipe, Recipe):
-        refuse_programs(recipe.tables, f"the record of {output.name}")
     request: Remade = cls(**values)
-    return request, made_of["options"], value["request"]
+    if isinstance(request, PropagateRequest):
+        request = replace(request, preview=False)
+    return request if isinstance(request, FixRequest) else replace(request, output=_place(request.output, output))
+
+
+def _place(asked: Path | None, output: Path) -> Path:
+    """Return an output as it was asked for: with the numbers of its pictures, where they have some."""
+    pattern = split_pattern(asked)[1] if asked else ""
+    return output / pattern if pattern else output
 
 
 def _root(context: Context) -> Path:
     return context.cache.root.resolve().parent
 
 
+def _relative(path: Path, root: Path) -> str:
+    try:
+        return os.path.relpath(path.absolute(), root)
+    except ValueError:  # Windows: another drive
+        return str(path.absolute())
+
+
 def _plain(value: object, root: Path) -> Any:  # noqa: ANN401  (as JSON has it)
     if isinstance(value, Path):
-        return {"path": os.path.relpath(value.absolute(), root)}
+        return {"path": _relative(value, root)}
     if isinstance(value, Time):
         return {"time": str(value)}
     if isinstance(value, Recipe):
         tables, from_preset = (
             {name: dict(table) for name, table in found.items()} for found in (value.tables, value.from_preset)
         )
-        changes = dict(value.pairing_changes)
-        return {
-            "recipe": {
-                "preset": value.preset,
-                "tables": tables,
-                "from_preset": from_preset,
-                "pairing_changes": changes,
-            }
-        }
+        if (cuts := _cut_list(tables)) is not None:
+            tables["rendering"]["cuts"] = _relative(Path(cuts), root)
+        recipe = {"preset": value.preset, "tables": tables, "from_preset": from_preset}
+        return {"recipe": recipe | {"pairing_changes": dict(value.pairing_changes)}}
     return value
 
 
@@ -87,5 +109,15 @@ def _restored(value: Any, root: Path) -> object:  # noqa: ANN401
         return value
     ((kind, given),) = value.items()
     if kind == "path":
-        return Path(os.path.relpath(root / given))
-    return parse_time(given) if kind == "time" else Recipe(**given)
+        return Path(_relative(root / given, Path.cwd()))
+    if kind == "time":
+        return parse_time(given)
+    if (cuts := _cut_list(given["tables"])) is not None:
+        given["tables"]["rendering"]["cuts"] = _relative(root / cuts, Path.cwd())
+    return Recipe(**given)
+
+
+def _cut_list(tables: Mapping[str, Table]) -> str | None:
+    """Return the file of cuts that a recipe names; None where it names none."""
+    cuts = tables.get("rendering", {}).get("cuts", AUTO)
+    return None if cuts in (AUTO, OFF) else str(cuts)

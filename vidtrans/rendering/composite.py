@@ -69,7 +69,7 @@ class Composer:
         matte = self._mattes(sample.index) if self._mattes else None
         result = finish(plan.pairing, plan.directions(sample.index), frame.rgb, picture, model_input, matte)
         if self._painter is not None:
-            return self._painter.lift(sample.index, result, frame.rgb)
+            return self._painter.lift(sample.index, result, frame.rgb, matte)
         return with_alpha(result, frame.alpha) if plan.picture.alpha else result
 
     def close(self) -> None:

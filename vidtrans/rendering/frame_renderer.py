@@ -146,7 +146,7 @@ class FrameRenderer:
         if known is not None:
             sample.output = known
         elif self._painter is not None:
-            sample.extras["bare"] = True
+            sample.extras["source"] = frame.rgb
         is_rendered = known is None
         if self._draft is not None and self._draft.is_key(frame.index, start, stop):
             sample.extras["key"] = True
@@ -216,8 +216,8 @@ class FrameRenderer:
 
     def _painted(self, samples: Iterable[Sample]) -> Iterator[Sample]:
         for sample in samples:
-            if self._painter is not None and sample.extras.pop("bare", False):
-                sample.output = self._painter(sample.index, sample.output, sample.guide)
+            if self._painter is not None and (source := sample.extras.pop("source", None)) is not None:
+                sample.output = self._painter(sample.index, sample.output, source)
             yield sample
 
     def _propagated(self, samples: Iterable[Sample]) -> Iterator[Sample]:

@@ -140,8 +140,12 @@ class TrainingRun:
         if time.monotonic() - self._began >= self._preview_due:
             began = time.monotonic()
             path = self._save("preview.safetensors", self.run)
-            self._preview(path)
-            remove(path)
+            try:
+                self._preview(path)
+            except Interrupted:  # the loop is about to stop, and saves what was learned
+                return
+            finally:
+                remove(path)
             self._began += time.monotonic() - began  # that was no training
             self._preview_due *= 2
 

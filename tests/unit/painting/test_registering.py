@@ -87,3 +87,12 @@ def test_16_bits_stay() -> None:
     found = place(cv2.resize(deep, (WIDTH // 2, HEIGHT // 2)), frame())
     placed, _ = found.apply(deep, (WIDTH, HEIGHT))
     assert placed.dtype == np.uint16
+
+
+def test_a_layer_is_scaled_and_never_moved() -> None:
+    layer = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    cv2.line(layer, (40, 30), (200, 150), (250, 40, 90), 6)
+    alpha = (layer.max(2) > 0).astype(np.uint8) * 255
+    assert np.allclose(place(layer, frame(), alpha).matrix, np.eye(3))
+    half = place(layer[::2, ::2].copy(), frame(), alpha[::2, ::2].copy())
+    assert half.words == f"{WIDTH // 2}x{HEIGHT // 2}: scaled"
