@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,14 +18,17 @@ from vidtrans.painting.registering import place, resized
 from vidtrans.video.colour.conversion import to_uint8
 from vidtrans.video.images.picture import read_layers
 
-VERSION = 1
+VERSION = 3
 LEAST, MOST = 5.0, 16.0  # levels of 255, blurred, by which a painted pixel differs at least
 NOISE = 3.0  # times the median difference, which is that of a lossy file where little was painted
 BLUR = 1.0  # σ in pixels of the difference
 CONTRAST = 0.25  # of that of the result: by so much do pictures differ that were scaled or compressed
-LOSSY = (".jpg", ".jpeg", ".webp")
+KEPT = 0.3  # of the pixels: where fewer are as they were, all were converted
 CLOSED, SPECK = 5, 12  # pixels: holes in what was painted that are filled, and areas that are no paint
 EDGE = 1.0  # σ in pixels of the edge
+FITTED, ROUNDS = 180, 6  # lines of what colours are matched on, and fits
+FURTHEST = 0.2  # of the range, that such a map moves any colour
+MATCHED = "its colours were converted by another matrix: matched"
 UNLIKE = 0.08  # likeness of edges below which it is no picture of that frame
 
 
@@ -74,12 +78,44 @@ def find_correction(path: Path, result: np.ndarray, frame: int, digest: str) -> 
         painted = np.rint(painted * share + result * (1 - share)).astype(result.dtype)
     elif placement.likeness < UNLIKE:
         raise MediaError(str(path), f"it does not look like frame {frame} of the result", "paint over that very frame")
-    exact = placement.words == "" and path.suffix.lower() not in LOSSY
+    words, matched = placement.words, match_colours(painted, result)
+    exact = bool((painted == result).all(2).mean() > KEPT)
+    if matched is not None:
+        painted = matched
+        words = f"{words}, {MATCHED}" if words else MATCHED
     cover = changed(painted, result, exact=exact) * (opacity > 0)
     if not cover.any():
         raise MediaError(str(path), f"it changes nothing of frame {frame}", "paint over it, or take it away")
     digest = digest_of([digest, VERSION])
-    return Correction(frame, digest, painted, np.rint(255 * cover).astype(np.uint8)), placement.words
+    return Correction(frame, digest, painted, np.rint(255 * cover).astype(np.uint8)), words
+
+
+def match_colours(painted: np.ndarray, result: np.ndarray) -> np.ndarray | None:
+    """Return a picture in the colours of a result, (H, W, 3) each of one dtype; None where there is nothing to match.
+
+    Programs convert the colours of video by one matrix or another. What differs everywhere by a colour map close to
+    the identity is that; what was painted is an outlier of its fit.
+    """
+    full = float(np.iinfo(result.dtype).max)
+    height, width = result.shape[:2]
+    size = (max(1, width * FITTED // height), FITTED) if height > FITTED else (width, height)
+    x, y = (resized(p, size).reshape(-1, 3).astype(np.float64) / full for p in (painted, result))
+    x = np.column_stack([x, np.ones(len(x))])
+    before = float(np.median(np.abs(x[:, :3] - y).max(1)))
+    if before < 1 / 255:
+        return None
+    fitted: np.ndarray = np.eye(4, 3)
+    used: np.ndarray = np.ones(len(x), bool)
+    for _ in range(ROUNDS):
+        fitted = np.linalg.lstsq(x[used], y[used], rcond=None)[0]
+        apart = np.abs(x @ fitted - y).max(1)
+        used = apart <= max(2 / 255, 2 * float(np.median(apart)))
+    corners = np.array(list(itertools.product((0, 1), (0, 1), (0, 1), (1,))), np.float64)
+    moved = float(np.abs(corners @ fitted - corners[:, :3]).max())
+    if moved > FURTHEST or float(np.median(apart)) > before / 2:
+        return None
+    mapped = painted.reshape(-1, 3).astype(np.float32) @ fitted[:3].astype(np.float32) + np.float32(full) * fitted[3]
+    return np.clip(np.rint(mapped), 0, full).astype(result.dtype).reshape(result.shape)
 
 
 def changed(painted: np.ndarray, result: np.ndarray, *, exact: bool = True) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from clips import scene
 
-from vidtrans.painting.corrections import Correction, changed, merge
+from vidtrans.painting.corrections import Correction, changed, match_colours, merge
 
 RESULT = scene(160, 90, seed=5)
 BOX = (slice(30, 50), slice(70, 100))
@@ -65,3 +65,21 @@ def test_of_two_corrections_of_one_frame_the_later_lies_over_the_other() -> None
     assert [c.frame for c in found] == [1, 3]
     assert tuple(found[1].rgb[40, 80]) == (200, 9, 9)
     assert found[1].digest not in ("a", "b")
+
+
+def test_colours_of_another_matrix_are_matched_and_paint_is_found_all_the_same() -> None:
+    to_other = np.array([[1.04, 0.0, 0.0], [-0.05, 0.97, -0.04], [0.01, 0.03, 1.04]])
+    other = np.clip(np.rint(painted() @ to_other + 2), 0, 255).astype(np.uint8)
+    assert changed(other, RESULT).mean() > 0.3  # taken as it is
+    matched = match_colours(other, RESULT)
+    assert matched is not None
+    cover = changed(matched, RESULT, exact=False)
+    assert np.all(cover[33:47, 73:97] == 1)
+    cover[22:58, 62:108] = 0
+    assert not cover.any()
+    assert np.abs(matched[40, 80].astype(int) - (250, 20, 200)).max() <= 10  # where it was clipped
+
+
+@pytest.mark.parametrize("other", [RESULT, painted(), 255 - RESULT, RESULT // 2])
+def test_what_is_the_same_or_another_picture_is_not_matched(other: np.ndarray) -> None:
+    assert match_colours(other, RESULT) is None
