@@ -27,6 +27,7 @@ from vidtrans.store.chunks import ChunkStore
 from vidtrans.store.digests import Digests
 from vidtrans.store.stages import (
     STAGES,
+    CarryStage,
     DatasetStage,
     DreamStage,
     FilterStage,
@@ -60,6 +61,9 @@ EXAMPLES: dict[str, Stage] = {
         steps=10,
         fresh=False,
         card={},
+    ),
+    "carry": CarryStage(
+        source="00", size=[960, 540], shot=[0, 90], key_frame=30, onward=True, method=1, libraries=LIBRARIES
     ),
     "filter": FilterStage(source="00", graph="hflip", program="7.1", libraries=LIBRARIES),
     "infer": InferStage(
@@ -107,6 +111,7 @@ EXAMPLES: dict[str, Stage] = {
 # Change one only together with the stage's version, and knowingly: every user's cache is missed.
 GOLDEN = {
     "index": "0e8a83c04176f2c5",
+    "carry": "494d0ade56b2fb4a",
     "filter": "1deb4ff29de68a31",
     "dataset": "d733031b40c55c63",
     "train": "8379e070a694d546",
