@@ -3,7 +3,7 @@
 ``ebsynth``: jamriska/ebsynth, its CPU program. Each frame is made from the nearest key frame with three guides, as its
 authors do for video (Jamriška et al., "Stylizing Video by Example", 2019): colour, position carried along the motion,
 and edges. ``few_shot``: OndrejTexler/Few-Shot-Patch-Based-Training with its own configuration, for a number of seconds;
-without its perceptual loss where torchvision or VGG's weights are missing. Run as a program, this is that training:
+without its perceptual loss where torchvision or VGG's weights are missing; it needs six, PyYAML and scipy. Run as a program, this is that training:
 
     python -m benchmarks.keyframes.peers PEER DATA_ROOT SECONDS
 """
@@ -11,6 +11,7 @@ without its perceptual loss where torchvision or VGG's weights are missing. Run 
 from __future__ import annotations
 
 import contextlib
+import importlib.machinery
 import os
 import subprocess
 import sys
@@ -31,6 +32,7 @@ from vidtrans.video.images.picture import read_picture, write_picture
 
 GUIDES = (("colour", 6.0), ("position", 2.0), ("edges", 0.5))
 CONFIG = "_config/reference_P.yaml"
+MULTIPLE = 8  # pixels, of the sides that the peer's network takes
 
 
 def ebsynth(program: Path, case: Case, maps: dict[int, dict[int, Carried]], numbers: Sequence[int]) -> list[np.ndarray]:
@@ -100,7 +102,7 @@ def _stand_in_for_missing() -> bool:
         def __getattr__(self, name: str) -> Any:
             return lambda *_, **__: Quiet()
 
-    quiet: Any = types.ModuleType("tensorflow")
+    quiet: Any = _module("tensorflow")
     quiet.compat, quiet.Summary = Quiet(), Quiet()
     sys.modules["tensorflow"] = quiet
     try:
@@ -108,7 +110,7 @@ def _stand_in_for_missing() -> bool:
 
         models.vgg19(weights="DEFAULT")
     except Exception:
-        transforms: Any = types.ModuleType("torchvision.transforms")
+        transforms: Any = _module("torchvision.transforms")
 
         def to_tensor() -> Any:
             def convert(picture: Image.Image) -> torch.Tensor:
@@ -130,8 +132,8 @@ def _stand_in_for_missing() -> bool:
             return run
 
         transforms.ToTensor, transforms.Normalize, transforms.Compose = to_tensor, normalize, compose
-        vision: Any = types.ModuleType("torchvision")
-        vision.transforms, vision.models = transforms, types.ModuleType("torchvision.models")
+        vision: Any = _module("torchvision")
+        vision.transforms, vision.models = transforms, _module("torchvision.models")
         sys.modules |= {
             "torchvision": vision,
             "torchvision.transforms": transforms,
@@ -139,6 +141,13 @@ def _stand_in_for_missing() -> bool:
         }
         return False
     return True
+
+
+def _module(name: str) -> types.ModuleType:
+    """An empty module that others find."""
+    made = types.ModuleType(name)
+    made.__spec__ = importlib.machinery.ModuleSpec(name, None)
+    return made
 
 
 def _train(peer: Path, root: Path, seconds: float) -> None:
@@ -201,7 +210,10 @@ def _train(peer: Path, root: Path, seconds: float) -> None:
     )
     with torch.no_grad():
         for number in range(len(frames)):
-            made = generator(frames[number]["pre"][None])
+            given = frames[number]["pre"][None]
+            height, width = given.shape[2:]
+            padded = torch.nn.functional.pad(given, (0, -width % MULTIPLE, 0, -height % MULTIPLE), "replicate")
+            made = generator(padded)[..., :height, :width]
             picture = ((made.clamp(-1, 1) + 1) * 127.5)[0].permute(1, 2, 0).numpy().astype(np.uint8)
             write_picture(root.parent / "case_gen" / "made" / f"{number:05d}.png", picture)
 
