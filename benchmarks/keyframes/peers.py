@@ -3,7 +3,8 @@
 ``ebsynth``: jamriska/ebsynth, its CPU program. Each frame is made from the nearest key frame with three guides, as its
 authors do for video (Jamriška et al., "Stylizing Video by Example", 2019): colour, position carried along the motion,
 and edges. ``few_shot``: OndrejTexler/Few-Shot-Patch-Based-Training with its own configuration, for a number of seconds;
-without its perceptual loss where torchvision or VGG's weights are missing; it needs six, PyYAML and scipy. Run as a program, this is that training:
+without its perceptual loss where torchvision or VGG's weights are missing. It needs six, PyYAML and scipy. Run as a
+program, this is that training:
 
     python -m benchmarks.keyframes.peers PEER DATA_ROOT SECONDS
 """
