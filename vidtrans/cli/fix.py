@@ -48,7 +48,7 @@ def fix(request: FixRequest, context: Context, console: Console) -> None:
 
 
 def _text(table: Table) -> str:
-    corrected = f"{count(len(table['corrections']), 'correction')}"
+    corrected = count(len(table["corrections"]), "correction")
     if table.get("dry_run"):
         return (
             f"would carry {corrected} through {count(table['frames'], 'frame')} of {table['output']}{cost_text(table)}"

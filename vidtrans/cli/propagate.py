@@ -51,8 +51,8 @@ if TYPE_CHECKING:
     type=click.Choice(FOLLOW),
     default=FOLLOW[0],
     show_default=True,
-    help="What to rely on: paint carried along the motion, the look that a network learned of it, or what fits the key "
-    "frames better.",
+    help="What to rely on: paint carried along the motion, the look that a network learned, or each where it is the "
+    "better one.",
 )
 @steps_option("painted_recipe")
 @click.option(

@@ -14,9 +14,9 @@ from vidtrans.errors import MediaError
 from vidtrans.files import digest_of
 from vidtrans.flow.warping import blur
 from vidtrans.painting.blending import Painting
-from vidtrans.painting.registering import place, resized
+from vidtrans.painting.registering import place
 from vidtrans.video.colour.conversion import to_uint8
-from vidtrans.video.images.picture import read_layers
+from vidtrans.video.images.picture import read_layers, resize
 
 VERSION = 3
 LEAST, MOST = 5.0, 16.0  # levels of 255, blurred, by which a painted pixel differs at least
@@ -48,8 +48,8 @@ class Correction:
     def painting(self, size: tuple[int, int]) -> Painting:
         """Return it at a (width, height)."""
         full = np.iinfo(self.rgb.dtype).max
-        rgb = np.clip(resized(self.rgb, size).astype(np.float32) / full, 0, 1)
-        return Painting(self.frame, rgb, np.clip(resized(self.cover, size).astype(np.float32) / 255, 0, 1))
+        rgb = np.clip(resize(self.rgb, *size).astype(np.float32) / full, 0, 1)
+        return Painting(self.frame, rgb, np.clip(resize(self.cover, *size).astype(np.float32) / 255, 0, 1))
 
 
 def find_correction(path: Path, result: np.ndarray, frame: int, digest: str) -> tuple[Correction, str]:
@@ -99,7 +99,7 @@ def match_colours(painted: np.ndarray, result: np.ndarray) -> np.ndarray | None:
     full = float(np.iinfo(result.dtype).max)
     height, width = result.shape[:2]
     size = (max(1, width * FITTED // height), FITTED) if height > FITTED else (width, height)
-    x, y = (resized(p, size).reshape(-1, 3).astype(np.float64) / full for p in (painted, result))
+    x, y = (resize(p, *size).reshape(-1, 3).astype(np.float64) / full for p in (painted, result))
     x = np.column_stack([x, np.ones(len(x))])
     before = float(np.median(np.abs(x[:, :3] - y).max(1)))
     if before < 1 / 255:

@@ -14,11 +14,11 @@ from vidtrans.clips.indexing import Clip
 from vidtrans.clips.sampling import read_clip_frames
 from vidtrans.errors import MediaError, UsageError
 from vidtrans.painting.blending import Painting
-from vidtrans.painting.registering import Placement, edges, likeness, place, resized
+from vidtrans.painting.registering import Placement, edges, likeness, place
 from vidtrans.session import Context
 from vidtrans.settings import Size
 from vidtrans.video.frame_format import DEFAULT_FORMAT, FrameFormat
-from vidtrans.video.images.picture import read_layers, read_picture
+from vidtrans.video.images.picture import read_layers, read_picture, resize
 from vidtrans.video.io.pictures import pictures_in
 
 NUMBER = re.compile(r"\d+")
@@ -50,7 +50,7 @@ class PaintedPicture:
         share = opaque.astype(np.float32)[..., None] / whole
         layers = np.dstack([rgb.astype(np.float32) / whole * share, share])  # what is clear has no colour of its own
         placed, seen = self.placement.apply(layers, self.full)
-        placed = resized(placed * seen[..., None], size)
+        placed = resize(placed * seen[..., None], *size)
         cover = np.clip(placed[..., 3], 0, 1)
         colours = np.clip(placed[..., :3] / np.maximum(placed[..., 3:], 1e-4), 0, 1)
         return Painting(self.frame, colours, cover)
@@ -141,7 +141,7 @@ def _sought(files: Sequence[Path], clip: Clip, context: Context) -> dict[Path, i
     """Return the frames whose edges are most like those of painted pictures. Raises MediaError where none is."""
     index = clip.index
     size = Size(short=min(SOUGHT_SIDE, index.width, index.height)).of(index.width, index.height)
-    paintings = {path: edges(resized(read_picture(path), size)) for path in files}
+    paintings = {path: edges(resize(read_picture(path), *size)) for path in files}
     everywhere = np.ones((size[1], size[0]), bool)
 
     def scores(numbers: Sequence[int]) -> dict[Path, dict[int, float]]:

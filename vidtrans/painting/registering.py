@@ -14,6 +14,7 @@ import numpy as np
 
 from vidtrans.flow.warping import blur
 from vidtrans.video.colour.conversion import to_uint8
+from vidtrans.video.images.picture import resize
 
 SHORT_SIDE = 240  # pixels, of what is compared
 BLURS = (6.0, 2.0)  # σ in pixels of edges, to find a place roughly, then finely
@@ -44,7 +45,7 @@ class Placement:
         width, height = size
         own = painting.shape[1], painting.shape[0]
         if np.allclose(self.matrix, stretched(own, size), atol=1e-6):
-            whole, seen = resized(painting, size), np.ones((height, width), bool)
+            whole, seen = resize(painting, *size), np.ones((height, width), bool)
         else:
             whole, seen = _warped(painting, self.matrix, size)
         return whole.reshape(height, width, -1), seen
@@ -58,7 +59,7 @@ def place(painting: np.ndarray, frame: np.ndarray, alpha: np.ndarray | None = No
     height, width = frame.shape[:2]
     scale = min(1.0, SHORT_SIDE / min(height, width))
     size = max(8, round(width * scale)), max(8, round(height * scale))
-    there, target = stretched((width, height), size), edges(resized(frame, size))
+    there, target = stretched((width, height), size), edges(resize(frame, *size))
     small = to_uint8(painting)
     found = []
     for matrix, words in _guesses((small.shape[1], small.shape[0]), (width, height)):
@@ -94,14 +95,6 @@ def stretched(picture: Size, frame: Size) -> np.ndarray:
     return np.array([[sx, 0, (sx - 1) / 2], [0, sy, (sy - 1) / 2], [0, 0, 1]])
 
 
-def resized(picture: np.ndarray, size: Size) -> np.ndarray:
-    """Return a picture of any number of channels at another size."""
-    if (picture.shape[1], picture.shape[0]) == size:
-        return picture
-    method = cv2.INTER_AREA if size[0] < picture.shape[1] else cv2.INTER_CUBIC
-    return cv2.resize(picture, size, interpolation=method)
-
-
 def _guesses(picture: Size, frame: Size) -> Iterator[tuple[np.ndarray, str]]:
     """Yield how a picture may lie on a frame: as a whole, or, of another shape, in its middle at three scales."""
     (w, h), (width, height) = picture, frame
@@ -119,7 +112,7 @@ def _warped(picture: np.ndarray, matrix: np.ndarray, size: Size) -> tuple[np.nda
     scale = float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
     if scale > 1:  # single pixels are sampled: average them first
         less = max(1, round(own[0] / scale)), max(1, round(own[1] / scale))
-        picture, matrix = resized(picture, less), stretched(less, own) @ matrix
+        picture, matrix = resize(picture, *less), stretched(less, own) @ matrix
     flags, rows = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP, matrix[:2]
     whole = cv2.warpAffine(picture, rows, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
     ones = np.ones(picture.shape[:2], np.float32)
