@@ -14,10 +14,18 @@ from pathlib import Path
 import pytest
 from chain import snapshot, tiny_flags, vidtrans
 from clips import moving_frames, write_clip
+from paintings import QUICK, painted, write
 from processes import run_and_kill
 
 from vidtrans.files import remove
 
+STEPS = ("make-dataset", "train", "stylize", "propagate")
+MADE = {  # what each step leaves, and what it needs of those before
+    "make-dataset": (("clip.dataset",), ("clip.mp4",)),
+    "train": (("clip.safetensors",), ("clip.mp4", "clip.dataset")),
+    "stylize": (("clip.clip.mp4",), ("clip.mp4", "clip.dataset", "clip.safetensors")),
+    "propagate": (("clip.painted.mp4", "clip.painted.safetensors", "clip.painted.dataset"), ("clip.mp4", "keys")),
+}
 LONG = ("--set=training.steps=150", "--set=rendering.chunk_frames=8", "--set=temporal.radius=3")
 
 
@@ -31,6 +39,7 @@ def command(step: str) -> list[str]:
             *LONG[:1],
         ],
         "stylize": ["stylize", "clip.mp4", "--model", "clip", "--size", "source", *LONG[1:]],
+        "propagate": ["propagate", "clip.mp4", "--keyframes", "keys", "--end", "60", *map(str, QUICK), "--steps", "40", *LONG[1:2]],
     }
     return commands[step]
 
@@ -39,9 +48,12 @@ def command(step: str) -> list[str]:
 def clean(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, float]]:
     """The uninterrupted chain, and how long each step took."""
     folder = tmp_path_factory.mktemp("clean")
-    write_clip(folder / "clip.mp4", moving_frames(120, size=(160, 120), shots=(0, 50)), sound=True)
+    frames = moving_frames(120, size=(160, 120), shots=(0, 50))
+    write_clip(folder / "clip.mp4", frames, sound=True)
+    for key in (10, 55):
+        write(folder / "keys" / f"{key}.png", painted(frames[key]))
     seconds = {}
-    for step in ("make-dataset", "train", "stylize"):
+    for step in STEPS:
         began = time.monotonic()
         subprocess.run([sys.executable, "-m", "vidtrans", *command(step)], cwd=folder, check=True, capture_output=True)
         seconds[step] = time.monotonic() - began
@@ -49,26 +61,24 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, flo
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("step", ["make-dataset", "train", "stylize"])
+@pytest.mark.parametrize("step", STEPS)
 def test_a_killed_step_goes_on_and_ends_byte_identical(
     step: str, clean: tuple[Path, dict[str, float]], tmp_path: Path
 ) -> None:
     folder, seconds = clean
     wanted = snapshot(folder)
     rng = random.Random(f"seed-{step}")
-    for name in ("clip.mp4", *(["clip.dataset"] if step != "make-dataset" else []), "clip.safetensors"):
-        if name == "clip.safetensors" and step != "stylize":
-            continue
+    outputs, needed = MADE[step]
+    for name in needed:
         source = folder / name
         shutil.copytree(source, tmp_path / name) if source.is_dir() else shutil.copy2(source, tmp_path / name)
-    outputs = {"make-dataset": "clip.dataset", "train": "clip.safetensors", "stylize": "clip.clip.mp4"}
     killed, span = 0, seconds[step]
     for _ in range(4):
         if run_and_kill(command(step), tmp_path, rng.uniform(0.3, 0.95) * span):
             killed += 1
         elif not killed:  # faster now than the clean run was: begin again, and strike earlier
             span /= 2
-            for leftover in (".vidtrans", outputs[step]):
+            for leftover in (".vidtrans", *outputs):
                 remove(tmp_path / leftover)
         else:
             break
@@ -77,9 +87,9 @@ def test_a_killed_step_goes_on_and_ends_byte_identical(
     assert killed, "nothing was killed: the run was too short to test anything"
     vidtrans(*command(step))
     made = snapshot(tmp_path)
-    names = [n for n in wanted if n.startswith(outputs[step])]
-    assert names
-    assert [n for n in made if n.startswith(outputs[step])] == names
+    names = [name for name in wanted if name.split("/")[0] in outputs]
+    assert {name.split("/")[0] for name in names} == set(outputs)
+    assert [name for name in made if name.split("/")[0] in outputs] == names
     for name in names:
         assert made[name] == wanted[name], name
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from vidtrans.clips.sampling import segment_centres
 from vidtrans.flow.warping import warp
+from vidtrans.metrics.picture_quality import psnr_of
 from vidtrans.painting.blending import shares, weigh
 from vidtrans.painting.carrying import Guide, Step, carry_along
 
@@ -28,20 +29,15 @@ BEST_DB = 60.0  # where nothing is missing
 
 @dataclass(frozen=True)
 class Choice:
-    """Key frames of a shot, in order, and the mean squared error of its frames made of them, of 255 levels."""
+    """Key frames of a shot, in order, and the mean PSNR of its other frames made of them, in dB."""
 
     keys: tuple[int, ...]
-    error: float
+    psnr: float
 
 
 def sample_numbers(first: int, stop: int, count: int) -> list[int]:
     """Return which frames of the shot [first, stop) ``count`` key frames are tried on."""
     return [first + n for n in segment_centres(stop - first, min(stop - first, max(SAMPLES, 4 * count)))]
-
-
-def decibels(error: float) -> float:
-    """Return a mean squared error as PSNR."""
-    return min(BEST_DB, 10 * float(np.log10(255**2 / max(error, 1e-9))))
 
 
 class ShotChooser:
@@ -78,12 +74,12 @@ class ShotChooser:
 
     def _search(self, count: int) -> Choice:
         if count <= EXHAUSTIVE:
-            return self._choice(min(itertools.combinations(self._candidates, count), key=self._error))
+            return self._choice(max(itertools.combinations(self._candidates, count), key=self._psnr))
         before = [self._numbers.index(key) for key in self.best(count - 1).keys]
-        keys = min((tuple(sorted([*before, new])) for new in self._candidates if new not in before), key=self._error)
+        keys = max((tuple(sorted([*before, new])) for new in self._candidates if new not in before), key=self._psnr)
         for _ in range(ROUNDS):
-            better = min(self._exchanges(keys), key=self._error, default=keys)
-            if self._error(better) >= self._error(keys):
+            better = max(self._exchanges(keys), key=self._psnr, default=keys)
+            if self._psnr(better) <= self._psnr(keys):
                 break
             keys = better
         return self._choice(keys)
@@ -97,14 +93,17 @@ class ShotChooser:
                     yield tuple(sorted((*keys[:at], self._candidates[near], *keys[at + 1 :])))
 
     def _choice(self, keys: tuple[int, ...]) -> Choice:
-        return Choice(tuple(self._numbers[key] for key in keys), self._error(keys))
+        return Choice(tuple(self._numbers[key] for key in keys), self._psnr(keys))
 
-    def _error(self, keys: tuple[int, ...]) -> float:
-        """The mean squared error of all samples; those of key frames are there."""
-        errors = [self._frame_error(at, keys) for at in range(len(self._guides)) if at not in keys]
-        return sum(errors) / len(self._guides)
+    def _psnr(self, keys: tuple[int, ...]) -> float:
+        """The mean over samples that are no key frames.
 
-    def _frame_error(self, at: int, keys: tuple[int, ...]) -> float:
+        Of their squared errors those of a few frames, which no choice helps, would decide.
+        """
+        found = [self._frame_psnr(at, keys) for at in range(len(self._guides)) if at not in keys]
+        return float(np.mean(found)) if found else BEST_DB
+
+    def _frame_psnr(self, at: int, keys: tuple[int, ...]) -> float:
         near = [key for key in keys if at in self._carried[key]] or [min(keys, key=lambda key: abs(key - at))]
         total: np.ndarray | None = None
         weights: np.ndarray | None = None
@@ -115,7 +114,7 @@ class ShotChooser:
             weights = weight if weights is None else weights + weight
         assert total is not None
         assert weights is not None
-        return float(np.square(total / weights - self._guides[at].rgb).mean())
+        return min(BEST_DB, psnr_of(float(np.square(total / weights - self._guides[at].rgb).mean())))
 
     @cached_property
     def _carried(self) -> dict[int, dict[int, tuple[np.ndarray, np.ndarray]]]:
@@ -143,7 +142,7 @@ def allot(choosers: Sequence[ShotChooser], lengths: Sequence[int], count: int) -
             break
 
         def gain(shot: int) -> float:
-            return (found[shot].error - choosers[shot].best(len(found[shot].keys) + 1).error) * lengths[shot]
+            return (choosers[shot].best(len(found[shot].keys) + 1).psnr - found[shot].psnr) * lengths[shot]
 
         helped = max(open_shots, key=gain)
         found[helped] = choosers[helped].best(len(found[helped].keys) + 1)
@@ -151,5 +150,5 @@ def allot(choosers: Sequence[ShotChooser], lengths: Sequence[int], count: int) -
 
 
 def overall(choices: Sequence[Choice], lengths: Sequence[int]) -> float:
-    """Return the PSNR of a clip's frames made of key frames, in dB."""
-    return decibels(sum(c.error * n for c, n in zip(choices, lengths, strict=True)) / sum(lengths))
+    """Return the mean PSNR of a clip's frames made of key frames, in dB."""
+    return sum(c.psnr * n for c, n in zip(choices, lengths, strict=True)) / sum(lengths)

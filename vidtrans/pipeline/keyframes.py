@@ -25,7 +25,7 @@ from vidtrans.video.io.pictures import is_picture_sequence, is_picture_source
 from vidtrans.video.io.sequence import picture_names
 from vidtrans.video.plots.layout import Sheet, cell_size
 
-VERSION = 1
+VERSION = 2
 SUFFIX = ".keyframes"  # of the folder
 FEWEST = 2  # where nobody says how many
 SHEET, CELL, COLUMNS = "sheet.png", 360, 4
