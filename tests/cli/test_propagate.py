@@ -150,6 +150,8 @@ def test_mistakes_end_in_one_line(capsys: Capsys) -> None:
     Path("broken/2.png").write_bytes(b"no picture")
     assert "not a picture that can be read" in refuse(capsys, 3, *ask, "broken")
     assert "--minutes 0 leaves it out" in refuse(capsys, 2, *ask, "keys", "--follow", "look")
+    pairing = ("propagate", "c.mkv", "--keyframes", "keys", *QUICK, "--set=pairing.name=edges", "-o", "o.mkv")
+    assert "painted frames are pairs as they are" in refuse(capsys, 2, *pairing)
     assert "the output folder holds one of the inputs" in refuse(
         capsys, 2, "propagate", "c.mkv", "--keyframes", "keys", "--minutes", 0, "-o", "keys", "--codec", "png"
     )

@@ -39,7 +39,18 @@ def command(step: str) -> list[str]:
             *LONG[:1],
         ],
         "stylize": ["stylize", "clip.mp4", "--model", "clip", "--size", "source", *LONG[1:]],
-        "propagate": ["propagate", "clip.mp4", "--keyframes", "keys", "--end", "60", *map(str, QUICK), "--steps", "40", *LONG[1:2]],
+        "propagate": [
+            "propagate",
+            "clip.mp4",
+            "--keyframes",
+            "keys",
+            "--end",
+            "60",
+            *map(str, QUICK),
+            "--steps",
+            "40",
+            *LONG[1:2],
+        ],
     }
     return commands[step]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -44,16 +44,8 @@ class PaintedPicture:
 
     def painting(self, size: tuple[int, int]) -> Painting:
         """Return it at a (width, height). Raises MediaError."""
-        rgb, alpha = read_layers(self.path)
-        whole = np.iinfo(rgb.dtype).max
-        opaque = np.full(rgb.shape[:2], whole, rgb.dtype) if alpha is None else alpha.astype(rgb.dtype)
-        share = opaque.astype(np.float32)[..., None] / whole
-        layers = np.dstack([rgb.astype(np.float32) / whole * share, share])  # what is clear has no colour of its own
-        placed, seen = self.placement.apply(layers, self.full)
-        placed = resize(placed * seen[..., None], *size)
-        cover = np.clip(placed[..., 3], 0, 1)
-        colours = np.clip(placed[..., :3] / np.maximum(placed[..., 3:], 1e-4), 0, 1)
-        return Painting(self.frame, colours, cover)
+        placed = _laid(*read_layers(self.path), self.placement, self.full)
+        return _painting(self.frame, resize(placed, *size))
 
 
 def key_frame_files(folder: Path, option: str = "--keyframes", *, needed: bool = True) -> list[Path]:
@@ -96,9 +88,25 @@ def find_key_frames(files: Sequence[Path], clip: Clip, context: Context) -> list
             text = f"{path.name}: it looks little like frame {frame.index}, whose number it has"
             context.note(f"{text}: is it the right one?", "warning")
         full = frame.rgb.shape[1], frame.rgb.shape[0]
-        own = PaintedPicture(path, context.cache.digest(path), frame.index, placement, full, is_whole=False)
-        found.append(replace(own, is_whole=own.painting(full).is_whole))
+        whole = _painting(frame.index, _laid(picture, alpha, placement, full)).is_whole
+        found.append(PaintedPicture(path, context.cache.digest(path), frame.index, placement, full, whole))
     return found
+
+
+def _laid(rgb: np.ndarray, alpha: np.ndarray | None, placement: Placement, size: tuple[int, int]) -> np.ndarray:
+    """Return a picture on a frame of a (width, height): colours times opacity, and that, (H, W, 4) float32."""
+    whole = np.iinfo(rgb.dtype).max
+    opaque = np.full(rgb.shape[:2], whole, rgb.dtype) if alpha is None else alpha.astype(rgb.dtype)
+    share = opaque.astype(np.float32)[..., None] / whole
+    layers = np.dstack([rgb.astype(np.float32) / whole * share, share])  # what is clear has no colour of its own
+    placed, seen = placement.apply(layers, size)
+    return placed * seen[..., None]
+
+
+def _painting(frame: int, layers: np.ndarray) -> Painting:
+    """Return the painting whose colours times opacity, and that, are these layers, (H, W, 4) float32."""
+    colours = np.clip(layers[..., :3] / np.maximum(layers[..., 3:], 1e-4), 0, 1)
+    return Painting(frame, colours, np.clip(layers[..., 3], 0, 1))
 
 
 def numbers_of(files: Sequence[Path], clip: Clip, context: Context) -> dict[Path, int]:

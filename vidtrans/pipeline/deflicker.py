@@ -13,7 +13,6 @@ from vidtrans.batch.jobs import BatchOptions, run_batch
 from vidtrans.batch.summary import Outcome
 from vidtrans.clips.indexing import content_digest, open_clip
 from vidtrans.config.programs import warn_about_programs
-from vidtrans.config.recipe import Recipe
 from vidtrans.errors import UsageError
 from vidtrans.evaluation.scoring import find_guide, with_sound_of
 from vidtrans.files import base_name
@@ -22,12 +21,20 @@ from vidtrans.models.model_file import IDENTITY
 from vidtrans.output.target import refuse_link
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.rendering.render_planning import plan_render, with_picture_fps
-from vidtrans.rendering.requested_output import OutputTarget, RequestedOutput, request_digest
+from vidtrans.rendering.requested_output import (
+    OutputTarget,
+    RequestedOutput,
+    default_ending,
+    default_output,
+    request_digest,
+)
 from vidtrans.requests import DeflickerRequest
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.video.io.encoding import EncodingSettings
 from vidtrans.video.io.pictures import is_picture_sequence, is_picture_source
+
+NAME = "deflickered"  # of the result, where nobody names it: clip.deflickered.mp4
 
 
 def deflicker(request: DeflickerRequest, context: Context) -> Table:
@@ -46,7 +53,7 @@ def deflicker(request: DeflickerRequest, context: Context) -> Table:
     recipe = request.recipe.under({"temporal": temporal, "rendering": {"size": "source"}})
     settings = ResolvedRenderSettings.of(recipe, look, context.device)
     settings = settings.resolved(is_picture_source(processed), request.output, context.report)
-    output = request.output or refuse_link(Path(base_name(processed) + _default_ending(processed, request.recipe)))
+    output = request.output or refuse_link(default_output(processed, NAME, settings.encoding))
     target = OutputTarget.find(output, settings.encoding)
     own = {
         "command": "deflicker",
@@ -88,7 +95,7 @@ def deflicker_batch(
     source_of = dict(zip(clips, sources, strict=True))
 
     def ending(processed: Path) -> str:
-        return _default_ending(processed, request.recipe)
+        return default_ending(processed, NAME, request.recipe.settings("encoding", EncodingSettings))
 
     def work(processed: Path, place: Path) -> partial[Table]:
         return partial(deflicker, replace(request, processed=processed, source=source_of[processed], output=place))
@@ -97,9 +104,3 @@ def deflicker_batch(
         clips = exclude_results(clips, lambda p: folder / f"{base_name(p)}{ending(p)}")
     items = make_items(clips, folder, [ending(p) for p in clips], work)
     return run_batch(items, "deflicker", folder, batch, context)
-
-
-def _default_ending(processed: Path, recipe: Recipe) -> str:
-    wanted = recipe.settings("encoding", EncodingSettings)
-    encoding = wanted.resolved(pictures=is_picture_source(processed), output=None)
-    return f".deflickered{encoding.default_suffix(single=False)}"

@@ -46,6 +46,7 @@ from vidtrans.video.io.pictures import is_picture_sequence, is_picture_source
 
 NOTHING_LEARNED: Table = {"model": None, "steps": 0}
 AGAIN = 4  # times shorter is the training of a network that learns corrected frames, too
+PAIRED = "aligned"  # the pairing of painted frames
 NAME = "painted"  # of the result, where nobody names it: clip.painted.mp4
 
 
@@ -178,12 +179,13 @@ class PaintingJob:
         reliance = Reliance(shares, has_network=learned, over_source=over_source)
         return Paint(self.sources, self.maps, reliance, self.request.layer)
 
-    def plan(self, model: LoadedModel, paint: Paint | None) -> RenderPlan:
-        """Return the plan of the render. Raises UsageError, MediaError."""
+    @cached_property
+    def plan(self) -> RenderPlan:
+        """Return the plan of the render, without paint or a network. Raises UsageError, MediaError."""
         request, target = self.request, self.requested.target
-        span, pattern = (request.start, request.end), target.pattern
+        source, span = load_model(IDENTITY, self.context), (request.start, request.end)
         plan = plan_render(
-            self.clip, model, self.settings, self.context, span, mask=request.mask, pattern=pattern, paint=paint
+            self.clip, source, self.settings, self.context, span, mask=request.mask, pattern=target.pattern
         )
         target.check_holds(plan.num_frames)
         plan.delivery.check_sound(target.output)
@@ -191,11 +193,14 @@ class PaintingJob:
 
     def check(self) -> None:
         """Raise UsageError, MediaError before the training for what would fail after it."""
-        self.plan(load_model(IDENTITY, self.context), self.paint(learned=self.learns))
+        pairing = self.request.recipe.choice("pairing")[0]
+        if self.learns and pairing != PAIRED:
+            raise UsageError(f"pairing.name '{pairing}'", "painted frames are pairs as they are", f"use '{PAIRED}'")
+        replace(self.plan, paint=self.paint(learned=self.learns))
 
     def rough(self) -> RenderJob:
         """Return the job that paints without a network."""
-        return self._job(self.plan(load_model(IDENTITY, self.context), self.paint(learned=False)), NOTHING_LEARNED)
+        return self._job(replace(self.plan, paint=self.paint(learned=False)), NOTHING_LEARNED)
 
     def learn(self, preview: Callable[[Path], None] | None = None) -> Path:
         """Train the network; return its file. ``preview`` is called with what it is now and then."""
@@ -217,7 +222,8 @@ class PaintingJob:
         look = load_model(str(model), self.context)
         assert look.record is not None
         learned = {"model": str(model), "steps": look.record.training["step"]}
-        return self._job(self.plan(look, self.paint(learned=True, shares=self._shares(look))), learned)
+        paint = self.paint(learned=True, shares=self._shares(look))
+        return self._job(replace(self.plan, model=look, paint=paint), learned)
 
     def _job(self, plan: RenderPlan, learned: Table) -> RenderJob:
         assert plan.paint is not None
@@ -227,7 +233,7 @@ class PaintingJob:
     def forecast(self) -> Table:
         """Return what it would take: each step is tried for a moment."""
         request, output = self.request, self.requested.target.output
-        job = RenderJob(self.plan(load_model(IDENTITY, self.context), None), self.context)
+        job = RenderJob(self.plan, self.context)
         seconds, stored = self.maps.cost()
         costs, learned = [estimate(seconds, 0, stored)], NOTHING_LEARNED
         if self.learns:
@@ -259,7 +265,7 @@ class PaintingJob:
         context, follow = self.context, self.request.follow
         if follow != "auto":
             return {"motion": MOTION, "look": LOOK}[follow]
-        plan = self.plan(look, None)
+        plan = replace(self.plan, model=look)
         with closing(plan.renderer(load_engine(look, plan.rendering, context))) as renderer:
 
             def network(rgb: np.ndarray, number: int) -> np.ndarray:

@@ -20,11 +20,11 @@ from vidtrans.output.target import check_parents, refuse_link
 from vidtrans.pipeline.keyframes import SUFFIX as KEYFRAMES_SUFFIX
 from vidtrans.pipeline.painting_job import NAME, PaintingJob
 from vidtrans.rendering.render_job import RenderJob
+from vidtrans.rendering.requested_output import default_ending
 from vidtrans.requests import PropagateRequest
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.video.io.encoding import EncodingSettings
-from vidtrans.video.io.pictures import is_picture_source
 
 PREVIEW = "preview"  # of the film beside what else training shows
 
@@ -61,8 +61,7 @@ def propagate_batch(
     encoding = request.recipe.settings("encoding", EncodingSettings)
 
     def ending(video: Path) -> str:
-        own = encoding.resolved(pictures=is_picture_source(video), output=None)
-        return f".{NAME}{own.default_suffix(single=False)}"
+        return default_ending(video, NAME, encoding)
 
     def work(video: Path, place: Path) -> partial[Table]:
         own = replace(request, video=video, keyframes=keys[video], output=place)

@@ -12,13 +12,12 @@ from vidtrans.batch.inputs import Divider, Item, bytes_of, check_folder, exclude
 from vidtrans.batch.jobs import BatchOptions, run_batch, run_spread
 from vidtrans.batch.summary import Outcome
 from vidtrans.errors import UsageError
-from vidtrans.files import base_name
 from vidtrans.models.loaded_model import load_model
 from vidtrans.output.target import check_place, refuse_link
 from vidtrans.pipeline.stylize import RequestedRender, stylize
 from vidtrans.rendering.division import Division, divide_render, render_part
 from vidtrans.rendering.render_planning import makes_folder
-from vidtrans.rendering.requested_output import default_output, is_one_picture
+from vidtrans.rendering.requested_output import default_ending, default_output, is_one_picture
 from vidtrans.requests import StylizeRequest
 from vidtrans.session import Context
 from vidtrans.settings import Table
@@ -71,7 +70,7 @@ def default_output_of(request: StylizeRequest) -> Path:
 def plan(requests: Sequence[StylizeRequest], folder: Path) -> list[Item]:
     """Return a job for each, with a place in ``folder`` that no other has. Raises UsageError."""
     check_folder(folder)
-    endings = [default_output_of(r).name.removeprefix(base_name(r.video)) for r in requests]
+    endings = [default_ending(r.video, r.model, _encoding_of(r)) for r in requests]
     unnamed = [n for n, request in enumerate(requests) if request.output is None]
     own = iter(result_names([requests[n].video for n in unnamed], [endings[n] for n in unnamed]))
     places = [refuse_link(folder / (request.output or next(own))) for request in requests]

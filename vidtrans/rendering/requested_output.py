@@ -56,8 +56,13 @@ class OutputTarget:
 
 def default_output(video: Path, model: str, settings: EncodingSettings) -> Path:
     """``in.x.mp4``; a picture gives a picture, a folder of pictures a folder."""
-    name = Path(model).name.removesuffix(SUFFIX)
-    return Path(f"{base_name(video)}.{name}{settings.default_suffix(single=is_one_picture(video))}")
+    return Path(f"{base_name(video)}{default_ending(video, model, settings)}")
+
+
+def default_ending(video: Path, model: str, settings: EncodingSettings) -> str:
+    """``.x.mp4``: what a result's name has beyond that of its source. The settings need not be resolved."""
+    own = settings.resolved(pictures=is_picture_source(video), output=None)
+    return f".{Path(model).name.removesuffix(SUFFIX)}{own.default_suffix(single=is_one_picture(video))}"
 
 
 def is_one_picture(video: Path) -> bool:
