@@ -72,5 +72,22 @@ def test_paint_is_not_overwritten_unasked(capsys: Capsys) -> None:
     painted = Path(f"c.keyframes/{first:06d}.png")
     cv2.imwrite(str(painted), 255 - cv2.imread(str(painted)))
     kept = painted.read_bytes()
-    assert "--overwrite" in refuse(capsys, 2, "keyframes", clip)
+    for more in ((), ("--overwrite",), ("-n", 3, "--overwrite")):
+        assert "painted over" in refuse(capsys, 2, "keyframes", clip, *more)
     assert painted.read_bytes() == kept
+    said_json(capsys, "keyframes", clip, "-o", "other")
+    said_json(capsys, "keyframes", clip, "-n", 3, "-o", "other", "--overwrite")  # as they were written
+
+
+def test_one_frame_is_a_clip_and_pictures_of_one_name_have_numbers(capsys: Capsys) -> None:
+    clip = write_clip(Path("c.mkv"), moving_frames(8))
+    assert said_json(capsys, "keyframes", clip, "--start", 5, "--end", 6)["keyframes"] == [5]
+    for number, frame in enumerate(moving_frames(6)):
+        Path("mixed").mkdir(exist_ok=True)
+        cv2.imwrite(f"mixed/{number // 2}.{'jpg' if number % 2 else 'png'}", frame)
+    numbers = said_json(capsys, "keyframes", "mixed", "-n", 3, "-o", "m")["keyframes"]
+    assert sorted(p.stem for p in Path("m").glob("frame*")) == [f"frame {number:06d}" for number in numbers]
+    for path in Path("m").glob("frame*"):
+        cv2.imwrite(str(path), 255 - cv2.imread(str(path)))
+    made = said_json(capsys, "propagate", "mixed", "--keyframes", "m", "--minutes", 0, "-o", "o.mkv")
+    assert made["keyframes"] == numbers

@@ -119,6 +119,40 @@ def test_pictures_of_other_depth_and_size(capsys: Capsys) -> None:
     assert error("o.mkv", frames, [3]) < 6
 
 
+def test_what_is_no_painting_is_told(capsys: Capsys) -> None:
+    frames = clip_and_keys((2,))
+    write(Path("keys/009.png"), frames[9])
+    Path("keys/005.psd").write_bytes(b"8BPS")
+    ask = ("propagate", "c.mkv", "--minutes", 0, *EXACT, "--keyframes")
+    text = said(capsys, 0, *ask, "keys", "-o", "o.mkv")
+    assert "009.png: it shows frame 9 as it was" in text
+    assert "002.png: it shows" not in text
+    assert "005.psd: not a picture that can be read" in text
+    write(Path("only/1.png"), frames[1]).rename("only/1.kra")
+    assert "nothing in it can be read, as 1.kra" in refuse(capsys, 3, *ask, "only", "-o", "p.mkv")
+    write(Path("copies/0003 (1).png"), painted(frames[3]))
+    write(Path("copies/000008 copy 2.png"), painted(frames[8]))
+    assert said_json(capsys, *ask, "copies", "-o", "q.mkv")["keyframes"] == [3, 8]
+
+
+def test_a_small_stroke_on_a_layer_counts_and_what_was_painted_in_part_is_not_moved(capsys: Capsys) -> None:
+    rng = np.random.default_rng(0)
+    frames = [np.clip(128 + rng.normal(0, 4, (120, 160, 3)), 0, 255).astype(np.uint8)] * 6
+    write_clip(Path("c.mkv"), frames, codec="ffv1", pix_fmt="bgr0")
+    picture = frames[2].copy()
+    for x in (10, 60, 120):
+        picture[20:60, x : x + 20] = (30, 200, 60)
+    write(Path("part/2.png"), picture)
+    ask = ("propagate", "c.mkv", "--minutes", 0, "--cuts", "off", *EXACT, "--keyframes")
+    said_json(capsys, *ask, "part", "-o", "o.mkv")
+    assert np.array_equal(decode(Path("o.mkv"))[2][2], picture)
+    layer = np.zeros((120, 160, 4), np.uint8)
+    layer[50:53, 70:73] = (250, 0, 0, 255)
+    write(Path("dot/2.png"), layer)
+    said_json(capsys, *ask, "dot", "-o", "d.mkv")
+    assert tuple(decode(Path("d.mkv"))[2][2][51, 71]) == (250, 0, 0)
+
+
 def test_a_part_of_a_clip_and_a_dry_run(capsys: Capsys) -> None:
     clip_and_keys()
     ask = ("propagate", "c.mkv", "--keyframes", "keys", "--minutes", 0, "-o", "o.mkv")

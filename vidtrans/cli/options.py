@@ -46,7 +46,7 @@ class SettingOption(_DefaultOption):
     def __init__(
         self, *names: object, table: str, key: str, recipes: Mapping[str, str] | None = None, **attributes: object
     ) -> None:
-        self.table, self.key, self.recipes = table, key, recipes or {"": "dataset_recipe"}
+        self.table, self.key, self.recipes = table, key, recipes
         super().__init__(*names, **attributes)  # type: ignore[arg-type]  # click.Option checks them
 
     def default_in_force(self, ctx: click.Context) -> object:
@@ -55,9 +55,10 @@ class SettingOption(_DefaultOption):
 
         if variable := self.resolve_envvar_value(ctx):
             return variable
-        if self.table in ("rendering", "temporal", "dreaming", "encoding"):
+        if self.recipes is None and self.table in ("rendering", "temporal", "dreaming", "encoding"):
             return self._words(recipe.make_recipe(None, None, {}))
-        found = [(when, self._words(getattr(recipe, name)(None, {}))) for when, name in self.recipes.items()]
+        recipes = self.recipes or {"": "dataset_recipe"}
+        found = [(when, self._words(getattr(recipe, name)(None, {}))) for when, name in recipes.items()]
         return ", ".join(f"{when} {value}".strip() for when, value in found)
 
     def _words(self, recipe: Recipe) -> object:
@@ -188,13 +189,16 @@ colour_option = setting_option(
     flag_value="1",
     allow_from_autoenv=False,  # a variable of a flag is a yes or a no; shares are for --set and vidtrans.toml
 )
-temporal_option = setting_option(
-    "--temporal",
-    "temporal",
-    "name",
-    "Temporal filter.",
-    type=RegistryName("vidtrans.temporal:FILTERS", "temporal filter"),
-)
+
+
+def filter_choice(recipe: str | None = None) -> Decorator:
+    """Return ``--temporal``. ``recipe``: the function that decides its default; None for that of a plain render."""
+    kind = RegistryName("vidtrans.temporal:FILTERS", "temporal filter")
+    recipes = {"": recipe} if recipe else None
+    return setting_option("--temporal", "temporal", "name", "Temporal filter.", type=kind, recipes=recipes)
+
+
+temporal_option = filter_choice()
 
 
 def batch_options(function: Function) -> Function:

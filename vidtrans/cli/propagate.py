@@ -16,12 +16,12 @@ from vidtrans.cli.options import (
     colour_option,
     cuts_option,
     end_option,
+    filter_choice,
     mix_option,
     output_option,
     start_option,
     steps_option,
     strength_option,
-    temporal_option,
 )
 from vidtrans.cli.types import FILE
 from vidtrans.cli.words import cost_text, count, show_batch, timing
@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     "alone.",
 )
 @click.option("--preview", is_flag=True, help="Write a film of what there is so far, after a minute, and as it learns.")
-@temporal_option
+@filter_choice("painted_recipe")
 @cuts_option("nothing is carried")
 @strength_option
 @click.option("--mask", type=FILE, help="A matte, white where the paint is: a video, a picture, or a folder.")

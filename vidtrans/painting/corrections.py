@@ -85,7 +85,10 @@ def find_correction(path: Path, result: np.ndarray, frame: int, digest: str) -> 
         words = f"{words}, {MATCHED}" if words else MATCHED
     cover = changed(painted, result, exact=exact) * (opacity > 0)
     if not cover.any():
-        raise MediaError(str(path), f"it changes nothing of frame {frame}", "paint over it, or take it away")
+        why = f"it changes nothing of frame {frame}"
+        if matched is not None:
+            why += " but all its colours, as a program does that converts them by another matrix"
+        raise MediaError(str(path), why, "paint over it, or take it away")
     digest = digest_of([digest, VERSION])
     return Correction(frame, digest, painted, np.rint(255 * cover).astype(np.uint8)), words
 

@@ -17,6 +17,7 @@ from vidtrans.painting.blending import Painting
 from vidtrans.painting.registering import Placement, edges, likeness, place
 from vidtrans.session import Context
 from vidtrans.settings import Size
+from vidtrans.video.colour.conversion import to_uint8
 from vidtrans.video.frame_format import DEFAULT_FORMAT, FrameFormat
 from vidtrans.video.images.picture import read_layers, read_picture, resize
 from vidtrans.video.io.pictures import pictures_in
@@ -25,7 +26,11 @@ NUMBER = re.compile(r"\d+")
 SHEET = "sheet"  # what 'vidtrans keyframes' lays beside the frames
 SOUGHT_SIDE, SOUGHT = 96, 400  # pixels, of the frames among which one is sought, and how many are looked through first
 LIKE, UNLIKE = 0.25, 0.08  # likeness of edges that tells a frame, and below which a numbered one is doubted
-PAINTED = 1 / 512  # of the frame, at least
+COPY = re.compile(r"( ?\(\d+\)|[ _-]+copy([ _-]*\d+)?)+$", re.IGNORECASE)  # what systems append to a copy's name
+SAME = 0.5  # levels, by which what is not painted differs from its frame
+UNREAD = re.compile(
+    r"\.(psd|psb|kra|xcf|ora|clip|procreate|gif|tga|jp2|jxl|avif|heic|heif|hdr|svg|pdf)$", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -58,8 +63,24 @@ def key_frame_files(folder: Path, option: str = "--keyframes", *, needed: bool =
         raise UsageError(f"{option} {folder}", why, "put the painted frames into one, and name it")
     files = [path for path in pictures_in(folder) if path.stem != SHEET]
     if not files and needed:
+        unread = ignored(folder)
+        if unread:
+            raise MediaError(
+                str(folder), f"nothing in it can be read, as {unread[0]}", "save the painted frames as PNG"
+            )
         raise MediaError(str(folder), "there are no pictures in it", "put the painted frames there")
     return files
+
+
+def ignored(folder: Path) -> list[str]:
+    """Return the names of what looks like paintings in a folder, in formats that are not read."""
+    return sorted(p.name for p in folder.iterdir() if UNREAD.search(p.name) and not p.name.startswith("."))
+
+
+def tell_ignored(folder: Path, context: Context) -> None:
+    """Warn of ``ignored`` paintings."""
+    for name in ignored(folder):
+        context.note(f"{name}: not a picture that can be read, and left out: save it as PNG", "warning")
 
 
 def find_key_frames(files: Sequence[Path], clip: Clip, context: Context) -> list[PaintedPicture]:
@@ -79,7 +100,7 @@ def find_key_frames(files: Sequence[Path], clip: Clip, context: Context) -> list
     frames = read_clip_frames(clip, list(numbers.values()), DEFAULT_FORMAT, context)
     for path, frame in zip(numbers, frames, strict=True):
         picture, alpha = read_layers(path)
-        if alpha is not None and float(alpha.mean()) / np.iinfo(alpha.dtype).max < PAINTED:
+        if alpha is not None and not alpha.any():
             raise MediaError(str(path), "it is transparent all over", "paint it, or take it out of the folder")
         placement = place(picture, frame.rgb, alpha)
         if placement.words:
@@ -87,10 +108,17 @@ def find_key_frames(files: Sequence[Path], clip: Clip, context: Context) -> list
         if placement.likeness < UNLIKE and alpha is None:
             text = f"{path.name}: it looks little like frame {frame.index}, whose number it has"
             context.note(f"{text}: is it the right one?", "warning")
+        if alpha is None and _is_unpainted(picture, frame.rgb):
+            context.note(f"{path.name}: it shows frame {frame.index} as it was: paint it, or take it out", "warning")
         full = frame.rgb.shape[1], frame.rgb.shape[0]
         whole = _painting(frame.index, _laid(picture, alpha, placement, full)).is_whole
         found.append(PaintedPicture(path, context.cache.digest(path), frame.index, placement, full, whole))
     return found
+
+
+def _is_unpainted(picture: np.ndarray, frame: np.ndarray) -> bool:
+    """Return whether a picture (H, W, 3) is its frame, (H, W, 3) uint8, and nothing more."""
+    return picture.shape == frame.shape and float(np.abs(to_uint8(picture).astype(np.int16) - frame).mean()) < SAME
 
 
 def _laid(rgb: np.ndarray, alpha: np.ndarray | None, placement: Placement, size: tuple[int, int]) -> np.ndarray:
@@ -133,10 +161,13 @@ def _number(path: Path, clip: Clip) -> int | None:
 
     Raises MediaError where the clip has no such frame.
     """
-    stems = [Path(name).stem for name in clip.index.names]
-    if path.stem in stems:
+    names = clip.index.names
+    if path.name in names:
+        return names.index(path.name)
+    stems = [Path(name).stem for name in names]
+    if stems.count(path.stem) == 1:
         return stems.index(path.stem)
-    given = NUMBER.findall(path.stem)
+    given = NUMBER.findall(COPY.sub("", path.stem))
     if not given:
         return None
     number, last = int(given[-1]), clip.index.num_frames - 1

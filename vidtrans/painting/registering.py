@@ -18,7 +18,9 @@ from vidtrans.video.images.picture import resize
 
 SHORT_SIDE = 240  # pixels, of what is compared
 BLURS = (6.0, 2.0)  # σ in pixels of edges, to find a place roughly, then finely
-GAIN = 0.02  # of the likeness: by less a picture is not moved
+GAIN = 0.02  # of the likeness, and as much again as the share of its size: by less a picture is not moved
+LEAST_LIKE = 0.3  # what is less like its frame is not moved
+UNTOUCHED, LEVELS = 0.2, 2  # of the pixels that are as in the frame, within so many levels: a painting lies right
 SHIFT = 0.4  # pixels of what is compared: less is none
 MOST_SHIFT, MOST_TURN, MOST_SCALE = 0.2, 15.0, 1.3  # of the frame's size, degrees, and times, that are believed
 STEPS = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 60, 1e-5)
@@ -54,19 +56,23 @@ class Placement:
 def place(painting: np.ndarray, frame: np.ndarray, alpha: np.ndarray | None = None) -> Placement:
     """Return where a painting (h, w, 3) uint8 or uint16 lies on a frame (H, W, 3) uint8.
 
-    ``alpha``: (h, w), where it is painted. A layer is not moved: strokes need not have the edges of what is below.
+    ``alpha``: (h, w), where it is painted. A layer is not moved: strokes need not have the edges of what is below. Nor
+    is what was painted over in part, and lies right where it was not.
     """
     height, width = frame.shape[:2]
     scale = min(1.0, SHORT_SIDE / min(height, width))
     size = max(8, round(width * scale)), max(8, round(height * scale))
     there, target = stretched((width, height), size), edges(resize(frame, *size))
     small = to_uint8(painting)
+    still = alpha
+    if small.shape == frame.shape and _is_untouched(small, frame):
+        still = np.full((height, width), 255, np.uint8)
     found = []
     for matrix, words in _guesses((small.shape[1], small.shape[0]), (width, height)):
-        if alpha is None:
+        if still is None:
             found.append(_refined(small, target, matrix @ there, words))
         else:
-            found.append(_unmoved(small, alpha, target, matrix @ there, words))
+            found.append(_unmoved(small, still, target, matrix @ there, words))
     best = max(found, key=lambda placement: placement.likeness)
     return Placement(best.matrix @ np.linalg.inv(there), best.likeness, best.words)
 
@@ -96,14 +102,22 @@ def stretched(picture: Size, frame: Size) -> np.ndarray:
 
 
 def _guesses(picture: Size, frame: Size) -> Iterator[tuple[np.ndarray, str]]:
-    """Yield how a picture may lie on a frame: as a whole, or, of another shape, in its middle at three scales."""
+    """Yield how a picture may lie on a frame: as a whole, or, of another shape, in its middle at three scales, too."""
     (w, h), (width, height) = picture, frame
-    if abs(w * height / (h * width) - 1) <= SAME_SHAPE:
-        yield stretched(picture, frame), "" if picture == frame else f"{w}x{h}: scaled"
+    same_shape = abs(w * height / (h * width) - 1) <= SAME_SHAPE
+    done = "" if picture == frame else f"{w}x{h}: {'scaled' if same_shape else 'stretched'}"
+    yield stretched(picture, frame), done
+    if same_shape:
         return
     for scale in sorted({w / width, h / height, 1.0}):
         x, y = (w - scale * width + scale - 1) / 2, (h - scale * height + scale - 1) / 2
         yield np.array([[scale, 0, x], [0, scale, y], [0, 0, 1]]), f"{w}x{h}: taken as cropped or padded"
+
+
+def _is_untouched(painting: np.ndarray, frame: np.ndarray) -> bool:
+    """Return whether much of a painting (H, W, 3) is as in its frame, so that it lies right; both are uint8."""
+    apart = np.abs(painting.astype(np.int16) - frame).max(2)
+    return float((apart <= LEVELS).mean()) > UNTOUCHED
 
 
 def _warped(picture: np.ndarray, matrix: np.ndarray, size: Size) -> tuple[np.ndarray, np.ndarray]:
@@ -148,7 +162,7 @@ def _refined(painting: np.ndarray, target: np.ndarray, guess: np.ndarray, words:
         return Placement(guess, before, words)
     moved = guess @ np.vstack([move, [0, 0, 1]])
     shift = _motion(move, size)
-    if shift is None or (after := placed(moved)) < before + GAIN:
+    if shift is None or (after := placed(moved)) < max(before + GAIN + shift, LEAST_LIKE):
         return Placement(guess, before, words)
     more = f"moved by {shift:.0%} of its size" if shift >= 0.01 else "moved a little"
     return Placement(moved, after, f"{words}, {more}" if words else more)

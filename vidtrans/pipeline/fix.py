@@ -17,7 +17,7 @@ from vidtrans.files import digest_of, finish_replacing, link_target
 from vidtrans.output.target import refuse_link, replaces_own, up_to_date
 from vidtrans.painting.composing import Paint, Reliance
 from vidtrans.painting.corrections import Correction, find_correction, merge
-from vidtrans.painting.key_frames import key_frame_files, numbers_of
+from vidtrans.painting.key_frames import key_frame_files, numbers_of, tell_ignored
 from vidtrans.painting.maps import KeyMaps
 from vidtrans.pipeline.painting_job import PaintingJob
 from vidtrans.pipeline.propagate import painted
@@ -85,6 +85,8 @@ def _check_same(render: Path, digest: str, again: str) -> None:
 def _output(request: FixRequest) -> Path:
     """Return where the result goes. Raises UsageError."""
     render = request.render if request.render.name not in ("", "..") else request.render.resolve()
+    if request.output is not None and request.output.name in ("", ".."):
+        raise UsageError(f"-o {request.output}", "it is a place, not a name", "give the result a name")
     if render.is_dir():
         return request.output or refuse_link(render.with_name(f"{render.name}.{FIXED}"))
     output = request.output or refuse_link(render.with_name(f"{render.stem}.{FIXED}{render.suffix}"))
@@ -105,6 +107,7 @@ class _Making:
         """Return the job that makes a result with corrections, at ``output``; its ``lineage`` is what it is made of."""
         job = self.made(request.render)
         files = key_frame_files(request.painted, "--painted", needed=request.relearn)
+        tell_ignored(request.painted, self.context)
         found = _corrections(request.render, files, job.plan, self.context) if files else []
         facts = {"corrections": [one.frame for one in found]}
         if request.relearn:
@@ -146,6 +149,9 @@ class _Making:
         """Return the job that paints a clip anew, with a network that has learned corrected frames of it, too."""
         request, options, _ = remake(render, self.context)
         model = job.plan.model.path
+        if isinstance(request, FixRequest):
+            first, why = request.render.name, f"'{render.name}' is a corrected result"
+            raise UsageError("--relearn", why, f"give '{first}', with all corrections in one folder")
         if not isinstance(request, PropagateRequest) or (not request.minutes and request.minutes is not None):
             why = f"'{render.name}' was not made by a network of 'propagate'"
             raise UsageError("--relearn", why, "leave it out")

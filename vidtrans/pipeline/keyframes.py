@@ -13,7 +13,7 @@ from vidtrans.errors import UsageError
 from vidtrans.events import Progress
 from vidtrans.files import base_name
 from vidtrans.flow.survey import VERSION as SURVEY_VERSION
-from vidtrans.output.target import produce, refuse_link
+from vidtrans.output.target import produce, recorded, refuse_link
 from vidtrans.painting.carrying import VERSION as CARRYING_VERSION
 from vidtrans.painting.choosing import SHORT_SIDE, ShotChooser, allot, overall, sample_numbers
 from vidtrans.requests import KeyframesRequest
@@ -40,6 +40,10 @@ def keyframes(request: KeyframesRequest, context: Context) -> Table:
     if is_picture_source(video) and not is_picture_sequence(video):
         raise UsageError(str(video), "it is one picture", "give a video or a folder of pictures")
     output = request.output or refuse_link(Path(base_name(video) + SUFFIX))
+    if output.is_dir() and any(output.iterdir()) and recorded(context.cache, output) is None:
+        # Not even with --overwrite: hours of painting may lie there.
+        why = "it holds files that are no result of this command, or were painted over"
+        raise UsageError(str(output), why, "choose another folder with -o")
     key = {
         "command": "keyframes",
         "version": [VERSION, CARRYING_VERSION, SURVEY_VERSION],
@@ -75,7 +79,7 @@ class _Proposal:
         """Try key frames of each shot. Raises UsageError where there are fewer than shots."""
         starts = [span.start, *(shot for shot in clip.shots if span.start < shot < span.stop), span.stop]
         shots = [range(first, stop) for first, stop in pairwise(starts)]
-        wanted = max(FEWEST, len(shots)) if count is None else count
+        wanted = max(min(FEWEST, len(span)), len(shots)) if count is None else count
         if wanted < len(shots):
             why = f"{clip.name} has {len(shots)} shots, and each needs one"
             raise UsageError(f"--count {wanted}", why, f"give {len(shots)} or more, or a part with --start and --end")
@@ -97,6 +101,8 @@ class _Proposal:
         cells, notes = [], []
         index = self.clip.index
         names = [f"{Path(name).stem}.png" for name in index.names] or picture_names((), range(index.num_frames))
+        if len(set(names)) < len(names):  # 1.png and 1.jpg
+            names = [f"frame {number:06d}.png" for number in range(index.num_frames)]
         for frame in read_clip_frames(self.clip, self.chosen, DEFAULT_FORMAT, context):
             write_picture(folder / names[frame.index], frame.rgb)
             cells.append(resize(frame.rgb, *cell_size(frame.rgb, CELL)))

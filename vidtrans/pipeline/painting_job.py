@@ -24,7 +24,7 @@ from vidtrans.painting.composing import LOOK, MOTION, Paint, PaintSource, Relian
 from vidtrans.painting.composing import VERSION as COMPOSING
 from vidtrans.painting.corrections import Correction
 from vidtrans.painting.following import calibrate
-from vidtrans.painting.key_frames import find_key_frames, key_frame_files
+from vidtrans.painting.key_frames import find_key_frames, key_frame_files, tell_ignored
 from vidtrans.painting.maps import KeyMaps
 from vidtrans.painting.pairs import write_pairs
 from vidtrans.pipeline.make_dataset import make_dataset
@@ -79,7 +79,10 @@ class PaintingJob:
     @cached_property
     def files(self) -> list[Path]:
         """Return the pictures in the folder of key frames. Raises UsageError, MediaError."""
-        return key_frame_files(self.request.keyframes)
+        folder = self.request.keyframes
+        files = key_frame_files(folder)
+        tell_ignored(folder, self.context)
+        return files
 
     @cached_property
     def settings(self) -> ResolvedRenderSettings:

@@ -116,7 +116,7 @@ def continue_shorter(entry: CacheEntry, stage: TrainStage, run: TrainingState, c
     after = learning_rate(run.step, run.total, run.model.settings)
     context.note(
         f"going on from the finished run of {run.step} steps; its learning rate had come down to {before:.2g}, "
-        f"now it decays anew over {run.total} steps, from {after:.2g} (--fresh starts from nothing)"
+        f"now it decays anew over {run.total} steps, from {after:.2g}"
     )
     return folder
 
