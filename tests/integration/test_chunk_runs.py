@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -42,10 +43,18 @@ def test_parts_are_what_is_missing_in_order_and_worth_their_while(chunks: list[t
     assert all(least <= number <= sum(frames) / len(parts) + longest for number in frames)
 
 
-@pytest.fixture
-def long(tmp_path: Path) -> Path:
+FRAMES = 2 * MIN_PART_FRAMES  # what is divided in two
+
+
+@pytest.fixture(scope="module")
+def shot(tmp_path_factory: pytest.TempPathFactory) -> Path:
     frames = moving_frames(120, size=(48, 32), shots=(0, 50))
-    return lossless(tmp_path / "long.mov", frames * 5)
+    return lossless(tmp_path_factory.mktemp("long") / "long.mov", frames * (FRAMES // 120))
+
+
+@pytest.fixture
+def long(shot: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy2(shot, tmp_path))
 
 
 def arguments(clip: Path, model: object, *more: str) -> list[str]:
@@ -59,9 +68,9 @@ def test_two_processes_make_one_clip_as_one_does(long: Path, tiny_model: Path, t
     one = vidtrans_json(*arguments(long, tiny_model, *common, "-o", "one.mp4", "--cache-dir", "one"))
     two = vidtrans_json(*arguments(long, tiny_model, *common, "-o", "two.mp4", "--jobs", "2"))
     assert Path("one.mp4").read_bytes() == Path("two.mp4").read_bytes()
-    assert two["frames_encoded"] == one["frames_encoded"] == 600
+    assert two["frames_encoded"] == one["frames_encoded"] == FRAMES
     painted = [table["frames_inferred"] + table.get("frames_spared", 0) for table in (one, two)]
-    assert painted[1] >= painted[0] == 600
+    assert painted[1] >= painted[0] == FRAMES
     again = vidtrans_json(*arguments(long, tiny_model, *common, "-o", "two.mp4", "--jobs", "2"))
     assert again["cached"] is True
     assert not Path("vidtrans-batch.json").exists()
@@ -126,9 +135,9 @@ def test_two_clips_with_the_same_pictures_wait_for_each_other(long: Path, tiny_m
         '''
     )
     told = vidtrans_json("stylize", "twice.toml", "--jobs", "3", "--device", "cpu", "-o", "out")
-    assert [item["frames"] for item in told["items"]] == [600, 600]
+    assert [item["frames"] for item in told["items"]] == [FRAMES, FRAMES]
     painted = [item["frames_inferred"] + item.get("frames_spared", 0) for item in told["items"]]
-    assert min(painted) < 300  # one took what the other had painted
+    assert min(painted) < FRAMES // 2  # one took what the other had painted
     assert Path("out/whole.mp4").read_bytes() != Path("out/half.mp4").read_bytes()
 
 
