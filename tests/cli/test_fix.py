@@ -115,6 +115,26 @@ def test_layers_jpeg_and_other_sizes(capsys: Capsys) -> None:
     assert (after[30:] == before[5][30:]).all(2).mean() > 0.95
 
 
+@pytest.mark.parametrize("colour", [255, 0])
+def test_paint_of_any_colour_is_added_to_a_layer(capsys: Capsys, colour: int) -> None:
+    clip_and_keys(())
+    layer = np.zeros((48, 64, 4), np.uint8)
+    layer[:16, :20] = (200, 40, 30, 255)
+    write(Path("keys/2.png"), layer)
+    ask = ("propagate", "c.mkv", "--keyframes", "keys", "--minutes", 0, "--layer", "--codec", "png", "-o", "lay")
+    said_json(capsys, *ask, "--temporal", "off")
+    made = sorted(Path("lay").glob("*.png"))
+    whole = cv2.cvtColor(cv2.imread(str(made[5]), cv2.IMREAD_UNCHANGED), cv2.COLOR_BGRA2RGBA)
+    whole[34:44, 40:54] = (colour, colour, colour, 255)
+    write(Path("fixes") / made[5].name, whole)
+    said_json(capsys, "fix", "lay", "--painted", "fixes")
+    after = [cv2.imread(str(p), cv2.IMREAD_UNCHANGED) for p in sorted(Path("lay.fixed").glob("*.png"))]
+    assert (after[5][36:42, 43:51] == (colour, colour, colour, 255)).all()
+    assert after[6][38, 46, 3] > 200
+    assert np.abs(after[6][38, 46, :3].astype(int) - colour).max() < 12
+    assert np.array_equal(after[5][:30], cv2.imread(str(made[5]), cv2.IMREAD_UNCHANGED)[:30])
+
+
 def test_a_folder_of_pictures_and_a_dry_run(capsys: Capsys) -> None:
     folder = write_folder(Path("shots"), moving_frames(4))
     said_json(capsys, "stylize", folder, "--model", "identity", "-o", "out")

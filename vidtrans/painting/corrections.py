@@ -18,7 +18,7 @@ from vidtrans.painting.registering import place
 from vidtrans.video.colour.conversion import to_uint8
 from vidtrans.video.images.picture import read_layers, resize
 
-VERSION = 3
+VERSION = 4
 LEAST, MOST = 5.0, 16.0  # levels of 255, blurred, by which a painted pixel differs at least
 NOISE = 3.0  # times the median difference, which is that of a lossy file where little was painted
 BLUR = 1.0  # σ in pixels of the difference
@@ -52,7 +52,9 @@ class Correction:
         return Painting(self.frame, rgb, np.clip(resize(self.cover, *size).astype(np.float32) / 255, 0, 1))
 
 
-def find_correction(path: Path, result: np.ndarray, frame: int, digest: str) -> tuple[Correction, str]:
+def find_correction(
+    path: Path, result: np.ndarray, frame: int, digest: str, layer: np.ndarray | None = None
+) -> tuple[Correction, str]:
     """Return what a picture changes of a frame of a result, and what was done to lay it over that, in words.
 
     Args:
@@ -60,6 +62,8 @@ def find_correction(path: Path, result: np.ndarray, frame: int, digest: str) -> 
         result: (H, W, 3) uint8 or uint16.
         frame: The source's frame that it was made from.
         digest: Of the picture, and of the result.
+        layer: The result's straight colours and alpha, (H, W, 4) like it, where it is paint alone, which is laid on
+            something in ``result``.
 
     Raises:
         MediaError: it cannot be read, shows something else, or changes nothing.
@@ -74,6 +78,10 @@ def find_correction(path: Path, result: np.ndarray, frame: int, digest: str) -> 
     if alpha is not None:
         placed, _ = placement.apply(np.ascontiguousarray(alpha[..., None]), (width, height))
         opacity *= placed[..., 0].astype(np.float32) / np.iinfo(alpha.dtype).max
+        if layer is not None:
+            own = _on_grey(layer[..., :3], layer[..., 3] / np.float32(full))
+            cover = changed(_on_grey(painted, opacity), own) * opacity
+            return _correction(path, frame, digest, painted, cover), placement.words
         share = opacity[..., None]
         painted = np.rint(painted * share + result * (1 - share)).astype(result.dtype)
     elif placement.likeness < UNLIKE:
@@ -84,13 +92,23 @@ def find_correction(path: Path, result: np.ndarray, frame: int, digest: str) -> 
         painted = matched
         words = f"{words}, {MATCHED}" if words else MATCHED
     cover = changed(painted, result, exact=exact) * (opacity > 0)
+    but = " but all its colours, as a program does that converts them by another matrix" if matched is not None else ""
+    return _correction(path, frame, digest, painted, cover, but), words
+
+
+def _correction(
+    path: Path, frame: int, digest: str, painted: np.ndarray, cover: np.ndarray, but: str = ""
+) -> Correction:
+    """Return a correction. Raises MediaError where it covers nothing, ``but`` for what does not count."""
     if not cover.any():
-        why = f"it changes nothing of frame {frame}"
-        if matched is not None:
-            why += " but all its colours, as a program does that converts them by another matrix"
-        raise MediaError(str(path), why, "paint over it, or take it away")
-    digest = digest_of([digest, VERSION])
-    return Correction(frame, digest, painted, np.rint(255 * cover).astype(np.uint8)), words
+        raise MediaError(str(path), f"it changes nothing of frame {frame}{but}", "paint over it, or take it away")
+    return Correction(frame, digest_of([digest, VERSION]), painted, np.rint(255 * cover).astype(np.uint8))
+
+
+def _on_grey(rgb: np.ndarray, opacity: np.ndarray) -> np.ndarray:
+    """Return colours (H, W, 3), laid on grey, and their opacity (H, W), 0 to 1, in levels: (H, W, 4) of one dtype."""
+    full, share = np.iinfo(rgb.dtype).max, opacity[..., None]
+    return np.rint(np.dstack([rgb * share + (1 - share) * (full // 2), full * share])).astype(rgb.dtype)
 
 
 def match_colours(painted: np.ndarray, result: np.ndarray) -> np.ndarray | None:

@@ -181,9 +181,15 @@ def _corrections(render: Path, files: Sequence[Path], plan: RenderPlan, context:
     named = numbers_of(files, result, context)
     found = []
     form = plan.form((plan.picture.width, plan.picture.height))
-    for path, frame in zip(named, read_clip_frames(result, list(named.values()), form, context), strict=True):
+    wanted = list(named.values())
+    layers: list[np.ndarray | None] = [None] * len(wanted)
+    if plan.paint is not None and plan.paint.layer:
+        straight = read_clip_frames(result, wanted, replace(form, alpha="kept"), context)
+        layers = [None if one.alpha is None else np.dstack([one.rgb, one.alpha]) for one in straight]
+    frames = read_clip_frames(result, wanted, form, context)
+    for path, frame, layer in zip(named, frames, layers, strict=True):
         digest = digest_of([context.cache.digest(path), result.digest, frame.index])
-        correction, words = find_correction(path, frame.rgb, numbers[frame.index], digest)
+        correction, words = find_correction(path, frame.rgb, numbers[frame.index], digest, layer)
         if words:
             context.note(f"{path.name}: {words}")
         found.append(correction)
