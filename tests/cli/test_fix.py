@@ -155,6 +155,7 @@ def test_mistakes_end_in_one_line(capsys: Capsys) -> None:
     assert "no such file" in refuse(capsys, 2, "fix", "none.mkv", "--painted", "fixes")
     assert "no such folder" in refuse(capsys, 2, "fix", "o.mkv", "--painted", "none")
     assert "written anew in its own format" in refuse(capsys, 2, "fix", "o.mkv", "--painted", "fixes", "-o", "f.mp4")
+    assert "a place, not a name" in refuse(capsys, 2, "fix", "o.mkv", "--painted", "fixes", "-o", "..")
     write(Path("same/5.png"), before[5])
     assert "it changes nothing of frame 5" in refuse(capsys, 3, "fix", "o.mkv", "--painted", "same")
     write(Path("other/5.png"), np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8))
@@ -180,6 +181,8 @@ def test_a_network_learns_what_was_corrected(capsys: Capsys) -> None:
     twice = said_json(capsys, "fix", "f.mkv", "--painted", "more", "-o", "g.mkv")
     assert np.array_equal(decode(Path("g.mkv"))[2][1], after[1] // 2)
     assert twice["keyframes"] == [2, 5, 9]
+    again = ("fix", "g.mkv", "--painted", "fixes", "--relearn", "-o", "h.mkv")
+    assert "give 'f.mkv', with all corrections in one folder" in refuse(capsys, 2, *again)
     said_json(capsys, "propagate", "c.mkv", "--keyframes", "keys", "--minutes", 0, "-o", "m.mkv", *EXACT)
     ask = ("fix", "m.mkv", "--painted", "fixes", "--relearn", "-o", "n.mkv")
     assert "not made by a network" in refuse(capsys, 2, *ask)
