@@ -26,6 +26,12 @@ MADE = {  # what each step leaves, and what it needs of those before
     "stylize": (("clip.clip.mp4",), ("clip.mp4", "clip.dataset", "clip.safetensors")),
     "propagate": (("clip.painted.mp4", "clip.painted.safetensors", "clip.painted.dataset"), ("clip.mp4", "keys")),
 }
+BEFORE: dict[str, tuple[str, ...]] = {
+    "make-dataset": (),
+    "train": ("make-dataset",),
+    "stylize": ("train",),
+    "propagate": (),
+}
 LONG = ("--set=training.steps=150", "--set=rendering.chunk_frames=8", "--set=temporal.radius=3")
 
 
@@ -55,35 +61,44 @@ def command(step: str) -> list[str]:
     return commands[step]
 
 
+class Clean:
+    """A folder in which steps run without an interruption, each with those that it needs, when one is asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._seconds: dict[str, float] = {}
+        frames = moving_frames(120, size=(160, 120), shots=(0, 50))
+        write_clip(folder / "clip.mp4", frames, sound=True)
+        for key in (10, 55):
+            write(folder / "keys" / f"{key}.png", painted(frames[key]))
+
+    def seconds(self, step: str) -> float:
+        """How long a step took."""
+        for before in BEFORE[step]:
+            self.seconds(before)
+        if step not in self._seconds:
+            began, words = time.monotonic(), [sys.executable, "-m", "vidtrans", *command(step)]
+            subprocess.run(words, cwd=self.folder, check=True, capture_output=True)
+            self._seconds[step] = time.monotonic() - began
+        return self._seconds[step]
+
+
 @pytest.fixture(scope="module")
-def clean(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, float]]:
-    """The uninterrupted chain, and how long each step took."""
-    folder = tmp_path_factory.mktemp("clean")
-    frames = moving_frames(120, size=(160, 120), shots=(0, 50))
-    write_clip(folder / "clip.mp4", frames, sound=True)
-    for key in (10, 55):
-        write(folder / "keys" / f"{key}.png", painted(frames[key]))
-    seconds = {}
-    for step in STEPS:
-        began = time.monotonic()
-        subprocess.run([sys.executable, "-m", "vidtrans", *command(step)], cwd=folder, check=True, capture_output=True)
-        seconds[step] = time.monotonic() - began
-    return folder, seconds
+def clean(tmp_path_factory: pytest.TempPathFactory) -> Clean:
+    return Clean(tmp_path_factory.mktemp("clean"))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("step", STEPS)
-def test_a_killed_step_goes_on_and_ends_byte_identical(
-    step: str, clean: tuple[Path, dict[str, float]], tmp_path: Path
-) -> None:
-    folder, seconds = clean
+def test_a_killed_step_goes_on_and_ends_byte_identical(step: str, clean: Clean, tmp_path: Path) -> None:
+    folder, span = clean.folder, clean.seconds(step)
     wanted = snapshot(folder)
     rng = random.Random(f"seed-{step}")
     outputs, needed = MADE[step]
     for name in needed:
         source = folder / name
         shutil.copytree(source, tmp_path / name) if source.is_dir() else shutil.copy2(source, tmp_path / name)
-    killed, span = 0, seconds[step]
+    killed = 0
     for _ in range(4):
         if run_and_kill(command(step), tmp_path, rng.uniform(0.3, 0.95) * span):
             killed += 1
@@ -107,11 +122,9 @@ def test_a_killed_step_goes_on_and_ends_byte_identical(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_polite_stop_saves_and_says_how_to_go_on(
-    number: int, status: int, clean: tuple[Path, dict[str, float]], tmp_path: Path
-) -> None:
-    folder, _ = clean
-    shutil.copytree(folder / "clip.dataset", tmp_path / "clip.dataset")
+def test_a_polite_stop_saves_and_says_how_to_go_on(number: int, status: int, clean: Clean, tmp_path: Path) -> None:
+    clean.seconds("make-dataset")
+    shutil.copytree(clean.folder / "clip.dataset", tmp_path / "clip.dataset")
     many = [*command("train")[:-1], "--set=training.steps=100000", "--set=training.checkpoint_seconds=1000"]
     process = subprocess.Popen(
         [sys.executable, "-m", "vidtrans", *many, "--json"],
